@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* compiler: what the language leaves to the compiler, spelt once.
+ *
+ * Hot path  Everything here is a hint or a constant.
+ */
+#ifndef MILLRACE_BASE_COMPILER_H
+#define MILLRACE_BASE_COMPILER_H
+
+#include <stdalign.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Two writers' lines are kept this far apart: the unit of coherence on every CPU we build for. */
+#define MR_CACHE_LINE 64
+
+#define mr_likely(x)   __builtin_expect(!!(x), 1)
+#define mr_unlikely(x) __builtin_expect(!!(x), 0)
+
+#define MR_ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+#define mr_container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+
+/* Rounds up to a power of two `align`. */
+static inline uint64_t mr_align_up(uint64_t value, uint64_t align)
+{
+	return (value + align - 1) & ~(align - 1);
+}
+
+/* Tells the core that this is a spin, so that a sibling thread or the hypervisor may run. */
+static inline void mr_cpu_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+#endif
