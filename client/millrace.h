@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libmillrace: the client library of the millrace message bus.
+ *
+ *   struct mr_client *c;
+ *   if (mr_connect("shm:/run/millrace/attach.sock", NULL, &c) == 0) {
+ *           mr_publish(c, "orders.eu.created", "{}", 2);
+ *           mr_close(c);
+ *   }
+ *
+ * Owns      Objects made by this library are freed by it. Memory that a mr_message points to is the
+ *           bus's: it is valid inside the callback that was given it, or until the next call of
+ *           mr_receive, mr_process, mr_wait or mr_request on the same client.
+ * Threads   A client and everything made from it belongs to one thread at a time. Different clients
+ *           may be used by different threads freely. The library has no threads of its own.
+ * Units     Times in milliseconds unless a name ends in another unit; sizes in bytes.
+ * Errors    0 or a count >= 0 on success, else a negative errno value, listed below;
+ *           mr_error(c) says more about the last failure of a call on this client.
+ *
+ *           -EINVAL        an argument is malformed: subject, pattern, group, address, headers
+ *           -EMSGSIZE      headers and payload together exceed MR_BODY_BYTES
+ *           -EAGAIN        the ring to the bus is full and the call does not block
+ *           -ETIMEDOUT     no answer, or no room, within the time given
+ *           -ENOTCONN      the bus is gone; the client reconnects by itself while it is being
+ *                          processed (mr_process, mr_wait, mr_receive)
+ *           -ECONNREFUSED  nobody listens at the address
+ *           -EACCES        the bus refuses this user or this subject
+ *           -ENOSPC        a table of the bus is full: clients, subscriptions, aliases
+ *           -EHOSTUNREACH  a request found no responder
+ *           -EBUSY         a request found every responder's ring full; or a claim is open
+ *           -EPROTO        the bus speaks another version, or sent what makes no sense
+ *           -ENOMEM, -EMFILE and the like as from the system calls beneath
+ */
+#ifndef MILLRACE_H
+#define MILLRACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define MR_API __attribute__((visibility("default")))
+#else
+#define MR_API
+#endif
+
+/* Largest subject, pattern and byte prefix. */
+#define MR_SUBJECT_BYTES 255
+/* Largest header block and payload together. */
+#define MR_BODY_BYTES 64512
+
+struct mr_client;
+struct mr_publisher;
+struct mr_subscription;
+
+/* A received message. */
+struct mr_message {
+	const char *subject; /* not NUL-terminated; empty for replies */
+	size_t subject_bytes;
+	const char *headers; /* NATS/1.0 header block, or NULL */
+	size_t header_bytes;
+	const void *payload;
+	size_t payload_bytes;
+	struct mr_subscription *subscription; /* that it was delivered for; NULL for replies */
+	bool wants_reply;
+	uint64_t reply_token[2]; /* pass on with mr_reply; opaque */
+};
+
+/* Connecting */
+
+struct mr_options {
+	const char *name;           /* shown by `millrace clients`, at most 63 bytes; default: program name */
+	unsigned connect_timeout_ms; /* default 5000 */
+	unsigned request_timeout_ms; /* for answers of the bus itself, to subscribe and the like; default 5000 */
+	unsigned spin_us;           /* mr_wait polls so long before it sleeps; default 50; UINT32_MAX: never sleeps */
+	bool no_reconnect;          /* stay disconnected when the bus goes away */
+	/* Told when the connection is lost (connected false, error -ENOTCONN) and found again (true, 0,
+	 * all subscriptions and publishers in place again), from within mr_process and mr_wait. */
+	void (*on_state)(struct mr_client *c, bool connected, int error, void *arg);
+	/* Told when deliveries were missed because this client was too slow. */
+	void (*on_gap)(struct mr_client *c, uint64_t missed, uint64_t missed_total, void *arg);
+	void *arg;
+};
+
+/* Connects. `address`: "shm:PATH" of the attach socket; NULL: the environment's MILLRACE_SERVER, else
+ * "shm:/run/millrace/attach.sock". `options` may be NULL. */
+MR_API int mr_connect(const char *address, const struct mr_options *options, struct mr_client **out);
+
+/* Waits up to a second for the bus to take what was published, then frees the client with all of its
+ * publishers and subscriptions. NULL is ignored. */
+MR_API void mr_close(struct mr_client *c);
+
+MR_API bool mr_connected(const struct mr_client *c);
+
+/* Text about the last failed call on this client; never NULL. */
+MR_API const char *mr_error(const struct mr_client *c);
+/* Text for a return value of this library. */
+MR_API const char *mr_error_text(int code);
+/* "0.1.0" */
+MR_API const char *mr_version(void);
+
+/* Publishing. Messages go to the ring at once and are shown to the bus by mr_flush, by any call that
+ * waits or processes, or when the ring's batch is full; the mr_publish* calls flush by themselves
+ * unless the client corks. */
+
+/* With cork on, publishes gather until mr_flush (or a full batch of 64 KiB): the way to batch. */
+MR_API void mr_cork(struct mr_client *c, bool on);
+
+/* Copies. Waits for room up to the client's request_timeout_ms. */
+MR_API int mr_publish(struct mr_client *c, const char *subject, const void *payload, size_t bytes);
+/* `headers`: a NATS/1.0 header block as made by mr_headers_*, or NULL. */
+MR_API int mr_publish_with(struct mr_client *c, const char *subject, const char *headers,
+	size_t header_bytes, const void *payload, size_t bytes);
+
+/* A publisher is a subject resolved once: the bus routes by number from then on. */
+MR_API int mr_publisher_open(struct mr_client *c, const char *subject, struct mr_publisher **out);
+MR_API void mr_publisher_close(struct mr_publisher *p);
+/* Does not wait: -EAGAIN when the ring is full. */
+MR_API int mr_publisher_send(struct mr_publisher *p, const void *payload, size_t bytes);
+
+/* A batch: as many as there is room for; returns how many were taken, 0 .. count. */
+struct mr_buffer {
+	const void *data;
+	size_t bytes;
+};
+MR_API int mr_publisher_send_batch(
+	struct mr_publisher *p, const struct mr_buffer *buffers, unsigned count);
+
+/* Without a copy: writes the payload straight into the ring. Between claim and commit or abort no
+ * other call on the client is allowed (-EBUSY). -EAGAIN when the ring is full. Commit takes at most
+ * the bytes claimed. */
+MR_API int mr_publisher_claim(struct mr_publisher *p, size_t bytes, void **payload);
+MR_API int mr_publisher_commit(struct mr_publisher *p, size_t bytes);
+MR_API void mr_publisher_abort(struct mr_publisher *p);
+
+/* Shows the bus what was published. */
+MR_API int mr_flush(struct mr_client *c);
+/* Flushes and waits until the bus has taken everything from the ring. */
+MR_API int mr_drain(struct mr_client *c, unsigned timeout_ms);
+
+/* Subscribing. With a callback, messages are given to it by mr_process and mr_wait; without one,
+ * mr_receive returns them. */
+
+typedef void mr_message_fn(struct mr_client *c, const struct mr_message *m, void *arg);
+
+struct mr_subscribe_options {
+	const char *group; /* queue group: one member gets each message; NULL: none */
+	bool prefix;       /* `pattern` is a byte prefix, not tokens with wildcards */
+};
+
+/* `pattern`: tokens separated by dots, `*` for one token, `>` at the end for one or more. */
+MR_API int mr_subscribe(struct mr_client *c, const char *pattern,
+	const struct mr_subscribe_options *options, mr_message_fn *callback, void *arg,
+	struct mr_subscription **out);
+MR_API int mr_unsubscribe(struct mr_subscription *s);
+MR_API const char *mr_subscription_pattern(const struct mr_subscription *s);
+/* Messages delivered for this subscription so far. */
+MR_API uint64_t mr_subscription_count(const struct mr_subscription *s);
+
+/* Receiving */
+
+/* Handles what is there, at most `max` messages, without waiting: callbacks, gaps, reconnection.
+ * Returns how many messages were handled. -ENOTCONN while the bus is away. */
+MR_API int mr_process(struct mr_client *c, unsigned max);
+/* The same, but waits up to `timeout_ms` (-1: for ever) for the first one. Returns 0 on time-out. */
+MR_API int mr_wait(struct mr_client *c, int timeout_ms);
+/* Next message of a subscription without callback. -ETIMEDOUT, -ENOTCONN. Callbacks of other
+ * subscriptions are served meanwhile. */
+MR_API int mr_receive(struct mr_client *c, struct mr_message *out, int timeout_ms);
+
+/* A descriptor for poll, epoll or any event loop: readable when mr_process has something to do. From
+ * the first call on, mr_process asks the bus to ring whenever it leaves nothing behind: call it until
+ * it returns 0 before going back to the loop. The same descriptor for the client's whole life. */
+MR_API int mr_fd(struct mr_client *c);
+
+/* Request and reply */
+
+/* Sends a request and waits for the first reply. `timeout_ms` < 0: request_timeout_ms. Callbacks are
+ * served meanwhile. -EHOSTUNREACH, -EBUSY, -ETIMEDOUT. */
+MR_API int mr_request(struct mr_client *c, const char *subject, const void *payload, size_t bytes,
+	int timeout_ms, struct mr_message *reply);
+MR_API int mr_request_with(struct mr_client *c, const char *subject, const char *headers,
+	size_t header_bytes, const void *payload, size_t bytes, int timeout_ms,
+	struct mr_message *reply);
+
+/* Sends a request; the callback gets the first reply (error 0), or NULL and an error, once, from
+ * within mr_process or mr_wait. */
+typedef void mr_reply_fn(struct mr_client *c, const struct mr_message *reply, int error, void *arg);
+MR_API int mr_request_async(struct mr_client *c, const char *subject, const void *payload,
+	size_t bytes, int timeout_ms, mr_reply_fn *callback, void *arg);
+/* The same through a publisher. Does not wait for room: -EAGAIN. */
+MR_API int mr_publisher_request(struct mr_publisher *p, const void *payload, size_t bytes,
+	int timeout_ms, mr_reply_fn *callback, void *arg);
+
+/* Answers a delivery that wants a reply; may be done later if message.reply_token was kept. */
+MR_API int mr_reply(struct mr_client *c, const uint64_t reply_token[2], const void *payload,
+	size_t bytes);
+MR_API int mr_reply_with(struct mr_client *c, const uint64_t reply_token[2], const char *headers,
+	size_t header_bytes, const void *payload, size_t bytes);
+
+/* Headers: a block "NATS/1.0\r\nName: value\r\n...\r\n\r\n" in the caller's memory. */
+
+struct mr_headers {
+	char *data;
+	size_t bytes; /* in use; 0: none */
+	size_t capacity;
+};
+
+MR_API void mr_headers_init(struct mr_headers *h, void *memory, size_t capacity);
+/* -EINVAL: a name with a colon, space or control byte, a value with CR or LF. -ENOSPC. */
+MR_API int mr_headers_add(struct mr_headers *h, const char *name, const char *value);
+/* Iterates over a block: *cursor starts at 0; false at the end or where the block makes no sense. The
+ * parts are not NUL-terminated. */
+struct mr_header {
+	const char *name;
+	size_t name_bytes;
+	const char *value;
+	size_t value_bytes;
+};
+MR_API bool mr_headers_next(
+	const char *block, size_t block_bytes, size_t *cursor, struct mr_header *out);
+/* First header of that name, compared without case. */
+MR_API bool mr_headers_find(
+	const char *block, size_t block_bytes, const char *name, struct mr_header *out);
+
+/* Counters of this client, for tools. */
+struct mr_client_stats {
+	uint64_t published;
+	uint64_t received;
+	uint64_t missed;       /* deliveries the bus dropped because this client was slow */
+	uint64_t unmatched;    /* replies to requests that were given up, or to none */
+	uint64_t malformed;    /* from the bus, dropped */
+	uint64_t reconnects;
+	uint64_t session;      /* id at the bus; 0 while disconnected */
+	unsigned worker;       /* that serves this client */
+};
+MR_API void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out);
+
+/* Round trip to control, for diagnosis: nanoseconds until control handled it, and there and back. */
+MR_API int mr_ping(struct mr_client *c, int timeout_ms, uint64_t *handled_ns, uint64_t *round_ns);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

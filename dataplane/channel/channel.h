@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* channel: a pair of byte rings in a sealed memfd of their own, and the bells beside them.
+ *
+ * The data plane makes one for each local client and, as hand-off, one for each worker and control.
+ * "Up" is towards the worker. The layout of the memory is ChannelHeader of flatbuf/schemas/attach.fbs:
+ * a page with the header and the shared parts of both rings, then the data of up and of down.
+ *
+ * Bells are eventfds. A worker sleeps for all its channels at once, so its "I sleep" flag is not in
+ * the channel but in the worker page, which others can map only to read it.
+ *
+ * Owns      struct mr_channel owns its mapping and its descriptors.
+ * Threads   Making and closing: one thread. Rings: as bytes.h says.
+ * Errors    0 or -errno. A memory that is not what it should be: -EBADMSG.
+ */
+#ifndef MILLRACE_CHANNEL_CHANNEL_H
+#define MILLRACE_CHANNEL_CHANNEL_H
+
+#include "dataplane/ring/bytes.h"
+
+#define MR_CHANNEL_MAGIC 0x31304e414843524dull /* "MRCHAN01" */
+/* Room for two of the largest messages at least. */
+#define MR_CHANNEL_RING_BYTES_MIN (256u << 10)
+#define MR_CHANNEL_RING_BYTES_MAX (1u << 30)
+
+/* Order of the descriptors that go with an attach response. */
+enum mr_channel_fd {
+	MR_CHANNEL_FD_MEMORY,
+	MR_CHANNEL_FD_WORKER_PAGE,
+	MR_CHANNEL_FD_WORKER_BELL, /* rung for the worker */
+	MR_CHANNEL_FD_PEER_BELL,   /* rung by the worker */
+	MR_CHANNEL_FD_LIVENESS,
+	MR_CHANNEL_FDS,
+};
+
+/* In a page of its own, writable by the worker's process alone. */
+struct mr_worker_page {
+	alignas(MR_CACHE_LINE) _Atomic uint32_t asleep; /* w: worker, r: whoever rings its bell */
+};
+
+struct mr_channel {
+	int memory_fd;
+	int worker_bell_fd;
+	int peer_bell_fd;
+	void *header_map; /* a page */
+	void *up_map;     /* twice up_bytes */
+	void *down_map;
+	uint32_t up_bytes;
+	uint32_t down_bytes;
+	struct mr_bytes_shared *up_shared;
+	struct mr_bytes_shared *down_shared;
+};
+
+/* Makes memory and bells. Ring sizes: powers of two from MR_CHANNEL_RING_BYTES_MIN up. -EINVAL,
+ * -ENOMEM, -EMFILE. The memory is sealed against growing and shrinking. */
+int mr_channel_new(struct mr_channel *ch, const char *name, uint32_t up_bytes, uint32_t down_bytes);
+
+/* Maps a memory that came from elsewhere, and takes over the three descriptors, also on failure. */
+int mr_channel_map(struct mr_channel *ch, int memory_fd, int worker_bell_fd, int peer_bell_fd);
+
+/* Unmaps and closes. Safe on a zeroed or closed channel made by mr_channel_none(). */
+void mr_channel_close(struct mr_channel *ch);
+
+/* A channel with nothing to close. */
+struct mr_channel mr_channel_none(void);
+
+/* The worker's side of the rings. */
+void mr_channel_worker_side(const struct mr_channel *ch, struct mr_bytes_consumer *up,
+	struct mr_bytes_producer *down);
+
+/* The other side. `page` is the worker's, whose flag says whether it sleeps. */
+void mr_channel_peer_side(const struct mr_channel *ch, const struct mr_worker_page *page,
+	struct mr_bytes_producer *up, struct mr_bytes_consumer *down);
+
+/* The worker page: made writable by its owner, whose mapping stays the only writable one; mapped
+ * read-only by everyone else. */
+int mr_worker_page_new(int *fd, struct mr_worker_page **page);
+int mr_worker_page_map(int fd, const struct mr_worker_page **page);
+void mr_worker_page_unmap(const struct mr_worker_page *page);
+
+/* Rings a bell. Never blocks; a bell that is rung already stays so. */
+void mr_bell_ring(int fd);
+/* Takes the ring back. True if it was rung. */
+bool mr_bell_clear(int fd);
+
+#endif

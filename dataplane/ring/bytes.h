@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bytes: ring of byte records in memory that two processes share, one producer, one consumer.
+ *
+ * A record takes a multiple of 8 bytes and never wraps for its users: the data is mapped twice, one
+ * mapping behind the other. What a record is, its users say; the ring moves bytes.
+ *
+ * Positions are 64-bit counts of bytes since the ring was made. Each side trusts its own private
+ * position alone: what the other side wrote is checked when it is read, so that a hostile peer can
+ * spoil only the data and its own progress.
+ *
+ * Owns      Nothing. From publish to release a record's bytes are the consumer's to read; before and
+ *           after they are the producer's to write.
+ * Threads   One thread at a time a side.
+ * Ordering  [bytes.data] release of tail in publish -> acquire in readable: the records are written.
+ *           [bytes.room] release of head in release -> acquire in claim: the records were read.
+ *           [bytes.sleep] tail stored, then asleep loaded, by the producer, against asleep stored,
+ *           then tail loaded, by the consumer; all four seq_cst, so that at least one side sees the
+ *           other and no record is left behind with the consumer asleep.
+ * Errors    No room: NULL. A peer's position that makes no sense: MR_BYTES_CORRUPT.
+ * Hot path  No call, lock, allocation or system call.
+ */
+#ifndef MILLRACE_RING_BYTES_H
+#define MILLRACE_RING_BYTES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "dataplane/base/compiler.h"
+
+#define MR_BYTES_ALIGN   8u
+#define MR_BYTES_CORRUPT SIZE_MAX
+
+/* The part of a ring that both sides see. All zero bytes is an empty ring. */
+struct mr_bytes_shared {
+	alignas(MR_CACHE_LINE) _Atomic uint64_t tail;    /* w: producer, r: consumer */
+	alignas(MR_CACHE_LINE) _Atomic uint64_t head;    /* w: consumer, r: producer */
+	_Atomic uint32_t wants_bell;                     /* w: producer waiting for room, r: consumer */
+	alignas(MR_CACHE_LINE) _Atomic uint32_t asleep;  /* w: consumer; w: producer, to clear it */
+};
+
+_Static_assert(sizeof(struct mr_bytes_shared) == 192, "shared between processes");
+_Static_assert(offsetof(struct mr_bytes_shared, head) == 64, "shared between processes");
+_Static_assert(offsetof(struct mr_bytes_shared, wants_bell) == 72, "shared between processes");
+_Static_assert(offsetof(struct mr_bytes_shared, asleep) == 128, "shared between processes");
+
+struct mr_bytes_producer {
+	struct mr_bytes_shared *shared;
+	/* The ring's own flag, or one that the consumer has for all its rings. */
+	const _Atomic uint32_t *asleep;
+	uint8_t *data;
+	uint64_t capacity; /* bytes, a power of two */
+	uint64_t tail;     /* where the next record goes */
+	uint64_t tail_out; /* what the consumer was told */
+	uint64_t head_seen;
+};
+
+struct mr_bytes_consumer {
+	struct mr_bytes_shared *shared;
+	const uint8_t *data;
+	uint64_t capacity;
+	uint64_t head; /* the next record to read */
+	uint64_t head_out;
+	uint64_t tail_seen;
+};
+
+/* `data` is mapped twice in a row; `capacity` bytes, a power of two >= 4096. Takes up where the
+ * shared positions stand, so that a new owner of a side may go on where the last one was. */
+static inline void mr_bytes_producer_init(
+	struct mr_bytes_producer *p, struct mr_bytes_shared *shared, void *data, uint64_t capacity)
+{
+	p->shared = shared;
+	p->asleep = &shared->asleep;
+	p->data = data;
+	p->capacity = capacity;
+	p->tail = atomic_load_explicit(&shared->tail, memory_order_acquire);
+	p->tail_out = p->tail;
+	p->head_seen = atomic_load_explicit(&shared->head, memory_order_acquire);
+}
+
+static inline void mr_bytes_consumer_init(struct mr_bytes_consumer *c,
+	struct mr_bytes_shared *shared, const void *data, uint64_t capacity)
+{
+	c->shared = shared;
+	c->data = data;
+	c->capacity = capacity;
+	c->head = atomic_load_explicit(&shared->head, memory_order_acquire);
+	c->head_out = c->head;
+	c->tail_seen = c->head;
+}
+
+/* Space for a record of `bytes`, at most the capacity; NULL when there is no room. Nothing is taken
+ * until push; claiming again gives the same place. */
+static inline void *mr_bytes_claim(struct mr_bytes_producer *p, size_t bytes)
+{
+	if (mr_unlikely(p->tail + bytes - p->head_seen > p->capacity)) {
+		/* [bytes.room] A head outside what was ever pushed makes the difference huge: no room. */
+		p->head_seen = atomic_load_explicit(&p->shared->head, memory_order_acquire);
+		if (p->tail + bytes - p->head_seen > p->capacity)
+			return NULL;
+	}
+	return p->data + (p->tail & (p->capacity - 1));
+}
+
+/* Takes the claimed record; its size is rounded up to the ring's alignment. */
+static inline void mr_bytes_push(struct mr_bytes_producer *p, size_t bytes)
+{
+	p->tail += mr_align_up(bytes, MR_BYTES_ALIGN);
+}
+
+/* Shows the consumer all that was pushed. True: the consumer sleeps and its bell must be rung. */
+static inline bool mr_bytes_publish(struct mr_bytes_producer *p)
+{
+	p->tail_out = p->tail;
+	/* [bytes.data] [bytes.sleep] */
+	atomic_store_explicit(&p->shared->tail, p->tail, memory_order_seq_cst);
+	return atomic_load_explicit(p->asleep, memory_order_seq_cst) != 0;
+}
+
+/* The same for a consumer that never sleeps. */
+static inline void mr_bytes_publish_quiet(struct mr_bytes_producer *p)
+{
+	p->tail_out = p->tail;
+	atomic_store_explicit(&p->shared->tail, p->tail, memory_order_release); /* [bytes.data] */
+}
+
+/* Bytes pushed and not yet released by the consumer, as far as it has said. A head that makes no
+ * sense reads as a full ring. */
+static inline uint64_t mr_bytes_backlog(struct mr_bytes_producer *p)
+{
+	uint64_t used;
+
+	p->head_seen = atomic_load_explicit(&p->shared->head, memory_order_acquire);
+	used = p->tail - p->head_seen;
+	return used <= p->capacity ? used : p->capacity;
+}
+
+/* Bytes ready to read, or MR_BYTES_CORRUPT. Looks at the shared line only when it has run dry. */
+static inline size_t mr_bytes_readable(struct mr_bytes_consumer *c)
+{
+	uint64_t ready;
+
+	if (c->tail_seen == c->head)
+		c->tail_seen = atomic_load_explicit(&c->shared->tail, memory_order_acquire); /* [bytes.data] */
+	ready = c->tail_seen - c->head;
+	if (mr_unlikely(ready > c->capacity || ready % MR_BYTES_ALIGN != 0))
+		return MR_BYTES_CORRUPT;
+	return ready;
+}
+
+/* Where the next record starts; as many bytes as readable said may be read. */
+static inline const uint8_t *mr_bytes_peek(const struct mr_bytes_consumer *c)
+{
+	return c->data + (c->head & (c->capacity - 1));
+}
+
+/* Goes past a record of `bytes`. It stays readable until release. */
+static inline void mr_bytes_skip(struct mr_bytes_consumer *c, size_t bytes)
+{
+	c->head += mr_align_up(bytes, MR_BYTES_ALIGN);
+}
+
+/* Gives back all that was skipped. True: the producer waits for room and wants its bell rung. */
+static inline bool mr_bytes_release(struct mr_bytes_consumer *c)
+{
+	c->head_out = c->head;
+	atomic_store_explicit(&c->shared->head, c->head, memory_order_release); /* [bytes.room] */
+	/* A producer that starts to wait at this moment may be missed: it looks again by itself. */
+	return mr_unlikely(
+		atomic_load_explicit(&c->shared->wants_bell, memory_order_relaxed) != 0);
+}
+
+/* Says that the consumer will sleep. False: something has come meanwhile; it must not. */
+static inline bool mr_bytes_sleep(struct mr_bytes_consumer *c)
+{
+	/* [bytes.sleep] */
+	atomic_store_explicit(&c->shared->asleep, 1, memory_order_seq_cst);
+	if (atomic_load_explicit(&c->shared->tail, memory_order_seq_cst) == c->head)
+		return true;
+	atomic_store_explicit(&c->shared->asleep, 0, memory_order_relaxed);
+	return false;
+}
+
+static inline void mr_bytes_wake(struct mr_bytes_consumer *c)
+{
+	atomic_store_explicit(&c->shared->asleep, 0, memory_order_relaxed);
+}
+
+#endif

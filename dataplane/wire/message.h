@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* message: the one layout of a message, in rings, frames and captures (flatbuf/schemas/wire.fbs).
+ *
+ *   MessageHeader 8 | ReplyToken 16, if Token | MessageSections 4, if Sections |
+ *   subject | header block | payload | padding to a multiple of 8
+ *
+ * Parsing takes lengths and flags out of the memory once, checks them, and gives views into the
+ * memory for the rest: the bytes behind a view may still change if the memory's writer is hostile,
+ * the lengths cannot.
+ *
+ * Owns      Nothing.
+ * Units     Bytes.
+ * Hot path  Inline; no call, lock, allocation or system call.
+ */
+#ifndef MILLRACE_WIRE_MESSAGE_H
+#define MILLRACE_WIRE_MESSAGE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "dataplane/base/compiler.h"
+#include "flatbuf/wire.h"
+
+#define MR_MESSAGE_ALIGN  8u
+#define MR_SUBJECT_BYTES_MAX 255u
+/* Header block and payload together. A delivery with the longest subject still fits 16 bits. */
+#define MR_BODY_BYTES_MAX 64512u
+#define MR_MESSAGE_OVERHEAD_BYTES_MAX                                                              \
+	(sizeof(struct mrf_message_header) + sizeof(struct mrf_reply_token) +                      \
+		sizeof(struct mrf_message_sections) + MR_SUBJECT_BYTES_MAX)
+#define MR_MESSAGE_BYTES_MAX 64800u
+
+_Static_assert(sizeof(struct mrf_message_header) == 8, "wire");
+_Static_assert(sizeof(struct mrf_reply_token) == 16, "wire");
+_Static_assert(sizeof(struct mrf_message_sections) == 4, "wire");
+_Static_assert(MR_BODY_BYTES_MAX + MR_MESSAGE_OVERHEAD_BYTES_MAX <= MR_MESSAGE_BYTES_MAX, "wire");
+
+#define MR_MESSAGE_FLAGS_KNOWN (MRF_MESSAGE_FLAG_TOKEN | MRF_MESSAGE_FLAG_SECTIONS)
+
+struct mr_message {
+	struct mrf_message_header header;
+	struct mrf_reply_token token; /* zero without MRF_MESSAGE_FLAG_TOKEN */
+	const uint8_t *subject;
+	const uint8_t *headers;
+	const uint8_t *payload;
+	uint32_t subject_bytes; /* 0 .. 255 */
+	uint32_t header_bytes;
+	uint32_t payload_bytes;
+};
+
+/* Bytes that a message of `bytes` takes in a ring or frame. */
+static inline uint32_t mr_message_stride(uint32_t bytes)
+{
+	return (uint32_t)mr_align_up(bytes, MR_MESSAGE_ALIGN);
+}
+
+/* The header of the message at `at` (8 readable bytes, 8-aligned), read in one load. */
+static inline struct mrf_message_header mr_message_header_load(const void *at)
+{
+	uint64_t word = atomic_load_explicit((const _Atomic uint64_t *)at, memory_order_relaxed);
+	struct mrf_message_header h;
+
+	memcpy(&h, &word, sizeof(h));
+	return h;
+}
+
+/* True if `ready` bytes hold the whole message whose header was read. */
+static inline bool mr_message_fits(const struct mrf_message_header *h, size_t ready)
+{
+	return h->bytes >= sizeof(*h) && mr_message_stride(h->bytes) <= ready;
+}
+
+/* Parses the parts of the message at `at`, whose header was loaded and fits. False: flags that are
+ * not known, parts that do not fit the length, or a body over MR_BODY_BYTES_MAX. */
+static inline bool mr_message_parse(
+	const uint8_t *at, struct mrf_message_header header, struct mr_message *m)
+{
+	uint32_t left = (uint32_t)header.bytes - (uint32_t)sizeof(header);
+	const uint8_t *p = at + sizeof(header);
+	uint32_t named = 0;
+
+	m->header = header;
+	m->token = (struct mrf_reply_token){0};
+	m->subject_bytes = 0;
+	m->header_bytes = 0;
+	if (mr_unlikely((header.flags & ~MR_MESSAGE_FLAGS_KNOWN) != 0))
+		return false;
+	if (header.flags & MRF_MESSAGE_FLAG_TOKEN) {
+		if (left < sizeof(m->token))
+			return false;
+		memcpy(&m->token, p, sizeof(m->token));
+		p += sizeof(m->token);
+		left -= (uint32_t)sizeof(m->token);
+	}
+	if (header.flags & MRF_MESSAGE_FLAG_SECTIONS) {
+		uint32_t word;
+
+		if (left < sizeof(struct mrf_message_sections))
+			return false;
+		word = atomic_load_explicit((const _Atomic uint32_t *)p, memory_order_relaxed);
+		m->subject_bytes = word & 0xff;
+		m->header_bytes = word >> 16;
+		p += sizeof(struct mrf_message_sections);
+		left -= (uint32_t)sizeof(struct mrf_message_sections);
+		named = m->subject_bytes + m->header_bytes;
+		if (mr_unlikely((word & 0xff00) != 0 || named > left))
+			return false;
+	}
+	m->subject = p;
+	m->headers = p + m->subject_bytes;
+	m->payload = p + named;
+	m->payload_bytes = left - named;
+	return m->header_bytes + m->payload_bytes <= MR_BODY_BYTES_MAX;
+}
+
+/* Length of a message with these parts, header included. */
+static inline uint32_t mr_message_bytes(
+	bool token, uint32_t subject_bytes, uint32_t header_bytes, uint32_t payload_bytes)
+{
+	uint32_t bytes = (uint32_t)sizeof(struct mrf_message_header) + payload_bytes;
+
+	if (token)
+		bytes += (uint32_t)sizeof(struct mrf_reply_token);
+	if (subject_bytes + header_bytes > 0)
+		bytes += (uint32_t)sizeof(struct mrf_message_sections) + subject_bytes + header_bytes;
+	return bytes;
+}
+
+/* Writes header, token (NULL: none) and sections; returns where subject, header block and payload
+ * go, one behind the other. `to` is 8-aligned with room for mr_message_bytes() of the same parts. */
+static inline uint8_t *mr_message_begin(void *to, enum mrf_message_kind kind, uint32_t target,
+	const struct mrf_reply_token *token, uint32_t subject_bytes, uint32_t header_bytes,
+	uint32_t payload_bytes)
+{
+	struct mrf_message_header h = {
+		.bytes = (uint16_t)mr_message_bytes(
+			token != NULL, subject_bytes, header_bytes, payload_bytes),
+		.kind = (uint8_t)kind,
+		.target = target,
+	};
+	uint8_t *p = (uint8_t *)to + sizeof(h);
+
+	if (token != NULL) {
+		h.flags |= MRF_MESSAGE_FLAG_TOKEN;
+		memcpy(p, token, sizeof(*token));
+		p += sizeof(*token);
+	}
+	if (subject_bytes + header_bytes > 0) {
+		struct mrf_message_sections s = {
+			.subject_bytes = (uint8_t)subject_bytes,
+			.header_bytes = (uint16_t)header_bytes,
+		};
+
+		h.flags |= MRF_MESSAGE_FLAG_SECTIONS;
+		memcpy(p, &s, sizeof(s));
+		p += sizeof(s);
+	}
+	memcpy(to, &h, sizeof(h));
+	return p;
+}
+
+/* Session ids say which worker owns the session. Slot < 2^24. */
+static inline uint64_t mr_session_id(unsigned worker, uint32_t slot, uint32_t generation)
+{
+	return (uint64_t)worker << 56 | (uint64_t)slot << 32 | generation;
+}
+
+static inline unsigned mr_session_worker(uint64_t session)
+{
+	return (unsigned)(session >> 56);
+}
+
+static inline uint32_t mr_session_slot(uint64_t session)
+{
+	return (uint32_t)(session >> 32) & 0xffffff;
+}
+
+static inline uint32_t mr_session_generation(uint64_t session)
+{
+	return (uint32_t)session;
+}
+
+#endif
