@@ -38,7 +38,7 @@ _Static_assert(MR_BODY_BYTES_MAX + MR_MESSAGE_OVERHEAD_BYTES_MAX <= MR_MESSAGE_B
 
 #define MR_MESSAGE_FLAGS_KNOWN (MRF_MESSAGE_FLAG_TOKEN | MRF_MESSAGE_FLAG_SECTIONS)
 
-struct mr_message {
+struct mr_message_view {
 	struct mrf_message_header header;
 	struct mrf_reply_token token; /* zero without MRF_MESSAGE_FLAG_TOKEN */
 	const uint8_t *subject;
@@ -74,7 +74,7 @@ static inline bool mr_message_fits(const struct mrf_message_header *h, size_t re
 /* Parses the parts of the message at `at`, whose header was loaded and fits. False: flags that are
  * not known, parts that do not fit the length, or a body over MR_BODY_BYTES_MAX. */
 static inline bool mr_message_parse(
-	const uint8_t *at, struct mrf_message_header header, struct mr_message *m)
+	const uint8_t *at, struct mrf_message_header header, struct mr_message_view *m)
 {
 	uint32_t left = (uint32_t)header.bytes - (uint32_t)sizeof(header);
 	const uint8_t *p = at + sizeof(header);
