@@ -28,7 +28,8 @@ static bool ring_bytes_valid(uint32_t bytes)
 /* Maps `bytes` at `offset` twice in a row, so that a record that wraps reads straight on. */
 static int map_twice(int fd, uint32_t offset, uint32_t bytes, void **out)
 {
-	uint8_t *base = mmap(NULL, 2 * (size_t)bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *base =
+		mmap(NULL, 2 * (size_t)bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (base == MAP_FAILED)
 		return -errno;
@@ -101,8 +102,9 @@ int mr_channel_new(struct mr_channel *ch, const char *name, uint32_t up_bytes, u
 		error = -errno;
 		goto close;
 	}
-	/* The sum may pass 32 bits only for sizes that the caller's limits refuse. */
+	/* Pages are had now or refused now: a worker that touches one later must not fail on it. */
 	if (ftruncate(ch->memory_fd, (off_t)h.down_offset + down_bytes) < 0 ||
+		fallocate(ch->memory_fd, 0, 0, (off_t)h.down_offset + down_bytes) < 0 ||
 		fcntl(ch->memory_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
 		error = -errno;
 		goto close;

@@ -8,10 +8,9 @@
  * position alone: what the other side wrote is checked when it is read, so that a hostile peer can
  * spoil only the data and its own progress.
  *
- * Owns      Nothing. From publish to release a record's bytes are the consumer's to read; before and
- *           after they are the producer's to write.
- * Threads   One thread at a time a side.
- * Ordering  [bytes.data] release of tail in publish -> acquire in readable: the records are written.
+ * Owns      Nothing. From publish to release a record's bytes are the consumer's to read; before
+ * and after they are the producer's to write. Threads   One thread at a time a side. Ordering
+ * [bytes.data] release of tail in publish -> acquire in readable: the records are written.
  *           [bytes.room] release of head in release -> acquire in claim: the records were read.
  *           [bytes.sleep] tail stored, then asleep loaded, by the producer, against asleep stored,
  *           then tail loaded, by the consumer; all four seq_cst, so that at least one side sees the
@@ -32,10 +31,10 @@
 
 /* The part of a ring that both sides see. All zero bytes is an empty ring. */
 struct mr_bytes_shared {
-	alignas(MR_CACHE_LINE) _Atomic uint64_t tail;    /* w: producer, r: consumer */
-	alignas(MR_CACHE_LINE) _Atomic uint64_t head;    /* w: consumer, r: producer */
-	_Atomic uint32_t wants_bell;                     /* w: producer waiting for room, r: consumer */
-	alignas(MR_CACHE_LINE) _Atomic uint32_t asleep;  /* w: consumer; w: producer, to clear it */
+	alignas(MR_CACHE_LINE) _Atomic uint64_t tail; /* w: producer, r: consumer */
+	alignas(MR_CACHE_LINE) _Atomic uint64_t head; /* w: consumer, r: producer */
+	_Atomic uint32_t wants_bell; /* w: producer waiting for room, r: consumer */
+	alignas(MR_CACHE_LINE) _Atomic uint32_t asleep; /* w: consumer; w: producer, to clear it */
 };
 
 _Static_assert(sizeof(struct mr_bytes_shared) == 192, "shared between processes");
@@ -93,7 +92,8 @@ static inline void mr_bytes_consumer_init(struct mr_bytes_consumer *c,
 static inline void *mr_bytes_claim(struct mr_bytes_producer *p, size_t bytes)
 {
 	if (mr_unlikely(p->tail + bytes - p->head_seen > p->capacity)) {
-		/* [bytes.room] A head outside what was ever pushed makes the difference huge: no room. */
+		/* [bytes.room] A head outside what was ever pushed makes the difference huge: no
+		 * room. */
 		p->head_seen = atomic_load_explicit(&p->shared->head, memory_order_acquire);
 		if (p->tail + bytes - p->head_seen > p->capacity)
 			return NULL;
@@ -140,7 +140,8 @@ static inline size_t mr_bytes_readable(struct mr_bytes_consumer *c)
 	uint64_t ready;
 
 	if (c->tail_seen == c->head)
-		c->tail_seen = atomic_load_explicit(&c->shared->tail, memory_order_acquire); /* [bytes.data] */
+		c->tail_seen = atomic_load_explicit(
+			&c->shared->tail, memory_order_acquire); /* [bytes.data] */
 	ready = c->tail_seen - c->head;
 	if (mr_unlikely(ready > c->capacity || ready % MR_BYTES_ALIGN != 0))
 		return MR_BYTES_CORRUPT;
@@ -165,8 +166,7 @@ static inline bool mr_bytes_release(struct mr_bytes_consumer *c)
 	c->head_out = c->head;
 	atomic_store_explicit(&c->shared->head, c->head, memory_order_release); /* [bytes.room] */
 	/* A producer that starts to wait at this moment may be missed: it looks again by itself. */
-	return mr_unlikely(
-		atomic_load_explicit(&c->shared->wants_bell, memory_order_relaxed) != 0);
+	return mr_unlikely(atomic_load_explicit(&c->shared->wants_bell, memory_order_relaxed) != 0);
 }
 
 /* Says that the consumer will sleep. False: something has come meanwhile; it must not. */

@@ -3,8 +3,8 @@
  *
  * The mesh has one for each ordered pair of workers.
  *
- * Owns      The slots. What a descriptor names is the ring's from a counted push until its counted pop.
- * Threads   push, room: the producer only. pop: the consumer only. empty: anyone, as a hint.
+ * Owns      The slots. What a descriptor names is the ring's from a counted push until its counted
+ * pop. Threads   push, room: the producer only. pop: the consumer only. empty: anyone, as a hint.
  * Ordering  [spsc.slot] release of tail in push -> acquire in pop: the slots are written.
  *           [spsc.room] release of head in pop -> acquire in push: the slots were read.
  *           [spsc.sleep] as [bytes.sleep]: the producer's tail store and the consumer's last look
@@ -56,7 +56,8 @@ static inline uint32_t mr_spsc_room(struct mr_spsc *r, uint32_t wanted)
 	uint32_t room = r->mask + 1 - (tail - r->head_seen);
 
 	if (room < wanted) {
-		r->head_seen = atomic_load_explicit(&r->head, memory_order_acquire); /* [spsc.room] */
+		r->head_seen =
+			atomic_load_explicit(&r->head, memory_order_acquire); /* [spsc.room] */
 		room = r->mask + 1 - (tail - r->head_seen);
 	}
 	return room;
@@ -83,7 +84,8 @@ static inline uint32_t mr_spsc_pop(struct mr_spsc *r, struct mr_descriptor *to, 
 	uint32_t ready = r->tail_seen - head;
 
 	if (ready == 0) {
-		r->tail_seen = atomic_load_explicit(&r->tail, memory_order_acquire); /* [spsc.slot] */
+		r->tail_seen =
+			atomic_load_explicit(&r->tail, memory_order_acquire); /* [spsc.slot] */
 		ready = r->tail_seen - head;
 	}
 	if (count > ready)

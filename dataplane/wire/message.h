@@ -22,7 +22,7 @@
 #include "dataplane/base/compiler.h"
 #include "flatbuf/wire.h"
 
-#define MR_MESSAGE_ALIGN  8u
+#define MR_MESSAGE_ALIGN     8u
 #define MR_SUBJECT_BYTES_MAX 255u
 /* Header block and payload together. A delivery with the longest subject still fits 16 bits. */
 #define MR_BODY_BYTES_MAX 64512u
@@ -123,12 +123,14 @@ static inline uint32_t mr_message_bytes(
 	if (token)
 		bytes += (uint32_t)sizeof(struct mrf_reply_token);
 	if (subject_bytes + header_bytes > 0)
-		bytes += (uint32_t)sizeof(struct mrf_message_sections) + subject_bytes + header_bytes;
+		bytes += (uint32_t)sizeof(struct mrf_message_sections) + subject_bytes +
+			 header_bytes;
 	return bytes;
 }
 
 /* Writes header, token (NULL: none) and sections; returns where subject, header block and payload
- * go, one behind the other. `to` is 8-aligned with room for mr_message_bytes() of the same parts. */
+ * go, one behind the other. `to` is 8-aligned with room for mr_message_bytes() of the same parts.
+ */
 static inline uint8_t *mr_message_begin(void *to, enum mrf_message_kind kind, uint32_t target,
 	const struct mrf_reply_token *token, uint32_t subject_bytes, uint32_t header_bytes,
 	uint32_t payload_bytes)
