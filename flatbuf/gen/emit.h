@@ -21,7 +21,7 @@ void gen_emit_parse(FILE *f, const struct gen_model *m, const struct gen_object 
 /* emit_read.c: the accessors of a table. */
 void gen_emit_readers(FILE *f, const struct gen_object *o);
 
-/* emit_write.c: the arguments struct and the write function of a table. */
+/* emit_write.c: the arguments struct, its defaults and the write function of a table. */
 void gen_emit_arguments(FILE *f, const struct gen_object *o);
 void gen_emit_writer(FILE *f, const struct gen_model *m, const struct gen_object *o);
 

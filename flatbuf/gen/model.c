@@ -346,7 +346,7 @@ void gen_model_init(struct gen_model *m, const char *path)
 	*m = (struct gen_model){.path = path};
 	m->file = read_file(path, &bytes);
 	if (mr_fb_verify(m->file, bytes, &schema_type, "BFBS", &m->schema) != 0)
-		gen_die("%s: not a binary schema of flatc 2.0.8 or newer", path);
+		gen_die("%s: not what flatc 2.0.8 or newer writes with --bfbs-filenames", path);
 	base_name(path, m->name, sizeof(m->name));
 	m->objects_count = mr_fb_count(m->schema, SCHEMA_OBJECTS);
 	m->objects = alloc(m->objects_count, sizeof(*m->objects));
