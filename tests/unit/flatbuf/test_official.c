@@ -67,7 +67,6 @@ static void run_flatc(const char *const *args)
 	assert_int_equal(status, 0);
 }
 
-/* "HTTPRoute" and padding aside, the two files say the same if their parsed values do. */
 static void assert_json_files_equal(const char *a_path, const char *b_path)
 {
 	json_error_t error;
@@ -274,6 +273,19 @@ static void names_are_those_of_the_schema(void **state)
 	assert_string_equal(mrf_payload_name(MRF_PAYLOAD_MARK), "Mark");
 }
 
+static void members_are_listed_with_their_comments(void **state)
+{
+	(void)state;
+	const struct mrf_member *m = mrf_probe_members;
+	assert_int_equal(MRF_PROBE_MEMBERS_COUNT, 8);
+	assert_string_equal(m[2].name, "when");
+	assert_string_equal(m[2].text, "A member whose \"comment\" is its own, on two lines.");
+	assert_int_equal(m[2].offset, offsetof(struct mrf_probe, when));
+	assert_int_equal(m[2].bytes, 8);
+	assert_string_equal(m[7].name, "short");
+	assert_string_equal(m[7].text, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +293,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(c_reads_what_flatc_writes, make_dir, remove_dir),
 		cmocka_unit_test(c_reads_what_c_writes_at_any_alignment),
 		cmocka_unit_test(names_are_those_of_the_schema),
+		cmocka_unit_test(members_are_listed_with_their_comments),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
