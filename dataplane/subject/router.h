@@ -25,6 +25,7 @@
 struct mr_router;
 
 #define MR_ROUTER_CACHE_DEFAULT 8192
+#define MR_ROUTER_CACHE_MAX     (1u << 20)
 
 struct mr_sink_span {
 	const struct mr_sink *sinks;
@@ -77,8 +78,9 @@ struct mr_router_counters {
 	uint64_t visits_max;          /* and in the longest one */
 };
 
-/* `worker` below the table's workers, one router each; `cache_entries` a power of two from 4 on, or
- * 0 for the default. Registers `worker` with the QSBR variable, offline. -EINVAL, -ENOMEM. */
+/* `worker` below the table's workers, one router each; `cache_entries` a power of two from 4 to
+ * MR_ROUTER_CACHE_MAX, or 0 for the default. Registers `worker` with the QSBR variable, offline.
+ * -EINVAL, -ENOMEM. */
 int mr_router_new(
 	struct mr_table *t, unsigned worker, uint32_t cache_entries, struct mr_router **out);
 void mr_router_free(struct mr_router *r);
