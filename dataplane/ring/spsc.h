@@ -49,7 +49,8 @@ struct mr_spsc {
 int mr_spsc_init(struct mr_spsc *r, uint32_t entries, uint32_t first);
 void mr_spsc_fini(struct mr_spsc *r);
 
-/* Descriptors that a push would take now. */
+/* Descriptors that a push would take now, at least; looks for more only when fewer than `wanted`.
+ */
 static inline uint32_t mr_spsc_room(struct mr_spsc *r, uint32_t wanted)
 {
 	uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
@@ -71,6 +72,8 @@ static inline uint32_t mr_spsc_push(
 
 	if (count > room)
 		count = room;
+	if (count == 0)
+		return 0;
 	for (uint32_t i = 0; i < count; i++)
 		r->slots[(tail + i) & r->mask] = from[i];
 	/* [spsc.slot] [spsc.sleep] */
@@ -98,7 +101,7 @@ static inline uint32_t mr_spsc_pop(struct mr_spsc *r, struct mr_descriptor *to, 
 	return count;
 }
 
-/* The consumer's last look before it sleeps. */
+/* The consumer's last look before it sleeps; its flag is stored seq_cst first. */
 static inline bool mr_spsc_empty(struct mr_spsc *r)
 {
 	return atomic_load_explicit(&r->tail, memory_order_seq_cst) == /* [spsc.sleep] */

@@ -7,10 +7,12 @@
  * Owns      mr_table_new allocates, mr_table_free frees all of it: routers first. The QSBR variable
  *           is the caller's, sized for at least `workers` threads, and outlives the table.
  * Threads   Every function here: the table writer's thread only.
- * Ordering  [table.version] release of a version in a change -> acquire in the router: a router
- * that has seen the number has seen the change. [table.grace] what is unlinked is freed once every
- * registered worker has reported quiescence after the version was raised. Errors    0 or -errno. A
- * refused change leaves the table as it was. Bounds    A lookup visits at most MR_TABLE_VISITS_MAX
+ * Ordering  [table.version] release of a version in a change -> acquire in the router: a router that
+ *           has seen the number has seen the change.
+ *           [table.grace] what is unlinked is freed once every registered worker has reported
+ *           quiescence after the version was raised.
+ * Errors    0 or -errno. A refused change leaves the table as it was.
+ * Bounds    A lookup visits at most MR_TABLE_VISITS_MAX
  * nodes, whatever is subscribed: for each *shape* (which tokens of a pattern are wildcards) a
  * subject leads to one node at most, and shapes are bounded. Every shape of up to
  * MR_TABLE_SHAPE_DEPTH tokens is always allowed; of longer ones with a '*' the table takes
