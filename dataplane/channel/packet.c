@@ -2,6 +2,7 @@
 #include "dataplane/channel/packet.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>

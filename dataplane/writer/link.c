@@ -151,7 +151,7 @@ static void welcome(struct mr_writer *wr, uint64_t id)
 		fds[count++] = w->handoff.channel.memory_fd;
 		fds[count++] = w->page_fd;
 		fds[count++] = w->handoff.channel.worker_bell_fd;
-		fds[count++] = w->handoff.channel.peer_bell_fd;
+		fds[count++] = w->handoff.channel.peer_bell_far_fd;
 	}
 	mrf_builder_init(&b, memory, sizeof(memory));
 	mr_writer_link_send(

@@ -41,7 +41,7 @@ static void open_session(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 		[MR_CHANNEL_FD_MEMORY] = s->channel.memory_fd,
 		[MR_CHANNEL_FD_WORKER_PAGE] = wr->workers[s->worker]->page_fd,
 		[MR_CHANNEL_FD_WORKER_BELL] = s->channel.worker_bell_fd,
-		[MR_CHANNEL_FD_PEER_BELL] = s->channel.peer_bell_fd,
+		[MR_CHANNEL_FD_PEER_BELL] = s->channel.peer_bell_far_fd,
 		[MR_CHANNEL_FD_LIVENESS] = peer_fd,
 	};
 
