@@ -2,6 +2,7 @@
 /* What a lookup finds, compared with the reference and in corners it might miss. */
 #include "tests/unit/subject/rig.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #define PATTERNS 3000
