@@ -255,6 +255,40 @@ static void measure_missed(struct bench *b)
 	close_all(b);
 }
 
+/* What somebody can do at worst to others' misses: patterns of every shape the table takes, all of
+ * which lead one step on and none of which matches. */
+static void measure_hostile(struct bench *b)
+{
+	uint32_t count = b->o.subjects < 4096 ? b->o.subjects : 4096;
+	struct mr_owner o = {.slot = 1, .generation = 1};
+	uint64_t seed = 3;
+
+	open_all(b, 4);
+	for (uint32_t id = 0; id < 20000; id++) {
+		char text[SUBJECT_BYTES];
+		uint32_t stars = next_random(&seed);
+		size_t at = 0;
+		for (int i = 0; i < 24; i++)
+			at += (size_t)snprintf(
+				text + at, sizeof(text) - at, "%s.", stars >> i & 1 ? "*" : "a");
+		at += (size_t)snprintf(text + at, sizeof(text) - at, "no");
+		mr_table_subscribe(b->table, &o, id, MR_SUB_PATTERN, text, at, NULL, 0);
+	}
+	if (mr_table_subscribe(b->table, &o, 20000, MR_SUB_PATTERN, "a.>", 3, NULL, 0) != 0)
+		die("subscribe failed");
+	for (uint32_t i = 0; i < count; i++) {
+		for (int k = 0; k < 24; k++)
+			memcpy(b->subjects[i] + 2 * (size_t)k, "a.", 2);
+		b->bytes[i] =
+			48 + (uint8_t)snprintf(b->subjects[i] + 48, SUBJECT_BYTES - 48, "x%u", i);
+	}
+	mr_router_online(b->router);
+	measure(b, "miss among hostile patterns", count, lookup_subject);
+	printf("  %" PRIu64 " nodes visited at most, bound %u\n",
+		mr_router_counters(b->router)->visits_max, MR_TABLE_VISITS_MAX);
+	close_all(b);
+}
+
 static void weigh(struct bench *b)
 {
 	struct mr_table_stats empty, full;
@@ -340,6 +374,7 @@ int main(int argc, char **argv)
 	measure_cached(&b);
 	measure_missed(&b);
 	weigh(&b);
+	measure_hostile(&b); /* last, as it overwrites the subjects */
 	free(b.subjects);
 	free(b.bytes);
 	free(b.aliases);
