@@ -221,7 +221,7 @@ int main(int argc, char **argv)
 	pthread_t threads[WORKERS];
 	uint64_t sleeps = 0;
 
-	blocks_each = stress_begin(argc, argv, 300000);
+	blocks_each = stress_begin(argc, argv, 200000);
 	open_mesh();
 	for (uint32_t i = 0; i < WORKERS; i++)
 		threads[i] = stress_start(work, &workers[i]);

@@ -87,7 +87,7 @@ int main(int argc, char **argv)
 	static struct stress s;
 	pthread_t producer;
 
-	s.descriptors = stress_begin(argc, argv, 6000000);
+	s.descriptors = stress_begin(argc, argv, 20000000);
 	stress_expect(mr_spsc_init(&s.ring, ENTRIES, UINT32_MAX - 1000) == 0, "no ring");
 	producer = stress_start(push, &s);
 	pop_all(&s);
