@@ -155,10 +155,10 @@ static int load_file(struct place *p, struct mr_config *c, struct mr_config_outl
 	size_t bytes;
 	int error = read_file(p, &text, &bytes);
 
+	p->outline = o;
 	if (error == 0)
 		error = parse_text(p, c, o, text, bytes);
 	free(text);
-	p->outline = o;
 	if (error == 0)
 		snprintf(c->file, sizeof(c->file), "%s", p->file);
 	return error;

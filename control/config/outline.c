@@ -55,10 +55,6 @@ static void value_begins(
 	} else if (w->frames[w->depth - 1].mapping) {
 		note(w, shape, text, bytes);
 		w->frames[w->depth - 1].value_next = false;
-	} else if (shape != MR_CONFIG_SHAPE_VALUE) {
-		/* No list of the configuration has lists or mappings in it: show it as one. */
-		w->key_line = line;
-		note(w, shape, text, bytes);
 	}
 }
 
@@ -85,6 +81,8 @@ static int begin(struct walk *w, const yaml_event_t *e, bool mapping)
 {
 	if (key_expected(w))
 		return refuse(w, "a key that is a list or a mapping", "plain text");
+	if (w->depth > 0 && !w->frames[w->depth - 1].mapping)
+		return refuse(w, "a list or a section in a list", "plain values");
 	if (w->depth == DEPTH_MAX)
 		return refuse(w, "deep nesting", "sections with keys");
 	value_begins(w, mapping ? MR_CONFIG_SHAPE_MAPPING : MR_CONFIG_SHAPE_LIST,
