@@ -10,8 +10,7 @@ bool mr_aside_push(struct mr_client *c, const void *record, uint32_t bytes, uint
 	struct mr_subscription *s = mr_subscription_find(c, subscription);
 	struct mr_aside *a;
 
-	if (c->aside_count >= MR_ASIDE_MESSAGES_MAX ||
-		c->aside_bytes + bytes > MR_ASIDE_BYTES_MAX)
+	if (c->aside_count >= MR_ASIDE_MESSAGES_MAX || c->aside_bytes + bytes > MR_ASIDE_BYTES_MAX)
 		return false;
 	a = malloc(sizeof(*a) + mr_message_stride(bytes));
 	if (a == NULL)

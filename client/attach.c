@@ -9,7 +9,7 @@
 #include "client/internal.h"
 #include "flatbuf/attach.h"
 
-#define ATTACH_VERSION 1u
+#define ATTACH_VERSION   1u
 #define PACKET_BYTES_MAX 4096u
 
 static int send_request(struct mr_client *c)

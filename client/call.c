@@ -11,8 +11,8 @@ _Static_assert(1u << INDEX_BITS == MR_CALLS_MAX, "an index fits its bits");
 
 #define RETRY_NS 1000000ull
 
-uint32_t mr_call_encode(struct mrf_builder *b, enum mrf_client_body type, uint32_t body,
-	uint8_t *to, uint32_t room)
+uint32_t mr_call_encode(
+	struct mrf_builder *b, enum mrf_client_body type, uint32_t body, uint8_t *to, uint32_t room)
 {
 	struct mrf_client_message message = {.body_type = (uint8_t)type, .body = body};
 	const void *out;
@@ -195,8 +195,8 @@ static int outcome(struct mr_client *c, const struct waiter *w)
 		return mr_publish_refused(c);
 	if (code == -ETIMEDOUT)
 		return mr_fail(c, code, "control does not answer");
-	return mr_failf(c, code, "the bus refuses: %s",
-		w->text[0] != '\0' ? w->text : mr_error_text(code));
+	return mr_failf(
+		c, code, "the bus refuses: %s", w->text[0] != '\0' ? w->text : mr_error_text(code));
 }
 
 static void wait_for(struct mr_client *c, struct waiter *w)
@@ -224,8 +224,8 @@ static void ask_again(struct mr_client *c, const struct mr_ask *ask)
 /* Fills in the waiter, whatever happens. */
 static int ask_and_wait(struct mr_client *c, const struct mr_ask *ask, struct waiter *w)
 {
-	uint64_t timeout_ms = ask->timeout_ms < 0 ? c->options.request_timeout_ms
-						  : (uint64_t)ask->timeout_ms;
+	uint64_t timeout_ms =
+		ask->timeout_ms < 0 ? c->options.request_timeout_ms : (uint64_t)ask->timeout_ms;
 	struct mr_call *call = mr_call_new(c, waited, w, ask->object);
 	uint32_t correlation;
 

@@ -8,7 +8,7 @@
 
 #include "client/internal.h"
 
-#define DEFAULT_ADDRESS "shm:/run/millrace/attach.sock"
+#define DEFAULT_ADDRESS    "shm:/run/millrace/attach.sock"
 #define DEFAULT_TIMEOUT_MS 5000u
 #define DEFAULT_SPIN_US    50u
 #define CLOSE_DRAIN_MS     1000u
@@ -23,8 +23,8 @@ static int set_path(struct mr_client *c, const char *address)
 	if (address == NULL || address[0] == '\0')
 		address = DEFAULT_ADDRESS;
 	if (strncmp(address, "shm:", 4) != 0)
-		return mr_failf(c, -EINVAL, "address \"%s\": only shm:PATH can be connected to",
-			address);
+		return mr_failf(
+			c, -EINVAL, "address \"%s\": only shm:PATH can be connected to", address);
 	address += 4;
 	if (address[0] == '\0' || strlen(address) >= sizeof(c->path))
 		return mr_failf(c, -EINVAL, "address: the path must have 1 to %zu bytes",

@@ -83,7 +83,8 @@ static size_t after_first_line(const char *block, size_t bytes)
 {
 	size_t end = line_end(block, bytes, 0);
 
-	if (end == bytes || end < FIRST_BYTES - 2 || memcmp(block, first_line, FIRST_BYTES - 2) != 0)
+	if (end == bytes || end < FIRST_BYTES - 2 ||
+		memcmp(block, first_line, FIRST_BYTES - 2) != 0)
 		return bytes;
 	return end + 2;
 }
@@ -113,8 +114,7 @@ bool mr_headers_next(const char *block, size_t block_bytes, size_t *cursor, stru
 	return name_valid(out->name, out->name_bytes);
 }
 
-bool mr_headers_find(
-	const char *block, size_t block_bytes, const char *name, struct mr_header *out)
+bool mr_headers_find(const char *block, size_t block_bytes, const char *name, struct mr_header *out)
 {
 	size_t bytes = strlen(name);
 	size_t cursor = 0;

@@ -321,15 +321,13 @@ static inline uint64_t mr_now_ns(void)
 
 /* subscribe.c, publisher.c */
 struct mr_subscription *mr_subscription_find(const struct mr_client *c, uint32_t id);
-uint32_t mr_subscription_encode(
-	const struct mr_subscription *s, uint8_t *to, uint32_t room);
+uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, uint32_t room);
 void mr_subscription_free(struct mr_subscription *s);
 uint32_t mr_publisher_encode(const struct mr_publisher *p, uint8_t *to, uint32_t room);
 void mr_publisher_free(struct mr_publisher *p);
 
 /* call.c */
-typedef void mr_call_fn(
-	struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object);
+typedef void mr_call_fn(struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object);
 /* A call to fill in and send; NULL when all are taken. */
 struct mr_call *mr_call_new(struct mr_client *c, mr_call_fn *done, void *arg, uint32_t object);
 void mr_call_send(struct mr_client *c, struct mr_call *call, uint64_t deadline_ns);

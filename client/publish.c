@@ -63,8 +63,7 @@ static void room_pause(struct mr_client *c, unsigned *rounds)
 		sched_yield();
 }
 
-uint8_t *mr_publish_room_wait(
-	struct mr_client *c, uint32_t bytes, uint64_t deadline_ns, int *error)
+uint8_t *mr_publish_room_wait(struct mr_client *c, uint32_t bytes, uint64_t deadline_ns, int *error)
 {
 	uint8_t *to = mr_publish_room(c, bytes);
 	unsigned rounds = 0;
@@ -99,8 +98,7 @@ int mr_parts_check(struct mr_client *c, const struct mr_parts *p)
 	if ((p->headers == NULL && p->header_bytes > 0) ||
 		(p->payload == NULL && p->payload_bytes > 0))
 		return mr_fail(c, -EINVAL, "a length without data");
-	if (p->header_bytes > 0 && (p->header_bytes < 12 ||
-		memcmp(p->headers, "NATS/1.0", 8) != 0))
+	if (p->header_bytes > 0 && (p->header_bytes < 12 || memcmp(p->headers, "NATS/1.0", 8) != 0))
 		return mr_fail(c, -EINVAL, "headers: not a NATS/1.0 block");
 	return 0;
 }
@@ -176,8 +174,7 @@ int mr_reply_with(struct mr_client *c, const uint64_t reply_token[2], const char
 	return mr_publish_parts(c, MRF_MESSAGE_KIND_REPLY, 0, &token, &p, true);
 }
 
-int mr_reply(
-	struct mr_client *c, const uint64_t reply_token[2], const void *payload, size_t bytes)
+int mr_reply(struct mr_client *c, const uint64_t reply_token[2], const void *payload, size_t bytes)
 {
 	return mr_reply_with(c, reply_token, NULL, 0, payload, bytes);
 }

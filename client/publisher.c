@@ -173,8 +173,7 @@ int mr_publisher_send(struct mr_publisher *p, const void *payload, size_t bytes)
 	return 0;
 }
 
-int mr_publisher_send_batch(
-	struct mr_publisher *p, const struct mr_buffer *buffers, unsigned count)
+int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buffers, unsigned count)
 {
 	struct mr_client *c = p->client;
 	unsigned i;

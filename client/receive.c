@@ -6,8 +6,8 @@
 
 static const char nonsense[] = "the bus sent what makes no sense";
 
-static void message_fill(struct mr_message *out, const struct mr_message_view *m,
-	struct mr_subscription *s)
+static void message_fill(
+	struct mr_message *out, const struct mr_message_view *m, struct mr_subscription *s)
 {
 	out->subject = (const char *)m->subject;
 	out->subject_bytes = m->subject_bytes;

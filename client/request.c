@@ -11,9 +11,9 @@
 #include "client/internal.h"
 #include "client/names.h"
 
-#define INDEX_MASK  0xffffffu
-#define NONE        UINT32_MAX
-#define FIRST_ROOM  64u
+#define INDEX_MASK   0xffffffu
+#define NONE         UINT32_MAX
+#define FIRST_ROOM   64u
 #define REQUESTS_MAX (1u << 20)
 
 uint32_t mr_random(struct mr_client *c)

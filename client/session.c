@@ -127,56 +127,63 @@ void mr_session_lose(struct mr_client *c)
 	tell(c, false, -ENOTCONN);
 }
 
-static void restored(struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object)
+static void restored(struct mr_client *c, const struct mr_answer *a)
 {
-	bool *publisher = arg;
-
 	c->restore_open--;
 	mr_house_by(c, 0);
-	if (a->code != 0) {
+	if (a->code != 0)
 		mr_session_eof(c, a->text);
-		return;
-	}
-	if (publisher != NULL && c->publishers[object] != NULL)
-		c->publishers[object]->alias = a->alias;
 }
 
-/* The next thing that the new session lacks. `arg` tells publishers from subscriptions. */
-static bool restore_next(struct mr_client *c, uint8_t *body, uint32_t *bytes, uint32_t *object,
-	void **arg)
+static void subscription_restored(
+	struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object)
 {
-	while (c->restore_subscription < c->subscriptions_top) {
-		*object = c->restore_subscription++;
-		*arg = NULL;
-		if (c->subscriptions[*object] == NULL)
+	(void)arg;
+	(void)object;
+	restored(c, a);
+}
+
+static void publisher_restored(
+	struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object)
+{
+	(void)arg;
+	if (c->publishers[object] != NULL)
+		c->publishers[object]->alias = a->alias;
+	restored(c, a);
+}
+
+/* A call for the next thing that the new session lacks; NULL: nothing. */
+static struct mr_call *restore_next(struct mr_client *c)
+{
+	struct mr_call *call = NULL;
+
+	/* There is a free call: all were freed with the old session, and nobody else may ask now. */
+	while (call == NULL && c->restore_subscription < c->subscriptions_top) {
+		uint32_t id = c->restore_subscription++;
+
+		if (c->subscriptions[id] == NULL)
 			continue;
-		*bytes = mr_subscription_encode(
-			c->subscriptions[*object], body, MR_CALL_BYTES_MAX);
-		return true;
+		call = mr_call_new(c, subscription_restored, NULL, id);
+		call->bytes = mr_subscription_encode(
+			c->subscriptions[id], call->body, sizeof(call->body));
 	}
-	while (c->restore_publisher < c->publishers_count) {
-		*object = c->restore_publisher++;
-		*arg = &c->told_up;
-		if (c->publishers[*object] == NULL)
+	while (call == NULL && c->restore_publisher < c->publishers_count) {
+		uint32_t index = c->restore_publisher++;
+
+		if (c->publishers[index] == NULL)
 			continue;
-		*bytes = mr_publisher_encode(c->publishers[*object], body, MR_CALL_BYTES_MAX);
-		return true;
+		call = mr_call_new(c, publisher_restored, NULL, index);
+		call->bytes =
+			mr_publisher_encode(c->publishers[index], call->body, sizeof(call->body));
 	}
-	return false;
+	return call;
 }
 
 static void restore(struct mr_client *c)
 {
-	uint8_t body[MR_CALL_BYTES_MAX];
 	struct mr_call *call;
-	uint32_t bytes, object;
-	void *arg;
 
-	while (c->restore_open < RESTORE_OPEN_MAX && restore_next(c, body, &bytes, &object, &arg)) {
-		/* All were freed with the old session, and nobody else may call now. */
-		call = mr_call_new(c, restored, arg, object);
-		memcpy(call->body, body, bytes);
-		call->bytes = bytes;
+	while (c->restore_open < RESTORE_OPEN_MAX && (call = restore_next(c)) != NULL) {
 		c->restore_open++;
 		mr_call_send(c, call, MR_NEVER_NS);
 	}
@@ -201,8 +208,8 @@ static void reattach(struct mr_client *c, uint64_t now_ns)
 	if (error == -EAGAIN && c->attach_fd >= 0)
 		return;
 	if (error != 0) {
-		snprintf(c->lost_text, sizeof(c->lost_text), "%.*s",
-			(int)sizeof(c->lost_text) - 1, c->error);
+		snprintf(c->lost_text, sizeof(c->lost_text), "%.*s", (int)sizeof(c->lost_text) - 1,
+			c->error);
 		retry_later(c, now_ns);
 		return;
 	}

@@ -87,11 +87,10 @@ static void id_give_back(struct mr_client *c, uint32_t id)
 	c->ids_free[c->ids_free_count++] = id;
 }
 
-static int check(struct mr_client *c, const char *pattern,
-	const struct mr_subscribe_options *options)
+static int check(
+	struct mr_client *c, const char *pattern, const struct mr_subscribe_options *options)
 {
-	const char *fault =
-		mr_name_pattern_fault(pattern, strlen(pattern), options->prefix);
+	const char *fault = mr_name_pattern_fault(pattern, strlen(pattern), options->prefix);
 
 	if (fault != NULL)
 		return mr_failf(c, -EINVAL, "pattern: %s", fault);

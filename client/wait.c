@@ -50,8 +50,8 @@ void mr_patience_init(struct mr_patience *p, const struct mr_client *c, int64_t 
 	uint64_t now = mr_now_ns();
 
 	p->deadline_ns = timeout_ms < 0 ? MR_NEVER_NS : now + (uint64_t)timeout_ms * MR_NS_PER_MS;
-	p->spin_ns = c->options.spin_us == UINT32_MAX ? MR_NEVER_NS
-						      : now + c->options.spin_us * 1000ull;
+	p->spin_ns =
+		c->options.spin_us == UINT32_MAX ? MR_NEVER_NS : now + c->options.spin_us * 1000ull;
 	p->rounds = 0;
 }
 
