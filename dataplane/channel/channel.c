@@ -99,7 +99,8 @@ static int make_memory(const char *name, off_t bytes, int seals, int *out)
 		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
-	if (ftruncate(fd, bytes) < 0 ||
+	/* Pages are had now or refused now: a worker that touches one later must not fail on it. */
+	if (ftruncate(fd, bytes) < 0 || fallocate(fd, 0, 0, bytes) < 0 ||
 		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | seals) < 0) {
 		error = -errno;
 		close(fd);

@@ -2,9 +2,9 @@
 /* channel: a pair of byte rings in a sealed memfd of their own, and the bells beside them.
  *
  * The data plane makes one for each local client and, as hand-off, one for each worker and control.
- * "Up" is towards the worker. The layout of the memory is ChannelHeader of
- * flatbuf/schemas/attach.fbs: a page with the header and the shared parts of both rings, then the
- * data of up and of down.
+ * "Up" is from clients to workers, and from workers to control. The layout of the memory is
+ * ChannelHeader of flatbuf/schemas/attach.fbs: a page with the header and the shared parts of both
+ * rings, then the data of up and of down.
  *
  * A worker sleeps for all its channels at once, so its "I sleep" flag is not in the channel but in
  * the worker page, which others can map only to read it.
@@ -72,7 +72,7 @@ void mr_channel_close(struct mr_channel *ch);
 /* A channel with nothing to close. */
 struct mr_channel mr_channel_none(void);
 
-/* The worker's side of the rings. */
+/* The worker's side of a client's rings. */
 void mr_channel_worker_side(
 	const struct mr_channel *ch, struct mr_bytes_consumer *up, struct mr_bytes_producer *down);
 

@@ -12,9 +12,10 @@
  *
  * hold, and no offset computed from them leaves the double mapping.
  *
- * Owns      Nothing. From publish to release a record's bytes are the consumer's to read; before
- * and after they are the producer's to write. Threads   One thread at a time a side. Ordering
- * [bytes.data] release of tail in publish -> acquire in readable: the records are written.
+ * Owns      Nothing. From publish to release a record's bytes are the consumer's to read; before and
+ *           after they are the producer's to write.
+ * Threads   One thread at a time a side.
+ * Ordering  [bytes.data] release of tail in publish -> acquire in readable: the records are written.
  *           [bytes.room] release of head in release -> acquire in claim: the records were read.
  *           [bytes.sleep] tail stored, then asleep loaded, by the producer, against asleep stored,
  *           then tail loaded, by the consumer; all four seq_cst, so that at least one side sees the

@@ -21,10 +21,10 @@
 #include <string.h>
 
 #include "dataplane/base/compiler.h"
+#include "dataplane/wire/subject.h"
 #include "flatbuf/wire.h"
 
 #define MR_MESSAGE_ALIGN     8u
-#define MR_SUBJECT_BYTES_MAX 255u
 /* Header block and payload together. A delivery with the longest subject still fits 16 bits. */
 #define MR_BODY_BYTES_MAX 64512u
 #define MR_MESSAGE_OVERHEAD_BYTES_MAX                                                              \
