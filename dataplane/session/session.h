@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* session: one attached client, as its worker sees it, and the directory a worker finds it in.
+ *
+ * Owns      The table writer opens and closes sessions, and frees one only after every worker has
+ *           reported quiescence since it left the directory.
+ * Threads   Directory changes: the table writer. Lookups and all fields marked worker: the worker.
+ * Ordering  [session.slot] release of the slot in add -> acquire in find: the session is complete.
+ *           [session.poll] release of the list in publish -> acquire in the worker's round.
+ * Hot path  find, and the worker's fields: no call, lock or allocation.
+ */
+#ifndef MILLRACE_SESSION_SESSION_H
+#define MILLRACE_SESSION_SESSION_H
+
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "dataplane/channel/channel.h"
+#include "dataplane/wire/message.h"
+#include "flatbuf/stats.h"
+
+#define MR_SESSION_NAME_BYTES   64
+#define MR_SESSION_REASON_BYTES 64
+
+/* One writer, readers elsewhere: no read-modify-write is needed, only that the store is whole. */
+#define mr_count(field, n) __atomic_store_n(&(field), (field) + (uint64_t)(n), __ATOMIC_RELAXED)
+#define mr_gauge(field, v) __atomic_store_n(&(field), (uint64_t)(v), __ATOMIC_RELAXED)
+
+struct mr_session {
+	/* worker: rings and what it keeps for them */
+	struct mr_bytes_consumer up;
+	struct mr_bytes_producer down;
+	struct mrf_session_stats *stats; /* w: worker, r: control */
+	uint64_t missed_untold;          /* deliveries missed since the last gap message */
+	bool dirty;                      /* pushed to since the last publish */
+	bool consumed;                   /* skipped in since the last release */
+	/* shared-out: worker tells the table writer */
+	_Atomic bool corrupt; /* w: worker, r: table writer: the client's ring position makes no sense */
+	/* read-only after open */
+	uint64_t id;
+	uint32_t slot;
+	uint32_t generation;
+	int peer_bell_fd;
+	/* table writer's */
+	struct mr_channel channel;
+	int liveness_fd;
+	unsigned worker;
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+	uint64_t opened_ns; /* CLOCK_REALTIME */
+	uint32_t subscriptions;
+	bool closing;
+	uint64_t close_deadline_ns;
+	uint64_t grace_token;
+	char name[MR_SESSION_NAME_BYTES];
+	char reason[MR_SESSION_REASON_BYTES];
+	struct mr_session *next; /* in the writer's list of closing or retired sessions */
+};
+
+/* What a worker polls: replaced as a whole. */
+struct mr_poll_list {
+	uint32_t count;
+	uint64_t grace_token;      /* table writer's, once replaced */
+	struct mr_poll_list *next; /* likewise */
+	struct mr_session *sessions[];
+};
+
+struct mr_directory {
+	_Atomic(struct mr_session *) *slots; /* w: table writer, r: worker */
+	uint32_t slots_count;
+	_Atomic(struct mr_poll_list *) poll; /* w: table writer, r: worker */
+};
+
+static inline struct mr_session *mr_directory_find(
+	const struct mr_directory *d, uint32_t slot, uint32_t generation)
+{
+	struct mr_session *s;
+
+	if (mr_unlikely(slot >= d->slots_count))
+		return NULL;
+	s = atomic_load_explicit(&d->slots[slot], memory_order_acquire); /* [session.slot] */
+	return s != NULL && s->generation == generation ? s : NULL;
+}
+
+/* -ENOMEM */
+int mr_directory_init(struct mr_directory *d, uint32_t slots_count);
+/* The worker has stopped. */
+void mr_directory_fini(struct mr_directory *d);
+/* First free slot, or UINT32_MAX. */
+uint32_t mr_directory_free_slot(const struct mr_directory *d);
+/* Puts in or takes out a session, and makes a new poll list; the old one goes to *retired, to be
+ * freed after grace. -ENOMEM: nothing changed. */
+int mr_directory_add(struct mr_directory *d, struct mr_session *s, struct mr_poll_list **retired);
+int mr_directory_remove(struct mr_directory *d, struct mr_session *s, struct mr_poll_list **retired);
+
+/* Makes the channel, both descriptors of the liveness pair (*peer_fd is for the client) and the
+ * session around them, not yet in a directory. Clears `stats` and takes it over. */
+int mr_session_new(uint64_t id, uint32_t up_bytes, uint32_t down_bytes,
+	struct mrf_session_stats *stats,
+	struct mr_session **out, int *peer_fd);
+/* Nobody looks at it any more. */
+void mr_session_free(struct mr_session *s);
+/* True if the worker has taken all that the client pushed. */
+bool mr_session_drained(const struct mr_session *s);
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/worker/stages.h"
+
+_Static_assert(sizeof(struct mrf_handoff_header) == 16, "shared between processes");
+
+/* The message goes as its parts were checked, not as the client's memory may read by now. */
+void mr_worker_handoff(
+	struct mr_worker *w, const struct mr_burst_entry *e, enum mrf_handoff_reason reason)
+{
+	const struct mr_message_view *m = &e->view;
+	bool token = (m->header.flags & MRF_MESSAGE_FLAG_TOKEN) != 0;
+	uint32_t bytes = mr_message_bytes(
+		token, m->subject_bytes, m->header_bytes, m->payload_bytes);
+	struct mrf_handoff_header h = {
+		.bytes = (uint32_t)sizeof(h) + bytes,
+		.reason = (uint8_t)reason,
+		.worker = (uint16_t)w->index,
+		.session = e->from->id,
+	};
+	uint8_t *to = mr_bytes_claim(&w->handoff.to_control, mr_message_stride(h.bytes));
+
+	if (mr_unlikely(to == NULL)) {
+		mr_count(w->stats->drop_handoff_full, 1);
+		return;
+	}
+	memcpy(to, &h, sizeof(h));
+	to = mr_message_begin(to + sizeof(h), (enum mrf_message_kind)m->header.kind,
+		m->header.target, token ? &m->token : NULL, m->subject_bytes, m->header_bytes,
+		m->payload_bytes);
+	memcpy(to, m->subject, m->subject_bytes);
+	memcpy(to + m->subject_bytes, m->headers, m->header_bytes + m->payload_bytes);
+	mr_bytes_push(&w->handoff.to_control, h.bytes);
+	w->handoff_dirty = true;
+	mr_count(w->stats->handoff_tx, 1);
+}
+
+static void deliver_answer(
+	struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
+{
+	struct mr_copy copy = {.kind = MRF_MESSAGE_KIND_CONTROL, .target = m->header.target};
+	struct mr_session *s = NULL;
+
+	if (mr_session_worker(session) == w->index)
+		s = mr_directory_find(&w->directory, mr_session_slot(session),
+			mr_session_generation(session));
+	if (s == NULL)
+		mr_count(w->stats->drop_session_gone, 1);
+	else if (!mr_worker_copy(w, s, &copy, m))
+		mr_count(w->stats->drop_control_full, 1);
+}
+
+/* One record; returns its stride, or 0 when the ring makes no sense from here on. */
+static uint32_t take_record(struct mr_worker *w, const uint8_t *at, size_t ready)
+{
+	struct mrf_message_header header;
+	struct mrf_handoff_header h;
+	struct mr_message_view m;
+	uint32_t stride;
+
+	if (ready < sizeof(h) + sizeof(header))
+		return 0;
+	memcpy(&h, at, sizeof(h));
+	stride = mr_message_stride(h.bytes);
+	if (h.bytes < sizeof(h) + sizeof(header) || h.bytes > ready || stride > ready)
+		return 0;
+	header = mr_message_header_load(at + sizeof(h));
+	if (!mr_message_fits(&header, stride - sizeof(h)) ||
+		header.kind != MRF_MESSAGE_KIND_CONTROL ||
+		!mr_message_parse(at + sizeof(h), header, &m))
+		mr_count(w->stats->drop_bad_handoff, 1);
+	else
+		deliver_answer(w, h.session, &m);
+	return stride;
+}
+
+void mr_worker_handoff_rx(struct mr_worker *w)
+{
+	struct mr_bytes_consumer *ring = &w->handoff.from_control;
+	size_t ready = mr_bytes_readable(ring);
+
+	if (mr_likely(ready == 0))
+		return;
+	if (ready == MR_BYTES_CORRUPT) {
+		/* Control alone writes here: start anew where it says it stands, if that is sane. */
+		ring->tail_seen =
+			atomic_load_explicit(&ring->shared->tail, memory_order_acquire) &
+			~(uint64_t)(MR_BYTES_ALIGN - 1);
+		ring->head = ring->tail_seen;
+		mr_count(w->stats->drop_bad_handoff, 1);
+		ready = 0;
+	}
+	for (uint32_t i = 0; i < MR_HANDOFF_BURST && ready > 0; i++) {
+		uint32_t stride = take_record(w, mr_bytes_peek(ring), ready);
+
+		if (stride == 0) {
+			mr_count(w->stats->drop_bad_handoff, 1);
+			stride = (uint32_t)ready; /* skip all that is there */
+		} else {
+			mr_count(w->stats->handoff_rx, 1);
+		}
+		mr_bytes_skip(ring, stride);
+		ready -= stride;
+	}
+	w->handoff_consumed = true;
+	w->moved = true;
+}

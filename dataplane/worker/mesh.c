@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages for other workers are copied once, into a block: an mbuf filled by this worker alone and
+ * read by all others that have interest in anything in it. The others learn of a part of a block by
+ * one descriptor and drop one reference for it.
+ */
+#include "dataplane/worker/stages.h"
+
+#include <rte_mbuf.h>
+
+_Static_assert(sizeof(struct mr_mesh_record) == 16, "8-aligned records");
+_Static_assert(sizeof(struct mr_mesh_member) == 16, "8-aligned records");
+_Static_assert(sizeof(struct mr_mesh_record) + MR_MESSAGE_BYTES_MAX <= MR_BLOCK_BYTES,
+	"the largest message fits a block");
+
+static bool restock(struct mr_worker *w)
+{
+	uint32_t missing = MR_MESH_STASH - w->mesh.stash_count;
+
+	/* All or none: half a stash would have to be asked for again in the next round anyway. */
+	if (missing > MR_MESH_STASH / 2 &&
+		rte_pktmbuf_alloc_bulk(
+			w->blocks, &w->mesh.stash[w->mesh.stash_count], missing) == 0)
+		w->mesh.stash_count = MR_MESH_STASH;
+	return w->mesh.stash_count >= MR_MESH_STASH / 2;
+}
+
+bool mr_worker_mesh_ready(struct mr_worker *w)
+{
+	if (w->workers == 1)
+		return true;
+	for (unsigned to = 0; to < w->workers; to++)
+		if (to != w->index &&
+			mr_spsc_room(w->mesh_out[to], MR_MESH_ROOM_MIN) < MR_MESH_ROOM_MIN)
+			return false;
+	return restock(w);
+}
+
+void mr_worker_mesh_flush(struct mr_worker *w)
+{
+	struct mr_descriptor d = {
+		.buffer = w->mesh.open,
+		.offset = w->mesh.sent,
+		.bytes = w->mesh.used - w->mesh.sent,
+		.messages = w->mesh.messages,
+		.source = w->index,
+	};
+	uint64_t wanted = w->mesh.wanted_by;
+
+	if (wanted == 0)
+		return;
+	/* One reference for each reader, taken before any of them can give its own back. */
+	rte_mbuf_refcnt_update(w->mesh.open, (int16_t)__builtin_popcountll(wanted));
+	while (wanted != 0) {
+		unsigned to = (unsigned)__builtin_ctzll(wanted);
+
+		wanted &= wanted - 1;
+		if (mr_likely(mr_spsc_push(w->mesh_out[to], &d, 1) == 1)) {
+			mr_count(w->stats->mesh_tx_frames, 1);
+			mr_count(w->stats->mesh_tx_messages, d.messages);
+		} else {
+			rte_pktmbuf_free(w->mesh.open);
+			mr_count(w->stats->drop_mesh_full, d.messages);
+		}
+	}
+	w->mesh.rung |= w->mesh.wanted_by;
+	w->mesh.wanted_by = 0;
+	w->mesh.messages = 0;
+	w->mesh.sent = w->mesh.used;
+}
+
+/* Room for `bytes` in the open block or a new one; NULL when there is none to be had. */
+static uint8_t *reserve(struct mr_worker *w, uint32_t bytes)
+{
+	if (w->mesh.open != NULL && w->mesh.used + bytes > MR_BLOCK_BYTES) {
+		mr_worker_mesh_flush(w);
+		rte_pktmbuf_free(w->mesh.open);
+		w->mesh.open = NULL;
+	}
+	if (w->mesh.open == NULL) {
+		if (bytes > MR_BLOCK_BYTES || w->mesh.stash_count == 0)
+			return NULL;
+		w->mesh.open = w->mesh.stash[--w->mesh.stash_count];
+		w->mesh.used = 0;
+		w->mesh.sent = 0;
+	}
+	return rte_pktmbuf_mtod_offset(w->mesh.open, uint8_t *, w->mesh.used);
+}
+
+bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record,
+	const struct mr_mesh_member *members, const struct mr_copy *c,
+	const struct mr_message_view *body)
+{
+	uint32_t prefix = (uint32_t)(sizeof(*record) + record->members * sizeof(*members));
+	uint32_t bytes = mr_message_bytes(
+		c->token != NULL, c->subject_bytes, body->header_bytes, body->payload_bytes);
+	uint32_t stride = prefix + mr_message_stride(bytes);
+	uint8_t *to = reserve(w, stride);
+
+	if (mr_unlikely(to == NULL)) {
+		mr_count(w->stats->drop_mesh_full, 1);
+		return false;
+	}
+	memcpy(to, record, sizeof(*record));
+	if (record->members > 0)
+		memcpy(to + sizeof(*record), members, record->members * sizeof(*members));
+	to = mr_message_begin(to + prefix, c->kind, c->target, c->token, c->subject_bytes,
+		body->header_bytes, body->payload_bytes);
+	if (c->subject_bytes > 0)
+		memcpy(to, c->subject, c->subject_bytes);
+	if (body->header_bytes + body->payload_bytes > 0)
+		memcpy(to + c->subject_bytes, body->headers,
+			body->header_bytes + body->payload_bytes);
+	w->mesh.used += stride;
+	w->mesh.messages++;
+	w->mesh.wanted_by |= record->workers;
+	for (uint32_t i = 0; i < record->members; i++)
+		w->mesh.wanted_by |= 1ull << members[i].worker;
+	return true;
+}
+
+void mr_worker_mesh_ring(struct mr_worker *w)
+{
+	while (w->mesh.rung != 0) {
+		unsigned to = (unsigned)__builtin_ctzll(w->mesh.rung);
+		struct mr_worker *peer = w->peers[to];
+
+		w->mesh.rung &= w->mesh.rung - 1;
+		/* [worker.sleep] */
+		if (atomic_load_explicit(&peer->page->asleep, memory_order_seq_cst) != 0) {
+			mr_bell_ring(peer->bell_fd);
+			mr_count(w->stats->bells, 1);
+		}
+	}
+}
+
+static void deliver_member(struct mr_worker *w, const struct mr_mesh_member *member,
+	const struct mr_route *r, const struct mr_message_view *m,
+	const struct mrf_reply_token *token)
+{
+	struct mr_session *s = mr_directory_find(&w->directory, member->slot, member->generation);
+
+	if (s == NULL)
+		mr_count(w->stats->drop_session_gone, 1);
+	else if (!mr_worker_deliver(w, s, member->sub_id, r, m, token))
+		mr_count(w->stats->drop_group_full, 1);
+}
+
+static void take_publish(struct mr_worker *w, const struct mr_mesh_record *record,
+	const struct mr_mesh_member *members, const struct mr_message_view *m)
+{
+	const struct mrf_reply_token *token =
+		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL;
+	enum mr_subject_fault fault;
+	const struct mr_route *r;
+
+	r = m->header.target != 0 ?
+		    mr_router_alias(w->router, m->header.target) :
+		    mr_router_subject(w->router, m->subject, m->subject_bytes, &fault);
+	if (mr_unlikely(r == NULL)) {
+		/* The alias was released while the message was under way. */
+		mr_count(w->stats->drop_bad_alias, 1);
+		return;
+	}
+	if (record->workers & 1ull << w->index)
+		mr_worker_deliver_own(w, r, m, token);
+	for (uint32_t i = 0; i < record->members; i++)
+		if (members[i].worker == w->index)
+			deliver_member(w, &members[i], r, m, token);
+}
+
+/* A block goes to all who want anything in it: not every record in it is for everyone. */
+static bool for_this_worker(const struct mr_worker *w, const struct mr_mesh_record *record,
+	const struct mr_mesh_member *members)
+{
+	if (record->workers & 1ull << w->index)
+		return true;
+	for (uint32_t i = 0; i < record->members; i++)
+		if (members[i].worker == w->index)
+			return true;
+	return false;
+}
+
+/* Blocks come from a worker of this process, which checked what is in them. */
+static uint32_t take_record(struct mr_worker *w, const uint8_t *at)
+{
+	struct mr_mesh_member members[MR_MESH_MEMBERS_MAX];
+	struct mr_mesh_record record;
+	struct mrf_message_header h;
+	struct mr_message_view m;
+	size_t prefix;
+
+	memcpy(&record, at, sizeof(record));
+	memcpy(members, at + sizeof(record), record.members * sizeof(members[0]));
+	prefix = sizeof(record) + record.members * sizeof(members[0]);
+	h = mr_message_header_load(at + prefix);
+	if (!for_this_worker(w, &record, members))
+		; /* another worker's */
+	else if (mr_unlikely(!mr_message_parse(at + prefix, h, &m)))
+		mr_count(w->stats->drop_bad_message, 1);
+	else if (h.kind == MRF_MESSAGE_KIND_REPLY)
+		mr_worker_reply(w, &m);
+	else
+		take_publish(w, &record, members, &m);
+	return (uint32_t)prefix + mr_message_stride(h.bytes);
+}
+
+static void take_frame(struct mr_worker *w, const struct mr_descriptor *d)
+{
+	const uint8_t *at = rte_pktmbuf_mtod_offset(
+		(struct rte_mbuf *)d->buffer, const uint8_t *, d->offset);
+	const uint8_t *end = at + d->bytes;
+
+	while (at < end)
+		at += take_record(w, at);
+	rte_pktmbuf_free(d->buffer);
+	mr_count(w->stats->mesh_rx_frames, 1);
+	mr_count(w->stats->mesh_rx_messages, d->messages);
+}
+
+void mr_worker_mesh_rx(struct mr_worker *w)
+{
+	struct mr_descriptor d[MR_MESH_BURST];
+
+	for (unsigned from = 0; from < w->workers; from++) {
+		uint32_t count = 0;
+
+		if (from != w->index)
+			count = mr_spsc_pop(w->mesh_in[from], d, MR_MESH_BURST);
+		for (uint32_t i = 0; i < count; i++)
+			take_frame(w, &d[i]);
+		if (count > 0)
+			w->moved = true;
+	}
+}
+
+void mr_worker_mesh_fini(struct mr_worker *w)
+{
+	struct mr_descriptor d;
+
+	if (w->mesh.open != NULL)
+		rte_pktmbuf_free(w->mesh.open);
+	w->mesh.open = NULL;
+	while (w->mesh.stash_count > 0)
+		rte_pktmbuf_free(w->mesh.stash[--w->mesh.stash_count]);
+	for (unsigned from = 0; from < w->workers; from++)
+		while (from != w->index && w->mesh_in[from] != NULL &&
+			mr_spsc_pop(w->mesh_in[from], &d, 1) == 1)
+			rte_pktmbuf_free(d.buffer);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/worker/stages.h"
+
+/* Members tried before a queue group's message is given up: all of a small group, some of a large. */
+#define GROUP_TRIES_MAX 8u
+
+/* What a publish asks for, and what has come of it so far. */
+struct publish {
+	const struct mr_burst_entry *entry;
+	const struct mr_route *route;
+	const struct mrf_reply_token *token; /* NULL: no reply wanted */
+	uint32_t delivered;                  /* copies made or handed to other workers */
+	uint32_t members;                    /* of other workers, chosen for queue groups */
+	struct mr_mesh_member member[MR_MESH_MEMBERS_MAX];
+};
+
+static void reject(struct mr_worker *w, const struct mr_burst_entry *e)
+{
+	mr_count(e->from->stats->rejected, 1);
+	(void)w;
+}
+
+static const struct mr_route *find_route(struct mr_worker *w, const struct mr_burst_entry *e)
+{
+	const struct mr_message_view *m = &e->view;
+	enum mr_subject_fault fault;
+	const struct mr_route *r;
+
+	if (mr_likely(m->header.target != 0)) {
+		if (mr_unlikely(m->subject_bytes != 0)) {
+			mr_count(w->stats->drop_bad_message, 1);
+			return NULL;
+		}
+		r = mr_router_alias(w->router, m->header.target);
+		if (mr_unlikely(r == NULL))
+			mr_count(w->stats->drop_bad_alias, 1);
+		return r;
+	}
+	r = mr_router_subject(w->router, m->subject, m->subject_bytes, &fault);
+	if (mr_unlikely(r == NULL))
+		mr_count(w->stats->drop_bad_subject, 1);
+	return r;
+}
+
+/* Sends what stands in `p->member`, if anything, and the other workers' plain copies with it. */
+static void put_on_mesh(struct mr_worker *w, struct publish *p, uint64_t workers)
+{
+	const struct mr_message_view *m = &p->entry->view;
+	struct mr_mesh_record record = {.workers = workers, .members = p->members};
+	struct mr_copy copy = {
+		.kind = MRF_MESSAGE_KIND_PUBLISH,
+		.target = m->header.target,
+		.token = p->token,
+		.subject = (const char *)m->subject,
+		.subject_bytes = m->subject_bytes,
+	};
+
+	if (mr_worker_mesh_put(w, &record, p->member, &copy, m))
+		p->delivered++;
+	p->members = 0;
+}
+
+/* One member gets the copy: the first in turn whose ring has room, as far as this worker can see. */
+static void deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
+{
+	uint32_t members = p->route->groups[group].members;
+	uint32_t tries = members < GROUP_TRIES_MAX ? members : GROUP_TRIES_MAX;
+	struct mr_member chosen;
+
+	for (; tries > 0; tries--) {
+		struct mr_session *s;
+
+		if (!mr_route_group_pick(p->route, group, w->turn++, &chosen))
+			break;
+		if (chosen.worker != w->index) {
+			if (p->members == MR_MESH_MEMBERS_MAX)
+				put_on_mesh(w, p, 0);
+			p->member[p->members++] = (struct mr_mesh_member){
+				chosen.worker, chosen.slot, chosen.generation, chosen.sub_id};
+			return;
+		}
+		s = mr_directory_find(&w->directory, chosen.slot, chosen.generation);
+		if (s != NULL && mr_worker_deliver(w, s, chosen.sub_id, p->route, &p->entry->view,
+					 p->token)) {
+			p->delivered++;
+			return;
+		}
+	}
+	mr_count(w->stats->drop_group_full, 1);
+}
+
+static void answer_status(
+	struct mr_worker *w, struct mr_session *s, uint64_t correlation, enum mrf_status_code code)
+{
+	struct mrf_reply_token token = {.correlation = correlation};
+	struct mr_copy copy = {
+		.kind = MRF_MESSAGE_KIND_STATUS, .target = (uint32_t)code, .token = &token};
+	struct mr_message_view nothing = {.payload_bytes = 0};
+
+	if (!mr_worker_copy(w, s, &copy, &nothing))
+		mr_count(w->stats->drop_reply_full, 1);
+}
+
+static void publish(struct mr_worker *w, const struct mr_burst_entry *e)
+{
+	struct mrf_reply_token token;
+	struct publish p = {.entry = e, .route = find_route(w, e)};
+
+	if (mr_unlikely(p.route == NULL)) {
+		reject(w, e);
+		return;
+	}
+	mr_count(w->stats->published, 1);
+	if (e->view.header.flags & MRF_MESSAGE_FLAG_TOKEN) {
+		token = (struct mrf_reply_token){e->from->id, e->view.token.correlation};
+		p.token = &token;
+	}
+	if (mr_unlikely(!p.route->interest)) {
+		mr_count(w->stats->drop_unrouted, 1);
+		if (p.token != NULL)
+			answer_status(w, e->from, token.correlation,
+				MRF_STATUS_CODE_NO_RESPONDERS);
+		return;
+	}
+	p.delivered = mr_worker_deliver_own(w, p.route, &e->view, p.token);
+	for (uint32_t g = 0; g < p.route->group_count; g++)
+		deliver_group(w, &p, g);
+	if (p.route->workers != 0 || p.members > 0)
+		put_on_mesh(w, &p, p.route->workers);
+	if (p.token != NULL && p.delivered == 0)
+		answer_status(w, e->from, token.correlation, MRF_STATUS_CODE_OVERLOADED);
+}
+
+static void reply(struct mr_worker *w, const struct mr_burst_entry *e)
+{
+	const struct mr_message_view *m = &e->view;
+	unsigned to = mr_session_worker(m->token.session);
+	struct mr_mesh_record record = {0};
+	struct mr_copy copy = {.kind = MRF_MESSAGE_KIND_REPLY, .token = &m->token};
+
+	if (!(m->header.flags & MRF_MESSAGE_FLAG_TOKEN) || m->subject_bytes != 0) {
+		mr_count(w->stats->drop_bad_message, 1);
+		reject(w, e);
+	} else if (to == w->index) {
+		mr_worker_reply(w, m);
+	} else if (to >= w->workers) {
+		mr_count(w->stats->drop_stale_token, 1);
+		reject(w, e);
+	} else {
+		record.workers = 1ull << to;
+		mr_worker_mesh_put(w, &record, NULL, &copy, m);
+	}
+}
+
+void mr_worker_route(struct mr_worker *w)
+{
+	for (uint32_t i = 0; i < w->burst_count; i++) {
+		const struct mr_burst_entry *e = &w->burst[i];
+
+		if (mr_unlikely(e->from == NULL))
+			continue; /* counted where it was read */
+		switch (e->view.header.kind) {
+		case MRF_MESSAGE_KIND_PUBLISH: publish(w, e); break;
+		case MRF_MESSAGE_KIND_REPLY: reply(w, e); break;
+		case MRF_MESSAGE_KIND_CONTROL:
+			mr_worker_handoff(w, e, MRF_HANDOFF_REASON_CONTROL);
+			break;
+		case MRF_MESSAGE_KIND_DELIVER:
+		case MRF_MESSAGE_KIND_STATUS:
+		case MRF_MESSAGE_KIND_GAP:
+			/* The bus says these; a client may not. */
+			mr_count(w->stats->drop_bad_message, 1);
+			reject(w, e);
+			break;
+		default: mr_worker_handoff(w, e, MRF_HANDOFF_REASON_UNKNOWN_KIND); break;
+		}
+	}
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stages: what the worker's loop calls, in the order of a message's way. Private to the worker.
+ *
+ * Threads   The worker's lcore.
+ * Hot path  All of it.
+ */
+#ifndef MILLRACE_WORKER_STAGES_H
+#define MILLRACE_WORKER_STAGES_H
+
+#include "dataplane/worker/worker.h"
+#include "flatbuf/link.h"
+
+/* Fills the burst from the channels. */
+void mr_worker_rx(struct mr_worker *w);
+/* Delivers, hands over or discards every message of the burst. */
+void mr_worker_route(struct mr_worker *w);
+/* Shows what was written to its readers and rings who sleeps. */
+void mr_worker_show(struct mr_worker *w);
+/* The same, and gives back what was read. */
+void mr_worker_tx(struct mr_worker *w);
+
+/* Delivers what other workers sent. */
+void mr_worker_mesh_rx(struct mr_worker *w);
+/* Delivers what control sent. */
+void mr_worker_handoff_rx(struct mr_worker *w);
+/* Passes a client's message to control. */
+void mr_worker_handoff(
+	struct mr_worker *w, const struct mr_burst_entry *e, enum mrf_handoff_reason reason);
+
+/* A copy of a message into a session's ring. The subject may be NULL with 0 bytes; the body is the
+ * view's header block and payload. False: no room. */
+struct mr_copy {
+	enum mrf_message_kind kind;
+	uint32_t target;
+	const struct mrf_reply_token *token; /* NULL: none */
+	const char *subject;
+	uint32_t subject_bytes;
+};
+bool mr_worker_copy(struct mr_worker *w, struct mr_session *s, const struct mr_copy *c,
+	const struct mr_message_view *body);
+
+/* One delivery for a subscription; counts it or what went wrong. */
+bool mr_worker_deliver(struct mr_worker *w, struct mr_session *s, uint32_t sub_id,
+	const struct mr_route *r, const struct mr_message_view *m,
+	const struct mrf_reply_token *token);
+/* To all plain subscribers of this worker; returns how many got it. */
+uint32_t mr_worker_deliver_own(struct mr_worker *w, const struct mr_route *r,
+	const struct mr_message_view *m, const struct mrf_reply_token *token);
+/* A reply whose token names this worker. */
+void mr_worker_reply(struct mr_worker *w, const struct mr_message_view *m);
+/* Tells a session what it missed, if its ring has room for that. False: not yet. */
+bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s);
+
+/* A mesh record is this, then `members` mr_mesh_member, then the message, all 8-aligned. */
+struct mr_mesh_record {
+	uint64_t workers; /* bit w: deliver to w's plain subscribers */
+	uint32_t members; /* of queue groups, chosen by the sender */
+	uint32_t reserved;
+};
+struct mr_mesh_member {
+	uint32_t worker;
+	uint32_t slot;
+	uint32_t generation;
+	uint32_t sub_id;
+};
+#define MR_MESH_MEMBERS_MAX 32u
+
+/* True if a burst can be taken now: blocks at hand and room in every ring. */
+bool mr_worker_mesh_ready(struct mr_worker *w);
+/* Copies the message for other workers. False: it could not be, as counted. */
+bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record,
+	const struct mr_mesh_member *members, const struct mr_copy *c,
+	const struct mr_message_view *body);
+/* Tells the others what is in the open block. */
+void mr_worker_mesh_flush(struct mr_worker *w);
+/* Rings the bells of those told, if they sleep. */
+void mr_worker_mesh_ring(struct mr_worker *w);
+/* Gives all blocks back, at the end. */
+void mr_worker_mesh_fini(struct mr_worker *w);
+
+/* Sleeps until there is something to do. */
+void mr_worker_sleep(struct mr_worker *w);
+void mr_worker_housekeep(struct mr_worker *w);
+
+static inline void mr_worker_mark_dirty(struct mr_worker *w, struct mr_session *s)
+{
+	if (s->dirty)
+		return;
+	if (mr_unlikely(w->dirty_count == MR_DIRTY_MAX))
+		mr_worker_show(w);
+	s->dirty = true;
+	w->dirty[w->dirty_count++] = s;
+}
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/worker/stages.h"
+
+/* The flag is taken back before the bell is rung: a reader that goes to sleep again in between has
+ * the ring still coming. */
+static void ring(struct mr_worker *w, struct mr_bytes_shared *shared, int bell_fd)
+{
+	atomic_store_explicit(&shared->asleep, 0, memory_order_relaxed);
+	mr_bell_ring(bell_fd);
+	mr_count(w->stats->bells, 1);
+}
+
+void mr_worker_show(struct mr_worker *w)
+{
+	for (uint32_t i = 0; i < w->dirty_count; i++) {
+		struct mr_session *s = w->dirty[i];
+
+		s->dirty = false;
+		if (mr_bytes_publish(&s->down)) /* [bytes.sleep] */
+			ring(w, s->down.shared, s->peer_bell_fd);
+	}
+	w->dirty_count = 0;
+	if (w->handoff_dirty) {
+		struct mr_handoff *h = &w->handoff;
+
+		w->handoff_dirty = false;
+		if (mr_bytes_publish(&h->to_control))
+			ring(w, h->to_control.shared, h->channel.peer_bell_fd);
+	}
+}
+
+static void give_back(struct mr_worker *w)
+{
+	for (uint32_t i = 0; i < w->consumed_count; i++) {
+		struct mr_session *s = w->consumed[i];
+
+		s->consumed = false;
+		if (mr_bytes_release(&s->up)) {
+			/* The client waits for room. */
+			atomic_store_explicit(
+				&s->up.shared->wants_bell, 0, memory_order_relaxed);
+			mr_bell_ring(s->peer_bell_fd);
+			mr_count(w->stats->bells, 1);
+		}
+	}
+	w->consumed_count = 0;
+	if (w->handoff_consumed) {
+		w->handoff_consumed = false;
+		if (mr_bytes_release(&w->handoff.from_control)) {
+			atomic_store_explicit(&w->handoff.from_control.shared->wants_bell, 0,
+				memory_order_relaxed);
+			mr_bell_ring(w->handoff.channel.peer_bell_fd);
+			mr_count(w->stats->bells, 1);
+		}
+	}
+}
+
+void mr_worker_tx(struct mr_worker *w)
+{
+	mr_worker_mesh_flush(w);
+	mr_worker_show(w);
+	give_back(w);
+	mr_worker_mesh_ring(w);
+}

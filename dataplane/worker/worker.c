@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/worker/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+
+#include "dataplane/worker/stages.h"
+
+static bool stopped(struct mr_worker *w)
+{
+	return atomic_load_explicit(&w->stopping, memory_order_acquire);
+}
+
+/* Ends the round: its cycles go to busy or idle, and a worker idle for long enough sleeps. */
+static void account(struct mr_worker *w)
+{
+	uint64_t now = rte_rdtsc();
+	uint64_t cycles = now - w->round_start;
+
+	w->round_start = now;
+	mr_count(w->stats->loops, 1);
+	if (w->moved) {
+		w->moved = false;
+		w->idle_since = 0;
+		mr_count(w->stats->busy_cycles, cycles);
+		return;
+	}
+	mr_count(w->stats->idle_cycles, cycles);
+	mr_cpu_relax();
+	if (w->busy)
+		return;
+	if (w->idle_since == 0) {
+		w->idle_since = now;
+	} else if (now - w->idle_since >= w->spin_cycles) {
+		mr_worker_housekeep(w);
+		mr_worker_sleep(w);
+		w->idle_since = 0;
+		w->round_start = rte_rdtsc();
+	}
+}
+
+int mr_worker_run(void *worker)
+{
+	struct mr_worker *w = worker;
+
+	mr_router_online(w->router);
+	w->round_start = rte_rdtsc();
+	while (!stopped(w)) {
+		mr_worker_mesh_rx(w);    /* from other workers -> own sinks */
+		mr_worker_handoff_rx(w); /* from control -> own sinks */
+		mr_worker_rx(w);         /* channels -> burst */
+		mr_worker_route(w);      /* burst -> own sinks, mesh, control */
+		mr_worker_tx(w);         /* sinks and mesh -> their readers */
+		if (--w->house_in == 0)
+			mr_worker_housekeep(w);
+		mr_router_quiescent(w->router);
+		account(w);
+	}
+	mr_router_offline(w->router);
+	mr_worker_mesh_fini(w);
+	return 0;
+}
+
+/* Gaps that nobody has been told of, and gauges. */
+static void look_after_sessions(struct mr_worker *w)
+{
+	const struct mr_poll_list *list =
+		atomic_load_explicit(&w->directory.poll, memory_order_acquire);
+
+	for (uint32_t i = 0; i < list->count; i++) {
+		struct mr_session *s = list->sessions[i];
+
+		mr_gauge(s->stats->backlog_bytes, mr_bytes_backlog(&s->down));
+		if (s->missed_untold > 0)
+			mr_worker_tell_gap(w, s);
+	}
+	mr_worker_show(w);
+}
+
+void mr_worker_housekeep(struct mr_worker *w)
+{
+	const struct mr_router_counters *r = mr_router_counters(w->router);
+
+	w->house_in = MR_HOUSEKEEP_ROUNDS;
+	look_after_sessions(w);
+	mr_gauge(w->stats->route_hits, r->alias_hits + r->cache_hits);
+	mr_gauge(w->stats->route_misses, r->alias_fills + r->cache_misses);
+	mr_gauge(w->stats->route_evictions, r->cache_evictions);
+	atomic_fetch_add_explicit(&w->rounds, 1, memory_order_relaxed);
+}
+
+int mr_worker_watch(struct mr_worker *w, int bell_fd)
+{
+	struct epoll_event e = {.events = EPOLLIN | EPOLLET};
+
+	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, bell_fd, &e) < 0 ? -errno : 0;
+}
+
+static int open_bells(struct mr_worker *w)
+{
+	int error = mr_worker_page_new(&w->page_fd, &w->page);
+
+	if (error != 0)
+		return error;
+	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	w->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->epoll_fd < 0 || w->bell_fd < 0)
+		return -errno;
+	return mr_worker_watch(w, w->bell_fd);
+}
+
+static int open_handoff(struct mr_worker *w, uint32_t ring_bytes)
+{
+	struct mr_handoff *h = &w->handoff;
+	int error = mr_channel_new(&h->channel, "millrace-handoff", ring_bytes, ring_bytes);
+
+	if (error != 0)
+		return error;
+	mr_channel_worker_side(&h->channel, &h->from_control, &h->to_control);
+	return mr_worker_watch(w, h->channel.worker_bell_fd);
+}
+
+int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
+	struct mrf_worker_stats *stats, struct mr_worker **out)
+{
+	struct mr_worker *w =
+		aligned_alloc(MR_CACHE_LINE, mr_align_up(sizeof(*w), MR_CACHE_LINE));
+	int error;
+
+	if (w == NULL)
+		return -ENOMEM;
+	memset(w, 0, sizeof(*w));
+	w->index = c->index;
+	w->workers = c->workers;
+	w->busy = c->busy;
+	w->spin_cycles = c->spin_cycles;
+	w->stats = stats;
+	w->house_in = MR_HOUSEKEEP_ROUNDS;
+	w->page_fd = w->epoll_fd = w->bell_fd = -1;
+	w->handoff.channel = mr_channel_none();
+	error = mr_directory_init(&w->directory, c->slots);
+	if (error == 0)
+		error = open_bells(w);
+	if (error == 0)
+		error = open_handoff(w, c->handoff_ring_bytes);
+	if (error == 0)
+		error = mr_router_new(table, c->index, c->route_cache_entries, &w->router);
+	if (error != 0) {
+		mr_worker_free(w);
+		return error;
+	}
+	*out = w;
+	return 0;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void mr_worker_free(struct mr_worker *w)
+{
+	if (w == NULL)
+		return;
+	if (w->router != NULL)
+		mr_router_free(w->router);
+	mr_channel_close(&w->handoff.channel);
+	mr_worker_page_unmap(w->page);
+	close_fd(w->page_fd);
+	close_fd(w->epoll_fd);
+	close_fd(w->bell_fd);
+	if (w->directory.slots != NULL)
+		mr_directory_fini(&w->directory);
+	free(w);
+}
+
+void mr_worker_stop(struct mr_worker *w)
+{
+	atomic_store_explicit(&w->stopping, true, memory_order_seq_cst); /* [worker.sleep] */
+	mr_worker_ring(w);
+}
+
+void mr_worker_ring(struct mr_worker *w)
+{
+	mr_bell_ring(w->bell_fd);
+}

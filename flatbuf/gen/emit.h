@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* emit: writes the parts of a generated header.
+ *
+ * Each part writes only what the schema file declares itself, not what it includes.
+ */
+#ifndef MILLRACE_FLATBUF_GEN_EMIT_H
+#define MILLRACE_FLATBUF_GEN_EMIT_H
+
+#include <stdio.h>
+
+#include "flatbuf/gen/model.h"
+
+/* emit_types.c: enums, structs. */
+void gen_emit_enums(FILE *f, const struct gen_model *m);
+void gen_emit_structs(FILE *f, struct gen_model *m);
+
+/* emit_describe.c: what the verifier needs, and parse functions. */
+void gen_emit_descriptions(FILE *f, const struct gen_model *m);
+void gen_emit_parse(FILE *f, const struct gen_model *m, const struct gen_object *o);
+
+/* emit_read.c: the accessors of a table. */
+void gen_emit_readers(FILE *f, const struct gen_object *o);
+
+/* emit_write.c: the arguments struct and the write function of a table. */
+void gen_emit_arguments(FILE *f, const struct gen_object *o);
+void gen_emit_writer(FILE *f, const struct gen_model *m, const struct gen_object *o);
+
+/* emit_text.c: small pieces that all of them use. */
+
+/* The schema's comment of `source` as a C comment, `indent` ("" or "\t") before each line. */
+void gen_emit_doc(FILE *f, struct mrf_table source, enum gen_doc doc, const char *indent);
+
+/* "uint32_t"; `in_memory` gives bools a type that any byte may be copied into. */
+const char *gen_c_type(enum gen_base base, bool in_memory);
+
+/* "u32", as in mr_fb_get_u32. */
+const char *gen_suffix(enum gen_base base);
+
+/* An integer constant of the type. */
+void gen_emit_integer(FILE *f, enum gen_base base, int64_t value);
+
+/* The default of a scalar field as a constant. */
+void gen_emit_default(FILE *f, const struct gen_field *field);
+
+bool gen_default_is_zero(const struct gen_field *field);
+
+#endif
