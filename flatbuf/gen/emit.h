@@ -21,7 +21,7 @@ void gen_emit_parse(FILE *f, const struct gen_model *m, const struct gen_object 
 /* emit_read.c: the accessors of a table. */
 void gen_emit_readers(FILE *f, const struct gen_object *o);
 
-/* emit_write.c: the arguments struct and the write function of a table. */
+/* emit_write.c: the arguments struct, its defaults and the write function of a table. */
 void gen_emit_arguments(FILE *f, const struct gen_object *o);
 void gen_emit_writer(FILE *f, const struct gen_model *m, const struct gen_object *o);
 
@@ -29,6 +29,9 @@ void gen_emit_writer(FILE *f, const struct gen_model *m, const struct gen_object
 
 /* The schema's comment of `source` as a C comment, `indent` ("" or "\t") before each line. */
 void gen_emit_doc(FILE *f, struct mrf_table source, enum gen_doc doc, const char *indent);
+
+/* The same as a C string on one line. */
+void gen_emit_doc_string(FILE *f, struct mrf_table source, enum gen_doc doc);
 
 /* "uint32_t"; `in_memory` gives bools a type that any byte may be copied into. */
 const char *gen_c_type(enum gen_base base, bool in_memory);

@@ -31,6 +31,32 @@ void gen_emit_doc(FILE *f, struct mrf_table source, enum gen_doc doc, const char
 	fprintf(f, count > 1 ? "\n%s */\n" : " */\n", indent);
 }
 
+/* Bytes that a string literal cannot hold as they are go in as octal, which has a fixed length. */
+static void emit_quoted(FILE *f, const char *text)
+{
+	while (*text == ' ')
+		text++;
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\' || *text == '?')
+			fprintf(f, "\\%c", *text);
+		else if ((unsigned char)*text < 0x20 || (unsigned char)*text > 0x7e)
+			fprintf(f, "\\%03o", (unsigned char)*text);
+		else
+			fputc(*text, f);
+	}
+}
+
+void gen_emit_doc_string(FILE *f, struct mrf_table source, enum gen_doc doc)
+{
+	fputc('"', f);
+	for (uint32_t i = 0; i < mr_fb_count(source, doc); i++) {
+		if (i)
+			fputc(' ', f);
+		emit_quoted(f, mr_fb_at_string(source, doc, i).data);
+	}
+	fputc('"', f);
+}
+
 const char *gen_c_type(enum gen_base base, bool in_memory)
 {
 	static const char *const names[GEN_BASE_COUNT] = {[GEN_UTYPE] = "uint8_t",

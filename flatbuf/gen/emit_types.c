@@ -120,6 +120,22 @@ static void emit_struct_read(FILE *f, const struct gen_object *o)
 		o->name, o->name, o->name);
 }
 
+static void emit_struct_members(FILE *f, const struct gen_object *o)
+{
+	char upper[GEN_NAME_BYTES];
+	gen_name_upper(o->name, upper, sizeof(upper));
+	fprintf(f, "#define MRF_%s_MEMBERS_COUNT %u\n", upper, o->fields_count);
+	fprintf(f, "MR_FB_DESCRIPTION struct mrf_member mrf_%s_members[] = {\n", o->name);
+	for (uint32_t i = 0; i < o->fields_count; i++) {
+		const struct gen_field *field = &o->fields[i];
+		fprintf(f, "\t{\"%s\", %u, %u,\n\t\t", field->label, field->offset,
+			field_bytes(field));
+		gen_emit_doc_string(f, field->source, GEN_DOC_FIELD);
+		fprintf(f, "},\n");
+	}
+	fprintf(f, "};\n\n");
+}
+
 /* C wants the structs that this one contains first. */
 static void emit_struct(FILE *f, const struct gen_model *m, struct gen_object *o)
 {
@@ -136,6 +152,7 @@ static void emit_struct(FILE *f, const struct gen_model *m, struct gen_object *o
 	fprintf(f, "};\n");
 	emit_struct_checks(f, o);
 	emit_struct_read(f, o);
+	emit_struct_members(f, o);
 }
 
 void gen_emit_structs(FILE *f, struct gen_model *m)

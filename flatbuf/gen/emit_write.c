@@ -48,6 +48,23 @@ static void emit_argument(FILE *f, const struct gen_field *field)
 		fprintf(f, "\t%s %s;\n", gen_c_type(type->base, false), field->member);
 }
 
+/* Zero is not every field's default; a caller who leaves one out starts from these. */
+static void emit_defaults(FILE *f, const struct gen_object *o)
+{
+	fprintf(f, "/* What to start from where a field's default is not 0. */\n");
+	fprintf(f, "static inline struct mrf_%s mrf_%s_defaults(void)\n{\n", o->name, o->name);
+	fprintf(f, "\tstruct mrf_%s v;\n\tmemset(&v, 0, sizeof(v));\n", o->name);
+	for (uint32_t i = 0; i < o->fields_count; i++) {
+		const struct gen_field *field = &o->fields[i];
+		if (!gen_is_scalar(field->type.base) || gen_default_is_zero(field))
+			continue;
+		fprintf(f, "\tv.%s = ", field->member);
+		gen_emit_default(f, field);
+		fprintf(f, ";\n");
+	}
+	fprintf(f, "\treturn v;\n}\n\n");
+}
+
 void gen_emit_arguments(FILE *f, const struct gen_object *o)
 {
 	gen_emit_doc(f, o->source, GEN_DOC_OBJECT, "");
@@ -59,6 +76,7 @@ void gen_emit_arguments(FILE *f, const struct gen_object *o)
 	if (o->fields_count == 0)
 		fprintf(f, "\tuint8_t nothing_; /* the table has no fields */\n");
 	fprintf(f, "};\n\n");
+	emit_defaults(f, o);
 }
 
 /* Strings and vectors go in before the table that refers to them. */

@@ -219,6 +219,7 @@ static void load_field(const struct gen_model *m, const struct gen_object *o, st
 {
 	*f = (struct gen_field){
 		.source = t,
+		.label = mr_fb_get_string(t, FIELD_NAME).data,
 		.type = load_type(m, mr_fb_get_table(t, FIELD_TYPE)),
 		.id = mr_fb_get_u16(t, FIELD_ID, 0),
 		.offset = mr_fb_get_u16(t, FIELD_OFFSET, 0),
@@ -302,7 +303,7 @@ static void load_enum(const struct gen_model *m, struct gen_enum *e, struct mrf_
 /* Names of the runtime's own types, which no schema may take. */
 static bool is_reserved(const char *name)
 {
-	static const char *const names[] = {"string", "bytes", "table", "builder", "str"};
+	static const char *const names[] = {"string", "bytes", "table", "builder", "member"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(names[i], name) == 0)
 			return true;
@@ -346,7 +347,7 @@ void gen_model_init(struct gen_model *m, const char *path)
 	*m = (struct gen_model){.path = path};
 	m->file = read_file(path, &bytes);
 	if (mr_fb_verify(m->file, bytes, &schema_type, "BFBS", &m->schema) != 0)
-		gen_die("%s: not a binary schema of flatc 2.0.8 or newer", path);
+		gen_die("%s: not what flatc 2.0.8 or newer writes with --bfbs-filenames", path);
 	base_name(path, m->name, sizeof(m->name));
 	m->objects_count = mr_fb_count(m->schema, SCHEMA_OBJECTS);
 	m->objects = alloc(m->objects_count, sizeof(*m->objects));

@@ -51,6 +51,7 @@ struct gen_type {
 
 struct gen_field {
 	struct mrf_table source;
+	const char *label;           /* as the schema spells it */
 	char name[GEN_NAME_BYTES];   /* snake_case */
 	char member[GEN_NAME_BYTES]; /* as a C struct member: never a keyword */
 	struct gen_type type;

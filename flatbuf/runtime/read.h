@@ -42,6 +42,14 @@ struct mrf_table {
 	uint32_t pos;       /* of the table in it */
 };
 
+/* What the schema says of a member of a struct: for programs that list counters. */
+struct mrf_member {
+	const char *name; /* as the schema spells it */
+	uint32_t offset;
+	uint32_t bytes;
+	const char *text; /* the schema's comment on one line; "" when it has none */
+};
+
 static inline struct mrf_string mrf_str_n(const char *data, uint32_t bytes)
 {
 	return (struct mrf_string){data, bytes};
