@@ -43,8 +43,7 @@ const char *mr_log_errno_text(int error);
 #define MR_LOG_END_        ((struct mr_log_field){NULL, MR_LOG_TYPE_STR, NULL, 0})
 #define mr_log_(level, event, ...)                                                                 \
 	mr_log_write((level), (event), (const struct mr_log_field[]){__VA_ARGS__},                 \
-		sizeof((const struct mr_log_field[]){__VA_ARGS__}) /                               \
-				sizeof(struct mr_log_field) -                                      \
+		sizeof((const struct mr_log_field[]){__VA_ARGS__}) / sizeof(struct mr_log_field) - \
 			1)
 
 #endif

@@ -12,6 +12,8 @@
 #include "flatbuf/attach.h"
 
 #define PAGE_BYTES 4096u
+/* MFD_NOEXEC_SEAL of Linux 6.3, which older headers lack. */
+#define MR_MFD_NOEXEC_SEAL 8u
 /* In the first page: the header, then the shared parts of the two rings. */
 #define UP_SHARED_OFFSET   256u
 #define DOWN_SHARED_OFFSET 512u
@@ -28,7 +30,8 @@ static bool ring_bytes_valid(uint32_t bytes)
 /* Maps `bytes` at `offset` twice in a row, so that a record that wraps reads straight on. */
 static int map_twice(int fd, uint32_t offset, uint32_t bytes, void **out)
 {
-	uint8_t *base = mmap(NULL, 2 * (size_t)bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *base =
+		mmap(NULL, 2 * (size_t)bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (base == MAP_FAILED)
 		return -errno;
@@ -49,7 +52,12 @@ static int map_twice(int fd, uint32_t offset, uint32_t bytes, void **out)
 
 struct mr_channel mr_channel_none(void)
 {
-	return (struct mr_channel){.memory_fd = -1, .worker_bell_fd = -1, .peer_bell_fd = -1};
+	return (struct mr_channel){
+		.memory_fd = -1,
+		.worker_bell_fd = -1,
+		.peer_bell_fd = -1,
+		.peer_bell_far_fd = -1,
+	};
 }
 
 static int map_parts(struct mr_channel *ch, const struct mrf_channel_header *h)
@@ -80,6 +88,41 @@ static int map_header(struct mr_channel *ch)
 	return 0;
 }
 
+/* Memory whose size nobody can change any more. Where the kernel knows the flag, memory that nobody
+ * can execute either: a host may be set up to refuse any other. */
+static int make_memory(const char *name, off_t bytes, int seals, int *out)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MR_MFD_NOEXEC_SEAL);
+	int error;
+
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	/* Pages are had now or refused now: a worker that touches one later must not fail on it. */
+	if (ftruncate(fd, bytes) < 0 || fallocate(fd, 0, 0, bytes) < 0 ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | seals) < 0) {
+		error = -errno;
+		close(fd);
+		return error;
+	}
+	*out = fd;
+	return 0;
+}
+
+static int make_bells(struct mr_channel *ch)
+{
+	int ends[2];
+
+	ch->worker_bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (ch->worker_bell_fd < 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	/* The far end stays open here too: without a reader, ringing would raise SIGPIPE. */
+	ch->peer_bell_far_fd = ends[0];
+	ch->peer_bell_fd = ends[1];
+	return 0;
+}
+
 int mr_channel_new(struct mr_channel *ch, const char *name, uint32_t up_bytes, uint32_t down_bytes)
 {
 	struct mrf_channel_header h = {
@@ -94,19 +137,12 @@ int mr_channel_new(struct mr_channel *ch, const char *name, uint32_t up_bytes, u
 	*ch = mr_channel_none();
 	if (!ring_bytes_valid(up_bytes) || !ring_bytes_valid(down_bytes))
 		return -EINVAL;
-	ch->memory_fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	ch->worker_bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ch->peer_bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (ch->memory_fd < 0 || ch->worker_bell_fd < 0 || ch->peer_bell_fd < 0) {
-		error = -errno;
+	error = make_memory(name, (off_t)h.down_offset + down_bytes, F_SEAL_SEAL, &ch->memory_fd);
+	if (error != 0)
 		goto close;
-	}
-	/* The sum may pass 32 bits only for sizes that the caller's limits refuse. */
-	if (ftruncate(ch->memory_fd, (off_t)h.down_offset + down_bytes) < 0 ||
-		fcntl(ch->memory_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-		error = -errno;
+	error = make_bells(ch);
+	if (error != 0)
 		goto close;
-	}
 	error = map_header(ch);
 	if (error != 0)
 		goto close;
@@ -120,39 +156,55 @@ close:
 	return error;
 }
 
+static bool ring_within(uint32_t offset, uint32_t bytes, uint64_t memory_bytes)
+{
+	return ring_bytes_valid(bytes) && offset % PAGE_BYTES == 0 && offset >= PAGE_BYTES &&
+	       (uint64_t)offset + bytes <= memory_bytes;
+}
+
 static bool header_valid(const struct mrf_channel_header *h, uint64_t memory_bytes)
 {
-	return h->magic == MR_CHANNEL_MAGIC && ring_bytes_valid(h->up_bytes) &&
-	       ring_bytes_valid(h->down_bytes) && h->up_offset % PAGE_BYTES == 0 &&
-	       h->down_offset % PAGE_BYTES == 0 && h->up_offset >= PAGE_BYTES &&
-	       h->down_offset >= PAGE_BYTES &&
-	       (uint64_t)h->up_offset + h->up_bytes <= memory_bytes &&
-	       (uint64_t)h->down_offset + h->down_bytes <= memory_bytes;
+	bool apart = (uint64_t)h->up_offset + h->up_bytes <= h->down_offset ||
+		     (uint64_t)h->down_offset + h->down_bytes <= h->up_offset;
+
+	return h->magic == MR_CHANNEL_MAGIC && apart &&
+	       ring_within(h->up_offset, h->up_bytes, memory_bytes) &&
+	       ring_within(h->down_offset, h->down_bytes, memory_bytes);
+}
+
+/* The size of a memory that holds a page at least and can never be made smaller under a mapping. */
+static int memory_size(int fd, uint64_t *bytes)
+{
+	struct stat st;
+	int seals;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || st.st_size < (off_t)PAGE_BYTES)
+		return -EBADMSG;
+	*bytes = (uint64_t)st.st_size;
+	return 0;
 }
 
 int mr_channel_map(struct mr_channel *ch, int memory_fd, int worker_bell_fd, int peer_bell_fd)
 {
 	struct mrf_channel_header h;
-	struct stat st;
+	uint64_t memory_bytes = 0;
 	int error;
 
 	*ch = mr_channel_none();
 	ch->memory_fd = memory_fd;
 	ch->worker_bell_fd = worker_bell_fd;
 	ch->peer_bell_fd = peer_bell_fd;
-	if (fstat(memory_fd, &st) < 0) {
-		error = -errno;
+	error = memory_size(memory_fd, &memory_bytes);
+	if (error != 0)
 		goto close;
-	}
-	if (st.st_size < (off_t)PAGE_BYTES) {
-		error = -EBADMSG;
-		goto close;
-	}
 	error = map_header(ch);
 	if (error != 0)
 		goto close;
 	memcpy(&h, ch->header_map, sizeof(h));
-	if (!header_valid(&h, (uint64_t)st.st_size)) {
+	if (!header_valid(&h, memory_bytes)) {
 		error = -EBADMSG;
 		goto close;
 	}
@@ -183,6 +235,7 @@ void mr_channel_close(struct mr_channel *ch)
 	close_fd(&ch->memory_fd);
 	close_fd(&ch->worker_bell_fd);
 	close_fd(&ch->peer_bell_fd);
+	close_fd(&ch->peer_bell_far_fd);
 	*ch = mr_channel_none();
 }
 
@@ -203,40 +256,39 @@ void mr_channel_peer_side(const struct mr_channel *ch, const struct mr_worker_pa
 
 int mr_worker_page_new(int *fd, struct mr_worker_page **page)
 {
-	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
-	int error;
+	int error = make_memory("millrace-worker", PAGE_BYTES, 0, fd);
 	void *map;
 
-	*fd = memfd_create("millrace-worker", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (*fd < 0)
-		return -errno;
-	if (ftruncate(*fd, PAGE_BYTES) < 0)
-		goto close;
+	if (error != 0)
+		return error;
 	map = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
-	if (map == MAP_FAILED)
+	if (map == MAP_FAILED) {
+		error = -errno;
 		goto close;
+	}
 	/* Whoever gets the descriptor after this can map it only to read. */
-	if (fcntl(*fd, F_ADD_SEALS, seals) < 0) {
-		munmap(map, PAGE_BYTES);
-		goto close;
+	if (fcntl(*fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0) {
+		error = -errno;
+		goto unmap;
 	}
 	*page = map;
 	return 0;
+unmap:
+	munmap(map, PAGE_BYTES);
 close:
-	error = -errno;
 	close_fd(fd);
 	return error;
 }
 
 int mr_worker_page_map(int fd, const struct mr_worker_page **page)
 {
-	struct stat st;
+	uint64_t bytes = 0;
 	void *map;
+	int error;
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_size < (off_t)PAGE_BYTES)
-		return -EBADMSG;
+	error = memory_size(fd, &bytes);
+	if (error != 0)
+		return error;
 	map = mmap(NULL, PAGE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		return -errno;
@@ -263,7 +315,14 @@ void mr_bell_ring(int fd)
 
 bool mr_bell_clear(int fd)
 {
-	uint64_t count;
+	uint64_t rings[64];
+	bool rung = false;
+	ssize_t n;
 
-	return read(fd, &count, sizeof(count)) == (ssize_t)sizeof(count);
+	/* An eventfd gives one number, a pipe all that was written. */
+	do {
+		n = read(fd, rings, sizeof(rings));
+		rung = rung || n > 0;
+	} while (n == (ssize_t)sizeof(rings) || (n < 0 && errno == EINTR));
+	return rung;
 }

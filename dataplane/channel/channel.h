@@ -2,11 +2,17 @@
 /* channel: a pair of byte rings in a sealed memfd of their own, and the bells beside them.
  *
  * The data plane makes one for each local client and, as hand-off, one for each worker and control.
- * "Up" is towards the worker. The layout of the memory is ChannelHeader of flatbuf/schemas/attach.fbs:
- * a page with the header and the shared parts of both rings, then the data of up and of down.
+ * "Up" is from clients to workers, and from workers to control. The layout of the memory is
+ * ChannelHeader of flatbuf/schemas/attach.fbs: a page with the header and the shared parts of both
+ * rings, then the data of up and of down.
  *
- * Bells are eventfds. A worker sleeps for all its channels at once, so its "I sleep" flag is not in
- * the channel but in the worker page, which others can map only to read it.
+ * A worker sleeps for all its channels at once, so its "I sleep" flag is not in the channel but in
+ * the worker page, which others can map only to read it.
+ *
+ * The worker's bell is an eventfd, on which the worker polls (edge-triggered) and which it never
+ * reads or writes. The peer's bell is a pipe, of which the worker keeps the writing end. Not an
+ * eventfd: whoever holds one can clear O_NONBLOCK for all its holders and fill its counter, and the
+ * next one to ring it sleeps in write. The two ends of a pipe have flags of their own.
  *
  * Owns      struct mr_channel owns its mapping and its descriptors.
  * Threads   Making and closing: one thread. Rings: as bytes.h says.
@@ -40,9 +46,11 @@ struct mr_worker_page {
 struct mr_channel {
 	int memory_fd;
 	int worker_bell_fd;
-	int peer_bell_fd;
-	void *header_map; /* a page */
-	void *up_map;     /* twice up_bytes */
+	int peer_bell_fd;     /* this side's end: the worker writes it, the peer reads it */
+	int peer_bell_far_fd; /* worker's side: the end to send to the peer; -1 on the peer's side
+			       */
+	void *header_map;     /* a page */
+	void *up_map;         /* twice up_bytes */
 	void *down_map;
 	uint32_t up_bytes;
 	uint32_t down_bytes;
@@ -54,18 +62,19 @@ struct mr_channel {
  * -ENOMEM, -EMFILE. The memory is sealed against growing and shrinking. */
 int mr_channel_new(struct mr_channel *ch, const char *name, uint32_t up_bytes, uint32_t down_bytes);
 
-/* Maps a memory that came from elsewhere, and takes over the three descriptors, also on failure. */
+/* Maps a memory that came from elsewhere, and takes over the three descriptors, also on failure.
+ * -EBADMSG: too small, not sealed against shrinking, or a header that does not describe it. */
 int mr_channel_map(struct mr_channel *ch, int memory_fd, int worker_bell_fd, int peer_bell_fd);
 
-/* Unmaps and closes. Safe on a zeroed or closed channel made by mr_channel_none(). */
+/* Unmaps and closes. Safe on what mr_channel_none() made, after a failure, and a second time. */
 void mr_channel_close(struct mr_channel *ch);
 
 /* A channel with nothing to close. */
 struct mr_channel mr_channel_none(void);
 
-/* The worker's side of the rings. */
-void mr_channel_worker_side(const struct mr_channel *ch, struct mr_bytes_consumer *up,
-	struct mr_bytes_producer *down);
+/* The worker's side of a client's rings. */
+void mr_channel_worker_side(
+	const struct mr_channel *ch, struct mr_bytes_consumer *up, struct mr_bytes_producer *down);
 
 /* The other side. `page` is the worker's, whose flag says whether it sleeps. */
 void mr_channel_peer_side(const struct mr_channel *ch, const struct mr_worker_page *page,
@@ -79,7 +88,8 @@ void mr_worker_page_unmap(const struct mr_worker_page *page);
 
 /* Rings a bell. Never blocks; a bell that is rung already stays so. */
 void mr_bell_ring(int fd);
-/* Takes the ring back. True if it was rung. */
+/* Takes the ring back, however often it was rung. True if it was. For the peer's bell, and for
+ * bells of which all holders are trusted: on another's eventfd it may block. */
 bool mr_bell_clear(int fd);
 
 #endif

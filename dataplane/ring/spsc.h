@@ -3,8 +3,8 @@
  *
  * The mesh has one for each ordered pair of workers.
  *
- * Owns      The slots. What a descriptor names is the ring's from a counted push until its counted pop.
- * Threads   push, room: the producer only. pop: the consumer only. empty: anyone, as a hint.
+ * Owns      The slots. What a descriptor names is the ring's from a counted push until its counted
+ * pop. Threads   push, room: the producer only. pop: the consumer only. empty: anyone, as a hint.
  * Ordering  [spsc.slot] release of tail in push -> acquire in pop: the slots are written.
  *           [spsc.room] release of head in pop -> acquire in push: the slots were read.
  *           [spsc.sleep] as [bytes.sleep]: the producer's tail store and the consumer's last look
@@ -49,14 +49,16 @@ struct mr_spsc {
 int mr_spsc_init(struct mr_spsc *r, uint32_t entries, uint32_t first);
 void mr_spsc_fini(struct mr_spsc *r);
 
-/* Descriptors that a push would take now. */
+/* Descriptors that a push would take now, at least; looks for more only when fewer than `wanted`.
+ */
 static inline uint32_t mr_spsc_room(struct mr_spsc *r, uint32_t wanted)
 {
 	uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
 	uint32_t room = r->mask + 1 - (tail - r->head_seen);
 
 	if (room < wanted) {
-		r->head_seen = atomic_load_explicit(&r->head, memory_order_acquire); /* [spsc.room] */
+		r->head_seen =
+			atomic_load_explicit(&r->head, memory_order_acquire); /* [spsc.room] */
 		room = r->mask + 1 - (tail - r->head_seen);
 	}
 	return room;
@@ -70,6 +72,8 @@ static inline uint32_t mr_spsc_push(
 
 	if (count > room)
 		count = room;
+	if (count == 0)
+		return 0;
 	for (uint32_t i = 0; i < count; i++)
 		r->slots[(tail + i) & r->mask] = from[i];
 	/* [spsc.slot] [spsc.sleep] */
@@ -83,7 +87,8 @@ static inline uint32_t mr_spsc_pop(struct mr_spsc *r, struct mr_descriptor *to, 
 	uint32_t ready = r->tail_seen - head;
 
 	if (ready == 0) {
-		r->tail_seen = atomic_load_explicit(&r->tail, memory_order_acquire); /* [spsc.slot] */
+		r->tail_seen =
+			atomic_load_explicit(&r->tail, memory_order_acquire); /* [spsc.slot] */
 		ready = r->tail_seen - head;
 	}
 	if (count > ready)
@@ -96,7 +101,7 @@ static inline uint32_t mr_spsc_pop(struct mr_spsc *r, struct mr_descriptor *to, 
 	return count;
 }
 
-/* The consumer's last look before it sleeps. */
+/* The consumer's last look before it sleeps; its flag is stored seq_cst first. */
 static inline bool mr_spsc_empty(struct mr_spsc *r)
 {
 	return atomic_load_explicit(&r->tail, memory_order_seq_cst) == /* [spsc.sleep] */

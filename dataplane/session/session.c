@@ -66,8 +66,7 @@ int mr_directory_add(struct mr_directory *d, struct mr_session *s, struct mr_pol
 	return 0;
 }
 
-int mr_directory_remove(
-	struct mr_directory *d, struct mr_session *s, struct mr_poll_list **retired)
+int mr_directory_remove(struct mr_directory *d, struct mr_session *s, struct mr_poll_list **retired)
 {
 	int error = replace_list(d, s, NULL, retired);
 
@@ -78,11 +77,9 @@ int mr_directory_remove(
 }
 
 int mr_session_new(uint64_t id, uint32_t up_bytes, uint32_t down_bytes,
-	struct mrf_session_stats *stats,
-	struct mr_session **out, int *peer_fd)
+	struct mrf_session_stats *stats, struct mr_session **out, int *peer_fd)
 {
-	struct mr_session *s = aligned_alloc(
-		MR_CACHE_LINE, mr_align_up(sizeof(*s), MR_CACHE_LINE));
+	struct mr_session *s = aligned_alloc(MR_CACHE_LINE, mr_align_up(sizeof(*s), MR_CACHE_LINE));
 	int pair[2];
 	int error;
 

@@ -34,7 +34,8 @@ struct mr_session {
 	bool dirty;                      /* pushed to since the last publish */
 	bool consumed;                   /* skipped in since the last release */
 	/* shared-out: worker tells the table writer */
-	_Atomic bool corrupt; /* w: worker, r: table writer: the client's ring position makes no sense */
+	_Atomic bool
+		corrupt; /* w: worker, r: table writer: the client's ring position makes no sense */
 	/* read-only after open */
 	uint64_t id;
 	uint32_t slot;
@@ -91,13 +92,13 @@ uint32_t mr_directory_free_slot(const struct mr_directory *d);
 /* Puts in or takes out a session, and makes a new poll list; the old one goes to *retired, to be
  * freed after grace. -ENOMEM: nothing changed. */
 int mr_directory_add(struct mr_directory *d, struct mr_session *s, struct mr_poll_list **retired);
-int mr_directory_remove(struct mr_directory *d, struct mr_session *s, struct mr_poll_list **retired);
+int mr_directory_remove(
+	struct mr_directory *d, struct mr_session *s, struct mr_poll_list **retired);
 
 /* Makes the channel, both descriptors of the liveness pair (*peer_fd is for the client) and the
  * session around them, not yet in a directory. Clears `stats` and takes it over. */
 int mr_session_new(uint64_t id, uint32_t up_bytes, uint32_t down_bytes,
-	struct mrf_session_stats *stats,
-	struct mr_session **out, int *peer_fd);
+	struct mrf_session_stats *stats, struct mr_session **out, int *peer_fd);
 /* Nobody looks at it any more. */
 void mr_session_free(struct mr_session *s);
 /* True if the worker has taken all that the client pushed. */

@@ -15,15 +15,16 @@
 #ifndef MILLRACE_WIRE_MESSAGE_H
 #define MILLRACE_WIRE_MESSAGE_H
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "dataplane/base/compiler.h"
+#include "dataplane/wire/subject.h"
 #include "flatbuf/wire.h"
 
-#define MR_MESSAGE_ALIGN  8u
-#define MR_SUBJECT_BYTES_MAX 255u
+#define MR_MESSAGE_ALIGN     8u
 /* Header block and payload together. A delivery with the longest subject still fits 16 bits. */
 #define MR_BODY_BYTES_MAX 64512u
 #define MR_MESSAGE_OVERHEAD_BYTES_MAX                                                              \
@@ -65,10 +66,24 @@ static inline struct mrf_message_header mr_message_header_load(const void *at)
 	return h;
 }
 
-/* True if `ready` bytes hold the whole message whose header was read. */
+/* True if `ready` bytes (not MR_BYTES_CORRUPT) hold the whole message whose header was read. */
 static inline bool mr_message_fits(const struct mrf_message_header *h, size_t ready)
 {
 	return h->bytes >= sizeof(*h) && mr_message_stride(h->bytes) <= ready;
+}
+
+/* Each half in one load: what is checked of a token is what is used. */
+static inline struct mrf_reply_token mr_message_token_load(const void *at)
+{
+	const _Atomic uint64_t *from = at;
+	uint64_t words[2] = {
+		atomic_load_explicit(&from[0], memory_order_relaxed),
+		atomic_load_explicit(&from[1], memory_order_relaxed),
+	};
+	struct mrf_reply_token t;
+
+	memcpy(&t, words, sizeof(t));
+	return t;
 }
 
 /* Parses the parts of the message at `at`, whose header was loaded and fits. False: flags that are
@@ -80,6 +95,7 @@ static inline bool mr_message_parse(
 	const uint8_t *p = at + sizeof(header);
 	uint32_t named = 0;
 
+	assert(header.bytes >= sizeof(header));
 	m->header = header;
 	m->token = (struct mrf_reply_token){0};
 	m->subject_bytes = 0;
@@ -89,7 +105,7 @@ static inline bool mr_message_parse(
 	if (header.flags & MRF_MESSAGE_FLAG_TOKEN) {
 		if (left < sizeof(m->token))
 			return false;
-		memcpy(&m->token, p, sizeof(m->token));
+		m->token = mr_message_token_load(p);
 		p += sizeof(m->token);
 		left -= (uint32_t)sizeof(m->token);
 	}
@@ -123,12 +139,14 @@ static inline uint32_t mr_message_bytes(
 	if (token)
 		bytes += (uint32_t)sizeof(struct mrf_reply_token);
 	if (subject_bytes + header_bytes > 0)
-		bytes += (uint32_t)sizeof(struct mrf_message_sections) + subject_bytes + header_bytes;
+		bytes += (uint32_t)sizeof(struct mrf_message_sections) + subject_bytes +
+			 header_bytes;
 	return bytes;
 }
 
 /* Writes header, token (NULL: none) and sections; returns where subject, header block and payload
- * go, one behind the other. `to` is 8-aligned with room for mr_message_bytes() of the same parts. */
+ * go, one behind the other. `to` is 8-aligned with room for mr_message_bytes() of the same parts.
+ */
 static inline uint8_t *mr_message_begin(void *to, enum mrf_message_kind kind, uint32_t target,
 	const struct mrf_reply_token *token, uint32_t subject_bytes, uint32_t header_bytes,
 	uint32_t payload_bytes)
@@ -141,6 +159,9 @@ static inline uint8_t *mr_message_begin(void *to, enum mrf_message_kind kind, ui
 	};
 	uint8_t *p = (uint8_t *)to + sizeof(h);
 
+	assert(subject_bytes <= MR_SUBJECT_BYTES_MAX);
+	assert(header_bytes <= MR_BODY_BYTES_MAX &&
+		payload_bytes <= MR_BODY_BYTES_MAX - header_bytes);
 	if (token != NULL) {
 		h.flags |= MRF_MESSAGE_FLAG_TOKEN;
 		memcpy(p, token, sizeof(*token));

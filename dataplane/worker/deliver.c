@@ -129,8 +129,8 @@ void mr_worker_reply(struct mr_worker *w, const struct mr_message_view *m)
 {
 	struct mrf_reply_token token = {.correlation = m->token.correlation};
 	struct mr_copy copy = {.kind = MRF_MESSAGE_KIND_REPLY, .token = &token};
-	struct mr_session *s = mr_directory_find(&w->directory,
-		mr_session_slot(m->token.session), mr_session_generation(m->token.session));
+	struct mr_session *s = mr_directory_find(&w->directory, mr_session_slot(m->token.session),
+		mr_session_generation(m->token.session));
 
 	if (mr_unlikely(s == NULL))
 		mr_count(w->stats->drop_stale_token, 1);

@@ -9,8 +9,8 @@ void mr_worker_handoff(
 {
 	const struct mr_message_view *m = &e->view;
 	bool token = (m->header.flags & MRF_MESSAGE_FLAG_TOKEN) != 0;
-	uint32_t bytes = mr_message_bytes(
-		token, m->subject_bytes, m->header_bytes, m->payload_bytes);
+	uint32_t bytes =
+		mr_message_bytes(token, m->subject_bytes, m->header_bytes, m->payload_bytes);
 	struct mrf_handoff_header h = {
 		.bytes = (uint32_t)sizeof(h) + bytes,
 		.reason = (uint8_t)reason,
@@ -34,15 +34,14 @@ void mr_worker_handoff(
 	mr_count(w->stats->handoff_tx, 1);
 }
 
-static void deliver_answer(
-	struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
+static void deliver_answer(struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
 {
 	struct mr_copy copy = {.kind = MRF_MESSAGE_KIND_CONTROL, .target = m->header.target};
 	struct mr_session *s = NULL;
 
 	if (mr_session_worker(session) == w->index)
-		s = mr_directory_find(&w->directory, mr_session_slot(session),
-			mr_session_generation(session));
+		s = mr_directory_find(
+			&w->directory, mr_session_slot(session), mr_session_generation(session));
 	if (s == NULL)
 		mr_count(w->stats->drop_session_gone, 1);
 	else if (!mr_worker_copy(w, s, &copy, m))
@@ -81,10 +80,10 @@ void mr_worker_handoff_rx(struct mr_worker *w)
 	if (mr_likely(ready == 0))
 		return;
 	if (ready == MR_BYTES_CORRUPT) {
-		/* Control alone writes here: start anew where it says it stands, if that is sane. */
-		ring->tail_seen =
-			atomic_load_explicit(&ring->shared->tail, memory_order_acquire) &
-			~(uint64_t)(MR_BYTES_ALIGN - 1);
+		/* Control alone writes here: start anew where it says it stands, if that is sane.
+		 */
+		ring->tail_seen = atomic_load_explicit(&ring->shared->tail, memory_order_acquire) &
+				  ~(uint64_t)(MR_BYTES_ALIGN - 1);
 		ring->head = ring->tail_seen;
 		mr_count(w->stats->drop_bad_handoff, 1);
 		ready = 0;

@@ -18,8 +18,8 @@ static bool restock(struct mr_worker *w)
 
 	/* All or none: half a stash would have to be asked for again in the next round anyway. */
 	if (missing > MR_MESH_STASH / 2 &&
-		rte_pktmbuf_alloc_bulk(
-			w->blocks, &w->mesh.stash[w->mesh.stash_count], missing) == 0)
+		rte_pktmbuf_alloc_bulk(w->blocks, &w->mesh.stash[w->mesh.stash_count], missing) ==
+			0)
 		w->mesh.stash_count = MR_MESH_STASH;
 	return w->mesh.stash_count >= MR_MESH_STASH / 2;
 }
@@ -153,9 +153,9 @@ static void take_publish(struct mr_worker *w, const struct mr_mesh_record *recor
 	enum mr_subject_fault fault;
 	const struct mr_route *r;
 
-	r = m->header.target != 0 ?
-		    mr_router_alias(w->router, m->header.target) :
-		    mr_router_subject(w->router, m->subject, m->subject_bytes, &fault);
+	r = m->header.target != 0
+		    ? mr_router_alias(w->router, m->header.target)
+		    : mr_router_subject(w->router, m->subject, m->subject_bytes, &fault);
 	if (mr_unlikely(r == NULL)) {
 		/* The alias was released while the message was under way. */
 		mr_count(w->stats->drop_bad_alias, 1);
@@ -206,8 +206,8 @@ static uint32_t take_record(struct mr_worker *w, const uint8_t *at)
 
 static void take_frame(struct mr_worker *w, const struct mr_descriptor *d)
 {
-	const uint8_t *at = rte_pktmbuf_mtod_offset(
-		(struct rte_mbuf *)d->buffer, const uint8_t *, d->offset);
+	const uint8_t *at =
+		rte_pktmbuf_mtod_offset((struct rte_mbuf *)d->buffer, const uint8_t *, d->offset);
 	const uint8_t *end = at + d->bytes;
 
 	while (at < end)

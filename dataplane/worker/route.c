@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/stages.h"
 
-/* Members tried before a queue group's message is given up: all of a small group, some of a large. */
+/* Members tried before a queue group's message is given up: all of a small group, some of a large.
+ */
 #define GROUP_TRIES_MAX 8u
 
 /* What a publish asks for, and what has come of it so far. */
@@ -60,7 +61,8 @@ static void put_on_mesh(struct mr_worker *w, struct publish *p, uint64_t workers
 	p->members = 0;
 }
 
-/* One member gets the copy: the first in turn whose ring has room, as far as this worker can see. */
+/* One member gets the copy: the first in turn whose ring has room, as far as this worker can see.
+ */
 static void deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
 {
 	uint32_t members = p->route->groups[group].members;
@@ -118,8 +120,7 @@ static void publish(struct mr_worker *w, const struct mr_burst_entry *e)
 	if (mr_unlikely(!p.route->interest)) {
 		mr_count(w->stats->drop_unrouted, 1);
 		if (p.token != NULL)
-			answer_status(w, e->from, token.correlation,
-				MRF_STATUS_CODE_NO_RESPONDERS);
+			answer_status(w, e->from, token.correlation, MRF_STATUS_CODE_NO_RESPONDERS);
 		return;
 	}
 	p.delivered = mr_worker_deliver_own(w, p.route, &e->view, p.token);

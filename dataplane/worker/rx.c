@@ -32,7 +32,8 @@ static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_m
 		give_up(w, s);
 		return 0;
 	}
-	while (ready > 0 && taken < MR_SESSION_BURST && w->burst_count < MR_BURST && bytes < bytes_max) {
+	while (ready > 0 && taken < MR_SESSION_BURST && w->burst_count < MR_BURST &&
+		bytes < bytes_max) {
 		const uint8_t *at = mr_bytes_peek(&s->up);
 		struct mr_burst_entry *e = &w->burst[w->burst_count];
 		struct mrf_message_header h = mr_message_header_load(at);

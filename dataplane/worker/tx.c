@@ -37,8 +37,7 @@ static void give_back(struct mr_worker *w)
 		s->consumed = false;
 		if (mr_bytes_release(&s->up)) {
 			/* The client waits for room. */
-			atomic_store_explicit(
-				&s->up.shared->wants_bell, 0, memory_order_relaxed);
+			atomic_store_explicit(&s->up.shared->wants_bell, 0, memory_order_relaxed);
 			mr_bell_ring(s->peer_bell_fd);
 			mr_count(w->stats->bells, 1);
 		}

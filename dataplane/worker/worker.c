@@ -121,15 +121,17 @@ static int open_handoff(struct mr_worker *w, uint32_t ring_bytes)
 
 	if (error != 0)
 		return error;
-	mr_channel_worker_side(&h->channel, &h->from_control, &h->to_control);
+	mr_bytes_producer_init(
+		&h->to_control, h->channel.up_shared, h->channel.up_map, h->channel.up_bytes);
+	mr_bytes_consumer_init(&h->from_control, h->channel.down_shared, h->channel.down_map,
+		h->channel.down_bytes);
 	return mr_worker_watch(w, h->channel.worker_bell_fd);
 }
 
 int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	struct mrf_worker_stats *stats, struct mr_worker **out)
 {
-	struct mr_worker *w =
-		aligned_alloc(MR_CACHE_LINE, mr_align_up(sizeof(*w), MR_CACHE_LINE));
+	struct mr_worker *w = aligned_alloc(MR_CACHE_LINE, mr_align_up(sizeof(*w), MR_CACHE_LINE));
 	int error;
 
 	if (w == NULL)

@@ -13,8 +13,8 @@
  * Ordering  [worker.sleep] whoever has work for a worker stores it, then loads page->asleep; the
  *           worker stores page->asleep, then loads all that could be work; all seq_cst. One of the
  *           two sees the other.
- * Hot path  No lock, allocation or log. The only system calls are the write that rings the bell of a
- *           reader who has said that it sleeps, and the worker's own sleep.
+ * Hot path  No lock, allocation or log. The only system calls are the write that rings the bell of
+ * a reader who has said that it sleeps, and the worker's own sleep.
  */
 #ifndef MILLRACE_WORKER_WORKER_H
 #define MILLRACE_WORKER_WORKER_H
@@ -28,17 +28,17 @@ struct rte_mempool;
 
 #define MR_WORKERS_MAX 32
 /* Messages a round takes from channels, and the bytes after which it takes no more. */
-#define MR_BURST             64u
-#define MR_BURST_BYTES       65536u
-#define MR_SESSION_BURST     32u
-#define MR_MESH_BURST        16u
-#define MR_HANDOFF_BURST     32u
-#define MR_MESH_STASH        8u
+#define MR_BURST         64u
+#define MR_BURST_BYTES   65536u
+#define MR_SESSION_BURST 32u
+#define MR_MESH_BURST    16u
+#define MR_HANDOFF_BURST 32u
+#define MR_MESH_STASH    8u
 /* A round closes at most this many mesh blocks: its bytes over a block's, and those left open. */
-#define MR_MESH_ROOM_MIN     16u
-#define MR_BLOCK_BYTES       65280u
-#define MR_HOUSEKEEP_ROUNDS  1024u
-#define MR_DIRTY_MAX         256u
+#define MR_MESH_ROOM_MIN    16u
+#define MR_BLOCK_BYTES      65280u
+#define MR_HOUSEKEEP_ROUNDS 1024u
+#define MR_DIRTY_MAX        256u
 
 struct mr_burst_entry {
 	struct mr_message_view view;
@@ -69,43 +69,44 @@ struct mr_worker {
 	bool busy;
 	uint64_t spin_cycles;
 	struct mr_router *router;
-	struct mrf_worker_stats *stats;    /* w: worker, r: control */
+	struct mrf_worker_stats *stats;           /* w: worker, r: control */
 	struct mr_spsc *mesh_in[MR_WORKERS_MAX];  /* from each worker; NULL for itself */
 	struct mr_spsc *mesh_out[MR_WORKERS_MAX]; /* to each worker */
 	struct mr_worker *peers[MR_WORKERS_MAX];
-	struct rte_mempool *blocks;        /* NULL with one worker */
+	struct rte_mempool *blocks; /* NULL with one worker */
 	struct mr_directory directory;
 	struct mr_handoff handoff;
 	struct mr_worker_page *page;
 	int page_fd;
 	int epoll_fd;
-	int bell_fd;                       /* of other workers and of the table writer */
+	int bell_fd; /* of other workers and of the table writer */
 	/* worker's own */
 	alignas(MR_CACHE_LINE) uint32_t burst_count;
-	uint32_t cursor;                   /* in the poll list: who is asked first */
-	uint32_t turn;                     /* of queue groups */
+	uint32_t cursor; /* in the poll list: who is asked first */
+	uint32_t turn;   /* of queue groups */
 	uint32_t house_in;
 	uint32_t dirty_count;
 	uint32_t consumed_count;
-	bool moved;                        /* this round did something */
+	bool moved; /* this round did something */
 	bool handoff_dirty;
 	bool handoff_consumed;
-	uint64_t round_start;              /* cycles */
-	uint64_t idle_since;               /* cycles; 0: not idle */
+	uint64_t round_start; /* cycles */
+	uint64_t idle_since;  /* cycles; 0: not idle */
 	struct {
-		struct rte_mbuf *open;     /* block being filled, or NULL */
-		uint32_t used;             /* bytes in it */
-		uint32_t sent;             /* of which others have been told */
-		uint32_t messages;         /* not yet told of */
-		uint64_t wanted_by;        /* workers with interest in what is not yet told of */
+		struct rte_mbuf *open; /* block being filled, or NULL */
+		uint32_t used;         /* bytes in it */
+		uint32_t sent;         /* of which others have been told */
+		uint32_t messages;     /* not yet told of */
+		uint64_t wanted_by;    /* workers with interest in what is not yet told of */
 		struct rte_mbuf *stash[MR_MESH_STASH];
 		uint32_t stash_count;
-		uint64_t rung;             /* workers pushed to this round */
+		uint64_t rung; /* workers pushed to this round */
 	} mesh;
 	struct mr_session *dirty[MR_DIRTY_MAX];
 	struct mr_session *consumed[MR_BURST];
 	struct mr_burst_entry burst[MR_BURST];
-	char subjects[MR_BURST][MR_SUBJECT_BYTES_MAX + 1]; /* inline ones, copied out of shared memory */
+	char subjects[MR_BURST]
+		     [MR_SUBJECT_BYTES_MAX + 1]; /* inline ones, copied out of shared memory */
 	/* shared-in */
 	alignas(MR_CACHE_LINE) _Atomic bool stopping; /* w: table writer */
 	/* shared-out */

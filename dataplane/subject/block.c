@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/subject/block.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "dataplane/subject/router.h"
+
+/* Blocks up to this many sinks are copied at each removal, so that a small group's turns stay fair
+ * and small patterns stay compact. */
+#define COPY_SINKS_MAX 32u
+
+static uint32_t count_of(const struct mr_block *b)
+{
+	return atomic_load_explicit(&b->count, memory_order_relaxed);
+}
+
+static size_t bytes_for(uint32_t capacity)
+{
+	return sizeof(struct mr_block) + capacity * sizeof(struct mr_sink);
+}
+
+size_t mr_block_bytes(const struct mr_block *b)
+{
+	return bytes_for(b->capacity);
+}
+
+/* The link that leads to the block, or the list's last link. */
+static mr_block_link *find(mr_block_link *list, uint16_t worker, uint16_t group, unsigned *groups)
+{
+	mr_block_link *link = list;
+	struct mr_block *b;
+
+	*groups = 0;
+	for (; (b = atomic_load_explicit(link, memory_order_relaxed)) != NULL; link = &b->next) {
+		if (b->group == group && (group != 0 || b->worker == worker))
+			break;
+		*groups += b->group != 0;
+	}
+	return link;
+}
+
+static struct mr_block *block_new(
+	const struct mr_block_ops *ops, uint16_t worker, uint16_t group, uint32_t capacity)
+{
+	struct mr_block *b = malloc(bytes_for(capacity));
+
+	if (b == NULL)
+		return NULL;
+	atomic_init(&b->next, NULL);
+	atomic_init(&b->count, 0);
+	b->capacity = capacity;
+	b->gone = 0;
+	b->group = group;
+	b->worker = group == 0 ? worker : 0;
+	*ops->memory_bytes += bytes_for(capacity);
+	return b;
+}
+
+static void append(struct mr_block *b, const struct mr_owner *owner, uint32_t sub_id)
+{
+	uint32_t at = count_of(b);
+	struct mr_sink *sink = &b->sinks[at];
+
+	sink->slot = owner->slot;
+	sink->generation = owner->generation;
+	sink->sub_id = sub_id;
+	atomic_store_explicit(&sink->flags, (uint32_t)owner->worker << MR_SINK_WORKER_SHIFT,
+		memory_order_relaxed);
+	atomic_store_explicit(&b->count, at + 1, memory_order_release); /* [block.count] */
+}
+
+/* Copies the living and tells where each went. */
+static void copy_live(
+	const struct mr_block_ops *ops, struct mr_block *to, const struct mr_block *from)
+{
+	for (uint32_t i = 0; i < count_of(from); i++) {
+		const struct mr_sink *sink = &from->sinks[i];
+		if (!mr_sink_live(sink))
+			continue;
+		uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
+		uint32_t at = count_of(to);
+		append(to,
+			&(struct mr_owner){.worker = (uint16_t)(flags >> MR_SINK_WORKER_SHIFT),
+				.slot = sink->slot,
+				.generation = sink->generation},
+			sink->sub_id);
+		if (at != i)
+			ops->moved(ops->arg, &to->sinks[at], at);
+	}
+}
+
+/* Puts `fresh` (or what followed, if NULL) in the place of the block that `link` leads to. */
+static void replace(const struct mr_block_ops *ops, mr_block_link *link, struct mr_block *fresh)
+{
+	struct mr_block *old = atomic_load_explicit(link, memory_order_relaxed);
+	struct mr_block *after = atomic_load_explicit(&old->next, memory_order_relaxed);
+
+	if (fresh != NULL)
+		atomic_store_explicit(&fresh->next, after, memory_order_relaxed);
+	atomic_store_explicit(
+		link, fresh != NULL ? fresh : after, memory_order_release); /* [block.list] */
+	mr_reclaim_defer(ops->reclaim, ops->reclaim_kind, (uintptr_t)old);
+}
+
+static int append_larger(const struct mr_block_ops *ops, mr_block_link *link,
+	const struct mr_owner *owner, uint32_t sub_id)
+{
+	struct mr_block *old = atomic_load_explicit(link, memory_order_relaxed);
+	struct mr_block *fresh = block_new(ops, old->worker, old->group, 2 * old->capacity);
+
+	if (fresh == NULL)
+		return -ENOMEM;
+	copy_live(ops, fresh, old);
+	append(fresh, owner, sub_id);
+	replace(ops, link, fresh);
+	return 0;
+}
+
+int mr_block_add(const struct mr_block_ops *ops, mr_block_link *list, const struct mr_owner *owner,
+	uint32_t sub_id, uint16_t group, uint32_t *position)
+{
+	unsigned groups;
+	mr_block_link *link = find(list, owner->worker, group, &groups);
+	struct mr_block *b = atomic_load_explicit(link, memory_order_relaxed);
+	int rc = 0;
+
+	if (b == NULL) {
+		if (group != 0 && groups == MR_TABLE_GROUPS_PER_PATTERN)
+			return -ENOSPC;
+		b = block_new(ops, owner->worker, group, 1);
+		if (b == NULL)
+			return -ENOMEM;
+		append(b, owner, sub_id);
+		atomic_store_explicit(link, b, memory_order_release); /* [block.list] */
+	} else if (count_of(b) < b->capacity) {
+		append(b, owner, sub_id);
+	} else {
+		rc = append_larger(ops, link, owner, sub_id);
+		b = atomic_load_explicit(link, memory_order_relaxed);
+	}
+	*position = count_of(b) - 1;
+	return rc;
+}
+
+/* A copy without the dead; false when there is no memory, which does no harm. */
+static bool compact(const struct mr_block_ops *ops, mr_block_link *link, uint32_t live)
+{
+	struct mr_block *old = atomic_load_explicit(link, memory_order_relaxed);
+	struct mr_block *fresh = block_new(ops, old->worker, old->group, live);
+
+	if (fresh == NULL)
+		return false;
+	copy_live(ops, fresh, old);
+	replace(ops, link, fresh);
+	return true;
+}
+
+bool mr_block_remove(const struct mr_block_ops *ops, mr_block_link *list, uint16_t worker,
+	uint16_t group, uint32_t position)
+{
+	unsigned groups;
+	mr_block_link *link = find(list, worker, group, &groups);
+	struct mr_block *b = atomic_load_explicit(link, memory_order_relaxed);
+
+	assert(b != NULL && position < count_of(b) && mr_sink_live(&b->sinks[position]));
+	atomic_fetch_or_explicit(&b->sinks[position].flags, MR_SINK_GONE, memory_order_relaxed);
+	b->gone++;
+	uint32_t live = count_of(b) - b->gone;
+	if (live == 0) {
+		replace(ops, link, NULL);
+		return true;
+	}
+	if (count_of(b) > COPY_SINKS_MAX && b->gone <= live)
+		return false;
+	return compact(ops, link, live);
+}

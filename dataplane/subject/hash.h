@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hash: keyed hash of short texts, so that nobody can choose subjects that collide.
+ *
+ * Threads   Any; pure functions.
+ * Hot path  No table look-ups; reads exactly the bytes given.
+ */
+#ifndef MILLRACE_SUBJECT_HASH_H
+#define MILLRACE_SUBJECT_HASH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "dataplane/base/compiler.h"
+
+/* Random for each table; a guess of it is all that stands between a client and long probes. */
+struct mr_hash_key {
+	uint64_t word[4];
+};
+
+static inline uint64_t mr_load64(const void *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static inline uint64_t mr_load32(const void *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+/* Both halves of the 128-bit product, so that high input bits reach the low output bits too. */
+static inline uint64_t mr_hash_fold(uint64_t a, uint64_t b)
+{
+	unsigned __int128 product = (unsigned __int128)a * b;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Two numbers into one. */
+static inline uint64_t mr_hash_pair(const struct mr_hash_key *key, uint64_t a, uint64_t b)
+{
+	return mr_hash_fold(
+		mr_hash_fold(a ^ key->word[0], b ^ key->word[1]) ^ key->word[2], key->word[3]);
+}
+
+/* Texts shorter than 8 bytes as a number; together with the length it is unambiguous. */
+static inline uint64_t mr_hash_short(const uint8_t *p, size_t bytes)
+{
+	if (bytes >= 4)
+		return mr_load32(p) | mr_load32(p + bytes - 4) << 32;
+	if (bytes == 0)
+		return 0;
+	return (uint64_t)p[0] | (uint64_t)p[bytes / 2] << 8 | (uint64_t)p[bytes - 1] << 16;
+}
+
+static inline uint64_t mr_hash_text(const struct mr_hash_key *key, const void *text, size_t bytes)
+{
+	const uint8_t *p = text;
+	uint64_t state = key->word[2] ^ bytes;
+	size_t left = bytes;
+
+	if (left < 8)
+		return mr_hash_fold(
+			mr_hash_fold(mr_hash_short(p, left) ^ key->word[0], state ^ key->word[1]) ^
+				bytes,
+			key->word[3]);
+	for (; mr_unlikely(left > 16); left -= 16, p += 16)
+		state = mr_hash_fold(mr_load64(p) ^ key->word[0], mr_load64(p + 8) ^ state);
+	/* The last loads may overlap what was read before: cheaper than a tail byte by byte. */
+	const uint8_t *end = p + left;
+	uint64_t low = left >= 8 ? mr_load64(p) : mr_load64(end - 16);
+	state = mr_hash_fold(low ^ key->word[0], mr_load64(end - 8) ^ state);
+	return mr_hash_fold(state ^ bytes, key->word[3]);
+}
+
+/* memcmp as a call costs more than the comparison, for the lengths that subjects have. */
+static inline bool mr_text_equal(const void *a, const void *b, size_t bytes)
+{
+	const uint8_t *x = a, *y = b;
+
+	if (bytes < 8)
+		return mr_hash_short(x, bytes) == mr_hash_short(y, bytes);
+	size_t at = 0;
+	for (; at + 8 <= bytes; at += 8)
+		if (mr_load64(x + at) != mr_load64(y + at))
+			return false;
+	return mr_load64(x + bytes - 8) == mr_load64(y + bytes - 8);
+}
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* router: one worker's way to read the table: subject or alias in, route out.
+ *
+ * Owns      mr_router_new allocates all it will ever need; mr_router_free before mr_table_free. A
+ *           route belongs to the router. It stays as it is until the worker's next
+ *           mr_router_quiescent or mr_router_offline, and must not be touched after that.
+ * Threads   new and free: the table writer's thread, while the worker does not run. All else: the
+ *           worker's thread only.
+ * Ordering  [table.version], [table.grace]: see table.h.
+ * Errors    A lookup that returns NULL says why: see there.
+ * Hot path  No allocation, no lock, no system call, no log. Hit: bytes are compared, never a hash
+ *           alone. Miss: bounded by MR_TABLE_VISITS_MAX nodes.
+ */
+#ifndef MILLRACE_SUBJECT_ROUTER_H
+#define MILLRACE_SUBJECT_ROUTER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/subject/table.h"
+#include "dataplane/wire/subject.h"
+
+struct mr_router;
+
+#define MR_ROUTER_CACHE_DEFAULT 8192
+#define MR_ROUTER_CACHE_MAX     (1u << 20)
+
+struct mr_sink_span {
+	const struct mr_sink *sinks;
+	uint32_t count;
+};
+
+/* A queue group with interest: its members over all workers are some of the route's member spans.
+ */
+struct mr_route_group {
+	uint32_t group;   /* the name's number in the table */
+	uint32_t members; /* those already gone included */
+	uint32_t span_first;
+	uint32_t span_count;
+};
+
+struct mr_route {
+	const char *subject;              /* not terminated */
+	uint64_t workers;                 /* bit w: worker w, another one, has plain subscribers */
+	const struct mr_sink_span *spans; /* this worker's plain subscribers */
+	const struct mr_route_group *groups;
+	const struct mr_sink_span *members;
+	uint32_t group_count;
+	uint16_t span_count;
+	uint8_t bytes;
+	bool interest; /* somebody gets a copy, unless all are gone by now */
+};
+
+/* The group member chosen. */
+struct mr_member {
+	uint16_t worker;
+	uint32_t slot;
+	uint32_t generation;
+	uint32_t sub_id;
+};
+
+/* Written by the worker alone; others read a copy that the worker made. */
+struct mr_router_counters {
+	uint64_t alias_hits;
+	uint64_t alias_fills;
+	uint64_t alias_unknown; /* out of range or not assigned */
+	uint64_t cache_hits;
+	uint64_t cache_misses;
+	uint64_t cache_evictions;
+	uint64_t cache_invalidations; /* found, but the table had changed under it */
+	uint64_t malformed;           /* subjects refused */
+	uint64_t overflows;           /* routes too large to be cached */
+	uint64_t spills;              /* routes not cached because a whole set was in use */
+	uint64_t full;                /* lookups refused until the next quiescent report */
+	uint64_t visits;              /* nodes looked at in all walks */
+	uint64_t visits_max;          /* and in the longest one */
+};
+
+/* `worker` below the table's workers, one router each; `cache_entries` a power of two from 4 to
+ * MR_ROUTER_CACHE_MAX, or 0 for the default. Registers `worker` with the QSBR variable, offline.
+ * -EINVAL, -ENOMEM. */
+int mr_router_new(
+	struct mr_table *t, unsigned worker, uint32_t cache_entries, struct mr_router **out);
+void mr_router_free(struct mr_router *r);
+
+/* Before the first lookup and after sleeping; before sleeping, as reclamation must not wait for a
+ * sleeper; and once a loop. All three end the life of routes handed out. */
+void mr_router_online(struct mr_router *r);
+void mr_router_offline(struct mr_router *r);
+void mr_router_quiescent(struct mr_router *r);
+
+/* The route of a subject, never NULL merely because nobody is interested (see route->interest).
+ * The subject is read while the call lasts and must not change under it; nothing beyond `bytes` is
+ * read. NULL: malformed, and `*fault` names it; or `*fault` is MR_SUBJECT_OK: so many routes are
+ * held that there is no room for another; report quiescence and ask again. `fault` is written only
+ * when NULL is returned. */
+const struct mr_route *mr_router_subject(
+	struct mr_router *r, const void *subject, size_t bytes, enum mr_subject_fault *fault);
+
+/* The route of an alias. NULL: not assigned or out of range, or, if mr_router_full, no room. */
+const struct mr_route *mr_router_alias(struct mr_router *r, uint32_t alias);
+
+/* The last lookup that returned NULL did so for want of room. Cleared by quiescence. */
+bool mr_router_full(const struct mr_router *r);
+
+const struct mr_router_counters *mr_router_counters(const struct mr_router *r);
+
+/* False once the subscription is gone; the sink is to be skipped then. */
+static inline bool mr_sink_live(const struct mr_sink *s)
+{
+	return !(atomic_load_explicit(&s->flags, memory_order_relaxed) & MR_SINK_GONE);
+}
+
+/* The member whose turn it is, of the route's group `g` (0..group_count-1); turns that count up by
+ * one go round. False: all are gone. */
+bool mr_route_group_pick(
+	const struct mr_route *route, uint32_t g, uint32_t turn, struct mr_member *out);
+
+#endif

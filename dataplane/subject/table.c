@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/subject/table.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_rcu_qsbr.h>
+
+#include "dataplane/subject/table_impl.h"
+
+/* Changes reclaim by themselves when so many pieces wait; at most once in as many changes. */
+#define RECLAIM_PENDING 1024u
+
+#define SUBSCRIPTIONS_DEFAULT (1u << 20)
+#define ALIASES_DEFAULT       (1u << 16)
+#define NODES_PER_SUB_DEFAULT 4u
+#define HOLDS_PER_ALIAS       16u
+/* Keeps every number and its derived limits within 32 bits. */
+#define LIMIT_MAX (1u << 28)
+
+enum reclaim_kind { RECLAIM_BLOCK, RECLAIM_NODE, RECLAIM_MAP, RECLAIM_GROUP, RECLAIM_ALIAS };
+
+static void release(void *arg, unsigned kind, uintptr_t value)
+{
+	struct mr_table *t = arg;
+
+	switch ((enum reclaim_kind)kind) {
+	case RECLAIM_BLOCK:
+		t->block_bytes -= mr_block_bytes((struct mr_block *)value);
+		free((struct mr_block *)value);
+		break;
+	case RECLAIM_NODE: mr_nodes_release(&t->nodes, (uint32_t)value); break;
+	case RECLAIM_MAP: mr_nodes_release_map(&t->nodes, (struct mr_node_map *)value); break;
+	case RECLAIM_GROUP: mr_groups_release(&t->groups, (uint16_t)value); break;
+	case RECLAIM_ALIAS: mr_aliases_release(&t->aliases, (struct mr_alias *)value); break;
+	}
+}
+
+/* A block was compacted: the record of the sink must know where it stands now. */
+static void sink_moved(void *arg, const struct mr_sink *sink, uint32_t position)
+{
+	struct mr_table *t = arg;
+	uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
+	struct mr_owner o = {.worker = (uint16_t)(flags >> MR_SINK_WORKER_SHIFT),
+		.slot = sink->slot,
+		.generation = sink->generation};
+	uint32_t owner = mr_records_owner(&t->records, &o);
+	uint32_t record = mr_records_find(&t->records, owner, MR_RECORD_SUBSCRIPTION, sink->sub_id);
+
+	assert(record != 0);
+	mr_record_at(&t->records, record)->position = position;
+}
+
+static uint32_t or_default(uint32_t value, uint64_t fallback)
+{
+	if (value == 0)
+		return fallback < LIMIT_MAX ? (uint32_t)fallback : LIMIT_MAX;
+	return value;
+}
+
+static int limits_parse(const struct mr_table_limits *in, const struct rte_rcu_qsbr *qsbr,
+	struct mr_table_limits *out)
+{
+	if (in->workers == 0 || in->workers > MR_TABLE_WORKERS_MAX ||
+		qsbr->max_threads < in->workers)
+		return -EINVAL;
+	out->workers = in->workers;
+	out->subscriptions_max = or_default(in->subscriptions_max, SUBSCRIPTIONS_DEFAULT);
+	out->aliases_max = or_default(in->aliases_max, ALIASES_DEFAULT);
+	out->nodes_max = or_default(
+		in->nodes_max, (uint64_t)NODES_PER_SUB_DEFAULT * out->subscriptions_max + 1024);
+	out->alias_holds_max =
+		or_default(in->alias_holds_max, (uint64_t)HOLDS_PER_ALIAS * out->aliases_max);
+	if (out->subscriptions_max > LIMIT_MAX || out->aliases_max > LIMIT_MAX ||
+		out->nodes_max > LIMIT_MAX || out->alias_holds_max > LIMIT_MAX)
+		return -EINVAL;
+	return 0;
+}
+
+static int open_parts(struct mr_table *t)
+{
+	const struct mr_hash_key *key = &t->nodes.hash_key;
+	uint32_t records_max = t->limits.subscriptions_max + t->limits.alias_holds_max;
+	int rc = mr_reclaim_init(&t->reclaim, t->qsbr, release, t);
+
+	if (rc != 0)
+		return rc;
+	rc = mr_nodes_init(&t->nodes, t->limits.nodes_max, &t->reclaim, RECLAIM_NODE, RECLAIM_MAP);
+	if (rc != 0)
+		goto fini_reclaim;
+	rc = mr_groups_init(&t->groups, key, &t->reclaim, RECLAIM_GROUP);
+	if (rc != 0)
+		goto fini_nodes;
+	rc = mr_aliases_init(&t->aliases, t->limits.aliases_max, key, &t->reclaim, RECLAIM_ALIAS);
+	if (rc != 0)
+		goto fini_groups;
+	rc = mr_records_init(&t->records, records_max, key);
+	if (rc == 0)
+		return 0;
+	mr_aliases_fini(&t->aliases);
+fini_groups:
+	mr_groups_fini(&t->groups);
+fini_nodes:
+	mr_nodes_fini(&t->nodes);
+fini_reclaim:
+	mr_reclaim_fini(&t->reclaim);
+	return rc;
+}
+
+int mr_table_new(
+	const struct mr_table_limits *limits, struct rte_rcu_qsbr *qsbr, struct mr_table **out)
+{
+	struct mr_table_limits checked;
+	int rc = limits_parse(limits, qsbr, &checked);
+
+	if (rc != 0)
+		return rc;
+	struct mr_table *t = aligned_alloc(MR_CACHE_LINE, sizeof(*t));
+	if (t == NULL)
+		return -ENOMEM;
+	memset(t, 0, sizeof(*t));
+	t->limits = checked;
+	t->qsbr = qsbr;
+	atomic_init(&t->version_all, 1);
+	rc = open_parts(t);
+	if (rc != 0) {
+		free(t);
+		return rc;
+	}
+	t->block_ops = (struct mr_block_ops){.reclaim = &t->reclaim,
+		.reclaim_kind = RECLAIM_BLOCK,
+		.moved = sink_moved,
+		.arg = t,
+		.memory_bytes = &t->block_bytes};
+	*out = t;
+	return 0;
+}
+
+void mr_table_free(struct mr_table *t)
+{
+	if (t == NULL)
+		return;
+	mr_reclaim_fini(&t->reclaim);
+	mr_records_fini(&t->records);
+	mr_aliases_fini(&t->aliases);
+	mr_groups_fini(&t->groups);
+	mr_nodes_fini(&t->nodes);
+	free(t);
+}
+
+/* A subscription's text, taken apart once. */
+struct spec {
+	enum mr_sub_kind kind;
+	const char *text;
+	size_t bytes;
+	bool wild;
+	const void *group;
+	size_t group_bytes;
+};
+
+static bool has_wildcard(const char *text, size_t bytes)
+{
+	return mr_subject_parse(text, bytes) != MR_SUBJECT_OK;
+}
+
+static int spec_parse(struct spec *s)
+{
+	if (s->group_bytes > 0 && mr_group_parse(s->group, s->group_bytes) != MR_SUBJECT_OK)
+		return -EINVAL;
+	switch (s->kind) {
+	case MR_SUB_PREFIX:
+		return mr_prefix_parse(s->text, s->bytes) == MR_SUBJECT_OK ? 0 : -EINVAL;
+	case MR_SUB_PATTERN:
+		if (mr_pattern_parse(s->text, s->bytes) != MR_SUBJECT_OK)
+			return -EINVAL;
+		s->wild = has_wildcard(s->text, s->bytes);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static void raise_version(_Atomic uint64_t *version)
+{
+	/* One writer: no read-modify-write is needed. */
+	uint64_t now = atomic_load_explicit(version, memory_order_relaxed);
+
+	atomic_store_explicit(version, now + 1, memory_order_release); /* [table.version] */
+}
+
+static size_t first_token_bytes(const char *text, size_t bytes)
+{
+	const char *dot = memchr(text, '.', bytes);
+
+	return dot != NULL ? (size_t)(dot - text) : bytes;
+}
+
+static void raise_text(struct mr_table *t, const char *text, size_t bytes)
+{
+	uint64_t hash = mr_hash_text(&t->nodes.hash_key, text, bytes);
+
+	raise_version(&t->versions[mr_table_bucket(hash)]);
+}
+
+/* Tells the routers which routes may be wrong: of one subject, of a first token, or all. */
+static void raise_pattern(struct mr_table *t, const char *text, size_t bytes, bool prefix)
+{
+	size_t first = first_token_bytes(text, bytes);
+	bool first_wild = first == 1 && (text[0] == '*' || text[0] == '>');
+
+	if (prefix || first_wild)
+		raise_version(&t->version_all);
+	else if (has_wildcard(text, bytes))
+		raise_text(t, text, first);
+	else
+		raise_text(t, text, bytes);
+}
+
+/* The end of a path in the trie. With `make`, what is missing is made; on failure the caller prunes
+ * `*node`, the last node there is. Without it, false says that there is no such path. */
+static bool path(struct mr_table *t, const char *text, size_t bytes, bool make, uint32_t *node,
+	bool *tail, int *rc)
+{
+	const char *end = text + bytes;
+	uint32_t next = MR_NODE_ROOT;
+
+	*tail = false;
+	for (*node = next; text < end; *node = next) {
+		size_t token = first_token_bytes(text, (size_t)(end - text));
+		if (token == 1 && *text == '>') {
+			*tail = true;
+			return true;
+		}
+		if (token == 1 && *text == '*')
+			next = make ? mr_nodes_star(&t->nodes, *node, rc)
+				    : atomic_load_explicit(&mr_node_at(&t->nodes, *node)->star,
+					      memory_order_relaxed);
+		else
+			next = make ? mr_nodes_child(
+					      &t->nodes, *node, MR_NODE_TOKEN, text, token, rc)
+				    : mr_nodes_find(&t->nodes, *node, text, token);
+		if (next == 0)
+			return false;
+		text += token + 1;
+	}
+	return true;
+}
+
+static bool place_find(struct mr_table *t, const struct spec *s, uint32_t *node, bool *tail)
+{
+	int rc;
+
+	*tail = false;
+	if (s->wild)
+		return path(t, s->text, s->bytes, false, node, tail, &rc);
+	*node = mr_nodes_find(&t->nodes,
+		s->kind == MR_SUB_PREFIX ? MR_NODE_PREFIXES : MR_NODE_LITERALS, s->text, s->bytes);
+	return *node != 0;
+}
+
+static int place_make(struct mr_table *t, const struct spec *s, uint32_t *node, bool *tail)
+{
+	int rc = 0;
+
+	*tail = false;
+	if (s->wild) {
+		if (path(t, s->text, s->bytes, true, node, tail, &rc))
+			return 0;
+		mr_nodes_prune(&t->nodes, *node);
+		return rc;
+	}
+	*node = mr_nodes_child(&t->nodes,
+		s->kind == MR_SUB_PREFIX ? MR_NODE_PREFIXES : MR_NODE_LITERALS, MR_NODE_FLAT,
+		s->text, s->bytes, &rc);
+	return *node != 0 ? 0 : rc;
+}
+
+static mr_block_link *list_of(struct mr_table *t, uint32_t node, bool tail)
+{
+	struct mr_node *at = mr_node_at(&t->nodes, node);
+
+	return tail ? &at->tail : &at->exact;
+}
+
+/* The owner has that sub_id already: fine if it means the same. */
+static int same_again(struct mr_table *t, const struct mr_record *rec, const struct spec *s)
+{
+	uint32_t node;
+	bool tail;
+	uint16_t group = 0;
+
+	if (s->group_bytes > 0) {
+		group = mr_groups_find(&t->groups, s->group, s->group_bytes);
+		if (group == 0)
+			return -EEXIST;
+	}
+	if (!place_find(t, s, &node, &tail))
+		return -EEXIST;
+	return rec->node == node && rec->tail == tail && rec->group == group ? 0 : -EEXIST;
+}
+
+static void changed(struct mr_table *t)
+{
+	t->changes++;
+	if (t->reclaim.count >= RECLAIM_PENDING && t->changes % RECLAIM_PENDING == 0)
+		mr_reclaim_run(&t->reclaim);
+}
+
+static int attach(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
+	const struct spec *s, struct mr_record *rec)
+{
+	int rc = place_make(t, s, &rec->node, &rec->tail);
+
+	if (rc != 0)
+		return rc;
+	if (s->group_bytes > 0) {
+		rec->group = mr_groups_take(&t->groups, s->group, s->group_bytes);
+		rc = -ENOSPC;
+		if (rec->group == 0)
+			goto prune_node;
+	}
+	rc = mr_block_add(&t->block_ops, list_of(t, rec->node, rec->tail), o, sub_id, rec->group,
+		&rec->position);
+	if (rc == 0)
+		return 0;
+	if (rec->group != 0)
+		mr_groups_drop(&t->groups, rec->group);
+prune_node:
+	mr_nodes_prune(&t->nodes, rec->node);
+	return rc;
+}
+
+int mr_table_subscribe(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
+	enum mr_sub_kind kind, const void *text, size_t bytes, const void *group,
+	size_t group_bytes)
+{
+	struct spec s = {kind, text, bytes, false, group, group_bytes};
+	uint32_t owner = mr_records_owner(&t->records, o);
+	int rc = spec_parse(&s);
+
+	if (rc != 0 || o->worker >= t->limits.workers)
+		return -EINVAL;
+	uint32_t record =
+		owner == 0 ? 0
+			   : mr_records_find(&t->records, owner, MR_RECORD_SUBSCRIPTION, sub_id);
+	if (record != 0)
+		return same_again(t, mr_record_at(&t->records, record), &s);
+	if (t->subscriptions == t->limits.subscriptions_max)
+		return -ENOSPC;
+	record = mr_records_add(&t->records, o, MR_RECORD_SUBSCRIPTION, sub_id);
+	if (record == 0)
+		return -ENOMEM;
+	rc = attach(t, o, sub_id, &s, mr_record_at(&t->records, record));
+	if (rc != 0) {
+		mr_records_remove(&t->records, record);
+		return rc;
+	}
+	t->subscriptions++;
+	raise_pattern(t, s.text, s.bytes, kind == MR_SUB_PREFIX);
+	changed(t);
+	return 0;
+}
+
+static void detach(struct mr_table *t, const struct mr_record *rec)
+{
+	char text[MR_SUBJECT_BYTES_MAX];
+	size_t bytes = mr_nodes_text(&t->nodes, rec->node, rec->tail, text);
+	bool prefix = mr_node_at(&t->nodes, rec->node)->parent == MR_NODE_PREFIXES;
+	uint16_t worker = mr_owner_at(&t->records, rec->owner)->worker;
+
+	if (mr_block_remove(&t->block_ops, list_of(t, rec->node, rec->tail), worker, rec->group,
+		    rec->position)) {
+		mr_nodes_prune(&t->nodes, rec->node);
+		raise_pattern(t, text, bytes, prefix);
+	}
+	if (rec->group != 0)
+		mr_groups_drop(&t->groups, rec->group);
+	t->subscriptions--;
+}
+
+int mr_table_unsubscribe(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id)
+{
+	uint32_t owner = mr_records_owner(&t->records, o);
+	uint32_t record =
+		owner == 0 ? 0
+			   : mr_records_find(&t->records, owner, MR_RECORD_SUBSCRIPTION, sub_id);
+
+	if (record == 0)
+		return -ENOENT;
+	detach(t, mr_record_at(&t->records, record));
+	mr_records_remove(&t->records, record);
+	changed(t);
+	return 0;
+}
+
+static void alias_let_go(struct mr_table *t, uint32_t number)
+{
+	struct mr_alias *alias = mr_alias_at(&t->aliases, number);
+
+	t->alias_holds--;
+	if (--alias->holds > 0)
+		return;
+	mr_aliases_unassign(&t->aliases, alias);
+	raise_version(&t->versions[mr_table_bucket(alias->hash)]);
+	mr_reclaim_defer(&t->reclaim, RECLAIM_ALIAS, (uintptr_t)alias);
+}
+
+unsigned mr_table_drop_owner(struct mr_table *t, const struct mr_owner *o)
+{
+	uint32_t owner = mr_records_owner(&t->records, o);
+	unsigned count = 0;
+
+	while (owner != 0) {
+		uint32_t record = mr_owner_at(&t->records, owner)->first;
+		const struct mr_record *rec = mr_record_at(&t->records, record);
+		bool last = rec->after == 0;
+		if (rec->kind == MR_RECORD_SUBSCRIPTION)
+			detach(t, rec);
+		else
+			alias_let_go(t, rec->id);
+		mr_records_remove(&t->records, record);
+		changed(t);
+		count++;
+		if (last)
+			break;
+	}
+	return count;
+}
+
+int mr_table_alias_acquire(struct mr_table *t, const struct mr_owner *o, const void *subject,
+	size_t bytes, uint32_t *alias)
+{
+	uint32_t owner = mr_records_owner(&t->records, o);
+	int rc = 0;
+
+	if (mr_subject_parse(subject, bytes) != MR_SUBJECT_OK || o->worker >= t->limits.workers)
+		return -EINVAL;
+	uint32_t number = mr_aliases_find(&t->aliases, subject, bytes);
+	if (number != 0 && owner != 0 &&
+		mr_records_find(&t->records, owner, MR_RECORD_ALIAS, number) != 0) {
+		*alias = number;
+		return 0;
+	}
+	if (t->alias_holds == t->limits.alias_holds_max)
+		return -ENOSPC;
+	number = mr_aliases_take(&t->aliases, subject, bytes, &rc);
+	if (number == 0)
+		return rc;
+	struct mr_alias *held = mr_alias_at(&t->aliases, number);
+	held->holds++;
+	t->alias_holds++;
+	changed(t);
+	if (mr_records_add(&t->records, o, MR_RECORD_ALIAS, number) == 0) {
+		alias_let_go(t, number);
+		return -ENOMEM;
+	}
+	*alias = number;
+	return 0;
+}
+
+int mr_table_alias_release(struct mr_table *t, const struct mr_owner *o, uint32_t alias)
+{
+	uint32_t owner = mr_records_owner(&t->records, o);
+	uint32_t record =
+		owner == 0 ? 0 : mr_records_find(&t->records, owner, MR_RECORD_ALIAS, alias);
+
+	if (record == 0)
+		return -ENOENT;
+	alias_let_go(t, alias);
+	mr_records_remove(&t->records, record);
+	changed(t);
+	return 0;
+}
+
+unsigned mr_table_reclaim(struct mr_table *t)
+{
+	return mr_reclaim_run(&t->reclaim);
+}
+
+static void row_fill(const struct mr_table *t, const struct mr_record *rec,
+	char text[static MR_SUBJECT_BYTES_MAX], struct mr_table_row *row)
+{
+	const struct mr_owner_record *own = mr_owner_at(&t->records, rec->owner);
+	const struct mr_node *node = mr_node_at(&t->nodes, rec->node);
+
+	*row = (struct mr_table_row){
+		.owner = {.worker = own->worker, .slot = own->slot, .generation = own->generation},
+		.sub_id = rec->id,
+		.kind = node->parent == MR_NODE_PREFIXES ? MR_SUB_PREFIX : MR_SUB_PATTERN,
+		.text = text,
+		.text_bytes = mr_nodes_text(&t->nodes, rec->node, rec->tail, text),
+	};
+	if (rec->group != 0) {
+		const struct mr_group *group = mr_group_at(&t->groups, rec->group);
+		row->group = group->name;
+		row->group_bytes = group->bytes;
+	}
+}
+
+void mr_table_each(
+	struct mr_table *t, bool (*visit)(void *arg, const struct mr_table_row *row), void *arg)
+{
+	char text[MR_SUBJECT_BYTES_MAX];
+	struct mr_table_row row;
+
+	for (uint32_t i = 1; i < t->records.records.fresh; i++) {
+		const struct mr_record *rec = mr_record_at(&t->records, i);
+		if (rec->kind != MR_RECORD_SUBSCRIPTION)
+			continue;
+		row_fill(t, rec, text, &row);
+		if (!visit(arg, &row))
+			return;
+	}
+}
+
+static size_t memory_bytes(const struct mr_table *t)
+{
+	return sizeof(*t) + t->nodes.pool.memory_bytes + t->nodes.memory_bytes +
+	       mr_records_memory_bytes(&t->records) + t->groups.pool.memory_bytes +
+	       mr_index_memory_bytes(&t->groups.index) + t->aliases.memory_bytes +
+	       mr_index_memory_bytes(&t->aliases.index) + t->block_bytes +
+	       mr_reclaim_memory_bytes(&t->reclaim);
+}
+
+void mr_table_stats_get(const struct mr_table *t, struct mr_table_stats *out)
+{
+	*out = (struct mr_table_stats){
+		.subscriptions = t->subscriptions,
+		.owners = t->records.owner_index.count,
+		.nodes = t->nodes.pool.used - 1,
+		.shapes = t->nodes.shapes.used,
+		.groups = t->groups.index.count,
+		.aliases = t->aliases.used,
+		.alias_holds = t->alias_holds,
+		.pending_reclaim = t->reclaim.count,
+		.reclaimed = t->reclaim.released,
+		.leaked = t->reclaim.leaked,
+		.changes = t->changes,
+		.memory_bytes = memory_bytes(t),
+	};
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* table: who gets a copy of which subject, for all workers; and the short aliases of subjects.
+ *
+ * One thread changes it, workers read it through a router each (router.h). Literal patterns and
+ * byte prefixes lie flat in one hash; patterns with wildcards are a trie over the same hash.
+ *
+ * Owns      mr_table_new allocates, mr_table_free frees all of it: routers first. The QSBR variable
+ *           is the caller's, sized for at least `workers` threads, and outlives the table.
+ * Threads   Every function here: the table writer's thread only.
+ * Ordering  [table.version] release of a version in a change -> acquire in the router: a router that
+ *           has seen the number has seen the change.
+ *           [table.grace] what is unlinked is freed once every registered worker has reported
+ *           quiescence after the version was raised.
+ * Errors    0 or -errno. A refused change leaves the table as it was.
+ * Bounds    A lookup visits at most MR_TABLE_VISITS_MAX
+ * nodes, whatever is subscribed: for each *shape* (which tokens of a pattern are wildcards) a
+ * subject leads to one node at most, and shapes are bounded. Every shape of up to
+ * MR_TABLE_SHAPE_DEPTH tokens is always allowed; of longer ones with a '*' the table takes
+ * MR_TABLE_SHAPES_DEEP.
+ */
+#ifndef MILLRACE_SUBJECT_TABLE_H
+#define MILLRACE_SUBJECT_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/wire/subject.h"
+
+struct rte_rcu_qsbr;
+struct mr_table;
+
+#define MR_TABLE_WORKERS_MAX 64
+
+/* Names of queue groups in use in one table. */
+#define MR_TABLE_GROUPS_MAX 65534
+/* Queue groups on one pattern or prefix. */
+#define MR_TABLE_GROUPS_PER_PATTERN 64
+
+/* Shapes up to this many tokens are free; 2^(depth+1)-1 of them exist. */
+#define MR_TABLE_SHAPE_DEPTH 8
+/* Longer prefixes of patterns that contain a '*', counted by shape. */
+#define MR_TABLE_SHAPES_DEEP 1024
+#define MR_TABLE_SHAPES_MAX                                                                        \
+	((2u << MR_TABLE_SHAPE_DEPTH) - 1 + (MR_SUBJECT_TOKENS_MAX - MR_TABLE_SHAPE_DEPTH) +       \
+		MR_TABLE_SHAPES_DEEP)
+/* Nodes of the trie, the literal, and a prefix of every length. */
+#define MR_TABLE_VISITS_MAX (MR_TABLE_SHAPES_MAX + 1 + (MR_SUBJECT_BYTES_MAX + 1))
+
+/* A zero asks for the default in brackets. */
+struct mr_table_limits {
+	unsigned workers;           /* 1..64; no default */
+	uint32_t subscriptions_max; /* [1 048 576] */
+	uint32_t aliases_max;       /* [65 536] */
+	uint32_t nodes_max;         /* [4 * subscriptions_max + 1024]; long patterns cost nodes */
+	uint32_t alias_holds_max;   /* [16 * aliases_max], over all owners */
+};
+
+/* A session: `slot` is its index on its worker, `generation` tells its slot's tenants apart. */
+struct mr_owner {
+	uint16_t worker;
+	uint32_t slot;
+	uint32_t generation;
+};
+
+/* Set in a sink's flags once its subscription is gone; such a sink is to be skipped. */
+#define MR_SINK_GONE 1u
+/* The worker that owns the sink's session: flags >> MR_SINK_WORKER_SHIFT. */
+#define MR_SINK_WORKER_SHIFT 16
+
+/* One subscription of one session, as a worker sees it. `sub_id` is the client's own number. */
+struct mr_sink {
+	uint32_t slot;
+	uint32_t generation;
+	uint32_t sub_id;
+	_Atomic uint32_t flags; /* w: table writer, r: workers */
+};
+
+enum mr_sub_kind { MR_SUB_PATTERN, MR_SUB_PREFIX };
+
+/* Valid during the visit. */
+struct mr_table_row {
+	struct mr_owner owner;
+	uint32_t sub_id;
+	enum mr_sub_kind kind;
+	const char *text;
+	size_t text_bytes;
+	const char *group; /* NULL and 0: no group */
+	size_t group_bytes;
+};
+
+struct mr_table_stats {
+	uint32_t subscriptions;
+	uint32_t owners;
+	uint32_t nodes;
+	uint32_t shapes;
+	uint32_t groups;
+	uint32_t aliases;
+	uint32_t alias_holds;
+	uint32_t pending_reclaim;
+	uint64_t reclaimed;
+	uint64_t leaked; /* no memory to queue a retired piece: it stays allocated until the end */
+	uint64_t changes;
+	uint64_t memory_bytes; /* asked of the allocator, retired pieces included */
+};
+
+/* -EINVAL: no workers, too many, or too few threads in `qsbr`; -ENOMEM. */
+int mr_table_new(
+	const struct mr_table_limits *limits, struct rte_rcu_qsbr *qsbr, struct mr_table **out);
+void mr_table_free(struct mr_table *t);
+
+/* `group_bytes` 0: a plain subscription. The same again from the same owner with the same sub_id is
+ * 0 and changes nothing; -EEXIST: that sub_id means something else; -EINVAL: malformed text or
+ * group, unknown worker; -ENOSPC: a limit; -ENOMEM. */
+int mr_table_subscribe(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
+	enum mr_sub_kind kind, const void *text, size_t bytes, const void *group,
+	size_t group_bytes);
+
+/* -ENOENT: the owner has no such subscription. */
+int mr_table_unsubscribe(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id);
+
+/* Removes a session's subscriptions and alias holds; returns how many there were of both. */
+unsigned mr_table_drop_owner(struct mr_table *t, const struct mr_owner *o);
+
+/* A subject's alias, 1..aliases_max, the same for everybody; an owner holds it once however often
+ * it asks. An alias that nobody holds is given out again only after grace, oldest first.
+ * -EINVAL: malformed subject, unknown worker; -ENOSPC: a limit; -ENOMEM. */
+int mr_table_alias_acquire(struct mr_table *t, const struct mr_owner *o, const void *subject,
+	size_t bytes, uint32_t *alias);
+
+/* -ENOENT: the owner does not hold it. */
+int mr_table_alias_release(struct mr_table *t, const struct mr_owner *o, uint32_t alias);
+
+/* Frees what every worker has passed; never blocks. Returns how many pieces still wait. To be
+ * called now and then, also while nothing changes; changes call it themselves when much is waiting.
+ */
+unsigned mr_table_reclaim(struct mr_table *t);
+
+/* Every subscription in no particular order, until `visit` says false. It must not change `t`. */
+void mr_table_each(
+	struct mr_table *t, bool (*visit)(void *arg, const struct mr_table_row *row), void *arg);
+
+void mr_table_stats_get(const struct mr_table *t, struct mr_table_stats *out);
+
+#endif

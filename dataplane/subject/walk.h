@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* walk: one lookup in the table without a cache: subject in, lists of sinks out.
+ *
+ * Level by level, one level a token, in three passes over a level so that the cache misses of its
+ * nodes overlap: prefetch slots, read slots and prefetch nodes, compare.
+ *
+ * Owns      A walk is scratch memory for the worst case, reused by each lookup of one router.
+ * Threads   The worker's.
+ * Hot path  No allocation; nodes visited are bounded by MR_TABLE_VISITS_MAX.
+ */
+#ifndef MILLRACE_SUBJECT_WALK_H
+#define MILLRACE_SUBJECT_WALK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/subject/router.h"
+#include "dataplane/subject/table_impl.h"
+
+/* One node of each shape, and the root. */
+#define MR_WALK_LEVEL_MAX (MR_TABLE_SHAPES_MAX + 1)
+/* A node adds its tail or its exact list, never both. */
+#define MR_WALK_LISTS_MAX  MR_TABLE_VISITS_MAX
+#define MR_WALK_GROUPS_MAX (MR_WALK_LISTS_MAX * MR_TABLE_GROUPS_PER_PATTERN)
+
+struct mr_walk_probe {
+	uint64_t key;
+	uint64_t at;
+	uint32_t parent;
+	uint32_t candidate;
+	const char *text;
+	size_t bytes;
+};
+
+struct mr_walk_token {
+	uint64_t hash;
+	uint8_t start;
+	uint8_t bytes;
+};
+
+/* A block of one group's members. */
+struct mr_walk_members {
+	struct mr_sink_span span;
+	uint32_t group; /* index in `groups` */
+};
+
+/* When this group's number was last met, and as which of the route's groups. */
+struct mr_walk_mark {
+	uint32_t walk;
+	uint32_t group;
+};
+
+struct mr_walk {
+	const struct mr_table *t;
+	unsigned worker;
+	/* results */
+	uint64_t workers;
+	uint32_t span_count;
+	uint32_t group_count;
+	uint32_t member_count;
+	uint32_t visits;
+	/* scratch */
+	uint32_t number; /* of this walk, for the marks */
+	uint32_t list_count;
+	uint32_t node_count;
+	uint32_t next_count;
+	uint32_t probe_count;
+	uint32_t *nodes;
+	uint32_t *next;
+	struct mr_walk_probe probes[MR_WALK_LEVEL_MAX];
+	uint32_t level[2][MR_WALK_LEVEL_MAX];
+	struct mr_walk_token tokens[MR_SUBJECT_TOKENS_MAX];
+	const struct mr_block *lists[MR_WALK_LISTS_MAX];
+	struct mr_sink_span spans[MR_WALK_LISTS_MAX];
+	struct mr_walk_mark marks[MR_TABLE_GROUPS_MAX + 1];
+	/* untouched memory unless somebody has very many groups */
+	struct mr_route_group groups[MR_WALK_GROUPS_MAX];
+	struct mr_walk_members members[MR_WALK_GROUPS_MAX];
+};
+
+/* Size and state of a walk in zeroed memory. */
+void mr_walk_init(struct mr_walk *w, const struct mr_table *t, unsigned worker);
+
+/* Finds all that matches a well-formed subject; `hash` is the whole subject's. False: the table
+ * changed so much meanwhile that the results did not fit; after a quiescent report they will. */
+bool mr_walk_run(struct mr_walk *w, const char *subject, size_t bytes, uint64_t hash);
+
+/* Writes the results as a route's arrays; `groups` and `members` are ordered by group. */
+void mr_walk_emit(const struct mr_walk *w, struct mr_sink_span *spans,
+	struct mr_route_group *groups, struct mr_sink_span *members);
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/writer/writer.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "dataplane/base/log.h"
+#include "dataplane/channel/packet.h"
+
+/* Control that does not read for so long is taken for dead. */
+#define SEND_WAIT_MS 500
+
+static int socket_path(const struct mr_writer *wr, struct sockaddr_un *at)
+{
+	int n;
+
+	memset(at, 0, sizeof(*at));
+	at->sun_family = AF_UNIX;
+	n = snprintf(at->sun_path, sizeof(at->sun_path), "%s/dataplane.sock", wr->config->run_dir);
+	return n > 0 && (size_t)n < sizeof(at->sun_path) ? 0 : -ENAMETOOLONG;
+}
+
+int mr_writer_listen(struct mr_writer *wr)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = &wr->listen_fd};
+	struct sockaddr_un at;
+	int error = socket_path(wr, &at);
+
+	if (error != 0)
+		return error;
+	wr->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (wr->listen_fd < 0)
+		return -errno;
+	/* The lock is ours, so a socket that is there belongs to nobody alive. */
+	unlink(at.sun_path);
+	if (bind(wr->listen_fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
+		chmod(at.sun_path, 0600) < 0 || listen(wr->listen_fd, 4) < 0 ||
+		epoll_ctl(wr->epoll_fd, EPOLL_CTL_ADD, wr->listen_fd, &e) < 0)
+		return -errno;
+	return 0;
+}
+
+static bool peer_allowed(int fd)
+{
+	struct ucred peer;
+	socklen_t bytes = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 &&
+	       (peer.uid == 0 || peer.uid == geteuid());
+}
+
+void mr_writer_accept(struct mr_writer *wr)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = &wr->link_fd};
+	int send_buffer_bytes = 1 << 20;
+	int fd = accept4(wr->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return;
+	if (!peer_allowed(fd)) {
+		mr_count(wr->stats->bad_link_messages, 1);
+		close(fd);
+		return;
+	}
+	if (wr->link_fd >= 0)
+		mr_writer_link_close(wr, "replaced by another control");
+	/* Larger packets of listings fit at once; with less they only wait. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer_bytes, sizeof(send_buffer_bytes));
+	if (epoll_ctl(wr->epoll_fd, EPOLL_CTL_ADD, fd, &e) < 0) {
+		close(fd);
+		return;
+	}
+	wr->link_fd = fd;
+	wr->link_welcomed = false;
+	mr_count(wr->stats->control_connects, 1);
+}
+
+void mr_writer_link_close(struct mr_writer *wr, const char *why)
+{
+	if (wr->link_fd < 0)
+		return;
+	mr_log(MR_LOG_INFO, "control gone", MR_LOG_STR("why", why));
+	close(wr->link_fd);
+	wr->link_fd = -1;
+}
+
+static bool wait_writable(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+	return poll(&p, 1, SEND_WAIT_MS) == 1 && !(p.revents & (POLLHUP | POLLERR));
+}
+
+void mr_writer_link_send(struct mr_writer *wr, struct mrf_builder *b, uint64_t id,
+	enum mrf_link_body type, uint32_t body, const int *fds, unsigned fds_count)
+{
+	struct mrf_link_message m = {.id = id, .body_type = type, .body = body};
+	const void *data;
+	size_t bytes;
+	ssize_t n = mrf_builder_finish(b, mrf_link_message_write(b, &m), &data, &bytes);
+
+	if (wr->link_fd < 0)
+		return;
+	if (n == 0) {
+		n = mr_packet_send(wr->link_fd, data, bytes, fds, fds_count);
+		if (n == -EAGAIN && wait_writable(wr->link_fd))
+			n = mr_packet_send(wr->link_fd, data, bytes, fds, fds_count);
+	}
+	if (n < 0) {
+		mr_log(MR_LOG_WARN, "packet to control not sent", MR_LOG_ERR((int)n));
+		mr_writer_link_close(wr, "does not read");
+	}
+}
+
+void mr_writer_link_result(struct mr_writer *wr, uint64_t id, int code, const char *text)
+{
+	struct mrf_link_result r = {.code = code, .text = mrf_str(text)};
+	struct mrf_builder b;
+	uint64_t memory[64];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	mr_writer_link_send(
+		wr, &b, id, MRF_LINK_BODY_LINK_RESULT, mrf_link_result_write(&b, &r), NULL, 0);
+}
+
+static void welcome(struct mr_writer *wr, uint64_t id)
+{
+	struct mrf_link_welcome v = {
+		.version = 1,
+		.pid = (uint32_t)getpid(),
+		.workers = wr->workers_count,
+		.server_version = mrf_str(MR_VERSION),
+		.started_ns = wr->started_ns,
+		.message_bytes_max = MR_MESSAGE_BYTES_MAX,
+	};
+	int fds[1 + 4 * MR_WORKERS_MAX];
+	struct mrf_builder b;
+	uint64_t memory[64];
+	unsigned count = 0;
+
+	fds[count++] = wr->stats_fd;
+	for (unsigned i = 0; i < wr->workers_count; i++) {
+		const struct mr_worker *w = wr->workers[i];
+
+		fds[count++] = w->handoff.channel.memory_fd;
+		fds[count++] = w->page_fd;
+		fds[count++] = w->handoff.channel.worker_bell_fd;
+		fds[count++] = w->handoff.channel.peer_bell_far_fd;
+	}
+	mrf_builder_init(&b, memory, sizeof(memory));
+	mr_writer_link_send(
+		wr, &b, id, MRF_LINK_BODY_LINK_WELCOME, mrf_link_welcome_write(&b, &v), fds, count);
+	wr->link_welcomed = true;
+	mr_log(MR_LOG_INFO, "control came");
+}
+
+static void bad_packet(struct mr_writer *wr, const char *why)
+{
+	mr_count(wr->stats->bad_link_messages, 1);
+	mr_log(MR_LOG_WARN, "packet from control refused", MR_LOG_STR("why", why));
+	mr_writer_link_close(wr, "sent what makes no sense");
+}
+
+static void packet(struct mr_writer *wr, const void *data, size_t bytes)
+{
+	struct mrf_table m;
+
+	if (mrf_link_message_parse(data, bytes, &m) != 0) {
+		bad_packet(wr, "not a link message");
+	} else if (wr->link_welcomed) {
+		mr_writer_request(wr, m);
+	} else if (mrf_link_message_body_type(m) != MRF_LINK_BODY_LINK_HELLO) {
+		bad_packet(wr, "no hello");
+	} else if (mrf_link_hello_version(mrf_link_message_body(m)) != 1) {
+		mr_writer_link_result(
+			wr, mrf_link_message_id(m), -EPROTO, "this data plane speaks version 1");
+		mr_writer_link_close(wr, "speaks another version");
+	} else {
+		welcome(wr, mrf_link_message_id(m));
+	}
+}
+
+void mr_writer_link_read(struct mr_writer *wr)
+{
+	static uint64_t buffer[MR_WRITER_LINK_BYTES_MAX / sizeof(uint64_t)];
+
+	/* A bounded batch: sessions that die meanwhile are looked at in between. */
+	for (unsigned i = 0; i < 64 && wr->link_fd >= 0; i++) {
+		unsigned fds = 0;
+		ssize_t n = mr_packet_receive(wr->link_fd, buffer, sizeof(buffer), NULL, &fds);
+
+		if (n == -EAGAIN)
+			return;
+		if (n == 0)
+			mr_writer_link_close(wr, "closed");
+		else if (n < 0 && n != -EMSGSIZE)
+			mr_writer_link_close(wr, mr_log_errno_text((int)n));
+		else if (n < 0)
+			bad_packet(wr, "too large");
+		else
+			packet(wr, buffer, (size_t)n);
+	}
+}

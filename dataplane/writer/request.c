@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/writer/writer.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "dataplane/base/log.h"
+
+/* Rows gathered for one packet of a listing: the largest row is under 1 KiB. */
+#define ROWS_MAX      256u
+#define ROW_BYTES_MAX 1024u
+
+static const char *text_of(int error, const char *table_full)
+{
+	switch (error) {
+	case 0: return "";
+	case -EEXIST: return "this subscription id is in use for another pattern or group";
+	case -ENOENT: return "no such subscription or alias in this session";
+	case -EINVAL: return "malformed subject, pattern or group";
+	case -ENOSPC: return table_full;
+	default: return mr_log_errno_text(error);
+	}
+}
+
+static void open_session(struct mr_writer *wr, uint64_t id, struct mrf_table t)
+{
+	struct mr_session *s;
+	struct mrf_builder b;
+	uint64_t memory[64];
+	int peer_fd;
+	int error = mr_writer_session_open(wr, t, &s, &peer_fd);
+
+	if (error != 0) {
+		mr_count(wr->stats->refused_sessions, 1);
+		mr_writer_link_result(wr, id, error,
+			text_of(error, "no room for another client (channels.clients_max)"));
+		return;
+	}
+	const struct mrf_link_session_opened v = {.session = s->id, .worker = s->worker};
+	const int fds[MR_CHANNEL_FDS] = {
+		[MR_CHANNEL_FD_MEMORY] = s->channel.memory_fd,
+		[MR_CHANNEL_FD_WORKER_PAGE] = wr->workers[s->worker]->page_fd,
+		[MR_CHANNEL_FD_WORKER_BELL] = s->channel.worker_bell_fd,
+		[MR_CHANNEL_FD_PEER_BELL] = s->channel.peer_bell_far_fd,
+		[MR_CHANNEL_FD_LIVENESS] = peer_fd,
+	};
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	mr_writer_link_send(wr, &b, id, MRF_LINK_BODY_LINK_SESSION_OPENED,
+		mrf_link_session_opened_write(&b, &v), fds, MR_CHANNEL_FDS);
+	/* Should control be gone, nobody has the other end, and the session ends by itself. */
+	close(peer_fd);
+}
+
+static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
+{
+	struct mr_session *s = mr_writer_session_find(wr, mrf_link_subscribe_session(t));
+	struct mrf_string pattern = mrf_link_subscribe_pattern(t);
+	struct mrf_string group = mrf_link_subscribe_group(t);
+	enum mr_sub_kind kind = mrf_link_subscribe_kind(t) == MRF_SUBSCRIPTION_KIND_PREFIX
+					? MR_SUB_PREFIX
+					: MR_SUB_PATTERN;
+	struct mr_table_stats before, after;
+	struct mr_owner owner;
+	int error;
+
+	if (s == NULL) {
+		mr_writer_link_result(wr, id, -ENOENT, "the session is gone");
+		return;
+	}
+	owner = mr_writer_owner(s);
+	mr_table_stats_get(wr->table, &before);
+	error = mr_table_subscribe(wr->table, &owner, mrf_link_subscribe_subscription(t), kind,
+		pattern.data, pattern.bytes, group.data, group.bytes);
+	mr_table_stats_get(wr->table, &after);
+	/* The same again is a success that changes nothing. */
+	s->subscriptions += after.subscriptions - before.subscriptions;
+	if (error == -ENOSPC)
+		mr_count(wr->stats->refused_subscriptions, 1);
+	mr_writer_link_result(wr, id, error,
+		text_of(error, "no room for another subscription (tables.subscriptions_max)"));
+}
+
+static void unsubscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
+{
+	struct mr_session *s = mr_writer_session_find(wr, mrf_link_unsubscribe_session(t));
+	int error = -ENOENT;
+
+	if (s != NULL) {
+		struct mr_owner owner = mr_writer_owner(s);
+
+		error = mr_table_unsubscribe(
+			wr->table, &owner, mrf_link_unsubscribe_subscription(t));
+		if (error == 0)
+			s->subscriptions--;
+	}
+	mr_writer_link_result(wr, id, error, text_of(error, ""));
+}
+
+static void alias_acquire(struct mr_writer *wr, uint64_t id, struct mrf_table t)
+{
+	struct mr_session *s = mr_writer_session_find(wr, mrf_link_alias_acquire_session(t));
+	struct mrf_string subject = mrf_link_alias_acquire_subject(t);
+	struct mrf_link_alias_acquired v = {0};
+	struct mrf_builder b;
+	uint64_t memory[64];
+	int error = -ENOENT;
+
+	if (s != NULL) {
+		struct mr_owner owner = mr_writer_owner(s);
+
+		error = mr_table_alias_acquire(
+			wr->table, &owner, subject.data, subject.bytes, &v.alias);
+	}
+	if (error != 0) {
+		if (error == -ENOSPC)
+			mr_count(wr->stats->refused_aliases, 1);
+		mr_writer_link_result(wr, id, error,
+			text_of(error, "no room for another alias (tables.aliases_max)"));
+		return;
+	}
+	mrf_builder_init(&b, memory, sizeof(memory));
+	mr_writer_link_send(wr, &b, id, MRF_LINK_BODY_LINK_ALIAS_ACQUIRED,
+		mrf_link_alias_acquired_write(&b, &v), NULL, 0);
+}
+
+static void alias_release(struct mr_writer *wr, uint64_t id, struct mrf_table t)
+{
+	struct mr_session *s = mr_writer_session_find(wr, mrf_link_alias_release_session(t));
+	int error = -ENOENT;
+
+	if (s != NULL) {
+		struct mr_owner owner = mr_writer_owner(s);
+
+		error = mr_table_alias_release(wr->table, &owner, mrf_link_alias_release_alias(t));
+	}
+	mr_writer_link_result(wr, id, error, text_of(error, ""));
+}
+
+static void close_session(struct mr_writer *wr, uint64_t id, struct mrf_table t)
+{
+	struct mr_session *s = mr_writer_session_find(wr, mrf_link_close_session_session(t));
+	struct mrf_string reason = mrf_link_close_session_reason(t);
+
+	if (s == NULL) {
+		mr_writer_link_result(wr, id, -ENOENT, "no such session");
+		return;
+	}
+	mr_writer_session_expel(wr, s, -ECONNABORTED, reason.data);
+	mr_writer_link_result(wr, id, 0, "");
+}
+
+/* A listing in the making: rows gather until a packet is full. */
+struct listing {
+	struct mr_writer *wr;
+	uint64_t id;
+	struct mrf_builder b;
+	uint32_t rows[ROWS_MAX];
+	uint32_t count;
+	uint64_t memory[(MR_WRITER_LINK_BYTES_MAX - 1024) / sizeof(uint64_t)];
+};
+
+static bool listing_full(const struct listing *l)
+{
+	/* The worst rows fill the memory at this count; typical ones are far smaller. */
+	return l->count == ROWS_MAX || (l->count + 2) * ROW_BYTES_MAX > sizeof(l->memory);
+}
+
+static void listing_begin(struct listing *l)
+{
+	mrf_builder_init(&l->b, l->memory, sizeof(l->memory));
+	l->count = 0;
+}
+
+static void send_sessions(struct listing *l, bool last)
+{
+	struct mrf_link_sessions v = {.rows = l->rows, .rows_count = l->count, .last = last};
+
+	mr_writer_link_send(l->wr, &l->b, l->id, MRF_LINK_BODY_LINK_SESSIONS,
+		mrf_link_sessions_write(&l->b, &v), NULL, 0);
+	listing_begin(l);
+}
+
+static void list_session(struct listing *l, const struct mr_session *s)
+{
+	struct mrf_session_row row = {
+		.session = s->id,
+		.name = mrf_str(s->name),
+		.uid = s->uid,
+		.gid = s->gid,
+		.pid = (uint32_t)s->pid,
+		.opened_ns = s->opened_ns,
+		.subscriptions = s->subscriptions,
+	};
+
+	l->rows[l->count++] = mrf_session_row_write(&l->b, &row);
+	if (listing_full(l))
+		send_sessions(l, false);
+}
+
+static void list_sessions(struct mr_writer *wr, uint64_t id)
+{
+	static struct listing l;
+
+	l.wr = wr;
+	l.id = id;
+	listing_begin(&l);
+	for (unsigned i = 0; i < wr->workers_count; i++) {
+		const struct mr_directory *d = &wr->workers[i]->directory;
+
+		for (uint32_t slot = 0; slot < d->slots_count; slot++) {
+			struct mr_session *s =
+				atomic_load_explicit(&d->slots[slot], memory_order_relaxed);
+
+			if (s != NULL)
+				list_session(&l, s);
+		}
+	}
+	send_sessions(&l, true);
+}
+
+static void send_subscriptions(struct listing *l, bool last)
+{
+	struct mrf_link_subscriptions v = {.rows = l->rows, .rows_count = l->count, .last = last};
+
+	mr_writer_link_send(l->wr, &l->b, l->id, MRF_LINK_BODY_LINK_SUBSCRIPTIONS,
+		mrf_link_subscriptions_write(&l->b, &v), NULL, 0);
+	listing_begin(l);
+}
+
+static bool list_subscription(void *listing, const struct mr_table_row *r)
+{
+	struct listing *l = listing;
+	struct mrf_subscription_row row = {
+		.session = mr_session_id(r->owner.worker, r->owner.slot, r->owner.generation),
+		.subscription = r->sub_id,
+		.kind = r->kind == MR_SUB_PREFIX ? MRF_SUBSCRIPTION_KIND_PREFIX
+						 : MRF_SUBSCRIPTION_KIND_PATTERN,
+		.pattern = mrf_str_n(r->text, (uint32_t)r->text_bytes),
+		.group = mrf_str_n(r->group, (uint32_t)r->group_bytes),
+	};
+
+	l->rows[l->count++] = mrf_subscription_row_write(&l->b, &row);
+	if (listing_full(l))
+		send_subscriptions(l, false);
+	return l->wr->link_fd >= 0;
+}
+
+static void list_subscriptions(struct mr_writer *wr, uint64_t id)
+{
+	static struct listing l;
+
+	l.wr = wr;
+	l.id = id;
+	listing_begin(&l);
+	mr_table_each(wr->table, list_subscription, &l);
+	send_subscriptions(&l, true);
+}
+
+void mr_writer_request(struct mr_writer *wr, struct mrf_table m)
+{
+	uint64_t id = mrf_link_message_id(m);
+	struct mrf_table body = mrf_link_message_body(m);
+
+	switch (mrf_link_message_body_type(m)) {
+	case MRF_LINK_BODY_LINK_OPEN_SESSION: open_session(wr, id, body); break;
+	case MRF_LINK_BODY_LINK_CLOSE_SESSION: close_session(wr, id, body); break;
+	case MRF_LINK_BODY_LINK_SUBSCRIBE: subscribe(wr, id, body); break;
+	case MRF_LINK_BODY_LINK_UNSUBSCRIBE: unsubscribe(wr, id, body); break;
+	case MRF_LINK_BODY_LINK_ALIAS_ACQUIRE: alias_acquire(wr, id, body); break;
+	case MRF_LINK_BODY_LINK_ALIAS_RELEASE: alias_release(wr, id, body); break;
+	case MRF_LINK_BODY_LINK_LIST_SESSIONS: list_sessions(wr, id); break;
+	case MRF_LINK_BODY_LINK_LIST_SUBSCRIPTIONS: list_subscriptions(wr, id); break;
+	default:
+		mr_count(wr->stats->bad_link_messages, 1);
+		mr_writer_link_result(wr, id, -ENOSYS, "this data plane does not know the request");
+	}
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/writer/writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_rcu_qsbr.h>
+
+#include "dataplane/base/log.h"
+
+#define EVENTS_MAX      64
+#define TICK_PENDING_MS 1
+#define TICK_IDLE_MS    1000
+#define STUCK_NS        2000000000ull
+#define STATS_MAGIC     0x313054415453524dull /* "MRSTAT01" */
+
+_Static_assert(sizeof(struct mrf_session_stats) == MR_CACHE_LINE, "one line a session");
+
+uint64_t mr_writer_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Statistics memory: header, table, workers, sessions; each from a line of its own. */
+static int open_stats(struct mr_writer *wr)
+{
+	uint32_t slots = wr->config->channels.clients_max;
+	uint32_t worker_stride =
+		(uint32_t)mr_align_up(sizeof(struct mrf_worker_stats), MR_CACHE_LINE);
+	struct mrf_stats_header h = {
+		.magic = STATS_MAGIC,
+		.workers = wr->workers_count,
+		.slots = slots,
+		.table_offset = 2 * MR_CACHE_LINE,
+		.worker_offset = 1024,
+		.worker_stride = worker_stride,
+		.session_offset = 1024 + wr->workers_count * worker_stride,
+		.session_stride = sizeof(struct mrf_session_stats),
+		.tsc_hz = rte_get_tsc_hz(),
+	};
+	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+
+	_Static_assert(2 * MR_CACHE_LINE + sizeof(struct mrf_table_stats) <= 1024, "layout");
+	wr->stats_bytes = mr_align_up(
+		h.session_offset + (size_t)wr->workers_count * slots * h.session_stride, 4096);
+	wr->stats_fd = memfd_create("millrace-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (wr->stats_fd < 0 || ftruncate(wr->stats_fd, (off_t)wr->stats_bytes) < 0)
+		return -errno;
+	wr->stats_map = mmap(NULL, wr->stats_bytes, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_POPULATE, wr->stats_fd, 0);
+	if (wr->stats_map == MAP_FAILED) {
+		wr->stats_map = NULL;
+		return -errno;
+	}
+	memcpy(wr->stats_map, &h, sizeof(h));
+	wr->stats = (void *)((char *)wr->stats_map + h.table_offset);
+	return fcntl(wr->stats_fd, F_ADD_SEALS, seals) < 0 ? -errno : 0;
+}
+
+static int open_table(struct mr_writer *wr)
+{
+	struct mr_table_limits limits = {
+		.workers = wr->workers_count,
+		.subscriptions_max = wr->config->tables.subscriptions_max,
+		.aliases_max = wr->config->tables.aliases_max,
+	};
+	size_t bytes = rte_rcu_qsbr_get_memsize(wr->workers_count);
+
+	wr->qsbr = aligned_alloc(MR_CACHE_LINE, mr_align_up(bytes, MR_CACHE_LINE));
+	if (wr->qsbr == NULL || rte_rcu_qsbr_init(wr->qsbr, wr->workers_count) != 0)
+		return -ENOMEM;
+	return mr_table_new(&limits, wr->qsbr, &wr->table);
+}
+
+static int open_mesh(struct mr_writer *wr)
+{
+	unsigned n = wr->workers_count;
+	int error = mr_writer_blocks_open(wr);
+
+	if (error != 0)
+		return error;
+	wr->mesh = aligned_alloc(MR_CACHE_LINE, n * n * sizeof(*wr->mesh));
+	if (wr->mesh == NULL)
+		return -ENOMEM;
+	memset(wr->mesh, 0, n * n * sizeof(*wr->mesh));
+	for (unsigned from = 0; from < n; from++)
+		for (unsigned to = 0; to < n; to++) {
+			struct mr_spsc *ring = &wr->mesh[from * n + to];
+
+			if (from == to)
+				continue;
+			error = mr_spsc_init(ring, wr->config->mesh.ring_entries, 0);
+			if (error != 0)
+				return error;
+			wr->workers[from]->mesh_out[to] = ring;
+			wr->workers[to]->mesh_in[from] = ring;
+			wr->workers[from]->peers[to] = wr->workers[to];
+		}
+	for (unsigned i = 0; i < n; i++)
+		wr->workers[i]->blocks = wr->blocks;
+	return 0;
+}
+
+static int open_workers(struct mr_writer *wr)
+{
+	const struct mrf_stats_header *h = wr->stats_map;
+
+	for (unsigned i = 0; i < wr->workers_count; i++) {
+		struct mr_worker_config c = {
+			.index = i,
+			.workers = wr->workers_count,
+			.slots = wr->config->channels.clients_max,
+			.route_cache_entries = wr->config->tables.route_cache_entries,
+			.handoff_ring_bytes = wr->config->channels.handoff_ring_bytes,
+			.spin_cycles = rte_get_tsc_hz() / 1000000 * wr->config->workers.spin_us,
+			.busy = wr->config->workers.poll == MR_CONFIG_POLL_BUSY,
+		};
+		void *stats = (char *)wr->stats_map + h->worker_offset + i * h->worker_stride;
+		int error = mr_worker_new(&c, wr->table, stats, &wr->workers[i]);
+
+		if (error != 0)
+			return error;
+	}
+	return open_mesh(wr);
+}
+
+/* One data plane a run directory; the lock goes with the process, however it ends. */
+static int take_lock(struct mr_writer *wr)
+{
+	char path[sizeof(wr->config->run_dir) + 32];
+
+	snprintf(path, sizeof(path), "%s/dataplane.lock", wr->config->run_dir);
+	wr->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (wr->lock_fd < 0)
+		return -errno;
+	return flock(wr->lock_fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+}
+
+static int open_signals(struct mr_writer *wr)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = &wr->signal_fd};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	wr->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	wr->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (wr->signal_fd < 0 || wr->epoll_fd < 0 ||
+		epoll_ctl(wr->epoll_fd, EPOLL_CTL_ADD, wr->signal_fd, &e) < 0)
+		return -errno;
+	return 0;
+}
+
+static int open_generations(struct mr_writer *wr)
+{
+	wr->generations = calloc((size_t)wr->workers_count * wr->config->channels.clients_max,
+		sizeof(*wr->generations));
+	return wr->generations == NULL ? -ENOMEM : 0;
+}
+
+int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)
+{
+	static const struct {
+		int (*open)(struct mr_writer *wr);
+		const char *what;
+	} steps[] = {
+		{take_lock, "lock of the run directory (another data plane?)"},
+		{open_signals, "signals"},
+		{open_stats, "statistics memory"},
+		{open_table, "table"},
+		{open_generations, "session table"},
+		{open_workers, "workers"},
+		{mr_writer_listen, "link socket"},
+	};
+	struct timespec t;
+
+	memset(wr, 0, sizeof(*wr));
+	wr->config = config;
+	wr->workers_count = config->workers.count;
+	wr->stats_fd = wr->lock_fd = wr->epoll_fd = wr->signal_fd = -1;
+	wr->listen_fd = wr->link_fd = -1;
+	clock_gettime(CLOCK_REALTIME, &t);
+	wr->started_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	for (size_t i = 0; i < MR_ARRAY_COUNT(steps); i++) {
+		int error = steps[i].open(wr);
+
+		if (error != 0) {
+			mr_log(MR_LOG_ERROR, "cannot open", MR_LOG_STR("what", steps[i].what),
+				MR_LOG_STR("run_dir", config->run_dir), MR_LOG_ERR(error));
+			mr_writer_close(wr);
+			return error;
+		}
+	}
+	return 0;
+}
+
+/* A worker that neither sleeps nor makes rounds is stuck: say so, once. */
+static void watch_workers(struct mr_writer *wr)
+{
+	uint64_t now = mr_writer_now_ns();
+
+	for (unsigned i = 0; i < wr->workers_count; i++) {
+		struct mr_worker *w = wr->workers[i];
+		uint64_t rounds = atomic_load_explicit(&w->rounds, memory_order_relaxed);
+
+		if (rounds != wr->watch[i].rounds || wr->watch[i].since_ns == 0 ||
+			atomic_load_explicit(&w->sleeping, memory_order_relaxed)) {
+			wr->watch[i].rounds = rounds;
+			wr->watch[i].since_ns = now;
+			wr->watch[i].stuck = false;
+		} else if (now - wr->watch[i].since_ns > STUCK_NS && !wr->watch[i].stuck) {
+			wr->watch[i].stuck = true;
+			mr_count(wr->stats->worker_stalls, 1);
+			mr_log(MR_LOG_ERROR, "worker makes no rounds", MR_LOG_U64("worker", i));
+		}
+	}
+}
+
+static void show_table_stats(struct mr_writer *wr)
+{
+	struct mr_table_stats t;
+
+	mr_table_stats_get(wr->table, &t);
+	mr_gauge(wr->stats->subscriptions, t.subscriptions);
+	mr_gauge(wr->stats->nodes, t.nodes);
+	mr_gauge(wr->stats->groups, t.groups);
+	mr_gauge(wr->stats->aliases, t.aliases);
+	mr_gauge(wr->stats->memory_bytes, t.memory_bytes);
+	mr_gauge(wr->stats->pending_reclaim, t.pending_reclaim);
+}
+
+static void handle(struct mr_writer *wr, const struct epoll_event *e)
+{
+	if (e->data.ptr == &wr->signal_fd)
+		wr->stopping = true;
+	else if (e->data.ptr == &wr->listen_fd)
+		mr_writer_accept(wr);
+	else if (e->data.ptr == &wr->link_fd)
+		mr_writer_link_read(wr);
+	else
+		mr_writer_session_close(wr, e->data.ptr, "client went away");
+}
+
+int mr_writer_run(struct mr_writer *wr)
+{
+	struct epoll_event events[EVENTS_MAX];
+	bool pending = false;
+
+	while (!wr->stopping) {
+		int n = epoll_wait(
+			wr->epoll_fd, events, EVENTS_MAX, pending ? TICK_PENDING_MS : TICK_IDLE_MS);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		for (int i = 0; i < n; i++)
+			handle(wr, &events[i]);
+		pending = mr_writer_sessions_tick(wr);
+		pending |= mr_table_reclaim(wr->table) > 0;
+		show_table_stats(wr);
+		watch_workers(wr);
+	}
+	return 0;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void close_mesh(struct mr_writer *wr)
+{
+	for (unsigned i = 0; wr->mesh != NULL && i < wr->workers_count * wr->workers_count; i++)
+		mr_spsc_fini(&wr->mesh[i]);
+	free(wr->mesh);
+	wr->mesh = NULL;
+}
+
+static void remove_files(const struct mr_writer *wr)
+{
+	static const char *const names[] = {"dataplane.sock", "dataplane.lock"};
+	char path[sizeof(wr->config->run_dir) + 32];
+
+	for (size_t i = 0; i < MR_ARRAY_COUNT(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", wr->config->run_dir, names[i]);
+		unlink(path);
+	}
+}
+
+void mr_writer_close(struct mr_writer *wr)
+{
+	/* Workers are offline, so every grace period is over at once. */
+	if (wr->table != NULL && wr->stats != NULL)
+		mr_writer_sessions_close_all(wr);
+	close_fd(&wr->link_fd);
+	for (unsigned i = 0; i < wr->workers_count; i++)
+		mr_worker_free(wr->workers[i]);
+	close_mesh(wr);
+	mr_writer_blocks_close(wr);
+	mr_table_free(wr->table);
+	free(wr->qsbr);
+	free(wr->generations);
+	if (wr->stats_map != NULL)
+		munmap(wr->stats_map, wr->stats_bytes);
+	/* Only the one who listens may remove: another data plane may own the files. */
+	if (wr->listen_fd >= 0)
+		remove_files(wr);
+	close_fd(&wr->listen_fd);
+	close_fd(&wr->stats_fd);
+	close_fd(&wr->signal_fd);
+	close_fd(&wr->epoll_fd);
+	close_fd(&wr->lock_fd);
+}
