@@ -23,11 +23,11 @@ ticks() {
 worker_sleeps() { [ "$(counter sleeps)" -gt 0 ]; }
 wait_for "the worker has gone to sleep" worker_sleeps
 before=$(ticks)
-started=$(date +%s%N)
+began=$(date +%s%N)
 # A measurement over time, not a wait for something.
 sleep 5
 spent=$(($(ticks) - before))
-elapsed_ms=$((($(date +%s%N) - started) / 1000000))
+elapsed_ms=$((($(date +%s%N) - began) / 1000000))
 hz=$(getconf CLK_TCK)
 per_mille=$((spent * 1000000 / hz / elapsed_ms))
 say "idle: $((per_mille / 10)).$((per_mille % 10)) % of a core over $elapsed_ms ms"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # hostile: sets tests/support/hostile on a bus, while honest clients work. Sourced after lib.sh.
 
 hostile=$build/tests/support/hostile
