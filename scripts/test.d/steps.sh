@@ -70,6 +70,24 @@ tests_in() {
 		grep -v '^ninja:' | sed 's,^.* / ,,'
 }
 
+# True if some --only might name a test of a build that is not there yet: if it names nothing that
+# can be known without.
+only_unknown() {
+	local pattern check name known
+
+	for pattern in "${only[@]}"; do
+		known=false
+		for check in "${checks[@]}"; do
+			[[ "check: ${check#check-}" == *"$pattern"* ]] && known=true
+		done
+		for name in release clang asan tsan fuzz; do
+			[[ "$name: build" == *"$pattern"* ]] && known=true
+		done
+		$known || return 0
+	done
+	return 1
+}
+
 # True if --only names this build's step or might name tests in it.
 step_wanted() {
 	local name=$1 test
@@ -77,7 +95,10 @@ step_wanted() {
 	shift
 	[ "${#only[@]}" -gt 0 ] || return 0
 	wanted "$name: build" && return 0
-	[ -f "build-$name/build.ninja" ] || return 0
+	if [ ! -f "build-$name/build.ninja" ]; then
+		only_unknown
+		return
+	fi
 	while read -r test; do
 		wanted "$name: $test" && return 0
 	done < <(tests_in "$name" "$@")
@@ -186,7 +207,10 @@ step_wanted_fuzz() {
 
 	[ "${#only[@]}" -gt 0 ] || return 0
 	wanted "fuzz: build" && return 0
-	[ -d build-fuzz ] || wanted "fuzz: fuzz_" && return 0
+	if [ ! -f build-fuzz/build.ninja ]; then
+		only_unknown
+		return
+	fi
 	while read -r program; do
 		wanted "fuzz: ${program##*/}" && return 0
 	done < <(fuzzers_in)
