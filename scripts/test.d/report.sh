@@ -68,13 +68,13 @@ report_meson() {
 		*)
 			failed "$name" "$result"
 			jq -r --arg name "${name#"$prefix: "}" \
-				'select(.name == $name) | (.stdout // ""), (.stderr // "")' "$json" \
+				'select(.name | endswith(" / " + $name) or . == $name) | (.stdout // ""), (.stderr // "")' "$json" \
 				>"$logs/failed.tmp"
 			show_log "$logs/failed.tmp"
 			rm -f "$logs/failed.tmp"
 			;;
 		esac
-	done < <(jq -r '[.name, .result,
+	done < <(jq -r '[(.name | sub("^.* / "; "")), .result,
 		(((.stdout // "") + "\n" + (.stderr // "")) | [scan("(?m)^skip: (.*)$")] | flatten | last // "")
 		] | @tsv' "$json")
 }

@@ -52,8 +52,10 @@ build() {
 	[ "$name" != fuzz ] || mapfile -t targets < <(fuzz_targets)
 	ninja -C "$dir" -j "$jobs" ${targets[@]+"${targets[@]}"} >>"$log" 2>&1 || {
 		failed "$name: build" "ninja"
-		grep -q '^FAILED' "$log" && sed -n '/^FAILED/,$p' "$log" >"$log.failed"
-		show_log "$([ -s "$log.failed" ] && echo "$log.failed" || echo "$log")"
+		# The first failure, and the end: with several at a time they are not the same.
+		sed -n '/^FAILED/,$p' "$log" | head -n 40 >"$log.failed"
+		tail -n 40 "$log" >>"$log.failed"
+		show_log "$log.failed" 80
 		return 1
 	}
 	passed "$name: build"
