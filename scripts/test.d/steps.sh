@@ -38,7 +38,9 @@ build() {
 	local dir=build-$name log=$logs/build-$name.log
 
 	read -ra options < <(build_options "$name") || true
-	if [ ! -f "$dir/build.ninja" ]; then
+	local stamp="$compiler $type ${options[*]-}"
+	# One that was configured otherwise is made anew.
+	if [ ! -f "$dir/build.ninja" ] || [ "$(cat "$dir/configured" 2>/dev/null)" != "$stamp" ]; then
 		rm -rf "$dir"
 		CC=$compiler meson setup "$dir" --buildtype="$type" -Dwerror=true \
 			${options[@]+"${options[@]}"} >"$log" 2>&1 || {
@@ -46,6 +48,7 @@ build() {
 			show_log "$log"
 			return 1
 		}
+		echo "$stamp" >"$dir/configured"
 	fi
 	# Of the fuzzing build, the fuzzers alone are wanted.
 	local targets=()
