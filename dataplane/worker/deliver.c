@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/deliver.h"
 
-bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s)
+bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room_bytes)
 {
 	struct mrf_gap gap = {.missed = s->missed_untold, .missed_total = s->stats->missed};
 	struct mr_message_plan plan = mr_message_plan(
 		MRF_MESSAGE_KIND_GAP, NULL, NULL, 0, &gap, 0, sizeof(gap));
-	void *to = mr_bytes_claim(&s->down, plan.stride);
+	void *to = mr_bytes_claim(&s->down, plan.stride + room_bytes);
 
 	if (to == NULL)
 		return false;

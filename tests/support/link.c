@@ -309,8 +309,8 @@ void mr_test_flush(struct mr_test_session *s)
 struct mr_message_view mr_test_next(struct mr_test_session *s)
 {
 	uint64_t until = now_ns() + WAIT_NS;
+	struct mr_message_view m = {0};
 	struct mrf_message_header h;
-	struct mr_message_view m;
 	const uint8_t *at;
 	size_t ready;
 
