@@ -316,7 +316,7 @@ static int attach(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
 		return rc;
 	if (s->group_bytes > 0) {
 		rec->group = mr_groups_take(&t->groups, s->group, s->group_bytes);
-		rc = -ENOSPC;
+		rc = t->groups.pool.used == MR_TABLE_GROUPS_MAX ? -ENOSPC : -ENOMEM;
 		if (rec->group == 0)
 			goto prune_node;
 	}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench: what every micro-benchmark does the same way: options, warm-up, rounds, report.
+ *
+ * A benchmark is opened, measures any number of things, and is closed. A measurement is a set of
+ * samples, one a round, of which the report gives median, minimum, maximum and, with --raw, all.
+ * The machine, its clock and the parameters are said first, so that a figure is never without them.
+ *
+ * Threads   One; threads that a benchmark starts report through their own atomics.
+ * Units     Cycles are those of the time-stamp counter, which need not be the core's.
+ * Errors    A wrong option or a failed set-up ends the program with status 2.
+ */
+#ifndef MILLRACE_BENCH_MICRO_SUPPORT_BENCH_H
+#define MILLRACE_BENCH_MICRO_SUPPORT_BENCH_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+#include <jansson.h>
+
+#include "dataplane/base/compiler.h"
+
+struct bench_option {
+	const char *name; /* "size" for --size */
+	uint64_t *value;  /* holds the default */
+	uint64_t min;
+	uint64_t max;
+	const char *help;
+};
+
+struct bench {
+	bool json;
+	bool raw;
+	uint64_t rounds;
+	double cycles_per_ns;
+	json_t *out;
+	json_t *results;
+};
+
+static inline uint64_t bench_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static inline uint64_t bench_cycles(void)
+{
+#if defined(__x86_64__)
+	return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+	uint64_t ticks;
+
+	__asm__ __volatile__("mrs %0, cntvct_el0" : "=r"(ticks));
+	return ticks;
+#else
+	return bench_ns();
+#endif
+}
+
+/* Makes the compiler believe that memory at `p` is read and written. */
+static inline void bench_keep(const void *p)
+{
+	__asm__ __volatile__("" : : "r"(p) : "memory");
+}
+
+/* Reads the options common to all (--rounds, --json, --raw, --help) and those given, and says where
+ * and with what this runs. */
+void bench_open(struct bench *b, const char *name, int argc, char **argv,
+	const struct bench_option *options, size_t options_count);
+void bench_close(struct bench *b);
+
+/* Runs `run` once to warm up and then once a round; it does `operations` and returns the cycles
+ * that they took. Reports cycles and nanoseconds for each operation. */
+void bench_measure(struct bench *b, const char *label, uint64_t operations,
+	uint64_t (*run)(void *context), void *context);
+
+/* Reports samples taken by the caller; sorts them. */
+void bench_report(
+	struct bench *b, const char *label, const char *unit, double *samples, size_t count);
+/* The same, and in nanoseconds too. */
+void bench_report_cycles(struct bench *b, const char *label, double *samples, size_t count);
+/* Reports the distribution of many single events, in cycles: percentiles, not rounds. */
+void bench_report_latency(struct bench *b, const char *label, double *cycles, size_t count);
+
+/* The CPUs this may run on, counted round from the first; threads stay where they are pinned. */
+void bench_pin(unsigned index);
+unsigned bench_cpus(void);
+
+/* Ends the program if `error` is a negative errno. */
+void bench_check(int error, const char *what);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any bytes as a configuration file and, behind the first NUL, as a --set. What is accepted must keep
+ * every promise of struct mr_config. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "control/config/config.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+
+static void expect(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static bool power_of_two(uint32_t v)
+{
+	return v != 0 && (v & (v - 1)) == 0;
+}
+
+static void expect_valid(const struct mr_config *c)
+{
+	expect(memchr(c->run_dir, '\0', sizeof(c->run_dir)) != NULL && c->run_dir[0] != '\0');
+	expect(c->workers.count >= 1 && c->workers.count <= MR_CONFIG_WORKERS_MAX);
+	expect(c->workers.cpus_count == 0 || c->workers.cpus_count == c->workers.count);
+	expect(c->workers.spin_us <= 1000000);
+	expect(c->channels.clients_max >= 1 && c->channels.clients_max <= 65536);
+	expect(power_of_two(c->channels.up_ring_bytes) && c->channels.up_ring_bytes >= 256u << 10);
+	expect(power_of_two(c->channels.down_ring_bytes));
+	expect(power_of_two(c->channels.handoff_ring_bytes));
+	expect(power_of_two(c->tables.route_cache_entries));
+	expect(power_of_two(c->mesh.ring_entries));
+	expect(c->mesh.blocks >= 16 && c->mesh.blocks <= 8192);
+	expect(c->access.users_count <= MR_CONFIG_IDS_MAX);
+	expect(c->access.groups_count <= MR_CONFIG_IDS_MAX);
+	expect(c->log.level >= 0 && c->log.level <= 3);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+	const uint8_t *nul = bytes > 0 ? memchr(data, '\0', bytes) : NULL;
+	size_t file_bytes = nul != NULL ? (size_t)(nul - data) : bytes;
+	static struct mr_config c;
+	const char *sets[1];
+	char path[64], error[256], *set;
+	int fd = memfd_create("config", MFD_CLOEXEC), code;
+
+	expect(fd >= 0 && write(fd, data, file_bytes) == (ssize_t)file_bytes);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	set = strndup(
+		nul != NULL ? (const char *)nul + 1 : "", nul != NULL ? bytes - file_bytes - 1 : 0);
+	sets[0] = set;
+	code = mr_config_load(&c, path, sets, nul != NULL ? 1 : 0, error, sizeof(error));
+	if (code == 0)
+		expect_valid(&c);
+	else
+		expect(error[0] != '\0' && strlen(error) < sizeof(error));
+	free(set);
+	close(fd);
+	return 0;
+}

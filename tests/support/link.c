@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/link.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dataplane/channel/packet.h"
+
+#define WAIT_NS 10000000000ull
+
+static void die(const char *what, int error)
+{
+	fprintf(stderr, "tests/support/link: %s: %s\n", what, strerror(-error));
+	exit(1);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void run(const struct mr_test_plane *p, const char *program, const char *const *sets)
+{
+	char run_dir[80];
+	const char *argv[64] = {program, "--set", run_dir};
+	unsigned argc = 3;
+
+	snprintf(run_dir, sizeof(run_dir), "run_dir=%s", p->run_dir);
+	for (; sets != NULL && *sets != NULL && argc < 60; sets++) {
+		argv[argc++] = "--set";
+		argv[argc++] = *sets;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	execv(program, (char *const *)(uintptr_t)argv);
+	die(program, -errno);
+}
+
+void mr_test_plane_start(struct mr_test_plane *p, const char *program, const char *const *sets)
+{
+	memset(p, 0, sizeof(*p));
+	p->link_fd = -1;
+	snprintf(p->run_dir, sizeof(p->run_dir), "/tmp/millrace-test-XXXXXX");
+	if (mkdtemp(p->run_dir) == NULL)
+		die("mkdtemp", -errno);
+	p->pid = fork();
+	if (p->pid == 0)
+		run(p, program, sets);
+	mr_test_plane_join(p);
+}
+
+static int try_connect(struct mr_test_plane *p)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s/dataplane.sock", p->run_dir);
+	p->link_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (connect(p->link_fd, (struct sockaddr *)&at, sizeof(at)) == 0)
+		return 0;
+	close(p->link_fd);
+	p->link_fd = -1;
+	return -errno;
+}
+
+/* The next packet; answers to requests come in order here, events in between are passed over. */
+static void receive(struct mr_test_plane *p, uint64_t id)
+{
+	struct pollfd ready = {.fd = p->link_fd, .events = POLLIN};
+	struct mrf_table m;
+
+	do {
+		ssize_t n;
+
+		if (poll(&ready, 1, (int)(WAIT_NS / 1000000)) != 1)
+			die("no answer on the link", -ETIMEDOUT);
+		p->fds_count = 253;
+		n = mr_packet_receive(
+			p->link_fd, p->packet, sizeof(p->packet), p->fds, &p->fds_count);
+		if (n <= 0)
+			die("link", n == 0 ? -EPIPE : (int)n);
+		if (mrf_link_message_parse(p->packet, (size_t)n, &m) != 0)
+			die("link message", -EBADMSG);
+	} while (mrf_link_message_id(m) != id);
+	p->body = mrf_link_message_body(m);
+	p->type = mrf_link_message_body_type(m);
+}
+
+static void request(struct mr_test_plane *p, struct mrf_builder *b, enum mrf_link_body type,
+	uint32_t body)
+{
+	struct mrf_link_message m = {.id = ++p->next_id, .body_type = type, .body = body};
+	const void *data;
+	size_t bytes;
+	int error = mrf_builder_finish(b, mrf_link_message_write(b, &m), &data, &bytes);
+	ssize_t n;
+
+	if (error != 0)
+		die("build", error);
+	n = mr_packet_send(p->link_fd, data, bytes, NULL, 0);
+	if (n < 0)
+		die("send", (int)n);
+	receive(p, p->next_id);
+}
+
+void mr_test_plane_join(struct mr_test_plane *p)
+{
+	struct mrf_link_hello hello = {.version = 1, .pid = (uint32_t)getpid()};
+	uint64_t until = now_ns() + WAIT_NS;
+	struct mrf_builder b;
+	uint64_t memory[64];
+	struct stat st;
+
+	while (try_connect(p) != 0) {
+		struct timespec pause = {.tv_nsec = 1000000};
+
+		if (now_ns() > until)
+			die("data plane does not listen", -ETIMEDOUT);
+		nanosleep(&pause, NULL);
+	}
+	mrf_builder_init(&b, memory, sizeof(memory));
+	request(p, &b, MRF_LINK_BODY_LINK_HELLO, mrf_link_hello_write(&b, &hello));
+	if (p->type != MRF_LINK_BODY_LINK_WELCOME)
+		die("no welcome", -EPROTO);
+	p->workers = mrf_link_welcome_workers(p->body);
+	if (fstat(p->fds[0], &st) < 0)
+		die("stats", -errno);
+	p->stats_bytes = (size_t)st.st_size;
+	p->stats = mmap(NULL, p->stats_bytes, PROT_READ, MAP_SHARED, p->fds[0], 0);
+	close(p->fds[0]);
+	for (unsigned i = 0; i < p->workers; i++) {
+		const int *fds = &p->fds[1 + 4 * i];
+
+		if (mr_channel_map(&p->handoff[i].channel, fds[0], fds[2], fds[3]) != 0 ||
+			mr_worker_page_map(fds[1], &p->handoff[i].page) != 0)
+			die("hand-off", -EBADMSG);
+		close(fds[1]);
+		mr_bytes_consumer_init(&p->handoff[i].from_worker, p->handoff[i].channel.up_shared,
+			p->handoff[i].channel.up_map, p->handoff[i].channel.up_bytes);
+		mr_bytes_producer_init(&p->handoff[i].to_worker, p->handoff[i].channel.down_shared,
+			p->handoff[i].channel.down_map, p->handoff[i].channel.down_bytes);
+		p->handoff[i].to_worker.asleep = &p->handoff[i].page->asleep;
+	}
+}
+
+void mr_test_plane_leave(struct mr_test_plane *p)
+{
+	for (unsigned i = 0; i < p->workers; i++) {
+		mr_channel_close(&p->handoff[i].channel);
+		mr_worker_page_unmap(p->handoff[i].page);
+	}
+	munmap((void *)(uintptr_t)p->stats, p->stats_bytes);
+	close(p->link_fd);
+	p->link_fd = -1;
+}
+
+void mr_test_plane_stop(struct mr_test_plane *p)
+{
+	int status = 0;
+
+	if (p->link_fd >= 0)
+		mr_test_plane_leave(p);
+	kill(p->pid, SIGTERM);
+	if (waitpid(p->pid, &status, 0) != p->pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		die("data plane did not end well", -ECANCELED);
+	if (rmdir(p->run_dir) < 0)
+		die("run directory is not empty", -errno);
+}
+
+int mr_test_session_try(struct mr_test_plane *p, struct mr_test_session *s, const char *name)
+{
+	struct mrf_link_open_session v = {.name = mrf_str(name), .pid = (uint32_t)getpid()};
+	struct mrf_builder b;
+	uint64_t memory[64];
+
+	memset(s, 0, sizeof(*s));
+	mrf_builder_init(&b, memory, sizeof(memory));
+	request(p, &b, MRF_LINK_BODY_LINK_OPEN_SESSION, mrf_link_open_session_write(&b, &v));
+	if (p->type == MRF_LINK_BODY_LINK_RESULT)
+		return mrf_link_result_code(p->body);
+	s->id = mrf_link_session_opened_session(p->body);
+	s->worker = mrf_link_session_opened_worker(p->body);
+	if (mr_channel_map(&s->channel, p->fds[MR_CHANNEL_FD_MEMORY],
+		    p->fds[MR_CHANNEL_FD_WORKER_BELL], p->fds[MR_CHANNEL_FD_PEER_BELL]) != 0 ||
+		mr_worker_page_map(p->fds[MR_CHANNEL_FD_WORKER_PAGE], &s->page) != 0)
+		die("channel", -EBADMSG);
+	close(p->fds[MR_CHANNEL_FD_WORKER_PAGE]);
+	s->liveness_fd = p->fds[MR_CHANNEL_FD_LIVENESS];
+	mr_channel_peer_side(&s->channel, s->page, &s->up, &s->down);
+	return 0;
+}
+
+void mr_test_session_open(struct mr_test_plane *p, struct mr_test_session *s, const char *name)
+{
+	int error = mr_test_session_try(p, s, name);
+
+	if (error != 0)
+		die("session refused", error);
+}
+
+void mr_test_session_close(struct mr_test_session *s)
+{
+	close(s->liveness_fd);
+	mr_channel_close(&s->channel);
+	mr_worker_page_unmap(s->page);
+}
+
+int mr_test_subscribe(struct mr_test_plane *p, const struct mr_test_session *s, uint32_t id,
+	enum mrf_subscription_kind kind, const char *pattern, const char *group)
+{
+	struct mrf_link_subscribe v = {
+		.session = s->id,
+		.subscription = id,
+		.kind = kind,
+		.pattern = mrf_str(pattern),
+		.group = group != NULL ? mrf_str(group) : (struct mrf_string){0},
+	};
+	struct mrf_builder b;
+	uint64_t memory[128];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	request(p, &b, MRF_LINK_BODY_LINK_SUBSCRIBE, mrf_link_subscribe_write(&b, &v));
+	return mrf_link_result_code(p->body);
+}
+
+int mr_test_unsubscribe(struct mr_test_plane *p, const struct mr_test_session *s, uint32_t id)
+{
+	struct mrf_link_unsubscribe v = {.session = s->id, .subscription = id};
+	struct mrf_builder b;
+	uint64_t memory[64];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	request(p, &b, MRF_LINK_BODY_LINK_UNSUBSCRIBE, mrf_link_unsubscribe_write(&b, &v));
+	return mrf_link_result_code(p->body);
+}
+
+int mr_test_alias(struct mr_test_plane *p, const struct mr_test_session *s, const char *subject,
+	uint32_t *alias)
+{
+	struct mrf_link_alias_acquire v = {.session = s->id, .subject = mrf_str(subject)};
+	struct mrf_builder b;
+	uint64_t memory[128];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	request(p, &b, MRF_LINK_BODY_LINK_ALIAS_ACQUIRE, mrf_link_alias_acquire_write(&b, &v));
+	if (p->type == MRF_LINK_BODY_LINK_RESULT)
+		return mrf_link_result_code(p->body);
+	*alias = mrf_link_alias_acquired_alias(p->body);
+	return 0;
+}
+
+int mr_test_kick(struct mr_test_plane *p, uint64_t session, const char *reason)
+{
+	struct mrf_link_close_session v = {.session = session, .reason = mrf_str(reason)};
+	struct mrf_builder b;
+	uint64_t memory[64];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	request(p, &b, MRF_LINK_BODY_LINK_CLOSE_SESSION, mrf_link_close_session_write(&b, &v));
+	return mrf_link_result_code(p->body);
+}
+
+void mr_test_publish(struct mr_test_session *s, uint32_t alias, const char *subject,
+	const uint64_t *correlation, const char *headers, const char *text)
+{
+	struct mrf_reply_token token = {.correlation = correlation != NULL ? *correlation : 0};
+	uint32_t subject_bytes = alias == 0 ? (uint32_t)strlen(subject) : 0;
+	uint32_t header_bytes = headers != NULL ? (uint32_t)strlen(headers) : 0;
+	uint32_t payload_bytes = (uint32_t)strlen(text);
+	uint32_t bytes = mr_message_bytes(
+		correlation != NULL, subject_bytes, header_bytes, payload_bytes);
+	uint64_t until = now_ns() + WAIT_NS;
+	uint8_t *to;
+
+	while ((to = mr_bytes_claim(&s->up, mr_message_stride(bytes))) == NULL) {
+		mr_test_flush(s);
+		sched_yield();
+		if (now_ns() > until)
+			die("the worker does not read", -ETIMEDOUT);
+	}
+	to = mr_message_begin(to, MRF_MESSAGE_KIND_PUBLISH, alias,
+		correlation != NULL ? &token : NULL, subject_bytes, header_bytes, payload_bytes);
+	memcpy(to, subject, subject_bytes);
+	if (headers != NULL)
+		memcpy(to + subject_bytes, headers, header_bytes);
+	memcpy(to + subject_bytes + header_bytes, text, payload_bytes);
+	mr_bytes_push(&s->up, bytes);
+}
+
+void mr_test_flush(struct mr_test_session *s)
+{
+	if (mr_bytes_publish(&s->up))
+		mr_bell_ring(s->channel.worker_bell_fd);
+}
+
+struct mr_message_view mr_test_next(struct mr_test_session *s)
+{
+	uint64_t until = now_ns() + WAIT_NS;
+	struct mr_message_view m = {0};
+	struct mrf_message_header h;
+	const uint8_t *at;
+	size_t ready;
+
+	/* The worker may wait for room, to tell of a gap. */
+	if (mr_bytes_release(&s->down))
+		mr_bell_ring(s->channel.worker_bell_fd);
+	while ((ready = mr_bytes_readable(&s->down)) == 0) {
+		sched_yield();
+		if (now_ns() > until)
+			die("no message", -ETIMEDOUT);
+	}
+	at = mr_bytes_peek(&s->down);
+	h = mr_message_header_load(at);
+	if (ready == MR_BYTES_CORRUPT || !mr_message_fits(&h, ready) || !mr_message_parse(at, h, &m))
+		die("message from the worker", -EBADMSG);
+	mr_bytes_skip(&s->down, h.bytes);
+	return m;
+}
+
+bool mr_test_nothing(struct mr_test_plane *p, struct mr_test_session *s)
+{
+	/* A message for itself, which the worker takes after all that was there before. */
+	static const uint64_t correlation = 0x5eed;
+	struct mr_message_view m;
+
+	(void)p;
+	mr_test_publish(s, 0, "nobody.listens.here", &correlation, NULL, "");
+	mr_test_flush(s);
+	m = mr_test_next(s);
+	return m.header.kind == MRF_MESSAGE_KIND_STATUS && m.token.correlation == correlation;
+}
+
+static const struct mrf_stats_header *header_of(const struct mr_test_plane *p)
+{
+	return p->stats;
+}
+
+const struct mrf_worker_stats *mr_test_worker_stats(const struct mr_test_plane *p, unsigned worker)
+{
+	const struct mrf_stats_header *h = header_of(p);
+
+	return (const void *)((const char *)p->stats + h->worker_offset + worker * h->worker_stride);
+}
+
+const struct mrf_table_stats *mr_test_table_stats(const struct mr_test_plane *p)
+{
+	return (const void *)((const char *)p->stats + header_of(p)->table_offset);
+}
+
+const struct mrf_session_stats *mr_test_session_stats(
+	const struct mr_test_plane *p, const struct mr_test_session *s)
+{
+	const struct mrf_stats_header *h = header_of(p);
+	size_t index = (size_t)s->worker * h->slots + mr_session_slot(s->id);
+
+	return (const void *)((const char *)p->stats + h->session_offset +
+			      index * h->session_stride);
+}
+
+void mr_test_wait_count(const uint64_t *counter, uint64_t least, const char *what)
+{
+	uint64_t until = now_ns() + WAIT_NS;
+
+	while (__atomic_load_n(counter, __ATOMIC_RELAXED) < least) {
+		sched_yield();
+		if (now_ns() > until)
+			die(what, -ETIMEDOUT);
+	}
+}

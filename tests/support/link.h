@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* link: a data plane of its own for a test, which plays control: it opens sessions over the link
+ * and holds both ends of every ring, so that anything may be written into them.
+ *
+ * Errors    Anything unexpected ends the test program with a message.
+ */
+#ifndef MILLRACE_TESTS_SUPPORT_LINK_H
+#define MILLRACE_TESTS_SUPPORT_LINK_H
+
+#include <sys/types.h>
+
+#include "dataplane/channel/channel.h"
+#include "dataplane/wire/message.h"
+#include "flatbuf/link.h"
+#include "flatbuf/stats.h"
+
+#define MR_TEST_WORKERS_MAX 8
+
+struct mr_test_plane {
+	pid_t pid;
+	char run_dir[64];
+	int link_fd;
+	uint64_t next_id;
+	unsigned workers;
+	const void *stats;
+	size_t stats_bytes;
+	struct {
+		struct mr_channel channel;
+		const struct mr_worker_page *page;
+		struct mr_bytes_consumer from_worker;
+		struct mr_bytes_producer to_worker;
+	} handoff[MR_TEST_WORKERS_MAX];
+	/* Last packet received. */
+	uint64_t packet[8192];
+	struct mrf_table body;
+	uint8_t type;
+	int fds[253];
+	unsigned fds_count;
+};
+
+struct mr_test_session {
+	uint64_t id;
+	unsigned worker;
+	struct mr_channel channel;
+	const struct mr_worker_page *page;
+	struct mr_bytes_producer up;
+	struct mr_bytes_consumer down;
+	int liveness_fd;
+};
+
+/* Starts `program` in a run directory of its own with these --set values (NULL-terminated). */
+void mr_test_plane_start(struct mr_test_plane *p, const char *program, const char *const *sets);
+/* Connects to the link and says hello; again after mr_test_plane_leave. */
+void mr_test_plane_join(struct mr_test_plane *p);
+void mr_test_plane_leave(struct mr_test_plane *p);
+/* SIGTERM, and checks that it ends well and leaves its directory empty. */
+void mr_test_plane_stop(struct mr_test_plane *p);
+
+void mr_test_session_open(struct mr_test_plane *p, struct mr_test_session *s, const char *name);
+/* Result code of an attempt that may fail. */
+int mr_test_session_try(struct mr_test_plane *p, struct mr_test_session *s, const char *name);
+void mr_test_session_close(struct mr_test_session *s);
+int mr_test_subscribe(struct mr_test_plane *p, const struct mr_test_session *s, uint32_t id,
+	enum mrf_subscription_kind kind, const char *pattern, const char *group);
+int mr_test_unsubscribe(struct mr_test_plane *p, const struct mr_test_session *s, uint32_t id);
+int mr_test_alias(struct mr_test_plane *p, const struct mr_test_session *s, const char *subject,
+	uint32_t *alias);
+int mr_test_kick(struct mr_test_plane *p, uint64_t session, const char *reason);
+
+/* Pushes a publish; payload is `text`. Alias 0: by subject. */
+void mr_test_publish(struct mr_test_session *s, uint32_t alias, const char *subject,
+	const uint64_t *correlation, const char *headers, const char *text);
+/* Shows the worker what was pushed, and rings. */
+void mr_test_flush(struct mr_test_session *s);
+/* Waits for the next message; fails the program after 10 s. It stays valid until the next call. */
+struct mr_message_view mr_test_next(struct mr_test_session *s);
+/* True if nothing comes until the worker has gone through `rounds` more rounds of this session. */
+bool mr_test_nothing(struct mr_test_plane *p, struct mr_test_session *s);
+
+const struct mrf_worker_stats *mr_test_worker_stats(const struct mr_test_plane *p, unsigned worker);
+const struct mrf_table_stats *mr_test_table_stats(const struct mr_test_plane *p);
+const struct mrf_session_stats *mr_test_session_stats(
+	const struct mr_test_plane *p, const struct mr_test_session *s);
+/* Waits until *counter reaches `least`; fails the program after 10 s. */
+void mr_test_wait_count(const uint64_t *counter, uint64_t least, const char *what);
+
+#endif

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The real data plane against clients and controls that do what they should not. Each test has a
+ * bystander, who must notice nothing. */
+#include "tests/unit/dataplane/plane.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "dataplane/channel/packet.h"
+#include "flatbuf/attach.h"
+
+static struct mr_test_plane p;
+static struct mr_test_session bad, bystander;
+
+static int setup(void **state)
+{
+	static const char *const sets[] = {"channels.clients_max=4", "channels.down_ring_bytes=262144",
+		"tables.subscriptions_max=8", "tables.aliases_max=4", NULL};
+
+	(void)state;
+	start(&p, sets);
+	mr_test_session_open(&p, &bad, "bad");
+	mr_test_session_open(&p, &bystander, "bystander");
+	subscribe(&p, &bystander, 1, "calm", NULL);
+	return 0;
+}
+
+/* The bystander still gets its own messages, and the data plane ends as it should. */
+static int teardown(void **state)
+{
+	(void)state;
+	publish(&bystander, "calm", "still here");
+	expect(&bystander, MRF_MESSAGE_KIND_DELIVER, 1, "calm", "still here");
+	mr_test_session_close(&bystander);
+	mr_test_plane_stop(&p);
+	return 0;
+}
+
+static const struct mrf_worker_stats *stats(void)
+{
+	return mr_test_worker_stats(&p, 0);
+}
+
+/* Waits for the data plane to hang up; returns its notice's code, 0 without one. */
+static int wait_expelled(struct mr_test_session *s)
+{
+	struct pollfd ready = {.fd = s->liveness_fd, .events = POLLIN};
+	uint64_t packet[64];
+	unsigned fds = 0;
+	struct mrf_table t;
+	int code = 0;
+	ssize_t n;
+
+	do {
+		assert_int_equal(poll(&ready, 1, 10000), 1);
+		n = mr_packet_receive(s->liveness_fd, packet, sizeof(packet), NULL, &fds);
+		if (n > 0 && mrf_session_notice_parse(packet, (size_t)n, &t) == 0)
+			code = mrf_session_notice_code(t);
+	} while (n > 0);
+	return code;
+}
+
+static void push_raw(struct mr_test_session *s, struct mrf_message_header h, uint32_t bytes)
+{
+	void *to = mr_bytes_claim(&s->up, bytes);
+
+	if (to == NULL)
+		abort();
+	memset(to, 0xa5, bytes);
+	memcpy(to, &h, sizeof(h));
+	mr_bytes_push(&s->up, bytes);
+	mr_test_flush(s);
+}
+
+static void length_that_exceeds_the_ring_expels(void **state)
+{
+	(void)state;
+	push_raw(&bad, (struct mrf_message_header){.bytes = 60000, .kind = 1}, 64);
+	assert_int_equal(wait_expelled(&bad), -EPROTO);
+	mr_test_wait_count(&stats()->channel_corrupt, 1, "corrupt");
+	mr_test_wait_count(&mr_test_table_stats(&p)->sessions_expelled, 1, "expelled");
+	mr_test_session_close(&bad);
+}
+
+static void length_below_the_header_expels(void **state)
+{
+	(void)state;
+	push_raw(&bad, (struct mrf_message_header){.bytes = 3, .kind = 1}, 64);
+	assert_int_equal(wait_expelled(&bad), -EPROTO);
+	mr_test_session_close(&bad);
+}
+
+static void jumping_tail_expels(void **state)
+{
+	(void)state;
+	atomic_store(&bad.channel.up_shared->tail, UINT64_C(1) << 40);
+	mr_bell_ring(bad.channel.worker_bell_fd);
+	assert_int_equal(wait_expelled(&bad), -EPROTO);
+	mr_test_session_close(&bad);
+}
+
+static void misaligned_tail_expels(void **state)
+{
+	(void)state;
+	atomic_store(&bad.channel.up_shared->tail, 13);
+	mr_bell_ring(bad.channel.worker_bell_fd);
+	assert_int_equal(wait_expelled(&bad), -EPROTO);
+	mr_test_session_close(&bad);
+}
+
+static void malformed_messages_are_counted_each_by_its_reason(void **state)
+{
+	const uint64_t correlation = 5;
+	struct mr_message_view m;
+
+	(void)state;
+	/* Flags that do not exist; a token that does not fit; sections longer than the message. */
+	push_raw(&bad, (struct mrf_message_header){.bytes = 16, .kind = 1, .flags = 0x80}, 16);
+	push_raw(&bad, (struct mrf_message_header){.bytes = 16, .kind = 1, .flags = 1}, 16);
+	push_raw(&bad, (struct mrf_message_header){.bytes = 16, .kind = 1, .flags = 2}, 16);
+	mr_test_wait_count(&stats()->drop_bad_message, 3, "bad message");
+	/* What only the bus may say. */
+	push_raw(&bad, (struct mrf_message_header){.bytes = 16, .kind = MRF_MESSAGE_KIND_DELIVER}, 16);
+	push_raw(&bad, (struct mrf_message_header){.bytes = 16, .kind = MRF_MESSAGE_KIND_GAP}, 16);
+	mr_test_wait_count(&stats()->drop_bad_message, 5, "bad message");
+	push_raw(&bad, (struct mrf_message_header){.bytes = 16, .kind = 1, .target = 999999}, 16);
+	push_raw(&bad, (struct mrf_message_header){.bytes = 16, .kind = 1, .target = 3}, 16);
+	mr_test_wait_count(&stats()->drop_bad_alias, 2, "bad alias");
+	publish(&bad, "a..b", "");
+	publish(&bad, "a.*", "");
+	publish(&bad, "a\001b", "");
+	push_raw(&bad, (struct mrf_message_header){.bytes = 16, .kind = 1}, 16); /* no subject */
+	mr_test_wait_count(&stats()->drop_bad_subject, 4, "bad subject");
+	mr_test_wait_count(&mr_test_session_stats(&p, &bad)->rejected, 11, "rejected");
+	/* The channel still works. */
+	mr_test_publish(&bad, 0, "nobody", &correlation, NULL, "");
+	mr_test_flush(&bad);
+	m = mr_test_next(&bad);
+	assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_STATUS);
+	mr_test_session_close(&bad);
+}
+
+static void stale_and_forged_tokens_are_counted(void **state)
+{
+	struct mrf_reply_token tokens[] = {
+		{.session = bystander.id + 1, .correlation = 1},    /* wrong generation */
+		{.session = mr_session_id(0, 0xffffff, 1)},         /* no such slot */
+		{.session = mr_session_id(77, 0, 1)},               /* no such worker */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		uint8_t *to = mr_bytes_claim(&bad.up, 24);
+
+		assert_non_null(to);
+		mr_message_begin(to, MRF_MESSAGE_KIND_REPLY, 0, &tokens[i], 0, 0, 0);
+		mr_bytes_push(&bad.up, 24);
+	}
+	mr_test_flush(&bad);
+	mr_test_wait_count(&stats()->drop_stale_token, 3, "stale token");
+	mr_test_session_close(&bad);
+}
+
+static void reader_that_stops_misses_and_is_told(void **state)
+{
+	static char text[1024];
+	struct mr_message_view m;
+	struct mrf_gap gap = {0};
+	uint64_t got = 0, told = 0;
+
+	(void)state;
+	memset(text, 'q', sizeof(text) - 1);
+	subscribe(&p, &bad, 1, "flood", NULL);
+	for (int i = 0; i < 1000; i++)
+		mr_test_publish(&bystander, 0, "flood", NULL, NULL, text);
+	mr_test_flush(&bystander);
+	mr_test_wait_count(&stats()->published, 1000, "published");
+	while (got + gap.missed_total < 1000) {
+		m = mr_test_next(&bad);
+		if (m.header.kind == MRF_MESSAGE_KIND_GAP) {
+			assert_int_equal(m.payload_bytes, sizeof(gap));
+			told += gap.missed;
+			memcpy(&gap, m.payload, sizeof(gap));
+		} else {
+			got++;
+		}
+	}
+	assert_int_equal(got + gap.missed_total, 1000);
+	assert_int_equal(gap.missed_total, told + gap.missed);
+	assert_true(gap.missed_total > 500);
+	assert_int_equal(stats()->drop_receiver_full, gap.missed_total);
+	publish(&bystander, "flood", "after");
+	expect(&bad, MRF_MESSAGE_KIND_DELIVER, 1, "flood", "after");
+	mr_test_session_close(&bad);
+}
+
+static void what_was_published_before_death_arrives(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		mr_test_publish(&bad, 0, "calm", NULL, NULL, "last words");
+	mr_test_flush(&bad);
+	/* One more that was pushed but never shown, as when the writer is killed. */
+	mr_test_publish(&bad, 0, "calm", NULL, NULL, "never said");
+	mr_test_session_close(&bad);
+	for (int i = 0; i < 100; i++)
+		expect(&bystander, MRF_MESSAGE_KIND_DELIVER, 1, "calm", "last words");
+	mr_test_wait_count(&mr_test_table_stats(&p)->sessions_closed, 1, "closed");
+	assert_true(mr_test_nothing(&p, &bystander));
+}
+
+static void tables_that_are_full_say_so(void **state)
+{
+	struct mr_test_session more[3];
+	char pattern[16];
+	uint32_t alias;
+
+	(void)state;
+	mr_test_session_open(&p, &more[0], "third");
+	mr_test_session_open(&p, &more[1], "fourth");
+	assert_int_equal(mr_test_session_try(&p, &more[2], "fifth"), -ENOSPC);
+	assert_int_equal(mr_test_table_stats(&p)->refused_sessions, 1);
+	for (uint32_t i = 2; i <= 8; i++) {
+		snprintf(pattern, sizeof(pattern), "p.%u", i);
+		subscribe(&p, &bad, i, pattern, NULL);
+	}
+	assert_int_equal(mr_test_subscribe(&p, &bad, 9, MRF_SUBSCRIPTION_KIND_PATTERN, "p.9", NULL),
+		-ENOSPC);
+	assert_int_equal(mr_test_table_stats(&p)->refused_subscriptions, 1);
+	for (uint32_t i = 0; i < 4; i++) {
+		snprintf(pattern, sizeof(pattern), "a.%u", i);
+		assert_int_equal(mr_test_alias(&p, &bad, pattern, &alias), 0);
+	}
+	assert_int_equal(mr_test_alias(&p, &bad, "a.5", &alias), -ENOSPC);
+	/* Room comes back with those who leave. */
+	mr_test_session_close(&bad);
+	mr_test_wait_count(&mr_test_table_stats(&p)->sessions_closed, 1, "closed");
+	for (int error = -1; error != 0;)
+		error = mr_test_session_try(&p, &more[2], "fifth");
+	subscribe(&p, &more[2], 1, "p.9", NULL);
+	for (int i = 0; i < 3; i++)
+		mr_test_session_close(&more[i]);
+}
+
+static void unknown_kinds_and_control_go_to_control(void **state)
+{
+	struct mr_bytes_consumer *ring = &p.handoff[0].from_worker;
+	struct mrf_handoff_header h;
+
+	(void)state;
+	push_raw(&bad, (struct mrf_message_header){.bytes = 32, .kind = 200, .target = 4}, 32);
+	mr_test_wait_count(&stats()->handoff_tx, 1, "hand-off");
+	while (mr_bytes_readable(ring) == 0)
+		;
+	memcpy(&h, mr_bytes_peek(ring), sizeof(h));
+	assert_int_equal(h.reason, MRF_HANDOFF_REASON_UNKNOWN_KIND);
+	assert_int_equal(h.session, bad.id);
+	assert_int_equal(h.bytes, sizeof(h) + 32);
+	mr_bytes_skip(ring, h.bytes);
+	mr_bytes_release(ring);
+	mr_test_session_close(&bad);
+}
+
+static void handoff_that_nobody_reads_is_bounded_and_counted(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 40000; i++) {
+		void *to;
+
+		while ((to = mr_bytes_claim(&bad.up, 64)) == NULL)
+			mr_test_flush(&bad);
+		memset(to, 0, 64);
+		memcpy(to, &(struct mrf_message_header){.bytes = 64, .kind = 99}, 8);
+		mr_bytes_push(&bad.up, 64);
+	}
+	mr_test_flush(&bad);
+	mr_test_wait_count(&stats()->rx_messages, 40000, "taken");
+	mr_test_wait_count(&stats()->drop_handoff_full, 1, "hand-off full");
+	mr_test_session_close(&bad);
+}
+
+static void garbage_from_control_ends_the_link_alone(void **state)
+{
+	static const char garbage[] = "this is not a FlatBuffer at all, sorry";
+	struct mr_bytes_producer *ring = &p.handoff[0].to_worker;
+	void *to = mr_bytes_claim(ring, 64);
+
+	(void)state;
+	/* Into the hand-off ring: a record whose length makes no sense. */
+	memset(to, 0xff, 64);
+	mr_bytes_push(ring, 64);
+	if (mr_bytes_publish(ring))
+		mr_bell_ring(p.handoff[0].channel.worker_bell_fd);
+	mr_test_wait_count(&stats()->drop_bad_handoff, 1, "bad hand-off");
+	assert_true(mr_packet_send(p.link_fd, garbage, sizeof(garbage), NULL, 0) > 0);
+	mr_test_wait_count(&mr_test_table_stats(&p)->bad_link_messages, 1, "bad link message");
+	mr_test_plane_leave(&p);
+	mr_test_plane_join(&p);
+	mr_test_session_close(&bad);
+}
+
+static void control_may_come_and_go_while_messages_flow(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 20; round++) {
+		publish(&bad, "calm", "between");
+		mr_test_plane_leave(&p);
+		publish(&bad, "calm", "without control");
+		expect(&bystander, MRF_MESSAGE_KIND_DELIVER, 1, "calm", "between");
+		expect(&bystander, MRF_MESSAGE_KIND_DELIVER, 1, "calm", "without control");
+		mr_test_plane_join(&p);
+	}
+	/* The new control can go on with sessions that the old one opened. */
+	subscribe(&p, &bad, 3, "new", NULL);
+	publish(&bystander, "new", "x");
+	expect(&bad, MRF_MESSAGE_KIND_DELIVER, 3, "new", "x");
+	mr_test_session_close(&bad);
+}
+
+static void kick_tells_the_client_why(void **state)
+{
+	(void)state;
+	assert_int_equal(mr_test_kick(&p, bad.id, "enough"), 0);
+	assert_int_equal(wait_expelled(&bad), -ECONNABORTED);
+	assert_int_equal(mr_test_kick(&p, bad.id, "enough"), -ENOENT);
+	mr_test_session_close(&bad);
+}
+
+static void channel_memory_cannot_be_shrunk(void **state)
+{
+	(void)state;
+	assert_int_equal(ftruncate(bad.channel.memory_fd, 0), -1);
+	assert_int_equal(errno, EPERM);
+	mr_test_session_close(&bad);
+}
+
+/* A sibling thread of chaos: the child rewrites the same records while the worker reads them. */
+static void changing_records_under_the_reader(void **state)
+{
+	pid_t child = fork();
+
+	(void)state;
+	if (child == 0) {
+		for (uint32_t i = 0;; i++) {
+			struct mrf_message_header h = {
+				.bytes = (uint16_t)(i * 2654435761u >> 20),
+				.kind = (uint8_t)(1 + i % 2),
+				.flags = (uint8_t)(i % 4),
+			};
+
+			memcpy((char *)bad.channel.up_map + (i % 1024) * 64, &h, sizeof(h));
+		}
+	}
+	for (int i = 0; i < 20000; i++) {
+		void *to = mr_bytes_claim(&bad.up, 64);
+
+		if (to == NULL)
+			continue;
+		memcpy(to, &(struct mrf_message_header){.bytes = 64, .kind = 1}, 8);
+		mr_bytes_push(&bad.up, 64);
+		mr_test_flush(&bad);
+	}
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	mr_test_session_close(&bad);
+}
+
+#define FAULT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FAULT(length_that_exceeds_the_ring_expels),
+		FAULT(length_below_the_header_expels),
+		FAULT(jumping_tail_expels),
+		FAULT(misaligned_tail_expels),
+		FAULT(malformed_messages_are_counted_each_by_its_reason),
+		FAULT(stale_and_forged_tokens_are_counted),
+		FAULT(reader_that_stops_misses_and_is_told),
+		FAULT(what_was_published_before_death_arrives),
+		FAULT(tables_that_are_full_say_so),
+		FAULT(unknown_kinds_and_control_go_to_control),
+		FAULT(handoff_that_nobody_reads_is_bounded_and_counted),
+		FAULT(garbage_from_control_ends_the_link_alone),
+		FAULT(control_may_come_and_go_while_messages_flow),
+		FAULT(kick_tells_the_client_why),
+		FAULT(channel_memory_cannot_be_shrunk),
+		FAULT(changing_records_under_the_reader),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

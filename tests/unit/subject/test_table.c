@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the table's writer may rely on: idempotence, limits, listing, reclamation, no surprises in
+ * time or memory with very many subscriptions. */
+#include "tests/unit/subject/rig.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define MANY 100000u
+
+static void the_same_subscription_again_changes_nothing(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, 1);
+	assert_int_equal(rig_sub(&rig, 0, 1, 7, "a.*", "g"), 0);
+	uint64_t changes = rig_stats(&rig).changes;
+	assert_int_equal(rig_sub(&rig, 0, 1, 7, "a.*", "g"), 0);
+	assert_int_equal(rig_stats(&rig).changes, changes);
+	assert_int_equal(rig_stats(&rig).subscriptions, 1);
+	rig_close(&rig);
+}
+
+static void a_sub_id_cannot_mean_something_else(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, 1);
+	assert_int_equal(rig_sub(&rig, 0, 1, 7, "a.b", NULL), 0);
+	assert_int_equal(rig_sub(&rig, 0, 1, 8, "a.c", NULL), 0);
+	assert_int_equal(rig_sub(&rig, 0, 1, 7, "a.c", NULL), -EEXIST);
+	assert_int_equal(rig_sub(&rig, 0, 1, 7, "a.x", NULL), -EEXIST);
+	assert_int_equal(rig_sub(&rig, 0, 1, 7, "a.>", NULL), -EEXIST);
+	assert_int_equal(rig_sub(&rig, 0, 1, 7, "a.b", "g"), -EEXIST);
+	assert_int_equal(rig_prefix(&rig, 0, 1, 7, "a.b"), -EEXIST);
+	assert_int_equal(rig_sinks(&rig, 0, "a.b"), 1);
+	rig_close(&rig);
+}
+
+static void sub_ids_of_owners_are_apart(void **state)
+{
+	struct rig rig;
+	struct mr_owner later = rig_owner(0, 1);
+
+	(void)state;
+	rig_open(&rig, 2);
+	later.generation++;
+	assert_int_equal(rig_sub(&rig, 0, 1, 7, "a", NULL), 0);
+	assert_int_equal(rig_sub(&rig, 0, 2, 7, "a", NULL), 0);
+	assert_int_equal(rig_sub(&rig, 1, 1, 7, "a", NULL), 0);
+	assert_int_equal(
+		mr_table_subscribe(rig.table, &later, 7, MR_SUB_PATTERN, "a", 1, NULL, 0), 0);
+	assert_int_equal(rig_sinks(&rig, 0, "a"), 3);
+	assert_int_equal(rig_unsub(&rig, 0, 1, 7), 0);
+	assert_int_equal(rig_unsub(&rig, 0, 1, 7), -ENOENT);
+	assert_int_equal(rig_sinks(&rig, 0, "a"), 2);
+	assert_int_equal(rig_sinks(&rig, 1, "a"), 1);
+	rig_close(&rig);
+}
+
+static void malformed_requests_are_refused_whole(void **state)
+{
+	struct rig rig;
+	struct mr_owner stranger = {.worker = 1};
+
+	(void)state;
+	rig_open(&rig, 1);
+	assert_int_equal(rig_sub(&rig, 0, 0, 1, "a..b", NULL), -EINVAL);
+	assert_int_equal(rig_sub(&rig, 0, 0, 1, "a.>.b", NULL), -EINVAL);
+	assert_int_equal(rig_sub(&rig, 0, 0, 1, "a", "g*"), -EINVAL);
+	assert_int_equal(rig_prefix(&rig, 0, 0, 1, "a b"), -EINVAL);
+	assert_int_equal(
+		mr_table_subscribe(rig.table, &stranger, 1, MR_SUB_PATTERN, "a", 1, NULL, 0),
+		-EINVAL);
+	assert_int_equal(rig_stats(&rig).owners, 0);
+	assert_int_equal(rig_stats(&rig).nodes, 0);
+	rig_close(&rig);
+}
+
+static void limits_refuse_and_leave_the_table_as_it_was(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_open_limits(&rig,
+		&(struct mr_table_limits){
+			.workers = 1, .subscriptions_max = 3, .nodes_max = 5, .aliases_max = 2},
+		0);
+	assert_int_equal(rig_sub(&rig, 0, 0, 1, "a.b.c.d.e.f.*", NULL), -ENOSPC);
+	assert_int_equal(rig_stats(&rig).subscriptions, 0);
+	mr_table_reclaim(rig.table);
+	rig_quiescent(&rig);
+	mr_table_reclaim(rig.table);
+	assert_int_equal(rig_stats(&rig).nodes, 0);
+	assert_int_equal(rig_sub(&rig, 0, 0, 1, "a", NULL), 0);
+	assert_int_equal(rig_sub(&rig, 0, 0, 2, "a", NULL), 0);
+	assert_int_equal(rig_sub(&rig, 0, 1, 1, "b.*.c.>", NULL), 0);
+	assert_int_equal(rig_sub(&rig, 0, 1, 2, "a", NULL), -ENOSPC);
+	assert_int_equal(rig_sub(&rig, 0, 1, 1, "b.*.c.>", NULL), 0);
+	assert_int_equal(rig_unsub(&rig, 0, 0, 2), 0);
+	assert_int_equal(rig_sub(&rig, 0, 1, 2, "a", NULL), 0);
+	rig_close(&rig);
+}
+
+static void a_pattern_takes_a_bounded_number_of_groups(void **state)
+{
+	struct rig rig;
+	char name[16];
+
+	(void)state;
+	rig_open(&rig, 1);
+	for (uint32_t i = 0; i < MR_TABLE_GROUPS_PER_PATTERN; i++) {
+		sprintf(name, "g%u", i);
+		assert_int_equal(rig_sub(&rig, 0, 0, i, "a.b", name), 0);
+	}
+	assert_int_equal(rig_sub(&rig, 0, 0, 1000, "a.b", "one-more"), -ENOSPC);
+	assert_int_equal(rig_sub(&rig, 0, 0, 1001, "a.b", "g5"), 0);
+	assert_int_equal(rig_sub(&rig, 0, 0, 1002, "a.c", "one-more"), 0);
+	assert_int_equal(rig_route(&rig, 0, "a.b")->group_count, MR_TABLE_GROUPS_PER_PATTERN);
+	rig_close(&rig);
+}
+
+static void bad_limits_are_refused(void **state)
+{
+	struct rte_rcu_qsbr *qsbr = rig_qsbr_new(2);
+	struct mr_table *t;
+
+	(void)state;
+	assert_int_equal(mr_table_new(&(struct mr_table_limits){0}, qsbr, &t), -EINVAL);
+	assert_int_equal(mr_table_new(&(struct mr_table_limits){.workers = 3}, qsbr, &t), -EINVAL);
+	assert_int_equal(mr_table_new(&(struct mr_table_limits){.workers = 65}, qsbr, &t), -EINVAL);
+	free(qsbr);
+}
+
+static void dropping_an_owner_takes_all_it_had_and_nothing_else(void **state)
+{
+	struct rig rig;
+	struct mr_owner o = rig_owner(0, 1);
+	uint32_t alias;
+
+	(void)state;
+	rig_open(&rig, 1);
+	assert_int_equal(mr_table_drop_owner(rig.table, &o), 0);
+	assert_int_equal(rig_sub(&rig, 0, 1, 1, "a.b", NULL), 0);
+	assert_int_equal(rig_sub(&rig, 0, 1, 2, "a.*", "g"), 0);
+	assert_int_equal(rig_prefix(&rig, 0, 1, 3, "a"), 0);
+	assert_int_equal(rig_sub(&rig, 0, 2, 1, "a.b", NULL), 0);
+	assert_int_equal(mr_table_alias_acquire(rig.table, &o, "a.b", 3, &alias), 0);
+	assert_int_equal(mr_table_drop_owner(rig.table, &o), 4);
+	const struct mr_route *route = rig_route(&rig, 0, "a.b");
+	assert_int_equal(rig_live_count(route), 1);
+	assert_int_equal(route->group_count, 0);
+	assert_true(rig_has_sink(route, 2, 1));
+	assert_int_equal(rig_stats(&rig).aliases, 0);
+	assert_int_equal(rig_stats(&rig).owners, 1);
+	rig_close(&rig);
+}
+
+struct listing {
+	unsigned rows;
+	unsigned known;
+	unsigned stop_after;
+};
+
+static bool is_row(const struct mr_table_row *row, uint32_t slot, uint32_t sub_id,
+	enum mr_sub_kind kind, const char *text, const char *group)
+{
+	return row->owner.slot == slot && row->owner.generation == slot + 1000 &&
+	       row->sub_id == sub_id && row->kind == kind && row->text_bytes == strlen(text) &&
+	       memcmp(row->text, text, row->text_bytes) == 0 && row->group_bytes == strlen(group) &&
+	       (row->group_bytes == 0 || memcmp(row->group, group, row->group_bytes) == 0);
+}
+
+static bool visit_row(void *arg, const struct mr_table_row *row)
+{
+	struct listing *l = arg;
+
+	l->rows++;
+	l->known += is_row(row, 1, 1, MR_SUB_PATTERN, "orders.eu", "") ||
+		    is_row(row, 1, 2, MR_SUB_PATTERN, "orders.*.>", "work") ||
+		    is_row(row, 2, 1, MR_SUB_PATTERN, "*", "") ||
+		    is_row(row, 2, 2, MR_SUB_PATTERN, ">", "") ||
+		    is_row(row, 2, 3, MR_SUB_PREFIX, "", "") ||
+		    is_row(row, 2, 4, MR_SUB_PREFIX, "ord", "") ||
+		    is_row(row, 3, 1, MR_SUB_PATTERN, "a.token-of-more-than-24-bytes-in-the-trie.*",
+			    "");
+	return l->rows != l->stop_after;
+}
+
+static void the_listing_says_what_was_asked_for(void **state)
+{
+	struct rig rig;
+	struct listing l = {0}, short_one = {.stop_after = 2};
+
+	(void)state;
+	rig_open(&rig, 1);
+	assert_int_equal(rig_sub(&rig, 0, 1, 1, "orders.eu", NULL), 0);
+	assert_int_equal(rig_sub(&rig, 0, 1, 2, "orders.*.>", "work"), 0);
+	assert_int_equal(rig_sub(&rig, 0, 2, 1, "*", NULL), 0);
+	assert_int_equal(rig_sub(&rig, 0, 2, 2, ">", NULL), 0);
+	assert_int_equal(rig_prefix(&rig, 0, 2, 3, ""), 0);
+	assert_int_equal(rig_prefix(&rig, 0, 2, 4, "ord"), 0);
+	assert_int_equal(
+		rig_sub(&rig, 0, 3, 1, "a.token-of-more-than-24-bytes-in-the-trie.*", NULL), 0);
+	assert_int_equal(rig_sub(&rig, 0, 3, 2, "gone", NULL), 0);
+	assert_int_equal(rig_unsub(&rig, 0, 3, 2), 0);
+	mr_table_each(rig.table, visit_row, &l);
+	assert_int_equal(l.rows, 7);
+	assert_int_equal(l.known, 7);
+	mr_table_each(rig.table, visit_row, &short_one);
+	assert_int_equal(short_one.rows, 2);
+	rig_close(&rig);
+}
+
+static void nothing_is_freed_before_every_worker_was_quiescent(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, 2);
+	assert_int_equal(rig_sub(&rig, 0, 1, 1, "a.b", NULL), 0);
+	const struct mr_route *held = rig_route(&rig, 0, "a.b");
+	assert_int_equal(rig_unsub(&rig, 0, 1, 1), 0);
+	assert_true(mr_table_reclaim(rig.table) > 0);
+	mr_router_quiescent(rig.router[1]);
+	assert_true(mr_table_reclaim(rig.table) > 0);
+	/* The route is readable, and says that its one subscriber is gone. */
+	assert_int_equal(held->span_count, 1);
+	assert_int_equal(held->spans[0].sinks[0].slot, 1);
+	assert_int_equal(rig_live_count(held), 0);
+	mr_router_quiescent(rig.router[0]);
+	assert_int_equal(mr_table_reclaim(rig.table), 0);
+	rig_close(&rig);
+}
+
+static void a_sleeping_worker_does_not_hold_up_reclamation(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, 2);
+	assert_int_equal(rig_sub(&rig, 0, 1, 1, "a.b", NULL), 0);
+	assert_int_equal(rig_sinks(&rig, 0, "a.b"), 1);
+	mr_router_offline(rig.router[0]);
+	assert_int_equal(rig_unsub(&rig, 0, 1, 1), 0);
+	mr_table_reclaim(rig.table);
+	mr_router_quiescent(rig.router[1]);
+	assert_int_equal(mr_table_reclaim(rig.table), 0);
+	mr_router_online(rig.router[0]);
+	assert_false(rig_route(&rig, 0, "a.b")->interest);
+	rig_close(&rig);
+}
+
+/* Quadratic work would take minutes here. */
+static void very_many_subscribers_of_one_subject_come_and_go(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, 1);
+	for (uint32_t i = 0; i < MANY; i++)
+		assert_int_equal(rig_sub(&rig, 0, i, 1, "a.b", NULL), 0);
+	assert_int_equal(rig_sinks(&rig, 0, "a.b"), MANY);
+	assert_int_equal(rig_route(&rig, 0, "a.b")->span_count, 1);
+	for (uint32_t i = 0; i < MANY; i += 2)
+		assert_int_equal(rig_unsub(&rig, 0, i, 1), 0);
+	assert_int_equal(rig_sinks(&rig, 0, "a.b"), MANY / 2);
+	assert_false(rig_has_sink(rig_route(&rig, 0, "a.b"), 40, 1));
+	assert_true(rig_has_sink(rig_route(&rig, 0, "a.b"), 41, 1));
+	for (uint32_t i = 1; i < MANY; i += 2) {
+		assert_int_equal(rig_unsub(&rig, 0, i, 1), 0);
+		if (i % 1000 == 1) {
+			mr_router_quiescent(rig.router[0]);
+			mr_table_reclaim(rig.table);
+		}
+	}
+	mr_router_quiescent(rig.router[0]);
+	assert_false(rig_route(&rig, 0, "a.b")->interest);
+	rig_close(&rig);
+}
+
+static void very_many_subscriptions_of_one_session_come_and_go(void **state)
+{
+	struct rig rig;
+	struct mr_owner o = rig_owner(0, 1);
+	char text[64];
+
+	(void)state;
+	rig_open(&rig, 1);
+	for (uint32_t i = 0; i < MANY; i++) {
+		sprintf(text, "site.%u.device.%u%s", i % 100, i, i % 3 == 0 ? ".*" : "");
+		assert_int_equal(rig_sub(&rig, 0, 1, i, text, i % 7 == 0 ? "g" : NULL), 0);
+	}
+	assert_int_equal(rig_sinks(&rig, 0, "site.1.device.1"), 1);
+	assert_int_equal(rig_sinks(&rig, 0, "site.3.device.3.x"), 1);
+	assert_int_equal(mr_table_drop_owner(rig.table, &o), MANY);
+	assert_false(rig_route(&rig, 0, "site.1.device.1")->interest);
+	mr_table_reclaim(rig.table);
+	mr_router_quiescent(rig.router[0]);
+	assert_int_equal(mr_table_reclaim(rig.table), 0);
+	assert_int_equal(rig_stats(&rig).nodes, 0);
+	assert_int_equal(rig_stats(&rig).leaked, 0);
+	rig_close(&rig);
+}
+
+static void churn_does_not_grow_the_table(void **state)
+{
+	struct rig rig;
+	uint64_t settled = 0;
+	char text[64];
+
+	(void)state;
+	rig_open(&rig, 1);
+	for (uint32_t i = 0; i < 200000; i++) {
+		sprintf(text, "inbox.%u.*", i);
+		assert_int_equal(rig_sub(&rig, 0, 1, i, text, NULL), 0);
+		if (i >= 100)
+			assert_int_equal(rig_unsub(&rig, 0, 1, i - 100), 0);
+		if (i % 64 == 0) {
+			mr_router_quiescent(rig.router[0]);
+			mr_table_reclaim(rig.table);
+		}
+		if (i == 20000)
+			settled = rig_stats(&rig).memory_bytes;
+	}
+	assert_true(rig_stats(&rig).memory_bytes <= settled + settled / 4);
+	rig_close(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_same_subscription_again_changes_nothing),
+		cmocka_unit_test(a_sub_id_cannot_mean_something_else),
+		cmocka_unit_test(sub_ids_of_owners_are_apart),
+		cmocka_unit_test(malformed_requests_are_refused_whole),
+		cmocka_unit_test(limits_refuse_and_leave_the_table_as_it_was),
+		cmocka_unit_test(a_pattern_takes_a_bounded_number_of_groups),
+		cmocka_unit_test(bad_limits_are_refused),
+		cmocka_unit_test(dropping_an_owner_takes_all_it_had_and_nothing_else),
+		cmocka_unit_test(the_listing_says_what_was_asked_for),
+		cmocka_unit_test(nothing_is_freed_before_every_worker_was_quiescent),
+		cmocka_unit_test(a_sleeping_worker_does_not_hold_up_reclamation),
+		cmocka_unit_test(very_many_subscribers_of_one_subject_come_and_go),
+		cmocka_unit_test(very_many_subscriptions_of_one_session_come_and_go),
+		cmocka_unit_test(churn_does_not_grow_the_table),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
