@@ -17,8 +17,9 @@ static inline bool mr_worker_copy(struct mr_worker *w, struct mr_session *s,
 {
 	void *to;
 
-	/* What was missed is told first, so that the receiver sees the gap where it is. */
-	if (mr_unlikely(s->missed_untold > 0) && !mr_worker_tell_gap(w, s))
+	/* What was missed is told first, so that the receiver sees the gap where it is; and only when
+	 * there is room for what comes behind, or the gap would grow again at once. */
+	if (mr_unlikely(s->missed_untold > 0) && !mr_worker_tell_gap(w, s, plan->stride))
 		return false;
 	to = mr_bytes_claim(&s->down, plan->stride);
 	if (mr_unlikely(to == NULL))

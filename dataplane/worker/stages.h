@@ -31,8 +31,9 @@ void mr_worker_handoff(
 void mr_worker_missed(struct mr_worker *w, struct mr_session *s);
 /* A reply whose token names this worker. */
 void mr_worker_reply(struct mr_worker *w, const struct mr_message_view *m);
-/* Tells a session what it missed, if its ring has room for that. False: not yet. */
-bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s);
+/* Tells a session what it missed, if its ring has room for that and for `room_bytes` behind it.
+ * False: not yet. */
+bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room_bytes);
 
 /* A mesh record is this, then `members` mr_mesh_member, then the message, all 8-aligned. */
 struct mr_mesh_record {
