@@ -14,6 +14,7 @@
 
 static int fail(struct mr_cli_admin *a, int error, const char *what)
 {
+	a->refused = false;
 	snprintf(a->error, sizeof(a->error), "%s: %s", what, strerror(-error));
 	return error;
 }
@@ -152,6 +153,7 @@ static int refusal(struct mr_cli_admin *a, struct mrf_table result)
 		snprintf(a->error, sizeof(a->error), "%.*s", (int)text.bytes, text.data);
 	else
 		fail(a, code, "refused");
+	a->refused = true;
 	return code;
 }
 
@@ -183,6 +185,8 @@ int mr_cli_admin_ask(struct mr_cli_admin *a, enum mrf_admin_verb verb, uint64_t 
 
 int mr_cli_admin_fail(const struct mr_cli *cli, const struct mr_cli_admin *a, int error)
 {
+	if (a->refused && error != -EACCES && error != -ENOTCONN)
+		return mr_cli_fail(cli, MR_EXIT_FAILED, "refused", a->error, NULL);
 	switch (error) {
 	case -EINVAL:
 		return mr_cli_fail(cli, MR_EXIT_USAGE, a->error, "not an address",
