@@ -200,7 +200,7 @@ int mr_cli_admin_fail(const struct mr_cli *cli, const struct mr_cli_admin *a, in
 			"look at the log of `millrace up`");
 	case -ETIMEDOUT: return mr_cli_fail(cli, MR_EXIT_TIMEOUT, "no answer", a->error, NULL);
 	case -EACCES:
-		return mr_cli_fail(cli, MR_EXIT_FAILED, "refused", a->error,
+		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "refused", a->error,
 			"run it as the bus's own user or as root");
 	default: return mr_cli_fail(cli, MR_EXIT_FAILED, "admin socket", a->error, NULL);
 	}
