@@ -9,9 +9,18 @@
  *
  * Owns      Objects made by this library are freed by it. Memory that a mr_message points to is the
  *           bus's: it is valid inside the callback that was given it, or until the next call of
- *           mr_receive, mr_process, mr_wait or mr_request on the same client.
+ *           mr_receive, mr_process, mr_wait or mr_request on the same client (a reply that mr_request
+ *           gave to a callback: until the callback returns).
  * Threads   A client and everything made from it belongs to one thread at a time. Different clients
- *           may be used by different threads freely. The library has no threads of its own.
+ *           may be used by different threads freely. The library has no threads of its own. After
+ *           fork, the child must not use a client of its parent, not even to close it.
+ * Callbacks May publish, reply, request, subscribe and unsubscribe. mr_process, mr_wait and mr_receive
+ *           give -EBUSY within one, and mr_close does nothing.
+ * Aside     A call that waits for one answer (mr_request, mr_subscribe, mr_unsubscribe,
+ *           mr_publisher_open, mr_ping) serves callbacks meanwhile. What it cannot hand out, because
+ *           it is for mr_receive or because a callback is on the stack, it copies aside for the next
+ *           mr_process, mr_wait or mr_receive: up to 4096 messages or 16 MiB, what is beyond is
+ *           counted as missed. The order within a subscription stays.
  * Units     Times in milliseconds unless a name ends in another unit; sizes in bytes.
  * Errors    0 or a count >= 0 on success, else a negative errno value, listed below;
  *           mr_error(c) says more about the last failure of a call on this client.
@@ -20,13 +29,15 @@
  *           -EMSGSIZE      headers and payload together exceed MR_BODY_BYTES
  *           -EAGAIN        the ring to the bus is full and the call does not block
  *           -ETIMEDOUT     no answer, or no room, within the time given
+ *           -EINTR         a signal was handled while mr_receive or mr_request slept
  *           -ENOTCONN      the bus is gone; the client reconnects by itself while it is being
  *                          processed (mr_process, mr_wait, mr_receive)
  *           -ECONNREFUSED  nobody listens at the address
  *           -EACCES        the bus refuses this user or this subject
  *           -ENOSPC        a table of the bus is full: clients, subscriptions, aliases
  *           -EHOSTUNREACH  a request found no responder
- *           -EBUSY         a request found every responder's ring full; or a claim is open
+ *           -EBUSY         a request found every responder's ring full; a claim is open; or the call
+ *                          is not allowed within a callback
  *           -EPROTO        the bus speaks another version, or sent what makes no sense
  *           -ENOMEM, -EMFILE and the like as from the system calls beneath
  */
@@ -72,11 +83,15 @@ struct mr_message {
 /* Connecting */
 
 struct mr_options {
-	const char *name;           /* shown by `millrace clients`, at most 63 bytes; default: program name */
+	/* Shown by `millrace clients`, at most 63 bytes; default: the program's name. */
+	const char *name;
 	unsigned connect_timeout_ms; /* default 5000 */
-	unsigned request_timeout_ms; /* for answers of the bus itself, to subscribe and the like; default 5000 */
-	unsigned spin_us;           /* mr_wait polls so long before it sleeps; default 50; UINT32_MAX: never sleeps */
-	bool no_reconnect;          /* stay disconnected when the bus goes away */
+	/* For answers of the bus itself, to subscribe and the like, and for room in the ring to it;
+	 * default 5000. */
+	unsigned request_timeout_ms;
+	/* Calls that wait poll so long before they sleep; default 50; UINT32_MAX: never sleep. */
+	unsigned spin_us;
+	bool no_reconnect; /* stay disconnected when the bus goes away */
 	/* Told when the connection is lost (connected false, error -ENOTCONN) and found again (true, 0,
 	 * all subscriptions and publishers in place again), from within mr_process and mr_wait. */
 	void (*on_state)(struct mr_client *c, bool connected, int error, void *arg);
@@ -87,7 +102,8 @@ struct mr_options {
 
 /* Connects. `address`: "shm:PATH" of the attach socket; NULL: the environment's MILLRACE_SERVER, else
  * "shm:/run/millrace/attach.sock". `options` may be NULL. */
-MR_API int mr_connect(const char *address, const struct mr_options *options, struct mr_client **out);
+MR_API int mr_connect(
+	const char *address, const struct mr_options *options, struct mr_client **out);
 
 /* Waits up to a second for the bus to take what was published, then frees the client with all of its
  * publishers and subscriptions. NULL is ignored. */
@@ -95,7 +111,8 @@ MR_API void mr_close(struct mr_client *c);
 
 MR_API bool mr_connected(const struct mr_client *c);
 
-/* Text about the last failed call on this client; never NULL. */
+/* Text about the last failed call on this client; never NULL. With NULL: about the last failed
+ * mr_connect of the calling thread. */
 MR_API const char *mr_error(const struct mr_client *c);
 /* Text for a return value of this library. */
 MR_API const char *mr_error_text(int code);
@@ -106,10 +123,10 @@ MR_API const char *mr_version(void);
  * waits or processes, or when the ring's batch is full; the mr_publish* calls flush by themselves
  * unless the client corks. */
 
-/* With cork on, publishes gather until mr_flush (or a full batch of 64 KiB): the way to batch. */
+/* With cork on, publishes and replies gather until mr_flush (or a full batch of 64 KiB): the way to batch. */
 MR_API void mr_cork(struct mr_client *c, bool on);
 
-/* Copies. Waits for room up to the client's request_timeout_ms. */
+/* Copies. Waits for room up to the client's request_timeout_ms, without serving callbacks. */
 MR_API int mr_publish(struct mr_client *c, const char *subject, const void *payload, size_t bytes);
 /* `headers`: a NATS/1.0 header block as made by mr_headers_*, or NULL. */
 MR_API int mr_publish_with(struct mr_client *c, const char *subject, const char *headers,
@@ -155,6 +172,8 @@ struct mr_subscribe_options {
 MR_API int mr_subscribe(struct mr_client *c, const char *pattern,
 	const struct mr_subscribe_options *options, mr_message_fn *callback, void *arg,
 	struct mr_subscription **out);
+/* The subscription is gone and must not be used any more, whatever is returned; after -ETIMEDOUT the
+ * bus is asked on in the background. Messages that come meanwhile are still handed out. */
 MR_API int mr_unsubscribe(struct mr_subscription *s);
 MR_API const char *mr_subscription_pattern(const struct mr_subscription *s);
 /* Messages delivered for this subscription so far. */
@@ -163,23 +182,27 @@ MR_API uint64_t mr_subscription_count(const struct mr_subscription *s);
 /* Receiving */
 
 /* Handles what is there, at most `max` messages, without waiting: callbacks, gaps, reconnection.
- * Returns how many messages were handled. -ENOTCONN while the bus is away. */
+ * Returns how many messages were handled. Stops in front of a message for a subscription without
+ * callback: it is left for mr_receive, and so is what is behind it. -ENOTCONN while the bus is away. */
 MR_API int mr_process(struct mr_client *c, unsigned max);
-/* The same, but waits up to `timeout_ms` (-1: for ever) for the first one. Returns 0 on time-out. */
+/* The same, but waits up to `timeout_ms` (-1: for ever) for the first one. Returns 0 on time-out and
+ * when a signal was handled. A message that is left for mr_receive ends the wait and counts. -ENOTCONN
+ * at once when the bus goes away; called again, it waits for the bus to come back. */
 MR_API int mr_wait(struct mr_client *c, int timeout_ms);
-/* Next message of a subscription without callback. -ETIMEDOUT, -ENOTCONN. Callbacks of other
- * subscriptions are served meanwhile. */
+/* Next message of a subscription without callback, in the order of their coming. Callbacks of other
+ * subscriptions are served meanwhile. -ETIMEDOUT, -ENOTCONN, -EINTR. */
 MR_API int mr_receive(struct mr_client *c, struct mr_message *out, int timeout_ms);
 
 /* A descriptor for poll, epoll or any event loop: readable when mr_process has something to do. From
  * the first call on, mr_process asks the bus to ring whenever it leaves nothing behind: call it until
- * it returns 0 before going back to the loop. The same descriptor for the client's whole life. */
+ * it returns 0 (and mr_receive until -ETIMEDOUT, if it is used) before going back to the loop. Do not
+ * read from it. The same descriptor for the client's whole life. */
 MR_API int mr_fd(struct mr_client *c);
 
 /* Request and reply */
 
-/* Sends a request and waits for the first reply. `timeout_ms` < 0: request_timeout_ms. Callbacks are
- * served meanwhile. -EHOSTUNREACH, -EBUSY, -ETIMEDOUT. */
+/* Sends a request and waits for the first reply; `reply` may be NULL. `timeout_ms` < 0:
+ * request_timeout_ms. Callbacks are served meanwhile. -EHOSTUNREACH, -EBUSY, -ETIMEDOUT, -EINTR. */
 MR_API int mr_request(struct mr_client *c, const char *subject, const void *payload, size_t bytes,
 	int timeout_ms, struct mr_message *reply);
 MR_API int mr_request_with(struct mr_client *c, const char *subject, const char *headers,
@@ -187,7 +210,7 @@ MR_API int mr_request_with(struct mr_client *c, const char *subject, const char 
 	struct mr_message *reply);
 
 /* Sends a request; the callback gets the first reply (error 0), or NULL and an error, once, from
- * within mr_process or mr_wait. */
+ * within mr_process, mr_wait or another call that serves callbacks. Not when the client is closed. */
 typedef void mr_reply_fn(struct mr_client *c, const struct mr_message *reply, int error, void *arg);
 MR_API int mr_request_async(struct mr_client *c, const char *subject, const void *payload,
 	size_t bytes, int timeout_ms, mr_reply_fn *callback, void *arg);
@@ -196,8 +219,8 @@ MR_API int mr_publisher_request(struct mr_publisher *p, const void *payload, siz
 	int timeout_ms, mr_reply_fn *callback, void *arg);
 
 /* Answers a delivery that wants a reply; may be done later if message.reply_token was kept. */
-MR_API int mr_reply(struct mr_client *c, const uint64_t reply_token[2], const void *payload,
-	size_t bytes);
+MR_API int mr_reply(
+	struct mr_client *c, const uint64_t reply_token[2], const void *payload, size_t bytes);
 MR_API int mr_reply_with(struct mr_client *c, const uint64_t reply_token[2], const char *headers,
 	size_t header_bytes, const void *payload, size_t bytes);
 
@@ -230,12 +253,13 @@ MR_API bool mr_headers_find(
 struct mr_client_stats {
 	uint64_t published;
 	uint64_t received;
-	uint64_t missed;       /* deliveries the bus dropped because this client was slow */
-	uint64_t unmatched;    /* replies to requests that were given up, or to none */
-	uint64_t malformed;    /* from the bus, dropped */
+	uint64_t missed; /* deliveries dropped because this client was slow */
+	/* Replies, answers and deliveries for requests and subscriptions that were given up. */
+	uint64_t unmatched;
+	uint64_t malformed; /* from the bus, dropped */
 	uint64_t reconnects;
-	uint64_t session;      /* id at the bus; 0 while disconnected */
-	unsigned worker;       /* that serves this client */
+	uint64_t session; /* id at the bus; 0 while disconnected */
+	unsigned worker;  /* that serves this client */
 };
 MR_API void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out);
 

@@ -27,19 +27,20 @@
 
 struct mr_session {
 	/* worker: rings and what it keeps for them */
-	struct mr_bytes_consumer up;
 	struct mr_bytes_producer down;
-	struct mrf_session_stats *stats; /* w: worker, r: control */
-	uint64_t missed_untold;          /* deliveries missed since the last gap message */
-	bool dirty;                      /* pushed to since the last publish */
-	bool consumed;                   /* skipped in since the last release */
+	uint32_t generation;    /* read-only after open */
+	uint32_t down_messages; /* pushed since the last publish */
+	uint64_t missed_untold; /* deliveries missed since the last gap message */
+	struct mr_bytes_consumer up;
+	bool dirty;    /* pushed to since the last publish */
+	bool consumed; /* skipped in since the last release */
 	/* shared-out: worker tells the table writer */
 	_Atomic bool
 		corrupt; /* w: worker, r: table writer: the client's ring position makes no sense */
+	struct mrf_session_stats *stats; /* w: worker, r: control */
 	/* read-only after open */
 	uint64_t id;
 	uint32_t slot;
-	uint32_t generation;
 	int peer_bell_fd;
 	/* table writer's */
 	struct mr_channel channel;

@@ -24,7 +24,7 @@
 #include "dataplane/wire/subject.h"
 #include "flatbuf/wire.h"
 
-#define MR_MESSAGE_ALIGN     8u
+#define MR_MESSAGE_ALIGN 8u
 /* Header block and payload together. A delivery with the longest subject still fits 16 bits. */
 #define MR_BODY_BYTES_MAX 64512u
 #define MR_MESSAGE_OVERHEAD_BYTES_MAX                                                              \
@@ -179,6 +179,91 @@ static inline uint8_t *mr_message_begin(void *to, enum mrf_message_kind kind, ui
 	}
 	memcpy(to, &h, sizeof(h));
 	return p;
+}
+
+/* A message whose parts are known, ready to be written any number of times: all that does not
+ * depend on where it goes is worked out once. */
+struct mr_message_plan {
+	uint64_t header; /* as it stands in memory, target 0 */
+	uint32_t bytes;
+	uint32_t stride;
+	uint32_t sections; /* as they stand in memory; 0: none */
+	uint32_t subject_bytes;
+	uint32_t body_bytes;                 /* header block and payload, which stand in a row */
+	const struct mrf_reply_token *token; /* NULL: none */
+	const void *subject;
+	const void *body;
+};
+
+static inline struct mr_message_plan mr_message_plan(enum mrf_message_kind kind,
+	const struct mrf_reply_token *token, const void *subject, uint32_t subject_bytes,
+	const void *body, uint32_t header_bytes, uint32_t payload_bytes)
+{
+	bool sections = subject_bytes + header_bytes > 0;
+	uint64_t flags = (token != NULL ? MRF_MESSAGE_FLAG_TOKEN : 0u) |
+			 (sections ? MRF_MESSAGE_FLAG_SECTIONS : 0u);
+	uint32_t bytes =
+		mr_message_bytes(token != NULL, subject_bytes, header_bytes, payload_bytes);
+
+	assert(subject_bytes <= MR_SUBJECT_BYTES_MAX);
+	assert(header_bytes <= MR_BODY_BYTES_MAX &&
+		payload_bytes <= MR_BODY_BYTES_MAX - header_bytes);
+	return (struct mr_message_plan){
+		.header = bytes | (uint64_t)kind << 16 | flags << 24,
+		.bytes = bytes,
+		.stride = mr_message_stride(bytes),
+		.sections = sections ? subject_bytes | header_bytes << 16 : 0,
+		.subject_bytes = subject_bytes,
+		.body_bytes = header_bytes + payload_bytes,
+		.token = token,
+		.subject = subject,
+		.body = body,
+	};
+}
+
+/* Messages are mostly short: a call would cost more than the copy. Touches nothing outside of the
+ * two `bytes`; the last step may go over bytes that were copied before. */
+static inline void mr_message_copy(uint8_t *to, const uint8_t *from, size_t bytes)
+{
+	size_t at = 0;
+
+	if (bytes >= 16) {
+		if (mr_unlikely(bytes > 512)) {
+			memcpy(to, from, bytes);
+			return;
+		}
+		for (; at + 16 <= bytes; at += 16)
+			memcpy(to + at, from + at, 16);
+		memcpy(to + bytes - 16, from + bytes - 16, 16);
+	} else if (bytes >= 8) {
+		memcpy(to, from, 8);
+		memcpy(to + bytes - 8, from + bytes - 8, 8);
+	} else if (bytes >= 4) {
+		memcpy(to, from, 4);
+		memcpy(to + bytes - 4, from + bytes - 4, 4);
+	} else {
+		for (; at < bytes; at++)
+			to[at] = from[at];
+	}
+}
+
+/* Writes plan->bytes at `to`, which is 8-aligned. */
+static inline void mr_message_write(void *to, const struct mr_message_plan *plan, uint32_t target)
+{
+	uint64_t header = plan->header | (uint64_t)target << 32;
+	uint8_t *p = (uint8_t *)to + sizeof(header);
+
+	memcpy(to, &header, sizeof(header));
+	if (plan->token != NULL) {
+		memcpy(p, plan->token, sizeof(*plan->token));
+		p += sizeof(*plan->token);
+	}
+	if (plan->sections != 0) {
+		memcpy(p, &plan->sections, sizeof(plan->sections));
+		p += sizeof(plan->sections);
+	}
+	mr_message_copy(p, plan->subject, plan->subject_bytes);
+	mr_message_copy(p + plan->subject_bytes, plan->body, plan->body_bytes);
 }
 
 /* Session ids say which worker owns the session. Slot < 2^24. */

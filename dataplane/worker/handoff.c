@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/worker/stages.h"
+#include "dataplane/worker/deliver.h"
 
 _Static_assert(sizeof(struct mrf_handoff_header) == 16, "shared between processes");
 
@@ -8,27 +8,23 @@ void mr_worker_handoff(
 	struct mr_worker *w, const struct mr_burst_entry *e, enum mrf_handoff_reason reason)
 {
 	const struct mr_message_view *m = &e->view;
-	bool token = (m->header.flags & MRF_MESSAGE_FLAG_TOKEN) != 0;
-	uint32_t bytes =
-		mr_message_bytes(token, m->subject_bytes, m->header_bytes, m->payload_bytes);
+	struct mr_message_plan plan = mr_message_plan((enum mrf_message_kind)m->header.kind,
+		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL, m->subject,
+		m->subject_bytes, m->headers, m->header_bytes, m->payload_bytes);
 	struct mrf_handoff_header h = {
-		.bytes = (uint32_t)sizeof(h) + bytes,
+		.bytes = (uint32_t)sizeof(h) + plan.bytes,
 		.reason = (uint8_t)reason,
 		.worker = (uint16_t)w->index,
 		.session = e->from->id,
 	};
-	uint8_t *to = mr_bytes_claim(&w->handoff.to_control, mr_message_stride(h.bytes));
+	uint8_t *to = mr_bytes_claim(&w->handoff.to_control, sizeof(h) + plan.stride);
 
 	if (mr_unlikely(to == NULL)) {
 		mr_count(w->stats->drop_handoff_full, 1);
 		return;
 	}
 	memcpy(to, &h, sizeof(h));
-	to = mr_message_begin(to + sizeof(h), (enum mrf_message_kind)m->header.kind,
-		m->header.target, token ? &m->token : NULL, m->subject_bytes, m->header_bytes,
-		m->payload_bytes);
-	memcpy(to, m->subject, m->subject_bytes);
-	memcpy(to + m->subject_bytes, m->headers, m->header_bytes + m->payload_bytes);
+	mr_message_write(to + sizeof(h), &plan, m->header.target);
 	mr_bytes_push(&w->handoff.to_control, h.bytes);
 	w->handoff_dirty = true;
 	mr_count(w->stats->handoff_tx, 1);
@@ -36,7 +32,8 @@ void mr_worker_handoff(
 
 static void deliver_answer(struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
 {
-	struct mr_copy copy = {.kind = MRF_MESSAGE_KIND_CONTROL, .target = m->header.target};
+	struct mr_message_plan plan = mr_message_plan(
+		MRF_MESSAGE_KIND_CONTROL, NULL, NULL, 0, m->payload, 0, m->payload_bytes);
 	struct mr_session *s = NULL;
 
 	if (mr_session_worker(session) == w->index)
@@ -44,7 +41,7 @@ static void deliver_answer(struct mr_worker *w, uint64_t session, const struct m
 			&w->directory, mr_session_slot(session), mr_session_generation(session));
 	if (s == NULL)
 		mr_count(w->stats->drop_session_gone, 1);
-	else if (!mr_worker_copy(w, s, &copy, m))
+	else if (!mr_worker_copy(w, s, &plan, m->header.target))
 		mr_count(w->stats->drop_control_full, 1);
 }
 

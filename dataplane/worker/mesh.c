@@ -3,7 +3,7 @@
  * read by all others that have interest in anything in it. The others learn of a part of a block by
  * one descriptor and drop one reference for it.
  */
-#include "dataplane/worker/stages.h"
+#include "dataplane/worker/deliver.h"
 
 #include <rte_mbuf.h>
 
@@ -87,13 +87,10 @@ static uint8_t *reserve(struct mr_worker *w, uint32_t bytes)
 }
 
 bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record,
-	const struct mr_mesh_member *members, const struct mr_copy *c,
-	const struct mr_message_view *body)
+	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target)
 {
 	uint32_t prefix = (uint32_t)(sizeof(*record) + record->members * sizeof(*members));
-	uint32_t bytes = mr_message_bytes(
-		c->token != NULL, c->subject_bytes, body->header_bytes, body->payload_bytes);
-	uint32_t stride = prefix + mr_message_stride(bytes);
+	uint32_t stride = prefix + plan->stride;
 	uint8_t *to = reserve(w, stride);
 
 	if (mr_unlikely(to == NULL)) {
@@ -103,13 +100,7 @@ bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record
 	memcpy(to, record, sizeof(*record));
 	if (record->members > 0)
 		memcpy(to + sizeof(*record), members, record->members * sizeof(*members));
-	to = mr_message_begin(to + prefix, c->kind, c->target, c->token, c->subject_bytes,
-		body->header_bytes, body->payload_bytes);
-	if (c->subject_bytes > 0)
-		memcpy(to, c->subject, c->subject_bytes);
-	if (body->header_bytes + body->payload_bytes > 0)
-		memcpy(to + c->subject_bytes, body->headers,
-			body->header_bytes + body->payload_bytes);
+	mr_message_write(to + prefix, plan, target);
 	w->mesh.used += stride;
 	w->mesh.messages++;
 	w->mesh.wanted_by |= record->workers;
@@ -134,14 +125,15 @@ void mr_worker_mesh_ring(struct mr_worker *w)
 }
 
 static void deliver_member(struct mr_worker *w, const struct mr_mesh_member *member,
-	const struct mr_route *r, const struct mr_message_view *m,
-	const struct mrf_reply_token *token)
+	const struct mr_message_plan *plan)
 {
 	struct mr_session *s = mr_directory_find(&w->directory, member->slot, member->generation);
 
 	if (s == NULL)
 		mr_count(w->stats->drop_session_gone, 1);
-	else if (!mr_worker_deliver(w, s, member->sub_id, r, m, token))
+	else if (mr_worker_copy(w, s, plan, member->sub_id))
+		w->round.delivered++;
+	else
 		mr_count(w->stats->drop_group_full, 1);
 }
 
@@ -150,6 +142,7 @@ static void take_publish(struct mr_worker *w, const struct mr_mesh_record *recor
 {
 	const struct mrf_reply_token *token =
 		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL;
+	struct mr_message_plan plan;
 	enum mr_subject_fault fault;
 	const struct mr_route *r;
 
@@ -161,11 +154,12 @@ static void take_publish(struct mr_worker *w, const struct mr_mesh_record *recor
 		mr_count(w->stats->drop_bad_alias, 1);
 		return;
 	}
+	plan = mr_worker_delivery(r, m, token);
 	if (record->workers & 1ull << w->index)
-		mr_worker_deliver_own(w, r, m, token);
+		(void)mr_worker_deliver_own(w, r, &plan);
 	for (uint32_t i = 0; i < record->members; i++)
 		if (members[i].worker == w->index)
-			deliver_member(w, &members[i], r, m, token);
+			deliver_member(w, &members[i], &plan);
 }
 
 /* A block goes to all who want anything in it: not every record in it is for everyone. */
@@ -212,6 +206,9 @@ static void take_frame(struct mr_worker *w, const struct mr_descriptor *d)
 
 	while (at < end)
 		at += take_record(w, at);
+	/* A frame may use up more routes than a burst does: let go of them, after the sessions. */
+	mr_worker_show(w);
+	mr_router_quiescent(w->router);
 	rte_pktmbuf_free(d->buffer);
 	mr_count(w->stats->mesh_rx_frames, 1);
 	mr_count(w->stats->mesh_rx_messages, d->messages);

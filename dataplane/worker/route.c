@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/worker/stages.h"
+#include "dataplane/worker/deliver.h"
 
 /* Members tried before a queue group's message is given up: all of a small group, some of a large.
  */
@@ -10,15 +10,15 @@ struct publish {
 	const struct mr_burst_entry *entry;
 	const struct mr_route *route;
 	const struct mrf_reply_token *token; /* NULL: no reply wanted */
-	uint32_t delivered;                  /* copies made or handed to other workers */
-	uint32_t members;                    /* of other workers, chosen for queue groups */
+	struct mr_message_plan delivery;
+	uint32_t delivered; /* copies made or handed to other workers */
+	uint32_t members;   /* of other workers, chosen for queue groups */
 	struct mr_mesh_member member[MR_MESH_MEMBERS_MAX];
 };
 
-static void reject(struct mr_worker *w, const struct mr_burst_entry *e)
+static void reject(const struct mr_burst_entry *e)
 {
 	mr_count(e->from->stats->rejected, 1);
-	(void)w;
 }
 
 static const struct mr_route *find_route(struct mr_worker *w, const struct mr_burst_entry *e)
@@ -48,21 +48,15 @@ static void put_on_mesh(struct mr_worker *w, struct publish *p, uint64_t workers
 {
 	const struct mr_message_view *m = &p->entry->view;
 	struct mr_mesh_record record = {.workers = workers, .members = p->members};
-	struct mr_copy copy = {
-		.kind = MRF_MESSAGE_KIND_PUBLISH,
-		.target = m->header.target,
-		.token = p->token,
-		.subject = (const char *)m->subject,
-		.subject_bytes = m->subject_bytes,
-	};
+	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, p->token,
+		m->subject, m->subject_bytes, m->headers, m->header_bytes, m->payload_bytes);
 
-	if (mr_worker_mesh_put(w, &record, p->member, &copy, m))
+	if (mr_worker_mesh_put(w, &record, p->member, &plan, m->header.target))
 		p->delivered++;
 	p->members = 0;
 }
 
-/* One member gets the copy: the first in turn whose ring has room, as far as this worker can see.
- */
+/* One member gets the copy: the first in turn whose ring has room, as far as this worker can see. */
 static void deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
 {
 	uint32_t members = p->route->groups[group].members;
@@ -82,8 +76,8 @@ static void deliver_group(struct mr_worker *w, struct publish *p, uint32_t group
 			return;
 		}
 		s = mr_directory_find(&w->directory, chosen.slot, chosen.generation);
-		if (s != NULL && mr_worker_deliver(w, s, chosen.sub_id, p->route, &p->entry->view,
-					 p->token)) {
+		if (s != NULL && mr_worker_copy(w, s, &p->delivery, chosen.sub_id)) {
+			w->round.delivered++;
 			p->delivered++;
 			return;
 		}
@@ -91,45 +85,69 @@ static void deliver_group(struct mr_worker *w, struct publish *p, uint32_t group
 	mr_count(w->stats->drop_group_full, 1);
 }
 
-static void answer_status(
-	struct mr_worker *w, struct mr_session *s, uint64_t correlation, enum mrf_status_code code)
+static void answer_status(struct mr_worker *w, struct mr_session *s,
+	const struct mrf_reply_token *asked, enum mrf_status_code code)
 {
-	struct mrf_reply_token token = {.correlation = correlation};
-	struct mr_copy copy = {
-		.kind = MRF_MESSAGE_KIND_STATUS, .target = (uint32_t)code, .token = &token};
-	struct mr_message_view nothing = {.payload_bytes = 0};
+	struct mrf_reply_token token = {.correlation = asked->correlation};
+	struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_STATUS, &token, NULL, 0, NULL, 0, 0);
 
-	if (!mr_worker_copy(w, s, &copy, &nothing))
+	if (!mr_worker_copy(w, s, &plan, (uint32_t)code))
 		mr_count(w->stats->drop_reply_full, 1);
 }
 
-static void publish(struct mr_worker *w, const struct mr_burst_entry *e)
+/* Queue groups, other workers, and nobody at all. Kept out of line, so that what it takes the
+ * address of does not keep the common case from living in registers. */
+static void __attribute__((noinline))
+publish_further(struct mr_worker *w, const struct mr_burst_entry *e, const struct mr_route *r,
+	const struct mrf_reply_token *token, uint32_t delivered)
 {
-	struct mrf_reply_token token;
-	struct publish p = {.entry = e, .route = find_route(w, e)};
+	struct publish
+		p; /* filled field by field: clearing the members would cost more than all else */
 
-	if (mr_unlikely(p.route == NULL)) {
-		reject(w, e);
-		return;
-	}
-	mr_count(w->stats->published, 1);
-	if (e->view.header.flags & MRF_MESSAGE_FLAG_TOKEN) {
-		token = (struct mrf_reply_token){e->from->id, e->view.token.correlation};
-		p.token = &token;
-	}
-	if (mr_unlikely(!p.route->interest)) {
-		mr_count(w->stats->drop_unrouted, 1);
-		if (p.token != NULL)
-			answer_status(w, e->from, token.correlation, MRF_STATUS_CODE_NO_RESPONDERS);
-		return;
-	}
-	p.delivered = mr_worker_deliver_own(w, p.route, &e->view, p.token);
-	for (uint32_t g = 0; g < p.route->group_count; g++)
+	p.entry = e;
+	p.route = r;
+	p.token = token;
+	p.delivery = mr_worker_delivery(r, &e->view, token);
+	p.delivered = delivered;
+	p.members = 0;
+	for (uint32_t g = 0; g < r->group_count; g++)
 		deliver_group(w, &p, g);
-	if (p.route->workers != 0 || p.members > 0)
-		put_on_mesh(w, &p, p.route->workers);
-	if (p.token != NULL && p.delivered == 0)
-		answer_status(w, e->from, token.correlation, MRF_STATUS_CODE_OVERLOADED);
+	if (r->workers != 0 || p.members > 0)
+		put_on_mesh(w, &p, r->workers);
+	if (!r->interest)
+		mr_count(w->stats->drop_unrouted, 1);
+	if (token != NULL && p.delivered == 0)
+		answer_status(w, e->from, token,
+			r->interest ? MRF_STATUS_CODE_OVERLOADED : MRF_STATUS_CODE_NO_RESPONDERS);
+}
+
+static inline void publish_by(struct mr_worker *w, const struct mr_burst_entry *e,
+	const struct mr_route *r, const struct mrf_reply_token *token)
+{
+	struct mr_message_plan plan = mr_worker_delivery(r, &e->view, token);
+	uint32_t delivered = mr_worker_deliver_own(w, r, &plan);
+
+	if (mr_unlikely(delivered == 0 || r->workers != 0 || r->group_count > 0))
+		publish_further(w, e, r, token, delivered);
+}
+
+static inline void publish(struct mr_worker *w, const struct mr_burst_entry *e)
+{
+	const struct mr_route *r = find_route(w, e);
+
+	if (mr_unlikely(r == NULL)) {
+		reject(e);
+		return;
+	}
+	w->round.published++;
+	if (mr_unlikely(e->view.header.flags & MRF_MESSAGE_FLAG_TOKEN)) {
+		struct mrf_reply_token token = {e->from->id, e->view.token.correlation};
+
+		publish_by(w, e, r, &token);
+	} else {
+		publish_by(w, e, r, NULL);
+	}
 }
 
 static void reply(struct mr_worker *w, const struct mr_burst_entry *e)
@@ -137,19 +155,21 @@ static void reply(struct mr_worker *w, const struct mr_burst_entry *e)
 	const struct mr_message_view *m = &e->view;
 	unsigned to = mr_session_worker(m->token.session);
 	struct mr_mesh_record record = {0};
-	struct mr_copy copy = {.kind = MRF_MESSAGE_KIND_REPLY, .token = &m->token};
+	struct mr_message_plan plan;
 
 	if (!(m->header.flags & MRF_MESSAGE_FLAG_TOKEN) || m->subject_bytes != 0) {
 		mr_count(w->stats->drop_bad_message, 1);
-		reject(w, e);
+		reject(e);
 	} else if (to == w->index) {
 		mr_worker_reply(w, m);
 	} else if (to >= w->workers) {
 		mr_count(w->stats->drop_stale_token, 1);
-		reject(w, e);
+		reject(e);
 	} else {
 		record.workers = 1ull << to;
-		mr_worker_mesh_put(w, &record, NULL, &copy, m);
+		plan = mr_message_plan(MRF_MESSAGE_KIND_REPLY, &m->token, NULL, 0, m->headers,
+			m->header_bytes, m->payload_bytes);
+		mr_worker_mesh_put(w, &record, NULL, &plan, 0);
 	}
 }
 
@@ -171,7 +191,7 @@ void mr_worker_route(struct mr_worker *w)
 		case MRF_MESSAGE_KIND_GAP:
 			/* The bus says these; a client may not. */
 			mr_count(w->stats->drop_bad_message, 1);
-			reject(w, e);
+			reject(e);
 			break;
 		default: mr_worker_handoff(w, e, MRF_HANDOFF_REASON_UNKNOWN_KIND); break;
 		}

@@ -27,29 +27,13 @@ void mr_worker_handoff_rx(struct mr_worker *w);
 void mr_worker_handoff(
 	struct mr_worker *w, const struct mr_burst_entry *e, enum mrf_handoff_reason reason);
 
-/* A copy of a message into a session's ring. The subject may be NULL with 0 bytes; the body is the
- * view's header block and payload. False: no room. */
-struct mr_copy {
-	enum mrf_message_kind kind;
-	uint32_t target;
-	const struct mrf_reply_token *token; /* NULL: none */
-	const char *subject;
-	uint32_t subject_bytes;
-};
-bool mr_worker_copy(struct mr_worker *w, struct mr_session *s, const struct mr_copy *c,
-	const struct mr_message_view *body);
-
-/* One delivery for a subscription; counts it or what went wrong. */
-bool mr_worker_deliver(struct mr_worker *w, struct mr_session *s, uint32_t sub_id,
-	const struct mr_route *r, const struct mr_message_view *m,
-	const struct mrf_reply_token *token);
-/* To all plain subscribers of this worker; returns how many got it. */
-uint32_t mr_worker_deliver_own(struct mr_worker *w, const struct mr_route *r,
-	const struct mr_message_view *m, const struct mrf_reply_token *token);
+/* Counts a delivery for which there was no room; the session is told later. */
+void mr_worker_missed(struct mr_worker *w, struct mr_session *s);
 /* A reply whose token names this worker. */
 void mr_worker_reply(struct mr_worker *w, const struct mr_message_view *m);
-/* Tells a session what it missed, if its ring has room for that. False: not yet. */
-bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s);
+/* Tells a session what it missed, if its ring has room for that and for `room_bytes` behind it.
+ * False: not yet. */
+bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room_bytes);
 
 /* A mesh record is this, then `members` mr_mesh_member, then the message, all 8-aligned. */
 struct mr_mesh_record {
@@ -69,8 +53,7 @@ struct mr_mesh_member {
 bool mr_worker_mesh_ready(struct mr_worker *w);
 /* Copies the message for other workers. False: it could not be, as counted. */
 bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record,
-	const struct mr_mesh_member *members, const struct mr_copy *c,
-	const struct mr_message_view *body);
+	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target);
 /* Tells the others what is in the open block. */
 void mr_worker_mesh_flush(struct mr_worker *w);
 /* Rings the bells of those told, if they sleep. */

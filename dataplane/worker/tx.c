@@ -10,12 +10,24 @@ static void ring(struct mr_worker *w, struct mr_bytes_shared *shared, int bell_f
 	mr_count(w->stats->bells, 1);
 }
 
+static void count_copies(struct mr_worker *w, struct mr_session *s)
+{
+	uint64_t bytes = s->down.tail - s->down.tail_out;
+
+	mr_count(s->stats->tx_messages, s->down_messages);
+	mr_count(s->stats->tx_bytes, bytes);
+	mr_count(w->stats->tx_messages, s->down_messages);
+	mr_count(w->stats->tx_bytes, bytes);
+	s->down_messages = 0;
+}
+
 void mr_worker_show(struct mr_worker *w)
 {
 	for (uint32_t i = 0; i < w->dirty_count; i++) {
 		struct mr_session *s = w->dirty[i];
 
 		s->dirty = false;
+		count_copies(w, s);
 		if (mr_bytes_publish(&s->down)) /* [bytes.sleep] */
 			ring(w, s->down.shared, s->peer_bell_fd);
 	}
@@ -58,6 +70,10 @@ void mr_worker_tx(struct mr_worker *w)
 {
 	mr_worker_mesh_flush(w);
 	mr_worker_show(w);
+	mr_count(w->stats->published, w->round.published);
+	mr_count(w->stats->delivered, w->round.delivered);
+	w->round.published = 0;
+	w->round.delivered = 0;
 	give_back(w);
 	mr_worker_mesh_ring(w);
 }

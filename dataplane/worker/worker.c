@@ -77,7 +77,7 @@ static void look_after_sessions(struct mr_worker *w)
 
 		mr_gauge(s->stats->backlog_bytes, mr_bytes_backlog(&s->down));
 		if (s->missed_untold > 0)
-			mr_worker_tell_gap(w, s);
+			(void)mr_worker_tell_gap(w, s, s->down.capacity / 8);
 	}
 	mr_worker_show(w);
 }

@@ -2,7 +2,7 @@
 /* worker: one lcore that moves messages from channels and mesh to channels and mesh.
  *
  *   rx     burst of messages from channels, checked in place        rx.c
- *   route  who gets a copy of each, and the copies                  route.c, deliver.c
+ *   route  who gets a copy of each, and the copies                  route.c, deliver.h
  *   mesh   blocks of messages to and from other workers             mesh.c
  *   tx     show the rings to their readers, ring bells              tx.c
  *   house  idle, sleep, counters, gaps                              worker.c, sleep.c
@@ -90,6 +90,10 @@ struct mr_worker {
 	bool moved; /* this round did something */
 	bool handoff_dirty;
 	bool handoff_consumed;
+	struct { /* counted since the last tx, then added to the statistics */
+		uint64_t published;
+		uint64_t delivered;
+	} round;
 	uint64_t round_start; /* cycles */
 	uint64_t idle_since;  /* cycles; 0: not idle */
 	struct {

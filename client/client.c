@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* client: connecting, closing, and what a client says of itself. */
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "client/internal.h"
+
+#define DEFAULT_ADDRESS    "shm:/run/millrace/attach.sock"
+#define DEFAULT_TIMEOUT_MS 5000u
+#define DEFAULT_SPIN_US    50u
+#define CLOSE_DRAIN_MS     1000u
+#define RETRY_MS           5
+
+static const bool never;
+
+static int set_path(struct mr_client *c, const char *address)
+{
+	if (address == NULL)
+		address = getenv("MILLRACE_SERVER");
+	if (address == NULL || address[0] == '\0')
+		address = DEFAULT_ADDRESS;
+	if (strncmp(address, "shm:", 4) != 0)
+		return mr_failf(
+			c, -EINVAL, "address \"%s\": only shm:PATH can be connected to", address);
+	address += 4;
+	if (address[0] == '\0' || strlen(address) >= sizeof(c->path))
+		return mr_failf(c, -EINVAL, "address: the path must have 1 to %zu bytes",
+			sizeof(c->path) - 1);
+	memcpy(c->path, address, strlen(address) + 1);
+	return 0;
+}
+
+static int set_options(struct mr_client *c, const struct mr_options *options)
+{
+	const char *name = program_invocation_short_name;
+
+	if (options != NULL)
+		c->options = *options;
+	if (c->options.connect_timeout_ms == 0)
+		c->options.connect_timeout_ms = DEFAULT_TIMEOUT_MS;
+	if (c->options.request_timeout_ms == 0)
+		c->options.request_timeout_ms = DEFAULT_TIMEOUT_MS;
+	if (c->options.spin_us == 0)
+		c->options.spin_us = DEFAULT_SPIN_US;
+	if (c->options.name != NULL && strlen(c->options.name) > MR_NAME_BYTES_MAX)
+		return mr_fail(c, -EINVAL, "name: more than 63 bytes");
+	if (c->options.name != NULL)
+		name = c->options.name;
+	snprintf(c->name, sizeof(c->name), "%.*s", (int)MR_NAME_BYTES_MAX, name);
+	c->options.name = c->name;
+	return 0;
+}
+
+static struct mr_client *client_new(void)
+{
+	struct mr_client *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->calls = calloc(MR_CALLS_MAX, sizeof(*c->calls));
+	if (c->calls == NULL) {
+		free(c);
+		return NULL;
+	}
+	c->channel = mr_channel_none();
+	c->worker_bell_fd = -1;
+	c->liveness_fd = -1;
+	c->attach_fd = -1;
+	c->epoll_fd = -1;
+	c->timer_fd = -1;
+	c->pending_free = UINT32_MAX;
+	c->aside_end = &c->aside_first;
+	c->until = &never;
+	c->few_cpus = sysconf(_SC_NPROCESSORS_ONLN) <= 2;
+	mr_session_state(c, MR_STATE_LOST);
+	return c;
+}
+
+static void client_free(struct mr_client *c)
+{
+	mr_attach_end(c);
+	mr_session_unmap(c);
+	mr_aside_clear(c);
+	for (uint32_t i = 0; i < c->subscriptions_top; i++)
+		mr_subscription_free(c->subscriptions[i]);
+	for (uint32_t i = 0; i < c->publishers_count; i++)
+		mr_publisher_free(c->publishers[i]);
+	if (c->epoll_fd >= 0)
+		close(c->epoll_fd);
+	if (c->timer_fd >= 0)
+		close(c->timer_fd);
+	free(c->subscriptions);
+	free(c->publishers);
+	free(c->ids_free);
+	free(c->pending);
+	free(c->heap);
+	free(c->calls);
+	free(c);
+}
+
+/* Milliseconds to the deadline, at least 1 and at most `max`. */
+static int slice_ms(uint64_t deadline_ns, int max)
+{
+	uint64_t now = mr_now_ns();
+	uint64_t left = now < deadline_ns ? (deadline_ns - now) / MR_NS_PER_MS + 1 : 1;
+
+	return left < (uint64_t)max ? (int)left : max;
+}
+
+static int attach_once(struct mr_client *c, uint64_t deadline_ns)
+{
+	int error = mr_attach_begin(c);
+
+	if (error != 0)
+		return error;
+	while ((error = mr_attach_step(c)) == -EAGAIN) {
+		struct pollfd answer = {.fd = c->attach_fd, .events = POLLIN};
+
+		poll(&answer, 1, slice_ms(deadline_ns, 1000));
+	}
+	return error;
+}
+
+/* A full backlog of the attach socket passes soon. */
+static int attach(struct mr_client *c)
+{
+	uint64_t deadline_ns = mr_now_ns() + c->options.connect_timeout_ms * MR_NS_PER_MS;
+	int error;
+
+	while ((error = attach_once(c, deadline_ns)) == -EAGAIN) {
+		if (mr_now_ns() >= deadline_ns)
+			return mr_fail(c, -ETIMEDOUT, c->error);
+		poll(NULL, 0, slice_ms(deadline_ns, RETRY_MS));
+	}
+	return error;
+}
+
+int mr_connect(const char *address, const struct mr_options *options, struct mr_client **out)
+{
+	struct mr_client *c = client_new();
+	int error;
+
+	*out = NULL;
+	if (c == NULL)
+		return -ENOMEM;
+	error = set_path(c, address);
+	if (error == 0)
+		error = set_options(c, options);
+	if (error == 0)
+		error = attach(c);
+	if (error != 0) {
+		mr_connect_error_set(mr_error(c));
+		client_free(c);
+		return error;
+	}
+	mr_session_state(c, MR_STATE_UP);
+	c->told_up = true;
+	*out = c;
+	return 0;
+}
+
+void mr_close(struct mr_client *c)
+{
+	if (c == NULL || c->depth > 0)
+		return;
+	for (uint32_t i = 0; i < c->publishers_count; i++) {
+		if (c->publishers[i] != NULL)
+			mr_publisher_abort(c->publishers[i]);
+	}
+	if (c->state == MR_STATE_UP)
+		mr_drain(c, CLOSE_DRAIN_MS);
+	client_free(c);
+}
+
+bool mr_connected(const struct mr_client *c)
+{
+	return c->state == MR_STATE_UP && !c->eof;
+}
+
+void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out)
+{
+	*out = (struct mr_client_stats){
+		.published = c->published,
+		.received = c->received,
+		.missed = c->missed,
+		.unmatched = c->unmatched,
+		.malformed = c->malformed,
+		.reconnects = c->reconnects,
+		.session = c->session,
+		.worker = c->worker,
+	};
+}

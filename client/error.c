@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <string.h>
+
+#include "client/internal.h"
+
+static _Thread_local char connect_error[256];
+
+static const struct {
+	int code;
+	const char *text;
+} texts[] = {
+	{0, "no error"},
+	{-EINVAL, "an argument is malformed"},
+	{-EMSGSIZE, "headers and payload together are too long"},
+	{-EAGAIN, "the ring to the bus is full"},
+	{-ETIMEDOUT, "no answer within the time given"},
+	{-ENOTCONN, "not connected to the bus"},
+	{-ECONNREFUSED, "no bus listens at the address"},
+	{-EACCES, "the bus refuses this user or this subject"},
+	{-ENOSPC, "no room left: a table of the bus, or the caller's memory, is full"},
+	{-EHOSTUNREACH, "the request found no responder"},
+	{-EBUSY, "every responder is overloaded, or the call is not allowed at this moment"},
+	{-EPROTO, "the bus speaks another version, or sent what makes no sense"},
+	{-EINTR, "a signal interrupted the call"},
+	{-ENOMEM, "out of memory"},
+	{-EMFILE, "too many open files"},
+};
+
+const char *mr_error_text(int code)
+{
+	if (code > 0)
+		return texts[0].text;
+	for (size_t i = 0; i < MR_ARRAY_COUNT(texts); i++) {
+		if (texts[i].code == code)
+			return texts[i].text;
+	}
+	return strerrordesc_np(-code) != NULL ? strerrordesc_np(-code) : "unknown error";
+}
+
+const char *mr_version(void)
+{
+	return MR_VERSION;
+}
+
+const char *mr_error(const struct mr_client *c)
+{
+	if (c == NULL)
+		return connect_error[0] != '\0' ? connect_error : texts[0].text;
+	return c->error != NULL ? c->error : texts[0].text;
+}
+
+void mr_connect_error_set(const char *text)
+{
+	snprintf(connect_error, sizeof(connect_error), "%s", text);
+}
+
+int mr_fail(struct mr_client *c, int code, const char *text)
+{
+	c->error = text != NULL ? text : mr_error_text(code);
+	return code;
+}
+
+int mr_failf(struct mr_client *c, int code, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(c->error_text, sizeof(c->error_text), format, args);
+	va_end(args);
+	return mr_fail(c, code, c->error_text);
+}

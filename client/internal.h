@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* internal: the client's state, and what its files offer each other.
+ *
+ *   client.c   connect, close          publish.c    messages into the up ring
+ *   attach.c   the attach exchange     receive.c    messages out of the down ring
+ *   session.c  loss and restoration    wait.c       process, wait, receive, mr_fd
+ *   call.c     requests to control     aside.c      messages kept for later
+ *   request.c  requests to others      subscribe.c, publisher.c, headers.c, error.c, names.c
+ *
+ * Owns      A client owns everything made from it. Its memory from the bus (the channel) goes away
+ *           in mr_session_lose alone, which runs only when no callback is on the stack.
+ * Threads   One thread at a time a client.
+ * Ordering  As dataplane/ring/bytes.h; asleep of the down ring is this side's flag.
+ */
+#ifndef MILLRACE_CLIENT_INTERNAL_H
+#define MILLRACE_CLIENT_INTERNAL_H
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "client/millrace.h"
+#include "dataplane/channel/channel.h"
+#include "dataplane/wire/message.h"
+
+#define MR_SHOW_BYTES_MAX     (64u << 10) /* unflushed bytes, corked or not */
+#define MR_RELEASE_BYTES_MAX  (32u << 10) /* read bytes not yet given back */
+#define MR_ASIDE_MESSAGES_MAX 4096u
+#define MR_ASIDE_BYTES_MAX    (16u << 20)
+#define MR_CALLS_MAX          64u
+#define MR_CALL_BYTES_MAX     704u /* a subscribe request with the longest pattern and group */
+#define MR_CALL_RESEND_NS     1000000000ull
+#define MR_HOUSE_NS           10000000ull
+#define MR_NAME_BYTES_MAX     63u
+#define MR_GROUP_TEXT_BYTES   64u
+#define MR_NEVER_NS           UINT64_MAX
+#define MR_NS_PER_MS          1000000ull
+
+enum mr_state {
+	MR_STATE_LOST,      /* no session; an attach exchange may be under way */
+	MR_STATE_RESTORING, /* a session, subscriptions and aliases not all in place */
+	MR_STATE_UP,
+};
+
+struct mr_subscription {
+	struct mr_client *client;
+	mr_message_fn *callback;
+	void *arg;
+	uint64_t count;
+	uint32_t id;
+	uint32_t aside; /* messages of it set aside */
+	bool prefix;
+	char group[MR_GROUP_TEXT_BYTES]; /* empty: none */
+	char pattern[MR_SUBJECT_BYTES + 1];
+};
+
+struct mr_publisher {
+	struct mr_client *client;
+	uint32_t alias;
+	uint32_t index; /* in the client's publishers */
+	uint8_t *claimed;
+	size_t claimed_bytes;
+	char subject[MR_SUBJECT_BYTES + 1];
+};
+
+/* Control's answer to a call. */
+struct mr_answer {
+	int code; /* 0 or -errno */
+	const char *text;
+	uint32_t alias;
+	uint64_t handled_ns;
+};
+
+/* A request to control, kept until it is answered. */
+struct mr_call {
+	uint32_t correlation; /* 0: free */
+	uint32_t bytes;
+	uint64_t resend_ns;
+	uint64_t deadline_ns;
+	void (*done)(struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object);
+	void *arg;
+	uint32_t object;
+	uint8_t body[MR_CALL_BYTES_MAX];
+};
+
+/* A message that could not be handed out when it came; a copy of the record follows. */
+struct mr_aside {
+	struct mr_aside *next;
+	uint32_t subscription; /* 0: not a delivery, or its subscription is gone */
+	uint32_t bytes;
+	alignas(MR_MESSAGE_ALIGN) uint8_t record[];
+};
+
+/* A request to others that waits for its reply. */
+struct mr_pending {
+	uint64_t correlation; /* 0: free */
+	uint64_t deadline_ns;
+	mr_reply_fn *callback; /* NULL: `sync` waits */
+	union {
+		void *arg;
+		struct mr_sync *sync;
+	};
+	uint32_t heap_at; /* place in the heap; or the next free one */
+};
+
+struct mr_sync {
+	bool done;
+	int error;
+	struct mr_message *reply;
+};
+
+struct mr_client {
+	/* Publishing. */
+	struct mr_bytes_producer up;
+	int refuse; /* 0, or why nothing may be published: -ENOTCONN, -EBUSY */
+	bool corked;
+	int worker_bell_fd; /* the channel's */
+	uint64_t published;
+
+	/* Receiving. */
+	struct mr_bytes_consumer down;
+	struct mr_subscription **subscriptions; /* by id */
+	uint32_t subscriptions_room;
+	uint32_t subscriptions_top; /* ids below it were given out */
+	unsigned depth;             /* callbacks on the stack */
+	const bool *until;          /* what the innermost waiting call waits for; never NULL */
+	bool hold;                  /* the last record is the caller's until the next call */
+	bool blocked;               /* the next message waits for mr_receive */
+	bool eof;                   /* the bus is gone; what it left is still read */
+	struct mr_aside *aside_first;
+	struct mr_aside **aside_end;
+	struct mr_aside *aside_out; /* given out by mr_receive */
+	uint32_t aside_count;
+	uint64_t aside_bytes;
+	uint64_t received;
+	uint64_t missed;
+	uint64_t unmatched;
+	uint64_t malformed;
+
+	/* Ids that may be used again, oldest first. */
+	uint32_t *ids_free;
+	uint32_t ids_free_count;
+	uint32_t ids_free_room;
+
+	/* Requests. */
+	struct mr_pending *pending;
+	uint32_t pending_room;
+	uint32_t pending_free; /* UINT32_MAX: none */
+	uint32_t *heap;        /* of those with a callback, the next to expire first */
+	uint32_t heap_count;
+	uint32_t random_left;
+	uint32_t random[256];
+
+	/* Calls to control. */
+	struct mr_call *calls;
+	uint32_t calls_open;
+	uint32_t call_serial;
+
+	/* Session. */
+	enum mr_state state;
+	struct mr_channel channel;
+	const struct mr_worker_page *page;
+	int liveness_fd; /* -1: none */
+	int attach_fd;   /* -1: no exchange under way */
+	uint64_t attach_deadline_ns;
+	uint64_t retry_ns;
+	uint64_t backoff_ns;
+	uint64_t session;
+	uint64_t reconnects;
+	unsigned worker;
+	bool told_up;
+	uint32_t restore_subscription;
+	uint32_t restore_publisher;
+	uint32_t restore_open;
+	struct mr_publisher **publishers;
+	uint32_t publishers_count;
+	uint32_t publishers_room;
+
+	/* Time and sleep. */
+	uint64_t house_ns; /* when to look after time-outs and the peer */
+	uint64_t timer_ns; /* what timer_fd is set to; 0: not */
+	int epoll_fd;      /* -1 until mr_fd */
+	int timer_fd;
+	bool few_cpus;
+
+	struct mr_options options;
+	char name[MR_NAME_BYTES_MAX + 1];
+	char path[108];
+	const char *error;
+	char error_text[256];
+	char lost_text[160];
+};
+
+/* error.c */
+
+/* Notes the failure and returns `code`. The text is constant, or formatted into the client. */
+int mr_fail(struct mr_client *c, int code, const char *text);
+int mr_failf(struct mr_client *c, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void mr_connect_error_set(const char *text);
+
+/* attach.c: begin starts an exchange; step takes it on: 0 attached, -EAGAIN not yet, else why not. */
+int mr_attach_begin(struct mr_client *c);
+int mr_attach_step(struct mr_client *c);
+void mr_attach_end(struct mr_client *c);
+
+/* session.c */
+
+/* Sets state, and with it what publishing says. */
+void mr_session_state(struct mr_client *c, enum mr_state state);
+/* Looks whether the bus is still there; sets eof. A system call. */
+void mr_session_look(struct mr_client *c);
+void mr_session_eof(struct mr_client *c, const char *why);
+/* Takes the session down: sets aside what can be read, fails what is pending, tells. Not in a callback. */
+void mr_session_lose(struct mr_client *c);
+void mr_session_unmap(struct mr_client *c);
+/* Reconnects by steps. */
+void mr_session_step(struct mr_client *c, uint64_t now_ns);
+uint64_t mr_session_due_ns(const struct mr_client *c);
+/* The epoll set of mr_fd, where there is one. */
+void mr_session_watch(struct mr_client *c, int fd);
+void mr_session_unwatch(struct mr_client *c, int fd);
+
+/* publish.c */
+int mr_publish_refused(struct mr_client *c);
+/* Room for a record, or NULL; shows what is pushed if that may help. */
+uint8_t *mr_publish_room(struct mr_client *c, uint32_t bytes);
+/* The same, waiting. NULL: mr_error and *error say why. */
+uint8_t *mr_publish_room_wait(
+	struct mr_client *c, uint32_t bytes, uint64_t deadline_ns, int *error);
+void mr_publish_show(struct mr_client *c);
+
+struct mr_parts {
+	const char *subject;
+	size_t subject_bytes;
+	const char *headers;
+	size_t header_bytes;
+	const void *payload;
+	size_t payload_bytes;
+};
+/* 0 or -EINVAL, -EMSGSIZE. */
+int mr_parts_check(struct mr_client *c, const struct mr_parts *p);
+/* Copies a message into the ring. `wait`: for room. */
+int mr_publish_parts(struct mr_client *c, enum mrf_message_kind kind, uint32_t target,
+	const struct mrf_reply_token *token, const struct mr_parts *p, bool wait);
+
+static inline void mr_publish_pushed(struct mr_client *c, uint32_t bytes)
+{
+	mr_bytes_push(&c->up, bytes);
+	if (!c->corked || c->up.tail - c->up.tail_out >= MR_SHOW_BYTES_MAX)
+		mr_publish_show(c);
+}
+
+static inline void mr_publish_show_rest(struct mr_client *c)
+{
+	if (c->state != MR_STATE_LOST && c->up.tail != c->up.tail_out)
+		mr_publish_show(c);
+}
+
+/* receive.c */
+
+/* Handles up to `max` messages. `aside`: those that cannot be handed out are set aside; otherwise
+ * it stops in front of one for mr_receive and sets blocked. Returns how many were handed out. */
+unsigned mr_serve(struct mr_client *c, unsigned max, bool aside);
+/* Takes the message that blocks. False: it made no sense. */
+bool mr_serve_take(struct mr_client *c, struct mr_message *out);
+/* Empties the ring of a session that has ended. */
+void mr_serve_rest(struct mr_client *c);
+/* Gives back what was read. */
+void mr_serve_release(struct mr_client *c);
+
+/* aside.c */
+/* False: no room; the caller counts it as missed. */
+bool mr_aside_push(struct mr_client *c, const void *record, uint32_t bytes, uint32_t subscription);
+struct mr_aside *mr_aside_pop(struct mr_client *c);
+void mr_aside_forget(struct mr_client *c, uint32_t subscription);
+/* Frees what mr_receive gave out. */
+void mr_aside_free_out(struct mr_client *c);
+void mr_aside_clear(struct mr_client *c);
+
+/* wait.c */
+struct mr_patience {
+	uint64_t deadline_ns;
+	uint64_t spin_ns;
+	uint32_t rounds;
+};
+/* `timeout_ms` < 0: for ever. */
+void mr_patience_init(struct mr_patience *p, const struct mr_client *c, int64_t timeout_ms);
+/* Serves until *done. 0, -ETIMEDOUT, -EINTR, -ENOTCONN. */
+int mr_await(struct mr_client *c, const bool *done, struct mr_patience *p);
+/* Waits for something to do. 0: look again; -ETIMEDOUT; -EINTR. */
+int mr_pause(struct mr_client *c, struct mr_patience *p);
+/* Makes the event loop look again: at once, or by that time. */
+void mr_nudge(struct mr_client *c);
+void mr_timer_by(struct mr_client *c, uint64_t due_ns);
+/* Every call that reads the ring starts and ends so. -EBUSY in a callback (unless `nested`) and
+ * while a claim is open. */
+int mr_begin(struct mr_client *c, bool nested);
+void mr_end(struct mr_client *c);
+void mr_house(struct mr_client *c, uint64_t now_ns);
+uint64_t mr_house_now_ns(const struct mr_client *c);
+
+static inline void mr_house_by(struct mr_client *c, uint64_t due_ns)
+{
+	if (due_ns < c->house_ns)
+		c->house_ns = due_ns;
+}
+
+static inline uint64_t mr_clock_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+static inline uint64_t mr_now_ns(void)
+{
+	return mr_clock_ns(CLOCK_MONOTONIC);
+}
+
+/* subscribe.c, publisher.c */
+struct mr_subscription *mr_subscription_find(const struct mr_client *c, uint32_t id);
+uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, uint32_t room);
+void mr_subscription_free(struct mr_subscription *s);
+uint32_t mr_publisher_encode(const struct mr_publisher *p, uint8_t *to, uint32_t room);
+void mr_publisher_free(struct mr_publisher *p);
+
+/* call.c */
+typedef void mr_call_fn(struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object);
+/* A call to fill in and send; NULL when all are taken. */
+struct mr_call *mr_call_new(struct mr_client *c, mr_call_fn *done, void *arg, uint32_t object);
+void mr_call_send(struct mr_client *c, struct mr_call *call, uint64_t deadline_ns);
+struct mr_ask {
+	const uint8_t *body;
+	uint32_t bytes;
+	int timeout_ms; /* < 0: the client's request_timeout_ms */
+	/* If set, a time-out does not end the asking: it goes on in the background, and the answer
+	 * is given to this with `object`. */
+	mr_call_fn *late;
+	uint32_t object;
+};
+/* Sends and waits for the answer, whose code it returns. `found` may be NULL. */
+int mr_call_wait(struct mr_client *c, const struct mr_ask *ask, struct mr_answer *found);
+void mr_call_answered(struct mr_client *c, const struct mr_message_view *m);
+void mr_call_step(struct mr_client *c, uint64_t now_ns);
+uint64_t mr_call_due_ns(const struct mr_client *c);
+void mr_call_fail_all(struct mr_client *c);
+/* Wraps a body into a ClientMessage; `b` is finished into memory of its own. */
+uint32_t mr_call_encode(struct mrf_builder *b, enum mrf_client_body type, uint32_t body,
+	uint8_t *to, uint32_t room);
+
+/* request.c */
+uint32_t mr_random(struct mr_client *c);
+/* True if a request waited for it. `m` as given to callbacks; NULL with an error. */
+bool mr_request_finish(
+	struct mr_client *c, uint64_t correlation, const struct mr_message *m, int error);
+/* True: the request waits in a call that is on the stack now. */
+bool mr_request_is_sync(const struct mr_client *c, uint64_t correlation);
+void mr_request_expire(struct mr_client *c, uint64_t now_ns);
+uint64_t mr_request_due_ns(const struct mr_client *c);
+void mr_request_fail_all(struct mr_client *c);
+
+#endif

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* publish: writes messages into the up ring, waits for room, and shows the bus what is there. */
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+
+#include "client/internal.h"
+#include "client/names.h"
+
+#define ROOM_SPINS 256u
+
+int mr_publish_refused(struct mr_client *c)
+{
+	if (c->refuse == -EBUSY)
+		return mr_fail(c, -EBUSY, "a claim is open: commit or abort it first");
+	return mr_failf(c, -ENOTCONN, "not connected to the bus: %s", c->lost_text);
+}
+
+void mr_publish_show(struct mr_client *c)
+{
+	if (mr_bytes_publish(&c->up))
+		mr_bell_ring(c->worker_bell_fd);
+}
+
+uint8_t *mr_publish_room(struct mr_client *c, uint32_t bytes)
+{
+	uint8_t *to = mr_bytes_claim(&c->up, mr_message_stride(bytes));
+
+	if (mr_likely(to != NULL))
+		return to;
+	/* The worker makes no room for what it was not shown. */
+	mr_publish_show_rest(c);
+	return mr_bytes_claim(&c->up, mr_message_stride(bytes));
+}
+
+/* Sleeps for a millisecond at most: the worker may have missed that its bell is wanted. */
+static void room_sleep(struct mr_client *c)
+{
+	struct pollfd fds[2] = {
+		{.fd = c->channel.peer_bell_fd, .events = POLLIN},
+		{.fd = c->liveness_fd, .events = POLLIN},
+	};
+
+	if (poll(fds, 2, 1) <= 0)
+		return;
+	if (fds[1].revents != 0)
+		mr_session_look(c);
+	if (fds[0].revents == 0)
+		return;
+	mr_bell_clear(c->channel.peer_bell_fd);
+	/* The bell may have been rung for a message, which the event loop must still hear of. */
+	mr_nudge(c);
+}
+
+static void room_pause(struct mr_client *c, unsigned *rounds)
+{
+	if ((*rounds)++ >= ROOM_SPINS) {
+		room_sleep(c);
+		return;
+	}
+	mr_cpu_relax();
+	if (c->few_cpus && *rounds % 32 == 0)
+		sched_yield();
+}
+
+uint8_t *mr_publish_room_wait(struct mr_client *c, uint32_t bytes, uint64_t deadline_ns, int *error)
+{
+	uint8_t *to = mr_publish_room(c, bytes);
+	unsigned rounds = 0;
+
+	*error = 0;
+	if (to != NULL)
+		return to;
+	atomic_store_explicit(&c->up.shared->wants_bell, 1, memory_order_relaxed);
+	while (*error == 0 && (to = mr_publish_room(c, bytes)) == NULL) {
+		if (c->eof)
+			*error = mr_publish_refused(c);
+		else if (rounds >= ROOM_SPINS && mr_now_ns() >= deadline_ns)
+			*error = mr_fail(c, -ETIMEDOUT, "the ring to the bus stayed full");
+		else
+			room_pause(c, &rounds);
+	}
+	atomic_store_explicit(&c->up.shared->wants_bell, 0, memory_order_relaxed);
+	return to;
+}
+
+int mr_parts_check(struct mr_client *c, const struct mr_parts *p)
+{
+	const char *fault;
+
+	if (p->subject != NULL) {
+		fault = mr_name_subject_fault(p->subject, p->subject_bytes);
+		if (fault != NULL)
+			return mr_failf(c, -EINVAL, "subject: %s", fault);
+	}
+	if (p->header_bytes > MR_BODY_BYTES || p->payload_bytes > MR_BODY_BYTES - p->header_bytes)
+		return mr_fail(c, -EMSGSIZE, NULL);
+	if ((p->headers == NULL && p->header_bytes > 0) ||
+		(p->payload == NULL && p->payload_bytes > 0))
+		return mr_fail(c, -EINVAL, "a length without data");
+	if (p->header_bytes > 0 && (p->header_bytes < 12 || memcmp(p->headers, "NATS/1.0", 8) != 0))
+		return mr_fail(c, -EINVAL, "headers: not a NATS/1.0 block");
+	return 0;
+}
+
+static uint8_t *put(uint8_t *to, const void *from, size_t bytes)
+{
+	if (bytes > 0)
+		memcpy(to, from, bytes);
+	return to + bytes;
+}
+
+static uint64_t room_deadline_ns(const struct mr_client *c)
+{
+	return mr_now_ns() + c->options.request_timeout_ms * MR_NS_PER_MS;
+}
+
+int mr_publish_parts(struct mr_client *c, enum mrf_message_kind kind, uint32_t target,
+	const struct mrf_reply_token *token, const struct mr_parts *p, bool wait)
+{
+	uint32_t bytes = mr_message_bytes(token != NULL, (uint32_t)p->subject_bytes,
+		(uint32_t)p->header_bytes, (uint32_t)p->payload_bytes);
+	uint8_t *to = mr_publish_room(c, bytes);
+	int error;
+
+	if (mr_unlikely(to == NULL)) {
+		if (!wait)
+			return mr_fail(c, -EAGAIN, NULL);
+		to = mr_publish_room_wait(c, bytes, room_deadline_ns(c), &error);
+		if (to == NULL)
+			return error;
+	}
+	to = mr_message_begin(to, kind, target, token, (uint32_t)p->subject_bytes,
+		(uint32_t)p->header_bytes, (uint32_t)p->payload_bytes);
+	to = put(to, p->subject, p->subject_bytes);
+	to = put(to, p->headers, p->header_bytes);
+	put(to, p->payload, p->payload_bytes);
+	c->published++;
+	mr_publish_pushed(c, bytes);
+	return 0;
+}
+
+int mr_publish_with(struct mr_client *c, const char *subject, const char *headers,
+	size_t header_bytes, const void *payload, size_t bytes)
+{
+	struct mr_parts p = {subject, strlen(subject), headers, header_bytes, payload, bytes};
+	int error;
+
+	if (c->refuse != 0)
+		return mr_publish_refused(c);
+	error = mr_parts_check(c, &p);
+	if (error != 0)
+		return error;
+	return mr_publish_parts(c, MRF_MESSAGE_KIND_PUBLISH, 0, NULL, &p, true);
+}
+
+int mr_publish(struct mr_client *c, const char *subject, const void *payload, size_t bytes)
+{
+	return mr_publish_with(c, subject, NULL, 0, payload, bytes);
+}
+
+int mr_reply_with(struct mr_client *c, const uint64_t reply_token[2], const char *headers,
+	size_t header_bytes, const void *payload, size_t bytes)
+{
+	struct mrf_reply_token token = {reply_token[0], reply_token[1]};
+	struct mr_parts p = {NULL, 0, headers, header_bytes, payload, bytes};
+	int error;
+
+	if (c->refuse != 0)
+		return mr_publish_refused(c);
+	error = mr_parts_check(c, &p);
+	if (error != 0)
+		return error;
+	return mr_publish_parts(c, MRF_MESSAGE_KIND_REPLY, 0, &token, &p, true);
+}
+
+int mr_reply(struct mr_client *c, const uint64_t reply_token[2], const void *payload, size_t bytes)
+{
+	return mr_reply_with(c, reply_token, NULL, 0, payload, bytes);
+}
+
+void mr_cork(struct mr_client *c, bool on)
+{
+	c->corked = on;
+	if (!on)
+		mr_publish_show_rest(c);
+}
+
+int mr_flush(struct mr_client *c)
+{
+	if (c->refuse != 0)
+		return mr_publish_refused(c);
+	mr_publish_show_rest(c);
+	return 0;
+}
+
+int mr_drain(struct mr_client *c, unsigned timeout_ms)
+{
+	uint64_t deadline_ns = mr_now_ns() + timeout_ms * MR_NS_PER_MS;
+	unsigned rounds = 0;
+	int error = mr_flush(c);
+
+	if (error != 0)
+		return error;
+	atomic_store_explicit(&c->up.shared->wants_bell, 1, memory_order_relaxed);
+	while (error == 0 && mr_bytes_backlog(&c->up) > 0) {
+		if (c->eof)
+			error = mr_publish_refused(c);
+		else if (mr_now_ns() >= deadline_ns)
+			error = mr_fail(c, -ETIMEDOUT, "the bus did not take everything in time");
+		else
+			room_pause(c, &rounds);
+	}
+	atomic_store_explicit(&c->up.shared->wants_bell, 0, memory_order_relaxed);
+	return error;
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* publisher: subjects resolved to a number once, and the fast ways to publish to them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/internal.h"
+#include "client/names.h"
+
+#define HEADER_BYTES ((uint32_t)sizeof(struct mrf_message_header))
+
+uint32_t mr_publisher_encode(const struct mr_publisher *p, uint8_t *to, uint32_t room)
+{
+	uint8_t memory[MR_CALL_BYTES_MAX];
+	struct mrf_builder b;
+	uint32_t body;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	body = mrf_alias_request_write(
+		&b, &(struct mrf_alias_request){.subject = mrf_str(p->subject)});
+	return mr_call_encode(&b, MRF_CLIENT_BODY_ALIAS_REQUEST, body, to, room);
+}
+
+/* Two publishers of one subject share its alias, which is then given back once. */
+static struct mr_publisher *twin(const struct mr_client *c, const struct mr_publisher *of)
+{
+	for (uint32_t i = 0; i < c->publishers_count; i++) {
+		struct mr_publisher *p = c->publishers[i];
+
+		if (p != NULL && p != of && strcmp(p->subject, of->subject) == 0)
+			return p;
+	}
+	return NULL;
+}
+
+static int list(struct mr_client *c, struct mr_publisher *p)
+{
+	struct mr_publisher **grown;
+	uint32_t room;
+
+	for (uint32_t i = 0; i < c->publishers_count; i++) {
+		if (c->publishers[i] == NULL) {
+			p->index = i;
+			c->publishers[i] = p;
+			return 0;
+		}
+	}
+	if (c->publishers_count == c->publishers_room) {
+		room = c->publishers_room == 0 ? 16 : 2 * c->publishers_room;
+		grown = realloc(c->publishers, room * sizeof(*grown));
+		if (grown == NULL)
+			return -ENOMEM;
+		c->publishers = grown;
+		c->publishers_room = room;
+	}
+	p->index = c->publishers_count;
+	c->publishers[c->publishers_count++] = p;
+	return 0;
+}
+
+static int resolve(struct mr_client *c, struct mr_publisher *p)
+{
+	struct mr_publisher *other = twin(c, p);
+	uint8_t body[MR_CALL_BYTES_MAX];
+	struct mr_ask ask = {.body = body, .timeout_ms = -1};
+	struct mr_answer found;
+	int error;
+
+	if (other != NULL) {
+		p->alias = other->alias;
+		return 0;
+	}
+	ask.bytes = mr_publisher_encode(p, body, sizeof(body));
+	error = mr_call_wait(c, &ask, &found);
+	if (error != 0)
+		return error;
+	if (found.alias == 0)
+		return mr_fail(c, -EPROTO, "the bus answered without an alias");
+	p->alias = found.alias;
+	return 0;
+}
+
+int mr_publisher_open(struct mr_client *c, const char *subject, struct mr_publisher **out)
+{
+	const char *fault = mr_name_subject_fault(subject, strlen(subject));
+	struct mr_publisher *p;
+	int error;
+
+	*out = NULL;
+	if (c->refuse != 0)
+		return mr_publish_refused(c);
+	if (fault != NULL)
+		return mr_failf(c, -EINVAL, "subject: %s", fault);
+	p = calloc(1, sizeof(*p));
+	if (p == NULL)
+		return mr_fail(c, -ENOMEM, NULL);
+	p->client = c;
+	memcpy(p->subject, subject, strlen(subject) + 1);
+	error = resolve(c, p);
+	if (error == 0 && list(c, p) != 0)
+		error = mr_fail(c, -ENOMEM, NULL);
+	if (error != 0) {
+		free(p);
+		return error;
+	}
+	*out = p;
+	return 0;
+}
+
+void mr_publisher_free(struct mr_publisher *p)
+{
+	free(p);
+}
+
+/* Asked once and not again: were it repeated, it could take away what was acquired meanwhile. An
+ * alias that stays behind goes with the session. */
+static void release(struct mr_client *c, uint32_t alias)
+{
+	uint8_t memory[128];
+	struct mrf_builder b;
+	struct mr_call *call;
+	uint32_t body;
+
+	call = mr_call_new(c, NULL, NULL, 0);
+	if (call == NULL)
+		return;
+	mrf_builder_init(&b, memory, sizeof(memory));
+	body = mrf_alias_release_write(&b, &(struct mrf_alias_release){.alias = alias});
+	call->bytes = mr_call_encode(
+		&b, MRF_CLIENT_BODY_ALIAS_RELEASE, body, call->body, sizeof(call->body));
+	mr_call_send(c, call, mr_now_ns() + MR_CALL_RESEND_NS / 2);
+}
+
+void mr_publisher_close(struct mr_publisher *p)
+{
+	struct mr_client *c;
+
+	if (p == NULL)
+		return;
+	c = p->client;
+	mr_publisher_abort(p);
+	c->publishers[p->index] = NULL;
+	if (c->state == MR_STATE_UP && twin(c, p) == NULL)
+		release(c, p->alias);
+	free(p);
+}
+
+static inline void header_store(uint8_t *to, uint32_t bytes, uint32_t alias)
+{
+	struct mrf_message_header h = {
+		.bytes = (uint16_t)bytes, .kind = MRF_MESSAGE_KIND_PUBLISH, .target = alias};
+
+	memcpy(to, &h, sizeof(h));
+}
+
+int mr_publisher_send(struct mr_publisher *p, const void *payload, size_t bytes)
+{
+	struct mr_client *c = p->client;
+	uint32_t total = HEADER_BYTES + (uint32_t)bytes;
+	uint8_t *to;
+
+	if (mr_unlikely(c->refuse != 0))
+		return mr_publish_refused(c);
+	if (mr_unlikely(bytes > MR_BODY_BYTES))
+		return mr_fail(c, -EMSGSIZE, NULL);
+	to = mr_publish_room(c, total);
+	if (mr_unlikely(to == NULL))
+		return mr_fail(c, -EAGAIN, NULL);
+	header_store(to, total, p->alias);
+	if (bytes > 0)
+		memcpy(to + HEADER_BYTES, payload, bytes);
+	c->published++;
+	mr_publish_pushed(c, total);
+	return 0;
+}
+
+int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buffers, unsigned count)
+{
+	struct mr_client *c = p->client;
+	unsigned i;
+
+	if (mr_unlikely(c->refuse != 0))
+		return mr_publish_refused(c);
+	for (i = 0; i < count; i++) {
+		uint32_t total = HEADER_BYTES + (uint32_t)buffers[i].bytes;
+		uint8_t *to;
+
+		if (mr_unlikely(buffers[i].bytes > MR_BODY_BYTES)) {
+			if (i == 0)
+				return mr_fail(c, -EMSGSIZE, NULL);
+			break;
+		}
+		to = mr_publish_room(c, total);
+		if (mr_unlikely(to == NULL))
+			break;
+		header_store(to, total, p->alias);
+		if (buffers[i].bytes > 0)
+			memcpy(to + HEADER_BYTES, buffers[i].data, buffers[i].bytes);
+		mr_bytes_push(&c->up, total);
+		if (mr_unlikely(c->up.tail - c->up.tail_out >= MR_SHOW_BYTES_MAX))
+			mr_publish_show(c);
+	}
+	c->published += i;
+	if (!c->corked && c->up.tail != c->up.tail_out)
+		mr_publish_show(c);
+	return (int)i;
+}
+
+int mr_publisher_claim(struct mr_publisher *p, size_t bytes, void **payload)
+{
+	struct mr_client *c = p->client;
+	uint8_t *to;
+
+	if (mr_unlikely(c->refuse != 0))
+		return mr_publish_refused(c);
+	if (mr_unlikely(bytes > MR_BODY_BYTES))
+		return mr_fail(c, -EMSGSIZE, NULL);
+	to = mr_publish_room(c, HEADER_BYTES + (uint32_t)bytes);
+	if (mr_unlikely(to == NULL))
+		return mr_fail(c, -EAGAIN, NULL);
+	p->claimed = to;
+	p->claimed_bytes = bytes;
+	c->refuse = -EBUSY;
+	*payload = to + HEADER_BYTES;
+	return 0;
+}
+
+int mr_publisher_commit(struct mr_publisher *p, size_t bytes)
+{
+	struct mr_client *c = p->client;
+	uint32_t total = HEADER_BYTES + (uint32_t)bytes;
+
+	if (mr_unlikely(p->claimed == NULL))
+		return mr_fail(c, -EINVAL, "no claim is open");
+	if (mr_unlikely(bytes > p->claimed_bytes))
+		return mr_fail(c, -EINVAL, "more is committed than was claimed");
+	header_store(p->claimed, total, p->alias);
+	p->claimed = NULL;
+	c->refuse = 0;
+	c->published++;
+	mr_publish_pushed(c, total);
+	return 0;
+}
+
+void mr_publisher_abort(struct mr_publisher *p)
+{
+	if (p->claimed == NULL)
+		return;
+	p->claimed = NULL;
+	p->client->refuse = 0;
+}

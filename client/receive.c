@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* receive: takes messages out of the down ring, checks them and hands them out. */
+#include <stdlib.h>
+
+#include "client/internal.h"
+
+static const char nonsense[] = "the bus sent what makes no sense";
+
+static void message_fill(
+	struct mr_message *out, const struct mr_message_view *m, struct mr_subscription *s)
+{
+	out->subject = (const char *)m->subject;
+	out->subject_bytes = m->subject_bytes;
+	out->headers = m->header_bytes > 0 ? (const char *)m->headers : NULL;
+	out->header_bytes = m->header_bytes;
+	out->payload = m->payload;
+	out->payload_bytes = m->payload_bytes;
+	out->subscription = s;
+	out->wants_reply = (m->header.flags & MRF_MESSAGE_FLAG_TOKEN) != 0;
+	out->reply_token[0] = m->token.session;
+	out->reply_token[1] = m->token.correlation;
+}
+
+/* Finds whom a delivery is for. NULL: counted and to be dropped. */
+static inline struct mr_subscription *deliver_to(
+	struct mr_client *c, const struct mrf_message_header *h)
+{
+	struct mr_subscription *s = NULL;
+
+	if (mr_likely(h->target < c->subscriptions_top))
+		s = c->subscriptions[h->target];
+	if (mr_likely(s != NULL))
+		return s;
+	/* One that was given up may still have deliveries under way. */
+	if (h->target != 0 && h->target < c->subscriptions_top)
+		c->unmatched++;
+	else
+		c->malformed++;
+	return NULL;
+}
+
+static inline unsigned hand_out(
+	struct mr_client *c, struct mr_subscription *s, const struct mr_message_view *m)
+{
+	struct mr_message message;
+
+	message_fill(&message, m, s);
+	s->count++;
+	c->received++;
+	c->depth++;
+	s->callback(c, &message, s->arg);
+	c->depth--;
+	return 1;
+}
+
+static void keep(struct mr_client *c, const uint8_t *at, struct mrf_message_header h)
+{
+	uint32_t subscription = h.kind == MRF_MESSAGE_KIND_DELIVER ? h.target : 0;
+
+	if (!mr_aside_push(c, at, h.bytes, subscription))
+		c->missed++;
+}
+
+static unsigned answer(struct mr_client *c, const struct mr_message_view *m)
+{
+	struct mr_message message;
+	int error = 0;
+
+	if ((m->header.flags & MRF_MESSAGE_FLAG_TOKEN) == 0) {
+		c->malformed++;
+		return 0;
+	}
+	if (m->header.kind == MRF_MESSAGE_KIND_STATUS) {
+		error = m->header.target == MRF_STATUS_CODE_NO_RESPONDERS ? -EHOSTUNREACH
+			: m->header.target == MRF_STATUS_CODE_OVERLOADED  ? -EBUSY
+									  : -EPROTO;
+	}
+	message_fill(&message, m, NULL);
+	message.wants_reply = false;
+	if (!mr_request_finish(c, m->token.correlation, error == 0 ? &message : NULL, error)) {
+		c->unmatched++;
+		return 0;
+	}
+	return 1;
+}
+
+static void gap(struct mr_client *c, const struct mr_message_view *m)
+{
+	struct mrf_gap g;
+
+	if (m->payload_bytes < sizeof(g)) {
+		c->malformed++;
+		return;
+	}
+	g = mrf_gap_read(m->payload);
+	c->missed += g.missed;
+	if (c->options.on_gap == NULL)
+		return;
+	c->depth++;
+	c->options.on_gap(c, g.missed, c->missed, c->options.arg);
+	c->depth--;
+}
+
+/* Everything but deliveries. Returns how many were handed out. */
+static unsigned other(struct mr_client *c, const uint8_t *at, const struct mr_message_view *m)
+{
+	bool sync;
+
+	switch (m->header.kind) {
+	case MRF_MESSAGE_KIND_REPLY:
+	case MRF_MESSAGE_KIND_STATUS:
+		sync = mr_request_is_sync(c, m->token.correlation);
+		if (c->depth == 0 || sync)
+			return answer(c, m);
+		keep(c, at, m->header);
+		return 0;
+	case MRF_MESSAGE_KIND_GAP:
+		if (c->depth == 0)
+			gap(c, m);
+		else
+			keep(c, at, m->header);
+		return 0;
+	case MRF_MESSAGE_KIND_CONTROL: mr_call_answered(c, m); return 0;
+	default: c->malformed++; return 0;
+	}
+}
+
+/* One record of the ring. False: nothing there, or it waits for mr_receive. */
+static inline bool serve_one(struct mr_client *c, bool aside, unsigned *handled)
+{
+	size_t ready = mr_bytes_readable(&c->down);
+	struct mr_message_view m;
+	struct mr_subscription *s;
+	const uint8_t *at;
+
+	if (ready == 0)
+		return false;
+	at = mr_bytes_peek(&c->down);
+	m.header = mr_message_header_load(at);
+	if (mr_unlikely(ready == MR_BYTES_CORRUPT || !mr_message_fits(&m.header, ready))) {
+		/* Where the next record starts is not known any more. */
+		c->malformed++;
+		mr_session_eof(c, nonsense);
+		return false;
+	}
+	if (mr_unlikely(!mr_message_parse(at, m.header, &m))) {
+		c->malformed++;
+		mr_bytes_skip(&c->down, m.header.bytes);
+		return true;
+	}
+	if (mr_unlikely(m.header.kind != MRF_MESSAGE_KIND_DELIVER)) {
+		mr_bytes_skip(&c->down, m.header.bytes);
+		*handled += other(c, at, &m);
+		return true;
+	}
+	s = deliver_to(c, &m.header);
+	if (mr_unlikely(s != NULL && s->callback == NULL && !aside)) {
+		c->blocked = true;
+		return false;
+	}
+	/* Before the callback: a call within it goes on behind this record. */
+	mr_bytes_skip(&c->down, m.header.bytes);
+	if (mr_unlikely(s == NULL))
+		return true;
+	if (mr_likely(c->depth == 0 && s->callback != NULL && s->aside == 0))
+		*handled += hand_out(c, s, &m);
+	else
+		keep(c, at, m.header);
+	return true;
+}
+
+static bool parse_aside(struct mr_client *c, const struct mr_aside *a, struct mr_message_view *m)
+{
+	m->header = mr_message_header_load(a->record);
+	/* Its header may have been changed while the record was copied. */
+	if (mr_message_fits(&m->header, mr_message_stride(a->bytes)) &&
+		m->header.bytes <= a->bytes && mr_message_parse(a->record, m->header, m))
+		return true;
+	c->malformed++;
+	return false;
+}
+
+/* The oldest message set aside. False: it waits for mr_receive. */
+static bool serve_aside(struct mr_client *c, unsigned *handled)
+{
+	struct mr_subscription *s = mr_subscription_find(c, c->aside_first->subscription);
+	struct mr_message_view m;
+	struct mr_aside *a;
+
+	if (s != NULL && s->callback == NULL) {
+		c->blocked = true;
+		return false;
+	}
+	a = mr_aside_pop(c);
+	if (parse_aside(c, a, &m)) {
+		if (m.header.kind != MRF_MESSAGE_KIND_DELIVER)
+			*handled += other(c, a->record, &m);
+		else if (s != NULL)
+			*handled += hand_out(c, s, &m);
+	}
+	free(a);
+	return true;
+}
+
+void mr_serve_release(struct mr_client *c)
+{
+	if (c->state == MR_STATE_LOST || c->depth > 0 || c->down.head == c->down.head_out)
+		return;
+	if (mr_bytes_release(&c->down))
+		mr_bell_ring(c->worker_bell_fd);
+}
+
+static bool serve_next(struct mr_client *c, bool aside, unsigned *handled)
+{
+	if (mr_unlikely(c->aside_count > 0 && !aside))
+		return serve_aside(c, handled);
+	if (mr_unlikely(c->state == MR_STATE_LOST))
+		return false;
+	if (mr_unlikely(c->down.head - c->down.head_out >= MR_RELEASE_BYTES_MAX))
+		mr_serve_release(c);
+	return serve_one(c, aside, handled);
+}
+
+unsigned mr_serve(struct mr_client *c, unsigned max, bool aside)
+{
+	uint64_t now_ns = mr_house_now_ns(c);
+	unsigned handled = 0;
+	bool more = true;
+
+	c->blocked = false;
+	if (now_ns >= c->house_ns)
+		mr_house(c, now_ns);
+	while (handled < max && more && !*c->until)
+		more = serve_next(c, aside, &handled);
+	/* What the bus left behind is read first; what a waiting call was given must stay mapped. */
+	if (mr_unlikely(c->eof) && !more && c->depth == 0 && !*c->until)
+		mr_session_lose(c);
+	return handled;
+}
+
+void mr_serve_rest(struct mr_client *c)
+{
+	/* A peer that is alive and hostile might write for ever. */
+	uint64_t end = c->down.head + c->down.capacity;
+	unsigned handled = 0;
+
+	while (c->down.head < end && serve_one(c, true, &handled))
+		continue;
+}
+
+static bool take_aside(struct mr_client *c, struct mr_message *out)
+{
+	struct mr_subscription *s = mr_subscription_find(c, c->aside_first->subscription);
+	struct mr_message_view m;
+
+	c->aside_out = mr_aside_pop(c);
+	if (!parse_aside(c, c->aside_out, &m))
+		return false;
+	message_fill(out, &m, s);
+	return true;
+}
+
+bool mr_serve_take(struct mr_client *c, struct mr_message *out)
+{
+	struct mr_message_view m;
+	const uint8_t *at;
+
+	if (c->aside_count > 0) {
+		if (!take_aside(c, out))
+			return false;
+	} else {
+		at = mr_bytes_peek(&c->down);
+		m.header = mr_message_header_load(at);
+		/* Looked at a moment ago; a hostile writer may have changed it since. */
+		if (!mr_message_fits(&m.header, mr_bytes_readable(&c->down)) ||
+			!mr_message_parse(at, m.header, &m) ||
+			mr_subscription_find(c, m.header.target) == NULL)
+			return false;
+		mr_bytes_skip(&c->down, m.header.bytes);
+		message_fill(out, &m, c->subscriptions[m.header.target]);
+	}
+	out->subscription->count++;
+	c->received++;
+	return true;
+}

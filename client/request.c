@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* request: requests that wait for a reply, in a table that their correlation indexes.
+ *
+ * A correlation is 40 random bits above 24 bits of index + 1, so that one who guesses replies hits
+ * nothing. Those with a callback are also in a heap by deadline; those without wait in mr_request,
+ * which minds its own. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "client/internal.h"
+#include "client/names.h"
+
+#define INDEX_MASK   0xffffffu
+#define NONE         UINT32_MAX
+#define FIRST_ROOM   64u
+#define REQUESTS_MAX (1u << 20)
+
+uint32_t mr_random(struct mr_client *c)
+{
+	/* One system call for many requests. Asking for this little neither fails nor is cut short
+	 * once the system is up; until then it waits. */
+	while (c->random_left == 0) {
+		ssize_t n = getrandom(c->random, sizeof(c->random), 0);
+
+		c->random_left = n > 0 ? (uint32_t)((size_t)n / sizeof(c->random[0])) : 0;
+	}
+	return c->random[--c->random_left];
+}
+
+static uint64_t deadline_at(const struct mr_client *c, uint32_t place)
+{
+	return c->pending[c->heap[place]].deadline_ns;
+}
+
+static void heap_put(struct mr_client *c, uint32_t place, uint32_t index)
+{
+	c->heap[place] = index;
+	c->pending[index].heap_at = place;
+}
+
+static void heap_up(struct mr_client *c, uint32_t place)
+{
+	uint32_t index = c->heap[place];
+	uint64_t deadline = deadline_at(c, place);
+
+	while (place > 0 && deadline_at(c, (place - 1) / 2) > deadline) {
+		heap_put(c, place, c->heap[(place - 1) / 2]);
+		place = (place - 1) / 2;
+	}
+	heap_put(c, place, index);
+}
+
+static void heap_down(struct mr_client *c, uint32_t place)
+{
+	uint32_t index = c->heap[place];
+	uint64_t deadline = deadline_at(c, place);
+
+	for (;;) {
+		uint32_t child = 2 * place + 1;
+
+		if (child >= c->heap_count)
+			break;
+		if (child + 1 < c->heap_count && deadline_at(c, child + 1) < deadline_at(c, child))
+			child++;
+		if (deadline_at(c, child) >= deadline)
+			break;
+		heap_put(c, place, c->heap[child]);
+		place = child;
+	}
+	heap_put(c, place, index);
+}
+
+static void heap_remove(struct mr_client *c, uint32_t place)
+{
+	uint32_t last = --c->heap_count;
+
+	if (place == last)
+		return;
+	heap_put(c, place, c->heap[last]);
+	heap_up(c, place);
+	heap_down(c, c->pending[c->heap[place]].heap_at);
+}
+
+static int grow(struct mr_client *c)
+{
+	uint32_t room = c->pending_room == 0 ? FIRST_ROOM : 2 * c->pending_room;
+	struct mr_pending *pending;
+	uint32_t *heap;
+
+	if (room > REQUESTS_MAX)
+		return mr_fail(c, -ENOSPC, "too many requests wait for replies");
+	pending = realloc(c->pending, room * sizeof(*pending));
+	if (pending == NULL)
+		return mr_fail(c, -ENOMEM, NULL);
+	c->pending = pending;
+	heap = realloc(c->heap, room * sizeof(*heap));
+	if (heap == NULL)
+		return mr_fail(c, -ENOMEM, NULL);
+	c->heap = heap;
+	for (uint32_t i = room; i-- > c->pending_room;) {
+		pending[i].correlation = 0;
+		pending[i].heap_at = c->pending_free;
+		c->pending_free = i;
+	}
+	c->pending_room = room;
+	return 0;
+}
+
+static int pending_new(struct mr_client *c, uint32_t *index)
+{
+	uint64_t high;
+	int error;
+
+	if (c->pending_free == NONE) {
+		error = grow(c);
+		if (error != 0)
+			return error;
+	}
+	*index = c->pending_free;
+	c->pending_free = c->pending[*index].heap_at;
+	high = (uint64_t)mr_random(c) << 32 | (mr_random(c) & 0xff000000u);
+	c->pending[*index].correlation = high | (*index + 1);
+	c->pending[*index].heap_at = NONE;
+	return 0;
+}
+
+static void pending_free(struct mr_client *c, uint32_t index)
+{
+	struct mr_pending *p = &c->pending[index];
+
+	if (p->callback != NULL && p->heap_at != NONE)
+		heap_remove(c, p->heap_at);
+	p->correlation = 0;
+	p->heap_at = c->pending_free;
+	c->pending_free = index;
+}
+
+static uint32_t find(const struct mr_client *c, uint64_t correlation)
+{
+	uint32_t index = (uint32_t)(correlation & INDEX_MASK) - 1;
+
+	if (index >= c->pending_room || c->pending[index].correlation != correlation)
+		return NONE;
+	return index;
+}
+
+bool mr_request_is_sync(const struct mr_client *c, uint64_t correlation)
+{
+	uint32_t index = find(c, correlation);
+
+	return index != NONE && c->pending[index].callback == NULL;
+}
+
+static void finish(struct mr_client *c, uint32_t index, const struct mr_message *m, int error)
+{
+	struct mr_pending p = c->pending[index];
+
+	/* Freed first: the callback may send the next request. */
+	pending_free(c, index);
+	if (p.callback == NULL) {
+		p.sync->done = true;
+		p.sync->error = error;
+		if (m != NULL)
+			*p.sync->reply = *m;
+		return;
+	}
+	c->depth++;
+	p.callback(c, m, error, p.arg);
+	c->depth--;
+}
+
+bool mr_request_finish(
+	struct mr_client *c, uint64_t correlation, const struct mr_message *m, int error)
+{
+	uint32_t index = find(c, correlation);
+
+	if (index == NONE)
+		return false;
+	finish(c, index, m, error);
+	return true;
+}
+
+void mr_request_expire(struct mr_client *c, uint64_t now_ns)
+{
+	while (c->heap_count > 0 && deadline_at(c, 0) <= now_ns)
+		finish(c, c->heap[0], NULL, -ETIMEDOUT);
+}
+
+uint64_t mr_request_due_ns(const struct mr_client *c)
+{
+	return c->heap_count > 0 ? deadline_at(c, 0) : MR_NEVER_NS;
+}
+
+void mr_request_fail_all(struct mr_client *c)
+{
+	for (uint32_t i = 0; i < c->pending_room; i++) {
+		if (c->pending[i].correlation != 0)
+			finish(c, i, NULL, -ENOTCONN);
+	}
+}
+
+/* Sends for the pending entry `index`, which it frees on failure. */
+static int send_request(struct mr_client *c, uint32_t index, uint32_t alias,
+	const struct mr_parts *parts, bool wait)
+{
+	struct mrf_reply_token token = {.correlation = c->pending[index].correlation};
+	int error = mr_publish_parts(c, MRF_MESSAGE_KIND_PUBLISH, alias, &token, parts, wait);
+
+	if (error != 0)
+		pending_free(c, index);
+	return error;
+}
+
+static int request_async(struct mr_client *c, uint32_t alias, const struct mr_parts *parts,
+	bool wait, int timeout_ms, mr_reply_fn *callback, void *arg)
+{
+	uint64_t ms = timeout_ms < 0 ? c->options.request_timeout_ms : (uint64_t)timeout_ms;
+	uint32_t index;
+	int error;
+
+	if (c->refuse != 0)
+		return mr_publish_refused(c);
+	error = callback == NULL ? mr_fail(c, -EINVAL, "a callback is needed")
+				 : mr_parts_check(c, parts);
+	if (error == 0)
+		error = pending_new(c, &index);
+	if (error != 0)
+		return error;
+	c->pending[index].callback = callback;
+	c->pending[index].arg = arg;
+	error = send_request(c, index, alias, parts, wait);
+	if (error != 0)
+		return error;
+	c->pending[index].deadline_ns = mr_now_ns() + ms * MR_NS_PER_MS;
+	mr_house_by(c, c->pending[index].deadline_ns);
+	c->heap[c->heap_count++] = index;
+	heap_up(c, c->heap_count - 1);
+	if (c->depth == 0)
+		mr_timer_by(c, c->pending[index].deadline_ns);
+	return 0;
+}
+
+int mr_request_async(struct mr_client *c, const char *subject, const void *payload, size_t bytes,
+	int timeout_ms, mr_reply_fn *callback, void *arg)
+{
+	struct mr_parts parts = {subject, strlen(subject), NULL, 0, payload, bytes};
+
+	return request_async(c, 0, &parts, true, timeout_ms, callback, arg);
+}
+
+int mr_publisher_request(struct mr_publisher *p, const void *payload, size_t bytes, int timeout_ms,
+	mr_reply_fn *callback, void *arg)
+{
+	struct mr_parts parts = {NULL, 0, NULL, 0, payload, bytes};
+
+	return request_async(p->client, p->alias, &parts, false, timeout_ms, callback, arg);
+}
+
+static int await_reply(struct mr_client *c, uint32_t index, struct mr_sync *sync, int timeout_ms)
+{
+	uint64_t correlation = c->pending[index].correlation;
+	struct mr_patience p;
+	int error;
+
+	mr_patience_init(&p, c,
+		timeout_ms < 0 ? (int64_t)c->options.request_timeout_ms : (int64_t)timeout_ms);
+	error = mr_await(c, &sync->done, &p);
+	if (sync->done)
+		return sync->error;
+	index = find(c, correlation);
+	if (index != NONE)
+		pending_free(c, index);
+	return error;
+}
+
+static void say(struct mr_client *c, int error)
+{
+	if (error == -ENOTCONN)
+		mr_publish_refused(c);
+	else if (error == -EBUSY)
+		mr_fail(c, error, "every responder's ring is full");
+	else
+		mr_fail(c, error, NULL);
+}
+
+int mr_request_with(struct mr_client *c, const char *subject, const char *headers,
+	size_t header_bytes, const void *payload, size_t bytes, int timeout_ms,
+	struct mr_message *reply)
+{
+	struct mr_parts parts = {subject, strlen(subject), headers, header_bytes, payload, bytes};
+	struct mr_message unused;
+	struct mr_sync sync = {.reply = reply != NULL ? reply : &unused};
+	uint32_t index;
+	int error;
+
+	if (c->refuse != 0)
+		return mr_publish_refused(c);
+	error = mr_parts_check(c, &parts);
+	if (error == 0)
+		error = mr_begin(c, true);
+	if (error != 0)
+		return error;
+	error = pending_new(c, &index);
+	if (error == 0) {
+		c->pending[index].callback = NULL;
+		c->pending[index].sync = &sync;
+		error = send_request(c, index, 0, &parts, true);
+	}
+	if (error == 0) {
+		error = await_reply(c, index, &sync, timeout_ms);
+		c->hold = error == 0 && c->depth == 0;
+		if (error != 0)
+			say(c, error);
+	}
+	mr_end(c);
+	return error;
+}
+
+int mr_request(struct mr_client *c, const char *subject, const void *payload, size_t bytes,
+	int timeout_ms, struct mr_message *reply)
+{
+	return mr_request_with(c, subject, NULL, 0, payload, bytes, timeout_ms, reply);
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* session: how a session ends, and how the next one takes its place.
+ *
+ *   up --bus gone--> lost --attached--> restoring --subscriptions, aliases in place--> up
+ *                     ^  (10 ms, doubling to 500)        |
+ *                     +---------bus gone, or refused-----+
+ */
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "client/internal.h"
+#include "flatbuf/attach.h"
+
+#define BACKOFF_NS_MIN   (10 * MR_NS_PER_MS)
+#define BACKOFF_NS_MAX   (500 * MR_NS_PER_MS)
+#define RESTORE_OPEN_MAX 16u
+
+void mr_session_state(struct mr_client *c, enum mr_state state)
+{
+	c->state = state;
+	c->refuse = state == MR_STATE_UP ? 0 : -ENOTCONN;
+	if (state == MR_STATE_UP)
+		c->backoff_ns = 0;
+}
+
+void mr_session_watch(struct mr_client *c, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	if (c->epoll_fd >= 0)
+		epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* Needed before each close: the bus has the same open file, which would stay in the set. */
+void mr_session_unwatch(struct mr_client *c, int fd)
+{
+	if (c->epoll_fd >= 0 && fd >= 0)
+		epoll_ctl(c->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+void mr_session_eof(struct mr_client *c, const char *why)
+{
+	if (c->eof)
+		return;
+	c->eof = true;
+	c->refuse = -ENOTCONN;
+	if (why != NULL)
+		snprintf(c->lost_text, sizeof(c->lost_text), "%s", why);
+}
+
+/* Why the bus ends the session. */
+static void read_notice(struct mr_client *c, const void *packet, size_t bytes)
+{
+	struct mrf_table t;
+
+	if (mrf_session_notice_parse(packet, bytes, &t) != 0) {
+		c->malformed++;
+		return;
+	}
+	mr_session_eof(c, mrf_session_notice_text(t).data);
+}
+
+void mr_session_look(struct mr_client *c)
+{
+	alignas(8) uint8_t packet[1024];
+	ssize_t n;
+
+	do {
+		n = recv(c->liveness_fd, packet, sizeof(packet), MSG_DONTWAIT);
+		if (n > 0)
+			read_notice(c, packet, (size_t)n);
+	} while (n > 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	mr_session_eof(c, "the data plane went away");
+}
+
+void mr_session_unmap(struct mr_client *c)
+{
+	mr_session_unwatch(c, c->channel.peer_bell_fd);
+	mr_session_unwatch(c, c->liveness_fd);
+	if (c->liveness_fd >= 0)
+		close(c->liveness_fd);
+	c->liveness_fd = -1;
+	mr_channel_close(&c->channel);
+	mr_worker_page_unmap(c->page);
+	c->page = NULL;
+	c->worker_bell_fd = -1;
+	c->session = 0;
+}
+
+static void retry_later(struct mr_client *c, uint64_t now_ns)
+{
+	uint64_t jitter = mr_random(c) % 256;
+
+	c->backoff_ns = c->backoff_ns == 0 ? BACKOFF_NS_MIN : 2 * c->backoff_ns;
+	if (c->backoff_ns > BACKOFF_NS_MAX)
+		c->backoff_ns = BACKOFF_NS_MAX;
+	/* Three quarters to five quarters, so that many clients do not come at once. */
+	c->retry_ns = now_ns + c->backoff_ns * (384 + jitter) / 512;
+	mr_house_by(c, c->retry_ns);
+}
+
+static void tell(struct mr_client *c, bool up, int error)
+{
+	if (c->told_up == up)
+		return;
+	c->told_up = up;
+	if (c->options.on_state == NULL)
+		return;
+	c->depth++;
+	c->options.on_state(c, up, error, c->options.arg);
+	c->depth--;
+}
+
+void mr_session_lose(struct mr_client *c)
+{
+	mr_serve_rest(c);
+	mr_session_state(c, MR_STATE_LOST);
+	mr_session_unmap(c);
+	c->eof = false;
+	retry_later(c, mr_now_ns());
+	mr_call_fail_all(c);
+	mr_request_fail_all(c);
+	tell(c, false, -ENOTCONN);
+}
+
+static void restored(struct mr_client *c, const struct mr_answer *a)
+{
+	c->restore_open--;
+	mr_house_by(c, 0);
+	if (a->code != 0)
+		mr_session_eof(c, a->text);
+}
+
+static void subscription_restored(
+	struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object)
+{
+	(void)arg;
+	(void)object;
+	restored(c, a);
+}
+
+static void publisher_restored(
+	struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object)
+{
+	(void)arg;
+	if (c->publishers[object] != NULL)
+		c->publishers[object]->alias = a->alias;
+	restored(c, a);
+}
+
+/* A call for the next thing that the new session lacks; NULL: nothing. */
+static struct mr_call *restore_next(struct mr_client *c)
+{
+	struct mr_call *call = NULL;
+
+	/* There is a free call: all were freed with the old session, and nobody else may ask now. */
+	while (call == NULL && c->restore_subscription < c->subscriptions_top) {
+		uint32_t id = c->restore_subscription++;
+
+		if (c->subscriptions[id] == NULL)
+			continue;
+		call = mr_call_new(c, subscription_restored, NULL, id);
+		call->bytes = mr_subscription_encode(
+			c->subscriptions[id], call->body, sizeof(call->body));
+	}
+	while (call == NULL && c->restore_publisher < c->publishers_count) {
+		uint32_t index = c->restore_publisher++;
+
+		if (c->publishers[index] == NULL)
+			continue;
+		call = mr_call_new(c, publisher_restored, NULL, index);
+		call->bytes =
+			mr_publisher_encode(c->publishers[index], call->body, sizeof(call->body));
+	}
+	return call;
+}
+
+static void restore(struct mr_client *c)
+{
+	struct mr_call *call;
+
+	while (c->restore_open < RESTORE_OPEN_MAX && (call = restore_next(c)) != NULL) {
+		c->restore_open++;
+		mr_call_send(c, call, MR_NEVER_NS);
+	}
+	if (c->restore_open > 0 || c->eof)
+		return;
+	mr_session_state(c, MR_STATE_UP);
+	c->reconnects++;
+	tell(c, true, 0);
+}
+
+static void reattach(struct mr_client *c, uint64_t now_ns)
+{
+	int error = 0;
+
+	if (c->attach_fd < 0) {
+		if (now_ns < c->retry_ns)
+			return;
+		error = mr_attach_begin(c);
+	}
+	if (error == 0)
+		error = mr_attach_step(c);
+	if (error == -EAGAIN && c->attach_fd >= 0)
+		return;
+	if (error != 0) {
+		snprintf(c->lost_text, sizeof(c->lost_text), "%.*s", (int)sizeof(c->lost_text) - 1,
+			c->error);
+		retry_later(c, now_ns);
+		return;
+	}
+	mr_session_state(c, MR_STATE_RESTORING);
+	c->restore_subscription = 0;
+	c->restore_publisher = 0;
+	c->restore_open = 0;
+}
+
+void mr_session_step(struct mr_client *c, uint64_t now_ns)
+{
+	if (c->options.no_reconnect)
+		return;
+	if (c->state == MR_STATE_LOST)
+		reattach(c, now_ns);
+	if (c->state == MR_STATE_RESTORING && !c->eof)
+		restore(c);
+}
+
+uint64_t mr_session_due_ns(const struct mr_client *c)
+{
+	if (c->state != MR_STATE_LOST || c->options.no_reconnect)
+		return MR_NEVER_NS;
+	return c->attach_fd >= 0 ? c->attach_deadline_ns : c->retry_ns;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* subscribe: subscriptions, and their ids, which index a table so that a delivery finds its
+ * subscription with one load. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/internal.h"
+#include "client/names.h"
+
+/* So many other ids are given up before one is used again, so that deliveries that were under way
+ * are not taken for the new subscription's. */
+#define IDS_REST 64u
+
+struct mr_subscription *mr_subscription_find(const struct mr_client *c, uint32_t id)
+{
+	return id < c->subscriptions_top ? c->subscriptions[id] : NULL;
+}
+
+uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, uint32_t room)
+{
+	struct mrf_subscribe_request request = {
+		.subscription = s->id,
+		.kind = s->prefix ? MRF_SUBSCRIPTION_KIND_PREFIX : MRF_SUBSCRIPTION_KIND_PATTERN,
+		.pattern = mrf_str(s->pattern),
+		.group = mrf_str(s->group[0] != '\0' ? s->group : NULL),
+	};
+	uint8_t memory[MR_CALL_BYTES_MAX];
+	struct mrf_builder b;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	return mr_call_encode(&b, MRF_CLIENT_BODY_SUBSCRIBE_REQUEST,
+		mrf_subscribe_request_write(&b, &request), to, room);
+}
+
+static uint32_t encode_unsubscribe(uint32_t id, uint8_t *to, uint32_t room)
+{
+	struct mrf_unsubscribe_request request = {.subscription = id};
+	uint8_t memory[128];
+	struct mrf_builder b;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	return mr_call_encode(&b, MRF_CLIENT_BODY_UNSUBSCRIBE_REQUEST,
+		mrf_unsubscribe_request_write(&b, &request), to, room);
+}
+
+static int id_take(struct mr_client *c, uint32_t *id)
+{
+	struct mr_subscription **grown;
+	uint32_t room;
+
+	if (c->ids_free_count > IDS_REST) {
+		*id = c->ids_free[0];
+		c->ids_free_count--;
+		memmove(c->ids_free, c->ids_free + 1, c->ids_free_count * sizeof(*c->ids_free));
+		return 0;
+	}
+	if (c->subscriptions_top >= c->subscriptions_room) {
+		room = c->subscriptions_room == 0 ? 64 : 2 * c->subscriptions_room;
+		grown = realloc(c->subscriptions, room * sizeof(*grown));
+		if (grown == NULL)
+			return -ENOMEM;
+		memset(grown + c->subscriptions_room, 0,
+			(room - c->subscriptions_room) * sizeof(*grown));
+		c->subscriptions = grown;
+		c->subscriptions_room = room;
+	}
+	/* 0 is nobody's. */
+	if (c->subscriptions_top == 0)
+		c->subscriptions_top = 1;
+	*id = c->subscriptions_top++;
+	return 0;
+}
+
+/* Without memory to remember it, the id is not used again. */
+static void id_give_back(struct mr_client *c, uint32_t id)
+{
+	uint32_t room = c->ids_free_room == 0 ? 128 : 2 * c->ids_free_room;
+	uint32_t *grown;
+
+	if (c->ids_free_count == c->ids_free_room) {
+		grown = realloc(c->ids_free, room * sizeof(*grown));
+		if (grown == NULL)
+			return;
+		c->ids_free = grown;
+		c->ids_free_room = room;
+	}
+	c->ids_free[c->ids_free_count++] = id;
+}
+
+static int check(
+	struct mr_client *c, const char *pattern, const struct mr_subscribe_options *options)
+{
+	const char *fault = mr_name_pattern_fault(pattern, strlen(pattern), options->prefix);
+
+	if (fault != NULL)
+		return mr_failf(c, -EINVAL, "pattern: %s", fault);
+	fault = options->group != NULL ? mr_name_group_fault(options->group) : NULL;
+	if (fault != NULL)
+		return mr_failf(c, -EINVAL, "group: %s", fault);
+	return 0;
+}
+
+static int enrol(struct mr_client *c, struct mr_subscription *s)
+{
+	uint8_t body[MR_CALL_BYTES_MAX];
+	struct mr_ask ask = {.body = body, .timeout_ms = -1};
+	int error;
+
+	if (id_take(c, &s->id) != 0)
+		return mr_fail(c, -ENOMEM, NULL);
+	/* The first delivery may be there before the answer. */
+	c->subscriptions[s->id] = s;
+	ask.bytes = mr_subscription_encode(s, body, sizeof(body));
+	error = mr_call_wait(c, &ask, NULL);
+	if (error == 0)
+		return 0;
+	/* The bus may know the id after a time-out: it rests for the client's life. */
+	c->subscriptions[s->id] = NULL;
+	mr_aside_forget(c, s->id);
+	if (error != -ETIMEDOUT)
+		id_give_back(c, s->id);
+	return error;
+}
+
+int mr_subscribe(struct mr_client *c, const char *pattern,
+	const struct mr_subscribe_options *options, mr_message_fn *callback, void *arg,
+	struct mr_subscription **out)
+{
+	static const struct mr_subscribe_options none;
+	struct mr_subscription *s;
+	int error;
+
+	if (out != NULL)
+		*out = NULL;
+	if (c->refuse != 0)
+		return mr_publish_refused(c);
+	if (options == NULL)
+		options = &none;
+	error = check(c, pattern, options);
+	if (error != 0)
+		return error;
+	s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return mr_fail(c, -ENOMEM, NULL);
+	s->client = c;
+	s->callback = callback;
+	s->arg = arg;
+	s->prefix = options->prefix;
+	memcpy(s->pattern, pattern, strlen(pattern) + 1);
+	if (options->group != NULL)
+		memcpy(s->group, options->group, strlen(options->group) + 1);
+	error = enrol(c, s);
+	if (error != 0) {
+		free(s);
+		return error;
+	}
+	if (out != NULL)
+		*out = s;
+	return 0;
+}
+
+void mr_subscription_free(struct mr_subscription *s)
+{
+	free(s);
+}
+
+static void unsubscribed_late(
+	struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object)
+{
+	(void)a;
+	(void)arg;
+	id_give_back(c, object);
+}
+
+int mr_unsubscribe(struct mr_subscription *s)
+{
+	struct mr_client *c = s->client;
+	uint32_t id = s->id;
+	uint8_t body[128];
+	struct mr_ask ask = {
+		.body = body, .timeout_ms = -1, .late = unsubscribed_late, .object = id};
+	int error = 0;
+
+	if (c->refuse == -EBUSY)
+		return mr_publish_refused(c);
+	/* Restoration is not to ask for it any more. */
+	if (c->state == MR_STATE_RESTORING)
+		c->subscriptions[id] = NULL;
+	if (c->state != MR_STATE_LOST && !c->eof) {
+		ask.bytes = encode_unsubscribe(id, body, sizeof(body));
+		error = mr_call_wait(c, &ask, NULL);
+	}
+	c->subscriptions[id] = NULL;
+	mr_aside_forget(c, id);
+	free(s);
+	if (error != -ETIMEDOUT)
+		id_give_back(c, id);
+	return error == -ENOTCONN ? 0 : error;
+}
+
+const char *mr_subscription_pattern(const struct mr_subscription *s)
+{
+	return s->pattern;
+}
+
+uint64_t mr_subscription_count(const struct mr_subscription *s)
+{
+	return s->count;
+}

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2154
+# report: counts results and says them, one line each. Sourced by scripts/test.
+
+passed_count=0
+failed_names=()
+skipped_names=()
+
+# Wanted by --only (or no --only given)? A step is entered if something in it may be wanted.
+wanted() {
+	local pattern
+
+	[ "${#only[@]}" -gt 0 ] || return 0
+	for pattern in "${only[@]}"; do
+		[[ $1 == *"$pattern"* ]] && return 0
+	done
+	return 1
+}
+
+passed() {
+	passed_count=$((passed_count + 1))
+	printf 'ok       %s\n' "$1"
+}
+
+failed() {
+	failed_names+=("$1")
+	printf 'FAILED   %s: %s\n' "$1" "$2"
+}
+
+skipped() {
+	skipped_names+=("$1")
+	printf 'skipped  %s: %s\n' "$1" "$2"
+}
+
+# Shows the end of a log below the line of its failure.
+show_log() {
+	sed 's/^/    | /' <(tail -n "${2:-60}" "$1")
+}
+
+# Runs a command as one test; its output goes to a log and is shown if it fails. Status 77 skips,
+# with the last line of output as the reason.
+run_one() {
+	local name=$1 log status=0
+
+	shift
+	wanted "$name" || return 0
+	log=$logs/${name//[\/: ]/-}.log
+	"$@" >"$log" 2>&1 || status=$?
+	case $status in
+	0) passed "$name" ;;
+	77) skipped "$name" "$(tail -n 1 "$log")" ;;
+	*)
+		failed "$name" "exit status $status"
+		show_log "$log"
+		;;
+	esac
+}
+
+# Says what `meson test` found: one JSON object a line in its log.
+report_meson() {
+	local prefix=$1 json=$2 name result reason
+
+	while IFS=$'\t' read -r name result reason; do
+		name="$prefix: $name"
+		case $result in
+		OK | EXPECTEDFAIL) passed "$name" ;;
+		SKIP) skipped "$name" "${reason:-no reason given}" ;;
+		*)
+			failed "$name" "$result"
+			jq -r --arg name "${name#"$prefix: "}" \
+				'select(.name | endswith(" / " + $name) or . == $name) | (.stdout // ""), (.stderr // "")' "$json" \
+				>"$logs/failed.tmp"
+			show_log "$logs/failed.tmp"
+			rm -f "$logs/failed.tmp"
+			;;
+		esac
+	done < <(jq -r '[(.name | sub("^.* / "; "")), .result,
+		(((.stdout // "") + "\n" + (.stderr // "")) | [scan("(?m)^skip: (.*)$")] | flatten | last // "")
+		] | @tsv' "$json")
+}
+
+summary() {
+	local line
+
+	line="$passed_count passed, ${#failed_names[@]} failed"
+	[ "${#skipped_names[@]}" -eq 0 ] || line+=", ${#skipped_names[@]} skipped"
+	echo "$line"
+	[ "${#failed_names[@]}" -eq 0 ]
+}

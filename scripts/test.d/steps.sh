@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2154
+# steps: what scripts/test does, a function a step. Sourced by it.
+
+checks=(
+	check-format check-layers check-layers-selftest check-shell check-man check-docs
+)
+
+check_command() {
+	case $1 in
+	check-layers-selftest) echo tests/tools/check-layers --self-test ;;
+	*) echo "tests/tools/$1" ;;
+	esac
+}
+
+step_checks() {
+	local check command
+
+	for check in "${checks[@]}"; do
+		read -ra command < <(check_command "$check")
+		run_one "check: ${check#check-}" "${command[@]}"
+	done
+}
+
+# Meson's options for a build directory build-NAME.
+build_options() {
+	case $1 in
+	asan) echo -Db_sanitize=address,undefined -Db_lundef=false -Dbench=false ;;
+	tsan) echo -Db_sanitize=thread -Db_lundef=false -Dbench=false ;;
+	fuzz) echo -Dfuzzers=true -Dbench=false ;;
+	esac
+}
+
+# Configures and builds build-NAME; failing to is one failed test. A build is needed, and not
+# counted by itself, when --only asks for a test in it.
+build() {
+	local name=$1 compiler=$2 type=$3 options
+	local dir=build-$name log=$logs/build-$name.log
+
+	read -ra options < <(build_options "$name") || true
+	local stamp="$compiler $type ${options[*]-}"
+	# One that was configured otherwise is made anew.
+	if [ ! -f "$dir/build.ninja" ] || [ "$(cat "$dir/configured" 2>/dev/null)" != "$stamp" ]; then
+		rm -rf "$dir"
+		CC=$compiler meson setup "$dir" --buildtype="$type" -Dwerror=true \
+			${options[@]+"${options[@]}"} >"$log" 2>&1 || {
+			failed "$name: build" "meson setup"
+			show_log "$log"
+			return 1
+		}
+		echo "$stamp" >"$dir/configured"
+	fi
+	# Of the fuzzing build, the fuzzers alone are wanted.
+	local targets=()
+	[ "$name" != fuzz ] || mapfile -t targets < <(fuzz_targets)
+	ninja -C "$dir" -j "$jobs" ${targets[@]+"${targets[@]}"} >>"$log" 2>&1 || {
+		failed "$name: build" "ninja"
+		# The first failure, and the end: with several at a time they are not the same.
+		sed -n '/^FAILED/,$p' "$log" | head -n 40 >"$log.failed"
+		tail -n 40 "$log" >>"$log.failed"
+		show_log "$log.failed" 80
+		return 1
+	}
+	passed "$name: build"
+}
+
+step_build() {
+	wanted "$1: build" || return 0
+	build "$@"
+}
+
+# Names of the tests in a build, one a line, as meson shows them, restricted to suites.
+tests_in() {
+	meson test -C "build-$1" --no-rebuild --list "${@:2}" 2>/dev/null |
+		grep -v '^ninja:' | sed 's,^.* / ,,'
+}
+
+# True if some --only might name a test of a build that is not there yet: if it names nothing that
+# can be known without.
+only_unknown() {
+	local pattern check name known
+
+	for pattern in "${only[@]}"; do
+		known=false
+		for check in "${checks[@]}"; do
+			[[ "check: ${check#check-}" == *"$pattern"* ]] && known=true
+		done
+		for name in release clang asan tsan fuzz; do
+			[[ "$name: build" == *"$pattern"* ]] && known=true
+		done
+		$known || return 0
+	done
+	return 1
+}
+
+# True if --only names this build's step or might name tests in it.
+step_wanted() {
+	local name=$1 test
+
+	shift
+	[ "${#only[@]}" -gt 0 ] || return 0
+	wanted "$name: build" && return 0
+	if [ ! -f "build-$name/build.ninja" ]; then
+		only_unknown
+		return
+	fi
+	while read -r test; do
+		wanted "$name: $test" && return 0
+	done < <(tests_in "$name" "$@")
+	return 1
+}
+
+step_build_and_test() {
+	local name=$1 compiler=$2 type=$3 test chosen=()
+
+	shift 3
+	step_wanted "$name" "$@" || return 0
+	build "$name" "$compiler" "$type" || return 0
+	if [ "${#only[@]}" -gt 0 ]; then
+		while read -r test; do
+			wanted "$name: $test" && chosen+=("$test")
+		done < <(tests_in "$name" "$@")
+		[ "${#chosen[@]}" -gt 0 ] || return 0
+	fi
+	export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+	export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+	export LSAN_OPTIONS=suppressions=$PWD/tests/support/lsan.supp:print_suppressions=0
+	# Sanitizers slow a test down two to ten times.
+	local multiplier=1
+	[ "$name" = release ] || multiplier=4
+	rm -f "build-$name/meson-logs/testlog.json"
+	meson test -C "build-$name" --no-rebuild --num-processes "$jobs" \
+		--timeout-multiplier "$multiplier" "$@" ${chosen[@]+"${chosen[@]}"} \
+		>"$logs/test-$name.log" 2>&1
+	if [ ! -s "build-$name/meson-logs/testlog.json" ]; then
+		failed "$name: tests" "meson test ran nothing"
+		show_log "$logs/test-$name.log"
+		return 0
+	fi
+	cp "build-$name/meson-logs/testlog.json" "build-$name/meson-logs/testlog.txt" "$logs/" 2>/dev/null
+	mv "$logs/testlog.json" "$logs/test-$name.json"
+	mv "$logs/testlog.txt" "$logs/test-$name.txt"
+	report_meson "$name" "$logs/test-$name.json"
+}
+
+# As ninja names them.
+fuzz_targets() {
+	meson introspect build-fuzz --targets | jq -r --arg top "$PWD/build-fuzz/" \
+		'.[] | select(.type == "executable" and (.name | startswith("fuzz_"))) | .filename[0] |
+		ltrimstr($top)'
+}
+
+fuzzers_in() {
+	[ -f build-fuzz/build.ninja ] && fuzz_targets | sed 's,^,build-fuzz/,' | sort
+}
+
+# One fuzzer for its time, over a copy of its seeds. What it finds stays in the logs.
+fuzz_one() {
+	local program=$1 name=${1##*/} seeds corpus status=0
+
+	seeds=tests/fuzz/seeds/${name#fuzz_}
+	if [ ! -d "$seeds" ]; then
+		echo "no seeds in $seeds"
+		return 1
+	fi
+	corpus=$(mktemp -d)
+	"$program" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+		-artifact_prefix="$logs/$name-" "$corpus" "$seeds" || status=$?
+	rm -rf "$corpus"
+	return $status
+}
+
+step_fuzz() {
+	local program name running=() names=() i status
+
+	step_wanted_fuzz || return 0
+	build fuzz clang debugoptimized || return 0
+	while read -r program; do
+		name="fuzz: ${program##*/}"
+		wanted "$name" || continue
+		fuzz_one "$program" >"$logs/${program##*/}.log" 2>&1 &
+		running+=($!)
+		names+=("$name")
+		# Two at a time.
+		if [ "${#running[@]}" -eq 2 ]; then
+			fuzz_collect
+		fi
+	done < <(fuzzers_in)
+	fuzz_collect
+	[ "${fuzzed:-0}" -gt 0 ] || [ "${#only[@]}" -gt 0 ] || failed "fuzz: targets" "there are none"
+}
+
+fuzz_collect() {
+	for i in "${!running[@]}"; do
+		status=0
+		wait "${running[$i]}" || status=$?
+		fuzzed=$((${fuzzed:-0} + 1))
+		if [ "$status" -eq 0 ]; then
+			passed "${names[$i]}"
+		else
+			failed "${names[$i]}" "exit status $status"
+			show_log "$logs/${names[$i]#fuzz: }.log"
+		fi
+	done
+	running=()
+	names=()
+}
+
+step_wanted_fuzz() {
+	local program
+
+	[ "${#only[@]}" -gt 0 ] || return 0
+	wanted "fuzz: build" && return 0
+	if [ ! -f build-fuzz/build.ninja ]; then
+		only_unknown
+		return
+	fi
+	while read -r program; do
+		wanted "fuzz: ${program##*/}" && return 0
+	done < <(fuzzers_in)
+	return 1
+}
+
+list_all() {
+	local check name
+
+	for check in "${checks[@]}"; do
+		echo "check: ${check#check-}"
+	done
+	for name in release clang asan tsan fuzz; do
+		echo "$name: build"
+		[ -f "build-$name/build.ninja" ] || continue
+		case $name in
+		release) tests_in release --suite unit --suite stress --suite scenario ;;
+		asan) tests_in asan --suite unit --suite fault ;;
+		tsan) tests_in tsan --suite stress ;;
+		fuzz) fuzzers_in | sed 's,.*/,,' ;;
+		esac | sed "s/^/$name: /"
+	done
+}

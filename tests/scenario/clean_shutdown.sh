@@ -1,0 +1,78 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# clean_shutdown: after Ctrl-C both processes are gone and nothing stays in the file system.
+. "$(dirname "$0")/../support/lib.sh"
+
+# Where a fresh /tmp, /run and /dev/shm can be had, whatever is in them afterwards is ours.
+private=false
+if [ "$(id -u)" -eq 0 ] && unshare --mount true 2>/dev/null; then
+	private=true
+	if [ -z "${MILLRACE_PRIVATE:-}" ]; then
+		trap - EXIT
+		rm -rf "$dir"
+		MILLRACE_PRIVATE=1 exec unshare --mount --propagation private "$BASH" "$0"
+	fi
+	say "with a /tmp, /run and /dev/shm of its own"
+	# The build may be below /tmp, and $dir is.
+	rm -rf "$dir"
+	mount --bind "$build" /mnt
+	mount -t tmpfs none /dev/shm
+	mount -t tmpfs none /run
+	mount -t tmpfs none /tmp
+	build=/mnt
+	millrace=$build/millrace
+	mkdir -p "$XDG_RUNTIME_DIR" "$TMPDIR"
+	chmod 700 "$XDG_RUNTIME_DIR"
+fi
+outside() {
+	if $private; then
+		find /tmp /run /dev/shm -mindepth 1 -path "$dir" -prune -o -print
+	else
+		find /dev/shm /var/run/dpdk -mindepth 1 -name '*millrace*' 2>/dev/null || true
+	fi
+}
+
+for signal in INT TERM; do
+	for round in 1 2; do
+		say "SIG$signal, round $round"
+		before=$(outside)
+		bus_start
+		sub_start "sub-$signal-$round" '>'
+		sub_pid=$pid
+		"$millrace" pub some.thing x
+		children=$(bus_pids)
+		expect_equal "processes of the bus" "$(wc -w <<<"$children")" 2
+		if [ "$signal" = INT ] && [ "$round" = 1 ]; then
+			# As a terminal does: the whole process group hears it.
+			kill -INT -- "-$bus"
+			wait_child "$bus" "millrace up"
+			bus=''
+			expect_equal "exit status of millrace up" "$status" 0
+		else
+			bus_stop "$signal"
+		fi
+		for pid in $children; do
+			wait_for "process $pid ends" gone "$pid"
+		done
+		wait_for "the subscriber hears of it" has_line "$dir/sub-$signal-$round.err" '.*(gone|lost|away|disconnect|not connected)'
+		kill -TERM "$sub_pid"
+		wait_child "$sub_pid" sub
+		expect_equal "in the run directory" "$(find "$run" -mindepth 1 2>/dev/null)" ''
+		expect_equal "files outside" "$(outside)" "$before"
+	done
+done
+
+say "the children die with up, even if it is killed"
+bus_start
+children=$(bus_pids)
+kill -KILL "$bus"
+for pid in $children; do
+	wait_for "process $pid ends" gone "$pid"
+done
+wait_child "$bus"
+bus=''
+
+say "and what such a death leaves does not keep the next bus from starting"
+bus_start
+"$millrace" pub some.thing x
+bus_stop

@@ -1,0 +1,110 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# cli: help, exit codes, JSON and completion of the command line.
+. "$(dirname "$0")/../support/lib.sh"
+
+verbs='up pub sub request reply status workers clients subjects counters top kick ping bench version completion help'
+
+say "help"
+expect_status 0 "$millrace" help
+for verb in $verbs; do
+	expect_match "millrace help" "$output" "(^|[[:space:]])$verb([[:space:]]|\$)"
+done
+for verb in $verbs; do
+	expect_status 0 "$millrace" "$verb" --help
+	expect_match "$verb --help" "$output" "millrace $verb"
+	expect_equal "errors of $verb --help" "$errors" ''
+	expect_status 0 "$millrace" help "$verb"
+done
+
+say "usage errors: exit code 2"
+expect_status 2 "$millrace"
+expect_status 2 "$millrace" nonsense
+expect_match "unknown verb" "$errors" 'nonsense'
+for verb in $verbs; do
+	expect_status 2 "$millrace" "$verb" --no-such-option
+	expect_match "unknown option" "$errors" 'no-such-option'
+done
+expect_status 2 "$millrace" pub
+expect_status 2 "$millrace" kick notanumber
+expect_status 2 "$millrace" bench --size 3
+expect_status 2 "$millrace" bench --transport udp
+expect_match "udp" "$errors" 'not built in this version'
+
+say "nobody there: exit code 3, and a hint"
+for verb in 'pub a b' 'sub a' 'request a b' 'reply a b' status workers clients subjects counters \
+	'top -n 1' 'kick 1' ping 'bench --seconds 1'; do
+	# shellcheck disable=SC2086 # words are wanted
+	expect_status 3 "$millrace" $verb
+	expect_match "$verb without a bus" "$errors" "^millrace ${verb%% *}: .+: .+; .+"
+	expect_equal "output of $verb without a bus" "$output" ''
+done
+
+bus_start
+sub_start one 'some.>' --json
+
+say "JSON"
+for verb in status workers clients subjects counters 'counters --all' ping; do
+	# shellcheck disable=SC2086
+	expect_status 0 "$millrace" $verb --json
+	jq -e . >/dev/null <<<"$output" || fail "$verb --json is no JSON: $output"
+done
+"$millrace" status --json >"$dir/status.out"
+expect_json "$dir/status.out" .dataplane_connected true
+expect_json "$dir/status.out" .dataplane_pid "$(dataplane_pid)"
+expect_json "$dir/status.out" .control_pid "$(control_pid)"
+"$millrace" subjects --json >"$dir/subjects.out"
+expect_json "$dir/subjects.out" '[.[].pattern]' '["some.>"]'
+"$millrace" bench --transport shm --size 64 --subscribers 4 --seconds 1 --json >"$dir/bench.out"
+expect_json "$dir/bench.out" '[.published_per_second > 0, .delivered_per_second > 0, .lost,
+	(.latency_ns | [.p50, .p99, .p999, .max] | map(type == "number") | all),
+	(.worker_cycles_per_message > 0), .payload_bytes, .publishers, .subscribers, (.seconds > 0)]' \
+	'[true,true,0,true,true,64,1,4,true]'
+
+say "columns"
+for verb in status workers clients subjects counters 'top -n 1 --interval 100'; do
+	# shellcheck disable=SC2086
+	expect_status 0 "$millrace" $verb
+	expect_no_match "$verb when not on a terminal" "$output" $'\033'
+	expect_above "lines of $verb" "$(wc -l <<<"$output")" 1
+done
+
+say "payloads that are no text"
+printf 'a\xff\x00b' | "$millrace" pub some.bytes -
+wait_for "it arrives" lines_at_least "$dir/one.out" 1
+jq -e . "$dir/one.out" >/dev/null || fail "no JSON: $(cat "$dir/one.out")"
+
+say "kick"
+session=$("$millrace" clients --json | jq -r '[.[] | select(.subscriptions == 1) | .session][0]')
+expect_status 0 "$millrace" kick "$session"
+expect_status 1 "$millrace" kick 0x7f00000000000001
+wait_for "who was kicked says so" has_line "$dir/one.err" 'kick|closed|gone|lost|away|connect'
+
+say "--server before and after the verb"
+server=$MILLRACE_SERVER
+unset MILLRACE_SERVER
+expect_status 0 "$millrace" --server "$server" status
+expect_status 0 "$millrace" status --server "$server"
+export MILLRACE_SERVER=$server
+
+say "a reader that goes away ends it quietly"
+"$millrace" counters --all 2>"$dir/pipe.err" | head -n 1 >/dev/null
+expect_equal "errors after a closed pipe" "$(cat "$dir/pipe.err")" ''
+
+say "timeouts and interrupts"
+expect_status 4 "$millrace" sub nothing.comes -n 1 --timeout 100
+sub_start interrupted nothing.comes
+kill -TERM "$pid"
+wait_child "$pid" sub
+expect_match "exit status after a signal" "$status" '^(0|130|143)$'
+
+say "completion"
+expect_status 0 "$millrace" completion bash
+bash -n <<<"$output" || fail "the bash completion does not parse"
+bash -c 'eval "$1" && complete -p millrace' - "$output" >/dev/null ||
+	fail "the bash completion completes nothing"
+expect_status 0 "$millrace" completion zsh
+expect_status 0 "$millrace" completion fish
+expect_status 2 "$millrace" completion tcsh
+
+bus_stop

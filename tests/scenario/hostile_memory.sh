@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# hostile_memory: clients that spoil the memory that they share with the bus harm only themselves.
+. "$(dirname "$0")/../support/lib.sh"
+. "$(dirname "$0")/../support/hostile.sh"
+
+bus_start
+sessions() { "$millrace" status --json | jq .clients; }
+sessions_are() { [ "$(sessions)" -eq "$1" ]; }
+
+honest_start 12
+honest_sessions=$(sessions)
+
+attack_counted channel_corrupt garbage-records
+attack_counted channel_corrupt tail-jump
+attack_counted channel_corrupt tail-misaligned
+attack_counted channel_corrupt tail-back
+attack_counted sessions_expelled tail-jump 1
+attack head-jump
+attack record-changes
+attack memory-shrinks
+attack bells
+alive "$honest_pid" || say "the bench ended before the attacks did"
+wait_for "every hostile session is closed" sessions_are "$honest_sessions"
+attack die-mid-write
+if alive "$honest_pid"; then
+	wait_for "every dead session is closed" sessions_are "$honest_sessions"
+fi
+honest_end
+
+say "one that stops reading"
+honest_start 3
+start silent "$hostile" stop-reading "$run/attach.sock"
+silent_pid=$pid
+wait_for "it is subscribed" has_line "$dir/silent.out" subscribed
+wait_for "what it misses is counted" counter_above drop_receiver_full 0
+missed() {
+	[ "$("$millrace" clients --json | jq '[.[] | select(.name == "stop-reading") | .missed] | add')" -gt 0 ]
+}
+wait_for "what it misses is in its row" missed
+kill -KILL "$silent_pid"
+honest_end
+wait_for "all are gone" sessions_are 0
+
+bus_stop

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* attacks: what a hostile local program might do to the bus, one function a way.
+ *
+ * `path` is the socket it goes through, `count` how often it does it. Each returns 0 when the attack
+ * was made as planned and the bus answered it as it should, else -errno with a line that says why.
+ */
+#ifndef MILLRACE_TESTS_HOSTILE_ATTACKS_H
+#define MILLRACE_TESTS_HOSTILE_ATTACKS_H
+
+typedef int mr_attack_fn(const char *path, unsigned count);
+
+/* Through the channel's memory. */
+mr_attack_fn mr_attack_garbage_records;
+mr_attack_fn mr_attack_tail_jump;
+mr_attack_fn mr_attack_tail_misaligned;
+mr_attack_fn mr_attack_tail_back;
+mr_attack_fn mr_attack_head_jump;
+mr_attack_fn mr_attack_record_changes;
+mr_attack_fn mr_attack_memory_shrinks;
+mr_attack_fn mr_attack_die_mid_write;
+mr_attack_fn mr_attack_stop_reading;
+mr_attack_fn mr_attack_bells;
+
+/* Through well-formed records. */
+mr_attack_fn mr_attack_unknown_kinds;
+mr_attack_fn mr_attack_bus_kinds;
+mr_attack_fn mr_attack_bad_aliases;
+mr_attack_fn mr_attack_bad_subjects;
+mr_attack_fn mr_attack_bad_sections;
+mr_attack_fn mr_attack_stale_tokens;
+mr_attack_fn mr_attack_forged_replies;
+mr_attack_fn mr_attack_control_garbage;
+mr_attack_fn mr_attack_control_flood;
+mr_attack_fn mr_attack_subscriptions_hoard;
+mr_attack_fn mr_attack_aliases_hoard;
+
+/* Through the sockets. */
+mr_attack_fn mr_attack_attach_garbage;
+mr_attack_fn mr_attack_attach_flood;
+mr_attack_fn mr_attack_attach_silent;
+mr_attack_fn mr_attack_sessions_hoard;
+mr_attack_fn mr_attack_admin_garbage;
+mr_attack_fn mr_attack_admin_silent;
+mr_attack_fn mr_attack_link_garbage;
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attacks through records that are well formed and say what they must not. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/support/hostile/attacks.h"
+#include "tests/support/hostile/raw.h"
+
+typedef int send_fn(struct mr_raw *c, unsigned i);
+
+/* `count` messages, all of which the worker must take without shutting the session. */
+static int flood(const char *path, unsigned count, const char *name, send_fn *send)
+{
+	struct mr_raw c;
+	int error = mr_raw_attach(&c, path, name);
+
+	for (unsigned i = 0; error == 0 && i < count; i++) {
+		error = send(&c, i);
+		if (i % 64 == 0)
+			mr_raw_show(&c);
+	}
+	if (error == 0)
+		error = mr_raw_drain(&c);
+	mr_raw_close(&c);
+	return error;
+}
+
+static int unknown_kind(struct mr_raw *c, unsigned i)
+{
+	return mr_raw_send(c, 7 + i % 249, i, NULL, "hostile.kind", 12, "abc", 3);
+}
+
+int mr_attack_unknown_kinds(const char *path, unsigned count)
+{
+	return flood(path, count, "unknown-kinds", unknown_kind);
+}
+
+/* Kinds that only the bus sends. */
+static int bus_kind(struct mr_raw *c, unsigned i)
+{
+	static const uint8_t kinds[] = {MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_KIND_STATUS,
+		MRF_MESSAGE_KIND_GAP, MRF_MESSAGE_KIND_NONE};
+	struct mrf_reply_token token = {.session = c->session, .correlation = i};
+
+	return mr_raw_send(c, kinds[i % sizeof(kinds)], i, &token, NULL, 0, "abc", 3);
+}
+
+int mr_attack_bus_kinds(const char *path, unsigned count)
+{
+	return flood(path, count, "bus-kinds", bus_kind);
+}
+
+static int bad_alias(struct mr_raw *c, unsigned i)
+{
+	uint32_t alias = i % 2 == 0 ? UINT32_MAX - i : 1000000 + i;
+
+	return mr_raw_send(c, MRF_MESSAGE_KIND_PUBLISH, alias, NULL, NULL, 0, "abc", 3);
+}
+
+int mr_attack_bad_aliases(const char *path, unsigned count)
+{
+	return flood(path, count, "bad-aliases", bad_alias);
+}
+
+static int bad_subject(struct mr_raw *c, unsigned i)
+{
+	static const struct {
+		const char *bytes;
+		size_t length;
+	} subjects[] = {
+		{"", 0},
+		{".", 1},
+		{"a..b", 4},
+		{".a", 2},
+		{"a.", 2},
+		{"a.*", 3},
+		{"a.>", 3},
+		{"a\0b", 3},
+		{"a b", 3},
+		{"a\r\nb", 4},
+		{"a\x7f", 2},
+		{"\x01", 1},
+	};
+	size_t which = i % (sizeof(subjects) / sizeof(subjects[0]));
+
+	return mr_raw_send(c, MRF_MESSAGE_KIND_PUBLISH, 0, NULL, subjects[which].bytes,
+		subjects[which].length, "abc", 3);
+}
+
+int mr_attack_bad_subjects(const char *path, unsigned count)
+{
+	return flood(path, count, "bad-subjects", bad_subject);
+}
+
+/* Flags and lengths of parts that contradict the length of the message. */
+static int bad_sections(struct mr_raw *c, unsigned i)
+{
+	struct mrf_message_header h = {.bytes = 32, .kind = MRF_MESSAGE_KIND_PUBLISH};
+	uint8_t *to = mr_raw_claim(c, 32);
+
+	if (to == NULL)
+		return -ENOTCONN;
+	memset(to, 0, 32);
+	switch (i % 5) {
+	case 0: /* flags nobody knows */ h.flags = (uint8_t)(4u << i / 5 % 6); break;
+	case 1: /* too short for the token */
+		h.flags = MRF_MESSAGE_FLAG_TOKEN;
+		h.bytes = 16;
+		break;
+	case 2: /* too short for the sections */
+		h.flags = MRF_MESSAGE_FLAG_SECTIONS;
+		h.bytes = 11;
+		break;
+	case 3: /* a subject longer than the message */
+		h.flags = MRF_MESSAGE_FLAG_SECTIONS;
+		to[8] = 255;
+		break;
+	default: /* headers longer than the message */
+		h.flags = MRF_MESSAGE_FLAG_SECTIONS;
+		to[8] = 1;
+		to[10] = to[11] = 255;
+	}
+	memcpy(to, &h, sizeof(h));
+	mr_bytes_push(&c->up, h.bytes);
+	return 0;
+}
+
+int mr_attack_bad_sections(const char *path, unsigned count)
+{
+	return flood(path, count, "bad-sections", bad_sections);
+}
+
+static int stale_token(struct mr_raw *c, unsigned i)
+{
+	struct mrf_reply_token token = {.correlation = mr_raw_random()};
+
+	switch (i % 4) {
+	case 0: token.session = mr_raw_random(); break;
+	case 1: token.session = c->session + 1; break;                      /* another generation */
+	case 2: token.session = 200ull << 56 | (uint32_t)c->session; break; /* no such worker */
+	default: token.session = UINT64_MAX;
+	}
+	return mr_raw_send(c, MRF_MESSAGE_KIND_REPLY, 0, &token, NULL, 0, "forged", 6);
+}
+
+int mr_attack_stale_tokens(const char *path, unsigned count)
+{
+	return flood(path, count, "stale-tokens", stale_token);
+}
+
+/* Answers that nobody asked for, to sessions that may well exist. */
+static int forged_reply(struct mr_raw *c, unsigned i)
+{
+	struct mrf_reply_token token = {
+		.session = mr_session_id(i % 2, i / 2 % 64, i / 128 % 64),
+		.correlation = i % 3 == 0 ? i / 3 : mr_raw_random(),
+	};
+
+	return mr_raw_send(c, MRF_MESSAGE_KIND_REPLY, 0, &token, NULL, 0, "forged", 6);
+}
+
+int mr_attack_forged_replies(const char *path, unsigned count)
+{
+	return flood(path, count, "forged-replies", forged_reply);
+}
+
+static int control_garbage(struct mr_raw *c, unsigned i)
+{
+	uint8_t payload[300];
+	size_t bytes = mr_raw_random() % sizeof(payload);
+
+	mr_raw_random_fill(payload, bytes);
+	if (bytes >= 4 && i % 2 == 0) { /* a root that is in the buffer */
+		uint32_t root = (uint32_t)(mr_raw_random() % bytes);
+
+		memcpy(payload, &root, sizeof(root));
+	}
+	return mr_raw_send(c, MRF_MESSAGE_KIND_CONTROL, i % 5, NULL, NULL, 0, payload, bytes);
+}
+
+int mr_attack_control_garbage(const char *path, unsigned count)
+{
+	return flood(path, count, "control-garbage", control_garbage);
+}
+
+/* Requests whose answers nobody reads. */
+static int ping(struct mr_raw *c, unsigned i)
+{
+	uint8_t memory[256];
+	struct mrf_builder b;
+	const void *request;
+	uint32_t body;
+	size_t bytes;
+	int error;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	body = mrf_ping_write(&b, &(struct mrf_ping){.sent_ns = i + 1});
+	error = mrf_builder_finish(&b,
+		mrf_client_message_write(
+			&b, &(struct mrf_client_message){.body_type = MRF_CLIENT_BODY_PING,
+				    .body = body}),
+		&request, &bytes);
+	if (error != 0)
+		return error;
+	return mr_raw_send(c, MRF_MESSAGE_KIND_CONTROL, i + 1, NULL, NULL, 0, request, bytes);
+}
+
+int mr_attack_control_flood(const char *path, unsigned count)
+{
+	return flood(path, count, "control-flood", ping);
+}
+
+/* Takes what can be had until the bus says that it is enough. */
+static int hoard(const char *path, unsigned count, bool aliases)
+{
+	struct mr_raw c;
+	int error = mr_raw_attach(&c, path, aliases ? "aliases-hoard" : "subscriptions-hoard");
+	unsigned got = 0;
+
+	for (; error == 0 && got < count; got++) {
+		char subject[64];
+		uint32_t alias;
+
+		snprintf(subject, sizeof(subject), "hostile.hoard.%u", got);
+		error = aliases ? mr_raw_alias(&c, subject, &alias)
+				: mr_raw_subscribe(&c, got + 1, subject);
+	}
+	mr_raw_close(&c);
+	printf("got %u\n", got);
+	return error == -ENOSPC ? 0 : error != 0 ? error : -EPROTO;
+}
+
+int mr_attack_subscriptions_hoard(const char *path, unsigned count)
+{
+	return hoard(path, count, false);
+}
+
+int mr_attack_aliases_hoard(const char *path, unsigned count)
+{
+	return hoard(path, count, true);
+}

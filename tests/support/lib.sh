@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2119,SC2120
+# lib: what scenarios share. A scenario is a script that sources this, starts real processes with it,
+# and says with expect_* what must be so; the first expectation that fails ends it, shows what it got
+# and the logs, and exits 1. Leaving, it stops what it started and fails if anything stays behind.
+#
+#   MILLRACE_BUILD  build directory with the programs; default: build/ at the top of the tree
+#
+# Nothing here waits for a time to pass: waits are for conditions, and bounded.
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+build=$(cd "${MILLRACE_BUILD:-$top/build}" && pwd)
+millrace=$build/millrace
+scenario=$(basename "$0" .sh)
+# Sanitized builds and busy machines are slow; a wait that is too short would be a false alarm.
+patience_s=30
+
+say() { printf '%s\n' "-- $*"; }
+
+skip() {
+	trap - EXIT
+	echo "skip: $*"
+	exit 77
+}
+
+fail() {
+	printf 'FAILED: %s\n' "$*" >&2
+	exit 1
+}
+
+[ -x "$millrace" ] || fail "$millrace is not built"
+command -v jq >/dev/null || skip "jq is not installed"
+
+dir=$(mktemp -d "/tmp/mr-$scenario.XXXXXX")
+run=$dir/run
+bus=''       # pid of `millrace up`
+bus_number=0 # of the buses this scenario started
+started=()   # pids of background programs
+as=()        # prefix that starts a program as another user
+export MILLRACE_SERVER="shm:$run/attach.sock"
+export XDG_RUNTIME_DIR=$dir/xdg TMPDIR=$dir/tmp NO_COLOR=1
+mkdir -m 700 "$XDG_RUNTIME_DIR"
+mkdir -m 1777 "$TMPDIR"
+chmod 755 "$dir"
+
+# ---- waiting
+
+# wait_for WHAT COMMAND...: until the command succeeds; fails after `patience_s`.
+wait_for() {
+	local what=$1 deadline=$((SECONDS + patience_s))
+
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$deadline" ] || fail "waited $patience_s s in vain: $what"
+		sleep 0.02
+	done
+}
+
+alive() { kill -0 "$1" 2>/dev/null; }
+gone() { ! alive "$1"; }
+has_line() { grep -qE -- "$2" "$1"; }
+# lines_at_least FILE N
+lines_at_least() { [ "$(wc -l <"$1")" -ge "$2" ]; }
+
+# Waits for a child of this shell, at most `patience_s`; leaves its exit status in `status`.
+wait_child() {
+	local pid=$1 what=${2:-process $1}
+
+	wait_for "$what ends" child_ended "$pid"
+	status=0
+	wait "$pid" || status=$?
+}
+
+# A zombie counts as ended.
+child_ended() {
+	[ ! -e "/proc/$1/stat" ] || [ "$(sed 's/.*) //' "/proc/$1/stat" | cut -d' ' -f1)" = Z ]
+}
+
+# ---- the bus
+
+# bus_start [ARGUMENT...]: `millrace up` with the run directory, waits until it is ready.
+bus_start() {
+	local line
+
+	bus_number=$((bus_number + 1))
+	bus_log=$dir/bus-$bus_number.log
+	bus_out=$dir/bus-$bus_number.out
+	rm -f "$dir/ready"
+	mkfifo "$dir/ready"
+	# Background programs of a script ignore SIGINT unless told otherwise.
+	setsid "${as[@]}" env --default-signal=INT,QUIT "$millrace" up --run-dir "$run" --ready-fd 9 \
+		"$@" >"$bus_out" 2>"$bus_log" </dev/null 9>"$dir/ready" &
+	bus=$!
+	read -r -t "$patience_s" line <"$dir/ready" || fail "the bus did not come up"
+	say "bus: $line"
+}
+
+# bus_stop [SIGNAL]: stops it; it must exit with 0, all of its processes gone.
+bus_stop() {
+	local pids
+
+	pids=$(bus_pids)
+	kill -"${1:-TERM}" "$bus"
+	wait_child "$bus" "millrace up"
+	bus=''
+	expect_equal "exit status of millrace up" "$status" 0
+	for pid in $pids; do
+		wait_for "process $pid of the bus ends" gone "$pid"
+	done
+}
+
+bus_pids() { [ -z "$bus" ] || pgrep -P "$bus" || true; }
+# A child of `up` by the name of its program.
+bus_child() { pgrep -P "$bus" -f "^[^ ]*$1( |$)"; }
+dataplane_pid() { bus_child millrace-dataplane; }
+control_pid() { bus_child millrace-control; }
+bus_child_is_not() {
+	local pid
+
+	pid=$(bus_child "$1") && [ -n "$pid" ] && [ "$pid" != "$2" ]
+}
+
+# Sum of a counter over all scopes and workers; of one scope with a second argument.
+counter() {
+	"$millrace" counters --all --json | jq --arg name "$1" --arg scope "${2:-}" \
+		'[.. | objects | select(.name? == $name and ($scope == "" or .scope == $scope)) | .value] | add // 0'
+}
+counter_exists() {
+	[ "$("$millrace" counters --all --json |
+		jq --arg name "$1" '[.. | objects | select(.name? == $name)] | length')" -gt 0 ]
+}
+counter_above() { [ "$(counter "$1")" -gt "$2" ]; }
+
+# ---- programs
+
+# start NAME COMMAND...: in the background; NAME.out and NAME.err in $dir; pid in `pid`.
+start() {
+	local name=$1
+
+	shift
+	"$@" >"$dir/$name.out" 2>"$dir/$name.err" </dev/null &
+	pid=$!
+	started+=("$pid")
+}
+
+# sub_start NAME ARGUMENT...: `millrace sub`, live when this returns.
+sub_start() {
+	local name=$1
+
+	shift
+	start "$name" "${as[@]}" "$millrace" sub "$@"
+	wait_for "sub $name is subscribed" has_line "$dir/$name.err" subscribed
+}
+
+reply_start() {
+	local name=$1 before
+
+	shift
+	before=$(subscriptions)
+	start "$name" "${as[@]}" "$millrace" reply "$@"
+	wait_for "reply $name is subscribed" subscriptions_above "$before"
+}
+
+subscriptions() { "$millrace" status --json | jq .subscriptions; }
+subscriptions_above() { [ "$(subscriptions)" -gt "$1" ]; }
+
+# bench_start NAME ARGUMENT...: a verified bench, under way when this returns.
+bench_start() {
+	local name=$1 before
+
+	shift
+	before=$(counter published)
+	start "$name" "$millrace" bench --transport shm --verify full --json "$@"
+	wait_for "bench $name publishes" counter_above published "$before"
+}
+
+# bench_end NAME PID: it must have lost, doubled, reordered and spoilt nothing.
+bench_end() {
+	wait_child "$2" "bench $1"
+	say "bench $1: $(jq -c '{published_per_second, delivered_per_second, lost, duplicates, reordered, corrupt}' \
+		"$dir/$1.out")"
+	expect_json "$dir/$1.out" '.delivered_per_second > 0' true
+	expect_json "$dir/$1.out" '[.lost, .duplicates, .reordered, .corrupt] | map(. // 0) | add' 0
+	expect_equal "exit status of bench $1" "$status" 0
+}
+
+# Makes what follows run as a user without rights, from a copy of the programs that it can read.
+become_ordinary_user() {
+	mkdir -p "$dir/bin"
+	find "$build" -maxdepth 3 -type f -perm -u+x \( -name millrace -o -name 'millrace-*' \) \
+		-exec cp {} "$dir/bin/" \;
+	find "$build" -maxdepth 3 -name 'libmillrace.so*' \( -type f -o -type l \) ! -name '*.p' \
+		-exec cp -P {} "$dir/bin/" \;
+	chmod -R a+rX "$dir/bin"
+	millrace=$dir/bin/millrace
+	export LD_LIBRARY_PATH=$dir/bin
+	if [ "$(id -u)" -eq 0 ]; then
+		as=(setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs)
+		chown 65534:65534 "$dir" "$XDG_RUNTIME_DIR"
+		export HOME=$dir
+	fi
+}
+
+# ---- expectations
+
+expect_equal() {
+	[ "$2" = "$3" ] || fail "$1: got '$2', expected '$3'"
+}
+
+expect_above() {
+	[ "$2" -gt "$3" ] || fail "$1: got $2, expected more than $3"
+}
+
+# expect_lines FILE TEXT: the file is that text.
+expect_lines() {
+	printf '%s\n' "$2" | diff -u --label expected --label "${1##*/}" - "$1" >&2 ||
+		fail "${1##*/} is not what was expected (diff above)"
+}
+
+# expect_match WHAT TEXT REGEX
+expect_match() {
+	grep -qE -- "$3" <<<"$2" || fail "$1: got '$2', expected it to match '$3'"
+}
+
+expect_no_match() {
+	! grep -qE -- "$3" <<<"$2" || fail "$1: got '$2', expected it not to match '$3'"
+}
+
+# expect_json FILE FILTER VALUE
+expect_json() {
+	local got
+
+	got=$(jq -c "$2" "$1") || fail "${1##*/} is not JSON: $(head -c 300 "$1")"
+	[ "$got" = "$3" ] || fail "${1##*/}: $2 is $got, expected $3; all of it: $(jq -c . "$1")"
+}
+
+# expect_status STATUS COMMAND...: runs it; output in `output`, standard error in `errors`.
+expect_status() {
+	local expected=$1 got=0
+
+	shift
+	timeout -k 5 $((patience_s * 2)) "${as[@]}" "$@" >"$dir/.output" 2>"$dir/.errors" </dev/null || got=$?
+	output=$(tr -d '\0' <"$dir/.output")
+	errors=$(tr -d '\0' <"$dir/.errors")
+	[ "$got" -eq "$expected" ] ||
+		fail "'$*' exited with $got, expected $expected; it said: $output $errors"
+}
+
+# ---- leaving
+
+# Programs of this scenario that still run: they name its directory.
+left_processes() {
+	pgrep -f -a -- "$dir/" | grep -v "^$$ " || true
+}
+
+show_logs() {
+	local file
+
+	for file in "$dir"/*.log "$dir"/*.err "$dir"/*.out; do
+		[ -s "$file" ] || continue
+		echo "---- ${file##*/}" >&2
+		tail -c 6000 "$file" | tail -n 40 >&2
+	done
+}
+
+# Stops the bus without the expectations, which may not fail here any more.
+stop_in_finish() {
+	local deadline=$((SECONDS + patience_s))
+
+	kill -TERM "$bus" 2>/dev/null
+	until child_ended "$bus"; do
+		if [ "$SECONDS" -ge "$deadline" ]; then
+			echo "FAILED: millrace up did not stop" >&2
+			return 1
+		fi
+		sleep 0.02
+	done
+	wait "$bus" || {
+		echo "FAILED: millrace up ended with status $?" >&2
+		return 1
+	}
+	bus=''
+}
+
+finish() {
+	local status=$? left pid
+
+	trap - EXIT
+	if [ "$status" -eq 0 ] && [ -n "$bus" ]; then
+		stop_in_finish || status=1
+	fi
+	for pid in ${started[@]+"${started[@]}"} $(bus_pids) $bus; do
+		kill -KILL "$pid" 2>/dev/null || true
+	done
+	wait 2>/dev/null || true
+	if grep -lE 'ERROR: [A-Za-z]+Sanitizer|runtime error:|WARNING: ThreadSanitizer|[Aa]ssertion .* failed' \
+		"$dir"/*.log "$dir"/*.err >&2 2>/dev/null; then
+		echo "FAILED: a program found a fault in itself (files above)" >&2
+		status=1
+	fi
+	if [ "$status" -eq 0 ]; then
+		left=$(left_processes)
+		if [ -n "$left" ]; then
+			echo "FAILED: still running: $left" >&2
+			status=1
+		fi
+		left=$(find "$run" "$XDG_RUNTIME_DIR" "$TMPDIR" -mindepth 1 2>/dev/null || true)
+		if [ -n "$left" ]; then
+			echo "FAILED: left behind: $left" >&2
+			status=1
+		fi
+	fi
+	[ "$status" -eq 0 ] || show_logs
+	rm -rf "$dir"
+	exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM HUP

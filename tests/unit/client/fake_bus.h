@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fake_bus: a bus in a thread, for tests of the client library alone: control's attach socket, and
+ * one worker that routes by comparing subjects. It counts what it refuses, and misbehaves on request.
+ *
+ * Owns      The caller owns the structure; bus_fini stops the thread and removes all files.
+ * Threads   The fields in the middle part are the bus thread's, and anyone's between bus_lock and
+ *           bus_unlock. bus_unlock makes the thread look at what was changed.
+ */
+#ifndef MILLRACE_TESTS_UNIT_CLIENT_FAKE_BUS_H
+#define MILLRACE_TESTS_UNIT_CLIENT_FAKE_BUS_H
+
+#include <pthread.h>
+
+#include "dataplane/channel/channel.h"
+#include "dataplane/wire/message.h"
+
+#define BUS_SESSIONS_MAX      8
+#define BUS_SUBSCRIPTIONS_MAX 128
+#define BUS_ALIASES_MAX       16
+
+struct bus_subscription {
+	uint32_t id; /* 0: free */
+	bool prefix;
+	char pattern[256];
+	char group[64];
+};
+
+struct bus_session {
+	bool open;
+	uint64_t id;
+	struct mr_channel channel;
+	int liveness_fd;
+	struct mr_bytes_consumer up;
+	struct mr_bytes_producer down;
+	uint64_t missed;
+	uint64_t missed_total;
+	struct bus_subscription subscriptions[BUS_SUBSCRIPTIONS_MAX];
+};
+
+struct bus {
+	char dir[64];
+	char address[128];
+	pthread_t thread;
+	pthread_mutex_t lock;
+	int wake_fd;
+	int listen_fd; /* -1: killed */
+	int page_fd;
+	struct mr_worker_page *page;
+
+	struct bus_session sessions[BUS_SESSIONS_MAX];
+	char aliases[BUS_ALIASES_MAX][256]; /* alias - 1 */
+	uint32_t generation;
+	uint64_t published;
+	uint64_t bad;               /* messages that made no sense */
+	uint64_t control_requests;
+	uint64_t releases;          /* of aliases */
+	uint64_t unsubscribes;
+	unsigned ignore_control;    /* so many requests to control get no answer */
+	int refuse_control;         /* code to answer them with */
+	int refuse_attach;          /* code to answer attaching with */
+	bool ignore_attach;
+	bool stalled;               /* reads nothing */
+	unsigned hold_replies;      /* so many replies are kept back, until let_replies */
+	bool let_replies;
+	bool overloaded;            /* answers requests so */
+	bool stop;
+	uint32_t up_bytes;
+	uint32_t down_bytes;
+	struct {
+		uint64_t session;
+		uint64_t correlation;
+	} held[16];
+	unsigned held_count;
+};
+
+void bus_init(struct bus *b);
+void bus_fini(struct bus *b);
+void bus_lock(struct bus *b);
+void bus_unlock(struct bus *b);
+
+/* Ends all sessions and stops listening; with a notice if `text` is not NULL. */
+void bus_kill(struct bus *b, const char *text);
+void bus_revive(struct bus *b);
+
+/* Puts raw bytes into the down ring of the first session, which the caller has locked. */
+void bus_inject(struct bus *b, const void *bytes, size_t count);
+/* A message of these parts, in the same way. */
+void bus_send(struct bus *b, enum mrf_message_kind kind, uint32_t target,
+	const struct mrf_reply_token *token, const char *subject, const void *payload,
+	uint32_t payload_bytes);
+
+#endif

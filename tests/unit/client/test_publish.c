@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/client/fixture.h"
+
+static struct mr_subscription *listen_on(struct fixture *f, const char *pattern, struct inbox *in)
+{
+	struct mr_subscription *s;
+
+	assert_int_equal(mr_subscribe(f->client, pattern, NULL, keep_message, in, &s), 0);
+	return s;
+}
+
+static void published_message_reaches_the_subscriber_whole(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox in = {0};
+	struct mr_subscription *s = listen_on(f, "orders.>", &in);
+
+	assert_int_equal(mr_publish(f->client, "orders.eu", "hello", 5), 0);
+	PROCESS_UNTIL(f->client, in.count == 1);
+	assert_string_equal(in.last, "hello");
+	assert_string_equal(in.subject, "orders.eu");
+	assert_ptr_equal(in.message.subscription, s);
+	assert_false(in.message.wants_reply);
+	assert_null(in.message.headers);
+	assert_int_equal(mr_subscription_count(s), 1);
+	assert_string_equal(mr_subscription_pattern(s), "orders.>");
+}
+
+static void empty_payload_is_a_message(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox in = {0};
+
+	listen_on(f, "a", &in);
+	assert_int_equal(mr_publish(f->client, "a", NULL, 0), 0);
+	PROCESS_UNTIL(f->client, in.count == 1);
+	assert_int_equal(in.message.payload_bytes, 0);
+}
+
+static void check_largest(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	const uint8_t *p = m->payload;
+
+	(void)c;
+	assert_int_equal(m->payload_bytes, MR_BODY_BYTES);
+	for (size_t i = 0; i < m->payload_bytes; i++)
+		assert_int_equal(p[i], (uint8_t)(i * 7));
+	++*(unsigned *)arg;
+}
+
+static void largest_payload_passes_and_one_byte_more_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	static uint8_t payload[MR_BODY_BYTES + 1];
+	unsigned count = 0;
+
+	for (size_t i = 0; i < sizeof(payload); i++)
+		payload[i] = (uint8_t)(i * 7);
+	assert_int_equal(mr_subscribe(f->client, "big", NULL, check_largest, &count, NULL), 0);
+	assert_int_equal(mr_publish(f->client, "big", payload, MR_BODY_BYTES), 0);
+	assert_int_equal(mr_publish(f->client, "big", payload, MR_BODY_BYTES + 1), -EMSGSIZE);
+	PROCESS_UNTIL(f->client, count == 1);
+}
+
+static void malformed_subjects_are_refused_with_a_reason(void **state)
+{
+	struct fixture *f = *state;
+	char longest[258];
+
+	memset(longest, 'a', sizeof(longest));
+	longest[256] = '\0';
+	assert_int_equal(mr_publish(f->client, "", "x", 1), -EINVAL);
+	assert_int_equal(mr_publish(f->client, "a..b", "x", 1), -EINVAL);
+	assert_int_equal(mr_publish(f->client, "a.*", "x", 1), -EINVAL);
+	assert_int_equal(mr_publish(f->client, longest, "x", 1), -EINVAL);
+	assert_non_null(strstr(mr_error(f->client), "subject: "));
+	assert_int_equal(mr_publish_with(f->client, "a", "junk: 1\r\n\r\n", 11, "x", 1), -EINVAL);
+}
+
+static void headers_pass_through_untouched(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_message m;
+	struct mr_headers h;
+	struct mr_header found;
+	char memory[128];
+
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, NULL, NULL, NULL), 0);
+	mr_headers_init(&h, memory, sizeof(memory));
+	assert_int_equal(mr_headers_add(&h, "trace", "abc"), 0);
+	assert_int_equal(mr_publish_with(f->client, "a", h.data, h.bytes, "body", 4), 0);
+	assert_int_equal(mr_receive(f->client, &m, PATIENCE_MS), 0);
+	assert_int_equal(m.header_bytes, h.bytes);
+	assert_memory_equal(m.headers, h.data, h.bytes);
+	assert_true(mr_headers_find(m.headers, m.header_bytes, "Trace", &found));
+	assert_int_equal(found.value_bytes, 3);
+	assert_memory_equal(m.payload, "body", 4);
+}
+
+static void publisher_sends_by_alias(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_publisher *p, *same;
+	struct inbox in = {0};
+
+	listen_on(f, "a.b", &in);
+	assert_int_equal(mr_publisher_open(f->client, "a.b", &p), 0);
+	assert_int_equal(mr_publisher_open(f->client, "a.b", &same), 0);
+	assert_int_equal(mr_publisher_send(p, "one", 3), 0);
+	assert_int_equal(mr_publisher_send(same, "two", 3), 0);
+	PROCESS_UNTIL(f->client, in.count == 2);
+	assert_string_equal(in.last, "two");
+	assert_string_equal(in.subject, "a.b");
+	mr_publisher_close(p);
+	assert_int_equal(mr_publisher_send(same, "three", 5), 0);
+	PROCESS_UNTIL(f->client, in.count == 3);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.releases, 0);
+	bus_unlock(&f->bus);
+	mr_publisher_close(same);
+	assert_int_equal(mr_ping(f->client, -1, NULL, NULL), 0);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.releases, 1);
+	bus_unlock(&f->bus);
+}
+
+static void claim_commits_in_place_and_abort_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_publisher *p;
+	struct inbox in = {0};
+	void *payload;
+
+	listen_on(f, "a", &in);
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+	assert_int_equal(mr_publisher_claim(p, 100, &payload), 0);
+	memcpy(payload, "never", 5);
+	mr_publisher_abort(p);
+	assert_int_equal(mr_publisher_claim(p, 100, &payload), 0);
+	memcpy(payload, "claimed", 7);
+	assert_int_equal(mr_publisher_commit(p, 101), -EINVAL);
+	assert_int_equal(mr_publisher_commit(p, 7), 0);
+	assert_int_equal(mr_publisher_commit(p, 7), -EINVAL);
+	PROCESS_UNTIL(f->client, in.count == 1);
+	assert_string_equal(in.last, "claimed");
+}
+
+static void other_calls_are_refused_while_a_claim_is_open(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_publisher *p;
+	struct mr_message m;
+	void *payload;
+
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+	assert_int_equal(mr_publisher_claim(p, 8, &payload), 0);
+	assert_int_equal(mr_publish(f->client, "a", "x", 1), -EBUSY);
+	assert_int_equal(mr_publisher_send(p, "x", 1), -EBUSY);
+	assert_int_equal(mr_publisher_claim(p, 8, &payload), -EBUSY);
+	assert_int_equal(mr_process(f->client, 1), -EBUSY);
+	assert_int_equal(mr_wait(f->client, 0), -EBUSY);
+	assert_int_equal(mr_receive(f->client, &m, 0), -EBUSY);
+	assert_int_equal(mr_request(f->client, "a", "x", 1, 0, &m), -EBUSY);
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, NULL, NULL, NULL), -EBUSY);
+	assert_int_equal(mr_flush(f->client), -EBUSY);
+	mr_publisher_abort(p);
+	assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
+}
+
+static void corked_messages_stay_until_flushed(void **state)
+{
+	struct fixture *f = *state;
+
+	mr_cork(f->client, true);
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.published, 0);
+	assert_int_equal(mr_bytes_readable(&f->bus.sessions[0].up), 0);
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.published, 100);
+	bus_unlock(&f->bus);
+}
+
+static void a_full_batch_is_shown_in_spite_of_the_cork(void **state)
+{
+	struct fixture *f = *state;
+	char payload[1000] = {0};
+
+	mr_cork(f->client, true);
+	bus_lock(&f->bus);
+	f->bus.stalled = true;
+	bus_unlock(&f->bus);
+	for (unsigned i = 0; i < 70; i++)
+		assert_int_equal(mr_publish(f->client, "a", payload, sizeof(payload)), 0);
+	bus_lock(&f->bus);
+	assert_true(mr_bytes_readable(&f->bus.sessions[0].up) >= 64 << 10);
+	f->bus.stalled = false;
+	bus_unlock(&f->bus);
+}
+
+static void full_ring_gives_eagain_to_a_publisher_and_takes_again_later(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_publisher *p;
+	char payload[1000] = {0};
+	unsigned sent = 0;
+	void *claimed;
+
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+	bus_lock(&f->bus);
+	f->bus.stalled = true;
+	bus_unlock(&f->bus);
+	while (mr_publisher_send(p, payload, sizeof(payload)) == 0)
+		sent++;
+	assert_true(sent >= 250);
+	assert_int_equal(mr_publisher_send(p, payload, sizeof(payload)), -EAGAIN);
+	assert_int_equal(mr_publisher_claim(p, sizeof(payload), &claimed), -EAGAIN);
+	bus_lock(&f->bus);
+	f->bus.stalled = false;
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	assert_int_equal(mr_publisher_send(p, payload, sizeof(payload)), 0);
+	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.published, sent + 1);
+	bus_unlock(&f->bus);
+}
+
+static void batch_takes_what_fits(void **state)
+{
+	struct fixture *f = *state;
+	static char payload[8192];
+	struct mr_buffer buffers[64];
+	struct mr_publisher *p;
+	int taken;
+
+	for (unsigned i = 0; i < 64; i++)
+		buffers[i] = (struct mr_buffer){payload, sizeof(payload)};
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+	bus_lock(&f->bus);
+	f->bus.stalled = true;
+	bus_unlock(&f->bus);
+	taken = mr_publisher_send_batch(p, buffers, 64);
+	assert_in_range(taken, 30, 32);
+	assert_int_equal(mr_publisher_send_batch(p, buffers, 64), 0);
+	bus_lock(&f->bus);
+	f->bus.stalled = false;
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	assert_true(mr_publisher_send_batch(p, buffers, 8) == 8);
+	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.published, (unsigned)taken + 8);
+	bus_unlock(&f->bus);
+}
+
+static void publish_waits_for_room_and_loses_nothing(void **state)
+{
+	struct fixture *f = *state;
+	char payload[4000] = {0};
+
+	for (unsigned i = 0; i < 2000; i++)
+		assert_int_equal(mr_publish(f->client, "a", payload, sizeof(payload)), 0);
+	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.published, 2000);
+	bus_unlock(&f->bus);
+}
+
+static void publish_to_a_stuck_bus_times_out(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_options options = {.request_timeout_ms = 20};
+	char payload[60000] = {0};
+	struct mr_client *c;
+	int error = 0;
+
+	assert_int_equal(mr_connect(f->bus.address, &options, &c), 0);
+	bus_lock(&f->bus);
+	f->bus.stalled = true;
+	bus_unlock(&f->bus);
+	for (unsigned i = 0; i < 10 && error == 0; i++)
+		error = mr_publish(c, "a", payload, sizeof(payload));
+	assert_int_equal(error, -ETIMEDOUT);
+	assert_int_equal(mr_drain(c, 20), -ETIMEDOUT);
+	bus_lock(&f->bus);
+	f->bus.stalled = false;
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_drain(c, PATIENCE_MS), 0);
+	mr_close(c);
+}
+
+static void messages_published_before_close_arrive(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_client *c;
+	struct inbox in = {0};
+
+	listen_on(f, "a", &in);
+	assert_int_equal(mr_connect(f->bus.address, NULL, &c), 0);
+	mr_cork(c, true);
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(mr_publish(c, "a", "x", 1), 0);
+	mr_close(c);
+	PROCESS_UNTIL(f->client, in.count == 100);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(published_message_reaches_the_subscriber_whole),
+		TEST(empty_payload_is_a_message),
+		TEST(largest_payload_passes_and_one_byte_more_is_refused),
+		TEST(malformed_subjects_are_refused_with_a_reason),
+		TEST(headers_pass_through_untouched),
+		TEST(publisher_sends_by_alias),
+		TEST(claim_commits_in_place_and_abort_leaves_nothing),
+		TEST(other_calls_are_refused_while_a_claim_is_open),
+		TEST(corked_messages_stay_until_flushed),
+		TEST(a_full_batch_is_shown_in_spite_of_the_cork),
+		TEST(full_ring_gives_eagain_to_a_publisher_and_takes_again_later),
+		TEST(batch_takes_what_fits),
+		TEST(publish_waits_for_room_and_loses_nothing),
+		TEST(publish_to_a_stuck_bus_times_out),
+		TEST(messages_published_before_close_arrive),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
