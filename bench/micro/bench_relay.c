@@ -184,6 +184,7 @@ static struct totals totals_now(struct relay *r)
 static void measure(struct bench *b, struct relay *r, uint64_t round_ns)
 {
 	double rate[1000], deliveries[1000], cycles[1000];
+	size_t moved = 0;
 
 	run_until(r, bench_ns() + round_ns / 2);
 	for (uint64_t i = 0; i < b->rounds; i++) {
@@ -193,11 +194,15 @@ static void measure(struct bench *b, struct relay *r, uint64_t round_ns)
 		t1 = totals_now(r);
 		rate[i] = (double)(t1.received - t0.received) * 1e9 / (double)(t1.ns - t0.ns);
 		deliveries[i] = rate[i] * (double)r->subscribers;
-		cycles[i] = (double)(t1.busy - t0.busy) / (double)(t1.relayed - t0.relayed);
+		/* On a busy machine the relay may not have run at all. */
+		if (t1.relayed > t0.relayed)
+			cycles[moved++] =
+				(double)(t1.busy - t0.busy) / (double)(t1.relayed - t0.relayed);
 	}
 	bench_report(b, "messages", "/s", rate, b->rounds);
 	bench_report(b, "deliveries", "/s", deliveries, b->rounds);
-	bench_report_cycles(b, "relay busy, each message", cycles, b->rounds);
+	if (moved > 0)
+		bench_report_cycles(b, "relay busy, each message", cycles, moved);
 }
 
 static void open_rings(struct relay *r)

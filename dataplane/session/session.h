@@ -32,10 +32,11 @@ struct mr_session {
 	uint32_t down_messages; /* pushed since the last publish */
 	uint64_t missed_untold; /* deliveries missed since the last gap message */
 	struct mr_bytes_consumer up;
-	bool dirty;             /* pushed to since the last publish */
-	bool consumed;          /* skipped in since the last release */
+	bool dirty;    /* pushed to since the last publish */
+	bool consumed; /* skipped in since the last release */
 	/* shared-out: worker tells the table writer */
-	_Atomic bool corrupt; /* w: worker, r: table writer: the client's ring position makes no sense */
+	_Atomic bool
+		corrupt; /* w: worker, r: table writer: the client's ring position makes no sense */
 	struct mrf_session_stats *stats; /* w: worker, r: control */
 	/* read-only after open */
 	uint64_t id;

@@ -24,7 +24,7 @@
 #include "dataplane/wire/subject.h"
 #include "flatbuf/wire.h"
 
-#define MR_MESSAGE_ALIGN     8u
+#define MR_MESSAGE_ALIGN 8u
 /* Header block and payload together. A delivery with the longest subject still fits 16 bits. */
 #define MR_BODY_BYTES_MAX 64512u
 #define MR_MESSAGE_OVERHEAD_BYTES_MAX                                                              \
@@ -189,7 +189,7 @@ struct mr_message_plan {
 	uint32_t stride;
 	uint32_t sections; /* as they stand in memory; 0: none */
 	uint32_t subject_bytes;
-	uint32_t body_bytes; /* header block and payload, which stand in a row */
+	uint32_t body_bytes;                 /* header block and payload, which stand in a row */
 	const struct mrf_reply_token *token; /* NULL: none */
 	const void *subject;
 	const void *body;

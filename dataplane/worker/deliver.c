@@ -4,8 +4,8 @@
 bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room_bytes)
 {
 	struct mrf_gap gap = {.missed = s->missed_untold, .missed_total = s->stats->missed};
-	struct mr_message_plan plan = mr_message_plan(
-		MRF_MESSAGE_KIND_GAP, NULL, NULL, 0, &gap, 0, sizeof(gap));
+	struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_GAP, NULL, NULL, 0, &gap, 0, sizeof(gap));
 	void *to = mr_bytes_claim(&s->down, plan.stride + room_bytes);
 
 	if (to == NULL)
@@ -30,8 +30,8 @@ void mr_worker_reply(struct mr_worker *w, const struct mr_message_view *m)
 	struct mrf_reply_token token = {.correlation = m->token.correlation};
 	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_REPLY, &token, NULL, 0,
 		m->headers, m->header_bytes, m->payload_bytes);
-	struct mr_session *s = mr_directory_find(&w->directory,
-		mr_session_slot(m->token.session), mr_session_generation(m->token.session));
+	struct mr_session *s = mr_directory_find(&w->directory, mr_session_slot(m->token.session),
+		mr_session_generation(m->token.session));
 
 	if (mr_unlikely(s == NULL))
 		mr_count(w->stats->drop_stale_token, 1);

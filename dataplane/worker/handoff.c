@@ -32,8 +32,8 @@ void mr_worker_handoff(
 
 static void deliver_answer(struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
 {
-	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_CONTROL, NULL, NULL, 0,
-		m->payload, 0, m->payload_bytes);
+	struct mr_message_plan plan = mr_message_plan(
+		MRF_MESSAGE_KIND_CONTROL, NULL, NULL, 0, m->payload, 0, m->payload_bytes);
 	struct mr_session *s = NULL;
 
 	if (mr_session_worker(session) == w->index)

@@ -146,9 +146,9 @@ static void take_publish(struct mr_worker *w, const struct mr_mesh_record *recor
 	enum mr_subject_fault fault;
 	const struct mr_route *r;
 
-	r = m->header.target != 0 ?
-		    mr_router_alias(w->router, m->header.target) :
-		    mr_router_subject(w->router, m->subject, m->subject_bytes, &fault);
+	r = m->header.target != 0
+		    ? mr_router_alias(w->router, m->header.target)
+		    : mr_router_subject(w->router, m->subject, m->subject_bytes, &fault);
 	if (mr_unlikely(r == NULL)) {
 		/* The alias was released while the message was under way. */
 		mr_count(w->stats->drop_bad_alias, 1);

@@ -48,8 +48,8 @@ static void put_on_mesh(struct mr_worker *w, struct publish *p, uint64_t workers
 {
 	const struct mr_message_view *m = &p->entry->view;
 	struct mr_mesh_record record = {.workers = workers, .members = p->members};
-	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, p->token, m->subject,
-		m->subject_bytes, m->headers, m->header_bytes, m->payload_bytes);
+	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, p->token,
+		m->subject, m->subject_bytes, m->headers, m->header_bytes, m->payload_bytes);
 
 	if (mr_worker_mesh_put(w, &record, p->member, &plan, m->header.target))
 		p->delivered++;
@@ -96,43 +96,58 @@ static void answer_status(struct mr_worker *w, struct mr_session *s,
 		mr_count(w->stats->drop_reply_full, 1);
 }
 
-/* Queue groups, other workers, and nobody at all. */
-static void publish_further(struct mr_worker *w, struct publish *p)
+/* Queue groups, other workers, and nobody at all. Kept out of line, so that what it takes the
+ * address of does not keep the common case from living in registers. */
+static void __attribute__((noinline))
+publish_further(struct mr_worker *w, const struct mr_burst_entry *e, const struct mr_route *r,
+	const struct mrf_reply_token *token, uint32_t delivered)
 {
-	for (uint32_t g = 0; g < p->route->group_count; g++)
-		deliver_group(w, p, g);
-	if (p->route->workers != 0 || p->members > 0)
-		put_on_mesh(w, p, p->route->workers);
-	if (!p->route->interest)
+	struct publish
+		p; /* filled field by field: clearing the members would cost more than all else */
+
+	p.entry = e;
+	p.route = r;
+	p.token = token;
+	p.delivery = mr_worker_delivery(r, &e->view, token);
+	p.delivered = delivered;
+	p.members = 0;
+	for (uint32_t g = 0; g < r->group_count; g++)
+		deliver_group(w, &p, g);
+	if (r->workers != 0 || p.members > 0)
+		put_on_mesh(w, &p, r->workers);
+	if (!r->interest)
 		mr_count(w->stats->drop_unrouted, 1);
-	if (p->token != NULL && p->delivered == 0)
-		answer_status(w, p->entry->from, p->token,
-			p->route->interest ? MRF_STATUS_CODE_OVERLOADED :
-					     MRF_STATUS_CODE_NO_RESPONDERS);
+	if (token != NULL && p.delivered == 0)
+		answer_status(w, e->from, token,
+			r->interest ? MRF_STATUS_CODE_OVERLOADED : MRF_STATUS_CODE_NO_RESPONDERS);
+}
+
+static inline void publish_by(struct mr_worker *w, const struct mr_burst_entry *e,
+	const struct mr_route *r, const struct mrf_reply_token *token)
+{
+	struct mr_message_plan plan = mr_worker_delivery(r, &e->view, token);
+	uint32_t delivered = mr_worker_deliver_own(w, r, &plan);
+
+	if (mr_unlikely(delivered == 0 || r->workers != 0 || r->group_count > 0))
+		publish_further(w, e, r, token, delivered);
 }
 
 static inline void publish(struct mr_worker *w, const struct mr_burst_entry *e)
 {
-	struct mrf_reply_token token;
-	struct publish p; /* filled field by field: clearing the members would cost more than all else */
+	const struct mr_route *r = find_route(w, e);
 
-	p.route = find_route(w, e);
-	if (mr_unlikely(p.route == NULL)) {
+	if (mr_unlikely(r == NULL)) {
 		reject(e);
 		return;
 	}
-	p.entry = e;
-	p.token = NULL;
-	p.members = 0;
-	if (e->view.header.flags & MRF_MESSAGE_FLAG_TOKEN) {
-		token = (struct mrf_reply_token){e->from->id, e->view.token.correlation};
-		p.token = &token;
-	}
-	p.delivery = mr_worker_delivery(p.route, &e->view, p.token);
 	w->round.published++;
-	p.delivered = mr_worker_deliver_own(w, p.route, &p.delivery);
-	if (p.delivered == 0 || p.route->workers != 0 || p.route->group_count > 0)
-		publish_further(w, &p);
+	if (mr_unlikely(e->view.header.flags & MRF_MESSAGE_FLAG_TOKEN)) {
+		struct mrf_reply_token token = {e->from->id, e->view.token.correlation};
+
+		publish_by(w, e, r, &token);
+	} else {
+		publish_by(w, e, r, NULL);
+	}
 }
 
 static void reply(struct mr_worker *w, const struct mr_burst_entry *e)

@@ -3,13 +3,8 @@
 
 #include <sys/epoll.h>
 
-#define EVENTS_MAX 16
-
-static bool ring_waits(struct mr_bytes_consumer *c)
-{
-	/* [worker.sleep] */
-	return atomic_load_explicit(&c->shared->tail, memory_order_seq_cst) != c->head;
-}
+#define EVENTS_MAX  16
+#define GAP_LOOK_MS 10
 
 /* The last look at all that could be work; everything loaded here is seq_cst. */
 static bool work_waits(struct mr_worker *w)
@@ -19,7 +14,7 @@ static bool work_waits(struct mr_worker *w)
 
 	if (atomic_load_explicit(&w->stopping, memory_order_seq_cst))
 		return true;
-	if (ring_waits(&w->handoff.from_control))
+	if (!mr_bytes_empty(&w->handoff.from_control)) /* [worker.sleep] */
 		return true;
 	for (unsigned from = 0; from < w->workers; from++)
 		if (from != w->index && !mr_spsc_empty(w->mesh_in[from]))
@@ -27,36 +22,40 @@ static bool work_waits(struct mr_worker *w)
 	for (uint32_t i = 0; i < list->count; i++) {
 		struct mr_session *s = list->sessions[i];
 
-		if (!atomic_load_explicit(&s->corrupt, memory_order_relaxed) && ring_waits(&s->up))
+		if (!atomic_load_explicit(&s->corrupt, memory_order_relaxed) && !mr_bytes_empty(&s->up))
 			return true;
 	}
 	return false;
 }
 
-/* A client that has yet to be told of a gap must ring when it has made room. */
-static void ask_for_room(struct mr_worker *w)
+/* Clients that have yet to be told of a gap are asked to ring when they have made room. They may
+ * miss that, so with one of them about, the worker sleeps for a bounded time only. */
+static int sleep_ms_max(struct mr_worker *w)
 {
 	const struct mr_poll_list *list =
 		atomic_load_explicit(&w->directory.poll, memory_order_acquire);
+	int ms = -1;
 
 	for (uint32_t i = 0; i < list->count; i++)
-		if (list->sessions[i]->missed_untold > 0)
-			atomic_store_explicit(&list->sessions[i]->down.shared->wants_bell, 1,
-				memory_order_relaxed);
+		if (list->sessions[i]->missed_untold > 0) {
+			mr_bytes_want_bell(&list->sessions[i]->down, true);
+			ms = GAP_LOOK_MS;
+		}
+	return ms;
 }
 
 void mr_worker_sleep(struct mr_worker *w)
 {
 	struct epoll_event events[EVENTS_MAX];
+	int ms = sleep_ms_max(w);
 
-	ask_for_room(w);
 	atomic_store_explicit(&w->page->asleep, 1, memory_order_seq_cst); /* [worker.sleep] */
 	if (!work_waits(w)) {
 		mr_count(w->stats->sleeps, 1);
 		atomic_store_explicit(&w->sleeping, true, memory_order_relaxed);
 		mr_router_offline(w->router);
 		/* Bells are edge-triggered: every ring wakes, none has to be read. */
-		(void)epoll_wait(w->epoll_fd, events, EVENTS_MAX, -1);
+		(void)epoll_wait(w->epoll_fd, events, EVENTS_MAX, ms);
 		mr_router_online(w->router);
 		atomic_store_explicit(&w->sleeping, false, memory_order_relaxed);
 	}

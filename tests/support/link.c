@@ -99,8 +99,8 @@ static void receive(struct mr_test_plane *p, uint64_t id)
 	p->type = mrf_link_message_body_type(m);
 }
 
-static void request(struct mr_test_plane *p, struct mrf_builder *b, enum mrf_link_body type,
-	uint32_t body)
+static void request(
+	struct mr_test_plane *p, struct mrf_builder *b, enum mrf_link_body type, uint32_t body)
 {
 	struct mrf_link_message m = {.id = ++p->next_id, .body_type = type, .body = body};
 	const void *data;
@@ -280,8 +280,8 @@ void mr_test_publish(struct mr_test_session *s, uint32_t alias, const char *subj
 	uint32_t subject_bytes = alias == 0 ? (uint32_t)strlen(subject) : 0;
 	uint32_t header_bytes = headers != NULL ? (uint32_t)strlen(headers) : 0;
 	uint32_t payload_bytes = (uint32_t)strlen(text);
-	uint32_t bytes = mr_message_bytes(
-		correlation != NULL, subject_bytes, header_bytes, payload_bytes);
+	uint32_t bytes =
+		mr_message_bytes(correlation != NULL, subject_bytes, header_bytes, payload_bytes);
 	uint64_t until = now_ns() + WAIT_NS;
 	uint8_t *to;
 
@@ -324,7 +324,8 @@ struct mr_message_view mr_test_next(struct mr_test_session *s)
 	}
 	at = mr_bytes_peek(&s->down);
 	h = mr_message_header_load(at);
-	if (ready == MR_BYTES_CORRUPT || !mr_message_fits(&h, ready) || !mr_message_parse(at, h, &m))
+	if (ready == MR_BYTES_CORRUPT || !mr_message_fits(&h, ready) ||
+		!mr_message_parse(at, h, &m))
 		die("message from the worker", -EBADMSG);
 	mr_bytes_skip(&s->down, h.bytes);
 	return m;
@@ -352,7 +353,8 @@ const struct mrf_worker_stats *mr_test_worker_stats(const struct mr_test_plane *
 {
 	const struct mrf_stats_header *h = header_of(p);
 
-	return (const void *)((const char *)p->stats + h->worker_offset + worker * h->worker_stride);
+	return (const void *)((const char *)p->stats + h->worker_offset +
+			      worker * h->worker_stride);
 }
 
 const struct mrf_table_stats *mr_test_table_stats(const struct mr_test_plane *p)

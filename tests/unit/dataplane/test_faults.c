@@ -20,8 +20,9 @@ static struct mr_test_session bad, bystander;
 
 static int setup(void **state)
 {
-	static const char *const sets[] = {"channels.clients_max=4", "channels.down_ring_bytes=262144",
-		"tables.subscriptions_max=8", "tables.aliases_max=4", NULL};
+	static const char *const sets[] = {"channels.clients_max=4",
+		"channels.down_ring_bytes=262144", "tables.subscriptions_max=8",
+		"tables.aliases_max=4", NULL};
 
 	(void)state;
 	start(&p, sets);
@@ -126,7 +127,8 @@ static void malformed_messages_are_counted_each_by_its_reason(void **state)
 	push_raw(&bad, (struct mrf_message_header){.bytes = 16, .kind = 1, .flags = 2}, 16);
 	mr_test_wait_count(&stats()->drop_bad_message, 3, "bad message");
 	/* What only the bus may say. */
-	push_raw(&bad, (struct mrf_message_header){.bytes = 16, .kind = MRF_MESSAGE_KIND_DELIVER}, 16);
+	push_raw(&bad, (struct mrf_message_header){.bytes = 16, .kind = MRF_MESSAGE_KIND_DELIVER},
+		16);
 	push_raw(&bad, (struct mrf_message_header){.bytes = 16, .kind = MRF_MESSAGE_KIND_GAP}, 16);
 	mr_test_wait_count(&stats()->drop_bad_message, 5, "bad message");
 	push_raw(&bad, (struct mrf_message_header){.bytes = 16, .kind = 1, .target = 999999}, 16);
@@ -149,9 +151,9 @@ static void malformed_messages_are_counted_each_by_its_reason(void **state)
 static void stale_and_forged_tokens_are_counted(void **state)
 {
 	struct mrf_reply_token tokens[] = {
-		{.session = bystander.id + 1, .correlation = 1},    /* wrong generation */
-		{.session = mr_session_id(0, 0xffffff, 1)},         /* no such slot */
-		{.session = mr_session_id(77, 0, 1)},               /* no such worker */
+		{.session = bystander.id + 1, .correlation = 1}, /* wrong generation */
+		{.session = mr_session_id(0, 0xffffff, 1)},      /* no such slot */
+		{.session = mr_session_id(77, 0, 1)},            /* no such worker */
 	};
 
 	(void)state;

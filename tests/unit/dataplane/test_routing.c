@@ -175,7 +175,8 @@ static void mesh_keeps_order_and_loses_nothing(void **state)
 		char text[16];
 
 		for (; sent < MESSAGES && sent - got[0] < IN_FLIGHT && sent - got[1] < IN_FLIGHT &&
-			sent - got[2] < IN_FLIGHT; sent++) {
+			sent - got[2] < IN_FLIGHT;
+			sent++) {
 			snprintf(text, sizeof(text), "%u", sent);
 			mr_test_publish(&pub, alias, "", NULL, NULL, text);
 		}
@@ -250,8 +251,8 @@ static void subscribe_is_idempotent_and_refuses_what_differs(void **state)
 	subscribe(&p, &a, 1, "x.*", NULL);
 	assert_int_equal(
 		mr_test_subscribe(&p, &a, 1, MRF_SUBSCRIPTION_KIND_PATTERN, "y", NULL), -EEXIST);
-	assert_int_equal(mr_test_subscribe(&p, &a, 2, MRF_SUBSCRIPTION_KIND_PATTERN, "x..y", NULL),
-		-EINVAL);
+	assert_int_equal(
+		mr_test_subscribe(&p, &a, 2, MRF_SUBSCRIPTION_KIND_PATTERN, "x..y", NULL), -EINVAL);
 	publish(&a, "x.1", "once");
 	expect(&a, MRF_MESSAGE_KIND_DELIVER, 1, "x.1", "once");
 	assert_true(mr_test_nothing(&p, &a));

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* admin: the socket behind `millrace status`, `workers`, `clients`, `subjects`, `counters`, `kick`.
+ *
+ *   admin.c    connections and packets
+ *   verbs.c    what is answered at once
+ *   listing.c  what the data plane lists in parts: clients, subjects; and kicking
+ *
+ * A connection's requests are answered one after the other. One that is idle, does not read its answer
+ * or sends nonsense is closed; when all are taken, the one idle for longest makes room.
+ *
+ * Owns      The socket, its connections, answers in the making.
+ * Threads   The loop's.
+ */
+#ifndef MILLRACE_CONTROL_ADMIN_H
+#define MILLRACE_CONTROL_ADMIN_H
+
+#include "control/config/config.h"
+#include "control/link/link.h"
+#include "control/loop/accept.h"
+#include "control/loop/conn.h"
+#include "flatbuf/admin.h"
+
+#define MR_ADMIN_SLOTS             16u
+#define MR_ADMIN_REQUEST_BYTES_MAX 65536u
+#define MR_ADMIN_ANSWER_BYTES_MAX  (64u << 20)
+
+enum mr_admin_state {
+	MR_ADMIN_FREE,
+	MR_ADMIN_IDLE,
+	MR_ADMIN_ASKING,  /* the data plane */
+	MR_ADMIN_SENDING, /* the answer */
+	MR_ADMIN_ENDING,
+};
+
+struct mr_admin_slot {
+	struct mr_conn conn;
+	struct mr_timer timer;
+	struct mr_admin *admin;
+	enum mr_admin_state state;
+	uint64_t used; /* order of last use */
+	uint64_t request_id;
+	/* The answer in the making; from begin to answer. */
+	struct mrf_builder builder;
+	bool building;
+	uint32_t *rows;
+	uint32_t rows_count;
+	uint32_t rows_room;
+	uint8_t in[4 + MR_ADMIN_REQUEST_BYTES_MAX];
+};
+
+struct mr_admin {
+	struct mr_loop *loop;
+	struct mr_link *link;
+	const struct mr_config *config;
+	struct mr_control_counters *counters;
+	uint64_t started_ns; /* CLOCK_REALTIME */
+	struct mr_accept accept;
+	uint64_t uses;
+	struct mr_admin_slot slots[MR_ADMIN_SLOTS];
+};
+
+int mr_admin_open(struct mr_admin *a, struct mr_loop *loop, struct mr_link *link,
+	const struct mr_config *config, struct mr_control_counters *counters);
+void mr_admin_close(struct mr_admin *a);
+
+/* admin.c, for the verbs. Begin makes the slot's builder ready; answer sends what is in it; result is
+ * an answer of its own and forgets what was built. */
+int mr_admin_begin(struct mr_admin_slot *s);
+void mr_admin_answer(struct mr_admin_slot *s, enum mrf_admin_body type, uint32_t body);
+void mr_admin_result(struct mr_admin_slot *s, int code, const char *text);
+/* Remembers a row's reference; 0 is a row that failed. -ENOMEM, -E2BIG. */
+int mr_admin_row(struct mr_admin_slot *s, uint32_t row);
+
+/* verbs.c */
+void mr_admin_handle(struct mr_admin_slot *s, struct mrf_table request);
+
+/* listing.c */
+void mr_admin_list_clients(struct mr_admin_slot *s);
+void mr_admin_list_subjects(struct mr_admin_slot *s);
+void mr_admin_kick(struct mr_admin_slot *s, uint64_t session);
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/admin/admin.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "dataplane/base/log.h"
+#include "flatbuf/stats.h"
+
+static void status(struct mr_admin_slot *s)
+{
+	const struct mr_admin *a = s->admin;
+	const struct mr_dataplane *d = &a->link->dataplane;
+	struct mrf_table_stats table = {0};
+	struct mrf_admin_status v = {
+		.version = mrf_str(MR_VERSION),
+		.control_pid = (uint32_t)getpid(),
+		.control_started_ns = a->started_ns,
+		.run_dir = mrf_str(a->config->run_dir),
+		.config_file = mrf_str(a->config->file),
+		.dataplane_connected = mr_link_is_up(a->link),
+	};
+
+	if (v.dataplane_connected) {
+		(void)mr_dataplane_table_stats(d, &table);
+		v.dataplane_pid = d->pid;
+		v.dataplane_started_ns = d->started_ns;
+		v.dataplane_version = mrf_str(d->version);
+		v.workers = d->workers_count;
+		v.sessions = table.sessions;
+		v.subscriptions = table.subscriptions;
+	}
+	mr_admin_answer(s, MRF_ADMIN_BODY_ADMIN_STATUS, mrf_admin_status_write(&s->builder, &v));
+}
+
+static void workers(struct mr_admin_slot *s)
+{
+	const struct mr_config *c = s->admin->config;
+	const struct mr_dataplane *d = &s->admin->link->dataplane;
+	struct mrf_admin_workers v = {
+		.tsc_hz = d->layout.tsc_hz,
+		.read_ns = mr_loop_now_ns(),
+	};
+	int error = 0;
+
+	for (uint32_t i = 0; error == 0 && i < d->workers_count; i++) {
+		struct mrf_worker_stats stats;
+		struct mrf_admin_worker row = {
+			.worker = i,
+			.cpu = i < c->workers.cpus_count ? c->workers.cpus[i] : -1,
+			.stats = &stats,
+		};
+
+		(void)mr_dataplane_worker_stats(d, i, &stats);
+		error = mr_admin_row(s, mrf_admin_worker_write(&s->builder, &row));
+	}
+	v.rows = s->rows;
+	v.rows_count = s->rows_count;
+	mr_admin_answer(s, MRF_ADMIN_BODY_ADMIN_WORKERS, mrf_admin_workers_write(&s->builder, &v));
+}
+
+static int counter(struct mr_admin_slot *s, const char *scope, uint32_t index, const char *name,
+	const char *text, uint64_t value)
+{
+	const struct mrf_admin_counter row = {
+		.scope = mrf_str(scope),
+		.index = index,
+		.name = mrf_str(name),
+		.value = value,
+		.text = mrf_str(text),
+	};
+
+	return mr_admin_row(s, mrf_admin_counter_write(&s->builder, &row));
+}
+
+/* One row for each member of a structure of counts. */
+static int members(struct mr_admin_slot *s, const char *scope, uint32_t index,
+	const struct mrf_member *list, size_t count, const void *counts)
+{
+	int error = 0;
+
+	for (size_t i = 0; error == 0 && i < count; i++) {
+		uint64_t value = 0;
+
+		memcpy(&value, (const uint8_t *)counts + list[i].offset, list[i].bytes);
+		error = counter(s, scope, index, list[i].name, list[i].text, value);
+	}
+	return error;
+}
+
+static int control_counters(struct mr_admin_slot *s)
+{
+	int error = 0;
+
+	for (size_t i = 0; error == 0 && i < mr_control_counter_list_count; i++) {
+		const struct mr_control_counter *c = &mr_control_counter_list[i];
+		uint64_t value;
+
+		memcpy(&value, (const uint8_t *)s->admin->counters + c->offset, sizeof(value));
+		error = counter(s, "control", 0, c->name, c->text, value);
+	}
+	return error;
+}
+
+static int dataplane_counters(struct mr_admin_slot *s)
+{
+	const struct mr_dataplane *d = &s->admin->link->dataplane;
+	struct mrf_worker_stats worker;
+	struct mrf_table_stats table;
+	int error = 0;
+
+	for (uint32_t i = 0; error == 0 && mr_dataplane_worker_stats(d, i, &worker); i++)
+		error = members(s, "worker", i, mrf_worker_stats_members,
+			MR_ARRAY_COUNT(mrf_worker_stats_members), &worker);
+	if (error == 0 && mr_dataplane_table_stats(d, &table))
+		error = members(s, "table", 0, mrf_table_stats_members,
+			MR_ARRAY_COUNT(mrf_table_stats_members), &table);
+	return error;
+}
+
+static void counters(struct mr_admin_slot *s)
+{
+	struct mrf_admin_counters v = {.read_ns = mr_loop_now_ns()};
+	int error = dataplane_counters(s);
+
+	if (error == 0)
+		error = control_counters(s);
+	if (error != 0) {
+		mr_admin_result(s, error, mr_log_errno_text(error));
+		return;
+	}
+	v.rows = s->rows;
+	v.rows_count = s->rows_count;
+	mr_admin_answer(
+		s, MRF_ADMIN_BODY_ADMIN_COUNTERS, mrf_admin_counters_write(&s->builder, &v));
+}
+
+static bool needs_dataplane(unsigned verb)
+{
+	return verb == MRF_ADMIN_VERB_WORKERS || verb == MRF_ADMIN_VERB_CLIENTS ||
+	       verb == MRF_ADMIN_VERB_SUBJECTS || verb == MRF_ADMIN_VERB_KICK;
+}
+
+void mr_admin_handle(struct mr_admin_slot *s, struct mrf_table request)
+{
+	unsigned verb = mrf_admin_request_verb(request);
+	int error = mr_admin_begin(s);
+
+	if (error != 0) {
+		mr_admin_result(s, error, mr_log_errno_text(error));
+		return;
+	}
+	if (needs_dataplane(verb) && !mr_link_is_up(s->admin->link)) {
+		mr_admin_result(s, -ENOTCONN, "the data plane is not running");
+		return;
+	}
+	switch (verb) {
+	case MRF_ADMIN_VERB_STATUS: status(s); break;
+	case MRF_ADMIN_VERB_WORKERS: workers(s); break;
+	case MRF_ADMIN_VERB_CLIENTS: mr_admin_list_clients(s); break;
+	case MRF_ADMIN_VERB_SUBJECTS: mr_admin_list_subjects(s); break;
+	case MRF_ADMIN_VERB_COUNTERS: counters(s); break;
+	case MRF_ADMIN_VERB_KICK: mr_admin_kick(s, mrf_admin_request_session(request)); break;
+	default: mr_admin_result(s, -ENOSYS, "this bus does not know the request");
+	}
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* args: command line words into a struct of settings, by a table of options.
+ *
+ * Options may stand before, between and after operands; `--` ends them. `--name value`,
+ * `--name=value`, `-n value` and `-nvalue` are the same. The last one given counts.
+ *
+ * Owns      Nothing: texts point into argv.
+ * Errors    -EINVAL, and a text that names the option, what was found and what was expected.
+ */
+#ifndef MILLRACE_CLI_ARGS_H
+#define MILLRACE_CLI_ARGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MR_CLI_WORDS_MAX 64
+
+struct mr_cli_words {
+	const char *at[MR_CLI_WORDS_MAX];
+	unsigned count;
+};
+
+enum mr_cli_type {
+	MR_CLI_FLAG,  /* bool: true */
+	MR_CLI_TEXT,  /* const char * */
+	MR_CLI_COUNT, /* uint64_t within min and max; k, M and G multiply by thousands */
+	MR_CLI_REAL,  /* double within min and max; the same letters */
+	MR_CLI_WORDS, /* struct mr_cli_words: may be given many times */
+};
+
+struct mr_cli_option {
+	const char *name; /* without the dashes */
+	char letter;      /* 0: none */
+	enum mr_cli_type type;
+	const char *value; /* what the help calls its value; NULL for flags */
+	size_t offset;     /* of the setting */
+	double min;
+	double max;
+	const char *choices; /* of a text, parted by |; NULL: any */
+	const char *help;
+};
+
+/* Parses argv[0 .. argc) with the options of `own` and `common` (either may be NULL; both end with
+ * an entry without name). `own` writes to `settings`, `common` to `common_settings`. */
+int mr_cli_args_parse(int argc, char *const *argv, const struct mr_cli_option *own, void *settings,
+	const struct mr_cli_option *common, void *common_settings, struct mr_cli_words *operands,
+	char *error, size_t error_bytes);
+
+/* "0,2-4" into at most `max` CPU numbers. The count, or -EINVAL. */
+int mr_cli_args_cpus(const char *text, int *cpus, unsigned max);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Request-reply: every publisher keeps so many requests outstanding; responders send them back as they
+ * came. Latency is the round trip as the requester sees it. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "control/cli/bench/load.h"
+
+#define PROCESS_MAX      256
+#define REPLY_TIMEOUT_MS 5000
+
+static bool is_answer(const struct mr_bench_slot *slot, const struct mr_message *reply)
+{
+	const struct mr_bench_plan *plan = slot->publisher->load->plan;
+
+	return reply->payload_bytes == plan->bytes &&
+	       memcmp(reply->payload, &slot->stamp, sizeof(slot->stamp)) == 0 &&
+	       (!plan->full || mr_bench_is_intact(reply->payload, reply->payload_bytes));
+}
+
+static void on_reply(struct mr_client *c, const struct mr_message *reply, int error, void *arg)
+{
+	struct mr_bench_slot *slot = arg;
+	struct mr_bench_publisher *p = slot->publisher;
+	uint64_t now = mr_bench_ticks();
+	uint64_t when = slot->stamp.when;
+
+	(void)c;
+	p->in_flight--;
+	slot->next_free = p->free_slots;
+	p->free_slots = slot;
+	if (error) {
+		p->failed++;
+		return;
+	}
+	if (!is_answer(slot, reply)) {
+		p->corrupt++;
+		return;
+	}
+	atomic_store_explicit(&p->answered_out,
+		atomic_load_explicit(&p->answered_out, memory_order_relaxed) + 1,
+		memory_order_relaxed);
+	if (p->recording)
+		mr_histogram_record(p->histogram, now > when ? now - when : 0, 1);
+}
+
+int mr_bench_request_prepare(struct mr_bench_publisher *p)
+{
+	unsigned count = p->load->plan->outstanding;
+
+	p->slots = calloc(count, sizeof(*p->slots));
+	p->payload = malloc(p->load->plan->bytes);
+	if (!p->slots || !p->payload)
+		return -ENOMEM;
+	for (unsigned i = 0; i < count; i++) {
+		p->slots[i].publisher = p;
+		p->slots[i].next_free = p->free_slots;
+		p->free_slots = &p->slots[i];
+	}
+	return 0;
+}
+
+static int send_one(struct mr_bench_publisher *p, uint64_t when)
+{
+	const struct mr_bench_plan *plan = p->load->plan;
+	struct mr_bench_slot *slot = p->free_slots;
+	int rc;
+
+	slot->stamp = (struct mr_bench_stamp){mr_bench_who(p->index, p->sent), when};
+	mr_bench_fill(p->payload, plan->bytes, slot->stamp, plan->full);
+	rc = mr_publisher_request(
+		p->lanes[p->lane], p->payload, plan->bytes, REPLY_TIMEOUT_MS, on_reply, slot);
+	if (rc < 0)
+		return rc;
+	p->free_slots = slot->next_free;
+	p->in_flight++;
+	p->sent++;
+	p->lane = p->lane + 1 < plan->subjects ? p->lane + 1 : 0;
+	return 0;
+}
+
+static int send_due(struct mr_bench_publisher *p)
+{
+	bool paced = p->load->plan->rate > 0;
+	uint64_t now = mr_bench_ticks();
+	uint64_t due = paced ? mr_bench_pace_due(&p->pace, now) : UINT64_MAX;
+	int done = 0;
+
+	while (p->free_slots && due > 0) {
+		uint64_t sent = p->pace.sent;
+		int rc = send_one(p, paced ? mr_bench_pace_take(&p->pace) : mr_bench_ticks());
+
+		if (rc) {
+			p->pace.sent = sent;
+			if (rc != -EAGAIN)
+				return rc;
+			break;
+		}
+		due--;
+		done++;
+	}
+	if (done == 0)
+		return 0;
+	atomic_store_explicit(&p->sent_out, p->sent, memory_order_relaxed);
+	return mr_flush(p->client) ?: done;
+}
+
+int mr_bench_request_round(struct mr_bench_publisher *p, bool sending)
+{
+	int n, sent;
+
+	p->recording = mr_bench_load_phase(p->load) == MR_BENCH_MEASURE;
+	n = mr_process(p->client, PROCESS_MAX);
+	if (n < 0 || !sending)
+		return n;
+	sent = send_due(p);
+	return sent < 0 ? sent : n + sent;
+}
+
+static void on_request(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	struct mr_bench_subscriber *s = arg;
+
+	/* What it says is checked by the one who knows: the requester. */
+	if (mr_reply(c, m->reply_token, m->payload, m->payload_bytes) == 0)
+		s->received++;
+}
+
+int mr_bench_request_serve(struct mr_bench_subscriber *s)
+{
+	struct mr_subscribe_options options = {.group = "bench"};
+	struct mr_subscription *subscription;
+	char pattern[64];
+
+	snprintf(pattern, sizeof(pattern), "bench.%s.>", s->load->plan->run);
+	return mr_subscribe(s->client, pattern, &options, on_request, s, &subscription);
+}
+
+int mr_bench_request_serve_round(struct mr_bench_subscriber *s)
+{
+	int n = mr_process(s->client, PROCESS_MAX);
+
+	if (n <= 0)
+		return n;
+	atomic_store_explicit(&s->received_out, s->received, memory_order_relaxed);
+	return mr_flush(s->client) ?: n;
+}

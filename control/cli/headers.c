@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/cli/headers.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "control/cli/text.h"
+
+static int add(struct mr_headers *h, const char *word)
+{
+	const char *colon = strchr(word, ':');
+	char name[256];
+
+	if (!colon || colon == word || (size_t)(colon - word) >= sizeof(name))
+		return -EINVAL;
+	memcpy(name, word, (size_t)(colon - word));
+	name[colon - word] = '\0';
+	colon++;
+	return mr_headers_add(h, name, colon + (*colon == ' '));
+}
+
+int mr_cli_headers_make(struct mr_headers *h, const struct mr_cli_words *words, const char **bad)
+{
+	for (unsigned i = 0; i < words->count; i++) {
+		int rc = add(h, words->at[i]);
+
+		*bad = words->at[i];
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+void mr_cli_headers_print(FILE *out, const char *block, size_t bytes)
+{
+	struct mr_header header;
+	const char *before = "[";
+	size_t cursor = 0;
+
+	while (mr_headers_next(block, bytes, &cursor, &header)) {
+		fputs(before, out);
+		mr_cli_text_print(out, header.name, header.name_bytes);
+		fputs(": ", out);
+		mr_cli_text_print(out, header.value, header.value_bytes);
+		before = ", ";
+	}
+	if (*before == ',')
+		fputs("] ", out);
+}
+
+/* Header values are bytes; JSON takes those that are no UTF-8 in their escaped form. */
+static json_t *value_json(const struct mr_header *header)
+{
+	json_t *value = json_stringn(header->value, header->value_bytes);
+	char text[1024];
+
+	if (value)
+		return value;
+	mr_cli_text_escape(text, sizeof(text), header->value, header->value_bytes);
+	return json_string(text);
+}
+
+static void set_header(json_t *object, const struct mr_header *header)
+{
+	char name[1024];
+	json_t *known;
+
+	mr_cli_text_escape(name, sizeof(name), header->name, header->name_bytes);
+	known = json_object_get(object, name);
+	if (!known) {
+		json_object_set_new(object, name, value_json(header));
+		return;
+	}
+	if (!json_is_array(known)) {
+		json_t *values = json_array();
+
+		json_array_append(values, known);
+		json_object_set_new(object, name, values);
+		known = values;
+	}
+	json_array_append_new(known, value_json(header));
+}
+
+json_t *mr_cli_headers_json(const char *block, size_t bytes)
+{
+	json_t *object = json_object();
+	struct mr_header header;
+	size_t cursor = 0;
+
+	while (mr_headers_next(block, bytes, &cursor, &header))
+		set_header(object, &header);
+	return object;
+}
+
+void mr_cli_message_print(const struct mr_message *m, bool colour)
+{
+	if (m->subject_bytes) {
+		fputs(colour ? "\033[36m" : "", stdout);
+		mr_cli_text_print(stdout, m->subject, m->subject_bytes);
+		fputs(colour ? "\033[0m " : " ", stdout);
+	}
+	if (m->header_bytes)
+		mr_cli_headers_print(stdout, m->headers, m->header_bytes);
+	mr_cli_text_print(stdout, m->payload, m->payload_bytes);
+	putchar('\n');
+}
+
+void mr_cli_message_json(const struct mr_message *m)
+{
+	json_t *o = json_object();
+
+	if (m->subject_bytes)
+		mr_cli_text_json(o, "subject", m->subject, m->subject_bytes);
+	if (m->header_bytes)
+		json_object_set_new(o, "headers", mr_cli_headers_json(m->headers, m->header_bytes));
+	mr_cli_text_json(o, "payload", m->payload, m->payload_bytes);
+	if (m->subject_bytes)
+		json_object_set_new(o, "wants_reply", json_boolean(m->wants_reply));
+	mr_cli_text_json_line(o);
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* workers, clients, subjects, counters: what the bus has, row by row. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/cli/admin.h"
+#include "control/cli/stats.h"
+#include "control/cli/table.h"
+#include "control/cli/text.h"
+#include "control/cli/verbs.h"
+#include "dataplane/base/compiler.h"
+
+struct settings {
+	bool json;
+	bool all;
+};
+
+static void text_cell(struct mr_cli_table *t, struct mrf_string text)
+{
+	mr_cli_table_text(t, text.data, text.bytes);
+}
+
+/* Prints and frees. */
+static int finish(const struct mr_cli *cli, struct mr_cli_table *t, bool json)
+{
+	if (json)
+		mr_cli_text_json_line(mr_cli_table_json(t));
+	else
+		mr_cli_table_print(t, stdout, cli->colour);
+	mr_cli_table_fini(t);
+	return MR_EXIT_OK;
+}
+
+static const struct mr_cli_column worker_columns[] = {
+	{"WORKER", NULL, true},
+	{"CPU", NULL, true},
+	{"BUSY%", NULL, true},
+	{"IN", NULL, true},
+	{"OUT", NULL, true},
+	{"PUBLISHED", NULL, true},
+	{"DELIVERED", NULL, true},
+	{"REPLIED", NULL, true},
+	{"CYCLES/MSG", NULL, true},
+	{"DROPPED", NULL, true},
+};
+
+static void worker_row(struct mr_cli_table *t, struct mrf_table row)
+{
+	struct mrf_worker_stats s = mrf_admin_worker_stats(row);
+	uint64_t cycles = s.busy_cycles + s.idle_cycles;
+
+	mr_cli_table_count(t, mrf_admin_worker_worker(row));
+	if (mrf_admin_worker_cpu(row) >= 0)
+		mr_cli_table_count(t, (uint64_t)mrf_admin_worker_cpu(row));
+	else
+		mr_cli_table_none(t);
+	mr_cli_table_real(t, cycles ? 100.0 * (double)s.busy_cycles / (double)cycles : 0);
+	mr_cli_table_count(t, s.rx_messages);
+	mr_cli_table_count(t, s.tx_messages);
+	mr_cli_table_count(t, s.published);
+	mr_cli_table_count(t, s.delivered);
+	mr_cli_table_count(t, s.replied);
+	if (s.rx_messages)
+		mr_cli_table_real(t, (double)s.busy_cycles / (double)s.rx_messages);
+	else
+		mr_cli_table_none(t);
+	mr_cli_table_count(t, mr_cli_stats_dropped(&s));
+}
+
+static json_t *workers_json(struct mrf_table workers)
+{
+	json_t *rows = json_array();
+
+	for (uint32_t i = 0; i < mrf_admin_workers_rows_count(workers); i++) {
+		struct mrf_table row = mrf_admin_workers_rows_at(workers, i);
+		struct mrf_worker_stats s = mrf_admin_worker_stats(row);
+		int cpu = mrf_admin_worker_cpu(row);
+		json_t *o = json_object();
+
+		json_object_set_new(o, "worker", json_integer(mrf_admin_worker_worker(row)));
+		json_object_set_new(o, "cpu", cpu >= 0 ? json_integer(cpu) : json_null());
+		mr_cli_stats_json(o, &s);
+		json_array_append_new(rows, o);
+	}
+	return rows;
+}
+
+static void print_workers(const struct mr_cli *cli, struct mrf_table workers, bool json)
+{
+	struct mr_cli_table t;
+
+	if (json) {
+		mr_cli_text_json_line(workers_json(workers));
+		return;
+	}
+	mr_cli_table_init(&t, worker_columns, MR_ARRAY_COUNT(worker_columns));
+	for (uint32_t i = 0; i < mrf_admin_workers_rows_count(workers); i++)
+		worker_row(&t, mrf_admin_workers_rows_at(workers, i));
+	finish(cli, &t, false);
+}
+
+static int run_workers(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	const struct settings *set = settings;
+	struct mr_cli_admin admin;
+	struct mrf_table workers;
+	int code = mr_cli_admin_query(
+		cli, &admin, MRF_ADMIN_VERB_WORKERS, 0, MRF_ADMIN_BODY_ADMIN_WORKERS, &workers);
+
+	(void)w;
+	if (code == MR_EXIT_OK)
+		print_workers(cli, workers, set->json);
+	mr_cli_admin_close(&admin);
+	return code;
+}
+
+static const struct mr_cli_column client_columns[] = {
+	{"SESSION", "session", false},
+	{"NAME", "name", false},
+	{"WORKER", "worker", true},
+	{"PID", "pid", true},
+	{"UID", "uid", true},
+	{NULL, "gid", true},
+	{NULL, "opened_ns", true},
+	{"SUBS", "subscriptions", true},
+	{"IN", "rx_messages", true},
+	{NULL, "rx_bytes", true},
+	{"OUT", "tx_messages", true},
+	{NULL, "tx_bytes", true},
+	{"MISSED", "missed", true},
+	{"REJECTED", "rejected", true},
+	{"BACKLOG", "backlog_bytes", true},
+};
+
+static void client_row(struct mr_cli_table *t, struct mrf_table client)
+{
+	struct mrf_table row = mrf_admin_client_row(client);
+	struct mrf_session_stats s = mrf_admin_client_stats(client);
+
+	mr_cli_table_id(t, mrf_session_row_session(row));
+	text_cell(t, mrf_session_row_name(row));
+	mr_cli_table_count(t, mrf_admin_client_worker(client));
+	mr_cli_table_count(t, mrf_session_row_pid(row));
+	mr_cli_table_count(t, mrf_session_row_uid(row));
+	mr_cli_table_count(t, mrf_session_row_gid(row));
+	mr_cli_table_count(t, mrf_session_row_opened_ns(row));
+	mr_cli_table_count(t, mrf_session_row_subscriptions(row));
+	mr_cli_table_count(t, s.rx_messages);
+	mr_cli_table_count(t, s.rx_bytes);
+	mr_cli_table_count(t, s.tx_messages);
+	mr_cli_table_count(t, s.tx_bytes);
+	mr_cli_table_count(t, s.missed);
+	mr_cli_table_count(t, s.rejected);
+	mr_cli_table_count(t, s.backlog_bytes);
+}
+
+static int run_clients(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	const struct settings *set = settings;
+	struct mr_cli_admin admin;
+	struct mrf_table clients;
+	struct mr_cli_table t;
+	int code = mr_cli_admin_query(
+		cli, &admin, MRF_ADMIN_VERB_CLIENTS, 0, MRF_ADMIN_BODY_ADMIN_CLIENTS, &clients);
+
+	(void)w;
+	if (code == MR_EXIT_OK) {
+		mr_cli_table_init(&t, client_columns, MR_ARRAY_COUNT(client_columns));
+		for (uint32_t i = 0; i < mrf_admin_clients_rows_count(clients); i++)
+			client_row(&t, mrf_admin_clients_rows_at(clients, i));
+		finish(cli, &t, set->json);
+	}
+	mr_cli_admin_close(&admin);
+	return code;
+}
+
+static const struct mr_cli_column subject_columns[] = {
+	{"PATTERN", "pattern", false},
+	{"KIND", "kind", false},
+	{"GROUP", "group", false},
+	{"SESSION", "session", false},
+	{"SUBSCRIPTION", "subscription", true},
+};
+
+static void subject_row(struct mr_cli_table *t, struct mrf_table row)
+{
+	bool prefix = mrf_subscription_row_kind(row) == MRF_SUBSCRIPTION_KIND_PREFIX;
+	struct mrf_string group = mrf_subscription_row_group(row);
+
+	text_cell(t, mrf_subscription_row_pattern(row));
+	text_cell(t, prefix ? mrf_str("prefix") : mrf_str("pattern"));
+	if (group.bytes)
+		text_cell(t, group);
+	else
+		mr_cli_table_none(t);
+	mr_cli_table_id(t, mrf_subscription_row_session(row));
+	mr_cli_table_count(t, mrf_subscription_row_subscription(row));
+}
+
+static int run_subjects(
+	const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	const struct settings *set = settings;
+	struct mr_cli_admin admin;
+	struct mrf_table subjects;
+	struct mr_cli_table t;
+	int code = mr_cli_admin_query(
+		cli, &admin, MRF_ADMIN_VERB_SUBJECTS, 0, MRF_ADMIN_BODY_ADMIN_SUBJECTS, &subjects);
+
+	(void)w;
+	if (code == MR_EXIT_OK) {
+		mr_cli_table_init(&t, subject_columns, MR_ARRAY_COUNT(subject_columns));
+		for (uint32_t i = 0; i < mrf_admin_subjects_rows_count(subjects); i++)
+			subject_row(&t, mrf_admin_subjects_rows_at(subjects, i));
+		finish(cli, &t, set->json);
+	}
+	mr_cli_admin_close(&admin);
+	return code;
+}
+
+static const struct mr_cli_column counter_columns[] = {
+	{"SCOPE", "scope", false},
+	{"INDEX", "index", true},
+	{"NAME", "name", false},
+	{"VALUE", "value", true},
+	{"WHAT IT COUNTS", "text", false},
+};
+
+static void counter_row(struct mr_cli_table *t, struct mrf_table row)
+{
+	text_cell(t, mrf_admin_counter_scope(row));
+	mr_cli_table_count(t, mrf_admin_counter_index(row));
+	text_cell(t, mrf_admin_counter_name(row));
+	mr_cli_table_count(t, mrf_admin_counter_value(row));
+	text_cell(t, mrf_admin_counter_text(row));
+}
+
+static int run_counters(
+	const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	const struct settings *set = settings;
+	struct mr_cli_admin admin;
+	struct mrf_table counters;
+	struct mr_cli_table t;
+	int code = mr_cli_admin_query(
+		cli, &admin, MRF_ADMIN_VERB_COUNTERS, 0, MRF_ADMIN_BODY_ADMIN_COUNTERS, &counters);
+
+	(void)w;
+	if (code == MR_EXIT_OK) {
+		mr_cli_table_init(&t, counter_columns, MR_ARRAY_COUNT(counter_columns));
+		for (uint32_t i = 0; i < mrf_admin_counters_rows_count(counters); i++) {
+			struct mrf_table row = mrf_admin_counters_rows_at(counters, i);
+
+			if (set->all || mrf_admin_counter_value(row) != 0)
+				counter_row(&t, row);
+		}
+		finish(cli, &t, set->json);
+	}
+	mr_cli_admin_close(&admin);
+	return code;
+}
+
+#define JSON_OPTION                                                                                \
+	{                                                                                          \
+		.name = "json", .letter = 'j', .type = MR_CLI_FLAG,                                \
+		.offset = offsetof(struct settings, json), .help = "print a JSON array of objects" \
+	}
+
+static const struct mr_cli_option list_options[] = {JSON_OPTION, {0}};
+
+static const struct mr_cli_option counter_options[] = {
+	{.name = "all",
+		.letter = 'a',
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct settings, all),
+		.help = "also those that are zero"},
+	JSON_OPTION,
+	{0},
+};
+
+const struct mr_cli_verb mr_cli_workers = {
+	.name = "workers",
+	.summary = "list the workers and what they did",
+	.operands = "",
+	.details =
+		"Counts are since the data plane's start. BUSY% leaves sleep out; CYCLES/MSG are busy cycles\n"
+		"for each message taken in. --json has every statistic under the name it has in\n"
+		"flatbuf/schemas/stats.fbs.",
+	.examples = "  millrace workers\n  millrace workers --json | jq '.[].busy_cycles'",
+	.options = list_options,
+	.settings_bytes = sizeof(struct settings),
+	.run = run_workers,
+};
+
+const struct mr_cli_verb mr_cli_clients = {
+	.name = "clients",
+	.summary = "list the clients",
+	.operands = "",
+	.details =
+		"IN and OUT are messages from and to the client. MISSED are deliveries dropped because the\n"
+		"client was behind; REJECTED its messages that made no sense; BACKLOG bytes not read yet.",
+	.examples =
+		"  millrace clients\n  millrace clients --json | jq '.[] | select(.missed > 0)'",
+	.options = list_options,
+	.settings_bytes = sizeof(struct settings),
+	.run = run_clients,
+};
+
+const struct mr_cli_verb mr_cli_subjects = {
+	.name = "subjects",
+	.summary = "list the subscriptions",
+	.operands = "",
+	.examples =
+		"  millrace subjects\n  millrace subjects --json | jq -r '.[].pattern' | sort -u",
+	.options = list_options,
+	.settings_bytes = sizeof(struct settings),
+	.run = run_subjects,
+};
+
+const struct mr_cli_verb mr_cli_counters = {
+	.name = "counters",
+	.summary = "list every counter, with what it counts",
+	.operands = "",
+	.details =
+		"Every message that the bus discards is counted in exactly one counter, named by the reason.",
+	.examples =
+		"  millrace counters\n"
+		"  millrace counters --all --json | jq '.[] | select(.name == \"drop_unrouted\")'",
+	.options = counter_options,
+	.settings_bytes = sizeof(struct settings),
+	.run = run_counters,
+};

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pub, request: messages from the command line or from standard input. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/millrace.h"
+#include "control/cli/headers.h"
+#include "control/cli/input.h"
+#include "control/cli/verbs.h"
+
+#define DRAIN_MS 5000
+
+struct settings {
+	struct mr_cli_words headers;
+	uint64_t count;
+	uint64_t timeout_ms;
+	bool stdin_lines;
+	bool json;
+	bool raw;
+};
+
+/* A header block and a payload, ready to be sent. */
+struct outgoing {
+	char header_memory[16384];
+	struct mr_headers headers;
+	struct mr_cli_input payload;
+};
+
+static int prepare(const struct mr_cli *cli, const struct settings *set, const char *payload,
+	struct outgoing *out)
+{
+	const char *bad;
+	int rc;
+
+	mr_headers_init(&out->headers, out->header_memory, sizeof(out->header_memory));
+	rc = mr_cli_headers_make(&out->headers, &set->headers, &bad);
+	if (rc)
+		return mr_cli_fail(cli, MR_EXIT_USAGE, bad,
+			rc == -ENOSPC ? "too many headers" : "not a header",
+			"expected: -H name:value");
+	rc = mr_cli_input_take(&out->payload, payload);
+	if (rc == -EMSGSIZE)
+		return mr_cli_fail_call(cli, NULL, rc, "payload");
+	if (rc)
+		return mr_cli_fail(cli, MR_EXIT_FAILED, "standard input", strerror(-rc), NULL);
+	return MR_EXIT_OK;
+}
+
+static int publish(struct mr_client *c, const char *subject, const struct outgoing *out,
+	const void *payload, size_t bytes)
+{
+	return mr_publish_with(c, subject, out->headers.bytes ? out->headers.data : NULL,
+		out->headers.bytes, payload, bytes);
+}
+
+static int publish_lines(
+	struct mr_client *c, const char *subject, const struct outgoing *out, uint64_t count)
+{
+	char *line = NULL;
+	size_t capacity = 0;
+	ssize_t n;
+	int rc = 0;
+
+	while (rc == 0 && !mr_cli_interrupted() && (n = getline(&line, &capacity, stdin)) >= 0) {
+		n -= n > 0 && line[n - 1] == '\n';
+		for (uint64_t i = 0; i < count && rc == 0; i++)
+			rc = publish(c, subject, out, line, (size_t)n);
+	}
+	free(line);
+	return rc;
+}
+
+static int publish_all(struct mr_client *c, const struct settings *set, const char *subject,
+	const struct outgoing *out)
+{
+	int rc = 0;
+
+	if (set->stdin_lines) {
+		rc = publish_lines(c, subject, out, set->count);
+	} else {
+		mr_cork(c, set->count > 1);
+		for (uint64_t i = 0; i < set->count && rc == 0 && !mr_cli_interrupted(); i++)
+			rc = publish(c, subject, out, out->payload.data, out->payload.bytes);
+	}
+	/* It is done when the bus has it. */
+	return rc ? rc : mr_drain(c, DRAIN_MS);
+}
+
+static int run_pub(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	const struct settings *set = settings;
+	const char *payload = w->count > 1 ? w->at[1] : "";
+	struct outgoing out;
+	struct mr_client *c;
+	int code, rc;
+
+	if (set->stdin_lines && w->count > 1)
+		return mr_cli_fail(cli, MR_EXIT_USAGE, w->at[1], "a payload, and --stdin-lines",
+			"leave one of them out");
+	code = prepare(cli, set, payload, &out);
+	if (code)
+		return code;
+	code = mr_cli_connect(cli, NULL, &c);
+	if (code == MR_EXIT_OK) {
+		mr_cli_catch_interrupts();
+		rc = publish_all(c, set, w->at[0], &out);
+		if (rc)
+			code = mr_cli_fail_call(cli, c, rc, w->at[0]);
+		else if (mr_cli_interrupted())
+			code = MR_EXIT_INTERRUPTED;
+		mr_close(c);
+	}
+	mr_cli_input_free(&out.payload);
+	return code;
+}
+
+static void print_reply(const struct settings *set, const struct mr_message *reply)
+{
+	if (set->json) {
+		mr_cli_message_json(reply);
+	} else if (set->raw) {
+		fwrite(reply->payload, 1, reply->payload_bytes, stdout);
+	} else {
+		mr_cli_message_print(reply, false);
+	}
+}
+
+static int request(const struct mr_cli *cli, const struct settings *set, const char *subject,
+	const struct outgoing *out)
+{
+	struct mr_client *c;
+	int code = mr_cli_connect(cli, NULL, &c);
+
+	if (code)
+		return code;
+	for (uint64_t i = 0; code == MR_EXIT_OK && i < set->count; i++) {
+		struct mr_message reply;
+		int rc = mr_request_with(c, subject, out->headers.bytes ? out->headers.data : NULL,
+			out->headers.bytes, out->payload.data, out->payload.bytes,
+			(int)set->timeout_ms, &reply);
+
+		if (rc)
+			code = mr_cli_fail_call(cli, c, rc, subject);
+		else
+			print_reply(set, &reply);
+		if (!mr_cli_flush())
+			break;
+	}
+	mr_close(c);
+	return code;
+}
+
+static int run_request(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	const struct settings *set = settings;
+	struct outgoing out;
+	int code = prepare(cli, set, w->count > 1 ? w->at[1] : "", &out);
+
+	if (code)
+		return code;
+	code = request(cli, set, w->at[0], &out);
+	mr_cli_input_free(&out.payload);
+	return code;
+}
+
+#define HEADER_OPTION                                                                              \
+	{                                                                                          \
+		.name = "header", .letter = 'H', .type = MR_CLI_WORDS, .value = "NAME:VALUE",      \
+		.offset = offsetof(struct settings, headers),                                      \
+		.help = "add a header; may be given many times"                                    \
+	}
+#define COUNT_OPTION                                                                               \
+	{                                                                                          \
+		.name = "count", .letter = 'n', .type = MR_CLI_COUNT, .value = "COUNT",            \
+		.offset = offsetof(struct settings, count), .min = 1, .max = 1e15,                 \
+		.help = "send it so many times (default 1)"                                        \
+	}
+
+static const struct mr_cli_option pub_options[] = {
+	HEADER_OPTION,
+	COUNT_OPTION,
+	{.name = "stdin-lines",
+		.letter = 'l',
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct settings, stdin_lines),
+		.help = "publish each line of standard input"},
+	{0},
+};
+
+static const struct mr_cli_option request_options[] = {
+	HEADER_OPTION,
+	COUNT_OPTION,
+	{.name = "timeout",
+		.letter = 't',
+		.type = MR_CLI_COUNT,
+		.value = "MS",
+		.offset = offsetof(struct settings, timeout_ms),
+		.min = 1,
+		.max = 86400000,
+		.help = "wait so long for the reply (default 5000)"},
+	{.name = "raw",
+		.letter = 'r',
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct settings, raw),
+		.help = "print the reply's payload as it is, and nothing else"},
+	{.name = "json",
+		.letter = 'j',
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct settings, json),
+		.help = "print the reply as a JSON object"},
+	{0},
+};
+
+static const struct settings defaults = {.count = 1, .timeout_ms = 5000};
+
+const struct mr_cli_verb mr_cli_pub = {
+	.name = "pub",
+	.summary = "publish a message",
+	.operands = "SUBJECT [PAYLOAD|-]",
+	.details =
+		"Without PAYLOAD the message is empty; - takes all of standard input. Ends when the bus has\n"
+		"taken everything.",
+	.examples = "  millrace pub orders.eu.created '{\"id\":1}' -H trace:abc\n"
+		    "  millrace pub blobs.photo - < photo.jpeg\n"
+		    "  tail -f app.log | millrace pub logs.app --stdin-lines",
+	.options = pub_options,
+	.defaults = &defaults,
+	.settings_bytes = sizeof(struct settings),
+	.operands_min = 1,
+	.operands_max = 2,
+	.run = run_pub,
+};
+
+const struct mr_cli_verb mr_cli_request = {
+	.name = "request",
+	.summary = "send a request and print the reply",
+	.operands = "SUBJECT [PAYLOAD|-]",
+	.details =
+		"Prints the first reply on one line. The exit code is 5 at once when nobody subscribes to\n"
+		"SUBJECT, and 4 when no reply comes in time.",
+	.examples = "  millrace request time.now\n"
+		    "  millrace request sum '{\"a\":1,\"b\":2}' --timeout 500 --json",
+	.options = request_options,
+	.defaults = &defaults,
+	.settings_bytes = sizeof(struct settings),
+	.operands_min = 1,
+	.operands_max = 2,
+	.run = run_request,
+};

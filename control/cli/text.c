@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/cli/text.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Bytes of the UTF-8 sequence at `p`, 0 if there is none. Unicode 15 table 3-7. */
+static size_t utf8_bytes(const uint8_t *p, size_t bytes)
+{
+	size_t need = p[0] < 0x80   ? 1
+		      : p[0] < 0xc2 ? 0
+		      : p[0] < 0xe0 ? 2
+		      : p[0] < 0xf0 ? 3
+		      : p[0] < 0xf5 ? 4
+				    : 0;
+
+	if (need == 0 || need > bytes)
+		return 0;
+	for (size_t i = 1; i < need; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+		(p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return need;
+}
+
+/* The same, but 0 for control characters too: C0, DEL, C1. */
+static size_t printable_bytes(const uint8_t *p, size_t bytes)
+{
+	size_t n = utf8_bytes(p, bytes);
+
+	if (n == 1 && (p[0] < 0x20 || p[0] == 0x7f))
+		return 0;
+	return n == 2 && p[0] == 0xc2 && p[1] < 0xa0 ? 0 : n;
+}
+
+bool mr_cli_text_is_printable(const char *data, size_t bytes)
+{
+	const uint8_t *p = (const uint8_t *)data;
+
+	for (size_t at = 0, n; at < bytes; at += n) {
+		n = printable_bytes(p + at, bytes - at);
+		if (n == 0)
+			return false;
+	}
+	return true;
+}
+
+/* One character of `p` as it is to be shown, at most 4 bytes; *taken tells how many it stands for. */
+static size_t show(char out[5], const uint8_t *p, size_t bytes, size_t *taken)
+{
+	size_t n = p[0] == '\\' ? 0 : printable_bytes(p, bytes);
+
+	*taken = n ? n : 1;
+	if (n) {
+		memcpy(out, p, n);
+		return n;
+	}
+	switch (p[0]) {
+	case '\n': memcpy(out, "\\n", 2); return 2;
+	case '\r': memcpy(out, "\\r", 2); return 2;
+	case '\t': memcpy(out, "\\t", 2); return 2;
+	case '\\': memcpy(out, "\\\\", 2); return 2;
+	default: snprintf(out, 5, "\\x%02x", p[0]); return 4;
+	}
+}
+
+void mr_cli_text_print(FILE *out, const void *data, size_t bytes)
+{
+	const uint8_t *p = data;
+	char shown[5];
+
+	for (size_t at = 0, taken; at < bytes; at += taken) {
+		size_t n = show(shown, p + at, bytes - at, &taken);
+
+		fwrite(shown, 1, n, out);
+	}
+}
+
+size_t mr_cli_text_escape(char *out, size_t out_bytes, const void *data, size_t bytes)
+{
+	const uint8_t *p = data;
+	size_t used = 0;
+	char shown[5];
+
+	for (size_t at = 0, taken; at < bytes; at += taken) {
+		size_t n = show(shown, p + at, bytes - at, &taken);
+
+		if (used + n >= out_bytes)
+			break;
+		memcpy(out + used, shown, n);
+		used += n;
+	}
+	out[used] = '\0';
+	return used;
+}
+
+char *mr_cli_text_base64(const void *data, size_t bytes)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const uint8_t *p = data;
+	char *out = malloc((bytes + 2) / 3 * 4 + 1);
+	char *to = out;
+
+	if (!out)
+		return NULL;
+	for (size_t at = 0; at < bytes; at += 3, to += 4) {
+		size_t left = bytes - at;
+		uint32_t bits = (uint32_t)p[at] << 16 | (left > 1 ? (uint32_t)p[at + 1] << 8 : 0) |
+				(left > 2 ? p[at + 2] : 0);
+
+		to[0] = digits[bits >> 18];
+		to[1] = digits[bits >> 12 & 63];
+		to[2] = left > 1 ? digits[bits >> 6 & 63] : '=';
+		to[3] = left > 2 ? digits[bits & 63] : '=';
+	}
+	*to = '\0';
+	return out;
+}
+
+static int set_base64(json_t *object, const char *key, const void *data, size_t bytes)
+{
+	char *text = mr_cli_text_base64(data, bytes);
+	char name[64];
+	int rc;
+
+	if (!text)
+		return -ENOMEM;
+	snprintf(name, sizeof(name), "%s_base64", key);
+	rc = json_object_set_new(object, name, json_string(text));
+	free(text);
+	return rc ? -ENOMEM : 0;
+}
+
+int mr_cli_text_json(json_t *object, const char *key, const void *data, size_t bytes)
+{
+	const uint8_t *p = data;
+
+	for (size_t at = 0, n; at < bytes; at += n) {
+		n = utf8_bytes(p + at, bytes - at);
+		if (n == 0)
+			return set_base64(object, key, data, bytes);
+	}
+	return json_object_set_new(object, key, json_stringn(bytes ? data : "", bytes)) ? -ENOMEM
+											: 0;
+}
+
+void mr_cli_text_json_line(json_t *value)
+{
+	json_dumpf(value, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	putchar('\n');
+	json_decref(value);
+}

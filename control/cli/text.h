@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* text: bytes that others chose, shown to people and to JSON readers without harm.
+ *
+ * Threads   Any.
+ * Errors    -ENOMEM.
+ */
+#ifndef MILLRACE_CLI_TEXT_H
+#define MILLRACE_CLI_TEXT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* Well-formed UTF-8 without surrogates, overlong forms or control characters. */
+bool mr_cli_text_is_printable(const char *data, size_t bytes);
+
+/* On one line, and with nothing that steers a terminal: what is no printable UTF-8 is shown as
+ * \n, \t, \\ or \xNN. */
+void mr_cli_text_print(FILE *out, const void *data, size_t bytes);
+
+/* The same into memory, NUL-terminated; cut where it does not fit. Returns its length. */
+size_t mr_cli_text_escape(char *out, size_t out_bytes, const void *data, size_t bytes);
+
+/* RFC 4648 §4, NUL-terminated; the caller frees it. NULL: no memory. */
+char *mr_cli_text_base64(const void *data, size_t bytes);
+
+/* Sets object[key] to the bytes as a string where they are UTF-8, else object[key + "_base64"]. */
+int mr_cli_text_json(json_t *object, const char *key, const void *data, size_t bytes);
+
+/* Prints a JSON value on one line and frees it. */
+void mr_cli_text_json_line(json_t *value);
+
+#endif

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "dataplane/base/log.h"
+
+#define RING_ENTRIES 256u
+/* How long control looks for more by itself after the last message, before it sleeps. */
+#define SPIN_NS 50000u
+/* Steps to let cancelled operations end when all is closed. */
+#define END_STEPS 64u
+
+static void link_up(struct mr_link *l)
+{
+	struct mr_control *c = l->owner;
+	int error = mr_handoff_up(&c->handoff);
+
+	if (error != 0)
+		mr_link_break(l, mr_log_errno_text(error));
+	else
+		mr_attach_link_up(&c->attach);
+}
+
+static void link_down(struct mr_link *l)
+{
+	struct mr_control *c = l->owner;
+
+	mr_handoff_down(&c->handoff);
+}
+
+static void signalled(struct mr_bell *b, size_t bytes)
+{
+	struct mr_control *c = mr_container_of(b, struct mr_control, signals);
+	struct signalfd_siginfo info;
+
+	memcpy(&info, b->data, bytes < sizeof(info) ? bytes : sizeof(info));
+	mr_log(MR_LOG_INFO, "stopping", MR_LOG_STR("signal", strsignal((int)info.ssi_signo)));
+	c->stopping = true;
+}
+
+static void signals_stopped(struct mr_bell *b, int error)
+{
+	struct mr_control *c = mr_container_of(b, struct mr_control, signals);
+
+	(void)error;
+	c->stopping = true;
+}
+
+static void watchdog(struct mr_timer *t)
+{
+	struct mr_control *c = mr_container_of(t, struct mr_control, watchdog);
+
+	(void)sd_notify(0, "WATCHDOG=1");
+	mr_timer_start(&c->loop, t, c->watchdog_ns);
+}
+
+static int make_run_dir(struct mr_control *c)
+{
+	return mkdir(c->config->run_dir, 0755) == 0 || errno == EEXIST ? 0 : -errno;
+}
+
+/* One control a run directory; the lock goes with the process, however it ends. */
+static int take_lock(struct mr_control *c)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/control.lock", c->config->run_dir);
+	c->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (c->lock_fd < 0)
+		return -errno;
+	return flock(c->lock_fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+}
+
+static int open_loop(struct mr_control *c)
+{
+	return mr_loop_open(&c->loop, RING_ENTRIES);
+}
+
+static int open_signals(struct mr_control *c)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	c->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+	if (c->signal_fd < 0)
+		return -errno;
+	c->signals.rung = signalled;
+	c->signals.stopped = signals_stopped;
+	return mr_bell_start(&c->signals, &c->loop, c->signal_fd);
+}
+
+static int open_attach(struct mr_control *c)
+{
+	return mr_attach_open(&c->attach, &c->loop, &c->link, c->config, &c->counters);
+}
+
+static int open_admin(struct mr_control *c)
+{
+	return mr_admin_open(&c->admin, &c->loop, &c->link, c->config, &c->counters);
+}
+
+static int open_link(struct mr_control *c)
+{
+	mr_handoff_init(&c->handoff, &c->loop, &c->link, &c->counters);
+	c->link.up = link_up;
+	c->link.down = link_down;
+	c->link.owner = c;
+	return mr_link_open(&c->link, &c->loop, &c->counters, c->config->run_dir);
+}
+
+static int open_watchdog(struct mr_control *c)
+{
+	uint64_t usec = 0;
+
+	c->watchdog.fire = watchdog;
+	if (sd_watchdog_enabled(0, &usec) > 0) {
+		c->watchdog_ns = usec * 1000 / 2;
+		mr_timer_start(&c->loop, &c->watchdog, c->watchdog_ns);
+	}
+	return 0;
+}
+
+static const char *hint(int (*step)(struct mr_control *), int error)
+{
+	if (step == take_lock && error == -EWOULDBLOCK)
+		return "another millrace-control runs with this run directory";
+	if (step == open_loop && (error == -EPERM || error == -EACCES))
+		return "io_uring is not permitted here: look at kernel.io_uring_disabled, or the "
+		       "container's seccomp profile";
+	if (step == open_loop && error == -ENOSYS)
+		return "this kernel's io_uring is missing or too old: 6.1 or later is needed";
+	if (error == -EADDRINUSE)
+		return "somebody else listens there, or it is not a socket";
+	return mr_log_errno_text(error);
+}
+
+int mr_control_open(struct mr_control *c, const struct mr_config *config)
+{
+	static const struct {
+		int (*open)(struct mr_control *);
+		const char *what;
+	} steps[] = {
+		{make_run_dir, "run directory"},
+		{take_lock, "control.lock"},
+		{open_loop, "io_uring"},
+		{open_signals, "signals"},
+		{open_attach, "attach.sock"},
+		{open_admin, "admin.sock"},
+		{open_link, "link to the data plane"},
+		{open_watchdog, "watchdog"},
+	};
+
+	memset(c, 0, sizeof(*c));
+	c->config = config;
+	c->lock_fd = c->signal_fd = -1;
+	c->attach.accept.fd = c->admin.accept.fd = c->link.conn.fd = -1;
+	for (size_t i = 0; i < MR_ARRAY_COUNT(steps); i++) {
+		int error = steps[i].open(c);
+
+		if (error != 0) {
+			mr_log(MR_LOG_ERROR, "cannot start", MR_LOG_STR("what", steps[i].what),
+				MR_LOG_STR("run_dir", config->run_dir),
+				MR_LOG_STR("why", hint(steps[i].open, error)));
+			mr_control_close(c);
+			return error;
+		}
+	}
+	return 0;
+}
+
+/* One round; true if there was something to do. */
+static bool step(struct mr_control *c)
+{
+	unsigned count = mr_handoff_drain(&c->handoff);
+
+	count += mr_loop_poll(&c->loop);
+	mr_handoff_publish(&c->handoff);
+	return count > 0;
+}
+
+static void sleep_until_something(struct mr_control *c)
+{
+	if (!mr_handoff_arm(&c->handoff))
+		return;
+	(void)mr_loop_wait(&c->loop);
+	mr_handoff_wake(&c->handoff);
+	mr_handoff_publish(&c->handoff);
+}
+
+void mr_control_run(struct mr_control *c)
+{
+	uint64_t spin_until_ns = 0, records = 0;
+
+	mr_log(MR_LOG_INFO, "control runs", MR_LOG_STR("run_dir", c->config->run_dir));
+	(void)sd_notify(0, "READY=1");
+	while (!c->stopping) {
+		bool busy = step(c);
+
+		/* Only messages are worth spinning for: they tend to come in company. */
+		if (c->counters.handoff_records != records) {
+			records = c->counters.handoff_records;
+			spin_until_ns = mr_loop_now_ns() + SPIN_NS;
+		}
+		if (busy)
+			continue;
+		if (spin_until_ns != 0 && mr_loop_now_ns() < spin_until_ns) {
+			mr_cpu_relax();
+			continue;
+		}
+		spin_until_ns = 0;
+		sleep_until_something(c);
+	}
+	(void)sd_notify(0, "STOPPING=1");
+}
+
+static bool all_ended(const struct mr_control *c)
+{
+	if (mr_conn_in_use(&c->link.conn) || c->signals.op.pending)
+		return false;
+	for (unsigned i = 0; i < MR_ATTACH_SLOTS; i++) {
+		if (mr_conn_in_use(&c->attach.slots[i].conn))
+			return false;
+	}
+	for (unsigned i = 0; i < MR_ADMIN_SLOTS; i++) {
+		if (mr_conn_in_use(&c->admin.slots[i].conn))
+			return false;
+	}
+	return true;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static void close_loop(struct mr_control *c)
+{
+	if (c->signal_fd >= 0)
+		mr_bell_stop(&c->signals);
+	if (c->watchdog_ns != 0)
+		mr_timer_stop(&c->loop, &c->watchdog);
+	for (unsigned i = 0; i < END_STEPS && !all_ended(c); i++)
+		(void)mr_loop_wait(&c->loop);
+	mr_loop_close(&c->loop);
+}
+
+void mr_control_close(struct mr_control *c)
+{
+	if (c->link.loop != NULL)
+		mr_link_close(&c->link);
+	if (c->admin.loop != NULL)
+		mr_admin_close(&c->admin);
+	if (c->attach.loop != NULL)
+		mr_attach_close(&c->attach);
+	if (c->loop.ring.ring_fd > 0)
+		close_loop(c);
+	close_fd(c->signal_fd);
+	/* The lock's file stays: whoever unlinks one may unlink another's. */
+	close_fd(c->lock_fd);
+}

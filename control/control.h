@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* control: everything that the slow path consists of, opened in order and closed in reverse.
+ *
+ * Owns      All of it.
+ * Threads   One.
+ */
+#ifndef MILLRACE_CONTROL_CONTROL_H
+#define MILLRACE_CONTROL_CONTROL_H
+
+#include "control/admin/admin.h"
+#include "control/handoff/handoff.h"
+#include "control/session/attach.h"
+
+struct mr_control {
+	const struct mr_config *config;
+	struct mr_control_counters counters;
+	struct mr_loop loop;
+	struct mr_link link;
+	struct mr_handoff handoff;
+	struct mr_attach attach;
+	struct mr_admin admin;
+	struct mr_bell signals;
+	struct mr_timer watchdog;
+	uint64_t watchdog_ns; /* 0: nobody watches */
+	int lock_fd;
+	int signal_fd;
+	bool stopping;
+};
+
+/* Logs what fails. 0 or -errno. */
+int mr_control_open(struct mr_control *c, const struct mr_config *config);
+/* Until SIGTERM or SIGINT. */
+void mr_control_run(struct mr_control *c);
+void mr_control_close(struct mr_control *c);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* counters: what control counts about itself; shown with scope "control" by `millrace counters`.
+ *
+ * Threads   The loop's.
+ */
+#ifndef MILLRACE_CONTROL_COUNTERS_H
+#define MILLRACE_CONTROL_COUNTERS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* name, what it counts */
+#define MR_CONTROL_COUNTERS(X)                                                                     \
+	X(link_connects, "Times that a data plane was found and greeted.")                         \
+	X(link_losses, "Times that the data plane went away.")                                     \
+	X(link_requests, "Requests sent to the data plane.")                                       \
+	X(link_refused, "Requests not sent: no data plane, or too many outstanding.")              \
+	X(link_malformed, "Packets of the data plane that made no sense.")                         \
+	X(link_unmatched, "Answers of the data plane whose asker had gone.")                       \
+	X(attach_accepted, "Clients attached.")                                                    \
+	X(attach_connections, "Connections to the attach socket.")                                 \
+	X(attach_refused_access, "Attach refused: user or group not allowed.")                     \
+	X(attach_refused_busy, "Attach given up for newer ones: too many in progress.")            \
+	X(attach_refused_malformed, "Attach refused: request malformed, or of another version.")   \
+	X(attach_refused_full, "Attach refused by the data plane: no room, or out of resources.")  \
+	X(attach_refused_away, "Attach refused: no data plane within the time.")                   \
+	X(attach_timeouts, "Attach connections that sent no request in time.")                     \
+	X(attach_hangups, "Attach connections closed by the peer before their answer.")            \
+	X(handoff_records, "Records taken from the hand-off rings.")                               \
+	X(handoff_control, "Control messages of clients among them.")                              \
+	X(handoff_unknown, "Messages of unknown kinds among them, dropped.")                       \
+	X(handoff_malformed, "Control messages that made no sense; answered if they could be.")    \
+	X(handoff_invalid, "Requests of clients refused: bad subject, pattern or group.")          \
+	X(handoff_pings, "Pings of clients answered.")                                             \
+	X(handoff_answers, "Answers to clients put into the hand-off rings.")                      \
+	X(handoff_answers_dropped, "Answers dropped, ring full: the client asks again.")           \
+	X(handoff_corrupt, "Hand-off rings that made no sense; the link was cut.")                 \
+	X(handoff_sleeps, "Times that control went to sleep on the bells.")                        \
+	X(handoff_bells, "Bells of workers rung.")                                                 \
+	X(admin_connections, "Connections to the admin socket.")                                   \
+	X(admin_requests, "Admin requests handled.")                                               \
+	X(admin_refused_access, "Admin connections refused: neither root nor the bus's user.")     \
+	X(admin_refused_busy, "Idle admin connections closed for newer ones.")                     \
+	X(admin_malformed, "Admin connections closed: request malformed or too large.")            \
+	X(admin_timeouts, "Admin connections closed: idle, or not reading their answer.")
+
+struct mr_control_counters {
+#define MEMBER(name, text) uint64_t name;
+	MR_CONTROL_COUNTERS(MEMBER)
+#undef MEMBER
+};
+
+struct mr_control_counter {
+	const char *name;
+	const char *text;
+	size_t offset;
+};
+
+extern const struct mr_control_counter mr_control_counter_list[];
+extern const size_t mr_control_counter_list_count;
+
+#endif

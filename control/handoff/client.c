@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/handoff/handoff.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "dataplane/base/log.h"
+#include "dataplane/wire/subject.h"
+
+/* One request of a client on its way through here. */
+struct request {
+	struct mr_handoff *handoff;
+	uint64_t session;
+	uint32_t correlation;
+};
+
+static void answer_result(const struct request *q, int code, const char *text)
+{
+	struct mrf_result r = {.code = code, .text = mrf_str(text)};
+	struct mrf_builder b;
+	uint64_t memory[96];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	mr_handoff_answer(q->handoff, q->session, q->correlation, &b, MRF_CLIENT_BODY_RESULT,
+		mrf_result_write(&b, &r));
+}
+
+static void answer_alias(const struct request *q, uint32_t alias)
+{
+	struct mrf_alias_response r = {.alias = alias};
+	struct mrf_builder b;
+	uint64_t memory[32];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	mr_handoff_answer(q->handoff, q->session, q->correlation, &b,
+		MRF_CLIENT_BODY_ALIAS_RESPONSE, mrf_alias_response_write(&b, &r));
+}
+
+/* The data plane's answer becomes the client's. */
+static bool answered(const struct mr_link_asker *a, const struct mr_link_answer *answer)
+{
+	const struct request q = {a->owner, a->session, a->correlation};
+	struct mrf_table result = mrf_link_message_body_as_link_result(answer->message);
+	struct mrf_table alias = mrf_link_message_body_as_link_alias_acquired(answer->message);
+
+	/* With the data plane its clients are gone too: nobody is left to be told. */
+	if (mrf_table_is_empty(answer->message))
+		return false;
+	if (!mrf_table_is_empty(alias)) {
+		answer_alias(&q, mrf_link_alias_acquired_alias(alias));
+	} else if (!mrf_table_is_empty(result)) {
+		/* What the data plane has to say is short; a cut text is a text still. */
+		char text[256];
+
+		snprintf(text, sizeof(text), "%s", mrf_link_result_text(result).data);
+		answer_result(&q, mrf_link_result_code(result), text);
+	}
+	return false;
+}
+
+/* Without an answer the client asks again, so a question that cannot be passed on is just dropped,
+ * unless it never could be. */
+static void ask(
+	const struct request *q, struct mrf_builder *b, enum mrf_link_body type, uint32_t body)
+{
+	const struct mr_link_asker asker = {answered, q->handoff, q->session, q->correlation};
+	int error = mr_link_ask(q->handoff->link, b, type, body, &asker, NULL);
+
+	if (error != 0 && error != -EBUSY && error != -ENOTCONN)
+		answer_result(q, error, mr_log_errno_text(error));
+}
+
+static bool refuse(const struct request *q, const char *what, const char *why)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "%s: %s", what, why);
+	q->handoff->counters->handoff_invalid++;
+	answer_result(q, -EINVAL, text);
+	return true;
+}
+
+static bool refuse_fault(const struct request *q, const char *what, enum mr_subject_fault fault)
+{
+	return fault != MR_SUBJECT_OK && refuse(q, what, mr_subject_fault_text(fault));
+}
+
+static void subscribe(const struct request *q, struct mrf_table t)
+{
+	struct mrf_string pattern = mrf_subscribe_request_pattern(t);
+	struct mrf_string group = mrf_subscribe_request_group(t);
+	bool prefix = mrf_subscribe_request_kind(t) == MRF_SUBSCRIPTION_KIND_PREFIX;
+	struct mrf_link_subscribe v = {
+		.session = q->session,
+		.subscription = mrf_subscribe_request_subscription(t),
+		.kind = mrf_subscribe_request_kind(t),
+		.pattern = pattern,
+		.group = group,
+	};
+	struct mrf_builder b;
+	uint64_t memory[128];
+
+	if (v.subscription == 0) {
+		(void)refuse(q, "subscription", "its number is 0");
+		return;
+	}
+	if (v.kind != MRF_SUBSCRIPTION_KIND_PREFIX && v.kind != MRF_SUBSCRIPTION_KIND_PATTERN) {
+		(void)refuse(q, "subscription", "of a kind that this bus does not know");
+		return;
+	}
+	if (refuse_fault(q, prefix ? "prefix" : "pattern",
+		    prefix ? mr_prefix_parse(pattern.data, pattern.bytes)
+			   : mr_pattern_parse(pattern.data, pattern.bytes)) ||
+		(mrf_subscribe_request_has_group(t) &&
+			refuse_fault(q, "group", mr_group_parse(group.data, group.bytes))))
+		return;
+	mrf_builder_init(&b, memory, sizeof(memory));
+	ask(q, &b, MRF_LINK_BODY_LINK_SUBSCRIBE, mrf_link_subscribe_write(&b, &v));
+}
+
+static void unsubscribe(const struct request *q, struct mrf_table t)
+{
+	struct mrf_link_unsubscribe v = {
+		.session = q->session,
+		.subscription = mrf_unsubscribe_request_subscription(t),
+	};
+	struct mrf_builder b;
+	uint64_t memory[64];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	ask(q, &b, MRF_LINK_BODY_LINK_UNSUBSCRIBE, mrf_link_unsubscribe_write(&b, &v));
+}
+
+static void alias_acquire(const struct request *q, struct mrf_table t)
+{
+	struct mrf_string subject = mrf_alias_request_subject(t);
+	struct mrf_link_alias_acquire v = {.session = q->session, .subject = subject};
+	struct mrf_builder b;
+	uint64_t memory[128];
+
+	if (refuse_fault(q, "subject", mr_subject_parse(subject.data, subject.bytes)))
+		return;
+	mrf_builder_init(&b, memory, sizeof(memory));
+	ask(q, &b, MRF_LINK_BODY_LINK_ALIAS_ACQUIRE, mrf_link_alias_acquire_write(&b, &v));
+}
+
+static void alias_release(const struct request *q, struct mrf_table t)
+{
+	struct mrf_link_alias_release v = {
+		.session = q->session,
+		.alias = mrf_alias_release_alias(t),
+	};
+	struct mrf_builder b;
+	uint64_t memory[64];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	ask(q, &b, MRF_LINK_BODY_LINK_ALIAS_RELEASE, mrf_link_alias_release_write(&b, &v));
+}
+
+static void ping(const struct request *q, struct mrf_table t)
+{
+	struct mrf_pong v = {
+		.sent_ns = mrf_ping_sent_ns(t),
+		.handled_ns = mr_loop_now_ns(),
+	};
+	struct mrf_builder b;
+	uint64_t memory[32];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	q->handoff->counters->handoff_pings++;
+	mr_handoff_answer(q->handoff, q->session, q->correlation, &b, MRF_CLIENT_BODY_PONG,
+		mrf_pong_write(&b, &v));
+}
+
+void mr_handoff_client(struct mr_handoff *h, uint64_t session, const struct mr_message_view *m)
+{
+	const struct request q = {h, session, m->header.target};
+	struct mrf_table message, body;
+
+	if (mrf_client_message_parse(m->payload, m->payload_bytes, &message) != 0) {
+		h->counters->handoff_malformed++;
+		if (q.correlation != 0)
+			answer_result(&q, -EBADMSG, "not a request that this bus understands");
+		return;
+	}
+	body = mrf_client_message_body(message);
+	switch (mrf_client_message_body_type(message)) {
+	case MRF_CLIENT_BODY_SUBSCRIBE_REQUEST: subscribe(&q, body); break;
+	case MRF_CLIENT_BODY_UNSUBSCRIBE_REQUEST: unsubscribe(&q, body); break;
+	case MRF_CLIENT_BODY_ALIAS_REQUEST: alias_acquire(&q, body); break;
+	case MRF_CLIENT_BODY_ALIAS_RELEASE: alias_release(&q, body); break;
+	case MRF_CLIENT_BODY_PING: ping(&q, body); break;
+	default:
+		h->counters->handoff_malformed++;
+		if (q.correlation != 0)
+			answer_result(&q, -ENOSYS, "this bus does not know the request");
+	}
+}

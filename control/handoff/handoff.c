@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/handoff/handoff.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "dataplane/base/log.h"
+
+/* Records of a ring before the next ring and the loop get their turn. */
+#define DRAIN_MAX 512u
+
+/* Outlives the link by the time that the kernel takes to end its reading. */
+struct mr_handoff_bell {
+	struct mr_bell bell;
+	struct mr_handoff_bell *next;
+};
+
+void mr_handoff_init(struct mr_handoff *h, struct mr_loop *loop, struct mr_link *link,
+	struct mr_control_counters *counters)
+{
+	h->loop = loop;
+	h->link = link;
+	h->counters = counters;
+	h->bells = NULL;
+	h->workers_count = 0;
+}
+
+static void rung(struct mr_bell *b, size_t bytes)
+{
+	/* That the loop woke up is all: every ring is looked at then. */
+	(void)b;
+	(void)bytes;
+}
+
+static void stopped(struct mr_bell *b, int error)
+{
+	if (error != 0)
+		mr_log(MR_LOG_WARN, "a worker's bell cannot be read", MR_LOG_ERR(error));
+	if (b->stopping)
+		free(mr_container_of(b, struct mr_handoff_bell, bell));
+}
+
+static int start_bell(struct mr_handoff *h, int fd)
+{
+	struct mr_handoff_bell *b = calloc(1, sizeof(*b));
+	int error;
+
+	if (b == NULL)
+		return -ENOMEM;
+	b->bell.rung = rung;
+	b->bell.stopped = stopped;
+	error = mr_bell_start(&b->bell, h->loop, fd);
+	if (error != 0) {
+		free(b);
+		return error;
+	}
+	b->next = h->bells;
+	h->bells = b;
+	return 0;
+}
+
+int mr_handoff_up(struct mr_handoff *h)
+{
+	const struct mr_dataplane *d = &h->link->dataplane;
+	int error = 0;
+
+	for (unsigned i = 0; i < d->workers_count && error == 0; i++) {
+		const struct mr_channel *ch = &d->workers[i].channel;
+		struct mr_handoff_worker *w = &h->workers[i];
+
+		/* Positions go on where the last control left them: what it took and did not give
+		 * back comes again. */
+		mr_bytes_consumer_init(&w->from_worker, ch->up_shared, ch->up_map, ch->up_bytes);
+		mr_bytes_producer_init(
+			&w->to_worker, ch->down_shared, ch->down_map, ch->down_bytes);
+		w->to_worker.asleep = &d->workers[i].page->asleep;
+		w->worker_bell_fd = ch->worker_bell_fd;
+		w->answered = false;
+		error = start_bell(h, ch->peer_bell_fd);
+	}
+	h->workers_count = d->workers_count;
+	if (error != 0)
+		mr_handoff_down(h);
+	return error;
+}
+
+void mr_handoff_down(struct mr_handoff *h)
+{
+	h->workers_count = 0;
+	while (h->bells != NULL) {
+		struct mr_handoff_bell *b = h->bells;
+
+		h->bells = b->next;
+		if (b->bell.op.pending)
+			mr_bell_stop(&b->bell);
+		else
+			free(b);
+	}
+}
+
+static void take_message(
+	struct mr_handoff *h, const struct mrf_handoff_header *r, const uint8_t *at, size_t room)
+{
+	struct mrf_message_header header = mr_message_header_load(at);
+	struct mr_message_view m;
+
+	if (r->reason == MRF_HANDOFF_REASON_UNKNOWN_KIND) {
+		h->counters->handoff_unknown++;
+	} else if (r->reason != MRF_HANDOFF_REASON_CONTROL || !mr_message_fits(&header, room) ||
+		   !mr_message_parse(at, header, &m)) {
+		h->counters->handoff_malformed++;
+	} else {
+		h->counters->handoff_control++;
+		mr_handoff_client(h, r->session, &m);
+	}
+}
+
+/* Returns the record's stride, or 0 when the ring makes no sense from here on. */
+static size_t take_record(struct mr_handoff *h, const uint8_t *at, size_t ready)
+{
+	struct mrf_handoff_header r;
+	size_t stride;
+
+	if (ready < sizeof(r) + sizeof(struct mrf_message_header))
+		return 0;
+	memcpy(&r, at, sizeof(r));
+	stride = mr_align_up(r.bytes, MR_BYTES_ALIGN);
+	if (r.bytes < sizeof(r) + sizeof(struct mrf_message_header) || stride > ready)
+		return 0;
+	take_message(h, &r, at + sizeof(r), stride - sizeof(r));
+	return stride;
+}
+
+static unsigned drain(struct mr_handoff *h, struct mr_handoff_worker *w)
+{
+	size_t ready = mr_bytes_readable(&w->from_worker);
+	unsigned count = 0;
+	bool sane = ready != MR_BYTES_CORRUPT;
+
+	while (sane && ready > 0 && count < DRAIN_MAX) {
+		size_t stride = take_record(h, mr_bytes_peek(&w->from_worker), ready);
+
+		sane = stride != 0;
+		if (!sane)
+			break;
+		mr_bytes_skip(&w->from_worker, stride);
+		ready -= stride;
+		count++;
+	}
+	if (count > 0)
+		(void)mr_bytes_release(&w->from_worker); /* a worker never waits for room */
+	if (!sane) {
+		h->counters->handoff_corrupt++;
+		h->workers_count = 0;
+		mr_link_break(h->link, "a hand-off ring makes no sense");
+	}
+	h->counters->handoff_records += count;
+	return count;
+}
+
+unsigned mr_handoff_drain(struct mr_handoff *h)
+{
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < h->workers_count; i++)
+		count += drain(h, &h->workers[i]);
+	return count;
+}
+
+void mr_handoff_publish(struct mr_handoff *h)
+{
+	for (uint32_t i = 0; i < h->workers_count; i++) {
+		struct mr_handoff_worker *w = &h->workers[i];
+
+		if (!w->answered)
+			continue;
+		w->answered = false;
+		if (mr_bytes_publish(&w->to_worker)) { /* [bytes.sleep] */
+			mr_bell_ring(w->worker_bell_fd);
+			h->counters->handoff_bells++;
+		}
+	}
+}
+
+bool mr_handoff_arm(struct mr_handoff *h)
+{
+	for (uint32_t i = 0; i < h->workers_count; i++) {
+		if (mr_bytes_sleep(&h->workers[i].from_worker)) /* [bytes.sleep] */
+			continue;
+		while (i-- > 0)
+			mr_bytes_wake(&h->workers[i].from_worker);
+		return false;
+	}
+	h->counters->handoff_sleeps += h->workers_count > 0;
+	return true;
+}
+
+void mr_handoff_wake(struct mr_handoff *h)
+{
+	for (uint32_t i = 0; i < h->workers_count; i++)
+		mr_bytes_wake(&h->workers[i].from_worker);
+}
+
+/* Room for an answer of `bytes` payload, its headers written; NULL: the ring is full. */
+static uint8_t *begin_answer(
+	struct mr_handoff_worker *w, uint64_t session, uint32_t correlation, size_t bytes)
+{
+	uint32_t message_bytes = mr_message_bytes(false, 0, 0, (uint32_t)bytes);
+	struct mrf_handoff_header r = {
+		.bytes = (uint32_t)sizeof(r) + message_bytes,
+		.reason = MRF_HANDOFF_REASON_CONTROL,
+		.worker = (uint16_t)mr_session_worker(session),
+		.session = session,
+	};
+	uint8_t *to = mr_bytes_claim(&w->to_worker, mr_align_up(r.bytes, MR_BYTES_ALIGN));
+
+	if (to == NULL)
+		return NULL;
+	memcpy(to, &r, sizeof(r));
+	return mr_message_begin(
+		to + sizeof(r), MRF_MESSAGE_KIND_CONTROL, correlation, NULL, 0, 0, (uint32_t)bytes);
+}
+
+void mr_handoff_answer(struct mr_handoff *h, uint64_t session, uint32_t correlation,
+	struct mrf_builder *b, enum mrf_client_body type, uint32_t body)
+{
+	struct mrf_client_message m = {.body_type = type, .body = body};
+	unsigned worker = mr_session_worker(session);
+	uint8_t *to = NULL;
+	const void *data;
+	size_t bytes;
+
+	if (mrf_builder_finish(b, mrf_client_message_write(b, &m), &data, &bytes) == 0 &&
+		worker < h->workers_count && bytes <= MR_BODY_BYTES_MAX)
+		to = begin_answer(&h->workers[worker], session, correlation, bytes);
+	if (to == NULL) {
+		h->counters->handoff_answers_dropped++;
+		return;
+	}
+	memcpy(to, data, bytes);
+	mr_bytes_push(&h->workers[worker].to_worker,
+		sizeof(struct mrf_handoff_header) + mr_message_bytes(false, 0, 0, (uint32_t)bytes));
+	h->workers[worker].answered = true;
+	h->counters->handoff_answers++;
+}

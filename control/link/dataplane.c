@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/link/dataplane.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "dataplane/wire/message.h"
+
+#define STATS_MAGIC 0x313054415453524dull /* "MRSTAT01" */
+
+static bool array_fits(uint64_t offset, uint64_t stride, uint64_t count, size_t item, size_t total)
+{
+	return offset % 8 == 0 && stride % 8 == 0 && stride >= item && offset <= total &&
+	       count * stride <= total - offset;
+}
+
+static bool layout_valid(const struct mrf_stats_header *h, uint32_t workers, size_t bytes)
+{
+	return h->magic == STATS_MAGIC && h->workers == workers &&
+	       array_fits(h->table_offset, sizeof(struct mrf_table_stats), 1,
+		       sizeof(struct mrf_table_stats), bytes) &&
+	       array_fits(h->worker_offset, h->worker_stride, workers,
+		       sizeof(struct mrf_worker_stats), bytes) &&
+	       array_fits(h->session_offset, h->session_stride, (uint64_t)workers * h->slots,
+		       sizeof(struct mrf_session_stats), bytes);
+}
+
+static int map_stats(struct mr_dataplane *d, int fd)
+{
+	struct stat st;
+	void *map;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size < (off_t)sizeof(d->layout))
+		return -EBADMSG;
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	d->stats = map;
+	d->stats_bytes = (size_t)st.st_size;
+	memcpy(&d->layout, map, sizeof(d->layout));
+	return layout_valid(&d->layout, d->workers_count, d->stats_bytes) ? 0 : -EBADMSG;
+}
+
+static int map_worker(struct mr_dataplane *d, unsigned worker, int *fds)
+{
+	int error = mr_channel_map(&d->workers[worker].channel, fds[0], fds[2], fds[3]);
+
+	fds[0] = fds[2] = fds[3] = -1;
+	if (error != 0)
+		return error;
+	return mr_worker_page_map(fds[1], &d->workers[worker].page);
+}
+
+static void describe(struct mr_dataplane *d, struct mrf_table welcome)
+{
+	*d = (struct mr_dataplane){
+		.pid = mrf_link_welcome_pid(welcome),
+		.workers_count = mrf_link_welcome_workers(welcome),
+		.message_bytes_max = mrf_link_welcome_message_bytes_max(welcome),
+		.started_ns = mrf_link_welcome_started_ns(welcome),
+	};
+	snprintf(d->version, sizeof(d->version), "%s",
+		mrf_link_welcome_server_version(welcome).data);
+	for (unsigned i = 0; i < MR_DATAPLANE_WORKERS_MAX; i++)
+		d->workers[i].channel = mr_channel_none();
+}
+
+int mr_dataplane_open(
+	struct mr_dataplane *d, struct mrf_table welcome, const int *fds, unsigned fds_count)
+{
+	int left[MR_DATAPLANE_FDS(MR_DATAPLANE_WORKERS_MAX)];
+	int error = 0;
+
+	describe(d, welcome);
+	if (d->workers_count == 0 || d->workers_count > MR_DATAPLANE_WORKERS_MAX ||
+		fds_count != MR_DATAPLANE_FDS(d->workers_count)) {
+		for (unsigned i = 0; i < fds_count; i++)
+			close(fds[i]);
+		return -EBADMSG;
+	}
+	memcpy(left, fds, fds_count * sizeof(int));
+	error = map_stats(d, fds[0]);
+	for (unsigned i = 0; error == 0 && i < d->workers_count; i++)
+		error = map_worker(d, i, left + 1 + 4 * i);
+	for (unsigned i = 0; i < fds_count; i++) {
+		if (left[i] >= 0)
+			close(left[i]);
+	}
+	if (error != 0)
+		mr_dataplane_close(d);
+	return error;
+}
+
+void mr_dataplane_close(struct mr_dataplane *d)
+{
+	for (unsigned i = 0; i < MR_DATAPLANE_WORKERS_MAX; i++) {
+		mr_channel_close(&d->workers[i].channel);
+		mr_worker_page_unmap(d->workers[i].page);
+		d->workers[i].page = NULL;
+	}
+	if (d->stats != NULL)
+		munmap((void *)(uintptr_t)d->stats, d->stats_bytes);
+	d->stats = NULL;
+	d->workers_count = 0;
+}
+
+/* Statistics are nothing but 8-byte counts, each stored at once by its writer. */
+static void copy_counts(void *to, const uint8_t *from, size_t bytes)
+{
+	uint64_t *out = to;
+
+	for (size_t i = 0; i < bytes / sizeof(uint64_t); i++)
+		out[i] = atomic_load_explicit(
+			(const _Atomic uint64_t *)(const void *)(from + i * sizeof(uint64_t)),
+			memory_order_relaxed);
+}
+
+bool mr_dataplane_worker_stats(
+	const struct mr_dataplane *d, unsigned worker, struct mrf_worker_stats *out)
+{
+	if (d->stats == NULL || worker >= d->workers_count)
+		return false;
+	copy_counts(out,
+		d->stats + d->layout.worker_offset + (size_t)worker * d->layout.worker_stride,
+		sizeof(*out));
+	return true;
+}
+
+bool mr_dataplane_session_stats(
+	const struct mr_dataplane *d, uint64_t session, struct mrf_session_stats *out)
+{
+	unsigned worker = mr_session_worker(session);
+	uint32_t slot = mr_session_slot(session);
+	size_t index = (size_t)worker * d->layout.slots + slot;
+
+	if (d->stats == NULL || worker >= d->workers_count || slot >= d->layout.slots)
+		return false;
+	copy_counts(out, d->stats + d->layout.session_offset + index * d->layout.session_stride,
+		sizeof(*out));
+	return out->session == session;
+}
+
+bool mr_dataplane_table_stats(const struct mr_dataplane *d, struct mrf_table_stats *out)
+{
+	if (d->stats == NULL)
+		return false;
+	copy_counts(out, d->stats + d->layout.table_offset, sizeof(*out));
+	return true;
+}

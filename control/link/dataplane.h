@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dataplane: what the data plane shares with control: statistics and a hand-off channel a worker.
+ *
+ * Owns      Mappings and descriptors, from open to close.
+ * Threads   The loop's. Statistics are written meanwhile; each field is read by itself.
+ * Errors    -EBADMSG: what came is not what the welcome promises.
+ */
+#ifndef MILLRACE_CONTROL_DATAPLANE_H
+#define MILLRACE_CONTROL_DATAPLANE_H
+
+#include "dataplane/channel/channel.h"
+#include "flatbuf/link.h"
+#include "flatbuf/stats.h"
+
+#define MR_DATAPLANE_WORKERS_MAX  32u
+#define MR_DATAPLANE_FDS(workers) (1 + 4 * (workers))
+
+struct mr_dataplane {
+	uint32_t pid;
+	uint32_t workers_count;
+	uint32_t message_bytes_max;
+	uint64_t started_ns;
+	char version[32];
+	const uint8_t *stats; /* NULL: none is open */
+	size_t stats_bytes;
+	struct mrf_stats_header layout; /* checked copy */
+	struct {
+		struct mr_channel channel;
+		const struct mr_worker_page *page;
+	} workers[MR_DATAPLANE_WORKERS_MAX];
+};
+
+/* Takes over all of the descriptors, also on failure. */
+int mr_dataplane_open(
+	struct mr_dataplane *d, struct mrf_table welcome, const int *fds, unsigned fds_count);
+void mr_dataplane_close(struct mr_dataplane *d);
+
+/* Copies, field by field. False: no such worker or slot, or no data plane. */
+bool mr_dataplane_worker_stats(
+	const struct mr_dataplane *d, unsigned worker, struct mrf_worker_stats *out);
+bool mr_dataplane_session_stats(
+	const struct mr_dataplane *d, uint64_t session, struct mrf_session_stats *out);
+bool mr_dataplane_table_stats(const struct mr_dataplane *d, struct mrf_table_stats *out);
+
+#endif

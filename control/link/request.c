@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <unistd.h>
+
+#include "control/link/link.h"
+
+#define NONE UINT32_MAX
+
+void mr_link_requests_init(struct mr_link *l)
+{
+	for (uint32_t i = 0; i < MR_LINK_REQUESTS_MAX; i++) {
+		l->requests[i].id = 0;
+		l->requests[i].next_free = i + 1 < MR_LINK_REQUESTS_MAX ? i + 1 : NONE;
+	}
+	l->first_free = 0;
+}
+
+static struct mr_link_request *find(struct mr_link *l, uint64_t id)
+{
+	uint32_t index = (uint32_t)id;
+
+	if (id == 0 || index >= MR_LINK_REQUESTS_MAX || l->requests[index].id != id)
+		return NULL;
+	return &l->requests[index];
+}
+
+static struct mr_link_request *take(struct mr_link *l)
+{
+	struct mr_link_request *r;
+
+	if (l->first_free == NONE)
+		return NULL;
+	r = &l->requests[l->first_free];
+	if (++l->sequence == 0)
+		l->sequence = 1;
+	r->id = (uint64_t)l->sequence << 32 | l->first_free;
+	l->first_free = r->next_free;
+	return r;
+}
+
+static void give_back(struct mr_link *l, struct mr_link_request *r)
+{
+	uint32_t index = (uint32_t)r->id;
+
+	r->id = 0;
+	r->next_free = l->first_free;
+	l->first_free = index;
+}
+
+static int send_request(struct mr_link *l, struct mrf_builder *b, enum mrf_link_body type,
+	uint32_t body, uint64_t id)
+{
+	struct mrf_link_message m = {.id = id, .body_type = type, .body = body};
+	const void *data;
+	size_t bytes;
+	int error = mrf_builder_finish(b, mrf_link_message_write(b, &m), &data, &bytes);
+
+	if (error == 0 && bytes > MR_LINK_BYTES_MAX)
+		error = -EMSGSIZE;
+	if (error == 0)
+		error = mr_conn_send(&l->conn, data, bytes, NULL, 0);
+	return error == -ENOBUFS ? -EBUSY : error;
+}
+
+int mr_link_ask(struct mr_link *l, struct mrf_builder *b, enum mrf_link_body type, uint32_t body,
+	const struct mr_link_asker *asker, uint64_t *id)
+{
+	struct mr_link_request *r = l->state == MR_LINK_UP ? take(l) : NULL;
+	int error;
+
+	if (r == NULL) {
+		l->counters->link_refused++;
+		return l->state == MR_LINK_UP ? -EBUSY : -ENOTCONN;
+	}
+	error = send_request(l, b, type, body, r->id);
+	if (error != 0) {
+		give_back(l, r);
+		l->counters->link_refused++;
+		return error;
+	}
+	r->asker = *asker;
+	if (id != NULL)
+		*id = r->id;
+	l->counters->link_requests++;
+	return 0;
+}
+
+void mr_link_forget(struct mr_link *l, uint64_t id)
+{
+	struct mr_link_request *r = find(l, id);
+
+	if (r != NULL)
+		r->asker.answered = NULL;
+}
+
+/* True while listings that nobody wants any more go on. */
+static bool more_to_come(struct mrf_table message)
+{
+	struct mrf_table body = mrf_link_message_body(message);
+
+	switch (mrf_link_message_body_type(message)) {
+	case MRF_LINK_BODY_LINK_SESSIONS: return !mrf_link_sessions_last(body);
+	case MRF_LINK_BODY_LINK_SUBSCRIPTIONS: return !mrf_link_subscriptions_last(body);
+	default: return false;
+	}
+}
+
+void mr_link_request_answer(
+	struct mr_link *l, uint64_t id, struct mrf_table message, int *fds, unsigned fds_count)
+{
+	struct mr_link_request *r = find(l, id);
+	const struct mr_link_answer answer = {message, fds, fds_count};
+	struct mr_link_asker asker;
+	bool more;
+
+	if (r == NULL || r->asker.answered == NULL) {
+		l->counters->link_unmatched++;
+		if (r != NULL && !more_to_come(message))
+			give_back(l, r);
+		return;
+	}
+	asker = r->asker;
+	more = asker.answered(&asker, &answer);
+	if (!more && r->id == id)
+		give_back(l, r);
+}
+
+void mr_link_requests_lose(struct mr_link *l)
+{
+	const struct mr_link_answer lost = {{NULL, 0, 0}, NULL, 0};
+
+	for (uint32_t i = 0; i < MR_LINK_REQUESTS_MAX; i++) {
+		struct mr_link_request *r = &l->requests[i];
+		struct mr_link_asker asker = r->asker;
+
+		if (r->id == 0)
+			continue;
+		give_back(l, r);
+		if (asker.answered != NULL)
+			(void)asker.answered(&asker, &lost);
+	}
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "control/loop/loop.h"
+
+/* Completions handled in one go before timers and rings get their turn. */
+#define BATCH 64u
+
+uint64_t mr_loop_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+int mr_loop_open(struct mr_loop *l, unsigned entries)
+{
+	/* More completions than submissions may be outstanding: one for each connection. */
+	struct io_uring_params p = {
+		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+		.cq_entries = entries * 8,
+	};
+	int error;
+
+	memset(l, 0, sizeof(*l));
+	l->next_ns = UINT64_MAX;
+	error = io_uring_queue_init_params(entries, &l->ring, &p);
+	if (error != 0)
+		return error;
+	if (!(p.features & IORING_FEAT_EXT_ARG) || !(p.features & IORING_FEAT_NODROP)) {
+		io_uring_queue_exit(&l->ring);
+		return -ENOSYS;
+	}
+	(void)io_uring_ring_dontfork(&l->ring);
+	return 0;
+}
+
+void mr_loop_close(struct mr_loop *l)
+{
+	io_uring_queue_exit(&l->ring);
+}
+
+static struct io_uring_sqe *free_entry(struct mr_loop *l)
+{
+	struct io_uring_sqe *e = io_uring_get_sqe(&l->ring);
+
+	while (e == NULL) {
+		/* Takes all: there are fewer operations than completion entries. */
+		(void)io_uring_submit(&l->ring);
+		e = io_uring_get_sqe(&l->ring);
+	}
+	return e;
+}
+
+struct io_uring_sqe *mr_loop_start(struct mr_loop *l, struct mr_op *op)
+{
+	struct io_uring_sqe *e = free_entry(l);
+
+	assert(!op->pending && op->done != NULL);
+	op->pending = true;
+	/* Preparing overwrites all of the entry but this. */
+	io_uring_sqe_set_data(e, op);
+	return e;
+}
+
+void mr_loop_cancel(struct mr_loop *l, struct mr_op *op)
+{
+	struct io_uring_sqe *e;
+
+	if (!op->pending)
+		return;
+	e = free_entry(l);
+	io_uring_prep_cancel(e, op, 0);
+	io_uring_sqe_set_data(e, NULL);
+}
+
+/* One by one: what an operation's end sets free must not be told of its other ends later. */
+static unsigned dispatch(struct mr_loop *l)
+{
+	struct io_uring_cqe *c;
+	unsigned count = 0;
+
+	while (count < BATCH && io_uring_peek_cqe(&l->ring, &c) == 0) {
+		struct mr_op *op = io_uring_cqe_get_data(c);
+		int result = c->res;
+
+		io_uring_cqe_seen(&l->ring, c);
+		count++;
+		if (op == NULL)
+			continue;
+		op->pending = false;
+		op->done(op, result);
+	}
+	return count;
+}
+
+unsigned mr_loop_poll(struct mr_loop *l)
+{
+	unsigned count = 0;
+
+	if (io_uring_sq_ready(&l->ring) > 0)
+		(void)io_uring_submit(&l->ring);
+	count += dispatch(l);
+	if (l->next_ns != UINT64_MAX)
+		count += mr_timers_run(l, mr_loop_now_ns());
+	return count;
+}
+
+unsigned mr_loop_wait(struct mr_loop *l)
+{
+	struct __kernel_timespec timeout, *until = NULL;
+	struct io_uring_cqe *first;
+
+	if (l->next_ns != UINT64_MAX) {
+		uint64_t now = mr_loop_now_ns();
+		uint64_t left = l->next_ns > now ? l->next_ns - now : 0;
+
+		timeout.tv_sec = (long long)(left / 1000000000ull);
+		timeout.tv_nsec = (long long)(left % 1000000000ull);
+		until = &timeout;
+	}
+	(void)io_uring_submit_and_wait_timeout(&l->ring, &first, 1, until, NULL);
+	return mr_loop_poll(l);
+}

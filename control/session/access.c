@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/session/access.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* What a process may be in, at most, by the kernel's own limit. */
+#define GROUPS_MAX 65536u
+
+int mr_access_peer(int socket_fd, struct ucred *out)
+{
+	socklen_t bytes = sizeof(*out);
+
+	return getsockopt(socket_fd, SOL_SOCKET, SO_PEERCRED, out, &bytes) == 0 ? 0 : -errno;
+}
+
+bool mr_access_admin(const struct ucred *peer)
+{
+	return peer->uid == 0 || peer->uid == geteuid();
+}
+
+static bool group_named(const struct mr_config *c, gid_t group)
+{
+	for (uint32_t i = 0; i < c->access.groups_count; i++) {
+		if (c->access.groups[i] == group)
+			return true;
+	}
+	return false;
+}
+
+static bool in_named_group(const struct mr_config *c, int socket_fd)
+{
+	static gid_t groups[GROUPS_MAX];
+	socklen_t bytes = sizeof(groups);
+
+	if (c->access.groups_count == 0 ||
+		getsockopt(socket_fd, SOL_SOCKET, SO_PEERGROUPS, groups, &bytes) != 0)
+		return false;
+	for (size_t i = 0; i < bytes / sizeof(groups[0]); i++) {
+		if (group_named(c, groups[i]))
+			return true;
+	}
+	return false;
+}
+
+bool mr_access_attach(const struct mr_config *c, const struct ucred *peer, int socket_fd)
+{
+	if (c->access.anyone || mr_access_admin(peer) || group_named(c, peer->gid))
+		return true;
+	for (uint32_t i = 0; i < c->access.users_count; i++) {
+		if (c->access.users[i] == peer->uid)
+			return true;
+	}
+	return in_named_group(c, socket_fd);
+}

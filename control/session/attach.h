@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* attach: the socket at which programs of this host join the bus.
+ *
+ * One request, one answer with the session's descriptors, and the connection is over: from then on the
+ * client and its worker talk to each other alone. A flood is met with few slots, short deadlines, and
+ * by giving up the connection that has been silent for longest when another comes.
+ *
+ * Owns      The socket, connections, and descriptors on their way through.
+ * Threads   The loop's.
+ * Errors    Go to the client, as code and text of the AttachResponse, and into counters.
+ */
+#ifndef MILLRACE_CONTROL_ATTACH_H
+#define MILLRACE_CONTROL_ATTACH_H
+
+#include "control/config/config.h"
+#include "control/link/link.h"
+#include "control/loop/accept.h"
+#include "control/loop/conn.h"
+
+#define MR_ATTACH_SLOTS       64u
+#define MR_ATTACH_NAME_MAX    63u
+#define MR_ATTACH_REQUEST_MAX 1024u
+
+enum mr_attach_state {
+	MR_ATTACH_FREE,
+	MR_ATTACH_READING, /* no request yet */
+	MR_ATTACH_WAITING, /* no data plane yet */
+	MR_ATTACH_OPENING, /* the data plane was asked */
+	MR_ATTACH_ENDING,
+};
+
+struct mr_attach_slot {
+	struct mr_conn conn;
+	struct mr_timer deadline;
+	struct mr_attach *attach;
+	enum mr_attach_state state;
+	uint64_t order; /* of arrival */
+	uint64_t request_id;
+	struct ucred peer;
+	char name[MR_ATTACH_NAME_MAX + 1];
+	uint64_t in[MR_ATTACH_REQUEST_MAX / sizeof(uint64_t)];
+};
+
+struct mr_attach {
+	struct mr_loop *loop;
+	struct mr_link *link;
+	const struct mr_config *config;
+	struct mr_control_counters *counters;
+	struct mr_accept accept;
+	uint64_t arrivals;
+	struct mr_attach_slot slots[MR_ATTACH_SLOTS];
+};
+
+int mr_attach_open(struct mr_attach *a, struct mr_loop *loop, struct mr_link *link,
+	const struct mr_config *config, struct mr_control_counters *counters);
+void mr_attach_close(struct mr_attach *a);
+/* The link is up: those who wait for it go on. */
+void mr_attach_link_up(struct mr_attach *a);
+
+#endif

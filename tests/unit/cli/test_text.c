@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/cli/cmocka_all.h"
+
+#include "control/cli/text.h"
+
+static void assert_escaped(const char *data, size_t bytes, const char *expected)
+{
+	char out[128];
+
+	mr_cli_text_escape(out, sizeof(out), data, bytes);
+	assert_string_equal(out, expected);
+}
+
+static void printable_text_is_shown_as_it_is(void **state)
+{
+	(void)state;
+	assert_escaped("{\"id\":1}", 8, "{\"id\":1}");
+	assert_escaped("gr\xc3\xbc\xc3\x9f", 6, "gr\xc3\xbc\xc3\x9f");
+	assert_true(mr_cli_text_is_printable("\xf0\x9f\x90\x99", 4));
+}
+
+static void what_steers_a_terminal_is_escaped(void **state)
+{
+	(void)state;
+	assert_escaped("a\x1b[2Jb", 6, "a\\x1b[2Jb");
+	assert_escaped("\n\t\r\\\x7f", 5, "\\n\\t\\r\\\\\\x7f");
+	assert_escaped("\xc2\x9b", 2, "\\xc2\\x9b"); /* CSI in one character */
+	assert_escaped("\0", 1, "\\x00");
+}
+
+static void malformed_utf8_is_escaped_byte_by_byte(void **state)
+{
+	(void)state;
+	assert_escaped("\xff", 1, "\\xff");
+	assert_escaped("\xc3", 1, "\\xc3");                            /* cut short */
+	assert_escaped("\xc0\xaf", 2, "\\xc0\\xaf");                   /* overlong */
+	assert_escaped("\xed\xa0\x80", 3, "\\xed\\xa0\\x80");          /* surrogate */
+	assert_escaped("\xf4\x90\x80\x80", 4, "\\xf4\\x90\\x80\\x80"); /* beyond Unicode */
+}
+
+static void escaping_ends_where_the_memory_does(void **state)
+{
+	char out[6];
+
+	(void)state;
+	assert_int_equal(mr_cli_text_escape(out, sizeof(out), "ab\x01z", 4), 2);
+	assert_string_equal(out, "ab");
+	assert_int_equal(mr_cli_text_escape(out, sizeof(out), "abcdefgh", 8), 5);
+}
+
+/* RFC 4648 §10 */
+static void base64_is_that_of_the_standard(void **state)
+{
+	static const char *const pairs[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="},
+		{"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="},
+		{"foobar", "Zm9vYmFy"}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		char *text = mr_cli_text_base64(pairs[i][0], strlen(pairs[i][0]));
+
+		assert_string_equal(text, pairs[i][1]);
+		free(text);
+	}
+}
+
+static void json_has_text_as_text(void **state)
+{
+	json_t *o = json_object();
+
+	(void)state;
+	assert_int_equal(mr_cli_text_json(o, "payload", "a\0\n", 3), 0);
+	assert_int_equal(json_string_length(json_object_get(o, "payload")), 3);
+	assert_null(json_object_get(o, "payload_base64"));
+	json_decref(o);
+}
+
+static void json_has_other_bytes_as_base64(void **state)
+{
+	json_t *o = json_object();
+
+	(void)state;
+	assert_int_equal(mr_cli_text_json(o, "payload", "\xff\x00", 2), 0);
+	assert_null(json_object_get(o, "payload"));
+	assert_string_equal(json_string_value(json_object_get(o, "payload_base64")), "/wA=");
+	json_decref(o);
+}
+
+static void json_of_nothing_is_an_empty_text(void **state)
+{
+	json_t *o = json_object();
+
+	(void)state;
+	assert_int_equal(mr_cli_text_json(o, "payload", NULL, 0), 0);
+	assert_string_equal(json_string_value(json_object_get(o, "payload")), "");
+	json_decref(o);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(printable_text_is_shown_as_it_is),
+		cmocka_unit_test(what_steers_a_terminal_is_escaped),
+		cmocka_unit_test(malformed_utf8_is_escaped_byte_by_byte),
+		cmocka_unit_test(escaping_ends_where_the_memory_does),
+		cmocka_unit_test(base64_is_that_of_the_standard),
+		cmocka_unit_test(json_has_text_as_text),
+		cmocka_unit_test(json_has_other_bytes_as_base64),
+		cmocka_unit_test(json_of_nothing_is_an_empty_text),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

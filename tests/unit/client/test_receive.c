@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/client/fixture.h"
+
+struct sequence {
+	uint32_t next;
+	unsigned wrong;
+};
+
+static void check_sequence(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	struct sequence *s = arg;
+	uint32_t number;
+
+	(void)c;
+	memcpy(&number, m->payload, sizeof(number));
+	s->wrong += number != s->next;
+	s->next = number + 1;
+}
+
+static void messages_come_in_order_to_callbacks(void **state)
+{
+	struct fixture *f = *state;
+	struct sequence s = {0};
+	struct mr_client_stats stats;
+	struct mr_publisher *p;
+	uint32_t sent = 0;
+
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, check_sequence, &s, NULL), 0);
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+	mr_cork(f->client, true);
+	while (s.next < 100000) {
+		while (sent < 100000 && sent - s.next < 1024 &&
+			mr_publisher_send(p, &sent, sizeof(sent)) == 0)
+			sent++;
+		assert_true(mr_wait(f->client, PATIENCE_MS) > 0);
+	}
+	assert_int_equal(s.wrong, 0);
+	mr_client_stats(f->client, &stats);
+	assert_int_equal(stats.received, 100000);
+	assert_int_equal(stats.missed + stats.malformed + stats.unmatched, 0);
+}
+
+static void process_handles_at_most_what_it_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox in = {0};
+
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &in, NULL), 0);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
+	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	assert_int_equal(mr_process(f->client, 3), 3);
+	assert_int_equal(in.count, 3);
+	assert_int_equal(mr_process(f->client, 0), 0);
+	assert_int_equal(mr_process(f->client, 100), 7);
+	assert_int_equal(mr_process(f->client, 100), 0);
+}
+
+static void receive_returns_messages_one_by_one(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_subscription *s;
+	struct mr_message m;
+
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, NULL, NULL, &s), 0);
+	assert_int_equal(mr_receive(f->client, &m, 0), -ETIMEDOUT);
+	for (unsigned i = 0; i < 1000; i++) {
+		assert_int_equal(mr_publish(f->client, "a", &i, sizeof(i)), 0);
+		if (i % 3 == 0)
+			continue;
+		for (unsigned j = i % 3 == 1 ? i - 1 : i; j <= i; j++) {
+			assert_int_equal(mr_receive(f->client, &m, PATIENCE_MS), 0);
+			assert_memory_equal(m.payload, &j, sizeof(j));
+			assert_ptr_equal(m.subscription, s);
+		}
+	}
+	assert_int_equal(mr_receive(f->client, &m, PATIENCE_MS), 0);
+	assert_int_equal(mr_receive(f->client, &m, 1), -ETIMEDOUT);
+	assert_int_equal(mr_subscription_count(s), 1000);
+}
+
+static void process_stops_in_front_of_what_is_for_receive(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox in = {0};
+	struct mr_message m;
+
+	assert_int_equal(mr_subscribe(f->client, "pull", NULL, NULL, NULL, NULL), 0);
+	assert_int_equal(mr_subscribe(f->client, "push", NULL, keep_message, &in, NULL), 0);
+	assert_int_equal(mr_publish(f->client, "push", "1", 1), 0);
+	assert_int_equal(mr_publish(f->client, "pull", "2", 1), 0);
+	assert_int_equal(mr_publish(f->client, "push", "3", 1), 0);
+	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	assert_int_equal(mr_process(f->client, 100), 1);
+	assert_int_equal(mr_process(f->client, 100), 0);
+	assert_int_equal(mr_wait(f->client, -1), 1);
+	assert_int_equal(mr_receive(f->client, &m, 0), 0);
+	assert_memory_equal(m.payload, "2", 1);
+	assert_int_equal(mr_process(f->client, 100), 1);
+	assert_string_equal(in.last, "3");
+}
+
+static void receive_serves_callbacks_meanwhile(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox in = {0};
+	struct mr_message m;
+
+	assert_int_equal(mr_subscribe(f->client, "pull", NULL, NULL, NULL, NULL), 0);
+	assert_int_equal(mr_subscribe(f->client, "push", NULL, keep_message, &in, NULL), 0);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(mr_publish(f->client, "push", "x", 1), 0);
+	assert_int_equal(mr_publish(f->client, "pull", "y", 1), 0);
+	assert_int_equal(mr_receive(f->client, &m, PATIENCE_MS), 0);
+	assert_int_equal(in.count, 5);
+}
+
+static void messages_for_receive_outlast_a_subscribe_in_order(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox in = {0};
+	struct mr_message m;
+
+	assert_int_equal(mr_subscribe(f->client, "pull", NULL, NULL, NULL, NULL), 0);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(mr_publish(f->client, "pull", &i, sizeof(i)), 0);
+	/* Its answer comes behind the five. */
+	assert_int_equal(mr_subscribe(f->client, "push", NULL, keep_message, &in, NULL), 0);
+	for (unsigned i = 5; i < 10; i++)
+		assert_int_equal(mr_publish(f->client, "pull", &i, sizeof(i)), 0);
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(mr_receive(f->client, &m, PATIENCE_MS), 0);
+		assert_memory_equal(m.payload, &i, sizeof(i));
+	}
+}
+
+static void more_than_can_be_set_aside_is_counted_as_missed(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_client_stats stats;
+	struct mr_message m;
+	unsigned got = 0;
+
+	assert_int_equal(mr_subscribe(f->client, "pull", NULL, NULL, NULL, NULL), 0);
+	for (unsigned round = 0; round < 5; round++) {
+		for (unsigned i = 0; i < 1000; i++)
+			assert_int_equal(mr_publish(f->client, "pull", "x", 1), 0);
+		assert_int_equal(mr_ping(f->client, -1, NULL, NULL), 0);
+	}
+	while (mr_receive(f->client, &m, 0) == 0)
+		got++;
+	mr_client_stats(f->client, &stats);
+	assert_int_equal(got, 4096);
+	assert_int_equal(stats.missed, 5000 - 4096);
+}
+
+static void unsubscribe_stops_deliveries(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_subscription *s;
+	struct inbox in = {0}, other = {0};
+
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &in, &s), 0);
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &other, NULL), 0);
+	assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
+	PROCESS_UNTIL(f->client, other.count == 1);
+	assert_int_equal(in.count, 1);
+	assert_int_equal(mr_unsubscribe(s), 0);
+	assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
+	PROCESS_UNTIL(f->client, other.count == 2);
+	assert_int_equal(in.count, 1);
+}
+
+static void ids_are_used_again_only_after_a_rest(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_subscription *s;
+	struct inbox in = {0};
+	uint32_t ids[300];
+
+	for (unsigned i = 0; i < 300; i++) {
+		assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &in, &s), 0);
+		bus_lock(&f->bus);
+		ids[i] = f->bus.sessions[0].subscriptions[0].id;
+		bus_unlock(&f->bus);
+		for (unsigned j = i < 64 ? 0 : i - 64; j < i; j++)
+			assert_int_not_equal(ids[i], ids[j]);
+		assert_in_range(ids[i], 1, 66);
+		assert_int_equal(mr_unsubscribe(s), 0);
+	}
+}
+
+struct unsubscriber {
+	struct mr_subscription *s;
+	unsigned count;
+};
+
+static void unsubscribe_myself(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	struct unsubscriber *u = arg;
+
+	(void)c;
+	(void)m;
+	u->count++;
+	assert_int_equal(mr_unsubscribe(u->s), 0);
+}
+
+static void subscription_may_end_in_its_own_callback(void **state)
+{
+	struct fixture *f = *state;
+	struct unsubscriber u = {0};
+	struct inbox in = {0};
+
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, unsubscribe_myself, &u, &u.s), 0);
+	assert_int_equal(mr_subscribe(f->client, "b", NULL, keep_message, &in, NULL), 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
+	assert_int_equal(mr_publish(f->client, "b", "x", 1), 0);
+	PROCESS_UNTIL(f->client, in.count == 1);
+	assert_int_equal(u.count, 1);
+}
+
+struct adder {
+	struct inbox added;
+	unsigned count;
+};
+
+static void subscribe_within(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	struct adder *a = arg;
+	struct mr_message unused;
+
+	(void)m;
+	assert_int_equal(mr_process(c, 1), -EBUSY);
+	assert_int_equal(mr_receive(c, &unused, 0), -EBUSY);
+	if (a->count++ == 0)
+		assert_int_equal(mr_subscribe(c, "added", NULL, keep_message, &a->added, NULL), 0);
+}
+
+static void callback_may_subscribe_and_what_comes_meanwhile_is_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct adder a = {0};
+
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, subscribe_within, &a, NULL), 0);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
+	PROCESS_UNTIL(f->client, a.count == 5);
+	assert_int_equal(mr_publish(f->client, "added", "x", 1), 0);
+	PROCESS_UNTIL(f->client, a.added.count == 1);
+}
+
+static void refusal_of_the_bus_comes_with_its_text(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_subscription *s = (void *)1;
+
+	bus_lock(&f->bus);
+	f->bus.refuse_control = -ENOSPC;
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, NULL, NULL, &s), -ENOSPC);
+	assert_null(s);
+	assert_non_null(strstr(mr_error(f->client), "not today"));
+}
+
+static void malformed_patterns_and_groups_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_subscribe_options bad = {.group = "a b"};
+	struct mr_subscribe_options prefix = {.prefix = true, .group = "g"};
+	struct inbox in = {0};
+
+	assert_int_equal(mr_subscribe(f->client, "a.>.b", NULL, NULL, NULL, NULL), -EINVAL);
+	assert_int_equal(mr_subscribe(f->client, "", NULL, NULL, NULL, NULL), -EINVAL);
+	assert_int_equal(mr_subscribe(f->client, "a", &bad, NULL, NULL, NULL), -EINVAL);
+	assert_non_null(strstr(mr_error(f->client), "group: "));
+	assert_int_equal(mr_subscribe(f->client, "or", &prefix, keep_message, &in, NULL), 0);
+	bus_lock(&f->bus);
+	assert_true(f->bus.sessions[0].subscriptions[0].prefix);
+	assert_string_equal(f->bus.sessions[0].subscriptions[0].group, "g");
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_publish(f->client, "orders", "x", 1), 0);
+	PROCESS_UNTIL(f->client, in.count == 1);
+}
+
+static void a_slow_client_hears_how_many_it_missed(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_client_stats stats;
+	static char payload[60000];
+	struct inbox in = {0};
+
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &in, NULL), 0);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(mr_publish(f->client, "a", payload, sizeof(payload)), 0);
+	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	PROCESS_UNTIL(f->client, in.count > 0);
+	/* The bus tells as soon as it looks again. */
+	assert_int_equal(mr_publish(f->client, "b", "x", 1), 0);
+	PROCESS_UNTIL(f->client, in.count + f->gap_missed == 10);
+	assert_true(f->gap_missed >= 6);
+	assert_int_equal(f->gap_total, f->gap_missed);
+	mr_client_stats(f->client, &stats);
+	assert_int_equal(stats.missed, f->gap_missed);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(messages_come_in_order_to_callbacks),
+		TEST(process_handles_at_most_what_it_is_told),
+		TEST(receive_returns_messages_one_by_one),
+		TEST(process_stops_in_front_of_what_is_for_receive),
+		TEST(receive_serves_callbacks_meanwhile),
+		TEST(messages_for_receive_outlast_a_subscribe_in_order),
+		TEST(more_than_can_be_set_aside_is_counted_as_missed),
+		TEST(unsubscribe_stops_deliveries),
+		TEST(ids_are_used_again_only_after_a_rest),
+		TEST(subscription_may_end_in_its_own_callback),
+		TEST(callback_may_subscribe_and_what_comes_meanwhile_is_kept),
+		TEST(refusal_of_the_bus_comes_with_its_text),
+		TEST(malformed_patterns_and_groups_are_refused),
+		TEST(a_slow_client_hears_how_many_it_missed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

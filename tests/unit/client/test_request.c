@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/client/fixture.h"
+
+static void echo(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	assert_true(m->wants_reply);
+	assert_int_equal(mr_reply_with(c, m->reply_token, m->headers, m->header_bytes, m->payload,
+				 m->payload_bytes),
+		0);
+	++*(unsigned *)arg;
+}
+
+struct replies {
+	unsigned good;
+	unsigned failed;
+	int error;
+	char last[64];
+	struct mr_publisher *next; /* the callback sends one more through it */
+};
+
+static void note(struct mr_client *c, const struct mr_message *reply, int error, void *arg)
+{
+	struct replies *r = arg;
+
+	(void)c;
+	r->error = error;
+	if (reply == NULL) {
+		assert_true(error < 0);
+		r->failed++;
+		return;
+	}
+	assert_int_equal(error, 0);
+	snprintf(r->last, sizeof(r->last), "%.*s", (int)reply->payload_bytes,
+		(char *)reply->payload);
+	r->good++;
+	if (r->next != NULL && r->good < 1000)
+		assert_int_equal(mr_publisher_request(r->next, "x", 1, -1, note, r), 0);
+}
+
+static void request_returns_the_reply(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_message m;
+	struct mr_headers h;
+	char memory[64];
+	unsigned served = 0;
+
+	mr_headers_init(&h, memory, sizeof(memory));
+	assert_int_equal(mr_headers_add(&h, "a", "b"), 0);
+	assert_int_equal(mr_subscribe(f->client, "echo", NULL, echo, &served, NULL), 0);
+	for (unsigned i = 0; i < 300; i++) {
+		assert_int_equal(
+			mr_request_with(f->client, "echo", h.data, h.bytes, &i, sizeof(i), -1, &m),
+			0);
+		assert_memory_equal(m.payload, &i, sizeof(i));
+		assert_int_equal(m.header_bytes, h.bytes);
+		assert_null(m.subscription);
+		assert_int_equal(m.subject_bytes, 0);
+		assert_false(m.wants_reply);
+	}
+	assert_int_equal(served, 300);
+	assert_int_equal(mr_request(f->client, "echo", "x", 1, -1, NULL), 0);
+}
+
+static void request_without_responder_fails_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct replies r = {0};
+	struct mr_message m;
+
+	assert_int_equal(mr_request(f->client, "nobody", "x", 1, -1, &m), -EHOSTUNREACH);
+	assert_string_equal(mr_error(f->client), mr_error_text(-EHOSTUNREACH));
+	assert_int_equal(mr_request_async(f->client, "nobody", "x", 1, -1, note, &r), 0);
+	PROCESS_UNTIL(f->client, r.failed == 1);
+	assert_int_equal(r.error, -EHOSTUNREACH);
+	bus_lock(&f->bus);
+	f->bus.overloaded = true;
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_request(f->client, "nobody", "x", 1, -1, &m), -EBUSY);
+}
+
+static void request_times_out_and_its_late_reply_is_counted(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_client_stats stats;
+	struct replies r = {0};
+	struct mr_message m;
+	unsigned served = 0;
+
+	assert_int_equal(mr_subscribe(f->client, "echo", NULL, echo, &served, NULL), 0);
+	bus_lock(&f->bus);
+	f->bus.hold_replies = 2;
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_request(f->client, "echo", "x", 1, 30, &m), -ETIMEDOUT);
+	assert_int_equal(mr_request_async(f->client, "echo", "x", 1, 30, note, &r), 0);
+	PROCESS_UNTIL(f->client, r.failed == 1);
+	assert_int_equal(r.error, -ETIMEDOUT);
+	PROCESS_UNTIL(f->client, served == 2);
+	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.held_count, 2);
+	f->bus.let_replies = true;
+	bus_unlock(&f->bus);
+	/* Comes behind the late ones. */
+	assert_int_equal(mr_request(f->client, "echo", "y", 1, -1, &m), 0);
+	assert_memory_equal(m.payload, "y", 1);
+	mr_client_stats(f->client, &stats);
+	assert_int_equal(stats.unmatched, 2);
+	assert_int_equal(r.good, 0);
+}
+
+static void busy_polling_notices_timeouts(void **state)
+{
+	struct fixture *f = *state;
+	struct replies r = {0};
+	uint64_t give_up = now_ms() + PATIENCE_MS;
+	unsigned served = 0;
+
+	assert_int_equal(mr_subscribe(f->client, "echo", NULL, echo, &served, NULL), 0);
+	bus_lock(&f->bus);
+	f->bus.hold_replies = 1;
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_request_async(f->client, "echo", "x", 1, 10, note, &r), 0);
+	while (r.failed == 0 && now_ms() < give_up)
+		assert_true(mr_process(f->client, 16) >= 0);
+	assert_int_equal(r.error, -ETIMEDOUT);
+}
+
+static void many_requests_are_under_way_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_publisher *p;
+	struct replies r = {0};
+	unsigned served = 0;
+
+	assert_int_equal(mr_subscribe(f->client, "echo", NULL, echo, &served, NULL), 0);
+	assert_int_equal(mr_publisher_open(f->client, "echo", &p), 0);
+	for (unsigned i = 0; i < 500; i++) {
+		/* Time-outs in no order: the nearest must be found among them. */
+		int timeout_ms = PATIENCE_MS + (int)(i * 7919 % 1000);
+
+		assert_int_equal(mr_publisher_request(p, "x", 1, timeout_ms, note, &r), 0);
+	}
+	PROCESS_UNTIL(f->client, r.good == 500);
+	assert_int_equal(r.failed, 0);
+	assert_int_equal(served, 500);
+}
+
+struct expiry {
+	int order[3];
+	unsigned count;
+};
+
+static struct expiry expiry;
+
+static void expired(struct mr_client *c, const struct mr_message *reply, int error, void *arg)
+{
+	(void)c;
+	assert_null(reply);
+	assert_int_equal(error, -ETIMEDOUT);
+	expiry.order[expiry.count++] = (int)(intptr_t)arg;
+}
+
+static void ignore(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	(void)c;
+	(void)m;
+	(void)arg;
+}
+
+static void timeouts_expire_by_deadline_not_by_order_of_sending(void **state)
+{
+	struct fixture *f = *state;
+	static const int timeouts_ms[] = {90, 30, 60};
+
+	expiry = (struct expiry){0};
+	assert_int_equal(mr_subscribe(f->client, "deaf", NULL, ignore, NULL, NULL), 0);
+	for (intptr_t i = 0; i < 3; i++)
+		assert_int_equal(mr_request_async(f->client, "deaf", "x", 1, timeouts_ms[i],
+					 expired, (void *)i),
+			0);
+	PROCESS_UNTIL(f->client, expiry.count == 3);
+	assert_int_equal(expiry.order[0], 1);
+	assert_int_equal(expiry.order[1], 2);
+	assert_int_equal(expiry.order[2], 0);
+}
+
+static void callback_of_a_reply_may_send_the_next_request(void **state)
+{
+	struct fixture *f = *state;
+	struct replies r = {0};
+	unsigned served = 0;
+
+	assert_int_equal(mr_subscribe(f->client, "echo", NULL, echo, &served, NULL), 0);
+	assert_int_equal(mr_publisher_open(f->client, "echo", &r.next), 0);
+	assert_int_equal(mr_publisher_request(r.next, "x", 1, -1, note, &r), 0);
+	PROCESS_UNTIL(f->client, r.good == 1000);
+	assert_int_equal(served, 1000);
+}
+
+static void forged_replies_hit_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_client_stats stats;
+	struct replies r = {0};
+
+	assert_int_equal(mr_subscribe(f->client, "deaf", NULL, ignore, NULL, NULL), 0);
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(mr_request_async(f->client, "deaf", "x", 1, -1, note, &r), 0);
+	bus_lock(&f->bus);
+	for (uint64_t i = 0; i < 100; i++)
+		bus_send(&f->bus, MRF_MESSAGE_KIND_REPLY, 0,
+			&(struct mrf_reply_token){f->bus.sessions[0].id, i}, "", "forged", 6);
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_ping(f->client, -1, NULL, NULL), 0);
+	mr_client_stats(f->client, &stats);
+	assert_int_equal(stats.unmatched, 100);
+	assert_int_equal(r.good, 0);
+}
+
+struct nested {
+	unsigned asked;
+	unsigned passed;
+	uint32_t seen;
+};
+
+/* Asks another service, of the same client, before it answers: its own callback cannot run then, so
+ * another client serves it. */
+static void ask_within(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	struct nested *n = arg;
+	struct mr_message reply;
+
+	n->asked++;
+	assert_int_equal(mr_request(c, "inner", m->payload, m->payload_bytes, -1, &reply), 0);
+	assert_int_equal(reply.payload_bytes, m->payload_bytes);
+	assert_memory_equal(reply.payload, m->payload, m->payload_bytes);
+	n->passed++;
+}
+
+static void in_sequence(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	struct nested *n = arg;
+	uint32_t number;
+
+	(void)c;
+	memcpy(&number, m->payload, sizeof(number));
+	assert_int_equal(number, n->seen);
+	n->seen++;
+}
+
+struct responder {
+	struct bus *bus;
+	_Atomic bool stop;
+	_Atomic bool ready;
+	unsigned served;
+};
+
+static void *respond(void *arg)
+{
+	struct responder *r = arg;
+	struct mr_client *c;
+
+	if (mr_connect(r->bus->address, NULL, &c) != 0 ||
+		mr_subscribe(c, "inner", NULL, echo, &r->served, NULL) != 0)
+		return NULL;
+	atomic_store(&r->ready, true);
+	while (!atomic_load(&r->stop))
+		mr_wait(c, 10);
+	mr_close(c);
+	return NULL;
+}
+
+static void callback_may_wait_for_a_request_and_order_stays(void **state)
+{
+	struct fixture *f = *state;
+	struct responder r = {.bus = &f->bus};
+	uint64_t give_up = now_ms() + PATIENCE_MS;
+	struct nested n = {0};
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, respond, &r), 0);
+	while (!atomic_load(&r.ready) && now_ms() < give_up)
+		mr_wait(f->client, 5);
+	assert_true(atomic_load(&r.ready));
+	assert_int_equal(mr_subscribe(f->client, "outer", NULL, ask_within, &n, NULL), 0);
+	assert_int_equal(mr_subscribe(f->client, "numbers", NULL, in_sequence, &n, NULL), 0);
+	for (uint32_t i = 0; i < 200; i++) {
+		assert_int_equal(mr_publish(f->client, "numbers", &i, sizeof(i)), 0);
+		if (i % 10 == 0)
+			assert_int_equal(mr_publish(f->client, "outer", &i, sizeof(i)), 0);
+	}
+	PROCESS_UNTIL(f->client, n.seen == 200 && n.passed == 20);
+	assert_int_equal(n.asked, 20);
+	atomic_store(&r.stop, true);
+	pthread_join(thread, NULL);
+}
+
+static void a_request_leaves_messages_for_receive_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_message m;
+	unsigned served = 0;
+
+	assert_int_equal(mr_subscribe(f->client, "pull", NULL, NULL, NULL, NULL), 0);
+	assert_int_equal(mr_subscribe(f->client, "echo", NULL, echo, &served, NULL), 0);
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(mr_publish(f->client, "pull", &i, sizeof(i)), 0);
+		assert_int_equal(mr_request(f->client, "echo", &i, sizeof(i), -1, &m), 0);
+		assert_memory_equal(m.payload, &i, sizeof(i));
+	}
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(mr_receive(f->client, &m, PATIENCE_MS), 0);
+		assert_memory_equal(m.payload, &i, sizeof(i));
+	}
+}
+
+static void control_that_was_killed_is_asked_again(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox in = {0};
+
+	bus_lock(&f->bus);
+	f->bus.ignore_control = 1;
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &in, NULL), 0);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.control_requests, 2);
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
+	PROCESS_UNTIL(f->client, in.count == 1);
+}
+
+static void silent_control_ends_in_a_timeout(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_options options = {.request_timeout_ms = 50};
+	struct mr_subscription *s;
+	struct inbox in = {0};
+	struct mr_client *c;
+
+	assert_int_equal(mr_connect(f->bus.address, &options, &c), 0);
+	assert_int_equal(mr_subscribe(c, "a", NULL, keep_message, &in, &s), 0);
+	bus_lock(&f->bus);
+	f->bus.ignore_control = 3;
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_ping(c, 10, NULL, NULL), -ETIMEDOUT);
+	assert_int_equal(mr_subscribe(c, "b", NULL, NULL, NULL, NULL), -ETIMEDOUT);
+	assert_string_equal(mr_error(c), "control does not answer");
+	/* The bus is asked on until it has forgotten the subscription. */
+	assert_int_equal(mr_unsubscribe(s), -ETIMEDOUT);
+	PROCESS_UNTIL(c, ({
+		uint64_t n;
+		bus_lock(&f->bus);
+		n = f->bus.unsubscribes;
+		bus_unlock(&f->bus);
+		n > 0;
+	}));
+	mr_close(c);
+}
+
+static void ping_tells_both_times(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t handled = 0, round = 0;
+
+	assert_int_equal(mr_ping(f->client, -1, &handled, &round), 0);
+	assert_int_equal(handled, 1);
+	assert_true(round > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(request_returns_the_reply),
+		TEST(request_without_responder_fails_at_once),
+		TEST(request_times_out_and_its_late_reply_is_counted),
+		TEST(busy_polling_notices_timeouts),
+		TEST(many_requests_are_under_way_at_once),
+		TEST(timeouts_expire_by_deadline_not_by_order_of_sending),
+		TEST(callback_of_a_reply_may_send_the_next_request),
+		TEST(forged_replies_hit_nothing),
+		TEST(callback_may_wait_for_a_request_and_order_stays),
+		TEST(a_request_leaves_messages_for_receive_alone),
+		TEST(control_that_was_killed_is_asked_again),
+		TEST(silent_control_ends_in_a_timeout),
+		TEST(ping_tells_both_times),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
