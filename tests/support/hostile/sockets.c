@@ -75,7 +75,7 @@ int mr_attack_attach_garbage(const char *path, unsigned count)
 	return 0;
 }
 
-/* Connections as fast as they can be had, most of them open at the same time, none of them asking
+/* Connections as fast as the bus takes them, most of them open at the same time, none of them asking
  * for anything. */
 static int open_many(const char *path, int type, unsigned count)
 {
@@ -88,8 +88,8 @@ static int open_many(const char *path, int type, unsigned count)
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < room + 64)
 		room = (unsigned)limit.rlim_cur - 64;
 	for (unsigned i = 0; i < count; i++) {
-		/* A full backlog refuses by itself. */
-		int fd = mr_raw_connect(path, type | SOCK_NONBLOCK);
+		/* Waits while the backlog is full. */
+		int fd = mr_raw_connect(path, type);
 
 		if (fd < 0) {
 			refused++;
