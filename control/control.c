@@ -266,7 +266,7 @@ void mr_control_run(struct mr_control *c)
 
 static bool all_ended(const struct mr_control *c)
 {
-	if (mr_conn_in_use(&c->link.conn) || c->signals.op.pending)
+	if (mr_conn_in_use(&c->link.conn) || c->signals.op.pending || c->handoff.bells_alive > 0)
 		return false;
 	for (unsigned i = 0; i < MR_ATTACH_SLOTS; i++) {
 		if (mr_conn_in_use(&c->attach.slots[i].conn))
