@@ -70,16 +70,52 @@ static int make_run_dir(struct mr_control *c)
 	return mkdir(c->config->run_dir, 0755) == 0 || errno == EEXIST ? 0 : -errno;
 }
 
+static void lock_path(const struct mr_control *c, char *path, size_t bytes)
+{
+	snprintf(path, bytes, "%s/control.lock", c->config->run_dir);
+}
+
+/* True if the locked file is still the one at its path: whoever stops removes it. */
+static bool lock_stands(int fd, const char *path)
+{
+	struct stat held, there;
+
+	return fstat(fd, &held) == 0 && stat(path, &there) == 0 && held.st_ino == there.st_ino &&
+	       held.st_dev == there.st_dev;
+}
+
 /* One control a run directory; the lock goes with the process, however it ends. */
 static int take_lock(struct mr_control *c)
 {
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "%s/control.lock", c->config->run_dir);
-	c->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	lock_path(c, path, sizeof(path));
+	for (;;) {
+		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		int error = fd < 0 ? -errno : 0;
+
+		if (error == 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+			error = -errno;
+		if (error == 0 && lock_stands(fd, path)) {
+			c->lock_fd = fd;
+			return 0;
+		}
+		if (fd >= 0)
+			close(fd);
+		if (error != 0)
+			return error;
+	}
+}
+
+static void drop_lock(struct mr_control *c)
+{
+	char path[PATH_MAX];
+
 	if (c->lock_fd < 0)
-		return -errno;
-	return flock(c->lock_fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+		return;
+	lock_path(c, path, sizeof(path));
+	unlink(path);
+	close(c->lock_fd);
 }
 
 static int open_loop(struct mr_control *c)
@@ -145,7 +181,7 @@ static const char *hint(int (*step)(struct mr_control *), int error)
 	if (step == open_loop && error == -ENOSYS)
 		return "this kernel's io_uring is missing or too old: 6.1 or later is needed";
 	if (error == -EADDRINUSE)
-		return "somebody else listens there, or it is not a socket";
+		return "something that is not a socket is in the way";
 	return mr_log_errno_text(error);
 }
 
@@ -230,7 +266,7 @@ void mr_control_run(struct mr_control *c)
 
 static bool all_ended(const struct mr_control *c)
 {
-	if (mr_conn_in_use(&c->link.conn) || c->signals.op.pending)
+	if (mr_conn_in_use(&c->link.conn) || c->signals.op.pending || c->handoff.bells_alive > 0)
 		return false;
 	for (unsigned i = 0; i < MR_ATTACH_SLOTS; i++) {
 		if (mr_conn_in_use(&c->attach.slots[i].conn))
@@ -241,12 +277,6 @@ static bool all_ended(const struct mr_control *c)
 			return false;
 	}
 	return true;
-}
-
-static void close_fd(int fd)
-{
-	if (fd >= 0)
-		close(fd);
 }
 
 static void close_loop(struct mr_control *c)
@@ -270,7 +300,7 @@ void mr_control_close(struct mr_control *c)
 		mr_attach_close(&c->attach);
 	if (c->loop.ring.ring_fd > 0)
 		close_loop(c);
-	close_fd(c->signal_fd);
-	/* The lock's file stays: whoever unlinks one may unlink another's. */
-	close_fd(c->lock_fd);
+	if (c->signal_fd >= 0)
+		close(c->signal_fd);
+	drop_lock(c);
 }

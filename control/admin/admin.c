@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/admin/admin.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +12,10 @@
 #include "control/session/access.h"
 #include "dataplane/base/log.h"
 
-#define IDLE_NS   (60000 * MR_NS_PER_MS)
-#define ANSWER_NS (30000 * MR_NS_PER_MS)
-#define ROWS_MAX  (4u << 20)
+#define IDLE_NS     (60000 * MR_NS_PER_MS)
+#define ANSWER_NS   (30000 * MR_NS_PER_MS)
+#define ROWS_MAX    (4u << 20)
+#define SLOTS_SPARE 2u
 
 static void forget_answer(struct mr_admin_slot *s)
 {
@@ -174,6 +176,7 @@ static void closed(struct mr_conn *c, int error)
 	s->request_id = 0;
 	forget_answer(s);
 	s->state = MR_ADMIN_FREE;
+	mr_accept_resume(&s->admin->accept);
 }
 
 static void fire(struct mr_timer *t)
@@ -199,21 +202,21 @@ static struct mr_admin_slot *free_slot(struct mr_admin *a)
 	return NULL;
 }
 
-/* Keeps a slot free for the next one, at the expense of who has been idle for longest. */
+/* Keeps slots free for those to come, at the expense of who has been idle for longest. */
 static void make_room(struct mr_admin *a, const struct mr_admin_slot *newest)
 {
 	struct mr_admin_slot *first = NULL;
+	unsigned used = 0;
 
 	for (unsigned i = 0; i < MR_ADMIN_SLOTS; i++) {
 		struct mr_admin_slot *s = &a->slots[i];
 
-		if (s->state == MR_ADMIN_FREE || s->state == MR_ADMIN_ENDING)
-			return;
+		used += s->state != MR_ADMIN_FREE;
 		if (s != newest && s->state == MR_ADMIN_IDLE &&
 			(first == NULL || s->used < first->used))
 			first = s;
 	}
-	if (first == NULL)
+	if (used <= MR_ADMIN_SLOTS - SLOTS_SPARE || first == NULL)
 		return;
 	a->counters->admin_refused_busy++;
 	first->state = MR_ADMIN_ENDING;
@@ -226,9 +229,9 @@ static void accepted(struct mr_accept *accept, int fd)
 	struct mr_admin_slot *s = free_slot(a);
 	struct ucred peer;
 
+	assert(s != NULL); /* it is paused without one */
 	a->counters->admin_connections++;
-	if (s == NULL || mr_access_peer(fd, &peer) != 0) {
-		a->counters->admin_refused_busy++;
+	if (mr_access_peer(fd, &peer) != 0) {
 		close(fd);
 		return;
 	}
@@ -242,9 +245,10 @@ static void accepted(struct mr_accept *accept, int fd)
 		mr_admin_result(s, -EACCES, "only root and the bus's own user may ask");
 		s->state = MR_ADMIN_ENDING;
 		mr_conn_finish(&s->conn);
-		return;
 	}
 	make_room(a, s);
+	if (free_slot(a) == NULL)
+		mr_accept_pause(&a->accept);
 }
 
 int mr_admin_open(struct mr_admin *a, struct mr_loop *loop, struct mr_link *link,

@@ -25,29 +25,32 @@ enum mr_config_poll {
 };
 
 struct mr_config {
-	char file[PATH_MAX];  /* read from; empty: defaults alone */
-	char run_dir[80];     /* sockets live here; short enough for sun_path with a name behind it */
+	char file[PATH_MAX]; /* read from; empty: defaults alone */
+	char run_dir[80]; /* sockets live here; short enough for sun_path with a name behind it */
 	struct {
-		uint32_t count;                      /* 1 .. 32, default 1 */
-		int cpus[MR_CONFIG_WORKERS_MAX];     /* one a worker */
-		uint32_t cpus_count;                 /* 0: not pinned; else == count */
-		enum mr_config_poll poll;            /* default adaptive */
-		uint32_t spin_us;                    /* 0 .. 1,000,000, default 20 */
+		uint32_t count;                  /* 1 .. 32, default 1 */
+		int cpus[MR_CONFIG_WORKERS_MAX]; /* one a worker */
+		uint32_t cpus_count;             /* 0: not pinned; else == count */
+		enum mr_config_poll poll;        /* default adaptive */
+		uint32_t spin_us;                /* 0 .. 1,000,000, default 20 */
 	} workers;
 	struct {
-		uint32_t clients_max;     /* per worker, 1 .. 65,536, default 1,024 */
-		uint32_t up_ring_bytes;   /* power of two, 256 KiB .. 1 GiB, default 1 MiB */
-		uint32_t down_ring_bytes; /* power of two, 256 KiB .. 1 GiB, default 4 MiB */
+		uint32_t clients_max;        /* per worker, 1 .. 65,536, default 1,024 */
+		uint32_t up_ring_bytes;      /* power of two, 256 KiB .. 1 GiB, default 1 MiB */
+		uint32_t down_ring_bytes;    /* power of two, 256 KiB .. 1 GiB, default 4 MiB */
 		uint32_t handoff_ring_bytes; /* power of two, 256 KiB .. 1 GiB, default 1 MiB */
 	} channels;
 	struct {
-		uint32_t subscriptions_max;   /* 1 .. 16,777,216, default 1,048,576 */
-		uint32_t aliases_max;         /* 1 .. 1,048,576, default 65,536 */
-		uint32_t route_cache_entries; /* per worker, power of two 64 .. 1,048,576, default 8,192 */
+		uint32_t subscriptions_max; /* 1 .. 16,777,216, default 1,048,576 */
+		uint32_t aliases_max;       /* 1 .. 1,048,576, default 65,536 */
+		uint32_t
+			route_cache_entries; /* per worker, power of two 64 .. 1,048,576, default 8,192 */
 	} tables;
 	struct {
-		uint32_t ring_entries; /* descriptors per ordered pair of workers, power of two, default 1,024 */
-		uint32_t blocks;       /* 64 KiB buffers shared by all workers, 16 .. 8,192, default 256 */
+		uint32_t
+			ring_entries; /* descriptors per ordered pair of workers, power of two, default 1,024 */
+		uint32_t
+			blocks; /* 64 KiB buffers shared by all workers, 16 .. 8,192, default 256 */
 	} mesh;
 	struct {
 		bool anyone;                    /* any local user may attach; default false */
@@ -68,7 +71,7 @@ void mr_config_default(struct mr_config *c);
 /* Reads `path` (NULL: none) over the defaults, then applies `sets`, each "key.path=value" with the
  * keys of the file, then checks the whole. On failure `error` tells where and what, and *c is
  * undefined. -ENOENT, -EACCES, -EINVAL. */
-int mr_config_load(struct mr_config *c, const char *path, const char *const *sets, size_t sets_count,
-	char *error, size_t error_bytes);
+int mr_config_load(struct mr_config *c, const char *path, const char *const *sets,
+	size_t sets_count, char *error, size_t error_bytes);
 
 #endif

@@ -12,6 +12,7 @@
 /* Outlives the link by the time that the kernel takes to end its reading. */
 struct mr_handoff_bell {
 	struct mr_bell bell;
+	struct mr_handoff *handoff;
 	struct mr_handoff_bell *next;
 };
 
@@ -22,6 +23,7 @@ void mr_handoff_init(struct mr_handoff *h, struct mr_loop *loop, struct mr_link 
 	h->link = link;
 	h->counters = counters;
 	h->bells = NULL;
+	h->bells_alive = 0;
 	h->workers_count = 0;
 }
 
@@ -32,12 +34,18 @@ static void rung(struct mr_bell *b, size_t bytes)
 	(void)bytes;
 }
 
+static void free_bell(struct mr_handoff_bell *b)
+{
+	b->handoff->bells_alive--;
+	free(b);
+}
+
 static void stopped(struct mr_bell *b, int error)
 {
 	if (error != 0)
 		mr_log(MR_LOG_WARN, "a worker's bell cannot be read", MR_LOG_ERR(error));
 	if (b->stopping)
-		free(mr_container_of(b, struct mr_handoff_bell, bell));
+		free_bell(mr_container_of(b, struct mr_handoff_bell, bell));
 }
 
 static int start_bell(struct mr_handoff *h, int fd)
@@ -54,8 +62,10 @@ static int start_bell(struct mr_handoff *h, int fd)
 		free(b);
 		return error;
 	}
+	b->handoff = h;
 	b->next = h->bells;
 	h->bells = b;
+	h->bells_alive++;
 	return 0;
 }
 
@@ -94,7 +104,7 @@ void mr_handoff_down(struct mr_handoff *h)
 		if (b->bell.op.pending)
 			mr_bell_stop(&b->bell);
 		else
-			free(b);
+			free_bell(b);
 	}
 }
 

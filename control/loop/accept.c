@@ -14,8 +14,11 @@
 
 static void accept_on(struct mr_accept *a)
 {
-	struct io_uring_sqe *e = mr_loop_start(a->loop, &a->op);
+	struct io_uring_sqe *e;
 
+	if (a->paused || a->stopping || a->op.pending)
+		return;
+	e = mr_loop_start(a->loop, &a->op);
 	io_uring_prep_accept(e, a->fd, NULL, NULL, SOCK_CLOEXEC);
 }
 
@@ -34,8 +37,8 @@ static void done(struct mr_op *op, int result)
 		return;
 	}
 	if (result >= 0) {
-		accept_on(a);
 		a->accepted(a, result);
+		accept_on(a);
 	} else if (result == -EINTR || result == -ECONNABORTED || result == -EAGAIN) {
 		accept_on(a);
 	} else {
@@ -44,25 +47,12 @@ static void done(struct mr_op *op, int result)
 	}
 }
 
-/* True if a listener answers at the address. */
-static bool alive(const struct sockaddr_un *at, int type)
-{
-	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool answers;
-
-	if (fd < 0)
-		return false;
-	answers = connect(fd, (const struct sockaddr *)at, sizeof(*at)) == 0 || errno == EAGAIN;
-	close(fd);
-	return answers;
-}
-
 static int listen_at(struct mr_accept *a, int type, mode_t mode)
 {
 	struct stat st;
 
 	if (lstat(a->at.sun_path, &st) == 0) {
-		if (!S_ISSOCK(st.st_mode) || alive(&a->at, type))
+		if (!S_ISSOCK(st.st_mode))
 			return -EADDRINUSE;
 		unlink(a->at.sun_path);
 	}
@@ -89,7 +79,7 @@ int mr_accept_open(struct mr_accept *a, struct mr_loop *l, const char *path, int
 	a->again = (struct mr_timer){.fire = again};
 	a->loop = l;
 	a->fd = -1;
-	a->stopping = false;
+	a->stopping = a->paused = false;
 	a->at = (struct sockaddr_un){.sun_family = AF_UNIX};
 	if (strlen(path) >= sizeof(a->at.sun_path))
 		return -ENAMETOOLONG;
@@ -98,6 +88,18 @@ int mr_accept_open(struct mr_accept *a, struct mr_loop *l, const char *path, int
 	if (error == 0)
 		accept_on(a);
 	return error;
+}
+
+void mr_accept_pause(struct mr_accept *a)
+{
+	a->paused = true;
+}
+
+void mr_accept_resume(struct mr_accept *a)
+{
+	a->paused = false;
+	if (a->again.at_ns == 0)
+		accept_on(a);
 }
 
 void mr_accept_close(struct mr_accept *a)

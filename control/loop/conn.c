@@ -11,18 +11,19 @@
 
 #define OUT_FDS_MAX 8u
 
+union out_control {
+	struct cmsghdr header;
+	uint8_t bytes[CMSG_SPACE(OUT_FDS_MAX * sizeof(int))];
+};
+
 struct mr_conn_out {
 	struct mr_conn_out *next;
 	size_t bytes;
 	size_t sent;
+	union out_control control; /* with the descriptors, filled when it is their turn */
 	unsigned fds_count;
 	int fds[OUT_FDS_MAX];
 	uint8_t data[];
-};
-
-union out_control {
-	struct cmsghdr align;
-	uint8_t bytes[CMSG_SPACE(OUT_FDS_MAX * sizeof(int))];
 };
 
 static void close_fds(const int *fds, unsigned count)
@@ -132,8 +133,7 @@ static void send_on(struct mr_conn *c)
 	c->out_iov = (struct iovec){o->data + o->sent, o->bytes - o->sent};
 	c->out_message = (struct msghdr){.msg_iov = &c->out_iov, .msg_iovlen = 1};
 	if (o->fds_count > 0 && o->sent == 0) {
-		/* Behind the data, where there is room for it. */
-		struct cmsghdr *h = (struct cmsghdr *)(o->data + mr_align_up(o->bytes, 8));
+		struct cmsghdr *h = &o->control.header;
 
 		h->cmsg_level = SOL_SOCKET;
 		h->cmsg_type = SCM_RIGHTS;
@@ -198,7 +198,7 @@ int mr_conn_send(
 	else if (c->out_bytes + bytes > c->out_bytes_max)
 		error = -ENOBUFS;
 	else
-		o = malloc(sizeof(*o) + mr_align_up(bytes, 8) + sizeof(union out_control));
+		o = malloc(sizeof(*o) + bytes);
 	if (o == NULL) {
 		close_fds(fds, fds_count);
 		return error != 0 ? error : -ENOMEM;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/session/attach.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +9,6 @@
 
 #include "control/session/access.h"
 #include "dataplane/base/log.h"
-#include "dataplane/channel/packet.h"
 #include "flatbuf/attach.h"
 
 /* For the request to come, and again for the data plane to be there and to answer. */
@@ -67,7 +67,7 @@ static void accept_client(struct mr_attach_slot *s, struct mrf_table opened, int
 			fds[i] = -1;
 	}
 	s->attach->counters->attach_accepted++;
-	mr_log(MR_LOG_INFO, "session opened", MR_LOG_HEX("session", v.session),
+	mr_log(MR_LOG_DEBUG, "session opened", MR_LOG_HEX("session", v.session),
 		MR_LOG_STR("name", s->name), MR_LOG_U64("uid", s->peer.uid),
 		MR_LOG_U64("pid", s->peer.pid), MR_LOG_U64("worker", v.worker));
 	finish(s);
@@ -189,6 +189,7 @@ static void closed(struct mr_conn *c, int error)
 		mr_link_forget(a->link, s->request_id);
 	s->request_id = 0;
 	s->state = MR_ATTACH_FREE;
+	mr_accept_resume(&a->accept);
 }
 
 static void deadline(struct mr_timer *t)
@@ -247,33 +248,13 @@ static void make_room(struct mr_attach *a, const struct mr_attach_slot *newest)
 	refuse(first, -EBUSY, "too many attach at once; try again");
 }
 
-/* Told at once and without a slot. */
-static void turn_away(struct mr_attach *a, int fd)
-{
-	struct mrf_attach_response v = {
-		.code = -EBUSY, .text = mrf_str("too many attach at once; try again")};
-	struct mrf_builder b;
-	uint64_t memory[64];
-	const void *data;
-	size_t bytes;
-
-	a->counters->attach_refused_busy++;
-	mrf_builder_init(&b, memory, sizeof(memory));
-	if (build(&b, &v, &data, &bytes) == 0)
-		(void)mr_packet_send(fd, data, bytes, NULL, 0);
-	close(fd);
-}
-
 static void accepted(struct mr_accept *accept, int fd)
 {
 	struct mr_attach *a = mr_container_of(accept, struct mr_attach, accept);
 	struct mr_attach_slot *s = free_slot(a);
 
+	assert(s != NULL); /* it is paused without one */
 	a->counters->attach_connections++;
-	if (s == NULL) {
-		turn_away(a, fd);
-		return;
-	}
 	if (mr_access_peer(fd, &s->peer) != 0) {
 		close(fd);
 		return;
@@ -284,6 +265,8 @@ static void accepted(struct mr_accept *accept, int fd)
 	mr_timer_start(a->loop, &s->deadline, DEADLINE_NS);
 	mr_conn_open(&s->conn, a->loop, fd);
 	make_room(a, s);
+	if (free_slot(a) == NULL)
+		mr_accept_pause(&a->accept);
 }
 
 static mode_t socket_mode(const struct mr_config *c)

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fake: a data plane that does what a test tells it, and the real millrace-control beside it.
+ *
+ * Every wait has a bound of ten seconds, and fails the test when it is reached.
+ */
+#ifndef MILLRACE_TESTS_CONTROL_FAKE_H
+#define MILLRACE_TESTS_CONTROL_FAKE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <sys/types.h>
+
+#include "dataplane/channel/channel.h"
+#include "dataplane/channel/packet.h"
+#include "dataplane/wire/message.h"
+#include "flatbuf/admin.h"
+#include "flatbuf/attach.h"
+#include "flatbuf/link.h"
+#include "flatbuf/stats.h"
+
+#define FAKE_WORKERS_MAX 2u
+#define FAKE_SLOTS       8u
+#define FAKE_RING_BYTES  (256u << 10)
+
+struct fake_worker {
+	struct mr_channel channel;
+	int page_fd;
+	struct mr_worker_page *page;
+	struct mr_bytes_producer to_control;
+	struct mr_bytes_consumer from_control;
+};
+
+struct fake {
+	char dir[64];
+	/* control */
+	pid_t control;
+	int notify_fd;
+	/* data plane */
+	int listen_fd;
+	int link_fd;
+	int stats_fd;
+	struct mrf_stats_header *stats;
+	unsigned workers_count;
+	struct fake_worker workers[FAKE_WORKERS_MAX];
+	uint64_t buffer[65536 / 8];
+};
+
+/* Run directory. Close ends everything, and fails if a file is left. */
+void fake_init(struct fake *f);
+void fake_fini(struct fake *f);
+
+/* millrace-control as a process of its own; start returns when it says that it is ready. */
+void fake_control_start(struct fake *f);
+/* Exit status; -signal if it was killed. */
+int fake_control_end(struct fake *f, int signal);
+/* Runs a second one to its end. */
+int fake_control_once(struct fake *f, const char *set);
+
+/* The data plane: sockets, memory; then accepts control and greets it. */
+void fake_dataplane_open(struct fake *f, unsigned workers);
+void fake_dataplane_close(struct fake *f);
+void fake_greet(struct fake *f);
+/* Waits until control has closed the link. */
+void fake_expect_cut(struct fake *f);
+
+/* The next LinkMessage; valid until the next call. */
+struct mrf_table fake_next(struct fake *f);
+void fake_answer(struct fake *f, uint64_t id, struct mrf_builder *b, enum mrf_link_body type,
+	uint32_t body, const int *fds, unsigned fds_count);
+void fake_answer_result(struct fake *f, uint64_t id, int code, const char *text);
+
+/* A record into a worker's hand-off ring: false without room. `flush` shows and rings. */
+bool fake_hand(struct fake *f, unsigned worker, uint8_t reason, uint64_t session, uint8_t kind,
+	uint32_t target, const void *payload, size_t bytes);
+void fake_flush(struct fake *f, unsigned worker);
+void fake_hand_client(struct fake *f, unsigned worker, uint64_t session, uint32_t correlation,
+	struct mrf_builder *b, enum mrf_client_body type, uint32_t body);
+void fake_hand_ping(struct fake *f, unsigned worker, uint64_t session, uint32_t correlation);
+/* The next answer of control to a client; valid until the next call. */
+struct mrf_table fake_take(
+	struct fake *f, unsigned worker, uint64_t *session, uint32_t *correlation);
+
+/* Clients of the sockets. */
+int fake_connect(struct fake *f, const char *name, int type);
+void fake_attach_send(int fd, uint32_t version, const char *name);
+/* Receives the answer; its descriptors go to fds[MR_CHANNEL_FDS]. */
+struct mrf_table fake_attach_receive(struct fake *f, int fd, int *fds, unsigned *fds_count);
+void fake_admin_send(int fd, enum mrf_admin_verb verb, uint64_t session);
+struct mrf_table fake_admin_receive(struct fake *f, int fd, void **memory);
+uint64_t fake_counter(struct fake *f, const char *scope, const char *name);
+void fake_wait_readable(int fd);
+/* End of file, or a reset. */
+void fake_expect_eof(int fd);
+
+#endif
