@@ -35,7 +35,8 @@ if [ "$(id -u)" -eq 0 ]; then
 
 	say "unless the configuration lets everyone in"
 	# The directory that up makes is for its user alone; this one is for all.
-	"${as[@]}" mkdir "$run"
+	"${as[@]}" mkdir -p "$run"
+	"${as[@]}" chmod 755 "$run"
 	bus_start --set access.anyone=true
 	as=(setpriv --reuid=65533 --regid=65533 --clear-groups --no-new-privs)
 	expect_status 0 "$millrace" pub orders.eu.created yes
