@@ -175,7 +175,7 @@ int mr_attach_step(struct mr_client *c)
 	} else if (error == -EMSGSIZE) {
 		error = mr_fail(c, -EMFILE, "attach: descriptors were lost: too many open files?");
 	} else if (error == 0 && p.bytes == 0) {
-		error = mr_failf(c, -ECONNREFUSED, "%s: control hung up", c->path);
+		error = mr_failf(c, -ECONNRESET, "%s: control hung up", c->path);
 	} else if (error == 0) {
 		error = accept_response(c, &p);
 		fds_close(&p);

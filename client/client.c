@@ -124,13 +124,19 @@ static int attach_once(struct mr_client *c, uint64_t deadline_ns)
 	return error;
 }
 
-/* A full backlog of the attach socket passes soon. */
+/* What passes soon: a full backlog, more who attach at once than control takes, a control that is
+ * being started anew. */
+static bool transient(int error)
+{
+	return error == -EAGAIN || error == -EBUSY || error == -EPIPE || error == -ECONNRESET;
+}
+
 static int attach(struct mr_client *c)
 {
 	uint64_t deadline_ns = mr_now_ns() + c->options.connect_timeout_ms * MR_NS_PER_MS;
 	int error;
 
-	while ((error = attach_once(c, deadline_ns)) == -EAGAIN) {
+	while (transient(error = attach_once(c, deadline_ns))) {
 		if (mr_now_ns() >= deadline_ns)
 			return mr_fail(c, -ETIMEDOUT, c->error);
 		poll(NULL, 0, slice_ms(deadline_ns, RETRY_MS));

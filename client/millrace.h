@@ -101,7 +101,8 @@ struct mr_options {
 };
 
 /* Connects. `address`: "shm:PATH" of the attach socket; NULL: the environment's MILLRACE_SERVER, else
- * "shm:/run/millrace/attach.sock". `options` may be NULL. */
+ * "shm:/run/millrace/attach.sock". `options` may be NULL. What passes soon (too many attach at once,
+ * control is starting) is tried again until connect_timeout_ms. */
 MR_API int mr_connect(
 	const char *address, const struct mr_options *options, struct mr_client **out);
 

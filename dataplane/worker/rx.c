@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/stages.h"
 
-/* Makes a session silent: the table writer finds it so and shuts it. */
+/* Makes a session silent and calls the table writer, which shuts it. */
 static void give_up(struct mr_worker *w, struct mr_session *s)
 {
 	if (!atomic_load_explicit(&s->corrupt, memory_order_relaxed)) {
 		mr_count(w->stats->channel_corrupt, 1);
 		atomic_store_explicit(&s->corrupt, true, memory_order_release);
+		mr_bell_ring(w->writer_bell_fd);
 	}
 }
 

@@ -140,6 +140,7 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	w->index = c->index;
 	w->workers = c->workers;
 	w->busy = c->busy;
+	w->writer_bell_fd = c->writer_bell_fd;
 	w->spin_cycles = c->spin_cycles;
 	w->stats = stats;
 	w->house_in = MR_HOUSEKEEP_ROUNDS;

@@ -63,6 +63,7 @@ struct mr_worker_config {
 	uint32_t route_cache_entries;
 	uint32_t handoff_ring_bytes;
 	uint64_t spin_cycles; /* without work, before it sleeps */
+	int writer_bell_fd;   /* rung when a session must be shut */
 	bool busy;            /* never sleeps */
 };
 
@@ -84,6 +85,7 @@ struct mr_worker {
 	int page_fd;
 	int epoll_fd;
 	int bell_fd; /* of other workers and of the table writer */
+	int writer_bell_fd;
 	/* worker's own */
 	alignas(MR_CACHE_LINE) uint32_t burst_count;
 	uint32_t cursor; /* in the poll list: who is asked first */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <time.h>
@@ -127,6 +128,7 @@ static int open_workers(struct mr_writer *wr)
 			.route_cache_entries = wr->config->tables.route_cache_entries,
 			.handoff_ring_bytes = wr->config->channels.handoff_ring_bytes,
 			.spin_cycles = rte_get_tsc_hz() / 1000000 * wr->config->workers.spin_us,
+			.writer_bell_fd = wr->bell_fd,
 			.busy = wr->config->workers.poll == MR_CONFIG_POLL_BUSY,
 		};
 		void *stats = (char *)wr->stats_map + h->worker_offset + i * h->worker_stride;
@@ -152,20 +154,28 @@ static int take_lock(struct mr_writer *wr)
 	return mr_lockfile_take(path, &wr->lock_fd);
 }
 
-static int open_signals(struct mr_writer *wr)
+static int watch(struct mr_writer *wr, int *fd)
 {
-	struct epoll_event e = {.events = EPOLLIN, .data.ptr = &wr->signal_fd};
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = fd};
+
+	return epoll_ctl(wr->epoll_fd, EPOLL_CTL_ADD, *fd, &e) < 0 ? -errno : 0;
+}
+
+static int open_events(struct mr_writer *wr)
+{
 	sigset_t set;
+	int error;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	wr->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	wr->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	wr->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (wr->signal_fd < 0 || wr->epoll_fd < 0 ||
-		epoll_ctl(wr->epoll_fd, EPOLL_CTL_ADD, wr->signal_fd, &e) < 0)
+	if (wr->signal_fd < 0 || wr->bell_fd < 0 || wr->epoll_fd < 0)
 		return -errno;
-	return 0;
+	error = watch(wr, &wr->signal_fd);
+	return error != 0 ? error : watch(wr, &wr->bell_fd);
 }
 
 static int open_generations(struct mr_writer *wr)
@@ -182,7 +192,7 @@ int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)
 		const char *what;
 	} steps[] = {
 		{take_lock, "lock of the run directory (another data plane?)"},
-		{open_signals, "signals"},
+		{open_events, "signals and bell"},
 		{open_stats, "statistics memory"},
 		{open_table, "table"},
 		{open_generations, "session table"},
@@ -194,7 +204,7 @@ int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)
 	memset(wr, 0, sizeof(*wr));
 	wr->config = config;
 	wr->workers_count = config->workers.count;
-	wr->stats_fd = wr->lock_fd = wr->epoll_fd = wr->signal_fd = -1;
+	wr->stats_fd = wr->lock_fd = wr->epoll_fd = wr->signal_fd = wr->bell_fd = -1;
 	wr->listen_fd = wr->link_fd = -1;
 	clock_gettime(CLOCK_REALTIME, &t);
 	wr->started_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
@@ -250,6 +260,8 @@ static void handle(struct mr_writer *wr, const struct epoll_event *e)
 {
 	if (e->data.ptr == &wr->signal_fd)
 		wr->stopping = true;
+	else if (e->data.ptr == &wr->bell_fd)
+		(void)mr_bell_clear(wr->bell_fd); /* the tick that follows finds why */
 	else if (e->data.ptr == &wr->listen_fd)
 		mr_writer_accept(wr);
 	else if (e->data.ptr == &wr->link_fd)
@@ -326,6 +338,7 @@ void mr_writer_close(struct mr_writer *wr)
 	close_fd(&wr->listen_fd);
 	close_fd(&wr->stats_fd);
 	close_fd(&wr->signal_fd);
+	close_fd(&wr->bell_fd);
 	close_fd(&wr->epoll_fd);
 	close_files(wr);
 }

@@ -45,6 +45,7 @@ struct mr_writer {
 	int lock_fd;
 	int epoll_fd;
 	int signal_fd;
+	int bell_fd; /* rung by workers */
 	int listen_fd;
 	int link_fd; /* -1: no control */
 	bool link_welcomed;
