@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/internal.h"
+#include "dataplane/channel/packet.h"
 #include "flatbuf/attach.h"
 
 #define ATTACH_VERSION   1u
@@ -18,6 +19,7 @@ static int send_request(struct mr_client *c)
 	uint8_t memory[256];
 	struct mrf_builder b;
 	const void *out;
+	ssize_t sent;
 	size_t bytes;
 	int error;
 
@@ -25,9 +27,8 @@ static int send_request(struct mr_client *c)
 	error = mrf_builder_finish(&b, mrf_attach_request_write(&b, &request), &out, &bytes);
 	if (error != 0)
 		return error;
-	if (send(c->attach_fd, out, bytes, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		return -errno;
-	return 0;
+	sent = mr_packet_send(c->attach_fd, out, bytes, NULL, 0);
+	return sent < 0 ? (int)sent : 0;
 }
 
 void mr_attach_end(struct mr_client *c)
@@ -80,20 +81,7 @@ struct packet {
 	size_t bytes;
 	int fds[MR_CHANNEL_FDS];
 	unsigned fds_count;
-	bool truncated;
 };
-
-static void fds_take(struct packet *p, struct msghdr *m)
-{
-	struct cmsghdr *h = CMSG_FIRSTHDR(m);
-
-	p->fds_count = 0;
-	p->truncated = (m->msg_flags & (MSG_CTRUNC | MSG_TRUNC)) != 0;
-	if (h == NULL || h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-		return;
-	p->fds_count = (unsigned)((h->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-	memcpy(p->fds, CMSG_DATA(h), p->fds_count * sizeof(int));
-}
 
 static void fds_close(struct packet *p)
 {
@@ -104,23 +92,15 @@ static void fds_close(struct packet *p)
 
 static int receive(int fd, struct packet *p)
 {
-	union {
-		struct cmsghdr align;
-		char data[CMSG_SPACE(sizeof(int) * MR_CHANNEL_FDS)];
-	} control;
-	struct iovec io = {p->data, sizeof(p->data)};
-	struct msghdr m = {
-		.msg_iov = &io,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t n;
 
-	if (n < 0)
-		return errno == EINTR ? -EAGAIN : -errno;
+	p->fds_count = MR_CHANNEL_FDS;
+	n = mr_packet_receive(fd, p->data, sizeof(p->data), p->fds, &p->fds_count);
+	if (n < 0) {
+		p->fds_count = 0;
+		return n == -EINTR ? -EAGAIN : (int)n;
+	}
 	p->bytes = (size_t)n;
-	fds_take(p, &m);
 	return 0;
 }
 
@@ -167,8 +147,6 @@ static int accept_response(struct mr_client *c, struct packet *p)
 	struct mrf_table t;
 	int error;
 
-	if (p->truncated)
-		return mr_fail(c, -EMFILE, "attach: descriptors were lost: too many open files?");
 	if (mrf_attach_response_parse(p->data, p->bytes, &t) != 0)
 		return mr_fail(c, -EPROTO, "attach: the answer makes no sense");
 	if (mrf_attach_response_code(t) != 0)
@@ -194,6 +172,8 @@ int mr_attach_step(struct mr_client *c)
 		if (mr_now_ns() < c->attach_deadline_ns)
 			return -EAGAIN;
 		error = mr_failf(c, -ETIMEDOUT, "%s: control does not answer", c->path);
+	} else if (error == -EMSGSIZE) {
+		error = mr_fail(c, -EMFILE, "attach: descriptors were lost: too many open files?");
 	} else if (error == 0 && p.bytes == 0) {
 		error = mr_failf(c, -ECONNREFUSED, "%s: control hung up", c->path);
 	} else if (error == 0) {

@@ -71,7 +71,7 @@ uint8_t *mr_publish_room_wait(struct mr_client *c, uint32_t bytes, uint64_t dead
 	*error = 0;
 	if (to != NULL)
 		return to;
-	atomic_store_explicit(&c->up.shared->wants_bell, 1, memory_order_relaxed);
+	mr_bytes_want_bell(&c->up, true);
 	while (*error == 0 && (to = mr_publish_room(c, bytes)) == NULL) {
 		if (c->eof)
 			*error = mr_publish_refused(c);
@@ -80,7 +80,7 @@ uint8_t *mr_publish_room_wait(struct mr_client *c, uint32_t bytes, uint64_t dead
 		else
 			room_pause(c, &rounds);
 	}
-	atomic_store_explicit(&c->up.shared->wants_bell, 0, memory_order_relaxed);
+	mr_bytes_want_bell(&c->up, false);
 	return to;
 }
 
@@ -106,7 +106,7 @@ int mr_parts_check(struct mr_client *c, const struct mr_parts *p)
 static uint8_t *put(uint8_t *to, const void *from, size_t bytes)
 {
 	if (bytes > 0)
-		memcpy(to, from, bytes);
+		mr_message_copy(to, from, bytes);
 	return to + bytes;
 }
 
@@ -202,7 +202,7 @@ int mr_drain(struct mr_client *c, unsigned timeout_ms)
 
 	if (error != 0)
 		return error;
-	atomic_store_explicit(&c->up.shared->wants_bell, 1, memory_order_relaxed);
+	mr_bytes_want_bell(&c->up, true);
 	while (error == 0 && mr_bytes_backlog(&c->up) > 0) {
 		if (c->eof)
 			error = mr_publish_refused(c);
@@ -211,6 +211,6 @@ int mr_drain(struct mr_client *c, unsigned timeout_ms)
 		else
 			room_pause(c, &rounds);
 	}
-	atomic_store_explicit(&c->up.shared->wants_bell, 0, memory_order_relaxed);
+	mr_bytes_want_bell(&c->up, false);
 	return error;
 }

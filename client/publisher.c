@@ -167,7 +167,7 @@ int mr_publisher_send(struct mr_publisher *p, const void *payload, size_t bytes)
 		return mr_fail(c, -EAGAIN, NULL);
 	header_store(to, total, p->alias);
 	if (bytes > 0)
-		memcpy(to + HEADER_BYTES, payload, bytes);
+		mr_message_copy(to + HEADER_BYTES, payload, bytes);
 	c->published++;
 	mr_publish_pushed(c, total);
 	return 0;
@@ -194,7 +194,7 @@ int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buff
 			break;
 		header_store(to, total, p->alias);
 		if (buffers[i].bytes > 0)
-			memcpy(to + HEADER_BYTES, buffers[i].data, buffers[i].bytes);
+			mr_message_copy(to + HEADER_BYTES, buffers[i].data, buffers[i].bytes);
 		mr_bytes_push(&c->up, total);
 		if (mr_unlikely(c->up.tail - c->up.tail_out >= MR_SHOW_BYTES_MAX))
 			mr_publish_show(c);

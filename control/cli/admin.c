@@ -14,6 +14,7 @@
 
 static int fail(struct mr_cli_admin *a, int error, const char *what)
 {
+	a->refused = false;
 	snprintf(a->error, sizeof(a->error), "%s: %s", what, strerror(-error));
 	return error;
 }
@@ -152,6 +153,7 @@ static int refusal(struct mr_cli_admin *a, struct mrf_table result)
 		snprintf(a->error, sizeof(a->error), "%.*s", (int)text.bytes, text.data);
 	else
 		fail(a, code, "refused");
+	a->refused = true;
 	return code;
 }
 
@@ -183,6 +185,8 @@ int mr_cli_admin_ask(struct mr_cli_admin *a, enum mrf_admin_verb verb, uint64_t 
 
 int mr_cli_admin_fail(const struct mr_cli *cli, const struct mr_cli_admin *a, int error)
 {
+	if (a->refused && error != -EACCES && error != -ENOTCONN)
+		return mr_cli_fail(cli, MR_EXIT_FAILED, "refused", a->error, NULL);
 	switch (error) {
 	case -EINVAL:
 		return mr_cli_fail(cli, MR_EXIT_USAGE, a->error, "not an address",
@@ -196,7 +200,7 @@ int mr_cli_admin_fail(const struct mr_cli *cli, const struct mr_cli_admin *a, in
 			"look at the log of `millrace up`");
 	case -ETIMEDOUT: return mr_cli_fail(cli, MR_EXIT_TIMEOUT, "no answer", a->error, NULL);
 	case -EACCES:
-		return mr_cli_fail(cli, MR_EXIT_FAILED, "refused", a->error,
+		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "refused", a->error,
 			"run it as the bus's own user or as root");
 	default: return mr_cli_fail(cli, MR_EXIT_FAILED, "admin socket", a->error, NULL);
 	}

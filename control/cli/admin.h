@@ -18,6 +18,7 @@ struct mr_cli_admin {
 	int fd;
 	uint8_t *answer;
 	size_t answer_capacity;
+	bool refused; /* the last failure was control's own answer */
 	char error[256];
 };
 

@@ -98,14 +98,24 @@ int mr_cli_fail_call(
 int mr_cli_connect(
 	const struct mr_cli *cli, const struct mr_options *options, struct mr_client **out)
 {
-	int rc = mr_connect(cli->server, options, out);
+	struct mr_options named = options ? *options : (struct mr_options){0};
 	const struct meaning *m = meanings;
+	char name[64];
+	int rc;
 
+	snprintf(name, sizeof(name), "millrace %s", cli->verb);
+	if (!named.name)
+		named.name = name;
+	rc = mr_connect(cli->server, &named, out);
 	if (rc == 0)
 		return MR_EXIT_OK;
 	if (rc == -EINVAL)
 		return mr_cli_fail(cli, MR_EXIT_USAGE, cli->server, "not an address",
 			"give --server shm:PATH of the bus's attach.sock");
+	if (rc == -ENOTCONN)
+		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, cli->server,
+			"the bus has no data plane at the moment",
+			"look at the log of `millrace up`");
 	while (m->error && m->error != rc)
 		m++;
 	/* Whatever the reason, there is no bus to talk to. */

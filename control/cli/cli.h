@@ -70,7 +70,8 @@ int mr_cli_fail_call(
 void mr_cli_note(const struct mr_cli *cli, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Connects to cli->server, and says why if that fails. 0 or an exit code. */
+/* Connects to cli->server, by the verb's name unless `options` (may be NULL) has one, and says why if
+ * that fails. 0 or an exit code. */
 struct mr_options;
 int mr_cli_connect(
 	const struct mr_cli *cli, const struct mr_options *options, struct mr_client **out);

@@ -15,6 +15,8 @@
 
 #define WORKERS_MAX 256
 #define CLIENTS_MAX 4096 /* more are not shown */
+/* Readings in a row that may fail before it gives up. */
+#define FAILURES_MAX 10
 
 struct settings {
 	uint64_t interval_ms;
@@ -230,49 +232,65 @@ static void print_reading(const struct mr_cli *cli, const struct reading *now,
 		putchar('\n');
 }
 
+/* A connection for each reading: control may have been restarted since the last one. */
 static int take_reading(const struct mr_cli *cli, struct mr_cli_admin *a, struct reading *r)
 {
-	int rc = read_workers(a, r);
+	int rc = mr_cli_admin_open(a, cli->server);
 
-	rc = rc ? rc : read_clients(a, r);
-	return rc ? mr_cli_admin_fail(cli, a, rc) : MR_EXIT_OK;
+	rc = rc ? rc : read_workers(a, r);
+	if (rc == 0) {
+		mr_cli_admin_close(a);
+		rc = mr_cli_admin_open(a, cli->server);
+	}
+	return rc ? rc : read_clients(a, r);
 }
 
-static int loop(const struct mr_cli *cli, const struct settings *set, struct mr_cli_admin *a,
-	struct reading *both)
+static bool is_last(const struct settings *set, uint64_t shown)
+{
+	return mr_cli_interrupted() || (set->count && shown >= set->count);
+}
+
+static int loop(const struct mr_cli *cli, const struct settings *set, struct reading *both)
 {
 	bool in_place =
 		isatty(STDOUT_FILENO) && getenv("TERM") && strcmp(getenv("TERM"), "dumb") != 0;
-	int code = take_reading(cli, a, &both[0]);
+	unsigned failures = 0;
+	uint64_t taken = 0;
 
-	for (uint64_t i = 0; code == MR_EXIT_OK && (set->count == 0 || i < set->count); i++) {
-		struct reading *now = &both[(i + 1) & 1], *was = &both[i & 1];
+	while (!is_last(set, taken ? taken - 1 : 0)) {
+		struct reading *now = &both[taken & 1], *was = &both[(taken + 1) & 1];
+		struct mr_cli_admin admin;
+		int rc = take_reading(cli, &admin, now);
 
+		/* A bus that was there and is away may come again. */
+		if (rc && !mr_cli_interrupted() && (taken == 0 || ++failures > FAILURES_MAX)) {
+			rc = mr_cli_admin_fail(cli, &admin, rc);
+			mr_cli_admin_close(&admin);
+			return rc;
+		}
+		mr_cli_admin_close(&admin);
+		if (rc == 0) {
+			failures = 0;
+			if (taken++ > 0)
+				print_reading(cli, now, was, in_place);
+		}
+		if (!mr_cli_flush() || is_last(set, taken ? taken - 1 : 0))
+			break;
 		poll(NULL, 0, (int)set->interval_ms);
-		if (mr_cli_interrupted())
-			break;
-		code = take_reading(cli, a, now);
-		if (code == MR_EXIT_OK)
-			print_reading(cli, now, was, in_place);
-		if (!mr_cli_flush())
-			break;
 	}
-	return code;
+	return MR_EXIT_OK;
 }
 
 static int run_top(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
 	struct reading *both = calloc(2, sizeof(*both));
-	struct mr_cli_admin admin;
-	int rc, code;
+	int code;
 
 	(void)w;
 	if (!both)
 		return mr_cli_fail(cli, MR_EXIT_FAILED, "start", strerror(ENOMEM), NULL);
 	mr_cli_catch_interrupts();
-	rc = mr_cli_admin_open(&admin, cli->server);
-	code = rc ? mr_cli_admin_fail(cli, &admin, rc) : loop(cli, settings, &admin, both);
-	mr_cli_admin_close(&admin);
+	code = loop(cli, settings, both);
 	free(both);
 	return code;
 }
@@ -305,7 +323,8 @@ const struct mr_cli_verb mr_cli_top = {
 	.operands = "",
 	.details =
 		"On a terminal the figures are refreshed in place; elsewhere each reading is a block of its\n"
-		"own. BUSY% is the share of the time in which the worker moved something. Ctrl-C ends it.",
+		"own. BUSY% is the share of the time in which the worker moved something. A restart of\n"
+		"either process is sat out. Ctrl-C ends it.",
 	.examples = "  millrace top\n  millrace top --interval 200 -n 5 | cat",
 	.options = options,
 	.defaults = &defaults,

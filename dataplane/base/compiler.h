@@ -16,6 +16,9 @@
 #define mr_likely(x)   __builtin_expect(!!(x), 1)
 #define mr_unlikely(x) __builtin_expect(!!(x), 0)
 
+/* For the steps of a hot loop whose arguments are to live in registers, however often they stand. */
+#define MR_ALWAYS_INLINE static inline __attribute__((always_inline))
+
 #define MR_ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 #define mr_container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))

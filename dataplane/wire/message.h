@@ -88,7 +88,7 @@ static inline struct mrf_reply_token mr_message_token_load(const void *at)
 
 /* Parses the parts of the message at `at`, whose header was loaded and fits. False: flags that are
  * not known, parts that do not fit the length, or a body over MR_BODY_BYTES_MAX. */
-static inline bool mr_message_parse(
+MR_ALWAYS_INLINE bool mr_message_parse(
 	const uint8_t *at, struct mrf_message_header header, struct mr_message_view *m)
 {
 	uint32_t left = (uint32_t)header.bytes - (uint32_t)sizeof(header);
@@ -128,6 +128,21 @@ static inline bool mr_message_parse(
 	m->payload = p + named;
 	m->payload_bytes = left - named;
 	return m->header_bytes + m->payload_bytes <= MR_BODY_BYTES_MAX;
+}
+
+/* The view of a message without flags, whose header was loaded and fits: all is payload. */
+MR_ALWAYS_INLINE struct mr_message_view mr_message_plain(
+	const uint8_t *at, struct mrf_message_header header)
+{
+	const uint8_t *payload = at + sizeof(header);
+
+	return (struct mr_message_view){
+		.header = header,
+		.subject = payload,
+		.headers = payload,
+		.payload = payload,
+		.payload_bytes = (uint32_t)header.bytes - (uint32_t)sizeof(header),
+	};
 }
 
 /* Length of a message with these parts, header included. */
@@ -195,7 +210,7 @@ struct mr_message_plan {
 	const void *body;
 };
 
-static inline struct mr_message_plan mr_message_plan(enum mrf_message_kind kind,
+MR_ALWAYS_INLINE struct mr_message_plan mr_message_plan(enum mrf_message_kind kind,
 	const struct mrf_reply_token *token, const void *subject, uint32_t subject_bytes,
 	const void *body, uint32_t header_bytes, uint32_t payload_bytes)
 {
@@ -223,7 +238,7 @@ static inline struct mr_message_plan mr_message_plan(enum mrf_message_kind kind,
 
 /* Messages are mostly short: a call would cost more than the copy. Touches nothing outside of the
  * two `bytes`; the last step may go over bytes that were copied before. */
-static inline void mr_message_copy(uint8_t *to, const uint8_t *from, size_t bytes)
+MR_ALWAYS_INLINE void mr_message_copy(uint8_t *to, const uint8_t *from, size_t bytes)
 {
 	size_t at = 0;
 
@@ -248,7 +263,8 @@ static inline void mr_message_copy(uint8_t *to, const uint8_t *from, size_t byte
 }
 
 /* Writes plan->bytes at `to`, which is 8-aligned. */
-static inline void mr_message_write(void *to, const struct mr_message_plan *plan, uint32_t target)
+MR_ALWAYS_INLINE void mr_message_write(
+	void *to, const struct mr_message_plan *plan, uint32_t target)
 {
 	uint64_t header = plan->header | (uint64_t)target << 32;
 	uint8_t *p = (uint8_t *)to + sizeof(header);

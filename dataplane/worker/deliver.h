@@ -12,7 +12,7 @@
 #include "dataplane/worker/stages.h"
 
 /* A copy into a session's ring. False: no room. */
-static inline bool mr_worker_copy(struct mr_worker *w, struct mr_session *s,
+MR_ALWAYS_INLINE bool mr_worker_copy(struct mr_worker *w, struct mr_session *s,
 	const struct mr_message_plan *plan, uint32_t target)
 {
 	void *to;
@@ -32,7 +32,7 @@ static inline bool mr_worker_copy(struct mr_worker *w, struct mr_session *s,
 }
 
 /* What a subscriber gets of a message that came by this route. */
-static inline struct mr_message_plan mr_worker_delivery(const struct mr_route *r,
+MR_ALWAYS_INLINE struct mr_message_plan mr_worker_delivery(const struct mr_route *r,
 	const struct mr_message_view *m, const struct mrf_reply_token *token)
 {
 	return mr_message_plan(MRF_MESSAGE_KIND_DELIVER, token, r->subject, r->bytes, m->headers,
@@ -40,7 +40,7 @@ static inline struct mr_message_plan mr_worker_delivery(const struct mr_route *r
 }
 
 /* To all plain subscribers of this worker; returns how many got it. */
-static inline uint32_t mr_worker_deliver_own(
+MR_ALWAYS_INLINE uint32_t mr_worker_deliver_own(
 	struct mr_worker *w, const struct mr_route *r, const struct mr_message_plan *plan)
 {
 	uint32_t delivered = 0;

@@ -4,10 +4,9 @@
 _Static_assert(sizeof(struct mrf_handoff_header) == 16, "shared between processes");
 
 /* The message goes as its parts were checked, not as the client's memory may read by now. */
-void mr_worker_handoff(
-	struct mr_worker *w, const struct mr_burst_entry *e, enum mrf_handoff_reason reason)
+void mr_worker_handoff(struct mr_worker *w, uint64_t session, const struct mr_message_view *m,
+	enum mrf_handoff_reason reason)
 {
-	const struct mr_message_view *m = &e->view;
 	struct mr_message_plan plan = mr_message_plan((enum mrf_message_kind)m->header.kind,
 		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL, m->subject,
 		m->subject_bytes, m->headers, m->header_bytes, m->payload_bytes);
@@ -15,7 +14,7 @@ void mr_worker_handoff(
 		.bytes = (uint32_t)sizeof(h) + plan.bytes,
 		.reason = (uint8_t)reason,
 		.worker = (uint16_t)w->index,
-		.session = e->from->id,
+		.session = session,
 	};
 	uint8_t *to = mr_bytes_claim(&w->handoff.to_control, sizeof(h) + plan.stride);
 

@@ -7,7 +7,7 @@
 
 /* What a publish asks for, and what has come of it so far. */
 struct publish {
-	const struct mr_burst_entry *entry;
+	const struct mr_message_view *message;
 	const struct mr_route *route;
 	const struct mrf_reply_token *token; /* NULL: no reply wanted */
 	struct mr_message_plan delivery;
@@ -16,14 +16,14 @@ struct publish {
 	struct mr_mesh_member member[MR_MESH_MEMBERS_MAX];
 };
 
-static void reject(const struct mr_burst_entry *e)
+static void reject(struct mr_session *from)
 {
-	mr_count(e->from->stats->rejected, 1);
+	mr_count(from->stats->rejected, 1);
 }
 
-static const struct mr_route *find_route(struct mr_worker *w, const struct mr_burst_entry *e)
+MR_ALWAYS_INLINE const struct mr_route *find_route(
+	struct mr_worker *w, const struct mr_message_view *m)
 {
-	const struct mr_message_view *m = &e->view;
 	enum mr_subject_fault fault;
 	const struct mr_route *r;
 
@@ -46,7 +46,7 @@ static const struct mr_route *find_route(struct mr_worker *w, const struct mr_bu
 /* Sends what stands in `p->member`, if anything, and the other workers' plain copies with it. */
 static void put_on_mesh(struct mr_worker *w, struct publish *p, uint64_t workers)
 {
-	const struct mr_message_view *m = &p->entry->view;
+	const struct mr_message_view *m = p->message;
 	struct mr_mesh_record record = {.workers = workers, .members = p->members};
 	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, p->token,
 		m->subject, m->subject_bytes, m->headers, m->header_bytes, m->payload_bytes);
@@ -96,19 +96,19 @@ static void answer_status(struct mr_worker *w, struct mr_session *s,
 		mr_count(w->stats->drop_reply_full, 1);
 }
 
-/* Queue groups, other workers, and nobody at all. Kept out of line, so that what it takes the
- * address of does not keep the common case from living in registers. */
+/* Queue groups, other workers, and nobody at all. Kept out of line, and given a copy of the view, so
+ * that the common case lives in registers. */
 static void __attribute__((noinline))
-publish_further(struct mr_worker *w, const struct mr_burst_entry *e, const struct mr_route *r,
-	const struct mrf_reply_token *token, uint32_t delivered)
+publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m,
+	const struct mr_route *r, const struct mrf_reply_token *token, uint32_t delivered)
 {
 	struct publish
 		p; /* filled field by field: clearing the members would cost more than all else */
 
-	p.entry = e;
+	p.message = m;
 	p.route = r;
 	p.token = token;
-	p.delivery = mr_worker_delivery(r, &e->view, token);
+	p.delivery = mr_worker_delivery(r, m, token);
 	p.delivered = delivered;
 	p.members = 0;
 	for (uint32_t g = 0; g < r->group_count; g++)
@@ -118,59 +118,92 @@ publish_further(struct mr_worker *w, const struct mr_burst_entry *e, const struc
 	if (!r->interest)
 		mr_count(w->stats->drop_unrouted, 1);
 	if (token != NULL && p.delivered == 0)
-		answer_status(w, e->from, token,
+		answer_status(w, from, token,
 			r->interest ? MRF_STATUS_CODE_OVERLOADED : MRF_STATUS_CODE_NO_RESPONDERS);
 }
 
-static inline void publish_by(struct mr_worker *w, const struct mr_burst_entry *e,
-	const struct mr_route *r, const struct mrf_reply_token *token)
+MR_ALWAYS_INLINE void publish_by(struct mr_worker *w, struct mr_session *from,
+	const struct mr_message_view *m, const struct mr_route *r,
+	const struct mrf_reply_token *token)
 {
-	struct mr_message_plan plan = mr_worker_delivery(r, &e->view, token);
+	struct mr_message_plan plan = mr_worker_delivery(r, m, token);
 	uint32_t delivered = mr_worker_deliver_own(w, r, &plan);
 
-	if (mr_unlikely(delivered == 0 || r->workers != 0 || r->group_count > 0))
-		publish_further(w, e, r, token, delivered);
+	if (mr_unlikely(delivered == 0 || r->workers != 0 || r->group_count > 0)) {
+		struct mr_message_view copy = *m;
+
+		publish_further(w, from, &copy, r, token, delivered);
+	}
 }
 
-static inline void publish(struct mr_worker *w, const struct mr_burst_entry *e)
+MR_ALWAYS_INLINE void publish(
+	struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m)
 {
-	const struct mr_route *r = find_route(w, e);
+	const struct mr_route *r = find_route(w, m);
 
 	if (mr_unlikely(r == NULL)) {
-		reject(e);
+		reject(from);
 		return;
 	}
 	w->round.published++;
-	if (mr_unlikely(e->view.header.flags & MRF_MESSAGE_FLAG_TOKEN)) {
-		struct mrf_reply_token token = {e->from->id, e->view.token.correlation};
+	if (mr_unlikely(m->header.flags & MRF_MESSAGE_FLAG_TOKEN)) {
+		struct mrf_reply_token token = {from->id, m->token.correlation};
 
-		publish_by(w, e, r, &token);
+		publish_by(w, from, m, r, &token);
 	} else {
-		publish_by(w, e, r, NULL);
+		publish_by(w, from, m, r, NULL);
 	}
 }
 
-static void reply(struct mr_worker *w, const struct mr_burst_entry *e)
+static void reply(struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m)
 {
-	const struct mr_message_view *m = &e->view;
 	unsigned to = mr_session_worker(m->token.session);
 	struct mr_mesh_record record = {0};
 	struct mr_message_plan plan;
 
 	if (!(m->header.flags & MRF_MESSAGE_FLAG_TOKEN) || m->subject_bytes != 0) {
 		mr_count(w->stats->drop_bad_message, 1);
-		reject(e);
+		reject(from);
 	} else if (to == w->index) {
 		mr_worker_reply(w, m);
 	} else if (to >= w->workers) {
 		mr_count(w->stats->drop_stale_token, 1);
-		reject(e);
+		reject(from);
 	} else {
 		record.workers = 1ull << to;
 		plan = mr_message_plan(MRF_MESSAGE_KIND_REPLY, &m->token, NULL, 0, m->headers,
 			m->header_bytes, m->payload_bytes);
-		mr_worker_mesh_put(w, &record, NULL, &plan, 0);
+		(void)mr_worker_mesh_put(w, &record, NULL, &plan, 0);
 	}
+}
+
+/* Everything but a publish. */
+static void __attribute__((noinline))
+other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
+{
+	switch (m.header.kind) {
+	case MRF_MESSAGE_KIND_REPLY: reply(w, from, &m); break;
+	case MRF_MESSAGE_KIND_CONTROL:
+		mr_worker_handoff(w, from->id, &m, MRF_HANDOFF_REASON_CONTROL);
+		break;
+	case MRF_MESSAGE_KIND_DELIVER:
+	case MRF_MESSAGE_KIND_STATUS:
+	case MRF_MESSAGE_KIND_GAP:
+		/* The bus says these; a client may not. */
+		mr_count(w->stats->drop_bad_message, 1);
+		reject(from);
+		break;
+	default: mr_worker_handoff(w, from->id, &m, MRF_HANDOFF_REASON_UNKNOWN_KIND); break;
+	}
+}
+
+MR_ALWAYS_INLINE void route(
+	struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m)
+{
+	if (mr_likely(m->header.kind == MRF_MESSAGE_KIND_PUBLISH))
+		publish(w, from, m);
+	else
+		other(w, from, *m);
 }
 
 void mr_worker_route(struct mr_worker *w)
@@ -178,22 +211,12 @@ void mr_worker_route(struct mr_worker *w)
 	for (uint32_t i = 0; i < w->burst_count; i++) {
 		const struct mr_burst_entry *e = &w->burst[i];
 
-		if (mr_unlikely(e->from == NULL))
-			continue; /* counted where it was read */
-		switch (e->view.header.kind) {
-		case MRF_MESSAGE_KIND_PUBLISH: publish(w, e); break;
-		case MRF_MESSAGE_KIND_REPLY: reply(w, e); break;
-		case MRF_MESSAGE_KIND_CONTROL:
-			mr_worker_handoff(w, e, MRF_HANDOFF_REASON_CONTROL);
-			break;
-		case MRF_MESSAGE_KIND_DELIVER:
-		case MRF_MESSAGE_KIND_STATUS:
-		case MRF_MESSAGE_KIND_GAP:
-			/* The bus says these; a client may not. */
-			mr_count(w->stats->drop_bad_message, 1);
-			reject(e);
-			break;
-		default: mr_worker_handoff(w, e, MRF_HANDOFF_REASON_UNKNOWN_KIND); break;
+		if (e->view != NULL) {
+			route(w, e->from, e->view);
+		} else {
+			struct mr_message_view m = mr_message_plain(e->at, e->header);
+
+			route(w, e->from, &m);
 		}
 	}
 }

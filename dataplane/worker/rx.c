@@ -10,21 +10,45 @@ static void give_up(struct mr_worker *w, struct mr_session *s)
 	}
 }
 
-/* An inline subject is looked at more than once: it must not change meanwhile. */
-static void keep_subject(struct mr_worker *w, struct mr_burst_entry *e)
+/* Takes a message with parts apart. A subject is looked at more than once, so it must not change
+ * meanwhile; copied here, a stage before it is read, its bytes have left the store buffer by then. */
+static const struct mr_message_view *take_apart(
+	struct mr_worker *w, uint32_t index, const uint8_t *at, struct mrf_message_header h)
 {
-	char *copy = w->subjects[e - w->burst];
+	struct mr_message_view *m = &w->views[index];
 
-	memcpy(copy, e->view.subject, e->view.subject_bytes);
-	e->view.subject = (const uint8_t *)copy;
+	if (mr_unlikely(!mr_message_parse(at, h, m)))
+		return NULL;
+	memcpy(w->subjects[index], m->subject, m->subject_bytes);
+	m->subject = (const uint8_t *)w->subjects[index];
+	return m;
+}
+
+MR_ALWAYS_INLINE void keep(
+	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h)
+{
+	uint32_t index = w->burst_count;
+	struct mr_burst_entry e = {.header = h, .at = at, .from = s};
+
+	if (h.flags != 0 || mr_unlikely(h.bytes > sizeof(h) + MR_BODY_BYTES_MAX)) {
+		e.view = take_apart(w, index, at, h);
+		if (mr_unlikely(e.view == NULL)) {
+			mr_count(w->stats->drop_bad_message, 1);
+			mr_count(s->stats->rejected, 1);
+			return;
+		}
+	}
+	w->burst[index] = e;
+	w->burst_count++;
 }
 
 /* Takes messages of one session into the burst; returns their bytes. */
 static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_max)
 {
 	size_t ready = mr_bytes_readable(&s->up);
-	uint32_t bytes = 0;
-	uint32_t taken = 0;
+	const uint8_t *at = mr_bytes_peek(&s->up);
+	uint32_t messages_max = MR_BURST - w->burst_count;
+	uint32_t bytes = 0, taken = 0;
 
 	if (ready == 0)
 		return 0;
@@ -32,34 +56,24 @@ static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_m
 		give_up(w, s);
 		return 0;
 	}
-	while (ready > 0 && taken < MR_SESSION_BURST && w->burst_count < MR_BURST &&
-		bytes < bytes_max) {
-		const uint8_t *at = mr_bytes_peek(&s->up);
-		struct mr_burst_entry *e = &w->burst[w->burst_count];
-		struct mrf_message_header h = mr_message_header_load(at);
-		uint32_t stride = mr_message_stride(h.bytes);
+	if (messages_max > MR_SESSION_BURST)
+		messages_max = MR_SESSION_BURST;
+	while (bytes < ready && taken < messages_max && bytes < bytes_max) {
+		struct mrf_message_header h = mr_message_header_load(at + bytes);
 
-		if (mr_unlikely(!mr_message_fits(&h, ready))) {
+		if (mr_unlikely(!mr_message_fits(&h, ready - bytes))) {
 			/* Where the next message starts cannot be known any more. */
 			give_up(w, s);
 			break;
 		}
-		mr_bytes_skip(&s->up, h.bytes);
-		ready -= stride;
-		bytes += stride;
-		e->from = s;
-		w->burst_count++;
+		keep(w, s, at + bytes, h);
+		bytes += mr_message_stride(h.bytes);
 		taken++;
-		if (mr_unlikely(!mr_message_parse(at, h, &e->view))) {
-			mr_count(w->stats->drop_bad_message, 1);
-			mr_count(s->stats->rejected, 1);
-			e->from = NULL;
-		} else if (e->view.subject_bytes > 0) {
-			keep_subject(w, e);
-		}
 	}
+	mr_bytes_skip(&s->up, bytes);
 	mr_count(s->stats->rx_messages, taken);
 	mr_count(s->stats->rx_bytes, bytes);
+	mr_count(w->stats->rx_messages, taken);
 	if (!s->consumed) {
 		s->consumed = true;
 		w->consumed[w->consumed_count++] = s;
@@ -92,8 +106,7 @@ void mr_worker_rx(struct mr_worker *w)
 			break;
 		}
 	}
-	if (w->burst_count > 0) {
-		mr_count(w->stats->rx_messages, w->burst_count);
+	if (bytes > 0) {
 		mr_count(w->stats->rx_bytes, bytes);
 		w->moved = true;
 	}

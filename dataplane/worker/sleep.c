@@ -22,7 +22,8 @@ static bool work_waits(struct mr_worker *w)
 	for (uint32_t i = 0; i < list->count; i++) {
 		struct mr_session *s = list->sessions[i];
 
-		if (!atomic_load_explicit(&s->corrupt, memory_order_relaxed) && !mr_bytes_empty(&s->up))
+		if (!atomic_load_explicit(&s->corrupt, memory_order_relaxed) &&
+			!mr_bytes_empty(&s->up))
 			return true;
 	}
 	return false;

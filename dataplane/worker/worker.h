@@ -40,8 +40,12 @@ struct rte_mempool;
 #define MR_HOUSEKEEP_ROUNDS 1024u
 #define MR_DIRTY_MAX        256u
 
+/* A message in a channel: the header as it was read and checked against the ring, and where the rest
+ * is. The memory may change; what stands here does not. */
 struct mr_burst_entry {
-	struct mr_message_view view;
+	struct mrf_message_header header;
+	const uint8_t *at;
+	const struct mr_message_view *view; /* its parts; NULL: a body and nothing else */
 	struct mr_session *from;
 };
 
@@ -109,8 +113,8 @@ struct mr_worker {
 	struct mr_session *dirty[MR_DIRTY_MAX];
 	struct mr_session *consumed[MR_BURST];
 	struct mr_burst_entry burst[MR_BURST];
-	char subjects[MR_BURST]
-		     [MR_SUBJECT_BYTES_MAX + 1]; /* inline ones, copied out of shared memory */
+	struct mr_message_view views[MR_BURST];
+	char subjects[MR_BURST][MR_SUBJECT_BYTES_MAX + 1]; /* copied out of shared memory */
 	/* shared-in */
 	alignas(MR_CACHE_LINE) _Atomic bool stopping; /* w: table writer */
 	/* shared-out */

@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <time.h>
@@ -16,6 +16,7 @@
 #include <rte_cycles.h>
 #include <rte_rcu_qsbr.h>
 
+#include "dataplane/base/lockfile.h"
 #include "dataplane/base/log.h"
 
 #define EVENTS_MAX      64
@@ -137,16 +138,18 @@ static int open_workers(struct mr_writer *wr)
 	return open_mesh(wr);
 }
 
-/* One data plane a run directory; the lock goes with the process, however it ends. */
+static void path_in_run_dir(const struct mr_writer *wr, const char *name, char *out, size_t bytes)
+{
+	snprintf(out, bytes, "%s/%s", wr->config->run_dir, name);
+}
+
+/* One data plane a run directory. */
 static int take_lock(struct mr_writer *wr)
 {
-	char path[sizeof(wr->config->run_dir) + 32];
+	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "%s/dataplane.lock", wr->config->run_dir);
-	wr->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (wr->lock_fd < 0)
-		return -errno;
-	return flock(wr->lock_fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+	path_in_run_dir(wr, "dataplane.lock", path, sizeof(path));
+	return mr_lockfile_take(path, &wr->lock_fd);
 }
 
 static int open_signals(struct mr_writer *wr)
@@ -291,15 +294,18 @@ static void close_mesh(struct mr_writer *wr)
 	wr->mesh = NULL;
 }
 
-static void remove_files(const struct mr_writer *wr)
+static void close_files(struct mr_writer *wr)
 {
-	static const char *const names[] = {"dataplane.sock", "dataplane.lock"};
-	char path[sizeof(wr->config->run_dir) + 32];
+	char path[PATH_MAX];
 
-	for (size_t i = 0; i < MR_ARRAY_COUNT(names); i++) {
-		snprintf(path, sizeof(path), "%s/%s", wr->config->run_dir, names[i]);
-		unlink(path);
-	}
+	/* Without the lock they are another's. */
+	if (wr->lock_fd < 0)
+		return;
+	path_in_run_dir(wr, "dataplane.sock", path, sizeof(path));
+	unlink(path);
+	path_in_run_dir(wr, "dataplane.lock", path, sizeof(path));
+	mr_lockfile_drop(path, wr->lock_fd);
+	wr->lock_fd = -1;
 }
 
 void mr_writer_close(struct mr_writer *wr)
@@ -317,12 +323,9 @@ void mr_writer_close(struct mr_writer *wr)
 	free(wr->generations);
 	if (wr->stats_map != NULL)
 		munmap(wr->stats_map, wr->stats_bytes);
-	/* Only the one who listens may remove: another data plane may own the files. */
-	if (wr->listen_fd >= 0)
-		remove_files(wr);
 	close_fd(&wr->listen_fd);
 	close_fd(&wr->stats_fd);
 	close_fd(&wr->signal_fd);
 	close_fd(&wr->epoll_fd);
-	close_fd(&wr->lock_fd);
+	close_files(wr);
 }

@@ -27,11 +27,16 @@ if [ "$(id -u)" -eq 0 ]; then
 	say "another user may not"
 	as=(setpriv --reuid=65533 --regid=65533 --clear-groups --no-new-privs)
 	expect_status 3 "$millrace" pub orders.eu.created no
+	expect_match "refusal" "$errors" 'millrace pub: .*(denied|refuse|not allowed)'
 	expect_status 3 "$millrace" status
+	expect_match "refusal" "$errors" 'millrace status: .*(denied|refuse|not allowed)'
 	as=(setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs)
 	bus_stop
 
 	say "unless the configuration lets everyone in"
+	# The directory that up makes is for its user alone; this one is for all.
+	"${as[@]}" mkdir -p "$run"
+	"${as[@]}" chmod 755 "$run"
 	bus_start --set access.anyone=true
 	as=(setpriv --reuid=65533 --regid=65533 --clear-groups --no-new-privs)
 	expect_status 0 "$millrace" pub orders.eu.created yes

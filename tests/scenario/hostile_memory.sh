@@ -6,7 +6,8 @@
 
 bus_start
 sessions() { "$millrace" status --json | jq .clients; }
-sessions_are() { [ "$(sessions)" -eq "$1" ]; }
+# The bench may end at any time, so there may be fewer.
+sessions_at_most() { [ "$(sessions)" -le "$1" ]; }
 
 honest_start 12
 honest_sessions=$(sessions)
@@ -17,15 +18,11 @@ attack_counted channel_corrupt tail-misaligned
 attack_counted channel_corrupt tail-back
 attack_counted sessions_expelled tail-jump 1
 attack head-jump
-attack record-changes
+attack_counted drop_bad_message record-changes
 attack memory-shrinks
 attack bells
-alive "$honest_pid" || say "the bench ended before the attacks did"
-wait_for "every hostile session is closed" sessions_are "$honest_sessions"
 attack die-mid-write
-if alive "$honest_pid"; then
-	wait_for "every dead session is closed" sessions_are "$honest_sessions"
-fi
+wait_for "every hostile and every dead session is closed" sessions_at_most "$honest_sessions"
 honest_end
 
 say "one that stops reading"
@@ -40,6 +37,6 @@ missed() {
 wait_for "what it misses is in its row" missed
 kill -KILL "$silent_pid"
 honest_end
-wait_for "all are gone" sessions_are 0
+wait_for "all are gone" sessions_at_most 0
 
 bus_stop

@@ -7,14 +7,15 @@ hostile=$build/tests/support/hostile
 
 # attack NAME [COUNT]: it must be made as planned; what it says is in `said`.
 attack() {
-	local name=$1
+	local name=$1 began
 
+	began=$(date +%s%N)
 	shift
 	timeout -k 5 120 "$hostile" "$name" "${attack_socket:-$run/attach.sock}" "$@" \
 		>"$dir/attack-$name.out" 2>"$dir/attack-$name.err" </dev/null ||
 		fail "attack $name: $(cat "$dir/attack-$name.out" "$dir/attack-$name.err")"
 	said=$(cat "$dir/attack-$name.out")
-	say "attack $name${said:+: $(head -n 3 <<<"$said" | tr '\n' ' ')}"
+	say "attack $name, $((($(date +%s%N) - began) / 1000000)) ms${said:+: $(tail -n 1 <<<"$said")}"
 }
 
 # attack_counted COUNTER NAME [COUNT]: it must be made as planned, and the counter must rise.

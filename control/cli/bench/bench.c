@@ -375,10 +375,10 @@ const struct mr_cli_verb mr_cli_bench = {
 		"A closed loop (--window) sends as fast as the slowest subscriber takes, so that nothing need\n"
 		"be lost. An open loop (--rate) sends by the clock, and counts latency from the time a\n"
 		"message was meant to go. Receivers check sequence and content; lost is what was published\n"
-		"and had not come when all was quiet at the end. One thread drives all connections unless\n"
-		"--threads says otherwise: on few cores the bus's worker wants one to itself. Latencies\n"
-		"share a look at the clock in a batch. The exit code is 1 if anything came twice, out of\n"
-		"order or damaged.",
+		"and had not come, whole, when all was quiet at the end. One thread drives all connections\n"
+		"unless --threads says otherwise: on few cores the bus's worker wants one to itself.\n"
+		"Latencies share a look at the clock in a batch. The exit code is 1 if anything came twice,\n"
+		"out of order or damaged.",
 	.examples = "  millrace bench --subscribers 4 --seconds 3 --json\n"
 		    "  millrace bench --pattern request --seconds 2\n"
 		    "  millrace bench --rate 1M --size 256\n"

@@ -13,12 +13,12 @@ static const struct {
 	mr_attack_fn *make;
 	unsigned count;
 } attacks[] = {
-	{"garbage-records", mr_attack_garbage_records, 20},
-	{"tail-jump", mr_attack_tail_jump, 10},
-	{"tail-misaligned", mr_attack_tail_misaligned, 10},
-	{"tail-back", mr_attack_tail_back, 10},
-	{"head-jump", mr_attack_head_jump, 10000},
-	{"record-changes", mr_attack_record_changes, 300000},
+	{"garbage-records", mr_attack_garbage_records, 6},
+	{"tail-jump", mr_attack_tail_jump, 6},
+	{"tail-misaligned", mr_attack_tail_misaligned, 3},
+	{"tail-back", mr_attack_tail_back, 3},
+	{"head-jump", mr_attack_head_jump, 100000},
+	{"record-changes", mr_attack_record_changes, 2000000},
 	{"memory-shrinks", mr_attack_memory_shrinks, 1000},
 	{"die-mid-write", mr_attack_die_mid_write, 60},
 	{"stop-reading", mr_attack_stop_reading, 1},

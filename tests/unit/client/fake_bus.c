@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "dataplane/channel/packet.h"
 #include "flatbuf/attach.h"
 
 #define ROUND_MESSAGES_MAX 4096
@@ -34,8 +35,8 @@ static void ring_client(struct bus_session *s)
 static bool send_to(struct bus_session *s, enum mrf_message_kind kind, uint32_t target,
 	const struct mrf_reply_token *token, const struct mr_message_view *m)
 {
-	uint32_t bytes =
-		mr_message_bytes(token != NULL, m->subject_bytes, m->header_bytes, m->payload_bytes);
+	uint32_t bytes = mr_message_bytes(
+		token != NULL, m->subject_bytes, m->header_bytes, m->payload_bytes);
 	uint8_t *to = mr_bytes_claim(&s->down, mr_message_stride(bytes));
 
 	if (to == NULL)
@@ -74,7 +75,8 @@ static bool matches(const struct bus_subscription *sub, const char *subject, siz
 
 	if (sub->prefix)
 		return bytes >= length && memcmp(subject, sub->pattern, length) == 0;
-	if (length > 0 && sub->pattern[length - 1] == '>')
+	/* Wildcards at the end alone, and one for the other: enough for tests of the client. */
+	if (length > 0 && strchr("*>", sub->pattern[length - 1]) != NULL)
 		return bytes >= length && memcmp(subject, sub->pattern, length - 1) == 0;
 	return bytes == length && memcmp(subject, sub->pattern, length) == 0;
 }
@@ -219,8 +221,7 @@ static uint32_t act(struct bus *b, struct bus_session *s, struct mrf_table t,
 	if (b->refuse_control != 0)
 		return result(out, b->refuse_control, "not today");
 	switch (mrf_client_message_body_type(t)) {
-	case MRF_CLIENT_BODY_SUBSCRIBE_REQUEST:
-		return result(out, -(int)subscribe(s, body), NULL);
+	case MRF_CLIENT_BODY_SUBSCRIBE_REQUEST: return result(out, -(int)subscribe(s, body), NULL);
 	case MRF_CLIENT_BODY_UNSUBSCRIBE_REQUEST:
 		return result(out,
 			-(int)unsubscribe(b, s, mrf_unsubscribe_request_subscription(body)), NULL);
@@ -228,9 +229,8 @@ static uint32_t act(struct bus *b, struct bus_session *s, struct mrf_table t,
 	case MRF_CLIENT_BODY_ALIAS_REQUEST:
 		*type = MRF_CLIENT_BODY_ALIAS_RESPONSE;
 		return mrf_alias_response_write(
-			out, &(struct mrf_alias_response){.alias = alias_of(b,
-								  mrf_alias_request_subject(body)
-									  .data)});
+			out, &(struct mrf_alias_response){
+				     .alias = alias_of(b, mrf_alias_request_subject(body).data)});
 	case MRF_CLIENT_BODY_PING:
 		*type = MRF_CLIENT_BODY_PONG;
 		return mrf_pong_write(out, &(struct mrf_pong){.sent_ns = mrf_ping_sent_ns(body),
@@ -260,8 +260,8 @@ static void control(struct bus *b, struct bus_session *s, const struct mr_messag
 	}
 	mrf_builder_init(&builder, memory, sizeof(memory));
 	answer.body = act(b, s, t, &builder, &answer.body_type);
-	must(mrf_builder_finish(&builder, mrf_client_message_write(&builder, &answer), &data,
-		     &bytes) == 0,
+	must(mrf_builder_finish(
+		     &builder, mrf_client_message_write(&builder, &answer), &data, &bytes) == 0,
 		"answer");
 	out = payload_view(data, bytes);
 	send_to(s, MRF_MESSAGE_KIND_CONTROL, m->header.target, NULL, &out);
@@ -334,30 +334,16 @@ static struct bus_session *session_open(struct bus *b, int *peer_liveness_fd)
 
 static void respond(int fd, const struct mrf_attach_response *r, const int *fds)
 {
-	union {
-		struct cmsghdr align;
-		char data[CMSG_SPACE(sizeof(int) * MR_CHANNEL_FDS)];
-	} ancillary = {0};
 	uint8_t memory[512];
 	struct mrf_builder builder;
 	const void *data;
-	struct iovec io;
-	struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1};
+	size_t bytes;
 
 	mrf_builder_init(&builder, memory, sizeof(memory));
-	must(mrf_builder_finish(&builder, mrf_attach_response_write(&builder, r), &data,
-		     &io.iov_len) == 0,
+	must(mrf_builder_finish(&builder, mrf_attach_response_write(&builder, r), &data, &bytes) ==
+			0,
 		"response");
-	io.iov_base = (void *)(uintptr_t)data;
-	if (fds != NULL) {
-		m.msg_control = ancillary.data;
-		m.msg_controllen = sizeof(ancillary.data);
-		CMSG_FIRSTHDR(&m)->cmsg_level = SOL_SOCKET;
-		CMSG_FIRSTHDR(&m)->cmsg_type = SCM_RIGHTS;
-		CMSG_FIRSTHDR(&m)->cmsg_len = CMSG_LEN(sizeof(int) * MR_CHANNEL_FDS);
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), fds, sizeof(int) * MR_CHANNEL_FDS);
-	}
-	sendmsg(fd, &m, MSG_NOSIGNAL);
+	mr_packet_send(fd, data, bytes, fds, fds != NULL ? MR_CHANNEL_FDS : 0);
 }
 
 static void attach(struct bus *b)
@@ -382,7 +368,7 @@ static void attach(struct bus *b)
 		r.text = mrf_str(NULL);
 		respond(fd, &r,
 			(const int[]){s->channel.memory_fd, b->page_fd, s->channel.worker_bell_fd,
-				s->channel.peer_bell_fd, liveness_fd});
+				s->channel.peer_bell_far_fd, liveness_fd});
 		close(liveness_fd);
 	}
 	close(fd);
@@ -533,8 +519,8 @@ static void notice(struct bus_session *s, const char *text)
 	size_t bytes;
 
 	mrf_builder_init(&builder, memory, sizeof(memory));
-	must(mrf_builder_finish(
-		     &builder, mrf_session_notice_write(&builder, &n), &data, &bytes) == 0,
+	must(mrf_builder_finish(&builder, mrf_session_notice_write(&builder, &n), &data, &bytes) ==
+			0,
 		"notice");
 	send(s->liveness_fd, data, bytes, MSG_NOSIGNAL);
 }

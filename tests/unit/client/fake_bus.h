@@ -51,18 +51,18 @@ struct bus {
 	char aliases[BUS_ALIASES_MAX][256]; /* alias - 1 */
 	uint32_t generation;
 	uint64_t published;
-	uint64_t bad;               /* messages that made no sense */
+	uint64_t bad; /* messages that made no sense */
 	uint64_t control_requests;
-	uint64_t releases;          /* of aliases */
+	uint64_t releases; /* of aliases */
 	uint64_t unsubscribes;
-	unsigned ignore_control;    /* so many requests to control get no answer */
-	int refuse_control;         /* code to answer them with */
-	int refuse_attach;          /* code to answer attaching with */
+	unsigned ignore_control; /* so many requests to control get no answer */
+	int refuse_control;      /* code to answer them with */
+	int refuse_attach;       /* code to answer attaching with */
 	bool ignore_attach;
-	bool stalled;               /* reads nothing */
-	unsigned hold_replies;      /* so many replies are kept back, until let_replies */
+	bool stalled;          /* reads nothing */
+	unsigned hold_replies; /* so many replies are kept back, until let_replies */
 	bool let_replies;
-	bool overloaded;            /* answers requests so */
+	bool overloaded; /* answers requests so */
 	bool stop;
 	uint32_t up_bytes;
 	uint32_t down_bytes;

@@ -234,8 +234,7 @@ static void subscribe_within(struct mr_client *c, const struct mr_message *m, vo
 	assert_int_equal(mr_process(c, 1), -EBUSY);
 	assert_int_equal(mr_receive(c, &unused, 0), -EBUSY);
 	if (a->count++ == 0)
-		assert_int_equal(
-			mr_subscribe(c, "added", NULL, keep_message, &a->added, NULL), 0);
+		assert_int_equal(mr_subscribe(c, "added", NULL, keep_message, &a->added, NULL), 0);
 }
 
 static void callback_may_subscribe_and_what_comes_meanwhile_is_kept(void **state)

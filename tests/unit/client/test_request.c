@@ -49,8 +49,8 @@ static void request_returns_the_reply(void **state)
 	assert_int_equal(mr_headers_add(&h, "a", "b"), 0);
 	assert_int_equal(mr_subscribe(f->client, "echo", NULL, echo, &served, NULL), 0);
 	for (unsigned i = 0; i < 300; i++) {
-		assert_int_equal(mr_request_with(f->client, "echo", h.data, h.bytes, &i, sizeof(i),
-					 -1, &m),
+		assert_int_equal(
+			mr_request_with(f->client, "echo", h.data, h.bytes, &i, sizeof(i), -1, &m),
 			0);
 		assert_memory_equal(m.payload, &i, sizeof(i));
 		assert_int_equal(m.header_bytes, h.bytes);

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <poll.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "tests/unit/client/fixture.h"
+
+/* True: readable. */
+static bool readable(int fd, int timeout_ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, timeout_ms) == 1;
+}
+
+static void process_all(struct mr_client *c)
+{
+	while (mr_process(c, 64) > 0)
+		continue;
+}
+
+static void wait_returns_zero_after_its_time(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(mr_wait(f->client, 0), 0);
+	assert_int_equal(mr_wait(f->client, 20), 0);
+}
+
+static void a_sleeping_wait_is_woken_by_a_message(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox in = {0};
+	struct mr_client *other;
+
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &in, NULL), 0);
+	assert_int_equal(mr_connect(f->bus.address, NULL, &other), 0);
+	for (unsigned i = 1; i <= 500; i++) {
+		assert_int_equal(mr_publish(other, "a", "x", 1), 0);
+		/* Without a bound: a lost wake-up would never return. */
+		assert_true(mr_wait(f->client, -1) >= 1);
+		assert_int_equal(in.count, i);
+	}
+	mr_close(other);
+}
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+}
+
+static void a_signal_ends_a_wait(void **state)
+{
+	struct fixture *f = *state;
+	struct sigaction action = {.sa_handler = on_alarm};
+	struct itimerval often = {.it_interval.tv_usec = 20000, .it_value.tv_usec = 20000};
+	struct itimerval off = {0};
+	struct mr_message m;
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	assert_int_equal(mr_wait(f->client, -1), 0);
+	assert_int_equal(mr_receive(f->client, &m, -1), -EINTR);
+	setitimer(ITIMER_REAL, &off, NULL);
+}
+
+static void fd_is_the_same_for_the_whole_life(void **state)
+{
+	struct fixture *f = *state;
+	int fd = mr_fd(f->client);
+
+	assert_true(fd >= 0);
+	assert_int_equal(mr_fd(f->client), fd);
+	bus_kill(&f->bus, NULL);
+	PROCESS_UNTIL(f->client, f->downs == 1);
+	assert_int_equal(mr_fd(f->client), fd);
+	bus_revive(&f->bus);
+	PROCESS_UNTIL(f->client, f->ups == 1);
+	assert_int_equal(mr_fd(f->client), fd);
+}
+
+static void fd_is_readable_when_there_is_something_and_quiet_otherwise(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox in = {0};
+	int fd;
+
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &in, NULL), 0);
+	fd = mr_fd(f->client);
+	process_all(f->client);
+	assert_false(readable(fd, 0));
+	assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
+	assert_true(readable(fd, PATIENCE_MS));
+	process_all(f->client);
+	assert_int_equal(in.count, 1);
+	assert_false(readable(fd, 0));
+}
+
+static void fd_stays_readable_while_something_is_left(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox in = {0};
+	struct mr_message m;
+	int fd;
+
+	assert_int_equal(mr_subscribe(f->client, "push", NULL, keep_message, &in, NULL), 0);
+	assert_int_equal(mr_subscribe(f->client, "pull", NULL, NULL, NULL, NULL), 0);
+	fd = mr_fd(f->client);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(mr_publish(f->client, "push", "x", 1), 0);
+	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	assert_int_equal(mr_process(f->client, 1), 1);
+	assert_true(readable(fd, 0));
+	process_all(f->client);
+	assert_false(readable(fd, 0));
+	/* What a call set aside counts too. */
+	assert_int_equal(mr_publish(f->client, "pull", "x", 1), 0);
+	assert_int_equal(mr_ping(f->client, -1, NULL, NULL), 0);
+	assert_true(readable(fd, 0));
+	assert_int_equal(mr_process(f->client, 64), 0);
+	assert_true(readable(fd, 0));
+	assert_int_equal(mr_receive(f->client, &m, 0), 0);
+	assert_int_equal(mr_receive(f->client, &m, 0), -ETIMEDOUT);
+	assert_false(readable(fd, 0));
+}
+
+static void expire(struct mr_client *c, const struct mr_message *reply, int error, void *arg)
+{
+	(void)c;
+	assert_null(reply);
+	*(int *)arg = error;
+}
+
+static void ignore(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	(void)c;
+	(void)m;
+	(void)arg;
+}
+
+static void fd_becomes_readable_for_a_timeout(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t give_up = now_ms() + PATIENCE_MS;
+	int error = 0;
+	int fd;
+
+	assert_int_equal(mr_subscribe(f->client, "deaf", NULL, ignore, NULL, NULL), 0);
+	fd = mr_fd(f->client);
+	assert_int_equal(mr_request_async(f->client, "deaf", "x", 1, 30, expire, &error), 0);
+	process_all(f->client);
+	while (error == 0 && now_ms() < give_up) {
+		assert_true(readable(fd, PATIENCE_MS));
+		process_all(f->client);
+	}
+	assert_int_equal(error, -ETIMEDOUT);
+	assert_false(readable(fd, 0));
+}
+
+struct player {
+	struct mr_client *client;
+	unsigned count;
+	const char *answer_to;
+};
+
+static void play(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	struct player *p = arg;
+
+	p->count++;
+	assert_int_equal(mr_publish(c, p->answer_to, m->payload, m->payload_bytes), 0);
+}
+
+/* Two clients in one event loop throw a message to and fro: one lost wake-up ends the game. */
+static void no_wakeup_is_lost_in_ten_thousand_exchanges(void **state)
+{
+	struct fixture *f = *state;
+	struct player ping = {.answer_to = "pong"}, pong = {.answer_to = "ping"};
+	struct epoll_event event = {.events = EPOLLIN};
+	struct mr_client *other;
+	int loop = epoll_create1(EPOLL_CLOEXEC);
+
+	assert_int_equal(mr_connect(f->bus.address, NULL, &other), 0);
+	assert_int_equal(mr_subscribe(f->client, "ping", NULL, play, &ping, NULL), 0);
+	assert_int_equal(mr_subscribe(other, "pong", NULL, play, &pong, NULL), 0);
+	event.data.ptr = f->client;
+	assert_int_equal(epoll_ctl(loop, EPOLL_CTL_ADD, mr_fd(f->client), &event), 0);
+	event.data.ptr = other;
+	assert_int_equal(epoll_ctl(loop, EPOLL_CTL_ADD, mr_fd(other), &event), 0);
+	assert_int_equal(mr_publish(f->client, "ping", "ball", 4), 0);
+	while (ping.count < 10000) {
+		assert_int_equal(epoll_wait(loop, &event, 1, PATIENCE_MS), 1);
+		process_all(event.data.ptr);
+	}
+	assert_in_range(pong.count, 9999, 10000);
+	close(loop);
+	mr_close(other);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(wait_returns_zero_after_its_time),
+		TEST(a_sleeping_wait_is_woken_by_a_message),
+		TEST(a_signal_ends_a_wait),
+		TEST(fd_is_the_same_for_the_whole_life),
+		TEST(fd_is_readable_when_there_is_something_and_quiet_otherwise),
+		TEST(fd_stays_readable_while_something_is_left),
+		TEST(fd_becomes_readable_for_a_timeout),
+		TEST(no_wakeup_is_lost_in_ten_thousand_exchanges),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
