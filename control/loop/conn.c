@@ -11,16 +11,12 @@
 
 #define OUT_FDS_MAX 8u
 
-union out_control {
-	struct cmsghdr header;
-	uint8_t bytes[CMSG_SPACE(OUT_FDS_MAX * sizeof(int))];
-};
-
 struct mr_conn_out {
 	struct mr_conn_out *next;
 	size_t bytes;
 	size_t sent;
-	union out_control control; /* with the descriptors, filled when it is their turn */
+	/* A control message with the descriptors, filled when it is their turn. */
+	alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(OUT_FDS_MAX * sizeof(int))];
 	unsigned fds_count;
 	int fds[OUT_FDS_MAX];
 	uint8_t data[];
@@ -133,7 +129,7 @@ static void send_on(struct mr_conn *c)
 	c->out_iov = (struct iovec){o->data + o->sent, o->bytes - o->sent};
 	c->out_message = (struct msghdr){.msg_iov = &c->out_iov, .msg_iovlen = 1};
 	if (o->fds_count > 0 && o->sent == 0) {
-		struct cmsghdr *h = &o->control.header;
+		struct cmsghdr *h = (struct cmsghdr *)(void *)o->control;
 
 		h->cmsg_level = SOL_SOCKET;
 		h->cmsg_type = SCM_RIGHTS;

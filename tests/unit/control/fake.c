@@ -116,13 +116,18 @@ static void wait_ready(struct fake *f)
 	} while (strstr(text, "READY=1") == NULL);
 }
 
-void fake_control_start(struct fake *f)
+void fake_control_start_with(struct fake *f, const char *set)
 {
 	f->control = fork();
 	assert_true(f->control >= 0);
 	if (f->control == 0)
-		run_control(f, NULL);
+		run_control(f, set);
 	wait_ready(f);
+}
+
+void fake_control_start(struct fake *f)
+{
+	fake_control_start_with(f, NULL);
 }
 
 static int wait_end(pid_t pid)

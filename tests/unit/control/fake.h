@@ -55,6 +55,7 @@ void fake_fini(struct fake *f);
 
 /* millrace-control as a process of its own; start returns when it says that it is ready. */
 void fake_control_start(struct fake *f);
+void fake_control_start_with(struct fake *f, const char *set);
 /* Exit status; -signal if it was killed. */
 int fake_control_end(struct fake *f, int signal);
 /* Runs a second one to its end. */

@@ -3,6 +3,7 @@
 #include "tests/unit/control/fake.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -504,6 +507,65 @@ static void a_data_plane_that_talks_nonsense_is_left_and_tried_again(void **stat
 	assert_int_equal(fake_counter(&fake, "control", "link_malformed"), 2);
 }
 
+#define STRANGER 64001
+#define FRIEND   64002
+#define CLUB     64003
+
+/* Attaches as another user, who is in `group` besides; the code of the answer goes back as the
+ * child's exit status, negated. */
+static int attach_as(uid_t uid, gid_t group)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int fds[MR_CHANNEL_FDS];
+		unsigned count;
+		int fd;
+
+		if (setgroups(1, &group) < 0 || setresgid(STRANGER, STRANGER, STRANGER) < 0 ||
+			setresuid(uid, uid, uid) < 0)
+			_exit(255);
+		fd = fake_connect(&fake, "attach.sock", SOCK_SEQPACKET);
+		fake_attach_send(fd, 1, "other");
+		_exit(-mrf_attach_response_code(fake_attach_receive(&fake, fd, fds, &count)));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return -WEXITSTATUS(status);
+}
+
+static void only_whom_the_configuration_names_may_attach(void **state)
+{
+	char set[64];
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(fake.dir, 0711), 0);
+	fake_control_start_with(&fake, "access.anyone=true");
+	assert_int_equal(attach_as(STRANGER, STRANGER), -ENOTCONN);
+	assert_int_equal(fake_control_end(&fake, SIGTERM), 0);
+	snprintf(set, sizeof(set), "access.users=%u", FRIEND);
+	fake_control_start_with(&fake, set);
+	assert_int_equal(attach_as(STRANGER, STRANGER), -EACCES);
+	assert_int_equal(attach_as(FRIEND, STRANGER), -ENOTCONN);
+	assert_int_equal(fake_counter(&fake, "control", "attach_refused_access"), 1);
+	assert_int_equal(fake_control_end(&fake, SIGTERM), 0);
+	snprintf(set, sizeof(set), "access.groups=%u", CLUB);
+	fake_control_start_with(&fake, set);
+	assert_int_equal(attach_as(STRANGER, STRANGER), -EACCES);
+	assert_int_equal(attach_as(STRANGER, CLUB), -ENOTCONN);
+}
+
+static int set_up_nothing(void **state)
+{
+	(void)state;
+	fake_init(&fake);
+	return 0;
+}
+
 int main(void)
 {
 #define TEST(name)       cmocka_unit_test_setup_teardown(name, set_up_both, tear_down)
@@ -529,6 +591,8 @@ int main(void)
 		TEST(two_controls_do_not_share_a_directory),
 		TEST(a_ring_that_makes_no_sense_cuts_the_link),
 		TEST(a_data_plane_that_talks_nonsense_is_left_and_tried_again),
+		cmocka_unit_test_setup_teardown(
+			only_whom_the_configuration_names_may_attach, set_up_nothing, tear_down),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
