@@ -34,7 +34,7 @@ struct plane {
 	struct mrf_session_stats session_stats[SUBSCRIBERS_MAX + 1];
 	struct client publisher;
 	struct client subscriber[SUBSCRIBERS_MAX];
-	uint64_t subscribers, size, batch;
+	uint64_t subscribers, size, batch, only;
 	bool by_alias;
 	uint32_t alias;
 	uint8_t payload[MR_BODY_BYTES_MAX];
@@ -136,14 +136,17 @@ int main(int argc, char **argv)
 		{"subscribers", &p.subscribers, 1, SUBSCRIBERS_MAX, "rings that get a copy"},
 		{"size", &p.size, 8, 16000, "bytes of payload"},
 		{"batch", &p.batch, 1, MR_SESSION_BURST, "messages in a round"},
+		{"only", &p.only, 0, 2, "1: by alias, 2: by subject, 0: both"},
 	};
 
 	bench_open(&b, "bench_worker", argc, argv, options, MR_ARRAY_COUNT(options));
 	open_plane(&p);
 	p.by_alias = true;
-	bench_measure(&b, "round by alias, each message", BURSTS * p.batch, run, &p);
+	if (p.only != 2)
+		bench_measure(&b, "round by alias, each message", BURSTS * p.batch, run, &p);
 	p.by_alias = false;
-	bench_measure(&b, "round by subject, each message", BURSTS * p.batch, run, &p);
+	if (p.only != 1)
+		bench_measure(&b, "round by subject, each message", BURSTS * p.batch, run, &p);
 	bench_close(&b);
 	return 0;
 }

@@ -32,7 +32,7 @@ void mr_config_default(struct mr_config *c)
 	c->workers.count = 1;
 	c->workers.poll = MR_CONFIG_POLL_ADAPTIVE;
 	c->workers.spin_us = 20;
-	c->channels.clients_max = 1024;
+	c->channels.clients_max = 256;
 	c->channels.up_ring_bytes = 1u << 20;
 	c->channels.down_ring_bytes = 4u << 20;
 	c->channels.handoff_ring_bytes = 1u << 20;

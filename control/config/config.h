@@ -35,7 +35,7 @@ struct mr_config {
 		uint32_t spin_us;                /* 0 .. 1,000,000, default 20 */
 	} workers;
 	struct {
-		uint32_t clients_max;        /* per worker, 1 .. 65,536, default 1,024 */
+		uint32_t clients_max;        /* per worker, 1 .. 65,536, default 256 */
 		uint32_t up_ring_bytes;      /* power of two, 256 KiB .. 1 GiB, default 1 MiB */
 		uint32_t down_ring_bytes;    /* power of two, 256 KiB .. 1 GiB, default 4 MiB */
 		uint32_t handoff_ring_bytes; /* power of two, 256 KiB .. 1 GiB, default 1 MiB */
