@@ -91,11 +91,12 @@ static uint64_t run(void *plane)
 
 static struct mr_owner attach(struct plane *p, struct client *c, uint32_t slot)
 {
+	const struct mr_session_limits limits = {UP_BYTES, DOWN_BYTES, 64};
 	struct mr_poll_list *retired;
 	uint64_t id = mr_session_id(0, slot, 1);
 
-	bench_check(mr_session_new(id, UP_BYTES, DOWN_BYTES, &p->session_stats[slot], &c->session,
-			    &c->liveness_fd),
+	bench_check(
+		mr_session_new(id, &limits, &p->session_stats[slot], &c->session, &c->liveness_fd),
 		"session");
 	bench_check(mr_directory_add(&p->worker->directory, c->session, &retired), "directory");
 	free(retired);
@@ -119,6 +120,7 @@ static void open_plane(struct plane *p)
 	bench_check(
 		mr_table_alias_acquire(p->table, &owner, subject, sizeof(subject) - 1, &p->alias),
 		"alias");
+	mr_session_hold(p->publisher.session, p->alias, true);
 	for (uint32_t i = 0; i < p->subscribers; i++) {
 		owner = attach(p, &p->subscriber[i], 1 + i);
 		bench_check(mr_table_subscribe(p->table, &owner, 1, MR_SUB_PATTERN, subject,

@@ -76,7 +76,7 @@ int mr_directory_remove(struct mr_directory *d, struct mr_session *s, struct mr_
 	return 0;
 }
 
-int mr_session_new(uint64_t id, uint32_t up_bytes, uint32_t down_bytes,
+int mr_session_new(uint64_t id, const struct mr_session_limits *limits,
 	struct mrf_session_stats *stats, struct mr_session **out, int *peer_fd)
 {
 	struct mr_session *s = aligned_alloc(MR_CACHE_LINE, mr_align_up(sizeof(*s), MR_CACHE_LINE));
@@ -86,7 +86,14 @@ int mr_session_new(uint64_t id, uint32_t up_bytes, uint32_t down_bytes,
 	if (s == NULL)
 		return -ENOMEM;
 	memset(s, 0, sizeof(*s));
-	error = mr_channel_new(&s->channel, "millrace-channel", up_bytes, down_bytes);
+	s->aliases_end = limits->aliases_max + 1;
+	s->aliases = calloc(s->aliases_end / 64 + 1, sizeof(*s->aliases));
+	if (s->aliases == NULL) {
+		error = -ENOMEM;
+		goto free_session;
+	}
+	error = mr_channel_new(
+		&s->channel, "millrace-channel", limits->up_bytes, limits->down_bytes);
 	if (error != 0)
 		goto free_session;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0) {
@@ -109,8 +116,18 @@ int mr_session_new(uint64_t id, uint32_t up_bytes, uint32_t down_bytes,
 close_channel:
 	mr_channel_close(&s->channel);
 free_session:
+	free(s->aliases);
 	free(s);
 	return error;
+}
+
+void mr_session_hold(struct mr_session *s, uint32_t alias, bool holds)
+{
+	uint64_t bit = 1ull << alias % 64;
+	uint64_t word = atomic_load_explicit(&s->aliases[alias / 64], memory_order_relaxed);
+
+	atomic_store_explicit(
+		&s->aliases[alias / 64], holds ? word | bit : word & ~bit, memory_order_relaxed);
 }
 
 void mr_session_free(struct mr_session *s)
@@ -120,6 +137,7 @@ void mr_session_free(struct mr_session *s)
 	mr_channel_close(&s->channel);
 	if (s->liveness_fd >= 0)
 		close(s->liveness_fd);
+	free(s->aliases);
 	free(s);
 }
 

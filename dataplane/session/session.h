@@ -32,8 +32,11 @@ struct mr_session {
 	uint32_t down_messages; /* pushed since the last publish */
 	uint64_t missed_untold; /* deliveries missed since the last gap message */
 	struct mr_bytes_consumer up;
-	bool dirty;    /* pushed to since the last publish */
-	bool consumed; /* skipped in since the last release */
+	_Atomic uint64_t
+		*aliases;     /* bit a: it may publish by alias a; w: table writer, r: worker */
+	uint32_t aliases_end; /* first that has no bit; read-only after open */
+	bool dirty;           /* pushed to since the last publish */
+	bool consumed;        /* skipped in since the last release */
 	/* shared-out: worker tells the table writer */
 	_Atomic bool
 		corrupt; /* w: worker, r: table writer: the client's ring position makes no sense */
@@ -96,9 +99,27 @@ int mr_directory_add(struct mr_directory *d, struct mr_session *s, struct mr_pol
 int mr_directory_remove(
 	struct mr_directory *d, struct mr_session *s, struct mr_poll_list **retired);
 
+/* True if the session holds the alias: a number alone is no right to use it. */
+static inline bool mr_session_holds(const struct mr_session *s, uint32_t alias)
+{
+	return mr_likely(alias < s->aliases_end) &&
+	       (atomic_load_explicit(&s->aliases[alias / 64], memory_order_relaxed) >> alias % 64 &
+		       1) != 0;
+}
+
+/* Gives or takes back the right to an alias below aliases_end. The table writer only. */
+void mr_session_hold(struct mr_session *s, uint32_t alias, bool holds);
+
+/* What a session is made of, besides its id. */
+struct mr_session_limits {
+	uint32_t up_bytes;
+	uint32_t down_bytes;
+	uint32_t aliases_max; /* the table's */
+};
+
 /* Makes the channel, both descriptors of the liveness pair (*peer_fd is for the client) and the
  * session around them, not yet in a directory. Clears `stats` and takes it over. */
-int mr_session_new(uint64_t id, uint32_t up_bytes, uint32_t down_bytes,
+int mr_session_new(uint64_t id, const struct mr_session_limits *limits,
 	struct mrf_session_stats *stats, struct mr_session **out, int *peer_fd);
 /* Nobody looks at it any more. */
 void mr_session_free(struct mr_session *s);

@@ -22,17 +22,18 @@ static void reject(struct mr_session *from)
 }
 
 MR_ALWAYS_INLINE const struct mr_route *find_route(
-	struct mr_worker *w, const struct mr_message_view *m)
+	struct mr_worker *w, const struct mr_session *from, const struct mr_message_view *m)
 {
 	enum mr_subject_fault fault;
-	const struct mr_route *r;
+	const struct mr_route *r = NULL;
 
 	if (mr_likely(m->header.target != 0)) {
 		if (mr_unlikely(m->subject_bytes != 0)) {
 			mr_count(w->stats->drop_bad_message, 1);
 			return NULL;
 		}
-		r = mr_router_alias(w->router, m->header.target);
+		if (mr_likely(mr_session_holds(from, m->header.target)))
+			r = mr_router_alias(w->router, m->header.target);
 		if (mr_unlikely(r == NULL))
 			mr_count(w->stats->drop_bad_alias, 1);
 		return r;
@@ -139,7 +140,7 @@ MR_ALWAYS_INLINE void publish_by(struct mr_worker *w, struct mr_session *from,
 MR_ALWAYS_INLINE void publish(
 	struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m)
 {
-	const struct mr_route *r = find_route(w, m);
+	const struct mr_route *r = find_route(w, from, m);
 
 	if (mr_unlikely(r == NULL)) {
 		reject(from);

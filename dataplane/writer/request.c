@@ -119,6 +119,7 @@ static void alias_acquire(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 			text_of(error, "no room for another alias (tables.aliases_max)"));
 		return;
 	}
+	mr_session_hold(s, v.alias, true);
 	mrf_builder_init(&b, memory, sizeof(memory));
 	mr_writer_link_send(wr, &b, id, MRF_LINK_BODY_LINK_ALIAS_ACQUIRED,
 		mrf_link_alias_acquired_write(&b, &v), NULL, 0);
@@ -133,6 +134,8 @@ static void alias_release(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 		struct mr_owner owner = mr_writer_owner(s);
 
 		error = mr_table_alias_release(wr->table, &owner, mrf_link_alias_release_alias(t));
+		if (error == 0)
+			mr_session_hold(s, mrf_link_alias_release_alias(t), false);
 	}
 	mr_writer_link_result(wr, id, error, text_of(error, ""));
 }

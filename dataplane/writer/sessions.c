@@ -98,6 +98,11 @@ static void describe(struct mr_session *s, struct mrf_table request)
 int mr_writer_session_open(
 	struct mr_writer *wr, struct mrf_table request, struct mr_session **out, int *peer_fd)
 {
+	const struct mr_session_limits limits = {
+		.up_bytes = wr->config->channels.up_ring_bytes,
+		.down_bytes = wr->config->channels.down_ring_bytes,
+		.aliases_max = wr->config->tables.aliases_max,
+	};
 	unsigned worker = least_loaded(wr);
 	uint32_t slot = mr_directory_free_slot(&wr->workers[worker]->directory);
 	struct mr_session *s;
@@ -107,8 +112,7 @@ int mr_writer_session_open(
 	if (slot == UINT32_MAX)
 		return -ENOSPC;
 	id = mr_session_id(worker, slot, next_generation(wr, worker, slot));
-	error = mr_session_new(id, wr->config->channels.up_ring_bytes,
-		wr->config->channels.down_ring_bytes, stats_of(wr, worker, slot), &s, peer_fd);
+	error = mr_session_new(id, &limits, stats_of(wr, worker, slot), &s, peer_fd);
 	if (error != 0)
 		return error;
 	describe(s, request);

@@ -148,6 +148,25 @@ static void malformed_messages_are_counted_each_by_its_reason(void **state)
 	mr_test_session_close(&bad);
 }
 
+static void alias_of_another_session_is_not_a_right(void **state)
+{
+	uint32_t alias = 0;
+
+	(void)state;
+	assert_int_equal(mr_test_alias(&p, &bystander, "calm", &alias), 0);
+	mr_test_publish(&bad, alias, "", NULL, NULL, "not mine");
+	mr_test_flush(&bad);
+	mr_test_wait_count(&stats()->drop_bad_alias, 1, "bad alias");
+	mr_test_publish(&bystander, alias, "", NULL, NULL, "mine");
+	mr_test_flush(&bystander);
+	expect(&bystander, MRF_MESSAGE_KIND_DELIVER, 1, "calm", "mine");
+	assert_int_equal(mr_test_alias(&p, &bad, "calm", &alias), 0);
+	mr_test_publish(&bad, alias, "", NULL, NULL, "mine too");
+	mr_test_flush(&bad);
+	expect(&bystander, MRF_MESSAGE_KIND_DELIVER, 1, "calm", "mine too");
+	mr_test_session_close(&bad);
+}
+
 static void stale_and_forged_tokens_are_counted(void **state)
 {
 	struct mrf_reply_token tokens[] = {
@@ -383,6 +402,7 @@ int main(void)
 		FAULT(jumping_tail_expels),
 		FAULT(misaligned_tail_expels),
 		FAULT(malformed_messages_are_counted_each_by_its_reason),
+		FAULT(alias_of_another_session_is_not_a_right),
 		FAULT(stale_and_forged_tokens_are_counted),
 		FAULT(reader_that_stops_misses_and_is_told),
 		FAULT(what_was_published_before_death_arrives),
