@@ -29,7 +29,7 @@ struct mr_handoff {
 	struct mr_control_counters *counters;
 	struct mr_handoff_worker workers[MR_DATAPLANE_WORKERS_MAX];
 	struct mr_handoff_bell *bells;
-	uint32_t bells_alive; /* those of links before too, until the kernel lets go of them */
+	uint32_t bells_alive;   /* those of links before too, until the kernel lets go of them */
 	uint32_t workers_count; /* 0: the link is down */
 };
 
