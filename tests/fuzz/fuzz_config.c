@@ -51,8 +51,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 
 	expect(fd >= 0 && write(fd, data, file_bytes) == (ssize_t)file_bytes);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	set = strndup(
-		nul != NULL ? (const char *)nul + 1 : "", nul != NULL ? bytes - file_bytes - 1 : 0);
+	set = calloc(1, bytes - file_bytes + 1);
+	expect(set != NULL);
+	if (nul != NULL)
+		memcpy(set, nul + 1, bytes - file_bytes - 1);
 	sets[0] = set;
 	code = mr_config_load(&c, path, sets, nul != NULL ? 1 : 0, error, sizeof(error));
 	if (code == 0)
