@@ -42,7 +42,8 @@ void mr_session_unwatch(struct mr_client *c, int fd)
 
 void mr_session_eof(struct mr_client *c, const char *why)
 {
-	if (c->eof)
+	/* What was being restored when the session was lost fails after it is gone. */
+	if (c->eof || c->state == MR_STATE_LOST)
 		return;
 	c->eof = true;
 	c->refuse = -ENOTCONN;

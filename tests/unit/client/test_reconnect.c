@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <limits.h>
 #include <poll.h>
 
 #include "tests/unit/client/fixture.h"
@@ -195,6 +196,43 @@ static void everything_is_in_place_again_after_a_reconnect(void **state)
 	assert_int_equal(f->downs, 1);
 }
 
+/* Requests of control that the fake bus has seen. */
+static uint64_t requests_seen(struct bus *b)
+{
+	uint64_t n;
+
+	bus_lock(b);
+	n = b->control_requests;
+	bus_unlock(b);
+	return n;
+}
+
+static void bus_that_dies_while_all_is_being_restored_is_survived(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_client *c = f->client;
+	uint64_t before;
+
+	assert_int_equal(mr_subscribe(c, "again", NULL, ignore, NULL, NULL), 0);
+	bus_kill(&f->bus, NULL);
+	bus_lock(&f->bus);
+	f->bus.ignore_control = UINT_MAX;
+	bus_unlock(&f->bus);
+	before = requests_seen(&f->bus);
+	bus_revive(&f->bus);
+	/* Attached again, and asking; the answer never comes, as the bus dies once more. */
+	PROCESS_UNTIL(c, requests_seen(&f->bus) != before);
+	bus_kill(&f->bus, NULL);
+	for (int i = 0; i < 20; i++)
+		mr_wait(c, 1);
+	assert_false(mr_connected(c));
+	bus_lock(&f->bus);
+	f->bus.ignore_control = 0;
+	bus_unlock(&f->bus);
+	bus_revive(&f->bus);
+	PROCESS_UNTIL(c, mr_connected(c));
+}
+
 static void event_loop_reconnects_by_the_descriptor_alone(void **state)
 {
 	struct fixture *f = *state;
@@ -271,6 +309,7 @@ int main(void)
 		TEST(busy_polling_notices_death),
 		TEST(what_the_dead_bus_left_is_still_handed_out),
 		TEST(everything_is_in_place_again_after_a_reconnect),
+		TEST(bus_that_dies_while_all_is_being_restored_is_survived),
 		TEST(event_loop_reconnects_by_the_descriptor_alone),
 		TEST(subscriptions_given_up_meanwhile_stay_given_up),
 		TEST(client_that_shall_not_reconnect_stays_away),
