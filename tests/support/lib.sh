@@ -283,6 +283,17 @@ stop_in_finish() {
 	bus=''
 }
 
+# True for a child that ended by a signal that says it was at fault itself.
+crashed() {
+	local code=0
+
+	wait "$1" 2>/dev/null || code=$?
+	case $code in
+	132 | 134 | 135 | 136 | 139) return 0 ;; # ILL, ABRT, BUS, FPE, SEGV
+	*) return 1 ;;
+	esac
+}
+
 finish() {
 	local status=$? left pid
 
@@ -292,6 +303,11 @@ finish() {
 	fi
 	for pid in ${started[@]+"${started[@]}"} $(bus_pids) $bus; do
 		kill -KILL "$pid" 2>/dev/null || true
+	done
+	for pid in ${started[@]+"${started[@]}"}; do
+		crashed "$pid" || continue
+		echo "FAILED: a program of this scenario crashed (process $pid)" >&2
+		status=1
 	done
 	wait 2>/dev/null || true
 	if grep -lE 'ERROR: [A-Za-z]+Sanitizer|runtime error:|WARNING: ThreadSanitizer|[Aa]ssertion .* failed' \
