@@ -6,13 +6,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <systemd/sd-daemon.h>
 
+#include "dataplane/base/lockfile.h"
 #include "dataplane/base/log.h"
 
 #define RING_ENTRIES 256u
@@ -75,47 +75,21 @@ static void lock_path(const struct mr_control *c, char *path, size_t bytes)
 	snprintf(path, bytes, "%s/control.lock", c->config->run_dir);
 }
 
-/* True if the locked file is still the one at its path: whoever stops removes it. */
-static bool lock_stands(int fd, const char *path)
-{
-	struct stat held, there;
-
-	return fstat(fd, &held) == 0 && stat(path, &there) == 0 && held.st_ino == there.st_ino &&
-	       held.st_dev == there.st_dev;
-}
-
-/* One control a run directory; the lock goes with the process, however it ends. */
+/* One control a run directory. */
 static int take_lock(struct mr_control *c)
 {
 	char path[PATH_MAX];
 
 	lock_path(c, path, sizeof(path));
-	for (;;) {
-		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		int error = fd < 0 ? -errno : 0;
-
-		if (error == 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
-			error = -errno;
-		if (error == 0 && lock_stands(fd, path)) {
-			c->lock_fd = fd;
-			return 0;
-		}
-		if (fd >= 0)
-			close(fd);
-		if (error != 0)
-			return error;
-	}
+	return mr_lockfile_take(path, &c->lock_fd);
 }
 
 static void drop_lock(struct mr_control *c)
 {
 	char path[PATH_MAX];
 
-	if (c->lock_fd < 0)
-		return;
 	lock_path(c, path, sizeof(path));
-	unlink(path);
-	close(c->lock_fd);
+	mr_lockfile_drop(path, c->lock_fd);
 }
 
 static int open_loop(struct mr_control *c)

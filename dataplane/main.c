@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* millrace-dataplane: opens everything in order, runs, closes everything in reverse. */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,71 +10,13 @@
 #include <rte_launch.h>
 #include <rte_lcore.h>
 
-#include "control/config/config.h"
+#include "control/config/arguments.h"
 #include "dataplane/base/log.h"
 #include "dataplane/eal.h"
 #include "dataplane/writer/writer.h"
 
-#define SETS_MAX 64
-
-static const char help[] =
-	"Usage: millrace-dataplane [--config FILE] [--run-dir DIR] [--set KEY=VALUE]...\n"
-	"\n"
-	"Moves the messages. Usually started by `millrace up` or by the system's service manager.\n"
-	"\n"
-	"  --config FILE     configuration; docs/millrace.yaml describes every key\n"
-	"  --run-dir DIR     where the sockets are (key run_dir)\n"
-	"  --set KEY=VALUE   one key of the configuration, over the file\n"
-	"  --help, --version\n"
-	"\n"
-	"Exit status: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 wrong usage or configuration.\n";
-
-struct arguments {
-	const char *config;
-	const char *sets[SETS_MAX];
-	size_t sets_count;
-	char run_dir[512];
-};
-
-/* 0 to go on, else the exit status plus one. */
-static int parse(int argc, char **argv, struct arguments *a)
-{
-	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"run-dir", required_argument, NULL, 'r'},
-		{"set", required_argument, NULL, 's'},
-		{"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'},
-		{0},
-	};
-	int o;
-
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (o == 'c') {
-			a->config = optarg;
-		} else if (o == 'r') {
-			snprintf(a->run_dir, sizeof(a->run_dir), "run_dir=%s", optarg);
-		} else if (o == 's' && a->sets_count < SETS_MAX - 1) {
-			a->sets[a->sets_count++] = optarg;
-		} else if (o == 'h') {
-			fputs(help, stdout);
-			return 1;
-		} else if (o == 'V') {
-			puts("millrace-dataplane " MR_VERSION);
-			return 1;
-		} else {
-			fputs(help, stderr);
-			return 3;
-		}
-	}
-	if (optind != argc) {
-		fputs(help, stderr);
-		return 3;
-	}
-	if (a->run_dir[0] != '\0')
-		a->sets[a->sets_count++] = a->run_dir;
-	return 0;
-}
+static const char purpose[] =
+	"Moves the messages. Usually started by `millrace up` or by the system's service manager.\n";
 
 /* Before there are threads, so that all of them leave these signals to the writer. */
 static void block_signals(void)
@@ -119,17 +58,10 @@ int main(int argc, char **argv)
 {
 	static struct mr_config config;
 	static struct mr_writer writer;
-	struct arguments a = {0};
-	char error_text[512];
-	int error = parse(argc, argv, &a);
+	int error, status;
 
-	if (error != 0)
-		return error - 1;
-	if (mr_config_load(
-		    &config, a.config, a.sets, a.sets_count, error_text, sizeof(error_text)) != 0) {
-		fprintf(stderr, "millrace-dataplane: %s\n", error_text);
-		return 2;
-	}
+	if (mr_arguments_load(argc, argv, "millrace-dataplane", purpose, &config, &status) != 0)
+		return status;
 	mr_log_init("millrace-dataplane", (enum mr_log_level)config.log.level, config.log.json);
 	block_signals();
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
