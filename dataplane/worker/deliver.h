@@ -67,4 +67,78 @@ MR_ALWAYS_INLINE uint32_t mr_worker_deliver_own(
 	return delivered;
 }
 
+/* A run is messages of one session by one alias, with a body and nothing else, that stand one behind
+ * the other in the burst: the route is looked up once for all of them, and each subscriber's ring is
+ * gone to once. A subscriber gets them in their order; between subscribers there is none. */
+
+/* Copies of a run into a session's ring, as many as there is room for; returns how many. */
+MR_ALWAYS_INLINE uint32_t mr_worker_copy_run(struct mr_session *s, const struct mr_route *r,
+	const struct mr_burst_entry *e, uint32_t count, uint32_t target)
+{
+	/* On the stack, so that the copies' stores are known not to change the positions. */
+	struct mr_bytes_producer down = s->down;
+	uint32_t n;
+
+	for (n = 0; n < count; n++) {
+		struct mr_message_view m = mr_message_plain(e[n].at, e[n].header);
+		struct mr_message_plan plan = mr_worker_delivery(r, &m, NULL);
+		void *to = mr_bytes_claim(&down, plan.stride);
+
+		if (mr_unlikely(to == NULL))
+			break;
+		mr_message_write(to, &plan, target);
+		mr_bytes_push(&down, plan.stride);
+	}
+	s->down = down;
+	s->down_messages += n;
+	return n;
+}
+
+/* The same, with what a full ring calls for. */
+MR_ALWAYS_INLINE uint32_t mr_worker_deliver_run(struct mr_worker *w, struct mr_session *s,
+	const struct mr_route *r, const struct mr_burst_entry *e, uint32_t count, uint32_t target)
+{
+	uint32_t done = 0, delivered;
+
+	if (mr_likely(s->missed_untold == 0)) {
+		done = mr_worker_copy_run(s, r, e, count, target);
+		if (done > 0)
+			mr_worker_mark_dirty(w, s);
+	}
+	delivered = done;
+	for (; mr_unlikely(done < count); done++) {
+		struct mr_message_view m = mr_message_plain(e[done].at, e[done].header);
+		struct mr_message_plan plan = mr_worker_delivery(r, &m, NULL);
+
+		if (mr_worker_copy(w, s, &plan, target))
+			delivered++;
+		else
+			mr_worker_missed(w, s);
+	}
+	return delivered;
+}
+
+/* To all plain subscribers of this worker. */
+static inline void mr_worker_deliver_run_own(struct mr_worker *w, const struct mr_route *r,
+	const struct mr_burst_entry *e, uint32_t count)
+{
+	for (uint32_t i = 0; i < r->span_count; i++) {
+		const struct mr_sink *sink = r->spans[i].sinks;
+		const struct mr_sink *end = sink + r->spans[i].count;
+
+		for (; sink < end; sink++) {
+			struct mr_session *s;
+
+			if (mr_unlikely(!mr_sink_live(sink)))
+				continue;
+			s = mr_directory_find(&w->directory, sink->slot, sink->generation);
+			if (mr_unlikely(s == NULL))
+				mr_count(w->stats->drop_session_gone, count);
+			else
+				w->round.delivered +=
+					mr_worker_deliver_run(w, s, r, e, count, sink->sub_id);
+		}
+	}
+}
+
 #endif

@@ -198,26 +198,74 @@ other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 	}
 }
 
-MR_ALWAYS_INLINE void route(
-	struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m)
+static void publish_run(struct mr_worker *w, const struct mr_burst_entry *e, uint32_t count)
 {
+	const struct mr_route *r = NULL;
+
+	if (mr_likely(mr_session_holds(e->from, e->header.target)))
+		r = mr_router_alias(w->router, e->header.target);
+	if (mr_unlikely(r == NULL)) {
+		mr_count(w->stats->drop_bad_alias, count);
+		mr_count(e->from->stats->rejected, count);
+		return;
+	}
+	w->round.published += count;
+	mr_worker_deliver_run_own(w, r, e, count);
+	if (mr_likely(r->interest && r->workers == 0 && r->group_count == 0))
+		return;
+	for (uint32_t i = 0; i < count; i++) {
+		struct mr_message_view m = mr_message_plain(e[i].at, e[i].header);
+
+		publish_further(w, e->from, &m, r, NULL, 0);
+	}
+}
+
+/* All of the header but the length. */
+static inline uint64_t sort_of(const struct mr_burst_entry *e)
+{
+	uint64_t word;
+
+	memcpy(&word, &e->header, sizeof(word));
+	return word >> 16;
+}
+
+/* How many entries from `e` on are one run; 0: it is not of a kind that makes runs. */
+static inline uint32_t run_of(const struct mr_burst_entry *e, const struct mr_burst_entry *end)
+{
+	uint64_t sort = sort_of(e);
+	uint32_t count = 1;
+
+	if (e->view != NULL || e->header.kind != MRF_MESSAGE_KIND_PUBLISH || e->header.target == 0)
+		return 0;
+	while (e + count < end && e[count].from == e->from && e[count].view == NULL &&
+		sort_of(&e[count]) == sort)
+		count++;
+	return count;
+}
+
+static void single(struct mr_worker *w, const struct mr_burst_entry *e)
+{
+	struct mr_message_view plain = mr_message_plain(e->at, e->header);
+	const struct mr_message_view *m = e->view != NULL ? e->view : &plain;
+
 	if (mr_likely(m->header.kind == MRF_MESSAGE_KIND_PUBLISH))
-		publish(w, from, m);
+		publish(w, e->from, m);
 	else
-		other(w, from, *m);
+		other(w, e->from, *m);
 }
 
 void mr_worker_route(struct mr_worker *w)
 {
-	for (uint32_t i = 0; i < w->burst_count; i++) {
-		const struct mr_burst_entry *e = &w->burst[i];
+	const struct mr_burst_entry *e = w->burst;
+	const struct mr_burst_entry *end = e + w->burst_count;
 
-		if (e->view != NULL) {
-			route(w, e->from, e->view);
-		} else {
-			struct mr_message_view m = mr_message_plain(e->at, e->header);
+	while (e < end) {
+		uint32_t run = run_of(e, end);
 
-			route(w, e->from, &m);
-		}
+		if (run == 0)
+			single(w, e++);
+		else
+			publish_run(w, e, run);
+		e += run;
 	}
 }
