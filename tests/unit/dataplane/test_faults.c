@@ -115,6 +115,36 @@ static void misaligned_tail_expels(void **state)
 	mr_test_session_close(&bad);
 }
 
+/* More sessions in one round than a burst has messages, and nothing of theirs gets into the burst. */
+static void nonsense_of_many_clients_at_once_is_refused(void **state)
+{
+	static const char *const sets[] = {"channels.clients_max=256",
+		"channels.up_ring_bytes=262144", "channels.down_ring_bytes=262144", NULL};
+	static struct mr_test_session many[200];
+	static struct mr_test_plane wide;
+	const struct mrf_message_header h = {.bytes = 16, .kind = 1, .flags = 0x80};
+
+	(void)state;
+	start(&wide, sets);
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(many); i++)
+		mr_test_session_open(&wide, &many[i], "one of many");
+	subscribe(&wide, &many[0], 1, "calm", NULL);
+	/* The worker sees all of it at once when it goes on, and good messages among it. */
+	assert_int_equal(kill(wide.pid, SIGSTOP), 0);
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(many); i++)
+		push_raw(&many[i], h, 16);
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(many); i++)
+		publish(&many[i], "calm", "still here");
+	assert_int_equal(kill(wide.pid, SIGCONT), 0);
+	mr_test_wait_count(&mr_test_worker_stats(&wide, 0)->drop_bad_message, MR_ARRAY_COUNT(many),
+		"bad message");
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(many); i++)
+		expect(&many[0], MRF_MESSAGE_KIND_DELIVER, 1, "calm", "still here");
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(many); i++)
+		mr_test_session_close(&many[i]);
+	mr_test_plane_stop(&wide);
+}
+
 static void malformed_messages_are_counted_each_by_its_reason(void **state)
 {
 	const uint64_t correlation = 5;
@@ -382,6 +412,7 @@ int main(void)
 		FAULT(length_below_the_header_expels),
 		FAULT(jumping_tail_expels),
 		FAULT(misaligned_tail_expels),
+		cmocka_unit_test(nonsense_of_many_clients_at_once_is_refused),
 		FAULT(malformed_messages_are_counted_each_by_its_reason),
 		FAULT(stale_and_forged_tokens_are_counted),
 		FAULT(reader_that_stops_misses_and_is_told),
