@@ -136,5 +136,7 @@ void mr_worker_stop(struct mr_worker *w);
 void mr_worker_ring(struct mr_worker *w);
 /* Its bell that a channel's client rings. */
 int mr_worker_watch(struct mr_worker *w, int bell_fd);
+/* No more; closing the bell is not enough, its client has it too. */
+void mr_worker_unwatch(struct mr_worker *w, int bell_fd);
 
 #endif

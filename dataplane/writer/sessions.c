@@ -207,6 +207,7 @@ static bool retire(struct mr_writer *wr, struct mr_session *s)
 	if (mr_directory_remove(&wr->workers[s->worker]->directory, s, &list) != 0)
 		return false;
 	retire_list(wr, list);
+	mr_worker_unwatch(wr->workers[s->worker], s->channel.worker_bell_fd);
 	s->grace_token = rte_rcu_qsbr_start(wr->qsbr);
 	s->next = wr->retired;
 	wr->retired = s;

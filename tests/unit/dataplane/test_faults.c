@@ -364,6 +364,38 @@ static void kick_tells_the_client_why(void **state)
 	mr_test_session_close(&bad);
 }
 
+/* Descriptors that the data plane's epoll sets watch. */
+static unsigned watched(void)
+{
+	char path[64], line[256];
+	unsigned count = 0;
+
+	for (int fd = 0; fd < 1024; fd++) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int)p.pid, fd);
+		f = fopen(path, "r");
+		if (f == NULL)
+			continue;
+		while (fgets(line, sizeof(line), f) != NULL)
+			count += strncmp(line, "tfd:", 4) == 0;
+		fclose(f);
+	}
+	return count;
+}
+
+static void bell_of_an_expelled_client_is_not_heard_any_more(void **state)
+{
+	unsigned with_it = watched();
+
+	(void)state;
+	assert_int_equal(mr_test_kick(&p, bad.id, "enough"), 0);
+	mr_test_wait_count(&mr_test_table_stats(&p)->sessions_closed, 1, "closed");
+	/* It has its bell still; the worker and the table writer have let go of theirs. */
+	assert_int_equal(watched(), with_it - 2);
+	mr_test_session_close(&bad);
+}
+
 static void channel_memory_cannot_be_shrunk(void **state)
 {
 	(void)state;
@@ -423,6 +455,7 @@ int main(void)
 		FAULT(garbage_from_control_ends_the_link_alone),
 		FAULT(control_may_come_and_go_while_messages_flow),
 		FAULT(kick_tells_the_client_why),
+		FAULT(bell_of_an_expelled_client_is_not_heard_any_more),
 		FAULT(channel_memory_cannot_be_shrunk),
 		FAULT(changing_records_under_the_reader),
 	};
