@@ -157,8 +157,9 @@ void mr_writer_session_close(struct mr_writer *wr, struct mr_session *s, const c
 	epoll_ctl(wr->epoll_fd, EPOLL_CTL_DEL, s->liveness_fd, NULL);
 	close(s->liveness_fd);
 	s->liveness_fd = -1;
-	/* Nothing more goes to it, but what it has published before still counts. */
-	mr_table_drop_owner(wr->table, &owner);
+	/* Nothing more goes to it, but what it has published before still counts: its aliases stay
+	 * until the last of that is on its way. */
+	mr_table_drop_subscriptions(wr->table, &owner);
 	s->close_deadline_ns = mr_writer_now_ns() + DRAIN_NS;
 	s->next = wr->closing;
 	wr->closing = s;
@@ -245,7 +246,10 @@ static void free_retired(struct mr_writer *wr)
 		struct mr_session *s = *at;
 
 		if (rte_rcu_qsbr_check(wr->qsbr, s->grace_token, false) == 1) {
+			struct mr_owner owner = mr_writer_owner(s);
+
 			*at = s->next;
+			mr_table_drop_owner(wr->table, &owner);
 			mr_session_free(s);
 		} else {
 			at = &s->next;

@@ -247,6 +247,25 @@ static void what_was_published_before_death_arrives(void **state)
 	assert_true(mr_test_nothing(&p, &bystander));
 }
 
+static void what_was_published_by_alias_before_death_arrives(void **state)
+{
+	uint32_t alias;
+
+	(void)state;
+	assert_int_equal(mr_test_alias(&p, &bad, "calm", &alias), 0);
+	/* Death is known before the worker has read: it reads when it goes on, as the writer does. */
+	assert_int_equal(kill(p.pid, SIGSTOP), 0);
+	for (int i = 0; i < 2000; i++)
+		mr_test_publish(&bad, alias, NULL, NULL, NULL, "last words");
+	mr_test_flush(&bad);
+	mr_test_session_close(&bad);
+	assert_int_equal(kill(p.pid, SIGCONT), 0);
+	for (int i = 0; i < 2000; i++)
+		expect(&bystander, MRF_MESSAGE_KIND_DELIVER, 1, "calm", "last words");
+	mr_test_wait_count(&mr_test_table_stats(&p)->sessions_closed, 1, "closed");
+	assert_int_equal(stats()->drop_bad_alias, 0);
+}
+
 static void tables_that_are_full_say_so(void **state)
 {
 	struct mr_test_session more[3];
@@ -449,6 +468,7 @@ int main(void)
 		FAULT(stale_and_forged_tokens_are_counted),
 		FAULT(reader_that_stops_misses_and_is_told),
 		FAULT(what_was_published_before_death_arrives),
+		FAULT(what_was_published_by_alias_before_death_arrives),
 		FAULT(tables_that_are_full_say_so),
 		FAULT(unknown_kinds_and_control_go_to_control),
 		FAULT(handoff_that_nobody_reads_is_bounded_and_counted),
