@@ -18,6 +18,9 @@
 /* How long what a dead client has pushed may take to be read. */
 #define DRAIN_NS 1000000000ull
 
+/* Descriptors that clients leave to others, control's next connection among them. */
+#define FILES_SPARE 64u
+
 static struct mrf_session_stats *stats_of(
 	const struct mr_writer *wr, unsigned worker, uint32_t slot)
 {
@@ -112,7 +115,8 @@ int mr_writer_session_open(
 	if (error != 0)
 		return error;
 	describe(s, request);
-	error = put_in(wr, s);
+	/* The kernel gives the lowest number that is free, so a high one says how many are in use. */
+	error = (uint64_t)*peer_fd + FILES_SPARE < wr->files_max ? put_in(wr, s) : -EMFILE;
 	if (error != 0) {
 		mr_session_free(s);
 		close(*peer_fd);

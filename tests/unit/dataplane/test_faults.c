@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -383,6 +384,45 @@ static void kick_tells_the_client_why(void **state)
 	mr_test_session_close(&bad);
 }
 
+static void fill_with_clients(const char *ulimit, int expected, unsigned count_min)
+{
+	static const char *const sets[] = {"channels.clients_max=60",
+		"channels.up_ring_bytes=262144", "channels.down_ring_bytes=262144", NULL};
+	static struct mr_test_session many[61];
+	static struct mr_test_plane tight;
+	char wrapper[] = "/tmp/millrace-test-XXXXXX";
+	int fd = mkstemp(wrapper);
+	unsigned count = 0;
+	int error;
+
+	/* Of the data plane alone: this process has each client's descriptors too. */
+	assert_true(dprintf(fd, "#!/bin/sh\nulimit %s\nexec '%s' \"$@\"\n", ulimit,
+			    getenv("MILLRACE_DATAPLANE")) > 0);
+	assert_int_equal(fchmod(fd, 0700), 0);
+	close(fd);
+	mr_test_plane_start(&tight, wrapper, sets);
+	unlink(wrapper);
+	while ((error = mr_test_session_try(&tight, &many[count], "one of many")) == 0)
+		count++;
+	assert_int_equal(error, expected);
+	assert_true(count >= count_min);
+	mr_test_plane_leave(&tight);
+	mr_test_plane_join(&tight);
+	subscribe(&tight, &many[0], 1, "calm", NULL);
+	publish(&many[count - 1], "calm", "still here");
+	expect(&many[0], MRF_MESSAGE_KIND_DELIVER, 1, "calm", "still here");
+	for (unsigned i = 0; i < count; i++)
+		mr_test_session_close(&many[i]);
+	mr_test_plane_stop(&tight);
+}
+
+static void clients_find_room_until_descriptors_run_out_and_control_comes_back(void **state)
+{
+	(void)state;
+	fill_with_clients("-S -n 128", -ENOSPC, 60);
+	fill_with_clients("-n 256", -EMFILE, 10);
+}
+
 /* Descriptors that the data plane's epoll sets watch. */
 static unsigned watched(void)
 {
@@ -475,6 +515,8 @@ int main(void)
 		FAULT(garbage_from_control_ends_the_link_alone),
 		FAULT(control_may_come_and_go_while_messages_flow),
 		FAULT(kick_tells_the_client_why),
+		cmocka_unit_test(
+			clients_find_room_until_descriptors_run_out_and_control_comes_back),
 		FAULT(bell_of_an_expelled_client_is_not_heard_any_more),
 		FAULT(channel_memory_cannot_be_shrunk),
 		FAULT(changing_records_under_the_reader),
