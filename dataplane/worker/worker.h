@@ -36,7 +36,7 @@ struct rte_mempool;
 #define MR_MESH_STASH    8u
 /* A round closes at most this many mesh blocks: its bytes over a block's, and those left open. */
 #define MR_MESH_ROOM_MIN    16u
-#define MR_BLOCK_BYTES      65280u
+#define MR_BLOCK_BYTES      65344u
 #define MR_HOUSEKEEP_ROUNDS 1024u
 #define MR_DIRTY_MAX        256u
 
