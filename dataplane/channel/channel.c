@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -112,14 +113,19 @@ static int make_memory(const char *name, off_t bytes, int seals, int *out)
 
 static int make_bells(struct mr_channel *ch)
 {
-	int ends[2];
+	int ends[2], least = 0;
 
 	ch->worker_bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (ch->worker_bell_fd < 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+	if (ch->worker_bell_fd < 0 ||
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
 		return -errno;
-	/* The far end stays open here too: without a reader, ringing would raise SIGPIPE. */
 	ch->peer_bell_far_fd = ends[0];
 	ch->peer_bell_fd = ends[1];
+	/* Nothing is ever read here, so nothing may pile up; and of rings, a few are as good as many.
+	 */
+	if (shutdown(ends[1], SHUT_RD) < 0 ||
+		setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &least, sizeof(least)) < 0)
+		return -errno;
 	return 0;
 }
 
@@ -313,13 +319,23 @@ void mr_bell_ring(int fd)
 	} while (n < 0 && errno == EINTR);
 }
 
+void mr_peer_bell_ring(int fd)
+{
+	ssize_t n;
+
+	/* Full: it has been rung. The peer is gone: nobody to ring for. */
+	do {
+		n = send(fd, "!", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+}
+
 bool mr_bell_clear(int fd)
 {
 	uint64_t rings[64];
 	bool rung = false;
 	ssize_t n;
 
-	/* An eventfd gives one number, a pipe all that was written. */
+	/* An eventfd gives one number, a socket all that was sent. */
 	do {
 		n = read(fd, rings, sizeof(rings));
 		rung = rung || n > 0;

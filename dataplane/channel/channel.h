@@ -10,9 +10,10 @@
  * the worker page, which others can map only to read it.
  *
  * The worker's bell is an eventfd, on which the worker polls (edge-triggered) and which it never
- * reads or writes. The peer's bell is a pipe, of which the worker keeps the writing end. Not an
- * eventfd: whoever holds one can clear O_NONBLOCK for all its holders and fill its counter, and the
- * next one to ring it sleeps in write. The two ends of a pipe have flags of their own.
+ * reads or writes. The peer's bell is a stream socket pair, of which the worker keeps one end, shut
+ * for reading, and which it rings with MSG_DONTWAIT. Not an eventfd: whoever holds one can clear
+ * O_NONBLOCK for all its holders and fill its counter, and the next one to ring it sleeps in write.
+ * Nor a pipe: a reader holds its lock for as long as the page that it reads into takes to be there.
  *
  * Owns      struct mr_channel owns its mapping and its descriptors.
  * Threads   Making and closing: one thread. Rings: as bytes.h says.
@@ -86,8 +87,10 @@ int mr_worker_page_new(int *fd, struct mr_worker_page **page);
 int mr_worker_page_map(int fd, const struct mr_worker_page **page);
 void mr_worker_page_unmap(const struct mr_worker_page *page);
 
-/* Rings a bell. Never blocks; a bell that is rung already stays so. */
+/* Rings the worker's bell, or another eventfd. A bell that is rung already stays so. */
 void mr_bell_ring(int fd);
+/* Rings the peer's bell, from the worker's side. Never blocks, whatever the peer does. */
+void mr_peer_bell_ring(int fd);
 /* Takes the ring back, however often it was rung. True if it was. For the peer's bell, and for
  * bells of which all holders are trusted: on another's eventfd it may block. */
 bool mr_bell_clear(int fd);

@@ -428,6 +428,28 @@ unsigned mr_table_drop_owner(struct mr_table *t, const struct mr_owner *o)
 	return count;
 }
 
+unsigned mr_table_drop_subscriptions(struct mr_table *t, const struct mr_owner *o)
+{
+	uint32_t owner = mr_records_owner(&t->records, o);
+	uint32_t record = owner != 0 ? mr_owner_at(&t->records, owner)->first : 0;
+	unsigned count = 0;
+
+	/* With its last record the owner goes too: it is not looked at again. */
+	while (record != 0) {
+		const struct mr_record *rec = mr_record_at(&t->records, record);
+		uint32_t after = rec->after;
+
+		if (rec->kind == MR_RECORD_SUBSCRIPTION) {
+			detach(t, rec);
+			mr_records_remove(&t->records, record);
+			changed(t);
+			count++;
+		}
+		record = after;
+	}
+	return count;
+}
+
 int mr_table_alias_acquire(struct mr_table *t, const struct mr_owner *o, const void *subject,
 	size_t bytes, uint32_t *alias)
 {

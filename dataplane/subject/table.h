@@ -121,6 +121,8 @@ int mr_table_unsubscribe(struct mr_table *t, const struct mr_owner *o, uint32_t 
 
 /* Removes a session's subscriptions and alias holds; returns how many there were of both. */
 unsigned mr_table_drop_owner(struct mr_table *t, const struct mr_owner *o);
+/* Its subscriptions alone: what it published by alias may be under way yet. */
+unsigned mr_table_drop_subscriptions(struct mr_table *t, const struct mr_owner *o);
 
 /* A subject's alias, 1..aliases_max, the same for everybody; an owner holds it once however often
  * it asks. An alias that nobody holds is given out again only after grace, oldest first.

@@ -9,8 +9,10 @@
 
 _Static_assert(sizeof(struct mr_mesh_record) == 16, "8-aligned records");
 _Static_assert(sizeof(struct mr_mesh_member) == 16, "8-aligned records");
-_Static_assert(sizeof(struct mr_mesh_record) + MR_MESSAGE_BYTES_MAX <= MR_BLOCK_BYTES,
-	"the largest message fits a block");
+_Static_assert(sizeof(struct mr_mesh_record) + MR_MESH_MEMBERS_MAX * sizeof(struct mr_mesh_member) +
+			       MR_MESSAGE_BYTES_MAX <=
+		       MR_BLOCK_BYTES,
+	"the largest message fits a block, for as many as a record names");
 
 static bool restock(struct mr_worker *w)
 {

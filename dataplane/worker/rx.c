@@ -102,7 +102,9 @@ void mr_worker_rx(struct mr_worker *w)
 		if (!atomic_load_explicit(&s->corrupt, memory_order_relaxed))
 			bytes += take(w, s, MR_BURST_BYTES - bytes);
 		at = at + 1 < list->count ? at + 1 : 0;
-		if (w->burst_count == MR_BURST || bytes >= MR_BURST_BYTES) {
+		/* Of some sessions nothing may have been fit for the burst: their count is bounded too. */
+		if (w->burst_count == MR_BURST || bytes >= MR_BURST_BYTES ||
+			w->consumed_count == MR_BURST) {
 			w->cursor = at;
 			break;
 		}

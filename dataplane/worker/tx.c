@@ -6,7 +6,7 @@
 static void ring(struct mr_worker *w, struct mr_bytes_shared *shared, int bell_fd)
 {
 	atomic_store_explicit(&shared->asleep, 0, memory_order_relaxed);
-	mr_bell_ring(bell_fd);
+	mr_peer_bell_ring(bell_fd);
 	mr_count(w->stats->bells, 1);
 }
 
@@ -50,7 +50,7 @@ static void give_back(struct mr_worker *w)
 		if (mr_bytes_release(&s->up)) {
 			/* The client waits for room. */
 			atomic_store_explicit(&s->up.shared->wants_bell, 0, memory_order_relaxed);
-			mr_bell_ring(s->peer_bell_fd);
+			mr_peer_bell_ring(s->peer_bell_fd);
 			mr_count(w->stats->bells, 1);
 		}
 	}
@@ -60,7 +60,7 @@ static void give_back(struct mr_worker *w)
 		if (mr_bytes_release(&w->handoff.from_control)) {
 			atomic_store_explicit(&w->handoff.from_control.shared->wants_bell, 0,
 				memory_order_relaxed);
-			mr_bell_ring(w->handoff.channel.peer_bell_fd);
+			mr_peer_bell_ring(w->handoff.channel.peer_bell_fd);
 			mr_count(w->stats->bells, 1);
 		}
 	}

@@ -101,6 +101,11 @@ int mr_worker_watch(struct mr_worker *w, int bell_fd)
 	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, bell_fd, &e) < 0 ? -errno : 0;
 }
 
+void mr_worker_unwatch(struct mr_worker *w, int bell_fd)
+{
+	(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, bell_fd, NULL);
+}
+
 static int open_bells(struct mr_worker *w)
 {
 	int error = mr_worker_page_new(&w->page_fd, &w->page);

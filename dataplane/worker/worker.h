@@ -36,7 +36,7 @@ struct rte_mempool;
 #define MR_MESH_STASH    8u
 /* A round closes at most this many mesh blocks: its bytes over a block's, and those left open. */
 #define MR_MESH_ROOM_MIN    16u
-#define MR_BLOCK_BYTES      65280u
+#define MR_BLOCK_BYTES      65344u
 #define MR_HOUSEKEEP_ROUNDS 1024u
 #define MR_DIRTY_MAX        256u
 
@@ -136,5 +136,7 @@ void mr_worker_stop(struct mr_worker *w);
 void mr_worker_ring(struct mr_worker *w);
 /* Its bell that a channel's client rings. */
 int mr_worker_watch(struct mr_worker *w, int bell_fd);
+/* No more; closing the bell is not enough, its client has it too. */
+void mr_worker_unwatch(struct mr_worker *w, int bell_fd);
 
 #endif

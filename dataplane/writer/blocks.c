@@ -10,8 +10,10 @@
 #include <rte_mempool.h>
 
 #define HUGE_PAGE_BYTES    (2ul << 20)
-#define CACHE_OBJECTS      16
 #define OBJECT_SLACK_BYTES 1024 /* mempool's and mbuf's own headers, padding */
+
+/* What a worker keeps, filled or in stock, and as much again for it to get and for others to read. */
+#define BLOCKS_PER_WORKER (2 * (MR_MESH_STASH + 1))
 
 _Static_assert(MR_BLOCK_BYTES + RTE_PKTMBUF_HEADROOM <= UINT16_MAX, "an mbuf counts in 16 bits");
 
@@ -31,7 +33,7 @@ static int map_blocks(struct mr_writer *wr, size_t bytes)
 	return 0;
 }
 
-static int populate(struct mr_writer *wr, size_t bytes)
+static int populate(struct mr_writer *wr, uint32_t count, size_t bytes)
 {
 	struct rte_pktmbuf_pool_private private = {
 		.mbuf_data_room_size = MR_BLOCK_BYTES + RTE_PKTMBUF_HEADROOM,
@@ -43,15 +45,23 @@ static int populate(struct mr_writer *wr, size_t bytes)
 	n = rte_mempool_populate_iova(wr->blocks, start, RTE_BAD_IOVA, bytes, NULL, NULL);
 	if (n < 0)
 		return n;
-	if ((uint32_t)n < wr->config->mesh.blocks)
+	if ((uint32_t)n < count)
 		return -ENOMEM;
 	rte_mempool_obj_iter(wr->blocks, rte_pktmbuf_init, NULL);
 	return 0;
 }
 
+/* Fewer than this and workers could stand still for ever, waiting for what others keep in stock. */
+static uint32_t blocks_count(const struct mr_writer *wr)
+{
+	uint32_t least = wr->workers_count * BLOCKS_PER_WORKER;
+
+	return wr->config->mesh.blocks > least ? wr->config->mesh.blocks : least;
+}
+
 int mr_writer_blocks_open(struct mr_writer *wr)
 {
-	uint32_t count = wr->config->mesh.blocks;
+	uint32_t count = blocks_count(wr);
 	uint32_t object_bytes = sizeof(struct rte_mbuf) + MR_BLOCK_BYTES + RTE_PKTMBUF_HEADROOM;
 	size_t bytes = (size_t)count * (object_bytes + OBJECT_SLACK_BYTES);
 	int error;
@@ -61,12 +71,14 @@ int mr_writer_blocks_open(struct mr_writer *wr)
 	error = map_blocks(wr, bytes);
 	if (error != 0)
 		return error;
-	wr->blocks = rte_mempool_create_empty("millrace-mesh", count, object_bytes, CACHE_OBJECTS,
+	/* No caches: a worker needs a few blocks for each megabyte, and those that it gives back belong
+	 * to others, who would never see them again in a cache of its own. */
+	wr->blocks = rte_mempool_create_empty("millrace-mesh", count, object_bytes, 0,
 		sizeof(struct rte_pktmbuf_pool_private), SOCKET_ID_ANY,
 		RTE_MEMPOOL_F_NO_IOVA_CONTIG);
 	if (wr->blocks == NULL)
 		return -rte_errno;
-	return populate(wr, mr_align_up(bytes, HUGE_PAGE_BYTES));
+	return populate(wr, count, mr_align_up(bytes, HUGE_PAGE_BYTES));
 }
 
 void mr_writer_blocks_close(struct mr_writer *wr)

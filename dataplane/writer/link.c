@@ -112,6 +112,11 @@ void mr_writer_link_send(struct mr_writer *wr, struct mrf_builder *b, uint64_t i
 		if (n == -EAGAIN && wait_writable(wr->link_fd))
 			n = mr_packet_send(wr->link_fd, data, bytes, fds, fds_count);
 	}
+	if (n == -ETOOMANYREFS && type == MRF_LINK_BODY_LINK_SESSION_OPENED) {
+		/* Clients do not take what was sent to them. That is no fault of control's. */
+		mr_writer_link_result(wr, id, (int)n, "too many descriptors under way to clients");
+		return;
+	}
 	if (n < 0) {
 		mr_log(MR_LOG_WARN, "packet to control not sent", MR_LOG_ERR((int)n));
 		mr_writer_link_close(wr, "does not read");

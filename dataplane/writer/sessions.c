@@ -18,6 +18,9 @@
 /* How long what a dead client has pushed may take to be read. */
 #define DRAIN_NS 1000000000ull
 
+/* Descriptors that clients leave to others, control's next connection among them. */
+#define FILES_SPARE 64u
+
 static struct mrf_session_stats *stats_of(
 	const struct mr_writer *wr, unsigned worker, uint32_t slot)
 {
@@ -116,7 +119,8 @@ int mr_writer_session_open(
 	if (error != 0)
 		return error;
 	describe(s, request);
-	error = put_in(wr, s);
+	/* The kernel gives the lowest number that is free, so a high one says how many are in use. */
+	error = (uint64_t)*peer_fd + FILES_SPARE < wr->files_max ? put_in(wr, s) : -EMFILE;
 	if (error != 0) {
 		mr_session_free(s);
 		close(*peer_fd);
@@ -161,8 +165,9 @@ void mr_writer_session_close(struct mr_writer *wr, struct mr_session *s, const c
 	epoll_ctl(wr->epoll_fd, EPOLL_CTL_DEL, s->liveness_fd, NULL);
 	close(s->liveness_fd);
 	s->liveness_fd = -1;
-	/* Nothing more goes to it, but what it has published before still counts. */
-	mr_table_drop_owner(wr->table, &owner);
+	/* Nothing more goes to it, but what it has published before still counts: its aliases stay
+	 * until the last of that is on its way. */
+	mr_table_drop_subscriptions(wr->table, &owner);
 	s->close_deadline_ns = mr_writer_now_ns() + DRAIN_NS;
 	s->next = wr->closing;
 	wr->closing = s;
@@ -211,6 +216,7 @@ static bool retire(struct mr_writer *wr, struct mr_session *s)
 	if (mr_directory_remove(&wr->workers[s->worker]->directory, s, &list) != 0)
 		return false;
 	retire_list(wr, list);
+	mr_worker_unwatch(wr->workers[s->worker], s->channel.worker_bell_fd);
 	s->grace_token = rte_rcu_qsbr_start(wr->qsbr);
 	s->next = wr->retired;
 	wr->retired = s;
@@ -248,7 +254,10 @@ static void free_retired(struct mr_writer *wr)
 		struct mr_session *s = *at;
 
 		if (rte_rcu_qsbr_check(wr->qsbr, s->grace_token, false) == 1) {
+			struct mr_owner owner = mr_writer_owner(s);
+
 			*at = s->next;
+			mr_table_drop_owner(wr->table, &owner);
 			mr_session_free(s);
 		} else {
 			at = &s->next;

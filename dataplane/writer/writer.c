@@ -17,6 +17,7 @@
 #include <rte_cycles.h>
 #include <rte_rcu_qsbr.h>
 
+#include "dataplane/base/files.h"
 #include "dataplane/base/lockfile.h"
 #include "dataplane/base/log.h"
 
@@ -204,6 +205,7 @@ int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)
 	memset(wr, 0, sizeof(*wr));
 	wr->config = config;
 	wr->workers_count = config->workers.count;
+	wr->files_max = mr_files_limit_raise();
 	wr->stats_fd = wr->lock_fd = wr->epoll_fd = wr->signal_fd = wr->bell_fd = -1;
 	wr->listen_fd = wr->link_fd = -1;
 	clock_gettime(CLOCK_REALTIME, &t);

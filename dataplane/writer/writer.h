@@ -62,6 +62,7 @@ struct mr_writer {
 		bool stuck;
 	} watch[MR_WORKERS_MAX];
 	bool stopping;
+	uint64_t files_max;
 };
 
 int mr_writer_open(struct mr_writer *wr, const struct mr_config *config);

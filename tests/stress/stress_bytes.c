@@ -3,7 +3,7 @@
  * down, the third checks number, length and every byte of what arrives.
  *
  * Both ways of sleeping are used: the worker's flag is in its page and its bell is polled edge-
- * triggered and never read; the receiver's flag is in the ring and its bell is a pipe. Full rings
+ * triggered and never read; the receiver's flag is in the ring and its bell is a socket. Full rings
  * wait for room with wants_bell. Positions wrap past 2^64 within the first megabyte. Every so often
  * a producer holds still until the other side sleeps, so that sleeping and waking are sure to
  * happen.
@@ -112,7 +112,7 @@ static void publish_down(struct stress *s)
 	if (!mr_bytes_publish(&s->down_in)) /* [bytes.sleep] */
 		return;
 	atomic_store_explicit(&s->channel.down_shared->asleep, 0, memory_order_relaxed);
-	mr_bell_ring(s->channel.peer_bell_fd);
+	mr_peer_bell_ring(s->channel.peer_bell_fd);
 }
 
 /* Sleeps for good while there is nothing to read; while there is no room, only for a while. */

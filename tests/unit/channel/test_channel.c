@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,8 +12,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -385,7 +390,7 @@ static void bell_rung_wakes_the_peer_once_however_often(void **state)
 	assert_int_equal(map_far_side(ch, &far), 0);
 	assert_false(mr_bell_clear(far.peer_bell_fd));
 	for (unsigned i = 0; i < 1000; i++)
-		mr_bell_ring(ch->peer_bell_fd);
+		mr_peer_bell_ring(ch->peer_bell_fd);
 	assert_int_equal(poll(&(struct pollfd){far.peer_bell_fd, POLLIN, 0}, 1, 0), 1);
 	assert_true(mr_bell_clear(far.peer_bell_fd));
 	assert_false(mr_bell_clear(far.peer_bell_fd));
@@ -399,13 +404,86 @@ static void ringing_never_blocks_whatever_the_peer_does_to_its_end(void **state)
 
 	assert_int_equal(map_far_side(ch, &far), 0);
 	assert_int_equal(fcntl(far.peer_bell_fd, F_SETFL, 0), 0);
-	/* More than a pipe holds: a ring that could block would hang here until the alarm. */
+	/* More than it holds: a ring that could block would hang here until the alarm. */
 	alarm(30);
 	for (unsigned i = 0; i < 20000; i++)
-		mr_bell_ring(ch->peer_bell_fd);
+		mr_peer_bell_ring(ch->peer_bell_fd);
 	mr_channel_close(&far);
-	mr_bell_ring(ch->peer_bell_fd); /* nor die of it when the peer is gone */
+	mr_peer_bell_ring(ch->peer_bell_fd); /* nor die of it when the peer is gone */
 	alarm(0);
+}
+
+struct slow_read {
+	int fd;
+	void *page;
+	ssize_t n;
+};
+
+static void *read_slowly(void *arg)
+{
+	struct slow_read *r = arg;
+
+	r->n = read(r->fd, r->page, PAGE);
+	return NULL;
+}
+
+/* A page that comes when its owner says so; -1 where that takes rights that this process lacks. */
+static int page_in_waiting(void **page)
+{
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register r = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+
+	if (fd < 0)
+		return -1;
+	*page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(*page != MAP_FAILED);
+	r.range = (struct uffdio_range){(uintptr_t)*page, PAGE};
+	assert_int_equal(ioctl(fd, UFFDIO_API, &api), 0);
+	assert_int_equal(ioctl(fd, UFFDIO_REGISTER, &r), 0);
+	return fd;
+}
+
+/* The peer keeps the kernel in the middle of its read for as long as it likes. */
+static void ringing_never_waits_for_a_peer_that_reads_slowly(void **state)
+{
+	struct mr_channel *ch = *state, far;
+	struct slow_read slow;
+	struct uffdio_zeropage come;
+	struct uffd_msg fault;
+	pthread_t thread;
+	int fd = page_in_waiting(&slow.page);
+
+	if (fd < 0)
+		skip();
+	assert_int_equal(map_far_side(ch, &far), 0);
+	slow.fd = far.peer_bell_fd;
+	mr_peer_bell_ring(ch->peer_bell_fd);
+	assert_int_equal(pthread_create(&thread, NULL, read_slowly, &slow), 0);
+	assert_int_equal(read(fd, &fault, sizeof(fault)), sizeof(fault));
+	alarm(30);
+	for (unsigned i = 0; i < 100; i++)
+		mr_peer_bell_ring(ch->peer_bell_fd);
+	alarm(0);
+	come = (struct uffdio_zeropage){.range = {(uintptr_t)slow.page, PAGE}};
+	assert_int_equal(ioctl(fd, UFFDIO_ZEROPAGE, &come), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(slow.n > 0);
+	munmap(slow.page, PAGE);
+	close(fd);
+	mr_channel_close(&far);
+}
+
+static void peer_cannot_send_into_its_bell_and_may_shut_it(void **state)
+{
+	struct mr_channel *ch = *state, far;
+
+	assert_int_equal(map_far_side(ch, &far), 0);
+	assert_int_equal(send(far.peer_bell_fd, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EPIPE);
+	assert_int_equal(shutdown(far.peer_bell_fd, SHUT_RDWR), 0);
+	mr_peer_bell_ring(ch->peer_bell_fd);
+	mr_channel_close(&far);
 }
 
 static void worker_wakes_at_every_ring_without_reading_its_bell(void **state)
@@ -502,6 +580,8 @@ int main(void)
 		cmocka_unit_test(worker_page_that_is_too_small_is_refused),
 		T(bell_rung_wakes_the_peer_once_however_often),
 		T(ringing_never_blocks_whatever_the_peer_does_to_its_end),
+		T(ringing_never_waits_for_a_peer_that_reads_slowly),
+		T(peer_cannot_send_into_its_bell_and_may_shut_it),
 		T(worker_wakes_at_every_ring_without_reading_its_bell),
 		cmocka_unit_test(closing_gives_back_every_descriptor),
 		cmocka_unit_test(closing_twice_closes_once),

@@ -29,7 +29,7 @@ static void ring_client(struct bus_session *s)
 	if (!mr_bytes_publish(&s->down))
 		return;
 	atomic_store_explicit(&s->channel.down_shared->asleep, 0, memory_order_relaxed);
-	mr_bell_ring(s->channel.peer_bell_fd);
+	mr_peer_bell_ring(s->channel.peer_bell_fd);
 }
 
 static bool send_to(struct bus_session *s, enum mrf_message_kind kind, uint32_t target,
@@ -300,7 +300,7 @@ static bool read_up(struct bus *b, struct bus_session *s)
 	}
 	send_gap(s);
 	if (count > 0 && mr_bytes_release(&s->up))
-		mr_bell_ring(s->channel.peer_bell_fd);
+		mr_peer_bell_ring(s->channel.peer_bell_fd);
 	return count > 0;
 }
 

@@ -331,7 +331,7 @@ void fake_flush(struct fake *f, unsigned worker)
 	if (!mr_bytes_publish(&w->to_control))
 		return;
 	atomic_store(&w->to_control.shared->asleep, 0);
-	mr_bell_ring(w->channel.peer_bell_fd);
+	mr_peer_bell_ring(w->channel.peer_bell_fd);
 }
 
 void fake_hand_client(struct fake *f, unsigned worker, uint64_t session, uint32_t correlation,

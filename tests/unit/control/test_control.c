@@ -482,7 +482,7 @@ static void a_ring_that_makes_no_sense_cuts_the_link(void **state)
 	(void)state;
 	atomic_store(&fake.workers[0].to_control.shared->tail, UINT64_MAX / 2 + 3);
 	atomic_store(&fake.workers[0].to_control.shared->asleep, 0);
-	mr_bell_ring(fake.workers[0].channel.peer_bell_fd);
+	mr_peer_bell_ring(fake.workers[0].channel.peer_bell_fd);
 	fake_expect_cut(&fake);
 	fake_dataplane_close(&fake);
 	fake_dataplane_open(&fake, 1);

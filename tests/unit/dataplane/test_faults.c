@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -113,6 +114,36 @@ static void misaligned_tail_expels(void **state)
 	mr_bell_ring(bad.channel.worker_bell_fd);
 	assert_int_equal(wait_expelled(&bad), -EPROTO);
 	mr_test_session_close(&bad);
+}
+
+/* More sessions in one round than a burst has messages, and nothing of theirs gets into the burst. */
+static void nonsense_of_many_clients_at_once_is_refused(void **state)
+{
+	static const char *const sets[] = {"channels.clients_max=256",
+		"channels.up_ring_bytes=262144", "channels.down_ring_bytes=262144", NULL};
+	static struct mr_test_session many[200];
+	static struct mr_test_plane wide;
+	const struct mrf_message_header h = {.bytes = 16, .kind = 1, .flags = 0x80};
+
+	(void)state;
+	start(&wide, sets);
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(many); i++)
+		mr_test_session_open(&wide, &many[i], "one of many");
+	subscribe(&wide, &many[0], 1, "calm", NULL);
+	/* The worker sees all of it at once when it goes on, and good messages among it. */
+	assert_int_equal(kill(wide.pid, SIGSTOP), 0);
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(many); i++)
+		push_raw(&many[i], h, 16);
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(many); i++)
+		publish(&many[i], "calm", "still here");
+	assert_int_equal(kill(wide.pid, SIGCONT), 0);
+	mr_test_wait_count(&mr_test_worker_stats(&wide, 0)->drop_bad_message, MR_ARRAY_COUNT(many),
+		"bad message");
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(many); i++)
+		expect(&many[0], MRF_MESSAGE_KIND_DELIVER, 1, "calm", "still here");
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(many); i++)
+		mr_test_session_close(&many[i]);
+	mr_test_plane_stop(&wide);
 }
 
 static void malformed_messages_are_counted_each_by_its_reason(void **state)
@@ -236,6 +267,25 @@ static void what_was_published_before_death_arrives(void **state)
 	assert_true(mr_test_nothing(&p, &bystander));
 }
 
+static void what_was_published_by_alias_before_death_arrives(void **state)
+{
+	uint32_t alias;
+
+	(void)state;
+	assert_int_equal(mr_test_alias(&p, &bad, "calm", &alias), 0);
+	/* Death is known before the worker has read: it reads when it goes on, as the writer does. */
+	assert_int_equal(kill(p.pid, SIGSTOP), 0);
+	for (int i = 0; i < 2000; i++)
+		mr_test_publish(&bad, alias, NULL, NULL, NULL, "last words");
+	mr_test_flush(&bad);
+	mr_test_session_close(&bad);
+	assert_int_equal(kill(p.pid, SIGCONT), 0);
+	for (int i = 0; i < 2000; i++)
+		expect(&bystander, MRF_MESSAGE_KIND_DELIVER, 1, "calm", "last words");
+	mr_test_wait_count(&mr_test_table_stats(&p)->sessions_closed, 1, "closed");
+	assert_int_equal(stats()->drop_bad_alias, 0);
+}
+
 static void tables_that_are_full_say_so(void **state)
 {
 	struct mr_test_session more[3];
@@ -353,6 +403,77 @@ static void kick_tells_the_client_why(void **state)
 	mr_test_session_close(&bad);
 }
 
+static void fill_with_clients(const char *ulimit, int expected, unsigned count_min)
+{
+	static const char *const sets[] = {"channels.clients_max=60",
+		"channels.up_ring_bytes=262144", "channels.down_ring_bytes=262144", NULL};
+	static struct mr_test_session many[61];
+	static struct mr_test_plane tight;
+	char wrapper[] = "/tmp/millrace-test-XXXXXX";
+	int fd = mkstemp(wrapper);
+	unsigned count = 0;
+	int error;
+
+	/* Of the data plane alone: this process has each client's descriptors too. */
+	assert_true(dprintf(fd, "#!/bin/sh\nulimit %s\nexec '%s' \"$@\"\n", ulimit,
+			    getenv("MILLRACE_DATAPLANE")) > 0);
+	assert_int_equal(fchmod(fd, 0700), 0);
+	close(fd);
+	mr_test_plane_start(&tight, wrapper, sets);
+	unlink(wrapper);
+	while ((error = mr_test_session_try(&tight, &many[count], "one of many")) == 0)
+		count++;
+	assert_int_equal(error, expected);
+	assert_true(count >= count_min);
+	mr_test_plane_leave(&tight);
+	mr_test_plane_join(&tight);
+	subscribe(&tight, &many[0], 1, "calm", NULL);
+	publish(&many[count - 1], "calm", "still here");
+	expect(&many[0], MRF_MESSAGE_KIND_DELIVER, 1, "calm", "still here");
+	for (unsigned i = 0; i < count; i++)
+		mr_test_session_close(&many[i]);
+	mr_test_plane_stop(&tight);
+}
+
+static void clients_find_room_until_descriptors_run_out_and_control_comes_back(void **state)
+{
+	(void)state;
+	fill_with_clients("-S -n 128", -ENOSPC, 60);
+	fill_with_clients("-n 256", -EMFILE, 10);
+}
+
+/* Descriptors that the data plane's epoll sets watch. */
+static unsigned watched(void)
+{
+	char path[64], line[256];
+	unsigned count = 0;
+
+	for (int fd = 0; fd < 1024; fd++) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int)p.pid, fd);
+		f = fopen(path, "r");
+		if (f == NULL)
+			continue;
+		while (fgets(line, sizeof(line), f) != NULL)
+			count += strncmp(line, "tfd:", 4) == 0;
+		fclose(f);
+	}
+	return count;
+}
+
+static void bell_of_an_expelled_client_is_not_heard_any_more(void **state)
+{
+	unsigned with_it = watched();
+
+	(void)state;
+	assert_int_equal(mr_test_kick(&p, bad.id, "enough"), 0);
+	mr_test_wait_count(&mr_test_table_stats(&p)->sessions_closed, 1, "closed");
+	/* It has its bell still; the worker and the table writer have let go of theirs. */
+	assert_int_equal(watched(), with_it - 2);
+	mr_test_session_close(&bad);
+}
+
 static void channel_memory_cannot_be_shrunk(void **state)
 {
 	(void)state;
@@ -401,17 +522,22 @@ int main(void)
 		FAULT(length_below_the_header_expels),
 		FAULT(jumping_tail_expels),
 		FAULT(misaligned_tail_expels),
+		cmocka_unit_test(nonsense_of_many_clients_at_once_is_refused),
 		FAULT(malformed_messages_are_counted_each_by_its_reason),
 		FAULT(alias_of_another_session_is_not_a_right),
 		FAULT(stale_and_forged_tokens_are_counted),
 		FAULT(reader_that_stops_misses_and_is_told),
 		FAULT(what_was_published_before_death_arrives),
+		FAULT(what_was_published_by_alias_before_death_arrives),
 		FAULT(tables_that_are_full_say_so),
 		FAULT(unknown_kinds_and_control_go_to_control),
 		FAULT(handoff_that_nobody_reads_is_bounded_and_counted),
 		FAULT(garbage_from_control_ends_the_link_alone),
 		FAULT(control_may_come_and_go_while_messages_flow),
 		FAULT(kick_tells_the_client_why),
+		cmocka_unit_test(
+			clients_find_room_until_descriptors_run_out_and_control_comes_back),
+		FAULT(bell_of_an_expelled_client_is_not_heard_any_more),
 		FAULT(channel_memory_cannot_be_shrunk),
 		FAULT(changing_records_under_the_reader),
 	};

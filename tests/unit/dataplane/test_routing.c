@@ -36,6 +36,50 @@ static void publish_reaches_every_matching_subscription_once(void **state)
 	mr_test_plane_stop(&p);
 }
 
+/* The largest message there is, to more queue groups of another worker than one record names, with as
+ * few blocks as the configuration allows: round and round. */
+static void largest_messages_cross_to_groups_of_another_worker(void **state)
+{
+	enum { GROUPS = 40, ROUNDS = 20 };
+	static const char *const sets[] = {"workers.count=2", "mesh.blocks=16", NULL};
+	static char subject[MR_SUBJECT_BYTES_MAX + 1], text[MR_BODY_BYTES_MAX + 1];
+	static struct mr_test_plane p;
+	static struct mr_test_session a, b;
+	const uint64_t correlation = 7;
+
+	(void)state;
+	memset(subject, 's', MR_SUBJECT_BYTES_MAX);
+	memset(text, 't', MR_BODY_BYTES_MAX);
+	start(&p, sets);
+	mr_test_session_open(&p, &a, "a");
+	mr_test_session_open(&p, &b, "b");
+	assert_int_not_equal(a.worker, b.worker);
+	for (uint32_t i = 0; i < GROUPS; i++) {
+		char group[16];
+
+		snprintf(group, sizeof(group), "g%u", i);
+		subscribe(&p, &a, 1 + i, subject, group);
+	}
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		uint64_t seen = 0;
+
+		mr_test_publish(&b, 0, subject, &correlation, NULL, text);
+		mr_test_flush(&b);
+		for (unsigned i = 0; i < GROUPS; i++) {
+			struct mr_message_view m = mr_test_next(&a);
+
+			assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_DELIVER);
+			assert_int_equal(m.payload_bytes, MR_BODY_BYTES_MAX);
+			seen |= 1ull << m.header.target;
+		}
+		assert_int_equal(seen, ((1ull << GROUPS) - 1) << 1);
+	}
+	assert_int_equal(mr_test_worker_stats(&p, b.worker)->drop_mesh_full, 0);
+	mr_test_session_close(&a);
+	mr_test_session_close(&b);
+	mr_test_plane_stop(&p);
+}
+
 static void headers_and_alias_pass_through(void **state)
 {
 	static const char headers[] = "NATS/1.0\r\ntrace: abc\r\n\r\n";
@@ -264,6 +308,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(publish_reaches_every_matching_subscription_once),
+		cmocka_unit_test(largest_messages_cross_to_groups_of_another_worker),
 		cmocka_unit_test(headers_and_alias_pass_through),
 		cmocka_unit_test(one_member_of_a_group_gets_each_message),
 		cmocka_unit_test(reply_finds_the_requester),

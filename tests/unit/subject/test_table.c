@@ -148,7 +148,10 @@ static void dropping_an_owner_takes_all_it_had_and_nothing_else(void **state)
 	assert_int_equal(rig_prefix(&rig, 0, 1, 3, "a"), 0);
 	assert_int_equal(rig_sub(&rig, 0, 2, 1, "a.b", NULL), 0);
 	assert_int_equal(mr_table_alias_acquire(rig.table, &o, "a.b", 3, &alias), 0);
-	assert_int_equal(mr_table_drop_owner(rig.table, &o), 4);
+	assert_int_equal(mr_table_drop_subscriptions(rig.table, &o), 3);
+	assert_int_equal(mr_table_drop_subscriptions(rig.table, &o), 0);
+	assert_int_equal(rig_stats(&rig).aliases, 1);
+	assert_int_equal(mr_table_drop_owner(rig.table, &o), 1);
 	const struct mr_route *route = rig_route(&rig, 0, "a.b");
 	assert_int_equal(rig_live_count(route), 1);
 	assert_int_equal(route->group_count, 0);
