@@ -6,7 +6,7 @@
 
 static const char nonsense[] = "the bus sent what makes no sense";
 
-static void message_fill(
+static inline void message_fill(
 	struct mr_message *out, const struct mr_message_view *m, struct mr_subscription *s)
 {
 	out->subject = (const char *)m->subject;
@@ -39,7 +39,7 @@ static inline struct mr_subscription *deliver_to(
 	return NULL;
 }
 
-static inline unsigned hand_out(
+MR_ALWAYS_INLINE unsigned hand_out(
 	struct mr_client *c, struct mr_subscription *s, const struct mr_message_view *m)
 {
 	struct mr_message message;
@@ -126,7 +126,7 @@ static unsigned other(struct mr_client *c, const uint8_t *at, const struct mr_me
 }
 
 /* One record of the ring. False: nothing there, or it waits for mr_receive. */
-static inline bool serve_one(struct mr_client *c, bool aside, unsigned *handled)
+MR_ALWAYS_INLINE bool serve_one(struct mr_client *c, bool aside, unsigned *handled)
 {
 	size_t ready = mr_bytes_readable(&c->down);
 	struct mr_message_view m;
@@ -149,8 +149,11 @@ static inline bool serve_one(struct mr_client *c, bool aside, unsigned *handled)
 		return true;
 	}
 	if (mr_unlikely(m.header.kind != MRF_MESSAGE_KIND_DELIVER)) {
+		/* A copy, so that the view of a delivery need not be in memory. */
+		struct mr_message_view copy = m;
+
 		mr_bytes_skip(&c->down, m.header.bytes);
-		*handled += other(c, at, &m);
+		*handled += other(c, at, &copy);
 		return true;
 	}
 	s = deliver_to(c, &m.header);
@@ -210,7 +213,7 @@ void mr_serve_release(struct mr_client *c)
 		mr_bell_ring(c->worker_bell_fd);
 }
 
-static bool serve_next(struct mr_client *c, bool aside, unsigned *handled)
+MR_ALWAYS_INLINE bool serve_next(struct mr_client *c, bool aside, unsigned *handled)
 {
 	if (mr_unlikely(c->aside_count > 0 && !aside))
 		return serve_aside(c, handled);
