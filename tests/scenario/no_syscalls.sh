@@ -22,26 +22,56 @@ worker=$(worker_thread)
 [ -n "$worker" ] || fail "no thread of the data plane is called a worker: $(cat "/proc/$(dataplane_pid)/task"/*/comm)"
 say "worker thread $worker ($(cat "/proc/$worker/comm"))"
 
+trace_start() {
+	rm -f "$dir/strace.out"
+	strace -q -p "$worker" -o "$dir/strace.out" 2>"$dir/strace.err" &
+	tracer=$!
+	started+=("$tracer")
+	wait_for "strace has attached" attached
+}
+attached() { grep -q '^TracerPid:[[:space:]]*[1-9]' "/proc/$worker/status"; }
+
+# How many system calls the worker made is then in `calls`.
+trace_end() {
+	kill -INT "$tracer"
+	wait_child "$tracer" strace
+	calls=$(grep -cE '^[a-z_0-9]+\(' "$dir/strace.out" || true)
+}
+
 # Traces the worker until so many more messages went through it.
 published=$(counter published)
-strace -q -p "$worker" -o "$dir/strace.out" 2>"$dir/strace.err" &
-tracer=$!
-started+=("$tracer")
-attached() { grep -q '^TracerPid:[[:space:]]*[1-9]' "/proc/$worker/status"; }
-wait_for "strace has attached" attached
+trace_start
 after_attach=$(counter published)
 wait_for "a loaded while passes" counter_above published "$((after_attach + 1000000))"
-kill -INT "$tracer"
-wait_child "$tracer" strace
+trace_end
 bench_end bench "$bench_pid"
 say "messages while it was traced: at least $((after_attach - published + 1000000))"
 
 # The counter queries themselves attach to nothing: they go through control, not through the worker.
-calls=$(grep -cE '^[a-z_0-9]+\(' "$dir/strace.out" || true)
 [ "$calls" -eq 0 ] || {
 	cut -d'(' -f1 "$dir/strace.out" | sort | uniq -c >&2
 	fail "the worker made $calls system calls"
 }
 say "no system call"
+
+# Towards control: the only calls are rings of a control that had said that it sleeps, and a flood
+# keeps it awake. Each ring is counted.
+start flood "$build/tests/support/hostile" unknown-kinds "$run/attach.sock" 20000000
+flood_pid=$pid
+wait_for "the flood has begun" counter_above handoff_unknown 1000
+bells=$(counter bells)
+trace_start
+records=$(counter handoff_records)
+wait_for "a loaded while passes" counter_above handoff_records "$((records + 1000000))"
+trace_end
+bells=$(($(counter bells) - bells))
+records=$(($(counter handoff_records) - records))
+kill -KILL "$flood_pid"
+say "$records messages handed to control, $bells bells, $calls system calls"
+[ "$calls" -le "$bells" ] || {
+	cut -d'(' -f1 "$dir/strace.out" | sort | uniq -c >&2
+	fail "the worker made $calls system calls, and only $bells were bells"
+}
+expect_above "messages for each bell" "$((records / (bells + 1)))" 100
 
 bus_stop
