@@ -32,8 +32,10 @@ struct mr_session {
 	uint32_t down_messages; /* pushed since the last publish */
 	uint64_t missed_untold; /* deliveries missed since the last gap message */
 	struct mr_bytes_consumer up;
-	bool dirty;    /* pushed to since the last publish */
-	bool consumed; /* skipped in since the last release */
+	bool dirty;             /* pushed to since the last publish */
+	bool consumed;          /* skipped in since the last release */
+	uint32_t handoff_calm;  /* the worker's, when handoff_bytes was begun */
+	uint64_t handoff_bytes; /* put into the crowded ring to control */
 	/* shared-out: worker tells the table writer */
 	_Atomic bool
 		corrupt; /* w: worker, r: table writer: the client's ring position makes no sense */
