@@ -37,7 +37,9 @@ void mr_config_default(struct mr_config *c)
 	c->channels.down_ring_bytes = 4u << 20;
 	c->channels.handoff_ring_bytes = 1u << 20;
 	c->tables.subscriptions_max = 1u << 20;
+	c->tables.subscriptions_per_client_max = 131072;
 	c->tables.aliases_max = 65536;
+	c->tables.aliases_per_client_max = 4096;
 	c->tables.route_cache_entries = 8192;
 	c->mesh.ring_entries = 1024;
 	c->mesh.blocks = 256;

@@ -28,7 +28,8 @@ struct mr_config_document {
 		char *clients_max, *up_ring_bytes, *down_ring_bytes, *handoff_ring_bytes;
 	} channels;
 	struct {
-		char *subscriptions_max, *aliases_max, *route_cache_entries;
+		char *subscriptions_max, *subscriptions_per_client_max;
+		char *aliases_max, *aliases_per_client_max, *route_cache_entries;
 	} tables;
 	struct {
 		char *ring_entries, *blocks;
@@ -84,7 +85,8 @@ static const cyaml_schema_field_t channels_fields[] = {
 	VALUE(channels, down_ring_bytes), VALUE(channels, handoff_ring_bytes), CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t tables_fields[] = {
-	VALUE(tables, subscriptions_max), VALUE(tables, aliases_max),
+	VALUE(tables, subscriptions_max), VALUE(tables, subscriptions_per_client_max),
+	VALUE(tables, aliases_max), VALUE(tables, aliases_per_client_max),
 	VALUE(tables, route_cache_entries), CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t mesh_fields[] = {

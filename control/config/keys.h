@@ -37,7 +37,7 @@ struct mr_config_fault {
 	char expected[192];
 };
 
-#define MR_CONFIG_KEYS_COUNT 19
+#define MR_CONFIG_KEYS_COUNT 21
 extern const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT];
 
 /* NULL if there is no such key. */

@@ -9,7 +9,8 @@
  *
  * Owns      Everything that came with the welcome, until the link is lost.
  * Threads   The loop's.
- * Errors    ask: -ENOTCONN without a data plane, -EBUSY with too many questions open.
+ * Errors    ask: -ENOTCONN without a data plane, -EBUSY with too many questions open, in all or of
+ *           one client.
  */
 #ifndef MILLRACE_CONTROL_LINK_H
 #define MILLRACE_CONTROL_LINK_H
@@ -23,6 +24,9 @@
 
 #define MR_LINK_REQUESTS_MAX 4096u
 #define MR_LINK_BYTES_MAX    65536u
+/* Questions of one client that may be open: twice what the library ever has. */
+#define MR_LINK_SESSION_REQUESTS_MAX 128u
+#define MR_LINK_SESSION_BUCKETS      4096u
 
 struct mr_link_answer {
 	struct mrf_table message; /* a LinkMessage; empty: the link was lost */
@@ -68,6 +72,8 @@ struct mr_link {
 	void *owner;
 	struct mr_link_request requests[MR_LINK_REQUESTS_MAX];
 	uint32_t first_free;
+	/* Open questions by client; clients whose slots fall together share their limit. */
+	uint16_t open[MR_LINK_SESSION_BUCKETS];
 	uint32_t sequence;
 	uint64_t in[MR_LINK_BYTES_MAX / sizeof(uint64_t)];
 	uint8_t in_control[MR_CONN_CONTROL_BYTES] __attribute__((aligned(8)));

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "control/link/link.h"
+#include "dataplane/wire/message.h"
 
 #define NONE UINT32_MAX
 
@@ -24,24 +25,39 @@ static struct mr_link_request *find(struct mr_link *l, uint64_t id)
 	return &l->requests[index];
 }
 
-static struct mr_link_request *take(struct mr_link *l)
+/* NULL for questions of control's own. */
+static uint16_t *open_of(struct mr_link *l, uint64_t session)
 {
+	uint64_t spread = mr_session_slot(session) + 127u * mr_session_worker(session);
+
+	return session != 0 ? &l->open[spread % MR_LINK_SESSION_BUCKETS] : NULL;
+}
+
+static struct mr_link_request *take(struct mr_link *l, const struct mr_link_asker *asker)
+{
+	uint16_t *open = open_of(l, asker->session);
 	struct mr_link_request *r;
 
-	if (l->first_free == NONE)
+	if (l->first_free == NONE || (open != NULL && *open >= MR_LINK_SESSION_REQUESTS_MAX))
 		return NULL;
+	if (open != NULL)
+		++*open;
 	r = &l->requests[l->first_free];
 	if (++l->sequence == 0)
 		l->sequence = 1;
 	r->id = (uint64_t)l->sequence << 32 | l->first_free;
 	l->first_free = r->next_free;
+	r->asker = *asker;
 	return r;
 }
 
 static void give_back(struct mr_link *l, struct mr_link_request *r)
 {
+	uint16_t *open = open_of(l, r->asker.session);
 	uint32_t index = (uint32_t)r->id;
 
+	if (open != NULL)
+		--*open;
 	r->id = 0;
 	r->next_free = l->first_free;
 	l->first_free = index;
@@ -65,7 +81,7 @@ static int send_request(struct mr_link *l, struct mrf_builder *b, enum mrf_link_
 int mr_link_ask(struct mr_link *l, struct mrf_builder *b, enum mrf_link_body type, uint32_t body,
 	const struct mr_link_asker *asker, uint64_t *id)
 {
-	struct mr_link_request *r = l->state == MR_LINK_UP ? take(l) : NULL;
+	struct mr_link_request *r = l->state == MR_LINK_UP ? take(l, asker) : NULL;
 	int error;
 
 	if (r == NULL) {
@@ -78,7 +94,6 @@ int mr_link_ask(struct mr_link *l, struct mrf_builder *b, enum mrf_link_body typ
 		l->counters->link_refused++;
 		return error;
 	}
-	r->asker = *asker;
 	if (id != NULL)
 		*id = r->id;
 	l->counters->link_requests++;

@@ -33,10 +33,12 @@ struct mr_session {
 	uint64_t missed_untold; /* deliveries missed since the last gap message */
 	struct mr_bytes_consumer up;
 	_Atomic uint64_t
-		*aliases;     /* bit a: it may publish by alias a; w: table writer, r: worker */
-	uint32_t aliases_end; /* first that has no bit; read-only after open */
-	bool dirty;           /* pushed to since the last publish */
-	bool consumed;        /* skipped in since the last release */
+		*aliases;       /* bit a: it may publish by alias a; w: table writer, r: worker */
+	uint32_t aliases_end;   /* first that has no bit; read-only after open */
+	bool dirty;             /* pushed to since the last publish */
+	bool consumed;          /* skipped in since the last release */
+	uint32_t handoff_calm;  /* the worker's, when handoff_bytes was begun */
+	uint64_t handoff_bytes; /* put into the crowded ring to control */
 	/* shared-out: worker tells the table writer */
 	_Atomic bool
 		corrupt; /* w: worker, r: table writer: the client's ring position makes no sense */
@@ -54,6 +56,7 @@ struct mr_session {
 	pid_t pid;
 	uint64_t opened_ns; /* CLOCK_REALTIME */
 	uint32_t subscriptions;
+	uint32_t aliases_count;
 	bool closing;
 	uint64_t close_deadline_ns;
 	uint64_t grace_token;

@@ -1,11 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/deliver.h"
 
+#define HANDOFF_SHARES 64u
+
 _Static_assert(sizeof(struct mrf_handoff_header) == 16, "shared between processes");
 
+/* While the ring to control is more than half full, each session has a small share of what is left:
+ * one that floods it may lose its own requests, not those of others. */
+static bool has_share(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
+{
+	struct mr_bytes_producer *ring = &w->handoff.to_control;
+
+	if (mr_likely(ring->tail - ring->head_seen <= ring->capacity / 2))
+		return true;
+	if (mr_bytes_backlog(ring) <= ring->capacity / 2) {
+		w->handoff_calm++;
+		return true;
+	}
+	if (s->handoff_calm != w->handoff_calm) {
+		s->handoff_calm = w->handoff_calm;
+		s->handoff_bytes = 0;
+	}
+	if (s->handoff_bytes >= ring->capacity / HANDOFF_SHARES)
+		return false;
+	s->handoff_bytes += bytes;
+	return true;
+}
+
 /* The message goes as its parts were checked, not as the client's memory may read by now. */
-void mr_worker_handoff(struct mr_worker *w, uint64_t session, const struct mr_message_view *m,
-	enum mrf_handoff_reason reason)
+void mr_worker_handoff(struct mr_worker *w, struct mr_session *from,
+	const struct mr_message_view *m, enum mrf_handoff_reason reason)
 {
 	struct mr_message_plan plan = mr_message_plan((enum mrf_message_kind)m->header.kind,
 		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL, m->subject,
@@ -14,9 +38,12 @@ void mr_worker_handoff(struct mr_worker *w, uint64_t session, const struct mr_me
 		.bytes = (uint32_t)sizeof(h) + plan.bytes,
 		.reason = (uint8_t)reason,
 		.worker = (uint16_t)w->index,
-		.session = session,
+		.session = from->id,
 	};
-	uint8_t *to = mr_bytes_claim(&w->handoff.to_control, sizeof(h) + plan.stride);
+	uint8_t *to = NULL;
+
+	if (mr_likely(has_share(w, from, h.bytes)))
+		to = mr_bytes_claim(&w->handoff.to_control, sizeof(h) + plan.stride);
 
 	if (mr_unlikely(to == NULL)) {
 		mr_count(w->stats->drop_handoff_full, 1);

@@ -185,7 +185,7 @@ other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 	switch (m.header.kind) {
 	case MRF_MESSAGE_KIND_REPLY: reply(w, from, &m); break;
 	case MRF_MESSAGE_KIND_CONTROL:
-		mr_worker_handoff(w, from->id, &m, MRF_HANDOFF_REASON_CONTROL);
+		mr_worker_handoff(w, from, &m, MRF_HANDOFF_REASON_CONTROL);
 		break;
 	case MRF_MESSAGE_KIND_DELIVER:
 	case MRF_MESSAGE_KIND_STATUS:
@@ -194,7 +194,7 @@ other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 		mr_count(w->stats->drop_bad_message, 1);
 		reject(from);
 		break;
-	default: mr_worker_handoff(w, from->id, &m, MRF_HANDOFF_REASON_UNKNOWN_KIND); break;
+	default: mr_worker_handoff(w, from, &m, MRF_HANDOFF_REASON_UNKNOWN_KIND); break;
 	}
 }
 

@@ -24,8 +24,8 @@ void mr_worker_mesh_rx(struct mr_worker *w);
 /* Delivers what control sent. */
 void mr_worker_handoff_rx(struct mr_worker *w);
 /* Passes a client's message to control. */
-void mr_worker_handoff(struct mr_worker *w, uint64_t session, const struct mr_message_view *m,
-	enum mrf_handoff_reason reason);
+void mr_worker_handoff(struct mr_worker *w, struct mr_session *from,
+	const struct mr_message_view *m, enum mrf_handoff_reason reason);
 
 /* Counts a delivery for which there was no room; the session is told later. */
 void mr_worker_missed(struct mr_worker *w, struct mr_session *s);

@@ -96,7 +96,8 @@ struct mr_worker {
 	bool moved; /* this round did something */
 	bool handoff_dirty;
 	bool handoff_consumed;
-	struct { /* counted since the last tx, then added to the statistics */
+	uint32_t handoff_calm; /* times that the ring to control was seen half empty again */
+	struct {               /* counted since the last tx, then added to the statistics */
 		uint64_t published;
 		uint64_t delivered;
 	} round;

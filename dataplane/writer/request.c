@@ -60,6 +60,7 @@ static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 	enum mr_sub_kind kind = mrf_link_subscribe_kind(t) == MRF_SUBSCRIPTION_KIND_PREFIX
 					? MR_SUB_PREFIX
 					: MR_SUB_PATTERN;
+	const char *full = "no room for another subscription (tables.subscriptions_max)";
 	struct mr_table_stats before, after;
 	struct mr_owner owner;
 	int error;
@@ -73,12 +74,17 @@ static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 	error = mr_table_subscribe(wr->table, &owner, mrf_link_subscribe_subscription(t), kind,
 		pattern.data, pattern.bytes, group.data, group.bytes);
 	mr_table_stats_get(wr->table, &after);
-	/* The same again is a success that changes nothing. */
+	/* The same again is a success that changes nothing, also for a client that is at its limit. */
 	s->subscriptions += after.subscriptions - before.subscriptions;
+	if (s->subscriptions > wr->config->tables.subscriptions_per_client_max) {
+		(void)mr_table_unsubscribe(wr->table, &owner, mrf_link_subscribe_subscription(t));
+		s->subscriptions--;
+		error = -ENOSPC;
+		full = "this client has too many (tables.subscriptions_per_client_max)";
+	}
 	if (error == -ENOSPC)
 		mr_count(wr->stats->refused_subscriptions, 1);
-	mr_writer_link_result(wr, id, error,
-		text_of(error, "no room for another subscription (tables.subscriptions_max)"));
+	mr_writer_link_result(wr, id, error, text_of(error, full));
 }
 
 static void unsubscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
@@ -97,29 +103,42 @@ static void unsubscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 	mr_writer_link_result(wr, id, error, text_of(error, ""));
 }
 
+/* `*full`: which limit was met, if another one than the table's. */
+static int give_alias(struct mr_writer *wr, struct mr_session *s, struct mrf_string subject,
+	uint32_t *alias, const char **full)
+{
+	struct mr_owner owner = mr_writer_owner(s);
+	int error = mr_table_alias_acquire(wr->table, &owner, subject.data, subject.bytes, alias);
+
+	if (error != 0 || mr_session_holds(s, *alias))
+		return error;
+	if (s->aliases_count >= wr->config->tables.aliases_per_client_max) {
+		(void)mr_table_alias_release(wr->table, &owner, *alias);
+		*full = "this client has too many (tables.aliases_per_client_max)";
+		return -ENOSPC;
+	}
+	s->aliases_count++;
+	mr_session_hold(s, *alias, true);
+	return 0;
+}
+
 static void alias_acquire(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 {
 	struct mr_session *s = mr_writer_session_find(wr, mrf_link_alias_acquire_session(t));
-	struct mrf_string subject = mrf_link_alias_acquire_subject(t);
+	const char *full = "no room for another alias (tables.aliases_max)";
 	struct mrf_link_alias_acquired v = {0};
 	struct mrf_builder b;
 	uint64_t memory[64];
 	int error = -ENOENT;
 
-	if (s != NULL) {
-		struct mr_owner owner = mr_writer_owner(s);
-
-		error = mr_table_alias_acquire(
-			wr->table, &owner, subject.data, subject.bytes, &v.alias);
-	}
+	if (s != NULL)
+		error = give_alias(wr, s, mrf_link_alias_acquire_subject(t), &v.alias, &full);
 	if (error != 0) {
 		if (error == -ENOSPC)
 			mr_count(wr->stats->refused_aliases, 1);
-		mr_writer_link_result(wr, id, error,
-			text_of(error, "no room for another alias (tables.aliases_max)"));
+		mr_writer_link_result(wr, id, error, text_of(error, full));
 		return;
 	}
-	mr_session_hold(s, v.alias, true);
 	mrf_builder_init(&b, memory, sizeof(memory));
 	mr_writer_link_send(wr, &b, id, MRF_LINK_BODY_LINK_ALIAS_ACQUIRED,
 		mrf_link_alias_acquired_write(&b, &v), NULL, 0);
@@ -134,8 +153,10 @@ static void alias_release(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 		struct mr_owner owner = mr_writer_owner(s);
 
 		error = mr_table_alias_release(wr->table, &owner, mrf_link_alias_release_alias(t));
-		if (error == 0)
+		if (error == 0) {
+			s->aliases_count--;
 			mr_session_hold(s, mrf_link_alias_release_alias(t), false);
+		}
 	}
 	mr_writer_link_result(wr, id, error, text_of(error, ""));
 }

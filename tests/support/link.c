@@ -293,7 +293,8 @@ void mr_test_publish(struct mr_test_session *s, uint32_t alias, const char *subj
 	}
 	to = mr_message_begin(to, MRF_MESSAGE_KIND_PUBLISH, alias,
 		correlation != NULL ? &token : NULL, subject_bytes, header_bytes, payload_bytes);
-	memcpy(to, subject, subject_bytes);
+	if (subject_bytes > 0)
+		memcpy(to, subject, subject_bytes);
 	if (headers != NULL)
 		memcpy(to + subject_bytes, headers, header_bytes);
 	memcpy(to + subject_bytes + header_bytes, text, payload_bytes);

@@ -284,6 +284,33 @@ static void subscribe_goes_to_the_data_plane_and_back(void **state)
 	assert_string_equal(mrf_result_text(t).data, "table full");
 }
 
+static void flood_of_requests_leaves_room_for_those_of_others(void **state)
+{
+	enum { FLOOD = 1500 };
+	uint64_t other = SESSION + (1ull << 32);
+	unsigned asked = 0;
+	struct mrf_unsubscribe_request v = {.subscription = 9};
+	struct mrf_builder b;
+	uint64_t memory[64], session;
+
+	(void)state;
+	for (uint32_t i = 0; i < FLOOD; i++)
+		hand_subscribe(1 + i, "a.b", NULL);
+	mrf_builder_init(&b, memory, sizeof(memory));
+	fake_hand_client(&fake, 0, other, 1, &b, MRF_CLIENT_BODY_UNSUBSCRIBE_REQUEST,
+		mrf_unsubscribe_request_write(&b, &v));
+	do {
+		struct mrf_table m = fake_next(&fake);
+
+		session = mrf_link_message_body_type(m) == MRF_LINK_BODY_LINK_UNSUBSCRIBE
+				  ? mrf_link_unsubscribe_session(mrf_link_message_body(m))
+				  : 0;
+		asked++;
+	} while (session != other);
+	assert_true(asked < 500);
+	assert_true(fake_counter(&fake, "control", "link_refused") >= FLOOD - 500);
+}
+
 static void answers_find_their_requests_in_any_order(void **state)
 {
 	uint64_t ids[3];
@@ -580,6 +607,7 @@ int main(void)
 		TEST(silent_connections_do_not_keep_others_out),
 		TEST(clients_that_go_before_the_answer_leave_nothing),
 		TEST(subscribe_goes_to_the_data_plane_and_back),
+		TEST(flood_of_requests_leaves_room_for_those_of_others),
 		TEST(answers_find_their_requests_in_any_order),
 		TEST(bad_patterns_and_groups_do_not_reach_the_data_plane),
 		TEST(aliases_are_got_and_given_back),

@@ -319,6 +319,43 @@ static void tables_that_are_full_say_so(void **state)
 		mr_test_session_close(&more[i]);
 }
 
+static void client_that_hoards_leaves_room_for_others(void **state)
+{
+	static const char *const sets[] = {
+		"tables.subscriptions_per_client_max=3", "tables.aliases_per_client_max=2", NULL};
+	static struct mr_test_plane own;
+	struct mr_test_session greedy, modest;
+	char subject[16];
+	uint32_t alias;
+
+	(void)state;
+	mr_test_session_close(&bad);
+	start(&own, sets);
+	mr_test_session_open(&own, &greedy, "greedy");
+	mr_test_session_open(&own, &modest, "modest");
+	for (uint32_t i = 1; i <= 4; i++) {
+		snprintf(subject, sizeof(subject), "s.%u", i);
+		assert_int_equal(mr_test_subscribe(&own, &greedy, i, MRF_SUBSCRIPTION_KIND_PATTERN,
+					 subject, NULL),
+			i <= 3 ? 0 : -ENOSPC);
+		assert_int_equal(
+			mr_test_alias(&own, &greedy, subject, &alias), i <= 2 ? 0 : -ENOSPC);
+	}
+	/* What it has may be asked for again; what was refused went to nobody. */
+	subscribe(&own, &greedy, 3, "s.3", NULL);
+	assert_int_equal(mr_test_alias(&own, &greedy, "s.1", &alias), 0);
+	assert_int_equal(mr_test_table_stats(&own)->refused_subscriptions, 1);
+	assert_int_equal(mr_test_table_stats(&own)->refused_aliases, 2);
+	subscribe(&own, &modest, 1, "s.4", NULL);
+	assert_int_equal(mr_test_alias(&own, &modest, "s.4", &alias), 0);
+	mr_test_publish(&modest, alias, "", NULL, NULL, "x");
+	mr_test_flush(&modest);
+	expect(&modest, MRF_MESSAGE_KIND_DELIVER, 1, "s.4", "x");
+	mr_test_session_close(&greedy);
+	mr_test_session_close(&modest);
+	mr_test_plane_stop(&own);
+}
+
 static void unknown_kinds_and_control_go_to_control(void **state)
 {
 	struct mr_bytes_consumer *ring = &p.handoff[0].from_worker;
@@ -340,6 +377,8 @@ static void unknown_kinds_and_control_go_to_control(void **state)
 
 static void handoff_that_nobody_reads_is_bounded_and_counted(void **state)
 {
+	uint64_t passed;
+
 	(void)state;
 	for (int i = 0; i < 40000; i++) {
 		void *to;
@@ -353,6 +392,13 @@ static void handoff_that_nobody_reads_is_bounded_and_counted(void **state)
 	mr_test_flush(&bad);
 	mr_test_wait_count(&stats()->rx_messages, 40000, "taken");
 	mr_test_wait_count(&stats()->drop_handoff_full, 1, "hand-off full");
+	/* There is room for the requests of others. */
+	passed = stats()->handoff_tx;
+	for (int i = 0; i < 8; i++)
+		push_raw(&bystander,
+			(struct mrf_message_header){.bytes = 64, .kind = MRF_MESSAGE_KIND_CONTROL},
+			64);
+	mr_test_wait_count(&stats()->handoff_tx, passed + 8, "passed on");
 	mr_test_session_close(&bad);
 }
 
@@ -530,6 +576,7 @@ int main(void)
 		FAULT(what_was_published_before_death_arrives),
 		FAULT(what_was_published_by_alias_before_death_arrives),
 		FAULT(tables_that_are_full_say_so),
+		FAULT(client_that_hoards_leaves_room_for_others),
 		FAULT(unknown_kinds_and_control_go_to_control),
 		FAULT(handoff_that_nobody_reads_is_bounded_and_counted),
 		FAULT(garbage_from_control_ends_the_link_alone),
