@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,42 +14,60 @@
 #include "dataplane/base/compiler.h"
 #include "dataplane/base/log.h"
 
-#define LCORES_BYTES 2048
+/* Room for every other one of CPU_SETSIZE CPUs, and 32 pinned workers. */
+#define LCORES_BYTES 4096
 
-/* "(0,1,5)": the CPUs that this process may run on. */
-static int allowed_cpus(char *out, size_t bytes)
+/* "(0-3,6)": the CPUs of a set. */
+static void say_cpus(const cpu_set_t *set, char *out, size_t bytes)
 {
-	cpu_set_t set;
 	size_t used = 0;
 
-	if (sched_getaffinity(0, sizeof(set), &set) < 0)
-		return -errno;
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &set) && used + 8 < bytes)
-			used += (size_t)snprintf(
-				out + used, bytes - used, "%c%d", used == 0 ? '(' : ',', cpu);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		int last = cpu;
+
+		if (!CPU_ISSET(cpu, set))
+			continue;
+		while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, set))
+			last++;
+		if (used + 16 < bytes)
+			used += (size_t)snprintf(out + used, bytes - used,
+				last > cpu ? "%c%d-%d" : "%c%d", used == 0 ? '(' : ',', cpu, last);
+		cpu = last;
+	}
 	snprintf(out + used, bytes - used, ")");
+}
+
+/* EAL's own answer to a CPU that is not there is two pages of usage. */
+static int check_cpus(const struct mr_config *config, const cpu_set_t *allowed)
+{
+	char said[512];
+
+	for (uint32_t i = 0; i < config->workers.cpus_count; i++) {
+		uint32_t cpu = (uint32_t)config->workers.cpus[i];
+
+		if (cpu < CPU_SETSIZE && CPU_ISSET(cpu, allowed))
+			continue;
+		say_cpus(allowed, said, sizeof(said));
+		mr_log(MR_LOG_ERROR, "workers.cpus names a CPU that this process may not run on",
+			MR_LOG_U64("cpu", cpu), MR_LOG_STR("allowed", said));
+		return -EINVAL;
+	}
 	return 0;
 }
 
 /* Lcores are numbered by what they do, and run where the configuration says, else anywhere. */
-static int lcores(const struct mr_config *config, char *out, size_t bytes)
+static int lcores(const struct mr_config *config, const cpu_set_t *allowed, char *out, size_t bytes)
 {
-	char anywhere[LCORES_BYTES / 2];
-	int error = allowed_cpus(anywhere, sizeof(anywhere));
+	char anywhere[LCORES_BYTES - 512];
+	bool pinned = config->workers.cpus_count > 0;
 	size_t used;
 
-	if (error != 0)
-		return error;
-	used = (size_t)snprintf(out, bytes, "0@%s", anywhere);
-	for (uint32_t i = 0; i < config->workers.count && used < bytes; i++) {
-		char cpu[16];
-
-		snprintf(cpu, sizeof(cpu), "%d",
-			i < config->workers.cpus_count ? config->workers.cpus[i] : 0);
-		used += (size_t)snprintf(out + used, bytes - used, ",%u@%s", 1 + i,
-			i < config->workers.cpus_count ? cpu : anywhere);
-	}
+	say_cpus(allowed, anywhere, sizeof(anywhere));
+	used = (size_t)snprintf(
+		out, bytes, "(0-%u)@%s", pinned ? 0 : config->workers.count, anywhere);
+	for (uint32_t i = 0; pinned && i < config->workers.count && used < bytes; i++)
+		used += (size_t)snprintf(
+			out + used, bytes - used, ",%u@%d", 1 + i, config->workers.cpus[i]);
 	return used < bytes ? 0 : -E2BIG;
 }
 
@@ -75,8 +94,13 @@ int mr_eal_open(const struct mr_config *config)
 	char *argv[] = {"millrace-dataplane", "--no-huge", "-m", "64", "--no-pci", "--no-telemetry",
 		"--no-shconf", "--file-prefix", prefix, "--lcores", map, "--log-level",
 		"lib.*:error", NULL};
-	int error = lcores(config, map, sizeof(map));
+	cpu_set_t allowed;
+	int error = sched_getaffinity(0, sizeof(allowed), &allowed) < 0 ? -errno : 0;
 
+	if (error == 0 && check_cpus(config, &allowed) != 0)
+		return -EINVAL;
+	if (error == 0)
+		error = lcores(config, &allowed, map, sizeof(map));
 	snprintf(prefix, sizeof(prefix), "millrace-%d", (int)getpid());
 	if (error == 0 && rte_eal_init((int)MR_ARRAY_COUNT(argv) - 1, argv) < 0)
 		error = rte_errno != 0 ? -rte_errno : -EIO;

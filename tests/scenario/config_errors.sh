@@ -60,6 +60,11 @@ expect_match refusal "$errors" 'workers\.count.*none.*expected'
 expect_status 1 "$millrace" up --run-dir "$run" --set nothing.like=this
 expect_match refusal "$errors" 'nothing'
 
+say "a CPU that is not there, in one line"
+expect_status 1 "$millrace" up --run-dir "$run" --cpus 1023
+expect_match refusal "$errors" 'workers\.cpus names a CPU .*cpu=1023 allowed='
+expect_equal "words of DPDK's own" "$(grep -c EAL <<<"$errors" || true)" 0
+
 say "the annotated example is good"
 bus_start --config "$top/docs/millrace.yaml"
 "$millrace" pub a.b c

@@ -3,12 +3,32 @@
 # two_workers: clients of different workers meet through the mesh: every message once, in order.
 . "$(dirname "$0")/../support/lib.sh"
 
+# The thread of worker 0.
+worker_thread() {
+	local task
+
+	for task in "/proc/$1/task"/*; do
+		[ "$(cat "$task/comm")" != rte-worker-1 ] || basename "$task"
+	done
+}
+
 cat >"$dir/two.yaml" <<YAML
 workers:
   count: 2
 YAML
 bus_start --config "$dir/two.yaml"
 expect_equal workers "$("$millrace" workers --json | jq length)" 2
+
+say "workers run where they are told to"
+# The last CPU that may be used, for there may be one only.
+cpu=$(taskset -cp $$ | grep -o '[0-9]*$')
+bus_stop
+bus_start --cpus "$cpu"
+expect_equal "CPU of the worker" "$("$millrace" workers --json | jq '.[0].cpu')" "$cpu"
+dataplane=$("$millrace" status --json | jq .dataplane_pid)
+expect_equal "CPUs of its thread" "$(taskset -cp "$(worker_thread "$dataplane")" | grep -o '[^ ]*$')" "$cpu"
+bus_stop
+bus_start --config "$dir/two.yaml"
 
 say "clients are spread over the workers"
 for i in 1 2 3 4; do
