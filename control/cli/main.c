@@ -61,10 +61,27 @@ const struct mr_cli_verb *mr_cli_verb_find(const char *name)
 	return NULL;
 }
 
+struct version_settings {
+	bool json;
+};
+
+static const struct mr_cli_option version_options[] = {
+	{.name = "json",
+		.letter = 'j',
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct version_settings, json),
+		.help = "print one JSON object"},
+	{0},
+};
+
 static int run_version(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
-	(void)cli, (void)settings, (void)w;
-	printf("millrace %s (libmillrace %s)\n", MR_VERSION, mr_version());
+	const struct version_settings *s = settings;
+
+	(void)cli, (void)w;
+	printf(s->json ? "{\"millrace\":\"%s\",\"libmillrace\":\"%s\"}\n"
+		       : "millrace %s (libmillrace %s)\n",
+		MR_VERSION, mr_version());
 	return MR_EXIT_OK;
 }
 
@@ -72,6 +89,7 @@ const struct mr_cli_verb mr_cli_version = {
 	.name = "version",
 	.summary = "print the version of this program and its library",
 	.operands = "",
+	.options = version_options,
 	.run = run_version,
 };
 

@@ -44,11 +44,13 @@ bus_start
 sub_start one 'some.>' --json
 
 say "JSON"
-for verb in status workers clients subjects counters 'counters --all' ping; do
+for verb in status workers clients subjects counters 'counters --all' ping version; do
 	# shellcheck disable=SC2086
 	expect_status 0 "$millrace" $verb --json
 	jq -e . >/dev/null <<<"$output" || fail "$verb --json is no JSON: $output"
 done
+expect_equal "counters that say nothing about themselves" \
+	"$("$millrace" counters --all --json | jq '[.[] | select(.text == "")] | length')" 0
 "$millrace" status --json >"$dir/status.out"
 expect_json "$dir/status.out" .dataplane_connected true
 expect_json "$dir/status.out" .dataplane_pid "$(dataplane_pid)"
