@@ -92,8 +92,9 @@ struct mr_options {
 	/* Calls that wait poll so long before they sleep; default 50; UINT32_MAX: never sleep. */
 	unsigned spin_us;
 	bool no_reconnect; /* stay disconnected when the bus goes away */
-	/* Told when the connection is lost (connected false, error -ENOTCONN) and found again (true, 0,
-	 * all subscriptions and publishers in place again), from within mr_process and mr_wait. */
+	/* Told when the connection is lost (connected false, error -ENOTCONN, mr_error says why) and
+	 * found again (true, 0, all subscriptions and publishers in place again), from within
+	 * mr_process and mr_wait. */
 	void (*on_state)(struct mr_client *c, bool connected, int error, void *arg);
 	/* Told when deliveries were missed because this client was too slow. */
 	void (*on_gap)(struct mr_client *c, uint64_t missed, uint64_t missed_total, void *arg);

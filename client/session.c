@@ -125,7 +125,7 @@ void mr_session_lose(struct mr_client *c)
 	retry_later(c, mr_now_ns());
 	mr_call_fail_all(c);
 	mr_request_fail_all(c);
-	tell(c, false, -ENOTCONN);
+	tell(c, false, mr_failf(c, -ENOTCONN, "%s", c->lost_text));
 }
 
 static void restored(struct mr_client *c, const struct mr_answer *a)

@@ -80,7 +80,7 @@ say "kick"
 session=$("$millrace" clients --json | jq -r '[.[] | select(.subscriptions == 1) | .session][0]')
 expect_status 0 "$millrace" kick "$session"
 expect_status 1 "$millrace" kick 0x7f00000000000001
-wait_for "who was kicked says so" has_line "$dir/one.err" 'kick|closed|gone|lost|away|connect'
+wait_for "who was kicked says so, and why" has_line "$dir/one.err" 'connection lost: .*operator'
 
 say "--server before and after the verb"
 server=$MILLRACE_SERVER

@@ -26,6 +26,7 @@ struct fixture {
 	struct mr_client *client;
 	unsigned ups;
 	unsigned downs;
+	char why[160]; /* what the last of them said */
 	uint64_t gap_missed;
 	uint64_t gap_total;
 };
@@ -38,6 +39,8 @@ static inline void on_state(struct mr_client *c, bool connected, int error, void
 	assert_true(mr_connected(c) == connected);
 	f->ups += connected;
 	f->downs += !connected;
+	if (!connected)
+		snprintf(f->why, sizeof(f->why), "%s", mr_error(c));
 }
 
 static inline void on_gap(struct mr_client *c, uint64_t missed, uint64_t total, void *arg)

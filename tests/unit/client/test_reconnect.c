@@ -79,6 +79,7 @@ static void death_of_the_bus_fails_calls_clearly(void **state)
 	assert_int_equal(mr_request_async(f->client, "deaf", "x", 1, -1, note, &error), 0);
 	bus_kill(&f->bus, "expelled: wrote garbage");
 	PROCESS_UNTIL(f->client, f->downs == 1);
+	assert_string_equal(f->why, "expelled: wrote garbage");
 	assert_int_equal(error, -ENOTCONN);
 	assert_false(mr_connected(f->client));
 	assert_int_equal(mr_publish(f->client, "a", "x", 1), -ENOTCONN);
