@@ -19,6 +19,37 @@
 #define MR_CONFIG_WORKERS_MAX 32
 #define MR_CONFIG_IDS_MAX     64
 
+#define MR_CONFIG_PORTS_MAX          8
+#define MR_CONFIG_PORT_ADDRESSES_MAX 8
+#define MR_CONFIG_NETWORKS_MAX       32
+
+/* A port, as its text says: DRIVER,key=value,... */
+enum mr_config_driver {
+	MR_CONFIG_DRIVER_AF_XDP,
+	MR_CONFIG_DRIVER_MEMIF,
+	MR_CONFIG_DRIVER_TAP,
+};
+
+/* Addresses in network order, IPv4 mapped into IPv6; bits counted of 128. */
+struct mr_config_network {
+	uint8_t address[16];
+	uint8_t prefix_bits;
+};
+
+struct mr_config_port {
+	enum mr_config_driver driver;
+	char name[32];    /* default: driver and number, "af_xdp0" */
+	char device[108]; /* af_xdp, tap: interface; memif: path of the socket */
+	struct mr_config_network addresses[MR_CONFIG_PORT_ADDRESSES_MAX];
+	uint32_t addresses_count; /* at least 1 */
+	uint16_t udp_port;        /* default 7400 */
+	uint16_t mtu;             /* 0: the device's own */
+	uint8_t mac[6];           /* all 0: the device's own, or made up */
+	bool memif_server;        /* default: client */
+	uint32_t memif_id;
+	uint32_t queue_entries; /* of each receive and transmit ring, default 2,048 */
+};
+
 enum mr_config_poll {
 	MR_CONFIG_POLL_ADAPTIVE, /* spin for spin_us without work, then sleep on the doorbells */
 	MR_CONFIG_POLL_BUSY,     /* never sleep */
@@ -55,6 +86,19 @@ struct mr_config {
 			blocks; /* 64 KiB buffers shared by all workers, 16 .. 8,192, default 256 */
 	} mesh;
 	struct {
+		struct mr_config_port open[MR_CONFIG_PORTS_MAX];
+		uint32_t open_count; /* 0: local channels alone */
+	} ports;
+	struct {
+		uint32_t sessions_max; /* over UDP, per worker, 1 .. 1,048,576, default 4,096 */
+		uint32_t heartbeat_ms; /* 100 .. 60,000, default 2,500 */
+		uint32_t missed_max;   /* 1 .. 100, default 3 */
+		uint32_t hellos_per_second; /* per worker, 1 .. 1,000,000, default 10,000 */
+	} sessions;
+	struct {
+		/* Who may open sessions over UDP; none named: the ports' own networks. */
+		struct mr_config_network networks[MR_CONFIG_NETWORKS_MAX];
+		uint32_t networks_count;
 		bool anyone;                    /* any local user may attach; default false */
 		uid_t users[MR_CONFIG_IDS_MAX]; /* besides root and the bus's own user */
 		uint32_t users_count;

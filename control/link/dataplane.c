@@ -9,7 +9,7 @@
 
 #include "dataplane/wire/message.h"
 
-#define STATS_MAGIC 0x313054415453524dull /* "MRSTAT01" */
+#define STATS_MAGIC 0x323054415453524dull /* "MRSTAT02" */
 
 static bool array_fits(uint64_t offset, uint64_t stride, uint64_t count, size_t item, size_t total)
 {

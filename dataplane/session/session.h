@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* session: one attached client, as its worker sees it, and the directory a worker finds it in.
+/* session: one client, attached or over UDP, as its worker sees it, and the directory that holds it.
  *
  * Owns      The table writer opens and closes sessions, and frees one only after every worker has
  *           reported quiescence since it left the directory.
@@ -25,12 +25,15 @@
 #define mr_count(field, n) __atomic_store_n(&(field), (field) + (uint64_t)(n), __ATOMIC_RELAXED)
 #define mr_gauge(field, v) __atomic_store_n(&(field), (uint64_t)(v), __ATOMIC_RELAXED)
 
+struct mr_remote;
+
 struct mr_session {
 	/* worker: rings and what it keeps for them */
 	struct mr_bytes_producer down;
-	uint32_t generation;    /* read-only after open */
-	uint32_t down_messages; /* pushed since the last publish */
-	uint64_t missed_untold; /* deliveries missed since the last gap message */
+	uint32_t generation;      /* read-only after open */
+	uint32_t down_messages;   /* pushed since the last publish */
+	uint64_t missed_untold;   /* deliveries missed since the last gap message */
+	struct mr_remote *remote; /* of a session over UDP; NULL: a local channel */
 	struct mr_bytes_consumer up;
 	_Atomic uint64_t
 		*aliases;       /* bit a: it may publish by alias a; w: table writer, r: worker */

@@ -40,7 +40,7 @@ int mr_attack_unknown_kinds(const char *path, unsigned count)
 static int bus_kind(struct mr_raw *c, unsigned i)
 {
 	static const uint8_t kinds[] = {MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_KIND_STATUS,
-		MRF_MESSAGE_KIND_GAP, MRF_MESSAGE_KIND_NONE};
+		MRF_MESSAGE_KIND_GAP, MRF_MESSAGE_KIND_PADDING};
 	struct mrf_reply_token token = {.session = c->session, .correlation = i};
 
 	return mr_raw_send(c, kinds[i % sizeof(kinds)], i, &token, NULL, 0, "abc", 3);

@@ -26,7 +26,7 @@ static void bad_messages_are_counted_and_passed_over(void **state)
 		/* Unknown kind; kinds that only clients send; nothing at all. */
 		{.header = header(16, 99, 0, 1)},
 		{.header = header(16, MRF_MESSAGE_KIND_PUBLISH, 0, 1)},
-		{.header = header(16, MRF_MESSAGE_KIND_NONE, 0, 1)},
+		{.header = header(16, MRF_MESSAGE_KIND_PADDING, 0, 1)},
 		/* Unknown flag; no room for the token or the sections that flags promise. */
 		{.header = header(16, MRF_MESSAGE_KIND_DELIVER, 0x80, 1)},
 		{.header = header(16, MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_FLAG_TOKEN, 1)},

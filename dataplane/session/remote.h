@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* remote: what a session over UDP has that a local channel has not: a path, sequences, an open frame.
+ *
+ * The open frame is written through the session's `down` producer, as a ring is: while a frame is open
+ * exactly its room can be claimed there, and nothing while none is. So the code that copies messages
+ * into rings copies them into frames, and comes here only when a frame is full.
+ *
+ * Owns      Part of its session, with the same life.
+ * Threads   As struct mr_session: worker's fields are the worker's alone; the table writer reads path
+ *           and last_rx only as snapshots in the session's statistics.
+ */
+#ifndef MILLRACE_SESSION_REMOTE_H
+#define MILLRACE_SESSION_REMOTE_H
+
+#include "dataplane/session/session.h"
+#include "dataplane/wire/frame.h"
+
+struct rte_mbuf;
+
+/* A power of two above any frame: what the down producer believes its ring to hold. */
+#define MR_REMOTE_RING_BYTES (1u << 17)
+/* Ethernet, IPv6 and UDP. */
+#define MR_REMOTE_HEADERS_MAX 62u
+
+/* Why a worker wants a session closed. */
+enum mr_remote_end {
+	MR_REMOTE_LIVES,
+	MR_REMOTE_CLOSED,  /* the client said so */
+	MR_REMOTE_EXPIRED, /* missed_max heartbeats did not come */
+};
+
+/* Aliases held by a session over UDP: an open-addressed set that the table writer replaces as a whole
+ * when it grows, since a bitmap of all aliases would be larger than all the rest. */
+struct mr_alias_set {
+	uint32_t mask;
+	uint32_t count;
+	uint64_t grace_token;
+	struct mr_alias_set *next; /* retired */
+	_Atomic uint32_t slots[];  /* 0: empty; UINT32_MAX: taken out */
+};
+
+struct mr_remote {
+	/* worker's: sending */
+	struct rte_mbuf *open;                  /* frame being filled, or NULL */
+	uint32_t sequence;                      /* of the last frame sent */
+	uint32_t frame_bytes;                   /* largest UDP payload; read-only after open */
+	uint8_t headers[MR_REMOTE_HEADERS_MAX]; /* Ethernet, IP, UDP: lengths and checksums apart */
+	uint8_t headers_bytes;
+	uint8_t port;     /* of the bus */
+	uint64_t last_tx; /* cycles */
+	/* worker's: receiving */
+	struct mr_frame_window window;
+	uint64_t last_rx; /* cycles */
+	struct mrf_network_path path;
+	uint64_t asked; /* cycles when an address was last challenged */
+	/* shared-out */
+	_Atomic uint8_t end; /* enum mr_remote_end; w: worker, r: table writer */
+	/* shared-in */
+	_Atomic(struct mr_alias_set *) aliases; /* w: table writer, r: worker; NULL: none */
+	/* read-only after open */
+	uint64_t nonce;
+	uint64_t secret;
+};
+
+/* Makes a session around a path, not yet in a directory; nothing can be claimed in it yet. Clears
+ * `stats` and takes it over. `headers` are made of the path and the port's own address. */
+int mr_remote_new(uint64_t id, const struct mrf_network_path *path, const uint8_t port_mac[6],
+	uint32_t frame_bytes, struct mrf_session_stats *stats, struct mr_session **out);
+/* Writes the headers of a path: at open, and when the client has proved another address. */
+void mr_remote_headers(
+	struct mr_remote *r, const struct mrf_network_path *path, const uint8_t port_mac[6]);
+/* Shuts the down producer: nothing can be claimed. */
+void mr_remote_shut(struct mr_session *s);
+/* Opens it onto `room` bytes at `to`, 8-aligned. */
+void mr_remote_onto(struct mr_session *s, void *to, uint32_t room);
+
+bool mr_alias_set_has(const struct mr_alias_set *set, uint32_t alias);
+
+#endif
