@@ -61,6 +61,7 @@ struct mr_publisher {
 	uint8_t *claimed;
 	size_t claimed_bytes;
 	char subject[MR_SUBJECT_BYTES + 1];
+	uint32_t claimed_count; /* messages of a batch; 0: one alone */
 };
 
 /* Control's answer to a call. */
@@ -244,7 +245,7 @@ int mr_parts_check(struct mr_client *c, const struct mr_parts *p);
 int mr_publish_parts(struct mr_client *c, enum mrf_message_kind kind, uint32_t target,
 	const struct mrf_reply_token *token, const struct mr_parts *p, bool wait);
 
-static inline void mr_publish_pushed(struct mr_client *c, uint32_t bytes)
+static inline void mr_publish_pushed(struct mr_client *c, size_t bytes)
 {
 	mr_bytes_push(&c->up, bytes);
 	if (!c->corked || c->up.tail - c->up.tail_out >= MR_SHOW_BYTES_MAX)

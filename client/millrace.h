@@ -155,6 +155,13 @@ MR_API int mr_publisher_claim(struct mr_publisher *p, size_t bytes, void **paylo
 MR_API int mr_publisher_commit(struct mr_publisher *p, size_t bytes);
 MR_API void mr_publisher_abort(struct mr_publisher *p);
 
+/* The same for many of one size: payload i goes to *first + i * *stride bytes, which is followed by
+ * what is not the caller's to write. Returns for how many there is room, 0 .. count; after 0 no claim
+ * is open. Commit publishes the first `count` of them, each with all of the bytes claimed. */
+MR_API int mr_publisher_claim_batch(
+	struct mr_publisher *p, size_t bytes, unsigned count, void **first, size_t *stride);
+MR_API int mr_publisher_commit_batch(struct mr_publisher *p, unsigned count);
+
 /* Shows the bus what was published. */
 MR_API int mr_flush(struct mr_client *c);
 /* Flushes and waits until the bus has taken everything from the ring. */
