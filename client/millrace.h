@@ -167,14 +167,24 @@ MR_API int mr_flush(struct mr_client *c);
 /* Flushes and waits until the bus has taken everything from the ring. */
 MR_API int mr_drain(struct mr_client *c, unsigned timeout_ms);
 
-/* Subscribing. With a callback, messages are given to it by mr_process and mr_wait; without one,
- * mr_receive returns them. */
+/* Subscribing. With a callback, of one message or of many, messages are given to it by mr_process and
+ * mr_wait; without one, mr_receive returns them. */
 
 typedef void mr_message_fn(struct mr_client *c, const struct mr_message *m, void *arg);
+
+/* Many at once: messages that came one behind the other and have the same sizes. Subject, headers and
+ * payload of message i, 0 <= i < count, stand i * stride bytes behind those of `first`, and may differ
+ * in content. A message that wants a reply comes alone. A message counts as handed out when the
+ * callback is called: none comes again if it unsubscribes, and what comes within a call that it makes
+ * is kept for later. */
+typedef void mr_messages_fn(struct mr_client *c, const struct mr_message *first, unsigned count,
+	size_t stride, void *arg);
 
 struct mr_subscribe_options {
 	const char *group; /* queue group: one member gets each message; NULL: none */
 	bool prefix;       /* `pattern` is a byte prefix, not tokens with wildcards */
+	mr_messages_fn
+		*batch; /* in place of the callback, which is NULL then; gets the same `arg` */
 };
 
 /* `pattern`: tokens separated by dots, `*` for one token, `>` at the end for one or more. */
