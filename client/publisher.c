@@ -275,6 +275,8 @@ int mr_publisher_claim_batch(
 		return 0;
 	}
 	to = mr_bytes_claim(&c->up, (size_t)step * count);
+	/* The worker has read these lines when they were last used. */
+	mr_prefetch_lines_write(to, (size_t)step * count);
 	claim(p, to, bytes, count);
 	*first = to + HEADER_BYTES;
 	*stride = step;
