@@ -192,8 +192,17 @@ bool mr_connected(const struct mr_client *c)
 	return c->state == MR_STATE_UP && !c->eof;
 }
 
+size_t mr_body_bytes_max(const struct mr_client *c, const char *subject)
+{
+	size_t subject_bytes = subject != NULL ? strlen(subject) : 0;
+
+	return c->body_bytes_max - (subject_bytes & c->body_subject_mask);
+}
+
 void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out)
 {
+	const struct mr_udp *u = c->udp;
+
 	*out = (struct mr_client_stats){
 		.published = c->published,
 		.received = c->received,
@@ -204,4 +213,12 @@ void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out)
 		.session = c->session,
 		.worker = c->worker,
 	};
+	if (u == NULL)
+		return;
+	out->frames_sent = u->frames_sent;
+	out->frames_received = u->frames_received;
+	out->frames_lost = u->frames_lost;
+	out->frames_duplicate = u->frames_duplicate;
+	out->frames_strange = u->frames_strange;
+	out->unsent = u->unsent;
 }

@@ -8,6 +8,7 @@
 #include "client/udp/udp.h"
 
 #define CONTROL_BYTES_MAX 2048u
+#define CALLS_MAX         16u
 
 bool mr_udp_frame_is_filled(const uint8_t *at, size_t bytes, unsigned messages)
 {
@@ -123,7 +124,7 @@ static bool take_number(struct mr_udp *u, const struct mrf_frame_header *frame, 
 		if (kind == MRF_MESSAGE_KIND_CLOSE || kind == MRF_MESSAGE_KIND_PATH)
 			return true;
 	}
-	u->frames_again++;
+	u->frames_duplicate++;
 	return false;
 }
 
@@ -177,20 +178,16 @@ static bool take_datagram(struct mr_client *c, const uint8_t *at, size_t bytes, 
 	return taken;
 }
 
-bool mr_udp_receive(struct mr_client *c)
+/* One call. How many datagrams came; `count` more may be there when all of it was used. */
+static unsigned receive_some(struct mr_client *c, unsigned count)
 {
-	struct mr_udp *u = c->udp;
-	uint64_t room = mr_bytes_room(&u->in, MR_UDP_RECEIVES * MR_UDP_BUFFER);
 	alignas(struct cmsghdr) uint8_t control[MR_UDP_RECEIVES][CMSG_SPACE(sizeof(int))];
 	struct mmsghdr calls[MR_UDP_RECEIVES];
 	struct iovec parts[MR_UDP_RECEIVES];
-	unsigned count = room / MR_UDP_BUFFER < MR_UDP_RECEIVES ? (unsigned)(room / MR_UDP_BUFFER)
-								: MR_UDP_RECEIVES;
+	struct mr_udp *u = c->udp;
 	bool taken = false;
 	int n;
 
-	if (count == 0)
-		return false;
 	for (unsigned i = 0; i < count; i++) {
 		parts[i] = (struct iovec){u->buffers + i * MR_UDP_BUFFER, MR_UDP_BUFFER};
 		calls[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i],
@@ -202,11 +199,27 @@ bool mr_udp_receive(struct mr_client *c)
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		u->error = errno;
 	for (int i = 0; i < n; i++)
-		taken |= take_datagram(
-			c, parts[i].iov_base, calls[i].msg_len, segment_bytes(&calls[i].msg_hdr));
+		taken |= take_datagram(c, parts[i].iov_base, calls[i].msg_len,
+			segment_bytes(&calls[i].msg_hdr));
 	if (taken) {
 		mr_bytes_publish_quiet(&u->in);
 		u->last_rx_ns = mr_now_ns();
 	}
-	return true;
+	return n > 0 ? (unsigned)n : 0;
+}
+
+bool mr_udp_receive(struct mr_client *c)
+{
+	for (unsigned i = 0; i < CALLS_MAX; i++) {
+		uint64_t room = mr_bytes_room(&c->udp->in, MR_UDP_RECEIVES * MR_UDP_BUFFER);
+		unsigned count = room < MR_UDP_RECEIVES * MR_UDP_BUFFER
+					 ? (unsigned)(room / MR_UDP_BUFFER)
+					 : MR_UDP_RECEIVES;
+
+		if (count == 0)
+			return false;
+		if (receive_some(c, count) < count)
+			return true;
+	}
+	return false;
 }

@@ -96,7 +96,7 @@ void mr_udp_look(struct mr_client *c)
 {
 	struct mr_udp *u = c->udp;
 	uint64_t now_ns = mr_now_ns();
-	bool looked = mr_udp_receive(c);
+	bool dry = mr_udp_receive(c);
 
 	if (c->eof)
 		return;
@@ -105,8 +105,8 @@ void mr_udp_look(struct mr_client *c)
 	beat(c, now_ns);
 	if (now_ns < u->last_rx_ns + u->dead_ns)
 		return;
-	/* What was sent in time may stand behind what nobody has read yet. */
-	if (looked && mr_bytes_readable(&c->down) == 0)
+	/* A sign of life may stand behind what there is no room for yet. */
+	if (dry)
 		died(c);
 	else
 		u->last_rx_ns = now_ns - u->dead_ns + AGAIN_NS;

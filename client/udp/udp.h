@@ -114,7 +114,7 @@ struct mr_udp {
 	uint64_t frames_sent;
 	uint64_t frames_received;
 	uint64_t frames_lost;
-	uint64_t frames_again;
+	uint64_t frames_duplicate;
 	uint64_t frames_strange; /* of another session */
 	uint64_t unsent;         /* messages that do not fit the path any more */
 
@@ -144,7 +144,7 @@ bool mr_udp_send_alone(struct mr_client *c, const void *message, uint32_t bytes)
 /* What mr_udp_send works with: packs what was pushed up to `to` into the batch; returns how many
  * datagrams. 0: the first message fits no frame. */
 unsigned mr_udp_pack(struct mr_udp *u, uint64_t session, uint64_t to);
-/* receive.c: true if there was room to look at all. */
+/* receive.c: takes what has come, as far as there is room. True: nothing is left. */
 bool mr_udp_receive(struct mr_client *c);
 /* Takes one frame into the down ring, which has room for it. False: dropped and counted. */
 bool mr_udp_frame_take(struct mr_client *c, const uint8_t *at, size_t bytes);

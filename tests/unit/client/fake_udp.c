@@ -267,6 +267,7 @@ static void take_frame(struct bus *b, struct bus_session *s, const uint8_t *at, 
 	}
 	b->udp.lost += lost;
 	b->udp.frames++;
+	s->udp.frames++;
 	b->udp.heartbeats += frame->messages == 0;
 	if (bytes > s->udp.frame_bytes)
 		b->bad++;

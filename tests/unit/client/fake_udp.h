@@ -25,6 +25,7 @@ struct fake_udp_session {
 	struct mr_bytes_producer in;
 	struct mr_bytes_consumer out;
 	uint64_t sent_ns;
+	uint64_t frames; /* taken */
 };
 
 /* Of the bus. */

@@ -96,6 +96,23 @@ static inline uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+/* Waits until the bus has taken what the client published, and delivered it. True if so. */
+static inline bool bus_took_all(struct fixture *f)
+{
+	uint64_t give_up_ms = now_ms() + PATIENCE_MS;
+	struct mr_client_stats stats;
+	bool all = mr_drain(f->client, PATIENCE_MS) == 0;
+
+	mr_client_stats(f->client, &stats);
+	/* Over UDP what is drained is on its way. */
+	for (bool there = stats.frames_sent == 0; all && !there; all = now_ms() < give_up_ms) {
+		bus_lock(&f->bus);
+		there = f->bus.sessions[0].udp.frames >= stats.frames_sent;
+		bus_unlock(&f->bus);
+	}
+	return all;
+}
+
 /* Processes until the condition holds; fails after a bound that only a hang reaches. */
 #define PROCESS_UNTIL(client, condition)                                                           \
 	do {                                                                                       \

@@ -41,8 +41,7 @@ static void check_largest(struct mr_client *c, const struct mr_message *m, void 
 {
 	const uint8_t *p = m->payload;
 
-	(void)c;
-	assert_int_equal(m->payload_bytes, MR_BODY_BYTES);
+	assert_int_equal(m->payload_bytes, mr_body_bytes_max(c, "big"));
 	for (size_t i = 0; i < m->payload_bytes; i++)
 		assert_int_equal(p[i], (uint8_t)(i * 7));
 	++*(unsigned *)arg;
@@ -53,12 +52,14 @@ static void largest_payload_passes_and_one_byte_more_is_refused(void **state)
 	struct fixture *f = *state;
 	static uint8_t payload[MR_BODY_BYTES + 1];
 	unsigned count = 0;
+	size_t max;
 
 	for (size_t i = 0; i < sizeof(payload); i++)
 		payload[i] = (uint8_t)(i * 7);
 	assert_int_equal(mr_subscribe(f->client, "big", NULL, check_largest, &count, NULL), 0);
-	assert_int_equal(mr_publish(f->client, "big", payload, MR_BODY_BYTES), 0);
-	assert_int_equal(mr_publish(f->client, "big", payload, MR_BODY_BYTES + 1), -EMSGSIZE);
+	max = mr_body_bytes_max(f->client, "big");
+	assert_int_equal(mr_publish(f->client, "big", payload, max), 0);
+	assert_int_equal(mr_publish(f->client, "big", payload, max + 1), -EMSGSIZE);
 	PROCESS_UNTIL(f->client, count == 1);
 }
 

@@ -48,7 +48,7 @@ static void process_handles_at_most_what_it_is_told(void **state)
 	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &in, NULL), 0);
 	for (unsigned i = 0; i < 10; i++)
 		assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
-	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	assert_true(bus_took_all(f));
 	assert_int_equal(mr_process(f->client, 3), 3);
 	assert_int_equal(in.count, 3);
 	assert_int_equal(mr_process(f->client, 0), 0);
@@ -90,7 +90,7 @@ static void process_stops_in_front_of_what_is_for_receive(void **state)
 	assert_int_equal(mr_publish(f->client, "push", "1", 1), 0);
 	assert_int_equal(mr_publish(f->client, "pull", "2", 1), 0);
 	assert_int_equal(mr_publish(f->client, "push", "3", 1), 0);
-	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	assert_true(bus_took_all(f));
 	assert_int_equal(mr_process(f->client, 100), 1);
 	assert_int_equal(mr_process(f->client, 100), 0);
 	assert_int_equal(mr_wait(f->client, -1), 1);
@@ -299,7 +299,7 @@ static void publish_numbers(
 		memcpy(payload, &number, sizeof(number));
 		assert_int_equal(mr_publish(f->client, subject, payload, bytes), 0);
 	}
-	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	assert_true(bus_took_all(f));
 }
 
 static void messages_that_are_alike_come_at_once(void **state)
@@ -350,7 +350,7 @@ static void a_message_with_other_sections_of_the_same_length_starts_anew(void **
 	number++;
 	assert_int_equal(
 		mr_request_async(f->client, "a.x", &number, 4, PATIENCE_MS, no_reply, NULL), 0);
-	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	assert_true(bus_took_all(f));
 	assert_int_equal(mr_process(f->client, 1000), 2);
 	assert_int_equal(b.calls, 5);
 	assert_int_equal(b.sequence.wrong, 0);
@@ -465,6 +465,7 @@ static void malformed_patterns_and_groups_are_refused(void **state)
 	PROCESS_UNTIL(f->client, in.count == 1);
 }
 
+#ifndef FIXTURE_UDP
 static void a_slow_client_hears_how_many_it_missed(void **state)
 {
 	struct fixture *f = *state;
@@ -475,7 +476,7 @@ static void a_slow_client_hears_how_many_it_missed(void **state)
 	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &in, NULL), 0);
 	for (unsigned i = 0; i < 10; i++)
 		assert_int_equal(mr_publish(f->client, "a", payload, sizeof(payload)), 0);
-	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	assert_true(bus_took_all(f));
 	PROCESS_UNTIL(f->client, in.count > 0);
 	/* The bus tells as soon as it looks again. */
 	assert_int_equal(mr_publish(f->client, "b", "x", 1), 0);
@@ -485,6 +486,7 @@ static void a_slow_client_hears_how_many_it_missed(void **state)
 	mr_client_stats(f->client, &stats);
 	assert_int_equal(stats.missed, f->gap_missed);
 }
+#endif
 
 int main(void)
 {
@@ -508,7 +510,9 @@ int main(void)
 		TEST(order_stays_when_a_callback_waits_amid_messages_that_are_alike),
 		TEST(refusal_of_the_bus_comes_with_its_text),
 		TEST(malformed_patterns_and_groups_are_refused),
+#ifndef FIXTURE_UDP
 		TEST(a_slow_client_hears_how_many_it_missed),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
