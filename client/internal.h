@@ -44,7 +44,8 @@ enum mr_state {
 
 struct mr_subscription {
 	struct mr_client *client;
-	mr_message_fn *callback;
+	mr_message_fn *callback; /* with `batch` NULL too: for mr_receive */
+	mr_messages_fn *batch;
 	void *arg;
 	uint64_t count;
 	uint32_t id;
@@ -60,6 +61,7 @@ struct mr_publisher {
 	uint32_t index; /* in the client's publishers */
 	uint8_t *claimed;
 	size_t claimed_bytes;
+	uint32_t claimed_count; /* messages of a batch; 0: one alone */
 	char subject[MR_SUBJECT_BYTES + 1];
 };
 
@@ -244,7 +246,7 @@ int mr_parts_check(struct mr_client *c, const struct mr_parts *p);
 int mr_publish_parts(struct mr_client *c, enum mrf_message_kind kind, uint32_t target,
 	const struct mrf_reply_token *token, const struct mr_parts *p, bool wait);
 
-static inline void mr_publish_pushed(struct mr_client *c, uint32_t bytes)
+static inline void mr_publish_pushed(struct mr_client *c, size_t bytes)
 {
 	mr_bytes_push(&c->up, bytes);
 	if (!c->corked || c->up.tail - c->up.tail_out >= MR_SHOW_BYTES_MAX)
@@ -320,6 +322,11 @@ static inline uint64_t mr_now_ns(void)
 }
 
 /* subscribe.c, publisher.c */
+static inline bool mr_subscription_is_pulled(const struct mr_subscription *s)
+{
+	return s->callback == NULL && s->batch == NULL;
+}
+
 struct mr_subscription *mr_subscription_find(const struct mr_client *c, uint32_t id);
 uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, uint32_t room);
 void mr_subscription_free(struct mr_subscription *s);

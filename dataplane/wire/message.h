@@ -56,10 +56,16 @@ static inline uint32_t mr_message_stride(uint32_t bytes)
 	return (uint32_t)mr_align_up(bytes, MR_MESSAGE_ALIGN);
 }
 
-/* The header of the message at `at` (8 readable bytes, 8-aligned), read in one load. */
+/* The header of the message at `at` (8 readable bytes, 8-aligned), read in one load: as it stands in
+ * memory, and taken apart. */
+static inline uint64_t mr_message_word_load(const void *at)
+{
+	return atomic_load_explicit((const _Atomic uint64_t *)at, memory_order_relaxed);
+}
+
 static inline struct mrf_message_header mr_message_header_load(const void *at)
 {
-	uint64_t word = atomic_load_explicit((const _Atomic uint64_t *)at, memory_order_relaxed);
+	uint64_t word = mr_message_word_load(at);
 	struct mrf_message_header h;
 
 	memcpy(&h, &word, sizeof(h));
@@ -84,6 +90,12 @@ static inline struct mrf_reply_token mr_message_token_load(const void *at)
 
 	memcpy(&t, words, sizeof(t));
 	return t;
+}
+
+/* The sections as they stand in memory: subject_bytes | header_bytes << 16, the byte between zero. */
+static inline uint32_t mr_message_sections_load(const void *at)
+{
+	return atomic_load_explicit((const _Atomic uint32_t *)at, memory_order_relaxed);
 }
 
 /* Parses the parts of the message at `at`, whose header was loaded and fits. False: flags that are
@@ -114,7 +126,7 @@ MR_ALWAYS_INLINE bool mr_message_parse(
 
 		if (left < sizeof(struct mrf_message_sections))
 			return false;
-		word = atomic_load_explicit((const _Atomic uint32_t *)p, memory_order_relaxed);
+		word = mr_message_sections_load(p);
 		m->subject_bytes = word & 0xff;
 		m->header_bytes = word >> 16;
 		p += sizeof(struct mrf_message_sections);
