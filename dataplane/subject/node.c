@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "dataplane/base/memory.h"
+
 #define LINES_FIRST 32u
 /* Nodes a line on average before the hash is doubled: few lines are ever full. */
 #define LINE_FILL 7u
@@ -15,14 +17,19 @@ static struct mr_node_map *map_of(const struct mr_nodes *n)
 	return atomic_load_explicit(&n->map, memory_order_relaxed);
 }
 
+static size_t lines_bytes(const struct mr_node_map *map)
+{
+	return (map->mask + 1) * sizeof(*map->lines);
+}
+
 static size_t map_bytes(const struct mr_node_map *map)
 {
-	return sizeof(*map) + (map->mask + 1) * sizeof(*map->lines);
+	return sizeof(*map) + lines_bytes(map);
 }
 
 static void map_free(struct mr_node_map *map)
 {
-	free(map->lines);
+	mr_memory_unmap(map->lines, lines_bytes(map));
 	free(map);
 }
 
@@ -33,12 +40,11 @@ static struct mr_node_map *map_new(struct mr_nodes *n, uint64_t lines)
 	if (map == NULL)
 		return NULL;
 	map->mask = lines - 1;
-	map->lines = aligned_alloc(MR_CACHE_LINE, lines * sizeof(*map->lines));
+	map->lines = mr_memory_map(lines_bytes(map), lines_bytes(map) >= MR_MEMORY_HUGE_BYTES);
 	if (map->lines == NULL) {
 		free(map);
 		return NULL;
 	}
-	memset(map->lines, 0, lines * sizeof(*map->lines));
 	n->memory_bytes += map_bytes(map);
 	return map;
 }
@@ -145,7 +151,7 @@ int mr_nodes_init(struct mr_nodes *n, uint32_t nodes_max, struct mr_reclaim *rec
 	mr_shapes_init(&n->shapes);
 	if (getrandom(&n->hash_key, sizeof(n->hash_key), 0) != sizeof(n->hash_key))
 		return -EIO;
-	rc = mr_pool_init(&n->pool, sizeof(struct mr_node), nodes_max + 1);
+	rc = mr_pool_init(&n->pool, sizeof(struct mr_node), nodes_max + 1, true);
 	if (rc != 0)
 		return rc;
 	struct mr_node_map *map = map_new(n, LINES_FIRST);

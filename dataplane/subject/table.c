@@ -533,8 +533,8 @@ void mr_table_each(
 
 static size_t memory_bytes(const struct mr_table *t)
 {
-	return sizeof(*t) + t->nodes.pool.memory_bytes + t->nodes.memory_bytes +
-	       mr_records_memory_bytes(&t->records) + t->groups.pool.memory_bytes +
+	return sizeof(*t) + mr_pool_memory_bytes(&t->nodes.pool) + t->nodes.memory_bytes +
+	       mr_records_memory_bytes(&t->records) + mr_pool_memory_bytes(&t->groups.pool) +
 	       mr_index_memory_bytes(&t->groups.index) + t->aliases.memory_bytes +
 	       mr_index_memory_bytes(&t->aliases.index) + t->block_bytes +
 	       mr_reclaim_memory_bytes(&t->reclaim);
