@@ -78,15 +78,23 @@ static struct mr_session *remote_at(const struct mr_worker *w, uint32_t index)
 
 void mr_worker_remotes_look(struct mr_worker *w)
 {
-	uint64_t now = mr_worker_clock(w), elapsed = now - w->scan.since;
+	uint64_t now = mr_worker_clock(w);
+	int64_t elapsed = (int64_t)(now - w->scan.since);
 	uint32_t slots = w->directory.slots_count - w->remote_first;
-	uint64_t due = (uint64_t)((double)elapsed * slots * LOOKS / (double)w->heartbeat);
+	double interval = (double)w->heartbeat / ((double)slots * LOOKS);
+	uint64_t due;
 
-	if (w->ports_count == 0 || due == 0)
+	if (w->ports_count == 0 || elapsed <= 0)
 		return;
-	if (due > slots)
+	due = (uint64_t)((double)elapsed / interval);
+	if (due == 0)
+		return;
+	if (due > slots) {
 		due = slots;
-	w->scan.since = now;
+		w->scan.since = now;
+	} else {
+		w->scan.since += (uint64_t)((double)due * interval);
+	}
 	for (uint64_t i = 0; i < due; i++) {
 		struct mr_session *s = remote_at(w, w->scan.next);
 

@@ -128,6 +128,7 @@ static void open_worker(struct mr_rig *r, unsigned i)
 	check(mr_worker_new(&c, r->table, &r->stats[i], &r->workers[i]) == 0, "worker");
 	w = r->workers[i];
 	w->blocks = dpdk.blocks;
+	w->round_start = w->scan.since = r->clock;
 	mr_bytes_consumer_init(&r->to_control[i], w->handoff.channel.up_shared,
 		w->handoff.channel.up_map, w->handoff.channel.up_bytes);
 	mr_bytes_producer_init(&r->from_control[i], w->handoff.channel.down_shared,
