@@ -33,7 +33,7 @@ struct mr_session {
 	struct mr_bytes_consumer up;
 	_Atomic uint64_t
 		*aliases;       /* bit a: it may publish by alias a; w: table writer, r: worker */
-	uint32_t aliases_end;   /* first that has no bit; read-only after open */
+	uint32_t aliases_end;   /* first that has no bit; 0 over UDP; read-only after open */
 	bool dirty;             /* pushed to since the last publish */
 	bool consumed;          /* skipped in since the last release */
 	uint32_t handoff_calm;  /* the worker's, when handoff_bytes was begun */
@@ -101,11 +101,15 @@ int mr_directory_add(struct mr_directory *d, struct mr_session *s, struct mr_pol
 int mr_directory_remove(
 	struct mr_directory *d, struct mr_session *s, struct mr_poll_list **retired);
 
+/* remote.h: the same of a session over UDP; false of a local one. */
+bool mr_remote_holds(const struct mr_session *s, uint32_t alias);
+
 /* True if the session holds the alias: a number alone is no right to use it. */
 static inline bool mr_session_holds(const struct mr_session *s, uint32_t alias)
 {
-	return mr_likely(alias < s->aliases_end) &&
-	       (atomic_load_explicit(&s->aliases[alias / 64], memory_order_relaxed) >> alias % 64 &
+	if (mr_unlikely(alias >= s->aliases_end)) /* 0 over UDP */
+		return mr_remote_holds(s, alias);
+	return (atomic_load_explicit(&s->aliases[alias / 64], memory_order_relaxed) >> alias % 64 &
 		       1) != 0;
 }
 
