@@ -35,6 +35,9 @@ struct mr_config_document {
 		char *ring_entries, *blocks;
 	} mesh;
 	struct {
+		struct list open;
+	} ports;
+	struct {
 		char *anyone;
 		struct list users, groups;
 	} access;
@@ -92,6 +95,9 @@ static const cyaml_schema_field_t tables_fields[] = {
 static const cyaml_schema_field_t mesh_fields[] = {
 	VALUE(mesh, ring_entries), VALUE(mesh, blocks), CYAML_FIELD_END,
 };
+static const cyaml_schema_field_t ports_fields[] = {
+	LIST(ports, open), CYAML_FIELD_END,
+};
 static const cyaml_schema_field_t access_fields[] = {
 	VALUE(access, anyone), LIST(access, users), LIST(access, groups), CYAML_FIELD_END,
 };
@@ -104,8 +110,8 @@ static const cyaml_schema_field_t top_fields[] = {
 		.value = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER | OPTIONAL, char, 0,
 			VALUE_BYTES_MAX)},
 	},
-	SECTION(workers), SECTION(channels), SECTION(tables), SECTION(mesh), SECTION(access),
-	SECTION(log), CYAML_FIELD_END,
+	SECTION(workers), SECTION(channels), SECTION(tables), SECTION(mesh), SECTION(ports),
+	SECTION(access), SECTION(log), CYAML_FIELD_END,
 };
 /* clang-format on */
 

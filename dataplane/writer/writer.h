@@ -9,8 +9,9 @@
  *   request.c   what control asks for
  *   sessions.c  opening, closing, expelling, grace
  *   blocks.c    the mesh's memory
+ *   ports.c     opening ports, looking after their links
  *
- * Owns      Workers, table, directories, sessions, statistics memory.
+ * Owns      Workers, ports, table, directories, sessions, statistics memory.
  * Threads   The main lcore only.
  * Errors    0 or -errno; what a client or control did wrong goes back to it as LinkResult.
  */
@@ -18,6 +19,8 @@
 #define MILLRACE_WRITER_WRITER_H
 
 #include "control/config/config.h"
+#include "dataplane/port/pool.h"
+#include "dataplane/port/port.h"
 #include "dataplane/subject/table.h"
 #include "dataplane/worker/worker.h"
 #include "flatbuf/link.h"
@@ -30,10 +33,12 @@ struct mr_writer {
 	const struct mr_config *config;
 	unsigned workers_count;
 	struct mr_worker *workers[MR_WORKERS_MAX];
-	struct rte_mempool *blocks;
-	void *blocks_map;
-	size_t blocks_map_bytes;
-	struct mr_spsc *mesh; /* workers_count squared, row: from, column: to */
+	struct mr_pool blocks; /* the mesh's */
+	struct mr_port ports[MR_PORTS_MAX];
+	unsigned ports_count;
+	uint64_t ports_looked_ns;
+	uint64_t ports_down_since[MR_PORTS_MAX]; /* grace tokens; 0: up */
+	struct mr_spsc *mesh;                    /* workers_count squared, row: from, column: to */
 	struct rte_rcu_qsbr *qsbr;
 	struct mr_table *table;
 
@@ -98,6 +103,15 @@ void mr_writer_session_expel(
 /* Goes on with what waits. Returns true while something still does. */
 bool mr_writer_sessions_tick(struct mr_writer *wr);
 void mr_writer_sessions_close_all(struct mr_writer *wr);
+
+/* ports.c */
+/* Statistics memory is there; workers do not run yet. */
+int mr_writer_ports_open(struct mr_writer *wr);
+/* Once a second: links, and what drivers count. */
+void mr_writer_ports_look(struct mr_writer *wr);
+/* Workers have no buffers any more. */
+void mr_writer_ports_close(struct mr_writer *wr);
+void mr_writer_ports_list(struct mr_writer *wr, uint64_t id);
 
 /* blocks.c */
 int mr_writer_blocks_open(struct mr_writer *wr);
