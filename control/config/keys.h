@@ -19,6 +19,7 @@ enum mr_config_type {
 	MR_CONFIG_TYPE_CPUS, /* lists from here on */
 	MR_CONFIG_TYPE_USERS,
 	MR_CONFIG_TYPE_GROUPS,
+	MR_CONFIG_TYPE_NETWORKS,
 };
 
 struct mr_config_key {
@@ -37,7 +38,7 @@ struct mr_config_fault {
 	char expected[192];
 };
 
-#define MR_CONFIG_KEYS_COUNT 21
+#define MR_CONFIG_KEYS_COUNT 26
 extern const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT];
 
 /* NULL if there is no such key. */
