@@ -74,8 +74,7 @@ uint8_t mr_headers_write(uint8_t out[MR_REMOTE_HEADERS_MAX], const struct mrf_ne
 {
 	bool ip4 = mr_path_is_ip4(path);
 	struct rte_ether_hdr e = {
-		.ether_type =
-			rte_cpu_to_be_16(ip4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6),
+		.ether_type = rte_cpu_to_be_16(ip4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6),
 	};
 	struct rte_udp_hdr u = {
 		.src_port = rte_cpu_to_be_16(path->local_udp_port),

@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -120,12 +121,19 @@ static int open_mesh(struct mr_writer *wr)
 static int open_workers(struct mr_writer *wr)
 {
 	const struct mrf_stats_header *h = wr->stats_map;
+	uint8_t key[MR_COOKIE_KEY_BYTES];
 
+	if (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key))
+		return -EIO;
 	for (unsigned i = 0; i < wr->workers_count; i++) {
 		struct mr_worker_config c = {
 			.index = i,
 			.workers = wr->workers_count,
 			.slots = wr->slots_count,
+			.remote_first = wr->config->channels.clients_max,
+			.heartbeat_ms = wr->config->sessions.heartbeat_ms,
+			.missed_max = wr->config->sessions.missed_max,
+			.hellos_per_second = wr->config->sessions.hellos_per_second,
 			.route_cache_entries = wr->config->tables.route_cache_entries,
 			.handoff_ring_bytes = wr->config->channels.handoff_ring_bytes,
 			.spin_cycles = rte_get_tsc_hz() / 1000000 * wr->config->workers.spin_us,
@@ -133,8 +141,10 @@ static int open_workers(struct mr_writer *wr)
 			.busy = wr->config->workers.poll == MR_CONFIG_POLL_BUSY,
 		};
 		void *stats = (char *)wr->stats_map + h->worker_offset + i * h->worker_stride;
-		int error = mr_worker_new(&c, wr->table, stats, &wr->workers[i]);
+		int error;
 
+		memcpy(c.cookie_key, key, sizeof(key));
+		error = mr_worker_new(&c, wr->table, stats, &wr->workers[i]);
 		if (error != 0)
 			return error;
 	}
