@@ -68,7 +68,7 @@ static json_t *workers_json(struct mrf_table workers)
 
 		json_object_set_new(o, "worker", json_integer(mrf_admin_worker_worker(row)));
 		json_object_set_new(o, "cpu", cpu >= 0 ? json_integer(cpu) : json_null());
-		mr_cli_stats_json(o, &s);
+		mr_cli_stats_json(o, mrf_worker_stats_members, MRF_WORKER_STATS_MEMBERS_COUNT, &s);
 		json_array_append_new(rows, o);
 	}
 	return rows;

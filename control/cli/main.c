@@ -22,6 +22,7 @@ const struct mr_cli_verb *const mr_cli_verbs[] = {
 	&mr_cli_clients,
 	&mr_cli_sessions,
 	&mr_cli_subjects,
+	&mr_cli_ports,
 	&mr_cli_counters,
 	&mr_cli_top,
 	&mr_cli_kick,

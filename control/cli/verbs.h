@@ -15,6 +15,7 @@ extern const struct mr_cli_verb mr_cli_workers;
 extern const struct mr_cli_verb mr_cli_clients;
 extern const struct mr_cli_verb mr_cli_sessions;
 extern const struct mr_cli_verb mr_cli_subjects;
+extern const struct mr_cli_verb mr_cli_ports;
 extern const struct mr_cli_verb mr_cli_counters;
 extern const struct mr_cli_verb mr_cli_top;
 extern const struct mr_cli_verb mr_cli_kick;

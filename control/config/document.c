@@ -35,6 +35,9 @@ struct mr_config_document {
 		char *ring_entries, *blocks;
 	} mesh;
 	struct {
+		struct list open;
+	} ports;
+	struct {
 		char *sessions_max, *heartbeat_ms, *missed_max, *hellos_per_second;
 	} sessions;
 	struct {
@@ -95,6 +98,9 @@ static const cyaml_schema_field_t tables_fields[] = {
 static const cyaml_schema_field_t mesh_fields[] = {
 	VALUE(mesh, ring_entries), VALUE(mesh, blocks), CYAML_FIELD_END,
 };
+static const cyaml_schema_field_t ports_fields[] = {
+	LIST(ports, open), CYAML_FIELD_END,
+};
 static const cyaml_schema_field_t sessions_fields[] = {
 	VALUE(sessions, sessions_max), VALUE(sessions, heartbeat_ms), VALUE(sessions, missed_max),
 	VALUE(sessions, hellos_per_second), CYAML_FIELD_END,
@@ -112,8 +118,8 @@ static const cyaml_schema_field_t top_fields[] = {
 		.value = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER | OPTIONAL, char, 0,
 			VALUE_BYTES_MAX)},
 	},
-	SECTION(workers), SECTION(channels), SECTION(tables), SECTION(mesh), SECTION(sessions),
-	SECTION(access), SECTION(log), CYAML_FIELD_END,
+	SECTION(workers), SECTION(channels), SECTION(tables), SECTION(mesh), SECTION(ports),
+	SECTION(sessions), SECTION(access), SECTION(log), CYAML_FIELD_END,
 };
 /* clang-format on */
 

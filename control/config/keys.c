@@ -9,10 +9,11 @@
 #include <string.h>
 
 #include "control/config/address.h"
+#include "control/config/ports.h"
 
 #define CPUS_MAX 1024
 
-static const char *const polls[] = {"adaptive", "busy", NULL};
+static const char *const polls[] = {"auto", "adaptive", "busy", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
 _Static_assert(sizeof(enum mr_config_poll) == 4, "choices and entries are stored as 32 bits");
@@ -66,6 +67,7 @@ const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
 	POWER("tables.route_cache_entries", tables.route_cache_entries, 64, 1048576),
 	POWER("mesh.ring_entries", mesh.ring_entries, 64, 65536),
 	NUMBER("mesh.blocks", mesh.blocks, 16, 8192),
+	LIST("ports.open", MR_CONFIG_TYPE_PORTS, ports.open, ports.open_count, 0, MR_CONFIG_PORTS_MAX),
 	NUMBER("sessions.sessions_max", sessions.sessions_max, 1, 1048576),
 	NUMBER("sessions.heartbeat_ms", sessions.heartbeat_ms, 100, 60000),
 	NUMBER("sessions.missed_max", sessions.missed_max, 1, 100),
@@ -93,6 +95,11 @@ const struct mr_config_key *mr_config_key_find(const char *name, size_t name_byt
 bool mr_config_key_is_list(const struct mr_config_key *key)
 {
 	return key->type >= MR_CONFIG_TYPE_CPUS;
+}
+
+const char *mr_config_key_separator(const struct mr_config_key *key)
+{
+	return key->type == MR_CONFIG_TYPE_PORTS ? ";" : ",";
 }
 
 void mr_config_printable(char *to, size_t to_bytes, const char *text, size_t text_bytes)
@@ -307,6 +314,17 @@ static int set_numbers(const struct mr_config_key *key, uint32_t *to, const char
 	return 0;
 }
 
+static int set_ports(const struct mr_config_key *key, struct mr_config_port *to,
+	const char *const *items, uint32_t count, struct mr_config_fault *f)
+{
+	int error = 0;
+
+	memset(to, 0, key->entries_max * sizeof(*to));
+	for (uint32_t i = 0; error == 0 && i < count; i++)
+		error = mr_config_port_parse(items[i], i, &to[i], f);
+	return error;
+}
+
 static int set_networks(const struct mr_config_key *key, struct mr_config_network *to,
 	const char *const *items, uint32_t count, struct mr_config_fault *f)
 {
@@ -334,8 +352,12 @@ static int set_list(const struct mr_config_key *key, struct mr_config *c, const 
 		snprintf(f->expected, sizeof(f->expected), "at most %u", key->entries_max);
 		return -EINVAL;
 	}
-	error = key->type == MR_CONFIG_TYPE_NETWORKS ? set_networks(key, to, items, count, f)
-						     : set_numbers(key, to, items, count, f);
+	if (key->type == MR_CONFIG_TYPE_PORTS)
+		error = set_ports(key, to, items, count, f);
+	else if (key->type == MR_CONFIG_TYPE_NETWORKS)
+		error = set_networks(key, to, items, count, f);
+	else
+		error = set_numbers(key, to, items, count, f);
 	*to_count = error == 0 ? count : 0;
 	return error;
 }

@@ -21,10 +21,6 @@
 #define MR_SESSION_NAME_BYTES   64
 #define MR_SESSION_REASON_BYTES 64
 
-/* One writer, readers elsewhere: no read-modify-write is needed, only that the store is whole. */
-#define mr_count(field, n) __atomic_store_n(&(field), (field) + (uint64_t)(n), __ATOMIC_RELAXED)
-#define mr_gauge(field, v) __atomic_store_n(&(field), (uint64_t)(v), __ATOMIC_RELAXED)
-
 struct mr_remote;
 
 struct mr_session {

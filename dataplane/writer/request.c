@@ -336,6 +336,7 @@ void mr_writer_request(struct mr_writer *wr, struct mrf_table m)
 	case MRF_LINK_BODY_LINK_ALIAS_RELEASE: alias_release(wr, id, body); break;
 	case MRF_LINK_BODY_LINK_LIST_SESSIONS: list_sessions(wr, id); break;
 	case MRF_LINK_BODY_LINK_LIST_SUBSCRIPTIONS: list_subscriptions(wr, id); break;
+	case MRF_LINK_BODY_LINK_LIST_PORTS: mr_writer_ports_list(wr, id); break;
 	default:
 		mr_count(wr->stats->bad_link_messages, 1);
 		mr_writer_link_result(wr, id, -ENOSYS, "this data plane does not know the request");

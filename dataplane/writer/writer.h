@@ -11,8 +11,9 @@
  *   remotes.c   the same of sessions over UDP: their slots, and which path leads to which
  *   aliases.c   who may publish by which alias
  *   blocks.c    the mesh's memory
+ *   ports.c     opening ports, looking after their links
  *
- * Owns      Workers, table, directories, sessions, statistics memory.
+ * Owns      Workers, ports, table, directories, sessions, statistics memory.
  * Threads   The main lcore only.
  * Errors    0 or -errno; what a client or control did wrong goes back to it as LinkResult.
  */
@@ -20,6 +21,7 @@
 #define MILLRACE_WRITER_WRITER_H
 
 #include "control/config/config.h"
+#include "dataplane/port/pool.h"
 #include "dataplane/port/port.h"
 #include "dataplane/session/remote.h"
 #include "dataplane/subject/hash.h"
@@ -57,10 +59,12 @@ struct mr_writer {
 	const struct mr_config *config;
 	unsigned workers_count;
 	struct mr_worker *workers[MR_WORKERS_MAX];
-	struct rte_mempool *blocks;
-	void *blocks_map;
-	size_t blocks_map_bytes;
-	struct mr_spsc *mesh; /* workers_count squared, row: from, column: to */
+	struct mr_pool blocks; /* the mesh's */
+	struct mr_port ports[MR_PORTS_MAX];
+	unsigned ports_count;
+	uint64_t ports_looked_ns;
+	uint64_t ports_down_since[MR_PORTS_MAX]; /* grace tokens; 0: up */
+	struct mr_spsc *mesh;                    /* workers_count squared, row: from, column: to */
 	struct rte_rcu_qsbr *qsbr;
 	struct mr_table *table;
 
@@ -77,9 +81,6 @@ struct mr_writer {
 	int link_fd; /* -1: no control */
 	bool link_welcomed;
 	uint64_t started_ns; /* CLOCK_REALTIME */
-
-	struct mr_port ports[MR_PORTS_MAX];
-	unsigned ports_count;
 
 	uint32_t slots_count;  /* of each worker: clients_max local ones, then those over UDP */
 	uint32_t *generations; /* workers_count * slots_count: of each slot's next tenant */
@@ -160,6 +161,15 @@ int mr_writer_hold(struct mr_writer *wr, struct mr_session *s, uint32_t alias);
 void mr_writer_unhold(struct mr_session *s, uint32_t alias);
 /* Frees sets that no worker looks at any more. True while some wait. */
 bool mr_writer_aliases_tick(struct mr_writer *wr);
+
+/* ports.c */
+/* Statistics memory is there; workers do not run yet. */
+int mr_writer_ports_open(struct mr_writer *wr);
+/* Once a second: links, and what drivers count. */
+void mr_writer_ports_look(struct mr_writer *wr);
+/* Workers have no buffers any more. */
+void mr_writer_ports_close(struct mr_writer *wr);
+void mr_writer_ports_list(struct mr_writer *wr, uint64_t id);
 
 /* blocks.c */
 int mr_writer_blocks_open(struct mr_writer *wr);
