@@ -296,7 +296,7 @@ struct mr_session *mr_rig_remote(struct mr_rig *r, unsigned worker, uint32_t slo
 		"remote session");
 	s->remote->last_rx = s->remote->last_tx = r->clock;
 	s->remote->nonce = 99;
-	s->remote->secret = 0x5ec7e7;
+	s->remote->secret = MR_RIG_SECRET;
 	atomic_store(&r->workers[worker]->directory.slots[slot], s);
 	*c = (struct mr_rig_client){.path = *path, .session = id};
 	return s;
@@ -451,20 +451,18 @@ static void be_peer(struct mr_port *p, const uint8_t *packet, uint32_t bytes)
 	}
 }
 
-bool mr_rig_receive(
-	struct mr_rig *r, unsigned worker, struct mr_rig_frame *f, struct mrf_network_path *path)
+bool mr_rig_parse(const uint8_t *packet, uint32_t bytes, struct mr_rig_frame *f,
+	struct mrf_network_path *path)
 {
-	alignas(8) uint8_t packet[4096];
-	uint32_t bytes = mr_rig_collect(r, worker, packet, sizeof(packet));
 	struct mr_packet k;
 	struct mr_port peer;
 
-	if (bytes == 0)
-		return false;
 	be_peer(&peer, packet, bytes);
-	check(mr_packet_parse(&peer, packet, bytes, 0, &k) == MR_PACKET_OK &&
-			k.kind == MR_PACKET_FRAME,
-		"a bad packet was sent");
+	if (mr_packet_parse(&peer, packet, bytes, 0, &k) != MR_PACKET_OK ||
+		k.kind != MR_PACKET_FRAME) {
+		check(bytes < 24 || packet[23] != 17, "a bad packet was sent");
+		return false;
+	}
 	check(k.bytes == bytes, "a packet of a wrong length was sent");
 	f->bytes = k.payload_bytes;
 	memcpy(f->at, packet + k.payload_offset, f->bytes);
@@ -474,6 +472,18 @@ bool mr_rig_receive(
 		path->peer_mac = 0;
 		memcpy(&path->peer_mac, packet, sizeof(peer.mac));
 	}
+	return true;
+}
+
+bool mr_rig_receive(
+	struct mr_rig *r, unsigned worker, struct mr_rig_frame *f, struct mrf_network_path *path)
+{
+	alignas(8) uint8_t packet[4096];
+	uint32_t bytes = mr_rig_collect(r, worker, packet, sizeof(packet));
+
+	if (bytes == 0)
+		return false;
+	check(mr_rig_parse(packet, bytes, f, path), "what was sent is no frame");
 	return true;
 }
 

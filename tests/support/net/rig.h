@@ -15,6 +15,7 @@
 #define MR_RIG_SLOTS       16u
 #define MR_RIG_FRAME_BYTES 1472u
 #define MR_RIG_UDP_PORT    7400u
+#define MR_RIG_SECRET      0x5ec7e7u /* of every session */
 
 struct rte_ring;
 
@@ -99,6 +100,10 @@ void mr_rig_send(struct mr_rig *r, unsigned worker, const struct mrf_network_pat
 	const struct mr_rig_frame *f);
 /* Next packet sent by a worker, or 0. */
 uint32_t mr_rig_collect(struct mr_rig *r, unsigned worker, uint8_t *out, uint32_t capacity);
+/* The frame in a packet that was sent, checked as its receiver would; false if it is an answer to a
+ * neighbour instead. */
+bool mr_rig_parse(const uint8_t *packet, uint32_t bytes, struct mr_rig_frame *f,
+	struct mrf_network_path *path);
 /* Next frame sent by a worker, checked as its receiver would; *path as the bus sees it. */
 bool mr_rig_receive(
 	struct mr_rig *r, unsigned worker, struct mr_rig_frame *f, struct mrf_network_path *path);
