@@ -20,6 +20,7 @@ const struct mr_cli_verb *const mr_cli_verbs[] = {
 	&mr_cli_status,
 	&mr_cli_workers,
 	&mr_cli_clients,
+	&mr_cli_sessions,
 	&mr_cli_subjects,
 	&mr_cli_ports,
 	&mr_cli_counters,

@@ -168,6 +168,8 @@ static void make_stats(struct fake *f)
 		.worker_stride = FAKE_WORKER_STRIDE,
 		.session_offset = FAKE_SESSION_OFFSET,
 		.session_stride = FAKE_SESSION_STRIDE,
+		.port_offset = FAKE_PORT_OFFSET,
+		.port_stride = sizeof(struct mrf_port_stats),
 		.tsc_hz = 1000000000,
 	};
 
