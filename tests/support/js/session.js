@@ -20,8 +20,8 @@ const HELLO_WAIT_MS_MAX = 1000
 const HELLOS_LARGE = 3 // before every second one is small
 const HEADERS_BYTES = { udp4: 28, udp6: 48 }
 const ETHERNET_MTU = 1500
-const CODE_TIMED_OUT = -110
-const CODE_LOST = -107
+const CODE_TIMED_OUT = -110 // ETIMEDOUT
+const CODE_LOST = -107 // ENOTCONN
 
 // The n-th Hello, from 1 on: how long to wait for its answer, and whether it is one of 1,200 bytes.
 const helloWaitMs = (n) => Math.min(HELLO_WAIT_MS * 2 ** (n - 1), HELLO_WAIT_MS_MAX)
@@ -232,7 +232,7 @@ class Session extends EventEmitter {
 
   beat() {
     const now = performance.now()
-    if (now - this.lastRx >= this.deadMs) return this.end(CODE_LOST, 'the bus is silent')
+    if (now - this.lastRx >= this.deadMs) return this.end(CODE_TIMED_OUT, 'the bus is silent')
     if (now - this.lastTx >= this.heartbeatMs) this.sendFrame([])
     const nextMs = Math.min(this.lastTx + this.heartbeatMs, this.lastRx + this.deadMs) - performance.now()
     this.beatTimer = setTimeout(() => this.beat(), Math.max(1, nextMs))
