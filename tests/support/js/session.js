@@ -222,7 +222,7 @@ class Session extends EventEmitter {
   }
 
   sendFrame(messages) {
-    this.sequence = (this.sequence + 1) >>> 0
+    this.sequence = (this.sequence + 1) >>> 0 || 1
     this.lastTx = performance.now()
     this.stats.framesTx++
     this.socket.send(wire.frame({ session: this.id, sequence: this.sequence, messages }), () => {})
