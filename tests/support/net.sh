@@ -10,6 +10,7 @@ net_peer6=fd77::2
 net_space=mr-$scenario-$$
 net_port=mr$$p # interface here
 net_peer=mr$$q # interface there
+net_in=(ip netns exec "$net_space") # prefix that starts a program there
 
 # Skips the scenario where networks cannot be made.
 net_needs() {
@@ -32,15 +33,12 @@ net_pair() {
 		peer name "$net_peer" numtxqueues "$1" numrxqueues "$1" netns "$net_space"
 	ip link set "$net_port" up
 	# Else UDP checksums are left to a card that is not there.
-	net_in ethtool -K "$net_peer" tx off >/dev/null
-	net_in ip address add "$net_peer4/24" dev "$net_peer"
-	net_in ip address add "$net_peer6/64" dev "$net_peer" nodad
-	net_in ip link set lo up
-	net_in ip link set "$net_peer" up
+	"${net_in[@]}" ethtool -K "$net_peer" tx off >/dev/null
+	"${net_in[@]}" ip address add "$net_peer4/24" dev "$net_peer"
+	"${net_in[@]}" ip address add "$net_peer6/64" dev "$net_peer" nodad
+	"${net_in[@]}" ip link set lo up
+	"${net_in[@]}" ip link set "$net_peer" up
 }
-
-# net_in COMMAND...: there.
-net_in() { ip netns exec "$net_space" "$@"; }
 
 # The text of a port on the end here.
 net_af_xdp() { echo "af_xdp,interface=$net_port,address=$net_bus4/24,address=$net_bus6/64"; }

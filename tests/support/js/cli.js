@@ -83,11 +83,14 @@ async function main([server, verb, ...args]) {
   const lost = client.ended.then(({ code, text }) => {
     if (verb !== 'hold' && code !== 0) throw Object.assign(new Error(text), { code })
   })
-  await Promise.race([verbs[verb](client, ...args), lost])
-  client.close()
+  try {
+    await Promise.race([verbs[verb](client, ...args), lost])
+  } finally {
+    client.close()
+  }
 }
 
 main(process.argv.slice(2)).catch((error) => {
   say(`${error.message} (${error.code ?? 'no code'})`)
-  process.exit(error.code === 503 ? 5 : 1)
+  process.exitCode = error.code === 503 ? 5 : 1
 })
