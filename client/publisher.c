@@ -79,6 +79,24 @@ static int resolve(struct mr_client *c, struct mr_publisher *p)
 	return 0;
 }
 
+static void limit(struct mr_publisher *p)
+{
+	const struct mr_client *c = p->client;
+
+	p->body_bytes_max =
+		(uint32_t)(c->body_bytes_max - (strlen(p->subject) & c->body_subject_mask));
+}
+
+void mr_client_limits(struct mr_client *c, size_t body_bytes_max, bool with_subject)
+{
+	c->body_bytes_max = body_bytes_max;
+	c->body_subject_mask = with_subject ? SIZE_MAX : 0;
+	for (uint32_t i = 0; i < c->publishers_count; i++) {
+		if (c->publishers[i] != NULL)
+			limit(c->publishers[i]);
+	}
+}
+
 int mr_publisher_open(struct mr_client *c, const char *subject, struct mr_publisher **out)
 {
 	const char *fault = mr_name_subject_fault(subject, strlen(subject));
@@ -95,6 +113,7 @@ int mr_publisher_open(struct mr_client *c, const char *subject, struct mr_publis
 		return mr_fail(c, -ENOMEM, NULL);
 	p->client = c;
 	memcpy(p->subject, subject, strlen(subject) + 1);
+	limit(p);
 	error = resolve(c, p);
 	if (error == 0 && list(c, p) != 0)
 		error = mr_fail(c, -ENOMEM, NULL);
@@ -160,8 +179,8 @@ int mr_publisher_send(struct mr_publisher *p, const void *payload, size_t bytes)
 
 	if (mr_unlikely(c->refuse != 0))
 		return mr_publish_refused(c);
-	if (mr_unlikely(bytes > MR_BODY_BYTES))
-		return mr_fail(c, -EMSGSIZE, NULL);
+	if (mr_unlikely(bytes > p->body_bytes_max))
+		return mr_publish_too_large(c);
 	to = mr_publish_room(c, total);
 	if (mr_unlikely(to == NULL))
 		return mr_fail(c, -EAGAIN, NULL);
@@ -184,9 +203,9 @@ int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buff
 		uint32_t total = HEADER_BYTES + (uint32_t)buffers[i].bytes;
 		uint8_t *to;
 
-		if (mr_unlikely(buffers[i].bytes > MR_BODY_BYTES)) {
+		if (mr_unlikely(buffers[i].bytes > p->body_bytes_max)) {
 			if (i == 0)
-				return mr_fail(c, -EMSGSIZE, NULL);
+				return mr_publish_too_large(c);
 			break;
 		}
 		to = mr_publish_room(c, total);
@@ -221,8 +240,8 @@ int mr_publisher_claim(struct mr_publisher *p, size_t bytes, void **payload)
 
 	if (mr_unlikely(c->refuse != 0))
 		return mr_publish_refused(c);
-	if (mr_unlikely(bytes > MR_BODY_BYTES))
-		return mr_fail(c, -EMSGSIZE, NULL);
+	if (mr_unlikely(bytes > p->body_bytes_max))
+		return mr_publish_too_large(c);
 	to = mr_publish_room(c, HEADER_BYTES + (uint32_t)bytes);
 	if (mr_unlikely(to == NULL))
 		return mr_fail(c, -EAGAIN, NULL);
@@ -266,8 +285,8 @@ int mr_publisher_claim_batch(
 
 	if (mr_unlikely(c->refuse != 0))
 		return mr_publish_refused(c);
-	if (mr_unlikely(bytes > MR_BODY_BYTES))
-		return mr_fail(c, -EMSGSIZE, NULL);
+	if (mr_unlikely(bytes > p->body_bytes_max))
+		return mr_publish_too_large(c);
 	count = room_for(c, step, count < INT32_MAX ? count : INT32_MAX);
 	if (mr_unlikely(count == 0)) {
 		/* The worker makes no room for what it was not shown. */

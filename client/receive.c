@@ -302,6 +302,8 @@ unsigned mr_serve(struct mr_client *c, unsigned max, bool aside)
 	c->blocked = false;
 	if (now_ns >= c->house_ns)
 		mr_house(c, now_ns);
+	if (c->transport->fill != NULL)
+		c->transport->fill(c);
 	while (handled < max && more && !*c->until)
 		more = serve_next(c, aside, max - handled, &handled);
 	/* What the bus left behind is read first; what a waiting call was given must stay mapped. */
