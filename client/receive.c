@@ -74,8 +74,8 @@ MR_ALWAYS_INLINE unsigned run_of(
 	for (size_t end = 2 * stride; end <= ready && count < max; end += stride, count++) {
 		const uint8_t *next = at + count * stride;
 
-		if (mr_message_word_load(next) != header_word ||
-			(sections && mr_message_sections_load(next + 8) != section_word))
+		if (mr_message_load_64(next) != header_word ||
+			(sections && mr_message_load_32(next + 8) != section_word))
 			break;
 		/* What this look does not bring in by itself, for the callback. */
 		mr_prefetch(next + MR_CACHE_LINE);

@@ -19,6 +19,11 @@
 /* For the steps of a hot loop whose arguments are to live in registers, however often they stand. */
 #define MR_ALWAYS_INLINE static inline __attribute__((always_inline))
 
+/* Statistics: one writer, readers elsewhere: no read-modify-write is needed, only that the store is
+ * whole. */
+#define mr_count(field, n) __atomic_store_n(&(field), (field) + (uint64_t)(n), __ATOMIC_RELAXED)
+#define mr_gauge(field, v) __atomic_store_n(&(field), (uint64_t)(v), __ATOMIC_RELAXED)
+
 #define MR_ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 #define mr_container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
