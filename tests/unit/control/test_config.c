@@ -132,13 +132,13 @@ static void unknown_keys_are_refused_with_their_line(void **state)
 	(void)state;
 	expect_error("run_dir: /x\n\nwrokers:\n  count: 2\n",
 		"3: wrokers: found an unknown key; "
-		"expected one of run_dir, workers, channels, tables, mesh, access, log");
+		"expected one of run_dir, workers, channels, tables, mesh, ports, access, log");
 	expect_error("mesh:\n  blocks: 64\n  bricks: 1\n",
 		"3: mesh.bricks: found an unknown key; expected one of ring_entries, blocks");
 	expect_error("mesh: {blocks: 64,\n bad\001key: 1}\n",
 		"1: found control characters are not allowed; expected YAML");
 	expect_error("'': 1\n", "1: nothing: found an unknown key; "
-				"expected one of run_dir, workers, channels, tables, mesh, access, "
+				"expected one of run_dir, workers, channels, tables, mesh, ports, access, "
 				"log");
 }
 
@@ -152,7 +152,7 @@ static void bad_values_are_refused_with_what_was_expected(void **state)
 	expect_error("workers:\n  count:\n",
 		"2: workers.count: found nothing; expected a number from 1 to 32");
 	expect_error("workers:\n\n  poll: lazy\n",
-		"3: workers.poll: found lazy; expected adaptive, busy");
+		"3: workers.poll: found lazy; expected auto, adaptive, busy");
 	expect_error("channels:\n  up_ring_bytes: 3 MiB\n",
 		"2: channels.up_ring_bytes: found 3 MiB; "
 		"expected a power of two from 256 KiB to 1 GiB, such as 1 MiB");
