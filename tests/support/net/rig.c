@@ -17,10 +17,11 @@
 
 #include "dataplane/port/checksum.h"
 
-#define BUFFERS      512u
-#define BUFFER_BYTES 2304u
-#define BLOCKS       64u
-#define RING_ENTRIES 256u
+#define BUFFERS       512u
+#define BUFFER_BYTES  2304u
+#define CACHE_BUFFERS 128u
+#define BLOCKS        64u
+#define RING_ENTRIES  256u
 
 /* DPDK is there once a process, and so is what it made. */
 static struct {
@@ -78,7 +79,8 @@ static void open_dpdk(void)
 	snprintf(prefix, sizeof(prefix), "rig-%d", (int)getpid());
 	check(rte_eal_init((int)MR_ARRAY_COUNT(argv) - 1, argv) >= 0, "EAL");
 	rmdir(rte_eal_get_runtime_dir());
-	dpdk.pool = rte_pktmbuf_pool_create("rig_frames", BUFFERS, 0, 0, BUFFER_BYTES, 0);
+	dpdk.pool =
+		rte_pktmbuf_pool_create("rig_frames", BUFFERS, CACHE_BUFFERS, 0, BUFFER_BYTES, 0);
 	dpdk.blocks = rte_pktmbuf_pool_create(
 		"rig_blocks", BLOCKS, 0, 0, MR_BLOCK_BYTES + RTE_PKTMBUF_HEADROOM, 0);
 	check(dpdk.pool != NULL && dpdk.blocks != NULL, "pools");
