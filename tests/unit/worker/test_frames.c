@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Frames of sessions: from the port to local and remote subscribers, and from both into frames. */
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "tests/unit/worker/cmocka_all.h"
@@ -110,21 +109,13 @@ static void local_publisher_reaches_remote_subscriber(void **state)
 static void runs_fill_frame_after_frame(void **state)
 {
 	enum { FRAMES = 8, EACH = 19, BYTES = 64 };
-	struct mr_owner owner = {0, 5, 7};
 	uint32_t alias, next = 0, frames = 0;
 	struct mr_session *p;
-	union {
-		struct mr_alias_set set;
-		uint64_t memory[16];
-	} *held = calloc(1, sizeof(*held));
 
 	(void)state;
 	mr_rig_open(&r, 1);
 	open_pair(false, &p);
-	assert_int_equal(mr_table_alias_acquire(r.table, &owner, "a.b", 3, &alias), 0);
-	held->set.mask = 3;
-	atomic_store(&held->set.slots[mr_alias_set_first(&held->set, alias)], alias);
-	atomic_store(&p->remote->aliases, &held->set);
+	alias = mr_rig_alias(&r, p, "a.b");
 	for (uint32_t n = 0; n < FRAMES; n++) {
 		mr_rig_begin(&f, pub.session, ++pub.sequence);
 		for (uint32_t i = 0; i < EACH; i++) {
