@@ -155,19 +155,36 @@ MR_API int mr_publisher_claim(struct mr_publisher *p, size_t bytes, void **paylo
 MR_API int mr_publisher_commit(struct mr_publisher *p, size_t bytes);
 MR_API void mr_publisher_abort(struct mr_publisher *p);
 
+/* The same for many of one size: payload i goes to *first + i * *stride bytes, which is followed by
+ * what is not the caller's to write. Returns for how many there is room, 0 .. count; after 0 no claim
+ * is open. Commit publishes the first `count` of them, each with all of the bytes claimed. */
+MR_API int mr_publisher_claim_batch(
+	struct mr_publisher *p, size_t bytes, unsigned count, void **first, size_t *stride);
+MR_API int mr_publisher_commit_batch(struct mr_publisher *p, unsigned count);
+
 /* Shows the bus what was published. */
 MR_API int mr_flush(struct mr_client *c);
 /* Flushes and waits until the bus has taken everything from the ring. */
 MR_API int mr_drain(struct mr_client *c, unsigned timeout_ms);
 
-/* Subscribing. With a callback, messages are given to it by mr_process and mr_wait; without one,
- * mr_receive returns them. */
+/* Subscribing. With a callback, of one message or of many, messages are given to it by mr_process and
+ * mr_wait; without one, mr_receive returns them. */
 
 typedef void mr_message_fn(struct mr_client *c, const struct mr_message *m, void *arg);
+
+/* Many at once: messages that came one behind the other and have the same sizes. Subject, headers and
+ * payload of message i, 0 <= i < count, stand i * stride bytes behind those of `first`, and may differ
+ * in content. A message that wants a reply comes alone. A message counts as handed out when the
+ * callback is called: none comes again if it unsubscribes, and what comes within a call that it makes
+ * is kept for later. */
+typedef void mr_messages_fn(struct mr_client *c, const struct mr_message *first, unsigned count,
+	size_t stride, void *arg);
 
 struct mr_subscribe_options {
 	const char *group; /* queue group: one member gets each message; NULL: none */
 	bool prefix;       /* `pattern` is a byte prefix, not tokens with wildcards */
+	mr_messages_fn
+		*batch; /* in place of the callback, which is NULL then; gets the same `arg` */
 };
 
 /* `pattern`: tokens separated by dots, `*` for one token, `>` at the end for one or more. */

@@ -51,6 +51,7 @@ struct mr_config_port {
 };
 
 enum mr_config_poll {
+	MR_CONFIG_POLL_AUTO,     /* busy with a port, adaptive without */
 	MR_CONFIG_POLL_ADAPTIVE, /* spin for spin_us without work, then sleep on the doorbells */
 	MR_CONFIG_POLL_BUSY,     /* never sleep */
 };
@@ -62,7 +63,7 @@ struct mr_config {
 		uint32_t count;                  /* 1 .. 32, default 1 */
 		int cpus[MR_CONFIG_WORKERS_MAX]; /* one a worker */
 		uint32_t cpus_count;             /* 0: not pinned; else == count */
-		enum mr_config_poll poll;        /* default adaptive */
+		enum mr_config_poll poll;        /* default auto */
 		uint32_t spin_us;                /* 0 .. 1,000,000, default 20 */
 	} workers;
 	struct {

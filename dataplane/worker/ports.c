@@ -216,6 +216,8 @@ static uint32_t receive(struct mr_worker_port *wp, struct rte_mbuf **m)
 		wp->rx_count = 0;
 		return count;
 	}
+	if (mr_unlikely(!atomic_load_explicit(&wp->port->link_up, memory_order_acquire)))
+		return 0; /* [port.link] */
 	count = rte_eth_rx_burst(wp->device, wp->queue, m, MR_PORT_BURST);
 	for (uint32_t i = 0; i < count; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(m[i], const uint8_t *));

@@ -27,6 +27,9 @@ static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_m
 	}
 	if (messages_max > MR_SESSION_BURST)
 		messages_max = MR_SESSION_BURST;
+	/* Where a message is, the one before it says: its line would be asked for only when that one
+	 * has come. */
+	mr_prefetch_lines(at, ready);
 	while (bytes < ready && taken < messages_max && bytes < bytes_max) {
 		struct mrf_message_header h = mr_message_header_load(at + bytes);
 

@@ -61,12 +61,17 @@ static inline struct mr_options fixture_options(struct fixture *f)
 		.arg = f};
 }
 
+/* With FIXTURE_UDP defined everything goes over UDP. */
 static inline int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct mr_options options = fixture_options(f);
 
+#ifdef FIXTURE_UDP
+	bus_init_udp(&f->bus);
+#else
 	bus_init(&f->bus);
+#endif
 	if (mr_connect(f->bus.address, &options, &f->client) != 0)
 		return -1;
 	*state = f;
