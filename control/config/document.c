@@ -38,7 +38,8 @@ struct mr_config_document {
 		struct list open;
 	} ports;
 	struct {
-		char *sessions_max, *heartbeat_ms, *missed_max, *hellos_per_second;
+		char *sessions_max, *per_address_max, *heartbeat_ms, *missed_max;
+		char *hellos_per_second;
 	} sessions;
 	struct {
 		char *anyone;
@@ -102,7 +103,8 @@ static const cyaml_schema_field_t ports_fields[] = {
 	LIST(ports, open), CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t sessions_fields[] = {
-	VALUE(sessions, sessions_max), VALUE(sessions, heartbeat_ms), VALUE(sessions, missed_max),
+	VALUE(sessions, sessions_max), VALUE(sessions, per_address_max),
+	VALUE(sessions, heartbeat_ms), VALUE(sessions, missed_max),
 	VALUE(sessions, hellos_per_second), CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t access_fields[] = {

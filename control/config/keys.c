@@ -69,6 +69,7 @@ const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
 	NUMBER("mesh.blocks", mesh.blocks, 16, 8192),
 	LIST("ports.open", MR_CONFIG_TYPE_PORTS, ports.open, ports.open_count, 0, MR_CONFIG_PORTS_MAX),
 	NUMBER("sessions.sessions_max", sessions.sessions_max, 1, 1048576),
+	NUMBER("sessions.per_address_max", sessions.per_address_max, 1, 33554432),
 	NUMBER("sessions.heartbeat_ms", sessions.heartbeat_ms, 100, 60000),
 	NUMBER("sessions.missed_max", sessions.missed_max, 1, 100),
 	NUMBER("sessions.hellos_per_second", sessions.hellos_per_second, 1, 1000000),

@@ -68,6 +68,14 @@ static uint32_t hash_of(const struct mr_writer *wr, const struct mrf_network_pat
 	return (uint32_t)mr_hash_text(&wr->remotes.key, words, sizeof(words));
 }
 
+/* Of a host; in IPv6 of its network of 64 bits, within which it may choose any address. */
+static uint32_t peer_of(const struct mr_writer *wr, const struct mrf_network_path *p)
+{
+	uint64_t host = mr_path_is_ip4(p) ? p->peer_1 : 0;
+
+	return (uint32_t)mr_hash_pair(&wr->remotes.key, p->peer_0, host) % MR_WRITER_PEERS;
+}
+
 /* Behind the others. */
 static void give_back(struct mr_writer *wr, unsigned worker, uint32_t number)
 {
@@ -182,13 +190,28 @@ static int make(struct mr_writer *wr, uint32_t number, struct mrf_table request,
 	return error;
 }
 
+static void note(
+	struct mr_writer *wr, uint32_t number, unsigned worker, uint32_t hash, uint32_t peer)
+{
+	entry_of(wr, number)->hash = hash;
+	entry_of(wr, number)->peer = peer;
+	mr_index_add(&wr->remotes.by_path, number);
+	wr->remotes.peers[peer]++;
+	wr->remotes.on[worker].count++;
+	mr_count(wr->stats->remote_sessions, 1);
+}
+
 static int open_new(struct mr_writer *wr, struct mrf_table request,
 	const struct mrf_network_path *path, uint32_t hash, struct mr_session **out)
 {
 	unsigned worker = mrf_link_open_remote_worker(request);
-	uint32_t number = take_free(wr, worker);
+	uint32_t peer = peer_of(wr, path);
+	uint32_t number;
 	int error;
 
+	if (wr->remotes.peers[peer] >= wr->config->sessions.per_address_max)
+		return -EDQUOT;
+	number = take_free(wr, worker);
 	if (number == 0)
 		return -ENOSPC;
 	error = make(wr, number, request, path, out);
@@ -196,10 +219,7 @@ static int open_new(struct mr_writer *wr, struct mrf_table request,
 		give_back(wr, worker, number);
 		return error;
 	}
-	entry_of(wr, number)->hash = hash;
-	mr_index_add(&wr->remotes.by_path, number);
-	wr->remotes.on[worker].count++;
-	mr_count(wr->stats->remote_sessions, 1);
+	note(wr, number, worker, hash, peer);
 	mr_directory_put(&wr->workers[worker]->directory, *out);
 	mr_writer_session_opened(wr, *out, mrf_link_open_remote_name(request));
 	return 0;
@@ -243,8 +263,11 @@ void mr_writer_remote_forget(struct mr_writer *wr, struct mr_session *s)
 
 void mr_writer_remote_take_out(struct mr_writer *wr, struct mr_session *s)
 {
+	uint32_t number = number_of(wr, s->worker, s->slot);
+
 	mr_directory_take(&wr->workers[s->worker]->directory, s);
-	give_back(wr, s->worker, number_of(wr, s->worker, s->slot));
+	wr->remotes.peers[entry_of(wr, number)->peer]--;
+	give_back(wr, s->worker, number);
 	wr->remotes.on[s->worker].count--;
 	mr_gauge(wr->stats->remote_sessions, wr->stats->remote_sessions - 1);
 }

@@ -52,6 +52,16 @@ static void open_session(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 	close(peer_fd);
 }
 
+static const char *remote_text_of(int error)
+{
+	switch (error) {
+	case -EINVAL: return "a hello that makes no sense";
+	case -EMSGSIZE: return "the port's MTU has no room for frames of 1,200 bytes";
+	case -EDQUOT: return "too many sessions from this address (sessions.per_address_max)";
+	default: return text_of(error, "no room for another session (sessions.sessions_max)");
+	}
+}
+
 static void open_remote(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 {
 	struct mr_session *s;
@@ -61,12 +71,7 @@ static void open_remote(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 
 	if (error != 0) {
 		mr_count(wr->stats->refused_sessions, 1);
-		mr_writer_link_result(wr, id, error,
-			error == -EINVAL ? "a session that makes no sense"
-			: error == -EMSGSIZE
-				? "the port's MTU has no room for frames of 1,200 bytes"
-				: text_of(error,
-					  "no room for another session (sessions.sessions_max)"));
+		mr_writer_link_result(wr, id, error, remote_text_of(error));
 		return;
 	}
 	const struct mrf_link_session_opened v = {

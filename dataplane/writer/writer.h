@@ -39,7 +39,11 @@ struct rte_rcu_qsbr;
 struct mr_writer_remote {
 	uint32_t next; /* number of the slot behind it: among the free, or in the index; 0: none */
 	uint32_t hash; /* of the path */
+	uint32_t peer; /* bucket of the address that it was opened from */
 };
+
+/* Sessions by address of the peer; those whose addresses fall together share their limit. */
+#define MR_WRITER_PEERS 16384u
 
 /* Slots are numbered from 1 on, worker by worker. */
 struct mr_writer_remotes {
@@ -51,6 +55,7 @@ struct mr_writer_remotes {
 		uint32_t first_free; /* taken from here, given back behind the last: what was */
 		uint32_t last_free;  /* somebody's rests for as long as there are others */
 	} on[MR_WORKERS_MAX];
+	uint32_t peers[MR_WRITER_PEERS]; /* open sessions of each bucket */
 	struct mr_alias_set *retired_sets;
 	bool rung; /* a worker may have ended some */
 };
@@ -144,7 +149,8 @@ int mr_writer_remotes_open(struct mr_writer *wr);
 void mr_writer_remotes_close(struct mr_writer *wr);
 /* The session of that path and nonce: a new one, or the one that was opened before. `request`: a
  * LinkOpenRemote. -EINVAL: what is asked for makes no sense; -EMSGSIZE: the port takes no frames of
- * the least size; -ENOSPC, -ENOMEM, -EAGAIN: nothing random yet. */
+ * the least size; -EDQUOT: too many from that address; -ENOSPC, -ENOMEM, -EAGAIN: nothing random
+ * yet. */
 int mr_writer_remote_open(struct mr_writer *wr, struct mrf_table request, struct mr_session **out);
 /* It is closing: a hello from its path is another's. */
 void mr_writer_remote_forget(struct mr_writer *wr, struct mr_session *s);

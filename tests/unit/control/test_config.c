@@ -269,11 +269,13 @@ static void networks_are_addresses_with_prefixes(void **state)
 static void sessions_have_bounds(void **state)
 {
 	(void)state;
-	assert_int_equal(load("sessions:\n  sessions_max: 10000\n  heartbeat_ms: 500\n"
-			      "  missed_max: 5\n  hellos_per_second: 100\n",
-				 NULL),
+	assert_int_equal(
+		load("sessions:\n  sessions_max: 10000\n  per_address_max: 7\n  heartbeat_ms: 500\n"
+		     "  missed_max: 5\n  hellos_per_second: 100\n",
+			NULL),
 		0);
 	assert_int_equal(config.sessions.sessions_max, 10000);
+	assert_int_equal(config.sessions.per_address_max, 7);
 	assert_int_equal(config.sessions.heartbeat_ms, 500);
 	assert_int_equal(config.sessions.missed_max, 5);
 	assert_int_equal(config.sessions.hellos_per_second, 100);

@@ -292,6 +292,42 @@ static void a_full_table_refuses_until_somebody_leaves(void **state)
 	assert_int_equal(try_open(WORKERS * SESSIONS, NONCE, &s), 0);
 }
 
+static struct mr_session *from(uint8_t last_of_peer, uint16_t udp_port, int expected)
+{
+	struct mrf_network_path path = path_of(1);
+	struct mr_session *s = NULL;
+
+	((uint8_t *)&path.peer_1)[7] = last_of_peer;
+	path.peer_udp_port = udp_port;
+	assert_int_equal(ask((struct mrf_link_open_remote){.worker = udp_port % WORKERS,
+				     .path = &path,
+				     .nonce = NONCE,
+				     .frame_bytes = 1200},
+				 &s),
+		expected);
+	return s;
+}
+
+static void one_host_cannot_take_the_room_of_all(void **state)
+{
+	struct mr_session *s = NULL;
+
+	(void)state;
+	config.sessions.per_address_max = 3;
+	for (uint16_t port = 1; port <= 3; port++)
+		s = from(1, port, 0);
+	(void)from(1, 4, -EDQUOT);
+	assert_ptr_equal(from(1, 3, 0), s);
+	(void)from(2, 4, 0);
+	end(s, MR_REMOTE_CLOSED);
+	s = from(1, 4, 0);
+	(void)from(1, 5, -EDQUOT);
+	/* It still counts where it came from. */
+	mr_count(s->stats->paths_changed, 1);
+	(void)from(1, 5, -EDQUOT);
+	config.sessions.per_address_max = 1u << 25;
+}
+
 static void what_a_worker_ends_is_closed(void **state)
 {
 	struct mr_session *closed = open_session(0, NONCE), *expired = open_session(2, NONCE);
@@ -501,6 +537,7 @@ int main(void)
 		TEST(frames_are_as_large_as_both_sides_can),
 		TEST(what_makes_no_sense_is_refused),
 		TEST(a_full_table_refuses_until_somebody_leaves),
+		TEST(one_host_cannot_take_the_room_of_all),
 		TEST(what_a_worker_ends_is_closed),
 		TEST(an_expelled_session_stays_until_its_goodbye),
 		TEST(an_expelled_session_leaves_at_its_deadline_without),
