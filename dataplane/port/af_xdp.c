@@ -3,13 +3,16 @@
  *
  * The driver counts a veth's queues as one, so each queue is a device of its own. */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
 #include <unistd.h>
+#include <xdp/libxdp.h>
 
 #include "dataplane/base/log.h"
 #include "dataplane/port/driver.h"
@@ -99,6 +102,38 @@ static int choose_mtu(struct mr_port *p, const struct mr_interface *i)
 	return -EINVAL;
 }
 
+/* They call much a warning that is none; what goes wrong is said by who asked for it. */
+__attribute__((format(printf, 1, 0))) static int keep_words(const char *format, va_list args)
+{
+	char text[256];
+
+	vsnprintf(text, sizeof(text), format, args);
+	text[strcspn(text, "\n")] = '\0';
+	mr_log(MR_LOG_DEBUG, "a library says", MR_LOG_STR("text", text));
+	return 0;
+}
+
+__attribute__((format(printf, 2, 0))) static int bpf_words(
+	enum libbpf_print_level level, const char *format, va_list args)
+{
+	return level == LIBBPF_DEBUG ? 0 : keep_words(format, args);
+}
+
+__attribute__((format(printf, 2, 0))) static int xdp_words(
+	enum libxdp_print_level level, const char *format, va_list args)
+{
+	return level == LIBXDP_DEBUG ? 0 : keep_words(format, args);
+}
+
+/* libxdp would chain programs where it finds a bpf file system, and pin there what is to be found by
+ * others; without, it attaches the program itself. One way everywhere leaves less behind. */
+static void tame_libraries(void)
+{
+	(void)setenv("LIBXDP_SKIP_DISPATCHER", "1", 0);
+	(void)libbpf_set_print(bpf_words);
+	(void)libxdp_set_print(xdp_words);
+}
+
 static int prepare(struct mr_port *p, unsigned workers)
 {
 	struct mr_interface i;
@@ -108,6 +143,7 @@ static int prepare(struct mr_port *p, unsigned workers)
 		return mr_port_refuse(p, error, "there is no such interface");
 	if (geteuid() != 0)
 		return mr_port_refuse(p, -EPERM, "AF_XDP needs root");
+	tame_libraries();
 	p->ifindex = i.index;
 	memcpy(p->mac, i.mac, sizeof(p->mac));
 	error = check_queues(p, &i, workers);

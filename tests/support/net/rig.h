@@ -78,8 +78,8 @@ struct mrf_network_path mr_rig_path(bool ip6, uint16_t udp_port);
 /* A session for the client, in a slot from MR_RIG_LOCALS on. */
 struct mr_session *mr_rig_remote(struct mr_rig *r, unsigned worker, uint32_t slot,
 	const struct mrf_network_path *path, uint32_t frame_bytes, struct mr_rig_client *c);
-/* Takes it out of the directory and frees it. */
-void mr_rig_remote_close(struct mr_rig *r, struct mr_session *s);
+/* Gives a session over UDP an alias, its only one. */
+uint32_t mr_rig_alias(struct mr_rig *r, struct mr_session *s, const char *subject);
 
 /* Frames to make. */
 void mr_rig_begin(struct mr_rig_frame *f, uint64_t session, uint32_t sequence);
@@ -110,8 +110,6 @@ bool mr_rig_receive(
 /* Messages of a received frame, one after the other; start with *at == 0. */
 bool mr_rig_message(const struct mr_rig_frame *f, uint32_t *at, struct mr_message_view *m);
 
-/* Buffers of the port that are not free. */
-unsigned mr_rig_buffers_used(const struct mr_rig *r);
 /* Takes all buffers of the port away but so many; gives them back. */
 void mr_rig_starve(struct mr_rig *r, unsigned leave);
 void mr_rig_feed(struct mr_rig *r);
