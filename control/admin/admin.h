@@ -74,6 +74,9 @@ int mr_admin_row(struct mr_admin_slot *s, uint32_t row);
 /* verbs.c */
 void mr_admin_handle(struct mr_admin_slot *s, struct mrf_table request);
 
+/* ports.c */
+void mr_admin_list_ports(struct mr_admin_slot *s);
+
 /* listing.c */
 void mr_admin_list_clients(struct mr_admin_slot *s);
 void mr_admin_list_subjects(struct mr_admin_slot *s);

@@ -28,6 +28,7 @@ static void status(struct mr_admin_slot *s)
 		v.dataplane_version = mrf_str(d->version);
 		v.workers = d->workers_count;
 		v.sessions = table.sessions;
+		v.remote_sessions = table.remote_sessions;
 		v.subscriptions = table.subscriptions;
 	}
 	mr_admin_answer(s, MRF_ADMIN_BODY_ADMIN_STATUS, mrf_admin_status_write(&s->builder, &v));
@@ -102,6 +103,23 @@ static int control_counters(struct mr_admin_slot *s)
 	return error;
 }
 
+static int port_counters(struct mr_admin_slot *s)
+{
+	const struct mr_dataplane *d = &s->admin->link->dataplane;
+	struct mrf_port_stats stats;
+	struct mrf_port_state state;
+	int error = 0;
+
+	for (uint32_t i = 0; error == 0 && mr_dataplane_port(d, i, &state, &stats); i++) {
+		error = members(s, "port", i, mrf_port_stats_members,
+			MR_ARRAY_COUNT(mrf_port_stats_members), &stats);
+		if (error == 0)
+			error = members(s, "port", i, mrf_port_state_members,
+				MR_ARRAY_COUNT(mrf_port_state_members), &state);
+	}
+	return error;
+}
+
 static int dataplane_counters(struct mr_admin_slot *s)
 {
 	const struct mr_dataplane *d = &s->admin->link->dataplane;
@@ -115,7 +133,7 @@ static int dataplane_counters(struct mr_admin_slot *s)
 	if (error == 0 && mr_dataplane_table_stats(d, &table))
 		error = members(s, "table", 0, mrf_table_stats_members,
 			MR_ARRAY_COUNT(mrf_table_stats_members), &table);
-	return error;
+	return error != 0 ? error : port_counters(s);
 }
 
 static void counters(struct mr_admin_slot *s)
@@ -137,8 +155,9 @@ static void counters(struct mr_admin_slot *s)
 
 static bool needs_dataplane(unsigned verb)
 {
-	return verb == MRF_ADMIN_VERB_WORKERS || verb == MRF_ADMIN_VERB_CLIENTS ||
-	       verb == MRF_ADMIN_VERB_SUBJECTS || verb == MRF_ADMIN_VERB_KICK;
+	return verb == MRF_ADMIN_VERB_PORTS || verb == MRF_ADMIN_VERB_WORKERS ||
+	       verb == MRF_ADMIN_VERB_CLIENTS || verb == MRF_ADMIN_VERB_SUBJECTS ||
+	       verb == MRF_ADMIN_VERB_KICK;
 }
 
 void mr_admin_handle(struct mr_admin_slot *s, struct mrf_table request)
@@ -160,6 +179,7 @@ void mr_admin_handle(struct mr_admin_slot *s, struct mrf_table request)
 	case MRF_ADMIN_VERB_CLIENTS: mr_admin_list_clients(s); break;
 	case MRF_ADMIN_VERB_SUBJECTS: mr_admin_list_subjects(s); break;
 	case MRF_ADMIN_VERB_COUNTERS: counters(s); break;
+	case MRF_ADMIN_VERB_PORTS: mr_admin_list_ports(s); break;
 	case MRF_ADMIN_VERB_KICK: mr_admin_kick(s, mrf_admin_request_session(request)); break;
 	default: mr_admin_result(s, -ENOSYS, "this bus does not know the request");
 	}

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static uint64_t value_of(const struct mrf_worker_stats *s, const struct mrf_member *m)
+static uint64_t value_of(const void *s, const struct mrf_member *m)
 {
 	uint64_t value;
 
@@ -22,11 +22,14 @@ uint64_t mr_cli_stats_dropped(const struct mrf_worker_stats *s)
 	return sum;
 }
 
-void mr_cli_stats_json(json_t *object, const struct mrf_worker_stats *s)
+void mr_cli_stats_json(
+	json_t *object, const struct mrf_member *members, size_t count, const void *stats)
 {
-	for (size_t i = 0; i < MRF_WORKER_STATS_MEMBERS_COUNT; i++) {
-		const struct mrf_member *m = &mrf_worker_stats_members[i];
+	for (size_t i = 0; i < count; i++) {
+		const struct mrf_member *m = &members[i];
 
-		json_object_set_new(object, m->name, json_integer((json_int_t)value_of(s, m)));
+		if (strncmp(m->name, "reserved", strlen("reserved")) != 0)
+			json_object_set_new(
+				object, m->name, json_integer((json_int_t)value_of(stats, m)));
 	}
 }

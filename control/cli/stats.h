@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stats: a worker's statistics taken as a whole. */
+/* stats: structures of statistics taken as a whole. */
 #ifndef MILLRACE_CLI_STATS_H
 #define MILLRACE_CLI_STATS_H
 
@@ -9,7 +9,8 @@
 
 /* Messages discarded, for whatever reason. */
 uint64_t mr_cli_stats_dropped(const struct mrf_worker_stats *s);
-/* Sets every statistic under its name. */
-void mr_cli_stats_json(json_t *object, const struct mrf_worker_stats *s);
+/* Sets every statistic of a structure under its name. */
+void mr_cli_stats_json(
+	json_t *object, const struct mrf_member *members, size_t count, const void *stats);
 
 #endif

@@ -11,6 +11,7 @@
 #include "control/config/document.h"
 #include "control/config/keys.h"
 #include "control/config/outline.h"
+#include "control/config/ports.h"
 
 #define FILE_BYTES_MAX (1u << 20)
 #define SET_ITEMS_MAX  128
@@ -30,7 +31,7 @@ void mr_config_default(struct mr_config *c)
 	memset(c, 0, sizeof(*c));
 	snprintf(c->run_dir, sizeof(c->run_dir), "/run/millrace");
 	c->workers.count = 1;
-	c->workers.poll = MR_CONFIG_POLL_ADAPTIVE;
+	c->workers.poll = MR_CONFIG_POLL_AUTO;
 	c->workers.spin_us = 20;
 	c->channels.clients_max = 256;
 	c->channels.up_ring_bytes = 1u << 20;
@@ -43,6 +44,11 @@ void mr_config_default(struct mr_config *c)
 	c->tables.route_cache_entries = 8192;
 	c->mesh.ring_entries = 1024;
 	c->mesh.blocks = 256;
+	c->sessions.sessions_max = 4096;
+	c->sessions.per_address_max = 1u << 25;
+	c->sessions.heartbeat_ms = 2500;
+	c->sessions.missed_max = 3;
+	c->sessions.hellos_per_second = 10000;
 	c->log.level = 2; /* info */
 }
 
@@ -166,8 +172,8 @@ static int load_file(struct place *p, struct mr_config *c, struct mr_config_outl
 	return error;
 }
 
-/* "a, b" or "[a, b]" becomes its items, in place. */
-static uint32_t split(char *text, const char **items)
+/* "a, b" or "[a, b]" becomes its items, in place. Texts of ports have commas in them. */
+static uint32_t split(char *text, const char *separator, const char **items)
 {
 	size_t bytes = strlen(text);
 	uint32_t count = 0;
@@ -179,8 +185,8 @@ static uint32_t split(char *text, const char **items)
 	}
 	rest += strspn(rest, " ");
 	while (*rest != '\0' && count < SET_ITEMS_MAX) {
-		size_t n = strcspn(rest, ",");
-		char *next = rest[n] == ',' ? rest + n + 1 : rest + n;
+		size_t n = strcspn(rest, separator);
+		char *next = rest[n] != '\0' ? rest + n + 1 : rest + n;
 
 		rest[n] = '\0';
 		while (n > 0 && rest[n - 1] == ' ')
@@ -203,7 +209,8 @@ static int set_value(const struct mr_config_key *key, struct mr_config *c, const
 	copy = strdup(value);
 	if (copy == NULL)
 		return -ENOMEM;
-	error = mr_config_key_set(key, c, items, split(copy, items), f);
+	error = mr_config_key_set(
+		key, c, items, split(copy, mr_config_key_separator(key), items), f);
 	free(copy);
 	return error;
 }
@@ -245,7 +252,7 @@ static void say_key(const struct place *p, const char *key, const char *found, c
 		say_set(p, key, found, expected);
 }
 
-static int check_whole(const struct place *p, const struct mr_config *c)
+static int check_cpus(const struct place *p, const struct mr_config *c)
 {
 	char found[64], expected[96];
 
@@ -256,6 +263,19 @@ static int check_whole(const struct place *p, const struct mr_config *c)
 		c->workers.count);
 	say_key(p, "workers.cpus", found, expected);
 	return -EINVAL;
+}
+
+static int check_whole(const struct place *p, const struct mr_config *c)
+{
+	struct mr_config_fault f;
+	int error = check_cpus(p, c);
+
+	if (error != 0)
+		return error;
+	error = mr_config_ports_check(c->ports.open, c->ports.open_count, c->workers.count, &f);
+	if (error != 0)
+		say_key(p, "ports.open", f.found, f.expected);
+	return error;
 }
 
 int mr_config_load(struct mr_config *c, const char *path, const char *const *sets,

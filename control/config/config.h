@@ -51,6 +51,7 @@ struct mr_config_port {
 };
 
 enum mr_config_poll {
+	MR_CONFIG_POLL_AUTO,     /* busy with a port, adaptive without */
 	MR_CONFIG_POLL_ADAPTIVE, /* spin for spin_us without work, then sleep on the doorbells */
 	MR_CONFIG_POLL_BUSY,     /* never sleep */
 };
@@ -62,7 +63,7 @@ struct mr_config {
 		uint32_t count;                  /* 1 .. 32, default 1 */
 		int cpus[MR_CONFIG_WORKERS_MAX]; /* one a worker */
 		uint32_t cpus_count;             /* 0: not pinned; else == count */
-		enum mr_config_poll poll;        /* default adaptive */
+		enum mr_config_poll poll;        /* default auto */
 		uint32_t spin_us;                /* 0 .. 1,000,000, default 20 */
 	} workers;
 	struct {
@@ -90,9 +91,10 @@ struct mr_config {
 		uint32_t open_count; /* 0: local channels alone */
 	} ports;
 	struct {
-		uint32_t sessions_max; /* over UDP, per worker, 1 .. 1,048,576, default 4,096 */
-		uint32_t heartbeat_ms; /* 100 .. 60,000, default 2,500 */
-		uint32_t missed_max;   /* 1 .. 100, default 3 */
+		uint32_t sessions_max;    /* over UDP, per worker, 1 .. 1,048,576, default 4,096 */
+		uint32_t per_address_max; /* of one host, 1 .. 33,554,432, default the same */
+		uint32_t heartbeat_ms;    /* 100 .. 60,000, default 2,500 */
+		uint32_t missed_max;      /* 1 .. 100, default 3 */
 		uint32_t hellos_per_second; /* per worker, 1 .. 1,000,000, default 10,000 */
 	} sessions;
 	struct {

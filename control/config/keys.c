@@ -8,9 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/config/address.h"
+#include "control/config/ports.h"
+
 #define CPUS_MAX 1024
 
-static const char *const polls[] = {"adaptive", "busy", NULL};
+static const char *const polls[] = {"auto", "adaptive", "busy", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
 _Static_assert(sizeof(enum mr_config_poll) == 4, "choices and entries are stored as 32 bits");
@@ -64,6 +67,13 @@ const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
 	POWER("tables.route_cache_entries", tables.route_cache_entries, 64, 1048576),
 	POWER("mesh.ring_entries", mesh.ring_entries, 64, 65536),
 	NUMBER("mesh.blocks", mesh.blocks, 16, 8192),
+	LIST("ports.open", MR_CONFIG_TYPE_PORTS, ports.open, ports.open_count, 0, MR_CONFIG_PORTS_MAX),
+	NUMBER("sessions.sessions_max", sessions.sessions_max, 1, 1048576),
+	NUMBER("sessions.per_address_max", sessions.per_address_max, 1, 33554432),
+	NUMBER("sessions.heartbeat_ms", sessions.heartbeat_ms, 100, 60000),
+	NUMBER("sessions.missed_max", sessions.missed_max, 1, 100),
+	NUMBER("sessions.hellos_per_second", sessions.hellos_per_second, 1, 1000000),
+	LIST("access.networks", MR_CONFIG_TYPE_NETWORKS, access.networks, access.networks_count, 0, MR_CONFIG_NETWORKS_MAX),
 	BOOL("access.anyone", access.anyone),
 	LIST("access.users", MR_CONFIG_TYPE_USERS, access.users, access.users_count, UINT32_MAX - 1, MR_CONFIG_IDS_MAX),
 	LIST("access.groups", MR_CONFIG_TYPE_GROUPS, access.groups, access.groups_count, UINT32_MAX - 1, MR_CONFIG_IDS_MAX),
@@ -86,6 +96,11 @@ const struct mr_config_key *mr_config_key_find(const char *name, size_t name_byt
 bool mr_config_key_is_list(const struct mr_config_key *key)
 {
 	return key->type >= MR_CONFIG_TYPE_CPUS;
+}
+
+const char *mr_config_key_separator(const struct mr_config_key *key)
+{
+	return key->type == MR_CONFIG_TYPE_PORTS ? ";" : ",";
 }
 
 void mr_config_printable(char *to, size_t to_bytes, const char *text, size_t text_bytes)
@@ -282,19 +297,10 @@ static bool among(const uint32_t *entries, uint32_t count, uint32_t value)
 	return false;
 }
 
-static int set_list(const struct mr_config_key *key, struct mr_config *c, const char *const *items,
+static int set_numbers(const struct mr_config_key *key, uint32_t *to, const char *const *items,
 	uint32_t count, struct mr_config_fault *f)
 {
-	uint32_t *to = (uint32_t *)((char *)c + key->offset);
-	uint32_t *to_count = (uint32_t *)((char *)c + key->count_offset);
-
-	if (count > key->entries_max) {
-		snprintf(f->found, sizeof(f->found), "%u entries", count);
-		snprintf(f->expected, sizeof(f->expected), "at most %u", key->entries_max);
-		return -EINVAL;
-	}
 	memset(to, 0, key->entries_max * sizeof(*to));
-	*to_count = 0;
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t value;
 
@@ -306,8 +312,55 @@ static int set_list(const struct mr_config_key *key, struct mr_config *c, const 
 		}
 		to[i] = value;
 	}
-	*to_count = count;
 	return 0;
+}
+
+static int set_ports(const struct mr_config_key *key, struct mr_config_port *to,
+	const char *const *items, uint32_t count, struct mr_config_fault *f)
+{
+	int error = 0;
+
+	memset(to, 0, key->entries_max * sizeof(*to));
+	for (uint32_t i = 0; error == 0 && i < count; i++)
+		error = mr_config_port_parse(items[i], i, &to[i], f);
+	return error;
+}
+
+static int set_networks(const struct mr_config_key *key, struct mr_config_network *to,
+	const char *const *items, uint32_t count, struct mr_config_fault *f)
+{
+	memset(to, 0, key->entries_max * sizeof(*to));
+	for (uint32_t i = 0; i < count; i++) {
+		if (mr_config_network_parse(items[i], &to[i]) == 0)
+			continue;
+		mr_config_printable(f->found, sizeof(f->found), items[i], strlen(items[i]));
+		snprintf(f->expected, sizeof(f->expected),
+			"networks such as 10.0.0.0/8 or fd77::/64");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int set_list(const struct mr_config_key *key, struct mr_config *c, const char *const *items,
+	uint32_t count, struct mr_config_fault *f)
+{
+	void *to = (char *)c + key->offset;
+	uint32_t *to_count = (uint32_t *)((char *)c + key->count_offset);
+	int error;
+
+	if (count > key->entries_max) {
+		snprintf(f->found, sizeof(f->found), "%u entries", count);
+		snprintf(f->expected, sizeof(f->expected), "at most %u", key->entries_max);
+		return -EINVAL;
+	}
+	if (key->type == MR_CONFIG_TYPE_PORTS)
+		error = set_ports(key, to, items, count, f);
+	else if (key->type == MR_CONFIG_TYPE_NETWORKS)
+		error = set_networks(key, to, items, count, f);
+	else
+		error = set_numbers(key, to, items, count, f);
+	*to_count = error == 0 ? count : 0;
+	return error;
 }
 
 int mr_config_key_set(const struct mr_config_key *key, struct mr_config *c,

@@ -19,6 +19,8 @@ enum mr_config_type {
 	MR_CONFIG_TYPE_CPUS, /* lists from here on */
 	MR_CONFIG_TYPE_USERS,
 	MR_CONFIG_TYPE_GROUPS,
+	MR_CONFIG_TYPE_PORTS,
+	MR_CONFIG_TYPE_NETWORKS,
 };
 
 struct mr_config_key {
@@ -37,13 +39,15 @@ struct mr_config_fault {
 	char expected[192];
 };
 
-#define MR_CONFIG_KEYS_COUNT 21
+#define MR_CONFIG_KEYS_COUNT 28
 extern const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT];
 
 /* NULL if there is no such key. */
 const struct mr_config_key *mr_config_key_find(const char *name, size_t name_bytes);
 
 bool mr_config_key_is_list(const struct mr_config_key *key);
+/* What parts the items of a list in one text. */
+const char *mr_config_key_separator(const struct mr_config_key *key);
 
 /* Parses `items` (exactly one unless the key is a list) into *c. */
 int mr_config_key_set(const struct mr_config_key *key, struct mr_config *c,

@@ -9,6 +9,8 @@
 
 #include "dataplane/wire/message.h"
 
+_Static_assert(sizeof(struct mrf_port_stats) >= sizeof(struct mrf_port_state), "one distance");
+
 #define STATS_MAGIC 0x323054415453524dull /* "MRSTAT02" */
 
 static bool array_fits(uint64_t offset, uint64_t stride, uint64_t count, size_t item, size_t total)
@@ -25,7 +27,11 @@ static bool layout_valid(const struct mrf_stats_header *h, uint32_t workers, siz
 	       array_fits(h->worker_offset, h->worker_stride, workers,
 		       sizeof(struct mrf_worker_stats), bytes) &&
 	       array_fits(h->session_offset, h->session_stride, (uint64_t)workers * h->slots,
-		       sizeof(struct mrf_session_stats), bytes);
+		       sizeof(struct mrf_session_stats), bytes) &&
+	       /* A PortState a port stands behind the PortStats, at the same distance. */
+	       (h->ports == 0 || array_fits(h->port_offset, h->port_stride,
+					 (uint64_t)h->ports * (workers + 1),
+					 sizeof(struct mrf_port_stats), bytes));
 }
 
 static int map_stats(struct mr_dataplane *d, int fd)
@@ -150,5 +156,37 @@ bool mr_dataplane_table_stats(const struct mr_dataplane *d, struct mrf_table_sta
 	if (d->stats == NULL)
 		return false;
 	copy_counts(out, d->stats + d->layout.table_offset, sizeof(*out));
+	return true;
+}
+
+static const uint8_t *port_at(const struct mr_dataplane *d, uint64_t index)
+{
+	return d->stats + d->layout.port_offset + index * d->layout.port_stride;
+}
+
+static void add_port_stats(struct mrf_port_stats *sum, const struct mrf_port_stats *s)
+{
+	sum->rx_packets += s->rx_packets;
+	sum->rx_bytes += s->rx_bytes;
+	sum->tx_packets += s->tx_packets;
+	sum->tx_bytes += s->tx_bytes;
+	sum->rx_discarded += s->rx_discarded;
+	sum->tx_full += s->tx_full;
+}
+
+bool mr_dataplane_port(const struct mr_dataplane *d, uint32_t port, struct mrf_port_state *state,
+	struct mrf_port_stats *stats)
+{
+	uint64_t workers = d->workers_count;
+	struct mrf_port_stats s;
+
+	if (d->stats == NULL || port >= d->layout.ports)
+		return false;
+	memset(stats, 0, sizeof(*stats));
+	for (uint32_t i = 0; i < workers; i++) {
+		copy_counts(&s, port_at(d, port * workers + i), sizeof(s));
+		add_port_stats(stats, &s);
+	}
+	copy_counts(state, port_at(d, d->layout.ports * workers + port), sizeof(*state));
 	return true;
 }

@@ -41,5 +41,8 @@ bool mr_dataplane_worker_stats(
 bool mr_dataplane_session_stats(
 	const struct mr_dataplane *d, uint64_t session, struct mrf_session_stats *out);
 bool mr_dataplane_table_stats(const struct mr_dataplane *d, struct mrf_table_stats *out);
+/* False: no such port. `stats` are sums over the workers. */
+bool mr_dataplane_port(const struct mr_dataplane *d, uint32_t port, struct mrf_port_state *state,
+	struct mrf_port_stats *stats);
 
 #endif

@@ -8,6 +8,8 @@
  *           a pool of buffers of its own, in one chunk of memory.
  * Threads   open, close, look: the table writer. All else is read-only while workers run, but for
  *           link_up.
+ * Ordering  [port.link] release of link_up in look -> acquire in the worker's round: the device is
+ *           started. Down, and after grace, nobody is in it.
  * Errors    0 or -errno; what is wrong is logged once, with the port's name.
  */
 #ifndef MILLRACE_PORT_PORT_H
@@ -20,9 +22,11 @@
 
 #include "control/config/config.h"
 #include "dataplane/base/compiler.h"
+#include "dataplane/port/pool.h"
 #include "flatbuf/stats.h"
 
 struct rte_mempool;
+struct mr_port_driver;
 
 #define MR_PORTS_MAX          8
 #define MR_PORT_ADDRESSES_MAX 8
@@ -63,15 +67,21 @@ struct mr_port {
 	struct rte_mempool *pool;
 	struct mrf_port_stats *stats[MR_PORT_WORKERS_MAX]; /* w: that worker, r: control */
 	/* shared-out */
-	_Atomic bool link_up; /* w: table writer, r: workers */
+	_Atomic bool
+		link_up; /* w: table writer, r: workers, which let a port alone while it is down */
 	/* table writer's */
 	char name[MR_PORT_NAME_BYTES];
 	const struct mr_config_port *config;
 	struct mrf_port_state *state;
-	uint16_t devices[MR_PORT_WORKERS_MAX]; /* to close, in order of opening */
+	const struct mr_port_driver *driver;
+	struct {
+		uint16_t id; /* DPDK's number */
+		bool started;
+	} devices[MR_PORT_WORKERS_MAX]; /* in order of opening */
 	uint16_t devices_count;
-	void *pool_map;
-	uint64_t pool_map_bytes;
+	struct mr_pool buffers;
+	unsigned ifindex;     /* of the kernel's interface, or 0 */
+	uint32_t xdp_program; /* attached for the port, or 0 */
 };
 
 /* Opens the device or devices, the pool and one queue pair a worker, and starts them. */
@@ -79,8 +89,9 @@ int mr_port_open(
 	struct mr_port *p, const struct mr_config_port *config, uint16_t index, unsigned workers);
 /* The workers have stopped. Leaves nothing behind: no XDP program, socket file or interface. */
 void mr_port_close(struct mr_port *p);
-/* Reads link and driver counters into state; logs a change of the link. About once a second. */
-void mr_port_look(struct mr_port *p);
+/* Reads link and driver counters into state; logs a change of the link. About once a second. `let_alone`:
+ * the link has been down for long enough that no worker is in the port any more. */
+void mr_port_look(struct mr_port *p, bool let_alone);
 
 /* The address of the port that these bytes are, or -1. */
 static inline int mr_port_find_address(const struct mr_port *p, const struct mr_address *a)

@@ -27,7 +27,7 @@ struct mr_descriptor {
 	uint32_t bytes;    /* of mesh records from there on */
 	uint32_t messages; /* in them */
 	uint32_t source;   /* worker */
-	uint64_t reserved;
+	uint64_t tag;      /* the users' own; the mesh says with it what the buffer is */
 };
 
 _Static_assert(sizeof(struct mr_descriptor) == 32, "two a cache line");

@@ -25,26 +25,35 @@ struct rte_mbuf;
 /* Why a worker wants a session closed. */
 enum mr_remote_end {
 	MR_REMOTE_LIVES,
-	MR_REMOTE_CLOSED,  /* the client said so */
+	MR_REMOTE_CLOSED,  /* the client said so, or was told so */
 	MR_REMOTE_EXPIRED, /* missed_max heartbeats did not come */
 };
 
 /* Aliases held by a session over UDP: an open-addressed set that the table writer replaces as a whole
  * when it grows, since a bitmap of all aliases would be larger than all the rest. */
 struct mr_alias_set {
-	uint32_t mask;
+	uint32_t mask; /* slots, a power of two, less one */
 	uint32_t count;
 	uint64_t grace_token;
 	struct mr_alias_set *next; /* retired */
 	_Atomic uint32_t slots[];  /* 0: empty; UINT32_MAX: taken out */
 };
 
+/* An alias stands in one of this many slots from its first on, so that a lookup is bounded; the table
+ * writer makes a larger set when none of them is free. */
+#define MR_ALIAS_PROBES_MAX 16u
+
+static inline uint32_t mr_alias_set_first(const struct mr_alias_set *set, uint32_t alias)
+{
+	return (alias * 2654435769u >> 7) & set->mask; /* Fibonacci's: neighbours lie apart */
+}
+
 struct mr_remote {
 	/* worker's: sending */
 	struct rte_mbuf *open;                  /* frame being filled, or NULL */
 	uint32_t sequence;                      /* of the last frame sent */
 	uint32_t frame_bytes;                   /* largest UDP payload; read-only after open */
-	uint8_t headers[MR_REMOTE_HEADERS_MAX]; /* Ethernet, IP, UDP: lengths and checksums apart */
+	uint8_t headers[MR_REMOTE_HEADERS_MAX]; /* see mr_headers_write */
 	uint8_t headers_bytes;
 	uint8_t port;     /* of the bus */
 	uint64_t last_tx; /* cycles */
@@ -57,6 +66,9 @@ struct mr_remote {
 	_Atomic uint8_t end; /* enum mr_remote_end; w: worker, r: table writer */
 	/* shared-in */
 	_Atomic(struct mr_alias_set *) aliases; /* w: table writer, r: worker; NULL: none */
+	/* Not 0: the worker is to say goodbye with this code, and to end the session.
+	 * w: table writer, r: worker */
+	_Atomic int32_t expel;
 	/* read-only after open */
 	uint64_t nonce;
 	uint64_t secret;
@@ -66,7 +78,14 @@ struct mr_remote {
  * `stats` and takes it over. `headers` are made of the path and the port's own address. */
 int mr_remote_new(uint64_t id, const struct mrf_network_path *path, const uint8_t port_mac[6],
 	uint32_t frame_bytes, struct mrf_session_stats *stats, struct mr_session **out);
-/* Writes the headers of a path: at open, and when the client has proved another address. */
+/* Frees what mr_remote_new made; called by mr_session_free. */
+void mr_remote_free(struct mr_session *s);
+/* Ethernet, IP and UDP headers of what is sent along a path; returns their bytes. Lengths are 0, and
+ * checksums the folded sums of all else that goes into them, not complemented; in UDP's that is the
+ * pseudo-header and the ports. */
+uint8_t mr_headers_write(uint8_t out[MR_REMOTE_HEADERS_MAX], const struct mrf_network_path *path,
+	const uint8_t port_mac[6]);
+/* Takes a path: at open, and when the client has proved another address. */
 void mr_remote_headers(
 	struct mr_remote *r, const struct mrf_network_path *path, const uint8_t port_mac[6]);
 /* Shuts the down producer: nothing can be claimed. */
@@ -75,5 +94,7 @@ void mr_remote_shut(struct mr_session *s);
 void mr_remote_onto(struct mr_session *s, void *to, uint32_t room);
 
 bool mr_alias_set_has(const struct mr_alias_set *set, uint32_t alias);
+
+_Static_assert(sizeof(struct mr_session) + sizeof(struct mr_remote) <= 1024, "memory of a session");
 
 #endif

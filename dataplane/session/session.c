@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "dataplane/session/remote.h"
+
 int mr_directory_init(struct mr_directory *d, uint32_t slots_count)
 {
 	struct mr_poll_list *empty = calloc(1, sizeof(*empty));
@@ -28,9 +30,9 @@ void mr_directory_fini(struct mr_directory *d)
 	d->slots = NULL;
 }
 
-uint32_t mr_directory_free_slot(const struct mr_directory *d)
+uint32_t mr_directory_free_slot(const struct mr_directory *d, uint32_t end)
 {
-	for (uint32_t i = 0; i < d->slots_count; i++)
+	for (uint32_t i = 0; i < end; i++)
 		if (atomic_load_explicit(&d->slots[i], memory_order_relaxed) == NULL)
 			return i;
 	return UINT32_MAX;
@@ -137,12 +139,16 @@ void mr_session_free(struct mr_session *s)
 	mr_channel_close(&s->channel);
 	if (s->liveness_fd >= 0)
 		close(s->liveness_fd);
+	if (s->remote != NULL)
+		mr_remote_free(s);
 	free(s->aliases);
 	free(s);
 }
 
 bool mr_session_drained(const struct mr_session *s)
 {
+	if (s->remote != NULL)
+		return true; /* what it sent is taken as it comes */
 	/* The client could write nonsense here; the caller's deadline bounds what that does. */
 	return atomic_load_explicit(&s->channel.up_shared->tail, memory_order_acquire) ==
 	       atomic_load_explicit(&s->channel.up_shared->head, memory_order_acquire);

@@ -21,10 +21,6 @@
 #define MR_SESSION_NAME_BYTES   64
 #define MR_SESSION_REASON_BYTES 64
 
-/* One writer, readers elsewhere: no read-modify-write is needed, only that the store is whole. */
-#define mr_count(field, n) __atomic_store_n(&(field), (field) + (uint64_t)(n), __ATOMIC_RELAXED)
-#define mr_gauge(field, v) __atomic_store_n(&(field), (uint64_t)(v), __ATOMIC_RELAXED)
-
 struct mr_remote;
 
 struct mr_session {
@@ -37,7 +33,7 @@ struct mr_session {
 	struct mr_bytes_consumer up;
 	_Atomic uint64_t
 		*aliases;       /* bit a: it may publish by alias a; w: table writer, r: worker */
-	uint32_t aliases_end;   /* first that has no bit; read-only after open */
+	uint32_t aliases_end;   /* first that has no bit; 0 over UDP; read-only after open */
 	bool dirty;             /* pushed to since the last publish */
 	bool consumed;          /* skipped in since the last release */
 	uint32_t handoff_calm;  /* the worker's, when handoff_bytes was begun */
@@ -97,19 +93,34 @@ static inline struct mr_session *mr_directory_find(
 int mr_directory_init(struct mr_directory *d, uint32_t slots_count);
 /* The worker has stopped. */
 void mr_directory_fini(struct mr_directory *d);
-/* First free slot, or UINT32_MAX. */
-uint32_t mr_directory_free_slot(const struct mr_directory *d);
+/* First free slot below `end`, or UINT32_MAX. */
+uint32_t mr_directory_free_slot(const struct mr_directory *d, uint32_t end);
 /* Puts in or takes out a session, and makes a new poll list; the old one goes to *retired, to be
  * freed after grace. -ENOMEM: nothing changed. */
 int mr_directory_add(struct mr_directory *d, struct mr_session *s, struct mr_poll_list **retired);
 int mr_directory_remove(
 	struct mr_directory *d, struct mr_session *s, struct mr_poll_list **retired);
 
+/* The same for a session over UDP, which nobody polls: what comes for it is found by its slot. */
+static inline void mr_directory_put(struct mr_directory *d, struct mr_session *s)
+{
+	atomic_store_explicit(&d->slots[s->slot], s, memory_order_release); /* [session.slot] */
+}
+
+static inline void mr_directory_take(struct mr_directory *d, const struct mr_session *s)
+{
+	atomic_store_explicit(&d->slots[s->slot], NULL, memory_order_release);
+}
+
+/* remote.h: mr_session_holds of a session over UDP; false of a local one. */
+bool mr_remote_holds(const struct mr_session *s, uint32_t alias);
+
 /* True if the session holds the alias: a number alone is no right to use it. */
 static inline bool mr_session_holds(const struct mr_session *s, uint32_t alias)
 {
-	return mr_likely(alias < s->aliases_end) &&
-	       (atomic_load_explicit(&s->aliases[alias / 64], memory_order_relaxed) >> alias % 64 &
+	if (mr_unlikely(alias >= s->aliases_end)) /* 0 over UDP */
+		return mr_remote_holds(s, alias);
+	return (atomic_load_explicit(&s->aliases[alias / 64], memory_order_relaxed) >> alias % 64 &
 		       1) != 0;
 }
 

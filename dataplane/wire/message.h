@@ -16,7 +16,6 @@
 #define MILLRACE_WIRE_MESSAGE_H
 
 #include <assert.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -56,10 +55,31 @@ static inline uint32_t mr_message_stride(uint32_t bytes)
 	return (uint32_t)mr_align_up(bytes, MR_MESSAGE_ALIGN);
 }
 
-/* The header of the message at `at` (8 readable bytes, 8-aligned), read in one load. */
+/* Reads memory that another process may be writing: what was read once is what is used, whatever the
+ * compiler would rather do. Any alignment: in a ring messages start at multiples of 8, in a buffer
+ * that a port filled they may not. */
+static inline uint64_t mr_message_load_64(const void *at)
+{
+	uint64_t word;
+
+	memcpy(&word, at, sizeof(word));
+	__asm__("" : "+r"(word));
+	return word;
+}
+
+static inline uint32_t mr_message_load_32(const void *at)
+{
+	uint32_t word;
+
+	memcpy(&word, at, sizeof(word));
+	__asm__("" : "+r"(word));
+	return word;
+}
+
+/* The header of the message at `at` (8 readable bytes), read once. */
 static inline struct mrf_message_header mr_message_header_load(const void *at)
 {
-	uint64_t word = atomic_load_explicit((const _Atomic uint64_t *)at, memory_order_relaxed);
+	uint64_t word = mr_message_load_64(at);
 	struct mrf_message_header h;
 
 	memcpy(&h, &word, sizeof(h));
@@ -72,13 +92,12 @@ static inline bool mr_message_fits(const struct mrf_message_header *h, size_t re
 	return h->bytes >= sizeof(*h) && mr_message_stride(h->bytes) <= ready;
 }
 
-/* Each half in one load: what is checked of a token is what is used. */
+/* Each half read once: what is checked of a token is what is used. */
 static inline struct mrf_reply_token mr_message_token_load(const void *at)
 {
-	const _Atomic uint64_t *from = at;
 	uint64_t words[2] = {
-		atomic_load_explicit(&from[0], memory_order_relaxed),
-		atomic_load_explicit(&from[1], memory_order_relaxed),
+		mr_message_load_64(at),
+		mr_message_load_64((const uint8_t *)at + sizeof(words[0])),
 	};
 	struct mrf_reply_token t;
 
@@ -114,7 +133,7 @@ MR_ALWAYS_INLINE bool mr_message_parse(
 
 		if (left < sizeof(struct mrf_message_sections))
 			return false;
-		word = atomic_load_explicit((const _Atomic uint32_t *)p, memory_order_relaxed);
+		word = mr_message_load_32(p);
 		m->subject_bytes = word & 0xff;
 		m->header_bytes = word >> 16;
 		p += sizeof(struct mrf_message_sections);
@@ -262,7 +281,7 @@ MR_ALWAYS_INLINE void mr_message_copy(uint8_t *to, const uint8_t *from, size_t b
 	}
 }
 
-/* Writes plan->bytes at `to`, which is 8-aligned. */
+/* Writes plan->bytes at `to`; what pads the message stays as it is. */
 MR_ALWAYS_INLINE void mr_message_write(
 	void *to, const struct mr_message_plan *plan, uint32_t target)
 {

@@ -6,8 +6,13 @@ bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room
 	struct mrf_gap gap = {.missed = s->missed_untold, .missed_total = s->stats->missed};
 	struct mr_message_plan plan =
 		mr_message_plan(MRF_MESSAGE_KIND_GAP, NULL, NULL, 0, &gap, 0, sizeof(gap));
-	void *to = mr_bytes_claim(&s->down, plan.stride + room_bytes);
+	void *to;
 
+	if (s->remote != NULL)
+		room_bytes = 0; /* the next frame has room again */
+	to = mr_bytes_claim(&s->down, plan.stride + room_bytes);
+	if (to == NULL)
+		to = mr_worker_frame_claim(w, s, plan.stride);
 	if (to == NULL)
 		return false;
 	mr_message_write(to, &plan, 0);
@@ -18,11 +23,21 @@ bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room
 	return true;
 }
 
-void mr_worker_missed(struct mr_worker *w, struct mr_session *s)
+void mr_worker_no_room(struct mr_worker *w, struct mr_session *s, uint32_t bytes, uint64_t *full)
+{
+	if (s->remote == NULL)
+		mr_count(*full, 1);
+	else if (bytes > MR_FRAME_ROOM(s->remote->frame_bytes))
+		mr_count(w->stats->drop_too_large, 1);
+	else
+		mr_count(w->stats->drop_no_buffer, 1);
+}
+
+void mr_worker_missed(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
 {
 	s->missed_untold++;
 	mr_count(s->stats->missed, 1);
-	mr_count(w->stats->drop_receiver_full, 1);
+	mr_worker_no_room(w, s, bytes, &w->stats->drop_receiver_full);
 }
 
 void mr_worker_reply(struct mr_worker *w, const struct mr_message_view *m)
@@ -38,5 +53,5 @@ void mr_worker_reply(struct mr_worker *w, const struct mr_message_view *m)
 	else if (mr_likely(mr_worker_copy(w, s, &plan, 0)))
 		mr_count(w->stats->replied, 1);
 	else
-		mr_count(w->stats->drop_reply_full, 1);
+		mr_worker_no_room(w, s, plan.stride, &w->stats->drop_reply_full);
 }

@@ -9,9 +9,9 @@
 #ifndef MILLRACE_WORKER_DELIVER_H
 #define MILLRACE_WORKER_DELIVER_H
 
-#include "dataplane/worker/stages.h"
+#include "dataplane/worker/frames.h"
 
-/* A copy into a session's ring. False: no room. */
+/* A copy into a session's ring or frame. False: no room. */
 MR_ALWAYS_INLINE bool mr_worker_copy(struct mr_worker *w, struct mr_session *s,
 	const struct mr_message_plan *plan, uint32_t target)
 {
@@ -22,8 +22,11 @@ MR_ALWAYS_INLINE bool mr_worker_copy(struct mr_worker *w, struct mr_session *s,
 	if (mr_unlikely(s->missed_untold > 0) && !mr_worker_tell_gap(w, s, plan->stride))
 		return false;
 	to = mr_bytes_claim(&s->down, plan->stride);
-	if (mr_unlikely(to == NULL))
-		return false;
+	if (mr_unlikely(to == NULL)) {
+		to = mr_worker_frame_claim(w, s, plan->stride);
+		if (to == NULL)
+			return false;
+	}
 	mr_message_write(to, plan, target);
 	mr_bytes_push(&s->down, plan->stride);
 	s->down_messages++;
@@ -60,7 +63,7 @@ MR_ALWAYS_INLINE uint32_t mr_worker_deliver_own(
 			else if (mr_likely(mr_worker_copy(w, s, plan, sink->sub_id)))
 				delivered++;
 			else
-				mr_worker_missed(w, s);
+				mr_worker_missed(w, s, plan->stride);
 		}
 	}
 	w->round.delivered += delivered;
@@ -70,6 +73,9 @@ MR_ALWAYS_INLINE uint32_t mr_worker_deliver_own(
 /* A run is messages of one session by one alias, with a body and nothing else, that stand one behind
  * the other in the burst: the route is looked up once for all of them, and each subscriber's ring is
  * gone to once. A subscriber gets them in their order; between subscribers there is none. */
+
+/* So far ahead of a copy the ring's lines are asked for: a dozen small messages. */
+#define MR_COPY_AHEAD_BYTES 1024u
 
 /* Copies of a run into a session's ring, as many as there is room for; returns how many. */
 MR_ALWAYS_INLINE uint32_t mr_worker_copy_run(struct mr_session *s, const struct mr_route *r,
@@ -86,6 +92,7 @@ MR_ALWAYS_INLINE uint32_t mr_worker_copy_run(struct mr_session *s, const struct 
 
 		if (mr_unlikely(to == NULL))
 			break;
+		mr_prefetch_lines_write((uint8_t *)to + MR_COPY_AHEAD_BYTES, plan.stride);
 		mr_message_write(to, &plan, target);
 		mr_bytes_push(&down, plan.stride);
 	}
@@ -94,14 +101,26 @@ MR_ALWAYS_INLINE uint32_t mr_worker_copy_run(struct mr_session *s, const struct 
 	return n;
 }
 
-/* The same, with what a full ring calls for. */
+/* True if there is a new frame for the next message of a run, the last one being full. */
+static inline bool mr_worker_run_goes_on(struct mr_worker *w, struct mr_session *s,
+	const struct mr_route *r, const struct mr_burst_entry *next)
+{
+	struct mr_message_view m = mr_message_plain(next->at, next->header);
+	struct mr_message_plan plan = mr_worker_delivery(r, &m, NULL);
+
+	return s->remote != NULL && mr_worker_frame_claim(w, s, plan.stride) != NULL;
+}
+
+/* The same, with what a full ring or frame calls for. */
 MR_ALWAYS_INLINE uint32_t mr_worker_deliver_run(struct mr_worker *w, struct mr_session *s,
 	const struct mr_route *r, const struct mr_burst_entry *e, uint32_t count, uint32_t target)
 {
 	uint32_t done = 0, delivered;
 
 	if (mr_likely(s->missed_untold == 0)) {
-		done = mr_worker_copy_run(s, r, e, count, target);
+		do
+			done += mr_worker_copy_run(s, r, e + done, count - done, target);
+		while (mr_unlikely(done < count) && mr_worker_run_goes_on(w, s, r, e + done));
 		if (done > 0)
 			mr_worker_mark_dirty(w, s);
 	}
@@ -113,7 +132,7 @@ MR_ALWAYS_INLINE uint32_t mr_worker_deliver_run(struct mr_worker *w, struct mr_s
 		if (mr_worker_copy(w, s, &plan, target))
 			delivered++;
 		else
-			mr_worker_missed(w, s);
+			mr_worker_missed(w, s, plan.stride);
 	}
 	return delivered;
 }

@@ -56,42 +56,124 @@ void mr_worker_handoff(struct mr_worker *w, struct mr_session *from,
 	mr_count(w->stats->handoff_tx, 1);
 }
 
+/* Hellos leave half of the ring to those who have a session. */
+bool mr_worker_handoff_hello(
+	struct mr_worker *w, const struct mrf_network_path *path, const struct mr_message_view *m)
+{
+	struct mr_message_plan plan = mr_message_plan(
+		MRF_MESSAGE_KIND_HELLO, NULL, NULL, 0, m->payload, 0, m->payload_bytes);
+	struct mr_bytes_producer *ring = &w->handoff.to_control;
+	struct mrf_handoff_header h = {
+		.bytes = (uint32_t)(sizeof(h) + sizeof(*path)) + plan.bytes,
+		.reason = MRF_HANDOFF_REASON_HELLO,
+		.worker = (uint16_t)w->index,
+	};
+	uint8_t *to = NULL;
+
+	if (mr_bytes_backlog(ring) <= ring->capacity / 2)
+		to = mr_bytes_claim(ring, h.bytes + MR_BYTES_ALIGN);
+	if (mr_unlikely(to == NULL)) {
+		mr_count(w->stats->drop_handoff_full, 1);
+		return false;
+	}
+	memcpy(to, &h, sizeof(h));
+	memcpy(to + sizeof(h), path, sizeof(*path));
+	mr_message_write(to + sizeof(h) + sizeof(*path), &plan, m->header.target);
+	mr_bytes_push(ring, h.bytes);
+	w->handoff_dirty = true;
+	mr_count(w->stats->handoff_tx, 1);
+	return true;
+}
+
+static struct mr_session *find_own(struct mr_worker *w, uint64_t id)
+{
+	if (mr_session_worker(id) != w->index)
+		return NULL;
+	return mr_directory_find(&w->directory, mr_session_slot(id), mr_session_generation(id));
+}
+
 static void deliver_answer(struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
 {
 	struct mr_message_plan plan = mr_message_plan(
 		MRF_MESSAGE_KIND_CONTROL, NULL, NULL, 0, m->payload, 0, m->payload_bytes);
-	struct mr_session *s = NULL;
+	struct mr_session *s = find_own(w, session);
 
-	if (mr_session_worker(session) == w->index)
-		s = mr_directory_find(
-			&w->directory, mr_session_slot(session), mr_session_generation(session));
 	if (s == NULL)
 		mr_count(w->stats->drop_session_gone, 1);
 	else if (!mr_worker_copy(w, s, &plan, m->header.target))
-		mr_count(w->stats->drop_control_full, 1);
+		mr_worker_no_room(w, s, plan.stride, &w->stats->drop_control_full);
+}
+
+/* Alone in a frame as large as the session's may be: that it arrives shows that the path carries it. */
+static void send_welcome(struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
+{
+	struct mr_message_plan plan = mr_message_plan(
+		MRF_MESSAGE_KIND_CONTROL, NULL, NULL, 0, m->payload, 0, m->payload_bytes);
+	struct mr_session *s = find_own(w, session);
+
+	if (s == NULL || s->remote == NULL)
+		mr_count(w->stats->drop_session_gone, 1);
+	else if (!mr_worker_send_alone(w, s, &plan, m->header.target, true))
+		mr_worker_no_room(w, s, plan.stride, &w->stats->drop_control_full);
+}
+
+static void send_refusal(
+	struct mr_worker *w, const struct mrf_network_path *path, const struct mr_message_view *m)
+{
+	struct mr_message_plan plan = mr_message_plan(
+		MRF_MESSAGE_KIND_CONTROL, NULL, NULL, 0, m->payload, 0, m->payload_bytes);
+
+	if (path->port >= w->ports_count || plan.stride > MR_FRAME_ROOM(MR_FRAME_BYTES_MIN))
+		mr_count(w->stats->drop_bad_handoff, 1);
+	else if (!mr_worker_send_apart(w, path, 0, &plan, m->header.target))
+		mr_count(w->stats->drop_no_buffer, 1);
+}
+
+/* What stands behind the record's header and, if it has one, its path. */
+static void take_message(struct mr_worker *w, const struct mrf_handoff_header *h,
+	const struct mrf_network_path *path, const uint8_t *at, size_t bytes)
+{
+	struct mrf_message_header header;
+	struct mr_message_view m;
+
+	header = mr_message_header_load(at);
+	if (!mr_message_fits(&header, bytes) || header.kind != MRF_MESSAGE_KIND_CONTROL ||
+		!mr_message_parse(at, header, &m))
+		mr_count(w->stats->drop_bad_handoff, 1);
+	else if (path != NULL)
+		send_refusal(w, path, &m);
+	else if (h->reason == MRF_HANDOFF_REASON_WELCOME)
+		send_welcome(w, h->session, &m);
+	else
+		deliver_answer(w, h->session, &m);
 }
 
 /* One record; returns its stride, or 0 when the ring makes no sense from here on. */
 static uint32_t take_record(struct mr_worker *w, const uint8_t *at, size_t ready)
 {
-	struct mrf_message_header header;
+	struct mrf_network_path path;
 	struct mrf_handoff_header h;
-	struct mr_message_view m;
+	size_t prefix = sizeof(h);
+	bool refuse;
 	uint32_t stride;
 
-	if (ready < sizeof(h) + sizeof(header))
+	if (ready < sizeof(h) + sizeof(struct mrf_message_header))
 		return 0;
 	memcpy(&h, at, sizeof(h));
 	stride = mr_message_stride(h.bytes);
-	if (h.bytes < sizeof(h) + sizeof(header) || h.bytes > ready || stride > ready)
+	if (h.bytes < sizeof(h) + sizeof(struct mrf_message_header) || h.bytes > ready ||
+		stride > ready)
 		return 0;
-	header = mr_message_header_load(at + sizeof(h));
-	if (!mr_message_fits(&header, stride - sizeof(h)) ||
-		header.kind != MRF_MESSAGE_KIND_CONTROL ||
-		!mr_message_parse(at + sizeof(h), header, &m))
+	refuse = h.reason == MRF_HANDOFF_REASON_REFUSE;
+	if (refuse)
+		prefix += sizeof(path);
+	if (h.bytes < prefix + sizeof(struct mrf_message_header)) {
 		mr_count(w->stats->drop_bad_handoff, 1);
-	else
-		deliver_answer(w, h.session, &m);
+		return stride;
+	}
+	if (refuse)
+		memcpy(&path, at + sizeof(h), sizeof(path));
+	take_message(w, &h, refuse ? &path : NULL, at + prefix, stride - prefix);
 	return stride;
 }
 

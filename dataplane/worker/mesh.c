@@ -136,7 +136,7 @@ static void deliver_member(struct mr_worker *w, const struct mr_mesh_member *mem
 	else if (mr_worker_copy(w, s, plan, member->sub_id))
 		w->round.delivered++;
 	else
-		mr_count(w->stats->drop_group_full, 1);
+		mr_worker_no_room(w, s, plan->stride, &w->stats->drop_group_full);
 }
 
 static void take_publish(struct mr_worker *w, const struct mr_mesh_record *record,
@@ -200,7 +200,7 @@ static uint32_t take_record(struct mr_worker *w, const uint8_t *at)
 	return (uint32_t)prefix + mr_message_stride(h.bytes);
 }
 
-static void take_frame(struct mr_worker *w, const struct mr_descriptor *d)
+static void take_block(struct mr_worker *w, const struct mr_descriptor *d)
 {
 	const uint8_t *at =
 		rte_pktmbuf_mtod_offset((struct rte_mbuf *)d->buffer, const uint8_t *, d->offset);
@@ -208,7 +208,7 @@ static void take_frame(struct mr_worker *w, const struct mr_descriptor *d)
 
 	while (at < end)
 		at += take_record(w, at);
-	/* A frame may use up more routes than a burst does: let go of them, after the sessions. */
+	/* A block may use up more routes than a burst does: let go of them, after the sessions. */
 	mr_worker_show(w);
 	mr_router_quiescent(w->router);
 	rte_pktmbuf_free(d->buffer);
@@ -226,7 +226,10 @@ void mr_worker_mesh_rx(struct mr_worker *w)
 		if (from != w->index)
 			count = mr_spsc_pop(w->mesh_in[from], d, MR_MESH_BURST);
 		for (uint32_t i = 0; i < count; i++)
-			take_frame(w, &d[i]);
+			if (mr_unlikely((d[i].tag & MR_TAG_FRAME) != 0))
+				mr_worker_take_passed(w, &d[i]);
+			else
+				take_block(w, &d[i]);
 		if (count > 0)
 			w->moved = true;
 	}

@@ -94,7 +94,7 @@ static void answer_status(struct mr_worker *w, struct mr_session *s,
 		mr_message_plan(MRF_MESSAGE_KIND_STATUS, &token, NULL, 0, NULL, 0, 0);
 
 	if (!mr_worker_copy(w, s, &plan, (uint32_t)code))
-		mr_count(w->stats->drop_reply_full, 1);
+		mr_worker_no_room(w, s, plan.stride, &w->stats->drop_reply_full);
 }
 
 /* Queue groups, other workers, and nobody at all. Kept out of line, and given a copy of the view, so
@@ -190,7 +190,13 @@ other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 	case MRF_MESSAGE_KIND_DELIVER:
 	case MRF_MESSAGE_KIND_STATUS:
 	case MRF_MESSAGE_KIND_GAP:
+	case MRF_MESSAGE_KIND_RETRY:
 		/* The bus says these; a client may not. */
+	case MRF_MESSAGE_KIND_PADDING:
+	case MRF_MESSAGE_KIND_CLOSE:
+	case MRF_MESSAGE_KIND_PATH:
+	case MRF_MESSAGE_KIND_HELLO:
+		/* These are not for channels, or for a frame of a session. */
 		mr_count(w->stats->drop_bad_message, 1);
 		reject(from);
 		break;

@@ -11,38 +11,6 @@ static void give_up(struct mr_worker *w, struct mr_session *s)
 	}
 }
 
-/* Takes a message with parts apart. A subject is looked at more than once, so it must not change
- * meanwhile; copied here, a stage before it is read, its bytes have left the store buffer by then. */
-static const struct mr_message_view *take_apart(
-	struct mr_worker *w, uint32_t index, const uint8_t *at, struct mrf_message_header h)
-{
-	struct mr_message_view *m = &w->views[index];
-
-	if (mr_unlikely(!mr_message_parse(at, h, m)))
-		return NULL;
-	memcpy(w->subjects[index], m->subject, m->subject_bytes);
-	m->subject = (const uint8_t *)w->subjects[index];
-	return m;
-}
-
-MR_ALWAYS_INLINE void keep(
-	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h)
-{
-	uint32_t index = w->burst_count;
-	struct mr_burst_entry e = {.header = h, .at = at, .from = s};
-
-	if (h.flags != 0 || mr_unlikely(h.bytes > sizeof(h) + MR_BODY_BYTES_MAX)) {
-		e.view = take_apart(w, index, at, h);
-		if (mr_unlikely(e.view == NULL)) {
-			mr_count(w->stats->drop_bad_message, 1);
-			mr_count(s->stats->rejected, 1);
-			return;
-		}
-	}
-	w->burst[index] = e;
-	w->burst_count++;
-}
-
 /* Takes messages of one session into the burst; returns their bytes. */
 static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_max)
 {
@@ -59,6 +27,9 @@ static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_m
 	}
 	if (messages_max > MR_SESSION_BURST)
 		messages_max = MR_SESSION_BURST;
+	/* Where a message is, the one before it says: its line would be asked for only when that one
+	 * has come. */
+	mr_prefetch_lines(at, ready);
 	while (bytes < ready && taken < messages_max && bytes < bytes_max) {
 		struct mrf_message_header h = mr_message_header_load(at + bytes);
 
@@ -67,7 +38,7 @@ static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_m
 			give_up(w, s);
 			break;
 		}
-		keep(w, s, at + bytes, h);
+		mr_worker_keep(w, s, at + bytes, h);
 		bytes += mr_message_stride(h.bytes);
 		taken++;
 	}

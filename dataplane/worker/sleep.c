@@ -2,9 +2,13 @@
 #include "dataplane/worker/stages.h"
 
 #include <sys/epoll.h>
+#include <time.h>
 
 #define EVENTS_MAX  16
-#define GAP_LOOK_MS 10
+#define NS_OF_MS    1000000
+#define GAP_LOOK_NS (10 * NS_OF_MS)
+/* Drivers give nothing to wait on. */
+#define PORTS_LOOK_NS 500000
 
 /* The last look at all that could be work; everything loaded here is seq_cst. */
 static bool work_waits(struct mr_worker *w)
@@ -12,7 +16,7 @@ static bool work_waits(struct mr_worker *w)
 	const struct mr_poll_list *list =
 		atomic_load_explicit(&w->directory.poll, memory_order_seq_cst);
 
-	if (atomic_load_explicit(&w->stopping, memory_order_seq_cst))
+	if (atomic_load_explicit(&w->stopping, memory_order_seq_cst) || w->passed_count > 0)
 		return true;
 	if (!mr_bytes_empty(&w->handoff.from_control)) /* [worker.sleep] */
 		return true;
@@ -31,24 +35,25 @@ static bool work_waits(struct mr_worker *w)
 
 /* Clients that have yet to be told of a gap are asked to ring when they have made room. They may
  * miss that, so with one of them about, the worker sleeps for a bounded time only. */
-static int sleep_ms_max(struct mr_worker *w)
+static long sleep_ns_max(struct mr_worker *w)
 {
 	const struct mr_poll_list *list =
 		atomic_load_explicit(&w->directory.poll, memory_order_acquire);
-	int ms = -1;
+	long ns = w->ports_count > 0 ? PORTS_LOOK_NS : -1;
 
 	for (uint32_t i = 0; i < list->count; i++)
 		if (list->sessions[i]->missed_untold > 0) {
 			mr_bytes_want_bell(&list->sessions[i]->down, true);
-			ms = GAP_LOOK_MS;
+			if (ns < 0)
+				ns = GAP_LOOK_NS;
 		}
-	return ms;
+	return ns;
 }
 
 void mr_worker_sleep(struct mr_worker *w)
 {
 	struct epoll_event events[EVENTS_MAX];
-	int ms = sleep_ms_max(w);
+	struct timespec time = {.tv_nsec = sleep_ns_max(w)};
 
 	atomic_store_explicit(&w->page->asleep, 1, memory_order_seq_cst); /* [worker.sleep] */
 	if (!work_waits(w)) {
@@ -56,7 +61,8 @@ void mr_worker_sleep(struct mr_worker *w)
 		atomic_store_explicit(&w->sleeping, true, memory_order_relaxed);
 		mr_router_offline(w->router);
 		/* Bells are edge-triggered: every ring wakes, none has to be read. */
-		(void)epoll_wait(w->epoll_fd, events, EVENTS_MAX, ms);
+		(void)epoll_pwait2(
+			w->epoll_fd, events, EVENTS_MAX, time.tv_nsec < 0 ? NULL : &time, NULL);
 		mr_router_online(w->router);
 		atomic_store_explicit(&w->sleeping, false, memory_order_relaxed);
 	}

@@ -27,8 +27,17 @@ void mr_worker_handoff_rx(struct mr_worker *w);
 void mr_worker_handoff(struct mr_worker *w, struct mr_session *from,
 	const struct mr_message_view *m, enum mrf_handoff_reason reason);
 
-/* Counts a delivery for which there was no room; the session is told later. */
-void mr_worker_missed(struct mr_worker *w, struct mr_session *s);
+/* The same of a Hello, with the path that it came by. False: it could not be, as counted. */
+bool mr_worker_handoff_hello(
+	struct mr_worker *w, const struct mrf_network_path *path, const struct mr_message_view *m);
+
+/* Counts a message of `bytes` for which the session had no room: in `full`, or over UDP in what was
+ * the reason. */
+void mr_worker_no_room(struct mr_worker *w, struct mr_session *s, uint32_t bytes, uint64_t *full);
+/* The same of a delivery; the session is told later. */
+void mr_worker_missed(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
+/* Counts what was pushed since it was last shown. */
+void mr_worker_count_copies(struct mr_worker *w, struct mr_session *s);
 /* A reply whose token names this worker. */
 void mr_worker_reply(struct mr_worker *w, const struct mr_message_view *m);
 /* Tells a session what it missed, if its ring has room for that and for `room_bytes` behind it.
@@ -64,6 +73,39 @@ void mr_worker_mesh_fini(struct mr_worker *w);
 /* Sleeps until there is something to do. */
 void mr_worker_sleep(struct mr_worker *w);
 void mr_worker_housekeep(struct mr_worker *w);
+
+/* Takes a message with parts apart. A subject is looked at more than once, so it must not change
+ * meanwhile; copied here, a stage before it is read, its bytes have left the store buffer by then. */
+static inline const struct mr_message_view *mr_worker_take_apart(
+	struct mr_worker *w, uint32_t index, const uint8_t *at, struct mrf_message_header h)
+{
+	struct mr_message_view *m = &w->views[index];
+
+	if (mr_unlikely(!mr_message_parse(at, h, m)))
+		return NULL;
+	memcpy(w->subjects[index], m->subject, m->subject_bytes);
+	m->subject = (const uint8_t *)w->subjects[index];
+	return m;
+}
+
+/* Puts a message whose header was read and fits into the burst, which has room. */
+MR_ALWAYS_INLINE void mr_worker_keep(
+	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h)
+{
+	uint32_t index = w->burst_count;
+	struct mr_burst_entry e = {.header = h, .at = at, .from = s};
+
+	if (h.flags != 0 || mr_unlikely(h.bytes > sizeof(h) + MR_BODY_BYTES_MAX)) {
+		e.view = mr_worker_take_apart(w, index, at, h);
+		if (mr_unlikely(e.view == NULL)) {
+			mr_count(w->stats->drop_bad_message, 1);
+			mr_count(s->stats->rejected, 1);
+			return;
+		}
+	}
+	w->burst[index] = e;
+	w->burst_count++;
+}
 
 static inline void mr_worker_mark_dirty(struct mr_worker *w, struct mr_session *s)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/worker/stages.h"
+#include "dataplane/worker/frames.h"
 
 /* The flag is taken back before the bell is rung: a reader that goes to sleep again in between has
  * the ring still coming. */
@@ -10,7 +10,7 @@ static void ring(struct mr_worker *w, struct mr_bytes_shared *shared, int bell_f
 	mr_count(w->stats->bells, 1);
 }
 
-static void count_copies(struct mr_worker *w, struct mr_session *s)
+void mr_worker_count_copies(struct mr_worker *w, struct mr_session *s)
 {
 	uint64_t bytes = s->down.tail - s->down.tail_out;
 
@@ -27,7 +27,11 @@ void mr_worker_show(struct mr_worker *w)
 		struct mr_session *s = w->dirty[i];
 
 		s->dirty = false;
-		count_copies(w, s);
+		if (s->remote != NULL) {
+			mr_worker_seal(w, s);
+			continue;
+		}
+		mr_worker_count_copies(w, s);
 		if (mr_bytes_publish(&s->down)) /* [bytes.sleep] */
 			ring(w, s->down.shared, s->peer_bell_fd);
 	}
@@ -75,5 +79,6 @@ void mr_worker_tx(struct mr_worker *w)
 	w->round.published = 0;
 	w->round.delivered = 0;
 	give_back(w);
+	mr_worker_ports_tx(w);
 	mr_worker_mesh_ring(w);
 }

@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
 
-#include "dataplane/worker/stages.h"
+#include "dataplane/worker/frames.h"
 
 static bool stopped(struct mr_worker *w)
 {
@@ -53,15 +54,18 @@ int mr_worker_run(void *worker)
 	while (!stopped(w)) {
 		mr_worker_mesh_rx(w);    /* from other workers -> own sinks */
 		mr_worker_handoff_rx(w); /* from control -> own sinks */
+		mr_worker_ports_rx(w);   /* packets -> own sinks, mesh, control */
 		mr_worker_rx(w);         /* channels -> burst */
 		mr_worker_route(w);      /* burst -> own sinks, mesh, control */
-		mr_worker_tx(w);         /* sinks and mesh -> their readers */
+		mr_worker_tx(w);         /* sinks and mesh -> their readers, ports */
 		if (--w->house_in == 0)
 			mr_worker_housekeep(w);
 		mr_router_quiescent(w->router);
 		account(w);
 	}
+	mr_worker_remotes_stop(w);
 	mr_router_offline(w->router);
+	mr_worker_ports_fini(w);
 	mr_worker_mesh_fini(w);
 	return 0;
 }
@@ -86,8 +90,9 @@ void mr_worker_housekeep(struct mr_worker *w)
 {
 	const struct mr_router_counters *r = mr_router_counters(w->router);
 
-	w->house_in = MR_HOUSEKEEP_ROUNDS;
+	w->house_in = w->house_rounds;
 	look_after_sessions(w);
+	mr_worker_remotes_look(w);
 	mr_gauge(w->stats->route_hits, r->alias_hits + r->cache_hits);
 	mr_gauge(w->stats->route_misses, r->alias_fills + r->cache_misses);
 	mr_gauge(w->stats->route_evictions, r->cache_evictions);
@@ -133,6 +138,30 @@ static int open_handoff(struct mr_worker *w, uint32_t ring_bytes)
 	return mr_worker_watch(w, h->channel.worker_bell_fd);
 }
 
+static uint64_t clock_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void init_network(struct mr_worker *w, const struct mr_worker_config *c)
+{
+	uint64_t now = rte_rdtsc();
+
+	w->tsc_hz = rte_get_tsc_hz();
+	w->remote_first = c->remote_first;
+	w->heartbeat = w->tsc_hz / 1000 * c->heartbeat_ms;
+	w->patience = w->heartbeat * c->missed_max;
+	memcpy(w->cookie_key, c->cookie_key, sizeof(w->cookie_key));
+	mr_rate_init(&w->answers, w->tsc_hz, MR_ANSWERS_PER_SECOND);
+	mr_rate_init(&w->hellos, w->tsc_hz, c->hellos_per_second);
+	w->round_start = w->scan.since = now;
+	w->scan.clock_delta =
+		(int64_t)(clock_ns() - (uint64_t)((double)now * 1e9 / (double)w->tsc_hz));
+}
+
 int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	struct mrf_worker_stats *stats, struct mr_worker **out)
 {
@@ -148,7 +177,8 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	w->writer_bell_fd = c->writer_bell_fd;
 	w->spin_cycles = c->spin_cycles;
 	w->stats = stats;
-	w->house_in = MR_HOUSEKEEP_ROUNDS;
+	w->house_in = w->house_rounds = MR_HOUSEKEEP_ROUNDS;
+	init_network(w, c);
 	w->page_fd = w->epoll_fd = w->bell_fd = -1;
 	w->handoff.channel = mr_channel_none();
 	error = mr_directory_init(&w->directory, c->slots);

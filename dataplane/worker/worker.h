@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* worker: one lcore that moves messages from channels and mesh to channels and mesh.
  *
+ *   ports  bursts of packets: frames of sessions, and all else      ports.c, frame.c, hello.c, path.c
  *   rx     burst of messages from channels, checked in place        rx.c
  *   route  who gets a copy of each, and the copies                  route.c, deliver.h
  *   mesh   blocks of messages to and from other workers             mesh.c
- *   tx     show the rings to their readers, ring bells              tx.c
- *   house  idle, sleep, counters, gaps                              worker.c, sleep.c
+ *   tx     show the rings to their readers, ring bells, send frames tx.c, egress.c
+ *   house  idle, sleep, counters, gaps, heartbeats                  worker.c, sleep.c, remotes.c
  *
  * Owns      Nothing but its own memory; sessions, tables and rings are the table writer's.
  * Threads   mr_worker_run and what it calls: the worker's lcore. new, free: the table writer, while
@@ -13,12 +14,14 @@
  * Ordering  [worker.sleep] whoever has work for a worker stores it, then loads page->asleep; the
  *           worker stores page->asleep, then loads all that could be work; all seq_cst. One of the
  *           two sees the other.
- * Hot path  No lock, allocation or log. The only system calls are the write that rings the bell of
- * a reader who has said that it sleeps, and the worker's own sleep.
+ * Hot path  No lock or log, and no allocation but of buffers for frames. The only system calls are the
+ * write that rings the bell of a reader who has said that it sleeps, the worker's own sleep, and what
+ * a port's driver does.
  */
 #ifndef MILLRACE_WORKER_WORKER_H
 #define MILLRACE_WORKER_WORKER_H
 
+#include "dataplane/port/port.h"
 #include "dataplane/ring/spsc.h"
 #include "dataplane/session/session.h"
 #include "dataplane/subject/router.h"
@@ -39,6 +42,16 @@ struct rte_mempool;
 #define MR_BLOCK_BYTES      65344u
 #define MR_HOUSEKEEP_ROUNDS 1024u
 #define MR_DIRTY_MAX        256u
+/* With ports; their rounds are longer, and heartbeats wait for housekeeping. */
+#define MR_HOUSEKEEP_ROUNDS_PORTS 128u
+/* Packets taken from a port at a time, and those that gather before they are given to it. */
+#define MR_PORT_BURST 32u
+#define MR_PORT_TX    64u
+/* Frames passed on by other workers, as many as a round takes from the mesh. */
+#define MR_PASSED_MAX       (MR_MESH_BURST * MR_WORKERS_MAX)
+#define MR_COOKIE_KEY_BYTES 16u
+/* Retries, challenges and closes, a worker. */
+#define MR_ANSWERS_PER_SECOND 10000u
 
 /* A message in a channel: the header as it was read and checked against the ring, and where the rest
  * is. The memory may change; what stands here does not. */
@@ -56,10 +69,41 @@ struct mr_handoff {
 	struct mr_bytes_consumer from_control;
 };
 
+/* A port as one worker has it. */
+struct mr_worker_port {
+	/* read-only while the worker runs */
+	struct mr_port *port;
+	struct mrf_port_stats *stats;
+	uint16_t device; /* DPDK's number */
+	uint16_t queue;
+	/* worker's own */
+	uint32_t rx_count; /* taken, and to be looked at again: the mesh was full */
+	uint32_t tx_count; /* to be given to the device */
+	struct rte_mbuf *rx[MR_PORT_BURST];
+	struct rte_mbuf *tx[MR_PORT_TX];
+};
+
+/* A frame that another worker received for a session of this one. */
+struct mr_passed {
+	struct rte_mbuf *buffer;
+	uint32_t port;
+};
+
+/* So many a second, and a tenth of a second's worth of them at once. */
+struct mr_rate {
+	uint64_t interval; /* cycles; UINT64_MAX: none */
+	uint64_t next;     /* when the bucket would be full of what was taken */
+};
+
 struct mr_worker_config {
 	unsigned index;
 	unsigned workers;
 	uint32_t slots;
+	uint32_t remote_first; /* slots from here on are of sessions over UDP */
+	uint32_t heartbeat_ms;
+	uint32_t missed_max;
+	uint32_t hellos_per_second;
+	uint8_t cookie_key[MR_COOKIE_KEY_BYTES]; /* the same for all workers */
 	uint32_t route_cache_entries;
 	uint32_t handoff_ring_bytes;
 	uint64_t spin_cycles; /* without work, before it sleeps */
@@ -86,6 +130,13 @@ struct mr_worker {
 	int epoll_fd;
 	int bell_fd; /* of other workers and of the table writer */
 	int writer_bell_fd;
+	unsigned ports_count;
+	uint32_t house_rounds;
+	uint32_t remote_first;
+	uint64_t heartbeat; /* cycles */
+	uint64_t patience;  /* cycles without a frame after which a session is dead */
+	uint64_t tsc_hz;
+	uint8_t cookie_key[MR_COOKIE_KEY_BYTES];
 	/* worker's own */
 	alignas(MR_CACHE_LINE) uint32_t burst_count;
 	uint32_t cursor; /* in the poll list: who is asked first */
@@ -113,6 +164,16 @@ struct mr_worker {
 		uint32_t stash_count;
 		uint64_t rung; /* workers pushed to this round */
 	} mesh;
+	struct {
+		uint32_t next;       /* slot, from remote_first */
+		uint64_t since;      /* cycles, when the last step was made */
+		int64_t clock_delta; /* CLOCK_MONOTONIC nanoseconds when cycles were 0 */
+	} scan;
+	struct mr_rate answers; /* what nobody's session pays for: retries, challenges, closes */
+	struct mr_rate hellos;
+	uint32_t passed_count;
+	struct mr_passed passed[MR_PASSED_MAX];
+	struct mr_worker_port ports[MR_PORTS_MAX];
 	struct mr_session *dirty[MR_DIRTY_MAX];
 	struct mr_session *consumed[MR_BURST];
 	struct mr_burst_entry burst[MR_BURST];
@@ -129,6 +190,10 @@ struct mr_worker {
 int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	struct mrf_worker_stats *stats, struct mr_worker **out);
 void mr_worker_free(struct mr_worker *w);
+
+/* Before it runs: gives it its queue of an open port; ports come in the order of their index. -EINVAL:
+ * another order, or buffers too small for the port's largest packet. */
+int mr_worker_port_add(struct mr_worker *w, struct mr_port *p);
 
 /* The loop; an lcore function, returns 0 once stopped. */
 int mr_worker_run(void *worker);

@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,12 +38,14 @@ uint64_t mr_writer_now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Statistics memory: header, table, workers, sessions; each from a line of its own. */
+/* Statistics memory: header, table, workers, ports, sessions; each from a line of its own. */
 static int open_stats(struct mr_writer *wr)
 {
-	uint32_t slots = wr->config->channels.clients_max;
+	uint32_t slots = wr->slots_count;
 	uint32_t worker_stride =
 		(uint32_t)mr_align_up(sizeof(struct mrf_worker_stats), MR_CACHE_LINE);
+	uint32_t ports = wr->config->ports.open_count;
+	uint32_t port_lines = ports * (wr->workers_count + 1);
 	struct mrf_stats_header h = {
 		.magic = STATS_MAGIC,
 		.workers = wr->workers_count,
@@ -50,8 +53,12 @@ static int open_stats(struct mr_writer *wr)
 		.table_offset = 2 * MR_CACHE_LINE,
 		.worker_offset = 1024,
 		.worker_stride = worker_stride,
-		.session_offset = 1024 + wr->workers_count * worker_stride,
+		.session_offset =
+			1024 + wr->workers_count * worker_stride + port_lines * MR_CACHE_LINE,
 		.session_stride = sizeof(struct mrf_session_stats),
+		.ports = ports,
+		.port_offset = 1024 + wr->workers_count * worker_stride,
+		.port_stride = MR_CACHE_LINE,
 		.tsc_hz = rte_get_tsc_hz(),
 	};
 	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
@@ -113,28 +120,45 @@ static int open_mesh(struct mr_writer *wr)
 			wr->workers[from]->peers[to] = wr->workers[to];
 		}
 	for (unsigned i = 0; i < n; i++)
-		wr->workers[i]->blocks = wr->blocks;
+		wr->workers[i]->blocks = wr->blocks.buffers;
 	return 0;
+}
+
+static bool polls_busy(const struct mr_config *c)
+{
+	return c->workers.poll == MR_CONFIG_POLL_BUSY ||
+	       (c->workers.poll == MR_CONFIG_POLL_AUTO && c->ports.open_count > 0);
 }
 
 static int open_workers(struct mr_writer *wr)
 {
 	const struct mrf_stats_header *h = wr->stats_map;
+	uint8_t key[MR_COOKIE_KEY_BYTES];
 
+	if (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key))
+		return -EIO;
 	for (unsigned i = 0; i < wr->workers_count; i++) {
 		struct mr_worker_config c = {
 			.index = i,
 			.workers = wr->workers_count,
-			.slots = wr->config->channels.clients_max,
+			.slots = wr->slots_count,
+			.remote_first = wr->config->channels.clients_max,
+			.heartbeat_ms = wr->config->sessions.heartbeat_ms,
+			.missed_max = wr->config->sessions.missed_max,
+			.hellos_per_second = wr->config->sessions.hellos_per_second,
 			.route_cache_entries = wr->config->tables.route_cache_entries,
 			.handoff_ring_bytes = wr->config->channels.handoff_ring_bytes,
 			.spin_cycles = rte_get_tsc_hz() / 1000000 * wr->config->workers.spin_us,
 			.writer_bell_fd = wr->bell_fd,
-			.busy = wr->config->workers.poll == MR_CONFIG_POLL_BUSY,
+			.busy = polls_busy(wr->config),
 		};
 		void *stats = (char *)wr->stats_map + h->worker_offset + i * h->worker_stride;
-		int error = mr_worker_new(&c, wr->table, stats, &wr->workers[i]);
+		int error;
 
+		memcpy(c.cookie_key, key, sizeof(key));
+		error = mr_worker_new(&c, wr->table, stats, &wr->workers[i]);
+		for (unsigned p = 0; error == 0 && p < wr->ports_count; p++)
+			error = mr_worker_port_add(wr->workers[i], &wr->ports[p]);
 		if (error != 0)
 			return error;
 	}
@@ -181,9 +205,9 @@ static int open_events(struct mr_writer *wr)
 
 static int open_generations(struct mr_writer *wr)
 {
-	wr->generations = calloc((size_t)wr->workers_count * wr->config->channels.clients_max,
-		sizeof(*wr->generations));
-	return wr->generations == NULL ? -ENOMEM : 0;
+	wr->generations =
+		calloc((size_t)wr->workers_count * wr->slots_count, sizeof(*wr->generations));
+	return wr->generations == NULL ? -ENOMEM : mr_writer_remotes_open(wr);
 }
 
 int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)
@@ -197,6 +221,7 @@ int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)
 		{open_stats, "statistics memory"},
 		{open_table, "table"},
 		{open_generations, "session table"},
+		{mr_writer_ports_open, "ports"},
 		{open_workers, "workers"},
 		{mr_writer_listen, "link socket"},
 	};
@@ -205,6 +230,7 @@ int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)
 	memset(wr, 0, sizeof(*wr));
 	wr->config = config;
 	wr->workers_count = config->workers.count;
+	wr->slots_count = config->channels.clients_max + config->sessions.sessions_max;
 	wr->files_max = mr_files_limit_raise();
 	wr->stats_fd = wr->lock_fd = wr->epoll_fd = wr->signal_fd = wr->bell_fd = -1;
 	wr->listen_fd = wr->link_fd = -1;
@@ -262,8 +288,8 @@ static void handle(struct mr_writer *wr, const struct epoll_event *e)
 {
 	if (e->data.ptr == &wr->signal_fd)
 		wr->stopping = true;
-	else if (e->data.ptr == &wr->bell_fd)
-		(void)mr_bell_clear(wr->bell_fd); /* the tick that follows finds why */
+	else if (e->data.ptr == &wr->bell_fd) /* the tick that follows finds why */
+		wr->remotes.rung = mr_bell_clear(wr->bell_fd);
 	else if (e->data.ptr == &wr->listen_fd)
 		mr_writer_accept(wr);
 	else if (e->data.ptr == &wr->link_fd)
@@ -289,6 +315,7 @@ int mr_writer_run(struct mr_writer *wr)
 		pending |= mr_table_reclaim(wr->table) > 0;
 		show_table_stats(wr);
 		watch_workers(wr);
+		mr_writer_ports_look(wr);
 	}
 	return 0;
 }
@@ -331,9 +358,11 @@ void mr_writer_close(struct mr_writer *wr)
 	for (unsigned i = 0; i < wr->workers_count; i++)
 		mr_worker_free(wr->workers[i]);
 	close_mesh(wr);
+	mr_writer_ports_close(wr);
 	mr_writer_blocks_close(wr);
 	mr_table_free(wr->table);
 	free(wr->qsbr);
+	mr_writer_remotes_close(wr);
 	free(wr->generations);
 	if (wr->stats_map != NULL)
 		munmap(wr->stats_map, wr->stats_bytes);

@@ -62,7 +62,7 @@ static void give(struct worker *w, struct block *b)
 		.buffer = b,
 		.bytes = BLOCK_BYTES,
 		.source = w->index,
-		.reserved = w->sent,
+		.tag = w->sent,
 	};
 
 	for (uint32_t to = 0; to < WORKERS; to++) {
@@ -99,8 +99,8 @@ static void check(struct worker *w, const struct mr_descriptor *d)
 	struct block *b = d->buffer;
 	uint64_t n = w->received[d->source]++;
 
-	stress_expect(d->reserved == n, "worker %u: block %ju of worker %u came as %ju", w->index,
-		(uintmax_t)n, d->source, (uintmax_t)d->reserved);
+	stress_expect(d->tag == n, "worker %u: block %ju of worker %u came as %ju", w->index,
+		(uintmax_t)n, d->source, (uintmax_t)d->tag);
 	for (uint32_t i = 0; i < d->bytes; i++)
 		stress_expect(b->data[i] == content(d->source, n), "block %ju: byte %u is wrong",
 			(uintmax_t)n, i);

@@ -90,7 +90,7 @@ static bool sleep_by_page(struct stress *s, bool sleep)
 
 static bool push_descriptor(struct stress *s, uint64_t n)
 {
-	struct mr_descriptor d = {.reserved = n};
+	struct mr_descriptor d = {.tag = n};
 
 	stress_expect(mr_spsc_push(&s->spsc, &d, 1) == 1, "no room for one descriptor");
 	/* [spsc.sleep] */
@@ -103,7 +103,7 @@ static bool pop_descriptor(struct stress *s, uint64_t *n)
 
 	if (mr_spsc_pop(&s->spsc, &d, 1) == 0)
 		return false;
-	*n = d.reserved;
+	*n = d.tag;
 	return true;
 }
 

@@ -27,7 +27,7 @@ static struct mr_descriptor numbered(uint64_t n)
 		.bytes = (uint32_t)(r >> 7),
 		.messages = (uint32_t)(r >> 32),
 		.source = (uint32_t)(r >> 17),
-		.reserved = n,
+		.tag = n,
 	};
 }
 
@@ -76,8 +76,7 @@ static void pop_all(struct stress *s)
 			struct mr_descriptor want = numbered(done);
 
 			stress_expect(memcmp(&d[i], &want, sizeof(want)) == 0,
-				"descriptor %ju came as %ju", (uintmax_t)done,
-				(uintmax_t)d[i].reserved);
+				"descriptor %ju came as %ju", (uintmax_t)done, (uintmax_t)d[i].tag);
 		}
 	}
 }

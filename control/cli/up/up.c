@@ -25,6 +25,9 @@
 #define READY_LOOK_MS 10
 #define ATTACH_MS     500
 #define ARGS_MAX      (2 * MR_CLI_WORDS_MAX + 24)
+#define PORTS_MAX     8
+#define PORT_BYTES    1024 /* longer ones are refused */
+#define PORTS_BYTES   (PORTS_MAX * PORT_BYTES + 16)
 
 struct settings {
 	const char *config;
@@ -32,6 +35,7 @@ struct settings {
 	uint64_t workers; /* 0: as configured */
 	const char *cpus;
 	const char *poll;
+	struct mr_cli_words ports;
 	struct mr_cli_words sets;
 	uint64_t ready_fd; /* 0: none */
 };
@@ -43,6 +47,7 @@ struct up {
 	struct mr_cli_child children[CHILDREN]; /* data plane, control */
 	char *argv[CHILDREN][ARGS_MAX];
 	char made[3][512]; /* --set values made of other options */
+	char made_ports[PORTS_BYTES];
 	char address[sizeof(((struct mr_cli_rundir *)0)->path) + 32];
 	int signals;
 	bool ready;
@@ -68,6 +73,18 @@ static void add_pair(struct up *u, unsigned *n, const char *name, const char *va
 		u->argv[i][*n + 1] = (char *)(uintptr_t)value;
 	}
 	*n += 2;
+}
+
+/* They are texts with commas of their own. */
+static void add_ports(struct up *u, unsigned *n)
+{
+	const struct mr_cli_words *ports = &u->set->ports;
+	size_t used = (size_t)snprintf(u->made_ports, PORTS_BYTES, "ports.open=");
+
+	for (unsigned i = 0; i < ports->count && used < PORTS_BYTES; i++)
+		used += (size_t)snprintf(u->made_ports + used, PORTS_BYTES - used, "%s%s",
+			i ? ";" : "", ports->at[i]);
+	add_set(u, n, u->made_ports);
 }
 
 /* Both get the same command line. */
@@ -102,6 +119,8 @@ static void make_argv(struct up *u)
 		snprintf(u->made[2], sizeof(u->made[2]), "workers.poll=%s", set->poll);
 		add_set(u, &n, u->made[2]);
 	}
+	if (set->ports.count)
+		add_ports(u, &n);
 	for (unsigned i = 0; i < set->sets.count; i++)
 		add_set(u, &n, set->sets.at[i]);
 }
@@ -316,6 +335,9 @@ static int check(const struct up *u)
 	if (count < 0)
 		return mr_cli_fail(u->cli, MR_EXIT_USAGE, set->cpus, "no list of CPUs",
 			"expected: numbers and ranges, as in 0,2-4");
+	if (set->ports.count > PORTS_MAX)
+		return mr_cli_fail(u->cli, MR_EXIT_USAGE, "--port", "said too often",
+			"expected: at most 8 ports");
 	if (set->config && access(set->config, R_OK) != 0)
 		return mr_cli_fail(u->cli, MR_EXIT_FAILED, set->config, strerror(errno), NULL);
 	return MR_EXIT_OK;
@@ -379,8 +401,15 @@ static const struct mr_cli_option options_[] = {
 		.type = MR_CLI_TEXT,
 		.value = "HOW",
 		.offset = offsetof(struct settings, poll),
-		.choices = "adaptive|busy",
-		.help = "adaptive (default): sleep when idle; busy: never: workers.poll"},
+		.choices = "auto|adaptive|busy",
+		.help = "adaptive: sleep when idle; busy: never; auto (default): busy with a port: "
+			"workers.poll"},
+	{.name = "port",
+		.letter = 'p',
+		.type = MR_CLI_WORDS,
+		.value = "PORT",
+		.offset = offsetof(struct settings, ports),
+		.help = "open a port, DRIVER,key=value,...; may be given 8 times: ports.open"},
 	{.name = "set",
 		.type = MR_CLI_WORDS,
 		.value = "KEY=VALUE",
@@ -409,6 +438,7 @@ const struct mr_cli_verb mr_cli_up = {
 	.examples =
 		"  millrace up\n"
 		"  millrace up --workers 2 --cpus 2,3 --poll busy\n"
+		"  millrace up --port af_xdp,interface=eth1,address=10.0.0.1/24\n"
 		"  millrace up --config /etc/millrace.yaml --set log.level=debug --run-dir /run/bus1",
 	.options = options_,
 	.settings_bytes = sizeof(struct settings),

@@ -41,8 +41,7 @@ static void check_largest(struct mr_client *c, const struct mr_message *m, void 
 {
 	const uint8_t *p = m->payload;
 
-	(void)c;
-	assert_int_equal(m->payload_bytes, MR_BODY_BYTES);
+	assert_int_equal(m->payload_bytes, mr_body_bytes_max(c, "big"));
 	for (size_t i = 0; i < m->payload_bytes; i++)
 		assert_int_equal(p[i], (uint8_t)(i * 7));
 	++*(unsigned *)arg;
@@ -53,12 +52,14 @@ static void largest_payload_passes_and_one_byte_more_is_refused(void **state)
 	struct fixture *f = *state;
 	static uint8_t payload[MR_BODY_BYTES + 1];
 	unsigned count = 0;
+	size_t max;
 
 	for (size_t i = 0; i < sizeof(payload); i++)
 		payload[i] = (uint8_t)(i * 7);
 	assert_int_equal(mr_subscribe(f->client, "big", NULL, check_largest, &count, NULL), 0);
-	assert_int_equal(mr_publish(f->client, "big", payload, MR_BODY_BYTES), 0);
-	assert_int_equal(mr_publish(f->client, "big", payload, MR_BODY_BYTES + 1), -EMSGSIZE);
+	max = mr_body_bytes_max(f->client, "big");
+	assert_int_equal(mr_publish(f->client, "big", payload, max), 0);
+	assert_int_equal(mr_publish(f->client, "big", payload, max + 1), -EMSGSIZE);
 	PROCESS_UNTIL(f->client, count == 1);
 }
 
@@ -257,6 +258,121 @@ static void batch_takes_what_fits(void **state)
 	bus_unlock(&f->bus);
 }
 
+static void commit_filled_batch(struct mr_publisher *p, unsigned claimed, unsigned committed)
+{
+	size_t stride;
+	void *first;
+	char text[8];
+
+	assert_int_equal(mr_publisher_claim_batch(p, 3, claimed, &first, &stride), claimed);
+	assert_true(stride >= 3);
+	for (unsigned i = 0; i < claimed; i++) {
+		snprintf(text, sizeof(text), "%03u", i);
+		memcpy((char *)first + i * stride, text, 3);
+	}
+	assert_int_equal(mr_publisher_commit_batch(p, committed), 0);
+}
+
+static void claimed_batch_arrives_in_order_as_far_as_it_was_committed(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_client_stats stats;
+	struct mr_publisher *p;
+	struct inbox in = {0};
+
+	listen_on(f, "a", &in);
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+	commit_filled_batch(p, 100, 70);
+	PROCESS_UNTIL(f->client, in.count == 70);
+	assert_string_equal(in.last, "069");
+	commit_filled_batch(p, 1, 1);
+	commit_filled_batch(p, 5, 0);
+	PROCESS_UNTIL(f->client, in.count == 71);
+	assert_string_equal(in.last, "000");
+	mr_client_stats(f->client, &stats);
+	assert_int_equal(stats.published, 71);
+}
+
+static void batch_of_the_largest_and_of_empty_messages(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_publisher *p;
+	struct inbox in = {0};
+	size_t stride;
+	void *first;
+
+	listen_on(f, "a", &in);
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+	assert_int_equal(
+		mr_publisher_claim_batch(p, MR_BODY_BYTES + 1, 1, &first, &stride), -EMSGSIZE);
+	assert_int_equal(mr_publisher_claim_batch(p, SIZE_MAX, 1, &first, &stride), -EMSGSIZE);
+	assert_int_equal(mr_publisher_claim_batch(p, 8, 0, &first, &stride), 0);
+	assert_int_equal(mr_publisher_claim_batch(p, MR_BODY_BYTES, 2, &first, &stride), 2);
+	memset(first, 'x', MR_BODY_BYTES);
+	memset((char *)first + stride, 'y', MR_BODY_BYTES);
+	assert_int_equal(mr_publisher_commit_batch(p, 2), 0);
+	PROCESS_UNTIL(f->client, in.count == 2);
+	assert_int_equal(in.message.payload_bytes, MR_BODY_BYTES);
+	assert_int_equal(in.last[0], 'y');
+	assert_int_equal(mr_publisher_claim_batch(p, 0, 3, &first, &stride), 3);
+	assert_int_equal(mr_publisher_commit_batch(p, 3), 0);
+	PROCESS_UNTIL(f->client, in.count == 5);
+	assert_int_equal(in.message.payload_bytes, 0);
+}
+
+static void claimed_batch_is_as_large_as_the_room(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_publisher *p;
+	size_t stride;
+	void *first;
+	int got;
+
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+	bus_lock(&f->bus);
+	f->bus.stalled = true;
+	bus_unlock(&f->bus);
+	got = mr_publisher_claim_batch(p, 1000, UINT32_MAX, &first, &stride);
+	assert_in_range(got, 250, 260);
+	memset(first, 0, (size_t)(got - 1) * stride + 1000);
+	assert_int_equal(mr_publisher_commit_batch(p, (unsigned)got), 0);
+	assert_int_equal(mr_publisher_claim_batch(p, 1000, 1, &first, &stride), 0);
+	/* None is open. */
+	assert_int_equal(mr_publisher_send(p, "x", 100000), -EMSGSIZE);
+	bus_lock(&f->bus);
+	f->bus.stalled = false;
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	assert_int_equal(mr_publisher_claim_batch(p, 1000, 7, &first, &stride), 7);
+	mr_publisher_abort(p);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.published, (unsigned)got);
+	bus_unlock(&f->bus);
+}
+
+static void claims_of_one_and_of_a_batch_are_not_mixed(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_publisher *p;
+	size_t stride;
+	void *place;
+
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+	assert_int_equal(mr_publisher_commit_batch(p, 1), -EINVAL);
+	assert_int_equal(mr_publisher_claim_batch(p, 8, 4, &place, &stride), 4);
+	assert_int_equal(mr_publisher_claim_batch(p, 8, 4, &place, &stride), -EBUSY);
+	assert_int_equal(mr_publisher_claim(p, 8, &place), -EBUSY);
+	assert_int_equal(mr_publish(f->client, "a", "x", 1), -EBUSY);
+	assert_int_equal(mr_publisher_commit(p, 8), -EINVAL);
+	assert_int_equal(mr_publisher_commit_batch(p, 5), -EINVAL);
+	mr_publisher_abort(p);
+	assert_int_equal(mr_publisher_commit_batch(p, 4), -EINVAL);
+	assert_int_equal(mr_publisher_claim(p, 8, &place), 0);
+	assert_int_equal(mr_publisher_commit_batch(p, 1), -EINVAL);
+	mr_publisher_abort(p);
+	assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
+}
+
 static void publish_waits_for_room_and_loses_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -323,6 +439,10 @@ int main(void)
 		TEST(a_full_batch_is_shown_in_spite_of_the_cork),
 		TEST(full_ring_gives_eagain_to_a_publisher_and_takes_again_later),
 		TEST(batch_takes_what_fits),
+		TEST(claimed_batch_arrives_in_order_as_far_as_it_was_committed),
+		TEST(batch_of_the_largest_and_of_empty_messages),
+		TEST(claimed_batch_is_as_large_as_the_room),
+		TEST(claims_of_one_and_of_a_batch_are_not_mixed),
 		TEST(publish_waits_for_room_and_loses_nothing),
 		TEST(publish_to_a_stuck_bus_times_out),
 		TEST(messages_published_before_close_arrive),

@@ -18,7 +18,7 @@ static struct mr_descriptor numbered(uint32_t n)
 		.bytes = n * 3,
 		.messages = n * 5,
 		.source = n * 7,
-		.reserved = n * 11};
+		.tag = n * 11};
 }
 
 static void expect_numbered(const struct mr_descriptor *d, uint32_t n)

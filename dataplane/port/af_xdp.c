@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* af_xdp: a kernel interface whose packets the driver's XDP program gives to the workers.
+ *
+ * The driver counts a veth's queues as one, so each queue is a device of its own. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/if_link.h>
+#include <unistd.h>
+#include <xdp/libxdp.h>
+
+#include "dataplane/base/log.h"
+#include "dataplane/port/driver.h"
+#include "dataplane/port/interface.h"
+
+/* The program that libxdp attaches for AF_XDP sockets, and takes over where it finds it. */
+#define PROGRAM_NAME "xsk_def_prog"
+/* What the driver can carry: a page, less the headers of buffers and the kernel's headroom. */
+#define MTU_MAX 3520u
+
+/* Number of the program attached to an interface, and how to detach it; 0: none. */
+static uint32_t attached_program(unsigned ifindex, uint32_t *flags)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, q);
+
+	if (bpf_xdp_query((int)ifindex, 0, &q) != 0)
+		return 0;
+	*flags = q.drv_prog_id != 0   ? XDP_FLAGS_DRV_MODE
+		 : q.skb_prog_id != 0 ? XDP_FLAGS_SKB_MODE
+				      : XDP_FLAGS_HW_MODE;
+	return q.drv_prog_id != 0   ? q.drv_prog_id
+	       : q.skb_prog_id != 0 ? q.skb_prog_id
+				    : q.hw_prog_id;
+}
+
+static void program_name(uint32_t id, char *out, size_t bytes)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t info_bytes = sizeof(info);
+	int fd = bpf_prog_get_fd_by_id(id);
+
+	snprintf(out, bytes, "?");
+	if (fd < 0)
+		return;
+	if (bpf_obj_get_info_by_fd(fd, &info, &info_bytes) == 0)
+		snprintf(out, bytes, "%.*s", (int)sizeof(info.name), info.name);
+	close(fd);
+}
+
+/* Whoever is killed leaves its program attached. It passes to the kernel what no socket takes, and
+ * libxdp takes it over; on queues that somebody else still holds, the socket is refused. */
+static int check_program(const struct mr_port *p)
+{
+	char name[32];
+	uint32_t flags, id = attached_program(p->ifindex, &flags);
+
+	if (id == 0)
+		return 0;
+	program_name(id, name, sizeof(name));
+	if (strcmp(name, PROGRAM_NAME) != 0) {
+		mr_log(MR_LOG_ERROR,
+			"another XDP program is attached; detach it (ip link set dev IFACE xdp off)",
+			MR_LOG_STR("port", p->name), MR_LOG_STR("interface", p->config->device),
+			MR_LOG_STR("program", name), MR_LOG_U64("id", id));
+		return -EBUSY;
+	}
+	mr_log(MR_LOG_WARN, "the XDP program of an earlier run is still attached: taken over",
+		MR_LOG_STR("port", p->name), MR_LOG_U64("id", id));
+	return 0;
+}
+
+static int check_queues(const struct mr_port *p, const struct mr_interface *i, unsigned workers)
+{
+	if (i->rx_queues == workers && i->tx_queues >= workers)
+		return 0;
+	mr_log(MR_LOG_ERROR,
+		i->combined ? "the interface needs one queue for each worker: ethtool -L IFACE "
+			      "combined WORKERS, or another workers.count"
+			    : "the interface needs one queue for each worker: ethtool -L IFACE "
+			      "rx WORKERS tx WORKERS, or another workers.count",
+		MR_LOG_STR("port", p->name), MR_LOG_STR("interface", p->config->device),
+		MR_LOG_U64("rx_queues", i->rx_queues), MR_LOG_U64("tx_queues", i->tx_queues),
+		MR_LOG_U64("workers", workers));
+	return -EINVAL;
+}
+
+static int choose_mtu(struct mr_port *p, const struct mr_interface *i)
+{
+	uint32_t mtu = p->config->mtu != 0 ? p->config->mtu : i->mtu;
+
+	p->mtu = (uint16_t)mtu;
+	if (mtu <= MTU_MAX && mtu <= i->mtu)
+		return 0;
+	mr_log(MR_LOG_ERROR, "mtu is more than the interface's, or than AF_XDP carries",
+		MR_LOG_STR("port", p->name), MR_LOG_U64("mtu", mtu),
+		MR_LOG_U64("interface_mtu", i->mtu), MR_LOG_U64("af_xdp_mtu", MTU_MAX));
+	return -EINVAL;
+}
+
+/* They call much a warning that is none; what goes wrong is said by who asked for it. */
+__attribute__((format(printf, 1, 0))) static int keep_words(const char *format, va_list args)
+{
+	char text[256];
+
+	vsnprintf(text, sizeof(text), format, args);
+	text[strcspn(text, "\n")] = '\0';
+	mr_log(MR_LOG_DEBUG, "a library says", MR_LOG_STR("text", text));
+	return 0;
+}
+
+__attribute__((format(printf, 2, 0))) static int bpf_words(
+	enum libbpf_print_level level, const char *format, va_list args)
+{
+	return level == LIBBPF_DEBUG ? 0 : keep_words(format, args);
+}
+
+__attribute__((format(printf, 2, 0))) static int xdp_words(
+	enum libxdp_print_level level, const char *format, va_list args)
+{
+	return level == LIBXDP_DEBUG ? 0 : keep_words(format, args);
+}
+
+/* libxdp would chain programs where it finds a bpf file system, and pin there what is to be found by
+ * others; without, it attaches the program itself. One way everywhere leaves less behind. */
+static void tame_libraries(void)
+{
+	(void)setenv("LIBXDP_SKIP_DISPATCHER", "1", 0);
+	(void)libbpf_set_print(bpf_words);
+	(void)libxdp_set_print(xdp_words);
+}
+
+static int prepare(struct mr_port *p, unsigned workers)
+{
+	struct mr_interface i;
+	int error = mr_interface_look(p->config->device, &i);
+
+	if (error != 0)
+		return mr_port_refuse(p, error, "there is no such interface");
+	if (geteuid() != 0)
+		return mr_port_refuse(p, -EPERM, "AF_XDP needs root");
+	tame_libraries();
+	p->ifindex = i.index;
+	memcpy(p->mac, i.mac, sizeof(p->mac));
+	error = check_queues(p, &i, workers);
+	if (error == 0)
+		error = choose_mtu(p, &i);
+	return error != 0 ? error : check_program(p);
+}
+
+/* Copy mode without busy polling: an empty receive is a look at memory. Anything else makes a system
+ * call of it, and with a driver that asks to be woken, one that can block for a second. */
+static void arguments(const struct mr_port *p, unsigned worker, char *out, size_t bytes)
+{
+	snprintf(out, bytes, "iface=%s,start_queue=%u,queue_count=1,force_copy=1,busy_budget=0",
+		p->config->device, worker);
+}
+
+static void opened(struct mr_port *p)
+{
+	uint32_t flags;
+
+	p->xdp_program = attached_program(p->ifindex, &flags);
+}
+
+static void closed(struct mr_port *p)
+{
+	uint32_t flags, id = attached_program(p->ifindex, &flags);
+
+	/* libxdp leaves it where it has lost count, or may not look at programs any more. */
+	if (id != 0 && id == p->xdp_program && bpf_xdp_detach((int)p->ifindex, flags, NULL) != 0)
+		mr_log(MR_LOG_WARN, "the XDP program is still attached",
+			MR_LOG_STR("port", p->name), MR_LOG_STR("interface", p->config->device));
+}
+
+const struct mr_port_driver mr_port_af_xdp = {
+	.vdev = "net_af_xdp",
+	.device_per_worker = true,
+	.held_buffers = 4, /* receive, fill, transmit and completion ring */
+	.prepare = prepare,
+	.arguments = arguments,
+	.start = mr_port_start_device,
+	.opened = opened,
+	.link_up = mr_port_interface_up,
+	.closed = closed,
+};

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* memif: packets through memory shared with another process, which is trusted.
+ *
+ * The driver would let two queues of one interface share a ring when the peer has made but one, so
+ * each worker has an interface of its own, numbered from the id of the configuration on. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <rte_ethdev.h>
+#include <rte_log.h>
+#include <rte_mbuf.h>
+
+#include "dataplane/base/log.h"
+#include "dataplane/port/driver.h"
+
+#define MTU_DEFAULT 1500
+
+/* 0: somebody listens. -ECONNREFUSED: the socket file was left behind. -ENOENT: there is none. */
+static int try_socket(const char *path)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+	error = connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ? -errno : 0;
+	close(fd);
+	return error;
+}
+
+static int prepare_socket(struct mr_port *p)
+{
+	const char *path = p->config->device;
+	int error = try_socket(path);
+
+	if (error == 0 || error == -EAGAIN)
+		return mr_port_refuse(p, -EADDRINUSE, "somebody else serves this socket");
+	if (error == -ECONNREFUSED && unlink(path) == 0)
+		mr_log(MR_LOG_WARN, "the socket of an earlier run was left behind: replaced",
+			MR_LOG_STR("port", p->name), MR_LOG_STR("socket", path));
+	return 0;
+}
+
+static int check_directory(struct mr_port *p)
+{
+	char directory[sizeof(p->config->device)];
+
+	snprintf(directory, sizeof(directory), "%s", p->config->device);
+	strrchr(directory, '/')[1] = '\0'; /* paths are full */
+	return access(directory, R_OK | W_OK) == 0
+		       ? 0
+		       : mr_port_refuse(p, -errno, "the directory of the socket cannot be written");
+}
+
+static int prepare(struct mr_port *p, unsigned workers)
+{
+	int error = check_directory(p);
+
+	(void)workers;
+	mr_port_choose_mac(p);
+	p->mtu = p->config->mtu != 0 ? p->config->mtu : MTU_DEFAULT;
+	/* It would complain of each try to reach a peer that is not there yet. */
+	(void)rte_log_set_level_pattern("pmd.net.memif", RTE_LOG_CRIT);
+	return error == 0 && p->config->memif_server ? prepare_socket(p) : error;
+}
+
+static unsigned ring_log2(const struct mr_port *p)
+{
+	unsigned log2 = (unsigned)__builtin_ctz(p->config->queue_entries);
+
+	return log2 > 14 ? 14 : log2;
+}
+
+static void arguments(const struct mr_port *p, unsigned worker, char *out, size_t bytes)
+{
+	const uint8_t *m = p->mac;
+
+	snprintf(out, bytes,
+		"role=%s,id=%u,bsize=%u,rsize=%u,socket=%s,socket-abstract=no,"
+		"mac=%02x:%02x:%02x:%02x:%02x:%02x",
+		p->config->memif_server ? "server" : "client", p->config->memif_id + worker,
+		rte_pktmbuf_data_room_size(p->pool) - RTE_PKTMBUF_HEADROOM, ring_log2(p),
+		p->config->device, m[0], m[1], m[2], m[3], m[4], m[5]);
+}
+
+static int start(struct mr_port *p, unsigned device)
+{
+	if (!p->config->memif_server && try_socket(p->config->device) != 0)
+		return -EAGAIN;
+	return mr_port_start_device(p, device) == 0 ? 0 : -EAGAIN;
+}
+
+/* A client that has lost its server is stopped and started; a server waits for another client. */
+static void revive(struct mr_port *p)
+{
+	struct rte_eth_link link;
+
+	for (unsigned i = 0; i < p->devices_count && !p->config->memif_server; i++) {
+		(void)rte_eth_link_get_nowait(p->devices[i].id, &link);
+		if (p->devices[i].started && link.link_status == RTE_ETH_LINK_UP)
+			continue;
+		if (p->devices[i].started)
+			(void)rte_eth_dev_stop(p->devices[i].id);
+		p->devices[i].started = false;
+		(void)start(p, i);
+	}
+}
+
+const struct mr_port_driver mr_port_memif = {
+	.vdev = "net_memif",
+	.device_per_worker = true,
+	.held_buffers = 2,
+	.prepare = prepare,
+	.arguments = arguments,
+	.start = start,
+	.link_up = mr_port_devices_up,
+	.revive = revive,
+};

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/port/pool.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include <rte_errno.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+
+#include "dataplane/base/compiler.h"
+
+#define HUGE_PAGE_BYTES    (2ul << 20)
+#define OBJECT_SLACK_BYTES 1024 /* mempool's and mbuf's own headers, padding */
+
+static int map_memory(struct mr_pool *p, size_t bytes)
+{
+	size_t with_slack = bytes + HUGE_PAGE_BYTES;
+	void *map =
+		mmap(NULL, with_slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (map == MAP_FAILED)
+		return -errno;
+	(void)madvise(map, with_slack, MADV_HUGEPAGE);
+	p->map = map;
+	p->map_bytes = with_slack;
+	return 0;
+}
+
+static int populate(struct mr_pool *p, uint32_t count, uint16_t data_bytes, size_t bytes)
+{
+	struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = data_bytes};
+	char *start = (char *)mr_align_up((uintptr_t)p->map, HUGE_PAGE_BYTES);
+	int n;
+
+	rte_pktmbuf_pool_init(p->buffers, &private);
+	n = rte_mempool_populate_iova(p->buffers, start, RTE_BAD_IOVA, bytes, NULL, NULL);
+	if (n < 0)
+		return n;
+	if ((uint32_t)n < count)
+		return -ENOMEM;
+	rte_mempool_obj_iter(p->buffers, rte_pktmbuf_init, NULL);
+	return 0;
+}
+
+int mr_pool_open(
+	struct mr_pool *p, const char *name, uint32_t count, uint16_t data_bytes, uint32_t cache)
+{
+	uint32_t object_bytes = (uint32_t)sizeof(struct rte_mbuf) + data_bytes;
+	size_t bytes =
+		mr_align_up((size_t)count * (object_bytes + OBJECT_SLACK_BYTES), HUGE_PAGE_BYTES);
+	int error = map_memory(p, bytes);
+
+	if (error != 0)
+		return error;
+	p->buffers = rte_mempool_create_empty(name, count, object_bytes, cache,
+		sizeof(struct rte_pktmbuf_pool_private), SOCKET_ID_ANY,
+		RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+	error = p->buffers == NULL ? -rte_errno : populate(p, count, data_bytes, bytes);
+	if (error != 0)
+		mr_pool_close(p);
+	return error;
+}
+
+void mr_pool_close(struct mr_pool *p)
+{
+	rte_mempool_free(p->buffers);
+	p->buffers = NULL;
+	if (p->map != NULL)
+		munmap(p->map, p->map_bytes);
+	p->map = NULL;
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/port/port.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "dataplane/base/log.h"
+#include "dataplane/port/driver.h"
+#include "dataplane/port/interface.h"
+
+/* Buffers that a worker works on, beside those that the driver holds. */
+#define WORKER_BUFFERS 4096u
+#define CACHE_BUFFERS  256u
+/* The kernel keeps so much before each packet of AF_XDP; Ethernet with a VLAN tag. */
+#define KERNEL_HEADROOM 256u
+#define ETHER_BYTES     18u
+#define DATA_BYTES_MIN  2048u
+
+_Static_assert(MR_PORTS_MAX == MR_CONFIG_PORTS_MAX, "the configuration's ports are those");
+_Static_assert(MR_PORT_ADDRESSES_MAX == MR_CONFIG_PORT_ADDRESSES_MAX, "likewise");
+_Static_assert(MR_PORT_WORKERS_MAX == MR_CONFIG_WORKERS_MAX, "one queue pair a worker");
+
+static const struct mr_port_driver *const drivers[] = {
+	[MR_CONFIG_DRIVER_AF_XDP] = &mr_port_af_xdp,
+	[MR_CONFIG_DRIVER_MEMIF] = &mr_port_memif,
+	[MR_CONFIG_DRIVER_TAP] = &mr_port_tap,
+};
+
+int mr_port_refuse(const struct mr_port *p, int error, const char *why)
+{
+	mr_log(MR_LOG_ERROR, "a port cannot be opened", MR_LOG_STR("port", p->name),
+		MR_LOG_STR("device", p->config->device), MR_LOG_STR("why", why), MR_LOG_ERR(error));
+	return error;
+}
+
+void mr_port_choose_mac(struct mr_port *p)
+{
+	static const uint8_t none[MR_ETHER_BYTES];
+
+	if (memcmp(p->config->mac, none, sizeof(none)) != 0)
+		memcpy(p->mac, p->config->mac, sizeof(p->mac));
+	else
+		rte_eth_random_addr(p->mac);
+}
+
+/* ---- devices */
+
+static void device_name(const struct mr_port *p, unsigned device, char *out, size_t bytes)
+{
+	snprintf(out, bytes, "%s_millrace_%u_%u", p->driver->vdev, p->index, device);
+}
+
+/* Frames are never chained, and their checksums are made and checked in software: none of these
+ * drivers has hardware to leave it to. */
+static int set_up_device(struct mr_port *p, uint16_t id, uint16_t queues)
+{
+	const struct rte_eth_conf conf = {0};
+	uint16_t entries = (uint16_t)p->config->queue_entries;
+	int error = rte_eth_dev_configure(id, queues, queues, &conf);
+
+	if (error == 0)
+		error = rte_eth_dev_adjust_nb_rx_tx_desc(id, &entries, NULL);
+	for (uint16_t q = 0; error == 0 && q < queues; q++) {
+		error = rte_eth_rx_queue_setup(id, q, entries, SOCKET_ID_ANY, NULL, p->pool);
+		if (error == 0)
+			error = rte_eth_tx_queue_setup(id, q, entries, SOCKET_ID_ANY, NULL);
+	}
+	return error;
+}
+
+static int open_device(struct mr_port *p, unsigned device, uint16_t queues)
+{
+	char name[RTE_ETH_NAME_MAX_LEN], arguments[MR_PORT_ARGUMENTS_BYTES];
+	uint16_t id;
+	int error;
+
+	device_name(p, device, name, sizeof(name));
+	p->driver->arguments(p, device, arguments, sizeof(arguments));
+	error = rte_eal_hotplug_add("vdev", name, arguments);
+	if (error != 0)
+		return mr_port_refuse(p, error, "the driver refuses the device");
+	error = rte_eth_dev_get_port_by_name(name, &id);
+	if (error != 0)
+		return mr_port_refuse(p, error, "the driver made no device");
+	p->devices[p->devices_count++].id = id;
+	error = set_up_device(p, id, queues);
+	if (error != 0)
+		return mr_port_refuse(p, error, "the queues of the device cannot be set up");
+	error = p->driver->start(p, device);
+	return error == 0 || error == -EAGAIN
+		       ? 0
+		       : mr_port_refuse(p, error, "the device cannot be started");
+}
+
+int mr_port_start_device(struct mr_port *p, unsigned device)
+{
+	int error = rte_eth_dev_start(p->devices[device].id);
+
+	p->devices[device].started = error == 0;
+	return error;
+}
+
+static void close_device(struct mr_port *p, unsigned device)
+{
+	char name[RTE_ETH_NAME_MAX_LEN];
+	uint16_t id = p->devices[device].id;
+
+	if (p->devices[device].started)
+		(void)rte_eth_dev_stop(id);
+	(void)rte_eth_dev_close(id);
+	device_name(p, device, name, sizeof(name));
+	(void)rte_eal_hotplug_remove("vdev", name);
+}
+
+static int open_devices(struct mr_port *p, unsigned workers)
+{
+	bool many = p->driver->device_per_worker;
+	int error = 0;
+
+	for (unsigned i = 0; error == 0 && i < (many ? workers : 1); i++)
+		error = open_device(p, i, (uint16_t)(many ? 1 : workers));
+	for (unsigned i = 0; error == 0 && i < workers; i++)
+		p->queues[i] = (struct mr_port_queue){
+			.device = p->devices[many ? i : 0].id,
+			.queue = (uint16_t)(many ? 0 : i),
+		};
+	return error;
+}
+
+/* ---- opening */
+
+static void set_link(struct mr_port *p, bool up)
+{
+	mr_gauge(p->state->link_up, up);
+	atomic_store_explicit(&p->link_up, up, memory_order_release); /* [port.link] */
+}
+
+static int open_pool(struct mr_port *p, unsigned workers)
+{
+	uint32_t room = RTE_PKTMBUF_HEADROOM + KERNEL_HEADROOM + ETHER_BYTES + p->mtu;
+	uint32_t least = RTE_PKTMBUF_HEADROOM + DATA_BYTES_MIN;
+	uint32_t count =
+		workers * (p->driver->held_buffers * p->config->queue_entries + WORKER_BUFFERS);
+	char name[RTE_MEMPOOL_NAMESIZE];
+	int error;
+
+	snprintf(name, sizeof(name), "millrace-port-%u", p->index);
+	error = mr_pool_open(&p->buffers, name, count,
+		(uint16_t)mr_align_up(room > least ? room : least, 8), CACHE_BUFFERS);
+	if (error != 0)
+		return mr_port_refuse(p, error, "no memory for its buffers");
+	p->pool = p->buffers.buffers;
+	return 0;
+}
+
+static void describe(struct mr_port *p, const struct mr_config_port *config)
+{
+	p->config = config;
+	p->driver = drivers[config->driver];
+	p->udp_port = config->udp_port;
+	p->headroom = RTE_PKTMBUF_HEADROOM;
+	snprintf(p->name, sizeof(p->name), "%s", config->name);
+	p->addresses_count = (uint16_t)config->addresses_count;
+	for (uint32_t i = 0; i < config->addresses_count; i++) {
+		memcpy(&p->addresses[i].address, config->addresses[i].address,
+			sizeof(struct mr_address));
+		p->addresses[i].prefix_bits = config->addresses[i].prefix_bits;
+	}
+}
+
+int mr_port_open(
+	struct mr_port *p, const struct mr_config_port *config, uint16_t index, unsigned workers)
+{
+	int error;
+
+	p->index = index;
+	p->queues_count = (uint16_t)workers;
+	describe(p, config);
+	error = p->driver->prepare(p, workers);
+	if (error == 0)
+		error = open_pool(p, workers);
+	if (error == 0)
+		error = open_devices(p, workers);
+	if (p->driver->opened != NULL && p->devices_count > 0)
+		p->driver->opened(p);
+	if (error != 0) {
+		mr_port_close(p);
+		return error;
+	}
+	set_link(p, p->driver->link_up(p));
+	mr_gauge(p->state->mtu, p->mtu);
+	mr_log(MR_LOG_INFO, "port is open", MR_LOG_STR("port", p->name),
+		MR_LOG_STR("device", config->device), MR_LOG_U64("queues", workers),
+		MR_LOG_U64("mtu", p->mtu));
+	return 0;
+}
+
+void mr_port_close(struct mr_port *p)
+{
+	atomic_store_explicit(&p->link_up, false, memory_order_release);
+	for (unsigned i = p->devices_count; i > 0; i--)
+		close_device(p, i - 1);
+	if (p->driver->closed != NULL && p->devices_count > 0)
+		p->driver->closed(p);
+	p->devices_count = 0;
+	mr_pool_close(&p->buffers);
+	p->pool = NULL;
+}
+
+/* ---- looking */
+
+bool mr_port_devices_up(const struct mr_port *p)
+{
+	struct rte_eth_link link;
+
+	for (unsigned i = 0; i < p->devices_count; i++)
+		if (!p->devices[i].started ||
+			rte_eth_link_get_nowait(p->devices[i].id, &link) != 0 ||
+			link.link_status != RTE_ETH_LINK_UP)
+			return false;
+	return p->devices_count > 0;
+}
+
+bool mr_port_interface_up(const struct mr_port *p)
+{
+	struct mr_interface i;
+
+	return mr_interface_look(p->config->device, &i) == 0 && i.index == p->ifindex && i.up;
+}
+
+static void gather(uint16_t id, struct rte_eth_stats *sum)
+{
+	struct rte_eth_stats s;
+
+	if (rte_eth_stats_get(id, &s) != 0)
+		return;
+	sum->imissed += s.imissed;
+	sum->ierrors += s.ierrors;
+	sum->rx_nombuf += s.rx_nombuf;
+	sum->oerrors += s.oerrors;
+}
+
+static void take_counters(struct mr_port *p)
+{
+	struct rte_eth_stats sum = {0};
+
+	for (unsigned i = 0; i < p->devices_count; i++)
+		gather(p->devices[i].id, &sum);
+	mr_gauge(p->state->rx_missed, sum.imissed);
+	mr_gauge(p->state->rx_errors, sum.ierrors);
+	mr_gauge(p->state->rx_no_buffer, sum.rx_nombuf);
+	mr_gauge(p->state->tx_errors, sum.oerrors);
+}
+
+static void say_link(struct mr_port *p, bool up)
+{
+	mr_count(p->state->link_changes, 1);
+	mr_log(MR_LOG_WARN, up ? "link is up" : "link is down", MR_LOG_STR("port", p->name),
+		MR_LOG_STR("device", p->config->device));
+}
+
+/* Once gone, an interface does not come back: one of its name would be another. */
+static void look_gone(struct mr_port *p)
+{
+	struct mr_interface i;
+
+	if (p->ifindex == 0 || p->state->gone != 0 ||
+		(mr_interface_look(p->config->device, &i) == 0 && i.index == p->ifindex))
+		return;
+	mr_gauge(p->state->gone, 1);
+	mr_log(MR_LOG_ERROR,
+		"the port's interface was removed: the data plane opens another when it starts again",
+		MR_LOG_STR("port", p->name), MR_LOG_STR("interface", p->config->device));
+}
+
+void mr_port_look(struct mr_port *p, bool let_alone)
+{
+	bool was_up = atomic_load_explicit(&p->link_up, memory_order_relaxed);
+	bool up;
+
+	if (!was_up && let_alone && p->driver->revive != NULL)
+		p->driver->revive(p);
+	up = p->driver->link_up(p);
+	if (up != was_up)
+		say_link(p, up);
+	set_link(p, up);
+	look_gone(p);
+	take_counters(p);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tap: an interface of the kernel that is made when the port opens, and gone when it closes. */
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <rte_log.h>
+
+#include "dataplane/port/driver.h"
+#include "dataplane/port/interface.h"
+
+#define MTU_DEFAULT 1500
+
+static int prepare(struct mr_port *p, unsigned workers)
+{
+	struct mr_interface i;
+
+	(void)workers;
+	if (mr_interface_look(p->config->device, &i) == 0)
+		return mr_port_refuse(p, -EEXIST, "there is an interface of that name");
+	if (access("/dev/net/tun", R_OK | W_OK) != 0)
+		return mr_port_refuse(p, -errno, "/dev/net/tun cannot be opened");
+	mr_port_choose_mac(p);
+	/* It complains of flow rules that the kernel has no means for, and nobody wants. */
+	(void)rte_log_set_level_pattern("pmd.net.tap", RTE_LOG_CRIT);
+	p->mtu = p->config->mtu != 0 ? p->config->mtu : MTU_DEFAULT;
+	return 0;
+}
+
+/* The kernel's side has a MAC of its own: the driver gives it the port's, which is changed after. */
+static void arguments(const struct mr_port *p, unsigned worker, char *out, size_t bytes)
+{
+	(void)worker;
+	snprintf(out, bytes, "iface=%s", p->config->device);
+}
+
+static void opened(struct mr_port *p)
+{
+	struct mr_interface i;
+
+	if (mr_interface_look(p->config->device, &i) == 0)
+		p->ifindex = i.index;
+}
+
+const struct mr_port_driver mr_port_tap = {
+	.vdev = "net_tap",
+	.held_buffers = 2,
+	.prepare = prepare,
+	.arguments = arguments,
+	.start = mr_port_start_device,
+	.opened = opened,
+	.link_up = mr_port_interface_up,
+};

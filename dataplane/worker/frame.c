@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/worker/frames.h"
+
+#include <errno.h>
+
+#include <rte_mbuf.h>
+
+void mr_worker_route_now(struct mr_worker *w)
+{
+	mr_worker_route(w);
+	w->burst_count = 0;
+}
+
+/* A client of a bus that was started anew, or one that was closed, is told at once. */
+static void answer_unknown(struct mr_worker *w, const struct mr_frame *f)
+{
+	uint64_t memory[MR_CLOSE_WORDS];
+	struct mr_message_plan plan;
+
+	if (!mr_rate_take(&w->answers, w->tsc_hz, mr_worker_clock(w))) {
+		mr_count(w->stats->drop_no_session, 1);
+		return;
+	}
+	plan = mr_worker_close_plan(-ENOTCONN, memory);
+	if (mr_worker_send_apart(w, &f->path, f->header.session, &plan, 0))
+		mr_count(w->stats->closes_sent, 1);
+	else
+		mr_count(w->stats->drop_no_session, 1);
+}
+
+/* What only frames carry. */
+static void __attribute__((noinline))
+take_special(struct mr_worker *w, struct mr_session *s, struct mrf_message_header h)
+{
+	switch (h.kind) {
+	case MRF_MESSAGE_KIND_PADDING:
+	case MRF_MESSAGE_KIND_PATH: break; /* proved already, or it would not have come here */
+	case MRF_MESSAGE_KIND_CLOSE:
+		/* What came before it is still taken. */
+		mr_worker_remote_end(w, s, MR_REMOTE_CLOSED);
+		break;
+	default: break;
+	}
+}
+
+static inline bool is_special(uint8_t kind)
+{
+	return kind == MRF_MESSAGE_KIND_PADDING || kind == MRF_MESSAGE_KIND_CLOSE ||
+	       kind == MRF_MESSAGE_KIND_PATH;
+}
+
+/* The messages of a frame, in place, into the burst, which is routed whenever it is full. */
+static void walk(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
+{
+	const uint8_t *at = f->at + sizeof(f->header);
+	uint32_t left = f->bytes - (uint32_t)sizeof(f->header);
+	uint32_t count = f->header.messages, i;
+
+	for (i = 0; i < count && left > 0; i++) {
+		struct mrf_message_header h = mr_message_header_load(at);
+
+		if (mr_unlikely(!mr_message_fits(&h, left)))
+			break;
+		if (mr_unlikely(is_special(h.kind)))
+			take_special(w, s, h);
+		else
+			mr_worker_keep(w, s, at, h);
+		at += mr_message_stride(h.bytes);
+		left -= mr_message_stride(h.bytes);
+		if (mr_unlikely(w->burst_count == MR_BURST))
+			mr_worker_route_now(w);
+	}
+	if (mr_unlikely(left > 0 || i < count))
+		mr_count(w->stats->drop_bad_frame_length, 1);
+	mr_count(s->stats->rx_messages, i);
+	mr_count(s->stats->rx_bytes, f->bytes - sizeof(f->header) - left);
+	mr_count(w->stats->rx_messages, i);
+	mr_count(w->stats->rx_bytes, f->bytes - sizeof(f->header) - left);
+}
+
+static void count_order(
+	struct mr_worker *w, struct mr_session *s, enum mr_frame_order order, int64_t lost)
+{
+	mr_count(w->stats->frames_lost, lost);
+	mr_count(s->stats->frames_lost, lost);
+	if (order == MR_FRAME_LATE) {
+		mr_count(w->stats->frames_late, 1);
+		mr_count(s->stats->frames_late, 1);
+	}
+}
+
+/* Its sequence: true if it is to be taken. */
+static bool take_sequence(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
+{
+	struct mr_remote *r = s->remote;
+	int64_t lost;
+	enum mr_frame_order order = mr_frame_take(&r->window, f->header.sequence, &lost);
+
+	if (mr_unlikely(order == MR_FRAME_AGAIN)) {
+		mr_count(w->stats->drop_duplicate_frame, 1);
+		mr_count(s->stats->frames_duplicate, 1);
+		return false;
+	}
+	if (mr_unlikely(lost != 0))
+		count_order(w, s, order, lost);
+	r->last_rx = mr_worker_clock(w);
+	mr_count(w->stats->frames_rx, 1);
+	mr_count(s->stats->frames_rx, 1);
+	return true;
+}
+
+/* The peer's router has changed, or its card: the path is the same. */
+static void follow_mac(struct mr_remote *r, const struct mr_frame *f)
+{
+	struct mrf_network_path path = r->path;
+
+	path.peer_mac = f->path.peer_mac;
+	mr_remote_headers(r, &path, f->port->port->mac);
+}
+
+void mr_worker_frame(struct mr_worker *w, const struct mr_frame *f)
+{
+	uint64_t id = f->header.session;
+	struct mr_session *s = NULL;
+	struct mr_remote *r;
+
+	if (mr_likely(mr_session_worker(id) == w->index))
+		s = mr_directory_find(
+			&w->directory, mr_session_slot(id), mr_session_generation(id));
+	if (mr_unlikely(s == NULL || s->remote == NULL)) {
+		answer_unknown(w, f);
+		return;
+	}
+	r = s->remote;
+	if (mr_unlikely(atomic_load_explicit(&r->end, memory_order_relaxed) != MR_REMOTE_LIVES)) {
+		mr_count(w->stats->drop_no_session, 1);
+		return;
+	}
+	if (mr_unlikely(!mr_path_same(&r->path, &f->path))) {
+		if (!mr_worker_path(w, s, f))
+			return;
+	}
+	if (mr_likely(take_sequence(w, s, f))) {
+		if (mr_unlikely(r->path.peer_mac != f->path.peer_mac))
+			follow_mac(r, f);
+		walk(w, s, f);
+	}
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* frames: what the worker does with packets, and what sends frames. Private to the worker.
+ *
+ *   ports.c    bursts of packets; who they are for
+ *   frame.c    a frame of a session: its path, its sequence, its messages
+ *   hello.c    a frame of nobody's: cookies, and what control is asked
+ *   path.c     a frame of a session from elsewhere
+ *   egress.c   frames out
+ *   remotes.c  heartbeats, expiry, goodbyes
+ *
+ * Threads   The worker's lcore.
+ * Hot path  ports, frame, egress: all of it; no allocation but of buffers.
+ */
+#ifndef MILLRACE_WORKER_FRAMES_H
+#define MILLRACE_WORKER_FRAMES_H
+
+#include "dataplane/port/packet.h"
+#include "dataplane/session/remote.h"
+#include "dataplane/worker/stages.h"
+
+/* Says in a mesh descriptor's tag that the buffer is a frame; the port's index is in the low bits. */
+#define MR_TAG_FRAME (1ull << 63)
+
+/* A frame that was received, whole as far as its headers say. */
+struct mr_frame {
+	struct rte_mbuf *buffer;
+	struct mr_worker_port *port;
+	const uint8_t *at; /* the UDP payload */
+	uint32_t bytes;
+	struct mrf_frame_header header;
+	struct mrf_network_path path;
+};
+
+/* ports.c: takes packets and does with them what is to be done. */
+void mr_worker_ports_rx(struct mr_worker *w);
+/* Frees what was received, passed on or not yet sent; the worker has left its loop. */
+void mr_worker_ports_fini(struct mr_worker *w);
+/* Takes a frame from the mesh. */
+void mr_worker_take_passed(struct mr_worker *w, const struct mr_descriptor *d);
+
+/* frame.c: of a session of this worker, or of none that is. */
+void mr_worker_frame(struct mr_worker *w, const struct mr_frame *f);
+/* Routes the burst as it is, and begins a new one. */
+void mr_worker_route_now(struct mr_worker *w);
+
+/* hello.c: of session 0. */
+void mr_worker_hello(struct mr_worker *w, const struct mr_frame *f);
+/* A keyed hash of a path and two words that nobody else can make; never 0. */
+uint64_t mr_worker_cookie(
+	const struct mr_worker *w, const struct mrf_network_path *path, uint64_t a, uint64_t b);
+
+/* path.c: of a session, but not from its path. True: it proved the new one, which is taken, and the
+ * frame is to be looked at further. False: it is discarded and counted. */
+bool mr_worker_path(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f);
+
+/* egress.c: room for a message of `bytes` at the end of the session's open frame, or of a new one, the
+ * full one being sent. NULL: the session is local, the message is too large, or there is no buffer. */
+void *mr_worker_frame_claim(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
+/* Sends the session's open frame, if there is one. */
+void mr_worker_seal(struct mr_worker *w, struct mr_session *s);
+/* Sends a frame without messages. False: no buffer. */
+bool mr_worker_heartbeat(struct mr_worker *w, struct mr_session *s);
+/* Sends a frame with this message alone; `padded`: as large as the session's frames may be. False: no
+ * room, and nothing was counted. */
+bool mr_worker_send_alone(struct mr_worker *w, struct mr_session *s,
+	const struct mr_message_plan *plan, uint32_t target, bool padded);
+/* Sends a message outside of any flow, with sequence 0. False: no buffer, and nothing was counted. */
+bool mr_worker_send_apart(struct mr_worker *w, const struct mrf_network_path *path,
+	uint64_t session, const struct mr_message_plan *plan, uint32_t target);
+/* Takes a packet over, to be given to the port's device. `messages` are counted if it is not. */
+void mr_worker_port_put(
+	struct mr_worker *w, struct mr_worker_port *port, struct rte_mbuf *m, uint32_t messages);
+/* Gives all that waits to the devices. */
+void mr_worker_ports_tx(struct mr_worker *w);
+
+/* remotes.c: some of the sessions over UDP, so that all of them are looked after in an eighth of a
+ * heartbeat. */
+void mr_worker_remotes_look(struct mr_worker *w);
+/* Tells all of them that the bus stops. */
+void mr_worker_remotes_stop(struct mr_worker *w);
+/* Wants the session closed by the table writer. */
+void mr_worker_remote_end(struct mr_worker *w, struct mr_session *s, enum mr_remote_end why);
+/* Room for a Close with a code. */
+#define MR_CLOSE_WORDS 16
+/* Makes the message that says so; it refers to `memory`. */
+struct mr_message_plan mr_worker_close_plan(int32_t code, uint64_t memory[MR_CLOSE_WORDS]);
+
+/* The clock of a round: cycles when it began. */
+static inline uint64_t mr_worker_clock(const struct mr_worker *w)
+{
+	return w->round_start;
+}
+
+static inline void mr_rate_init(struct mr_rate *r, uint64_t hz, uint32_t per_second)
+{
+	r->interval = per_second > 0 ? hz / per_second : UINT64_MAX;
+	r->next = 0;
+}
+
+/* False: too many. */
+static inline bool mr_rate_take(struct mr_rate *r, uint64_t hz, uint64_t now)
+{
+	uint64_t start = now - hz / 10;
+
+	if (r->interval == UINT64_MAX)
+		return false;
+	if ((int64_t)(r->next - start) < 0)
+		r->next = start;
+	if ((int64_t)(r->next + r->interval - now) > 0)
+		return false;
+	r->next += r->interval;
+	return true;
+}
+
+#endif

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/worker/frames.h"
+
+#include <errno.h>
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+
+#include "dataplane/port/answer.h"
+
+/* Frames of a burst that are for sessions of this worker, and the buffers that go when it is done. */
+struct batch {
+	uint32_t frames_count;
+	uint32_t done_count;
+	struct mr_frame frames[MR_PORT_BURST];
+	struct rte_mbuf *done[MR_PORT_BURST];
+};
+
+static void count_fault(struct mrf_worker_stats *stats, enum mr_packet_fault fault)
+{
+	switch (fault) {
+	case MR_PACKET_NOT_IP: mr_count(stats->drop_not_ip, 1); break;
+	case MR_PACKET_BAD_IP: mr_count(stats->drop_bad_ip, 1); break;
+	case MR_PACKET_IP_OPTIONS: mr_count(stats->drop_ip_options, 1); break;
+	case MR_PACKET_NOT_OURS: mr_count(stats->drop_not_ours, 1); break;
+	case MR_PACKET_BAD_UDP: mr_count(stats->drop_bad_udp, 1); break;
+	case MR_PACKET_OK: break;
+	}
+}
+
+static unsigned checked_by_device(const struct rte_mbuf *m)
+{
+	unsigned checked = 0;
+
+	if ((m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD)
+		checked |= MR_PACKET_IP_CHECKED;
+	if ((m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD)
+		checked |= MR_PACKET_UDP_CHECKED;
+	return checked;
+}
+
+/* The packet becomes its answer. */
+static void answer(struct mr_worker *w, struct mr_worker_port *wp, struct rte_mbuf *m,
+	const struct mr_packet *k)
+{
+	uint32_t capacity = (uint32_t)m->buf_len - m->data_off;
+	uint32_t bytes = mr_answer(wp->port, k, rte_pktmbuf_mtod(m, uint8_t *), capacity);
+
+	if (bytes == 0) {
+		mr_count(w->stats->drop_no_buffer, 1);
+		rte_pktmbuf_free(m);
+		return;
+	}
+	if (k->kind == MR_PACKET_ARP || k->kind == MR_PACKET_SOLICITATION)
+		mr_count(w->stats->neighbours_answered, 1);
+	else
+		mr_count(w->stats->echoes_answered, 1);
+	m->data_len = (uint16_t)bytes;
+	m->pkt_len = bytes;
+	m->ol_flags = 0;
+	mr_worker_port_put(w, wp, m, 0);
+}
+
+/* To the session's own worker. Some room stays for the blocks of this round. */
+static bool pass_on(struct mr_worker *w, const struct mr_frame *f, unsigned to)
+{
+	struct mr_descriptor d = {
+		.buffer = f->buffer,
+		.bytes = f->buffer->data_len,
+		.source = w->index,
+		.tag = MR_TAG_FRAME | f->path.port,
+	};
+
+	if (mr_spsc_room(w->mesh_out[to], MR_MESH_ROOM_MIN + 1) <= MR_MESH_ROOM_MIN ||
+		mr_spsc_push(w->mesh_out[to], &d, 1) == 0) {
+		mr_count(w->stats->drop_pass_full, 1);
+		return false;
+	}
+	mr_count(w->stats->frames_passed, 1);
+	w->mesh.rung |= 1ull << to;
+	return true;
+}
+
+void mr_worker_take_passed(struct mr_worker *w, const struct mr_descriptor *d)
+{
+	if (mr_unlikely(w->passed_count == MR_PASSED_MAX)) {
+		mr_count(w->stats->drop_pass_full, 1);
+		rte_pktmbuf_free(d->buffer);
+		return;
+	}
+	w->passed[w->passed_count++] =
+		(struct mr_passed){d->buffer, (uint32_t)(d->tag & ~MR_TAG_FRAME)};
+}
+
+/* So that the session is at hand when the frame's turn comes. */
+static void prefetch_session(const struct mr_worker *w, uint64_t id)
+{
+	uint32_t slot = mr_session_slot(id);
+	const char *s;
+
+	if (slot >= w->directory.slots_count)
+		return;
+	s = (const char *)atomic_load_explicit(&w->directory.slots[slot], memory_order_acquire);
+	if (s == NULL)
+		return;
+	rte_prefetch0(s);
+	rte_prefetch0(s + sizeof(struct mr_session));
+	rte_prefetch0(s + sizeof(struct mr_session) + offsetof(struct mr_remote, window));
+}
+
+enum verdict { DISCARDED, KEPT, TAKEN };
+
+/* What is to be done with a frame whose UDP payload is at f->at. */
+static enum verdict sort(struct mr_worker *w, struct mr_frame *f, bool passed)
+{
+	enum mr_frame_fault fault = mr_frame_parse(f->at, f->bytes, &f->header);
+	unsigned worker = mr_session_worker(f->header.session);
+
+	if (mr_unlikely(fault != MR_FRAME_OK)) {
+		if (fault == MR_FRAME_LENGTH)
+			mr_count(w->stats->drop_bad_frame_length, 1);
+		else
+			mr_count(w->stats->drop_bad_frame, 1);
+		return DISCARDED;
+	}
+	if (mr_likely(worker == w->index && f->header.session != 0)) {
+		prefetch_session(w, f->header.session);
+		return KEPT;
+	}
+	if (f->header.session == 0 || worker >= w->workers || passed)
+		return KEPT;
+	return pass_on(w, f, worker) ? TAKEN : DISCARDED;
+}
+
+/* One packet, into the batch if it is for later. */
+static void look_at(struct mr_worker *w, struct mr_worker_port *wp, struct rte_mbuf *m,
+	unsigned checked, bool passed, struct batch *b)
+{
+	const uint8_t *at = rte_pktmbuf_mtod(m, const uint8_t *);
+	struct mr_frame *f = &b->frames[b->frames_count];
+	enum mr_packet_fault fault;
+	enum verdict verdict;
+	struct mr_packet k;
+
+	fault = mr_packet_parse(wp->port, at, m->data_len, checked, &k);
+	if (mr_unlikely(fault != MR_PACKET_OK)) {
+		count_fault(w->stats, fault);
+		mr_count(wp->stats->rx_discarded, 1);
+		b->done[b->done_count++] = m;
+		return;
+	}
+	if (mr_unlikely(k.kind != MR_PACKET_FRAME)) {
+		answer(w, wp, m, &k);
+		return;
+	}
+	f->buffer = m;
+	f->port = wp;
+	f->at = at + k.payload_offset;
+	f->bytes = k.payload_bytes;
+	f->path = k.path;
+	verdict = sort(w, f, passed);
+	if (mr_likely(verdict == KEPT))
+		b->frames_count++;
+	else if (verdict == DISCARDED)
+		b->done[b->done_count++] = m;
+}
+
+/* Takes the frames until the mesh is full; returns how many. */
+static uint32_t take_frames(struct mr_worker *w, const struct batch *b)
+{
+	uint32_t i;
+
+	for (i = 0; i < b->frames_count; i++) {
+		const struct mr_frame *f = &b->frames[i];
+
+		if (mr_unlikely(!mr_worker_mesh_ready(w)))
+			break;
+		if (mr_unlikely(f->header.session == 0))
+			mr_worker_hello(w, f);
+		else
+			mr_worker_frame(w, f);
+	}
+	mr_worker_route_now(w);
+	return i;
+}
+
+static void finish(struct mr_worker *w, struct batch *b, uint32_t taken)
+{
+	for (uint32_t i = 0; i < taken; i++)
+		b->done[b->done_count++] = b->frames[i].buffer;
+	rte_pktmbuf_free_bulk(b->done, b->done_count);
+	/* As with the mesh: a burst may use up more routes than a round of channels does. */
+	mr_worker_show(w);
+	mr_router_quiescent(w->router);
+	w->moved = true;
+}
+
+static void count_rx(struct mr_worker_port *wp, struct rte_mbuf *const *m, uint32_t count)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		bytes += m[i]->pkt_len;
+	mr_count(wp->stats->rx_packets, count);
+	mr_count(wp->stats->rx_bytes, bytes);
+}
+
+/* A new burst, or the rest of one that was left lying. */
+static uint32_t receive(struct mr_worker_port *wp, struct rte_mbuf **m)
+{
+	uint32_t count = wp->rx_count;
+
+	if (mr_unlikely(count > 0)) {
+		memcpy(m, wp->rx, count * sizeof(wp->rx[0]));
+		wp->rx_count = 0;
+		return count;
+	}
+	if (mr_unlikely(!atomic_load_explicit(&wp->port->link_up, memory_order_acquire)))
+		return 0; /* [port.link] */
+	count = rte_eth_rx_burst(wp->device, wp->queue, m, MR_PORT_BURST);
+	for (uint32_t i = 0; i < count; i++)
+		rte_prefetch0(rte_pktmbuf_mtod(m[i], const uint8_t *));
+	if (count > 0)
+		count_rx(wp, m, count);
+	return count;
+}
+
+static void serve(struct mr_worker *w, struct mr_worker_port *wp)
+{
+	struct rte_mbuf *m[MR_PORT_BURST];
+	struct batch b;
+	uint32_t count = receive(wp, m), taken;
+
+	if (count == 0)
+		return;
+	b.frames_count = 0;
+	b.done_count = 0;
+	for (uint32_t i = 0; i < count; i++)
+		look_at(w, wp, m[i], checked_by_device(m[i]), false, &b);
+	taken = take_frames(w, &b);
+	for (uint32_t i = taken; i < b.frames_count; i++)
+		wp->rx[wp->rx_count++] = b.frames[i].buffer;
+	finish(w, &b, taken);
+}
+
+/* Their checksums were looked at by the worker that received them. */
+static void serve_passed(struct mr_worker *w)
+{
+	uint32_t count = w->passed_count < MR_PORT_BURST ? w->passed_count : MR_PORT_BURST;
+	struct mr_passed rest[MR_PORT_BURST];
+	struct batch b;
+	uint32_t taken, left;
+
+	b.frames_count = 0;
+	b.done_count = 0;
+	for (uint32_t i = 0; i < count; i++)
+		look_at(w, &w->ports[w->passed[i].port], w->passed[i].buffer,
+			MR_PACKET_IP_CHECKED | MR_PACKET_UDP_CHECKED, true, &b);
+	taken = take_frames(w, &b);
+	left = b.frames_count - taken;
+	for (uint32_t i = 0; i < left; i++)
+		rest[i] = (struct mr_passed){
+			b.frames[taken + i].buffer, b.frames[taken + i].path.port};
+	/* What is left goes first, and moves up to those that have not been looked at. */
+	memcpy(&w->passed[count - left], rest, left * sizeof(rest[0]));
+	w->passed_count -= count - left;
+	memmove(w->passed, &w->passed[count - left], w->passed_count * sizeof(w->passed[0]));
+	finish(w, &b, taken);
+}
+
+void mr_worker_ports_rx(struct mr_worker *w)
+{
+	if (w->ports_count == 0)
+		return;
+	if (mr_unlikely(!mr_worker_mesh_ready(w))) {
+		mr_count(w->stats->mesh_stalls, 1);
+		return;
+	}
+	w->burst_count = 0;
+	while (w->passed_count > 0) {
+		uint32_t before = w->passed_count;
+
+		serve_passed(w);
+		if (w->passed_count == before)
+			break;
+	}
+	for (unsigned i = 0; i < w->ports_count; i++)
+		serve(w, &w->ports[i]);
+}
+
+void mr_worker_ports_fini(struct mr_worker *w)
+{
+	mr_worker_ports_tx(w);
+	for (unsigned i = 0; i < w->ports_count; i++) {
+		struct mr_worker_port *wp = &w->ports[i];
+
+		rte_pktmbuf_free_bulk(wp->rx, wp->rx_count);
+		wp->rx_count = 0;
+	}
+	while (w->passed_count > 0)
+		rte_pktmbuf_free(w->passed[--w->passed_count].buffer);
+}
+
+int mr_worker_port_add(struct mr_worker *w, struct mr_port *p)
+{
+	uint32_t largest = RTE_PKTMBUF_HEADROOM + 8 + RTE_ETHER_HDR_LEN + p->mtu;
+	struct mr_worker_port *wp = &w->ports[w->ports_count];
+
+	if (w->ports_count == MR_PORTS_MAX || p->index != w->ports_count ||
+		w->index >= p->queues_count || rte_pktmbuf_data_room_size(p->pool) < largest)
+		return -EINVAL;
+	wp->port = p;
+	wp->stats = p->stats[w->index];
+	wp->device = p->queues[w->index].device;
+	wp->queue = p->queues[w->index].queue;
+	w->ports_count++;
+	w->house_rounds = MR_HOUSEKEEP_ROUNDS_PORTS;
+	return 0;
+}

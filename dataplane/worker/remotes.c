@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/worker/frames.h"
+
+#include <errno.h>
+
+#include <rte_cycles.h>
+#include <rte_mbuf.h>
+
+/* All sessions are looked at this many times a heartbeat. */
+#define LOOKS 8u
+/* A goodbye to many waits for the device this often. */
+#define STOP_FLUSHES 64u
+
+struct mr_message_plan mr_worker_close_plan(int32_t code, uint64_t memory[MR_CLOSE_WORDS])
+{
+	struct mrf_result result = {.code = code};
+	struct mrf_client_message message = {.body_type = MRF_CLIENT_BODY_RESULT};
+	struct mrf_builder b;
+	const void *data = NULL;
+	size_t bytes = 0;
+
+	mrf_builder_init(&b, memory, MR_CLOSE_WORDS * sizeof(memory[0]));
+	message.body = mrf_result_write(&b, &result);
+	if (mrf_builder_finish(&b, mrf_client_message_write(&b, &message), &data, &bytes) != 0)
+		bytes = 0; /* a Close without a reason is one, too */
+	return mr_message_plan(MRF_MESSAGE_KIND_CLOSE, NULL, NULL, 0, data, 0, (uint32_t)bytes);
+}
+
+void mr_worker_remote_end(struct mr_worker *w, struct mr_session *s, enum mr_remote_end why)
+{
+	uint8_t lives = MR_REMOTE_LIVES;
+
+	if (atomic_load_explicit(&s->remote->end, memory_order_relaxed) != lives)
+		return;
+	atomic_store_explicit(&s->remote->end, (uint8_t)why, memory_order_release);
+	mr_bell_ring(w->writer_bell_fd);
+}
+
+static void say_goodbye(struct mr_worker *w, struct mr_session *s, int32_t code)
+{
+	uint64_t memory[MR_CLOSE_WORDS];
+	struct mr_message_plan plan = mr_worker_close_plan(code, memory);
+
+	(void)mr_worker_send_alone(w, s, &plan, 0, false);
+}
+
+static void look(struct mr_worker *w, struct mr_session *s, uint64_t now)
+{
+	struct mr_remote *r = s->remote;
+	int32_t expel = atomic_load_explicit(&r->expel, memory_order_acquire);
+	int64_t silent = (int64_t)(now - r->last_rx);
+
+	if (atomic_load_explicit(&r->end, memory_order_relaxed) != MR_REMOTE_LIVES)
+		return;
+	mr_gauge(s->stats->last_rx_ns,
+		(int64_t)((double)r->last_rx * 1e9 / (double)w->tsc_hz) + w->scan.clock_delta);
+	if (expel != 0) {
+		say_goodbye(w, s, expel);
+		mr_worker_remote_end(w, s, MR_REMOTE_CLOSED);
+	} else if (silent > 0 && (uint64_t)silent >= w->patience) {
+		mr_worker_remote_end(w, s, MR_REMOTE_EXPIRED);
+	} else {
+		if (s->missed_untold > 0)
+			(void)mr_worker_tell_gap(w, s, 0);
+		/* A little early, so that it is not late: the next look is that far away. */
+		if ((int64_t)(now - r->last_tx) >= (int64_t)(w->heartbeat - w->heartbeat / LOOKS))
+			(void)mr_worker_heartbeat(w, s);
+	}
+}
+
+static struct mr_session *remote_at(const struct mr_worker *w, uint32_t index)
+{
+	struct mr_session *s = atomic_load_explicit(
+		&w->directory.slots[w->remote_first + index], memory_order_acquire);
+
+	return s != NULL && s->remote != NULL ? s : NULL;
+}
+
+void mr_worker_remotes_look(struct mr_worker *w)
+{
+	uint64_t now = mr_worker_clock(w);
+	int64_t elapsed = (int64_t)(now - w->scan.since);
+	uint32_t slots = w->directory.slots_count - w->remote_first;
+	double interval = (double)w->heartbeat / ((double)slots * LOOKS);
+	uint64_t due;
+
+	if (w->ports_count == 0 || elapsed <= 0)
+		return;
+	due = (uint64_t)((double)elapsed / interval);
+	if (due == 0)
+		return;
+	if (due > slots) {
+		due = slots;
+		w->scan.since = now;
+	} else {
+		w->scan.since += (uint64_t)((double)due * interval);
+	}
+	for (uint64_t i = 0; i < due; i++) {
+		struct mr_session *s = remote_at(w, w->scan.next);
+
+		if (s != NULL)
+			look(w, s, now);
+		if (++w->scan.next == slots)
+			w->scan.next = 0;
+	}
+	mr_worker_show(w);
+	mr_worker_ports_tx(w);
+}
+
+void mr_worker_remotes_stop(struct mr_worker *w)
+{
+	uint32_t slots = w->directory.slots_count - w->remote_first;
+
+	for (uint32_t i = 0; w->ports_count > 0 && i < slots; i++) {
+		struct mr_session *s = remote_at(w, i);
+
+		if (s != NULL)
+			say_goodbye(w, s, -ESHUTDOWN);
+	}
+	mr_worker_ports_tx(w);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/writer/writer.h"
+
+#include <rte_rcu_qsbr.h>
+
+#include "control/config/address.h"
+#include "control/config/ports.h"
+
+#define LOOK_NS   1000000000ull
+#define MAC_BYTES 18
+
+_Static_assert(sizeof(struct mrf_port_stats) == MR_CACHE_LINE, "a line a port and worker");
+_Static_assert(sizeof(struct mrf_port_state) == MR_CACHE_LINE, "at the same distance");
+
+/* PortStats of all ports and workers, then a PortState a port. */
+static void *stats_at(const struct mr_writer *wr, uint32_t index)
+{
+	const struct mrf_stats_header *h = wr->stats_map;
+
+	return (char *)wr->stats_map + h->port_offset + (size_t)index * h->port_stride;
+}
+
+static void point_to_stats(struct mr_writer *wr, struct mr_port *p, uint32_t index)
+{
+	for (uint32_t i = 0; i < wr->workers_count; i++)
+		p->stats[i] = stats_at(wr, index * wr->workers_count + i);
+	p->state = stats_at(wr, wr->config->ports.open_count * wr->workers_count + index);
+}
+
+int mr_writer_ports_open(struct mr_writer *wr)
+{
+	for (uint32_t i = 0; i < wr->config->ports.open_count; i++) {
+		struct mr_port *p = &wr->ports[i];
+		int error;
+
+		point_to_stats(wr, p, i);
+		error = mr_port_open(p, &wr->config->ports.open[i], (uint16_t)i, wr->workers_count);
+		if (error != 0)
+			return error;
+		wr->ports_count++;
+	}
+	return 0;
+}
+
+/* From when a link goes down, workers let the port alone; in between they may still be in it. */
+static bool let_alone(struct mr_writer *wr, unsigned port)
+{
+	uint64_t *since = &wr->ports_down_since[port];
+
+	if (atomic_load_explicit(&wr->ports[port].link_up, memory_order_relaxed)) {
+		*since = 0;
+		return false;
+	}
+	if (*since == 0)
+		*since = rte_rcu_qsbr_start(wr->qsbr);
+	return rte_rcu_qsbr_check(wr->qsbr, *since, false) == 1;
+}
+
+void mr_writer_ports_look(struct mr_writer *wr)
+{
+	uint64_t now = mr_writer_now_ns();
+
+	if (wr->ports_count == 0 || now - wr->ports_looked_ns < LOOK_NS)
+		return;
+	wr->ports_looked_ns = now;
+	for (unsigned i = 0; i < wr->ports_count; i++)
+		mr_port_look(&wr->ports[i], let_alone(wr, i));
+}
+
+void mr_writer_ports_close(struct mr_writer *wr)
+{
+	while (wr->ports_count > 0)
+		mr_port_close(&wr->ports[--wr->ports_count]);
+}
+
+/* ---- the listing */
+
+static uint32_t list_port(struct mrf_builder *b, const struct mr_port *p)
+{
+	char texts[MR_PORT_ADDRESSES_MAX][MR_CONFIG_NETWORK_TEXT_BYTES], mac[MAC_BYTES];
+	struct mrf_string addresses[MR_PORT_ADDRESSES_MAX];
+	struct mrf_port_row row = {
+		.name = mrf_str(p->name),
+		.driver = mrf_str(mr_config_driver_name(p->config->driver)),
+		.device = mrf_str(p->config->device),
+		.addresses = addresses,
+		.addresses_count = p->addresses_count,
+		.mac = mrf_str(mac),
+		.udp_port = p->udp_port,
+		.queues = p->queues_count,
+		.mtu = p->mtu,
+	};
+
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", p->mac[0], p->mac[1], p->mac[2],
+		p->mac[3], p->mac[4], p->mac[5]);
+	for (uint32_t i = 0; i < p->addresses_count; i++) {
+		mr_config_network_text(&p->config->addresses[i], texts[i], sizeof(texts[i]));
+		addresses[i] = mrf_str(texts[i]);
+	}
+	return mrf_port_row_write(b, &row);
+}
+
+void mr_writer_ports_list(struct mr_writer *wr, uint64_t id)
+{
+	static uint64_t memory[MR_PORTS_MAX * 1024 / sizeof(uint64_t)];
+	uint32_t rows[MR_PORTS_MAX];
+	struct mrf_link_ports v = {.rows = rows, .rows_count = wr->ports_count};
+	struct mrf_builder b;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	for (unsigned i = 0; i < wr->ports_count; i++)
+		rows[i] = list_port(&b, &wr->ports[i]);
+	mr_writer_link_send(
+		wr, &b, id, MRF_LINK_BODY_LINK_PORTS, mrf_link_ports_write(&b, &v), NULL, 0);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmocka_all: cmocka and what it wants before it. */
+#ifndef MILLRACE_TESTS_UNIT_WORKER_CMOCKA_ALL_H
+#define MILLRACE_TESTS_UNIT_WORKER_CMOCKA_ALL_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#endif
