@@ -465,29 +465,6 @@ static void malformed_patterns_and_groups_are_refused(void **state)
 	PROCESS_UNTIL(f->client, in.count == 1);
 }
 
-#ifndef FIXTURE_UDP
-static void a_slow_client_hears_how_many_it_missed(void **state)
-{
-	struct fixture *f = *state;
-	struct mr_client_stats stats;
-	static char payload[60000];
-	struct inbox in = {0};
-
-	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &in, NULL), 0);
-	for (unsigned i = 0; i < 10; i++)
-		assert_int_equal(mr_publish(f->client, "a", payload, sizeof(payload)), 0);
-	assert_true(bus_took_all(f));
-	PROCESS_UNTIL(f->client, in.count > 0);
-	/* The bus tells as soon as it looks again. */
-	assert_int_equal(mr_publish(f->client, "b", "x", 1), 0);
-	PROCESS_UNTIL(f->client, in.count + f->gap_missed == 10);
-	assert_true(f->gap_missed >= 6);
-	assert_int_equal(f->gap_total, f->gap_missed);
-	mr_client_stats(f->client, &stats);
-	assert_int_equal(stats.missed, f->gap_missed);
-}
-#endif
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -510,9 +487,6 @@ int main(void)
 		TEST(order_stays_when_a_callback_waits_amid_messages_that_are_alike),
 		TEST(refusal_of_the_bus_comes_with_its_text),
 		TEST(malformed_patterns_and_groups_are_refused),
-#ifndef FIXTURE_UDP
-		TEST(a_slow_client_hears_how_many_it_missed),
-#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

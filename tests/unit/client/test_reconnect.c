@@ -112,24 +112,6 @@ static void waiting_request_fails_when_the_bus_dies(void **state)
 	assert_int_equal(f->downs, 1);
 }
 
-#ifndef FIXTURE_UDP
-static void publish_that_waits_for_room_notices_death(void **state)
-{
-	struct fixture *f = *state;
-	static char payload[60000];
-	int error = 0;
-
-	bus_lock(&f->bus);
-	f->bus.stalled = true;
-	bus_unlock(&f->bus);
-	bus_kill(&f->bus, NULL);
-	for (unsigned i = 0; i < 10 && error == 0; i++)
-		error = mr_publish(f->client, "a", payload, sizeof(payload));
-	assert_int_equal(error, -ENOTCONN);
-	assert_false(mr_connected(f->client));
-}
-#endif
-
 static void busy_polling_notices_death(void **state)
 {
 	struct fixture *f = *state;
@@ -312,9 +294,6 @@ int main(void)
 		TEST(refusal_to_attach_comes_with_its_text),
 		TEST(death_of_the_bus_fails_calls_clearly),
 		TEST(waiting_request_fails_when_the_bus_dies),
-#ifndef FIXTURE_UDP
-		TEST(publish_that_waits_for_room_notices_death),
-#endif
 		TEST(busy_polling_notices_death),
 		TEST(what_the_dead_bus_left_is_still_handed_out),
 		TEST(everything_is_in_place_again_after_a_reconnect),
