@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/port/program.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -64,14 +64,15 @@ static void note_path(const char *dir, const char *interface, char *out, size_t 
 void mr_program_note(const char *dir, const char *interface, uint32_t id)
 {
 	char path[PATH_MAX];
-	FILE *f;
+	int fd;
 
 	note_path(dir, interface, path, sizeof(path));
-	f = fopen(path, "we");
-	if (f == NULL)
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
 		return;
-	fprintf(f, "%u\n", id);
-	fclose(f);
+	dprintf(fd, "%u\n", id);
+	close(fd);
 }
 
 uint32_t mr_program_noted(const char *dir, const char *interface)
