@@ -29,29 +29,22 @@ void mr_privilege_drop(bool keep_net_admin)
 		mr_log(MR_LOG_WARN, "capabilities are kept", MR_LOG_ERR(-errno));
 }
 
-struct request {
-	bool keep_net_admin;
-	sem_t done;
-};
-
-static void drop_here(void *request)
+static void drop_here(void *done)
 {
-	struct request *r = request;
-
-	mr_privilege_drop(r->keep_net_admin);
-	sem_post(&r->done);
+	mr_privilege_drop(false);
+	sem_post(done);
 }
 
-void mr_privilege_drop_interrupts(bool keep_net_admin)
+void mr_privilege_drop_interrupts(void)
 {
-	struct request r = {.keep_net_admin = keep_net_admin};
+	sem_t done;
 
-	sem_init(&r.done, 0, 0);
-	if (rte_eal_alarm_set(1, drop_here, &r) != 0) {
+	sem_init(&done, 0, 0);
+	if (rte_eal_alarm_set(1, drop_here, &done) != 0) {
 		mr_log(MR_LOG_WARN, "the interrupt thread keeps its capabilities");
 		return;
 	}
-	while (sem_wait(&r.done) < 0 && errno == EINTR)
+	while (sem_wait(&done) < 0 && errno == EINTR)
 		;
-	sem_destroy(&r.done);
+	sem_destroy(&done);
 }

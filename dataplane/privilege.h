@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* privilege: capabilities that a process started as root gives up once its ports are open.
+/* privilege: capabilities that a process started as root gives up when it needs them no longer.
  *
  * Ports are opened with all of them. To close them again, changing an interface is enough; without a
  * port, nothing is needed. Capabilities belong to threads: each gives up its own.
@@ -11,7 +11,8 @@
 
 /* The calling thread keeps nothing but, if asked to, CAP_NET_ADMIN. Errors are logged. */
 void mr_privilege_drop(bool keep_net_admin);
-/* The same for the thread in which DPDK answers interrupts; returns when it is done. */
-void mr_privilege_drop_interrupts(bool keep_net_admin);
+/* The thread in which DPDK answers interrupts, and peers of memifs, keeps nothing. To be called before
+ * it has any of them; returns when it is done. */
+void mr_privilege_drop_interrupts(void);
 
 #endif

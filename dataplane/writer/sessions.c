@@ -360,9 +360,10 @@ void mr_writer_sessions_close_all(struct mr_writer *wr)
 			struct mr_session *s =
 				atomic_load_explicit(&d->slots[slot], memory_order_relaxed);
 
-			if (s != NULL)
-				mr_writer_session_expel(
-					wr, s, -ESHUTDOWN, "the bus is shutting down");
+			if (s == NULL)
+				continue;
+			mr_writer_session_expel(wr, s, -ESHUTDOWN, "the bus is shutting down");
+			s->close_deadline_ns = 0; /* workers read and say no more */
 		}
 	}
 	(void)mr_writer_sessions_tick(wr);

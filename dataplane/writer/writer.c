@@ -351,8 +351,9 @@ static void close_files(struct mr_writer *wr)
 
 void mr_writer_close(struct mr_writer *wr)
 {
-	/* Workers are offline, so every grace period is over at once. */
-	if (wr->table != NULL && wr->stats != NULL)
+	/* Workers are offline, so every grace period is over at once. The mesh comes last: without it there
+	 * have been no sessions. */
+	if (wr->mesh != NULL)
 		mr_writer_sessions_close_all(wr);
 	close_fd(&wr->link_fd);
 	for (unsigned i = 0; i < wr->workers_count; i++)

@@ -114,18 +114,26 @@ static void print_object(const char *title, json_t *object)
 	printf("\n");
 }
 
+static void explain(FILE *f, const struct bench_option *o)
+{
+	if (o->value == NULL)
+		fprintf(f, "  --%-14s %s (default %s)\n", o->name, o->help,
+			*o->text != NULL ? *o->text : "none");
+	else
+		fprintf(f, "  --%-14s %s (%ju to %ju, default %ju)\n", o->name, o->help,
+			(uintmax_t)o->min, (uintmax_t)o->max, (uintmax_t)*o->value);
+}
+
 static void usage(const char *name, const struct bench_option *options, size_t count, int status)
 {
 	FILE *f = status == 0 ? stdout : stderr;
 
 	fprintf(f, "usage: %s [--rounds N] [--json] [--raw]", name);
 	for (size_t i = 0; i < count; i++)
-		fprintf(f, " [--%s N]", options[i].name);
+		fprintf(f, " [--%s %s]", options[i].name, options[i].value != NULL ? "N" : "TEXT");
 	fprintf(f, "\n");
 	for (size_t i = 0; i < count; i++)
-		fprintf(f, "  --%-14s %s (%ju to %ju, default %ju)\n", options[i].name,
-			options[i].help, (uintmax_t)options[i].min, (uintmax_t)options[i].max,
-			(uintmax_t)*options[i].value);
+		explain(f, &options[i]);
 	exit(status);
 }
 
@@ -133,6 +141,10 @@ static bool take_value(const struct bench_option *o, const char *text)
 {
 	char *end;
 
+	if (text != NULL && o->value == NULL) {
+		*o->text = text;
+		return true;
+	}
 	if (text == NULL || *text < '0' || *text > '9')
 		return false;
 	errno = 0;
@@ -165,6 +177,13 @@ static void take_options(struct bench *b, const char *name, char **argv,
 	}
 }
 
+static json_t *parameter(const struct bench_option *o)
+{
+	if (o->value != NULL)
+		return json_integer((json_int_t)*o->value);
+	return *o->text != NULL ? json_string(*o->text) : json_null();
+}
+
 void bench_open(struct bench *b, const char *name, int argc, char **argv,
 	const struct bench_option *options, size_t options_count)
 {
@@ -176,8 +195,7 @@ void bench_open(struct bench *b, const char *name, int argc, char **argv,
 	json_object_set_new(parameters, "rounds", json_integer((json_int_t)b->rounds));
 	json_object_set_new(parameters, "warmup_rounds", json_integer(1));
 	for (size_t i = 0; i < options_count; i++)
-		json_object_set_new(
-			parameters, options[i].name, json_integer((json_int_t)*options[i].value));
+		json_object_set_new(parameters, options[i].name, parameter(&options[i]));
 	b->cycles_per_ns = measure_clock();
 	b->results = json_array();
 	b->out = json_pack("{s:s, s:o, s:o, s:o}", "bench", name, "machine", describe_machine(b),

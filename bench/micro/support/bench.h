@@ -23,10 +23,11 @@
 
 struct bench_option {
 	const char *name; /* "size" for --size */
-	uint64_t *value;  /* holds the default */
+	uint64_t *value;  /* holds the default; NULL: a text is wanted */
 	uint64_t min;
 	uint64_t max;
 	const char *help;
+	const char **text; /* holds the default, or NULL: none */
 };
 
 struct bench {
