@@ -29,7 +29,7 @@ expect_status 2 "$millrace" pub
 expect_status 2 "$millrace" kick notanumber
 expect_status 2 "$millrace" bench --size 3
 expect_status 2 "$millrace" bench --transport udp
-expect_match "udp" "$errors" 'not built in this version'
+expect_match "udp" "$errors" 'needs --server udp'
 
 say "nobody there: exit code 3, and a hint"
 for verb in 'pub a b' 'sub a' 'request a b' 'reply a b' status workers clients sessions subjects ports counters \
