@@ -29,7 +29,7 @@ expect_status 2 "$millrace" pub
 expect_status 2 "$millrace" kick notanumber
 expect_status 2 "$millrace" bench --size 3
 expect_status 2 "$millrace" bench --transport udp
-expect_match "udp" "$errors" 'not built in this version'
+expect_match "udp" "$errors" 'needs --server udp'
 
 say "nobody there: exit code 3, and a hint"
 for verb in 'pub a b' 'sub a' 'request a b' 'reply a b' status workers clients sessions subjects ports counters \
@@ -72,6 +72,10 @@ for verb in status workers clients subjects counters 'top -n 1 --interval 100'; 
 	expect_status 0 "$millrace" $verb
 	expect_no_match "$verb when not on a terminal" "$output" $'\033'
 	expect_above "lines of $verb" "$(wc -l <<<"$output")" 1
+done
+
+for verb in sessions ports; do
+	expect_equal "lines of $verb where there are none" "$("$millrace" "$verb" | wc -l)" 1
 done
 
 say "payloads that are no text"
