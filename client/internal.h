@@ -152,12 +152,7 @@ struct mr_client {
 	int refuse; /* 0, or why nothing may be published: -ENOTCONN, -EBUSY */
 	bool corked;
 	int worker_bell_fd; /* the channel's */
-	/* Headers and payload together; over UDP with the subject, whose mask is all ones then. */
-	size_t body_bytes_max;
-	size_t body_subject_mask;
 	uint64_t published;
-	const struct mr_transport *transport;
-	struct mr_udp *udp; /* NULL over shm */
 
 	/* Receiving. */
 	struct mr_bytes_consumer down;
@@ -200,6 +195,11 @@ struct mr_client {
 
 	/* Session. */
 	enum mr_state state;
+	const struct mr_transport *transport;
+	struct mr_udp *udp; /* NULL over shm */
+	/* Headers and payload together; over UDP with the subject, whose mask is all ones then. */
+	size_t body_bytes_max;
+	size_t body_subject_mask;
 	struct mr_channel channel;
 	const struct mr_worker_page *page;
 	int liveness_fd; /* -1: none */

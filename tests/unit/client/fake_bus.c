@@ -405,6 +405,8 @@ static bool turn(struct bus *b)
 	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++) {
 		if (b->sessions[i].open && !b->stalled)
 			moved |= read_up(b, &b->sessions[i]);
+		if (b->sessions[i].open && b->sessions[i].udp.ended)
+			bus_session_close(&b->sessions[i]);
 	}
 	fake_udp_flush(b);
 	return moved;

@@ -244,7 +244,7 @@ static bool note(
 	case MRF_MESSAGE_KIND_PADDING: return false;
 	case MRF_MESSAGE_KIND_CLOSE:
 		b->udp.closes++;
-		bus_session_close(s);
+		s->udp.ended = true;
 		return false;
 	case MRF_MESSAGE_KIND_PATH:
 		proof = mrf_path_proof_read(at + sizeof(h));
@@ -272,7 +272,7 @@ static void take_frame(struct bus *b, struct bus_session *s, const uint8_t *at, 
 	if (bytes > s->udp.frame_bytes)
 		b->bad++;
 	at += HEAD_BYTES;
-	for (unsigned i = 0; i < frame->messages && s->open; i++) {
+	for (unsigned i = 0; i < frame->messages; i++) {
 		struct mrf_message_header h = mr_message_header_load(at);
 		uint8_t *to;
 
@@ -286,10 +286,8 @@ static void take_frame(struct bus *b, struct bus_session *s, const uint8_t *at, 
 		}
 		at += mr_message_stride(h.bytes);
 	}
-	if (s->open) {
-		must(at == end, "frame's length");
-		mr_bytes_publish_quiet(&s->udp.in);
-	}
+	must(at == end, "frame's length");
+	mr_bytes_publish_quiet(&s->udp.in);
 }
 
 static void take(struct bus *b, const struct sockaddr_in *peer, const uint8_t *at, size_t bytes)

@@ -26,6 +26,7 @@ struct fake_udp_session {
 	struct mr_bytes_consumer out;
 	uint64_t sent_ns;
 	uint64_t frames; /* taken */
+	bool ended;      /* said goodbye; what it said before is still read */
 };
 
 /* Of the bus. */
