@@ -199,8 +199,8 @@ static unsigned receive_some(struct mr_client *c, unsigned count)
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		u->error = errno;
 	for (int i = 0; i < n; i++)
-		taken |= take_datagram(c, parts[i].iov_base, calls[i].msg_len,
-			segment_bytes(&calls[i].msg_hdr));
+		taken |= take_datagram(
+			c, parts[i].iov_base, calls[i].msg_len, segment_bytes(&calls[i].msg_hdr));
 	if (taken) {
 		mr_bytes_publish_quiet(&u->in);
 		u->last_rx_ns = mr_now_ns();
