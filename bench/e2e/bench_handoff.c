@@ -8,18 +8,14 @@
  *
  *   millrace up --poll busy & bench_handoff shm:DIR/attach.sock
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "bench/e2e/bus.h"
 #include "bench/micro/support/bench.h"
 #include "client/millrace.h"
-#include "flatbuf/admin.h"
 #include "tests/support/hostile/raw.h"
 
 #define UNKNOWN_KIND 200u
@@ -37,51 +33,12 @@ static const char *admin_path(const char *attach)
 	return path;
 }
 
-static void read_all(int fd, void *to, size_t bytes)
-{
-	for (size_t at = 0; at < bytes;) {
-		ssize_t n = read(fd, (char *)to + at, bytes - at);
-
-		if (n <= 0)
-			bench_check(n == 0 ? -EPIPE : -errno, "admin socket");
-		at += (size_t)n;
-	}
-}
-
-/* One counter of control's, by name. */
 static uint64_t control_counter(const char *attach, const char *name)
 {
-	static uint64_t answer[1 << 17];
-	struct mrf_admin_request request = {.verb = MRF_ADMIN_VERB_COUNTERS};
-	struct mrf_table response, counters;
-	struct mrf_builder b;
-	uint64_t memory[32];
-	const void *data;
-	uint32_t bytes;
-	size_t length;
-	int fd = mr_raw_connect(admin_path(attach), SOCK_STREAM);
+	struct bench_counter counter = {.name = name};
 
-	bench_check(fd < 0 ? fd : 0, "admin socket");
-	mrf_builder_init(&b, memory, sizeof(memory));
-	bench_check(mrf_builder_finish(&b, mrf_admin_request_write(&b, &request), &data, &length),
-		"request");
-	bytes = (uint32_t)length;
-	if (write(fd, &bytes, sizeof(bytes)) < 0 || write(fd, data, length) < 0)
-		bench_check(-errno, "admin socket");
-	read_all(fd, &bytes, sizeof(bytes));
-	bench_check(bytes > sizeof(answer) ? -EMSGSIZE : 0, "answer");
-	read_all(fd, answer, bytes);
-	close(fd);
-	bench_check(mrf_admin_response_parse(answer, bytes, &response), "answer");
-	counters = mrf_admin_response_body_as_admin_counters(response);
-	for (uint32_t i = 0; i < mrf_admin_counters_rows_count(counters); i++) {
-		struct mrf_table row = mrf_admin_counters_rows_at(counters, i);
-
-		if (strcmp(mrf_admin_counter_name(row).data, name) == 0)
-			return mrf_admin_counter_value(row);
-	}
-	bench_check(-ENOENT, name);
-	return 0;
+	bench_bus_counters(admin_path(attach), &counter, 1);
+	return counter.value;
 }
 
 static void flood_until(struct mr_raw *c, uint64_t end_ns)

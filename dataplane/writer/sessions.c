@@ -293,12 +293,31 @@ static void leave(struct mr_writer *wr)
 	}
 }
 
+/* What it published by alias lies in the mesh once one grace period has passed, and the others look the
+ * alias up when they take it from there: a burst each round, and each period has a round of each. One
+ * more is for the round that each was in the midst of. */
+static uint32_t graces_wanted(const struct mr_writer *wr)
+{
+	return wr->workers_count == 1 ? 1 : 2 + wr->config->mesh.ring_entries / MR_MESH_BURST;
+}
+
+/* True when the last of them has passed. */
+static bool graces_passed(struct mr_writer *wr, struct mr_session *s)
+{
+	if (rte_rcu_qsbr_check(wr->qsbr, s->grace_token, false) != 1)
+		return false;
+	if (++s->graces >= graces_wanted(wr))
+		return true;
+	s->grace_token = rte_rcu_qsbr_start(wr->qsbr);
+	return false;
+}
+
 static void free_retired(struct mr_writer *wr)
 {
 	for (struct mr_session **at = &wr->retired; *at != NULL;) {
 		struct mr_session *s = *at;
 
-		if (rte_rcu_qsbr_check(wr->qsbr, s->grace_token, false) == 1) {
+		if (graces_passed(wr, s)) {
 			struct mr_owner owner = mr_writer_owner(s);
 
 			*at = s->next;
@@ -367,4 +386,7 @@ void mr_writer_sessions_close_all(struct mr_writer *wr)
 		}
 	}
 	(void)mr_writer_sessions_tick(wr);
+	/* No worker runs: a grace period is over as soon as it has begun. */
+	for (uint32_t i = 1; wr->retired != NULL && i < graces_wanted(wr); i++)
+		free_retired(wr);
 }

@@ -29,7 +29,7 @@ expect_status 2 "$millrace" pub
 expect_status 2 "$millrace" kick notanumber
 expect_status 2 "$millrace" bench --size 3
 expect_status 2 "$millrace" bench --transport udp
-expect_match "udp" "$errors" 'not built in this version'
+expect_match "udp" "$errors" 'needs --server udp'
 
 say "nobody there: exit code 3, and a hint"
 for verb in 'pub a b' 'sub a' 'request a b' 'reply a b' status workers clients sessions subjects ports counters \
@@ -67,11 +67,15 @@ expect_json "$dir/bench.out" '[.published_per_second > 0, .delivered_per_second 
 	'[true,true,0,true,true,64,1,4,true]'
 
 say "columns"
-for verb in status workers clients subjects ports counters 'top -n 1 --interval 100'; do
+for verb in status workers clients subjects counters 'top -n 1 --interval 100'; do
 	# shellcheck disable=SC2086
 	expect_status 0 "$millrace" $verb
 	expect_no_match "$verb when not on a terminal" "$output" $'\033'
 	expect_above "lines of $verb" "$(wc -l <<<"$output")" 1
+done
+
+for verb in sessions ports; do
+	expect_equal "lines of $verb where there are none" "$("$millrace" "$verb" | wc -l)" 1
 done
 
 say "payloads that are no text"

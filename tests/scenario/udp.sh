@@ -84,7 +84,7 @@ expect_equal "messages in the group" "$(group_total)" 200
 
 say "larger than a frame: refused where it is sent, counted where it would be delivered"
 large=$(printf 'x%.0s' {1..5000})
-expect_status 2 "${far4[@]}" pub jobs "$large"
+expect_status 1 "${far4[@]}" pub jobs "$large"
 expect_match "what it says" "$errors" '[0-9]+ bytes'
 far_sub_start wide "$udp4" 'wide.>' --json
 "$millrace" pub wide.one "$large"

@@ -84,7 +84,7 @@ for kind in random random_udp mutated; do
 	hostile "$kind" 3000
 	nobody_noticed
 done
-"$millrace" pub near.end done
+"$millrace" pub near.end "done"
 wait_for "the local subscriber has it" has_line "$dir/near.out" done
 
 say "a peer that stops is forgotten in time"
