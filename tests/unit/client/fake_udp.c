@@ -34,7 +34,7 @@ static uint64_t now_ns(void)
 void fake_udp_listen(struct bus *b)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_addr.s_addr = htonl(b->udp.host),
 		.sin_port = htons(b->udp.port)};
 	socklen_t bytes = sizeof(at);
 	int room = 4 << 20;

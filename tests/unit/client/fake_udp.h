@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fake_udp: lets the fake bus be reached over UDP: frames from a socket of 127.0.0.1 go into the up rings
+/* fake_udp: lets the fake bus be reached over UDP: frames from a socket of the loopback go into the up rings
  * of its sessions, and what is in the down rings goes out in frames. Loses and mangles on request.
  *
  * Threads   The bus's; the fields as those of struct bus.
@@ -32,6 +32,8 @@ struct fake_udp_session {
 /* Of the bus. */
 struct fake_udp {
 	int fd; /* -1: none, or killed */
+	uint32_t
+		host; /* of 127/8, and no client's: a port that is closed for a while is nobody else's */
 	uint16_t port;
 	/* on request */
 	uint32_t frame_bytes_max;

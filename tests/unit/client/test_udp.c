@@ -35,6 +35,10 @@ static void host_name_is_looked_up_and_its_addresses_are_tried(void **state)
 	struct mr_client *c;
 	char address[64];
 
+	/* Names have the loopback's first address alone. */
+	bus_kill(&f->bus, NULL);
+	f->bus.udp.host = INADDR_LOOPBACK;
+	bus_revive(&f->bus);
 	snprintf(address, sizeof(address), "udp://localhost:%u", f->bus.udp.port);
 	assert_int_equal(mr_connect(address, NULL, &c), 0);
 	mr_close(c);
