@@ -72,6 +72,7 @@ int mr_attach_begin(struct mr_client *c)
 		return connect_failed(c, error);
 	}
 	c->attach_deadline_ns = mr_now_ns() + c->options.connect_timeout_ms * MR_NS_PER_MS;
+	c->attach_due_ns = c->attach_deadline_ns;
 	mr_session_watch(c, c->attach_fd);
 	return 0;
 }
@@ -126,6 +127,7 @@ static int install(struct mr_client *c, struct packet *p)
 	c->liveness_fd = fds[MR_CHANNEL_FD_LIVENESS];
 	c->worker_bell_fd = c->channel.worker_bell_fd;
 	mr_channel_peer_side(&c->channel, c->page, &c->up, &c->down);
+	mr_client_limits(c, MR_BODY_BYTES, false);
 	mr_session_watch(c, c->channel.peer_bell_fd);
 	mr_session_watch(c, c->liveness_fd);
 	return 0;

@@ -7,12 +7,14 @@
 #include <unistd.h>
 
 #include "client/internal.h"
+#include "client/udp/udp.h"
 
 #define DEFAULT_ADDRESS    "shm:/run/millrace/attach.sock"
 #define DEFAULT_TIMEOUT_MS 5000u
 #define DEFAULT_SPIN_US    50u
 #define CLOSE_DRAIN_MS     1000u
 #define RETRY_MS           5
+#define UDP_RETRY_MS       100
 
 static const bool never;
 
@@ -22,9 +24,11 @@ static int set_path(struct mr_client *c, const char *address)
 		address = getenv("MILLRACE_SERVER");
 	if (address == NULL || address[0] == '\0')
 		address = DEFAULT_ADDRESS;
+	if (strncmp(address, "udp://", 6) == 0)
+		return mr_udp_init(c, address);
 	if (strncmp(address, "shm:", 4) != 0)
-		return mr_failf(
-			c, -EINVAL, "address \"%s\": only shm:PATH can be connected to", address);
+		return mr_failf(c, -EINVAL, "address \"%s\": neither shm:PATH nor udp://HOST:PORT",
+			address);
 	address += 4;
 	if (address[0] == '\0' || strlen(address) >= sizeof(c->path))
 		return mr_failf(c, -EINVAL, "address: the path must have 1 to %zu bytes",
@@ -65,6 +69,7 @@ static struct mr_client *client_new(void)
 		free(c);
 		return NULL;
 	}
+	c->transport = &mr_transport_shm;
 	c->channel = mr_channel_none();
 	c->worker_bell_fd = -1;
 	c->liveness_fd = -1;
@@ -81,8 +86,9 @@ static struct mr_client *client_new(void)
 
 static void client_free(struct mr_client *c)
 {
-	mr_attach_end(c);
-	mr_session_unmap(c);
+	c->transport->attach_end(c);
+	c->transport->unmap(c);
+	c->transport->fini(c);
 	mr_aside_clear(c);
 	for (uint32_t i = 0; i < c->subscriptions_top; i++)
 		mr_subscription_free(c->subscriptions[i]);
@@ -110,16 +116,16 @@ static int slice_ms(uint64_t deadline_ns, int max)
 	return left < (uint64_t)max ? (int)left : max;
 }
 
-static int attach_once(struct mr_client *c, uint64_t deadline_ns)
+static int attach_once(struct mr_client *c)
 {
-	int error = mr_attach_begin(c);
+	int error = c->transport->attach_begin(c);
 
 	if (error != 0)
 		return error;
-	while ((error = mr_attach_step(c)) == -EAGAIN) {
+	while ((error = c->transport->attach_step(c)) == -EAGAIN && c->attach_fd >= 0) {
 		struct pollfd answer = {.fd = c->attach_fd, .events = POLLIN};
 
-		poll(&answer, 1, slice_ms(deadline_ns, 1000));
+		poll(&answer, 1, slice_ms(c->attach_due_ns, 1000));
 	}
 	return error;
 }
@@ -136,10 +142,10 @@ static int attach(struct mr_client *c)
 	uint64_t deadline_ns = mr_now_ns() + c->options.connect_timeout_ms * MR_NS_PER_MS;
 	int error;
 
-	while (transient(error = attach_once(c, deadline_ns))) {
+	while (transient(error = attach_once(c))) {
 		if (mr_now_ns() >= deadline_ns)
 			return mr_fail(c, -ETIMEDOUT, c->error);
-		poll(NULL, 0, slice_ms(deadline_ns, RETRY_MS));
+		poll(NULL, 0, slice_ms(deadline_ns, c->udp != NULL ? UDP_RETRY_MS : RETRY_MS));
 	}
 	return error;
 }
@@ -186,8 +192,17 @@ bool mr_connected(const struct mr_client *c)
 	return c->state == MR_STATE_UP && !c->eof;
 }
 
+size_t mr_body_bytes_max(const struct mr_client *c, const char *subject)
+{
+	size_t subject_bytes = subject != NULL ? strlen(subject) : 0;
+
+	return c->body_bytes_max - (subject_bytes & c->body_subject_mask);
+}
+
 void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out)
 {
+	const struct mr_udp *u = c->udp;
+
 	*out = (struct mr_client_stats){
 		.published = c->published,
 		.received = c->received,
@@ -198,4 +213,12 @@ void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out)
 		.session = c->session,
 		.worker = c->worker,
 	};
+	if (u == NULL)
+		return;
+	out->frames_sent = u->frames_sent;
+	out->frames_received = u->frames_received;
+	out->frames_lost = u->frames_lost;
+	out->frames_duplicate = u->frames_duplicate;
+	out->frames_strange = u->frames_strange;
+	out->unsent = u->unsent;
 }

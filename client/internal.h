@@ -2,10 +2,12 @@
 /* internal: the client's state, and what its files offer each other.
  *
  *   client.c   connect, close          publish.c    messages into the up ring
- *   attach.c   the attach exchange     receive.c    messages out of the down ring
- *   session.c  loss and restoration    wait.c       process, wait, receive, mr_fd
- *   call.c     requests to control     aside.c      messages kept for later
- *   request.c  requests to others      subscribe.c, publisher.c, headers.c, error.c, names.c
+ *   session.c  loss and restoration    receive.c    messages out of the down ring
+ *   call.c     requests to control     wait.c       process, wait, receive, mr_fd
+ *   request.c  requests to others      aside.c      messages kept for later
+ *   attach.c, shm.c  a bus of this host: the exchange, and the memory shared with it
+ *   udp/             a bus elsewhere: both rings are this process's own, and frames go in between
+ *   subscribe.c, publisher.c, headers.c, error.c, names.c
  *
  * Owns      A client owns everything made from it. Its memory from the bus (the channel) goes away
  *           in mr_session_lose alone, which runs only when no callback is on the stack.
@@ -16,6 +18,7 @@
 #define MILLRACE_CLIENT_INTERNAL_H
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -44,7 +47,8 @@ enum mr_state {
 
 struct mr_subscription {
 	struct mr_client *client;
-	mr_message_fn *callback;
+	mr_message_fn *callback; /* with `batch` NULL too: for mr_receive */
+	mr_messages_fn *batch;
 	void *arg;
 	uint64_t count;
 	uint32_t id;
@@ -58,8 +62,10 @@ struct mr_publisher {
 	struct mr_client *client;
 	uint32_t alias;
 	uint32_t index; /* in the client's publishers */
+	uint32_t body_bytes_max;
 	uint8_t *claimed;
 	size_t claimed_bytes;
+	uint32_t claimed_count; /* messages of a batch; 0: one alone */
 	char subject[MR_SUBJECT_BYTES + 1];
 };
 
@@ -109,13 +115,49 @@ struct mr_sync {
 	struct mr_message *reply;
 };
 
+/* What one way to the bus does in its own manner. None of it is called for each message. */
+struct mr_transport {
+	/* begin starts an exchange; step takes it on: 0 attached, -EAGAIN not yet, else why not. */
+	int (*attach_begin)(struct mr_client *c);
+	int (*attach_step)(struct mr_client *c);
+	void (*attach_end)(struct mr_client *c);
+	/* Something was shown in the up ring to one who sleeps. */
+	void (*rouse)(struct mr_client *c);
+	/* Brings what has come into an empty down ring. True: something is there. NULL: it comes by itself.
+	 */
+	bool (*fill)(struct mr_client *c);
+	/* Asks to be woken. False: something has come. */
+	bool (*arm)(struct mr_client *c);
+	/* What to sleep on: first what messages come by, the rest is for housekeeping. */
+	unsigned (*sleep_on)(const struct mr_client *c, struct pollfd fds[2]);
+	/* Sleeps for a millisecond at most, for room in the up ring. */
+	void (*room_sleep)(struct mr_client *c);
+	/* Looks whether the bus is still there; sets eof. A system call. */
+	void (*look)(struct mr_client *c);
+	/* When it wants to be looked at, or MR_NEVER_NS. */
+	uint64_t (*due_ns)(const struct mr_client *c);
+	/* Ends the session, as far as there is one. */
+	void (*unmap)(struct mr_client *c);
+	void (*fini)(struct mr_client *c);
+};
+
+extern const struct mr_transport mr_transport_shm;
+extern const struct mr_transport mr_transport_udp;
+
+struct mr_udp;
+
 struct mr_client {
 	/* Publishing. */
 	struct mr_bytes_producer up;
 	int refuse; /* 0, or why nothing may be published: -ENOTCONN, -EBUSY */
 	bool corked;
 	int worker_bell_fd; /* the channel's */
+	/* Headers and payload together; over UDP with the subject, whose mask is all ones then. */
+	size_t body_bytes_max;
+	size_t body_subject_mask;
 	uint64_t published;
+	const struct mr_transport *transport;
+	struct mr_udp *udp; /* NULL over shm */
 
 	/* Receiving. */
 	struct mr_bytes_consumer down;
@@ -163,6 +205,7 @@ struct mr_client {
 	int liveness_fd; /* -1: none */
 	int attach_fd;   /* -1: no exchange under way */
 	uint64_t attach_deadline_ns;
+	uint64_t attach_due_ns; /* when the exchange wants to be taken on, whatever comes */
 	uint64_t retry_ns;
 	uint64_t backoff_ns;
 	uint64_t session;
@@ -199,7 +242,7 @@ int mr_failf(struct mr_client *c, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void mr_connect_error_set(const char *text);
 
-/* attach.c: begin starts an exchange; step takes it on: 0 attached, -EAGAIN not yet, else why not. */
+/* attach.c: of mr_transport_shm. */
 int mr_attach_begin(struct mr_client *c);
 int mr_attach_step(struct mr_client *c);
 void mr_attach_end(struct mr_client *c);
@@ -208,12 +251,9 @@ void mr_attach_end(struct mr_client *c);
 
 /* Sets state, and with it what publishing says. */
 void mr_session_state(struct mr_client *c, enum mr_state state);
-/* Looks whether the bus is still there; sets eof. A system call. */
-void mr_session_look(struct mr_client *c);
 void mr_session_eof(struct mr_client *c, const char *why);
 /* Takes the session down: sets aside what can be read, fails what is pending, tells. Not in a callback. */
 void mr_session_lose(struct mr_client *c);
-void mr_session_unmap(struct mr_client *c);
 /* Reconnects by steps. */
 void mr_session_step(struct mr_client *c, uint64_t now_ns);
 uint64_t mr_session_due_ns(const struct mr_client *c);
@@ -238,13 +278,15 @@ struct mr_parts {
 	const void *payload;
 	size_t payload_bytes;
 };
+/* -EMSGSIZE, with a text that says what would fit. */
+int mr_publish_too_large(struct mr_client *c);
 /* 0 or -EINVAL, -EMSGSIZE. */
 int mr_parts_check(struct mr_client *c, const struct mr_parts *p);
 /* Copies a message into the ring. `wait`: for room. */
 int mr_publish_parts(struct mr_client *c, enum mrf_message_kind kind, uint32_t target,
 	const struct mrf_reply_token *token, const struct mr_parts *p, bool wait);
 
-static inline void mr_publish_pushed(struct mr_client *c, uint32_t bytes)
+static inline void mr_publish_pushed(struct mr_client *c, size_t bytes)
 {
 	mr_bytes_push(&c->up, bytes);
 	if (!c->corked || c->up.tail - c->up.tail_out >= MR_SHOW_BYTES_MAX)
@@ -320,11 +362,18 @@ static inline uint64_t mr_now_ns(void)
 }
 
 /* subscribe.c, publisher.c */
+static inline bool mr_subscription_is_pulled(const struct mr_subscription *s)
+{
+	return s->callback == NULL && s->batch == NULL;
+}
+
 struct mr_subscription *mr_subscription_find(const struct mr_client *c, uint32_t id);
 uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, uint32_t room);
 void mr_subscription_free(struct mr_subscription *s);
 uint32_t mr_publisher_encode(const struct mr_publisher *p, uint8_t *to, uint32_t room);
 void mr_publisher_free(struct mr_publisher *p);
+/* What a message may hold, after an attach. */
+void mr_client_limits(struct mr_client *c, size_t body_bytes_max, bool with_subject);
 
 /* call.c */
 typedef void mr_call_fn(struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object);

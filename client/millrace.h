@@ -26,7 +26,7 @@
  *           mr_error(c) says more about the last failure of a call on this client.
  *
  *           -EINVAL        an argument is malformed: subject, pattern, group, address, headers
- *           -EMSGSIZE      headers and payload together exceed MR_BODY_BYTES
+ *           -EMSGSIZE      headers and payload together exceed mr_body_bytes_max()
  *           -EAGAIN        the ring to the bus is full and the call does not block
  *           -ETIMEDOUT     no answer, or no room, within the time given
  *           -EINTR         a signal was handled while mr_receive or mr_request slept
@@ -101,9 +101,17 @@ struct mr_options {
 	void *arg;
 };
 
-/* Connects. `address`: "shm:PATH" of the attach socket; NULL: the environment's MILLRACE_SERVER, else
- * "shm:/run/millrace/attach.sock". `options` may be NULL. What passes soon (too many attach at once,
- * control is starting) is tried again until connect_timeout_ms. */
+/* Connects. `address`: "shm:PATH" of the attach socket of a bus of this host, or "udp://HOST:PORT" of a
+ * port of a bus anywhere (port 7400 if left out; IPv6 addresses in brackets; a host name is looked up
+ * once, here). NULL: the environment's MILLRACE_SERVER, else "shm:/run/millrace/attach.sock". `options`
+ * may be NULL. What passes soon (too many attach at once, control is starting) is tried again until
+ * connect_timeout_ms.
+ *
+ * Over UDP messages may be lost on the way, each way: in mr_client_stats frames_lost counts the frames
+ * that did not come from the bus. And the client owes the bus signs of life: it must be processed
+ * (mr_process, mr_wait, mr_receive) at least each heartbeat interval of the bus, 2.5 s by default, or
+ * publish; the bus drops who is silent for three. What is published is sent at once, in frames of many
+ * messages if the client corks. */
 MR_API int mr_connect(
 	const char *address, const struct mr_options *options, struct mr_client **out);
 
@@ -112,6 +120,11 @@ MR_API int mr_connect(
 MR_API void mr_close(struct mr_client *c);
 
 MR_API bool mr_connected(const struct mr_client *c);
+
+/* Largest header block and payload together of a message to `subject` (NULL: of a reply): MR_BODY_BYTES,
+ * and over UDP what fits one frame of this connection with its subject, some 1,400 bytes on Ethernet. May
+ * change when the client reconnects. */
+MR_API size_t mr_body_bytes_max(const struct mr_client *c, const char *subject);
 
 /* Text about the last failed call on this client; never NULL. With NULL: about the last failed
  * mr_connect of the calling thread. */
@@ -155,19 +168,36 @@ MR_API int mr_publisher_claim(struct mr_publisher *p, size_t bytes, void **paylo
 MR_API int mr_publisher_commit(struct mr_publisher *p, size_t bytes);
 MR_API void mr_publisher_abort(struct mr_publisher *p);
 
+/* The same for many of one size: payload i goes to *first + i * *stride bytes, which is followed by
+ * what is not the caller's to write. Returns for how many there is room, 0 .. count; after 0 no claim
+ * is open. Commit publishes the first `count` of them, each with all of the bytes claimed. */
+MR_API int mr_publisher_claim_batch(
+	struct mr_publisher *p, size_t bytes, unsigned count, void **first, size_t *stride);
+MR_API int mr_publisher_commit_batch(struct mr_publisher *p, unsigned count);
+
 /* Shows the bus what was published. */
 MR_API int mr_flush(struct mr_client *c);
 /* Flushes and waits until the bus has taken everything from the ring. */
 MR_API int mr_drain(struct mr_client *c, unsigned timeout_ms);
 
-/* Subscribing. With a callback, messages are given to it by mr_process and mr_wait; without one,
- * mr_receive returns them. */
+/* Subscribing. With a callback, of one message or of many, messages are given to it by mr_process and
+ * mr_wait; without one, mr_receive returns them. */
 
 typedef void mr_message_fn(struct mr_client *c, const struct mr_message *m, void *arg);
+
+/* Many at once: messages that came one behind the other and have the same sizes. Subject, headers and
+ * payload of message i, 0 <= i < count, stand i * stride bytes behind those of `first`, and may differ
+ * in content. A message that wants a reply comes alone. A message counts as handed out when the
+ * callback is called: none comes again if it unsubscribes, and what comes within a call that it makes
+ * is kept for later. */
+typedef void mr_messages_fn(struct mr_client *c, const struct mr_message *first, unsigned count,
+	size_t stride, void *arg);
 
 struct mr_subscribe_options {
 	const char *group; /* queue group: one member gets each message; NULL: none */
 	bool prefix;       /* `pattern` is a byte prefix, not tokens with wildcards */
+	mr_messages_fn
+		*batch; /* in place of the callback, which is NULL then; gets the same `arg` */
 };
 
 /* `pattern`: tokens separated by dots, `*` for one token, `>` at the end for one or more. */
@@ -262,6 +292,13 @@ struct mr_client_stats {
 	uint64_t reconnects;
 	uint64_t session; /* id at the bus; 0 while disconnected */
 	unsigned worker;  /* that serves this client */
+	/* Over UDP. */
+	uint64_t frames_sent;
+	uint64_t frames_received;
+	uint64_t frames_lost;      /* sent by the bus and not come, as their numbers say */
+	uint64_t frames_duplicate; /* came twice, or too late to be taken; dropped */
+	uint64_t frames_strange;   /* of another session; dropped */
+	uint64_t unsent; /* messages dropped because the path takes no frames so large any more */
 };
 MR_API void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out);
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* publish: writes messages into the up ring, waits for room, and shows the bus what is there. */
-#include <poll.h>
 #include <sched.h>
 #include <string.h>
 
@@ -19,7 +18,7 @@ int mr_publish_refused(struct mr_client *c)
 void mr_publish_show(struct mr_client *c)
 {
 	if (mr_bytes_publish(&c->up))
-		mr_bell_ring(c->worker_bell_fd);
+		c->transport->rouse(c);
 }
 
 uint8_t *mr_publish_room(struct mr_client *c, uint32_t bytes)
@@ -33,29 +32,10 @@ uint8_t *mr_publish_room(struct mr_client *c, uint32_t bytes)
 	return mr_bytes_claim(&c->up, mr_message_stride(bytes));
 }
 
-/* Sleeps for a millisecond at most: the worker may have missed that its bell is wanted. */
-static void room_sleep(struct mr_client *c)
-{
-	struct pollfd fds[2] = {
-		{.fd = c->channel.peer_bell_fd, .events = POLLIN},
-		{.fd = c->liveness_fd, .events = POLLIN},
-	};
-
-	if (poll(fds, 2, 1) <= 0)
-		return;
-	if (fds[1].revents != 0)
-		mr_session_look(c);
-	if (fds[0].revents == 0)
-		return;
-	mr_bell_clear(c->channel.peer_bell_fd);
-	/* The bell may have been rung for a message, which the event loop must still hear of. */
-	mr_nudge(c);
-}
-
 static void room_pause(struct mr_client *c, unsigned *rounds)
 {
 	if ((*rounds)++ >= ROOM_SPINS) {
-		room_sleep(c);
+		c->transport->room_sleep(c);
 		return;
 	}
 	mr_cpu_relax();
@@ -84,8 +64,19 @@ uint8_t *mr_publish_room_wait(struct mr_client *c, uint32_t bytes, uint64_t dead
 	return to;
 }
 
+int mr_publish_too_large(struct mr_client *c)
+{
+	if (c->body_subject_mask == 0)
+		return mr_fail(c, -EMSGSIZE, NULL);
+	return mr_failf(c, -EMSGSIZE,
+		"subject, headers and payload together exceed %zu bytes, what a frame of this "
+		"connection holds",
+		c->body_bytes_max);
+}
+
 int mr_parts_check(struct mr_client *c, const struct mr_parts *p)
 {
+	size_t body_bytes_max = c->body_bytes_max - (p->subject_bytes & c->body_subject_mask);
 	const char *fault;
 
 	if (p->subject != NULL) {
@@ -93,8 +84,8 @@ int mr_parts_check(struct mr_client *c, const struct mr_parts *p)
 		if (fault != NULL)
 			return mr_failf(c, -EINVAL, "subject: %s", fault);
 	}
-	if (p->header_bytes > MR_BODY_BYTES || p->payload_bytes > MR_BODY_BYTES - p->header_bytes)
-		return mr_fail(c, -EMSGSIZE, NULL);
+	if (p->header_bytes > body_bytes_max || p->payload_bytes > body_bytes_max - p->header_bytes)
+		return mr_publish_too_large(c);
 	if ((p->headers == NULL && p->header_bytes > 0) ||
 		(p->payload == NULL && p->payload_bytes > 0))
 		return mr_fail(c, -EINVAL, "a length without data");
@@ -210,6 +201,7 @@ int mr_drain(struct mr_client *c, unsigned timeout_ms)
 			error = mr_fail(c, -ETIMEDOUT, "the bus did not take everything in time");
 		else
 			room_pause(c, &rounds);
+		mr_publish_show_rest(c);
 	}
 	mr_bytes_want_bell(&c->up, false);
 	return error;

@@ -79,6 +79,24 @@ static int resolve(struct mr_client *c, struct mr_publisher *p)
 	return 0;
 }
 
+static void limit(struct mr_publisher *p)
+{
+	const struct mr_client *c = p->client;
+
+	p->body_bytes_max =
+		(uint32_t)(c->body_bytes_max - (strlen(p->subject) & c->body_subject_mask));
+}
+
+void mr_client_limits(struct mr_client *c, size_t body_bytes_max, bool with_subject)
+{
+	c->body_bytes_max = body_bytes_max;
+	c->body_subject_mask = with_subject ? SIZE_MAX : 0;
+	for (uint32_t i = 0; i < c->publishers_count; i++) {
+		if (c->publishers[i] != NULL)
+			limit(c->publishers[i]);
+	}
+}
+
 int mr_publisher_open(struct mr_client *c, const char *subject, struct mr_publisher **out)
 {
 	const char *fault = mr_name_subject_fault(subject, strlen(subject));
@@ -95,6 +113,7 @@ int mr_publisher_open(struct mr_client *c, const char *subject, struct mr_publis
 		return mr_fail(c, -ENOMEM, NULL);
 	p->client = c;
 	memcpy(p->subject, subject, strlen(subject) + 1);
+	limit(p);
 	error = resolve(c, p);
 	if (error == 0 && list(c, p) != 0)
 		error = mr_fail(c, -ENOMEM, NULL);
@@ -160,8 +179,8 @@ int mr_publisher_send(struct mr_publisher *p, const void *payload, size_t bytes)
 
 	if (mr_unlikely(c->refuse != 0))
 		return mr_publish_refused(c);
-	if (mr_unlikely(bytes > MR_BODY_BYTES))
-		return mr_fail(c, -EMSGSIZE, NULL);
+	if (mr_unlikely(bytes > p->body_bytes_max))
+		return mr_publish_too_large(c);
 	to = mr_publish_room(c, total);
 	if (mr_unlikely(to == NULL))
 		return mr_fail(c, -EAGAIN, NULL);
@@ -184,9 +203,9 @@ int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buff
 		uint32_t total = HEADER_BYTES + (uint32_t)buffers[i].bytes;
 		uint8_t *to;
 
-		if (mr_unlikely(buffers[i].bytes > MR_BODY_BYTES)) {
+		if (mr_unlikely(buffers[i].bytes > p->body_bytes_max)) {
 			if (i == 0)
-				return mr_fail(c, -EMSGSIZE, NULL);
+				return mr_publish_too_large(c);
 			break;
 		}
 		to = mr_publish_room(c, total);
@@ -205,6 +224,15 @@ int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buff
 	return (int)i;
 }
 
+/* Opens a claim of one message, or of several that follow each other. */
+static void claim(struct mr_publisher *p, uint8_t *at, size_t bytes, uint32_t count)
+{
+	p->claimed = at;
+	p->claimed_bytes = bytes;
+	p->claimed_count = count;
+	p->client->refuse = -EBUSY;
+}
+
 int mr_publisher_claim(struct mr_publisher *p, size_t bytes, void **payload)
 {
 	struct mr_client *c = p->client;
@@ -212,14 +240,12 @@ int mr_publisher_claim(struct mr_publisher *p, size_t bytes, void **payload)
 
 	if (mr_unlikely(c->refuse != 0))
 		return mr_publish_refused(c);
-	if (mr_unlikely(bytes > MR_BODY_BYTES))
-		return mr_fail(c, -EMSGSIZE, NULL);
+	if (mr_unlikely(bytes > p->body_bytes_max))
+		return mr_publish_too_large(c);
 	to = mr_publish_room(c, HEADER_BYTES + (uint32_t)bytes);
 	if (mr_unlikely(to == NULL))
 		return mr_fail(c, -EAGAIN, NULL);
-	p->claimed = to;
-	p->claimed_bytes = bytes;
-	c->refuse = -EBUSY;
+	claim(p, to, bytes, 0);
 	*payload = to + HEADER_BYTES;
 	return 0;
 }
@@ -229,8 +255,8 @@ int mr_publisher_commit(struct mr_publisher *p, size_t bytes)
 	struct mr_client *c = p->client;
 	uint32_t total = HEADER_BYTES + (uint32_t)bytes;
 
-	if (mr_unlikely(p->claimed == NULL))
-		return mr_fail(c, -EINVAL, "no claim is open");
+	if (mr_unlikely(p->claimed == NULL || p->claimed_count != 0))
+		return mr_fail(c, -EINVAL, "no claim of one message is open");
 	if (mr_unlikely(bytes > p->claimed_bytes))
 		return mr_fail(c, -EINVAL, "more is committed than was claimed");
 	header_store(p->claimed, total, p->alias);
@@ -238,6 +264,64 @@ int mr_publisher_commit(struct mr_publisher *p, size_t bytes)
 	c->refuse = 0;
 	c->published++;
 	mr_publish_pushed(c, total);
+	return 0;
+}
+
+/* How many records of `stride` bytes there is room for, up to `count`. */
+static uint32_t room_for(struct mr_client *c, uint32_t stride, uint32_t count)
+{
+	uint64_t wanted = (uint64_t)stride * count;
+	uint64_t room = mr_bytes_room(&c->up, wanted);
+
+	return mr_likely(room >= wanted) ? count : (uint32_t)(room / stride);
+}
+
+int mr_publisher_claim_batch(
+	struct mr_publisher *p, size_t bytes, unsigned count, void **first, size_t *stride)
+{
+	struct mr_client *c = p->client;
+	uint32_t step = mr_message_stride(HEADER_BYTES + (uint32_t)bytes);
+	uint8_t *to;
+
+	if (mr_unlikely(c->refuse != 0))
+		return mr_publish_refused(c);
+	if (mr_unlikely(bytes > p->body_bytes_max))
+		return mr_publish_too_large(c);
+	count = room_for(c, step, count < INT32_MAX ? count : INT32_MAX);
+	if (mr_unlikely(count == 0)) {
+		/* The worker makes no room for what it was not shown. */
+		mr_publish_show_rest(c);
+		return 0;
+	}
+	to = mr_bytes_claim(&c->up, (size_t)step * count);
+	/* The worker has read these lines when they were last used. */
+	mr_prefetch_lines_write(to, (size_t)step * count);
+	claim(p, to, bytes, count);
+	*first = to + HEADER_BYTES;
+	*stride = step;
+	return (int)count;
+}
+
+int mr_publisher_commit_batch(struct mr_publisher *p, unsigned count)
+{
+	struct mr_client *c = p->client;
+	uint32_t total = HEADER_BYTES + (uint32_t)p->claimed_bytes;
+	uint32_t stride = mr_message_stride(total);
+	uint8_t *to = p->claimed;
+	uint64_t header;
+
+	if (mr_unlikely(to == NULL || p->claimed_count == 0))
+		return mr_fail(c, -EINVAL, "no claim of a batch is open");
+	if (mr_unlikely(count > p->claimed_count))
+		return mr_fail(c, -EINVAL, "more is committed than was claimed");
+	header_store((uint8_t *)&header, total, p->alias);
+	for (uint32_t i = 0; i < count; i++, to += stride)
+		memcpy(to, &header, sizeof(header));
+	p->claimed = NULL;
+	c->refuse = 0;
+	c->published += count;
+	if (count > 0)
+		mr_publish_pushed(c, (size_t)stride * count);
 	return 0;
 }
 

@@ -7,11 +7,8 @@
  */
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "client/internal.h"
-#include "flatbuf/attach.h"
 
 #define BACKOFF_NS_MIN   (10 * MR_NS_PER_MS)
 #define BACKOFF_NS_MAX   (500 * MR_NS_PER_MS)
@@ -51,47 +48,6 @@ void mr_session_eof(struct mr_client *c, const char *why)
 		snprintf(c->lost_text, sizeof(c->lost_text), "%s", why);
 }
 
-/* Why the bus ends the session. */
-static void read_notice(struct mr_client *c, const void *packet, size_t bytes)
-{
-	struct mrf_table t;
-
-	if (mrf_session_notice_parse(packet, bytes, &t) != 0) {
-		c->malformed++;
-		return;
-	}
-	mr_session_eof(c, mrf_session_notice_text(t).data);
-}
-
-void mr_session_look(struct mr_client *c)
-{
-	alignas(8) uint8_t packet[1024];
-	ssize_t n;
-
-	do {
-		n = recv(c->liveness_fd, packet, sizeof(packet), MSG_DONTWAIT);
-		if (n > 0)
-			read_notice(c, packet, (size_t)n);
-	} while (n > 0);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	mr_session_eof(c, "the data plane went away");
-}
-
-void mr_session_unmap(struct mr_client *c)
-{
-	mr_session_unwatch(c, c->channel.peer_bell_fd);
-	mr_session_unwatch(c, c->liveness_fd);
-	if (c->liveness_fd >= 0)
-		close(c->liveness_fd);
-	c->liveness_fd = -1;
-	mr_channel_close(&c->channel);
-	mr_worker_page_unmap(c->page);
-	c->page = NULL;
-	c->worker_bell_fd = -1;
-	c->session = 0;
-}
-
 static void retry_later(struct mr_client *c, uint64_t now_ns)
 {
 	uint64_t jitter = mr_random(c) % 256;
@@ -120,7 +76,8 @@ void mr_session_lose(struct mr_client *c)
 {
 	mr_serve_rest(c);
 	mr_session_state(c, MR_STATE_LOST);
-	mr_session_unmap(c);
+	c->transport->unmap(c);
+	c->session = 0;
 	c->eof = false;
 	retry_later(c, mr_now_ns());
 	mr_call_fail_all(c);
@@ -202,10 +159,10 @@ static void reattach(struct mr_client *c, uint64_t now_ns)
 	if (c->attach_fd < 0) {
 		if (now_ns < c->retry_ns)
 			return;
-		error = mr_attach_begin(c);
+		error = c->transport->attach_begin(c);
 	}
 	if (error == 0)
-		error = mr_attach_step(c);
+		error = c->transport->attach_step(c);
 	if (error == -EAGAIN && c->attach_fd >= 0)
 		return;
 	if (error != 0) {
@@ -232,7 +189,9 @@ void mr_session_step(struct mr_client *c, uint64_t now_ns)
 
 uint64_t mr_session_due_ns(const struct mr_client *c)
 {
-	if (c->state != MR_STATE_LOST || c->options.no_reconnect)
+	if (c->state != MR_STATE_LOST)
+		return c->transport->due_ns(c);
+	if (c->options.no_reconnect)
 		return MR_NEVER_NS;
-	return c->attach_fd >= 0 ? c->attach_deadline_ns : c->retry_ns;
+	return c->attach_fd >= 0 ? c->attach_due_ns : c->retry_ns;
 }

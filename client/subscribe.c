@@ -139,11 +139,14 @@ int mr_subscribe(struct mr_client *c, const char *pattern,
 	error = check(c, pattern, options);
 	if (error != 0)
 		return error;
+	if (callback != NULL && options->batch != NULL)
+		return mr_fail(c, -EINVAL, "two callbacks: for one message and for many");
 	s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return mr_fail(c, -ENOMEM, NULL);
 	s->client = c;
 	s->callback = callback;
+	s->batch = options->batch;
 	s->arg = arg;
 	s->prefix = options->prefix;
 	memcpy(s->pattern, pattern, strlen(pattern) + 1);

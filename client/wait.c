@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* wait: the calls that process, and how they wait: they look, spin for a while, then sleep on the
- * bell. With mr_fd the caller's event loop sleeps instead, on an epoll set of the bell, the liveness
- * socket, the attach socket and a timer; the timer also stands for "there is more to do". */
+ * bell or the socket. With mr_fd the caller's event loop sleeps instead, on an epoll set of what there
+ * is to sleep on, the attach socket and a timer; the timer also stands for "there is more to do". */
 #include <poll.h>
 #include <sched.h>
 #include <sys/epoll.h>
@@ -36,7 +36,7 @@ void mr_house(struct mr_client *c, uint64_t now_ns)
 {
 	c->house_ns = MR_NEVER_NS;
 	if (c->state != MR_STATE_LOST && !c->eof)
-		mr_session_look(c);
+		c->transport->look(c);
 	mr_call_step(c, now_ns);
 	if (c->depth == 0) {
 		mr_request_expire(c, now_ns);
@@ -55,14 +55,6 @@ void mr_patience_init(struct mr_patience *p, const struct mr_client *c, int64_t 
 	p->rounds = 0;
 }
 
-/* Asks to be rung. False: something has come. Clearing comes first: a ring after it is for what was
- * not seen here. */
-static bool arm(struct mr_client *c)
-{
-	mr_bell_clear(c->channel.peer_bell_fd);
-	return mr_bytes_sleep(&c->down);
-}
-
 static int sleep_until(struct mr_client *c, uint64_t now_ns, uint64_t until_ns)
 {
 	uint64_t left = until_ns > now_ns ? until_ns - now_ns : 0;
@@ -70,15 +62,14 @@ static int sleep_until(struct mr_client *c, uint64_t now_ns, uint64_t until_ns)
 		.tv_sec = (time_t)(left / 1000000000u),
 		.tv_nsec = (long)(left % 1000000000u),
 	};
-	struct pollfd fds[3];
+	struct pollfd fds[3] = {{0}};
 	nfds_t count = 0;
 	int n;
 
 	if (c->state != MR_STATE_LOST) {
-		if (!arm(c))
+		if (!c->transport->arm(c))
 			return 0;
-		fds[count++] = (struct pollfd){.fd = c->channel.peer_bell_fd, .events = POLLIN};
-		fds[count++] = (struct pollfd){.fd = c->liveness_fd, .events = POLLIN};
+		count = c->transport->sleep_on(c, fds);
 	}
 	if (c->attach_fd >= 0)
 		fds[count++] = (struct pollfd){.fd = c->attach_fd, .events = POLLIN};
@@ -87,14 +78,16 @@ static int sleep_until(struct mr_client *c, uint64_t now_ns, uint64_t until_ns)
 		mr_bytes_wake(&c->down);
 	if (n < 0)
 		return errno == EINTR ? -EINTR : 0;
-	/* Anything but the bell is for housekeeping. */
-	if (n == 0 || count == 1 || fds[1].revents != 0)
+	/* Anything but what messages come by is for housekeeping. */
+	if (n == 0 || c->state == MR_STATE_LOST || fds[1].revents != 0)
 		c->house_ns = 0;
 	return 0;
 }
 
 static bool spin(struct mr_client *c)
 {
+	if (c->transport->fill != NULL)
+		return c->transport->fill(c);
 	for (unsigned i = 0; i < SPIN_LOOKS; i++) {
 		if (mr_bytes_readable(&c->down) != 0)
 			return true;
@@ -188,7 +181,8 @@ static void settle(struct mr_client *c)
 	if (c->epoll_fd < 0 || c->depth > 0)
 		return;
 	idle = c->aside_count == 0 && !c->eof &&
-	       (c->state == MR_STATE_LOST || (mr_bytes_readable(&c->down) == 0 && arm(c)));
+	       (c->state == MR_STATE_LOST ||
+		       (mr_bytes_readable(&c->down) == 0 && c->transport->arm(c)));
 	due = idle ? due_ns(c) : 1;
 	if (due == c->timer_ns || (due == MR_NEVER_NS && c->timer_ns == 0))
 		return;
@@ -293,6 +287,7 @@ static int open_epoll(struct mr_client *c)
 {
 	int timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	struct pollfd fds[2];
 
 	if (timer_fd < 0 || epoll_fd < 0) {
 		int error = -errno;
@@ -307,8 +302,8 @@ static int open_epoll(struct mr_client *c)
 	c->epoll_fd = epoll_fd;
 	mr_session_watch(c, timer_fd);
 	if (c->state != MR_STATE_LOST) {
-		mr_session_watch(c, c->channel.peer_bell_fd);
-		mr_session_watch(c, c->liveness_fd);
+		for (unsigned i = 0; i < c->transport->sleep_on(c, fds); i++)
+			mr_session_watch(c, fds[i].fd);
 	}
 	if (c->attach_fd >= 0)
 		mr_session_watch(c, c->attach_fd);

@@ -126,7 +126,8 @@ static int open_admin(struct mr_control *c)
 
 static int open_link(struct mr_control *c)
 {
-	mr_handoff_init(&c->handoff, &c->loop, &c->link, &c->counters);
+	mr_handoff_init(&c->handoff, &c->loop, &c->link, &c->hello, &c->counters);
+	mr_hello_init(&c->hello, &c->link, &c->handoff, c->config, &c->counters);
 	c->link.up = link_up;
 	c->link.down = link_down;
 	c->link.owner = c;

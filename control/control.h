@@ -17,6 +17,7 @@ struct mr_control {
 	struct mr_loop loop;
 	struct mr_link link;
 	struct mr_handoff handoff;
+	struct mr_hello hello;
 	struct mr_attach attach;
 	struct mr_admin admin;
 	struct mr_bell signals;

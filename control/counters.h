@@ -26,6 +26,12 @@
 	X(attach_refused_away, "Attach refused: no data plane within the time.")                   \
 	X(attach_timeouts, "Attach connections that sent no request in time.")                     \
 	X(attach_hangups, "Attach connections closed by the peer before their answer.")            \
+	X(hello_received, "Hellos of clients over UDP that workers handed over.")                  \
+	X(hello_welcomed, "Hellos answered with a session.")                                       \
+	X(hello_waiting, "Hellos dropped: asked already and not answered, or too many open.")      \
+	X(hello_malformed, "Hellos dropped: they made no sense, and had no nonce to answer with.") \
+	X(hello_refused, "Hellos refused: malformed, of another version, or of another network.")  \
+	X(hello_refused_full, "Hellos refused by the data plane: no room, or out of resources.")   \
 	X(handoff_records, "Records taken from the hand-off rings.")                               \
 	X(handoff_control, "Control messages of clients among them.")                              \
 	X(handoff_unknown, "Messages of unknown kinds among them, dropped.")                       \

@@ -10,6 +10,7 @@
 
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_log.h>
 
 #include "dataplane/base/compiler.h"
 #include "dataplane/base/log.h"
@@ -87,6 +88,31 @@ static void remove_runtime_dir(void)
 	}
 }
 
+/* What DPDK has to say goes into our log, line by line, and nowhere else. */
+static ssize_t log_line(void *cookie, const char *text, size_t bytes)
+{
+	char line[256];
+
+	(void)cookie;
+	snprintf(line, sizeof(line), "%.*s", (int)bytes, text);
+	line[strcspn(line, "\n")] = '\0';
+	if (line[0] != '\0')
+		mr_log(rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR ? MR_LOG_WARN : MR_LOG_DEBUG,
+			"DPDK says", MR_LOG_STR("text", line));
+	return (ssize_t)bytes;
+}
+
+static void take_log(void)
+{
+	static const cookie_io_functions_t functions = {.write = log_line};
+	FILE *f = fopencookie(NULL, "w", functions);
+
+	if (f == NULL)
+		return;
+	setvbuf(f, NULL, _IOLBF, 0);
+	(void)rte_openlog_stream(f);
+}
+
 int mr_eal_open(const struct mr_config *config)
 {
 	char map[LCORES_BYTES] = "";
@@ -102,6 +128,7 @@ int mr_eal_open(const struct mr_config *config)
 	if (error == 0)
 		error = lcores(config, &allowed, map, sizeof(map));
 	snprintf(prefix, sizeof(prefix), "millrace-%d", (int)getpid());
+	take_log();
 	if (error == 0 && rte_eal_init((int)MR_ARRAY_COUNT(argv) - 1, argv) < 0)
 		error = rte_errno != 0 ? -rte_errno : -EIO;
 	if (error != 0) {

@@ -13,6 +13,7 @@
 #include "control/config/arguments.h"
 #include "dataplane/base/log.h"
 #include "dataplane/eal.h"
+#include "dataplane/privilege.h"
 #include "dataplane/writer/writer.h"
 
 static const char purpose[] =
@@ -30,10 +31,18 @@ static void block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+static int run_worker(void *worker)
+{
+	mr_privilege_drop(false);
+	return mr_worker_run(worker);
+}
+
+/* Ports are open, and nothing more is: what root may do is needed no longer. */
 static void run_workers(struct mr_writer *wr)
 {
 	for (unsigned i = 0; i < wr->workers_count; i++)
-		rte_eal_remote_launch(mr_worker_run, wr->workers[i], 1 + i);
+		rte_eal_remote_launch(run_worker, wr->workers[i], 1 + i);
+	mr_privilege_drop(wr->ports_count > 0);
 	mr_log(MR_LOG_INFO, "data plane runs", MR_LOG_U64("workers", wr->workers_count),
 		MR_LOG_STR("run_dir", wr->config->run_dir));
 }
@@ -67,6 +76,7 @@ int main(int argc, char **argv)
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (make_run_dir(config.run_dir) != 0 || mr_eal_open(&config) != 0)
 		return 1;
+	mr_privilege_drop_interrupts();
 	error = mr_writer_open(&writer, &config);
 	if (error == 0) {
 		run_workers(&writer);

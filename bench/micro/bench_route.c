@@ -8,12 +8,12 @@
  */
 #include <getopt.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_rcu_qsbr.h>
@@ -289,23 +289,36 @@ static void measure_hostile(struct bench *b)
 	close_all(b);
 }
 
+/* Of this process, as the kernel counts them; 0: not known. */
+static uint64_t resident_bytes(void)
+{
+	FILE *f = fopen("/proc/self/statm", "re");
+	uint64_t size = 0, resident = 0;
+
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%" SCNu64 " %" SCNu64, &size, &resident) != 2)
+		resident = 0;
+	fclose(f);
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static void weigh(struct bench *b)
 {
 	struct mr_table_stats empty, full;
-	struct mallinfo2 before, after;
+	uint64_t before, after;
 
 	open_all(b, 4);
-	before = mallinfo2();
+	before = resident_bytes();
 	mr_table_stats_get(b->table, &empty);
 	subscribe_all(b);
-	after = mallinfo2();
+	after = resident_bytes();
 	mr_table_stats_get(b->table, &full);
 	printf("memory: %" PRIu32 " subscriptions, %" PRIu32 " nodes, %" PRIu32 " shapes: "
-	       "own count %.1f, allocator %.1f bytes a subscription\n",
+	       "own count %.1f, resident %.1f bytes a subscription\n",
 		full.subscriptions, full.nodes, full.shapes,
 		(double)(full.memory_bytes - empty.memory_bytes) / full.subscriptions,
-		(double)((after.uordblks + after.hblkhd) - (before.uordblks + before.hblkhd)) /
-			full.subscriptions);
+		((double)after - (double)before) / full.subscriptions);
 	close_all(b);
 }
 

@@ -6,8 +6,16 @@
 #include "dataplane/base/log.h"
 #include "dataplane/wire/message.h"
 
+/* The data plane knows ports by their number alone; both processes read the same configuration. */
+static struct mrf_string port_name(const struct mr_config *c, uint16_t port)
+{
+	return port < c->ports.open_count ? mrf_str(c->ports.open[port].name)
+					  : (struct mrf_string){0};
+}
+
 static int client_row(struct mr_admin_slot *s, struct mrf_table t)
 {
+	struct mrf_network_path path = mrf_session_row_path(t);
 	struct mrf_session_stats stats;
 	struct mrf_session_row row = {
 		.session = mrf_session_row_session(t),
@@ -17,12 +25,18 @@ static int client_row(struct mr_admin_slot *s, struct mrf_table t)
 		.pid = mrf_session_row_pid(t),
 		.opened_ns = mrf_session_row_opened_ns(t),
 		.subscriptions = mrf_session_row_subscriptions(t),
+		.transport = mrf_session_row_transport(t),
+		.frame_bytes = mrf_session_row_frame_bytes(t),
 	};
 	struct mrf_admin_client v = {.worker = mr_session_worker(row.session)};
 
 	/* Gone since it was listed: the row stays, its counts are not its own any more. */
 	if (mr_dataplane_session_stats(&s->admin->link->dataplane, row.session, &stats))
 		v.stats = &stats;
+	if (row.transport == MRF_TRANSPORT_UDP) {
+		row.path = &path;
+		v.port = port_name(s->admin->config, path.port);
+	}
 	v.row = mrf_session_row_write(&s->builder, &row);
 	return mr_admin_row(s, mrf_admin_client_write(&s->builder, &v));
 }

@@ -28,6 +28,7 @@ static void status(struct mr_admin_slot *s)
 		v.dataplane_version = mrf_str(d->version);
 		v.workers = d->workers_count;
 		v.sessions = table.sessions;
+		v.remote_sessions = table.remote_sessions;
 		v.subscriptions = table.subscriptions;
 	}
 	mr_admin_answer(s, MRF_ADMIN_BODY_ADMIN_STATUS, mrf_admin_status_write(&s->builder, &v));

@@ -20,32 +20,39 @@ static int fail(struct mr_cli_admin *a, int error, const char *what)
 }
 
 /* shm:DIR/attach.sock -> DIR/admin.sock */
-static int find_socket(struct mr_cli_admin *a, const char *server, struct sockaddr_un *address)
+static int find_socket(
+	struct mr_cli_admin *a, const struct mr_cli *cli, struct sockaddr_un *address)
 {
-	const char *path = server + 4;
+	const char *path = cli->server + 4;
 	const char *slash;
-	int dir_bytes, n;
+	int n;
 
-	if (strncmp(server, "shm:", 4) != 0 || *path == '\0')
-		return fail(a, -EINVAL, server);
-	slash = strrchr(path, '/');
-	dir_bytes = slash ? (int)(slash - path) + 1 : 0;
 	address->sun_family = AF_UNIX;
-	n = snprintf(
-		address->sun_path, sizeof(address->sun_path), "%.*sadmin.sock", dir_bytes, path);
+	if (cli->run_dir) {
+		n = snprintf(address->sun_path, sizeof(address->sun_path), "%s/admin.sock",
+			cli->run_dir);
+	} else if (mr_cli_is_udp(cli)) {
+		return fail(a, -EDESTADDRREQ, cli->server);
+	} else if (strncmp(cli->server, "shm:", 4) != 0 || *path == '\0') {
+		return fail(a, -EINVAL, cli->server);
+	} else {
+		slash = strrchr(path, '/');
+		n = snprintf(address->sun_path, sizeof(address->sun_path), "%.*sadmin.sock",
+			slash ? (int)(slash - path) + 1 : 0, path);
+	}
 	if (n >= (int)sizeof(address->sun_path))
-		return fail(a, -ENAMETOOLONG, server);
+		return fail(a, -ENAMETOOLONG, cli->run_dir ? cli->run_dir : cli->server);
 	return 0;
 }
 
-int mr_cli_admin_open(struct mr_cli_admin *a, const char *server)
+int mr_cli_admin_open(struct mr_cli_admin *a, const struct mr_cli *cli)
 {
 	struct timeval patience = {.tv_sec = ANSWER_SECONDS};
 	struct sockaddr_un address = {0};
 	int rc;
 
 	*a = (struct mr_cli_admin){.fd = -1};
-	rc = find_socket(a, server, &address);
+	rc = find_socket(a, cli, &address);
 	if (rc)
 		return rc;
 	a->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -190,7 +197,11 @@ int mr_cli_admin_fail(const struct mr_cli *cli, const struct mr_cli_admin *a, in
 	switch (error) {
 	case -EINVAL:
 		return mr_cli_fail(cli, MR_EXIT_USAGE, a->error, "not an address",
-			"give --server shm:PATH of the bus's attach.sock");
+			"give --server shm:PATH of the bus's attach.sock, or --run-dir");
+	case -EDESTADDRREQ:
+		return mr_cli_fail(cli, MR_EXIT_USAGE, cli->server,
+			"this is asked of the bus's admin socket, on its own host",
+			"name its directory with --run-dir");
 	case -ENOENT:
 	case -ECONNREFUSED:
 		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "no bus", a->error,
@@ -209,7 +220,7 @@ int mr_cli_admin_fail(const struct mr_cli *cli, const struct mr_cli_admin *a, in
 int mr_cli_admin_query(const struct mr_cli *cli, struct mr_cli_admin *a, enum mrf_admin_verb verb,
 	uint64_t session, enum mrf_admin_body body, struct mrf_table *out)
 {
-	int rc = mr_cli_admin_open(a, cli->server);
+	int rc = mr_cli_admin_open(a, cli);
 
 	rc = rc ? rc : mr_cli_admin_ask(a, verb, session, body, out);
 	return rc ? mr_cli_admin_fail(cli, a, rc) : MR_EXIT_OK;

@@ -22,8 +22,9 @@ struct mr_cli_admin {
 	char error[256];
 };
 
-/* `server` as in struct mr_cli. -EINVAL: not a shm: address. */
-int mr_cli_admin_open(struct mr_cli_admin *a, const char *server);
+/* The bus of --server or --run-dir. -EINVAL: not an address; -EDESTADDRREQ: an address over UDP, which
+ * says nothing of the socket. */
+int mr_cli_admin_open(struct mr_cli_admin *a, const struct mr_cli *cli);
 void mr_cli_admin_close(struct mr_cli_admin *a);
 
 /* Asks and waits up to 5 s. The answer's body is of type `body` (MRF_ADMIN_BODY_*), or the call

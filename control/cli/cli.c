@@ -69,7 +69,7 @@ static const struct meaning {
 	const char *hint;
 } meanings[] = {
 	{-EINVAL, MR_EXIT_USAGE, NULL},
-	{-EMSGSIZE, MR_EXIT_USAGE, "headers and payload together take at most 64512 bytes"},
+	{-EMSGSIZE, MR_EXIT_FAILED, NULL},
 	{-ECONNREFUSED, MR_EXIT_UNREACHABLE,
 		"start a bus with `millrace up`, or name one with --server"},
 	{-ENOENT, MR_EXIT_UNREACHABLE, "start a bus with `millrace up`, or name one with --server"},
@@ -95,6 +95,11 @@ int mr_cli_fail_call(
 	return mr_cli_fail(cli, m->code, what, *why ? why : mr_error_text(error), m->hint);
 }
 
+bool mr_cli_is_udp(const struct mr_cli *cli)
+{
+	return strncmp(cli->server, "udp://", 6) == 0;
+}
+
 int mr_cli_connect(
 	const struct mr_cli *cli, const struct mr_options *options, struct mr_client **out)
 {
@@ -111,13 +116,18 @@ int mr_cli_connect(
 		return MR_EXIT_OK;
 	if (rc == -EINVAL)
 		return mr_cli_fail(cli, MR_EXIT_USAGE, cli->server, "not an address",
-			"give --server shm:PATH of the bus's attach.sock");
+			"give --server shm:PATH of the bus's attach.sock, or udp://HOST:PORT");
 	if (rc == -ENOTCONN)
 		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, cli->server,
 			"the bus has no data plane at the moment",
 			"look at the log of `millrace up`");
 	while (m->error && m->error != rc)
 		m++;
+	/* Over UDP the reason may be the host's name, the network, or a bus that allows us not. */
+	if (mr_cli_is_udp(cli))
+		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "no connection", mr_error(NULL),
+			rc == -EACCES ? "access.networks of the bus must hold this host"
+				      : "look on its host with `millrace ports`");
 	/* Whatever the reason, there is no bus to talk to. */
 	return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, cli->server, mr_error_text(rc),
 		rc == -ETIMEDOUT ? "look at the log of `millrace up`" : m->hint);

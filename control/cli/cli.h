@@ -29,9 +29,10 @@ enum mr_cli_exit {
 };
 
 struct mr_cli {
-	const char *verb;   /* for messages */
-	const char *server; /* "shm:PATH" */
-	bool colour;        /* standard output is a terminal that wants it */
+	const char *verb;    /* for messages */
+	const char *server;  /* "shm:PATH" or "udp://HOST:PORT" */
+	const char *run_dir; /* where the admin socket is; NULL: beside the attach socket */
+	bool colour;         /* standard output is a terminal that wants it */
 };
 
 struct mr_cli_verb {
@@ -56,7 +57,7 @@ struct mr_cli_verb {
 extern const struct mr_cli_verb *const mr_cli_verbs[];
 const struct mr_cli_verb *mr_cli_verb_find(const char *name);
 
-/* --server and --help, known to every verb. */
+/* --server, --run-dir and --help, known to every verb. */
 extern const struct mr_cli_option mr_cli_common_options[];
 
 /* "millrace VERB: what: why; what to try" on standard error; `hint` may be NULL. Returns `code`. */
@@ -69,6 +70,9 @@ int mr_cli_fail_call(
 /* A remark on standard error: "millrace VERB: text". */
 void mr_cli_note(const struct mr_cli *cli, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* True if the bus is reached over UDP. */
+bool mr_cli_is_udp(const struct mr_cli *cli);
 
 /* Connects to cli->server, by the verb's name unless `options` (may be NULL) has one, and says why if
  * that fails. 0 or an exit code. */

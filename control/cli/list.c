@@ -20,17 +20,6 @@ static void text_cell(struct mr_cli_table *t, struct mrf_string text)
 	mr_cli_table_text(t, text.data, text.bytes);
 }
 
-/* Prints and frees. */
-static int finish(const struct mr_cli *cli, struct mr_cli_table *t, bool json)
-{
-	if (json)
-		mr_cli_text_json_line(mr_cli_table_json(t));
-	else
-		mr_cli_table_print(t, stdout, cli->colour);
-	mr_cli_table_fini(t);
-	return MR_EXIT_OK;
-}
-
 static const struct mr_cli_column worker_columns[] = {
 	{"WORKER", NULL, true},
 	{"CPU", NULL, true},
@@ -96,7 +85,7 @@ static void print_workers(const struct mr_cli *cli, struct mrf_table workers, bo
 	mr_cli_table_init(&t, worker_columns, MR_ARRAY_COUNT(worker_columns));
 	for (uint32_t i = 0; i < mrf_admin_workers_rows_count(workers); i++)
 		worker_row(&t, mrf_admin_workers_rows_at(workers, i));
-	finish(cli, &t, false);
+	mr_cli_table_show(&t, cli->colour, false);
 }
 
 static int run_workers(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
@@ -117,6 +106,7 @@ static int run_workers(const struct mr_cli *cli, const void *settings, const str
 static const struct mr_cli_column client_columns[] = {
 	{"SESSION", "session", false},
 	{"NAME", "name", false},
+	{"TRANSPORT", "transport", false},
 	{"WORKER", "worker", true},
 	{"PID", "pid", true},
 	{"UID", "uid", true},
@@ -132,17 +122,28 @@ static const struct mr_cli_column client_columns[] = {
 	{"BACKLOG", "backlog_bytes", true},
 };
 
+/* Of a client of this host: who it is. */
+static void local_cell(struct mr_cli_table *t, bool local, uint32_t id)
+{
+	if (local)
+		mr_cli_table_count(t, id);
+	else
+		mr_cli_table_none(t);
+}
+
 static void client_row(struct mr_cli_table *t, struct mrf_table client)
 {
 	struct mrf_table row = mrf_admin_client_row(client);
 	struct mrf_session_stats s = mrf_admin_client_stats(client);
+	bool local = mrf_session_row_transport(row) == MRF_TRANSPORT_SHM;
 
 	mr_cli_table_id(t, mrf_session_row_session(row));
 	text_cell(t, mrf_session_row_name(row));
+	text_cell(t, mrf_str(local ? "shm" : "udp"));
 	mr_cli_table_count(t, mrf_admin_client_worker(client));
-	mr_cli_table_count(t, mrf_session_row_pid(row));
-	mr_cli_table_count(t, mrf_session_row_uid(row));
-	mr_cli_table_count(t, mrf_session_row_gid(row));
+	local_cell(t, local, mrf_session_row_pid(row));
+	local_cell(t, local, mrf_session_row_uid(row));
+	local_cell(t, local, mrf_session_row_gid(row));
 	mr_cli_table_count(t, mrf_session_row_opened_ns(row));
 	mr_cli_table_count(t, mrf_session_row_subscriptions(row));
 	mr_cli_table_count(t, s.rx_messages);
@@ -168,7 +169,7 @@ static int run_clients(const struct mr_cli *cli, const void *settings, const str
 		mr_cli_table_init(&t, client_columns, MR_ARRAY_COUNT(client_columns));
 		for (uint32_t i = 0; i < mrf_admin_clients_rows_count(clients); i++)
 			client_row(&t, mrf_admin_clients_rows_at(clients, i));
-		finish(cli, &t, set->json);
+		mr_cli_table_show(&t, cli->colour, set->json);
 	}
 	mr_cli_admin_close(&admin);
 	return code;
@@ -212,7 +213,7 @@ static int run_subjects(
 		mr_cli_table_init(&t, subject_columns, MR_ARRAY_COUNT(subject_columns));
 		for (uint32_t i = 0; i < mrf_admin_subjects_rows_count(subjects); i++)
 			subject_row(&t, mrf_admin_subjects_rows_at(subjects, i));
-		finish(cli, &t, set->json);
+		mr_cli_table_show(&t, cli->colour, set->json);
 	}
 	mr_cli_admin_close(&admin);
 	return code;
@@ -254,7 +255,7 @@ static int run_counters(
 			if (set->all || mrf_admin_counter_value(row) != 0)
 				counter_row(&t, row);
 		}
-		finish(cli, &t, set->json);
+		mr_cli_table_show(&t, cli->colour, set->json);
 	}
 	mr_cli_admin_close(&admin);
 	return code;
@@ -298,7 +299,8 @@ const struct mr_cli_verb mr_cli_clients = {
 	.operands = "",
 	.details =
 		"IN and OUT are messages from and to the client. MISSED are deliveries dropped because the\n"
-		"client was behind; REJECTED its messages that made no sense; BACKLOG bytes not read yet.",
+		"client was behind; REJECTED its messages that made no sense; BACKLOG bytes not read yet.\n"
+		"`millrace sessions` tells more of those whose TRANSPORT is udp.",
 	.examples =
 		"  millrace clients\n  millrace clients --json | jq '.[] | select(.missed > 0)'",
 	.options = list_options,

@@ -20,6 +20,7 @@ const struct mr_cli_verb *const mr_cli_verbs[] = {
 	&mr_cli_status,
 	&mr_cli_workers,
 	&mr_cli_clients,
+	&mr_cli_sessions,
 	&mr_cli_subjects,
 	&mr_cli_ports,
 	&mr_cli_counters,
@@ -35,6 +36,7 @@ const struct mr_cli_verb *const mr_cli_verbs[] = {
 
 struct common {
 	const char *server;
+	const char *run_dir;
 	bool help;
 };
 
@@ -44,7 +46,13 @@ const struct mr_cli_option mr_cli_common_options[] = {
 		.type = MR_CLI_TEXT,
 		.value = "ADDRESS",
 		.offset = offsetof(struct common, server),
-		.help = "the bus: shm:PATH of its attach.sock (default: MILLRACE_SERVER)"},
+		.help = "the bus: shm:PATH of its attach.sock, or udp://HOST:PORT (default: "
+			"MILLRACE_SERVER)"},
+	{.name = "run-dir",
+		.type = MR_CLI_TEXT,
+		.value = "DIR",
+		.offset = offsetof(struct common, run_dir),
+		.help = "where the bus's admin.sock is (default: beside its attach.sock)"},
 	{.name = "help",
 		.letter = 'h',
 		.type = MR_CLI_FLAG,
@@ -176,6 +184,7 @@ static int run_verb(const struct mr_cli_verb *verb, int argc, char **argv, struc
 	if (choose_server(&cli, common->server, text, sizeof(text)) != 0)
 		return mr_cli_fail(&cli, MR_EXIT_USAGE, "XDG_RUNTIME_DIR", "too long",
 			"name the bus with --server");
+	cli.run_dir = common->run_dir;
 	return verb->run(&cli, settings, &operands);
 }
 
@@ -187,8 +196,9 @@ static int parse_leading(int argc, char **argv, struct common *common)
 	int words = 0;
 
 	while (words < argc && argv[words][0] == '-' && argv[words][1] != '\0') {
-		bool has_value =
-			strcmp(argv[words], "--server") == 0 || strcmp(argv[words], "-s") == 0;
+		bool has_value = strcmp(argv[words], "--server") == 0 ||
+				 strcmp(argv[words], "-s") == 0 ||
+				 strcmp(argv[words], "--run-dir") == 0;
 
 		if (strcmp(argv[words], "--version") == 0) {
 			argv[words] = "version";

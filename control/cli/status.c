@@ -57,7 +57,8 @@ static void print_status(struct mrf_table s)
 	print_age("  up", mrf_admin_status_dataplane_started_ns(s));
 	print_string("  version", mrf_admin_status_dataplane_version(s));
 	printf("%-14s %u\n", "workers", mrf_admin_status_workers(s));
-	printf("%-14s %" PRIu64 "\n", "clients", mrf_admin_status_sessions(s));
+	printf("%-14s %" PRIu64 " (%" PRIu64 " over UDP)\n", "clients",
+		mrf_admin_status_sessions(s), mrf_admin_status_remote_sessions(s));
 	printf("%-14s %" PRIu64 "\n", "subscriptions", mrf_admin_status_subscriptions(s));
 }
 
@@ -87,6 +88,7 @@ static void print_status_json(struct mrf_table s)
 	set_string(o, "dataplane_version", mrf_admin_status_dataplane_version(s));
 	set_count(o, "workers", mrf_admin_status_workers(s));
 	set_count(o, "clients", mrf_admin_status_sessions(s));
+	set_count(o, "clients_udp", mrf_admin_status_remote_sessions(s));
 	set_count(o, "subscriptions", mrf_admin_status_subscriptions(s));
 	mr_cli_text_json_line(o);
 }
@@ -148,7 +150,7 @@ const struct mr_cli_verb mr_cli_kick = {
 	.summary = "close a client's session",
 	.operands = "SESSION",
 	.details =
-		"SESSION is the id that `millrace clients` shows. The client learns why, and may connect\n"
+		"SESSION is the id that `millrace clients` and `millrace sessions` show. The client learns why, and may connect\n"
 		"again at once.",
 	.examples = "  millrace kick 0x0000000300000001",
 	.operands_min = 1,

@@ -194,3 +194,12 @@ json_t *mr_cli_table_json(const struct mr_cli_table *t)
 	}
 	return rows;
 }
+
+void mr_cli_table_show(struct mr_cli_table *t, bool colour, bool json)
+{
+	if (json)
+		mr_cli_text_json_line(mr_cli_table_json(t));
+	else
+		mr_cli_table_print(t, stdout, colour);
+	mr_cli_table_fini(t);
+}

@@ -65,5 +65,7 @@ void mr_cli_table_real(struct mr_cli_table *t, double value);
 void mr_cli_table_print(const struct mr_cli_table *t, FILE *out, bool colour);
 /* An array with an object a row. */
 json_t *mr_cli_table_json(const struct mr_cli_table *t);
+/* One or the other on standard output, and the end of the table. */
+void mr_cli_table_show(struct mr_cli_table *t, bool colour, bool json);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/cli/text.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -148,6 +149,18 @@ int mr_cli_text_json(json_t *object, const char *key, const void *data, size_t b
 	}
 	return json_object_set_new(object, key, json_stringn(bytes ? data : "", bytes)) ? -ENOMEM
 											: 0;
+}
+
+void mr_cli_text_address(
+	char out[MR_CLI_TEXT_ADDRESS_BYTES], const uint8_t address[16], uint16_t udp_port)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	bool ip4 = memcmp(address, mapped, sizeof(mapped)) == 0;
+	char text[INET6_ADDRSTRLEN] = "";
+
+	(void)inet_ntop(ip4 ? AF_INET : AF_INET6, ip4 ? address + sizeof(mapped) : address, text,
+		sizeof(text));
+	snprintf(out, MR_CLI_TEXT_ADDRESS_BYTES, ip4 ? "%s:%u" : "[%s]:%u", text, udp_port);
 }
 
 void mr_cli_text_json_line(json_t *value)

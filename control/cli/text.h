@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 /* Well-formed UTF-8 without surrogates, overlong forms or control characters. */
@@ -27,6 +28,11 @@ char *mr_cli_text_base64(const void *data, size_t bytes);
 
 /* Sets object[key] to the bytes as a string where they are UTF-8, else object[key + "_base64"]. */
 int mr_cli_text_json(json_t *object, const char *key, const void *data, size_t bytes);
+
+/* "10.0.0.1:7400" or "[fd77::1]:7400" of 16 bytes in network order, IPv4 mapped. */
+#define MR_CLI_TEXT_ADDRESS_BYTES 64
+void mr_cli_text_address(
+	char out[MR_CLI_TEXT_ADDRESS_BYTES], const uint8_t address[16], uint16_t udp_port);
 
 /* Prints a JSON value on one line and frees it. */
 void mr_cli_text_json_line(json_t *value);

@@ -235,12 +235,12 @@ static void print_reading(const struct mr_cli *cli, const struct reading *now,
 /* A connection for each reading: control may have been restarted since the last one. */
 static int take_reading(const struct mr_cli *cli, struct mr_cli_admin *a, struct reading *r)
 {
-	int rc = mr_cli_admin_open(a, cli->server);
+	int rc = mr_cli_admin_open(a, cli);
 
 	rc = rc ? rc : read_workers(a, r);
 	if (rc == 0) {
 		mr_cli_admin_close(a);
-		rc = mr_cli_admin_open(a, cli->server);
+		rc = mr_cli_admin_open(a, cli);
 	}
 	return rc ? rc : read_clients(a, r);
 }

@@ -13,6 +13,7 @@ extern const struct mr_cli_verb mr_cli_reply;
 extern const struct mr_cli_verb mr_cli_status;
 extern const struct mr_cli_verb mr_cli_workers;
 extern const struct mr_cli_verb mr_cli_clients;
+extern const struct mr_cli_verb mr_cli_sessions;
 extern const struct mr_cli_verb mr_cli_subjects;
 extern const struct mr_cli_verb mr_cli_ports;
 extern const struct mr_cli_verb mr_cli_counters;

@@ -44,6 +44,11 @@ void mr_config_default(struct mr_config *c)
 	c->tables.route_cache_entries = 8192;
 	c->mesh.ring_entries = 1024;
 	c->mesh.blocks = 256;
+	c->sessions.sessions_max = 4096;
+	c->sessions.per_address_max = 1u << 25;
+	c->sessions.heartbeat_ms = 2500;
+	c->sessions.missed_max = 3;
+	c->sessions.hellos_per_second = 10000;
 	c->log.level = 2; /* info */
 }
 

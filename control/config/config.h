@@ -91,9 +91,10 @@ struct mr_config {
 		uint32_t open_count; /* 0: local channels alone */
 	} ports;
 	struct {
-		uint32_t sessions_max; /* over UDP, per worker, 1 .. 1,048,576, default 4,096 */
-		uint32_t heartbeat_ms; /* 100 .. 60,000, default 2,500 */
-		uint32_t missed_max;   /* 1 .. 100, default 3 */
+		uint32_t sessions_max;    /* over UDP, per worker, 1 .. 1,048,576, default 4,096 */
+		uint32_t per_address_max; /* of one host, 1 .. 33,554,432, default the same */
+		uint32_t heartbeat_ms;    /* 100 .. 60,000, default 2,500 */
+		uint32_t missed_max;      /* 1 .. 100, default 3 */
 		uint32_t hellos_per_second; /* per worker, 1 .. 1,000,000, default 10,000 */
 	} sessions;
 	struct {

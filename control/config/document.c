@@ -38,8 +38,12 @@ struct mr_config_document {
 		struct list open;
 	} ports;
 	struct {
+		char *sessions_max, *per_address_max, *heartbeat_ms, *missed_max;
+		char *hellos_per_second;
+	} sessions;
+	struct {
 		char *anyone;
-		struct list users, groups;
+		struct list networks, users, groups;
 	} access;
 	struct {
 		char *level, *json;
@@ -98,8 +102,14 @@ static const cyaml_schema_field_t mesh_fields[] = {
 static const cyaml_schema_field_t ports_fields[] = {
 	LIST(ports, open), CYAML_FIELD_END,
 };
+static const cyaml_schema_field_t sessions_fields[] = {
+	VALUE(sessions, sessions_max), VALUE(sessions, per_address_max),
+	VALUE(sessions, heartbeat_ms), VALUE(sessions, missed_max),
+	VALUE(sessions, hellos_per_second), CYAML_FIELD_END,
+};
 static const cyaml_schema_field_t access_fields[] = {
-	VALUE(access, anyone), LIST(access, users), LIST(access, groups), CYAML_FIELD_END,
+	LIST(access, networks), VALUE(access, anyone), LIST(access, users), LIST(access, groups),
+	CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t log_fields[] = {
 	VALUE(log, level), VALUE(log, json), CYAML_FIELD_END,
@@ -111,7 +121,7 @@ static const cyaml_schema_field_t top_fields[] = {
 			VALUE_BYTES_MAX)},
 	},
 	SECTION(workers), SECTION(channels), SECTION(tables), SECTION(mesh), SECTION(ports),
-	SECTION(access), SECTION(log), CYAML_FIELD_END,
+	SECTION(sessions), SECTION(access), SECTION(log), CYAML_FIELD_END,
 };
 /* clang-format on */
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/config/address.h"
 #include "control/config/ports.h"
 
 #define CPUS_MAX 1024
@@ -67,6 +68,12 @@ const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
 	POWER("mesh.ring_entries", mesh.ring_entries, 64, 65536),
 	NUMBER("mesh.blocks", mesh.blocks, 16, 8192),
 	LIST("ports.open", MR_CONFIG_TYPE_PORTS, ports.open, ports.open_count, 0, MR_CONFIG_PORTS_MAX),
+	NUMBER("sessions.sessions_max", sessions.sessions_max, 1, 1048576),
+	NUMBER("sessions.per_address_max", sessions.per_address_max, 1, 33554432),
+	NUMBER("sessions.heartbeat_ms", sessions.heartbeat_ms, 100, 60000),
+	NUMBER("sessions.missed_max", sessions.missed_max, 1, 100),
+	NUMBER("sessions.hellos_per_second", sessions.hellos_per_second, 1, 1000000),
+	LIST("access.networks", MR_CONFIG_TYPE_NETWORKS, access.networks, access.networks_count, 0, MR_CONFIG_NETWORKS_MAX),
 	BOOL("access.anyone", access.anyone),
 	LIST("access.users", MR_CONFIG_TYPE_USERS, access.users, access.users_count, UINT32_MAX - 1, MR_CONFIG_IDS_MAX),
 	LIST("access.groups", MR_CONFIG_TYPE_GROUPS, access.groups, access.groups_count, UINT32_MAX - 1, MR_CONFIG_IDS_MAX),
@@ -319,6 +326,21 @@ static int set_ports(const struct mr_config_key *key, struct mr_config_port *to,
 	return error;
 }
 
+static int set_networks(const struct mr_config_key *key, struct mr_config_network *to,
+	const char *const *items, uint32_t count, struct mr_config_fault *f)
+{
+	memset(to, 0, key->entries_max * sizeof(*to));
+	for (uint32_t i = 0; i < count; i++) {
+		if (mr_config_network_parse(items[i], &to[i]) == 0)
+			continue;
+		mr_config_printable(f->found, sizeof(f->found), items[i], strlen(items[i]));
+		snprintf(f->expected, sizeof(f->expected),
+			"networks such as 10.0.0.0/8 or fd77::/64");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int set_list(const struct mr_config_key *key, struct mr_config *c, const char *const *items,
 	uint32_t count, struct mr_config_fault *f)
 {
@@ -331,8 +353,12 @@ static int set_list(const struct mr_config_key *key, struct mr_config *c, const 
 		snprintf(f->expected, sizeof(f->expected), "at most %u", key->entries_max);
 		return -EINVAL;
 	}
-	error = key->type == MR_CONFIG_TYPE_PORTS ? set_ports(key, to, items, count, f)
-						  : set_numbers(key, to, items, count, f);
+	if (key->type == MR_CONFIG_TYPE_PORTS)
+		error = set_ports(key, to, items, count, f);
+	else if (key->type == MR_CONFIG_TYPE_NETWORKS)
+		error = set_networks(key, to, items, count, f);
+	else
+		error = set_numbers(key, to, items, count, f);
 	*to_count = error == 0 ? count : 0;
 	return error;
 }

@@ -20,6 +20,7 @@ enum mr_config_type {
 	MR_CONFIG_TYPE_USERS,
 	MR_CONFIG_TYPE_GROUPS,
 	MR_CONFIG_TYPE_PORTS,
+	MR_CONFIG_TYPE_NETWORKS,
 };
 
 struct mr_config_key {
@@ -38,7 +39,7 @@ struct mr_config_fault {
 	char expected[192];
 };
 
-#define MR_CONFIG_KEYS_COUNT 22
+#define MR_CONFIG_KEYS_COUNT 28
 extern const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT];
 
 /* NULL if there is no such key. */

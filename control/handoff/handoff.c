@@ -17,10 +17,11 @@ struct mr_handoff_bell {
 };
 
 void mr_handoff_init(struct mr_handoff *h, struct mr_loop *loop, struct mr_link *link,
-	struct mr_control_counters *counters)
+	struct mr_hello *hello, struct mr_control_counters *counters)
 {
 	h->loop = loop;
 	h->link = link;
+	h->hello = hello;
 	h->counters = counters;
 	h->bells = NULL;
 	h->bells_alive = 0;
@@ -114,7 +115,9 @@ static void take_message(
 	struct mrf_message_header header = mr_message_header_load(at);
 	struct mr_message_view m;
 
-	if (r->reason == MRF_HANDOFF_REASON_UNKNOWN_KIND) {
+	if (r->reason == MRF_HANDOFF_REASON_HELLO) {
+		mr_hello_take(h->hello, r->worker, at, room);
+	} else if (r->reason == MRF_HANDOFF_REASON_UNKNOWN_KIND) {
 		h->counters->handoff_unknown++;
 	} else if (r->reason != MRF_HANDOFF_REASON_CONTROL || !mr_message_fits(&header, room) ||
 		   !mr_message_parse(at, header, &m)) {
@@ -211,45 +214,99 @@ void mr_handoff_wake(struct mr_handoff *h)
 		mr_bytes_wake(&h->workers[i].from_worker);
 }
 
-/* Room for an answer of `bytes` payload, its headers written; NULL: the ring is full. */
-static uint8_t *begin_answer(
-	struct mr_handoff_worker *w, uint64_t session, uint32_t correlation, size_t bytes)
+/* What goes before an answer. */
+struct envelope {
+	enum mrf_handoff_reason reason;
+	unsigned worker;
+	uint64_t session;                    /* 0: none */
+	const struct mrf_network_path *path; /* NULL: the session's */
+	uint32_t correlation;
+};
+
+static uint32_t path_bytes(const struct envelope *e)
 {
-	uint32_t message_bytes = mr_message_bytes(false, 0, 0, (uint32_t)bytes);
+	return e->path != NULL ? (uint32_t)sizeof(*e->path) : 0;
+}
+
+/* Of a record with an answer of `bytes` payload. */
+static uint32_t record_bytes(const struct envelope *e, size_t bytes)
+{
+	return (uint32_t)sizeof(struct mrf_handoff_header) + path_bytes(e) +
+	       mr_message_bytes(false, 0, 0, (uint32_t)bytes);
+}
+
+/* Room for the payload, its headers written; NULL: the ring is full. */
+static uint8_t *begin_answer(struct mr_handoff_worker *w, const struct envelope *e, size_t bytes)
+{
 	struct mrf_handoff_header r = {
-		.bytes = (uint32_t)sizeof(r) + message_bytes,
-		.reason = MRF_HANDOFF_REASON_CONTROL,
-		.worker = (uint16_t)mr_session_worker(session),
-		.session = session,
+		.bytes = record_bytes(e, bytes),
+		.reason = (uint8_t)e->reason,
+		.worker = (uint16_t)e->worker,
+		.session = e->session,
 	};
 	uint8_t *to = mr_bytes_claim(&w->to_worker, mr_align_up(r.bytes, MR_BYTES_ALIGN));
 
 	if (to == NULL)
 		return NULL;
 	memcpy(to, &r, sizeof(r));
-	return mr_message_begin(
-		to + sizeof(r), MRF_MESSAGE_KIND_CONTROL, correlation, NULL, 0, 0, (uint32_t)bytes);
+	to += sizeof(r);
+	if (e->path != NULL)
+		memcpy(to, e->path, sizeof(*e->path));
+	return mr_message_begin(to + path_bytes(e), MRF_MESSAGE_KIND_CONTROL, e->correlation, NULL,
+		0, 0, (uint32_t)bytes);
 }
 
-void mr_handoff_answer(struct mr_handoff *h, uint64_t session, uint32_t correlation,
-	struct mrf_builder *b, enum mrf_client_body type, uint32_t body)
+static void put_answer(struct mr_handoff *h, const struct envelope *e, struct mrf_builder *b,
+	enum mrf_client_body type, uint32_t body)
 {
 	struct mrf_client_message m = {.body_type = type, .body = body};
-	unsigned worker = mr_session_worker(session);
 	uint8_t *to = NULL;
 	const void *data;
 	size_t bytes;
 
 	if (mrf_builder_finish(b, mrf_client_message_write(b, &m), &data, &bytes) == 0 &&
-		worker < h->workers_count && bytes <= MR_BODY_BYTES_MAX)
-		to = begin_answer(&h->workers[worker], session, correlation, bytes);
+		e->worker < h->workers_count && bytes <= MR_BODY_BYTES_MAX)
+		to = begin_answer(&h->workers[e->worker], e, bytes);
 	if (to == NULL) {
 		h->counters->handoff_answers_dropped++;
 		return;
 	}
 	memcpy(to, data, bytes);
-	mr_bytes_push(&h->workers[worker].to_worker,
-		sizeof(struct mrf_handoff_header) + mr_message_bytes(false, 0, 0, (uint32_t)bytes));
-	h->workers[worker].answered = true;
+	mr_bytes_push(&h->workers[e->worker].to_worker, record_bytes(e, bytes));
+	h->workers[e->worker].answered = true;
 	h->counters->handoff_answers++;
+}
+
+void mr_handoff_answer(struct mr_handoff *h, uint64_t session, uint32_t correlation,
+	struct mrf_builder *b, enum mrf_client_body type, uint32_t body)
+{
+	const struct envelope e = {
+		.reason = MRF_HANDOFF_REASON_CONTROL,
+		.worker = mr_session_worker(session),
+		.session = session,
+		.correlation = correlation,
+	};
+
+	put_answer(h, &e, b, type, body);
+}
+
+void mr_handoff_welcome(
+	struct mr_handoff *h, uint64_t session, struct mrf_builder *b, uint32_t welcome)
+{
+	const struct envelope e = {
+		.reason = MRF_HANDOFF_REASON_WELCOME,
+		.worker = mr_session_worker(session),
+		.session = session,
+	};
+
+	put_answer(h, &e, b, MRF_CLIENT_BODY_WELCOME, welcome);
+}
+
+void mr_handoff_refuse(struct mr_handoff *h, unsigned worker, const struct mrf_network_path *path,
+	struct mrf_builder *b, uint32_t refusal)
+{
+	const struct envelope e = {
+		.reason = MRF_HANDOFF_REASON_REFUSE, .worker = worker, .path = path};
+
+	put_answer(h, &e, b, MRF_CLIENT_BODY_REFUSAL, refusal);
 }

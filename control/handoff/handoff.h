@@ -4,6 +4,8 @@
  *   handoff.c  the rings: draining, sleeping, answering
  *   client.c   the requests of clients: parsed, checked, passed on to the data plane, answered
  *
+ * Hellos of clients over UDP go to session/hello.h, whose answers come through here.
+ *
  * Owns      Its sides of the rings while the link is up; the channels are the link's.
  * Threads   The loop's.
  * Ordering  [bytes.sleep] arm says for every ring that control will sleep before the loop waits.
@@ -14,6 +16,7 @@
 
 #include "control/link/link.h"
 #include "control/loop/bell.h"
+#include "control/session/hello.h"
 #include "dataplane/wire/message.h"
 
 struct mr_handoff_worker {
@@ -26,6 +29,7 @@ struct mr_handoff_worker {
 struct mr_handoff {
 	struct mr_loop *loop;
 	struct mr_link *link;
+	struct mr_hello *hello;
 	struct mr_control_counters *counters;
 	struct mr_handoff_worker workers[MR_DATAPLANE_WORKERS_MAX];
 	struct mr_handoff_bell *bells;
@@ -34,7 +38,7 @@ struct mr_handoff {
 };
 
 void mr_handoff_init(struct mr_handoff *h, struct mr_loop *loop, struct mr_link *link,
-	struct mr_control_counters *counters);
+	struct mr_hello *hello, struct mr_control_counters *counters);
 /* The link is up; will be down. */
 int mr_handoff_up(struct mr_handoff *h);
 void mr_handoff_down(struct mr_handoff *h);
@@ -52,5 +56,11 @@ void mr_handoff_client(struct mr_handoff *h, uint64_t session, const struct mr_m
 /* A ClientMessage to a client, as written into `b`. */
 void mr_handoff_answer(struct mr_handoff *h, uint64_t session, uint32_t correlation,
 	struct mrf_builder *b, enum mrf_client_body type, uint32_t body);
+/* The same with a Welcome, as the first frame of its session. */
+void mr_handoff_welcome(
+	struct mr_handoff *h, uint64_t session, struct mrf_builder *b, uint32_t welcome);
+/* The same with a Refusal, along a path on which there is no session. */
+void mr_handoff_refuse(struct mr_handoff *h, unsigned worker, const struct mrf_network_path *path,
+	struct mrf_builder *b, uint32_t refusal);
 
 #endif

@@ -29,8 +29,9 @@ static bool layout_valid(const struct mrf_stats_header *h, uint32_t workers, siz
 	       array_fits(h->session_offset, h->session_stride, (uint64_t)workers * h->slots,
 		       sizeof(struct mrf_session_stats), bytes) &&
 	       /* A PortState a port stands behind the PortStats, at the same distance. */
-	       array_fits(h->port_offset, h->port_stride, (uint64_t)h->ports * (workers + 1),
-		       sizeof(struct mrf_port_stats), bytes);
+	       (h->ports == 0 || array_fits(h->port_offset, h->port_stride,
+					 (uint64_t)h->ports * (workers + 1),
+					 sizeof(struct mrf_port_stats), bytes));
 }
 
 static int map_stats(struct mr_dataplane *d, int fd)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* What a process may be in, at most, by the kernel's own limit. */
@@ -53,4 +54,40 @@ bool mr_access_attach(const struct mr_config *c, const struct ucred *peer, int s
 			return true;
 	}
 	return in_named_group(c, socket_fd);
+}
+
+static bool in_network(const struct mr_config_network *n, const uint8_t address[16])
+{
+	unsigned whole = n->prefix_bits / 8, rest = n->prefix_bits % 8;
+
+	return memcmp(n->address, address, whole) == 0 &&
+	       (rest == 0 || (n->address[whole] ^ address[whole]) >> (8 - rest) == 0);
+}
+
+bool mr_access_network(const struct mr_config *c, const struct mrf_network_path *path)
+{
+	const struct mr_config_network *networks = c->access.networks;
+	uint32_t count = c->access.networks_count;
+	uint8_t peer[16];
+
+	memcpy(peer, &path->peer_0, 8);
+	memcpy(peer + 8, &path->peer_1, 8);
+	if (count == 0 && path->port < c->ports.open_count) {
+		networks = c->ports.open[path->port].addresses;
+		count = c->ports.open[path->port].addresses_count;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		if (in_network(&networks[i], peer))
+			return true;
+	}
+	return false;
+}
+
+bool mr_access_name_valid(const char *name, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++) {
+		if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
+			return false;
+	}
+	return bytes <= MR_ACCESS_NAME_MAX;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* access: who is at the other end of a unix socket, and what the configuration lets it do.
+/* access: who is at the other end of a unix socket or of a path, and what the configuration lets it do.
  *
  * Threads   The loop's.
  */
@@ -9,6 +9,9 @@
 #include <sys/socket.h>
 
 #include "control/config/config.h"
+#include "flatbuf/wire.h"
+
+#define MR_ACCESS_NAME_MAX 63u
 
 /* Identity at the time of connect. 0 or -errno. */
 int mr_access_peer(int socket_fd, struct ucred *out);
@@ -16,5 +19,9 @@ int mr_access_peer(int socket_fd, struct ucred *out);
 bool mr_access_admin(const struct ucred *peer);
 /* Those, and whom the configuration names, by user, group or supplementary group. */
 bool mr_access_attach(const struct mr_config *c, const struct ucred *peer, int socket_fd);
+/* The peer is in a network that is named, or, where none is, in one of the port's own. */
+bool mr_access_network(const struct mr_config *c, const struct mrf_network_path *path);
+/* Names are for people: short, and without control bytes. */
+bool mr_access_name_valid(const char *name, size_t bytes);
 
 #endif

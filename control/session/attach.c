@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control/session/access.h"
 #include "dataplane/base/log.h"
 #include "flatbuf/attach.h"
 
@@ -118,15 +117,6 @@ static void ask(struct mr_attach_slot *s)
 	}
 }
 
-static bool name_valid(struct mrf_string name)
-{
-	for (uint32_t i = 0; i < name.bytes; i++) {
-		if ((unsigned char)name.data[i] < 0x20 || name.data[i] == 0x7f)
-			return false;
-	}
-	return name.bytes <= MR_ATTACH_NAME_MAX;
-}
-
 static void request(struct mr_attach_slot *s, size_t bytes)
 {
 	struct mr_attach *a = s->attach;
@@ -143,7 +133,7 @@ static void request(struct mr_attach_slot *s, size_t bytes)
 		refuse(s, -EPROTO, "this bus speaks version 1 of the attach exchange");
 		return;
 	}
-	if (!name_valid(name)) {
+	if (!mr_access_name_valid(name.data, name.bytes)) {
 		refuse(s, -EINVAL, "name: more than 63 bytes, or control bytes");
 		return;
 	}

@@ -16,9 +16,9 @@
 #include "control/link/link.h"
 #include "control/loop/accept.h"
 #include "control/loop/conn.h"
+#include "control/session/access.h"
 
 #define MR_ATTACH_SLOTS       64u
-#define MR_ATTACH_NAME_MAX    63u
 #define MR_ATTACH_REQUEST_MAX 1024u
 
 enum mr_attach_state {
@@ -37,7 +37,7 @@ struct mr_attach_slot {
 	uint64_t order; /* of arrival */
 	uint64_t request_id;
 	struct ucred peer;
-	char name[MR_ATTACH_NAME_MAX + 1];
+	char name[MR_ACCESS_NAME_MAX + 1];
 	uint64_t in[MR_ATTACH_REQUEST_MAX / sizeof(uint64_t)];
 };
 

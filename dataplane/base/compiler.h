@@ -34,6 +34,38 @@ static inline uint64_t mr_align_up(uint64_t value, uint64_t align)
 	return (value + align - 1) & ~(align - 1);
 }
 
+/* Asks for the line at `at`, to be read or to be written soon. Any address will do: none faults. For
+ * writing, because a line that another core has read takes a way of its own to become this core's,
+ * and that builtin leaves it shared on x86 unless it is built for newer machines than ours. */
+static inline void mr_prefetch(const void *at)
+{
+	__builtin_prefetch(at);
+}
+
+static inline void mr_prefetch_write(const void *at)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)at));
+#else
+	__builtin_prefetch(at, 1);
+#endif
+}
+
+/* All lines of the first 4 KiB of `bytes`: more would push out what came first. */
+#define MR_PREFETCH_BYTES_MAX 4096u
+
+static inline void mr_prefetch_lines(const void *from, size_t bytes)
+{
+	for (size_t at = 0; at < bytes && at < MR_PREFETCH_BYTES_MAX; at += MR_CACHE_LINE)
+		mr_prefetch((const char *)from + at);
+}
+
+static inline void mr_prefetch_lines_write(const void *from, size_t bytes)
+{
+	for (size_t at = 0; at < bytes && at < MR_PREFETCH_BYTES_MAX; at += MR_CACHE_LINE)
+		mr_prefetch_write((const char *)from + at);
+}
+
 /* Tells the core that this is a spin, so that a sibling thread or the hypervisor may run. */
 static inline void mr_cpu_relax(void)
 {

@@ -89,6 +89,13 @@ static int map_header(struct mr_channel *ch)
 	return 0;
 }
 
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
 /* Memory whose size nobody can change any more. Where the kernel knows the flag, memory that nobody
  * can execute either: a host may be set up to refuse any other. */
 static int make_memory(const char *name, off_t bytes, int seals, int *out)
@@ -129,7 +136,8 @@ static int make_bells(struct mr_channel *ch)
 	return 0;
 }
 
-int mr_channel_new(struct mr_channel *ch, const char *name, uint32_t up_bytes, uint32_t down_bytes)
+static int make_rings(
+	struct mr_channel *ch, const char *name, uint32_t up_bytes, uint32_t down_bytes)
 {
 	struct mrf_channel_header h = {
 		.magic = MR_CHANNEL_MAGIC,
@@ -145,20 +153,33 @@ int mr_channel_new(struct mr_channel *ch, const char *name, uint32_t up_bytes, u
 		return -EINVAL;
 	error = make_memory(name, (off_t)h.down_offset + down_bytes, F_SEAL_SEAL, &ch->memory_fd);
 	if (error != 0)
-		goto close;
-	error = make_bells(ch);
-	if (error != 0)
-		goto close;
+		return error;
 	error = map_header(ch);
 	if (error != 0)
-		goto close;
+		return error;
 	memcpy(ch->header_map, &h, sizeof(h));
-	error = map_parts(ch, &h);
+	return map_parts(ch, &h);
+}
+
+int mr_channel_new(struct mr_channel *ch, const char *name, uint32_t up_bytes, uint32_t down_bytes)
+{
+	int error = make_rings(ch, name, up_bytes, down_bytes);
+
+	if (error == 0)
+		error = make_bells(ch);
 	if (error != 0)
-		goto close;
-	return 0;
-close:
-	mr_channel_close(ch);
+		mr_channel_close(ch);
+	return error;
+}
+
+int mr_channel_new_private(struct mr_channel *ch, uint32_t up_bytes, uint32_t down_bytes)
+{
+	int error = make_rings(ch, "millrace-rings", up_bytes, down_bytes);
+
+	if (error != 0)
+		mr_channel_close(ch);
+	else
+		close_fd(&ch->memory_fd);
 	return error;
 }
 
@@ -221,13 +242,6 @@ int mr_channel_map(struct mr_channel *ch, int memory_fd, int worker_bell_fd, int
 close:
 	mr_channel_close(ch);
 	return error;
-}
-
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
 }
 
 void mr_channel_close(struct mr_channel *ch)

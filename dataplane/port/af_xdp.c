@@ -3,72 +3,44 @@
  *
  * The driver counts a veth's queues as one, so each queue is a device of its own. */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <linux/if_link.h>
 #include <unistd.h>
+#include <xdp/libxdp.h>
 
 #include "dataplane/base/log.h"
 #include "dataplane/port/driver.h"
 #include "dataplane/port/interface.h"
+#include "dataplane/port/program.h"
 
 /* The program that libxdp attaches for AF_XDP sockets, and takes over where it finds it. */
 #define PROGRAM_NAME "xsk_def_prog"
 /* What the driver can carry: a page, less the headers of buffers and the kernel's headroom. */
 #define MTU_MAX 3520u
 
-/* Number of the program attached to an interface, and how to detach it; 0: none. */
-static uint32_t attached_program(unsigned ifindex, uint32_t *flags)
-{
-	LIBBPF_OPTS(bpf_xdp_query_opts, q);
-
-	if (bpf_xdp_query((int)ifindex, 0, &q) != 0)
-		return 0;
-	*flags = q.drv_prog_id != 0   ? XDP_FLAGS_DRV_MODE
-		 : q.skb_prog_id != 0 ? XDP_FLAGS_SKB_MODE
-				      : XDP_FLAGS_HW_MODE;
-	return q.drv_prog_id != 0   ? q.drv_prog_id
-	       : q.skb_prog_id != 0 ? q.skb_prog_id
-				    : q.hw_prog_id;
-}
-
-static void program_name(uint32_t id, char *out, size_t bytes)
-{
-	struct bpf_prog_info info = {0};
-	uint32_t info_bytes = sizeof(info);
-	int fd = bpf_prog_get_fd_by_id(id);
-
-	snprintf(out, bytes, "?");
-	if (fd < 0)
-		return;
-	if (bpf_obj_get_info_by_fd(fd, &info, &info_bytes) == 0)
-		snprintf(out, bytes, "%.*s", (int)sizeof(info.name), info.name);
-	close(fd);
-}
-
-/* Whoever is killed leaves its program attached. It passes to the kernel what no socket takes, and
- * libxdp takes it over; on queues that somebody else still holds, the socket is refused. */
 static int check_program(const struct mr_port *p)
 {
+	uint32_t id = mr_program_attached(p->ifindex);
 	char name[32];
-	uint32_t flags, id = attached_program(p->ifindex, &flags);
 
 	if (id == 0)
 		return 0;
-	program_name(id, name, sizeof(name));
-	if (strcmp(name, PROGRAM_NAME) != 0) {
-		mr_log(MR_LOG_ERROR,
-			"another XDP program is attached; detach it (ip link set dev IFACE xdp off)",
-			MR_LOG_STR("port", p->name), MR_LOG_STR("interface", p->config->device),
-			MR_LOG_STR("program", name), MR_LOG_U64("id", id));
-		return -EBUSY;
+	mr_program_name(id, name, sizeof(name));
+	if (strcmp(name, PROGRAM_NAME) == 0 &&
+		id == mr_program_noted(p->run_dir, p->config->device)) {
+		mr_log(MR_LOG_WARN, "the XDP program of a run that was killed is taken over",
+			MR_LOG_STR("port", p->name), MR_LOG_U64("id", id));
+		return 0;
 	}
-	mr_log(MR_LOG_WARN, "the XDP program of an earlier run is still attached: taken over",
-		MR_LOG_STR("port", p->name), MR_LOG_U64("id", id));
-	return 0;
+	mr_log(MR_LOG_ERROR,
+		"another XDP program is attached; if nobody needs it: ip link set dev IFACE xdp off",
+		MR_LOG_STR("port", p->name), MR_LOG_STR("interface", p->config->device),
+		MR_LOG_STR("program", name), MR_LOG_U64("id", id));
+	return -EBUSY;
 }
 
 static int check_queues(const struct mr_port *p, const struct mr_interface *i, unsigned workers)
@@ -99,6 +71,38 @@ static int choose_mtu(struct mr_port *p, const struct mr_interface *i)
 	return -EINVAL;
 }
 
+/* They call much a warning that is none; what goes wrong is said by who asked for it. */
+__attribute__((format(printf, 1, 0))) static int keep_words(const char *format, va_list args)
+{
+	char text[256];
+
+	vsnprintf(text, sizeof(text), format, args);
+	text[strcspn(text, "\n")] = '\0';
+	mr_log(MR_LOG_DEBUG, "a library says", MR_LOG_STR("text", text));
+	return 0;
+}
+
+__attribute__((format(printf, 2, 0))) static int bpf_words(
+	enum libbpf_print_level level, const char *format, va_list args)
+{
+	return level == LIBBPF_DEBUG ? 0 : keep_words(format, args);
+}
+
+__attribute__((format(printf, 2, 0))) static int xdp_words(
+	enum libxdp_print_level level, const char *format, va_list args)
+{
+	return level == LIBXDP_DEBUG ? 0 : keep_words(format, args);
+}
+
+/* libxdp would chain programs where it finds a bpf file system, and pin there what is to be found by
+ * others; without, it attaches the program itself. One way everywhere leaves less behind. */
+static void tame_libraries(void)
+{
+	(void)setenv("LIBXDP_SKIP_DISPATCHER", "1", 0);
+	(void)libbpf_set_print(bpf_words);
+	(void)libxdp_set_print(xdp_words);
+}
+
 static int prepare(struct mr_port *p, unsigned workers)
 {
 	struct mr_interface i;
@@ -108,6 +112,7 @@ static int prepare(struct mr_port *p, unsigned workers)
 		return mr_port_refuse(p, error, "there is no such interface");
 	if (geteuid() != 0)
 		return mr_port_refuse(p, -EPERM, "AF_XDP needs root");
+	tame_libraries();
 	p->ifindex = i.index;
 	memcpy(p->mac, i.mac, sizeof(p->mac));
 	error = check_queues(p, &i, workers);
@@ -126,19 +131,18 @@ static void arguments(const struct mr_port *p, unsigned worker, char *out, size_
 
 static void opened(struct mr_port *p)
 {
-	uint32_t flags;
-
-	p->xdp_program = attached_program(p->ifindex, &flags);
+	p->xdp_program = mr_program_attached(p->ifindex);
+	mr_program_note(p->run_dir, p->config->device, p->xdp_program);
 }
 
 static void closed(struct mr_port *p)
 {
-	uint32_t flags, id = attached_program(p->ifindex, &flags);
-
 	/* libxdp leaves it where it has lost count, or may not look at programs any more. */
-	if (id != 0 && id == p->xdp_program && bpf_xdp_detach((int)p->ifindex, flags, NULL) != 0)
+	if (mr_program_detach(p->ifindex, p->xdp_program) != 0)
 		mr_log(MR_LOG_WARN, "the XDP program is still attached",
 			MR_LOG_STR("port", p->name), MR_LOG_STR("interface", p->config->device));
+	else if (p->xdp_program != 0)
+		mr_program_forget(p->run_dir, p->config->device);
 }
 
 const struct mr_port_driver mr_port_af_xdp = {

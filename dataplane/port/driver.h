@@ -22,12 +22,12 @@ struct mr_port_driver {
 	void (*arguments)(const struct mr_port *p, unsigned worker, char *out, size_t bytes);
 	/* Starts a device that is not started. -EAGAIN: its peer is not there yet. */
 	int (*start)(struct mr_port *p, unsigned device);
-	/* All devices were opened. May be NULL. */
+	/* All devices are open. May be NULL. */
 	void (*opened)(struct mr_port *p);
 	bool (*link_up)(const struct mr_port *p);
 	/* Works on a link that is down and that no worker uses. May be NULL. */
 	void (*revive)(struct mr_port *p);
-	/* All devices are closed: what the driver left behind. May be NULL. */
+	/* Devices are closed, if they were opened: what the driver left behind. May be NULL. */
 	void (*closed)(struct mr_port *p);
 };
 

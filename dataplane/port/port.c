@@ -173,12 +173,13 @@ static void describe(struct mr_port *p, const struct mr_config_port *config)
 	}
 }
 
-int mr_port_open(
-	struct mr_port *p, const struct mr_config_port *config, uint16_t index, unsigned workers)
+int mr_port_open(struct mr_port *p, const struct mr_config_port *config, const char *run_dir,
+	uint16_t index, unsigned workers)
 {
 	int error;
 
 	p->index = index;
+	p->run_dir = run_dir;
 	p->queues_count = (uint16_t)workers;
 	describe(p, config);
 	error = p->driver->prepare(p, workers);
@@ -186,7 +187,7 @@ int mr_port_open(
 		error = open_pool(p, workers);
 	if (error == 0)
 		error = open_devices(p, workers);
-	if (p->driver->opened != NULL && p->devices_count > 0)
+	if (error == 0 && p->driver->opened != NULL)
 		p->driver->opened(p);
 	if (error != 0) {
 		mr_port_close(p);
@@ -205,7 +206,7 @@ void mr_port_close(struct mr_port *p)
 	atomic_store_explicit(&p->link_up, false, memory_order_release);
 	for (unsigned i = p->devices_count; i > 0; i--)
 		close_device(p, i - 1);
-	if (p->driver->closed != NULL && p->devices_count > 0)
+	if (p->driver->closed != NULL)
 		p->driver->closed(p);
 	p->devices_count = 0;
 	mr_pool_close(&p->buffers);

@@ -82,11 +82,12 @@ struct mr_port {
 	struct mr_pool buffers;
 	unsigned ifindex;     /* of the kernel's interface, or 0 */
 	uint32_t xdp_program; /* attached for the port, or 0 */
+	const char *run_dir;  /* for notes to whoever comes after a crash */
 };
 
 /* Opens the device or devices, the pool and one queue pair a worker, and starts them. */
-int mr_port_open(
-	struct mr_port *p, const struct mr_config_port *config, uint16_t index, unsigned workers);
+int mr_port_open(struct mr_port *p, const struct mr_config_port *config, const char *run_dir,
+	uint16_t index, unsigned workers);
 /* The workers have stopped. Leaves nothing behind: no XDP program, socket file or interface. */
 void mr_port_close(struct mr_port *p);
 /* Reads link and driver counters into state; logs a change of the link. About once a second. `let_alone`:

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include <rte_log.h>
+
 #include "dataplane/port/driver.h"
 #include "dataplane/port/interface.h"
 
@@ -19,6 +21,8 @@ static int prepare(struct mr_port *p, unsigned workers)
 	if (access("/dev/net/tun", R_OK | W_OK) != 0)
 		return mr_port_refuse(p, -errno, "/dev/net/tun cannot be opened");
 	mr_port_choose_mac(p);
+	/* It complains of flow rules that the kernel has no means for, and nobody wants. */
+	(void)rte_log_set_level_pattern("pmd.net.tap", RTE_LOG_CRIT);
 	p->mtu = p->config->mtu != 0 ? p->config->mtu : MTU_DEFAULT;
 	return 0;
 }

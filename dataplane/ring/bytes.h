@@ -112,15 +112,21 @@ static inline void mr_bytes_consumer_init(struct mr_bytes_consumer *c,
 	c->head_rung = c->head;
 }
 
+/* Bytes that there is room for, at least; looks for more only when that is fewer than `wanted`. */
+static inline uint64_t mr_bytes_room(struct mr_bytes_producer *p, uint64_t wanted)
+{
+	if (mr_unlikely(wanted > p->capacity - (p->tail - p->head_seen)))
+		mr_bytes_look(p);
+	return p->capacity - (p->tail - p->head_seen);
+}
+
 /* Space for a record of `bytes`; NULL when there is no room, as there never is for more than the
  * capacity. Nothing is taken until push; claiming again gives the same place. */
 static inline void *mr_bytes_claim(struct mr_bytes_producer *p, size_t bytes)
 {
-	if (mr_unlikely(bytes > p->capacity - (p->tail - p->head_seen))) {
-		mr_bytes_look(p);
-		if (bytes > p->capacity - (p->tail - p->head_seen))
-			return NULL;
-	}
+	if (mr_unlikely(bytes > p->capacity - (p->tail - p->head_seen)) &&
+		bytes > mr_bytes_room(p, bytes))
+		return NULL;
 	return p->data + (p->tail & (p->capacity - 1));
 }
 

@@ -30,9 +30,9 @@ void mr_directory_fini(struct mr_directory *d)
 	d->slots = NULL;
 }
 
-uint32_t mr_directory_free_slot(const struct mr_directory *d)
+uint32_t mr_directory_free_slot(const struct mr_directory *d, uint32_t end)
 {
-	for (uint32_t i = 0; i < d->slots_count; i++)
+	for (uint32_t i = 0; i < end; i++)
 		if (atomic_load_explicit(&d->slots[i], memory_order_relaxed) == NULL)
 			return i;
 	return UINT32_MAX;

@@ -93,15 +93,26 @@ static inline struct mr_session *mr_directory_find(
 int mr_directory_init(struct mr_directory *d, uint32_t slots_count);
 /* The worker has stopped. */
 void mr_directory_fini(struct mr_directory *d);
-/* First free slot, or UINT32_MAX. */
-uint32_t mr_directory_free_slot(const struct mr_directory *d);
+/* First free slot below `end`, or UINT32_MAX. */
+uint32_t mr_directory_free_slot(const struct mr_directory *d, uint32_t end);
 /* Puts in or takes out a session, and makes a new poll list; the old one goes to *retired, to be
  * freed after grace. -ENOMEM: nothing changed. */
 int mr_directory_add(struct mr_directory *d, struct mr_session *s, struct mr_poll_list **retired);
 int mr_directory_remove(
 	struct mr_directory *d, struct mr_session *s, struct mr_poll_list **retired);
 
-/* remote.h: the same of a session over UDP; false of a local one. */
+/* The same for a session over UDP, which nobody polls: what comes for it is found by its slot. */
+static inline void mr_directory_put(struct mr_directory *d, struct mr_session *s)
+{
+	atomic_store_explicit(&d->slots[s->slot], s, memory_order_release); /* [session.slot] */
+}
+
+static inline void mr_directory_take(struct mr_directory *d, const struct mr_session *s)
+{
+	atomic_store_explicit(&d->slots[s->slot], NULL, memory_order_release);
+}
+
+/* remote.h: mr_session_holds of a session over UDP; false of a local one. */
 bool mr_remote_holds(const struct mr_session *s, uint32_t alias);
 
 /* True if the session holds the alias: a number alone is no right to use it. */

@@ -34,7 +34,7 @@ static mr_block_link *find(mr_block_link *list, uint16_t worker, uint16_t group,
 	struct mr_block *b;
 
 	*groups = 0;
-	for (; (b = atomic_load_explicit(link, memory_order_relaxed)) != NULL; link = &b->next) {
+	for (; (b = mr_block_first(link)) != NULL; link = &b->next) {
 		if (b->group == group && (group != 0 || b->worker == worker))
 			break;
 		*groups += b->group != 0;
@@ -49,7 +49,7 @@ static struct mr_block *block_new(
 
 	if (b == NULL)
 		return NULL;
-	atomic_init(&b->next, NULL);
+	atomic_init(&b->next, 0);
 	atomic_init(&b->count, 0);
 	b->capacity = capacity;
 	b->gone = 0;
@@ -95,20 +95,20 @@ static void copy_live(
 /* Puts `fresh` (or what followed, if NULL) in the place of the block that `link` leads to. */
 static void replace(const struct mr_block_ops *ops, mr_block_link *link, struct mr_block *fresh)
 {
-	struct mr_block *old = atomic_load_explicit(link, memory_order_relaxed);
-	struct mr_block *after = atomic_load_explicit(&old->next, memory_order_relaxed);
+	struct mr_block *old = mr_block_first(link);
+	uintptr_t after = atomic_load_explicit(&old->next, memory_order_relaxed);
 
 	if (fresh != NULL)
 		atomic_store_explicit(&fresh->next, after, memory_order_relaxed);
-	atomic_store_explicit(
-		link, fresh != NULL ? fresh : after, memory_order_release); /* [block.list] */
+	atomic_store_explicit(link, fresh != NULL ? (uintptr_t)fresh : after,
+		memory_order_release); /* [block.list] */
 	mr_reclaim_defer(ops->reclaim, ops->reclaim_kind, (uintptr_t)old);
 }
 
 static int append_larger(const struct mr_block_ops *ops, mr_block_link *link,
 	const struct mr_owner *owner, uint32_t sub_id)
 {
-	struct mr_block *old = atomic_load_explicit(link, memory_order_relaxed);
+	struct mr_block *old = mr_block_first(link);
 	struct mr_block *fresh = block_new(ops, old->worker, old->group, 2 * old->capacity);
 
 	if (fresh == NULL)
@@ -119,12 +119,27 @@ static int append_larger(const struct mr_block_ops *ops, mr_block_link *link,
 	return 0;
 }
 
+/* Says at the head whether its block is all there is. One of capacity 1 never changes in place. */
+static void mark_lone(mr_block_link *list)
+{
+	struct mr_block *b = mr_block_first(list);
+	uintptr_t link = (uintptr_t)b;
+
+	if (b == NULL)
+		return;
+	if (b->group == 0 && b->capacity == 1 && link >> MR_BLOCK_WORKER_SHIFT == 0 &&
+		atomic_load_explicit(&b->next, memory_order_relaxed) == 0)
+		link |= MR_BLOCK_LONE | (uintptr_t)b->worker << MR_BLOCK_WORKER_SHIFT;
+	if (link != atomic_load_explicit(list, memory_order_relaxed))
+		atomic_store_explicit(list, link, memory_order_release); /* [block.list] */
+}
+
 int mr_block_add(const struct mr_block_ops *ops, mr_block_link *list, const struct mr_owner *owner,
 	uint32_t sub_id, uint16_t group, uint32_t *position)
 {
 	unsigned groups;
 	mr_block_link *link = find(list, owner->worker, group, &groups);
-	struct mr_block *b = atomic_load_explicit(link, memory_order_relaxed);
+	struct mr_block *b = mr_block_first(link);
 	int rc = 0;
 
 	if (b == NULL) {
@@ -134,21 +149,22 @@ int mr_block_add(const struct mr_block_ops *ops, mr_block_link *list, const stru
 		if (b == NULL)
 			return -ENOMEM;
 		append(b, owner, sub_id);
-		atomic_store_explicit(link, b, memory_order_release); /* [block.list] */
+		atomic_store_explicit(link, (uintptr_t)b, memory_order_release); /* [block.list] */
 	} else if (count_of(b) < b->capacity) {
 		append(b, owner, sub_id);
 	} else {
 		rc = append_larger(ops, link, owner, sub_id);
-		b = atomic_load_explicit(link, memory_order_relaxed);
+		b = mr_block_first(link);
 	}
 	*position = count_of(b) - 1;
+	mark_lone(list);
 	return rc;
 }
 
 /* A copy without the dead; false when there is no memory, which does no harm. */
 static bool compact(const struct mr_block_ops *ops, mr_block_link *link, uint32_t live)
 {
-	struct mr_block *old = atomic_load_explicit(link, memory_order_relaxed);
+	struct mr_block *old = mr_block_first(link);
 	struct mr_block *fresh = block_new(ops, old->worker, old->group, live);
 
 	if (fresh == NULL)
@@ -163,7 +179,7 @@ bool mr_block_remove(const struct mr_block_ops *ops, mr_block_link *list, uint16
 {
 	unsigned groups;
 	mr_block_link *link = find(list, worker, group, &groups);
-	struct mr_block *b = atomic_load_explicit(link, memory_order_relaxed);
+	struct mr_block *b = mr_block_first(link);
 
 	assert(b != NULL && position < count_of(b) && mr_sink_live(&b->sinks[position]));
 	atomic_fetch_or_explicit(&b->sinks[position].flags, MR_SINK_GONE, memory_order_relaxed);
@@ -171,9 +187,12 @@ bool mr_block_remove(const struct mr_block_ops *ops, mr_block_link *list, uint16
 	uint32_t live = count_of(b) - b->gone;
 	if (live == 0) {
 		replace(ops, link, NULL);
+		mark_lone(list);
 		return true;
 	}
 	if (count_of(b) > COPY_SINKS_MAX && b->gone <= live)
 		return false;
-	return compact(ops, link, live);
+	bool compacted = compact(ops, link, live);
+	mark_lone(list);
+	return compacted;
 }

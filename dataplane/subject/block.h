@@ -21,8 +21,18 @@
 #include "dataplane/subject/reclaim.h"
 #include "dataplane/subject/table.h"
 
+struct mr_block;
+
+/* Where a list or its next block begins: the block's address. At the head of a list it may also say
+ * that one plain sink is all there is, and whose: a lookup need not touch the block then. */
+typedef _Atomic uintptr_t mr_block_link;
+
+/* The sink is alone. The bits above an address say which worker's it is. */
+#define MR_BLOCK_LONE         UINT64_C(1)
+#define MR_BLOCK_WORKER_SHIFT 48
+
 struct mr_block {
-	_Atomic(struct mr_block *) next; /* [block.list] */
+	mr_block_link next; /* [block.list] */
 	uint32_t capacity;
 	uint32_t gone;
 	uint16_t group; /* 0: plain, of `worker`; else members of all workers */
@@ -31,8 +41,17 @@ struct mr_block {
 	struct mr_sink sinks[];
 };
 
-/* Where a list or its next block begins. */
-typedef _Atomic(struct mr_block *) mr_block_link;
+static inline struct mr_block *mr_block_of(uintptr_t link)
+{
+	if (link & MR_BLOCK_LONE)
+		link &= (UINT64_C(1) << MR_BLOCK_WORKER_SHIFT) - 2;
+	return (struct mr_block *)link;
+}
+
+static inline struct mr_block *mr_block_first(const mr_block_link *link)
+{
+	return mr_block_of(atomic_load_explicit(link, memory_order_acquire)); /* [block.list] */
+}
 
 /* What a list operation needs of the table. */
 struct mr_block_ops {

@@ -23,7 +23,7 @@ int mr_groups_init(struct mr_groups *g, const struct mr_hash_key *hash_key,
 {
 	*g = (struct mr_groups){
 		.hash_key = hash_key, .reclaim = reclaim, .reclaim_kind = reclaim_kind};
-	if (mr_pool_init(&g->pool, sizeof(struct mr_group), MR_TABLE_GROUPS_MAX) != 0 ||
+	if (mr_pool_init(&g->pool, sizeof(struct mr_group), MR_TABLE_GROUPS_MAX, false) != 0 ||
 		mr_index_init(&g->index, chain, item_hash, g) != 0) {
 		mr_groups_fini(g);
 		return -ENOMEM;

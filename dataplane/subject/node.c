@@ -6,65 +6,107 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define SLOTS_FIRST 256u
-/* Of ten slots so many may be filled before the hash is rebuilt. */
-#define FILL_TENTHS 6u
-/* A slot whose node went: keeps probes going; node number 0 matches nothing. */
-#define TOMBSTONE (UINT64_C(0xffffffff) << 32)
+#include "dataplane/base/memory.h"
+
+#define LINES_FIRST 32u
+/* Nodes a line on average before the hash is doubled: few lines are ever full. */
+#define LINE_FILL 7u
 
 static struct mr_node_map *map_of(const struct mr_nodes *n)
 {
 	return atomic_load_explicit(&n->map, memory_order_relaxed);
 }
 
-static size_t map_bytes(uint64_t slots)
+static size_t lines_bytes(const struct mr_node_map *map)
 {
-	return sizeof(struct mr_node_map) + slots * sizeof(uint64_t);
+	return (map->mask + 1) * sizeof(*map->lines);
 }
 
-static struct mr_node_map *map_new(struct mr_nodes *n, uint64_t slots)
+static size_t map_bytes(const struct mr_node_map *map)
 {
-	struct mr_node_map *map = calloc(1, map_bytes(slots));
+	return sizeof(*map) + lines_bytes(map);
+}
+
+static void map_free(struct mr_node_map *map)
+{
+	mr_memory_unmap(map->lines, lines_bytes(map));
+	free(map);
+}
+
+static struct mr_node_map *map_new(struct mr_nodes *n, uint64_t lines)
+{
+	struct mr_node_map *map = malloc(sizeof(*map));
 
 	if (map == NULL)
 		return NULL;
-	map->mask = slots - 1;
-	n->memory_bytes += map_bytes(slots);
+	map->mask = lines - 1;
+	map->lines = mr_memory_map(lines_bytes(map), lines_bytes(map) >= MR_MEMORY_HUGE_BYTES);
+	if (map->lines == NULL) {
+		free(map);
+		return NULL;
+	}
+	n->memory_bytes += map_bytes(map);
 	return map;
+}
+
+static void tag_set(struct mr_node_line *line, unsigned slot, uint64_t tag)
+{
+	unsigned shift = slot % 8 * 8;
+	uint64_t low = atomic_load_explicit(&line->tags_low, memory_order_relaxed);
+	uint32_t high = atomic_load_explicit(&line->tags_high, memory_order_relaxed);
+
+	if (slot < 8)
+		atomic_store_explicit(&line->tags_low,
+			(low & ~(UINT64_C(0xff) << shift)) | tag << shift, memory_order_relaxed);
+	else
+		atomic_store_explicit(&line->tags_high,
+			(high & ~(UINT32_C(0xff) << shift)) | (uint32_t)tag << shift,
+			memory_order_relaxed);
+}
+
+static void count_passed(struct mr_node_line *line, bool more)
+{
+	uint32_t passed = atomic_load_explicit(&line->passed, memory_order_relaxed);
+
+	atomic_store_explicit(&line->passed, more ? passed + 1 : passed - 1, memory_order_relaxed);
 }
 
 static void map_put(struct mr_node_map *map, uint64_t key, uint32_t node)
 {
-	uint64_t at = key;
+	struct mr_node_line *line = mr_node_map_line(map, key);
+	uint64_t empty, at = key;
 
-	while (atomic_load_explicit(&map->slots[at & map->mask], memory_order_relaxed) != 0)
-		at++;
-	atomic_store_explicit(&map->slots[at & map->mask], (key >> 32) << 32 | node,
-		memory_order_release); /* [node.slot] */
+	while ((empty = mr_node_line_match(line, 0)) == 0) {
+		count_passed(line, true);
+		line = mr_node_map_line(map, ++at);
+	}
+	unsigned slot = mr_node_line_slot(empty);
+	atomic_store_explicit(&line->nodes[slot], node, memory_order_release); /* [node.slot] */
+	tag_set(line, slot, mr_node_tag(key));
 }
 
-/* Room for one more; a rebuilt hash is at most 3/10 full and has no tombstones. */
+/* Room for one more. */
 static int map_ready(struct mr_nodes *n)
 {
 	struct mr_node_map *old = map_of(n);
-	uint64_t slots = SLOTS_FIRST;
+	uint64_t lines = old->mask + 1;
 
-	if ((n->map_filled + 1) * 10 <= (old->mask + 1) * FILL_TENTHS)
+	if (n->map_live < lines * LINE_FILL)
 		return 0;
-	while ((n->map_live + 1) * 10 > slots * FILL_TENTHS / 2)
-		slots *= 2;
-	/* Most of a full hash is alive: doubling is enough. */
-	if (slots > 2 * (old->mask + 1))
-		slots = 2 * (old->mask + 1);
-	struct mr_node_map *map = map_new(n, slots);
+	struct mr_node_map *map = map_new(n, 2 * lines);
 	if (map == NULL)
 		return -ENOMEM;
-	for (uint64_t i = 0; i <= old->mask; i++) {
-		uint64_t slot = atomic_load_explicit(&old->slots[i], memory_order_relaxed);
-		if ((uint32_t)slot != 0)
-			map_put(map, mr_node_at(n, (uint32_t)slot)->key, (uint32_t)slot);
+	for (uint64_t i = 0; i < lines; i++) {
+		struct mr_node_line *line = &old->lines[i];
+		uint64_t empty = mr_node_line_match(line, 0);
+		for (unsigned slot = 0; slot < MR_NODE_LINE_SLOTS; slot++) {
+			if (empty >> (slot % 8 * 8 + slot / 8) & 1)
+				continue;
+			uint32_t node =
+				atomic_load_explicit(&line->nodes[slot], memory_order_relaxed);
+			map_put(map, mr_node_at(n, node)->key, node);
+		}
 	}
-	n->map_filled = n->map_live;
 	atomic_store_explicit(&n->map, map, memory_order_release); /* [node.map] */
 	mr_reclaim_defer(n->reclaim, n->reclaim_memory, (uintptr_t)old);
 	return 0;
@@ -73,19 +115,28 @@ static int map_ready(struct mr_nodes *n)
 static void map_add(struct mr_nodes *n, uint64_t key, uint32_t node)
 {
 	map_put(map_of(n), key, node);
-	n->map_filled++;
 	n->map_live++;
 }
 
+/* The slot's number stays: a lookup that has read the tag may read it yet. */
 static void map_remove(struct mr_nodes *n, uint64_t key, uint32_t node)
 {
 	struct mr_node_map *map = map_of(n);
-	uint64_t at = key;
 
-	while (mr_node_map_next(map, key, &at) != node)
-		;
-	atomic_store_explicit(&map->slots[(at - 1) & map->mask], TOMBSTONE, memory_order_release);
 	n->map_live--;
+	for (uint64_t at = key;; at++) {
+		struct mr_node_line *line = mr_node_map_line(map, at);
+		uint64_t matches = mr_node_line_match(line, mr_node_tag(key));
+		for (; matches != 0; matches &= matches - 1) {
+			unsigned slot = mr_node_line_slot(matches);
+			if (atomic_load_explicit(&line->nodes[slot], memory_order_relaxed) ==
+				node) {
+				tag_set(line, slot, 0);
+				return;
+			}
+		}
+		count_passed(line, false);
+	}
 }
 
 int mr_nodes_init(struct mr_nodes *n, uint32_t nodes_max, struct mr_reclaim *reclaim,
@@ -100,17 +151,20 @@ int mr_nodes_init(struct mr_nodes *n, uint32_t nodes_max, struct mr_reclaim *rec
 	mr_shapes_init(&n->shapes);
 	if (getrandom(&n->hash_key, sizeof(n->hash_key), 0) != sizeof(n->hash_key))
 		return -EIO;
-	rc = mr_pool_init(&n->pool, sizeof(struct mr_node), nodes_max + 1);
+	rc = mr_pool_init(&n->pool, sizeof(struct mr_node), nodes_max + 1, true);
 	if (rc != 0)
 		return rc;
-	struct mr_node_map *map = map_new(n, SLOTS_FIRST);
+	struct mr_node_map *map = map_new(n, LINES_FIRST);
 	uint32_t root = mr_pool_alloc(&n->pool);
 	if (map == NULL || root == 0) {
-		free(map);
+		if (map != NULL)
+			map_free(map);
 		mr_pool_fini(&n->pool);
 		return -ENOMEM;
 	}
 	assert(root == MR_NODE_ROOT);
+	n->star_hash = mr_hash_text(&n->hash_key, "*", 1);
+	mr_node_at(n, root)->key = MR_NODE_ROOT;
 	mr_node_at(n, root)->kind = MR_NODE_STAR;
 	mr_node_at(n, root)->shape = MR_SHAPE_ROOT;
 	atomic_init(&n->map, map);
@@ -126,13 +180,13 @@ static bool name_is_far(const struct mr_node *node)
 
 static void free_lists(struct mr_node *node)
 {
-	struct mr_block *heads[2] = {atomic_load_explicit(&node->exact, memory_order_relaxed)};
+	struct mr_block *heads[2] = {mr_block_first(&node->exact)};
 
 	if (node->kind == MR_NODE_TOKEN || node->kind == MR_NODE_STAR)
-		heads[1] = atomic_load_explicit(&node->tail, memory_order_relaxed);
+		heads[1] = mr_block_first(&node->tail);
 	for (int i = 0; i < 2; i++) {
 		for (struct mr_block *b = heads[i], *after; b != NULL; b = after) {
-			after = atomic_load_explicit(&b->next, memory_order_relaxed);
+			after = mr_block_first(&b->next);
 			free(b);
 		}
 	}
@@ -148,7 +202,7 @@ void mr_nodes_fini(struct mr_nodes *n)
 		if (name_is_far(node))
 			free((void *)(uintptr_t)mr_node_name(node));
 	}
-	free(map_of(n));
+	map_free(map_of(n));
 	mr_pool_fini(&n->pool);
 }
 
@@ -167,8 +221,8 @@ void mr_nodes_release(struct mr_nodes *n, uint32_t index)
 
 void mr_nodes_release_map(struct mr_nodes *n, struct mr_node_map *map)
 {
-	n->memory_bytes -= map_bytes(map->mask + 1);
-	free(map);
+	n->memory_bytes -= map_bytes(map);
+	map_free(map);
 }
 
 static int name_set(struct mr_nodes *n, struct mr_node *node, const void *text, size_t bytes)
@@ -225,22 +279,34 @@ free_node:
 	return 0;
 }
 
+static uint64_t child_key(const struct mr_nodes *n, uint32_t parent, const void *text, size_t bytes)
+{
+	bool is_node = parent != MR_NODE_LITERALS && parent != MR_NODE_PREFIXES;
+	uint64_t parent_key = is_node ? mr_node_at(n, parent)->key : parent;
+
+	return mr_node_key(n, parent_key, mr_hash_text(&n->hash_key, text, bytes));
+}
+
 uint32_t mr_nodes_find(const struct mr_nodes *n, uint32_t parent, const void *text, size_t bytes)
 {
-	uint64_t key = mr_node_key(n, parent, mr_hash_text(&n->hash_key, text, bytes));
-	uint64_t at = key;
+	uint64_t key = child_key(n, parent, text, bytes);
+	struct mr_node_probe probe = mr_node_probe_begin(map_of(n), key);
 	uint32_t node;
 
-	while ((node = mr_node_map_next(map_of(n), key, &at)) != 0)
+	while ((node = mr_node_probe_next(map_of(n), &probe)) != 0)
 		if (mr_node_is(mr_node_at(n, node), key, parent, text, bytes))
 			return node;
 	return 0;
 }
 
 /* What the parent knows of its children lets a lookup skip the hash. */
-static void count_child(struct mr_nodes *n, const struct mr_node *node, bool more)
+static void tell_parent(struct mr_nodes *n, const struct mr_node *node, uint32_t index, bool more)
 {
-	if (node->kind == MR_NODE_TOKEN) {
+	if (node->kind == MR_NODE_STAR) {
+		struct mr_node *parent = mr_node_at(n, node->parent);
+		atomic_store_explicit(
+			&parent->star, more ? index : 0, memory_order_release); /* [node.slot] */
+	} else if (node->kind == MR_NODE_TOKEN) {
 		struct mr_node *parent = mr_node_at(n, node->parent);
 		uint32_t literals = atomic_load_explicit(&parent->literals, memory_order_relaxed);
 		atomic_store_explicit(&parent->literals, more ? literals + 1 : literals - 1,
@@ -270,31 +336,18 @@ uint32_t mr_nodes_child(struct mr_nodes *n, uint32_t parent, enum mr_node_kind k
 	if (index == 0)
 		return 0;
 	struct mr_node *node = mr_node_at(n, index);
-	node->key = mr_node_key(n, parent, mr_hash_text(&n->hash_key, text, bytes));
-	count_child(n, node, true);
+	node->key = child_key(n, parent, text, bytes);
+	tell_parent(n, node, index, true);
 	map_add(n, node->key, index);
-	return index;
-}
-
-uint32_t mr_nodes_star(struct mr_nodes *n, uint32_t parent, int *rc)
-{
-	struct mr_node *above = mr_node_at(n, parent);
-	uint32_t index = atomic_load_explicit(&above->star, memory_order_relaxed);
-
-	if (index != 0)
-		return index;
-	index = node_new(n, parent, MR_NODE_STAR, "*", 1, rc);
-	if (index != 0)
-		atomic_store_explicit(&above->star, index, memory_order_release); /* [node.slot] */
 	return index;
 }
 
 static bool is_bare(const struct mr_node *node)
 {
-	if (atomic_load_explicit(&node->exact, memory_order_relaxed) != NULL)
+	if (atomic_load_explicit(&node->exact, memory_order_relaxed) != 0)
 		return false;
 	return node->kind == MR_NODE_FLAT ||
-	       (atomic_load_explicit(&node->tail, memory_order_relaxed) == NULL &&
+	       (atomic_load_explicit(&node->tail, memory_order_relaxed) == 0 &&
 		       atomic_load_explicit(&node->star, memory_order_relaxed) == 0 &&
 		       atomic_load_explicit(&node->literals, memory_order_relaxed) == 0);
 }
@@ -303,13 +356,8 @@ static void unlink_node(struct mr_nodes *n, uint32_t index)
 {
 	struct mr_node *node = mr_node_at(n, index);
 
-	if (node->kind == MR_NODE_STAR) {
-		struct mr_node *parent = mr_node_at(n, node->parent);
-		atomic_store_explicit(&parent->star, 0, memory_order_release);
-	} else {
-		map_remove(n, node->key, index);
-		count_child(n, node, false);
-	}
+	map_remove(n, node->key, index);
+	tell_parent(n, node, index, false);
 	mr_reclaim_defer(n->reclaim, n->reclaim_node, index);
 }
 

@@ -2,15 +2,16 @@
 /* node: where patterns, literals and byte prefixes hang, found by one hash over (parent, text).
  *
  * A literal pattern or a byte prefix is one node with its whole text, below a parent that is only a
- * number. A pattern with wildcards is a path of trie nodes, one a token; a '*' is its parent's one
- * star child, a '>' is the tail list of the node before it.
+ * number. A pattern with wildcards is a path of trie nodes, one a token; a '*' is also known to its
+ * parent as its one star child, a '>' is the tail list of the node before it. A node's key is made of its parent's key and its own text: where
+ * a path may stand in the hash is known without looking at the nodes on the way.
  *
  * Owns      Its nodes; a retired one is the reclaim queue's until mr_nodes_release.
  * Threads   Changes: the table writer's thread. mr_nodes_probe, mr_node_*: workers too.
  * Ordering  [node.slot] release of a slot of the hash, or of a star child -> acquire of it: the
- * node is complete, and never changes its name. [node.map] release of a rebuilt hash -> acquire of
- * it: its slots are written. Errors    0 for no node: limit, shape budget, or no memory (`*rc` says
- * which).
+ *           node is complete, and never changes its name.
+ *           [node.map] release of a rebuilt hash -> acquire of it: its slots are written.
+ * Errors    0 for no node: limit, shape budget, or no memory (`*rc` says which).
  */
 #ifndef MILLRACE_SUBJECT_NODE_H
 #define MILLRACE_SUBJECT_NODE_H
@@ -27,7 +28,7 @@
 #include "dataplane/subject/pool.h"
 #include "dataplane/subject/shape.h"
 
-/* Parents that are no nodes. */
+/* Parents that are no nodes; as with the root, the number is the key. */
 #define MR_NODE_LITERALS 0u
 #define MR_NODE_PREFIXES UINT32_MAX
 /* The trie's root. */
@@ -40,7 +41,7 @@ enum mr_node_kind { MR_NODE_FREE, MR_NODE_FLAT, MR_NODE_TOKEN, MR_NODE_STAR };
 
 /* One cache line: a visit is one miss. */
 struct mr_node {
-	uint64_t key; /* hash of (parent, text) */
+	uint64_t key; /* hash of (parent's key, text) */
 	mr_block_link exact;
 	uint32_t parent;
 	uint8_t kind;
@@ -49,8 +50,8 @@ struct mr_node {
 	union {
 		struct { /* MR_NODE_TOKEN, MR_NODE_STAR */
 			mr_block_link tail;
-			_Atomic uint32_t star;
-			_Atomic uint32_t literals; /* token children */
+			_Atomic uint32_t literals; /* children by a token */
+			_Atomic uint32_t star;     /* the child by a '*' */
 			union {
 				char near[MR_NODE_TOKEN_NEAR];
 				char *far;
@@ -64,10 +65,28 @@ struct mr_node {
 };
 _Static_assert(sizeof(struct mr_node) == MR_CACHE_LINE, "a node is one cache line");
 
-/* Slots: a tag (the key's high half) over a node's number; 0 is empty. */
+#define MR_NODE_LINE_SLOTS 12
+
+/* One cache line of the hash. A node is in the line its key says or, past full ones, in one after
+ * it. */
+struct mr_node_line {
+	_Atomic uint64_t tags_low; /* a byte a slot, of its node's key; 0: empty */
+	_Atomic uint32_t tags_high;
+	_Atomic uint32_t passed; /* so many nodes are further on because this line was full */
+	_Atomic uint32_t nodes[MR_NODE_LINE_SLOTS];
+};
+_Static_assert(sizeof(struct mr_node_line) == MR_CACHE_LINE, "a look into the hash is one line");
+
 struct mr_node_map {
+	struct mr_node_line *lines;
 	uint64_t mask;
-	_Atomic uint64_t slots[];
+};
+
+/* A search in the hash. */
+struct mr_node_probe {
+	uint64_t key;
+	uint64_t matches; /* slots of the line whose tag is the key's */
+	uint64_t passed;  /* lines looked at before this one */
 };
 
 struct mr_nodes {
@@ -76,11 +95,11 @@ struct mr_nodes {
 	struct mr_hash_key hash_key;
 	_Atomic(struct mr_node_map *) map;  /* [node.map] */
 	_Atomic uint64_t prefix_lengths[4]; /* bit n: there is a prefix of n bytes (0..255) */
+	uint64_t star_hash;                 /* of "*" */
+	struct mr_shapes shapes;
 	/* writer only */
 	uint32_t prefixes_of[MR_SUBJECT_BYTES_MAX + 1];
-	uint64_t map_filled; /* live slots and tombstones */
 	uint64_t map_live;
-	struct mr_shapes shapes;
 	struct mr_reclaim *reclaim;
 	unsigned reclaim_node;
 	unsigned reclaim_memory;
@@ -95,10 +114,9 @@ void mr_nodes_fini(struct mr_nodes *n);
 void mr_nodes_release(struct mr_nodes *n, uint32_t node);
 void mr_nodes_release_map(struct mr_nodes *n, struct mr_node_map *map);
 
-/* The child with that text, made if there is none; `kind` MR_NODE_FLAT or MR_NODE_TOKEN. */
+/* The child with that text, made if there is none; MR_NODE_STAR goes with the text "*". */
 uint32_t mr_nodes_child(struct mr_nodes *n, uint32_t parent, enum mr_node_kind kind,
 	const void *text, size_t bytes, int *rc);
-uint32_t mr_nodes_star(struct mr_nodes *n, uint32_t parent, int *rc);
 
 /* Without making anything; 0: there is none. */
 uint32_t mr_nodes_find(const struct mr_nodes *n, uint32_t parent, const void *text, size_t bytes);
@@ -122,27 +140,76 @@ static inline const char *mr_node_name(const struct mr_node *node)
 	return node->bytes <= MR_NODE_TOKEN_NEAR ? node->token.near : node->token.far;
 }
 
-static inline uint64_t mr_node_key(const struct mr_nodes *n, uint32_t parent, uint64_t text_hash)
+static inline uint64_t mr_node_key(
+	const struct mr_nodes *n, uint64_t parent_key, uint64_t text_hash)
 {
-	return mr_hash_fold(text_hash ^ n->hash_key.word[1],
-		(parent * UINT64_C(0x9e3779b97f4a7c15)) ^ n->hash_key.word[2]);
+	return mr_hash_fold(text_hash ^ n->hash_key.word[1], parent_key ^ n->hash_key.word[2]);
 }
 
-/* The next node whose tag is the key's, from slot `*at` on; 0: none. */
-static inline uint32_t mr_node_map_next(const struct mr_node_map *map, uint64_t key, uint64_t *at)
+static inline uint64_t mr_node_tag(uint64_t key)
 {
-	uint64_t slot;
+	uint64_t tag = key >> 56;
 
-	for (;; ++*at) {
-		slot = atomic_load_explicit(
-			&map->slots[*at & map->mask], memory_order_acquire); /* [node.slot] */
-		if (slot == 0)
+	return tag != 0 ? tag : 1;
+}
+
+static inline struct mr_node_line *mr_node_map_line(const struct mr_node_map *map, uint64_t at)
+{
+	return &map->lines[at & map->mask];
+}
+
+/* The top bit of each byte that is zero, exactly. */
+static inline uint64_t mr_zero_bytes(uint64_t bytes)
+{
+	const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f);
+
+	return ~(((bytes & low) + low) | bytes | low);
+}
+
+/* Bit 8s: slot s of the first eight has that tag, bit 8s + 1: slot 8 + s. */
+static inline uint64_t mr_node_line_match(const struct mr_node_line *line, uint64_t tag)
+{
+	uint64_t tags = tag * UINT64_C(0x0101010101010101);
+	uint64_t low = atomic_load_explicit(&line->tags_low, memory_order_relaxed);
+	uint64_t high = atomic_load_explicit(&line->tags_high, memory_order_relaxed);
+
+	return mr_zero_bytes(low ^ tags) >> 7 |
+	       (mr_zero_bytes(high ^ tags) & UINT64_C(0x80808080)) >> 6;
+}
+
+static inline unsigned mr_node_line_slot(uint64_t match)
+{
+	unsigned bit = (unsigned)__builtin_ctzll(match);
+
+	return bit / 8 + bit % 8 * 8;
+}
+
+static inline struct mr_node_probe mr_node_probe_begin(const struct mr_node_map *map, uint64_t key)
+{
+	return (struct mr_node_probe){
+		key, mr_node_line_match(mr_node_map_line(map, key), mr_node_tag(key)), 0};
+}
+
+/* The next node that may have the key; 0: none. Without a branch for most keys, as whether there is
+ * a node cannot be predicted. */
+static inline uint32_t mr_node_probe_next(const struct mr_node_map *map, struct mr_node_probe *p)
+{
+	struct mr_node_line *line = mr_node_map_line(map, p->key + p->passed);
+	uint64_t matches = p->matches;
+
+	while (mr_unlikely((matches == 0) &
+			   (atomic_load_explicit(&line->passed, memory_order_relaxed) != 0))) {
+		if (p->passed == map->mask)
 			return 0;
-		if (slot >> 32 == key >> 32 && (uint32_t)slot != 0)
-			break;
+		line = mr_node_map_line(map, p->key + ++p->passed);
+		matches = mr_node_line_match(line, mr_node_tag(p->key));
 	}
-	++*at;
-	return (uint32_t)slot;
+	/* Without a match slot 7 is read and not used. */
+	uint32_t node =
+		atomic_load_explicit(&line->nodes[mr_node_line_slot(matches | UINT64_C(1) << 56)],
+			memory_order_acquire); /* [node.slot] */
+	p->matches = matches & (matches - 1);
+	return matches != 0 ? node : 0;
 }
 
 static inline bool mr_node_is(

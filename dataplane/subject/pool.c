@@ -3,59 +3,47 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "dataplane/base/compiler.h"
+#include "dataplane/base/memory.h"
 
-static uint32_t chunk_count(const struct mr_pool *p)
+#define PAGE_BYTES 4096u
+
+static size_t reserved_bytes(const struct mr_pool *p)
 {
-	return (p->items_max >> MR_POOL_CHUNK_SHIFT) + 1;
+	return ((size_t)p->items_max + 1) * p->item_bytes;
 }
 
-int mr_pool_init(struct mr_pool *p, uint32_t item_bytes, uint32_t items_max)
+int mr_pool_init(struct mr_pool *p, uint32_t item_bytes, uint32_t items_max, bool huge)
 {
-	*p = (struct mr_pool){.item_bytes = item_bytes, .items_max = items_max, .fresh = 1};
-	p->chunks = calloc(chunk_count(p), sizeof(*p->chunks));
-	if (p->chunks == NULL)
-		return -ENOMEM;
-	p->memory_bytes = chunk_count(p) * sizeof(*p->chunks);
-	return 0;
+	*p = (struct mr_pool){
+		.item_bytes = item_bytes, .items_max = items_max, .fresh = 1, .huge = huge};
+	p->items = mr_memory_map(reserved_bytes(p), huge);
+	return p->items != NULL ? 0 : -ENOMEM;
 }
 
 void mr_pool_fini(struct mr_pool *p)
 {
-	if (p->chunks == NULL)
-		return;
-	for (uint32_t i = 0; i < chunk_count(p); i++)
-		free(p->chunks[i]);
-	free(p->chunks);
+	mr_memory_unmap(p->items, reserved_bytes(p));
 	*p = (struct mr_pool){0};
 }
 
-static int chunk_ready(struct mr_pool *p, uint32_t chunk)
+size_t mr_pool_memory_bytes(const struct mr_pool *p)
 {
-	if (p->chunks[chunk] != NULL)
-		return 0;
-	size_t bytes = mr_align_up((uint64_t)MR_POOL_CHUNK_ITEMS * p->item_bytes, MR_CACHE_LINE);
-	p->chunks[chunk] = aligned_alloc(MR_CACHE_LINE, bytes);
-	if (p->chunks[chunk] == NULL)
-		return -ENOMEM;
-	p->memory_bytes += bytes;
-	return 0;
+	return mr_align_up(
+		(size_t)p->fresh * p->item_bytes, p->huge ? MR_MEMORY_HUGE_BYTES : PAGE_BYTES);
 }
 
 static uint32_t take(struct mr_pool *p)
 {
 	uint32_t index = p->freed;
 
-	if (index != 0) {
+	if (index != 0)
 		memcpy(&p->freed, mr_pool_at(p, index), sizeof(p->freed));
-		return index;
-	}
-	if (p->fresh > p->items_max || chunk_ready(p, p->fresh >> MR_POOL_CHUNK_SHIFT) != 0)
-		return 0;
-	return p->fresh++;
+	else if (p->fresh <= p->items_max)
+		index = p->fresh++;
+	return index;
 }
 
 uint32_t mr_pool_alloc(struct mr_pool *p)

@@ -42,8 +42,8 @@ static uint64_t record_item_hash(void *arg, uint32_t record)
 int mr_records_init(struct mr_records *r, uint32_t records_max, const struct mr_hash_key *hash_key)
 {
 	*r = (struct mr_records){.hash_key = hash_key};
-	if (mr_pool_init(&r->owners, sizeof(struct mr_owner_record), records_max) != 0 ||
-		mr_pool_init(&r->records, sizeof(struct mr_record), records_max) != 0 ||
+	if (mr_pool_init(&r->owners, sizeof(struct mr_owner_record), records_max, false) != 0 ||
+		mr_pool_init(&r->records, sizeof(struct mr_record), records_max, false) != 0 ||
 		mr_index_init(&r->owner_index, owner_chain, owner_item_hash, r) != 0 ||
 		mr_index_init(&r->record_index, record_chain, record_item_hash, r) != 0) {
 		mr_records_fini(r);
@@ -151,6 +151,6 @@ void mr_records_remove(struct mr_records *r, uint32_t record)
 
 size_t mr_records_memory_bytes(const struct mr_records *r)
 {
-	return r->owners.memory_bytes + r->records.memory_bytes +
+	return mr_pool_memory_bytes(&r->owners) + mr_pool_memory_bytes(&r->records) +
 	       mr_index_memory_bytes(&r->owner_index) + mr_index_memory_bytes(&r->record_index);
 }

@@ -17,6 +17,15 @@ static bool costs_budget(const struct mr_shape *shape)
 	return shape->starred && shape->depth > MR_TABLE_SHAPE_DEPTH;
 }
 
+static void set_child(struct mr_shapes *s, uint16_t parent, bool star, uint16_t child)
+{
+	uint32_t below = mr_shapes_below(s, parent);
+	unsigned shift = star ? 16 : 0;
+
+	below = (below & ~(UINT32_C(0xffff) << shift)) | (uint32_t)child << shift;
+	atomic_store_explicit(&s->below[parent], below, memory_order_relaxed);
+}
+
 static uint16_t take_slot(struct mr_shapes *s)
 {
 	uint16_t slot = s->freed;
@@ -44,14 +53,14 @@ static uint16_t create(struct mr_shapes *s, uint16_t parent, bool star)
 	}
 	uint16_t slot = take_slot(s);
 	s->at[slot] = shape;
-	s->at[parent].child[star] = slot;
+	set_child(s, parent, star, slot);
 	s->used++;
 	return slot;
 }
 
 uint16_t mr_shapes_take(struct mr_shapes *s, uint16_t parent, bool star)
 {
-	uint16_t slot = s->at[parent].child[star];
+	uint16_t slot = mr_shape_child(mr_shapes_below(s, parent), star);
 
 	if (slot == 0)
 		slot = create(s, parent, star);
@@ -68,11 +77,11 @@ void mr_shapes_drop(struct mr_shapes *s, uint16_t slot)
 	if (--shape->nodes > 0)
 		return;
 	/* A node goes before its parent does, so nothing hangs below an empty shape. */
-	assert(shape->child[0] == 0 && shape->child[1] == 0);
+	assert(mr_shapes_below(s, slot) == 0);
 	if (costs_budget(shape))
 		s->deep--;
-	struct mr_shape *parent = &s->at[shape->parent];
-	parent->child[parent->child[1] == slot] = 0;
+	bool star = mr_shape_child(mr_shapes_below(s, shape->parent), true) == slot;
+	set_child(s, shape->parent, star, 0);
 	*shape = (struct mr_shape){.parent = s->freed};
 	s->freed = slot;
 	s->used--;

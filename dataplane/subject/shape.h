@@ -6,11 +6,14 @@
  * every lookup, whatever a client subscribes to. Short shapes and all-literal ones are few by
  * themselves and always allowed; the others share a budget.
  *
- * Threads   The table writer's thread.
+ * Threads   Changes: the table writer's thread. mr_shapes_below: workers too.
+ * Ordering  A lookup that has seen a version has seen the shapes that led to it [table.version]. While
+ *           shapes change under it, it may find one in two places, and no longer one that is empty.
  */
 #ifndef MILLRACE_SUBJECT_SHAPE_H
 #define MILLRACE_SUBJECT_SHAPE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,14 +22,16 @@
 #define MR_SHAPE_ROOT 1u
 
 struct mr_shape {
-	uint32_t nodes;    /* trie nodes of this shape, retired ones that still wait included */
-	uint16_t child[2]; /* by a literal, by a '*' */
+	uint32_t nodes; /* trie nodes of this shape, retired ones that still wait included */
 	uint16_t parent;
 	uint8_t depth;
 	bool starred;
 };
 
 struct mr_shapes {
+	/* w: table writer, r: workers; the child by a literal, and above it that by a '*' */
+	_Atomic uint32_t below[MR_TABLE_SHAPES_MAX + 1];
+	/* writer only */
 	struct mr_shape at[MR_TABLE_SHAPES_MAX + 1]; /* 0: none */
 	uint16_t fresh;
 	uint16_t freed;
@@ -41,5 +46,17 @@ uint16_t mr_shapes_take(struct mr_shapes *s, uint16_t parent, bool star);
 
 /* One node fewer; to be called once no lookup can be at the node. */
 void mr_shapes_drop(struct mr_shapes *s, uint16_t shape);
+
+/* Both children in one word: see mr_shape_child. */
+static inline uint32_t mr_shapes_below(const struct mr_shapes *s, uint16_t shape)
+{
+	return atomic_load_explicit(&s->below[shape], memory_order_relaxed);
+}
+
+/* The shape that one token more leads to; 0: no node has it. */
+static inline uint16_t mr_shape_child(uint32_t below, bool star)
+{
+	return (uint16_t)(below >> (star ? 16 : 0));
+}
 
 #endif

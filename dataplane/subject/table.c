@@ -232,14 +232,9 @@ static bool path(struct mr_table *t, const char *text, size_t bytes, bool make, 
 			*tail = true;
 			return true;
 		}
-		if (token == 1 && *text == '*')
-			next = make ? mr_nodes_star(&t->nodes, *node, rc)
-				    : atomic_load_explicit(&mr_node_at(&t->nodes, *node)->star,
-					      memory_order_relaxed);
-		else
-			next = make ? mr_nodes_child(
-					      &t->nodes, *node, MR_NODE_TOKEN, text, token, rc)
-				    : mr_nodes_find(&t->nodes, *node, text, token);
+		enum mr_node_kind kind = token == 1 && *text == '*' ? MR_NODE_STAR : MR_NODE_TOKEN;
+		next = make ? mr_nodes_child(&t->nodes, *node, kind, text, token, rc)
+			    : mr_nodes_find(&t->nodes, *node, text, token);
 		if (next == 0)
 			return false;
 		text += token + 1;
@@ -538,8 +533,8 @@ void mr_table_each(
 
 static size_t memory_bytes(const struct mr_table *t)
 {
-	return sizeof(*t) + t->nodes.pool.memory_bytes + t->nodes.memory_bytes +
-	       mr_records_memory_bytes(&t->records) + t->groups.pool.memory_bytes +
+	return sizeof(*t) + mr_pool_memory_bytes(&t->nodes.pool) + t->nodes.memory_bytes +
+	       mr_records_memory_bytes(&t->records) + mr_pool_memory_bytes(&t->groups.pool) +
 	       mr_index_memory_bytes(&t->groups.index) + t->aliases.memory_bytes +
 	       mr_index_memory_bytes(&t->aliases.index) + t->block_bytes +
 	       mr_reclaim_memory_bytes(&t->reclaim);

@@ -4,159 +4,261 @@
 #include <assert.h>
 #include <string.h>
 
+/* Steps in flight: enough to hide a miss, few enough for the processor to take that many. */
+#define WINDOW_STEPS 32u
+/* The step of the trie's root. */
+#define ROOT_STEP 0u
+
 void mr_walk_init(struct mr_walk *w, const struct mr_table *t, unsigned worker)
 {
 	w->t = t;
 	w->worker = worker;
 }
 
-static void add_list(struct mr_walk *w, mr_block_link *link)
+/* A list of one sink is taken without touching it. */
+static void take_lone(struct mr_walk *w, uintptr_t link)
 {
-	const struct mr_block *b =
-		atomic_load_explicit(link, memory_order_acquire); /* [block.list] */
+	unsigned worker = (unsigned)(link >> MR_BLOCK_WORKER_SHIFT);
 
-	if (b == NULL)
+	if (worker == w->worker)
+		w->spans[w->span_count++] = (struct mr_sink_span){mr_block_of(link)->sinks, 1};
+	else
+		w->workers |= UINT64_C(1) << worker;
+}
+
+static void add_list(struct mr_walk *w, mr_block_link *list)
+{
+	uintptr_t link = atomic_load_explicit(list, memory_order_acquire); /* [block.list] */
+
+	if (link == 0)
 		return;
-	assert(w->list_count < MR_WALK_LISTS_MAX);
-	__builtin_prefetch(b);
-	w->lists[w->list_count++] = b;
-}
-
-static void add_probe(struct mr_walk *w, const struct mr_node_map *map, uint32_t parent,
-	const char *text, size_t bytes, uint64_t text_hash)
-{
-	struct mr_walk_probe *probe = &w->probes[w->probe_count++];
-
-	assert(w->probe_count <= MR_WALK_LEVEL_MAX);
-	probe->key = mr_node_key(&w->t->nodes, parent, text_hash);
-	probe->at = probe->key;
-	probe->parent = parent;
-	probe->text = text;
-	probe->bytes = bytes;
-	__builtin_prefetch(&map->slots[probe->key & map->mask]);
-}
-
-static void read_slots(struct mr_walk *w, const struct mr_node_map *map)
-{
-	for (uint32_t i = 0; i < w->probe_count; i++) {
-		struct mr_walk_probe *probe = &w->probes[i];
-		probe->candidate = mr_node_map_next(map, probe->key, &probe->at);
-		if (probe->candidate != 0)
-			__builtin_prefetch(mr_node_at(&w->t->nodes, probe->candidate));
+	assert(w->list_count + w->span_count < MR_WALK_LISTS_MAX);
+	if (link & MR_BLOCK_LONE) {
+		take_lone(w, link);
+		return;
 	}
+	__builtin_prefetch(mr_block_of(link));
+	w->lists[w->list_count++] = mr_block_of(link);
 }
 
-/* The node a probe leads to, or 0. */
-static uint32_t settle(
-	struct mr_walk *w, const struct mr_node_map *map, struct mr_walk_probe *probe)
+/* A step to be filled in; NULL: no room, for the table changed under the walk. */
+static struct mr_walk_step *add_step(struct mr_walk *w, uint64_t key)
 {
-	for (uint32_t node = probe->candidate; node != 0;
-		node = mr_node_map_next(map, probe->key, &probe->at)) {
-		w->visits++;
-		if (mr_likely(mr_node_is(mr_node_at(&w->t->nodes, node), probe->key, probe->parent,
-			    probe->text, probe->bytes)))
-			return node;
-	}
-	return 0;
+	if (mr_unlikely(w->step_count == MR_TABLE_VISITS_MAX))
+		return NULL;
+	struct mr_walk_step *step = &w->steps[w->step_count++];
+	__builtin_prefetch(mr_node_map_line(w->map, key));
+	step->probe.key = key;
+	step->node = 0;
+	return step;
 }
 
-static void keep_next(struct mr_walk *w, uint32_t node)
+static bool add_flat(struct mr_walk *w, uint32_t parent, size_t bytes, uint64_t hash)
 {
-	assert(w->next_count < MR_WALK_LEVEL_MAX);
-	w->next[w->next_count++] = node;
+	struct mr_walk_step *step = add_step(w, mr_node_key(&w->t->nodes, parent, hash));
+
+	if (step == NULL)
+		return false;
+	step->parent = parent;
+	step->shape = 0;
+	step->start = 0;
+	step->bytes = (uint8_t)bytes;
+	step->star = false;
+	return true;
 }
 
-/* From the nodes that match the tokens so far to those that match one more. */
-static void descend(struct mr_walk *w, const struct mr_node_map *map, const char *text,
-	size_t bytes, uint64_t text_hash)
+/* The literal, and the prefixes of all lengths that there are. */
+static bool add_flats(struct mr_walk *w, size_t bytes, uint64_t hash)
 {
 	const struct mr_nodes *nodes = &w->t->nodes;
-	uint32_t *swap = w->nodes;
 
-	w->probe_count = 0;
-	w->next_count = 0;
-	for (uint32_t i = 0; i < w->node_count; i++) {
-		struct mr_node *node = mr_node_at(nodes, w->nodes[i]);
-		add_list(w, &node->tail);
-		if (atomic_load_explicit(&node->literals, memory_order_relaxed) != 0)
-			add_probe(w, map, w->nodes[i], text, bytes, text_hash);
-		uint32_t star =
-			atomic_load_explicit(&node->star, memory_order_acquire); /* [node.slot] */
-		if (star == 0)
-			continue;
-		__builtin_prefetch(mr_node_at(nodes, star));
-		w->visits++;
-		keep_next(w, star);
+	if (!add_flat(w, MR_NODE_LITERALS, bytes, hash))
+		return false;
+	for (unsigned word = 0; word < 4; word++) {
+		uint64_t lengths =
+			atomic_load_explicit(&nodes->prefix_lengths[word], memory_order_relaxed);
+		for (; lengths != 0; lengths &= lengths - 1) {
+			size_t length = word * 64 + (unsigned)__builtin_ctzll(lengths);
+			if (length > bytes)
+				return true;
+			if (!add_flat(w, MR_NODE_PREFIXES, length,
+				    mr_hash_text(&nodes->hash_key, w->subject, length)))
+				return false;
+		}
 	}
-	read_slots(w, map);
-	for (uint32_t i = 0; i < w->probe_count; i++) {
-		uint32_t node = settle(w, map, &w->probes[i]);
-		if (node != 0)
-			keep_next(w, node);
-	}
-	w->nodes = w->next;
-	w->next = swap;
-	w->node_count = w->next_count;
+	return true;
 }
 
-static unsigned split(struct mr_walk *w, const char *subject, size_t bytes)
+static struct mr_walk_step *add_child(struct mr_walk *w, uint32_t above, uint16_t shape, bool star)
 {
-	size_t start = 0;
-	unsigned count = 0;
+	const struct mr_walk_step *from = &w->steps[above];
+	const struct mr_walk_token *token = &w->tokens[from->depth];
+	const struct mr_nodes *nodes = &w->t->nodes;
+	struct mr_walk_step *step = add_step(
+		w, mr_node_key(nodes, from->probe.key, star ? nodes->star_hash : token->hash));
 
+	if (step == NULL)
+		return NULL;
+	step->above = (uint16_t)above;
+	step->shape = shape;
+	step->start = token->start;
+	step->bytes = token->bytes;
+	step->depth = from->depth + 1;
+	step->star = star;
+	return step;
+}
+
+static uint32_t star_of(const struct mr_walk *w, uint32_t node)
+{
+	return atomic_load_explicit(
+		&mr_node_at(&w->t->nodes, node)->star, memory_order_acquire); /* [node.slot] */
+}
+
+/* The shapes one token on from a step that is not settled: its children may exist. */
+static bool guess_children(struct mr_walk *w, uint32_t index)
+{
+	uint32_t below = mr_shapes_below(&w->t->nodes.shapes, w->steps[index].shape);
+	uint16_t literal = mr_shape_child(below, false), star = mr_shape_child(below, true);
+
+	return (literal == 0 || add_child(w, index, literal, false) != NULL) &&
+	       (star == 0 || add_child(w, index, star, true) != NULL);
+}
+
+/* The children that a node has. */
+static bool add_children(struct mr_walk *w, uint32_t index)
+{
+	const struct mr_nodes *nodes = &w->t->nodes;
+	uint32_t node = w->steps[index].node;
+	uint32_t below = mr_shapes_below(&nodes->shapes, w->steps[index].shape);
+	uint32_t star = star_of(w, node);
+
+	if (atomic_load_explicit(&mr_node_at(nodes, node)->literals, memory_order_relaxed) != 0 &&
+		add_child(w, index, mr_shape_child(below, false), false) == NULL)
+		return false;
+	if (star == 0)
+		return true;
+	struct mr_walk_step *step = add_child(w, index, mr_shape_child(below, true), true);
+	if (step == NULL)
+		return false;
+	__builtin_prefetch(mr_node_at(nodes, star));
+	step->node = star;
+	return true;
+}
+
+static bool expand_step(struct mr_walk *w, uint32_t index)
+{
+	const struct mr_walk_step *step = &w->steps[index];
+
+	if (step->shape == 0 || step->depth == w->token_count)
+		return true;
+	if (index >= w->settled)
+		return guess_children(w, index);
+	return step->node == 0 || add_children(w, index);
+}
+
+static bool expand_window(struct mr_walk *w)
+{
+	for (; w->expanded < w->step_count && w->step_count - w->settled < WINDOW_STEPS;
+		w->expanded++)
+		if (!expand_step(w, w->expanded))
+			return false;
+	return true;
+}
+
+static void read_slots(struct mr_walk *w)
+{
+	for (uint32_t i = w->settled; i < w->step_count; i++) {
+		struct mr_walk_step *step = &w->steps[i];
+		if (step->node != 0)
+			continue;
+		step->probe = mr_node_probe_begin(w->map, step->probe.key);
+		step->candidate = mr_node_probe_next(w->map, &step->probe);
+		__builtin_prefetch(mr_node_at(&w->t->nodes, step->candidate));
+	}
+}
+
+static uint32_t find_named(struct mr_walk *w, struct mr_walk_step *step, uint32_t parent)
+{
+	const char *text = w->subject + step->start;
+	uint32_t node = step->candidate;
+
+	for (; node != 0; node = mr_node_probe_next(w->map, &step->probe)) {
+		w->visits++;
+		if (mr_likely(mr_node_is(mr_node_at(&w->t->nodes, node), step->probe.key, parent,
+			    text, step->bytes)))
+			break;
+	}
+	return node;
+}
+
+/* The node a step leads to, or 0. */
+static uint32_t find_node(struct mr_walk *w, struct mr_walk_step *step)
+{
+	if (step->shape == 0)
+		return find_named(w, step, step->parent);
+	uint32_t parent = w->steps[step->above].node;
+	if (parent == 0)
+		return 0;
+	if (!step->star)
+		return find_named(w, step, parent);
+	return star_of(w, parent);
+}
+
+static void settle(struct mr_walk *w)
+{
+	for (; w->settled < w->step_count; w->settled++) {
+		struct mr_walk_step *step = &w->steps[w->settled];
+		if (step->node == 0 && (step->star || step->candidate != 0))
+			step->node = find_node(w, step);
+		if (step->node == 0)
+			continue;
+		w->visits += step->star;
+		struct mr_node *node = mr_node_at(&w->t->nodes, step->node);
+		bool whole = step->shape == 0 || step->depth == w->token_count;
+		add_list(w, whole ? &node->exact : &node->tail);
+	}
+}
+
+static void split(struct mr_walk *w, size_t bytes)
+{
+	const char *subject = w->subject;
+	size_t start = 0;
+
+	w->token_count = 0;
 	for (size_t i = 0; i <= bytes; i++) {
 		if (i < bytes && subject[i] != '.')
 			continue;
-		w->tokens[count++] = (struct mr_walk_token){
+		w->tokens[w->token_count++] = (struct mr_walk_token){
 			mr_hash_text(&w->t->nodes.hash_key, subject + start, i - start),
 			(uint8_t)start, (uint8_t)(i - start)};
 		start = i + 1;
 	}
-	return count;
 }
 
-static void walk_trie(
-	struct mr_walk *w, const struct mr_node_map *map, const char *subject, size_t bytes)
+/* The one step that is settled from the start. */
+static void add_root(struct mr_walk *w)
 {
-	unsigned tokens = split(w, subject, bytes);
-
-	w->nodes = w->level[0];
-	w->next = w->level[1];
-	w->nodes[0] = MR_NODE_ROOT;
-	w->node_count = 1;
-	for (unsigned i = 0; i < tokens && w->node_count > 0; i++)
-		descend(w, map, subject + w->tokens[i].start, w->tokens[i].bytes,
-			w->tokens[i].hash);
-	for (uint32_t i = 0; i < w->node_count; i++)
-		add_list(w, &mr_node_at(&w->t->nodes, w->nodes[i])->exact);
+	w->steps[ROOT_STEP] = (struct mr_walk_step){
+		.probe.key = MR_NODE_ROOT, .node = MR_NODE_ROOT, .shape = MR_SHAPE_ROOT};
+	w->step_count = 1;
+	w->settled = 1;
+	w->expanded = 0;
+	add_list(w, &mr_node_at(&w->t->nodes, MR_NODE_ROOT)->tail);
 }
 
-/* The literal and the prefixes need one probe each, all at once. */
-static void probe_flat(struct mr_walk *w, const struct mr_node_map *map, const char *subject,
-	size_t bytes, uint64_t hash)
+static bool take_steps(struct mr_walk *w, size_t bytes, uint64_t hash)
 {
-	w->probe_count = 0;
-	add_probe(w, map, MR_NODE_LITERALS, subject, bytes, hash);
-	for (unsigned word = 0; word < 4; word++) {
-		uint64_t lengths = atomic_load_explicit(
-			&w->t->nodes.prefix_lengths[word], memory_order_relaxed);
-		for (; lengths != 0; lengths &= lengths - 1) {
-			size_t length = word * 64 + (unsigned)__builtin_ctzll(lengths);
-			if (length > bytes)
-				return;
-			add_probe(w, map, MR_NODE_PREFIXES, subject, length,
-				mr_hash_text(&w->t->nodes.hash_key, subject, length));
-		}
-	}
-}
-
-static void take_flat(struct mr_walk *w, const struct mr_node_map *map)
-{
-	for (uint32_t i = 0; i < w->probe_count; i++) {
-		uint32_t node = settle(w, map, &w->probes[i]);
-		if (node != 0)
-			add_list(w, &mr_node_at(&w->t->nodes, node)->exact);
-	}
+	add_root(w);
+	if (!add_flats(w, bytes, hash))
+		return false;
+	split(w, bytes);
+	do {
+		if (!expand_window(w))
+			return false;
+		read_slots(w);
+		settle(w);
+	} while (w->expanded < w->step_count);
+	return true;
 }
 
 /* Which of the route's groups a group of the table is; a new one if it was not met in this walk. */
@@ -199,7 +301,7 @@ static bool take_lists(struct mr_walk *w)
 {
 	for (uint32_t i = 0; i < w->list_count; i++) {
 		const struct mr_block *b = w->lists[i];
-		for (; b != NULL; b = atomic_load_explicit(&b->next, memory_order_acquire))
+		for (; b != NULL; b = mr_block_first(&b->next))
 			if (!take_block(w, b))
 				return false;
 	}
@@ -222,15 +324,10 @@ static void restart(struct mr_walk *w)
 
 bool mr_walk_run(struct mr_walk *w, const char *subject, size_t bytes, uint64_t hash)
 {
-	const struct mr_node_map *map =
-		atomic_load_explicit(&w->t->nodes.map, memory_order_acquire); /* [node.map] */
-
 	restart(w);
-	probe_flat(w, map, subject, bytes, hash);
-	read_slots(w, map);
-	take_flat(w, map);
-	walk_trie(w, map, subject, bytes);
-	return take_lists(w);
+	w->subject = subject;
+	w->map = atomic_load_explicit(&w->t->nodes.map, memory_order_acquire); /* [node.map] */
+	return take_steps(w, bytes, hash) && take_lists(w);
 }
 
 /* Counting sort by group: the first pass counted as it gathered. */

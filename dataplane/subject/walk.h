@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* walk: one lookup in the table without a cache: subject in, lists of sinks out.
  *
- * Level by level, one level a token, in three passes over a level so that the cache misses of its
- * nodes overlap: prefetch slots, read slots and prefetch nodes, compare.
+ * A subject leads to at most one node of each shape, and where that node stands in the hash follows
+ * from the shape and the subject's tokens alone. So a walk takes the shapes in the order of their
+ * depth, a window at a time: prefetch the slots of all, then read the slots and prefetch the nodes,
+ * then compare. The misses of a window overlap, whatever hangs below what; a window is also as far
+ * as a walk looks beyond nodes that turn out not to exist.
  *
  * Owns      A walk is scratch memory for the worst case, reused by each lookup of one router.
  * Threads   The worker's.
@@ -18,19 +21,22 @@
 #include "dataplane/subject/router.h"
 #include "dataplane/subject/table_impl.h"
 
-/* One node of each shape, and the root. */
-#define MR_WALK_LEVEL_MAX (MR_TABLE_SHAPES_MAX + 1)
 /* A node adds its tail or its exact list, never both. */
 #define MR_WALK_LISTS_MAX  MR_TABLE_VISITS_MAX
 #define MR_WALK_GROUPS_MAX (MR_WALK_LISTS_MAX * MR_TABLE_GROUPS_PER_PATTERN)
 
-struct mr_walk_probe {
-	uint64_t key;
-	uint64_t at;
-	uint32_t parent;
-	uint32_t candidate;
-	const char *text;
-	size_t bytes;
+/* Where a node may be, and then the node. */
+struct mr_walk_step {
+	struct mr_node_probe probe;
+	uint32_t candidate; /* has the key's tag */
+	uint32_t node;      /* 0: there is none, or not yet settled */
+	uint32_t parent;    /* of a literal or prefix; else `above` has it */
+	uint16_t above;     /* the step that leads here */
+	uint16_t shape;     /* 0: literal or prefix */
+	uint8_t start;      /* the text, in the subject */
+	uint8_t bytes;
+	uint8_t depth; /* tokens so far */
+	bool star;
 };
 
 struct mr_walk_token {
@@ -61,15 +67,15 @@ struct mr_walk {
 	uint32_t member_count;
 	uint32_t visits;
 	/* scratch */
+	const char *subject;
+	const struct mr_node_map *map;
 	uint32_t number; /* of this walk, for the marks */
 	uint32_t list_count;
-	uint32_t node_count;
-	uint32_t next_count;
-	uint32_t probe_count;
-	uint32_t *nodes;
-	uint32_t *next;
-	struct mr_walk_probe probes[MR_WALK_LEVEL_MAX];
-	uint32_t level[2][MR_WALK_LEVEL_MAX];
+	uint32_t token_count;
+	uint32_t step_count;
+	uint32_t expanded; /* steps before this one have their children among the steps */
+	uint32_t settled;  /* it is known which of the steps before this one have a node */
+	struct mr_walk_step steps[MR_TABLE_VISITS_MAX];
 	struct mr_walk_token tokens[MR_SUBJECT_TOKENS_MAX];
 	const struct mr_block *lists[MR_WALK_LISTS_MAX];
 	struct mr_sink_span spans[MR_WALK_LISTS_MAX];

@@ -82,7 +82,8 @@ enum mr_frame_order {
 };
 
 /* Takes a sequence; *lost is what it adds to the count of frames lost, -1 for one that came late.
- * Differences are taken modulo 2^32: half of it is ahead, half is behind. */
+ * Differences are taken modulo 2^32: half of it is ahead, half is behind. Not for sequence 0, which
+ * a sender leaves out when it wraps. */
 static inline enum mr_frame_order mr_frame_take(
 	struct mr_frame_window *w, uint32_t sequence, int64_t *lost)
 {

@@ -281,14 +281,13 @@ MR_ALWAYS_INLINE void mr_message_copy(uint8_t *to, const uint8_t *from, size_t b
 	}
 }
 
-/* Writes plan->stride bytes at `to`: what pads the message is zero, not what the memory held before. */
+/* Writes plan->bytes at `to`; what pads the message stays as it is. */
 MR_ALWAYS_INLINE void mr_message_write(
 	void *to, const struct mr_message_plan *plan, uint32_t target)
 {
 	uint64_t header = plan->header | (uint64_t)target << 32;
 	uint8_t *p = (uint8_t *)to + sizeof(header);
 
-	memset((uint8_t *)to + plan->stride - MR_MESSAGE_ALIGN, 0, MR_MESSAGE_ALIGN);
 	memcpy(to, &header, sizeof(header));
 	if (plan->token != NULL) {
 		memcpy(p, plan->token, sizeof(*plan->token));

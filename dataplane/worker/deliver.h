@@ -74,6 +74,9 @@ MR_ALWAYS_INLINE uint32_t mr_worker_deliver_own(
  * the other in the burst: the route is looked up once for all of them, and each subscriber's ring is
  * gone to once. A subscriber gets them in their order; between subscribers there is none. */
 
+/* So far ahead of a copy the ring's lines are asked for: a dozen small messages. */
+#define MR_COPY_AHEAD_BYTES 1024u
+
 /* Copies of a run into a session's ring, as many as there is room for; returns how many. */
 MR_ALWAYS_INLINE uint32_t mr_worker_copy_run(struct mr_session *s, const struct mr_route *r,
 	const struct mr_burst_entry *e, uint32_t count, uint32_t target)
@@ -89,6 +92,7 @@ MR_ALWAYS_INLINE uint32_t mr_worker_copy_run(struct mr_session *s, const struct 
 
 		if (mr_unlikely(to == NULL))
 			break;
+		mr_prefetch_lines_write((uint8_t *)to + MR_COPY_AHEAD_BYTES, plan.stride);
 		mr_message_write(to, &plan, target);
 		mr_bytes_push(&down, plan.stride);
 	}

@@ -11,20 +11,6 @@ static void give_up(struct mr_worker *w, struct mr_session *s)
 	}
 }
 
-/* Takes a message with parts apart. A subject is looked at more than once, so it must not change
- * meanwhile; copied here, a stage before it is read, its bytes have left the store buffer by then. */
-const struct mr_message_view *mr_worker_take_apart(
-	struct mr_worker *w, uint32_t index, const uint8_t *at, struct mrf_message_header h)
-{
-	struct mr_message_view *m = &w->views[index];
-
-	if (mr_unlikely(!mr_message_parse(at, h, m)))
-		return NULL;
-	memcpy(w->subjects[index], m->subject, m->subject_bytes);
-	m->subject = (const uint8_t *)w->subjects[index];
-	return m;
-}
-
 /* Takes messages of one session into the burst; returns their bytes. */
 static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_max)
 {
@@ -41,6 +27,9 @@ static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_m
 	}
 	if (messages_max > MR_SESSION_BURST)
 		messages_max = MR_SESSION_BURST;
+	/* Where a message is, the one before it says: its line would be asked for only when that one
+	 * has come. */
+	mr_prefetch_lines(at, ready);
 	while (bytes < ready && taken < messages_max && bytes < bytes_max) {
 		struct mrf_message_header h = mr_message_header_load(at + bytes);
 

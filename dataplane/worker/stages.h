@@ -31,10 +31,6 @@ void mr_worker_handoff(struct mr_worker *w, struct mr_session *from,
 bool mr_worker_handoff_hello(
 	struct mr_worker *w, const struct mrf_network_path *path, const struct mr_message_view *m);
 
-/* Takes a message with flags apart, into the burst's own memory; NULL: it makes no sense. */
-const struct mr_message_view *mr_worker_take_apart(
-	struct mr_worker *w, uint32_t index, const uint8_t *at, struct mrf_message_header h);
-
 /* Counts a message of `bytes` for which the session had no room: in `full`, or over UDP in what was
  * the reason. */
 void mr_worker_no_room(struct mr_worker *w, struct mr_session *s, uint32_t bytes, uint64_t *full);
@@ -77,6 +73,20 @@ void mr_worker_mesh_fini(struct mr_worker *w);
 /* Sleeps until there is something to do. */
 void mr_worker_sleep(struct mr_worker *w);
 void mr_worker_housekeep(struct mr_worker *w);
+
+/* Takes a message with parts apart. A subject is looked at more than once, so it must not change
+ * meanwhile; copied here, a stage before it is read, its bytes have left the store buffer by then. */
+static inline const struct mr_message_view *mr_worker_take_apart(
+	struct mr_worker *w, uint32_t index, const uint8_t *at, struct mrf_message_header h)
+{
+	struct mr_message_view *m = &w->views[index];
+
+	if (mr_unlikely(!mr_message_parse(at, h, m)))
+		return NULL;
+	memcpy(w->subjects[index], m->subject, m->subject_bytes);
+	m->subject = (const uint8_t *)w->subjects[index];
+	return m;
+}
 
 /* Puts a message whose header was read and fits into the burst, which has room. */
 MR_ALWAYS_INLINE void mr_worker_keep(

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/writer/writer.h"
 
+#include <stdio.h>
+
 #include <rte_rcu_qsbr.h>
 
 #include "control/config/address.h"
@@ -34,7 +36,8 @@ int mr_writer_ports_open(struct mr_writer *wr)
 		int error;
 
 		point_to_stats(wr, p, i);
-		error = mr_port_open(p, &wr->config->ports.open[i], (uint16_t)i, wr->workers_count);
+		error = mr_port_open(p, &wr->config->ports.open[i], wr->config->run_dir,
+			(uint16_t)i, wr->workers_count);
 		if (error != 0)
 			return error;
 		wr->ports_count++;
@@ -75,6 +78,13 @@ void mr_writer_ports_close(struct mr_writer *wr)
 
 /* ---- the listing */
 
+static void mac_text(const struct mr_port *p, char *out, size_t bytes)
+{
+	const uint8_t *m = p->mac;
+
+	snprintf(out, bytes, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+}
+
 static uint32_t list_port(struct mrf_builder *b, const struct mr_port *p)
 {
 	char texts[MR_PORT_ADDRESSES_MAX][MR_CONFIG_NETWORK_TEXT_BYTES], mac[MAC_BYTES];
@@ -85,18 +95,17 @@ static uint32_t list_port(struct mrf_builder *b, const struct mr_port *p)
 		.device = mrf_str(p->config->device),
 		.addresses = addresses,
 		.addresses_count = p->addresses_count,
-		.mac = mrf_str(mac),
 		.udp_port = p->udp_port,
 		.queues = p->queues_count,
 		.mtu = p->mtu,
 	};
 
-	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", p->mac[0], p->mac[1], p->mac[2],
-		p->mac[3], p->mac[4], p->mac[5]);
 	for (uint32_t i = 0; i < p->addresses_count; i++) {
 		mr_config_network_text(&p->config->addresses[i], texts[i], sizeof(texts[i]));
 		addresses[i] = mrf_str(texts[i]);
 	}
+	mac_text(p, mac, sizeof(mac));
+	row.mac = mrf_str(mac);
 	return mrf_port_row_write(b, &row);
 }
 

@@ -52,6 +52,40 @@ static void open_session(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 	close(peer_fd);
 }
 
+static const char *remote_text_of(int error)
+{
+	switch (error) {
+	case -EINVAL: return "a hello that makes no sense";
+	case -EMSGSIZE: return "the port's MTU has no room for frames of 1,200 bytes";
+	case -EDQUOT: return "too many sessions from this address (sessions.per_address_max)";
+	default: return text_of(error, "no room for another session (sessions.sessions_max)");
+	}
+}
+
+static void open_remote(struct mr_writer *wr, uint64_t id, struct mrf_table t)
+{
+	struct mr_session *s;
+	struct mrf_builder b;
+	uint64_t memory[64];
+	int error = mr_writer_remote_open(wr, t, &s);
+
+	if (error != 0) {
+		mr_count(wr->stats->refused_sessions, 1);
+		mr_writer_link_result(wr, id, error, remote_text_of(error));
+		return;
+	}
+	const struct mrf_link_session_opened v = {
+		.session = s->id,
+		.worker = s->worker,
+		.secret = s->remote->secret,
+		.frame_bytes = s->remote->frame_bytes,
+	};
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	mr_writer_link_send(wr, &b, id, MRF_LINK_BODY_LINK_SESSION_OPENED,
+		mrf_link_session_opened_write(&b, &v), NULL, 0);
+}
+
 static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 {
 	struct mr_session *s = mr_writer_session_find(wr, mrf_link_subscribe_session(t));
@@ -117,8 +151,12 @@ static int give_alias(struct mr_writer *wr, struct mr_session *s, struct mrf_str
 		*full = "this client has too many (tables.aliases_per_client_max)";
 		return -ENOSPC;
 	}
+	error = mr_writer_hold(wr, s, *alias);
+	if (error != 0) {
+		(void)mr_table_alias_release(wr->table, &owner, *alias);
+		return error;
+	}
 	s->aliases_count++;
-	mr_session_hold(s, *alias, true);
 	return 0;
 }
 
@@ -155,7 +193,7 @@ static void alias_release(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 		error = mr_table_alias_release(wr->table, &owner, mrf_link_alias_release_alias(t));
 		if (error == 0) {
 			s->aliases_count--;
-			mr_session_hold(s, mrf_link_alias_release_alias(t), false);
+			mr_writer_unhold(s, mrf_link_alias_release_alias(t));
 		}
 	}
 	mr_writer_link_result(wr, id, error, text_of(error, ""));
@@ -216,7 +254,14 @@ static void list_session(struct listing *l, const struct mr_session *s)
 		.opened_ns = s->opened_ns,
 		.subscriptions = s->subscriptions,
 	};
+	struct mrf_network_path path;
 
+	if (s->remote != NULL) {
+		path = mr_writer_remote_path(s);
+		row.transport = MRF_TRANSPORT_UDP;
+		row.path = &path;
+		row.frame_bytes = s->remote->frame_bytes;
+	}
 	l->rows[l->count++] = mrf_session_row_write(&l->b, &row);
 	if (listing_full(l))
 		send_sessions(l, false);
@@ -288,6 +333,7 @@ void mr_writer_request(struct mr_writer *wr, struct mrf_table m)
 
 	switch (mrf_link_message_body_type(m)) {
 	case MRF_LINK_BODY_LINK_OPEN_SESSION: open_session(wr, id, body); break;
+	case MRF_LINK_BODY_LINK_OPEN_REMOTE: open_remote(wr, id, body); break;
 	case MRF_LINK_BODY_LINK_CLOSE_SESSION: close_session(wr, id, body); break;
 	case MRF_LINK_BODY_LINK_SUBSCRIBE: subscribe(wr, id, body); break;
 	case MRF_LINK_BODY_LINK_UNSUBSCRIBE: unsubscribe(wr, id, body); break;

@@ -21,7 +21,7 @@
 /* Descriptors that clients leave to others, control's next connection among them. */
 #define FILES_SPARE 64u
 
-static struct mrf_session_stats *stats_of(
+struct mrf_session_stats *mr_writer_stats_of(
 	const struct mr_writer *wr, unsigned worker, uint32_t slot)
 {
 	const struct mrf_stats_header *h = wr->stats_map;
@@ -40,17 +40,17 @@ static unsigned least_loaded(const struct mr_writer *wr)
 	return best;
 }
 
-/* Never 0, and not to be guessed from the last one: tokens carry it. */
-static uint32_t next_generation(struct mr_writer *wr, unsigned worker, uint32_t slot)
+/* The generation is never 0, and not to be guessed from the last one: tokens carry it. */
+uint64_t mr_writer_next_id(struct mr_writer *wr, unsigned worker, uint32_t slot)
 {
-	uint32_t *g = &wr->generations[worker * wr->config->channels.clients_max + slot];
+	uint32_t *g = &wr->generations[(size_t)worker * wr->slots_count + slot];
 	uint32_t last = *g;
 
 	do {
 		if (getrandom(g, sizeof(*g), GRND_NONBLOCK) != (ssize_t)sizeof(*g))
 			*g = last + 1;
 	} while (*g == 0 || *g == last);
-	return *g;
+	return mr_session_id(worker, slot, *g);
 }
 
 static void retire_list(struct mr_writer *wr, struct mr_poll_list *list)
@@ -89,13 +89,28 @@ static uint64_t realtime_ns(void)
 
 static void describe(struct mr_session *s, struct mrf_table request)
 {
-	struct mrf_string name = mrf_link_open_session_name(request);
-
-	snprintf(s->name, sizeof(s->name), "%.*s", (int)name.bytes, name.data);
 	s->uid = mrf_link_open_session_uid(request);
 	s->gid = mrf_link_open_session_gid(request);
 	s->pid = (pid_t)mrf_link_open_session_pid(request);
+}
+
+/* Who may make network traffic could fill the log with sessions over UDP: those are counted, and
+ * listed, but told of only where somebody looks for a fault. */
+static enum mr_log_level log_level(const struct mr_session *s)
+{
+	return s->remote != NULL ? MR_LOG_DEBUG : MR_LOG_INFO;
+}
+
+void mr_writer_session_opened(struct mr_writer *wr, struct mr_session *s, struct mrf_string name)
+{
+	snprintf(s->name, sizeof(s->name), "%.*s", (int)name.bytes, name.data);
 	s->opened_ns = realtime_ns();
+	wr->sessions_on[s->worker]++;
+	mr_count(wr->stats->sessions, 1);
+	mr_count(wr->stats->sessions_opened, 1);
+	mr_log(log_level(s), "session opened", MR_LOG_HEX("session", s->id),
+		MR_LOG_STR("name", s->name), MR_LOG_U64("uid", s->uid), MR_LOG_U64("pid", s->pid),
+		MR_LOG_U64("worker", s->worker));
 }
 
 int mr_writer_session_open(
@@ -107,15 +122,15 @@ int mr_writer_session_open(
 		.aliases_max = wr->config->tables.aliases_max,
 	};
 	unsigned worker = least_loaded(wr);
-	uint32_t slot = mr_directory_free_slot(&wr->workers[worker]->directory);
+	uint32_t slot = mr_directory_free_slot(
+		&wr->workers[worker]->directory, wr->config->channels.clients_max);
 	struct mr_session *s;
-	uint64_t id;
 	int error;
 
 	if (slot == UINT32_MAX)
 		return -ENOSPC;
-	id = mr_session_id(worker, slot, next_generation(wr, worker, slot));
-	error = mr_session_new(id, &limits, stats_of(wr, worker, slot), &s, peer_fd);
+	error = mr_session_new(mr_writer_next_id(wr, worker, slot), &limits,
+		mr_writer_stats_of(wr, worker, slot), &s, peer_fd);
 	if (error != 0)
 		return error;
 	describe(s, request);
@@ -126,13 +141,8 @@ int mr_writer_session_open(
 		close(*peer_fd);
 		return error;
 	}
-	wr->sessions_on[worker]++;
-	mr_count(wr->stats->sessions, 1);
-	mr_count(wr->stats->sessions_opened, 1);
+	mr_writer_session_opened(wr, s, mrf_link_open_session_name(request));
 	mr_worker_ring(wr->workers[worker]);
-	mr_log(MR_LOG_INFO, "session opened", MR_LOG_HEX("session", id),
-		MR_LOG_STR("name", s->name), MR_LOG_U64("uid", s->uid), MR_LOG_U64("pid", s->pid),
-		MR_LOG_U64("worker", worker));
 	*out = s;
 	return 0;
 }
@@ -154,6 +164,13 @@ struct mr_owner mr_writer_owner(const struct mr_session *s)
 	return (struct mr_owner){(uint16_t)s->worker, s->slot, s->generation};
 }
 
+static void hang_up(struct mr_writer *wr, struct mr_session *s)
+{
+	epoll_ctl(wr->epoll_fd, EPOLL_CTL_DEL, s->liveness_fd, NULL);
+	close(s->liveness_fd);
+	s->liveness_fd = -1;
+}
+
 void mr_writer_session_close(struct mr_writer *wr, struct mr_session *s, const char *reason)
 {
 	struct mr_owner owner = mr_writer_owner(s);
@@ -162,9 +179,10 @@ void mr_writer_session_close(struct mr_writer *wr, struct mr_session *s, const c
 		return;
 	s->closing = true;
 	snprintf(s->reason, sizeof(s->reason), "%s", reason);
-	epoll_ctl(wr->epoll_fd, EPOLL_CTL_DEL, s->liveness_fd, NULL);
-	close(s->liveness_fd);
-	s->liveness_fd = -1;
+	if (s->remote != NULL)
+		mr_writer_remote_forget(wr, s);
+	else
+		hang_up(wr, s);
 	/* Nothing more goes to it, but what it has published before still counts: its aliases stay
 	 * until the last of that is on its way. */
 	mr_table_drop_subscriptions(wr->table, &owner);
@@ -174,8 +192,7 @@ void mr_writer_session_close(struct mr_writer *wr, struct mr_session *s, const c
 	mr_worker_ring(wr->workers[s->worker]);
 }
 
-void mr_writer_session_expel(
-	struct mr_writer *wr, struct mr_session *s, int code, const char *reason)
+static void notify(const struct mr_session *s, int code, const char *reason)
 {
 	struct mrf_session_notice notice = {.code = code, .text = mrf_str(reason)};
 	struct mrf_builder b;
@@ -183,14 +200,26 @@ void mr_writer_session_expel(
 	const void *data;
 	size_t bytes;
 
-	if (s->closing)
-		return;
 	mrf_builder_init(&b, memory, sizeof(memory));
 	if (mrf_builder_finish(&b, mrf_session_notice_write(&b, &notice), &data, &bytes) == 0)
 		(void)mr_packet_send(s->liveness_fd, data, bytes, NULL, 0);
+}
+
+void mr_writer_session_expel(
+	struct mr_writer *wr, struct mr_session *s, int code, const char *reason)
+{
+	if (s->closing)
+		return;
 	mr_count(wr->stats->sessions_expelled, 1);
-	mr_writer_session_close(wr, s, reason);
-	s->close_deadline_ns = 0;
+	if (s->remote != NULL) {
+		/* Its worker says goodbye and then ends it; should it not, the deadline does. */
+		atomic_store_explicit(&s->remote->expel, code, memory_order_release);
+		mr_writer_session_close(wr, s, reason);
+	} else {
+		notify(s, code, reason);
+		mr_writer_session_close(wr, s, reason);
+		s->close_deadline_ns = 0;
+	}
 }
 
 static void announce_closed(struct mr_writer *wr, const struct mr_session *s)
@@ -199,7 +228,7 @@ static void announce_closed(struct mr_writer *wr, const struct mr_session *s)
 	struct mrf_builder b;
 	uint64_t memory[64];
 
-	mr_log(MR_LOG_INFO, "session closed", MR_LOG_HEX("session", s->id),
+	mr_log(log_level(s), "session closed", MR_LOG_HEX("session", s->id),
 		MR_LOG_STR("name", s->name), MR_LOG_STR("reason", s->reason));
 	if (wr->link_fd < 0 || !wr->link_welcomed)
 		return;
@@ -208,15 +237,27 @@ static void announce_closed(struct mr_writer *wr, const struct mr_session *s)
 		mrf_link_session_closed_write(&b, &v), NULL, 0);
 }
 
-/* Out of the worker's sight; freed after grace. False: no memory to do it with, try again. */
-static bool retire(struct mr_writer *wr, struct mr_session *s)
+/* Out of the worker's sight. False: no memory to do it with, try again. */
+static bool take_out(struct mr_writer *wr, struct mr_session *s)
 {
 	struct mr_poll_list *list;
 
+	if (s->remote != NULL) {
+		mr_writer_remote_take_out(wr, s);
+		return true;
+	}
 	if (mr_directory_remove(&wr->workers[s->worker]->directory, s, &list) != 0)
 		return false;
 	retire_list(wr, list);
 	mr_worker_unwatch(wr->workers[s->worker], s->channel.worker_bell_fd);
+	return true;
+}
+
+/* Freed after grace. False as above. */
+static bool retire(struct mr_writer *wr, struct mr_session *s)
+{
+	if (!take_out(wr, s))
+		return false;
 	s->grace_token = rte_rcu_qsbr_start(wr->qsbr);
 	s->next = wr->retired;
 	wr->retired = s;
@@ -229,6 +270,10 @@ static bool retire(struct mr_writer *wr, struct mr_session *s)
 
 static bool may_leave(const struct mr_session *s)
 {
+	if (s->remote != NULL)
+		return atomic_load_explicit(&s->remote->end, memory_order_acquire) !=
+			       MR_REMOTE_LIVES ||
+		       mr_writer_now_ns() >= s->close_deadline_ns;
 	return atomic_load_explicit(&s->corrupt, memory_order_acquire) || mr_session_drained(s) ||
 	       mr_writer_now_ns() >= s->close_deadline_ns;
 }
@@ -293,10 +338,14 @@ static void expel_corrupt(struct mr_writer *wr)
 
 bool mr_writer_sessions_tick(struct mr_writer *wr)
 {
+	bool sets_wait;
+
 	expel_corrupt(wr);
+	mr_writer_remotes_look(wr);
 	leave(wr);
 	free_retired(wr);
-	return wr->closing != NULL || wr->retired != NULL || wr->retired_lists != NULL;
+	sets_wait = mr_writer_aliases_tick(wr);
+	return sets_wait || wr->closing != NULL || wr->retired != NULL || wr->retired_lists != NULL;
 }
 
 void mr_writer_sessions_close_all(struct mr_writer *wr)
@@ -311,9 +360,10 @@ void mr_writer_sessions_close_all(struct mr_writer *wr)
 			struct mr_session *s =
 				atomic_load_explicit(&d->slots[slot], memory_order_relaxed);
 
-			if (s != NULL)
-				mr_writer_session_expel(
-					wr, s, -ESHUTDOWN, "the bus is shutting down");
+			if (s == NULL)
+				continue;
+			mr_writer_session_expel(wr, s, -ESHUTDOWN, "the bus is shutting down");
+			s->close_deadline_ns = 0; /* workers read and say no more */
 		}
 	}
 	(void)mr_writer_sessions_tick(wr);

@@ -41,7 +41,7 @@ uint64_t mr_writer_now_ns(void)
 /* Statistics memory: header, table, workers, ports, sessions; each from a line of its own. */
 static int open_stats(struct mr_writer *wr)
 {
-	uint32_t slots = wr->config->channels.clients_max;
+	uint32_t slots = wr->slots_count;
 	uint32_t worker_stride =
 		(uint32_t)mr_align_up(sizeof(struct mrf_worker_stats), MR_CACHE_LINE);
 	uint32_t ports = wr->config->ports.open_count;
@@ -141,7 +141,7 @@ static int open_workers(struct mr_writer *wr)
 		struct mr_worker_config c = {
 			.index = i,
 			.workers = wr->workers_count,
-			.slots = wr->config->channels.clients_max,
+			.slots = wr->slots_count,
 			.remote_first = wr->config->channels.clients_max,
 			.heartbeat_ms = wr->config->sessions.heartbeat_ms,
 			.missed_max = wr->config->sessions.missed_max,
@@ -205,9 +205,9 @@ static int open_events(struct mr_writer *wr)
 
 static int open_generations(struct mr_writer *wr)
 {
-	wr->generations = calloc((size_t)wr->workers_count * wr->config->channels.clients_max,
-		sizeof(*wr->generations));
-	return wr->generations == NULL ? -ENOMEM : 0;
+	wr->generations =
+		calloc((size_t)wr->workers_count * wr->slots_count, sizeof(*wr->generations));
+	return wr->generations == NULL ? -ENOMEM : mr_writer_remotes_open(wr);
 }
 
 int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)
@@ -230,6 +230,7 @@ int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)
 	memset(wr, 0, sizeof(*wr));
 	wr->config = config;
 	wr->workers_count = config->workers.count;
+	wr->slots_count = config->channels.clients_max + config->sessions.sessions_max;
 	wr->files_max = mr_files_limit_raise();
 	wr->stats_fd = wr->lock_fd = wr->epoll_fd = wr->signal_fd = wr->bell_fd = -1;
 	wr->listen_fd = wr->link_fd = -1;
@@ -287,8 +288,8 @@ static void handle(struct mr_writer *wr, const struct epoll_event *e)
 {
 	if (e->data.ptr == &wr->signal_fd)
 		wr->stopping = true;
-	else if (e->data.ptr == &wr->bell_fd)
-		(void)mr_bell_clear(wr->bell_fd); /* the tick that follows finds why */
+	else if (e->data.ptr == &wr->bell_fd) /* the tick that follows finds why */
+		wr->remotes.rung = mr_bell_clear(wr->bell_fd);
 	else if (e->data.ptr == &wr->listen_fd)
 		mr_writer_accept(wr);
 	else if (e->data.ptr == &wr->link_fd)
@@ -350,8 +351,9 @@ static void close_files(struct mr_writer *wr)
 
 void mr_writer_close(struct mr_writer *wr)
 {
-	/* Workers are offline, so every grace period is over at once. */
-	if (wr->table != NULL && wr->stats != NULL)
+	/* Workers are offline, so every grace period is over at once. The mesh comes last: without it there
+	 * have been no sessions. */
+	if (wr->mesh != NULL)
 		mr_writer_sessions_close_all(wr);
 	close_fd(&wr->link_fd);
 	for (unsigned i = 0; i < wr->workers_count; i++)
@@ -361,6 +363,7 @@ void mr_writer_close(struct mr_writer *wr)
 	mr_writer_blocks_close(wr);
 	mr_table_free(wr->table);
 	free(wr->qsbr);
+	mr_writer_remotes_close(wr);
 	free(wr->generations);
 	if (wr->stats_map != NULL)
 		munmap(wr->stats_map, wr->stats_bytes);

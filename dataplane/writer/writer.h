@@ -8,6 +8,8 @@
  *   link.c      the socket to control: one at a time, packets out
  *   request.c   what control asks for
  *   sessions.c  opening, closing, expelling, grace
+ *   remotes.c   the same of sessions over UDP: their slots, and which path leads to which
+ *   aliases.c   who may publish by which alias
  *   blocks.c    the mesh's memory
  *   ports.c     opening ports, looking after their links
  *
@@ -21,6 +23,9 @@
 #include "control/config/config.h"
 #include "dataplane/port/pool.h"
 #include "dataplane/port/port.h"
+#include "dataplane/session/remote.h"
+#include "dataplane/subject/hash.h"
+#include "dataplane/subject/index.h"
 #include "dataplane/subject/table.h"
 #include "dataplane/worker/worker.h"
 #include "flatbuf/link.h"
@@ -28,6 +33,32 @@
 struct rte_rcu_qsbr;
 
 #define MR_WRITER_LINK_BYTES_MAX 65536u
+
+/* A slot of a session over UDP. Free, or found by the path that the session was opened along, or, of
+ * one that has moved or is closing, neither. */
+struct mr_writer_remote {
+	uint32_t next; /* number of the slot behind it: among the free, or in the index; 0: none */
+	uint32_t hash; /* of the path */
+	uint32_t peer; /* bucket of the address that it was opened from */
+};
+
+/* Sessions by address of the peer; those whose addresses fall together share their limit. */
+#define MR_WRITER_PEERS 16384u
+
+/* Slots are numbered from 1 on, worker by worker. */
+struct mr_writer_remotes {
+	struct mr_writer_remote *slots;
+	struct mr_index by_path;
+	struct mr_hash_key key;
+	struct {
+		uint32_t count;      /* open */
+		uint32_t first_free; /* taken from here, given back behind the last: what was */
+		uint32_t last_free;  /* somebody's rests for as long as there are others */
+	} on[MR_WORKERS_MAX];
+	uint32_t peers[MR_WRITER_PEERS]; /* open sessions of each bucket */
+	struct mr_alias_set *retired_sets;
+	bool rung; /* a worker may have ended some */
+};
 
 struct mr_writer {
 	const struct mr_config *config;
@@ -56,8 +87,10 @@ struct mr_writer {
 	bool link_welcomed;
 	uint64_t started_ns; /* CLOCK_REALTIME */
 
-	uint32_t *generations; /* workers_count * clients_max: of each slot's next tenant */
+	uint32_t slots_count;  /* of each worker: clients_max local ones, then those over UDP */
+	uint32_t *generations; /* workers_count * slots_count: of each slot's next tenant */
 	uint32_t sessions_on[MR_WORKERS_MAX];
+	struct mr_writer_remotes remotes;
 	struct mr_session *closing;
 	struct mr_session *retired;
 	struct mr_poll_list *retired_lists;
@@ -103,6 +136,37 @@ void mr_writer_session_expel(
 /* Goes on with what waits. Returns true while something still does. */
 bool mr_writer_sessions_tick(struct mr_writer *wr);
 void mr_writer_sessions_close_all(struct mr_writer *wr);
+/* sessions.c, for remotes.c: the id and the statistics of a slot's next tenant; what is known of a
+ * session that the workers can see now. */
+uint64_t mr_writer_next_id(struct mr_writer *wr, unsigned worker, uint32_t slot);
+struct mrf_session_stats *mr_writer_stats_of(
+	const struct mr_writer *wr, unsigned worker, uint32_t slot);
+void mr_writer_session_opened(struct mr_writer *wr, struct mr_session *s, struct mrf_string name);
+
+/* remotes.c */
+int mr_writer_remotes_open(struct mr_writer *wr);
+/* All are closed. */
+void mr_writer_remotes_close(struct mr_writer *wr);
+/* The session of that path and nonce: a new one, or the one that was opened before. `request`: a
+ * LinkOpenRemote. -EINVAL: what is asked for makes no sense; -EMSGSIZE: the port takes no frames of
+ * the least size; -EDQUOT: too many from that address; -ENOSPC, -ENOMEM, -EAGAIN: nothing random
+ * yet. */
+int mr_writer_remote_open(struct mr_writer *wr, struct mrf_table request, struct mr_session **out);
+/* It is closing: a hello from its path is another's. */
+void mr_writer_remote_forget(struct mr_writer *wr, struct mr_session *s);
+/* Out of the worker's sight; its slot may be another's. */
+void mr_writer_remote_take_out(struct mr_writer *wr, struct mr_session *s);
+/* Closes those that their worker has ended. */
+void mr_writer_remotes_look(struct mr_writer *wr);
+/* Where its client is; a mixture of two places only while it moves from one to the other. */
+struct mrf_network_path mr_writer_remote_path(const struct mr_session *s);
+
+/* aliases.c */
+/* Lets a session publish by an alias. -ENOSPC: it has too many; -ENOMEM. */
+int mr_writer_hold(struct mr_writer *wr, struct mr_session *s, uint32_t alias);
+void mr_writer_unhold(struct mr_session *s, uint32_t alias);
+/* Frees sets that no worker looks at any more. True while some wait. */
+bool mr_writer_aliases_tick(struct mr_writer *wr);
 
 /* ports.c */
 /* Statistics memory is there; workers do not run yet. */

@@ -3,7 +3,7 @@
 # cli: help, exit codes, JSON and completion of the command line.
 . "$(dirname "$0")/../support/lib.sh"
 
-verbs='up pub sub request reply status workers clients subjects ports counters top kick ping bench version completion help'
+verbs='up pub sub request reply status workers clients sessions subjects ports counters top kick ping bench version completion help'
 
 say "help"
 expect_status 0 "$millrace" help
@@ -29,10 +29,10 @@ expect_status 2 "$millrace" pub
 expect_status 2 "$millrace" kick notanumber
 expect_status 2 "$millrace" bench --size 3
 expect_status 2 "$millrace" bench --transport udp
-expect_match "udp" "$errors" 'not built in this version'
+expect_match "udp" "$errors" 'needs --server udp'
 
 say "nobody there: exit code 3, and a hint"
-for verb in 'pub a b' 'sub a' 'request a b' 'reply a b' status workers clients subjects ports counters \
+for verb in 'pub a b' 'sub a' 'request a b' 'reply a b' status workers clients sessions subjects ports counters \
 	'top -n 1' 'kick 1' ping 'bench --seconds 1'; do
 	# shellcheck disable=SC2086 # words are wanted
 	expect_status 3 "$millrace" $verb
@@ -44,7 +44,7 @@ bus_start
 sub_start one 'some.>' --json
 
 say "JSON"
-for verb in status workers clients subjects ports counters 'counters --all' ping version; do
+for verb in status workers clients sessions subjects ports counters 'counters --all' ping version; do
 	# shellcheck disable=SC2086
 	expect_status 0 "$millrace" $verb --json
 	jq -e . >/dev/null <<<"$output" || fail "$verb --json is no JSON: $output"
@@ -55,6 +55,9 @@ expect_equal "counters that say nothing about themselves" \
 expect_json "$dir/status.out" .dataplane_connected true
 expect_json "$dir/status.out" .dataplane_pid "$(dataplane_pid)"
 expect_json "$dir/status.out" .control_pid "$(control_pid)"
+expect_json "$dir/status.out" .clients_udp 0
+expect_equal "transports" "$("$millrace" clients --json | jq -c '[.[].transport] | unique')" '["shm"]'
+expect_equal "sessions over UDP" "$("$millrace" sessions --json)" '[]'
 "$millrace" subjects --json >"$dir/subjects.out"
 expect_json "$dir/subjects.out" '[.[].pattern]' '["some.>"]'
 "$millrace" bench --transport shm --size 64 --subscribers 4 --seconds 1 --json >"$dir/bench.out"
@@ -64,11 +67,15 @@ expect_json "$dir/bench.out" '[.published_per_second > 0, .delivered_per_second 
 	'[true,true,0,true,true,64,1,4,true]'
 
 say "columns"
-for verb in status workers clients subjects ports counters 'top -n 1 --interval 100'; do
+for verb in status workers clients subjects counters 'top -n 1 --interval 100'; do
 	# shellcheck disable=SC2086
 	expect_status 0 "$millrace" $verb
 	expect_no_match "$verb when not on a terminal" "$output" $'\033'
 	expect_above "lines of $verb" "$(wc -l <<<"$output")" 1
+done
+
+for verb in sessions ports; do
+	expect_equal "lines of $verb where there are none" "$("$millrace" "$verb" | wc -l)" 1
 done
 
 say "payloads that are no text"

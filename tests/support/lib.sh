@@ -38,6 +38,7 @@ bus=''       # pid of `millrace up`
 bus_number=0 # of the buses this scenario started
 started=()   # pids of background programs
 as=()        # prefix that starts a program as another user
+leaving=()   # commands for the end, when all programs have stopped
 export MILLRACE_SERVER="shm:$run/attach.sock"
 export XDG_RUNTIME_DIR=$dir/xdg TMPDIR=$dir/tmp NO_COLOR=1
 mkdir -m 700 "$XDG_RUNTIME_DIR"
@@ -295,7 +296,7 @@ crashed() {
 }
 
 finish() {
-	local status=$? left pid
+	local status=$? left pid command
 
 	trap - EXIT
 	if [ "$status" -eq 0 ] && [ -n "$bus" ]; then
@@ -310,6 +311,9 @@ finish() {
 		status=1
 	done
 	wait 2>/dev/null || true
+	for command in ${leaving[@]+"${leaving[@]}"}; do
+		"$command" || status=1
+	done
 	if grep -lE 'ERROR: [A-Za-z]+Sanitizer|runtime error:|WARNING: ThreadSanitizer|[Aa]ssertion .* failed' \
 		"$dir"/*.log "$dir"/*.err >&2 2>/dev/null; then
 		echo "FAILED: a program found a fault in itself (files above)" >&2

@@ -341,6 +341,25 @@ static void sum_subscriber(const struct mr_bench_load *load, const struct mr_ben
 	}
 }
 
+/* What publishers send and subscribers receive; a requester does both. */
+static void sum_frames(const struct mr_bench_load *load, struct mr_bench_totals *t)
+{
+	const struct mr_bench_plan *plan = load->plan;
+	struct mr_client_stats stats;
+
+	for (unsigned i = 0; i < plan->publishers; i++) {
+		mr_client_stats(load->publishers[i].client, &stats);
+		t->frames_sent += stats.frames_sent;
+		t->frames_lost += stats.frames_lost;
+		t->frames_received += plan->request ? stats.frames_received : 0;
+	}
+	for (unsigned i = 0; i < plan->subscribers; i++) {
+		mr_client_stats(load->subscribers[i].client, &stats);
+		t->frames_lost += stats.frames_lost;
+		t->frames_received += plan->request ? 0 : stats.frames_received;
+	}
+}
+
 void mr_bench_load_sum(const struct mr_bench_load *load, struct mr_bench_totals *totals,
 	struct mr_histogram *latency)
 {
@@ -353,6 +372,7 @@ void mr_bench_load_sum(const struct mr_bench_load *load, struct mr_bench_totals 
 		totals->failed += load->publishers[i].failed;
 		totals->corrupt += load->publishers[i].corrupt;
 	}
+	sum_frames(load, totals);
 	if (plan->request)
 		totals->lost = totals->published - totals->delivered;
 	*latency = (struct mr_histogram){0};

@@ -41,6 +41,7 @@ enum mr_bench_phase {
 
 /* What is to be done; constant. */
 struct mr_bench_plan {
+	bool udp;     /* else shared memory */
 	bool request; /* else publish-subscribe */
 	bool full;    /* check every byte */
 	unsigned publishers;
@@ -140,6 +141,10 @@ struct mr_bench_totals {
 	uint64_t reordered;
 	uint64_t corrupt;
 	uint64_t failed;
+	/* over UDP, after join */
+	uint64_t frames_sent;     /* by publishers */
+	uint64_t frames_received; /* by subscribers; of requests: by requesters */
+	uint64_t frames_lost;
 };
 
 int mr_bench_load_open(

@@ -69,18 +69,48 @@ static void print_errors(const struct mr_bench_totals *t, bool request)
 		printf("  %-18s %" PRIu64 "\n", "requests failed", t->failed);
 }
 
+/* Frames of the measured time, by what a frame held over the whole run. */
+static double frames_per_second(uint64_t frames, uint64_t messages, double messages_per_second)
+{
+	return messages ? (double)frames / (double)messages * messages_per_second : 0;
+}
+
+static double sent_per_second(const struct mr_bench_report *r)
+{
+	return frames_per_second(
+		r->totals.frames_sent, r->totals.published, r->published_per_second);
+}
+
+static double received_per_second(const struct mr_bench_report *r)
+{
+	return frames_per_second(
+		r->totals.frames_received, r->totals.delivered, r->delivered_per_second);
+}
+
+static void print_frames(const struct mr_bench_report *r)
+{
+	char sent[32], received[32];
+
+	mr_bench_report_quantity(sent_per_second(r), sent, sizeof(sent));
+	mr_bench_report_quantity(received_per_second(r), received, sizeof(received));
+	printf("  %-18s %s/s sent, %s/s received, %" PRIu64 " lost on the way back\n", "frames",
+		sent, received, r->totals.frames_lost);
+}
+
 void mr_bench_report_print(const struct mr_bench_report *r, bool colour)
 {
 	const struct mr_bench_plan *plan = r->plan;
 	const char *bold = colour ? "\033[1m" : "", *plain = colour ? "\033[0m" : "";
 
-	printf("%smillrace bench: shm, %s, %zu bytes, %u %s, %u %s%s\n", bold,
-		plan->request ? "request-reply" : "publish-subscribe", plan->bytes,
-		plan->publishers, plan->request ? "requesters" : "publishers", plan->subscribers,
-		plan->request ? "responders" : "subscribers", plain);
+	printf("%smillrace bench: %s, %s, %zu bytes, %u %s, %u %s%s\n", bold,
+		plan->udp ? "udp" : "shm", plan->request ? "request-reply" : "publish-subscribe",
+		plan->bytes, plan->publishers, plan->request ? "requesters" : "publishers",
+		plan->subscribers, plan->request ? "responders" : "subscribers", plain);
 	print_quantity(plan->request ? "requests" : "published", r->published_per_second, "/s");
 	print_quantity(plan->request ? "replies" : "delivered", r->delivered_per_second, "/s");
 	print_quantity("payload", r->delivered_per_second * (double)plan->bytes, "B/s");
+	if (plan->udp)
+		print_frames(r);
 	print_errors(&r->totals, plan->request);
 	printf("  %-18s p50 %.1f  p99 %.1f  p99.9 %.1f  max %.1f us\n",
 		plan->request ? "round trip" : "latency", (double)latency_ns(r, 0.5) / 1e3,
@@ -105,7 +135,7 @@ static void set_real(json_t *o, const char *key, double value)
 
 static void set_plan(json_t *o, const struct mr_bench_plan *plan)
 {
-	json_object_set_new(o, "transport", json_string("shm"));
+	json_object_set_new(o, "transport", json_string(plan->udp ? "udp" : "shm"));
 	json_object_set_new(o, "pattern", json_string(plan->request ? "request" : "pubsub"));
 	set_count(o, "payload_bytes", plan->bytes);
 	set_count(o, "publishers", plan->publishers);
@@ -168,6 +198,11 @@ void mr_bench_report_json(const struct mr_bench_report *r)
 	set_count(o, "reordered", t->reordered);
 	set_count(o, "corrupt", t->corrupt);
 	set_count(o, "failed_requests", t->failed);
+	if (r->plan->udp) {
+		set_real(o, "frames_sent_per_second", sent_per_second(r));
+		set_real(o, "frames_received_per_second", received_per_second(r));
+		set_count(o, "frames_lost", t->frames_lost);
+	}
 	json_object_set_new(o, "latency_ns", latency_json(r));
 	set_count(o, "samples", r->latency.total);
 	if (r->worker_cycles_per_message >= 0)

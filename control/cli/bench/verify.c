@@ -1,6 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/cli/bench/verify.h"
 
+static uint8_t rest_byte(mr_bench_pair pair, size_t index)
+{
+	return (uint8_t)(pair[index / 8] >> index % 8 * 8);
+}
+
+void mr_bench_fill_rest(uint8_t *to, size_t bytes, mr_bench_pair pair)
+{
+	for (size_t i = 0; i < bytes; i++)
+		to[i] = rest_byte(pair, i);
+}
+
+uint64_t mr_bench_rest_difference(const uint8_t *from, size_t bytes, mr_bench_pair pair)
+{
+	uint64_t wrong = 0;
+
+	for (size_t i = 0; i < bytes; i++)
+		wrong |= (uint64_t)(from[i] ^ rest_byte(pair, i));
+	return wrong;
+}
+
 /* The oldest hole is forgotten for a new one: what still comes of it counts as seen before, and stays
  * missing. Either way it is told. */
 static void add_hole(struct mr_bench_flow *f, uint64_t first, uint64_t end)

@@ -7,7 +7,7 @@
  *
  * Owns      Nothing.
  * Threads   A flow belongs to its receiver's thread.
- * Hot path  All but odd: no call, no branch but the loop's.
+ * Hot path  All but odd and rest: no call, no branch but the loops'.
  */
 #ifndef MILLRACE_CLI_BENCH_VERIFY_H
 #define MILLRACE_CLI_BENCH_VERIFY_H
@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "dataplane/base/compiler.h"
 
 #define MR_BENCH_STAMP_BYTES   16
 #define MR_BENCH_SEQUENCE_BITS 48
@@ -48,39 +50,98 @@ static inline uint64_t mr_bench_series_start(struct mr_bench_stamp stamp)
 	return (stamp.who * 0xd6e8feb86659fd93ull) ^ (stamp.when * 0xa0761d6478bd642full);
 }
 
+/* Two words at a time, which is what a vector register of every machine holds. */
+typedef uint64_t mr_bench_pair __attribute__((vector_size(16)));
+
+/* The last 1 to 15 bytes of the series, of which `pair` comes next. */
+void mr_bench_fill_rest(uint8_t *to, size_t bytes, mr_bench_pair pair);
+/* Zero if they are what fill_rest makes. */
+uint64_t mr_bench_rest_difference(const uint8_t *from, size_t bytes, mr_bench_pair pair);
+
 /* `bytes` >= MR_BENCH_STAMP_BYTES. Without `full` the series is left out. */
-static inline void mr_bench_fill(
+MR_ALWAYS_INLINE void mr_bench_fill(
 	void *payload, size_t bytes, struct mr_bench_stamp stamp, bool full)
 {
 	uint8_t *to = (uint8_t *)payload + MR_BENCH_STAMP_BYTES;
-	size_t words = (bytes - MR_BENCH_STAMP_BYTES) / 8;
 	uint64_t word = mr_bench_series_start(stamp);
+	mr_bench_pair pair = {word, word + MR_BENCH_STEP};
+	size_t left = bytes - MR_BENCH_STAMP_BYTES;
 
 	memcpy(payload, &stamp, sizeof(stamp));
 	if (!full)
 		return;
-	for (size_t i = 0; i < words; i++, word += MR_BENCH_STEP)
-		memcpy(to + i * 8, &word, 8);
-	for (size_t i = 0; i < bytes % 8; i++)
-		to[words * 8 + i] = (uint8_t)(word >> i * 8);
+	for (; left >= 16; left -= 16, to += 16, pair += 2 * MR_BENCH_STEP)
+		memcpy(to, &pair, 16);
+	if (mr_unlikely(left > 0))
+		mr_bench_fill_rest(to, left, pair);
+}
+
+/* Zero if the payload is what fill makes of this stamp; without `full` the stamp alone is looked at. */
+MR_ALWAYS_INLINE uint64_t mr_bench_difference(
+	const void *payload, size_t bytes, struct mr_bench_stamp stamp, bool full)
+{
+	const uint8_t *from = (const uint8_t *)payload + MR_BENCH_STAMP_BYTES;
+	uint64_t word = mr_bench_series_start(stamp);
+	mr_bench_pair pair = {word, word + MR_BENCH_STEP};
+	mr_bench_pair wrong = {stamp.who, stamp.when};
+	size_t left = bytes - MR_BENCH_STAMP_BYTES;
+	mr_bench_pair found;
+
+	memcpy(&found, payload, 16);
+	wrong ^= found;
+	if (!full)
+		return wrong[0] | wrong[1];
+	for (; left >= 16; left -= 16, from += 16, pair += 2 * MR_BENCH_STEP) {
+		memcpy(&found, from, 16);
+		wrong |= found ^ pair;
+	}
+	if (mr_unlikely(left > 0))
+		wrong[0] |= mr_bench_rest_difference(from, left, pair);
+	return wrong[0] | wrong[1];
 }
 
 static inline bool mr_bench_is_intact(const void *payload, size_t bytes)
 {
-	const uint8_t *from = (const uint8_t *)payload + MR_BENCH_STAMP_BYTES;
-	size_t words = (bytes - MR_BENCH_STAMP_BYTES) / 8;
 	struct mr_bench_stamp stamp;
-	uint64_t word, found, wrong = 0;
 
 	memcpy(&stamp, payload, sizeof(stamp));
-	word = mr_bench_series_start(stamp);
-	for (size_t i = 0; i < words; i++, word += MR_BENCH_STEP) {
-		memcpy(&found, from + i * 8, 8);
-		wrong |= found ^ word;
-	}
-	for (size_t i = 0; i < bytes % 8; i++)
-		wrong |= (uint64_t)(from[words * 8 + i] ^ (uint8_t)(word >> i * 8));
-	return wrong == 0;
+	return mr_bench_difference(payload, bytes, stamp, true) == 0;
+}
+
+/* A row is what one publisher sends at a time: payloads of one size, `stride` bytes apart, each with
+ * the sequence after that of the one before, all with one time stamp. */
+
+/* Fills `count`, the first with `stamp`. */
+static inline void mr_bench_fill_row(uint8_t *first, size_t stride, uint32_t count, size_t bytes,
+	struct mr_bench_stamp stamp, bool full)
+{
+	uint64_t end = stamp.who + count;
+
+	if (full)
+		for (; stamp.who < end; stamp.who++, first += stride)
+			mr_bench_fill(first, bytes, stamp, true);
+	else
+		for (; stamp.who < end; stamp.who++, first += stride)
+			mr_bench_fill(first, bytes, stamp, false);
+}
+
+/* How many of `count` payloads are a row, and intact. 0: the first is damaged. */
+static inline uint32_t mr_bench_row(
+	const uint8_t *first, size_t stride, uint32_t count, size_t bytes, bool full)
+{
+	struct mr_bench_stamp stamp;
+	uint64_t start, end;
+
+	memcpy(&stamp, first, sizeof(stamp));
+	start = stamp.who;
+	end = start + count;
+	if (full)
+		while (stamp.who < end && mr_bench_difference(first, bytes, stamp, true) == 0)
+			stamp.who++, first += stride;
+	else
+		while (stamp.who < end && mr_bench_difference(first, bytes, stamp, false) == 0)
+			stamp.who++, first += stride;
+	return (uint32_t)(stamp.who - start);
 }
 
 /* Sequences [first, end) that were jumped over. */
@@ -99,15 +160,18 @@ struct mr_bench_flow {
 	struct mr_bench_hole holes[MR_BENCH_HOLES_MAX];
 };
 
-/* Takes a sequence that is not the one expected. */
+/* Takes any sequence, also one that is not the one expected. */
 void mr_bench_flow_odd(struct mr_bench_flow *f, uint64_t sequence);
 
-static inline void mr_bench_flow_take(struct mr_bench_flow *f, uint64_t sequence)
+/* Takes `count` sequences in a row. */
+static inline void mr_bench_flow_take(struct mr_bench_flow *f, uint64_t sequence, uint32_t count)
 {
-	if (__builtin_expect(sequence == f->next, 1))
-		f->next++;
-	else
-		mr_bench_flow_odd(f, sequence);
+	if (mr_likely(sequence == f->next)) {
+		f->next += count;
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		mr_bench_flow_odd(f, sequence + i);
 }
 
 /* Different messages seen. */

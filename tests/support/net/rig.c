@@ -17,10 +17,11 @@
 
 #include "dataplane/port/checksum.h"
 
-#define BUFFERS      512u
-#define BUFFER_BYTES 2304u
-#define BLOCKS       64u
-#define RING_ENTRIES 256u
+#define BUFFERS       512u
+#define BUFFER_BYTES  2304u
+#define CACHE_BUFFERS 128u
+#define BLOCKS        64u
+#define RING_ENTRIES  256u
 
 /* DPDK is there once a process, and so is what it made. */
 static struct {
@@ -78,7 +79,8 @@ static void open_dpdk(void)
 	snprintf(prefix, sizeof(prefix), "rig-%d", (int)getpid());
 	check(rte_eal_init((int)MR_ARRAY_COUNT(argv) - 1, argv) >= 0, "EAL");
 	rmdir(rte_eal_get_runtime_dir());
-	dpdk.pool = rte_pktmbuf_pool_create("rig_frames", BUFFERS, 0, 0, BUFFER_BYTES, 0);
+	dpdk.pool =
+		rte_pktmbuf_pool_create("rig_frames", BUFFERS, CACHE_BUFFERS, 0, BUFFER_BYTES, 0);
 	dpdk.blocks = rte_pktmbuf_pool_create(
 		"rig_blocks", BLOCKS, 0, 0, MR_BLOCK_BYTES + RTE_PKTMBUF_HEADROOM, 0);
 	check(dpdk.pool != NULL && dpdk.blocks != NULL, "pools");
@@ -296,16 +298,24 @@ struct mr_session *mr_rig_remote(struct mr_rig *r, unsigned worker, uint32_t slo
 		"remote session");
 	s->remote->last_rx = s->remote->last_tx = r->clock;
 	s->remote->nonce = 99;
-	s->remote->secret = 0x5ec7e7;
+	s->remote->secret = MR_RIG_SECRET;
 	atomic_store(&r->workers[worker]->directory.slots[slot], s);
 	*c = (struct mr_rig_client){.path = *path, .session = id};
 	return s;
 }
 
-void mr_rig_remote_close(struct mr_rig *r, struct mr_session *s)
+uint32_t mr_rig_alias(struct mr_rig *r, struct mr_session *s, const char *subject)
 {
-	atomic_store(&r->workers[s->worker]->directory.slots[s->slot], NULL);
-	mr_session_free(s);
+	struct mr_owner owner = {(uint16_t)s->worker, s->slot, s->generation};
+	struct mr_alias_set *set = calloc(1, sizeof(*set) + sizeof(set->slots[0]));
+	uint32_t alias = 0;
+
+	check(set != NULL && mr_table_alias_acquire(
+				     r->table, &owner, subject, strlen(subject), &alias) == 0,
+		"alias");
+	atomic_store(&set->slots[0], alias);
+	atomic_store(&s->remote->aliases, set);
+	return alias;
 }
 
 void mr_rig_begin(struct mr_rig_frame *f, uint64_t session, uint32_t sequence)
@@ -451,20 +461,18 @@ static void be_peer(struct mr_port *p, const uint8_t *packet, uint32_t bytes)
 	}
 }
 
-bool mr_rig_receive(
-	struct mr_rig *r, unsigned worker, struct mr_rig_frame *f, struct mrf_network_path *path)
+bool mr_rig_parse(const uint8_t *packet, uint32_t bytes, struct mr_rig_frame *f,
+	struct mrf_network_path *path)
 {
-	alignas(8) uint8_t packet[4096];
-	uint32_t bytes = mr_rig_collect(r, worker, packet, sizeof(packet));
 	struct mr_packet k;
 	struct mr_port peer;
 
-	if (bytes == 0)
-		return false;
 	be_peer(&peer, packet, bytes);
-	check(mr_packet_parse(&peer, packet, bytes, 0, &k) == MR_PACKET_OK &&
-			k.kind == MR_PACKET_FRAME,
-		"a bad packet was sent");
+	if (mr_packet_parse(&peer, packet, bytes, 0, &k) != MR_PACKET_OK ||
+		k.kind != MR_PACKET_FRAME) {
+		check(bytes < 24 || packet[23] != 17, "a bad packet was sent");
+		return false;
+	}
 	check(k.bytes == bytes, "a packet of a wrong length was sent");
 	f->bytes = k.payload_bytes;
 	memcpy(f->at, packet + k.payload_offset, f->bytes);
@@ -474,6 +482,18 @@ bool mr_rig_receive(
 		path->peer_mac = 0;
 		memcpy(&path->peer_mac, packet, sizeof(peer.mac));
 	}
+	return true;
+}
+
+bool mr_rig_receive(
+	struct mr_rig *r, unsigned worker, struct mr_rig_frame *f, struct mrf_network_path *path)
+{
+	alignas(8) uint8_t packet[4096];
+	uint32_t bytes = mr_rig_collect(r, worker, packet, sizeof(packet));
+
+	if (bytes == 0)
+		return false;
+	check(mr_rig_parse(packet, bytes, f, path), "what was sent is no frame");
 	return true;
 }
 
@@ -490,12 +510,6 @@ bool mr_rig_message(const struct mr_rig_frame *f, uint32_t *at, struct mr_messag
 		"a bad message was sent");
 	*at += mr_message_stride(h.bytes);
 	return true;
-}
-
-unsigned mr_rig_buffers_used(const struct mr_rig *r)
-{
-	(void)r;
-	return rte_mempool_in_use_count(dpdk.pool);
 }
 
 void mr_rig_starve(struct mr_rig *r, unsigned leave)

@@ -15,6 +15,7 @@
 #define MR_RIG_SLOTS       16u
 #define MR_RIG_FRAME_BYTES 1472u
 #define MR_RIG_UDP_PORT    7400u
+#define MR_RIG_SECRET      0x5ec7e7u /* of every session */
 
 struct rte_ring;
 
@@ -77,8 +78,8 @@ struct mrf_network_path mr_rig_path(bool ip6, uint16_t udp_port);
 /* A session for the client, in a slot from MR_RIG_LOCALS on. */
 struct mr_session *mr_rig_remote(struct mr_rig *r, unsigned worker, uint32_t slot,
 	const struct mrf_network_path *path, uint32_t frame_bytes, struct mr_rig_client *c);
-/* Takes it out of the directory and frees it. */
-void mr_rig_remote_close(struct mr_rig *r, struct mr_session *s);
+/* Gives a session over UDP an alias, its only one. */
+uint32_t mr_rig_alias(struct mr_rig *r, struct mr_session *s, const char *subject);
 
 /* Frames to make. */
 void mr_rig_begin(struct mr_rig_frame *f, uint64_t session, uint32_t sequence);
@@ -99,14 +100,16 @@ void mr_rig_send(struct mr_rig *r, unsigned worker, const struct mrf_network_pat
 	const struct mr_rig_frame *f);
 /* Next packet sent by a worker, or 0. */
 uint32_t mr_rig_collect(struct mr_rig *r, unsigned worker, uint8_t *out, uint32_t capacity);
+/* The frame in a packet that was sent, checked as its receiver would; false if it is an answer to a
+ * neighbour instead. */
+bool mr_rig_parse(const uint8_t *packet, uint32_t bytes, struct mr_rig_frame *f,
+	struct mrf_network_path *path);
 /* Next frame sent by a worker, checked as its receiver would; *path as the bus sees it. */
 bool mr_rig_receive(
 	struct mr_rig *r, unsigned worker, struct mr_rig_frame *f, struct mrf_network_path *path);
 /* Messages of a received frame, one after the other; start with *at == 0. */
 bool mr_rig_message(const struct mr_rig_frame *f, uint32_t *at, struct mr_message_view *m);
 
-/* Buffers of the port that are not free. */
-unsigned mr_rig_buffers_used(const struct mr_rig *r);
 /* Takes all buffers of the port away but so many; gives them back. */
 void mr_rig_starve(struct mr_rig *r, unsigned leave);
 void mr_rig_feed(struct mr_rig *r);

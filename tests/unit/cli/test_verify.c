@@ -47,6 +47,45 @@ static void filling_writes_nothing_beyond_the_size(void **state)
 	}
 }
 
+#define ROW_STRIDE 72
+#define ROW_COUNT  20
+
+static void row_ends_where_it_is_damaged_or_another_begins(void **state)
+{
+	static const size_t sizes[] = {16, 17, 40, 64, 71};
+	uint8_t memory[ROW_COUNT * ROW_STRIDE];
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(*sizes); i++) {
+		size_t bytes = sizes[i / 2];
+		bool full = i % 2 == 0;
+
+		mr_bench_fill_row(memory, ROW_STRIDE, ROW_COUNT, bytes, stamp, full);
+		assert_int_equal(
+			mr_bench_row(memory, ROW_STRIDE, ROW_COUNT, bytes, full), ROW_COUNT);
+		/* A sequence, a time stamp, the last byte. */
+		memory[3 * ROW_STRIDE] ^= 1;
+		assert_int_equal(mr_bench_row(memory, ROW_STRIDE, ROW_COUNT, bytes, full), 3);
+		memory[3 * ROW_STRIDE] ^= 1;
+		memory[4 * ROW_STRIDE + 15] ^= 0x80;
+		assert_int_equal(mr_bench_row(memory, ROW_STRIDE, ROW_COUNT, bytes, full), 4);
+		memory[4 * ROW_STRIDE + 15] ^= 0x80;
+		memory[5 * ROW_STRIDE + bytes - 1] ^= 0x80;
+		assert_int_equal(mr_bench_row(memory, ROW_STRIDE, ROW_COUNT, bytes, full),
+			full || bytes == 16 ? 5 : ROW_COUNT);
+	}
+}
+
+static void damaged_first_message_is_no_row(void **state)
+{
+	uint8_t memory[64];
+
+	(void)state;
+	mr_bench_fill_row(memory, 64, 1, 64, stamp, true);
+	memory[30] ^= 1;
+	assert_int_equal(mr_bench_row(memory, 64, 1, 64, true), 0);
+}
+
 static void stamp_says_publisher_and_sequence(void **state)
 {
 	(void)state;
@@ -60,7 +99,7 @@ static struct mr_bench_flow take(const uint64_t *sequences, size_t count)
 	struct mr_bench_flow f = {0};
 
 	for (size_t i = 0; i < count; i++)
-		mr_bench_flow_take(&f, sequences[i]);
+		mr_bench_flow_take(&f, sequences[i], 1);
 	return f;
 }
 
@@ -83,6 +122,20 @@ static void flow_in_order_misses_nothing(void **state)
 
 	(void)state;
 	assert_flow(&f, 4, 4, 0, 0);
+}
+
+static void rows_count_each_of_their_sequences(void **state)
+{
+	struct mr_bench_flow f = {0};
+
+	(void)state;
+	mr_bench_flow_take(&f, 0, 10);
+	mr_bench_flow_take(&f, 15, 10);
+	assert_flow(&f, 25, 20, 0, 0);
+	/* Three that were missing, two that were not. */
+	mr_bench_flow_take(&f, 12, 5);
+	assert_flow(&f, 25, 23, 2, 3);
+	assert_int_equal(f.missing, 2);
 }
 
 static void jumped_sequences_are_missing(void **state)
@@ -135,9 +188,9 @@ static void holes_beyond_what_is_remembered_stay_missing(void **state)
 
 	(void)state;
 	for (uint64_t i = 0; i < count; i++)
-		mr_bench_flow_take(&f, 2 * i + 1);
+		mr_bench_flow_take(&f, 2 * i + 1, 1);
 	assert_flow(&f, 2 * count, count, 0, 0);
-	mr_bench_flow_take(&f, 0); /* long forgotten */
+	mr_bench_flow_take(&f, 0, 1); /* long forgotten */
 	assert_int_equal(mr_bench_flow_received(&f), count);
 	assert_int_equal(f.duplicates + f.reordered, 1);
 }
@@ -148,8 +201,11 @@ int main(void)
 		cmocka_unit_test(what_was_filled_is_intact_at_any_size_and_alignment),
 		cmocka_unit_test(any_flipped_bit_is_found),
 		cmocka_unit_test(filling_writes_nothing_beyond_the_size),
+		cmocka_unit_test(row_ends_where_it_is_damaged_or_another_begins),
+		cmocka_unit_test(damaged_first_message_is_no_row),
 		cmocka_unit_test(stamp_says_publisher_and_sequence),
 		cmocka_unit_test(flow_in_order_misses_nothing),
+		cmocka_unit_test(rows_count_each_of_their_sequences),
 		cmocka_unit_test(jumped_sequences_are_missing),
 		cmocka_unit_test(the_first_messages_can_be_missing),
 		cmocka_unit_test(seen_again_is_a_duplicate),

@@ -304,17 +304,17 @@ static bool read_up(struct bus *b, struct bus_session *s)
 	return count > 0;
 }
 
-static void session_close(struct bus_session *s)
+void bus_session_close(struct bus_session *s)
 {
 	s->open = false;
-	close(s->liveness_fd);
+	if (s->liveness_fd >= 0)
+		close(s->liveness_fd);
 	mr_channel_close(&s->channel);
 }
 
-static struct bus_session *session_open(struct bus *b, int *peer_liveness_fd)
+struct bus_session *bus_session_new(struct bus *b)
 {
 	struct bus_session *s = NULL;
-	int pair[2];
 
 	for (unsigned i = 0; i < BUS_SESSIONS_MAX && s == NULL; i++) {
 		if (!b->sessions[i].open)
@@ -322,10 +322,18 @@ static struct bus_session *session_open(struct bus *b, int *peer_liveness_fd)
 	}
 	must(s != NULL, "sessions");
 	memset(s, 0, sizeof(*s));
-	must(mr_channel_new(&s->channel, "fake", b->up_bytes, b->down_bytes) == 0, "channel");
-	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0, "socketpair");
 	s->open = true;
 	s->id = mr_session_id(0, (uint32_t)(s - b->sessions), ++b->generation);
+	return s;
+}
+
+static struct bus_session *session_open(struct bus *b, int *peer_liveness_fd)
+{
+	struct bus_session *s = bus_session_new(b);
+	int pair[2];
+
+	must(mr_channel_new(&s->channel, "fake", b->up_bytes, b->down_bytes) == 0, "channel");
+	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0, "socketpair");
 	s->liveness_fd = pair[0];
 	*peer_liveness_fd = pair[1];
 	mr_channel_worker_side(&s->channel, &s->up, &s->down);
@@ -390,7 +398,7 @@ static void let_replies(struct bus *b)
 
 static bool turn(struct bus *b)
 {
-	bool moved = false;
+	bool moved = !b->stalled && fake_udp_turn(b);
 
 	if (b->let_replies)
 		let_replies(b);
@@ -398,6 +406,7 @@ static bool turn(struct bus *b)
 		if (b->sessions[i].open && !b->stalled)
 			moved |= read_up(b, &b->sessions[i]);
 	}
+	fake_udp_flush(b);
 	return moved;
 }
 
@@ -417,7 +426,7 @@ static bool nothing_there(struct bus *b)
 /* Sleeps on everything that may bring work. */
 static void sleep_on(struct bus *b)
 {
-	struct pollfd fds[2 + 2 * BUS_SESSIONS_MAX] = {
+	struct pollfd fds[3 + 2 * BUS_SESSIONS_MAX] = {
 		{.fd = b->wake_fd, .events = POLLIN},
 		{.fd = b->listen_fd, .events = POLLIN},
 	};
@@ -430,8 +439,10 @@ static void sleep_on(struct bus *b)
 		fds[3 + 2 * i].fd = s->open ? s->liveness_fd : -1;
 		fds[3 + 2 * i].events = POLLIN;
 	}
+	fds[2 + 2 * BUS_SESSIONS_MAX] =
+		(struct pollfd){.fd = b->stalled ? -1 : b->udp.fd, .events = POLLIN};
 	pthread_mutex_unlock(&b->lock);
-	poll(fds, 2 + 2 * BUS_SESSIONS_MAX, 1000);
+	poll(fds, 3 + 2 * BUS_SESSIONS_MAX, b->udp.fd >= 0 ? (int)b->udp.heartbeat_ms / 4 : 1000);
 	pthread_mutex_lock(&b->lock);
 	mr_bell_clear(b->wake_fd);
 	if (fds[1].revents != 0 && b->listen_fd == fds[1].fd && b->listen_fd >= 0)
@@ -439,13 +450,13 @@ static void sleep_on(struct bus *b)
 	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++) {
 		struct bus_session *s = &b->sessions[i];
 
-		if (!s->open || s->channel.worker_bell_fd != fds[2 + 2 * i].fd)
+		if (!s->open || s->over_udp || s->channel.worker_bell_fd != fds[2 + 2 * i].fd)
 			continue;
 		if (fds[2 + 2 * i].revents != 0)
 			mr_bell_clear(s->channel.worker_bell_fd);
 		if (fds[3 + 2 * i].revents != 0) {
 			read_up(b, s);
-			session_close(s);
+			bus_session_close(s);
 		}
 	}
 }
@@ -483,7 +494,12 @@ static void start_listening(struct bus *b)
 	must(listen(b->listen_fd, 16) == 0, "listen");
 }
 
-void bus_init(struct bus *b)
+static void start(struct bus *b)
+{
+	must(pthread_create(&b->thread, NULL, run, b) == 0, "thread");
+}
+
+static void init(struct bus *b)
 {
 	memset(b, 0, sizeof(*b));
 	snprintf(b->dir, sizeof(b->dir), "/tmp/millrace-client-XXXXXX");
@@ -495,8 +511,28 @@ void bus_init(struct bus *b)
 	must(b->wake_fd >= 0, "eventfd");
 	must(mr_worker_page_new(&b->page_fd, &b->page) == 0, "worker page");
 	pthread_mutex_init(&b->lock, NULL);
+	b->listen_fd = -1;
+	b->udp.fd = -1;
+}
+
+void bus_init(struct bus *b)
+{
+	init(b);
 	start_listening(b);
-	must(pthread_create(&b->thread, NULL, run, b) == 0, "thread");
+	start(b);
+}
+
+void bus_init_udp(struct bus *b)
+{
+	init(b);
+	b->down_bytes = 4 * MR_CHANNEL_RING_BYTES_MIN;
+	b->udp.frame_bytes_max = MR_FRAME_BYTES_MAX;
+	/* Long enough that a test that is kept from the processor is not held for dead. */
+	b->udp.heartbeat_ms = 400;
+	b->udp.missed_max = 3;
+	fake_udp_listen(b);
+	snprintf(b->address, sizeof(b->address), "udp://127.0.0.1:%u", b->udp.port);
+	start(b);
 }
 
 void bus_lock(struct bus *b)
@@ -528,15 +564,21 @@ static void notice(struct bus_session *s, const char *text)
 void bus_kill(struct bus *b, const char *text)
 {
 	bus_lock(b);
-	close(b->listen_fd);
+	if (b->listen_fd >= 0)
+		close(b->listen_fd);
 	b->listen_fd = -1;
 	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++) {
 		if (!b->sessions[i].open)
 			continue;
-		if (text != NULL)
+		if (text != NULL && b->sessions[i].over_udp)
+			fake_udp_close(b, &b->sessions[i], text);
+		else if (text != NULL)
 			notice(&b->sessions[i], text);
-		session_close(&b->sessions[i]);
+		bus_session_close(&b->sessions[i]);
 	}
+	if (b->udp.fd >= 0)
+		close(b->udp.fd);
+	b->udp.fd = -1;
 	memset(b->aliases, 0, sizeof(b->aliases));
 	bus_unlock(b);
 }
@@ -544,7 +586,10 @@ void bus_kill(struct bus *b, const char *text)
 void bus_revive(struct bus *b)
 {
 	bus_lock(b);
-	start_listening(b);
+	if (b->udp.port != 0)
+		fake_udp_listen(b);
+	else
+		start_listening(b);
 	bus_unlock(b);
 }
 
@@ -558,8 +603,10 @@ void bus_fini(struct bus *b)
 	pthread_join(b->thread, NULL);
 	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++) {
 		if (b->sessions[i].open)
-			session_close(&b->sessions[i]);
+			bus_session_close(&b->sessions[i]);
 	}
+	if (b->udp.fd >= 0)
+		close(b->udp.fd);
 	if (b->listen_fd >= 0)
 		close(b->listen_fd);
 	close(b->wake_fd);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fake_bus: a bus in a thread, for tests of the client library alone: control's attach socket, and
- * one worker that routes by comparing subjects. It counts what it refuses, and misbehaves on request.
+/* fake_bus: a bus in a thread, for tests of the client library alone: control's attach socket or a UDP
+ * port, and one worker that routes by comparing subjects. It counts what it refuses, and misbehaves on request.
  *
  * Owns      The caller owns the structure; bus_fini stops the thread and removes all files.
  * Threads   The fields in the middle part are the bus thread's, and anyone's between bus_lock and
@@ -13,6 +13,7 @@
 
 #include "dataplane/channel/channel.h"
 #include "dataplane/wire/message.h"
+#include "tests/unit/client/fake_udp.h"
 
 #define BUS_SESSIONS_MAX      8
 #define BUS_SUBSCRIPTIONS_MAX 128
@@ -29,6 +30,8 @@ struct bus_session {
 	bool open;
 	uint64_t id;
 	struct mr_channel channel;
+	bool over_udp;
+	struct fake_udp_session udp;
 	int liveness_fd;
 	struct mr_bytes_consumer up;
 	struct mr_bytes_producer down;
@@ -44,6 +47,7 @@ struct bus {
 	pthread_mutex_t lock;
 	int wake_fd;
 	int listen_fd; /* -1: killed */
+	struct fake_udp udp;
 	int page_fd;
 	struct mr_worker_page *page;
 
@@ -74,6 +78,8 @@ struct bus {
 };
 
 void bus_init(struct bus *b);
+/* The same, with a UDP port in place of the attach socket. */
+void bus_init_udp(struct bus *b);
 void bus_fini(struct bus *b);
 void bus_lock(struct bus *b);
 void bus_unlock(struct bus *b);
@@ -81,6 +87,10 @@ void bus_unlock(struct bus *b);
 /* Ends all sessions and stops listening; with a notice if `text` is not NULL. */
 void bus_kill(struct bus *b, const char *text);
 void bus_revive(struct bus *b);
+
+/* For fake_udp.c: a session that has no rings yet, and the end of one. */
+struct bus_session *bus_session_new(struct bus *b);
+void bus_session_close(struct bus_session *s);
 
 /* Puts raw bytes into the down ring of the first session, which the caller has locked. */
 void bus_inject(struct bus *b, const void *bytes, size_t count);

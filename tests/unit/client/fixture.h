@@ -61,12 +61,17 @@ static inline struct mr_options fixture_options(struct fixture *f)
 		.arg = f};
 }
 
+/* With FIXTURE_UDP defined everything goes over UDP. */
 static inline int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct mr_options options = fixture_options(f);
 
+#ifdef FIXTURE_UDP
+	bus_init_udp(&f->bus);
+#else
 	bus_init(&f->bus);
+#endif
 	if (mr_connect(f->bus.address, &options, &f->client) != 0)
 		return -1;
 	*state = f;
@@ -89,6 +94,23 @@ static inline uint64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* Waits until the bus has taken what the client published, and delivered it. True if so. */
+static inline bool bus_took_all(struct fixture *f)
+{
+	uint64_t give_up_ms = now_ms() + PATIENCE_MS;
+	struct mr_client_stats stats;
+	bool all = mr_drain(f->client, PATIENCE_MS) == 0;
+
+	mr_client_stats(f->client, &stats);
+	/* Over UDP what is drained is on its way. */
+	for (bool there = stats.frames_sent == 0; all && !there; all = now_ms() < give_up_ms) {
+		bus_lock(&f->bus);
+		there = f->bus.sessions[0].udp.frames >= stats.frames_sent;
+		bus_unlock(&f->bus);
+	}
+	return all;
 }
 
 /* Processes until the condition holds; fails after a bound that only a hang reaches. */

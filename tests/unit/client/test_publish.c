@@ -41,8 +41,7 @@ static void check_largest(struct mr_client *c, const struct mr_message *m, void 
 {
 	const uint8_t *p = m->payload;
 
-	(void)c;
-	assert_int_equal(m->payload_bytes, MR_BODY_BYTES);
+	assert_int_equal(m->payload_bytes, mr_body_bytes_max(c, "big"));
 	for (size_t i = 0; i < m->payload_bytes; i++)
 		assert_int_equal(p[i], (uint8_t)(i * 7));
 	++*(unsigned *)arg;
@@ -53,12 +52,14 @@ static void largest_payload_passes_and_one_byte_more_is_refused(void **state)
 	struct fixture *f = *state;
 	static uint8_t payload[MR_BODY_BYTES + 1];
 	unsigned count = 0;
+	size_t max;
 
 	for (size_t i = 0; i < sizeof(payload); i++)
 		payload[i] = (uint8_t)(i * 7);
 	assert_int_equal(mr_subscribe(f->client, "big", NULL, check_largest, &count, NULL), 0);
-	assert_int_equal(mr_publish(f->client, "big", payload, MR_BODY_BYTES), 0);
-	assert_int_equal(mr_publish(f->client, "big", payload, MR_BODY_BYTES + 1), -EMSGSIZE);
+	max = mr_body_bytes_max(f->client, "big");
+	assert_int_equal(mr_publish(f->client, "big", payload, max), 0);
+	assert_int_equal(mr_publish(f->client, "big", payload, max + 1), -EMSGSIZE);
 	PROCESS_UNTIL(f->client, count == 1);
 }
 
@@ -178,119 +179,95 @@ static void corked_messages_stay_until_flushed(void **state)
 	assert_int_equal(f->bus.published, 0);
 	assert_int_equal(mr_bytes_readable(&f->bus.sessions[0].up), 0);
 	bus_unlock(&f->bus);
-	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	assert_int_equal(mr_flush(f->client), 0);
+	assert_true(bus_took_all(f));
 	bus_lock(&f->bus);
 	assert_int_equal(f->bus.published, 100);
 	bus_unlock(&f->bus);
 }
 
-static void a_full_batch_is_shown_in_spite_of_the_cork(void **state)
+static void commit_filled_batch(struct mr_publisher *p, unsigned claimed, unsigned committed)
 {
-	struct fixture *f = *state;
-	char payload[1000] = {0};
+	size_t stride;
+	void *first;
+	char text[8];
 
-	mr_cork(f->client, true);
-	bus_lock(&f->bus);
-	f->bus.stalled = true;
-	bus_unlock(&f->bus);
-	for (unsigned i = 0; i < 70; i++)
-		assert_int_equal(mr_publish(f->client, "a", payload, sizeof(payload)), 0);
-	bus_lock(&f->bus);
-	assert_true(mr_bytes_readable(&f->bus.sessions[0].up) >= 64 << 10);
-	f->bus.stalled = false;
-	bus_unlock(&f->bus);
+	assert_int_equal(mr_publisher_claim_batch(p, 3, claimed, &first, &stride), claimed);
+	assert_true(stride >= 3);
+	for (unsigned i = 0; i < claimed; i++) {
+		snprintf(text, sizeof(text), "%03u", i);
+		memcpy((char *)first + i * stride, text, 3);
+	}
+	assert_int_equal(mr_publisher_commit_batch(p, committed), 0);
 }
 
-static void full_ring_gives_eagain_to_a_publisher_and_takes_again_later(void **state)
+static void claimed_batch_arrives_in_order_as_far_as_it_was_committed(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_client_stats stats;
+	struct mr_publisher *p;
+	struct inbox in = {0};
+
+	listen_on(f, "a", &in);
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+	commit_filled_batch(p, 100, 70);
+	PROCESS_UNTIL(f->client, in.count == 70);
+	assert_string_equal(in.last, "069");
+	commit_filled_batch(p, 1, 1);
+	commit_filled_batch(p, 5, 0);
+	PROCESS_UNTIL(f->client, in.count == 71);
+	assert_string_equal(in.last, "000");
+	mr_client_stats(f->client, &stats);
+	assert_int_equal(stats.published, 71);
+}
+
+static void batch_of_the_largest_and_of_empty_messages(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_publisher *p;
-	char payload[1000] = {0};
-	unsigned sent = 0;
-	void *claimed;
+	struct inbox in = {0};
+	size_t max = mr_body_bytes_max(f->client, "a"), stride;
+	void *first;
 
+	listen_on(f, "a", &in);
 	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
-	bus_lock(&f->bus);
-	f->bus.stalled = true;
-	bus_unlock(&f->bus);
-	while (mr_publisher_send(p, payload, sizeof(payload)) == 0)
-		sent++;
-	assert_true(sent >= 250);
-	assert_int_equal(mr_publisher_send(p, payload, sizeof(payload)), -EAGAIN);
-	assert_int_equal(mr_publisher_claim(p, sizeof(payload), &claimed), -EAGAIN);
-	bus_lock(&f->bus);
-	f->bus.stalled = false;
-	bus_unlock(&f->bus);
-	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
-	assert_int_equal(mr_publisher_send(p, payload, sizeof(payload)), 0);
-	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
-	bus_lock(&f->bus);
-	assert_int_equal(f->bus.published, sent + 1);
-	bus_unlock(&f->bus);
+	assert_int_equal(mr_publisher_claim_batch(p, max + 1, 1, &first, &stride), -EMSGSIZE);
+	assert_int_equal(mr_publisher_claim_batch(p, SIZE_MAX, 1, &first, &stride), -EMSGSIZE);
+	assert_int_equal(mr_publisher_claim_batch(p, 8, 0, &first, &stride), 0);
+	assert_int_equal(mr_publisher_claim_batch(p, max, 2, &first, &stride), 2);
+	memset(first, 'x', max);
+	memset((char *)first + stride, 'y', max);
+	assert_int_equal(mr_publisher_commit_batch(p, 2), 0);
+	PROCESS_UNTIL(f->client, in.count == 2);
+	assert_int_equal(in.message.payload_bytes, max);
+	assert_int_equal(in.last[0], 'y');
+	assert_int_equal(mr_publisher_claim_batch(p, 0, 3, &first, &stride), 3);
+	assert_int_equal(mr_publisher_commit_batch(p, 3), 0);
+	PROCESS_UNTIL(f->client, in.count == 5);
+	assert_int_equal(in.message.payload_bytes, 0);
 }
 
-static void batch_takes_what_fits(void **state)
+static void claims_of_one_and_of_a_batch_are_not_mixed(void **state)
 {
 	struct fixture *f = *state;
-	static char payload[8192];
-	struct mr_buffer buffers[64];
 	struct mr_publisher *p;
-	int taken;
+	size_t stride;
+	void *place;
 
-	for (unsigned i = 0; i < 64; i++)
-		buffers[i] = (struct mr_buffer){payload, sizeof(payload)};
 	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
-	bus_lock(&f->bus);
-	f->bus.stalled = true;
-	bus_unlock(&f->bus);
-	taken = mr_publisher_send_batch(p, buffers, 64);
-	assert_in_range(taken, 30, 32);
-	assert_int_equal(mr_publisher_send_batch(p, buffers, 64), 0);
-	bus_lock(&f->bus);
-	f->bus.stalled = false;
-	bus_unlock(&f->bus);
-	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
-	assert_true(mr_publisher_send_batch(p, buffers, 8) == 8);
-	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
-	bus_lock(&f->bus);
-	assert_int_equal(f->bus.published, (unsigned)taken + 8);
-	bus_unlock(&f->bus);
-}
-
-static void publish_waits_for_room_and_loses_nothing(void **state)
-{
-	struct fixture *f = *state;
-	char payload[4000] = {0};
-
-	for (unsigned i = 0; i < 2000; i++)
-		assert_int_equal(mr_publish(f->client, "a", payload, sizeof(payload)), 0);
-	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
-	bus_lock(&f->bus);
-	assert_int_equal(f->bus.published, 2000);
-	bus_unlock(&f->bus);
-}
-
-static void publish_to_a_stuck_bus_times_out(void **state)
-{
-	struct fixture *f = *state;
-	struct mr_options options = {.request_timeout_ms = 20};
-	char payload[60000] = {0};
-	struct mr_client *c;
-	int error = 0;
-
-	assert_int_equal(mr_connect(f->bus.address, &options, &c), 0);
-	bus_lock(&f->bus);
-	f->bus.stalled = true;
-	bus_unlock(&f->bus);
-	for (unsigned i = 0; i < 10 && error == 0; i++)
-		error = mr_publish(c, "a", payload, sizeof(payload));
-	assert_int_equal(error, -ETIMEDOUT);
-	assert_int_equal(mr_drain(c, 20), -ETIMEDOUT);
-	bus_lock(&f->bus);
-	f->bus.stalled = false;
-	bus_unlock(&f->bus);
-	assert_int_equal(mr_drain(c, PATIENCE_MS), 0);
-	mr_close(c);
+	assert_int_equal(mr_publisher_commit_batch(p, 1), -EINVAL);
+	assert_int_equal(mr_publisher_claim_batch(p, 8, 4, &place, &stride), 4);
+	assert_int_equal(mr_publisher_claim_batch(p, 8, 4, &place, &stride), -EBUSY);
+	assert_int_equal(mr_publisher_claim(p, 8, &place), -EBUSY);
+	assert_int_equal(mr_publish(f->client, "a", "x", 1), -EBUSY);
+	assert_int_equal(mr_publisher_commit(p, 8), -EINVAL);
+	assert_int_equal(mr_publisher_commit_batch(p, 5), -EINVAL);
+	mr_publisher_abort(p);
+	assert_int_equal(mr_publisher_commit_batch(p, 4), -EINVAL);
+	assert_int_equal(mr_publisher_claim(p, 8, &place), 0);
+	assert_int_equal(mr_publisher_commit_batch(p, 1), -EINVAL);
+	mr_publisher_abort(p);
+	assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
 }
 
 static void messages_published_before_close_arrive(void **state)
@@ -320,11 +297,9 @@ int main(void)
 		TEST(claim_commits_in_place_and_abort_leaves_nothing),
 		TEST(other_calls_are_refused_while_a_claim_is_open),
 		TEST(corked_messages_stay_until_flushed),
-		TEST(a_full_batch_is_shown_in_spite_of_the_cork),
-		TEST(full_ring_gives_eagain_to_a_publisher_and_takes_again_later),
-		TEST(batch_takes_what_fits),
-		TEST(publish_waits_for_room_and_loses_nothing),
-		TEST(publish_to_a_stuck_bus_times_out),
+		TEST(claimed_batch_arrives_in_order_as_far_as_it_was_committed),
+		TEST(batch_of_the_largest_and_of_empty_messages),
+		TEST(claims_of_one_and_of_a_batch_are_not_mixed),
 		TEST(messages_published_before_close_arrive),
 	};
 

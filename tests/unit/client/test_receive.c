@@ -48,7 +48,7 @@ static void process_handles_at_most_what_it_is_told(void **state)
 	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &in, NULL), 0);
 	for (unsigned i = 0; i < 10; i++)
 		assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
-	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	assert_true(bus_took_all(f));
 	assert_int_equal(mr_process(f->client, 3), 3);
 	assert_int_equal(in.count, 3);
 	assert_int_equal(mr_process(f->client, 0), 0);
@@ -90,7 +90,7 @@ static void process_stops_in_front_of_what_is_for_receive(void **state)
 	assert_int_equal(mr_publish(f->client, "push", "1", 1), 0);
 	assert_int_equal(mr_publish(f->client, "pull", "2", 1), 0);
 	assert_int_equal(mr_publish(f->client, "push", "3", 1), 0);
-	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	assert_true(bus_took_all(f));
 	assert_int_equal(mr_process(f->client, 100), 1);
 	assert_int_equal(mr_process(f->client, 100), 0);
 	assert_int_equal(mr_wait(f->client, -1), 1);
@@ -250,6 +250,188 @@ static void callback_may_subscribe_and_what_comes_meanwhile_is_kept(void **state
 	PROCESS_UNTIL(f->client, a.added.count == 1);
 }
 
+/* What a callback for many saw. */
+struct batches {
+	struct mr_subscription *subscription;
+	struct sequence sequence;
+	unsigned calls;
+	unsigned messages;
+	unsigned largest;
+	size_t payload_bytes;
+	char subject[16]; /* of the last message */
+};
+
+static void check_batch(struct mr_client *c, const struct mr_message *first, unsigned count,
+	size_t stride, void *arg)
+{
+	struct batches *b = arg;
+	struct mr_message m = *first;
+
+	b->calls++;
+	b->messages += count;
+	b->largest = count > b->largest ? count : b->largest;
+	b->payload_bytes = first->payload_bytes;
+	assert_true(count > 0);
+	for (unsigned i = 0; i < count; i++) {
+		m.payload = (const char *)first->payload + i * stride;
+		check_sequence(c, &m, &b->sequence);
+	}
+	snprintf(b->subject, sizeof(b->subject), "%.*s", (int)first->subject_bytes,
+		first->subject + (count - 1) * stride);
+}
+
+static void subscribe_batch(struct fixture *f, mr_messages_fn *callback, struct batches *b)
+{
+	struct mr_subscribe_options options = {.batch = callback};
+
+	assert_int_equal(mr_subscribe(f->client, "a.*", &options, NULL, b, &b->subscription), 0);
+}
+
+/* `count` numbered messages of `bytes`, taken by the bus. */
+static void publish_numbers(
+	struct fixture *f, const char *subject, uint32_t first, uint32_t count, size_t bytes)
+{
+	char payload[64] = {0};
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t number = first + i;
+
+		memcpy(payload, &number, sizeof(number));
+		assert_int_equal(mr_publish(f->client, subject, payload, bytes), 0);
+	}
+	assert_true(bus_took_all(f));
+}
+
+static void messages_that_are_alike_come_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct batches b = {0};
+
+	subscribe_batch(f, check_batch, &b);
+	publish_numbers(f, "a.x", 0, 50, 8);
+	/* Another subject of the same length goes with them, another size does not. */
+	publish_numbers(f, "a.y", 50, 50, 8);
+	publish_numbers(f, "a.z", 100, 10, 16);
+	assert_int_equal(mr_process(f->client, 30), 30);
+	assert_int_equal(b.calls, 1);
+	assert_string_equal(b.subject, "a.x");
+	assert_int_equal(mr_process(f->client, 1000), 80);
+	assert_int_equal(b.calls, 3);
+	assert_int_equal(b.largest, 70);
+	assert_int_equal(b.messages, 110);
+	assert_int_equal(b.sequence.wrong, 0);
+	assert_int_equal(b.payload_bytes, 16);
+	assert_string_equal(b.subject, "a.z");
+	assert_int_equal(mr_subscription_count(b.subscription), 110);
+}
+
+static void no_reply(struct mr_client *c, const struct mr_message *reply, int error, void *arg)
+{
+	(void)c, (void)reply, (void)error, (void)arg;
+}
+
+static void a_message_with_other_sections_of_the_same_length_starts_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct batches b = {0};
+	uint32_t number = 0;
+
+	subscribe_batch(f, check_batch, &b);
+	publish_numbers(f, "a.x", 0, 3, 9);
+	publish_numbers(f, "a.xy", 3, 3, 8);
+	publish_numbers(f, "a.x", 6, 3, 9);
+	assert_int_equal(mr_process(f->client, 1000), 9);
+	assert_int_equal(b.calls, 3);
+	assert_int_equal(b.sequence.wrong, 0);
+	/* And one that wants a reply comes alone. */
+	b.sequence.next = 0;
+	assert_int_equal(
+		mr_request_async(f->client, "a.x", &number, 4, PATIENCE_MS, no_reply, NULL), 0);
+	number++;
+	assert_int_equal(
+		mr_request_async(f->client, "a.x", &number, 4, PATIENCE_MS, no_reply, NULL), 0);
+	assert_true(bus_took_all(f));
+	assert_int_equal(mr_process(f->client, 1000), 2);
+	assert_int_equal(b.calls, 5);
+	assert_int_equal(b.sequence.wrong, 0);
+}
+
+static void one_callback_or_the_other(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_subscribe_options options = {.batch = check_batch};
+	struct batches b = {0};
+
+	assert_int_equal(mr_subscribe(f->client, "a", &options, keep_message, &b, NULL), -EINVAL);
+}
+
+static void unsubscribe_on_batch(struct mr_client *c, const struct mr_message *first,
+	unsigned count, size_t stride, void *arg)
+{
+	struct batches *b = arg;
+
+	if (b->calls == 0)
+		assert_int_equal(mr_unsubscribe(b->subscription), 0);
+	check_batch(c, first, count, stride, arg);
+}
+
+static void subscription_may_end_in_its_callback_for_many(void **state)
+{
+	struct fixture *f = *state;
+	struct batches b = {0};
+	struct inbox in = {0};
+
+	subscribe_batch(f, unsubscribe_on_batch, &b);
+	assert_int_equal(mr_subscribe(f->client, "b", NULL, keep_message, &in, NULL), 0);
+	publish_numbers(f, "a.x", 0, 20, 8);
+	publish_numbers(f, "a.x", 20, 5, 16);
+	assert_int_equal(mr_publish(f->client, "b", "x", 1), 0);
+	PROCESS_UNTIL(f->client, in.count == 1);
+	assert_int_equal(b.messages, 20);
+	assert_int_equal(b.sequence.wrong, 0);
+}
+
+static void ping_on_batch(struct mr_client *c, const struct mr_message *first, unsigned count,
+	size_t stride, void *arg)
+{
+	/* What comes meanwhile is set aside, and given one by one. */
+	assert_int_equal(mr_ping(c, -1, NULL, NULL), 0);
+	check_batch(c, first, count, stride, arg);
+}
+
+static void order_stays_when_a_callback_for_many_waits(void **state)
+{
+	struct fixture *f = *state;
+	struct batches b = {0};
+
+	subscribe_batch(f, ping_on_batch, &b);
+	publish_numbers(f, "a.x", 0, 20, 8);
+	publish_numbers(f, "a.x", 20, 20, 16);
+	publish_numbers(f, "a.x", 40, 20, 8);
+	PROCESS_UNTIL(f->client, b.messages == 60);
+	assert_int_equal(b.sequence.wrong, 0);
+}
+
+static void ping_on_tenth(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	struct sequence *s = arg;
+
+	check_sequence(c, m, s);
+	if (s->next % 10 == 0)
+		assert_int_equal(mr_ping(c, -1, NULL, NULL), 0);
+}
+
+static void order_stays_when_a_callback_waits_amid_messages_that_are_alike(void **state)
+{
+	struct fixture *f = *state;
+	struct sequence s = {0};
+
+	assert_int_equal(mr_subscribe(f->client, "a.x", NULL, ping_on_tenth, &s, NULL), 0);
+	publish_numbers(f, "a.x", 0, 100, 8);
+	PROCESS_UNTIL(f->client, s.next == 100);
+	assert_int_equal(s.wrong, 0);
+}
+
 static void refusal_of_the_bus_comes_with_its_text(void **state)
 {
 	struct fixture *f = *state;
@@ -283,27 +465,6 @@ static void malformed_patterns_and_groups_are_refused(void **state)
 	PROCESS_UNTIL(f->client, in.count == 1);
 }
 
-static void a_slow_client_hears_how_many_it_missed(void **state)
-{
-	struct fixture *f = *state;
-	struct mr_client_stats stats;
-	static char payload[60000];
-	struct inbox in = {0};
-
-	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &in, NULL), 0);
-	for (unsigned i = 0; i < 10; i++)
-		assert_int_equal(mr_publish(f->client, "a", payload, sizeof(payload)), 0);
-	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
-	PROCESS_UNTIL(f->client, in.count > 0);
-	/* The bus tells as soon as it looks again. */
-	assert_int_equal(mr_publish(f->client, "b", "x", 1), 0);
-	PROCESS_UNTIL(f->client, in.count + f->gap_missed == 10);
-	assert_true(f->gap_missed >= 6);
-	assert_int_equal(f->gap_total, f->gap_missed);
-	mr_client_stats(f->client, &stats);
-	assert_int_equal(stats.missed, f->gap_missed);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,9 +479,14 @@ int main(void)
 		TEST(ids_are_used_again_only_after_a_rest),
 		TEST(subscription_may_end_in_its_own_callback),
 		TEST(callback_may_subscribe_and_what_comes_meanwhile_is_kept),
+		TEST(messages_that_are_alike_come_at_once),
+		TEST(a_message_with_other_sections_of_the_same_length_starts_anew),
+		TEST(one_callback_or_the_other),
+		TEST(subscription_may_end_in_its_callback_for_many),
+		TEST(order_stays_when_a_callback_for_many_waits),
+		TEST(order_stays_when_a_callback_waits_amid_messages_that_are_alike),
 		TEST(refusal_of_the_bus_comes_with_its_text),
 		TEST(malformed_patterns_and_groups_are_refused),
-		TEST(a_slow_client_hears_how_many_it_missed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

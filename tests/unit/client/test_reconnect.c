@@ -13,7 +13,7 @@ static void missing_bus_refuses_the_connection_with_a_text(void **state)
 	assert_int_equal(mr_connect("shm:/nonexistent/attach.sock", NULL, &c), -ECONNREFUSED);
 	assert_null(c);
 	assert_non_null(strstr(mr_error(NULL), "/nonexistent/attach.sock"));
-	assert_int_equal(mr_connect("udp://localhost", NULL, &c), -EINVAL);
+	assert_int_equal(mr_connect("tcp://localhost", NULL, &c), -EINVAL);
 	memset(longest, 'a', sizeof(longest));
 	memcpy(longest, "shm:", 4);
 	longest[199] = '\0';
@@ -48,7 +48,11 @@ static void refusal_to_attach_comes_with_its_text(void **state)
 	bus_unlock(&f->bus);
 	/* Control that hangs up may be on its way out: tried again until the time is up. */
 	assert_int_equal(mr_connect(f->bus.address, &brief, &c), -ETIMEDOUT);
+#ifdef FIXTURE_UDP
+	assert_non_null(strstr(mr_error(NULL), "control does not answer"));
+#else
 	assert_non_null(strstr(mr_error(NULL), "hung up"));
+#endif
 }
 
 static void note(struct mr_client *c, const struct mr_message *reply, int error, void *arg)
@@ -108,22 +112,6 @@ static void waiting_request_fails_when_the_bus_dies(void **state)
 	assert_int_equal(f->downs, 1);
 }
 
-static void publish_that_waits_for_room_notices_death(void **state)
-{
-	struct fixture *f = *state;
-	static char payload[60000];
-	int error = 0;
-
-	bus_lock(&f->bus);
-	f->bus.stalled = true;
-	bus_unlock(&f->bus);
-	bus_kill(&f->bus, NULL);
-	for (unsigned i = 0; i < 10 && error == 0; i++)
-		error = mr_publish(f->client, "a", payload, sizeof(payload));
-	assert_int_equal(error, -ENOTCONN);
-	assert_false(mr_connected(f->client));
-}
-
 static void busy_polling_notices_death(void **state)
 {
 	struct fixture *f = *state;
@@ -145,7 +133,7 @@ static void what_the_dead_bus_left_is_still_handed_out(void **state)
 	assert_int_equal(mr_subscribe(f->client, "pull", NULL, NULL, NULL, NULL), 0);
 	for (unsigned i = 0; i < 100; i++)
 		assert_int_equal(mr_publish(f->client, i % 2 ? "push" : "pull", &i, sizeof(i)), 0);
-	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	assert_true(bus_took_all(f));
 	bus_kill(&f->bus, NULL);
 	PROCESS_UNTIL(f->client, f->downs == 1);
 	for (unsigned i = 0; i < 50; i++) {
@@ -306,7 +294,6 @@ int main(void)
 		TEST(refusal_to_attach_comes_with_its_text),
 		TEST(death_of_the_bus_fails_calls_clearly),
 		TEST(waiting_request_fails_when_the_bus_dies),
-		TEST(publish_that_waits_for_room_notices_death),
 		TEST(busy_polling_notices_death),
 		TEST(what_the_dead_bus_left_is_still_handed_out),
 		TEST(everything_is_in_place_again_after_a_reconnect),

@@ -160,21 +160,22 @@ int fake_control_once(struct fake *f, const char *set)
 static void make_stats(struct fake *f)
 {
 	struct mrf_stats_header h = {
-		.magic = 0x313054415453524dull,
+		.magic = 0x323054415453524dull,
 		.workers = f->workers_count,
 		.slots = FAKE_SLOTS,
-		.table_offset = 64,
-		.worker_offset = 256,
-		.worker_stride = 512,
-		.session_offset = 256 + 512 * FAKE_WORKERS_MAX,
-		.session_stride = 64,
+		.table_offset = FAKE_TABLE_OFFSET,
+		.worker_offset = FAKE_WORKER_OFFSET,
+		.worker_stride = FAKE_WORKER_STRIDE,
+		.session_offset = FAKE_SESSION_OFFSET,
+		.session_stride = FAKE_SESSION_STRIDE,
+		.port_offset = FAKE_PORT_OFFSET,
+		.port_stride = sizeof(struct mrf_port_stats),
 		.tsc_hz = 1000000000,
 	};
-	size_t bytes = h.session_offset + (size_t)FAKE_WORKERS_MAX * FAKE_SLOTS * 64;
 
 	f->stats_fd = memfd_create("stats", MFD_CLOEXEC);
-	assert_int_equal(ftruncate(f->stats_fd, (off_t)bytes), 0);
-	f->stats = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, f->stats_fd, 0);
+	assert_int_equal(ftruncate(f->stats_fd, FAKE_STATS_BYTES), 0);
+	f->stats = mmap(NULL, FAKE_STATS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, f->stats_fd, 0);
 	assert_ptr_not_equal(f->stats, MAP_FAILED);
 	memcpy(f->stats, &h, sizeof(h));
 }
@@ -216,7 +217,7 @@ void fake_dataplane_close(struct fake *f)
 	if (f->link_fd >= 0)
 		close(f->link_fd);
 	f->link_fd = -1;
-	munmap(f->stats, 8192);
+	munmap(f->stats, FAKE_STATS_BYTES);
 	close(f->stats_fd);
 	for (unsigned i = 0; i < f->workers_count; i++) {
 		mr_channel_close(&f->workers[i].channel);
@@ -358,34 +359,117 @@ void fake_hand_ping(struct fake *f, unsigned worker, uint64_t session, uint32_t 
 		f, worker, session, correlation, &b, MRF_CLIENT_BODY_PING, mrf_ping_write(&b, &v));
 }
 
+bool fake_hand_hello_bytes(struct fake *f, unsigned worker, const struct mrf_network_path *path,
+	uint8_t kind, const void *payload, size_t bytes)
+{
+	struct mr_bytes_producer *p = &f->workers[worker].to_control;
+	struct mrf_handoff_header h = {
+		.bytes = (uint32_t)(sizeof(h) + sizeof(*path)) +
+			 mr_message_bytes(false, 0, 0, (uint32_t)bytes),
+		.reason = MRF_HANDOFF_REASON_HELLO,
+		.worker = (uint16_t)worker,
+	};
+	uint8_t *to = mr_bytes_claim(p, mr_message_stride(h.bytes));
+
+	if (to == NULL)
+		return false;
+	memcpy(to, &h, sizeof(h));
+	memcpy(to + sizeof(h), path, sizeof(*path));
+	to = mr_message_begin(to + sizeof(h) + sizeof(*path), (enum mrf_message_kind)kind, 0, NULL,
+		0, 0, (uint32_t)bytes);
+	memcpy(to, payload, bytes);
+	mr_bytes_push(p, h.bytes);
+	return true;
+}
+
+bool fake_hand_hello(struct fake *f, unsigned worker, const struct fake_hello *hello)
+{
+	const struct mrf_hello_head head = {
+		.nonce = hello->nonce, .cookie = 1, .frame_bytes = hello->frame_bytes};
+	struct mrf_hello_request v = {.version = hello->version, .name = mrf_str(hello->name)};
+	struct mrf_client_message m = {.body_type = MRF_CLIENT_BODY_HELLO_REQUEST};
+	uint8_t payload[512];
+	struct mrf_builder b;
+	uint64_t memory[64];
+	const void *data;
+	size_t bytes;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	m.body = mrf_hello_request_write(&b, &v);
+	assert_int_equal(
+		mrf_builder_finish(&b, mrf_client_message_write(&b, &m), &data, &bytes), 0);
+	assert_true(sizeof(head) + bytes <= sizeof(payload));
+	memcpy(payload, &head, sizeof(head));
+	memcpy(payload + sizeof(head), data, bytes);
+	return fake_hand_hello_bytes(
+		f, worker, &hello->path, MRF_MESSAGE_KIND_HELLO, payload, sizeof(head) + bytes);
+}
+
+static void wait_answer(struct fake_worker *w)
+{
+	while (mr_bytes_readable(&w->from_control) == 0) {
+		fake_wait_readable(w->channel.worker_bell_fd);
+		(void)mr_bell_clear(w->channel.worker_bell_fd);
+	}
+}
+
+void fake_take_any(struct fake *f, unsigned worker, struct fake_taken *out)
+{
+	struct mr_bytes_consumer *c = &f->workers[worker].from_control;
+	uint8_t *copy = (uint8_t *)f->buffer;
+	struct mrf_message_header header;
+	struct mr_message_view m = {0};
+	size_t bytes;
+
+	wait_answer(&f->workers[worker]);
+	memcpy(&out->header, mr_bytes_peek(c), sizeof(out->header));
+	bytes = out->header.bytes;
+	assert_true(bytes <= mr_bytes_readable(c) && bytes <= sizeof(f->buffer));
+	memcpy(copy, mr_bytes_peek(c), bytes);
+	mr_bytes_skip(c, (uint32_t)bytes);
+	(void)mr_bytes_release(c);
+	copy += sizeof(out->header);
+	bytes -= sizeof(out->header);
+	if (out->header.reason == MRF_HANDOFF_REASON_REFUSE) {
+		memcpy(&out->path, copy, sizeof(out->path));
+		copy += sizeof(out->path);
+		bytes -= sizeof(out->path);
+	}
+	header = mr_message_header_load(copy);
+	assert_int_equal(header.bytes, bytes);
+	assert_int_equal(header.kind, MRF_MESSAGE_KIND_CONTROL);
+	assert_true(mr_message_parse(copy, header, &m));
+	assert_int_equal(mrf_client_message_parse(m.payload, m.payload_bytes, &out->message), 0);
+	out->correlation = header.target;
+}
+
 struct mrf_table fake_take(
 	struct fake *f, unsigned worker, uint64_t *session, uint32_t *correlation)
 {
-	struct mr_bytes_consumer *c = &f->workers[worker].from_control;
-	struct mrf_message_header header;
-	struct mrf_handoff_header h;
-	struct mr_message_view m = {0};
-	struct mrf_table t;
-	uint8_t *copy = (uint8_t *)f->buffer;
+	struct fake_taken t;
 
-	while (mr_bytes_readable(c) == 0) {
-		fake_wait_readable(f->workers[worker].channel.worker_bell_fd);
-		(void)mr_bell_clear(f->workers[worker].channel.worker_bell_fd);
-	}
-	memcpy(&h, mr_bytes_peek(c), sizeof(h));
-	assert_true(h.bytes <= mr_bytes_readable(c) && h.bytes <= sizeof(f->buffer));
-	assert_int_equal(h.reason, MRF_HANDOFF_REASON_CONTROL);
-	memcpy(copy, mr_bytes_peek(c) + sizeof(h), h.bytes - sizeof(h));
-	mr_bytes_skip(c, h.bytes);
-	(void)mr_bytes_release(c);
-	header = mr_message_header_load(copy);
-	assert_int_equal(header.bytes, h.bytes - sizeof(h));
-	assert_int_equal(header.kind, MRF_MESSAGE_KIND_CONTROL);
-	assert_true(mr_message_parse(copy, header, &m));
-	assert_int_equal(mrf_client_message_parse(m.payload, m.payload_bytes, &t), 0);
-	*session = h.session;
-	*correlation = header.target;
-	return t;
+	fake_take_any(f, worker, &t);
+	assert_int_equal(t.header.reason, MRF_HANDOFF_REASON_CONTROL);
+	*session = t.header.session;
+	*correlation = t.correlation;
+	return t.message;
+}
+
+struct mrf_table_stats *fake_table_stats(struct fake *f)
+{
+	return (void *)((uint8_t *)f->stats + FAKE_TABLE_OFFSET);
+}
+
+struct mrf_worker_stats *fake_worker_stats(struct fake *f, unsigned worker)
+{
+	return (void *)((uint8_t *)f->stats + FAKE_WORKER_OFFSET +
+			(size_t)worker * FAKE_WORKER_STRIDE);
+}
+
+struct mrf_session_stats *fake_session_stats(struct fake *f, unsigned worker, unsigned slot)
+{
+	return (void *)((uint8_t *)f->stats + FAKE_SESSION_OFFSET +
+			((size_t)worker * FAKE_SLOTS + slot) * FAKE_SESSION_STRIDE);
 }
 
 int fake_connect(struct fake *f, const char *name, int type)

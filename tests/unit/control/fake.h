@@ -26,6 +26,20 @@
 #define FAKE_SLOTS       8u
 #define FAKE_RING_BYTES  (256u << 10)
 
+/* The statistics memory. */
+#define FAKE_TABLE_OFFSET   128u
+#define FAKE_WORKER_OFFSET  1024u
+#define FAKE_WORKER_STRIDE  1024u
+#define FAKE_SESSION_OFFSET (FAKE_WORKER_OFFSET + FAKE_WORKER_STRIDE * FAKE_WORKERS_MAX)
+#define FAKE_SESSION_STRIDE 128u
+/* Without ports. */
+#define FAKE_PORT_OFFSET (FAKE_SESSION_OFFSET + FAKE_SESSION_STRIDE * FAKE_SLOTS * FAKE_WORKERS_MAX)
+#define FAKE_STATS_BYTES FAKE_PORT_OFFSET
+
+_Static_assert(FAKE_TABLE_OFFSET + sizeof(struct mrf_table_stats) <= FAKE_WORKER_OFFSET, "layout");
+_Static_assert(sizeof(struct mrf_worker_stats) <= FAKE_WORKER_STRIDE, "layout");
+_Static_assert(sizeof(struct mrf_session_stats) <= FAKE_SESSION_STRIDE, "layout");
+
 struct fake_worker {
 	struct mr_channel channel;
 	int page_fd;
@@ -81,9 +95,35 @@ void fake_flush(struct fake *f, unsigned worker);
 void fake_hand_client(struct fake *f, unsigned worker, uint64_t session, uint32_t correlation,
 	struct mrf_builder *b, enum mrf_client_body type, uint32_t body);
 void fake_hand_ping(struct fake *f, unsigned worker, uint64_t session, uint32_t correlation);
+/* A hello with a good cookie. */
+struct fake_hello {
+	struct mrf_network_path path;
+	uint64_t nonce;
+	uint32_t frame_bytes;
+	uint32_t version;
+	const char *name;
+};
+bool fake_hand_hello(struct fake *f, unsigned worker, const struct fake_hello *hello);
+/* A record with a hello whose payload is these bytes. */
+bool fake_hand_hello_bytes(struct fake *f, unsigned worker, const struct mrf_network_path *path,
+	uint8_t kind, const void *payload, size_t bytes);
+
+/* The next answer of control, whatever it is; valid until the next call. */
+struct fake_taken {
+	struct mrf_handoff_header header;
+	struct mrf_network_path path; /* of a refusal */
+	uint32_t correlation;
+	struct mrf_table message; /* a ClientMessage */
+};
+void fake_take_any(struct fake *f, unsigned worker, struct fake_taken *out);
 /* The next answer of control to a client; valid until the next call. */
 struct mrf_table fake_take(
 	struct fake *f, unsigned worker, uint64_t *session, uint32_t *correlation);
+
+/* Statistics of the fake's own. */
+struct mrf_table_stats *fake_table_stats(struct fake *f);
+struct mrf_worker_stats *fake_worker_stats(struct fake *f, unsigned worker);
+struct mrf_session_stats *fake_session_stats(struct fake *f, unsigned worker, unsigned slot);
 
 /* Clients of the sockets. */
 int fake_connect(struct fake *f, const char *name, int type);

@@ -60,7 +60,7 @@ static void expect_result(int fd, int code)
 
 static void status_tells_about_both_processes(void **state)
 {
-	struct mrf_table_stats *table = (void *)((uint8_t *)fake.stats + 64);
+	struct mrf_table_stats *table = fake_table_stats(&fake);
 	int fd = connect_admin();
 	struct mrf_table t;
 
@@ -115,7 +115,7 @@ static void settle(void)
 
 static void workers_and_counters_are_read_from_the_shared_memory(void **state)
 {
-	struct mrf_worker_stats *second = (void *)((uint8_t *)fake.stats + 256 + 512);
+	struct mrf_worker_stats *second = fake_worker_stats(&fake, 1);
 	int fd = connect_admin();
 	struct mrf_table t, row;
 
@@ -131,9 +131,9 @@ static void workers_and_counters_are_read_from_the_shared_memory(void **state)
 	assert_int_equal(mrf_admin_worker_worker(row), 1);
 	assert_int_equal(mrf_admin_worker_cpu(row), -1);
 	assert_int_equal(mrf_admin_worker_stats(row).published, 0x123456789abcull);
-	((struct mrf_worker_stats *)((uint8_t *)fake.stats + 256))->drop_unrouted = 8;
+	fake_worker_stats(&fake, 0)->drop_unrouted = 8;
 	assert_int_equal(fake_counter(&fake, "worker", "drop_unrouted"), 8);
-	((struct mrf_table_stats *)((uint8_t *)fake.stats + 64))->worker_stalls = 6;
+	fake_table_stats(&fake)->worker_stalls = 6;
 	assert_int_equal(fake_counter(&fake, "table", "worker_stalls"), 6);
 	close(fd);
 }
@@ -160,7 +160,7 @@ static void send_sessions(uint64_t id, uint64_t first, uint32_t count, bool last
 
 static void clients_are_gathered_from_several_packets(void **state)
 {
-	struct mrf_session_stats *s = (void *)((uint8_t *)fake.stats + 256 + 1024 + 3 * 64);
+	struct mrf_session_stats *s = fake_session_stats(&fake, 0, 3);
 	uint64_t known = mr_session_id(0, 3, 100);
 	int fd = connect_admin();
 	struct mrf_table t, row;

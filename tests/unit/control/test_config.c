@@ -132,14 +132,15 @@ static void unknown_keys_are_refused_with_their_line(void **state)
 	(void)state;
 	expect_error("run_dir: /x\n\nwrokers:\n  count: 2\n",
 		"3: wrokers: found an unknown key; "
-		"expected one of run_dir, workers, channels, tables, mesh, access, log");
+		"expected one of run_dir, workers, channels, tables, mesh, ports, "
+		"sessions, access, log");
 	expect_error("mesh:\n  blocks: 64\n  bricks: 1\n",
 		"3: mesh.bricks: found an unknown key; expected one of ring_entries, blocks");
 	expect_error("mesh: {blocks: 64,\n bad\001key: 1}\n",
 		"1: found control characters are not allowed; expected YAML");
 	expect_error("'': 1\n", "1: nothing: found an unknown key; "
-				"expected one of run_dir, workers, channels, tables, mesh, access, "
-				"log");
+				"expected one of run_dir, workers, channels, tables, mesh, ports, "
+				"sessions, access, log");
 }
 
 static void bad_values_are_refused_with_what_was_expected(void **state)
@@ -152,7 +153,7 @@ static void bad_values_are_refused_with_what_was_expected(void **state)
 	expect_error("workers:\n  count:\n",
 		"2: workers.count: found nothing; expected a number from 1 to 32");
 	expect_error("workers:\n\n  poll: lazy\n",
-		"3: workers.poll: found lazy; expected adaptive, busy");
+		"3: workers.poll: found lazy; expected auto, adaptive, busy");
 	expect_error("channels:\n  up_ring_bytes: 3 MiB\n",
 		"2: channels.up_ring_bytes: found 3 MiB; "
 		"expected a power of two from 256 KiB to 1 GiB, such as 1 MiB");
@@ -235,6 +236,55 @@ static void bad_sets_are_refused(void **state)
 		"--set: log.level: found ?[1m; expected error, warn, info, debug");
 }
 
+static void networks_are_addresses_with_prefixes(void **state)
+{
+	static const uint8_t ip4[16] = {[10] = 0xff, [11] = 0xff, 10, 1}, ip6[16] = {0xfd, 0x77};
+
+	(void)state;
+	assert_int_equal(
+		load("access: {networks: [10.1.0.0/16, 'fd77::/64', 0.0.0.0/0]}\n", NULL), 0);
+	assert_int_equal(config.access.networks_count, 3);
+	assert_memory_equal(config.access.networks[0].address, ip4, sizeof(ip4));
+	assert_int_equal(config.access.networks[0].prefix_bits, 96 + 16);
+	assert_memory_equal(config.access.networks[1].address, ip6, sizeof(ip6));
+	assert_int_equal(config.access.networks[1].prefix_bits, 64);
+	assert_int_equal(config.access.networks[2].prefix_bits, 96);
+	assert_int_equal(load(NULL, "access.networks=::/0,10.0.0.1/32"), 0);
+	assert_int_equal(config.access.networks_count, 2);
+	assert_int_equal(config.access.networks[0].prefix_bits, 0);
+	expect_error("access:\n  networks: [10.0.0.0/8, 10.0.0.0/33]\n",
+		"2: access.networks: found 10.0.0.0/33; "
+		"expected networks such as 10.0.0.0/8 or fd77::/64");
+	expect_set_error("access.networks=10.0.0.0",
+		"--set: access.networks: found 10.0.0.0; "
+		"expected networks such as 10.0.0.0/8 or fd77::/64");
+	expect_set_error("access.networks=nowhere/8",
+		"--set: access.networks: found nowhere/8; "
+		"expected networks such as 10.0.0.0/8 or fd77::/64");
+	expect_set_error("access.networks=fd77::/129",
+		"--set: access.networks: found fd77::/129; "
+		"expected networks such as 10.0.0.0/8 or fd77::/64");
+}
+
+static void sessions_have_bounds(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		load("sessions:\n  sessions_max: 10000\n  per_address_max: 7\n  heartbeat_ms: 500\n"
+		     "  missed_max: 5\n  hellos_per_second: 100\n",
+			NULL),
+		0);
+	assert_int_equal(config.sessions.sessions_max, 10000);
+	assert_int_equal(config.sessions.per_address_max, 7);
+	assert_int_equal(config.sessions.heartbeat_ms, 500);
+	assert_int_equal(config.sessions.missed_max, 5);
+	assert_int_equal(config.sessions.hellos_per_second, 100);
+	expect_set_error("sessions.heartbeat_ms=99",
+		"--set: sessions.heartbeat_ms: found 99; expected a number from 100 to 60000");
+	expect_set_error("sessions.sessions_max=0",
+		"--set: sessions.sessions_max: found 0; expected a number from 1 to 1048576");
+}
+
 static void a_path_too_long_for_sockets_is_refused(void **state)
 {
 	char set[128] = "run_dir=/";
@@ -282,6 +332,8 @@ int main(void)
 		cmocka_unit_test(shapes_that_do_not_fit_are_refused),
 		cmocka_unit_test(set_goes_over_the_file),
 		cmocka_unit_test(bad_sets_are_refused),
+		cmocka_unit_test(networks_are_addresses_with_prefixes),
+		cmocka_unit_test(sessions_have_bounds),
 		cmocka_unit_test(a_path_too_long_for_sockets_is_refused),
 		cmocka_unit_test(a_file_that_cannot_be_read_is_named),
 		cmocka_unit_test(long_lists_are_refused),

@@ -137,6 +137,21 @@ static void claim_beyond_the_room_is_refused_and_changes_nothing(void **state)
 	expect_filled(f, CAPACITY - 16, 7);
 }
 
+static void room_is_looked_for_only_when_it_is_wanted(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(mr_bytes_room(&f->p, 0), CAPACITY);
+	assert_true(push_filled(f, CAPACITY - 16, 7));
+	mr_bytes_publish_quiet(&f->p);
+	assert_int_equal(mr_bytes_room(&f->p, 17), 16);
+	assert_int_equal(mr_bytes_readable(&f->c), CAPACITY - 16);
+	expect_filled(f, CAPACITY - 16, 7);
+	mr_bytes_release(&f->c);
+	assert_int_equal(mr_bytes_room(&f->p, 16), 16);
+	assert_int_equal(mr_bytes_room(&f->p, 17), CAPACITY);
+}
+
 static void full_ring_takes_a_record_again_only_after_release(void **state)
 {
 	struct fixture *f = *state;
@@ -429,6 +444,7 @@ int main(void)
 		T(claiming_again_gives_the_same_place),
 		T(record_of_any_length_takes_a_multiple_of_eight),
 		T(claim_beyond_the_room_is_refused_and_changes_nothing),
+		T(room_is_looked_for_only_when_it_is_wanted),
 		T(full_ring_takes_a_record_again_only_after_release),
 		T(record_across_the_seam_reads_straight_on),
 		T(positions_wrap_past_two_to_the_64),

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What happens when the allocator says no, at each allocation in turn. The linker puts the
- * functions below in front of malloc, calloc and aligned_alloc. */
+ * functions below in front of malloc, calloc, aligned_alloc and mr_memory_map. */
 #include "tests/unit/subject/rig.h"
+
+#include "dataplane/base/memory.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +14,8 @@ void *__real_aligned_alloc(size_t align, size_t bytes);
 void *__wrap_malloc(size_t bytes);
 void *__wrap_calloc(size_t count, size_t bytes);
 void *__wrap_aligned_alloc(size_t align, size_t bytes);
+void *__real_mr_memory_map(size_t bytes, bool huge);
+void *__wrap_mr_memory_map(size_t bytes, bool huge);
 
 /* So many allocations succeed before one fails; negative: all do. */
 static int allowed = -1;
@@ -34,6 +38,11 @@ void *__wrap_calloc(size_t count, size_t bytes)
 void *__wrap_aligned_alloc(size_t align, size_t bytes)
 {
 	return refused() ? NULL : __real_aligned_alloc(align, bytes);
+}
+
+void *__wrap_mr_memory_map(size_t bytes, bool huge)
+{
+	return refused() ? NULL : __real_mr_memory_map(bytes, huge);
 }
 
 static void a_table_that_cannot_be_made_leaves_nothing_behind(void **state)
@@ -151,7 +160,7 @@ static void an_alias_without_memory_is_refused(void **state)
 		assert_true(rc == 0 || rc == -ENOMEM);
 		failures += rc != 0;
 	} while (rc != 0);
-	assert_true(failures >= 2);
+	assert_true(failures >= 1);
 	assert_int_equal(rig_stats(&rig).aliases, 1);
 	assert_int_equal(rig_stats(&rig).alias_holds, 1);
 	rig_close(&rig);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Frames of sessions: from the port to local and remote subscribers, and from both into frames. */
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "tests/unit/worker/cmocka_all.h"
 
+#include "dataplane/port/checksum.h"
 #include "tests/support/net/rig.h"
 
 static struct mr_rig r;
@@ -34,6 +34,19 @@ static void expect_delivery(uint32_t *at, uint32_t id, const char *text)
 	assert_int_equal(m.header.target, id);
 	assert_int_equal(m.payload_bytes, strlen(text));
 	assert_memory_equal(m.payload, text, strlen(text));
+}
+
+static void publish_locally(const char *text)
+{
+	struct mr_message_plan plan = mr_message_plan(
+		MRF_MESSAGE_KIND_PUBLISH, NULL, "a.b", 3, text, 0, (uint32_t)strlen(text));
+	void *to = mr_bytes_claim(&local.up, plan.stride);
+
+	assert_non_null(to);
+	if (to != NULL) /* for compilers that do not know what asserting is */
+		mr_message_write(to, &plan, 0);
+	mr_bytes_push(&local.up, plan.stride);
+	mr_bytes_publish(&local.up);
 }
 
 static void published_in_a_frame_reaches_local_and_remote(bool ip6)
@@ -82,22 +95,14 @@ static void published_over_ip6_reaches_local_and_remote(void **state)
 
 static void local_publisher_reaches_remote_subscriber(void **state)
 {
-	struct mr_message_plan plan;
 	struct mr_session *p;
 	uint32_t at = 0;
-	void *to;
 
 	(void)state;
 	mr_rig_open(&r, 1);
 	open_pair(false, &p);
 	mr_rig_attach(&r, 0, 0, &local);
-	plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL, "a.b", 3, "from shm", 0, 8);
-	to = mr_bytes_claim(&local.up, plan.stride);
-	assert_non_null(to);
-	if (to != NULL) /* for compilers that do not know what asserting is */
-		mr_message_write(to, &plan, 0);
-	mr_bytes_push(&local.up, plan.stride);
-	mr_bytes_publish(&local.up);
+	publish_locally("from shm");
 	mr_rig_round(&r, 0);
 	assert_true(mr_rig_receive(&r, 0, &f, NULL));
 	expect_delivery(&at, 3, "from shm");
@@ -109,21 +114,13 @@ static void local_publisher_reaches_remote_subscriber(void **state)
 static void runs_fill_frame_after_frame(void **state)
 {
 	enum { FRAMES = 8, EACH = 19, BYTES = 64 };
-	struct mr_owner owner = {0, 5, 7};
 	uint32_t alias, next = 0, frames = 0;
 	struct mr_session *p;
-	union {
-		struct mr_alias_set set;
-		uint64_t memory[16];
-	} *held = calloc(1, sizeof(*held));
 
 	(void)state;
 	mr_rig_open(&r, 1);
 	open_pair(false, &p);
-	assert_int_equal(mr_table_alias_acquire(r.table, &owner, "a.b", 3, &alias), 0);
-	held->set.mask = 3;
-	atomic_store(&held->set.slots[mr_alias_set_first(&held->set, alias)], alias);
-	atomic_store(&p->remote->aliases, &held->set);
+	alias = mr_rig_alias(&r, p, "a.b");
 	for (uint32_t n = 0; n < FRAMES; n++) {
 		mr_rig_begin(&f, pub.session, ++pub.sequence);
 		for (uint32_t i = 0; i < EACH; i++) {
@@ -352,19 +349,28 @@ static void full_transmit_ring_drops_and_counts(void **state)
 	mr_rig_close(&r);
 }
 
-static void port_without_link_drops_and_counts(void **state)
+static void port_without_link_is_let_alone(void **state)
 {
 	struct mr_session *p;
+	uint32_t at = 0;
 
 	(void)state;
 	mr_rig_open(&r, 1);
 	open_pair(false, &p);
+	mr_rig_attach(&r, 0, 0, &local);
 	atomic_store(&r.port.link_up, false);
-	mr_rig_publish(&pub, &f, "a.b", "x");
+	mr_rig_publish(&pub, &f, "a.b", "waits");
 	mr_rig_send(&r, 0, &pub.path, &f);
+	publish_locally("lost");
 	mr_rig_round(&r, 0);
 	assert_int_equal(r.stats[0].drop_tx_full, 1);
+	assert_int_equal(r.stats[0].frames_rx, 0);
 	assert_false(mr_rig_receive(&r, 0, &f, NULL));
+	atomic_store(&r.port.link_up, true);
+	mr_rig_round(&r, 0);
+	assert_true(mr_rig_receive(&r, 0, &f, NULL));
+	expect_delivery(&at, 3, "waits");
+	close(local.liveness_fd);
 	mr_rig_close(&r);
 }
 
@@ -456,6 +462,67 @@ static void answers_to_unknown_sessions_are_bounded(void **state)
 	mr_rig_close(&r);
 }
 
+/* Buffers are used again and again; nobody gets to see what others were sent. */
+static void padding_tells_nothing(void **state)
+{
+	static char text[512];
+	struct mr_session *p;
+
+	(void)state;
+	memset(text, 0xaa, sizeof(text) - 1);
+	mr_rig_open(&r, 1);
+	open_pair(false, &p);
+	for (int i = 0; i < 1200; i++) {
+		mr_rig_publish(&pub, &f, "a.b", text);
+		mr_rig_send(&r, 0, &pub.path, &f);
+		mr_rig_round(&r, 0);
+		while (mr_rig_receive(&r, 0, &f, NULL))
+			;
+	}
+	for (uint32_t bytes = 0; bytes < 16; bytes++) {
+		struct mr_message_view m;
+		uint32_t at = 0;
+
+		text[bytes] = 0;
+		mr_rig_publish(&pub, &f, "a.b", text);
+		text[bytes] = (char)0xaa;
+		mr_rig_send(&r, 0, &pub.path, &f);
+		mr_rig_round(&r, 0);
+		assert_true(mr_rig_receive(&r, 0, &f, NULL));
+		assert_true(mr_rig_message(&f, &at, &m));
+		for (const uint8_t *pad = m.payload + m.payload_bytes; pad < f.at + f.bytes; pad++)
+			assert_int_equal(*pad, 0);
+	}
+	mr_rig_close(&r);
+}
+
+/* Such a device wants the pseudo-header's sum in UDP's checksum, and 0 in IP's. */
+static void device_that_computes_checksums_gets_what_it_wants(void **state)
+{
+	struct mr_session *p;
+	uint8_t packet[2048], want[2];
+	uint32_t bytes;
+	uint64_t sum;
+	uint16_t folded;
+
+	(void)state;
+	mr_rig_open(&r, 1);
+	open_pair(false, &p);
+	r.port.computes_ip = r.port.computes_udp = true;
+	mr_rig_publish(&pub, &f, "a.b", "hello");
+	mr_rig_send(&r, 0, &pub.path, &f);
+	mr_rig_round(&r, 0);
+	bytes = mr_rig_collect(&r, 0, packet, sizeof(packet));
+	assert_true(bytes > 42);
+	assert_int_equal(packet[24] | packet[25], 0);
+	sum = mr_checksum_sum(packet + 26, 8) + mr_checksum_sum(packet + 38, 2) +
+	      mr_checksum_sum("\0\x11", 2);
+	folded = mr_checksum_fold(sum);
+	memcpy(want, &folded, sizeof(want));
+	assert_memory_equal(packet + 40, want, sizeof(want));
+	mr_rig_close(&r);
+}
+
 /* Kinds that frames of a session do not carry. */
 static void kinds_of_the_bus_are_rejected(void **state)
 {
@@ -493,10 +560,12 @@ int main(void)
 		cmocka_unit_test(what_does_not_fit_a_frame_is_missed_and_told),
 		cmocka_unit_test(no_buffer_is_counted_and_told_later),
 		cmocka_unit_test(full_transmit_ring_drops_and_counts),
-		cmocka_unit_test(port_without_link_drops_and_counts),
+		cmocka_unit_test(port_without_link_is_let_alone),
 		cmocka_unit_test(bad_frames_have_counters_of_their_own),
 		cmocka_unit_test(unknown_session_is_answered_with_a_close),
 		cmocka_unit_test(answers_to_unknown_sessions_are_bounded),
+		cmocka_unit_test(padding_tells_nothing),
+		cmocka_unit_test(device_that_computes_checksums_gets_what_it_wants),
 		cmocka_unit_test(kinds_of_the_bus_are_rejected),
 	};
 

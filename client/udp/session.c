@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A session over UDP: how it starts and ends, and the signs of life that keep it. */
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/udp/udp.h"
+
+/* The part of a delivery that is neither subject nor headers nor payload. */
+#define OVERHEAD_BYTES                                                                             \
+	(sizeof(struct mrf_message_header) + sizeof(struct mrf_reply_token) +                      \
+		sizeof(struct mrf_message_sections))
+#define AGAIN_NS (10 * MR_NS_PER_MS) /* what the socket did not take is tried again */
+
+/* A message fits if it also fits as a delivery, with its subject and the token of a request. */
+void mr_udp_limits(struct mr_client *c)
+{
+	size_t room = MR_FRAME_ROOM(c->udp->frame_bytes) - OVERHEAD_BYTES;
+
+	mr_client_limits(c, room < MR_BODY_BYTES ? room : MR_BODY_BYTES, true);
+}
+
+/* Empty rings: new ones, or those of the last session. */
+static int rings_reset(struct mr_client *c)
+{
+	/* Whoever reads the up ring is told of each show, as one who sleeps is. */
+	static const struct mr_worker_page always = {.asleep = 1};
+	struct mr_udp *u = c->udp;
+	int error;
+
+	if (u->rings.header_map == NULL) {
+		error = mr_channel_new_private(&u->rings, MR_UDP_UP_BYTES, MR_UDP_DOWN_BYTES);
+		if (error != 0)
+			return error;
+	}
+	memset(u->rings.up_shared, 0, sizeof(*u->rings.up_shared));
+	memset(u->rings.down_shared, 0, sizeof(*u->rings.down_shared));
+	mr_channel_worker_side(&u->rings, &u->out, &u->in);
+	mr_channel_peer_side(&u->rings, &always, &c->up, &c->down);
+	return 0;
+}
+
+int mr_udp_open(struct mr_client *c, struct mrf_table welcome, uint32_t sequence)
+{
+	struct mr_udp *u = c->udp;
+	int error = rings_reset(c);
+	int on = 1, size = 0;
+	int64_t lost;
+
+	if (error != 0)
+		return mr_fail(c, error, NULL);
+	u->fd = c->attach_fd;
+	c->attach_fd = -1;
+	setsockopt(u->fd, SOL_UDP, UDP_GRO, &on, sizeof(on));
+	u->segments = setsockopt(u->fd, SOL_UDP, UDP_SEGMENT, &size, sizeof(size)) == 0;
+	c->session = mrf_welcome_session(welcome);
+	c->worker = mrf_welcome_worker(welcome);
+	u->secret = mrf_welcome_secret(welcome);
+	u->frame_bytes = mrf_welcome_frame_bytes(welcome) & ~7u;
+	u->heartbeat_ns = mrf_welcome_heartbeat_ms(welcome) * MR_NS_PER_MS;
+	u->dead_ns = u->heartbeat_ns * mrf_welcome_missed_max(welcome);
+	u->sequence = 0;
+	u->window = mr_frame_window_first();
+	mr_frame_take(&u->window, sequence, &lost);
+	u->last_tx_ns = u->last_rx_ns = u->look_ns = mr_now_ns();
+	u->stuck = u->closed = false;
+	u->error = 0;
+	mr_udp_limits(c);
+	mr_house_by(c, 0);
+	return 0;
+}
+
+/* Nothing for so long: the bus, or the way to it, is gone. */
+static void died(struct mr_client *c)
+{
+	const struct mr_udp *u = c->udp;
+	char why[128];
+
+	snprintf(why, sizeof(why), "the bus was silent for %.1f s%s%s%s", (double)u->dead_ns / 1e9,
+		u->error != 0 ? " (" : "", u->error != 0 ? strerrordesc_np(u->error) : "",
+		u->error != 0 ? ")" : "");
+	mr_session_eof(c, why);
+}
+
+static void beat(struct mr_client *c, uint64_t now_ns)
+{
+	struct mr_udp *u = c->udp;
+
+	if (now_ns - u->last_tx_ns >= u->heartbeat_ns && !mr_udp_send_alone(c, NULL, 0))
+		u->last_tx_ns = now_ns - u->heartbeat_ns + AGAIN_NS;
+}
+
+void mr_udp_look(struct mr_client *c)
+{
+	struct mr_udp *u = c->udp;
+	uint64_t now_ns = mr_now_ns();
+	bool dry = mr_udp_receive(c);
+
+	if (c->eof)
+		return;
+	if (u->stuck)
+		mr_udp_send(c);
+	beat(c, now_ns);
+	if (now_ns < u->last_rx_ns + u->dead_ns)
+		return;
+	/* A sign of life may stand behind what there is no room for yet. */
+	if (dry)
+		died(c);
+	else
+		u->last_rx_ns = now_ns - u->dead_ns + AGAIN_NS;
+}
+
+static bool fill(struct mr_client *c)
+{
+	if (c->state == MR_STATE_LOST)
+		return false;
+	if (mr_bytes_readable(&c->down) != 0)
+		return true;
+	if (!c->eof)
+		mr_udp_receive(c);
+	return mr_bytes_readable(&c->down) != 0;
+}
+
+/* A socket wakes whoever sleeps on it without being asked. */
+static bool arm(struct mr_client *c)
+{
+	(void)c;
+	return true;
+}
+
+static unsigned sleep_on(const struct mr_client *c, struct pollfd fds[2])
+{
+	fds[0] = (struct pollfd){.fd = c->udp->fd, .events = POLLIN};
+	return 1;
+}
+
+static void room_sleep(struct mr_client *c)
+{
+	struct pollfd room = {.fd = c->udp->fd, .events = POLLOUT};
+
+	poll(&room, 1, 1);
+}
+
+static uint64_t due_ns(const struct mr_client *c)
+{
+	const struct mr_udp *u = c->udp;
+	uint64_t beat_ns = u->last_tx_ns + u->heartbeat_ns;
+	uint64_t dead_ns = u->last_rx_ns + u->dead_ns;
+	uint64_t due = beat_ns < dead_ns ? beat_ns : dead_ns;
+
+	if (u->stuck && u->last_tx_ns + MR_NS_PER_MS < due)
+		due = u->last_tx_ns + MR_NS_PER_MS;
+	return due;
+}
+
+/* Said once: should it be lost, the bus misses the heartbeats. */
+static void say_goodbye(struct mr_client *c)
+{
+	const struct mrf_message_header close_message = {
+		.bytes = sizeof(close_message), .kind = MRF_MESSAGE_KIND_CLOSE};
+
+	mr_udp_send_alone(c, &close_message, sizeof(close_message));
+}
+
+static void unmap(struct mr_client *c)
+{
+	struct mr_udp *u = c->udp;
+
+	if (u->fd < 0)
+		return;
+	if (!u->closed)
+		say_goodbye(c);
+	mr_session_unwatch(c, u->fd);
+	close(u->fd);
+	u->fd = -1;
+}
+
+static void fini(struct mr_client *c)
+{
+	mr_channel_close(&c->udp->rings);
+	free(c->udp->buffers);
+	free(c->udp);
+	c->udp = NULL;
+}
+
+const struct mr_transport mr_transport_udp = {
+	.attach_begin = mr_udp_attach_begin,
+	.attach_step = mr_udp_attach_step,
+	.attach_end = mr_udp_attach_end,
+	.rouse = mr_udp_send,
+	.fill = fill,
+	.arm = arm,
+	.sleep_on = sleep_on,
+	.room_sleep = room_sleep,
+	.look = mr_udp_look,
+	.due_ns = due_ns,
+	.unmap = unmap,
+	.fini = fini,
+};

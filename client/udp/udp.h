@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* udp: a bus that is reached over UDP, on a kernel socket.
+ *
+ *   up ring ──▶ send.c ──▶ frames ──▶ socket ──▶ receive.c ──▶ down ring
+ *
+ * Both rings are this process's own: what publishes and what hands out is the same code as over shared
+ * memory, and the system calls are few, because they move what the rings hold: many messages a frame,
+ * many frames a call (UDP_SEGMENT and UDP_GRO where the kernel has them).
+ *
+ *   address.c  HOST:PORT        hello.c    opening a session      send.c, receive.c  frames
+ *   session.c  heartbeats, death, what the transport is made of
+ *
+ * Owns      A client owns its struct mr_udp; the rings in it stay from one session to the next.
+ * Threads   The client's.
+ * Units     frame_bytes: of the UDP payload.
+ * Errors    A frame that the socket does not take stays in the ring as messages. A frame that makes no
+ *           sense is counted as malformed, one of another session or that came twice is dropped.
+ */
+#ifndef MILLRACE_CLIENT_UDP_UDP_H
+#define MILLRACE_CLIENT_UDP_UDP_H
+
+#include <sys/socket.h>
+
+#include "client/internal.h"
+#include "dataplane/wire/frame.h"
+
+#define MR_UDP_ADDRESSES_MAX 4u
+/* Small enough to stay in a core's cache. */
+#define MR_UDP_UP_BYTES   (512u << 10)
+#define MR_UDP_DOWN_BYTES (1024u << 10)
+/* What one receive may bring: this many datagrams, each put together of many by the kernel. */
+#define MR_UDP_RECEIVES   8u
+#define MR_UDP_BUFFER     (64u << 10)
+#define MR_UDP_FRAMES_MAX 128u /* frames in one call */
+#define MR_UDP_CALLS_MAX  64u  /* datagrams, or segmented ones, in one call */
+
+#define MR_UDP_ALONE_BYTES_MAX 64u
+
+struct mr_udp_address {
+	struct sockaddr_storage at;
+	socklen_t bytes;
+};
+
+/* One attempt to open a session, of one size of frame. */
+struct mr_udp_hello {
+	uint64_t nonce;
+	uint64_t cookie; /* 0: not known yet */
+	uint32_t frame_bytes;
+};
+
+enum mr_udp_size {
+	MR_UDP_FULL,
+	MR_UDP_LEAST,
+	MR_UDP_SIZES,
+};
+
+/* What stands in front of the messages of a frame, and what may fill it up behind them. */
+struct mr_udp_frame {
+	struct mrf_frame_header header;
+	struct mrf_message_header padding;
+};
+
+/* Frames for one call, which point into the up ring. */
+struct mr_udp_batch {
+	struct mmsghdr calls[MR_UDP_CALLS_MAX];
+	struct {
+		uint32_t messages_bytes; /* of the ring */
+		uint32_t frames;
+		uint32_t frame_bytes; /* of all but the last */
+		alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint16_t))];
+	} of[MR_UDP_CALLS_MAX];
+	struct mr_udp_frame frames[MR_UDP_FRAMES_MAX];
+	struct iovec parts[4 * MR_UDP_FRAMES_MAX];
+};
+
+struct mr_udp {
+	int fd; /* -1: no session */
+	struct mr_channel rings;
+	struct mr_bytes_consumer out; /* of the up ring; head: what the socket took */
+	struct mr_bytes_producer in;  /* of the down ring */
+
+	/* sending */
+	uint32_t sequence;    /* of the last frame sent */
+	uint32_t frame_bytes; /* largest that may be sent */
+	bool segments;        /* the kernel cuts frames for us */
+	bool stuck;           /* the socket took no more; tried again later */
+	uint64_t last_tx_ns;
+	uint64_t look_ns; /* when one who only publishes looks what has come */
+
+	/* receiving */
+	struct mr_frame_window window;
+	uint64_t last_rx_ns;
+	uint8_t *buffers; /* MR_UDP_RECEIVES of MR_UDP_BUFFER */
+
+	/* session */
+	uint64_t secret;
+	uint64_t heartbeat_ns;
+	uint64_t dead_ns;
+	bool closed; /* by the bus */
+	int error;   /* the last of the socket, for a text */
+
+	/* opening */
+	struct mr_udp_hello hellos[MR_UDP_SIZES];
+	uint64_t hello_ns; /* when to send the next */
+	unsigned sends;
+	unsigned answers;  /* cookies that were followed at once */
+	unsigned refusals; /* nobody listens, as ICMP says */
+	bool heard;        /* a retry came: the path is there, both ways */
+	struct mr_udp_address addresses[MR_UDP_ADDRESSES_MAX];
+	unsigned addresses_count;
+	unsigned address;
+
+	/* over the client's life */
+	uint64_t frames_sent;
+	uint64_t frames_received;
+	uint64_t frames_lost;
+	uint64_t frames_duplicate;
+	uint64_t frames_strange; /* of another session */
+	uint64_t unsent;         /* messages that do not fit the path any more */
+
+	struct mr_udp_batch batch;
+	char text[96]; /* the address, for people */
+};
+
+/* address.c: takes "udp://HOST[:PORT]" and makes the client one over UDP. Host names are looked up here
+ * and now. -EINVAL; -ECONNREFUSED: no such host. */
+int mr_udp_init(struct mr_client *c, const char *address);
+/* hello.c */
+int mr_udp_attach_begin(struct mr_client *c);
+int mr_udp_attach_step(struct mr_client *c);
+void mr_udp_attach_end(struct mr_client *c);
+/* The largest frame that the path of a connected socket takes, as far as the kernel knows. */
+uint32_t mr_udp_path_bytes(int fd);
+/* session.c: the session that a Welcome opens on the socket of the exchange. */
+int mr_udp_open(struct mr_client *c, struct mrf_table welcome, uint32_t sequence);
+void mr_udp_look(struct mr_client *c);
+/* Sets what a message may hold by the size of frames. */
+void mr_udp_limits(struct mr_client *c);
+/* send.c: sends what is pushed, as far as the socket takes it. */
+void mr_udp_send(struct mr_client *c);
+/* A frame of one message of up to MR_UDP_ALONE_BYTES_MAX, or of none (NULL, 0). False: the socket does not
+ * take it now. */
+bool mr_udp_send_alone(struct mr_client *c, const void *message, uint32_t bytes);
+/* What mr_udp_send works with: packs what was pushed up to `to` into the batch; returns how many
+ * datagrams. 0: the first message fits no frame. */
+unsigned mr_udp_pack(struct mr_udp *u, uint64_t session, uint64_t to);
+/* receive.c: takes what has come, as far as there is room. True: nothing is left. */
+bool mr_udp_receive(struct mr_client *c);
+/* Takes one frame into the down ring, which has room for it. False: dropped and counted. */
+bool mr_udp_frame_take(struct mr_client *c, const uint8_t *at, size_t bytes);
+/* True if the messages of a frame fill it to the end. */
+bool mr_udp_frame_is_filled(const uint8_t *at, size_t bytes, unsigned messages);
+
+#endif

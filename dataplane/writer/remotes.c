@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/writer/writer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "dataplane/port/packet.h"
+
+/* IP and UDP. */
+#define HEADERS_IP4_BYTES 28u
+#define HEADERS_IP6_BYTES 48u
+
+/* What a session over UDP takes of this module, besides what session/remote.h counts: its slot, a
+ * place in the index (as many buckets as sessions, or twice that), its generation, its place in the
+ * directory, its statistics. */
+#define SLOT_BYTES                                                                                 \
+	(sizeof(struct mr_writer_remote) + 2 * sizeof(uint32_t) + sizeof(uint32_t) +               \
+		sizeof(struct mr_session *) + sizeof(struct mrf_session_stats))
+
+_Static_assert(sizeof(struct mr_session) + sizeof(struct mr_remote) + SLOT_BYTES <= 1024,
+	"memory of a session over UDP, all told");
+
+static uint32_t sessions_max(const struct mr_writer *wr)
+{
+	return wr->config->sessions.sessions_max;
+}
+
+static uint32_t number_of(const struct mr_writer *wr, unsigned worker, uint32_t slot)
+{
+	return worker * sessions_max(wr) + slot - wr->config->channels.clients_max + 1;
+}
+
+static struct mr_writer_remote *entry_of(const struct mr_writer *wr, uint32_t number)
+{
+	return &wr->remotes.slots[number - 1];
+}
+
+static uint32_t slot_of(const struct mr_writer *wr, uint32_t number)
+{
+	return wr->config->channels.clients_max + (number - 1) % sessions_max(wr);
+}
+
+static struct mr_session *session_of(const struct mr_writer *wr, uint32_t number)
+{
+	const struct mr_worker *w = wr->workers[(number - 1) / sessions_max(wr)];
+
+	return atomic_load_explicit(&w->directory.slots[slot_of(wr, number)], memory_order_relaxed);
+}
+
+static uint32_t *chain(void *writer, uint32_t number)
+{
+	return &entry_of(writer, number)->next;
+}
+
+static uint64_t stored_hash(void *writer, uint32_t number)
+{
+	return entry_of(writer, number)->hash;
+}
+
+/* Of what mr_path_same compares. */
+static uint32_t hash_of(const struct mr_writer *wr, const struct mrf_network_path *p)
+{
+	const uint64_t words[] = {p->peer_0, p->peer_1, p->local_0, p->local_1,
+		(uint64_t)p->peer_udp_port << 32 | (uint64_t)p->local_udp_port << 16 | p->port};
+
+	return (uint32_t)mr_hash_text(&wr->remotes.key, words, sizeof(words));
+}
+
+/* Of a host; in IPv6 of its network of 64 bits, within which it may choose any address. */
+static uint32_t peer_of(const struct mr_writer *wr, const struct mrf_network_path *p)
+{
+	uint64_t host = mr_path_is_ip4(p) ? p->peer_1 : 0;
+
+	return (uint32_t)mr_hash_pair(&wr->remotes.key, p->peer_0, host) % MR_WRITER_PEERS;
+}
+
+/* Behind the others. */
+static void give_back(struct mr_writer *wr, unsigned worker, uint32_t number)
+{
+	struct mr_writer_remotes *r = &wr->remotes;
+
+	entry_of(wr, number)->next = 0;
+	if (r->on[worker].first_free == 0)
+		r->on[worker].first_free = number;
+	else
+		entry_of(wr, r->on[worker].last_free)->next = number;
+	r->on[worker].last_free = number;
+}
+
+/* 0: there is none. */
+static uint32_t take_free(struct mr_writer *wr, unsigned worker)
+{
+	uint32_t number = wr->remotes.on[worker].first_free;
+
+	if (number != 0)
+		wr->remotes.on[worker].first_free = entry_of(wr, number)->next;
+	return number;
+}
+
+int mr_writer_remotes_open(struct mr_writer *wr)
+{
+	struct mr_writer_remotes *r = &wr->remotes;
+
+	if (getrandom(&r->key, sizeof(r->key), 0) != (ssize_t)sizeof(r->key))
+		return -errno;
+	r->slots = calloc((size_t)wr->workers_count * sessions_max(wr), sizeof(*r->slots));
+	if (r->slots == NULL)
+		return -ENOMEM;
+	for (unsigned i = 0; i < wr->workers_count; i++)
+		for (uint32_t k = 0; k < sessions_max(wr); k++)
+			give_back(wr, i, i * sessions_max(wr) + k + 1);
+	return mr_index_init(&r->by_path, chain, stored_hash, wr);
+}
+
+void mr_writer_remotes_close(struct mr_writer *wr)
+{
+	mr_index_fini(&wr->remotes.by_path);
+	free(wr->remotes.slots);
+	wr->remotes.slots = NULL;
+}
+
+/* A session that has moved is at its old path no more: who says hello there is somebody else, and
+ * nothing is known of him. */
+static bool moved(const struct mr_session *s)
+{
+	return __atomic_load_n(&s->stats->paths_changed, __ATOMIC_RELAXED) != 0;
+}
+
+static struct mr_session *find_path(
+	const struct mr_writer *wr, const struct mrf_network_path *path, uint32_t hash)
+{
+	uint32_t number = mr_index_first(&wr->remotes.by_path, hash);
+
+	for (; number != 0; number = entry_of(wr, number)->next) {
+		struct mr_session *s;
+
+		if (entry_of(wr, number)->hash != hash)
+			continue;
+		s = session_of(wr, number);
+		if (mr_path_same(&s->remote->path, path) && !moved(s))
+			return s;
+	}
+	return NULL;
+}
+
+/* What the client offers, or the port has room for. 0: neither is enough. */
+static uint32_t frame_bytes_of(
+	const struct mr_port *p, const struct mrf_network_path *path, uint32_t offered)
+{
+	uint32_t headers = mr_path_is_ip4(path) ? HEADERS_IP4_BYTES : HEADERS_IP6_BYTES;
+	uint32_t most = p->mtu > headers ? p->mtu - headers : 0;
+
+	if (most > MR_FRAME_BYTES_MAX)
+		most = MR_FRAME_BYTES_MAX;
+	if (offered < most)
+		most = offered;
+	most &= ~7u;
+	return most >= MR_FRAME_BYTES_MIN ? most : 0;
+}
+
+static int new_secret(uint64_t *out)
+{
+	do {
+		if (getrandom(out, sizeof(*out), GRND_NONBLOCK) != (ssize_t)sizeof(*out))
+			return -EAGAIN;
+	} while (*out == 0);
+	return 0;
+}
+
+static int make(struct mr_writer *wr, uint32_t number, struct mrf_table request,
+	const struct mrf_network_path *path, struct mr_session **out)
+{
+	const struct mr_port *port = &wr->ports[path->port];
+	unsigned worker = mrf_link_open_remote_worker(request);
+	uint32_t slot = slot_of(wr, number);
+	uint32_t frame_bytes =
+		frame_bytes_of(port, path, mrf_link_open_remote_frame_bytes(request));
+	uint64_t secret;
+	int error = new_secret(&secret);
+
+	if (error == 0)
+		error = mr_remote_new(mr_writer_next_id(wr, worker, slot), path, port->mac,
+			frame_bytes, mr_writer_stats_of(wr, worker, slot), out);
+	if (error == 0) {
+		(*out)->remote->nonce = mrf_link_open_remote_nonce(request);
+		(*out)->remote->secret = secret;
+	}
+	return error;
+}
+
+static void note(
+	struct mr_writer *wr, uint32_t number, unsigned worker, uint32_t hash, uint32_t peer)
+{
+	entry_of(wr, number)->hash = hash;
+	entry_of(wr, number)->peer = peer;
+	mr_index_add(&wr->remotes.by_path, number);
+	wr->remotes.peers[peer]++;
+	wr->remotes.on[worker].count++;
+	mr_count(wr->stats->remote_sessions, 1);
+}
+
+static int open_new(struct mr_writer *wr, struct mrf_table request,
+	const struct mrf_network_path *path, uint32_t hash, struct mr_session **out)
+{
+	unsigned worker = mrf_link_open_remote_worker(request);
+	uint32_t peer = peer_of(wr, path);
+	uint32_t number;
+	int error;
+
+	if (wr->remotes.peers[peer] >= wr->config->sessions.per_address_max)
+		return -EDQUOT;
+	number = take_free(wr, worker);
+	if (number == 0)
+		return -ENOSPC;
+	error = make(wr, number, request, path, out);
+	if (error != 0) {
+		give_back(wr, worker, number);
+		return error;
+	}
+	note(wr, number, worker, hash, peer);
+	mr_directory_put(&wr->workers[worker]->directory, *out);
+	mr_writer_session_opened(wr, *out, mrf_link_open_remote_name(request));
+	return 0;
+}
+
+/* Its client has begun anew at the same place, and needs no goodbye. */
+static void replace(struct mr_writer *wr, struct mr_session *s)
+{
+	mr_writer_session_close(wr, s, "its client said hello anew");
+	s->close_deadline_ns = 0;
+	/* With a full table its slot is the one that is needed. */
+	(void)mr_writer_sessions_tick(wr);
+}
+
+int mr_writer_remote_open(struct mr_writer *wr, struct mrf_table request, struct mr_session **out)
+{
+	struct mrf_network_path path = mrf_link_open_remote_path(request);
+	uint64_t nonce = mrf_link_open_remote_nonce(request);
+	uint32_t offered = mrf_link_open_remote_frame_bytes(request);
+	uint32_t hash;
+
+	if (!mrf_link_open_remote_has_path(request) || nonce == 0 || path.port >= wr->ports_count ||
+		offered < MR_FRAME_BYTES_MIN ||
+		mrf_link_open_remote_worker(request) >= wr->workers_count)
+		return -EINVAL;
+	if (frame_bytes_of(&wr->ports[path.port], &path, offered) == 0)
+		return -EMSGSIZE;
+	hash = hash_of(wr, &path);
+	*out = find_path(wr, &path, hash);
+	if (*out != NULL && (*out)->remote->nonce == nonce)
+		return 0;
+	if (*out != NULL)
+		replace(wr, *out);
+	return open_new(wr, request, &path, hash, out);
+}
+
+void mr_writer_remote_forget(struct mr_writer *wr, struct mr_session *s)
+{
+	mr_index_remove(&wr->remotes.by_path, number_of(wr, s->worker, s->slot));
+}
+
+void mr_writer_remote_take_out(struct mr_writer *wr, struct mr_session *s)
+{
+	uint32_t number = number_of(wr, s->worker, s->slot);
+
+	mr_directory_take(&wr->workers[s->worker]->directory, s);
+	wr->remotes.peers[entry_of(wr, number)->peer]--;
+	give_back(wr, s->worker, number);
+	wr->remotes.on[s->worker].count--;
+	mr_gauge(wr->stats->remote_sessions, wr->stats->remote_sessions - 1);
+}
+
+static void look_at(struct mr_writer *wr, struct mr_session *s)
+{
+	uint8_t end = atomic_load_explicit(&s->remote->end, memory_order_acquire);
+
+	if (end == MR_REMOTE_LIVES || s->closing)
+		return;
+	if (end == MR_REMOTE_EXPIRED)
+		mr_count(wr->stats->sessions_expired, 1);
+	mr_writer_session_close(wr, s,
+		end == MR_REMOTE_EXPIRED ? "nothing came for too long" : "closed by its client");
+}
+
+void mr_writer_remotes_look(struct mr_writer *wr)
+{
+	if (!wr->remotes.rung)
+		return;
+	wr->remotes.rung = false;
+	for (unsigned i = 0; i < wr->workers_count; i++) {
+		const struct mr_directory *d = &wr->workers[i]->directory;
+		uint32_t left = wr->remotes.on[i].count;
+
+		for (uint32_t slot = wr->config->channels.clients_max; left > 0; slot++) {
+			struct mr_session *s =
+				atomic_load_explicit(&d->slots[slot], memory_order_relaxed);
+
+			assert(slot < d->slots_count);
+			if (s == NULL)
+				continue;
+			left--;
+			look_at(wr, s);
+		}
+	}
+}
+
+struct mrf_network_path mr_writer_remote_path(const struct mr_session *s)
+{
+	const struct mrf_network_path *p = &s->remote->path;
+
+	return (struct mrf_network_path){
+		.peer_0 = __atomic_load_n(&p->peer_0, __ATOMIC_RELAXED),
+		.peer_1 = __atomic_load_n(&p->peer_1, __ATOMIC_RELAXED),
+		.local_0 = __atomic_load_n(&p->local_0, __ATOMIC_RELAXED),
+		.local_1 = __atomic_load_n(&p->local_1, __ATOMIC_RELAXED),
+		.peer_mac = __atomic_load_n(&p->peer_mac, __ATOMIC_RELAXED),
+		.peer_udp_port = __atomic_load_n(&p->peer_udp_port, __ATOMIC_RELAXED),
+		.local_udp_port = __atomic_load_n(&p->local_udp_port, __ATOMIC_RELAXED),
+		.port = __atomic_load_n(&p->port, __ATOMIC_RELAXED),
+	};
+}

@@ -1,0 +1,106 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# js_client: a client that was written from docs/protocol.md alone, in another language, in another network namespace
+# behind an AF_XDP port, and programs on this host understand each other.
+. "$(dirname "$0")/../support/lib.sh"
+. "$top/tests/support/js/js.sh"
+. "$top/tests/support/net.sh"
+js_prepare
+net_needs
+
+net_pair 2
+# A client must see another data plane in the place of a dead one before it takes the bus for dead: 10 s.
+bus_start --set workers.count=2 --set sessions.heartbeat_ms=200 --set sessions.missed_max=50 --port "$(net_af_xdp)"
+udp4=udp://$net_bus4:7400
+udp6="udp://[$net_bus6]:7400"
+
+# js ARGUMENT...: the client's command line, on the other side; js_start NAME ARGUMENT...: the same in the background.
+js() { "${net_in[@]}" timeout -k 5 $((patience_s * 2)) node "$js/cli.js" "$@"; }
+js_start() {
+	local name=$1
+
+	shift
+	start "$name" "${net_in[@]}" node "$js/cli.js" "$@"
+}
+js_sub_start() {
+	js_start "$@"
+	wait_for "sub $1 is subscribed" has_line "$dir/$1.err" subscribed
+}
+received() { jq -r '.subject + " " + .payload' "$dir/$1.out"; }
+workers_with_frames() { "$millrace" workers --json | jq '[.. | objects | select(.frames_rx? // 0 > 0)] | length'; }
+no_session() { [ "$("$millrace" status --json | jq .clients)" -eq 0 ]; }
+
+far=(near far4 far6 far7 far8 far9)
+say "what either side publishes reaches both"
+sub_start near 'orders.>' --json -n 3
+js_sub_start far4 "$udp4" sub 'orders.>' 3
+js_sub_start far6 "$udp6" sub 'orders.>' 3
+for n in 7 8 9; do
+	js_sub_start "far$n" "$udp4" sub 'orders.>' 3
+done
+"$millrace" pub orders.eu.created '{"id":1}' -H trace:abc
+for name in "${far[@]}"; do
+	wait_for "$name has the first" lines_at_least "$dir/$name.out" 1
+done
+js "$udp4" pub orders.us.created hello 2
+for name in "${far[@]}"; do
+	wait_for "$name has all" lines_at_least "$dir/$name.out" 3
+	received "$name" >"$dir/$name.text"
+	expect_lines "$dir/$name.text" 'orders.eu.created {"id":1}
+orders.us.created hello
+orders.us.created hello'
+	jq -c '.headers // {}' "$dir/$name.out" >"$dir/$name.headers"
+	expect_lines "$dir/$name.headers" '{"trace":"abc"}
+{"from":"js"}
+{}'
+done
+
+say "requests in all directions"
+reply_start local greet 'from here'
+local_pid=$pid
+expect_equal "answer to there" "$(js "$udp4" request greet hello)" 'from here'
+js_sub_start remote "$udp6" reply far.greet 'from there' 2
+expect_equal "answer to here" "$("$millrace" request far.greet hello)" 'from there'
+expect_equal "answer from there to there" "$(js "$udp4" request far.greet hello)" 'from there'
+expect_status 5 "${net_in[@]}" node "$js/cli.js" "$udp4" request nobody.there hello
+kill -TERM "$local_pid"
+
+say "a session follows its client to another port, when that is proved"
+expect_equal "places" "$(js "$udp4" move self.test 2>/dev/null)" '"one port"
+"another port"'
+expect_above paths_asked "$(counter paths_asked)" 0
+expect_above paths_changed "$(counter paths_changed)" 0
+
+say "who leaves is gone at once, who dies a little later"
+wait_for "those who said goodbye are gone" no_session
+js_start dies "$udp4" hold
+dies_pid=$pid
+wait_for "a session is open" has_line "$dir/dies.out" open
+kill -KILL "$dies_pid"
+wait_for "the dead one is gone" no_session
+
+say "frames came to both workers"
+expect_equal "workers with frames" "$(workers_with_frames)" 2
+expect_above hellos_retried "$(counter hellos_retried)" 0
+expect_above hellos_taken "$(counter hellos_taken)" 0
+for name in drop_bad_frame drop_bad_frame_length drop_bad_hello drop_bad_message drop_bad_udp drop_bad_ip; do
+	expect_equal "$name" "$(counter "$name")" 0
+done
+
+say "a client hears of a bus that was restarted"
+js_start restarted "$udp4" hold
+restarted_pid=$pid
+wait_for "a session is open" has_line "$dir/restarted.out" open
+old=$(dataplane_pid)
+kill -KILL "$old"
+wait_for "another data plane is there" bus_child_is_not millrace-dataplane "$old"
+wait_child "$restarted_pid" "the client of the old one"
+expect_match "what it heard" "$(cat "$dir/restarted.out")" '"code":-107'
+
+say "and of one that stops"
+js_start stopped "$udp4" hold
+stopped_pid=$pid
+wait_for "a session is open" has_line "$dir/stopped.out" open
+bus_stop
+wait_child "$stopped_pid" "the client of the bus that stopped"
+expect_match "what it heard" "$(cat "$dir/stopped.out")" '"code":-108'

@@ -1,0 +1,9 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# js_unit: the client that was written in JavaScript from docs/protocol.md does what that page says,
+# towards a bus of its own kind that loses, doubles, delays and forges.
+. "$(dirname "$0")/../support/lib.sh"
+. "$top/tests/support/js/js.sh"
+js_prepare
+
+timeout -k 5 $((patience_s * 2)) node --test "$js/sessions.test.js"

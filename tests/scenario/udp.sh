@@ -1,0 +1,126 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# udp: programs of another host, behind an AF_XDP port with two queues, and programs of this one meet through two
+# workers; control may be killed without a session noticing, and a data plane that is killed is found again.
+. "$(dirname "$0")/../support/lib.sh"
+. "$top/tests/support/net.sh"
+net_needs
+
+net_pair 2
+bus_start --set workers.count=2 --set workers.poll=adaptive --port "$(net_af_xdp)"
+udp4=udp://$net_bus4:7400
+udp6="udp://[$net_bus6]:7400"
+
+# far ADDRESS COMMAND...: millrace on the other side; far_start NAME ADDRESS COMMAND...: the same in the background.
+far() {
+	local address=$1
+
+	shift
+	timeout -k 5 $((patience_s * 2)) "${net_in[@]}" env MILLRACE_SERVER="$address" "$millrace" "$@"
+}
+far4=("${net_in[@]}" env "MILLRACE_SERVER=$udp4" "$millrace") # the same, as a prefix
+far_start() {
+	local name=$1 address=$2
+
+	shift 2
+	start "$name" "${net_in[@]}" env MILLRACE_SERVER="$address" "$millrace" "$@"
+}
+far_sub_start() {
+	far_start "$1" "$2" sub "${@:3}"
+	wait_for "sub $1 is subscribed" has_line "$dir/$1.err" subscribed
+}
+received() { jq -r '.subject + " " + .payload' "$dir/$1.out"; }
+sessions() { "$millrace" sessions --json | jq -c '[.[].session] | sort'; }
+no_session() { [ "$(sessions)" = '[]' ]; }
+sessions_are() { [ "$("$millrace" sessions --json | jq length)" -eq "$1" ]; }
+
+say "what is published on either side reaches both, over both workers"
+sub_start near 'orders.>' --json -n 6
+names=(near)
+for n in 1 2 3 4 5 6; do
+	far_sub_start "far$n" "$([ $((n % 2)) -eq 0 ] && echo "$udp6" || echo "$udp4")" 'orders.>' --json -n 6
+	names+=("far$n")
+done
+expect_equal "workers that serve sessions" \
+	"$("$millrace" sessions --json | jq '[.[].worker] | unique | length')" 2
+for round in 1 2; do
+	"$millrace" pub orders.eu.created "here $round" -H trace:abc
+	far "$udp4" pub orders.us.created "there $round" -H trace:def
+	far "$udp6" pub orders.six.created "six $round"
+	for name in "${names[@]}"; do
+		wait_for "$name has what came in round $round" lines_at_least "$dir/$name.out" $((3 * round))
+	done
+done
+for name in "${names[@]}"; do
+	received "$name" | sort >"$dir/$name.text"
+	expect_lines "$dir/$name.text" 'orders.eu.created here 1
+orders.eu.created here 2
+orders.six.created six 1
+orders.six.created six 2
+orders.us.created there 1
+orders.us.created there 2'
+done
+wait_for "who has all is gone" no_session
+
+say "requests in all directions"
+reply_start local greet 'from here'
+far_start remote "$udp4" reply far.greet 'from there'
+wait_for "the far one replies" subscriptions_above 1
+expect_equal "answer to there" "$(far "$udp6" request greet hello)" 'from here'
+expect_equal "answer to here" "$("$millrace" request far.greet hello)" 'from there'
+expect_equal "answer from there to there" "$(far "$udp4" request far.greet hello)" 'from there'
+expect_status 5 "${far4[@]}" request nobody.there hello
+
+say "a queue group over both sides gets each message once"
+for n in 1 2; do
+	far_sub_start "group$n" "$udp4" jobs --group g --json
+	sub_start "group_near$n" jobs --group g --json
+done
+far "$udp4" pub jobs x -n 200
+group_total() { cat "$dir"/group*.out | wc -l; }
+group_has_all() { [ "$(group_total)" -ge 200 ]; }
+wait_for "the group has all" group_has_all
+expect_equal "messages in the group" "$(group_total)" 200
+
+say "larger than a frame: refused where it is sent, counted where it would be delivered"
+large=$(printf 'x%.0s' {1..5000})
+expect_status 2 "${far4[@]}" pub jobs "$large"
+expect_match "what it says" "$errors" '[0-9]+ bytes'
+far_sub_start wide "$udp4" 'wide.>' --json
+"$millrace" pub wide.one "$large"
+wait_for "it is counted" counter_above drop_too_large 0
+
+say "kill -9 of control under traffic: sessions stay"
+before=$(sessions)
+far_start load "$udp4" bench --transport udp --seconds 3 --json
+load_pid=$pid
+published=$(counter published)
+wait_for "the bench publishes" counter_above published $((published + 10000))
+control=$(control_pid)
+kill -KILL "$control"
+wait_for "up starts control again" bus_child_is_not millrace-control "$control"
+wait_for "control answers" "$millrace" ping
+wait_child "$load_pid" "the bench"
+expect_json "$dir/load.out" '.delivered_per_second > 0' true
+expect_json "$dir/load.out" '[.duplicates, .corrupt] | map(. // 0) | add' 0
+listed() { [ "$(sessions)" = "$before" ]; }
+wait_for "the sessions of before are listed, and no others" listed
+expect_equal "answer from there, once more" "$("$millrace" request far.greet hello)" 'from there'
+
+say "the link goes down and comes back"
+ip link set "$net_port" down
+port_is() { [ "$("$millrace" ports --json | jq -c '[.[].link] | map(tostring) | .[0]')" = "\"$1\"" ]; }
+wait_for "the port says so" port_is down
+ip link set "$net_port" up
+wait_for "the port is back" port_is up
+answered() { [ "$(far "$udp4" request greet hello 2>/dev/null)" = 'from here' ]; }
+wait_for "requests are answered again" answered
+
+say "kill -9 of the data plane: who is there comes back by itself"
+old=$(dataplane_pid)
+kill -KILL "$old"
+wait_for "another data plane is there" bus_child_is_not millrace-dataplane "$old"
+again() { [ "$("$millrace" request far.greet hello 2>/dev/null)" = 'from there' ]; }
+wait_for "the far one replies again" again
+
+bus_stop

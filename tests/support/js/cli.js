@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// cli: what scenarios run of the client, shaped after the command line of millrace.
+//
+//   cli.js udp://HOST:PORT sub PATTERN COUNT [GROUP]   prints "subscribed" on standard error, then a line of JSON each
+//                          pub SUBJECT PAYLOAD COUNT   the first one inline, the others by alias
+//                          request SUBJECT PAYLOAD     prints the answer; exits with 5 if nobody is there
+//                          reply PATTERN PAYLOAD COUNT
+//                          move SUBJECT                publishes to itself, goes to another port, does so again
+//                          hold                        prints "open", waits for the end of the session, and says why
+//
+// Leaves with a Close. Exits with 1 and a text if something fails.
+'use strict'
+
+const { Client } = require('./client.js')
+
+const say = (text) => process.stderr.write(`${text}\n`)
+const print = (value) => process.stdout.write(`${JSON.stringify(value)}\n`)
+const headersOf = (block) =>
+  Object.fromEntries(block.split('\r\n').slice(1, -2).map((line) => line.split(/: ?(.*)/, 2)))
+
+// Resolves when `each` has been called with so many deliveries.
+function take(client, pattern, count, each, options) {
+  let came = 0
+  return new Promise((resolve, reject) => {
+    const handler = (m) => {
+      if (came < count) each(m)
+      if (++came === count) resolve()
+    }
+    client.subscribe(pattern, handler, options).then(() => say('subscribed'), reject)
+  })
+}
+
+const verbs = {
+  sub(client, pattern, count, group) {
+    const show = (m) => print({ subject: m.subject, payload: m.payload.toString(), headers: headersOf(m.headers) })
+    return take(client, pattern, Number(count), show, { group })
+  },
+
+  async pub(client, subject, payload, count) {
+    client.publish(subject, payload, { headers: 'NATS/1.0\r\nfrom: js\r\n\r\n' })
+    const alias = await client.alias(subject)
+    for (let i = 1; i < Number(count); i++) client.publish(alias, payload)
+  },
+
+  async request(client, subject, payload) {
+    process.stdout.write(`${(await client.request(subject, payload)).payload}\n`)
+  },
+
+  reply(client, pattern, payload, count) {
+    return take(client, pattern, Number(count), (m) => client.reply(m, payload))
+  },
+
+  // What is published from the new port is lost until the bus has asked for a proof and got it.
+  async move(client, subject) {
+    let here
+    await client.subscribe(subject, (m) => here === m.payload.toString() && client.arrived())
+    const goTo = (name) => new Promise((resolve) => {
+      here = name
+      const timer = setInterval(() => client.publish(subject, name), 50)
+      client.arrived = () => {
+        clearInterval(timer)
+        print(name)
+        resolve()
+      }
+    })
+    await goTo('one port')
+    await client.session.move()
+    await goTo('another port')
+    say(`paths proved: ${client.session.stats.pathsProved}`)
+  },
+
+  async hold(client) {
+    print('open')
+    print(await client.ended)
+  }
+}
+
+async function main([server, verb, ...args]) {
+  const { hostname, port } = new URL(server.replace(/^udp:/, 'http:'))
+  const client = new Client({ host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port || 7400),
+    name: `js ${verb}`, connectTimeoutMs: 20000 })
+  await client.open()
+  const lost = client.ended.then(({ code, text }) => {
+    if (verb !== 'hold' && code !== 0) throw Object.assign(new Error(text), { code })
+  })
+  try {
+    await Promise.race([verbs[verb](client, ...args), lost])
+  } finally {
+    client.close()
+  }
+}
+
+main(process.argv.slice(2)).catch((error) => {
+  say(`${error.message} (${error.code ?? 'no code'})`)
+  process.exitCode = error.code === 503 ? 5 : 1
+})

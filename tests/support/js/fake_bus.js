@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// fake_bus: the bus's side of docs/protocol.md for one session, as far as tests of the client need it. What the
+// client's frames hold is kept in `got`; `lose(n)` discards the next n datagrams that come, and so is a Hello longer
+// than the path carries.
+'use strict'
+
+const dgram = require('dgram')
+const { EventEmitter, once } = require('events')
+const wire = require('./wire.js')
+
+const { Kind } = wire
+const SESSION = 0x01000002deadbeefn
+const SECRET = 0x5ec4e7n
+const COOKIE = 0xc00c1en
+
+class FakeBus extends EventEmitter {
+  constructor({ heartbeatMs = 2500, frameBytes = 65504, pathBytes = 65504, refuse = null } = {}) {
+    super()
+    Object.assign(this, { heartbeatMs, frameBytes, pathBytes, refuse })
+    Object.assign(this, { losing: 0, sequence: 0, frames: 0, silent: false })
+    this.hellos = [] // {bytes, nonce, cookie, name, at}
+    this.got = [] // messages of the session, with `frame`, the number of the frame that they came in
+    this.window = new wire.Window()
+    this.setMaxListeners(0)
+  }
+
+  async listen() {
+    this.socket = dgram.createSocket('udp4')
+    this.socket.on('message', (bytes, peer) => this.take(bytes, peer))
+    this.socket.bind(0, '127.0.0.1')
+    await once(this.socket, 'listening')
+    return { host: '127.0.0.1', port: this.socket.address().port }
+  }
+
+  lose(datagrams) {
+    this.losing = datagrams
+  }
+
+  // Resolves with what `find` returns as soon as that is something.
+  async until(find) {
+    for (;;) {
+      const found = find()
+      if (found) return found
+      await once(this, 'frame')
+    }
+  }
+
+  message(kind, nth = 0) {
+    return this.until(() => this.got.filter((m) => m.kind === kind)[nth])
+  }
+
+  take(bytes, peer) {
+    const f = wire.parseFrame(bytes)
+    if (f.session === 0n) this.hello(f.messages[0], bytes, peer)
+    else if (this.losing > 0) this.losing--
+    else if (f.session === SESSION) this.inside(f, peer)
+    this.emit('frame')
+  }
+
+  hello(m, bytes, peer) {
+    const head = wire.readStruct('HelloHead', m.payload, 0)
+    const request = wire.parseTable(m.payload.subarray(24)).body
+    const nonce = head.nonce()
+    this.hellos.push({ bytes: bytes.length, says: head.frameBytes(), nonce, cookie: head.cookie(),
+      name: request.name() })
+    if (bytes.length > this.pathBytes) return
+    if (this.losing > 0) {
+      this.losing--
+    } else if (head.cookie() !== COOKIE + nonce) {
+      const retry = wire.struct('HelloRetry', nonce, COOKIE + nonce)
+      this.to(peer, { messages: [wire.message(Kind.Retry, { payload: retry })] })
+    } else if (this.refuse) {
+      const payload = wire.table('Refusal', { nonce, ...this.refuse })
+      this.to(peer, { messages: [wire.message(Kind.Control, { payload })] })
+    } else {
+      this.welcome(nonce, Math.min(head.frameBytes(), this.frameBytes), peer)
+    }
+  }
+
+  welcome(nonce, frameBytes, peer) {
+    this.peer = peer
+    const payload = wire.table('Welcome', { nonce, session: SESSION, secret: SECRET, worker: 1, frameBytes,
+      heartbeatMs: this.heartbeatMs, missedMax: 3, serverVersion: 'fake' })
+    this.send([wire.message(Kind.Control, { payload })], { fill: frameBytes })
+  }
+
+  inside(f, peer) {
+    this.frames++
+    if (peer.port !== this.peer.port && !this.proved(f, peer)) return
+    if (!this.window.take(f.sequence)) return
+    this.got.push(...f.messages.map((m) => ({ ...m, frame: this.frames })))
+    if (!this.silent) for (const m of f.messages) this.answer(m)
+  }
+
+  proved(f, peer) {
+    const proof = f.messages[0]?.kind === Kind.Path && wire.readStruct('PathProof', f.messages[0].payload, 0)
+    if (proof && proof.nonce() === BigInt(peer.port) && proof.secret() === SECRET) {
+      this.peer = peer
+      return true
+    }
+    const payload = wire.struct('PathProof', BigInt(peer.port), 0n)
+    this.to(peer, { session: SESSION, messages: [wire.message(Kind.Path, { payload })] })
+    return false
+  }
+
+  answer(m) {
+    if (m.kind !== Kind.Control) return
+    const { name } = wire.parseTable(m.payload)
+    const payload = name === 'AliasRequest' ? wire.table('AliasResponse', { alias: 9 }) : wire.table('Result', { code: 0 })
+    this.send([wire.message(Kind.Control, { target: m.target, payload })])
+  }
+
+  // In the session's flow.
+  send(messages, { fill = 0, sequence = ++this.sequence, session = SESSION } = {}) {
+    this.to(this.peer, { session, sequence, messages, fill })
+  }
+
+  to(peer, f) {
+    this.socket.send(wire.frame(f), peer.port, peer.address)
+  }
+
+  close() {
+    this.socket.close()
+  }
+}
+
+module.exports = { FakeBus, SESSION }

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2154
+# js: for scenarios that run the JavaScript client. Source lib.sh first.
+
+# js_prepare: leaves the client's directory in `js`; skips the scenario where it cannot be made.
+js_prepare() {
+	local status=0
+
+	js=$("$top/tests/support/js/prepare" "$build") || status=$?
+	case $status in
+	0) ;;
+	77) skip "${js#skip: }" ;;
+	*) fail "the JavaScript client cannot be made: $js" ;;
+	esac
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+// session: one session over UDP, from the first Hello to the Close (docs/protocol.md, "Sessions over UDP").
+//
+//   opening ──Welcome──▶ open ──Close, silence──▶ over
+//      └────Refusal, time-out────────────────────▶ over
+//
+// Emits 'message' for each message of a kind that is not the session's own affair, and 'end' {code, text} once.
+// Numbers of sessions, nonces, cookies and secrets are BigInt.
+'use strict'
+
+const dgram = require('dgram')
+const { randomBytes } = require('crypto')
+const { EventEmitter } = require('events')
+const { isIPv6 } = require('net')
+const wire = require('./wire.js')
+
+const { Kind } = wire
+const HELLO_WAIT_MS = 100
+const HELLO_WAIT_MS_MAX = 1000
+const HELLOS_LARGE = 3 // before every second one is small
+const HEADERS_BYTES = { udp4: 28, udp6: 48 }
+const ETHERNET_MTU = 1500
+const CODE_TIMED_OUT = -110 // ETIMEDOUT
+const CODE_LOST = -107 // ENOTCONN
+
+// The n-th Hello, from 1 on: how long to wait for its answer, and whether it is one of 1,200 bytes.
+const helloWaitMs = (n) => Math.min(HELLO_WAIT_MS * 2 ** (n - 1), HELLO_WAIT_MS_MAX)
+const helloIsSmall = (n) => n > HELLOS_LARGE && (n - HELLOS_LARGE) % 2 === 1
+
+const bytesOfFrames = (family, mtu) =>
+  Math.max(wire.FRAME_BYTES_MIN, Math.min(wire.FRAME_BYTES_MAX, (mtu - HEADERS_BYTES[family]) & ~7))
+
+class Refused extends Error {
+  constructor(code, text) {
+    super(text)
+    this.code = code
+  }
+}
+
+// One size of Hello, and what names it. The cookie is for this nonce alone.
+class Attempt {
+  constructor(bytes) {
+    this.bytes = bytes
+    this.nonce = randomBytes(8).readBigUInt64LE() | 1n // not 0
+    this.cookie = 0n
+  }
+
+  frame(name) {
+    const payload = Buffer.concat([
+      wire.struct('HelloHead', this.nonce, this.cookie, this.bytes, 0),
+      wire.table('HelloRequest', { version: 1, name })
+    ])
+    return wire.frame({ messages: [wire.message(Kind.Hello, { payload })], fill: this.bytes })
+  }
+}
+
+class Session extends EventEmitter {
+  constructor({ host, port = 7400, name = 'js', mtu = ETHERNET_MTU, connectTimeoutMs = 5000 }) {
+    super()
+    Object.assign(this, { host, port, name, connectTimeoutMs, state: 'opening' })
+    this.family = isIPv6(host) ? 'udp6' : 'udp4'
+    this.frameBytes = bytesOfFrames(this.family, mtu)
+    this.id = 0n
+    this.sequence = 0
+    this.window = new wire.Window()
+    this.stats = { framesRx: 0, framesTx: 0, ignored: 0, faults: 0, pathsProved: 0 }
+    this.queue = []
+    this.queueBytes = wire.FRAME_HEADER_BYTES
+  }
+
+  // Resolves when the session is open.
+  async open() {
+    this.attempts = [new Attempt(this.frameBytes)]
+    if (this.frameBytes > wire.FRAME_BYTES_MIN) this.attempts.push(new Attempt(wire.FRAME_BYTES_MIN))
+    this.hellos = 0
+    this.socket = await this.connect()
+    await new Promise((resolve, reject) => {
+      this.settle = { resolve, reject }
+      this.giveUp = setTimeout(() => this.end(CODE_TIMED_OUT, 'no answer'), this.connectTimeoutMs)
+      this.helloNext()
+    })
+  }
+
+  // A socket that takes datagrams from the bus alone.
+  connect() {
+    const socket = dgram.createSocket({ type: this.family, recvBufferSize: 1 << 20 })
+    socket.on('message', (bytes) => this.take(socket, bytes))
+    return new Promise((resolve, reject) => {
+      socket.once('error', reject)
+      socket.connect(this.port, this.host, () => {
+        socket.off('error', reject)
+        socket.on('error', () => {}) // "port unreachable" ends nothing by itself
+        resolve(socket)
+      })
+    })
+  }
+
+  // ---- opening
+
+  helloNext() {
+    this.hellos++
+    this.hello(this.attempts[helloIsSmall(this.hellos) ? this.attempts.length - 1 : 0])
+  }
+
+  hello(attempt) {
+    this.socket.send(attempt.frame(this.name), () => {})
+    clearTimeout(this.helloTimer)
+    this.helloTimer = setTimeout(() => this.helloNext(), helloWaitMs(this.hellos))
+  }
+
+  attemptOf(nonce) {
+    return this.state === 'opening' && this.attempts.find((attempt) => attempt.nonce === nonce)
+  }
+
+  retry(m) {
+    const retry = wire.readStruct('HelloRetry', m.payload, 0)
+    const attempt = retry && this.attemptOf(retry.nonce())
+    if (!attempt || attempt.cookie === retry.cookie()) return this.ignore()
+    attempt.cookie = retry.cookie()
+    this.hello(attempt)
+  }
+
+  refusal(m) {
+    const table = wire.parseTable(m.payload)
+    if (table?.name !== 'Refusal' || !this.attemptOf(table.body.nonce())) return this.ignore()
+    this.end(table.body.code(), table.body.text() ?? '')
+  }
+
+  welcome(f) {
+    const table = f.messages[0]?.kind === Kind.Control && wire.parseTable(f.messages[0].payload)
+    if (table?.name !== 'Welcome') return this.ignore()
+    const w = table.body
+    if (!this.attemptOf(w.nonce()) || w.session() !== f.session || !this.window.take(f.sequence)) return this.ignore()
+    Object.assign(this, {
+      state: 'open', id: w.session(), secret: w.secret(), worker: w.worker(), frameBytes: w.frameBytes(),
+      heartbeatMs: w.heartbeatMs(), deadMs: w.heartbeatMs() * w.missedMax(), serverVersion: w.serverVersion()
+    })
+    clearTimeout(this.helloTimer)
+    clearTimeout(this.giveUp)
+    this.stats.framesRx++
+    this.lastTx = this.lastRx = performance.now()
+    this.beat()
+    this.settle.resolve()
+  }
+
+  // ---- receiving
+
+  take(socket, bytes) {
+    if (socket !== this.socket || this.state === 'over') return
+    const f = wire.parseFrame(bytes)
+    if (!f) {
+      this.stats.faults++
+    } else if (f.session === 0n) {
+      this.stats.faults += f.faults
+      for (const m of f.messages) this.outside(m)
+    } else if (this.state === 'opening') {
+      this.welcome(f)
+    } else if (f.session !== this.id || (f.sequence !== 0 && !this.window.take(f.sequence))) {
+      this.ignore()
+    } else {
+      this.inside(f)
+    }
+  }
+
+  ignore() {
+    this.stats.ignored++
+  }
+
+  // A message of session 0.
+  outside(m) {
+    if (m.kind === Kind.Retry) this.retry(m)
+    else if (m.kind === Kind.Control) this.refusal(m)
+    else if (m.kind !== Kind.Padding) this.ignore()
+  }
+
+  inside(f) {
+    this.stats.framesRx++
+    this.stats.faults += f.faults
+    this.lastRx = performance.now()
+    for (const m of f.messages) {
+      if (this.state !== 'open') return
+      if (m.kind === Kind.Close) this.closed(m)
+      else if (m.kind === Kind.Path) this.prove(m)
+      else if (m.kind !== Kind.Padding) this.emit('message', m)
+    }
+  }
+
+  closed(m) {
+    const table = wire.parseTable(m.payload)
+    const result = table?.name === 'Result' ? table.body : null
+    this.end(result?.code() ?? CODE_LOST, result?.text() ?? 'closed by the bus')
+  }
+
+  // The first message of a frame, so what waits goes out before.
+  prove(m) {
+    const asked = wire.readStruct('PathProof', m.payload, 0)
+    if (!asked) return this.ignore()
+    this.flush()
+    this.send(wire.message(Kind.Path, { payload: wire.struct('PathProof', asked.nonce(), this.secret) }))
+    this.flush()
+    this.stats.pathsProved++
+  }
+
+  // ---- sending
+
+  // Puts a message into the open frame, which leaves when it is full, or when what runs now is done.
+  send(message) {
+    if (this.state !== 'open') throw new Error('the session is not open')
+    if (message.length > this.frameBytes - wire.FRAME_HEADER_BYTES) {
+      throw new RangeError(`a message of ${message.length} bytes; a frame has room for ${this.frameBytes - wire.FRAME_HEADER_BYTES}`)
+    }
+    if (this.queueBytes + message.length > this.frameBytes) this.flush()
+    if (this.queue.length === 0) setImmediate(() => this.flush())
+    this.queue.push(message)
+    this.queueBytes += message.length
+  }
+
+  flush() {
+    if (this.queue.length > 0 && this.state === 'open') this.sendFrame(this.queue)
+    this.queue = []
+    this.queueBytes = wire.FRAME_HEADER_BYTES
+  }
+
+  sendFrame(messages) {
+    this.sequence = (this.sequence + 1) >>> 0 || 1
+    this.lastTx = performance.now()
+    this.stats.framesTx++
+    this.socket.send(wire.frame({ session: this.id, sequence: this.sequence, messages }), () => {})
+  }
+
+  // ---- living, moving, ending
+
+  beat() {
+    const now = performance.now()
+    if (now - this.lastRx >= this.deadMs) return this.end(CODE_TIMED_OUT, 'the bus is silent')
+    if (now - this.lastTx >= this.heartbeatMs) this.sendFrame([])
+    const nextMs = Math.min(this.lastTx + this.heartbeatMs, this.lastRx + this.deadMs) - performance.now()
+    this.beatTimer = setTimeout(() => this.beat(), Math.max(1, nextMs))
+  }
+
+  // Goes on from another port, as if a NAT had forgotten it.
+  async move() {
+    const old = this.socket
+    this.socket = await this.connect()
+    old.close()
+  }
+
+  close() {
+    if (this.state !== 'open') return
+    this.send(wire.message(Kind.Close))
+    this.flush()
+    this.end(0, 'closed')
+  }
+
+  end(code, text) {
+    if (this.state === 'over') return
+    const opening = this.state === 'opening'
+    this.state = 'over'
+    for (const timer of [this.helloTimer, this.giveUp, this.beatTimer]) clearTimeout(timer)
+    setImmediate(() => this.socket.close()) // what was given to it has left
+    if (opening) this.settle.reject(new Refused(code, text))
+    else this.emit('end', { code, text })
+  }
+}
+
+module.exports = { Refused, Session, helloIsSmall, helloWaitMs }

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// The client against a bus of its own kind: what the network loses, doubles, delays and forges. Run by node --test.
+'use strict'
+
+const test = require('node:test')
+const assert = require('node:assert')
+const { Client } = require('./client.js')
+const { FakeBus, SESSION } = require('./fake_bus.js')
+const { helloIsSmall, helloWaitMs } = require('./session.js')
+const wire = require('./wire.js')
+
+const { Kind } = wire
+
+// A client that is open, on a bus of its own; both are closed behind the test.
+async function joined(t, options = {}) {
+  const { bus, client } = await strangers(t, options)
+  await client.open()
+  return { bus, client }
+}
+
+async function strangers(t, { bus: how, ...options }) {
+  const bus = new FakeBus(how)
+  const client = new Client({ ...(await bus.listen()), name: 'tester', ...options })
+  t.after(() => {
+    client.close()
+    bus.close()
+  })
+  return { bus, client }
+}
+
+const deliver = (target, subject, payload, token) => wire.message(Kind.Deliver, { target, subject, payload, token })
+
+test('opens with a padded hello, then with the cookie', async (t) => {
+  const { bus, client } = await joined(t)
+  assert.deepStrictEqual(bus.hellos.map((h) => [h.bytes, h.says, h.name]), [[1472, 1472, 'tester'], [1472, 1472, 'tester']])
+  assert.strictEqual(bus.hellos[0].cookie, 0n)
+  assert.notStrictEqual(bus.hellos[1].cookie, 0n)
+  assert.strictEqual(bus.hellos[0].nonce, bus.hellos[1].nonce)
+  assert.strictEqual(client.session.id, SESSION)
+})
+
+test('takes frames of the size that the bus gives', async (t) => {
+  const { client } = await joined(t, { bus: { frameBytes: 1400 } })
+  assert.throws(() => client.publish('a', 'x'.repeat(1364)), RangeError)
+  client.publish('a', 'x'.repeat(1363))
+})
+
+test('waits longer for each answer, and tries small datagrams from the 4th on', () => {
+  const nth = [1, 2, 3, 4, 5, 6, 7]
+  assert.deepStrictEqual(nth.map(helloWaitMs), [100, 200, 400, 800, 1000, 1000, 1000])
+  assert.deepStrictEqual(nth.map(helloIsSmall), [false, false, false, true, false, true, false])
+})
+
+test('opens with small datagrams where large ones do not come through', async (t) => {
+  const { bus, client } = await strangers(t, { bus: { pathBytes: 1300 } })
+  await client.open()
+  assert.deepStrictEqual(bus.hellos.slice(0, 5).map((h) => h.bytes), [1472, 1472, 1472, 1200, 1200])
+  assert.notStrictEqual(bus.hellos[3].nonce, bus.hellos[0].nonce)
+  assert.strictEqual(bus.hellos[3].nonce, bus.hellos[4].nonce)
+  assert.strictEqual(client.session.frameBytes, 1200)
+})
+
+test('says why it was refused', async (t) => {
+  const { client } = await strangers(t, { bus: { refuse: { code: -13, text: 'not from there' } } })
+  await assert.rejects(client.open(), { code: -13, message: 'not from there' })
+})
+
+test('gives up in the end', async (t) => {
+  const { bus, client } = await strangers(t, { connectTimeoutMs: 250 })
+  bus.lose(100)
+  await assert.rejects(client.open(), { code: -110 })
+})
+
+test('packs what is published at once into frames', async (t) => {
+  const { bus, client } = await joined(t)
+  const alias = await client.alias('a.b')
+  assert.strictEqual(alias, 9)
+  for (let i = 0; i < 100; i++) client.publish(alias, 'x'.repeat(64))
+  await bus.message(Kind.Publish, 99)
+  const frames = new Set(bus.got.filter((m) => m.kind === Kind.Publish).map((m) => m.frame))
+  assert.strictEqual(frames.size, 5) // 20 of 72 bytes in each
+})
+
+test('hands deliveries to their subscription', async (t) => {
+  const { bus, client } = await joined(t)
+  const came = []
+  const done = new Promise((resolve) => {
+    client.subscribe('a.*', (m) => came.push(`${m.subject} ${m.payload}`) === 2 && resolve())
+  })
+  const ask = await bus.message(Kind.Control)
+  const { body } = wire.parseTable(ask.payload)
+  assert.deepStrictEqual([body.pattern(), body.group()], ['a.*', null])
+  bus.send([deliver(body.subscription(), 'a.b', 'one'), deliver(77, 'a.b', 'not ours'), deliver(body.subscription(), 'a.c', 'two')])
+  await done
+  assert.deepStrictEqual(came, ['a.b one', 'a.c two'])
+})
+
+test('asks again when an answer is lost', async (t) => {
+  const { bus, client } = await joined(t)
+  bus.lose(1)
+  assert.strictEqual(await client.alias('a'), 9)
+  assert.strictEqual(client.session.window.lost, 0)
+  assert.strictEqual(bus.window.lost, 1)
+})
+
+test('pairs replies and statuses with requests', async (t) => {
+  const { bus, client } = await joined(t)
+  const answer = client.request('greet', 'hello')
+  const asked = await bus.message(Kind.Publish)
+  bus.send([wire.message(Kind.Reply, { token: { session: SESSION, correlation: asked.token.correlation }, payload: 'hi' })])
+  assert.strictEqual((await answer).payload.toString(), 'hi')
+  const nobody = client.request('nobody', '')
+  const { token } = await bus.message(Kind.Publish, 1)
+  bus.send([wire.message(Kind.Status, { target: 503, token })])
+  await assert.rejects(nobody, { code: 503 })
+})
+
+test('takes each frame once, also late, and nothing that is not its own', async (t) => {
+  const { bus, client } = await joined(t)
+  const came = []
+  const last = new Promise((resolve) => {
+    client.handlers.set(1, (m) => came.push(m.payload.toString()) && m.payload.toString() === 'end' && resolve())
+  })
+  bus.send([deliver(1, 's', '3')], { sequence: 3 })
+  bus.send([deliver(1, 's', '2')], { sequence: 2 })
+  bus.send([deliver(1, 's', 'again')], { sequence: 3 })
+  bus.send([deliver(1, 's', 'forged')], { sequence: 4, session: SESSION + 1n })
+  bus.send([wire.message(Kind.Close)], { sequence: 4, session: SESSION + 1n })
+  bus.socket.send(Buffer.from('garbage'), bus.peer.port, bus.peer.address)
+  bus.send([deliver(1, 's', 'end')], { sequence: 6 })
+  await last
+  assert.deepStrictEqual(came, ['3', '2', 'end'])
+  assert.deepStrictEqual([client.session.window.lost, client.session.window.late], [2, 1])
+  assert.strictEqual(client.session.stats.ignored, 3)
+  assert.strictEqual(client.session.stats.faults, 1)
+})
+
+test('handles what stands before a length that makes no sense', async (t) => {
+  const { bus, client } = await joined(t)
+  const came = new Promise((resolve) => client.handlers.set(1, (m) => resolve(m.payload.toString())))
+  bus.send([deliver(1, 's', 'good'), Buffer.from('ffff020200000000', 'hex')])
+  assert.strictEqual(await came, 'good')
+  assert.strictEqual(client.session.stats.faults, 1)
+})
+
+test('sends heartbeats, and is lost when none come', async (t) => {
+  const { bus, client } = await joined(t, { bus: { heartbeatMs: 40 } })
+  await bus.until(() => bus.frames >= 2)
+  assert.deepStrictEqual(bus.got, [])
+  assert.strictEqual((await client.ended).text, 'the bus is silent')
+})
+
+test('fails what waits when the bus closes it', async (t) => {
+  const { bus, client } = await joined(t)
+  bus.silent = true
+  const request = client.request('a', '')
+  await bus.message(Kind.Publish)
+  const payload = wire.table('Result', { code: -107, text: 'no such session' })
+  bus.send([wire.message(Kind.Close, { payload })], { sequence: 0 })
+  await assert.rejects(request, { code: -107, message: 'no such session' })
+  assert.deepStrictEqual(await client.ended, { code: -107, text: 'no such session' })
+})
+
+test('proves another address', async (t) => {
+  const { bus, client } = await joined(t, { bus: { heartbeatMs: 1000 } })
+  const before = bus.peer.port
+  await client.session.move()
+  client.publish('lost', '')
+  await bus.until(() => bus.peer.port !== before)
+  client.publish('found', '')
+  const published = await bus.message(Kind.Publish)
+  assert.strictEqual(published.subject, 'found')
+  assert.strictEqual(client.session.stats.pathsProved, 1)
+})
+
+test('says goodbye', async (t) => {
+  const { bus, client } = await joined(t)
+  client.publish('last', 'words')
+  client.close()
+  const close = await bus.message(Kind.Close)
+  assert.strictEqual(close.payload.length, 0)
+  assert.strictEqual(bus.got[0].subject, 'last')
+  assert.strictEqual(bus.got[0].frame, close.frame)
+})
+
+test('the window wraps', async () => {
+  const w = new wire.Window()
+  w.highest = 0xfffffffe
+  w.seen = 1n
+  assert.deepStrictEqual([0, 0xffffffff, 0, 1, 0xffffffff].map((s) => w.take(s)), [true, true, false, true, false])
+  assert.deepStrictEqual([w.lost, w.late, w.highest], [0, 1, 1])
+  const first = new wire.Window()
+  assert.strictEqual(first.take(0), false)
+  assert.strictEqual(first.take(1), true)
+})
+
+test('a subscription to be read by others', async () => {
+  const t = wire.parseTable(wire.table('SubscribeRequest', { subscription: 7, pattern: 'a', group: 'g' }))
+  assert.deepStrictEqual([t.name, t.body.subscription(), t.body.pattern(), t.body.group()], ['SubscribeRequest', 7, 'a', 'g'])
+  assert.strictEqual(wire.parseTable(Buffer.from('garbage, garbage, garbage')), null)
+})

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// wire: frames and messages as bytes, and back (docs/protocol.md, "Messages" and "Frames").
+//
+// Structs are written and read by the code that flatc made of the schemas: no offset of a field stands here.
+// Buffers that come from outside are looked at within their bounds; what makes no sense is null.
+'use strict'
+
+const { readdirSync } = require('fs')
+const { join } = require('path')
+const { Builder, ByteBuffer } = require('flatbuffers')
+
+// Everything in wire.fbs, by its name.
+const generated = join(__dirname, 'generated', 'millrace')
+const fbs = Object.assign({}, ...readdirSync(generated).map((file) => require(join(generated, file))))
+
+const VERSION = 1
+const FRAME_BYTES_MIN = 1200
+const FRAME_BYTES_MAX = 65504
+const { MessageKind: Kind, MessageFlag: Flag } = fbs
+
+// The bytes of one struct: FrameHeader, MessageHeader, ...
+function struct(name, ...fields) {
+  const builder = new Builder(64)
+  fbs[name][`create${name}`](builder, ...fields)
+  const bytes = builder.dataBuffer().bytes()
+  return Buffer.from(bytes.subarray(bytes.length - builder.offset()))
+}
+
+function readStruct(name, bytes, at) {
+  if (at + fbs[name].sizeOf() > bytes.length) return null
+  return new fbs[name]().__init(at, new ByteBuffer(bytes))
+}
+
+const padded = (bytes) => (bytes + 7) & ~7
+
+// One message, padded. A token is {session, correlation}.
+function message(kind, { target = 0, token = null, subject = '', headers = '', payload = '' } = {}) {
+  const parts = [Buffer.from(subject), Buffer.from(headers), Buffer.from(payload)]
+  let flags = 0
+  if (parts[0].length > 0 || parts[1].length > 0) {
+    flags |= Flag.Sections
+    parts.unshift(struct('MessageSections', parts[0].length, 0, parts[1].length))
+  }
+  if (token) {
+    flags |= Flag.Token
+    parts.unshift(struct('ReplyToken', token.session, token.correlation))
+  }
+  const bytes = fbs.MessageHeader.sizeOf() + parts.reduce((sum, part) => sum + part.length, 0)
+  parts.unshift(struct('MessageHeader', bytes, kind, flags, target))
+  return Buffer.concat(parts, padded(bytes))
+}
+
+// A Padding of exactly so many bytes, a multiple of 8.
+function padding(bytes) {
+  return message(Kind.Padding, { payload: Buffer.alloc(bytes - fbs.MessageHeader.sizeOf()) })
+}
+
+// A frame of messages; with `fill`, padded to that length.
+function frame({ session = 0n, sequence = 0, messages = [], fill = 0 }) {
+  const bytes = messages.reduce((sum, m) => sum + m.length, fbs.FrameHeader.sizeOf())
+  const all = fill > bytes ? [...messages, padding(fill - bytes)] : messages
+  return Buffer.concat([struct('FrameHeader', VERSION, 0, all.length, sequence, session, 0, 0), ...all])
+}
+
+// The message that `bytes` is, without its padding; null if its parts do not fit it.
+function parseMessage(bytes) {
+  const header = readStruct('MessageHeader', bytes, 0)
+  const m = { kind: header.kind(), target: header.target(), token: null, subject: '', headers: '' }
+  let at = fbs.MessageHeader.sizeOf()
+  if (header.flags() & ~(Flag.Token | Flag.Sections)) return null
+  if (header.flags() & Flag.Token) {
+    const token = readStruct('ReplyToken', bytes, at)
+    if (!token) return null
+    m.token = { session: token.session(), correlation: token.correlation() }
+    at += fbs.ReplyToken.sizeOf()
+  }
+  if (header.flags() & Flag.Sections) {
+    const sections = readStruct('MessageSections', bytes, at)
+    if (!sections || sections.reserved() !== 0) return null
+    at += fbs.MessageSections.sizeOf()
+    const end = at + sections.subjectBytes() + sections.headerBytes()
+    if (end > bytes.length) return null
+    m.subject = bytes.toString('utf8', at, at + sections.subjectBytes())
+    m.headers = bytes.toString('utf8', at + sections.subjectBytes(), end)
+    at = end
+  }
+  m.payload = bytes.subarray(at)
+  return m
+}
+
+// The frame that a datagram is: {session, sequence, messages, faults}, or null. `faults` counts what was
+// discarded in it: messages whose parts do not fit, and once what stands behind a length that makes no sense.
+function parseFrame(bytes) {
+  const header = readStruct('FrameHeader', bytes, 0)
+  if (!header || header.version() !== VERSION || header.flags() !== 0 || bytes.length % 8 !== 0) return null
+  const f = { session: header.session(), sequence: header.sequence(), messages: [], faults: 0 }
+  let at = fbs.FrameHeader.sizeOf()
+  for (let left = header.messages(); left > 0; left--) {
+    const own = readStruct('MessageHeader', bytes, at)?.bytes() ?? 0
+    if (own < fbs.MessageHeader.sizeOf() || at + padded(own) > bytes.length) {
+      f.faults++
+      return f
+    }
+    const m = parseMessage(bytes.subarray(at, at + own))
+    if (m) f.messages.push(m)
+    else f.faults++
+    at += padded(own)
+  }
+  f.faults += at !== bytes.length
+  return f
+}
+
+// The payload of a Control message, or what is in a Hello: 'SubscribeRequest', {subscription: 1, ...}.
+function table(name, fields) {
+  const builder = new Builder(256)
+  const type = fbs[name]
+  const values = Object.entries(fields).filter(([, value]) => value !== undefined)
+  const made = values.map(([key, value]) => [key, typeof value === 'string' ? builder.createString(value) : value])
+  type[`start${name}`](builder)
+  for (const [key, value] of made) type[`add${key[0].toUpperCase()}${key.slice(1)}`](builder, value)
+  const body = type[`end${name}`](builder)
+  builder.finish(fbs.ClientMessage.createClientMessage(builder, fbs.ClientBody[name], body))
+  return Buffer.from(builder.asUint8Array())
+}
+
+// {name, body} of a ClientMessage; null if it is none or of a later version.
+function parseTable(bytes) {
+  try {
+    const root = fbs.ClientMessage.getRootAsClientMessage(new ByteBuffer(bytes))
+    const name = fbs.ClientBody[root.bodyType()]
+    const body = fbs[name] && root.body(new fbs[name]())
+    return body ? { name, body } : null
+  } catch {
+    return null // flatbuffers has no verifier in JavaScript: it throws, or reads zeroes
+  }
+}
+
+// Which frames of a flow came: the highest sequence, and the 64 up to it.
+class Window {
+  constructor() {
+    this.highest = 0
+    this.seen = (1n << 64n) - 1n // bit i: highest - i came
+    this.lost = 0
+    this.late = 0
+  }
+
+  // False: it came before, or is too old.
+  take(sequence) {
+    const ahead = (sequence - this.highest) >>> 0
+    if (ahead > 0 && ahead < 2 ** 31) {
+      this.seen = BigInt.asUintN(64, (this.seen << BigInt(Math.min(ahead, 64))) | 1n)
+      this.highest = sequence
+      this.lost += ahead - 1
+      return true
+    }
+    const behind = (this.highest - sequence) >>> 0
+    if (behind >= 64 || (this.seen >> BigInt(behind)) & 1n) return false
+    this.seen |= 1n << BigInt(behind)
+    this.lost--
+    this.late++
+    return true
+  }
+}
+
+module.exports = {
+  FRAME_BYTES_MAX, FRAME_BYTES_MIN, FRAME_HEADER_BYTES: fbs.FrameHeader.sizeOf(), Kind, Window,
+  frame, message, parseFrame, parseTable, readStruct, struct, table
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/client/fake_udp.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "flatbuf/wire.h"
+#include "tests/unit/client/fake_bus.h"
+
+#define SECRET     0x5ec12e7ull
+#define HEAD_BYTES sizeof(struct mrf_frame_header)
+
+static void must(bool ok, const char *what)
+{
+	if (!ok) {
+		perror(what);
+		abort();
+	}
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void fake_udp_listen(struct bus *b)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(b->udp.port)};
+	socklen_t bytes = sizeof(at);
+	int room = 4 << 20;
+
+	b->udp.fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	must(b->udp.fd >= 0, "socket");
+	setsockopt(b->udp.fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
+	setsockopt(b->udp.fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
+	must(bind(b->udp.fd, (struct sockaddr *)&at, sizeof(at)) == 0, "bind");
+	must(getsockname(b->udp.fd, (struct sockaddr *)&at, &bytes) == 0, "getsockname");
+	b->udp.port = ntohs(at.sin_port);
+}
+
+static bool swallowed(const struct bus *b, size_t bytes)
+{
+	return b->udp.swallow_above != 0 && bytes > b->udp.swallow_above;
+}
+
+static bool dropped(unsigned *left)
+{
+	if (*left == 0)
+		return false;
+	--*left;
+	return true;
+}
+
+static void send_to(struct bus *b, const struct sockaddr_in *peer, const void *frame, size_t bytes)
+{
+	if (b->udp.silent || swallowed(b, bytes) || b->udp.fd < 0)
+		return;
+	sendto(b->udp.fd, frame, bytes, 0, (const struct sockaddr *)peer, sizeof(*peer));
+	if (b->udp.twice)
+		sendto(b->udp.fd, frame, bytes, 0, (const struct sockaddr *)peer, sizeof(*peer));
+}
+
+/* A frame of one message, and padding up to `frame_bytes` if that is not 0. */
+static void send_one(struct bus *b, const struct sockaddr_in *peer, uint64_t session,
+	uint32_t sequence, enum mrf_message_kind kind, const void *payload, size_t bytes,
+	uint32_t frame_bytes)
+{
+	alignas(8) static uint8_t frame[MR_FRAME_BYTES_MAX];
+	uint32_t at = HEAD_BYTES;
+	uint16_t messages = 1;
+
+	memset(frame, 0, sizeof(frame));
+	if (bytes > 0)
+		memcpy(mr_message_begin(frame + at, kind, 0, NULL, 0, 0, (uint32_t)bytes), payload,
+			bytes);
+	else
+		mr_message_begin(frame + at, kind, 0, NULL, 0, 0, 0);
+	at += mr_message_stride(mr_message_bytes(false, 0, 0, (uint32_t)bytes));
+	if (at + 8 <= frame_bytes) {
+		mr_message_begin(
+			frame + at, MRF_MESSAGE_KIND_PADDING, 0, NULL, 0, 0, frame_bytes - at - 8);
+		at = frame_bytes;
+		messages++;
+	}
+	mr_frame_write(frame, session, sequence, messages);
+	send_to(b, peer, frame, at);
+}
+
+static void send_client_message(struct bus *b, const struct sockaddr_in *peer, uint64_t session,
+	uint32_t sequence, enum mrf_message_kind kind, struct mrf_builder *builder,
+	enum mrf_client_body type, uint32_t body, uint32_t frame_bytes)
+{
+	struct mrf_client_message message = {.body_type = (uint8_t)type, .body = body};
+	const void *data;
+	size_t bytes;
+
+	must(mrf_builder_finish(
+		     builder, mrf_client_message_write(builder, &message), &data, &bytes) == 0,
+		"message");
+	send_one(b, peer, session, sequence, kind, data, bytes, frame_bytes);
+}
+
+void fake_udp_close(struct bus *b, struct bus_session *s, const char *text)
+{
+	uint8_t memory[512];
+	struct mrf_builder builder;
+
+	mrf_builder_init(&builder, memory, sizeof(memory));
+	send_client_message(b, &s->udp.peer, s->id, ++s->udp.sequence, MRF_MESSAGE_KIND_CLOSE,
+		&builder, MRF_CLIENT_BODY_RESULT,
+		mrf_result_write(
+			&builder, &(struct mrf_result){.code = -ECONNRESET, .text = mrf_str(text)}),
+		0);
+}
+
+static void refuse(struct bus *b, const struct sockaddr_in *peer, uint64_t nonce)
+{
+	uint8_t memory[512];
+	struct mrf_builder builder;
+
+	mrf_builder_init(&builder, memory, sizeof(memory));
+	send_client_message(b, peer, 0, 0, MRF_MESSAGE_KIND_CONTROL, &builder,
+		MRF_CLIENT_BODY_REFUSAL,
+		mrf_refusal_write(&builder, &(struct mrf_refusal){.nonce = nonce,
+						    .code = b->refuse_attach,
+						    .text = mrf_str("go away")}),
+		0);
+}
+
+static void welcome(struct bus *b, struct bus_session *s)
+{
+	struct mrf_welcome w = {.nonce = s->udp.nonce,
+		.session = s->id,
+		.secret = SECRET,
+		.frame_bytes = s->udp.frame_bytes,
+		.heartbeat_ms = b->udp.heartbeat_ms,
+		.missed_max = b->udp.missed_max,
+		.server_version = mrf_str("fake")};
+	uint8_t memory[512];
+	struct mrf_builder builder;
+
+	mrf_builder_init(&builder, memory, sizeof(memory));
+	s->udp.sequence++;
+	if (dropped(&b->udp.drop_welcomes))
+		return;
+	b->udp.welcomes++;
+	send_client_message(b, &s->udp.peer, s->id, s->udp.sequence, MRF_MESSAGE_KIND_CONTROL,
+		&builder, MRF_CLIENT_BODY_WELCOME, mrf_welcome_write(&builder, &w),
+		s->udp.frame_bytes);
+}
+
+static struct bus_session *find(struct bus *b, const struct sockaddr_in *peer)
+{
+	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++) {
+		struct bus_session *s = &b->sessions[i];
+
+		if (s->open && s->over_udp && s->udp.peer.sin_port == peer->sin_port)
+			return s;
+	}
+	return NULL;
+}
+
+static struct bus_session *open_session(struct bus *b, const struct sockaddr_in *peer)
+{
+	struct bus_session *s = bus_session_new(b);
+
+	must(mr_channel_new_private(&s->channel, b->up_bytes, b->down_bytes) == 0, "rings");
+	s->over_udp = true;
+	s->liveness_fd = -1;
+	s->udp.peer = *peer;
+	s->udp.window = mr_frame_window_first();
+	mr_channel_worker_side(&s->channel, &s->up, &s->down);
+	mr_bytes_producer_init(&s->udp.in, s->channel.up_shared, s->channel.up_map, b->up_bytes);
+	mr_bytes_consumer_init(
+		&s->udp.out, s->channel.down_shared, s->channel.down_map, b->down_bytes);
+	return s;
+}
+
+static void hello(struct bus *b, const struct sockaddr_in *peer, const uint8_t *payload,
+	size_t payload_bytes, size_t bytes)
+{
+	struct mrf_hello_head head;
+	struct mrf_hello_retry retry;
+	struct bus_session *s;
+	struct mrf_table t;
+
+	b->udp.hellos++;
+	b->udp.hellos_least += bytes == MR_FRAME_BYTES_MIN;
+	if (dropped(&b->udp.drop_hellos))
+		return;
+	must(payload_bytes > sizeof(head), "hello");
+	head = mrf_hello_head_read(payload);
+	retry = (struct mrf_hello_retry){head.nonce, (head.nonce ^ b->udp.salt) | 1};
+	if (bytes != head.frame_bytes || bytes < MR_FRAME_BYTES_MIN ||
+		mrf_client_message_parse(
+			payload + sizeof(head), payload_bytes - sizeof(head), &t) != 0 ||
+		mrf_client_message_body_type(t) != MRF_CLIENT_BODY_HELLO_REQUEST) {
+		b->bad++;
+		return;
+	}
+	if (head.cookie != retry.cookie) {
+		if (!dropped(&b->udp.drop_retries))
+			send_one(b, peer, 0, 0, MRF_MESSAGE_KIND_RETRY, &retry, sizeof(retry), 0);
+		return;
+	}
+	if (b->ignore_attach)
+		return;
+	if (b->refuse_attach != 0) {
+		refuse(b, peer, head.nonce);
+		return;
+	}
+	s = find(b, peer);
+	if (s != NULL && s->udp.nonce != head.nonce) {
+		bus_session_close(s);
+		s = NULL;
+	}
+	if (s == NULL) {
+		s = open_session(b, peer);
+		s->udp.nonce = head.nonce;
+		s->udp.frame_bytes = head.frame_bytes < b->udp.frame_bytes_max
+					     ? head.frame_bytes
+					     : b->udp.frame_bytes_max;
+	}
+	welcome(b, s);
+}
+
+/* True if the message is for the ring. */
+static bool note(
+	struct bus *b, struct bus_session *s, const uint8_t *at, struct mrf_message_header h)
+{
+	struct mrf_path_proof proof;
+
+	switch (h.kind) {
+	case MRF_MESSAGE_KIND_PADDING: return false;
+	case MRF_MESSAGE_KIND_CLOSE:
+		b->udp.closes++;
+		bus_session_close(s);
+		return false;
+	case MRF_MESSAGE_KIND_PATH:
+		proof = mrf_path_proof_read(at + sizeof(h));
+		b->udp.proof_nonce = proof.nonce;
+		b->udp.proof_secret = proof.secret;
+		return false;
+	default: b->udp.messages++; return true;
+	}
+}
+
+static void take_frame(struct bus *b, struct bus_session *s, const uint8_t *at, size_t bytes,
+	const struct mrf_frame_header *frame)
+{
+	const uint8_t *end = at + bytes;
+	uint64_t lost;
+
+	if (mr_frame_take(&s->udp.window, frame->sequence, (int64_t *)&lost) == MR_FRAME_AGAIN) {
+		b->udp.duplicates++;
+		return;
+	}
+	b->udp.lost += lost;
+	b->udp.frames++;
+	s->udp.frames++;
+	b->udp.heartbeats += frame->messages == 0;
+	if (bytes > s->udp.frame_bytes)
+		b->bad++;
+	at += HEAD_BYTES;
+	for (unsigned i = 0; i < frame->messages && s->open; i++) {
+		struct mrf_message_header h = mr_message_header_load(at);
+		uint8_t *to;
+
+		must(mr_message_fits(&h, (size_t)(end - at)), "frame's messages");
+		if (note(b, s, at, h)) {
+			to = mr_bytes_claim(&s->udp.in, h.bytes);
+			if (to != NULL) {
+				memcpy(to, at, h.bytes);
+				mr_bytes_push(&s->udp.in, h.bytes);
+			}
+		}
+		at += mr_message_stride(h.bytes);
+	}
+	if (s->open) {
+		must(at == end, "frame's length");
+		mr_bytes_publish_quiet(&s->udp.in);
+	}
+}
+
+static void take(struct bus *b, const struct sockaddr_in *peer, const uint8_t *at, size_t bytes)
+{
+	struct mrf_frame_header frame;
+	struct mrf_message_header h;
+
+	if (swallowed(b, bytes))
+		return;
+	must(mr_frame_parse(at, bytes, &frame) == MR_FRAME_OK, "frame");
+	if (frame.session == 0) {
+		h = mr_message_header_load(at + HEAD_BYTES);
+		must(h.kind == MRF_MESSAGE_KIND_HELLO, "hello");
+		hello(b, peer, at + HEAD_BYTES + sizeof(h), h.bytes - sizeof(h), bytes);
+		return;
+	}
+	if (dropped(&b->udp.drop_frames_in))
+		return;
+	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++) {
+		struct bus_session *s = &b->sessions[i];
+
+		if (s->open && s->over_udp && s->id == frame.session) {
+			take_frame(b, s, at, bytes, &frame);
+			return;
+		}
+	}
+	/* As a bus does that was started anew: sequence 0, for it knows none. */
+	send_one(b, peer, frame.session, 0, MRF_MESSAGE_KIND_CLOSE, NULL, 0, 0);
+}
+
+bool fake_udp_turn(struct bus *b)
+{
+	alignas(8) static uint8_t buffer[65536];
+	struct sockaddr_in peer;
+	unsigned count = 0;
+
+	while (b->udp.fd >= 0 && count < 256) {
+		socklen_t peer_bytes = sizeof(peer);
+		ssize_t n = recvfrom(b->udp.fd, buffer, sizeof(buffer), 0, (struct sockaddr *)&peer,
+			&peer_bytes);
+
+		if (n < 0)
+			break;
+		take(b, &peer, buffer, (size_t)n);
+		count++;
+	}
+	return count > 0;
+}
+
+/* As many messages as fit a frame; an empty one if nothing was sent for a while. */
+static bool flush_frame(struct bus *b, struct bus_session *s)
+{
+	alignas(8) static uint8_t frame[MR_FRAME_BYTES_MAX];
+	uint32_t at = HEAD_BYTES;
+	uint16_t messages = 0;
+	size_t ready;
+
+	while ((ready = mr_bytes_readable(&s->udp.out)) > 0) {
+		struct mrf_message_header h = mr_message_header_load(mr_bytes_peek(&s->udp.out));
+		/* What bus_inject put there may be any rubbish: it goes out as it stands. */
+		uint32_t stride =
+			mr_message_fits(&h, ready) ? mr_message_stride(h.bytes) : (uint32_t)ready;
+
+		if (at + stride > s->udp.frame_bytes)
+			break;
+		memcpy(frame + at, mr_bytes_peek(&s->udp.out), stride);
+		at += stride;
+		messages++;
+		mr_bytes_skip(&s->udp.out, stride);
+	}
+	if (messages == 0 && ready > 0) {
+		mr_bytes_skip(
+			&s->udp.out, mr_message_header_load(mr_bytes_peek(&s->udp.out)).bytes);
+		b->bad++;
+		return true;
+	}
+	if (messages == 0 && now_ns() - s->udp.sent_ns < b->udp.heartbeat_ms * 500000ull)
+		return false;
+	mr_bytes_release(&s->udp.out);
+	mr_frame_write(frame, s->id, ++s->udp.sequence, messages);
+	s->udp.sent_ns = now_ns();
+	if (!dropped(&b->udp.drop_frames_out))
+		send_to(b, &s->udp.peer, frame, at);
+	return messages > 0;
+}
+
+void fake_udp_flush(struct bus *b)
+{
+	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++) {
+		struct bus_session *s = &b->sessions[i];
+
+		while (s->open && s->over_udp && b->udp.fd >= 0 && flush_frame(b, s))
+			continue;
+		if (s->open && s->over_udp && b->udp.challenge != 0) {
+			struct mrf_path_proof proof = {.nonce = b->udp.challenge};
+
+			b->udp.challenge = 0;
+			send_one(b, &s->udp.peer, s->id, 0, MRF_MESSAGE_KIND_PATH, &proof,
+				sizeof(proof), 0);
+		}
+	}
+}
+
+void fake_udp_raw(struct bus *b, const void *data, size_t bytes)
+{
+	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++) {
+		if (b->sessions[i].open && b->sessions[i].over_udp) {
+			send_to(b, &b->sessions[i].udp.peer, data, bytes);
+			return;
+		}
+	}
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fake_udp: lets the fake bus be reached over UDP: frames from a socket of 127.0.0.1 go into the up rings
+ * of its sessions, and what is in the down rings goes out in frames. Loses and mangles on request.
+ *
+ * Threads   The bus's; the fields as those of struct bus.
+ */
+#ifndef MILLRACE_TESTS_UNIT_CLIENT_FAKE_UDP_H
+#define MILLRACE_TESTS_UNIT_CLIENT_FAKE_UDP_H
+
+#include <netinet/in.h>
+
+#include "dataplane/ring/bytes.h"
+#include "dataplane/wire/frame.h"
+
+struct bus;
+struct bus_session;
+
+/* Of each session. */
+struct fake_udp_session {
+	struct sockaddr_in peer;
+	uint64_t nonce;
+	uint32_t frame_bytes;
+	uint32_t sequence;
+	struct mr_frame_window window;
+	struct mr_bytes_producer in;
+	struct mr_bytes_consumer out;
+	uint64_t sent_ns;
+	uint64_t frames; /* taken */
+};
+
+/* Of the bus. */
+struct fake_udp {
+	int fd; /* -1: none, or killed */
+	uint16_t port;
+	/* on request */
+	uint32_t frame_bytes_max;
+	uint32_t heartbeat_ms;
+	uint32_t missed_max;
+	uint64_t salt;          /* of cookies: a change makes them stale */
+	uint32_t swallow_above; /* frames larger than this are lost, both ways */
+	unsigned drop_hellos;   /* so many are lost; the same below */
+	unsigned drop_retries;
+	unsigned drop_welcomes;
+	unsigned drop_frames_in;
+	unsigned drop_frames_out;
+	bool twice;         /* each frame goes out twice */
+	bool silent;        /* nothing goes out at all */
+	uint64_t challenge; /* nonce to challenge the first session with */
+	/* seen */
+	unsigned hellos;
+	unsigned hellos_least; /* of 1,200 bytes */
+	unsigned welcomes;
+	unsigned heartbeats;
+	unsigned frames;
+	unsigned messages; /* without padding */
+	unsigned closes;
+	unsigned duplicates;
+	uint64_t lost;
+	uint64_t proof_nonce;
+	uint64_t proof_secret;
+};
+
+void fake_udp_listen(struct bus *b);
+/* One round: true if something came. */
+bool fake_udp_turn(struct bus *b);
+void fake_udp_flush(struct bus *b);
+/* Tells a session that it is over, with a text. */
+void fake_udp_close(struct bus *b, struct bus_session *s, const char *text);
+/* A datagram to the client of the first session, as it is. */
+void fake_udp_raw(struct bus *b, const void *data, size_t bytes);
+
+#endif

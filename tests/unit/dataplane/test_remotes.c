@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table writer's part of sessions over UDP, in this process: opening, finding, closing them, and
+ * the aliases they hold. No worker runs unless a test plays one. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dataplane/base/log.h"
+#include "dataplane/eal.h"
+#include "dataplane/writer/writer.h"
+
+#define WORKERS   2u
+#define SESSIONS  16u
+#define CLIENTS   4u
+#define MTU       1500u
+#define NONCE     0x5eedull
+#define FRAME_IP4 1472u
+#define MANY      10000u
+
+static struct mr_config config;
+static struct mr_writer writer;
+static char run_dir[] = "/tmp/millrace-remotes-XXXXXX";
+
+static int open_with(uint32_t sessions_max)
+{
+	config.sessions.sessions_max = sessions_max;
+	assert_int_equal(mr_writer_open(&writer, &config), 0);
+	/* A port as far as the table writer knows it. */
+	writer.ports[0] = (struct mr_port){.mtu = MTU, .mac = {2, 0, 0, 0, 0, 1}};
+	writer.ports[1] = (struct mr_port){.mtu = 1000};
+	writer.ports_count = 2;
+	return 0;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	return open_with(SESSIONS);
+}
+
+static int set_up_many(void **state)
+{
+	(void)state;
+	return open_with(MANY);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	writer.ports_count = 0;
+	mr_writer_close(&writer);
+	return 0;
+}
+
+/* Each number another peer; below 65,536 of IPv4. */
+static struct mrf_network_path path_of(uint32_t number)
+{
+	struct mrf_network_path p = {
+		.peer_mac = 0x020000000002,
+		.peer_udp_port = (uint16_t)(number * 7 + 1),
+		.local_udp_port = 7400,
+	};
+	uint8_t peer[16] = {[10] = 0xff,
+		[11] = 0xff,
+		[12] = 10,
+		[14] = (uint8_t)(number >> 8),
+		[15] = (uint8_t)number};
+	uint8_t local[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [13] = 1};
+
+	memcpy(&p.peer_0, peer, sizeof(peer));
+	memcpy(&p.local_0, local, sizeof(local));
+	return p;
+}
+
+static int ask(struct mrf_link_open_remote v, struct mr_session **out)
+{
+	struct mrf_link_message m = {.id = 1, .body_type = MRF_LINK_BODY_LINK_OPEN_REMOTE};
+	struct mrf_builder b;
+	uint64_t memory[64];
+	const void *data;
+	size_t bytes;
+	struct mrf_table t;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	m.body = mrf_link_open_remote_write(&b, &v);
+	assert_int_equal(mrf_builder_finish(&b, mrf_link_message_write(&b, &m), &data, &bytes), 0);
+	assert_int_equal(mrf_link_message_parse(data, bytes, &t), 0);
+	return mr_writer_remote_open(&writer, mrf_link_message_body(t), out);
+}
+
+static int try_open(uint32_t number, uint64_t nonce, struct mr_session **out)
+{
+	struct mrf_network_path path = path_of(number);
+
+	return ask((struct mrf_link_open_remote){.worker = number % WORKERS,
+			   .path = &path,
+			   .nonce = nonce,
+			   .frame_bytes = 9000,
+			   .name = mrf_str("somebody")},
+		out);
+}
+
+static struct mr_session *open_session(uint32_t number, uint64_t nonce)
+{
+	struct mr_session *s = NULL;
+
+	assert_int_equal(try_open(number, nonce, &s), 0);
+	return s;
+}
+
+/* As a worker ends it: rings, and the table writer looks. */
+static void end(struct mr_session *s, enum mr_remote_end how)
+{
+	atomic_store_explicit(&s->remote->end, (uint8_t)how, memory_order_release);
+	writer.remotes.rung = true;
+	while (mr_writer_sessions_tick(&writer))
+		;
+}
+
+static void opened_session_is_known_everywhere(void **state)
+{
+	struct mr_session *s = open_session(3, NONCE);
+	struct mrf_network_path path = path_of(3);
+
+	(void)state;
+	assert_int_equal(s->worker, 1);
+	assert_true(s->slot >= CLIENTS && s->slot < CLIENTS + SESSIONS);
+	assert_string_equal(s->name, "somebody");
+	assert_int_equal(s->remote->frame_bytes, FRAME_IP4);
+	assert_true(s->remote->secret != 0);
+	assert_ptr_equal(mr_writer_session_find(&writer, s->id), s);
+	assert_int_equal(mr_writer_stats_of(&writer, 1, s->slot)->session, s->id);
+	assert_int_equal(writer.stats->sessions, 1);
+	assert_int_equal(writer.stats->remote_sessions, 1);
+	assert_memory_equal(&path, &s->remote->path, sizeof(path));
+	path = mr_writer_remote_path(s);
+	assert_memory_equal(&path, &s->remote->path, sizeof(path));
+}
+
+static void the_same_hello_again_finds_its_session(void **state)
+{
+	struct mr_session *s = open_session(1, NONCE);
+
+	(void)state;
+	for (unsigned i = 0; i < 3 * SESSIONS; i++)
+		assert_ptr_equal(open_session(1, NONCE), s);
+	assert_int_equal(writer.stats->sessions_opened, 1);
+}
+
+static void a_router_that_changes_makes_no_other_path(void **state)
+{
+	struct mr_session *s = open_session(1, NONCE), *again;
+	struct mrf_network_path path = path_of(1);
+
+	(void)state;
+	path.peer_mac = 0x0200000000ff;
+	assert_int_equal(
+		ask(
+			(struct mrf_link_open_remote){
+				.worker = 0, .path = &path, .nonce = NONCE, .frame_bytes = 9000},
+			&again),
+		0);
+	assert_ptr_equal(again, s);
+}
+
+static void another_nonce_from_the_same_path_begins_anew(void **state)
+{
+	struct mr_session *s = open_session(1, NONCE);
+	uint64_t old = s->id, secret = s->remote->secret;
+
+	(void)state;
+	s = open_session(1, NONCE + 1);
+	assert_true(s->id != old);
+	assert_true(s->remote->secret != secret);
+	assert_null(mr_writer_session_find(&writer, old));
+	assert_int_equal(writer.stats->sessions, 1);
+	assert_int_equal(writer.stats->sessions_closed, 1);
+	assert_ptr_equal(open_session(1, NONCE + 1), s);
+}
+
+static void every_part_of_a_path_tells_sessions_apart(void **state)
+{
+	struct mrf_network_path paths[6];
+	uint64_t ids[6];
+
+	(void)state;
+	for (unsigned i = 0; i < 6; i++)
+		paths[i] = path_of(1);
+	paths[1].peer_0 ^= 1;
+	paths[2].peer_1 ^= 1ull << 63;
+	paths[3].local_1 ^= 1ull << 40;
+	paths[4].peer_udp_port++;
+	paths[5].local_udp_port++;
+	for (unsigned i = 0; i < 6; i++) {
+		struct mr_session *s;
+
+		assert_int_equal(ask((struct mrf_link_open_remote){.path = &paths[i],
+					     .nonce = NONCE,
+					     .frame_bytes = 1200},
+					 &s),
+			0);
+		ids[i] = s->id;
+		for (unsigned k = 0; k < i; k++)
+			assert_true(ids[k] != ids[i]);
+	}
+}
+
+static void frames_are_as_large_as_both_sides_can(void **state)
+{
+	static const struct {
+		bool ip6;
+		uint16_t mtu;
+		uint32_t offered;
+		int result; /* of the session, or the error */
+	} cases[] = {
+		{false, 1500, 9000, 1472},
+		{true, 1500, 9000, 1448}, /* 1,452, in whole messages */
+		{false, 1500, 1207, 1200},
+		{false, 1500, 1199, -EINVAL},
+		{false, 1228, 9000, 1200},
+		{false, 1227, 9000, -EMSGSIZE},
+		{true, 1280, 9000, 1232},
+		{true, 1247, 9000, -EMSGSIZE},
+		{false, 0, 9000, -EMSGSIZE},
+		{false, 65535, UINT32_MAX, MR_FRAME_BYTES_MAX},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(cases); i++) {
+		struct mrf_network_path path = path_of(i);
+		struct mr_session *s = NULL;
+		int error;
+
+		if (cases[i].ip6)
+			path.peer_0 = path.local_0 = 0x77fd;
+		writer.ports[0].mtu = cases[i].mtu;
+		error = ask(
+			(struct mrf_link_open_remote){
+				.path = &path, .nonce = NONCE, .frame_bytes = cases[i].offered},
+			&s);
+		assert_int_equal(error == 0 ? (int)s->remote->frame_bytes : error, cases[i].result);
+	}
+}
+
+static void what_makes_no_sense_is_refused(void **state)
+{
+	struct mrf_network_path good = path_of(1), bad = path_of(1);
+	const struct mrf_link_open_remote fine = {
+		.path = &good, .nonce = NONCE, .frame_bytes = 1400};
+	struct mrf_link_open_remote v = fine;
+	struct mr_session *s;
+
+	(void)state;
+	v.path = NULL;
+	assert_int_equal(ask(v, &s), -EINVAL);
+	v = fine, v.nonce = 0;
+	assert_int_equal(ask(v, &s), -EINVAL);
+	v = fine, v.worker = WORKERS;
+	assert_int_equal(ask(v, &s), -EINVAL);
+	bad.port = 2;
+	v = fine, v.path = &bad;
+	assert_int_equal(ask(v, &s), -EINVAL);
+	bad.port = 1;
+	assert_int_equal(ask(v, &s), -EMSGSIZE);
+	assert_int_equal(writer.stats->sessions_opened, 0);
+}
+
+static void a_full_table_refuses_until_somebody_leaves(void **state)
+{
+	struct mr_session *first = open_session(0, NONCE), *s;
+
+	(void)state;
+	for (uint32_t i = 1; i < SESSIONS; i++)
+		(void)open_session(WORKERS * i, NONCE);
+	assert_int_equal(try_open(WORKERS * SESSIONS, NONCE, &s), -ENOSPC);
+	/* Those on other workers, and those that are here, are not concerned. */
+	(void)open_session(1, NONCE);
+	assert_ptr_equal(open_session(0, NONCE), first);
+	first = open_session(0, NONCE + 1);
+	assert_int_equal(try_open(WORKERS * SESSIONS, NONCE, &s), -ENOSPC);
+	end(first, MR_REMOTE_CLOSED);
+	assert_int_equal(try_open(WORKERS * SESSIONS, NONCE, &s), 0);
+}
+
+static struct mr_session *from(uint8_t last_of_peer, uint16_t udp_port, int expected)
+{
+	struct mrf_network_path path = path_of(1);
+	struct mr_session *s = NULL;
+
+	((uint8_t *)&path.peer_1)[7] = last_of_peer;
+	path.peer_udp_port = udp_port;
+	assert_int_equal(ask((struct mrf_link_open_remote){.worker = udp_port % WORKERS,
+				     .path = &path,
+				     .nonce = NONCE,
+				     .frame_bytes = 1200},
+				 &s),
+		expected);
+	return s;
+}
+
+static void one_host_cannot_take_the_room_of_all(void **state)
+{
+	struct mr_session *s = NULL;
+
+	(void)state;
+	config.sessions.per_address_max = 3;
+	for (uint16_t port = 1; port <= 3; port++)
+		s = from(1, port, 0);
+	(void)from(1, 4, -EDQUOT);
+	assert_ptr_equal(from(1, 3, 0), s);
+	(void)from(2, 4, 0);
+	end(s, MR_REMOTE_CLOSED);
+	s = from(1, 4, 0);
+	(void)from(1, 5, -EDQUOT);
+	/* It still counts where it came from. */
+	mr_count(s->stats->paths_changed, 1);
+	(void)from(1, 5, -EDQUOT);
+	config.sessions.per_address_max = 1u << 25;
+}
+
+static void what_a_worker_ends_is_closed(void **state)
+{
+	struct mr_session *closed = open_session(0, NONCE), *expired = open_session(2, NONCE);
+	struct mr_session *stays = open_session(4, NONCE);
+	struct mr_owner owner = mr_writer_owner(closed);
+	struct mr_table_stats t;
+	uint64_t ids[2] = {closed->id, expired->id};
+
+	(void)state;
+	assert_int_equal(
+		mr_table_subscribe(writer.table, &owner, 1, MR_SUB_PATTERN, "a.b", 3, NULL, 0), 0);
+	end(closed, MR_REMOTE_CLOSED);
+	assert_null(mr_writer_session_find(&writer, ids[0]));
+	mr_table_stats_get(writer.table, &t);
+	assert_int_equal(t.subscriptions, 0);
+	assert_int_equal(writer.stats->sessions_expired, 0);
+	end(expired, MR_REMOTE_EXPIRED);
+	assert_null(mr_writer_session_find(&writer, ids[1]));
+	assert_int_equal(writer.stats->sessions_expired, 1);
+	assert_int_equal(writer.stats->sessions_closed, 2);
+	assert_int_equal(writer.stats->remote_sessions, 1);
+	assert_ptr_equal(mr_writer_session_find(&writer, stays->id), stays);
+	/* The path is free for another. */
+	assert_true(open_session(0, NONCE)->id != ids[0]);
+}
+
+static void an_expelled_session_stays_until_its_goodbye(void **state)
+{
+	struct mr_session *s = open_session(0, NONCE);
+	const struct mr_directory *d = &writer.workers[0]->directory;
+	uint64_t id = s->id;
+
+	(void)state;
+	mr_writer_session_expel(&writer, s, -ECONNABORTED, "closed by the operator");
+	assert_int_equal(atomic_load(&s->remote->expel), -ECONNABORTED);
+	assert_true(mr_writer_sessions_tick(&writer));
+	/* The worker finds it still, requests do not, and its path is free. */
+	assert_ptr_equal(mr_directory_find(d, s->slot, s->generation), s);
+	assert_null(mr_writer_session_find(&writer, id));
+	assert_true(open_session(0, NONCE)->id != id);
+	end(s, MR_REMOTE_CLOSED);
+	assert_null(mr_directory_find(d, mr_session_slot(id), mr_session_generation(id)));
+	assert_int_equal(writer.stats->sessions_expelled, 1);
+	assert_int_equal(writer.stats->remote_sessions, 1);
+}
+
+static void an_expelled_session_leaves_at_its_deadline_without(void **state)
+{
+	struct mr_session *s = open_session(0, NONCE);
+
+	(void)state;
+	mr_writer_session_expel(&writer, s, -ECONNABORTED, "closed by the operator");
+	assert_true(s->close_deadline_ns > mr_writer_now_ns());
+	s->close_deadline_ns = 1;
+	while (mr_writer_sessions_tick(&writer))
+		;
+	assert_int_equal(writer.stats->remote_sessions, 0);
+}
+
+static void a_session_that_moved_is_not_closed_by_who_came_after(void **state)
+{
+	struct mr_session *s = open_session(0, NONCE), *other;
+	struct mrf_network_path now = path_of(99);
+
+	(void)state;
+	mr_remote_headers(s->remote, &now, writer.ports[0].mac);
+	mr_count(s->stats->paths_changed, 1);
+	other = open_session(0, NONCE + 1);
+	assert_true(other != s);
+	assert_ptr_equal(mr_writer_session_find(&writer, s->id), s);
+	assert_ptr_equal(open_session(0, NONCE + 1), other);
+	now = mr_writer_remote_path(s);
+	assert_int_equal(now.peer_udp_port, path_of(99).peer_udp_port);
+	end(s, MR_REMOTE_CLOSED);
+	assert_ptr_equal(open_session(0, NONCE + 1), other);
+}
+
+static void ten_thousand_sessions_open_and_close(void **state)
+{
+	static uint64_t ids[MANY];
+
+	(void)state;
+	for (uint32_t i = 0; i < MANY; i++)
+		ids[i] = open_session(i, NONCE)->id;
+	assert_int_equal(writer.stats->remote_sessions, MANY);
+	for (uint32_t i = 0; i < MANY; i++)
+		assert_int_equal(open_session(i, NONCE)->id, ids[i]);
+	for (uint32_t i = 0; i < MANY; i++) {
+		struct mr_session *s = mr_writer_session_find(&writer, ids[i]);
+
+		assert_non_null(s);
+		atomic_store(&s->remote->end, MR_REMOTE_EXPIRED);
+	}
+	writer.remotes.rung = true;
+	while (mr_writer_sessions_tick(&writer))
+		;
+	assert_int_equal(writer.stats->remote_sessions, 0);
+	assert_int_equal(writer.stats->sessions_expired, MANY);
+	for (uint32_t i = 0; i < MANY; i++)
+		assert_true(open_session(i, NONCE)->id != ids[i]);
+}
+
+static void aliases_are_held_and_given_back(void **state)
+{
+	struct mr_session *s = open_session(0, NONCE);
+
+	(void)state;
+	assert_false(mr_session_holds(s, 1));
+	for (uint32_t round = 0; round < 3; round++) {
+		for (uint32_t alias = 1; alias <= 1000; alias++) {
+			assert_int_equal(mr_writer_hold(&writer, s, alias * 31), 0);
+			s->aliases_count++;
+			assert_true(mr_session_holds(s, alias * 31));
+		}
+		assert_false(mr_session_holds(s, 32));
+		assert_false(mr_session_holds(s, 0));
+		assert_false(mr_session_holds(s, UINT32_MAX));
+		for (uint32_t alias = 1; alias <= 1000; alias++) {
+			mr_writer_unhold(s, alias * 31);
+			s->aliases_count--;
+			assert_false(mr_session_holds(s, alias * 31));
+		}
+	}
+	mr_writer_unhold(s, 5);
+	assert_false(mr_writer_aliases_tick(&writer));
+}
+
+static void picked_aliases_do_not_make_a_set_large(void **state)
+{
+	struct mr_session *s = open_session(0, NONCE);
+	struct mr_alias_set whole = {
+		.mask = (1u << 15) - 1}; /* four times the limit of 4,096, twice */
+	uint32_t first = mr_alias_set_first(&whole, 1);
+	int error = 0;
+
+	(void)state;
+	/* All of them stand in the same slot of any set that is small enough. */
+	for (uint32_t alias = 1; error == 0 && alias < 1u << 24; alias++) {
+		if (mr_alias_set_first(&whole, alias) != first)
+			continue;
+		error = mr_writer_hold(&writer, s, alias);
+		s->aliases_count += error == 0;
+	}
+	assert_int_equal(error, -ENOSPC);
+	assert_int_equal(s->aliases_count, MR_ALIAS_PROBES_MAX);
+}
+
+struct reader {
+	const struct mr_session *session;
+	_Atomic uint32_t held; /* aliases 1 .. held are */
+	_Atomic bool stop;
+	uint64_t missing;
+	_Atomic uint64_t looks;
+};
+
+static void *look(void *arg)
+{
+	struct reader *r = arg;
+	struct mr_router *router = writer.workers[0]->router;
+
+	mr_router_online(router);
+	while (!atomic_load_explicit(&r->stop, memory_order_relaxed)) {
+		uint32_t held = atomic_load_explicit(&r->held, memory_order_acquire);
+
+		for (uint32_t alias = 1; alias <= held; alias++)
+			r->missing += !mr_session_holds(r->session, alias);
+		r->missing += mr_session_holds(r->session, 1000000);
+		atomic_fetch_add_explicit(&r->looks, 1, memory_order_relaxed);
+		mr_router_quiescent(router);
+	}
+	mr_router_offline(router);
+	return NULL;
+}
+
+static void sets_grow_under_a_worker_that_looks(void **state)
+{
+	struct reader r = {.session = open_session(0, NONCE)};
+	struct mr_session *s = mr_writer_session_find(&writer, r.session->id);
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, look, &r), 0);
+	while (atomic_load_explicit(&r.looks, memory_order_relaxed) == 0)
+		sched_yield();
+	for (uint32_t alias = 1; alias <= 4096; alias++) {
+		assert_int_equal(mr_writer_hold(&writer, s, alias), 0);
+		s->aliases_count++;
+		atomic_store_explicit(&r.held, alias, memory_order_release);
+		(void)mr_writer_aliases_tick(&writer);
+	}
+	atomic_store(&r.stop, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(r.missing, 0);
+	while (mr_writer_aliases_tick(&writer))
+		;
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(opened_session_is_known_everywhere),
+		TEST(the_same_hello_again_finds_its_session),
+		TEST(a_router_that_changes_makes_no_other_path),
+		TEST(another_nonce_from_the_same_path_begins_anew),
+		TEST(every_part_of_a_path_tells_sessions_apart),
+		TEST(frames_are_as_large_as_both_sides_can),
+		TEST(what_makes_no_sense_is_refused),
+		TEST(a_full_table_refuses_until_somebody_leaves),
+		TEST(one_host_cannot_take_the_room_of_all),
+		TEST(what_a_worker_ends_is_closed),
+		TEST(an_expelled_session_stays_until_its_goodbye),
+		TEST(an_expelled_session_leaves_at_its_deadline_without),
+		TEST(a_session_that_moved_is_not_closed_by_who_came_after),
+		cmocka_unit_test_setup_teardown(
+			ten_thousand_sessions_open_and_close, set_up_many, tear_down),
+		TEST(aliases_are_held_and_given_back),
+		TEST(picked_aliases_do_not_make_a_set_large),
+		TEST(sets_grow_under_a_worker_that_looks),
+	};
+	int failed;
+
+	if (mkdtemp(run_dir) == NULL)
+		return 1;
+	mr_config_default(&config);
+	snprintf(config.run_dir, sizeof(config.run_dir), "%s", run_dir);
+	config.workers.count = WORKERS;
+	config.channels.clients_max = CLIENTS;
+	mr_log_init("test", MR_LOG_ERROR, false);
+	if (mr_eal_open(&config) != 0)
+		return 1;
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	mr_eal_close();
+	rmdir(run_dir);
+	return failed;
+}
