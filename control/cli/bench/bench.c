@@ -21,6 +21,7 @@ struct settings {
 	const char *pattern;
 	const char *verify;
 	const char *cpus;
+	const char *subscribe_at; /* NULL: as the rest */
 	uint64_t bytes;
 	uint64_t publishers;
 	uint64_t subscribers;
@@ -101,6 +102,7 @@ static int make_plan(struct bench *b)
 	plan->rate = set->rate;
 	plan->bytes = set->bytes;
 	plan->cpus_count = (unsigned)cpus;
+	plan->subscribe_at = set->subscribe_at;
 	snprintf(plan->run, sizeof(plan->run), "%d-%08x", (int)getpid(), (unsigned)mr_cli_now_ns());
 	return MR_EXIT_OK;
 }
@@ -334,6 +336,8 @@ static const struct mr_cli_option options[] = {
 	COUNT("window", window, "N", 1, 1e9,
 		"closed loop: messages in flight at most (default 32768,"
 		" less if large)"),
+	TEXT("subscribe-at", subscribe_at, "ADDRESS", NULL,
+		"subscribers or responders connect there, such as over shm, instead of --server"),
 	REAL("rate", rate, "N", 1, 1e9, "open loop instead: messages/s of all publishers together"),
 	REAL("seconds", seconds, "S", 0.05, 86400, "measure so long (default 5)"),
 	REAL("warmup", warmup, "S", 0, 3600, "run so long before (default 0.5)"),
