@@ -89,7 +89,7 @@ struct mr_passed {
 	uint32_t port;
 };
 
-/* So many a second, and a tenth of a second's worth of them at once. */
+/* So many a second, and a tenth of a second's worth of them at once, but at least one. */
 struct mr_rate {
 	uint64_t interval; /* cycles; UINT64_MAX: none */
 	uint64_t next;     /* when the bucket would be full of what was taken */
