@@ -30,7 +30,7 @@ static void answer_unknown(struct mr_worker *w, const struct mr_frame *f)
 	uint64_t memory[MR_CLOSE_WORDS];
 	struct mr_message_plan plan;
 
-	if (f->header.sequence == 0 || !mr_rate_take(&w->answers, w->tsc_hz, mr_worker_clock(w))) {
+	if (f->header.sequence == 0 || !mr_rate_take(&w->closes, w->tsc_hz, mr_worker_clock(w))) {
 		mr_count(w->stats->drop_no_session, 1);
 		return;
 	}

@@ -43,7 +43,7 @@ static void ask(struct mr_worker *w, struct mr_session *s, const struct mr_frame
 	struct mr_message_plan plan;
 
 	if (now - r->asked < w->tsc_hz / 1000 * ASK_MS ||
-		!mr_rate_take(&w->answers, w->tsc_hz, now))
+		!mr_rate_take(&w->challenges, w->tsc_hz, now))
 		return;
 	r->asked = now;
 	proof = (struct mrf_path_proof){.nonce = nonce_of(w, s, &f->path)};
