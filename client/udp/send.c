@@ -225,6 +225,15 @@ static bool send_some(struct mr_client *c, unsigned *errors)
 	return true;
 }
 
+/* Between the calls that process. An event loop would have heard of what has come by the socket, which is
+ * empty now. */
+static void look_aside(struct mr_client *c)
+{
+	mr_udp_look(c);
+	if (c->depth == 0 && (c->eof || mr_bytes_readable(&c->down) != 0))
+		mr_nudge(c);
+}
+
 void mr_udp_send(struct mr_client *c)
 {
 	struct mr_udp *u = c->udp;
@@ -238,9 +247,11 @@ void mr_udp_send(struct mr_client *c)
 	c->up.tail_out = u->out.head;
 	u->stuck = u->out.head != c->up.tail;
 	u->last_tx_ns = mr_now_ns();
+	if (mr_unlikely(u->stuck))
+		mr_timer_by(c, u->last_tx_ns + MR_NS_PER_MS);
 	if (mr_unlikely(u->last_tx_ns >= u->look_ns)) {
 		u->look_ns = u->last_tx_ns + LOOK_NS;
-		mr_udp_look(c);
+		look_aside(c);
 	}
 }
 

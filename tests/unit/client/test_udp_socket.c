@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a client over UDP makes of a socket that is full, or tells of the path. The calls that the library
+ * makes on sockets are these here, which fail on request. */
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "client/udp/udp.h"
+#include "tests/unit/client/fixture.h"
+
+/* Errors for the next calls; 0: none. The library is used by one thread. */
+static int recv_error;
+static int send_error;
+static int sendmmsg_error;
+static unsigned sendmmsg_errors; /* so many times */
+
+/* Less than the next heartbeat of either side takes, and more than a timer. */
+#define SOON_MS 50
+
+static bool fails(int *error)
+{
+	if (*error == 0)
+		return false;
+	errno = *error;
+	*error = 0;
+	return true;
+}
+
+ssize_t recv(int fd, void *to, size_t bytes, int flags)
+{
+	return fails(&recv_error) ? -1 : recvfrom(fd, to, bytes, flags, NULL, NULL);
+}
+
+ssize_t send(int fd, const void *from, size_t bytes, int flags)
+{
+	return fails(&send_error) ? -1 : sendto(fd, from, bytes, flags, NULL, 0);
+}
+
+int sendmmsg(int fd, struct mmsghdr *calls, unsigned count, int flags)
+{
+	ssize_t n;
+
+	(void)count;
+	if (sendmmsg_errors > 0) {
+		sendmmsg_errors--;
+		errno = sendmmsg_error;
+		return -1;
+	}
+	n = sendmsg(fd, &calls[0].msg_hdr, flags);
+	calls[0].msg_len = n > 0 ? (unsigned)n : 0;
+	return n < 0 ? -1 : 1;
+}
+
+static void wait_readable(int fd, int timeout_ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	assert_int_equal(poll(&p, 1, timeout_ms), 1);
+}
+
+static void settle_down(struct mr_client *c)
+{
+	while (mr_process(c, 16) > 0)
+		continue;
+}
+
+/* Nothing but what is tested may wake the event loop. */
+static void hold_timers(struct fixture *f)
+{
+	f->client->udp->heartbeat_ns = f->client->udp->dead_ns = 3600000 * MR_NS_PER_MS;
+	f->client->timer_ns = 0;
+	mr_timer_by(f->client, mr_now_ns() + f->client->udp->heartbeat_ns);
+}
+
+/* The client's own socket, which the event loop does not see. */
+static void wait_for_datagram(struct fixture *f)
+{
+	wait_readable(f->client->udp->fd, PATIENCE_MS);
+}
+
+static void event_loop_hears_of_what_a_publish_took_in(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox in = {0};
+	int fd = mr_fd(f->client);
+
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &in, NULL), 0);
+	settle_down(f->client);
+	bus_lock(&f->bus);
+	bus_send(&f->bus, MRF_MESSAGE_KIND_DELIVER, 1, NULL, "a", "x", 1);
+	bus_unlock(&f->bus);
+	hold_timers(f);
+	do {
+		wait_for_datagram(f);
+		/* Its look at the socket is due. */
+		f->client->udp->look_ns = 0;
+		assert_int_equal(mr_publish(f->client, "b", "y", 1), 0);
+	} while (mr_bytes_readable(&f->client->down) == 0);
+	wait_readable(fd, SOON_MS);
+	settle_down(f->client);
+	assert_int_equal(in.count, 1);
+}
+
+static void event_loop_hears_of_an_end_that_a_publish_met(void **state)
+{
+	struct fixture *f = *state;
+	int fd = mr_fd(f->client);
+
+	settle_down(f->client);
+	bus_lock(&f->bus);
+	fake_udp_close(&f->bus, &f->bus.sessions[0], "over");
+	bus_unlock(&f->bus);
+	hold_timers(f);
+	do {
+		wait_for_datagram(f);
+		f->client->udp->look_ns = 0;
+		assert_int_equal(mr_publish(f->client, "b", "y", 1), 0);
+	} while (!f->client->eof);
+	wait_readable(fd, SOON_MS);
+	settle_down(f->client);
+	assert_int_equal(f->downs, 1);
+}
+
+/* What the socket did not take goes out when the timer fires, a millisecond later. */
+static void event_loop_sends_what_a_full_socket_left(void **state)
+{
+	struct fixture *f = *state;
+	int fd = mr_fd(f->client);
+
+	settle_down(f->client);
+	hold_timers(f);
+	f->client->udp->look_ns = MR_NEVER_NS;
+	sendmmsg_error = EAGAIN;
+	sendmmsg_errors = 1;
+	assert_int_equal(mr_publish(f->client, "b", "y", 1), 0);
+	assert_true(f->client->udp->stuck);
+	wait_readable(fd, SOON_MS);
+	settle_down(f->client);
+	assert_false(f->client->udp->stuck);
+	assert_true(bus_took_all(f));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(event_loop_hears_of_what_a_publish_took_in),
+		TEST(event_loop_hears_of_an_end_that_a_publish_met),
+		TEST(event_loop_sends_what_a_full_socket_left),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
