@@ -86,7 +86,8 @@ static uint32_t pack_frame(struct packing *p, uint32_t size, bool exact)
 	if (exact && bytes < p->to - p->at && size - HEADER_BYTES - bytes <= size / FILL_SHARE)
 		fill = size - HEADER_BYTES - bytes;
 	p->frames++;
-	mr_frame_write(&frame->header, p->session, u->sequence + p->frames, (uint16_t)messages);
+	mr_frame_write(&frame->header, p->session, mr_udp_number(u->sequence, p->frames),
+		(uint16_t)messages);
 	p->part = put_frame(p->part, frame, from, bytes, fill);
 	p->at += bytes;
 	return HEADER_BYTES + bytes + fill;
@@ -152,7 +153,7 @@ static void taken(struct mr_udp *u, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
 		mr_bytes_skip(&u->out, u->batch.of[i].messages_bytes);
-		u->sequence += u->batch.of[i].frames;
+		u->sequence = mr_udp_number(u->sequence, u->batch.of[i].frames);
 		u->frames_sent += u->batch.of[i].frames;
 	}
 }
@@ -261,7 +262,7 @@ bool mr_udp_send_alone(struct mr_client *c, const void *message, uint32_t bytes)
 	uint8_t frame[HEADER_BYTES + MR_UDP_ALONE_BYTES_MAX];
 	ssize_t n;
 
-	mr_frame_write(frame, c->session, u->sequence + 1, bytes > 0);
+	mr_frame_write(frame, c->session, mr_udp_number(u->sequence, 1), bytes > 0);
 	memcpy(frame + HEADER_BYTES, message, bytes);
 	for (unsigned i = 0; i < ERRORS_MAX; i++) {
 		n = send(u->fd, frame, HEADER_BYTES + bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -271,7 +272,7 @@ bool mr_udp_send_alone(struct mr_client *c, const void *message, uint32_t bytes)
 	}
 	if (n < 0)
 		return false;
-	u->sequence++;
+	u->sequence = mr_udp_number(u->sequence, 1);
 	u->frames_sent++;
 	u->last_tx_ns = mr_now_ns();
 	return true;

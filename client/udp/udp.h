@@ -122,6 +122,14 @@ struct mr_udp {
 	char text[96]; /* the address, for people */
 };
 
+/* The number of the frame so many after `last`. 0 is none: it says that a frame is in no flow. */
+static inline uint32_t mr_udp_number(uint32_t last, uint32_t frames)
+{
+	uint32_t number = last + frames;
+
+	return number < last ? number + 1 : number;
+}
+
 /* address.c: takes "udp://HOST[:PORT]" and makes the client one over UDP. Host names are looked up here
  * and now. -EINVAL; -ECONNREFUSED: no such host. */
 int mr_udp_init(struct mr_client *c, const char *address);

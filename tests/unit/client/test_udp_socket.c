@@ -139,9 +139,81 @@ static void event_loop_sends_what_a_full_socket_left(void **state)
 	assert_true(bus_took_all(f));
 }
 
+static void frames_of_the_bus(struct fixture *f, uint32_t sequence, const char *kind)
+{
+	alignas(8) uint8_t frame[48] = {0};
+	const struct mrf_path_proof proof = {.nonce = 7};
+	uint32_t bytes = sizeof(struct mrf_frame_header);
+
+	mr_frame_write(frame, f->client->session, sequence, kind[0] != '-');
+	if (kind[0] == 'p') {
+		memcpy(mr_message_begin(
+			       frame + bytes, MRF_MESSAGE_KIND_PATH, 0, NULL, 0, 0, sizeof(proof)),
+			&proof, sizeof(proof));
+		bytes += 8 + (uint32_t)sizeof(proof);
+	}
+	mr_udp_frame_take(f->client, frame, bytes);
+}
+
+/* As after some hours at full speed. */
+static void number_0_is_left_out_when_numbers_begin_anew(void **state)
+{
+	struct fixture *f = *state;
+
+	bus_lock(&f->bus);
+	f->client->udp->sequence = UINT32_MAX - 2;
+	f->bus.sessions[0].udp.window.highest = UINT32_MAX - 2;
+	bus_unlock(&f->bus);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
+	assert_int_equal(f->client->udp->sequence, 2);
+	assert_true(bus_took_all(f));
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.sessions[0].udp.window.highest, 2);
+	bus_unlock(&f->bus);
+}
+
+static void word_outside_of_the_flow_does_not_move_the_window(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_udp *u = f->client->udp;
+	uint64_t lost = u->frames_lost, received = u->frames_received;
+
+	u->window.highest = 0x80000010;
+	frames_of_the_bus(f, 0, "path");
+	frames_of_the_bus(f, 0, "-");
+	assert_int_equal(u->window.highest, 0x80000010);
+	frames_of_the_bus(f, 0x80000011, "-");
+	assert_int_equal(u->frames_received, received + 1);
+	assert_int_equal(u->frames_lost, lost);
+}
+
+static void welcomes_that_come_late_are_no_frames_found_again(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_client *c;
+	struct mr_client_stats stats;
+
+	bus_lock(&f->bus);
+	f->bus.udp.drop_welcomes = 2;
+	bus_unlock(&f->bus);
+	mr_close(f->client);
+	assert_int_equal(mr_connect(f->bus.address, NULL, &c), 0);
+	f->client = c;
+	assert_true(c->udp->window.highest >= 3);
+	frames_of_the_bus(f, 1, "-");
+	frames_of_the_bus(f, 2, "-");
+	mr_client_stats(c, &stats);
+	assert_int_equal(stats.frames_lost, 0);
+	assert_int_equal(stats.frames_duplicate, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(number_0_is_left_out_when_numbers_begin_anew),
+		TEST(word_outside_of_the_flow_does_not_move_the_window),
+		TEST(welcomes_that_come_late_are_no_frames_found_again),
 		TEST(event_loop_hears_of_what_a_publish_took_in),
 		TEST(event_loop_hears_of_an_end_that_a_publish_met),
 		TEST(event_loop_sends_what_a_full_socket_left),
