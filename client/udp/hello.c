@@ -22,6 +22,7 @@
 #define REFUSALS_MAX      4u /* of each address: a bus may be starting */
 #define ANSWERS_MAX       16u
 #define SOCKET_BYTES      (4 << 20)
+#define SEND_TRIES        3u
 #define REPLIES_MAX       64u /* looked at in one step */
 #define CONTROL_BYTES_MAX 2048u
 
@@ -77,14 +78,18 @@ static uint64_t random_nonce(struct mr_client *c)
 	return ((uint64_t)mr_random(c) << 32 | mr_random(c)) | 1;
 }
 
+/* An attempt that knows nothing of those before it. */
+static void hello_anew(struct mr_client *c, struct mr_udp_hello *hello, uint32_t frame_bytes)
+{
+	*hello = (struct mr_udp_hello){.nonce = random_nonce(c), .frame_bytes = frame_bytes};
+}
+
 static void hellos_reset(struct mr_client *c, int fd)
 {
 	struct mr_udp *u = c->udp;
 
-	for (unsigned i = 0; i < MR_UDP_SIZES; i++)
-		u->hellos[i] = (struct mr_udp_hello){
-			.nonce = random_nonce(c), .frame_bytes = MR_FRAME_BYTES_MIN};
-	u->hellos[MR_UDP_FULL].frame_bytes = mr_udp_path_bytes(fd);
+	hello_anew(c, &u->hellos[MR_UDP_FULL], mr_udp_path_bytes(fd));
+	hello_anew(c, &u->hellos[MR_UDP_LEAST], MR_FRAME_BYTES_MIN);
 }
 
 void mr_udp_attach_end(struct mr_client *c)
@@ -186,20 +191,33 @@ static void build(const struct mr_client *c, const struct mr_udp_hello *hello, u
 		hello->frame_bytes - at - (uint32_t)sizeof(struct mrf_message_header));
 }
 
+/* The kernel has learned that the path is narrow. True: narrower than what was tried. */
+static bool learn_path(struct mr_client *c)
+{
+	struct mr_udp_hello *full = &c->udp->hellos[MR_UDP_FULL];
+	uint32_t frame_bytes = mr_udp_path_bytes(c->attach_fd);
+
+	if (frame_bytes >= full->frame_bytes)
+		return false;
+	hello_anew(c, full, frame_bytes);
+	return true;
+}
+
 /* Sends one. 0, or what the socket says for good. */
 static int send_hello(struct mr_client *c, enum mr_udp_size size)
 {
 	struct mr_udp *u = c->udp;
 	struct mr_udp_hello *hello = &u->hellos[size];
-	ssize_t n;
+	ssize_t n = -1;
 
-	build(c, hello, u->buffers);
-	n = send(c->attach_fd, u->buffers, hello->frame_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (n < 0 && errno == EMSGSIZE && hello->frame_bytes > MR_FRAME_BYTES_MIN) {
-		/* The kernel knows the path better by now. */
-		hello->frame_bytes = mr_udp_path_bytes(c->attach_fd);
+	/* "Too large" may be said of this one, or late of one before. */
+	for (unsigned i = 0; i < SEND_TRIES; i++) {
 		build(c, hello, u->buffers);
 		n = send(c->attach_fd, u->buffers, hello->frame_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n >= 0 || errno != EMSGSIZE)
+			break;
+		learn_path(c);
+		errno = EMSGSIZE;
 	}
 	return n < 0 && errno != EAGAIN && errno != ENOBUFS ? -errno : 0;
 }
@@ -371,6 +389,9 @@ static int take_replies(struct mr_client *c)
 			error = take_reply(c, buffer, (size_t)n);
 		else if (errno == EAGAIN || errno == EINTR)
 			return -EAGAIN;
+		else if (errno == EMSGSIZE)
+			/* A router's word of a hello before; the next one goes at once. */
+			c->udp->hello_ns = learn_path(c) ? 0 : c->udp->hello_ns;
 		else
 			error = refused(c, -errno, mr_now_ns());
 	}

@@ -205,8 +205,11 @@ static unsigned receive_some(struct mr_client *c, unsigned count)
 			.msg_controllen = sizeof(control[i])};
 	}
 	n = recvmmsg(u->fd, calls, count, MSG_DONTWAIT, NULL);
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		/* Of what was sent, once: frames may stand behind it. */
 		u->error = errno;
+		return count;
+	}
 	for (int i = 0; i < n; i++)
 		taken |= take_datagram(
 			c, parts[i].iov_base, calls[i].msg_len, segment_bytes(&calls[i].msg_hdr));

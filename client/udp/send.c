@@ -181,16 +181,21 @@ static bool make_smaller(struct mr_client *c)
 static bool recover(struct mr_client *c, int error, unsigned errors)
 {
 	struct mr_udp *u = c->udp;
+	/* Of a piece that is to be cut some kernels say so. */
+	bool large = error == EMSGSIZE || (error == EINVAL && u->segments);
 
 	if (error == EAGAIN || error == ENOBUFS || error == ENOMEM || errors >= ERRORS_MAX)
 		return false;
-	if (error == EMSGSIZE) {
+	/* A router's late word of frames that were larger: said once, it is out of the way. */
+	if (large && errors == 1 && mr_udp_path_bytes(u->fd) >= u->frame_bytes)
+		return true;
+	if (large) {
 		/* Too large for the least of paths: gone, as the path would have it. */
 		if (!make_smaller(c))
 			taken(u, 1);
 		return true;
 	}
-	if ((error == EIO || error == EINVAL || error == EOPNOTSUPP) && u->segments) {
+	if ((error == EIO || error == EOPNOTSUPP) && u->segments) {
 		u->segments = false;
 		return true;
 	}

@@ -10,6 +10,7 @@
 /* Errors for the next calls; 0: none. The library is used by one thread. */
 static int recv_error;
 static int send_error;
+static unsigned send_error_after; /* EMSGSIZE, at this one */
 static int sendmmsg_error;
 static unsigned sendmmsg_errors; /* so many times */
 
@@ -32,6 +33,8 @@ ssize_t recv(int fd, void *to, size_t bytes, int flags)
 
 ssize_t send(int fd, const void *from, size_t bytes, int flags)
 {
+	if (send_error_after > 0 && --send_error_after == 0)
+		send_error = EMSGSIZE;
 	return fails(&send_error) ? -1 : sendto(fd, from, bytes, flags, NULL, 0);
 }
 
@@ -208,9 +211,55 @@ static void welcomes_that_come_late_are_no_frames_found_again(void **state)
 	assert_int_equal(stats.frames_duplicate, 2);
 }
 
+/* A router on the way told that frames were too large, and the kernel says so at the next call. */
+static void word_of_a_narrow_path_does_not_end_the_opening(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_client *c;
+
+	recv_error = EMSGSIZE;
+	assert_int_equal(mr_connect(f->bus.address, NULL, &c), 0);
+	mr_close(c);
+	send_error = EMSGSIZE;
+	assert_int_equal(mr_connect(f->bus.address, NULL, &c), 0);
+	mr_close(c);
+	bus_lock(&f->bus);
+	f->bus.udp.swallow_above = 1200;
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_udp_path_bytes(f->client->udp->fd), MR_FRAME_BYTES_MAX);
+	/* The fourth hello is of the least size. */
+	send_error_after = 4;
+	assert_int_equal(mr_connect(f->bus.address, NULL, &c), 0);
+	assert_int_equal(c->udp->frame_bytes, MR_FRAME_BYTES_MIN);
+	mr_close(c);
+}
+
+static void word_of_a_narrow_path_that_is_late_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_udp *u = f->client->udp;
+	uint32_t frame_bytes = u->frame_bytes;
+	uint64_t published;
+
+	for (unsigned i = 0; i < 5; i++) {
+		sendmmsg_error = EMSGSIZE;
+		sendmmsg_errors = 1;
+		assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
+	}
+	assert_int_equal(u->frame_bytes, frame_bytes);
+	assert_true(u->segments);
+	assert_true(bus_took_all(f));
+	bus_lock(&f->bus);
+	published = f->bus.published;
+	bus_unlock(&f->bus);
+	assert_int_equal(published, 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(word_of_a_narrow_path_does_not_end_the_opening),
+		TEST(word_of_a_narrow_path_that_is_late_changes_nothing),
 		TEST(number_0_is_left_out_when_numbers_begin_anew),
 		TEST(word_outside_of_the_flow_does_not_move_the_window),
 		TEST(welcomes_that_come_late_are_no_frames_found_again),
