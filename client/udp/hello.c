@@ -7,7 +7,9 @@
  *   Hello ──▶             at once, with the cookie
  *         ◀── Welcome
  *
- * The two sizes are two attempts with a nonce each: the answer to one is as large as what it asked for. */
+ * The two sizes are two attempts with a nonce each: the answer to one is as large as what it asked for. The
+ * later one closes the session of the earlier one, whose welcome may be on its way still: such a welcome says
+ * that its size passes, and that size alone is tried from then on. */
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
@@ -90,6 +92,7 @@ static void hellos_reset(struct mr_client *c, int fd)
 
 	hello_anew(c, &u->hellos[MR_UDP_FULL], mr_udp_path_bytes(fd));
 	hello_anew(c, &u->hellos[MR_UDP_LEAST], MR_FRAME_BYTES_MIN);
+	u->size = MR_UDP_SIZES;
 }
 
 void mr_udp_attach_end(struct mr_client *c)
@@ -203,6 +206,12 @@ static bool learn_path(struct mr_client *c)
 	return true;
 }
 
+static void shake_others(struct mr_udp *u, const struct mr_udp_hello *by)
+{
+	for (unsigned i = 0; i < MR_UDP_SIZES; i++)
+		u->hellos[i].shaken |= &u->hellos[i] != by && u->hellos[i].cookie != 0;
+}
+
 /* Sends one. 0, or what the socket says for good. */
 static int send_hello(struct mr_client *c, enum mr_udp_size size)
 {
@@ -219,6 +228,8 @@ static int send_hello(struct mr_client *c, enum mr_udp_size size)
 		learn_path(c);
 		errno = EMSGSIZE;
 	}
+	if (hello->cookie != 0)
+		shake_others(u, hello);
 	return n < 0 && errno != EAGAIN && errno != ENOBUFS ? -errno : 0;
 }
 
@@ -255,6 +266,13 @@ static int late(struct mr_client *c)
 	return mr_failf(c, -ETIMEDOUT, "%s: no answer", u->text);
 }
 
+static enum mr_udp_size size_now(const struct mr_udp *u)
+{
+	if (u->size != MR_UDP_SIZES)
+		return u->size;
+	return u->sends < FULL_SENDS || u->sends % 2 == 0 ? MR_UDP_FULL : MR_UDP_LEAST;
+}
+
 /* Says hello if it is time to. */
 static int hello_by_clock(struct mr_client *c)
 {
@@ -274,8 +292,7 @@ static int hello_by_clock(struct mr_client *c)
 		return failed(c, error);
 	pause_ns = u->sends < 4 ? FIRST_PAUSE_NS << u->sends : PAUSE_NS_MAX;
 	u->hello_ns = now_ns + pause_ns;
-	error = send_hello(
-		c, u->sends < FULL_SENDS || u->sends % 2 == 0 ? MR_UDP_FULL : MR_UDP_LEAST);
+	error = send_hello(c, size_now(u));
 	u->sends++;
 	return error != 0 ? refused(c, error, now_ns) : -EAGAIN;
 }
@@ -323,6 +340,17 @@ static int take_refusal(struct mr_client *c, struct mrf_table refusal)
 	return code == -EAGAIN ? -EBUSY : code;
 }
 
+/* Answers of before do not count any more. */
+static void settle_size(struct mr_client *c, enum mr_udp_size size)
+{
+	struct mr_udp *u = c->udp;
+
+	for (unsigned i = 0; i < MR_UDP_SIZES; i++)
+		hello_anew(c, &u->hellos[i], u->hellos[i].frame_bytes);
+	u->size = size;
+	u->hello_ns = 0;
+}
+
 static int take_welcome(
 	struct mr_client *c, struct mrf_table welcome, const struct mrf_frame_header *frame)
 {
@@ -334,6 +362,10 @@ static int take_welcome(
 	if (frame_bytes < MR_FRAME_BYTES_MIN || frame_bytes > hello->frame_bytes ||
 		mrf_welcome_heartbeat_ms(welcome) == 0 || mrf_welcome_missed_max(welcome) == 0)
 		return mr_failf(c, -EPROTO, "%s: the answer makes no sense", c->udp->text);
+	if (hello->shaken) {
+		settle_size(c, (enum mr_udp_size)(hello - c->udp->hellos));
+		return -EAGAIN;
+	}
 	return mr_udp_open(c, welcome, frame->sequence);
 }
 

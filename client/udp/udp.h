@@ -46,6 +46,7 @@ struct mr_udp_hello {
 	uint64_t nonce;
 	uint64_t cookie; /* 0: not known yet */
 	uint32_t frame_bytes;
+	bool shaken; /* one of the other size went out behind it, and closes what it opens */
 };
 
 enum mr_udp_size {
@@ -101,7 +102,8 @@ struct mr_udp {
 
 	/* opening */
 	struct mr_udp_hello hellos[MR_UDP_SIZES];
-	uint64_t hello_ns; /* when to send the next */
+	enum mr_udp_size size; /* the one that is tried; MR_UDP_SIZES: both in turn */
+	uint64_t hello_ns;     /* when to send the next */
 	unsigned sends;
 	unsigned answers;  /* cookies that were followed at once */
 	unsigned refusals; /* nobody listens, as ICMP says */
