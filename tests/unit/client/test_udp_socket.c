@@ -255,9 +255,39 @@ static void word_of_a_narrow_path_that_is_late_changes_nothing(void **state)
 	assert_int_equal(published, 5);
 }
 
+/* Stands for the last answer that restoration waited for, among messages. */
+static void ask_for_housekeeping(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	unsigned *count = arg;
+
+	(void)m;
+	++*count;
+	mr_house_by(c, 0);
+}
+
+static void event_loop_looks_again_for_what_came_among_messages(void **state)
+{
+	struct fixture *f = *state;
+	int fd = mr_fd(f->client);
+	unsigned count = 0;
+
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, ask_for_housekeeping, &count, NULL), 0);
+	settle_down(f->client);
+	hold_timers(f);
+	bus_lock(&f->bus);
+	bus_send(&f->bus, MRF_MESSAGE_KIND_DELIVER, 1, NULL, "a", "x", 1);
+	bus_unlock(&f->bus);
+	do {
+		wait_for_datagram(f);
+	} while (mr_process(f->client, 16) == 0);
+	assert_int_equal(count, 1);
+	wait_readable(fd, SOON_MS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(event_loop_looks_again_for_what_came_among_messages),
 		TEST(word_of_a_narrow_path_does_not_end_the_opening),
 		TEST(word_of_a_narrow_path_that_is_late_changes_nothing),
 		TEST(number_0_is_left_out_when_numbers_begin_anew),
