@@ -15,6 +15,15 @@
 struct bus;
 struct bus_session;
 
+#define FAKE_UDP_HELD_MAX 8u
+
+/* A hello with its cookie. */
+struct fake_udp_hello {
+	struct sockaddr_in peer;
+	uint64_t nonce;
+	uint32_t frame_bytes;
+};
+
 /* Of each session. */
 struct fake_udp_session {
 	struct sockaddr_in peer;
@@ -41,6 +50,7 @@ struct fake_udp {
 	uint32_t missed_max;
 	uint64_t salt;          /* of cookies: a change makes them stale */
 	uint32_t swallow_above; /* frames larger than this are lost, both ways */
+	unsigned hold_hellos;   /* good ones are answered together when so many have come */
 	unsigned drop_hellos;   /* so many are lost; the same below */
 	unsigned drop_retries;
 	unsigned drop_welcomes;
@@ -50,6 +60,8 @@ struct fake_udp {
 	bool silent;        /* nothing goes out at all */
 	uint64_t challenge; /* nonce to challenge the first session with */
 	/* seen */
+	struct fake_udp_hello held[FAKE_UDP_HELD_MAX];
+	unsigned held_count;
 	unsigned hellos;
 	unsigned hellos_least; /* of 1,200 bytes */
 	unsigned welcomes;
