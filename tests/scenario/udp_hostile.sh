@@ -85,7 +85,7 @@ for kind in random random_udp mutated; do
 	nobody_noticed
 done
 "$millrace" pub near.end "done"
-wait_for "the local subscriber has it" has_line "$dir/near.out" done
+wait_for "the local subscriber has it" has_line "$dir/near.out" "done"
 
 say "a peer that stops is forgotten in time"
 bus_stop
