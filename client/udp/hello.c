@@ -15,7 +15,9 @@
 
 #include "client/udp/udp.h"
 
-#define HELLO_VERSION     1u
+#define HELLO_VERSION 1u
+/* Padding that fills a frame is a message, and has no more body than others. */
+#define FRAME_BYTES_MAX   MR_BODY_BYTES_MAX
 #define FIRST_PAUSE_NS    (100 * MR_NS_PER_MS)
 #define PAUSE_NS_MAX      (1000 * MR_NS_PER_MS)
 #define FULL_SENDS        3u /* before the path's ability is doubted */
@@ -40,7 +42,7 @@ uint32_t mr_udp_path_bytes(int fd)
 	if (rc < 0 || mtu < 0 || (uint32_t)mtu < MR_FRAME_BYTES_MIN + headers)
 		return MR_FRAME_BYTES_MIN;
 	frame_bytes = ((uint32_t)mtu - headers) & ~7u;
-	return frame_bytes < MR_FRAME_BYTES_MAX ? frame_bytes : MR_FRAME_BYTES_MAX;
+	return frame_bytes < FRAME_BYTES_MAX ? frame_bytes : FRAME_BYTES_MAX;
 }
 
 static void set_option(int fd, int level, int name, int value)

@@ -18,7 +18,8 @@
 /* Worth filling up: a frame that lacks no more than half of what those before it have. */
 #define FILL_SHARE 2u
 
-static const uint8_t zeros[MR_FRAME_BYTES_MAX];
+/* Never written; were it const, it would be zeros in the file. */
+static uint8_t zeros[MR_FRAME_BYTES_MAX / FILL_SHARE];
 
 /* Messages from `at` on that fill up to `room` bytes. */
 static uint32_t stretch(const uint8_t *at, uint64_t ready, uint32_t room, uint32_t *messages)
@@ -251,7 +252,8 @@ bool mr_udp_send_alone(struct mr_client *c, const void *message, uint32_t bytes)
 	ssize_t n;
 
 	mr_frame_write(frame, c->session, u->sequence + 1, bytes > 0);
-	memcpy(frame + HEADER_BYTES, message, bytes);
+	if (bytes > 0)
+		memcpy(frame + HEADER_BYTES, message, bytes);
 	for (unsigned i = 0; i < ERRORS_MAX; i++) {
 		n = send(u->fd, frame, HEADER_BYTES + bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n >= 0 || errno == EAGAIN || errno == ENOBUFS)

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fuzz_udp: what a client makes of any datagrams: those of the session that it has, from the frame's header
+ * to the callback.
+ *
+ * Input: datagrams, each behind two bytes that say how long it is.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/udp/udp.h"
+
+#define SESSION 7u
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct mr_client *c;
+static struct mr_subscription *subscriptions[4];
+static unsigned sum;
+
+/* Reads all of it, so that the sanitizer sees what lies outside. */
+static void touch(struct mr_client *of, const struct mr_message *m, void *arg)
+{
+	(void)of, (void)arg;
+	for (size_t i = 0; i < m->subject_bytes; i++)
+		sum += (uint8_t)m->subject[i];
+	for (size_t i = 0; i < m->header_bytes; i++)
+		sum += (uint8_t)m->headers[i];
+	for (size_t i = 0; i < m->payload_bytes; i++)
+		sum += ((const uint8_t *)m->payload)[i];
+}
+
+/* A client that is connected to nobody. */
+static void make(void)
+{
+	static const struct mr_worker_page always = {.asleep = 1};
+	static const bool never;
+	static struct mr_subscription one = {.callback = touch, .id = 1};
+
+	c = calloc(1, sizeof(*c));
+	c->udp = calloc(1, sizeof(*c->udp));
+	if (mr_channel_new_private(&c->udp->rings, MR_UDP_UP_BYTES, MR_UDP_DOWN_BYTES) != 0)
+		abort();
+	mr_channel_worker_side(&c->udp->rings, &c->udp->out, &c->udp->in);
+	mr_channel_peer_side(&c->udp->rings, &always, &c->up, &c->down);
+	c->calls = calloc(MR_CALLS_MAX, sizeof(*c->calls));
+	c->transport = &mr_transport_shm; /* which fills nothing by itself */
+	c->aside_end = &c->aside_first;
+	c->until = &never;
+	c->epoll_fd = c->timer_fd = c->attach_fd = -1;
+	c->house_ns = MR_NEVER_NS;
+	c->session = SESSION;
+	c->state = MR_STATE_UP;
+	c->udp->fd = -1;
+	one.client = c;
+	subscriptions[1] = &one;
+	c->subscriptions = subscriptions;
+	c->subscriptions_top = 2;
+}
+
+static void take(const uint8_t *data, size_t size)
+{
+	/* A copy of its own, so that what lies behind it is out of bounds. */
+	uint8_t *frame = aligned_alloc(8, mr_align_up(size + 1, 8));
+
+	memcpy(frame, data, size);
+	if (mr_bytes_room(&c->udp->in, MR_UDP_BUFFER) < MR_UDP_BUFFER)
+		abort();
+	if (mr_udp_frame_take(c, frame, size))
+		mr_bytes_publish_quiet(&c->udp->in);
+	free(frame);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (c == NULL)
+		make();
+	c->udp->window = mr_frame_window_first();
+	while (size >= 2) {
+		size_t bytes = data[0] | (size_t)data[1] << 8;
+
+		bytes = bytes < size - 2 ? bytes : size - 2;
+		take(data + 2, bytes);
+		data += 2 + bytes;
+		size -= 2 + bytes;
+		c->eof = false;
+		mr_serve(c, UINT32_MAX, false);
+		if (c->eof || mr_bytes_readable(&c->down) != 0)
+			abort(); /* what is taken is whole */
+		mr_serve_release(c);
+		mr_aside_clear(c);
+	}
+	return 0;
+}
