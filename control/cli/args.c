@@ -23,6 +23,16 @@ struct found {
 	char shown[48];
 };
 
+const struct mr_cli_option *mr_cli_option_find(
+	const struct mr_cli_option *options, const char *name)
+{
+	for (const struct mr_cli_option *o = options; o && o->name; o++) {
+		if (strcmp(o->name, name) == 0)
+			return o;
+	}
+	return NULL;
+}
+
 static int add_word(struct mr_cli_words *words, const char *word)
 {
 	if (words->count == MR_CLI_WORDS_MAX)

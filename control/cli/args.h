@@ -47,6 +47,10 @@ int mr_cli_args_parse(int argc, char *const *argv, const struct mr_cli_option *o
 	const struct mr_cli_option *common, void *common_settings, struct mr_cli_words *operands,
 	char *error, size_t error_bytes);
 
+/* The entry of that name, or NULL. `options` may be NULL. */
+const struct mr_cli_option *mr_cli_option_find(
+	const struct mr_cli_option *options, const char *name);
+
 /* "0,2-4" into at most `max` CPU numbers. The count, or -EINVAL. */
 int mr_cli_args_cpus(const char *text, int *cpus, unsigned max);
 

@@ -21,10 +21,13 @@ static void print_verb_names(void)
 		printf("%s%s", v == mr_cli_verbs ? "" : " ", (*v)->name);
 }
 
-static void print_option_names(const struct mr_cli_option *options)
+/* `own` has its own of what it has by the same name; so below. */
+static void print_option_names(const struct mr_cli_option *options, const struct mr_cli_option *own)
 {
-	for (const struct mr_cli_option *o = options; o && o->name; o++)
-		printf(" --%s", o->name);
+	for (const struct mr_cli_option *o = options; o && o->name; o++) {
+		if (!mr_cli_option_find(own, o->name))
+			printf(" --%s", o->name);
+	}
 }
 
 static void print_bash_choices(const struct mr_cli_option *options, const char *verb)
@@ -46,7 +49,7 @@ static void print_bash(void)
 	puts("\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb= words= i");
 	puts("\tfor ((i = 1; i < COMP_CWORD; i++)); do");
 	puts("\t\tcase ${COMP_WORDS[i]} in");
-	puts("\t\t-s|--server) ((i++)) ;;");
+	puts("\t\t-s|--server|--run-dir) ((i++)) ;;");
 	puts("\t\t-*) ;;");
 	puts("\t\t*) verb=${COMP_WORDS[i]}; break ;;");
 	puts("\t\tesac");
@@ -54,7 +57,7 @@ static void print_bash(void)
 	puts("\tcase $verb in");
 	fputs("\t'') words='", stdout);
 	print_verb_names();
-	print_option_names(mr_cli_common_options);
+	print_option_names(mr_cli_common_options, NULL);
 	puts("' ;;");
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++) {
 		printf("\t%s) words='", (*v)->name);
@@ -62,8 +65,8 @@ static void print_bash(void)
 			fputs("bash zsh fish", stdout);
 		if (*v == &mr_cli_help_of)
 			print_verb_names();
-		print_option_names((*v)->options);
-		print_option_names(mr_cli_common_options);
+		print_option_names((*v)->options, NULL);
+		print_option_names(mr_cli_common_options, (*v)->options);
 		puts("' ;;");
 	}
 	puts("\tesac");
@@ -78,9 +81,11 @@ static void print_bash(void)
 	puts("complete -F _millrace millrace");
 }
 
-static void print_zsh_options(const struct mr_cli_option *options)
+static void print_zsh_options(const struct mr_cli_option *options, const struct mr_cli_option *own)
 {
 	for (const struct mr_cli_option *o = options; o && o->name; o++) {
+		if (mr_cli_option_find(own, o->name))
+			continue;
 		fputs(" '--", stdout);
 		fputs(o->name, stdout);
 		putchar('[');
@@ -124,8 +129,8 @@ static void print_zsh(void)
 	puts("\tcase $verb in");
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++) {
 		printf("\t%s) _arguments", (*v)->name);
-		print_zsh_options((*v)->options);
-		print_zsh_options(mr_cli_common_options);
+		print_zsh_options((*v)->options, NULL);
+		print_zsh_options(mr_cli_common_options, (*v)->options);
 		if (*v == &mr_cli_completion)
 			fputs(" '1:shell:(bash zsh fish)'", stdout);
 		puts(" ;;");

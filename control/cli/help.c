@@ -13,11 +13,15 @@ static const char exit_codes[] = "Exit codes:\n"
 				 "  5    nobody answers on that subject\n"
 				 "  130  interrupted\n";
 
-static void print_options(FILE *out, const struct mr_cli_option *options)
+/* `own` says a thing itself of what it has by the same name. */
+static void print_options(
+	FILE *out, const struct mr_cli_option *options, const struct mr_cli_option *own)
 {
 	for (const struct mr_cli_option *o = options; o && o->name; o++) {
 		char shown[64];
 
+		if (mr_cli_option_find(own, o->name))
+			continue;
 		snprintf(shown, sizeof(shown), "%c%c%c --%s%s%s", o->letter ? '-' : ' ',
 			o->letter ? o->letter : ' ', o->letter ? ',' : ' ', o->name,
 			o->value ? " " : "", o->value ? o->value : "");
@@ -33,8 +37,8 @@ void mr_cli_help_verb(FILE *out, const struct mr_cli_verb *verb)
 	if (verb->details)
 		fprintf(out, "%s\n\n", verb->details);
 	fputs("Options:\n", out);
-	print_options(out, verb->options);
-	print_options(out, mr_cli_common_options);
+	print_options(out, verb->options, NULL);
+	print_options(out, mr_cli_common_options, verb->options);
 	if (verb->examples)
 		fprintf(out, "\nExamples:\n%s\n", verb->examples);
 	fprintf(out, "\n%s", exit_codes);
@@ -48,7 +52,7 @@ void mr_cli_help(FILE *out)
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++)
 		fprintf(out, "  %-11s %s\n", (*v)->name, (*v)->summary);
 	fputs("\nOptions:\n", out);
-	print_options(out, mr_cli_common_options);
+	print_options(out, mr_cli_common_options, NULL);
 	fprintf(out,
 		"\nThe bus is the one named by --server, else by MILLRACE_SERVER, else this user's own,\n"
 		"else the system's (shm:/run/millrace/attach.sock).\n"

@@ -14,6 +14,8 @@ for verb in $verbs; do
 	expect_status 0 "$millrace" "$verb" --help
 	expect_match "$verb --help" "$output" "millrace $verb"
 	expect_equal "errors of $verb --help" "$errors" ''
+	expect_equal "options that $verb --help has twice" \
+		"$(grep -oE '^  (-., |    )--[a-z-]+' <<<"$output" | grep -oE -- '--.*' | sort | uniq -d)" ''
 	expect_status 0 "$millrace" help "$verb"
 done
 
@@ -96,6 +98,13 @@ expect_status 0 "$millrace" --server "$server" status
 expect_status 0 "$millrace" status --server "$server"
 export MILLRACE_SERVER=$server
 
+say "--run-dir before and after the verb"
+: >"$dir/file"
+expect_status 1 "$millrace" --run-dir "$dir/file" up
+expect_match "up in what is no directory" "$errors" "$dir/file"
+expect_status 1 "$millrace" up --run-dir "$dir/file"
+expect_match "up in what is no directory" "$errors" "$dir/file"
+
 say "a reader that goes away ends it quietly"
 "$millrace" counters --all 2>"$dir/pipe.err" | head -n 1 >/dev/null
 expect_equal "errors after a closed pipe" "$(cat "$dir/pipe.err")" ''
@@ -112,6 +121,11 @@ expect_status 0 "$millrace" completion bash
 bash -n <<<"$output" || fail "the bash completion does not parse"
 bash -c 'eval "$1" && complete -p millrace' - "$output" >/dev/null ||
 	fail "the bash completion completes nothing"
+completed() { bash -c 'eval "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _millrace; echo "${COMPREPLY[@]}"' - "$@"; }
+script=$output
+expect_equal "completion of a verb" "$(completed "$script" millrace --run-dir /x sess)" sessions
+expect_equal "completion of an option" "$(completed "$script" millrace up --run)" --run-dir
+expect_equal "completion of a value" "$(completed "$script" millrace -s udp://h bench --transport u)" udp
 expect_status 0 "$millrace" completion zsh
 expect_status 0 "$millrace" completion fish
 expect_status 2 "$millrace" completion tcsh

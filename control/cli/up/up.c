@@ -292,11 +292,13 @@ static int open_signals(struct up *u)
 static int open_run_dir(struct up *u)
 {
 	char path[256];
+	/* Before the verb it is the option that all verbs have. */
+	const char *named = u->set->run_dir ? u->set->run_dir : u->cli->run_dir;
 	const char *hint = NULL;
 	int rc = 0;
 
-	if (u->set->run_dir)
-		snprintf(path, sizeof(path), "%s", u->set->run_dir);
+	if (named)
+		snprintf(path, sizeof(path), "%s", named);
 	else
 		rc = mr_cli_run_dir_default(path, sizeof(path));
 	rc = rc ? rc : mr_cli_rundir_open(&u->dir, path);
