@@ -110,6 +110,39 @@ static void local_publisher_reaches_remote_subscriber(void **state)
 	mr_rig_close(&r);
 }
 
+/* Who fills frames with the smallest messages does not keep those waiting who have channels. */
+static void small_messages_leave_time_to_others(void **state)
+{
+	enum { FRAMES = 32, EACH = 180 };
+	struct mr_session *p;
+	unsigned rounds = 0;
+	uint32_t alias;
+
+	(void)state;
+	mr_rig_open(&r, 1);
+	open_pair(false, &p);
+	mr_rig_attach(&r, 0, 0, &local);
+	alias = mr_rig_alias(&r, p, "nobody.listens");
+	for (unsigned i = 0; i < FRAMES; i++) {
+		mr_rig_begin(&f, pub.session, ++pub.sequence);
+		for (unsigned k = 0; k < EACH; k++)
+			mr_rig_add(&f, MRF_MESSAGE_KIND_PUBLISH, alias, NULL, NULL, 0);
+		mr_rig_send(&r, 0, &pub.path, &f);
+	}
+	publish_locally("in time");
+	mr_rig_round(&r, 0);
+	assert_in_range(r.stats[0].published, MR_PORT_MESSAGES, MR_PORT_MESSAGES + EACH + 1);
+	assert_int_equal(local.session->stats->rx_messages, 1);
+	while (r.stats[0].published < FRAMES * EACH + 1 && rounds++ < FRAMES)
+		mr_rig_round(&r, 0);
+	assert_int_equal(r.stats[0].published, FRAMES * EACH + 1);
+	assert_int_equal(r.stats[0].frames_rx, FRAMES);
+	assert_int_equal(r.port_stats[0].rx_packets, FRAMES);
+	assert_int_equal(p->stats->frames_lost, 0);
+	close(local.liveness_fd);
+	mr_rig_close(&r);
+}
+
 /* A run by alias, over several frames in and several out; order and completeness. */
 static void runs_fill_frame_after_frame(void **state)
 {
@@ -590,6 +623,7 @@ int main(void)
 		cmocka_unit_test(published_over_ip4_reaches_local_and_remote),
 		cmocka_unit_test(published_over_ip6_reaches_local_and_remote),
 		cmocka_unit_test(local_publisher_reaches_remote_subscriber),
+		cmocka_unit_test(small_messages_leave_time_to_others),
 		cmocka_unit_test(runs_fill_frame_after_frame),
 		cmocka_unit_test(alias_that_is_not_held_is_refused),
 		cmocka_unit_test(frame_of_another_worker_is_passed_on),
