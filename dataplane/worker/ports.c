@@ -62,7 +62,16 @@ static void answer(struct mr_worker *w, struct mr_worker_port *wp, struct rte_mb
 	mr_worker_port_put(w, wp, m, 0);
 }
 
-/* To the session's own worker. Some room stays for the blocks of this round. */
+/* Half of the ring is for blocks: whoever sends frames to the wrong worker, in whosever name, must not
+ * keep those waiting who have channels here and subscribers there. */
+static bool may_pass(struct mr_spsc *ring)
+{
+	uint32_t kept = (ring->mask + 1) / 2;
+
+	return mr_spsc_room(ring, kept + 1) > kept;
+}
+
+/* To the session's own worker. */
 static bool pass_on(struct mr_worker *w, const struct mr_frame *f, unsigned to)
 {
 	struct mr_descriptor d = {
@@ -72,8 +81,7 @@ static bool pass_on(struct mr_worker *w, const struct mr_frame *f, unsigned to)
 		.tag = MR_TAG_FRAME | f->path.port,
 	};
 
-	if (mr_spsc_room(w->mesh_out[to], MR_MESH_ROOM_MIN + 1) <= MR_MESH_ROOM_MIN ||
-		mr_spsc_push(w->mesh_out[to], &d, 1) == 0) {
+	if (!may_pass(w->mesh_out[to]) || mr_spsc_push(w->mesh_out[to], &d, 1) == 0) {
 		mr_count(w->stats->drop_pass_full, 1);
 		return false;
 	}
