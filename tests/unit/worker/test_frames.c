@@ -110,6 +110,34 @@ static void local_publisher_reaches_remote_subscriber(void **state)
 	mr_rig_close(&r);
 }
 
+/* The table writer has not yet heard of it; what it would have got goes to the others. */
+static void member_that_said_goodbye_gets_no_more(void **state)
+{
+	enum { MESSAGES = 8 };
+	struct mr_session *p, *s;
+	uint32_t at = 0;
+
+	(void)state;
+	mr_rig_open(&r, 1);
+	s = open_pair(false, &p);
+	mr_rig_join(&r, s, 4, "work", "crew");
+	mr_rig_join(&r, p, 5, "work", "crew");
+	mr_rig_begin(&f, sub.session, ++sub.sequence);
+	mr_rig_add(&f, MRF_MESSAGE_KIND_CLOSE, 0, NULL, NULL, 0);
+	mr_rig_send(&r, 0, &sub.path, &f);
+	mr_rig_begin(&f, pub.session, ++pub.sequence);
+	for (int i = 0; i < MESSAGES; i++)
+		mr_rig_add(&f, MRF_MESSAGE_KIND_PUBLISH, 0, "work", "do", 2);
+	mr_rig_send(&r, 0, &pub.path, &f);
+	mr_rig_round(&r, 0);
+	assert_true(mr_rig_receive(&r, 0, &f, NULL));
+	assert_int_equal(f.header.session, pub.session);
+	for (int i = 0; i < MESSAGES; i++)
+		expect_delivery(&at, 5, "do");
+	assert_false(mr_rig_receive(&r, 0, &f, NULL));
+	mr_rig_close(&r);
+}
+
 /* Who fills frames with the smallest messages does not keep those waiting who have channels. */
 static void small_messages_leave_time_to_others(void **state)
 {
@@ -623,6 +651,7 @@ int main(void)
 		cmocka_unit_test(published_over_ip4_reaches_local_and_remote),
 		cmocka_unit_test(published_over_ip6_reaches_local_and_remote),
 		cmocka_unit_test(local_publisher_reaches_remote_subscriber),
+		cmocka_unit_test(member_that_said_goodbye_gets_no_more),
 		cmocka_unit_test(small_messages_leave_time_to_others),
 		cmocka_unit_test(runs_fill_frame_after_frame),
 		cmocka_unit_test(alias_that_is_not_held_is_refused),
