@@ -34,6 +34,14 @@ MR_ALWAYS_INLINE bool mr_worker_copy(struct mr_worker *w, struct mr_session *s,
 	return true;
 }
 
+/* True of a session over UDP that is over, while the table writer has yet to take it out: what is copied to
+ * it nobody receives. */
+static inline bool mr_worker_is_over(const struct mr_session *s)
+{
+	return s->remote != NULL &&
+	       atomic_load_explicit(&s->remote->end, memory_order_relaxed) != MR_REMOTE_LIVES;
+}
+
 /* What a subscriber gets of a message that came by this route. */
 MR_ALWAYS_INLINE struct mr_message_plan mr_worker_delivery(const struct mr_route *r,
 	const struct mr_message_view *m, const struct mrf_reply_token *token)

@@ -131,7 +131,7 @@ static void deliver_member(struct mr_worker *w, const struct mr_mesh_member *mem
 {
 	struct mr_session *s = mr_directory_find(&w->directory, member->slot, member->generation);
 
-	if (s == NULL)
+	if (s == NULL || mr_worker_is_over(s))
 		mr_count(w->stats->drop_session_gone, 1);
 	else if (mr_worker_copy(w, s, plan, member->sub_id))
 		w->round.delivered++;

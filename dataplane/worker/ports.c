@@ -62,7 +62,16 @@ static void answer(struct mr_worker *w, struct mr_worker_port *wp, struct rte_mb
 	mr_worker_port_put(w, wp, m, 0);
 }
 
-/* To the session's own worker. Some room stays for the blocks of this round. */
+/* Half of the ring is for blocks: whoever sends frames to the wrong worker, in whosever name, must not
+ * keep those waiting who have channels here and subscribers there. */
+static bool may_pass(struct mr_spsc *ring)
+{
+	uint32_t kept = (ring->mask + 1) / 2;
+
+	return mr_spsc_room(ring, kept + 1) > kept;
+}
+
+/* To the session's own worker. */
 static bool pass_on(struct mr_worker *w, const struct mr_frame *f, unsigned to)
 {
 	struct mr_descriptor d = {
@@ -72,8 +81,7 @@ static bool pass_on(struct mr_worker *w, const struct mr_frame *f, unsigned to)
 		.tag = MR_TAG_FRAME | f->path.port,
 	};
 
-	if (mr_spsc_room(w->mesh_out[to], MR_MESH_ROOM_MIN + 1) <= MR_MESH_ROOM_MIN ||
-		mr_spsc_push(w->mesh_out[to], &d, 1) == 0) {
+	if (!may_pass(w->mesh_out[to]) || mr_spsc_push(w->mesh_out[to], &d, 1) == 0) {
 		mr_count(w->stats->drop_pass_full, 1);
 		return false;
 	}
@@ -166,16 +174,26 @@ static void look_at(struct mr_worker *w, struct mr_worker_port *wp, struct rte_m
 		b->done[b->done_count++] = m;
 }
 
-/* Takes the frames until the mesh is full; returns how many. */
-static uint32_t take_frames(struct mr_worker *w, const struct batch *b)
+/* What the header says may be a lie. */
+static uint32_t messages_at_most(const struct mr_frame *f)
+{
+	uint32_t fit = (f->bytes - (uint32_t)sizeof(f->header)) / MR_MESSAGE_ALIGN;
+
+	return f->header.messages < fit ? f->header.messages : fit;
+}
+
+/* Takes the frames until the mesh is full or the messages that may be taken are used up; returns how
+ * many. */
+static uint32_t take_frames(struct mr_worker *w, const struct batch *b, uint32_t *messages)
 {
 	uint32_t i;
 
 	for (i = 0; i < b->frames_count; i++) {
 		const struct mr_frame *f = &b->frames[i];
 
-		if (mr_unlikely(!mr_worker_mesh_ready(w)))
+		if (mr_unlikely(*messages >= MR_PORT_MESSAGES || !mr_worker_mesh_ready(w)))
 			break;
+		*messages += messages_at_most(f);
 		if (mr_unlikely(f->header.session == 0))
 			mr_worker_hello(w, f);
 		else
@@ -226,11 +244,19 @@ static uint32_t receive(struct mr_worker_port *wp, struct rte_mbuf **m)
 	return count;
 }
 
+/* Its checksums are good; it need not be summed again. */
+static void leave_lying(struct mr_worker_port *wp, struct rte_mbuf *m)
+{
+	m->ol_flags &= ~(RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK);
+	m->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+	wp->rx[wp->rx_count++] = m;
+}
+
 static void serve(struct mr_worker *w, struct mr_worker_port *wp)
 {
 	struct rte_mbuf *m[MR_PORT_BURST];
 	struct batch b;
-	uint32_t count = receive(wp, m), taken;
+	uint32_t count = receive(wp, m), messages = 0, taken;
 
 	if (count == 0)
 		return;
@@ -238,14 +264,14 @@ static void serve(struct mr_worker *w, struct mr_worker_port *wp)
 	b.done_count = 0;
 	for (uint32_t i = 0; i < count; i++)
 		look_at(w, wp, m[i], checked_by_device(m[i]), false, &b);
-	taken = take_frames(w, &b);
+	taken = take_frames(w, &b, &messages);
 	for (uint32_t i = taken; i < b.frames_count; i++)
-		wp->rx[wp->rx_count++] = b.frames[i].buffer;
+		leave_lying(wp, b.frames[i].buffer);
 	finish(w, &b, taken);
 }
 
 /* Their checksums were looked at by the worker that received them. */
-static void serve_passed(struct mr_worker *w)
+static void serve_passed(struct mr_worker *w, uint32_t *messages)
 {
 	uint32_t count = w->passed_count < MR_PORT_BURST ? w->passed_count : MR_PORT_BURST;
 	struct mr_passed rest[MR_PORT_BURST];
@@ -257,7 +283,7 @@ static void serve_passed(struct mr_worker *w)
 	for (uint32_t i = 0; i < count; i++)
 		look_at(w, &w->ports[w->passed[i].port], w->passed[i].buffer,
 			MR_PACKET_IP_CHECKED | MR_PACKET_UDP_CHECKED, true, &b);
-	taken = take_frames(w, &b);
+	taken = take_frames(w, &b, messages);
 	left = b.frames_count - taken;
 	for (uint32_t i = 0; i < left; i++)
 		rest[i] = (struct mr_passed){
@@ -271,6 +297,8 @@ static void serve_passed(struct mr_worker *w)
 
 void mr_worker_ports_rx(struct mr_worker *w)
 {
+	uint32_t messages = 0;
+
 	if (w->ports_count == 0)
 		return;
 	if (mr_unlikely(!mr_worker_mesh_ready(w))) {
@@ -281,7 +309,7 @@ void mr_worker_ports_rx(struct mr_worker *w)
 	while (w->passed_count > 0) {
 		uint32_t before = w->passed_count;
 
-		serve_passed(w);
+		serve_passed(w, &messages);
 		if (w->passed_count == before)
 			break;
 	}

@@ -77,7 +77,8 @@ static void deliver_group(struct mr_worker *w, struct publish *p, uint32_t group
 			return;
 		}
 		s = mr_directory_find(&w->directory, chosen.slot, chosen.generation);
-		if (s != NULL && mr_worker_copy(w, s, &p->delivery, chosen.sub_id)) {
+		if (s != NULL && !mr_worker_is_over(s) &&
+			mr_worker_copy(w, s, &p->delivery, chosen.sub_id)) {
 			w->round.delivered++;
 			p->delivered++;
 			return;

@@ -47,6 +47,9 @@ struct rte_mempool;
 /* Packets taken from a port at a time, and those that gather before they are given to it. */
 #define MR_PORT_BURST 32u
 #define MR_PORT_TX    64u
+/* After as many messages of a port's frames its others wait for the next round: above what a burst of
+ * frames with messages of some size has, and far below what one with the smallest has. */
+#define MR_PORT_MESSAGES 1024u
 /* Frames passed on by other workers, as many as a round takes from the mesh. */
 #define MR_PASSED_MAX       (MR_MESH_BURST * MR_WORKERS_MAX)
 #define MR_COOKIE_KEY_BYTES 16u
@@ -79,7 +82,8 @@ struct mr_worker_port {
 	uint16_t device; /* DPDK's number */
 	uint16_t queue;
 	/* worker's own */
-	uint32_t rx_count; /* taken, and to be looked at again: the mesh was full */
+	uint32_t
+		rx_count; /* taken, and to be looked at again: there was no time, or the mesh was full */
 	uint32_t tx_count; /* to be given to the device */
 	struct rte_mbuf *rx[MR_PORT_BURST];
 	struct rte_mbuf *tx[MR_PORT_TX];

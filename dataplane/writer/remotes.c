@@ -215,15 +215,6 @@ static int open_new(struct mr_writer *wr, struct mrf_table request,
 	return 0;
 }
 
-/* Its client has begun anew at the same place, and needs no goodbye. */
-static void replace(struct mr_writer *wr, struct mr_session *s)
-{
-	mr_writer_session_close(wr, s, "its client said hello anew");
-	s->close_deadline_ns = 0;
-	/* With a full table its slot is the one that is needed. */
-	(void)mr_writer_sessions_tick(wr);
-}
-
 int mr_writer_remote_open(struct mr_writer *wr, struct mrf_table request, struct mr_session **out)
 {
 	struct mrf_network_path path = mrf_link_open_remote_path(request);
@@ -241,8 +232,9 @@ int mr_writer_remote_open(struct mr_writer *wr, struct mrf_table request, struct
 	*out = find_path(wr, &path, hash);
 	if (*out != NULL && (*out)->remote->nonce == nonce)
 		return 0;
+	/* It needs no goodbye; and with a full table its slot is the one that is needed. */
 	if (*out != NULL)
-		replace(wr, *out);
+		mr_writer_session_drop(wr, *out, "its client said hello anew");
 	return open_new(wr, request, &path, hash, out);
 }
 

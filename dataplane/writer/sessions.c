@@ -293,6 +293,13 @@ static void leave(struct mr_writer *wr)
 	}
 }
 
+void mr_writer_session_drop(struct mr_writer *wr, struct mr_session *s, const char *reason)
+{
+	mr_writer_session_close(wr, s, reason);
+	s->close_deadline_ns = 0;
+	leave(wr);
+}
+
 /* What it published by alias lies in the mesh once one grace period has passed, and the others look the
  * alias up when they take it from there: a burst each round, and each period has a round of each. One
  * more is for the round that each was in the midst of. */

@@ -133,6 +133,9 @@ void mr_writer_session_close(struct mr_writer *wr, struct mr_session *s, const c
 /* The same at once, with a notice to the client. */
 void mr_writer_session_expel(
 	struct mr_writer *wr, struct mr_session *s, int code, const char *reason);
+/* Out of its worker's sight at once; its slot may be another's. Like all but tick, it frees nothing: events
+ * that are yet to be handled may name sessions. */
+void mr_writer_session_drop(struct mr_writer *wr, struct mr_session *s, const char *reason);
 /* Goes on with what waits. Returns true while something still does. */
 bool mr_writer_sessions_tick(struct mr_writer *wr);
 void mr_writer_sessions_close_all(struct mr_writer *wr);

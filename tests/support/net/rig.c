@@ -251,10 +251,16 @@ struct mr_owner mr_rig_attach(
 void mr_rig_subscribe(
 	struct mr_rig *r, const struct mr_session *s, uint32_t id, const char *subject)
 {
+	mr_rig_join(r, s, id, subject, "");
+}
+
+void mr_rig_join(struct mr_rig *r, const struct mr_session *s, uint32_t id, const char *subject,
+	const char *group)
+{
 	struct mr_owner owner = {(uint16_t)mr_session_worker(s->id), s->slot, s->generation};
 
-	check(mr_table_subscribe(
-		      r->table, &owner, id, MR_SUB_PATTERN, subject, strlen(subject), NULL, 0) == 0,
+	check(mr_table_subscribe(r->table, &owner, id, MR_SUB_PATTERN, subject, strlen(subject),
+		      group, strlen(group)) == 0,
 		"subscribe");
 }
 

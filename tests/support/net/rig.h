@@ -70,6 +70,8 @@ struct mr_owner mr_rig_attach(
 	struct mr_rig *r, unsigned worker, uint32_t slot, struct mr_rig_local *out);
 void mr_rig_subscribe(
 	struct mr_rig *r, const struct mr_session *s, uint32_t id, const char *subject);
+void mr_rig_join(struct mr_rig *r, const struct mr_session *s, uint32_t id, const char *subject,
+	const char *group);
 /* Next message in the ring of a local client, or false. */
 bool mr_rig_next(struct mr_rig_local *c, struct mr_message_view *m);
 

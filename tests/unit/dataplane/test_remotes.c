@@ -173,6 +173,21 @@ static void a_router_that_changes_makes_no_other_path(void **state)
 	assert_ptr_equal(again, s);
 }
 
+/* Events that came with the request may name any session that was there when they came. */
+static void a_request_frees_no_session(void **state)
+{
+	struct mr_session *other = open_session(1 + WORKERS, NONCE);
+
+	(void)state;
+	(void)open_session(1, NONCE);
+	atomic_store(&other->remote->end, (uint8_t)MR_REMOTE_CLOSED);
+	writer.remotes.rung = true;
+	(void)open_session(1, NONCE + 1);
+	assert_false(other->closing);
+	assert_non_null(writer.retired);
+	assert_int_equal(writer.retired->graces, 0);
+}
+
 static void another_nonce_from_the_same_path_begins_anew(void **state)
 {
 	struct mr_session *s = open_session(1, NONCE);
@@ -532,6 +547,7 @@ int main(void)
 		TEST(opened_session_is_known_everywhere),
 		TEST(the_same_hello_again_finds_its_session),
 		TEST(a_router_that_changes_makes_no_other_path),
+		TEST(a_request_frees_no_session),
 		TEST(another_nonce_from_the_same_path_begins_anew),
 		TEST(every_part_of_a_path_tells_sessions_apart),
 		TEST(frames_are_as_large_as_both_sides_can),
