@@ -13,6 +13,7 @@ static int send_error;
 static unsigned send_error_after; /* EMSGSIZE, at this one */
 static int sendmmsg_error;
 static unsigned sendmmsg_errors; /* so many times */
+static unsigned sends;
 
 /* Less than the next heartbeat of either side takes, and more than a timer. */
 #define SOON_MS 50
@@ -43,6 +44,7 @@ int sendmmsg(int fd, struct mmsghdr *calls, unsigned count, int flags)
 	ssize_t n;
 
 	(void)count;
+	sends++;
 	if (sendmmsg_errors > 0) {
 		sendmmsg_errors--;
 		errno = sendmmsg_error;
@@ -284,9 +286,30 @@ static void event_loop_looks_again_for_what_came_among_messages(void **state)
 	wait_readable(fd, SOON_MS);
 }
 
+/* A socket that is writable and sends nothing, as while a link is down or a device's queue is full. */
+static void who_waits_for_the_network_sleeps(void **state)
+{
+	static const int errors[] = {ENOBUFS, ENETUNREACH, EPERM};
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		sendmmsg_error = errors[i];
+		sendmmsg_errors = UINT32_MAX;
+		assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
+		sends = 0;
+		assert_int_equal(mr_drain(f->client, 200), -ETIMEDOUT);
+		/* Some at first without a sleep, then once a millisecond, with a few tries each. */
+		assert_in_range(sends, 1, 4 * (256 + 2 * 200));
+		sendmmsg_errors = 0;
+		assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	}
+	assert_true(mr_connected(f->client));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(who_waits_for_the_network_sleeps),
 		TEST(event_loop_looks_again_for_what_came_among_messages),
 		TEST(word_of_a_narrow_path_does_not_end_the_opening),
 		TEST(word_of_a_narrow_path_that_is_late_changes_nothing),
