@@ -306,9 +306,37 @@ static void who_waits_for_the_network_sleeps(void **state)
 	assert_true(mr_connected(f->client));
 }
 
+/* The release may still be under way, and must not take away what is asked for behind it. */
+static void alias_is_asked_for_again_when_its_release_is_settled(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_publisher *p;
+	uint64_t begun_ms;
+
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+	mr_publisher_close(p);
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+	assert_int_equal(f->bus.releases, 1);
+	bus_lock(&f->bus);
+	f->bus.udp.drop_frames_in = 1;
+	bus_unlock(&f->bus);
+	begun_ms = now_ms();
+	mr_publisher_close(p);
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+	/* Half a second is what a release may take. */
+	assert_in_range(now_ms() - begun_ms, 450, PATIENCE_MS);
+	mr_publisher_close(p);
+	bus_lock(&f->bus);
+	bus_session_close(&f->bus.sessions[0]);
+	bus_unlock(&f->bus);
+	PROCESS_UNTIL(f->client, f->ups == 1);
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(alias_is_asked_for_again_when_its_release_is_settled),
 		TEST(who_waits_for_the_network_sleeps),
 		TEST(event_loop_looks_again_for_what_came_among_messages),
 		TEST(word_of_a_narrow_path_does_not_end_the_opening),
