@@ -232,6 +232,9 @@ static int send_hello(struct mr_client *c, enum mr_udp_size size)
 	}
 	if (hello->cookie != 0)
 		shake_others(u, hello);
+	/* The least size has its turn. */
+	if (n < 0 && errno == EMSGSIZE && hello->frame_bytes > MR_FRAME_BYTES_MIN)
+		return 0;
 	return n < 0 && errno != EAGAIN && errno != ENOBUFS ? -errno : 0;
 }
 
