@@ -218,6 +218,8 @@ struct mr_client {
 	struct mr_publisher **publishers;
 	uint32_t publishers_count;
 	uint32_t publishers_room;
+	uint32_t releases_open; /* of aliases, not answered yet */
+	bool released;          /* there are none */
 
 	/* Time and sleep. */
 	uint64_t house_ns; /* when to look after time-outs and the peer */

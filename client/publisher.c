@@ -57,6 +57,20 @@ static int list(struct mr_client *c, struct mr_publisher *p)
 	return 0;
 }
 
+/* A network may bring the release of an alias behind the request for the same one, which it would take
+ * away again. */
+static void await_releases(struct mr_client *c)
+{
+	struct mr_patience p;
+
+	if (c->udp == NULL || c->releases_open == 0 || mr_begin(c, true) != 0)
+		return;
+	mr_patience_init(&p, c, -1);
+	while (mr_await(c, &c->released, &p) == -EINTR)
+		continue;
+	mr_end(c);
+}
+
 static int resolve(struct mr_client *c, struct mr_publisher *p)
 {
 	struct mr_publisher *other = twin(c, p);
@@ -69,6 +83,7 @@ static int resolve(struct mr_client *c, struct mr_publisher *p)
 		p->alias = other->alias;
 		return 0;
 	}
+	await_releases(c);
 	ask.bytes = mr_publisher_encode(p, body, sizeof(body));
 	error = mr_call_wait(c, &ask, &found);
 	if (error != 0)
@@ -130,6 +145,14 @@ void mr_publisher_free(struct mr_publisher *p)
 	free(p);
 }
 
+static void released(struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object)
+{
+	(void)a;
+	(void)arg;
+	(void)object;
+	c->released = --c->releases_open == 0;
+}
+
 /* Asked once and not again: were it repeated, it could take away what was acquired meanwhile. An
  * alias that stays behind goes with the session. */
 static void release(struct mr_client *c, uint32_t alias)
@@ -139,9 +162,11 @@ static void release(struct mr_client *c, uint32_t alias)
 	struct mr_call *call;
 	uint32_t body;
 
-	call = mr_call_new(c, NULL, NULL, 0);
+	call = mr_call_new(c, released, NULL, 0);
 	if (call == NULL)
 		return;
+	c->releases_open++;
+	c->released = false;
 	mrf_builder_init(&b, memory, sizeof(memory));
 	body = mrf_alias_release_write(&b, &(struct mrf_alias_release){.alias = alias});
 	call->bytes = mr_call_encode(

@@ -179,6 +179,8 @@ static void build(const struct mr_client *c, const struct mr_udp_hello *hello, u
 {
 	const struct mrf_hello_head head = {
 		.nonce = hello->nonce, .cookie = hello->cookie, .frame_bytes = hello->frame_bytes};
+	/* May be longer than any message that has a body. */
+	struct mrf_message_header padding = {.kind = MRF_MESSAGE_KIND_PADDING};
 	uint8_t request[256];
 	uint32_t request_bytes = encode_request(c, request, sizeof(request));
 	uint32_t at = (uint32_t)sizeof(struct mrf_frame_header);
@@ -192,8 +194,8 @@ static void build(const struct mr_client *c, const struct mr_udp_hello *hello, u
 	memcpy(p + sizeof(head), request, request_bytes);
 	at += mr_message_stride(
 		mr_message_bytes(false, 0, 0, (uint32_t)sizeof(head) + request_bytes));
-	mr_message_begin(to + at, MRF_MESSAGE_KIND_PADDING, 0, NULL, 0, 0,
-		hello->frame_bytes - at - (uint32_t)sizeof(struct mrf_message_header));
+	padding.bytes = (uint16_t)(hello->frame_bytes - at);
+	memcpy(to + at, &padding, sizeof(padding));
 }
 
 /* The kernel has learned that the path is narrow. True: narrower than what was tried. */
@@ -232,6 +234,9 @@ static int send_hello(struct mr_client *c, enum mr_udp_size size)
 	}
 	if (hello->cookie != 0)
 		shake_others(u, hello);
+	/* The least size has its turn. */
+	if (n < 0 && errno == EMSGSIZE && hello->frame_bytes > MR_FRAME_BYTES_MIN)
+		return 0;
 	return n < 0 && errno != EAGAIN && errno != ENOBUFS ? -errno : 0;
 }
 

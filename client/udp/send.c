@@ -226,6 +226,7 @@ static bool send_some(struct mr_client *c, unsigned *errors)
 		return true;
 	}
 	n = sendmmsg(u->fd, u->batch.calls, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+	u->full = n < 0 && errno == EAGAIN;
 	if (n < 0)
 		return recover(c, errno, ++*errors);
 	taken(u, (unsigned)n);

@@ -135,11 +135,13 @@ static unsigned sleep_on(const struct mr_client *c, struct pollfd fds[2])
 	return 1;
 }
 
+/* A socket with room that takes nothing all the same waits for something else, as a link: that is not to
+ * be polled for. */
 static void room_sleep(struct mr_client *c)
 {
 	struct pollfd room = {.fd = c->udp->fd, .events = POLLOUT};
 
-	poll(&room, 1, 1);
+	poll(&room, c->udp->full, 1);
 }
 
 static uint64_t due_ns(const struct mr_client *c)

@@ -85,6 +85,7 @@ struct mr_udp {
 	uint32_t frame_bytes; /* largest that may be sent */
 	bool segments;        /* the kernel cuts frames for us */
 	bool stuck;           /* the socket took no more; tried again later */
+	bool full;            /* it said so itself, and tells when it has room */
 	uint64_t last_tx_ns;
 	uint64_t look_ns; /* when one who only publishes looks what has come */
 

@@ -76,6 +76,7 @@ static void send_one(struct bus *b, const struct sockaddr_in *peer, uint64_t ses
 	uint32_t frame_bytes)
 {
 	alignas(8) static uint8_t frame[MR_FRAME_BYTES_MAX];
+	struct mrf_message_header padding = {.kind = MRF_MESSAGE_KIND_PADDING};
 	uint32_t at = HEAD_BYTES;
 	uint16_t messages = 1;
 
@@ -87,8 +88,8 @@ static void send_one(struct bus *b, const struct sockaddr_in *peer, uint64_t ses
 		mr_message_begin(frame + at, kind, 0, NULL, 0, 0, 0);
 	at += mr_message_stride(mr_message_bytes(false, 0, 0, (uint32_t)bytes));
 	if (at + 8 <= frame_bytes) {
-		mr_message_begin(
-			frame + at, MRF_MESSAGE_KIND_PADDING, 0, NULL, 0, 0, frame_bytes - at - 8);
+		padding.bytes = (uint16_t)(frame_bytes - at);
+		memcpy(frame + at, &padding, sizeof(padding));
 		at = frame_bytes;
 		messages++;
 	}

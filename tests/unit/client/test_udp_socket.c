@@ -13,6 +13,7 @@ static int send_error;
 static unsigned send_error_after; /* EMSGSIZE, at this one */
 static int sendmmsg_error;
 static unsigned sendmmsg_errors; /* so many times */
+static unsigned sends;
 
 /* Less than the next heartbeat of either side takes, and more than a timer. */
 #define SOON_MS 50
@@ -43,6 +44,7 @@ int sendmmsg(int fd, struct mmsghdr *calls, unsigned count, int flags)
 	ssize_t n;
 
 	(void)count;
+	sends++;
 	if (sendmmsg_errors > 0) {
 		sendmmsg_errors--;
 		errno = sendmmsg_error;
@@ -284,9 +286,58 @@ static void event_loop_looks_again_for_what_came_among_messages(void **state)
 	wait_readable(fd, SOON_MS);
 }
 
+/* A socket that is writable and sends nothing, as while a link is down or a device's queue is full. */
+static void who_waits_for_the_network_sleeps(void **state)
+{
+	static const int errors[] = {ENOBUFS, ENETUNREACH, EPERM};
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		sendmmsg_error = errors[i];
+		sendmmsg_errors = UINT32_MAX;
+		assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
+		sends = 0;
+		assert_int_equal(mr_drain(f->client, 200), -ETIMEDOUT);
+		/* Some at first without a sleep, then once a millisecond, with a few tries each. */
+		assert_in_range(sends, 1, 4 * (256 + 2 * 200));
+		sendmmsg_errors = 0;
+		assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	}
+	assert_true(mr_connected(f->client));
+}
+
+/* The release may still be under way, and must not take away what is asked for behind it. */
+static void alias_is_asked_for_again_when_its_release_is_settled(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_publisher *p;
+	uint64_t begun_ms;
+
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+	mr_publisher_close(p);
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+	assert_int_equal(f->bus.releases, 1);
+	bus_lock(&f->bus);
+	f->bus.udp.drop_frames_in = 1;
+	bus_unlock(&f->bus);
+	begun_ms = now_ms();
+	mr_publisher_close(p);
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+	/* Half a second is what a release may take. */
+	assert_in_range(now_ms() - begun_ms, 450, PATIENCE_MS);
+	mr_publisher_close(p);
+	bus_lock(&f->bus);
+	bus_session_close(&f->bus.sessions[0]);
+	bus_unlock(&f->bus);
+	PROCESS_UNTIL(f->client, f->ups == 1);
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(alias_is_asked_for_again_when_its_release_is_settled),
+		TEST(who_waits_for_the_network_sleeps),
 		TEST(event_loop_looks_again_for_what_came_among_messages),
 		TEST(word_of_a_narrow_path_does_not_end_the_opening),
 		TEST(word_of_a_narrow_path_that_is_late_changes_nothing),
