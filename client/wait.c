@@ -180,7 +180,7 @@ static void settle(struct mr_client *c)
 
 	if (c->epoll_fd < 0 || c->depth > 0)
 		return;
-	idle = c->aside_count == 0 && !c->eof &&
+	idle = c->aside_count == 0 && !c->eof && c->house_ns != 0 &&
 	       (c->state == MR_STATE_LOST ||
 		       (mr_bytes_readable(&c->down) == 0 && c->transport->arm(c)));
 	due = idle ? due_ns(c) : 1;

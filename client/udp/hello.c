@@ -7,7 +7,9 @@
  *   Hello ──▶             at once, with the cookie
  *         ◀── Welcome
  *
- * The two sizes are two attempts with a nonce each: the answer to one is as large as what it asked for. */
+ * The two sizes are two attempts with a nonce each: the answer to one is as large as what it asked for. The
+ * later one closes the session of the earlier one, whose welcome may be on its way still: such a welcome says
+ * that its size passes, and that size alone is tried from then on. */
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
@@ -24,6 +26,7 @@
 #define REFUSALS_MAX      4u /* of each address: a bus may be starting */
 #define ANSWERS_MAX       16u
 #define SOCKET_BYTES      (4 << 20)
+#define SEND_TRIES        3u
 #define REPLIES_MAX       64u /* looked at in one step */
 #define CONTROL_BYTES_MAX 2048u
 
@@ -79,14 +82,19 @@ static uint64_t random_nonce(struct mr_client *c)
 	return ((uint64_t)mr_random(c) << 32 | mr_random(c)) | 1;
 }
 
+/* An attempt that knows nothing of those before it. */
+static void hello_anew(struct mr_client *c, struct mr_udp_hello *hello, uint32_t frame_bytes)
+{
+	*hello = (struct mr_udp_hello){.nonce = random_nonce(c), .frame_bytes = frame_bytes};
+}
+
 static void hellos_reset(struct mr_client *c, int fd)
 {
 	struct mr_udp *u = c->udp;
 
-	for (unsigned i = 0; i < MR_UDP_SIZES; i++)
-		u->hellos[i] = (struct mr_udp_hello){
-			.nonce = random_nonce(c), .frame_bytes = MR_FRAME_BYTES_MIN};
-	u->hellos[MR_UDP_FULL].frame_bytes = mr_udp_path_bytes(fd);
+	hello_anew(c, &u->hellos[MR_UDP_FULL], mr_udp_path_bytes(fd));
+	hello_anew(c, &u->hellos[MR_UDP_LEAST], MR_FRAME_BYTES_MIN);
+	u->size = MR_UDP_SIZES;
 }
 
 void mr_udp_attach_end(struct mr_client *c)
@@ -188,21 +196,42 @@ static void build(const struct mr_client *c, const struct mr_udp_hello *hello, u
 		hello->frame_bytes - at - (uint32_t)sizeof(struct mrf_message_header));
 }
 
+/* The kernel has learned that the path is narrow. True: narrower than what was tried. */
+static bool learn_path(struct mr_client *c)
+{
+	struct mr_udp_hello *full = &c->udp->hellos[MR_UDP_FULL];
+	uint32_t frame_bytes = mr_udp_path_bytes(c->attach_fd);
+
+	if (frame_bytes >= full->frame_bytes)
+		return false;
+	hello_anew(c, full, frame_bytes);
+	return true;
+}
+
+static void shake_others(struct mr_udp *u, const struct mr_udp_hello *by)
+{
+	for (unsigned i = 0; i < MR_UDP_SIZES; i++)
+		u->hellos[i].shaken |= &u->hellos[i] != by && u->hellos[i].cookie != 0;
+}
+
 /* Sends one. 0, or what the socket says for good. */
 static int send_hello(struct mr_client *c, enum mr_udp_size size)
 {
 	struct mr_udp *u = c->udp;
 	struct mr_udp_hello *hello = &u->hellos[size];
-	ssize_t n;
+	ssize_t n = -1;
 
-	build(c, hello, u->buffers);
-	n = send(c->attach_fd, u->buffers, hello->frame_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (n < 0 && errno == EMSGSIZE && hello->frame_bytes > MR_FRAME_BYTES_MIN) {
-		/* The kernel knows the path better by now. */
-		hello->frame_bytes = mr_udp_path_bytes(c->attach_fd);
+	/* "Too large" may be said of this one, or late of one before. */
+	for (unsigned i = 0; i < SEND_TRIES; i++) {
 		build(c, hello, u->buffers);
 		n = send(c->attach_fd, u->buffers, hello->frame_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n >= 0 || errno != EMSGSIZE)
+			break;
+		learn_path(c);
+		errno = EMSGSIZE;
 	}
+	if (hello->cookie != 0)
+		shake_others(u, hello);
 	return n < 0 && errno != EAGAIN && errno != ENOBUFS ? -errno : 0;
 }
 
@@ -239,6 +268,13 @@ static int late(struct mr_client *c)
 	return mr_failf(c, -ETIMEDOUT, "%s: no answer", u->text);
 }
 
+static enum mr_udp_size size_now(const struct mr_udp *u)
+{
+	if (u->size != MR_UDP_SIZES)
+		return u->size;
+	return u->sends < FULL_SENDS || u->sends % 2 == 0 ? MR_UDP_FULL : MR_UDP_LEAST;
+}
+
 /* Says hello if it is time to. */
 static int hello_by_clock(struct mr_client *c)
 {
@@ -258,8 +294,7 @@ static int hello_by_clock(struct mr_client *c)
 		return failed(c, error);
 	pause_ns = u->sends < 4 ? FIRST_PAUSE_NS << u->sends : PAUSE_NS_MAX;
 	u->hello_ns = now_ns + pause_ns;
-	error = send_hello(
-		c, u->sends < FULL_SENDS || u->sends % 2 == 0 ? MR_UDP_FULL : MR_UDP_LEAST);
+	error = send_hello(c, size_now(u));
 	u->sends++;
 	return error != 0 ? refused(c, error, now_ns) : -EAGAIN;
 }
@@ -307,6 +342,17 @@ static int take_refusal(struct mr_client *c, struct mrf_table refusal)
 	return code == -EAGAIN ? -EBUSY : code;
 }
 
+/* Answers of before do not count any more. */
+static void settle_size(struct mr_client *c, enum mr_udp_size size)
+{
+	struct mr_udp *u = c->udp;
+
+	for (unsigned i = 0; i < MR_UDP_SIZES; i++)
+		hello_anew(c, &u->hellos[i], u->hellos[i].frame_bytes);
+	u->size = size;
+	u->hello_ns = 0;
+}
+
 static int take_welcome(
 	struct mr_client *c, struct mrf_table welcome, const struct mrf_frame_header *frame)
 {
@@ -318,6 +364,10 @@ static int take_welcome(
 	if (frame_bytes < MR_FRAME_BYTES_MIN || frame_bytes > hello->frame_bytes ||
 		mrf_welcome_heartbeat_ms(welcome) == 0 || mrf_welcome_missed_max(welcome) == 0)
 		return mr_failf(c, -EPROTO, "%s: the answer makes no sense", c->udp->text);
+	if (hello->shaken) {
+		settle_size(c, (enum mr_udp_size)(hello - c->udp->hellos));
+		return -EAGAIN;
+	}
 	return mr_udp_open(c, welcome, frame->sequence);
 }
 
@@ -373,6 +423,9 @@ static int take_replies(struct mr_client *c)
 			error = take_reply(c, buffer, (size_t)n);
 		else if (errno == EAGAIN || errno == EINTR)
 			return -EAGAIN;
+		else if (errno == EMSGSIZE)
+			/* A router's word of a hello before; the next one goes at once. */
+			c->udp->hello_ns = learn_path(c) ? 0 : c->udp->hello_ns;
 		else
 			error = refused(c, -errno, mr_now_ns());
 	}

@@ -107,25 +107,34 @@ static void take_messages(struct mr_client *c, const uint8_t *at, size_t bytes)
 	mr_bytes_push(in, (size_t)(end - from));
 }
 
-/* Whether a frame comes for the first time. A frame of number 0 stands outside of the flow: word from a
- * worker that does not know the session any more, or not at this address. */
+/* A frame of number 0 stands outside of the flow: word from a worker that does not know the session any
+ * more, or not at this address. */
+static bool stands_outside(const struct mrf_frame_header *frame, const uint8_t *at)
+{
+	uint8_t kind;
+
+	if (frame->sequence != 0 || frame->messages != 1)
+		return false;
+	kind = mr_message_header_load(at + sizeof(*frame)).kind;
+	return kind == MRF_MESSAGE_KIND_CLOSE || kind == MRF_MESSAGE_KIND_PATH;
+}
+
+/* Whether a frame comes for the first time. Number 0 is never for the window: late in a long session it
+ * would be half of all numbers ahead. */
 static bool take_number(struct mr_udp *u, const struct mrf_frame_header *frame, const uint8_t *at)
 {
 	int64_t lost;
-	uint8_t kind;
 
-	if (mr_frame_take(&u->window, frame->sequence, &lost) != MR_FRAME_AGAIN) {
-		u->frames_received++;
-		u->frames_lost += (uint64_t)lost;
+	if (stands_outside(frame, at))
 		return true;
+	if (frame->sequence == 0 ||
+		mr_frame_take(&u->window, frame->sequence, &lost) == MR_FRAME_AGAIN) {
+		u->frames_duplicate++;
+		return false;
 	}
-	if (frame->sequence == 0 && frame->messages == 1) {
-		kind = mr_message_header_load(at + sizeof(*frame)).kind;
-		if (kind == MRF_MESSAGE_KIND_CLOSE || kind == MRF_MESSAGE_KIND_PATH)
-			return true;
-	}
-	u->frames_duplicate++;
-	return false;
+	u->frames_received++;
+	u->frames_lost += (uint64_t)lost;
+	return true;
 }
 
 bool mr_udp_frame_take(struct mr_client *c, const uint8_t *at, size_t bytes)
@@ -196,8 +205,11 @@ static unsigned receive_some(struct mr_client *c, unsigned count)
 			.msg_controllen = sizeof(control[i])};
 	}
 	n = recvmmsg(u->fd, calls, count, MSG_DONTWAIT, NULL);
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		/* Of what was sent, once: frames may stand behind it. */
 		u->error = errno;
+		return count;
+	}
 	for (int i = 0; i < n; i++)
 		taken |= take_datagram(
 			c, parts[i].iov_base, calls[i].msg_len, segment_bytes(&calls[i].msg_hdr));

@@ -87,7 +87,8 @@ static uint32_t pack_frame(struct packing *p, uint32_t size, bool exact)
 	if (exact && bytes < p->to - p->at && size - HEADER_BYTES - bytes <= size / FILL_SHARE)
 		fill = size - HEADER_BYTES - bytes;
 	p->frames++;
-	mr_frame_write(&frame->header, p->session, u->sequence + p->frames, (uint16_t)messages);
+	mr_frame_write(&frame->header, p->session, mr_udp_number(u->sequence, p->frames),
+		(uint16_t)messages);
 	p->part = put_frame(p->part, frame, from, bytes, fill);
 	p->at += bytes;
 	return HEADER_BYTES + bytes + fill;
@@ -153,7 +154,7 @@ static void taken(struct mr_udp *u, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
 		mr_bytes_skip(&u->out, u->batch.of[i].messages_bytes);
-		u->sequence += u->batch.of[i].frames;
+		u->sequence = mr_udp_number(u->sequence, u->batch.of[i].frames);
 		u->frames_sent += u->batch.of[i].frames;
 	}
 }
@@ -181,16 +182,21 @@ static bool make_smaller(struct mr_client *c)
 static bool recover(struct mr_client *c, int error, unsigned errors)
 {
 	struct mr_udp *u = c->udp;
+	/* Of a piece that is to be cut some kernels say so. */
+	bool large = error == EMSGSIZE || (error == EINVAL && u->segments);
 
 	if (error == EAGAIN || error == ENOBUFS || error == ENOMEM || errors >= ERRORS_MAX)
 		return false;
-	if (error == EMSGSIZE) {
+	/* A router's late word of frames that were larger: said once, it is out of the way. */
+	if (large && errors == 1 && mr_udp_path_bytes(u->fd) >= u->frame_bytes)
+		return true;
+	if (large) {
 		/* Too large for the least of paths: gone, as the path would have it. */
 		if (!make_smaller(c))
 			taken(u, 1);
 		return true;
 	}
-	if ((error == EIO || error == EINVAL || error == EOPNOTSUPP) && u->segments) {
+	if ((error == EIO || error == EOPNOTSUPP) && u->segments) {
 		u->segments = false;
 		return true;
 	}
@@ -226,6 +232,15 @@ static bool send_some(struct mr_client *c, unsigned *errors)
 	return true;
 }
 
+/* Between the calls that process. An event loop would have heard of what has come by the socket, which is
+ * empty now. */
+static void look_aside(struct mr_client *c)
+{
+	mr_udp_look(c);
+	if (c->depth == 0 && (c->eof || mr_bytes_readable(&c->down) != 0))
+		mr_nudge(c);
+}
+
 void mr_udp_send(struct mr_client *c)
 {
 	struct mr_udp *u = c->udp;
@@ -239,9 +254,11 @@ void mr_udp_send(struct mr_client *c)
 	c->up.tail_out = u->out.head;
 	u->stuck = u->out.head != c->up.tail;
 	u->last_tx_ns = mr_now_ns();
+	if (mr_unlikely(u->stuck))
+		mr_timer_by(c, u->last_tx_ns + MR_NS_PER_MS);
 	if (mr_unlikely(u->last_tx_ns >= u->look_ns)) {
 		u->look_ns = u->last_tx_ns + LOOK_NS;
-		mr_udp_look(c);
+		look_aside(c);
 	}
 }
 
@@ -251,7 +268,7 @@ bool mr_udp_send_alone(struct mr_client *c, const void *message, uint32_t bytes)
 	uint8_t frame[HEADER_BYTES + MR_UDP_ALONE_BYTES_MAX];
 	ssize_t n;
 
-	mr_frame_write(frame, c->session, u->sequence + 1, bytes > 0);
+	mr_frame_write(frame, c->session, mr_udp_number(u->sequence, 1), bytes > 0);
 	if (bytes > 0)
 		memcpy(frame + HEADER_BYTES, message, bytes);
 	for (unsigned i = 0; i < ERRORS_MAX; i++) {
@@ -262,7 +279,7 @@ bool mr_udp_send_alone(struct mr_client *c, const void *message, uint32_t bytes)
 	}
 	if (n < 0)
 		return false;
-	u->sequence++;
+	u->sequence = mr_udp_number(u->sequence, 1);
 	u->frames_sent++;
 	u->last_tx_ns = mr_now_ns();
 	return true;

@@ -47,7 +47,6 @@ int mr_udp_open(struct mr_client *c, struct mrf_table welcome, uint32_t sequence
 	struct mr_udp *u = c->udp;
 	int error = rings_reset(c);
 	int on = 1, size = 0;
-	int64_t lost;
 
 	if (error != 0)
 		return mr_fail(c, error, NULL);
@@ -62,8 +61,8 @@ int mr_udp_open(struct mr_client *c, struct mrf_table welcome, uint32_t sequence
 	u->heartbeat_ns = mrf_welcome_heartbeat_ms(welcome) * MR_NS_PER_MS;
 	u->dead_ns = u->heartbeat_ns * mrf_welcome_missed_max(welcome);
 	u->sequence = 0;
-	u->window = mr_frame_window_first();
-	mr_frame_take(&u->window, sequence, &lost);
+	/* What came before are welcomes too. They may come late, and were not counted as lost. */
+	u->window = (struct mr_frame_window){.highest = sequence, .seen = UINT64_MAX};
 	u->last_tx_ns = u->last_rx_ns = u->look_ns = mr_now_ns();
 	u->stuck = u->closed = false;
 	u->error = 0;

@@ -46,6 +46,7 @@ struct mr_udp_hello {
 	uint64_t nonce;
 	uint64_t cookie; /* 0: not known yet */
 	uint32_t frame_bytes;
+	bool shaken; /* one of the other size went out behind it, and closes what it opens */
 };
 
 enum mr_udp_size {
@@ -101,7 +102,8 @@ struct mr_udp {
 
 	/* opening */
 	struct mr_udp_hello hellos[MR_UDP_SIZES];
-	uint64_t hello_ns; /* when to send the next */
+	enum mr_udp_size size; /* the one that is tried; MR_UDP_SIZES: both in turn */
+	uint64_t hello_ns;     /* when to send the next */
 	unsigned sends;
 	unsigned answers;  /* cookies that were followed at once */
 	unsigned refusals; /* nobody listens, as ICMP says */
@@ -121,6 +123,14 @@ struct mr_udp {
 	struct mr_udp_batch batch;
 	char text[96]; /* the address, for people */
 };
+
+/* The number of the frame so many after `last`. 0 is none: it says that a frame is in no flow. */
+static inline uint32_t mr_udp_number(uint32_t last, uint32_t frames)
+{
+	uint32_t number = last + frames;
+
+	return number < last ? number + 1 : number;
+}
 
 /* address.c: takes "udp://HOST[:PORT]" and makes the client one over UDP. Host names are looked up here
  * and now. -EINVAL; -ECONNREFUSED: no such host. */

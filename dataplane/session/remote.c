@@ -15,6 +15,10 @@
 
 #define HOPS 64
 
+/* IP and UDP. */
+#define HEADERS_IP4_BYTES 28u
+#define HEADERS_IP6_BYTES 48u
+
 /* Session and remote part are one piece of memory. */
 struct whole {
 	struct mr_session session;
@@ -91,6 +95,17 @@ uint8_t mr_headers_write(uint8_t out[MR_REMOTE_HEADERS_MAX], const struct mrf_ne
 		pseudo_sum(path, ip4) + (uint64_t)u.src_port + (uint64_t)u.dst_port);
 	memcpy(to, &u, sizeof(u));
 	return (uint8_t)(to + sizeof(u) - out);
+}
+
+uint32_t mr_path_frame_bytes(const struct mrf_network_path *path, uint32_t mtu)
+{
+	uint32_t headers = mr_path_is_ip4(path) ? HEADERS_IP4_BYTES : HEADERS_IP6_BYTES;
+	uint32_t most = mtu > headers ? mtu - headers : 0;
+
+	if (most > MR_FRAME_BYTES_MAX)
+		most = MR_FRAME_BYTES_MAX;
+	most &= ~7u;
+	return most >= MR_FRAME_BYTES_MIN ? most : 0;
 }
 
 void mr_remote_headers(

@@ -50,9 +50,9 @@ static inline uint32_t mr_alias_set_first(const struct mr_alias_set *set, uint32
 
 struct mr_remote {
 	/* worker's: sending */
-	struct rte_mbuf *open;                  /* frame being filled, or NULL */
-	uint32_t sequence;                      /* of the last frame sent */
-	uint32_t frame_bytes;                   /* largest UDP payload; read-only after open */
+	struct rte_mbuf *open; /* frame being filled, or NULL */
+	uint32_t sequence;     /* of the last frame sent */
+	uint32_t frame_bytes;  /* largest UDP payload; less when a path has no room */
 	uint8_t headers[MR_REMOTE_HEADERS_MAX]; /* see mr_headers_write */
 	uint8_t headers_bytes;
 	uint8_t port;     /* of the bus */
@@ -85,6 +85,9 @@ void mr_remote_free(struct mr_session *s);
  * pseudo-header and the ports. */
 uint8_t mr_headers_write(uint8_t out[MR_REMOTE_HEADERS_MAX], const struct mrf_network_path *path,
 	const uint8_t port_mac[6]);
+/* The largest UDP payload, in whole messages, of a packet of `mtu` bytes along a path; 0: not even the
+ * smallest that every peer takes. */
+uint32_t mr_path_frame_bytes(const struct mrf_network_path *path, uint32_t mtu);
 /* Takes a path: at open, and when the client has proved another address. */
 void mr_remote_headers(
 	struct mr_remote *r, const struct mrf_network_path *path, const uint8_t port_mac[6]);

@@ -11,17 +11,30 @@ void mr_worker_route_now(struct mr_worker *w)
 	w->burst_count = 0;
 }
 
-/* A client of a bus that was started anew, or one that was closed, is told at once. */
+/* Goes without its reason where that would make it much larger than what it answers: the source may be
+ * forged. */
+static struct mr_message_plan close_for(const struct mr_frame *f, uint64_t memory[MR_CLOSE_WORDS])
+{
+	struct mr_message_plan plan = mr_worker_close_plan(-ENOTCONN, memory);
+
+	if (sizeof(f->header) + plan.stride > f->bytes)
+		plan = mr_message_plan(MRF_MESSAGE_KIND_CLOSE, NULL, NULL, 0, NULL, 0, 0);
+	return plan;
+}
+
+/* A client of a bus that was started anew, or one that was closed, is told at once. Not so what stands
+ * outside of any flow: clients send no such frames, only other buses do, and two that answered each
+ * other's Close would never end. */
 static void answer_unknown(struct mr_worker *w, const struct mr_frame *f)
 {
 	uint64_t memory[MR_CLOSE_WORDS];
 	struct mr_message_plan plan;
 
-	if (!mr_rate_take(&w->answers, w->tsc_hz, mr_worker_clock(w))) {
+	if (f->header.sequence == 0 || !mr_rate_take(&w->closes, w->tsc_hz, mr_worker_clock(w))) {
 		mr_count(w->stats->drop_no_session, 1);
 		return;
 	}
-	plan = mr_worker_close_plan(-ENOTCONN, memory);
+	plan = close_for(f, memory);
 	if (mr_worker_send_apart(w, &f->path, f->header.session, &plan, 0))
 		mr_count(w->stats->closes_sent, 1);
 	else

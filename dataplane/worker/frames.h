@@ -97,10 +97,10 @@ static inline void mr_rate_init(struct mr_rate *r, uint64_t hz, uint32_t per_sec
 	r->next = 0;
 }
 
-/* False: too many. */
+/* False: too many. Of a rate below ten a second, one is a tenth of a second's worth. */
 static inline bool mr_rate_take(struct mr_rate *r, uint64_t hz, uint64_t now)
 {
-	uint64_t start = now - hz / 10;
+	uint64_t start = now - (r->interval > hz / 10 ? r->interval : hz / 10);
 
 	if (r->interval == UINT64_MAX)
 		return false;

@@ -51,7 +51,7 @@ static void retry(struct mr_worker *w, const struct mr_frame *f, const struct mr
 	struct mr_message_plan plan =
 		mr_message_plan(MRF_MESSAGE_KIND_RETRY, NULL, NULL, 0, &r, 0, sizeof(r));
 
-	if (!mr_rate_take(&w->answers, w->tsc_hz, mr_worker_clock(w)))
+	if (!mr_rate_take(&w->retries, w->tsc_hz, mr_worker_clock(w)))
 		mr_count(w->stats->drop_rate, 1);
 	else if (mr_worker_send_apart(w, &f->path, 0, &plan, 0))
 		mr_count(w->stats->hellos_retried, 1);

@@ -43,7 +43,7 @@ static void ask(struct mr_worker *w, struct mr_session *s, const struct mr_frame
 	struct mr_message_plan plan;
 
 	if (now - r->asked < w->tsc_hz / 1000 * ASK_MS ||
-		!mr_rate_take(&w->answers, w->tsc_hz, now))
+		!mr_rate_take(&w->challenges, w->tsc_hz, now))
 		return;
 	r->asked = now;
 	proof = (struct mrf_path_proof){.nonce = nonce_of(w, s, &f->path)};
@@ -52,14 +52,27 @@ static void ask(struct mr_worker *w, struct mr_session *s, const struct mr_frame
 		mr_count(w->stats->paths_asked, 1);
 }
 
+/* The new path may have room for less: the other family of addresses, or a port with a smaller MTU, whose
+ * buffers are smaller too. What the client sends is not bound by it. */
+static void take(struct mr_session *s, const struct mr_frame *f, uint32_t most)
+{
+	struct mr_remote *r = s->remote;
+
+	if (r->frame_bytes > most)
+		__atomic_store_n(&r->frame_bytes, most, __ATOMIC_RELAXED);
+	mr_remote_headers(r, &f->path, f->port->port->mac);
+}
+
 bool mr_worker_path(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
+	uint32_t most = mr_path_frame_bytes(&f->path, f->port->port->mtu);
 	struct mr_frame_window window = s->remote->window;
 	int64_t lost;
 
-	if (!proves(w, s, f)) {
+	if (most == 0 || !proves(w, s, f)) {
 		mr_count(w->stats->drop_wrong_path, 1);
-		ask(w, s, f);
+		if (most > 0)
+			ask(w, s, f);
 		return false;
 	}
 	/* One that somebody has recorded does not move the session back; it is counted as what it is by
@@ -67,7 +80,7 @@ bool mr_worker_path(struct mr_worker *w, struct mr_session *s, const struct mr_f
 	if (mr_frame_take(&window, f->header.sequence, &lost) == MR_FRAME_AGAIN)
 		return true;
 	mr_worker_seal(w, s); /* under way to where it was begun for */
-	mr_remote_headers(s->remote, &f->path, f->port->port->mac);
+	take(s, f, most);
 	mr_count(w->stats->paths_changed, 1);
 	mr_count(s->stats->paths_changed, 1);
 	return true;

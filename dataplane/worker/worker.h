@@ -50,8 +50,10 @@ struct rte_mempool;
 /* Frames passed on by other workers, as many as a round takes from the mesh. */
 #define MR_PASSED_MAX       (MR_MESH_BURST * MR_WORKERS_MAX)
 #define MR_COOKIE_KEY_BYTES 16u
-/* Retries, challenges and closes, a worker. */
+/* Closes and challenges, each, a worker. */
 #define MR_ANSWERS_PER_SECOND 10000u
+/* Retries, a worker. What asks for one is a large frame. */
+#define MR_RETRIES_PER_SECOND 100000u
 
 /* A message in a channel: the header as it was read and checked against the ring, and where the rest
  * is. The memory may change; what stands here does not. */
@@ -89,7 +91,7 @@ struct mr_passed {
 	uint32_t port;
 };
 
-/* So many a second, and a tenth of a second's worth of them at once. */
+/* So many a second, and a tenth of a second's worth of them at once, but at least one. */
 struct mr_rate {
 	uint64_t interval; /* cycles; UINT64_MAX: none */
 	uint64_t next;     /* when the bucket would be full of what was taken */
@@ -169,7 +171,11 @@ struct mr_worker {
 		uint64_t since;      /* cycles, when the last step was made */
 		int64_t clock_delta; /* CLOCK_MONOTONIC nanoseconds when cycles were 0 */
 	} scan;
-	struct mr_rate answers; /* what nobody's session pays for: retries, challenges, closes */
+	/* What nobody's session pays for; each its own, so that a flood of what asks for one leaves
+	 * the others to those who need them. */
+	struct mr_rate closes;
+	struct mr_rate challenges;
+	struct mr_rate retries;
 	struct mr_rate hellos;
 	uint32_t passed_count;
 	struct mr_passed passed[MR_PASSED_MAX];

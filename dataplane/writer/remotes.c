@@ -8,10 +8,6 @@
 
 #include "dataplane/port/packet.h"
 
-/* IP and UDP. */
-#define HEADERS_IP4_BYTES 28u
-#define HEADERS_IP6_BYTES 48u
-
 /* What a session over UDP takes of this module, besides what session/remote.h counts: its slot, a
  * place in the index (as many buckets as sessions, or twice that), its generation, its place in the
  * directory, its statistics. */
@@ -149,15 +145,9 @@ static struct mr_session *find_path(
 static uint32_t frame_bytes_of(
 	const struct mr_port *p, const struct mrf_network_path *path, uint32_t offered)
 {
-	uint32_t headers = mr_path_is_ip4(path) ? HEADERS_IP4_BYTES : HEADERS_IP6_BYTES;
-	uint32_t most = p->mtu > headers ? p->mtu - headers : 0;
+	uint32_t most = mr_path_frame_bytes(path, p->mtu);
 
-	if (most > MR_FRAME_BYTES_MAX)
-		most = MR_FRAME_BYTES_MAX;
-	if (offered < most)
-		most = offered;
-	most &= ~7u;
-	return most >= MR_FRAME_BYTES_MIN ? most : 0;
+	return (offered < most ? offered : most) & ~7u;
 }
 
 static int new_secret(uint64_t *out)

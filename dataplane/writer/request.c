@@ -78,7 +78,7 @@ static void open_remote(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 		.session = s->id,
 		.worker = s->worker,
 		.secret = s->remote->secret,
-		.frame_bytes = s->remote->frame_bytes,
+		.frame_bytes = __atomic_load_n(&s->remote->frame_bytes, __ATOMIC_RELAXED),
 	};
 
 	mrf_builder_init(&b, memory, sizeof(memory));
@@ -260,7 +260,7 @@ static void list_session(struct listing *l, const struct mr_session *s)
 		path = mr_writer_remote_path(s);
 		row.transport = MRF_TRANSPORT_UDP;
 		row.path = &path;
-		row.frame_bytes = s->remote->frame_bytes;
+		row.frame_bytes = __atomic_load_n(&s->remote->frame_bytes, __ATOMIC_RELAXED);
 	}
 	l->rows[l->count++] = mrf_session_row_write(&l->b, &row);
 	if (listing_full(l))

@@ -62,6 +62,11 @@ orders.us.created there 2'
 done
 wait_for "who has all is gone" no_session
 
+say "verbs that look into the bus ask its admin socket, which has to be named"
+expect_status 2 "${far4[@]}" status
+expect_match "what it says" "$errors" '--run-dir'
+expect_equal "state as seen from there" "$(far "$udp4" status --run-dir "$run" --json | jq -r .run_dir)" "$run"
+
 say "requests in all directions"
 reply_start local greet 'from here'
 far_start remote "$udp4" reply far.greet 'from there'

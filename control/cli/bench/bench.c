@@ -8,19 +8,9 @@
 
 #include "control/cli/admin.h"
 #include "control/cli/bench/report.h"
+#include "control/cli/bench/window.h"
 #include "control/cli/verbs.h"
 
-#define WINDOW_DEFAULT 32768
-/* What a subscriber's ring takes under the bus's defaults (4 MiB), with room to spare, and what a
- * delivery adds to its payload: header, lengths, subject, padding. */
-#define RING_BYTES     3700000
-#define DELIVERY_BYTES 46
-/* What a socket takes over UDP, where nobody waits for room: some 180 frames under the kernel's own limit for
- * those without privileges, which counts 2,304 bytes for a frame of an Ethernet. */
-#define SOCKET_BYTES  240000
-#define BATCH_DEFAULT 32
-/* So many that the kernel gets frames by the dozen. */
-#define BATCH_UDP      512
 #define DRAIN_MS       5000
 #define DRAIN_STILL_MS 500
 #define STEP_MS        20
@@ -31,6 +21,7 @@ struct settings {
 	const char *pattern;
 	const char *verify;
 	const char *cpus;
+	const char *subscribe_at; /* NULL: as the rest */
 	uint64_t bytes;
 	uint64_t publishers;
 	uint64_t subscribers;
@@ -71,27 +62,6 @@ static int refuse(const struct bench *b, const char *what, const char *why)
 	return mr_cli_fail(b->cli, MR_EXIT_USAGE, what, why, "see `millrace help bench`");
 }
 
-static uint64_t choose_window(const struct settings *set, bool udp)
-{
-	uint64_t fits = (udp ? SOCKET_BYTES : RING_BYTES) / (set->bytes + DELIVERY_BYTES);
-
-	if (set->window)
-		return set->window;
-	return fits < WINDOW_DEFAULT ? fits : WINDOW_DEFAULT;
-}
-
-/* Over UDP a quarter of the window at most, so that the bus works while the next one is made. */
-static uint32_t choose_batch(const struct settings *set, const struct mr_bench_plan *plan)
-{
-	uint64_t quarter = plan->window >= 4 ? plan->window / 4 : 1;
-
-	if (set->batch)
-		return (uint32_t)set->batch;
-	if (!plan->udp)
-		return BATCH_DEFAULT;
-	return quarter < BATCH_UDP ? (uint32_t)quarter : BATCH_UDP;
-}
-
 static int choose_transport(struct bench *b)
 {
 	const char *wanted = b->set->transport;
@@ -111,7 +81,8 @@ static int make_plan(struct bench *b)
 	struct mr_bench_plan *plan = &b->plan;
 	int cpus = set->cpus ? mr_cli_args_cpus(set->cpus, plan->cpus, MR_BENCH_THREADS_MAX) : 0;
 	int code = choose_transport(b);
-	uint64_t window = choose_window(set, plan->udp) / set->publishers;
+	uint64_t window = (set->window ? set->window : mr_bench_window(plan->udp, set->bytes)) /
+			  set->publishers;
 
 	if (code)
 		return code;
@@ -127,10 +98,11 @@ static int make_plan(struct bench *b)
 	plan->subjects = (unsigned)set->subjects;
 	plan->outstanding = (unsigned)set->outstanding;
 	plan->window = window ? window : 1;
-	plan->batch = choose_batch(set, plan);
+	plan->batch = set->batch ? (uint32_t)set->batch : mr_bench_batch(plan->udp, plan->window);
 	plan->rate = set->rate;
 	plan->bytes = set->bytes;
 	plan->cpus_count = (unsigned)cpus;
+	plan->subscribe_at = set->subscribe_at;
 	snprintf(plan->run, sizeof(plan->run), "%d-%08x", (int)getpid(), (unsigned)mr_cli_now_ns());
 	return MR_EXIT_OK;
 }
@@ -364,6 +336,8 @@ static const struct mr_cli_option options[] = {
 	COUNT("window", window, "N", 1, 1e9,
 		"closed loop: messages in flight at most (default 32768,"
 		" less if large)"),
+	TEXT("subscribe-at", subscribe_at, "ADDRESS", NULL,
+		"subscribers or responders connect there, such as over shm, instead of --server"),
 	REAL("rate", rate, "N", 1, 1e9, "open loop instead: messages/s of all publishers together"),
 	REAL("seconds", seconds, "S", 0.05, 86400, "measure so long (default 5)"),
 	REAL("warmup", warmup, "S", 0, 3600, "run so long before (default 0.5)"),

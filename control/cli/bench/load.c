@@ -55,14 +55,17 @@ static int open_subscriber(const struct mr_cli *cli, struct mr_bench_subscriber 
 {
 	const struct mr_bench_plan *plan = s->load->plan;
 	struct mr_options options = {.on_gap = on_gap, .arg = s};
+	struct mr_cli at = *cli;
 	int rc, code;
 
+	if (plan->subscribe_at)
+		at.server = plan->subscribe_at;
 	s->flows = calloc(plan->publishers, sizeof(*s->flows));
 	s->seen = calloc(plan->publishers, sizeof(*s->seen));
 	if (!s->flows || !s->seen)
 		return mr_cli_fail_call(cli, NULL, -ENOMEM, "connections");
 	code = connect_one(
-		cli, plan->request ? "responder" : "subscriber", index, &options, &s->client);
+		&at, plan->request ? "responder" : "subscriber", index, &options, &s->client);
 	if (code)
 		return code;
 	mr_cork(s->client, true);

@@ -55,7 +55,8 @@ struct mr_bench_plan {
 	size_t bytes;
 	int cpus[MR_BENCH_THREADS_MAX];
 	unsigned cpus_count;
-	char run[32]; /* makes the subjects this run's own */
+	const char *subscribe_at; /* address of the bus for subscribers; NULL: that of all */
+	char run[32];             /* makes the subjects this run's own */
 };
 
 struct mr_bench_load;

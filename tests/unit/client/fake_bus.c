@@ -532,8 +532,10 @@ void bus_init_udp(struct bus *b)
 	/* Long enough that a test that is kept from the processor is not held for dead. */
 	b->udp.heartbeat_ms = 400;
 	b->udp.missed_max = 3;
+	b->udp.host = 0x7f4d0000u | ((uint32_t)getpid() & 0xffff);
 	fake_udp_listen(b);
-	snprintf(b->address, sizeof(b->address), "udp://127.0.0.1:%u", b->udp.port);
+	snprintf(b->address, sizeof(b->address), "udp://127.77.%u.%u:%u", b->udp.host >> 8 & 255,
+		b->udp.host & 255, b->udp.port);
 	start(b);
 }
 

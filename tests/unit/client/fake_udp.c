@@ -34,7 +34,7 @@ static uint64_t now_ns(void)
 void fake_udp_listen(struct bus *b)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_addr.s_addr = htonl(b->udp.host),
 		.sin_port = htons(b->udp.port)};
 	socklen_t bytes = sizeof(at);
 	int room = 4 << 20;
@@ -186,12 +186,30 @@ static struct bus_session *open_session(struct bus *b, const struct sockaddr_in 
 	return s;
 }
 
+/* Opens a session or finds it; another nonce closes what was there. */
+static void admit(struct bus *b, const struct fake_udp_hello *h)
+{
+	struct bus_session *s = find(b, &h->peer);
+
+	if (s != NULL && s->udp.nonce != h->nonce) {
+		bus_session_close(s);
+		s = NULL;
+	}
+	if (s == NULL) {
+		s = open_session(b, &h->peer);
+		s->udp.nonce = h->nonce;
+		s->udp.frame_bytes = h->frame_bytes < b->udp.frame_bytes_max
+					     ? h->frame_bytes
+					     : b->udp.frame_bytes_max;
+	}
+	welcome(b, s);
+}
+
 static void hello(struct bus *b, const struct sockaddr_in *peer, const uint8_t *payload,
 	size_t payload_bytes, size_t bytes)
 {
 	struct mrf_hello_head head;
 	struct mrf_hello_retry retry;
-	struct bus_session *s;
 	struct mrf_table t;
 
 	b->udp.hellos++;
@@ -219,19 +237,14 @@ static void hello(struct bus *b, const struct sockaddr_in *peer, const uint8_t *
 		refuse(b, peer, head.nonce);
 		return;
 	}
-	s = find(b, peer);
-	if (s != NULL && s->udp.nonce != head.nonce) {
-		bus_session_close(s);
-		s = NULL;
-	}
-	if (s == NULL) {
-		s = open_session(b, peer);
-		s->udp.nonce = head.nonce;
-		s->udp.frame_bytes = head.frame_bytes < b->udp.frame_bytes_max
-					     ? head.frame_bytes
-					     : b->udp.frame_bytes_max;
-	}
-	welcome(b, s);
+	must(b->udp.held_count < FAKE_UDP_HELD_MAX, "held");
+	b->udp.held[b->udp.held_count++] =
+		(struct fake_udp_hello){*peer, head.nonce, head.frame_bytes};
+	if (b->udp.held_count < b->udp.hold_hellos)
+		return;
+	for (unsigned i = 0; i < b->udp.held_count; i++)
+		admit(b, &b->udp.held[i]);
+	b->udp.held_count = b->udp.hold_hellos = 0;
 }
 
 /* True if the message is for the ring. */

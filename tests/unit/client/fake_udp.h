@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fake_udp: lets the fake bus be reached over UDP: frames from a socket of 127.0.0.1 go into the up rings
+/* fake_udp: lets the fake bus be reached over UDP: frames from a socket of the loopback go into the up rings
  * of its sessions, and what is in the down rings goes out in frames. Loses and mangles on request.
  *
  * Threads   The bus's; the fields as those of struct bus.
@@ -14,6 +14,15 @@
 
 struct bus;
 struct bus_session;
+
+#define FAKE_UDP_HELD_MAX 8u
+
+/* A hello with its cookie. */
+struct fake_udp_hello {
+	struct sockaddr_in peer;
+	uint64_t nonce;
+	uint32_t frame_bytes;
+};
 
 /* Of each session. */
 struct fake_udp_session {
@@ -32,6 +41,8 @@ struct fake_udp_session {
 /* Of the bus. */
 struct fake_udp {
 	int fd; /* -1: none, or killed */
+	uint32_t
+		host; /* of 127/8, and no client's: a port that is closed for a while is nobody else's */
 	uint16_t port;
 	/* on request */
 	uint32_t frame_bytes_max;
@@ -39,6 +50,7 @@ struct fake_udp {
 	uint32_t missed_max;
 	uint64_t salt;          /* of cookies: a change makes them stale */
 	uint32_t swallow_above; /* frames larger than this are lost, both ways */
+	unsigned hold_hellos;   /* good ones are answered together when so many have come */
 	unsigned drop_hellos;   /* so many are lost; the same below */
 	unsigned drop_retries;
 	unsigned drop_welcomes;
@@ -48,6 +60,8 @@ struct fake_udp {
 	bool silent;        /* nothing goes out at all */
 	uint64_t challenge; /* nonce to challenge the first session with */
 	/* seen */
+	struct fake_udp_hello held[FAKE_UDP_HELD_MAX];
+	unsigned held_count;
 	unsigned hellos;
 	unsigned hellos_least; /* of 1,200 bytes */
 	unsigned welcomes;

@@ -35,6 +35,10 @@ static void host_name_is_looked_up_and_its_addresses_are_tried(void **state)
 	struct mr_client *c;
 	char address[64];
 
+	/* Names have the loopback's first address alone. */
+	bus_kill(&f->bus, NULL);
+	f->bus.udp.host = INADDR_LOOPBACK;
+	bus_revive(&f->bus);
 	snprintf(address, sizeof(address), "udp://localhost:%u", f->bus.udp.port);
 	assert_int_equal(mr_connect(address, NULL, &c), 0);
 	mr_close(c);
@@ -89,6 +93,26 @@ static void path_that_swallows_large_frames_gets_small_ones(void **state)
 	assert_int_equal(mr_body_bytes_max(c, NULL), 1200 - 24 - 28);
 	assert_int_equal(mr_body_bytes_max(c, "four"), 1200 - 24 - 28 - 4);
 	mr_close(c);
+}
+
+/* Control was away: when it is back, it opens a session for each size, and closes it for the next one. */
+static void session_that_opens_late_is_the_one_that_stays(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_client_stats stats;
+	struct mr_client *c;
+
+	for (unsigned held = 4; held <= 5; held++) {
+		bus_lock(&f->bus);
+		f->bus.udp.hold_hellos = held;
+		bus_unlock(&f->bus);
+		assert_int_equal(mr_connect(f->bus.address, NULL, &c), 0);
+		assert_int_equal(mr_ping(c, PATIENCE_MS, NULL, NULL), 0);
+		mr_client_stats(c, &stats);
+		assert_int_equal(stats.reconnects, 0);
+		assert_true(mr_body_bytes_max(c, NULL) > 1200);
+		mr_close(c);
+	}
 }
 
 /* A client whose frames are as on Ethernet. */
@@ -449,6 +473,7 @@ int main(void)
 		TEST(host_name_is_looked_up_and_its_addresses_are_tried),
 		TEST(session_opens_whatever_is_lost_on_the_way),
 		TEST(path_that_swallows_large_frames_gets_small_ones),
+		TEST(session_that_opens_late_is_the_one_that_stays),
 		TEST(corked_messages_fill_their_frames),
 		TEST(messages_of_all_sizes_arrive_in_order),
 		TEST(larger_than_a_frame_is_refused_with_the_limit),

@@ -425,7 +425,7 @@ static void unknown_session_is_answered_with_a_close(void **state)
 	(void)state;
 	mr_rig_open(&r, 1);
 	pub = (struct mr_rig_client){mr_rig_path(true, 4001), mr_session_id(0, 9, 123), 5};
-	mr_rig_publish(&pub, &f, "a.b", "x");
+	mr_rig_publish(&pub, &f, "a.b", "long enough for a reason to come back");
 	mr_rig_send(&r, 0, &pub.path, &f);
 	mr_rig_round(&r, 0);
 	assert_true(mr_rig_receive(&r, 0, &f, &to));
@@ -438,6 +438,45 @@ static void unknown_session_is_answered_with_a_close(void **state)
 	assert_int_equal(mrf_client_message_body_type(root), MRF_CLIENT_BODY_RESULT);
 	assert_int_equal(r.stats[0].closes_sent, 1);
 	assert_int_equal(r.stats[0].drop_no_session, 0);
+	mr_rig_close(&r);
+}
+
+/* Its sender may be forged: who is far away would get more than was sent. */
+static void answer_to_a_heartbeat_is_short(void **state)
+{
+	struct mr_message_view m;
+	uint32_t at = 0;
+
+	(void)state;
+	mr_rig_open(&r, 1);
+	pub = (struct mr_rig_client){mr_rig_path(false, 4001), mr_session_id(0, 9, 123), 5};
+	mr_rig_begin(&f, pub.session, 6);
+	mr_rig_send(&r, 0, &pub.path, &f);
+	mr_rig_round(&r, 0);
+	assert_true(mr_rig_receive(&r, 0, &f, NULL));
+	assert_int_equal(f.bytes, sizeof(f.header) + sizeof(struct mrf_message_header));
+	assert_true(mr_rig_message(&f, &at, &m));
+	assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_CLOSE);
+	mr_rig_close(&r);
+}
+
+/* Forged once to come from another bus, it would go to and fro for ever. */
+static void close_of_another_bus_is_not_answered(void **state)
+{
+	struct mrf_network_path path = mr_rig_path(false, MR_RIG_UDP_PORT);
+
+	(void)state;
+	mr_rig_open(&r, 1);
+	pub = (struct mr_rig_client){path, mr_session_id(0, 9, 123), 5};
+	mr_rig_publish(&pub, &f, "a.b", "x");
+	mr_rig_send(&r, 0, &path, &f);
+	mr_rig_round(&r, 0);
+	assert_true(mr_rig_receive(&r, 0, &f, NULL));
+	mr_rig_send(&r, 0, &path, &f);
+	mr_rig_round(&r, 0);
+	assert_false(mr_rig_receive(&r, 0, &f, NULL));
+	assert_int_equal(r.stats[0].closes_sent, 1);
+	assert_int_equal(r.stats[0].drop_no_session, 1);
 	mr_rig_close(&r);
 }
 
@@ -563,6 +602,8 @@ int main(void)
 		cmocka_unit_test(port_without_link_is_let_alone),
 		cmocka_unit_test(bad_frames_have_counters_of_their_own),
 		cmocka_unit_test(unknown_session_is_answered_with_a_close),
+		cmocka_unit_test(answer_to_a_heartbeat_is_short),
+		cmocka_unit_test(close_of_another_bus_is_not_answered),
 		cmocka_unit_test(answers_to_unknown_sessions_are_bounded),
 		cmocka_unit_test(padding_tells_nothing),
 		cmocka_unit_test(device_that_computes_checksums_gets_what_it_wants),

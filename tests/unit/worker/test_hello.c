@@ -198,6 +198,53 @@ static void floods_are_bounded(void **state)
 	mr_rig_close(&r);
 }
 
+/* A flood of small frames is cheap; who wants to open or to move a session does not wait for its end. */
+static void flood_of_unknown_sessions_hinders_nobody(void **state)
+{
+	struct mrf_network_path path = mr_rig_path(false, 4001),
+				elsewhere = mr_rig_path(false, 4003);
+	struct mrf_network_path forged = mr_rig_path(false, 4002);
+	struct mr_rig_client client;
+
+	(void)state;
+	mr_rig_open(&r, 1);
+	(void)mr_rig_remote(&r, 0, 6, &path, MR_RIG_FRAME_BYTES, &client);
+	for (unsigned i = 0; i < MR_ANSWERS_PER_SECOND / 5; i++) {
+		mr_rig_begin(&f, mr_session_id(0, 9, 123), 1);
+		mr_rig_send(&r, 0, &forged, &f);
+		mr_rig_round(&r, 0);
+		while (mr_rig_receive(&r, 0, &f, NULL))
+			;
+	}
+	assert_true(r.stats[0].drop_no_session > 0);
+	(void)ask_cookie(&forged, 77);
+	mr_rig_begin(&f, client.session, 1);
+	mr_rig_send(&r, 0, &elsewhere, &f);
+	mr_rig_round(&r, 0);
+	assert_int_equal(r.stats[0].paths_asked, 1);
+	mr_rig_close(&r);
+}
+
+/* So few a second that a tenth of it is none. */
+static void rate_of_one_lets_one_in(void **state)
+{
+	struct mrf_network_path path = mr_rig_path(false, 4001);
+	uint64_t cookie;
+
+	(void)state;
+	mr_rig_open(&r, 1);
+	mr_rate_init(&r.workers[0]->hellos, r.workers[0]->tsc_hz, 1);
+	cookie = ask_cookie(&path, 77);
+	for (unsigned i = 0; i < 50; i++) {
+		hello(77, cookie, 1472, 1472);
+		mr_rig_send(&r, 0, &path, &f);
+		mr_rig_round(&r, 0);
+		mr_rig_wait_ms(&r, 100);
+	}
+	assert_true(r.stats[0].hellos_taken >= 5 && r.stats[0].hellos_taken <= 6);
+	mr_rig_close(&r);
+}
+
 static void hellos_leave_room_to_control(void **state)
 {
 	struct mrf_network_path path = mr_rig_path(false, 4001);
@@ -327,6 +374,8 @@ int main(void)
 		cmocka_unit_test(cookies_are_good_for_whom_and_when_they_were_made),
 		cmocka_unit_test(small_or_odd_hellos_get_no_answer),
 		cmocka_unit_test(floods_are_bounded),
+		cmocka_unit_test(flood_of_unknown_sessions_hinders_nobody),
+		cmocka_unit_test(rate_of_one_lets_one_in),
 		cmocka_unit_test(hellos_leave_room_to_control),
 		cmocka_unit_test(welcome_fills_a_frame),
 		cmocka_unit_test(refusal_goes_where_it_says),

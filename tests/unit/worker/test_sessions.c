@@ -224,6 +224,56 @@ static void proved_address_of_the_other_family_is_taken(void **state)
 	proved_address_is_taken(true, false);
 }
 
+/* Largest packet of what a session gets that is offered messages of all sizes. */
+static uint32_t largest_sent(struct mr_session *s)
+{
+	static const uint8_t body[MR_RIG_FRAME_BYTES];
+	uint32_t largest = 0, bytes;
+	uint8_t packet[4096];
+
+	for (uint32_t n = MR_RIG_FRAME_BYTES - 400; n < MR_RIG_FRAME_BYTES; n += 8) {
+		struct mr_message_plan plan =
+			mr_message_plan(MRF_MESSAGE_KIND_CONTROL, NULL, NULL, 0, body, 0, n);
+
+		(void)mr_worker_send_alone(r.workers[0], s, &plan, 0, true);
+	}
+	mr_worker_ports_tx(r.workers[0]);
+	while ((bytes = mr_rig_collect(&r, 0, packet, sizeof(packet))) > 0)
+		if (bytes > largest)
+			largest = bytes;
+	return largest;
+}
+
+/* Headers of IPv6 are larger, and the MTU is what it was. */
+static void frames_fit_the_path_that_was_taken(void **state)
+{
+	struct mrf_network_path path = mr_rig_path(true, 5001);
+	struct mr_session *s = open_one(false);
+
+	(void)state;
+	assert_int_equal(largest_sent(s), 14 + 1500);
+	prove_from(&path, speak_from(&path), s->remote->secret);
+	assert_int_equal(r.stats[0].paths_changed, 1);
+	assert_int_equal(largest_sent(s), 14 + 48 + 1448);
+	mr_rig_close(&r);
+}
+
+/* As of another port, whose buffers may be of another size too. */
+static void frames_fit_the_port_that_was_moved_to(void **state)
+{
+	struct mrf_network_path path = mr_rig_path(false, 5001);
+	struct mr_session *s = open_one(false);
+	uint64_t nonce;
+
+	(void)state;
+	r.port.mtu = 1280;
+	nonce = speak_from(&path);
+	prove_from(&path, nonce, s->remote->secret);
+	assert_int_equal(r.stats[0].paths_changed, 1);
+	assert_int_equal(largest_sent(s), 14 + 28 + 1248);
+	mr_rig_close(&r);
+}
+
 static void unproved_address_is_not_taken(void **state)
 {
 	struct mrf_network_path path = mr_rig_path(false, 5001), third = mr_rig_path(false, 5002);
@@ -319,6 +369,8 @@ int main(void)
 		cmocka_unit_test(stopping_bus_says_so),
 		cmocka_unit_test(proved_port_is_taken),
 		cmocka_unit_test(proved_address_of_the_other_family_is_taken),
+		cmocka_unit_test(frames_fit_the_path_that_was_taken),
+		cmocka_unit_test(frames_fit_the_port_that_was_moved_to),
 		cmocka_unit_test(unproved_address_is_not_taken),
 		cmocka_unit_test(proof_is_good_once),
 		cmocka_unit_test(strangers_make_the_bus_ask_little),
