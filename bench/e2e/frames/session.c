@@ -14,7 +14,7 @@
 #define HELLO_TRIES    4u /* at full size; then in turn with the least size */
 #define REQUEST_MS     1000u
 #define ASK_AT_ONCE    256u
-#define SEND_MS_MAX    20u
+#define SEND_MS_MAX    1000u /* who does not take anything for so long sends nothing either */
 #define CONTROL_BYTES  512u
 #define LOOK_PARTS     64u /* of all sessions are looked at in one call */
 #define GOODBYE_MS     100u

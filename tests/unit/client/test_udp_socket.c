@@ -226,7 +226,7 @@ static void word_of_a_narrow_path_does_not_end_the_opening(void **state)
 	bus_lock(&f->bus);
 	f->bus.udp.swallow_above = 1200;
 	bus_unlock(&f->bus);
-	assert_int_equal(mr_udp_path_bytes(f->client->udp->fd), MR_FRAME_BYTES_MAX);
+	assert_true(mr_udp_path_bytes(f->client->udp->fd) > MR_FRAME_BYTES_MIN);
 	/* The fourth hello is of the least size. */
 	send_error_after = 4;
 	assert_int_equal(mr_connect(f->bus.address, NULL, &c), 0);
