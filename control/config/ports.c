@@ -92,14 +92,26 @@ static int set_socket(struct mr_config_port *p, const char *value, struct mr_con
 	return set_text(p->device, sizeof(p->device), value, f, "a path of at most 107 bytes");
 }
 
+/* As workers see it, who discard packets from such addresses: not "this" host, loopback, multicast, reserved. */
+static bool is_of_one_host(const struct mr_config_network *n)
+{
+	static const uint8_t zeroes[10];
+	const uint8_t *a = n->address;
+
+	if (mr_config_network_is_ipv4(n))
+		return n->prefix_bits >= 96 && a[12] != 0 && a[12] != 127 && a[12] < 224;
+	return a[0] != 0xff && memcmp(a, zeroes, sizeof(zeroes)) != 0;
+}
+
 static int set_address(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
 {
 	struct mr_config_network n;
 
 	if (p->addresses_count == MR_CONFIG_PORT_ADDRESSES_MAX)
 		return expect(f, "at most 8 addresses a port");
-	if (mr_config_network_parse(value, &n) != 0)
-		return expect(f, "an address and its network's prefix, such as 10.0.0.1/24");
+	if (mr_config_network_parse(value, &n) != 0 || !is_of_one_host(&n))
+		return expect(
+			f, "an address of one host and its network's prefix, such as 10.0.0.1/24");
 	p->addresses[p->addresses_count++] = n;
 	return 0;
 }

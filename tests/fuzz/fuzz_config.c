@@ -22,6 +22,30 @@ static bool power_of_two(uint32_t v)
 	return v != 0 && (v & (v - 1)) == 0;
 }
 
+static void expect_valid_port(const struct mr_config_port *p)
+{
+	expect(memchr(p->name, '\0', sizeof(p->name)) != NULL && p->name[0] != '\0');
+	expect(memchr(p->device, '\0', sizeof(p->device)) != NULL && p->device[0] != '\0');
+	expect(p->addresses_count >= 1 && p->addresses_count <= MR_CONFIG_PORT_ADDRESSES_MAX);
+	for (uint32_t i = 0; i < p->addresses_count; i++)
+		expect(p->addresses[i].prefix_bits <= 128);
+	expect(p->udp_port != 0);
+	expect(p->mtu == 0 || (p->mtu >= 1280 && p->mtu <= 9216));
+	expect(power_of_two(p->queue_entries) && p->queue_entries <= 16384);
+}
+
+static void expect_valid_sessions(const struct mr_config *c)
+{
+	expect(c->sessions.sessions_max >= 1 && c->sessions.sessions_max <= 1048576);
+	expect(c->sessions.per_address_max >= 1);
+	expect(c->sessions.heartbeat_ms >= 100 && c->sessions.heartbeat_ms <= 60000);
+	expect(c->sessions.missed_max >= 1 && c->sessions.missed_max <= 100);
+	expect(c->sessions.hellos_per_second >= 1 && c->sessions.hellos_per_second <= 1000000);
+	expect(c->access.networks_count <= MR_CONFIG_NETWORKS_MAX);
+	for (uint32_t i = 0; i < c->access.networks_count; i++)
+		expect(c->access.networks[i].prefix_bits <= 128);
+}
+
 static void expect_valid(const struct mr_config *c)
 {
 	expect(memchr(c->run_dir, '\0', sizeof(c->run_dir)) != NULL && c->run_dir[0] != '\0');
@@ -37,6 +61,10 @@ static void expect_valid(const struct mr_config *c)
 	expect(c->mesh.blocks >= 16 && c->mesh.blocks <= 8192);
 	expect(c->access.users_count <= MR_CONFIG_IDS_MAX);
 	expect(c->access.groups_count <= MR_CONFIG_IDS_MAX);
+	expect(c->ports.open_count <= MR_CONFIG_PORTS_MAX);
+	for (uint32_t i = 0; i < c->ports.open_count; i++)
+		expect_valid_port(&c->ports.open[i]);
+	expect_valid_sessions(c);
 	expect(c->log.level >= 0 && c->log.level <= 3);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // fake_bus: the bus's side of docs/protocol.md for one session, as far as tests of the client need it. What the
 // client's frames hold is kept in `got`; `lose(n)` discards the next n datagrams that come, and so is a Hello longer
-// than the path carries.
+// than the path carries; `hold(n)` keeps back the answers to the next n Hellos with a cookie until another one comes.
 'use strict'
 
 const dgram = require('dgram')
@@ -17,7 +17,7 @@ class FakeBus extends EventEmitter {
   constructor({ heartbeatMs = 2500, frameBytes = 65504, pathBytes = 65504, refuse = null } = {}) {
     super()
     Object.assign(this, { heartbeatMs, frameBytes, pathBytes, refuse })
-    Object.assign(this, { losing: 0, sequence: 0, frames: 0, silent: false })
+    Object.assign(this, { holding: 0, losing: 0, sequence: 0, frames: 0, silent: false })
     this.hellos = [] // {bytes, nonce, cookie, name, at}
     this.got = [] // messages of the session, with `frame`, the number of the frame that they came in
     this.window = new wire.Window()
@@ -34,6 +34,11 @@ class FakeBus extends EventEmitter {
 
   lose(datagrams) {
     this.losing = datagrams
+  }
+
+  hold(hellos) {
+    this.holding = hellos
+    this.held = []
   }
 
   // Resolves with what `find` returns as soon as that is something.
@@ -73,8 +78,19 @@ class FakeBus extends EventEmitter {
       const payload = wire.table('Refusal', { nonce, ...this.refuse })
       this.to(peer, { messages: [wire.message(Kind.Control, { payload })] })
     } else {
-      this.welcome(nonce, Math.min(head.frameBytes(), this.frameBytes), peer)
+      this.answerHello(() => this.welcome(nonce, Math.min(head.frameBytes(), this.frameBytes), peer))
     }
+  }
+
+  answerHello(answer) {
+    if (this.holding > 0) {
+      this.holding--
+      this.held.push(answer)
+      return
+    }
+    for (const earlier of this.held ?? []) earlier()
+    this.held = []
+    answer()
   }
 
   welcome(nonce, frameBytes, peer) {

@@ -37,12 +37,14 @@ class Refused extends Error {
   }
 }
 
-// One size of Hello, and what names it. The cookie is for this nonce alone.
+// One size of Hello, and what names it. The cookie is for this nonce alone. Overtaken: a Hello of the other size, which
+// closes what this one opens, went out behind one of this that had its cookie.
 class Attempt {
   constructor(bytes) {
     this.bytes = bytes
     this.nonce = randomBytes(8).readBigUInt64LE() | 1n // not 0
     this.cookie = 0n
+    this.overtaken = false
   }
 
   frame(name) {
@@ -104,8 +106,17 @@ class Session extends EventEmitter {
 
   hello(attempt) {
     this.socket.send(attempt.frame(this.name), () => {})
+    if (attempt.cookie !== 0n) {
+      for (const other of this.attempts) other.overtaken ||= other !== attempt && other.cookie !== 0n
+    }
     clearTimeout(this.helloTimer)
     this.helloTimer = setTimeout(() => this.helloNext(), helloWaitMs(this.hellos))
+  }
+
+  // The session is closed already, or soon; but datagrams of this size come through.
+  anew(attempt) {
+    this.attempts = [new Attempt(attempt.bytes)]
+    this.hello(this.attempts[0])
   }
 
   attemptOf(nonce) {
@@ -130,7 +141,10 @@ class Session extends EventEmitter {
     const table = f.messages[0]?.kind === Kind.Control && wire.parseTable(f.messages[0].payload)
     if (table?.name !== 'Welcome') return this.ignore()
     const w = table.body
-    if (!this.attemptOf(w.nonce()) || w.session() !== f.session || !this.window.take(f.sequence)) return this.ignore()
+    const attempt = this.attemptOf(w.nonce())
+    if (!attempt || w.session() !== f.session) return this.ignore()
+    if (attempt.overtaken) return this.anew(attempt)
+    if (!this.window.take(f.sequence)) return this.ignore()
     Object.assign(this, {
       state: 'open', id: w.session(), secret: w.secret(), worker: w.worker(), frameBytes: w.frameBytes(),
       heartbeatMs: w.heartbeatMs(), deadMs: w.heartbeatMs() * w.missedMax(), serverVersion: w.serverVersion()

@@ -60,6 +60,18 @@ test('opens with small datagrams where large ones do not come through', async (t
   assert.strictEqual(client.session.frameBytes, 1200)
 })
 
+test('begins anew with the size that passes when one has overtaken the other', async (t) => {
+  const { bus, client } = await strangers(t, {})
+  bus.hold(4) // three large ones and a small one, as when control is away
+  await client.open()
+  const last = bus.hellos.at(-1)
+  assert.strictEqual(last.bytes, 1472)
+  assert.notStrictEqual(last.nonce, bus.hellos[0].nonce)
+  assert.strictEqual(client.session.frameBytes, 1472)
+  client.publish('after.that', 'x')
+  await bus.message(Kind.Publish)
+})
+
 test('says why it was refused', async (t) => {
   const { client } = await strangers(t, { bus: { refuse: { code: -13, text: 'not from there' } } })
   await assert.rejects(client.open(), { code: -13, message: 'not from there' })
