@@ -63,6 +63,15 @@ static int make_run_dir(const char *path)
 	return -errno;
 }
 
+/* See closed_by_exit in dataplane/port/driver.h. */
+static bool has_memif(const struct mr_config *config)
+{
+	for (uint32_t i = 0; i < config->ports.open_count; i++)
+		if (config->ports.open[i].driver == MR_CONFIG_DRIVER_MEMIF)
+			return true;
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	static struct mr_config config;
@@ -85,6 +94,8 @@ int main(int argc, char **argv)
 		mr_writer_close(&writer);
 		mr_log(MR_LOG_INFO, "data plane stopped");
 	}
+	if (has_memif(&config))
+		_exit(error == 0 ? 0 : 1);
 	mr_eal_close();
 	return error == 0 ? 0 : 1;
 }

@@ -16,6 +16,9 @@ struct mr_port_driver {
 	const char *vdev;       /* DPDK's name */
 	bool device_per_worker; /* else one device with a queue pair a worker */
 	uint32_t held_buffers;  /* by the driver, for each entry of a ring */
+	/* A thread of DPDK's is at work on the devices until the process ends, and closing them under
+	 * it has crashed: they and their buffers are left to the end of the process. */
+	bool closed_by_exit;
 	/* Looks whether the device can be had; fills mac, mtu and ifindex. */
 	int (*prepare)(struct mr_port *p, unsigned workers);
 	/* What DPDK is told of the device of a worker. */

@@ -121,13 +121,21 @@ static void revive(struct mr_port *p)
 	}
 }
 
+static void closed(struct mr_port *p)
+{
+	if (p->config->memif_server && p->devices_count > 0)
+		(void)unlink(p->config->device);
+}
+
 const struct mr_port_driver mr_port_memif = {
 	.vdev = "net_memif",
 	.device_per_worker = true,
 	.held_buffers = 2,
+	.closed_by_exit = true,
 	.prepare = prepare,
 	.arguments = arguments,
 	.start = start,
 	.link_up = mr_port_devices_up,
 	.revive = revive,
+	.closed = closed,
 };

@@ -204,11 +204,13 @@ int mr_port_open(struct mr_port *p, const struct mr_config_port *config, const c
 void mr_port_close(struct mr_port *p)
 {
 	atomic_store_explicit(&p->link_up, false, memory_order_release);
-	for (unsigned i = p->devices_count; i > 0; i--)
+	for (unsigned i = p->devices_count; i > 0 && !p->driver->closed_by_exit; i--)
 		close_device(p, i - 1);
 	if (p->driver->closed != NULL)
 		p->driver->closed(p);
 	p->devices_count = 0;
+	if (p->driver->closed_by_exit)
+		return;
 	mr_pool_close(&p->buffers);
 	p->pool = NULL;
 }
