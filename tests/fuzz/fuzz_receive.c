@@ -204,6 +204,20 @@ static void send_frame(
 	mr_rig_send(&r, worker, &path, &f);
 }
 
+/* Control says where a refusal goes, and is believed but for the port: whatever else stood there would be
+ * sent to. */
+static void aim(const struct mrf_handoff_header *h, uint8_t *block, uint32_t bytes)
+{
+	struct mrf_network_path path;
+
+	if (h->reason != MRF_HANDOFF_REASON_REFUSE || bytes < sizeof(path))
+		return;
+	memcpy(&path, block, sizeof(path));
+	if (path.port == 0)
+		path = path_of((uint8_t)path.peer_0);
+	memcpy(block, &path, sizeof(path));
+}
+
 static void tell(struct input *in, unsigned worker, uint8_t argument)
 {
 	struct mr_bytes_producer *ring = &r.from_control[worker];
@@ -220,6 +234,7 @@ static void tell(struct input *in, unsigned worker, uint8_t argument)
 	h.bytes = (uint32_t)sizeof(h) + bytes;
 	if (argument & 0x80 && bytes >= sizeof(h))
 		memcpy(&h, block, sizeof(h));
+	aim(&h, block, bytes);
 	memcpy(to, &h, sizeof(h));
 	memcpy(to + sizeof(h), block, bytes);
 	mr_bytes_push(ring, sizeof(h) + bytes);
