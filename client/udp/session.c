@@ -122,11 +122,11 @@ static bool fill(struct mr_client *c)
 	return mr_bytes_readable(&c->down) != 0;
 }
 
-/* A socket wakes whoever sleeps on it without being asked. */
+/* A socket wakes whoever sleeps on it without being asked, but not for what was taken from it: a last look
+ * before the sleep may have met the end of the session. */
 static bool arm(struct mr_client *c)
 {
-	(void)c;
-	return true;
+	return !c->eof && mr_bytes_readable(&c->down) == 0;
 }
 
 static unsigned sleep_on(const struct mr_client *c, struct pollfd fds[2])

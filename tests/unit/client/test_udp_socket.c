@@ -333,9 +333,31 @@ static void alias_is_asked_for_again_when_its_release_is_settled(void **state)
 	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
 }
 
+static void end_that_the_last_look_before_a_sleep_meets_is_not_slept_over(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_client *c = f->client;
+	uint64_t begun_ms = now_ms();
+	struct mr_patience p;
+
+	hold_timers(f);
+	bus_lock(&f->bus);
+	fake_udp_close(&f->bus, &f->bus.sessions[0], "over");
+	f->bus.udp.silent = true;
+	bus_unlock(&f->bus);
+	do {
+		wait_for_datagram(f);
+		mr_patience_init(&p, c, PATIENCE_MS);
+		p.spin_ns = 1;
+		assert_int_equal(mr_pause(c, &p), 0);
+	} while (!c->eof);
+	assert_in_range(now_ms() - begun_ms, 0, PATIENCE_MS / 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(end_that_the_last_look_before_a_sleep_meets_is_not_slept_over),
 		TEST(alias_is_asked_for_again_when_its_release_is_settled),
 		TEST(who_waits_for_the_network_sleeps),
 		TEST(event_loop_looks_again_for_what_came_among_messages),
