@@ -2,6 +2,7 @@
 #include "tests/unit/client/fake_udp.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,9 @@
 #include "flatbuf/wire.h"
 #include "tests/unit/client/fake_bus.h"
 
-#define SECRET     0x5ec12e7ull
-#define HEAD_BYTES sizeof(struct mrf_frame_header)
+#define SECRET      0x5ec12e7ull
+#define BIND_MS_MAX 10000u
+#define HEAD_BYTES  sizeof(struct mrf_frame_header)
 
 static void must(bool ok, const char *what)
 {
@@ -31,6 +33,19 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* The socket that a killed bus has closed keeps the port until the bus's thread has left its poll. */
+static bool bind_soon(int fd, const struct sockaddr_in *at)
+{
+	for (unsigned ms = 0; ms < BIND_MS_MAX; ms++) {
+		if (bind(fd, (const struct sockaddr *)at, sizeof(*at)) == 0)
+			return true;
+		if (errno != EADDRINUSE)
+			return false;
+		poll(NULL, 0, 1);
+	}
+	return false;
+}
+
 void fake_udp_listen(struct bus *b)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET,
@@ -43,7 +58,7 @@ void fake_udp_listen(struct bus *b)
 	must(b->udp.fd >= 0, "socket");
 	setsockopt(b->udp.fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
 	setsockopt(b->udp.fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
-	must(bind(b->udp.fd, (struct sockaddr *)&at, sizeof(at)) == 0, "bind");
+	must(bind_soon(b->udp.fd, &at), "bind");
 	must(getsockname(b->udp.fd, (struct sockaddr *)&at, &bytes) == 0, "getsockname");
 	b->udp.port = ntohs(at.sin_port);
 }
