@@ -40,13 +40,26 @@ static unsigned checked_by_device(const struct rte_mbuf *m)
 	return checked;
 }
 
+/* Who only wants to know whether the bus is there must not fill what its frames are sent by. */
+static bool is_too_many(struct mr_worker *w, const struct mr_packet *k)
+{
+	return (k->kind == MR_PACKET_ECHO || k->kind == MR_PACKET_ECHO_6) &&
+	       !mr_rate_take(&w->echoes, w->tsc_hz, mr_worker_clock(w));
+}
+
 /* The packet becomes its answer. */
 static void answer(struct mr_worker *w, struct mr_worker_port *wp, struct rte_mbuf *m,
 	const struct mr_packet *k)
 {
 	uint32_t capacity = (uint32_t)m->buf_len - m->data_off;
-	uint32_t bytes = mr_answer(wp->port, k, rte_pktmbuf_mtod(m, uint8_t *), capacity);
+	uint32_t bytes;
 
+	if (is_too_many(w, k)) {
+		mr_count(w->stats->drop_rate, 1);
+		rte_pktmbuf_free(m);
+		return;
+	}
+	bytes = mr_answer(wp->port, k, rte_pktmbuf_mtod(m, uint8_t *), capacity);
 	if (bytes == 0) {
 		mr_count(w->stats->drop_no_buffer, 1);
 		rte_pktmbuf_free(m);

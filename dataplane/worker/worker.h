@@ -55,6 +55,8 @@ struct rte_mempool;
 #define MR_COOKIE_KEY_BYTES 16u
 /* Closes and challenges, each, a worker. */
 #define MR_ANSWERS_PER_SECOND 10000u
+/* Pings, a worker. */
+#define MR_ECHOES_PER_SECOND 10000u
 /* Retries, a worker. What asks for one is a large frame. */
 #define MR_RETRIES_PER_SECOND 100000u
 
@@ -180,6 +182,7 @@ struct mr_worker {
 	struct mr_rate closes;
 	struct mr_rate challenges;
 	struct mr_rate retries;
+	struct mr_rate echoes;
 	struct mr_rate hellos;
 	uint32_t passed_count;
 	struct mr_passed passed[MR_PASSED_MAX];

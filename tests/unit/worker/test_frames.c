@@ -562,6 +562,34 @@ static void answers_to_unknown_sessions_are_bounded(void **state)
 	mr_rig_close(&r);
 }
 
+static const uint8_t echo_request[] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, /* */
+	0x45, 0, 0, 33, 0, 1, 0, 0, 7, 1, 0, 0, 10, 77, 0, 2, 10, 77, 0, 1,      /* */
+	8, 0, 0, 0, 0x12, 0x34, 0, 1, 'p', 'i', 'n', 'g', '!'};
+
+static void pings_are_bounded(void **state)
+{
+	enum { PINGS = 1500, IP = 14, ICMP = 34 };
+	uint8_t packet[2048], ping[sizeof(echo_request)];
+	uint16_t sum;
+
+	(void)state;
+	mr_rig_open(&r, 1);
+	memcpy(ping, echo_request, sizeof(ping));
+	sum = mr_checksum_finish(mr_checksum_sum(&ping[IP], ICMP - IP));
+	memcpy(&ping[IP + 10], &sum, sizeof(sum));
+	sum = mr_checksum_finish(mr_checksum_sum(&ping[ICMP], sizeof(ping) - ICMP));
+	memcpy(&ping[ICMP + 2], &sum, sizeof(sum));
+	for (int i = 0; i < PINGS; i++) {
+		mr_rig_inject(&r, 0, ping, sizeof(ping));
+		mr_rig_round(&r, 0);
+		while (mr_rig_collect(&r, 0, packet, sizeof(packet)) > 0)
+			;
+	}
+	assert_int_equal(r.stats[0].echoes_answered, MR_ECHOES_PER_SECOND / 10);
+	assert_int_equal(r.stats[0].drop_rate, PINGS - MR_ECHOES_PER_SECOND / 10);
+	mr_rig_close(&r);
+}
+
 /* Buffers are used again and again; nobody gets to see what others were sent. */
 static void padding_tells_nothing(void **state)
 {
@@ -668,6 +696,7 @@ int main(void)
 		cmocka_unit_test(answer_to_a_heartbeat_is_short),
 		cmocka_unit_test(close_of_another_bus_is_not_answered),
 		cmocka_unit_test(answers_to_unknown_sessions_are_bounded),
+		cmocka_unit_test(pings_are_bounded),
 		cmocka_unit_test(padding_tells_nothing),
 		cmocka_unit_test(device_that_computes_checksums_gets_what_it_wants),
 		cmocka_unit_test(kinds_of_the_bus_are_rejected),
