@@ -61,6 +61,14 @@ int mr_fail(struct mr_client *c, int code, const char *text)
 	return code;
 }
 
+/* Part of a text may be the bus's, and most texts end on a terminal. */
+static void make_printable(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			*text = '?';
+}
+
 int mr_failf(struct mr_client *c, int code, const char *format, ...)
 {
 	va_list args;
@@ -68,5 +76,6 @@ int mr_failf(struct mr_client *c, int code, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(c->error_text, sizeof(c->error_text), format, args);
 	va_end(args);
+	make_printable(c->error_text);
 	return mr_fail(c, code, c->error_text);
 }

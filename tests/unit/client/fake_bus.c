@@ -219,7 +219,7 @@ static uint32_t act(struct bus *b, struct bus_session *s, struct mrf_table t,
 
 	*type = MRF_CLIENT_BODY_RESULT;
 	if (b->refuse_control != 0)
-		return result(out, b->refuse_control, "not today");
+		return result(out, b->refuse_control, "not\033[2J today");
 	switch (mrf_client_message_body_type(t)) {
 	case MRF_CLIENT_BODY_SUBSCRIBE_REQUEST: return result(out, -(int)subscribe(s, body), NULL);
 	case MRF_CLIENT_BODY_UNSUBSCRIBE_REQUEST:
