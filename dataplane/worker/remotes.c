@@ -8,8 +8,6 @@
 
 /* All sessions are looked at this many times a heartbeat. */
 #define LOOKS 8u
-/* A goodbye to many waits for the device this often. */
-#define STOP_FLUSHES 64u
 
 struct mr_message_plan mr_worker_close_plan(int32_t code, uint64_t memory[MR_CLOSE_WORDS])
 {
