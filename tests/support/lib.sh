@@ -140,6 +140,9 @@ start() {
 	local name=$1
 
 	shift
+	# Here and not where it starts, or a look at what it said might meet what another of that name did.
+	: >"$dir/$name.out"
+	: >"$dir/$name.err"
 	"$@" >"$dir/$name.out" 2>"$dir/$name.err" </dev/null &
 	pid=$!
 	started+=("$pid")

@@ -58,6 +58,7 @@ const verbs = {
       here = name
       const timer = setInterval(() => client.publish(subject, name), 50)
       client.arrived = () => {
+        here = undefined // what was said again meanwhile is no news
         clearInterval(timer)
         print(name)
         resolve()
