@@ -37,12 +37,15 @@ sessions_are() { [ "$("$millrace" sessions --json | jq length)" -eq "$1" ]; }
 say "what is published on either side reaches both, over both workers"
 sub_start near 'orders.>' --json -n 6
 names=(near)
-for n in 1 2 3 4 5 6; do
+# Which queue a client's packets come to, its port number decides: there are as many clients as it takes.
+workers_serving() { "$millrace" sessions --json | jq '[.[].worker] | unique | length'; }
+n=0
+until [ "$n" -ge 6 ] && [ "$(workers_serving)" -eq 2 ]; do
+	n=$((n + 1))
+	[ "$n" -le 40 ] || fail "40 clients came to one worker"
 	far_sub_start "far$n" "$([ $((n % 2)) -eq 0 ] && echo "$udp6" || echo "$udp4")" 'orders.>' --json -n 6
 	names+=("far$n")
 done
-expect_equal "workers that serve sessions" \
-	"$("$millrace" sessions --json | jq '[.[].worker] | unique | length')" 2
 for round in 1 2; do
 	"$millrace" pub orders.eu.created "here $round" -H trace:abc
 	far "$udp4" pub orders.us.created "there $round" -H trace:def
