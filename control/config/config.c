@@ -49,6 +49,27 @@ void mr_config_default(struct mr_config *c)
 	c->sessions.heartbeat_ms = 2500;
 	c->sessions.missed_max = 3;
 	c->sessions.hellos_per_second = 10000;
+	c->sessions.log_bytes = 128u << 10;
+	c->sessions.high_water = 50;
+	c->sessions.held_bytes_max = 16u << 20;
+	c->messages.bytes_max = 1u << 20;
+	c->queues.memory_mib = 256;
+	c->queues.queues_max = 16384;
+	c->queues.per_client_max = 1024;
+	c->queues.messages_max = UINT32_MAX;
+	c->queues.window = 1024;
+	c->queues.prefetch = 10;
+	c->queues.ack_timeout_ms = 30000;
+	c->queues.max_deliver = 5;
+	c->queues.idle_ms = 600000;
+	c->queues.publishers_max = 4096;
+	c->services.heartbeat_ms = 2500;
+	c->services.missed_max = 3;
+	c->services.expiry_ms = 30000;
+	c->services.retries = 2;
+	c->services.breaker_failures = 5;
+	c->services.breaker_reset_ms = 10000;
+	c->services.breaker_probes = 1;
 	c->log.level = 2; /* info */
 }
 

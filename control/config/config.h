@@ -96,7 +96,38 @@ struct mr_config {
 		uint32_t heartbeat_ms;    /* 100 .. 60,000, default 2,500 */
 		uint32_t missed_max;      /* 1 .. 100, default 3 */
 		uint32_t hellos_per_second; /* per worker, 1 .. 1,000,000, default 10,000 */
+		uint32_t log_bytes;         /* power of two, 16 KiB .. 16 MiB, default 128 KiB */
+		uint32_t high_water;        /* percent, 1 .. 100, default 50 */
+		uint32_t
+			held_bytes_max; /* of one session, power of two, 64 KiB .. 1 GiB, default 16 MiB */
 	} sessions;
+	struct {
+		uint32_t
+			bytes_max; /* of all fragments, power of two, 64 KiB .. 64 MiB, default 1 MiB */
+	} messages;
+	struct {
+		uint32_t memory_mib;     /* of all workers' queues, 1 .. 1,048,576, default 256 */
+		uint32_t queues_max;     /* per worker, 1 .. 1,048,576, default 16,384 */
+		uint32_t per_client_max; /* opened by one client, 1 .. 1,048,576, default 1,024 */
+		uint32_t messages_max;   /* of one queue, 1 .. 2^32 - 1, default 2^32 - 1 */
+		uint32_t
+			window; /* pushes not accepted yet, of one client, 1 .. 65,536, default 1,024 */
+		uint32_t prefetch;       /* default of consumers, 1 .. 65,535, default 10 */
+		uint32_t ack_timeout_ms; /* 10 .. 86,400,000, default 30,000 */
+		uint32_t max_deliver;    /* 1 .. 65,535, default 5 */
+		uint32_t idle_ms; /* empty, unused: removed, 1,000 .. 86,400,000, default 600,000 */
+		uint32_t
+			publishers_max; /* remembered for exactly-once, per worker, 1 .. 1,048,576, default 4,096 */
+	} queues;
+	struct {
+		uint32_t heartbeat_ms;     /* 100 .. 60,000, default 2,500 */
+		uint32_t missed_max;       /* 1 .. 100, default 3 */
+		uint32_t expiry_ms;        /* calls not begun, 10 .. 86,400,000, default 30,000 */
+		uint32_t retries;          /* 0 .. 100, default 2 */
+		uint32_t breaker_failures; /* in a row; 0: never, 0 .. 65,534, default 5 */
+		uint32_t breaker_reset_ms; /* 10 .. 86,400,000, default 10,000 */
+		uint32_t breaker_probes;   /* 1 .. 65,535, default 1 */
+	} services;
 	struct {
 		/* Who may open sessions over UDP; none named: the ports' own networks. */
 		struct mr_config_network networks[MR_CONFIG_NETWORKS_MAX];

@@ -33,6 +33,10 @@ _Static_assert(sizeof(uid_t) == 4 && sizeof(gid_t) == 4 && sizeof(int) == 4, "th
 	{                                                                                          \
 		.name = (n), .type = MR_CONFIG_TYPE_SIZE, AT(member), RANGE(256u << 10, 1u << 30)  \
 	}
+#define SIZE(n, member, least, most)                                                               \
+	{                                                                                          \
+		.name = (n), .type = MR_CONFIG_TYPE_SIZE, AT(member), RANGE(least, most)           \
+	}
 #define BOOL(n, member)                                                                            \
 	{                                                                                          \
 		.name = (n), .type = MR_CONFIG_TYPE_BOOL, AT(member)                               \
@@ -73,6 +77,27 @@ const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
 	NUMBER("sessions.heartbeat_ms", sessions.heartbeat_ms, 100, 60000),
 	NUMBER("sessions.missed_max", sessions.missed_max, 1, 100),
 	NUMBER("sessions.hellos_per_second", sessions.hellos_per_second, 1, 1000000),
+	SIZE("sessions.log_bytes", sessions.log_bytes, 16u << 10, 16u << 20),
+	NUMBER("sessions.high_water", sessions.high_water, 1, 100),
+	SIZE("sessions.held_bytes_max", sessions.held_bytes_max, 64u << 10, 1u << 30),
+	SIZE("messages.bytes_max", messages.bytes_max, 64u << 10, 64u << 20),
+	NUMBER("queues.memory_mib", queues.memory_mib, 1, 1048576),
+	NUMBER("queues.queues_max", queues.queues_max, 1, 1048576),
+	NUMBER("queues.per_client_max", queues.per_client_max, 1, 1048576),
+	NUMBER("queues.messages_max", queues.messages_max, 1, UINT32_MAX),
+	NUMBER("queues.window", queues.window, 1, 65536),
+	NUMBER("queues.prefetch", queues.prefetch, 1, 65535),
+	NUMBER("queues.ack_timeout_ms", queues.ack_timeout_ms, 10, 86400000),
+	NUMBER("queues.max_deliver", queues.max_deliver, 1, 65535),
+	NUMBER("queues.idle_ms", queues.idle_ms, 1000, 86400000),
+	NUMBER("queues.publishers_max", queues.publishers_max, 1, 1048576),
+	NUMBER("services.heartbeat_ms", services.heartbeat_ms, 100, 60000),
+	NUMBER("services.missed_max", services.missed_max, 1, 100),
+	NUMBER("services.expiry_ms", services.expiry_ms, 10, 86400000),
+	NUMBER("services.retries", services.retries, 0, 100),
+	NUMBER("services.breaker_failures", services.breaker_failures, 0, 65534),
+	NUMBER("services.breaker_reset_ms", services.breaker_reset_ms, 10, 86400000),
+	NUMBER("services.breaker_probes", services.breaker_probes, 1, 65535),
 	LIST("access.networks", MR_CONFIG_TYPE_NETWORKS, access.networks, access.networks_count, 0, MR_CONFIG_NETWORKS_MAX),
 	BOOL("access.anyone", access.anyone),
 	LIST("access.users", MR_CONFIG_TYPE_USERS, access.users, access.users_count, UINT32_MAX - 1, MR_CONFIG_IDS_MAX),
