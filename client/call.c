@@ -25,7 +25,7 @@ uint32_t mr_call_encode(
 	return (uint32_t)bytes;
 }
 
-struct mr_call *mr_call_new(struct mr_client *c, mr_call_fn *done, void *arg, uint32_t object)
+struct mr_call *mr_call_new(struct mr_client *c, mr_answer_fn *done, void *arg, uint32_t object)
 {
 	for (uint32_t i = 0; i < MR_CALLS_MAX; i++) {
 		struct mr_call *call = &c->calls[i];
@@ -75,7 +75,7 @@ void mr_call_send(struct mr_client *c, struct mr_call *call, uint64_t deadline_n
 
 static void finish(struct mr_client *c, struct mr_call *call, const struct mr_answer *a)
 {
-	mr_call_fn *done = call->done;
+	mr_answer_fn *done = call->done;
 	uint32_t object = call->object;
 	void *arg = call->arg;
 

@@ -305,7 +305,7 @@ static inline void mr_publish_show_rest(struct mr_client *c)
 
 /* Handles up to `max` messages. `aside`: those that cannot be handed out are set aside; otherwise
  * it stops in front of one for mr_receive and sets blocked. Returns how many were handed out. */
-unsigned mr_serve(struct mr_client *c, unsigned max, bool aside);
+unsigned mr_receive_some(struct mr_client *c, unsigned max, bool aside);
 /* Takes the message that blocks. False: it made no sense. */
 bool mr_serve_take(struct mr_client *c, struct mr_message *out);
 /* Empties the ring of a session that has ended. */
@@ -378,9 +378,10 @@ void mr_publisher_free(struct mr_publisher *p);
 void mr_client_limits(struct mr_client *c, size_t body_bytes_max, bool with_subject);
 
 /* call.c */
-typedef void mr_call_fn(struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object);
+typedef void mr_answer_fn(
+	struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object);
 /* A call to fill in and send; NULL when all are taken. */
-struct mr_call *mr_call_new(struct mr_client *c, mr_call_fn *done, void *arg, uint32_t object);
+struct mr_call *mr_call_new(struct mr_client *c, mr_answer_fn *done, void *arg, uint32_t object);
 void mr_call_send(struct mr_client *c, struct mr_call *call, uint64_t deadline_ns);
 struct mr_ask {
 	const uint8_t *body;
@@ -388,7 +389,7 @@ struct mr_ask {
 	int timeout_ms; /* < 0: the client's request_timeout_ms */
 	/* If set, a time-out does not end the asking: it goes on in the background, and the answer
 	 * is given to this with `object`. */
-	mr_call_fn *late;
+	mr_answer_fn *late;
 	uint32_t object;
 };
 /* Sends and waits for the answer, whose code it returns. `found` may be NULL. */

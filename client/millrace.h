@@ -63,6 +63,13 @@ extern "C" {
 /* Largest header block and payload together. */
 #define MR_BODY_BYTES 64512
 
+/* See "Promises" below. */
+enum mr_promise_kind {
+	MR_BEST_EFFORT,
+	MR_AT_LEAST_ONCE,
+	MR_EXACTLY_ONCE,
+};
+
 struct mr_client;
 struct mr_publisher;
 struct mr_subscription;
@@ -196,6 +203,11 @@ typedef void mr_messages_fn(struct mr_client *c, const struct mr_message *first,
 struct mr_subscribe_options {
 	const char *group; /* queue group: one member gets each message; NULL: none */
 	bool prefix;       /* `pattern` is a byte prefix, not tokens with wildcards */
+	/* At least once, exactly once: promised messages hold their publisher up while this client is full, instead of
+	 * being missed; and of publishers that promise exactly once none is handed out twice. */
+	enum mr_promise_kind promise;
+	/* Percent of the ring, or over UDP of the log, above which this subscription counts as full; 0: the bus's. */
+	unsigned high_water;
 	mr_messages_fn
 		*batch; /* in place of the callback, which is NULL then; gets the same `arg` */
 };
@@ -280,6 +292,203 @@ MR_API bool mr_headers_next(
 /* First header of that name, compared without case. */
 MR_API bool mr_headers_find(
 	const char *block, size_t block_bytes, const char *name, struct mr_header *out);
+
+/* Promises. Best effort is what all of the above is: what finds a full ring or frame, or no room on the way,
+ * is lost and counted. A promised message is not:
+ *
+ *   at least once  kept by this client until the bus has taken it in charge, which to a queue means that the
+ *                  queue has it; sent again when the connection was lost meanwhile.
+ *   exactly once   the same, and numbered, so that the bus and receivers know what came before. Holds over
+ *                  lost frames, lost answers and reconnections of a publisher with a name of its own, as long
+ *                  as no more than a window of 65,536 younger messages came meanwhile; not over the death of the bus, whose
+ *                  queues are in memory, and not for what a consumer did before it died without settling. */
+struct mr_publisher_options {
+	enum mr_promise_kind promise;
+	/* Exactly once: its name for as long as it lives, over reconnections and restarts; NULL: made up, and good for
+	 * this client's life alone. A program that starts again under its name goes on above `next_id`. */
+	const char *publisher;
+	uint64_t next_id; /* 0: 1, or the time in microseconds if `publisher` is set */
+};
+MR_API int mr_publisher_open_with(struct mr_client *c, const char *subject,
+	const struct mr_publisher_options *options, struct mr_publisher **out);
+/* One message of any size up to mr_message_bytes_max, as the promise says. -EAGAIN: too much is not taken yet. */
+MR_API int mr_publisher_send_with(struct mr_publisher *p, const char *headers, size_t header_bytes,
+	const void *payload, size_t bytes);
+/* Largest header block and payload together that the bus takes, in as many pieces as it needs. */
+MR_API size_t mr_message_bytes_max(const struct mr_client *c);
+/* Waits until everything promised so far is taken: -ETIMEDOUT, -ENOTCONN. */
+MR_API int mr_settle(struct mr_client *c, unsigned timeout_ms);
+
+/* Queues: each message goes to one consumer. */
+
+enum mr_policy {
+	MR_POLICY_DEFAULT,
+	MR_POLICY_LEAST_RECENTLY_USED,
+	MR_POLICY_ROUND_ROBIN,
+	MR_POLICY_LEAST_OUTSTANDING,
+	MR_POLICY_RANDOM,
+	MR_POLICY_WEIGHTED,
+};
+enum mr_when_queue_full { MR_QUEUE_FULL_DEFAULT, MR_QUEUE_FULL_WAIT, MR_QUEUE_FULL_REFUSE };
+enum mr_priority { MR_PRIORITY_NORMAL, MR_PRIORITY_HIGH, MR_PRIORITY_LOW };
+
+/* What a queue or service is to be like; 0 is the bus's default. Who opens first decides. */
+struct mr_queue_options {
+	enum mr_policy policy;
+	enum mr_when_queue_full when_full;
+	uint64_t messages_max;
+	uint64_t bytes_max;
+	uint32_t age_max_ms;
+	uint32_t ack_timeout_ms;
+	uint16_t max_deliver;
+	bool not_idempotent;       /* services: never given to a second worker */
+	uint16_t breaker_failures; /* services; 65535: never */
+	uint32_t breaker_reset_ms;
+	uint16_t breaker_probes;
+};
+
+struct mr_queue;
+
+struct mr_push_options {
+	enum mr_promise_kind promise; /* of this queue's pushes */
+	const char *publisher;        /* as in mr_publisher_options */
+	uint64_t next_id;
+	struct mr_queue_options queue;
+	/* Told of each promised push once: 0, or -EBUSY (full, after retries), -ESTALE (older than the
+	 * window), -ENOENT. */
+	void (*on_outcome)(struct mr_client *c, uint64_t id, int error, void *arg);
+	void *arg;
+};
+
+/* `options` may be NULL: at least once. -EEXIST: the queue is there with other options. -ENOSPC. */
+MR_API int mr_queue_open(struct mr_client *c, const char *name,
+	const struct mr_push_options *options, struct mr_queue **out);
+MR_API void mr_queue_close(struct mr_queue *q);
+
+struct mr_push {
+	const char *headers;
+	size_t header_bytes;
+	const void *payload;
+	size_t bytes;
+	enum mr_priority priority;
+	/* Exactly once: 0: the next; else the caller's own, ascending. With `publisher` set, that of another,
+	 * as when a stage passes on what it was given: its output is known by its input. */
+	uint64_t id;
+	uint64_t publisher;
+};
+/* Does not wait: -EAGAIN when the ring or the window of unaccepted pushes is full. *id (may be NULL): of
+ * the outcome. */
+MR_API int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id);
+/* Waits for room up to request_timeout_ms, serving callbacks of nobody. */
+MR_API int mr_push(struct mr_queue *q, const void *payload, size_t bytes);
+/* Pushes not accepted yet. */
+MR_API unsigned mr_queue_unaccepted(const struct mr_queue *q);
+
+struct mr_consumer;
+
+struct mr_delivery {
+	struct mr_message message; /* subject empty */
+	struct mr_consumer *consumer;
+	uint64_t tag;
+	unsigned redelivered; /* deliveries before this one */
+	enum mr_priority priority;
+	uint64_t publisher; /* 0, or who promised exactly once, */
+	uint64_t id;        /* and its number for the message */
+};
+
+struct mr_consume_options {
+	unsigned prefetch; /* 0: the bus's default, 10 */
+	unsigned weight;
+	bool manual; /* settled by mr_ack and mr_nack; else acked when the callback returns, unless it did
+		      * one of them */
+	struct mr_queue_options queue;
+};
+/* The callback is served as those of subscriptions are. NULL: mr_pull returns deliveries. */
+typedef void mr_delivery_fn(struct mr_client *c, const struct mr_delivery *d, void *arg);
+MR_API int mr_consume(struct mr_client *c, const char *queue,
+	const struct mr_consume_options *options, mr_delivery_fn *callback, void *arg,
+	struct mr_consumer **out);
+/* Deliveries not settled go to others. */
+MR_API int mr_consumer_close(struct mr_consumer *consumer);
+/* Next delivery; without `manual` the one before is acked. -ETIMEDOUT, -ENOTCONN, -EINTR. */
+MR_API int mr_pull(struct mr_consumer *consumer, struct mr_delivery *out, int timeout_ms);
+/* By consumer and tag, so that it may be done later. Sent with the next flush or processing call.
+ * -ENOENT: delivered before the connection was lost, so it comes again. */
+MR_API int mr_ack(struct mr_consumer *consumer, uint64_t tag);
+MR_API int mr_nack(struct mr_consumer *consumer, uint64_t tag, bool requeue, uint32_t delay_ms);
+
+/* Services: requests to one worker of many, least recently used first. */
+
+struct mr_service;
+
+/* A request in hand. */
+struct mr_work {
+	struct mr_delivery delivery;
+	bool more; /* a streaming request: parts follow */
+};
+/* The request may be answered now or later. A callback that neither responds nor keeps the tag leaves it to the
+ * time-out. `work->delivery.message` is the request. */
+typedef void mr_work_fn(struct mr_client *c, const struct mr_work *work, void *arg);
+/* Parts of a streaming request; the last has `more` false. */
+typedef void mr_part_fn(
+	struct mr_client *c, uint64_t tag, const struct mr_message *part, bool more, void *arg);
+
+struct mr_serve_options {
+	unsigned prefetch; /* requests at a time; default 1 */
+	struct mr_queue_options queue;
+	mr_part_fn *on_part;
+	unsigned window; /* parts that may be under way; default 64 */
+};
+/* READY. Signs of life go out whenever the client is processed, which must be so at least each
+ * heartbeat interval. */
+MR_API int mr_serve(struct mr_client *c, const char *service,
+	const struct mr_serve_options *options, mr_work_fn *callback, void *arg,
+	struct mr_service **out);
+/* DISCONNECT: requests in hand go to others. */
+MR_API int mr_service_close(struct mr_service *s);
+/* The final reply, which is the ack. -ENOENT: the request is not in hand any more. */
+MR_API int mr_respond(struct mr_service *s, uint64_t tag, const void *payload, size_t bytes);
+MR_API int mr_respond_with(struct mr_service *s, uint64_t tag, bool more, const char *headers,
+	size_t header_bytes, const void *payload, size_t bytes);
+/* Partial replies that may be sent now: the caller grants them. */
+MR_API unsigned mr_respond_room(const struct mr_service *s, uint64_t tag);
+/* Gives it up: `again`: to another worker; else the caller gets -EREMOTEIO. */
+MR_API int mr_respond_failed(struct mr_service *s, uint64_t tag, bool again);
+
+struct mr_call_options {
+	int timeout_ms;   /* of each attempt; default request_timeout_ms */
+	unsigned retries; /* after a time-out or -EBUSY; default 2; not for streams */
+	unsigned
+		backoff_ms; /* before the first retry, then doubled, each with jitter; default 100 */
+	const char *headers;
+	size_t header_bytes;
+	uint64_t correlation; /* 0: made up; the caller's own, returned with each reply */
+	/* This client's own breaker for the service: after so many failures in a row calls fail at once with -ECONNABORTED
+	 * for reset_ms, then one is let through. 0: 5; UINT_MAX: never. */
+	unsigned breaker_failures;
+	unsigned breaker_reset_ms; /* default 10000 */
+};
+/* Waits for the final reply; partial ones before it are skipped. Names that start with "mmi." are answered by the bus
+ * (RFC 8), the reply's payload is the status, "200", "404" or "501", or the figure asked for.
+ * -EHOSTUNREACH: no worker, and it expired; -EBUSY: full; -ETIMEDOUT; -EREMOTEIO: the worker failed or was
+ * lost; -ECONNABORTED: the circuit is open, here or in the bus. */
+MR_API int mr_call(struct mr_client *c, const char *service, const void *payload, size_t bytes,
+	const struct mr_call_options *options, struct mr_message *reply);
+/* `more`: a partial reply; `reply` NULL with an error. Once without `more`. */
+typedef void mr_call_fn(struct mr_client *c, uint64_t correlation, const struct mr_message *reply,
+	bool more, int error, void *arg);
+MR_API int mr_call_async(struct mr_client *c, const char *service, const void *payload,
+	size_t bytes, const struct mr_call_options *options, mr_call_fn *callback, void *arg);
+
+/* A streaming request, answered with any number of partial replies and a final one. */
+struct mr_stream;
+MR_API int mr_stream_open(struct mr_client *c, const char *service, const void *payload,
+	size_t bytes, const struct mr_call_options *options, mr_call_fn *callback, void *arg,
+	struct mr_stream **out);
+/* -EAGAIN: the worker has not granted room yet; `more` false ends the request. */
+MR_API int mr_stream_send(struct mr_stream *s, const void *payload, size_t bytes, bool more);
+/* Gives it up: the callback is called no more. After the final reply: frees it. */
+MR_API void mr_stream_close(struct mr_stream *s);
 
 /* Counters of this client, for tools. */
 struct mr_client_stats {

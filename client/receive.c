@@ -293,7 +293,7 @@ MR_ALWAYS_INLINE bool serve_next(struct mr_client *c, bool aside, unsigned max, 
 	return serve_some(c, aside, max, handled);
 }
 
-unsigned mr_serve(struct mr_client *c, unsigned max, bool aside)
+unsigned mr_receive_some(struct mr_client *c, unsigned max, bool aside)
 {
 	uint64_t now_ns = mr_house_now_ns(c);
 	unsigned handled = 0;

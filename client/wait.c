@@ -123,7 +123,7 @@ int mr_await(struct mr_client *c, const bool *done, struct mr_patience *p)
 
 	c->until = done;
 	while (!*done && error == 0) {
-		mr_serve(c, WAIT_MESSAGES_MAX, true);
+		mr_receive_some(c, WAIT_MESSAGES_MAX, true);
 		if (*done)
 			break;
 		if (c->eof || c->state == MR_STATE_LOST)
@@ -211,11 +211,11 @@ int mr_process(struct mr_client *c, unsigned max)
 		return error;
 	if (max > INT32_MAX)
 		max = INT32_MAX;
-	handled = mr_serve(c, max, false);
+	handled = mr_receive_some(c, max, false);
 	/* An event loop woke up for something else than messages. */
 	if (handled == 0 && c->epoll_fd >= 0 && max > 0 && !c->blocked) {
 		c->house_ns = 0;
-		handled = mr_serve(c, max, false);
+		handled = mr_receive_some(c, max, false);
 	}
 	mr_end(c);
 	if (handled == 0 && c->state != MR_STATE_UP)
@@ -231,7 +231,7 @@ static int wait_for_messages(struct mr_client *c, struct mr_patience *p)
 	int error = 0;
 
 	while (error == 0) {
-		unsigned handled = mr_serve(c, WAIT_MESSAGES_MAX, false);
+		unsigned handled = mr_receive_some(c, WAIT_MESSAGES_MAX, false);
 
 		if (handled > 0 || c->blocked)
 			return (int)handled;

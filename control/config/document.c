@@ -40,7 +40,34 @@ struct mr_config_document {
 	struct {
 		char *sessions_max, *per_address_max, *heartbeat_ms, *missed_max;
 		char *hellos_per_second;
+		char *log_bytes;
+		char *high_water;
+		char *held_bytes_max;
 	} sessions;
+	struct {
+		char *bytes_max;
+	} messages;
+	struct {
+		char *memory_mib;
+		char *queues_max;
+		char *per_client_max;
+		char *messages_max;
+		char *window;
+		char *prefetch;
+		char *ack_timeout_ms;
+		char *max_deliver;
+		char *idle_ms;
+		char *publishers_max;
+	} queues;
+	struct {
+		char *heartbeat_ms;
+		char *missed_max;
+		char *expiry_ms;
+		char *retries;
+		char *breaker_failures;
+		char *breaker_reset_ms;
+		char *breaker_probes;
+	} services;
 	struct {
 		char *anyone;
 		struct list networks, users, groups;
@@ -105,7 +132,20 @@ static const cyaml_schema_field_t ports_fields[] = {
 static const cyaml_schema_field_t sessions_fields[] = {
 	VALUE(sessions, sessions_max), VALUE(sessions, per_address_max),
 	VALUE(sessions, heartbeat_ms), VALUE(sessions, missed_max),
-	VALUE(sessions, hellos_per_second), CYAML_FIELD_END,
+	VALUE(sessions, hellos_per_second), VALUE(sessions, log_bytes),
+	VALUE(sessions, high_water), VALUE(sessions, held_bytes_max), CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t messages_fields[] = {
+	VALUE(messages, bytes_max), CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t queues_fields[] = {
+	VALUE(queues, memory_mib), VALUE(queues, queues_max), VALUE(queues, per_client_max), VALUE(queues, messages_max), VALUE(queues, window), VALUE(queues, prefetch), VALUE(queues, ack_timeout_ms), VALUE(queues, max_deliver), VALUE(queues, idle_ms), VALUE(queues, publishers_max), CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t services_fields[] = {
+	VALUE(services, heartbeat_ms), VALUE(services, missed_max), VALUE(services, expiry_ms), VALUE(services, retries), VALUE(services, breaker_failures), VALUE(services, breaker_reset_ms), VALUE(services, breaker_probes), CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t access_fields[] = {
 	LIST(access, networks), VALUE(access, anyone), LIST(access, users), LIST(access, groups),
@@ -121,7 +161,7 @@ static const cyaml_schema_field_t top_fields[] = {
 			VALUE_BYTES_MAX)},
 	},
 	SECTION(workers), SECTION(channels), SECTION(tables), SECTION(mesh), SECTION(ports),
-	SECTION(sessions), SECTION(access), SECTION(log), CYAML_FIELD_END,
+	SECTION(sessions), SECTION(messages), SECTION(queues), SECTION(services), SECTION(access), SECTION(log), CYAML_FIELD_END,
 };
 /* clang-format on */
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* message: the one layout of a message, in rings, frames and captures (flatbuf/schemas/wire.fbs).
  *
- *   MessageHeader 8 | ReplyToken 16, if Token | MessageSections 4, if Sections |
+ *   MessageHeader 8 | ReplyToken 16, if Token | MessageOrigin 16, if Origin |
+ *   MessageDelivery 16, if Delivery | MessageFragment 24, if Fragment | MessageSections 4, if Sections |
  *   subject | header block | payload | padding to a multiple of 8
+ *
+ * Origin, delivery and fragment are together called extra: most messages have none of them.
  *
  * Parsing takes lengths and flags out of the memory once, checks them, and gives views into the
  * memory for the rest: the bytes behind a view may still change if the memory's writer is hostile,
@@ -28,19 +31,40 @@
 #define MR_BODY_BYTES_MAX 64512u
 #define MR_MESSAGE_OVERHEAD_BYTES_MAX                                                              \
 	(sizeof(struct mrf_message_header) + sizeof(struct mrf_reply_token) +                      \
-		sizeof(struct mrf_message_sections) + MR_SUBJECT_BYTES_MAX)
-#define MR_MESSAGE_BYTES_MAX 64800u
+		sizeof(struct mrf_message_origin) + sizeof(struct mrf_message_delivery) +          \
+		sizeof(struct mrf_message_fragment) + sizeof(struct mrf_message_sections) +        \
+		MR_SUBJECT_BYTES_MAX)
+#define MR_MESSAGE_BYTES_MAX 64856u
 
 _Static_assert(sizeof(struct mrf_message_header) == 8, "wire");
 _Static_assert(sizeof(struct mrf_reply_token) == 16, "wire");
 _Static_assert(sizeof(struct mrf_message_sections) == 4, "wire");
+_Static_assert(sizeof(struct mrf_message_origin) == 16, "wire");
+_Static_assert(sizeof(struct mrf_message_delivery) == 16, "wire");
+_Static_assert(sizeof(struct mrf_message_fragment) == 24, "wire");
+_Static_assert(sizeof(struct mrf_accepted_range) == 16, "wire");
+_Static_assert(sizeof(struct mrf_settlement) == 16, "wire");
 _Static_assert(MR_BODY_BYTES_MAX + MR_MESSAGE_OVERHEAD_BYTES_MAX <= MR_MESSAGE_BYTES_MAX, "wire");
 
-#define MR_MESSAGE_FLAGS_KNOWN (MRF_MESSAGE_FLAG_TOKEN | MRF_MESSAGE_FLAG_SECTIONS)
+/* Those that say that an extra part follows, and those that are part of struct mr_message_extra. */
+#define MR_MESSAGE_FLAGS_PARTS                                                                     \
+	(MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_DELIVERY | MRF_MESSAGE_FLAG_FRAGMENT)
+#define MR_MESSAGE_FLAGS_EXTRA                                                                     \
+	(MR_MESSAGE_FLAGS_PARTS | MRF_MESSAGE_FLAG_MORE | MRF_MESSAGE_FLAG_HIGH |                  \
+		MRF_MESSAGE_FLAG_LOW)
+
+/* What few messages have. What its flag does not name is zero. */
+struct mr_message_extra {
+	uint8_t flags; /* of MR_MESSAGE_FLAGS_EXTRA */
+	struct mrf_message_origin origin;
+	struct mrf_message_delivery delivery;
+	struct mrf_message_fragment fragment;
+};
 
 struct mr_message_view {
 	struct mrf_message_header header;
-	struct mrf_reply_token token; /* zero without MRF_MESSAGE_FLAG_TOKEN */
+	struct mrf_reply_token token;  /* zero without MRF_MESSAGE_FLAG_TOKEN */
+	struct mr_message_extra extra; /* set only where header.flags has any of its flags */
 	const uint8_t *subject;
 	const uint8_t *headers;
 	const uint8_t *payload;
@@ -105,8 +129,26 @@ static inline struct mrf_reply_token mr_message_token_load(const void *at)
 	return t;
 }
 
-/* Parses the parts of the message at `at`, whose header was loaded and fits. False: flags that are
- * not known, parts that do not fit the length, or a body over MR_BODY_BYTES_MAX. */
+/* Bytes of the extra parts that the flags name. */
+static inline uint32_t mr_message_extra_bytes(uint32_t flags)
+{
+	return (flags & MRF_MESSAGE_FLAG_ORIGIN ? (uint32_t)sizeof(struct mrf_message_origin) : 0) +
+	       (flags & MRF_MESSAGE_FLAG_DELIVERY ? (uint32_t)sizeof(struct mrf_message_delivery)
+						  : 0) +
+	       (flags & MRF_MESSAGE_FLAG_FRAGMENT ? (uint32_t)sizeof(struct mrf_message_fragment)
+						  : 0);
+}
+
+/* Takes them out of the memory, once; `at` has room for them. */
+void mr_message_extra_load(const uint8_t *at, uint8_t flags, struct mr_message_extra *out);
+/* Writes them; returns what is behind. */
+uint8_t *mr_message_extra_store(uint8_t *to, const struct mr_message_extra *extra);
+
+/* Flags that a client may set in a message of this kind; of kinds that are not a client's: none. */
+uint8_t mr_message_client_flags(uint8_t kind);
+
+/* Parses the parts of the message at `at`, whose header was loaded and fits. False: parts that do not
+ * fit the length, or a body over MR_BODY_BYTES_MAX. Whether its kind may have them is not checked. */
 MR_ALWAYS_INLINE bool mr_message_parse(
 	const uint8_t *at, struct mrf_message_header header, struct mr_message_view *m)
 {
@@ -119,14 +161,21 @@ MR_ALWAYS_INLINE bool mr_message_parse(
 	m->token = (struct mrf_reply_token){0};
 	m->subject_bytes = 0;
 	m->header_bytes = 0;
-	if (mr_unlikely((header.flags & ~MR_MESSAGE_FLAGS_KNOWN) != 0))
-		return false;
 	if (header.flags & MRF_MESSAGE_FLAG_TOKEN) {
 		if (left < sizeof(m->token))
 			return false;
 		m->token = mr_message_token_load(p);
 		p += sizeof(m->token);
 		left -= (uint32_t)sizeof(m->token);
+	}
+	if (mr_unlikely((header.flags & MR_MESSAGE_FLAGS_EXTRA) != 0)) {
+		uint32_t extra_bytes = mr_message_extra_bytes(header.flags);
+
+		if (left < extra_bytes)
+			return false;
+		mr_message_extra_load(p, header.flags, &m->extra);
+		p += extra_bytes;
+		left -= extra_bytes;
 	}
 	if (header.flags & MRF_MESSAGE_FLAG_SECTIONS) {
 		uint32_t word;
@@ -223,8 +272,9 @@ struct mr_message_plan {
 	uint32_t stride;
 	uint32_t sections; /* as they stand in memory; 0: none */
 	uint32_t subject_bytes;
-	uint32_t body_bytes;                 /* header block and payload, which stand in a row */
-	const struct mrf_reply_token *token; /* NULL: none */
+	uint32_t body_bytes;                  /* header block and payload, which stand in a row */
+	const struct mrf_reply_token *token;  /* NULL: none */
+	const struct mr_message_extra *extra; /* NULL: none */
 	const void *subject;
 	const void *body;
 };
@@ -253,6 +303,17 @@ MR_ALWAYS_INLINE struct mr_message_plan mr_message_plan(enum mrf_message_kind ki
 		.subject = subject,
 		.body = body,
 	};
+}
+
+/* Adds extra parts, which must live as long as the plan, to a plan that has none. The whole must not
+ * exceed MR_MESSAGE_BYTES_MAX, which it cannot when the body was checked. */
+static inline void mr_message_plan_extra(
+	struct mr_message_plan *plan, const struct mr_message_extra *extra)
+{
+	plan->bytes += mr_message_extra_bytes(extra->flags);
+	plan->stride = mr_message_stride(plan->bytes);
+	plan->header = (plan->header & ~0xffffull) | plan->bytes | (uint64_t)extra->flags << 24;
+	plan->extra = extra;
 }
 
 /* Messages are mostly short: a call would cost more than the copy. Touches nothing outside of the
@@ -293,6 +354,8 @@ MR_ALWAYS_INLINE void mr_message_write(
 		memcpy(p, plan->token, sizeof(*plan->token));
 		p += sizeof(*plan->token);
 	}
+	if (mr_unlikely(plan->extra != NULL))
+		p = mr_message_extra_store(p, plan->extra);
 	if (plan->sections != 0) {
 		memcpy(p, &plan->sections, sizeof(plan->sections));
 		p += sizeof(plan->sections);

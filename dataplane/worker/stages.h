@@ -56,7 +56,7 @@ struct mr_mesh_member {
 	uint32_t generation;
 	uint32_t sub_id;
 };
-#define MR_MESH_MEMBERS_MAX 32u
+#define MR_MESH_MEMBERS_MAX 24u
 
 /* True if a burst can be taken now: blocks at hand and room in every ring. */
 bool mr_worker_mesh_ready(struct mr_worker *w);
@@ -81,7 +81,8 @@ static inline const struct mr_message_view *mr_worker_take_apart(
 {
 	struct mr_message_view *m = &w->views[index];
 
-	if (mr_unlikely(!mr_message_parse(at, h, m)))
+	if (mr_unlikely((h.flags & ~mr_message_client_flags(h.kind)) != 0 ||
+		    !mr_message_parse(at, h, m)))
 		return NULL;
 	memcpy(w->subjects[index], m->subject, m->subject_bytes);
 	m->subject = (const uint8_t *)w->subjects[index];
