@@ -122,7 +122,7 @@ static int open_attach(struct mr_control *c)
 
 static int open_admin(struct mr_control *c)
 {
-	return mr_admin_open(&c->admin, &c->loop, &c->link, c->config, &c->counters);
+	return mr_admin_open(&c->admin, &c->loop, &c->link, &c->courier, c->config, &c->counters);
 }
 
 static int open_link(struct mr_control *c)
