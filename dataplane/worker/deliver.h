@@ -50,6 +50,18 @@ MR_ALWAYS_INLINE struct mr_message_plan mr_worker_delivery(const struct mr_route
 		m->header_bytes, m->payload_bytes);
 }
 
+/* Adds to it who promised exactly once, so that the receiver knows what it has had; `extra` is what the plan
+ * refers to then. */
+static inline void mr_worker_delivery_origin(struct mr_message_plan *plan,
+	const struct mr_message_view *m, struct mr_message_extra *extra)
+{
+	if (m->extra.origin.publisher == 0)
+		return;
+	extra->flags = MRF_MESSAGE_FLAG_ORIGIN;
+	extra->origin = m->extra.origin;
+	mr_message_plan_extra(plan, extra);
+}
+
 /* To all plain subscribers of this worker; returns how many got it. */
 MR_ALWAYS_INLINE uint32_t mr_worker_deliver_own(
 	struct mr_worker *w, const struct mr_route *r, const struct mr_message_plan *plan)

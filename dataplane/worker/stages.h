@@ -47,11 +47,13 @@ bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room
 /* A mesh record is this, then `members` mr_mesh_member, then the message, all 8-aligned. */
 struct mr_mesh_record {
 	uint64_t workers; /* bit w: deliver to w's plain subscribers */
+	uint64_t session; /* not 0: the message is for this session, as it is */
 	uint32_t members; /* of queue groups, chosen by the sender */
 	uint32_t reserved;
 };
 struct mr_mesh_member {
-	uint32_t worker;
+	uint16_t worker;
+	uint16_t water; /* see mr_table_water */
 	uint32_t slot;
 	uint32_t generation;
 	uint32_t sub_id;
@@ -82,7 +84,7 @@ static inline const struct mr_message_view *mr_worker_take_apart(
 	struct mr_message_view *m = &w->views[index];
 
 	if (mr_unlikely((h.flags & ~mr_message_client_flags(h.kind)) != 0 ||
-		    !mr_message_parse(at, h, m)))
+			!mr_message_parse(at, h, m)))
 		return NULL;
 	memcpy(w->subjects[index], m->subject, m->subject_bytes);
 	m->subject = (const uint8_t *)w->subjects[index];
