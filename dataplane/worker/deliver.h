@@ -50,6 +50,16 @@ MR_ALWAYS_INLINE struct mr_message_plan mr_worker_delivery(const struct mr_route
 		m->header_bytes, m->payload_bytes);
 }
 
+/* Which extra parts of a Publish its subscribers get. */
+static inline struct mr_message_extra mr_worker_passed_on(const struct mr_message_view *m)
+{
+	struct mr_message_extra extra = m->extra;
+
+	extra.flags &= MRF_MESSAGE_FLAG_FRAGMENT |
+		       (extra.origin.publisher != 0 ? MRF_MESSAGE_FLAG_ORIGIN : 0u);
+	return extra;
+}
+
 /* To all plain subscribers of this worker; returns how many got it. */
 MR_ALWAYS_INLINE uint32_t mr_worker_deliver_own(
 	struct mr_worker *w, const struct mr_route *r, const struct mr_message_plan *plan)

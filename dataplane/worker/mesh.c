@@ -7,7 +7,7 @@
 
 #include <rte_mbuf.h>
 
-_Static_assert(sizeof(struct mr_mesh_record) == 16, "8-aligned records");
+_Static_assert(sizeof(struct mr_mesh_record) == 24, "8-aligned records");
 _Static_assert(sizeof(struct mr_mesh_member) == 16, "8-aligned records");
 _Static_assert(sizeof(struct mr_mesh_record) + MR_MESH_MEMBERS_MAX * sizeof(struct mr_mesh_member) +
 			       MR_MESSAGE_BYTES_MAX <=
@@ -145,6 +145,7 @@ static void take_publish(struct mr_worker *w, const struct mr_mesh_record *recor
 	const struct mrf_reply_token *token =
 		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL;
 	struct mr_message_plan plan;
+	struct mr_message_extra extra;
 	enum mr_subject_fault fault;
 	const struct mr_route *r;
 
@@ -157,6 +158,10 @@ static void take_publish(struct mr_worker *w, const struct mr_mesh_record *recor
 		return;
 	}
 	plan = mr_worker_delivery(r, m, token);
+	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
+		extra = mr_worker_passed_on(m);
+		mr_message_plan_extra(&plan, &extra);
+	}
 	if (record->workers & 1ull << w->index)
 		(void)mr_worker_deliver_own(w, r, &plan);
 	for (uint32_t i = 0; i < record->members; i++)

@@ -11,8 +11,9 @@ struct publish {
 	const struct mr_route *route;
 	const struct mrf_reply_token *token; /* NULL: no reply wanted */
 	struct mr_message_plan delivery;
-	uint32_t delivered; /* copies made or handed to other workers */
-	uint32_t members;   /* of other workers, chosen for queue groups */
+	struct mr_message_extra extra; /* of the delivery */
+	uint32_t delivered;            /* copies made or handed to other workers */
+	uint32_t members;              /* of other workers, chosen for queue groups */
 	struct mr_mesh_member member[MR_MESH_MEMBERS_MAX];
 };
 
@@ -49,12 +50,20 @@ static void put_on_mesh(struct mr_worker *w, struct publish *p, uint64_t workers
 {
 	const struct mr_message_view *m = p->message;
 	struct mr_mesh_record record = {.workers = workers, .members = p->members};
-	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, p->token,
-		m->subject, m->subject_bytes, m->headers, m->header_bytes, m->payload_bytes);
+	struct mr_message_plan plan = mr_message_replan(m, MRF_MESSAGE_KIND_PUBLISH);
 
+	plan.token = p->token;
 	if (mr_worker_mesh_put(w, &record, p->member, &plan, m->header.target))
 		p->delivered++;
 	p->members = 0;
+}
+
+/* All pieces of a message go to one member, for as long as the group is what it is. */
+static uint32_t turn_of_fragment(const struct mrf_message_fragment *f)
+{
+	uint64_t mixed = (f->session ^ (uint64_t)f->message << 20) * 0x9e3779b97f4a7c15u;
+
+	return (uint32_t)(mixed >> 32);
 }
 
 /* One member gets the copy: the first in turn whose ring has room, as far as this worker can see. */
@@ -62,12 +71,19 @@ static void deliver_group(struct mr_worker *w, struct publish *p, uint32_t group
 {
 	uint32_t members = p->route->groups[group].members;
 	uint32_t tries = members < GROUP_TRIES_MAX ? members : GROUP_TRIES_MAX;
+	bool piece = (p->message->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0;
 	struct mr_member chosen;
+
+	if (mr_unlikely(piece))
+		tries = 1;
 
 	for (; tries > 0; tries--) {
 		struct mr_session *s;
 
-		if (!mr_route_group_pick(p->route, group, w->turn++, &chosen))
+		uint32_t turn = mr_unlikely(piece) ? turn_of_fragment(&p->message->extra.fragment)
+						   : w->turn++;
+
+		if (!mr_route_group_pick(p->route, group, turn, &chosen))
 			break;
 		if (chosen.worker != w->index) {
 			if (p->members == MR_MESH_MEMBERS_MAX)
@@ -111,6 +127,10 @@ publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_me
 	p.route = r;
 	p.token = token;
 	p.delivery = mr_worker_delivery(r, m, token);
+	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
+		p.extra = mr_worker_passed_on(m);
+		mr_message_plan_extra(&p.delivery, &p.extra);
+	}
 	p.delivered = delivered;
 	p.members = 0;
 	for (uint32_t g = 0; g < r->group_count; g++)
@@ -138,6 +158,23 @@ MR_ALWAYS_INLINE void publish_by(struct mr_worker *w, struct mr_session *from,
 	}
 }
 
+/* The same of one with an origin, or of a piece. */
+static void __attribute__((noinline)) publish_parts(struct mr_worker *w, struct mr_session *from,
+	const struct mr_message_view *m, const struct mr_route *r)
+{
+	struct mrf_reply_token token = {from->id, m->token.correlation};
+	const struct mrf_reply_token *asked =
+		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &token : NULL;
+	struct mr_message_plan plan = mr_worker_delivery(r, m, asked);
+	struct mr_message_extra extra = mr_worker_passed_on(m);
+	uint32_t delivered;
+
+	mr_message_plan_extra(&plan, &extra);
+	delivered = mr_worker_deliver_own(w, r, &plan);
+	if (delivered == 0 || r->workers != 0 || r->group_count > 0)
+		publish_further(w, from, m, r, asked, delivered);
+}
+
 MR_ALWAYS_INLINE void publish(
 	struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m)
 {
@@ -148,7 +185,9 @@ MR_ALWAYS_INLINE void publish(
 		return;
 	}
 	w->round.published++;
-	if (mr_unlikely(m->header.flags & MRF_MESSAGE_FLAG_TOKEN)) {
+	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
+		publish_parts(w, from, m, r);
+	} else if (mr_unlikely(m->header.flags & MRF_MESSAGE_FLAG_TOKEN)) {
 		struct mrf_reply_token token = {from->id, m->token.correlation};
 
 		publish_by(w, from, m, r, &token);
@@ -173,8 +212,7 @@ static void reply(struct mr_worker *w, struct mr_session *from, const struct mr_
 		reject(from);
 	} else {
 		record.workers = 1ull << to;
-		plan = mr_message_plan(MRF_MESSAGE_KIND_REPLY, &m->token, NULL, 0, m->headers,
-			m->header_bytes, m->payload_bytes);
+		plan = mr_message_replan(m, MRF_MESSAGE_KIND_REPLY);
 		(void)mr_worker_mesh_put(w, &record, NULL, &plan, 0);
 	}
 }
