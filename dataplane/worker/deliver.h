@@ -50,16 +50,22 @@ MR_ALWAYS_INLINE struct mr_message_plan mr_worker_delivery(const struct mr_route
 		m->header_bytes, m->payload_bytes);
 }
 
-/* Adds to it who promised exactly once, so that the receiver knows what it has had; `extra` is what the plan
- * refers to then. */
-static inline void mr_worker_delivery_origin(struct mr_message_plan *plan,
-	const struct mr_message_view *m, struct mr_message_extra *extra)
+/* Which extra parts of a Publish its subscribers get. */
+static inline struct mr_message_extra mr_worker_passed_on(const struct mr_message_view *m)
 {
-	if (m->extra.origin.publisher == 0)
-		return;
-	extra->flags = MRF_MESSAGE_FLAG_ORIGIN;
-	extra->origin = m->extra.origin;
-	mr_message_plan_extra(plan, extra);
+	struct mr_message_extra extra = m->extra;
+
+	extra.flags &= MRF_MESSAGE_FLAG_FRAGMENT |
+		       (extra.origin.publisher != 0 ? MRF_MESSAGE_FLAG_ORIGIN : 0u);
+	return extra;
+}
+
+/* All pieces of a message go to one member of a group, for as long as the group is what it is. */
+static inline uint32_t mr_worker_turn_of(const struct mrf_message_fragment *f)
+{
+	uint64_t mixed = (f->session ^ (uint64_t)f->message << 20) * 0x9e3779b97f4a7c15u;
+
+	return (uint32_t)(mixed >> 32);
 }
 
 /* To all plain subscribers of this worker; returns how many got it. */

@@ -177,14 +177,17 @@ bool mr_worker_member_full(const struct mr_worker *w, const struct mr_member *me
 					     member_key(member->slot, member->generation)) != NULL;
 }
 
-static bool group_full(struct mr_worker *w, const struct mr_route *r, uint32_t group)
+static bool group_full(struct mr_worker *w, const struct mr_route *r, uint32_t group,
+	const struct mr_message_view *m)
 {
-	uint32_t members = r->groups[group].members;
+	bool piece = (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0;
+	uint32_t turn = piece ? mr_worker_turn_of(&m->extra.fragment) : w->turn;
+	uint32_t members = piece ? 1 : r->groups[group].members;
 	uint32_t tries = members < MEMBERS_MAX ? members : MEMBERS_MAX;
 	struct mr_member member;
 
 	for (uint32_t i = 0; i < tries; i++)
-		if (!mr_route_group_pick(r, group, w->turn + i, &member) ||
+		if (!mr_route_group_pick(r, group, turn + i, &member) ||
 			!mr_worker_member_full(w, &member))
 			return false;
 	w->turn += tries; /* of a large group others are asked next */
@@ -247,7 +250,7 @@ bool mr_worker_gates_pass(
 		return false;
 	}
 	for (uint32_t g = 0; g < r->group_count; g++)
-		if (mr_unlikely(group_full(w, r, g))) {
+		if (mr_unlikely(group_full(w, r, g, &m))) {
 			stall(s, NULL, r);
 			return false;
 		}

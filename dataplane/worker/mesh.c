@@ -148,8 +148,8 @@ static void take_publish(struct mr_worker *w, const struct mr_mesh_record *recor
 {
 	const struct mrf_reply_token *token =
 		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL;
-	struct mr_message_extra extra;
 	struct mr_message_plan plan;
+	struct mr_message_extra extra;
 	enum mr_subject_fault fault;
 	const struct mr_route *r;
 	bool promised = (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN) != 0;
@@ -163,8 +163,10 @@ static void take_publish(struct mr_worker *w, const struct mr_mesh_record *recor
 		return;
 	}
 	plan = mr_worker_delivery(r, m, token);
-	if (promised)
-		mr_worker_delivery_origin(&plan, m, &extra);
+	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
+		extra = mr_worker_passed_on(m);
+		mr_message_plan_extra(&plan, &extra);
+	}
 	if (record->workers & 1ull << w->index)
 		(void)(promised ? mr_worker_promise_own(w, r, &plan)
 				: mr_worker_deliver_own(w, r, &plan));
@@ -202,7 +204,7 @@ static uint32_t take_record(struct mr_worker *w, const uint8_t *at)
 		; /* another worker's */
 	else if (mr_unlikely(!mr_message_parse(at + prefix, h, &m)))
 		mr_count(w->stats->drop_bad_message, 1);
-	else if (record.session != 0)
+	else if (record.what == MR_MESH_SESSION)
 		(void)mr_worker_take_promised(w, record.session, &m);
 	else if (h.kind == MRF_MESSAGE_KIND_REPLY)
 		mr_worker_reply(w, &m);

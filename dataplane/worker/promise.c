@@ -176,7 +176,7 @@ void mr_worker_promise_to(
 	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target)
 {
 	unsigned to = mr_session_worker(session);
-	struct mr_mesh_record record = {.session = session};
+	struct mr_mesh_record record = {.session = session, .what = MR_MESH_SESSION};
 
 	if (to == w->index) {
 		(void)promise_own(w, session, plan, target);
@@ -191,12 +191,9 @@ void mr_worker_promise_to(
 enum mr_promise mr_worker_take_promised(
 	struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
 {
-	struct mr_message_plan plan = mr_message_plan((enum mrf_message_kind)m->header.kind,
-		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL, m->subject,
-		m->subject_bytes, m->headers, m->header_bytes, m->payload_bytes);
+	struct mr_message_plan plan =
+		mr_message_replan(m, (enum mrf_message_kind)m->header.kind);
 
-	if (m->header.flags & MR_MESSAGE_FLAGS_EXTRA)
-		mr_message_plan_extra(&plan, &m->extra);
 	return promise_own(w, session, &plan, m->header.target);
 }
 

@@ -51,11 +51,9 @@ static void put_on_mesh(struct mr_worker *w, struct publish *p, uint64_t workers
 {
 	const struct mr_message_view *m = p->message;
 	struct mr_mesh_record record = {.workers = workers, .members = p->members};
-	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, p->token,
-		m->subject, m->subject_bytes, m->headers, m->header_bytes, m->payload_bytes);
+	struct mr_message_plan plan = mr_message_replan(m, MRF_MESSAGE_KIND_PUBLISH);
 
-	if (p->promised)
-		mr_message_plan_extra(&plan, &m->extra);
+	plan.token = p->token;
 	if (mr_worker_mesh_put(w, &record, p->member, &plan, m->header.target))
 		p->delivered++;
 	p->members = 0;
@@ -104,11 +102,17 @@ static void deliver_group(struct mr_worker *w, struct publish *p, uint32_t group
 {
 	uint32_t members = p->route->groups[group].members;
 	uint32_t tries = members < GROUP_TRIES_MAX ? members : GROUP_TRIES_MAX;
+	bool piece = (p->message->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0;
 	struct mr_member chosen;
 
+	if (mr_unlikely(piece))
+		tries = 1;
 	/* What is promised goes to the last of them if all are full. */
 	for (; tries > 0; tries--) {
-		if (!mr_route_group_pick(p->route, group, w->turn++, &chosen))
+		uint32_t turn = mr_unlikely(piece) ? mr_worker_turn_of(&p->message->extra.fragment)
+						   : w->turn++;
+
+		if (!mr_route_group_pick(p->route, group, turn, &chosen))
 			break;
 		if (give_member(w, p, &chosen, tries == 1))
 			return;
@@ -169,16 +173,21 @@ MR_ALWAYS_INLINE void publish_by(struct mr_worker *w, struct mr_session *from,
 	}
 }
 
-static void __attribute__((noinline)) publish_promised(struct mr_worker *w, struct mr_session *from,
-	struct mr_message_view m, const struct mr_route *r)
+/* The same of one with an origin, or of a piece. */
+static void __attribute__((noinline)) publish_parts(struct mr_worker *w, struct mr_session *from,
+	const struct mr_message_view *m, const struct mr_route *r)
 {
-	struct mrf_reply_token token = {from->id, m.token.correlation};
-	struct mr_message_plan plan =
-		mr_worker_delivery(r, &m, m.header.flags & MRF_MESSAGE_FLAG_TOKEN ? &token : NULL);
-	struct mr_message_extra extra;
+	struct mrf_reply_token token = {from->id, m->token.correlation};
+	struct mr_message_plan plan = mr_worker_delivery(
+		r, m, m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &token : NULL);
+	struct mr_message_extra extra = mr_worker_passed_on(m);
+	uint32_t delivered;
 
-	mr_worker_delivery_origin(&plan, &m, &extra);
-	publish_further(w, from, &m, r, &plan, mr_worker_promise_own(w, r, &plan));
+	mr_message_plan_extra(&plan, &extra);
+	delivered = m->header.flags & MRF_MESSAGE_FLAG_ORIGIN ? mr_worker_promise_own(w, r, &plan)
+							      : mr_worker_deliver_own(w, r, &plan);
+	if (delivered == 0 || r->workers != 0 || r->group_count > 0)
+		publish_further(w, from, m, r, &plan, delivered);
 }
 
 MR_ALWAYS_INLINE void publish(
@@ -191,8 +200,8 @@ MR_ALWAYS_INLINE void publish(
 		return;
 	}
 	w->round.published++;
-	if (mr_unlikely(m->header.flags & MRF_MESSAGE_FLAG_ORIGIN)) {
-		publish_promised(w, from, *m, r);
+	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
+		publish_parts(w, from, m, r);
 	} else if (mr_unlikely(m->header.flags & MRF_MESSAGE_FLAG_TOKEN)) {
 		struct mrf_reply_token token = {from->id, m->token.correlation};
 
@@ -218,8 +227,7 @@ static void reply(struct mr_worker *w, struct mr_session *from, const struct mr_
 		reject(from);
 	} else {
 		record.workers = 1ull << to;
-		plan = mr_message_plan(MRF_MESSAGE_KIND_REPLY, &m->token, NULL, 0, m->headers,
-			m->header_bytes, m->payload_bytes);
+		plan = mr_message_replan(m, MRF_MESSAGE_KIND_REPLY);
 		(void)mr_worker_mesh_put(w, &record, NULL, &plan, 0);
 	}
 }

@@ -202,6 +202,7 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	w->busy = c->busy;
 	w->writer_bell_fd = c->writer_bell_fd;
 	w->spin_cycles = c->spin_cycles;
+	w->message_bytes_max = c->message_bytes_max;
 	w->stats = stats;
 	w->house_in = w->house_rounds = MR_HOUSEKEEP_ROUNDS;
 	init_network(w, c);

@@ -117,11 +117,12 @@ struct mr_worker_config {
 	uint8_t cookie_key[MR_COOKIE_KEY_BYTES]; /* the same for all workers */
 	uint32_t route_cache_entries;
 	uint32_t handoff_ring_bytes;
-	uint64_t store_bytes;    /* of messages that wait: in queues, and for full sessions */
-	uint64_t held_bytes_max; /* of them, for one session */
-	uint64_t spin_cycles;    /* without work, before it sleeps */
-	int writer_bell_fd;      /* rung when a session must be shut */
-	bool busy;               /* never sleeps */
+	uint64_t store_bytes;       /* of messages that wait: in queues, and for full sessions */
+	uint64_t held_bytes_max;    /* of them, for one session */
+	uint32_t message_bytes_max; /* of all fragments */
+	uint64_t spin_cycles;       /* without work, before it sleeps */
+	int writer_bell_fd;         /* rung when a session must be shut */
+	bool busy;                  /* never sleeps */
 };
 
 struct mr_worker {
@@ -149,6 +150,7 @@ struct mr_worker {
 	unsigned ports_count;
 	uint32_t house_rounds;
 	uint32_t remote_first;
+	uint32_t message_bytes_max;
 	uint64_t heartbeat; /* cycles */
 	uint64_t patience;  /* cycles without a frame after which a session is dead */
 	uint64_t tsc_hz;
