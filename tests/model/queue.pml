@@ -69,6 +69,7 @@ end:	do
 		settlements ? n, s, c, l, done ->
 		if
 		:: state[n] == outstanding && serial[n] == s && holder[n] == c && life[c] == l ->
+			assert(serial[n] == s && life[c] == l);
 			if
 			:: done -> state[n] = acked; settled[n]++
 			:: else -> again(n)

@@ -50,7 +50,7 @@ inline say()
 
 /* Again: the oldest that is not known to have come; and, with nothing out and no credit, the number of one
  * that came, since that is answered with the credit, word of which may have been lost. */
-inline time_out()
+inline time_out(at_last)
 {
 	atomic {
 		n = first;
@@ -61,7 +61,7 @@ inline time_out()
 		if
 		:: n < next -> put(n)
 		:: n >= next && next <= FRAMES && next >= limit -> put(first - 1)
-		:: else
+		:: else -> assert(!at_last) /* it would come again and again, and nothing else */
 		fi
 	}
 }
@@ -86,11 +86,11 @@ active proctype sender()
 		came = came | beyond;
 		ack = 0; granted = 0; beyond = 0
 	   }
-	:: atomic { early > 0 && first < next -> early-- }; time_out()
+	:: atomic { early > 0 && first < next -> early-- }; time_out(false)
 	:: timeout ->
 		if
 		:: first > FRAMES -> break
-		:: else -> time_out()
+		:: else -> time_out(true)
 		fi
 	od;
 	assert(first == FRAMES + 1 && taken == FRAMES + 1)
