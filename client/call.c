@@ -54,7 +54,7 @@ static void call_free(struct mr_client *c, struct mr_call *call)
 static void push(struct mr_client *c, struct mr_call *call, uint64_t now_ns)
 {
 	uint32_t bytes = mr_message_bytes(false, 0, 0, call->bytes);
-	uint8_t *to = mr_publish_room(c, bytes);
+	uint8_t *to = mr_promise_room(c, bytes);
 
 	call->resend_ns = now_ns + (to != NULL ? MR_CALL_RESEND_NS : RETRY_NS);
 	mr_house_by(c, call->resend_ns < call->deadline_ns ? call->resend_ns : call->deadline_ns);
@@ -63,7 +63,7 @@ static void push(struct mr_client *c, struct mr_call *call, uint64_t now_ns)
 	to = mr_message_begin(
 		to, MRF_MESSAGE_KIND_CONTROL, call->correlation, NULL, 0, 0, call->bytes);
 	memcpy(to, call->body, call->bytes);
-	mr_bytes_push(&c->up, bytes);
+	mr_bytes_push(c->promised, bytes);
 	mr_publish_show(c);
 }
 

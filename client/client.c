@@ -70,6 +70,7 @@ static struct mr_client *client_new(void)
 		return NULL;
 	}
 	c->transport = &mr_transport_shm;
+	c->promised = &c->up;
 	c->channel = mr_channel_none();
 	c->worker_bell_fd = -1;
 	c->liveness_fd = -1;

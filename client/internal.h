@@ -132,6 +132,11 @@ struct mr_transport {
 	unsigned (*sleep_on)(const struct mr_client *c, struct pollfd fds[2]);
 	/* Sleeps for a millisecond at most, for room in the up ring. */
 	void (*room_sleep)(struct mr_client *c);
+	/* Somebody waits for room, or until the bus has taken all, and hands out nothing meanwhile: takes in
+	 * what makes room. NULL: the bus makes it by itself. */
+	void (*press)(struct mr_client *c);
+	/* All that came was handed out for now: what the bus waits to hear is said. NULL: nothing. */
+	void (*rest)(struct mr_client *c);
 	/* Looks whether the bus is still there; sets eof. A system call. */
 	void (*look)(struct mr_client *c);
 	/* When it wants to be looked at, or MR_NEVER_NS. */
@@ -149,6 +154,9 @@ struct mr_udp;
 struct mr_client {
 	/* Publishing. */
 	struct mr_bytes_producer up;
+	/* Where promised messages go: `up`, which loses nothing over shared memory; over UDP the ring of the
+	 * reliable flow, whose bytes stay until the bus has acknowledged them. Never NULL. */
+	struct mr_bytes_producer *promised;
 	int refuse; /* 0, or why nothing may be published: -ENOTCONN, -EBUSY */
 	bool corked;
 	int worker_bell_fd; /* the channel's */
@@ -297,8 +305,38 @@ static inline void mr_publish_pushed(struct mr_client *c, size_t bytes)
 
 static inline void mr_publish_show_rest(struct mr_client *c)
 {
-	if (c->state != MR_STATE_LOST && c->up.tail != c->up.tail_out)
+	if (c->state == MR_STATE_LOST)
+		return;
+	if (c->up.tail != c->up.tail_out || c->promised->tail != c->promised->tail_out)
 		mr_publish_show(c);
+}
+
+/* The same two calls for messages that must not be lost on the way: control's, promised ones, and those
+ * of queues and services. Order holds among them, and over UDP not against the others. The room is the
+ * caller's until the next call of either; what is pushed goes out by mr_publish_show_rest too. */
+uint8_t *mr_promise_room(struct mr_client *c, uint32_t bytes);
+uint8_t *mr_promise_room_wait(
+	struct mr_client *c, uint32_t bytes, uint64_t deadline_ns, int *error);
+/* Bytes pushed that the bus has not taken yet: 0 when none of this session can be lost any more. */
+uint64_t mr_promise_backlog(struct mr_client *c);
+
+static inline void mr_promise_pushed(struct mr_client *c, size_t bytes)
+{
+	mr_bytes_push(c->promised, bytes);
+	if (!c->corked || c->promised->tail - c->promised->tail_out >= MR_SHOW_BYTES_MAX)
+		mr_publish_show(c);
+}
+
+/* Counts up over the session: what was pushed before this came out of mr_promise_tail is taken when
+ * mr_promise_taken has reached it. */
+static inline uint64_t mr_promise_tail(const struct mr_client *c)
+{
+	return c->promised->tail;
+}
+
+static inline uint64_t mr_promise_taken(struct mr_client *c)
+{
+	return c->promised->tail - mr_promise_backlog(c);
 }
 
 /* receive.c */

@@ -17,23 +17,37 @@ int mr_publish_refused(struct mr_client *c)
 
 void mr_publish_show(struct mr_client *c)
 {
+	if (c->promised != &c->up)
+		mr_bytes_publish_quiet(c->promised);
 	if (mr_bytes_publish(&c->up))
 		c->transport->rouse(c);
 }
 
-uint8_t *mr_publish_room(struct mr_client *c, uint32_t bytes)
+static uint8_t *room(struct mr_client *c, struct mr_bytes_producer *ring, uint32_t bytes)
 {
-	uint8_t *to = mr_bytes_claim(&c->up, mr_message_stride(bytes));
+	uint8_t *to = mr_bytes_claim(ring, mr_message_stride(bytes));
 
 	if (mr_likely(to != NULL))
 		return to;
 	/* The worker makes no room for what it was not shown. */
 	mr_publish_show_rest(c);
-	return mr_bytes_claim(&c->up, mr_message_stride(bytes));
+	return mr_bytes_claim(ring, mr_message_stride(bytes));
+}
+
+uint8_t *mr_publish_room(struct mr_client *c, uint32_t bytes)
+{
+	return room(c, &c->up, bytes);
+}
+
+uint8_t *mr_promise_room(struct mr_client *c, uint32_t bytes)
+{
+	return room(c, c->promised, bytes);
 }
 
 static void room_pause(struct mr_client *c, unsigned *rounds)
 {
+	if (c->transport->press != NULL)
+		c->transport->press(c);
 	if ((*rounds)++ >= ROOM_SPINS) {
 		c->transport->room_sleep(c);
 		return;
@@ -43,16 +57,17 @@ static void room_pause(struct mr_client *c, unsigned *rounds)
 		sched_yield();
 }
 
-uint8_t *mr_publish_room_wait(struct mr_client *c, uint32_t bytes, uint64_t deadline_ns, int *error)
+static uint8_t *room_wait(struct mr_client *c, struct mr_bytes_producer *ring, uint32_t bytes,
+	uint64_t deadline_ns, int *error)
 {
-	uint8_t *to = mr_publish_room(c, bytes);
+	uint8_t *to = room(c, ring, bytes);
 	unsigned rounds = 0;
 
 	*error = 0;
 	if (to != NULL)
 		return to;
-	mr_bytes_want_bell(&c->up, true);
-	while (*error == 0 && (to = mr_publish_room(c, bytes)) == NULL) {
+	mr_bytes_want_bell(ring, true);
+	while (*error == 0 && (to = room(c, ring, bytes)) == NULL) {
 		if (c->eof)
 			*error = mr_publish_refused(c);
 		else if (rounds >= ROOM_SPINS && mr_now_ns() >= deadline_ns)
@@ -60,8 +75,23 @@ uint8_t *mr_publish_room_wait(struct mr_client *c, uint32_t bytes, uint64_t dead
 		else
 			room_pause(c, &rounds);
 	}
-	mr_bytes_want_bell(&c->up, false);
+	mr_bytes_want_bell(ring, false);
 	return to;
+}
+
+uint8_t *mr_publish_room_wait(struct mr_client *c, uint32_t bytes, uint64_t deadline_ns, int *error)
+{
+	return room_wait(c, &c->up, bytes, deadline_ns, error);
+}
+
+uint8_t *mr_promise_room_wait(struct mr_client *c, uint32_t bytes, uint64_t deadline_ns, int *error)
+{
+	return room_wait(c, c->promised, bytes, deadline_ns, error);
+}
+
+uint64_t mr_promise_backlog(struct mr_client *c)
+{
+	return mr_bytes_backlog(c->promised);
 }
 
 int mr_publish_too_large(struct mr_client *c)
@@ -194,7 +224,7 @@ int mr_drain(struct mr_client *c, unsigned timeout_ms)
 	if (error != 0)
 		return error;
 	mr_bytes_want_bell(&c->up, true);
-	while (error == 0 && mr_bytes_backlog(&c->up) > 0) {
+	while (error == 0 && (mr_bytes_backlog(&c->up) > 0 || mr_promise_backlog(c) > 0)) {
 		if (c->eof)
 			error = mr_publish_refused(c);
 		else if (mr_now_ns() >= deadline_ns)

@@ -96,12 +96,19 @@ static bool spin(struct mr_client *c)
 	return false;
 }
 
+static void rest(struct mr_client *c)
+{
+	if (c->transport->rest != NULL && c->state != MR_STATE_LOST)
+		c->transport->rest(c);
+}
+
 int mr_pause(struct mr_client *c, struct mr_patience *p)
 {
 	uint64_t now;
 
 	mr_serve_release(c);
 	mr_publish_show_rest(c);
+	rest(c);
 	if (c->state != MR_STATE_LOST && p->spin_ns != 0 && spin(c))
 		return 0;
 	now = mr_now_ns();
@@ -199,6 +206,7 @@ void mr_end(struct mr_client *c)
 	mr_publish_show_rest(c);
 	if (!c->hold)
 		mr_serve_release(c);
+	rest(c);
 	settle(c);
 }
 
