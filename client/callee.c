@@ -124,8 +124,8 @@ static uint32_t encode(const struct mr_callee *callee, uint8_t *to, uint32_t roo
 	struct mrf_builder b;
 
 	mrf_builder_init(&b, memory, sizeof(memory));
-	return mr_call_encode(&b, MRF_CLIENT_BODY_QUEUE_REQUEST, mrf_queue_request_write(&b, &request),
-		to, room);
+	return mr_call_encode(
+		&b, MRF_CLIENT_BODY_QUEUE_REQUEST, mrf_queue_request_write(&b, &request), to, room);
 }
 
 void mr_callee_open(struct mr_client *c, struct mr_callee *callee)
