@@ -508,6 +508,8 @@ struct mr_client_stats {
 	uint64_t frames_duplicate; /* came twice, or too late to be taken; dropped */
 	uint64_t frames_strange;   /* of another session; dropped */
 	uint64_t unsent; /* messages dropped because the path takes no frames so large any more */
+	uint64_t
+		duplicates; /* deliveries that came before, of who promises exactly once; dropped */
 };
 MR_API void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out);
 
