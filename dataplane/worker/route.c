@@ -90,7 +90,7 @@ static bool give_member(
 	if (s == NULL || mr_worker_is_over(s))
 		return false;
 	if (!(p->promised ? mr_worker_promise_member(
-				    w, s, chosen->water, &p->delivery, chosen->sub_id)
+				    w, s, p->route, chosen->water, &p->delivery, chosen->sub_id)
 			  : mr_worker_copy(w, s, &p->delivery, chosen->sub_id)))
 		return false;
 	w->round.delivered++;
