@@ -79,6 +79,7 @@ static void open_remote(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 		.worker = s->worker,
 		.secret = s->remote->secret,
 		.frame_bytes = __atomic_load_n(&s->remote->frame_bytes, __ATOMIC_RELAXED),
+		.credit = mr_flow_credit_first(&s->remote->flow),
 	};
 
 	mrf_builder_init(&b, memory, sizeof(memory));
