@@ -324,6 +324,8 @@ static bool list_subscription(void *listing, const struct mr_table_row *r)
 						 : MRF_SUBSCRIPTION_KIND_PATTERN,
 		.pattern = mrf_str_n(r->text, (uint32_t)r->text_bytes),
 		.group = mrf_str_n(r->group, (uint32_t)r->group_bytes),
+		.when_full = r->water != 0 ? MRF_WHEN_FULL_BLOCK : MRF_WHEN_FULL_DROP,
+		.high_water = r->water,
 	};
 
 	l->rows[l->count++] = mrf_subscription_row_write(&l->b, &row);
