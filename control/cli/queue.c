@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* queue, service: one of them, looked at and told what to do. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -249,22 +250,46 @@ static void print_dead(const struct asked *q, struct mrf_table messages)
 	mr_cli_table_fini(&t);
 }
 
+/* A queue has no dead letters before the first: that is none, as long as there is the queue. */
+static int peek(struct mr_cli_admin *a, const struct mrf_queue_command *command, const char *queue,
+	struct mrf_table *messages)
+{
+	struct mrf_queue_command show = *command;
+	struct mrf_table queues;
+	int rc = mr_cli_admin_ask_queue(
+		a, MRF_ADMIN_VERB_QUEUE, command, MRF_ADMIN_BODY_ADMIN_MESSAGES, messages);
+
+	if (rc != -ENOENT || !a->refused)
+		return rc;
+	show.verb = MRF_QUEUE_VERB_SHOW;
+	show.name = mrf_str(queue);
+	*messages = (struct mrf_table){0};
+	return mr_cli_admin_ask_queue(
+		a, MRF_ADMIN_VERB_QUEUE, &show, MRF_ADMIN_BODY_ADMIN_QUEUES, &queues);
+}
+
 static int dead(const struct asked *q)
 {
 	char name[MR_SUBJECT_BYTES_MAX + sizeof(MR_QUEUE_DEAD)];
 	bool given = mr_queue_name_is_dead(q->name, strlen(q->name));
+	struct mrf_queue_command command = {
+		.verb = MRF_QUEUE_VERB_PEEK, .count = (uint32_t)q->set->count};
 	struct mr_cli_admin admin;
 	struct mrf_table messages;
-	int code;
+	int rc;
 
 	if (snprintf(name, sizeof(name), "%s%s", q->name, given ? "" : MR_QUEUE_DEAD) >=
 		(int)sizeof(name))
 		return mr_cli_fail(q->cli, MR_EXIT_USAGE, q->name, "too long for a queue", NULL);
-	code = ask(q, &admin, MRF_QUEUE_VERB_PEEK, name, MRF_ADMIN_BODY_ADMIN_MESSAGES, &messages);
-	if (code == MR_EXIT_OK)
+	command.name = mrf_str(name);
+	rc = mr_cli_admin_open(&admin, q->cli);
+	rc = rc ? rc : peek(&admin, &command, q->name, &messages);
+	if (rc == 0)
 		print_dead(q, messages);
+	else
+		rc = mr_cli_admin_fail(q->cli, &admin, rc);
 	mr_cli_admin_close(&admin);
-	return code;
+	return rc;
 }
 
 struct action {
@@ -325,7 +350,7 @@ static const struct mr_cli_option options[] = {
 		.offset = offsetof(struct settings, count),
 		.min = 1,
 		.max = UINT32_MAX,
-		.help = "dead, redrive: at most so many, the oldest first"},
+		.help = "dead, redrive: at most so many (default: dead 16, the most; redrive all)"},
 	{0},
 };
 
@@ -338,7 +363,7 @@ const struct mr_cli_verb mr_cli_queue = {
 		"purge    throw away what is ready or delayed; what consumers have is left to them\n"
 		"pause    deliver nothing more until resume; pushes go on\n"
 		"resume   deliver again\n"
-		"dead     its dead letters: why, after how many deliveries, and how they begin\n"
+		"dead     the first of its dead letters: why, after how many deliveries, and how they begin\n"
 		"redrive  send its dead letters back into it\n"
 		"delete   remove it with all that is in it; not while it has consumers\n"
 		"\n"
