@@ -222,4 +222,10 @@ void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out)
 	out->frames_duplicate = u->frames_duplicate;
 	out->frames_strange = u->frames_strange;
 	out->unsent = u->unsent;
+	out->reliable_sent = u->reliable.frames_sent;
+	out->reliable_received = u->reliable.frames_received;
+	out->retransmits = u->reliable.retransmits;
+	out->retransmit_timeouts = u->reliable.timeouts;
+	out->frames_held = u->reliable.frames_kept;
+	out->rtt_us = u->reliable.tx.rtt_ns / 1000;
 }

@@ -318,8 +318,14 @@ void mr_serve_rest(struct mr_client *c)
 	uint64_t end = c->down.head + c->down.capacity;
 	unsigned handled = 0;
 
-	while (c->down.head < end && serve_some(c, true, 1, &handled))
-		continue;
+	while (c->down.head < end) {
+		if (serve_some(c, true, 1, &handled))
+			continue;
+		/* What waited for room in the ring. */
+		mr_serve_release(c);
+		if (c->transport->fill == NULL || !c->transport->fill(c))
+			return;
+	}
 }
 
 static bool take_aside(struct mr_client *c, struct mr_message *out)

@@ -11,6 +11,7 @@
 #include <rte_cycles.h>
 
 #include "dataplane/worker/frames.h"
+#include "dataplane/worker/gate.h"
 
 static bool stopped(struct mr_worker *w)
 {
@@ -55,6 +56,7 @@ int mr_worker_run(void *worker)
 		mr_worker_mesh_rx(w);    /* from other workers -> own sinks */
 		mr_worker_handoff_rx(w); /* from control -> own sinks */
 		mr_worker_ports_rx(w);   /* packets -> own sinks, mesh, control */
+		mr_worker_held_run(w);   /* what is held -> own sinks */
 		mr_worker_rx(w);         /* channels -> burst */
 		mr_worker_route(w);      /* burst -> own sinks, mesh, control */
 		mr_worker_tx(w);         /* sinks and mesh -> their readers, ports */
@@ -70,6 +72,15 @@ int mr_worker_run(void *worker)
 	return 0;
 }
 
+static void gauge_backlog(struct mr_session *s, uint64_t bytes)
+{
+	uint64_t all = bytes + s->stats->held_bytes;
+
+	mr_gauge(s->stats->backlog_bytes, bytes);
+	if (all > s->stats->backlog_bytes_max)
+		mr_gauge(s->stats->backlog_bytes_max, all);
+}
+
 /* Gaps that nobody has been told of, and gauges. */
 static void look_after_sessions(struct mr_worker *w)
 {
@@ -79,7 +90,7 @@ static void look_after_sessions(struct mr_worker *w)
 	for (uint32_t i = 0; i < list->count; i++) {
 		struct mr_session *s = list->sessions[i];
 
-		mr_gauge(s->stats->backlog_bytes, mr_bytes_backlog(&s->down));
+		gauge_backlog(s, mr_bytes_backlog(&s->down));
 		if (s->missed_untold > 0)
 			(void)mr_worker_tell_gap(w, s, s->down.capacity / 8);
 	}
@@ -138,6 +149,18 @@ static int open_handoff(struct mr_worker *w, uint32_t ring_bytes)
 	return mr_worker_watch(w, h->channel.worker_bell_fd);
 }
 
+static int open_waiting(struct mr_worker *w, const struct mr_worker_config *c)
+{
+	size_t bytes = MR_GATES * sizeof(*w->gates);
+
+	w->gates = aligned_alloc(MR_CACHE_LINE, bytes);
+	if (w->gates == NULL)
+		return -ENOMEM;
+	memset(w->gates, 0, bytes);
+	w->held_bytes_max = c->held_bytes_max;
+	return mr_store_new(c->store_bytes, &w->store);
+}
+
 static uint64_t clock_ns(void)
 {
 	struct timespec t;
@@ -179,6 +202,7 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	w->busy = c->busy;
 	w->writer_bell_fd = c->writer_bell_fd;
 	w->spin_cycles = c->spin_cycles;
+	w->message_bytes_max = c->message_bytes_max;
 	w->stats = stats;
 	w->house_in = w->house_rounds = MR_HOUSEKEEP_ROUNDS;
 	init_network(w, c);
@@ -189,6 +213,8 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 		error = open_bells(w);
 	if (error == 0)
 		error = open_handoff(w, c->handoff_ring_bytes);
+	if (error == 0)
+		error = open_waiting(w, c);
 	if (error == 0)
 		error = mr_router_new(table, c->index, c->route_cache_entries, &w->router);
 	if (error != 0) {
@@ -211,6 +237,8 @@ void mr_worker_free(struct mr_worker *w)
 		return;
 	if (w->router != NULL)
 		mr_router_free(w->router);
+	mr_store_free(w->store);
+	free(w->gates);
 	mr_channel_close(&w->handoff.channel);
 	mr_worker_page_unmap(w->page);
 	close_fd(w->page_fd);

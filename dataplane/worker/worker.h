@@ -22,10 +22,13 @@
 #define MILLRACE_WORKER_WORKER_H
 
 #include "dataplane/port/port.h"
+#include "dataplane/queue/store.h"
 #include "dataplane/ring/spsc.h"
 #include "dataplane/session/session.h"
 #include "dataplane/subject/router.h"
 
+struct mr_gate;
+struct mr_waiting;
 struct rte_mbuf;
 struct rte_mempool;
 
@@ -114,9 +117,12 @@ struct mr_worker_config {
 	uint8_t cookie_key[MR_COOKIE_KEY_BYTES]; /* the same for all workers */
 	uint32_t route_cache_entries;
 	uint32_t handoff_ring_bytes;
-	uint64_t spin_cycles; /* without work, before it sleeps */
-	int writer_bell_fd;   /* rung when a session must be shut */
-	bool busy;            /* never sleeps */
+	uint64_t store_bytes;       /* of messages that wait: in queues, and for full sessions */
+	uint64_t held_bytes_max;    /* of them, for one session */
+	uint32_t message_bytes_max; /* of all fragments */
+	uint64_t spin_cycles;       /* without work, before it sleeps */
+	int writer_bell_fd;         /* rung when a session must be shut */
+	bool busy;                  /* never sleeps */
 };
 
 struct mr_worker {
@@ -132,6 +138,9 @@ struct mr_worker {
 	struct mr_worker *peers[MR_WORKERS_MAX];
 	struct rte_mempool *blocks; /* NULL with one worker */
 	struct mr_directory directory;
+	struct mr_store *store;
+	struct mr_gate *gates; /* MR_GATES of them; w: worker, r: all workers */
+	uint64_t held_bytes_max;
 	struct mr_handoff handoff;
 	struct mr_worker_page *page;
 	int page_fd;
@@ -141,6 +150,7 @@ struct mr_worker {
 	unsigned ports_count;
 	uint32_t house_rounds;
 	uint32_t remote_first;
+	uint32_t message_bytes_max;
 	uint64_t heartbeat; /* cycles */
 	uint64_t patience;  /* cycles without a frame after which a session is dead */
 	uint64_t tsc_hz;
@@ -155,6 +165,11 @@ struct mr_worker {
 	bool moved; /* this round did something */
 	bool handoff_dirty;
 	bool handoff_consumed;
+	struct { /* sessions that are full, or for which something is held */
+		struct mr_waiting *first;
+		struct mr_waiting *last;
+		uint32_t count;
+	} waiting;
 	uint32_t handoff_calm; /* times that the ring to control was seen half empty again */
 	struct {               /* counted since the last tx, then added to the statistics */
 		uint64_t published;

@@ -148,6 +148,10 @@ static int open_workers(struct mr_writer *wr)
 			.hellos_per_second = wr->config->sessions.hellos_per_second,
 			.route_cache_entries = wr->config->tables.route_cache_entries,
 			.handoff_ring_bytes = wr->config->channels.handoff_ring_bytes,
+			.store_bytes =
+				((uint64_t)wr->config->queues.memory_mib << 20) / wr->workers_count,
+			.held_bytes_max = wr->config->sessions.held_bytes_max,
+			.message_bytes_max = wr->config->messages.bytes_max,
 			.spin_cycles = rte_get_tsc_hz() / 1000000 * wr->config->workers.spin_us,
 			.writer_bell_fd = wr->bell_fd,
 			.busy = polls_busy(wr->config),

@@ -122,6 +122,8 @@ static void open_worker(struct mr_rig *r, unsigned i)
 		.hellos_per_second = 1000,
 		.cookie_key = "0123456789abcde",
 		.handoff_ring_bytes = MR_CHANNEL_RING_BYTES_MIN,
+		.store_bytes = 64u << 20,
+		.held_bytes_max = 1u << 20,
 		.writer_bell_fd = r->writer_bell_fd,
 		.busy = true,
 	};
