@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "client/internal.h"
+#include "client/rpc.h"
+#include "client/service.h"
 #include "client/udp/udp.h"
 
 #define DEFAULT_ADDRESS    "shm:/run/millrace/attach.sock"
@@ -80,6 +82,7 @@ static struct mr_client *client_new(void)
 	c->pending_free = UINT32_MAX;
 	c->aside_end = &c->aside_first;
 	c->until = &never;
+	c->settled = true;
 	c->few_cpus = sysconf(_SC_NPROCESSORS_ONLN) <= 2;
 	mr_session_state(c, MR_STATE_LOST);
 	return c;
@@ -91,8 +94,14 @@ static void client_free(struct mr_client *c)
 	c->transport->unmap(c);
 	c->transport->fini(c);
 	mr_aside_clear(c);
+	mr_assemble_clear(c);
+	free(c->assemblies);
 	for (uint32_t i = 0; i < c->subscriptions_top; i++)
 		mr_subscription_free(c->subscriptions[i]);
+	mr_services_free(c);
+	mr_rpc_free_all(c);
+	while (c->queues != NULL)
+		mr_queue_free(c->queues);
 	for (uint32_t i = 0; i < c->publishers_count; i++)
 		mr_publisher_free(c->publishers[i]);
 	if (c->epoll_fd >= 0)
@@ -183,8 +192,13 @@ void mr_close(struct mr_client *c)
 		if (c->publishers[i] != NULL)
 			mr_publisher_abort(c->publishers[i]);
 	}
-	if (c->state == MR_STATE_UP)
-		mr_drain(c, CLOSE_DRAIN_MS);
+	if (c->state == MR_STATE_UP) {
+		mr_consumers_flush(c);
+		if (c->promised_open > 0)
+			mr_settle(c, CLOSE_DRAIN_MS);
+		else
+			mr_drain(c, CLOSE_DRAIN_MS);
+	}
 	client_free(c);
 }
 
@@ -200,6 +214,11 @@ size_t mr_body_bytes_max(const struct mr_client *c, const char *subject)
 	return c->body_bytes_max - (subject_bytes & c->body_subject_mask);
 }
 
+size_t mr_message_bytes_max(const struct mr_client *c)
+{
+	return c->whole_bytes_max > c->body_bytes_max ? c->whole_bytes_max : c->body_bytes_max;
+}
+
 void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out)
 {
 	const struct mr_udp *u = c->udp;
@@ -210,6 +229,7 @@ void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out)
 		.missed = c->missed,
 		.unmatched = c->unmatched,
 		.malformed = c->malformed,
+		.duplicates = c->duplicates,
 		.reconnects = c->reconnects,
 		.session = c->session,
 		.worker = c->worker,

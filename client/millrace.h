@@ -518,6 +518,8 @@ struct mr_client_stats {
 	uint64_t retransmit_timeouts; /* among them, because no word came in time */
 	uint64_t frames_held; /* came before one that is before them, or before there was room */
 	uint64_t rtt_us;      /* smoothed; 0: not measured */
+	uint64_t
+		duplicates; /* deliveries that came before, of who promises exactly once; dropped */
 };
 MR_API void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out);
 

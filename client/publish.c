@@ -3,8 +3,9 @@
 #include <sched.h>
 #include <string.h>
 
-#include "client/internal.h"
+#include "client/letter.h"
 #include "client/names.h"
+#include "client/queue.h"
 
 #define ROOM_SPINS 256u
 
@@ -102,6 +103,11 @@ uint64_t mr_promise_backlog(struct mr_client *c)
 
 int mr_publish_too_large(struct mr_client *c)
 {
+	if (c->whole_bytes_max > c->body_bytes_max)
+		return mr_failf(c, -EMSGSIZE,
+			"headers and payload together exceed %zu bytes, the largest message that "
+			"the bus takes",
+			c->whole_bytes_max);
 	if (c->body_subject_mask == 0)
 		return mr_fail(c, -EMSGSIZE, NULL);
 	return mr_failf(c, -EMSGSIZE,
@@ -112,7 +118,7 @@ int mr_publish_too_large(struct mr_client *c)
 
 int mr_parts_check(struct mr_client *c, const struct mr_parts *p)
 {
-	size_t body_bytes_max = c->body_bytes_max - (p->subject_bytes & c->body_subject_mask);
+	size_t bytes_max = mr_message_bytes_max(c);
 	const char *fault;
 
 	if (p->subject != NULL) {
@@ -120,7 +126,7 @@ int mr_parts_check(struct mr_client *c, const struct mr_parts *p)
 		if (fault != NULL)
 			return mr_failf(c, -EINVAL, "subject: %s", fault);
 	}
-	if (p->header_bytes > body_bytes_max || p->payload_bytes > body_bytes_max - p->header_bytes)
+	if (p->header_bytes > bytes_max || p->payload_bytes > bytes_max - p->header_bytes)
 		return mr_publish_too_large(c);
 	if ((p->headers == NULL && p->header_bytes > 0) ||
 		(p->payload == NULL && p->payload_bytes > 0))
@@ -145,11 +151,15 @@ static uint64_t room_deadline_ns(const struct mr_client *c)
 int mr_publish_parts(struct mr_client *c, enum mrf_message_kind kind, uint32_t target,
 	const struct mrf_reply_token *token, const struct mr_parts *p, bool wait)
 {
+	size_t body_bytes_max = c->body_bytes_max - (p->subject_bytes & c->body_subject_mask);
 	uint32_t bytes = mr_message_bytes(token != NULL, (uint32_t)p->subject_bytes,
 		(uint32_t)p->header_bytes, (uint32_t)p->payload_bytes);
-	uint8_t *to = mr_publish_room(c, bytes);
+	uint8_t *to;
 	int error;
 
+	if (mr_unlikely(p->header_bytes + p->payload_bytes > body_bytes_max))
+		return mr_letter_send_large(c, kind, target, token, p, 0, wait);
+	to = mr_publish_room(c, bytes);
 	if (mr_unlikely(to == NULL)) {
 		if (!wait)
 			return mr_fail(c, -EAGAIN, NULL);
@@ -217,6 +227,7 @@ int mr_flush(struct mr_client *c)
 {
 	if (c->refuse != 0)
 		return mr_publish_refused(c);
+	mr_consumers_flush(c);
 	mr_publish_show_rest(c);
 	return 0;
 }
