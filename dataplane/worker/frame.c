@@ -117,6 +117,7 @@ static bool take_sequence(struct mr_worker *w, struct mr_session *s, const struc
 	if (mr_unlikely(lost != 0))
 		count_order(w, s, order, lost);
 	r->last_rx = mr_worker_clock(w);
+	atomic_store_explicit(&s->heard, mr_worker_clock(w), memory_order_relaxed);
 	mr_count(w->stats->frames_rx, 1);
 	mr_count(s->stats->frames_rx, 1);
 	return true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/worker/stages.h"
+#include "dataplane/worker/frames.h"
 
 /* Makes a session silent and calls the table writer, which shuts it. */
 static void give_up(struct mr_worker *w, struct mr_session *s)
@@ -46,6 +46,7 @@ static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_m
 	mr_count(s->stats->rx_messages, taken);
 	mr_count(s->stats->rx_bytes, bytes);
 	mr_count(w->stats->rx_messages, taken);
+	atomic_store_explicit(&s->heard, mr_worker_clock(w), memory_order_relaxed);
 	if (!s->consumed) {
 		s->consumed = true;
 		w->consumed[w->consumed_count++] = s;

@@ -25,6 +25,8 @@
 #define EVENTS_MAX      64
 #define TICK_PENDING_MS 1
 #define TICK_IDLE_MS    1000
+/* Sessions of a worker that may all be held as much for as one may. */
+#define HELD_SHARES     4u
 #define STUCK_NS        2000000000ull
 #define STATS_MAGIC     0x333054415453524dull /* "MRSTAT03" */
 
@@ -130,6 +132,43 @@ static bool polls_busy(const struct mr_config *c)
 	       (c->workers.poll == MR_CONFIG_POLL_AUTO && c->ports.open_count > 0);
 }
 
+/* Complete options: what a client leaves open is filled in from these. */
+static struct mr_queues_config queues_config(const struct mr_config *c)
+{
+	return (struct mr_queues_config){
+		.queues_max = c->queues.queues_max,
+		.per_client_max = c->queues.per_client_max,
+		.window = c->queues.window,
+		.publishers_max = c->queues.publishers_max,
+		.idle_ms = c->queues.idle_ms,
+		.prefetch = c->queues.prefetch,
+		.heartbeat_ms = c->services.heartbeat_ms,
+		.missed_max = c->services.missed_max,
+		.queue = {
+			.policy = MRF_QUEUE_POLICY_ROUND_ROBIN,
+			.when_full = MRF_QUEUE_FULL_WAIT,
+			.messages_max = c->queues.messages_max,
+			.bytes_max = UINT64_MAX,
+			.ack_timeout_ms = c->queues.ack_timeout_ms,
+			.max_deliver = (uint16_t)c->queues.max_deliver,
+		},
+		.service = {
+			.policy = MRF_QUEUE_POLICY_LEAST_RECENTLY_USED,
+			.when_full = MRF_QUEUE_FULL_REFUSE,
+			.messages_max = c->queues.messages_max,
+			.bytes_max = UINT64_MAX,
+			.age_max_ms = c->services.expiry_ms,
+			.ack_timeout_ms = c->queues.ack_timeout_ms,
+			.max_deliver = (uint16_t)(c->services.retries + 1),
+			.breaker_failures = c->services.breaker_failures > 0
+						    ? (uint16_t)c->services.breaker_failures
+						    : UINT16_MAX,
+			.breaker_reset_ms = c->services.breaker_reset_ms,
+			.breaker_probes = (uint16_t)c->services.breaker_probes,
+		},
+	};
+}
+
 static int open_workers(struct mr_writer *wr)
 {
 	const struct mrf_stats_header *h = wr->stats_map;
@@ -149,6 +188,10 @@ static int open_workers(struct mr_writer *wr)
 			.route_cache_entries = wr->config->tables.route_cache_entries,
 			.handoff_ring_bytes = wr->config->channels.handoff_ring_bytes,
 			.message_bytes_max = wr->config->messages.bytes_max,
+			.held_bytes_max = HELD_SHARES * (uint64_t)wr->config->sessions.held_bytes_max,
+			.queue_bytes_max =
+				((uint64_t)wr->config->queues.memory_mib << 20) / wr->workers_count,
+			.queues = queues_config(wr->config),
 			.spin_cycles = rte_get_tsc_hz() / 1000000 * wr->config->workers.spin_us,
 			.writer_bell_fd = wr->bell_fd,
 			.busy = polls_busy(wr->config),
