@@ -42,7 +42,7 @@ _Static_assert(sizeof(struct mrf_message_sections) == 4, "wire");
 _Static_assert(sizeof(struct mrf_message_origin) == 16, "wire");
 _Static_assert(sizeof(struct mrf_message_delivery) == 16, "wire");
 _Static_assert(sizeof(struct mrf_message_fragment) == 24, "wire");
-_Static_assert(sizeof(struct mrf_accepted_range) == 16, "wire");
+_Static_assert(sizeof(struct mrf_accepted_range) == 24, "wire");
 _Static_assert(sizeof(struct mrf_settlement) == 16, "wire");
 _Static_assert(MR_BODY_BYTES_MAX + MR_MESSAGE_OVERHEAD_BYTES_MAX <= MR_MESSAGE_BYTES_MAX, "wire");
 
@@ -146,6 +146,12 @@ uint8_t *mr_message_extra_store(uint8_t *to, const struct mr_message_extra *extr
 
 /* Flags that a client may set in a message of this kind; of kinds that are not a client's: none. */
 uint8_t mr_message_client_flags(uint8_t kind);
+
+/* True of a Publish that must not be lost. */
+static inline bool mr_message_is_promised(uint8_t flags)
+{
+	return (flags & (MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_HIGH)) != 0;
+}
 
 /* Parses the parts of the message at `at`, whose header was loaded and fits. False: parts that do not
  * fit the length, or a body over MR_BODY_BYTES_MAX. Whether its kind may have them is not checked. */

@@ -6,4 +6,4 @@
 . "$top/tests/support/js/js.sh"
 js_prepare
 
-timeout -k 5 $((patience_s * 2)) node --test "$js/sessions.test.js"
+timeout -k 5 $((patience_s * 2)) node --test "$js/sessions.test.js" "$js/reliable.test.js"

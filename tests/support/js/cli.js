@@ -6,6 +6,12 @@
 //                          request SUBJECT PAYLOAD     prints the answer; exits with 5 if nobody is there
 //                          reply PATTERN PAYLOAD COUNT
 //                          move SUBJECT                publishes to itself, goes to another port, does so again
+//                          push QUEUE COUNT            messages 1 to COUNT, each accepted before it ends
+//                          pull QUEUE COUNT            acks and prints each
+//                          call SERVICE PAYLOAD        prints the answer
+//                          serve SERVICE COUNT         answers with what it was asked, in capitals
+//                          promise SUBJECT COUNT       publishes 1 to COUNT at least once
+//                          block PATTERN COUNT         subscribes with Block; prints as sub does
 //                          hold                        prints "open", waits for the end of the session, and says why
 //
 // Leaves with a Close. Exits with 1 and a text if something fails.
@@ -70,6 +76,52 @@ const verbs = {
     say(`paths proved: ${client.session.stats.pathsProved}`)
   },
 
+  async push(client, name, count) {
+    const queue = await client.queue(name)
+    for (let i = 1; i <= Number(count); i += 500) {
+      const last = Math.min(i + 500, Number(count) + 1)
+      await Promise.all(Array.from({ length: last - i }, (_, n) => client.push(queue, String(i + n))))
+    }
+  },
+
+  pull(client, name, count) {
+    let came = 0
+    return new Promise((resolve, reject) => {
+      const handler = (m) => {
+        print(m.payload.toString())
+        client.settle(m)
+        if (++came === Number(count)) resolve()
+      }
+      client.consume(name, handler).then(() => say('subscribed'), reject)
+    })
+  },
+
+  async call(client, name, payload) {
+    const service = await client.queue(name, 1)
+    process.stdout.write(`${(await client.callService(service, payload)).payload}\n`)
+  },
+
+  serve(client, name, count) {
+    let came = 0
+    return new Promise((resolve, reject) => {
+      const handler = (m) => {
+        client.respond(m, m.payload.toString().toUpperCase())
+        if (++came === Number(count)) resolve()
+      }
+      client.consume(name, handler, { kind: 1 }).then(() => say('subscribed'), reject)
+    })
+  },
+
+  async promise(client, subject, count) {
+    for (let i = 1; i <= Number(count); i++) client.promise(subject, String(i))
+    await client.session.drain(30000)
+  },
+
+  block(client, pattern, count) {
+    return take(client, pattern, Number(count), (m) => print({ subject: m.subject, payload: m.payload.toString() }),
+      { block: true })
+  },
+
   async hold(client) {
     print('open')
     print(await client.ended)
@@ -87,7 +139,7 @@ async function main([server, verb, ...args]) {
   try {
     await Promise.race([verbs[verb](client, ...args), lost])
   } finally {
-    client.close()
+    await client.leave()
   }
 }
 

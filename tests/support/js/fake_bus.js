@@ -14,9 +14,9 @@ const SECRET = 0x5ec4e7n
 const COOKIE = 0xc00c1en
 
 class FakeBus extends EventEmitter {
-  constructor({ heartbeatMs = 2500, frameBytes = 65504, pathBytes = 65504, refuse = null } = {}) {
+  constructor({ heartbeatMs = 2500, frameBytes = 65504, pathBytes = 65504, refuse = null, credit = 0 } = {}) {
     super()
-    Object.assign(this, { heartbeatMs, frameBytes, pathBytes, refuse })
+    Object.assign(this, { heartbeatMs, frameBytes, pathBytes, refuse, credit, taken: new Set() })
     Object.assign(this, { holding: 0, losing: 0, sequence: 0, frames: 0, silent: false })
     this.hellos = [] // {bytes, nonce, cookie, name, at}
     this.got = [] // messages of the session, with `frame`, the number of the frame that they came in
@@ -96,15 +96,26 @@ class FakeBus extends EventEmitter {
   welcome(nonce, frameBytes, peer) {
     this.peer = peer
     const payload = wire.table('Welcome', { nonce, session: SESSION, secret: SECRET, worker: 1, frameBytes,
-      heartbeatMs: this.heartbeatMs, missedMax: 3, serverVersion: 'fake' })
+      heartbeatMs: this.heartbeatMs, missedMax: 3, serverVersion: 'fake', credit: this.credit, messageBytesMax: 1 << 20 })
     this.send([wire.message(Kind.Control, { payload })], { fill: frameBytes })
   }
 
   inside(f, peer) {
     this.frames++
     if (peer.port !== this.peer.port && !this.proved(f, peer)) return
-    if (!this.window.take(f.sequence)) return
+    if (f.reliable) return this.insideReliable(f)
+    if (f.sequence !== 0 && !this.window.take(f.sequence)) return
     this.got.push(...f.messages.map((m) => ({ ...m, frame: this.frames })))
+    if (!this.silent) for (const m of f.messages) this.answer(m)
+  }
+
+  // Takes frames in any order, each once, and acknowledges as far as all came.
+  insideReliable(f) {
+    if (!this.taken.has(f.sequence)) this.got.push(...f.messages.map((m) => ({ ...m, frame: this.frames })))
+    this.taken.add(f.sequence)
+    let ack = 1
+    while (this.taken.has(ack)) ack++
+    this.to(this.peer, { session: SESSION, say: { ack, credit: this.credit } })
     if (!this.silent) for (const m of f.messages) this.answer(m)
   }
 

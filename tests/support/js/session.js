@@ -12,6 +12,7 @@ const dgram = require('dgram')
 const { randomBytes } = require('crypto')
 const { EventEmitter } = require('events')
 const { isIPv6 } = require('net')
+const { Receiver, Sender } = require('./reliable.js')
 const wire = require('./wire.js')
 
 const { Kind } = wire
@@ -22,6 +23,9 @@ const HEADERS_BYTES = { udp4: 28, udp6: 48 }
 const ETHERNET_MTU = 1500
 const CODE_TIMED_OUT = -110 // ETIMEDOUT
 const CODE_LOST = -107 // ENOTCONN
+// An ack goes out by itself when nothing else went.
+const ACK_MS = 1
+const CLOSE_MS = 1000 // for what the bus has not acknowledged yet
 
 // The n-th Hello, from 1 on: how long to wait for its answer, and whether it is one of 1,200 bytes.
 const helloWaitMs = (n) => Math.min(HELLO_WAIT_MS * 2 ** (n - 1), HELLO_WAIT_MS_MAX)
@@ -147,8 +151,10 @@ class Session extends EventEmitter {
     if (!this.window.take(f.sequence)) return this.ignore()
     Object.assign(this, {
       state: 'open', id: w.session(), secret: w.secret(), worker: w.worker(), frameBytes: w.frameBytes(),
-      heartbeatMs: w.heartbeatMs(), deadMs: w.heartbeatMs() * w.missedMax(), serverVersion: w.serverVersion()
+      heartbeatMs: w.heartbeatMs(), deadMs: w.heartbeatMs() * w.missedMax(), serverVersion: w.serverVersion(),
+      messageBytesMax: w.messageBytesMax()
     })
+    if (w.credit() > 0) this.reliable = { tx: new Sender(w.credit()), rx: new Receiver() }
     clearTimeout(this.helloTimer)
     clearTimeout(this.giveUp)
     this.stats.framesRx++
@@ -169,11 +175,70 @@ class Session extends EventEmitter {
       for (const m of f.messages) this.outside(m)
     } else if (this.state === 'opening') {
       this.welcome(f)
-    } else if (f.session !== this.id || (f.sequence !== 0 && !this.window.take(f.sequence))) {
+    } else if (f.session !== this.id) {
+      this.ignore()
+    } else if (f.reliable) {
+      this.insideReliable(f)
+    } else if (f.sequence !== 0 && !this.window.take(f.sequence)) {
       this.ignore()
     } else {
       this.inside(f)
     }
+    if (this.reliable && this.state === 'open') this.goOn()
+  }
+
+  insideReliable(f) {
+    if (!this.reliable || f.sequence === 0) return this.ignore()
+    const again = this.reliable.rx.again
+    const ready = this.reliable.rx.take(f)
+    if (this.reliable.rx.again !== again) this.stats.again = this.reliable.rx.again
+    this.heed(f)
+    for (const frame of ready) this.inside({ ...frame, say: null })
+  }
+
+  // What a frame says of our own.
+  heed(f) {
+    if (!f.say || !this.reliable) return
+    const words = []
+    for (const m of f.messages.filter(({ kind }) => kind === Kind.Ack)) {
+      for (let at = 0; at + 8 <= m.payload.length; at += 8) words.push(m.payload.readBigUInt64LE(at))
+    }
+    if (!this.reliable.tx.acked(f.say.ack, f.say.credit, words, performance.now())) this.stats.faults++
+  }
+
+  // Sends what may go, what must go again, and the acks that are owed.
+  goOn() {
+    const { tx, rx } = this.reliable
+    const now = performance.now()
+    for (const frame of [...tx.again(now), ...tx.fresh(now)]) this.sendReliable(frame)
+    if (rx.atOnce) this.sendAck()
+    clearTimeout(this.reliableTimer)
+    const due = Math.min(tx.due, rx.owes ? now + ACK_MS : Infinity)
+    if (due < Infinity) this.reliableTimer = setTimeout(() => this.onDue(), Math.max(1, due - now))
+  }
+
+  onDue() {
+    if (this.state !== 'open') return
+    if (this.reliable.rx.owes) this.sendAck()
+    this.goOn()
+  }
+
+  sendReliable({ sequence, messages }) {
+    this.lastTx = performance.now()
+    this.stats.framesTx++
+    const frame = { session: this.id, sequence, messages, reliable: true, say: this.reliable.rx.say() }
+    this.socket.send(wire.frame(frame), () => {})
+  }
+
+  sendAck() {
+    const say = this.reliable.rx.say()
+    const messages = []
+    if (say.came.length > 0) {
+      const payload = Buffer.alloc(8 * say.came.length)
+      say.came.forEach((word, i) => payload.writeBigUInt64LE(word, 8 * i))
+      messages.push(wire.message(Kind.Ack, { payload }))
+    }
+    this.socket.send(wire.frame({ session: this.id, messages, say }), () => {})
   }
 
   ignore() {
@@ -191,11 +256,12 @@ class Session extends EventEmitter {
     this.stats.framesRx++
     this.stats.faults += f.faults
     this.lastRx = performance.now()
+    this.heed(f)
     for (const m of f.messages) {
       if (this.state !== 'open') return
       if (m.kind === Kind.Close) this.closed(m)
       else if (m.kind === Kind.Path) this.prove(m)
-      else if (m.kind !== Kind.Padding) this.emit('message', m)
+      else if (m.kind !== Kind.Padding && m.kind !== Kind.Ack) this.emit('message', m)
     }
   }
 
@@ -227,6 +293,39 @@ class Session extends EventEmitter {
     if (this.queue.length === 0) setImmediate(() => this.flush())
     this.queue.push(message)
     this.queueBytes += message.length
+  }
+
+  // The same in the reliable flow.
+  promise(message) {
+    if (!this.reliable) return this.send(message)
+    if (this.state !== 'open') throw new Error('the session is not open')
+    this.promised ??= []
+    if (this.promised.length === 0) setImmediate(() => this.flushPromised())
+    this.promised.push(message)
+  }
+
+  flushPromised() {
+    let frame = []
+    let bytes = wire.FRAME_HEADER_BYTES
+    for (const message of this.promised ?? []) {
+      if (bytes + message.length > this.frameBytes) {
+        this.reliable.tx.put(frame)
+        frame = []
+        bytes = wire.FRAME_HEADER_BYTES
+      }
+      frame.push(message)
+      bytes += message.length
+    }
+    this.promised = []
+    if (frame.length > 0) this.reliable.tx.put(frame)
+    if (this.state === 'open') this.goOn()
+  }
+
+  // Resolves when the bus has acknowledged everything that was promised to it, or after `ms`.
+  async drain(ms = CLOSE_MS) {
+    const until = performance.now() + ms
+    while (this.reliable && this.state === 'open' && performance.now() < until &&
+      !(this.reliable.tx.idle && !this.promised?.length)) await new Promise((resolve) => setTimeout(resolve, 1))
   }
 
   flush() {
@@ -270,7 +369,7 @@ class Session extends EventEmitter {
     if (this.state === 'over') return
     const opening = this.state === 'opening'
     this.state = 'over'
-    for (const timer of [this.helloTimer, this.giveUp, this.beatTimer]) clearTimeout(timer)
+    for (const timer of [this.helloTimer, this.giveUp, this.beatTimer, this.reliableTimer]) clearTimeout(timer)
     setImmediate(() => this.socket.close()) // what was given to it has left
     if (opening) this.settle.reject(new Refused(code, text))
     else this.emit('end', { code, text })

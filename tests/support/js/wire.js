@@ -16,7 +16,8 @@ const fbs = Object.assign({}, ...readdirSync(generated).map((file) => require(jo
 const VERSION = 1
 const FRAME_BYTES_MIN = 1200
 const FRAME_BYTES_MAX = 65504
-const { MessageKind: Kind, MessageFlag: Flag } = fbs
+const { FrameFlag, MessageKind: Kind, MessageFlag: Flag } = fbs
+const FLAGS_KNOWN = 0xff
 
 // The bytes of one struct: FrameHeader, MessageHeader, ...
 function struct(name, ...fields) {
@@ -33,13 +34,26 @@ function readStruct(name, bytes, at) {
 
 const padded = (bytes) => (bytes + 7) & ~7
 
-// One message, padded. A token is {session, correlation}.
-function message(kind, { target = 0, token = null, subject = '', headers = '', payload = '' } = {}) {
+// One message, padded. A token is {session, correlation}, an origin {publisher, id}, a fragment {session, message, total,
+// offset}; `more` and the like are bits of MessageFlag.
+function message(kind, { target = 0, token = null, origin = null, delivery = null, fragment = null, flags = 0, subject = '',
+  headers = '', payload = '' } = {}) {
   const parts = [Buffer.from(subject), Buffer.from(headers), Buffer.from(payload)]
-  let flags = 0
   if (parts[0].length > 0 || parts[1].length > 0) {
     flags |= Flag.Sections
     parts.unshift(struct('MessageSections', parts[0].length, 0, parts[1].length))
+  }
+  if (fragment) {
+    flags |= Flag.Fragment
+    parts.unshift(struct('MessageFragment', fragment.session, fragment.message, fragment.total, fragment.offset, 0))
+  }
+  if (delivery) {
+    flags |= Flag.Delivery
+    parts.unshift(struct('MessageDelivery', delivery.tag, delivery.queue, delivery.redelivered, delivery.priority, 0))
+  }
+  if (origin) {
+    flags |= Flag.Origin
+    parts.unshift(struct('MessageOrigin', origin.publisher, origin.id))
   }
   if (token) {
     flags |= Flag.Token
@@ -55,24 +69,40 @@ function padding(bytes) {
   return message(Kind.Padding, { payload: Buffer.alloc(bytes - fbs.MessageHeader.sizeOf()) })
 }
 
-// A frame of messages; with `fill`, padded to that length.
-function frame({ session = 0n, sequence = 0, messages = [], fill = 0 }) {
+// A frame of messages; with `fill`, padded to that length; with `say`, {ack, credit}.
+function frame({ session = 0n, sequence = 0, messages = [], fill = 0, reliable = false, say = null }) {
   const bytes = messages.reduce((sum, m) => sum + m.length, fbs.FrameHeader.sizeOf())
   const all = fill > bytes ? [...messages, padding(fill - bytes)] : messages
-  return Buffer.concat([struct('FrameHeader', VERSION, 0, all.length, sequence, session, 0, 0), ...all])
+  const flags = (reliable ? FrameFlag.Reliable : 0) | (say ? FrameFlag.Ack : 0)
+  return Buffer.concat([
+    struct('FrameHeader', VERSION, flags, all.length, sequence, session, say?.ack ?? 0, say?.credit ?? 0), ...all
+  ])
 }
+
+const EXTRA = [
+  [Flag.Origin, 'MessageOrigin', 'origin'],
+  [Flag.Delivery, 'MessageDelivery', 'delivery'],
+  [Flag.Fragment, 'MessageFragment', 'fragment']
+]
 
 // The message that `bytes` is, without its padding; null if its parts do not fit it.
 function parseMessage(bytes) {
   const header = readStruct('MessageHeader', bytes, 0)
-  const m = { kind: header.kind(), target: header.target(), token: null, subject: '', headers: '' }
+  const m = { kind: header.kind(), target: header.target(), flags: header.flags(), token: null, origin: null,
+    delivery: null, fragment: null, subject: '', headers: '' }
   let at = fbs.MessageHeader.sizeOf()
-  if (header.flags() & ~(Flag.Token | Flag.Sections)) return null
+  if (header.flags() & ~FLAGS_KNOWN) return null
   if (header.flags() & Flag.Token) {
     const token = readStruct('ReplyToken', bytes, at)
     if (!token) return null
     m.token = { session: token.session(), correlation: token.correlation() }
     at += fbs.ReplyToken.sizeOf()
+  }
+  for (const [flag, name, key] of EXTRA) {
+    if (!(header.flags() & flag)) continue
+    m[key] = readStruct(name, bytes, at)
+    if (!m[key]) return null
+    at += fbs[name].sizeOf()
   }
   if (header.flags() & Flag.Sections) {
     const sections = readStruct('MessageSections', bytes, at)
@@ -88,12 +118,15 @@ function parseMessage(bytes) {
   return m
 }
 
-// The frame that a datagram is: {session, sequence, messages, faults}, or null. `faults` counts what was
+// The frame that a datagram is: {session, sequence, reliable, say, messages, faults}, or null. `faults` counts what was
 // discarded in it: messages whose parts do not fit, and once what stands behind a length that makes no sense.
 function parseFrame(bytes) {
   const header = readStruct('FrameHeader', bytes, 0)
-  if (!header || header.version() !== VERSION || header.flags() !== 0 || bytes.length % 8 !== 0) return null
+  if (!header || header.version() !== VERSION || bytes.length % 8 !== 0) return null
+  if (header.flags() & ~(FrameFlag.Reliable | FrameFlag.Ack)) return null
   const f = { session: header.session(), sequence: header.sequence(), messages: [], faults: 0 }
+  f.reliable = (header.flags() & FrameFlag.Reliable) !== 0
+  f.say = header.flags() & FrameFlag.Ack ? { ack: header.ack(), credit: header.credit() } : null
   let at = fbs.FrameHeader.sizeOf()
   for (let left = header.messages(); left > 0; left--) {
     const own = readStruct('MessageHeader', bytes, at)?.bytes() ?? 0
@@ -163,6 +196,6 @@ class Window {
 }
 
 module.exports = {
-  FRAME_BYTES_MAX, FRAME_BYTES_MIN, FRAME_HEADER_BYTES: fbs.FrameHeader.sizeOf(), Kind, Window,
+  FRAME_BYTES_MAX, FRAME_BYTES_MIN, FRAME_HEADER_BYTES: fbs.FrameHeader.sizeOf(), Flag, Kind, SettleVerb: fbs.SettleVerb, Window,
   frame, message, parseFrame, parseTable, readStruct, struct, table
 }

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reliable flow on a network that loses, doubles and reorders, by a seed; and the session that it belongs to.
+'use strict'
+
+const test = require('node:test')
+const assert = require('node:assert')
+const { Client } = require('./client.js')
+const { FakeBus } = require('./fake_bus.js')
+const { Receiver, Sender } = require('./reliable.js')
+const wire = require('./wire.js')
+
+const { Kind } = wire
+
+// The same numbers for the same seed, 0 to 1.
+function dice(seed) {
+  let state = seed >>> 0
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state / 2 ** 32
+  }
+}
+
+// Moves `count` messages from one end to the other by a clock of its own; returns what came, in its order.
+function simulate(seed, lossShare, count) {
+  const roll = dice(seed)
+  const tx = new Sender(64)
+  const rx = new Receiver()
+  const wires = [] // {at, deliver}
+  const came = []
+  const post = (now, deliver) => {
+    for (let copies = roll() < 0.1 ? 2 : 1; copies > 0; copies--) {
+      if (roll() >= lossShare) wires.push({ at: now + 0.2 + (roll() < 0.2 ? roll() * 2 : 0), deliver })
+    }
+  }
+  for (let i = 0; i < count; i++) tx.put([i])
+  for (let now = 0; now < 100000 && !tx.idle; now += 0.1) {
+    for (const frame of [...tx.again(now), ...tx.fresh(now)]) {
+      post(now, () => {
+        for (const ready of rx.take(frame)) came.push(...ready.messages)
+      })
+    }
+    for (const due of wires.filter(({ at }) => at <= now)) {
+      wires.splice(wires.indexOf(due), 1)
+      due.deliver(now)
+    }
+    if (rx.owes) {
+      const say = rx.say()
+      post(now, (then) => assert.ok(tx.acked(say.ack, say.credit, say.came, then)))
+    }
+  }
+  assert.ok(tx.idle, 'everything is acknowledged in the end')
+  return came
+}
+
+for (const share of [0, 0.01, 0.1, 0.3]) {
+  test(`everything comes once and in order at ${100 * share} % loss`, () => {
+    const expected = Array.from({ length: 300 }, (_, i) => i)
+    for (let seed = 1; seed <= 5; seed++) assert.deepStrictEqual(simulate(seed, share, 300), expected)
+  })
+}
+
+test('an ack of what was never sent changes nothing', () => {
+  const tx = new Sender(8)
+  tx.put(['x'])
+  assert.strictEqual(tx.fresh(0).length, 1)
+  assert.strictEqual(tx.acked(9, 8, [], 1), false)
+  assert.strictEqual(tx.idle, false)
+  assert.strictEqual(tx.acked(2, 8, [], 1), true)
+  assert.strictEqual(tx.idle, true)
+})
+
+test('no more is sent than was granted', () => {
+  const tx = new Sender(3)
+  for (let i = 0; i < 5; i++) tx.put([i])
+  assert.deepStrictEqual(tx.fresh(0).map((f) => f.sequence), [1, 2, 3])
+  tx.acked(2, 3, [], 1)
+  assert.deepStrictEqual(tx.fresh(1).map((f) => f.sequence), [4])
+})
+
+test('a session repeats what the network lost', async (t) => {
+  const bus = new FakeBus({ credit: 64 })
+  const client = new Client({ ...(await bus.listen()), name: 'tester' })
+  t.after(() => {
+    client.close()
+    bus.close()
+  })
+  await client.open()
+  bus.lose(2)
+  client.promise('a.b', 'first')
+  const m = await bus.message(Kind.Publish)
+  assert.strictEqual(m.payload.toString(), 'first')
+  assert.strictEqual(m.flags & wire.Flag.High, wire.Flag.High)
+  await client.session.drain()
+  assert.ok(client.session.reliable.tx.idle)
+  assert.ok(client.session.reliable.tx.repeated >= 2)
+  assert.strictEqual(bus.got.filter(({ kind }) => kind === Kind.Publish).length, 1)
+})
