@@ -159,7 +159,7 @@ MR_ALWAYS_INLINE void publish_by(struct mr_worker *w, struct mr_session *from,
 	}
 }
 
-/* The same of one with an origin, or of a piece. */
+/* The same of one that is promised, or of a piece. */
 static void __attribute__((noinline)) publish_parts(struct mr_worker *w, struct mr_session *from,
 	const struct mr_message_view *m, const struct mr_route *r)
 {
@@ -186,7 +186,7 @@ MR_ALWAYS_INLINE void publish(
 		return;
 	}
 	w->round.published++;
-	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
+	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_EXTRA) != 0)) {
 		publish_parts(w, from, m, r);
 	} else if (mr_unlikely(m->header.flags & MRF_MESSAGE_FLAG_TOKEN)) {
 		struct mrf_reply_token token = {from->id, m->token.correlation};

@@ -173,7 +173,10 @@ static int open_workers(struct mr_writer *wr)
 {
 	const struct mrf_stats_header *h = wr->stats_map;
 	uint8_t key[MR_COOKIE_KEY_BYTES];
+	uint64_t seed;
 
+	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return -EIO;
 	if (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key))
 		return -EIO;
 	for (unsigned i = 0; i < wr->workers_count; i++) {
@@ -199,6 +202,7 @@ static int open_workers(struct mr_writer *wr)
 		void *stats = (char *)wr->stats_map + h->worker_offset + i * h->worker_stride;
 		int error;
 
+		c.queues.seed = seed + i;
 		memcpy(c.cookie_key, key, sizeof(key));
 		error = mr_worker_new(&c, wr->table, stats, &wr->workers[i]);
 		for (unsigned p = 0; error == 0 && p < wr->ports_count; p++)
