@@ -107,7 +107,7 @@ int mr_worker_queues_new(struct mr_worker *w, const struct mr_worker_config *c)
 	w->queues.commands = calloc(1, sizeof(*w->queues.commands));
 	if (w->queues.commands == NULL)
 		return -ENOMEM;
-	error = mr_store_new(c->held_bytes_max, &w->store);
+	error = mr_store_new(c->store_bytes, &w->store);
 	if (error == 0)
 		error = mr_store_new(c->queue_bytes_max, &w->queues.store);
 	return error != 0 ? error : mr_queues_new(&q, w->queues.store, &w->queues.engine);

@@ -120,7 +120,7 @@ struct mr_worker_config {
 	uint32_t route_cache_entries;
 	uint32_t handoff_ring_bytes;
 	uint32_t message_bytes_max; /* of all fragments */
-	uint64_t held_bytes_max;    /* of what waits for sessions and for the mesh */
+	uint64_t store_bytes;        /* of what waits for sessions and for the mesh */
 	uint64_t queue_bytes_max;
 	struct mr_queues_config queues; /* but for what the worker knows itself */
 	uint64_t spin_cycles;       /* without work, before it sleeps */

@@ -191,7 +191,7 @@ static int open_workers(struct mr_writer *wr)
 			.route_cache_entries = wr->config->tables.route_cache_entries,
 			.handoff_ring_bytes = wr->config->channels.handoff_ring_bytes,
 			.message_bytes_max = wr->config->messages.bytes_max,
-			.held_bytes_max = HELD_SHARES * (uint64_t)wr->config->sessions.held_bytes_max,
+			.store_bytes = HELD_SHARES * (uint64_t)wr->config->sessions.held_bytes_max,
 			.queue_bytes_max =
 				((uint64_t)wr->config->queues.memory_mib << 20) / wr->workers_count,
 			.queues = queues_config(wr->config),
