@@ -37,6 +37,7 @@ static void link_down(struct mr_link *l)
 	struct mr_control *c = l->owner;
 
 	mr_handoff_down(&c->handoff);
+	mr_courier_lose(&c->courier);
 }
 
 static void signalled(struct mr_bell *b, size_t bytes)
@@ -121,12 +122,14 @@ static int open_attach(struct mr_control *c)
 
 static int open_admin(struct mr_control *c)
 {
-	return mr_admin_open(&c->admin, &c->loop, &c->link, c->config, &c->counters);
+	return mr_admin_open(&c->admin, &c->loop, &c->link, &c->courier, c->config, &c->counters);
 }
 
 static int open_link(struct mr_control *c)
 {
-	mr_handoff_init(&c->handoff, &c->loop, &c->link, &c->hello, &c->counters);
+	mr_handoff_init(
+		&c->handoff, &c->loop, &c->link, &c->hello, &c->courier, c->config, &c->counters);
+	mr_courier_init(&c->courier, &c->loop, &c->handoff, &c->counters);
 	mr_hello_init(&c->hello, &c->link, &c->handoff, c->config, &c->counters);
 	c->link.up = link_up;
 	c->link.down = link_down;

@@ -18,6 +18,7 @@ struct mr_control {
 	struct mr_link link;
 	struct mr_handoff handoff;
 	struct mr_hello hello;
+	struct mr_courier courier;
 	struct mr_attach attach;
 	struct mr_admin admin;
 	struct mr_bell signals;

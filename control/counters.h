@@ -36,11 +36,19 @@
 	X(handoff_control, "Control messages of clients among them.")                              \
 	X(handoff_unknown, "Messages of unknown kinds among them, dropped.")                       \
 	X(handoff_malformed, "Control messages that made no sense; answered if they could be.")    \
-	X(handoff_invalid, "Requests of clients refused: bad subject, pattern or group.")          \
+	X(handoff_invalid, "Requests of clients refused: a bad name, number or choice.")           \
 	X(handoff_pings, "Pings of clients answered.")                                             \
 	X(handoff_answers, "Answers to clients put into the hand-off rings.")                      \
-	X(handoff_answers_dropped, "Answers dropped, ring full: the client asks again.")           \
+	X(handoff_answers_dropped,                                                                 \
+		"Answers and commands dropped, ring full: they are asked again.")                  \
 	X(handoff_corrupt, "Hand-off rings that made no sense; the link was cut.")                 \
+	X(queue_commands, "Commands for queues put to their home workers.")                        \
+	X(queue_commands_again, "Commands put again after a second without an answer.")            \
+	X(queue_answers, "Answers of home workers.")                                               \
+	X(queue_unmatched, "Answers of home workers whose asker had gone, or had its answer.")     \
+	X(queue_unanswered, "Commands for queues given up after five seconds.")                    \
+	X(queue_refused_busy,                                                                      \
+		"Commands for queues not put: too many open, in all or of a client.")              \
 	X(handoff_sleeps, "Times that control went to sleep on the bells.")                        \
 	X(handoff_bells, "Bells of workers rung.")                                                 \
 	X(admin_connections, "Connections to the admin socket.")                                   \

@@ -65,8 +65,7 @@ static void push_burst(struct plane *p)
 
 	for (uint64_t i = 0; i < p->batch; i++) {
 		struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUSH,
-			p->how == CALL ? &token : NULL, NULL, 0, p->payload, 0,
-			(uint32_t)p->size);
+			p->how == CALL ? &token : NULL, NULL, 0, p->payload, 0, (uint32_t)p->size);
 
 		token.correlation = extra.origin.id = ++p->pushed;
 		if (p->origin && p->how != CALL)
@@ -100,8 +99,8 @@ static void settle(struct plane *p, struct client *c, const struct mr_message_vi
 		plan = mr_message_plan(MRF_MESSAGE_KIND_REPLY, &m->token, NULL, 0, p->payload, 0,
 			(uint32_t)p->size);
 	else
-		plan = mr_message_plan(MRF_MESSAGE_KIND_SETTLE, NULL, NULL, 0, &settlement, 0,
-			sizeof(settlement));
+		plan = mr_message_plan(
+			MRF_MESSAGE_KIND_SETTLE, NULL, NULL, 0, &settlement, 0, sizeof(settlement));
 	put(c, &plan, p->queue[p->how]);
 }
 
@@ -190,11 +189,12 @@ static uint32_t command(struct plane *p, struct mrf_queue_command c)
 	size_t bytes;
 
 	mrf_builder_init(&b, memory, sizeof(memory));
-	bench_check(mrf_builder_finish(&b, mrf_queue_command_write(&b, &c), &data, &bytes), "build");
+	bench_check(
+		mrf_builder_finish(&b, mrf_queue_command_write(&b, &c), &data, &bytes), "build");
 	bench_check(mrf_queue_command_parse(data, bytes, &t), "command");
 	mrf_builder_init(&b, built, sizeof(built));
-	bench_check(mrf_builder_finish(
-			    &b, mr_queues_command(p->worker->queues.engine, t, &b, 1), &data, &bytes),
+	bench_check(mrf_builder_finish(&b, mr_queues_command(p->worker->queues.engine, t, &b, 1),
+			    &data, &bytes),
 		"answer");
 	bench_check(mrf_queue_answer_parse(data, bytes, &t), "answer");
 	bench_check(mrf_queue_answer_code(t), "code");
@@ -234,33 +234,35 @@ static void open_plane(struct plane *p)
 		.handoff_ring_bytes = 256u << 10,
 		.message_bytes_max = 1u << 20,
 		.store_bytes = 64u << 20,
+		.held_bytes_max = 1u << 20,
 		.queue_bytes_max = 64u << 20,
-		.queues = {
-			.queues_max = 16,
-			.per_client_max = 16,
-			.window = 65536,
-			.publishers_max = 16,
-			.idle_ms = 1u << 30,
-			.prefetch = 64,
-			.heartbeat_ms = 1u << 24,
-			.missed_max = 100,
-			.queue = {.policy = MRF_QUEUE_POLICY_ROUND_ROBIN,
-				.when_full = MRF_QUEUE_FULL_WAIT,
-				.messages_max = UINT32_MAX,
-				.bytes_max = UINT64_MAX,
-				.ack_timeout_ms = 1u << 24,
-				.max_deliver = 5},
-			.service = {.policy = MRF_QUEUE_POLICY_LEAST_RECENTLY_USED,
-				.when_full = MRF_QUEUE_FULL_REFUSE,
-				.messages_max = UINT32_MAX,
-				.bytes_max = UINT64_MAX,
-				.age_max_ms = 1u << 24,
-				.ack_timeout_ms = 1u << 24,
-				.max_deliver = 3,
-				.breaker_failures = UINT16_MAX,
-				.breaker_reset_ms = 1000,
-				.breaker_probes = 1},
-		},
+		.queues =
+			{
+				.queues_max = 16,
+				.per_client_max = 16,
+				.window = 65536,
+				.publishers_max = 16,
+				.idle_ms = 1u << 30,
+				.prefetch = 64,
+				.heartbeat_ms = 1u << 24,
+				.missed_max = 100,
+				.queue = {.policy = MRF_QUEUE_POLICY_ROUND_ROBIN,
+					.when_full = MRF_QUEUE_FULL_WAIT,
+					.messages_max = UINT32_MAX,
+					.bytes_max = UINT64_MAX,
+					.ack_timeout_ms = 1u << 24,
+					.max_deliver = 5},
+				.service = {.policy = MRF_QUEUE_POLICY_LEAST_RECENTLY_USED,
+					.when_full = MRF_QUEUE_FULL_REFUSE,
+					.messages_max = UINT32_MAX,
+					.bytes_max = UINT64_MAX,
+					.age_max_ms = 1u << 24,
+					.ack_timeout_ms = 1u << 24,
+					.max_deliver = 3,
+					.breaker_failures = UINT16_MAX,
+					.breaker_reset_ms = 1000,
+					.breaker_probes = 1},
+			},
 	};
 
 	p->qsbr = aligned_alloc(
@@ -297,8 +299,7 @@ int main(int argc, char **argv)
 		bench_measure(&b, "auto ack, promised, each message", BURSTS * p.batch, run, &p);
 	p.how = MANUAL;
 	if (p.only == 0 || p.only == 3)
-		bench_measure(
-			&b, "manual ack, promised, each message", BURSTS * p.batch, run, &p);
+		bench_measure(&b, "manual ack, promised, each message", BURSTS * p.batch, run, &p);
 	p.how = CALL;
 	if (p.only == 0 || p.only == 4)
 		bench_measure(&b, "call and reply, each call", BURSTS * p.batch, run, &p);

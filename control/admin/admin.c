@@ -84,6 +84,14 @@ void mr_admin_result(struct mr_admin_slot *s, int code, const char *text)
 		mr_conn_close(&s->conn, -EMSGSIZE);
 }
 
+void mr_admin_fail(struct mr_admin_slot *s, int error)
+{
+	bool large = error == -ENOSPC || error == -E2BIG;
+
+	mr_admin_result(s, large ? -E2BIG : error,
+		large ? "the answer is larger than 64 MiB" : mr_log_errno_text(error));
+}
+
 void mr_admin_answer(struct mr_admin_slot *s, enum mrf_admin_body type, uint32_t body)
 {
 	struct mrf_admin_response v = {.body_type = type, .body = body};
@@ -96,9 +104,7 @@ void mr_admin_answer(struct mr_admin_slot *s, enum mrf_admin_body type, uint32_t
 		send_packet(s, data, bytes);
 		forget_answer(s);
 	} else {
-		mr_admin_result(s, error == -ENOSPC ? -E2BIG : error,
-			error == -ENOSPC ? "the answer is larger than 64 MiB"
-					 : mr_log_errno_text(error));
+		mr_admin_fail(s, error);
 	}
 }
 
@@ -174,6 +180,8 @@ static void closed(struct mr_conn *c, int error)
 	if (s->request_id != 0)
 		mr_link_forget(s->admin->link, s->request_id);
 	s->request_id = 0;
+	mr_courier_forget(s->admin->courier, s->queues.id);
+	s->queues.id = 0;
 	forget_answer(s);
 	s->state = MR_ADMIN_FREE;
 	mr_accept_resume(&s->admin->accept);
@@ -252,7 +260,8 @@ static void accepted(struct mr_accept *accept, int fd)
 }
 
 int mr_admin_open(struct mr_admin *a, struct mr_loop *loop, struct mr_link *link,
-	const struct mr_config *config, struct mr_control_counters *counters)
+	struct mr_courier *courier, const struct mr_config *config,
+	struct mr_control_counters *counters)
 {
 	struct timespec now;
 	char path[PATH_MAX];
@@ -261,6 +270,7 @@ int mr_admin_open(struct mr_admin *a, struct mr_loop *loop, struct mr_link *link
 	a->started_ns = (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 	a->loop = loop;
 	a->link = link;
+	a->courier = courier;
 	a->config = config;
 	a->counters = counters;
 	for (unsigned i = 0; i < MR_ADMIN_SLOTS; i++) {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* admin: the socket behind `millrace status`, `workers`, `clients`, `subjects`, `counters`, `kick`.
+/* admin: the socket behind `millrace status`, `workers`, `clients`, `queues`, `counters`, `kick` and others.
  *
  *   admin.c    connections and packets
  *   verbs.c    what is answered at once
  *   listing.c  what the data plane lists in parts: clients, subjects; and kicking
+ *   ports.c    the ports
+ *   queues.c   what the home workers of queues and services tell and do
  *
  * A connection's requests are answered one after the other. One that is idle, does not read its answer
  * or sends nonsense is closed; when all are taken, the one idle for longest makes room.
@@ -15,6 +17,7 @@
 #define MILLRACE_CONTROL_ADMIN_H
 
 #include "control/config/config.h"
+#include "control/handoff/courier.h"
 #include "control/link/link.h"
 #include "control/loop/accept.h"
 #include "control/loop/conn.h"
@@ -39,6 +42,11 @@ struct mr_admin_slot {
 	enum mr_admin_state state;
 	uint64_t used; /* order of last use */
 	uint64_t request_id;
+	struct {
+		uint32_t id; /* of the courier; 0: nothing was asked */
+		uint8_t kind;
+		uint32_t worker, cursor; /* of the listing */
+	} queues;
 	/* The answer in the making; from begin to answer. */
 	struct mrf_builder builder;
 	bool building;
@@ -51,6 +59,7 @@ struct mr_admin_slot {
 struct mr_admin {
 	struct mr_loop *loop;
 	struct mr_link *link;
+	struct mr_courier *courier;
 	const struct mr_config *config;
 	struct mr_control_counters *counters;
 	uint64_t started_ns; /* CLOCK_REALTIME */
@@ -60,7 +69,8 @@ struct mr_admin {
 };
 
 int mr_admin_open(struct mr_admin *a, struct mr_loop *loop, struct mr_link *link,
-	const struct mr_config *config, struct mr_control_counters *counters);
+	struct mr_courier *courier, const struct mr_config *config,
+	struct mr_control_counters *counters);
 void mr_admin_close(struct mr_admin *a);
 
 /* admin.c, for the verbs. Begin makes the slot's builder ready; answer sends what is in it; result is
@@ -68,6 +78,8 @@ void mr_admin_close(struct mr_admin *a);
 int mr_admin_begin(struct mr_admin_slot *s);
 void mr_admin_answer(struct mr_admin_slot *s, enum mrf_admin_body type, uint32_t body);
 void mr_admin_result(struct mr_admin_slot *s, int code, const char *text);
+/* A result that says what went wrong while the answer was built. */
+void mr_admin_fail(struct mr_admin_slot *s, int error);
 /* Remembers a row's reference; 0 is a row that failed. -ENOMEM, -E2BIG. */
 int mr_admin_row(struct mr_admin_slot *s, uint32_t row);
 
@@ -81,5 +93,9 @@ void mr_admin_list_ports(struct mr_admin_slot *s);
 void mr_admin_list_clients(struct mr_admin_slot *s);
 void mr_admin_list_subjects(struct mr_admin_slot *s);
 void mr_admin_kick(struct mr_admin_slot *s, uint64_t session);
+
+/* queues.c; `command` is of the request, and empty if it had none. */
+void mr_admin_list_queues(struct mr_admin_slot *s, struct mrf_table command);
+void mr_admin_queue(struct mr_admin_slot *s, struct mrf_table command);
 
 #endif

@@ -94,9 +94,7 @@ static void give_up(struct mr_admin_slot *s, int error)
 	/* What is still to come of the listing is thrown away by the link. */
 	mr_link_forget(s->admin->link, s->request_id);
 	s->request_id = 0;
-	mr_admin_result(s, error == -ENOSPC ? -E2BIG : error,
-		error == -ENOSPC || error == -E2BIG ? "the answer is larger than 64 MiB"
-						    : mr_log_errno_text(error));
+	mr_admin_fail(s, error);
 }
 
 static bool answered(const struct mr_link_asker *asker, const struct mr_link_answer *answer)

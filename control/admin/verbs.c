@@ -155,7 +155,8 @@ static void counters(struct mr_admin_slot *s)
 
 static bool needs_dataplane(unsigned verb)
 {
-	return verb == MRF_ADMIN_VERB_PORTS || verb == MRF_ADMIN_VERB_WORKERS ||
+	return verb == MRF_ADMIN_VERB_QUEUES || verb == MRF_ADMIN_VERB_QUEUE ||
+	       verb == MRF_ADMIN_VERB_PORTS || verb == MRF_ADMIN_VERB_WORKERS ||
 	       verb == MRF_ADMIN_VERB_CLIENTS || verb == MRF_ADMIN_VERB_SUBJECTS ||
 	       verb == MRF_ADMIN_VERB_KICK;
 }
@@ -181,6 +182,10 @@ void mr_admin_handle(struct mr_admin_slot *s, struct mrf_table request)
 	case MRF_ADMIN_VERB_COUNTERS: counters(s); break;
 	case MRF_ADMIN_VERB_PORTS: mr_admin_list_ports(s); break;
 	case MRF_ADMIN_VERB_KICK: mr_admin_kick(s, mrf_admin_request_session(request)); break;
+	case MRF_ADMIN_VERB_QUEUES:
+		mr_admin_list_queues(s, mrf_admin_request_queue(request));
+		break;
+	case MRF_ADMIN_VERB_QUEUE: mr_admin_queue(s, mrf_admin_request_queue(request)); break;
 	default: mr_admin_result(s, -ENOSYS, "this bus does not know the request");
 	}
 }

@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control/handoff/handoff.h"
+#include "control/handoff/request.h"
 
 #include <errno.h>
 #include <stdio.h>
 
 #include "dataplane/base/log.h"
-#include "dataplane/wire/subject.h"
 
-/* One request of a client on its way through here. */
-struct request {
-	struct mr_handoff *handoff;
-	uint64_t session;
-	uint32_t correlation;
-};
-
-static void answer_result(const struct request *q, int code, const char *text)
+void mr_request_result(const struct mr_request *q, int code, const char *text)
 {
 	struct mrf_result r = {.code = code, .text = mrf_str(text)};
 	struct mrf_builder b;
@@ -25,7 +17,7 @@ static void answer_result(const struct request *q, int code, const char *text)
 		mrf_result_write(&b, &r));
 }
 
-static void answer_alias(const struct request *q, uint32_t alias)
+static void answer_alias(const struct mr_request *q, uint32_t alias)
 {
 	struct mrf_alias_response r = {.alias = alias};
 	struct mrf_builder b;
@@ -39,7 +31,7 @@ static void answer_alias(const struct request *q, uint32_t alias)
 /* The data plane's answer becomes the client's. */
 static bool answered(const struct mr_link_asker *a, const struct mr_link_answer *answer)
 {
-	const struct request q = {a->owner, a->session, a->correlation};
+	const struct mr_request q = {a->owner, a->session, a->correlation};
 	struct mrf_table result = mrf_link_message_body_as_link_result(answer->message);
 	struct mrf_table alias = mrf_link_message_body_as_link_alias_acquired(answer->message);
 
@@ -53,7 +45,7 @@ static bool answered(const struct mr_link_asker *a, const struct mr_link_answer 
 		char text[256];
 
 		snprintf(text, sizeof(text), "%s", mrf_link_result_text(result).data);
-		answer_result(&q, mrf_link_result_code(result), text);
+		mr_request_result(&q, mrf_link_result_code(result), text);
 	}
 	return false;
 }
@@ -61,31 +53,32 @@ static bool answered(const struct mr_link_asker *a, const struct mr_link_answer 
 /* Without an answer the client asks again, so a question that cannot be passed on is just dropped,
  * unless it never could be. */
 static void ask(
-	const struct request *q, struct mrf_builder *b, enum mrf_link_body type, uint32_t body)
+	const struct mr_request *q, struct mrf_builder *b, enum mrf_link_body type, uint32_t body)
 {
 	const struct mr_link_asker asker = {answered, q->handoff, q->session, q->correlation};
 	int error = mr_link_ask(q->handoff->link, b, type, body, &asker, NULL);
 
 	if (error != 0 && error != -EBUSY && error != -ENOTCONN)
-		answer_result(q, error, mr_log_errno_text(error));
+		mr_request_result(q, error, mr_log_errno_text(error));
 }
 
-static bool refuse(const struct request *q, const char *what, const char *why)
+bool mr_request_invalid(const struct mr_request *q, int code, const char *what, const char *why)
 {
 	char text[160];
 
 	snprintf(text, sizeof(text), "%s: %s", what, why);
 	q->handoff->counters->handoff_invalid++;
-	answer_result(q, -EINVAL, text);
+	mr_request_result(q, code, text);
 	return true;
 }
 
-static bool refuse_fault(const struct request *q, const char *what, enum mr_subject_fault fault)
+bool mr_request_fault(const struct mr_request *q, const char *what, enum mr_subject_fault fault)
 {
-	return fault != MR_SUBJECT_OK && refuse(q, what, mr_subject_fault_text(fault));
+	return fault != MR_SUBJECT_OK &&
+	       mr_request_invalid(q, -EINVAL, what, mr_subject_fault_text(fault));
 }
 
-static void subscribe(const struct request *q, struct mrf_table t)
+static void subscribe(const struct mr_request *q, struct mrf_table t)
 {
 	struct mrf_string pattern = mrf_subscribe_request_pattern(t);
 	struct mrf_string group = mrf_subscribe_request_group(t);
@@ -101,24 +94,25 @@ static void subscribe(const struct request *q, struct mrf_table t)
 	uint64_t memory[128];
 
 	if (v.subscription == 0) {
-		(void)refuse(q, "subscription", "its number is 0");
+		(void)mr_request_invalid(q, -EINVAL, "subscription", "its number is 0");
 		return;
 	}
 	if (v.kind != MRF_SUBSCRIPTION_KIND_PREFIX && v.kind != MRF_SUBSCRIPTION_KIND_PATTERN) {
-		(void)refuse(q, "subscription", "of a kind that this bus does not know");
+		(void)mr_request_invalid(
+			q, -EINVAL, "subscription", "of a kind that this bus does not know");
 		return;
 	}
-	if (refuse_fault(q, prefix ? "prefix" : "pattern",
+	if (mr_request_fault(q, prefix ? "prefix" : "pattern",
 		    prefix ? mr_prefix_parse(pattern.data, pattern.bytes)
 			   : mr_pattern_parse(pattern.data, pattern.bytes)) ||
 		(mrf_subscribe_request_has_group(t) &&
-			refuse_fault(q, "group", mr_group_parse(group.data, group.bytes))))
+			mr_request_fault(q, "group", mr_group_parse(group.data, group.bytes))))
 		return;
 	mrf_builder_init(&b, memory, sizeof(memory));
 	ask(q, &b, MRF_LINK_BODY_LINK_SUBSCRIBE, mrf_link_subscribe_write(&b, &v));
 }
 
-static void unsubscribe(const struct request *q, struct mrf_table t)
+static void unsubscribe(const struct mr_request *q, struct mrf_table t)
 {
 	struct mrf_link_unsubscribe v = {
 		.session = q->session,
@@ -127,24 +121,28 @@ static void unsubscribe(const struct request *q, struct mrf_table t)
 	struct mrf_builder b;
 	uint64_t memory[64];
 
+	if (mrf_unsubscribe_request_queue(t) != 0) {
+		mr_request_queue_cancel(q, t);
+		return;
+	}
 	mrf_builder_init(&b, memory, sizeof(memory));
 	ask(q, &b, MRF_LINK_BODY_LINK_UNSUBSCRIBE, mrf_link_unsubscribe_write(&b, &v));
 }
 
-static void alias_acquire(const struct request *q, struct mrf_table t)
+static void alias_acquire(const struct mr_request *q, struct mrf_table t)
 {
 	struct mrf_string subject = mrf_alias_request_subject(t);
 	struct mrf_link_alias_acquire v = {.session = q->session, .subject = subject};
 	struct mrf_builder b;
 	uint64_t memory[128];
 
-	if (refuse_fault(q, "subject", mr_subject_parse(subject.data, subject.bytes)))
+	if (mr_request_fault(q, "subject", mr_subject_parse(subject.data, subject.bytes)))
 		return;
 	mrf_builder_init(&b, memory, sizeof(memory));
 	ask(q, &b, MRF_LINK_BODY_LINK_ALIAS_ACQUIRE, mrf_link_alias_acquire_write(&b, &v));
 }
 
-static void alias_release(const struct request *q, struct mrf_table t)
+static void alias_release(const struct mr_request *q, struct mrf_table t)
 {
 	struct mrf_link_alias_release v = {
 		.session = q->session,
@@ -157,7 +155,7 @@ static void alias_release(const struct request *q, struct mrf_table t)
 	ask(q, &b, MRF_LINK_BODY_LINK_ALIAS_RELEASE, mrf_link_alias_release_write(&b, &v));
 }
 
-static void ping(const struct request *q, struct mrf_table t)
+static void ping(const struct mr_request *q, struct mrf_table t)
 {
 	struct mrf_pong v = {
 		.sent_ns = mrf_ping_sent_ns(t),
@@ -174,13 +172,13 @@ static void ping(const struct request *q, struct mrf_table t)
 
 void mr_handoff_client(struct mr_handoff *h, uint64_t session, const struct mr_message_view *m)
 {
-	const struct request q = {h, session, m->header.target};
+	const struct mr_request q = {h, session, m->header.target};
 	struct mrf_table message, body;
 
 	if (mrf_client_message_parse(m->payload, m->payload_bytes, &message) != 0) {
 		h->counters->handoff_malformed++;
 		if (q.correlation != 0)
-			answer_result(&q, -EBADMSG, "not a request that this bus understands");
+			mr_request_result(&q, -EBADMSG, "not a request that this bus understands");
 		return;
 	}
 	body = mrf_client_message_body(message);
@@ -190,9 +188,12 @@ void mr_handoff_client(struct mr_handoff *h, uint64_t session, const struct mr_m
 	case MRF_CLIENT_BODY_ALIAS_REQUEST: alias_acquire(&q, body); break;
 	case MRF_CLIENT_BODY_ALIAS_RELEASE: alias_release(&q, body); break;
 	case MRF_CLIENT_BODY_PING: ping(&q, body); break;
+	case MRF_CLIENT_BODY_QUEUE_REQUEST: mr_request_queue_open(&q, body); break;
+	case MRF_CLIENT_BODY_CONSUME_REQUEST: mr_request_queue_consume(&q, body); break;
+	case MRF_CLIENT_BODY_MMI_REQUEST: mr_request_mmi(&q, body); break;
 	default:
 		h->counters->handoff_malformed++;
 		if (q.correlation != 0)
-			answer_result(&q, -ENOSYS, "this bus does not know the request");
+			mr_request_result(&q, -ENOSYS, "this bus does not know the request");
 	}
 }

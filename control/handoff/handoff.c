@@ -17,11 +17,14 @@ struct mr_handoff_bell {
 };
 
 void mr_handoff_init(struct mr_handoff *h, struct mr_loop *loop, struct mr_link *link,
-	struct mr_hello *hello, struct mr_control_counters *counters)
+	struct mr_hello *hello, struct mr_courier *courier, const struct mr_config *config,
+	struct mr_control_counters *counters)
 {
 	h->loop = loop;
 	h->link = link;
 	h->hello = hello;
+	h->courier = courier;
+	h->config = config;
 	h->counters = counters;
 	h->bells = NULL;
 	h->bells_alive = 0;
@@ -119,9 +122,12 @@ static void take_message(
 		mr_hello_take(h->hello, r->worker, at, room);
 	} else if (r->reason == MRF_HANDOFF_REASON_UNKNOWN_KIND) {
 		h->counters->handoff_unknown++;
-	} else if (r->reason != MRF_HANDOFF_REASON_CONTROL || !mr_message_fits(&header, room) ||
-		   !mr_message_parse(at, header, &m)) {
+	} else if ((r->reason != MRF_HANDOFF_REASON_CONTROL &&
+			   r->reason != MRF_HANDOFF_REASON_QUEUE) ||
+		   !mr_message_fits(&header, room) || !mr_message_parse(at, header, &m)) {
 		h->counters->handoff_malformed++;
+	} else if (r->reason == MRF_HANDOFF_REASON_QUEUE) {
+		mr_courier_take(h->courier, r->worker, &m);
 	} else {
 		h->counters->handoff_control++;
 		mr_handoff_client(h, r->session, &m);
@@ -256,25 +262,34 @@ static uint8_t *begin_answer(struct mr_handoff_worker *w, const struct envelope 
 		0, 0, (uint32_t)bytes);
 }
 
+/* False: no such worker, or its ring is full. */
+static bool put(struct mr_handoff *h, const struct envelope *e, const void *data, size_t bytes)
+{
+	struct mr_handoff_worker *w = &h->workers[e->worker];
+	uint8_t *to = NULL;
+
+	if (e->worker < h->workers_count && bytes <= MR_BODY_BYTES_MAX)
+		to = begin_answer(w, e, bytes);
+	if (to == NULL)
+		return false;
+	memcpy(to, data, bytes);
+	mr_bytes_push(&w->to_worker, record_bytes(e, bytes));
+	w->answered = true;
+	return true;
+}
+
 static void put_answer(struct mr_handoff *h, const struct envelope *e, struct mrf_builder *b,
 	enum mrf_client_body type, uint32_t body)
 {
 	struct mrf_client_message m = {.body_type = type, .body = body};
-	uint8_t *to = NULL;
 	const void *data;
 	size_t bytes;
 
 	if (mrf_builder_finish(b, mrf_client_message_write(b, &m), &data, &bytes) == 0 &&
-		e->worker < h->workers_count && bytes <= MR_BODY_BYTES_MAX)
-		to = begin_answer(&h->workers[e->worker], e, bytes);
-	if (to == NULL) {
+		put(h, e, data, bytes))
+		h->counters->handoff_answers++;
+	else
 		h->counters->handoff_answers_dropped++;
-		return;
-	}
-	memcpy(to, data, bytes);
-	mr_bytes_push(&h->workers[e->worker].to_worker, record_bytes(e, bytes));
-	h->workers[e->worker].answered = true;
-	h->counters->handoff_answers++;
 }
 
 void mr_handoff_answer(struct mr_handoff *h, uint64_t session, uint32_t correlation,
@@ -309,4 +324,16 @@ void mr_handoff_refuse(struct mr_handoff *h, unsigned worker, const struct mrf_n
 		.reason = MRF_HANDOFF_REASON_REFUSE, .worker = worker, .path = path};
 
 	put_answer(h, &e, b, MRF_CLIENT_BODY_REFUSAL, refusal);
+}
+
+void mr_handoff_command(
+	struct mr_handoff *h, unsigned worker, uint32_t id, const void *data, size_t bytes)
+{
+	const struct envelope e = {
+		.reason = MRF_HANDOFF_REASON_QUEUE, .worker = worker, .correlation = id};
+
+	if (put(h, &e, data, bytes))
+		h->counters->queue_commands++;
+	else
+		h->counters->handoff_answers_dropped++;
 }

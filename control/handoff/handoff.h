@@ -3,6 +3,7 @@
  *
  *   handoff.c  the rings: draining, sleeping, answering
  *   client.c   the requests of clients: parsed, checked, passed on to the data plane, answered
+ *   queues.c   those of them that are about queues and services, which the courier takes further
  *
  * Hellos of clients over UDP go to session/hello.h, whose answers come through here.
  *
@@ -14,6 +15,8 @@
 #ifndef MILLRACE_CONTROL_HANDOFF_H
 #define MILLRACE_CONTROL_HANDOFF_H
 
+#include "control/config/config.h"
+#include "control/handoff/courier.h"
 #include "control/link/link.h"
 #include "control/loop/bell.h"
 #include "control/session/hello.h"
@@ -30,6 +33,8 @@ struct mr_handoff {
 	struct mr_loop *loop;
 	struct mr_link *link;
 	struct mr_hello *hello;
+	struct mr_courier *courier;
+	const struct mr_config *config;
 	struct mr_control_counters *counters;
 	struct mr_handoff_worker workers[MR_DATAPLANE_WORKERS_MAX];
 	struct mr_handoff_bell *bells;
@@ -38,7 +43,8 @@ struct mr_handoff {
 };
 
 void mr_handoff_init(struct mr_handoff *h, struct mr_loop *loop, struct mr_link *link,
-	struct mr_hello *hello, struct mr_control_counters *counters);
+	struct mr_hello *hello, struct mr_courier *courier, const struct mr_config *config,
+	struct mr_control_counters *counters);
 /* The link is up; will be down. */
 int mr_handoff_up(struct mr_handoff *h);
 void mr_handoff_down(struct mr_handoff *h);
@@ -62,5 +68,8 @@ void mr_handoff_welcome(
 /* The same with a Refusal, along a path on which there is no session. */
 void mr_handoff_refuse(struct mr_handoff *h, unsigned worker, const struct mrf_network_path *path,
 	struct mrf_builder *b, uint32_t refusal);
+/* For the courier: a QueueMessage to a worker. */
+void mr_handoff_command(
+	struct mr_handoff *h, unsigned worker, uint32_t id, const void *data, size_t bytes);
 
 #endif

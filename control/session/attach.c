@@ -51,6 +51,7 @@ static void accept_client(struct mr_attach_slot *s, struct mrf_table opened, int
 		.session = mrf_link_session_opened_session(opened),
 		.worker = mrf_link_session_opened_worker(opened),
 		.message_bytes_max = s->attach->link->dataplane.message_bytes_max,
+		.whole_bytes_max = s->attach->config->messages.bytes_max,
 		.server_version = mrf_str(MR_VERSION),
 	};
 	struct mrf_builder b;

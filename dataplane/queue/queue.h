@@ -21,6 +21,7 @@
 
 #include "dataplane/queue/store.h"
 #include "dataplane/wire/message.h"
+#include "dataplane/wire/queue_name.h"
 #include "flatbuf/link.h"
 
 struct mr_queues;
@@ -60,14 +61,6 @@ struct mr_queues_config {
 /* The store is the caller's, and may serve others too. -ENOMEM. */
 int mr_queues_new(const struct mr_queues_config *c, struct mr_store *store, struct mr_queues **out);
 void mr_queues_free(struct mr_queues *q);
-
-/* The worker at which a queue is at home: of its name, and of the one whose dead letters it has. */
-unsigned mr_queue_home(enum mrf_queue_kind kind, const char *name, size_t bytes, unsigned workers);
-/* The same of a queue's number, which says so; `workers` or more: no worker's. */
-static inline unsigned mr_queue_worker(uint32_t queue)
-{
-	return queue >> 27;
-}
 
 /* A Push for a queue of this worker, from `session`. The outcome goes back by itself: as an Accepted,
  * with others of the same round, if there is an origin, and as a Status if it is a call and refused. */

@@ -8,6 +8,8 @@ bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room
 		mr_message_plan(MRF_MESSAGE_KIND_GAP, NULL, NULL, 0, &gap, 0, sizeof(gap));
 	void *to;
 
+	if (s->missed_untold & MR_SESSION_HELD)
+		return false; /* it has its place behind what is held */
 	if (s->remote != NULL)
 		room_bytes = 0; /* the next frame has room again */
 	to = mr_bytes_claim(&s->down, plan.stride + room_bytes);

@@ -85,8 +85,8 @@ bool mr_worker_handoff_hello(
 }
 
 /* Control asks again if it does not come. */
-void mr_worker_handoff_answer(struct mr_worker *w, uint64_t session, uint32_t target,
-	const void *data, uint32_t bytes)
+void mr_worker_handoff_answer(
+	struct mr_worker *w, uint64_t session, uint32_t target, const void *data, uint32_t bytes)
 {
 	struct mr_message_plan plan =
 		mr_message_plan(MRF_MESSAGE_KIND_CONTROL, NULL, NULL, 0, data, 0, bytes);

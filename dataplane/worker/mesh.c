@@ -4,7 +4,7 @@
  * one descriptor and drop one reference for it.
  */
 #include "dataplane/worker/deliver.h"
-#include "dataplane/worker/promise.h"
+#include "dataplane/worker/gate.h"
 #include "dataplane/worker/queues.h"
 
 #include <rte_mbuf.h>
@@ -178,8 +178,8 @@ void mr_worker_mesh_home(struct mr_worker *w, unsigned home, uint64_t from,
 	send(w, &record, plan, target);
 }
 
-void mr_worker_mesh_to_session(struct mr_worker *w, uint64_t session,
-	const struct mr_message_plan *plan, uint32_t target)
+void mr_worker_mesh_to_session(
+	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target)
 {
 	struct mr_mesh_record record = {
 		.workers = 1ull << mr_session_worker(session),
@@ -236,13 +236,16 @@ void mr_worker_mesh_ring(struct mr_worker *w)
 	}
 }
 
-static void deliver_member(struct mr_worker *w, const struct mr_mesh_member *member,
+static void deliver_member(struct mr_worker *w, const struct mr_mesh_member *member, bool promised,
 	const struct mr_message_plan *plan)
 {
 	struct mr_session *s = mr_directory_find(&w->directory, member->slot, member->generation);
 
 	if (s == NULL || mr_worker_is_over(s))
 		mr_count(w->stats->drop_session_gone, 1);
+	else if (promised && member->water != 0)
+		w->round.delivered +=
+			mr_worker_promise_member(w, s, member->water, plan, member->sub_id);
 	else if (mr_worker_copy(w, s, plan, member->sub_id))
 		w->round.delivered++;
 	else
@@ -258,6 +261,7 @@ static void take_publish(struct mr_worker *w, const struct mr_mesh_record *recor
 	struct mr_message_extra extra;
 	enum mr_subject_fault fault;
 	const struct mr_route *r;
+	bool promised = (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN) != 0;
 
 	r = m->header.target != 0
 		    ? mr_router_alias(w->router, m->header.target)
@@ -273,10 +277,11 @@ static void take_publish(struct mr_worker *w, const struct mr_mesh_record *recor
 		mr_message_plan_extra(&plan, &extra);
 	}
 	if (record->workers & 1ull << w->index)
-		(void)mr_worker_deliver_own(w, r, &plan);
+		(void)(promised ? mr_worker_promise_own(w, r, &plan)
+				: mr_worker_deliver_own(w, r, &plan));
 	for (uint32_t i = 0; i < record->members; i++)
 		if (members[i].worker == w->index)
-			deliver_member(w, &members[i], &plan);
+			deliver_member(w, &members[i], promised, &plan);
 }
 
 /* A block goes to all who want anything in it: not every record in it is for everyone. */
@@ -308,32 +313,26 @@ static void send_back(struct mr_worker *w, const struct mr_message_view *m)
 /* A delivery to a session that is gone is not sent back: its home looks for the session, too. */
 static void take_for_session(struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
 {
-	struct mr_session *s = mr_directory_find(
-		&w->directory, mr_session_slot(session), mr_session_generation(session));
-	struct mr_message_plan plan;
+	const struct mr_session *s;
 
-	if (s == NULL || mr_worker_is_over(s)) {
-		mr_count(w->stats->drop_session_gone, 1);
+	if (mr_likely(mr_worker_take_promised(w, session, m) != MR_PROMISE_LOST) ||
+		m->header.kind != MRF_MESSAGE_KIND_DELIVER ||
+		!(m->header.flags & MRF_MESSAGE_FLAG_DELIVERY))
 		return;
-	}
-	plan = mr_message_replan(m, (enum mrf_message_kind)m->header.kind);
-	if (mr_worker_promise(w, s, &plan, m->header.target) == MR_PROMISE_LOST &&
-		m->header.kind == MRF_MESSAGE_KIND_DELIVER &&
-		(m->header.flags & MRF_MESSAGE_FLAG_DELIVERY) != 0)
+	s = mr_directory_find(
+		&w->directory, mr_session_slot(session), mr_session_generation(session));
+	if (s != NULL && !mr_worker_is_over(s))
 		send_back(w, m);
 }
 
 /* What is not routed: queues' traffic. */
-static void __attribute__((noinline))
-take_further(struct mr_worker *w, const struct mr_mesh_record *record,
-	const struct mr_message_view *m)
+static void __attribute__((noinline)) take_further(
+	struct mr_worker *w, const struct mr_mesh_record *record, const struct mr_message_view *m)
 {
 	switch (record->what) {
 	case MR_MESH_HOME: mr_worker_queues_take(w, record->session, m); break;
 	case MR_MESH_SESSION: take_for_session(w, record->session, m); break;
-	case MR_MESH_UNDELIVERED:
-		mr_worker_queues_undelivered(w, m->extra.delivery.tag);
-		break;
+	case MR_MESH_UNDELIVERED: mr_worker_queues_undelivered(w, m->extra.delivery.tag); break;
 	default: mr_count(w->stats->drop_bad_message, 1); break;
 	}
 }

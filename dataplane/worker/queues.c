@@ -86,9 +86,9 @@ static uint64_t heard_ms(void *worker, uint64_t session)
 	struct mr_worker *w = worker;
 	const struct mr_session *s = find_any(w, session);
 
-	return s != NULL ? atomic_load_explicit(&s->heard, memory_order_relaxed) /
-				   w->queues.ms_cycles
-			 : 0;
+	return s != NULL
+		       ? atomic_load_explicit(&s->heard, memory_order_relaxed) / w->queues.ms_cycles
+		       : 0;
 }
 
 static const struct mr_queue_ops ops = {.send = send, .lives = lives, .heard_ms = heard_ms};
@@ -107,9 +107,7 @@ int mr_worker_queues_new(struct mr_worker *w, const struct mr_worker_config *c)
 	w->queues.commands = calloc(1, sizeof(*w->queues.commands));
 	if (w->queues.commands == NULL)
 		return -ENOMEM;
-	error = mr_store_new(c->store_bytes, &w->store);
-	if (error == 0)
-		error = mr_store_new(c->queue_bytes_max, &w->queues.store);
+	error = mr_store_new(c->queue_bytes_max, &w->queues.store);
 	return error != 0 ? error : mr_queues_new(&q, w->queues.store, &w->queues.engine);
 }
 
@@ -119,8 +117,6 @@ void mr_worker_queues_free(struct mr_worker *w)
 		mr_queues_free(w->queues.engine);
 	if (w->queues.store != NULL)
 		mr_store_free(w->queues.store);
-	if (w->store != NULL)
-		mr_store_free(w->store);
 	free(w->queues.commands);
 }
 
@@ -200,8 +196,8 @@ void mr_worker_queues_command(
 		return;
 	}
 	mrf_builder_init(&b, w->queues.commands->answer, ANSWER_BYTES_MAX);
-	answer.body = mr_queues_command(
-		w->queues.engine, mrf_queue_message_body(message), &b, now_ms(w));
+	answer.body =
+		mr_queues_command(w->queues.engine, mrf_queue_message_body(message), &b, now_ms(w));
 	w->queues.used = true;
 	w->queues.touched = true;
 	if (mrf_builder_finish(&b, mrf_queue_message_write(&b, &answer), &data, &bytes) == 0)

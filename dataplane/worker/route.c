@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/deliver.h"
+#include "dataplane/worker/gate.h"
 #include "dataplane/worker/queues.h"
 
 /* Members tried before a queue group's message is given up: all of a small group, some of a large.
@@ -11,10 +12,10 @@ struct publish {
 	const struct mr_message_view *message;
 	const struct mr_route *route;
 	const struct mrf_reply_token *token; /* NULL: no reply wanted */
+	bool promised;
 	struct mr_message_plan delivery;
-	struct mr_message_extra extra; /* of the delivery */
-	uint32_t delivered;            /* copies made or handed to other workers */
-	uint32_t members;              /* of other workers, chosen for queue groups */
+	uint32_t delivered; /* copies made or handed to other workers */
+	uint32_t members;   /* of other workers, chosen for queue groups */
 	struct mr_mesh_member member[MR_MESH_MEMBERS_MAX];
 };
 
@@ -59,12 +60,42 @@ static void put_on_mesh(struct mr_worker *w, struct publish *p, uint64_t workers
 	p->members = 0;
 }
 
-/* All pieces of a message go to one member, for as long as the group is what it is. */
-static uint32_t turn_of_fragment(const struct mrf_message_fragment *f)
+/* To a member of another worker, with all others. */
+static void name_member(struct mr_worker *w, struct publish *p, const struct mr_member *chosen)
 {
-	uint64_t mixed = (f->session ^ (uint64_t)f->message << 20) * 0x9e3779b97f4a7c15u;
+	if (p->members == MR_MESH_MEMBERS_MAX)
+		put_on_mesh(w, p, 0);
+	p->member[p->members++] = (struct mr_mesh_member){
+		.worker = chosen->worker,
+		.water = chosen->water,
+		.slot = chosen->slot,
+		.generation = chosen->generation,
+		.sub_id = chosen->sub_id,
+	};
+}
 
-	return (uint32_t)(mixed >> 32);
+/* `last`: it gets what is promised also when it is full. */
+static bool give_member(
+	struct mr_worker *w, struct publish *p, const struct mr_member *chosen, bool last)
+{
+	struct mr_session *s;
+
+	if (p->promised && !last && mr_worker_member_full(w, chosen))
+		return false;
+	if (chosen->worker != w->index) {
+		name_member(w, p, chosen);
+		return true;
+	}
+	s = mr_directory_find(&w->directory, chosen->slot, chosen->generation);
+	if (s == NULL || mr_worker_is_over(s))
+		return false;
+	if (!(p->promised ? mr_worker_promise_member(
+				    w, s, chosen->water, &p->delivery, chosen->sub_id)
+			  : mr_worker_copy(w, s, &p->delivery, chosen->sub_id)))
+		return false;
+	w->round.delivered++;
+	p->delivered++;
+	return true;
 }
 
 /* One member gets the copy: the first in turn whose ring has room, as far as this worker can see. */
@@ -77,29 +108,15 @@ static void deliver_group(struct mr_worker *w, struct publish *p, uint32_t group
 
 	if (mr_unlikely(piece))
 		tries = 1;
-
+	/* What is promised goes to the last of them if all are full. */
 	for (; tries > 0; tries--) {
-		struct mr_session *s;
-
-		uint32_t turn = mr_unlikely(piece) ? turn_of_fragment(&p->message->extra.fragment)
+		uint32_t turn = mr_unlikely(piece) ? mr_worker_turn_of(&p->message->extra.fragment)
 						   : w->turn++;
 
 		if (!mr_route_group_pick(p->route, group, turn, &chosen))
 			break;
-		if (chosen.worker != w->index) {
-			if (p->members == MR_MESH_MEMBERS_MAX)
-				put_on_mesh(w, p, 0);
-			p->member[p->members++] = (struct mr_mesh_member){
-				chosen.worker, chosen.slot, chosen.generation, chosen.sub_id};
+		if (give_member(w, p, &chosen, tries == 1))
 			return;
-		}
-		s = mr_directory_find(&w->directory, chosen.slot, chosen.generation);
-		if (s != NULL && !mr_worker_is_over(s) &&
-			mr_worker_copy(w, s, &p->delivery, chosen.sub_id)) {
-			w->round.delivered++;
-			p->delivered++;
-			return;
-		}
 	}
 	mr_count(w->stats->drop_group_full, 1);
 }
@@ -119,19 +136,17 @@ static void answer_status(struct mr_worker *w, struct mr_session *s,
  * that the common case lives in registers. */
 static void __attribute__((noinline))
 publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m,
-	const struct mr_route *r, const struct mrf_reply_token *token, uint32_t delivered)
+	const struct mr_route *r, const struct mr_message_plan *delivery, uint32_t delivered)
 {
+	const struct mrf_reply_token *token = delivery->token;
 	struct publish
 		p; /* filled field by field: clearing the members would cost more than all else */
 
 	p.message = m;
 	p.route = r;
 	p.token = token;
-	p.delivery = mr_worker_delivery(r, m, token);
-	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
-		p.extra = mr_worker_passed_on(m);
-		mr_message_plan_extra(&p.delivery, &p.extra);
-	}
+	p.promised = (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN) != 0;
+	p.delivery = *delivery;
 	p.delivered = delivered;
 	p.members = 0;
 	for (uint32_t g = 0; g < r->group_count; g++)
@@ -155,7 +170,7 @@ MR_ALWAYS_INLINE void publish_by(struct mr_worker *w, struct mr_session *from,
 	if (mr_unlikely(delivered == 0 || r->workers != 0 || r->group_count > 0)) {
 		struct mr_message_view copy = *m;
 
-		publish_further(w, from, &copy, r, token, delivered);
+		publish_further(w, from, &copy, r, &plan, delivered);
 	}
 }
 
@@ -164,16 +179,16 @@ static void __attribute__((noinline)) publish_parts(struct mr_worker *w, struct 
 	const struct mr_message_view *m, const struct mr_route *r)
 {
 	struct mrf_reply_token token = {from->id, m->token.correlation};
-	const struct mrf_reply_token *asked =
-		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &token : NULL;
-	struct mr_message_plan plan = mr_worker_delivery(r, m, asked);
+	struct mr_message_plan plan =
+		mr_worker_delivery(r, m, m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &token : NULL);
 	struct mr_message_extra extra = mr_worker_passed_on(m);
 	uint32_t delivered;
 
 	mr_message_plan_extra(&plan, &extra);
-	delivered = mr_worker_deliver_own(w, r, &plan);
+	delivered = m->header.flags & MRF_MESSAGE_FLAG_ORIGIN ? mr_worker_promise_own(w, r, &plan)
+							      : mr_worker_deliver_own(w, r, &plan);
 	if (delivered == 0 || r->workers != 0 || r->group_count > 0)
-		publish_further(w, from, m, r, asked, delivered);
+		publish_further(w, from, m, r, &plan, delivered);
 }
 
 MR_ALWAYS_INLINE void publish(
@@ -275,7 +290,9 @@ static void publish_run(struct mr_worker *w, const struct mr_burst_entry *e, uin
 	for (uint32_t i = 0; i < count; i++) {
 		struct mr_message_view m = mr_message_plain(e[i].at, e[i].header);
 
-		publish_further(w, e->from, &m, r, NULL, 0);
+		struct mr_message_plan plan = mr_worker_delivery(r, &m, NULL);
+
+		publish_further(w, e->from, &m, r, &plan, 0);
 	}
 }
 

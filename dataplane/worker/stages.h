@@ -24,8 +24,8 @@ void mr_worker_mesh_rx(struct mr_worker *w);
 /* Delivers what control sent. */
 void mr_worker_handoff_rx(struct mr_worker *w);
 /* Passes the answer to a command of control back. */
-void mr_worker_handoff_answer(struct mr_worker *w, uint64_t session, uint32_t target,
-	const void *data, uint32_t bytes);
+void mr_worker_handoff_answer(
+	struct mr_worker *w, uint64_t session, uint32_t target, const void *data, uint32_t bytes);
 /* Passes a client's message to control. */
 void mr_worker_handoff(struct mr_worker *w, struct mr_session *from,
 	const struct mr_message_view *m, enum mrf_handoff_reason reason);
@@ -63,7 +63,8 @@ struct mr_mesh_record {
 	uint32_t what;    /* enum mr_mesh_what */
 };
 struct mr_mesh_member {
-	uint32_t worker;
+	uint16_t worker;
+	uint16_t water; /* see mr_table_water */
 	uint32_t slot;
 	uint32_t generation;
 	uint32_t sub_id;
@@ -79,8 +80,8 @@ bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record
  * from clients meanwhile. */
 void mr_worker_mesh_home(struct mr_worker *w, unsigned home, uint64_t from,
 	const struct mr_message_plan *plan, uint32_t target);
-void mr_worker_mesh_to_session(struct mr_worker *w, uint64_t session,
-	const struct mr_message_plan *plan, uint32_t target);
+void mr_worker_mesh_to_session(
+	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target);
 /* True if a message of so many bytes would not have to wait, and would leave something for others. */
 bool mr_worker_mesh_spare(const struct mr_worker *w, uint32_t bytes);
 /* Tells the others what is in the open block. */

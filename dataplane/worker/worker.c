@@ -11,6 +11,7 @@
 #include <rte_cycles.h>
 
 #include "dataplane/worker/frames.h"
+#include "dataplane/worker/gate.h"
 #include "dataplane/worker/queues.h"
 
 static bool stopped(struct mr_worker *w)
@@ -59,6 +60,7 @@ int mr_worker_run(void *worker)
 		mr_worker_mesh_rx(w);    /* from other workers -> own sinks */
 		mr_worker_handoff_rx(w); /* from control -> own sinks */
 		mr_worker_ports_rx(w);   /* packets -> own sinks, mesh, control */
+		mr_worker_held_run(w);   /* what is held -> own sinks */
 		mr_worker_rx(w);         /* channels -> burst */
 		mr_worker_route(w);      /* burst -> own sinks, mesh, queues, control */
 		mr_worker_queues_run(w); /* queues -> consumers, acceptances */
@@ -75,6 +77,15 @@ int mr_worker_run(void *worker)
 	return 0;
 }
 
+static void gauge_backlog(struct mr_session *s, uint64_t bytes)
+{
+	uint64_t all = bytes + s->stats->held_bytes;
+
+	mr_gauge(s->stats->backlog_bytes, bytes);
+	if (all > s->stats->backlog_bytes_max)
+		mr_gauge(s->stats->backlog_bytes_max, all);
+}
+
 /* Gaps that nobody has been told of, and gauges. */
 static void look_after_sessions(struct mr_worker *w)
 {
@@ -84,7 +95,7 @@ static void look_after_sessions(struct mr_worker *w)
 	for (uint32_t i = 0; i < list->count; i++) {
 		struct mr_session *s = list->sessions[i];
 
-		mr_gauge(s->stats->backlog_bytes, mr_bytes_backlog(&s->down));
+		gauge_backlog(s, mr_bytes_backlog(&s->down));
 		if (s->missed_untold > 0)
 			(void)mr_worker_tell_gap(w, s, s->down.capacity / 8);
 	}
@@ -144,6 +155,18 @@ static int open_handoff(struct mr_worker *w, uint32_t ring_bytes)
 	return mr_worker_watch(w, h->channel.worker_bell_fd);
 }
 
+static int open_waiting(struct mr_worker *w, const struct mr_worker_config *c)
+{
+	size_t bytes = MR_GATES * sizeof(*w->gates);
+
+	w->gates = aligned_alloc(MR_CACHE_LINE, bytes);
+	if (w->gates == NULL)
+		return -ENOMEM;
+	memset(w->gates, 0, bytes);
+	w->held_bytes_max = c->held_bytes_max;
+	return mr_store_new(c->store_bytes, &w->store);
+}
+
 static uint64_t clock_ns(void)
 {
 	struct timespec t;
@@ -198,6 +221,8 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	if (error == 0)
 		error = open_handoff(w, c->handoff_ring_bytes);
 	if (error == 0)
+		error = open_waiting(w, c);
+	if (error == 0)
 		error = mr_worker_queues_new(w, c);
 	if (error == 0)
 		error = mr_router_new(table, c->index, c->route_cache_entries, &w->router);
@@ -222,6 +247,8 @@ void mr_worker_free(struct mr_worker *w)
 	if (w->router != NULL)
 		mr_router_free(w->router);
 	mr_worker_queues_free(w);
+	mr_store_free(w->store);
+	free(w->gates);
 	mr_channel_close(&w->handoff.channel);
 	mr_worker_page_unmap(w->page);
 	close_fd(w->page_fd);

@@ -28,6 +28,8 @@
 #include "dataplane/session/session.h"
 #include "dataplane/subject/router.h"
 
+struct mr_gate;
+struct mr_waiting;
 struct rte_mbuf;
 struct rte_mempool;
 
@@ -120,12 +122,13 @@ struct mr_worker_config {
 	uint32_t route_cache_entries;
 	uint32_t handoff_ring_bytes;
 	uint32_t message_bytes_max; /* of all fragments */
-	uint64_t store_bytes;        /* of what waits for sessions and for the mesh */
-	uint64_t queue_bytes_max;
+	uint64_t store_bytes;       /* of messages that wait for full sessions and for the mesh */
+	uint64_t held_bytes_max;    /* of them, for one session */
+	uint64_t queue_bytes_max;   /* of messages in queues */
 	struct mr_queues_config queues; /* but for what the worker knows itself */
-	uint64_t spin_cycles;       /* without work, before it sleeps */
-	int writer_bell_fd;         /* rung when a session must be shut */
-	bool busy;                  /* never sleeps */
+	uint64_t spin_cycles;           /* without work, before it sleeps */
+	int writer_bell_fd;             /* rung when a session must be shut */
+	bool busy;                      /* never sleeps */
 };
 
 struct mr_worker {
@@ -141,6 +144,9 @@ struct mr_worker {
 	struct mr_worker *peers[MR_WORKERS_MAX];
 	struct rte_mempool *blocks; /* NULL with one worker */
 	struct mr_directory directory;
+	struct mr_store *store;
+	struct mr_gate *gates; /* MR_GATES of them; w: worker, r: all workers */
+	uint64_t held_bytes_max;
 	struct mr_handoff handoff;
 	struct mr_worker_page *page;
 	int page_fd;
@@ -165,6 +171,11 @@ struct mr_worker {
 	bool moved; /* this round did something */
 	bool handoff_dirty;
 	bool handoff_consumed;
+	struct { /* sessions that are full, or for which something is held */
+		struct mr_waiting *first;
+		struct mr_waiting *last;
+		uint32_t count;
+	} waiting;
 	uint32_t handoff_calm; /* times that the ring to control was seen half empty again */
 	struct {               /* counted since the last tx, then added to the statistics */
 		uint64_t published;
@@ -180,7 +191,7 @@ struct mr_worker {
 		uint64_t wanted_by;    /* workers with interest in what is not yet told of */
 		struct rte_mbuf *stash[MR_MESH_STASH];
 		uint32_t stash_count;
-		uint64_t rung; /* workers pushed to this round */
+		uint64_t rung;             /* workers pushed to this round */
 		struct mr_mesh_held *held; /* what must come and had no room, oldest first */
 		struct mr_mesh_held **held_end;
 	} mesh;

@@ -86,6 +86,20 @@ static void open_remote(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 		mrf_link_session_opened_write(&b, &v), NULL, 0);
 }
 
+/* See mr_table_water; it may be another one than the last time. */
+static int set_water(struct mr_writer *wr, const struct mr_owner *owner, struct mrf_table t)
+{
+	uint32_t water = mrf_link_subscribe_high_water(t);
+
+	if (mrf_link_subscribe_when_full(t) != MRF_WHEN_FULL_BLOCK)
+		water = 0;
+	else if (water == 0)
+		water = wr->config->sessions.high_water;
+	if (water > MR_WATER_MAX)
+		water = MR_WATER_MAX;
+	return mr_table_water(wr->table, owner, mrf_link_subscribe_subscription(t), (uint8_t)water);
+}
+
 static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 {
 	struct mr_session *s = mr_writer_session_find(wr, mrf_link_subscribe_session(t));
@@ -107,6 +121,8 @@ static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 	mr_table_stats_get(wr->table, &before);
 	error = mr_table_subscribe(wr->table, &owner, mrf_link_subscribe_subscription(t), kind,
 		pattern.data, pattern.bytes, group.data, group.bytes);
+	if (error == 0)
+		error = set_water(wr, &owner, t);
 	mr_table_stats_get(wr->table, &after);
 	/* The same again is a success that changes nothing, also for a client that is at its limit. */
 	s->subscriptions += after.subscriptions - before.subscriptions;

@@ -26,9 +26,9 @@
 #define TICK_PENDING_MS 1
 #define TICK_IDLE_MS    1000
 /* Sessions of a worker that may all be held as much for as one may. */
-#define HELD_SHARES     4u
-#define STUCK_NS        2000000000ull
-#define STATS_MAGIC     0x333054415453524dull /* "MRSTAT03" */
+#define HELD_SHARES 4u
+#define STUCK_NS    2000000000ull
+#define STATS_MAGIC 0x333054415453524dull /* "MRSTAT03" */
 
 _Static_assert(sizeof(struct mrf_session_stats) == 3 * MR_CACHE_LINE, "three lines a session");
 
@@ -144,28 +144,30 @@ static struct mr_queues_config queues_config(const struct mr_config *c)
 		.prefetch = c->queues.prefetch,
 		.heartbeat_ms = c->services.heartbeat_ms,
 		.missed_max = c->services.missed_max,
-		.queue = {
-			.policy = MRF_QUEUE_POLICY_ROUND_ROBIN,
-			.when_full = MRF_QUEUE_FULL_WAIT,
-			.messages_max = c->queues.messages_max,
-			.bytes_max = UINT64_MAX,
-			.ack_timeout_ms = c->queues.ack_timeout_ms,
-			.max_deliver = (uint16_t)c->queues.max_deliver,
-		},
-		.service = {
-			.policy = MRF_QUEUE_POLICY_LEAST_RECENTLY_USED,
-			.when_full = MRF_QUEUE_FULL_REFUSE,
-			.messages_max = c->queues.messages_max,
-			.bytes_max = UINT64_MAX,
-			.age_max_ms = c->services.expiry_ms,
-			.ack_timeout_ms = c->queues.ack_timeout_ms,
-			.max_deliver = (uint16_t)(c->services.retries + 1),
-			.breaker_failures = c->services.breaker_failures > 0
-						    ? (uint16_t)c->services.breaker_failures
-						    : UINT16_MAX,
-			.breaker_reset_ms = c->services.breaker_reset_ms,
-			.breaker_probes = (uint16_t)c->services.breaker_probes,
-		},
+		.queue =
+			{
+				.policy = MRF_QUEUE_POLICY_ROUND_ROBIN,
+				.when_full = MRF_QUEUE_FULL_WAIT,
+				.messages_max = c->queues.messages_max,
+				.bytes_max = UINT64_MAX,
+				.ack_timeout_ms = c->queues.ack_timeout_ms,
+				.max_deliver = (uint16_t)c->queues.max_deliver,
+			},
+		.service =
+			{
+				.policy = MRF_QUEUE_POLICY_LEAST_RECENTLY_USED,
+				.when_full = MRF_QUEUE_FULL_REFUSE,
+				.messages_max = c->queues.messages_max,
+				.bytes_max = UINT64_MAX,
+				.age_max_ms = c->services.expiry_ms,
+				.ack_timeout_ms = c->queues.ack_timeout_ms,
+				.max_deliver = (uint16_t)(c->services.retries + 1),
+				.breaker_failures = c->services.breaker_failures > 0
+							    ? (uint16_t)c->services.breaker_failures
+							    : UINT16_MAX,
+				.breaker_reset_ms = c->services.breaker_reset_ms,
+				.breaker_probes = (uint16_t)c->services.breaker_probes,
+			},
 	};
 }
 
@@ -190,6 +192,7 @@ static int open_workers(struct mr_writer *wr)
 			.hellos_per_second = wr->config->sessions.hellos_per_second,
 			.route_cache_entries = wr->config->tables.route_cache_entries,
 			.handoff_ring_bytes = wr->config->channels.handoff_ring_bytes,
+			.held_bytes_max = wr->config->sessions.held_bytes_max,
 			.message_bytes_max = wr->config->messages.bytes_max,
 			.store_bytes = HELD_SHARES * (uint64_t)wr->config->sessions.held_bytes_max,
 			.queue_bytes_max =

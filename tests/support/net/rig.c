@@ -122,26 +122,28 @@ static struct mr_queues_config queues_config(void)
 		.prefetch = 10,
 		.heartbeat_ms = 1000,
 		.missed_max = 3,
-		.queue = {
-			.policy = MRF_QUEUE_POLICY_ROUND_ROBIN,
-			.when_full = MRF_QUEUE_FULL_WAIT,
-			.messages_max = UINT32_MAX,
-			.bytes_max = UINT64_MAX,
-			.ack_timeout_ms = MR_RIG_ACK_TIMEOUT_MS,
-			.max_deliver = 5,
-		},
-		.service = {
-			.policy = MRF_QUEUE_POLICY_LEAST_RECENTLY_USED,
-			.when_full = MRF_QUEUE_FULL_REFUSE,
-			.messages_max = UINT32_MAX,
-			.bytes_max = UINT64_MAX,
-			.age_max_ms = 30000,
-			.ack_timeout_ms = MR_RIG_ACK_TIMEOUT_MS,
-			.max_deliver = 3,
-			.breaker_failures = UINT16_MAX,
-			.breaker_reset_ms = 1000,
-			.breaker_probes = 1,
-		},
+		.queue =
+			{
+				.policy = MRF_QUEUE_POLICY_ROUND_ROBIN,
+				.when_full = MRF_QUEUE_FULL_WAIT,
+				.messages_max = UINT32_MAX,
+				.bytes_max = UINT64_MAX,
+				.ack_timeout_ms = MR_RIG_ACK_TIMEOUT_MS,
+				.max_deliver = 5,
+			},
+		.service =
+			{
+				.policy = MRF_QUEUE_POLICY_LEAST_RECENTLY_USED,
+				.when_full = MRF_QUEUE_FULL_REFUSE,
+				.messages_max = UINT32_MAX,
+				.bytes_max = UINT64_MAX,
+				.age_max_ms = 30000,
+				.ack_timeout_ms = MR_RIG_ACK_TIMEOUT_MS,
+				.max_deliver = 3,
+				.breaker_failures = UINT16_MAX,
+				.breaker_reset_ms = 1000,
+				.breaker_probes = 1,
+			},
 	};
 }
 
@@ -158,7 +160,8 @@ static void open_worker(struct mr_rig *r, unsigned i)
 		.cookie_key = "0123456789abcde",
 		.handoff_ring_bytes = MR_CHANNEL_RING_BYTES_MIN,
 		.message_bytes_max = MR_RIG_MESSAGE_BYTES_MAX,
-		.store_bytes = 16u << 20,
+		.store_bytes = 64u << 20,
+		.held_bytes_max = 1u << 20,
 		.queue_bytes_max = 16u << 20,
 		.queues = queues_config(),
 		.writer_bell_fd = r->writer_bell_fd,
@@ -343,8 +346,7 @@ static struct mrf_table take_answer(struct mr_rig *r, unsigned worker)
 	return mrf_queue_message_body(answer);
 }
 
-void mr_rig_push(
-	struct mr_rig_local *c, const struct mr_message_plan *plan, uint32_t target)
+void mr_rig_push(struct mr_rig_local *c, const struct mr_message_plan *plan, uint32_t target)
 {
 	void *to = mr_bytes_claim(&c->up, plan->stride);
 

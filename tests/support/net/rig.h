@@ -10,14 +10,14 @@
 #include "dataplane/session/remote.h"
 #include "dataplane/worker/frames.h"
 
-#define MR_RIG_WORKERS     2u
-#define MR_RIG_LOCALS      4u /* slots of local sessions, a worker */
-#define MR_RIG_SLOTS       16u
-#define MR_RIG_FRAME_BYTES 1472u
-#define MR_RIG_UDP_PORT    7400u
+#define MR_RIG_WORKERS           2u
+#define MR_RIG_LOCALS            4u /* slots of local sessions, a worker */
+#define MR_RIG_SLOTS             16u
+#define MR_RIG_FRAME_BYTES       1472u
+#define MR_RIG_UDP_PORT          7400u
 #define MR_RIG_MESSAGE_BYTES_MAX (1u << 20)
 #define MR_RIG_ACK_TIMEOUT_MS    2000u
-#define MR_RIG_SECRET      0x5ec7e7u /* of every session */
+#define MR_RIG_SECRET            0x5ec7e7u /* of every session */
 
 struct rte_ring;
 

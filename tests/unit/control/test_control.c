@@ -75,6 +75,7 @@ static void expect_attached(int fd, uint64_t session)
 	assert_int_equal(mrf_attach_response_session(t), session);
 	assert_int_equal(mrf_attach_response_worker(t), 1);
 	assert_int_equal(mrf_attach_response_message_bytes_max(t), MR_MESSAGE_BYTES_MAX);
+	assert_int_equal(mrf_attach_response_whole_bytes_max(t), 1 << 20);
 	assert_int_equal(count, MR_CHANNEL_FDS);
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t value;

@@ -48,8 +48,8 @@ static uint32_t open_queue(enum mrf_queue_kind kind, unsigned home)
 	return mrf_queue_answer_queue(answer);
 }
 
-static void consume(const struct mr_rig_local *c, enum mrf_queue_kind kind, unsigned home,
-	uint32_t prefetch)
+static void consume(
+	const struct mr_rig_local *c, enum mrf_queue_kind kind, unsigned home, uint32_t prefetch)
 {
 	struct mrf_table answer = command((struct mrf_queue_command){.verb = MRF_QUEUE_VERB_CONSUME,
 						  .kind = (uint8_t)kind,
@@ -61,12 +61,12 @@ static void consume(const struct mr_rig_local *c, enum mrf_queue_kind kind, unsi
 	assert_int_equal(mrf_queue_answer_code(answer), 0);
 }
 
-static void push_from(
-	struct mr_rig_local *c, uint32_t queue, const struct mrf_message_origin *origin, const char *text)
+static void push_from(struct mr_rig_local *c, uint32_t queue,
+	const struct mrf_message_origin *origin, const char *text)
 {
 	struct mr_message_extra extra = {.flags = MRF_MESSAGE_FLAG_ORIGIN};
-	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUSH, NULL, NULL, 0, text, 0,
-		(uint32_t)strlen(text));
+	struct mr_message_plan plan = mr_message_plan(
+		MRF_MESSAGE_KIND_PUSH, NULL, NULL, 0, text, 0, (uint32_t)strlen(text));
 
 	if (origin != NULL) {
 		extra.origin = *origin;
@@ -250,8 +250,8 @@ static void tags_of_others_and_forged_ones_settle_nothing(void **state)
 	push_from(&producer, queue, NULL, "mine");
 	rounds(4);
 	tag = expect_delivery(&consumer, queue, "mine", 0);
-	settle(&other, queue, tag, MRF_SETTLE_VERB_ACK);     /* another's */
-	settle(&producer, queue, tag, MRF_SETTLE_VERB_ACK);  /* the producer's own message */
+	settle(&other, queue, tag, MRF_SETTLE_VERB_ACK);    /* another's */
+	settle(&producer, queue, tag, MRF_SETTLE_VERB_ACK); /* the producer's own message */
 	settle(&consumer, queue, tag ^ 1, MRF_SETTLE_VERB_ACK);
 	settle(&consumer, queue, ~tag, MRF_SETTLE_VERB_ACK);
 	settle(&consumer, queue ^ 1, tag, MRF_SETTLE_VERB_ACK);
@@ -274,9 +274,9 @@ static void push_to_what_is_no_queue_is_answered(void **state)
 
 	(void)state;
 	open_rig(2);
-	push_from(&producer, 3, &origin, "x");                /* this worker's */
-	push_from(&producer, (1u << 27) + 3, &origin, "x");   /* the other's */
-	push_from(&producer, UINT32_MAX, &origin, "x");       /* nobody's */
+	push_from(&producer, 3, &origin, "x");              /* this worker's */
+	push_from(&producer, (1u << 27) + 3, &origin, "x"); /* the other's */
+	push_from(&producer, UINT32_MAX, &origin, "x");     /* nobody's */
 	rounds(4);
 	for (unsigned i = 0; i < 3; i++) {
 		struct mr_message_view m;
@@ -288,16 +288,15 @@ static void push_to_what_is_no_queue_is_answered(void **state)
 		assert_int_equal(range.first, 5);
 		assert_int_equal(range.status, MRF_STATUS_CODE_NOT_FOUND);
 	}
-	assert_int_equal(
-		r.stats[0].refused_push_unknown + r.stats[1].refused_push_unknown, 3);
+	assert_int_equal(r.stats[0].refused_push_unknown + r.stats[1].refused_push_unknown, 3);
 	mr_rig_close(&r);
 }
 
 static void call(struct mr_rig_local *c, uint32_t service, uint64_t correlation, const char *text)
 {
 	struct mrf_reply_token token = {.correlation = correlation};
-	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUSH, &token, NULL, 0, text, 0,
-		(uint32_t)strlen(text));
+	struct mr_message_plan plan = mr_message_plan(
+		MRF_MESSAGE_KIND_PUSH, &token, NULL, 0, text, 0, (uint32_t)strlen(text));
 
 	mr_rig_push(c, &plan, service);
 }
@@ -306,8 +305,8 @@ static void reply(struct mr_rig_local *c, uint32_t service, const struct mrf_rep
 	bool more, const char *text)
 {
 	struct mr_message_extra extra = {.flags = more ? MRF_MESSAGE_FLAG_MORE : 0};
-	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_REPLY, token, NULL, 0, text, 0,
-		(uint32_t)strlen(text));
+	struct mr_message_plan plan = mr_message_plan(
+		MRF_MESSAGE_KIND_REPLY, token, NULL, 0, text, 0, (uint32_t)strlen(text));
 
 	mr_message_plan_extra(&plan, &extra);
 	mr_rig_push(c, &plan, service);
@@ -383,8 +382,8 @@ static void what_only_the_bus_says_is_refused(void **state)
 	(void)state;
 	open_rig(1);
 	for (unsigned i = 0; i < MR_ARRAY_COUNT(kinds); i++) {
-		struct mr_message_plan plan = mr_message_plan((enum mrf_message_kind)kinds[i], NULL,
-			NULL, 0, &range, 0, sizeof(range));
+		struct mr_message_plan plan = mr_message_plan(
+			(enum mrf_message_kind)kinds[i], NULL, NULL, 0, &range, 0, sizeof(range));
 
 		mr_rig_push(&producer, &plan, 0);
 	}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/admin/admin.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "dataplane/base/log.h"
+#include "dataplane/wire/queue_name.h"
+
+/* More than one answer can hold. */
+#define CONSUMERS_MAX 2048u
+#define MESSAGES_MAX  2048u
+
+static uint32_t copy_options(struct mrf_builder *b, struct mrf_table t)
+{
+	const struct mrf_queue_options v = {
+		.policy = mrf_queue_options_policy(t),
+		.when_full = mrf_queue_options_when_full(t),
+		.messages_max = mrf_queue_options_messages_max(t),
+		.bytes_max = mrf_queue_options_bytes_max(t),
+		.age_max_ms = mrf_queue_options_age_max_ms(t),
+		.ack_timeout_ms = mrf_queue_options_ack_timeout_ms(t),
+		.max_deliver = mrf_queue_options_max_deliver(t),
+		.not_idempotent = mrf_queue_options_not_idempotent(t),
+		.breaker_failures = mrf_queue_options_breaker_failures(t),
+		.breaker_reset_ms = mrf_queue_options_breaker_reset_ms(t),
+		.breaker_probes = mrf_queue_options_breaker_probes(t),
+	};
+
+	return mrf_queue_options_write(b, &v);
+}
+
+static uint32_t copy_consumer(struct mrf_builder *b, struct mrf_table t)
+{
+	const struct mrf_queue_consumer_row v = {
+		.session = mrf_queue_consumer_row_session(t),
+		.subscription = mrf_queue_consumer_row_subscription(t),
+		.prefetch = mrf_queue_consumer_row_prefetch(t),
+		.weight = mrf_queue_consumer_row_weight(t),
+		.outstanding = mrf_queue_consumer_row_outstanding(t),
+		.delivered = mrf_queue_consumer_row_delivered(t),
+		.acked = mrf_queue_consumer_row_acked(t),
+		.redelivered = mrf_queue_consumer_row_redelivered(t),
+	};
+
+	return mrf_queue_consumer_row_write(b, &v);
+}
+
+static void copy_counts(struct mrf_queue_row *v, struct mrf_table t)
+{
+	v->ready = mrf_queue_row_ready(t);
+	v->delayed = mrf_queue_row_delayed(t);
+	v->outstanding = mrf_queue_row_outstanding(t);
+	v->bytes = mrf_queue_row_bytes(t);
+	v->oldest_ms = mrf_queue_row_oldest_ms(t);
+	v->consumers = mrf_queue_row_consumers(t);
+	v->credit = mrf_queue_row_credit(t);
+	v->pushed = mrf_queue_row_pushed(t);
+	v->accepted = mrf_queue_row_accepted(t);
+	v->refused = mrf_queue_row_refused(t);
+	v->duplicates = mrf_queue_row_duplicates(t);
+	v->delivered = mrf_queue_row_delivered(t);
+	v->acked = mrf_queue_row_acked(t);
+	v->redelivered = mrf_queue_row_redelivered(t);
+	v->dead = mrf_queue_row_dead(t);
+	v->expired = mrf_queue_row_expired(t);
+	v->dead_ready = mrf_queue_row_dead_ready(t);
+	v->failures = mrf_queue_row_failures(t);
+	v->replies = mrf_queue_row_replies(t);
+}
+
+static uint32_t copy_row(struct mrf_builder *b, struct mrf_table t)
+{
+	uint32_t consumers[CONSUMERS_MAX];
+	struct mrf_queue_row v = {
+		.queue = mrf_queue_row_queue(t),
+		.kind = mrf_queue_row_kind(t),
+		.name = mrf_queue_row_name(t),
+		.worker = mrf_queue_row_worker(t),
+		.paused = mrf_queue_row_paused(t),
+		.breaker = mrf_queue_row_breaker(t),
+		.consumer_rows_count = mrf_queue_row_consumer_rows_count(t),
+	};
+
+	if (v.consumer_rows_count > CONSUMERS_MAX)
+		v.consumer_rows_count = CONSUMERS_MAX;
+	for (uint32_t i = 0; i < v.consumer_rows_count; i++)
+		consumers[i] = copy_consumer(b, mrf_queue_row_consumer_rows_at(t, i));
+	if (v.consumer_rows_count > 0)
+		v.consumer_rows = consumers;
+	v.options = copy_options(b, mrf_queue_row_options(t));
+	copy_counts(&v, t);
+	return mrf_queue_row_write(b, &v);
+}
+
+static uint32_t copy_message(struct mrf_builder *b, struct mrf_table t)
+{
+	const struct mrf_queue_message_row v = {
+		.age_ms = mrf_queue_message_row_age_ms(t),
+		.redelivered = mrf_queue_message_row_redelivered(t),
+		.priority = mrf_queue_message_row_priority(t),
+		.bytes = mrf_queue_message_row_bytes(t),
+		.headers = mrf_queue_message_row_headers(t),
+		.payload = mrf_queue_message_row_payload(t),
+	};
+
+	return mrf_queue_message_row_write(b, &v);
+}
+
+static int add_rows(struct mr_admin_slot *s, struct mrf_table answer)
+{
+	int error = 0;
+
+	for (uint32_t i = 0; error == 0 && i < mrf_queue_answer_rows_count(answer); i++) {
+		struct mrf_table row = mrf_queue_answer_rows_at(answer, i);
+
+		if (mrf_queue_row_kind(row) == s->queues.kind)
+			error = mr_admin_row(s, copy_row(&s->builder, row));
+	}
+	return error;
+}
+
+static void answer_rows(struct mr_admin_slot *s)
+{
+	const struct mrf_admin_queues v = {
+		.rows = s->rows, .rows_count = s->rows_count, .read_ns = mr_loop_now_ns()};
+
+	mr_admin_answer(s, MRF_ADMIN_BODY_ADMIN_QUEUES, mrf_admin_queues_write(&s->builder, &v));
+}
+
+static void answer_messages(struct mr_admin_slot *s, struct mrf_table answer)
+{
+	uint32_t messages[MESSAGES_MAX];
+	struct mrf_admin_messages v = {.messages_count = mrf_queue_answer_messages_count(answer)};
+
+	if (v.messages_count > MESSAGES_MAX)
+		v.messages_count = MESSAGES_MAX;
+	for (uint32_t i = 0; i < v.messages_count; i++)
+		messages[i] = copy_message(&s->builder, mrf_queue_answer_messages_at(answer, i));
+	if (v.messages_count > 0)
+		v.messages = messages;
+	mr_admin_answer(
+		s, MRF_ADMIN_BODY_ADMIN_MESSAGES, mrf_admin_messages_write(&s->builder, &v));
+}
+
+/* True if it went wrong, which is the answer then. */
+static bool failed(struct mr_admin_slot *s, int error, struct mrf_table answer)
+{
+	char text[256];
+
+	s->queues.id = 0;
+	if (error == 0 && mrf_queue_answer_code(answer) == 0)
+		return false;
+	if (error == 0) {
+		error = mrf_queue_answer_code(answer);
+		snprintf(text, sizeof(text), "%s", mrf_queue_answer_text(answer).data);
+	} else {
+		snprintf(text, sizeof(text), "%s",
+			error == -ENOTCONN ? "the data plane went away"
+					   : "the worker of the queue does not answer");
+	}
+	mr_admin_result(s, error, text);
+	return true;
+}
+
+static void ask(struct mr_admin_slot *s, unsigned worker, const struct mrf_queue_command *v,
+	mr_courier_answered *answered)
+{
+	const struct mr_courier_asker asker = {.answered = answered, .owner = s, .detail = v->verb};
+	int error = mr_courier_ask(s->admin->courier, worker, v, NULL, &asker, &s->queues.id);
+
+	if (error != 0)
+		mr_admin_result(s, error, mr_log_errno_text(error));
+}
+
+static void listed(const struct mr_courier_asker *a, int error, struct mrf_table answer);
+
+static void list_on(struct mr_admin_slot *s)
+{
+	const struct mrf_queue_command v = {
+		.verb = MRF_QUEUE_VERB_LIST, .kind = s->queues.kind, .cursor = s->queues.cursor};
+
+	if (s->queues.worker < s->admin->link->dataplane.workers_count)
+		ask(s, s->queues.worker, &v, listed);
+	else
+		answer_rows(s);
+}
+
+/* A part of one worker's list; then the next part, or the next worker's. */
+static void listed(const struct mr_courier_asker *a, int error, struct mrf_table answer)
+{
+	struct mr_admin_slot *s = a->owner;
+	uint64_t cursor;
+
+	if (failed(s, error, answer))
+		return;
+	cursor = mrf_queue_answer_count(answer);
+	error = add_rows(s, answer);
+	if (error == 0 && cursor != 0 && (cursor <= s->queues.cursor || cursor > UINT32_MAX))
+		error = -EBADMSG; /* it would never end */
+	if (error != 0) {
+		mr_admin_fail(s, error);
+		return;
+	}
+	s->queues.worker += cursor == 0;
+	s->queues.cursor = (uint32_t)cursor;
+	list_on(s);
+}
+
+void mr_admin_list_queues(struct mr_admin_slot *s, struct mrf_table command)
+{
+	s->queues.kind = mrf_queue_command_kind(command);
+	s->queues.worker = s->queues.cursor = 0;
+	list_on(s);
+}
+
+static void done(const struct mr_courier_asker *a, int error, struct mrf_table answer)
+{
+	struct mr_admin_slot *s = a->owner;
+	char text[32];
+
+	if (failed(s, error, answer))
+		return;
+	if (a->detail == MRF_QUEUE_VERB_PEEK) {
+		answer_messages(s, answer);
+	} else if (a->detail == MRF_QUEUE_VERB_SHOW) {
+		error = add_rows(s, answer);
+		if (error == 0)
+			answer_rows(s);
+		else
+			mr_admin_fail(s, error);
+	} else {
+		snprintf(text, sizeof(text), "%" PRIu64, mrf_queue_answer_count(answer));
+		mr_admin_result(s, 0, text);
+	}
+}
+
+static bool is_operators(unsigned verb)
+{
+	return verb >= MRF_QUEUE_VERB_SHOW && verb <= MRF_QUEUE_VERB_DELETE &&
+	       verb != MRF_QUEUE_VERB_LIST;
+}
+
+void mr_admin_queue(struct mr_admin_slot *s, struct mrf_table command)
+{
+	const struct mrf_queue_command v = {
+		.verb = mrf_queue_command_verb(command),
+		.kind = mrf_queue_command_kind(command),
+		.name = mrf_queue_command_name(command),
+		.count = mrf_queue_command_count(command),
+		.lookup = true,
+	};
+	enum mr_subject_fault fault = mr_queue_name_parse(v.name.data, v.name.bytes);
+
+	s->queues.kind = v.kind;
+	if (!is_operators(v.verb))
+		mr_admin_result(s, -ENOSYS, "this bus does not know the command");
+	else if (fault != MR_SUBJECT_OK)
+		mr_admin_result(s, -EINVAL, mr_subject_fault_text(fault));
+	else
+		ask(s,
+			mr_queue_home(v.kind, v.name.data, v.name.bytes,
+				s->admin->link->dataplane.workers_count),
+			&v, done);
+}

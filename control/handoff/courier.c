@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/handoff/courier.h"
+
+#include <errno.h>
+
+#include "control/handoff/handoff.h"
+
+#define NONE     UINT32_MAX
+#define AGAIN_NS (1000 * MR_NS_PER_MS)
+#define SENT_MAX 5u
+
+_Static_assert((MR_COURIER_PENDING_MAX & (MR_COURIER_PENDING_MAX - 1)) == 0, "index of an id");
+
+static struct mr_courier_entry *find(struct mr_courier *c, uint32_t id)
+{
+	struct mr_courier_entry *e = &c->entries[id % MR_COURIER_PENDING_MAX];
+
+	return id != 0 && e->id == id ? e : NULL;
+}
+
+static uint32_t *bucket_of(struct mr_courier *c, uint64_t session)
+{
+	uint64_t spread = mr_session_slot(session) + 127u * mr_session_worker(session);
+
+	return &c->buckets[spread % MR_COURIER_PENDING_MAX];
+}
+
+static uint32_t index_of(const struct mr_courier *c, const struct mr_courier_entry *e)
+{
+	return (uint32_t)(e - c->entries);
+}
+
+/* At the end of the line: all wait for the same time. */
+static void wait_again(struct mr_courier *c, struct mr_courier_entry *e)
+{
+	uint32_t index = index_of(c, e);
+
+	e->due_ns = mr_loop_now_ns() + AGAIN_NS;
+	e->later = NONE;
+	e->earlier = c->last_due;
+	if (c->last_due != NONE)
+		c->entries[c->last_due].later = index;
+	else
+		c->first_due = index;
+	c->last_due = index;
+	if (c->first_due == index)
+		mr_timer_start(c->loop, &c->timer, AGAIN_NS);
+}
+
+static void leave_line(struct mr_courier *c, struct mr_courier_entry *e)
+{
+	if (e->earlier != NONE)
+		c->entries[e->earlier].later = e->later;
+	else
+		c->first_due = e->later;
+	if (e->later != NONE)
+		c->entries[e->later].earlier = e->earlier;
+	else
+		c->last_due = e->earlier;
+	if (c->first_due == NONE)
+		mr_timer_stop(c->loop, &c->timer);
+}
+
+/* 0, or why there may not be another one of this client. */
+static int check_session(struct mr_courier *c, const struct mr_courier_asker *asker)
+{
+	uint32_t count = 0;
+
+	if (asker->session == 0)
+		return 0;
+	for (uint32_t i = *bucket_of(c, asker->session); i != NONE;
+		i = c->entries[i].same_session) {
+		const struct mr_courier_asker *a = &c->entries[i].asker;
+
+		if (a->session != asker->session)
+			continue;
+		if (a->correlation == asker->correlation)
+			return -EALREADY;
+		count++;
+	}
+	return count < MR_COURIER_SESSION_MAX ? 0 : -EBUSY;
+}
+
+static struct mr_courier_entry *take_entry(
+	struct mr_courier *c, const struct mr_courier_asker *asker)
+{
+	uint32_t index = c->first_free, *bucket = bucket_of(c, asker->session);
+	struct mr_courier_entry *e = &c->entries[index];
+
+	c->first_free = e->same_session;
+	e->same_session = *bucket;
+	*bucket = index;
+	c->sequence += MR_COURIER_PENDING_MAX;
+	if (c->sequence == 0)
+		c->sequence = MR_COURIER_PENDING_MAX;
+	e->id = c->sequence | index;
+	e->asker = *asker;
+	e->sent = 0;
+	return e;
+}
+
+static void free_entry(struct mr_courier *c, struct mr_courier_entry *e)
+{
+	uint32_t *at = bucket_of(c, e->asker.session), index = index_of(c, e);
+
+	leave_line(c, e);
+	while (*at != index)
+		at = &c->entries[*at].same_session;
+	*at = e->same_session;
+	e->id = 0;
+	e->same_session = c->first_free;
+	c->first_free = index;
+}
+
+static void end(
+	struct mr_courier *c, struct mr_courier_entry *e, int error, struct mrf_table answer)
+{
+	const struct mr_courier_asker asker = e->asker;
+
+	free_entry(c, e);
+	asker.answered(&asker, error, answer);
+}
+
+static void send_command(struct mr_courier *c, struct mr_courier_entry *e)
+{
+	c->counters->queue_commands_again += e->sent > 0;
+	e->sent++;
+	mr_handoff_command(c->handoff, e->worker, e->id, e->command, e->bytes);
+	wait_again(c, e);
+}
+
+static void fire(struct mr_timer *t)
+{
+	struct mr_courier *c = mr_container_of(t, struct mr_courier, timer);
+	const struct mrf_table none = {0};
+	uint64_t now_ns = mr_loop_now_ns();
+
+	while (c->first_due != NONE && c->entries[c->first_due].due_ns <= now_ns) {
+		struct mr_courier_entry *e = &c->entries[c->first_due];
+
+		if (e->sent < SENT_MAX) {
+			leave_line(c, e);
+			send_command(c, e);
+		} else {
+			c->counters->queue_unanswered++;
+			end(c, e, -ETIMEDOUT, none);
+		}
+	}
+	if (c->first_due != NONE)
+		mr_timer_start(c->loop, t, c->entries[c->first_due].due_ns - now_ns);
+}
+
+static int build(struct mr_courier_entry *e, const struct mrf_queue_command *command,
+	const struct mrf_queue_options *options)
+{
+	struct mrf_queue_message m = {.body_type = MRF_QUEUE_BODY_QUEUE_COMMAND};
+	struct mrf_queue_command v = *command;
+	struct mrf_builder b;
+	uint64_t memory[MR_COURIER_COMMAND_BYTES / sizeof(uint64_t)];
+	const void *data;
+	size_t bytes;
+	int error;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	if (options != NULL)
+		v.options = mrf_queue_options_write(&b, options);
+	m.body = mrf_queue_command_write(&b, &v);
+	error = mrf_builder_finish(&b, mrf_queue_message_write(&b, &m), &data, &bytes);
+	if (error != 0)
+		return error == -ENOSPC ? -EMSGSIZE : error;
+	memcpy(e->command, data, bytes);
+	e->bytes = (uint32_t)bytes;
+	return 0;
+}
+
+int mr_courier_ask(struct mr_courier *c, unsigned worker, const struct mrf_queue_command *command,
+	const struct mrf_queue_options *options, const struct mr_courier_asker *asker, uint32_t *id)
+{
+	struct mr_courier_entry *e;
+	int error = c->handoff->workers_count == 0 ? -ENOTCONN : check_session(c, asker);
+
+	if (error == 0 && c->first_free == NONE)
+		error = -EBUSY;
+	if (error == 0 && worker >= c->handoff->workers_count)
+		error = -ENOENT;
+	if (error == 0)
+		error = build(&c->entries[c->first_free], command, options);
+	if (error != 0) {
+		c->counters->queue_refused_busy += error == -EBUSY;
+		return error;
+	}
+	e = take_entry(c, asker);
+	e->worker = (uint16_t)worker;
+	if (id != NULL)
+		*id = e->id;
+	send_command(c, e);
+	return 0;
+}
+
+void mr_courier_forget(struct mr_courier *c, uint32_t id)
+{
+	struct mr_courier_entry *e = find(c, id);
+
+	if (e != NULL)
+		free_entry(c, e);
+}
+
+void mr_courier_take(struct mr_courier *c, unsigned worker, const struct mr_message_view *m)
+{
+	struct mr_courier_entry *e = find(c, m->header.target);
+	struct mrf_table message, answer;
+
+	if (mrf_queue_message_parse(m->payload, m->payload_bytes, &message) != 0) {
+		c->counters->handoff_malformed++;
+		return;
+	}
+	answer = mrf_queue_message_body_as_queue_answer(message);
+	if (mrf_table_is_empty(answer)) {
+		c->counters->handoff_malformed++;
+	} else if (e == NULL || e->worker != worker) {
+		c->counters->queue_unmatched++;
+	} else {
+		c->counters->queue_answers++;
+		end(c, e, 0, answer);
+	}
+}
+
+void mr_courier_lose(struct mr_courier *c)
+{
+	const struct mrf_table none = {0};
+
+	while (c->first_due != NONE)
+		end(c, &c->entries[c->first_due], -ENOTCONN, none);
+}
+
+void mr_courier_init(struct mr_courier *c, struct mr_loop *loop, struct mr_handoff *handoff,
+	struct mr_control_counters *counters)
+{
+	c->loop = loop;
+	c->handoff = handoff;
+	c->counters = counters;
+	c->timer.fire = fire;
+	/* What a control before this one asked is answered to nobody. */
+	c->sequence = (uint32_t)mr_loop_now_ns() & ~(MR_COURIER_PENDING_MAX - 1);
+	c->first_due = c->last_due = NONE;
+	c->first_free = 0;
+	for (uint32_t i = 0; i < MR_COURIER_PENDING_MAX; i++) {
+		c->buckets[i] = NONE;
+		c->entries[i].id = 0;
+		c->entries[i].same_session = i + 1 < MR_COURIER_PENDING_MAX ? i + 1 : NONE;
+	}
+}

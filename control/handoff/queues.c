@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "control/handoff/request.h"
+#include "dataplane/base/log.h"
+#include "dataplane/wire/queue_name.h"
+
+#define PREFETCH_MAX 65535u
+#define WEIGHT_MAX   65535u
+
+/* RFC 8 */
+#define MMI_OK              200u
+#define MMI_NOT_FOUND       404u
+#define MMI_NOT_IMPLEMENTED 501u
+
+static void answer_queue(const struct mr_request *q, enum mrf_queue_kind kind, uint32_t queue)
+{
+	const struct mr_config *c = q->handoff->config;
+	bool service = kind == MRF_QUEUE_KIND_SERVICE;
+	struct mrf_queue_response r = {
+		.queue = queue,
+		.window = c->queues.window,
+		.heartbeat_ms = service ? c->services.heartbeat_ms : 0,
+		.missed_max = service ? c->services.missed_max : 0,
+	};
+	struct mrf_builder b;
+	uint64_t memory[32];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	mr_handoff_answer(q->handoff, q->session, q->correlation, &b,
+		MRF_CLIENT_BODY_QUEUE_RESPONSE, mrf_queue_response_write(&b, &r));
+}
+
+static void answer_mmi(const struct mr_request *q, uint32_t status, const char *body)
+{
+	struct mrf_mmi_response r = {.status = status, .body = mrf_str(body)};
+	struct mrf_builder b;
+	uint64_t memory[32];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	mr_handoff_answer(q->handoff, q->session, q->correlation, &b, MRF_CLIENT_BODY_MMI_RESPONSE,
+		mrf_mmi_response_write(&b, &r));
+}
+
+/* True if the client was told of a failure, or nobody is left to be told. */
+static bool failed(const struct mr_request *q, int error, struct mrf_table answer)
+{
+	char text[256];
+
+	if (error == -ENOTCONN)
+		return true; /* with the data plane its clients are gone too */
+	if (error != 0) {
+		mr_request_result(q, error, "the worker of this queue does not answer");
+		return true;
+	}
+	if (mrf_queue_answer_code(answer) == 0)
+		return false;
+	snprintf(text, sizeof(text), "%s", mrf_queue_answer_text(answer).data);
+	mr_request_result(q, mrf_queue_answer_code(answer), text);
+	return true;
+}
+
+static struct mr_request request_of(const struct mr_courier_asker *a)
+{
+	return (struct mr_request){a->owner, a->session, a->correlation};
+}
+
+static void opened(const struct mr_courier_asker *a, int error, struct mrf_table answer)
+{
+	const struct mr_request q = request_of(a);
+
+	if (!failed(&q, error, answer))
+		answer_queue(&q, a->detail, mrf_queue_answer_queue(answer));
+}
+
+static void cancelled(const struct mr_courier_asker *a, int error, struct mrf_table answer)
+{
+	const struct mr_request q = request_of(a);
+
+	if (!failed(&q, error, answer))
+		mr_request_result(&q, 0, "");
+}
+
+/* Without an answer the client asks again, so what cannot be passed on now is just dropped. */
+static void ask(const struct mr_request *q, unsigned worker, const struct mrf_queue_command *v,
+	const struct mrf_queue_options *options, mr_courier_answered *answered)
+{
+	const struct mr_courier_asker asker = {
+		.answered = answered,
+		.owner = q->handoff,
+		.session = q->session,
+		.correlation = q->correlation,
+		.detail = v->kind,
+	};
+	int error = mr_courier_ask(q->handoff->courier, worker, v, options, &asker, NULL);
+
+	if (error != 0 && error != -EBUSY && error != -EALREADY && error != -ENOTCONN)
+		mr_request_result(q, error, mr_log_errno_text(error));
+}
+
+static unsigned home_of(const struct mr_request *q, const struct mrf_queue_command *v)
+{
+	return mr_queue_home(v->kind, v->name.data, v->name.bytes, q->handoff->workers_count);
+}
+
+static const char *what_is(enum mrf_queue_kind kind)
+{
+	return kind == MRF_QUEUE_KIND_SERVICE ? "service" : "queue";
+}
+
+/* True if the name cannot be meant, and the client was told. Dead letters may be consumed, but are made by the
+ * queue that they belong to. */
+static bool refuse_name(const struct mr_request *q, const struct mrf_queue_command *v)
+{
+	bool service = v->kind == MRF_QUEUE_KIND_SERVICE;
+	const char *name = v->name.data;
+	size_t bytes = v->name.bytes;
+
+	if (!service && v->kind != MRF_QUEUE_KIND_QUEUE)
+		return mr_request_invalid(
+			q, -EINVAL, "queue", "of a kind that this bus does not know");
+	if (mr_request_fault(q, what_is(v->kind), mr_queue_name_parse(name, bytes)))
+		return true;
+	if (service && mr_queue_name_is_mmi(name, bytes))
+		return mr_request_invalid(
+			q, -EACCES, "service", "names that begin with mmi. are the bus's own");
+	if (mr_queue_name_is_dead(name, bytes) && (service || v->verb != MRF_QUEUE_VERB_CONSUME))
+		return mr_request_invalid(q, -EINVAL, what_is(v->kind),
+			"names that end in .dead are those of dead letters");
+	return false;
+}
+
+/* The copy that is passed on, with values that are known. True: refused. */
+static bool refuse_options(
+	const struct mr_request *q, struct mrf_table t, struct mrf_queue_options *out)
+{
+	*out = (struct mrf_queue_options){
+		.policy = mrf_queue_options_policy(t),
+		.when_full = mrf_queue_options_when_full(t),
+		.messages_max = mrf_queue_options_messages_max(t),
+		.bytes_max = mrf_queue_options_bytes_max(t),
+		.age_max_ms = mrf_queue_options_age_max_ms(t),
+		.ack_timeout_ms = mrf_queue_options_ack_timeout_ms(t),
+		.max_deliver = mrf_queue_options_max_deliver(t),
+		.not_idempotent = mrf_queue_options_not_idempotent(t),
+		.breaker_failures = mrf_queue_options_breaker_failures(t),
+		.breaker_reset_ms = mrf_queue_options_breaker_reset_ms(t),
+		.breaker_probes = mrf_queue_options_breaker_probes(t),
+	};
+	if (out->policy > MRF_QUEUE_POLICY_WEIGHTED)
+		return mr_request_invalid(q, -EINVAL, "policy", "one that this bus does not know");
+	if (out->when_full > MRF_QUEUE_FULL_REFUSE)
+		return mr_request_invalid(
+			q, -EINVAL, "when full", "a choice that this bus does not know");
+	return false;
+}
+
+void mr_request_queue_open(const struct mr_request *q, struct mrf_table t)
+{
+	const struct mrf_queue_command v = {
+		.verb = MRF_QUEUE_VERB_OPEN,
+		.kind = mrf_queue_request_kind(t),
+		.name = mrf_queue_request_name(t),
+		.session = q->session,
+	};
+	struct mrf_queue_options options;
+
+	if (!refuse_name(q, &v) && !refuse_options(q, mrf_queue_request_options(t), &options))
+		ask(q, home_of(q, &v), &v, &options, opened);
+}
+
+/* True: refused. */
+static bool refuse_consumer(const struct mr_request *q, const struct mrf_queue_command *v)
+{
+	if (v->subscription == 0)
+		return mr_request_invalid(q, -EINVAL, "subscription", "its number is 0");
+	if (v->prefetch > PREFETCH_MAX)
+		return mr_request_invalid(q, -EINVAL, "prefetch", "more than 65535");
+	if (v->weight > WEIGHT_MAX)
+		return mr_request_invalid(q, -EINVAL, "weight", "more than 65535");
+	return false;
+}
+
+void mr_request_queue_consume(const struct mr_request *q, struct mrf_table t)
+{
+	const struct mrf_queue_command v = {
+		.verb = MRF_QUEUE_VERB_CONSUME,
+		.kind = mrf_consume_request_kind(t),
+		.name = mrf_consume_request_name(t),
+		.session = q->session,
+		.subscription = mrf_consume_request_subscription(t),
+		.prefetch = mrf_consume_request_prefetch(t),
+		.weight = mrf_consume_request_weight(t),
+	};
+	struct mrf_queue_options options;
+
+	if (!refuse_name(q, &v) && !refuse_consumer(q, &v) &&
+		!refuse_options(q, mrf_consume_request_options(t), &options))
+		ask(q, home_of(q, &v), &v, &options, opened);
+}
+
+void mr_request_queue_cancel(const struct mr_request *q, struct mrf_table t)
+{
+	const struct mrf_queue_command v = {
+		.verb = MRF_QUEUE_VERB_CANCEL,
+		.session = q->session,
+		.subscription = mrf_unsubscribe_request_subscription(t),
+		.queue = mrf_unsubscribe_request_queue(t),
+	};
+
+	ask(q, mr_queue_worker(v.queue), &v, NULL, cancelled);
+}
+
+static uint32_t workers_of(struct mrf_table answer)
+{
+	if (mrf_queue_answer_code(answer) != 0 || mrf_queue_answer_rows_count(answer) == 0)
+		return 0;
+	return mrf_queue_row_consumers(mrf_queue_answer_rows_at(answer, 0));
+}
+
+static void service_found(const struct mr_courier_asker *a, int error, struct mrf_table answer)
+{
+	const struct mr_request q = request_of(a);
+
+	/* That there is no such service is an answer. */
+	if (error != 0)
+		(void)failed(&q, error, answer);
+	else
+		answer_mmi(&q, workers_of(answer) > 0 ? MMI_OK : MMI_NOT_FOUND, "");
+}
+
+static void workers_counted(const struct mr_courier_asker *a, int error, struct mrf_table answer)
+{
+	const struct mr_request q = request_of(a);
+	char body[16];
+
+	if (error != 0) {
+		(void)failed(&q, error, answer);
+		return;
+	}
+	snprintf(body, sizeof(body), "%" PRIu32, workers_of(answer));
+	answer_mmi(&q, MMI_OK, body);
+}
+
+static void look_up(const struct mr_request *q, struct mrf_string name, mr_courier_answered *found)
+{
+	const struct mrf_queue_command v = {
+		.verb = MRF_QUEUE_VERB_SHOW,
+		.kind = MRF_QUEUE_KIND_SERVICE,
+		.name = name,
+		.lookup = true,
+	};
+
+	if (mr_queue_name_parse(name.data, name.bytes) != MR_SUBJECT_OK)
+		answer_mmi(q, MMI_NOT_FOUND, "");
+	else
+		ask(q, home_of(q, &v), &v, NULL, found);
+}
+
+static bool named(struct mrf_string name, const char *text)
+{
+	struct mrf_string wanted = mrf_str(text);
+
+	return name.bytes == wanted.bytes && memcmp(name.data, wanted.data, wanted.bytes) == 0;
+}
+
+void mr_request_mmi(const struct mr_request *q, struct mrf_table t)
+{
+	struct mrf_string name = mrf_mmi_request_name(t);
+	char body[16];
+
+	if (named(name, "mmi.service")) {
+		look_up(q, mrf_mmi_request_body(t), service_found);
+	} else if (named(name, "mmi.workers")) {
+		look_up(q, mrf_mmi_request_body(t), workers_counted);
+	} else if (named(name, "mmi.heartbeat")) {
+		snprintf(body, sizeof(body), "%" PRIu32, q->handoff->config->services.heartbeat_ms);
+		answer_mmi(q, MMI_OK, body);
+	} else {
+		answer_mmi(q, MMI_NOT_IMPLEMENTED, "");
+	}
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* request: one request of a client on its way through control: what its handlers share.
+ *
+ * Owns      Nothing: a request lives for a call, its answer is sent by session and correlation.
+ * Threads   The loop's.
+ * Errors    Go to the client as a Result.
+ */
+#ifndef MILLRACE_CONTROL_REQUEST_H
+#define MILLRACE_CONTROL_REQUEST_H
+
+#include "control/handoff/handoff.h"
+
+struct mr_request {
+	struct mr_handoff *handoff;
+	uint64_t session;
+	uint32_t correlation;
+};
+
+/* client.c */
+void mr_request_result(const struct mr_request *q, int code, const char *text);
+/* Counts it, and says "what: why". True. */
+bool mr_request_invalid(const struct mr_request *q, int code, const char *what, const char *why);
+/* The same of a fault; false if there is none. */
+bool mr_request_fault(const struct mr_request *q, const char *what, enum mr_subject_fault fault);
+
+/* queues.c: what each is given is the request's own table. */
+void mr_request_queue_open(const struct mr_request *q, struct mrf_table t);
+void mr_request_queue_consume(const struct mr_request *q, struct mrf_table t);
+void mr_request_queue_cancel(const struct mr_request *q, struct mrf_table t);
+void mr_request_mmi(const struct mr_request *q, struct mrf_table t);
+
+#endif
