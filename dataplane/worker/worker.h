@@ -195,7 +195,6 @@ struct mr_worker {
 		struct mr_mesh_held *held; /* what must come and had no room, oldest first */
 		struct mr_mesh_held **held_end;
 	} mesh;
-	struct mr_store *store; /* of what waits for sessions and for the mesh */
 	struct {
 		struct mr_queues *engine;
 		struct mr_store *store;
