@@ -70,6 +70,11 @@ int mr_test_kick(struct mr_test_plane *p, uint64_t session, const char *reason);
 /* Pushes a publish; payload is `text`. Alias 0: by subject. */
 void mr_test_publish(struct mr_test_session *s, uint32_t alias, const char *subject,
 	const uint64_t *correlation, const char *headers, const char *text);
+/* Pushes any message. */
+void mr_test_push(struct mr_test_session *s, const struct mr_message_plan *plan, uint32_t target);
+/* Asks a worker as control does; returns its QueueAnswer, valid until the next one. */
+struct mrf_table mr_test_command(
+	struct mr_test_plane *p, unsigned worker, const struct mrf_queue_command *command);
 /* Shows the worker what was pushed, and rings. */
 void mr_test_flush(struct mr_test_session *s);
 /* Waits for the next message; fails the program after 10 s. It stays valid until the next call. */
