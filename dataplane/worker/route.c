@@ -201,14 +201,14 @@ MR_ALWAYS_INLINE void publish(
 		return;
 	}
 	w->round.published++;
-	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_EXTRA) != 0)) {
-		publish_parts(w, from, m, r);
-	} else if (mr_unlikely(m->header.flags & MRF_MESSAGE_FLAG_TOKEN)) {
+	if (mr_likely((m->header.flags & (MRF_MESSAGE_FLAG_TOKEN | MR_MESSAGE_FLAGS_EXTRA)) == 0)) {
+		publish_by(w, from, m, r, NULL);
+	} else if (m->header.flags & MR_MESSAGE_FLAGS_EXTRA) {
+		publish_parts(w, from, *m, r);
+	} else {
 		struct mrf_reply_token token = {from->id, m->token.correlation};
 
 		publish_by(w, from, m, r, &token);
-	} else {
-		publish_by(w, from, m, r, NULL);
 	}
 }
 
