@@ -508,6 +508,15 @@ struct mr_client_stats {
 	uint64_t frames_duplicate; /* came twice, or too late to be taken; dropped */
 	uint64_t frames_strange;   /* of another session; dropped */
 	uint64_t unsent; /* messages dropped because the path takes no frames so large any more */
+	/* Of the reliable flow, which is part of frames_sent and frames_received. */
+	uint64_t reliable_sent; /* without those sent again */
+	uint64_t reliable_received;
+	uint64_t retransmits;
+	uint64_t retransmit_timeouts; /* among them, because no word came in time */
+	uint64_t frames_held; /* came before one that is before them, or before there was room */
+	uint64_t rtt_us;      /* smoothed; 0: not measured */
+	uint64_t
+		duplicates; /* deliveries that came before, of who promises exactly once; dropped */
 };
 MR_API void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out);
 

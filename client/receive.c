@@ -2,7 +2,7 @@
 /* receive: takes messages out of the down ring, checks them and hands them out. */
 #include <stdlib.h>
 
-#include "client/internal.h"
+#include "client/queue.h"
 
 static const char nonsense[] = "the bus sent what makes no sense";
 
@@ -165,11 +165,34 @@ static void gap(struct mr_client *c, const struct mr_message_view *m)
 	c->depth--;
 }
 
+static unsigned other(struct mr_client *c, const uint8_t *at, const struct mr_message_view *m);
+
+/* A piece of a reply. */
+static unsigned other_piece(struct mr_client *c, const struct mr_message_view *m)
+{
+	struct mr_aside *whole = mr_assemble(c, m);
+	unsigned handled;
+
+	if (whole == NULL)
+		return 0;
+	if (c->depth > 0 && !mr_request_is_sync(c, m->token.correlation)) {
+		c->missed += !mr_aside_keep(c, whole);
+		return 0;
+	}
+	handled = other(c, whole->record, &whole->view);
+	/* Who waits for it reads it after this. */
+	mr_aside_free_out(c);
+	c->aside_out = whole;
+	return handled;
+}
+
 /* Everything but deliveries. Returns how many were handed out. */
 static unsigned other(struct mr_client *c, const uint8_t *at, const struct mr_message_view *m)
 {
 	bool sync;
 
+	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0))
+		return other_piece(c, m);
 	switch (m->header.kind) {
 	case MRF_MESSAGE_KIND_REPLY:
 	case MRF_MESSAGE_KIND_STATUS:
@@ -185,8 +208,71 @@ static unsigned other(struct mr_client *c, const uint8_t *at, const struct mr_me
 			keep(c, at, m->header);
 		return 0;
 	case MRF_MESSAGE_KIND_CONTROL: mr_call_answered(c, m); return 0;
+	case MRF_MESSAGE_KIND_ACCEPTED: mr_queue_accepted(c, m); return 0;
 	default: c->malformed++; return 0;
 	}
+}
+
+/* False: it came before. */
+static bool is_first(
+	struct mr_client *c, struct mr_subscription *s, const struct mr_message_view *m)
+{
+	if (s->promise != MR_EXACTLY_ONCE || m->extra.origin.publisher == 0)
+		return true;
+	if (s->seen == NULL)
+		s->seen = mr_seen_new();
+	/* Without memory to tell, twice is better than never. */
+	if (s->seen == NULL ||
+		mr_seen_first(s->seen, m->extra.origin.publisher, m->extra.origin.id))
+		return true;
+	c->duplicates++;
+	return false;
+}
+
+static unsigned deliver_plain(struct mr_client *c, struct mr_subscription *s, const uint8_t *at,
+	const struct mr_message_view *m, struct mr_aside *whole)
+{
+	struct mr_message message;
+	bool kept;
+
+	if (!is_first(c, s, m)) {
+		free(whole);
+		return 0;
+	}
+	if (!mr_subscription_is_pulled(s) && c->depth == 0 && s->aside == 0) {
+		message_fill(&message, m, s);
+		hand_out(c, s, &message, 1, 0);
+		free(whole);
+		return 1;
+	}
+	kept = whole != NULL ? mr_aside_keep(c, whole)
+			     : mr_aside_push(c, at, m->header.bytes, s->id);
+	c->missed += !kept;
+	return 0;
+}
+
+/* A delivery of a queue, or with an origin, or a piece of one. It has been skipped. Returns how many were handed out.
+ */
+static unsigned deliver_extra(struct mr_client *c, struct mr_subscription *s, const uint8_t *at,
+	struct mr_message_view *m)
+{
+	const uint8_t calls = MRF_MESSAGE_FLAG_MORE | MRF_MESSAGE_FLAG_HIGH | MRF_MESSAGE_FLAG_LOW;
+	struct mr_aside *whole = NULL;
+
+	if (s->consumes != ((m->header.flags & MRF_MESSAGE_FLAG_DELIVERY) != 0) ||
+		(!s->consumes && (m->header.flags & calls) != 0)) {
+		c->malformed++;
+		return 0;
+	}
+	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0)) {
+		whole = mr_assemble(c, m);
+		if (whole == NULL)
+			return 0;
+		*m = whole->view;
+	}
+	if (s->consumes)
+		return mr_consumer_take((struct mr_consumer *)s, at, m, whole);
+	return deliver_plain(c, s, at, m, whole);
 }
 
 /* One record of the ring, or a run of up to `max` that is handed out. False: nothing there, or it
@@ -222,6 +308,13 @@ MR_ALWAYS_INLINE bool serve_some(struct mr_client *c, bool aside, unsigned max, 
 		return true;
 	}
 	s = deliver_to(c, &m.header);
+	if (s != NULL && (s->consumes || (m.header.flags & MR_MESSAGE_FLAGS_EXTRA) != 0)) {
+		struct mr_message_view copy = m;
+
+		mr_bytes_skip(&c->down, m.header.bytes);
+		*handled += deliver_extra(c, s, at, &copy);
+		return true;
+	}
 	if (mr_likely(
 		    s != NULL && !mr_subscription_is_pulled(s) && c->depth == 0 && s->aside == 0)) {
 		*handled += hand_out_run(c, s, &m, run_of(at, &m, ready, max));
@@ -237,17 +330,6 @@ MR_ALWAYS_INLINE bool serve_some(struct mr_client *c, bool aside, unsigned max, 
 	return true;
 }
 
-static bool parse_aside(struct mr_client *c, const struct mr_aside *a, struct mr_message_view *m)
-{
-	m->header = mr_message_header_load(a->record);
-	/* Its header may have been changed while the record was copied. */
-	if (mr_message_fits(&m->header, mr_message_stride(a->bytes)) &&
-		m->header.bytes <= a->bytes && mr_message_parse(a->record, m->header, m))
-		return true;
-	c->malformed++;
-	return false;
-}
-
 /* The oldest message set aside. False: it waits for mr_receive. */
 static bool serve_aside(struct mr_client *c, unsigned *handled)
 {
@@ -261,10 +343,13 @@ static bool serve_aside(struct mr_client *c, unsigned *handled)
 		return false;
 	}
 	a = mr_aside_pop(c);
-	if (parse_aside(c, a, &m)) {
-		if (m.header.kind != MRF_MESSAGE_KIND_DELIVER)
+	if (mr_aside_parse(c, a, &m)) {
+		if (m.header.kind != MRF_MESSAGE_KIND_DELIVER) {
 			*handled += other(c, a->record, &m);
-		else if (s != NULL) {
+		} else if (s != NULL && s->consumes) {
+			mr_consumer_hand_out((struct mr_consumer *)s, &m);
+			*handled += 1;
+		} else if (s != NULL) {
 			message_fill(&message, &m, s);
 			hand_out(c, s, &message, 1, 0);
 			*handled += 1;
@@ -302,6 +387,8 @@ unsigned mr_receive_some(struct mr_client *c, unsigned max, bool aside)
 	c->blocked = false;
 	if (now_ns >= c->house_ns)
 		mr_house(c, now_ns);
+	if (mr_unlikely(c->outboxes_busy))
+		mr_outboxes_step(c, now_ns);
 	if (c->transport->fill != NULL)
 		c->transport->fill(c);
 	while (handled < max && more && !*c->until)
@@ -318,8 +405,14 @@ void mr_serve_rest(struct mr_client *c)
 	uint64_t end = c->down.head + c->down.capacity;
 	unsigned handled = 0;
 
-	while (c->down.head < end && serve_some(c, true, 1, &handled))
-		continue;
+	while (c->down.head < end) {
+		if (serve_some(c, true, 1, &handled))
+			continue;
+		/* What waited for room in the ring. */
+		mr_serve_release(c);
+		if (c->transport->fill == NULL || !c->transport->fill(c))
+			return;
+	}
 }
 
 static bool take_aside(struct mr_client *c, struct mr_message *out)
@@ -328,7 +421,7 @@ static bool take_aside(struct mr_client *c, struct mr_message *out)
 	struct mr_message_view m;
 
 	c->aside_out = mr_aside_pop(c);
-	if (!parse_aside(c, c->aside_out, &m))
+	if (!mr_aside_parse(c, c->aside_out, &m))
 		return false;
 	message_fill(out, &m, s);
 	return true;
