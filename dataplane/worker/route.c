@@ -255,6 +255,7 @@ other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 	case MRF_MESSAGE_KIND_CLOSE:
 	case MRF_MESSAGE_KIND_PATH:
 	case MRF_MESSAGE_KIND_HELLO:
+	case MRF_MESSAGE_KIND_ACK:
 		/* These are not for channels, or for a frame of a session. */
 		mr_count(w->stats->drop_bad_message, 1);
 		reject(from);
