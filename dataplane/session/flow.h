@@ -50,9 +50,10 @@ struct mr_flow {
 	/* the worker's notes */
 	uint32_t unsaid_seen; /* frames that were unsaid a round ago */
 	uint32_t season;      /* in which it last took a frame */
-	uint64_t leaving;     /* cycles when it was to be closed, for what is in the log to go; 0: it is not */
-	bool speaks;          /* the client has acknowledged something: it knows the flow */
-	bool listed;          /* the worker looks at it each round */
+	uint64_t
+		leaving; /* cycles when it was to be closed, for what is in the log to go; 0: it is not */
+	bool speaks; /* the client has acknowledged something: it knows the flow */
+	bool listed; /* the worker looks at it each round */
 };
 
 _Static_assert(sizeof(struct mr_flow) <= 512, "memory of a session besides its log");
@@ -74,10 +75,18 @@ static inline uint32_t mr_flow_capacity(const struct mr_flow *f)
 	return f->log_bytes;
 }
 
+/* What the client was granted at the beginning; read-only after open. */
+static inline uint32_t mr_flow_credit_first(const struct mr_flow *f)
+{
+	if (f->memory == NULL)
+		return 0;
+	return f->rx.slots < MR_FLOW_CREDIT_FIRST ? f->rx.slots : MR_FLOW_CREDIT_FIRST;
+}
+
 static inline struct mr_flow_slot *mr_flow_slot(const struct mr_flow *f, uint32_t sequence)
 {
-	return (struct mr_flow_slot *)(f->slots +
-				       (uint64_t)mr_reliable_slot(&f->rx, sequence) * f->slot_bytes);
+	return (struct mr_flow_slot *)(f->slots + (uint64_t)mr_reliable_slot(&f->rx, sequence) *
+							  f->slot_bytes);
 }
 
 /* Copies what is left of a frame into its slot: `offset` bytes of its messages are taken. */

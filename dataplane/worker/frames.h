@@ -40,6 +40,8 @@ void mr_worker_take_passed(struct mr_worker *w, const struct mr_descriptor *d);
 
 /* frame.c: of a session of this worker, or of none that is. */
 void mr_worker_frame(struct mr_worker *w, const struct mr_frame *f);
+/* A frame that is in its flow and new: the session lives, and by this way. */
+void mr_worker_note_frame(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f);
 /* Routes the burst as it is, and begins a new one. */
 void mr_worker_route_now(struct mr_worker *w);
 
@@ -56,6 +58,13 @@ bool mr_worker_path(struct mr_worker *w, struct mr_session *s, const struct mr_f
 /* egress.c: room for a message of `bytes` at the end of the session's open frame, or of a new one, the
  * full one being sent. NULL: the session is local, the message is too large, or there is no buffer. */
 void *mr_worker_frame_claim(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
+/* A buffer for a frame of at most `bytes` to the session, that is to be written at *payload. NULL: there is
+ * none, or it is too small, as after a change to a narrower path. */
+struct rte_mbuf *mr_worker_packet_new(
+	struct mr_worker *w, struct mr_session *s, uint32_t bytes, uint8_t **payload);
+/* Sends it, with `bytes` written; its messages are not lost if the device does not take it. */
+void mr_worker_packet_send(
+	struct mr_worker *w, struct mr_session *s, struct rte_mbuf *m, uint32_t bytes);
 /* Sends the session's open frame, if there is one. */
 void mr_worker_seal(struct mr_worker *w, struct mr_session *s);
 /* Sends a frame without messages. False: no buffer. */

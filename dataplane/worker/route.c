@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/gate.h"
+#include "dataplane/worker/queues.h"
 
 /* Members tried before a queue group's message is given up: all of a small group, some of a large.
  */
@@ -13,8 +14,9 @@ struct publish {
 	const struct mrf_reply_token *token; /* NULL: no reply wanted */
 	bool promised;
 	struct mr_message_plan delivery;
-	uint32_t delivered; /* copies made or handed to other workers */
-	uint32_t members;   /* of other workers, chosen for queue groups */
+	struct mr_message_extra extra; /* of the delivery */
+	uint32_t delivered;            /* copies made or handed to other workers */
+	uint32_t members;              /* of other workers, chosen for queue groups */
 	struct mr_mesh_member member[MR_MESH_MEMBERS_MAX];
 };
 
@@ -89,7 +91,7 @@ static bool give_member(
 	if (s == NULL || mr_worker_is_over(s))
 		return false;
 	if (!(p->promised ? mr_worker_promise_member(
-				    w, s, chosen->water, &p->delivery, chosen->sub_id)
+				    w, s, p->route, chosen->water, &p->delivery, chosen->sub_id)
 			  : mr_worker_copy(w, s, &p->delivery, chosen->sub_id)))
 		return false;
 	w->round.delivered++;
@@ -135,9 +137,8 @@ static void answer_status(struct mr_worker *w, struct mr_session *s,
  * that the common case lives in registers. */
 static void __attribute__((noinline))
 publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m,
-	const struct mr_route *r, const struct mr_message_plan *delivery, uint32_t delivered)
+	const struct mr_route *r, const struct mrf_reply_token *token, uint32_t delivered)
 {
-	const struct mrf_reply_token *token = delivery->token;
 	struct publish
 		p; /* filled field by field: clearing the members would cost more than all else */
 
@@ -145,7 +146,11 @@ publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_me
 	p.route = r;
 	p.token = token;
 	p.promised = (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN) != 0;
-	p.delivery = *delivery;
+	p.delivery = mr_worker_delivery(r, m, token);
+	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
+		p.extra = mr_worker_passed_on(m);
+		mr_message_plan_extra(&p.delivery, &p.extra);
+	}
 	p.delivered = delivered;
 	p.members = 0;
 	for (uint32_t g = 0; g < r->group_count; g++)
@@ -169,25 +174,26 @@ MR_ALWAYS_INLINE void publish_by(struct mr_worker *w, struct mr_session *from,
 	if (mr_unlikely(delivered == 0 || r->workers != 0 || r->group_count > 0)) {
 		struct mr_message_view copy = *m;
 
-		publish_further(w, from, &copy, r, &plan, delivered);
+		publish_further(w, from, &copy, r, token, delivered);
 	}
 }
 
-/* The same of one with an origin, or of a piece. */
+/* The same of one that is promised, or of a piece. */
 static void __attribute__((noinline)) publish_parts(struct mr_worker *w, struct mr_session *from,
-	const struct mr_message_view *m, const struct mr_route *r)
+	struct mr_message_view m, const struct mr_route *r)
 {
-	struct mrf_reply_token token = {from->id, m->token.correlation};
-	struct mr_message_plan plan = mr_worker_delivery(
-		r, m, m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &token : NULL);
-	struct mr_message_extra extra = mr_worker_passed_on(m);
+	struct mrf_reply_token token = {from->id, m.token.correlation};
+	const struct mrf_reply_token *asked =
+		m.header.flags & MRF_MESSAGE_FLAG_TOKEN ? &token : NULL;
+	struct mr_message_plan plan = mr_worker_delivery(r, &m, asked);
+	struct mr_message_extra extra = mr_worker_passed_on(&m);
 	uint32_t delivered;
 
 	mr_message_plan_extra(&plan, &extra);
-	delivered = m->header.flags & MRF_MESSAGE_FLAG_ORIGIN ? mr_worker_promise_own(w, r, &plan)
-							      : mr_worker_deliver_own(w, r, &plan);
+	delivered = m.header.flags & MRF_MESSAGE_FLAG_ORIGIN ? mr_worker_promise_own(w, r, &plan)
+							     : mr_worker_deliver_own(w, r, &plan);
 	if (delivered == 0 || r->workers != 0 || r->group_count > 0)
-		publish_further(w, from, m, r, &plan, delivered);
+		publish_further(w, from, &m, r, asked, delivered);
 }
 
 MR_ALWAYS_INLINE void publish(
@@ -200,14 +206,14 @@ MR_ALWAYS_INLINE void publish(
 		return;
 	}
 	w->round.published++;
-	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
-		publish_parts(w, from, m, r);
-	} else if (mr_unlikely(m->header.flags & MRF_MESSAGE_FLAG_TOKEN)) {
+	if (mr_likely((m->header.flags & (MRF_MESSAGE_FLAG_TOKEN | MR_MESSAGE_FLAGS_EXTRA)) == 0)) {
+		publish_by(w, from, m, r, NULL);
+	} else if (m->header.flags & MR_MESSAGE_FLAGS_EXTRA) {
+		publish_parts(w, from, *m, r);
+	} else {
 		struct mrf_reply_token token = {from->id, m->token.correlation};
 
 		publish_by(w, from, m, r, &token);
-	} else {
-		publish_by(w, from, m, r, NULL);
 	}
 }
 
@@ -232,12 +238,23 @@ static void reply(struct mr_worker *w, struct mr_session *from, const struct mr_
 	}
 }
 
-/* Everything but a publish. */
+/* A sign of life, which is answered with one; that it was heard is remembered of every message. */
+static void beat(struct mr_worker *w, struct mr_session *from)
+{
+	struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_BEAT, NULL, NULL, 0, NULL, 0, 0);
+
+	if (!mr_worker_copy(w, from, &plan, 0))
+		mr_worker_no_room(w, from, plan.stride, &w->stats->drop_reply_full);
+}
+
+/* Everything but a publish and what is for a queue. */
 static void __attribute__((noinline))
 other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 {
 	switch (m.header.kind) {
 	case MRF_MESSAGE_KIND_REPLY: reply(w, from, &m); break;
+	case MRF_MESSAGE_KIND_BEAT: beat(w, from); break;
 	case MRF_MESSAGE_KIND_CONTROL:
 		mr_worker_handoff(w, from, &m, MRF_HANDOFF_REASON_CONTROL);
 		break;
@@ -245,11 +262,13 @@ other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 	case MRF_MESSAGE_KIND_STATUS:
 	case MRF_MESSAGE_KIND_GAP:
 	case MRF_MESSAGE_KIND_RETRY:
+	case MRF_MESSAGE_KIND_ACCEPTED:
 		/* The bus says these; a client may not. */
 	case MRF_MESSAGE_KIND_PADDING:
 	case MRF_MESSAGE_KIND_CLOSE:
 	case MRF_MESSAGE_KIND_PATH:
 	case MRF_MESSAGE_KIND_HELLO:
+	case MRF_MESSAGE_KIND_ACK:
 		/* These are not for channels, or for a frame of a session. */
 		mr_count(w->stats->drop_bad_message, 1);
 		reject(from);
@@ -276,9 +295,7 @@ static void publish_run(struct mr_worker *w, const struct mr_burst_entry *e, uin
 	for (uint32_t i = 0; i < count; i++) {
 		struct mr_message_view m = mr_message_plain(e[i].at, e[i].header);
 
-		struct mr_message_plan plan = mr_worker_delivery(r, &m, NULL);
-
-		publish_further(w, e->from, &m, r, &plan, 0);
+		publish_further(w, e->from, &m, r, NULL, 0);
 	}
 }
 
@@ -312,6 +329,8 @@ static void single(struct mr_worker *w, const struct mr_burst_entry *e)
 
 	if (mr_likely(m->header.kind == MRF_MESSAGE_KIND_PUBLISH))
 		publish(w, e->from, m);
+	else if (mr_worker_is_for_queue(&m->header))
+		mr_worker_queues_entry(w, e);
 	else
 		other(w, e->from, *m);
 }

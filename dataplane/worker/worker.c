@@ -12,6 +12,7 @@
 
 #include "dataplane/worker/frames.h"
 #include "dataplane/worker/gate.h"
+#include "dataplane/worker/queues.h"
 
 static bool stopped(struct mr_worker *w)
 {
@@ -40,7 +41,10 @@ static void account(struct mr_worker *w)
 		w->idle_since = now;
 	} else if (now - w->idle_since >= w->spin_cycles) {
 		mr_worker_housekeep(w);
-		mr_worker_sleep(w);
+		if (mr_worker_queues_calm(w)) {
+			mr_worker_tx(w);
+			mr_worker_sleep(w);
+		}
 		w->idle_since = 0;
 		w->round_start = rte_rdtsc();
 	}
@@ -58,7 +62,8 @@ int mr_worker_run(void *worker)
 		mr_worker_ports_rx(w);   /* packets -> own sinks, mesh, control */
 		mr_worker_held_run(w);   /* what is held -> own sinks */
 		mr_worker_rx(w);         /* channels -> burst */
-		mr_worker_route(w);      /* burst -> own sinks, mesh, control */
+		mr_worker_route(w);      /* burst -> own sinks, mesh, queues, control */
+		mr_worker_queues_run(w); /* queues -> consumers, acceptances */
 		mr_worker_tx(w);         /* sinks and mesh -> their readers, ports */
 		if (--w->house_in == 0)
 			mr_worker_housekeep(w);
@@ -70,6 +75,14 @@ int mr_worker_run(void *worker)
 	mr_worker_ports_fini(w);
 	mr_worker_mesh_fini(w);
 	return 0;
+}
+
+void mr_worker_note_missed(struct mr_worker *w, struct mr_session *s)
+{
+	if (mr_likely(s->stats->missed == s->missed_seen))
+		return;
+	s->missed_seen = s->stats->missed;
+	mr_gauge(s->stats->missed_last_ns, mr_worker_now_ns(w));
 }
 
 static void gauge_backlog(struct mr_session *s, uint64_t bytes)
@@ -91,6 +104,7 @@ static void look_after_sessions(struct mr_worker *w)
 		struct mr_session *s = list->sessions[i];
 
 		gauge_backlog(s, mr_bytes_backlog(&s->down));
+		mr_worker_note_missed(w, s);
 		if (s->missed_untold > 0)
 			(void)mr_worker_tell_gap(w, s, s->down.capacity / 8);
 	}
@@ -104,6 +118,7 @@ void mr_worker_housekeep(struct mr_worker *w)
 	w->house_in = w->house_rounds;
 	look_after_sessions(w);
 	mr_worker_remotes_look(w);
+	mr_gauge(w->stats->store_bytes, mr_store_bytes(w->queues.store));
 	mr_gauge(w->stats->route_hits, r->alias_hits + r->cache_hits);
 	mr_gauge(w->stats->route_misses, r->alias_fills + r->cache_misses);
 	mr_gauge(w->stats->route_evictions, r->cache_evictions);
@@ -157,6 +172,9 @@ static int open_waiting(struct mr_worker *w, const struct mr_worker_config *c)
 	if (w->gates == NULL)
 		return -ENOMEM;
 	memset(w->gates, 0, bytes);
+	w->flows.list = calloc(c->slots - c->remote_first + 1, sizeof(*w->flows.list));
+	if (w->flows.list == NULL)
+		return -ENOMEM;
 	w->held_bytes_max = c->held_bytes_max;
 	return mr_store_new(c->store_bytes, &w->store);
 }
@@ -184,6 +202,8 @@ static void init_network(struct mr_worker *w, const struct mr_worker_config *c)
 	mr_rate_init(&w->retries, w->tsc_hz, MR_RETRIES_PER_SECOND);
 	mr_rate_init(&w->hellos, w->tsc_hz, c->hellos_per_second);
 	w->round_start = w->scan.since = now;
+	w->flows.season = 1;
+	w->flows.ns_a_cycle = (uint64_t)(1e9 * 4294967296.0 / (double)w->tsc_hz);
 	w->scan.clock_delta =
 		(int64_t)(clock_ns() - (uint64_t)((double)now * 1e9 / (double)w->tsc_hz));
 }
@@ -206,6 +226,7 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	w->stats = stats;
 	w->house_in = w->house_rounds = MR_HOUSEKEEP_ROUNDS;
 	init_network(w, c);
+	w->mesh.held_end = &w->mesh.held;
 	w->page_fd = w->epoll_fd = w->bell_fd = -1;
 	w->handoff.channel = mr_channel_none();
 	error = mr_directory_init(&w->directory, c->slots);
@@ -215,6 +236,8 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 		error = open_handoff(w, c->handoff_ring_bytes);
 	if (error == 0)
 		error = open_waiting(w, c);
+	if (error == 0)
+		error = mr_worker_queues_new(w, c);
 	if (error == 0)
 		error = mr_router_new(table, c->index, c->route_cache_entries, &w->router);
 	if (error != 0) {
@@ -237,6 +260,8 @@ void mr_worker_free(struct mr_worker *w)
 		return;
 	if (w->router != NULL)
 		mr_router_free(w->router);
+	mr_worker_queues_free(w);
+	free(w->flows.list);
 	mr_store_free(w->store);
 	free(w->gates);
 	mr_channel_close(&w->handoff.channel);
