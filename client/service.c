@@ -219,7 +219,7 @@ static int respond(struct mr_service *s, struct mr_in_hand *w, bool more, const 
 int mr_respond_with(struct mr_service *s, uint64_t tag, bool more, const char *headers,
 	size_t header_bytes, const void *payload, size_t bytes)
 {
-	struct mr_parts p = {"", 0, headers, header_bytes, payload, bytes};
+	struct mr_parts p = {NULL, 0, headers, header_bytes, payload, bytes};
 	struct mr_client *c = s->client;
 	struct mr_in_hand *w;
 	int error;
