@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 /* An entry for so many bytes of the log: smaller frames fill the entries first. */
-#define BYTES_AN_ENTRY 256u
+#define BYTES_AN_ENTRY  256u
 #define LOG_BYTES_LEAST 4096u
 
 static uint32_t power_of_two_below(uint32_t most)
@@ -107,7 +107,7 @@ uint32_t mr_flow_backlog(const struct mr_flow *f)
 	uint32_t tail = tail_of(f);
 	uint32_t open = f->open_room > 0 ? f->open_used : 0;
 
-	if (f->head >= tail && !(f->head == tail && !mr_reliable_tx_drained(&f->tx)))
+	if (f->head >= tail)
 		return f->head - tail + open;
 	return f->log_bytes - (tail - f->head) + open;
 }

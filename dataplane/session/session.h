@@ -40,6 +40,7 @@ struct mr_session {
 	uint32_t aliases_end; /* first that has no bit; 0 over UDP; read-only after open */
 	bool dirty;           /* pushed to since the last publish */
 	bool consumed;        /* skipped in since the last release */
+	uint64_t missed_seen; /* stats->missed when last looked at */
 	bool stalled;         /* it has a promised message that a full receiver holds up */
 	const _Atomic uint32_t *gate; /* the gate at which it is stalled; NULL: not at one alone */
 	uint32_t gate_tag;            /* see gate.h */

@@ -24,6 +24,18 @@ static uint32_t tag_of(uint64_t key)
 	return (uint32_t)(key >> 32) | 1;
 }
 
+static void show_subject(struct mrf_session_stats *stats, const struct mr_route *r)
+{
+	uint64_t words[5] = {0};
+
+	memcpy(words, r->subject, r->bytes < sizeof(words) ? r->bytes : sizeof(words));
+	mr_gauge(stats->slow_subject_0, words[0]);
+	mr_gauge(stats->slow_subject_1, words[1]);
+	mr_gauge(stats->slow_subject_2, words[2]);
+	mr_gauge(stats->slow_subject_3, words[3]);
+	mr_gauge(stats->slow_subject_4, words[4]);
+}
+
 /* NULL: it is open for that key. */
 static const struct mr_gate *shut_gate(const struct mr_worker *of, uint64_t key)
 {
@@ -73,7 +85,8 @@ static void fill_up(struct mr_worker *w, struct mr_session *s, struct mr_waiting
 }
 
 /* After a promised message went to a session that rather waits: shuts the gate if that made it full. */
-static void look_at_water(struct mr_worker *w, struct mr_session *s, uint32_t water, uint64_t key)
+static void look_at_water(struct mr_worker *w, struct mr_session *s, uint32_t water, uint64_t key,
+	const struct mr_route *r)
 {
 	uint64_t capacity = mr_worker_capacity(s);
 	struct mr_waiting *x = s->waiting;
@@ -88,6 +101,8 @@ static void look_at_water(struct mr_worker *w, struct mr_session *s, uint32_t wa
 	x = mr_worker_waiting(w, s);
 	if (x == NULL)
 		return; /* there is no memory to hold anything either: it is missed, and told */
+	if (x->open_below == 0)
+		show_subject(s->stats, r);
 	fill_up(w, s, x, water);
 	shut(w, s, x, key);
 }
@@ -145,8 +160,8 @@ uint32_t mr_worker_promise_own(
 			} else if (water != 0) {
 				delivered += mr_worker_promise(w, s, plan, sink->sub_id) !=
 					     MR_PROMISE_LOST;
-				look_at_water(w, s, water, r->hash);
-			} else if (mr_worker_try(w, s, plan, sink->sub_id)) {
+				look_at_water(w, s, water, r->hash, r);
+			} else if (mr_worker_copy(w, s, plan, sink->sub_id)) {
 				delivered++;
 			} else {
 				mr_worker_missed(w, s, plan->stride);
@@ -157,15 +172,15 @@ uint32_t mr_worker_promise_own(
 	return delivered;
 }
 
-bool mr_worker_promise_member(struct mr_worker *w, struct mr_session *s, uint32_t water,
-	const struct mr_message_plan *plan, uint32_t sub_id)
+bool mr_worker_promise_member(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
+	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id)
 {
 	bool delivered;
 
 	if (water == 0)
-		return mr_worker_try(w, s, plan, sub_id);
+		return mr_worker_copy(w, s, plan, sub_id);
 	delivered = mr_worker_promise(w, s, plan, sub_id) != MR_PROMISE_LOST;
-	look_at_water(w, s, water, member_key(s->slot, s->generation));
+	look_at_water(w, s, water, member_key(s->slot, s->generation), r);
 	return delivered;
 }
 
@@ -222,38 +237,60 @@ static const struct mr_route *route_of(
 	return mr_router_subject(w->router, subject, m->subject_bytes, &fault);
 }
 
-static void stall(struct mr_session *s, const struct mr_gate *gate, const struct mr_route *r)
+/* `gate`: that at which it is asked next; NULL: any of a queue group's, so it is asked in each round. */
+static void stall(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
+	const struct mr_gate *gate)
 {
+	if (!s->stalled)
+		mr_gauge(s->stats->blocked_since_ns, mr_worker_now_ns(w));
 	s->stalled = true;
 	s->gate = gate != NULL ? &gate->tag : NULL;
 	s->gate_tag = tag_of(r->hash);
+	if (gate != NULL)
+		mr_gauge(s->stats->blocked_by,
+			atomic_load_explicit(&gate->by, memory_order_relaxed));
+	show_subject(s->stats, r);
+}
+
+static void go_on(struct mr_session *s)
+{
+	s->stalled = false;
+	s->gate = NULL;
+	mr_gauge(s->stats->blocked_since_ns, 0);
+	mr_gauge(s->stats->blocked_by, 0);
+}
+
+/* False: it has to wait. */
+static bool pass(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
+	const struct mr_message_view *m)
+{
+	const struct mr_gate *gate = plain_gate(w, r);
+
+	if (mr_unlikely(gate != NULL)) {
+		stall(w, s, r, gate);
+		return false;
+	}
+	for (uint32_t g = 0; g < r->group_count; g++)
+		if (mr_unlikely(group_full(w, r, g, m))) {
+			stall(w, s, r, NULL);
+			return false;
+		}
+	return true;
 }
 
 bool mr_worker_gates_pass(
 	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h)
 {
-	const struct mr_route *r;
-	const struct mr_gate *gate;
+	const struct mr_route *r = NULL;
 	struct mr_message_view m;
 
-	s->stalled = false;
-	s->gate = NULL;
 	/* What makes no sense is refused by who takes it. */
-	if (!mr_message_parse(at, h, &m))
-		return true;
-	r = route_of(w, s, &m);
-	if (r == NULL)
-		return true;
-	gate = plain_gate(w, r);
-	if (mr_unlikely(gate != NULL)) {
-		stall(s, gate, r);
+	if (mr_message_parse(at, h, &m))
+		r = route_of(w, s, &m);
+	if (r != NULL && !pass(w, s, r, &m))
 		return false;
-	}
-	for (uint32_t g = 0; g < r->group_count; g++)
-		if (mr_unlikely(group_full(w, r, g, &m))) {
-			stall(s, NULL, r);
-			return false;
-		}
+	if (mr_unlikely(s->stalled))
+		go_on(s);
 	return true;
 }
 

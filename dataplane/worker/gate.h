@@ -69,8 +69,8 @@ void mr_worker_count_stall(struct mr_worker *w, struct mr_session *s);
 uint32_t mr_worker_promise_own(
 	struct mr_worker *w, const struct mr_route *r, const struct mr_message_plan *plan);
 /* To a member of a queue group that is this worker's. False: it misses it, uncounted if `water` is 0. */
-bool mr_worker_promise_member(struct mr_worker *w, struct mr_session *s, uint32_t water,
-	const struct mr_message_plan *plan, uint32_t sub_id);
+bool mr_worker_promise_member(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
+	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id);
 /* True if a promised message for the member would have to wait. */
 bool mr_worker_member_full(const struct mr_worker *w, const struct mr_member *member);
 

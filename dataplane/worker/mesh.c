@@ -127,8 +127,8 @@ void mr_worker_mesh_ring(struct mr_worker *w)
 	}
 }
 
-static void deliver_member(struct mr_worker *w, const struct mr_mesh_member *member, bool promised,
-	const struct mr_message_plan *plan)
+static void deliver_member(struct mr_worker *w, const struct mr_mesh_member *member,
+	const struct mr_route *r, bool promised, const struct mr_message_plan *plan)
 {
 	struct mr_session *s = mr_directory_find(&w->directory, member->slot, member->generation);
 
@@ -136,7 +136,7 @@ static void deliver_member(struct mr_worker *w, const struct mr_mesh_member *mem
 		mr_count(w->stats->drop_session_gone, 1);
 	else if (promised && member->water != 0)
 		w->round.delivered +=
-			mr_worker_promise_member(w, s, member->water, plan, member->sub_id);
+			mr_worker_promise_member(w, s, r, member->water, plan, member->sub_id);
 	else if (mr_worker_copy(w, s, plan, member->sub_id))
 		w->round.delivered++;
 	else
@@ -172,7 +172,7 @@ static void take_publish(struct mr_worker *w, const struct mr_mesh_record *recor
 				: mr_worker_deliver_own(w, r, &plan));
 	for (uint32_t i = 0; i < record->members; i++)
 		if (members[i].worker == w->index)
-			deliver_member(w, &members[i], promised, &plan);
+			deliver_member(w, &members[i], r, promised, &plan);
 }
 
 /* A block goes to all who want anything in it: not every record in it is for everyone. */

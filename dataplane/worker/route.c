@@ -13,8 +13,9 @@ struct publish {
 	const struct mrf_reply_token *token; /* NULL: no reply wanted */
 	bool promised;
 	struct mr_message_plan delivery;
-	uint32_t delivered; /* copies made or handed to other workers */
-	uint32_t members;   /* of other workers, chosen for queue groups */
+	struct mr_message_extra extra; /* of the delivery */
+	uint32_t delivered;            /* copies made or handed to other workers */
+	uint32_t members;              /* of other workers, chosen for queue groups */
 	struct mr_mesh_member member[MR_MESH_MEMBERS_MAX];
 };
 
@@ -89,7 +90,7 @@ static bool give_member(
 	if (s == NULL || mr_worker_is_over(s))
 		return false;
 	if (!(p->promised ? mr_worker_promise_member(
-				    w, s, chosen->water, &p->delivery, chosen->sub_id)
+				    w, s, p->route, chosen->water, &p->delivery, chosen->sub_id)
 			  : mr_worker_copy(w, s, &p->delivery, chosen->sub_id)))
 		return false;
 	w->round.delivered++;
@@ -135,9 +136,8 @@ static void answer_status(struct mr_worker *w, struct mr_session *s,
  * that the common case lives in registers. */
 static void __attribute__((noinline))
 publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m,
-	const struct mr_route *r, const struct mr_message_plan *delivery, uint32_t delivered)
+	const struct mr_route *r, const struct mrf_reply_token *token, uint32_t delivered)
 {
-	const struct mrf_reply_token *token = delivery->token;
 	struct publish
 		p; /* filled field by field: clearing the members would cost more than all else */
 
@@ -145,7 +145,11 @@ publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_me
 	p.route = r;
 	p.token = token;
 	p.promised = (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN) != 0;
-	p.delivery = *delivery;
+	p.delivery = mr_worker_delivery(r, m, token);
+	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
+		p.extra = mr_worker_passed_on(m);
+		mr_message_plan_extra(&p.delivery, &p.extra);
+	}
 	p.delivered = delivered;
 	p.members = 0;
 	for (uint32_t g = 0; g < r->group_count; g++)
@@ -169,25 +173,26 @@ MR_ALWAYS_INLINE void publish_by(struct mr_worker *w, struct mr_session *from,
 	if (mr_unlikely(delivered == 0 || r->workers != 0 || r->group_count > 0)) {
 		struct mr_message_view copy = *m;
 
-		publish_further(w, from, &copy, r, &plan, delivered);
+		publish_further(w, from, &copy, r, token, delivered);
 	}
 }
 
 /* The same of one with an origin, or of a piece. */
 static void __attribute__((noinline)) publish_parts(struct mr_worker *w, struct mr_session *from,
-	const struct mr_message_view *m, const struct mr_route *r)
+	struct mr_message_view m, const struct mr_route *r)
 {
-	struct mrf_reply_token token = {from->id, m->token.correlation};
-	struct mr_message_plan plan = mr_worker_delivery(
-		r, m, m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &token : NULL);
-	struct mr_message_extra extra = mr_worker_passed_on(m);
+	struct mrf_reply_token token = {from->id, m.token.correlation};
+	const struct mrf_reply_token *asked =
+		m.header.flags & MRF_MESSAGE_FLAG_TOKEN ? &token : NULL;
+	struct mr_message_plan plan = mr_worker_delivery(r, &m, asked);
+	struct mr_message_extra extra = mr_worker_passed_on(&m);
 	uint32_t delivered;
 
 	mr_message_plan_extra(&plan, &extra);
-	delivered = m->header.flags & MRF_MESSAGE_FLAG_ORIGIN ? mr_worker_promise_own(w, r, &plan)
-							      : mr_worker_deliver_own(w, r, &plan);
+	delivered = m.header.flags & MRF_MESSAGE_FLAG_ORIGIN ? mr_worker_promise_own(w, r, &plan)
+							     : mr_worker_deliver_own(w, r, &plan);
 	if (delivered == 0 || r->workers != 0 || r->group_count > 0)
-		publish_further(w, from, m, r, &plan, delivered);
+		publish_further(w, from, &m, r, asked, delivered);
 }
 
 MR_ALWAYS_INLINE void publish(
@@ -201,7 +206,7 @@ MR_ALWAYS_INLINE void publish(
 	}
 	w->round.published++;
 	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
-		publish_parts(w, from, m, r);
+		publish_parts(w, from, *m, r);
 	} else if (mr_unlikely(m->header.flags & MRF_MESSAGE_FLAG_TOKEN)) {
 		struct mrf_reply_token token = {from->id, m->token.correlation};
 
@@ -250,6 +255,7 @@ other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 	case MRF_MESSAGE_KIND_CLOSE:
 	case MRF_MESSAGE_KIND_PATH:
 	case MRF_MESSAGE_KIND_HELLO:
+	case MRF_MESSAGE_KIND_ACK:
 		/* These are not for channels, or for a frame of a session. */
 		mr_count(w->stats->drop_bad_message, 1);
 		reject(from);
@@ -276,9 +282,7 @@ static void publish_run(struct mr_worker *w, const struct mr_burst_entry *e, uin
 	for (uint32_t i = 0; i < count; i++) {
 		struct mr_message_view m = mr_message_plain(e[i].at, e[i].header);
 
-		struct mr_message_plan plan = mr_worker_delivery(r, &m, NULL);
-
-		publish_further(w, e->from, &m, r, &plan, 0);
+		publish_further(w, e->from, &m, r, NULL, 0);
 	}
 }
 

@@ -72,6 +72,14 @@ int mr_worker_run(void *worker)
 	return 0;
 }
 
+void mr_worker_note_missed(struct mr_worker *w, struct mr_session *s)
+{
+	if (mr_likely(s->stats->missed == s->missed_seen))
+		return;
+	s->missed_seen = s->stats->missed;
+	mr_gauge(s->stats->missed_last_ns, mr_worker_now_ns(w));
+}
+
 static void gauge_backlog(struct mr_session *s, uint64_t bytes)
 {
 	uint64_t all = bytes + s->stats->held_bytes;
@@ -91,6 +99,7 @@ static void look_after_sessions(struct mr_worker *w)
 		struct mr_session *s = list->sessions[i];
 
 		gauge_backlog(s, mr_bytes_backlog(&s->down));
+		mr_worker_note_missed(w, s);
 		if (s->missed_untold > 0)
 			(void)mr_worker_tell_gap(w, s, s->down.capacity / 8);
 	}
@@ -157,6 +166,9 @@ static int open_waiting(struct mr_worker *w, const struct mr_worker_config *c)
 	if (w->gates == NULL)
 		return -ENOMEM;
 	memset(w->gates, 0, bytes);
+	w->flows.list = calloc(c->slots - c->remote_first + 1, sizeof(*w->flows.list));
+	if (w->flows.list == NULL)
+		return -ENOMEM;
 	w->held_bytes_max = c->held_bytes_max;
 	return mr_store_new(c->store_bytes, &w->store);
 }
@@ -184,6 +196,8 @@ static void init_network(struct mr_worker *w, const struct mr_worker_config *c)
 	mr_rate_init(&w->retries, w->tsc_hz, MR_RETRIES_PER_SECOND);
 	mr_rate_init(&w->hellos, w->tsc_hz, c->hellos_per_second);
 	w->round_start = w->scan.since = now;
+	w->flows.season = 1;
+	w->flows.ns_a_cycle = (uint64_t)(1e9 * 4294967296.0 / (double)w->tsc_hz);
 	w->scan.clock_delta =
 		(int64_t)(clock_ns() - (uint64_t)((double)now * 1e9 / (double)w->tsc_hz));
 }
@@ -237,6 +251,7 @@ void mr_worker_free(struct mr_worker *w)
 		return;
 	if (w->router != NULL)
 		mr_router_free(w->router);
+	free(w->flows.list);
 	mr_store_free(w->store);
 	free(w->gates);
 	mr_channel_close(&w->handoff.channel);

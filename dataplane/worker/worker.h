@@ -86,6 +86,7 @@ struct mr_worker_port {
 	struct mrf_port_stats *stats;
 	uint16_t device; /* DPDK's number */
 	uint16_t queue;
+	uint32_t rx_entries; /* of the receive ring */
 	/* worker's own */
 	uint32_t
 		rx_count; /* taken, and to be looked at again: there was no time, or the mesh was full */
@@ -98,6 +99,12 @@ struct mr_worker_port {
 struct mr_passed {
 	struct rte_mbuf *buffer;
 	uint32_t port;
+};
+
+/* A session whose reliable flow is to be looked after. */
+struct mr_flow_entry {
+	uint32_t slot;
+	uint32_t generation;
 };
 
 /* So many a second, and a tenth of a second's worth of them at once, but at least one. */
@@ -192,6 +199,16 @@ struct mr_worker {
 		uint64_t since;      /* cycles, when the last step was made */
 		int64_t clock_delta; /* CLOCK_MONOTONIC nanoseconds when cycles were 0 */
 	} scan;
+	struct {
+		struct mr_flow_entry *list; /* room for all sessions over UDP */
+		uint32_t count;
+		bool any_waits;         /* of the list, some have frames that wait */
+		uint32_t season;        /* see flow_tx.c */
+		uint32_t active_now;    /* took frames in this season */
+		uint32_t active_before; /* in the last */
+		uint64_t season_since;  /* cycles */
+		uint64_t ns_a_cycle;    /* times 2^32 */
+	} flows;
 	/* What nobody's session pays for; each its own, so that a flood of what asks for one leaves
 	 * the others to those who need them. */
 	struct mr_rate closes;

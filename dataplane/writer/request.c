@@ -79,6 +79,7 @@ static void open_remote(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 		.worker = s->worker,
 		.secret = s->remote->secret,
 		.frame_bytes = __atomic_load_n(&s->remote->frame_bytes, __ATOMIC_RELAXED),
+		.credit = mr_flow_credit_first(&s->remote->flow),
 	};
 
 	mrf_builder_init(&b, memory, sizeof(memory));
@@ -323,6 +324,8 @@ static bool list_subscription(void *listing, const struct mr_table_row *r)
 						 : MRF_SUBSCRIPTION_KIND_PATTERN,
 		.pattern = mrf_str_n(r->text, (uint32_t)r->text_bytes),
 		.group = mrf_str_n(r->group, (uint32_t)r->group_bytes),
+		.when_full = r->water != 0 ? MRF_WHEN_FULL_BLOCK : MRF_WHEN_FULL_DROP,
+		.high_water = r->water,
 	};
 
 	l->rows[l->count++] = mrf_subscription_row_write(&l->b, &row);

@@ -26,9 +26,9 @@
 #define TICK_PENDING_MS 1
 #define TICK_IDLE_MS    1000
 #define STUCK_NS        2000000000ull
-#define STATS_MAGIC     0x333054415453524dull /* "MRSTAT03" */
+#define STATS_MAGIC     0x343054415453524dull /* "MRSTAT04" */
 
-_Static_assert(sizeof(struct mrf_session_stats) == 3 * MR_CACHE_LINE, "three lines a session");
+_Static_assert(sizeof(struct mrf_session_stats) == 4 * MR_CACHE_LINE, "four lines a session");
 
 uint64_t mr_writer_now_ns(void)
 {
