@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #include "client/internal.h"
-#include "client/queue.h"
+#include "client/rpc.h"
+#include "client/service.h"
 #include "client/udp/udp.h"
 
 #define DEFAULT_ADDRESS    "shm:/run/millrace/attach.sock"
@@ -97,6 +98,8 @@ static void client_free(struct mr_client *c)
 	free(c->assemblies);
 	for (uint32_t i = 0; i < c->subscriptions_top; i++)
 		mr_subscription_free(c->subscriptions[i]);
+	mr_services_free(c);
+	mr_rpc_free_all(c);
 	while (c->queues != NULL)
 		mr_queue_free(c->queues);
 	for (uint32_t i = 0; i < c->publishers_count; i++)
@@ -239,4 +242,10 @@ void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out)
 	out->frames_duplicate = u->frames_duplicate;
 	out->frames_strange = u->frames_strange;
 	out->unsent = u->unsent;
+	out->reliable_sent = u->reliable.frames_sent;
+	out->reliable_received = u->reliable.frames_received;
+	out->retransmits = u->reliable.retransmits;
+	out->retransmit_timeouts = u->reliable.timeouts;
+	out->frames_held = u->reliable.frames_kept;
+	out->rtt_us = u->reliable.tx.rtt_ns / 1000;
 }

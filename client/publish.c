@@ -42,7 +42,13 @@ uint8_t *mr_publish_room(struct mr_client *c, uint32_t bytes)
 
 uint8_t *mr_promise_room(struct mr_client *c, uint32_t bytes)
 {
-	return room(c, c->promised, bytes);
+	uint8_t *to = room(c, c->promised, bytes);
+
+	if (mr_likely(to != NULL) || c->promised == &c->up || c->eof)
+		return to;
+	/* The bus may have made room and said so. */
+	c->transport->look(c);
+	return mr_bytes_claim(c->promised, mr_message_stride(bytes));
 }
 
 static void room_pause(struct mr_client *c, unsigned *rounds)

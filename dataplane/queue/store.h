@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store: memory of messages that wait: a slab allocator over one large mapping, of a fixed most.
  *
- * Pieces of like size stand together in slabs of 64 KiB; a slab that is empty can serve another size. Sizes
- * go up in steps of 32 bytes to 2 KiB and in eighths beyond, so that what rounding wastes is little.
+ *   mapping  | slab 128 KiB | slab | slab | not touched yet ...
+ *   slab     | piece | piece | piece | ...   all of one size
+ *
+ * A slab that is empty can serve another size. Sizes go up in steps of 32 bytes to 2 KiB, in eighths to
+ * 16 KiB, and then by how many fit a slab, so that what rounding wastes is little. What is known of a slab
+ * stands outside of it: a piece that is not in use holds nothing but the number of the next one.
  *
  * Owns      The mapping, which is reserved whole and taken as it is touched.
  * Threads   One: a worker has its own.
  * Units     Bytes.
  * Errors    NULL: the most is reached, or the piece is larger than MR_STORE_PIECE_MAX.
- * Hot path  alloc, free: constant time, no call into the system but the page faults of memory that is
+ * Hot path  alloc, release: constant time, no call into the system but the page faults of memory that is
  *           touched for the first time.
  */
 #ifndef MILLRACE_QUEUE_STORE_H
@@ -17,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MR_STORE_PIECE_MAX (65536u - 64u)
+#define MR_STORE_PIECE_MAX 65536u
 
 struct mr_store;
 
@@ -33,10 +37,5 @@ void mr_store_release(struct mr_store *s, void *piece, uint32_t bytes);
 /* In slabs that are in use; the store's most. */
 uint64_t mr_store_bytes(const struct mr_store *s);
 uint64_t mr_store_bytes_max(const struct mr_store *s);
-
-/* A piece by number, for what must be small or comes from outside: the number is checked, so that what a
- * hostile peer names is a piece that is in use, though perhaps another than it means. NULL: it is not. */
-uint32_t mr_store_number(const struct mr_store *s, const void *piece);
-void *mr_store_piece(const struct mr_store *s, uint32_t number);
 
 #endif

@@ -322,6 +322,19 @@ static inline void mr_message_plan_extra(
 	plan->extra = extra;
 }
 
+/* What a message is, as it was taken apart: the plan to write it again. `m` outlives the plan. */
+static inline struct mr_message_plan mr_message_replan(
+	const struct mr_message_view *m, enum mrf_message_kind kind)
+{
+	struct mr_message_plan plan = mr_message_plan(kind,
+		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL, m->subject,
+		m->subject_bytes, m->headers, m->header_bytes, m->payload_bytes);
+
+	if ((m->header.flags & MR_MESSAGE_FLAGS_EXTRA) != 0)
+		mr_message_plan_extra(&plan, &m->extra);
+	return plan;
+}
+
 /* Messages are mostly short: a call would cost more than the copy. Touches nothing outside of the
  * two `bytes`; the last step may go over bytes that were copied before. */
 MR_ALWAYS_INLINE void mr_message_copy(uint8_t *to, const uint8_t *from, size_t bytes)

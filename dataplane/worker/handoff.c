@@ -31,9 +31,7 @@ static bool has_share(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
 void mr_worker_handoff(struct mr_worker *w, struct mr_session *from,
 	const struct mr_message_view *m, enum mrf_handoff_reason reason)
 {
-	struct mr_message_plan plan = mr_message_plan((enum mrf_message_kind)m->header.kind,
-		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL, m->subject,
-		m->subject_bytes, m->headers, m->header_bytes, m->payload_bytes);
+	struct mr_message_plan plan = mr_message_replan(m, (enum mrf_message_kind)m->header.kind);
 	struct mrf_handoff_header h = {
 		.bytes = (uint32_t)sizeof(h) + plan.bytes,
 		.reason = (uint8_t)reason,

@@ -4,10 +4,11 @@
  * one descriptor and drop one reference for it.
  */
 #include "dataplane/worker/deliver.h"
+#include "dataplane/worker/gate.h"
 
 #include <rte_mbuf.h>
 
-_Static_assert(sizeof(struct mr_mesh_record) == 16, "8-aligned records");
+_Static_assert(sizeof(struct mr_mesh_record) == 24, "8-aligned records");
 _Static_assert(sizeof(struct mr_mesh_member) == 16, "8-aligned records");
 _Static_assert(sizeof(struct mr_mesh_record) + MR_MESH_MEMBERS_MAX * sizeof(struct mr_mesh_member) +
 			       MR_MESSAGE_BYTES_MAX <=
@@ -127,12 +128,15 @@ void mr_worker_mesh_ring(struct mr_worker *w)
 }
 
 static void deliver_member(struct mr_worker *w, const struct mr_mesh_member *member,
-	const struct mr_message_plan *plan)
+	const struct mr_route *r, bool promised, const struct mr_message_plan *plan)
 {
 	struct mr_session *s = mr_directory_find(&w->directory, member->slot, member->generation);
 
 	if (s == NULL || mr_worker_is_over(s))
 		mr_count(w->stats->drop_session_gone, 1);
+	else if (promised && member->water != 0)
+		w->round.delivered +=
+			mr_worker_promise_member(w, s, r, member->water, plan, member->sub_id);
 	else if (mr_worker_copy(w, s, plan, member->sub_id))
 		w->round.delivered++;
 	else
@@ -145,8 +149,10 @@ static void take_publish(struct mr_worker *w, const struct mr_mesh_record *recor
 	const struct mrf_reply_token *token =
 		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL;
 	struct mr_message_plan plan;
+	struct mr_message_extra extra;
 	enum mr_subject_fault fault;
 	const struct mr_route *r;
+	bool promised = (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN) != 0;
 
 	r = m->header.target != 0
 		    ? mr_router_alias(w->router, m->header.target)
@@ -157,11 +163,16 @@ static void take_publish(struct mr_worker *w, const struct mr_mesh_record *recor
 		return;
 	}
 	plan = mr_worker_delivery(r, m, token);
+	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
+		extra = mr_worker_passed_on(m);
+		mr_message_plan_extra(&plan, &extra);
+	}
 	if (record->workers & 1ull << w->index)
-		(void)mr_worker_deliver_own(w, r, &plan);
+		(void)(promised ? mr_worker_promise_own(w, r, &plan)
+				: mr_worker_deliver_own(w, r, &plan));
 	for (uint32_t i = 0; i < record->members; i++)
 		if (members[i].worker == w->index)
-			deliver_member(w, &members[i], &plan);
+			deliver_member(w, &members[i], r, promised, &plan);
 }
 
 /* A block goes to all who want anything in it: not every record in it is for everyone. */
@@ -193,6 +204,8 @@ static uint32_t take_record(struct mr_worker *w, const uint8_t *at)
 		; /* another worker's */
 	else if (mr_unlikely(!mr_message_parse(at + prefix, h, &m)))
 		mr_count(w->stats->drop_bad_message, 1);
+	else if (record.what == MR_MESH_SESSION)
+		(void)mr_worker_take_promised(w, record.session, &m);
 	else if (h.kind == MRF_MESSAGE_KIND_REPLY)
 		mr_worker_reply(w, &m);
 	else

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/worker/stages.h"
+#include "dataplane/worker/gate.h"
 
 #include <sys/epoll.h>
 #include <time.h>
@@ -27,14 +27,14 @@ static bool work_waits(struct mr_worker *w)
 		struct mr_session *s = list->sessions[i];
 
 		if (!atomic_load_explicit(&s->corrupt, memory_order_relaxed) &&
-			!mr_bytes_empty(&s->up))
+			!mr_bytes_empty(&s->up) && !mr_session_waits(s))
 			return true;
 	}
 	return false;
 }
 
-/* Clients that have yet to be told of a gap are asked to ring when they have made room. They may
- * miss that, so with one of them about, the worker sleeps for a bounded time only. */
+/* Clients that have yet to be told of a gap, or are full, are asked to ring when they have made room. They
+ * may miss that, so with one of them about, the worker sleeps for a bounded time only. */
 static long sleep_ns_max(struct mr_worker *w)
 {
 	const struct mr_poll_list *list =
@@ -42,11 +42,14 @@ static long sleep_ns_max(struct mr_worker *w)
 	long ns = w->ports_count > 0 ? PORTS_LOOK_NS : -1;
 
 	for (uint32_t i = 0; i < list->count; i++)
-		if (list->sessions[i]->missed_untold > 0) {
+		if (list->sessions[i]->missed_untold > 0 || list->sessions[i]->waiting != NULL) {
 			mr_bytes_want_bell(&list->sessions[i]->down, true);
 			if (ns < 0)
 				ns = GAP_LOOK_NS;
 		}
+	/* Those over UDP cannot ring. */
+	if (w->waiting.count > 0 && ns < 0)
+		ns = GAP_LOOK_NS;
 	return ns;
 }
 

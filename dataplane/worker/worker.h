@@ -22,10 +22,13 @@
 #define MILLRACE_WORKER_WORKER_H
 
 #include "dataplane/port/port.h"
+#include "dataplane/queue/store.h"
 #include "dataplane/ring/spsc.h"
 #include "dataplane/session/session.h"
 #include "dataplane/subject/router.h"
 
+struct mr_gate;
+struct mr_waiting;
 struct rte_mbuf;
 struct rte_mempool;
 
@@ -83,6 +86,7 @@ struct mr_worker_port {
 	struct mrf_port_stats *stats;
 	uint16_t device; /* DPDK's number */
 	uint16_t queue;
+	uint32_t rx_entries; /* of the receive ring */
 	/* worker's own */
 	uint32_t
 		rx_count; /* taken, and to be looked at again: there was no time, or the mesh was full */
@@ -95,6 +99,12 @@ struct mr_worker_port {
 struct mr_passed {
 	struct rte_mbuf *buffer;
 	uint32_t port;
+};
+
+/* A session whose reliable flow is to be looked after. */
+struct mr_flow_entry {
+	uint32_t slot;
+	uint32_t generation;
 };
 
 /* So many a second, and a tenth of a second's worth of them at once, but at least one. */
@@ -114,9 +124,12 @@ struct mr_worker_config {
 	uint8_t cookie_key[MR_COOKIE_KEY_BYTES]; /* the same for all workers */
 	uint32_t route_cache_entries;
 	uint32_t handoff_ring_bytes;
-	uint64_t spin_cycles; /* without work, before it sleeps */
-	int writer_bell_fd;   /* rung when a session must be shut */
-	bool busy;            /* never sleeps */
+	uint64_t store_bytes;       /* of messages that wait: in queues, and for full sessions */
+	uint64_t held_bytes_max;    /* of them, for one session */
+	uint32_t message_bytes_max; /* of all fragments */
+	uint64_t spin_cycles;       /* without work, before it sleeps */
+	int writer_bell_fd;         /* rung when a session must be shut */
+	bool busy;                  /* never sleeps */
 };
 
 struct mr_worker {
@@ -132,6 +145,9 @@ struct mr_worker {
 	struct mr_worker *peers[MR_WORKERS_MAX];
 	struct rte_mempool *blocks; /* NULL with one worker */
 	struct mr_directory directory;
+	struct mr_store *store;
+	struct mr_gate *gates; /* MR_GATES of them; w: worker, r: all workers */
+	uint64_t held_bytes_max;
 	struct mr_handoff handoff;
 	struct mr_worker_page *page;
 	int page_fd;
@@ -141,6 +157,7 @@ struct mr_worker {
 	unsigned ports_count;
 	uint32_t house_rounds;
 	uint32_t remote_first;
+	uint32_t message_bytes_max;
 	uint64_t heartbeat; /* cycles */
 	uint64_t patience;  /* cycles without a frame after which a session is dead */
 	uint64_t tsc_hz;
@@ -155,6 +172,11 @@ struct mr_worker {
 	bool moved; /* this round did something */
 	bool handoff_dirty;
 	bool handoff_consumed;
+	struct { /* sessions that are full, or for which something is held */
+		struct mr_waiting *first;
+		struct mr_waiting *last;
+		uint32_t count;
+	} waiting;
 	uint32_t handoff_calm; /* times that the ring to control was seen half empty again */
 	struct {               /* counted since the last tx, then added to the statistics */
 		uint64_t published;
@@ -177,6 +199,16 @@ struct mr_worker {
 		uint64_t since;      /* cycles, when the last step was made */
 		int64_t clock_delta; /* CLOCK_MONOTONIC nanoseconds when cycles were 0 */
 	} scan;
+	struct {
+		struct mr_flow_entry *list; /* room for all sessions over UDP */
+		uint32_t count;
+		bool any_waits;         /* of the list, some have frames that wait */
+		uint32_t season;        /* see flow_tx.c */
+		uint32_t active_now;    /* took frames in this season */
+		uint32_t active_before; /* in the last */
+		uint64_t season_since;  /* cycles */
+		uint64_t ns_a_cycle;    /* times 2^32 */
+	} flows;
 	/* What nobody's session pays for; each its own, so that a flood of what asks for one leaves
 	 * the others to those who need them. */
 	struct mr_rate closes;

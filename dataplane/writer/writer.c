@@ -26,9 +26,9 @@
 #define TICK_PENDING_MS 1
 #define TICK_IDLE_MS    1000
 #define STUCK_NS        2000000000ull
-#define STATS_MAGIC     0x333054415453524dull /* "MRSTAT03" */
+#define STATS_MAGIC     0x343054415453524dull /* "MRSTAT04" */
 
-_Static_assert(sizeof(struct mrf_session_stats) == 3 * MR_CACHE_LINE, "three lines a session");
+_Static_assert(sizeof(struct mrf_session_stats) == 4 * MR_CACHE_LINE, "four lines a session");
 
 uint64_t mr_writer_now_ns(void)
 {
@@ -148,6 +148,10 @@ static int open_workers(struct mr_writer *wr)
 			.hellos_per_second = wr->config->sessions.hellos_per_second,
 			.route_cache_entries = wr->config->tables.route_cache_entries,
 			.handoff_ring_bytes = wr->config->channels.handoff_ring_bytes,
+			.store_bytes =
+				((uint64_t)wr->config->queues.memory_mib << 20) / wr->workers_count,
+			.held_bytes_max = wr->config->sessions.held_bytes_max,
+			.message_bytes_max = wr->config->messages.bytes_max,
 			.spin_cycles = rte_get_tsc_hz() / 1000000 * wr->config->workers.spin_us,
 			.writer_bell_fd = wr->bell_fd,
 			.busy = polls_busy(wr->config),

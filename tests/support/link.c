@@ -218,22 +218,43 @@ void mr_test_session_close(struct mr_test_session *s)
 	mr_worker_page_unmap(s->page);
 }
 
+static int subscribe(struct mr_test_plane *p, const struct mrf_link_subscribe *v)
+{
+	struct mrf_builder b;
+	uint64_t memory[128];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	request(p, &b, MRF_LINK_BODY_LINK_SUBSCRIBE, mrf_link_subscribe_write(&b, v));
+	return mrf_link_result_code(p->body);
+}
+
 int mr_test_subscribe(struct mr_test_plane *p, const struct mr_test_session *s, uint32_t id,
 	enum mrf_subscription_kind kind, const char *pattern, const char *group)
 {
-	struct mrf_link_subscribe v = {
+	const struct mrf_link_subscribe v = {
 		.session = s->id,
 		.subscription = id,
 		.kind = kind,
 		.pattern = mrf_str(pattern),
 		.group = group != NULL ? mrf_str(group) : (struct mrf_string){0},
 	};
-	struct mrf_builder b;
-	uint64_t memory[128];
 
-	mrf_builder_init(&b, memory, sizeof(memory));
-	request(p, &b, MRF_LINK_BODY_LINK_SUBSCRIBE, mrf_link_subscribe_write(&b, &v));
-	return mrf_link_result_code(p->body);
+	return subscribe(p, &v);
+}
+
+int mr_test_subscribe_block(struct mr_test_plane *p, const struct mr_test_session *s, uint32_t id,
+	const char *pattern, const char *group, uint8_t high_water)
+{
+	const struct mrf_link_subscribe v = {
+		.session = s->id,
+		.subscription = id,
+		.pattern = mrf_str(pattern),
+		.group = group != NULL ? mrf_str(group) : (struct mrf_string){0},
+		.when_full = MRF_WHEN_FULL_BLOCK,
+		.high_water = high_water,
+	};
+
+	return subscribe(p, &v);
 }
 
 int mr_test_unsubscribe(struct mr_test_plane *p, const struct mr_test_session *s, uint32_t id)
@@ -299,6 +320,26 @@ void mr_test_publish(struct mr_test_session *s, uint32_t alias, const char *subj
 		memcpy(to + subject_bytes, headers, header_bytes);
 	memcpy(to + subject_bytes + header_bytes, text, payload_bytes);
 	mr_bytes_push(&s->up, bytes);
+}
+
+bool mr_test_promise(struct mr_test_session *s, const char *subject, uint64_t publisher,
+	uint64_t id, const void *payload, uint32_t bytes)
+{
+	const struct mr_message_extra extra = {
+		.flags = MRF_MESSAGE_FLAG_ORIGIN,
+		.origin = {publisher, id},
+	};
+	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL, subject,
+		(uint32_t)strlen(subject), payload, 0, bytes);
+	void *to;
+
+	mr_message_plan_extra(&plan, &extra);
+	to = mr_bytes_claim(&s->up, plan.stride);
+	if (to == NULL)
+		return false;
+	mr_message_write(to, &plan, 0);
+	mr_bytes_push(&s->up, plan.stride);
+	return true;
 }
 
 void mr_test_flush(struct mr_test_session *s)

@@ -95,6 +95,7 @@ static void open_port(struct mr_rig *r)
 
 	p->udp_port = MR_RIG_UDP_PORT;
 	p->mtu = 1500;
+	p->rx_entries = RING_ENTRIES;
 	memcpy(p->mac, port_mac, sizeof(p->mac));
 	p->addresses_count = 2;
 	p->addresses[0] =
@@ -122,6 +123,8 @@ static void open_worker(struct mr_rig *r, unsigned i)
 		.hellos_per_second = 1000,
 		.cookie_key = "0123456789abcde",
 		.handoff_ring_bytes = MR_CHANNEL_RING_BYTES_MIN,
+		.store_bytes = 64u << 20,
+		.held_bytes_max = 1u << 20,
 		.writer_bell_fd = r->writer_bell_fd,
 		.busy = true,
 	};
@@ -299,8 +302,8 @@ struct mr_session *mr_rig_remote(struct mr_rig *r, unsigned worker, uint32_t slo
 	uint64_t id = mr_session_id(worker, slot, 7);
 	struct mr_session *s;
 
-	check(mr_remote_new(id, path, port_mac, frame_bytes, &r->session_stats[worker][slot], &s) ==
-			0,
+	check(mr_remote_new(id, path, port_mac, frame_bytes, MR_RIG_LOG_BYTES,
+		      &r->session_stats[worker][slot], &s) == 0,
 		"remote session");
 	s->remote->last_rx = s->remote->last_tx = r->clock;
 	s->remote->nonce = 99;

@@ -14,6 +14,7 @@
 #define MR_RIG_LOCALS      4u /* slots of local sessions, a worker */
 #define MR_RIG_SLOTS       16u
 #define MR_RIG_FRAME_BYTES 1472u
+#define MR_RIG_LOG_BYTES   131072u
 #define MR_RIG_UDP_PORT    7400u
 #define MR_RIG_SECRET      0x5ec7e7u /* of every session */
 

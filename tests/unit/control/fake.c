@@ -160,7 +160,7 @@ int fake_control_once(struct fake *f, const char *set)
 static void make_stats(struct fake *f)
 {
 	struct mrf_stats_header h = {
-		.magic = 0x333054415453524dull,
+		.magic = 0x343054415453524dull,
 		.workers = f->workers_count,
 		.slots = FAKE_SLOTS,
 		.table_offset = FAKE_TABLE_OFFSET,

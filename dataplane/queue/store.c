@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/queue/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "dataplane/base/compiler.h"
+#include "dataplane/base/memory.h"
+
+#define SLAB_SHIFT 17
+#define SLAB_BYTES (1u << SLAB_SHIFT)
+#define STEP_BYTES 32u
+#define STEP_SHIFT 5
+#define SMALL_MAX  2048u
+#define MIDDLE_MAX 16384u
+#define RANKS      94u
+#define RANK_SMALL (SMALL_MAX / STEP_BYTES) /* ranks of steps */
+#define RANK_LARGE (RANK_SMALL + 24)        /* first of those beyond eighths */
+#define NONE       UINT32_MAX
+#define NO_PIECE   UINT16_MAX
+
+struct slab {
+	uint32_t prev; /* in the list of its rank, or of the empty ones */
+	uint32_t next;
+	uint16_t used;
+	uint16_t fresh; /* pieces that were ever in use; those behind have not been touched */
+	uint16_t free;  /* first piece that was in use and is not, in steps from the slab's start */
+	uint8_t rank;
+	bool listed;
+};
+
+_Static_assert(SLAB_BYTES / STEP_BYTES < NO_PIECE, "a piece's place fits 16 bits");
+
+struct mr_store {
+	uint8_t *map;
+	struct slab *slabs;
+	uint32_t slabs_max;
+	uint32_t slabs_fresh; /* slabs that were ever in use */
+	uint32_t slabs_used;
+	uint32_t empty;           /* slabs that were in use and are not */
+	uint32_t partial[RANKS];  /* slabs with room */
+	uint32_t size[RANKS];     /* bytes of a piece */
+	uint16_t capacity[RANKS]; /* pieces of a slab */
+};
+
+static void set_sizes(struct mr_store *s)
+{
+	unsigned rank = 0;
+
+	for (uint32_t bytes = STEP_BYTES; bytes <= SMALL_MAX; bytes += STEP_BYTES)
+		s->size[rank++] = bytes;
+	for (uint32_t octave = SMALL_MAX; octave < MIDDLE_MAX; octave *= 2)
+		for (uint32_t eighth = 1; eighth <= 8; eighth++)
+			s->size[rank++] = octave + octave / 8 * eighth;
+	for (uint32_t pieces = 7; pieces >= 2; pieces--)
+		s->size[rank++] = SLAB_BYTES / pieces / STEP_BYTES * STEP_BYTES;
+	assert(rank == RANKS && s->size[RANKS - 1] == MR_STORE_PIECE_MAX);
+	for (rank = 0; rank < RANKS; rank++) {
+		s->capacity[rank] = (uint16_t)(SLAB_BYTES / s->size[rank]);
+		s->partial[rank] = NONE;
+	}
+}
+
+int mr_store_new(uint64_t bytes_max, struct mr_store **out)
+{
+	uint64_t slabs = (bytes_max + SLAB_BYTES - 1) >> SLAB_SHIFT;
+	struct mr_store *s = calloc(1, sizeof(*s));
+
+	if (s == NULL || slabs == 0 || slabs >= NONE)
+		goto free_store;
+	s->slabs_max = (uint32_t)slabs;
+	s->empty = NONE;
+	set_sizes(s);
+	s->map = mr_memory_map(slabs << SLAB_SHIFT, true);
+	if (s->map == NULL)
+		goto free_store;
+	s->slabs = mr_memory_map(slabs * sizeof(*s->slabs), false);
+	if (s->slabs == NULL)
+		goto unmap;
+	*out = s;
+	return 0;
+unmap:
+	mr_memory_unmap(s->map, slabs << SLAB_SHIFT);
+free_store:
+	free(s);
+	return -ENOMEM;
+}
+
+void mr_store_free(struct mr_store *s)
+{
+	if (s == NULL)
+		return;
+	mr_memory_unmap(s->slabs, s->slabs_max * sizeof(*s->slabs));
+	mr_memory_unmap(s->map, (uint64_t)s->slabs_max << SLAB_SHIFT);
+	free(s);
+}
+
+static inline unsigned rank_of(uint32_t bytes)
+{
+	if (mr_likely(bytes <= SMALL_MAX))
+		return bytes == 0 ? 0 : (bytes - 1) >> STEP_SHIFT;
+	if (bytes <= MIDDLE_MAX) {
+		unsigned log = 31u - (unsigned)__builtin_clz(bytes - 1);
+
+		return RANK_SMALL + (log - 11) * 8 + (((bytes - 1) >> (log - 3)) & 7);
+	}
+	return NONE;
+}
+
+static inline unsigned rank_for(const struct mr_store *s, uint32_t bytes)
+{
+	unsigned rank = rank_of(bytes);
+
+	if (mr_unlikely(rank == NONE))
+		for (rank = RANK_LARGE; s->size[rank] < bytes;)
+			rank++;
+	return rank;
+}
+
+static void list_add(struct mr_store *s, uint32_t *head, uint32_t index)
+{
+	struct slab *slab = &s->slabs[index];
+
+	slab->prev = NONE;
+	slab->next = *head;
+	if (*head != NONE)
+		s->slabs[*head].prev = index;
+	*head = index;
+	slab->listed = true;
+}
+
+static void list_remove(struct mr_store *s, uint32_t *head, uint32_t index)
+{
+	struct slab *slab = &s->slabs[index];
+
+	if (slab->prev != NONE)
+		s->slabs[slab->prev].next = slab->next;
+	else
+		*head = slab->next;
+	if (slab->next != NONE)
+		s->slabs[slab->next].prev = slab->prev;
+	slab->listed = false;
+}
+
+/* A slab for pieces of this rank, in its list; NONE: the most is reached. */
+static uint32_t take_slab(struct mr_store *s, unsigned rank)
+{
+	uint32_t index = s->empty;
+
+	if (index != NONE)
+		list_remove(s, &s->empty, index);
+	else if (s->slabs_fresh < s->slabs_max)
+		index = s->slabs_fresh++;
+	else
+		return NONE;
+	s->slabs[index] = (struct slab){.rank = (uint8_t)rank, .free = NO_PIECE};
+	s->slabs_used++;
+	list_add(s, &s->partial[rank], index);
+	return index;
+}
+
+void *mr_store_alloc(struct mr_store *s, uint32_t bytes)
+{
+	unsigned rank;
+	uint32_t index;
+	struct slab *slab;
+	uint8_t *piece;
+
+	if (mr_unlikely(bytes > MR_STORE_PIECE_MAX))
+		return NULL;
+	rank = rank_for(s, bytes);
+	index = s->partial[rank];
+	if (mr_unlikely(index == NONE)) {
+		index = take_slab(s, rank);
+		if (index == NONE)
+			return NULL;
+	}
+	slab = &s->slabs[index];
+	piece = s->map + ((uint64_t)index << SLAB_SHIFT);
+	if (slab->free != NO_PIECE) {
+		piece += (uint32_t)slab->free << STEP_SHIFT;
+		slab->free = *(uint16_t *)piece;
+	} else {
+		piece += slab->fresh++ * s->size[rank];
+	}
+	if (mr_unlikely(++slab->used == s->capacity[rank]))
+		list_remove(s, &s->partial[rank], index);
+	return piece;
+}
+
+void mr_store_release(struct mr_store *s, void *piece, uint32_t bytes)
+{
+	uint64_t offset = (uint64_t)((uint8_t *)piece - s->map);
+	uint32_t index = (uint32_t)(offset >> SLAB_SHIFT);
+	struct slab *slab = &s->slabs[index];
+
+	assert(index < s->slabs_fresh && slab->used > 0);
+	assert(slab->rank == rank_for(s, bytes));
+	(void)bytes;
+	*(uint16_t *)piece = slab->free;
+	slab->free = (uint16_t)((offset & (SLAB_BYTES - 1)) >> STEP_SHIFT);
+	if (mr_unlikely(!slab->listed))
+		list_add(s, &s->partial[slab->rank], index);
+	if (mr_unlikely(--slab->used == 0)) {
+		list_remove(s, &s->partial[slab->rank], index);
+		list_add(s, &s->empty, index);
+		s->slabs_used--;
+	}
+}
+
+uint64_t mr_store_bytes(const struct mr_store *s)
+{
+	return (uint64_t)s->slabs_used << SLAB_SHIFT;
+}
+
+uint64_t mr_store_bytes_max(const struct mr_store *s)
+{
+	return (uint64_t)s->slabs_max << SLAB_SHIFT;
+}

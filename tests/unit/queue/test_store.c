@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "dataplane/base/compiler.h"
+#include "dataplane/queue/store.h"
+
+#define MIB (1u << 20)
+
+static void pieces_of_all_sizes_are_aligned_and_do_not_overlap(void **state)
+{
+	struct mr_store *s;
+	uint32_t sizes[512];
+	uint8_t *pieces[512];
+
+	(void)state;
+	assert_int_equal(mr_store_new(64 * MIB, &s), 0);
+	for (unsigned i = 0; i < 512; i++) {
+		sizes[i] = i < 256 ? i * 16 : 4096 + (i - 256) * (MR_STORE_PIECE_MAX - 4096) / 255;
+		pieces[i] = mr_store_alloc(s, sizes[i]);
+		assert_non_null(pieces[i]);
+		assert_int_equal((uintptr_t)pieces[i] % 32, 0);
+		memset(pieces[i], (int)i, sizes[i]);
+	}
+	for (unsigned i = 0; i < 512; i++) {
+		for (uint32_t at = 0; at < sizes[i]; at++)
+			assert_int_equal(pieces[i][at], i & 0xff);
+		mr_store_release(s, pieces[i], sizes[i]);
+	}
+	assert_int_equal(mr_store_bytes(s), 0);
+	mr_store_free(s);
+}
+
+static void rounding_wastes_little(void **state)
+{
+	const uint32_t sizes[] = {64, 88, 300, 2049, 5000, 17000, 33000, 65536};
+	struct mr_store *s;
+
+	(void)state;
+	assert_int_equal(mr_store_new(256 * MIB, &s), 0);
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(sizes); i++) {
+		uint64_t before = mr_store_bytes(s);
+		unsigned count = 16 * MIB / sizes[i];
+
+		for (unsigned n = 0; n < count; n++)
+			assert_non_null(mr_store_alloc(s, sizes[i]));
+		assert_true(mr_store_bytes(s) - before <= 16ull * MIB * 137 / 100);
+	}
+	mr_store_free(s);
+}
+
+static void full_store_refuses_and_serves_again(void **state)
+{
+	struct mr_store *s;
+	void *pieces[64];
+	unsigned count = 0;
+
+	(void)state;
+	assert_int_equal(mr_store_new(MIB, &s), 0);
+	assert_int_equal(mr_store_bytes_max(s), MIB);
+	while (count < 64 && (pieces[count] = mr_store_alloc(s, 65536)) != NULL)
+		count++;
+	assert_int_equal(count, 16);
+	assert_null(mr_store_alloc(s, 32));
+	mr_store_release(s, pieces[0], 65536);
+	assert_null(mr_store_alloc(s, 32)); /* its slab has another piece yet */
+	mr_store_release(s, pieces[1], 65536);
+	assert_non_null(mr_store_alloc(s, 32)); /* an empty slab takes another size */
+	mr_store_free(s);
+}
+
+static void too_large_a_piece_is_refused(void **state)
+{
+	struct mr_store *s;
+
+	(void)state;
+	assert_int_equal(mr_store_new(MIB, &s), 0);
+	assert_null(mr_store_alloc(s, MR_STORE_PIECE_MAX + 1));
+	assert_null(mr_store_alloc(s, UINT32_MAX));
+	assert_int_equal(mr_store_bytes(s), 0);
+	mr_store_free(s);
+}
+
+/* Sizes and order at random, content checked: pieces never meet. */
+static void random_use_keeps_pieces_apart(void **state)
+{
+	struct mr_store *s;
+	struct {
+		uint8_t *piece;
+		uint32_t bytes;
+	} held[1024] = {0};
+	uint64_t seed = 7;
+
+	(void)state;
+	assert_int_equal(mr_store_new(8 * MIB, &s), 0);
+	for (unsigned step = 0; step < 200000; step++) {
+		unsigned i;
+
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		i = (unsigned)(seed >> 40) % 1024;
+		if (held[i].piece != NULL) {
+			assert_int_equal(held[i].piece[0], i & 0xff);
+			assert_int_equal(held[i].piece[held[i].bytes - 1], i & 0xff);
+			mr_store_release(s, held[i].piece, held[i].bytes);
+			held[i].piece = NULL;
+			continue;
+		}
+		held[i].bytes = 1 + (uint32_t)(seed >> 33) % (seed & 16 ? 40000 : 300);
+		held[i].piece = mr_store_alloc(s, held[i].bytes);
+		if (held[i].piece != NULL)
+			memset(held[i].piece, (int)i, held[i].bytes);
+	}
+	for (unsigned i = 0; i < 1024; i++)
+		if (held[i].piece != NULL)
+			mr_store_release(s, held[i].piece, held[i].bytes);
+	assert_int_equal(mr_store_bytes(s), 0);
+	mr_store_free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(pieces_of_all_sizes_are_aligned_and_do_not_overlap),
+		cmocka_unit_test(rounding_wastes_little),
+		cmocka_unit_test(full_store_refuses_and_serves_again),
+		cmocka_unit_test(too_large_a_piece_is_refused),
+		cmocka_unit_test(random_use_keeps_pieces_apart),
+	};
+
+	return cmocka_run_group_tests_name("queue-store", tests, NULL, NULL);
+}
