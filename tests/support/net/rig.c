@@ -259,6 +259,7 @@ void mr_rig_round(struct mr_rig *r, unsigned worker)
 	mr_worker_mesh_rx(w);
 	mr_worker_handoff_rx(w);
 	mr_worker_ports_rx(w);
+	mr_worker_held_run(w);
 	mr_worker_rx(w);
 	mr_worker_route(w);
 	mr_worker_queues_run(w);
