@@ -54,6 +54,7 @@ struct mr_subscription {
 	uint32_t id;
 	uint32_t aside; /* messages of it set aside */
 	bool prefix;
+	uint8_t high_water;
 	bool consumes; /* it is the first part of a struct mr_consumer */
 	enum mr_promise_kind promise;
 	struct mr_seen *seen; /* with exactly once: what came before; NULL: nothing yet */
