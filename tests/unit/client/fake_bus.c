@@ -241,7 +241,18 @@ static uint32_t act(struct bus *b, struct bus_session *s, struct mrf_table t,
 		return made;
 	switch (mrf_client_message_body_type(t)) {
 	case MRF_CLIENT_BODY_SUBSCRIBE_REQUEST: return result(out, -(int)subscribe(s, body), NULL);
+	case MRF_CLIENT_BODY_QUEUE_REQUEST:
+	case MRF_CLIENT_BODY_CONSUME_REQUEST:
+		return fake_queue_open(b, s, body,
+			mrf_client_message_body_type(t) == MRF_CLIENT_BODY_CONSUME_REQUEST, out,
+			type);
 	case MRF_CLIENT_BODY_UNSUBSCRIBE_REQUEST:
+		if (mrf_unsubscribe_request_queue(body) != 0)
+			return result(out,
+				fake_queue_cancel(b, s, mrf_unsubscribe_request_subscription(body))
+					? 0
+					: -ENOENT,
+				NULL);
 		return result(out,
 			-(int)unsubscribe(b, s, mrf_unsubscribe_request_subscription(body)), NULL);
 	case MRF_CLIENT_BODY_ALIAS_RELEASE: b->releases++; return result(out, 0, NULL);
@@ -295,6 +306,8 @@ static void handle(struct bus *b, struct bus_session *s, struct mr_message_view 
 	case MRF_MESSAGE_KIND_PUBLISH: publish(b, s, m); break;
 	case MRF_MESSAGE_KIND_REPLY: reply(b, m); break;
 	case MRF_MESSAGE_KIND_CONTROL: control(b, s, m); break;
+	case MRF_MESSAGE_KIND_PUSH: fake_queue_push(b, s, m); break;
+	case MRF_MESSAGE_KIND_SETTLE: fake_queue_settle(b, s, m); break;
 	default: b->bad++;
 	}
 }
@@ -395,6 +408,7 @@ static void attach(struct bus *b)
 	} else {
 		s = session_open(b, &liveness_fd);
 		r.session = s->id;
+		r.whole_bytes_max = b->whole_bytes_max;
 		r.text = mrf_str(NULL);
 		respond(fd, &r,
 			(const int[]){s->channel.memory_fd, b->page_fd, s->channel.worker_bell_fd,
@@ -430,6 +444,8 @@ static bool turn(struct bus *b)
 		if (b->sessions[i].open && b->sessions[i].udp.ended)
 			bus_session_close(&b->sessions[i]);
 	}
+	if (!b->stalled)
+		moved |= fake_queues_run(b);
 	fake_udp_flush(b);
 	return moved;
 }
@@ -539,6 +555,7 @@ static void init(struct bus *b)
 	pthread_mutex_init(&b->lock, NULL);
 	b->listen_fd = -1;
 	b->udp.fd = -1;
+	fake_queues_init(&b->queues);
 }
 
 void bus_init(struct bus *b)
@@ -641,6 +658,7 @@ void bus_fini(struct bus *b)
 	close(b->page_fd);
 	mr_worker_page_unmap(b->page);
 	fake_services_fini(&b->services);
+	fake_queues_fini(&b->queues);
 	snprintf(path, sizeof(path), "%s/attach.sock", b->dir);
 	unlink(path);
 	rmdir(b->dir);
