@@ -232,10 +232,13 @@ static uint32_t act(struct bus *b, struct bus_session *s, struct mrf_table t,
 	struct mrf_builder *out, uint8_t *type)
 {
 	struct mrf_table body = mrf_client_message_body(t);
+	uint32_t made;
 
 	*type = MRF_CLIENT_BODY_RESULT;
 	if (b->refuse_control != 0)
 		return result(out, b->refuse_control, "not\033[2J today");
+	if (fake_service_act(b, s, t, out, type, &made))
+		return made;
 	switch (mrf_client_message_body_type(t)) {
 	case MRF_CLIENT_BODY_SUBSCRIBE_REQUEST: return result(out, -(int)subscribe(s, body), NULL);
 	case MRF_CLIENT_BODY_QUEUE_REQUEST:
@@ -297,6 +300,8 @@ static void control(struct bus *b, struct bus_session *s, const struct mr_messag
 
 static void handle(struct bus *b, struct bus_session *s, struct mr_message_view *m)
 {
+	if (fake_service_handle(b, s, m))
+		return;
 	switch (m->header.kind) {
 	case MRF_MESSAGE_KIND_PUBLISH: publish(b, s, m); break;
 	case MRF_MESSAGE_KIND_REPLY: reply(b, m); break;
@@ -653,6 +658,7 @@ void bus_fini(struct bus *b)
 	close(b->page_fd);
 	mr_worker_page_unmap(b->page);
 	fake_queues_fini(&b->queues);
+	fake_services_fini(&b->services);
 	snprintf(path, sizeof(path), "%s/attach.sock", b->dir);
 	unlink(path);
 	rmdir(b->dir);

@@ -14,6 +14,7 @@
 #include "dataplane/channel/channel.h"
 #include "dataplane/wire/message.h"
 #include "tests/unit/client/fake_queue.h"
+#include "tests/unit/client/fake_service.h"
 #include "tests/unit/client/fake_udp.h"
 
 #define BUS_SESSIONS_MAX      8
@@ -71,6 +72,7 @@ struct bus {
 	bool stop;
 	uint32_t whole_bytes_max; /* said when attaching; 0: nothing in pieces */
 	struct fake_queues queues;
+	struct fake_services services;
 	uint32_t up_bytes;
 	uint32_t down_bytes;
 	struct {
@@ -95,7 +97,7 @@ void bus_revive(struct bus *b);
 struct bus_session *bus_session_new(struct bus *b);
 void bus_session_close(struct bus_session *s);
 
-/* For fake_queue.c. False: no room. */
+/* False: no room. */
 bool bus_send_plan(struct bus_session *s, const struct mr_message_plan *plan, uint32_t target);
 
 /* Puts raw bytes into the down ring of the first session, which the caller has locked. */
