@@ -6,22 +6,43 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/millrace.h"
+/* More than any bus takes. */
+#define INPUT_BYTES_MAX (64u << 20)
+#define INPUT_BYTES     (64u << 10) /* at first */
 
-static int read_all(int fd, char *memory, size_t capacity, size_t *bytes)
+static int grow(struct mr_cli_input *in, size_t *capacity)
 {
-	*bytes = 0;
-	while (*bytes < capacity) {
-		ssize_t n = read(fd, memory + *bytes, capacity - *bytes);
+	char *memory;
+
+	if (in->bytes > INPUT_BYTES_MAX)
+		return -EMSGSIZE;
+	if (in->bytes < *capacity)
+		return 0;
+	*capacity = *capacity == 0 ? INPUT_BYTES : 2 * *capacity;
+	memory = realloc(in->memory, *capacity);
+	if (!memory)
+		return -ENOMEM;
+	in->memory = memory;
+	return 0;
+}
+
+static int read_all(int fd, struct mr_cli_input *in)
+{
+	size_t capacity = 0;
+	int rc;
+
+	while ((rc = grow(in, &capacity)) == 0) {
+		ssize_t n = read(fd, in->memory + in->bytes, capacity - in->bytes);
 
 		if (n == 0)
-			return 0;
+			break;
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (n > 0)
-			*bytes += (size_t)n;
+			in->bytes += (size_t)n;
 	}
-	return -EMSGSIZE;
+	in->data = in->memory;
+	return rc;
 }
 
 int mr_cli_input_take(struct mr_cli_input *in, const char *word)
@@ -30,13 +51,9 @@ int mr_cli_input_take(struct mr_cli_input *in, const char *word)
 
 	*in = (struct mr_cli_input){.data = word, .bytes = strlen(word)};
 	if (strcmp(word, "-") != 0)
-		return in->bytes > MR_BODY_BYTES ? -EMSGSIZE : 0;
-	/* One byte more than fits tells whether there is more. */
-	in->memory = malloc(MR_BODY_BYTES + 1);
-	if (!in->memory)
-		return -ENOMEM;
-	in->data = in->memory;
-	rc = read_all(STDIN_FILENO, in->memory, MR_BODY_BYTES + 1, &in->bytes);
+		return 0;
+	in->bytes = 0;
+	rc = read_all(STDIN_FILENO, in);
 	if (rc)
 		mr_cli_input_free(in);
 	return rc;
