@@ -5,27 +5,72 @@
 
 #include "client/internal.h"
 
-bool mr_aside_push(struct mr_client *c, const void *record, uint32_t bytes, uint32_t subscription)
+struct mr_aside *mr_aside_new(const void *record, uint32_t bytes, uint32_t subscription)
 {
-	struct mr_subscription *s = mr_subscription_find(c, subscription);
-	struct mr_aside *a;
+	struct mr_aside *a = malloc(sizeof(*a) + mr_message_stride(bytes));
 
-	if (c->aside_count >= MR_ASIDE_MESSAGES_MAX || c->aside_bytes + bytes > MR_ASIDE_BYTES_MAX)
-		return false;
-	a = malloc(sizeof(*a) + mr_message_stride(bytes));
 	if (a == NULL)
-		return false;
+		return NULL;
 	a->next = NULL;
 	a->subscription = subscription;
 	a->bytes = bytes;
+	a->whole = false;
 	memcpy(a->record, record, bytes);
+	return a;
+}
+
+/* A message that is larger than all that may be set aside may be there alone. */
+static bool room_for(const struct mr_client *c, uint32_t bytes)
+{
+	return c->aside_count < MR_ASIDE_MESSAGES_MAX &&
+	       (c->aside_bytes + bytes <= MR_ASIDE_BYTES_MAX || c->aside_bytes == 0);
+}
+
+static void append(struct mr_client *c, struct mr_aside *a)
+{
+	struct mr_subscription *s = mr_subscription_find(c, a->subscription);
+
 	*c->aside_end = a;
 	c->aside_end = &a->next;
 	c->aside_count++;
-	c->aside_bytes += bytes;
+	c->aside_bytes += a->bytes;
 	if (s != NULL)
 		s->aside++;
+}
+
+bool mr_aside_push(struct mr_client *c, const void *record, uint32_t bytes, uint32_t subscription)
+{
+	struct mr_aside *a = room_for(c, bytes) ? mr_aside_new(record, bytes, subscription) : NULL;
+
+	if (a == NULL)
+		return false;
+	append(c, a);
 	return true;
+}
+
+bool mr_aside_keep(struct mr_client *c, struct mr_aside *a)
+{
+	if (!room_for(c, a->bytes)) {
+		free(a);
+		return false;
+	}
+	append(c, a);
+	return true;
+}
+
+bool mr_aside_parse(struct mr_client *c, const struct mr_aside *a, struct mr_message_view *m)
+{
+	if (a->whole) {
+		*m = a->view;
+		return true;
+	}
+	m->header = mr_message_header_load(a->record);
+	/* Its header may have been changed while the record was copied. */
+	if (mr_message_fits(&m->header, mr_message_stride(a->bytes)) &&
+		m->header.bytes <= a->bytes && mr_message_parse(a->record, m->header, m))
+		return true;
+	c->malformed++;
+	return false;
 }
 
 struct mr_aside *mr_aside_pop(struct mr_client *c)

@@ -155,6 +155,7 @@ static int accept_response(struct mr_client *c, struct packet *p)
 		return refused(c, t);
 	if (p->fds_count != MR_CHANNEL_FDS)
 		return mr_fail(c, -EPROTO, "attach: descriptors are missing");
+	c->whole_bytes_max = mrf_attach_response_whole_bytes_max(t);
 	error = install(c, p);
 	p->fds_count = 0;
 	if (error != 0)

@@ -4,7 +4,7 @@
  * they are made so that asking twice does no harm. */
 #include <string.h>
 
-#include "client/internal.h"
+#include "client/queue.h"
 
 #define INDEX_BITS 6u
 _Static_assert(1u << INDEX_BITS == MR_CALLS_MAX, "an index fits its bits");
@@ -54,7 +54,7 @@ static void call_free(struct mr_client *c, struct mr_call *call)
 static void push(struct mr_client *c, struct mr_call *call, uint64_t now_ns)
 {
 	uint32_t bytes = mr_message_bytes(false, 0, 0, call->bytes);
-	uint8_t *to = mr_publish_room(c, bytes);
+	uint8_t *to = mr_promise_room(c, bytes);
 
 	call->resend_ns = now_ns + (to != NULL ? MR_CALL_RESEND_NS : RETRY_NS);
 	mr_house_by(c, call->resend_ns < call->deadline_ns ? call->resend_ns : call->deadline_ns);
@@ -63,7 +63,7 @@ static void push(struct mr_client *c, struct mr_call *call, uint64_t now_ns)
 	to = mr_message_begin(
 		to, MRF_MESSAGE_KIND_CONTROL, call->correlation, NULL, 0, 0, call->bytes);
 	memcpy(to, call->body, call->bytes);
-	mr_bytes_push(&c->up, bytes);
+	mr_bytes_push(c->promised, bytes);
 	mr_publish_show(c);
 }
 
@@ -96,19 +96,50 @@ static bool answer_read(struct mrf_table message, struct mr_answer *a)
 		return a->code <= 0 && a->code >= -4095;
 	case MRF_CLIENT_BODY_ALIAS_RESPONSE: a->alias = mrf_alias_response_alias(body); return true;
 	case MRF_CLIENT_BODY_PONG: a->handled_ns = mrf_pong_handled_ns(body); return true;
+	case MRF_CLIENT_BODY_QUEUE_RESPONSE:
+		a->queue = mrf_queue_response_queue(body);
+		a->window = mrf_queue_response_window(body);
+		a->heartbeat_ms = mrf_queue_response_heartbeat_ms(body);
+		a->missed_max = mrf_queue_response_missed_max(body);
+		return true;
+	case MRF_CLIENT_BODY_MMI_RESPONSE:
+		a->status = mrf_mmi_response_status(body);
+		a->text = mrf_mmi_response_body(body).data;
+		return true;
 	default: return false;
 	}
+}
+
+/* What control says without being asked. */
+static bool told(struct mr_client *c, struct mrf_table message)
+{
+	struct mrf_table body = mrf_client_message_body(message);
+
+	if (mrf_client_message_body_type(message) != MRF_CLIENT_BODY_DISCONNECT)
+		return false;
+	mr_consumer_disconnected(c, mrf_disconnect_subscription(body));
+	return true;
+}
+
+static bool answered(struct mr_client *c, struct mr_call *call, struct mrf_table message)
+{
+	struct mr_answer a;
+
+	if (!answer_read(message, &a))
+		return false;
+	finish(c, call, &a);
+	return true;
 }
 
 void mr_call_answered(struct mr_client *c, const struct mr_message_view *m)
 {
 	struct mr_call *call = &c->calls[m->header.target % MR_CALLS_MAX];
+	bool event = m->header.target == 0;
 	alignas(8) uint8_t body[2048];
 	struct mrf_table message;
-	struct mr_answer a;
 
 	/* Asked twice, answered twice; or given up meanwhile. */
-	if (m->header.target == 0 || call->correlation != m->header.target) {
+	if (!event && call->correlation != m->header.target) {
 		c->unmatched++;
 		return;
 	}
@@ -119,11 +150,8 @@ void mr_call_answered(struct mr_client *c, const struct mr_message_view *m)
 	/* Not to be changed while it is read. */
 	memcpy(body, m->payload, m->payload_bytes);
 	if (mrf_client_message_parse(body, m->payload_bytes, &message) != 0 ||
-		!answer_read(message, &a)) {
+		!(event ? told(c, message) : answered(c, call, message)))
 		c->malformed++;
-		return;
-	}
-	finish(c, call, &a);
 }
 
 void mr_call_step(struct mr_client *c, uint64_t now_ns)

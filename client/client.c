@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "client/internal.h"
+#include "client/rpc.h"
+#include "client/service.h"
 #include "client/udp/udp.h"
 
 #define DEFAULT_ADDRESS    "shm:/run/millrace/attach.sock"
@@ -70,6 +72,7 @@ static struct mr_client *client_new(void)
 		return NULL;
 	}
 	c->transport = &mr_transport_shm;
+	c->promised = &c->up;
 	c->channel = mr_channel_none();
 	c->worker_bell_fd = -1;
 	c->liveness_fd = -1;
@@ -79,6 +82,7 @@ static struct mr_client *client_new(void)
 	c->pending_free = UINT32_MAX;
 	c->aside_end = &c->aside_first;
 	c->until = &never;
+	c->settled = true;
 	c->few_cpus = sysconf(_SC_NPROCESSORS_ONLN) <= 2;
 	mr_session_state(c, MR_STATE_LOST);
 	return c;
@@ -86,14 +90,21 @@ static struct mr_client *client_new(void)
 
 static void client_free(struct mr_client *c)
 {
+	/* Publishers look a last time at what the rings say. */
+	for (uint32_t i = 0; i < c->publishers_count; i++)
+		mr_publisher_free(c->publishers[i]);
 	c->transport->attach_end(c);
 	c->transport->unmap(c);
 	c->transport->fini(c);
 	mr_aside_clear(c);
+	mr_assemble_clear(c);
+	free(c->assemblies);
 	for (uint32_t i = 0; i < c->subscriptions_top; i++)
 		mr_subscription_free(c->subscriptions[i]);
-	for (uint32_t i = 0; i < c->publishers_count; i++)
-		mr_publisher_free(c->publishers[i]);
+	mr_services_free(c);
+	mr_rpc_free_all(c);
+	while (c->queues != NULL)
+		mr_queue_free(c->queues);
 	if (c->epoll_fd >= 0)
 		close(c->epoll_fd);
 	if (c->timer_fd >= 0)
@@ -182,8 +193,13 @@ void mr_close(struct mr_client *c)
 		if (c->publishers[i] != NULL)
 			mr_publisher_abort(c->publishers[i]);
 	}
-	if (c->state == MR_STATE_UP)
-		mr_drain(c, CLOSE_DRAIN_MS);
+	if (c->state == MR_STATE_UP) {
+		mr_consumers_flush(c);
+		if (c->promised_open > 0)
+			mr_settle(c, CLOSE_DRAIN_MS);
+		else
+			mr_drain(c, CLOSE_DRAIN_MS);
+	}
 	client_free(c);
 }
 
@@ -199,6 +215,11 @@ size_t mr_body_bytes_max(const struct mr_client *c, const char *subject)
 	return c->body_bytes_max - (subject_bytes & c->body_subject_mask);
 }
 
+size_t mr_message_bytes_max(const struct mr_client *c)
+{
+	return c->whole_bytes_max > c->body_bytes_max ? c->whole_bytes_max : c->body_bytes_max;
+}
+
 void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out)
 {
 	const struct mr_udp *u = c->udp;
@@ -209,6 +230,7 @@ void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out)
 		.missed = c->missed,
 		.unmatched = c->unmatched,
 		.malformed = c->malformed,
+		.duplicates = c->duplicates,
 		.reconnects = c->reconnects,
 		.session = c->session,
 		.worker = c->worker,
@@ -221,4 +243,10 @@ void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out)
 	out->frames_duplicate = u->frames_duplicate;
 	out->frames_strange = u->frames_strange;
 	out->unsent = u->unsent;
+	out->reliable_sent = u->reliable.frames_sent;
+	out->reliable_received = u->reliable.frames_received;
+	out->retransmits = u->reliable.retransmits;
+	out->retransmit_timeouts = u->reliable.timeouts;
+	out->frames_held = u->reliable.frames_kept;
+	out->rtt_us = u->reliable.tx.rtt_ns / 1000;
 }

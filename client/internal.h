@@ -54,6 +54,10 @@ struct mr_subscription {
 	uint32_t id;
 	uint32_t aside; /* messages of it set aside */
 	bool prefix;
+	uint8_t high_water;
+	bool consumes; /* it is the first part of a struct mr_consumer */
+	enum mr_promise_kind promise;
+	struct mr_seen *seen; /* with exactly once: what came before; NULL: nothing yet */
 	char group[MR_GROUP_TEXT_BYTES]; /* empty: none */
 	char pattern[MR_SUBJECT_BYTES + 1];
 };
@@ -63,6 +67,9 @@ struct mr_publisher {
 	uint32_t alias;
 	uint32_t index; /* in the client's publishers */
 	uint32_t body_bytes_max;
+	struct mr_outbox *box; /* of what it promises; NULL: best effort */
+	uint64_t number;       /* with exactly once, of the publisher; else 0 */
+	uint64_t next_id;
 	uint8_t *claimed;
 	size_t claimed_bytes;
 	uint32_t claimed_count; /* messages of a batch; 0: one alone */
@@ -75,6 +82,13 @@ struct mr_answer {
 	const char *text;
 	uint32_t alias;
 	uint64_t handled_ns;
+	/* Of a queue or service. */
+	uint32_t queue;
+	uint32_t window;
+	uint32_t heartbeat_ms;
+	uint32_t missed_max;
+	/* Of an MMI request, whose body is the text. */
+	uint32_t status;
 };
 
 /* A request to control, kept until it is answered. */
@@ -89,11 +103,14 @@ struct mr_call {
 	uint8_t body[MR_CALL_BYTES_MAX];
 };
 
-/* A message that could not be handed out when it came; a copy of the record follows. */
+/* A message that could not be handed out when it came, a copy of the record follows; or one that came in
+ * pieces: its body follows, and the view leads there. */
 struct mr_aside {
 	struct mr_aside *next;
 	uint32_t subscription; /* 0: not a delivery, or its subscription is gone */
 	uint32_t bytes;
+	bool whole;
+	struct mr_message_view view; /* of a whole one */
 	alignas(MR_MESSAGE_ALIGN) uint8_t record[];
 };
 
@@ -132,6 +149,11 @@ struct mr_transport {
 	unsigned (*sleep_on)(const struct mr_client *c, struct pollfd fds[2]);
 	/* Sleeps for a millisecond at most, for room in the up ring. */
 	void (*room_sleep)(struct mr_client *c);
+	/* Somebody waits for room, or until the bus has taken all, and hands out nothing meanwhile: takes in
+	 * what makes room. NULL: the bus makes it by itself. */
+	void (*press)(struct mr_client *c);
+	/* All that came was handed out for now: what the bus waits to hear is said. NULL: nothing. */
+	void (*rest)(struct mr_client *c);
 	/* Looks whether the bus is still there; sets eof. A system call. */
 	void (*look)(struct mr_client *c);
 	/* When it wants to be looked at, or MR_NEVER_NS. */
@@ -145,10 +167,23 @@ extern const struct mr_transport mr_transport_shm;
 extern const struct mr_transport mr_transport_udp;
 
 struct mr_udp;
+struct mr_rpcs;
+struct mr_service;
+
+/* Signs of life of those who serve over shared memory: beat.c. */
+struct mr_beats {
+	uint64_t due_ns;
+	uint64_t interval_ns; /* 0: nobody serves */
+	uint32_t missed_max;
+	uint32_t unanswered;
+};
 
 struct mr_client {
 	/* Publishing. */
 	struct mr_bytes_producer up;
+	/* Where promised messages go: `up`, which loses nothing over shared memory; over UDP the ring of the
+	 * reliable flow, whose bytes stay until the bus has acknowledged them. Never NULL. */
+	struct mr_bytes_producer *promised;
 	int refuse; /* 0, or why nothing may be published: -ENOTCONN, -EBUSY */
 	bool corked;
 	int worker_bell_fd; /* the channel's */
@@ -173,6 +208,30 @@ struct mr_client {
 	uint64_t missed;
 	uint64_t unmatched;
 	uint64_t malformed;
+	uint64_t duplicates; /* of publishers that promise exactly once */
+	struct mr_assembly *assemblies;
+	unsigned assemblies_count;
+
+	/* Queues and what is promised: queue.h. */
+	struct mr_queue *queues;
+	uint32_t queue_serial;
+	struct mr_outbox *outboxes;
+	uint32_t promised_open;        /* messages promised and not taken in charge */
+	bool outboxes_busy;            /* something is to be sent, or to be sent again */
+	bool settled;                  /* promised_open is 0 */
+	int promise_error;             /* of the first that failed since mr_settle said so */
+	struct mr_consumer *dirty;     /* those with settlements to be sent */
+	bool consumers_again;          /* some are to be asked for again */
+	struct mr_consumer *pull_from; /* whom mr_pull waits for, */
+	struct mr_delivery *pull_out;  /* where to, */
+	bool pulled;                   /* and whether it came */
+	bool pulling;                  /* and there is more */
+	uint32_t fragment_message;     /* number of the last message sent in pieces */
+
+	/* Services: rpc.h, service.h. */
+	struct mr_rpcs *rpcs; /* NULL until the first call */
+	struct mr_service *services;
+	struct mr_beats beats;
 
 	/* Ids that may be used again, oldest first. */
 	uint32_t *ids_free;
@@ -200,6 +259,7 @@ struct mr_client {
 	/* Headers and payload together; over UDP with the subject, whose mask is all ones then. */
 	size_t body_bytes_max;
 	size_t body_subject_mask;
+	size_t whole_bytes_max; /* of a message in pieces; 0: the bus knows none */
 	struct mr_channel channel;
 	const struct mr_worker_page *page;
 	int liveness_fd; /* -1: none */
@@ -214,6 +274,7 @@ struct mr_client {
 	bool told_up;
 	uint32_t restore_subscription;
 	uint32_t restore_publisher;
+	uint32_t restore_queue;
 	uint32_t restore_open;
 	struct mr_publisher **publishers;
 	uint32_t publishers_count;
@@ -243,6 +304,8 @@ int mr_fail(struct mr_client *c, int code, const char *text);
 int mr_failf(struct mr_client *c, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void mr_connect_error_set(const char *text);
+/* What a Status with that code means to the one who asked: -errno. */
+int mr_status_error(uint32_t code);
 
 /* attach.c: of mr_transport_shm. */
 int mr_attach_begin(struct mr_client *c);
@@ -282,7 +345,7 @@ struct mr_parts {
 };
 /* -EMSGSIZE, with a text that says what would fit. */
 int mr_publish_too_large(struct mr_client *c);
-/* 0 or -EINVAL, -EMSGSIZE. */
+/* 0 or -EINVAL. */
 int mr_parts_check(struct mr_client *c, const struct mr_parts *p);
 /* Copies a message into the ring. `wait`: for room. */
 int mr_publish_parts(struct mr_client *c, enum mrf_message_kind kind, uint32_t target,
@@ -297,8 +360,38 @@ static inline void mr_publish_pushed(struct mr_client *c, size_t bytes)
 
 static inline void mr_publish_show_rest(struct mr_client *c)
 {
-	if (c->state != MR_STATE_LOST && c->up.tail != c->up.tail_out)
+	if (c->state == MR_STATE_LOST)
+		return;
+	if (c->up.tail != c->up.tail_out || c->promised->tail != c->promised->tail_out)
 		mr_publish_show(c);
+}
+
+/* The same two calls for messages that must not be lost on the way: control's, promised ones, and those
+ * of queues and services. Order holds among them, and over UDP not against the others. The room is the
+ * caller's until the next call of either; what is pushed goes out by mr_publish_show_rest too. */
+uint8_t *mr_promise_room(struct mr_client *c, uint32_t bytes);
+uint8_t *mr_promise_room_wait(
+	struct mr_client *c, uint32_t bytes, uint64_t deadline_ns, int *error);
+/* Bytes pushed that the bus has not taken yet: 0 when none of this session can be lost any more. */
+uint64_t mr_promise_backlog(struct mr_client *c);
+
+static inline void mr_promise_pushed(struct mr_client *c, size_t bytes)
+{
+	mr_bytes_push(c->promised, bytes);
+	if (!c->corked || c->promised->tail - c->promised->tail_out >= MR_SHOW_BYTES_MAX)
+		mr_publish_show(c);
+}
+
+/* Counts up over the session: what was pushed before this came out of mr_promise_tail is taken when
+ * mr_promise_taken has reached it. */
+static inline uint64_t mr_promise_tail(const struct mr_client *c)
+{
+	return c->promised->tail;
+}
+
+static inline uint64_t mr_promise_taken(struct mr_client *c)
+{
+	return c->promised->tail - mr_promise_backlog(c);
 }
 
 /* receive.c */
@@ -316,13 +409,35 @@ void mr_serve_release(struct mr_client *c);
 /* aside.c */
 /* False: no room; the caller counts it as missed. */
 bool mr_aside_push(struct mr_client *c, const void *record, uint32_t bytes, uint32_t subscription);
+/* The same of one that is put together; freed when there is no room. */
+bool mr_aside_keep(struct mr_client *c, struct mr_aside *a);
+/* A copy of a record, in no list; NULL: no memory. */
+struct mr_aside *mr_aside_new(const void *record, uint32_t bytes, uint32_t subscription);
+/* What is in it. False: it makes no sense, which is counted. */
+bool mr_aside_parse(struct mr_client *c, const struct mr_aside *a, struct mr_message_view *m);
 struct mr_aside *mr_aside_pop(struct mr_client *c);
 void mr_aside_forget(struct mr_client *c, uint32_t subscription);
 /* Frees what mr_receive gave out. */
 void mr_aside_free_out(struct mr_client *c);
 void mr_aside_clear(struct mr_client *c);
 
+/* assemble.c */
+
+/* Takes a piece of a larger message. Returns the whole when it was the last that lacked: the caller frees it. NULL:
+ * there is more to come, or it was dropped and counted. */
+struct mr_aside *mr_assemble(struct mr_client *c, const struct mr_message_view *m);
+void mr_assemble_clear(struct mr_client *c);
+
+/* seen.c */
+
+/* What came before of publishers that promise exactly once. */
+struct mr_seen *mr_seen_new(void);
+void mr_seen_free(struct mr_seen *s);
+/* Notes it. False: it came before, or is older than the window. */
+bool mr_seen_first(struct mr_seen *s, uint64_t publisher, uint64_t id);
+
 /* wait.c */
+#define MR_WAIT_MESSAGES_MAX 1024u
 struct mr_patience {
 	uint64_t deadline_ns;
 	uint64_t spin_ns;
@@ -370,6 +485,10 @@ static inline bool mr_subscription_is_pulled(const struct mr_subscription *s)
 }
 
 struct mr_subscription *mr_subscription_find(const struct mr_client *c, uint32_t id);
+int mr_subscription_id_take(struct mr_client *c, uint32_t *id);
+void mr_subscription_id_give_back(struct mr_client *c, uint32_t id);
+/* Takes it out of the table, and away from the bus; `queue`: number of the one that it consumes, or 0. */
+int mr_subscription_end(struct mr_client *c, uint32_t id, uint32_t queue);
 uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, uint32_t room);
 void mr_subscription_free(struct mr_subscription *s);
 uint32_t mr_publisher_encode(const struct mr_publisher *p, uint8_t *to, uint32_t room);

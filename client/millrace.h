@@ -455,16 +455,19 @@ MR_API unsigned mr_respond_room(const struct mr_service *s, uint64_t tag);
 /* Gives it up: `again`: to another worker; else the caller gets -EREMOTEIO. */
 MR_API int mr_respond_failed(struct mr_service *s, uint64_t tag, bool again);
 
+/* For mr_call_options.retries. */
+#define MR_NO_RETRIES UINT32_MAX
+
 struct mr_call_options {
 	int timeout_ms;   /* of each attempt; default request_timeout_ms */
-	unsigned retries; /* after a time-out or -EBUSY; default 2; not for streams */
+	unsigned retries; /* after a time-out or -EBUSY; 0: 2; MR_NO_RETRIES; not for streams */
 	unsigned
 		backoff_ms; /* before the first retry, then doubled, each with jitter; default 100 */
 	const char *headers;
 	size_t header_bytes;
 	uint64_t correlation; /* 0: made up; the caller's own, returned with each reply */
 	/* This client's own breaker for the service: after so many failures in a row calls fail at once with -ECONNABORTED
-	 * for reset_ms, then one is let through. 0: 5; UINT_MAX: never. */
+	 * for reset_ms, then one is let through. 0: 5; UINT32_MAX: never. */
 	unsigned breaker_failures;
 	unsigned breaker_reset_ms; /* default 10000 */
 };
@@ -508,6 +511,15 @@ struct mr_client_stats {
 	uint64_t frames_duplicate; /* came twice, or too late to be taken; dropped */
 	uint64_t frames_strange;   /* of another session; dropped */
 	uint64_t unsent; /* messages dropped because the path takes no frames so large any more */
+	/* Of the reliable flow, which is part of frames_sent and frames_received. */
+	uint64_t reliable_sent; /* without those sent again */
+	uint64_t reliable_received;
+	uint64_t retransmits;
+	uint64_t retransmit_timeouts; /* among them, because no word came in time */
+	uint64_t frames_held; /* came before one that is before them, or before there was room */
+	uint64_t rtt_us;      /* smoothed; 0: not measured */
+	uint64_t
+		duplicates; /* deliveries that came before, of who promises exactly once; dropped */
 };
 MR_API void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out);
 

@@ -3,8 +3,9 @@
 #include <sched.h>
 #include <string.h>
 
-#include "client/internal.h"
+#include "client/letter.h"
 #include "client/names.h"
+#include "client/queue.h"
 
 #define ROOM_SPINS 256u
 
@@ -17,23 +18,43 @@ int mr_publish_refused(struct mr_client *c)
 
 void mr_publish_show(struct mr_client *c)
 {
+	if (c->promised != &c->up)
+		mr_bytes_publish_quiet(c->promised);
 	if (mr_bytes_publish(&c->up))
 		c->transport->rouse(c);
 }
 
-uint8_t *mr_publish_room(struct mr_client *c, uint32_t bytes)
+static uint8_t *room(struct mr_client *c, struct mr_bytes_producer *ring, uint32_t bytes)
 {
-	uint8_t *to = mr_bytes_claim(&c->up, mr_message_stride(bytes));
+	uint8_t *to = mr_bytes_claim(ring, mr_message_stride(bytes));
 
 	if (mr_likely(to != NULL))
 		return to;
 	/* The worker makes no room for what it was not shown. */
 	mr_publish_show_rest(c);
-	return mr_bytes_claim(&c->up, mr_message_stride(bytes));
+	return mr_bytes_claim(ring, mr_message_stride(bytes));
+}
+
+uint8_t *mr_publish_room(struct mr_client *c, uint32_t bytes)
+{
+	return room(c, &c->up, bytes);
+}
+
+uint8_t *mr_promise_room(struct mr_client *c, uint32_t bytes)
+{
+	uint8_t *to = room(c, c->promised, bytes);
+
+	if (mr_likely(to != NULL) || c->promised == &c->up || c->eof)
+		return to;
+	/* The bus may have made room and said so. */
+	c->transport->look(c);
+	return mr_bytes_claim(c->promised, mr_message_stride(bytes));
 }
 
 static void room_pause(struct mr_client *c, unsigned *rounds)
 {
+	if (c->transport->press != NULL)
+		c->transport->press(c);
 	if ((*rounds)++ >= ROOM_SPINS) {
 		c->transport->room_sleep(c);
 		return;
@@ -43,16 +64,17 @@ static void room_pause(struct mr_client *c, unsigned *rounds)
 		sched_yield();
 }
 
-uint8_t *mr_publish_room_wait(struct mr_client *c, uint32_t bytes, uint64_t deadline_ns, int *error)
+static uint8_t *room_wait(struct mr_client *c, struct mr_bytes_producer *ring, uint32_t bytes,
+	uint64_t deadline_ns, int *error)
 {
-	uint8_t *to = mr_publish_room(c, bytes);
+	uint8_t *to = room(c, ring, bytes);
 	unsigned rounds = 0;
 
 	*error = 0;
 	if (to != NULL)
 		return to;
-	mr_bytes_want_bell(&c->up, true);
-	while (*error == 0 && (to = mr_publish_room(c, bytes)) == NULL) {
+	mr_bytes_want_bell(ring, true);
+	while (*error == 0 && (to = room(c, ring, bytes)) == NULL) {
 		if (c->eof)
 			*error = mr_publish_refused(c);
 		else if (rounds >= ROOM_SPINS && mr_now_ns() >= deadline_ns)
@@ -60,12 +82,32 @@ uint8_t *mr_publish_room_wait(struct mr_client *c, uint32_t bytes, uint64_t dead
 		else
 			room_pause(c, &rounds);
 	}
-	mr_bytes_want_bell(&c->up, false);
+	mr_bytes_want_bell(ring, false);
 	return to;
+}
+
+uint8_t *mr_publish_room_wait(struct mr_client *c, uint32_t bytes, uint64_t deadline_ns, int *error)
+{
+	return room_wait(c, &c->up, bytes, deadline_ns, error);
+}
+
+uint8_t *mr_promise_room_wait(struct mr_client *c, uint32_t bytes, uint64_t deadline_ns, int *error)
+{
+	return room_wait(c, c->promised, bytes, deadline_ns, error);
+}
+
+uint64_t mr_promise_backlog(struct mr_client *c)
+{
+	return mr_bytes_backlog(c->promised);
 }
 
 int mr_publish_too_large(struct mr_client *c)
 {
+	if (c->whole_bytes_max > c->body_bytes_max)
+		return mr_failf(c, -EMSGSIZE,
+			"headers and payload together exceed %zu bytes, the largest message that "
+			"the bus takes",
+			c->whole_bytes_max);
 	if (c->body_subject_mask == 0)
 		return mr_fail(c, -EMSGSIZE, NULL);
 	return mr_failf(c, -EMSGSIZE,
@@ -76,7 +118,7 @@ int mr_publish_too_large(struct mr_client *c)
 
 int mr_parts_check(struct mr_client *c, const struct mr_parts *p)
 {
-	size_t body_bytes_max = c->body_bytes_max - (p->subject_bytes & c->body_subject_mask);
+	size_t bytes_max = mr_message_bytes_max(c);
 	const char *fault;
 
 	if (p->subject != NULL) {
@@ -84,7 +126,7 @@ int mr_parts_check(struct mr_client *c, const struct mr_parts *p)
 		if (fault != NULL)
 			return mr_failf(c, -EINVAL, "subject: %s", fault);
 	}
-	if (p->header_bytes > body_bytes_max || p->payload_bytes > body_bytes_max - p->header_bytes)
+	if (p->header_bytes > bytes_max || p->payload_bytes > bytes_max - p->header_bytes)
 		return mr_publish_too_large(c);
 	if ((p->headers == NULL && p->header_bytes > 0) ||
 		(p->payload == NULL && p->payload_bytes > 0))
@@ -109,11 +151,15 @@ static uint64_t room_deadline_ns(const struct mr_client *c)
 int mr_publish_parts(struct mr_client *c, enum mrf_message_kind kind, uint32_t target,
 	const struct mrf_reply_token *token, const struct mr_parts *p, bool wait)
 {
+	size_t body_bytes_max = c->body_bytes_max - (p->subject_bytes & c->body_subject_mask);
 	uint32_t bytes = mr_message_bytes(token != NULL, (uint32_t)p->subject_bytes,
 		(uint32_t)p->header_bytes, (uint32_t)p->payload_bytes);
-	uint8_t *to = mr_publish_room(c, bytes);
+	uint8_t *to;
 	int error;
 
+	if (mr_unlikely(p->header_bytes + p->payload_bytes > body_bytes_max))
+		return mr_letter_send_large(c, kind, target, token, p, 0, wait);
+	to = mr_publish_room(c, bytes);
 	if (mr_unlikely(to == NULL)) {
 		if (!wait)
 			return mr_fail(c, -EAGAIN, NULL);
@@ -181,6 +227,7 @@ int mr_flush(struct mr_client *c)
 {
 	if (c->refuse != 0)
 		return mr_publish_refused(c);
+	mr_consumers_flush(c);
 	mr_publish_show_rest(c);
 	return 0;
 }
@@ -194,7 +241,7 @@ int mr_drain(struct mr_client *c, unsigned timeout_ms)
 	if (error != 0)
 		return error;
 	mr_bytes_want_bell(&c->up, true);
-	while (error == 0 && mr_bytes_backlog(&c->up) > 0) {
+	while (error == 0 && (mr_bytes_backlog(&c->up) > 0 || mr_promise_backlog(c) > 0)) {
 		if (c->eof)
 			error = mr_publish_refused(c);
 		else if (mr_now_ns() >= deadline_ns)

@@ -3,8 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/internal.h"
+#include "client/letter.h"
 #include "client/names.h"
+#include "client/queue.h"
 
 #define HEADER_BYTES ((uint32_t)sizeof(struct mrf_message_header))
 
@@ -142,6 +143,8 @@ int mr_publisher_open(struct mr_client *c, const char *subject, struct mr_publis
 
 void mr_publisher_free(struct mr_publisher *p)
 {
+	if (p != NULL)
+		mr_promise_close(p);
 	free(p);
 }
 
@@ -185,7 +188,7 @@ void mr_publisher_close(struct mr_publisher *p)
 	c->publishers[p->index] = NULL;
 	if (c->state == MR_STATE_UP && twin(c, p) == NULL)
 		release(c, p->alias);
-	free(p);
+	mr_publisher_free(p);
 }
 
 static inline void header_store(uint8_t *to, uint32_t bytes, uint32_t alias)
@@ -194,6 +197,17 @@ static inline void header_store(uint8_t *to, uint32_t bytes, uint32_t alias)
 		.bytes = (uint16_t)bytes, .kind = MRF_MESSAGE_KIND_PUBLISH, .target = alias};
 
 	memcpy(to, &h, sizeof(h));
+}
+
+static int send_large(struct mr_publisher *p, const void *payload, size_t bytes)
+{
+	struct mr_parts parts = {NULL, 0, NULL, 0, payload, bytes};
+	struct mr_client *c = p->client;
+
+	if (p->box != NULL)
+		return mr_publisher_send_with(p, NULL, 0, payload, bytes);
+	return mr_letter_send_large(c, MRF_MESSAGE_KIND_PUBLISH, p->alias, NULL, &parts,
+		(uint32_t)(c->body_bytes_max - p->body_bytes_max), false);
 }
 
 int mr_publisher_send(struct mr_publisher *p, const void *payload, size_t bytes)
@@ -205,7 +219,7 @@ int mr_publisher_send(struct mr_publisher *p, const void *payload, size_t bytes)
 	if (mr_unlikely(c->refuse != 0))
 		return mr_publish_refused(c);
 	if (mr_unlikely(bytes > p->body_bytes_max))
-		return mr_publish_too_large(c);
+		return send_large(p, payload, bytes);
 	to = mr_publish_room(c, total);
 	if (mr_unlikely(to == NULL))
 		return mr_fail(c, -EAGAIN, NULL);

@@ -2,7 +2,8 @@
 /* receive: takes messages out of the down ring, checks them and hands them out. */
 #include <stdlib.h>
 
-#include "client/internal.h"
+#include "client/rpc.h"
+#include "client/service.h"
 
 static const char nonsense[] = "the bus sent what makes no sense";
 
@@ -117,9 +118,20 @@ MR_ALWAYS_INLINE unsigned hand_out_run(struct mr_client *c, struct mr_subscripti
 	}
 }
 
+/* Of a message for a subscription its number. */
+static uint32_t subscription_of(const struct mrf_message_header *h)
+{
+	switch (h->kind) {
+	case MRF_MESSAGE_KIND_DELIVER:
+	case MRF_MESSAGE_KIND_PART:
+	case MRF_MESSAGE_KIND_CREDIT: return h->target;
+	default: return 0;
+	}
+}
+
 static void keep(struct mr_client *c, const uint8_t *at, struct mrf_message_header h)
 {
-	uint32_t subscription = h.kind == MRF_MESSAGE_KIND_DELIVER ? h.target : 0;
+	uint32_t subscription = subscription_of(&h);
 
 	if (!mr_aside_push(c, at, h.bytes, subscription))
 		c->missed++;
@@ -134,11 +146,10 @@ static unsigned answer(struct mr_client *c, const struct mr_message_view *m)
 		c->malformed++;
 		return 0;
 	}
-	if (m->header.kind == MRF_MESSAGE_KIND_STATUS) {
-		error = m->header.target == MRF_STATUS_CODE_NO_RESPONDERS ? -EHOSTUNREACH
-			: m->header.target == MRF_STATUS_CODE_OVERLOADED  ? -EBUSY
-									  : -EPROTO;
-	}
+	if (mr_rpc_is(m->token.correlation))
+		return mr_rpc_answered(c, m);
+	if (m->header.kind == MRF_MESSAGE_KIND_STATUS)
+		error = mr_status_error(m->header.target);
 	message_fill(&message, m, NULL);
 	message.wants_reply = false;
 	if (!mr_request_finish(c, m->token.correlation, error == 0 ? &message : NULL, error)) {
@@ -165,28 +176,140 @@ static void gap(struct mr_client *c, const struct mr_message_view *m)
 	c->depth--;
 }
 
-/* Everything but deliveries. Returns how many were handed out. */
-static unsigned other(struct mr_client *c, const uint8_t *at, const struct mr_message_view *m)
+/* Everything but deliveries, and what is kept for later. Returns how many were handed out. */
+static unsigned other_now(struct mr_client *c, const struct mr_message_view *m)
 {
-	bool sync;
+	switch (m->header.kind) {
+	case MRF_MESSAGE_KIND_REPLY:
+	case MRF_MESSAGE_KIND_STATUS: return answer(c, m);
+	case MRF_MESSAGE_KIND_PART: return mr_service_told(c, m);
+	case MRF_MESSAGE_KIND_CREDIT:
+		/* One for a caller is addressed as a reply. */
+		return m->header.target != 0 ? mr_service_told(c, m) : mr_rpc_answered(c, m);
+	case MRF_MESSAGE_KIND_GAP: gap(c, m); return 0;
+	case MRF_MESSAGE_KIND_CONTROL: mr_call_answered(c, m); return 0;
+	case MRF_MESSAGE_KIND_ACCEPTED: mr_queue_accepted(c, m); return 0;
+	case MRF_MESSAGE_KIND_BEAT: mr_beats_heard(&c->beats); return 0;
+	default: c->malformed++; return 0;
+	}
+}
+
+/* A Reply or Status that a call on the stack waits for. */
+static bool is_awaited(const struct mr_client *c, const struct mr_message_view *m)
+{
+	uint64_t correlation = m->token.correlation;
+
+	return mr_rpc_is(correlation) ? mr_rpc_is_sync(c, correlation)
+				      : mr_request_is_sync(c, correlation);
+}
+
+/* False: it is kept for later. Parts come behind the request that they belong to. */
+static bool is_handled_now(const struct mr_client *c, const struct mr_message_view *m)
+{
+	const struct mr_subscription *s;
 
 	switch (m->header.kind) {
 	case MRF_MESSAGE_KIND_REPLY:
-	case MRF_MESSAGE_KIND_STATUS:
-		sync = mr_request_is_sync(c, m->token.correlation);
-		if (c->depth == 0 || sync)
-			return answer(c, m);
-		keep(c, at, m->header);
-		return 0;
-	case MRF_MESSAGE_KIND_GAP:
-		if (c->depth == 0)
-			gap(c, m);
-		else
-			keep(c, at, m->header);
-		return 0;
-	case MRF_MESSAGE_KIND_CONTROL: mr_call_answered(c, m); return 0;
-	default: c->malformed++; return 0;
+	case MRF_MESSAGE_KIND_STATUS: return c->depth == 0 || is_awaited(c, m);
+	case MRF_MESSAGE_KIND_GAP: return c->depth == 0;
+	case MRF_MESSAGE_KIND_PART:
+	case MRF_MESSAGE_KIND_CREDIT:
+		s = mr_subscription_find(c, m->header.target);
+		return s == NULL || (c->depth == 0 && s->aside == 0);
+	default: return true;
 	}
+}
+
+/* A piece of a reply or of a part. */
+static unsigned other_piece(struct mr_client *c, const struct mr_message_view *m)
+{
+	struct mr_aside *whole = mr_assemble(c, m);
+	unsigned handled;
+
+	if (whole == NULL)
+		return 0;
+	if (!is_handled_now(c, &whole->view)) {
+		c->missed += !mr_aside_keep(c, whole);
+		return 0;
+	}
+	handled = other_now(c, &whole->view);
+	/* Who waits for it reads it after this. */
+	mr_aside_free_out(c);
+	c->aside_out = whole;
+	return handled;
+}
+
+/* Everything but deliveries. Returns how many were handed out. */
+static unsigned other(struct mr_client *c, const uint8_t *at, const struct mr_message_view *m)
+{
+	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0))
+		return other_piece(c, m);
+	if (mr_likely(is_handled_now(c, m)))
+		return other_now(c, m);
+	keep(c, at, m->header);
+	return 0;
+}
+
+/* False: it came before. */
+static bool is_first(
+	struct mr_client *c, struct mr_subscription *s, const struct mr_message_view *m)
+{
+	if (s->promise != MR_EXACTLY_ONCE || m->extra.origin.publisher == 0)
+		return true;
+	if (s->seen == NULL)
+		s->seen = mr_seen_new();
+	/* Without memory to tell, twice is better than never. */
+	if (s->seen == NULL ||
+		mr_seen_first(s->seen, m->extra.origin.publisher, m->extra.origin.id))
+		return true;
+	c->duplicates++;
+	return false;
+}
+
+static unsigned deliver_plain(struct mr_client *c, struct mr_subscription *s, const uint8_t *at,
+	const struct mr_message_view *m, struct mr_aside *whole)
+{
+	struct mr_message message;
+	bool kept;
+
+	if (!is_first(c, s, m)) {
+		free(whole);
+		return 0;
+	}
+	if (!mr_subscription_is_pulled(s) && c->depth == 0 && s->aside == 0) {
+		message_fill(&message, m, s);
+		hand_out(c, s, &message, 1, 0);
+		free(whole);
+		return 1;
+	}
+	kept = whole != NULL ? mr_aside_keep(c, whole)
+			     : mr_aside_push(c, at, m->header.bytes, s->id);
+	c->missed += !kept;
+	return 0;
+}
+
+/* A delivery of a queue, or with an origin, or a piece of one. It has been skipped. Returns how many were handed out.
+ */
+static unsigned deliver_extra(struct mr_client *c, struct mr_subscription *s, const uint8_t *at,
+	struct mr_message_view *m)
+{
+	const uint8_t calls = MRF_MESSAGE_FLAG_MORE | MRF_MESSAGE_FLAG_HIGH | MRF_MESSAGE_FLAG_LOW;
+	struct mr_aside *whole = NULL;
+
+	if (s->consumes != ((m->header.flags & MRF_MESSAGE_FLAG_DELIVERY) != 0) ||
+		(!s->consumes && (m->header.flags & calls) != 0)) {
+		c->malformed++;
+		return 0;
+	}
+	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0)) {
+		whole = mr_assemble(c, m);
+		if (whole == NULL)
+			return 0;
+		*m = whole->view;
+	}
+	if (s->consumes)
+		return mr_consumer_take((struct mr_consumer *)s, at, m, whole);
+	return deliver_plain(c, s, at, m, whole);
 }
 
 /* One record of the ring, or a run of up to `max` that is handed out. False: nothing there, or it
@@ -222,6 +345,13 @@ MR_ALWAYS_INLINE bool serve_some(struct mr_client *c, bool aside, unsigned max, 
 		return true;
 	}
 	s = deliver_to(c, &m.header);
+	if (s != NULL && (s->consumes || (m.header.flags & MR_MESSAGE_FLAGS_EXTRA) != 0)) {
+		struct mr_message_view copy = m;
+
+		mr_bytes_skip(&c->down, m.header.bytes);
+		*handled += deliver_extra(c, s, at, &copy);
+		return true;
+	}
 	if (mr_likely(
 		    s != NULL && !mr_subscription_is_pulled(s) && c->depth == 0 && s->aside == 0)) {
 		*handled += hand_out_run(c, s, &m, run_of(at, &m, ready, max));
@@ -237,17 +367,6 @@ MR_ALWAYS_INLINE bool serve_some(struct mr_client *c, bool aside, unsigned max, 
 	return true;
 }
 
-static bool parse_aside(struct mr_client *c, const struct mr_aside *a, struct mr_message_view *m)
-{
-	m->header = mr_message_header_load(a->record);
-	/* Its header may have been changed while the record was copied. */
-	if (mr_message_fits(&m->header, mr_message_stride(a->bytes)) &&
-		m->header.bytes <= a->bytes && mr_message_parse(a->record, m->header, m))
-		return true;
-	c->malformed++;
-	return false;
-}
-
 /* The oldest message set aside. False: it waits for mr_receive. */
 static bool serve_aside(struct mr_client *c, unsigned *handled)
 {
@@ -261,10 +380,13 @@ static bool serve_aside(struct mr_client *c, unsigned *handled)
 		return false;
 	}
 	a = mr_aside_pop(c);
-	if (parse_aside(c, a, &m)) {
-		if (m.header.kind != MRF_MESSAGE_KIND_DELIVER)
-			*handled += other(c, a->record, &m);
-		else if (s != NULL) {
+	if (mr_aside_parse(c, a, &m)) {
+		if (m.header.kind != MRF_MESSAGE_KIND_DELIVER) {
+			*handled += other_now(c, &m);
+		} else if (s != NULL && s->consumes) {
+			mr_consumer_hand_out((struct mr_consumer *)s, &m);
+			*handled += 1;
+		} else if (s != NULL) {
 			message_fill(&message, &m, s);
 			hand_out(c, s, &message, 1, 0);
 			*handled += 1;
@@ -302,6 +424,8 @@ unsigned mr_receive_some(struct mr_client *c, unsigned max, bool aside)
 	c->blocked = false;
 	if (now_ns >= c->house_ns)
 		mr_house(c, now_ns);
+	if (mr_unlikely(c->outboxes_busy))
+		mr_outboxes_step(c, now_ns);
 	if (c->transport->fill != NULL)
 		c->transport->fill(c);
 	while (handled < max && more && !*c->until)
@@ -318,8 +442,14 @@ void mr_serve_rest(struct mr_client *c)
 	uint64_t end = c->down.head + c->down.capacity;
 	unsigned handled = 0;
 
-	while (c->down.head < end && serve_some(c, true, 1, &handled))
-		continue;
+	while (c->down.head < end) {
+		if (serve_some(c, true, 1, &handled))
+			continue;
+		/* What waited for room in the ring. */
+		mr_serve_release(c);
+		if (c->transport->fill == NULL || !c->transport->fill(c))
+			return;
+	}
 }
 
 static bool take_aside(struct mr_client *c, struct mr_message *out)
@@ -328,7 +458,7 @@ static bool take_aside(struct mr_client *c, struct mr_message *out)
 	struct mr_message_view m;
 
 	c->aside_out = mr_aside_pop(c);
-	if (!parse_aside(c, c->aside_out, &m))
+	if (!mr_aside_parse(c, c->aside_out, &m))
 		return false;
 	message_fill(out, &m, s);
 	return true;

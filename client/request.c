@@ -254,8 +254,6 @@ int mr_publisher_request(struct mr_publisher *p, const void *payload, size_t byt
 {
 	struct mr_parts parts = {NULL, 0, NULL, 0, payload, bytes};
 
-	if (bytes > p->body_bytes_max)
-		return mr_publish_too_large(p->client);
 	return request_async(p->client, p->alias, &parts, false, timeout_ms, callback, arg);
 }
 

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "client/internal.h"
+#include "client/queue.h"
+#include "client/rpc.h"
 
 #define BACKOFF_NS_MIN   (10 * MR_NS_PER_MS)
 #define BACKOFF_NS_MAX   (500 * MR_NS_PER_MS)
@@ -75,6 +76,9 @@ static void tell(struct mr_client *c, bool up, int error)
 void mr_session_lose(struct mr_client *c)
 {
 	mr_serve_rest(c);
+	mr_outboxes_lost(c);
+	mr_consumers_lost(c);
+	mr_assemble_clear(c);
 	mr_session_state(c, MR_STATE_LOST);
 	c->transport->unmap(c);
 	c->session = 0;
@@ -82,6 +86,7 @@ void mr_session_lose(struct mr_client *c)
 	retry_later(c, mr_now_ns());
 	mr_call_fail_all(c);
 	mr_request_fail_all(c);
+	mr_rpc_fail_all(c);
 	tell(c, false, mr_failf(c, -ENOTCONN, "%s", c->lost_text));
 }
 
@@ -101,19 +106,70 @@ static void subscription_restored(
 	restored(c, a);
 }
 
+/* A queue that is refused now, as somebody else has made it otherwise, is asked for again, and does not
+ * keep the client from what else it does. */
+static const struct mr_answer no_error;
+
+static void consumer_restored(
+	struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object)
+{
+	struct mr_subscription *s = mr_subscription_find(c, object);
+
+	(void)arg;
+	if (s != NULL && s->consumes)
+		mr_consumer_opened((struct mr_consumer *)s, a);
+	restored(c, a->code == -ENOTCONN ? a : &no_error);
+}
+
+static void queue_restored(
+	struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object)
+{
+	struct mr_queue *q = mr_queue_find(c, object);
+
+	(void)arg;
+	if (q != NULL)
+		mr_queue_opened(q, a);
+	restored(c, a->code == -ENOTCONN ? a : &no_error);
+}
+
 static void publisher_restored(
 	struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object)
 {
 	(void)arg;
-	if (c->publishers[object] != NULL)
+	if (c->publishers[object] != NULL) {
 		c->publishers[object]->alias = a->alias;
+		if (c->publishers[object]->box != NULL)
+			mr_outbox_target(c->publishers[object]->box, a->alias, 0);
+	}
 	restored(c, a);
+}
+
+static struct mr_call *restore_subscription(struct mr_client *c, struct mr_subscription *s)
+{
+	struct mr_call *call = mr_call_new(
+		c, s->consumes ? consumer_restored : subscription_restored, NULL, s->id);
+
+	call->bytes = s->consumes ? mr_consumer_encode(
+					    (struct mr_consumer *)s, call->body, sizeof(call->body))
+				  : mr_subscription_encode(s, call->body, sizeof(call->body));
+	return call;
+}
+
+/* Those opened since the last came in front of it. */
+static struct mr_queue *next_queue(const struct mr_client *c, uint32_t serial)
+{
+	struct mr_queue *next = NULL;
+
+	for (struct mr_queue *q = c->queues; q != NULL && q->serial > serial; q = q->next)
+		next = q;
+	return next;
 }
 
 /* A call for the next thing that the new session lacks; NULL: nothing. */
 static struct mr_call *restore_next(struct mr_client *c)
 {
 	struct mr_call *call = NULL;
+	struct mr_queue *q;
 
 	/* There is a free call: all were freed with the old session, and nobody else may ask now. */
 	while (call == NULL && c->restore_subscription < c->subscriptions_top) {
@@ -121,9 +177,7 @@ static struct mr_call *restore_next(struct mr_client *c)
 
 		if (c->subscriptions[id] == NULL)
 			continue;
-		call = mr_call_new(c, subscription_restored, NULL, id);
-		call->bytes = mr_subscription_encode(
-			c->subscriptions[id], call->body, sizeof(call->body));
+		call = restore_subscription(c, c->subscriptions[id]);
 	}
 	while (call == NULL && c->restore_publisher < c->publishers_count) {
 		uint32_t index = c->restore_publisher++;
@@ -133,6 +187,11 @@ static struct mr_call *restore_next(struct mr_client *c)
 		call = mr_call_new(c, publisher_restored, NULL, index);
 		call->bytes =
 			mr_publisher_encode(c->publishers[index], call->body, sizeof(call->body));
+	}
+	while (call == NULL && (q = next_queue(c, c->restore_queue)) != NULL) {
+		c->restore_queue = q->serial;
+		call = mr_call_new(c, queue_restored, NULL, q->serial);
+		call->bytes = mr_queue_encode(q, call->body, sizeof(call->body));
 	}
 	return call;
 }
@@ -148,6 +207,7 @@ static void restore(struct mr_client *c)
 	if (c->restore_open > 0 || c->eof)
 		return;
 	mr_session_state(c, MR_STATE_UP);
+	c->outboxes_busy = c->promised_open > 0;
 	c->reconnects++;
 	tell(c, true, 0);
 }
@@ -174,6 +234,7 @@ static void reattach(struct mr_client *c, uint64_t now_ns)
 	mr_session_state(c, MR_STATE_RESTORING);
 	c->restore_subscription = 0;
 	c->restore_publisher = 0;
+	c->restore_queue = 0;
 	c->restore_open = 0;
 }
 

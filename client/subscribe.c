@@ -6,6 +6,7 @@
 
 #include "client/internal.h"
 #include "client/names.h"
+#include "client/queue.h"
 
 /* So many other ids are given up before one is used again, so that deliveries that were under way
  * are not taken for the new subscription's. */
@@ -23,6 +24,9 @@ uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, ui
 		.kind = s->prefix ? MRF_SUBSCRIPTION_KIND_PREFIX : MRF_SUBSCRIPTION_KIND_PATTERN,
 		.pattern = mrf_str(s->pattern),
 		.group = mrf_str(s->group[0] != '\0' ? s->group : NULL),
+		.when_full = s->promise != MR_BEST_EFFORT ? MRF_WHEN_FULL_BLOCK
+							  : MRF_WHEN_FULL_DROP,
+		.high_water = s->high_water,
 	};
 	uint8_t memory[MR_CALL_BYTES_MAX];
 	struct mrf_builder b;
@@ -32,9 +36,9 @@ uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, ui
 		mrf_subscribe_request_write(&b, &request), to, room);
 }
 
-static uint32_t encode_unsubscribe(uint32_t id, uint8_t *to, uint32_t room)
+static uint32_t encode_unsubscribe(uint32_t id, uint32_t queue, uint8_t *to, uint32_t room)
 {
-	struct mrf_unsubscribe_request request = {.subscription = id};
+	struct mrf_unsubscribe_request request = {.subscription = id, .queue = queue};
 	uint8_t memory[128];
 	struct mrf_builder b;
 
@@ -43,7 +47,7 @@ static uint32_t encode_unsubscribe(uint32_t id, uint8_t *to, uint32_t room)
 		mrf_unsubscribe_request_write(&b, &request), to, room);
 }
 
-static int id_take(struct mr_client *c, uint32_t *id)
+int mr_subscription_id_take(struct mr_client *c, uint32_t *id)
 {
 	struct mr_subscription **grown;
 	uint32_t room;
@@ -72,7 +76,7 @@ static int id_take(struct mr_client *c, uint32_t *id)
 }
 
 /* Without memory to remember it, the id is not used again. */
-static void id_give_back(struct mr_client *c, uint32_t id)
+void mr_subscription_id_give_back(struct mr_client *c, uint32_t id)
 {
 	uint32_t room = c->ids_free_room == 0 ? 128 : 2 * c->ids_free_room;
 	uint32_t *grown;
@@ -97,6 +101,10 @@ static int check(
 	fault = options->group != NULL ? mr_name_group_fault(options->group) : NULL;
 	if (fault != NULL)
 		return mr_failf(c, -EINVAL, "group: %s", fault);
+	if ((unsigned)options->promise > MR_EXACTLY_ONCE)
+		return mr_fail(c, -EINVAL, "promise: of a kind that there is not");
+	if (options->high_water > 100)
+		return mr_fail(c, -EINVAL, "high water: over 100 percent");
 	return 0;
 }
 
@@ -106,7 +114,7 @@ static int enrol(struct mr_client *c, struct mr_subscription *s)
 	struct mr_ask ask = {.body = body, .timeout_ms = -1};
 	int error;
 
-	if (id_take(c, &s->id) != 0)
+	if (mr_subscription_id_take(c, &s->id) != 0)
 		return mr_fail(c, -ENOMEM, NULL);
 	/* The first delivery may be there before the answer. */
 	c->subscriptions[s->id] = s;
@@ -118,7 +126,7 @@ static int enrol(struct mr_client *c, struct mr_subscription *s)
 	c->subscriptions[s->id] = NULL;
 	mr_aside_forget(c, s->id);
 	if (error != -ETIMEDOUT)
-		id_give_back(c, s->id);
+		mr_subscription_id_give_back(c, s->id);
 	return error;
 }
 
@@ -149,6 +157,8 @@ int mr_subscribe(struct mr_client *c, const char *pattern,
 	s->batch = options->batch;
 	s->arg = arg;
 	s->prefix = options->prefix;
+	s->promise = options->promise;
+	s->high_water = (uint8_t)options->high_water;
 	memcpy(s->pattern, pattern, strlen(pattern) + 1);
 	if (options->group != NULL)
 		memcpy(s->group, options->group, strlen(options->group) + 1);
@@ -164,6 +174,13 @@ int mr_subscribe(struct mr_client *c, const char *pattern,
 
 void mr_subscription_free(struct mr_subscription *s)
 {
+	if (s == NULL)
+		return;
+	if (s->consumes) {
+		mr_consumer_free((struct mr_consumer *)s);
+		return;
+	}
+	mr_seen_free(s->seen);
 	free(s);
 }
 
@@ -172,33 +189,40 @@ static void unsubscribed_late(
 {
 	(void)a;
 	(void)arg;
-	id_give_back(c, object);
+	mr_subscription_id_give_back(c, object);
 }
 
-int mr_unsubscribe(struct mr_subscription *s)
+int mr_subscription_end(struct mr_client *c, uint32_t id, uint32_t queue)
 {
-	struct mr_client *c = s->client;
-	uint32_t id = s->id;
 	uint8_t body[128];
 	struct mr_ask ask = {
 		.body = body, .timeout_ms = -1, .late = unsubscribed_late, .object = id};
 	int error = 0;
 
-	if (c->refuse == -EBUSY)
-		return mr_publish_refused(c);
 	/* Restoration is not to ask for it any more. */
 	if (c->state == MR_STATE_RESTORING)
 		c->subscriptions[id] = NULL;
 	if (c->state != MR_STATE_LOST && !c->eof) {
-		ask.bytes = encode_unsubscribe(id, body, sizeof(body));
+		ask.bytes = encode_unsubscribe(id, queue, body, sizeof(body));
 		error = mr_call_wait(c, &ask, NULL);
 	}
 	c->subscriptions[id] = NULL;
 	mr_aside_forget(c, id);
-	free(s);
 	if (error != -ETIMEDOUT)
-		id_give_back(c, id);
+		mr_subscription_id_give_back(c, id);
 	return error == -ENOTCONN ? 0 : error;
+}
+
+int mr_unsubscribe(struct mr_subscription *s)
+{
+	struct mr_client *c = s->client;
+	int error;
+
+	if (c->refuse == -EBUSY)
+		return mr_publish_refused(c);
+	error = mr_subscription_end(c, s->id, 0);
+	mr_subscription_free(s);
+	return error;
 }
 
 const char *mr_subscription_pattern(const struct mr_subscription *s)

@@ -8,10 +8,10 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "client/internal.h"
+#include "client/rpc.h"
+#include "client/service.h"
 
-#define WAIT_MESSAGES_MAX 1024u
-#define SPIN_LOOKS        64u
+#define SPIN_LOOKS 64u
 
 /* The cheap clock is a few milliseconds late, which time-outs may be when nobody sleeps. An event
  * loop that was woken by a timer must see that it is due. */
@@ -29,6 +29,9 @@ static uint64_t due_ns(const struct mr_client *c)
 {
 	uint64_t due = earlier(mr_request_due_ns(c), mr_call_due_ns(c));
 
+	due = earlier(due, mr_outboxes_due_ns(c));
+	due = earlier(due, mr_rpc_due_ns(c));
+	due = earlier(due, mr_beats_due_ns(&c->beats));
 	return earlier(due, mr_session_due_ns(c));
 }
 
@@ -38,8 +41,11 @@ void mr_house(struct mr_client *c, uint64_t now_ns)
 	if (c->state != MR_STATE_LOST && !c->eof)
 		c->transport->look(c);
 	mr_call_step(c, now_ns);
+	mr_consumers_step(c, now_ns);
+	mr_beats_step(c, now_ns);
 	if (c->depth == 0) {
 		mr_request_expire(c, now_ns);
+		mr_rpc_step(c, now_ns);
 		mr_session_step(c, now_ns);
 	}
 	mr_house_by(c, earlier(now_ns + MR_HOUSE_NS, due_ns(c)));
@@ -96,12 +102,20 @@ static bool spin(struct mr_client *c)
 	return false;
 }
 
+static void rest(struct mr_client *c)
+{
+	if (c->transport->rest != NULL && c->state != MR_STATE_LOST)
+		c->transport->rest(c);
+}
+
 int mr_pause(struct mr_client *c, struct mr_patience *p)
 {
 	uint64_t now;
 
 	mr_serve_release(c);
+	mr_consumers_flush(c);
 	mr_publish_show_rest(c);
+	rest(c);
 	if (c->state != MR_STATE_LOST && p->spin_ns != 0 && spin(c))
 		return 0;
 	now = mr_now_ns();
@@ -123,7 +137,7 @@ int mr_await(struct mr_client *c, const bool *done, struct mr_patience *p)
 
 	c->until = done;
 	while (!*done && error == 0) {
-		mr_receive_some(c, WAIT_MESSAGES_MAX, true);
+		mr_receive_some(c, MR_WAIT_MESSAGES_MAX, true);
 		if (*done)
 			break;
 		if (c->eof || c->state == MR_STATE_LOST)
@@ -196,9 +210,12 @@ static void settle(struct mr_client *c)
 
 void mr_end(struct mr_client *c)
 {
+	if (c->dirty != NULL && !c->pulling)
+		mr_consumers_flush(c);
 	mr_publish_show_rest(c);
 	if (!c->hold)
 		mr_serve_release(c);
+	rest(c);
 	settle(c);
 }
 
@@ -231,7 +248,7 @@ static int wait_for_messages(struct mr_client *c, struct mr_patience *p)
 	int error = 0;
 
 	while (error == 0) {
-		unsigned handled = mr_receive_some(c, WAIT_MESSAGES_MAX, false);
+		unsigned handled = mr_receive_some(c, MR_WAIT_MESSAGES_MAX, false);
 
 		if (handled > 0 || c->blocked)
 			return (int)handled;

@@ -107,8 +107,11 @@ static struct mr_owner attach(struct plane *p, struct client *c, uint32_t slot)
 static void open_plane(struct plane *p)
 {
 	struct mr_table_limits limits = {.workers = 1};
-	struct mr_worker_config config = {
-		.workers = 1, .slots = SUBSCRIBERS_MAX + 1, .handoff_ring_bytes = 256u << 10};
+	struct mr_worker_config config = {.workers = 1,
+		.slots = SUBSCRIBERS_MAX + 1,
+		.handoff_ring_bytes = 256u << 10,
+		.store_bytes = 1u << 20,
+		.held_bytes_max = 1u << 20};
 	struct mr_owner owner;
 
 	p->qsbr = aligned_alloc(

@@ -85,6 +85,7 @@ int mr_udp_init(struct mr_client *c, const char *address)
 	}
 	u->fd = -1;
 	u->rings = mr_channel_none();
+	u->reliable.ring = mr_channel_none();
 	snprintf(u->text, sizeof(u->text), "%s", address);
 	c->udp = u;
 	c->transport = &mr_transport_udp;

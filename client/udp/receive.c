@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Takes frames from the socket and puts their messages into the down ring, which must have room for all
- * that one call can bring before it is made. */
+ * that one call can bring before it is made, unless somebody presses. */
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
@@ -70,7 +70,8 @@ static bool take_own(struct mr_client *c, const uint8_t *at, struct mrf_message_
 	struct mr_message_view m;
 
 	switch (h.kind) {
-	case MRF_MESSAGE_KIND_PADDING: return true;
+	case MRF_MESSAGE_KIND_PADDING:
+	case MRF_MESSAGE_KIND_ACK: return true;
 	case MRF_MESSAGE_KIND_CLOSE:
 	case MRF_MESSAGE_KIND_PATH:
 		if (!mr_message_parse(at, h, &m))
@@ -87,7 +88,7 @@ static bool take_own(struct mr_client *c, const uint8_t *at, struct mrf_message_
 }
 
 /* Copies messages in stretches between those that are not for the ring. */
-static void take_messages(struct mr_client *c, const uint8_t *at, size_t bytes)
+void mr_udp_messages_take(struct mr_client *c, const uint8_t *at, size_t bytes)
 {
 	struct mr_bytes_producer *in = &c->udp->in;
 	const uint8_t *from = at, *end = at + bytes;
@@ -137,11 +138,25 @@ static bool take_number(struct mr_udp *u, const struct mrf_frame_header *frame, 
 	return true;
 }
 
+/* What may be lost, and is where there is no room. */
+static bool take_datagrams(
+	struct mr_client *c, const struct mrf_frame_header *frame, const uint8_t *at, size_t bytes)
+{
+	if (!take_number(c->udp, frame, at))
+		return false;
+	if (mr_unlikely(mr_bytes_room(&c->udp->in, bytes) < bytes))
+		c->missed += frame->messages;
+	else
+		mr_udp_messages_take(c, at + sizeof(*frame), bytes - sizeof(*frame));
+	return true;
+}
+
 bool mr_udp_frame_take(struct mr_client *c, const uint8_t *at, size_t bytes)
 {
 	struct mrf_frame_header frame;
 
-	if (mr_frame_parse(at, bytes, &frame) != MR_FRAME_OK) {
+	if (mr_frame_parse(at, bytes, &frame) != MR_FRAME_OK ||
+		(frame.flags != 0 && !c->udp->reliable.on)) {
 		c->malformed++;
 		return false;
 	}
@@ -154,10 +169,15 @@ bool mr_udp_frame_take(struct mr_client *c, const uint8_t *at, size_t bytes)
 		c->malformed++;
 		return false;
 	}
-	if (!take_number(c->udp, &frame, at))
-		return false;
-	take_messages(c, at + sizeof(frame), bytes - sizeof(frame));
-	return true;
+	if ((frame.flags & MRF_FRAME_FLAG_ACK) != 0)
+		mr_udp_reliable_acked(c, at, &frame);
+	if ((frame.flags & MRF_FRAME_FLAG_RELIABLE) != 0)
+		return mr_udp_reliable_take(c, at, bytes, &frame);
+	/* Word of the reliable flow and nothing else. */
+	if (frame.sequence == 0 && (frame.flags & MRF_FRAME_FLAG_ACK) != 0 &&
+		!stands_outside(&frame, at))
+		return true;
+	return take_datagrams(c, &frame, at, bytes);
 }
 
 /* How long the frames are that the kernel has put together; 0: one alone. */
@@ -210,9 +230,12 @@ static unsigned receive_some(struct mr_client *c, unsigned count)
 		u->error = errno;
 		return count;
 	}
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
+		u->reserved = (uint64_t)(n - i) * MR_UDP_BUFFER;
 		taken |= take_datagram(
 			c, parts[i].iov_base, calls[i].msg_len, segment_bytes(&calls[i].msg_hdr));
+	}
+	u->reserved = 0;
 	if (taken) {
 		mr_bytes_publish_quiet(&u->in);
 		u->last_rx_ns = mr_now_ns();
@@ -220,17 +243,41 @@ static unsigned receive_some(struct mr_client *c, unsigned count)
 	return n > 0 ? (unsigned)n : 0;
 }
 
-bool mr_udp_receive(struct mr_client *c)
+static unsigned receives(struct mr_udp *u, bool press)
 {
-	for (unsigned i = 0; i < CALLS_MAX; i++) {
-		uint64_t room = mr_bytes_room(&c->udp->in, MR_UDP_RECEIVES * MR_UDP_BUFFER);
-		unsigned count = room < MR_UDP_RECEIVES * MR_UDP_BUFFER
-					 ? (unsigned)(room / MR_UDP_BUFFER)
-					 : MR_UDP_RECEIVES;
+	uint64_t room = mr_bytes_room(&u->in, MR_UDP_RECEIVES * MR_UDP_BUFFER);
 
+	if (press || room >= MR_UDP_RECEIVES * MR_UDP_BUFFER)
+		return MR_UDP_RECEIVES;
+	return (unsigned)(room / MR_UDP_BUFFER);
+}
+
+/* What was heard may let something go to the bus, and the bus waits to hear what came. */
+static void answer(struct mr_client *c)
+{
+	struct mr_udp_reliable *r = &c->udp->reliable;
+
+	if (!r->on || c->eof)
+		return;
+	if (mr_udp_reliable_is_out(c->udp))
+		mr_udp_send_reliable(c, mr_now_ns());
+	if (mr_reliable_rx_owes(&r->rx, MR_UDP_ACK_FRAMES))
+		mr_udp_send_ack(c);
+}
+
+bool mr_udp_receive(struct mr_client *c, bool press)
+{
+	unsigned count, n;
+
+	mr_udp_reliable_drain(c);
+	for (unsigned i = 0; i < CALLS_MAX; i++) {
+		count = receives(c->udp, press);
 		if (count == 0)
 			return false;
-		if (receive_some(c, count) < count)
+		n = receive_some(c, count);
+		if (n > 0)
+			answer(c);
+		if (n < count)
 			return true;
 	}
 	return false;

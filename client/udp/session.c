@@ -48,6 +48,9 @@ int mr_udp_open(struct mr_client *c, struct mrf_table welcome, uint32_t sequence
 	int error = rings_reset(c);
 	int on = 1, size = 0;
 
+	u->frame_bytes = mrf_welcome_frame_bytes(welcome) & ~7u;
+	if (error == 0)
+		error = mr_udp_reliable_open(c, c->attach_fd, mrf_welcome_credit(welcome));
 	if (error != 0)
 		return mr_fail(c, error, NULL);
 	u->fd = c->attach_fd;
@@ -57,17 +60,19 @@ int mr_udp_open(struct mr_client *c, struct mrf_table welcome, uint32_t sequence
 	c->session = mrf_welcome_session(welcome);
 	c->worker = mrf_welcome_worker(welcome);
 	u->secret = mrf_welcome_secret(welcome);
-	u->frame_bytes = mrf_welcome_frame_bytes(welcome) & ~7u;
 	u->heartbeat_ns = mrf_welcome_heartbeat_ms(welcome) * MR_NS_PER_MS;
 	u->dead_ns = u->heartbeat_ns * mrf_welcome_missed_max(welcome);
 	u->sequence = 0;
 	/* What came before are welcomes too. They may come late, and were not counted as lost. */
 	u->window = (struct mr_frame_window){.highest = sequence, .seen = UINT64_MAX};
 	u->last_tx_ns = u->last_rx_ns = u->look_ns = mr_now_ns();
-	u->stuck = u->closed = false;
+	u->stuck = u->closed = u->looking = false;
 	u->error = 0;
 	mr_udp_limits(c);
 	mr_house_by(c, 0);
+	/* So the bus learns that this side has the flow too, and how much it takes. */
+	if (u->reliable.on)
+		mr_udp_send_ack(c);
 	return 0;
 }
 
@@ -95,10 +100,11 @@ void mr_udp_look(struct mr_client *c)
 {
 	struct mr_udp *u = c->udp;
 	uint64_t now_ns = mr_now_ns();
-	bool dry = mr_udp_receive(c);
+	bool dry = mr_udp_receive(c, false);
 
 	if (c->eof)
 		return;
+	mr_udp_reliable_turn(c);
 	if (u->stuck)
 		mr_udp_send(c);
 	beat(c, now_ns);
@@ -115,17 +121,37 @@ static bool fill(struct mr_client *c)
 {
 	if (c->state == MR_STATE_LOST)
 		return false;
+	mr_udp_reliable_turn(c);
 	if (mr_bytes_readable(&c->down) != 0)
 		return true;
-	if (!c->eof)
-		mr_udp_receive(c);
+	if (c->eof)
+		mr_udp_reliable_drain(c);
+	else
+		mr_udp_receive(c, false);
 	return mr_bytes_readable(&c->down) != 0;
+}
+
+static void press(struct mr_client *c)
+{
+	if (c->eof || !mr_udp_reliable_is_out(c->udp))
+		return;
+	mr_udp_receive(c, true);
+	mr_udp_reliable_turn(c);
+}
+
+static void rest(struct mr_client *c)
+{
+	struct mr_udp_reliable *r = &c->udp->reliable;
+
+	if (r->on && !c->eof && mr_reliable_rx_owes(&r->rx, 1))
+		mr_udp_send_ack(c);
 }
 
 /* A socket wakes whoever sleeps on it without being asked, but not for what was taken from it: a last look
  * before the sleep may have met the end of the session. */
 static bool arm(struct mr_client *c)
 {
+	mr_udp_reliable_drain(c);
 	return !c->eof && mr_bytes_readable(&c->down) == 0;
 }
 
@@ -139,9 +165,11 @@ static unsigned sleep_on(const struct mr_client *c, struct pollfd fds[2])
  * be polled for. */
 static void room_sleep(struct mr_client *c)
 {
-	struct pollfd room = {.fd = c->udp->fd, .events = POLLOUT};
+	struct pollfd room = {.fd = c->udp->fd, .events = c->udp->full ? POLLOUT : 0};
 
-	poll(&room, c->udp->full, 1);
+	if (mr_udp_reliable_is_out(c->udp))
+		room.events |= POLLIN;
+	poll(&room, room.events != 0, 1);
 }
 
 static uint64_t due_ns(const struct mr_client *c)
@@ -151,9 +179,11 @@ static uint64_t due_ns(const struct mr_client *c)
 	uint64_t dead_ns = u->last_rx_ns + u->dead_ns;
 	uint64_t due = beat_ns < dead_ns ? beat_ns : dead_ns;
 
+	uint64_t again_ns = mr_reliable_tx_due_ns(&u->reliable.tx);
+
 	if (u->stuck && u->last_tx_ns + MR_NS_PER_MS < due)
 		due = u->last_tx_ns + MR_NS_PER_MS;
-	return due;
+	return again_ns < due ? again_ns : due;
 }
 
 /* Said once: should it be lost, the bus misses the heartbeats. */
@@ -173,6 +203,7 @@ static void unmap(struct mr_client *c)
 		return;
 	if (!u->closed)
 		say_goodbye(c);
+	u->reliable.tx.due_ns = 0;
 	mr_session_unwatch(c, u->fd);
 	close(u->fd);
 	u->fd = -1;
@@ -181,6 +212,7 @@ static void unmap(struct mr_client *c)
 static void fini(struct mr_client *c)
 {
 	mr_channel_close(&c->udp->rings);
+	mr_udp_reliable_fini(c->udp);
 	free(c->udp->buffers);
 	free(c->udp);
 	c->udp = NULL;
@@ -195,6 +227,8 @@ const struct mr_transport mr_transport_udp = {
 	.arm = arm,
 	.sleep_on = sleep_on,
 	.room_sleep = room_sleep,
+	.press = press,
+	.rest = rest,
 	.look = mr_udp_look,
 	.due_ns = due_ns,
 	.unmap = unmap,

@@ -9,6 +9,11 @@
  *
  *   address.c  HOST:PORT        hello.c    opening a session      send.c, receive.c  frames
  *   session.c  heartbeats, death, what the transport is made of
+ *   reliable.c frames that are sent again until they are acknowledged, and taken in order
+ *
+ * What is promised has a ring of its own, whose bytes are the log of the reliable flow: they leave it when
+ * the bus has acknowledged their frame. Both flows end in the one down ring. While that is full, frames of
+ * the reliable flow wait in slots, and then the bus has no credit to send more.
  *
  * Owns      A client owns its struct mr_udp; the rings in it stay from one session to the next.
  * Threads   The client's.
@@ -23,6 +28,7 @@
 
 #include "client/internal.h"
 #include "dataplane/wire/frame.h"
+#include "dataplane/wire/reliable.h"
 
 #define MR_UDP_ADDRESSES_MAX 4u
 /* Small enough to stay in a core's cache. */
@@ -35,6 +41,12 @@
 #define MR_UDP_CALLS_MAX  64u  /* datagrams, or segmented ones, in one call */
 
 #define MR_UDP_ALONE_BYTES_MAX 64u
+
+#define MR_UDP_LOG_BYTES       (1024u << 10)
+#define MR_UDP_SLOTS_BYTES_MAX (1024u << 10) /* of frames that wait */
+#define MR_UDP_SLOTS_MIN       8u
+#define MR_UDP_ACK_FRAMES                                                                          \
+	16u /* so many have come: they are acknowledged before they are handed out */
 
 struct mr_udp_address {
 	struct sockaddr_storage at;
@@ -59,6 +71,14 @@ enum mr_udp_size {
 struct mr_udp_frame {
 	struct mrf_frame_header header;
 	struct mrf_message_header padding;
+	uint32_t bytes; /* of its messages, in the ring */
+	uint32_t messages;
+};
+
+enum mr_udp_flow {
+	MR_UDP_RELIABLE,
+	MR_UDP_DATAGRAM,
+	MR_UDP_FLOWS,
 };
 
 /* Frames for one call, which point into the up ring. */
@@ -72,6 +92,29 @@ struct mr_udp_batch {
 	} of[MR_UDP_CALLS_MAX];
 	struct mr_udp_frame frames[MR_UDP_FRAMES_MAX];
 	struct iovec parts[4 * MR_UDP_FRAMES_MAX];
+};
+
+/* The reliable flow of a session. */
+struct mr_udp_reliable {
+	bool on; /* the bus has it */
+	/* to the bus */
+	struct mr_channel ring;
+	struct mr_bytes_producer up;  /* what the client writes to */
+	struct mr_bytes_consumer log; /* head: the oldest that is not acknowledged */
+	uint64_t sent;                /* where in the ring the first stands that was not sent yet */
+	struct mr_reliable_tx tx;
+	struct mr_reliable_frame frames[MR_RELIABLE_WINDOW_MAX];
+	/* from the bus */
+	struct mr_reliable_rx rx;
+	uint8_t *slots; /* rx.slots of slot_bytes */
+	uint32_t slot_bytes;
+	uint32_t kept_bytes[MR_RELIABLE_WINDOW_MAX]; /* in each slot */
+	/* over the client's life */
+	uint64_t frames_sent; /* without those sent again */
+	uint64_t frames_received;
+	uint64_t frames_kept; /* came out of order, or too early */
+	uint64_t retransmits;
+	uint64_t timeouts;
 };
 
 struct mr_udp {
@@ -88,11 +131,13 @@ struct mr_udp {
 	bool full;            /* it said so itself, and tells when it has room */
 	uint64_t last_tx_ns;
 	uint64_t look_ns; /* when one who only publishes looks what has come */
+	bool looking;
 
 	/* receiving */
 	struct mr_frame_window window;
 	uint64_t last_rx_ns;
-	uint8_t *buffers; /* MR_UDP_RECEIVES of MR_UDP_BUFFER */
+	uint8_t *buffers;  /* MR_UDP_RECEIVES of MR_UDP_BUFFER */
+	uint64_t reserved; /* room in the down ring that what was just read may need */
 
 	/* session */
 	uint64_t secret;
@@ -122,6 +167,7 @@ struct mr_udp {
 	uint64_t unsent;         /* messages that do not fit the path any more */
 
 	struct mr_udp_batch batch;
+	struct mr_udp_reliable reliable;
 	char text[96]; /* the address, for people */
 };
 
@@ -149,17 +195,41 @@ void mr_udp_look(struct mr_client *c);
 void mr_udp_limits(struct mr_client *c);
 /* send.c: sends what is pushed, as far as the socket takes it. */
 void mr_udp_send(struct mr_client *c);
+/* Of the reliable flow alone: what is to be sent again, and what there is room for. */
+void mr_udp_send_reliable(struct mr_client *c, uint64_t now_ns);
 /* A frame of one message of up to MR_UDP_ALONE_BYTES_MAX, or of none (NULL, 0). False: the socket does not
  * take it now. */
 bool mr_udp_send_alone(struct mr_client *c, const void *message, uint32_t bytes);
-/* What mr_udp_send works with: packs what was pushed up to `to` into the batch; returns how many
- * datagrams. 0: the first message fits no frame. */
-unsigned mr_udp_pack(struct mr_udp *u, uint64_t session, uint64_t to);
-/* receive.c: takes what has come, as far as there is room. True: nothing is left. */
-bool mr_udp_receive(struct mr_client *c);
-/* Takes one frame into the down ring, which has room for it. False: dropped and counted. */
+/* A frame outside of both flows, which says what came of the reliable one. */
+void mr_udp_send_ack(struct mr_client *c);
+/* receive.c: takes what has come, as far as there is room. True: nothing is left. `press`: where there is
+ * none, what may be lost is, so that acknowledgements behind it are seen. */
+bool mr_udp_receive(struct mr_client *c, bool press);
+/* Takes one frame into the down ring. False: dropped and counted. */
 bool mr_udp_frame_take(struct mr_client *c, const uint8_t *at, size_t bytes);
+/* The messages of a frame, for which there is room. */
+void mr_udp_messages_take(struct mr_client *c, const uint8_t *at, size_t bytes);
 /* True if the messages of a frame fill it to the end. */
 bool mr_udp_frame_is_filled(const uint8_t *at, size_t bytes, unsigned messages);
+
+/* reliable.c: empty, for a new session on that socket, whose frame_bytes are known and whose bus grants so
+ * much; 0: the bus has no such flow. */
+int mr_udp_reliable_open(struct mr_client *c, int fd, uint32_t credit);
+void mr_udp_reliable_fini(struct mr_udp *u);
+/* What a frame says of the flow to the bus. */
+void mr_udp_reliable_acked(
+	struct mr_client *c, const uint8_t *at, const struct mrf_frame_header *frame);
+/* A frame of the flow from the bus. False: dropped and counted. */
+bool mr_udp_reliable_take(
+	struct mr_client *c, const uint8_t *at, size_t bytes, const struct mrf_frame_header *frame);
+/* Takes what waits in slots, as far as there is room. */
+void mr_udp_reliable_drain(struct mr_client *c);
+/* Time-outs. */
+void mr_udp_reliable_turn(struct mr_client *c);
+/* True: the flow to the bus has something that is not acknowledged. */
+static inline bool mr_udp_reliable_is_out(const struct mr_udp *u)
+{
+	return u->reliable.on && u->reliable.log.head != u->reliable.up.tail;
+}
 
 #endif

@@ -48,6 +48,8 @@ static int subject_row(struct mr_admin_slot *s, struct mrf_table t)
 		.subscription = mrf_subscription_row_subscription(t),
 		.kind = mrf_subscription_row_kind(t),
 		.pattern = mrf_subscription_row_pattern(t),
+		.when_full = mrf_subscription_row_when_full(t),
+		.high_water = mrf_subscription_row_high_water(t),
 	};
 
 	if (mrf_subscription_row_group(t).bytes > 0)

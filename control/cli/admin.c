@@ -10,7 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define ANSWER_SECONDS 5
+/* Longer than control waits for a worker. */
+#define ANSWER_SECONDS 8
 
 static int fail(struct mr_cli_admin *a, int error, const char *what)
 {
@@ -107,25 +108,26 @@ static int receive_all(struct mr_cli_admin *a, void *data, size_t bytes)
 	return 0;
 }
 
-static int send_request(struct mr_cli_admin *a, enum mrf_admin_verb verb, uint64_t session)
+static int send_request(struct mr_cli_admin *a, const struct mrf_admin_request *request,
+	const struct mrf_queue_command *command)
 {
-	uint8_t memory[256];
+	struct mrf_admin_request v = *request;
+	uint8_t memory[768];
 	struct mrf_builder b;
-	const void *request;
+	const void *data;
 	size_t bytes;
 	uint32_t length;
 	int rc;
 
 	mrf_builder_init(&b, memory, sizeof(memory));
-	rc = mrf_builder_finish(&b,
-		mrf_admin_request_write(
-			&b, &(struct mrf_admin_request){.verb = (uint8_t)verb, .session = session}),
-		&request, &bytes);
+	if (command)
+		v.queue = mrf_queue_command_write(&b, command);
+	rc = mrf_builder_finish(&b, mrf_admin_request_write(&b, &v), &data, &bytes);
 	if (rc)
-		return fail(a, rc, "request");
+		return fail(a, rc == -ENOSPC ? -ENAMETOOLONG : rc, "request");
 	length = htole32((uint32_t)bytes);
 	rc = send_all(a, &length, sizeof(length));
-	return rc ? rc : send_all(a, request, bytes);
+	return rc ? rc : send_all(a, data, bytes);
 }
 
 static int receive_answer(struct mr_cli_admin *a, size_t *bytes)
@@ -164,15 +166,12 @@ static int refusal(struct mr_cli_admin *a, struct mrf_table result)
 	return code;
 }
 
-int mr_cli_admin_ask(struct mr_cli_admin *a, enum mrf_admin_verb verb, uint64_t session,
-	enum mrf_admin_body body, struct mrf_table *out)
+static int receive_body(struct mr_cli_admin *a, enum mrf_admin_body body, struct mrf_table *out)
 {
 	struct mrf_table response, result;
 	size_t bytes;
-	int rc;
+	int rc = receive_answer(a, &bytes);
 
-	rc = send_request(a, verb, session);
-	rc = rc ? rc : receive_answer(a, &bytes);
 	if (rc)
 		return rc;
 	if (mrf_admin_response_parse(a->answer, bytes, &response) != 0)
@@ -190,9 +189,27 @@ int mr_cli_admin_ask(struct mr_cli_admin *a, enum mrf_admin_verb verb, uint64_t 
 	return 0;
 }
 
+int mr_cli_admin_ask(struct mr_cli_admin *a, enum mrf_admin_verb verb, uint64_t session,
+	enum mrf_admin_body body, struct mrf_table *out)
+{
+	const struct mrf_admin_request request = {.verb = (uint8_t)verb, .session = session};
+	int rc = send_request(a, &request, NULL);
+
+	return rc ? rc : receive_body(a, body, out);
+}
+
+int mr_cli_admin_ask_queue(struct mr_cli_admin *a, enum mrf_admin_verb verb,
+	const struct mrf_queue_command *command, enum mrf_admin_body body, struct mrf_table *out)
+{
+	const struct mrf_admin_request request = {.verb = (uint8_t)verb};
+	int rc = send_request(a, &request, command);
+
+	return rc ? rc : receive_body(a, body, out);
+}
+
 int mr_cli_admin_fail(const struct mr_cli *cli, const struct mr_cli_admin *a, int error)
 {
-	if (a->refused && error != -EACCES && error != -ENOTCONN)
+	if (a->refused && error != -EACCES && error != -ENOTCONN && error != -ETIMEDOUT)
 		return mr_cli_fail(cli, MR_EXIT_FAILED, "refused", a->error, NULL);
 	switch (error) {
 	case -EINVAL:
@@ -223,5 +240,15 @@ int mr_cli_admin_query(const struct mr_cli *cli, struct mr_cli_admin *a, enum mr
 	int rc = mr_cli_admin_open(a, cli);
 
 	rc = rc ? rc : mr_cli_admin_ask(a, verb, session, body, out);
+	return rc ? mr_cli_admin_fail(cli, a, rc) : MR_EXIT_OK;
+}
+
+int mr_cli_admin_query_queue(const struct mr_cli *cli, struct mr_cli_admin *a,
+	enum mrf_admin_verb verb, const struct mrf_queue_command *command, enum mrf_admin_body body,
+	struct mrf_table *out)
+{
+	int rc = mr_cli_admin_open(a, cli);
+
+	rc = rc ? rc : mr_cli_admin_ask_queue(a, verb, command, body, out);
 	return rc ? mr_cli_admin_fail(cli, a, rc) : MR_EXIT_OK;
 }

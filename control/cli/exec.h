@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exec: a shell command as a filter: bytes in, bytes out, within a time.
+/* exec: a shell command as a filter: bytes in, bytes out, within a time; the caller waits (jobs.h does not).
  *
  * Threads   Not while another thread forks.
  * Errors    -errno. -ETIMEDOUT: it ran too long and was killed. -EMSGSIZE: it wrote too much and was
@@ -21,6 +21,7 @@ struct mr_cli_exec {
 	uint64_t timeout_ms;
 	size_t out_bytes; /* result */
 	int status;       /* result: exit status, or 128 + signal */
+	int error;        /* as returned */
 };
 
 int mr_cli_exec_run(struct mr_cli_exec *e);

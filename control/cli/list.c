@@ -3,22 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/cli/admin.h"
+#include "control/cli/listing.h"
 #include "control/cli/stats.h"
-#include "control/cli/table.h"
-#include "control/cli/text.h"
 #include "control/cli/verbs.h"
 #include "dataplane/base/compiler.h"
-
-struct settings {
-	bool json;
-	bool all;
-};
-
-static void text_cell(struct mr_cli_table *t, struct mrf_string text)
-{
-	mr_cli_table_text(t, text.data, text.bytes);
-}
 
 static const struct mr_cli_column worker_columns[] = {
 	{"WORKER", NULL, true},
@@ -74,33 +62,27 @@ static json_t *workers_json(struct mrf_table workers)
 	return rows;
 }
 
-static void print_workers(const struct mr_cli *cli, struct mrf_table workers, bool json)
+static void fill_workers(struct mr_cli_table *t, struct mrf_table workers, const void *settings)
 {
-	struct mr_cli_table t;
-
-	if (json) {
-		mr_cli_text_json_line(workers_json(workers));
-		return;
-	}
-	mr_cli_table_init(&t, worker_columns, MR_ARRAY_COUNT(worker_columns));
+	(void)settings;
 	for (uint32_t i = 0; i < mrf_admin_workers_rows_count(workers); i++)
-		worker_row(&t, mrf_admin_workers_rows_at(workers, i));
-	mr_cli_table_show(&t, cli->colour, false);
+		worker_row(t, mrf_admin_workers_rows_at(workers, i));
 }
 
 static int run_workers(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
-	const struct settings *set = settings;
-	struct mr_cli_admin admin;
-	struct mrf_table workers;
-	int code = mr_cli_admin_query(
-		cli, &admin, MRF_ADMIN_VERB_WORKERS, 0, MRF_ADMIN_BODY_ADMIN_WORKERS, &workers);
+	static const struct mr_cli_listing listing = {
+		.verb = MRF_ADMIN_VERB_WORKERS,
+		.body = MRF_ADMIN_BODY_ADMIN_WORKERS,
+		.columns = worker_columns,
+		.columns_count = MR_ARRAY_COUNT(worker_columns),
+		.fill = fill_workers,
+		.json = workers_json,
+	};
+	const struct mr_cli_list_settings *set = settings;
 
 	(void)w;
-	if (code == MR_EXIT_OK)
-		print_workers(cli, workers, set->json);
-	mr_cli_admin_close(&admin);
-	return code;
+	return mr_cli_list(cli, &listing, set, set->json);
 }
 
 static const struct mr_cli_column client_columns[] = {
@@ -138,8 +120,8 @@ static void client_row(struct mr_cli_table *t, struct mrf_table client)
 	bool local = mrf_session_row_transport(row) == MRF_TRANSPORT_SHM;
 
 	mr_cli_table_id(t, mrf_session_row_session(row));
-	text_cell(t, mrf_session_row_name(row));
-	text_cell(t, mrf_str(local ? "shm" : "udp"));
+	mr_cli_table_string(t, mrf_session_row_name(row));
+	mr_cli_table_string(t, mrf_str(local ? "shm" : "udp"));
 	mr_cli_table_count(t, mrf_admin_client_worker(client));
 	local_cell(t, local, mrf_session_row_pid(row));
 	local_cell(t, local, mrf_session_row_uid(row));
@@ -155,24 +137,26 @@ static void client_row(struct mr_cli_table *t, struct mrf_table client)
 	mr_cli_table_count(t, s.backlog_bytes);
 }
 
+static void fill_clients(struct mr_cli_table *t, struct mrf_table clients, const void *settings)
+{
+	(void)settings;
+	for (uint32_t i = 0; i < mrf_admin_clients_rows_count(clients); i++)
+		client_row(t, mrf_admin_clients_rows_at(clients, i));
+}
+
 static int run_clients(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
-	const struct settings *set = settings;
-	struct mr_cli_admin admin;
-	struct mrf_table clients;
-	struct mr_cli_table t;
-	int code = mr_cli_admin_query(
-		cli, &admin, MRF_ADMIN_VERB_CLIENTS, 0, MRF_ADMIN_BODY_ADMIN_CLIENTS, &clients);
+	static const struct mr_cli_listing listing = {
+		.verb = MRF_ADMIN_VERB_CLIENTS,
+		.body = MRF_ADMIN_BODY_ADMIN_CLIENTS,
+		.columns = client_columns,
+		.columns_count = MR_ARRAY_COUNT(client_columns),
+		.fill = fill_clients,
+	};
+	const struct mr_cli_list_settings *set = settings;
 
 	(void)w;
-	if (code == MR_EXIT_OK) {
-		mr_cli_table_init(&t, client_columns, MR_ARRAY_COUNT(client_columns));
-		for (uint32_t i = 0; i < mrf_admin_clients_rows_count(clients); i++)
-			client_row(&t, mrf_admin_clients_rows_at(clients, i));
-		mr_cli_table_show(&t, cli->colour, set->json);
-	}
-	mr_cli_admin_close(&admin);
-	return code;
+	return mr_cli_list(cli, &listing, set, set->json);
 }
 
 static const struct mr_cli_column subject_columns[] = {
@@ -188,36 +172,43 @@ static void subject_row(struct mr_cli_table *t, struct mrf_table row)
 	bool prefix = mrf_subscription_row_kind(row) == MRF_SUBSCRIPTION_KIND_PREFIX;
 	struct mrf_string group = mrf_subscription_row_group(row);
 
-	text_cell(t, mrf_subscription_row_pattern(row));
-	text_cell(t, prefix ? mrf_str("prefix") : mrf_str("pattern"));
+	mr_cli_table_string(t, mrf_subscription_row_pattern(row));
+	mr_cli_table_string(t, prefix ? mrf_str("prefix") : mrf_str("pattern"));
 	if (group.bytes)
-		text_cell(t, group);
+		mr_cli_table_string(t, group);
 	else
 		mr_cli_table_none(t);
 	mr_cli_table_id(t, mrf_subscription_row_session(row));
 	mr_cli_table_count(t, mrf_subscription_row_subscription(row));
 }
 
+static void fill_subjects(struct mr_cli_table *t, struct mrf_table subjects, const void *settings)
+{
+	(void)settings;
+	for (uint32_t i = 0; i < mrf_admin_subjects_rows_count(subjects); i++)
+		subject_row(t, mrf_admin_subjects_rows_at(subjects, i));
+}
+
 static int run_subjects(
 	const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
-	const struct settings *set = settings;
-	struct mr_cli_admin admin;
-	struct mrf_table subjects;
-	struct mr_cli_table t;
-	int code = mr_cli_admin_query(
-		cli, &admin, MRF_ADMIN_VERB_SUBJECTS, 0, MRF_ADMIN_BODY_ADMIN_SUBJECTS, &subjects);
+	static const struct mr_cli_listing listing = {
+		.verb = MRF_ADMIN_VERB_SUBJECTS,
+		.body = MRF_ADMIN_BODY_ADMIN_SUBJECTS,
+		.columns = subject_columns,
+		.columns_count = MR_ARRAY_COUNT(subject_columns),
+		.fill = fill_subjects,
+	};
+	const struct mr_cli_list_settings *set = settings;
 
 	(void)w;
-	if (code == MR_EXIT_OK) {
-		mr_cli_table_init(&t, subject_columns, MR_ARRAY_COUNT(subject_columns));
-		for (uint32_t i = 0; i < mrf_admin_subjects_rows_count(subjects); i++)
-			subject_row(&t, mrf_admin_subjects_rows_at(subjects, i));
-		mr_cli_table_show(&t, cli->colour, set->json);
-	}
-	mr_cli_admin_close(&admin);
-	return code;
+	return mr_cli_list(cli, &listing, set, set->json);
 }
+
+struct counter_settings {
+	bool json;
+	bool all;
+};
 
 static const struct mr_cli_column counter_columns[] = {
 	{"SCOPE", "scope", false},
@@ -229,53 +220,52 @@ static const struct mr_cli_column counter_columns[] = {
 
 static void counter_row(struct mr_cli_table *t, struct mrf_table row)
 {
-	text_cell(t, mrf_admin_counter_scope(row));
+	mr_cli_table_string(t, mrf_admin_counter_scope(row));
 	mr_cli_table_count(t, mrf_admin_counter_index(row));
-	text_cell(t, mrf_admin_counter_name(row));
+	mr_cli_table_string(t, mrf_admin_counter_name(row));
 	mr_cli_table_count(t, mrf_admin_counter_value(row));
-	text_cell(t, mrf_admin_counter_text(row));
+	mr_cli_table_string(t, mrf_admin_counter_text(row));
+}
+
+static void fill_counters(struct mr_cli_table *t, struct mrf_table counters, const void *settings)
+{
+	const struct counter_settings *set = settings;
+
+	for (uint32_t i = 0; i < mrf_admin_counters_rows_count(counters); i++) {
+		struct mrf_table row = mrf_admin_counters_rows_at(counters, i);
+
+		if (set->all || mrf_admin_counter_value(row) != 0)
+			counter_row(t, row);
+	}
 }
 
 static int run_counters(
 	const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
-	const struct settings *set = settings;
-	struct mr_cli_admin admin;
-	struct mrf_table counters;
-	struct mr_cli_table t;
-	int code = mr_cli_admin_query(
-		cli, &admin, MRF_ADMIN_VERB_COUNTERS, 0, MRF_ADMIN_BODY_ADMIN_COUNTERS, &counters);
+	static const struct mr_cli_listing listing = {
+		.verb = MRF_ADMIN_VERB_COUNTERS,
+		.body = MRF_ADMIN_BODY_ADMIN_COUNTERS,
+		.columns = counter_columns,
+		.columns_count = MR_ARRAY_COUNT(counter_columns),
+		.fill = fill_counters,
+	};
+	const struct counter_settings *set = settings;
 
 	(void)w;
-	if (code == MR_EXIT_OK) {
-		mr_cli_table_init(&t, counter_columns, MR_ARRAY_COUNT(counter_columns));
-		for (uint32_t i = 0; i < mrf_admin_counters_rows_count(counters); i++) {
-			struct mrf_table row = mrf_admin_counters_rows_at(counters, i);
-
-			if (set->all || mrf_admin_counter_value(row) != 0)
-				counter_row(&t, row);
-		}
-		mr_cli_table_show(&t, cli->colour, set->json);
-	}
-	mr_cli_admin_close(&admin);
-	return code;
+	return mr_cli_list(cli, &listing, set, set->json);
 }
-
-#define JSON_OPTION                                                                                \
-	{                                                                                          \
-		.name = "json", .letter = 'j', .type = MR_CLI_FLAG,                                \
-		.offset = offsetof(struct settings, json), .help = "print a JSON array of objects" \
-	}
-
-static const struct mr_cli_option list_options[] = {JSON_OPTION, {0}};
 
 static const struct mr_cli_option counter_options[] = {
 	{.name = "all",
 		.letter = 'a',
 		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, all),
+		.offset = offsetof(struct counter_settings, all),
 		.help = "also those that are zero"},
-	JSON_OPTION,
+	{.name = "json",
+		.letter = 'j',
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct counter_settings, json),
+		.help = "print a JSON array of objects"},
 	{0},
 };
 
@@ -288,8 +278,8 @@ const struct mr_cli_verb mr_cli_workers = {
 		"for each message taken in. --json has every statistic under the name it has in\n"
 		"flatbuf/schemas/stats.fbs.",
 	.examples = "  millrace workers\n  millrace workers --json | jq '.[].busy_cycles'",
-	.options = list_options,
-	.settings_bytes = sizeof(struct settings),
+	.options = mr_cli_list_options,
+	.settings_bytes = sizeof(struct mr_cli_list_settings),
 	.run = run_workers,
 };
 
@@ -303,8 +293,8 @@ const struct mr_cli_verb mr_cli_clients = {
 		"`millrace sessions` tells more of those whose TRANSPORT is udp.",
 	.examples =
 		"  millrace clients\n  millrace clients --json | jq '.[] | select(.missed > 0)'",
-	.options = list_options,
-	.settings_bytes = sizeof(struct settings),
+	.options = mr_cli_list_options,
+	.settings_bytes = sizeof(struct mr_cli_list_settings),
 	.run = run_clients,
 };
 
@@ -314,8 +304,8 @@ const struct mr_cli_verb mr_cli_subjects = {
 	.operands = "",
 	.examples =
 		"  millrace subjects\n  millrace subjects --json | jq -r '.[].pattern' | sort -u",
-	.options = list_options,
-	.settings_bytes = sizeof(struct settings),
+	.options = mr_cli_list_options,
+	.settings_bytes = sizeof(struct mr_cli_list_settings),
 	.run = run_subjects,
 };
 
@@ -329,6 +319,6 @@ const struct mr_cli_verb mr_cli_counters = {
 		"  millrace counters\n"
 		"  millrace counters --all --json | jq '.[] | select(.name == \"drop_unrouted\")'",
 	.options = counter_options,
-	.settings_bytes = sizeof(struct settings),
+	.settings_bytes = sizeof(struct counter_settings),
 	.run = run_counters,
 };

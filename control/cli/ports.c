@@ -2,18 +2,12 @@
 /* ports: the ways onto networks that the bus has open. */
 #include <string.h>
 
-#include "control/cli/admin.h"
+#include "control/cli/listing.h"
 #include "control/cli/stats.h"
-#include "control/cli/table.h"
-#include "control/cli/text.h"
 #include "control/cli/verbs.h"
 #include "dataplane/base/compiler.h"
 
 #define ADDRESSES_BYTES 512
-
-struct settings {
-	bool json;
-};
 
 static const struct mr_cli_column columns[] = {
 	{"PORT", NULL, false},
@@ -51,21 +45,16 @@ static void addresses_cell(struct mr_cli_table *t, struct mrf_table row)
 	mr_cli_table_text(t, text, strlen(text));
 }
 
-static void text_cell(struct mr_cli_table *t, struct mrf_string s)
-{
-	mr_cli_table_text(t, s.data, s.bytes);
-}
-
 static void table_row(struct mr_cli_table *t, struct mrf_table port)
 {
 	struct mrf_table row = mrf_admin_port_row(port);
 	struct mrf_port_state state = mrf_admin_port_state(port);
 	struct mrf_port_stats stats = mrf_admin_port_stats(port);
 
-	text_cell(t, mrf_port_row_name(row));
-	text_cell(t, mrf_port_row_driver(row));
-	text_cell(t, mrf_port_row_device(row));
-	text_cell(t, mrf_str(link_text(&state)));
+	mr_cli_table_string(t, mrf_port_row_name(row));
+	mr_cli_table_string(t, mrf_port_row_driver(row));
+	mr_cli_table_string(t, mrf_port_row_device(row));
+	mr_cli_table_string(t, mrf_str(link_text(&state)));
 	mr_cli_table_count(t, mrf_port_row_mtu(row));
 	addresses_cell(t, row);
 	mr_cli_table_count(t, mrf_port_row_udp_port(row));
@@ -79,15 +68,11 @@ static void table_row(struct mr_cli_table *t, struct mrf_table port)
 	mr_cli_table_count(t, state.rx_errors + state.tx_errors);
 }
 
-static void print_table(const struct mr_cli *cli, struct mrf_table ports)
+static void fill(struct mr_cli_table *t, struct mrf_table ports, const void *settings)
 {
-	struct mr_cli_table t;
-
-	mr_cli_table_init(&t, columns, MR_ARRAY_COUNT(columns));
+	(void)settings;
 	for (uint32_t i = 0; i < mrf_admin_ports_rows_count(ports); i++)
-		table_row(&t, mrf_admin_ports_rows_at(ports, i));
-	mr_cli_table_print(&t, stdout, cli->colour);
-	mr_cli_table_fini(&t);
+		table_row(t, mrf_admin_ports_rows_at(ports, i));
 }
 
 static json_t *string_json(struct mrf_string s)
@@ -117,40 +102,30 @@ static json_t *port_json(struct mrf_table port)
 	return o;
 }
 
-static void print_json(struct mrf_table ports)
+static json_t *ports_json(struct mrf_table ports)
 {
 	json_t *rows = json_array();
 
 	for (uint32_t i = 0; i < mrf_admin_ports_rows_count(ports); i++)
 		json_array_append_new(rows, port_json(mrf_admin_ports_rows_at(ports, i)));
-	mr_cli_text_json_line(rows);
+	return rows;
 }
 
 static int run_ports(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
-	const struct settings *set = settings;
-	struct mr_cli_admin admin;
-	struct mrf_table ports;
-	int code = mr_cli_admin_query(
-		cli, &admin, MRF_ADMIN_VERB_PORTS, 0, MRF_ADMIN_BODY_ADMIN_PORTS, &ports);
+	static const struct mr_cli_listing listing = {
+		.verb = MRF_ADMIN_VERB_PORTS,
+		.body = MRF_ADMIN_BODY_ADMIN_PORTS,
+		.columns = columns,
+		.columns_count = MR_ARRAY_COUNT(columns),
+		.fill = fill,
+		.json = ports_json,
+	};
+	const struct mr_cli_list_settings *set = settings;
 
 	(void)w;
-	if (code == MR_EXIT_OK && set->json)
-		print_json(ports);
-	else if (code == MR_EXIT_OK)
-		print_table(cli, ports);
-	mr_cli_admin_close(&admin);
-	return code;
+	return mr_cli_list(cli, &listing, set, set->json);
 }
-
-static const struct mr_cli_option options_[] = {
-	{.name = "json",
-		.letter = 'j',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, json),
-		.help = "print a JSON array of objects"},
-	{0},
-};
 
 const struct mr_cli_verb mr_cli_ports = {
 	.name = "ports",
@@ -163,7 +138,7 @@ const struct mr_cli_verb mr_cli_ports = {
 		"flatbuf/schemas/stats.fbs.",
 	.examples =
 		"  millrace ports\n  millrace ports --json | jq '.[] | select(.link != \"up\")'",
-	.options = options_,
-	.settings_bytes = sizeof(struct settings),
+	.options = mr_cli_list_options,
+	.settings_bytes = sizeof(struct mr_cli_list_settings),
 	.run = run_ports,
 };

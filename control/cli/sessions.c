@@ -40,11 +40,6 @@ static const struct mr_cli_column columns[] = {
 	{"MOVES", "paths_changed", true},
 };
 
-static void text_cell(struct mr_cli_table *t, struct mrf_string text)
-{
-	mr_cli_table_text(t, text.data, text.bytes);
-}
-
 static void address_cell(
 	struct mr_cli_table *t, uint64_t word_0, uint64_t word_1, uint16_t udp_port)
 {
@@ -63,7 +58,7 @@ static void port_cell(struct mr_cli_table *t, struct mrf_string name, uint16_t n
 	char text[16];
 
 	if (name.bytes > 0) {
-		text_cell(t, name);
+		mr_cli_table_string(t, name);
 		return;
 	}
 	snprintf(text, sizeof(text), "%u", number);
@@ -116,7 +111,7 @@ static void add_row(
 	struct mrf_session_stats s = mrf_admin_client_stats(client);
 
 	mr_cli_table_id(t, mrf_session_row_session(row));
-	text_cell(t, mrf_session_row_name(row));
+	mr_cli_table_string(t, mrf_session_row_name(row));
 	path_cells(t, client);
 	mr_cli_table_count(t, mrf_admin_client_worker(client));
 	mr_cli_table_count(t, mrf_session_row_frame_bytes(row));

@@ -61,6 +61,16 @@ void mr_cli_table_text(struct mr_cli_table *t, const char *text, size_t bytes)
 	cell->text_bytes = bytes;
 }
 
+void mr_cli_table_string(struct mr_cli_table *t, struct mrf_string text)
+{
+	mr_cli_table_text(t, text.data, text.bytes);
+}
+
+void mr_cli_table_bool(struct mr_cli_table *t, bool value)
+{
+	add(t, MR_CLI_CELL_BOOL)->count = value;
+}
+
 void mr_cli_table_count(struct mr_cli_table *t, uint64_t value)
 {
 	add(t, MR_CLI_CELL_COUNT)->count = value;
@@ -86,6 +96,7 @@ static void cell_show(const struct mr_cli_cell *cell, char *out, size_t out_byte
 	case MR_CLI_CELL_COUNT: snprintf(out, out_bytes, "%" PRIu64, cell->count); break;
 	case MR_CLI_CELL_ID: snprintf(out, out_bytes, "0x%016" PRIx64, cell->count); break;
 	case MR_CLI_CELL_REAL: snprintf(out, out_bytes, "%.1f", cell->real); break;
+	case MR_CLI_CELL_BOOL: snprintf(out, out_bytes, cell->count ? "yes" : "no"); break;
 	}
 }
 
@@ -160,6 +171,25 @@ void mr_cli_table_print(const struct mr_cli_table *t, FILE *out, bool colour)
 		print_row(t, &t->cells[i], widths, last, out);
 }
 
+void mr_cli_table_print_lines(const struct mr_cli_table *t, FILE *out)
+{
+	char text[CELL_BYTES_MAX];
+	size_t width = 0;
+
+	for (size_t c = 0; c < t->columns_count; c++) {
+		if (t->columns[c].key && width_of(t->columns[c].key) > width)
+			width = width_of(t->columns[c].key);
+	}
+	for (size_t i = 0; i < t->cells_count; i++) {
+		const char *key = t->columns[i % t->columns_count].key;
+
+		if (!key)
+			continue;
+		cell_show(&t->cells[i], text, sizeof(text));
+		fprintf(out, "%-*s  %s\n", (int)width, key, text);
+	}
+}
+
 static void set_cell(json_t *row, const char *key, const struct mr_cli_cell *cell)
 {
 	char text[32];
@@ -175,6 +205,7 @@ static void set_cell(json_t *row, const char *key, const struct mr_cli_cell *cel
 		json_object_set_new(row, key, json_string(text));
 		break;
 	case MR_CLI_CELL_REAL: json_object_set_new(row, key, json_real(cell->real)); break;
+	case MR_CLI_CELL_BOOL: json_object_set_new(row, key, json_boolean(cell->count)); break;
 	}
 }
 

@@ -18,6 +18,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "flatbuf/runtime/read.h"
+
 struct mr_cli_column {
 	const char *title; /* NULL: in JSON only */
 	const char *key;   /* in JSON; NULL: for people only */
@@ -30,6 +32,7 @@ enum mr_cli_cell_type {
 	MR_CLI_CELL_COUNT,
 	MR_CLI_CELL_ID,
 	MR_CLI_CELL_REAL,
+	MR_CLI_CELL_BOOL,
 };
 
 struct mr_cli_cell {
@@ -55,7 +58,10 @@ void mr_cli_table_fini(struct mr_cli_table *t);
 /* "-" for people, null in JSON. */
 void mr_cli_table_none(struct mr_cli_table *t);
 void mr_cli_table_text(struct mr_cli_table *t, const char *text, size_t bytes);
+void mr_cli_table_string(struct mr_cli_table *t, struct mrf_string text);
 void mr_cli_table_count(struct mr_cli_table *t, uint64_t value);
+/* "yes" or "no"; true or false in JSON. */
+void mr_cli_table_bool(struct mr_cli_table *t, bool value);
 /* A 64-bit id: 0x and 16 digits, a string in JSON too, whose numbers do not reach so far. */
 void mr_cli_table_id(struct mr_cli_table *t, uint64_t value);
 /* One decimal place for people. */
@@ -63,6 +69,8 @@ void mr_cli_table_real(struct mr_cli_table *t, double value);
 
 /* Columns with a line of titles; nothing when there are no rows but the titles. */
 void mr_cli_table_print(const struct mr_cli_table *t, FILE *out, bool colour);
+/* Each row as lines of a key and its value, for tables with more columns than a terminal has. */
+void mr_cli_table_print_lines(const struct mr_cli_table *t, FILE *out);
 /* An array with an object a row. */
 json_t *mr_cli_table_json(const struct mr_cli_table *t);
 /* One or the other on standard output, and the end of the table. */

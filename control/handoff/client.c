@@ -89,6 +89,8 @@ static void subscribe(const struct mr_request *q, struct mrf_table t)
 		.kind = mrf_subscribe_request_kind(t),
 		.pattern = pattern,
 		.group = group,
+		.when_full = mrf_subscribe_request_when_full(t),
+		.high_water = mrf_subscribe_request_high_water(t),
 	};
 	struct mrf_builder b;
 	uint64_t memory[128];
@@ -100,6 +102,16 @@ static void subscribe(const struct mr_request *q, struct mrf_table t)
 	if (v.kind != MRF_SUBSCRIPTION_KIND_PREFIX && v.kind != MRF_SUBSCRIPTION_KIND_PATTERN) {
 		(void)mr_request_invalid(
 			q, -EINVAL, "subscription", "of a kind that this bus does not know");
+		return;
+	}
+	if (v.when_full != MRF_WHEN_FULL_DROP && v.when_full != MRF_WHEN_FULL_BLOCK) {
+		(void)mr_request_invalid(q, -EINVAL, "subscription",
+			"wants something when it is full that this bus does not know");
+		return;
+	}
+	if (v.high_water > 100) {
+		(void)mr_request_invalid(
+			q, -EINVAL, "subscription", "its high water is over 100 percent");
 		return;
 	}
 	if (mr_request_fault(q, prefix ? "prefix" : "pattern",

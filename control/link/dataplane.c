@@ -11,7 +11,7 @@
 
 _Static_assert(sizeof(struct mrf_port_stats) >= sizeof(struct mrf_port_state), "one distance");
 
-#define STATS_MAGIC 0x333054415453524dull /* "MRSTAT03" */
+#define STATS_MAGIC 0x343054415453524dull /* "MRSTAT04" */
 
 static bool array_fits(uint64_t offset, uint64_t stride, uint64_t count, size_t item, size_t total)
 {

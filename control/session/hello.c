@@ -56,6 +56,8 @@ static void welcome(struct mr_hello *h, uint64_t nonce, struct mrf_table opened)
 		.heartbeat_ms = h->config->sessions.heartbeat_ms,
 		.missed_max = h->config->sessions.missed_max,
 		.server_version = mrf_str(MR_VERSION),
+		.credit = mrf_link_session_opened_credit(opened),
+		.message_bytes_max = h->config->messages.bytes_max,
 	};
 	struct mrf_builder b;
 	uint64_t memory[64];

@@ -65,6 +65,7 @@ static int set_up_device(struct mr_port *p, uint16_t id, uint16_t queues)
 
 	if (error == 0)
 		error = rte_eth_dev_adjust_nb_rx_tx_desc(id, &entries, NULL);
+	p->rx_entries = entries;
 	for (uint16_t q = 0; error == 0 && q < queues; q++) {
 		error = rte_eth_rx_queue_setup(id, q, entries, SOCKET_ID_ANY, NULL, p->pool);
 		if (error == 0)

@@ -80,6 +80,7 @@ struct mr_port {
 	} devices[MR_PORT_WORKERS_MAX]; /* in order of opening */
 	uint16_t devices_count;
 	struct mr_pool buffers;
+	uint32_t rx_entries;  /* of each queue's receive ring */
 	unsigned ifindex;     /* of the kernel's interface, or 0 */
 	uint32_t xdp_program; /* attached for the port, or 0 */
 	const char *run_dir;  /* for notes to whoever comes after a crash */

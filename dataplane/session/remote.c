@@ -117,7 +117,8 @@ void mr_remote_headers(
 }
 
 int mr_remote_new(uint64_t id, const struct mrf_network_path *path, const uint8_t port_mac[6],
-	uint32_t frame_bytes, struct mrf_session_stats *stats, struct mr_session **out)
+	uint32_t frame_bytes, uint32_t log_bytes, struct mrf_session_stats *stats,
+	struct mr_session **out)
 {
 	struct whole *whole =
 		aligned_alloc(MR_CACHE_LINE, mr_align_up(sizeof(*whole), MR_CACHE_LINE));
@@ -126,6 +127,10 @@ int mr_remote_new(uint64_t id, const struct mrf_network_path *path, const uint8_
 	if (whole == NULL)
 		return -ENOMEM;
 	memset(whole, 0, sizeof(*whole));
+	if (mr_flow_open(&whole->remote.flow, log_bytes, frame_bytes) != 0) {
+		free(whole);
+		return -ENOMEM;
+	}
 	s = &whole->session;
 	s->id = id;
 	s->worker = mr_session_worker(id);
@@ -153,6 +158,7 @@ int mr_remote_new(uint64_t id, const struct mrf_network_path *path, const uint8_
 void mr_remote_free(struct mr_session *s)
 {
 	assert(s->remote->open == NULL); /* a round ends with all frames sent */
+	mr_flow_close(&s->remote->flow);
 	free(atomic_load_explicit(&s->remote->aliases, memory_order_relaxed));
 }
 

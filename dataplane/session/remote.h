@@ -12,6 +12,7 @@
 #ifndef MILLRACE_SESSION_REMOTE_H
 #define MILLRACE_SESSION_REMOTE_H
 
+#include "dataplane/session/flow.h"
 #include "dataplane/session/session.h"
 #include "dataplane/wire/frame.h"
 
@@ -62,6 +63,7 @@ struct mr_remote {
 	uint64_t last_rx; /* cycles */
 	struct mrf_network_path path;
 	uint64_t asked; /* cycles when an address was last challenged */
+	struct mr_flow flow;
 	/* shared-out */
 	_Atomic uint8_t end; /* enum mr_remote_end; w: worker, r: table writer */
 	/* shared-in */
@@ -75,9 +77,10 @@ struct mr_remote {
 };
 
 /* Makes a session around a path, not yet in a directory; nothing can be claimed in it yet. Clears
- * `stats` and takes it over. `headers` are made of the path and the port's own address. */
+ * `stats` and takes it over. `log_bytes`: of its reliable flow, each way; 0: it has none. `headers` are made of the path and the port's own address. */
 int mr_remote_new(uint64_t id, const struct mrf_network_path *path, const uint8_t port_mac[6],
-	uint32_t frame_bytes, struct mrf_session_stats *stats, struct mr_session **out);
+	uint32_t frame_bytes, uint32_t log_bytes, struct mrf_session_stats *stats,
+	struct mr_session **out);
 /* Frees what mr_remote_new made; called by mr_session_free. */
 void mr_remote_free(struct mr_session *s);
 /* Ethernet, IP and UDP headers of what is sent along a path; returns their bytes. Lengths are 0, and
@@ -98,6 +101,6 @@ void mr_remote_onto(struct mr_session *s, void *to, uint32_t room);
 
 bool mr_alias_set_has(const struct mr_alias_set *set, uint32_t alias);
 
-_Static_assert(sizeof(struct mr_session) + sizeof(struct mr_remote) <= 1024, "memory of a session");
+_Static_assert(sizeof(struct mr_session) + sizeof(struct mr_remote) <= 1536, "memory of a session");
 
 #endif

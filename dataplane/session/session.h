@@ -22,23 +22,33 @@
 #define MR_SESSION_REASON_BYTES 64
 
 struct mr_remote;
+struct mr_waiting;
+
+/* Of missed_untold: messages are held for the session, and nothing may go to it before them. */
+#define MR_SESSION_HELD (UINT64_C(1) << 63)
 
 struct mr_session {
 	/* worker: rings and what it keeps for them */
 	struct mr_bytes_producer down;
-	uint32_t generation;      /* read-only after open */
-	uint32_t down_messages;   /* pushed since the last publish */
-	uint64_t missed_untold;   /* deliveries missed since the last gap message */
+	uint32_t generation;    /* read-only after open */
+	uint32_t down_messages; /* pushed since the last publish */
+	uint64_t missed_untold; /* deliveries missed since the last gap message; MR_SESSION_HELD */
 	struct mr_remote *remote; /* of a session over UDP; NULL: a local channel */
 	struct mr_bytes_consumer up;
 	_Atomic uint64_t
-		*aliases;       /* bit a: it may publish by alias a; w: table writer, r: worker */
-	uint32_t aliases_end;   /* first that has no bit; 0 over UDP; read-only after open */
-	bool dirty;             /* pushed to since the last publish */
-	bool consumed;          /* skipped in since the last release */
-	uint32_t handoff_calm;  /* the worker's, when handoff_bytes was begun */
-	uint64_t handoff_bytes; /* put into the crowded ring to control */
-	/* shared-out: worker tells the table writer */
+		*aliases;     /* bit a: it may publish by alias a; w: table writer, r: worker */
+	uint32_t aliases_end; /* first that has no bit; 0 over UDP; read-only after open */
+	bool dirty;           /* pushed to since the last publish */
+	bool consumed;        /* skipped in since the last release */
+	uint64_t missed_seen; /* stats->missed when last looked at */
+	bool stalled;         /* it has a promised message that a full receiver holds up */
+	const _Atomic uint32_t *gate; /* the gate at which it is stalled; NULL: not at one alone */
+	uint32_t gate_tag;            /* see gate.h */
+	struct mr_waiting *waiting;   /* what is held for it, or that it is full; NULL: neither */
+	uint32_t handoff_calm;        /* the worker's, when handoff_bytes was begun */
+	uint64_t handoff_bytes;       /* put into the crowded ring to control */
+	/* shared-out: worker tells others */
+	_Atomic uint64_t heard; /* cycles, when something last came of it; w: worker, r: all workers */
 	_Atomic bool
 		corrupt; /* w: worker, r: table writer: the client's ring position makes no sense */
 	struct mrf_session_stats *stats; /* w: worker, r: control */

@@ -59,7 +59,8 @@ static struct mr_block *block_new(
 	return b;
 }
 
-static void append(struct mr_block *b, const struct mr_owner *owner, uint32_t sub_id)
+static void append(
+	struct mr_block *b, const struct mr_owner *owner, uint32_t sub_id, uint32_t water)
 {
 	uint32_t at = count_of(b);
 	struct mr_sink *sink = &b->sinks[at];
@@ -67,7 +68,8 @@ static void append(struct mr_block *b, const struct mr_owner *owner, uint32_t su
 	sink->slot = owner->slot;
 	sink->generation = owner->generation;
 	sink->sub_id = sub_id;
-	atomic_store_explicit(&sink->flags, (uint32_t)owner->worker << MR_SINK_WORKER_SHIFT,
+	atomic_store_explicit(&sink->flags,
+		(uint32_t)owner->worker << MR_SINK_WORKER_SHIFT | water << MR_SINK_WATER_SHIFT,
 		memory_order_relaxed);
 	atomic_store_explicit(&b->count, at + 1, memory_order_release); /* [block.count] */
 }
@@ -86,7 +88,7 @@ static void copy_live(
 			&(struct mr_owner){.worker = (uint16_t)(flags >> MR_SINK_WORKER_SHIFT),
 				.slot = sink->slot,
 				.generation = sink->generation},
-			sink->sub_id);
+			sink->sub_id, mr_sink_water(flags));
 		if (at != i)
 			ops->moved(ops->arg, &to->sinks[at], at);
 	}
@@ -114,7 +116,7 @@ static int append_larger(const struct mr_block_ops *ops, mr_block_link *link,
 	if (fresh == NULL)
 		return -ENOMEM;
 	copy_live(ops, fresh, old);
-	append(fresh, owner, sub_id);
+	append(fresh, owner, sub_id, 0);
 	replace(ops, link, fresh);
 	return 0;
 }
@@ -148,10 +150,10 @@ int mr_block_add(const struct mr_block_ops *ops, mr_block_link *list, const stru
 		b = block_new(ops, owner->worker, group, 1);
 		if (b == NULL)
 			return -ENOMEM;
-		append(b, owner, sub_id);
+		append(b, owner, sub_id, 0);
 		atomic_store_explicit(link, (uintptr_t)b, memory_order_release); /* [block.list] */
 	} else if (count_of(b) < b->capacity) {
-		append(b, owner, sub_id);
+		append(b, owner, sub_id, 0);
 	} else {
 		rc = append_larger(ops, link, owner, sub_id);
 		b = mr_block_first(link);
@@ -159,6 +161,16 @@ int mr_block_add(const struct mr_block_ops *ops, mr_block_link *list, const stru
 	*position = count_of(b) - 1;
 	mark_lone(list);
 	return rc;
+}
+
+struct mr_sink *mr_block_sink(
+	mr_block_link *list, uint16_t worker, uint16_t group, uint32_t position)
+{
+	unsigned groups;
+	struct mr_block *b = mr_block_first(find(list, worker, group, &groups));
+
+	assert(b != NULL && position < count_of(b) && mr_sink_live(&b->sinks[position]));
+	return &b->sinks[position];
 }
 
 /* A copy without the dead; false when there is no memory, which does no harm. */

@@ -71,6 +71,10 @@ int mr_block_add(const struct mr_block_ops *ops, mr_block_link *list, const stru
 bool mr_block_remove(const struct mr_block_ops *ops, mr_block_link *list, uint16_t worker,
 	uint16_t group, uint32_t position);
 
+/* The sink that stands there, which is living. */
+struct mr_sink *mr_block_sink(
+	mr_block_link *list, uint16_t worker, uint16_t group, uint32_t position);
+
 size_t mr_block_bytes(const struct mr_block *b);
 
 #endif

@@ -241,7 +241,7 @@ static bool walk_fits(const struct mr_walk *w, uint32_t spans, uint32_t groups, 
 
 /* Writes the walk's result into a place; `begun` is from before the walk. */
 static const struct mr_route *fill(const struct mr_router *r, const struct room *room,
-	const struct place *begun, const char *subject, size_t bytes)
+	const struct place *begun, const char *subject, const struct key *k)
 {
 	const struct mr_walk *w = r->walk;
 
@@ -254,8 +254,9 @@ static const struct mr_route *fill(const struct mr_router *r, const struct room 
 		.members = room->members,
 		.group_count = w->group_count,
 		.span_count = (uint16_t)w->span_count,
-		.bytes = (uint8_t)bytes,
+		.bytes = (uint8_t)k->bytes,
 		.interest = w->span_count > 0 || w->group_count > 0 || w->workers != 0,
+		.hash = k->hash,
 	};
 	mr_walk_emit(w, room->spans, room->groups, room->members);
 	return &room->place->route;
@@ -282,7 +283,7 @@ static const struct mr_route *fill_arena(
 	}
 	r->arena_used = used;
 	memcpy(subject, k->subject, k->bytes);
-	return fill(r, &room, begun, subject, k->bytes);
+	return fill(r, &room, begun, subject, k);
 }
 
 /* The way to overwrite: an empty one, else the one unused for longest; WAYS if all are held. */
@@ -320,7 +321,7 @@ static const struct mr_route *fill_cache(struct mr_router *r, uint32_t set, uint
 	r->tags[set][way] = tag;
 	memcpy(e->subject, k->subject, k->bytes);
 	struct room room = {&e->place, e->spans, e->groups, e->members};
-	return fill(r, &room, begun, e->subject, k->bytes);
+	return fill(r, &room, begun, e->subject, k);
 }
 
 static uint32_t tag_of(uint64_t hash)
@@ -436,7 +437,7 @@ static __attribute__((noinline)) const struct mr_route *alias_miss(
 		return miss(r, &k);
 	r->counters.alias_fills++;
 	struct room room = {&e->place, e->spans, e->groups, e->members};
-	return fill(r, &room, &begun, alias->subject, alias->bytes);
+	return fill(r, &room, &begun, alias->subject, &k);
 unknown:
 	r->counters.alias_unknown++;
 	return NULL;
@@ -469,7 +470,8 @@ bool mr_route_group_pick(
 		uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
 		if (mr_likely(!(flags & MR_SINK_GONE))) {
 			*out = (struct mr_member){(uint16_t)(flags >> MR_SINK_WORKER_SHIFT),
-				sink->slot, sink->generation, sink->sub_id};
+				(uint8_t)mr_sink_water(flags), sink->slot, sink->generation,
+				sink->sub_id};
 			return true;
 		}
 		if (++at == span->count) {

@@ -51,11 +51,13 @@ struct mr_route {
 	uint16_t span_count;
 	uint8_t bytes;
 	bool interest; /* somebody gets a copy, unless all are gone by now */
+	uint64_t hash; /* of the subject */
 };
 
 /* The group member chosen. */
 struct mr_member {
 	uint16_t worker;
+	uint8_t water;
 	uint32_t slot;
 	uint32_t generation;
 	uint32_t sub_id;

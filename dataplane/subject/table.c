@@ -357,6 +357,34 @@ int mr_table_subscribe(struct mr_table *t, const struct mr_owner *o, uint32_t su
 	return 0;
 }
 
+static struct mr_sink *sink_of(struct mr_table *t, const struct mr_record *rec)
+{
+	return mr_block_sink(list_of(t, rec->node, rec->tail),
+		mr_owner_at(&t->records, rec->owner)->worker, rec->group, rec->position);
+}
+
+int mr_table_water(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id, uint8_t water)
+{
+	uint32_t owner = mr_records_owner(&t->records, o);
+	uint32_t record =
+		owner == 0 ? 0
+			   : mr_records_find(&t->records, owner, MR_RECORD_SUBSCRIPTION, sub_id);
+	struct mr_sink *sink;
+	uint32_t flags;
+
+	if (record == 0)
+		return -ENOENT;
+	if (water > MR_WATER_MAX)
+		return -EINVAL;
+	sink = sink_of(t, mr_record_at(&t->records, record));
+	flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
+	flags &= ~(0xffu << MR_SINK_WATER_SHIFT);
+	/* Nobody else writes here. */
+	atomic_store_explicit(
+		&sink->flags, flags | (uint32_t)water << MR_SINK_WATER_SHIFT, memory_order_relaxed);
+	return 0;
+}
+
 static void detach(struct mr_table *t, const struct mr_record *rec)
 {
 	char text[MR_SUBJECT_BYTES_MAX];
@@ -495,7 +523,7 @@ unsigned mr_table_reclaim(struct mr_table *t)
 	return mr_reclaim_run(&t->reclaim);
 }
 
-static void row_fill(const struct mr_table *t, const struct mr_record *rec,
+static void row_fill(struct mr_table *t, const struct mr_record *rec,
 	char text[static MR_SUBJECT_BYTES_MAX], struct mr_table_row *row)
 {
 	const struct mr_owner_record *own = mr_owner_at(&t->records, rec->owner);
@@ -507,6 +535,8 @@ static void row_fill(const struct mr_table *t, const struct mr_record *rec,
 		.kind = node->parent == MR_NODE_PREFIXES ? MR_SUB_PREFIX : MR_SUB_PATTERN,
 		.text = text,
 		.text_bytes = mr_nodes_text(&t->nodes, rec->node, rec->tail, text),
+		.water = (uint8_t)mr_sink_water(
+			atomic_load_explicit(&sink_of(t, rec)->flags, memory_order_relaxed)),
 	};
 	if (rec->group != 0) {
 		const struct mr_group *group = mr_group_at(&t->groups, rec->group);

@@ -65,8 +65,12 @@ struct mr_owner {
 
 /* Set in a sink's flags once its subscription is gone; such a sink is to be skipped. */
 #define MR_SINK_GONE 1u
+/* Its water, a byte: see mr_table_water. */
+#define MR_SINK_WATER_SHIFT 8
 /* The worker that owns the sink's session: flags >> MR_SINK_WORKER_SHIFT. */
 #define MR_SINK_WORKER_SHIFT 16
+/* Highest water: the whole of a ring or log. */
+#define MR_WATER_MAX 100u
 
 /* One subscription of one session, as a worker sees it. `sub_id` is the client's own number. */
 struct mr_sink {
@@ -75,6 +79,12 @@ struct mr_sink {
 	uint32_t sub_id;
 	_Atomic uint32_t flags; /* w: table writer, r: workers */
 };
+
+/* See mr_table_water. */
+static inline uint32_t mr_sink_water(uint32_t flags)
+{
+	return flags >> MR_SINK_WATER_SHIFT & 0xff;
+}
 
 enum mr_sub_kind { MR_SUB_PATTERN, MR_SUB_PREFIX };
 
@@ -87,6 +97,7 @@ struct mr_table_row {
 	size_t text_bytes;
 	const char *group; /* NULL and 0: no group */
 	size_t group_bytes;
+	uint8_t water;
 };
 
 struct mr_table_stats {
@@ -115,6 +126,11 @@ void mr_table_free(struct mr_table *t);
 int mr_table_subscribe(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
 	enum mr_sub_kind kind, const void *text, size_t bytes, const void *group,
 	size_t group_bytes);
+
+/* What becomes of promised messages for a subscription whose session is full. 0, as it is at first: they are
+ * dropped, as others are; 1 .. MR_WATER_MAX: they hold their publishers up from so many percent on.
+ * -ENOENT: the owner has no such subscription; -EINVAL: more than that. */
+int mr_table_water(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id, uint8_t water);
 
 /* -ENOENT: the owner has no such subscription. */
 int mr_table_unsubscribe(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id);

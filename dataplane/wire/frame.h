@@ -18,7 +18,7 @@
 #include "dataplane/wire/message.h"
 
 #define MR_FRAME_VERSION 1u
-#define MR_FRAME_FLAGS   0u /* those that this version knows */
+#define MR_FRAME_FLAGS   (MRF_FRAME_FLAG_RELIABLE | MRF_FRAME_FLAG_ACK) /* that this version knows */
 /* Every peer takes frames of this size; hellos are never smaller. Fits IPv6's least MTU of 1,280. */
 #define MR_FRAME_BYTES_MIN 1200u
 /* Largest UDP payload over IPv4, in whole messages. */
@@ -51,9 +51,28 @@ static inline enum mr_frame_fault mr_frame_parse(
 		return MR_FRAME_VERSION_UNKNOWN;
 	if (mr_unlikely((out->flags & ~MR_FRAME_FLAGS) != 0))
 		return MR_FRAME_FLAGS_UNKNOWN;
+	/* What is in no flow is in none of the two. */
+	if (mr_unlikely((out->flags & MRF_FRAME_FLAG_RELIABLE) != 0 && out->sequence == 0))
+		return MR_FRAME_FLAGS_UNKNOWN;
 	if (mr_unlikely(bytes % 8 != 0 || (bytes == sizeof(*out)) != (out->messages == 0)))
 		return MR_FRAME_LENGTH;
 	return MR_FRAME_OK;
+}
+
+/* Adds what the sender says of the other way, to a header that is written. */
+static inline void mr_frame_write_ack(void *at, uint32_t ack, uint32_t credit)
+{
+	uint8_t *h = at;
+
+	h[offsetof(struct mrf_frame_header, flags)] |= MRF_FRAME_FLAG_ACK;
+	memcpy(h + offsetof(struct mrf_frame_header, ack), &ack, sizeof(ack));
+	memcpy(h + offsetof(struct mrf_frame_header, credit), &credit, sizeof(credit));
+}
+
+/* Makes it a frame of the reliable flow. */
+static inline void mr_frame_write_reliable(void *at)
+{
+	((uint8_t *)at)[offsetof(struct mrf_frame_header, flags)] |= MRF_FRAME_FLAG_RELIABLE;
 }
 
 static inline void mr_frame_write(void *at, uint64_t session, uint32_t sequence, uint16_t messages)

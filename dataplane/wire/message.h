@@ -147,6 +147,12 @@ uint8_t *mr_message_extra_store(uint8_t *to, const struct mr_message_extra *extr
 /* Flags that a client may set in a message of this kind; of kinds that are not a client's: none. */
 uint8_t mr_message_client_flags(uint8_t kind);
 
+/* True of a Publish that must not be lost. */
+static inline bool mr_message_is_promised(uint8_t flags)
+{
+	return (flags & (MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_HIGH)) != 0;
+}
+
 /* Parses the parts of the message at `at`, whose header was loaded and fits. False: parts that do not
  * fit the length, or a body over MR_BODY_BYTES_MAX. Whether its kind may have them is not checked. */
 MR_ALWAYS_INLINE bool mr_message_parse(
@@ -314,6 +320,19 @@ static inline void mr_message_plan_extra(
 	plan->stride = mr_message_stride(plan->bytes);
 	plan->header = (plan->header & ~0xffffull) | plan->bytes | (uint64_t)extra->flags << 24;
 	plan->extra = extra;
+}
+
+/* What a message is, as it was taken apart: the plan to write it again. `m` outlives the plan. */
+static inline struct mr_message_plan mr_message_replan(
+	const struct mr_message_view *m, enum mrf_message_kind kind)
+{
+	struct mr_message_plan plan = mr_message_plan(kind,
+		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL, m->subject,
+		m->subject_bytes, m->headers, m->header_bytes, m->payload_bytes);
+
+	if ((m->header.flags & MR_MESSAGE_FLAGS_EXTRA) != 0)
+		mr_message_plan_extra(&plan, &m->extra);
+	return plan;
 }
 
 /* Messages are mostly short: a call would cost more than the copy. Touches nothing outside of the

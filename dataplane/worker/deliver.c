@@ -8,6 +8,8 @@ bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room
 		mr_message_plan(MRF_MESSAGE_KIND_GAP, NULL, NULL, 0, &gap, 0, sizeof(gap));
 	void *to;
 
+	if (s->missed_untold & MR_SESSION_HELD)
+		return false; /* it has its place behind what is held */
 	if (s->remote != NULL)
 		room_bytes = 0; /* the next frame has room again */
 	to = mr_bytes_claim(&s->down, plan.stride + room_bytes);
@@ -43,11 +45,11 @@ void mr_worker_missed(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
 void mr_worker_reply(struct mr_worker *w, const struct mr_message_view *m)
 {
 	struct mrf_reply_token token = {.correlation = m->token.correlation};
-	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_REPLY, &token, NULL, 0,
-		m->headers, m->header_bytes, m->payload_bytes);
+	struct mr_message_plan plan = mr_message_replan(m, MRF_MESSAGE_KIND_REPLY);
 	struct mr_session *s = mr_directory_find(&w->directory, mr_session_slot(m->token.session),
 		mr_session_generation(m->token.session));
 
+	plan.token = &token;
 	if (mr_unlikely(s == NULL))
 		mr_count(w->stats->drop_stale_token, 1);
 	else if (mr_likely(mr_worker_copy(w, s, &plan, 0)))

@@ -50,6 +50,24 @@ MR_ALWAYS_INLINE struct mr_message_plan mr_worker_delivery(const struct mr_route
 		m->header_bytes, m->payload_bytes);
 }
 
+/* Which extra parts of a Publish its subscribers get. */
+static inline struct mr_message_extra mr_worker_passed_on(const struct mr_message_view *m)
+{
+	struct mr_message_extra extra = m->extra;
+
+	extra.flags &= MRF_MESSAGE_FLAG_FRAGMENT |
+		       (extra.origin.publisher != 0 ? MRF_MESSAGE_FLAG_ORIGIN : 0u);
+	return extra;
+}
+
+/* All pieces of a message go to one member of a group, for as long as the group is what it is. */
+static inline uint32_t mr_worker_turn_of(const struct mrf_message_fragment *f)
+{
+	uint64_t mixed = (f->session ^ (uint64_t)f->message << 20) * 0x9e3779b97f4a7c15u;
+
+	return (uint32_t)(mixed >> 32);
+}
+
 /* To all plain subscribers of this worker; returns how many got it. */
 MR_ALWAYS_INLINE uint32_t mr_worker_deliver_own(
 	struct mr_worker *w, const struct mr_route *r, const struct mr_message_plan *plan)

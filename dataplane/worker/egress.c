@@ -3,7 +3,7 @@
  * stands at a multiple of 8, and so do the messages. It is sent when it is full, and at the end of
  * the round: batches form by what a round brings, never by waiting.
  */
-#include "dataplane/worker/frames.h"
+#include "dataplane/worker/flows.h"
 
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
@@ -148,10 +148,40 @@ void mr_worker_seal(struct mr_worker *w, struct mr_session *s)
 	if (mr_unlikely(r->sequence == 0))
 		r->sequence = 1; /* 0 says that a frame is in no flow */
 	mr_frame_write(payload_of(m, r->headers_bytes), s->id, r->sequence, (uint16_t)messages);
+	if (mr_unlikely(r->flow.speaks))
+		mr_worker_flow_say(w, s, payload_of(m, r->headers_bytes));
 	put_headers(wp->port, m, r->headers, r->headers_bytes, bytes);
 	mr_count(w->stats->frames_tx, 1);
 	mr_count(s->stats->frames_tx, 1);
 	mr_worker_port_put(w, wp, m, messages);
+}
+
+struct rte_mbuf *mr_worker_packet_new(
+	struct mr_worker *w, struct mr_session *s, uint32_t bytes, uint8_t **payload)
+{
+	const struct mr_remote *r = s->remote;
+	const struct mr_port *port = w->ports[r->port].port;
+	struct rte_mbuf *m;
+
+	if (bytes > mr_path_frame_bytes(&r->path, port->mtu))
+		return NULL;
+	m = rte_pktmbuf_alloc(port->pool);
+	if (mr_likely(m != NULL))
+		*payload = payload_of(m, r->headers_bytes);
+	return m;
+}
+
+void mr_worker_packet_send(
+	struct mr_worker *w, struct mr_session *s, struct rte_mbuf *m, uint32_t bytes)
+{
+	struct mr_remote *r = s->remote;
+	struct mr_worker_port *wp = &w->ports[r->port];
+
+	r->last_tx = mr_worker_clock(w);
+	put_headers(wp->port, m, r->headers, r->headers_bytes, bytes);
+	mr_count(w->stats->frames_tx, 1);
+	mr_count(s->stats->frames_tx, 1);
+	mr_worker_port_put(w, wp, m, 0);
 }
 
 void *mr_worker_frame_claim(struct mr_worker *w, struct mr_session *s, uint32_t bytes)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/worker/frames.h"
-
 #include <errno.h>
 
 #include <rte_mbuf.h>
+
+#include "dataplane/worker/flows.h"
+#include "dataplane/worker/walk.h"
 
 void mr_worker_route_now(struct mr_worker *w)
 {
@@ -41,9 +42,8 @@ static void answer_unknown(struct mr_worker *w, const struct mr_frame *f)
 		mr_count(w->stats->drop_no_session, 1);
 }
 
-/* What only frames carry. */
-static void __attribute__((noinline))
-take_special(struct mr_worker *w, struct mr_session *s, struct mrf_message_header h)
+void __attribute__((noinline))
+mr_worker_take_special(struct mr_worker *w, struct mr_session *s, struct mrf_message_header h)
 {
 	switch (h.kind) {
 	case MRF_MESSAGE_KIND_PADDING:
@@ -56,39 +56,25 @@ take_special(struct mr_worker *w, struct mr_session *s, struct mrf_message_heade
 	}
 }
 
-static inline bool is_special(uint8_t kind)
+/* The peer's router has changed, or its card: the path is the same. */
+static void follow_mac(struct mr_remote *r, const struct mr_frame *f)
 {
-	return kind == MRF_MESSAGE_KIND_PADDING || kind == MRF_MESSAGE_KIND_CLOSE ||
-	       kind == MRF_MESSAGE_KIND_PATH;
+	struct mrf_network_path path = r->path;
+
+	path.peer_mac = f->path.peer_mac;
+	mr_remote_headers(r, &path, f->port->port->mac);
 }
 
-/* The messages of a frame, in place, into the burst, which is routed whenever it is full. */
-static void walk(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
+void mr_worker_note_frame(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
-	const uint8_t *at = f->at + sizeof(f->header);
-	uint32_t left = f->bytes - (uint32_t)sizeof(f->header);
-	uint32_t count = f->header.messages, i;
+	struct mr_remote *r = s->remote;
 
-	for (i = 0; i < count && left > 0; i++) {
-		struct mrf_message_header h = mr_message_header_load(at);
-
-		if (mr_unlikely(!mr_message_fits(&h, left)))
-			break;
-		if (mr_unlikely(is_special(h.kind)))
-			take_special(w, s, h);
-		else
-			mr_worker_keep(w, s, at, h);
-		at += mr_message_stride(h.bytes);
-		left -= mr_message_stride(h.bytes);
-		if (mr_unlikely(w->burst_count == MR_BURST))
-			mr_worker_route_now(w);
-	}
-	if (mr_unlikely(left > 0 || i < count))
-		mr_count(w->stats->drop_bad_frame_length, 1);
-	mr_count(s->stats->rx_messages, i);
-	mr_count(s->stats->rx_bytes, f->bytes - sizeof(f->header) - left);
-	mr_count(w->stats->rx_messages, i);
-	mr_count(w->stats->rx_bytes, f->bytes - sizeof(f->header) - left);
+	r->last_rx = mr_worker_clock(w);
+	atomic_store_explicit(&s->heard, r->last_rx, memory_order_relaxed);
+	if (mr_unlikely(r->path.peer_mac != f->path.peer_mac))
+		follow_mac(r, f);
+	mr_count(w->stats->frames_rx, 1);
+	mr_count(s->stats->frames_rx, 1);
 }
 
 static void count_order(
@@ -116,19 +102,16 @@ static bool take_sequence(struct mr_worker *w, struct mr_session *s, const struc
 	}
 	if (mr_unlikely(lost != 0))
 		count_order(w, s, order, lost);
-	r->last_rx = mr_worker_clock(w);
-	mr_count(w->stats->frames_rx, 1);
-	mr_count(s->stats->frames_rx, 1);
+	mr_worker_note_frame(w, s, f);
 	return true;
 }
 
-/* The peer's router has changed, or its card: the path is the same. */
-static void follow_mac(struct mr_remote *r, const struct mr_frame *f)
+static void walk(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
-	struct mrf_network_path path = r->path;
+	struct mr_walk k = {f->at + sizeof(f->header), f->bytes - (uint32_t)sizeof(f->header),
+		f->header.messages};
 
-	path.peer_mac = f->path.peer_mac;
-	mr_remote_headers(r, &path, f->port->port->mac);
+	(void)mr_worker_walk(w, s, &k, false);
 }
 
 void mr_worker_frame(struct mr_worker *w, const struct mr_frame *f)
@@ -153,9 +136,8 @@ void mr_worker_frame(struct mr_worker *w, const struct mr_frame *f)
 		if (!mr_worker_path(w, s, f))
 			return;
 	}
-	if (mr_likely(take_sequence(w, s, f))) {
-		if (mr_unlikely(r->path.peer_mac != f->path.peer_mac))
-			follow_mac(r, f);
+	if (mr_unlikely(f->header.flags != 0) && !mr_worker_flow_frame(w, s, f))
+		return;
+	if (mr_likely(take_sequence(w, s, f)))
 		walk(w, s, f);
-	}
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/worker/frames.h"
+#include "dataplane/worker/flows.h"
 
 #include <errno.h>
 
@@ -319,6 +319,7 @@ void mr_worker_ports_rx(struct mr_worker *w)
 		return;
 	}
 	w->burst_count = 0;
+	mr_worker_flows_take(w);
 	while (w->passed_count > 0) {
 		uint32_t before = w->passed_count;
 
@@ -355,6 +356,7 @@ int mr_worker_port_add(struct mr_worker *w, struct mr_port *p)
 	wp->stats = p->stats[w->index];
 	wp->device = p->queues[w->index].device;
 	wp->queue = p->queues[w->index].queue;
+	wp->rx_entries = p->rx_entries;
 	w->ports_count++;
 	w->house_rounds = MR_HOUSEKEEP_ROUNDS_PORTS;
 	return 0;

@@ -4,12 +4,17 @@
  *   mr_worker_promise ──▶ ring, or open frame of the reliable flow
  *          └─ no room ──▶ held: a FIFO of the session in the worker's store ──▶ as soon as there is room
  *
- * A session is full from where its ring or log (with what is held) goes over the high water until it is
- * below half of that again. Publishers of promised messages learn so by gates, which every worker can read: one for
- * each bucket of subjects and worker, shut by the worker of the full receiver, and looked at before a
- * promised message is taken from its publisher. What was under way when a gate shut is held.
+ * While anything is held nothing goes to the session before it: what is not promised is missed, and the
+ * session is told where in the row that was. What is held of one session is bounded by held_bytes_max,
+ * of all by the store.
  *
- * Threads   The worker's lcore; gates are read by all workers.
+ * A session is *full* from where its ring or log (with what is held) goes over the high water of one of its
+ * subscriptions until it is at half of that again. Publishers of promised messages learn so by gates: see gate.h.
+ *
+ * Owns      What is held, and a record of each session that has something held or is full: both are pieces of
+ *           the worker's store. Records know their session by slot and generation alone, so that one
+ *           that is gone is found to be so in the next look.
+ * Threads   The worker's lcore.
  * Hot path  All of it.
  */
 #ifndef MILLRACE_WORKER_PROMISE_H
@@ -23,16 +28,52 @@ enum mr_promise {
 	MR_PROMISE_LOST, /* its share of held messages is full: counted, and the session is told */
 };
 
+#define MR_GATES 4096u
+
+struct mr_held;
+
+/* A session that is full, or for which something is held. */
+struct mr_waiting {
+	struct mr_waiting *next; /* in the worker's list */
+	uint32_t slot;
+	uint32_t generation;
+	struct mr_held *first;
+	struct mr_held *last;
+	uint64_t bytes; /* held, as they will be in ring or log */
+	uint32_t messages;
+	bool gone;                     /* nobody is to get it any more */
+	uint64_t open_below;           /* bytes: full until no more are waiting; 0: not full */
+	uint64_t gates[MR_GATES / 64]; /* bit: has a part in this one's being shut */
+};
+
 /* A copy into a session's ring or reliable flow, behind what is held for it. */
 enum mr_promise mr_worker_promise(struct mr_worker *w, struct mr_session *s,
 	const struct mr_message_plan *plan, uint32_t target);
 /* The same, but never held: false when there is no room, or when something is held before it. */
 bool mr_worker_try(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan,
 	uint32_t target);
-/* To a session of any worker: by the mesh, if it is another's. */
+/* To a session of any worker: by the mesh, if it is another's. Gone: counted. */
 void mr_worker_promise_to(
 	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target);
-/* Goes on with what is held, and opens gates; once a round. */
+/* What another worker sent that way, for a session of this one: the message as it is to be. */
+enum mr_promise mr_worker_take_promised(
+	struct mr_worker *w, uint64_t session, const struct mr_message_view *m);
+/* Goes on with what is held, and opens gates; once a round. Bounded. */
 void mr_worker_held_run(struct mr_worker *w);
+
+/* The session's record, made if there is none. NULL: no memory. */
+struct mr_waiting *mr_worker_waiting(struct mr_worker *w, struct mr_session *s);
+/* Bytes that are on their way to the session's reader, as far as was seen; and looked at anew. */
+uint64_t mr_worker_underway(const struct mr_session *s);
+uint64_t mr_worker_underway_now(struct mr_session *s);
+/* What its ring or log holds at most. */
+uint64_t mr_worker_capacity(const struct mr_session *s);
+
+/* CLOCK_MONOTONIC nanoseconds, as of the beginning of the round. */
+static inline uint64_t mr_worker_now_ns(const struct mr_worker *w)
+{
+	return (uint64_t)((int64_t)((double)w->round_start * 1e9 / (double)w->tsc_hz) +
+			  w->scan.clock_delta);
+}
 
 #endif

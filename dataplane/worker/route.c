@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/deliver.h"
+#include "dataplane/worker/gate.h"
+#include "dataplane/worker/queues.h"
 
 /* Members tried before a queue group's message is given up: all of a small group, some of a large.
  */
@@ -10,9 +12,11 @@ struct publish {
 	const struct mr_message_view *message;
 	const struct mr_route *route;
 	const struct mrf_reply_token *token; /* NULL: no reply wanted */
+	bool promised;
 	struct mr_message_plan delivery;
-	uint32_t delivered; /* copies made or handed to other workers */
-	uint32_t members;   /* of other workers, chosen for queue groups */
+	struct mr_message_extra extra; /* of the delivery */
+	uint32_t delivered;            /* copies made or handed to other workers */
+	uint32_t members;              /* of other workers, chosen for queue groups */
 	struct mr_mesh_member member[MR_MESH_MEMBERS_MAX];
 };
 
@@ -49,12 +53,50 @@ static void put_on_mesh(struct mr_worker *w, struct publish *p, uint64_t workers
 {
 	const struct mr_message_view *m = p->message;
 	struct mr_mesh_record record = {.workers = workers, .members = p->members};
-	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, p->token,
-		m->subject, m->subject_bytes, m->headers, m->header_bytes, m->payload_bytes);
+	struct mr_message_plan plan = mr_message_replan(m, MRF_MESSAGE_KIND_PUBLISH);
 
+	plan.token = p->token;
 	if (mr_worker_mesh_put(w, &record, p->member, &plan, m->header.target))
 		p->delivered++;
 	p->members = 0;
+}
+
+/* To a member of another worker, with all others. */
+static void name_member(struct mr_worker *w, struct publish *p, const struct mr_member *chosen)
+{
+	if (p->members == MR_MESH_MEMBERS_MAX)
+		put_on_mesh(w, p, 0);
+	p->member[p->members++] = (struct mr_mesh_member){
+		.worker = chosen->worker,
+		.water = chosen->water,
+		.slot = chosen->slot,
+		.generation = chosen->generation,
+		.sub_id = chosen->sub_id,
+	};
+}
+
+/* `last`: it gets what is promised also when it is full. */
+static bool give_member(
+	struct mr_worker *w, struct publish *p, const struct mr_member *chosen, bool last)
+{
+	struct mr_session *s;
+
+	if (p->promised && !last && mr_worker_member_full(w, chosen))
+		return false;
+	if (chosen->worker != w->index) {
+		name_member(w, p, chosen);
+		return true;
+	}
+	s = mr_directory_find(&w->directory, chosen->slot, chosen->generation);
+	if (s == NULL || mr_worker_is_over(s))
+		return false;
+	if (!(p->promised ? mr_worker_promise_member(
+				    w, s, p->route, chosen->water, &p->delivery, chosen->sub_id)
+			  : mr_worker_copy(w, s, &p->delivery, chosen->sub_id)))
+		return false;
+	w->round.delivered++;
+	p->delivered++;
+	return true;
 }
 
 /* One member gets the copy: the first in turn whose ring has room, as far as this worker can see. */
@@ -62,27 +104,20 @@ static void deliver_group(struct mr_worker *w, struct publish *p, uint32_t group
 {
 	uint32_t members = p->route->groups[group].members;
 	uint32_t tries = members < GROUP_TRIES_MAX ? members : GROUP_TRIES_MAX;
+	bool piece = (p->message->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0;
 	struct mr_member chosen;
 
+	if (mr_unlikely(piece))
+		tries = 1;
+	/* What is promised goes to the last of them if all are full. */
 	for (; tries > 0; tries--) {
-		struct mr_session *s;
+		uint32_t turn = mr_unlikely(piece) ? mr_worker_turn_of(&p->message->extra.fragment)
+						   : w->turn++;
 
-		if (!mr_route_group_pick(p->route, group, w->turn++, &chosen))
+		if (!mr_route_group_pick(p->route, group, turn, &chosen))
 			break;
-		if (chosen.worker != w->index) {
-			if (p->members == MR_MESH_MEMBERS_MAX)
-				put_on_mesh(w, p, 0);
-			p->member[p->members++] = (struct mr_mesh_member){
-				chosen.worker, chosen.slot, chosen.generation, chosen.sub_id};
+		if (give_member(w, p, &chosen, tries == 1))
 			return;
-		}
-		s = mr_directory_find(&w->directory, chosen.slot, chosen.generation);
-		if (s != NULL && !mr_worker_is_over(s) &&
-			mr_worker_copy(w, s, &p->delivery, chosen.sub_id)) {
-			w->round.delivered++;
-			p->delivered++;
-			return;
-		}
 	}
 	mr_count(w->stats->drop_group_full, 1);
 }
@@ -110,7 +145,12 @@ publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_me
 	p.message = m;
 	p.route = r;
 	p.token = token;
+	p.promised = (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN) != 0;
 	p.delivery = mr_worker_delivery(r, m, token);
+	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
+		p.extra = mr_worker_passed_on(m);
+		mr_message_plan_extra(&p.delivery, &p.extra);
+	}
 	p.delivered = delivered;
 	p.members = 0;
 	for (uint32_t g = 0; g < r->group_count; g++)
@@ -138,6 +178,24 @@ MR_ALWAYS_INLINE void publish_by(struct mr_worker *w, struct mr_session *from,
 	}
 }
 
+/* The same of one that is promised, or of a piece. */
+static void __attribute__((noinline)) publish_parts(struct mr_worker *w, struct mr_session *from,
+	struct mr_message_view m, const struct mr_route *r)
+{
+	struct mrf_reply_token token = {from->id, m.token.correlation};
+	const struct mrf_reply_token *asked =
+		m.header.flags & MRF_MESSAGE_FLAG_TOKEN ? &token : NULL;
+	struct mr_message_plan plan = mr_worker_delivery(r, &m, asked);
+	struct mr_message_extra extra = mr_worker_passed_on(&m);
+	uint32_t delivered;
+
+	mr_message_plan_extra(&plan, &extra);
+	delivered = m.header.flags & MRF_MESSAGE_FLAG_ORIGIN ? mr_worker_promise_own(w, r, &plan)
+							     : mr_worker_deliver_own(w, r, &plan);
+	if (delivered == 0 || r->workers != 0 || r->group_count > 0)
+		publish_further(w, from, &m, r, asked, delivered);
+}
+
 MR_ALWAYS_INLINE void publish(
 	struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m)
 {
@@ -148,12 +206,14 @@ MR_ALWAYS_INLINE void publish(
 		return;
 	}
 	w->round.published++;
-	if (mr_unlikely(m->header.flags & MRF_MESSAGE_FLAG_TOKEN)) {
+	if (mr_likely((m->header.flags & (MRF_MESSAGE_FLAG_TOKEN | MR_MESSAGE_FLAGS_EXTRA)) == 0)) {
+		publish_by(w, from, m, r, NULL);
+	} else if (m->header.flags & MR_MESSAGE_FLAGS_EXTRA) {
+		publish_parts(w, from, *m, r);
+	} else {
 		struct mrf_reply_token token = {from->id, m->token.correlation};
 
 		publish_by(w, from, m, r, &token);
-	} else {
-		publish_by(w, from, m, r, NULL);
 	}
 }
 
@@ -173,18 +233,28 @@ static void reply(struct mr_worker *w, struct mr_session *from, const struct mr_
 		reject(from);
 	} else {
 		record.workers = 1ull << to;
-		plan = mr_message_plan(MRF_MESSAGE_KIND_REPLY, &m->token, NULL, 0, m->headers,
-			m->header_bytes, m->payload_bytes);
+		plan = mr_message_replan(m, MRF_MESSAGE_KIND_REPLY);
 		(void)mr_worker_mesh_put(w, &record, NULL, &plan, 0);
 	}
 }
 
-/* Everything but a publish. */
+/* A sign of life, which is answered with one; that it was heard is remembered of every message. */
+static void beat(struct mr_worker *w, struct mr_session *from)
+{
+	struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_BEAT, NULL, NULL, 0, NULL, 0, 0);
+
+	if (!mr_worker_copy(w, from, &plan, 0))
+		mr_worker_no_room(w, from, plan.stride, &w->stats->drop_reply_full);
+}
+
+/* Everything but a publish and what is for a queue. */
 static void __attribute__((noinline))
 other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 {
 	switch (m.header.kind) {
 	case MRF_MESSAGE_KIND_REPLY: reply(w, from, &m); break;
+	case MRF_MESSAGE_KIND_BEAT: beat(w, from); break;
 	case MRF_MESSAGE_KIND_CONTROL:
 		mr_worker_handoff(w, from, &m, MRF_HANDOFF_REASON_CONTROL);
 		break;
@@ -192,11 +262,13 @@ other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 	case MRF_MESSAGE_KIND_STATUS:
 	case MRF_MESSAGE_KIND_GAP:
 	case MRF_MESSAGE_KIND_RETRY:
+	case MRF_MESSAGE_KIND_ACCEPTED:
 		/* The bus says these; a client may not. */
 	case MRF_MESSAGE_KIND_PADDING:
 	case MRF_MESSAGE_KIND_CLOSE:
 	case MRF_MESSAGE_KIND_PATH:
 	case MRF_MESSAGE_KIND_HELLO:
+	case MRF_MESSAGE_KIND_ACK:
 		/* These are not for channels, or for a frame of a session. */
 		mr_count(w->stats->drop_bad_message, 1);
 		reject(from);
@@ -257,6 +329,8 @@ static void single(struct mr_worker *w, const struct mr_burst_entry *e)
 
 	if (mr_likely(m->header.kind == MRF_MESSAGE_KIND_PUBLISH))
 		publish(w, e->from, m);
+	else if (mr_worker_is_for_queue(&m->header))
+		mr_worker_queues_entry(w, e);
 	else
 		other(w, e->from, *m);
 }

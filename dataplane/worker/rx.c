@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/worker/stages.h"
+#include "dataplane/worker/frames.h"
+#include "dataplane/worker/gate.h"
 
 /* Makes a session silent and calls the table writer, which shuts it. */
 static void give_up(struct mr_worker *w, struct mr_session *s)
@@ -38,14 +39,21 @@ static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_m
 			give_up(w, s);
 			break;
 		}
+		if (mr_unlikely(!mr_worker_may_take(w, s, at + bytes, h))) {
+			mr_worker_count_stall(w, s);
+			break;
+		}
 		mr_worker_keep(w, s, at + bytes, h);
 		bytes += mr_message_stride(h.bytes);
 		taken++;
 	}
+	if (mr_unlikely(bytes == 0))
+		return 0;
 	mr_bytes_skip(&s->up, bytes);
 	mr_count(s->stats->rx_messages, taken);
 	mr_count(s->stats->rx_bytes, bytes);
 	mr_count(w->stats->rx_messages, taken);
+	atomic_store_explicit(&s->heard, mr_worker_clock(w), memory_order_relaxed);
 	if (!s->consumed) {
 		s->consumed = true;
 		w->consumed[w->consumed_count++] = s;
@@ -70,7 +78,9 @@ void mr_worker_rx(struct mr_worker *w)
 	for (uint32_t i = 0, at = w->cursor; i < list->count; i++) {
 		struct mr_session *s = list->sessions[at];
 
-		if (!atomic_load_explicit(&s->corrupt, memory_order_relaxed))
+		if (mr_unlikely(mr_session_waits(s)))
+			mr_worker_count_stall(w, s);
+		else if (!atomic_load_explicit(&s->corrupt, memory_order_relaxed))
 			bytes += take(w, s, MR_BURST_BYTES - bytes);
 		at = at + 1 < list->count ? at + 1 : 0;
 		/* Of some sessions nothing may have been fit for the burst: their count is bounded too. */

@@ -23,6 +23,9 @@ void mr_worker_tx(struct mr_worker *w);
 void mr_worker_mesh_rx(struct mr_worker *w);
 /* Delivers what control sent. */
 void mr_worker_handoff_rx(struct mr_worker *w);
+/* Passes the answer to a command of control back. */
+void mr_worker_handoff_answer(
+	struct mr_worker *w, uint64_t session, uint32_t target, const void *data, uint32_t bytes);
 /* Passes a client's message to control. */
 void mr_worker_handoff(struct mr_worker *w, struct mr_session *from,
 	const struct mr_message_view *m, enum mrf_handoff_reason reason);
@@ -36,6 +39,8 @@ bool mr_worker_handoff_hello(
 void mr_worker_no_room(struct mr_worker *w, struct mr_session *s, uint32_t bytes, uint64_t *full);
 /* The same of a delivery; the session is told later. */
 void mr_worker_missed(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
+/* Notes when it last missed anything, a little late. */
+void mr_worker_note_missed(struct mr_worker *w, struct mr_session *s);
 /* Counts what was pushed since it was last shown. */
 void mr_worker_count_copies(struct mr_worker *w, struct mr_session *s);
 /* A reply whose token names this worker. */
@@ -44,14 +49,24 @@ void mr_worker_reply(struct mr_worker *w, const struct mr_message_view *m);
  * False: not yet. */
 bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room_bytes);
 
+/* What a worker is to do with a message of another's. */
+enum mr_mesh_what {
+	MR_MESH_ROUTE,       /* a Publish for subscribers, or the Reply to one */
+	MR_MESH_HOME,        /* for a queue that is at home there, from the session `session` */
+	MR_MESH_SESSION,     /* to the session `session`, which must get it */
+	MR_MESH_UNDELIVERED, /* of a queue that is at home there: this delivery was not made */
+};
+
 /* A mesh record is this, then `members` mr_mesh_member, then the message, all 8-aligned. */
 struct mr_mesh_record {
-	uint64_t workers; /* bit w: deliver to w's plain subscribers */
+	uint64_t workers; /* bit w: it is for w; of a Publish: for its plain subscribers */
+	uint64_t session;
 	uint32_t members; /* of queue groups, chosen by the sender */
-	uint32_t reserved;
+	uint32_t what;    /* enum mr_mesh_what */
 };
 struct mr_mesh_member {
-	uint32_t worker;
+	uint16_t worker;
+	uint16_t water; /* see mr_table_water */
 	uint32_t slot;
 	uint32_t generation;
 	uint32_t sub_id;
@@ -63,6 +78,14 @@ bool mr_worker_mesh_ready(struct mr_worker *w);
 /* Copies the message for other workers. False: it could not be, as counted. */
 bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target);
+/* The same of what must come: while the mesh is full, it waits in the worker's store, and nothing is taken
+ * from clients meanwhile. */
+void mr_worker_mesh_home(struct mr_worker *w, unsigned home, uint64_t from,
+	const struct mr_message_plan *plan, uint32_t target);
+void mr_worker_mesh_to_session(
+	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target);
+/* True if a message of so many bytes would not have to wait, and would leave something for others. */
+bool mr_worker_mesh_spare(const struct mr_worker *w, uint32_t bytes);
 /* Tells the others what is in the open block. */
 void mr_worker_mesh_flush(struct mr_worker *w);
 /* Rings the bells of those told, if they sleep. */
@@ -74,16 +97,34 @@ void mr_worker_mesh_fini(struct mr_worker *w);
 void mr_worker_sleep(struct mr_worker *w);
 void mr_worker_housekeep(struct mr_worker *w);
 
-/* Takes a message with parts apart. A subject is looked at more than once, so it must not change
+/* A fragment says whose it is and how large the whole: what cannot be goes no further. */
+static inline bool mr_worker_fragment_fits(
+	const struct mr_worker *w, const struct mr_session *s, const struct mr_message_view *m)
+{
+	const struct mrf_message_fragment *f = &m->extra.fragment;
+	uint32_t bytes = m->header_bytes + m->payload_bytes;
+
+	return f->session == s->id && f->total_bytes <= w->message_bytes_max &&
+	       bytes <= f->total_bytes && f->offset <= f->total_bytes - bytes;
+}
+
+/* Takes a message with parts apart; NULL: it is discarded, and counted. A subject is looked at more than once, so it must not change
  * meanwhile; copied here, a stage before it is read, its bytes have left the store buffer by then. */
-static inline const struct mr_message_view *mr_worker_take_apart(
-	struct mr_worker *w, uint32_t index, const uint8_t *at, struct mrf_message_header h)
+static inline const struct mr_message_view *mr_worker_take_apart(struct mr_worker *w,
+	struct mr_session *s, uint32_t index, const uint8_t *at, struct mrf_message_header h)
 {
 	struct mr_message_view *m = &w->views[index];
 
 	if (mr_unlikely((h.flags & ~mr_message_client_flags(h.kind)) != 0 ||
-		    !mr_message_parse(at, h, m)))
+			!mr_message_parse(at, h, m))) {
+		mr_count(w->stats->drop_bad_message, 1);
 		return NULL;
+	}
+	if (mr_unlikely((h.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0 &&
+			!mr_worker_fragment_fits(w, s, m))) {
+		mr_count(w->stats->drop_bad_fragment, 1);
+		return NULL;
+	}
 	memcpy(w->subjects[index], m->subject, m->subject_bytes);
 	m->subject = (const uint8_t *)w->subjects[index];
 	return m;
@@ -97,9 +138,8 @@ MR_ALWAYS_INLINE void mr_worker_keep(
 	struct mr_burst_entry e = {.header = h, .at = at, .from = s};
 
 	if (h.flags != 0 || mr_unlikely(h.bytes > sizeof(h) + MR_BODY_BYTES_MAX)) {
-		e.view = mr_worker_take_apart(w, index, at, h);
+		e.view = mr_worker_take_apart(w, s, index, at, h);
 		if (mr_unlikely(e.view == NULL)) {
-			mr_count(w->stats->drop_bad_message, 1);
 			mr_count(s->stats->rejected, 1);
 			return;
 		}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/worker/frames.h"
+#include "dataplane/worker/flows.h"
 
 /* The flag is taken back before the bell is rung: a reader that goes to sleep again in between has
  * the ring still coming. */
@@ -29,6 +29,7 @@ void mr_worker_show(struct mr_worker *w)
 		s->dirty = false;
 		if (s->remote != NULL) {
 			mr_worker_seal(w, s);
+			mr_worker_flow_seal(w, s);
 			continue;
 		}
 		mr_worker_count_copies(w, s);
@@ -79,6 +80,7 @@ void mr_worker_tx(struct mr_worker *w)
 	w->round.published = 0;
 	w->round.delivered = 0;
 	give_back(w);
+	mr_worker_flows_run(w);
 	mr_worker_ports_tx(w);
 	mr_worker_mesh_ring(w);
 }

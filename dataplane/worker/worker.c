@@ -11,6 +11,8 @@
 #include <rte_cycles.h>
 
 #include "dataplane/worker/frames.h"
+#include "dataplane/worker/gate.h"
+#include "dataplane/worker/queues.h"
 
 static bool stopped(struct mr_worker *w)
 {
@@ -39,7 +41,10 @@ static void account(struct mr_worker *w)
 		w->idle_since = now;
 	} else if (now - w->idle_since >= w->spin_cycles) {
 		mr_worker_housekeep(w);
-		mr_worker_sleep(w);
+		if (mr_worker_queues_calm(w)) {
+			mr_worker_tx(w);
+			mr_worker_sleep(w);
+		}
 		w->idle_since = 0;
 		w->round_start = rte_rdtsc();
 	}
@@ -55,8 +60,10 @@ int mr_worker_run(void *worker)
 		mr_worker_mesh_rx(w);    /* from other workers -> own sinks */
 		mr_worker_handoff_rx(w); /* from control -> own sinks */
 		mr_worker_ports_rx(w);   /* packets -> own sinks, mesh, control */
+		mr_worker_held_run(w);   /* what is held -> own sinks */
 		mr_worker_rx(w);         /* channels -> burst */
-		mr_worker_route(w);      /* burst -> own sinks, mesh, control */
+		mr_worker_route(w);      /* burst -> own sinks, mesh, queues, control */
+		mr_worker_queues_run(w); /* queues -> consumers, acceptances */
 		mr_worker_tx(w);         /* sinks and mesh -> their readers, ports */
 		if (--w->house_in == 0)
 			mr_worker_housekeep(w);
@@ -70,6 +77,23 @@ int mr_worker_run(void *worker)
 	return 0;
 }
 
+void mr_worker_note_missed(struct mr_worker *w, struct mr_session *s)
+{
+	if (mr_likely(s->stats->missed == s->missed_seen))
+		return;
+	s->missed_seen = s->stats->missed;
+	mr_gauge(s->stats->missed_last_ns, mr_worker_now_ns(w));
+}
+
+static void gauge_backlog(struct mr_session *s, uint64_t bytes)
+{
+	uint64_t all = bytes + s->stats->held_bytes;
+
+	mr_gauge(s->stats->backlog_bytes, bytes);
+	if (all > s->stats->backlog_bytes_max)
+		mr_gauge(s->stats->backlog_bytes_max, all);
+}
+
 /* Gaps that nobody has been told of, and gauges. */
 static void look_after_sessions(struct mr_worker *w)
 {
@@ -79,7 +103,8 @@ static void look_after_sessions(struct mr_worker *w)
 	for (uint32_t i = 0; i < list->count; i++) {
 		struct mr_session *s = list->sessions[i];
 
-		mr_gauge(s->stats->backlog_bytes, mr_bytes_backlog(&s->down));
+		gauge_backlog(s, mr_bytes_backlog(&s->down));
+		mr_worker_note_missed(w, s);
 		if (s->missed_untold > 0)
 			(void)mr_worker_tell_gap(w, s, s->down.capacity / 8);
 	}
@@ -93,6 +118,7 @@ void mr_worker_housekeep(struct mr_worker *w)
 	w->house_in = w->house_rounds;
 	look_after_sessions(w);
 	mr_worker_remotes_look(w);
+	mr_gauge(w->stats->store_bytes, mr_store_bytes(w->queues.store));
 	mr_gauge(w->stats->route_hits, r->alias_hits + r->cache_hits);
 	mr_gauge(w->stats->route_misses, r->alias_fills + r->cache_misses);
 	mr_gauge(w->stats->route_evictions, r->cache_evictions);
@@ -138,6 +164,21 @@ static int open_handoff(struct mr_worker *w, uint32_t ring_bytes)
 	return mr_worker_watch(w, h->channel.worker_bell_fd);
 }
 
+static int open_waiting(struct mr_worker *w, const struct mr_worker_config *c)
+{
+	size_t bytes = MR_GATES * sizeof(*w->gates);
+
+	w->gates = aligned_alloc(MR_CACHE_LINE, bytes);
+	if (w->gates == NULL)
+		return -ENOMEM;
+	memset(w->gates, 0, bytes);
+	w->flows.list = calloc(c->slots - c->remote_first + 1, sizeof(*w->flows.list));
+	if (w->flows.list == NULL)
+		return -ENOMEM;
+	w->held_bytes_max = c->held_bytes_max;
+	return mr_store_new(c->store_bytes, &w->store);
+}
+
 static uint64_t clock_ns(void)
 {
 	struct timespec t;
@@ -161,6 +202,8 @@ static void init_network(struct mr_worker *w, const struct mr_worker_config *c)
 	mr_rate_init(&w->retries, w->tsc_hz, MR_RETRIES_PER_SECOND);
 	mr_rate_init(&w->hellos, w->tsc_hz, c->hellos_per_second);
 	w->round_start = w->scan.since = now;
+	w->flows.season = 1;
+	w->flows.ns_a_cycle = (uint64_t)(1e9 * 4294967296.0 / (double)w->tsc_hz);
 	w->scan.clock_delta =
 		(int64_t)(clock_ns() - (uint64_t)((double)now * 1e9 / (double)w->tsc_hz));
 }
@@ -179,9 +222,11 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	w->busy = c->busy;
 	w->writer_bell_fd = c->writer_bell_fd;
 	w->spin_cycles = c->spin_cycles;
+	w->message_bytes_max = c->message_bytes_max;
 	w->stats = stats;
 	w->house_in = w->house_rounds = MR_HOUSEKEEP_ROUNDS;
 	init_network(w, c);
+	w->mesh.held_end = &w->mesh.held;
 	w->page_fd = w->epoll_fd = w->bell_fd = -1;
 	w->handoff.channel = mr_channel_none();
 	error = mr_directory_init(&w->directory, c->slots);
@@ -189,6 +234,10 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 		error = open_bells(w);
 	if (error == 0)
 		error = open_handoff(w, c->handoff_ring_bytes);
+	if (error == 0)
+		error = open_waiting(w, c);
+	if (error == 0)
+		error = mr_worker_queues_new(w, c);
 	if (error == 0)
 		error = mr_router_new(table, c->index, c->route_cache_entries, &w->router);
 	if (error != 0) {
@@ -211,6 +260,10 @@ void mr_worker_free(struct mr_worker *w)
 		return;
 	if (w->router != NULL)
 		mr_router_free(w->router);
+	mr_worker_queues_free(w);
+	free(w->flows.list);
+	mr_store_free(w->store);
+	free(w->gates);
 	mr_channel_close(&w->handoff.channel);
 	mr_worker_page_unmap(w->page);
 	close_fd(w->page_fd);

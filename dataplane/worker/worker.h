@@ -5,6 +5,7 @@
  *   rx     burst of messages from channels, checked in place        rx.c
  *   route  who gets a copy of each, and the copies                  route.c, deliver.h
  *   mesh   blocks of messages to and from other workers             mesh.c
+ *   queues those at home here, and the way to the others            queues.c
  *   tx     show the rings to their readers, ring bells, send frames tx.c, egress.c
  *   house  idle, sleep, counters, gaps, heartbeats                  worker.c, sleep.c, remotes.c
  *
@@ -22,10 +23,13 @@
 #define MILLRACE_WORKER_WORKER_H
 
 #include "dataplane/port/port.h"
+#include "dataplane/queue/queue.h"
 #include "dataplane/ring/spsc.h"
 #include "dataplane/session/session.h"
 #include "dataplane/subject/router.h"
 
+struct mr_gate;
+struct mr_waiting;
 struct rte_mbuf;
 struct rte_mempool;
 
@@ -60,6 +64,9 @@ struct rte_mempool;
 /* Retries, a worker. What asks for one is a large frame. */
 #define MR_RETRIES_PER_SECOND 100000u
 
+struct mr_mesh_held;
+struct mr_worker_commands;
+
 /* A message in a channel: the header as it was read and checked against the ring, and where the rest
  * is. The memory may change; what stands here does not. */
 struct mr_burst_entry {
@@ -83,6 +90,7 @@ struct mr_worker_port {
 	struct mrf_port_stats *stats;
 	uint16_t device; /* DPDK's number */
 	uint16_t queue;
+	uint32_t rx_entries; /* of the receive ring */
 	/* worker's own */
 	uint32_t
 		rx_count; /* taken, and to be looked at again: there was no time, or the mesh was full */
@@ -95,6 +103,12 @@ struct mr_worker_port {
 struct mr_passed {
 	struct rte_mbuf *buffer;
 	uint32_t port;
+};
+
+/* A session whose reliable flow is to be looked after. */
+struct mr_flow_entry {
+	uint32_t slot;
+	uint32_t generation;
 };
 
 /* So many a second, and a tenth of a second's worth of them at once, but at least one. */
@@ -114,9 +128,14 @@ struct mr_worker_config {
 	uint8_t cookie_key[MR_COOKIE_KEY_BYTES]; /* the same for all workers */
 	uint32_t route_cache_entries;
 	uint32_t handoff_ring_bytes;
-	uint64_t spin_cycles; /* without work, before it sleeps */
-	int writer_bell_fd;   /* rung when a session must be shut */
-	bool busy;            /* never sleeps */
+	uint32_t message_bytes_max; /* of all fragments */
+	uint64_t store_bytes;       /* of messages that wait for full sessions and for the mesh */
+	uint64_t held_bytes_max;    /* of them, for one session */
+	uint64_t queue_bytes_max;   /* of messages in queues */
+	struct mr_queues_config queues; /* but for what the worker knows itself */
+	uint64_t spin_cycles;           /* without work, before it sleeps */
+	int writer_bell_fd;             /* rung when a session must be shut */
+	bool busy;                      /* never sleeps */
 };
 
 struct mr_worker {
@@ -132,6 +151,9 @@ struct mr_worker {
 	struct mr_worker *peers[MR_WORKERS_MAX];
 	struct rte_mempool *blocks; /* NULL with one worker */
 	struct mr_directory directory;
+	struct mr_store *store;
+	struct mr_gate *gates; /* MR_GATES of them; w: worker, r: all workers */
+	uint64_t held_bytes_max;
 	struct mr_handoff handoff;
 	struct mr_worker_page *page;
 	int page_fd;
@@ -141,6 +163,7 @@ struct mr_worker {
 	unsigned ports_count;
 	uint32_t house_rounds;
 	uint32_t remote_first;
+	uint32_t message_bytes_max;
 	uint64_t heartbeat; /* cycles */
 	uint64_t patience;  /* cycles without a frame after which a session is dead */
 	uint64_t tsc_hz;
@@ -155,6 +178,11 @@ struct mr_worker {
 	bool moved; /* this round did something */
 	bool handoff_dirty;
 	bool handoff_consumed;
+	struct { /* sessions that are full, or for which something is held */
+		struct mr_waiting *first;
+		struct mr_waiting *last;
+		uint32_t count;
+	} waiting;
 	uint32_t handoff_calm; /* times that the ring to control was seen half empty again */
 	struct {               /* counted since the last tx, then added to the statistics */
 		uint64_t published;
@@ -170,13 +198,36 @@ struct mr_worker {
 		uint64_t wanted_by;    /* workers with interest in what is not yet told of */
 		struct rte_mbuf *stash[MR_MESH_STASH];
 		uint32_t stash_count;
-		uint64_t rung; /* workers pushed to this round */
+		uint64_t rung;             /* workers pushed to this round */
+		struct mr_mesh_held *held; /* what must come and had no room, oldest first */
+		struct mr_mesh_held **held_end;
 	} mesh;
+	struct {
+		struct mr_queues *engine;
+		struct mr_store *store;
+		uint64_t ms_cycles; /* in a millisecond */
+		uint64_t ms_end;    /* cycles, of the millisecond now_ms */
+		uint64_t now_ms;
+		uint64_t ticked_ms; /* when the engine last looked at the clock */
+		bool touched;       /* it may have something to send */
+		bool used;          /* there may be queues */
+		struct mr_worker_commands *commands;
+	} queues;
 	struct {
 		uint32_t next;       /* slot, from remote_first */
 		uint64_t since;      /* cycles, when the last step was made */
 		int64_t clock_delta; /* CLOCK_MONOTONIC nanoseconds when cycles were 0 */
 	} scan;
+	struct {
+		struct mr_flow_entry *list; /* room for all sessions over UDP */
+		uint32_t count;
+		bool any_waits;         /* of the list, some have frames that wait */
+		uint32_t season;        /* see flow_tx.c */
+		uint32_t active_now;    /* took frames in this season */
+		uint32_t active_before; /* in the last */
+		uint64_t season_since;  /* cycles */
+		uint64_t ns_a_cycle;    /* times 2^32 */
+	} flows;
 	/* What nobody's session pays for; each its own, so that a flood of what asks for one leaves
 	 * the others to those who need them. */
 	struct mr_rate closes;

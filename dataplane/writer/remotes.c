@@ -15,7 +15,7 @@
 	(sizeof(struct mr_writer_remote) + 2 * sizeof(uint32_t) + sizeof(uint32_t) +               \
 		sizeof(struct mr_session *) + sizeof(struct mrf_session_stats))
 
-_Static_assert(sizeof(struct mr_session) + sizeof(struct mr_remote) + SLOT_BYTES <= 1024,
+_Static_assert(sizeof(struct mr_session) + sizeof(struct mr_remote) + SLOT_BYTES <= 1792,
 	"memory of a session over UDP, all told");
 
 static uint32_t sessions_max(const struct mr_writer *wr)
@@ -172,7 +172,8 @@ static int make(struct mr_writer *wr, uint32_t number, struct mrf_table request,
 
 	if (error == 0)
 		error = mr_remote_new(mr_writer_next_id(wr, worker, slot), path, port->mac,
-			frame_bytes, mr_writer_stats_of(wr, worker, slot), out);
+			frame_bytes, wr->config->sessions.log_bytes,
+			mr_writer_stats_of(wr, worker, slot), out);
 	if (error == 0) {
 		(*out)->remote->nonce = mrf_link_open_remote_nonce(request);
 		(*out)->remote->secret = secret;

@@ -79,11 +79,26 @@ static void open_remote(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 		.worker = s->worker,
 		.secret = s->remote->secret,
 		.frame_bytes = __atomic_load_n(&s->remote->frame_bytes, __ATOMIC_RELAXED),
+		.credit = mr_flow_credit_first(&s->remote->flow),
 	};
 
 	mrf_builder_init(&b, memory, sizeof(memory));
 	mr_writer_link_send(wr, &b, id, MRF_LINK_BODY_LINK_SESSION_OPENED,
 		mrf_link_session_opened_write(&b, &v), NULL, 0);
+}
+
+/* See mr_table_water; it may be another one than the last time. */
+static int set_water(struct mr_writer *wr, const struct mr_owner *owner, struct mrf_table t)
+{
+	uint32_t water = mrf_link_subscribe_high_water(t);
+
+	if (mrf_link_subscribe_when_full(t) != MRF_WHEN_FULL_BLOCK)
+		water = 0;
+	else if (water == 0)
+		water = wr->config->sessions.high_water;
+	if (water > MR_WATER_MAX)
+		water = MR_WATER_MAX;
+	return mr_table_water(wr->table, owner, mrf_link_subscribe_subscription(t), (uint8_t)water);
 }
 
 static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
@@ -107,6 +122,8 @@ static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 	mr_table_stats_get(wr->table, &before);
 	error = mr_table_subscribe(wr->table, &owner, mrf_link_subscribe_subscription(t), kind,
 		pattern.data, pattern.bytes, group.data, group.bytes);
+	if (error == 0)
+		error = set_water(wr, &owner, t);
 	mr_table_stats_get(wr->table, &after);
 	/* The same again is a success that changes nothing, also for a client that is at its limit. */
 	s->subscriptions += after.subscriptions - before.subscriptions;
@@ -307,6 +324,8 @@ static bool list_subscription(void *listing, const struct mr_table_row *r)
 						 : MRF_SUBSCRIPTION_KIND_PATTERN,
 		.pattern = mrf_str_n(r->text, (uint32_t)r->text_bytes),
 		.group = mrf_str_n(r->group, (uint32_t)r->group_bytes),
+		.when_full = r->water != 0 ? MRF_WHEN_FULL_BLOCK : MRF_WHEN_FULL_DROP,
+		.high_water = r->water,
 	};
 
 	l->rows[l->count++] = mrf_subscription_row_write(&l->b, &row);

@@ -62,6 +62,10 @@ int mr_test_session_try(struct mr_test_plane *p, struct mr_test_session *s, cons
 void mr_test_session_close(struct mr_test_session *s);
 int mr_test_subscribe(struct mr_test_plane *p, const struct mr_test_session *s, uint32_t id,
 	enum mrf_subscription_kind kind, const char *pattern, const char *group);
+/* The same of a pattern, for a client that holds publishers of what is promised up; `high_water` 0: from the
+ * configured mark on. */
+int mr_test_subscribe_block(struct mr_test_plane *p, const struct mr_test_session *s, uint32_t id,
+	const char *pattern, const char *group, uint8_t high_water);
 int mr_test_unsubscribe(struct mr_test_plane *p, const struct mr_test_session *s, uint32_t id);
 int mr_test_alias(struct mr_test_plane *p, const struct mr_test_session *s, const char *subject,
 	uint32_t *alias);
@@ -70,6 +74,14 @@ int mr_test_kick(struct mr_test_plane *p, uint64_t session, const char *reason);
 /* Pushes a publish; payload is `text`. Alias 0: by subject. */
 void mr_test_publish(struct mr_test_session *s, uint32_t alias, const char *subject,
 	const uint64_t *correlation, const char *headers, const char *text);
+/* Pushes any message. */
+void mr_test_push(struct mr_test_session *s, const struct mr_message_plan *plan, uint32_t target);
+/* Asks a worker as control does; returns its QueueAnswer, valid until the next one. */
+struct mrf_table mr_test_command(
+	struct mr_test_plane *p, unsigned worker, const struct mrf_queue_command *command);
+/* Pushes a promised publish, by subject; `publisher` 0: at least once. False: no room in the ring. */
+bool mr_test_promise(struct mr_test_session *s, const char *subject, uint64_t publisher,
+	uint64_t id, const void *payload, uint32_t bytes);
 /* Shows the worker what was pushed, and rings. */
 void mr_test_flush(struct mr_test_session *s);
 /* Waits for the next message; fails the program after 10 s. It stays valid until the next call. */

@@ -163,7 +163,7 @@ class Client {
   // Promised: at least once. In pieces, if one frame does not hold it.
   promise(to, payload, { headers = '' } = {}) {
     const where = typeof to === 'number' ? { target: to } : { subject: to }
-    this.pieced(Kind.Publish, { ...where, headers, payload, origin: { publisher: 0n, id: BigInt(++this.serial) } })
+    this.pieced(Kind.Publish, { ...where, headers, payload, flags: wire.Flag.High })
   }
 
   pieced(kind, parts) {

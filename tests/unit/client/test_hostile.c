@@ -27,8 +27,13 @@ static void bad_messages_are_counted_and_passed_over(void **state)
 		{.header = header(16, 99, 0, 1)},
 		{.header = header(16, MRF_MESSAGE_KIND_PUBLISH, 0, 1)},
 		{.header = header(16, MRF_MESSAGE_KIND_PADDING, 0, 1)},
-		/* Unknown flag; no room for the token or the sections that flags promise. */
-		{.header = header(16, MRF_MESSAGE_KIND_DELIVER, 0x80, 1)},
+		/* Flags of calls and of queues' deliveries, to who asked for subjects. */
+		{.header = header(16, MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_FLAG_LOW, 1)},
+		{.header = header(16, MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_FLAG_MORE, 1)},
+		{.header = header(24, MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_FLAG_DELIVERY, 1)},
+		/* No room for the token, the parts or the sections that flags promise. */
+		{.header = header(16, MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_FLAG_ORIGIN, 1)},
+		{.header = header(24, MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_FLAG_FRAGMENT, 1)},
 		{.header = header(16, MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_FLAG_TOKEN, 1)},
 		{.header = header(8, MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_FLAG_SECTIONS, 1)},
 		{.header = header(16, MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_FLAG_SECTIONS, 1),
@@ -148,8 +153,8 @@ static void random_records_never_break_the_client(void **state)
 			for (unsigned w = 0; w < 64; w++)
 				record[w] = next_random(&random);
 			h = header((uint16_t)(8 + next_random(&random) % 500),
-				(uint8_t)(next_random(&random) % 8),
-				(uint8_t)(next_random(&random) % 5),
+				(uint8_t)(next_random(&random) % 19),
+				(uint8_t)(next_random(&random) % 256),
 				(uint32_t)(next_random(&random) % 4));
 			memcpy(record, &h, sizeof(h));
 			for (unsigned n = next_random(&random) % 4; n < 4; n++)

@@ -160,7 +160,7 @@ int fake_control_once(struct fake *f, const char *set)
 static void make_stats(struct fake *f)
 {
 	struct mrf_stats_header h = {
-		.magic = 0x333054415453524dull,
+		.magic = 0x343054415453524dull,
 		.workers = f->workers_count,
 		.slots = FAKE_SLOTS,
 		.table_offset = FAKE_TABLE_OFFSET,
@@ -413,12 +413,13 @@ static void wait_answer(struct fake_worker *w)
 	}
 }
 
-void fake_take_any(struct fake *f, unsigned worker, struct fake_taken *out)
+/* The next record, copied out; its header and path are in *out, the message in *m. */
+static void take_record(
+	struct fake *f, unsigned worker, struct fake_taken *out, struct mr_message_view *m)
 {
 	struct mr_bytes_consumer *c = &f->workers[worker].from_control;
 	uint8_t *copy = (uint8_t *)f->buffer;
 	struct mrf_message_header header;
-	struct mr_message_view m = {0};
 	size_t bytes;
 
 	wait_answer(&f->workers[worker]);
@@ -438,9 +439,45 @@ void fake_take_any(struct fake *f, unsigned worker, struct fake_taken *out)
 	header = mr_message_header_load(copy);
 	assert_int_equal(header.bytes, bytes);
 	assert_int_equal(header.kind, MRF_MESSAGE_KIND_CONTROL);
-	assert_true(mr_message_parse(copy, header, &m));
-	assert_int_equal(mrf_client_message_parse(m.payload, m.payload_bytes, &out->message), 0);
+	assert_true(mr_message_parse(copy, header, m));
 	out->correlation = header.target;
+}
+
+void fake_take_any(struct fake *f, unsigned worker, struct fake_taken *out)
+{
+	struct mr_message_view m = {0};
+
+	take_record(f, worker, out, &m);
+	assert_int_equal(mrf_client_message_parse(m.payload, m.payload_bytes, &out->message), 0);
+}
+
+struct mrf_table fake_take_command(struct fake *f, unsigned worker, uint32_t *id)
+{
+	struct mr_message_view m = {0};
+	struct fake_taken taken;
+	struct mrf_table t;
+
+	take_record(f, worker, &taken, &m);
+	assert_int_equal(taken.header.reason, MRF_HANDOFF_REASON_QUEUE);
+	assert_int_equal(taken.header.session, 0);
+	assert_int_equal(mrf_queue_message_parse(m.payload, m.payload_bytes, &t), 0);
+	t = mrf_queue_message_body_as_queue_command(t);
+	assert_false(mrf_table_is_empty(t));
+	*id = taken.correlation;
+	return t;
+}
+
+void fake_hand_answer(
+	struct fake *f, unsigned worker, uint32_t id, struct mrf_builder *b, uint32_t answer)
+{
+	struct mrf_queue_message m = {.body_type = MRF_QUEUE_BODY_QUEUE_ANSWER, .body = answer};
+	const void *data;
+	size_t bytes;
+
+	assert_int_equal(mrf_builder_finish(b, mrf_queue_message_write(b, &m), &data, &bytes), 0);
+	assert_true(fake_hand(
+		f, worker, MRF_HANDOFF_REASON_QUEUE, 0, MRF_MESSAGE_KIND_CONTROL, id, data, bytes));
+	fake_flush(f, worker);
 }
 
 struct mrf_table fake_take(
@@ -509,23 +546,42 @@ struct mrf_table fake_attach_receive(struct fake *f, int fd, int *fds, unsigned 
 	return t;
 }
 
-void fake_admin_send(int fd, enum mrf_admin_verb verb, uint64_t session)
+static void send_admin(int fd, struct mrf_builder *b, const struct mrf_admin_request *v)
 {
-	struct mrf_admin_request v = {.verb = verb, .session = session};
-	struct mrf_builder b;
-	uint64_t memory[32];
-	uint8_t packet[256];
+	uint8_t packet[1024];
 	const void *data;
 	uint32_t length;
 	size_t bytes;
 
-	mrf_builder_init(&b, memory, sizeof(memory));
-	assert_int_equal(mrf_builder_finish(&b, mrf_admin_request_write(&b, &v), &data, &bytes), 0);
+	assert_int_equal(mrf_builder_finish(b, mrf_admin_request_write(b, v), &data, &bytes), 0);
 	length = (uint32_t)bytes;
+	assert_true(sizeof(length) + bytes <= sizeof(packet));
 	memcpy(packet, &length, sizeof(length));
 	memcpy(packet + sizeof(length), data, bytes);
 	bytes += sizeof(length);
 	assert_int_equal(send(fd, packet, bytes, MSG_NOSIGNAL), bytes);
+}
+
+void fake_admin_send(int fd, enum mrf_admin_verb verb, uint64_t session)
+{
+	const struct mrf_admin_request v = {.verb = verb, .session = session};
+	struct mrf_builder b;
+	uint64_t memory[32];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	send_admin(fd, &b, &v);
+}
+
+void fake_admin_send_queue(
+	int fd, enum mrf_admin_verb verb, const struct mrf_queue_command *command)
+{
+	struct mrf_admin_request v = {.verb = verb};
+	struct mrf_builder b;
+	uint64_t memory[96];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	v.queue = mrf_queue_command_write(&b, command);
+	send_admin(fd, &b, &v);
 }
 
 static void read_all(int fd, void *to, size_t bytes)

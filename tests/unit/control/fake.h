@@ -31,7 +31,7 @@
 #define FAKE_WORKER_OFFSET  1024u
 #define FAKE_WORKER_STRIDE  1024u
 #define FAKE_SESSION_OFFSET (FAKE_WORKER_OFFSET + FAKE_WORKER_STRIDE * FAKE_WORKERS_MAX)
-#define FAKE_SESSION_STRIDE 192u
+#define FAKE_SESSION_STRIDE ((uint32_t)sizeof(struct mrf_session_stats))
 /* Without ports. */
 #define FAKE_PORT_OFFSET (FAKE_SESSION_OFFSET + FAKE_SESSION_STRIDE * FAKE_SLOTS * FAKE_WORKERS_MAX)
 #define FAKE_STATS_BYTES FAKE_PORT_OFFSET
@@ -120,6 +120,12 @@ void fake_take_any(struct fake *f, unsigned worker, struct fake_taken *out);
 struct mrf_table fake_take(
 	struct fake *f, unsigned worker, uint64_t *session, uint32_t *correlation);
 
+/* The next command of control for a queue of this worker; valid until the next call. */
+struct mrf_table fake_take_command(struct fake *f, unsigned worker, uint32_t *id);
+/* A QueueAnswer, as written into `b`, of this worker. */
+void fake_hand_answer(
+	struct fake *f, unsigned worker, uint32_t id, struct mrf_builder *b, uint32_t answer);
+
 /* Statistics of the fake's own. */
 struct mrf_table_stats *fake_table_stats(struct fake *f);
 struct mrf_worker_stats *fake_worker_stats(struct fake *f, unsigned worker);
@@ -131,6 +137,8 @@ void fake_attach_send(int fd, uint32_t version, const char *name);
 /* Receives the answer; its descriptors go to fds[MR_CHANNEL_FDS]. */
 struct mrf_table fake_attach_receive(struct fake *f, int fd, int *fds, unsigned *fds_count);
 void fake_admin_send(int fd, enum mrf_admin_verb verb, uint64_t session);
+void fake_admin_send_queue(
+	int fd, enum mrf_admin_verb verb, const struct mrf_queue_command *command);
 struct mrf_table fake_admin_receive(struct fake *f, int fd, void **memory);
 uint64_t fake_counter(struct fake *f, const char *scope, const char *name);
 void fake_wait_readable(int fd);

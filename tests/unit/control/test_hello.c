@@ -85,8 +85,11 @@ static uint64_t expect_question(const struct fake_hello *h, unsigned worker)
 
 static void answer(uint64_t id)
 {
-	struct mrf_link_session_opened v = {
-		.session = SESSION, .worker = 1, .secret = SECRET, .frame_bytes = 1384};
+	struct mrf_link_session_opened v = {.session = SESSION,
+		.worker = 1,
+		.secret = SECRET,
+		.frame_bytes = 1384,
+		.credit = 5};
 	struct mrf_builder b;
 	uint64_t memory[32];
 
@@ -111,6 +114,8 @@ static void expect_welcome(uint64_t nonce)
 	assert_int_equal(mrf_welcome_frame_bytes(t), 1384);
 	assert_int_equal(mrf_welcome_heartbeat_ms(t), 2500);
 	assert_int_equal(mrf_welcome_missed_max(t), 3);
+	assert_int_equal(mrf_welcome_credit(t), 5);
+	assert_int_equal(mrf_welcome_message_bytes_max(t), 1048576);
 	assert_true(mrf_welcome_server_version(t).bytes > 0);
 }
 

@@ -29,7 +29,7 @@ static struct mr_session *make(bool ip6)
 	struct mr_session *s;
 
 	stats = (struct mrf_session_stats){.rx_messages = 9};
-	assert_int_equal(mr_remote_new(mr_session_id(1, 2, 3), &path, mac, 1472, &stats, &s), 0);
+	assert_int_equal(mr_remote_new(mr_session_id(1, 2, 3), &path, mac, 1472, 0, &stats, &s), 0);
 	return s;
 }
 

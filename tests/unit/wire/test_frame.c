@@ -25,8 +25,11 @@ static void header_is_checked(void **state)
 	assert_int_equal(parse(1, 0, 0, 24), MR_FRAME_OK);
 	assert_int_equal(parse(0, 0, 0, 24), MR_FRAME_VERSION_UNKNOWN);
 	assert_int_equal(parse(2, 0, 0, 24), MR_FRAME_VERSION_UNKNOWN);
-	for (unsigned bit = 0; bit < 8; bit++)
+	for (unsigned bit = 2; bit < 8; bit++)
 		assert_int_equal(parse(1, (uint8_t)(1u << bit), 0, 24), MR_FRAME_FLAGS_UNKNOWN);
+	/* Without a sequence it is in no flow. */
+	assert_int_equal(parse(1, MRF_FRAME_FLAG_RELIABLE, 0, 24), MR_FRAME_FLAGS_UNKNOWN);
+	assert_int_equal(parse(1, MRF_FRAME_FLAG_ACK, 0, 24), MR_FRAME_OK);
 	assert_int_equal(parse(1, 0, 1, 24), MR_FRAME_LENGTH);
 	assert_int_equal(parse(1, 0, 0, 32), MR_FRAME_LENGTH);
 	assert_int_equal(parse(1, 0, 1, 33), MR_FRAME_LENGTH);
@@ -44,6 +47,13 @@ static void what_is_written_is_parsed(void **state)
 	assert_int_equal(out.session, 0x0102030405060708);
 	assert_int_equal(out.sequence, 9);
 	assert_int_equal(out.messages, 1);
+	assert_int_equal(out.flags, 0);
+	mr_frame_write_ack(at, 77, 12);
+	mr_frame_write_reliable(at);
+	assert_int_equal(mr_frame_parse(at, sizeof(at), &out), MR_FRAME_OK);
+	assert_int_equal(out.flags, MRF_FRAME_FLAG_RELIABLE | MRF_FRAME_FLAG_ACK);
+	assert_int_equal(out.ack, 77);
+	assert_int_equal(out.credit, 12);
 }
 
 struct step {

@@ -446,7 +446,7 @@ static void bad_frames_have_counters_of_their_own(void **state)
 	f.at[0] = 2; /* version */
 	mr_rig_send(&r, 0, &pub.path, &f);
 	f.at[0] = 1;
-	f.at[1] = 1; /* flags */
+	f.at[1] = MRF_FRAME_FLAG_SEALED; /* a flag that nobody has set up */
 	mr_rig_send(&r, 0, &pub.path, &f);
 	f.at[1] = 0;
 	f.bytes = 23; /* truncated */

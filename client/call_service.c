@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* call_service: calls of services, waited for or not. */
+#include "client/rpc.h"
+
+int mr_call_async(struct mr_client *c, const char *service, const void *payload, size_t bytes,
+	const struct mr_call_options *options, mr_call_fn *callback, void *arg)
+{
+	struct mr_rpc_begin b = {
+		.service = service,
+		.payload = payload,
+		.bytes = bytes,
+		.options = options,
+		.callback = callback,
+		.arg = arg,
+	};
+
+	if (callback == NULL)
+		return mr_fail(c, -EINVAL, "a callback is needed");
+	return mr_rpc_begin(c, &b, NULL);
+}
+
+static int await(struct mr_client *c, struct mr_rpc *r, struct mr_rpc_sync *sync)
+{
+	struct mr_patience p;
+	int error;
+
+	while (!sync->done) {
+		sync->look = false;
+		mr_patience_init(&p, c, -1);
+		p.deadline_ns = r->due_ns;
+		error = mr_await(c, &sync->look, &p);
+		if (sync->done)
+			break;
+		if (error == -ETIMEDOUT) {
+			mr_rpc_due(c, r);
+		} else if (error != 0) {
+			mr_rpc_forget(c, r);
+			return error;
+		}
+	}
+	return sync->error;
+}
+
+static void say(struct mr_client *c, const char *service, int error)
+{
+	switch (error) {
+	case -ENOTCONN: mr_publish_refused(c); break;
+	case -EBUSY: mr_failf(c, error, "too many calls of %s wait already", service); break;
+	case -EHOSTUNREACH: mr_failf(c, error, "no worker of %s took it in time", service); break;
+	case -EREMOTEIO:
+		mr_failf(c, error, "a worker of %s gave it up, or died with it", service);
+		break;
+	case -ECONNABORTED:
+		mr_failf(c, error, "%s failed too often lately and is given a rest", service);
+		break;
+	case -ETIMEDOUT:
+	case -EINTR:
+	case -ENOENT: mr_fail(c, error, NULL); break;
+	default: break; /* said already */
+	}
+}
+
+int mr_call(struct mr_client *c, const char *service, const void *payload, size_t bytes,
+	const struct mr_call_options *options, struct mr_message *reply)
+{
+	struct mr_message unused;
+	struct mr_rpc_sync sync = {.reply = reply != NULL ? reply : &unused};
+	struct mr_rpc_begin b = {
+		.service = service,
+		.payload = payload,
+		.bytes = bytes,
+		.options = options,
+		.sync = &sync,
+	};
+	struct mr_rpc *r;
+	int error;
+
+	if (c->refuse != 0)
+		return mr_publish_refused(c);
+	error = mr_begin(c, true);
+	if (error != 0)
+		return error;
+	error = mr_rpc_begin(c, &b, &r);
+	if (error == 0)
+		error = await(c, r, &sync);
+	c->hold = error == 0 && c->depth == 0;
+	if (error != 0)
+		say(c, service, error);
+	mr_end(c);
+	return error;
+}

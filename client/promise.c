@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* promise: publishers of messages that must not be lost, and waiting until nothing can be any more. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/queue.h"
+
+#define WINDOW     4096u
+#define WAIT_SPINS 64u
+
+static int open_box(struct mr_publisher *p, const struct mr_publisher_options *options)
+{
+	struct mr_client *c = p->client;
+
+	p->box = calloc(1, sizeof(*p->box));
+	if (p->box == NULL || mr_outbox_init(p->box, c, WINDOW) != 0) {
+		free(p->box);
+		p->box = NULL;
+		return mr_fail(c, -ENOMEM, NULL);
+	}
+	p->box->by_mark = true;
+	p->box->target = p->alias;
+	if (options->promise == MR_EXACTLY_ONCE)
+		p->number = mr_publisher_number(c, options->publisher);
+	p->next_id = mr_publisher_first_id(options->publisher, options->next_id);
+	return 0;
+}
+
+int mr_publisher_open_with(struct mr_client *c, const char *subject,
+	const struct mr_publisher_options *options, struct mr_publisher **out)
+{
+	int error = mr_publisher_open(c, subject, out);
+
+	if (error != 0 || options == NULL || options->promise == MR_BEST_EFFORT)
+		return error;
+	error = open_box(*out, options);
+	if (error != 0) {
+		mr_publisher_close(*out);
+		*out = NULL;
+	}
+	return error;
+}
+
+int mr_publisher_send_with(struct mr_publisher *p, const char *headers, size_t header_bytes,
+	const void *payload, size_t bytes)
+{
+	struct mr_client *c = p->client;
+	struct mr_letter l = {
+		.kind = MRF_MESSAGE_KIND_PUBLISH,
+		.target = p->alias,
+		.parts = {NULL, 0, headers, header_bytes, payload, bytes},
+		.reserve_bytes = (uint32_t)(c->body_bytes_max - p->body_bytes_max),
+	};
+	int error;
+
+	if (mr_unlikely(c->refuse != 0))
+		return mr_publish_refused(c);
+	if (p->box != NULL) {
+		l.extra.flags = MRF_MESSAGE_FLAG_ORIGIN;
+		l.extra.origin = (struct mrf_message_origin){p->number, p->next_id};
+	}
+	error = mr_letter_measure(c, &l);
+	if (error != 0)
+		return error;
+	if (p->box == NULL)
+		return mr_letter_send(c, &l, false, false);
+	error = mr_outbox_add(p->box, &l);
+	p->next_id += error == 0;
+	return error;
+}
+
+void mr_promise_close(struct mr_publisher *p)
+{
+	if (p->box == NULL)
+		return;
+	if (p->client->state == MR_STATE_UP)
+		mr_outbox_look(p->box);
+	mr_outbox_fini(p->box);
+	free(p->box);
+}
+
+static void look_all(struct mr_client *c)
+{
+	if (c->state == MR_STATE_LOST)
+		return;
+	for (struct mr_outbox *o = c->outboxes; o != NULL; o = o->next) {
+		if (o->by_mark)
+			mr_outbox_look(o);
+	}
+}
+
+/* The bus does not ring when it has taken something from the ring: sleeps are short. */
+static void settle_pause(struct mr_client *c, unsigned *rounds)
+{
+	mr_serve_release(c);
+	mr_consumers_flush(c);
+	mr_publish_show_rest(c);
+	if (c->transport->rest != NULL && c->state != MR_STATE_LOST)
+		c->transport->rest(c);
+	if (++*rounds < WAIT_SPINS)
+		mr_cpu_relax();
+	else if (c->state == MR_STATE_LOST)
+		poll(NULL, 0, 1);
+	else
+		c->transport->room_sleep(c);
+}
+
+static int settle(struct mr_client *c, uint64_t deadline_ns)
+{
+	unsigned rounds = 0;
+
+	for (;;) {
+		if (mr_receive_some(c, MR_WAIT_MESSAGES_MAX, true) > 0)
+			rounds = 0;
+		look_all(c);
+		if (c->settled)
+			return 0;
+		/* In a callback the session's end is dealt with later. */
+		if (c->state == MR_STATE_LOST ? c->options.no_reconnect : c->eof && c->depth > 0)
+			return mr_publish_refused(c);
+		if (rounds >= WAIT_SPINS && mr_now_ns() >= deadline_ns)
+			break;
+		settle_pause(c, &rounds);
+	}
+	if (c->state != MR_STATE_UP)
+		return mr_publish_refused(c);
+	return mr_fail(c, -ETIMEDOUT, "the bus did not accept everything in time");
+}
+
+int mr_settle(struct mr_client *c, unsigned timeout_ms)
+{
+	const bool *outer = c->until;
+	int error = mr_begin(c, true);
+
+	if (error != 0)
+		return error;
+	c->until = &c->settled;
+	error = settle(c, mr_now_ns() + timeout_ms * MR_NS_PER_MS);
+	c->until = outer;
+	if (error == 0 && c->promise_error != 0) {
+		error = mr_fail(c, c->promise_error, "the bus refused what was promised");
+		c->promise_error = 0;
+	}
+	mr_end(c);
+	return error;
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* queue: queues opened by name, and pushes to them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/names.h"
+#include "client/queue.h"
+
+#define WINDOW_DEFAULT 1024u
+#define FIND_NS        (1000 * MR_NS_PER_MS)
+
+uint32_t mr_queue_options_write(struct mrf_builder *b, const struct mr_queue_options *options)
+{
+	struct mrf_queue_options out = {
+		.policy = (uint8_t)options->policy,
+		.when_full = (uint8_t)options->when_full,
+		.messages_max = options->messages_max,
+		.bytes_max = options->bytes_max,
+		.age_max_ms = options->age_max_ms,
+		.ack_timeout_ms = options->ack_timeout_ms,
+		.max_deliver = options->max_deliver,
+		.not_idempotent = options->not_idempotent,
+		.breaker_failures = options->breaker_failures,
+		.breaker_reset_ms = options->breaker_reset_ms,
+		.breaker_probes = options->breaker_probes,
+	};
+
+	return mrf_queue_options_write(b, &out);
+}
+
+uint32_t mr_queue_encode(const struct mr_queue *q, uint8_t *to, uint32_t room)
+{
+	struct mrf_queue_request request = {
+		.kind = q->service ? MRF_QUEUE_KIND_SERVICE : MRF_QUEUE_KIND_QUEUE,
+		.name = mrf_str(q->name),
+	};
+	uint8_t memory[MR_CALL_BYTES_MAX];
+	struct mrf_builder b;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	request.options = mr_queue_options_write(&b, &q->options);
+	return mr_call_encode(
+		&b, MRF_CLIENT_BODY_QUEUE_REQUEST, mrf_queue_request_write(&b, &request), to, room);
+}
+
+struct mr_queue *mr_queue_find(const struct mr_client *c, uint32_t serial)
+{
+	struct mr_queue *q = c->queues;
+
+	while (q != NULL && q->serial != serial)
+		q = q->next;
+	return q;
+}
+
+/* What will not be otherwise soon. */
+static bool final(int code)
+{
+	return code == -EEXIST || code == -EACCES || code == -EINVAL || code == -ENOENT;
+}
+
+int mr_queue_opened(struct mr_queue *q, const struct mr_answer *a)
+{
+	if (a->code == 0 && a->queue != 0) {
+		if (a->window != 0)
+			q->box.window = a->window;
+		mr_outbox_target(&q->box, a->queue, 0);
+		return 0;
+	}
+	if (a->code == -ENOTCONN)
+		return a->code;
+	mr_outbox_target(&q->box, 0, mr_now_ns() + FIND_NS);
+	if (final(a->code))
+		mr_outbox_fail(&q->box, -ENOENT);
+	return a->code != 0 ? a->code : -EPROTO;
+}
+
+static void found(struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object)
+{
+	struct mr_queue *q = mr_queue_find(c, object);
+
+	(void)arg;
+	if (q != NULL)
+		mr_queue_opened(q, a);
+}
+
+static struct mr_queue *of_box(struct mr_outbox *o)
+{
+	return (struct mr_queue *)o;
+}
+_Static_assert(offsetof(struct mr_queue, box) == 0, "a box is its queue");
+
+static void ask(struct mr_outbox *o)
+{
+	struct mr_queue *q = of_box(o);
+	struct mr_call *call = mr_call_new(o->client, found, NULL, q->serial);
+
+	if (call == NULL) {
+		o->again_ns = mr_now_ns() + FIND_NS;
+		return;
+	}
+	call->bytes = mr_queue_encode(q, call->body, sizeof(call->body));
+	mr_call_send(o->client, call, MR_NEVER_NS);
+}
+
+static void told(struct mr_outbox *o, uint64_t id, int error)
+{
+	struct mr_queue *q = of_box(o);
+	struct mr_client *c = q->client;
+
+	if (q->on_outcome == NULL)
+		return;
+	c->depth++;
+	q->on_outcome(c, id, error, q->arg);
+	c->depth--;
+}
+
+void mr_queue_accepted(struct mr_client *c, const struct mr_message_view *m)
+{
+	uint32_t count = m->payload_bytes / (uint32_t)sizeof(struct mrf_accepted_range);
+	struct mr_queue *q;
+
+	for (q = c->queues; q != NULL && q->box.target != m->header.target; q = q->next)
+		continue;
+	if (q == NULL || m->header.target == 0) {
+		c->unmatched++;
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		struct mrf_accepted_range range;
+
+		memcpy(&range, m->payload + i * sizeof(range), sizeof(range));
+		mr_outbox_accepted(&q->box, &range);
+	}
+}
+
+/* FNV-1a, stirred so that the high bits depend on the last bytes too. */
+static uint64_t hash(const char *name)
+{
+	uint64_t h = 0xcbf29ce484222325u;
+
+	for (; *name != '\0'; name++)
+		h = (h ^ (uint8_t)*name) * 0x100000001b3u;
+	h = (h ^ h >> 32) * 0xd6e8feb86659fd93u;
+	return h ^ h >> 32;
+}
+
+uint64_t mr_publisher_number(struct mr_client *c, const char *name)
+{
+	uint64_t number = 0;
+
+	while (number == 0)
+		number =
+			name != NULL ? hash(name) | 1 : (uint64_t)mr_random(c) << 32 | mr_random(c);
+	return number;
+}
+
+uint64_t mr_publisher_first_id(const char *name, uint64_t next_id)
+{
+	if (next_id != 0)
+		return next_id;
+	/* So that a program that starts again goes on above what it sent before. */
+	return name != NULL ? mr_clock_ns(CLOCK_REALTIME) / 1000 : 1;
+}
+
+static int open_now(struct mr_queue *q)
+{
+	struct mr_client *c = q->client;
+	uint8_t body[MR_CALL_BYTES_MAX];
+	struct mr_ask ask = {.body = body, .timeout_ms = -1};
+	struct mr_answer answer;
+	int error;
+
+	ask.bytes = mr_queue_encode(q, body, sizeof(body));
+	error = mr_call_wait(c, &ask, &answer);
+	if (error != 0)
+		return error;
+	error = mr_queue_opened(q, &answer);
+	return error != 0 ? mr_fail(c, error, "the bus answered without a queue") : 0;
+}
+
+static int queue_new(struct mr_client *c, bool service, const char *name,
+	const struct mr_push_options *options, struct mr_queue **out)
+{
+	struct mr_queue *q = calloc(1, sizeof(*q));
+
+	if (q == NULL || mr_outbox_init(&q->box, c, WINDOW_DEFAULT) != 0) {
+		free(q);
+		return mr_fail(c, -ENOMEM, NULL);
+	}
+	q->box.told = told;
+	q->box.find = ask;
+	q->client = c;
+	q->service = service;
+	q->promise = options->promise;
+	if (q->promise == MR_EXACTLY_ONCE)
+		q->publisher = mr_publisher_number(c, options->publisher);
+	q->next_id = mr_publisher_first_id(options->publisher, options->next_id);
+	q->on_outcome = options->on_outcome;
+	q->arg = options->arg;
+	q->options = options->queue;
+	memcpy(q->name, name, strlen(name) + 1);
+	q->serial = ++c->queue_serial;
+	q->next = c->queues;
+	c->queues = q;
+	*out = q;
+	return 0;
+}
+
+int mr_queue_open_as(struct mr_client *c, bool service, const char *name,
+	const struct mr_push_options *options, struct mr_queue **out)
+{
+	const char *fault = mr_name_subject_fault(name, strlen(name));
+	struct mr_queue *q = NULL;
+	int error;
+
+	*out = NULL;
+	if (c->refuse != 0)
+		return mr_publish_refused(c);
+	if (fault != NULL)
+		return mr_failf(c, -EINVAL, "queue: %s", fault);
+	error = queue_new(c, service, name, options, &q);
+	if (error != 0)
+		return error;
+	error = open_now(q);
+	if (error != 0) {
+		mr_queue_free(q);
+		return error;
+	}
+	*out = q;
+	return 0;
+}
+
+int mr_queue_open(struct mr_client *c, const char *name, const struct mr_push_options *options,
+	struct mr_queue **out)
+{
+	static const struct mr_push_options at_least_once = {.promise = MR_AT_LEAST_ONCE};
+
+	return mr_queue_open_as(c, false, name, options != NULL ? options : &at_least_once, out);
+}
+
+void mr_queue_free(struct mr_queue *q)
+{
+	struct mr_queue **at = &q->client->queues;
+
+	while (*at != q)
+		at = &(*at)->next;
+	*at = q->next;
+	mr_outbox_fini(&q->box);
+	free(q);
+}
+
+void mr_queue_close(struct mr_queue *q)
+{
+	if (q != NULL)
+		mr_queue_free(q);
+}
+
+unsigned mr_queue_unaccepted(const struct mr_queue *q)
+{
+	return q->box.open;
+}
+
+static struct mr_letter letter_of(const struct mr_queue *q, const struct mr_push *push)
+{
+	static const uint8_t flags[] = {0, MRF_MESSAGE_FLAG_HIGH, MRF_MESSAGE_FLAG_LOW};
+
+	return (struct mr_letter){
+		.kind = MRF_MESSAGE_KIND_PUSH,
+		.target = q->box.target,
+		.extra.flags = flags[push->priority],
+		.parts = {NULL, 0, push->headers, push->header_bytes, push->payload, push->bytes},
+	};
+}
+
+static int set_origin(struct mr_queue *q, const struct mr_push *push, struct mr_letter *l)
+{
+	struct mrf_message_origin origin = {.publisher = q->publisher, .id = q->next_id};
+
+	if (push->publisher != 0 || push->id != 0) {
+		if (q->promise != MR_EXACTLY_ONCE || push->id == 0)
+			return mr_fail(q->client, -EINVAL,
+				"a number of one's own is for queues opened with exactly once");
+		origin.id = push->id;
+		if (push->publisher != 0)
+			origin.publisher = push->publisher;
+		/* The answers to two of one number could not be told apart. */
+		if (mr_outbox_has(&q->box, origin.id))
+			return mr_fail(q->client, -EAGAIN, "that number is not accepted yet");
+	}
+	l->extra.flags |= MRF_MESSAGE_FLAG_ORIGIN;
+	l->extra.origin = origin;
+	return 0;
+}
+
+static int push_promised(
+	struct mr_queue *q, const struct mr_push *push, struct mr_letter *l, uint64_t *id)
+{
+	int error = set_origin(q, push, l);
+
+	if (error == 0)
+		error = mr_letter_measure(q->client, l);
+	if (error == 0)
+		error = mr_outbox_add(&q->box, l);
+	if (error != 0)
+		return error;
+	if (l->extra.origin.publisher == q->publisher && l->extra.origin.id >= q->next_id)
+		q->next_id = l->extra.origin.id + 1;
+	if (id != NULL)
+		*id = l->extra.origin.id;
+	return 0;
+}
+
+int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
+{
+	struct mr_client *c = q->client;
+	struct mr_letter l;
+	int error;
+
+	if (mr_unlikely(c->refuse != 0))
+		return mr_publish_refused(c);
+	if (mr_unlikely((unsigned)push->priority > MR_PRIORITY_LOW))
+		return mr_fail(c, -EINVAL, "no such priority");
+	l = letter_of(q, push);
+	if (mr_likely(q->promise != MR_BEST_EFFORT))
+		return push_promised(q, push, &l, id);
+	if (id != NULL)
+		*id = 0;
+	if (mr_unlikely(q->box.target == 0))
+		return mr_fail(c, -EAGAIN, "the queue is not open now");
+	error = mr_letter_measure(c, &l);
+	return error != 0 ? error : mr_letter_send(c, &l, true, false);
+}
+
+/* What comes meanwhile is set aside, but for the bus's word of pushes. */
+static int wait_for_room(struct mr_client *c, struct mr_patience *p)
+{
+	int error;
+
+	c->depth++;
+	mr_receive_some(c, MR_WAIT_MESSAGES_MAX, true);
+	error = c->eof || c->state == MR_STATE_LOST ? mr_publish_refused(c) : mr_pause(c, p);
+	c->depth--;
+	return error == -ETIMEDOUT ? mr_fail(c, error, "the bus does not accept what was pushed")
+				   : error;
+}
+
+int mr_push(struct mr_queue *q, const void *payload, size_t bytes)
+{
+	struct mr_push push = {.payload = payload, .bytes = bytes};
+	struct mr_client *c = q->client;
+	struct mr_patience p;
+	int error = mr_push_with(q, &push, NULL);
+
+	if (mr_likely(error != -EAGAIN))
+		return error;
+	error = mr_begin(c, true);
+	if (error != 0)
+		return error;
+	mr_patience_init(&p, c, c->options.request_timeout_ms);
+	while ((error = mr_push_with(q, &push, NULL)) == -EAGAIN) {
+		error = wait_for_room(c, &p);
+		if (error != 0 && error != -EINTR)
+			break;
+	}
+	mr_end(c);
+	return error;
+}

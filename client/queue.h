@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* queue: queues and services as the client knows them: by what name and options, and by which number in
+ * this session; consumers of their deliveries, and what was promised to them. Private to the library.
+ *
+ *   mr_push ──▶ outbox.c: a copy is kept ──▶ up ring ──▶ bus
+ *                  └◀── Accepted, or sent again ◀── receive.c
+ *   bus ──▶ receive.c ──▶ consumer.c ──▶ callback, or mr_pull ──▶ Settle, many at once
+ *
+ * Owns      A client owns all of these. Consumers stand in the table of subscriptions.
+ * Threads   The client's.
+ */
+#ifndef MILLRACE_CLIENT_QUEUE_H
+#define MILLRACE_CLIENT_QUEUE_H
+
+#include "client/letter.h"
+
+/* outbox.c: copies of what was promised, until the bus has it in charge. */
+
+enum mr_kept_state {
+	MR_KEPT_UNSENT,
+	MR_KEPT_SENT,
+	MR_KEPT_AGAIN, /* refused for now: sent again when it is time */
+	MR_KEPT_DONE,
+};
+
+struct mr_kept {
+	uint64_t id;
+	uint64_t publisher;
+	uint64_t mark;  /* of a publisher: taken when the ring has come so far */
+	uint64_t at;    /* in the outbox's memory */
+	uint8_t *large; /* its own memory instead */
+	uint32_t bytes; /* of all its records */
+	uint8_t state;
+	uint8_t tries;
+	bool pieces; /* several */
+};
+
+struct mr_outbox {
+	struct mr_client *client;
+	struct mr_outbox *next;
+	/* Told of each outcome, once; may add to the box. */
+	void (*told)(struct mr_outbox *o, uint64_t id, int error);
+	/* `target` is not known: asks for it. */
+	void (*find)(struct mr_outbox *o);
+	uint32_t target; /* of its messages; 0: not known now, nothing is sent */
+	bool by_mark;    /* taken when the ring is, not when accepted */
+
+	struct mr_kept *kept; /* by position */
+	uint32_t kept_room;   /* power of two */
+	uint32_t window;      /* that may be open at once */
+	uint32_t head;        /* positions: oldest that is not done, */
+	uint32_t tail;        /* the next, */
+	uint32_t unsent;      /* the first never sent in this session */
+	uint32_t open;        /* not done */
+	uint32_t again;       /* of them, to be sent again */
+	uint64_t again_ns;    /* when, or when to ask for the target; 0: nothing waits */
+	uint64_t id_offset;   /* of the last: id less position */
+	/* The one that is being written into the ring, which may take several turns. */
+	bool writing;
+	uint32_t writing_at;    /* its position */
+	uint32_t writing_bytes; /* of it that are there */
+
+	uint8_t *memory;
+	uint64_t memory_bytes; /* power of two, grows */
+	uint64_t memory_head;
+	uint64_t memory_tail;
+	uint64_t large_bytes;
+};
+
+int mr_outbox_init(struct mr_outbox *o, struct mr_client *c, uint32_t window);
+void mr_outbox_fini(struct mr_outbox *o);
+/* Keeps a copy of a measured letter, and sends it if it can. -EAGAIN: the window or the memory is full. */
+int mr_outbox_add(struct mr_outbox *o, const struct mr_letter *l);
+/* True if that id is open; then the answer to another of the same could not be told apart. */
+bool mr_outbox_has(const struct mr_outbox *o, uint64_t id);
+/* What the bus says of `count` ids from `first` on. */
+void mr_outbox_accepted(struct mr_outbox *o, const struct mrf_accepted_range *range);
+/* Everything that is open fails. */
+void mr_outbox_fail(struct mr_outbox *o, int error);
+/* Lets go of what the bus has taken from the ring. */
+void mr_outbox_look(struct mr_outbox *o);
+/* The number of its messages is known, or not (0); `find_ns`: when to ask for it then. */
+void mr_outbox_target(struct mr_outbox *o, uint32_t target, uint64_t find_ns);
+/* Of all outboxes: sends what can be; the session's end; when there is something to do again. */
+void mr_outboxes_step(struct mr_client *c, uint64_t now_ns);
+void mr_outboxes_lost(struct mr_client *c);
+uint64_t mr_outboxes_due_ns(const struct mr_client *c);
+
+/* promise.c: the outbox of a publisher, which is closed. */
+void mr_promise_close(struct mr_publisher *p);
+
+/* queue.c */
+
+struct mr_queue {
+	struct mr_outbox box; /* of promised pushes; `target` of all */
+	struct mr_client *client;
+	struct mr_queue *next;
+	uint32_t serial; /* finds it again when control answers */
+	bool service;
+	enum mr_promise_kind promise;
+	uint64_t publisher;
+	uint64_t next_id;
+	void (*on_outcome)(struct mr_client *c, uint64_t id, int error, void *arg);
+	void *arg;
+	struct mr_queue_options options;
+	char name[MR_SUBJECT_BYTES + 1];
+};
+
+/* Opens a service for calls: as mr_queue_open does a queue, without promise. */
+int mr_queue_open_as(struct mr_client *c, bool service, const char *name,
+	const struct mr_push_options *options, struct mr_queue **out);
+struct mr_queue *mr_queue_find(const struct mr_client *c, uint32_t serial);
+uint32_t mr_queue_encode(const struct mr_queue *q, uint8_t *to, uint32_t room);
+/* An answer of control to its opening; 0 or why it is not open. */
+int mr_queue_opened(struct mr_queue *q, const struct mr_answer *a);
+/* An Accepted message. */
+void mr_queue_accepted(struct mr_client *c, const struct mr_message_view *m);
+void mr_queue_free(struct mr_queue *q);
+/* The table of options of a request. */
+uint32_t mr_queue_options_write(struct mrf_builder *b, const struct mr_queue_options *options);
+/* The number of a publisher that has this name; NULL: one made up. Never 0. */
+uint64_t mr_publisher_number(struct mr_client *c, const char *name);
+uint64_t mr_publisher_first_id(const char *name, uint64_t next_id);
+
+/* consumer.c */
+
+/* A delivery that was handed out and is to be settled by mr_ack or mr_nack. What is handed out as its tag is the
+ * slot's number and serial: old ones find nothing, and nothing is searched. */
+struct mr_unsettled {
+	uint64_t tag;    /* the bus's */
+	uint64_t serial; /* 0: free */
+	uint32_t next_free;
+};
+
+#define MR_SETTLEMENTS_MAX 64u
+
+struct mr_consumer {
+	struct mr_subscription base; /* first: what the table of subscriptions points to */
+	struct mr_client *client;
+	uint32_t queue; /* its number; 0: not known now */
+	bool service;
+	bool manual;
+	uint32_t prefetch;
+	uint32_t weight;
+	uint32_t batch; /* acks gathered at most */
+	uint32_t heartbeat_ms;
+	uint32_t missed_max;
+	mr_delivery_fn *callback;
+	void *arg;
+	/* In place of a callback: gets the view too, and what settles it. Of services. */
+	void (*hook)(struct mr_consumer *k, const struct mr_delivery *d,
+		const struct mr_message_view *m);
+	/* It is lost (queue 0), with all that was delivered, or in place again. Of services. */
+	void (*on_change)(struct mr_consumer *k);
+	uint64_t again_ns; /* when to ask for it again; 0: it is in place, or being asked for */
+
+	/* Settlements that did not go out yet, in order; acked_to is the last of them. */
+	struct mr_consumer *dirty_next;
+	bool dirty;
+	uint64_t acked_to; /* by AckUpTo; 0: none */
+	uint32_t acked;    /* gathered in it */
+	uint32_t settlements_count;
+	uint32_t settlements_room;
+	struct mrf_settlement *settlements;
+
+	/* Without `manual`: the one in hand, and whether it is settled. */
+	uint64_t current;
+	/* With it. */
+	struct mr_unsettled *unsettled;
+	uint32_t unsettled_room;
+	uint32_t unsettled_free; /* UINT32_MAX: none */
+	uint64_t unsettled_serial;
+
+	/* Deliveries for mr_pull that came within another call. */
+	struct mr_aside *fifo_first;
+	struct mr_aside **fifo_end;
+	uint32_t fifo_count;
+
+	struct mr_queue_options options;
+	char name[MR_SUBJECT_BYTES + 1];
+};
+
+static inline struct mr_consumer *mr_consumer_of(struct mr_subscription *s)
+{
+	return s->consumes ? (struct mr_consumer *)s : NULL;
+}
+
+/* A consumer to fill in with callback or hook, and to open, which frees it when it fails. */
+int mr_consumer_new(struct mr_client *c, bool service, const char *name,
+	const struct mr_consume_options *options, struct mr_consumer **out);
+int mr_consumer_open(struct mr_consumer *k);
+uint32_t mr_consumer_encode(const struct mr_consumer *k, uint8_t *to, uint32_t room);
+int mr_consumer_opened(struct mr_consumer *k, const struct mr_answer *a);
+/* A delivery, at `at` or put together in `whole`, which it takes. Returns how many were handed out, or wait
+ * for mr_pull now. */
+unsigned mr_consumer_take(struct mr_consumer *k, const uint8_t *at, const struct mr_message_view *m,
+	struct mr_aside *whole);
+/* One that was set aside is handed out now. */
+void mr_consumer_hand_out(struct mr_consumer *k, const struct mr_message_view *m);
+/* The bus's tag of a delivery in hand; false: it is not, any more. `settled`: it will not be from now on. */
+bool mr_consumer_tag(struct mr_consumer *k, uint64_t tag, bool settled, uint64_t *bus_tag);
+/* Says what became of a delivery by the bus's tag, with the next flush. */
+void mr_consumer_settle(
+	struct mr_consumer *k, uint64_t bus_tag, enum mrf_settle_verb verb, uint32_t delay_ms);
+/* Sends all settlements gathered, as far as there is room. */
+void mr_consumers_flush(struct mr_client *c);
+/* The session ended: nothing that was delivered can be settled any more. */
+void mr_consumers_lost(struct mr_client *c);
+/* The bus says that it is no more. */
+void mr_consumer_disconnected(struct mr_client *c, uint32_t subscription);
+void mr_consumers_step(struct mr_client *c, uint64_t now_ns);
+void mr_consumer_free(struct mr_consumer *k);
+
+#endif

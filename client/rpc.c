@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/rpc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/letter.h"
+
+#define INDEX_MASK         (MR_RPC_BIT - 1)
+#define SERIAL_SHIFT       24u
+#define ROOM_NS            MR_NS_PER_MS /* until the next look for room */
+#define RETRIES_DEFAULT    2u
+#define BACKOFF_MS_DEFAULT 100u
+#define FAILURES_DEFAULT   5u
+#define RESET_MS_DEFAULT   10000u
+/* A request's memory stays with its place if it is no larger. */
+#define REQUEST_KEPT_BYTES 4096u
+_Static_assert(MR_RPCS_MAX <= MR_RPC_BIT, "an index fits its bits");
+
+/* The table. */
+
+static struct mr_rpc *rpc_at(const struct mr_rpcs *s, uint32_t index)
+{
+	return &s->chunks[index / MR_RPC_CHUNK][index % MR_RPC_CHUNK];
+}
+
+static int need_table(struct mr_client *c)
+{
+	if (mr_likely(c->rpcs != NULL))
+		return 0;
+	c->rpcs = calloc(1, sizeof(*c->rpcs));
+	return c->rpcs != NULL ? 0 : mr_fail(c, -ENOMEM, NULL);
+}
+
+static int grow(struct mr_client *c)
+{
+	struct mr_rpcs *s = c->rpcs;
+	uint32_t at = s->top / MR_RPC_CHUNK;
+	uint32_t room = s->chunks_room == 0 ? 16 : 2 * s->chunks_room;
+	struct mr_rpc **chunks;
+
+	if (s->top >= MR_RPCS_MAX)
+		return mr_fail(c, -ENOSPC, "too many calls wait for replies");
+	if (at == s->chunks_room) {
+		chunks = realloc(s->chunks, room * sizeof(struct mr_rpc *));
+		if (chunks == NULL)
+			return mr_fail(c, -ENOMEM, NULL);
+		s->chunks = chunks;
+		s->chunks_room = room;
+	}
+	s->chunks[at] = calloc(MR_RPC_CHUNK, sizeof(struct mr_rpc));
+	if (s->chunks[at] == NULL)
+		return mr_fail(c, -ENOMEM, NULL);
+	s->top += MR_RPC_CHUNK;
+	for (uint32_t i = s->top; i-- > s->top - MR_RPC_CHUNK;) {
+		struct mr_rpc *r = rpc_at(s, i);
+
+		r->index = i;
+		r->next_free = s->free;
+		s->free = r;
+	}
+	return 0;
+}
+
+static int rpc_new(struct mr_client *c, struct mr_rpc **out)
+{
+	struct mr_rpcs *s = c->rpcs;
+	struct mr_rpc *r;
+	int error;
+
+	if (mr_unlikely(s->free == NULL)) {
+		error = grow(c);
+		if (error != 0)
+			return error;
+	}
+	r = s->free;
+	s->free = r->next_free;
+	r->correlation = ++s->serial << SERIAL_SHIFT | MR_RPC_BIT | r->index;
+	r->tag = 0;
+	r->tries = 0;
+	r->credit = 0;
+	r->taken = 0;
+	r->probe = false;
+	r->reopened = false;
+	*out = r;
+	return 0;
+}
+
+static void rpc_free(struct mr_client *c, struct mr_rpc *r)
+{
+	struct mr_rpcs *s = c->rpcs;
+
+	mr_wheel_remove(&s->wheel, &r->timer);
+	if (mr_unlikely(r->stream != NULL))
+		r->stream->rpc = NULL;
+	r->state = MR_RPC_FREE;
+	r->correlation = 0;
+	if (mr_unlikely(r->room > REQUEST_KEPT_BYTES)) {
+		free(r->request);
+		r->request = NULL;
+		r->room = 0;
+	}
+	r->next_free = s->free;
+	s->free = r;
+}
+
+struct mr_rpc *mr_rpc_find(const struct mr_client *c, uint64_t correlation)
+{
+	uint32_t index = (uint32_t)correlation & INDEX_MASK;
+	struct mr_rpc *r;
+
+	if (c->rpcs == NULL || index >= c->rpcs->top)
+		return NULL;
+	r = rpc_at(c->rpcs, index);
+	return r->correlation == correlation ? r : NULL;
+}
+
+bool mr_rpc_is_sync(const struct mr_client *c, uint64_t correlation)
+{
+	const struct mr_rpc *r = mr_rpc_find(c, correlation);
+
+	return r != NULL && r->callback == NULL;
+}
+
+void mr_rpc_free_all(struct mr_client *c)
+{
+	if (c->rpcs == NULL)
+		return;
+	for (uint32_t i = 0; i < c->rpcs->top; i++)
+		free(rpc_at(c->rpcs, i)->request);
+	for (uint32_t i = 0; i < c->rpcs->top / MR_RPC_CHUNK; i++)
+		free(c->rpcs->chunks[i]);
+	free(c->rpcs->chunks);
+	mr_callees_free(c);
+	mr_streams_free(c);
+	free(c->rpcs);
+}
+
+/* Ends. */
+
+void mr_rpc_set_due(struct mr_client *c, struct mr_rpc *r, uint64_t due_ns)
+{
+	r->due_ns = due_ns;
+	if (r->callback == NULL) {
+		r->sync->look = true;
+		return;
+	}
+	mr_wheel_remove(&c->rpcs->wheel, &r->timer);
+	mr_wheel_add(&c->rpcs->wheel, &r->timer, due_ns, mr_house_now_ns(c));
+	mr_house_by(c, due_ns);
+	if (c->depth == 0)
+		mr_timer_by(c, due_ns);
+}
+
+void mr_rpc_forget(struct mr_client *c, struct mr_rpc *r)
+{
+	if (r->probe)
+		mr_breaker_abandon(&r->callee->breaker);
+	rpc_free(c, r);
+}
+
+static void tell_sync(struct mr_rpc_sync *sync, const struct mr_message *reply, int error)
+{
+	sync->look = true;
+	sync->done = true;
+	sync->error = error;
+	if (reply != NULL)
+		*sync->reply = *reply;
+}
+
+void mr_rpc_finish(struct mr_client *c, struct mr_rpc *r, const struct mr_message *reply, int error)
+{
+	mr_call_fn *callback = r->callback;
+	uint64_t told = r->told;
+	void *arg = r->arg;
+
+	if (reply == NULL && callback != NULL && c->depth > 0) {
+		r->state = MR_RPC_ENDED;
+		r->error = error;
+		mr_rpc_set_due(c, r, 0);
+		return;
+	}
+	/* Freed first: the callback may make the next call. */
+	mr_rpc_forget(c, r);
+	if (callback == NULL) {
+		tell_sync(arg, reply, error);
+		return;
+	}
+	c->depth++;
+	callback(c, told, reply, false, error, arg);
+	c->depth--;
+}
+
+/* Tries. */
+
+static struct mr_letter letter_of(const struct mr_rpc *r, struct mrf_reply_token *token)
+{
+	const char *headers = r->header_bytes > 0 ? (const char *)r->request : NULL;
+	struct mr_letter l = {
+		.kind = MRF_MESSAGE_KIND_PUSH,
+		.target = r->callee->queue,
+		.token = token,
+		.extra.flags = r->stream != NULL ? MRF_MESSAGE_FLAG_MORE : 0,
+		.parts = {NULL, 0, headers, r->header_bytes, r->request + r->header_bytes,
+			r->bytes - r->header_bytes},
+	};
+
+	*token = (struct mrf_reply_token){.correlation = r->correlation};
+	return l;
+}
+
+static int push(struct mr_client *c, struct mr_rpc *r)
+{
+	struct mrf_reply_token token;
+	struct mr_letter l = letter_of(r, &token);
+	int error = mr_letter_measure(c, &l);
+
+	if (error == 0)
+		error = mr_letter_send(c, &l, true, false);
+	if (error == 0) {
+		r->sent_to = l.target;
+		r->state = MR_RPC_SENT;
+	}
+	return error;
+}
+
+/* Sends it, as its callee is open; without room it looks again soon. */
+static void send(struct mr_client *c, struct mr_rpc *r)
+{
+	int error = push(c, r);
+	uint64_t soon;
+
+	if (error == 0) {
+		mr_rpc_set_due(c, r, r->deadline_ns);
+	} else if (error == -EAGAIN) {
+		soon = mr_now_ns() + ROOM_NS;
+		r->state = MR_RPC_SQUEEZED;
+		mr_rpc_set_due(c, r, soon < r->deadline_ns ? soon : r->deadline_ns);
+	} else {
+		mr_rpc_finish(c, r, NULL, error);
+	}
+}
+
+static void open_callee(struct mr_client *c, struct mr_rpc *r)
+{
+	r->state = MR_RPC_OPENING;
+	mr_rpc_set_due(c, r, r->deadline_ns);
+	mr_callee_open(c, r->callee);
+}
+
+static void try_now(struct mr_client *c, struct mr_rpc *r, uint64_t now_ns)
+{
+	r->deadline_ns = now_ns + r->timeout_ms * MR_NS_PER_MS;
+	r->tries++;
+	r->reopened = false;
+	if (r->callee->queue != 0)
+		send(c, r);
+	else
+		open_callee(c, r);
+}
+
+static void try_again(struct mr_client *c, struct mr_rpc *r, uint64_t now_ns)
+{
+	if (c->refuse != 0)
+		mr_rpc_finish(c, r, NULL, -ENOTCONN);
+	else if (!mr_breaker_allows(&r->callee->breaker, now_ns, &r->probe))
+		mr_rpc_finish(c, r, NULL, -ECONNABORTED);
+	else
+		try_now(c, r, now_ns);
+}
+
+/* What says that the service is in trouble, rather than the caller or the bus. */
+static bool is_failure(int error)
+{
+	return error == -ETIMEDOUT || error == -EREMOTEIO || error == -EHOSTUNREACH ||
+	       error == -EBUSY;
+}
+
+static void note_failure(struct mr_rpc *r, uint64_t now_ns)
+{
+	mr_breaker_failure(&r->callee->breaker, now_ns, &r->rule);
+	r->probe = false;
+}
+
+/* A try failed: another one, if there may be; else it ends. */
+static void failed(struct mr_client *c, struct mr_rpc *r, int error)
+{
+	uint64_t now_ns = mr_now_ns();
+	bool again = error == -ETIMEDOUT || error == -EBUSY;
+
+	if (is_failure(error) && r->state != MR_RPC_OPENING)
+		note_failure(r, now_ns);
+	/* Who was handed a part of one answer does not want another from its start. */
+	if (!again || r->tries > r->retries || r->stream != NULL || r->tag != 0) {
+		mr_rpc_finish(c, r, NULL, error);
+		return;
+	}
+	r->state = MR_RPC_RESTING;
+	mr_rpc_set_due(c, r, now_ns + mr_backoff_ns(r->backoff_ms, r->tries, mr_random(c)));
+}
+
+void mr_rpc_due(struct mr_client *c, struct mr_rpc *r)
+{
+	uint64_t now_ns = mr_now_ns();
+
+	if (r->state == MR_RPC_ENDED && r->error == 0)
+		mr_mmi_tell(c, r);
+	else if (r->state == MR_RPC_ENDED)
+		mr_rpc_finish(c, r, NULL, r->error);
+	else if (r->state == MR_RPC_RESTING)
+		try_again(c, r, now_ns);
+	else if (r->state == MR_RPC_SQUEEZED && now_ns < r->deadline_ns)
+		send(c, r);
+	else if (r->state == MR_RPC_MMI)
+		mr_rpc_finish(c, r, NULL, -ETIMEDOUT);
+	else
+		failed(c, r, -ETIMEDOUT);
+}
+
+void mr_rpc_opened(struct mr_client *c, struct mr_callee *callee, int error)
+{
+	for (uint32_t i = 0; i < c->rpcs->top; i++) {
+		struct mr_rpc *r = rpc_at(c->rpcs, i);
+
+		if (r->state != MR_RPC_OPENING || r->callee != callee)
+			continue;
+		if (error == 0)
+			send(c, r);
+		else if (error == -ETIMEDOUT)
+			failed(c, r, error);
+		else
+			mr_rpc_finish(c, r, NULL, error);
+	}
+}
+
+/* Begin. */
+
+static int keep_request(struct mr_client *c, struct mr_rpc *r, const struct mr_parts *p)
+{
+	uint32_t bytes = (uint32_t)(p->header_bytes + p->payload_bytes);
+	uint8_t *grown;
+
+	/* Also without a request: what the bus itself answers is kept in its place. */
+	if (mr_unlikely(bytes > r->room || r->room == 0)) {
+		grown = realloc(r->request, bytes > 256 ? bytes : 256);
+		if (grown == NULL)
+			return mr_fail(c, -ENOMEM, NULL);
+		r->request = grown;
+		r->room = bytes > 256 ? bytes : 256;
+	}
+	if (p->header_bytes > 0)
+		memcpy(r->request, p->headers, p->header_bytes);
+	if (p->payload_bytes > 0)
+		mr_message_copy(r->request + p->header_bytes, p->payload, p->payload_bytes);
+	r->header_bytes = (uint32_t)p->header_bytes;
+	r->bytes = bytes;
+	return 0;
+}
+
+static void set_options(struct mr_client *c, struct mr_rpc *r, const struct mr_call_options *o)
+{
+	r->timeout_ms = o->timeout_ms > 0 ? (uint32_t)o->timeout_ms : c->options.request_timeout_ms;
+	r->retries = o->retries == 0               ? RETRIES_DEFAULT
+		     : o->retries == MR_NO_RETRIES ? 0
+						   : o->retries;
+	r->backoff_ms = o->backoff_ms != 0 ? o->backoff_ms : BACKOFF_MS_DEFAULT;
+	r->rule.failures = o->breaker_failures != 0 ? o->breaker_failures : FAILURES_DEFAULT;
+	r->rule.reset_ms = o->breaker_reset_ms != 0 ? o->breaker_reset_ms : RESET_MS_DEFAULT;
+	r->told = o->correlation != 0 ? o->correlation : r->correlation;
+}
+
+/* The first try. One that finds no room is the caller's matter, unless it waits anyway. */
+static int first_try(struct mr_client *c, struct mr_rpc *r)
+{
+	uint64_t now_ns = mr_now_ns();
+	int error;
+
+	if (!mr_breaker_allows(&r->callee->breaker, now_ns, &r->probe))
+		return mr_fail(c, -ECONNABORTED, NULL);
+	if (r->callee->queue == 0 || r->callback == NULL) {
+		try_now(c, r, now_ns);
+		return 0;
+	}
+	error = push(c, r);
+	if (error != 0)
+		return error;
+	r->tries = 1;
+	r->deadline_ns = now_ns + r->timeout_ms * MR_NS_PER_MS;
+	mr_rpc_set_due(c, r, r->deadline_ns);
+	return 0;
+}
+
+static int fill(struct mr_client *c, struct mr_rpc *r, const struct mr_rpc_begin *b,
+	const struct mr_call_options *o)
+{
+	struct mr_parts parts = {NULL, 0, o->headers, o->header_bytes, b->payload, b->bytes};
+	struct mr_letter l = {.kind = MRF_MESSAGE_KIND_PUSH, .parts = parts};
+	int error = mr_letter_measure(c, &l);
+
+	r->callback = b->callback;
+	if (b->callback != NULL)
+		r->arg = b->arg;
+	else
+		r->sync = b->sync;
+	r->stream = b->stream;
+	r->callee = NULL;
+	set_options(c, r, o);
+	return error != 0 ? error : keep_request(c, r, &parts);
+}
+
+int mr_rpc_begin(struct mr_client *c, const struct mr_rpc_begin *b, struct mr_rpc **out)
+{
+	static const struct mr_call_options none;
+	const struct mr_call_options *o = b->options != NULL ? b->options : &none;
+	struct mr_rpc *r;
+	int error = c->refuse != 0 ? mr_publish_refused(c) : need_table(c);
+
+	if (error == 0)
+		error = rpc_new(c, &r);
+	if (error != 0)
+		return error;
+	error = fill(c, r, b, o);
+	if (error == 0 && mr_unlikely(mr_mmi_is(b->service)))
+		error = mr_mmi_ask(c, r, b->service);
+	else if (error == 0) {
+		error = mr_callee_find(c, b->service, &r->callee);
+		error = error != 0 ? error : first_try(c, r);
+	}
+	if (error != 0) {
+		r->stream = NULL;
+		mr_rpc_forget(c, r);
+		return error;
+	}
+	if (out != NULL)
+		*out = r;
+	return 0;
+}
+
+/* What comes. */
+
+static void message_fill(struct mr_message *out, const struct mr_message_view *m)
+{
+	*out = (struct mr_message){
+		.subject = "",
+		.headers = m->header_bytes > 0 ? (const char *)m->headers : NULL,
+		.header_bytes = m->header_bytes,
+		.payload = m->payload,
+		.payload_bytes = m->payload_bytes,
+	};
+}
+
+/* It may have been made anew, or have another number since the worker's home restarted: asked for again, once a
+ * try. */
+static void not_found(struct mr_client *c, struct mr_rpc *r)
+{
+	if (r->reopened || r->stream != NULL) {
+		mr_rpc_finish(c, r, NULL, -ENOENT);
+		return;
+	}
+	r->reopened = true;
+	if (r->callee->queue == r->sent_to)
+		r->callee->queue = 0;
+	if (r->callee->queue != 0)
+		send(c, r);
+	else
+		open_callee(c, r);
+}
+
+static unsigned status(struct mr_client *c, struct mr_rpc *r, uint32_t code)
+{
+	/* Of a try that was given up already. */
+	if (r->state != MR_RPC_SENT)
+		return 0;
+	if (code == MRF_STATUS_CODE_NOT_FOUND) {
+		not_found(c, r);
+		return 0;
+	}
+	failed(c, r, mr_status_error(code));
+	return 1;
+}
+
+static unsigned partial(struct mr_client *c, struct mr_rpc *r, const struct mr_message *message)
+{
+	uint64_t correlation = r->correlation;
+
+	/* The time-out is one of silence. */
+	mr_rpc_set_due(c, r, mr_now_ns() + r->timeout_ms * MR_NS_PER_MS);
+	if (r->callback != NULL) {
+		c->depth++;
+		r->callback(c, r->told, message, true, 0, r->arg);
+		c->depth--;
+	}
+	if (r->correlation == correlation)
+		mr_stream_took(c, r);
+	return r->callback != NULL;
+}
+
+static unsigned reply(struct mr_client *c, struct mr_rpc *r, const struct mr_message_view *m)
+{
+	bool more = (m->header.flags & MRF_MESSAGE_FLAG_MORE) != 0;
+	struct mr_message message;
+
+	/* Two workers may have had it, one after the other: the first to answer is the one. */
+	if (m->header.flags & MRF_MESSAGE_FLAG_DELIVERY) {
+		if (r->tag != 0 && r->tag != m->extra.delivery.tag) {
+			c->unmatched++;
+			return 0;
+		}
+		r->tag = m->extra.delivery.tag;
+	}
+	message_fill(&message, m);
+	c->received++;
+	if (more)
+		return partial(c, r, &message);
+	mr_breaker_success(&r->callee->breaker);
+	r->probe = false;
+	mr_rpc_finish(c, r, &message, 0);
+	return 1;
+}
+
+unsigned mr_rpc_answered(struct mr_client *c, const struct mr_message_view *m)
+{
+	struct mr_rpc *r = mr_rpc_find(c, m->token.correlation);
+
+	if (mr_unlikely(r == NULL || r->callee == NULL || r->state == MR_RPC_ENDED)) {
+		c->unmatched++;
+		return 0;
+	}
+	if (m->header.kind == MRF_MESSAGE_KIND_STATUS)
+		return status(c, r, m->header.target);
+	if (m->header.kind == MRF_MESSAGE_KIND_CREDIT)
+		return mr_stream_granted(c, r, m);
+	return reply(c, r, m);
+}
+
+/* Time, and the end of a session. */
+
+void mr_rpc_step(struct mr_client *c, uint64_t now_ns)
+{
+	struct mr_timer *t;
+
+	if (c->rpcs == NULL)
+		return;
+	while ((t = mr_wheel_expired(&c->rpcs->wheel, now_ns)) != NULL)
+		mr_rpc_due(c, (struct mr_rpc *)t);
+}
+
+uint64_t mr_rpc_due_ns(const struct mr_client *c)
+{
+	return c->rpcs != NULL ? mr_wheel_due_ns(&c->rpcs->wheel) : MR_NEVER_NS;
+}
+
+void mr_rpc_fail_all(struct mr_client *c)
+{
+	if (c->rpcs == NULL)
+		return;
+	mr_callees_close(c);
+	for (uint32_t i = 0; i < c->rpcs->top; i++) {
+		if (rpc_at(c->rpcs, i)->state != MR_RPC_FREE)
+			mr_rpc_finish(c, rpc_at(c->rpcs, i), NULL, -ENOTCONN);
+	}
+}

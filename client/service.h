@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* service: requests in hand of those who serve, what they answer, and their signs of life. Private to the library.
+ *
+ *   bus ──▶ consumer.c ──▶ service.c: a request in hand ──▶ callback ──▶ mr_respond* ──▶ Reply, or Settle
+ *                             ▲ Part, Credit of its caller
+ *
+ * A request in hand stands in the slot that consumer.c gave its tag, so answering finds it at once; what the bus says
+ * of one, by its own tag, finds it through a table of hashes.
+ *
+ * Owns      A client owns its services; a service its consumer, and what is in hand.
+ * Threads   The client's.
+ */
+#ifndef MILLRACE_CLIENT_SERVICE_H
+#define MILLRACE_CLIENT_SERVICE_H
+
+#include "client/queue.h"
+
+struct mr_in_hand {
+	uint64_t tag;     /* as the program has it; 0: none */
+	uint64_t bus_tag; /* as the bus has it */
+	uint64_t correlation;
+	uint32_t queue; /* number of the service; a request may come before the answer to READY */
+	uint32_t room;  /* partial replies that may be sent */
+	uint32_t taken; /* parts since we last granted more */
+	uint32_t next;  /* slot + 1, of the same hash */
+	bool more;      /* parts follow */
+};
+
+struct mr_service {
+	struct mr_consumer *consumer;
+	struct mr_client *client;
+	struct mr_service *next;
+	mr_work_fn *callback;
+	mr_part_fn *on_part;
+	void *arg;
+	uint32_t window;
+	uint32_t works_room; /* power of two */
+	struct mr_in_hand *works;
+	uint32_t *buckets; /* slot + 1; as many as works */
+};
+
+/* A Part or Credit for one who serves. Returns how many were handed out. */
+unsigned mr_service_told(struct mr_client *c, const struct mr_message_view *m);
+void mr_services_free(struct mr_client *c);
+
+/* beat.c: signs of life over shared memory; over UDP the session has its own. */
+
+/* Somebody serves, or no one any more. */
+void mr_beats_set(struct mr_client *c);
+void mr_beats_step(struct mr_client *c, uint64_t now_ns);
+
+static inline void mr_beats_heard(struct mr_beats *b)
+{
+	b->unanswered = 0;
+}
+
+static inline uint64_t mr_beats_due_ns(const struct mr_beats *b)
+{
+	return b->interval_ns != 0 ? b->due_ns : MR_NEVER_NS;
+}
+
+#endif

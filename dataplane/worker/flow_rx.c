@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/worker/deliver.h"
+#include "dataplane/worker/flows.h"
+#include "dataplane/worker/gate.h"
+#include "dataplane/worker/walk.h"
+
+/* Frames that a session's slots give at a time; with the smallest messages that is a few
+ * thousand. */
+#define SLOTS_A_ROUND 8u
+
+static void heed(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f,
+	const uint64_t *came, uint32_t words)
+{
+	struct mr_flow *flow = &s->remote->flow;
+	int gone = -1;
+
+	if (mr_likely(flow->memory != NULL))
+		gone = mr_reliable_tx_ack(&flow->tx, f->header.ack, f->header.credit, came, words,
+			mr_worker_flow_ns(w));
+	if (mr_unlikely(gone < 0)) {
+		mr_count(w->stats->bad_acks, 1);
+		return;
+	}
+	flow->speaks = true;
+	mr_gauge(s->stats->rtt_ns, flow->tx.rtt_ns);
+	if (!flow->listed && mr_reliable_tx_due_ns(&flow->tx) != UINT64_MAX)
+		mr_worker_flow_list(w, s);
+}
+
+/* The words of a SelectiveAck that is alone in its frame; -1: it is something else. */
+static int words_of(const struct mr_frame *f, uint64_t came[MR_RELIABLE_SACK_WORDS])
+{
+	const uint8_t *at = f->at + sizeof(f->header);
+	uint32_t left = f->bytes - (uint32_t)sizeof(f->header);
+	struct mrf_message_header h;
+	uint32_t bytes;
+
+	if (f->header.messages == 0)
+		return 0;
+	h = mr_message_header_load(at);
+	if (f->header.messages != 1 || h.kind != MRF_MESSAGE_KIND_ACK || h.flags != 0 ||
+		h.bytes != left || h.bytes <= sizeof(h))
+		return -1;
+	bytes = (uint32_t)h.bytes - (uint32_t)sizeof(h);
+	if (bytes % sizeof(came[0]) != 0 || bytes > MR_RELIABLE_SACK_WORDS * sizeof(came[0]))
+		return -1;
+	memcpy(came, at + sizeof(h), bytes);
+	return (int)(bytes / sizeof(came[0]));
+}
+
+/* An ack by itself stands outside of both flows. */
+static void take_ack(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
+{
+	uint64_t came[MR_RELIABLE_SACK_WORDS];
+	int words = words_of(f, came);
+
+	if (mr_unlikely(words < 0)) {
+		mr_count(w->stats->bad_acks, 1);
+		return;
+	}
+	s->remote->last_rx = mr_worker_clock(w);
+	mr_count(w->stats->frames_rx, 1);
+	mr_count(s->stats->frames_rx, 1);
+	heed(w, s, f, came, (uint32_t)words);
+}
+
+/* Sessions that took frames in this while or the last share what the ring holds. */
+static void note_active(struct mr_worker *w, struct mr_flow *flow)
+{
+	if (flow->season == w->flows.season)
+		return;
+	flow->season = w->flows.season;
+	w->flows.active_now++;
+}
+
+/* The messages of a frame whose turn it is; false: one of them has to wait, and *k is what is
+ * left. */
+static bool take_messages(struct mr_worker *w, struct mr_session *s, struct mr_walk *k)
+{
+	bool all = mr_worker_walk(w, s, k, true);
+
+	if (mr_unlikely(!all))
+		mr_worker_count_stall(w, s);
+	return all;
+}
+
+/* One that waits in its slot, whose turn it is. */
+static bool take_slot(struct mr_worker *w, struct mr_session *s)
+{
+	struct mr_flow *flow = &s->remote->flow;
+	struct mr_flow_slot *slot = mr_flow_slot(flow, flow->rx.taken);
+	const uint8_t *at = (const uint8_t *)(slot + 1) + slot->offset;
+	struct mr_walk k = {at, slot->bytes, slot->messages};
+	bool all = take_messages(w, s, &k);
+
+	if (all) {
+		mr_reliable_rx_let_go(&flow->rx);
+		return true;
+	}
+	slot->offset += (uint32_t)(k.at - at);
+	slot->bytes = k.left;
+	slot->messages = (uint16_t)k.count;
+	return false;
+}
+
+static void take_slots(struct mr_worker *w, struct mr_session *s)
+{
+	struct mr_flow *flow = &s->remote->flow;
+
+	if (mr_unlikely(mr_session_waits(s))) {
+		mr_worker_count_stall(w, s);
+		return;
+	}
+	for (uint32_t i = 0; i < SLOTS_A_ROUND && mr_reliable_rx_waits(&flow->rx); i++)
+		if (!take_slot(w, s))
+			break;
+}
+
+void mr_worker_flows_take(struct mr_worker *w)
+{
+	if (mr_likely(!w->flows.any_waits))
+		return;
+	w->flows.any_waits = false;
+	for (uint32_t i = 0; i < w->flows.count; i++) {
+		const struct mr_flow_entry *e = &w->flows.list[i];
+		struct mr_session *s = mr_directory_find(&w->directory, e->slot, e->generation);
+
+		if (s == NULL || !mr_reliable_rx_waits(&s->remote->flow.rx))
+			continue;
+		w->flows.any_waits = true;
+		if (!mr_worker_is_over(s) && mr_worker_mesh_ready(w))
+			take_slots(w, s);
+		/* A round's routes are let go of at its end; and other sessions are to come. */
+		mr_worker_route_now(w);
+	}
+}
+
+/* In its turn: from the buffer, if nothing waits before it. */
+static void take_next(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
+{
+	struct mr_flow *flow = &s->remote->flow;
+	const uint8_t *at = f->at + sizeof(f->header);
+	struct mr_walk k = {at, f->bytes - (uint32_t)sizeof(f->header), f->header.messages};
+
+	if (mr_likely(flow->rx.taken == f->header.sequence && !mr_session_waits(s)) &&
+		mr_likely(take_messages(w, s, &k))) {
+		mr_reliable_rx_let_go(&flow->rx);
+	} else {
+		mr_flow_keep(flow, f->header.sequence, at, (uint32_t)(k.at - at), k.left, k.count);
+		mr_count(w->stats->frames_held, 1);
+	}
+	w->flows.any_waits |= mr_reliable_rx_waits(&flow->rx);
+}
+
+static void take_frame(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
+{
+	struct mr_flow *flow = &s->remote->flow;
+	enum mr_reliable_order order = mr_reliable_rx_take(&flow->rx, f->header.sequence);
+
+	if (!flow->listed)
+		mr_worker_flow_list(w, s);
+	if (mr_unlikely(order == MR_RELIABLE_AGAIN)) {
+		mr_count(w->stats->drop_reliable_again, 1);
+		mr_count(s->stats->frames_duplicate, 1);
+		return;
+	}
+	if (mr_unlikely(order == MR_RELIABLE_WINDOW)) {
+		mr_count(w->stats->drop_reliable_window, 1);
+		return;
+	}
+	mr_worker_note_frame(w, s, f);
+	note_active(w, flow);
+	mr_count(w->stats->reliable_rx, 1);
+	mr_count(s->stats->reliable_rx, 1);
+	if (mr_likely(order == MR_RELIABLE_NEXT)) {
+		take_next(w, s, f);
+		return;
+	}
+	mr_flow_keep(flow, f->header.sequence, f->at + sizeof(f->header), 0,
+		f->bytes - (uint32_t)sizeof(f->header), f->header.messages);
+	mr_count(w->stats->frames_held, 1);
+}
+
+bool mr_worker_flow_frame(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
+{
+	const struct mr_flow *flow = &s->remote->flow;
+
+	if (f->header.flags & MRF_FRAME_FLAG_ACK) {
+		if (f->header.sequence == 0) {
+			take_ack(w, s, f);
+			return false;
+		}
+		heed(w, s, f, NULL, 0);
+	}
+	if (!(f->header.flags & MRF_FRAME_FLAG_RELIABLE))
+		return true;
+	if (mr_unlikely(flow->memory == NULL))
+		mr_count(w->stats->drop_reliable_window, 1);
+	else if (mr_unlikely(f->bytes > flow->slot_bytes))
+		mr_count(w->stats->drop_bad_frame_length, 1);
+	else
+		take_frame(w, s, f);
+	return false;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+
+#include "dataplane/worker/deliver.h"
+#include "dataplane/worker/flows.h"
+
+#define HEADER_BYTES ((uint32_t)sizeof(struct mrf_frame_header))
+/* Frames taken after which an ack goes by itself, though more may come. */
+#define ACK_FRAMES 8u
+/* Least that a session is granted, however many there are. */
+#define SHARE_LEAST 2u
+/* Frames sent again to one session in a round. */
+#define AGAIN_A_ROUND 32u
+/* Who took a frame within two of these counts as active. */
+#define SEASON_MS 10u
+
+void mr_worker_flow_list(struct mr_worker *w, struct mr_session *s)
+{
+	struct mr_flow *flow = &s->remote->flow;
+
+	if (flow->listed)
+		return;
+	/* One that is gone leaves the list in the next round, before its slot is given to
+	 * another. */
+	assert(w->flows.count < w->directory.slots_count - w->remote_first);
+	flow->listed = true;
+	w->flows.list[w->flows.count++] = (struct mr_flow_entry){s->slot, s->generation};
+}
+
+/* Of the receive ring, in frames. */
+static uint32_t share_of(const struct mr_worker *w, const struct mr_session *s)
+{
+	uint32_t active = w->flows.active_now > w->flows.active_before ? w->flows.active_now
+								       : w->flows.active_before;
+	uint32_t share = w->ports[s->remote->port].rx_entries / (active > 0 ? active : 1);
+
+	return share > SHARE_LEAST ? share : SHARE_LEAST;
+}
+
+static void write_ack(struct mr_worker *w, struct mr_session *s, uint8_t *header,
+	uint64_t came[MR_RELIABLE_SACK_WORDS], uint32_t *words)
+{
+	uint32_t ack, credit;
+
+	*words = mr_reliable_rx_say(&s->remote->flow.rx, share_of(w, s), &ack, &credit, came);
+	mr_frame_write_ack(header, ack, credit);
+}
+
+void mr_worker_flow_say(struct mr_worker *w, struct mr_session *s, uint8_t *header)
+{
+	uint32_t words;
+
+	if (s->remote->flow.memory != NULL)
+		write_ack(w, s, header, NULL, &words);
+}
+
+/* With what came out of order, outside of both flows. */
+static void send_ack(struct mr_worker *w, struct mr_session *s)
+{
+	uint64_t came[MR_RELIABLE_SACK_WORDS];
+	struct mrf_message_header h = {.kind = MRF_MESSAGE_KIND_ACK};
+	uint8_t header[sizeof(struct mrf_frame_header)];
+	uint8_t *payload;
+	uint32_t words;
+	struct rte_mbuf *m = mr_worker_packet_new(
+		w, s, HEADER_BYTES + (uint32_t)(sizeof(h) + sizeof(came)), &payload);
+
+	if (m == NULL)
+		return; /* still owed */
+	mr_frame_write(header, s->id, 0, 0);
+	write_ack(w, s, header, came, &words);
+	h.bytes = (uint16_t)(sizeof(h) + words * sizeof(came[0]));
+	header[offsetof(struct mrf_frame_header, messages)] = words > 0;
+	memcpy(payload, header, sizeof(header));
+	memcpy(payload + sizeof(header), &h, sizeof(h));
+	memcpy(payload + sizeof(header) + sizeof(h), came, words * sizeof(came[0]));
+	mr_worker_packet_send(w, s, m, HEADER_BYTES + (words > 0 ? h.bytes : 0));
+}
+
+/* A frame of the log, new or again. Without a buffer it counts as sent and lost. */
+static void send_frame(struct mr_worker *w, struct mr_session *s, uint32_t sequence,
+	const struct mr_reliable_frame *frame)
+{
+	uint8_t *payload;
+	struct rte_mbuf *m = mr_worker_packet_new(w, s, frame->bytes, &payload);
+
+	if (mr_unlikely(m == NULL))
+		return;
+	memcpy(payload, s->remote->flow.log + frame->at, frame->bytes);
+	mr_frame_write(payload, s->id, sequence, (uint16_t)frame->messages);
+	mr_frame_write_reliable(payload);
+	mr_worker_flow_say(w, s, payload);
+	mr_worker_packet_send(w, s, m, frame->bytes);
+}
+
+void mr_worker_flow_seal(struct mr_worker *w, struct mr_session *s)
+{
+	struct mr_flow *flow = &s->remote->flow;
+	uint32_t messages = flow->open_messages;
+	uint32_t bytes = flow->open_used - HEADER_BYTES;
+	uint32_t sequence;
+
+	if (flow->open_room == 0)
+		return;
+	flow->open_room = 0;
+	sequence = mr_flow_push(flow, flow->open_used, messages, mr_worker_flow_ns(w));
+	mr_count(s->stats->tx_messages, messages);
+	mr_count(s->stats->tx_bytes, bytes);
+	mr_count(w->stats->tx_messages, messages);
+	mr_count(w->stats->tx_bytes, bytes);
+	mr_count(w->stats->reliable_tx, 1);
+	mr_count(s->stats->reliable_tx, 1);
+	send_frame(w, s, sequence, mr_reliable_tx_frame(&flow->tx, sequence));
+	mr_worker_flow_list(w, s);
+}
+
+static bool open_frame(struct mr_worker *w, struct mr_session *s)
+{
+	struct mr_flow *flow = &s->remote->flow;
+	uint32_t room = MR_FRAME_ROOM(s->remote->frame_bytes);
+
+	mr_worker_flow_seal(w, s);
+	if (mr_reliable_tx_room(&flow->tx) == 0 || mr_flow_claim(flow, HEADER_BYTES + room) == NULL)
+		return false;
+	flow->open_room = room;
+	flow->open_used = HEADER_BYTES;
+	flow->open_messages = 0;
+	return true;
+}
+
+void *mr_worker_flow_claim(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
+{
+	struct mr_flow *flow = &s->remote->flow;
+	uint32_t padding = bytes - MR_MESSAGE_ALIGN;
+	uint8_t *to;
+
+	if (mr_unlikely(!flow->speaks || bytes > MR_FRAME_ROOM(s->remote->frame_bytes)))
+		return NULL;
+	if (flow->open_room == 0 || bytes > flow->open_room - (flow->open_used - HEADER_BYTES))
+		if (!open_frame(w, s))
+			return NULL;
+	to = flow->log + flow->head + flow->open_used;
+	/* What pads the message is nothing of what stood here before. */
+	memset(to + padding, 0, MR_MESSAGE_ALIGN);
+	return to;
+}
+
+void mr_worker_flow_push(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
+{
+	struct mr_flow *flow = &s->remote->flow;
+
+	flow->open_used += bytes;
+	flow->open_messages++;
+	mr_worker_mark_dirty(w, s);
+}
+
+static void send_again(struct mr_worker *w, struct mr_session *s, uint64_t now_ns)
+{
+	struct mr_flow *flow = &s->remote->flow;
+
+	for (uint32_t i = 0; i < AGAIN_A_ROUND; i++) {
+		uint32_t sequence;
+		bool timed_out;
+		const struct mr_reliable_frame *frame =
+			mr_reliable_tx_again(&flow->tx, now_ns, &sequence, &timed_out);
+
+		if (frame == NULL)
+			return;
+		mr_count(w->stats->retransmits, 1);
+		mr_count(s->stats->retransmits, 1);
+		mr_count(w->stats->retransmit_timeouts, timed_out);
+		send_frame(w, s, sequence, frame);
+	}
+}
+
+/* A frame of the flow without messages, which came before: the client says its credit again. */
+static void send_probe(struct mr_worker *w, struct mr_session *s, uint32_t sequence)
+{
+	const struct mr_reliable_frame empty = {.bytes = HEADER_BYTES};
+
+	send_frame(w, s, sequence, &empty);
+}
+
+/* False: there is nothing more to look after. */
+static bool run(struct mr_worker *w, struct mr_session *s, uint64_t now_ns)
+{
+	struct mr_flow *flow = &s->remote->flow;
+	uint32_t sequence;
+
+	if (flow->tx.lost > 0 || now_ns >= mr_reliable_tx_due_ns(&flow->tx)) {
+		send_again(w, s, now_ns);
+		if (mr_reliable_tx_probe(&flow->tx, now_ns, &sequence))
+			send_probe(w, s, sequence);
+	}
+	if (mr_reliable_rx_owes(&flow->rx, ACK_FRAMES) ||
+		(flow->rx.unsaid > 0 && flow->rx.unsaid == flow->unsaid_seen)) {
+		send_ack(w, s);
+		w->moved = true;
+	}
+	flow->unsaid_seen = flow->rx.unsaid;
+	w->flows.any_waits |= mr_reliable_rx_waits(&flow->rx);
+	return flow->rx.unsaid > 0 || flow->rx.say_now || mr_reliable_rx_waits(&flow->rx) ||
+	       mr_reliable_tx_due_ns(&flow->tx) != UINT64_MAX;
+}
+
+static void turn_season(struct mr_worker *w)
+{
+	if (mr_worker_clock(w) - w->flows.season_since < w->tsc_hz / 1000 * SEASON_MS)
+		return;
+	w->flows.season_since = mr_worker_clock(w);
+	w->flows.season++;
+	w->flows.active_before = w->flows.active_now;
+	w->flows.active_now = 0;
+}
+
+void mr_worker_flows_run(struct mr_worker *w)
+{
+	uint64_t now_ns;
+
+	if (w->flows.count == 0)
+		return;
+	turn_season(w);
+	now_ns = mr_worker_flow_ns(w);
+	for (uint32_t i = 0; i < w->flows.count;) {
+		const struct mr_flow_entry *e = &w->flows.list[i];
+		struct mr_session *s = mr_directory_find(&w->directory, e->slot, e->generation);
+
+		if (s != NULL && !mr_worker_is_over(s) && run(w, s, now_ns)) {
+			i++;
+			continue;
+		}
+		if (s != NULL)
+			s->remote->flow.listed = false;
+		w->flows.list[i] = w->flows.list[--w->flows.count];
+	}
+}

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/worker/promise.h"
+
+#include "dataplane/worker/deliver.h"
+#include "dataplane/worker/flows.h"
+#include "dataplane/worker/gate.h"
+
+/* A round looks at so many sessions, gives each of them so much, and clears up so much of one that is gone. */
+#define LOOKS_MAX       16u
+#define RUN_BYTES       65536u
+#define FORGET_MESSAGES 256u
+
+/* Then the message, as it will stand in ring or frame. */
+struct mr_held {
+	struct mr_held *next;
+	uint32_t stride;
+	uint32_t reserved;
+};
+
+_Static_assert(sizeof(struct mr_held) % MR_MESSAGE_ALIGN == 0, "a message is behind it");
+_Static_assert(sizeof(struct mr_held) + MR_MESSAGE_BYTES_MAX <= MR_STORE_PIECE_MAX, "a piece");
+
+static uint32_t piece_bytes(const struct mr_held *h)
+{
+	return (uint32_t)sizeof(*h) + h->stride;
+}
+
+/* Of a session over UDP whose client does not know the reliable flow yet nothing waits but what is held. */
+uint64_t mr_worker_capacity(const struct mr_session *s)
+{
+	return s->remote == NULL || s->remote->flow.memory == NULL
+		       ? s->down.capacity
+		       : mr_flow_capacity(&s->remote->flow);
+}
+
+uint64_t mr_worker_underway(const struct mr_session *s)
+{
+	if (s->remote == NULL)
+		return s->down.tail - s->down.head_seen;
+	return mr_session_speaks_reliably(s) ? mr_flow_backlog(&s->remote->flow) : 0;
+}
+
+uint64_t mr_worker_underway_now(struct mr_session *s)
+{
+	return s->remote == NULL ? mr_bytes_backlog(&s->down) : mr_worker_underway(s);
+}
+
+static struct mr_waiting *take_first(struct mr_worker *w)
+{
+	struct mr_waiting *x = w->waiting.first;
+
+	w->waiting.first = x->next;
+	x->next = NULL;
+	w->waiting.count--;
+	return x;
+}
+
+static void put_last(struct mr_worker *w, struct mr_waiting *x)
+{
+	if (w->waiting.first == NULL)
+		w->waiting.first = x;
+	else
+		w->waiting.last->next = x;
+	w->waiting.last = x;
+	w->waiting.count++;
+}
+
+struct mr_waiting *mr_worker_waiting(struct mr_worker *w, struct mr_session *s)
+{
+	struct mr_waiting *x = s->waiting;
+
+	if (x != NULL)
+		return x;
+	x = mr_store_alloc(w->store, sizeof(*x));
+	if (x == NULL)
+		return NULL;
+	*x = (struct mr_waiting){.slot = s->slot, .generation = s->generation};
+	put_last(w, x);
+	s->waiting = x;
+	return x;
+}
+
+static void show(const struct mr_session *s, const struct mr_waiting *x)
+{
+	mr_gauge(s->stats->held_messages, x->messages);
+	mr_gauge(s->stats->held_bytes, x->bytes);
+}
+
+static bool append(struct mr_worker *w, struct mr_waiting *x, const struct mr_message_plan *plan,
+	uint32_t target)
+{
+	struct mr_held *h;
+	uint8_t *message;
+
+	if (x->bytes + plan->stride > w->held_bytes_max)
+		return false;
+	h = mr_store_alloc(w->store, (uint32_t)sizeof(*h) + plan->stride);
+	if (h == NULL)
+		return false;
+	*h = (struct mr_held){.stride = plan->stride};
+	message = (uint8_t *)(h + 1);
+	/* What pads it is nothing of what the memory held before. */
+	memset(message + plan->stride - MR_MESSAGE_ALIGN, 0, MR_MESSAGE_ALIGN);
+	mr_message_write(message, plan, target);
+	if (x->first == NULL)
+		x->first = h;
+	else
+		x->last->next = h;
+	x->last = h;
+	x->bytes += h->stride;
+	x->messages++;
+	return true;
+}
+
+static struct mrf_gap gap_of(const struct mr_session *s)
+{
+	return (struct mrf_gap){
+		.missed = s->missed_untold & ~MR_SESSION_HELD, .missed_total = s->stats->missed};
+}
+
+static struct mr_message_plan plan_of(const struct mrf_gap *gap)
+{
+	return mr_message_plan(MRF_MESSAGE_KIND_GAP, NULL, NULL, 0, gap, 0, sizeof(*gap));
+}
+
+/* What was missed until now stands before what is held next. */
+static bool append_gap(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
+{
+	struct mrf_gap gap = gap_of(s);
+	struct mr_message_plan plan = plan_of(&gap);
+
+	if (gap.missed == 0)
+		return true;
+	if (!append(w, x, &plan, 0))
+		return false;
+	s->missed_untold &= MR_SESSION_HELD;
+	return true;
+}
+
+/* Frames may have become smaller since it was held. */
+static bool never_fits(const struct mr_session *s, uint32_t stride)
+{
+	return s->remote != NULL && stride > MR_FRAME_ROOM(s->remote->frame_bytes);
+}
+
+static enum mr_promise lose(struct mr_session *s, uint64_t *why)
+{
+	s->missed_untold++;
+	mr_count(s->stats->missed, 1);
+	mr_count(*why, 1);
+	return MR_PROMISE_LOST;
+}
+
+static enum mr_promise __attribute__((noinline))
+hold(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan, uint32_t target)
+{
+	struct mr_waiting *x;
+
+	if (never_fits(s, plan->stride))
+		return lose(s, &w->stats->drop_too_large);
+	x = mr_worker_waiting(w, s);
+	if (x == NULL || !append_gap(w, s, x) || !append(w, x, plan, target))
+		return lose(s, &w->stats->drop_held_full);
+	/* Of the two flows of a session over UDP neither waits for the other. */
+	if (!mr_session_speaks_reliably(s))
+		s->missed_untold |= MR_SESSION_HELD;
+	mr_count(w->stats->held, 1);
+	show(s, x);
+	return MR_PROMISE_HELD;
+}
+
+static bool flow_copy(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan,
+	uint32_t target)
+{
+	void *to = mr_worker_flow_claim(w, s, plan->stride);
+
+	if (to == NULL)
+		return false;
+	mr_message_write(to, plan, target);
+	mr_worker_flow_push(w, s, plan->stride);
+	return true;
+}
+
+/* By the reliable flow. What was missed in either flow is told first, as in a ring. */
+static bool flow_try(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan,
+	uint32_t target)
+{
+	struct mrf_gap gap = gap_of(s);
+	struct mr_message_plan told = plan_of(&gap);
+
+	if (mr_unlikely(s->waiting != NULL && s->waiting->first != NULL))
+		return false;
+	if (mr_unlikely(s->missed_untold != 0)) {
+		if (!flow_copy(w, s, &told, 0))
+			return false;
+		s->missed_untold = 0;
+	}
+	return flow_copy(w, s, plan, target);
+}
+
+bool mr_worker_try(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan,
+	uint32_t target)
+{
+	return mr_session_speaks_reliably(s) ? flow_try(w, s, plan, target)
+					     : mr_worker_copy(w, s, plan, target);
+}
+
+enum mr_promise mr_worker_promise(struct mr_worker *w, struct mr_session *s,
+	const struct mr_message_plan *plan, uint32_t target)
+{
+	if (mr_likely(mr_worker_try(w, s, plan, target)))
+		return MR_PROMISE_SENT;
+	return hold(w, s, plan, target);
+}
+
+static enum mr_promise promise_own(
+	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target)
+{
+	struct mr_session *s = mr_directory_find(
+		&w->directory, mr_session_slot(session), mr_session_generation(session));
+
+	if (s != NULL && !mr_worker_is_over(s))
+		return mr_worker_promise(w, s, plan, target);
+	mr_count(w->stats->drop_session_gone, 1);
+	return MR_PROMISE_LOST;
+}
+
+void mr_worker_promise_to(
+	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target)
+{
+	unsigned to = mr_session_worker(session);
+
+	if (to == w->index) {
+		(void)promise_own(w, session, plan, target);
+	} else if (to >= w->workers) {
+		mr_count(w->stats->drop_session_gone, 1);
+	} else {
+		mr_worker_mesh_to_session(w, session, plan, target);
+	}
+}
+
+enum mr_promise mr_worker_take_promised(
+	struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
+{
+	struct mr_message_plan plan = mr_message_replan(m, (enum mrf_message_kind)m->header.kind);
+
+	return promise_own(w, session, &plan, m->header.target);
+}
+
+/* One that is held, as it stands. */
+static bool send(struct mr_worker *w, struct mr_session *s, const struct mr_held *h)
+{
+	bool reliably = mr_session_speaks_reliably(s);
+	void *to = reliably ? mr_worker_flow_claim(w, s, h->stride)
+			    : mr_bytes_claim(&s->down, h->stride);
+
+	if (to == NULL && !reliably)
+		to = mr_worker_frame_claim(w, s, h->stride);
+	if (to == NULL)
+		return false;
+	memcpy(to, h + 1, h->stride);
+	if (reliably) {
+		mr_worker_flow_push(w, s, h->stride);
+	} else {
+		mr_bytes_push(&s->down, h->stride);
+		s->down_messages++;
+		mr_worker_mark_dirty(w, s);
+	}
+	return true;
+}
+
+static void drop_first(struct mr_worker *w, struct mr_waiting *x)
+{
+	struct mr_held *h = x->first;
+
+	x->first = h->next;
+	x->bytes -= h->stride;
+	x->messages--;
+	mr_store_release(w->store, h, piece_bytes(h));
+}
+
+/* As much of what is held as there is room for, and as a round gives to one. */
+static void run(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
+{
+	uint32_t bytes = 0;
+
+	while (x->first != NULL && bytes < RUN_BYTES) {
+		if (mr_unlikely(never_fits(s, x->first->stride)))
+			(void)lose(s, &w->stats->drop_too_large);
+		else if (!send(w, s, x->first))
+			break;
+		bytes += x->first->stride;
+		drop_first(w, x);
+	}
+	if (bytes == 0)
+		return;
+	w->moved = true;
+	if (x->first == NULL)
+		s->missed_untold &= ~MR_SESSION_HELD;
+	show(s, x);
+}
+
+/* True if there is nothing left that the record is for. */
+static bool clear_up(struct mr_worker *w, struct mr_waiting *x)
+{
+	for (uint32_t i = 0; i < FORGET_MESSAGES && x->first != NULL; i++) {
+		drop_first(w, x);
+		mr_count(w->stats->drop_session_gone, 1);
+	}
+	w->moved = true;
+	return x->first == NULL;
+}
+
+/* The same of a session that is there. */
+static bool look(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
+{
+	if (x->first != NULL)
+		run(w, s, x);
+	if (x->open_below != 0 && mr_worker_underway_now(s) + x->bytes <= x->open_below)
+		mr_worker_not_full(w, s, x);
+	if (x->first != NULL || x->open_below != 0)
+		return false;
+	s->waiting = NULL;
+	return true;
+}
+
+static bool look_at(struct mr_worker *w, struct mr_waiting *x)
+{
+	struct mr_session *s = NULL;
+
+	if (!x->gone)
+		s = mr_directory_find(&w->directory, x->slot, x->generation);
+	if (mr_likely(s != NULL && !mr_worker_is_over(s)))
+		return look(w, s, x);
+	if (!x->gone) {
+		x->gone = true;
+		mr_worker_not_full(w, NULL, x);
+		if (s != NULL)
+			s->waiting = NULL;
+	}
+	return clear_up(w, x);
+}
+
+void mr_worker_held_run(struct mr_worker *w)
+{
+	uint32_t looks = w->waiting.count < LOOKS_MAX ? w->waiting.count : LOOKS_MAX;
+
+	for (; looks > 0; looks--) {
+		struct mr_waiting *x = take_first(w);
+
+		if (look_at(w, x))
+			mr_store_release(w->store, x, sizeof(*x));
+		else
+			put_last(w, x);
+	}
+}

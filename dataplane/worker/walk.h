@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* walk: the messages of a frame, in place, into the burst. Private to the worker.
+ *
+ * Inline: it is most of what a frame costs, and both flows end here.
+ *
+ * Threads   The worker's lcore.
+ * Hot path  All of it.
+ */
+#ifndef MILLRACE_WORKER_WALK_H
+#define MILLRACE_WORKER_WALK_H
+
+#include "dataplane/worker/frames.h"
+#include "dataplane/worker/gate.h"
+
+/* What is left of a frame. */
+struct mr_walk {
+	const uint8_t *at;
+	uint32_t left;  /* bytes */
+	uint32_t count; /* messages, as the frame says */
+};
+
+/* What only frames carry: Close, and what means nothing any more. */
+void mr_worker_take_special(struct mr_worker *w, struct mr_session *s, struct mrf_message_header h);
+
+static inline bool mr_worker_is_special(uint8_t kind)
+{
+	return kind == MRF_MESSAGE_KIND_PADDING || kind == MRF_MESSAGE_KIND_CLOSE ||
+	       kind == MRF_MESSAGE_KIND_PATH;
+}
+
+/* Into the burst, which is routed whenever it is full, and counts them. False: the message at k->at
+ * has to wait, and so all behind it, if the frame is one that may (`waits`). */
+MR_ALWAYS_INLINE bool mr_worker_walk(
+	struct mr_worker *w, struct mr_session *s, struct mr_walk *k, bool waits)
+{
+	const uint8_t *at = k->at;
+	uint32_t left = k->left, count = k->count, i;
+	bool stalled = false;
+
+	for (i = 0; i < count && left > 0; i++) {
+		struct mrf_message_header h = mr_message_header_load(at);
+
+		if (mr_unlikely(!mr_message_fits(&h, left)))
+			break;
+		if (waits && mr_unlikely(!mr_worker_may_take(w, s, at, h))) {
+			stalled = true;
+			break;
+		}
+		if (mr_unlikely(mr_worker_is_special(h.kind)))
+			mr_worker_take_special(w, s, h);
+		else
+			mr_worker_keep(w, s, at, h);
+		at += mr_message_stride(h.bytes);
+		left -= mr_message_stride(h.bytes);
+		if (mr_unlikely(w->burst_count == MR_BURST))
+			mr_worker_route_now(w);
+	}
+	if (mr_unlikely(!stalled && (left > 0 || i < count)))
+		mr_count(w->stats->drop_bad_frame_length, 1);
+	mr_count(s->stats->rx_messages, i);
+	mr_count(s->stats->rx_bytes, k->left - left);
+	mr_count(w->stats->rx_messages, i);
+	mr_count(w->stats->rx_bytes, k->left - left);
+	*k = (struct mr_walk){at, left, count - i};
+	return !stalled;
+}
+
+#endif
