@@ -186,14 +186,6 @@ void mr_worker_promise_to(
 	}
 }
 
-enum mr_promise mr_worker_take_promised(
-	struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
-{
-	struct mr_message_plan plan = mr_message_replan(m, (enum mrf_message_kind)m->header.kind);
-
-	return promise_own(w, session, &plan, m->header.target);
-}
-
 static void *claim(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
 {
 	void *to = mr_bytes_claim(&s->down, bytes);

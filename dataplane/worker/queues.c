@@ -58,6 +58,28 @@ static bool send_own(struct mr_worker *w, uint64_t session, const struct mr_mess
 	return final;
 }
 
+static uint64_t *slow_place(struct mr_worker *w, uint64_t session)
+{
+	return &w->queues.slow[(session ^ session >> 32) % MR_QUEUES_SLOW];
+}
+
+/* A session of another worker that sent a delivery back gets no other before most of what is held for it
+ * is gone; or what cannot come would go there and back again all the time. */
+static bool is_slow(struct mr_worker *w, uint64_t session)
+{
+	uint64_t *place = slow_place(w, session);
+	const struct mr_session *s;
+
+	if (mr_likely(*place != session))
+		return false;
+	s = find_any(w, session);
+	if (s != NULL &&
+		__atomic_load_n(&s->stats->held_bytes, __ATOMIC_RELAXED) > w->held_bytes_max / 4)
+		return true;
+	*place = 0;
+	return false;
+}
+
 /* Deliveries leave a part of the mesh to what must not wait. */
 static bool send(void *worker, uint64_t session, const struct mr_message_plan *plan,
 	uint32_t target, bool final)
@@ -70,7 +92,7 @@ static bool send(void *worker, uint64_t session, const struct mr_message_plan *p
 		mr_count(w->stats->drop_session_gone, 1);
 		return true;
 	}
-	if (!final && !mr_worker_mesh_spare(w, plan->stride))
+	if (!final && (!mr_worker_mesh_spare(w, plan->stride) || is_slow(w, session)))
 		return false;
 	mr_worker_mesh_to_session(w, session, plan, target);
 	return true;
@@ -134,8 +156,9 @@ void mr_worker_queues_take(struct mr_worker *w, uint64_t session, const struct m
 	}
 }
 
-void mr_worker_queues_undelivered(struct mr_worker *w, uint64_t tag)
+void mr_worker_queues_undelivered(struct mr_worker *w, uint64_t session, uint64_t tag)
 {
+	*slow_place(w, session) = session;
 	w->queues.touched = true;
 	mr_queues_undelivered(w->queues.engine, tag, now_ms(w));
 }
