@@ -359,7 +359,9 @@ static int keep_request(struct mr_client *c, struct mr_rpc *r, const struct mr_p
 static void set_options(struct mr_client *c, struct mr_rpc *r, const struct mr_call_options *o)
 {
 	r->timeout_ms = o->timeout_ms > 0 ? (uint32_t)o->timeout_ms : c->options.request_timeout_ms;
-	r->retries = o->retries == 0 ? RETRIES_DEFAULT : o->retries == UINT_MAX ? 0 : o->retries;
+	r->retries = o->retries == 0               ? RETRIES_DEFAULT
+		     : o->retries == MR_NO_RETRIES ? 0
+						   : o->retries;
 	r->backoff_ms = o->backoff_ms != 0 ? o->backoff_ms : BACKOFF_MS_DEFAULT;
 	r->rule.failures = o->breaker_failures != 0 ? o->breaker_failures : FAILURES_DEFAULT;
 	r->rule.reset_ms = o->breaker_reset_ms != 0 ? o->breaker_reset_ms : RESET_MS_DEFAULT;

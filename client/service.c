@@ -84,7 +84,7 @@ static void forget(struct mr_service *s, struct mr_in_hand *w)
 }
 
 /* The session ended, or the bus has taken everything away; or the service is there again. */
-static void on_lost(struct mr_consumer *k)
+static void on_change(struct mr_consumer *k)
 {
 	struct mr_service *s = k->arg;
 
@@ -290,12 +290,13 @@ static int open_service(struct mr_service *s, const char *name, const struct mr_
 	struct mr_consume_options how = {
 		.prefetch = o->prefetch, .manual = true, .queue = o->queue};
 	struct mr_client *c = s->client;
-	struct mr_consumer *k = mr_consumer_new(c, true, name, &how);
+	struct mr_consumer *k;
+	int error = mr_consumer_new(c, true, name, &how, &k);
 
-	if (k == NULL)
-		return mr_error_code(c);
+	if (error != 0)
+		return error;
 	k->hook = on_delivery;
-	k->on_lost = on_lost;
+	k->on_change = on_change;
 	k->arg = s;
 	s->consumer = k;
 	s->next = c->services;

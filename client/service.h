@@ -44,13 +44,6 @@ void mr_services_free(struct mr_client *c);
 
 /* beat.c: signs of life over shared memory; over UDP the session has its own. */
 
-struct mr_beats {
-	uint64_t due_ns;
-	uint64_t interval_ns; /* 0: nobody serves */
-	uint32_t missed_max;
-	uint32_t unanswered;
-};
-
 /* Somebody serves, or no one any more. */
 void mr_beats_set(struct mr_client *c);
 void mr_beats_step(struct mr_client *c, uint64_t now_ns);

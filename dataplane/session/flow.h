@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* flow: the reliable flow of a session over UDP, as its worker has it: the machine of both directions, the
- * log of what was sent, and the slots of what came out of order.
+/* flow: the reliable flow of a session over UDP, as its worker has it: the machine of both
+ * directions, the log of what was sent, and the slots of what came out of order.
  *
  *   open frame ──▶ log ──▶ acknowledged: out of the log, oldest first
  *   frame ahead of its turn, or that cannot be taken yet ──▶ slot ──▶ taken in its turn
  *
- * Frames stand in the log one behind the other, whole as they are sent; one that does not fit before the
- * log's end starts at its beginning. An empty log starts at its beginning too, so that a session that
- * sends little touches little. One mapping has entries, log and slots; it is memory from when it is
- * touched.
+ * Frames stand in the log one behind the other, whole as they are sent; one that does not fit
+ * before the log's end starts at its beginning. An empty log starts at its beginning too, so that a
+ * session that sends little touches little. One mapping has entries, log and slots; it is memory
+ * from when it is touched.
  *
  * Owns      Its mapping. Part of its session, with the same life.
  * Threads   open, close: the table writer. All else: the session's worker.
@@ -63,7 +63,8 @@ _Static_assert(sizeof(struct mr_flow_slot) == 16, "no more than the frame's head
 int mr_flow_open(struct mr_flow *f, uint32_t log_bytes, uint32_t frame_bytes);
 void mr_flow_close(struct mr_flow *f);
 
-/* Room for a frame of at most `bytes` at the log's head; NULL: there is none now. Nothing is taken. */
+/* Room for a frame of at most `bytes` at the log's head; NULL: there is none now. Nothing is
+ * taken. */
 uint8_t *mr_flow_claim(struct mr_flow *f, uint32_t bytes);
 /* Takes `bytes` at the head, as a frame that is sent now; returns its sequence. */
 uint32_t mr_flow_push(struct mr_flow *f, uint32_t bytes, uint32_t messages, uint64_t now_ns);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The window follows the delay: as long as a round trip takes little longer than the shortest of late, the
- * path has no queue to speak of, and the window grows where it is what holds frames back; above that it
- * shrinks in proportion. A loss by itself says nothing of a queue, so it costs the frame and not the
- * window. Ideas: LEDBAT (RFC 6817), recent acknowledgment (RFC 8985), the time-out (RFC 6298).
+/* The window follows the delay: as long as a round trip takes little longer than the shortest of
+ * late, the path has no queue to speak of, and the window grows where it is what holds frames back;
+ * above that it shrinks in proportion. A loss by itself says nothing of a queue, so it costs the
+ * frame and not the window. Ideas: LEDBAT (RFC 6817), recent acknowledgment (RFC 8985), the
+ * time-out (RFC 6298).
  */
 #include "dataplane/wire/reliable.h"
 
@@ -187,6 +188,7 @@ static void note_came(
 			t->window = t->window_before;
 	} else if (ahead(t->newest, f->order) > 0) {
 		t->newest = f->order;
+		t->newest_ns = f->sent_ns;
 	}
 	if (f->sends == 1 && f->sent_ns >= *sent_ns)
 		*sent_ns = f->sent_ns;
@@ -227,16 +229,25 @@ static bool take_came(
 	return any;
 }
 
+static bool is_lost(const struct mr_reliable_tx *t, const struct mr_reliable_frame *f)
+{
+	int32_t later = ahead(f->order, t->newest);
+
+	return later >= (int32_t)LATER_FRAMES ||
+	       (later > 0 && t->newest_ns - f->sent_ns > t->rtt_ns);
+}
+
 /* Up to `end`: those that three came after, by the order of sending. */
 static void find_lost(struct mr_reliable_tx *t, uint32_t end)
 {
 	for (uint32_t i = t->first; i != end; i = mr_reliable_after(i)) {
 		struct mr_reliable_frame *f = mr_reliable_tx_frame(t, i);
 
-		/* Those sent once were sent in their order, and again later: there is no more behind. */
+		/* Those sent once were sent in their order, and again later: there is no more
+		 * behind. */
 		if (f->sends == 1 && ahead(f->order, t->newest) < 0)
 			break;
-		if (f->came || f->lost || ahead(f->order, t->newest) < (int32_t)LATER_FRAMES)
+		if (f->came || f->lost || !is_lost(t, f))
 			continue;
 		f->lost = true;
 		t->lost++;

@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reliable: one end of the reliable flow of a session: what to send, what to send again, what to take.
+/* reliable: one end of a session's reliable flow: what to send, what to send again, what to take.
  *
- * A state machine without sockets, clocks and buffers of its own, so that the data plane, the client
- * library and the tests run the same one. Frames are numbered from 1 on, as in the datagram flow, and 0
- * is left out when the number wraps. The two directions of a session have one machine each way on each
- * side; what they say of each other travels in every frame's header (ack, credit) and in SelectiveAck.
+ * A state machine without sockets, clocks and buffers of its own, so that the data plane, the
+ * client library and the tests run the same one. Frames are numbered from 1 on, as in the datagram
+ * flow, and 0 is left out when the number wraps. The two directions of a session have one machine
+ * each way on each side; what they say of each other travels in every frame's header (ack, credit)
+ * and in SelectiveAck.
  *
  *   tx  frames sent and not acknowledged, in a log that holds for each where its bytes are
  *   rx  frames that came out of order, or that nobody could take yet, in slots
  *
- * A frame is held for lost when three that were sent after it have come, by the order of sending, so that
- * one that was sent again may be lost again; or when no ack came in time, which is told of the oldest
- * alone: what its ack then says decides on the others.
+ * A frame is held for lost when three that were sent after it have come, or one that was sent a
+ * round trip after it; by the order of sending, so that one that was sent again may be lost again.
+ * When no ack comes in time the oldest goes again, and what its ack says decides on the others.
  *
- * All windows count the left-out 0 as a frame that came, so that a sequence is its own place in log and
- * slots: the one window that spans the wrap is smaller by one.
+ * All windows count the left-out 0 as a frame that came, so that a sequence is its own place in log
+ * and slots: the one window that spans the wrap is smaller by one.
  *
  * Owns      Nothing: log and slots are memory of the caller's, which outlives the machine.
  * Threads   One at a time.
  * Units     Times in nanoseconds of any monotonic clock; sequences modulo 2^32.
- * Errors    What a hostile peer says (acks of what was never sent, credit that wraps, frames outside of
- *           the window) changes nothing and is named in what the call returns.
+ * Errors    What a hostile peer says (acks of what was never sent, credit that wraps, frames outside
+ *           of the window) changes nothing and is named in what the call returns.
  * Hot path  No call into the system, no allocation, no lock.
  */
 #ifndef MILLRACE_WIRE_RELIABLE_H
@@ -74,6 +75,7 @@ struct mr_reliable_tx {
 	uint32_t lost;          /* likewise */
 	uint32_t order;         /* of the last frame sent, new or again */
 	uint32_t newest;        /* order of the frame sent last of those that came */
+	uint64_t newest_ns;     /* when it was */
 	uint32_t backoff;       /* doublings of the time-out */
 	uint32_t window_before; /* the first time-out in a row; 0: none */
 	uint32_t round;         /* the round trip ends when this one is acknowledged */
@@ -86,28 +88,30 @@ struct mr_reliable_tx {
 	uint64_t due_ns; /* the time-out; 0: nothing is waited for */
 };
 
-/* `frames`: memory of frames_count entries, a power of two up to MR_RELIABLE_WINDOW_MAX. `credit`: what
- * the peer grants before its first ack; 0: it will say. */
+/* `frames`: memory of frames_count entries, a power of two up to MR_RELIABLE_WINDOW_MAX. `credit`:
+ * what the peer grants before its first ack; 0: it will say. */
 void mr_reliable_tx_init(struct mr_reliable_tx *t, struct mr_reliable_frame *frames,
 	uint32_t frames_count, uint32_t credit);
-/* How many new frames may be sent now, 0 .. : the least of what the peer granted, what the path takes and
- * what the log has entries for. */
+/* How many new frames may be sent now, 0 .. : the least of what the peer granted, what the path
+ * takes and what the log has entries for. */
 uint32_t mr_reliable_tx_room(const struct mr_reliable_tx *t);
 /* A new frame goes out, for which there was room: enters it and returns its sequence. */
 uint32_t mr_reliable_tx_sent(
 	struct mr_reliable_tx *t, uint64_t at, uint32_t bytes, uint32_t messages, uint64_t now_ns);
-/* What a frame of the peer says. `came`: words of a SelectiveAck, 0 .. MR_RELIABLE_SACK_WORDS; their
- * count is the caller's to have checked against the payload. NULL: the frame does not say what came out of
- * order; otherwise nothing but what the words say did. Returns how many frames are out of the log now,
- * oldest first: their memory is free. -EPROTO: of what was never sent; nothing is changed. */
+/* What a frame of the peer says. `came`: words of a SelectiveAck, 0 .. MR_RELIABLE_SACK_WORDS;
+ * their count is the caller's to have checked against the payload. NULL: the frame does not say
+ * what came out of order; otherwise nothing but what the words say did. Returns how many frames are
+ * out of the log now, oldest first: their memory is free. -EPROTO: of what was never sent; nothing
+ * is changed. */
 int mr_reliable_tx_ack(struct mr_reliable_tx *t, uint32_t ack, uint32_t credit,
 	const uint64_t *came, uint32_t words, uint64_t now_ns);
-/* The next frame that is to be sent again now, marked as sent; NULL: none. *sequence: its number. To be
- * asked after acks, and when due. *timed_out: no ack had come in time. */
+/* The next frame that is to be sent again now, marked as sent; NULL: none. *sequence: its number.
+ * To be asked after acks, and when due. *timed_out: no ack had come in time. */
 struct mr_reliable_frame *mr_reliable_tx_again(
 	struct mr_reliable_tx *t, uint64_t now_ns, uint32_t *sequence, bool *timed_out);
-/* True: the peer has granted nothing for too long, and what it said since may be lost. A frame without
- * messages and with this sequence, which came before, makes it say so again. To be asked when due. */
+/* True: the peer has granted nothing for too long, and what it said since may be lost. A frame
+ * without messages and with this sequence, which came before, makes it say so again. To be asked
+ * when due. */
 bool mr_reliable_tx_probe(struct mr_reliable_tx *t, uint64_t now_ns, uint32_t *sequence);
 
 /* When to ask again, or UINT64_MAX. */
@@ -150,14 +154,14 @@ struct mr_reliable_rx {
 
 /* `credit`: what the peer was granted before the first ack, up to `slots`. */
 void mr_reliable_rx_init(struct mr_reliable_rx *r, uint32_t slots, uint32_t credit);
-/* What to do with a frame of that sequence. NEXT and AHEAD are entered: the caller must take or keep
- * them. */
+/* What to do with a frame of that sequence. NEXT and AHEAD are entered: the caller must take or
+ * keep them. */
 enum mr_reliable_order mr_reliable_rx_take(struct mr_reliable_rx *r, uint32_t sequence);
 /* The owner is done with the frame `taken`, which has come: its slot is free. */
 void mr_reliable_rx_let_go(struct mr_reliable_rx *r);
-/* What the next frame to the peer is to say: fills ack, credit and `came`; returns how many words of it
- * are worth saying, 0: none came out of order. NULL: the frame has no room for them. `most`: frames from
- * `taken` on that the owner can take now; what was granted before is not taken back. */
+/* What the next frame to the peer is to say: fills ack, credit and `came`; returns how many words
+ * of it are worth saying, 0: none came out of order. NULL: the frame has no room for them. `most`:
+ * frames from `taken` on that the owner can take now; what was granted before is not taken back. */
 uint32_t mr_reliable_rx_say(struct mr_reliable_rx *r, uint32_t most, uint32_t *ack,
 	uint32_t *credit, uint64_t came[MR_RELIABLE_SACK_WORDS]);
 
@@ -173,7 +177,8 @@ static inline uint32_t mr_reliable_slot(const struct mr_reliable_rx *r, uint32_t
 	return sequence & (r->slots - 1);
 }
 
-/* True if an ack should go out by itself when no frame goes anyway. `frames`: after so many without. */
+/* True if an ack should go out by itself when no frame goes anyway. `frames`: after so many
+ * without. */
 static inline bool mr_reliable_rx_owes(const struct mr_reliable_rx *r, uint32_t frames)
 {
 	return r->say_now || r->unsaid >= frames;

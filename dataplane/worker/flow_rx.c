@@ -4,7 +4,8 @@
 #include "dataplane/worker/gate.h"
 #include "dataplane/worker/walk.h"
 
-/* Frames that a session's slots give at a time; with the smallest messages that is a few thousand. */
+/* Frames that a session's slots give at a time; with the smallest messages that is a few
+ * thousand. */
 #define SLOTS_A_ROUND 8u
 
 static void heed(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f,
@@ -72,7 +73,8 @@ static void note_active(struct mr_worker *w, struct mr_flow *flow)
 	w->flows.active_now++;
 }
 
-/* The messages of a frame whose turn it is; false: one of them has to wait, and *k is what is left. */
+/* The messages of a frame whose turn it is; false: one of them has to wait, and *k is what is
+ * left. */
 static bool take_messages(struct mr_worker *w, struct mr_session *s, struct mr_walk *k)
 {
 	bool all = mr_worker_walk(w, s, k, true);

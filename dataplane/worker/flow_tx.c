@@ -20,7 +20,8 @@ void mr_worker_flow_list(struct mr_worker *w, struct mr_session *s)
 
 	if (flow->listed)
 		return;
-	/* One that is gone leaves the list in the next round, before its slot is given to another. */
+	/* One that is gone leaves the list in the next round, before its slot is given to
+	 * another. */
 	assert(w->flows.count < w->directory.slots_count - w->remote_first);
 	flow->listed = true;
 	w->flows.list[w->flows.count++] = (struct mr_flow_entry){s->slot, s->generation};

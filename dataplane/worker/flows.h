@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* flows: the reliable flows of a worker's sessions over UDP. Private to the worker.
  *
- *   frame ─take─▶ in its turn: burst        ahead, or behind a stalled one: slot ─▶ burst, in its turn
+ *   frame ─take─▶ in its turn: burst        ahead, or behind a stalled one: slot ─▶ burst, in its
+ * turn
  *   message ─claim─▶ open frame in the log ─seal─▶ buffer ─▶ port ... again, until acknowledged
  *
- * Sessions that have something out, owe an ack or have frames waiting are on a list that is gone through each
- * round; others cost nothing. An ack goes with whatever frame goes; by itself it goes when a round has
- * passed without a further frame of the session, or after some frames.
+ * Sessions that have something out, owe an ack or have frames waiting are on a list that is gone
+ * through each round; others cost nothing. An ack goes with whatever frame goes; by itself it goes
+ * when a round has passed without a further frame of the session, or after some frames.
  *
  * What all active sessions are granted together fits the receive ring: each has its share of it.
  *
@@ -19,15 +20,15 @@
 
 #include "dataplane/worker/frames.h"
 
-/* flow_rx.c: a frame with flags of a session that was found, from its path. True: it is one of the datagram
- * flow, to be looked at further; false: it was taken, or discarded and counted. */
+/* flow_rx.c: a frame with flags of a session that was found, from its path. True: it is one of the
+ * datagram flow, to be looked at further; false: it was taken, or discarded and counted. */
 bool mr_worker_flow_frame(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f);
 /* Frames that wait in slots, once their session is stalled no more; some of each session. */
 void mr_worker_flows_take(struct mr_worker *w);
 
-/* flow_tx.c: room for a message of `bytes` (its stride) at the end of the session's open frame of the reliable
- * flow, or of a new one, the full one being sent. NULL: the session has no such flow, the message is too
- * large for a frame, or log, path or client have no room now. */
+/* flow_tx.c: room for a message of `bytes` (its stride) at the end of the session's open frame of
+ * the reliable flow, or of a new one, the full one being sent. NULL: the session has no such flow,
+ * the message is too large for a frame, or log, path or client have no room now. */
 void *mr_worker_flow_claim(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
 /* Takes the room that was claimed. */
 void mr_worker_flow_push(struct mr_worker *w, struct mr_session *s, uint32_t bytes);

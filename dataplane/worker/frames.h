@@ -18,7 +18,8 @@
 #include "dataplane/session/remote.h"
 #include "dataplane/worker/stages.h"
 
-/* Says in a mesh descriptor's tag that the buffer is a frame; the port's index is in the low bits. */
+/* Says in a mesh descriptor's tag that the buffer is a frame; the port's index is in the low
+ * bits. */
 #define MR_TAG_FRAME (1ull << 63)
 
 /* A frame that was received, whole as far as its headers say. */
@@ -55,11 +56,12 @@ uint64_t mr_worker_cookie(
  * frame is to be looked at further. False: it is discarded and counted. */
 bool mr_worker_path(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f);
 
-/* egress.c: room for a message of `bytes` at the end of the session's open frame, or of a new one, the
- * full one being sent. NULL: the session is local, the message is too large, or there is no buffer. */
+/* egress.c: room for a message of `bytes` at the end of the session's open frame, or of a new one,
+ * the full one being sent. NULL: the session is local, the message is too large, or there is no
+ * buffer. */
 void *mr_worker_frame_claim(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
-/* A buffer for a frame of at most `bytes` to the session, that is to be written at *payload. NULL: there is
- * none, or it is too small, as after a change to a narrower path. */
+/* A buffer for a frame of at most `bytes` to the session, that is to be written at *payload. NULL:
+ * there is none, or it is too small, as after a change to a narrower path. */
 struct rte_mbuf *mr_worker_packet_new(
 	struct mr_worker *w, struct mr_session *s, uint32_t bytes, uint8_t **payload);
 /* Sends it, with `bytes` written; its messages are not lost if the device does not take it. */
@@ -69,11 +71,12 @@ void mr_worker_packet_send(
 void mr_worker_seal(struct mr_worker *w, struct mr_session *s);
 /* Sends a frame without messages. False: no buffer. */
 bool mr_worker_heartbeat(struct mr_worker *w, struct mr_session *s);
-/* Sends a frame with this message alone; `padded`: as large as the session's frames may be. False: no
- * room, and nothing was counted. */
+/* Sends a frame with this message alone; `padded`: as large as the session's frames may be. False:
+ * no room, and nothing was counted. */
 bool mr_worker_send_alone(struct mr_worker *w, struct mr_session *s,
 	const struct mr_message_plan *plan, uint32_t target, bool padded);
-/* Sends a message outside of any flow, with sequence 0. False: no buffer, and nothing was counted. */
+/* Sends a message outside of any flow, with sequence 0. False: no buffer, and nothing was
+ * counted. */
 bool mr_worker_send_apart(struct mr_worker *w, const struct mrf_network_path *path,
 	uint64_t session, const struct mr_message_plan *plan, uint32_t target);
 /* Takes a packet over, to be given to the port's device. `messages` are counted if it is not. */

@@ -2,6 +2,7 @@
 #include "dataplane/worker/promise.h"
 
 #include "dataplane/worker/deliver.h"
+#include "dataplane/worker/flows.h"
 #include "dataplane/worker/gate.h"
 
 /* A round looks at so many sessions, gives each of them so much, and clears up so much of one that is gone. */
@@ -24,19 +25,24 @@ static uint32_t piece_bytes(const struct mr_held *h)
 	return (uint32_t)sizeof(*h) + h->stride;
 }
 
+/* Of a session over UDP whose client does not know the reliable flow yet nothing waits but what is held. */
 uint64_t mr_worker_capacity(const struct mr_session *s)
 {
-	return s->down.capacity;
+	return s->remote == NULL || s->remote->flow.memory == NULL
+		       ? s->down.capacity
+		       : mr_flow_capacity(&s->remote->flow);
 }
 
 uint64_t mr_worker_underway(const struct mr_session *s)
 {
-	return s->remote == NULL ? s->down.tail - s->down.head_seen : 0;
+	if (s->remote == NULL)
+		return s->down.tail - s->down.head_seen;
+	return mr_session_speaks_reliably(s) ? mr_flow_backlog(&s->remote->flow) : 0;
 }
 
 uint64_t mr_worker_underway_now(struct mr_session *s)
 {
-	return s->remote == NULL ? mr_bytes_backlog(&s->down) : 0;
+	return s->remote == NULL ? mr_bytes_backlog(&s->down) : mr_worker_underway(s);
 }
 
 static struct mr_waiting *take_first(struct mr_worker *w)
@@ -106,13 +112,22 @@ static bool append(struct mr_worker *w, struct mr_waiting *x, const struct mr_me
 	return true;
 }
 
+static struct mrf_gap gap_of(const struct mr_session *s)
+{
+	return (struct mrf_gap){
+		.missed = s->missed_untold & ~MR_SESSION_HELD, .missed_total = s->stats->missed};
+}
+
+static struct mr_message_plan plan_of(const struct mrf_gap *gap)
+{
+	return mr_message_plan(MRF_MESSAGE_KIND_GAP, NULL, NULL, 0, gap, 0, sizeof(*gap));
+}
+
 /* What was missed until now stands before what is held next. */
 static bool append_gap(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
 {
-	struct mrf_gap gap = {
-		.missed = s->missed_untold & ~MR_SESSION_HELD, .missed_total = s->stats->missed};
-	struct mr_message_plan plan =
-		mr_message_plan(MRF_MESSAGE_KIND_GAP, NULL, NULL, 0, &gap, 0, sizeof(gap));
+	struct mrf_gap gap = gap_of(s);
+	struct mr_message_plan plan = plan_of(&gap);
 
 	if (gap.missed == 0)
 		return true;
@@ -120,6 +135,12 @@ static bool append_gap(struct mr_worker *w, struct mr_session *s, struct mr_wait
 		return false;
 	s->missed_untold &= MR_SESSION_HELD;
 	return true;
+}
+
+/* Frames may have become smaller since it was held. */
+static bool never_fits(const struct mr_session *s, uint32_t stride)
+{
+	return s->remote != NULL && stride > MR_FRAME_ROOM(s->remote->frame_bytes);
 }
 
 static enum mr_promise lose(struct mr_session *s, uint64_t *why)
@@ -135,21 +156,53 @@ hold(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *pl
 {
 	struct mr_waiting *x;
 
-	if (s->remote != NULL && plan->stride > MR_FRAME_ROOM(s->remote->frame_bytes))
+	if (never_fits(s, plan->stride))
 		return lose(s, &w->stats->drop_too_large);
 	x = mr_worker_waiting(w, s);
 	if (x == NULL || !append_gap(w, s, x) || !append(w, x, plan, target))
 		return lose(s, &w->stats->drop_held_full);
-	s->missed_untold |= MR_SESSION_HELD;
+	/* Of the two flows of a session over UDP neither waits for the other. */
+	if (!mr_session_speaks_reliably(s))
+		s->missed_untold |= MR_SESSION_HELD;
 	mr_count(w->stats->held, 1);
 	show(s, x);
 	return MR_PROMISE_HELD;
 }
 
+static bool flow_copy(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan,
+	uint32_t target)
+{
+	void *to = mr_worker_flow_claim(w, s, plan->stride);
+
+	if (to == NULL)
+		return false;
+	mr_message_write(to, plan, target);
+	mr_worker_flow_push(w, s, plan->stride);
+	return true;
+}
+
+/* By the reliable flow. What was missed in either flow is told first, as in a ring. */
+static bool flow_try(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan,
+	uint32_t target)
+{
+	struct mrf_gap gap = gap_of(s);
+	struct mr_message_plan told = plan_of(&gap);
+
+	if (mr_unlikely(s->waiting != NULL && s->waiting->first != NULL))
+		return false;
+	if (mr_unlikely(s->missed_untold != 0)) {
+		if (!flow_copy(w, s, &told, 0))
+			return false;
+		s->missed_untold = 0;
+	}
+	return flow_copy(w, s, plan, target);
+}
+
 bool mr_worker_try(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan,
 	uint32_t target)
 {
-	return mr_worker_copy(w, s, plan, target);
+	return mr_session_speaks_reliably(s) ? flow_try(w, s, plan, target)
+					     : mr_worker_copy(w, s, plan, target);
 }
 
 enum mr_promise mr_worker_promise(struct mr_worker *w, struct mr_session *s,
@@ -186,11 +239,26 @@ void mr_worker_promise_to(
 	}
 }
 
-static void *claim(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
+/* One that is held, as it stands. */
+static bool send(struct mr_worker *w, struct mr_session *s, const struct mr_held *h)
 {
-	void *to = mr_bytes_claim(&s->down, bytes);
+	bool reliably = mr_session_speaks_reliably(s);
+	void *to = reliably ? mr_worker_flow_claim(w, s, h->stride)
+			    : mr_bytes_claim(&s->down, h->stride);
 
-	return to != NULL ? to : mr_worker_frame_claim(w, s, bytes);
+	if (to == NULL && !reliably)
+		to = mr_worker_frame_claim(w, s, h->stride);
+	if (to == NULL)
+		return false;
+	memcpy(to, h + 1, h->stride);
+	if (reliably) {
+		mr_worker_flow_push(w, s, h->stride);
+	} else {
+		mr_bytes_push(&s->down, h->stride);
+		s->down_messages++;
+		mr_worker_mark_dirty(w, s);
+	}
+	return true;
 }
 
 static void drop_first(struct mr_worker *w, struct mr_waiting *x)
@@ -209,20 +277,15 @@ static void run(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
 	uint32_t bytes = 0;
 
 	while (x->first != NULL && bytes < RUN_BYTES) {
-		const struct mr_held *h = x->first;
-		void *to = claim(w, s, h->stride);
-
-		if (to == NULL)
+		if (mr_unlikely(never_fits(s, x->first->stride)))
+			(void)lose(s, &w->stats->drop_too_large);
+		else if (!send(w, s, x->first))
 			break;
-		memcpy(to, h + 1, h->stride);
-		mr_bytes_push(&s->down, h->stride);
-		s->down_messages++;
-		bytes += h->stride;
+		bytes += x->first->stride;
 		drop_first(w, x);
 	}
 	if (bytes == 0)
 		return;
-	mr_worker_mark_dirty(w, s);
 	w->moved = true;
 	if (x->first == NULL)
 		s->missed_untold &= ~MR_SESSION_HELD;

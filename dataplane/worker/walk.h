@@ -28,8 +28,8 @@ static inline bool mr_worker_is_special(uint8_t kind)
 	       kind == MRF_MESSAGE_KIND_PATH;
 }
 
-/* Into the burst, which is routed whenever it is full, and counts them. False: the message at k->at has
- * to wait, and so all behind it, if the frame is one that may (`waits`). */
+/* Into the burst, which is routed whenever it is full, and counts them. False: the message at k->at
+ * has to wait, and so all behind it, if the frame is one that may (`waits`). */
 MR_ALWAYS_INLINE bool mr_worker_walk(
 	struct mr_worker *w, struct mr_session *s, struct mr_walk *k, bool waits)
 {

@@ -42,6 +42,10 @@ static void make(void)
 		abort();
 	mr_channel_worker_side(&c->udp->rings, &c->udp->out, &c->udp->in);
 	mr_channel_peer_side(&c->udp->rings, &always, &c->up, &c->down);
+	c->udp->frame_bytes = MR_FRAME_BYTES_MIN;
+	c->udp->reliable.ring = mr_channel_none();
+	if (mr_udp_reliable_open(c, -1, MR_RELIABLE_WINDOW_MAX) != 0)
+		abort();
 	c->calls = calloc(MR_CALLS_MAX, sizeof(*c->calls));
 	c->transport = &mr_transport_shm; /* which fills nothing by itself */
 	c->aside_end = &c->aside_first;
@@ -72,9 +76,13 @@ static void take(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct mr_udp_reliable *r;
+
 	if (c == NULL)
 		make();
 	c->udp->window = mr_frame_window_first();
+	r = &c->udp->reliable;
+	mr_reliable_rx_init(&r->rx, r->rx.slots, r->rx.slots);
 	while (size >= 2) {
 		size_t bytes = data[0] | (size_t)data[1] << 8;
 
@@ -83,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		data += 2 + bytes;
 		size -= 2 + bytes;
 		c->eof = false;
-		mr_serve(c, UINT32_MAX, false);
+		mr_receive_some(c, UINT32_MAX, false);
 		if (c->eof || mr_bytes_readable(&c->down) != 0)
 			abort(); /* what is taken is whole */
 		mr_serve_release(c);

@@ -310,6 +310,7 @@ void bus_session_close(struct bus_session *s)
 	if (s->liveness_fd >= 0)
 		close(s->liveness_fd);
 	mr_channel_close(&s->channel);
+	fake_reliable_close(s);
 }
 
 struct bus_session *bus_session_new(struct bus *b)
@@ -432,6 +433,7 @@ static void sleep_on(struct bus *b)
 		{.fd = b->wake_fd, .events = POLLIN},
 		{.fd = b->listen_fd, .events = POLLIN},
 	};
+	int timeout_ms;
 
 	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++) {
 		struct bus_session *s = &b->sessions[i];
@@ -443,8 +445,9 @@ static void sleep_on(struct bus *b)
 	}
 	fds[2 + 2 * BUS_SESSIONS_MAX] =
 		(struct pollfd){.fd = b->stalled ? -1 : b->udp.fd, .events = POLLIN};
+	timeout_ms = b->udp.fd >= 0 ? fake_udp_due_ms(b) : 1000;
 	pthread_mutex_unlock(&b->lock);
-	poll(fds, 3 + 2 * BUS_SESSIONS_MAX, b->udp.fd >= 0 ? (int)b->udp.heartbeat_ms / 4 : 1000);
+	poll(fds, 3 + 2 * BUS_SESSIONS_MAX, timeout_ms);
 	pthread_mutex_lock(&b->lock);
 	mr_bell_clear(b->wake_fd);
 	if (fds[1].revents != 0 && b->listen_fd == fds[1].fd && b->listen_fd >= 0)

@@ -76,6 +76,16 @@ static bool dropped(unsigned *left)
 	return true;
 }
 
+/* Splitmix64. */
+static bool lost(struct bus *b)
+{
+	uint64_t z = b->udp.chance += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return (z ^ z >> 31) % 100 < b->udp.loss;
+}
+
 static void send_to(struct bus *b, const struct sockaddr_in *peer, const void *frame, size_t bytes)
 {
 	if (b->udp.silent || swallowed(b, bytes) || b->udp.fd < 0)
@@ -83,6 +93,12 @@ static void send_to(struct bus *b, const struct sockaddr_in *peer, const void *f
 	sendto(b->udp.fd, frame, bytes, 0, (const struct sockaddr *)peer, sizeof(*peer));
 	if (b->udp.twice)
 		sendto(b->udp.fd, frame, bytes, 0, (const struct sockaddr *)peer, sizeof(*peer));
+}
+
+void fake_udp_send(struct bus *b, struct bus_session *s, const void *frame, size_t bytes)
+{
+	if (!dropped(&b->udp.drop_frames_out) && !lost(b))
+		send_to(b, &s->udp.peer, frame, bytes);
 }
 
 /* A frame of one message, and padding up to `frame_bytes` if that is not 0. */
@@ -161,6 +177,7 @@ static void welcome(struct bus *b, struct bus_session *s)
 		.frame_bytes = s->udp.frame_bytes,
 		.heartbeat_ms = b->udp.heartbeat_ms,
 		.missed_max = b->udp.missed_max,
+		.credit = b->udp.credit,
 		.server_version = mrf_str("fake")};
 	uint8_t memory[512];
 	struct mrf_builder builder;
@@ -195,6 +212,7 @@ static struct bus_session *open_session(struct bus *b, const struct sockaddr_in 
 	s->liveness_fd = -1;
 	s->udp.peer = *peer;
 	s->udp.window = mr_frame_window_first();
+	fake_reliable_open(s, b->udp.credit);
 	mr_channel_worker_side(&s->channel, &s->up, &s->down);
 	mr_bytes_producer_init(&s->udp.in, s->channel.up_shared, s->channel.up_map, b->up_bytes);
 	mr_bytes_consumer_init(
@@ -284,24 +302,12 @@ static bool note(
 	}
 }
 
-static void take_frame(struct bus *b, struct bus_session *s, const uint8_t *at, size_t bytes,
-	const struct mrf_frame_header *frame)
+void fake_udp_messages(struct bus *b, struct bus_session *s, const uint8_t *at, size_t bytes)
 {
 	const uint8_t *end = at + bytes;
-	uint64_t lost;
 
-	if (mr_frame_take(&s->udp.window, frame->sequence, (int64_t *)&lost) == MR_FRAME_AGAIN) {
-		b->udp.duplicates++;
-		return;
-	}
-	b->udp.lost += lost;
-	b->udp.frames++;
-	s->udp.frames++;
-	b->udp.heartbeats += frame->messages == 0;
-	if (bytes > s->udp.frame_bytes)
-		b->bad++;
 	at += HEAD_BYTES;
-	for (unsigned i = 0; i < frame->messages; i++) {
+	while (at < end) {
 		struct mrf_message_header h = mr_message_header_load(at);
 		uint8_t *to;
 
@@ -319,6 +325,28 @@ static void take_frame(struct bus *b, struct bus_session *s, const uint8_t *at, 
 	mr_bytes_publish_quiet(&s->udp.in);
 }
 
+static void take_frame(struct bus *b, struct bus_session *s, const uint8_t *at, size_t bytes,
+	const struct mrf_frame_header *frame)
+{
+	int64_t missing;
+
+	s->udp.frames++;
+	if (bytes > s->udp.frame_bytes)
+		b->bad++;
+	if (frame->flags != 0)
+		fake_reliable_take(b, s, at, bytes, frame);
+	if (frame->sequence == 0 || (frame->flags & MRF_FRAME_FLAG_RELIABLE) != 0)
+		return;
+	if (mr_frame_take(&s->udp.window, frame->sequence, &missing) == MR_FRAME_AGAIN) {
+		b->udp.duplicates++;
+		return;
+	}
+	b->udp.lost += (uint64_t)missing;
+	b->udp.frames++;
+	b->udp.heartbeats += frame->messages == 0;
+	fake_udp_messages(b, s, at, bytes);
+}
+
 static void take(struct bus *b, const struct sockaddr_in *peer, const uint8_t *at, size_t bytes)
 {
 	struct mrf_frame_header frame;
@@ -333,7 +361,7 @@ static void take(struct bus *b, const struct sockaddr_in *peer, const uint8_t *a
 		hello(b, peer, at + HEAD_BYTES + sizeof(h), h.bytes - sizeof(h), bytes);
 		return;
 	}
-	if (dropped(&b->udp.drop_frames_in))
+	if (dropped(&b->udp.drop_frames_in) || lost(b))
 		return;
 	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++) {
 		struct bus_session *s = &b->sessions[i];
@@ -345,6 +373,15 @@ static void take(struct bus *b, const struct sockaddr_in *peer, const uint8_t *a
 	}
 	/* As a bus does that was started anew: sequence 0, for it knows none. */
 	send_one(b, peer, frame.session, 0, MRF_MESSAGE_KIND_CLOSE, NULL, 0, 0);
+}
+
+int fake_udp_due_ms(const struct bus *b)
+{
+	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++) {
+		if (b->sessions[i].open && fake_reliable_is_out(&b->sessions[i]))
+			return 1;
+	}
+	return (int)b->udp.heartbeat_ms / 4;
 }
 
 bool fake_udp_turn(struct bus *b)
@@ -374,6 +411,8 @@ static bool flush_frame(struct bus *b, struct bus_session *s)
 	uint16_t messages = 0;
 	size_t ready;
 
+	if (s->udp.reliable.on && !fake_reliable_has_room(s))
+		return false;
 	while ((ready = mr_bytes_readable(&s->udp.out)) > 0) {
 		struct mrf_message_header h = mr_message_header_load(mr_bytes_peek(&s->udp.out));
 		/* What bus_inject put there may be any rubbish: it goes out as it stands. */
@@ -396,10 +435,13 @@ static bool flush_frame(struct bus *b, struct bus_session *s)
 	if (messages == 0 && now_ns() - s->udp.sent_ns < b->udp.heartbeat_ms * 500000ull)
 		return false;
 	mr_bytes_release(&s->udp.out);
-	mr_frame_write(frame, s->id, ++s->udp.sequence, messages);
 	s->udp.sent_ns = now_ns();
-	if (!dropped(&b->udp.drop_frames_out))
-		send_to(b, &s->udp.peer, frame, at);
+	if (messages > 0 && s->udp.reliable.on) {
+		fake_reliable_send(b, s, frame, at, messages);
+		return true;
+	}
+	mr_frame_write(frame, s->id, ++s->udp.sequence, messages);
+	fake_udp_send(b, s, frame, at);
 	return messages > 0;
 }
 
@@ -410,6 +452,8 @@ void fake_udp_flush(struct bus *b)
 
 		while (s->open && s->over_udp && b->udp.fd >= 0 && flush_frame(b, s))
 			continue;
+		if (s->open && s->over_udp && b->udp.fd >= 0)
+			fake_reliable_turn(b, s);
 		if (s->open && s->over_udp && b->udp.challenge != 0) {
 			struct mrf_path_proof proof = {.nonce = b->udp.challenge};
 

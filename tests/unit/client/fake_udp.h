@@ -11,6 +11,7 @@
 
 #include "dataplane/ring/bytes.h"
 #include "dataplane/wire/frame.h"
+#include "tests/unit/client/fake_reliable.h"
 
 struct bus;
 struct bus_session;
@@ -36,6 +37,7 @@ struct fake_udp_session {
 	uint64_t sent_ns;
 	uint64_t frames; /* taken */
 	bool ended;      /* said goodbye; what it said before is still read */
+	struct fake_reliable reliable;
 };
 
 /* Of the bus. */
@@ -58,6 +60,10 @@ struct fake_udp {
 	unsigned drop_frames_out;
 	bool twice;         /* each frame goes out twice */
 	bool silent;        /* nothing goes out at all */
+	uint32_t credit;    /* of the reliable flow, in which all goes then; 0: there is none */
+	bool hold_reliable; /* what comes in it is kept and not taken */
+	unsigned loss;      /* percent of the frames of sessions, both ways */
+	uint64_t chance;    /* state of the numbers that say which */
 	uint64_t challenge; /* nonce to challenge the first session with */
 	/* seen */
 	struct fake_udp_hello held[FAKE_UDP_HELD_MAX];
@@ -70,6 +76,9 @@ struct fake_udp {
 	unsigned messages; /* without padding */
 	unsigned closes;
 	unsigned duplicates;
+	unsigned reliable_frames;
+	unsigned retransmits;
+	unsigned acks_selective;
 	uint64_t lost;
 	uint64_t proof_nonce;
 	uint64_t proof_secret;
@@ -79,8 +88,13 @@ void fake_udp_listen(struct bus *b);
 /* One round: true if something came. */
 bool fake_udp_turn(struct bus *b);
 void fake_udp_flush(struct bus *b);
+/* How long the bus may sleep. */
+int fake_udp_due_ms(const struct bus *b);
 /* Tells a session that it is over, with a text. */
 void fake_udp_close(struct bus *b, struct bus_session *s, const char *text);
+/* For fake_reliable.c: a frame to the client; the messages of a frame from it. */
+void fake_udp_send(struct bus *b, struct bus_session *s, const void *frame, size_t bytes);
+void fake_udp_messages(struct bus *b, struct bus_session *s, const uint8_t *at, size_t bytes);
 /* A datagram to the client of the first session, as it is. */
 void fake_udp_raw(struct bus *b, const void *data, size_t bytes);
 

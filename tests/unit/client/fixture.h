@@ -61,7 +61,8 @@ static inline struct mr_options fixture_options(struct fixture *f)
 		.arg = f};
 }
 
-/* With FIXTURE_UDP defined everything goes over UDP. */
+/* With FIXTURE_UDP defined everything goes over UDP, with FIXTURE_RELIABLE too to a bus that has the reliable
+ * flow, and in it what comes from the bus. */
 static inline int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -69,6 +70,11 @@ static inline int setup(void **state)
 
 #ifdef FIXTURE_UDP
 	bus_init_udp(&f->bus);
+#ifdef FIXTURE_RELIABLE
+	bus_lock(&f->bus);
+	f->bus.udp.credit = FAKE_RELIABLE_FRAMES;
+	bus_unlock(&f->bus);
+#endif
 #else
 	bus_init(&f->bus);
 #endif

@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The reliable flow of a session over UDP, at the bus: what is taken, kept, acknowledged, sent again, and
+ * what a peer may say without harm. */
+#include <unistd.h>
+
+#include "tests/unit/worker/cmocka_all.h"
+
+#include "dataplane/worker/flows.h"
+#include "tests/support/net/rig.h"
+
+static struct mr_rig r;
+static struct mr_rig_frame f;
+static struct mr_rig_client client;
+static struct mr_rig_local local;
+static struct mr_session *s;
+
+/* A client over UDP, and one on a channel that hears "a". */
+static void open_both(void)
+{
+	struct mrf_network_path path = mr_rig_path(false, 4001);
+
+	mr_rig_open(&r, 1);
+	s = mr_rig_remote(&r, 0, 6, &path, MR_RIG_FRAME_BYTES, &client);
+	mr_rig_attach(&r, 0, 0, &local);
+	mr_rig_subscribe(&r, local.session, 9, "a");
+}
+
+static void close_both(void)
+{
+	close(local.liveness_fd);
+	mr_rig_close(&r);
+}
+
+static struct mrf_worker_stats *stats(void)
+{
+	return &r.stats[0];
+}
+
+static void send_now(void)
+{
+	mr_rig_send(&r, 0, &client.path, &f);
+}
+
+/* A frame of the reliable flow with one publish, its number. */
+static void send_number(uint32_t sequence, uint32_t number)
+{
+	mr_rig_begin(&f, client.session, sequence);
+	mr_rig_add(&f, MRF_MESSAGE_KIND_PUBLISH, 0, "a", &number, sizeof(number));
+	mr_frame_write_reliable(f.at);
+	send_now();
+}
+
+/* An ack by itself. */
+static void send_ack(uint32_t ack, uint32_t credit, const uint64_t *came, uint32_t words)
+{
+	mr_rig_begin(&f, client.session, 0);
+	if (words > 0)
+		mr_rig_add(&f, MRF_MESSAGE_KIND_ACK, 0, NULL, came, words * 8);
+	mr_frame_write_ack(f.at, ack, credit);
+	send_now();
+}
+
+static void expect_numbers(uint32_t from, uint32_t to)
+{
+	struct mr_message_view m;
+
+	for (uint32_t i = from; i <= to; i++) {
+		uint32_t number = 0;
+
+		assert_true(mr_rig_next(&local, &m));
+		memcpy(&number, m.payload, sizeof(number));
+		assert_int_equal(number, i);
+	}
+	assert_false(mr_rig_next(&local, &m));
+}
+
+/* The next frame is an ack alone, that says so. */
+static void expect_ack(uint32_t ack, uint64_t came)
+{
+	struct mr_message_view m;
+	uint32_t at = 0;
+	uint64_t word = 0;
+
+	assert_true(mr_rig_receive(&r, 0, &f, NULL));
+	assert_int_equal(f.header.flags, MRF_FRAME_FLAG_ACK);
+	assert_int_equal(f.header.sequence, 0);
+	assert_int_equal(f.header.ack, ack);
+	assert_int_equal(f.header.messages, came != 0);
+	if (came != 0) {
+		assert_true(mr_rig_message(&f, &at, &m));
+		assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_ACK);
+		assert_int_equal(m.payload_bytes, sizeof(word));
+		memcpy(&word, m.payload, sizeof(word));
+	}
+	assert_true(word == came);
+}
+
+static void rounds(unsigned count)
+{
+	while (count-- > 0)
+		mr_rig_round(&r, 0);
+}
+
+static void frames_in_order_are_taken_and_acknowledged_once(void **state)
+{
+	(void)state;
+	open_both();
+	for (uint32_t i = 1; i <= 5; i++)
+		send_number(i, i);
+	rounds(1);
+	expect_numbers(1, 5);
+	expect_ack(6, 0); /* little was left of what was granted first */
+	assert_true(f.header.credit > MR_FLOW_CREDIT_FIRST);
+	for (uint32_t i = 6; i <= 8; i++)
+		send_number(i, i);
+	rounds(1);
+	expect_numbers(6, 8);
+	assert_false(mr_rig_receive(&r, 0, &f, NULL)); /* more might come */
+	rounds(3);
+	expect_ack(9, 0);
+	assert_false(mr_rig_receive(&r, 0, &f, NULL));
+	assert_int_equal(stats()->reliable_rx, 8);
+	assert_int_equal(s->stats->reliable_rx, 8);
+	assert_int_equal(stats()->frames_held, 0);
+	assert_int_equal(r.workers[0]->flows.count, 0);
+	close_both();
+}
+
+static void frames_out_of_order_are_kept_for_their_turn(void **state)
+{
+	(void)state;
+	open_both();
+	send_number(3, 3);
+	send_number(2, 2);
+	rounds(1);
+	expect_numbers(1, 0);
+	expect_ack(1, 0x3);
+	send_number(5, 5);
+	send_number(1, 1);
+	rounds(2);
+	expect_numbers(1, 3);
+	expect_ack(4, 0x1);
+	send_number(4, 4);
+	rounds(2);
+	expect_numbers(4, 5);
+	expect_ack(6, 0);
+	assert_int_equal(stats()->frames_held, 3);
+	assert_int_equal(stats()->reliable_rx, 5);
+	close_both();
+}
+
+/* Replayed, and out of what was granted: each has its counter, and nobody gets anything twice. */
+static void frames_again_or_beyond_the_grant_are_discarded(void **state)
+{
+	(void)state;
+	open_both();
+	for (unsigned i = 0; i < 3; i++) {
+		send_number(1, 1);
+		send_number(4, 4);
+	}
+	send_number(1 + MR_FLOW_CREDIT_FIRST, 0);
+	send_number(UINT32_MAX, 0);
+	send_number(1u << 30, 0);
+	rounds(1);
+	expect_numbers(1, 1);
+	assert_int_equal(stats()->drop_reliable_again, 5);
+	assert_int_equal(stats()->drop_reliable_window, 2);
+	assert_int_equal(stats()->reliable_rx, 2);
+	expect_ack(2, 0x2); /* one answer to all of them */
+	assert_false(mr_rig_receive(&r, 0, &f, NULL));
+	close_both();
+}
+
+static void frames_that_lie_are_discarded(void **state)
+{
+	static const uint8_t zero[2048];
+
+	(void)state;
+	open_both();
+	/* Larger than was agreed. */
+	mr_rig_begin(&f, client.session, 1);
+	mr_rig_add(&f, MRF_MESSAGE_KIND_PUBLISH, 0, "a", zero, MR_RIG_FRAME_BYTES + 64);
+	mr_frame_write_reliable(f.at);
+	send_now();
+	rounds(1);
+	assert_int_equal(stats()->drop_bad_frame_length + stats()->drop_bad_ip, 1);
+	assert_int_equal(stats()->reliable_rx, 0);
+	/* In no flow. */
+	send_number(0, 0);
+	rounds(1);
+	assert_int_equal(stats()->drop_bad_frame, 1);
+	/* From somewhere else: neither frames nor acks are heeded. */
+	client.path.peer_udp_port++;
+	send_number(1, 1);
+	send_ack(1, 64, NULL, 0);
+	rounds(1);
+	assert_int_equal(stats()->drop_wrong_path, 2);
+	assert_false(mr_session_speaks_reliably(s));
+	expect_numbers(1, 0);
+	close_both();
+}
+
+/* Messages for the client in its reliable flow, so many bytes each. */
+static uint32_t tell(uint32_t from, uint32_t count, uint32_t bytes)
+{
+	uint8_t payload[2048] = {0};
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t number = from + i;
+		struct mr_message_plan plan =
+			mr_message_plan(MRF_MESSAGE_KIND_DELIVER, NULL, NULL, 0, payload, 0, bytes);
+		void *to = mr_worker_flow_claim(r.workers[0], s, plan.stride);
+
+		if (to == NULL)
+			return i;
+		memcpy(payload, &number, sizeof(number));
+		mr_message_write(to, &plan, 7);
+		mr_worker_flow_push(r.workers[0], s, plan.stride);
+	}
+	return count;
+}
+
+/* A frame of the reliable flow comes, with so many messages from that number on. */
+static void expect_told(uint32_t sequence, uint32_t from, uint32_t count)
+{
+	struct mr_message_view m;
+	uint32_t at = 0;
+
+	assert_true(mr_rig_receive(&r, 0, &f, NULL));
+	assert_int_equal(f.header.flags, MRF_FRAME_FLAG_RELIABLE | MRF_FRAME_FLAG_ACK);
+	assert_int_equal(f.header.sequence, sequence);
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t number = 0;
+
+		assert_true(mr_rig_message(&f, &at, &m));
+		assert_int_equal(m.header.target, 7);
+		memcpy(&number, m.payload, sizeof(number));
+		assert_int_equal(number, from + i);
+	}
+	assert_false(mr_rig_message(&f, &at, &m));
+}
+
+static void open_speaking(uint32_t credit)
+{
+	open_both();
+	send_ack(1, credit, NULL, 0);
+	rounds(1);
+	assert_true(mr_session_speaks_reliably(s));
+	assert_false(mr_rig_receive(&r, 0, &f, NULL));
+}
+
+/* A client that never acknowledged anything does not know the flow. */
+static void client_that_does_not_speak_gets_no_such_frame(void **state)
+{
+	(void)state;
+	open_both();
+	assert_int_equal(tell(1, 1, 8), 0);
+	mr_rig_wait_ms(&r, 1500);
+	rounds(1);
+	assert_true(mr_rig_receive(&r, 0, &f, NULL));
+	assert_int_equal(f.header.flags, 0);
+	close_both();
+}
+
+static void messages_are_sent_until_they_are_acknowledged(void **state)
+{
+	(void)state;
+	open_speaking(64);
+	assert_int_equal(tell(1, 3, 8), 3);
+	assert_int_equal(tell(4, 1, 1400), 1);
+	rounds(1);
+	expect_told(1, 1, 3);
+	expect_told(2, 4, 1);
+	assert_false(mr_rig_receive(&r, 0, &f, NULL));
+	assert_true(mr_flow_backlog(&s->remote->flow) > 1400);
+	mr_rig_wait_ms(&r, 9);
+	rounds(1);
+	assert_false(mr_rig_receive(&r, 0, &f, NULL));
+	mr_rig_wait_ms(&r, 2);
+	rounds(1);
+	expect_told(1, 1, 3);
+	assert_false(mr_rig_receive(&r, 0, &f, NULL));
+	send_ack(2, 64, NULL, 0);
+	rounds(1);
+	expect_told(2, 4, 1);
+	send_ack(3, 64, NULL, 0);
+	rounds(1);
+	assert_int_equal(mr_flow_backlog(&s->remote->flow), 0);
+	assert_true(mr_worker_flow_drained(s));
+	mr_rig_wait_ms(&r, 100);
+	rounds(2);
+	assert_false(mr_rig_receive(&r, 0, &f, NULL));
+	assert_int_equal(stats()->reliable_tx, 2);
+	assert_int_equal(stats()->retransmits, 2);
+	assert_int_equal(stats()->retransmit_timeouts, 1);
+	assert_int_equal(s->stats->retransmits, 2);
+	assert_int_equal(s->stats->tx_messages, 4);
+	assert_int_equal(r.workers[0]->flows.count, 0);
+	close_both();
+}
+
+static void gap_that_is_told_is_filled_at_once(void **state)
+{
+	uint64_t came = 0xe; /* 3, 4 and 5 of 1 .. 5; then 2 is missing, too */
+
+	(void)state;
+	open_speaking(64);
+	for (uint32_t i = 1; i <= 5; i++) {
+		assert_int_equal(tell(i, 1, 8), 1);
+		rounds(1);
+		expect_told(i, i, 1);
+	}
+	send_ack(1, 64, &came, 1);
+	rounds(1);
+	expect_told(1, 1, 1);
+	expect_told(2, 2, 1);
+	assert_false(mr_rig_receive(&r, 0, &f, NULL));
+	assert_int_equal(stats()->retransmit_timeouts, 0);
+	close_both();
+}
+
+static void full_log_is_no_room(void **state)
+{
+	uint32_t told = 0, frames = 0;
+
+	(void)state;
+	open_speaking(512);
+	for (unsigned i = 0; i < 1000; i++) {
+		uint32_t now = tell(told + 1, 1, 1400);
+
+		told += now;
+		rounds(1);
+		while (mr_rig_receive(&r, 0, &f, NULL))
+			frames++;
+		if (now == 0)
+			break;
+	}
+	assert_in_range(told, 32, MR_RIG_LOG_BYTES / 1400);
+	assert_int_equal(frames, told);
+	assert_true(mr_flow_backlog(&s->remote->flow) <= mr_flow_capacity(&s->remote->flow));
+	/* Round and round the log: what was acknowledged is room again. */
+	for (uint32_t i = 1; i <= 500; i++) {
+		send_ack(i + 1, 512, NULL, 0);
+		rounds(1);
+		assert_int_equal(tell(told + 1, 1, 600 + i), 1);
+		told++;
+		rounds(1);
+		expect_told(told, told, 1);
+	}
+	close_both();
+}
+
+static void client_without_credit_is_asked_for_it(void **state)
+{
+	(void)state;
+	open_speaking(2);
+	for (uint32_t i = 1; i <= 2; i++) {
+		assert_int_equal(tell(i, 1, 8), 1);
+		rounds(1);
+		expect_told(i, i, 1);
+	}
+	assert_int_equal(tell(3, 1, 8), 0);
+	send_ack(3, 0, NULL, 0);
+	rounds(1);
+	assert_int_equal(tell(3, 1, 8), 0);
+	mr_rig_wait_ms(&r, 20);
+	rounds(1);
+	expect_told(2, 0, 0); /* it has had that one */
+	send_ack(3, 1, NULL, 0);
+	rounds(1);
+	assert_int_equal(tell(3, 1, 8), 1);
+	rounds(1);
+	expect_told(3, 3, 1);
+	close_both();
+}
+
+static void acks_that_lie_are_counted_and_not_heeded(void **state)
+{
+	uint64_t came[9] = {1ull << 40};
+
+	(void)state;
+	open_speaking(64);
+	assert_int_equal(tell(1, 1, 8), 1);
+	rounds(1);
+	expect_told(1, 1, 1);
+	send_ack(3, 64, NULL, 0);         /* what was never sent */
+	send_ack(1u << 31, 64, NULL, 0);  /* likewise */
+	send_ack(0, 64, NULL, 0);         /* no sequence */
+	send_ack(2, UINT32_MAX, NULL, 0); /* credit that wraps */
+	send_ack(1, 64, came, 1);         /* came, and never was sent */
+	send_ack(1, 64, came, 9);         /* more words than there are */
+	rounds(1);
+	assert_int_equal(stats()->bad_acks, 6);
+	/* Half a word; two messages; something else. */
+	mr_rig_begin(&f, client.session, 0);
+	mr_rig_add(&f, MRF_MESSAGE_KIND_ACK, 0, NULL, came, 12);
+	mr_frame_write_ack(f.at, 2, 64);
+	send_now();
+	mr_rig_begin(&f, client.session, 0);
+	mr_rig_add(&f, MRF_MESSAGE_KIND_ACK, 0, NULL, came, 8);
+	mr_rig_add(&f, MRF_MESSAGE_KIND_PUBLISH, 0, "a", came, 8);
+	mr_frame_write_ack(f.at, 2, 64);
+	send_now();
+	mr_rig_begin(&f, client.session, 0);
+	mr_rig_add(&f, MRF_MESSAGE_KIND_PUBLISH, 0, "a", came, 8);
+	mr_frame_write_ack(f.at, 2, 64);
+	send_now();
+	rounds(1);
+	assert_int_equal(stats()->bad_acks, 9);
+	expect_numbers(1, 0);
+	assert_false(mr_worker_flow_drained(s));
+	/* Outside of both flows and no ack: refused as ever. */
+	mr_rig_begin(&f, client.session, 0);
+	mr_rig_add(&f, MRF_MESSAGE_KIND_PUBLISH, 0, "a", came, 8);
+	send_now();
+	rounds(1);
+	assert_int_equal(stats()->drop_duplicate_frame, 1);
+	/* In a frame of a flow an Ack message means nothing. */
+	mr_rig_begin(&f, client.session, ++client.sequence);
+	mr_rig_add(&f, MRF_MESSAGE_KIND_ACK, 0, NULL, came, 8);
+	send_now();
+	rounds(1);
+	assert_int_equal(stats()->drop_bad_message, 1);
+	assert_int_equal(atomic_load(&s->remote->end), MR_REMOTE_LIVES);
+	send_ack(2, 64, NULL, 0);
+	rounds(1);
+	assert_true(mr_worker_flow_drained(s));
+	close_both();
+}
+
+/* Any frame says what there is to say; an ack alone is not needed then. */
+static void acks_go_with_what_goes(void **state)
+{
+	(void)state;
+	open_speaking(64);
+	send_number(1, 1);
+	rounds(1);
+	expect_ack(2, 0);
+	send_number(2, 2);
+	rounds(1);
+	assert_int_equal(tell(1, 1, 8), 1);
+	rounds(1);
+	expect_told(1, 1, 1);
+	assert_int_equal(f.header.ack, 3);
+	rounds(3);
+	assert_false(mr_rig_receive(&r, 0, &f, NULL));
+	/* And any frame is heard. */
+	mr_rig_begin(&f, client.session, ++client.sequence);
+	mr_frame_write_ack(f.at, 2, 64);
+	send_now();
+	rounds(1);
+	assert_true(mr_worker_flow_drained(s));
+	close_both();
+}
+
+/* Each active session has its part of the receive ring, and no less than two frames. */
+static void grants_of_all_fit_the_ring(void **state)
+{
+	enum { SESSIONS = MR_RIG_SLOTS - MR_RIG_LOCALS };
+	struct mr_rig_client clients[SESSIONS];
+	uint32_t sum = 0;
+
+	(void)state;
+	mr_rig_open(&r, 1);
+	for (unsigned i = 0; i < SESSIONS; i++) {
+		struct mrf_network_path path = mr_rig_path(false, (uint16_t)(5000 + i));
+
+		mr_rig_remote(&r, 0, MR_RIG_LOCALS + i, &path, MR_RIG_FRAME_BYTES, &clients[i]);
+	}
+	r.workers[0]->ports[0].rx_entries = 64;
+	for (uint32_t n = 1; n <= 4; n++) {
+		for (unsigned i = 0; i < SESSIONS; i++) {
+			mr_rig_begin(&f, clients[i].session, n);
+			mr_frame_write_reliable(f.at);
+			mr_rig_send(&r, 0, &clients[i].path, &f);
+		}
+		sum = 0;
+		rounds(3);
+		for (unsigned i = 0; i < SESSIONS; i++) {
+			assert_true(mr_rig_receive(&r, 0, &f, NULL));
+			sum += f.header.credit;
+		}
+		mr_rig_wait_ms(&r, 11);
+	}
+	/* What was granted at first is used up. */
+	assert_in_range(sum, 2 * SESSIONS, 64 + SESSIONS);
+	mr_rig_close(&r);
+}
+
+/* The log goes to where the client is now; nothing that was under way is lost. */
+static void change_of_address_loses_nothing(void **state)
+{
+	struct mrf_path_proof proof = {.secret = MR_RIG_SECRET};
+	struct mr_message_view m;
+	uint32_t at = 0;
+
+	(void)state;
+	open_speaking(64);
+	client.path.peer_udp_port++;
+	assert_int_equal(tell(1, 1, 8), 1);
+	send_number(1, 1);
+	rounds(1);
+	/* The challenge, and the frame, which goes to where nobody is. */
+	do
+		assert_true(mr_rig_receive(&r, 0, &f, NULL));
+	while (f.header.sequence != 0);
+	assert_true(mr_rig_message(&f, &at, &m));
+	assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_PATH);
+	memcpy(&proof.nonce, m.payload, sizeof(proof.nonce));
+	while (mr_rig_receive(&r, 0, &f, NULL))
+		;
+	mr_rig_begin(&f, client.session, ++client.sequence);
+	mr_rig_add(&f, MRF_MESSAGE_KIND_PATH, 0, NULL, &proof, sizeof(proof));
+	send_now();
+	rounds(1);
+	assert_int_equal(s->stats->paths_changed, 1);
+	send_number(1, 1);
+	mr_rig_wait_ms(&r, 11);
+	rounds(1);
+	expect_numbers(1, 1);
+	expect_told(1, 1, 1);
+	assert_int_equal(f.header.ack, 2);
+	close_both();
+}
+
+static void without_buffers_frames_go_later(void **state)
+{
+	(void)state;
+	open_speaking(64);
+	mr_rig_starve(&r, 0);
+	assert_int_equal(tell(1, 1, 8), 1);
+	rounds(1);
+	mr_rig_feed(&r);
+	mr_rig_wait_ms(&r, 11);
+	rounds(1);
+	expect_told(1, 1, 1);
+	assert_int_equal(stats()->drop_no_buffer, 0);
+	close_both();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(frames_in_order_are_taken_and_acknowledged_once),
+		cmocka_unit_test(frames_out_of_order_are_kept_for_their_turn),
+		cmocka_unit_test(frames_again_or_beyond_the_grant_are_discarded),
+		cmocka_unit_test(frames_that_lie_are_discarded),
+		cmocka_unit_test(client_that_does_not_speak_gets_no_such_frame),
+		cmocka_unit_test(messages_are_sent_until_they_are_acknowledged),
+		cmocka_unit_test(gap_that_is_told_is_filled_at_once),
+		cmocka_unit_test(full_log_is_no_room),
+		cmocka_unit_test(client_without_credit_is_asked_for_it),
+		cmocka_unit_test(acks_that_lie_are_counted_and_not_heeded),
+		cmocka_unit_test(acks_go_with_what_goes),
+		cmocka_unit_test(grants_of_all_fit_the_ring),
+		cmocka_unit_test(change_of_address_loses_nothing),
+		cmocka_unit_test(without_buffers_frames_go_later),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
