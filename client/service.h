@@ -19,6 +19,7 @@ struct mr_in_hand {
 	uint64_t tag;     /* as the program has it; 0: none */
 	uint64_t bus_tag; /* as the bus has it */
 	uint64_t correlation;
+	uint32_t queue; /* number of the service; a request may come before the answer to READY */
 	uint32_t room;  /* partial replies that may be sent */
 	uint32_t taken; /* parts since we last granted more */
 	uint32_t next;  /* slot + 1, of the same hash */

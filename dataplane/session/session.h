@@ -48,7 +48,8 @@ struct mr_session {
 	struct mr_waiting *waiting; /* what is held for it, or that it is full; NULL: neither */
 	uint32_t handoff_calm;      /* the worker's, when handoff_bytes was begun */
 	uint64_t handoff_bytes;     /* put into the crowded ring to control */
-	/* shared-out: worker tells the table writer */
+	/* shared-out: worker tells others */
+	_Atomic uint64_t heard; /* cycles, when something last came of it; r: all workers */
 	_Atomic bool
 		corrupt; /* w: worker, r: table writer: the client's ring position makes no sense */
 	struct mrf_session_stats *stats; /* w: worker, r: control */

@@ -12,6 +12,7 @@
 
 #include "dataplane/worker/frames.h"
 #include "dataplane/worker/gate.h"
+#include "dataplane/worker/queues.h"
 
 static bool stopped(struct mr_worker *w)
 {
@@ -40,7 +41,10 @@ static void account(struct mr_worker *w)
 		w->idle_since = now;
 	} else if (now - w->idle_since >= w->spin_cycles) {
 		mr_worker_housekeep(w);
-		mr_worker_sleep(w);
+		if (mr_worker_queues_calm(w)) {
+			mr_worker_tx(w);
+			mr_worker_sleep(w);
+		}
 		w->idle_since = 0;
 		w->round_start = rte_rdtsc();
 	}
@@ -58,7 +62,8 @@ int mr_worker_run(void *worker)
 		mr_worker_ports_rx(w);   /* packets -> own sinks, mesh, control */
 		mr_worker_held_run(w);   /* what is held -> own sinks */
 		mr_worker_rx(w);         /* channels -> burst */
-		mr_worker_route(w);      /* burst -> own sinks, mesh, control */
+		mr_worker_route(w);      /* burst -> own sinks, mesh, queues, control */
+		mr_worker_queues_run(w); /* queues -> consumers, acceptances */
 		mr_worker_tx(w);         /* sinks and mesh -> their readers, ports */
 		if (--w->house_in == 0)
 			mr_worker_housekeep(w);
@@ -113,6 +118,7 @@ void mr_worker_housekeep(struct mr_worker *w)
 	w->house_in = w->house_rounds;
 	look_after_sessions(w);
 	mr_worker_remotes_look(w);
+	mr_gauge(w->stats->store_bytes, mr_store_bytes(w->queues.store));
 	mr_gauge(w->stats->route_hits, r->alias_hits + r->cache_hits);
 	mr_gauge(w->stats->route_misses, r->alias_fills + r->cache_misses);
 	mr_gauge(w->stats->route_evictions, r->cache_evictions);
@@ -220,6 +226,7 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	w->stats = stats;
 	w->house_in = w->house_rounds = MR_HOUSEKEEP_ROUNDS;
 	init_network(w, c);
+	w->mesh.held_end = &w->mesh.held;
 	w->page_fd = w->epoll_fd = w->bell_fd = -1;
 	w->handoff.channel = mr_channel_none();
 	error = mr_directory_init(&w->directory, c->slots);
@@ -229,6 +236,8 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 		error = open_handoff(w, c->handoff_ring_bytes);
 	if (error == 0)
 		error = open_waiting(w, c);
+	if (error == 0)
+		error = mr_worker_queues_new(w, c);
 	if (error == 0)
 		error = mr_router_new(table, c->index, c->route_cache_entries, &w->router);
 	if (error != 0) {
@@ -251,6 +260,7 @@ void mr_worker_free(struct mr_worker *w)
 		return;
 	if (w->router != NULL)
 		mr_router_free(w->router);
+	mr_worker_queues_free(w);
 	free(w->flows.list);
 	mr_store_free(w->store);
 	free(w->gates);

@@ -61,6 +61,9 @@ void rig_open(struct rig *r, void (*change)(struct mr_queues_config *c));
 void rig_open_store(
 	struct rig *r, uint64_t store_bytes, void (*change)(struct mr_queues_config *c));
 void rig_close(struct rig *r);
+/* For a test that has a rig of its own called r. */
+#define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 /* Session ids are not what their index is. */
 uint64_t rig_session(unsigned client);
 
