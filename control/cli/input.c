@@ -6,43 +6,40 @@
 #include <string.h>
 #include <unistd.h>
 
-/* More than any bus takes. */
-#define INPUT_BYTES_MAX (64u << 20)
-#define INPUT_BYTES     (64u << 10) /* at first */
+#define FIRST_BYTES 65536u
 
 static int grow(struct mr_cli_input *in, size_t *capacity)
 {
-	char *memory;
+	size_t more = *capacity ? 2 * *capacity : FIRST_BYTES;
+	char *memory = realloc(in->memory, more);
 
-	if (in->bytes > INPUT_BYTES_MAX)
-		return -EMSGSIZE;
-	if (in->bytes < *capacity)
-		return 0;
-	*capacity = *capacity == 0 ? INPUT_BYTES : 2 * *capacity;
-	memory = realloc(in->memory, *capacity);
 	if (!memory)
 		return -ENOMEM;
 	in->memory = memory;
+	*capacity = more;
 	return 0;
 }
 
 static int read_all(int fd, struct mr_cli_input *in)
 {
 	size_t capacity = 0;
-	int rc;
+	int rc = 0;
 
-	while ((rc = grow(in, &capacity)) == 0) {
-		ssize_t n = read(fd, in->memory + in->bytes, capacity - in->bytes);
+	in->bytes = 0;
+	while (rc == 0 && in->bytes <= MR_CLI_INPUT_BYTES_MAX) {
+		ssize_t n;
 
+		rc = in->bytes == capacity ? grow(in, &capacity) : 0;
+		if (rc)
+			return rc;
+		n = read(fd, in->memory + in->bytes, capacity - in->bytes);
 		if (n == 0)
-			break;
+			return 0;
 		if (n < 0 && errno != EINTR)
 			return -errno;
-		if (n > 0)
-			in->bytes += (size_t)n;
+		in->bytes += n > 0 ? (size_t)n : 0;
 	}
-	in->data = in->memory;
-	return rc;
+	return -EMSGSIZE;
 }
 
 int mr_cli_input_take(struct mr_cli_input *in, const char *word)
@@ -52,8 +49,8 @@ int mr_cli_input_take(struct mr_cli_input *in, const char *word)
 	*in = (struct mr_cli_input){.data = word, .bytes = strlen(word)};
 	if (strcmp(word, "-") != 0)
 		return 0;
-	in->bytes = 0;
 	rc = read_all(STDIN_FILENO, in);
+	in->data = in->memory;
 	if (rc)
 		mr_cli_input_free(in);
 	return rc;
