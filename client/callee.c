@@ -58,7 +58,7 @@ static int grow(struct mr_client *c)
 static int add(struct mr_client *c, const char *service, struct mr_callee **out)
 {
 	struct mr_rpcs *s = c->rpcs;
-	const char *fault = mr_name_queue_fault(service);
+	const char *fault = mr_name_subject_fault(service, strlen(service));
 	struct mr_callee *callee;
 	int error = 0;
 

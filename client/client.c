@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #include "client/internal.h"
-#include "client/queue.h"
+#include "client/rpc.h"
+#include "client/service.h"
 #include "client/udp/udp.h"
 
 #define DEFAULT_ADDRESS    "shm:/run/millrace/attach.sock"
@@ -89,6 +90,9 @@ static struct mr_client *client_new(void)
 
 static void client_free(struct mr_client *c)
 {
+	/* Publishers look a last time at what the rings say. */
+	for (uint32_t i = 0; i < c->publishers_count; i++)
+		mr_publisher_free(c->publishers[i]);
 	c->transport->attach_end(c);
 	c->transport->unmap(c);
 	c->transport->fini(c);
@@ -97,10 +101,10 @@ static void client_free(struct mr_client *c)
 	free(c->assemblies);
 	for (uint32_t i = 0; i < c->subscriptions_top; i++)
 		mr_subscription_free(c->subscriptions[i]);
+	mr_services_free(c);
+	mr_rpc_free_all(c);
 	while (c->queues != NULL)
 		mr_queue_free(c->queues);
-	for (uint32_t i = 0; i < c->publishers_count; i++)
-		mr_publisher_free(c->publishers[i]);
 	if (c->epoll_fd >= 0)
 		close(c->epoll_fd);
 	if (c->timer_fd >= 0)

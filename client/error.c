@@ -25,6 +25,11 @@ static const struct {
 	{-EINTR, "a signal interrupted the call"},
 	{-ENOMEM, "out of memory"},
 	{-EMFILE, "too many open files"},
+	{-EREMOTEIO, "the worker gave it up, or died with it"},
+	{-ECONNABORTED, "the service failed too often lately and is given a rest"},
+	{-ENOENT, "there is no such thing any more"},
+	{-ESTALE, "older than what the bus remembers"},
+	{-EEXIST, "it is there already, with other options"},
 };
 
 const char *mr_error_text(int code)
@@ -36,6 +41,22 @@ const char *mr_error_text(int code)
 			return texts[i].text;
 	}
 	return strerrordesc_np(-code) != NULL ? strerrordesc_np(-code) : "unknown error";
+}
+
+int mr_status_error(uint32_t code)
+{
+	switch (code) {
+	case MRF_STATUS_CODE_BAD: return -EINVAL;
+	case MRF_STATUS_CODE_NOT_FOUND: return -ENOENT;
+	case MRF_STATUS_CODE_TOO_OLD: return -ESTALE;
+	case MRF_STATUS_CODE_OVERLOADED: return -EBUSY;
+	case MRF_STATUS_CODE_FAILED:
+	case MRF_STATUS_CODE_WORKER_LOST: return -EREMOTEIO;
+	case MRF_STATUS_CODE_NO_RESPONDERS:
+	case MRF_STATUS_CODE_EXPIRED: return -EHOSTUNREACH;
+	case MRF_STATUS_CODE_CIRCUIT_OPEN: return -ECONNABORTED;
+	default: return -EPROTO;
+	}
 }
 
 const char *mr_version(void)

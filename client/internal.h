@@ -54,6 +54,7 @@ struct mr_subscription {
 	uint32_t id;
 	uint32_t aside; /* messages of it set aside */
 	bool prefix;
+	uint8_t high_water;
 	bool consumes; /* it is the first part of a struct mr_consumer */
 	enum mr_promise_kind promise;
 	struct mr_seen *seen; /* with exactly once: what came before; NULL: nothing yet */
@@ -166,6 +167,16 @@ extern const struct mr_transport mr_transport_shm;
 extern const struct mr_transport mr_transport_udp;
 
 struct mr_udp;
+struct mr_rpcs;
+struct mr_service;
+
+/* Signs of life of those who serve over shared memory: beat.c. */
+struct mr_beats {
+	uint64_t due_ns;
+	uint64_t interval_ns; /* 0: nobody serves */
+	uint32_t missed_max;
+	uint32_t unanswered;
+};
 
 struct mr_client {
 	/* Publishing. */
@@ -216,6 +227,11 @@ struct mr_client {
 	bool pulled;                   /* and whether it came */
 	bool pulling;                  /* and there is more */
 	uint32_t fragment_message;     /* number of the last message sent in pieces */
+
+	/* Services: rpc.h, service.h. */
+	struct mr_rpcs *rpcs; /* NULL until the first call */
+	struct mr_service *services;
+	struct mr_beats beats;
 
 	/* Ids that may be used again, oldest first. */
 	uint32_t *ids_free;
@@ -288,6 +304,8 @@ int mr_fail(struct mr_client *c, int code, const char *text);
 int mr_failf(struct mr_client *c, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void mr_connect_error_set(const char *text);
+/* What a Status with that code means to the one who asked: -errno. */
+int mr_status_error(uint32_t code);
 
 /* attach.c: of mr_transport_shm. */
 int mr_attach_begin(struct mr_client *c);

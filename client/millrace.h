@@ -455,16 +455,19 @@ MR_API unsigned mr_respond_room(const struct mr_service *s, uint64_t tag);
 /* Gives it up: `again`: to another worker; else the caller gets -EREMOTEIO. */
 MR_API int mr_respond_failed(struct mr_service *s, uint64_t tag, bool again);
 
+/* For mr_call_options.retries. */
+#define MR_NO_RETRIES UINT32_MAX
+
 struct mr_call_options {
 	int timeout_ms;   /* of each attempt; default request_timeout_ms */
-	unsigned retries; /* after a time-out or -EBUSY; default 2; not for streams */
+	unsigned retries; /* after a time-out or -EBUSY; 0: 2; MR_NO_RETRIES; not for streams */
 	unsigned
 		backoff_ms; /* before the first retry, then doubled, each with jitter; default 100 */
 	const char *headers;
 	size_t header_bytes;
 	uint64_t correlation; /* 0: made up; the caller's own, returned with each reply */
 	/* This client's own breaker for the service: after so many failures in a row calls fail at once with -ECONNABORTED
-	 * for reset_ms, then one is let through. 0: 5; UINT_MAX: never. */
+	 * for reset_ms, then one is let through. 0: 5; UINT32_MAX: never. */
 	unsigned breaker_failures;
 	unsigned breaker_reset_ms; /* default 10000 */
 };

@@ -2,7 +2,8 @@
 /* receive: takes messages out of the down ring, checks them and hands them out. */
 #include <stdlib.h>
 
-#include "client/queue.h"
+#include "client/rpc.h"
+#include "client/service.h"
 
 static const char nonsense[] = "the bus sent what makes no sense";
 
@@ -117,9 +118,20 @@ MR_ALWAYS_INLINE unsigned hand_out_run(struct mr_client *c, struct mr_subscripti
 	}
 }
 
+/* Of a message for a subscription its number. */
+static uint32_t subscription_of(const struct mrf_message_header *h)
+{
+	switch (h->kind) {
+	case MRF_MESSAGE_KIND_DELIVER:
+	case MRF_MESSAGE_KIND_PART:
+	case MRF_MESSAGE_KIND_CREDIT: return h->target;
+	default: return 0;
+	}
+}
+
 static void keep(struct mr_client *c, const uint8_t *at, struct mrf_message_header h)
 {
-	uint32_t subscription = h.kind == MRF_MESSAGE_KIND_DELIVER ? h.target : 0;
+	uint32_t subscription = subscription_of(&h);
 
 	if (!mr_aside_push(c, at, h.bytes, subscription))
 		c->missed++;
@@ -134,11 +146,10 @@ static unsigned answer(struct mr_client *c, const struct mr_message_view *m)
 		c->malformed++;
 		return 0;
 	}
-	if (m->header.kind == MRF_MESSAGE_KIND_STATUS) {
-		error = m->header.target == MRF_STATUS_CODE_NO_RESPONDERS ? -EHOSTUNREACH
-			: m->header.target == MRF_STATUS_CODE_OVERLOADED  ? -EBUSY
-									  : -EPROTO;
-	}
+	if (mr_rpc_is(m->token.correlation))
+		return mr_rpc_answered(c, m);
+	if (m->header.kind == MRF_MESSAGE_KIND_STATUS)
+		error = mr_status_error(m->header.target);
 	message_fill(&message, m, NULL);
 	message.wants_reply = false;
 	if (!mr_request_finish(c, m->token.correlation, error == 0 ? &message : NULL, error)) {
@@ -165,9 +176,56 @@ static void gap(struct mr_client *c, const struct mr_message_view *m)
 	c->depth--;
 }
 
-static unsigned other(struct mr_client *c, const uint8_t *at, const struct mr_message_view *m);
+/* Everything but deliveries, and what is kept for later. Returns how many were handed out. */
+static unsigned other_now(struct mr_client *c, const struct mr_message_view *m)
+{
+	uint64_t received = c->received;
 
-/* A piece of a reply. */
+	switch (m->header.kind) {
+	case MRF_MESSAGE_KIND_REPLY:
+	case MRF_MESSAGE_KIND_STATUS: return answer(c, m);
+	case MRF_MESSAGE_KIND_PART: return mr_service_told(c, m);
+	case MRF_MESSAGE_KIND_CREDIT:
+		/* One for a caller is addressed as a reply. */
+		return m->header.target != 0 ? mr_service_told(c, m) : mr_rpc_answered(c, m);
+	case MRF_MESSAGE_KIND_GAP: gap(c, m); return 0;
+	case MRF_MESSAGE_KIND_CONTROL:
+		/* An answer of the bus itself may be a reply to somebody. */
+		mr_call_answered(c, m);
+		return (unsigned)(c->received - received);
+	case MRF_MESSAGE_KIND_ACCEPTED: mr_queue_accepted(c, m); return 0;
+	case MRF_MESSAGE_KIND_BEAT: mr_beats_heard(&c->beats); return 0;
+	default: c->malformed++; return 0;
+	}
+}
+
+/* A Reply or Status that a call on the stack waits for. */
+static bool is_awaited(const struct mr_client *c, const struct mr_message_view *m)
+{
+	uint64_t correlation = m->token.correlation;
+
+	return mr_rpc_is(correlation) ? mr_rpc_is_sync(c, correlation)
+				      : mr_request_is_sync(c, correlation);
+}
+
+/* False: it is kept for later. Parts come behind the request that they belong to. */
+static bool is_handled_now(const struct mr_client *c, const struct mr_message_view *m)
+{
+	const struct mr_subscription *s;
+
+	switch (m->header.kind) {
+	case MRF_MESSAGE_KIND_REPLY:
+	case MRF_MESSAGE_KIND_STATUS: return c->depth == 0 || is_awaited(c, m);
+	case MRF_MESSAGE_KIND_GAP: return c->depth == 0;
+	case MRF_MESSAGE_KIND_PART:
+	case MRF_MESSAGE_KIND_CREDIT:
+		s = mr_subscription_find(c, m->header.target);
+		return s == NULL || (c->depth == 0 && s->aside == 0);
+	default: return true;
+	}
+}
+
+/* A piece of a reply or of a part. */
 static unsigned other_piece(struct mr_client *c, const struct mr_message_view *m)
 {
 	struct mr_aside *whole = mr_assemble(c, m);
@@ -175,11 +233,11 @@ static unsigned other_piece(struct mr_client *c, const struct mr_message_view *m
 
 	if (whole == NULL)
 		return 0;
-	if (c->depth > 0 && !mr_request_is_sync(c, m->token.correlation)) {
+	if (!is_handled_now(c, &whole->view)) {
 		c->missed += !mr_aside_keep(c, whole);
 		return 0;
 	}
-	handled = other(c, whole->record, &whole->view);
+	handled = other_now(c, &whole->view);
 	/* Who waits for it reads it after this. */
 	mr_aside_free_out(c);
 	c->aside_out = whole;
@@ -189,28 +247,12 @@ static unsigned other_piece(struct mr_client *c, const struct mr_message_view *m
 /* Everything but deliveries. Returns how many were handed out. */
 static unsigned other(struct mr_client *c, const uint8_t *at, const struct mr_message_view *m)
 {
-	bool sync;
-
 	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0))
 		return other_piece(c, m);
-	switch (m->header.kind) {
-	case MRF_MESSAGE_KIND_REPLY:
-	case MRF_MESSAGE_KIND_STATUS:
-		sync = mr_request_is_sync(c, m->token.correlation);
-		if (c->depth == 0 || sync)
-			return answer(c, m);
-		keep(c, at, m->header);
-		return 0;
-	case MRF_MESSAGE_KIND_GAP:
-		if (c->depth == 0)
-			gap(c, m);
-		else
-			keep(c, at, m->header);
-		return 0;
-	case MRF_MESSAGE_KIND_CONTROL: mr_call_answered(c, m); return 0;
-	case MRF_MESSAGE_KIND_ACCEPTED: mr_queue_accepted(c, m); return 0;
-	default: c->malformed++; return 0;
-	}
+	if (mr_likely(is_handled_now(c, m)))
+		return other_now(c, m);
+	keep(c, at, m->header);
+	return 0;
 }
 
 /* False: it came before. */
@@ -345,7 +387,7 @@ static bool serve_aside(struct mr_client *c, unsigned *handled)
 	a = mr_aside_pop(c);
 	if (mr_aside_parse(c, a, &m)) {
 		if (m.header.kind != MRF_MESSAGE_KIND_DELIVER) {
-			*handled += other(c, a->record, &m);
+			*handled += other_now(c, &m);
 		} else if (s != NULL && s->consumes) {
 			mr_consumer_hand_out((struct mr_consumer *)s, &m);
 			*handled += 1;

@@ -201,7 +201,7 @@ static struct mr_letter letter_of(const struct mr_rpc *r, struct mrf_reply_token
 		.target = r->callee->queue,
 		.token = token,
 		.extra.flags = r->stream != NULL ? MRF_MESSAGE_FLAG_MORE : 0,
-		.parts = {"", 0, headers, r->header_bytes, r->request + r->header_bytes,
+		.parts = {NULL, 0, headers, r->header_bytes, r->request + r->header_bytes,
 			r->bytes - r->header_bytes},
 	};
 
@@ -340,7 +340,8 @@ static int keep_request(struct mr_client *c, struct mr_rpc *r, const struct mr_p
 	uint32_t bytes = (uint32_t)(p->header_bytes + p->payload_bytes);
 	uint8_t *grown;
 
-	if (mr_unlikely(bytes > r->room)) {
+	/* Also without a request: what the bus itself answers is kept in its place. */
+	if (mr_unlikely(bytes > r->room || r->room == 0)) {
 		grown = realloc(r->request, bytes > 256 ? bytes : 256);
 		if (grown == NULL)
 			return mr_fail(c, -ENOMEM, NULL);
@@ -359,7 +360,9 @@ static int keep_request(struct mr_client *c, struct mr_rpc *r, const struct mr_p
 static void set_options(struct mr_client *c, struct mr_rpc *r, const struct mr_call_options *o)
 {
 	r->timeout_ms = o->timeout_ms > 0 ? (uint32_t)o->timeout_ms : c->options.request_timeout_ms;
-	r->retries = o->retries == 0 ? RETRIES_DEFAULT : o->retries == UINT_MAX ? 0 : o->retries;
+	r->retries = o->retries == 0               ? RETRIES_DEFAULT
+		     : o->retries == MR_NO_RETRIES ? 0
+						   : o->retries;
 	r->backoff_ms = o->backoff_ms != 0 ? o->backoff_ms : BACKOFF_MS_DEFAULT;
 	r->rule.failures = o->breaker_failures != 0 ? o->breaker_failures : FAILURES_DEFAULT;
 	r->rule.reset_ms = o->breaker_reset_ms != 0 ? o->breaker_reset_ms : RESET_MS_DEFAULT;
@@ -390,7 +393,7 @@ static int first_try(struct mr_client *c, struct mr_rpc *r)
 static int fill(struct mr_client *c, struct mr_rpc *r, const struct mr_rpc_begin *b,
 	const struct mr_call_options *o)
 {
-	struct mr_parts parts = {"", 0, o->headers, o->header_bytes, b->payload, b->bytes};
+	struct mr_parts parts = {NULL, 0, o->headers, o->header_bytes, b->payload, b->bytes};
 	struct mr_letter l = {.kind = MRF_MESSAGE_KIND_PUSH, .parts = parts};
 	int error = mr_letter_measure(c, &l);
 

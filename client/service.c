@@ -84,7 +84,7 @@ static void forget(struct mr_service *s, struct mr_in_hand *w)
 }
 
 /* The session ended, or the bus has taken everything away; or the service is there again. */
-static void on_lost(struct mr_consumer *k)
+static void on_change(struct mr_consumer *k)
 {
 	struct mr_service *s = k->arg;
 
@@ -110,6 +110,7 @@ static struct mr_in_hand *take(
 		.tag = d->tag,
 		.bus_tag = m->extra.delivery.tag,
 		.correlation = m->token.correlation,
+		.queue = m->extra.delivery.queue,
 		.room = MR_STREAM_WINDOW,
 		.more = (m->header.flags & MRF_MESSAGE_FLAG_MORE) != 0,
 	};
@@ -121,7 +122,7 @@ static int grant(struct mr_service *s, const struct mr_in_hand *w, uint32_t part
 {
 	struct mrf_reply_token token = {.session = w->bus_tag, .correlation = w->correlation};
 
-	return mr_stream_grant(s->client, s->consumer->queue, &token, parts);
+	return mr_stream_grant(s->client, w->queue, &token, parts);
 }
 
 static void on_delivery(
@@ -206,7 +207,7 @@ static int respond(struct mr_service *s, struct mr_in_hand *w, bool more, const 
 	struct mrf_reply_token token = {.session = w->bus_tag, .correlation = w->correlation};
 	struct mr_letter l = {
 		.kind = MRF_MESSAGE_KIND_REPLY,
-		.target = s->consumer->queue,
+		.target = w->queue,
 		.token = &token,
 		.extra.flags = more ? MRF_MESSAGE_FLAG_MORE : 0,
 		.parts = *p,
@@ -219,7 +220,7 @@ static int respond(struct mr_service *s, struct mr_in_hand *w, bool more, const 
 int mr_respond_with(struct mr_service *s, uint64_t tag, bool more, const char *headers,
 	size_t header_bytes, const void *payload, size_t bytes)
 {
-	struct mr_parts p = {"", 0, headers, header_bytes, payload, bytes};
+	struct mr_parts p = {NULL, 0, headers, header_bytes, payload, bytes};
 	struct mr_client *c = s->client;
 	struct mr_in_hand *w;
 	int error;
@@ -290,12 +291,13 @@ static int open_service(struct mr_service *s, const char *name, const struct mr_
 	struct mr_consume_options how = {
 		.prefetch = o->prefetch, .manual = true, .queue = o->queue};
 	struct mr_client *c = s->client;
-	struct mr_consumer *k = mr_consumer_new(c, true, name, &how);
+	struct mr_consumer *k;
+	int error = mr_consumer_new(c, true, name, &how, &k);
 
-	if (k == NULL)
-		return mr_error_code(c);
+	if (error != 0)
+		return error;
 	k->hook = on_delivery;
-	k->on_lost = on_lost;
+	k->on_change = on_change;
 	k->arg = s;
 	s->consumer = k;
 	s->next = c->services;

@@ -19,6 +19,7 @@ struct mr_in_hand {
 	uint64_t tag;     /* as the program has it; 0: none */
 	uint64_t bus_tag; /* as the bus has it */
 	uint64_t correlation;
+	uint32_t queue; /* number of the service; a request may come before the answer to READY */
 	uint32_t room;  /* partial replies that may be sent */
 	uint32_t taken; /* parts since we last granted more */
 	uint32_t next;  /* slot + 1, of the same hash */
@@ -43,13 +44,6 @@ unsigned mr_service_told(struct mr_client *c, const struct mr_message_view *m);
 void mr_services_free(struct mr_client *c);
 
 /* beat.c: signs of life over shared memory; over UDP the session has its own. */
-
-struct mr_beats {
-	uint64_t due_ns;
-	uint64_t interval_ns; /* 0: nobody serves */
-	uint32_t missed_max;
-	uint32_t unanswered;
-};
 
 /* Somebody serves, or no one any more. */
 void mr_beats_set(struct mr_client *c);

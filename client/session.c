@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 
 #include "client/queue.h"
+#include "client/rpc.h"
 
 #define BACKOFF_NS_MIN   (10 * MR_NS_PER_MS)
 #define BACKOFF_NS_MAX   (500 * MR_NS_PER_MS)
@@ -85,6 +86,7 @@ void mr_session_lose(struct mr_client *c)
 	retry_later(c, mr_now_ns());
 	mr_call_fail_all(c);
 	mr_request_fail_all(c);
+	mr_rpc_fail_all(c);
 	tell(c, false, mr_failf(c, -ENOTCONN, "%s", c->lost_text));
 }
 

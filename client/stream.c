@@ -14,7 +14,7 @@ int mr_stream_grant(
 		.kind = MRF_MESSAGE_KIND_CREDIT,
 		.target = service,
 		.token = token,
-		.parts = {"", 0, NULL, 0, &credit, sizeof(credit)},
+		.parts = {NULL, 0, NULL, 0, &credit, sizeof(credit)},
 	};
 	int error = mr_letter_measure(c, &l);
 
@@ -125,7 +125,7 @@ static int send_part(
 		.target = r->sent_to,
 		.token = &token,
 		.extra.flags = more ? MRF_MESSAGE_FLAG_MORE : 0,
-		.parts = {"", 0, NULL, 0, payload, bytes},
+		.parts = {NULL, 0, NULL, 0, payload, bytes},
 	};
 	int error = mr_letter_measure(c, &l);
 

@@ -24,6 +24,9 @@ uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, ui
 		.kind = s->prefix ? MRF_SUBSCRIPTION_KIND_PREFIX : MRF_SUBSCRIPTION_KIND_PATTERN,
 		.pattern = mrf_str(s->pattern),
 		.group = mrf_str(s->group[0] != '\0' ? s->group : NULL),
+		.when_full = s->promise != MR_BEST_EFFORT ? MRF_WHEN_FULL_BLOCK
+							  : MRF_WHEN_FULL_DROP,
+		.high_water = s->high_water,
 	};
 	uint8_t memory[MR_CALL_BYTES_MAX];
 	struct mrf_builder b;
@@ -98,6 +101,10 @@ static int check(
 	fault = options->group != NULL ? mr_name_group_fault(options->group) : NULL;
 	if (fault != NULL)
 		return mr_failf(c, -EINVAL, "group: %s", fault);
+	if ((unsigned)options->promise > MR_EXACTLY_ONCE)
+		return mr_fail(c, -EINVAL, "promise: of a kind that there is not");
+	if (options->high_water > 100)
+		return mr_fail(c, -EINVAL, "high water: over 100 percent");
 	return 0;
 }
 
@@ -151,6 +158,7 @@ int mr_subscribe(struct mr_client *c, const char *pattern,
 	s->arg = arg;
 	s->prefix = options->prefix;
 	s->promise = options->promise;
+	s->high_water = (uint8_t)options->high_water;
 	memcpy(s->pattern, pattern, strlen(pattern) + 1);
 	if (options->group != NULL)
 		memcpy(s->group, options->group, strlen(options->group) + 1);

@@ -8,7 +8,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "client/queue.h"
+#include "client/rpc.h"
+#include "client/service.h"
 
 #define SPIN_LOOKS 64u
 
@@ -29,7 +30,8 @@ static uint64_t due_ns(const struct mr_client *c)
 	uint64_t due = earlier(mr_request_due_ns(c), mr_call_due_ns(c));
 
 	due = earlier(due, mr_outboxes_due_ns(c));
-
+	due = earlier(due, mr_rpc_due_ns(c));
+	due = earlier(due, mr_beats_due_ns(&c->beats));
 	return earlier(due, mr_session_due_ns(c));
 }
 
@@ -40,8 +42,10 @@ void mr_house(struct mr_client *c, uint64_t now_ns)
 		c->transport->look(c);
 	mr_call_step(c, now_ns);
 	mr_consumers_step(c, now_ns);
+	mr_beats_step(c, now_ns);
 	if (c->depth == 0) {
 		mr_request_expire(c, now_ns);
+		mr_rpc_step(c, now_ns);
 		mr_session_step(c, now_ns);
 	}
 	mr_house_by(c, earlier(now_ns + MR_HOUSE_NS, due_ns(c)));

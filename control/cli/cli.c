@@ -95,6 +95,13 @@ int mr_cli_fail_call(
 	return mr_cli_fail(cli, m->code, what, *why ? why : mr_error_text(error), m->hint);
 }
 
+enum mr_promise_kind mr_cli_promise(const char *text)
+{
+	if (text == NULL || strcmp(text, "best-effort") == 0)
+		return MR_BEST_EFFORT;
+	return strcmp(text, "exactly-once") == 0 ? MR_EXACTLY_ONCE : MR_AT_LEAST_ONCE;
+}
+
 bool mr_cli_is_udp(const struct mr_cli *cli)
 {
 	return strncmp(cli->server, "udp://", 6) == 0;

@@ -13,9 +13,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "client/millrace.h"
 #include "control/cli/args.h"
-
-struct mr_client;
 
 /* Exit codes; millrace(1) documents them. */
 enum mr_cli_exit {
@@ -60,6 +59,15 @@ const struct mr_cli_verb *mr_cli_verb_find(const char *name);
 /* --server, --run-dir and --help, known to every verb. */
 extern const struct mr_cli_option mr_cli_common_options[];
 
+/* An option that says what is promised, kept as text in the setting `promise`; and what that means. */
+#define MR_CLI_PROMISE_OPTION(text)                                                                \
+	{                                                                                          \
+		.name = "promise", .type = MR_CLI_TEXT, .value = "PROMISE",                        \
+		.offset = offsetof(struct settings, promise),                                      \
+		.choices = "best-effort|at-least-once|exactly-once", .help = text                  \
+	}
+enum mr_promise_kind mr_cli_promise(const char *text);
+
 /* "millrace VERB: what: why; what to try" on standard error; `hint` may be NULL. Returns `code`. */
 int mr_cli_fail(const struct mr_cli *cli, enum mr_cli_exit code, const char *what, const char *why,
 	const char *hint);
@@ -76,7 +84,6 @@ bool mr_cli_is_udp(const struct mr_cli *cli);
 
 /* Connects to cli->server, by the verb's name unless `options` (may be NULL) has one, and says why if
  * that fails. 0 or an exit code. */
-struct mr_options;
 int mr_cli_connect(
 	const struct mr_cli *cli, const struct mr_options *options, struct mr_client **out);
 

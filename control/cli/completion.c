@@ -30,6 +30,23 @@ static void print_option_names(const struct mr_cli_option *options, const struct
 	}
 }
 
+/* What the first operand may be, where the usage line says it in so many words: "show|purge NAME". False:
+ * it is somebody's name. */
+static bool has_words(const struct mr_cli_verb *verb)
+{
+	size_t bytes = strcspn(verb->operands, " ");
+
+	return bytes > 0 && strspn(verb->operands, "abcdefghijklmnopqrstuvwxyz|") == bytes;
+}
+
+static void print_words(const struct mr_cli_verb *verb)
+{
+	if (!has_words(verb))
+		return;
+	for (const char *at = verb->operands; *at && *at != ' '; at++)
+		putchar(*at == '|' ? ' ' : *at);
+}
+
 static void print_bash_choices(const struct mr_cli_option *options, const char *verb)
 {
 	for (const struct mr_cli_option *o = options; o && o->name; o++) {
@@ -61,8 +78,7 @@ static void print_bash(void)
 	puts("' ;;");
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++) {
 		printf("\t%s) words='", (*v)->name);
-		if (*v == &mr_cli_completion)
-			fputs("bash zsh fish", stdout);
+		print_words(*v);
 		if (*v == &mr_cli_help_of)
 			print_verb_names();
 		print_option_names((*v)->options, NULL);
@@ -131,8 +147,11 @@ static void print_zsh(void)
 		printf("\t%s) _arguments", (*v)->name);
 		print_zsh_options((*v)->options, NULL);
 		print_zsh_options(mr_cli_common_options, (*v)->options);
-		if (*v == &mr_cli_completion)
-			fputs(" '1:shell:(bash zsh fish)'", stdout);
+		if (has_words(*v)) {
+			fputs(" '1:operand:(", stdout);
+			print_words(*v);
+			fputs(")'", stdout);
+		}
 		puts(" ;;");
 	}
 	puts("\tesac");
@@ -173,9 +192,14 @@ static void print_fish(void)
 		printf("complete -c millrace -n __fish_use_subcommand -a %s -d '%s'\n", (*v)->name,
 			(*v)->summary);
 	print_fish_options(mr_cli_common_options, NULL);
-	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++)
+	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++) {
 		print_fish_options((*v)->options, (*v)->name);
-	puts("complete -c millrace -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'");
+		if (!has_words(*v))
+			continue;
+		printf("complete -c millrace -n '__fish_seen_subcommand_from %s' -a '", (*v)->name);
+		print_words(*v);
+		puts("'");
+	}
 }
 
 static int run_completion(

@@ -10,9 +10,12 @@
 #include "control/cli/verbs.h"
 
 #define DRAIN_MS 5000
+/* How long an interrupt may go unnoticed. */
+#define WAIT_MS 200
 
 struct settings {
 	struct mr_cli_words headers;
+	const char *promise;
 	uint64_t count;
 	uint64_t timeout_ms;
 	bool stdin_lines;
@@ -22,6 +25,7 @@ struct settings {
 
 /* A header block and a payload, ready to be sent. */
 struct outgoing {
+	struct mr_publisher *promised; /* NULL: best effort */
 	char header_memory[16384];
 	struct mr_headers headers;
 	struct mr_cli_input payload;
@@ -47,9 +51,38 @@ static int prepare(const struct mr_cli *cli, const struct settings *set, const c
 	return MR_EXIT_OK;
 }
 
+/* However long those who are to get it hold it up. */
+static int settle(struct mr_client *c)
+{
+	int rc;
+
+	do
+		rc = mr_settle(c, WAIT_MS);
+	while ((rc == -ETIMEDOUT || rc == -ENOTCONN || rc == -EINTR) && !mr_cli_interrupted());
+	return mr_cli_interrupted() ? 0 : rc;
+}
+
+static int publish_promised(
+	struct mr_client *c, const struct outgoing *out, const void *payload, size_t bytes)
+{
+	const char *headers = out->headers.bytes ? out->headers.data : NULL;
+	int rc;
+
+	do {
+		rc = mr_publisher_send_with(
+			out->promised, headers, out->headers.bytes, payload, bytes);
+		if (rc != -EAGAIN)
+			return rc;
+		rc = settle(c);
+	} while (rc == 0 && !mr_cli_interrupted());
+	return rc;
+}
+
 static int publish(struct mr_client *c, const char *subject, const struct outgoing *out,
 	const void *payload, size_t bytes)
 {
+	if (out->promised != NULL)
+		return publish_promised(c, out, payload, bytes);
 	return mr_publish_with(c, subject, out->headers.bytes ? out->headers.data : NULL,
 		out->headers.bytes, payload, bytes);
 }
@@ -84,7 +117,20 @@ static int publish_all(struct mr_client *c, const struct settings *set, const ch
 			rc = publish(c, subject, out, out->payload.data, out->payload.bytes);
 	}
 	/* It is done when the bus has it. */
+	if (rc == 0 && out->promised != NULL)
+		return settle(c);
 	return rc ? rc : mr_drain(c, DRAIN_MS);
+}
+
+static int open_publisher(
+	struct mr_client *c, const struct settings *set, const char *subject, struct outgoing *out)
+{
+	const struct mr_publisher_options options = {.promise = mr_cli_promise(set->promise)};
+
+	out->promised = NULL;
+	if (options.promise == MR_BEST_EFFORT)
+		return 0;
+	return mr_publisher_open_with(c, subject, &options, &out->promised);
 }
 
 static int run_pub(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
@@ -104,7 +150,9 @@ static int run_pub(const struct mr_cli *cli, const void *settings, const struct 
 	code = mr_cli_connect(cli, NULL, &c);
 	if (code == MR_EXIT_OK) {
 		mr_cli_catch_interrupts();
-		rc = publish_all(c, set, w->at[0], &out);
+		rc = open_publisher(c, set, w->at[0], &out);
+		if (rc == 0)
+			rc = publish_all(c, set, w->at[0], &out);
 		if (rc)
 			code = mr_cli_fail_call(cli, c, rc, w->at[0]);
 		else if (mr_cli_interrupted())
@@ -185,6 +233,8 @@ static const struct mr_cli_option pub_options[] = {
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, stdin_lines),
 		.help = "publish each line of standard input"},
+	MR_CLI_PROMISE_OPTION("wait for receivers that are full and want it so, instead of passing "
+			      "them by"),
 	{0},
 };
 
@@ -220,7 +270,7 @@ const struct mr_cli_verb mr_cli_pub = {
 	.operands = "SUBJECT [PAYLOAD|-]",
 	.details =
 		"Without PAYLOAD the message is empty; - takes all of standard input. Ends when the bus has\n"
-		"taken everything.",
+		"taken everything. What is promised waits for receivers that are full, if they asked for that.",
 	.examples = "  millrace pub orders.eu.created '{\"id\":1}' -H trace:abc\n"
 		    "  millrace pub blobs.photo - < photo.jpeg\n"
 		    "  tail -f app.log | millrace pub logs.app --stdin-lines",

@@ -14,6 +14,8 @@
 
 struct settings {
 	const char *group;
+	const char *promise;
+	uint64_t high_water;
 	uint64_t count;      /* 0: no end */
 	uint64_t timeout_ms; /* 0: none */
 	bool prefix;
@@ -73,7 +75,12 @@ static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 
 static int subscribe_all(struct sub *s, struct mr_client *c, const struct mr_cli_words *patterns)
 {
-	struct mr_subscribe_options options = {.group = s->set->group, .prefix = s->set->prefix};
+	struct mr_subscribe_options options = {
+		.group = s->set->group,
+		.prefix = s->set->prefix,
+		.promise = mr_cli_promise(s->set->promise),
+		.high_water = (unsigned)s->set->high_water,
+	};
 
 	for (unsigned i = 0; i < patterns->count; i++) {
 		struct mr_subscription *subscription;
@@ -177,6 +184,14 @@ static const struct mr_cli_option options_[] = {
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, json),
 		.help = "print a JSON object a line"},
+	MR_CLI_PROMISE_OPTION("hold publishers of what is promised up while this reader is full"),
+	{.name = "high-water",
+		.type = MR_CLI_COUNT,
+		.value = "PERCENT",
+		.offset = offsetof(struct settings, high_water),
+		.min = 1,
+		.max = 100,
+		.help = "with --promise: full from so much of the ring on (default: the bus's)"},
 	{0},
 };
 

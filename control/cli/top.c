@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* top: rates of workers and clients, from two readings of the counters. */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "control/cli/admin.h"
 #include "control/cli/stats.h"
 #include "control/cli/table.h"
 #include "control/cli/verbs.h"
+#include "control/cli/watch.h"
 #include "dataplane/base/compiler.h"
 
 #define WORKERS_MAX 256
 #define CLIENTS_MAX 4096 /* more are not shown */
-/* Readings in a row that may fail before it gives up. */
-#define FAILURES_MAX 10
 
 struct settings {
 	uint64_t interval_ms;
@@ -103,12 +98,6 @@ static int read_clients(struct mr_cli_admin *a, struct reading *r)
 	return 0;
 }
 
-/* Counters of a restarted data plane begin again: what is less than before is all new. */
-static double rate(uint64_t now, uint64_t before, double seconds)
-{
-	return seconds > 0 ? (double)(now >= before ? now - before : now) / seconds : 0;
-}
-
 static const struct mr_cli_column worker_columns[] = {
 	{"WORKER", NULL, true},
 	{"CPU", NULL, true},
@@ -126,8 +115,8 @@ static void worker_row(struct mr_cli_table *t, const struct worker_reading *now,
 	const struct worker_reading *was, double seconds, uint64_t tsc_hz)
 {
 	const struct mrf_worker_stats *n = &now->stats, *w = &was->stats;
-	double in = rate(n->rx_messages, w->rx_messages, seconds);
-	double busy = rate(n->busy_cycles, w->busy_cycles, seconds);
+	double in = mr_cli_rate(n->rx_messages, w->rx_messages, seconds);
+	double busy = mr_cli_rate(n->busy_cycles, w->busy_cycles, seconds);
 
 	mr_cli_table_count(t, now->worker);
 	if (now->cpu >= 0)
@@ -136,16 +125,16 @@ static void worker_row(struct mr_cli_table *t, const struct worker_reading *now,
 		mr_cli_table_none(t);
 	mr_cli_table_real(t, tsc_hz ? 100.0 * busy / (double)tsc_hz : 0);
 	mr_cli_table_count(t, (uint64_t)in);
-	mr_cli_table_count(t, (uint64_t)rate(n->tx_messages, w->tx_messages, seconds));
-	mr_cli_table_real(t, rate(n->rx_bytes, w->rx_bytes, seconds) / 1e6);
-	mr_cli_table_real(t, rate(n->tx_bytes, w->tx_bytes, seconds) / 1e6);
+	mr_cli_table_count(t, (uint64_t)mr_cli_rate(n->tx_messages, w->tx_messages, seconds));
+	mr_cli_table_real(t, mr_cli_rate(n->rx_bytes, w->rx_bytes, seconds) / 1e6);
+	mr_cli_table_real(t, mr_cli_rate(n->tx_bytes, w->tx_bytes, seconds) / 1e6);
 	if (in > 0)
 		mr_cli_table_real(t, busy / in);
 	else
 		mr_cli_table_none(t);
-	mr_cli_table_count(t, (uint64_t)rate(n->sleeps, w->sleeps, seconds));
-	mr_cli_table_count(
-		t, (uint64_t)rate(mr_cli_stats_dropped(n), mr_cli_stats_dropped(w), seconds));
+	mr_cli_table_count(t, (uint64_t)mr_cli_rate(n->sleeps, w->sleeps, seconds));
+	mr_cli_table_count(t,
+		(uint64_t)mr_cli_rate(mr_cli_stats_dropped(n), mr_cli_stats_dropped(w), seconds));
 }
 
 static void print_workers(
@@ -183,11 +172,11 @@ static void client_row(struct mr_cli_table *t, const struct client_reading *now,
 	mr_cli_table_id(t, n->session);
 	mr_cli_table_text(t, now->name, strlen(now->name));
 	mr_cli_table_count(t, now->worker);
-	mr_cli_table_count(t, (uint64_t)rate(n->rx_messages, w->rx_messages, seconds));
-	mr_cli_table_count(t, (uint64_t)rate(n->tx_messages, w->tx_messages, seconds));
-	mr_cli_table_real(t, rate(n->rx_bytes, w->rx_bytes, seconds) / 1e6);
-	mr_cli_table_real(t, rate(n->tx_bytes, w->tx_bytes, seconds) / 1e6);
-	mr_cli_table_count(t, (uint64_t)rate(n->missed, w->missed, seconds));
+	mr_cli_table_count(t, (uint64_t)mr_cli_rate(n->rx_messages, w->rx_messages, seconds));
+	mr_cli_table_count(t, (uint64_t)mr_cli_rate(n->tx_messages, w->tx_messages, seconds));
+	mr_cli_table_real(t, mr_cli_rate(n->rx_bytes, w->rx_bytes, seconds) / 1e6);
+	mr_cli_table_real(t, mr_cli_rate(n->tx_bytes, w->tx_bytes, seconds) / 1e6);
+	mr_cli_table_count(t, (uint64_t)mr_cli_rate(n->missed, w->missed, seconds));
 	mr_cli_table_count(t, n->backlog_bytes);
 }
 
@@ -211,87 +200,63 @@ static void print_clients(const struct mr_cli *cli, const struct reading *now,
 		printf("… and %u more clients\n", now->clients_count - rows_max);
 }
 
-/* Over what was there where the screen can be steered, else one block below the other. */
-static void print_reading(const struct mr_cli *cli, const struct reading *now,
-	const struct reading *was, bool in_place)
-{
-	char when[32];
-	time_t date = time(NULL);
-	struct tm local;
+/* Two readings, of which the later one is at `now`. */
+struct readings {
+	struct reading both[2];
+	unsigned now;
+};
 
-	localtime_r(&date, &local);
-	strftime(when, sizeof(when), "%F %T", &local);
-	if (in_place)
-		fputs("\033[H\033[J", stdout);
-	printf("millrace %s  %s  %u workers, %u clients\n\n", cli->server, when, now->workers_count,
-		now->clients_count);
-	print_workers(cli, now, was);
+static void show(const struct mr_cli_watch *w, bool in_place)
+{
+	const struct readings *r = w->arg;
+	const struct reading *now = &r->both[r->now], *was = &r->both[!r->now];
+
+	mr_cli_watch_head(w->cli, in_place);
+	printf("%u workers, %u clients\n\n", now->workers_count, now->clients_count);
+	print_workers(w->cli, now, was);
 	putchar('\n');
-	print_clients(cli, now, was, in_place ? 24 : CLIENTS_MAX);
+	print_clients(w->cli, now, was, in_place ? 24 : CLIENTS_MAX);
 	if (!in_place)
 		putchar('\n');
 }
 
 /* A connection for each reading: control may have been restarted since the last one. */
-static int take_reading(const struct mr_cli *cli, struct mr_cli_admin *a, struct reading *r)
+static int take(const struct mr_cli_watch *w, struct mr_cli_admin *a)
 {
-	int rc = mr_cli_admin_open(a, cli);
+	struct readings *r = w->arg;
+	struct reading *next = &r->both[!r->now];
+	int rc = mr_cli_admin_open(a, w->cli);
 
-	rc = rc ? rc : read_workers(a, r);
+	rc = rc ? rc : read_workers(a, next);
 	if (rc == 0) {
 		mr_cli_admin_close(a);
-		rc = mr_cli_admin_open(a, cli);
+		rc = mr_cli_admin_open(a, w->cli);
 	}
-	return rc ? rc : read_clients(a, r);
-}
-
-static bool is_last(const struct settings *set, uint64_t shown)
-{
-	return mr_cli_interrupted() || (set->count && shown >= set->count);
-}
-
-static int loop(const struct mr_cli *cli, const struct settings *set, struct reading *both)
-{
-	bool in_place =
-		isatty(STDOUT_FILENO) && getenv("TERM") && strcmp(getenv("TERM"), "dumb") != 0;
-	unsigned failures = 0;
-	uint64_t taken = 0;
-
-	while (!is_last(set, taken ? taken - 1 : 0)) {
-		struct reading *now = &both[taken & 1], *was = &both[(taken + 1) & 1];
-		struct mr_cli_admin admin;
-		int rc = take_reading(cli, &admin, now);
-
-		/* A bus that was there and is away may come again. */
-		if (rc && !mr_cli_interrupted() && (taken == 0 || ++failures > FAILURES_MAX)) {
-			rc = mr_cli_admin_fail(cli, &admin, rc);
-			mr_cli_admin_close(&admin);
-			return rc;
-		}
-		mr_cli_admin_close(&admin);
-		if (rc == 0) {
-			failures = 0;
-			if (taken++ > 0)
-				print_reading(cli, now, was, in_place);
-		}
-		if (!mr_cli_flush() || is_last(set, taken ? taken - 1 : 0))
-			break;
-		poll(NULL, 0, (int)set->interval_ms);
-	}
-	return MR_EXIT_OK;
+	rc = rc ? rc : read_clients(a, next);
+	if (rc == 0)
+		r->now = !r->now;
+	return rc;
 }
 
 static int run_top(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
-	struct reading *both = calloc(2, sizeof(*both));
+	const struct settings *set = settings;
+	struct readings *r = calloc(1, sizeof(*r));
+	const struct mr_cli_watch watch = {
+		.interval_ms = set->interval_ms,
+		.count = set->count,
+		.take = take,
+		.show = show,
+		.cli = cli,
+		.arg = r,
+	};
 	int code;
 
 	(void)w;
-	if (!both)
+	if (!r)
 		return mr_cli_fail(cli, MR_EXIT_FAILED, "start", strerror(ENOMEM), NULL);
-	mr_cli_catch_interrupts();
-	code = loop(cli, settings, both);
-	free(both);
+	code = mr_cli_watch(&watch);
+	free(r);
 	return code;
 }
 

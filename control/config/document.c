@@ -141,11 +141,16 @@ static const cyaml_schema_field_t messages_fields[] = {
 };
 
 static const cyaml_schema_field_t queues_fields[] = {
-	VALUE(queues, memory_mib), VALUE(queues, queues_max), VALUE(queues, per_client_max), VALUE(queues, messages_max), VALUE(queues, window), VALUE(queues, prefetch), VALUE(queues, ack_timeout_ms), VALUE(queues, max_deliver), VALUE(queues, idle_ms), VALUE(queues, publishers_max), CYAML_FIELD_END,
+	VALUE(queues, memory_mib), VALUE(queues, queues_max), VALUE(queues, per_client_max),
+	VALUE(queues, messages_max), VALUE(queues, window), VALUE(queues, prefetch),
+	VALUE(queues, ack_timeout_ms), VALUE(queues, max_deliver), VALUE(queues, idle_ms),
+	VALUE(queues, publishers_max), CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t services_fields[] = {
-	VALUE(services, heartbeat_ms), VALUE(services, missed_max), VALUE(services, expiry_ms), VALUE(services, retries), VALUE(services, breaker_failures), VALUE(services, breaker_reset_ms), VALUE(services, breaker_probes), CYAML_FIELD_END,
+	VALUE(services, heartbeat_ms), VALUE(services, missed_max), VALUE(services, expiry_ms),
+	VALUE(services, retries), VALUE(services, breaker_failures),
+	VALUE(services, breaker_reset_ms), VALUE(services, breaker_probes), CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t access_fields[] = {
 	LIST(access, networks), VALUE(access, anyone), LIST(access, users), LIST(access, groups),
@@ -161,7 +166,8 @@ static const cyaml_schema_field_t top_fields[] = {
 			VALUE_BYTES_MAX)},
 	},
 	SECTION(workers), SECTION(channels), SECTION(tables), SECTION(mesh), SECTION(ports),
-	SECTION(sessions), SECTION(messages), SECTION(queues), SECTION(services), SECTION(access), SECTION(log), CYAML_FIELD_END,
+	SECTION(sessions), SECTION(messages), SECTION(queues), SECTION(services), SECTION(access),
+	SECTION(log), CYAML_FIELD_END,
 };
 /* clang-format on */
 

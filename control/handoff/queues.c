@@ -213,18 +213,16 @@ void mr_request_queue_cancel(const struct mr_request *q, struct mrf_table t)
 	ask(q, mr_queue_worker(v.queue), &v, NULL, cancelled);
 }
 
-static uint32_t workers_of(struct mrf_table answer)
+/* That there is no such service is an answer. */
+static uint64_t workers_of(struct mrf_table answer)
 {
-	if (mrf_queue_answer_code(answer) != 0 || mrf_queue_answer_rows_count(answer) == 0)
-		return 0;
-	return mrf_queue_row_consumers(mrf_queue_answer_rows_at(answer, 0));
+	return mrf_queue_answer_code(answer) == 0 ? mrf_queue_answer_count(answer) : 0;
 }
 
 static void service_found(const struct mr_courier_asker *a, int error, struct mrf_table answer)
 {
 	const struct mr_request q = request_of(a);
 
-	/* That there is no such service is an answer. */
 	if (error != 0)
 		(void)failed(&q, error, answer);
 	else
@@ -234,20 +232,21 @@ static void service_found(const struct mr_courier_asker *a, int error, struct mr
 static void workers_counted(const struct mr_courier_asker *a, int error, struct mrf_table answer)
 {
 	const struct mr_request q = request_of(a);
-	char body[16];
+	char body[24];
 
 	if (error != 0) {
 		(void)failed(&q, error, answer);
 		return;
 	}
-	snprintf(body, sizeof(body), "%" PRIu32, workers_of(answer));
+	snprintf(body, sizeof(body), "%" PRIu64, workers_of(answer));
 	answer_mmi(&q, MMI_OK, body);
 }
 
+/* Not with Show, which costs the worker a row for each consumer: any client may ask this, and often. */
 static void look_up(const struct mr_request *q, struct mrf_string name, mr_courier_answered *found)
 {
 	const struct mrf_queue_command v = {
-		.verb = MRF_QUEUE_VERB_SHOW,
+		.verb = MRF_QUEUE_VERB_OPEN,
 		.kind = MRF_QUEUE_KIND_SERVICE,
 		.name = name,
 		.lookup = true,

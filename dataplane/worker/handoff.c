@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/deliver.h"
+#include "dataplane/worker/queues.h"
 
 #define HANDOFF_SHARES 64u
 
@@ -83,6 +84,31 @@ bool mr_worker_handoff_hello(
 	return true;
 }
 
+/* Control asks again if it does not come. */
+void mr_worker_handoff_answer(
+	struct mr_worker *w, uint64_t session, uint32_t target, const void *data, uint32_t bytes)
+{
+	struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_CONTROL, NULL, NULL, 0, data, 0, bytes);
+	struct mrf_handoff_header h = {
+		.bytes = (uint32_t)sizeof(h) + plan.bytes,
+		.reason = MRF_HANDOFF_REASON_QUEUE,
+		.worker = (uint16_t)w->index,
+		.session = session,
+	};
+	uint8_t *to = mr_bytes_claim(&w->handoff.to_control, sizeof(h) + plan.stride);
+
+	if (mr_unlikely(to == NULL)) {
+		mr_count(w->stats->drop_handoff_full, 1);
+		return;
+	}
+	memcpy(to, &h, sizeof(h));
+	mr_message_write(to + sizeof(h), &plan, target);
+	mr_bytes_push(&w->handoff.to_control, h.bytes);
+	w->handoff_dirty = true;
+	mr_count(w->stats->handoff_tx, 1);
+}
+
 static struct mr_session *find_own(struct mr_worker *w, uint64_t id)
 {
 	if (mr_session_worker(id) != w->index)
@@ -142,6 +168,8 @@ static void take_message(struct mr_worker *w, const struct mrf_handoff_header *h
 		send_refusal(w, path, &m);
 	else if (h->reason == MRF_HANDOFF_REASON_WELCOME)
 		send_welcome(w, h->session, &m);
+	else if (h->reason == MRF_HANDOFF_REASON_QUEUE)
+		mr_worker_queues_command(w, h->session, &m);
 	else
 		deliver_answer(w, h->session, &m);
 }

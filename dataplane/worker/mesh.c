@@ -5,6 +5,7 @@
  */
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/gate.h"
+#include "dataplane/worker/queues.h"
 
 #include <rte_mbuf.h>
 
@@ -14,6 +15,16 @@ _Static_assert(sizeof(struct mr_mesh_record) + MR_MESH_MEMBERS_MAX * sizeof(stru
 			       MR_MESSAGE_BYTES_MAX <=
 		       MR_BLOCK_BYTES,
 	"the largest message fits a block, for as many as a record names");
+
+/* Blocks that deliveries leave to what must not wait. */
+#define BLOCKS_SPARED 3u
+
+/* A record that waits for room, as it will stand in a block. */
+struct mr_mesh_held {
+	struct mr_mesh_held *next;
+	uint32_t bytes;
+	alignas(8) uint8_t record[];
+};
 
 static bool restock(struct mr_worker *w)
 {
@@ -25,17 +36,6 @@ static bool restock(struct mr_worker *w)
 			0)
 		w->mesh.stash_count = MR_MESH_STASH;
 	return w->mesh.stash_count >= MR_MESH_STASH / 2;
-}
-
-bool mr_worker_mesh_ready(struct mr_worker *w)
-{
-	if (w->workers == 1)
-		return true;
-	for (unsigned to = 0; to < w->workers; to++)
-		if (to != w->index &&
-			mr_spsc_room(w->mesh_out[to], MR_MESH_ROOM_MIN) < MR_MESH_ROOM_MIN)
-			return false;
-	return restock(w);
 }
 
 void mr_worker_mesh_flush(struct mr_worker *w)
@@ -87,6 +87,115 @@ static uint8_t *reserve(struct mr_worker *w, uint32_t bytes)
 		w->mesh.sent = 0;
 	}
 	return rte_pktmbuf_mtod_offset(w->mesh.open, uint8_t *, w->mesh.used);
+}
+
+static void write_record(uint8_t *to, const struct mr_mesh_record *record,
+	const struct mr_message_plan *plan, uint32_t target)
+{
+	memcpy(to, record, sizeof(*record));
+	mr_message_write(to + sizeof(*record), plan, target);
+}
+
+/* What stands in the open block's room is its own now. */
+static void append(struct mr_worker *w, uint32_t bytes, uint64_t workers)
+{
+	w->mesh.used += bytes;
+	w->mesh.messages++;
+	w->mesh.wanted_by |= workers;
+}
+
+static void hold(struct mr_worker *w, const struct mr_mesh_record *record,
+	const struct mr_message_plan *plan, uint32_t target)
+{
+	uint32_t bytes = (uint32_t)sizeof(*record) + plan->stride;
+	struct mr_mesh_held *h = NULL;
+
+	if (sizeof(*h) + bytes <= MR_STORE_PIECE_MAX)
+		h = mr_store_alloc(w->store, (uint32_t)sizeof(*h) + bytes);
+	if (h == NULL) {
+		mr_count(w->stats->drop_mesh_full, 1);
+		return;
+	}
+	h->next = NULL;
+	h->bytes = bytes;
+	write_record(h->record, record, plan, target);
+	*w->mesh.held_end = h;
+	w->mesh.held_end = &h->next;
+}
+
+/* Sends what was held, as far as blocks go. True: all of it. */
+static bool release(struct mr_worker *w)
+{
+	while (w->mesh.held != NULL) {
+		struct mr_mesh_held *h = w->mesh.held;
+		uint8_t *to = reserve(w, h->bytes);
+		struct mr_mesh_record record;
+
+		if (to == NULL)
+			return false;
+		memcpy(to, h->record, h->bytes);
+		memcpy(&record, h->record, sizeof(record));
+		append(w, h->bytes, record.workers);
+		w->mesh.held = h->next;
+		mr_store_release(w->store, h, (uint32_t)sizeof(*h) + h->bytes);
+	}
+	w->mesh.held_end = &w->mesh.held;
+	return true;
+}
+
+bool mr_worker_mesh_ready(struct mr_worker *w)
+{
+	if (w->workers == 1)
+		return true;
+	for (unsigned to = 0; to < w->workers; to++)
+		if (to != w->index &&
+			mr_spsc_room(w->mesh_out[to], MR_MESH_ROOM_MIN) < MR_MESH_ROOM_MIN)
+			return false;
+	/* What waited goes first. */
+	return restock(w) && (mr_likely(w->mesh.held == NULL) || (release(w) && restock(w)));
+}
+
+static void send(struct mr_worker *w, const struct mr_mesh_record *record,
+	const struct mr_message_plan *plan, uint32_t target)
+{
+	uint32_t bytes = (uint32_t)sizeof(*record) + plan->stride;
+	uint8_t *to = mr_likely(w->mesh.held == NULL) ? reserve(w, bytes) : NULL;
+
+	if (mr_unlikely(to == NULL)) {
+		hold(w, record, plan, target);
+		return;
+	}
+	write_record(to, record, plan, target);
+	append(w, bytes, record->workers);
+}
+
+void mr_worker_mesh_home(struct mr_worker *w, unsigned home, uint64_t from,
+	const struct mr_message_plan *plan, uint32_t target)
+{
+	struct mr_mesh_record record = {
+		.workers = 1ull << home, .session = from, .what = MR_MESH_HOME};
+
+	send(w, &record, plan, target);
+}
+
+void mr_worker_mesh_to_session(
+	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target)
+{
+	struct mr_mesh_record record = {
+		.workers = 1ull << mr_session_worker(session),
+		.session = session,
+		.what = MR_MESH_SESSION,
+	};
+
+	send(w, &record, plan, target);
+}
+
+bool mr_worker_mesh_spare(const struct mr_worker *w, uint32_t bytes)
+{
+	bytes += (uint32_t)sizeof(struct mr_mesh_record);
+	return w->mesh.held == NULL &&
+	       (w->mesh.stash_count > BLOCKS_SPARED ||
+		       (w->mesh.open != NULL && w->mesh.used + bytes <= MR_BLOCK_BYTES));
 }
 
 bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record,
@@ -187,6 +296,59 @@ static bool for_this_worker(const struct mr_worker *w, const struct mr_mesh_reco
 	return false;
 }
 
+/* The home worker is to know that a delivery did not come to its consumer. */
+static void send_back(struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
+{
+	unsigned home = mr_queue_worker(m->extra.delivery.queue);
+	struct mr_mesh_record record = {
+		.workers = 1ull << home, .session = session, .what = MR_MESH_UNDELIVERED};
+	struct mr_message_extra extra = {
+		.flags = MRF_MESSAGE_FLAG_DELIVERY, .delivery = m->extra.delivery};
+	struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_DELIVER, NULL, NULL, 0, NULL, 0, 0);
+
+	mr_message_plan_extra(&plan, &extra);
+	send(w, &record, &plan, 0);
+}
+
+/* A delivery can be taken back, so it leaves half of what a session may be held to what cannot. One to a
+ * session that is gone is not sent back: its home looks for the session, too. */
+static void take_for_session(struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
+{
+	struct mr_session *s = mr_directory_find(
+		&w->directory, mr_session_slot(session), mr_session_generation(session));
+	bool delivery = m->header.kind == MRF_MESSAGE_KIND_DELIVER &&
+			(m->header.flags & MRF_MESSAGE_FLAG_DELIVERY) != 0;
+	struct mr_message_plan plan;
+
+	if (mr_unlikely(s == NULL || mr_worker_is_over(s))) {
+		mr_count(w->stats->drop_session_gone, 1);
+		return;
+	}
+	if (delivery && mr_unlikely(s->stats->held_bytes > w->held_bytes_max / 2)) {
+		send_back(w, session, m);
+		return;
+	}
+	plan = mr_message_replan(m, (enum mrf_message_kind)m->header.kind);
+	if (mr_unlikely(mr_worker_promise(w, s, &plan, m->header.target) == MR_PROMISE_LOST) &&
+		delivery)
+		send_back(w, session, m);
+}
+
+/* What is not routed: queues' traffic. */
+static void __attribute__((noinline)) take_further(
+	struct mr_worker *w, const struct mr_mesh_record *record, const struct mr_message_view *m)
+{
+	switch (record->what) {
+	case MR_MESH_HOME: mr_worker_queues_take(w, record->session, m); break;
+	case MR_MESH_SESSION: take_for_session(w, record->session, m); break;
+	case MR_MESH_UNDELIVERED:
+		mr_worker_queues_undelivered(w, record->session, m->extra.delivery.tag);
+		break;
+	default: mr_count(w->stats->drop_bad_message, 1); break;
+	}
+}
+
 /* Blocks come from a worker of this process, which checked what is in them. */
 static uint32_t take_record(struct mr_worker *w, const uint8_t *at)
 {
@@ -204,8 +366,8 @@ static uint32_t take_record(struct mr_worker *w, const uint8_t *at)
 		; /* another worker's */
 	else if (mr_unlikely(!mr_message_parse(at + prefix, h, &m)))
 		mr_count(w->stats->drop_bad_message, 1);
-	else if (record.what == MR_MESH_SESSION)
-		(void)mr_worker_take_promised(w, record.session, &m);
+	else if (record.what != MR_MESH_ROUTE)
+		take_further(w, &record, &m);
 	else if (h.kind == MRF_MESSAGE_KIND_REPLY)
 		mr_worker_reply(w, &m);
 	else

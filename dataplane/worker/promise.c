@@ -229,24 +229,14 @@ void mr_worker_promise_to(
 	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target)
 {
 	unsigned to = mr_session_worker(session);
-	struct mr_mesh_record record = {.session = session, .what = MR_MESH_SESSION};
 
 	if (to == w->index) {
 		(void)promise_own(w, session, plan, target);
 	} else if (to >= w->workers) {
 		mr_count(w->stats->drop_session_gone, 1);
 	} else {
-		record.workers = 1ull << to;
-		(void)mr_worker_mesh_put(w, &record, NULL, plan, target);
+		mr_worker_mesh_to_session(w, session, plan, target);
 	}
-}
-
-enum mr_promise mr_worker_take_promised(
-	struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
-{
-	struct mr_message_plan plan = mr_message_replan(m, (enum mrf_message_kind)m->header.kind);
-
-	return promise_own(w, session, &plan, m->header.target);
 }
 
 /* One that is held, as it stands. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/gate.h"
+#include "dataplane/worker/queues.h"
 
 /* Members tried before a queue group's message is given up: all of a small group, some of a large.
  */
@@ -177,7 +178,7 @@ MR_ALWAYS_INLINE void publish_by(struct mr_worker *w, struct mr_session *from,
 	}
 }
 
-/* The same of one with an origin, or of a piece. */
+/* The same of one that is promised, or of a piece. */
 static void __attribute__((noinline)) publish_parts(struct mr_worker *w, struct mr_session *from,
 	struct mr_message_view m, const struct mr_route *r)
 {
@@ -205,14 +206,14 @@ MR_ALWAYS_INLINE void publish(
 		return;
 	}
 	w->round.published++;
-	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
+	if (mr_likely((m->header.flags & (MRF_MESSAGE_FLAG_TOKEN | MR_MESSAGE_FLAGS_EXTRA)) == 0)) {
+		publish_by(w, from, m, r, NULL);
+	} else if (m->header.flags & MR_MESSAGE_FLAGS_EXTRA) {
 		publish_parts(w, from, *m, r);
-	} else if (mr_unlikely(m->header.flags & MRF_MESSAGE_FLAG_TOKEN)) {
+	} else {
 		struct mrf_reply_token token = {from->id, m->token.correlation};
 
 		publish_by(w, from, m, r, &token);
-	} else {
-		publish_by(w, from, m, r, NULL);
 	}
 }
 
@@ -237,12 +238,23 @@ static void reply(struct mr_worker *w, struct mr_session *from, const struct mr_
 	}
 }
 
-/* Everything but a publish. */
+/* A sign of life, which is answered with one; that it was heard is remembered of every message. */
+static void beat(struct mr_worker *w, struct mr_session *from)
+{
+	struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_BEAT, NULL, NULL, 0, NULL, 0, 0);
+
+	if (!mr_worker_copy(w, from, &plan, 0))
+		mr_worker_no_room(w, from, plan.stride, &w->stats->drop_reply_full);
+}
+
+/* Everything but a publish and what is for a queue. */
 static void __attribute__((noinline))
 other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 {
 	switch (m.header.kind) {
 	case MRF_MESSAGE_KIND_REPLY: reply(w, from, &m); break;
+	case MRF_MESSAGE_KIND_BEAT: beat(w, from); break;
 	case MRF_MESSAGE_KIND_CONTROL:
 		mr_worker_handoff(w, from, &m, MRF_HANDOFF_REASON_CONTROL);
 		break;
@@ -250,6 +262,7 @@ other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 	case MRF_MESSAGE_KIND_STATUS:
 	case MRF_MESSAGE_KIND_GAP:
 	case MRF_MESSAGE_KIND_RETRY:
+	case MRF_MESSAGE_KIND_ACCEPTED:
 		/* The bus says these; a client may not. */
 	case MRF_MESSAGE_KIND_PADDING:
 	case MRF_MESSAGE_KIND_CLOSE:
@@ -316,6 +329,8 @@ static void single(struct mr_worker *w, const struct mr_burst_entry *e)
 
 	if (mr_likely(m->header.kind == MRF_MESSAGE_KIND_PUBLISH))
 		publish(w, e->from, m);
+	else if (mr_worker_is_for_queue(&m->header))
+		mr_worker_queues_entry(w, e);
 	else
 		other(w, e->from, *m);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/worker/frames.h"
 #include "dataplane/worker/gate.h"
 
 /* Makes a session silent and calls the table writer, which shuts it. */
@@ -52,6 +53,7 @@ static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_m
 	mr_count(s->stats->rx_messages, taken);
 	mr_count(s->stats->rx_bytes, bytes);
 	mr_count(w->stats->rx_messages, taken);
+	atomic_store_explicit(&s->heard, mr_worker_clock(w), memory_order_relaxed);
 	if (!s->consumed) {
 		s->consumed = true;
 		w->consumed[w->consumed_count++] = s;

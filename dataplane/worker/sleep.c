@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/gate.h"
+#include "dataplane/worker/queues.h"
 
 #include <sys/epoll.h>
 #include <time.h>
 
 #define EVENTS_MAX  16
 #define NS_OF_MS    1000000
+#define NS_OF_S     1000000000
 #define GAP_LOOK_NS (10 * NS_OF_MS)
 /* Drivers give nothing to wait on. */
 #define PORTS_LOOK_NS 500000
@@ -34,12 +36,13 @@ static bool work_waits(struct mr_worker *w)
 }
 
 /* Clients that have yet to be told of a gap, or are full, are asked to ring when they have made room. They
- * may miss that, so with one of them about, the worker sleeps for a bounded time only. */
-static long sleep_ns_max(struct mr_worker *w)
+ * may miss that, so with one of them about, the worker sleeps for a bounded time only. -1: for ever. */
+static int64_t sleep_ns_max(struct mr_worker *w)
 {
+	int64_t queues = mr_worker_queues_sleep_ns(w);
 	const struct mr_poll_list *list =
 		atomic_load_explicit(&w->directory.poll, memory_order_acquire);
-	long ns = w->ports_count > 0 ? PORTS_LOOK_NS : -1;
+	int64_t ns = w->ports_count > 0 ? PORTS_LOOK_NS : -1;
 
 	for (uint32_t i = 0; i < list->count; i++)
 		if (list->sessions[i]->missed_untold > 0 || list->sessions[i]->waiting != NULL) {
@@ -50,13 +53,14 @@ static long sleep_ns_max(struct mr_worker *w)
 	/* Those over UDP cannot ring. */
 	if (w->waiting.count > 0 && ns < 0)
 		ns = GAP_LOOK_NS;
-	return ns;
+	return ns < 0 || (queues >= 0 && queues < ns) ? queues : ns;
 }
 
 void mr_worker_sleep(struct mr_worker *w)
 {
 	struct epoll_event events[EVENTS_MAX];
-	struct timespec time = {.tv_nsec = sleep_ns_max(w)};
+	int64_t ns = sleep_ns_max(w);
+	struct timespec time = {.tv_sec = ns / NS_OF_S, .tv_nsec = ns % NS_OF_S};
 
 	atomic_store_explicit(&w->page->asleep, 1, memory_order_seq_cst); /* [worker.sleep] */
 	if (!work_waits(w)) {
@@ -64,8 +68,7 @@ void mr_worker_sleep(struct mr_worker *w)
 		atomic_store_explicit(&w->sleeping, true, memory_order_relaxed);
 		mr_router_offline(w->router);
 		/* Bells are edge-triggered: every ring wakes, none has to be read. */
-		(void)epoll_pwait2(
-			w->epoll_fd, events, EVENTS_MAX, time.tv_nsec < 0 ? NULL : &time, NULL);
+		(void)epoll_pwait2(w->epoll_fd, events, EVENTS_MAX, ns < 0 ? NULL : &time, NULL);
 		mr_router_online(w->router);
 		atomic_store_explicit(&w->sleeping, false, memory_order_relaxed);
 	}

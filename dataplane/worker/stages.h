@@ -10,6 +10,8 @@
 #include "dataplane/worker/worker.h"
 #include "flatbuf/link.h"
 
+/* All of them, once. */
+void mr_worker_round(struct mr_worker *w);
 /* Fills the burst from the channels, with messages that were checked in place. */
 void mr_worker_rx(struct mr_worker *w);
 /* Delivers, hands over or discards every message of the burst. */
@@ -23,6 +25,9 @@ void mr_worker_tx(struct mr_worker *w);
 void mr_worker_mesh_rx(struct mr_worker *w);
 /* Delivers what control sent. */
 void mr_worker_handoff_rx(struct mr_worker *w);
+/* Passes the answer to a command of control back. */
+void mr_worker_handoff_answer(
+	struct mr_worker *w, uint64_t session, uint32_t target, const void *data, uint32_t bytes);
 /* Passes a client's message to control. */
 void mr_worker_handoff(struct mr_worker *w, struct mr_session *from,
 	const struct mr_message_view *m, enum mrf_handoff_reason reason);
@@ -36,8 +41,8 @@ bool mr_worker_handoff_hello(
 void mr_worker_no_room(struct mr_worker *w, struct mr_session *s, uint32_t bytes, uint64_t *full);
 /* The same of a delivery; the session is told later. */
 void mr_worker_missed(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
-/* Notes when it last missed anything, a little late. */
-void mr_worker_note_missed(struct mr_worker *w, struct mr_session *s);
+/* What waits for it, and when it last missed anything, a little late. */
+void mr_worker_gauge(struct mr_worker *w, struct mr_session *s);
 /* Counts what was pushed since it was last shown. */
 void mr_worker_count_copies(struct mr_worker *w, struct mr_session *s);
 /* A reply whose token names this worker. */
@@ -75,6 +80,14 @@ bool mr_worker_mesh_ready(struct mr_worker *w);
 /* Copies the message for other workers. False: it could not be, as counted. */
 bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target);
+/* The same of what must come: while the mesh is full, it waits in the worker's store, and nothing is taken
+ * from clients meanwhile. */
+void mr_worker_mesh_home(struct mr_worker *w, unsigned home, uint64_t from,
+	const struct mr_message_plan *plan, uint32_t target);
+void mr_worker_mesh_to_session(
+	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target);
+/* True if a message of so many bytes would not have to wait, and would leave something for others. */
+bool mr_worker_mesh_spare(const struct mr_worker *w, uint32_t bytes);
 /* Tells the others what is in the open block. */
 void mr_worker_mesh_flush(struct mr_worker *w);
 /* Rings the bells of those told, if they sleep. */

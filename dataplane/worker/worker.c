@@ -12,6 +12,7 @@
 
 #include "dataplane/worker/frames.h"
 #include "dataplane/worker/gate.h"
+#include "dataplane/worker/queues.h"
 
 static bool stopped(struct mr_worker *w)
 {
@@ -40,10 +41,25 @@ static void account(struct mr_worker *w)
 		w->idle_since = now;
 	} else if (now - w->idle_since >= w->spin_cycles) {
 		mr_worker_housekeep(w);
-		mr_worker_sleep(w);
+		if (mr_worker_queues_calm(w)) {
+			mr_worker_tx(w);
+			mr_worker_sleep(w);
+		}
 		w->idle_since = 0;
 		w->round_start = rte_rdtsc();
 	}
+}
+
+void mr_worker_round(struct mr_worker *w)
+{
+	mr_worker_mesh_rx(w);    /* from other workers -> own sinks, queues */
+	mr_worker_handoff_rx(w); /* from control -> own sinks, queues */
+	mr_worker_ports_rx(w);   /* packets -> own sinks, mesh, queues, control */
+	mr_worker_held_run(w);   /* what is held -> own sinks */
+	mr_worker_rx(w);         /* channels -> burst */
+	mr_worker_route(w);      /* burst -> own sinks, mesh, queues, control */
+	mr_worker_queues_run(w); /* queues -> own sinks, mesh */
+	mr_worker_tx(w);         /* sinks and mesh -> their readers, ports */
 }
 
 int mr_worker_run(void *worker)
@@ -53,13 +69,7 @@ int mr_worker_run(void *worker)
 	mr_router_online(w->router);
 	w->round_start = rte_rdtsc();
 	while (!stopped(w)) {
-		mr_worker_mesh_rx(w);    /* from other workers -> own sinks */
-		mr_worker_handoff_rx(w); /* from control -> own sinks */
-		mr_worker_ports_rx(w);   /* packets -> own sinks, mesh, control */
-		mr_worker_held_run(w);   /* what is held -> own sinks */
-		mr_worker_rx(w);         /* channels -> burst */
-		mr_worker_route(w);      /* burst -> own sinks, mesh, control */
-		mr_worker_tx(w);         /* sinks and mesh -> their readers, ports */
+		mr_worker_round(w);
 		if (--w->house_in == 0)
 			mr_worker_housekeep(w);
 		mr_router_quiescent(w->router);
@@ -72,14 +82,6 @@ int mr_worker_run(void *worker)
 	return 0;
 }
 
-void mr_worker_note_missed(struct mr_worker *w, struct mr_session *s)
-{
-	if (mr_likely(s->stats->missed == s->missed_seen))
-		return;
-	s->missed_seen = s->stats->missed;
-	mr_gauge(s->stats->missed_last_ns, mr_worker_now_ns(w));
-}
-
 static void gauge_backlog(struct mr_session *s, uint64_t bytes)
 {
 	uint64_t all = bytes + s->stats->held_bytes;
@@ -87,6 +89,15 @@ static void gauge_backlog(struct mr_session *s, uint64_t bytes)
 	mr_gauge(s->stats->backlog_bytes, bytes);
 	if (all > s->stats->backlog_bytes_max)
 		mr_gauge(s->stats->backlog_bytes_max, all);
+}
+
+void mr_worker_gauge(struct mr_worker *w, struct mr_session *s)
+{
+	gauge_backlog(s, mr_worker_underway_now(s));
+	if (mr_likely(s->stats->missed == s->missed_seen))
+		return;
+	s->missed_seen = s->stats->missed;
+	mr_gauge(s->stats->missed_last_ns, mr_worker_now_ns(w));
 }
 
 /* Gaps that nobody has been told of, and gauges. */
@@ -98,8 +109,7 @@ static void look_after_sessions(struct mr_worker *w)
 	for (uint32_t i = 0; i < list->count; i++) {
 		struct mr_session *s = list->sessions[i];
 
-		gauge_backlog(s, mr_bytes_backlog(&s->down));
-		mr_worker_note_missed(w, s);
+		mr_worker_gauge(w, s);
 		if (s->missed_untold > 0)
 			(void)mr_worker_tell_gap(w, s, s->down.capacity / 8);
 	}
@@ -220,6 +230,7 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	w->stats = stats;
 	w->house_in = w->house_rounds = MR_HOUSEKEEP_ROUNDS;
 	init_network(w, c);
+	w->mesh.held_end = &w->mesh.held;
 	w->page_fd = w->epoll_fd = w->bell_fd = -1;
 	w->handoff.channel = mr_channel_none();
 	error = mr_directory_init(&w->directory, c->slots);
@@ -229,6 +240,8 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 		error = open_handoff(w, c->handoff_ring_bytes);
 	if (error == 0)
 		error = open_waiting(w, c);
+	if (error == 0)
+		error = mr_worker_queues_new(w, c);
 	if (error == 0)
 		error = mr_router_new(table, c->index, c->route_cache_entries, &w->router);
 	if (error != 0) {
@@ -251,6 +264,7 @@ void mr_worker_free(struct mr_worker *w)
 		return;
 	if (w->router != NULL)
 		mr_router_free(w->router);
+	mr_worker_queues_free(w);
 	free(w->flows.list);
 	mr_store_free(w->store);
 	free(w->gates);

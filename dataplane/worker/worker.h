@@ -5,6 +5,7 @@
  *   rx     burst of messages from channels, checked in place        rx.c
  *   route  who gets a copy of each, and the copies                  route.c, deliver.h
  *   mesh   blocks of messages to and from other workers             mesh.c
+ *   queues those at home here, and the way to the others            queues.c
  *   tx     show the rings to their readers, ring bells, send frames tx.c, egress.c
  *   house  idle, sleep, counters, gaps, heartbeats                  worker.c, sleep.c, remotes.c
  *
@@ -22,7 +23,7 @@
 #define MILLRACE_WORKER_WORKER_H
 
 #include "dataplane/port/port.h"
-#include "dataplane/queue/store.h"
+#include "dataplane/queue/queue.h"
 #include "dataplane/ring/spsc.h"
 #include "dataplane/session/session.h"
 #include "dataplane/subject/router.h"
@@ -40,6 +41,7 @@ struct rte_mempool;
 #define MR_MESH_BURST    16u
 #define MR_HANDOFF_BURST 32u
 #define MR_MESH_STASH    8u
+#define MR_QUEUES_SLOW   64u /* a power of two */
 /* A round closes at most this many mesh blocks: its bytes over a block's, and those left open. */
 #define MR_MESH_ROOM_MIN    16u
 #define MR_BLOCK_BYTES      65344u
@@ -62,6 +64,9 @@ struct rte_mempool;
 #define MR_ECHOES_PER_SECOND 10000u
 /* Retries, a worker. What asks for one is a large frame. */
 #define MR_RETRIES_PER_SECOND 100000u
+
+struct mr_mesh_held;
+struct mr_worker_commands;
 
 /* A message in a channel: the header as it was read and checked against the ring, and where the rest
  * is. The memory may change; what stands here does not. */
@@ -124,12 +129,14 @@ struct mr_worker_config {
 	uint8_t cookie_key[MR_COOKIE_KEY_BYTES]; /* the same for all workers */
 	uint32_t route_cache_entries;
 	uint32_t handoff_ring_bytes;
-	uint64_t store_bytes;       /* of messages that wait: in queues, and for full sessions */
-	uint64_t held_bytes_max;    /* of them, for one session */
 	uint32_t message_bytes_max; /* of all fragments */
-	uint64_t spin_cycles;       /* without work, before it sleeps */
-	int writer_bell_fd;         /* rung when a session must be shut */
-	bool busy;                  /* never sleeps */
+	uint64_t store_bytes;       /* of messages that wait for full sessions and for the mesh */
+	uint64_t held_bytes_max;    /* of them, for one session */
+	uint64_t queue_bytes_max;   /* of messages in queues */
+	struct mr_queues_config queues; /* but for what the worker knows itself */
+	uint64_t spin_cycles;           /* without work, before it sleeps */
+	int writer_bell_fd;             /* rung when a session must be shut */
+	bool busy;                      /* never sleeps */
 };
 
 struct mr_worker {
@@ -192,8 +199,24 @@ struct mr_worker {
 		uint64_t wanted_by;    /* workers with interest in what is not yet told of */
 		struct rte_mbuf *stash[MR_MESH_STASH];
 		uint32_t stash_count;
-		uint64_t rung; /* workers pushed to this round */
+		uint64_t rung;             /* workers pushed to this round */
+		struct mr_mesh_held *held; /* what must come and had no room, oldest first */
+		struct mr_mesh_held **held_end;
 	} mesh;
+	struct {
+		struct mr_queues *engine;
+		struct mr_store *store;
+		uint64_t ms_cycles; /* in a millisecond */
+		uint64_t ms_end;    /* cycles, of the millisecond now_ms */
+		uint64_t now_ms;
+		uint64_t ticked_ms; /* when the engine last looked at the clock */
+		bool touched;       /* it may have something to send */
+		bool used;          /* there may be queues */
+		/* Sessions of other workers that could not take a delivery, by a few bits of their ids;
+		 * asked before they are given another. */
+		uint64_t slow[MR_QUEUES_SLOW];
+		struct mr_worker_commands *commands;
+	} queues;
 	struct {
 		uint32_t next;       /* slot, from remote_first */
 		uint64_t since;      /* cycles, when the last step was made */

@@ -265,6 +265,9 @@ static bool retire(struct mr_writer *wr, struct mr_session *s)
 	mr_gauge(wr->stats->sessions, wr->stats->sessions - 1);
 	mr_count(wr->stats->sessions_closed, 1);
 	announce_closed(wr, s);
+	/* What queues had given it is somebody else's now. */
+	for (unsigned i = 0; i < wr->workers_count; i++)
+		mr_worker_ring(wr->workers[i]);
 	return true;
 }
 

@@ -25,8 +25,10 @@
 #define EVENTS_MAX      64
 #define TICK_PENDING_MS 1
 #define TICK_IDLE_MS    1000
-#define STUCK_NS        2000000000ull
-#define STATS_MAGIC     0x343054415453524dull /* "MRSTAT04" */
+/* Sessions of a worker that may all be held as much for as one may. */
+#define HELD_SHARES 4u
+#define STUCK_NS    2000000000ull
+#define STATS_MAGIC 0x343054415453524dull /* "MRSTAT04" */
 
 _Static_assert(sizeof(struct mrf_session_stats) == 4 * MR_CACHE_LINE, "four lines a session");
 
@@ -130,11 +132,51 @@ static bool polls_busy(const struct mr_config *c)
 	       (c->workers.poll == MR_CONFIG_POLL_AUTO && c->ports.open_count > 0);
 }
 
+/* Complete options: what a client leaves open is filled in from these. */
+static struct mr_queues_config queues_config(const struct mr_config *c)
+{
+	return (struct mr_queues_config){
+		.queues_max = c->queues.queues_max,
+		.per_client_max = c->queues.per_client_max,
+		.window = c->queues.window,
+		.publishers_max = c->queues.publishers_max,
+		.idle_ms = c->queues.idle_ms,
+		.prefetch = c->queues.prefetch,
+		.heartbeat_ms = c->services.heartbeat_ms,
+		.missed_max = c->services.missed_max,
+		.queue =
+			{
+				.policy = MRF_QUEUE_POLICY_ROUND_ROBIN,
+				.when_full = MRF_QUEUE_FULL_WAIT,
+				.messages_max = c->queues.messages_max,
+				.ack_timeout_ms = c->queues.ack_timeout_ms,
+				.max_deliver = (uint16_t)c->queues.max_deliver,
+			},
+		.service =
+			{
+				.policy = MRF_QUEUE_POLICY_LEAST_RECENTLY_USED,
+				.when_full = MRF_QUEUE_FULL_REFUSE,
+				.messages_max = c->queues.messages_max,
+				.age_max_ms = c->services.expiry_ms,
+				.ack_timeout_ms = c->queues.ack_timeout_ms,
+				.max_deliver = (uint16_t)(c->services.retries + 1),
+				.breaker_failures = c->services.breaker_failures > 0
+							    ? (uint16_t)c->services.breaker_failures
+							    : UINT16_MAX,
+				.breaker_reset_ms = c->services.breaker_reset_ms,
+				.breaker_probes = (uint16_t)c->services.breaker_probes,
+			},
+	};
+}
+
 static int open_workers(struct mr_writer *wr)
 {
 	const struct mrf_stats_header *h = wr->stats_map;
 	uint8_t key[MR_COOKIE_KEY_BYTES];
+	uint64_t seed;
 
+	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return -EIO;
 	if (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key))
 		return -EIO;
 	for (unsigned i = 0; i < wr->workers_count; i++) {
@@ -148,10 +190,12 @@ static int open_workers(struct mr_writer *wr)
 			.hellos_per_second = wr->config->sessions.hellos_per_second,
 			.route_cache_entries = wr->config->tables.route_cache_entries,
 			.handoff_ring_bytes = wr->config->channels.handoff_ring_bytes,
-			.store_bytes =
-				((uint64_t)wr->config->queues.memory_mib << 20) / wr->workers_count,
 			.held_bytes_max = wr->config->sessions.held_bytes_max,
 			.message_bytes_max = wr->config->messages.bytes_max,
+			.store_bytes = HELD_SHARES * (uint64_t)wr->config->sessions.held_bytes_max,
+			.queue_bytes_max =
+				((uint64_t)wr->config->queues.memory_mib << 20) / wr->workers_count,
+			.queues = queues_config(wr->config),
 			.spin_cycles = rte_get_tsc_hz() / 1000000 * wr->config->workers.spin_us,
 			.writer_bell_fd = wr->bell_fd,
 			.busy = polls_busy(wr->config),
@@ -159,6 +203,7 @@ static int open_workers(struct mr_writer *wr)
 		void *stats = (char *)wr->stats_map + h->worker_offset + i * h->worker_stride;
 		int error;
 
+		c.queues.seed = seed + i;
 		memcpy(c.cookie_key, key, sizeof(key));
 		error = mr_worker_new(&c, wr->table, stats, &wr->workers[i]);
 		for (unsigned p = 0; error == 0 && p < wr->ports_count; p++)

@@ -3,7 +3,7 @@
 # cli: help, exit codes, JSON and completion of the command line.
 . "$(dirname "$0")/../support/lib.sh"
 
-verbs='up pub sub request reply status workers clients sessions subjects ports counters top kick ping bench version completion help'
+verbs='up pub sub request reply status workers clients sessions subjects queues queue services service ports counters top kick ping bench version completion help'
 
 say "help"
 expect_status 0 "$millrace" help
@@ -29,13 +29,17 @@ for verb in $verbs; do
 done
 expect_status 2 "$millrace" pub
 expect_status 2 "$millrace" kick notanumber
+expect_status 2 "$millrace" queue show
+expect_status 2 "$millrace" queue dance jobs
+expect_match "what a queue cannot do" "$errors" 'show, purge'
+expect_status 2 "$millrace" service purge echo
 expect_status 2 "$millrace" bench --size 3
 expect_status 2 "$millrace" bench --transport udp
 expect_match "udp" "$errors" 'needs --server udp'
 
 say "nobody there: exit code 3, and a hint"
 for verb in 'pub a b' 'sub a' 'request a b' 'reply a b' status workers clients sessions subjects ports counters \
-	'top -n 1' 'kick 1' ping 'bench --seconds 1'; do
+	queues services 'queue show a' 'queue dead a' 'queue purge a' 'service show a' 'queues --watch' 'top -n 1' 'kick 1' ping 'bench --seconds 1'; do
 	# shellcheck disable=SC2086 # words are wanted
 	expect_status 3 "$millrace" $verb
 	expect_match "$verb without a bus" "$errors" "^millrace ${verb%% *}: .+: .+; .+"
@@ -46,7 +50,8 @@ bus_start
 sub_start one 'some.>' --json
 
 say "JSON"
-for verb in status workers clients sessions subjects ports counters 'counters --all' ping version; do
+for verb in status workers clients sessions subjects queues services 'queues --watch -n 1 --interval 10' ports \
+	counters 'counters --all' ping version; do
 	# shellcheck disable=SC2086
 	expect_status 0 "$millrace" $verb --json
 	jq -e . >/dev/null <<<"$output" || fail "$verb --json is no JSON: $output"
@@ -76,9 +81,18 @@ for verb in status workers clients subjects counters 'top -n 1 --interval 100'; 
 	expect_above "lines of $verb" "$(wc -l <<<"$output")" 1
 done
 
-for verb in sessions ports; do
+for verb in sessions ports queues services; do
 	expect_equal "lines of $verb where there are none" "$("$millrace" "$verb" | wc -l)" 1
 done
+
+say "queues and services that are not there"
+for verb in 'queue show' 'queue dead' 'queue purge' 'queue pause' 'queue redrive' 'queue delete' 'service show'; do
+	# shellcheck disable=SC2086
+	expect_status 1 "$millrace" $verb nothing.here
+	expect_match "$verb of what is not there" "$errors" 'no such'
+done
+expect_status 1 "$millrace" queue show 'no.*'
+expect_match "a name that cannot be" "$errors" 'wildcard'
 
 say "payloads that are no text"
 printf 'a\xff\x00b' | "$millrace" pub some.bytes -

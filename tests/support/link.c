@@ -322,6 +322,83 @@ void mr_test_publish(struct mr_test_session *s, uint32_t alias, const char *subj
 	mr_bytes_push(&s->up, bytes);
 }
 
+void mr_test_push(struct mr_test_session *s, const struct mr_message_plan *plan, uint32_t target)
+{
+	uint64_t until = now_ns() + WAIT_NS;
+	void *to;
+
+	while ((to = mr_bytes_claim(&s->up, plan->stride)) == NULL) {
+		mr_test_flush(s);
+		sched_yield();
+		if (now_ns() > until)
+			die("the worker does not read", -ETIMEDOUT);
+	}
+	mr_message_write(to, plan, target);
+	mr_bytes_push(&s->up, plan->bytes);
+}
+
+static void hand_over(struct mr_test_plane *p, unsigned worker, const void *data, uint32_t bytes)
+{
+	struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_CONTROL, NULL, NULL, 0, data, 0, bytes);
+	struct mrf_handoff_header h = {
+		.bytes = (uint32_t)sizeof(h) + plan.bytes, .reason = MRF_HANDOFF_REASON_QUEUE};
+	struct mr_bytes_producer *ring = &p->handoff[worker].to_worker;
+	uint8_t *to = mr_bytes_claim(ring, sizeof(h) + plan.stride);
+
+	if (to == NULL)
+		die("hand-off ring", -ENOSPC);
+	memcpy(to, &h, sizeof(h));
+	mr_message_write(to + sizeof(h), &plan, 1);
+	mr_bytes_push(ring, h.bytes);
+	if (mr_bytes_publish(ring))
+		mr_bell_ring(p->handoff[worker].channel.worker_bell_fd);
+}
+
+static struct mrf_table take_answer(struct mr_test_plane *p, unsigned worker)
+{
+	struct mr_bytes_consumer *ring = &p->handoff[worker].from_worker;
+	uint64_t until = now_ns() + WAIT_NS;
+	struct mrf_handoff_header h;
+	struct mr_message_view m;
+	struct mrf_table answer;
+	const uint8_t *at;
+
+	(void)mr_bytes_release(ring);
+	while (mr_bytes_readable(ring) == 0) {
+		sched_yield();
+		if (now_ns() > until)
+			die("no answer of a worker", -ETIMEDOUT);
+	}
+	at = mr_bytes_peek(ring);
+	memcpy(&h, at, sizeof(h));
+	if (h.reason != MRF_HANDOFF_REASON_QUEUE ||
+		!mr_message_parse(at + sizeof(h), mr_message_header_load(at + sizeof(h)), &m) ||
+		mrf_queue_message_parse(m.payload, m.payload_bytes, &answer) != 0)
+		die("answer of a worker", -EBADMSG);
+	mr_bytes_skip(ring, h.bytes);
+	return mrf_queue_message_body(answer);
+}
+
+struct mrf_table mr_test_command(
+	struct mr_test_plane *p, unsigned worker, const struct mrf_queue_command *command)
+{
+	struct mrf_queue_message message = {.body_type = MRF_QUEUE_BODY_QUEUE_COMMAND};
+	uint64_t memory[256];
+	struct mrf_builder b;
+	const void *data;
+	size_t bytes;
+	int error;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	message.body = mrf_queue_command_write(&b, command);
+	error = mrf_builder_finish(&b, mrf_queue_message_write(&b, &message), &data, &bytes);
+	if (error != 0)
+		die("build", error);
+	hand_over(p, worker, data, (uint32_t)bytes);
+	return take_answer(p, worker);
+}
+
 bool mr_test_promise(struct mr_test_session *s, const char *subject, uint64_t publisher,
 	uint64_t id, const void *payload, uint32_t bytes)
 {

@@ -74,6 +74,11 @@ int mr_test_kick(struct mr_test_plane *p, uint64_t session, const char *reason);
 /* Pushes a publish; payload is `text`. Alias 0: by subject. */
 void mr_test_publish(struct mr_test_session *s, uint32_t alias, const char *subject,
 	const uint64_t *correlation, const char *headers, const char *text);
+/* Pushes any message. */
+void mr_test_push(struct mr_test_session *s, const struct mr_message_plan *plan, uint32_t target);
+/* Asks a worker as control does; returns its QueueAnswer, valid until the next one. */
+struct mrf_table mr_test_command(
+	struct mr_test_plane *p, unsigned worker, const struct mrf_queue_command *command);
 /* Pushes a promised publish, by subject; `publisher` 0: at least once. False: no room in the ring. */
 bool mr_test_promise(struct mr_test_session *s, const char *subject, uint64_t publisher,
 	uint64_t id, const void *payload, uint32_t bytes);

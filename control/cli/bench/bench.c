@@ -16,6 +16,9 @@
 #define STEP_MS        20
 #define ADMIN_TRIES    150
 
+#define OUTSTANDING_SERVICE 64
+#define PREFETCH            64
+
 struct settings {
 	const char *transport;
 	const char *pattern;
@@ -30,7 +33,9 @@ struct settings {
 	double rate;
 	double seconds;
 	double warmup;
-	uint64_t outstanding;
+	uint64_t outstanding; /* 0: by the pattern */
+	uint64_t servers;     /* 0: subscribers */
+	uint64_t prefetch;
 	uint64_t threads;
 	uint64_t subjects;
 	bool progress;
@@ -90,13 +95,17 @@ static int make_plan(struct bench *b)
 		return refuse(b, "--cpus", "expected numbers and ranges, as in 0,2-4");
 	if (set->window && set->rate > 0)
 		return refuse(b, "--window and --rate", "a loop is either closed or open");
-	plan->request = strcmp(set->pattern, "request") == 0;
+	plan->service = strcmp(set->pattern, "service") == 0;
+	plan->request = plan->service || strcmp(set->pattern, "request") == 0;
 	plan->full = strcmp(set->verify, "full") == 0;
 	plan->publishers = (unsigned)set->publishers;
-	plan->subscribers = (unsigned)set->subscribers;
+	plan->subscribers = (unsigned)(set->servers ? set->servers : set->subscribers);
 	plan->threads = (unsigned)set->threads;
 	plan->subjects = (unsigned)set->subjects;
-	plan->outstanding = (unsigned)set->outstanding;
+	plan->outstanding = set->outstanding ? (unsigned)set->outstanding
+			    : plan->service  ? OUTSTANDING_SERVICE
+					     : 1;
+	plan->prefetch = (unsigned)set->prefetch;
 	plan->window = window ? window : 1;
 	plan->batch = set->batch ? (uint32_t)set->batch : mr_bench_batch(plan->udp, plan->window);
 	plan->rate = set->rate;
@@ -324,7 +333,8 @@ static int run_bench(const struct mr_cli *cli, const void *settings, const struc
 static const struct mr_cli_option options[] = {
 	TEXT("transport", transport, "HOW", "shm|udp",
 		"shm or udp (default: that of --server, which must fit)"),
-	TEXT("pattern", pattern, "HOW", "pubsub|request", "pubsub (default) or request"),
+	TEXT("pattern", pattern, "HOW", "pubsub|request|service",
+		"pubsub (default), request or service"),
 	COUNT("size", bytes, "BYTES", MR_BENCH_STAMP_BYTES, MR_BODY_BYTES,
 		"payload (default 64, at least 16)"),
 	COUNT("publishers", publishers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
@@ -342,7 +352,11 @@ static const struct mr_cli_option options[] = {
 	REAL("seconds", seconds, "S", 0.05, 86400, "measure so long (default 5)"),
 	REAL("warmup", warmup, "S", 0, 3600, "run so long before (default 0.5)"),
 	COUNT("outstanding", outstanding, "N", 1, 65536,
-		"requests in flight a requester (default 1)"),
+		"requests in flight a requester (default 1, of a service 64)"),
+	COUNT("servers", servers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
+		"workers of the service (default: as many as --subscribers)"),
+	COUNT("prefetch", prefetch, "N", 1, 65535,
+		"requests that a worker of a service takes in hand (default 64)"),
 	COUNT("threads", threads, "N", 1, MR_BENCH_THREADS_MAX,
 		"threads to drive the connections (default 1)"),
 	TEXT("cpus", cpus, "LIST", NULL, "pin the threads to these CPUs, as in 0,2-4"),
@@ -369,7 +383,7 @@ static const struct settings defaults = {
 	.subscribers = 1,
 	.seconds = 5,
 	.warmup = 0.5,
-	.outstanding = 1,
+	.prefetch = PREFETCH,
 	.threads = 1,
 	.subjects = 1,
 };
@@ -390,6 +404,7 @@ const struct mr_cli_verb mr_cli_bench = {
 		"out of order or damaged.",
 	.examples = "  millrace bench --subscribers 4 --seconds 3 --json\n"
 		    "  millrace bench --pattern request --seconds 2\n"
+		    "  millrace bench --pattern service --servers 4 --json\n"
 		    "  millrace bench --rate 1M --size 256\n"
 		    "  millrace bench --transport udp --server udp://bus:7400 --json\n"
 		    "  millrace bench --publishers 4 --subscribers 2 --threads 2 --cpus 2,3",

@@ -84,7 +84,7 @@ static int open_publisher(const struct mr_cli *cli, struct mr_bench_publisher *p
 	if (code)
 		return code;
 	mr_cork(p->client, true);
-	rc = open_lanes(p);
+	rc = plan->service ? 0 : open_lanes(p);
 	if (rc == 0 && plan->request)
 		rc = mr_bench_request_prepare(p);
 	return rc ? mr_cli_fail_call(cli, p->client, rc, "publisher") : MR_EXIT_OK;

@@ -43,12 +43,14 @@ enum mr_bench_phase {
 struct mr_bench_plan {
 	bool udp;     /* else shared memory */
 	bool request; /* else publish-subscribe */
+	bool service; /* requests are calls of a service */
 	bool full;    /* check every byte */
 	unsigned publishers;
 	unsigned subscribers;
 	unsigned threads;
 	unsigned subjects; /* for each publisher */
 	unsigned outstanding;
+	unsigned prefetch; /* requests that a server takes in hand */
 	uint32_t batch;
 	uint64_t window; /* of each publisher */
 	double rate;     /* of all publishers, messages/s; 0: closed loop */
@@ -73,6 +75,7 @@ struct mr_bench_publisher {
 	/* read-only after open */
 	struct mr_bench_load *load;
 	struct mr_client *client;
+	char service[64];            /* that it calls */
 	struct mr_publisher **lanes; /* one a subject */
 	unsigned index;
 	/* its thread's */
@@ -97,6 +100,7 @@ struct mr_bench_subscriber {
 	/* read-only after open */
 	struct mr_bench_load *load;
 	struct mr_client *client;
+	struct mr_service *service;
 	struct mr_bench_flow *flows; /* one a publisher */
 	_Atomic uint64_t *seen;      /* one a publisher, w: its thread, r: publishers */
 	struct mr_histogram *histogram;

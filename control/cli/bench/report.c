@@ -103,7 +103,10 @@ void mr_bench_report_print(const struct mr_bench_report *r, bool colour)
 	const char *bold = colour ? "\033[1m" : "", *plain = colour ? "\033[0m" : "";
 
 	printf("%smillrace bench: %s, %s, %zu bytes, %u %s, %u %s%s\n", bold,
-		plan->udp ? "udp" : "shm", plan->request ? "request-reply" : "publish-subscribe",
+		plan->udp ? "udp" : "shm",
+		plan->service   ? "service"
+		: plan->request ? "request-reply"
+				: "publish-subscribe",
 		plan->bytes, plan->publishers, plan->request ? "requesters" : "publishers",
 		plan->subscribers, plan->request ? "responders" : "subscribers", plain);
 	print_quantity(plan->request ? "requests" : "published", r->published_per_second, "/s");
@@ -136,13 +139,18 @@ static void set_real(json_t *o, const char *key, double value)
 static void set_plan(json_t *o, const struct mr_bench_plan *plan)
 {
 	json_object_set_new(o, "transport", json_string(plan->udp ? "udp" : "shm"));
-	json_object_set_new(o, "pattern", json_string(plan->request ? "request" : "pubsub"));
+	json_object_set_new(o, "pattern",
+		json_string(plan->service   ? "service"
+			    : plan->request ? "request"
+					    : "pubsub"));
 	set_count(o, "payload_bytes", plan->bytes);
 	set_count(o, "publishers", plan->publishers);
 	set_count(o, "subscribers", plan->subscribers);
 	set_count(o, "threads", plan->threads);
 	set_count(o, "subjects_per_publisher", plan->subjects);
 	json_object_set_new(o, "verify", json_string(plan->full ? "full" : "sequence"));
+	if (plan->service)
+		set_count(o, "prefetch", plan->prefetch);
 	if (plan->request)
 		set_count(o, "outstanding", plan->outstanding);
 	else

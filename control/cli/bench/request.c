@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Request-reply: every publisher keeps so many requests outstanding; responders send them back as they
- * came. Latency is the round trip as the requester sees it. */
+ * came. Latency is the round trip as the requester sees it. Calls of a service are the same by other means. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -18,14 +18,12 @@ static bool is_answer(const struct mr_bench_slot *slot, const struct mr_message 
 	       (!plan->full || mr_bench_is_intact(reply->payload, reply->payload_bytes));
 }
 
-static void on_reply(struct mr_client *c, const struct mr_message *reply, int error, void *arg)
+static void answered(struct mr_bench_slot *slot, const struct mr_message *reply, int error)
 {
-	struct mr_bench_slot *slot = arg;
 	struct mr_bench_publisher *p = slot->publisher;
 	uint64_t now = mr_bench_ticks();
 	uint64_t when = slot->stamp.when;
 
-	(void)c;
 	p->in_flight--;
 	slot->next_free = p->free_slots;
 	p->free_slots = slot;
@@ -44,6 +42,19 @@ static void on_reply(struct mr_client *c, const struct mr_message *reply, int er
 		mr_histogram_record(p->histogram, now > when ? now - when : 0, 1);
 }
 
+static void on_reply(struct mr_client *c, const struct mr_message *reply, int error, void *arg)
+{
+	(void)c;
+	answered(arg, reply, error);
+}
+
+static void on_call_reply(struct mr_client *c, uint64_t correlation, const struct mr_message *reply,
+	bool more, int error, void *arg)
+{
+	(void)c, (void)correlation, (void)more;
+	answered(arg, reply, error);
+}
+
 int mr_bench_request_prepare(struct mr_bench_publisher *p)
 {
 	unsigned count = p->load->plan->outstanding;
@@ -52,12 +63,31 @@ int mr_bench_request_prepare(struct mr_bench_publisher *p)
 	p->payload = malloc(p->load->plan->bytes);
 	if (!p->slots || !p->payload)
 		return -ENOMEM;
+	snprintf(p->service, sizeof(p->service), "bench.%s", p->load->plan->run);
 	for (unsigned i = 0; i < count; i++) {
 		p->slots[i].publisher = p;
 		p->slots[i].next_free = p->free_slots;
 		p->free_slots = &p->slots[i];
 	}
 	return 0;
+}
+
+/* One that fails is to be seen, not mended. */
+static const struct mr_call_options call_options = {
+	.timeout_ms = REPLY_TIMEOUT_MS,
+	.retries = MR_NO_RETRIES,
+	.breaker_failures = UINT32_MAX,
+};
+
+static int ask(struct mr_bench_publisher *p, struct mr_bench_slot *slot)
+{
+	const struct mr_bench_plan *plan = p->load->plan;
+
+	if (plan->service)
+		return mr_call_async(p->client, p->service, p->payload, plan->bytes, &call_options,
+			on_call_reply, slot);
+	return mr_publisher_request(
+		p->lanes[p->lane], p->payload, plan->bytes, REPLY_TIMEOUT_MS, on_reply, slot);
 }
 
 static int send_one(struct mr_bench_publisher *p, uint64_t when)
@@ -68,8 +98,7 @@ static int send_one(struct mr_bench_publisher *p, uint64_t when)
 
 	slot->stamp = (struct mr_bench_stamp){mr_bench_who(p->index, p->sent), when};
 	mr_bench_fill(p->payload, plan->bytes, slot->stamp, plan->full);
-	rc = mr_publisher_request(
-		p->lanes[p->lane], p->payload, plan->bytes, REPLY_TIMEOUT_MS, on_reply, slot);
+	rc = ask(p, slot);
 	if (rc < 0)
 		return rc;
 	p->free_slots = slot->next_free;
@@ -126,12 +155,33 @@ static void on_request(struct mr_client *c, const struct mr_message *m, void *ar
 		s->received++;
 }
 
+static void on_work(struct mr_client *c, const struct mr_work *work, void *arg)
+{
+	struct mr_bench_subscriber *s = arg;
+	const struct mr_message *m = &work->delivery.message;
+
+	(void)c;
+	if (mr_respond(s->service, work->delivery.tag, m->payload, m->payload_bytes) == 0)
+		s->received++;
+}
+
+static int serve_service(struct mr_bench_subscriber *s)
+{
+	struct mr_serve_options options = {.prefetch = s->load->plan->prefetch};
+	char name[64];
+
+	snprintf(name, sizeof(name), "bench.%s", s->load->plan->run);
+	return mr_serve(s->client, name, &options, on_work, s, &s->service);
+}
+
 int mr_bench_request_serve(struct mr_bench_subscriber *s)
 {
 	struct mr_subscribe_options options = {.group = "bench"};
 	struct mr_subscription *subscription;
 	char pattern[64];
 
+	if (s->load->plan->service)
+		return serve_service(s);
 	snprintf(pattern, sizeof(pattern), "bench.%s.>", s->load->plan->run);
 	return mr_subscribe(s->client, pattern, &options, on_request, s, &subscription);
 }

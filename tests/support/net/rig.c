@@ -111,6 +111,40 @@ static void open_port(struct mr_rig *r)
 	}
 }
 
+static struct mr_queues_config queues_config(void)
+{
+	return (struct mr_queues_config){
+		.queues_max = 64,
+		.per_client_max = 16,
+		.window = 1024,
+		.publishers_max = 16,
+		.idle_ms = 60000,
+		.prefetch = 10,
+		.heartbeat_ms = 1000,
+		.missed_max = 3,
+		.queue =
+			{
+				.policy = MRF_QUEUE_POLICY_ROUND_ROBIN,
+				.when_full = MRF_QUEUE_FULL_WAIT,
+				.messages_max = UINT32_MAX,
+				.ack_timeout_ms = MR_RIG_ACK_TIMEOUT_MS,
+				.max_deliver = 5,
+			},
+		.service =
+			{
+				.policy = MRF_QUEUE_POLICY_LEAST_RECENTLY_USED,
+				.when_full = MRF_QUEUE_FULL_REFUSE,
+				.messages_max = UINT32_MAX,
+				.age_max_ms = 30000,
+				.ack_timeout_ms = MR_RIG_ACK_TIMEOUT_MS,
+				.max_deliver = 3,
+				.breaker_failures = UINT16_MAX,
+				.breaker_reset_ms = 1000,
+				.breaker_probes = 1,
+			},
+	};
+}
+
 static void open_worker(struct mr_rig *r, unsigned i)
 {
 	struct mr_worker_config c = {
@@ -123,8 +157,11 @@ static void open_worker(struct mr_rig *r, unsigned i)
 		.hellos_per_second = 1000,
 		.cookie_key = "0123456789abcde",
 		.handoff_ring_bytes = MR_CHANNEL_RING_BYTES_MIN,
+		.message_bytes_max = MR_RIG_MESSAGE_BYTES_MAX,
 		.store_bytes = 64u << 20,
 		.held_bytes_max = 1u << 20,
+		.queue_bytes_max = 16u << 20,
+		.queues = queues_config(),
 		.writer_bell_fd = r->writer_bell_fd,
 		.busy = true,
 	};
@@ -218,12 +255,7 @@ void mr_rig_round(struct mr_rig *r, unsigned worker)
 	struct mr_worker *w = r->workers[worker];
 
 	w->round_start = r->clock;
-	mr_worker_mesh_rx(w);
-	mr_worker_handoff_rx(w);
-	mr_worker_ports_rx(w);
-	mr_worker_rx(w);
-	mr_worker_route(w);
-	mr_worker_tx(w);
+	mr_worker_round(w);
 	mr_worker_housekeep(w);
 	mr_router_quiescent(w->router);
 }
@@ -265,6 +297,85 @@ void mr_rig_join(struct mr_rig *r, const struct mr_session *s, uint32_t id, cons
 	check(mr_table_subscribe(r->table, &owner, id, MR_SUB_PATTERN, subject, strlen(subject),
 		      group, strlen(group)) == 0,
 		"subscribe");
+}
+
+void mr_rig_hand_over(struct mr_rig *r, unsigned worker, const void *data, uint32_t bytes)
+{
+	struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_CONTROL, NULL, NULL, 0, data, 0, bytes);
+	struct mrf_handoff_header h = {
+		.bytes = (uint32_t)sizeof(h) + plan.bytes, .reason = MRF_HANDOFF_REASON_QUEUE};
+	uint8_t *to = mr_bytes_claim(&r->from_control[worker], sizeof(h) + plan.stride);
+
+	check(to != NULL, "room in the ring from control");
+	memcpy(to, &h, sizeof(h));
+	mr_message_write(to + sizeof(h), &plan, 77);
+	mr_bytes_push(&r->from_control[worker], h.bytes);
+	mr_bytes_publish_quiet(&r->from_control[worker]);
+}
+
+/* Stays where it is until the next round of the worker but one. */
+static struct mrf_table take_answer(struct mr_rig *r, unsigned worker)
+{
+	struct mr_bytes_consumer *ring = &r->to_control[worker];
+	size_t ready = mr_bytes_readable(ring);
+	const uint8_t *at = mr_bytes_peek(ring);
+	struct mrf_handoff_header h;
+	struct mr_message_view m;
+	struct mrf_table answer;
+
+	check(ready > sizeof(h), "answer");
+	memcpy(&h, at, sizeof(h));
+	check(h.reason == MRF_HANDOFF_REASON_QUEUE && mr_message_stride(h.bytes) == ready,
+		"one answer and nothing else");
+	check(mr_message_parse(at + sizeof(h), mr_message_header_load(at + sizeof(h)), &m) &&
+			m.header.target == 77,
+		"answer");
+	check(mrf_queue_message_parse(m.payload, m.payload_bytes, &answer) == 0 &&
+			mrf_queue_message_body_type(answer) == MRF_QUEUE_BODY_QUEUE_ANSWER,
+		"answer");
+	mr_bytes_skip(ring, (uint32_t)ready);
+	return mrf_queue_message_body(answer);
+}
+
+void mr_rig_push(struct mr_rig_local *c, const struct mr_message_plan *plan, uint32_t target)
+{
+	void *to = mr_bytes_claim(&c->up, plan->stride);
+
+	check(to != NULL, "room in a client's ring");
+	mr_message_write(to, plan, target);
+	mr_bytes_push(&c->up, plan->bytes);
+	mr_bytes_publish_quiet(&c->up);
+}
+
+void mr_rig_detach(struct mr_rig *r, struct mr_rig_local *c)
+{
+	struct mr_session *s = c->session;
+	struct mr_poll_list *retired;
+
+	check(mr_directory_remove(&r->workers[s->worker]->directory, s, &retired) == 0,
+		"directory");
+	free(retired);
+	mr_session_free(s);
+	close(c->liveness_fd);
+}
+
+struct mrf_table mr_rig_command(
+	struct mr_rig *r, unsigned worker, const struct mrf_queue_command *command)
+{
+	struct mrf_queue_message message = {.body_type = MRF_QUEUE_BODY_QUEUE_COMMAND};
+	uint64_t memory[256];
+	struct mrf_builder b;
+	const void *data;
+	size_t bytes;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	message.body = mrf_queue_command_write(&b, command);
+	check(mrf_builder_finish(&b, mrf_queue_message_write(&b, &message), &data, &bytes) == 0,
+		"command");
+	mr_rig_hand_over(r, worker, data, (uint32_t)bytes);
+	mr_rig_round(r, worker);
+	return take_answer(r, worker);
 }
 
 bool mr_rig_next(struct mr_rig_local *c, struct mr_message_view *m)

@@ -10,13 +10,15 @@
 #include "dataplane/session/remote.h"
 #include "dataplane/worker/frames.h"
 
-#define MR_RIG_WORKERS     2u
-#define MR_RIG_LOCALS      4u /* slots of local sessions, a worker */
-#define MR_RIG_SLOTS       16u
-#define MR_RIG_FRAME_BYTES 1472u
-#define MR_RIG_LOG_BYTES   131072u
-#define MR_RIG_UDP_PORT    7400u
-#define MR_RIG_SECRET      0x5ec7e7u /* of every session */
+#define MR_RIG_WORKERS           2u
+#define MR_RIG_LOCALS            4u /* slots of local sessions, a worker */
+#define MR_RIG_SLOTS             16u
+#define MR_RIG_FRAME_BYTES       1472u
+#define MR_RIG_LOG_BYTES         131072u
+#define MR_RIG_UDP_PORT          7400u
+#define MR_RIG_MESSAGE_BYTES_MAX (1u << 20)
+#define MR_RIG_ACK_TIMEOUT_MS    2000u
+#define MR_RIG_SECRET            0x5ec7e7u /* of every session */
 
 struct rte_ring;
 
@@ -73,6 +75,15 @@ void mr_rig_subscribe(
 	struct mr_rig *r, const struct mr_session *s, uint32_t id, const char *subject);
 void mr_rig_join(struct mr_rig *r, const struct mr_session *s, uint32_t id, const char *subject,
 	const char *group);
+/* A message of a local client, shown to its worker. */
+void mr_rig_push(struct mr_rig_local *c, const struct mr_message_plan *plan, uint32_t target);
+/* The client is gone, and its session out of sight. */
+void mr_rig_detach(struct mr_rig *r, struct mr_rig_local *c);
+/* Gives a worker the payload of a command; makes a round of it and returns its QueueAnswer, valid until
+ * the next one. */
+void mr_rig_hand_over(struct mr_rig *r, unsigned worker, const void *data, uint32_t bytes);
+struct mrf_table mr_rig_command(
+	struct mr_rig *r, unsigned worker, const struct mrf_queue_command *command);
 /* Next message in the ring of a local client, or false. */
 bool mr_rig_next(struct mr_rig_local *c, struct mr_message_view *m);
 

@@ -32,22 +32,38 @@ static void ring_client(struct bus_session *s)
 	mr_peer_bell_ring(s->channel.peer_bell_fd);
 }
 
-static bool send_to(struct bus_session *s, enum mrf_message_kind kind, uint32_t target,
-	const struct mrf_reply_token *token, const struct mr_message_view *m)
+static bool put_plan(struct bus_session *s, const struct mr_message_plan *plan, uint32_t target)
 {
-	uint32_t bytes = mr_message_bytes(
-		token != NULL, m->subject_bytes, m->header_bytes, m->payload_bytes);
-	uint8_t *to = mr_bytes_claim(&s->down, mr_message_stride(bytes));
+	uint8_t *to = mr_bytes_claim(&s->down, plan->stride);
 
 	if (to == NULL)
 		return false;
-	to = mr_message_begin(
-		to, kind, target, token, m->subject_bytes, m->header_bytes, m->payload_bytes);
-	memcpy(to, m->subject, m->subject_bytes);
-	memcpy(to + m->subject_bytes, m->headers, m->header_bytes);
-	memcpy(to + m->subject_bytes + m->header_bytes, m->payload, m->payload_bytes);
-	mr_bytes_push(&s->down, bytes);
+	mr_message_write(to, plan, target);
+	mr_bytes_push(&s->down, plan->bytes);
 	return true;
+}
+
+bool bus_send_plan(struct bus_session *s, const struct mr_message_plan *plan, uint32_t target)
+{
+	bool sent = put_plan(s, plan, target);
+
+	ring_client(s);
+	return sent;
+}
+
+static bool send_to(struct bus_session *s, enum mrf_message_kind kind, uint32_t target,
+	const struct mrf_reply_token *token, const struct mr_message_view *m)
+{
+	uint8_t body[MR_BODY_BYTES_MAX];
+	struct mr_message_plan plan;
+
+	memcpy(body, m->headers, m->header_bytes);
+	memcpy(body + m->header_bytes, m->payload, m->payload_bytes);
+	plan = mr_message_plan(
+		kind, token, m->subject, m->subject_bytes, body, m->header_bytes, m->payload_bytes);
+	if (m->header.flags & MR_MESSAGE_FLAGS_EXTRA)
+		mr_message_plan_extra(&plan, &m->extra);
+	return put_plan(s, &plan, target);
 }
 
 static struct mr_message_view payload_view(const void *payload, size_t bytes)
@@ -216,13 +232,27 @@ static uint32_t act(struct bus *b, struct bus_session *s, struct mrf_table t,
 	struct mrf_builder *out, uint8_t *type)
 {
 	struct mrf_table body = mrf_client_message_body(t);
+	uint32_t made;
 
 	*type = MRF_CLIENT_BODY_RESULT;
 	if (b->refuse_control != 0)
 		return result(out, b->refuse_control, "not\033[2J today");
+	if (fake_service_act(b, s, t, out, type, &made))
+		return made;
 	switch (mrf_client_message_body_type(t)) {
 	case MRF_CLIENT_BODY_SUBSCRIBE_REQUEST: return result(out, -(int)subscribe(s, body), NULL);
+	case MRF_CLIENT_BODY_QUEUE_REQUEST:
+	case MRF_CLIENT_BODY_CONSUME_REQUEST:
+		return fake_queue_open(b, s, body,
+			mrf_client_message_body_type(t) == MRF_CLIENT_BODY_CONSUME_REQUEST, out,
+			type);
 	case MRF_CLIENT_BODY_UNSUBSCRIBE_REQUEST:
+		if (mrf_unsubscribe_request_queue(body) != 0)
+			return result(out,
+				fake_queue_cancel(b, s, mrf_unsubscribe_request_subscription(body))
+					? 0
+					: -ENOENT,
+				NULL);
 		return result(out,
 			-(int)unsubscribe(b, s, mrf_unsubscribe_request_subscription(body)), NULL);
 	case MRF_CLIENT_BODY_ALIAS_RELEASE: b->releases++; return result(out, 0, NULL);
@@ -270,10 +300,14 @@ static void control(struct bus *b, struct bus_session *s, const struct mr_messag
 
 static void handle(struct bus *b, struct bus_session *s, struct mr_message_view *m)
 {
+	if (fake_service_handle(b, s, m))
+		return;
 	switch (m->header.kind) {
 	case MRF_MESSAGE_KIND_PUBLISH: publish(b, s, m); break;
 	case MRF_MESSAGE_KIND_REPLY: reply(b, m); break;
 	case MRF_MESSAGE_KIND_CONTROL: control(b, s, m); break;
+	case MRF_MESSAGE_KIND_PUSH: fake_queue_push(b, s, m); break;
+	case MRF_MESSAGE_KIND_SETTLE: fake_queue_settle(b, s, m); break;
 	default: b->bad++;
 	}
 }
@@ -374,6 +408,7 @@ static void attach(struct bus *b)
 	} else {
 		s = session_open(b, &liveness_fd);
 		r.session = s->id;
+		r.whole_bytes_max = b->whole_bytes_max;
 		r.text = mrf_str(NULL);
 		respond(fd, &r,
 			(const int[]){s->channel.memory_fd, b->page_fd, s->channel.worker_bell_fd,
@@ -409,6 +444,8 @@ static bool turn(struct bus *b)
 		if (b->sessions[i].open && b->sessions[i].udp.ended)
 			bus_session_close(&b->sessions[i]);
 	}
+	if (!b->stalled)
+		moved |= fake_queues_run(b);
 	fake_udp_flush(b);
 	return moved;
 }
@@ -518,6 +555,7 @@ static void init(struct bus *b)
 	pthread_mutex_init(&b->lock, NULL);
 	b->listen_fd = -1;
 	b->udp.fd = -1;
+	fake_queues_init(&b->queues);
 }
 
 void bus_init(struct bus *b)
@@ -619,6 +657,8 @@ void bus_fini(struct bus *b)
 	close(b->wake_fd);
 	close(b->page_fd);
 	mr_worker_page_unmap(b->page);
+	fake_services_fini(&b->services);
+	fake_queues_fini(&b->queues);
 	snprintf(path, sizeof(path), "%s/attach.sock", b->dir);
 	unlink(path);
 	rmdir(b->dir);

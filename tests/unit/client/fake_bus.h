@@ -13,6 +13,8 @@
 
 #include "dataplane/channel/channel.h"
 #include "dataplane/wire/message.h"
+#include "tests/unit/client/fake_queue.h"
+#include "tests/unit/client/fake_service.h"
 #include "tests/unit/client/fake_udp.h"
 
 #define BUS_SESSIONS_MAX      8
@@ -68,6 +70,9 @@ struct bus {
 	bool let_replies;
 	bool overloaded; /* answers requests so */
 	bool stop;
+	struct fake_services services;
+	uint32_t whole_bytes_max; /* said when attaching; 0: nothing in pieces */
+	struct fake_queues queues;
 	uint32_t up_bytes;
 	uint32_t down_bytes;
 	struct {
@@ -91,6 +96,9 @@ void bus_revive(struct bus *b);
 /* For fake_udp.c: a session that has no rings yet, and the end of one. */
 struct bus_session *bus_session_new(struct bus *b);
 void bus_session_close(struct bus_session *s);
+
+/* For fake_queue.c, fake_service.c and tests. False: no room. */
+bool bus_send_plan(struct bus_session *s, const struct mr_message_plan *plan, uint32_t target);
 
 /* Puts raw bytes into the down ring of the first session, which the caller has locked. */
 void bus_inject(struct bus *b, const void *bytes, size_t count);

@@ -311,15 +311,11 @@ static void unsubscribing_from_a_queue_goes_to_the_worker_in_its_number(void **s
 
 static void answer_workers(unsigned worker, uint32_t id, uint32_t consumers)
 {
-	struct mrf_queue_row row = {.kind = MRF_QUEUE_KIND_SERVICE, .consumers = consumers};
-	struct mrf_queue_answer v = {.rows_count = 1};
+	const struct mrf_queue_answer v = {.count = consumers};
 	struct mrf_builder b;
-	uint64_t memory[128];
-	uint32_t rows[1];
+	uint64_t memory[64];
 
 	mrf_builder_init(&b, memory, sizeof(memory));
-	rows[0] = mrf_queue_row_write(&b, &row);
-	v.rows = rows;
 	fake_hand_answer(&fake, worker, id, &b, mrf_queue_answer_write(&b, &v));
 }
 
@@ -332,8 +328,9 @@ static void mmi_tells_whether_a_service_has_workers_and_how_many(void **state)
 	(void)state;
 	hand_mmi(1, "mmi.service", "echo");
 	t = fake_take_command(&fake, worker, &id);
-	assert_int_equal(mrf_queue_command_verb(t), MRF_QUEUE_VERB_SHOW);
+	assert_int_equal(mrf_queue_command_verb(t), MRF_QUEUE_VERB_OPEN);
 	assert_int_equal(mrf_queue_command_kind(t), MRF_QUEUE_KIND_SERVICE);
+	assert_int_equal(mrf_queue_command_session(t), 0);
 	assert_true(mrf_queue_command_lookup(t));
 	answer_workers(worker, id, 2);
 	expect_mmi(1, 200, "");

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench_worker_queue: what a message through a queue, and a call of a service, costs the worker at which
+ * both are at home, everything in this core's cache.
+ *
+ * One thread is producer, worker, consumer and worker in turn: pushes, a round, settlements of what was
+ * delivered, a round. Only the worker's rounds are timed, so what is missing against a real run is
+ * the way of the cache lines between cores.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_rcu_qsbr.h>
+
+#include "bench/micro/support/bench.h"
+#include "dataplane/worker/queues.h"
+
+#define CONSUMERS_MAX 64u
+#define BURSTS        2048u
+#define UP_BYTES      (1u << 20)
+#define DOWN_BYTES    (4u << 20)
+#define SUBSCRIPTION  1u
+#define MS_CYCLES     2500000u
+
+struct client {
+	struct mr_session *session;
+	int liveness_fd;
+	struct mr_bytes_producer up;
+	struct mr_bytes_consumer down;
+	uint64_t tags[MR_SESSION_BURST];
+	uint32_t tags_count;
+};
+
+enum how { AUTO, MANUAL, CALL };
+
+struct plane {
+	struct rte_rcu_qsbr *qsbr;
+	struct mr_table *table;
+	struct mr_worker *worker;
+	struct mrf_worker_stats stats;
+	struct mrf_session_stats session_stats[CONSUMERS_MAX + 1];
+	struct client producer;
+	struct client consumer[CONSUMERS_MAX];
+	uint64_t consumers, size, batch, only, prefetch;
+	enum how how;
+	bool origin;
+	uint32_t queue[3]; /* by how */
+	uint64_t pushed;
+	uint8_t payload[MR_BODY_BYTES_MAX];
+};
+
+static void put(struct client *c, const struct mr_message_plan *plan, uint32_t target)
+{
+	void *to = mr_bytes_claim(&c->up, plan->stride);
+
+	if (to == NULL)
+		abort(); /* the worker has emptied the ring */
+	mr_message_write(to, plan, target);
+	mr_bytes_push(&c->up, plan->bytes);
+}
+
+static void push_burst(struct plane *p)
+{
+	struct mr_message_extra extra = {.flags = MRF_MESSAGE_FLAG_ORIGIN};
+	struct mrf_reply_token token = {0};
+
+	for (uint64_t i = 0; i < p->batch; i++) {
+		struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUSH,
+			p->how == CALL ? &token : NULL, NULL, 0, p->payload, 0, (uint32_t)p->size);
+
+		token.correlation = extra.origin.id = ++p->pushed;
+		if (p->origin && p->how != CALL)
+			mr_message_plan_extra(&plan, &extra);
+		put(&p->producer, &plan, p->queue[p->how]);
+	}
+	mr_bytes_publish_quiet(&p->producer.up);
+}
+
+static uint64_t round_of_worker(struct mr_worker *w)
+{
+	uint64_t start = bench_cycles();
+
+	w->round_start = start;
+	mr_worker_round(w);
+	mr_router_quiescent(w->router);
+	return bench_cycles() - start;
+}
+
+static void settle(struct plane *p, struct client *c, const struct mr_message_view *m)
+{
+	struct mrf_settlement settlement = {.tag = m->extra.delivery.tag};
+	struct mr_message_plan plan;
+
+	if (p->how == CALL)
+		plan = mr_message_plan(MRF_MESSAGE_KIND_REPLY, &m->token, NULL, 0, p->payload, 0,
+			(uint32_t)p->size);
+	else
+		plan = mr_message_plan(
+			MRF_MESSAGE_KIND_SETTLE, NULL, NULL, 0, &settlement, 0, sizeof(settlement));
+	put(c, &plan, p->queue[p->how]);
+}
+
+static void settle_all(struct plane *p, struct client *c, uint64_t tag)
+{
+	struct mrf_settlement settlement = {.tag = tag, .verb = MRF_SETTLE_VERB_ACK_UP_TO};
+	struct mr_message_plan plan = mr_message_plan(
+		MRF_MESSAGE_KIND_SETTLE, NULL, NULL, 0, &settlement, 0, sizeof(settlement));
+
+	put(c, &plan, p->queue[p->how]);
+}
+
+/* Returns how many deliveries there were. */
+static uint64_t consume(struct plane *p, struct client *c)
+{
+	size_t ready = mr_bytes_readable(&c->down);
+	uint64_t tag = 0, count = 0;
+
+	while (ready > 0) {
+		const uint8_t *at = mr_bytes_peek(&c->down);
+		struct mrf_message_header h = mr_message_header_load(at);
+		struct mr_message_view m;
+
+		if (!mr_message_parse(at, h, &m))
+			abort();
+		if (h.kind == MRF_MESSAGE_KIND_DELIVER) {
+			count++;
+			tag = m.extra.delivery.tag;
+			if (p->how != AUTO)
+				settle(p, c, &m);
+		}
+		mr_bytes_skip(&c->down, h.bytes);
+		ready -= mr_message_stride(h.bytes);
+	}
+	if (p->how == AUTO && count > 0)
+		settle_all(p, c, tag);
+	(void)mr_bytes_release(&c->down);
+	mr_bytes_publish_quiet(&c->up);
+	return count;
+}
+
+static uint64_t run(void *plane)
+{
+	struct plane *p = plane;
+	uint64_t total = 0;
+
+	for (uint32_t n = 0; n < BURSTS; n++) {
+		uint64_t left = p->batch;
+
+		push_burst(p);
+		total += round_of_worker(p->worker);
+		for (unsigned tries = 0; left > 0; tries++) {
+			for (uint64_t i = 0; i < p->consumers; i++)
+				left -= consume(p, &p->consumer[i]);
+			total += round_of_worker(p->worker);
+			if (tries > 1000)
+				abort();
+		}
+		mr_bytes_skip(&p->producer.down, (uint32_t)mr_bytes_readable(&p->producer.down));
+		(void)mr_bytes_release(&p->producer.down);
+	}
+	return total;
+}
+
+static void attach(struct plane *p, struct client *c, uint32_t slot)
+{
+	const struct mr_session_limits limits = {UP_BYTES, DOWN_BYTES, 64};
+	struct mr_poll_list *retired;
+	uint64_t id = mr_session_id(0, slot, 1);
+
+	bench_check(
+		mr_session_new(id, &limits, &p->session_stats[slot], &c->session, &c->liveness_fd),
+		"session");
+	bench_check(mr_directory_add(&p->worker->directory, c->session, &retired), "directory");
+	free(retired);
+	mr_channel_peer_side(&c->session->channel, p->worker->page, &c->up, &c->down);
+}
+
+/* As control would. */
+static uint32_t command(struct plane *p, struct mrf_queue_command c)
+{
+	uint64_t memory[512], built[512];
+	struct mrf_builder b;
+	struct mrf_table t;
+	const void *data;
+	size_t bytes;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	bench_check(
+		mrf_builder_finish(&b, mrf_queue_command_write(&b, &c), &data, &bytes), "build");
+	bench_check(mrf_queue_command_parse(data, bytes, &t), "command");
+	mrf_builder_init(&b, built, sizeof(built));
+	bench_check(mrf_builder_finish(&b, mr_queues_command(p->worker->queues.engine, t, &b, 1),
+			    &data, &bytes),
+		"answer");
+	bench_check(mrf_queue_answer_parse(data, bytes, &t), "answer");
+	bench_check(mrf_queue_answer_code(t), "code");
+	p->worker->queues.used = true;
+	return mrf_queue_answer_queue(t);
+}
+
+static void open_queues(struct plane *p)
+{
+	static const char *const names[] = {"auto", "manual", "call"};
+
+	for (unsigned how = AUTO; how <= CALL; how++) {
+		struct mrf_queue_command c = {
+			.verb = MRF_QUEUE_VERB_OPEN,
+			.kind = how == CALL ? MRF_QUEUE_KIND_SERVICE : MRF_QUEUE_KIND_QUEUE,
+			.name = mrf_str(names[how]),
+			.session = p->producer.session->id,
+		};
+
+		p->queue[how] = command(p, c);
+		c.verb = MRF_QUEUE_VERB_CONSUME;
+		c.subscription = SUBSCRIPTION + how;
+		c.prefetch = (uint32_t)p->prefetch;
+		for (uint64_t i = 0; i < p->consumers; i++) {
+			c.session = p->consumer[i].session->id;
+			(void)command(p, c);
+		}
+	}
+}
+
+static void open_plane(struct plane *p)
+{
+	struct mr_table_limits limits = {.workers = 1};
+	struct mr_worker_config config = {
+		.workers = 1,
+		.slots = CONSUMERS_MAX + 1,
+		.handoff_ring_bytes = 256u << 10,
+		.message_bytes_max = 1u << 20,
+		.store_bytes = 64u << 20,
+		.held_bytes_max = 1u << 20,
+		.queue_bytes_max = 64u << 20,
+		.queues =
+			{
+				.queues_max = 16,
+				.per_client_max = 16,
+				.window = 65536,
+				.publishers_max = 16,
+				.idle_ms = 1u << 30,
+				.prefetch = 64,
+				.heartbeat_ms = 1u << 24,
+				.missed_max = 100,
+				.queue = {.policy = MRF_QUEUE_POLICY_ROUND_ROBIN,
+					.when_full = MRF_QUEUE_FULL_WAIT,
+					.messages_max = UINT32_MAX,
+					.ack_timeout_ms = 1u << 24,
+					.max_deliver = 5},
+				.service = {.policy = MRF_QUEUE_POLICY_LEAST_RECENTLY_USED,
+					.when_full = MRF_QUEUE_FULL_REFUSE,
+					.messages_max = UINT32_MAX,
+					.age_max_ms = 1u << 24,
+					.ack_timeout_ms = 1u << 24,
+					.max_deliver = 3,
+					.breaker_failures = UINT16_MAX,
+					.breaker_reset_ms = 1000,
+					.breaker_probes = 1},
+			},
+	};
+
+	p->qsbr = aligned_alloc(
+		MR_CACHE_LINE, mr_align_up(rte_rcu_qsbr_get_memsize(1), MR_CACHE_LINE));
+	bench_check(p->qsbr == NULL ? -ENOMEM : -rte_rcu_qsbr_init(p->qsbr, 1), "qsbr");
+	bench_check(mr_table_new(&limits, p->qsbr, &p->table), "table");
+	bench_check(mr_worker_new(&config, p->table, &p->stats, &p->worker), "worker");
+	/* Without DPDK's environment nobody has measured it; nothing here waits for a time. */
+	p->worker->queues.ms_cycles = MS_CYCLES;
+	attach(p, &p->producer, 0);
+	for (uint32_t i = 0; i < p->consumers; i++)
+		attach(p, &p->consumer[i], 1 + i);
+	open_queues(p);
+	mr_router_online(p->worker->router);
+}
+
+int main(int argc, char **argv)
+{
+	static struct plane p = {.consumers = 4, .size = 64, .batch = 32, .prefetch = 64};
+	struct bench b;
+	const struct bench_option options[] = {
+		{"consumers", &p.consumers, 1, CONSUMERS_MAX, "that share the queue"},
+		{"size", &p.size, 8, 16000, "bytes of payload"},
+		{"batch", &p.batch, 1, MR_SESSION_BURST, "messages in a round"},
+		{"prefetch", &p.prefetch, 1, 65535, "deliveries a consumer takes unsettled"},
+		{"only", &p.only, 0, 4, "1: auto, 2: promised, 3: manual, 4: calls, 0: all"},
+	};
+
+	bench_open(&b, "bench_worker_queue", argc, argv, options, MR_ARRAY_COUNT(options));
+	open_plane(&p);
+	p.how = AUTO;
+	if (p.only == 0 || p.only == 1)
+		bench_measure(&b, "auto ack, each message", BURSTS * p.batch, run, &p);
+	p.origin = true;
+	if (p.only == 0 || p.only == 2)
+		bench_measure(&b, "auto ack, promised, each message", BURSTS * p.batch, run, &p);
+	p.how = MANUAL;
+	if (p.only == 0 || p.only == 3)
+		bench_measure(&b, "manual ack, promised, each message", BURSTS * p.batch, run, &p);
+	p.how = CALL;
+	if (p.only == 0 || p.only == 4)
+		bench_measure(&b, "call and reply, each call", BURSTS * p.batch, run, &p);
+	bench_close(&b);
+	return 0;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/queue/engine.h"
+
+/*            failures in a row                 reset time
+ *   closed ────────────────────▶ open ───────────────────▶ half open
+ *      ▲                           ▲                          │  │
+ *      └───── probes passed ───────┼──────────────────────────┘  │
+ *                                  └──────── a probe failed ─────┘
+ *
+ * A probe is a call that came in while the circuit was half open. `probes` counts those that are not decided,
+ * also over a circuit that opens again meanwhile.
+ */
+
+bool mr_breaker_admits(struct mr_queues *q, struct mr_queue *queue)
+{
+	struct mr_queue_breaker *b = &queue->breaker;
+
+	if (mr_likely(b->state == MRF_BREAKER_STATE_CLOSED))
+		return true;
+	if (b->state == MRF_BREAKER_STATE_OPEN) {
+		if (q->now_ms < b->until_ms)
+			return false;
+		b->state = MRF_BREAKER_STATE_HALF_OPEN;
+		b->passed = 0;
+	}
+	return (uint32_t)b->probes + b->passed < queue->options.breaker_probes;
+}
+
+void mr_breaker_enter(struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	if (mr_unlikely(queue->breaker.state == MRF_BREAKER_STATE_HALF_OPEN)) {
+		e->flags |= MR_ENTRY_PROBE;
+		queue->breaker.probes++;
+	}
+}
+
+/* True: it was a probe. */
+static bool decide(struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	if (mr_likely(!(e->flags & MR_ENTRY_PROBE)))
+		return false;
+	e->flags &= (uint8_t)~MR_ENTRY_PROBE;
+	queue->breaker.probes--;
+	return true;
+}
+
+void mr_breaker_passed(struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	struct mr_queue_breaker *b = &queue->breaker;
+
+	b->failures = 0;
+	if (decide(queue, e) && b->state == MRF_BREAKER_STATE_HALF_OPEN &&
+		++b->passed >= queue->options.breaker_probes)
+		b->state = MRF_BREAKER_STATE_CLOSED;
+}
+
+void mr_breaker_failed(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	struct mr_queue_breaker *b = &queue->breaker;
+	uint32_t max = queue->options.breaker_failures;
+	bool probe = decide(queue, e);
+
+	if (max == 0 || max == UINT16_MAX)
+		return;
+	if (b->state == MRF_BREAKER_STATE_CLOSED ? ++b->failures < max
+						 : b->state == MRF_BREAKER_STATE_OPEN || !probe)
+		return;
+	b->state = MRF_BREAKER_STATE_OPEN;
+	b->until_ms = q->now_ms + queue->options.breaker_reset_ms;
+	b->failures = 0;
+}
+
+void mr_breaker_void(struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	(void)decide(queue, e);
+}

@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "dataplane/queue/engine.h"
+
+/* An answer is one message of at most MR_BODY_BYTES_MAX: so many rows, and so much of each. */
+#define LIST_ROWS_MAX     48u
+#define CONSUMER_ROWS_MAX 256u
+#define PEEK_MAX          16u
+#define PEEK_PART_BYTES   1024u
+
+struct request {
+	struct mr_queues *q;
+	struct mrf_table command;
+	struct mrf_string name;
+	unsigned kind;
+	uint64_t session;
+	struct mrf_builder *b;
+	struct mrf_queue_answer answer;
+	uint32_t rows[LIST_ROWS_MAX];
+	uint32_t messages[PEEK_MAX];
+};
+
+static struct mr_queue *named(const struct request *r)
+{
+	return mr_queue_by_name(r->q, r->kind, r->name.data, r->name.bytes);
+}
+
+static uint64_t either(uint64_t value, uint64_t otherwise)
+{
+	return value != 0 ? value : otherwise;
+}
+
+/* What was asked for, and the bus's defaults in place of 0. */
+static struct mrf_queue_options options_of(const struct request *r)
+{
+	struct mrf_table t = mrf_queue_command_options(r->command);
+	const struct mrf_queue_options *d =
+		r->kind == MRF_QUEUE_KIND_SERVICE ? &r->q->c.service : &r->q->c.queue;
+
+	return (struct mrf_queue_options){
+		.policy = (uint8_t)either(mrf_queue_options_policy(t), d->policy),
+		.when_full = (uint8_t)either(mrf_queue_options_when_full(t), d->when_full),
+		.messages_max = either(mrf_queue_options_messages_max(t), d->messages_max),
+		.bytes_max = either(mrf_queue_options_bytes_max(t), d->bytes_max),
+		.age_max_ms = (uint32_t)either(mrf_queue_options_age_max_ms(t), d->age_max_ms),
+		.ack_timeout_ms =
+			(uint32_t)either(mrf_queue_options_ack_timeout_ms(t), d->ack_timeout_ms),
+		.max_deliver = (uint16_t)either(mrf_queue_options_max_deliver(t), d->max_deliver),
+		.not_idempotent = mrf_queue_options_not_idempotent(t) || d->not_idempotent,
+		.breaker_failures = (uint16_t)either(
+			mrf_queue_options_breaker_failures(t), d->breaker_failures),
+		.breaker_reset_ms = (uint32_t)either(
+			mrf_queue_options_breaker_reset_ms(t), d->breaker_reset_ms),
+		.breaker_probes =
+			(uint16_t)either(mrf_queue_options_breaker_probes(t), d->breaker_probes),
+	};
+}
+
+/* Who opened first decided; what is not asked for is as it is. */
+static bool agrees(const struct request *r, const struct mr_queue *queue)
+{
+	struct mrf_table t = mrf_queue_command_options(r->command);
+	const struct mrf_queue_options *has = &queue->options;
+	struct mrf_queue_options wants = options_of(r);
+
+	return (!mrf_queue_options_policy(t) || wants.policy == has->policy) &&
+	       (!mrf_queue_options_when_full(t) || wants.when_full == has->when_full) &&
+	       (!mrf_queue_options_messages_max(t) || wants.messages_max == has->messages_max) &&
+	       (!mrf_queue_options_bytes_max(t) || wants.bytes_max == has->bytes_max) &&
+	       (!mrf_queue_options_age_max_ms(t) || wants.age_max_ms == has->age_max_ms) &&
+	       (!mrf_queue_options_ack_timeout_ms(t) ||
+		       wants.ack_timeout_ms == has->ack_timeout_ms) &&
+	       (!mrf_queue_options_max_deliver(t) || wants.max_deliver == has->max_deliver) &&
+	       (!mrf_queue_options_not_idempotent(t) || has->not_idempotent) &&
+	       (!mrf_queue_options_breaker_failures(t) ||
+		       wants.breaker_failures == has->breaker_failures) &&
+	       (!mrf_queue_options_breaker_reset_ms(t) ||
+		       wants.breaker_reset_ms == has->breaker_reset_ms) &&
+	       (!mrf_queue_options_breaker_probes(t) ||
+		       wants.breaker_probes == has->breaker_probes);
+}
+
+static bool makes_sense(const struct mrf_queue_options *o)
+{
+	return o->policy > MRF_QUEUE_POLICY_DEFAULT && o->policy <= MRF_QUEUE_POLICY_WEIGHTED &&
+	       o->when_full > MRF_QUEUE_FULL_DEFAULT && o->when_full <= MRF_QUEUE_FULL_REFUSE &&
+	       o->messages_max <= UINT64_MAX / 4 && o->bytes_max <= UINT64_MAX / 4 &&
+	       o->ack_timeout_ms <= INT32_MAX && o->age_max_ms <= INT32_MAX;
+}
+
+/* The limits of one client hold for what it makes, not for what it uses. */
+static int make(struct request *r, struct mr_queue **out)
+{
+	struct mrf_queue_options options = options_of(r);
+	struct mr_queue_client *client = NULL;
+	int rc;
+
+	if (r->name.bytes == 0 || r->name.bytes > MR_SUBJECT_BYTES_MAX ||
+		r->kind > MRF_QUEUE_KIND_SERVICE || !makes_sense(&options))
+		return -EINVAL;
+	if (r->session != 0) {
+		client = mr_client_of(r->q, r->session);
+		if (client == NULL)
+			return -ENOMEM;
+		if (client->made >= r->q->c.per_client_max)
+			return -ENOSPC;
+	}
+	rc = mr_queue_make(r->q, r->kind, r->name.data, r->name.bytes, &options, out);
+	if (rc == 0 && client != NULL) {
+		(*out)->maker = r->session;
+		client->made++;
+	}
+	return rc;
+}
+
+static int open_queue(struct request *r, struct mr_queue **out)
+{
+	*out = named(r);
+	if (*out != NULL)
+		return agrees(r, *out) ? 0 : -EEXIST;
+	return mrf_queue_command_lookup(r->command) ? -ENOENT : make(r, out);
+}
+
+static int command_open(struct request *r)
+{
+	struct mr_queue *queue;
+	int rc = open_queue(r, &queue);
+
+	if (rc != 0)
+		return rc;
+	queue->used_ms = r->q->now_ms;
+	r->answer.queue = queue->number;
+	r->answer.count = queue->consumers_count;
+	return 0;
+}
+
+static int command_consume(struct request *r)
+{
+	struct mr_queue *queue;
+	int rc;
+
+	if (r->session == 0 || mrf_queue_command_subscription(r->command) == 0)
+		return -EINVAL;
+	if (!r->q->c.ops->lives(r->q->c.arg, r->session))
+		return -ENOTCONN;
+	rc = open_queue(r, &queue);
+	if (rc != 0)
+		return rc;
+	r->answer.queue = queue->number;
+	return mr_consumer_add(r->q, queue, r->session, mrf_queue_command_subscription(r->command),
+		mrf_queue_command_prefetch(r->command), mrf_queue_command_weight(r->command));
+}
+
+/* Said twice it is no error: the answer to the first may have been lost. */
+static int command_cancel(struct request *r)
+{
+	struct mr_queue_client *client = mr_client_find(r->q, r->session);
+	struct mr_queue_consumer *c = NULL;
+
+	if (client != NULL)
+		c = mr_consumer_find(client, mrf_queue_command_subscription(r->command));
+	if (c != NULL)
+		mr_consumer_remove(r->q, c, 0, NULL);
+	return 0;
+}
+
+static uint32_t write_consumers(struct request *r, const struct mr_queue *queue, uint32_t *rows)
+{
+	uint32_t count = 0;
+
+	for (; count < queue->consumers_count && count < CONSUMER_ROWS_MAX; count++) {
+		const struct mr_queue_consumer *c = queue->consumers[count];
+
+		rows[count] =
+			mrf_queue_consumer_row_write(r->b, &(struct mrf_queue_consumer_row){
+								   .session = c->session,
+								   .subscription = c->subscription,
+								   .prefetch = c->prefetch,
+								   .weight = c->weight,
+								   .outstanding = c->outstanding,
+								   .delivered = c->delivered,
+								   .acked = c->acked,
+								   .redelivered = c->redelivered,
+							   });
+	}
+	return count;
+}
+
+static uint64_t credit_of(const struct mr_queue *queue)
+{
+	uint64_t credit = 0;
+
+	for (uint32_t i = 0; i < queue->consumers_count; i++)
+		if (queue->consumers[i]->prefetch > queue->consumers[i]->outstanding)
+			credit += queue->consumers[i]->prefetch - queue->consumers[i]->outstanding;
+	return credit;
+}
+
+static uint32_t age_of(const struct mr_queues *q, const struct mr_queue_entry *e)
+{
+	return e == NULL ? 0 : (uint32_t)q->now_ms - e->born_ms;
+}
+
+/* Of the heads of all lists, which are the oldest but for what was given out again. */
+static uint32_t oldest_ms(const struct mr_queues *q, const struct mr_queue *queue)
+{
+	uint32_t oldest = 0, age;
+
+	for (unsigned i = 0; i < MR_QUEUE_PRIORITIES; i++) {
+		age = age_of(q, queue->ready[i].head);
+		oldest = age > oldest ? age : oldest;
+	}
+	for (uint32_t i = 0; i < queue->consumers_count; i++) {
+		if (queue->consumers[i]->head == MR_QUEUE_NONE)
+			continue;
+		age = age_of(q, q->deliveries[queue->consumers[i]->head].entry);
+		oldest = age > oldest ? age : oldest;
+	}
+	return oldest;
+}
+
+static uint32_t write_row(struct request *r, const struct mr_queue *queue, bool consumers)
+{
+	uint32_t rows[CONSUMER_ROWS_MAX];
+	uint32_t rows_count = consumers ? write_consumers(r, queue, rows) : 0;
+
+	return mrf_queue_row_write(
+		r->b, &(struct mrf_queue_row){
+			      .queue = queue->number,
+			      .kind = queue->kind,
+			      .name = mrf_str_n(queue->name, queue->name_bytes),
+			      .worker = r->q->c.worker,
+			      .options = mrf_queue_options_write(r->b, &queue->options),
+			      .paused = queue->paused,
+			      .ready = queue->ready_count,
+			      .delayed = queue->delayed_count,
+			      .outstanding = queue->outstanding_count,
+			      .bytes = queue->body_bytes,
+			      .oldest_ms = oldest_ms(r->q, queue),
+			      .consumers = queue->consumers_count,
+			      .credit = credit_of(queue),
+			      .pushed = queue->pushed,
+			      .accepted = queue->accepted,
+			      .refused = queue->refused,
+			      .duplicates = queue->duplicates,
+			      .delivered = queue->delivered,
+			      .acked = queue->acked,
+			      .redelivered = queue->redelivered,
+			      .dead = queue->dead_count,
+			      .expired = queue->expired,
+			      .dead_ready = queue->is_dead || queue->dead == NULL
+						    ? 0
+						    : queue->dead->ready_count,
+			      .breaker = queue->breaker.state,
+			      .failures = queue->failures,
+			      .replies = queue->replies,
+			      .consumer_rows = rows,
+			      .consumer_rows_count = rows_count,
+		      });
+}
+
+static int command_show(struct request *r)
+{
+	struct mr_queue *queue = named(r);
+
+	if (queue == NULL)
+		return -ENOENT;
+	r->answer.queue = queue->number;
+	r->rows[0] = write_row(r, queue, true);
+	r->answer.rows_count = 1;
+	return 0;
+}
+
+/* Of one kind. `count` of the answer: the cursor to go on from, 0 at the end. */
+static int command_list(struct request *r)
+{
+	struct mr_queues *q = r->q;
+	uint32_t index = mrf_queue_command_cursor(r->command);
+
+	for (; index < q->slots_fresh; index++) {
+		const struct mr_queue *queue = q->slots[index].queue;
+
+		if (queue == NULL || queue->kind != r->kind)
+			continue;
+		if (r->answer.rows_count == LIST_ROWS_MAX) {
+			r->answer.count = index;
+			break;
+		}
+		r->rows[r->answer.rows_count++] = write_row(r, queue, false);
+	}
+	return 0;
+}
+
+static int command_purge(struct request *r)
+{
+	struct mr_queue *queue = named(r);
+
+	if (queue == NULL)
+		return -ENOENT;
+	r->answer.queue = queue->number;
+	r->answer.count = mr_queue_empty(r->q, queue);
+	return 0;
+}
+
+static int pause(struct request *r, bool paused)
+{
+	struct mr_queue *queue = named(r);
+
+	if (queue == NULL)
+		return -ENOENT;
+	queue->paused = paused;
+	r->answer.queue = queue->number;
+	mr_queue_activate(r->q, queue);
+	return 0;
+}
+
+/* The queue, by its own name or that of its dead letters; it may have been removed for idleness before them. */
+static int redrive_to(struct request *r, struct mr_queue **queue)
+{
+	struct mr_queue *dead;
+	char name[MR_SUBJECT_BYTES_MAX + MR_QUEUE_DEAD_BYTES];
+	int rc;
+
+	if (mr_queue_name_is_dead(r->name.data, r->name.bytes))
+		r->name.bytes -= (uint32_t)MR_QUEUE_DEAD_BYTES;
+	if (r->name.bytes > MR_SUBJECT_BYTES_MAX)
+		return -EINVAL;
+	memcpy(name, r->name.data, r->name.bytes);
+	memcpy(name + r->name.bytes, MR_QUEUE_DEAD, MR_QUEUE_DEAD_BYTES);
+	dead = mr_queue_by_name(r->q, r->kind, name, r->name.bytes + (uint32_t)MR_QUEUE_DEAD_BYTES);
+	if (dead == NULL)
+		return named(r) == NULL ? -ENOENT : 0;
+	*queue = named(r);
+	rc = *queue == NULL ? make(r, queue) : 0;
+	if (rc != 0)
+		return rc;
+	(*queue)->dead = dead;
+	dead->dead = *queue;
+	return 0;
+}
+
+/* They go back one by one, in the rounds that follow. */
+static int command_redrive(struct request *r)
+{
+	uint64_t count = mrf_queue_command_count(r->command);
+	struct mr_queue *queue = NULL;
+	int rc = redrive_to(r, &queue);
+
+	if (rc != 0 || queue == NULL)
+		return rc;
+	if (count == 0 || count > queue->dead->ready_count)
+		count = queue->dead->ready_count;
+	queue->redriving = count;
+	mr_queue_activate(r->q, queue);
+	r->answer.queue = queue->number;
+	r->answer.count = count;
+	return 0;
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint32_t write_message(struct request *r, struct mr_queue_entry *e)
+{
+	uint32_t header_bytes = e->header_bytes;
+	uint32_t payload_bytes = e->body_bytes - header_bytes;
+	uint32_t first_bytes = e->body_bytes;
+	const struct mr_queue_chain *chain = mr_entry_body(e);
+	const uint8_t *body = mr_entry_body(e);
+
+	if (e->flags & MR_ENTRY_CHAIN) {
+		body = chain->first->body;
+		first_bytes = chain->first->bytes;
+	}
+	return mrf_queue_message_row_write(
+		r->b, &(struct mrf_queue_message_row){
+			      .age_ms = age_of(r->q, e),
+			      .redelivered = e->delivered,
+			      .priority = e->priority,
+			      .bytes = e->body_bytes,
+			      .headers = mrf_bytes_n(body, least(header_bytes, PEEK_PART_BYTES)),
+			      .payload = mrf_bytes_n(body + header_bytes,
+				      least(least(payload_bytes, first_bytes - header_bytes),
+					      PEEK_PART_BYTES)),
+		      });
+}
+
+/* The dead letters of a queue that is there but has none yet. */
+static bool dead_of_some(const struct request *r)
+{
+	return mr_queue_name_is_dead(r->name.data, r->name.bytes) &&
+	       mr_queue_by_name(r->q, r->kind, r->name.data,
+		       r->name.bytes - (uint32_t)MR_QUEUE_DEAD_BYTES) != NULL;
+}
+
+/* As they would be delivered. */
+static int command_peek(struct request *r)
+{
+	static const uint8_t order[] = {MRF_PRIORITY_HIGH, MRF_PRIORITY_NORMAL, MRF_PRIORITY_LOW};
+	uint32_t max = mrf_queue_command_count(r->command);
+	struct mr_queue *queue = named(r);
+
+	if (queue == NULL)
+		return dead_of_some(r) ? 0 : -ENOENT;
+	if (max == 0 || max > PEEK_MAX)
+		max = PEEK_MAX;
+	r->answer.queue = queue->number;
+	r->answer.count = queue->ready_count;
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(order); i++)
+		for (struct mr_queue_entry *e = queue->ready[order[i]].head;
+			e != NULL && r->answer.messages_count < max; e = e->next)
+			r->messages[r->answer.messages_count++] = write_message(r, e);
+	return 0;
+}
+
+/* With its dead letters. */
+static int command_delete(struct request *r)
+{
+	struct mr_queue *queue = named(r);
+	struct mr_queue *dead = queue == NULL || queue->is_dead ? NULL : queue->dead;
+
+	if (queue == NULL)
+		return -ENOENT;
+	if (queue->consumers_count > 0 || (dead != NULL && dead->consumers_count > 0))
+		return -EBUSY;
+	if (dead != NULL)
+		mr_queue_remove(r->q, dead);
+	mr_queue_remove(r->q, queue);
+	return 0;
+}
+
+static int execute(struct request *r)
+{
+	switch (mrf_queue_command_verb(r->command)) {
+	case MRF_QUEUE_VERB_OPEN: return command_open(r);
+	case MRF_QUEUE_VERB_CONSUME: return command_consume(r);
+	case MRF_QUEUE_VERB_CANCEL: return command_cancel(r);
+	case MRF_QUEUE_VERB_SHOW: return command_show(r);
+	case MRF_QUEUE_VERB_LIST: return command_list(r);
+	case MRF_QUEUE_VERB_PURGE: return command_purge(r);
+	case MRF_QUEUE_VERB_PAUSE: return pause(r, true);
+	case MRF_QUEUE_VERB_RESUME: return pause(r, false);
+	case MRF_QUEUE_VERB_REDRIVE: return command_redrive(r);
+	case MRF_QUEUE_VERB_PEEK: return command_peek(r);
+	case MRF_QUEUE_VERB_DELETE: return command_delete(r);
+	default: return -EINVAL;
+	}
+}
+
+static const char *text_of(const struct request *r, int code)
+{
+	bool service = r->kind == MRF_QUEUE_KIND_SERVICE;
+
+	switch (code) {
+	case 0: return NULL;
+	case -ENOENT: return service ? "no such service" : "no such queue";
+	case -EEXIST: return "it is there already, and not like that";
+	case -ENOSPC: return "too many queues or consumers";
+	case -ENOMEM: return "no memory left for queues";
+	case -EBUSY: return "it has consumers";
+	case -ENOTCONN: return "the session is gone";
+	default: return "the request makes no sense";
+	}
+}
+
+uint32_t mr_queues_command(
+	struct mr_queues *q, struct mrf_table command, struct mrf_builder *b, uint64_t now_ms)
+{
+	struct request r = {
+		.q = q,
+		.command = command,
+		.name = mrf_queue_command_name(command),
+		.kind = mrf_queue_command_kind(command),
+		.session = mrf_queue_command_session(command),
+		.b = b,
+	};
+
+	q->now_ms = now_ms;
+	r.answer.code = execute(&r);
+	r.answer.text = mrf_str(text_of(&r, r.answer.code));
+	r.answer.rows = r.rows;
+	r.answer.messages = r.messages;
+	return mrf_queue_answer_write(b, &r.answer);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "dataplane/queue/engine.h"
+
+static bool is_service(const struct mr_queue_consumer *c)
+{
+	return c->queue->kind == MRF_QUEUE_KIND_SERVICE;
+}
+
+struct mr_queue_consumer *mr_consumer_find(struct mr_queue_client *client, uint32_t subscription)
+{
+	struct mr_queue_consumer *c = client->consumers;
+
+	while (c != NULL && c->subscription != subscription)
+		c = c->client_next;
+	return c;
+}
+
+void mr_consumer_update(struct mr_queues *q, struct mr_queue_consumer *c)
+{
+	bool ready = mr_consumer_has_credit(c);
+
+	if (ready == c->ready)
+		return;
+	if (!ready) {
+		mr_policy_remove(c->queue, c);
+		return;
+	}
+	mr_policy_add(c->queue, c);
+	if (c->queue->ready_count > 0 && !c->queue->paused)
+		mr_queue_activate(q, c->queue);
+}
+
+static void set_share(
+	struct mr_queues *q, struct mr_queue_consumer *c, uint32_t prefetch, uint32_t weight)
+{
+	if (prefetch == 0)
+		prefetch = is_service(c) ? 1 : q->c.prefetch;
+	c->prefetch = prefetch < MR_QUEUE_PREFETCH_MAX ? prefetch : MR_QUEUE_PREFETCH_MAX;
+	c->weight = weight == 0 ? 1 : weight < 65536 ? weight : 65536;
+	mr_consumer_update(q, c);
+}
+
+/* The same subscription again changes its share; another of the same session to the same service is a worker
+ * that said READY twice. */
+static int again(struct mr_queues *q, struct mr_queue_client *client, struct mr_queue *queue,
+	uint32_t subscription, uint32_t prefetch, uint32_t weight, bool *done)
+{
+	struct mr_queue_consumer *c = mr_consumer_find(client, subscription);
+
+	*done = true;
+	if (c != NULL) {
+		if (c->queue != queue)
+			return -EEXIST;
+		set_share(q, c, prefetch, weight);
+		return 0;
+	}
+	if (queue->kind == MRF_QUEUE_KIND_SERVICE)
+		for (c = client->consumers; c != NULL; c = c->client_next)
+			if (c->queue == queue)
+				return -EEXIST;
+	*done = false;
+	return 0;
+}
+
+static void link_consumer(struct mr_queue_client *client, struct mr_queue_consumer *c)
+{
+	c->client = client;
+	c->client_next = client->consumers;
+	client->consumers = c;
+	client->services += is_service(c);
+}
+
+static void unlink_consumer(struct mr_queue_consumer *c)
+{
+	struct mr_queue_consumer **at = &c->client->consumers;
+
+	while (*at != c)
+		at = &(*at)->client_next;
+	*at = c->client_next;
+	c->client->services -= is_service(c);
+}
+
+int mr_consumer_add(struct mr_queues *q, struct mr_queue *queue, uint64_t session,
+	uint32_t subscription, uint32_t prefetch, uint32_t weight)
+{
+	struct mr_queue_client *client = mr_client_of(q, session);
+	struct mr_queue_consumer *c;
+	bool done;
+	int rc;
+
+	if (client == NULL)
+		return -ENOMEM;
+	rc = again(q, client, queue, subscription, prefetch, weight, &done);
+	if (done)
+		return rc;
+	if (client->consumers_count >= q->c.per_client_max)
+		return -ENOSPC;
+	rc = mr_policy_reserve(q, queue);
+	if (rc != 0)
+		return rc;
+	c = mr_store_alloc(q->store, (uint32_t)sizeof(*c));
+	if (c == NULL)
+		return -ENOMEM;
+	*c = (struct mr_queue_consumer){
+		.queue = queue,
+		.session = session,
+		.subscription = subscription,
+		.head = MR_QUEUE_NONE,
+		.tail = MR_QUEUE_NONE,
+		.train = MR_QUEUE_NONE,
+		.timer = {.kind = MR_TIMER_CONSUMER},
+	};
+	link_consumer(client, c);
+	client->consumers_count++;
+	mr_policy_join(queue, c);
+	set_share(q, c, prefetch, weight);
+	queue->used_ms = q->now_ms;
+	return 0;
+}
+
+static void unlink_blocked(struct mr_queues *q, struct mr_queue_consumer *c)
+{
+	if (c->blocked_prev == NULL)
+		q->blocked = c->blocked_next;
+	else
+		c->blocked_prev->blocked_next = c->blocked_next;
+	if (c->blocked_next != NULL)
+		c->blocked_next->blocked_prev = c->blocked_prev;
+	c->blocked = false;
+}
+
+static void say_disconnect(
+	struct mr_queues *q, const struct mr_queue_consumer *c, int code, const char *text)
+{
+	uint64_t memory[64];
+	struct mrf_builder b;
+	struct mr_message_plan plan;
+	uint32_t body;
+	const void *out;
+	size_t bytes;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	body = mrf_disconnect_write(
+		&b, &(struct mrf_disconnect){
+			    .subscription = c->subscription, .code = code, .text = mrf_str(text)});
+	body = mrf_client_message_write(
+		&b, &(struct mrf_client_message){
+			    .body_type = MRF_CLIENT_BODY_DISCONNECT, .body = body});
+	if (mrf_builder_finish(&b, body, &out, &bytes) != 0)
+		return;
+	plan = mr_message_plan(MRF_MESSAGE_KIND_CONTROL, NULL, NULL, 0, out, 0, (uint32_t)bytes);
+	(void)q->c.ops->send(q->c.arg, c->session, &plan, 0, true);
+}
+
+void mr_consumer_remove(
+	struct mr_queues *q, struct mr_queue_consumer *c, int code, const char *text)
+{
+	struct mr_queue *queue = c->queue;
+
+	c->prefetch = 0; /* no more credit, whatever comes back */
+	mr_consumer_update(q, c);
+	while (c->tail != MR_QUEUE_NONE) /* the latest first, as each goes before the others */
+		mr_settle_back(q, &q->deliveries[c->tail], MR_BACK_LOST, 0);
+	if (code != 0)
+		say_disconnect(q, c, code, text);
+	if (c->blocked)
+		unlink_blocked(q, c);
+	mr_timer_clear(&q->timers, &c->timer);
+	mr_policy_leave(queue, c);
+	unlink_consumer(c);
+	c->client->consumers_count--;
+	mr_store_release(q->store, c, (uint32_t)sizeof(*c));
+	queue->used_ms = q->now_ms;
+	mr_queue_arm(q, queue);
+}
+
+void mr_consumer_block(struct mr_queues *q, struct mr_queue_consumer *c)
+{
+	if (c->blocked)
+		return;
+	c->blocked = true;
+	c->blocked_prev = NULL;
+	c->blocked_next = q->blocked;
+	if (q->blocked != NULL)
+		q->blocked->blocked_prev = c;
+	q->blocked = c;
+	if (q->retry_ms <= q->now_ms)
+		q->retry_ms = q->now_ms + 1;
+	mr_consumer_update(q, c);
+}
+
+void mr_consumers_unblock(struct mr_queues *q)
+{
+	struct mr_queue_consumer *next;
+
+	for (struct mr_queue_consumer *c = q->blocked; c != NULL; c = next) {
+		next = c->blocked_next;
+		if (c->train != MR_QUEUE_NONE && !mr_fragment_train(q, c))
+			continue;
+		unlink_blocked(q, c);
+		mr_consumer_update(q, c);
+	}
+	q->retry_ms = q->now_ms + 1;
+}
+
+/* Its oldest deliveries have taken too long. They go to others, but it gets no new ones in their place
+ * before anything is heard of it: who never acks holds up no more than its credit. */
+void mr_consumer_timer(struct mr_queues *q, struct mr_queue_consumer *c)
+{
+	uint32_t max = c->queue->options.ack_timeout_ms;
+	uint32_t age = 0;
+
+	while (c->head != MR_QUEUE_NONE) {
+		age = (uint32_t)q->now_ms - q->deliveries[c->head].sent_ms;
+		if (age < max)
+			break;
+		c->overdue++;
+		c->client->overdue = true;
+		mr_settle_back(q, &q->deliveries[c->head], MR_BACK_TIMEOUT, 0);
+	}
+	if (c->head != MR_QUEUE_NONE)
+		mr_timer_set(&q->timers, &c->timer, q->now_ms + (max - age));
+}

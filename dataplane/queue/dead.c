@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "dataplane/queue/engine.h"
+
+#define VERSION_LINE    "NATS/1.0\r\n"
+#define DEAD_PREFIX     "Millrace-Dead-"
+#define RETRY_MS        1000u
+#define LINES_BYTES_MAX 512u /* of the lines that are added */
+#define BLOCK_BYTES_MIN (sizeof(VERSION_LINE) - 1 + 2)
+
+struct block {
+	char text[MR_BODY_BYTES_MAX];
+	uint32_t bytes;
+};
+
+/* A block that lines can be added to or taken from. */
+static bool well_formed(const char *block, uint32_t bytes)
+{
+	return bytes >= BLOCK_BYTES_MIN && memcmp(block, "NATS/1.0", 8) == 0 &&
+	       memcmp(block + bytes - 4, "\r\n\r\n", 4) == 0;
+}
+
+static void append(struct block *b, const char *text, uint32_t bytes)
+{
+	memcpy(b->text + b->bytes, text, bytes);
+	b->bytes += bytes;
+}
+
+/* False: the block is none of ours to change, or has no room. */
+static bool add_lines(struct block *b, const char *old, uint32_t old_bytes,
+	const struct mr_queue *queue, const char *reason, unsigned count)
+{
+	char lines[LINES_BYTES_MAX];
+	int bytes = snprintf(lines, sizeof(lines),
+		DEAD_PREFIX "Reason: %s\r\n" DEAD_PREFIX "Queue: %.*s\r\n" DEAD_PREFIX
+			    "Count: %u\r\n\r\n",
+		reason, (int)queue->name_bytes, queue->name, count);
+
+	if (bytes < 0 || (size_t)bytes >= sizeof(lines))
+		return false;
+	if (old_bytes == 0) {
+		append(b, VERSION_LINE, sizeof(VERSION_LINE) - 1);
+	} else {
+		if (!well_formed(old, old_bytes) || old_bytes + (uint32_t)bytes > MR_BODY_BYTES_MAX)
+			return false;
+		append(b, old, old_bytes - 2);
+	}
+	append(b, lines, (uint32_t)bytes);
+	return true;
+}
+
+/* Without the lines that add_lines added; empty, if there were no others. */
+static bool take_lines(struct block *b, const char *old, uint32_t old_bytes)
+{
+	const char *end = old + old_bytes - 2;
+
+	if (!well_formed(old, old_bytes))
+		return false;
+	for (const char *line = old; line < end;) {
+		const char *next = memmem(line, (size_t)(end - line), "\r\n", 2);
+
+		next = next == NULL ? end : next + 2;
+		if ((size_t)(next - line) < sizeof(DEAD_PREFIX) - 1 ||
+			memcmp(line, DEAD_PREFIX, sizeof(DEAD_PREFIX) - 1) != 0)
+			append(b, line, (uint32_t)(next - line));
+		line = next;
+	}
+	append(b, "\r\n", 2);
+	if (b->bytes == BLOCK_BYTES_MIN)
+		b->bytes = 0;
+	return true;
+}
+
+/* The first piece with another header block. */
+static bool change_chain(struct mr_queues *q, struct mr_queue_entry *e, const struct block *b)
+{
+	struct mr_queue_chain *chain = mr_entry_body(e);
+	struct mr_queue_piece *old = chain->first, *p;
+	uint32_t payload_bytes = old->bytes - e->header_bytes;
+	uint32_t bytes = b->bytes + payload_bytes;
+
+	if (b->bytes > chain->piece_bytes ||
+		sizeof(*p) + b->bytes + payload_bytes > MR_STORE_PIECE_MAX)
+		return false;
+	p = mr_store_alloc(q->store, (uint32_t)sizeof(*p) + bytes);
+	if (p == NULL)
+		return false;
+	*p = (struct mr_queue_piece){.next = old->next, .bytes = bytes};
+	memcpy(p->body, b->text, b->bytes);
+	memcpy(p->body + b->bytes, old->body + e->header_bytes, payload_bytes);
+	chain->first = p;
+	if (chain->last == old)
+		chain->last = p;
+	e->body_bytes += b->bytes - e->header_bytes;
+	e->header_bytes = (uint16_t)b->bytes;
+	mr_store_release(q->store, old, (uint32_t)sizeof(*old) + old->bytes);
+	return true;
+}
+
+/* The entry with another header block, or as it was if there is no memory or no room for that. */
+static struct mr_queue_entry *change(
+	struct mr_queues *q, struct mr_queue_entry *e, const struct block *b)
+{
+	uint32_t payload_bytes = e->body_bytes - e->header_bytes;
+	struct mr_queue_entry *n;
+	uint8_t *body;
+
+	if (e->flags & MR_ENTRY_CHAIN) {
+		(void)change_chain(q, e, b);
+		return e;
+	}
+	if (b->bytes + payload_bytes > MR_BODY_BYTES_MAX)
+		return e;
+	n = mr_entry_new(q, e->flags, mr_entry_origin(e), NULL, b->bytes, b->bytes + payload_bytes);
+	if (n == NULL)
+		return e;
+	n->born_ms = e->born_ms;
+	n->delivered = e->delivered;
+	n->priority = e->priority;
+	body = mr_entry_body(n);
+	memcpy(body, b->text, b->bytes);
+	memcpy(body + b->bytes, (uint8_t *)mr_entry_body(e) + e->header_bytes, payload_bytes);
+	mr_entry_free(q, e);
+	return n;
+}
+
+static const char *headers_of(struct mr_queue_entry *e)
+{
+	const struct mr_queue_chain *chain = mr_entry_body(e);
+
+	return (const char *)(e->flags & MR_ENTRY_CHAIN ? chain->first->body
+							: (uint8_t *)mr_entry_body(e));
+}
+
+/* Where dead letters have no limits but those of the store. */
+static struct mr_queue *dead_of(struct mr_queues *q, struct mr_queue *queue)
+{
+	char name[MR_SUBJECT_BYTES_MAX + MR_QUEUE_DEAD_BYTES];
+	struct mrf_queue_options options = q->c.queue;
+	uint32_t bytes = queue->name_bytes + (uint32_t)MR_QUEUE_DEAD_BYTES;
+
+	if (queue->dead != NULL || bytes > sizeof(name))
+		return queue->dead;
+	memcpy(name, queue->name, queue->name_bytes);
+	memcpy(name + queue->name_bytes, MR_QUEUE_DEAD, MR_QUEUE_DEAD_BYTES);
+	queue->dead = mr_queue_by_name(q, MRF_QUEUE_KIND_QUEUE, name, bytes);
+	options.messages_max = UINT64_MAX / 2;
+	options.bytes_max = 0;
+	options.age_max_ms = 0;
+	if (queue->dead == NULL &&
+		mr_queue_make(q, MRF_QUEUE_KIND_QUEUE, name, bytes, &options, &queue->dead) != 0)
+		return NULL;
+	queue->dead->dead = queue;
+	return queue->dead;
+}
+
+void mr_dead_letter(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, const char *reason)
+{
+	struct mr_queue *dead = dead_of(q, queue);
+	struct block b = {.bytes = 0};
+
+	if (dead == NULL) { /* no room for another queue: it is not lost for that */
+		if (!mr_delivery_delay(q, queue, e, RETRY_MS))
+			mr_queue_put(q, queue, e, true);
+		return;
+	}
+	queue->body_bytes -= e->body_bytes;
+	queue->dead_count++;
+	mr_count(q->c.stats->queue_dead, 1);
+	if (add_lines(&b, headers_of(e), e->header_bytes, queue, reason, e->delivered))
+		e = change(q, e, &b);
+	dead->body_bytes += e->body_bytes;
+	mr_queue_put(q, dead, e, false);
+	if (mr_unlikely(queue->withheld_head != NULL))
+		mr_push_release_withheld(q, queue);
+}
+
+static void move_back(struct mr_queues *q, struct mr_queue *dead, struct mr_queue *queue)
+{
+	struct mr_queue_entry *e = mr_queue_next(dead);
+	struct block b = {.bytes = 0};
+
+	mr_queue_take(dead, e);
+	dead->body_bytes -= e->body_bytes;
+	if (take_lines(&b, headers_of(e), e->header_bytes))
+		e = change(q, e, &b);
+	e->delivered = 0;
+	e->born_ms = (uint32_t)q->now_ms;
+	queue->body_bytes += e->body_bytes;
+	mr_queue_put(q, queue, e, false);
+}
+
+uint32_t mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t max)
+{
+	uint32_t moved = 0;
+
+	while (moved < max && queue->redriving > 0) {
+		if (queue->dead == NULL || queue->dead->ready_count == 0) {
+			queue->redriving = 0;
+			break;
+		}
+		move_back(q, queue->dead, queue);
+		queue->redriving--;
+		moved++;
+	}
+	return moved;
+}

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/queue/engine.h"
+
+#define RUN_DELIVERIES   1024u /* of all queues, in one run */
+#define QUEUE_DELIVERIES 256u  /* of one of them, before the next has its turn */
+#define RUN_GARBAGE      512u
+
+static uint32_t take_free(struct mr_queues *q)
+{
+	uint32_t index = q->deliveries_free;
+
+	if (mr_likely(index != MR_QUEUE_NONE)) {
+		q->deliveries_free = q->deliveries[index].next;
+		return index;
+	}
+	return q->deliveries_fresh < q->deliveries_max ? q->deliveries_fresh++ : MR_QUEUE_NONE;
+}
+
+static void give_free(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	d->entry = NULL;
+	d->next = q->deliveries_free;
+	q->deliveries_free = mr_delivery_index(q, d);
+}
+
+/* NULL: there is room for no more of them. */
+static struct mr_queue_delivery *delivery_new(struct mr_queues *q, struct mr_queue *queue,
+	struct mr_queue_consumer *c, struct mr_queue_entry *e)
+{
+	uint32_t index = take_free(q);
+	struct mr_queue_delivery *d = &q->deliveries[index];
+
+	if (mr_unlikely(index == MR_QUEUE_NONE))
+		return NULL;
+	*d = (struct mr_queue_delivery){
+		.entry = e,
+		.consumer = c,
+		.queue = queue,
+		.serial = ++q->serial,
+		.prev = MR_QUEUE_NONE,
+		.next = MR_QUEUE_NONE,
+		.sent_ms = (uint32_t)q->now_ms,
+		.timer = {.kind = MR_TIMER_DELIVERY},
+	};
+	return d;
+}
+
+struct mr_queue_delivery *mr_delivery_by_tag(struct mr_queues *q, uint64_t tag)
+{
+	uint32_t index = (uint32_t)(tag >> 32);
+	struct mr_queue_delivery *d = &q->deliveries[index];
+
+	if (index >= q->deliveries_fresh || d->entry == NULL || d->consumer == NULL ||
+		d->serial != (uint32_t)tag)
+		return NULL;
+	return d;
+}
+
+struct mr_queue_delivery *mr_delivery_find(
+	struct mr_queues *q, uint64_t tag, uint64_t session, uint32_t number)
+{
+	struct mr_queue_delivery *d = mr_delivery_by_tag(q, tag);
+
+	return d != NULL && d->consumer->session == session && d->queue->number == number ? d
+											  : NULL;
+}
+
+static void link_out(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	struct mr_queue_consumer *c = d->consumer;
+	uint32_t index = mr_delivery_index(q, d);
+
+	d->prev = c->tail;
+	if (c->tail == MR_QUEUE_NONE) {
+		c->head = index;
+		mr_timer_set(&q->timers, &c->timer, q->now_ms + d->queue->options.ack_timeout_ms);
+	} else {
+		q->deliveries[c->tail].next = index;
+	}
+	c->tail = index;
+	c->outstanding++;
+	d->queue->outstanding_count++;
+}
+
+static void unlink_from(
+	struct mr_queues *q, struct mr_queue_delivery *d, uint32_t *head, uint32_t *tail)
+{
+	if (d->prev == MR_QUEUE_NONE)
+		*head = d->next;
+	else
+		q->deliveries[d->prev].next = d->next;
+	if (d->next != MR_QUEUE_NONE)
+		q->deliveries[d->next].prev = d->prev;
+	else if (tail != NULL)
+		*tail = d->prev;
+}
+
+static void end_out(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	struct mr_queue_consumer *c = d->consumer;
+
+	unlink_from(q, d, &c->head, &c->tail);
+	c->outstanding--;
+	d->queue->outstanding_count--;
+	if (mr_unlikely(c->train == mr_delivery_index(q, d)))
+		c->train = MR_QUEUE_NONE;
+	if (mr_likely(c->ready))
+		mr_policy_settled(d->queue, c);
+	else
+		mr_consumer_update(q, c);
+}
+
+struct mr_queue_entry *mr_delivery_end(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	struct mr_queue_entry *e = d->entry;
+
+	if (mr_likely(d->consumer != NULL)) {
+		end_out(q, d);
+	} else {
+		unlink_from(q, d, &d->queue->delayed_head, NULL);
+		mr_timer_clear(&q->timers, &d->timer);
+		d->queue->delayed_count--;
+		q->deliveries_delayed--;
+	}
+	give_free(q, d);
+	return e;
+}
+
+void mr_delivery_touch(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	struct mr_queue_consumer *c = d->consumer;
+
+	unlink_from(q, d, &c->head, &c->tail);
+	c->outstanding--;
+	d->queue->outstanding_count--;
+	d->next = MR_QUEUE_NONE;
+	d->sent_ms = (uint32_t)q->now_ms;
+	link_out(q, d);
+}
+
+bool mr_delivery_delay(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t delay_ms)
+{
+	struct mr_queue_delivery *d;
+
+	/* Half of them at most, so that those who put everything off hold up nobody. */
+	if (q->deliveries_delayed >= q->deliveries_max / 2)
+		return false;
+	d = delivery_new(q, queue, NULL, e);
+	if (d == NULL)
+		return false;
+	d->next = queue->delayed_head;
+	if (d->next != MR_QUEUE_NONE)
+		q->deliveries[d->next].prev = mr_delivery_index(q, d);
+	queue->delayed_head = mr_delivery_index(q, d);
+	queue->delayed_count++;
+	q->deliveries_delayed++;
+	mr_timer_set(&q->timers, &d->timer, q->now_ms + delay_ms);
+	return true;
+}
+
+/* Its delay is over. */
+void mr_delivery_timer(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	struct mr_queue *queue = d->queue;
+	struct mr_queue_entry *e = mr_delivery_end(q, d);
+
+	mr_queue_put(q, queue, e, true);
+}
+
+static struct mr_message_extra extra_of(
+	const struct mr_queue *queue, struct mr_queue_entry *e, uint64_t tag)
+{
+	struct mr_message_extra extra = {
+		.flags = MRF_MESSAGE_FLAG_DELIVERY,
+		.delivery = {.tag = tag,
+			.queue = queue->number,
+			.redelivered = e->delivered,
+			.priority = e->priority},
+	};
+
+	if (e->flags & MR_ENTRY_ORIGIN) {
+		extra.flags |= MRF_MESSAGE_FLAG_ORIGIN;
+		extra.origin = *mr_entry_origin(e);
+	}
+	if (e->flags & MR_ENTRY_MORE)
+		extra.flags |= MRF_MESSAGE_FLAG_MORE;
+	return extra;
+}
+
+static bool send_whole(struct mr_queues *q, const struct mr_queue_delivery *d)
+{
+	struct mr_queue_entry *e = d->entry;
+	uint64_t tag = mr_delivery_tag(q, d);
+	struct mrf_reply_token token = {.session = tag};
+	struct mr_message_extra extra = extra_of(d->queue, e, tag);
+	struct mr_message_plan plan;
+
+	if (e->flags & MR_ENTRY_CALL)
+		token.correlation = mr_entry_call(e)->correlation;
+	plan = mr_message_plan(MRF_MESSAGE_KIND_DELIVER, e->flags & MR_ENTRY_CALL ? &token : NULL,
+		NULL, 0, mr_entry_body(e), e->header_bytes, e->body_bytes - e->header_bytes);
+	mr_message_plan_extra(&plan, &extra);
+	return q->c.ops->send(
+		q->c.arg, d->consumer->session, &plan, d->consumer->subscription, false);
+}
+
+/* What is left of the fragments of one message; they go to one consumer, with nothing between them. */
+bool mr_fragment_train(struct mr_queues *q, struct mr_queue_consumer *c)
+{
+	struct mr_queue_delivery *d = &q->deliveries[c->train];
+	struct mr_queue_entry *e = d->entry;
+	const struct mr_queue_chain *chain = mr_entry_body(e);
+	uint64_t tag = mr_delivery_tag(q, d);
+	struct mrf_reply_token token = {.session = tag};
+	struct mr_message_extra extra = extra_of(d->queue, e, tag);
+
+	extra.flags |= MRF_MESSAGE_FLAG_FRAGMENT;
+	extra.delivery.redelivered--; /* counted when the train began */
+	if (e->flags & MR_ENTRY_CALL)
+		token.correlation = mr_entry_call(e)->correlation;
+	while (c->train_offset < e->body_bytes) {
+		uint32_t left = e->body_bytes - c->train_offset;
+		uint32_t bytes = left < chain->piece_bytes ? left : chain->piece_bytes;
+		uint32_t header_bytes = c->train_offset == 0 ? e->header_bytes : 0;
+		const uint8_t *body = mr_entry_slice(q, e, c->train_offset, bytes);
+		struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_DELIVER,
+			e->flags & MR_ENTRY_CALL ? &token : NULL, NULL, 0, body, header_bytes,
+			bytes - header_bytes);
+
+		extra.fragment = (struct mrf_message_fragment){.session = chain->session,
+			.message = chain->message,
+			.total_bytes = e->body_bytes,
+			.offset = c->train_offset};
+		mr_message_plan_extra(&plan, &extra);
+		if (!q->c.ops->send(q->c.arg, c->session, &plan, c->subscription, false))
+			return false;
+		c->train_offset += bytes;
+	}
+	c->train = MR_QUEUE_NONE;
+	return true;
+}
+
+static void count_delivery(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer *c, bool again)
+{
+	queue->delivered++;
+	c->delivered++;
+	mr_count(q->c.stats->queue_delivered, 1);
+	if (mr_unlikely(again)) {
+		queue->redelivered++;
+		c->redelivered++;
+		mr_count(q->c.stats->queue_redelivered, 1);
+	}
+}
+
+/* The entry is next in its queue. False: the consumer cannot take it now. */
+static bool deliver(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer *c,
+	struct mr_queue_entry *e)
+{
+	struct mr_queue_delivery *d = delivery_new(q, queue, c, e);
+
+	if (mr_unlikely(d == NULL)) /* others hold all there are: until one of them is settled */
+		return false;
+	if (mr_likely(!(e->flags & MR_ENTRY_CHAIN)) && !send_whole(q, d)) {
+		give_free(q, d);
+		return false;
+	}
+	mr_queue_take(queue, e);
+	link_out(q, d);
+	count_delivery(q, queue, c, e->delivered > 0);
+	e->delivered += e->delivered < UINT16_MAX;
+	mr_policy_used(queue, c);
+	if (mr_unlikely((e->flags & MR_ENTRY_CHAIN) != 0)) {
+		c->train = mr_delivery_index(q, d);
+		c->train_offset = 0;
+		if (!mr_fragment_train(q, c))
+			mr_consumer_block(q, c);
+	}
+	mr_consumer_update(q, c);
+	return true;
+}
+
+static bool too_old(
+	const struct mr_queues *q, const struct mr_queue *queue, const struct mr_queue_entry *e)
+{
+	return queue->options.age_max_ms != 0 && !queue->is_dead &&
+	       (uint32_t)q->now_ms - e->born_ms >= queue->options.age_max_ms;
+}
+
+static void expire(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	mr_queue_take(queue, e);
+	queue->expired++;
+	if (queue->kind == MRF_QUEUE_KIND_SERVICE)
+		mr_service_end(q, queue, e, MRF_STATUS_CODE_EXPIRED);
+	else
+		mr_dead_letter(q, queue, e, "expired");
+}
+
+void mr_queue_expire(struct mr_queues *q, struct mr_queue *queue, unsigned max)
+{
+	for (unsigned i = 0; i < MR_QUEUE_PRIORITIES; i++) {
+		struct mr_queue_entry *e;
+
+		while ((e = queue->ready[i].head) != NULL && too_old(q, queue, e) && max-- > 0)
+			expire(q, queue, e);
+	}
+}
+
+/* Takes what nobody wants any more out of the way. */
+static bool weed(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	if (mr_unlikely(too_old(q, queue, e))) {
+		expire(q, queue, e);
+		return true;
+	}
+	if ((e->flags & MR_ENTRY_CALL) && !q->c.ops->lives(q->c.arg, mr_entry_call(e)->session)) {
+		mr_queue_take(queue, e);
+		mr_breaker_void(queue, e);
+		mr_queue_done(q, queue, e);
+		return true;
+	}
+	return false;
+}
+
+/* Returns what is left of the budget; the queue stays active if it has more to deliver. */
+static uint32_t run_queue(struct mr_queues *q, struct mr_queue *queue, uint32_t budget)
+{
+	struct mr_queue_entry *e;
+	struct mr_queue_consumer *c;
+
+	if (mr_unlikely(queue->redriving > 0))
+		budget -= mr_dead_redrive(q, queue, budget);
+	while (budget > 0 && !queue->paused && (e = mr_queue_next(queue)) != NULL &&
+		(c = mr_policy_choose(q, queue)) != NULL) {
+		budget--;
+		if (e->next != NULL)
+			mr_prefetch(e->next);
+		if (!weed(q, queue, e) && !deliver(q, queue, c, e))
+			mr_consumer_block(q, c);
+	}
+	mr_queue_deactivate(q, queue);
+	if (budget == 0 || queue->redriving > 0)
+		mr_queue_activate(q, queue); /* behind the others */
+	return budget;
+}
+
+static void free_garbage(struct mr_queues *q)
+{
+	for (unsigned i = 0; i < RUN_GARBAGE && q->garbage != NULL; i++) {
+		struct mr_queue_entry *e = q->garbage;
+
+		q->garbage = e->next;
+		mr_entry_free(q, e);
+	}
+}
+
+bool mr_queues_run(struct mr_queues *q, uint64_t now_ms)
+{
+	uint32_t budget = RUN_DELIVERIES;
+
+	q->now_ms = now_ms;
+	if (q->blocked != NULL && now_ms >= q->retry_ms)
+		mr_consumers_unblock(q);
+	while (q->active_head != NULL && budget > 0) {
+		uint32_t share = budget < QUEUE_DELIVERIES ? budget : QUEUE_DELIVERIES;
+
+		budget -= share - run_queue(q, q->active_head, share);
+	}
+	if (mr_unlikely(q->garbage != NULL))
+		free_garbage(q);
+	mr_clients_flush(q);
+	mr_gauge(q->c.stats->store_bytes, mr_store_bytes(q->store));
+	return q->active_head != NULL || q->garbage != NULL;
+}

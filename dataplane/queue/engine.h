@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine: what the parts of the queues of one worker share. Private to dataplane/queue.
+ *
+ *   client ──has──▶ consumers ──of──▶ queue ──has──▶ entries that are ready, in three lists
+ *                      └─has─▶ deliveries ──of──▶ entries that are out
+ *                                  ▲────── those that wait for a delay stand in a delivery too
+ *
+ * An entry is in exactly one place: one of its queue's lists, or one delivery. A delivery has a number and a
+ * serial, and the two together are the tag: what a client names is looked up in the table of deliveries and
+ * compared, so that no tag leads to memory that is something else.
+ *
+ * Owns      Entries, queues, consumers, clients and windows are pieces of the store; of which a share is kept
+ *           for all that is not an entry, so that a full store can be emptied.
+ * Threads   One: the home worker.
+ * Units     Milliseconds of the caller's clock.
+ */
+#ifndef MILLRACE_QUEUE_ENGINE_H
+#define MILLRACE_QUEUE_ENGINE_H
+
+#include <string.h>
+
+#include "dataplane/base/compiler.h"
+#include "dataplane/queue/queue.h"
+#include "dataplane/queue/timer.h"
+#include "flatbuf/stats.h"
+
+#define MR_QUEUE_NONE          UINT32_MAX
+#define MR_QUEUE_PRIORITIES    3u
+#define MR_QUEUE_CONSUMERS_MAX 2048u
+#define MR_QUEUE_PREFETCH_MAX  65535u
+#define MR_QUEUE_RANGES        16u /* of accepted pushes, that a client may have before they are sent */
+
+/* Of struct mr_timer. */
+enum mr_queue_timer_kind {
+	MR_TIMER_CONSUMER,
+	MR_TIMER_DELIVERY,
+	MR_TIMER_QUEUE,
+};
+
+/* What an entry has behind its header, in this order. */
+#define MR_ENTRY_ORIGIN 1u  /* struct mrf_message_origin */
+#define MR_ENTRY_CALL   2u  /* struct mrf_reply_token: who asked */
+#define MR_ENTRY_CHAIN  4u  /* struct mr_queue_chain in place of the body */
+#define MR_ENTRY_MORE   8u  /* parts of the request follow */
+#define MR_ENTRY_PROBE  16u /* let through to see whether the service is well */
+
+/* A message. Followed by what the flags say and the body: header block, payload. */
+struct mr_queue_entry {
+	struct mr_queue_entry *next; /* in its list */
+	uint32_t body_bytes;
+	uint32_t born_ms; /* low bits */
+	uint16_t header_bytes;
+	uint16_t delivered; /* so many times; stays at its most */
+	uint8_t flags;
+	uint8_t priority;
+	uint16_t reserved;
+};
+_Static_assert(sizeof(struct mr_queue_entry) == 24, "64 bytes with origin, call and rounding");
+
+/* The body of a message that came in fragments. */
+struct mr_queue_piece {
+	struct mr_queue_piece *next;
+	uint32_t bytes;
+	uint32_t reserved;
+	uint8_t body[];
+};
+
+struct mr_queue_chain {
+	struct mr_queue_piece *first;
+	struct mr_queue_piece *last;
+	uint64_t session; /* as in the fragments */
+	uint32_t message;
+	uint32_t piece_bytes; /* length of all fragments but the last */
+};
+
+struct mr_queue_list {
+	struct mr_queue_entry *head;
+	struct mr_queue_entry *tail;
+};
+
+/* One cache line. */
+struct mr_queue_delivery {
+	struct mr_queue_entry *entry;       /* NULL: free */
+	struct mr_queue_consumer *consumer; /* NULL: waits for its delay */
+	struct mr_queue *queue;
+	uint32_t serial;  /* of the tag; never the same for long */
+	uint32_t prev;    /* of the consumer's, oldest first, or of the queue's that are delayed */
+	uint32_t next;    /* the same, or the next that is free */
+	uint32_t sent_ms; /* low bits */
+	struct mr_timer timer; /* of the delay */
+	bool partial;          /* a part of the answer went to the caller */
+	bool streamed;         /* a part of the request went to the worker */
+};
+_Static_assert(sizeof(struct mr_queue_delivery) <= MR_CACHE_LINE, "one line");
+
+struct mr_queue_consumer {
+	struct mr_queue *queue;
+	struct mr_queue_client *client;
+	struct mr_queue_consumer *client_next;
+	struct mr_queue_consumer *blocked_next;
+	struct mr_queue_consumer *blocked_prev;
+	uint64_t session;
+	uint64_t key; /* of the policy: the least is chosen */
+	uint32_t subscription;
+	uint32_t prefetch;
+	uint32_t weight;
+	uint32_t outstanding;
+	uint32_t
+		overdue; /* timed out and nothing heard of the session since: credit that it does not get */
+	uint32_t head; /* of its deliveries: the oldest */
+	uint32_t tail;
+	uint32_t index;   /* in queue->consumers */
+	uint32_t heap_at; /* in queue->heap */
+	uint32_t train;   /* delivery whose fragments are on their way, or MR_QUEUE_NONE */
+	uint32_t train_offset;
+	bool ready;            /* has credit, and the policy knows */
+	bool blocked;          /* its session had no room */
+	struct mr_timer timer; /* of the oldest delivery */
+	uint64_t delivered;
+	uint64_t acked;
+	uint64_t redelivered;
+};
+
+/* Pushes that the queue has and whose acceptance waits for room. */
+struct mr_queue_withheld {
+	struct mr_queue_withheld *next;
+	uint64_t session;
+	struct mrf_accepted_range range;
+};
+
+struct mr_queue_breaker {
+	uint64_t until_ms; /* open until */
+	uint32_t failures; /* in a row */
+	uint16_t probes;   /* let through and not decided, while half open */
+	uint16_t passed;   /* probes that came well */
+	uint8_t state;     /* enum mrf_breaker_state */
+};
+
+struct mr_queue {
+	uint32_t number;
+	uint8_t kind;
+	bool paused;
+	bool active;  /* in the list of those that may have something to deliver */
+	bool is_dead; /* holds dead letters */
+	struct mr_queue_list ready[MR_QUEUE_PRIORITIES]; /* by enum mrf_priority */
+	uint64_t ready_count;
+	uint64_t delayed_count;
+	uint64_t outstanding_count;
+	uint64_t body_bytes; /* of all of them */
+	/* policy */
+	struct mr_queue_consumer **consumers;
+	struct mr_queue_consumer **heap; /* those that are ready, by key */
+	uint64_t *ready_bits;            /* those that are ready, by index */
+	uint32_t consumers_count;
+	uint32_t consumers_room;
+	uint32_t heap_count;
+	uint32_t cursor; /* round robin: where to look next */
+	uint64_t clock;  /* of keys */
+	/* limits */
+	struct mrf_queue_options options; /* complete */
+	struct mr_queue_withheld *withheld_head;
+	struct mr_queue_withheld *withheld_tail;
+	uint64_t withheld_count;
+	uint64_t redriving; /* dead letters still to be moved back */
+	/* others */
+	struct mr_queue *active_next;
+	struct mr_queue *active_prev;
+	struct mr_queue *hash_next;
+	struct mr_queue *dead; /* the queue of its dead letters, or back; NULL: none yet */
+	struct mr_queue_window *windows;
+	struct mr_queue_breaker breaker;
+	struct mr_timer timer; /* of age and of idleness */
+	uint64_t used_ms;
+	uint64_t maker; /* session that made it, or 0 */
+	uint32_t delayed_head;
+	uint32_t assemblies; /* messages of which not all fragments came */
+	uint64_t pushed, accepted, refused, duplicates, delivered, acked, redelivered;
+	uint64_t dead_count, expired, failures, replies;
+	uint32_t name_bytes;
+	char name[];
+};
+
+/* A session that has to do with queues of this worker. */
+struct mr_queue_client {
+	uint64_t session;
+	struct mr_queue_client *hash_next;
+	struct mr_queue_client *all_prev;
+	struct mr_queue_client *all_next;
+	struct mr_queue_client *dirty_next; /* has ranges to be sent */
+	struct mr_queue_consumer *consumers;
+	struct mr_queue_assembly *assemblies; /* oldest first */
+	uint32_t assemblies_count;
+	uint32_t made; /* queues, that are still there */
+	uint32_t consumers_count;
+	uint32_t services;
+	uint32_t ranges_count;
+	bool overdue; /* one of its consumers has overdue deliveries */
+	bool dirty;
+	uint32_t range_queue[MR_QUEUE_RANGES];
+	struct mrf_accepted_range ranges[MR_QUEUE_RANGES];
+};
+
+struct mr_queue_slot {
+	struct mr_queue *queue;
+	uint32_t generation; /* of the queue that is there, or that will be */
+	uint32_t next_free;
+};
+
+struct mr_queues {
+	struct mr_queues_config c;
+	struct mr_store *store;
+	uint64_t store_entries_max; /* bytes of the store beyond which no entry is taken */
+	uint64_t now_ms;
+	/* tables, mapped whole and taken as they are touched */
+	struct mr_queue_slot *slots;
+	uint32_t slots_fresh;
+	uint32_t slots_free;
+	unsigned index_bits;
+	struct mr_queue **names; /* hash */
+	uint32_t names_mask;
+	struct mr_queue_client **sessions; /* hash */
+	uint32_t sessions_mask;
+	struct mr_queue_delivery *deliveries;
+	uint32_t deliveries_max;
+	uint32_t deliveries_fresh;
+	uint32_t deliveries_free;
+	uint32_t deliveries_delayed;
+	uint32_t serial;
+	struct mr_timers timers;
+	struct mr_queue_windows *windows;
+	uint8_t *scratch; /* a fragment that does not stand in a row */
+	/* lists */
+	struct mr_queue *active_head;
+	struct mr_queue *active_tail;
+	struct mr_queue_client *dirty;
+	struct mr_queue_client *clients;
+	struct mr_queue_client *sweep; /* next to be looked at */
+	struct mr_queue_client *last;  /* that was looked up */
+	struct mr_queue_consumer *blocked;
+	struct mr_queue_entry *garbage; /* to be freed a few at a time */
+	uint64_t retry_ms;              /* when those that are blocked are tried again */
+	uint64_t sweep_ms;
+	uint64_t random;
+};
+
+/* Entries */
+static inline bool mr_queue_full(const struct mr_queues *q)
+{
+	return mr_store_bytes(q->store) >= q->store_entries_max;
+}
+
+static inline uint32_t mr_entry_prefix(unsigned flags)
+{
+	return (uint32_t)sizeof(struct mr_queue_entry) +
+	       (flags & MR_ENTRY_ORIGIN ? (uint32_t)sizeof(struct mrf_message_origin) : 0) +
+	       (flags & MR_ENTRY_CALL ? (uint32_t)sizeof(struct mrf_reply_token) : 0);
+}
+
+static inline struct mrf_message_origin *mr_entry_origin(struct mr_queue_entry *e)
+{
+	return (struct mrf_message_origin *)(e + 1);
+}
+
+static inline struct mrf_reply_token *mr_entry_call(struct mr_queue_entry *e)
+{
+	return (struct mrf_reply_token *)((uint8_t *)e +
+					  mr_entry_prefix(e->flags & MR_ENTRY_ORIGIN));
+}
+
+/* The body, or the struct mr_queue_chain. */
+static inline void *mr_entry_body(struct mr_queue_entry *e)
+{
+	return (uint8_t *)e + mr_entry_prefix(e->flags);
+}
+
+/* With an empty body of body_bytes, or an empty chain; NULL: no memory. */
+struct mr_queue_entry *mr_entry_new(struct mr_queues *q, unsigned flags,
+	const struct mrf_message_origin *origin, const struct mrf_reply_token *call,
+	uint32_t header_bytes, uint32_t body_bytes);
+void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e);
+/* Copies a piece behind those that a chain has. */
+bool mr_entry_append(
+	struct mr_queues *q, struct mr_queue_entry *e, const void *body, uint32_t bytes);
+/* `bytes` of the body from `offset` on, in a row; valid until the next call. */
+const uint8_t *mr_entry_slice(
+	struct mr_queues *q, struct mr_queue_entry *e, uint32_t offset, uint32_t bytes);
+
+static inline void mr_list_push_back(struct mr_queue_list *l, struct mr_queue_entry *e)
+{
+	e->next = NULL;
+	if (l->head == NULL)
+		l->head = e;
+	else
+		l->tail->next = e;
+	l->tail = e;
+}
+
+static inline void mr_list_push_front(struct mr_queue_list *l, struct mr_queue_entry *e)
+{
+	e->next = l->head;
+	if (l->head == NULL)
+		l->tail = e;
+	l->head = e;
+}
+
+static inline struct mr_queue_entry *mr_list_pop(struct mr_queue_list *l)
+{
+	struct mr_queue_entry *e = l->head;
+
+	l->head = e->next;
+	return e;
+}
+
+/* Queues (table.c) */
+struct mr_queue *mr_queue_by_number(const struct mr_queues *q, uint32_t number);
+struct mr_queue *mr_queue_by_name(
+	const struct mr_queues *q, unsigned kind, const char *name, uint32_t bytes);
+/* -ENOSPC, -ENOMEM. */
+int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t bytes,
+	const struct mrf_queue_options *options, struct mr_queue **out);
+/* With all that is in it; it has no consumers. */
+void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue);
+/* Takes all that is ready or delayed out of it; returns how many. */
+uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue);
+/* Something may be to be delivered: run looks at it. */
+void mr_queue_activate(struct mr_queues *q, struct mr_queue *queue);
+void mr_queue_deactivate(struct mr_queues *q, struct mr_queue *queue);
+/* Sets the timer that the state of the queue wants. */
+void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue);
+void mr_queue_timer(struct mr_queues *q, struct mr_queue *queue);
+/* At most `max` of those that have waited too long. */
+void mr_queue_expire(struct mr_queues *q, struct mr_queue *queue, unsigned max);
+
+static inline uint64_t mr_queue_depth(const struct mr_queue *queue)
+{
+	return queue->ready_count + queue->delayed_count + queue->outstanding_count;
+}
+
+/* In its list, behind or before the others. */
+void mr_queue_put(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, bool front);
+/* The next to be delivered, or NULL; it stays. */
+struct mr_queue_entry *mr_queue_next(const struct mr_queue *queue);
+/* Takes out what mr_queue_next returned. It is still counted in body_bytes. */
+void mr_queue_take(struct mr_queue *queue, struct mr_queue_entry *e);
+/* The entry has left the queue: depth and bytes were or are now less. Frees it, and accepts what waited. */
+void mr_queue_done(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+
+/* Pushes (push.c) */
+void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue);
+void mr_push_drop_withheld(struct mr_queues *q, struct mr_queue *queue);
+/* All of it came: limits, window, list, acceptance. Takes the entry. */
+void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	struct mr_queue_entry *e, const struct mrf_message_origin *origin);
+/* What a push is, as far as that needs looking at the queue. */
+struct mr_push_facts {
+	const struct mrf_message_origin *origin; /* NULL: it is not promised */
+	unsigned entry_flags;
+	bool known; /* it is there already */
+};
+/* Form, window, limits, circuit: 0, or the StatusCode to refuse with. */
+uint32_t mr_push_check(struct mr_queues *q, struct mr_queue *queue, const struct mr_message_view *m,
+	uint64_t body_bytes, struct mr_push_facts *facts);
+/* Of a push that was checked; NULL: no memory. */
+struct mr_queue_entry *mr_push_entry(struct mr_queues *q, uint64_t session,
+	const struct mr_message_view *m, unsigned flags, uint32_t body_bytes);
+void mr_push_known(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mrf_message_origin *origin);
+void mr_push_refuse(struct mr_queues *q, uint64_t session, struct mr_queue *queue, uint32_t number,
+	const struct mr_message_view *m, uint32_t status);
+
+/* Clients (client.c) */
+/* Makes it if there is none; NULL: no memory. */
+struct mr_queue_client *mr_client_of(struct mr_queues *q, uint64_t session);
+struct mr_queue_client *mr_client_find(struct mr_queues *q, uint64_t session);
+/* Tells what became of a push, with others of the round. */
+void mr_client_accept(struct mr_queues *q, uint64_t session, uint32_t number,
+	const struct mrf_accepted_range *range);
+void mr_clients_flush(struct mr_queues *q);
+/* Looks at some clients: are they there, are they heard. */
+void mr_clients_sweep(struct mr_queues *q);
+void mr_client_status(struct mr_queues *q, uint64_t session, uint64_t correlation, uint32_t status);
+/* Something good came of it: what was overdue is forgiven. */
+void mr_client_heard(struct mr_queues *q, uint64_t session);
+
+/* Consumers (consumer.c) */
+int mr_consumer_add(struct mr_queues *q, struct mr_queue *queue, uint64_t session,
+	uint32_t subscription, uint32_t prefetch, uint32_t weight);
+/* What it had out goes back. `code` not 0: it is told so in a Disconnect. */
+void mr_consumer_remove(
+	struct mr_queues *q, struct mr_queue_consumer *c, int code, const char *text);
+struct mr_queue_consumer *mr_consumer_find(struct mr_queue_client *client, uint32_t subscription);
+/* Its credit may have changed. */
+void mr_consumer_update(struct mr_queues *q, struct mr_queue_consumer *c);
+void mr_consumer_block(struct mr_queues *q, struct mr_queue_consumer *c);
+void mr_consumers_unblock(struct mr_queues *q);
+void mr_consumer_timer(struct mr_queues *q, struct mr_queue_consumer *c);
+
+static inline bool mr_consumer_has_credit(const struct mr_queue_consumer *c)
+{
+	return c->outstanding + c->overdue < c->prefetch && !c->blocked &&
+	       c->train == MR_QUEUE_NONE;
+}
+
+/* Policy (policy.c): which of those that are ready is next. */
+/* Room for one more consumer: -ENOSPC, -ENOMEM. */
+int mr_policy_reserve(struct mr_queues *q, struct mr_queue *queue);
+void mr_policy_fini(struct mr_queues *q, struct mr_queue *queue);
+void mr_policy_join(struct mr_queue *queue, struct mr_queue_consumer *c);
+void mr_policy_leave(struct mr_queue *queue, struct mr_queue_consumer *c);
+void mr_policy_add(struct mr_queue *queue, struct mr_queue_consumer *c);
+void mr_policy_remove(struct mr_queue *queue, struct mr_queue_consumer *c);
+struct mr_queue_consumer *mr_policy_choose(struct mr_queues *q, struct mr_queue *queue);
+/* It was given one, and is ready still. */
+void mr_policy_used(struct mr_queue *queue, struct mr_queue_consumer *c);
+/* It has one less out, and was ready before. */
+void mr_policy_settled(struct mr_queue *queue, struct mr_queue_consumer *c);
+
+/* Deliveries (deliver.c) */
+enum mr_queue_back {
+	MR_BACK_LOST,    /* the consumer is gone */
+	MR_BACK_TIMEOUT, /* it took too long */
+	MR_BACK_REQUEUE, /* it said so */
+	MR_BACK_REJECT,
+};
+/* NULL: the tag is none of this session's. */
+struct mr_queue_delivery *mr_delivery_find(
+	struct mr_queues *q, uint64_t tag, uint64_t session, uint32_t number);
+struct mr_queue_delivery *mr_delivery_by_tag(struct mr_queues *q, uint64_t tag);
+static inline uint32_t mr_delivery_index(
+	const struct mr_queues *q, const struct mr_queue_delivery *d)
+{
+	return (uint32_t)(d - q->deliveries);
+}
+static inline uint64_t mr_delivery_tag(const struct mr_queues *q, const struct mr_queue_delivery *d)
+{
+	return (uint64_t)mr_delivery_index(q, d) << 32 | d->serial;
+}
+/* Takes the entry out of the delivery, and the delivery from its consumer or from the delayed. */
+struct mr_queue_entry *mr_delivery_end(struct mr_queues *q, struct mr_queue_delivery *d);
+/* Waits for `delay_ms`; false: there is no place for it. */
+bool mr_delivery_delay(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t delay_ms);
+/* Something came of it: its time begins anew. Of services alone, whose deliveries have no order. */
+void mr_delivery_touch(struct mr_queues *q, struct mr_queue_delivery *d);
+void mr_delivery_timer(struct mr_queues *q, struct mr_queue_delivery *d);
+
+/* Settling (settle.c) */
+void mr_settle_done(struct mr_queues *q, struct mr_queue_delivery *d);
+void mr_settle_back(struct mr_queues *q, struct mr_queue_delivery *d, enum mr_queue_back why,
+	uint32_t delay_ms);
+
+/* Exactly once (window.c) */
+enum mr_window {
+	MR_WINDOW_NEW,
+	MR_WINDOW_KNOWN,
+	MR_WINDOW_OLD,
+	MR_WINDOW_FULL, /* no room to remember the publisher */
+};
+int mr_windows_new(struct mr_queues *q);
+void mr_windows_free(struct mr_queues *q);
+/* What is known of the push; the first time it is NEW, and must be noted if it is taken. */
+enum mr_window mr_window_look(
+	struct mr_queues *q, struct mr_queue *queue, const struct mrf_message_origin *origin);
+void mr_window_note(
+	struct mr_queues *q, struct mr_queue *queue, const struct mrf_message_origin *origin);
+void mr_windows_drop(struct mr_queues *q, struct mr_queue *queue);
+
+/* Dead letters (dead.c) */
+void mr_dead_letter(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, const char *reason);
+/* Moves at most `max` of those that are to be moved back; returns how many. */
+uint32_t mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t max);
+
+/* Fragments (fragment.c) */
+void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mr_message_view *m);
+/* Gives up what did not become complete: of a client, of all that are for a queue, or that are too old. */
+void mr_fragment_drop_all(struct mr_queues *q, struct mr_queue_client *client);
+void mr_fragment_drop_queue(struct mr_queues *q, struct mr_queue *queue);
+void mr_fragment_expire(struct mr_queues *q, struct mr_queue_client *client);
+/* Sends what is left of a consumer's train; false: no room. */
+bool mr_fragment_train(struct mr_queues *q, struct mr_queue_consumer *c);
+
+/* Circuit of a service (breaker.c) */
+bool mr_breaker_admits(struct mr_queues *q, struct mr_queue *queue);
+/* It was admitted and is in the queue now. */
+void mr_breaker_enter(struct mr_queue *queue, struct mr_queue_entry *e);
+void mr_breaker_passed(struct mr_queue *queue, struct mr_queue_entry *e);
+void mr_breaker_failed(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+/* Neither: it never came to a worker. */
+void mr_breaker_void(struct mr_queue *queue, struct mr_queue_entry *e);
+
+/* Services (service.c) */
+/* A call ends without an answer of a worker. Takes the entry, which is in no list any more. */
+void mr_service_end(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t status);
+
+#endif

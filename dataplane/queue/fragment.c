@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/queue/engine.h"
+
+#define CLIENT_ASSEMBLIES_MAX 16u
+
+/* A message of which not all pieces came. */
+struct mr_queue_assembly {
+	struct mr_queue_assembly *next; /* of the client, the younger */
+	struct mr_queue *queue;
+	struct mr_queue_entry *entry;
+	struct mrf_message_origin origin;
+	uint32_t message;
+	uint32_t total_bytes;
+	uint32_t heard_ms; /* low bits: when its last piece came */
+	bool promised;
+};
+
+static struct mr_queue_assembly *find(struct mr_queue_client *client, uint32_t message)
+{
+	struct mr_queue_assembly *a = client->assemblies;
+
+	while (a != NULL && a->message != message)
+		a = a->next;
+	return a;
+}
+
+/* Takes it out; the entry is the caller's. */
+static struct mr_queue_entry *end(
+	struct mr_queues *q, struct mr_queue_client *client, struct mr_queue_assembly *a)
+{
+	struct mr_queue_assembly **at = &client->assemblies;
+	struct mr_queue_entry *e = a->entry;
+
+	while (*at != a)
+		at = &(*at)->next;
+	*at = a->next;
+	client->assemblies_count--;
+	a->queue->assemblies--;
+	mr_store_release(q->store, a, (uint32_t)sizeof(*a));
+	return e;
+}
+
+static void drop(struct mr_queues *q, struct mr_queue_client *client, struct mr_queue_assembly *a)
+{
+	mr_entry_free(q, end(q, client, a));
+}
+
+/* Gives it up; the sender is told to try again. */
+static void give_up(
+	struct mr_queues *q, struct mr_queue_client *client, struct mr_queue_assembly *a)
+{
+	struct mrf_accepted_range range = {.publisher = a->origin.publisher,
+		.first = a->origin.id,
+		.count = 1,
+		.status = MRF_STATUS_CODE_OVERLOADED};
+
+	mr_count(q->c.stats->drop_bad_fragment, 1);
+	if (a->promised)
+		mr_client_accept(q, client->session, a->queue->number, &range);
+	if (a->entry->flags & MR_ENTRY_CALL)
+		mr_client_status(q, client->session, mr_entry_call(a->entry)->correlation,
+			MRF_STATUS_CODE_OVERLOADED);
+	drop(q, client, a);
+}
+
+void mr_fragment_drop_all(struct mr_queues *q, struct mr_queue_client *client)
+{
+	while (client->assemblies != NULL)
+		drop(q, client, client->assemblies);
+}
+
+void mr_fragment_drop_queue(struct mr_queues *q, struct mr_queue *queue)
+{
+	struct mr_queue_assembly *next;
+
+	if (queue->assemblies == 0)
+		return;
+	for (struct mr_queue_client *c = q->clients; c != NULL; c = c->all_next)
+		for (struct mr_queue_assembly *a = c->assemblies; a != NULL; a = next) {
+			next = a->next;
+			if (a->queue == queue)
+				drop(q, c, a);
+		}
+}
+
+void mr_fragment_expire(struct mr_queues *q, struct mr_queue_client *client)
+{
+	struct mr_queue_assembly *next;
+
+	for (struct mr_queue_assembly *a = client->assemblies; a != NULL; a = next) {
+		next = a->next;
+		if ((uint32_t)q->now_ms - a->heard_ms >= a->queue->options.ack_timeout_ms)
+			give_up(q, client, a);
+	}
+}
+
+static struct mr_queue_assembly *assembly_new(struct mr_queues *q, struct mr_queue_client *client,
+	struct mr_queue *queue, const struct mr_message_view *m, struct mr_queue_entry *e)
+{
+	struct mr_queue_assembly **at = &client->assemblies;
+	struct mr_queue_assembly *a;
+
+	if (client->assemblies_count == CLIENT_ASSEMBLIES_MAX)
+		give_up(q, client, client->assemblies);
+	a = mr_store_alloc(q->store, (uint32_t)sizeof(*a));
+	if (a == NULL)
+		return NULL;
+	*a = (struct mr_queue_assembly){
+		.queue = queue,
+		.entry = e,
+		.message = m->extra.fragment.message,
+		.total_bytes = m->extra.fragment.total_bytes,
+		.promised = (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN) != 0,
+	};
+	if (a->promised)
+		a->origin = m->extra.origin;
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = a;
+	client->assemblies_count++;
+	queue->assemblies++;
+	return a;
+}
+
+/* The first piece: what can be refused is, before the others are kept. NULL: refused, or known. */
+static struct mr_queue_assembly *begin(struct mr_queues *q, struct mr_queue_client *client,
+	struct mr_queue *queue, const struct mr_message_view *m, uint32_t *status)
+{
+	const struct mrf_message_fragment *f = &m->extra.fragment;
+	struct mr_queue_assembly *a;
+	struct mr_push_facts facts;
+	struct mr_queue_entry *e;
+
+	*status = f->total_bytes > q->c.message_bytes_max
+			  ? MRF_STATUS_CODE_BAD
+			  : mr_push_check(q, queue, m, f->total_bytes, &facts);
+	if (*status != MRF_STATUS_CODE_OK)
+		return NULL;
+	if (facts.known) {
+		mr_push_known(q, client->session, queue, facts.origin);
+		return NULL;
+	}
+	*status = MRF_STATUS_CODE_OVERLOADED;
+	e = mr_push_entry(q, client->session, m, facts.entry_flags | MR_ENTRY_CHAIN, 0);
+	if (e == NULL)
+		return NULL;
+	*(struct mr_queue_chain *)mr_entry_body(e) = (struct mr_queue_chain){.session = f->session,
+		.message = f->message,
+		.piece_bytes = m->header_bytes + m->payload_bytes};
+	a = assembly_new(q, client, queue, m, e);
+	if (a == NULL)
+		mr_entry_free(q, e);
+	return a;
+}
+
+/* All pieces but the last have one size, and follow each other without holes. */
+static bool fits(const struct mr_queue_assembly *a, const struct mr_queue *queue,
+	const struct mr_message_view *m)
+{
+	const struct mrf_message_fragment *f = &m->extra.fragment;
+	const struct mr_queue_chain *chain = mr_entry_body(a->entry);
+	uint32_t bytes = m->header_bytes + m->payload_bytes;
+	uint32_t left = a->total_bytes - a->entry->body_bytes;
+
+	return a->queue == queue && f->total_bytes == a->total_bytes &&
+	       f->offset == a->entry->body_bytes && bytes > 0 &&
+	       (bytes == left || (bytes < left && bytes == chain->piece_bytes)) &&
+	       (f->offset == 0 || m->header_bytes == 0);
+}
+
+static void complete(
+	struct mr_queues *q, struct mr_queue_client *client, struct mr_queue_assembly *a)
+{
+	struct mrf_message_origin origin = a->origin;
+	struct mr_queue *queue = a->queue;
+	bool promised = a->promised;
+	struct mr_queue_entry *e = end(q, client, a);
+
+	/* The same may have come whole, or by another session, meanwhile. */
+	if ((e->flags & MR_ENTRY_ORIGIN) && mr_window_look(q, queue, &origin) == MR_WINDOW_KNOWN) {
+		mr_push_known(q, client->session, queue, &origin);
+		mr_entry_free(q, e);
+		return;
+	}
+	mr_push_finish(q, client->session, queue, e, promised ? &origin : NULL);
+}
+
+void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mr_message_view *m)
+{
+	struct mr_queue_client *client = mr_client_of(q, session);
+	struct mr_queue_assembly *a;
+	uint32_t status = MRF_STATUS_CODE_OVERLOADED;
+
+	if (client == NULL)
+		goto refuse;
+	a = find(client, m->extra.fragment.message);
+	if (m->extra.fragment.offset == 0) {
+		if (a != NULL)
+			drop(q, client, a); /* it begins anew */
+		a = begin(q, client, queue, m, &status);
+		if (a == NULL && status == MRF_STATUS_CODE_OK)
+			return;
+		if (a == NULL)
+			goto refuse;
+	} else if (a == NULL) { /* of one that was refused */
+		mr_count(q->c.stats->drop_bad_fragment, 1);
+		return;
+	}
+	status = MRF_STATUS_CODE_BAD;
+	if (!fits(a, queue, m))
+		goto drop_and_refuse;
+	status = MRF_STATUS_CODE_OVERLOADED;
+	if (!mr_entry_append(q, a->entry, m->headers, m->header_bytes + m->payload_bytes))
+		goto drop_and_refuse;
+	a->heard_ms = (uint32_t)q->now_ms;
+	if (a->entry->body_bytes == a->total_bytes)
+		complete(q, client, a);
+	return;
+drop_and_refuse:
+	drop(q, client, a);
+refuse:
+	mr_push_refuse(q, session, queue, m->header.target, m, status);
+}

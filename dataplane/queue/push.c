@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/queue/engine.h"
+
+static void accept_one(struct mr_queues *q, uint64_t session, uint32_t number,
+	const struct mrf_message_origin *origin, uint32_t status)
+{
+	struct mrf_accepted_range range = {
+		.publisher = origin->publisher, .first = origin->id, .count = 1, .status = status};
+
+	mr_client_accept(q, session, number, &range);
+}
+
+static void count_refused(struct mr_queues *q, struct mr_queue *queue, uint32_t status)
+{
+	struct mrf_worker_stats *stats = q->c.stats;
+
+	if (queue != NULL)
+		queue->refused++;
+	switch (status) {
+	case MRF_STATUS_CODE_NOT_FOUND: mr_count(stats->refused_push_unknown, 1); break;
+	case MRF_STATUS_CODE_TOO_OLD: mr_count(stats->refused_push_old, 1); break;
+	case MRF_STATUS_CODE_CIRCUIT_OPEN: mr_count(stats->refused_circuit, 1); break;
+	case MRF_STATUS_CODE_OVERLOADED: mr_count(stats->refused_push_full, 1); break;
+	default: mr_count(stats->drop_bad_message, 1); break;
+	}
+}
+
+/* What comes of it goes to whoever wants to know: the promise and the call are told each for itself. */
+void mr_push_refuse(struct mr_queues *q, uint64_t session, struct mr_queue *queue, uint32_t number,
+	const struct mr_message_view *m, uint32_t status)
+{
+	count_refused(q, queue, status);
+	if (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN)
+		accept_one(q, session, number, &m->extra.origin, status);
+	if (m->header.flags & MRF_MESSAGE_FLAG_TOKEN)
+		mr_client_status(q, session, m->token.correlation, status);
+}
+
+/* Bytes of the body count against their limit if there is one. */
+static bool over(const struct mr_queue *queue, uint64_t more_bytes)
+{
+	return mr_queue_depth(queue) >= queue->options.messages_max ||
+	       (queue->options.bytes_max != 0 &&
+		       queue->body_bytes + more_bytes > queue->options.bytes_max);
+}
+
+/* Beyond the limit by what producers may have under way. */
+static bool far_over(const struct mr_queues *q, const struct mr_queue *queue)
+{
+	const struct mrf_queue_options *o = &queue->options;
+
+	return mr_queue_depth(queue) >= o->messages_max + o->messages_max / 8 + q->c.window ||
+	       (o->bytes_max != 0 &&
+		       queue->body_bytes > o->bytes_max + o->bytes_max / 8 + MR_BODY_BYTES_MAX);
+}
+
+static uint32_t admit(
+	struct mr_queues *q, struct mr_queue *queue, uint64_t body_bytes, bool promised)
+{
+	bool waits = promised && queue->options.when_full == MRF_QUEUE_FULL_WAIT;
+
+	if (mr_unlikely(queue->options.bytes_max != 0 && body_bytes > queue->options.bytes_max))
+		return MRF_STATUS_CODE_BAD;
+	if (mr_unlikely(over(queue, body_bytes)) && (!waits || far_over(q, queue)))
+		return MRF_STATUS_CODE_OVERLOADED;
+	return MRF_STATUS_CODE_OK;
+}
+
+static void withhold(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mrf_message_origin *origin)
+{
+	struct mr_queue_withheld *w = queue->withheld_tail;
+
+	if (w != NULL && queue->withheld_head != NULL && w->session == session &&
+		w->range.publisher == origin->publisher &&
+		w->range.first + w->range.count == origin->id) {
+		w->range.count++;
+		queue->withheld_count++;
+		return;
+	}
+	w = mr_store_alloc(q->store, (uint32_t)sizeof(*w));
+	if (w == NULL) { /* it is in the queue: better too early than never */
+		accept_one(q, session, queue->number, origin, MRF_STATUS_CODE_OK);
+		return;
+	}
+	*w = (struct mr_queue_withheld){
+		.session = session,
+		.range = {.publisher = origin->publisher, .first = origin->id, .count = 1},
+	};
+	if (queue->withheld_head == NULL)
+		queue->withheld_head = w;
+	else
+		queue->withheld_tail->next = w;
+	queue->withheld_tail = w;
+	queue->withheld_count++;
+}
+
+static void drop_first(struct mr_queues *q, struct mr_queue *queue)
+{
+	struct mr_queue_withheld *w = queue->withheld_head;
+
+	queue->withheld_count -= w->range.count;
+	queue->withheld_head = w->next;
+	mr_store_release(q->store, w, (uint32_t)sizeof(*w));
+}
+
+void mr_push_drop_withheld(struct mr_queues *q, struct mr_queue *queue)
+{
+	while (queue->withheld_head != NULL)
+		drop_first(q, queue);
+}
+
+/* How many may be accepted now. */
+static uint64_t room(const struct mr_queue *queue)
+{
+	uint64_t depth = mr_queue_depth(queue);
+	uint64_t taken = depth > queue->withheld_count ? depth - queue->withheld_count : 0;
+
+	if (depth > 0 && queue->options.bytes_max != 0 &&
+		queue->body_bytes >= queue->options.bytes_max)
+		return 0;
+	return taken < queue->options.messages_max ? queue->options.messages_max - taken : 0;
+}
+
+void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue)
+{
+	uint64_t left;
+
+	while (queue->withheld_head != NULL && (left = room(queue)) > 0) {
+		struct mr_queue_withheld *w = queue->withheld_head;
+		struct mrf_accepted_range range = w->range;
+
+		if (range.count > left)
+			range.count = (uint32_t)left;
+		queue->accepted += range.count;
+		if (mr_client_find(q, w->session) != NULL)
+			mr_client_accept(q, w->session, queue->number, &range);
+		w->range.first += range.count;
+		w->range.count -= range.count;
+		queue->withheld_count -= range.count;
+		if (w->range.count == 0)
+			drop_first(q, queue);
+	}
+}
+
+/* Said in time, so that the promise is one of what the queue has. */
+static void promise_kept(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mrf_message_origin *origin, bool full)
+{
+	if (mr_unlikely(queue->withheld_head != NULL || full)) {
+		withhold(q, session, queue, origin);
+		return;
+	}
+	queue->accepted++;
+	accept_one(q, session, queue->number, origin, MRF_STATUS_CODE_OK);
+}
+
+void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	struct mr_queue_entry *e, const struct mrf_message_origin *origin)
+{
+	bool full = over(queue, e->body_bytes);
+
+	if (e->flags & MR_ENTRY_ORIGIN)
+		mr_window_note(q, queue, origin);
+	if (e->flags & MR_ENTRY_CALL)
+		mr_breaker_enter(queue, e);
+	queue->body_bytes += e->body_bytes;
+	queue->pushed++;
+	mr_count(q->c.stats->pushed, 1);
+	mr_queue_put(q, queue, e, false);
+	if (origin != NULL)
+		promise_kept(q, session, queue, origin, full);
+}
+
+/* Of what came before: 0, or the StatusCode to refuse with; Ok and `known`: it is there already. */
+static uint32_t look_back(struct mr_queues *q, struct mr_queue *queue,
+	const struct mrf_message_origin *origin, bool *known)
+{
+	enum mr_window window = mr_window_look(q, queue, origin);
+
+	*known = window == MR_WINDOW_KNOWN;
+	if (window == MR_WINDOW_OLD)
+		return MRF_STATUS_CODE_TOO_OLD;
+	return window == MR_WINDOW_FULL ? MRF_STATUS_CODE_OVERLOADED : MRF_STATUS_CODE_OK;
+}
+
+/* What only few pushes have: parts and flags that must fit the kind of queue. */
+static uint32_t check_form(const struct mr_queue *queue, const struct mr_message_view *m)
+{
+	const unsigned both = MRF_MESSAGE_FLAG_HIGH | MRF_MESSAGE_FLAG_LOW;
+	unsigned flags = m->header.flags;
+
+	if ((flags & both) == both)
+		return MRF_STATUS_CODE_BAD;
+	if (queue->kind == MRF_QUEUE_KIND_QUEUE)
+		return flags & (MRF_MESSAGE_FLAG_TOKEN | MRF_MESSAGE_FLAG_MORE)
+			       ? MRF_STATUS_CODE_BAD
+			       : MRF_STATUS_CODE_OK;
+	return flags & MRF_MESSAGE_FLAG_TOKEN ? MRF_STATUS_CODE_OK : MRF_STATUS_CODE_BAD;
+}
+
+uint32_t mr_push_check(struct mr_queues *q, struct mr_queue *queue, const struct mr_message_view *m,
+	uint64_t body_bytes, struct mr_push_facts *facts)
+{
+	uint32_t status = check_form(queue, m);
+
+	*facts = (struct mr_push_facts){0};
+	if (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN)
+		facts->origin = &m->extra.origin;
+	if (facts->origin != NULL && facts->origin->publisher != 0 && status == 0) {
+		facts->entry_flags |= MR_ENTRY_ORIGIN;
+		status = look_back(q, queue, facts->origin, &facts->known);
+		if (facts->known)
+			return status;
+	}
+	if (status == MRF_STATUS_CODE_OK)
+		status = admit(q, queue, body_bytes, facts->origin != NULL);
+	if (queue->kind == MRF_QUEUE_KIND_SERVICE && status == MRF_STATUS_CODE_OK) {
+		facts->entry_flags |= MR_ENTRY_CALL;
+		if (m->header.flags & MRF_MESSAGE_FLAG_MORE)
+			facts->entry_flags |= MR_ENTRY_MORE;
+		if (!mr_breaker_admits(q, queue))
+			status = MRF_STATUS_CODE_CIRCUIT_OPEN;
+	}
+	return status;
+}
+
+void mr_push_known(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mrf_message_origin *origin)
+{
+	queue->duplicates++;
+	mr_count(q->c.stats->queue_duplicates, 1);
+	accept_one(q, session, queue->number, origin, MRF_STATUS_CODE_OK);
+}
+
+struct mr_queue_entry *mr_push_entry(struct mr_queues *q, uint64_t session,
+	const struct mr_message_view *m, unsigned flags, uint32_t body_bytes)
+{
+	struct mrf_reply_token call = {session, m->token.correlation};
+	struct mr_queue_entry *e =
+		mr_entry_new(q, flags, &m->extra.origin, &call, m->header_bytes, body_bytes);
+
+	if (mr_unlikely(e == NULL))
+		return NULL;
+	if (m->header.flags & MRF_MESSAGE_FLAG_HIGH)
+		e->priority = MRF_PRIORITY_HIGH;
+	else if (m->header.flags & MRF_MESSAGE_FLAG_LOW)
+		e->priority = MRF_PRIORITY_LOW;
+	return e;
+}
+
+void mr_queues_push(
+	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms)
+{
+	struct mr_queue *queue = mr_queue_by_number(q, m->header.target);
+	uint32_t body_bytes = m->header_bytes + m->payload_bytes;
+	uint32_t status = MRF_STATUS_CODE_NOT_FOUND;
+	struct mr_push_facts facts;
+	struct mr_queue_entry *e;
+
+	q->now_ms = now_ms;
+	if (mr_unlikely(queue == NULL))
+		goto refuse;
+	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0)) {
+		mr_fragment_push(q, session, queue, m);
+		return;
+	}
+	status = mr_push_check(q, queue, m, body_bytes, &facts);
+	if (mr_unlikely(status != MRF_STATUS_CODE_OK))
+		goto refuse;
+	if (mr_unlikely(facts.known)) {
+		mr_push_known(q, session, queue, facts.origin);
+		return;
+	}
+	status = MRF_STATUS_CODE_OVERLOADED;
+	e = mr_push_entry(q, session, m, facts.entry_flags, body_bytes);
+	if (mr_unlikely(e == NULL))
+		goto refuse;
+	mr_message_copy(mr_entry_body(e), m->headers, body_bytes);
+	mr_push_finish(q, session, queue, e, facts.origin);
+	return;
+refuse:
+	mr_push_refuse(q, session, queue, m->header.target, m, status);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/queue/queue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "dataplane/base/memory.h"
+#include "dataplane/queue/engine.h"
+
+#define TIMERS_AT_ONCE  1024u
+#define EXPIRE_AT_ONCE  1024u
+#define RESERVE_BYTES   (512u << 10)
+#define SESSION_BUCKETS (1u << 16)
+/* Of the store's bytes to one that may be out: what is out takes at most as much again. */
+#define STORE_PER_DELIVERY 256u
+
+static unsigned bits_of(uint32_t values)
+{
+	unsigned bits = 0;
+
+	while ((1u << bits) < values)
+		bits++;
+	return bits;
+}
+
+static uint32_t deliveries_max(const struct mr_store *store)
+{
+	uint64_t max = mr_store_bytes_max(store) / STORE_PER_DELIVERY;
+
+	return max < 1024 ? 1024 : max > (1u << 28) ? 1u << 28 : (uint32_t)max;
+}
+
+/* A part of the store is kept for what it takes to empty it: consumers, their queues, their sessions. */
+static uint64_t entries_max(const struct mr_store *store)
+{
+	uint64_t max = mr_store_bytes_max(store);
+	uint64_t reserve = max / 16 < RESERVE_BYTES ? RESERVE_BYTES : max / 16;
+
+	return max - (reserve < max / 2 ? reserve : max / 2);
+}
+
+static void unmap_tables(struct mr_queues *q)
+{
+	mr_memory_unmap(q->slots, q->c.queues_max * sizeof(*q->slots));
+	mr_memory_unmap(q->names, ((size_t)q->names_mask + 1) * sizeof(*q->names));
+	mr_memory_unmap(q->sessions, ((size_t)q->sessions_mask + 1) * sizeof(*q->sessions));
+	mr_memory_unmap(q->deliveries, (size_t)q->deliveries_max * sizeof(*q->deliveries));
+	free(q->scratch);
+}
+
+static int map_tables(struct mr_queues *q)
+{
+	q->index_bits = bits_of(q->c.queues_max);
+	q->names_mask = (1u << q->index_bits) - 1;
+	q->sessions_mask = SESSION_BUCKETS - 1;
+	q->deliveries_max = deliveries_max(q->store);
+	q->slots = mr_memory_map(q->c.queues_max * sizeof(*q->slots), false);
+	q->names = mr_memory_map(((size_t)q->names_mask + 1) * sizeof(*q->names), false);
+	q->sessions = mr_memory_map(((size_t)q->sessions_mask + 1) * sizeof(*q->sessions), false);
+	q->deliveries = mr_memory_map((size_t)q->deliveries_max * sizeof(*q->deliveries), false);
+	q->scratch = malloc(MR_BODY_BYTES_MAX);
+	if (q->slots == NULL || q->names == NULL || q->sessions == NULL || q->deliveries == NULL ||
+		q->scratch == NULL) {
+		unmap_tables(q);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Deliveries, queues, and consumers, of which a piece of the store is the smallest part. */
+static uint32_t timers_max(const struct mr_queues *q)
+{
+	uint64_t consumers = mr_store_bytes_max(q->store) / sizeof(struct mr_queue_consumer);
+
+	return (uint32_t)(q->deliveries_max + q->c.queues_max + consumers);
+}
+
+int mr_queues_new(const struct mr_queues_config *c, struct mr_store *store, struct mr_queues **out)
+{
+	struct mr_queues *q = calloc(1, sizeof(*q));
+
+	if (q == NULL)
+		return -ENOMEM;
+	assert(c->queues_max > 0 && c->queues_max <= 1u << 20);
+	q->c = *c;
+	q->store = store;
+	q->store_entries_max = entries_max(store);
+	q->slots_free = MR_QUEUE_NONE;
+	q->deliveries_free = MR_QUEUE_NONE;
+	q->sweep_ms = UINT64_MAX;
+	q->serial = (uint32_t)(c->seed >> 32);
+	q->random = c->seed | 1;
+	if (map_tables(q) != 0)
+		goto free_q;
+	if (mr_timers_init(&q->timers, timers_max(q)) != 0)
+		goto unmap;
+	if (mr_windows_new(q) != 0)
+		goto fini_timers;
+	*out = q;
+	return 0;
+fini_timers:
+	mr_timers_fini(&q->timers);
+unmap:
+	unmap_tables(q);
+free_q:
+	free(q);
+	return -ENOMEM;
+}
+
+void mr_queues_free(struct mr_queues *q)
+{
+	if (q == NULL)
+		return;
+	mr_windows_free(q);
+	mr_timers_fini(&q->timers);
+	unmap_tables(q);
+	free(q);
+}
+
+static bool in_use(const struct mr_queue *queue)
+{
+	return queue->consumers_count > 0 || queue->assemblies > 0 || mr_queue_depth(queue) > 0 ||
+	       (queue->dead != NULL && !queue->is_dead && mr_queue_depth(queue->dead) > 0);
+}
+
+/* Oldest of each list; those that are given out again stand before younger ones. */
+static uint64_t age_due(const struct mr_queues *q, const struct mr_queue *queue)
+{
+	uint64_t due = UINT64_MAX;
+
+	if (queue->options.age_max_ms == 0 || queue->is_dead)
+		return due;
+	for (unsigned i = 0; i < MR_QUEUE_PRIORITIES; i++) {
+		const struct mr_queue_entry *e = queue->ready[i].head;
+		uint32_t age = e == NULL ? 0 : (uint32_t)q->now_ms - e->born_ms;
+		uint32_t max = queue->options.age_max_ms;
+		uint64_t at = q->now_ms + (age < max ? max - age : 0);
+
+		if (e != NULL && at < due)
+			due = at;
+	}
+	return due;
+}
+
+void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue)
+{
+	uint64_t due = age_due(q, queue);
+	uint64_t idle = (in_use(queue) ? q->now_ms : queue->used_ms) + q->c.idle_ms;
+
+	mr_timer_set(&q->timers, &queue->timer, due < idle ? due : idle);
+}
+
+void mr_queue_timer(struct mr_queues *q, struct mr_queue *queue)
+{
+	mr_queue_expire(q, queue, EXPIRE_AT_ONCE);
+	if (!in_use(queue) && queue->used_ms + q->c.idle_ms <= q->now_ms)
+		mr_queue_remove(q, queue);
+	else
+		mr_queue_arm(q, queue);
+}
+
+static void fire(struct mr_queues *q, struct mr_timer *t)
+{
+	switch (t->kind) {
+	case MR_TIMER_CONSUMER:
+		mr_consumer_timer(q, mr_container_of(t, struct mr_queue_consumer, timer));
+		break;
+	case MR_TIMER_DELIVERY:
+		mr_delivery_timer(q, mr_container_of(t, struct mr_queue_delivery, timer));
+		break;
+	default: mr_queue_timer(q, mr_container_of(t, struct mr_queue, timer)); break;
+	}
+}
+
+void mr_queues_tick(struct mr_queues *q, uint64_t now_ms)
+{
+	struct mr_timer *t;
+
+	q->now_ms = now_ms;
+	for (unsigned i = 0; i < TIMERS_AT_ONCE && (t = mr_timers_pop(&q->timers, now_ms)); i++)
+		fire(q, t);
+	mr_clients_sweep(q);
+}
+
+uint64_t mr_queues_due_ms(const struct mr_queues *q)
+{
+	uint64_t due = mr_timers_due(&q->timers);
+
+	if (q->sweep_ms < due)
+		due = q->sweep_ms;
+	if (q->blocked != NULL && q->retry_ms < due)
+		due = q->retry_ms;
+	return due;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/queue/engine.h"
+
+void mr_service_end(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t status)
+{
+	const struct mrf_reply_token *call = mr_entry_call(e);
+
+	mr_client_status(q, call->session, call->correlation, status);
+	mr_breaker_void(queue, e);
+	mr_queue_done(q, queue, e);
+}
+
+/* The last of its pieces, or all of it; nothing like it follows. */
+static bool is_last(const struct mr_message_view *m)
+{
+	const struct mrf_message_fragment *f = &m->extra.fragment;
+
+	if (m->header.flags & MRF_MESSAGE_FLAG_MORE)
+		return false;
+	return !(m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) ||
+	       (uint64_t)f->offset + m->header_bytes + m->payload_bytes >= f->total_bytes;
+}
+
+/* One side of a call to the other: the message as it came, with what the other needs to speak of it. */
+static void pass_on(struct mr_queues *q, const struct mr_queue_delivery *d,
+	const struct mr_message_view *m, bool to_worker)
+{
+	const unsigned kept = MRF_MESSAGE_FLAG_MORE | MRF_MESSAGE_FLAG_FRAGMENT;
+	const struct mrf_reply_token *call = mr_entry_call(d->entry);
+	uint64_t tag = mr_delivery_tag(q, d);
+	struct mrf_reply_token token = {to_worker ? tag : 0, call->correlation};
+	struct mr_message_plan plan = mr_message_plan((enum mrf_message_kind)m->header.kind, &token,
+		NULL, 0, m->headers, m->header_bytes, m->payload_bytes);
+	struct mr_message_extra extra = {
+		.flags = MRF_MESSAGE_FLAG_DELIVERY | (m->header.flags & kept),
+		.delivery = {.tag = tag, .queue = d->queue->number},
+	};
+
+	if (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT)
+		extra.fragment = m->extra.fragment;
+	mr_message_plan_extra(&plan, &extra);
+	if (to_worker)
+		(void)q->c.ops->send(
+			q->c.arg, d->consumer->session, &plan, d->consumer->subscription, true);
+	else
+		(void)q->c.ops->send(q->c.arg, call->session, &plan, 0, true);
+}
+
+void mr_queues_reply(
+	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms)
+{
+	struct mr_queue_delivery *d =
+		mr_delivery_find(q, m->token.session, session, m->header.target);
+
+	q->now_ms = now_ms;
+	mr_client_heard(q, session);
+	if (mr_unlikely(d == NULL || d->queue->kind != MRF_QUEUE_KIND_SERVICE)) {
+		mr_count(q->c.stats->bad_tags, 1);
+		return;
+	}
+	pass_on(q, d, m, false);
+	if (mr_likely(is_last(m))) {
+		d->queue->replies++;
+		mr_breaker_passed(d->queue, d->entry);
+		mr_settle_done(q, d);
+		return;
+	}
+	d->partial = true;
+	mr_delivery_touch(q, d);
+}
+
+/* A part goes from who asked to who works; credit goes either way, and who does both is told both. */
+void mr_queues_part(
+	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms)
+{
+	struct mr_queue_delivery *d = mr_delivery_by_tag(q, m->token.session);
+	bool part = m->header.kind == MRF_MESSAGE_KIND_PART;
+	bool asks, works;
+
+	q->now_ms = now_ms;
+	if (d == NULL || d->queue->number != m->header.target ||
+		d->queue->kind != MRF_QUEUE_KIND_SERVICE)
+		goto bad;
+	asks = mr_entry_call(d->entry)->session == session;
+	works = d->consumer->session == session && !part;
+	if (part && !(d->entry->flags & MR_ENTRY_MORE))
+		asks = false; /* the request is whole */
+	if (!asks && !works)
+		goto bad;
+	if (asks)
+		pass_on(q, d, m, true);
+	if (works)
+		pass_on(q, d, m, false);
+	if (part) {
+		d->streamed = true;
+		if (is_last(m))
+			d->entry->flags &= (uint8_t)~MR_ENTRY_MORE;
+	}
+	mr_delivery_touch(q, d);
+	return;
+bad:
+	mr_count(q->c.stats->bad_tags, 1);
+}

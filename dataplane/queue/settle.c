@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/queue/engine.h"
+
+void mr_settle_done(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	struct mr_queue *queue = d->queue;
+	struct mr_queue_entry *e;
+
+	d->consumer->acked++;
+	queue->acked++;
+	mr_count(q->c.stats->queue_acked, 1);
+	e = mr_delivery_end(q, d);
+	mr_queue_done(q, queue, e);
+}
+
+static void requeue(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t delay_ms)
+{
+	if (delay_ms == 0 || !mr_delivery_delay(q, queue, e, delay_ms))
+		mr_queue_put(q, queue, e, true);
+}
+
+/* Of a queue. The dead letters' own are given out again for ever, or thrown away. */
+static void back_of_queue(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
+	enum mr_queue_back why, uint32_t delay_ms)
+{
+	if (queue->is_dead && why == MR_BACK_REJECT)
+		mr_queue_done(q, queue, e);
+	else if (why == MR_BACK_REJECT)
+		mr_dead_letter(q, queue, e, "rejected");
+	else if (e->delivered >= queue->options.max_deliver && !queue->is_dead)
+		mr_dead_letter(q, queue, e, "max-deliver");
+	else
+		requeue(q, queue, e, delay_ms);
+}
+
+/* A call that can be given to another worker is; the caller is told what became of any other. */
+static void back_of_service(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
+	enum mr_queue_back why, uint32_t delay_ms, bool begun)
+{
+	const uint32_t status[] = {
+		[MR_BACK_LOST] = MRF_STATUS_CODE_WORKER_LOST,
+		[MR_BACK_TIMEOUT] = MRF_STATUS_CODE_EXPIRED,
+		[MR_BACK_REQUEUE] = MRF_STATUS_CODE_FAILED,
+		[MR_BACK_REJECT] = MRF_STATUS_CODE_FAILED,
+	};
+	bool again = !begun && why != MR_BACK_REJECT && e->delivered < queue->options.max_deliver &&
+		     (why == MR_BACK_REQUEUE || !queue->options.not_idempotent);
+
+	queue->failures++;
+	mr_breaker_failed(q, queue, e);
+	if (again)
+		requeue(q, queue, e, delay_ms);
+	else
+		mr_service_end(q, queue, e, status[why]);
+}
+
+void mr_settle_back(
+	struct mr_queues *q, struct mr_queue_delivery *d, enum mr_queue_back why, uint32_t delay_ms)
+{
+	struct mr_queue *queue = d->queue;
+	bool begun = d->partial || d->streamed;
+	struct mr_queue_entry *e = mr_delivery_end(q, d);
+
+	if (queue->kind == MRF_QUEUE_KIND_SERVICE)
+		back_of_service(q, queue, e, why, delay_ms, begun);
+	else
+		back_of_queue(q, queue, e, why, delay_ms);
+}
+
+/* The ack of a call is its final reply: without one the caller is told that there is none. */
+static void acknowledge(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	if (d->queue->kind == MRF_QUEUE_KIND_SERVICE)
+		mr_settle_back(q, d, MR_BACK_REJECT, 0);
+	else
+		mr_settle_done(q, d);
+}
+
+/* The oldest first, up to this one. */
+static void acknowledge_up_to(struct mr_queues *q, struct mr_queue_delivery *last)
+{
+	struct mr_queue_consumer *c = last->consumer;
+	uint32_t index = mr_delivery_index(q, last);
+	uint32_t at;
+
+	do {
+		at = c->head;
+		if (mr_likely(q->deliveries[at].next != MR_QUEUE_NONE))
+			mr_prefetch(q->deliveries[q->deliveries[at].next].entry);
+		acknowledge(q, &q->deliveries[at]);
+	} while (at != index);
+}
+
+static void settle(
+	struct mr_queues *q, uint64_t session, uint32_t number, const struct mrf_settlement *s)
+{
+	struct mr_queue_delivery *d = mr_delivery_find(q, s->tag, session, number);
+
+	if (mr_unlikely(d == NULL)) {
+		mr_count(q->c.stats->bad_tags, 1);
+		return;
+	}
+	switch (s->verb) {
+	case MRF_SETTLE_VERB_ACK: acknowledge(q, d); break;
+	case MRF_SETTLE_VERB_ACK_UP_TO: acknowledge_up_to(q, d); break;
+	case MRF_SETTLE_VERB_REQUEUE: mr_settle_back(q, d, MR_BACK_REQUEUE, s->delay_ms); break;
+	case MRF_SETTLE_VERB_REJECT: mr_settle_back(q, d, MR_BACK_REJECT, 0); break;
+	default: mr_count(q->c.stats->bad_tags, 1); break;
+	}
+}
+
+void mr_queues_settle(
+	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms)
+{
+	struct mrf_settlement s;
+
+	q->now_ms = now_ms;
+	if (m->payload_bytes == 0 || m->payload_bytes % sizeof(s) != 0) {
+		mr_count(q->c.stats->drop_bad_message, 1);
+		return;
+	}
+	mr_client_heard(q, session);
+	for (uint32_t at = 0; at < m->payload_bytes; at += (uint32_t)sizeof(s)) {
+		memcpy(&s, m->payload + at, sizeof(s));
+		settle(q, session, m->header.target, &s);
+	}
+}
+
+void mr_queues_undelivered(struct mr_queues *q, uint64_t tag, uint64_t now_ms)
+{
+	struct mr_queue_delivery *d = mr_delivery_by_tag(q, tag);
+	struct mr_queue_consumer *c;
+	struct mr_queue *queue;
+	struct mr_queue_entry *e;
+
+	q->now_ms = now_ms;
+	if (d == NULL)
+		return;
+	c = d->consumer;
+	queue = d->queue;
+	mr_consumer_block(q, c);
+	e = mr_delivery_end(q, d);
+	e->delivered -= e->delivered > 0 && e->delivered < UINT16_MAX;
+	mr_queue_put(q, queue, e, true);
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "dataplane/queue/engine.h"
+
+static uint32_t name_hash(unsigned kind, const char *name, uint32_t bytes)
+{
+	uint32_t hash = 2166136261u ^ kind; /* FNV-1a */
+
+	for (uint32_t i = 0; i < bytes; i++)
+		hash = (hash ^ (uint8_t)name[i]) * 16777619u;
+	return hash ^ hash >> 15;
+}
+
+struct mr_queue *mr_queue_by_name(
+	const struct mr_queues *q, unsigned kind, const char *name, uint32_t bytes)
+{
+	struct mr_queue *queue = q->names[name_hash(kind, name, bytes) & q->names_mask];
+
+	while (queue != NULL && (queue->kind != kind || queue->name_bytes != bytes ||
+					memcmp(queue->name, name, bytes) != 0))
+		queue = queue->hash_next;
+	return queue;
+}
+
+struct mr_queue *mr_queue_by_number(const struct mr_queues *q, uint32_t number)
+{
+	uint32_t index = number & ((1u << q->index_bits) - 1);
+	struct mr_queue *queue = index < q->slots_fresh ? q->slots[index].queue : NULL;
+
+	return queue != NULL && queue->number == number ? queue : NULL;
+}
+
+/* Its generation was not used for as long as there are generations. */
+static uint32_t slot_take(struct mr_queues *q)
+{
+	uint32_t index = q->slots_free;
+
+	if (index != MR_QUEUE_NONE)
+		q->slots_free = q->slots[index].next_free;
+	else if (q->slots_fresh < q->c.queues_max)
+		index = q->slots_fresh++;
+	else
+		return MR_QUEUE_NONE;
+	return index;
+}
+
+static uint32_t number_of(struct mr_queues *q, uint32_t index)
+{
+	uint32_t generations = 1u << (27 - q->index_bits);
+	uint32_t generation = (q->slots[index].generation + 1) & (generations - 1);
+
+	q->slots[index].generation = generation == 0 ? 1 : generation;
+	return (uint32_t)q->c.worker << 27 | q->slots[index].generation << q->index_bits | index;
+}
+
+static void link_name(struct mr_queues *q, struct mr_queue *queue)
+{
+	struct mr_queue **head =
+		&q->names[name_hash(queue->kind, queue->name, queue->name_bytes) & q->names_mask];
+
+	queue->hash_next = *head;
+	*head = queue;
+}
+
+static void unlink_name(struct mr_queues *q, struct mr_queue *queue)
+{
+	struct mr_queue **at =
+		&q->names[name_hash(queue->kind, queue->name, queue->name_bytes) & q->names_mask];
+
+	while (*at != queue)
+		at = &(*at)->hash_next;
+	*at = queue->hash_next;
+}
+
+int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t bytes,
+	const struct mrf_queue_options *options, struct mr_queue **out)
+{
+	uint32_t index = slot_take(q);
+	struct mr_queue *queue;
+
+	if (index == MR_QUEUE_NONE)
+		return -ENOSPC;
+	queue = mr_store_alloc(q->store, (uint32_t)sizeof(*queue) + bytes);
+	if (queue == NULL) {
+		q->slots[index].next_free = q->slots_free;
+		q->slots_free = index;
+		return -ENOMEM;
+	}
+	*queue = (struct mr_queue){
+		.number = number_of(q, index),
+		.kind = (uint8_t)kind,
+		.is_dead = kind == MRF_QUEUE_KIND_QUEUE && mr_queue_name_is_dead(name, bytes),
+		.options = *options,
+		.timer = {.kind = MR_TIMER_QUEUE},
+		.used_ms = q->now_ms,
+		.delayed_head = MR_QUEUE_NONE,
+		.name_bytes = bytes,
+	};
+	memcpy(queue->name, name, bytes);
+	q->slots[index].queue = queue;
+	link_name(q, queue);
+	mr_queue_arm(q, queue);
+	*out = queue;
+	return 0;
+}
+
+static void empty_list(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_list *list)
+{
+	if (list->head == NULL)
+		return;
+	if (queue->kind == MRF_QUEUE_KIND_SERVICE) {
+		while (list->head != NULL)
+			mr_service_end(q, queue, mr_list_pop(list), MRF_STATUS_CODE_NOT_FOUND);
+		return;
+	}
+	list->tail->next = q->garbage;
+	q->garbage = list->head;
+	list->head = NULL;
+}
+
+uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue)
+{
+	uint64_t count = queue->ready_count + queue->delayed_count;
+	uint64_t kept_bytes = 0;
+
+	while (queue->delayed_head != MR_QUEUE_NONE)
+		mr_queue_put(
+			q, queue, mr_delivery_end(q, &q->deliveries[queue->delayed_head]), false);
+	queue->ready_count = 0;
+	for (unsigned i = 0; i < MR_QUEUE_PRIORITIES; i++)
+		empty_list(q, queue, &queue->ready[i]);
+	for (uint32_t i = 0; i < queue->consumers_count; i++)
+		for (uint32_t d = queue->consumers[i]->head; d != MR_QUEUE_NONE;
+			d = q->deliveries[d].next)
+			kept_bytes += q->deliveries[d].entry->body_bytes;
+	queue->body_bytes = kept_bytes;
+	mr_push_release_withheld(q, queue);
+	return count;
+}
+
+static void forget_maker(struct mr_queues *q, struct mr_queue *queue)
+{
+	struct mr_queue_client *client = queue->maker == 0 ? NULL : mr_client_find(q, queue->maker);
+
+	if (client != NULL)
+		client->made--;
+}
+
+void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
+{
+	uint32_t index = queue->number & ((1u << q->index_bits) - 1);
+
+	mr_fragment_drop_queue(q, queue);
+	(void)mr_queue_empty(q, queue);
+	mr_push_drop_withheld(q, queue);
+	mr_windows_drop(q, queue);
+	mr_queue_deactivate(q, queue);
+	mr_timer_clear(&q->timers, &queue->timer);
+	forget_maker(q, queue);
+	if (queue->dead != NULL)
+		queue->dead->dead = NULL;
+	unlink_name(q, queue);
+	q->slots[index].queue = NULL;
+	q->slots[index].next_free = q->slots_free;
+	q->slots_free = index;
+	mr_policy_fini(q, queue);
+	mr_store_release(q->store, queue, (uint32_t)sizeof(*queue) + queue->name_bytes);
+}
+
+void mr_queue_activate(struct mr_queues *q, struct mr_queue *queue)
+{
+	if (queue->active)
+		return;
+	queue->active = true;
+	queue->active_next = NULL;
+	queue->active_prev = q->active_tail;
+	if (q->active_tail == NULL)
+		q->active_head = queue;
+	else
+		q->active_tail->active_next = queue;
+	q->active_tail = queue;
+}
+
+void mr_queue_deactivate(struct mr_queues *q, struct mr_queue *queue)
+{
+	if (!queue->active)
+		return;
+	queue->active = false;
+	if (queue->active_prev == NULL)
+		q->active_head = queue->active_next;
+	else
+		queue->active_prev->active_next = queue->active_next;
+	if (queue->active_next == NULL)
+		q->active_tail = queue->active_prev;
+	else
+		queue->active_next->active_prev = queue->active_prev;
+}
+
+void mr_queue_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, bool front)
+{
+	struct mr_queue_list *list = &queue->ready[e->priority];
+
+	if (queue->options.age_max_ms != 0 && !queue->is_dead && (front || list->head == NULL)) {
+		uint32_t age = (uint32_t)q->now_ms - e->born_ms;
+		uint32_t max = queue->options.age_max_ms;
+
+		mr_timer_set(&q->timers, &queue->timer, q->now_ms + (age < max ? max - age : 0));
+	}
+	if (front)
+		mr_list_push_front(list, e);
+	else
+		mr_list_push_back(list, e);
+	queue->ready_count++;
+	if (queue->heap_count > 0 && !queue->paused)
+		mr_queue_activate(q, queue);
+}
+
+struct mr_queue_entry *mr_queue_next(const struct mr_queue *queue)
+{
+	struct mr_queue_entry *e = queue->ready[MRF_PRIORITY_HIGH].head;
+
+	if (e == NULL)
+		e = queue->ready[MRF_PRIORITY_NORMAL].head;
+	if (e == NULL)
+		e = queue->ready[MRF_PRIORITY_LOW].head;
+	return e;
+}
+
+void mr_queue_take(struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	(void)mr_list_pop(&queue->ready[e->priority]);
+	queue->ready_count--;
+}
+
+void mr_queue_done(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	queue->body_bytes -= e->body_bytes;
+	queue->used_ms = q->now_ms;
+	mr_entry_free(q, e);
+	if (mr_unlikely(queue->withheld_head != NULL))
+		mr_push_release_withheld(q, queue);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/queue/timer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+
+#include "dataplane/base/memory.h"
+
+static size_t heap_bytes(const struct mr_timers *t)
+{
+	return ((size_t)t->max + 1) * sizeof(struct mr_timer *);
+}
+
+int mr_timers_init(struct mr_timers *t, uint32_t max)
+{
+	*t = (struct mr_timers){.max = max};
+	t->heap = mr_memory_map(heap_bytes(t), false);
+	return t->heap == NULL ? -ENOMEM : 0;
+}
+
+void mr_timers_fini(struct mr_timers *t)
+{
+	mr_memory_unmap(t->heap, heap_bytes(t));
+}
+
+static void place(struct mr_timers *t, uint32_t at, struct mr_timer *timer)
+{
+	t->heap[at] = timer;
+	timer->at = at;
+}
+
+static void up(struct mr_timers *t, uint32_t at, struct mr_timer *timer)
+{
+	for (; at > 1 && t->heap[at / 2]->due_ms > timer->due_ms; at /= 2)
+		place(t, at, t->heap[at / 2]);
+	place(t, at, timer);
+}
+
+static void down(struct mr_timers *t, uint32_t at, struct mr_timer *timer)
+{
+	uint64_t child;
+
+	for (; (child = (uint64_t)at * 2) <= t->count; at = (uint32_t)child) {
+		if (child < t->count && t->heap[child + 1]->due_ms < t->heap[child]->due_ms)
+			child++;
+		if (t->heap[child]->due_ms >= timer->due_ms)
+			break;
+		place(t, at, t->heap[child]);
+	}
+	place(t, at, timer);
+}
+
+void mr_timer_set(struct mr_timers *t, struct mr_timer *timer, uint64_t due_ms)
+{
+	if (timer->at != 0 && timer->due_ms <= due_ms)
+		return;
+	timer->due_ms = due_ms;
+	if (timer->at == 0) {
+		assert(t->count < t->max);
+		timer->at = ++t->count;
+	}
+	up(t, timer->at, timer);
+}
+
+void mr_timer_clear(struct mr_timers *t, struct mr_timer *timer)
+{
+	uint32_t at = timer->at;
+	struct mr_timer *last;
+
+	if (at == 0)
+		return;
+	timer->at = 0;
+	last = t->heap[t->count--];
+	if (last == timer)
+		return;
+	if (at > 1 && t->heap[at / 2]->due_ms > last->due_ms)
+		up(t, at, last);
+	else
+		down(t, at, last);
+}
+
+struct mr_timer *mr_timers_pop(struct mr_timers *t, uint64_t now_ms)
+{
+	struct mr_timer *timer;
+
+	if (mr_timers_due(t) > now_ms)
+		return NULL;
+	timer = t->heap[1];
+	mr_timer_clear(t, timer);
+	return timer;
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "dataplane/queue/engine.h"
+
+/* Publishers that were heard of so lately are not forgotten for new ones. */
+#define KEEP_MS     60000u
+#define WINDOW_IDS  65536u
+#define WINDOW_MASK (WINDOW_IDS - 1)
+
+/* The last WINDOW_IDS ids of one publisher to one queue: bit id % WINDOW_IDS says that it came. */
+struct mr_queue_window {
+	struct mr_queue_window *hash_next;
+	struct mr_queue_window *queue_prev; /* of the same queue */
+	struct mr_queue_window *queue_next;
+	struct mr_queue_window *older;
+	struct mr_queue_window *younger;
+	struct mr_queue *queue;
+	uint64_t publisher;
+	uint64_t top; /* the highest that came */
+	uint64_t used_ms;
+	uint64_t came[WINDOW_IDS / 64];
+};
+
+struct mr_queue_windows {
+	struct mr_queue_window *last; /* that was looked up */
+	struct mr_queue_window *oldest;
+	struct mr_queue_window *youngest;
+	uint32_t count;
+	uint32_t mask;
+	struct mr_queue_window *hash[];
+};
+
+int mr_windows_new(struct mr_queues *q)
+{
+	uint32_t buckets = 16;
+
+	while (buckets < q->c.publishers_max)
+		buckets *= 2;
+	q->windows = calloc(1, sizeof(*q->windows) + buckets * sizeof(q->windows->hash[0]));
+	if (q->windows == NULL)
+		return -ENOMEM;
+	q->windows->mask = buckets - 1;
+	return 0;
+}
+
+void mr_windows_free(struct mr_queues *q)
+{
+	free(q->windows);
+}
+
+static struct mr_queue_window **bucket(
+	struct mr_queue_windows *ws, const struct mr_queue *queue, uint64_t publisher)
+{
+	uint64_t hash = (publisher ^ queue->number) * 0x9e3779b97f4a7c15ull;
+
+	return &ws->hash[(uint32_t)(hash >> 32) & ws->mask];
+}
+
+static struct mr_queue_window *find(
+	struct mr_queue_windows *ws, const struct mr_queue *queue, uint64_t publisher)
+{
+	struct mr_queue_window *w = ws->last;
+
+	if (mr_likely(w != NULL && w->publisher == publisher && w->queue == queue))
+		return w;
+	w = *bucket(ws, queue, publisher);
+	while (w != NULL && (w->publisher != publisher || w->queue != queue))
+		w = w->hash_next;
+	if (w != NULL)
+		ws->last = w;
+	return w;
+}
+
+static void unlink_age(struct mr_queue_windows *ws, struct mr_queue_window *w)
+{
+	if (w->older == NULL)
+		ws->oldest = w->younger;
+	else
+		w->older->younger = w->younger;
+	if (w->younger == NULL)
+		ws->youngest = w->older;
+	else
+		w->younger->older = w->older;
+}
+
+static void link_youngest(struct mr_queue_windows *ws, struct mr_queue_window *w)
+{
+	w->younger = NULL;
+	w->older = ws->youngest;
+	if (w->older == NULL)
+		ws->oldest = w;
+	else
+		w->older->younger = w;
+	ws->youngest = w;
+}
+
+static void link_queue(struct mr_queue_window *w)
+{
+	w->queue_prev = NULL;
+	w->queue_next = w->queue->windows;
+	if (w->queue_next != NULL)
+		w->queue_next->queue_prev = w;
+	w->queue->windows = w;
+}
+
+static void unlink_queue(struct mr_queue_window *w)
+{
+	if (w->queue_prev == NULL)
+		w->queue->windows = w->queue_next;
+	else
+		w->queue_prev->queue_next = w->queue_next;
+	if (w->queue_next != NULL)
+		w->queue_next->queue_prev = w->queue_prev;
+}
+
+static void forget(struct mr_queues *q, struct mr_queue_window *w)
+{
+	struct mr_queue_windows *ws = q->windows;
+	struct mr_queue_window **at = bucket(ws, w->queue, w->publisher);
+
+	while (*at != w)
+		at = &(*at)->hash_next;
+	*at = w->hash_next;
+	unlink_age(ws, w);
+	unlink_queue(w);
+	if (ws->last == w)
+		ws->last = NULL;
+	ws->count--;
+	mr_store_release(q->store, w, (uint32_t)sizeof(*w));
+}
+
+void mr_windows_drop(struct mr_queues *q, struct mr_queue *queue)
+{
+	while (queue->windows != NULL)
+		forget(q, queue->windows);
+}
+
+static struct mr_queue_window *remember(
+	struct mr_queues *q, struct mr_queue *queue, uint64_t publisher)
+{
+	struct mr_queue_windows *ws = q->windows;
+	struct mr_queue_window **head, *w;
+
+	if (ws->count >= q->c.publishers_max) {
+		if (ws->oldest == NULL || ws->oldest->used_ms + KEEP_MS > q->now_ms)
+			return NULL;
+		forget(q, ws->oldest);
+	}
+	if (mr_queue_full(q))
+		return NULL;
+	w = mr_store_alloc(q->store, (uint32_t)sizeof(*w));
+	if (w == NULL)
+		return NULL;
+	memset(w, 0, sizeof(*w));
+	w->queue = queue;
+	w->publisher = publisher;
+	w->used_ms = q->now_ms;
+	head = bucket(ws, queue, publisher);
+	w->hash_next = *head;
+	*head = w;
+	link_queue(w);
+	link_youngest(ws, w);
+	ws->count++;
+	ws->last = w;
+	return w;
+}
+
+enum mr_window mr_window_look(
+	struct mr_queues *q, struct mr_queue *queue, const struct mrf_message_origin *origin)
+{
+	struct mr_queue_window *w = find(q->windows, queue, origin->publisher);
+
+	if (mr_unlikely(w == NULL))
+		return remember(q, queue, origin->publisher) == NULL ? MR_WINDOW_FULL
+								     : MR_WINDOW_NEW;
+	if (mr_unlikely(w->used_ms != q->now_ms)) {
+		w->used_ms = q->now_ms;
+		unlink_age(q->windows, w);
+		link_youngest(q->windows, w);
+	}
+	if (origin->id > w->top)
+		return MR_WINDOW_NEW;
+	if (w->top - origin->id >= WINDOW_IDS)
+		return MR_WINDOW_OLD;
+	return w->came[(origin->id & WINDOW_MASK) / 64] >> (origin->id % 64) & 1 ? MR_WINDOW_KNOWN
+										 : MR_WINDOW_NEW;
+}
+
+/* Ids up to `id` are in the window from now on, and none of them came. */
+static void advance(struct mr_queue_window *w, uint64_t id)
+{
+	if (id - w->top >= WINDOW_IDS)
+		memset(w->came, 0, sizeof(w->came));
+	else
+		for (uint64_t at = w->top + 1; at != id + 1; at++)
+			w->came[(at & WINDOW_MASK) / 64] &= ~(1ull << (at % 64));
+	w->top = id;
+}
+
+void mr_window_note(
+	struct mr_queues *q, struct mr_queue *queue, const struct mrf_message_origin *origin)
+{
+	struct mr_queue_window *w = find(q->windows, queue, origin->publisher);
+
+	if (mr_unlikely(w == NULL)) /* forgotten while its fragments came */
+		return;
+	if (origin->id > w->top)
+		advance(w, origin->id);
+	w->came[(origin->id & WINDOW_MASK) / 64] |= 1ull << (origin->id % 64);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fake_queue: queues of the fake bus: first in, first out, to the first consumer that has room. It counts what it
+ * is told, and refuses or forgets on request.
+ *
+ * Owns      The bus owns it; messages are freed by fake_queues_fini.
+ * Threads   The bus thread's, and anyone's between bus_lock and bus_unlock.
+ */
+#ifndef MILLRACE_TESTS_UNIT_CLIENT_FAKE_QUEUE_H
+#define MILLRACE_TESTS_UNIT_CLIENT_FAKE_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/wire/message.h"
+
+#define FAKE_QUEUES_MAX    8
+#define FAKE_CONSUMERS_MAX 8
+#define FAKE_MESSAGES_MAX  70000
+
+struct bus;
+struct bus_session;
+
+struct fake_message {
+	uint8_t *record; /* NULL: none */
+	uint64_t holder; /* session it is delivered to; 0: nobody */
+	uint64_t tag;
+	uint32_t consumer;
+	uint16_t redelivered;
+};
+
+struct fake_queue {
+	char name[256]; /* empty: free */
+	uint32_t number;
+	uint32_t made; /* how often: numbers are not used again */
+	struct {
+		uint64_t session; /* 0: free */
+		uint32_t subscription;
+		uint32_t prefetch;
+		uint32_t outstanding;
+	} consumers[FAKE_CONSUMERS_MAX];
+	struct fake_message messages[FAKE_MESSAGES_MAX];
+	uint32_t first; /* that may still be there */
+	uint32_t next;
+	uint64_t serial;
+};
+
+struct fake_queues {
+	struct fake_queue *queues; /* FAKE_QUEUES_MAX */
+	/* Requests on the bus thread's way. */
+	uint32_t window; /* said in answers; 0: 16 */
+	uint32_t refuse; /* so many pushes get refuse_status */
+	uint32_t refuse_status;
+	bool withhold;        /* pushes are stored, and not accepted */
+	int open_code;        /* answers to opening */
+	bool forget_accepted; /* pushes are accepted, and the client is not told */
+	/* What came. */
+	uint64_t pushed;
+	uint64_t duplicates;
+	uint64_t acked;
+	uint64_t settlements;
+	uint64_t settles;
+	uint64_t requeued;
+	uint64_t rejected;
+	uint64_t bad_tags;
+	uint64_t ids[4]; /* of the last pushes, the last first */
+	uint64_t publisher;
+	uint64_t seen_publisher[64]; /* of exactly once, with their ids */
+	uint64_t seen_id[64];
+	uint32_t seen;
+};
+
+void fake_queues_init(struct fake_queues *q);
+void fake_queues_fini(struct fake_queues *q);
+/* The body of the answer to a QueueRequest, ConsumeRequest; sets its type. */
+uint32_t fake_queue_open(struct bus *b, struct bus_session *s, struct mrf_table t, bool consume,
+	struct mrf_builder *out, uint8_t *type);
+bool fake_queue_cancel(struct bus *b, struct bus_session *s, uint32_t subscription);
+void fake_queue_push(struct bus *b, struct bus_session *s, const struct mr_message_view *m);
+void fake_queue_settle(struct bus *b, struct bus_session *s, const struct mr_message_view *m);
+/* Delivers what can be; what sessions that are gone had is for others. True if something moved. */
+bool fake_queues_run(struct bus *b);
+/* Forgets a queue, as the bus does one that nobody uses. */
+void fake_queue_forget(struct bus *b, const char *name);
+/* Ends all consumers of a queue with a Disconnect. */
+void fake_queue_disconnect(struct bus *b, const char *name);
+/* Messages in it, delivered or not. */
+uint32_t fake_queue_depth(struct bus *b, const char *name);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fake_service: services of the fake bus: requests go to the first worker that has room, replies back to who asked,
+ * and parts and credits between the two. It counts what it is told, and refuses, swallows or dies on request.
+ *
+ * Owns      The bus owns it; what waits is freed by fake_services_fini.
+ * Threads   The bus thread's, and anyone's between bus_lock and bus_unlock.
+ */
+#ifndef MILLRACE_TESTS_UNIT_CLIENT_FAKE_SERVICE_H
+#define MILLRACE_TESTS_UNIT_CLIENT_FAKE_SERVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/wire/message.h"
+
+#define FAKE_SERVICES_MAX 4
+#define FAKE_WORKERS_MAX  8
+#define FAKE_CALLS_MAX    256
+
+struct bus;
+struct bus_session;
+
+struct fake_call {
+	uint8_t *body; /* NULL: none */
+	uint32_t header_bytes;
+	uint32_t payload_bytes;
+	uint64_t caller;
+	uint64_t correlation;
+	uint64_t holder; /* session that has it in hand; 0: nobody */
+	uint32_t subscription;
+	uint64_t tag;
+	uint16_t redelivered;
+	bool more;
+};
+
+struct fake_service {
+	char name[256]; /* empty: free */
+	uint32_t number;
+	struct {
+		uint64_t session; /* 0: free */
+		uint32_t subscription;
+		uint32_t prefetch;
+		uint32_t outstanding;
+	} workers[FAKE_WORKERS_MAX];
+	struct fake_call calls[FAKE_CALLS_MAX];
+};
+
+struct fake_services {
+	struct fake_service services[FAKE_SERVICES_MAX];
+	uint64_t tag;
+	uint32_t number;
+	/* What it is to do. */
+	unsigned swallow; /* so many calls are never heard of again */
+	unsigned refuse;  /* so many get refuse_status */
+	uint32_t refuse_status;
+	bool deaf; /* beats are not answered */
+	int open_code;
+	uint32_t heartbeat_ms; /* 0: 1000 */
+	/* What came. */
+	unsigned opens;
+	unsigned calls;
+	unsigned replies;
+	unsigned parts;
+	unsigned credits;
+	unsigned beats;
+	unsigned rejected;
+	unsigned requeued;
+	unsigned bad_tags;
+	uint64_t last_tag;
+	uint64_t last_caller;
+	uint64_t last_correlation;
+};
+
+void fake_services_fini(struct fake_services *f);
+/* True if the request to control was about a service; then the answer is in *body and *type. */
+bool fake_service_act(struct bus *b, struct bus_session *s, struct mrf_table message,
+	struct mrf_builder *out, uint8_t *type, uint32_t *body);
+/* True if the message was of a call. */
+bool fake_service_handle(struct bus *b, struct bus_session *s, const struct mr_message_view *m);
+
+/* All as the bus would send it. The caller has the lock. */
+void fake_service_reply(struct bus *b, uint64_t caller, uint64_t correlation, uint64_t tag,
+	bool more, const char *text);
+void fake_service_status(struct bus *b, uint64_t caller, uint64_t correlation, uint32_t code);
+/* Forgets the service, as the bus does one that nobody uses. */
+void fake_service_forget(struct bus *b, const char *name);
+/* Ends the workers of a service with a Disconnect; what they had goes to who comes next. */
+void fake_service_disconnect(struct bus *b, const char *name);
+unsigned fake_service_workers(struct bus *b, const char *name);
+
+#endif

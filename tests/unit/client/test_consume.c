@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/client/fixture.h"
+
+static void fill(struct fixture *f, unsigned count)
+{
+	struct mr_queue *q;
+	char text[16];
+
+	assert_int_equal(mr_queue_open(f->client, "jobs", NULL, &q), 0);
+	for (unsigned i = 0; i < count; i++) {
+		int bytes = snprintf(text, sizeof(text), "%u", i);
+
+		assert_int_equal(mr_push(q, text, (size_t)bytes), 0);
+	}
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	mr_queue_close(q);
+}
+
+/* Waits until the bus has been told of so many. */
+#define SETTLED(f, field, wanted)                                                                  \
+	do {                                                                                       \
+		uint64_t give_up_ms_ = now_ms() + PATIENCE_MS, is_ = 0;                            \
+		for (;;) {                                                                         \
+			bus_lock(&(f)->bus);                                                       \
+			is_ = (f)->bus.queues.field;                                               \
+			bus_unlock(&(f)->bus);                                                     \
+			if (is_ >= (wanted) || now_ms() >= give_up_ms_)                            \
+				break;                                                             \
+			mr_wait((f)->client, 1);                                                   \
+		}                                                                                  \
+		assert_int_equal(is_, wanted);                                                     \
+	} while (0)
+
+struct work {
+	unsigned count;
+	unsigned redelivered;
+	char last[32];
+	uint64_t tags[64];
+	struct mr_consumer *consumer;
+	unsigned nack_first;
+	bool reject;
+};
+
+static void on_delivery(struct mr_client *c, const struct mr_delivery *d, void *arg)
+{
+	struct work *w = arg;
+
+	(void)c;
+	w->consumer = d->consumer;
+	w->tags[w->count++ % 64] = d->tag;
+	w->redelivered += d->redelivered;
+	snprintf(w->last, sizeof(w->last), "%.*s", (int)d->message.payload_bytes,
+		(const char *)d->message.payload);
+	if (w->nack_first > 0) {
+		w->nack_first--;
+		assert_int_equal(mr_nack(d->consumer, d->tag, !w->reject, 0), 0);
+		assert_int_equal(mr_ack(d->consumer, d->tag), -ENOENT);
+	}
+}
+
+static void deliveries_are_acked_in_batches_when_the_callback_returns(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consume_options options = {.prefetch = 64};
+	struct mr_consumer *k;
+	struct work w = {0};
+
+	fill(f, 1000);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, on_delivery, &w, &k), 0);
+	PROCESS_UNTIL(f->client, w.count == 1000);
+	assert_string_equal(w.last, "999");
+	SETTLED(f, acked, 1000);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.queues.bad_tags, 0);
+	/* Half of the prefetch is the most that one word says. */
+	assert_true(f->bus.queues.settlements <= 1000 / 2);
+	assert_int_equal(fake_queue_depth(&f->bus, "jobs"), 0);
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_consumer_close(k), 0);
+}
+
+static void what_is_nacked_in_its_callback_is_not_acked(void **state)
+{
+	struct fixture *f = *state;
+	struct work w = {.nack_first = 3};
+	struct mr_consumer *k;
+
+	fill(f, 10);
+	assert_int_equal(mr_consume(f->client, "jobs", NULL, on_delivery, &w, &k), 0);
+	PROCESS_UNTIL(f->client, w.count == 13);
+	SETTLED(f, acked, 10);
+	assert_int_equal(w.redelivered, 3);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.queues.requeued, 3);
+	assert_int_equal(f->bus.queues.bad_tags, 0);
+	bus_unlock(&f->bus);
+}
+
+static void rejected_deliveries_do_not_come_again(void **state)
+{
+	struct fixture *f = *state;
+	struct work w = {.nack_first = 10, .reject = true};
+	struct mr_consumer *k;
+
+	fill(f, 10);
+	assert_int_equal(mr_consume(f->client, "jobs", NULL, on_delivery, &w, &k), 0);
+	SETTLED(f, rejected, 10);
+	assert_int_equal(w.count, 10);
+}
+
+static void manual_deliveries_are_settled_later_and_once(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consume_options options = {.prefetch = 4, .manual = true};
+	struct mr_consumer *k;
+	struct work w = {0};
+
+	fill(f, 8);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, on_delivery, &w, &k), 0);
+	PROCESS_UNTIL(f->client, w.count == 4);
+	assert_int_equal(mr_ack(k, w.tags[2]), 0);
+	assert_int_equal(mr_ack(k, w.tags[2]), -ENOENT);
+	assert_int_equal(mr_ack(k, 12345), -ENOENT);
+	assert_int_equal(mr_ack(k, 0), -ENOENT);
+	assert_int_equal(mr_ack(k, UINT64_MAX), -ENOENT);
+	assert_int_equal(mr_nack(k, w.tags[0], true, 5), 0);
+	PROCESS_UNTIL(f->client, w.count == 6);
+	assert_int_equal(w.redelivered, 1);
+	SETTLED(f, acked, 1);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.queues.requeued, 1);
+	assert_int_equal(f->bus.queues.bad_tags, 0);
+	bus_unlock(&f->bus);
+}
+
+static void pulling_gets_one_at_a_time_and_acks_the_one_before(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_delivery d;
+	struct mr_consumer *k;
+	char text[16];
+
+	fill(f, 100);
+	assert_int_equal(mr_consume(f->client, "jobs", NULL, NULL, NULL, &k), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		int bytes = snprintf(text, sizeof(text), "%u", i);
+
+		assert_int_equal(mr_pull(k, &d, PATIENCE_MS), 0);
+		assert_int_equal(d.message.payload_bytes, bytes);
+		assert_memory_equal(d.message.payload, text, (size_t)bytes);
+	}
+	assert_int_equal(mr_pull(k, &d, 1), -ETIMEDOUT);
+	SETTLED(f, acked, 100);
+	assert_int_equal(mr_consumer_close(k), 0);
+}
+
+/* Calls that wait for something else find deliveries on their way. */
+static void pulled_deliveries_that_came_in_other_calls_are_kept_in_order(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consume_options options = {.prefetch = 20};
+	struct mr_consumer *k, *other;
+	struct mr_delivery d;
+	char text[16];
+
+	fill(f, 20);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, NULL, NULL, &k), 0);
+	assert_int_equal(mr_consume(f->client, "none", &options, NULL, NULL, &other), 0);
+	for (unsigned i = 0; i < 20; i++) {
+		int bytes = snprintf(text, sizeof(text), "%u", i);
+
+		if (i % 3 == 0)
+			assert_int_equal(mr_ping(f->client, -1, NULL, NULL), 0);
+		if (i % 5 == 0)
+			assert_int_equal(mr_pull(other, &d, 1), -ETIMEDOUT);
+		assert_int_equal(mr_pull(k, &d, PATIENCE_MS), 0);
+		assert_memory_equal(d.message.payload, text, (size_t)bytes);
+	}
+	assert_int_equal(mr_nack(k, d.tag, true, 0), 0);
+	assert_int_equal(mr_pull(k, &d, PATIENCE_MS), 0);
+	assert_int_equal(d.redelivered, 1);
+}
+
+static void priority_and_redelivery_are_told(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_push push = {.payload = "x", .bytes = 1, .priority = MR_PRIORITY_HIGH};
+	struct mr_push_options exactly = {.promise = MR_EXACTLY_ONCE, .publisher = "p"};
+	struct mr_delivery d;
+	struct mr_consumer *k;
+	struct mr_queue *q;
+	uint64_t id;
+
+	assert_int_equal(mr_queue_open(f->client, "jobs", &exactly, &q), 0);
+	assert_int_equal(mr_push_with(q, &push, &id), 0);
+	assert_int_equal(mr_consume(f->client, "jobs", NULL, NULL, NULL, &k), 0);
+	assert_int_equal(mr_pull(k, &d, PATIENCE_MS), 0);
+	assert_int_equal(d.priority, MR_PRIORITY_HIGH);
+	assert_int_equal(d.id, id);
+	assert_true(d.publisher != 0);
+	assert_int_equal(d.redelivered, 0);
+	push.priority = (enum mr_priority)7;
+	assert_int_equal(mr_push_with(q, &push, &id), -EINVAL);
+}
+
+static void after_reconnection_consumers_go_on_and_old_tags_are_unknown(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consume_options options = {.prefetch = 4, .manual = true};
+	struct mr_consumer *k;
+	struct work w = {0};
+	uint64_t old;
+
+	fill(f, 4);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, on_delivery, &w, &k), 0);
+	PROCESS_UNTIL(f->client, w.count == 4);
+	old = w.tags[0];
+	bus_kill(&f->bus, NULL);
+	PROCESS_UNTIL(f->client, f->downs == 1);
+	assert_int_equal(mr_ack(k, old), -ENOENT);
+	bus_revive(&f->bus);
+	PROCESS_UNTIL(f->client, f->ups == 1);
+	PROCESS_UNTIL(f->client, w.count == 8);
+	assert_int_equal(w.redelivered, 4);
+	assert_int_equal(mr_ack(k, old), -ENOENT);
+	for (unsigned i = 4; i < 8; i++)
+		assert_int_equal(mr_ack(k, w.tags[i]), 0);
+	SETTLED(f, acked, 4);
+}
+
+static void a_consumer_that_the_bus_ended_comes_back(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consume_options options = {.prefetch = 2, .manual = true};
+	struct mr_consumer *k;
+	struct work w = {0};
+
+	fill(f, 2);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, on_delivery, &w, &k), 0);
+	PROCESS_UNTIL(f->client, w.count == 2);
+	bus_lock(&f->bus);
+	fake_queue_disconnect(&f->bus, "jobs");
+	bus_unlock(&f->bus);
+	PROCESS_UNTIL(f->client, w.count == 4);
+	assert_int_equal(mr_ack(k, w.tags[0]), -ENOENT);
+	assert_int_equal(mr_ack(k, w.tags[2]), 0);
+	assert_int_equal(mr_ack(k, w.tags[3]), 0);
+	SETTLED(f, acked, 2);
+}
+
+static void close_within_the_callback(struct mr_client *c, const struct mr_delivery *d, void *arg)
+{
+	struct work *w = arg;
+
+	(void)c;
+	w->count++;
+	assert_int_equal(mr_consumer_close(d->consumer), 0);
+}
+
+static void a_consumer_may_be_closed_in_its_callback(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consumer *k;
+	struct work w = {0}, rest = {0};
+
+	fill(f, 10);
+	assert_int_equal(mr_consume(f->client, "jobs", NULL, close_within_the_callback, &w, &k), 0);
+	PROCESS_UNTIL(f->client, w.count == 1);
+	assert_int_equal(mr_consume(f->client, "jobs", NULL, on_delivery, &rest, &k), 0);
+	PROCESS_UNTIL(f->client, rest.count == 10);
+	assert_int_equal(w.count, 1);
+}
+
+static void push_on(struct mr_client *c, const struct mr_delivery *d, void *arg)
+{
+	(void)c;
+	assert_int_equal(mr_push(arg, d->message.payload, d->message.payload_bytes), 0);
+}
+
+static void a_stage_pushes_on_from_its_callback(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consumer *k, *last;
+	struct mr_queue *q;
+	struct work w = {0};
+
+	fill(f, 200);
+	assert_int_equal(mr_queue_open(f->client, "done", NULL, &q), 0);
+	assert_int_equal(mr_consume(f->client, "done", NULL, on_delivery, &w, &last), 0);
+	assert_int_equal(mr_consume(f->client, "jobs", NULL, push_on, q, &k), 0);
+	PROCESS_UNTIL(f->client, w.count == 200);
+	SETTLED(f, acked, 400);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(deliveries_are_acked_in_batches_when_the_callback_returns),
+		TEST(what_is_nacked_in_its_callback_is_not_acked),
+		TEST(rejected_deliveries_do_not_come_again),
+		TEST(manual_deliveries_are_settled_later_and_once),
+		TEST(pulling_gets_one_at_a_time_and_acks_the_one_before),
+		TEST(pulled_deliveries_that_came_in_other_calls_are_kept_in_order),
+		TEST(priority_and_redelivery_are_told),
+		TEST(after_reconnection_consumers_go_on_and_old_tags_are_unknown),
+		TEST(a_consumer_that_the_bus_ended_comes_back),
+		TEST(a_consumer_may_be_closed_in_its_callback),
+		TEST(a_stage_pushes_on_from_its_callback),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

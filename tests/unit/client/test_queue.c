@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/client/fixture.h"
+
+struct outcomes {
+	unsigned count;
+	unsigned failed;
+	int error;
+	uint64_t last_id;
+};
+
+static void on_outcome(struct mr_client *c, uint64_t id, int error, void *arg)
+{
+	struct outcomes *o = arg;
+
+	(void)c;
+	o->count++;
+	o->failed += error != 0;
+	if (error != 0)
+		o->error = error;
+	o->last_id = id;
+}
+
+static struct mr_queue *open_queue(
+	struct fixture *f, enum mr_promise_kind promise, struct outcomes *outcomes)
+{
+	struct mr_push_options options = {
+		.promise = promise,
+		.on_outcome = outcomes != NULL ? on_outcome : NULL,
+		.arg = outcomes,
+	};
+	struct mr_queue *q;
+
+	assert_int_equal(mr_queue_open(f->client, "jobs", &options, &q), 0);
+	return q;
+}
+
+static uint32_t depth(struct fixture *f)
+{
+	uint32_t count;
+
+	bus_lock(&f->bus);
+	count = fake_queue_depth(&f->bus, "jobs");
+	bus_unlock(&f->bus);
+	return count;
+}
+
+static void pushes_are_accepted_and_told_once(void **state)
+{
+	struct fixture *f = *state;
+	struct outcomes outcomes = {0};
+	struct mr_queue *q = open_queue(f, MR_AT_LEAST_ONCE, &outcomes);
+
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(mr_push(q, "job", 3), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	assert_int_equal(mr_queue_unaccepted(q), 0);
+	assert_int_equal(outcomes.count, 100);
+	assert_int_equal(outcomes.failed, 0);
+	assert_int_equal(outcomes.last_id, 100);
+	assert_int_equal(depth(f), 100);
+	mr_queue_close(q);
+}
+
+static void the_window_bounds_what_is_not_accepted(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_push push = {.payload = "x", .bytes = 1};
+	struct mr_queue *q;
+	uint64_t id;
+
+	f->bus.queues.withhold = true;
+	q = open_queue(f, MR_AT_LEAST_ONCE, NULL);
+	for (unsigned i = 0; i < 16; i++) {
+		assert_int_equal(mr_push_with(q, &push, &id), 0);
+		assert_int_equal(id, i + 1);
+	}
+	assert_int_equal(mr_push_with(q, &push, NULL), -EAGAIN);
+	assert_int_equal(mr_queue_unaccepted(q), 16);
+	assert_int_equal(mr_settle(f->client, 20), -ETIMEDOUT);
+}
+
+static void a_full_queue_is_tried_again_and_then_told(void **state)
+{
+	struct fixture *f = *state;
+	struct outcomes outcomes = {0};
+	struct mr_queue *q = open_queue(f, MR_AT_LEAST_ONCE, &outcomes);
+
+	bus_lock(&f->bus);
+	f->bus.queues.refuse = 3;
+	f->bus.queues.refuse_status = MRF_STATUS_CODE_OVERLOADED;
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_push(q, "a", 1), 0);
+	assert_int_equal(mr_push(q, "b", 1), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	assert_int_equal(outcomes.count, 2);
+	assert_int_equal(outcomes.failed, 0);
+	assert_int_equal(depth(f), 2);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.queues.pushed, 5);
+	f->bus.queues.refuse = 1;
+	f->bus.queues.refuse_status = MRF_STATUS_CODE_TOO_OLD;
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_push(q, "c", 1), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), -ESTALE);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	assert_int_equal(outcomes.error, -ESTALE);
+}
+
+static void a_queue_that_was_removed_is_opened_again(void **state)
+{
+	struct fixture *f = *state;
+	struct outcomes outcomes = {0};
+	struct mr_queue *q = open_queue(f, MR_AT_LEAST_ONCE, &outcomes);
+
+	bus_lock(&f->bus);
+	fake_queue_forget(&f->bus, "jobs");
+	bus_unlock(&f->bus);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(mr_push(q, "job", 3), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	assert_int_equal(outcomes.failed, 0);
+	assert_int_equal(outcomes.count, 10);
+	assert_int_equal(depth(f), 10);
+}
+
+static void what_was_not_accepted_is_sent_again_after_reconnection(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_queue *q = open_queue(f, MR_EXACTLY_ONCE, NULL);
+
+	bus_lock(&f->bus);
+	f->bus.queues.forget_accepted = true;
+	bus_unlock(&f->bus);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(mr_push(q, "job", 3), 0);
+	assert_true(bus_took_all(f));
+	bus_kill(&f->bus, NULL);
+	bus_lock(&f->bus);
+	f->bus.queues.forget_accepted = false;
+	bus_unlock(&f->bus);
+	bus_revive(&f->bus);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	assert_int_equal(f->ups, 1);
+	assert_int_equal(depth(f), 10);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.queues.duplicates, 10);
+	bus_unlock(&f->bus);
+}
+
+static void exactly_once_is_numbered_by_the_name_of_the_publisher(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_push_options options = {
+		.promise = MR_EXACTLY_ONCE, .publisher = "mill", .next_id = 500};
+	struct mr_push other = {.payload = "y", .bytes = 1, .publisher = 77, .id = 9};
+	struct mr_push own = {.payload = "x", .bytes = 1};
+	uint64_t publisher, id;
+	struct mr_queue *q;
+
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(mr_queue_open(f->client, "jobs", &options, &q), 0);
+		assert_int_equal(mr_push_with(q, &own, &id), 0);
+		assert_int_equal(id, 500);
+		assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+		bus_lock(&f->bus);
+		assert_true(i == 0 || publisher == f->bus.queues.publisher);
+		publisher = f->bus.queues.publisher;
+		bus_unlock(&f->bus);
+		mr_queue_close(q);
+	}
+	assert_true(publisher != 0);
+	assert_int_equal(mr_queue_open(f->client, "jobs", &options, &q), 0);
+	assert_int_equal(mr_push_with(q, &other, &id), 0);
+	assert_int_equal(id, 9);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	assert_int_equal(mr_push_with(q, &own, &id), 0);
+	assert_int_equal(id, 500);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	/* The second 500 and the third came before. */
+	assert_int_equal(depth(f), 2);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.queues.duplicates, 2);
+	bus_unlock(&f->bus);
+}
+
+static void two_of_one_number_are_not_open_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_push a = {.payload = "y", .bytes = 1, .publisher = 77, .id = 9};
+	struct mr_push b = {.payload = "y", .bytes = 1, .publisher = 78, .id = 9};
+	struct mr_queue *q = open_queue(f, MR_EXACTLY_ONCE, NULL);
+
+	assert_int_equal(mr_push_with(q, &a, NULL), 0);
+	assert_int_equal(mr_push_with(q, &b, NULL), -EAGAIN);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	assert_int_equal(mr_push_with(q, &b, NULL), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	assert_int_equal(depth(f), 2);
+}
+
+static void best_effort_is_not_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_push push = {.payload = "x", .bytes = 1};
+	struct mr_queue *q = open_queue(f, MR_BEST_EFFORT, NULL);
+
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(mr_push_with(q, &push, NULL), 0);
+	assert_int_equal(mr_queue_unaccepted(q), 0);
+	assert_true(bus_took_all(f));
+	assert_int_equal(depth(f), 100);
+	push.id = 4;
+	mr_queue_close(q);
+	q = open_queue(f, MR_AT_LEAST_ONCE, NULL);
+	assert_int_equal(mr_push_with(q, &push, NULL), -EINVAL);
+}
+
+static void a_refused_opening_says_why(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_queue *q;
+
+	f->bus.queues.open_code = -EEXIST;
+	assert_int_equal(mr_queue_open(f->client, "jobs", NULL, &q), -EEXIST);
+	assert_null(q);
+	assert_int_equal(mr_queue_open(f->client, "jobs.*", NULL, &q), -EINVAL);
+}
+
+/* Answers to what was never sent, ranges without end, and for queues that are not open. */
+static void strange_acceptances_change_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct mrf_accepted_range ranges[] = {
+		{.first = 99, .count = 1},
+		{.first = 1, .count = UINT32_MAX},
+		{.first = UINT64_MAX, .count = 2},
+		{.first = 0, .count = 0},
+	};
+	struct mr_queue *q;
+
+	f->bus.queues.withhold = true;
+	q = open_queue(f, MR_AT_LEAST_ONCE, NULL);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(mr_push(q, "job", 3), 0);
+	bus_lock(&f->bus);
+	bus_send(&f->bus, MRF_MESSAGE_KIND_ACCEPTED, 1u << 27 | 1u << 17 | 1, NULL, "", ranges,
+		sizeof(ranges));
+	bus_send(&f->bus, MRF_MESSAGE_KIND_ACCEPTED, 7, NULL, "", ranges, sizeof(ranges));
+	bus_send(&f->bus, MRF_MESSAGE_KIND_ACCEPTED, 0, NULL, "", ranges, 5);
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_ping(f->client, -1, NULL, NULL), 0);
+	assert_int_equal(mr_queue_unaccepted(q), 4);
+}
+
+static void promised_publishes_are_sent_again_when_the_bus_did_not_take_them(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_publisher_options options = {.promise = MR_AT_LEAST_ONCE};
+	struct mr_publisher *p;
+	struct inbox in = {0};
+
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &in, NULL), 0);
+	assert_int_equal(mr_publisher_open_with(f->client, "a", &options, &p), 0);
+	assert_int_equal(mr_publisher_send_with(p, NULL, 0, "first", 5), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	PROCESS_UNTIL(f->client, in.count == 1);
+	bus_lock(&f->bus);
+	f->bus.stalled = true;
+	bus_unlock(&f->bus);
+	for (unsigned i = 0; i < 50; i++)
+		assert_int_equal(mr_publisher_send_with(p, NULL, 0, "more", 4), 0);
+	assert_int_equal(mr_settle(f->client, 20), -ETIMEDOUT);
+	bus_kill(&f->bus, NULL);
+	bus_lock(&f->bus);
+	f->bus.stalled = false;
+	bus_unlock(&f->bus);
+	bus_revive(&f->bus);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	PROCESS_UNTIL(f->client, in.count == 51);
+	mr_publisher_close(p);
+}
+
+static void receivers_hand_out_once_what_is_promised_so(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_publisher_options options = {
+		.promise = MR_EXACTLY_ONCE, .publisher = "me", .next_id = 10};
+	struct mr_subscribe_options once = {.promise = MR_EXACTLY_ONCE};
+	struct mr_client_stats stats;
+	struct inbox in = {0}, all = {0};
+	struct mr_publisher *p;
+
+	assert_int_equal(mr_subscribe(f->client, "a", &once, keep_message, &in, NULL), 0);
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &all, NULL), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(mr_publisher_open_with(f->client, "a", &options, &p), 0);
+		assert_int_equal(mr_publisher_send_with(p, NULL, 0, "x", 1), 0);
+		assert_int_equal(mr_publisher_send_with(p, NULL, 0, "y", 1), 0);
+		assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+		mr_publisher_close(p);
+	}
+	PROCESS_UNTIL(f->client, all.count == 6);
+	PROCESS_UNTIL(f->client, in.count == 2);
+	mr_client_stats(f->client, &stats);
+	assert_int_equal(stats.duplicates, 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(pushes_are_accepted_and_told_once),
+		TEST(the_window_bounds_what_is_not_accepted),
+		TEST(a_full_queue_is_tried_again_and_then_told),
+		TEST(a_queue_that_was_removed_is_opened_again),
+		TEST(what_was_not_accepted_is_sent_again_after_reconnection),
+		TEST(exactly_once_is_numbered_by_the_name_of_the_publisher),
+		TEST(two_of_one_number_are_not_open_at_once),
+		TEST(best_effort_is_not_kept),
+		TEST(a_refused_opening_says_why),
+		TEST(strange_acceptances_change_nothing),
+		TEST(promised_publishes_are_sent_again_when_the_bus_did_not_take_them),
+		TEST(receivers_hand_out_once_what_is_promised_so),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

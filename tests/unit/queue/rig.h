@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rig: the queues of one worker with everything around them played: sessions, time, and a list of what was sent.
+ *
+ * A test pushes and settles as clients do, steps the time, and reads what came out.
+ */
+#ifndef MILLRACE_TESTS_QUEUE_RIG_H
+#define MILLRACE_TESTS_QUEUE_RIG_H
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "dataplane/base/compiler.h"
+#include "dataplane/queue/queue.h"
+#include "flatbuf/stats.h"
+
+#define RIG_SESSIONS 64
+#define RIG_SENT_MAX 65536
+#define RIG_BODY_MAX 256
+
+/* One message of the engine to a session. */
+struct rig_sent {
+	uint64_t session;
+	uint32_t target;
+	bool taken; /* by one of the functions below */
+	struct mr_message_view view;
+	struct mrf_reply_token token;
+	uint32_t body_bytes;
+	uint8_t body[RIG_BODY_MAX]; /* as much of it as fits */
+};
+
+struct rig {
+	struct mr_store *store;
+	struct mr_queues *queues;
+	struct mr_queues_config c;
+	struct mrf_worker_stats stats;
+	uint64_t now_ms;
+	bool gone[RIG_SESSIONS];
+	bool full[RIG_SESSIONS];     /* takes no deliveries, */
+	unsigned room[RIG_SESSIONS]; /* but so many */
+	uint64_t heard_ms[RIG_SESSIONS];
+	struct rig_sent *sent;
+	uint32_t sent_count;
+	uint32_t sent_seen; /* those before were taken */
+	/* of the last command */
+	int code;
+	uint32_t queue;
+	uint64_t count;
+	uint8_t answer[65536];
+	struct mrf_table row;
+	struct mrf_table table; /* the whole answer */
+	struct mrf_queue_options options;
+};
+
+/* With small limits; `change` may be NULL. */
+void rig_open(struct rig *r, void (*change)(struct mr_queues_config *c));
+void rig_open_store(
+	struct rig *r, uint64_t store_bytes, void (*change)(struct mr_queues_config *c));
+void rig_close(struct rig *r);
+/* For a test that has a rig of its own called r. */
+#define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+/* Session ids are not what their index is. */
+uint64_t rig_session(unsigned client);
+
+/* Commands; `options` of the rig are used and then reset. All return the code. */
+int rig_command(struct rig *r, enum mrf_queue_verb verb, enum mrf_queue_kind kind, const char *name,
+	unsigned client, uint32_t subscription, uint32_t prefetch);
+uint32_t rig_make(struct rig *r, const char *name);         /* a queue; its number */
+uint32_t rig_make_service(struct rig *r, const char *name); /* a service */
+void rig_consume(struct rig *r, const char *name, unsigned client, uint32_t prefetch);
+void rig_serve(struct rig *r, const char *name, unsigned client, uint32_t prefetch);
+/* Reads the row of a queue into r->row. */
+struct mrf_table rig_show(struct rig *r, enum mrf_queue_kind kind, const char *name);
+
+struct rig_push {
+	uint32_t queue;
+	unsigned client;
+	const char *text;
+	const char *headers;
+	uint64_t publisher;
+	uint64_t id;          /* not 0: promised */
+	uint64_t correlation; /* not 0: a call */
+	unsigned flags;
+	struct mrf_message_fragment fragment;
+};
+void rig_push(struct rig *r, const struct rig_push *p);
+void rig_settle(struct rig *r, unsigned client, uint32_t queue, uint64_t tag,
+	enum mrf_settle_verb verb, uint32_t delay_ms);
+void rig_reply(
+	struct rig *r, unsigned client, uint32_t queue, uint64_t tag, bool more, const char *text);
+/* Part or Credit. */
+void rig_part(struct rig *r, unsigned client, enum mrf_message_kind kind, uint32_t queue,
+	uint64_t tag, bool more, const char *text);
+
+/* Runs until there is nothing to do at once. */
+void rig_run(struct rig *r);
+/* Steps the time and runs, millisecond by millisecond as far as something is due. */
+void rig_pass(struct rig *r, uint64_t ms);
+
+/* The first message of this kind to the session that was not taken yet; NULL: none. */
+struct rig_sent *rig_take(struct rig *r, unsigned client, enum mrf_message_kind kind);
+unsigned rig_count(struct rig *r, unsigned client, enum mrf_message_kind kind);
+/* What was sent so far is of no interest. */
+void rig_sent_forget(struct rig *r);
+/* A delivery with this text; its tag. */
+uint64_t rig_expect(struct rig *r, unsigned client, const char *text);
+void rig_expect_none(struct rig *r, unsigned client);
+/* An Accepted of one range. */
+void rig_expect_accepted(struct rig *r, unsigned client, uint64_t first, uint32_t count,
+	enum mrf_status_code status);
+void rig_expect_status(struct rig *r, unsigned client, uint64_t correlation, uint32_t status);
+
+#endif
