@@ -110,7 +110,7 @@ static void open_plane(struct plane *p)
 	struct mr_worker_config config = {.workers = 1,
 		.slots = SUBSCRIBERS_MAX + 1,
 		.handoff_ring_bytes = 256u << 10,
-		.store_bytes = 1u << 20,
+		.store_bytes = 64u << 20,
 		.held_bytes_max = 1u << 20};
 	struct mr_owner owner;
 
