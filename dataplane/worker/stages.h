@@ -10,6 +10,8 @@
 #include "dataplane/worker/worker.h"
 #include "flatbuf/link.h"
 
+/* All of them, once. */
+void mr_worker_round(struct mr_worker *w);
 /* Fills the burst from the channels, with messages that were checked in place. */
 void mr_worker_rx(struct mr_worker *w);
 /* Delivers, hands over or discards every message of the burst. */
