@@ -2,7 +2,7 @@
 /* input: a payload from the command line, or all of standard input where it says "-".
  *
  * Owns      take gives memory of its own or points to the word; free releases either.
- * Errors    -EMSGSIZE: more than MR_BODY_BYTES. -errno of read.
+ * Errors    -EMSGSIZE: more than any bus takes. -errno of read.
  */
 #ifndef MILLRACE_CLI_INPUT_H
 #define MILLRACE_CLI_INPUT_H
