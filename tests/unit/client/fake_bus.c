@@ -657,8 +657,8 @@ void bus_fini(struct bus *b)
 	close(b->wake_fd);
 	close(b->page_fd);
 	mr_worker_page_unmap(b->page);
-	fake_queues_fini(&b->queues);
 	fake_services_fini(&b->services);
+	fake_queues_fini(&b->queues);
 	snprintf(path, sizeof(path), "%s/attach.sock", b->dir);
 	unlink(path);
 	rmdir(b->dir);

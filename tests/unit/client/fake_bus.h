@@ -70,9 +70,9 @@ struct bus {
 	bool let_replies;
 	bool overloaded; /* answers requests so */
 	bool stop;
+	struct fake_services services;
 	uint32_t whole_bytes_max; /* said when attaching; 0: nothing in pieces */
 	struct fake_queues queues;
-	struct fake_services services;
 	uint32_t up_bytes;
 	uint32_t down_bytes;
 	struct {
@@ -97,7 +97,7 @@ void bus_revive(struct bus *b);
 struct bus_session *bus_session_new(struct bus *b);
 void bus_session_close(struct bus_session *s);
 
-/* False: no room. */
+/* For fake_queue.c, fake_service.c and tests. False: no room. */
 bool bus_send_plan(struct bus_session *s, const struct mr_message_plan *plan, uint32_t target);
 
 /* Puts raw bytes into the down ring of the first session, which the caller has locked. */
