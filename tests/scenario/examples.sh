@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../support/lib.sh"
 
 example() { echo "$build/client/examples/example_$1"; }
-for name in publish subscribe request reply eventloop zero_copy batch; do
+for name in publish subscribe request reply eventloop zero_copy batch serve call stream; do
 	[ -x "$(example "$name")" ] || fail "the example $name is not built"
 done
 
@@ -41,5 +41,16 @@ wait_child "$counted_pid" "the subscriber of the batch"
 expect_equal "exit status of the subscriber" "$status" 0
 expect_status 0 "$(example zero_copy)" -n 1000
 expect_match "what zero_copy printed" "$output" '1000'
+
+say "a service, a call, a stream"
+start serve "$(example serve)" -n 2 capitals
+serve_pid=$pid
+wait_for "the example serves" has_line "$dir/serve.out" serving
+expect_status 0 "$(example call)" capitals hello
+expect_equal "what call printed" "$output" HELLO
+expect_status 0 "$(example stream)" capitals one two three
+expect_equal "what stream printed" "$output" $'ONE\nTWO\nTHREE\n3 parts'
+wait_child "$serve_pid" serve
+expect_equal "exit status of serve" "$status" 0
 
 bus_stop
