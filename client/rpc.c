@@ -340,7 +340,8 @@ static int keep_request(struct mr_client *c, struct mr_rpc *r, const struct mr_p
 	uint32_t bytes = (uint32_t)(p->header_bytes + p->payload_bytes);
 	uint8_t *grown;
 
-	if (mr_unlikely(bytes > r->room)) {
+	/* Also without a request: what the bus itself answers is kept in its place. */
+	if (mr_unlikely(bytes > r->room || r->room == 0)) {
 		grown = realloc(r->request, bytes > 256 ? bytes : 256);
 		if (grown == NULL)
 			return mr_fail(c, -ENOMEM, NULL);

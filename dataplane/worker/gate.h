@@ -28,7 +28,7 @@
 struct mr_gate {
 	_Atomic uint32_t tag; /* 0: open */
 	uint32_t holds;       /* of sessions that have a part in its being shut; the worker's own */
-	_Atomic uint64_t by;  /* the session that shut it last */
+	_Atomic uint64_t by;  /* one of these sessions */
 };
 
 #define MR_GATE_ANY UINT32_MAX
@@ -47,9 +47,9 @@ static inline bool mr_worker_may_take(
 	return mr_worker_gates_pass(w, s, at, h);
 }
 
-static inline bool mr_gate_is_shut(const _Atomic uint32_t *gate, uint32_t tag)
+static inline bool mr_gate_is_shut(const struct mr_gate *gate, uint32_t tag)
 {
-	uint32_t now = atomic_load_explicit(gate, memory_order_seq_cst); /* [worker.sleep] */
+	uint32_t now = atomic_load_explicit(&gate->tag, memory_order_seq_cst); /* [worker.sleep] */
 
 	return now != 0 && (now == tag || now == MR_GATE_ANY);
 }

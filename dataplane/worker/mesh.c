@@ -297,10 +297,11 @@ static bool for_this_worker(const struct mr_worker *w, const struct mr_mesh_reco
 }
 
 /* The home worker is to know that a delivery did not come to its consumer. */
-static void send_back(struct mr_worker *w, const struct mr_message_view *m)
+static void send_back(struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
 {
 	unsigned home = mr_queue_worker(m->extra.delivery.queue);
-	struct mr_mesh_record record = {.workers = 1ull << home, .what = MR_MESH_UNDELIVERED};
+	struct mr_mesh_record record = {
+		.workers = 1ull << home, .session = session, .what = MR_MESH_UNDELIVERED};
 	struct mr_message_extra extra = {
 		.flags = MRF_MESSAGE_FLAG_DELIVERY, .delivery = m->extra.delivery};
 	struct mr_message_plan plan =
@@ -310,19 +311,28 @@ static void send_back(struct mr_worker *w, const struct mr_message_view *m)
 	send(w, &record, &plan, 0);
 }
 
-/* A delivery to a session that is gone is not sent back: its home looks for the session, too. */
+/* A delivery can be taken back, so it leaves half of what a session may be held to what cannot. One to a
+ * session that is gone is not sent back: its home looks for the session, too. */
 static void take_for_session(struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
 {
-	const struct mr_session *s;
-
-	if (mr_likely(mr_worker_take_promised(w, session, m) != MR_PROMISE_LOST) ||
-		m->header.kind != MRF_MESSAGE_KIND_DELIVER ||
-		!(m->header.flags & MRF_MESSAGE_FLAG_DELIVERY))
-		return;
-	s = mr_directory_find(
+	struct mr_session *s = mr_directory_find(
 		&w->directory, mr_session_slot(session), mr_session_generation(session));
-	if (s != NULL && !mr_worker_is_over(s))
-		send_back(w, m);
+	bool delivery = m->header.kind == MRF_MESSAGE_KIND_DELIVER &&
+			(m->header.flags & MRF_MESSAGE_FLAG_DELIVERY) != 0;
+	struct mr_message_plan plan;
+
+	if (mr_unlikely(s == NULL || mr_worker_is_over(s))) {
+		mr_count(w->stats->drop_session_gone, 1);
+		return;
+	}
+	if (delivery && mr_unlikely(s->stats->held_bytes > w->held_bytes_max / 2)) {
+		send_back(w, session, m);
+		return;
+	}
+	plan = mr_message_replan(m, (enum mrf_message_kind)m->header.kind);
+	if (mr_unlikely(mr_worker_promise(w, s, &plan, m->header.target) == MR_PROMISE_LOST) &&
+		delivery)
+		send_back(w, session, m);
 }
 
 /* What is not routed: queues' traffic. */
@@ -332,7 +342,9 @@ static void __attribute__((noinline)) take_further(
 	switch (record->what) {
 	case MR_MESH_HOME: mr_worker_queues_take(w, record->session, m); break;
 	case MR_MESH_SESSION: take_for_session(w, record->session, m); break;
-	case MR_MESH_UNDELIVERED: mr_worker_queues_undelivered(w, m->extra.delivery.tag); break;
+	case MR_MESH_UNDELIVERED:
+		mr_worker_queues_undelivered(w, record->session, m->extra.delivery.tag);
+		break;
 	default: mr_count(w->stats->drop_bad_message, 1); break;
 	}
 }

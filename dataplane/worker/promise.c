@@ -239,14 +239,6 @@ void mr_worker_promise_to(
 	}
 }
 
-enum mr_promise mr_worker_take_promised(
-	struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
-{
-	struct mr_message_plan plan = mr_message_replan(m, (enum mrf_message_kind)m->header.kind);
-
-	return promise_own(w, session, &plan, m->header.target);
-}
-
 /* One that is held, as it stands. */
 static bool send(struct mr_worker *w, struct mr_session *s, const struct mr_held *h)
 {

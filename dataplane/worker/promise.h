@@ -55,9 +55,6 @@ bool mr_worker_try(struct mr_worker *w, struct mr_session *s, const struct mr_me
 /* To a session of any worker: by the mesh, if it is another's. Gone: counted. */
 void mr_worker_promise_to(
 	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target);
-/* What another worker sent that way, for a session of this one: the message as it is to be. */
-enum mr_promise mr_worker_take_promised(
-	struct mr_worker *w, uint64_t session, const struct mr_message_view *m);
 /* Goes on with what is held, and opens gates; once a round. Bounded. */
 void mr_worker_held_run(struct mr_worker *w);
 

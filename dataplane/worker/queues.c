@@ -45,34 +45,51 @@ static struct mr_session *find_any(struct mr_worker *w, uint64_t id)
 	return s != NULL && !mr_worker_is_over(s) ? s : NULL;
 }
 
-static bool send_own(struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan,
-	uint32_t target, bool final)
+static uint64_t *slow_place(struct mr_worker *w, uint64_t session)
 {
-	struct mr_session *s = find_any(w, session);
+	return &w->queues.slow[(session ^ session >> 32) % MR_QUEUES_SLOW];
+}
 
-	if (mr_likely(s != NULL))
-		return final ? (mr_worker_promise(w, s, plan, target), true)
-			     : mr_worker_try(w, s, plan, target);
-	if (final)
-		mr_count(w->stats->drop_session_gone, 1);
-	return final;
+/* A session of another worker that sent a delivery back gets no other before most of what is held for it
+ * is gone; or what cannot come would go there and back again all the time. */
+static bool is_slow(struct mr_worker *w, uint64_t session)
+{
+	uint64_t *place = slow_place(w, session);
+	const struct mr_session *s;
+
+	if (mr_likely(*place != session))
+		return false;
+	s = find_any(w, session);
+	if (s != NULL &&
+		__atomic_load_n(&s->stats->held_bytes, __ATOMIC_RELAXED) > w->held_bytes_max / 4)
+		return true;
+	*place = 0;
+	return false;
 }
 
 /* Deliveries leave a part of the mesh to what must not wait. */
+static bool deliver(
+	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target)
+{
+	unsigned worker = mr_session_worker(session);
+	struct mr_session *s;
+
+	if (mr_likely(worker == w->index)) {
+		s = find_any(w, session);
+		return mr_likely(s != NULL) && mr_worker_try(w, s, plan, target);
+	}
+	if (worker >= w->workers || !mr_worker_mesh_spare(w, plan->stride) || is_slow(w, session))
+		return false;
+	mr_worker_mesh_to_session(w, session, plan, target);
+	return true;
+}
+
 static bool send(void *worker, uint64_t session, const struct mr_message_plan *plan,
 	uint32_t target, bool final)
 {
-	struct mr_worker *w = worker;
-
-	if (mr_likely(mr_session_worker(session) == w->index))
-		return send_own(w, session, plan, target, final);
-	if (mr_session_worker(session) >= w->workers) {
-		mr_count(w->stats->drop_session_gone, 1);
-		return true;
-	}
-	if (!final && !mr_worker_mesh_spare(w, plan->stride))
-		return false;
-	mr_worker_mesh_to_session(w, session, plan, target);
+	if (mr_likely(!final))
+		return deliver(worker, session, plan, target);
+	mr_worker_promise_to(worker, session, plan, target);
 	return true;
 }
 
@@ -134,8 +151,9 @@ void mr_worker_queues_take(struct mr_worker *w, uint64_t session, const struct m
 	}
 }
 
-void mr_worker_queues_undelivered(struct mr_worker *w, uint64_t tag)
+void mr_worker_queues_undelivered(struct mr_worker *w, uint64_t session, uint64_t tag)
 {
+	*slow_place(w, session) = session;
 	w->queues.touched = true;
 	mr_queues_undelivered(w->queues.engine, tag, now_ms(w));
 }

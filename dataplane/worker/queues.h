@@ -26,8 +26,8 @@ void mr_worker_queues_free(struct mr_worker *w);
 void mr_worker_queues_entry(struct mr_worker *w, const struct mr_burst_entry *e);
 /* A message for a queue of this worker, from a session of any. */
 void mr_worker_queues_take(struct mr_worker *w, uint64_t session, const struct mr_message_view *m);
-/* A delivery of a queue of this worker came back from another. */
-void mr_worker_queues_undelivered(struct mr_worker *w, uint64_t tag);
+/* A delivery of a queue of this worker came back from another: there is no room for it with the session. */
+void mr_worker_queues_undelivered(struct mr_worker *w, uint64_t session, uint64_t tag);
 /* A Control message with a command, which is answered. */
 void mr_worker_queues_command(
 	struct mr_worker *w, uint64_t session, const struct mr_message_view *m);

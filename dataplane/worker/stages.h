@@ -10,6 +10,8 @@
 #include "dataplane/worker/worker.h"
 #include "flatbuf/link.h"
 
+/* All of them, once. */
+void mr_worker_round(struct mr_worker *w);
 /* Fills the burst from the channels, with messages that were checked in place. */
 void mr_worker_rx(struct mr_worker *w);
 /* Delivers, hands over or discards every message of the burst. */
@@ -39,8 +41,8 @@ bool mr_worker_handoff_hello(
 void mr_worker_no_room(struct mr_worker *w, struct mr_session *s, uint32_t bytes, uint64_t *full);
 /* The same of a delivery; the session is told later. */
 void mr_worker_missed(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
-/* Notes when it last missed anything, a little late. */
-void mr_worker_note_missed(struct mr_worker *w, struct mr_session *s);
+/* What waits for it, and when it last missed anything, a little late. */
+void mr_worker_gauge(struct mr_worker *w, struct mr_session *s);
 /* Counts what was pushed since it was last shown. */
 void mr_worker_count_copies(struct mr_worker *w, struct mr_session *s);
 /* A reply whose token names this worker. */

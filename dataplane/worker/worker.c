@@ -50,6 +50,18 @@ static void account(struct mr_worker *w)
 	}
 }
 
+void mr_worker_round(struct mr_worker *w)
+{
+	mr_worker_mesh_rx(w);    /* from other workers -> own sinks, queues */
+	mr_worker_handoff_rx(w); /* from control -> own sinks, queues */
+	mr_worker_ports_rx(w);   /* packets -> own sinks, mesh, queues, control */
+	mr_worker_held_run(w);   /* what is held -> own sinks */
+	mr_worker_rx(w);         /* channels -> burst */
+	mr_worker_route(w);      /* burst -> own sinks, mesh, queues, control */
+	mr_worker_queues_run(w); /* queues -> own sinks, mesh */
+	mr_worker_tx(w);         /* sinks and mesh -> their readers, ports */
+}
+
 int mr_worker_run(void *worker)
 {
 	struct mr_worker *w = worker;
@@ -57,14 +69,7 @@ int mr_worker_run(void *worker)
 	mr_router_online(w->router);
 	w->round_start = rte_rdtsc();
 	while (!stopped(w)) {
-		mr_worker_mesh_rx(w);    /* from other workers -> own sinks */
-		mr_worker_handoff_rx(w); /* from control -> own sinks */
-		mr_worker_ports_rx(w);   /* packets -> own sinks, mesh, control */
-		mr_worker_held_run(w);   /* what is held -> own sinks */
-		mr_worker_rx(w);         /* channels -> burst */
-		mr_worker_route(w);      /* burst -> own sinks, mesh, queues, control */
-		mr_worker_queues_run(w); /* queues -> consumers, acceptances */
-		mr_worker_tx(w);         /* sinks and mesh -> their readers, ports */
+		mr_worker_round(w);
 		if (--w->house_in == 0)
 			mr_worker_housekeep(w);
 		mr_router_quiescent(w->router);
@@ -77,14 +82,6 @@ int mr_worker_run(void *worker)
 	return 0;
 }
 
-void mr_worker_note_missed(struct mr_worker *w, struct mr_session *s)
-{
-	if (mr_likely(s->stats->missed == s->missed_seen))
-		return;
-	s->missed_seen = s->stats->missed;
-	mr_gauge(s->stats->missed_last_ns, mr_worker_now_ns(w));
-}
-
 static void gauge_backlog(struct mr_session *s, uint64_t bytes)
 {
 	uint64_t all = bytes + s->stats->held_bytes;
@@ -92,6 +89,15 @@ static void gauge_backlog(struct mr_session *s, uint64_t bytes)
 	mr_gauge(s->stats->backlog_bytes, bytes);
 	if (all > s->stats->backlog_bytes_max)
 		mr_gauge(s->stats->backlog_bytes_max, all);
+}
+
+void mr_worker_gauge(struct mr_worker *w, struct mr_session *s)
+{
+	gauge_backlog(s, mr_worker_underway_now(s));
+	if (mr_likely(s->stats->missed == s->missed_seen))
+		return;
+	s->missed_seen = s->stats->missed;
+	mr_gauge(s->stats->missed_last_ns, mr_worker_now_ns(w));
 }
 
 /* Gaps that nobody has been told of, and gauges. */
@@ -103,8 +109,7 @@ static void look_after_sessions(struct mr_worker *w)
 	for (uint32_t i = 0; i < list->count; i++) {
 		struct mr_session *s = list->sessions[i];
 
-		gauge_backlog(s, mr_bytes_backlog(&s->down));
-		mr_worker_note_missed(w, s);
+		mr_worker_gauge(w, s);
 		if (s->missed_untold > 0)
 			(void)mr_worker_tell_gap(w, s, s->down.capacity / 8);
 	}
@@ -118,7 +123,6 @@ void mr_worker_housekeep(struct mr_worker *w)
 	w->house_in = w->house_rounds;
 	look_after_sessions(w);
 	mr_worker_remotes_look(w);
-	mr_gauge(w->stats->store_bytes, mr_store_bytes(w->queues.store));
 	mr_gauge(w->stats->route_hits, r->alias_hits + r->cache_hits);
 	mr_gauge(w->stats->route_misses, r->alias_fills + r->cache_misses);
 	mr_gauge(w->stats->route_evictions, r->cache_evictions);

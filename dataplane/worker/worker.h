@@ -41,6 +41,7 @@ struct rte_mempool;
 #define MR_MESH_BURST    16u
 #define MR_HANDOFF_BURST 32u
 #define MR_MESH_STASH    8u
+#define MR_QUEUES_SLOW   64u /* a power of two */
 /* A round closes at most this many mesh blocks: its bytes over a block's, and those left open. */
 #define MR_MESH_ROOM_MIN    16u
 #define MR_BLOCK_BYTES      65344u
@@ -211,6 +212,9 @@ struct mr_worker {
 		uint64_t ticked_ms; /* when the engine last looked at the clock */
 		bool touched;       /* it may have something to send */
 		bool used;          /* there may be queues */
+		/* Sessions of other workers that could not take a delivery, by a few bits of their ids;
+		 * asked before they are given another. */
+		uint64_t slow[MR_QUEUES_SLOW];
 		struct mr_worker_commands *commands;
 	} queues;
 	struct {

@@ -16,7 +16,6 @@
 #include <rte_ring.h>
 
 #include "dataplane/port/checksum.h"
-#include "dataplane/worker/queues.h"
 
 #define BUFFERS       512u
 #define BUFFER_BYTES  2304u
@@ -256,14 +255,7 @@ void mr_rig_round(struct mr_rig *r, unsigned worker)
 	struct mr_worker *w = r->workers[worker];
 
 	w->round_start = r->clock;
-	mr_worker_mesh_rx(w);
-	mr_worker_handoff_rx(w);
-	mr_worker_ports_rx(w);
-	mr_worker_held_run(w);
-	mr_worker_rx(w);
-	mr_worker_route(w);
-	mr_worker_queues_run(w);
-	mr_worker_tx(w);
+	mr_worker_round(w);
 	mr_worker_housekeep(w);
 	mr_router_quiescent(w->router);
 }

@@ -73,6 +73,7 @@ static inline int setup(void **state)
 #ifdef FIXTURE_RELIABLE
 	bus_lock(&f->bus);
 	f->bus.udp.credit = FAKE_RELIABLE_FRAMES;
+	f->bus.udp.frame_bytes_max = 1472;
 	bus_unlock(&f->bus);
 #endif
 #else

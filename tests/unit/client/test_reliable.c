@@ -143,12 +143,12 @@ static void numbers_go_on_where_they_begin_anew(void **state)
 	/* What is on its way still speaks of other numbers. */
 	assert_true(bus_took_all(f));
 	bus_lock(&f->bus);
-	mr_reliable_tx_init(&r->tx, r->frames, MR_RELIABLE_WINDOW_MAX, 64);
+	mr_reliable_tx_init(&r->tx, r->frames, MR_RELIABLE_WINDOW_MAX, FAKE_RELIABLE_FRAMES);
 	r->tx.first = r->tx.next = bus->tx.first = bus->tx.next = start;
-	r->tx.limit = start + 64;
+	r->tx.limit = start + FAKE_RELIABLE_FRAMES;
 	r->rx.next = r->rx.taken = bus->rx.next = bus->rx.taken = start;
-	r->rx.granted = bus->rx.granted = start + 64;
-	bus->tx.limit = start + 64;
+	bus->rx.granted = start + FAKE_RELIABLE_FRAMES;
+	bus->tx.limit = r->rx.granted = start + r->rx.slots;
 	bus_unlock(&f->bus);
 	echo(f, 5, 2000);
 	assert_true(r->tx.next < start);

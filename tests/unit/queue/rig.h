@@ -41,7 +41,8 @@ struct rig {
 	struct mrf_worker_stats stats;
 	uint64_t now_ms;
 	bool gone[RIG_SESSIONS];
-	bool full[RIG_SESSIONS]; /* takes no deliveries */
+	bool full[RIG_SESSIONS];     /* takes no deliveries, */
+	unsigned room[RIG_SESSIONS]; /* but so many */
 	uint64_t heard_ms[RIG_SESSIONS];
 	struct rig_sent *sent;
 	uint32_t sent_count;
@@ -61,6 +62,9 @@ void rig_open(struct rig *r, void (*change)(struct mr_queues_config *c));
 void rig_open_store(
 	struct rig *r, uint64_t store_bytes, void (*change)(struct mr_queues_config *c));
 void rig_close(struct rig *r);
+/* For a test that has a rig of its own called r. */
+#define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 /* Session ids are not what their index is. */
 uint64_t rig_session(unsigned client);
 
@@ -102,6 +106,8 @@ void rig_pass(struct rig *r, uint64_t ms);
 /* The first message of this kind to the session that was not taken yet; NULL: none. */
 struct rig_sent *rig_take(struct rig *r, unsigned client, enum mrf_message_kind kind);
 unsigned rig_count(struct rig *r, unsigned client, enum mrf_message_kind kind);
+/* What was sent so far is of no interest. */
+void rig_sent_forget(struct rig *r);
 /* A delivery with this text; its tag. */
 uint64_t rig_expect(struct rig *r, unsigned client, const char *text);
 void rig_expect_none(struct rig *r, unsigned client);

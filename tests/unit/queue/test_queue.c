@@ -249,22 +249,21 @@ static void queue_in_use_is_not_idle(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(message_goes_to_one_consumer_and_is_acked),
-		T(accepted_ids_come_in_ranges),
-		T(prefetch_bounds_what_is_out),
-		T(ack_up_to_settles_all_before),
-		T(full_session_is_tried_again),
-		T(full_session_holds_up_nobody_else),
-		T(priorities_go_before_and_behind),
-		T(undelivered_message_comes_again_as_new),
-		T(cancelled_consumer_gives_back_in_order),
-		T(consumer_of_a_dead_session_is_found),
-		T(opening_again_gives_the_same_number),
-		T(other_options_are_refused),
-		T(idle_queue_is_removed_and_its_number_is_not_good_again),
-		T(queue_in_use_is_not_idle),
+		RIG_TEST(message_goes_to_one_consumer_and_is_acked),
+		RIG_TEST(accepted_ids_come_in_ranges),
+		RIG_TEST(prefetch_bounds_what_is_out),
+		RIG_TEST(ack_up_to_settles_all_before),
+		RIG_TEST(full_session_is_tried_again),
+		RIG_TEST(full_session_holds_up_nobody_else),
+		RIG_TEST(priorities_go_before_and_behind),
+		RIG_TEST(undelivered_message_comes_again_as_new),
+		RIG_TEST(cancelled_consumer_gives_back_in_order),
+		RIG_TEST(consumer_of_a_dead_session_is_found),
+		RIG_TEST(opening_again_gives_the_same_number),
+		RIG_TEST(other_options_are_refused),
+		RIG_TEST(idle_queue_is_removed_and_its_number_is_not_good_again),
+		RIG_TEST(queue_in_use_is_not_idle),
 	};
 
 	return cmocka_run_group_tests_name("queue", tests, NULL, NULL);

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench_queue: what a message in a queue costs its home worker, and what one weighs that waits.
+ *
+ * The engine alone: pushes come from a row of messages, deliveries are written into a ring of each consumer, which
+ * settles them from there. Bursts of 32; what is measured is the whole way: push, accept, choose, deliver, settle.
+ * `weight` fills a queue and says how much of the store each message took beside its body, and drains it.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/micro/support/bench.h"
+#include "dataplane/queue/queue.h"
+#include "flatbuf/stats.h"
+
+#define CONSUMERS  4u
+#define BURST      32u
+#define RING_BYTES (64u << 10)
+#define CLIENT     1u /* consumers are the sessions behind it */
+
+struct consumer {
+	uint8_t ring[RING_BYTES];
+	uint32_t used;
+	uint64_t tags[4096];
+	uint32_t count;
+};
+
+enum settling { ACK_UP_TO, ACK_EACH, REPLY };
+
+struct rig {
+	struct mr_store *store;
+	struct mr_queues *queues;
+	struct mrf_worker_stats stats;
+	struct consumer consumers[CONSUMERS];
+	uint64_t now_ms;
+	uint64_t next_id;
+	uint64_t publisher;
+	uint64_t delivered;
+	uint64_t others; /* accepted, replies: bytes, so that they are written too */
+	uint32_t queue;
+	enum settling settling;
+	uint64_t messages;
+	uint8_t body[256];
+};
+
+static uint64_t body_bytes = 64;
+static uint64_t prefetch = 64;
+static uint64_t messages = 1u << 16;
+static uint64_t depth = 1u << 20;
+static uint64_t store_mib = 2048;
+
+static bool send(void *arg, uint64_t session, const struct mr_message_plan *plan, uint32_t target,
+	bool final)
+{
+	struct rig *r = arg;
+	uint32_t slot = mr_session_slot(session);
+	struct consumer *c = &r->consumers[slot == CLIENT ? 0 : slot - CLIENT - 1];
+
+	(void) final;
+	if (c->used + plan->stride > RING_BYTES)
+		c->used = 0;
+	mr_message_write(c->ring + c->used, plan, target);
+	c->used += plan->stride;
+	if (plan->extra != NULL && slot != CLIENT) {
+		c->tags[c->count++] = plan->extra->delivery.tag;
+		r->delivered++;
+	} else {
+		r->others += plan->bytes;
+	}
+	return true;
+}
+
+static bool lives(void *arg, uint64_t session)
+{
+	(void)arg;
+	return session != 0;
+}
+
+static uint64_t heard_ms(void *arg, uint64_t session)
+{
+	(void)session;
+	return ((struct rig *)arg)->now_ms;
+}
+
+static const struct mr_queue_ops ops = {.send = send, .lives = lives, .heard_ms = heard_ms};
+
+static struct mrf_queue_options options(enum mrf_queue_policy policy)
+{
+	return (struct mrf_queue_options){
+		.policy = (uint8_t)policy,
+		.when_full = MRF_QUEUE_FULL_WAIT,
+		.messages_max = UINT32_MAX,
+		.ack_timeout_ms = 30000,
+		.max_deliver = 5,
+		.breaker_failures = UINT16_MAX,
+		.breaker_reset_ms = 1000,
+		.breaker_probes = 1,
+	};
+}
+
+static void command(struct rig *r, const struct mrf_queue_command *v)
+{
+	static uint8_t question[4096], answer[65536];
+	struct mrf_builder b;
+	struct mrf_table t;
+	const void *out;
+	size_t bytes;
+	uint32_t ref;
+
+	mrf_builder_init(&b, question, sizeof(question));
+	ref = mrf_queue_command_write(&b, v);
+	ref = mrf_queue_message_write(
+		&b, &(struct mrf_queue_message){
+			    .body_type = MRF_QUEUE_BODY_QUEUE_COMMAND, .body = ref});
+	bench_check(mrf_builder_finish(&b, ref, &out, &bytes), "command");
+	bench_check(mrf_queue_message_parse(out, (uint32_t)bytes, &t), "command");
+	t = mrf_queue_message_body_as_queue_command(t);
+	mrf_builder_init(&b, answer, sizeof(answer));
+	ref = mr_queues_command(r->queues, t, &b, r->now_ms);
+	ref = mrf_queue_message_write(&b,
+		&(struct mrf_queue_message){.body_type = MRF_QUEUE_BODY_QUEUE_ANSWER, .body = ref});
+	bench_check(mrf_builder_finish(&b, ref, &out, &bytes), "answer");
+	bench_check(mrf_queue_message_parse(out, (uint32_t)bytes, &t), "answer");
+	t = mrf_queue_message_body_as_queue_answer(t);
+	bench_check(mrf_queue_answer_code(t), "command refused");
+	r->queue = mrf_queue_answer_queue(t);
+}
+
+static void open_rig(struct rig *r, enum mrf_queue_kind kind, enum mrf_queue_policy policy)
+{
+	struct mr_queues_config c = {
+		.queues_max = 1024,
+		.per_client_max = 1024,
+		.window = 1024,
+		.publishers_max = 1024,
+		.idle_ms = 600000,
+		.message_bytes_max = 1u << 20,
+		.queue = options(policy),
+		.service = options(policy),
+		.prefetch = 10,
+		.heartbeat_ms = 2500,
+		.missed_max = 3,
+		.seed = 42,
+		.ops = &ops,
+		.arg = r,
+		.stats = &r->stats,
+	};
+	struct mrf_queue_command v = {
+		.verb = MRF_QUEUE_VERB_OPEN, .kind = (uint8_t)kind, .name = mrf_str("bench")};
+
+	memset(r, 0, sizeof(*r));
+	r->now_ms = 1;
+	r->next_id = 1;
+	bench_check(mr_store_new(store_mib << 20, &r->store), "store");
+	bench_check(mr_queues_new(&c, r->store, &r->queues), "queues");
+	command(r, &v);
+}
+
+static void add_consumers(struct rig *r, enum mrf_queue_kind kind)
+{
+	for (uint32_t i = 0; i < CONSUMERS; i++) {
+		struct mrf_queue_command v = {
+			.verb = MRF_QUEUE_VERB_CONSUME,
+			.kind = (uint8_t)kind,
+			.name = mrf_str("bench"),
+			.session = mr_session_id(0, CLIENT + 1 + i, 1),
+			.subscription = 1,
+			.prefetch = (uint32_t)prefetch,
+			.weight = i + 1,
+		};
+
+		command(r, &v);
+	}
+}
+
+static void close_rig(struct rig *r)
+{
+	mr_queues_free(r->queues);
+	mr_store_free(r->store);
+}
+
+static void push(struct rig *r, bool call)
+{
+	struct mr_message_view m = {
+		.header = {.kind = MRF_MESSAGE_KIND_PUSH,
+			.flags = call ? MRF_MESSAGE_FLAG_TOKEN : MRF_MESSAGE_FLAG_ORIGIN,
+			.target = r->queue},
+		.token = {.correlation = r->next_id},
+		.extra = {.flags = MRF_MESSAGE_FLAG_ORIGIN,
+			.origin = {.publisher = r->publisher, .id = r->next_id}},
+		.headers = r->body,
+		.payload = r->body,
+		.payload_bytes = (uint32_t)body_bytes,
+	};
+
+	r->next_id++;
+	mr_queues_push(r->queues, mr_session_id(0, CLIENT, 1), &m, r->now_ms);
+}
+
+static void settle(struct rig *r, uint32_t index, struct consumer *c)
+{
+	struct mrf_settlement s[BURST];
+	uint32_t count = 0;
+	struct mr_message_view m = {
+		.header = {.kind = MRF_MESSAGE_KIND_SETTLE, .target = r->queue},
+		.payload = (const uint8_t *)s,
+	};
+
+	for (uint32_t i = r->settling == ACK_UP_TO ? c->count - 1 : 0; i < c->count; i++) {
+		s[count++] = (struct mrf_settlement){.tag = c->tags[i],
+			.verb = r->settling == ACK_UP_TO ? MRF_SETTLE_VERB_ACK_UP_TO
+							 : MRF_SETTLE_VERB_ACK};
+		if (count < BURST && i + 1 < c->count)
+			continue;
+		m.payload_bytes = count * (uint32_t)sizeof(s[0]);
+		mr_queues_settle(r->queues, mr_session_id(0, CLIENT + 1 + index, 1), &m, r->now_ms);
+		count = 0;
+	}
+}
+
+static void reply(struct rig *r, uint32_t index, struct consumer *c)
+{
+	for (uint32_t i = 0; i < c->count; i++) {
+		struct mr_message_view m = {
+			.header = {.kind = MRF_MESSAGE_KIND_REPLY,
+				.flags = MRF_MESSAGE_FLAG_TOKEN,
+				.target = r->queue},
+			.token = {.session = c->tags[i]},
+			.headers = r->body,
+			.payload = r->body,
+			.payload_bytes = (uint32_t)body_bytes,
+		};
+
+		mr_queues_reply(r->queues, mr_session_id(0, CLIENT + 1 + index, 1), &m, r->now_ms);
+	}
+}
+
+static void consume(struct rig *r)
+{
+	for (uint32_t i = 0; i < CONSUMERS; i++) {
+		struct consumer *c = &r->consumers[i];
+
+		if (c->count == 0)
+			continue;
+		if (r->settling == REPLY)
+			reply(r, i, c);
+		else
+			settle(r, i, c);
+		c->count = 0;
+	}
+}
+
+static uint64_t flow(void *context)
+{
+	struct rig *r = context;
+	uint64_t start = bench_cycles(), end = r->delivered + messages;
+
+	while (r->delivered < end) {
+		for (unsigned i = 0; i < BURST; i++)
+			push(r, r->settling == REPLY);
+		mr_queues_run(r->queues, r->now_ms);
+		consume(r);
+	}
+	return bench_cycles() - start;
+}
+
+static void measure_flow(struct bench *b, const char *label, enum mrf_queue_kind kind,
+	enum mrf_queue_policy policy, enum settling settling, uint64_t publisher)
+{
+	struct rig *r = malloc(sizeof(*r));
+
+	bench_check(r == NULL ? -ENOMEM : 0, "memory");
+	open_rig(r, kind, policy);
+	add_consumers(r, kind);
+	r->settling = settling;
+	r->publisher = publisher;
+	bench_measure(b, label, messages, flow, r);
+	close_rig(r);
+	free(r);
+}
+
+static void measure_weight(struct bench *b)
+{
+	struct rig *r = malloc(sizeof(*r));
+	double sample;
+	uint64_t start;
+
+	bench_check(r == NULL ? -ENOMEM : 0, "memory");
+	open_rig(r, MRF_QUEUE_KIND_QUEUE, MRF_QUEUE_POLICY_ROUND_ROBIN);
+	start = bench_cycles();
+	for (uint64_t i = 0; i < depth; i++) {
+		push(r, false);
+		if (i % BURST == 0)
+			mr_queues_run(r->queues, r->now_ms);
+	}
+	sample = (double)(bench_cycles() - start) / (double)depth;
+	bench_report_cycles(b, "fill, cycles a message", &sample, 1);
+	sample = (double)r->stats.pushed;
+	bench_report(b, "messages held", "messages", &sample, 1);
+	sample = (double)mr_store_bytes(r->store) / (double)r->stats.pushed - (double)body_bytes;
+	bench_report(b, "overhead of a message held", "bytes", &sample, 1);
+	sample = (double)r->stats.refused_push_full;
+	bench_report(b, "refused, the store being full", "messages", &sample, 1);
+	add_consumers(r, MRF_QUEUE_KIND_QUEUE);
+	start = bench_cycles();
+	while (r->stats.queue_acked < r->stats.pushed) {
+		mr_queues_run(r->queues, r->now_ms);
+		consume(r);
+	}
+	sample = (double)(bench_cycles() - start) / (double)r->stats.pushed;
+	bench_report_cycles(b, "drain, cycles a message", &sample, 1);
+	close_rig(r);
+	free(r);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct bench_option known[] = {
+		{"body", &body_bytes, 1, 256, "bytes of a message", NULL},
+		{"prefetch", &prefetch, 1, 1024, "of each consumer", NULL},
+		{"messages", &messages, 1024, 1u << 28, "of a round", NULL},
+		{"depth", &depth, 1024, 1u << 28, "messages to fill a queue with", NULL},
+		{"store", &store_mib, 16, 1u << 20, "MiB", NULL},
+	};
+	struct bench b;
+
+	bench_open(&b, "bench_queue", argc, argv, known, MR_ARRAY_COUNT(known));
+	bench_pin(0);
+	measure_flow(&b, "round robin, acks in one", MRF_QUEUE_KIND_QUEUE,
+		MRF_QUEUE_POLICY_ROUND_ROBIN, ACK_UP_TO, 0);
+	measure_flow(&b, "round robin, each acked", MRF_QUEUE_KIND_QUEUE,
+		MRF_QUEUE_POLICY_ROUND_ROBIN, ACK_EACH, 0);
+	measure_flow(&b, "round robin, exactly once", MRF_QUEUE_KIND_QUEUE,
+		MRF_QUEUE_POLICY_ROUND_ROBIN, ACK_UP_TO, 77);
+	measure_flow(&b, "least recently used", MRF_QUEUE_KIND_QUEUE,
+		MRF_QUEUE_POLICY_LEAST_RECENTLY_USED, ACK_UP_TO, 0);
+	measure_flow(&b, "least outstanding", MRF_QUEUE_KIND_QUEUE,
+		MRF_QUEUE_POLICY_LEAST_OUTSTANDING, ACK_UP_TO, 0);
+	measure_flow(&b, "random", MRF_QUEUE_KIND_QUEUE, MRF_QUEUE_POLICY_RANDOM, ACK_UP_TO, 0);
+	measure_flow(&b, "weighted", MRF_QUEUE_KIND_QUEUE, MRF_QUEUE_POLICY_WEIGHTED, ACK_UP_TO, 0);
+	measure_flow(&b, "service, call and reply", MRF_QUEUE_KIND_SERVICE,
+		MRF_QUEUE_POLICY_LEAST_RECENTLY_USED, REPLY, 0);
+	measure_weight(&b);
+	bench_close(&b);
+	return 0;
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "tests/unit/queue/rig.h"
+
+static struct rig r;
+
+static int setup(void **state)
+{
+	(void)state;
+	rig_open(&r, NULL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	rig_close(&r);
+	return 0;
+}
+
+static void push(uint32_t queue, const char *text)
+{
+	rig_push(&r, &(struct rig_push){.queue = queue, .client = 1, .text = text});
+	rig_run(&r);
+}
+
+static struct mrf_table show(const char *name)
+{
+	return rig_show(&r, MRF_QUEUE_KIND_QUEUE, name);
+}
+
+static bool has(const struct rig_sent *s, const char *text)
+{
+	return memmem(s->view.headers, s->view.header_bytes, text, strlen(text)) != NULL;
+}
+
+static void requeued_message_comes_again_first_and_is_counted(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+	struct rig_sent *s;
+
+	(void)state;
+	rig_consume(&r, "work", 2, 1);
+	push(q, "a");
+	push(q, "b");
+	rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REQUEUE, 0);
+	rig_run(&r);
+	s = rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER);
+	assert_non_null(s);
+	assert_memory_equal(s->view.payload, "a", 1);
+	assert_int_equal(s->view.extra.delivery.redelivered, 1);
+}
+
+static void requeued_message_waits_for_its_delay(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+
+	(void)state;
+	rig_consume(&r, "work", 2, 1);
+	push(q, "a");
+	rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REQUEUE, 200);
+	assert_int_equal(mrf_queue_row_delayed(show("work")), 1);
+	rig_pass(&r, 199);
+	rig_expect_none(&r, 2);
+	rig_pass(&r, 1);
+	rig_expect(&r, 2, "a");
+	assert_int_equal(mrf_queue_row_delayed(show("work")), 0);
+}
+
+static void message_not_settled_in_time_goes_to_another(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+	uint64_t tag;
+
+	(void)state;
+	rig_consume(&r, "work", 2, 1);
+	push(q, "a");
+	tag = rig_expect(&r, 2, "a");
+	rig_consume(&r, "work", 3, 1);
+	rig_pass(&r, 999);
+	rig_expect_none(&r, 3);
+	rig_pass(&r, 1);
+	rig_expect(&r, 3, "a");
+	rig_settle(&r, 2, q, tag, MRF_SETTLE_VERB_ACK, 0);
+	assert_int_equal(r.stats.bad_tags, 1);
+	assert_int_equal(r.stats.queue_acked, 0);
+}
+
+/* Or it would take, time-out for time-out, all messages to the dead letters. */
+static void consumer_that_never_acks_gets_no_more_than_its_prefetch(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+
+	(void)state;
+	rig_consume(&r, "work", 2, 2);
+	for (unsigned i = 0; i < 10; i++)
+		push(q, "x");
+	rig_pass(&r, 10000);
+	assert_int_equal(rig_count(&r, 2, MRF_MESSAGE_KIND_DELIVER), 2);
+	assert_int_equal(r.stats.queue_dead, 0);
+	/* Late as it is, it is there. */
+	rig_settle(&r, 2, q, rig_expect(&r, 2, "x"), MRF_SETTLE_VERB_ACK, 0);
+	rig_run(&r);
+	assert_int_equal(rig_count(&r, 2, MRF_MESSAGE_KIND_DELIVER), 3);
+}
+
+static void message_delivered_too_often_is_a_dead_letter(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+	struct rig_sent *s;
+
+	(void)state;
+	rig_consume(&r, "work", 2, 1);
+	push(q, "a");
+	for (unsigned i = 0; i < 3; i++) {
+		rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REQUEUE, 0);
+		rig_run(&r);
+	}
+	rig_expect_none(&r, 2);
+	assert_int_equal(mrf_queue_row_dead_ready(show("work")), 1);
+	rig_consume(&r, "work.dead", 3, 1);
+	rig_run(&r);
+	s = rig_take(&r, 3, MRF_MESSAGE_KIND_DELIVER);
+	assert_non_null(s);
+	assert_true(has(s, "NATS/1.0\r\n"));
+	assert_true(has(s, "Millrace-Dead-Reason: max-deliver\r\n"));
+	assert_true(has(s, "Millrace-Dead-Queue: work\r\n"));
+	assert_true(has(s, "Millrace-Dead-Count: 3\r\n\r\n"));
+	assert_memory_equal(s->view.payload, "a", 1);
+	assert_int_equal(r.stats.queue_dead, 1);
+}
+
+static void rejected_message_is_a_dead_letter_with_its_headers(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+	struct rig_sent *s;
+
+	(void)state;
+	rig_consume(&r, "work", 2, 1);
+	rig_push(&r, &(struct rig_push){.queue = q,
+			     .client = 1,
+			     .text = "a",
+			     .headers = "NATS/1.0\r\nColour: red\r\n\r\n"});
+	rig_run(&r);
+	rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REJECT, 0);
+	rig_consume(&r, "work.dead", 3, 1);
+	rig_run(&r);
+	s = rig_take(&r, 3, MRF_MESSAGE_KIND_DELIVER);
+	assert_non_null(s);
+	assert_true(has(s, "Colour: red\r\nMillrace-Dead-Reason: rejected\r\n"));
+}
+
+static void headers_that_make_no_sense_are_left_as_they_are(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+	struct rig_sent *s;
+
+	(void)state;
+	rig_consume(&r, "work", 2, 1);
+	rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = "a", .headers = "\r\n\r"});
+	rig_run(&r);
+	rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REJECT, 0);
+	rig_consume(&r, "work.dead", 3, 1);
+	rig_run(&r);
+	s = rig_take(&r, 3, MRF_MESSAGE_KIND_DELIVER);
+	assert_non_null(s);
+	assert_int_equal(s->view.header_bytes, 3);
+}
+
+static void old_message_is_a_dead_letter(void **state)
+{
+	uint32_t q;
+
+	(void)state;
+	r.options.age_max_ms = 500;
+	q = rig_make(&r, "work");
+	push(q, "a");
+	rig_pass(&r, 250);
+	push(q, "b");
+	rig_pass(&r, 250);
+	assert_int_equal(mrf_queue_row_ready(show("work")), 1);
+	assert_int_equal(mrf_queue_row_expired(show("work")), 1);
+	rig_pass(&r, 250);
+	assert_int_equal(mrf_queue_row_dead_ready(show("work")), 2);
+}
+
+static void dead_letters_go_back_as_they_were(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+	struct rig_sent *s;
+
+	(void)state;
+	rig_consume(&r, "work", 2, 1);
+	push(q, "a");
+	rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REJECT, 0);
+	rig_command(&r, MRF_QUEUE_VERB_REDRIVE, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0);
+	assert_int_equal(r.code, 0);
+	assert_int_equal(r.count, 1);
+	rig_run(&r);
+	s = rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER);
+	assert_non_null(s);
+	assert_int_equal(s->view.header_bytes, 0);
+	assert_int_equal(s->view.extra.delivery.redelivered, 0);
+	assert_int_equal(mrf_queue_row_ready(show("work.dead")), 0);
+	assert_int_equal(mrf_queue_row_bytes(show("work.dead")), 0);
+}
+
+static void redrive_moves_no_more_than_asked_for(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+
+	(void)state;
+	rig_consume(&r, "work", 2, 1);
+	for (unsigned i = 0; i < 5; i++) {
+		push(q, "a");
+		rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REJECT, 0);
+		rig_run(&r);
+	}
+	rig_command(&r, MRF_QUEUE_VERB_CANCEL, MRF_QUEUE_KIND_QUEUE, "work", 2, 7, 0);
+	rig_command(&r, MRF_QUEUE_VERB_REDRIVE, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 2);
+	rig_run(&r);
+	assert_int_equal(mrf_queue_row_ready(show("work")), 2);
+	assert_int_equal(mrf_queue_row_ready(show("work.dead")), 3);
+}
+
+static void dead_letter_in_turn_does_not_die(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+
+	(void)state;
+	rig_consume(&r, "work", 2, 1);
+	push(q, "a");
+	rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REJECT, 0);
+	rig_consume(&r, "work.dead", 3, 1);
+	rig_run(&r);
+	q = mrf_queue_row_queue(show("work.dead"));
+	for (unsigned i = 0; i < 10; i++) {
+		rig_settle(&r, 3, q, rig_expect(&r, 3, "a"), MRF_SETTLE_VERB_REQUEUE, 0);
+		rig_run(&r);
+	}
+	rig_settle(&r, 3, q, rig_expect(&r, 3, "a"), MRF_SETTLE_VERB_REJECT, 0);
+	assert_int_equal(mrf_queue_row_ready(show("work.dead")), 0);
+	assert_int_equal(r.stats.queue_dead, 1);
+}
+
+static void purged_queue_is_empty_and_gives_its_memory_back(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+	uint64_t before = mr_store_bytes(r.store);
+
+	(void)state;
+	rig_consume(&r, "work", 2, 1);
+	for (unsigned i = 0; i < 5000; i++)
+		push(q, "a");
+	rig_command(&r, MRF_QUEUE_VERB_PURGE, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0);
+	assert_int_equal(r.count, 4999);
+	assert_int_equal(mrf_queue_row_ready(show("work")), 0);
+	rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_ACK, 0);
+	rig_run(&r);
+	assert_int_equal(mrf_queue_row_bytes(show("work")), 0);
+	assert_true(mr_store_bytes(r.store) <= before + (512u << 10));
+}
+
+static void paused_queue_takes_and_does_not_give(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+
+	(void)state;
+	rig_consume(&r, "work", 2, 5);
+	rig_command(&r, MRF_QUEUE_VERB_PAUSE, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0);
+	push(q, "a");
+	rig_expect_none(&r, 2);
+	assert_true(mrf_queue_row_paused(show("work")));
+	rig_command(&r, MRF_QUEUE_VERB_RESUME, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0);
+	rig_run(&r);
+	rig_expect(&r, 2, "a");
+}
+
+static void peek_shows_and_does_not_take(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+	struct mrf_table row;
+
+	(void)state;
+	push(q, "a");
+	push(q, "b");
+	rig_command(&r, MRF_QUEUE_VERB_PEEK, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 1);
+	assert_int_equal(mrf_queue_answer_messages_count(r.table), 1);
+	row = mrf_queue_answer_messages_at(r.table, 0);
+	assert_int_equal(mrf_queue_message_row_bytes(row), 1);
+	assert_memory_equal(mrf_queue_message_row_payload(row).data, "a", 1);
+	assert_int_equal(mrf_queue_row_ready(show("work")), 2);
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_PEEK, MRF_QUEUE_KIND_QUEUE, "work.dead", 0, 0, 1),
+		0);
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_PEEK, MRF_QUEUE_KIND_QUEUE, "none", 0, 0, 1),
+		-ENOENT);
+}
+
+static void queue_with_consumers_is_not_deleted(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+
+	(void)state;
+	rig_consume(&r, "work", 2, 5);
+	push(q, "a");
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_DELETE, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0),
+		-EBUSY);
+	rig_command(&r, MRF_QUEUE_VERB_CANCEL, MRF_QUEUE_KIND_QUEUE, "work", 2, 7, 0);
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_DELETE, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0), 0);
+	rig_run(&r);
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_SHOW, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0),
+		-ENOENT);
+	rig_make(&r, "work");
+	assert_int_equal(mrf_queue_row_ready(show("work")), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RIG_TEST(requeued_message_comes_again_first_and_is_counted),
+		RIG_TEST(requeued_message_waits_for_its_delay),
+		RIG_TEST(message_not_settled_in_time_goes_to_another),
+		RIG_TEST(consumer_that_never_acks_gets_no_more_than_its_prefetch),
+		RIG_TEST(message_delivered_too_often_is_a_dead_letter),
+		RIG_TEST(rejected_message_is_a_dead_letter_with_its_headers),
+		RIG_TEST(headers_that_make_no_sense_are_left_as_they_are),
+		RIG_TEST(old_message_is_a_dead_letter),
+		RIG_TEST(dead_letters_go_back_as_they_were),
+		RIG_TEST(redrive_moves_no_more_than_asked_for),
+		RIG_TEST(dead_letter_in_turn_does_not_die),
+		RIG_TEST(purged_queue_is_empty_and_gives_its_memory_back),
+		RIG_TEST(paused_queue_takes_and_does_not_give),
+		RIG_TEST(peek_shows_and_does_not_take),
+		RIG_TEST(queue_with_consumers_is_not_deleted),
+	};
+
+	return cmocka_run_group_tests_name("queue-settle", tests, NULL, NULL);
+}
