@@ -93,6 +93,7 @@ static bool take_slot(struct mr_worker *w, struct mr_session *s, bool waits)
 	struct mr_walk k = {at, slot->bytes, slot->messages};
 	bool all = waits ? take_messages(w, s, &k) : mr_worker_walk(w, s, &k, false);
 
+	w->moved = true;
 	if (all) {
 		mr_reliable_rx_let_go(&flow->rx);
 		return true;

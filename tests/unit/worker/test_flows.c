@@ -628,6 +628,26 @@ static void session_is_closed_when_its_log_is_empty_or_after_a_while(void **stat
 	close_both();
 }
 
+static void log_that_a_narrower_path_cannot_carry_ends_the_session(void **state)
+{
+	struct mr_message_view m;
+	uint32_t at = 0;
+
+	(void)state;
+	open_speaking(64);
+	assert_int_equal(tell(1, 1, 1400), 1);
+	rounds(1);
+	expect_told(1, 1, 1);
+	r.port.mtu = 1280;
+	mr_rig_wait_ms(&r, 11);
+	rounds(1);
+	assert_true(mr_rig_receive(&r, 0, &f, NULL));
+	assert_true(mr_rig_message(&f, &at, &m));
+	assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_CLOSE);
+	assert_int_equal(atomic_load(&s->remote->end), MR_REMOTE_CLOSED);
+	close_both();
+}
+
 static void without_buffers_frames_go_later(void **state)
 {
 	(void)state;
@@ -663,6 +683,7 @@ int main(void)
 		cmocka_unit_test(frames_that_wait_when_their_client_leaves_are_taken),
 		cmocka_unit_test(frames_that_wait_when_their_client_dies_are_taken),
 		cmocka_unit_test(session_is_closed_when_its_log_is_empty_or_after_a_while),
+		cmocka_unit_test(log_that_a_narrower_path_cannot_carry_ends_the_session),
 		cmocka_unit_test(without_buffers_frames_go_later),
 	};
 
