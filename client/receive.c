@@ -179,6 +179,8 @@ static void gap(struct mr_client *c, const struct mr_message_view *m)
 /* Everything but deliveries, and what is kept for later. Returns how many were handed out. */
 static unsigned other_now(struct mr_client *c, const struct mr_message_view *m)
 {
+	uint64_t received = c->received;
+
 	switch (m->header.kind) {
 	case MRF_MESSAGE_KIND_REPLY:
 	case MRF_MESSAGE_KIND_STATUS: return answer(c, m);
@@ -187,7 +189,10 @@ static unsigned other_now(struct mr_client *c, const struct mr_message_view *m)
 		/* One for a caller is addressed as a reply. */
 		return m->header.target != 0 ? mr_service_told(c, m) : mr_rpc_answered(c, m);
 	case MRF_MESSAGE_KIND_GAP: gap(c, m); return 0;
-	case MRF_MESSAGE_KIND_CONTROL: mr_call_answered(c, m); return 0;
+	case MRF_MESSAGE_KIND_CONTROL:
+		/* An answer of the bus itself may be a reply to somebody. */
+		mr_call_answered(c, m);
+		return (unsigned)(c->received - received);
 	case MRF_MESSAGE_KIND_ACCEPTED: mr_queue_accepted(c, m); return 0;
 	case MRF_MESSAGE_KIND_BEAT: mr_beats_heard(&c->beats); return 0;
 	default: c->malformed++; return 0;

@@ -6,20 +6,38 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/millrace.h"
+#define FIRST_BYTES 65536u
 
-static int read_all(int fd, char *memory, size_t capacity, size_t *bytes)
+static int grow(struct mr_cli_input *in, size_t *capacity)
 {
-	*bytes = 0;
-	while (*bytes < capacity) {
-		ssize_t n = read(fd, memory + *bytes, capacity - *bytes);
+	size_t more = *capacity ? 2 * *capacity : FIRST_BYTES;
+	char *memory = realloc(in->memory, more);
 
+	if (!memory)
+		return -ENOMEM;
+	in->memory = memory;
+	*capacity = more;
+	return 0;
+}
+
+static int read_all(int fd, struct mr_cli_input *in)
+{
+	size_t capacity = 0;
+	int rc = 0;
+
+	in->bytes = 0;
+	while (rc == 0 && in->bytes <= MR_CLI_INPUT_BYTES_MAX) {
+		ssize_t n;
+
+		rc = in->bytes == capacity ? grow(in, &capacity) : 0;
+		if (rc)
+			return rc;
+		n = read(fd, in->memory + in->bytes, capacity - in->bytes);
 		if (n == 0)
 			return 0;
 		if (n < 0 && errno != EINTR)
 			return -errno;
-		if (n > 0)
-			*bytes += (size_t)n;
+		in->bytes += n > 0 ? (size_t)n : 0;
 	}
 	return -EMSGSIZE;
 }
@@ -30,13 +48,9 @@ int mr_cli_input_take(struct mr_cli_input *in, const char *word)
 
 	*in = (struct mr_cli_input){.data = word, .bytes = strlen(word)};
 	if (strcmp(word, "-") != 0)
-		return in->bytes > MR_BODY_BYTES ? -EMSGSIZE : 0;
-	/* One byte more than fits tells whether there is more. */
-	in->memory = malloc(MR_BODY_BYTES + 1);
-	if (!in->memory)
-		return -ENOMEM;
+		return 0;
+	rc = read_all(STDIN_FILENO, in);
 	in->data = in->memory;
-	rc = read_all(STDIN_FILENO, in->memory, MR_BODY_BYTES + 1, &in->bytes);
 	if (rc)
 		mr_cli_input_free(in);
 	return rc;

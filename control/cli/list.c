@@ -165,7 +165,20 @@ static const struct mr_cli_column subject_columns[] = {
 	{"GROUP", "group", false},
 	{"SESSION", "session", false},
 	{"SUBSCRIPTION", "subscription", true},
+	{"WHEN-FULL", "when_full", false},
+	{NULL, "high_water", true},
 };
+
+static void full_cells(struct mr_cli_table *t, struct mrf_table row)
+{
+	bool blocks = mrf_subscription_row_when_full(row) == MRF_WHEN_FULL_BLOCK;
+
+	mr_cli_table_string(t, blocks ? mrf_str("block") : mrf_str("drop"));
+	if (blocks)
+		mr_cli_table_count(t, mrf_subscription_row_high_water(row));
+	else
+		mr_cli_table_none(t);
+}
 
 static void subject_row(struct mr_cli_table *t, struct mrf_table row)
 {
@@ -180,6 +193,7 @@ static void subject_row(struct mr_cli_table *t, struct mrf_table row)
 		mr_cli_table_none(t);
 	mr_cli_table_id(t, mrf_subscription_row_session(row));
 	mr_cli_table_count(t, mrf_subscription_row_subscription(row));
+	full_cells(t, row);
 }
 
 static void fill_subjects(struct mr_cli_table *t, struct mrf_table subjects, const void *settings)

@@ -51,24 +51,31 @@ static int prepare(const struct mr_cli *cli, const struct settings *set, const c
 	return MR_EXIT_OK;
 }
 
-/* Waits as long as somebody who is to get it holds it up. */
-static int publish_promised(
-	struct mr_client *c, const struct outgoing *out, const void *payload, size_t bytes)
+/* However long those who are to get it hold it up. */
+static int settle(struct mr_client *c)
 {
 	int rc;
 
-	do {
-		rc = mr_publisher_send_with(out->promised,
-			out->headers.bytes ? out->headers.data : NULL, out->headers.bytes, payload,
-			bytes);
-		if (rc == -EAGAIN) {
-			int waited = mr_wait(c, WAIT_MS);
+	do
+		rc = mr_settle(c, WAIT_MS);
+	while ((rc == -ETIMEDOUT || rc == -ENOTCONN || rc == -EINTR) && !mr_cli_interrupted());
+	return mr_cli_interrupted() ? 0 : rc;
+}
 
-			if (waited < 0 && waited != -ENOTCONN && waited != -EINTR)
-				return waited;
-		}
-	} while (rc == -EAGAIN && !mr_cli_interrupted());
-	return rc == -EAGAIN ? 0 : rc;
+static int publish_promised(
+	struct mr_client *c, const struct outgoing *out, const void *payload, size_t bytes)
+{
+	const char *headers = out->headers.bytes ? out->headers.data : NULL;
+	int rc;
+
+	do {
+		rc = mr_publisher_send_with(
+			out->promised, headers, out->headers.bytes, payload, bytes);
+		if (rc != -EAGAIN)
+			return rc;
+		rc = settle(c);
+	} while (rc == 0 && !mr_cli_interrupted());
+	return rc;
 }
 
 static int publish(struct mr_client *c, const char *subject, const struct outgoing *out,
@@ -95,17 +102,6 @@ static int publish_lines(
 	}
 	free(line);
 	return rc;
-}
-
-/* However long those who are to get it hold it up. */
-static int settle(struct mr_client *c)
-{
-	int rc;
-
-	do
-		rc = mr_settle(c, WAIT_MS);
-	while ((rc == -ETIMEDOUT || rc == -ENOTCONN || rc == -EINTR) && !mr_cli_interrupted());
-	return mr_cli_interrupted() ? 0 : rc;
 }
 
 static int publish_all(struct mr_client *c, const struct settings *set, const char *subject,

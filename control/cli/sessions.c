@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "control/cli/admin.h"
+#include "control/cli/slow.h"
 #include "control/cli/text.h"
 #include "control/cli/verbs.h"
 #include "dataplane/base/compiler.h"
@@ -12,6 +13,7 @@
 
 struct settings {
 	bool json;
+	bool slow;
 };
 
 static const struct mr_cli_column columns[] = {
@@ -145,7 +147,10 @@ static int run_sessions(
 
 	(void)w;
 	if (code == MR_EXIT_OK) {
-		mr_cli_sessions_table(&t, clients, mr_cli_date_ns());
+		if (set->slow)
+			mr_cli_slow_table(&t, clients);
+		else
+			mr_cli_sessions_table(&t, clients, mr_cli_date_ns());
 		mr_cli_table_show(&t, cli->colour, set->json);
 	}
 	mr_cli_admin_close(&admin);
@@ -158,6 +163,10 @@ static const struct mr_cli_option options[] = {
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, json),
 		.help = "print a JSON array of objects"},
+	{.name = "slow",
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct settings, slow),
+		.help = "only those that do not keep up, or wait for one; local ones too"},
 	{0},
 };
 
@@ -169,8 +178,15 @@ const struct mr_cli_verb mr_cli_sessions = {
 		"PORT is the bus's own; FRAME the largest UDP payload, in bytes; AGE and IDLE are seconds,\n"
 		"IDLE since a frame last came. LOST are frames of the client that never came, LATE came after\n"
 		"a later one, DUPLICATE came twice or too late; MISSED are deliveries that were dropped;\n"
-		"MOVES the times that the client proved another address.",
+		"MOVES the times that the client proved another address.\n"
+		"\n"
+		"With --slow: STATE is full (a receiver of what is promised, over its high water), held up (a\n"
+		"publisher that waits for such a one) or missing (deliveries were dropped in the last 10\n"
+		"seconds); SECONDS since it is so, or since the last one was dropped; SUBJECT, or the first 40\n"
+		"bytes of it, where that was found; BLOCKS who waits for it; BACKLOG the bytes in its ring, HELD\n"
+		"the messages that wait beside it.",
 	.examples = "  millrace sessions\n"
+		    "  millrace sessions --slow\n"
 		    "  millrace sessions --json | jq '.[] | select(.frames_lost > 0) | .peer'",
 	.options = options,
 	.settings_bytes = sizeof(struct settings),

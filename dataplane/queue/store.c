@@ -11,11 +11,11 @@
 
 #define SLAB_SHIFT 17
 #define SLAB_BYTES (1u << SLAB_SHIFT)
-#define STEP_BYTES 32u
-#define STEP_SHIFT 5
+#define STEP_BYTES 16u
+#define STEP_SHIFT 4
 #define SMALL_MAX  2048u
 #define MIDDLE_MAX 16384u
-#define RANKS      94u
+#define RANKS      158u
 #define RANK_SMALL (SMALL_MAX / STEP_BYTES) /* ranks of steps */
 #define RANK_LARGE (RANK_SMALL + 24)        /* first of those beyond eighths */
 #define NONE       UINT32_MAX

@@ -4,7 +4,7 @@
  *   mapping  | slab 128 KiB | slab | slab | not touched yet ...
  *   slab     | piece | piece | piece | ...   all of one size
  *
- * A slab that is empty can serve another size. Sizes go up in steps of 32 bytes to 2 KiB, in eighths to
+ * A slab that is empty can serve another size. Sizes go up in steps of 16 bytes to 2 KiB, in eighths to
  * 16 KiB, and then by how many fit a slab, so that what rounding wastes is little. What is known of a slab
  * stands outside of it: a piece that is not in use holds nothing but the number of the next one.
  *
@@ -29,7 +29,7 @@ struct mr_store;
 int mr_store_new(uint64_t bytes_max, struct mr_store **out);
 void mr_store_free(struct mr_store *s);
 
-/* 32-aligned. */
+/* 16-aligned. */
 void *mr_store_alloc(struct mr_store *s, uint32_t bytes);
 /* `bytes`: as asked for. */
 void mr_store_release(struct mr_store *s, void *piece, uint32_t bytes);

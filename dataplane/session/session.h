@@ -21,6 +21,7 @@
 #define MR_SESSION_NAME_BYTES   64
 #define MR_SESSION_REASON_BYTES 64
 
+struct mr_gate;
 struct mr_remote;
 struct mr_waiting;
 
@@ -42,13 +43,13 @@ struct mr_session {
 	bool consumed;        /* skipped in since the last release */
 	uint64_t missed_seen; /* stats->missed when last looked at */
 	bool stalled;         /* it has a promised message that a full receiver holds up */
-	const _Atomic uint32_t *gate; /* the gate at which it is stalled; NULL: not at one alone */
-	uint32_t gate_tag;            /* see gate.h */
-	struct mr_waiting *waiting;   /* what is held for it, or that it is full; NULL: neither */
-	uint32_t handoff_calm;        /* the worker's, when handoff_bytes was begun */
-	uint64_t handoff_bytes;       /* put into the crowded ring to control */
+	const struct mr_gate *gate; /* the gate at which it is stalled; NULL: not at one alone */
+	uint32_t gate_tag;          /* see gate.h */
+	struct mr_waiting *waiting; /* what is held for it, or that it is full; NULL: neither */
+	uint32_t handoff_calm;      /* the worker's, when handoff_bytes was begun */
+	uint64_t handoff_bytes;     /* put into the crowded ring to control */
 	/* shared-out: worker tells others */
-	_Atomic uint64_t heard; /* cycles, when something last came of it; w: worker, r: all workers */
+	_Atomic uint64_t heard; /* cycles, when something last came of it; r: all workers */
 	_Atomic bool
 		corrupt; /* w: worker, r: table writer: the client's ring position makes no sense */
 	struct mrf_session_stats *stats; /* w: worker, r: control */

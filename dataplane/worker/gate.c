@@ -5,6 +5,8 @@
 
 /* Members of a queue group that are looked at before a publisher has to wait. */
 #define MEMBERS_MAX 8u
+/* Sessions looked at for one to name. */
+#define NAMES_MAX 16u
 
 /* A gate is of a subject's hash, or of a member of queue groups. */
 static uint64_t member_key(uint32_t slot, uint32_t generation)
@@ -41,7 +43,7 @@ static const struct mr_gate *shut_gate(const struct mr_worker *of, uint64_t key)
 {
 	const struct mr_gate *gate = &of->gates[bucket_of(key)];
 
-	return mr_gate_is_shut(&gate->tag, tag_of(key)) ? gate : NULL;
+	return mr_gate_is_shut(gate, tag_of(key)) ? gate : NULL;
 }
 
 static const struct mr_worker *worker_at(const struct mr_worker *w, unsigned index)
@@ -116,6 +118,32 @@ static void ring_peers(struct mr_worker *w)
 	w->moved = true;
 }
 
+/* It stays shut for another: which one, for those who ask whom they wait for. */
+static bool name_another(struct mr_worker *w, struct mr_gate *gate, uint32_t bucket)
+{
+	const struct mr_waiting *x = w->waiting.first;
+
+	for (uint32_t i = 0; i < NAMES_MAX && x != NULL; i++, x = x->next)
+		if (x->gates[bucket / 64] >> bucket % 64 & 1) {
+			atomic_store_explicit(&gate->by,
+				mr_session_id(w->index, x->slot, x->generation),
+				memory_order_relaxed);
+			return true;
+		}
+	return false;
+}
+
+/* True if it opened, or if those who wait at it are to know that they wait for another. */
+static bool let_go(struct mr_worker *w, uint32_t bucket)
+{
+	struct mr_gate *gate = &w->gates[bucket];
+
+	if (--gate->holds > 0)
+		return name_another(w, gate, bucket);
+	atomic_store_explicit(&gate->tag, 0, memory_order_seq_cst); /* [worker.sleep] */
+	return true;
+}
+
 void mr_worker_not_full(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
 {
 	bool opened = false;
@@ -124,16 +152,8 @@ void mr_worker_not_full(struct mr_worker *w, struct mr_session *s, struct mr_wai
 		mr_gauge(s->stats->full_since_ns, 0);
 	x->open_below = 0;
 	for (uint32_t i = 0; i < MR_ARRAY_COUNT(x->gates); i++)
-		for (; x->gates[i] != 0; x->gates[i] &= x->gates[i] - 1) {
-			struct mr_gate *gate =
-				&w->gates[i * 64 + (uint32_t)__builtin_ctzll(x->gates[i])];
-
-			if (--gate->holds > 0)
-				continue;
-			atomic_store_explicit(
-				&gate->tag, 0, memory_order_seq_cst); /* [worker.sleep] */
-			opened = true;
-		}
+		for (; x->gates[i] != 0; x->gates[i] &= x->gates[i] - 1)
+			opened |= let_go(w, i * 64 + (uint32_t)__builtin_ctzll(x->gates[i]));
 	if (opened)
 		ring_peers(w);
 }
@@ -170,6 +190,53 @@ uint32_t mr_worker_promise_own(
 	}
 	w->round.delivered += delivered;
 	return delivered;
+}
+
+static uint32_t promise_run(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
+	const struct mr_burst_entry *e, uint32_t count, uint32_t target)
+{
+	uint32_t done = 0, delivered;
+
+	if (mr_likely(s->remote == NULL && s->missed_untold == 0)) {
+		done = mr_worker_copy_run(s, r, e, count, target);
+		if (done > 0)
+			mr_worker_mark_dirty(w, s);
+	}
+	for (delivered = done; done < count; done++) {
+		struct mr_message_view m = mr_message_plain(e[done].at, e[done].header);
+		struct mr_message_plan plan = mr_worker_delivery(r, &m, NULL);
+
+		delivered += mr_worker_promise(w, s, &plan, target) != MR_PROMISE_LOST;
+	}
+	return delivered;
+}
+
+static void run_to_sink(struct mr_worker *w, const struct mr_route *r, const struct mr_sink *sink,
+	const struct mr_burst_entry *e, uint32_t count)
+{
+	uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
+	uint32_t water = mr_sink_water(flags);
+	struct mr_session *s;
+
+	if (flags & MR_SINK_GONE)
+		return;
+	s = mr_directory_find(&w->directory, sink->slot, sink->generation);
+	if (s == NULL || mr_worker_is_over(s)) {
+		mr_count(w->stats->drop_session_gone, count);
+	} else if (water != 0) {
+		w->round.delivered += promise_run(w, s, r, e, count, sink->sub_id);
+		look_at_water(w, s, water, r->hash, r);
+	} else {
+		w->round.delivered += mr_worker_deliver_run(w, s, r, e, count, sink->sub_id);
+	}
+}
+
+void mr_worker_promise_run_own(struct mr_worker *w, const struct mr_route *r,
+	const struct mr_burst_entry *e, uint32_t count)
+{
+	for (uint32_t i = 0; i < r->span_count; i++)
+		for (uint32_t k = 0; k < r->spans[i].count; k++)
+			run_to_sink(w, r, &r->spans[i].sinks[k], e, count);
 }
 
 bool mr_worker_promise_member(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
@@ -244,11 +311,8 @@ static void stall(struct mr_worker *w, struct mr_session *s, const struct mr_rou
 	if (!s->stalled)
 		mr_gauge(s->stats->blocked_since_ns, mr_worker_now_ns(w));
 	s->stalled = true;
-	s->gate = gate != NULL ? &gate->tag : NULL;
+	s->gate = gate;
 	s->gate_tag = tag_of(r->hash);
-	if (gate != NULL)
-		mr_gauge(s->stats->blocked_by,
-			atomic_load_explicit(&gate->by, memory_order_relaxed));
 	show_subject(s->stats, r);
 }
 
@@ -291,6 +355,8 @@ bool mr_worker_gates_pass(
 		return false;
 	if (mr_unlikely(s->stalled))
 		go_on(s);
+	w->passed_gates.from = h.target != 0 ? s : NULL;
+	w->passed_gates.target = h.target;
 	return true;
 }
 
@@ -298,4 +364,7 @@ void mr_worker_count_stall(struct mr_worker *w, struct mr_session *s)
 {
 	mr_count(w->stats->publisher_blocks, 1);
 	mr_count(s->stats->blocked_rounds, 1);
+	if (s->gate != NULL)
+		mr_gauge(s->stats->blocked_by,
+			atomic_load_explicit(&s->gate->by, memory_order_relaxed));
 }

@@ -52,7 +52,7 @@ static void look(struct mr_worker *w, struct mr_session *s, uint64_t now)
 		return;
 	mr_gauge(s->stats->last_rx_ns,
 		(int64_t)((double)r->last_rx * 1e9 / (double)w->tsc_hz) + w->scan.clock_delta);
-	mr_worker_note_missed(w, s);
+	mr_worker_gauge(w, s);
 	if (expel != 0) {
 		say_goodbye(w, s, expel);
 		mr_worker_remote_end(w, s, MR_REMOTE_CLOSED);

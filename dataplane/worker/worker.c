@@ -82,14 +82,6 @@ int mr_worker_run(void *worker)
 	return 0;
 }
 
-void mr_worker_note_missed(struct mr_worker *w, struct mr_session *s)
-{
-	if (mr_likely(s->stats->missed == s->missed_seen))
-		return;
-	s->missed_seen = s->stats->missed;
-	mr_gauge(s->stats->missed_last_ns, mr_worker_now_ns(w));
-}
-
 static void gauge_backlog(struct mr_session *s, uint64_t bytes)
 {
 	uint64_t all = bytes + s->stats->held_bytes;
@@ -97,6 +89,15 @@ static void gauge_backlog(struct mr_session *s, uint64_t bytes)
 	mr_gauge(s->stats->backlog_bytes, bytes);
 	if (all > s->stats->backlog_bytes_max)
 		mr_gauge(s->stats->backlog_bytes_max, all);
+}
+
+void mr_worker_gauge(struct mr_worker *w, struct mr_session *s)
+{
+	gauge_backlog(s, mr_worker_underway_now(s));
+	if (mr_likely(s->stats->missed == s->missed_seen))
+		return;
+	s->missed_seen = s->stats->missed;
+	mr_gauge(s->stats->missed_last_ns, mr_worker_now_ns(w));
 }
 
 /* Gaps that nobody has been told of, and gauges. */
@@ -108,8 +109,7 @@ static void look_after_sessions(struct mr_worker *w)
 	for (uint32_t i = 0; i < list->count; i++) {
 		struct mr_session *s = list->sessions[i];
 
-		gauge_backlog(s, mr_bytes_backlog(&s->down));
-		mr_worker_note_missed(w, s);
+		mr_worker_gauge(w, s);
 		if (s->missed_untold > 0)
 			(void)mr_worker_tell_gap(w, s, s->down.capacity / 8);
 	}

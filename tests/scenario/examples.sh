@@ -4,7 +4,8 @@
 . "$(dirname "$0")/../support/lib.sh"
 
 example() { echo "$build/client/examples/example_$1"; }
-for name in publish subscribe request reply eventloop zero_copy batch; do
+for name in publish subscribe request reply eventloop zero_copy batch push pull promise serve call \
+	stream; do
 	[ -x "$(example "$name")" ] || fail "the example $name is not built"
 done
 
@@ -41,5 +42,30 @@ wait_child "$counted_pid" "the subscriber of the batch"
 expect_equal "exit status of the subscriber" "$status" 0
 expect_status 0 "$(example zero_copy)" -n 1000
 expect_match "what zero_copy printed" "$output" '1000'
+
+say "push and pull"
+start pull "$(example pull)" -n 3 example.jobs
+pull_pid=$pid
+wait_for "the example is ready" has_line "$dir/pull.out" pulling
+expect_status 0 "$(example push)" -n 3 example.jobs 'a job'
+expect_match "what push printed" "$output" 'accepted 3'
+wait_child "$pull_pid" pull
+expect_equal "exit status of pull" "$status" 0
+expect_equal "jobs" "$(grep -c 'a job' "$dir/pull.out")" 3
+
+say "promise"
+expect_status 0 "$(example promise)" -n 10000 example.promise
+expect_match "what promise printed" "$output" '10000 of 10000 came, in order'
+
+say "a service, a call, a stream"
+start serve "$(example serve)" -n 2 capitals
+serve_pid=$pid
+wait_for "the example serves" has_line "$dir/serve.out" serving
+expect_status 0 "$(example call)" capitals hello
+expect_equal "what call printed" "$output" HELLO
+expect_status 0 "$(example stream)" capitals one two three
+expect_equal "what stream printed" "$output" $'ONE\nTWO\nTHREE\n3 parts'
+wait_child "$serve_pid" serve
+expect_equal "exit status of serve" "$status" 0
 
 bus_stop

@@ -15,17 +15,18 @@ static bool send(void *arg, uint64_t session, const struct mr_message_plan *plan
 	bool final)
 {
 	struct rig *r = arg;
-	struct rig_sent *s;
-	uint8_t *copy = malloc(plan->stride);
+	unsigned client = client_of(session);
 	struct mrf_message_header header;
+	struct rig_sent *s;
+	uint8_t *copy;
 
-	if (!final && (r->full[client_of(session)] || r->gone[client_of(session)])) {
-		free(copy);
+	if (!final && (r->gone[client] || (r->full[client] && r->room[client] == 0)))
 		return false;
-	}
+	r->room[client] -= !final && r->full[client];
 	if (r->sent_count == RIG_SENT_MAX)
 		r->sent_count = r->sent_seen = 0;
 	s = &r->sent[r->sent_count++];
+	copy = malloc(plan->stride);
 	mr_message_write(copy, plan, target);
 	header = mr_message_header_load(copy);
 	*s = (struct rig_sent){.session = session, .target = target};
@@ -325,6 +326,11 @@ struct rig_sent *rig_take(struct rig *r, unsigned client, enum mrf_message_kind 
 			return &r->sent[i];
 		}
 	return NULL;
+}
+
+void rig_sent_forget(struct rig *r)
+{
+	r->sent_count = r->sent_seen = 0;
 }
 
 unsigned rig_count(struct rig *r, unsigned client, enum mrf_message_kind kind)

@@ -41,7 +41,8 @@ struct rig {
 	struct mrf_worker_stats stats;
 	uint64_t now_ms;
 	bool gone[RIG_SESSIONS];
-	bool full[RIG_SESSIONS]; /* takes no deliveries */
+	bool full[RIG_SESSIONS];     /* takes no deliveries, */
+	unsigned room[RIG_SESSIONS]; /* but so many */
 	uint64_t heard_ms[RIG_SESSIONS];
 	struct rig_sent *sent;
 	uint32_t sent_count;
@@ -105,6 +106,8 @@ void rig_pass(struct rig *r, uint64_t ms);
 /* The first message of this kind to the session that was not taken yet; NULL: none. */
 struct rig_sent *rig_take(struct rig *r, unsigned client, enum mrf_message_kind kind);
 unsigned rig_count(struct rig *r, unsigned client, enum mrf_message_kind kind);
+/* What was sent so far is of no interest. */
+void rig_sent_forget(struct rig *r);
 /* A delivery with this text; its tag. */
 uint64_t rig_expect(struct rig *r, unsigned client, const char *text);
 void rig_expect_none(struct rig *r, unsigned client);

@@ -24,7 +24,7 @@ static void pieces_of_all_sizes_are_aligned_and_do_not_overlap(void **state)
 		sizes[i] = i < 256 ? i * 16 : 4096 + (i - 256) * (MR_STORE_PIECE_MAX - 4096) / 255;
 		pieces[i] = mr_store_alloc(s, sizes[i]);
 		assert_non_null(pieces[i]);
-		assert_int_equal((uintptr_t)pieces[i] % 32, 0);
+		assert_int_equal((uintptr_t)pieces[i] % 16, 0);
 		memset(pieces[i], (int)i, sizes[i]);
 	}
 	for (unsigned i = 0; i < 512; i++) {

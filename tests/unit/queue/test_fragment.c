@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/queue/rig.h"
+
+static struct rig r;
+
+static int setup(void **state)
+{
+	(void)state;
+	rig_open(&r, NULL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	rig_close(&r);
+	return 0;
+}
+
+static char text[10000];
+
+static uint32_t make(void)
+{
+	for (unsigned i = 0; i < sizeof(text); i++)
+		text[i] = (char)('a' + i * 7 % 26);
+	return rig_make(&r, "work");
+}
+
+/* A piece of `text`, of which the first has the header block. */
+static void piece(uint32_t q, uint32_t message, uint32_t total, uint32_t offset, uint32_t bytes,
+	const char *headers)
+{
+	char part[1001];
+
+	memcpy(part, text + offset, bytes);
+	part[bytes] = '\0';
+	rig_push(&r, &(struct rig_push){.queue = q,
+			     .client = 1,
+			     .text = part,
+			     .headers = headers,
+			     .publisher = 5,
+			     .id = message,
+			     .flags = MRF_MESSAGE_FLAG_FRAGMENT,
+			     .fragment = {.session = rig_session(1),
+				     .message = message,
+				     .total_bytes = total,
+				     .offset = offset}});
+	rig_run(&r);
+}
+
+static void expect_train(unsigned client, uint32_t message, uint32_t total)
+{
+	uint64_t tag = 0;
+
+	for (uint32_t offset = 0; offset < total;) {
+		struct rig_sent *s = rig_take(&r, client, MRF_MESSAGE_KIND_DELIVER);
+
+		assert_non_null(s);
+		assert_true(s->view.header.flags & MRF_MESSAGE_FLAG_FRAGMENT);
+		assert_true(tag == 0 || tag == s->view.extra.delivery.tag);
+		tag = s->view.extra.delivery.tag;
+		assert_int_equal(s->view.extra.fragment.offset, offset);
+		assert_int_equal(s->view.extra.fragment.total_bytes, total);
+		assert_int_equal(s->view.extra.fragment.message, message);
+		assert_int_equal(s->view.extra.fragment.session, rig_session(1));
+		assert_memory_equal(s->body, text + offset,
+			s->body_bytes < RIG_BODY_MAX ? s->body_bytes : RIG_BODY_MAX);
+		offset += s->body_bytes;
+	}
+	rig_expect_none(&r, client);
+}
+
+static void fragments_are_one_message_once_all_came(void **state)
+{
+	uint32_t q = make();
+
+	(void)state;
+	rig_consume(&r, "work", 2, 10);
+	rig_consume(&r, "work", 3, 10);
+	piece(q, 1, 2500, 0, 1000, NULL);
+	piece(q, 1, 2500, 1000, 1000, NULL);
+	rig_expect_none(&r, 2);
+	assert_int_equal(rig_count(&r, 1, MRF_MESSAGE_KIND_ACCEPTED), 0);
+	piece(q, 1, 2500, 2000, 500, NULL);
+	rig_expect_accepted(&r, 1, 1, 1, MRF_STATUS_CODE_OK);
+	expect_train(2, 1, 2500);
+	rig_expect_none(&r, 3);
+	assert_int_equal(r.stats.pushed, 1);
+	assert_int_equal(r.stats.queue_delivered, 1);
+}
+
+static void train_goes_on_when_there_is_room(void **state)
+{
+	uint32_t q = make();
+
+	(void)state;
+	rig_consume(&r, "work", 2, 10);
+	r.full[2] = true;
+	piece(q, 1, 2000, 0, 1000, NULL);
+	piece(q, 1, 2000, 1000, 1000, NULL);
+	rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = "small"});
+	rig_pass(&r, 5);
+	rig_expect_none(&r, 2);
+	r.room[2] = 1; /* for one message, then full again */
+	rig_pass(&r, 5);
+	assert_int_equal(rig_count(&r, 2, MRF_MESSAGE_KIND_DELIVER), 1);
+	r.full[2] = false;
+	rig_pass(&r, 5);
+	rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER);
+	rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER);
+	rig_expect(&r, 2, "small");
+}
+
+static void settled_in_the_middle_of_a_train(void **state)
+{
+	uint32_t q = make();
+	struct rig_sent *s;
+
+	(void)state;
+	rig_consume(&r, "work", 2, 10);
+	r.full[2] = true;
+	piece(q, 1, 2000, 0, 1000, NULL);
+	piece(q, 1, 2000, 1000, 1000, NULL);
+	r.room[2] = 1;
+	rig_pass(&r, 5);
+	s = rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER);
+	assert_non_null(s);
+	rig_settle(&r, 2, q, s->view.extra.delivery.tag, MRF_SETTLE_VERB_ACK, 0);
+	r.full[2] = false;
+	rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = "next"});
+	rig_pass(&r, 5);
+	rig_expect(&r, 2, "next");
+}
+
+static void holes_and_overlaps_and_lies_are_refused(void **state)
+{
+	const struct {
+		uint32_t total, offset, bytes;
+		const char *headers;
+	} bad[] = {
+		{3000, 2000, 1000, NULL}, /* hole */
+		{3000, 500, 1000, NULL},  /* overlap */
+		{4000, 1000, 1000, NULL}, /* another length */
+		{3000, 1000, 500, NULL},  /* a short one in the middle */
+		{3000, 1000, 0, NULL}, {3000, 1000, 992, "NATS/1.0"}, /* headers in the middle */
+	};
+	uint32_t q = make();
+
+	(void)state;
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(bad); i++) {
+		piece(q, i + 1, 3000, 0, 1000, NULL);
+		piece(q, i + 1, bad[i].total, bad[i].offset, bad[i].bytes, bad[i].headers);
+		rig_expect_accepted(&r, 1, i + 1, 1, MRF_STATUS_CODE_BAD);
+		piece(q, i + 1, 3000, 1000, 1000, NULL);
+		assert_int_equal(r.stats.drop_bad_fragment, i + 1);
+	}
+	assert_int_equal(r.stats.pushed, 0);
+	piece(q, 50, 2u << 20, 0, 1000, NULL);
+	rig_expect_accepted(&r, 1, 50, 1, MRF_STATUS_CODE_BAD);
+	piece(q, 51, 500, 0, 1000, NULL); /* more than it says */
+	rig_expect_accepted(&r, 1, 51, 1, MRF_STATUS_CODE_BAD);
+}
+
+static void message_that_never_completes_is_given_up(void **state)
+{
+	uint32_t q = make();
+	uint64_t before;
+
+	(void)state;
+	piece(q, 1, 3000, 0, 1000, NULL);
+	before = mr_store_bytes(r.store);
+	rig_pass(&r, 1100);
+	rig_expect_accepted(&r, 1, 1, 1, MRF_STATUS_CODE_OVERLOADED);
+	assert_true(mr_store_bytes(r.store) < before);
+}
+
+static void many_that_never_complete_cost_no_more_than_a_few(void **state)
+{
+	uint32_t q = make();
+	uint64_t bytes = 0;
+
+	(void)state;
+	for (uint32_t i = 1; i < 2000; i++) {
+		piece(q, i, 3000, 0, 1000, NULL);
+		if (i == 100)
+			bytes = mr_store_bytes(r.store);
+	}
+	assert_int_equal(mr_store_bytes(r.store), bytes);
+	assert_int_equal(r.stats.drop_bad_fragment, 2000 - 1 - 16);
+}
+
+static void message_begun_anew_replaces_what_came(void **state)
+{
+	uint32_t q = make();
+
+	(void)state;
+	rig_consume(&r, "work", 2, 10);
+	piece(q, 1, 2000, 0, 1000, NULL);
+	piece(q, 1, 2000, 0, 1000, NULL);
+	piece(q, 1, 2000, 1000, 1000, NULL);
+	expect_train(2, 1, 2000);
+}
+
+static void known_message_is_accepted_and_not_kept(void **state)
+{
+	uint32_t q = make();
+
+	(void)state;
+	piece(q, 1, 2000, 0, 1000, NULL);
+	piece(q, 1, 2000, 1000, 1000, NULL);
+	rig_expect_accepted(&r, 1, 1, 1, MRF_STATUS_CODE_OK);
+	piece(q, 1, 2000, 0, 1000, NULL);
+	rig_expect_accepted(&r, 1, 1, 1, MRF_STATUS_CODE_OK);
+	assert_int_equal(r.stats.queue_duplicates, 1);
+	assert_int_equal(r.stats.pushed, 1);
+}
+
+static void dead_letter_of_fragments_has_its_reason(void **state)
+{
+	uint32_t q = make();
+	struct rig_sent *s;
+	uint32_t total = 0, came = 0;
+
+	(void)state;
+	rig_consume(&r, "work", 2, 10);
+	piece(q, 1, 2500, 0, 1000, NULL);
+	piece(q, 1, 2500, 1000, 1000, NULL);
+	piece(q, 1, 2500, 2000, 500, NULL);
+	s = rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER);
+	assert_non_null(s);
+	rig_settle(&r, 2, q, s->view.extra.delivery.tag, MRF_SETTLE_VERB_REJECT, 0);
+	rig_consume(&r, "work.dead", 3, 10);
+	rig_run(&r);
+	while ((s = rig_take(&r, 3, MRF_MESSAGE_KIND_DELIVER)) != NULL) {
+		assert_int_equal(s->view.extra.fragment.offset, came);
+		if (came == 0)
+			assert_non_null(
+				strstr((char *)s->body, "Millrace-Dead-Reason: rejected\r\n"));
+		assert_int_equal(s->view.header_bytes > 0, came == 0);
+		total = s->view.extra.fragment.total_bytes;
+		assert_true(s->body_bytes == 1000 || came + s->body_bytes == total);
+		came += s->body_bytes;
+	}
+	assert_true(total > 2500);
+	assert_int_equal(came, total);
+}
+
+static void deleted_queue_takes_its_fragments_along(void **state)
+{
+	uint32_t q = make();
+
+	(void)state;
+	piece(q, 1, 2000, 0, 1000, NULL);
+	rig_command(&r, MRF_QUEUE_VERB_DELETE, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0);
+	assert_int_equal(r.code, 0);
+	piece(q, 1, 2000, 1000, 1000, NULL);
+	rig_expect_accepted(&r, 1, 1, 1, MRF_STATUS_CODE_NOT_FOUND);
+	rig_pass(&r, 2000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RIG_TEST(fragments_are_one_message_once_all_came),
+		RIG_TEST(train_goes_on_when_there_is_room),
+		RIG_TEST(settled_in_the_middle_of_a_train),
+		RIG_TEST(holes_and_overlaps_and_lies_are_refused),
+		RIG_TEST(message_that_never_completes_is_given_up),
+		RIG_TEST(many_that_never_complete_cost_no_more_than_a_few),
+		RIG_TEST(message_begun_anew_replaces_what_came),
+		RIG_TEST(known_message_is_accepted_and_not_kept),
+		RIG_TEST(dead_letter_of_fragments_has_its_reason),
+		RIG_TEST(deleted_queue_takes_its_fragments_along),
+	};
+
+	return cmocka_run_group_tests_name("queue-fragment", tests, NULL, NULL);
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+
+#include "tests/unit/queue/rig.h"
+
+static struct rig r;
+
+static int setup(void **state)
+{
+	(void)state;
+	rig_open(&r, NULL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	rig_close(&r);
+	return 0;
+}
+
+static void push(uint32_t queue, uint64_t publisher, uint64_t id)
+{
+	rig_push(&r, &(struct rig_push){.queue = queue,
+			     .client = 1,
+			     .text = "x",
+			     .publisher = publisher,
+			     .id = id});
+	rig_run(&r);
+}
+
+static void drain(uint32_t queue, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		rig_settle(&r, 2, queue, rig_expect(&r, 2, "x"), MRF_SETTLE_VERB_ACK, 0);
+		rig_run(&r);
+	}
+}
+
+/* The window of the rig is 8, and 8 / 8 beyond. */
+static void full_queue_takes_a_window_more_and_accepts_when_there_is_room(void **state)
+{
+	uint32_t q;
+
+	(void)state;
+	r.options.messages_max = 8;
+	q = rig_make(&r, "work");
+	for (uint64_t id = 1; id <= 8; id++) {
+		push(q, 0, id);
+		rig_expect_accepted(&r, 1, id, 1, MRF_STATUS_CODE_OK);
+	}
+	for (uint64_t id = 9; id <= 17; id++)
+		push(q, 0, id);
+	assert_int_equal(rig_count(&r, 1, MRF_MESSAGE_KIND_ACCEPTED), 0);
+	push(q, 0, 18);
+	rig_expect_accepted(&r, 1, 18, 1, MRF_STATUS_CODE_OVERLOADED);
+	rig_consume(&r, "work", 2, 1);
+	rig_run(&r);
+	drain(q, 1);
+	rig_expect_accepted(&r, 1, 9, 1, MRF_STATUS_CODE_OK);
+	drain(q, 16);
+	for (uint64_t id = 10; id <= 17; id++)
+		rig_expect_accepted(&r, 1, id, 1, MRF_STATUS_CODE_OK);
+	assert_int_equal(rig_count(&r, 1, MRF_MESSAGE_KIND_ACCEPTED), 0);
+}
+
+static void purge_accepts_all_that_waited(void **state)
+{
+	uint32_t q;
+
+	(void)state;
+	r.options.messages_max = 4;
+	q = rig_make(&r, "work");
+	for (uint64_t id = 1; id <= 10; id++)
+		push(q, 0, id);
+	for (unsigned i = 0; i < 4; i++)
+		assert_non_null(rig_take(&r, 1, MRF_MESSAGE_KIND_ACCEPTED));
+	rig_command(&r, MRF_QUEUE_VERB_PURGE, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0);
+	assert_int_equal(r.count, 10);
+	rig_run(&r);
+	rig_expect_accepted(&r, 1, 5, 6, MRF_STATUS_CODE_OK);
+}
+
+static void full_queue_that_refuses_does(void **state)
+{
+	uint32_t q;
+
+	(void)state;
+	r.options.messages_max = 2;
+	r.options.when_full = MRF_QUEUE_FULL_REFUSE;
+	q = rig_make(&r, "work");
+	push(q, 0, 1);
+	push(q, 0, 2);
+	rig_sent_forget(&r);
+	push(q, 0, 3);
+	rig_expect_accepted(&r, 1, 3, 1, MRF_STATUS_CODE_OVERLOADED);
+	assert_int_equal(r.stats.refused_push_full, 1);
+}
+
+static void bytes_are_limited_too(void **state)
+{
+	uint32_t q;
+
+	(void)state;
+	r.options.bytes_max = 2;
+	r.options.when_full = MRF_QUEUE_FULL_REFUSE;
+	q = rig_make(&r, "work");
+	push(q, 0, 1);
+	push(q, 0, 2);
+	rig_sent_forget(&r);
+	push(q, 0, 3);
+	rig_expect_accepted(&r, 1, 3, 1, MRF_STATUS_CODE_OVERLOADED);
+	rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = "never", .id = 4});
+	rig_run(&r);
+	rig_expect_accepted(&r, 1, 4, 1, MRF_STATUS_CODE_BAD);
+}
+
+static void push_without_a_promise_is_dropped_at_the_limit(void **state)
+{
+	uint32_t q;
+
+	(void)state;
+	r.options.messages_max = 1;
+	q = rig_make(&r, "work");
+	push(q, 0, 0);
+	push(q, 0, 0);
+	assert_int_equal(r.stats.refused_push_full, 1);
+	assert_int_equal(mrf_queue_row_ready(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work")), 1);
+}
+
+static void push_of_an_exactly_once_publisher_counts_once(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+	struct rig_sent *s;
+
+	(void)state;
+	rig_consume(&r, "work", 2, 10);
+	push(q, 7, 100);
+	push(q, 7, 100);
+	rig_expect_accepted(&r, 1, 100, 1, MRF_STATUS_CODE_OK);
+	rig_expect_accepted(&r, 1, 100, 1, MRF_STATUS_CODE_OK);
+	push(q, 8, 100); /* another's */
+	push(q, 7, 99);  /* late, and new */
+	push(q, 7, 99);
+	assert_int_equal(rig_count(&r, 2, MRF_MESSAGE_KIND_DELIVER), 3);
+	assert_int_equal(r.stats.queue_duplicates, 2);
+	s = rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER);
+	assert_int_equal(s->view.extra.origin.publisher, 7);
+	assert_int_equal(s->view.extra.origin.id, 100);
+}
+
+static void ids_out_of_the_window_are_too_old(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+
+	(void)state;
+	push(q, 7, 1);
+	push(q, 7, 65537);
+	rig_sent_forget(&r);
+	push(q, 7, 1);
+	rig_expect_accepted(&r, 1, 1, 1, MRF_STATUS_CODE_TOO_OLD);
+	push(q, 7, 2);
+	rig_expect_accepted(&r, 1, 2, 1, MRF_STATUS_CODE_OK);
+	push(q, 7, UINT64_MAX);
+	rig_expect_accepted(&r, 1, UINT64_MAX, 1, MRF_STATUS_CODE_OK);
+	push(q, 7, UINT64_MAX - 65535);
+	rig_expect_accepted(&r, 1, UINT64_MAX - 65535, 1, MRF_STATUS_CODE_OK);
+	push(q, 7, UINT64_MAX - 65536);
+	rig_expect_accepted(&r, 1, UINT64_MAX - 65536, 1, MRF_STATUS_CODE_TOO_OLD);
+	push(q, 7, UINT64_MAX);
+	assert_int_equal(r.stats.queue_duplicates, 1);
+}
+
+/* Against a set of all ids that came. */
+static void window_tells_what_came_for_any_order(void **state)
+{
+	static bool came[200000];
+	uint32_t q = rig_make(&r, "work");
+	uint64_t seed = 5, top = 0, taken = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 60000; i++) {
+		uint64_t id;
+
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		id = 1 + (top > 70000 ? top - 70000 : 0) + (seed >> 33) % 71000;
+		if (id >= MR_ARRAY_COUNT(came))
+			break;
+		rig_sent_forget(&r);
+		push(q, 7, id);
+		if (top >= 65536 && id <= top - 65536) {
+			rig_expect_accepted(&r, 1, id, 1, MRF_STATUS_CODE_TOO_OLD);
+			continue;
+		}
+		rig_expect_accepted(&r, 1, id, 1, MRF_STATUS_CODE_OK);
+		taken += !came[id];
+		came[id] = true;
+		top = id > top ? id : top;
+		assert_int_equal(r.stats.pushed, taken);
+	}
+	assert_true(taken > 10000);
+}
+
+static void publishers_at_work_are_not_forgotten_for_new_ones(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+
+	(void)state;
+	for (uint64_t publisher = 1; publisher <= 8; publisher++)
+		push(q, publisher, 1);
+	rig_sent_forget(&r);
+	push(q, 9, 1);
+	rig_expect_accepted(&r, 1, 1, 1, MRF_STATUS_CODE_OVERLOADED);
+	rig_pass(&r, 61000);
+	push(q, 1, 1);
+	assert_int_equal(r.stats.queue_duplicates, 1);
+	rig_sent_forget(&r);
+	push(q, 9, 1);
+	rig_expect_accepted(&r, 1, 1, 1, MRF_STATUS_CODE_OK);
+	push(q, 1, 1);
+	assert_int_equal(r.stats.queue_duplicates, 2);
+}
+
+static void full_store_refuses_and_can_be_emptied(void **state)
+{
+	char text[1025] = {0};
+	uint64_t accepted = 0;
+	struct rig_sent *s;
+	uint32_t q;
+
+	(void)state;
+	teardown(NULL);
+	rig_open_store(&r, 4u << 20, NULL);
+	q = rig_make(&r, "work");
+	memset(text, 'x', 1024);
+	for (uint64_t id = 1; id <= 5000; id++)
+		rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = text, .id = id});
+	assert_true(r.stats.refused_push_full > 0);
+	accepted = r.stats.pushed;
+	assert_true(accepted > 3000);
+	assert_int_equal(accepted + r.stats.refused_push_full, 5000);
+	rig_consume(&r, "work", 2, 100);
+	rig_run(&r);
+	while ((s = rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER)) != NULL) {
+		rig_settle(&r, 2, q, s->view.extra.delivery.tag, MRF_SETTLE_VERB_ACK, 0);
+		rig_run(&r);
+	}
+	assert_int_equal(r.stats.queue_acked, accepted);
+	push(q, 0, 6000);
+	assert_int_equal(r.stats.pushed, accepted + 1);
+}
+
+/* The figure for ten million is bench_queue's. */
+static void waiting_message_costs_no_more_than_64_bytes_beside_its_body(void **state)
+{
+	char text[65] = {0};
+	uint32_t q;
+	uint64_t before, bytes;
+
+	(void)state;
+	teardown(NULL);
+	rig_open_store(&r, 256u << 20, NULL);
+	memset(text, 'x', 64);
+	q = rig_make(&r, "work");
+	for (unsigned kind = 0; kind < 2; kind++) { /* without and with what exactly once needs */
+		before = mr_store_bytes(r.store);
+		for (uint64_t id = 1; id <= 200000; id++)
+			rig_push(&r, &(struct rig_push){.queue = q,
+					     .client = 1,
+					     .text = text,
+					     .publisher = kind,
+					     .id = id});
+		bytes = mr_store_bytes(r.store) - before;
+		print_message("%" PRIu64 " bytes for a message of 64\n", bytes / 200000);
+		assert_true(bytes <= 200000ull * (64 + 56) + (512u << 10));
+	}
+}
+
+static void both_priorities_at_once_make_no_sense(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+
+	(void)state;
+	rig_push(&r, &(struct rig_push){.queue = q,
+			     .client = 1,
+			     .text = "x",
+			     .id = 1,
+			     .flags = MRF_MESSAGE_FLAG_HIGH | MRF_MESSAGE_FLAG_LOW});
+	rig_run(&r);
+	rig_expect_accepted(&r, 1, 1, 1, MRF_STATUS_CODE_BAD);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RIG_TEST(full_queue_takes_a_window_more_and_accepts_when_there_is_room),
+		RIG_TEST(purge_accepts_all_that_waited),
+		RIG_TEST(full_queue_that_refuses_does),
+		RIG_TEST(bytes_are_limited_too),
+		RIG_TEST(push_without_a_promise_is_dropped_at_the_limit),
+		RIG_TEST(push_of_an_exactly_once_publisher_counts_once),
+		RIG_TEST(ids_out_of_the_window_are_too_old),
+		RIG_TEST(window_tells_what_came_for_any_order),
+		RIG_TEST(publishers_at_work_are_not_forgotten_for_new_ones),
+		RIG_TEST(full_store_refuses_and_can_be_emptied),
+		RIG_TEST(waiting_message_costs_no_more_than_64_bytes_beside_its_body),
+		RIG_TEST(both_priorities_at_once_make_no_sense),
+	};
+
+	return cmocka_run_group_tests_name("queue-push", tests, NULL, NULL);
+}

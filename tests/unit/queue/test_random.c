@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine against a reference that is too simple to be wrong: random producers, consumers, crashes, late and
+ * forged settlements, full sessions and time, in hundreds of thousands of steps from a seed. After each step:
+ *
+ *   what is delivered was accepted, is as it was pushed, is not done, and is in no other living hand
+ *   a settlement counts exactly when the reference says that the hand holds it
+ *   every accepted message that is not done is in exactly one place, and the sums agree
+ *
+ * At the end all that is left is drained: nothing is lost, and the memory is given back.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "tests/unit/queue/rig.h"
+
+#define STEPS        500000u
+#define MESSAGES_MAX 100000u
+#define HELD_MAX     4096u
+#define CONSUMERS    8u /* clients from 2 on */
+#define MOURNERS     2u /* of the dead letters, behind them */
+#define CLIENTS      (2 + CONSUMERS + MOURNERS)
+#define ACK_MS       1000u
+
+struct message {
+	bool done;
+	uint32_t hold; /* index + 1 of its hold, 0: nobody has it */
+};
+
+struct hold {
+	uint32_t message;
+	unsigned client;
+	uint64_t tag;
+	uint64_t order; /* of deliveries */
+	uint64_t sent_ms;
+	bool valid;
+};
+
+static struct rig r;
+static struct message messages[MESSAGES_MAX];
+static struct hold holds[HELD_MAX]; /* a ring: old ones are forgotten */
+static uint32_t messages_count, holds_next;
+static uint64_t deliveries, done_count, bad_tags, acked, seed;
+static uint32_t work, dead;
+static bool consuming[CLIENTS];
+
+static uint32_t draw(uint32_t below)
+{
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)((seed >> 33) % below);
+}
+
+static bool mourns(unsigned client)
+{
+	return client >= 2 + CONSUMERS;
+}
+
+static void release(struct hold *h)
+{
+	if (!h->valid)
+		return;
+	h->valid = false;
+	messages[h->message].hold = 0;
+}
+
+static void text_of(uint32_t message, char *text)
+{
+	unsigned pad = message * 37 % 150;
+
+	sprintf(text, "%08" PRIu32, message);
+	memset(text + 8, 'a' + (int)(message % 26), pad);
+	text[8 + pad] = '\0';
+}
+
+static void push_one(uint32_t message)
+{
+	char text[200];
+	const unsigned priorities[] = {0, 0, MRF_MESSAGE_FLAG_HIGH, MRF_MESSAGE_FLAG_LOW};
+
+	text_of(message, text);
+	rig_push(&r, &(struct rig_push){.queue = work,
+			     .client = 1,
+			     .text = text,
+			     .publisher = message % 3 == 0 ? 7 : 0,
+			     .id = message + 1,
+			     .flags = priorities[message % 4]});
+}
+
+static void push(void)
+{
+	for (uint32_t n = 1 + draw(3); n > 0 && messages_count < MESSAGES_MAX; n--) {
+		push_one(messages_count++);
+		assert_int_equal(r.stats.pushed, messages_count);
+	}
+}
+
+/* Of the publisher that is known: the queue has it, or had it. */
+static void push_again(void)
+{
+	uint64_t before = r.stats.queue_duplicates + r.stats.refused_push_old;
+
+	if (messages_count == 0)
+		return;
+	push_one(draw(messages_count) / 3 * 3);
+	assert_int_equal(r.stats.queue_duplicates + r.stats.refused_push_old, before + 1);
+	assert_int_equal(r.stats.pushed, messages_count);
+}
+
+static void note_delivery(const struct rig_sent *s)
+{
+	uint32_t message = (uint32_t)strtoul((const char *)s->view.payload, NULL, 10);
+	unsigned client = mr_session_slot(s->session);
+	struct hold *h = &holds[holds_next];
+	char text[200];
+
+	assert_true(message < messages_count);
+	text_of(message, text);
+	assert_int_equal(s->view.payload_bytes, strlen(text));
+	assert_memory_equal(s->view.payload, text, strlen(text));
+	assert_false(messages[message].done);
+	assert_int_equal(messages[message].hold, 0);
+	assert_true(consuming[client] && !r.gone[client]);
+	assert_int_equal(s->view.extra.delivery.queue, mourns(client) ? dead : work);
+	assert_false(h->valid); /* or the ring is too small */
+	*h = (struct hold){.message = message,
+		.client = client,
+		.tag = s->view.extra.delivery.tag,
+		.order = ++deliveries,
+		.sent_ms = r.now_ms,
+		.valid = true};
+	messages[message].hold = holds_next + 1;
+	holds_next = (holds_next + 1) % HELD_MAX;
+}
+
+static void note_deliveries(void)
+{
+	for (uint32_t i = 0; i < r.sent_count; i++)
+		if (r.sent[i].view.header.kind == MRF_MESSAGE_KIND_DELIVER)
+			note_delivery(&r.sent[i]);
+	rig_sent_forget(&r);
+}
+
+static void run(void)
+{
+	(void)mr_queues_run(r.queues, r.now_ms);
+	note_deliveries();
+}
+
+/* What is held too long is in nobody's hand any more when the time has come. */
+static void pass(uint64_t ms)
+{
+	for (; ms > 0; ms--) {
+		r.now_ms++;
+		for (unsigned i = 0; i < HELD_MAX; i++)
+			if (holds[i].valid && r.now_ms - holds[i].sent_ms >= ACK_MS)
+				release(&holds[i]);
+		mr_queues_tick(r.queues, r.now_ms);
+		run();
+	}
+}
+
+static void finish(struct hold *h)
+{
+	assert_false(messages[h->message].done);
+	messages[h->message].done = true;
+	done_count++;
+	release(h);
+}
+
+static void finish_up_to(const struct hold *last)
+{
+	for (unsigned i = 0; i < HELD_MAX; i++)
+		if (holds[i].valid && holds[i].client == last->client &&
+			holds[i].order < last->order) {
+			acked++;
+			finish(&holds[i]);
+		}
+}
+
+static void settle_one(struct hold *h)
+{
+	enum mrf_settle_verb verb = (enum mrf_settle_verb)draw(4);
+	bool valid = h->valid;
+
+	if (h->tag == 0)
+		return;
+	rig_settle(
+		&r, h->client, mourns(h->client) ? dead : work, h->tag, verb, draw(2) * draw(300));
+	if (!valid) {
+		bad_tags++;
+	} else if (verb == MRF_SETTLE_VERB_ACK || verb == MRF_SETTLE_VERB_ACK_UP_TO) {
+		if (verb == MRF_SETTLE_VERB_ACK_UP_TO)
+			finish_up_to(h);
+		acked++;
+		finish(h);
+	} else if (verb == MRF_SETTLE_VERB_REJECT && mourns(h->client)) {
+		finish(h);
+	} else {
+		release(h);
+	}
+	assert_int_equal(r.stats.bad_tags, bad_tags);
+	assert_int_equal(r.stats.queue_acked, acked);
+}
+
+/* Somebody else's tag, a guess, or the wrong queue. */
+static void settle_forged(const struct hold *h)
+{
+	unsigned client = 2 + (h->client - 2 + 1 + draw(CLIENTS - 3)) % (CLIENTS - 2);
+	uint64_t tag = draw(2) ? h->tag : h->tag ^ 1ull << draw(64);
+
+	if (h->tag == 0)
+		return;
+	rig_settle(&r, client, work, tag, (enum mrf_settle_verb)draw(6), 0);
+	bad_tags++;
+	assert_int_equal(r.stats.bad_tags, bad_tags);
+	assert_int_equal(r.stats.queue_acked, acked);
+}
+
+static void release_all_of(unsigned client)
+{
+	for (unsigned i = 0; i < HELD_MAX; i++)
+		if (holds[i].client == client)
+			release(&holds[i]);
+}
+
+static void start(unsigned client)
+{
+	r.full[client] = false;
+	consuming[client] = true;
+	rig_consume(&r, mourns(client) ? "work.dead" : "work", client, 1 + draw(20));
+}
+
+static void crash(unsigned client)
+{
+	r.gone[client] = true;
+	for (unsigned i = 0; i < 50; i++) { /* until it is noticed, nobody else gets what it has */
+		pass(1);
+		if (r.stats.consumers_gone > 0)
+			break;
+	}
+	assert_int_equal(r.stats.consumers_gone, 1);
+	r.stats.consumers_gone = 0;
+	r.gone[client] = false;
+	consuming[client] = false;
+}
+
+static void stop(unsigned client)
+{
+	release_all_of(client);
+	consuming[client] = false;
+	rig_command(&r, MRF_QUEUE_VERB_CANCEL, MRF_QUEUE_KIND_QUEUE, "work", client, 7, 0);
+}
+
+static void change_consumer(void)
+{
+	unsigned client = 2 + draw(CLIENTS - 2);
+
+	if (!consuming[client]) {
+		start(client);
+	} else if (draw(2)) {
+		stop(client);
+	} else {
+		release_all_of(client); /* dies: from now on any of them may come again */
+		crash(client);
+	}
+}
+
+static void undelivered(struct hold *h)
+{
+	if (h->tag == 0)
+		return;
+	mr_queues_undelivered(r.queues, h->tag, r.now_ms);
+	release(h);
+}
+
+static void check_sums(void)
+{
+	struct mrf_table row = rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work");
+	uint64_t sum = mrf_queue_row_ready(row) + mrf_queue_row_delayed(row) +
+		       mrf_queue_row_outstanding(row);
+	uint64_t held = 0, outstanding = mrf_queue_row_outstanding(row);
+
+	row = rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work.dead");
+	sum += mrf_queue_row_ready(row) + mrf_queue_row_delayed(row) +
+	       mrf_queue_row_outstanding(row);
+	outstanding += mrf_queue_row_outstanding(row);
+	for (unsigned i = 0; i < HELD_MAX; i++)
+		held += holds[i].valid;
+	assert_int_equal(sum, messages_count - done_count);
+	assert_int_equal(outstanding, held);
+}
+
+static void step(void)
+{
+	unsigned what = draw(100);
+
+	if (what < 12)
+		push();
+	else if (what < 15)
+		push_again();
+	else if (what < 62)
+		settle_one(&holds[draw(8) ? (holds_next + HELD_MAX - 1 - draw(80)) % HELD_MAX
+					  : draw(HELD_MAX)]);
+	else if (what < 66)
+		settle_forged(&holds[draw(HELD_MAX)]);
+	else if (what < 68)
+		undelivered(&holds[draw(HELD_MAX)]);
+	else if (what < 72)
+		r.full[2 + draw(CLIENTS - 2)] = draw(3) == 0;
+	else if (what < 73)
+		change_consumer();
+	else if (what < 75)
+		rig_command(
+			&r, MRF_QUEUE_VERB_REDRIVE, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, draw(20));
+	else if (what < 76)
+		pass(draw(3) == 0 ? draw(100) : 1);
+	else
+		run();
+}
+
+static void drain(void)
+{
+	memset(r.full, 0, sizeof(r.full));
+	for (unsigned client = 2; client < CLIENTS; client++)
+		if (consuming[client])
+			stop(client);
+	start(2);
+	start(2 + CONSUMERS);
+	for (unsigned rounds = 0; done_count < messages_count; rounds++) {
+		assert_true(rounds < 1000000);
+		pass(1);
+		for (unsigned i = 0; i < HELD_MAX; i++)
+			if (holds[i].valid) {
+				rig_settle(&r, holds[i].client,
+					mourns(holds[i].client) ? dead : work, holds[i].tag,
+					MRF_SETTLE_VERB_ACK, 0);
+				finish(&holds[i]);
+			}
+	}
+}
+
+static void nothing_is_lost_done_twice_or_in_two_hands(void **state)
+{
+	const char *given = getenv("QUEUE_SEED");
+	const enum mrf_queue_policy policies[] = {MRF_QUEUE_POLICY_LEAST_RECENTLY_USED,
+		MRF_QUEUE_POLICY_ROUND_ROBIN, MRF_QUEUE_POLICY_LEAST_OUTSTANDING,
+		MRF_QUEUE_POLICY_RANDOM, MRF_QUEUE_POLICY_WEIGHTED};
+
+	(void)state;
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(policies); i++) {
+		rig_open(&r, NULL);
+		memset(messages, 0, sizeof(messages));
+		memset(holds, 0, sizeof(holds));
+		memset(consuming, 0, sizeof(consuming));
+		messages_count = holds_next = 0;
+		deliveries = done_count = bad_tags = acked = 0;
+		seed = given != NULL ? strtoull(given, NULL, 10) : 4711 + i;
+		r.options.policy = (uint8_t)policies[i];
+		work = rig_make(&r, "work");
+		dead = rig_make(&r, "work.dead");
+		for (unsigned n = 0; n < STEPS / MR_ARRAY_COUNT(policies); n++) {
+			step();
+			if (n % 64 == 0)
+				check_sums();
+		}
+		drain();
+		check_sums();
+		print_message("%" PRIu32 " messages, %" PRIu64 " deliveries, %" PRIu64
+			      " dead, %" PRIu64 " not heeded\n",
+			messages_count, deliveries, r.stats.queue_dead, bad_tags);
+		rig_command(&r, MRF_QUEUE_VERB_CANCEL, MRF_QUEUE_KIND_QUEUE, "work", 2, 7, 0);
+		assert_true(mr_store_bytes(r.store) < 2u << 20);
+		rig_close(&r);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_is_lost_done_twice_or_in_two_hands),
+	};
+
+	return cmocka_run_group_tests_name("queue-random", tests, NULL, NULL);
+}
