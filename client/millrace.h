@@ -38,6 +38,10 @@
  *           -EHOSTUNREACH  a request found no responder
  *           -EBUSY         a request found every responder's ring full; a claim is open; or the call
  *                          is not allowed within a callback
+ *           -EREMOTEIO     the worker of a service gave the call up, or died with it
+ *           -ECONNABORTED  a service failed too often lately and is given a rest
+ *           -ENOENT        what is named is not there any more
+ *           -EEXIST        it is there already, with other options
  *           -EPROTO        the bus speaks another version, or sent what makes no sense
  *           -ENOMEM, -EMFILE and the like as from the system calls beneath
  */

@@ -105,7 +105,7 @@ void mr_cli_message_print(const struct mr_message *m, bool colour)
 	putchar('\n');
 }
 
-void mr_cli_message_json(const struct mr_message *m)
+json_t *mr_cli_message_object(const struct mr_message *m)
 {
 	json_t *o = json_object();
 
@@ -116,5 +116,10 @@ void mr_cli_message_json(const struct mr_message *m)
 	mr_cli_text_json(o, "payload", m->payload, m->payload_bytes);
 	if (m->subject_bytes)
 		json_object_set_new(o, "wants_reply", json_boolean(m->wants_reply));
-	mr_cli_text_json_line(o);
+	return o;
+}
+
+void mr_cli_message_json(const struct mr_message *m)
+{
+	mr_cli_text_json_line(mr_cli_message_object(m));
 }

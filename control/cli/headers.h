@@ -23,5 +23,7 @@ json_t *mr_cli_headers_json(const char *block, size_t bytes);
 /* A message on one line: subject, headers, payload; or as a JSON object. */
 void mr_cli_message_print(const struct mr_message *m, bool colour);
 void mr_cli_message_json(const struct mr_message *m);
+/* The object alone, to be added to. */
+json_t *mr_cli_message_object(const struct mr_message *m);
 
 #endif

@@ -17,6 +17,8 @@ const struct mr_cli_verb *const mr_cli_verbs[] = {
 	&mr_cli_sub,
 	&mr_cli_request,
 	&mr_cli_reply,
+	&mr_cli_push,
+	&mr_cli_pull,
 	&mr_cli_serve,
 	&mr_cli_call,
 	&mr_cli_status,

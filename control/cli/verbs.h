@@ -10,6 +10,8 @@ extern const struct mr_cli_verb mr_cli_pub;
 extern const struct mr_cli_verb mr_cli_sub;
 extern const struct mr_cli_verb mr_cli_request;
 extern const struct mr_cli_verb mr_cli_reply;
+extern const struct mr_cli_verb mr_cli_push;
+extern const struct mr_cli_verb mr_cli_pull;
 extern const struct mr_cli_verb mr_cli_serve;
 extern const struct mr_cli_verb mr_cli_call;
 extern const struct mr_cli_verb mr_cli_status;

@@ -4,7 +4,8 @@
 . "$(dirname "$0")/../support/lib.sh"
 
 example() { echo "$build/client/examples/example_$1"; }
-for name in publish subscribe request reply eventloop zero_copy batch push pull promise; do
+for name in publish subscribe request reply eventloop zero_copy batch push pull promise serve call \
+	stream; do
 	[ -x "$(example "$name")" ] || fail "the example $name is not built"
 done
 
@@ -55,5 +56,16 @@ expect_equal "jobs" "$(grep -c 'a job' "$dir/pull.out")" 3
 say "promise"
 expect_status 0 "$(example promise)" -n 10000 example.promise
 expect_match "what promise printed" "$output" '10000 of 10000 came, in order'
+
+say "a service, a call, a stream"
+start serve "$(example serve)" -n 2 capitals
+serve_pid=$pid
+wait_for "the example serves" has_line "$dir/serve.out" serving
+expect_status 0 "$(example call)" capitals hello
+expect_equal "what call printed" "$output" HELLO
+expect_status 0 "$(example stream)" capitals one two three
+expect_equal "what stream printed" "$output" $'ONE\nTWO\nTHREE\n3 parts'
+wait_child "$serve_pid" serve
+expect_equal "exit status of serve" "$status" 0
 
 bus_stop

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls a service and prints the reply.
+ *
+ *   call SERVICE PAYLOAD [ADDRESS]
+ *
+ * A call that gets no reply in two seconds is made again once. Exits with 5 if no worker took it, with 4
+ * if no reply came. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <millrace.h>
+
+int main(int argc, char **argv)
+{
+	struct mr_call_options options = {.timeout_ms = 2000, .retries = 1};
+	struct mr_message reply;
+	struct mr_client *c;
+	int error;
+
+	if (argc < 3) {
+		fprintf(stderr, "usage: call SERVICE PAYLOAD [ADDRESS]\n");
+		return 2;
+	}
+	if (mr_connect(argc > 3 ? argv[3] : NULL, NULL, &c) != 0) {
+		fprintf(stderr, "call: %s\n", mr_error(NULL));
+		return 1;
+	}
+	error = mr_call(c, argv[1], argv[2], strlen(argv[2]), &options, &reply);
+	if (error == 0)
+		/* The reply is ours until the next call. */
+		printf("%.*s\n", (int)reply.payload_bytes, (const char *)reply.payload);
+	else
+		fprintf(stderr, "call: %s\n", mr_error(c));
+	mr_close(c);
+	switch (error) {
+	case 0: return 0;
+	case -EHOSTUNREACH: return 5;
+	case -ETIMEDOUT: return 4;
+	default: return 1;
+	}
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* push: messages into a queue, from the command line or from standard input, and their outcome. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/millrace.h"
+#include "control/cli/headers.h"
+#include "control/cli/input.h"
+#include "control/cli/verbs.h"
+
+/* How long an interrupt may go unnoticed. */
+#define WAIT_MS 200
+
+struct settings {
+	struct mr_cli_words headers;
+	const char *promise;
+	const char *publisher;
+	const char *priority;
+	const char *when_full;
+	uint64_t limit;
+	uint64_t count;
+	uint64_t first_id;
+	bool stdin_lines;
+};
+
+struct push {
+	const struct mr_cli *cli;
+	const struct settings *set;
+	struct mr_client *client;
+	struct mr_queue *queue;
+	struct mr_push message;
+	uint64_t accepted;
+	int error; /* the first */
+	uint64_t failed;
+	struct mr_headers headers;
+	char header_memory[16384];
+};
+
+static void on_outcome(struct mr_client *c, uint64_t id, int error, void *arg)
+{
+	struct push *p = arg;
+
+	(void)c;
+	(void)id;
+	p->accepted += error == 0;
+	p->failed += error != 0;
+	if (error && !p->error)
+		p->error = error;
+}
+
+/* A bus that is away comes back, and a queue that is full has room one day. */
+static bool passes(int error)
+{
+	return error == -EAGAIN || error == -ENOTCONN || error == -ETIMEDOUT || error == -EINTR;
+}
+
+static int push_one(struct push *p, const void *payload, size_t bytes)
+{
+	int rc;
+
+	p->message.payload = payload;
+	p->message.bytes = bytes;
+	while (passes(rc = mr_push_with(p->queue, &p->message, NULL)) && !mr_cli_interrupted()) {
+		int waited = mr_wait(p->client, WAIT_MS);
+
+		if (waited < 0 && !passes(waited))
+			return waited;
+	}
+	return passes(rc) ? 0 : rc;
+}
+
+static int push_lines(struct push *p)
+{
+	char *line = NULL;
+	size_t capacity = 0;
+	ssize_t n;
+	int rc = 0;
+
+	while (rc == 0 && !p->error && !mr_cli_interrupted() &&
+		(n = getline(&line, &capacity, stdin)) >= 0) {
+		n -= n > 0 && line[n - 1] == '\n';
+		for (uint64_t i = 0; i < p->set->count && rc == 0; i++)
+			rc = push_one(p, line, (size_t)n);
+	}
+	free(line);
+	return rc;
+}
+
+/* However long the queue holds it up. */
+static int settle(struct push *p)
+{
+	int rc;
+
+	do
+		rc = mr_settle(p->client, WAIT_MS);
+	while (passes(rc) && !mr_cli_interrupted());
+	return passes(rc) ? 0 : rc;
+}
+
+static int push_all(struct push *p, const struct mr_cli_input *payload)
+{
+	int rc = 0;
+
+	if (p->set->stdin_lines)
+		rc = push_lines(p);
+	for (uint64_t i = 0; !p->set->stdin_lines && i < p->set->count && rc == 0 && !p->error &&
+			     !mr_cli_interrupted();
+		i++)
+		rc = push_one(p, payload->data, payload->bytes);
+	if (rc)
+		return rc;
+	return mr_cli_promise(p->set->promise) == MR_BEST_EFFORT ? mr_drain(p->client, 5000)
+								 : settle(p);
+}
+
+static int fail(const struct push *p, const char *queue, int error)
+{
+	if (p->failed > 0)
+		mr_cli_note(p->cli, "%" PRIu64 " accepted, %" PRIu64 " refused", p->accepted,
+			p->failed);
+	if (error == -EBUSY)
+		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue, "the queue is full",
+			"pull from it, or let pushes wait: --when-full wait where it is opened");
+	if (error == -EEXIST)
+		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue, mr_error(p->client),
+			"leave --limit and --when-full as they were when it was first opened");
+	return mr_cli_fail_call(p->cli, p->client, error, queue);
+}
+
+static enum mr_priority priority_of(const char *text)
+{
+	if (text == NULL || strcmp(text, "normal") == 0)
+		return MR_PRIORITY_NORMAL;
+	return strcmp(text, "high") == 0 ? MR_PRIORITY_HIGH : MR_PRIORITY_LOW;
+}
+
+static int open_queue(struct push *p, const char *name)
+{
+	const struct settings *set = p->set;
+	struct mr_push_options options = {
+		.promise = mr_cli_promise(set->promise),
+		.publisher = set->publisher,
+		.next_id = set->first_id,
+		.queue.messages_max = set->limit,
+		.queue.when_full = set->when_full == NULL                ? MR_QUEUE_FULL_DEFAULT
+				   : strcmp(set->when_full, "wait") == 0 ? MR_QUEUE_FULL_WAIT
+									 : MR_QUEUE_FULL_REFUSE,
+		.on_outcome = on_outcome,
+		.arg = p,
+	};
+
+	return mr_queue_open(p->client, name, &options, &p->queue);
+}
+
+static int push_to(struct push *p, const char *name, const struct mr_cli_input *payload)
+{
+	int code = mr_cli_connect(p->cli, NULL, &p->client);
+	int rc;
+
+	if (code)
+		return code;
+	mr_cli_catch_interrupts();
+	rc = open_queue(p, name);
+	if (rc == 0)
+		rc = push_all(p, payload);
+	if (rc == 0)
+		rc = p->error;
+	if (rc) {
+		code = fail(p, name, rc);
+	} else if (mr_cli_interrupted()) {
+		mr_cli_note(p->cli, "%" PRIu64 " accepted, %u not answered", p->accepted,
+			mr_queue_unaccepted(p->queue));
+		code = MR_EXIT_INTERRUPTED;
+	}
+	mr_close(p->client);
+	return code;
+}
+
+static int prepare(struct push *p, const struct mr_cli_words *w, struct mr_cli_input *payload)
+{
+	const char *word = w->count > 1 ? w->at[1] : "";
+	const char *bad;
+	int rc;
+
+	if (p->set->stdin_lines && w->count > 1)
+		return mr_cli_fail(p->cli, MR_EXIT_USAGE, w->at[1], "a payload, and --stdin-lines",
+			"leave one of them out");
+	if ((p->set->publisher || p->set->first_id) &&
+		mr_cli_promise(p->set->promise) != MR_EXACTLY_ONCE)
+		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--publisher, --first-id",
+			"nothing is numbered", "add --promise exactly-once");
+	mr_headers_init(&p->headers, p->header_memory, sizeof(p->header_memory));
+	rc = mr_cli_headers_make(&p->headers, &p->set->headers, &bad);
+	if (rc)
+		return mr_cli_fail(p->cli, MR_EXIT_USAGE, bad,
+			rc == -ENOSPC ? "too many headers" : "not a header",
+			"expected: -H name:value");
+	p->message.headers = p->headers.bytes ? p->headers.data : NULL;
+	p->message.header_bytes = p->headers.bytes;
+	p->message.priority = priority_of(p->set->priority);
+	rc = mr_cli_input_take(payload, word);
+	return rc ? mr_cli_fail_call(p->cli, NULL, rc, "payload") : MR_EXIT_OK;
+}
+
+static int run_push(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	struct push p = {.cli = cli, .set = settings};
+	struct mr_cli_input payload;
+	int code = prepare(&p, w, &payload);
+
+	if (code)
+		return code;
+	code = push_to(&p, w->at[0], &payload);
+	mr_cli_input_free(&payload);
+	return code;
+}
+
+static const struct mr_cli_option options[] = {
+	{.name = "header",
+		.letter = 'H',
+		.type = MR_CLI_WORDS,
+		.value = "NAME:VALUE",
+		.offset = offsetof(struct settings, headers),
+		.help = "add a header; may be given many times"},
+	{.name = "count",
+		.letter = 'n',
+		.type = MR_CLI_COUNT,
+		.value = "COUNT",
+		.offset = offsetof(struct settings, count),
+		.min = 1,
+		.max = 1e15,
+		.help = "push it so many times (default 1)"},
+	{.name = "stdin-lines",
+		.letter = 'l',
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct settings, stdin_lines),
+		.help = "push each line of standard input"},
+	{.name = "priority",
+		.type = MR_CLI_TEXT,
+		.value = "PRIORITY",
+		.offset = offsetof(struct settings, priority),
+		.choices = "high|normal|low",
+		.help = "before or behind what is normal"},
+	MR_CLI_PROMISE_OPTION("what is promised of each push (default exactly-once)"),
+	{.name = "publisher",
+		.type = MR_CLI_TEXT,
+		.value = "NAME",
+		.offset = offsetof(struct settings, publisher),
+		.help = "with exactly-once: numbered under this name, over runs of this command"},
+	{.name = "first-id",
+		.type = MR_CLI_COUNT,
+		.value = "ID",
+		.offset = offsetof(struct settings, first_id),
+		.min = 1,
+		.max = 1e15,
+		.help = "with exactly-once: number of the first (default: 1; with --publisher the "
+			"time in microseconds)"},
+	{.name = "limit",
+		.type = MR_CLI_COUNT,
+		.value = "COUNT",
+		.offset = offsetof(struct settings, limit),
+		.min = 1,
+		.max = 4294967295.0,
+		.help = "if this makes the queue: it is full from so many messages on"},
+	{.name = "when-full",
+		.type = MR_CLI_TEXT,
+		.value = "WHAT",
+		.offset = offsetof(struct settings, when_full),
+		.choices = "wait|refuse",
+		.help = "if this makes the queue: what pushes do then (default: wait)"},
+	{0},
+};
+
+static const struct settings defaults = {.count = 1, .promise = "exactly-once"};
+
+const struct mr_cli_verb mr_cli_push = {
+	.name = "push",
+	.summary = "push messages into a queue",
+	.operands = "QUEUE [PAYLOAD|-]",
+	.details =
+		"Without PAYLOAD the message is empty; - takes all of standard input. The queue is made if there\n"
+		"is none. Ends when the queue has accepted everything, however long it is full; the exit code\n"
+		"is 1 if it refused something. Exactly once holds while this command runs, and over runs with a\n"
+		"--publisher; best effort ends when the bus has taken it, without an answer.",
+	.examples = "  millrace push jobs '{\"id\":1}'\n"
+		    "  seq 1000 | millrace push jobs --stdin-lines\n"
+		    "  millrace push orders - --publisher shop --first-id 17 < order",
+	.options = options,
+	.defaults = &defaults,
+	.settings_bytes = sizeof(struct settings),
+	.operands_min = 1,
+	.operands_max = 2,
+	.run = run_push,
+};
