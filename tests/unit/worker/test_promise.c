@@ -324,6 +324,39 @@ static void a_publisher_over_udp_is_held_up_and_goes_on(void **state)
 	close_all();
 }
 
+/* What came in the datagram flow cannot wait: it is as one that was not promised. */
+static void a_promise_in_the_datagram_flow_is_none(void **state)
+{
+	const uint8_t payload[1000] = {0};
+	const uint8_t flags[] = {MRF_MESSAGE_FLAG_ORIGIN, MRF_MESSAGE_FLAG_HIGH};
+	uint64_t published, held;
+
+	(void)state;
+	open_all();
+	block(local.session, 6, 100);
+	(void)promise_until_held_up("near", 1000);
+	published = stats()->published;
+	held = stats()->held;
+	for (unsigned i = 0; i < 2; i++) {
+		const struct mr_message_extra extra = {.flags = flags[i], .origin = {7, i}};
+		struct mr_message_plan plan = mr_message_plan(
+			MRF_MESSAGE_KIND_PUBLISH, NULL, "near", 4, payload, 0, sizeof(payload));
+
+		mr_message_plan_extra(&plan, &extra);
+		mr_rig_begin(&f, client.session, 1 + i);
+		mr_message_write(f.at + f.bytes, &plan, 0);
+		f.bytes += plan.stride;
+		mr_frame_write(f.at, client.session, 1 + i, 1);
+		mr_rig_send(&r, 0, &client.path, &f);
+	}
+	rounds(2);
+	assert_int_equal(stats()->published, published + 2);
+	assert_int_equal(stats()->held, held);
+	assert_int_equal(local.session->stats->missed, 2);
+	assert_int_equal(stats()->drop_bad_message, 0);
+	close_all();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,6 +367,7 @@ int main(void)
 		cmocka_unit_test(a_receiver_is_full_until_half_of_its_mark),
 		cmocka_unit_test(an_unpromised_message_does_not_overtake_held_ones),
 		cmocka_unit_test(a_publisher_over_udp_is_held_up_and_goes_on),
+		cmocka_unit_test(a_promise_in_the_datagram_flow_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
