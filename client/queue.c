@@ -8,6 +8,12 @@
 
 #define WINDOW_DEFAULT 1024u
 #define FIND_NS        (1000 * MR_NS_PER_MS)
+/* Numbers of pushes at least once, on the wire: of this queue's handle, and a count, which is what the program
+ * sees. The answer names nothing but the queue and the number. */
+#define OWN_ID       (1ull << 63)
+#define HANDLE_SHIFT 48u
+#define HANDLE_MASK  0x7fffull
+#define COUNT_MASK   ((1ull << HANDLE_SHIFT) - 1)
 
 uint32_t mr_queue_options_write(struct mrf_builder *b, const struct mr_queue_options *options)
 {
@@ -102,6 +108,16 @@ static void ask(struct mr_outbox *o)
 	mr_call_send(o->client, call, MR_NEVER_NS);
 }
 
+static uint64_t own_id(const struct mr_queue *q, uint64_t count)
+{
+	return OWN_ID | (q->serial & HANDLE_MASK) << HANDLE_SHIFT | (count & COUNT_MASK);
+}
+
+static inline uint64_t shown_id(const struct mr_queue *q, uint64_t id)
+{
+	return q->promise == MR_AT_LEAST_ONCE ? id & COUNT_MASK : id;
+}
+
 static void told(struct mr_outbox *o, uint64_t id, int error)
 {
 	struct mr_queue *q = of_box(o);
@@ -110,26 +126,60 @@ static void told(struct mr_outbox *o, uint64_t id, int error)
 	if (q->on_outcome == NULL)
 		return;
 	c->depth++;
-	q->on_outcome(c, id, error, q->arg);
+	q->on_outcome(c, shown_id(q, id), error, q->arg);
 	c->depth--;
+}
+
+/* Of several handles of one queue, the one that pushed this. Numbers of at least once say so themselves; of the
+ * others only one has a number open at a time. */
+static struct mr_queue *pusher(const struct mr_client *c, uint32_t target, uint64_t id)
+{
+	bool own = (id & OWN_ID) != 0;
+
+	for (struct mr_queue *q = c->queues; q != NULL; q = q->next) {
+		if (q->box.target != target || (q->promise == MR_AT_LEAST_ONCE) != own)
+			continue;
+		if (own ? own_id(q, 0) == (id & ~COUNT_MASK) : mr_outbox_has(&q->box, id))
+			return q;
+	}
+	return NULL;
+}
+
+static void accepted(struct mr_client *c, uint32_t target, struct mrf_accepted_range range)
+{
+	struct mr_queue *q = pusher(c, target, range.first);
+	struct mrf_accepted_range one = {.count = 1, .status = range.status};
+
+	if (q != NULL && q->promise == MR_AT_LEAST_ONCE) {
+		mr_outbox_accepted(&q->box, &range);
+		return;
+	}
+	if (range.count > MR_BODY_BYTES) {
+		c->malformed++;
+		return;
+	}
+	for (one.first = range.first; range.count-- > 0; one.first++) {
+		q = pusher(c, target, one.first);
+		if (q != NULL)
+			mr_outbox_accepted(&q->box, &one);
+		else
+			c->unmatched++;
+	}
 }
 
 void mr_queue_accepted(struct mr_client *c, const struct mr_message_view *m)
 {
 	uint32_t count = m->payload_bytes / (uint32_t)sizeof(struct mrf_accepted_range);
-	struct mr_queue *q;
 
-	for (q = c->queues; q != NULL && q->box.target != m->header.target; q = q->next)
-		continue;
-	if (q == NULL || m->header.target == 0) {
-		c->unmatched++;
+	if (m->header.target == 0) {
+		c->malformed++;
 		return;
 	}
 	for (uint32_t i = 0; i < count; i++) {
 		struct mrf_accepted_range range;
 
 		memcpy(&range, m->payload + i * sizeof(range), sizeof(range));
-		mr_outbox_accepted(&q->box, &range);
+		accepted(c, m->header.target, range);
 	}
 }
 
@@ -272,21 +322,34 @@ static struct mr_letter letter_of(const struct mr_queue *q, const struct mr_push
 	};
 }
 
+/* The answers to two of one number could not be told apart. */
+static bool is_open(const struct mr_queue *q, uint64_t id, bool own)
+{
+	for (const struct mr_queue *other = q->client->queues; other != NULL; other = other->next) {
+		if (other->promise == MR_EXACTLY_ONCE && (!own || other != q) &&
+			other->box.target == q->box.target && mr_outbox_has(&other->box, id))
+			return true;
+	}
+	return false;
+}
+
 static int set_origin(struct mr_queue *q, const struct mr_push *push, struct mr_letter *l)
 {
+	bool given = push->publisher != 0 || push->id != 0;
 	struct mrf_message_origin origin = {.publisher = q->publisher, .id = q->next_id};
 
-	if (push->publisher != 0 || push->id != 0) {
-		if (q->promise != MR_EXACTLY_ONCE || push->id == 0)
+	if (q->promise == MR_AT_LEAST_ONCE)
+		origin.id = own_id(q, q->next_id);
+	if (mr_unlikely(given)) {
+		if (q->promise != MR_EXACTLY_ONCE || push->id == 0 || (push->id & OWN_ID) != 0)
 			return mr_fail(q->client, -EINVAL,
 				"a number of one's own is for queues opened with exactly once");
 		origin.id = push->id;
 		if (push->publisher != 0)
 			origin.publisher = push->publisher;
-		/* The answers to two of one number could not be told apart. */
-		if (mr_outbox_has(&q->box, origin.id))
-			return mr_fail(q->client, -EAGAIN, "that number is not accepted yet");
 	}
+	if (q->promise == MR_EXACTLY_ONCE && is_open(q, origin.id, !given))
+		return mr_fail(q->client, -EAGAIN, "that number is not accepted yet");
 	l->extra.flags |= MRF_MESSAGE_FLAG_ORIGIN;
 	l->extra.origin = origin;
 	return 0;
@@ -303,10 +366,12 @@ static int push_promised(
 		error = mr_outbox_add(&q->box, l);
 	if (error != 0)
 		return error;
-	if (l->extra.origin.publisher == q->publisher && l->extra.origin.id >= q->next_id)
+	if (q->promise == MR_AT_LEAST_ONCE)
+		q->next_id++;
+	else if (l->extra.origin.publisher == q->publisher && l->extra.origin.id >= q->next_id)
 		q->next_id = l->extra.origin.id + 1;
 	if (id != NULL)
-		*id = l->extra.origin.id;
+		*id = shown_id(q, l->extra.origin.id);
 	return 0;
 }
 

@@ -6,45 +6,40 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/millrace.h"
-
-/* The largest that a bus may be configured to take. */
-#define BYTES_MAX (64u << 20)
+#define FIRST_BYTES 65536u
 
 static int grow(struct mr_cli_input *in, size_t *capacity)
 {
-	size_t wanted = *capacity ? 2 * *capacity : 65536;
-	char *grown;
+	size_t more = *capacity ? 2 * *capacity : FIRST_BYTES;
+	char *memory = realloc(in->memory, more);
 
-	if (*capacity > BYTES_MAX)
-		return -EMSGSIZE;
-	grown = realloc(in->memory, wanted);
-	if (!grown)
+	if (!memory)
 		return -ENOMEM;
-	in->memory = grown;
-	*capacity = wanted;
+	in->memory = memory;
+	*capacity = more;
 	return 0;
 }
 
 static int read_all(int fd, struct mr_cli_input *in)
 {
 	size_t capacity = 0;
+	int rc = 0;
 
 	in->bytes = 0;
-	for (;;) {
-		int rc = in->bytes == capacity ? grow(in, &capacity) : 0;
+	while (rc == 0 && in->bytes <= MR_CLI_INPUT_BYTES_MAX) {
 		ssize_t n;
 
+		rc = in->bytes == capacity ? grow(in, &capacity) : 0;
 		if (rc)
 			return rc;
 		n = read(fd, in->memory + in->bytes, capacity - in->bytes);
 		if (n == 0)
-			return in->bytes > BYTES_MAX ? -EMSGSIZE : 0;
+			return 0;
 		if (n < 0 && errno != EINTR)
 			return -errno;
-		if (n > 0)
-			in->bytes += (size_t)n;
+		in->bytes += n > 0 ? (size_t)n : 0;
 	}
+	return -EMSGSIZE;
 }
 
 int mr_cli_input_take(struct mr_cli_input *in, const char *word)

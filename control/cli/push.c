@@ -243,7 +243,7 @@ static const struct mr_cli_option options[] = {
 		.offset = offsetof(struct settings, priority),
 		.choices = "high|normal|low",
 		.help = "before or behind what is normal"},
-	MR_CLI_PROMISE_OPTION("what is promised of each push (default at-least-once)"),
+	MR_CLI_PROMISE_OPTION("what is promised of each push (default exactly-once)"),
 	{.name = "publisher",
 		.type = MR_CLI_TEXT,
 		.value = "NAME",
@@ -273,7 +273,7 @@ static const struct mr_cli_option options[] = {
 	{0},
 };
 
-static const struct settings defaults = {.count = 1, .promise = "at-least-once"};
+static const struct settings defaults = {.count = 1, .promise = "exactly-once"};
 
 const struct mr_cli_verb mr_cli_push = {
 	.name = "push",
@@ -282,11 +282,11 @@ const struct mr_cli_verb mr_cli_push = {
 	.details =
 		"Without PAYLOAD the message is empty; - takes all of standard input. The queue is made if there\n"
 		"is none. Ends when the queue has accepted everything, however long it is full; the exit code\n"
-		"is 1 if it refused something. Best effort ends when the bus has taken it, without an answer.",
-	.examples =
-		"  millrace push jobs '{\"id\":1}'\n"
-		"  seq 1000 | millrace push jobs --stdin-lines\n"
-		"  millrace push orders - --promise exactly-once --publisher shop --first-id 17 < order",
+		"is 1 if it refused something. Exactly once holds while this command runs, and over runs with a\n"
+		"--publisher; best effort ends when the bus has taken it, without an answer.",
+	.examples = "  millrace push jobs '{\"id\":1}'\n"
+		    "  seq 1000 | millrace push jobs --stdin-lines\n"
+		    "  millrace push orders - --publisher shop --first-id 17 < order",
 	.options = options,
 	.defaults = &defaults,
 	.settings_bytes = sizeof(struct settings),

@@ -198,6 +198,27 @@ static void two_of_one_number_are_not_open_at_once(void **state)
 	assert_int_equal(depth(f), 2);
 }
 
+static void several_handles_of_a_queue_have_outcomes_of_their_own(void **state)
+{
+	struct fixture *f = *state;
+	struct outcomes outcomes[3] = {{0}};
+	struct mr_queue *q[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		q[i] = open_queue(f, i == 1 ? MR_EXACTLY_ONCE : MR_AT_LEAST_ONCE, &outcomes[i]);
+	for (unsigned n = 0; n < 10; n++) {
+		for (unsigned i = 0; i < 3; i++)
+			assert_int_equal(mr_push(q[i], "x", 1), 0);
+	}
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(outcomes[i].count, 10);
+		assert_int_equal(outcomes[i].last_id, 10);
+		assert_int_equal(mr_queue_unaccepted(q[i]), 0);
+	}
+	assert_int_equal(depth(f), 30);
+}
+
 static void best_effort_is_not_kept(void **state)
 {
 	struct fixture *f = *state;
@@ -233,6 +254,9 @@ static void strange_acceptances_change_nothing(void **state)
 	struct mrf_accepted_range ranges[] = {
 		{.first = 99, .count = 1},
 		{.first = 1, .count = UINT32_MAX},
+		{.first = 1ull << 63 | 1ull << 48 | 1, .count = UINT32_MAX},
+		{.first = 1ull << 63 | 1ull << 48 | 5, .count = 3, .status = 77},
+		{.first = 1ull << 63 | 2ull << 48 | 1, .count = 1},
 		{.first = UINT64_MAX, .count = 2},
 		{.first = 0, .count = 0},
 	};
@@ -315,6 +339,7 @@ int main(void)
 		TEST(what_was_not_accepted_is_sent_again_after_reconnection),
 		TEST(exactly_once_is_numbered_by_the_name_of_the_publisher),
 		TEST(two_of_one_number_are_not_open_at_once),
+		TEST(several_handles_of_a_queue_have_outcomes_of_their_own),
 		TEST(best_effort_is_not_kept),
 		TEST(a_refused_opening_says_why),
 		TEST(strange_acceptances_change_nothing),
