@@ -12,7 +12,7 @@
 #include <rte_rcu_qsbr.h>
 
 #include "bench/micro/support/bench.h"
-#include "dataplane/worker/stages.h"
+#include "dataplane/worker/gate.h"
 
 #define SUBSCRIBERS_MAX 64u
 #define BURSTS          2048u
@@ -36,6 +36,7 @@ struct plane {
 	struct client subscriber[SUBSCRIBERS_MAX];
 	uint64_t subscribers, size, batch, only;
 	bool by_alias;
+	bool promised;
 	uint32_t alias;
 	uint8_t payload[MR_BODY_BYTES_MAX];
 };
@@ -47,6 +48,10 @@ static void publish_burst(struct plane *p)
 	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL, subject,
 		p->by_alias ? 0 : sizeof(subject) - 1, p->payload, 0, (uint32_t)p->size);
 
+	const struct mr_message_extra promise = {.flags = MRF_MESSAGE_FLAG_HIGH};
+
+	if (p->promised)
+		mr_message_plan_extra(&plan, &promise);
 	for (uint64_t i = 0; i < p->batch; i++) {
 		void *to = mr_bytes_claim(&p->publisher.up, plan.stride);
 
@@ -64,6 +69,7 @@ static uint64_t round_of_worker(struct mr_worker *w)
 
 	mr_worker_mesh_rx(w);
 	mr_worker_handoff_rx(w);
+	mr_worker_held_run(w);
 	mr_worker_rx(w);
 	mr_worker_route(w);
 	mr_worker_tx(w);
@@ -110,8 +116,10 @@ static void open_plane(struct plane *p)
 	struct mr_worker_config config = {.workers = 1,
 		.slots = SUBSCRIBERS_MAX + 1,
 		.handoff_ring_bytes = 256u << 10,
-		.store_bytes = 1u << 20,
-		.held_bytes_max = 1u << 20};
+		.store_bytes = 16u << 20,
+		.queue_bytes_max = 16u << 20,
+		.held_bytes_max = 1u << 20,
+		.queues = {.queues_max = 16, .publishers_max = 16}};
 	struct mr_owner owner;
 
 	p->qsbr = aligned_alloc(
@@ -133,6 +141,16 @@ static void open_plane(struct plane *p)
 	mr_router_online(p->worker->router);
 }
 
+/* From here on all subscribers would rather hold publishers up than miss what is promised. */
+static void want_promises(struct plane *p)
+{
+	for (uint32_t i = 0; i < p->subscribers; i++) {
+		struct mr_owner owner = {.slot = 1 + i, .generation = 1};
+
+		bench_check(mr_table_water(p->table, &owner, 1, 50), "water");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static struct plane p = {.subscribers = 1, .size = 64, .batch = 32};
@@ -141,17 +159,22 @@ int main(int argc, char **argv)
 		{"subscribers", &p.subscribers, 1, SUBSCRIBERS_MAX, "rings that get a copy"},
 		{"size", &p.size, 8, 16000, "bytes of payload"},
 		{"batch", &p.batch, 1, MR_SESSION_BURST, "messages in a round"},
-		{"only", &p.only, 0, 2, "1: by alias, 2: by subject, 0: both"},
+		{"only", &p.only, 0, 3, "1: by alias, 2: by subject, 3: promised, 0: all"},
 	};
 
 	bench_open(&b, "bench_worker", argc, argv, options, MR_ARRAY_COUNT(options));
 	open_plane(&p);
 	p.by_alias = true;
-	if (p.only != 2)
+	if (p.only == 0 || p.only == 1)
 		bench_measure(&b, "round by alias, each message", BURSTS * p.batch, run, &p);
 	p.by_alias = false;
-	if (p.only != 1)
+	if (p.only == 0 || p.only == 2)
 		bench_measure(&b, "round by subject, each message", BURSTS * p.batch, run, &p);
+	p.by_alias = p.promised = true;
+	want_promises(&p);
+	if (p.only == 0 || p.only == 3)
+		bench_measure(
+			&b, "round by alias, promised, each message", BURSTS * p.batch, run, &p);
 	bench_close(&b);
 	return 0;
 }

@@ -11,13 +11,10 @@ static struct mr_queue_client **bucket(const struct mr_queues *q, uint64_t sessi
 	return &q->sessions[(uint32_t)((session * 0x9e3779b97f4a7c15ull) >> 32) & q->sessions_mask];
 }
 
-struct mr_queue_client *mr_client_find(struct mr_queues *q, uint64_t session)
+struct mr_queue_client *mr_client_look(struct mr_queues *q, uint64_t session)
 {
-	struct mr_queue_client *client = q->last;
+	struct mr_queue_client *client = *bucket(q, session);
 
-	if (mr_likely(client != NULL && client->session == session))
-		return client;
-	client = *bucket(q, session);
 	while (client != NULL && client->session != session)
 		client = client->hash_next;
 	if (client != NULL)

@@ -17,13 +17,9 @@ struct mr_queue_consumer *mr_consumer_find(struct mr_queue_client *client, uint3
 	return c;
 }
 
-void mr_consumer_update(struct mr_queues *q, struct mr_queue_consumer *c)
+void mr_consumer_tell(struct mr_queues *q, struct mr_queue_consumer *c)
 {
-	bool ready = mr_consumer_has_credit(c);
-
-	if (ready == c->ready)
-		return;
-	if (!ready) {
+	if (c->ready) {
 		mr_policy_remove(c->queue, c);
 		return;
 	}

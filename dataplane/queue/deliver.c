@@ -32,16 +32,16 @@ static struct mr_queue_delivery *delivery_new(struct mr_queues *q, struct mr_que
 
 	if (mr_unlikely(index == MR_QUEUE_NONE))
 		return NULL;
-	*d = (struct mr_queue_delivery){
-		.entry = e,
-		.consumer = c,
-		.queue = queue,
-		.serial = ++q->serial,
-		.prev = MR_QUEUE_NONE,
-		.next = MR_QUEUE_NONE,
-		.sent_ms = (uint32_t)q->now_ms,
-		.timer = {.kind = MR_TIMER_DELIVERY},
-	};
+	d->entry = e;
+	d->consumer = c;
+	d->queue = queue;
+	d->serial = ++q->serial;
+	d->prev = MR_QUEUE_NONE;
+	d->next = MR_QUEUE_NONE;
+	d->sent_ms = (uint32_t)q->now_ms;
+	d->timer.kind = MR_TIMER_DELIVERY; /* not set, as when it was mapped or cleared */
+	d->partial = false;
+	d->streamed = false;
 	return d;
 }
 
@@ -168,41 +168,32 @@ void mr_delivery_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 	mr_queue_put(q, queue, e, true);
 }
 
-static struct mr_message_extra extra_of(
-	const struct mr_queue *queue, struct mr_queue_entry *e, uint64_t tag)
+static inline void set_extra(struct mr_message_extra *extra, const struct mr_queue *queue,
+	struct mr_queue_entry *e, uint64_t tag)
 {
-	struct mr_message_extra extra = {
-		.flags = MRF_MESSAGE_FLAG_DELIVERY,
-		.delivery = {.tag = tag,
-			.queue = queue->number,
-			.redelivered = e->delivered,
-			.priority = e->priority},
-	};
-
+	mr_delivery_say(extra, tag, queue, e->delivered, e->priority);
 	if (e->flags & MR_ENTRY_ORIGIN) {
-		extra.flags |= MRF_MESSAGE_FLAG_ORIGIN;
-		extra.origin = *mr_entry_origin(e);
+		extra->flags |= MRF_MESSAGE_FLAG_ORIGIN;
+		extra->origin = *mr_entry_origin(e);
 	}
 	if (e->flags & MR_ENTRY_MORE)
-		extra.flags |= MRF_MESSAGE_FLAG_MORE;
-	return extra;
+		extra->flags |= MRF_MESSAGE_FLAG_MORE;
 }
 
-static bool send_whole(struct mr_queues *q, const struct mr_queue_delivery *d)
+static bool send_whole(struct mr_queues *q, const struct mr_queue_delivery *d,
+	const struct mr_queue_consumer *c, struct mr_queue_entry *e)
 {
-	struct mr_queue_entry *e = d->entry;
 	uint64_t tag = mr_delivery_tag(q, d);
-	struct mrf_reply_token token = {.session = tag};
-	struct mr_message_extra extra = extra_of(d->queue, e, tag);
-	struct mr_message_plan plan;
+	bool call = (e->flags & MR_ENTRY_CALL) != 0;
+	struct mrf_reply_token token = {tag, call ? mr_entry_call(e)->correlation : 0};
+	struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_DELIVER, call ? &token : NULL, NULL, 0,
+			mr_entry_body(e), e->header_bytes, e->body_bytes - e->header_bytes);
+	struct mr_message_extra extra;
 
-	if (e->flags & MR_ENTRY_CALL)
-		token.correlation = mr_entry_call(e)->correlation;
-	plan = mr_message_plan(MRF_MESSAGE_KIND_DELIVER, e->flags & MR_ENTRY_CALL ? &token : NULL,
-		NULL, 0, mr_entry_body(e), e->header_bytes, e->body_bytes - e->header_bytes);
+	set_extra(&extra, c->queue, e, tag);
 	mr_message_plan_extra(&plan, &extra);
-	return q->c.ops->send(
-		q->c.arg, d->consumer->session, &plan, d->consumer->subscription, false);
+	return q->c.ops->send(q->c.arg, c->session, &plan, c->subscription, false);
 }
 
 /* What is left of the fragments of one message; they go to one consumer, with nothing between them. */
@@ -213,8 +204,9 @@ bool mr_fragment_train(struct mr_queues *q, struct mr_queue_consumer *c)
 	const struct mr_queue_chain *chain = mr_entry_body(e);
 	uint64_t tag = mr_delivery_tag(q, d);
 	struct mrf_reply_token token = {.session = tag};
-	struct mr_message_extra extra = extra_of(d->queue, e, tag);
+	struct mr_message_extra extra;
 
+	set_extra(&extra, d->queue, e, tag);
 	extra.flags |= MRF_MESSAGE_FLAG_FRAGMENT;
 	extra.delivery.redelivered--; /* counted when the train began */
 	if (e->flags & MR_ENTRY_CALL)
@@ -262,7 +254,7 @@ static bool deliver(struct mr_queues *q, struct mr_queue *queue, struct mr_queue
 
 	if (mr_unlikely(d == NULL)) /* others hold all there are: until one of them is settled */
 		return false;
-	if (mr_likely(!(e->flags & MR_ENTRY_CHAIN)) && !send_whole(q, d)) {
+	if (mr_likely(!(e->flags & MR_ENTRY_CHAIN)) && !send_whole(q, d, c, e)) {
 		give_free(q, d);
 		return false;
 	}

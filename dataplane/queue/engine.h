@@ -312,7 +312,15 @@ static inline struct mr_queue_entry *mr_list_pop(struct mr_queue_list *l)
 }
 
 /* Queues (table.c) */
-struct mr_queue *mr_queue_by_number(const struct mr_queues *q, uint32_t number);
+/* NULL: no queue has it, or none any more. */
+static inline struct mr_queue *mr_queue_by_number(const struct mr_queues *q, uint32_t number)
+{
+	uint32_t index = number & ((1u << q->index_bits) - 1);
+	struct mr_queue *queue = index < q->slots_fresh ? q->slots[index].queue : NULL;
+
+	return queue != NULL && queue->number == number ? queue : NULL;
+}
+
 struct mr_queue *mr_queue_by_name(
 	const struct mr_queues *q, unsigned kind, const char *name, uint32_t bytes);
 /* -ENOSPC, -ENOMEM. */
@@ -340,9 +348,24 @@ static inline uint64_t mr_queue_depth(const struct mr_queue *queue)
 void mr_queue_put(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, bool front);
 /* The next to be delivered, or NULL; it stays. */
-struct mr_queue_entry *mr_queue_next(const struct mr_queue *queue);
+static inline struct mr_queue_entry *mr_queue_next(const struct mr_queue *queue)
+{
+	struct mr_queue_entry *e = queue->ready[MRF_PRIORITY_HIGH].head;
+
+	if (e == NULL)
+		e = queue->ready[MRF_PRIORITY_NORMAL].head;
+	if (e == NULL)
+		e = queue->ready[MRF_PRIORITY_LOW].head;
+	return e;
+}
+
 /* Takes out what mr_queue_next returned. It is still counted in body_bytes. */
-void mr_queue_take(struct mr_queue *queue, struct mr_queue_entry *e);
+static inline void mr_queue_take(struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	(void)mr_list_pop(&queue->ready[e->priority]);
+	queue->ready_count--;
+}
+
 /* The entry has left the queue: depth and bytes were or are now less. Frees it, and accepts what waited. */
 void mr_queue_done(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 
@@ -372,7 +395,13 @@ void mr_push_refuse(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 /* Clients (client.c) */
 /* Makes it if there is none; NULL: no memory. */
 struct mr_queue_client *mr_client_of(struct mr_queues *q, uint64_t session);
-struct mr_queue_client *mr_client_find(struct mr_queues *q, uint64_t session);
+struct mr_queue_client *mr_client_look(struct mr_queues *q, uint64_t session);
+static inline struct mr_queue_client *mr_client_find(struct mr_queues *q, uint64_t session)
+{
+	return mr_likely(q->last != NULL && q->last->session == session)
+		       ? q->last
+		       : mr_client_look(q, session);
+}
 /* Tells what became of a push, with others of the round. */
 void mr_client_accept(struct mr_queues *q, uint64_t session, uint32_t number,
 	const struct mrf_accepted_range *range);
@@ -390,8 +419,8 @@ int mr_consumer_add(struct mr_queues *q, struct mr_queue *queue, uint64_t sessio
 void mr_consumer_remove(
 	struct mr_queues *q, struct mr_queue_consumer *c, int code, const char *text);
 struct mr_queue_consumer *mr_consumer_find(struct mr_queue_client *client, uint32_t subscription);
-/* Its credit may have changed. */
-void mr_consumer_update(struct mr_queues *q, struct mr_queue_consumer *c);
+/* Its credit is, or is no more, what the policy was told. */
+void mr_consumer_tell(struct mr_queues *q, struct mr_queue_consumer *c);
 void mr_consumer_block(struct mr_queues *q, struct mr_queue_consumer *c);
 void mr_consumers_unblock(struct mr_queues *q);
 void mr_consumer_timer(struct mr_queues *q, struct mr_queue_consumer *c);
@@ -400,6 +429,13 @@ static inline bool mr_consumer_has_credit(const struct mr_queue_consumer *c)
 {
 	return c->outstanding + c->overdue < c->prefetch && !c->blocked &&
 	       c->train == MR_QUEUE_NONE;
+}
+
+/* Its credit may have changed. */
+static inline void mr_consumer_update(struct mr_queues *q, struct mr_queue_consumer *c)
+{
+	if (mr_consumer_has_credit(c) != c->ready)
+		mr_consumer_tell(q, c);
 }
 
 /* Policy (policy.c): which of those that are ready is next. */
@@ -435,6 +471,19 @@ static inline uint32_t mr_delivery_index(
 static inline uint64_t mr_delivery_tag(const struct mr_queues *q, const struct mr_queue_delivery *d)
 {
 	return (uint64_t)mr_delivery_index(q, d) << 32 | d->serial;
+}
+/* Written in words, as it is read in words soon after: a wider load of narrower stores waits for them. */
+static inline void mr_delivery_say(struct mr_message_extra *extra, uint64_t tag,
+	const struct mr_queue *queue, uint16_t redelivered, uint8_t priority)
+{
+	const uint64_t words[2] = {
+		tag, queue->number | (uint64_t)redelivered << 32 | (uint64_t)priority << 48};
+
+	_Static_assert(offsetof(struct mrf_message_delivery, redelivered) == 12 &&
+			       offsetof(struct mrf_message_delivery, priority) == 14,
+		"wire");
+	extra->flags = MRF_MESSAGE_FLAG_DELIVERY;
+	memcpy(&extra->delivery, words, sizeof(extra->delivery));
 }
 /* Takes the entry out of the delivery, and the delivery from its consumer or from the delayed. */
 struct mr_queue_entry *mr_delivery_end(struct mr_queues *q, struct mr_queue_delivery *d);

@@ -2,31 +2,30 @@
 #include "dataplane/queue/engine.h"
 
 /* Bytes of the piece of the store in which it stands. */
-static uint32_t entry_bytes(const struct mr_queue_entry *e)
+static inline uint32_t piece_bytes(unsigned flags, uint32_t body_bytes)
 {
-	return mr_entry_prefix(e->flags) + (e->flags & MR_ENTRY_CHAIN
-							   ? (uint32_t)sizeof(struct mr_queue_chain)
-							   : e->body_bytes);
+	return mr_entry_prefix(flags) +
+	       (flags & MR_ENTRY_CHAIN ? (uint32_t)sizeof(struct mr_queue_chain) : body_bytes);
 }
 
 struct mr_queue_entry *mr_entry_new(struct mr_queues *q, unsigned flags,
 	const struct mrf_message_origin *origin, const struct mrf_reply_token *call,
 	uint32_t header_bytes, uint32_t body_bytes)
 {
-	struct mr_queue_entry head = {
-		.body_bytes = body_bytes,
-		.born_ms = (uint32_t)q->now_ms,
-		.header_bytes = (uint16_t)header_bytes,
-		.flags = (uint8_t)flags,
-	};
-	struct mr_queue_entry *e;
+	struct mr_queue_entry *e = NULL;
 
-	if (mr_unlikely(mr_queue_full(q)))
-		return NULL;
-	e = mr_store_alloc(q->store, entry_bytes(&head));
+	if (mr_likely(!mr_queue_full(q)))
+		e = mr_store_alloc(q->store, piece_bytes(flags, body_bytes));
 	if (mr_unlikely(e == NULL))
 		return NULL;
-	*e = head;
+	e->next = NULL;
+	e->body_bytes = body_bytes;
+	e->born_ms = (uint32_t)q->now_ms;
+	e->header_bytes = (uint16_t)header_bytes;
+	e->delivered = 0;
+	e->flags = (uint8_t)flags;
+	e->priority = MRF_PRIORITY_NORMAL;
+	e->reserved = 0;
 	if (flags & MR_ENTRY_ORIGIN)
 		*mr_entry_origin(e) = *origin;
 	if (flags & MR_ENTRY_CALL)
@@ -47,7 +46,7 @@ void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e)
 			mr_store_release(q->store, p, (uint32_t)sizeof(*p) + p->bytes);
 		}
 	}
-	mr_store_release(q->store, e, entry_bytes(e));
+	mr_store_release(q->store, e, piece_bytes(e->flags, e->body_bytes));
 }
 
 bool mr_entry_append(

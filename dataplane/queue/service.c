@@ -32,11 +32,10 @@ static void pass_on(struct mr_queues *q, const struct mr_queue_delivery *d,
 	struct mrf_reply_token token = {to_worker ? tag : 0, call->correlation};
 	struct mr_message_plan plan = mr_message_plan((enum mrf_message_kind)m->header.kind, &token,
 		NULL, 0, m->headers, m->header_bytes, m->payload_bytes);
-	struct mr_message_extra extra = {
-		.flags = MRF_MESSAGE_FLAG_DELIVERY | (m->header.flags & kept),
-		.delivery = {.tag = tag, .queue = d->queue->number},
-	};
+	struct mr_message_extra extra;
 
+	mr_delivery_say(&extra, tag, d->queue, 0, MRF_PRIORITY_NORMAL);
+	extra.flags |= m->header.flags & kept;
 	if (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT)
 		extra.fragment = m->extra.fragment;
 	mr_message_plan_extra(&plan, &extra);

@@ -23,14 +23,6 @@ struct mr_queue *mr_queue_by_name(
 	return queue;
 }
 
-struct mr_queue *mr_queue_by_number(const struct mr_queues *q, uint32_t number)
-{
-	uint32_t index = number & ((1u << q->index_bits) - 1);
-	struct mr_queue *queue = index < q->slots_fresh ? q->slots[index].queue : NULL;
-
-	return queue != NULL && queue->number == number ? queue : NULL;
-}
-
 /* Its generation was not used for as long as there are generations. */
 static uint32_t slot_take(struct mr_queues *q)
 {
@@ -214,23 +206,6 @@ void mr_queue_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_e
 	queue->ready_count++;
 	if (queue->heap_count > 0 && !queue->paused)
 		mr_queue_activate(q, queue);
-}
-
-struct mr_queue_entry *mr_queue_next(const struct mr_queue *queue)
-{
-	struct mr_queue_entry *e = queue->ready[MRF_PRIORITY_HIGH].head;
-
-	if (e == NULL)
-		e = queue->ready[MRF_PRIORITY_NORMAL].head;
-	if (e == NULL)
-		e = queue->ready[MRF_PRIORITY_LOW].head;
-	return e;
-}
-
-void mr_queue_take(struct mr_queue *queue, struct mr_queue_entry *e)
-{
-	(void)mr_list_pop(&queue->ready[e->priority]);
-	queue->ready_count--;
 }
 
 void mr_queue_done(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)

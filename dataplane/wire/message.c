@@ -16,20 +16,27 @@ void mr_message_extra_load(const uint8_t *at, uint8_t flags, struct mr_message_e
 		memcpy(&out->fragment, at, sizeof(out->fragment));
 }
 
+/* Word by word: they were written so a moment ago, and a wider load would wait for the stores. */
+static inline uint8_t *store_words(uint8_t *to, const void *from, size_t bytes)
+{
+	const uint8_t *at = from;
+
+	for (size_t i = 0; i < bytes; i += sizeof(uint64_t)) {
+		uint64_t word = mr_message_load_64(at + i);
+
+		memcpy(to + i, &word, sizeof(word));
+	}
+	return to + bytes;
+}
+
 uint8_t *mr_message_extra_store(uint8_t *to, const struct mr_message_extra *extra)
 {
-	if (extra->flags & MRF_MESSAGE_FLAG_ORIGIN) {
-		memcpy(to, &extra->origin, sizeof(extra->origin));
-		to += sizeof(extra->origin);
-	}
-	if (extra->flags & MRF_MESSAGE_FLAG_DELIVERY) {
-		memcpy(to, &extra->delivery, sizeof(extra->delivery));
-		to += sizeof(extra->delivery);
-	}
-	if (extra->flags & MRF_MESSAGE_FLAG_FRAGMENT) {
-		memcpy(to, &extra->fragment, sizeof(extra->fragment));
-		to += sizeof(extra->fragment);
-	}
+	if (extra->flags & MRF_MESSAGE_FLAG_ORIGIN)
+		to = store_words(to, &extra->origin, sizeof(extra->origin));
+	if (extra->flags & MRF_MESSAGE_FLAG_DELIVERY)
+		to = store_words(to, &extra->delivery, sizeof(extra->delivery));
+	if (extra->flags & MRF_MESSAGE_FLAG_FRAGMENT)
+		to = store_words(to, &extra->fragment, sizeof(extra->fragment));
 	return to;
 }
 

@@ -204,7 +204,7 @@ MR_ALWAYS_INLINE bool mr_message_parse(
 	return m->header_bytes + m->payload_bytes <= MR_BODY_BYTES_MAX;
 }
 
-/* The view of a message without flags, whose header was loaded and fits: all is payload. */
+/* The view of a message without flags that name parts, whose header was loaded and fits: all is payload. */
 MR_ALWAYS_INLINE struct mr_message_view mr_message_plain(
 	const uint8_t *at, struct mrf_message_header header)
 {
@@ -212,6 +212,7 @@ MR_ALWAYS_INLINE struct mr_message_view mr_message_plain(
 
 	return (struct mr_message_view){
 		.header = header,
+		.extra.flags = header.flags,
 		.subject = payload,
 		.headers = payload,
 		.payload = payload,

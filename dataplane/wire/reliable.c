@@ -176,9 +176,9 @@ static bool came_before_sent_again(
 	return f->sends > 1 && now_ns - f->sent_ns < t->rtt_least_ns;
 }
 
-/* It came, as is said for the first time. *sent_ns: the latest that one was sent, and only once. */
-static void note_came(
-	struct mr_reliable_tx *t, struct mr_reliable_frame *f, uint64_t now_ns, uint64_t *sent_ns)
+/* It came, as is said for the first time. *latest: the one of them that was sent last. */
+static void note_came(struct mr_reliable_tx *t, struct mr_reliable_frame *f, uint64_t now_ns,
+	const struct mr_reliable_frame **latest)
 {
 	if (f->lost)
 		t->lost--;
@@ -190,12 +190,13 @@ static void note_came(
 		t->newest = f->order;
 		t->newest_ns = f->sent_ns;
 	}
-	if (f->sends == 1 && f->sent_ns >= *sent_ns)
-		*sent_ns = f->sent_ns;
+	if (*latest == NULL || ahead((*latest)->order, f->order) > 0)
+		*latest = f;
 }
 
 /* All before `ack` are out of the log. */
-static int take_up_to(struct mr_reliable_tx *t, uint32_t ack, uint64_t now_ns, uint64_t *sent_ns)
+static int take_up_to(struct mr_reliable_tx *t, uint32_t ack, uint64_t now_ns,
+	const struct mr_reliable_frame **latest)
 {
 	int gone = 0;
 
@@ -205,13 +206,13 @@ static int take_up_to(struct mr_reliable_tx *t, uint32_t ack, uint64_t now_ns, u
 		if (f->came)
 			t->came--;
 		else
-			note_came(t, f, now_ns, sent_ns);
+			note_came(t, f, now_ns, latest);
 	}
 	return gone;
 }
 
-static bool take_came(
-	struct mr_reliable_tx *t, uint32_t from, uint64_t word, uint64_t now_ns, uint64_t *sent_ns)
+static bool take_came(struct mr_reliable_tx *t, uint32_t from, uint64_t word, uint64_t now_ns,
+	const struct mr_reliable_frame **latest)
 {
 	bool any = false;
 
@@ -221,7 +222,7 @@ static bool take_came(
 
 		if (sequence == 0 || ahead(t->first, sequence) < 0 || f->came)
 			continue;
-		note_came(t, f, now_ns, sent_ns);
+		note_came(t, f, now_ns, latest);
 		f->came = true;
 		t->came++;
 		any = true;
@@ -272,7 +273,7 @@ int mr_reliable_tx_ack(struct mr_reliable_tx *t, uint32_t ack, uint32_t credit,
 	const uint64_t *came, uint32_t words, uint64_t now_ns)
 {
 	bool was_shut = ahead(t->next, t->limit) <= 0;
-	uint64_t sent_ns = 0;
+	const struct mr_reliable_frame *latest = NULL;
 	bool any = false;
 	int gone;
 
@@ -282,11 +283,12 @@ int mr_reliable_tx_ack(struct mr_reliable_tx *t, uint32_t ack, uint32_t credit,
 		t->limit = ack + credit;
 		t->backoff = t->first == t->next ? 0 : t->backoff;
 	}
-	gone = take_up_to(t, ack, now_ns, &sent_ns);
+	gone = take_up_to(t, ack, now_ns, &latest);
 	for (uint32_t i = 0; i < words; i++)
-		any |= take_came(t, ack + 1 + 64 * i, came[i], now_ns, &sent_ns);
-	if (sent_ns != 0)
-		measure(t, now_ns - sent_ns, now_ns);
+		any |= take_came(t, ack + 1 + 64 * i, came[i], now_ns, &latest);
+	/* Those sent before it may have come long ago, and the word of it was lost. */
+	if (latest != NULL && !came_before_sent_again(t, latest, now_ns))
+		measure(t, now_ns - latest->sent_ns, now_ns);
 	if (gone > 0 || any) {
 		t->backoff = 0;
 		t->window_before = 0;

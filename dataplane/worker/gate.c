@@ -192,6 +192,53 @@ uint32_t mr_worker_promise_own(
 	return delivered;
 }
 
+static uint32_t promise_run(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
+	const struct mr_burst_entry *e, uint32_t count, uint32_t target)
+{
+	uint32_t done = 0, delivered;
+
+	if (mr_likely(s->remote == NULL && s->missed_untold == 0)) {
+		done = mr_worker_copy_run(s, r, e, count, target);
+		if (done > 0)
+			mr_worker_mark_dirty(w, s);
+	}
+	for (delivered = done; done < count; done++) {
+		struct mr_message_view m = mr_message_plain(e[done].at, e[done].header);
+		struct mr_message_plan plan = mr_worker_delivery(r, &m, NULL);
+
+		delivered += mr_worker_promise(w, s, &plan, target) != MR_PROMISE_LOST;
+	}
+	return delivered;
+}
+
+static void run_to_sink(struct mr_worker *w, const struct mr_route *r, const struct mr_sink *sink,
+	const struct mr_burst_entry *e, uint32_t count)
+{
+	uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
+	uint32_t water = mr_sink_water(flags);
+	struct mr_session *s;
+
+	if (flags & MR_SINK_GONE)
+		return;
+	s = mr_directory_find(&w->directory, sink->slot, sink->generation);
+	if (s == NULL || mr_worker_is_over(s)) {
+		mr_count(w->stats->drop_session_gone, count);
+	} else if (water != 0) {
+		w->round.delivered += promise_run(w, s, r, e, count, sink->sub_id);
+		look_at_water(w, s, water, r->hash, r);
+	} else {
+		w->round.delivered += mr_worker_deliver_run(w, s, r, e, count, sink->sub_id);
+	}
+}
+
+void mr_worker_promise_run_own(struct mr_worker *w, const struct mr_route *r,
+	const struct mr_burst_entry *e, uint32_t count)
+{
+	for (uint32_t i = 0; i < r->span_count; i++)
+		for (uint32_t k = 0; k < r->spans[i].count; k++)
+			run_to_sink(w, r, &r->spans[i].sinks[k], e, count);
+}
+
 bool mr_worker_promise_member(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id)
 {
@@ -308,6 +355,8 @@ bool mr_worker_gates_pass(
 		return false;
 	if (mr_unlikely(s->stalled))
 		go_on(s);
+	w->passed_gates.from = h.target != 0 ? s : NULL;
+	w->passed_gates.target = h.target;
 	return true;
 }
 

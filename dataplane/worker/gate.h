@@ -42,7 +42,11 @@ bool mr_worker_gates_pass(
 static inline bool mr_worker_may_take(
 	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h)
 {
-	if (mr_likely(!(h.flags & MRF_MESSAGE_FLAG_ORIGIN)) || h.kind != MRF_MESSAGE_KIND_PUBLISH)
+	if (mr_likely(!mr_message_is_promised(h.flags)) || h.kind != MRF_MESSAGE_KIND_PUBLISH)
+		return true;
+	/* A burst's messages of one subject need be asked for once. */
+	if (w->passed_gates.from == s && w->passed_gates.target == h.target &&
+		!(h.flags & MRF_MESSAGE_FLAG_FRAGMENT))
 		return true;
 	return mr_worker_gates_pass(w, s, at, h);
 }
@@ -68,6 +72,9 @@ void mr_worker_count_stall(struct mr_worker *w, struct mr_session *s);
  * rather wait for; returns how many get it. */
 uint32_t mr_worker_promise_own(
 	struct mr_worker *w, const struct mr_route *r, const struct mr_message_plan *plan);
+/* The same for a run (deliver.h). */
+void mr_worker_promise_run_own(struct mr_worker *w, const struct mr_route *r,
+	const struct mr_burst_entry *e, uint32_t count);
 /* To a member of a queue group that is this worker's. False: it misses it, uncounted if `water` is 0. */
 bool mr_worker_promise_member(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id);

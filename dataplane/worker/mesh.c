@@ -261,7 +261,7 @@ static void take_publish(struct mr_worker *w, const struct mr_mesh_record *recor
 	struct mr_message_extra extra;
 	enum mr_subject_fault fault;
 	const struct mr_route *r;
-	bool promised = (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN) != 0;
+	bool promised = mr_message_is_promised(m->header.flags);
 
 	r = m->header.target != 0
 		    ? mr_router_alias(w->router, m->header.target)

@@ -145,7 +145,7 @@ publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_me
 	p.message = m;
 	p.route = r;
 	p.token = token;
-	p.promised = (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN) != 0;
+	p.promised = mr_message_is_promised(m->header.flags);
 	p.delivery = mr_worker_delivery(r, m, token);
 	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
 		p.extra = mr_worker_passed_on(m);
@@ -190,8 +190,8 @@ static void __attribute__((noinline)) publish_parts(struct mr_worker *w, struct 
 	uint32_t delivered;
 
 	mr_message_plan_extra(&plan, &extra);
-	delivered = m.header.flags & MRF_MESSAGE_FLAG_ORIGIN ? mr_worker_promise_own(w, r, &plan)
-							     : mr_worker_deliver_own(w, r, &plan);
+	delivered = mr_message_is_promised(m.header.flags) ? mr_worker_promise_own(w, r, &plan)
+							   : mr_worker_deliver_own(w, r, &plan);
 	if (delivered == 0 || r->workers != 0 || r->group_count > 0)
 		publish_further(w, from, &m, r, asked, delivered);
 }
@@ -289,7 +289,10 @@ static void publish_run(struct mr_worker *w, const struct mr_burst_entry *e, uin
 		return;
 	}
 	w->round.published += count;
-	mr_worker_deliver_run_own(w, r, e, count);
+	if (mr_unlikely(mr_message_is_promised(e->header.flags)))
+		mr_worker_promise_run_own(w, r, e, count);
+	else
+		mr_worker_deliver_run_own(w, r, e, count);
 	if (mr_likely(r->interest && r->workers == 0 && r->group_count == 0))
 		return;
 	for (uint32_t i = 0; i < count; i++) {
@@ -340,6 +343,7 @@ void mr_worker_route(struct mr_worker *w)
 	const struct mr_burst_entry *e = w->burst;
 	const struct mr_burst_entry *end = e + w->burst_count;
 
+	w->passed_gates.from = NULL; /* gates may shut from here on */
 	while (e < end) {
 		uint32_t run = run_of(e, end);
 

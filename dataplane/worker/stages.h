@@ -132,6 +132,12 @@ static inline const struct mr_message_view *mr_worker_take_apart(struct mr_worke
 	return m;
 }
 
+/* A promised Publish with a body and nothing else. */
+static inline bool mr_worker_is_bare_promise(struct mrf_message_header h)
+{
+	return h.kind == MRF_MESSAGE_KIND_PUBLISH && h.flags == MRF_MESSAGE_FLAG_HIGH;
+}
+
 /* Puts a message whose header was read and fits into the burst, which has room. */
 MR_ALWAYS_INLINE void mr_worker_keep(
 	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h)
@@ -139,7 +145,8 @@ MR_ALWAYS_INLINE void mr_worker_keep(
 	uint32_t index = w->burst_count;
 	struct mr_burst_entry e = {.header = h, .at = at, .from = s};
 
-	if (h.flags != 0 || mr_unlikely(h.bytes > sizeof(h) + MR_BODY_BYTES_MAX)) {
+	if ((h.flags != 0 && !mr_worker_is_bare_promise(h)) ||
+		mr_unlikely(h.bytes > sizeof(h) + MR_BODY_BYTES_MAX)) {
 		e.view = mr_worker_take_apart(w, s, index, at, h);
 		if (mr_unlikely(e.view == NULL)) {
 			mr_count(s->stats->rejected, 1);

@@ -179,6 +179,10 @@ struct mr_worker {
 	bool moved; /* this round did something */
 	bool handoff_dirty;
 	bool handoff_consumed;
+	struct { /* the last promised publish of this burst that had nobody to wait for */
+		const struct mr_session *from; /* NULL: none */
+		uint32_t target;
+	} passed_gates;
 	struct { /* sessions that are full, or for which something is held */
 		struct mr_waiting *first;
 		struct mr_waiting *last;
