@@ -19,6 +19,7 @@ struct call {
 	unsigned caller;
 	uint32_t status; /* that ended it; 0: a reply */
 	bool ended;
+	bool begun;    /* a part went one way or the other: nobody else gets it */
 	uint32_t hold; /* index + 1 */
 };
 
@@ -69,7 +70,7 @@ static void note_request(const struct rig_sent *s)
 	struct hold *h = &holds[holds_next];
 
 	assert_true(call < calls_count);
-	assert_false(calls[call].ended);
+	assert_false(calls[call].ended || calls[call].begun);
 	assert_int_equal(calls[call].hold, 0);
 	assert_int_equal(s->view.token.session, s->view.extra.delivery.tag);
 	assert_false(h->valid);
@@ -150,8 +151,10 @@ static void answer(struct hold *h)
 	if (h->tag == 0)
 		return;
 	rig_reply(&r, worker, service, h->tag, more, "answer");
-	if (counts)
+	if (counts) {
 		h->heard_ms = r.now_ms;
+		calls[h->call].begun |= more;
+	}
 	bad_tags += !counts;
 	assert_int_equal(r.stats.bad_tags, bad_tags);
 	assert_int_equal(r.sent_count, counts);
@@ -169,6 +172,7 @@ static void part(struct hold *h)
 	if (counts) {
 		h->heard_ms = r.now_ms;
 		h->parts = more;
+		calls[h->call].begun = true;
 	}
 	bad_tags += !counts;
 	assert_int_equal(r.stats.bad_tags, bad_tags);
