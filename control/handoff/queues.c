@@ -97,7 +97,8 @@ static void ask(const struct mr_request *q, unsigned worker, const struct mrf_qu
 	int error = mr_courier_ask(q->handoff->courier, worker, v, options, &asker, NULL);
 
 	if (error != 0 && error != -EBUSY && error != -EALREADY && error != -ENOTCONN)
-		mr_request_result(q, error, mr_log_errno_text(error));
+		mr_request_result(
+			q, error, error == -ENOENT ? "no such queue" : mr_log_errno_text(error));
 }
 
 static unsigned home_of(const struct mr_request *q, const struct mrf_queue_command *v)
