@@ -450,8 +450,8 @@ static void message_fill(struct mr_message *out, const struct mr_message_view *m
 	};
 }
 
-/* It may have been made anew, or have another number since the worker's home restarted: asked for again, once a
- * try. */
+/* It may have been made anew, or have another number since the worker's home restarted: asked for
+ * again, once a try. */
 static void not_found(struct mr_client *c, struct mr_rpc *r)
 {
 	if (r->reopened || r->stream != NULL) {
@@ -501,8 +501,8 @@ static unsigned reply(struct mr_client *c, struct mr_rpc *r, const struct mr_mes
 	bool more = (m->header.flags & MRF_MESSAGE_FLAG_MORE) != 0;
 	struct mr_message message;
 
-	/* Of the worker that has it in hand the bus says so; anybody else's is made up. Two workers may have had it,
-	 * one after the other: the first to answer is the one. */
+	/* Of the worker that has it in hand the bus says so; anybody else's is made up. Two workers
+	 * may have had it, one after the other: the first to answer is the one. */
 	if ((m->header.flags & MRF_MESSAGE_FLAG_DELIVERY) == 0 ||
 		(r->tag != 0 && r->tag != m->extra.delivery.tag)) {
 		c->unmatched++;

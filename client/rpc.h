@@ -6,17 +6,21 @@
  *     │     the service) ▼ │
  *     └─▶ mmi          resting: time-out or overload, and tries left
  *
- *   rpc.c      the table, begin, time-outs, tries, what comes   callee.c  services by name: their numbers, their breakers
- *   call_service.c  mr_call, mr_call_async     stream.c  mr_stream_*     mmi.c  what the bus answers itself
+ *   rpc.c           the table, begin, time-outs, tries, what comes
+ *   callee.c        services by name: their numbers, their breakers
+ *   call_service.c  mr_call, mr_call_async
+ *   stream.c        mr_stream_*
+ *   mmi.c           what the bus answers itself
  *
- * The correlation on the wire is ours, a number that counts up above an index. There is nothing to guess:
- * the bus passes on replies of the worker alone that has the request, and marks them by a delivery part,
- * which no client can write. All tries of a call have the same correlation, so that a reply that comes late
- * is still one; the first reply's tag says whose further ones belong to it.
+ * The correlation on the wire is ours, a number that counts up above an index. There is nothing to
+ * guess: the bus passes on replies of the worker alone that has the request, and marks them by a
+ * delivery part, which no client can write. All tries of a call have the same correlation, so that
+ * a reply that comes late is still one; the first reply's tag says whose further ones belong to it.
  *
- * Owns      Calls belong to the client; their places in memory do not change. A request is kept, copied, until its call
- *           ends, if it may have to be sent again.
- * Hot path  begin, finish: no allocation once a place has been used, no search, no system call but a clock's.
+ * Owns      Calls belong to the client; their places in memory do not change. A request is kept,
+ *           copied, until its call ends, if it may have to be sent again.
+ * Hot path  begin, finish: no allocation once a place has been used, no search, no system call but
+ *           a clock's.
  */
 #ifndef MILLRACE_CLIENT_RPC_H
 #define MILLRACE_CLIENT_RPC_H
@@ -134,7 +138,8 @@ struct mr_rpc_begin {
 int mr_rpc_begin(struct mr_client *c, const struct mr_rpc_begin *begin, struct mr_rpc **out);
 /* Ends without a word to anybody. */
 void mr_rpc_forget(struct mr_client *c, struct mr_rpc *r);
-/* Ends, and tells. `reply` NULL with an error; then, within a callback, the one whose it is is told later. */
+/* Ends, and tells. `reply` NULL with an error; then, within a callback, the one whose it is is told
+ * later. */
 void mr_rpc_finish(
 	struct mr_client *c, struct mr_rpc *r, const struct mr_message *reply, int error);
 /* Its time has come: it has taken too long, or the next try is to be made. */
