@@ -19,6 +19,7 @@
 #define OUTSTANDING_SERVICE 64
 #define PREFETCH            64
 #define CONSUMERS           4
+#define QUEUE_WINDOW        4096
 
 struct settings {
 	const char *transport;
@@ -118,6 +119,9 @@ static int make_plan(struct bench *b)
 			    : plan->service  ? OUTSTANDING_SERVICE
 					     : 1;
 	plan->prefetch = (unsigned)set->prefetch;
+	/* What is under way in a queue beyond that waits in it, and costs it the processor's cache. */
+	if (plan->queue && !set->window && window > QUEUE_WINDOW)
+		window = QUEUE_WINDOW;
 	plan->window = window ? window : 1;
 	plan->batch = set->batch ? (uint32_t)set->batch : mr_bench_batch(plan->udp, plan->window);
 	plan->rate = set->rate;
