@@ -6,7 +6,8 @@
  *     │     the service) ▼ │
  *     └─▶ mmi          resting: time-out or overload, and tries left
  *
- *   rpc.c           the table, begin, time-outs, tries, what comes
+ *   rpc.c           begin, time-outs, tries, what comes
+ *   rpc_table.c     the table
  *   callee.c        services by name: their numbers, their breakers
  *   call_service.c  mr_call, mr_call_async
  *   stream.c        mr_stream_*
@@ -133,6 +134,19 @@ struct mr_rpc_begin {
 	struct mr_stream *stream;
 };
 
+/* rpc_table.c */
+int mr_rpcs_need(struct mr_client *c);
+/* `index` < c->rpcs->top. */
+struct mr_rpc *mr_rpc_at(const struct mr_rpcs *s, uint32_t index);
+/* With a correlation, and nothing else of its own. -ENOSPC, -ENOMEM. */
+int mr_rpc_new(struct mr_client *c, struct mr_rpc **out);
+void mr_rpc_free(struct mr_client *c, struct mr_rpc *r);
+/* Whose correlation this is; NULL: nobody's any more. */
+struct mr_rpc *mr_rpc_find(const struct mr_client *c, uint64_t correlation);
+/* True: it waits in a call that is on the stack now. */
+bool mr_rpc_is_sync(const struct mr_client *c, uint64_t correlation);
+void mr_rpc_free_all(struct mr_client *c);
+
 /* rpc.c */
 /* As mr_call_async. -EAGAIN: the ring is full. */
 int mr_rpc_begin(struct mr_client *c, const struct mr_rpc_begin *begin, struct mr_rpc **out);
@@ -153,17 +167,12 @@ static inline bool mr_rpc_is(uint64_t correlation)
 	return (correlation & MR_RPC_BIT) != 0;
 }
 
-/* Whose correlation this is; NULL: nobody's any more. */
-struct mr_rpc *mr_rpc_find(const struct mr_client *c, uint64_t correlation);
-/* True: it waits in a call that is on the stack now. */
-bool mr_rpc_is_sync(const struct mr_client *c, uint64_t correlation);
 /* A Reply, Status or Credit whose correlation is a call's. Returns how many were handed out. */
 unsigned mr_rpc_answered(struct mr_client *c, const struct mr_message_view *m);
 void mr_rpc_step(struct mr_client *c, uint64_t now_ns);
 uint64_t mr_rpc_due_ns(const struct mr_client *c);
 /* The session has ended. */
 void mr_rpc_fail_all(struct mr_client *c);
-void mr_rpc_free_all(struct mr_client *c);
 
 /* callee.c */
 /* -EINVAL, -ENOMEM. */
