@@ -19,6 +19,7 @@ static uint32_t take_free(struct mr_queues *q)
 static void give_free(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	d->entry = NULL;
+	q->deliveries_used--;
 	d->next = q->deliveries_free;
 	q->deliveries_free = mr_delivery_index(q, d);
 }
@@ -32,6 +33,7 @@ static struct mr_queue_delivery *delivery_new(struct mr_queues *q, struct mr_que
 
 	if (mr_unlikely(index == MR_QUEUE_NONE))
 		return NULL;
+	q->deliveries_used++;
 	d->entry = e;
 	d->consumer = c;
 	d->queue = queue;
@@ -142,9 +144,11 @@ bool mr_delivery_delay(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t delay_ms)
 {
 	struct mr_queue_delivery *d;
+	uint32_t max = q->deliveries_max / 2;
 
 	/* Half of them at most, so that those who put everything off hold up nobody. */
-	if (q->deliveries_delayed >= q->deliveries_max / 2)
+	if (q->deliveries_delayed >= max ||
+		mr_share_used_up(queue->delayed_count, max - q->deliveries_delayed))
 		return false;
 	d = delivery_new(q, queue, NULL, e);
 	if (d == NULL)
@@ -215,7 +219,7 @@ bool mr_fragment_train(struct mr_queues *q, struct mr_queue_consumer *c)
 		uint32_t left = e->body_bytes - c->train_offset;
 		uint32_t bytes = left < chain->piece_bytes ? left : chain->piece_bytes;
 		uint32_t header_bytes = c->train_offset == 0 ? e->header_bytes : 0;
-		const uint8_t *body = mr_entry_slice(q, e, c->train_offset, bytes);
+		const uint8_t *body = mr_entry_slice(q, e, &c->train_place, c->train_offset, bytes);
 		struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_DELIVER,
 			e->flags & MR_ENTRY_CALL ? &token : NULL, NULL, 0, body, header_bytes,
 			bytes - header_bytes);
@@ -250,9 +254,11 @@ static void count_delivery(
 static bool deliver(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer *c,
 	struct mr_queue_entry *e)
 {
-	struct mr_queue_delivery *d = delivery_new(q, queue, c, e);
+	struct mr_queue_delivery *d = NULL;
 
-	if (mr_unlikely(d == NULL)) /* others hold all there are: until one of them is settled */
+	if (mr_likely(!mr_share_used_up(c->outstanding, q->deliveries_max - q->deliveries_used)))
+		d = delivery_new(q, queue, c, e);
+	if (mr_unlikely(d == NULL)) /* it, or all together, hold too many: until one is settled */
 		return false;
 	if (mr_likely(!(e->flags & MR_ENTRY_CHAIN)) && !send_whole(q, d, c, e)) {
 		give_free(q, d);
@@ -266,6 +272,7 @@ static bool deliver(struct mr_queues *q, struct mr_queue *queue, struct mr_queue
 	if (mr_unlikely((e->flags & MR_ENTRY_CHAIN) != 0)) {
 		c->train = mr_delivery_index(q, d);
 		c->train_offset = 0;
+		c->train_place = (struct mr_queue_place){0};
 		if (!mr_fragment_train(q, c))
 			mr_consumer_block(q, c);
 	}

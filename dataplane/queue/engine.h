@@ -65,6 +65,12 @@ struct mr_queue_piece {
 	uint8_t body[];
 };
 
+/* Where in a chain the piece begins that was looked at last: none begins anew. */
+struct mr_queue_place {
+	const struct mr_queue_piece *piece;
+	uint32_t offset;
+};
+
 struct mr_queue_chain {
 	struct mr_queue_piece *first;
 	struct mr_queue_piece *last;
@@ -113,6 +119,7 @@ struct mr_queue_consumer {
 	uint32_t heap_at; /* in queue->heap */
 	uint32_t train;   /* delivery whose fragments are on their way, or MR_QUEUE_NONE */
 	uint32_t train_offset;
+	struct mr_queue_place train_place;
 	bool ready;            /* has credit, and the policy knows */
 	bool blocked;          /* its session had no room */
 	struct mr_timer timer; /* of the oldest delivery */
@@ -190,7 +197,8 @@ struct mr_queue_client {
 	struct mr_queue_consumer *consumers;
 	struct mr_queue_assembly *assemblies; /* oldest first */
 	uint32_t assemblies_count;
-	uint32_t made; /* queues, that are still there */
+	uint64_t assemblies_bytes; /* of pieces that came */
+	uint32_t made;             /* queues, that are still there */
 	uint32_t consumers_count;
 	uint32_t services;
 	uint32_t windows; /* publishers first heard of from it, and not forgotten */
@@ -225,6 +233,7 @@ struct mr_queues {
 	uint32_t deliveries_max;
 	uint32_t deliveries_fresh;
 	uint32_t deliveries_free;
+	uint32_t deliveries_used;
 	uint32_t deliveries_delayed;
 	uint32_t serial;
 	struct mr_timers timers;
@@ -260,6 +269,14 @@ static inline bool mr_queue_full(const struct mr_queues *q)
 	return mr_store_bytes(q->store) >= q->store_entries_max;
 }
 
+/* Bytes that entries may still take. */
+static inline uint64_t mr_queue_store_left(const struct mr_queues *q)
+{
+	uint64_t used = mr_store_bytes(q->store);
+
+	return used < q->store_entries_max ? q->store_entries_max - used : 0;
+}
+
 static inline uint32_t mr_entry_prefix(unsigned flags)
 {
 	return (uint32_t)sizeof(struct mr_queue_entry) +
@@ -292,9 +309,10 @@ void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e);
 /* Copies a piece behind those that a chain has. */
 bool mr_entry_append(
 	struct mr_queues *q, struct mr_queue_entry *e, const void *body, uint32_t bytes);
-/* `bytes` of the body from `offset` on, in a row; valid until the next call. */
-const uint8_t *mr_entry_slice(
-	struct mr_queues *q, struct mr_queue_entry *e, uint32_t offset, uint32_t bytes);
+/* `bytes` of a chain from `offset` on, in a row; valid until the next call. `place` is {NULL} at first, and
+ * offsets go up. */
+const uint8_t *mr_entry_slice(struct mr_queues *q, struct mr_queue_entry *e,
+	struct mr_queue_place *place, uint32_t offset, uint32_t bytes);
 
 static inline void mr_list_push_back(struct mr_queue_list *l, struct mr_queue_entry *e)
 {
