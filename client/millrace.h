@@ -236,7 +236,8 @@ MR_API uint64_t mr_subscription_count(const struct mr_subscription *s);
  * callback: it is left for mr_receive, and so is what is behind it. -ENOTCONN while the bus is away. */
 MR_API int mr_process(struct mr_client *c, unsigned max);
 /* The same, but waits up to `timeout_ms` (-1: for ever) for the first one. Returns 0 on time-out and
- * when a signal was handled. A message that is left for mr_receive ends the wait and counts. -ENOTCONN
+ * when a signal was handled. A message that is left for mr_receive ends the wait and counts, and so does the
+ * bus's word that it accepted what was pushed. -ENOTCONN
  * at once when the bus goes away; called again, it waits for the bus to come back. */
 MR_API int mr_wait(struct mr_client *c, int timeout_ms);
 /* Next message of a subscription without callback, in the order of their coming. Callbacks of other
