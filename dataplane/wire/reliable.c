@@ -78,7 +78,7 @@ static uint64_t rto_ns(const struct mr_reliable_tx *t)
 		rto = MR_RELIABLE_RTO_NS;
 	else if (rto < MR_RELIABLE_RTO_NS_MIN)
 		rto = MR_RELIABLE_RTO_NS_MIN;
-	rto <<= least(t->backoff, BACKOFF_MAX);
+	rto <<= least(t->backoff / 2, BACKOFF_MAX);
 	return rto < MR_RELIABLE_RTO_NS_MAX ? rto : MR_RELIABLE_RTO_NS_MAX;
 }
 
