@@ -96,7 +96,7 @@ static int make(struct request *r, struct mr_queue **out)
 	struct mr_queue_client *client = NULL;
 	int rc;
 
-	if (r->name.bytes == 0 || r->name.bytes > MR_SUBJECT_BYTES_MAX ||
+	if (mr_queue_name_parse(r->name.data, r->name.bytes) != MR_SUBJECT_OK ||
 		r->kind > MRF_QUEUE_KIND_SERVICE || !makes_sense(&options))
 		return -EINVAL;
 	if (r->session != 0) {
@@ -191,9 +191,12 @@ static uint64_t credit_of(const struct mr_queue *queue)
 {
 	uint64_t credit = 0;
 
-	for (uint32_t i = 0; i < queue->consumers_count; i++)
-		if (queue->consumers[i]->prefetch > queue->consumers[i]->outstanding)
-			credit += queue->consumers[i]->prefetch - queue->consumers[i]->outstanding;
+	for (uint32_t i = 0; i < queue->consumers_count; i++) {
+		const struct mr_queue_consumer *c = queue->consumers[i];
+
+		if (c->prefetch > c->outstanding + c->overdue)
+			credit += c->prefetch - c->outstanding - c->overdue;
+	}
 	return credit;
 }
 
