@@ -249,10 +249,30 @@ static void window_follows_the_delay(void **state)
 	assert_int_equal(grown, MR_RELIABLE_WINDOW_MAX);
 	go_rounds(4, 2 * MS);
 	assert_in_range(t.window, 4, grown / 4);
-	go_rounds(30, 10 * MS);
-	assert_in_range(t.window, 4, 8);
 	go_rounds(20, 60 * US);
 	assert_int_equal(t.window, MR_RELIABLE_WINDOW_MAX);
+}
+
+/* A peer that has other things to do answers late, however few frames are out. */
+static void delay_that_a_small_window_does_not_end_is_the_paths(void **state)
+{
+	(void)state;
+	open_tx(512, 512);
+	go_rounds(20, 50 * US);
+	go_rounds(8, 10 * MS);
+	assert_in_range(t.window, 4, 24);
+	go_rounds(30, 10 * MS);
+	assert_int_equal(t.window, MR_RELIABLE_WINDOW_MAX);
+}
+
+/* What is in flight stands in a queue, 20 us a frame. */
+static void window_leaves_the_queue_short(void **state)
+{
+	(void)state;
+	open_tx(512, 512);
+	for (unsigned i = 0; i < 200; i++)
+		go_rounds(1, 50 * US + t.window * 20 * US);
+	assert_in_range(t.window, 8, 160);
 }
 
 /* Who sends little learns nothing of a large window. */
@@ -491,6 +511,8 @@ int main(void)
 		cmocka_unit_test(silence_brings_the_oldest_again_and_doubles),
 		cmocka_unit_test(time_out_follows_the_round_trip),
 		cmocka_unit_test(window_follows_the_delay),
+		cmocka_unit_test(delay_that_a_small_window_does_not_end_is_the_paths),
+		cmocka_unit_test(window_leaves_the_queue_short),
 		cmocka_unit_test(window_grows_where_it_is_used),
 		cmocka_unit_test(loss_alone_leaves_the_window),
 		cmocka_unit_test(time_out_for_nothing_is_taken_back),
