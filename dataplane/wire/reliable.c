@@ -293,10 +293,13 @@ int mr_reliable_tx_ack(struct mr_reliable_tx *t, uint32_t ack, uint32_t credit,
 	for (uint32_t i = 0; i < words; i++)
 		any |= take_came(t, ack + 1 + 64 * i, came[i], now_ns, &latest);
 	/* Those sent before it may have come long ago, and the word of it was lost. */
-	if (latest != NULL && !came_before_sent_again(t, latest, now_ns))
+	/* Of which time it was the ack is not told: a frame that was sent once alone says how long a
+	 * round trip takes, and that time-outs are not too short for it (RFC 6298 §3, §5). */
+	if (latest != NULL && latest->sends == 1) {
 		measure(t, now_ns - latest->sent_ns, now_ns);
-	if (gone > 0 || any) {
 		t->backoff = 0;
+	}
+	if (gone > 0 || any) {
 		t->window_before = 0;
 		end_round(t, now_ns);
 	}
