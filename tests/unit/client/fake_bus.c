@@ -146,6 +146,10 @@ static void publish(struct bus *b, struct bus_session *from, struct mr_message_v
 	}
 	b->published++;
 	m->token.session = from->id;
+	/* What is promised without a number comes as any other. */
+	m->header.flags &= (uint8_t)~MRF_MESSAGE_FLAG_HIGH;
+	if (m->header.flags & MR_MESSAGE_FLAGS_EXTRA)
+		m->extra.flags &= (uint8_t)~MRF_MESSAGE_FLAG_HIGH;
 	if (b->overloaded && (m->header.flags & MRF_MESSAGE_FLAG_TOKEN) != 0) {
 		status(from, m->token.correlation, MRF_STATUS_CODE_OVERLOADED);
 		return;
