@@ -302,7 +302,7 @@ static int command_purge(struct request *r)
 	if (queue == NULL)
 		return -ENOENT;
 	r->answer.queue = queue->number;
-	r->answer.count = mr_queue_empty(r->q, queue);
+	r->answer.count = mr_queue_empty(r->q, queue, MRF_STATUS_CODE_FAILED);
 	return 0;
 }
 

@@ -329,8 +329,8 @@ int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t
 	const struct mrf_queue_options *options, struct mr_queue **out);
 /* With all that is in it; it has no consumers. */
 void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue);
-/* Takes all that is ready or delayed out of it; returns how many. */
-uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue);
+/* Takes all that is ready or delayed out of it; returns how many. Who called is told the status. */
+uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t status);
 /* Something may be to be delivered: run looks at it. */
 void mr_queue_activate(struct mr_queues *q, struct mr_queue *queue);
 void mr_queue_deactivate(struct mr_queues *q, struct mr_queue *queue);
