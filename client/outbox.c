@@ -187,7 +187,7 @@ static void advance(struct mr_outbox *o)
 static void copy_out(struct mr_outbox *o, uint8_t *to, const uint8_t *from, uint32_t bytes)
 {
 	struct mrf_message_header h = mr_message_header_load(from);
-	uint32_t at = sizeof(h) + sizeof(struct mrf_message_origin);
+	uint32_t at = sizeof(h) + mr_message_extra_bytes(h.flags & MRF_MESSAGE_FLAG_ORIGIN);
 	struct mrf_message_fragment f;
 
 	mr_message_copy(to, from, bytes);

@@ -56,7 +56,8 @@ int mr_publisher_send_with(struct mr_publisher *p, const char *headers, size_t h
 	if (mr_unlikely(c->refuse != 0))
 		return mr_publish_refused(c);
 	if (p->box != NULL) {
-		l.extra.flags = MRF_MESSAGE_FLAG_ORIGIN;
+		/* What is not numbered is promised by a flag alone. */
+		l.extra.flags = p->number != 0 ? MRF_MESSAGE_FLAG_ORIGIN : MRF_MESSAGE_FLAG_HIGH;
 		l.extra.origin = (struct mrf_message_origin){p->number, p->next_id};
 	}
 	error = mr_letter_measure(c, &l);

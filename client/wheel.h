@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wheel: timers of a millisecond, of which most are taken away before they are due: adding and removing one costs
- * the same however many there are. A timer is at most a millisecond late, and never early.
+/* wheel: timers of a millisecond, of which most are taken away before they are due: adding and
+ * removing one costs the same however many there are. A timer is at most a millisecond late, and
+ * never early.
  *
  * Owns      Nothing: timers are part of what they are for. All zero bytes are an empty wheel.
  * Threads   One at a time.
@@ -35,7 +36,7 @@ static inline uint64_t mr_wheel_tick_of(uint64_t due_ns)
 	return due_ns / MR_WHEEL_TICK_NS + 1;
 }
 
-/* The timer is on no wheel. `now_ns` as for expired. */
+/* The timer is on no wheel. `now_ns` as for expired; it matters to an empty wheel alone. */
 static inline void mr_wheel_add(
 	struct mr_wheel *w, struct mr_timer *t, uint64_t due_ns, uint64_t now_ns)
 {

@@ -18,7 +18,8 @@ static bool work_waits(struct mr_worker *w)
 	const struct mr_poll_list *list =
 		atomic_load_explicit(&w->directory.poll, memory_order_seq_cst);
 
-	if (atomic_load_explicit(&w->stopping, memory_order_seq_cst) || w->passed_count > 0)
+	if (atomic_load_explicit(&w->stopping, memory_order_seq_cst) || w->passed_count > 0 ||
+		w->mesh.held != NULL)
 		return true;
 	if (!mr_bytes_empty(&w->handoff.from_control)) /* [worker.sleep] */
 		return true;

@@ -12,6 +12,9 @@ attack_counted drop_bad_subject bad-subjects
 attack_counted drop_bad_message bad-sections
 attack_counted drop_bad_message bus-kinds
 attack_counted drop_stale_token stale-tokens
+attack_counted refused_push_unknown unknown-queues
+attack_counted bad_tags forged-tags
+attack_counted drop_bad_fragment forged-fragments
 attack_counted handoff_tx unknown-kinds
 attack_counted handoff_unknown unknown-kinds 1000
 attack_counted handoff_malformed control-garbage

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "control/cli/admin.h"
+#include "control/cli/bench/lossy.h"
 #include "control/cli/bench/report.h"
 #include "control/cli/bench/window.h"
 #include "control/cli/verbs.h"
@@ -18,6 +19,8 @@
 
 #define OUTSTANDING_SERVICE 64
 #define PREFETCH            64
+#define CONSUMERS           4
+#define QUEUE_WINDOW        4096
 
 struct settings {
 	const char *transport;
@@ -25,16 +28,21 @@ struct settings {
 	const char *verify;
 	const char *cpus;
 	const char *subscribe_at; /* NULL: as the rest */
+	const char *ack;
+	const char *promise;
 	uint64_t bytes;
 	uint64_t publishers;
 	uint64_t subscribers;
 	uint64_t batch;  /* 0: by the transport */
 	uint64_t window; /* 0: by the ring, or the socket */
 	double rate;
+	double loss; /* below 0: no relay */
 	double seconds;
 	double warmup;
 	uint64_t outstanding; /* 0: by the pattern */
 	uint64_t servers;     /* 0: subscribers */
+	uint64_t producers;   /* 0: publishers */
+	uint64_t consumers;   /* 0: subscribers */
 	uint64_t prefetch;
 	uint64_t threads;
 	uint64_t subjects;
@@ -86,8 +94,9 @@ static int make_plan(struct bench *b)
 	struct mr_bench_plan *plan = &b->plan;
 	int cpus = set->cpus ? mr_cli_args_cpus(set->cpus, plan->cpus, MR_BENCH_THREADS_MAX) : 0;
 	int code = choose_transport(b);
-	uint64_t window = (set->window ? set->window : mr_bench_window(plan->udp, set->bytes)) /
-			  set->publishers;
+	uint64_t publishers = set->producers ? set->producers : set->publishers;
+	uint64_t window =
+		(set->window ? set->window : mr_bench_window(plan->udp, set->bytes)) / publishers;
 
 	if (code)
 		return code;
@@ -95,17 +104,34 @@ static int make_plan(struct bench *b)
 		return refuse(b, "--cpus", "expected numbers and ranges, as in 0,2-4");
 	if (set->window && set->rate > 0)
 		return refuse(b, "--window and --rate", "a loop is either closed or open");
+	if (set->loss >= 0 && !plan->udp)
+		return refuse(b, "--loss", "a path that loses is one over UDP");
+	if (set->promise && strcmp(set->pattern, "pubsub") != 0 &&
+		strcmp(set->pattern, "queue") != 0)
+		return refuse(b, "--promise", "is of the patterns pubsub and queue");
 	plan->service = strcmp(set->pattern, "service") == 0;
 	plan->request = plan->service || strcmp(set->pattern, "request") == 0;
 	plan->full = strcmp(set->verify, "full") == 0;
-	plan->publishers = (unsigned)set->publishers;
-	plan->subscribers = (unsigned)(set->servers ? set->servers : set->subscribers);
+	plan->queue = strcmp(set->pattern, "queue") == 0;
+	plan->manual = set->ack && strcmp(set->ack, "manual") == 0;
+	plan->promise = set->promise  ? mr_cli_promise(set->promise)
+			: plan->queue ? MR_AT_LEAST_ONCE
+				      : MR_BEST_EFFORT;
+	plan->loss = set->loss;
+	plan->publishers = (unsigned)publishers;
+	plan->subscribers = (unsigned)(set->servers                           ? set->servers
+				       : set->consumers                       ? set->consumers
+				       : plan->queue && set->subscribers == 1 ? CONSUMERS
+									      : set->subscribers);
 	plan->threads = (unsigned)set->threads;
 	plan->subjects = (unsigned)set->subjects;
 	plan->outstanding = set->outstanding ? (unsigned)set->outstanding
 			    : plan->service  ? OUTSTANDING_SERVICE
 					     : 1;
 	plan->prefetch = (unsigned)set->prefetch;
+	/* What is under way in a queue beyond that waits in it, and costs it the processor's cache. */
+	if (plan->queue && !set->window && window > QUEUE_WINDOW)
+		window = QUEUE_WINDOW;
 	plan->window = window ? window : 1;
 	plan->batch = set->batch ? (uint32_t)set->batch : mr_bench_batch(plan->udp, plan->window);
 	plan->rate = set->rate;
@@ -249,12 +275,16 @@ static int verdict(const struct bench *b)
 
 	if (mr_cli_interrupted())
 		return MR_EXIT_INTERRUPTED;
-	/* A network may bring frames out of their order. */
-	if (t->duplicates || (t->reordered && !b->plan.udp) || t->corrupt)
+	/* A network may bring frames out of their order, unless that is promised. */
+	if (t->duplicates || t->corrupt ||
+		(t->reordered && (!b->plan.udp || b->plan.promise != MR_BEST_EFFORT)))
 		return mr_cli_fail(b->cli, MR_EXIT_FAILED, "result",
 			"messages came twice, out of order or damaged", NULL);
 	if (t->delivered == 0)
 		return mr_cli_fail(b->cli, MR_EXIT_FAILED, "result", "nothing was delivered",
+			"look at `millrace counters`");
+	if (t->lost && b->plan.promise != MR_BEST_EFFORT)
+		return mr_cli_fail(b->cli, MR_EXIT_FAILED, "result", "promised messages were lost",
 			"look at `millrace counters`");
 	if (t->lost)
 		mr_cli_note(b->cli, "%" PRIu64 " messages were lost; `millrace counters` says why",
@@ -291,6 +321,27 @@ static int measure(struct bench *b)
 	return verdict(b);
 }
 
+/* The load's connections go through the relay, if there is to be one. */
+static int load_and_measure(struct bench *b)
+{
+	struct mr_cli at = *b->cli;
+	struct mr_lossy *lossy = NULL;
+	int rc = b->plan.loss >= 0 ? mr_lossy_open(b->cli->server, b->plan.loss, &lossy) : 0;
+	int code;
+
+	if (rc)
+		return mr_cli_fail_call(b->cli, NULL, rc, "--loss");
+	if (lossy)
+		at.server = mr_lossy_address(lossy);
+	code = mr_bench_load_open(&at, &b->plan, &b->load);
+	if (code == MR_EXIT_OK) {
+		code = measure(b);
+		mr_bench_load_close(b->load);
+	}
+	mr_lossy_close(lossy);
+	return code;
+}
+
 static int run_bench(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
 	static struct bench bench; /* too large for a stack, and there is one */
@@ -304,12 +355,7 @@ static int run_bench(const struct mr_cli *cli, const void *settings, const struc
 	if (code)
 		return code;
 	mr_cli_catch_interrupts();
-	code = mr_bench_load_open(cli, &b->plan, &b->load);
-	if (code)
-		return code;
-	code = measure(b);
-	mr_bench_load_close(b->load);
-	return code;
+	return load_and_measure(b);
 }
 
 #define COUNT(name_, field, value_, min_, max_, help_)                                             \
@@ -333,8 +379,8 @@ static int run_bench(const struct mr_cli *cli, const void *settings, const struc
 static const struct mr_cli_option options[] = {
 	TEXT("transport", transport, "HOW", "shm|udp",
 		"shm or udp (default: that of --server, which must fit)"),
-	TEXT("pattern", pattern, "HOW", "pubsub|request|service",
-		"pubsub (default), request or service"),
+	TEXT("pattern", pattern, "HOW", "pubsub|request|service|queue",
+		"pubsub (default), request, service or queue"),
 	COUNT("size", bytes, "BYTES", MR_BENCH_STAMP_BYTES, MR_BODY_BYTES,
 		"payload (default 64, at least 16)"),
 	COUNT("publishers", publishers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
@@ -356,7 +402,18 @@ static const struct mr_cli_option options[] = {
 	COUNT("servers", servers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
 		"workers of the service (default: as many as --subscribers)"),
 	COUNT("prefetch", prefetch, "N", 1, 65535,
-		"requests that a worker of a service takes in hand (default 64)"),
+		"messages that a consumer or worker of a service takes in hand (default 64)"),
+	COUNT("producers", producers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
+		"of a queue (default: as many as --publishers)"),
+	COUNT("consumers", consumers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
+		"of a queue (default 4, or as many as --subscribers)"),
+	TEXT("ack", ack, "HOW", "auto|manual",
+		"of consumers: by the library (default), or each message by the program"),
+	TEXT("promise", promise, "PROMISE", "best-effort|at-least-once|exactly-once",
+		"of pushes into the queue (default at-least-once), or what is published"
+		" (default best-effort)"),
+	REAL("loss", loss, "PERCENT", 0, 90,
+		"over UDP: through a relay in this process, which loses so much each way"),
 	COUNT("threads", threads, "N", 1, MR_BENCH_THREADS_MAX,
 		"threads to drive the connections (default 1)"),
 	TEXT("cpus", cpus, "LIST", NULL, "pin the threads to these CPUs, as in 0,2-4"),
@@ -381,6 +438,7 @@ static const struct settings defaults = {
 	.bytes = 64,
 	.publishers = 1,
 	.subscribers = 1,
+	.loss = -1,
 	.seconds = 5,
 	.warmup = 0.5,
 	.prefetch = PREFETCH,
@@ -398,6 +456,8 @@ const struct mr_cli_verb mr_cli_bench = {
 		"message was meant to go. Receivers check sequence and content; lost is what was published\n"
 		"and had not come, whole, when all was quiet at the end. One thread drives all connections\n"
 		"unless --threads says otherwise: on few cores the bus's worker wants one to itself.\n"
+		"With --loss the connections share a relay in a thread of its own, whose time it costs: what\n"
+		"is lost is to be compared with --loss 0. What is promised must come, in order.\n"
 		"Over UDP frames may be lost; the default window is small enough that few are. What a worker\n"
 		"spends is known where its admin socket can be reached: --run-dir.\n"
 		"Latencies share a look at the clock in a batch. The exit code is 1 if anything came twice,\n"
@@ -405,8 +465,10 @@ const struct mr_cli_verb mr_cli_bench = {
 	.examples = "  millrace bench --subscribers 4 --seconds 3 --json\n"
 		    "  millrace bench --pattern request --seconds 2\n"
 		    "  millrace bench --pattern service --servers 4 --json\n"
+		    "  millrace bench --pattern queue --prefetch 64 --json\n"
 		    "  millrace bench --rate 1M --size 256\n"
 		    "  millrace bench --transport udp --server udp://bus:7400 --json\n"
+		    "  millrace bench --server udp://bus --promise at-least-once --loss 1 --json\n"
 		    "  millrace bench --publishers 4 --subscribers 2 --threads 2 --cpus 2,3",
 	.options = options,
 	.defaults = &defaults,

@@ -106,9 +106,17 @@ void mr_bench_report_print(const struct mr_bench_report *r, bool colour)
 		plan->udp ? "udp" : "shm",
 		plan->service   ? "service"
 		: plan->request ? "request-reply"
+		: plan->queue   ? "queue"
 				: "publish-subscribe",
-		plan->bytes, plan->publishers, plan->request ? "requesters" : "publishers",
-		plan->subscribers, plan->request ? "responders" : "subscribers", plain);
+		plan->bytes, plan->publishers,
+		plan->request ? "requesters"
+		: plan->queue ? "producers"
+			      : "publishers",
+		plan->subscribers,
+		plan->request ? "responders"
+		: plan->queue ? "consumers"
+			      : "subscribers",
+		plain);
 	print_quantity(plan->request ? "requests" : "published", r->published_per_second, "/s");
 	print_quantity(plan->request ? "replies" : "delivered", r->delivered_per_second, "/s");
 	print_quantity("payload", r->delivered_per_second * (double)plan->bytes, "B/s");
@@ -136,12 +144,15 @@ static void set_real(json_t *o, const char *key, double value)
 	json_object_set_new(o, key, json_real(value));
 }
 
+static const char *const promises[] = {"best-effort", "at-least-once", "exactly-once"};
+
 static void set_plan(json_t *o, const struct mr_bench_plan *plan)
 {
 	json_object_set_new(o, "transport", json_string(plan->udp ? "udp" : "shm"));
 	json_object_set_new(o, "pattern",
 		json_string(plan->service   ? "service"
 			    : plan->request ? "request"
+			    : plan->queue   ? "queue"
 					    : "pubsub"));
 	set_count(o, "payload_bytes", plan->bytes);
 	set_count(o, "publishers", plan->publishers);
@@ -149,8 +160,14 @@ static void set_plan(json_t *o, const struct mr_bench_plan *plan)
 	set_count(o, "threads", plan->threads);
 	set_count(o, "subjects_per_publisher", plan->subjects);
 	json_object_set_new(o, "verify", json_string(plan->full ? "full" : "sequence"));
-	if (plan->service)
+	if (plan->service || plan->queue)
 		set_count(o, "prefetch", plan->prefetch);
+	if (plan->queue)
+		json_object_set_new(o, "ack", json_string(plan->manual ? "manual" : "auto"));
+	if (!plan->request)
+		json_object_set_new(o, "promise", json_string(promises[plan->promise]));
+	if (plan->loss >= 0)
+		set_real(o, "loss_percent", plan->loss);
 	if (plan->request)
 		set_count(o, "outstanding", plan->outstanding);
 	else
@@ -210,6 +227,7 @@ void mr_bench_report_json(const struct mr_bench_report *r)
 		set_real(o, "frames_sent_per_second", sent_per_second(r));
 		set_real(o, "frames_received_per_second", received_per_second(r));
 		set_count(o, "frames_lost", t->frames_lost);
+		set_count(o, "retransmits", t->retransmits);
 	}
 	json_object_set_new(o, "latency_ns", latency_json(r));
 	set_count(o, "samples", r->latency.total);

@@ -28,7 +28,7 @@ static int flood(const char *path, unsigned count, const char *name, send_fn *se
 
 static int unknown_kind(struct mr_raw *c, unsigned i)
 {
-	return mr_raw_send(c, 7 + i % 249, i, NULL, "hostile.kind", 12, "abc", 3);
+	return mr_raw_send(c, 64 + i % 192, i, NULL, "hostile.kind", 12, "abc", 3);
 }
 
 int mr_attack_unknown_kinds(const char *path, unsigned count)
@@ -40,7 +40,9 @@ int mr_attack_unknown_kinds(const char *path, unsigned count)
 static int bus_kind(struct mr_raw *c, unsigned i)
 {
 	static const uint8_t kinds[] = {MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_KIND_STATUS,
-		MRF_MESSAGE_KIND_GAP, MRF_MESSAGE_KIND_PADDING};
+		MRF_MESSAGE_KIND_GAP, MRF_MESSAGE_KIND_PADDING, MRF_MESSAGE_KIND_CLOSE,
+		MRF_MESSAGE_KIND_PATH, MRF_MESSAGE_KIND_HELLO, MRF_MESSAGE_KIND_RETRY,
+		MRF_MESSAGE_KIND_ACK, MRF_MESSAGE_KIND_ACCEPTED};
 	struct mrf_reply_token token = {.session = c->session, .correlation = i};
 
 	return mr_raw_send(c, kinds[i % sizeof(kinds)], i, &token, NULL, 0, "abc", 3);
@@ -163,6 +165,78 @@ static int forged_reply(struct mr_raw *c, unsigned i)
 int mr_attack_forged_replies(const char *path, unsigned count)
 {
 	return flood(path, count, "forged-replies", forged_reply);
+}
+
+/* Of queues that are not, and of workers that are not. */
+static uint32_t queue_number(unsigned i)
+{
+	return i % 3 == 0 ? i / 3 % 64 : (uint32_t)mr_raw_random();
+}
+
+static int unknown_queue(struct mr_raw *c, unsigned i)
+{
+	return mr_raw_send(
+		c, MRF_MESSAGE_KIND_PUSH, queue_number(i) | 1u << 16, NULL, NULL, 0, "abc", 3);
+}
+
+int mr_attack_unknown_queues(const char *path, unsigned count)
+{
+	return flood(path, count, "unknown-queues", unknown_queue);
+}
+
+/* Settlements, replies, parts and credits of deliveries that this client never had, and payloads that are
+ * none. */
+static int forged_tag(struct mr_raw *c, unsigned i)
+{
+	static const uint8_t kinds[] = {MRF_MESSAGE_KIND_SETTLE, MRF_MESSAGE_KIND_REPLY,
+		MRF_MESSAGE_KIND_PART, MRF_MESSAGE_KIND_CREDIT};
+	uint8_t kind = kinds[i % sizeof(kinds)];
+	struct mrf_settlement settlement = {
+		.tag = (uint64_t)(i / 16 % 64) << 32 | i / 1024,
+		.verb = (uint8_t)(i / 4 % 8),
+		.delay_ms = (uint32_t)mr_raw_random(),
+	};
+	struct mrf_reply_token token = {.session = settlement.tag, .correlation = i};
+
+	return mr_raw_send(c, kind, queue_number(i) | 1,
+		kind == MRF_MESSAGE_KIND_SETTLE ? NULL : &token, NULL, 0, &settlement,
+		i % 32 < 16 ? sizeof(settlement) : i % 32);
+}
+
+int mr_attack_forged_tags(const char *path, unsigned count)
+{
+	return flood(path, count, "forged-tags", forged_tag);
+}
+
+/* Pieces of others' messages, and such as do not fit what they say. */
+static int forged_fragment(struct mr_raw *c, unsigned i)
+{
+	struct mr_message_extra extra = {
+		.flags = MRF_MESSAGE_FLAG_FRAGMENT,
+		.fragment = {.session = c->session, .message = i, .total_bytes = 8},
+	};
+	struct mr_message_plan plan = mr_message_plan(
+		MRF_MESSAGE_KIND_PUBLISH, NULL, "hostile.piece", 13, "12345678", 0, 8);
+	void *to;
+
+	switch (i % 4) {
+	case 0: extra.fragment.session = mr_session_id(i / 4 % 2, i / 8 % 64, i / 512); break;
+	case 1: extra.fragment.offset = 1 + (uint32_t)mr_raw_random() % (UINT32_MAX - 1); break;
+	case 2: extra.fragment.total_bytes = i % 8; break;
+	default: extra.fragment.total_bytes = UINT32_MAX - i; break;
+	}
+	mr_message_plan_extra(&plan, &extra);
+	to = mr_raw_claim(c, plan.bytes);
+	if (to == NULL)
+		return -ENOTCONN;
+	mr_message_write(to, &plan, 0);
+	mr_bytes_push(&c->up, plan.bytes);
+	return 0;
+}
+
+int mr_attack_forged_fragments(const char *path, unsigned count)
+{
+	return flood(path, count, "forged-fragments", forged_fragment);
 }
 
 static int control_garbage(struct mr_raw *c, unsigned i)
