@@ -318,7 +318,8 @@ static int pause(struct request *r, bool paused)
 	return 0;
 }
 
-/* The queue, by its own name or that of its dead letters; it may have been removed for idleness before them. */
+/* The queue, by its own name or that of its dead letters; it may have been removed for idleness
+ * before them. */
 static int redrive_to(struct request *r, struct mr_queue **queue)
 {
 	struct mr_queue *dead;
