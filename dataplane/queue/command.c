@@ -96,7 +96,7 @@ static int make(struct request *r, struct mr_queue **out)
 	struct mr_queue_client *client = NULL;
 	int rc;
 
-	if (r->name.bytes == 0 || r->name.bytes > MR_SUBJECT_BYTES_MAX ||
+	if (mr_queue_name_parse(r->name.data, r->name.bytes) != MR_SUBJECT_OK ||
 		r->kind > MRF_QUEUE_KIND_SERVICE || !makes_sense(&options))
 		return -EINVAL;
 	if (r->session != 0) {

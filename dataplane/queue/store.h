@@ -22,10 +22,12 @@
 #include <stdint.h>
 
 #define MR_STORE_PIECE_MAX 65536u
+/* Less would be used up by the first piece of each size. */
+#define MR_STORE_BYTES_MIN (4u << 20)
 
 struct mr_store;
 
-/* `bytes_max` is rounded up to whole slabs. -ENOMEM. */
+/* `bytes_max` is rounded up to whole slabs, and to MR_STORE_BYTES_MIN. -ENOMEM. */
 int mr_store_new(uint64_t bytes_max, struct mr_store **out);
 void mr_store_free(struct mr_store *s);
 

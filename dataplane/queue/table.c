@@ -3,6 +3,9 @@
 
 #include "dataplane/queue/engine.h"
 
+/* Of one size, whatever the name: each size takes a slab of the store at least. */
+#define QUEUE_BYTES ((uint32_t)(sizeof(struct mr_queue) + MR_SUBJECT_BYTES_MAX))
+
 static uint32_t name_hash(unsigned kind, const char *name, uint32_t bytes)
 {
 	uint32_t hash = 2166136261u ^ kind; /* FNV-1a */
@@ -73,7 +76,7 @@ int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t
 
 	if (index == MR_QUEUE_NONE)
 		return -ENOSPC;
-	queue = mr_store_alloc(q->store, (uint32_t)sizeof(*queue) + bytes);
+	queue = mr_store_alloc(q->store, QUEUE_BYTES);
 	if (queue == NULL) {
 		q->slots[index].next_free = q->slots_free;
 		q->slots_free = index;
@@ -157,7 +160,7 @@ void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
 	q->slots[index].next_free = q->slots_free;
 	q->slots_free = index;
 	mr_policy_fini(q, queue);
-	mr_store_release(q->store, queue, (uint32_t)sizeof(*queue) + queue->name_bytes);
+	mr_store_release(q->store, queue, QUEUE_BYTES);
 }
 
 void mr_queue_activate(struct mr_queues *q, struct mr_queue *queue)
