@@ -105,9 +105,8 @@ struct mr_queue_consumer {
 	uint32_t prefetch;
 	uint32_t weight;
 	uint32_t outstanding;
-	uint32_t
-		overdue; /* timed out and nothing heard of the session since: credit that it does not get */
-	uint32_t head; /* of its deliveries: the oldest */
+	uint32_t overdue; /* timed out, nothing heard since: credit that it does not get */
+	uint32_t head;    /* of its deliveries: the oldest */
 	uint32_t tail;
 	uint32_t index;   /* in queue->consumers */
 	uint32_t heap_at; /* in queue->heap */
