@@ -110,15 +110,18 @@ static bool answer_read(struct mrf_table message, struct mr_answer *a)
 	}
 }
 
-/* What control says without being asked. */
+/* What control says without being asked. Over UDP the welcome may come once more. */
 static bool told(struct mr_client *c, struct mrf_table message)
 {
 	struct mrf_table body = mrf_client_message_body(message);
 
-	if (mrf_client_message_body_type(message) != MRF_CLIENT_BODY_DISCONNECT)
-		return false;
-	mr_consumer_disconnected(c, mrf_disconnect_subscription(body));
-	return true;
+	switch (mrf_client_message_body_type(message)) {
+	case MRF_CLIENT_BODY_DISCONNECT:
+		mr_consumer_disconnected(c, mrf_disconnect_subscription(body));
+		return true;
+	case MRF_CLIENT_BODY_WELCOME: return c->udp != NULL;
+	default: return false;
+	}
 }
 
 static bool answered(struct mr_client *c, struct mr_call *call, struct mrf_table message)

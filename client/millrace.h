@@ -26,7 +26,8 @@
  *           mr_error(c) says more about the last failure of a call on this client.
  *
  *           -EINVAL        an argument is malformed: subject, pattern, group, address, headers
- *           -EMSGSIZE      headers and payload together exceed mr_body_bytes_max()
+ *           -EMSGSIZE      headers and payload together exceed mr_message_bytes_max(), or, in a batch or a
+ *                          claim, mr_body_bytes_max()
  *           -EAGAIN        the ring to the bus is full and the call does not block
  *           -ETIMEDOUT     no answer, or no room, within the time given
  *           -EINTR         a signal was handled while mr_receive or mr_request slept
@@ -132,7 +133,8 @@ MR_API void mr_close(struct mr_client *c);
 
 MR_API bool mr_connected(const struct mr_client *c);
 
-/* Largest header block and payload together of a message to `subject` (NULL: of a reply): MR_BODY_BYTES,
+/* Largest header block and payload together of a message to `subject` (NULL: of a reply) that goes in one
+ * piece (see mr_message_bytes_max for those that do not): MR_BODY_BYTES,
  * and over UDP what fits one frame of this connection with its subject, some 1,400 bytes on Ethernet. May
  * change when the client reconnects. */
 MR_API size_t mr_body_bytes_max(const struct mr_client *c, const char *subject);
@@ -234,7 +236,8 @@ MR_API uint64_t mr_subscription_count(const struct mr_subscription *s);
  * callback: it is left for mr_receive, and so is what is behind it. -ENOTCONN while the bus is away. */
 MR_API int mr_process(struct mr_client *c, unsigned max);
 /* The same, but waits up to `timeout_ms` (-1: for ever) for the first one. Returns 0 on time-out and
- * when a signal was handled. A message that is left for mr_receive ends the wait and counts. -ENOTCONN
+ * when a signal was handled. A message that is left for mr_receive ends the wait and counts, and so does the
+ * bus's word that it accepted what was pushed. -ENOTCONN
  * at once when the bus goes away; called again, it waits for the bus to come back. */
 MR_API int mr_wait(struct mr_client *c, int timeout_ms);
 /* Next message of a subscription without callback, in the order of their coming. Callbacks of other
@@ -315,12 +318,16 @@ struct mr_publisher_options {
 };
 MR_API int mr_publisher_open_with(struct mr_client *c, const char *subject,
 	const struct mr_publisher_options *options, struct mr_publisher **out);
-/* One message of any size up to mr_message_bytes_max, as the promise says. -EAGAIN: too much is not taken yet. */
+/* One message of any size up to mr_message_bytes_max, as the promise says. -EAGAIN: too much is not taken yet;
+ * process, and try again. */
 MR_API int mr_publisher_send_with(struct mr_publisher *p, const char *headers, size_t header_bytes,
 	const void *payload, size_t bytes);
-/* Largest header block and payload together that the bus takes, in as many pieces as it needs. */
+/* Largest header block and payload together that the bus takes, in as many pieces as it needs. Everything that
+ * publishes, replies or pushes sends such, but for batches and claims. Pieces wait for room, where the ring
+ * could not hold all of them at once, also in calls that do not. */
 MR_API size_t mr_message_bytes_max(const struct mr_client *c);
-/* Waits until everything promised so far is taken: -ETIMEDOUT, -ENOTCONN. */
+/* Waits until everything promised so far is taken: -ETIMEDOUT, -ENOTCONN; and once the error of what was
+ * refused for good since the last time. Callbacks are served meanwhile. */
 MR_API int mr_settle(struct mr_client *c, unsigned timeout_ms);
 
 /* Queues: each message goes to one consumer. */
@@ -359,7 +366,8 @@ struct mr_push_options {
 	uint64_t next_id;
 	struct mr_queue_options queue;
 	/* Told of each promised push once: 0, or -EBUSY (full, after retries), -ESTALE (older than the
-	 * window), -ENOENT. */
+	 * window), -ENOENT. From within any call that waits or processes, also in another callback; may push,
+	 * and must not wait. */
 	void (*on_outcome)(struct mr_client *c, uint64_t id, int error, void *arg);
 	void *arg;
 };
@@ -367,6 +375,7 @@ struct mr_push_options {
 /* `options` may be NULL: at least once. -EEXIST: the queue is there with other options. -ENOSPC. */
 MR_API int mr_queue_open(struct mr_client *c, const char *name,
 	const struct mr_push_options *options, struct mr_queue **out);
+/* Forgets what is not accepted yet: mr_settle first. */
 MR_API void mr_queue_close(struct mr_queue *q);
 
 struct mr_push {
@@ -375,15 +384,16 @@ struct mr_push {
 	const void *payload;
 	size_t bytes;
 	enum mr_priority priority;
-	/* Exactly once: 0: the next; else the caller's own, ascending. With `publisher` set, that of another,
-	 * as when a stage passes on what it was given: its output is known by its input. */
+	/* Exactly once: 0: the next; else the caller's own, below 2^63. With `publisher` set, that of another,
+	 * as when a stage passes on what it was given: its output is known by its input. -EAGAIN while that
+	 * number is open in the queue. */
 	uint64_t id;
 	uint64_t publisher;
 };
 /* Does not wait: -EAGAIN when the ring or the window of unaccepted pushes is full. *id (may be NULL): of
  * the outcome. */
 MR_API int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id);
-/* Waits for room up to request_timeout_ms, serving callbacks of nobody. */
+/* Waits for room up to request_timeout_ms, serving no callbacks but on_outcome. */
 MR_API int mr_push(struct mr_queue *q, const void *payload, size_t bytes);
 /* Pushes not accepted yet. */
 MR_API unsigned mr_queue_unaccepted(const struct mr_queue *q);

@@ -399,11 +399,15 @@ int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
 /* What comes meanwhile is set aside, but for the bus's word of pushes. */
 static int wait_for_room(struct mr_client *c, struct mr_patience *p)
 {
-	int error;
+	unsigned handled;
+	int error = 0;
 
 	c->depth++;
-	mr_receive_some(c, MR_WAIT_MESSAGES_MAX, true);
-	error = c->eof || c->state == MR_STATE_LOST ? mr_publish_refused(c) : mr_pause(c, p);
+	handled = mr_receive_some(c, MR_WAIT_MESSAGES_MAX, true);
+	if (c->eof || c->state == MR_STATE_LOST)
+		error = mr_publish_refused(c);
+	else if (handled == 0)
+		error = mr_pause(c, p);
 	c->depth--;
 	return error == -ETIMEDOUT ? mr_fail(c, error, "the bus does not accept what was pushed")
 				   : error;

@@ -193,7 +193,8 @@ static unsigned other_now(struct mr_client *c, const struct mr_message_view *m)
 		/* An answer of the bus itself may be a reply to somebody. */
 		mr_call_answered(c, m);
 		return (unsigned)(c->received - received);
-	case MRF_MESSAGE_KIND_ACCEPTED: mr_queue_accepted(c, m); return 0;
+	/* Who waits for room to push has some now. */
+	case MRF_MESSAGE_KIND_ACCEPTED: mr_queue_accepted(c, m); return 1;
 	case MRF_MESSAGE_KIND_BEAT: mr_beats_heard(&c->beats); return 0;
 	default: c->malformed++; return 0;
 	}

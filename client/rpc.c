@@ -146,7 +146,8 @@ void mr_rpc_set_due(struct mr_client *c, struct mr_rpc *r, uint64_t due_ns)
 		return;
 	}
 	mr_wheel_remove(&c->rpcs->wheel, &r->timer);
-	mr_wheel_add(&c->rpcs->wheel, &r->timer, due_ns, mr_house_now_ns(c));
+	mr_wheel_add(&c->rpcs->wheel, &r->timer, due_ns,
+		c->rpcs->wheel.count == 0 ? mr_house_now_ns(c) : 0);
 	mr_house_by(c, due_ns);
 	if (c->depth == 0)
 		mr_timer_by(c, due_ns);
@@ -500,14 +501,14 @@ static unsigned reply(struct mr_client *c, struct mr_rpc *r, const struct mr_mes
 	bool more = (m->header.flags & MRF_MESSAGE_FLAG_MORE) != 0;
 	struct mr_message message;
 
-	/* Two workers may have had it, one after the other: the first to answer is the one. */
-	if (m->header.flags & MRF_MESSAGE_FLAG_DELIVERY) {
-		if (r->tag != 0 && r->tag != m->extra.delivery.tag) {
-			c->unmatched++;
-			return 0;
-		}
-		r->tag = m->extra.delivery.tag;
+	/* Of the worker that has it in hand the bus says so; anybody else's is made up. Two workers may have had it,
+	 * one after the other: the first to answer is the one. */
+	if ((m->header.flags & MRF_MESSAGE_FLAG_DELIVERY) == 0 ||
+		(r->tag != 0 && r->tag != m->extra.delivery.tag)) {
+		c->unmatched++;
+		return 0;
 	}
+	r->tag = m->extra.delivery.tag;
 	message_fill(&message, m);
 	c->received++;
 	if (more)

@@ -9,9 +9,10 @@
  *   rpc.c      the table, begin, time-outs, tries, what comes   callee.c  services by name: their numbers, their breakers
  *   call_service.c  mr_call, mr_call_async     stream.c  mr_stream_*     mmi.c  what the bus answers itself
  *
- * The correlation on the wire is ours, a number that counts up above an index: the bus passes on replies of the worker
- * alone that has the request, so there is nothing to guess. All tries of a call have the same, so that a reply that comes
- * late is still one; the first reply's tag says whose further ones belong to it.
+ * The correlation on the wire is ours, a number that counts up above an index. There is nothing to guess:
+ * the bus passes on replies of the worker alone that has the request, and marks them by a delivery part,
+ * which no client can write. All tries of a call have the same correlation, so that a reply that comes late
+ * is still one; the first reply's tag says whose further ones belong to it.
  *
  * Owns      Calls belong to the client; their places in memory do not change. A request is kept, copied, until its call
  *           ends, if it may have to be sent again.

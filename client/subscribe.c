@@ -24,8 +24,8 @@ uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, ui
 		.kind = s->prefix ? MRF_SUBSCRIPTION_KIND_PREFIX : MRF_SUBSCRIPTION_KIND_PATTERN,
 		.pattern = mrf_str(s->pattern),
 		.group = mrf_str(s->group[0] != '\0' ? s->group : NULL),
-		.when_full = s->promise != MR_BEST_EFFORT ? MRF_WHEN_FULL_BLOCK
-							  : MRF_WHEN_FULL_DROP,
+		.when_full =
+			s->promise != MR_BEST_EFFORT ? MRF_WHEN_FULL_BLOCK : MRF_WHEN_FULL_DROP,
 		.high_water = s->high_water,
 	};
 	uint8_t memory[MR_CALL_BYTES_MAX];

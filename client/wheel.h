@@ -35,7 +35,7 @@ static inline uint64_t mr_wheel_tick_of(uint64_t due_ns)
 	return due_ns / MR_WHEEL_TICK_NS + 1;
 }
 
-/* The timer is on no wheel. `now_ns` as for expired. */
+/* The timer is on no wheel. `now_ns` as for expired; it matters to an empty wheel alone. */
 static inline void mr_wheel_add(
 	struct mr_wheel *w, struct mr_timer *t, uint64_t due_ns, uint64_t now_ns)
 {

@@ -81,8 +81,6 @@ static bool take_own(struct mr_client *c, const uint8_t *at, struct mrf_message_
 		else
 			take_challenge(c, &m);
 		return true;
-	/* No answer to anything: the welcome once more. */
-	case MRF_MESSAGE_KIND_CONTROL: return h.target == 0;
 	default: return false;
 	}
 }

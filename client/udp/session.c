@@ -68,6 +68,7 @@ int mr_udp_open(struct mr_client *c, struct mrf_table welcome, uint32_t sequence
 	u->last_tx_ns = u->last_rx_ns = u->look_ns = mr_now_ns();
 	u->stuck = u->closed = u->looking = false;
 	u->error = 0;
+	c->whole_bytes_max = mrf_welcome_message_bytes_max(welcome);
 	mr_udp_limits(c);
 	mr_house_by(c, 0);
 	/* So the bus learns that this side has the flow too, and how much it takes. */

@@ -122,8 +122,8 @@ static bool has_all(const struct pull *p)
 
 static bool is_idle(const struct pull *p)
 {
-	return !p->waiting.first && !p->outputs.first && !p->pushed.first &&
-	       p->jobs.running == 0 && p->printed_count == 0;
+	return !p->waiting.first && !p->outputs.first && !p->pushed.first && p->jobs.running == 0 &&
+	       p->printed_count == 0;
 }
 
 static bool is_manual(const struct pull *p)

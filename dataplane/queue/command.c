@@ -191,9 +191,12 @@ static uint64_t credit_of(const struct mr_queue *queue)
 {
 	uint64_t credit = 0;
 
-	for (uint32_t i = 0; i < queue->consumers_count; i++)
-		if (queue->consumers[i]->prefetch > queue->consumers[i]->outstanding)
-			credit += queue->consumers[i]->prefetch - queue->consumers[i]->outstanding;
+	for (uint32_t i = 0; i < queue->consumers_count; i++) {
+		const struct mr_queue_consumer *c = queue->consumers[i];
+
+		if (c->prefetch > c->outstanding + c->overdue)
+			credit += c->prefetch - c->outstanding - c->overdue;
+	}
 	return credit;
 }
 

@@ -3,6 +3,9 @@
 
 #include "dataplane/queue/engine.h"
 
+#define UNBLOCK_AT_ONCE   256u
+#define TIMED_OUT_AT_ONCE 1024u
+
 static bool is_service(const struct mr_queue_consumer *c)
 {
 	return c->queue->kind == MRF_QUEUE_KIND_SERVICE;
@@ -116,13 +119,27 @@ int mr_consumer_add(struct mr_queues *q, struct mr_queue *queue, uint64_t sessio
 	return 0;
 }
 
+static void link_blocked(struct mr_queues *q, struct mr_queue_consumer *c)
+{
+	c->blocked = true;
+	c->blocked_next = NULL;
+	c->blocked_prev = q->blocked_tail;
+	if (q->blocked_tail == NULL)
+		q->blocked = c;
+	else
+		q->blocked_tail->blocked_next = c;
+	q->blocked_tail = c;
+}
+
 static void unlink_blocked(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	if (c->blocked_prev == NULL)
 		q->blocked = c->blocked_next;
 	else
 		c->blocked_prev->blocked_next = c->blocked_next;
-	if (c->blocked_next != NULL)
+	if (c->blocked_next == NULL)
+		q->blocked_tail = c->blocked_prev;
+	else
 		c->blocked_next->blocked_prev = c->blocked_prev;
 	c->blocked = false;
 }
@@ -176,27 +193,24 @@ void mr_consumer_block(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	if (c->blocked)
 		return;
-	c->blocked = true;
-	c->blocked_prev = NULL;
-	c->blocked_next = q->blocked;
-	if (q->blocked != NULL)
-		q->blocked->blocked_prev = c;
-	q->blocked = c;
+	link_blocked(q, c);
 	if (q->retry_ms <= q->now_ms)
 		q->retry_ms = q->now_ms + 1;
 	mr_consumer_update(q, c);
 }
 
+/* Some of them, those that have waited longest. */
 void mr_consumers_unblock(struct mr_queues *q)
 {
-	struct mr_queue_consumer *next;
+	struct mr_queue_consumer *last = q->blocked_tail, *c;
 
-	for (struct mr_queue_consumer *c = q->blocked; c != NULL; c = next) {
-		next = c->blocked_next;
-		if (c->train != MR_QUEUE_NONE && !mr_fragment_train(q, c))
-			continue;
+	for (unsigned i = 0; i < UNBLOCK_AT_ONCE && (c = q->blocked) != NULL; i++) {
 		unlink_blocked(q, c);
+		if (c->train != MR_QUEUE_NONE && !mr_fragment_train(q, c))
+			link_blocked(q, c);
 		mr_consumer_update(q, c);
+		if (c == last)
+			break;
 	}
 	q->retry_ms = q->now_ms + 1;
 }
@@ -208,7 +222,7 @@ void mr_consumer_timer(struct mr_queues *q, struct mr_queue_consumer *c)
 	uint32_t max = c->queue->options.ack_timeout_ms;
 	uint32_t age = 0;
 
-	while (c->head != MR_QUEUE_NONE) {
+	for (unsigned i = 0; i < TIMED_OUT_AT_ONCE && c->head != MR_QUEUE_NONE; i++) {
 		age = (uint32_t)q->now_ms - q->deliveries[c->head].sent_ms;
 		if (age < max)
 			break;
@@ -217,5 +231,5 @@ void mr_consumer_timer(struct mr_queues *q, struct mr_queue_consumer *c)
 		mr_settle_back(q, &q->deliveries[c->head], MR_BACK_TIMEOUT, 0);
 	}
 	if (c->head != MR_QUEUE_NONE)
-		mr_timer_set(&q->timers, &c->timer, q->now_ms + (max - age));
+		mr_timer_set(&q->timers, &c->timer, q->now_ms + (age < max ? max - age : 1));
 }

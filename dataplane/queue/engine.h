@@ -234,9 +234,10 @@ struct mr_queues {
 	struct mr_queue *active_tail;
 	struct mr_queue_client *dirty;
 	struct mr_queue_client *clients;
-	struct mr_queue_client *sweep; /* next to be looked at */
-	struct mr_queue_client *last;  /* that was looked up */
-	struct mr_queue_consumer *blocked;
+	struct mr_queue_client *sweep;     /* next to be looked at */
+	struct mr_queue_client *last;      /* that was looked up */
+	struct mr_queue_consumer *blocked; /* the first of them */
+	struct mr_queue_consumer *blocked_tail;
 	struct mr_queue_entry *garbage; /* to be freed a few at a time */
 	uint64_t retry_ms;              /* when those that are blocked are tried again */
 	uint64_t sweep_ms;

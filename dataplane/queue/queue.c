@@ -147,7 +147,9 @@ void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue)
 	uint64_t due = age_due(q, queue);
 	uint64_t idle = (in_use(queue) ? q->now_ms : queue->used_ms) + q->c.idle_ms;
 
-	mr_timer_set(&q->timers, &queue->timer, due < idle ? due : idle);
+	due = due < idle ? due : idle;
+	/* What is due already is so for more than is done at once: the rest has its turn. */
+	mr_timer_set(&q->timers, &queue->timer, due > q->now_ms ? due : q->now_ms + 1);
 }
 
 void mr_queue_timer(struct mr_queues *q, struct mr_queue *queue)

@@ -60,6 +60,7 @@ struct mr_queues_config {
 
 /* The store is the caller's, and may serve others too. -ENOMEM. */
 int mr_queues_new(const struct mr_queues_config *c, struct mr_store *store, struct mr_queues **out);
+/* What is in the store stays there: the store is to be freed next. */
 void mr_queues_free(struct mr_queues *q);
 
 /* A Push for a queue of this worker, from `session`. The outcome goes back by itself: as an Accepted,
@@ -78,8 +79,8 @@ void mr_queues_part(
 /* A delivery that was sent could not be given to its session after all: as if it had not been. */
 void mr_queues_undelivered(struct mr_queues *q, uint64_t tag, uint64_t now_ms);
 
-/* Delivers what can be, and says what was accepted: once a round, when mr_queues_wants says so or anything was
- * called since. Bounded. True: there is more to do at once. */
+/* Delivers what can be, and says what was accepted: once a round, when anything was called since, when the
+ * last run said so, or when it is due. Bounded. True: there is more to do at once. */
 bool mr_queues_run(struct mr_queues *q, uint64_t now_ms);
 /* Time-outs, delays, ages, consumers whose session is gone or silent, idle queues: every millisecond or so.
  * Bounded: goes on where it stopped. */

@@ -84,15 +84,16 @@ static bool take_messages(struct mr_worker *w, struct mr_session *s, struct mr_w
 	return all;
 }
 
-/* One that waits in its slot, whose turn it is. */
-static bool take_slot(struct mr_worker *w, struct mr_session *s)
+/* One that waits in its slot, whose turn it is. `waits`: its messages may have to. */
+static bool take_slot(struct mr_worker *w, struct mr_session *s, bool waits)
 {
 	struct mr_flow *flow = &s->remote->flow;
 	struct mr_flow_slot *slot = mr_flow_slot(flow, flow->rx.taken);
 	const uint8_t *at = (const uint8_t *)(slot + 1) + slot->offset;
 	struct mr_walk k = {at, slot->bytes, slot->messages};
-	bool all = take_messages(w, s, &k);
+	bool all = waits ? take_messages(w, s, &k) : mr_worker_walk(w, s, &k, false);
 
+	w->moved = true;
 	if (all) {
 		mr_reliable_rx_let_go(&flow->rx);
 		return true;
@@ -112,8 +113,21 @@ static void take_slots(struct mr_worker *w, struct mr_session *s)
 		return;
 	}
 	for (uint32_t i = 0; i < SLOTS_A_ROUND && mr_reliable_rx_waits(&flow->rx); i++)
-		if (!take_slot(w, s))
+		if (!take_slot(w, s, true))
 			break;
+	if (mr_unlikely(mr_worker_is_over(s)))
+		mr_worker_flow_finish(w, s);
+}
+
+void mr_worker_flow_finish(struct mr_worker *w, struct mr_session *s)
+{
+	struct mr_flow *flow = &s->remote->flow;
+
+	if (!mr_reliable_rx_waits(&flow->rx))
+		return;
+	while (mr_reliable_rx_waits(&flow->rx))
+		(void)take_slot(w, s, false);
+	mr_worker_route_now(w);
 }
 
 void mr_worker_flows_take(struct mr_worker *w)

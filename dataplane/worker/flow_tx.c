@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
+#include <errno.h>
 
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
@@ -75,6 +76,26 @@ static void send_ack(struct mr_worker *w, struct mr_session *s)
 	memcpy(payload + sizeof(header), &h, sizeof(h));
 	memcpy(payload + sizeof(header) + sizeof(h), came, words * sizeof(came[0]));
 	mr_worker_packet_send(w, s, m, HEADER_BYTES + (words > 0 ? h.bytes : 0));
+}
+
+/* The client has moved to where frames of its log cannot go, and they are not made anew. */
+static void give_up(struct mr_worker *w, struct mr_session *s)
+{
+	uint64_t memory[MR_CLOSE_WORDS];
+	struct mr_message_plan plan = mr_worker_close_plan(-EMSGSIZE, memory);
+
+	(void)mr_worker_send_alone(w, s, &plan, 0, false);
+	mr_worker_remote_end(w, s, MR_REMOTE_CLOSED);
+	w->burst_count = 0; /* routed */
+	mr_worker_flow_finish(w, s);
+}
+
+static bool is_too_wide(
+	const struct mr_worker *w, const struct mr_session *s, const struct mr_reliable_frame *f)
+{
+	const struct mr_remote *r = s->remote;
+
+	return f->bytes > mr_path_frame_bytes(&r->path, w->ports[r->port].port->mtu);
 }
 
 /* A frame of the log, new or again. Without a buffer it counts as sent and lost. */
@@ -166,6 +187,10 @@ static void send_again(struct mr_worker *w, struct mr_session *s, uint64_t now_n
 
 		if (frame == NULL)
 			return;
+		if (mr_unlikely(is_too_wide(w, s, frame))) {
+			give_up(w, s);
+			return;
+		}
 		mr_count(w->stats->retransmits, 1);
 		mr_count(s->stats->retransmits, 1);
 		mr_count(w->stats->retransmit_timeouts, timed_out);

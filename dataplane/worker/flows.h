@@ -25,6 +25,8 @@
 bool mr_worker_flow_frame(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f);
 /* Frames that wait in slots, once their session is stalled no more; some of each session. */
 void mr_worker_flows_take(struct mr_worker *w);
+/* What waits of a session that ends, whoever is full: it was acknowledged. Leaves the burst routed. */
+void mr_worker_flow_finish(struct mr_worker *w, struct mr_session *s);
 
 /* flow_tx.c: room for a message of `bytes` (its stride) at the end of the session's open frame of
  * the reliable flow, or of a new one, the full one being sent. NULL: the session has no such flow,

@@ -3,6 +3,7 @@
 
 #include <rte_mbuf.h>
 
+#include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/walk.h"
 
@@ -48,10 +49,7 @@ mr_worker_take_special(struct mr_worker *w, struct mr_session *s, struct mrf_mes
 	switch (h.kind) {
 	case MRF_MESSAGE_KIND_PADDING:
 	case MRF_MESSAGE_KIND_PATH: break; /* proved already, or it would not have come here */
-	case MRF_MESSAGE_KIND_CLOSE:
-		/* What came before it is still taken. */
-		mr_worker_remote_end(w, s, MR_REMOTE_CLOSED);
-		break;
+	case MRF_MESSAGE_KIND_CLOSE: mr_worker_remote_end(w, s, MR_REMOTE_CLOSED); break;
 	default: break;
 	}
 }
@@ -136,8 +134,9 @@ void mr_worker_frame(struct mr_worker *w, const struct mr_frame *f)
 		if (!mr_worker_path(w, s, f))
 			return;
 	}
-	if (mr_unlikely(f->header.flags != 0) && !mr_worker_flow_frame(w, s, f))
-		return;
-	if (mr_likely(take_sequence(w, s, f)))
-		walk(w, s, f);
+	if (mr_likely(f->header.flags == 0) || mr_worker_flow_frame(w, s, f))
+		if (mr_likely(take_sequence(w, s, f)))
+			walk(w, s, f);
+	if (mr_unlikely(mr_worker_is_over(s)))
+		mr_worker_flow_finish(w, s); /* it said so in this frame */
 }

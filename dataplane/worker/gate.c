@@ -360,6 +360,22 @@ bool mr_worker_gates_pass(
 	return true;
 }
 
+void mr_worker_keep_unpromised(
+	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h)
+{
+	const uint8_t promises = MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_HIGH;
+	uint32_t index = w->burst_count;
+
+	if (mr_worker_is_bare_promise(h))
+		h.flags = 0;
+	mr_worker_keep(w, s, at, h);
+	if (w->burst_count == index || w->burst[index].view == NULL)
+		return;
+	/* It was taken apart by what it says; from here on it is as others. */
+	w->burst[index].header.flags &= (uint8_t)~promises;
+	w->views[index].header.flags &= (uint8_t)~promises;
+}
+
 void mr_worker_count_stall(struct mr_worker *w, struct mr_session *s)
 {
 	mr_count(w->stats->publisher_blocks, 1);

@@ -51,6 +51,10 @@ static inline bool mr_worker_may_take(
 	return mr_worker_gates_pass(w, s, at, h);
 }
 
+/* Keeps a promised publish that came where nothing can wait, in the datagram flow: as one that is not promised. */
+void mr_worker_keep_unpromised(
+	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h);
+
 static inline bool mr_gate_is_shut(const struct mr_gate *gate, uint32_t tag)
 {
 	uint32_t now = atomic_load_explicit(&gate->tag, memory_order_seq_cst); /* [worker.sleep] */

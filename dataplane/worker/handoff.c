@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/deliver.h"
+#include "dataplane/worker/flows.h"
+#include "dataplane/worker/promise.h"
 #include "dataplane/worker/queues.h"
 
 #define HANDOFF_SHARES 64u
@@ -124,6 +126,8 @@ static void deliver_answer(struct mr_worker *w, uint64_t session, const struct m
 
 	if (s == NULL)
 		mr_count(w->stats->drop_session_gone, 1);
+	else if (mr_session_speaks_reliably(s))
+		(void)mr_worker_promise(w, s, &plan, m->header.target); /* if lost, counted there */
 	else if (!mr_worker_copy(w, s, &plan, m->header.target))
 		mr_worker_no_room(w, s, plan.stride, &w->stats->drop_control_full);
 }

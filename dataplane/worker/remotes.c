@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/worker/frames.h"
+#include "dataplane/worker/flows.h"
 
 #include <errno.h>
 
@@ -8,6 +8,8 @@
 
 /* All sessions are looked at this many times a heartbeat. */
 #define LOOKS 8u
+/* So long a session that is to be closed is left what it needs to acknowledge. */
+#define LEAVE_MS 1000u
 
 struct mr_message_plan mr_worker_close_plan(int32_t code, uint64_t memory[MR_CLOSE_WORDS])
 {
@@ -42,6 +44,26 @@ static void say_goodbye(struct mr_worker *w, struct mr_session *s, int32_t code)
 	(void)mr_worker_send_alone(w, s, &plan, 0, false);
 }
 
+/* What the client was told had come is taken, now or never. */
+static void end(struct mr_worker *w, struct mr_session *s, enum mr_remote_end why)
+{
+	mr_worker_remote_end(w, s, why);
+	w->burst_count = 0; /* of a round that is over */
+	mr_worker_flow_finish(w, s);
+}
+
+/* What is in its log has a while to come to the client. */
+static bool may_leave(struct mr_worker *w, struct mr_session *s, uint64_t now)
+{
+	struct mr_flow *flow = &s->remote->flow;
+
+	if (mr_worker_flow_drained(s))
+		return true;
+	if (flow->leaving == 0)
+		flow->leaving = now;
+	return now - flow->leaving >= w->tsc_hz / 1000 * LEAVE_MS;
+}
+
 static void look(struct mr_worker *w, struct mr_session *s, uint64_t now)
 {
 	struct mr_remote *r = s->remote;
@@ -53,11 +75,11 @@ static void look(struct mr_worker *w, struct mr_session *s, uint64_t now)
 	mr_gauge(s->stats->last_rx_ns,
 		(int64_t)((double)r->last_rx * 1e9 / (double)w->tsc_hz) + w->scan.clock_delta);
 	mr_worker_gauge(w, s);
-	if (expel != 0) {
+	if (expel != 0 && may_leave(w, s, now)) {
 		say_goodbye(w, s, expel);
-		mr_worker_remote_end(w, s, MR_REMOTE_CLOSED);
+		end(w, s, MR_REMOTE_CLOSED);
 	} else if (silent > 0 && (uint64_t)silent >= w->patience) {
-		mr_worker_remote_end(w, s, MR_REMOTE_EXPIRED);
+		end(w, s, MR_REMOTE_EXPIRED);
 	} else {
 		if (s->missed_untold > 0)
 			(void)mr_worker_tell_gap(w, s, 0);

@@ -48,6 +48,9 @@ MR_ALWAYS_INLINE bool mr_worker_walk(
 		}
 		if (mr_unlikely(mr_worker_is_special(h.kind)))
 			mr_worker_take_special(w, s, h);
+		else if (!waits && mr_unlikely(mr_message_is_promised(h.flags)) &&
+			 h.kind == MRF_MESSAGE_KIND_PUBLISH)
+			mr_worker_keep_unpromised(w, s, at, h);
 		else
 			mr_worker_keep(w, s, at, h);
 		at += mr_message_stride(h.bytes);

@@ -15,7 +15,7 @@
 	(sizeof(struct mr_writer_remote) + 2 * sizeof(uint32_t) + sizeof(uint32_t) +               \
 		sizeof(struct mr_session *) + sizeof(struct mrf_session_stats))
 
-_Static_assert(sizeof(struct mr_session) + sizeof(struct mr_remote) + SLOT_BYTES <= 1792,
+_Static_assert(sizeof(struct mr_session) + sizeof(struct mr_remote) + SLOT_BYTES <= 1408,
 	"memory of a session over UDP, all told");
 
 static uint32_t sessions_max(const struct mr_writer *wr)

@@ -1,33 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queue: the life of messages in a queue (dataplane/queue/queue.h): two consumers that settle, refuse, are
- * slow, or die and come back, and a time-out that may race all of that.
+/* queue: the life of messages in a queue (dataplane/queue/): two consumers that settle, refuse, settle twice, fall
+ * silent, or die and come back; time-outs and the late notice of a death race all of that.
  *
- *   ready ──▶ outstanding ──ack──▶ acked
- *     ▲            └── nack, time-out, consumer gone ──▶ ready again, or dead after MAX_DELIVER
+ *   ready ──▶ out ──ack──▶ acked
+ *     ▲        └── requeue, time-out, consumer gone ──▶ ready again, or dead after MAX_DELIVER
  *
- * Found would be: an ack that counts twice, or for a delivery that is not the last one or not the sender's;
- * a message that comes back after it was acked; one delivered more often than it may be.
+ * A delivery has a place in a table, which is used again at once, and a serial; the two are the tag. Found would be: a
+ * message in two hands, in no place or in two; an ack that counts for another message or twice; a message that comes
+ * back after it was acked, or that waits for ever while somebody could take it.
  */
 #define MESSAGES    2
 #define CONSUMERS   2
+#define PLACES      2
 #define MAX_DELIVER 2
 #define DEATHS      1
-#define TIMEOUTS    1
 
-mtype = { ready, outstanding, acked, dead };
+mtype = { ready, out, acked, dead };
+mtype = { ack, requeue, reject };
 
+/* What the queue knows. */
 mtype state[MESSAGES];
-byte serial[MESSAGES];  /* of the delivery; a tag is message and serial */
-byte holder[MESSAGES];  /* consumer of the delivery that is out */
 byte times[MESSAGES];   /* delivered */
-byte settled[MESSAGES]; /* acks that counted */
-byte life[CONSUMERS];   /* which session of this consumer it is */
-byte deaths = DEATHS, timeouts = TIMEOUTS;
+byte counted[MESSAGES]; /* acks */
+bool used[PLACES];
+byte serial[PLACES];
+byte what[PLACES];  /* message */
+byte whose[PLACES]; /* consumer, */
+byte which[PLACES]; /* and which session of it */
+byte last_serial;
+byte seen[CONSUMERS];    /* session that the queue knows */
+bool overdue[CONSUMERS]; /* timed out and not heard since: gets nothing */
 
-/* message, serial, life of the consumer that it was delivered to */
-chan deliveries[CONSUMERS] = [MESSAGES] of { byte, byte, byte };
-/* message, serial, consumer, its life, done */
-chan settlements = [2] of { byte, byte, byte, byte, bool };
+/* What is so. */
+byte life[CONSUMERS]; /* session that the consumer has */
+byte deaths = DEATHS;
+bool started;
+
+/* place, serial, message */
+chan deliveries[CONSUMERS] = [1] of { byte, byte, byte };
+/* place, serial, consumer, its session, message it means, verb */
+chan settlements = [2] of { byte, byte, byte, byte, byte, mtype };
+
+#define HOLDS(p, m)   (used[p] && what[p] == m)
+#define BUSY(c)       ((used[0] && whose[0] == c) || (used[1] && whose[1] == c))
+#define TAKES(c)      (!BUSY(c) && !overdue[c] && seen[c] == life[c] && empty(deliveries[c]))
+#define FREE          (!used[0] || !used[1])
+#define CAN(m, c)     (started && state[m] == ready && TAKES(c) && FREE)
+#define OVER(m)       (state[m] == acked || state[m] == dead)
 
 inline again(m)
 {
@@ -37,107 +56,143 @@ inline again(m)
 	fi
 }
 
+/* The first place that is free, as the table's last freed would be. */
+inline deliver(m, c)
+{
+	p = (used[0] -> 1 : 0);
+	assert(!HOLDS(0, m) && !HOLDS(1, m));
+	used[p] = true;
+	last_serial++;
+	serial[p] = last_serial;
+	what[p] = m;
+	whose[p] = c;
+	which[p] = seen[c];
+	times[m]++;
+	state[m] = out;
+	deliveries[c] ! p, serial[p], m;
+	p = 0
+}
+
+inline take_back(p)
+{
+	used[p] = false;
+	again(what[p])
+}
+
 active proctype queue()
 {
-	byte m, c, n, s, l;
-	bool done;
+	byte p, n, c, l, m;
+	mtype v;
 
 	d_step {
-		do
-		:: m < MESSAGES -> state[m] = ready; m++
-		:: else -> break
-		od;
-		m = 0
+		state[0] = ready;
+		state[1] = ready;
+		started = true
 	}
 end:	do
-	/* Deliver to whoever has credit: one at a time each. */
+	:: atomic { CAN(0, 0) -> deliver(0, 0) }
+	:: atomic { CAN(0, 1) -> deliver(0, 1) }
+	:: atomic { CAN(1, 0) -> deliver(1, 0) }
+	:: atomic { CAN(1, 1) -> deliver(1, 1) }
+	/* A settlement counts if its tag is that of a delivery that is out, and its sender who has it. */
 	:: atomic {
-		select(m : 0 .. MESSAGES - 1);
-		select(c : 0 .. CONSUMERS - 1);
+		settlements ? p, n, c, l, m, v ->
 		if
-		:: state[m] == ready && len(deliveries[c]) == 0 ->
-			serial[m]++;
-			times[m]++;
-			state[m] = outstanding;
-			holder[m] = c;
-			deliveries[c] ! m, serial[m], life[c]
+		:: l == seen[c] -> overdue[c] = false
 		:: else
-		fi
-	   }
-	/* A settlement counts if its tag is that of the delivery that is out, and its sender the holder. */
-	:: atomic {
-		settlements ? n, s, c, l, done ->
+		fi;
 		if
-		:: state[n] == outstanding && serial[n] == s && holder[n] == c && life[c] == l ->
-			assert(serial[n] == s && life[c] == l);
+		:: used[p] && serial[p] == n && whose[p] == c && which[p] == l ->
+			assert(what[p] == m);
+			assert(state[m] == out);
 			if
-			:: done -> state[n] = acked; settled[n]++
-			:: else -> again(n)
+			:: v == ack -> used[p] = false; state[m] = acked; counted[m]++
+			:: v == reject -> used[p] = false; state[m] = dead
+			:: v == requeue -> take_back(p)
 			fi
 		:: else /* bad_tags */
 		fi;
-		n = 0; s = 0; l = 0; done = false
+		p = 0; n = 0; c = 0; l = 0; m = 0; v = 0
+	   }
+	/* It took too long, or the session is seen to be gone. */
+	:: atomic { used[0] -> overdue[whose[0]] = true; take_back(0) }
+	:: atomic { used[1] -> overdue[whose[1]] = true; take_back(1) }
+	:: atomic {
+		seen[0] != life[0] ->
+		if :: used[0] && whose[0] == 0 -> take_back(0) :: else fi;
+		if :: used[1] && whose[1] == 0 -> take_back(1) :: else fi;
+		seen[0] = life[0]; overdue[0] = false
 	   }
 	:: atomic {
-		timeouts > 0 ->
-		select(m : 0 .. MESSAGES - 1);
-		if
-		:: state[m] == outstanding -> timeouts--; again(m)
-		:: else
-		fi
+		seen[1] != life[1] ->
+		if :: used[0] && whose[0] == 1 -> take_back(0) :: else fi;
+		if :: used[1] && whose[1] == 1 -> take_back(1) :: else fi;
+		seen[1] = life[1]; overdue[1] = false
 	   }
 	od
 }
 
-/* A consumer's session ends: what it held goes to others, what was on the way to it is lost. */
+/* What was on the way to a session that ends is lost with it; what it said before is not. */
 active proctype reaper()
 {
-	byte c, m;
+	byte c;
 
-	do
+end:	do
 	:: atomic {
 		deaths > 0 ->
+		if
+		:: c = 0
+		:: c = 1
+		fi;
 		deaths--;
-		select(c : 0 .. CONSUMERS - 1);
 		life[c]++;
 		do
 		:: nempty(deliveries[c]) -> deliveries[c] ? _, _, _
 		:: empty(deliveries[c]) -> break
 		od;
-		m = 0;
-		do
-		:: m < MESSAGES && state[m] == outstanding && holder[m] == c -> again(m); m++
-		:: m < MESSAGES && !(state[m] == outstanding && holder[m] == c) -> m++
-		:: m >= MESSAGES -> break
-		od;
-		m = 0; c = 0
+		c = 0
 	   }
-	:: deaths == 0 -> break
 	od
 }
 
 active [CONSUMERS] proctype consumer()
 {
 	byte me = _pid - 2;
-	byte m, s, l;
+	byte p, n, m, l;
+
+	assert(me < CONSUMERS);
 
 end:	do
-	:: atomic {
-		deliveries[me] ? m, s, l ->
-		/* Done, refused, settled twice, or never: the time-out is there for that. */
+	:: atomic { deliveries[me] ? p, n, m -> l = life[me] }
+		/* It may die before it says anything, and then says nothing. */
 		if
-		:: nfull(settlements) -> settlements ! m, s, me, l, true
-		:: nfull(settlements) -> settlements ! m, s, me, l, false
-		:: len(settlements) == 0 -> settlements ! m, s, me, l, true; settlements ! m, s, me, l, true
+		:: atomic { l == life[me] && nfull(settlements) -> settlements ! p, n, me, l, m, ack }
+		:: atomic { l == life[me] && nfull(settlements) -> settlements ! p, n, me, l, m, requeue }
+		:: atomic { l == life[me] && nfull(settlements) -> settlements ! p, n, me, l, m, reject }
+		:: atomic {
+			l == life[me] && empty(settlements) ->
+			settlements ! p, n, me, l, m, ack;
+			settlements ! p, n, me, l, m, ack
+		   }
+		:: skip
 		fi;
-		m = 0; s = 0; l = 0
-	   }
+		p = 0; n = 0; m = 0; l = 0
 	od
 }
 
-#define OVER(m)    (state[m] == acked || state[m] == dead)
-#define ONCE(m)    (settled[m] <= 1 && (state[m] != acked || settled[m] == 1))
+/* Where nothing moves any more, nothing is left behind but what nobody wants to take. */
+active proctype judge()
+{
+	timeout;
+	assert(OVER(0) || (state[0] == ready && overdue[0] && overdue[1]));
+	assert(OVER(1) || (state[1] == ready && overdue[0] && overdue[1]));
+	assert(!used[0] && !used[1])
+}
+
+#define PLACED(m)  (!started || ((state[m] == out) == (HOLDS(0, m) != HOLDS(1, m)) && !(HOLDS(0, m) && HOLDS(1, m))))
+#define ONCE(m)    (counted[m] <= 1 && (state[m] == acked) == (counted[m] == 1))
 #define BOUNDED(m) (times[m] <= MAX_DELIVER)
 
+ltl one_place { [] (PLACED(0) && PLACED(1)) }
 ltl kept { [] (ONCE(0) && ONCE(1) && BOUNDED(0) && BOUNDED(1)) }
 ltl final { [] (state[0] == acked -> [] (state[0] == acked)) }

@@ -65,6 +65,26 @@ expect_equal "answer from there to there" "$(js "$udp4" request far.greet hello)
 expect_status 5 "${net_in[@]}" node "$js/cli.js" "$udp4" request nobody.there hello
 kill -TERM "$local_pid"
 
+say "queues and services from either side"
+seq 1 300 >"$dir/numbers"
+start pulled "$millrace" pull jobs -n 300
+pulled=$pid
+js "$udp4" push jobs 300
+wait_child "$pulled" "the consumer here"
+expect_lines "$dir/pulled.out" "$(cat "$dir/numbers")"
+"$millrace" push back --stdin-lines <"$dir/numbers"
+js "$udp6" pull back 300 2>/dev/null | jq -r . >"$dir/pulled.text"
+expect_lines "$dir/pulled.text" "$(cat "$dir/numbers")"
+js_sub_start worker "$udp4" serve shout 2
+expect_equal "a call from here" "$("$millrace" call shout 'who is there')" 'WHO IS THERE'
+expect_equal "a call from there" "$(js "$udp6" call shout 'and here')" 'AND HERE'
+js_sub_start blocks "$udp4" block 'promised.>' 300
+js "$udp6" promise promised.to.you 300
+wait_for "all that was promised came" lines_at_least "$dir/blocks.out" 300
+jq -r .payload "$dir/blocks.out" >"$dir/blocks.text"
+expect_lines "$dir/blocks.text" "$(cat "$dir/numbers")"
+expect_above "frames of the reliable flow" "$(counter reliable_rx worker)" 0
+
 say "a session follows its client to another port, when that is proved"
 expect_equal "places" "$(js "$udp4" move self.test 2>/dev/null)" '"one port"
 "another port"'

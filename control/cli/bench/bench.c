@@ -18,6 +18,8 @@
 
 #define OUTSTANDING_SERVICE 64
 #define PREFETCH            64
+#define CONSUMERS           4
+#define QUEUE_WINDOW        4096
 
 struct settings {
 	const char *transport;
@@ -25,6 +27,8 @@ struct settings {
 	const char *verify;
 	const char *cpus;
 	const char *subscribe_at; /* NULL: as the rest */
+	const char *ack;
+	const char *promise;
 	uint64_t bytes;
 	uint64_t publishers;
 	uint64_t subscribers;
@@ -35,6 +39,8 @@ struct settings {
 	double warmup;
 	uint64_t outstanding; /* 0: by the pattern */
 	uint64_t servers;     /* 0: subscribers */
+	uint64_t producers;   /* 0: publishers */
+	uint64_t consumers;   /* 0: subscribers */
 	uint64_t prefetch;
 	uint64_t threads;
 	uint64_t subjects;
@@ -86,8 +92,9 @@ static int make_plan(struct bench *b)
 	struct mr_bench_plan *plan = &b->plan;
 	int cpus = set->cpus ? mr_cli_args_cpus(set->cpus, plan->cpus, MR_BENCH_THREADS_MAX) : 0;
 	int code = choose_transport(b);
-	uint64_t window = (set->window ? set->window : mr_bench_window(plan->udp, set->bytes)) /
-			  set->publishers;
+	uint64_t publishers = set->producers ? set->producers : set->publishers;
+	uint64_t window =
+		(set->window ? set->window : mr_bench_window(plan->udp, set->bytes)) / publishers;
 
 	if (code)
 		return code;
@@ -98,14 +105,23 @@ static int make_plan(struct bench *b)
 	plan->service = strcmp(set->pattern, "service") == 0;
 	plan->request = plan->service || strcmp(set->pattern, "request") == 0;
 	plan->full = strcmp(set->verify, "full") == 0;
-	plan->publishers = (unsigned)set->publishers;
-	plan->subscribers = (unsigned)(set->servers ? set->servers : set->subscribers);
+	plan->queue = strcmp(set->pattern, "queue") == 0;
+	plan->manual = set->ack && strcmp(set->ack, "manual") == 0;
+	plan->promise = set->promise ? mr_cli_promise(set->promise) : MR_AT_LEAST_ONCE;
+	plan->publishers = (unsigned)publishers;
+	plan->subscribers = (unsigned)(set->servers                           ? set->servers
+				       : set->consumers                       ? set->consumers
+				       : plan->queue && set->subscribers == 1 ? CONSUMERS
+									      : set->subscribers);
 	plan->threads = (unsigned)set->threads;
 	plan->subjects = (unsigned)set->subjects;
 	plan->outstanding = set->outstanding ? (unsigned)set->outstanding
 			    : plan->service  ? OUTSTANDING_SERVICE
 					     : 1;
 	plan->prefetch = (unsigned)set->prefetch;
+	/* What is under way in a queue beyond that waits in it, and costs it the processor's cache. */
+	if (plan->queue && !set->window && window > QUEUE_WINDOW)
+		window = QUEUE_WINDOW;
 	plan->window = window ? window : 1;
 	plan->batch = set->batch ? (uint32_t)set->batch : mr_bench_batch(plan->udp, plan->window);
 	plan->rate = set->rate;
@@ -333,8 +349,8 @@ static int run_bench(const struct mr_cli *cli, const void *settings, const struc
 static const struct mr_cli_option options[] = {
 	TEXT("transport", transport, "HOW", "shm|udp",
 		"shm or udp (default: that of --server, which must fit)"),
-	TEXT("pattern", pattern, "HOW", "pubsub|request|service",
-		"pubsub (default), request or service"),
+	TEXT("pattern", pattern, "HOW", "pubsub|request|service|queue",
+		"pubsub (default), request, service or queue"),
 	COUNT("size", bytes, "BYTES", MR_BENCH_STAMP_BYTES, MR_BODY_BYTES,
 		"payload (default 64, at least 16)"),
 	COUNT("publishers", publishers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
@@ -356,7 +372,15 @@ static const struct mr_cli_option options[] = {
 	COUNT("servers", servers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
 		"workers of the service (default: as many as --subscribers)"),
 	COUNT("prefetch", prefetch, "N", 1, 65535,
-		"requests that a worker of a service takes in hand (default 64)"),
+		"messages that a consumer or worker of a service takes in hand (default 64)"),
+	COUNT("producers", producers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
+		"of a queue (default: as many as --publishers)"),
+	COUNT("consumers", consumers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
+		"of a queue (default 4, or as many as --subscribers)"),
+	TEXT("ack", ack, "HOW", "auto|manual",
+		"of consumers: by the library (default), or each message by the program"),
+	TEXT("promise", promise, "PROMISE", "best-effort|at-least-once|exactly-once",
+		"of pushes into the queue (default at-least-once)"),
 	COUNT("threads", threads, "N", 1, MR_BENCH_THREADS_MAX,
 		"threads to drive the connections (default 1)"),
 	TEXT("cpus", cpus, "LIST", NULL, "pin the threads to these CPUs, as in 0,2-4"),
@@ -405,6 +429,7 @@ const struct mr_cli_verb mr_cli_bench = {
 	.examples = "  millrace bench --subscribers 4 --seconds 3 --json\n"
 		    "  millrace bench --pattern request --seconds 2\n"
 		    "  millrace bench --pattern service --servers 4 --json\n"
+		    "  millrace bench --pattern queue --prefetch 64 --json\n"
 		    "  millrace bench --rate 1M --size 256\n"
 		    "  millrace bench --transport udp --server udp://bus:7400 --json\n"
 		    "  millrace bench --publishers 4 --subscribers 2 --threads 2 --cpus 2,3",

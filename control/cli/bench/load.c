@@ -64,12 +64,17 @@ static int open_subscriber(const struct mr_cli *cli, struct mr_bench_subscriber 
 	s->seen = calloc(plan->publishers, sizeof(*s->seen));
 	if (!s->flows || !s->seen)
 		return mr_cli_fail_call(cli, NULL, -ENOMEM, "connections");
-	code = connect_one(
-		&at, plan->request ? "responder" : "subscriber", index, &options, &s->client);
+	code = connect_one(&at,
+		plan->request ? "responder"
+		: plan->queue ? "consumer"
+			      : "subscriber",
+		index, &options, &s->client);
 	if (code)
 		return code;
 	mr_cork(s->client, true);
-	rc = plan->request ? mr_bench_request_serve(s) : mr_bench_pubsub_subscribe(s);
+	rc = plan->request ? mr_bench_request_serve(s)
+	     : plan->queue ? mr_bench_queue_consume(s)
+			   : mr_bench_pubsub_subscribe(s);
 	return rc ? mr_cli_fail_call(cli, s->client, rc, "subscribe") : MR_EXIT_OK;
 }
 
@@ -79,12 +84,15 @@ static int open_publisher(const struct mr_cli *cli, struct mr_bench_publisher *p
 	struct mr_options options = {0};
 	int rc, code;
 
-	code = connect_one(
-		cli, plan->request ? "requester" : "publisher", p->index, &options, &p->client);
+	code = connect_one(cli,
+		plan->request ? "requester"
+		: plan->queue ? "producer"
+			      : "publisher",
+		p->index, &options, &p->client);
 	if (code)
 		return code;
 	mr_cork(p->client, true);
-	rc = plan->service ? 0 : open_lanes(p);
+	rc = plan->service ? 0 : plan->queue ? mr_bench_queue_open(p) : open_lanes(p);
 	if (rc == 0 && plan->request)
 		rc = mr_bench_request_prepare(p);
 	return rc ? mr_cli_fail_call(cli, p->client, rc, "publisher") : MR_EXIT_OK;
@@ -160,6 +168,7 @@ void mr_bench_load_close(struct mr_bench_load *load)
 		free(p->lanes);
 		free(p->slots);
 		free(p->payload);
+		free(p->came);
 	}
 	for (unsigned i = 0; load->subscribers && i < load->plan->subscribers; i++) {
 		struct mr_bench_subscriber *s = &load->subscribers[i];
@@ -178,13 +187,18 @@ static int publisher_round(struct mr_bench_publisher *p, bool sending)
 {
 	if (p->load->plan->request)
 		return mr_bench_request_round(p, sending);
+	if (p->load->plan->queue)
+		return mr_bench_queue_push_round(p, sending);
 	return sending ? mr_bench_pubsub_publish_round(p) : 0;
 }
 
 static int subscriber_round(struct mr_bench_subscriber *s)
 {
-	return s->load->plan->request ? mr_bench_request_serve_round(s)
-				      : mr_bench_pubsub_receive_round(s);
+	const struct mr_bench_plan *plan = s->load->plan;
+
+	return plan->request ? mr_bench_request_serve_round(s)
+	       : plan->queue ? mr_bench_queue_consume_round(s)
+			     : mr_bench_pubsub_receive_round(s);
 }
 
 /* One round over this thread's connections: how many messages moved, or -errno. */
@@ -311,7 +325,8 @@ void mr_bench_load_join(struct mr_bench_load *load)
 
 uint64_t mr_bench_load_expected(const struct mr_bench_load *load, uint64_t published)
 {
-	return load->plan->request ? published : published * load->plan->subscribers;
+	return load->plan->request || load->plan->queue ? published
+							: published * load->plan->subscribers;
 }
 
 void mr_bench_load_look(const struct mr_bench_load *load, struct mr_bench_totals *out)
@@ -340,7 +355,8 @@ static void sum_subscriber(const struct mr_bench_load *load, const struct mr_ben
 
 		t->duplicates += f->duplicates;
 		t->reordered += f->reordered;
-		t->lost += load->publishers[p].sent - mr_bench_flow_received(f);
+		if (!load->plan->queue)
+			t->lost += load->publishers[p].sent - mr_bench_flow_received(f);
 	}
 }
 
@@ -378,6 +394,8 @@ void mr_bench_load_sum(const struct mr_bench_load *load, struct mr_bench_totals 
 	sum_frames(load, totals);
 	if (plan->request)
 		totals->lost = totals->published - totals->delivered;
+	if (plan->queue)
+		totals->lost = totals->published - (totals->delivered - totals->duplicates);
 	*latency = (struct mr_histogram){0};
 	for (unsigned i = 0; i < plan->threads; i++)
 		mr_histogram_merge(latency, &load->threads[i].histogram);

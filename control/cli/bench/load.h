@@ -44,13 +44,16 @@ struct mr_bench_plan {
 	bool udp;     /* else shared memory */
 	bool request; /* else publish-subscribe */
 	bool service; /* requests are calls of a service */
-	bool full;    /* check every byte */
+	bool queue;   /* publishers push into a queue from which subscribers pull */
+	bool manual;  /* and ack each message */
+	enum mr_promise_kind promise;
+	bool full; /* check every byte */
 	unsigned publishers;
 	unsigned subscribers;
 	unsigned threads;
 	unsigned subjects; /* for each publisher */
 	unsigned outstanding;
-	unsigned prefetch; /* requests that a server takes in hand */
+	unsigned prefetch; /* messages or requests that a consumer or server takes in hand */
 	uint32_t batch;
 	uint64_t window; /* of each publisher */
 	double rate;     /* of all publishers, messages/s; 0: closed loop */
@@ -77,6 +80,8 @@ struct mr_bench_publisher {
 	struct mr_client *client;
 	char service[64];            /* that it calls */
 	struct mr_publisher **lanes; /* one a subject */
+	struct mr_queue *queue;
+	_Atomic uint64_t *came; /* a bit a message; w: consumers' threads */
 	unsigned index;
 	/* its thread's */
 	alignas(MR_CACHE_LINE) unsigned lane;
@@ -172,6 +177,10 @@ uint64_t mr_bench_load_expected(const struct mr_bench_load *load, uint64_t publi
 int mr_bench_pubsub_subscribe(struct mr_bench_subscriber *s);
 int mr_bench_pubsub_publish_round(struct mr_bench_publisher *p);
 int mr_bench_pubsub_receive_round(struct mr_bench_subscriber *s);
+int mr_bench_queue_open(struct mr_bench_publisher *p);
+int mr_bench_queue_consume(struct mr_bench_subscriber *s);
+int mr_bench_queue_push_round(struct mr_bench_publisher *p, bool sending);
+int mr_bench_queue_consume_round(struct mr_bench_subscriber *s);
 int mr_bench_request_prepare(struct mr_bench_publisher *p);
 int mr_bench_request_serve(struct mr_bench_subscriber *s);
 int mr_bench_request_round(struct mr_bench_publisher *p, bool sending);

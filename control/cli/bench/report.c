@@ -106,9 +106,17 @@ void mr_bench_report_print(const struct mr_bench_report *r, bool colour)
 		plan->udp ? "udp" : "shm",
 		plan->service   ? "service"
 		: plan->request ? "request-reply"
+		: plan->queue   ? "queue"
 				: "publish-subscribe",
-		plan->bytes, plan->publishers, plan->request ? "requesters" : "publishers",
-		plan->subscribers, plan->request ? "responders" : "subscribers", plain);
+		plan->bytes, plan->publishers,
+		plan->request ? "requesters"
+		: plan->queue ? "producers"
+			      : "publishers",
+		plan->subscribers,
+		plan->request ? "responders"
+		: plan->queue ? "consumers"
+			      : "subscribers",
+		plain);
 	print_quantity(plan->request ? "requests" : "published", r->published_per_second, "/s");
 	print_quantity(plan->request ? "replies" : "delivered", r->delivered_per_second, "/s");
 	print_quantity("payload", r->delivered_per_second * (double)plan->bytes, "B/s");
@@ -142,6 +150,7 @@ static void set_plan(json_t *o, const struct mr_bench_plan *plan)
 	json_object_set_new(o, "pattern",
 		json_string(plan->service   ? "service"
 			    : plan->request ? "request"
+			    : plan->queue   ? "queue"
 					    : "pubsub"));
 	set_count(o, "payload_bytes", plan->bytes);
 	set_count(o, "publishers", plan->publishers);
@@ -149,8 +158,15 @@ static void set_plan(json_t *o, const struct mr_bench_plan *plan)
 	set_count(o, "threads", plan->threads);
 	set_count(o, "subjects_per_publisher", plan->subjects);
 	json_object_set_new(o, "verify", json_string(plan->full ? "full" : "sequence"));
-	if (plan->service)
+	if (plan->service || plan->queue)
 		set_count(o, "prefetch", plan->prefetch);
+	if (plan->queue) {
+		static const char *const promises[] = {
+			"best-effort", "at-least-once", "exactly-once"};
+
+		json_object_set_new(o, "ack", json_string(plan->manual ? "manual" : "auto"));
+		json_object_set_new(o, "promise", json_string(promises[plan->promise]));
+	}
 	if (plan->request)
 		set_count(o, "outstanding", plan->outstanding);
 	else

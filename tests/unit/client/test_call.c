@@ -306,6 +306,7 @@ static void replies_of_another_worker_are_not_mixed_in(void **state)
 	struct fixture *f = *state;
 	struct outcome out = {0};
 	struct mr_client_stats stats;
+	struct mrf_reply_token token;
 	uint64_t caller, correlation;
 
 	bus_lock(&f->bus);
@@ -322,13 +323,16 @@ static void replies_of_another_worker_are_not_mixed_in(void **state)
 	/* Neither are those of calls that never were, or are over. */
 	fake_service_reply(&f->bus, caller, correlation + 1, 77, false, "strange");
 	fake_service_reply(&f->bus, caller, correlation + (1 << 24), 77, false, "strange");
+	/* Nor one that any client could have sent. */
+	token = (struct mrf_reply_token){.session = caller, .correlation = correlation};
+	bus_send(&f->bus, MRF_MESSAGE_KIND_REPLY, 0, &token, "", "strange", 7);
 	fake_service_reply(&f->bus, caller, correlation, 77, false, "two");
 	fake_service_reply(&f->bus, caller, correlation, 77, false, "strange");
 	fake_service_status(&f->bus, caller, correlation, MRF_STATUS_CODE_FAILED);
 	bus_unlock(&f->bus);
 	PROCESS_UNTIL(f->client, ({
 		mr_client_stats(f->client, &stats);
-		stats.unmatched == 6;
+		stats.unmatched == 7;
 	}));
 	assert_int_equal(out.partial, 1);
 	assert_int_equal(out.calls, 1);

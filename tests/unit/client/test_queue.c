@@ -79,6 +79,17 @@ static void the_window_bounds_what_is_not_accepted(void **state)
 	assert_int_equal(mr_settle(f->client, 20), -ETIMEDOUT);
 }
 
+static void waiting_ends_when_the_bus_accepts(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_push push = {.payload = "x", .bytes = 1};
+	struct mr_queue *q = open_queue(f, MR_AT_LEAST_ONCE, NULL);
+
+	assert_int_equal(mr_push_with(q, &push, NULL), 0);
+	assert_true(mr_wait(f->client, PATIENCE_MS) > 0);
+	assert_int_equal(mr_queue_unaccepted(q), 0);
+}
+
 static void a_full_queue_is_tried_again_and_then_told(void **state)
 {
 	struct fixture *f = *state;
@@ -334,6 +345,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(pushes_are_accepted_and_told_once),
 		TEST(the_window_bounds_what_is_not_accepted),
+		TEST(waiting_ends_when_the_bus_accepts),
 		TEST(a_full_queue_is_tried_again_and_then_told),
 		TEST(a_queue_that_was_removed_is_opened_again),
 		TEST(what_was_not_accepted_is_sent_again_after_reconnection),

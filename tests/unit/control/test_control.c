@@ -264,6 +264,38 @@ static struct mrf_table take_result(uint32_t correlation)
 	return mrf_client_message_body(t);
 }
 
+static void hand_subscribe_block(uint32_t correlation, uint8_t when_full, uint8_t high_water)
+{
+	struct mrf_subscribe_request v = {.subscription = 7,
+		.pattern = mrf_str("a"),
+		.when_full = when_full,
+		.high_water = high_water};
+	struct mrf_builder b;
+	uint64_t memory[128];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	fake_hand_client(&fake, 0, SESSION, correlation, &b, MRF_CLIENT_BODY_SUBSCRIBE_REQUEST,
+		mrf_subscribe_request_write(&b, &v));
+}
+
+static void what_a_subscription_wants_when_full_is_passed_on_if_it_makes_sense(void **state)
+{
+	struct mrf_table m, t;
+
+	(void)state;
+	hand_subscribe_block(41, MRF_WHEN_FULL_BLOCK, 75);
+	m = fake_next(&fake);
+	t = mrf_link_message_body_as_link_subscribe(m);
+	assert_int_equal(mrf_link_subscribe_when_full(t), MRF_WHEN_FULL_BLOCK);
+	assert_int_equal(mrf_link_subscribe_high_water(t), 75);
+	fake_answer_result(&fake, mrf_link_message_id(m), 0, "");
+	assert_int_equal(mrf_result_code(take_result(41)), 0);
+	hand_subscribe_block(42, 2, 75);
+	assert_int_equal(mrf_result_code(take_result(42)), -EINVAL);
+	hand_subscribe_block(43, MRF_WHEN_FULL_BLOCK, 101);
+	assert_int_equal(mrf_result_code(take_result(43)), -EINVAL);
+}
+
 static void subscribe_goes_to_the_data_plane_and_back(void **state)
 {
 	struct mrf_table m, t;
@@ -608,6 +640,7 @@ int main(void)
 		TEST(silent_connections_do_not_keep_others_out),
 		TEST(clients_that_go_before_the_answer_leave_nothing),
 		TEST(subscribe_goes_to_the_data_plane_and_back),
+		TEST(what_a_subscription_wants_when_full_is_passed_on_if_it_makes_sense),
 		TEST(flood_of_requests_leaves_room_for_those_of_others),
 		TEST(answers_find_their_requests_in_any_order),
 		TEST(bad_patterns_and_groups_do_not_reach_the_data_plane),

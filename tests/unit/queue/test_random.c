@@ -338,6 +338,18 @@ static void drain(void)
 	}
 }
 
+/* When all are gone, nothing of them is left. */
+static void leave(void)
+{
+	memset(r.gone, true, sizeof(r.gone));
+	rig_pass(&r, 100);
+	rig_command(&r, MRF_QUEUE_VERB_DELETE, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0);
+	assert_int_equal(r.code, 0);
+	rig_command(&r, MRF_QUEUE_VERB_DELETE, MRF_QUEUE_KIND_QUEUE, "work.dead", 0, 0, 0);
+	rig_run(&r);
+	assert_int_equal(mr_store_bytes(r.store), 0);
+}
+
 static void nothing_is_lost_done_twice_or_in_two_hands(void **state)
 {
 	const char *given = getenv("QUEUE_SEED");
@@ -367,8 +379,7 @@ static void nothing_is_lost_done_twice_or_in_two_hands(void **state)
 		print_message("%" PRIu32 " messages, %" PRIu64 " deliveries, %" PRIu64
 			      " dead, %" PRIu64 " not heeded\n",
 			messages_count, deliveries, r.stats.queue_dead, bad_tags);
-		rig_command(&r, MRF_QUEUE_VERB_CANCEL, MRF_QUEUE_KIND_QUEUE, "work", 2, 7, 0);
-		assert_true(mr_store_bytes(r.store) < 2u << 20);
+		leave();
 		rig_close(&r);
 	}
 }

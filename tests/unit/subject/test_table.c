@@ -39,6 +39,54 @@ static void a_sub_id_cannot_mean_something_else(void **state)
 	rig_close(&rig);
 }
 
+struct waters {
+	uint8_t of[8]; /* by sub_id */
+};
+
+static bool note_water(void *arg, const struct mr_table_row *row)
+{
+	((struct waters *)arg)->of[row->sub_id] = row->water;
+	return true;
+}
+
+/* Blocks of sinks are copied as others come and go. */
+static void a_subscription_keeps_its_water_while_others_come_and_go(void **state)
+{
+	struct rig rig;
+	struct mr_owner o = rig_owner(0, 1);
+	enum mr_subject_fault fault;
+	const struct mr_route *r;
+	struct waters waters = {0};
+
+	(void)state;
+	rig_open(&rig, 1);
+	assert_int_equal(rig_sub(&rig, 0, 1, 1, "a", NULL), 0);
+	assert_int_equal(rig_sub(&rig, 0, 1, 2, "a", NULL), 0);
+	assert_int_equal(mr_table_water(rig.table, &o, 2, 75), 0);
+	for (uint32_t id = 3; id < 8; id++)
+		assert_int_equal(rig_sub(&rig, 0, 1, id, "a", NULL), 0);
+	assert_int_equal(mr_table_water(rig.table, &o, 7, 100), 0);
+	assert_int_equal(rig_unsub(&rig, 0, 1, 1), 0);
+	assert_int_equal(rig_unsub(&rig, 0, 1, 5), 0);
+	mr_table_each(rig.table, note_water, &waters);
+	assert_int_equal(waters.of[2], 75);
+	assert_int_equal(waters.of[3], 0);
+	assert_int_equal(waters.of[7], 100);
+	r = mr_router_subject(rig.router[0], "a", 1, &fault);
+	assert_non_null(r);
+	for (uint32_t i = 0; i < r->spans[0].count; i++) {
+		const struct mr_sink *sink = &r->spans[0].sinks[i];
+
+		assert_int_equal(mr_sink_water(atomic_load(&sink->flags)), waters.of[sink->sub_id]);
+	}
+	assert_int_equal(mr_table_water(rig.table, &o, 7, 0), 0);
+	mr_table_each(rig.table, note_water, &waters);
+	assert_int_equal(waters.of[7], 0);
+	assert_int_equal(mr_table_water(rig.table, &o, 1, 50), -ENOENT);
+	assert_int_equal(mr_table_water(rig.table, &o, 2, 101), -EINVAL);
+	rig_close(&rig);
+}
+
 static void sub_ids_of_owners_are_apart(void **state)
 {
 	struct rig rig;
@@ -337,6 +385,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_same_subscription_again_changes_nothing),
 		cmocka_unit_test(a_sub_id_cannot_mean_something_else),
+		cmocka_unit_test(a_subscription_keeps_its_water_while_others_come_and_go),
 		cmocka_unit_test(sub_ids_of_owners_are_apart),
 		cmocka_unit_test(malformed_requests_are_refused_whole),
 		cmocka_unit_test(limits_refuse_and_leave_the_table_as_it_was),

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The reliable flow of a session over UDP, at the bus: what is taken, kept, acknowledged, sent again, and
  * what a peer may say without harm. */
+#include <errno.h>
 #include <unistd.h>
 
 #include "tests/unit/worker/cmocka_all.h"
 
 #include "dataplane/worker/flows.h"
+#include "dataplane/worker/gate.h"
 #include "tests/support/net/rig.h"
 
 static struct mr_rig r;
@@ -523,6 +525,129 @@ static void change_of_address_loses_nothing(void **state)
 	close_both();
 }
 
+static struct mr_gate gate;
+
+/* Somebody is full that what the client publishes is for. */
+static void stall(void)
+{
+	atomic_store(&gate.tag, MR_GATE_ANY);
+	s->gate = &gate;
+	s->gate_tag = 1;
+}
+
+static void stalled_session_keeps_its_frames_and_gets_no_credit(void **state)
+{
+	const uint32_t slots = 64;
+	uint32_t sequence = 0;
+
+	(void)state;
+	open_both();
+	stall();
+	while (sequence < slots) {
+		uint32_t until = s->remote->flow.rx.granted - 1;
+
+		while (sequence < until && sequence < slots) {
+			sequence++;
+			send_number(sequence, sequence);
+		}
+		rounds(3);
+		while (mr_rig_receive(&r, 0, &f, NULL))
+			;
+	}
+	expect_numbers(1, 0);
+	assert_int_equal(f.header.ack, slots + 1);
+	assert_int_equal(f.header.credit, 0);
+	assert_int_equal(stats()->frames_held, slots);
+	assert_true(stats()->publisher_blocks > 0);
+	send_number(slots + 1, slots + 1);
+	rounds(1);
+	assert_int_equal(stats()->drop_reliable_window, 1);
+	atomic_store(&gate.tag, 0);
+	rounds(20);
+	expect_numbers(1, slots);
+	while (mr_rig_receive(&r, 0, &f, NULL))
+		;
+	assert_int_equal(f.header.ack, slots + 1);
+	assert_in_range(f.header.credit, slots / 4, slots);
+	close_both();
+}
+
+/* What was acknowledged is in the bus's charge. */
+static void frames_that_wait_when_their_session_ends_are_taken(bool by_itself)
+{
+	open_both();
+	stall();
+	for (uint32_t i = 1; i <= 5; i++)
+		send_number(i, i);
+	rounds(2);
+	expect_numbers(1, 0);
+	if (by_itself) {
+		mr_rig_begin(&f, client.session, ++client.sequence);
+		mr_rig_add(&f, MRF_MESSAGE_KIND_CLOSE, 0, NULL, NULL, 0);
+		send_now();
+	} else {
+		mr_rig_wait_ms(&r, 60000);
+	}
+	rounds(3);
+	assert_int_not_equal(atomic_load(&s->remote->end), MR_REMOTE_LIVES);
+	expect_numbers(1, 5);
+	assert_int_equal(r.workers[0]->flows.count, 0);
+	close_both();
+}
+
+static void frames_that_wait_when_their_client_leaves_are_taken(void **state)
+{
+	(void)state;
+	frames_that_wait_when_their_session_ends_are_taken(true);
+}
+
+static void frames_that_wait_when_their_client_dies_are_taken(void **state)
+{
+	(void)state;
+	frames_that_wait_when_their_session_ends_are_taken(false);
+}
+
+static void session_is_closed_when_its_log_is_empty_or_after_a_while(void **state)
+{
+	(void)state;
+	open_speaking(64);
+	assert_int_equal(tell(1, 1, 8), 1);
+	rounds(1);
+	expect_told(1, 1, 1);
+	atomic_store(&s->remote->expel, -EPERM);
+	for (unsigned ms = 0; ms < 900; ms += 50) {
+		mr_rig_wait_ms(&r, 50);
+		rounds(1);
+	}
+	assert_int_equal(atomic_load(&s->remote->end), MR_REMOTE_LIVES);
+	for (unsigned ms = 0; ms < 900; ms += 50) {
+		mr_rig_wait_ms(&r, 50);
+		rounds(1);
+	}
+	assert_int_equal(atomic_load(&s->remote->end), MR_REMOTE_CLOSED);
+	close_both();
+}
+
+static void log_that_a_narrower_path_cannot_carry_ends_the_session(void **state)
+{
+	struct mr_message_view m;
+	uint32_t at = 0;
+
+	(void)state;
+	open_speaking(64);
+	assert_int_equal(tell(1, 1, 1400), 1);
+	rounds(1);
+	expect_told(1, 1, 1);
+	r.port.mtu = 1280;
+	mr_rig_wait_ms(&r, 11);
+	rounds(1);
+	assert_true(mr_rig_receive(&r, 0, &f, NULL));
+	assert_true(mr_rig_message(&f, &at, &m));
+	assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_CLOSE);
+	assert_int_equal(atomic_load(&s->remote->end), MR_REMOTE_CLOSED);
+	close_both();
+}
+
 static void without_buffers_frames_go_later(void **state)
 {
 	(void)state;
@@ -554,6 +679,11 @@ int main(void)
 		cmocka_unit_test(acks_go_with_what_goes),
 		cmocka_unit_test(grants_of_all_fit_the_ring),
 		cmocka_unit_test(change_of_address_loses_nothing),
+		cmocka_unit_test(stalled_session_keeps_its_frames_and_gets_no_credit),
+		cmocka_unit_test(frames_that_wait_when_their_client_leaves_are_taken),
+		cmocka_unit_test(frames_that_wait_when_their_client_dies_are_taken),
+		cmocka_unit_test(session_is_closed_when_its_log_is_empty_or_after_a_while),
+		cmocka_unit_test(log_that_a_narrower_path_cannot_carry_ends_the_session),
 		cmocka_unit_test(without_buffers_frames_go_later),
 	};
 

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pieces of messages as a bus may send them: records one behind the other, each a length, flags and what the
+ * parser makes of the rest. What comes out whole must lie in memory, all of it, and what is open is bounded. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/internal.h"
+
+#define WHOLE_BYTES (1u << 16)
+
+/* Of the parts of the library that are not tried here. */
+const struct mr_transport mr_transport_shm;
+const struct mr_transport mr_transport_udp;
+size_t mr_message_bytes_max(const struct mr_client *c)
+{
+	return c->whole_bytes_max;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static uint32_t sum(const uint8_t *at, size_t bytes)
+{
+	uint32_t s = 0;
+
+	for (size_t i = 0; i < bytes; i++)
+		s += at[i];
+	return s;
+}
+
+static void take(struct mr_client *c, const struct mr_message_view *m)
+{
+	static volatile uint32_t kept;
+	struct mr_aside *whole = mr_assemble(c, m);
+
+	if (whole == NULL)
+		return;
+	kept = sum(whole->view.subject, whole->view.subject_bytes) +
+	       sum(whole->view.headers, whole->view.header_bytes) +
+	       sum(whole->view.payload, whole->view.payload_bytes);
+	if (whole->view.header_bytes + whole->view.payload_bytes > WHOLE_BYTES)
+		abort();
+	free(whole);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct mr_client *c = calloc(1, sizeof(*c));
+	uint64_t record[64];
+
+	if (c == NULL)
+		abort();
+	c->whole_bytes_max = WHOLE_BYTES;
+	for (size_t at = 0; at + 8 <= size;) {
+		struct mr_message_view m;
+		size_t left = size - at < sizeof(record) ? size - at : sizeof(record);
+
+		memset(record, 0, sizeof(record));
+		memcpy(record, data + at, left);
+		m.header = mr_message_header_load(record);
+		m.header.bytes = (uint16_t)(8 + m.header.bytes % (sizeof(record) - 8));
+		m.header.flags |= MRF_MESSAGE_FLAG_FRAGMENT;
+		if (mr_message_parse((const uint8_t *)record, m.header, &m))
+			take(c, &m);
+		at += m.header.bytes;
+	}
+	mr_assemble_clear(c);
+	free(c->assemblies);
+	free(c);
+	return 0;
+}

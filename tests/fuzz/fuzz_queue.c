@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fuzz_queue: the queues of a worker under any sequence of messages, commands, deaths and time.
+ *
+ * Input: steps of an operation byte, four bytes of arguments and, for messages, a length and that many bytes of body. Tags
+ * are mostly those that were given out lately. At the end everybody leaves and all queues are deleted: not a byte of
+ * the store may be left in use.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/queue/queue.h"
+#include "flatbuf/stats.h"
+
+#define CLIENTS   4u
+#define TAGS      16u
+#define STEPS_MAX 2000u
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define expect(condition)                                                                          \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			abort();                                                                   \
+	} while (0)
+
+struct input {
+	const uint8_t *at;
+	size_t left;
+};
+
+struct world {
+	struct mr_store *store;
+	struct mr_queues *queues;
+	struct mrf_worker_stats stats;
+	uint64_t now_ms;
+	uint32_t numbers[4]; /* of the queues below */
+	uint64_t tags[TAGS];
+	unsigned tags_next;
+	bool gone[CLIENTS];
+	bool full[CLIENTS];
+};
+
+static const struct {
+	const char *name;
+	enum mrf_queue_kind kind;
+} names[] = {
+	{"work", MRF_QUEUE_KIND_QUEUE},
+	{"work.dead", MRF_QUEUE_KIND_QUEUE},
+	{"echo", MRF_QUEUE_KIND_SERVICE},
+	{"other", MRF_QUEUE_KIND_QUEUE},
+};
+
+static uint64_t session(unsigned client)
+{
+	return mr_session_id(0, client % CLIENTS, 7);
+}
+
+static bool send(
+	void *arg, uint64_t to, const struct mr_message_plan *plan, uint32_t target, bool final)
+{
+	static alignas(8) uint8_t memory[MR_MESSAGE_BYTES_MAX + 8];
+	struct world *w = arg;
+	unsigned client = mr_session_slot(to) % CLIENTS;
+	struct mr_message_view m;
+
+	if (!final && (w->full[client] || w->gone[client]))
+		return false;
+	expect(plan->bytes <= MR_MESSAGE_BYTES_MAX);
+	mr_message_write(memory, plan, target);
+	expect(mr_message_parse(memory, mr_message_header_load(memory), &m));
+	if (m.header.kind == MRF_MESSAGE_KIND_DELIVER)
+		w->tags[w->tags_next++ % TAGS] = m.extra.delivery.tag;
+	return true;
+}
+
+static bool lives(void *arg, uint64_t id)
+{
+	return !((struct world *)arg)->gone[mr_session_slot(id) % CLIENTS];
+}
+
+static uint64_t heard_ms(void *arg, uint64_t id)
+{
+	struct world *w = arg;
+
+	return mr_session_slot(id) == 3 ? 0 : w->now_ms;
+}
+
+static const struct mr_queue_ops ops = {.send = send, .lives = lives, .heard_ms = heard_ms};
+
+static void open_world(struct world *w)
+{
+	const struct mrf_queue_options options = {
+		.policy = MRF_QUEUE_POLICY_LEAST_OUTSTANDING,
+		.when_full = MRF_QUEUE_FULL_WAIT,
+		.messages_max = 6,
+		.bytes_max = 100000,
+		.age_max_ms = 3000,
+		.ack_timeout_ms = 100,
+		.max_deliver = 3,
+		.breaker_failures = 2,
+		.breaker_reset_ms = 50,
+		.breaker_probes = 1,
+	};
+	struct mr_queues_config c = {
+		.queues_max = 5,
+		.per_client_max = 3,
+		.window = 4,
+		.publishers_max = 2,
+		.idle_ms = 5000,
+		.message_bytes_max = 3000,
+		.queue = options,
+		.service = options,
+		.prefetch = 2,
+		.heartbeat_ms = 100,
+		.missed_max = 3,
+		.seed = 1,
+		.ops = &ops,
+		.arg = w,
+		.stats = &w->stats,
+	};
+
+	memset(w, 0, sizeof(*w));
+	w->now_ms = 1000;
+	expect(mr_store_new(4u << 20, &w->store) == 0);
+	expect(mr_queues_new(&c, w->store, &w->queues) == 0);
+}
+
+static int command(struct world *w, unsigned verb, unsigned which, unsigned client, unsigned number)
+{
+	static alignas(8) uint8_t question[1024], answer[65536];
+	struct mrf_builder b;
+	struct mrf_table t;
+	const void *out;
+	size_t bytes;
+	uint32_t ref;
+
+	mrf_builder_init(&b, question, sizeof(question));
+	ref = mrf_queue_command_write(&b, &(struct mrf_queue_command){
+						  .verb = (uint8_t)verb,
+						  .kind = (uint8_t)names[which % 4].kind,
+						  .name = mrf_str(names[which % 4].name),
+						  .session = session(client),
+						  .subscription = number % 4,
+						  .prefetch = number % 8,
+						  .weight = number,
+						  .count = number,
+					  });
+	ref = mrf_queue_message_write(
+		&b, &(struct mrf_queue_message){
+			    .body_type = MRF_QUEUE_BODY_QUEUE_COMMAND, .body = ref});
+	expect(mrf_builder_finish(&b, ref, &out, &bytes) == 0);
+	expect(mrf_queue_message_parse(out, (uint32_t)bytes, &t) == 0);
+	mrf_builder_init(&b, answer, sizeof(answer));
+	ref = mr_queues_command(
+		w->queues, mrf_queue_message_body_as_queue_command(t), &b, w->now_ms);
+	ref = mrf_queue_message_write(&b,
+		&(struct mrf_queue_message){.body_type = MRF_QUEUE_BODY_QUEUE_ANSWER, .body = ref});
+	expect(mrf_builder_finish(&b, ref, &out, &bytes) == 0 && bytes <= MR_BODY_BYTES_MAX);
+	expect(mrf_queue_message_parse(out, (uint32_t)bytes, &t) == 0);
+	t = mrf_queue_message_body_as_queue_answer(t);
+	if (mrf_queue_answer_queue(t) != 0)
+		w->numbers[which % 4] = mrf_queue_answer_queue(t);
+	return mrf_queue_answer_code(t);
+}
+
+static void pass(struct world *w, unsigned ms)
+{
+	for (; ms > 0; ms--) {
+		w->now_ms++;
+		if (mr_queues_due_ms(w->queues) <= w->now_ms)
+			mr_queues_tick(w->queues, w->now_ms);
+		for (unsigned i = 0; mr_queues_run(w->queues, w->now_ms); i++)
+			expect(i < 10000);
+	}
+}
+
+static uint8_t byte(struct input *in)
+{
+	if (in->left == 0)
+		return 0;
+	in->left--;
+	return *in->at++;
+}
+
+/* A body of its own memory, so that reading past its end is seen. */
+static uint8_t *take_body(struct input *in, struct mr_message_view *m)
+{
+	uint32_t bytes = byte(in) * 8u, header_bytes = byte(in);
+	uint8_t *body;
+
+	bytes = bytes <= in->left ? bytes : (uint32_t)in->left;
+	header_bytes = header_bytes <= bytes ? header_bytes : bytes;
+	body = malloc(bytes + 1);
+	expect(body != NULL);
+	memcpy(body, in->at, bytes);
+	in->at += bytes;
+	in->left -= bytes;
+	m->headers = body;
+	m->header_bytes = header_bytes;
+	m->payload = body + header_bytes;
+	m->payload_bytes = bytes - header_bytes;
+	return body;
+}
+
+static void message(struct world *w, struct input *in, unsigned operation, const uint8_t a[4])
+{
+	const uint8_t kinds[] = {MRF_MESSAGE_KIND_PUSH, MRF_MESSAGE_KIND_REPLY,
+		MRF_MESSAGE_KIND_PART, MRF_MESSAGE_KIND_CREDIT};
+	uint64_t tag = a[3] & 0x80 ? a[3] : w->tags[a[3] % TAGS];
+	uint8_t kind = kinds[operation % 4];
+	struct mr_message_view m = {
+		.header = {.kind = kind,
+			.target = w->numbers[a[0] % 4],
+			.flags = a[2] & mr_message_client_flags(kind)},
+		.token = {.session = tag, .correlation = a[3]},
+	};
+	uint8_t *body = take_body(in, &m);
+
+	m.extra.flags = m.header.flags & MR_MESSAGE_FLAGS_EXTRA;
+	m.extra.origin = (struct mrf_message_origin){a[3] % 4, a[3] / 4};
+	m.extra.fragment.session = session(a[1]);
+	m.extra.fragment.message = a[3] % 4;
+	m.extra.fragment.total_bytes = byte(in) * 16u;
+	m.extra.fragment.offset = byte(in) * 8u;
+	switch (kind) {
+	case MRF_MESSAGE_KIND_PUSH: mr_queues_push(w->queues, session(a[1]), &m, w->now_ms); break;
+	case MRF_MESSAGE_KIND_REPLY:
+		mr_queues_reply(w->queues, session(a[1]), &m, w->now_ms);
+		break;
+	default: mr_queues_part(w->queues, session(a[1]), &m, w->now_ms); break;
+	}
+	free(body);
+}
+
+static void settle(struct world *w, const uint8_t a[4])
+{
+	struct mrf_settlement s = {
+		.tag = w->tags[a[2] % TAGS] + (a[2] >> 6), .verb = a[3] % 5, .delay_ms = a[3]};
+	struct mr_message_view m = {
+		.header = {.kind = MRF_MESSAGE_KIND_SETTLE, .target = w->numbers[a[0] % 4]},
+		.payload = (const uint8_t *)&s,
+		.payload_bytes = sizeof(s),
+	};
+
+	mr_queues_settle(w->queues, session(a[1]), &m, w->now_ms);
+}
+
+static void step(struct world *w, struct input *in)
+{
+	unsigned operation = byte(in);
+	uint8_t a[4] = {byte(in), byte(in), byte(in), byte(in)};
+
+	if (operation < 110)
+		message(w, in, operation % 3 == 0 ? operation : 0, a);
+	else if (operation < 160)
+		settle(w, a);
+	else if (operation < 200)
+		(void)command(w, a[2] % 13, a[0], a[1], a[3]);
+	else if (operation < 210)
+		w->full[a[0] % CLIENTS] = !w->full[a[0] % CLIENTS];
+	else if (operation < 220)
+		w->gone[a[0] % CLIENTS] = !w->gone[a[0] % CLIENTS];
+	else if (operation < 225)
+		mr_queues_undelivered(w->queues, w->tags[a[0] % TAGS], w->now_ms);
+	else
+		pass(w, a[0]);
+	(void)mr_queues_run(w->queues, w->now_ms);
+}
+
+static void leave(struct world *w)
+{
+	for (unsigned i = 0; i < CLIENTS; i++)
+		w->gone[i] = true;
+	pass(w, 100);
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(names); i++)
+		(void)command(w, MRF_QUEUE_VERB_DELETE, i, 0, 0);
+	pass(w, 100);
+	expect(mr_store_bytes(w->store) == 0);
+	mr_queues_free(w->queues);
+	mr_store_free(w->store);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct world w;
+	struct input in = {data, size};
+
+	open_world(&w);
+	for (unsigned i = 0; i < 4; i++)
+		(void)command(&w, i == 1 ? MRF_QUEUE_VERB_SHOW : MRF_QUEUE_VERB_CONSUME, i, i, 1);
+	for (unsigned i = 0; i < STEPS_MAX && in.left > 0; i++)
+		step(&w, &in);
+	leave(&w);
+	return 0;
+}

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Promised messages on their way to receivers that are full: held, bounded, in order, over both transports;
+ * and the gates that hold their publishers up meanwhile. */
+#include <unistd.h>
+
+#include "tests/unit/worker/cmocka_all.h"
+
+#include "dataplane/worker/flows.h"
+#include "dataplane/worker/gate.h"
+#include "tests/support/net/rig.h"
+
+static struct mr_rig r;
+static struct mr_rig_frame f;
+static struct mr_rig_client client;
+static struct mr_rig_local pub, local;
+static struct mr_session *s;
+
+static struct mrf_worker_stats *stats(void)
+{
+	return &r.stats[0];
+}
+
+static void rounds(unsigned count)
+{
+	while (count-- > 0)
+		mr_rig_round(&r, 0);
+}
+
+static void block(const struct mr_session *session, uint32_t id, uint8_t water)
+{
+	struct mr_owner owner = {0, session->slot, session->generation};
+
+	assert_int_equal(mr_table_water(r.table, &owner, id, water), 0);
+}
+
+/* A publisher on a channel, a client over UDP and one on a channel that both would rather hold it up. */
+static void open_all(void)
+{
+	struct mrf_network_path path = mr_rig_path(false, 4001);
+
+	mr_rig_open(&r, 1);
+	mr_rig_attach(&r, 0, 0, &pub);
+	mr_rig_attach(&r, 0, 1, &local);
+	s = mr_rig_remote(&r, 0, 6, &path, MR_RIG_FRAME_BYTES, &client);
+	mr_rig_subscribe(&r, s, 5, "far");
+	block(s, 5, 50);
+	mr_rig_subscribe(&r, local.session, 6, "near");
+	block(local.session, 6, 50);
+}
+
+static void close_all(void)
+{
+	rounds(1); /* what was sent last is taken */
+	while (mr_rig_receive(&r, 0, &f, NULL))
+		;
+	close(pub.liveness_fd);
+	if (local.session != NULL)
+		close(local.liveness_fd);
+	mr_rig_close(&r);
+}
+
+/* A promised publish with a number at its beginning. False: no room in the publisher's ring. */
+static bool promise(const char *subject, uint32_t number, uint32_t bytes)
+{
+	static uint8_t payload[MR_BODY_BYTES_MAX];
+	const struct mr_message_extra extra = {
+		.flags = MRF_MESSAGE_FLAG_ORIGIN, .origin.id = number};
+	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL, subject,
+		(uint32_t)strlen(subject), payload, 0, bytes);
+
+	memcpy(payload, &number, sizeof(number));
+	mr_message_plan_extra(&plan, &extra);
+	if (mr_bytes_room(&pub.up, plan.stride) < plan.stride)
+		return false;
+	mr_rig_push(&pub, &plan, 0);
+	return true;
+}
+
+static bool publisher_waits(void)
+{
+	return pub.session->stalled && !mr_bytes_empty(&pub.session->up);
+}
+
+/* Until the publisher waits; returns how many were pushed. */
+static uint32_t promise_until_held_up(const char *subject, uint32_t bytes)
+{
+	uint32_t number = 0;
+
+	while (!publisher_waits()) {
+		assert_true(number < 100000);
+		assert_true(promise(subject, number + 1, bytes));
+		number++;
+		rounds(1);
+		while (mr_rig_receive(&r, 0, &f, NULL))
+			; /* lost, as nobody acknowledges it */
+	}
+	return number;
+}
+
+static void say(uint32_t ack, uint32_t credit)
+{
+	mr_rig_begin(&f, client.session, 0);
+	mr_frame_write_ack(f.at, ack, credit);
+	mr_rig_send(&r, 0, &client.path, &f);
+}
+
+/* What has come in order, acknowledged as it comes; returns the last number. */
+static uint32_t read_far(uint32_t *sequence, uint32_t number)
+{
+	while (mr_rig_receive(&r, 0, &f, NULL)) {
+		struct mr_message_view m;
+		uint32_t at = 0, got;
+
+		if (f.header.sequence != *sequence)
+			continue;
+		(*sequence)++;
+		while (mr_rig_message(&f, &at, &m)) {
+			memcpy(&got, m.payload, sizeof(got));
+			assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_DELIVER);
+			assert_int_equal(got, ++number);
+		}
+	}
+	say(*sequence, 64);
+	return number;
+}
+
+static void a_client_that_acknowledges_nothing_holds_its_publisher_up(void **state)
+{
+	uint32_t sequence = 1, number = 0, sent;
+
+	(void)state;
+	open_all();
+	say(1, 64);
+	rounds(1);
+	sent = promise_until_held_up("far", 200);
+	assert_true(s->stats->full_since_ns != 0);
+	assert_true(pub.session->stats->blocked_since_ns != 0);
+	assert_true(mr_worker_underway(s) + s->stats->held_bytes > mr_worker_capacity(s) / 2);
+	/* Nothing more is taken, however many rounds go by. */
+	rounds(100);
+	assert_int_equal(stats()->published, sent - 1);
+	for (unsigned i = 0; i < 2000 && number < sent; i++) {
+		mr_rig_wait_ms(&r, 20); /* frames that were lost are sent again */
+		rounds(1);
+		number = read_far(&sequence, number);
+	}
+	assert_int_equal(number, sent);
+	rounds(2);
+	assert_int_equal(s->stats->full_since_ns, 0);
+	assert_int_equal(s->stats->held_messages, 0);
+	assert_int_equal(pub.session->stats->blocked_since_ns, 0);
+	assert_int_equal(s->stats->missed, 0);
+	close_all();
+}
+
+/* The client's window is shut from the first frame on: all of it is held. */
+static void what_a_shut_window_has_no_room_for_is_held_in_order(void **state)
+{
+	uint32_t sequence = 1, number = 0;
+
+	(void)state;
+	open_all();
+	say(1, 0);
+	rounds(1);
+	for (uint32_t i = 1; i <= 20; i++)
+		assert_true(promise("far", i, 1000));
+	rounds(1);
+	assert_true(s->stats->held_messages > 0);
+	assert_int_equal(stats()->held, s->stats->held_messages);
+	for (unsigned i = 0; i < 200 && number < 20; i++) {
+		mr_rig_wait_ms(&r, 20);
+		rounds(1);
+		number = read_far(&sequence, number);
+	}
+	assert_int_equal(number, 20);
+	assert_int_equal(s->stats->held_messages, 0);
+	assert_null(r.workers[0]->waiting.first);
+	close_all();
+}
+
+static void what_is_held_for_a_session_that_is_gone_is_given_back(void **state)
+{
+	struct mr_worker *w;
+	uint64_t bytes;
+
+	(void)state;
+	open_all();
+	w = r.workers[0];
+	bytes = mr_store_bytes(w->store);
+	say(1, 0);
+	rounds(1);
+	(void)promise_until_held_up("far", 1000);
+	assert_true(mr_store_bytes(w->store) > bytes);
+	assert_int_equal(w->waiting.count, 1);
+	mr_worker_remote_end(w, s, MR_REMOTE_CLOSED);
+	rounds(20);
+	assert_int_equal(mr_store_bytes(w->store), bytes);
+	assert_int_equal(w->waiting.count, 0);
+	assert_false(publisher_waits());
+	assert_true(stats()->drop_session_gone > 0);
+	close_all();
+}
+
+static void a_local_receiver_that_dies_full_opens_its_gate(void **state)
+{
+	(void)state;
+	open_all();
+	(void)promise_until_held_up("near", 1000);
+	mr_rig_detach(&r, &local);
+	local.session = NULL;
+	rounds(2);
+	assert_false(publisher_waits());
+	assert_int_equal(r.workers[0]->waiting.count, 0);
+	close_all();
+}
+
+/* Full above the mark, and until half of that is left. */
+static void a_receiver_is_full_until_half_of_its_mark(void **state)
+{
+	uint32_t capacity, open_below;
+	struct mr_message_view m;
+
+	(void)state;
+	open_all();
+	capacity = (uint32_t)local.session->down.capacity;
+	(void)promise_until_held_up("near", 100);
+	assert_true(mr_bytes_readable(&local.down) > capacity / 2);
+	assert_true(mr_bytes_readable(&local.down) < capacity / 2 + 1024);
+	open_below = capacity / 4;
+	for (;;) {
+		assert_true(mr_rig_next(&local, &m));
+		/* As far as the client has said. */
+		(void)mr_bytes_release(&local.down);
+		if (local.session->down.tail - local.down.head <= open_below)
+			break;
+		rounds(1);
+		assert_true(publisher_waits());
+	}
+	rounds(2);
+	assert_false(publisher_waits());
+	assert_int_equal(local.session->stats->full_since_ns, 0);
+	close_all();
+}
+
+/* Who publishes without a promise waits for nobody, and the receiver is told what it missed, where. */
+static void an_unpromised_message_does_not_overtake_held_ones(void **state)
+{
+	const struct mr_message_plan plain =
+		mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL, "near", 4, NULL, 0, 0);
+	struct mr_message_view m;
+	uint32_t number = 0, gap_at = 0;
+	struct mrf_gap gap;
+
+	(void)state;
+	open_all();
+	block(local.session, 6, 100);
+	while (local.session->stats->held_messages == 0) {
+		assert_true(promise("near", ++number, 1000));
+		rounds(1);
+	}
+	mr_rig_push(&pub, &plain, 0);
+	rounds(1);
+	assert_int_equal(local.session->stats->missed, 1);
+	assert_true(promise("near", ++number, 1000)); /* from behind the gate: later */
+	for (uint32_t got = 0; got < number;) {
+		if (!mr_rig_next(&local, &m)) {
+			(void)mr_bytes_release(&local.down);
+			rounds(1);
+			continue;
+		}
+		if (m.header.kind == MRF_MESSAGE_KIND_GAP) {
+			memcpy(&gap, m.payload, sizeof(gap));
+			assert_int_equal(gap.missed, 1);
+			gap_at = got;
+		} else {
+			uint32_t n;
+
+			assert_true(m.payload_bytes > 0);
+			memcpy(&n, m.payload, sizeof(n));
+			assert_int_equal(n, ++got);
+		}
+	}
+	assert_int_equal(gap_at, number - 1);
+	close_all();
+}
+
+/* A frame of a client over UDP that promises something stays in its slot while its receiver is full. */
+static void a_publisher_over_udp_is_held_up_and_goes_on(void **state)
+{
+	const uint8_t payload[1000] = {0};
+	const struct mr_message_extra extra = {.flags = MRF_MESSAGE_FLAG_ORIGIN};
+	struct mr_message_plan plan = mr_message_plan(
+		MRF_MESSAGE_KIND_PUBLISH, NULL, "near", 4, payload, 0, sizeof(payload));
+	uint64_t published, got = 0;
+	struct mr_message_view m;
+
+	(void)state;
+	open_all();
+	(void)promise_until_held_up("near", 1000);
+	published = stats()->published;
+	mr_message_plan_extra(&plan, &extra);
+	mr_rig_begin(&f, client.session, 1);
+	mr_message_write(f.at + f.bytes, &plan, 0);
+	f.bytes += plan.stride;
+	f.header.messages = 1;
+	mr_frame_write(f.at, client.session, 1, 1);
+	mr_frame_write_reliable(f.at);
+	mr_rig_send(&r, 0, &client.path, &f);
+	rounds(10);
+	assert_int_equal(stats()->published, published);
+	assert_true(s->stalled);
+	assert_int_equal(stats()->frames_held, 1);
+	assert_true(s->stats->blocked_since_ns != 0);
+	for (unsigned i = 0; i < 10; i++) {
+		while (mr_rig_next(&local, &m))
+			got++;
+		(void)mr_bytes_release(&local.down);
+		rounds(2);
+	}
+	assert_false(s->stalled);
+	assert_int_equal(stats()->published, published + 2);
+	assert_int_equal(got, published + 2);
+	assert_int_equal(s->stats->blocked_since_ns, 0);
+	close_all();
+}
+
+/* What came in the datagram flow cannot wait: it is as one that was not promised. */
+static void a_promise_in_the_datagram_flow_is_none(void **state)
+{
+	const uint8_t payload[1000] = {0};
+	const uint8_t flags[] = {MRF_MESSAGE_FLAG_ORIGIN, MRF_MESSAGE_FLAG_HIGH};
+	uint64_t published, held;
+
+	(void)state;
+	open_all();
+	block(local.session, 6, 100);
+	(void)promise_until_held_up("near", 1000);
+	published = stats()->published;
+	held = stats()->held;
+	for (unsigned i = 0; i < 2; i++) {
+		const struct mr_message_extra extra = {.flags = flags[i], .origin = {7, i}};
+		struct mr_message_plan plan = mr_message_plan(
+			MRF_MESSAGE_KIND_PUBLISH, NULL, "near", 4, payload, 0, sizeof(payload));
+
+		mr_message_plan_extra(&plan, &extra);
+		mr_rig_begin(&f, client.session, 1 + i);
+		mr_message_write(f.at + f.bytes, &plan, 0);
+		f.bytes += plan.stride;
+		mr_frame_write(f.at, client.session, 1 + i, 1);
+		mr_rig_send(&r, 0, &client.path, &f);
+	}
+	rounds(2);
+	assert_int_equal(stats()->published, published + 2);
+	assert_int_equal(stats()->held, held);
+	assert_int_equal(local.session->stats->missed, 2);
+	assert_int_equal(stats()->drop_bad_message, 0);
+	close_all();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_client_that_acknowledges_nothing_holds_its_publisher_up),
+		cmocka_unit_test(what_a_shut_window_has_no_room_for_is_held_in_order),
+		cmocka_unit_test(what_is_held_for_a_session_that_is_gone_is_given_back),
+		cmocka_unit_test(a_local_receiver_that_dies_full_opens_its_gate),
+		cmocka_unit_test(a_receiver_is_full_until_half_of_its_mark),
+		cmocka_unit_test(an_unpromised_message_does_not_overtake_held_ones),
+		cmocka_unit_test(a_publisher_over_udp_is_held_up_and_goes_on),
+		cmocka_unit_test(a_promise_in_the_datagram_flow_is_none),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
