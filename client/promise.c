@@ -56,7 +56,8 @@ int mr_publisher_send_with(struct mr_publisher *p, const char *headers, size_t h
 	if (mr_unlikely(c->refuse != 0))
 		return mr_publish_refused(c);
 	if (p->box != NULL) {
-		l.extra.flags = MRF_MESSAGE_FLAG_ORIGIN;
+		/* What is not numbered is promised by a flag alone. */
+		l.extra.flags = p->number != 0 ? MRF_MESSAGE_FLAG_ORIGIN : MRF_MESSAGE_FLAG_HIGH;
 		l.extra.origin = (struct mrf_message_origin){p->number, p->next_id};
 	}
 	error = mr_letter_measure(c, &l);
@@ -65,6 +66,24 @@ int mr_publisher_send_with(struct mr_publisher *p, const char *headers, size_t h
 	if (p->box == NULL)
 		return mr_letter_send(c, &l, false, false);
 	error = mr_outbox_add(p->box, &l);
+	p->next_id += error == 0;
+	return error;
+}
+
+int mr_promise_send(struct mr_publisher *p, const void *payload, size_t bytes)
+{
+	const struct mrf_message_origin origin = {p->number, p->next_id};
+	const struct mrf_message_header h = {
+		.kind = MRF_MESSAGE_KIND_PUBLISH,
+		.flags = p->number != 0 ? MRF_MESSAGE_FLAG_ORIGIN : MRF_MESSAGE_FLAG_HIGH,
+		.target = p->box->target,
+	};
+	int error;
+
+	/* As a delivery it has an origin too, beside its subject. */
+	if (mr_unlikely(bytes + sizeof(origin) > p->body_bytes_max))
+		return mr_publisher_send_with(p, NULL, 0, payload, bytes);
+	error = mr_outbox_add_plain(p->box, h, &origin, payload, (uint32_t)bytes);
 	p->next_id += error == 0;
 	return error;
 }

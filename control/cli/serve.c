@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* serve: a worker of a service: each request is answered with what a command makes of it, or with itself. */
+/* serve: a worker of a service: each request is answered with what a command makes of it, or with
+ * itself. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

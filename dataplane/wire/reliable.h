@@ -76,7 +76,7 @@ struct mr_reliable_tx {
 	uint32_t order;         /* of the last frame sent, new or again */
 	uint32_t newest;        /* order of the frame sent last of those that came */
 	uint64_t newest_ns;     /* when it was */
-	uint32_t backoff;       /* doublings of the time-out */
+	uint32_t backoff;       /* time-outs in a row; each second one doubles the next */
 	uint32_t window_before; /* the first time-out in a row; 0: none */
 	uint32_t round;         /* the round trip ends when this one is acknowledged */
 	bool filled;            /* in this round trip the window was used up */

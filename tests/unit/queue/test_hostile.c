@@ -188,8 +188,10 @@ static void subscription_of_one_queue_is_none_of_another(void **state)
 		-EINVAL);
 }
 
-static void options_that_make_no_sense_are_refused(void **state)
+static void options_and_names_that_make_no_sense_are_refused(void **state)
 {
+	char name[252] = {0};
+
 	(void)state;
 	r.options.policy = 77;
 	assert_int_equal(
@@ -204,6 +206,14 @@ static void options_that_make_no_sense_are_refused(void **state)
 		-EINVAL);
 	assert_int_equal(
 		rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, "", 1, 0, 0), -EINVAL);
+	memset(name, 'n', sizeof(name) - 1);
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, name, 1, 0, 0), -EINVAL);
+	name[250] = '\0';
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, name, 1, 0, 0), 0);
+	assert_int_equal(rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, "a.*", 1, 0, 0),
+		-EINVAL);
 	assert_int_equal(
 		rig_command(&r, (enum mrf_queue_verb)99, MRF_QUEUE_KIND_QUEUE, "a", 1, 0, 0),
 		-EINVAL);
@@ -277,7 +287,7 @@ int main(void)
 		RIG_TEST(all_sessions_together_make_no_more_than_there_is_room_for),
 		RIG_TEST(session_that_consumes_a_million_times_gets_a_few),
 		RIG_TEST(subscription_of_one_queue_is_none_of_another),
-		RIG_TEST(options_that_make_no_sense_are_refused),
+		RIG_TEST(options_and_names_that_make_no_sense_are_refused),
 		RIG_TEST(consumer_that_delays_everything_stops_nobody),
 		RIG_TEST(answers_to_lists_are_bounded_and_complete),
 	};
