@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counts beats that went unanswered instead of the time: a program that was busy elsewhere for long must not take
- * its own silence for the bus's. */
+/* Counts beats that went unanswered instead of the time: a program that was busy elsewhere for long
+ * must not take its own silence for the bus's. */
 #include "client/service.h"
 
 void mr_beats_set(struct mr_client *c)

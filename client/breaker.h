@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* breaker: fails what would fail anyway, at once: after so many failures in a row nothing is let through for a
- * while, then one, whose outcome says how it goes on.
+/* breaker: fails what would fail anyway, at once: after so many failures in a row nothing is let
+ * through for a while, then one, whose outcome says how it goes on.
  *
  *   closed ──failures──▶ open ──reset_ms──▶ half-open: one probe ──success──▶ closed
  *                          ▲                        └──failure──┐
@@ -34,8 +34,8 @@ static inline bool mr_breaker_is_closed(const struct mr_breaker *b)
 	return b->open_until_ns == 0;
 }
 
-/* True: go on, and say how it went. *probe: this attempt is the one that decides, and must be abandoned if it comes to
- * no outcome. */
+/* True: go on, and say how it went. *probe: this attempt is the one that decides, and must be
+ * abandoned if it comes to no outcome. */
 bool mr_breaker_allows(struct mr_breaker *b, uint64_t now_ns, bool *probe);
 void mr_breaker_failure(struct mr_breaker *b, uint64_t now_ns, const struct mr_breaker_rule *rule);
 /* The probe came to no outcome: the next one decides. */
@@ -46,8 +46,9 @@ static inline void mr_breaker_success(struct mr_breaker *b)
 	*b = (struct mr_breaker){0};
 }
 
-/* How long to wait before attempt `attempt` (1: the first repetition): `base_ms`, doubled for each up to a minute,
- * times a half to three halves by `random`, so that many who failed together do not come again together. */
+/* How long to wait before attempt `attempt` (1: the first repetition): `base_ms`, doubled for each
+ * up to a minute, times a half to three halves by `random`, so that many who failed together do not
+ * come again together. */
 uint64_t mr_backoff_ns(uint32_t base_ms, unsigned attempt, uint32_t random);
 
 #endif

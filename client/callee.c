@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* callee: services as their callers know them: by name, with the number that the bus has for them in this session
- * and a breaker that outlives it. None is forgotten before the client is closed: a program calls few. */
+/* callee: services as their callers know them: by name, with the number that the bus has for them
+ * in this session and a breaker that outlives it. None is forgotten before the client is closed: a
+ * program calls few. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -316,6 +316,7 @@ struct mr_publisher_options {
 	const char *publisher;
 	uint64_t next_id; /* 0: 1, or the time in microseconds if `publisher` is set */
 };
+/* mr_publisher_send and mr_publisher_send_batch keep the promise too; claims are -EINVAL then. */
 MR_API int mr_publisher_open_with(struct mr_client *c, const char *subject,
 	const struct mr_publisher_options *options, struct mr_publisher **out);
 /* One message of any size up to mr_message_bytes_max, as the promise says. -EAGAIN: too much is not taken yet;

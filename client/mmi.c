@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mmi: what the bus itself answers of its services (RFC 8). To callers it looks like any other call. */
+/* mmi: what the bus itself answers of its services (RFC 8). To callers it looks like any other
+ * call. */
 #include <string.h>
 
 #include "client/rpc.h"

@@ -204,8 +204,6 @@ static int send_large(struct mr_publisher *p, const void *payload, size_t bytes)
 	struct mr_parts parts = {NULL, 0, NULL, 0, payload, bytes};
 	struct mr_client *c = p->client;
 
-	if (p->box != NULL)
-		return mr_publisher_send_with(p, NULL, 0, payload, bytes);
 	return mr_letter_send_large(c, MRF_MESSAGE_KIND_PUBLISH, p->alias, NULL, &parts,
 		(uint32_t)(c->body_bytes_max - p->body_bytes_max), false);
 }
@@ -218,6 +216,8 @@ int mr_publisher_send(struct mr_publisher *p, const void *payload, size_t bytes)
 
 	if (mr_unlikely(c->refuse != 0))
 		return mr_publish_refused(c);
+	if (mr_unlikely(p->box != NULL))
+		return mr_promise_send(p, payload, bytes);
 	if (mr_unlikely(bytes > p->body_bytes_max))
 		return send_large(p, payload, bytes);
 	to = mr_publish_room(c, total);
@@ -231,6 +231,19 @@ int mr_publisher_send(struct mr_publisher *p, const void *payload, size_t bytes)
 	return 0;
 }
 
+static int send_batch_promised(
+	struct mr_publisher *p, const struct mr_buffer *buffers, unsigned count)
+{
+	unsigned i;
+	int error = 0;
+
+	for (i = 0; i < count && error == 0; i++)
+		error = mr_promise_send(p, buffers[i].data, buffers[i].bytes);
+	if (error == 0)
+		return (int)i;
+	return error == -EAGAIN || i > 1 ? (int)i - 1 : error;
+}
+
 int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buffers, unsigned count)
 {
 	struct mr_client *c = p->client;
@@ -238,6 +251,8 @@ int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buff
 
 	if (mr_unlikely(c->refuse != 0))
 		return mr_publish_refused(c);
+	if (mr_unlikely(p->box != NULL))
+		return send_batch_promised(p, buffers, count);
 	for (i = 0; i < count; i++) {
 		uint32_t total = HEADER_BYTES + (uint32_t)buffers[i].bytes;
 		uint8_t *to;
@@ -263,6 +278,20 @@ int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buff
 	return (int)i;
 }
 
+/* 0, or why nothing of that size may be written in place. */
+static int claim_check(const struct mr_publisher *p, size_t bytes)
+{
+	struct mr_client *c = p->client;
+
+	if (mr_unlikely(c->refuse != 0))
+		return mr_publish_refused(c);
+	if (mr_unlikely(p->box != NULL))
+		return mr_fail(c, -EINVAL, "what is promised cannot be written in place");
+	if (mr_unlikely(bytes > p->body_bytes_max))
+		return mr_publish_too_large(c);
+	return 0;
+}
+
 /* Opens a claim of one message, or of several that follow each other. */
 static void claim(struct mr_publisher *p, uint8_t *at, size_t bytes, uint32_t count)
 {
@@ -275,12 +304,11 @@ static void claim(struct mr_publisher *p, uint8_t *at, size_t bytes, uint32_t co
 int mr_publisher_claim(struct mr_publisher *p, size_t bytes, void **payload)
 {
 	struct mr_client *c = p->client;
+	int error = claim_check(p, bytes);
 	uint8_t *to;
 
-	if (mr_unlikely(c->refuse != 0))
-		return mr_publish_refused(c);
-	if (mr_unlikely(bytes > p->body_bytes_max))
-		return mr_publish_too_large(c);
+	if (mr_unlikely(error != 0))
+		return error;
 	to = mr_publish_room(c, HEADER_BYTES + (uint32_t)bytes);
 	if (mr_unlikely(to == NULL))
 		return mr_fail(c, -EAGAIN, NULL);
@@ -320,12 +348,11 @@ int mr_publisher_claim_batch(
 {
 	struct mr_client *c = p->client;
 	uint32_t step = mr_message_stride(HEADER_BYTES + (uint32_t)bytes);
+	int error = claim_check(p, bytes);
 	uint8_t *to;
 
-	if (mr_unlikely(c->refuse != 0))
-		return mr_publish_refused(c);
-	if (mr_unlikely(bytes > p->body_bytes_max))
-		return mr_publish_too_large(c);
+	if (mr_unlikely(error != 0))
+		return error;
 	count = room_for(c, step, count < INT32_MAX ? count : INT32_MAX);
 	if (mr_unlikely(count == 0)) {
 		/* The worker makes no room for what it was not shown. */

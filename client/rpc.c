@@ -6,135 +6,11 @@
 
 #include "client/letter.h"
 
-#define INDEX_MASK         (MR_RPC_BIT - 1)
-#define SERIAL_SHIFT       24u
 #define ROOM_NS            MR_NS_PER_MS /* until the next look for room */
 #define RETRIES_DEFAULT    2u
 #define BACKOFF_MS_DEFAULT 100u
 #define FAILURES_DEFAULT   5u
 #define RESET_MS_DEFAULT   10000u
-/* A request's memory stays with its place if it is no larger. */
-#define REQUEST_KEPT_BYTES 4096u
-_Static_assert(MR_RPCS_MAX <= MR_RPC_BIT, "an index fits its bits");
-
-/* The table. */
-
-static struct mr_rpc *rpc_at(const struct mr_rpcs *s, uint32_t index)
-{
-	return &s->chunks[index / MR_RPC_CHUNK][index % MR_RPC_CHUNK];
-}
-
-static int need_table(struct mr_client *c)
-{
-	if (mr_likely(c->rpcs != NULL))
-		return 0;
-	c->rpcs = calloc(1, sizeof(*c->rpcs));
-	return c->rpcs != NULL ? 0 : mr_fail(c, -ENOMEM, NULL);
-}
-
-static int grow(struct mr_client *c)
-{
-	struct mr_rpcs *s = c->rpcs;
-	uint32_t at = s->top / MR_RPC_CHUNK;
-	uint32_t room = s->chunks_room == 0 ? 16 : 2 * s->chunks_room;
-	struct mr_rpc **chunks;
-
-	if (s->top >= MR_RPCS_MAX)
-		return mr_fail(c, -ENOSPC, "too many calls wait for replies");
-	if (at == s->chunks_room) {
-		chunks = realloc(s->chunks, room * sizeof(struct mr_rpc *));
-		if (chunks == NULL)
-			return mr_fail(c, -ENOMEM, NULL);
-		s->chunks = chunks;
-		s->chunks_room = room;
-	}
-	s->chunks[at] = calloc(MR_RPC_CHUNK, sizeof(struct mr_rpc));
-	if (s->chunks[at] == NULL)
-		return mr_fail(c, -ENOMEM, NULL);
-	s->top += MR_RPC_CHUNK;
-	for (uint32_t i = s->top; i-- > s->top - MR_RPC_CHUNK;) {
-		struct mr_rpc *r = rpc_at(s, i);
-
-		r->index = i;
-		r->next_free = s->free;
-		s->free = r;
-	}
-	return 0;
-}
-
-static int rpc_new(struct mr_client *c, struct mr_rpc **out)
-{
-	struct mr_rpcs *s = c->rpcs;
-	struct mr_rpc *r;
-	int error;
-
-	if (mr_unlikely(s->free == NULL)) {
-		error = grow(c);
-		if (error != 0)
-			return error;
-	}
-	r = s->free;
-	s->free = r->next_free;
-	r->correlation = ++s->serial << SERIAL_SHIFT | MR_RPC_BIT | r->index;
-	r->tag = 0;
-	r->tries = 0;
-	r->credit = 0;
-	r->taken = 0;
-	r->probe = false;
-	r->reopened = false;
-	*out = r;
-	return 0;
-}
-
-static void rpc_free(struct mr_client *c, struct mr_rpc *r)
-{
-	struct mr_rpcs *s = c->rpcs;
-
-	mr_wheel_remove(&s->wheel, &r->timer);
-	if (mr_unlikely(r->stream != NULL))
-		r->stream->rpc = NULL;
-	r->state = MR_RPC_FREE;
-	r->correlation = 0;
-	if (mr_unlikely(r->room > REQUEST_KEPT_BYTES)) {
-		free(r->request);
-		r->request = NULL;
-		r->room = 0;
-	}
-	r->next_free = s->free;
-	s->free = r;
-}
-
-struct mr_rpc *mr_rpc_find(const struct mr_client *c, uint64_t correlation)
-{
-	uint32_t index = (uint32_t)correlation & INDEX_MASK;
-	struct mr_rpc *r;
-
-	if (c->rpcs == NULL || index >= c->rpcs->top)
-		return NULL;
-	r = rpc_at(c->rpcs, index);
-	return r->correlation == correlation ? r : NULL;
-}
-
-bool mr_rpc_is_sync(const struct mr_client *c, uint64_t correlation)
-{
-	const struct mr_rpc *r = mr_rpc_find(c, correlation);
-
-	return r != NULL && r->callback == NULL;
-}
-
-void mr_rpc_free_all(struct mr_client *c)
-{
-	if (c->rpcs == NULL)
-		return;
-	for (uint32_t i = 0; i < c->rpcs->top; i++)
-		free(rpc_at(c->rpcs, i)->request);
-	for (uint32_t i = 0; i < c->rpcs->top / MR_RPC_CHUNK; i++)
-		free(c->rpcs->chunks[i]);
-	free(c->rpcs->chunks);
-	mr_callees_free(c);
-	mr_streams_free(c);
-	free(c->rpcs);
-}
 
 /* Ends. */
 
@@ -157,7 +33,7 @@ void mr_rpc_forget(struct mr_client *c, struct mr_rpc *r)
 {
 	if (r->probe)
 		mr_breaker_abandon(&r->callee->breaker);
-	rpc_free(c, r);
+	mr_rpc_free(c, r);
 }
 
 static void tell_sync(struct mr_rpc_sync *sync, const struct mr_message *reply, int error)
@@ -321,7 +197,7 @@ void mr_rpc_due(struct mr_client *c, struct mr_rpc *r)
 void mr_rpc_opened(struct mr_client *c, struct mr_callee *callee, int error)
 {
 	for (uint32_t i = 0; i < c->rpcs->top; i++) {
-		struct mr_rpc *r = rpc_at(c->rpcs, i);
+		struct mr_rpc *r = mr_rpc_at(c->rpcs, i);
 
 		if (r->state != MR_RPC_OPENING || r->callee != callee)
 			continue;
@@ -414,10 +290,10 @@ int mr_rpc_begin(struct mr_client *c, const struct mr_rpc_begin *b, struct mr_rp
 	static const struct mr_call_options none;
 	const struct mr_call_options *o = b->options != NULL ? b->options : &none;
 	struct mr_rpc *r;
-	int error = c->refuse != 0 ? mr_publish_refused(c) : need_table(c);
+	int error = c->refuse != 0 ? mr_publish_refused(c) : mr_rpcs_need(c);
 
 	if (error == 0)
-		error = rpc_new(c, &r);
+		error = mr_rpc_new(c, &r);
 	if (error != 0)
 		return error;
 	error = fill(c, r, b, o);
@@ -450,8 +326,8 @@ static void message_fill(struct mr_message *out, const struct mr_message_view *m
 	};
 }
 
-/* It may have been made anew, or have another number since the worker's home restarted: asked for again, once a
- * try. */
+/* It may have been made anew, or have another number since the worker's home restarted: asked for
+ * again, once a try. */
 static void not_found(struct mr_client *c, struct mr_rpc *r)
 {
 	if (r->reopened || r->stream != NULL) {
@@ -501,8 +377,8 @@ static unsigned reply(struct mr_client *c, struct mr_rpc *r, const struct mr_mes
 	bool more = (m->header.flags & MRF_MESSAGE_FLAG_MORE) != 0;
 	struct mr_message message;
 
-	/* Of the worker that has it in hand the bus says so; anybody else's is made up. Two workers may have had it,
-	 * one after the other: the first to answer is the one. */
+	/* Of the worker that has it in hand the bus says so; anybody else's is made up. Two workers
+	 * may have had it, one after the other: the first to answer is the one. */
 	if ((m->header.flags & MRF_MESSAGE_FLAG_DELIVERY) == 0 ||
 		(r->tag != 0 && r->tag != m->extra.delivery.tag)) {
 		c->unmatched++;
@@ -557,7 +433,7 @@ void mr_rpc_fail_all(struct mr_client *c)
 		return;
 	mr_callees_close(c);
 	for (uint32_t i = 0; i < c->rpcs->top; i++) {
-		if (rpc_at(c->rpcs, i)->state != MR_RPC_FREE)
-			mr_rpc_finish(c, rpc_at(c->rpcs, i), NULL, -ENOTCONN);
+		if (mr_rpc_at(c->rpcs, i)->state != MR_RPC_FREE)
+			mr_rpc_finish(c, mr_rpc_at(c->rpcs, i), NULL, -ENOTCONN);
 	}
 }

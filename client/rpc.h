@@ -6,17 +6,22 @@
  *     │     the service) ▼ │
  *     └─▶ mmi          resting: time-out or overload, and tries left
  *
- *   rpc.c      the table, begin, time-outs, tries, what comes   callee.c  services by name: their numbers, their breakers
- *   call_service.c  mr_call, mr_call_async     stream.c  mr_stream_*     mmi.c  what the bus answers itself
+ *   rpc.c           begin, time-outs, tries, what comes
+ *   rpc_table.c     the table
+ *   callee.c        services by name: their numbers, their breakers
+ *   call_service.c  mr_call, mr_call_async
+ *   stream.c        mr_stream_*
+ *   mmi.c           what the bus answers itself
  *
- * The correlation on the wire is ours, a number that counts up above an index. There is nothing to guess:
- * the bus passes on replies of the worker alone that has the request, and marks them by a delivery part,
- * which no client can write. All tries of a call have the same correlation, so that a reply that comes late
- * is still one; the first reply's tag says whose further ones belong to it.
+ * The correlation on the wire is ours, a number that counts up above an index. There is nothing to
+ * guess: the bus passes on replies of the worker alone that has the request, and marks them by a
+ * delivery part, which no client can write. All tries of a call have the same correlation, so that
+ * a reply that comes late is still one; the first reply's tag says whose further ones belong to it.
  *
- * Owns      Calls belong to the client; their places in memory do not change. A request is kept, copied, until its call
- *           ends, if it may have to be sent again.
- * Hot path  begin, finish: no allocation once a place has been used, no search, no system call but a clock's.
+ * Owns      Calls belong to the client; their places in memory do not change. A request is kept,
+ *           copied, until its call ends, if it may have to be sent again.
+ * Hot path  begin, finish: no allocation once a place has been used, no search, no system call but
+ *           a clock's.
  */
 #ifndef MILLRACE_CLIENT_RPC_H
 #define MILLRACE_CLIENT_RPC_H
@@ -129,12 +134,26 @@ struct mr_rpc_begin {
 	struct mr_stream *stream;
 };
 
+/* rpc_table.c */
+int mr_rpcs_need(struct mr_client *c);
+/* `index` < c->rpcs->top. */
+struct mr_rpc *mr_rpc_at(const struct mr_rpcs *s, uint32_t index);
+/* With a correlation, and nothing else of its own. -ENOSPC, -ENOMEM. */
+int mr_rpc_new(struct mr_client *c, struct mr_rpc **out);
+void mr_rpc_free(struct mr_client *c, struct mr_rpc *r);
+/* Whose correlation this is; NULL: nobody's any more. */
+struct mr_rpc *mr_rpc_find(const struct mr_client *c, uint64_t correlation);
+/* True: it waits in a call that is on the stack now. */
+bool mr_rpc_is_sync(const struct mr_client *c, uint64_t correlation);
+void mr_rpc_free_all(struct mr_client *c);
+
 /* rpc.c */
 /* As mr_call_async. -EAGAIN: the ring is full. */
 int mr_rpc_begin(struct mr_client *c, const struct mr_rpc_begin *begin, struct mr_rpc **out);
 /* Ends without a word to anybody. */
 void mr_rpc_forget(struct mr_client *c, struct mr_rpc *r);
-/* Ends, and tells. `reply` NULL with an error; then, within a callback, the one whose it is is told later. */
+/* Ends, and tells. `reply` NULL with an error; then, within a callback, the one whose it is is told
+ * later. */
 void mr_rpc_finish(
 	struct mr_client *c, struct mr_rpc *r, const struct mr_message *reply, int error);
 /* Its time has come: it has taken too long, or the next try is to be made. */
@@ -148,17 +167,12 @@ static inline bool mr_rpc_is(uint64_t correlation)
 	return (correlation & MR_RPC_BIT) != 0;
 }
 
-/* Whose correlation this is; NULL: nobody's any more. */
-struct mr_rpc *mr_rpc_find(const struct mr_client *c, uint64_t correlation);
-/* True: it waits in a call that is on the stack now. */
-bool mr_rpc_is_sync(const struct mr_client *c, uint64_t correlation);
 /* A Reply, Status or Credit whose correlation is a call's. Returns how many were handed out. */
 unsigned mr_rpc_answered(struct mr_client *c, const struct mr_message_view *m);
 void mr_rpc_step(struct mr_client *c, uint64_t now_ns);
 uint64_t mr_rpc_due_ns(const struct mr_client *c);
 /* The session has ended. */
 void mr_rpc_fail_all(struct mr_client *c);
-void mr_rpc_free_all(struct mr_client *c);
 
 /* callee.c */
 /* -EINVAL, -ENOMEM. */

@@ -132,7 +132,8 @@ static void on_delivery(
 	struct mr_in_hand *w = take(s, d, m);
 	struct mr_work work;
 
-	/* Without memory for it, another worker may have it; one that takes no streams refuses them all. */
+	/* Without memory for it, another worker may have it; one that takes no streams refuses them
+	 * all. */
 	if (w == NULL) {
 		mr_consumer_settle(k, m->extra.delivery.tag, MRF_SETTLE_VERB_REQUEUE, 0);
 		return;

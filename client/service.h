@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* service: requests in hand of those who serve, what they answer, and their signs of life. Private to the library.
+/* service: requests in hand of those who serve, what they answer, and their signs of life. Private
+ * to the library.
  *
  *   bus ──▶ consumer.c ──▶ service.c: a request in hand ──▶ callback ──▶ mr_respond* ──▶ Reply, or Settle
  *                             ▲ Part, Credit of its caller
  *
- * A request in hand stands in the slot that consumer.c gave its tag, so answering finds it at once; what the bus says
- * of one, by its own tag, finds it through a table of hashes.
+ * A request in hand stands in the slot that consumer.c gave its tag, so answering finds it at once;
+ * what the bus says of one, by its own tag, finds it through a table of hashes.
  *
  * Owns      A client owns its services; a service its consumer, and what is in hand.
  * Threads   The client's.

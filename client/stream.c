@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stream: requests of many parts, and the flow of partial replies. The worker grants parts, we grant partial
- * replies; both start with a window that is known beforehand, so only what goes beyond it needs a grant. */
+/* stream: requests of many parts, and the flow of partial replies. The worker grants parts, we
+ * grant partial replies; both start with a window that is known beforehand, so only what goes
+ * beyond it needs a grant. */
 #include <stdlib.h>
 
 #include "client/letter.h"

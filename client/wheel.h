@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wheel: timers of a millisecond, of which most are taken away before they are due: adding and removing one costs
- * the same however many there are. A timer is at most a millisecond late, and never early.
+/* wheel: timers of a millisecond, of which most are taken away before they are due: adding and
+ * removing one costs the same however many there are. A timer is at most a millisecond late, and
+ * never early.
  *
  * Owns      Nothing: timers are part of what they are for. All zero bytes are an empty wheel.
  * Threads   One at a time.

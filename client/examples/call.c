@@ -3,8 +3,8 @@
  *
  *   call SERVICE PAYLOAD [ADDRESS]
  *
- * A call that gets no reply in two seconds is made again once. Exits with 5 if no worker took it, with 4
- * if no reply came. */
+ * A call that gets no reply in two seconds is made again once. Exits with 5 if no worker took it,
+ * with 4 if no reply came. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

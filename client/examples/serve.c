@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A worker of a service: answers requests with their payload in capitals, and streaming requests part by part.
+/* A worker of a service: answers requests with their payload in capitals, and streaming requests
+ * part by part.
  *
  *   serve [-n COUNT] SERVICE [ADDRESS]
  *
- * Start several: each request goes to the one that has waited longest, and to another if that one dies
- * with it. Says "serving" when it is ready, and ends after COUNT requests. */
+ * Start several: each request goes to the one that has waited longest, and to another if that one
+ * dies with it. Says "serving" when it is ready, and ends after COUNT requests. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>

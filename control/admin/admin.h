@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* admin: the socket behind `millrace status`, `workers`, `clients`, `queues`, `counters`, `kick` and others.
+/* admin: the socket behind `millrace status`, `workers`, `clients`, `queues`, `kick` and others.
  *
  *   admin.c    connections and packets
  *   verbs.c    what is answered at once

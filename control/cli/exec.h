@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exec: a shell command as a filter: bytes in, bytes out, within a time; the caller waits (jobs.h does not).
+/* exec: a shell command as a filter: bytes in, bytes out, within a time; the caller waits (jobs.h
+ * does not).
  *
  * Threads   Not while another thread forks.
- * Errors    -errno. -ETIMEDOUT: it ran too long and was killed. -EMSGSIZE: it wrote too much and was
- *           killed.
+ * Errors    -errno. -ETIMEDOUT: it ran too long and was killed. -EMSGSIZE: it wrote too much and
+ *           was killed.
  */
 #ifndef MILLRACE_CLI_EXEC_H
 #define MILLRACE_CLI_EXEC_H

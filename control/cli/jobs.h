@@ -3,14 +3,14 @@
  *
  *   start ─▶ step (feeds, reads, reaps) … ─▶ done, once for each
  *
- * A command leads a process group of its own, so that a Ctrl-C at the terminal is the caller's to answer and what is
- * killed is killed with all that it started; it gets SIGTERM if the caller dies.
+ * A command leads a process group of its own, so that a Ctrl-C at the terminal is the caller's to
+ * answer and what is killed is killed with all that it started; it gets SIGTERM if the caller dies.
  *
  * Owns      Copies what goes in. What came out is the job's, until done returns.
  * Threads   One, and not while another thread forks.
  * Units     Bytes, milliseconds.
- * Errors    -errno. Of a job: -ETIMEDOUT, it ran too long and was killed; -EMSGSIZE, it wrote too much and was
- *           killed.
+ * Errors    -errno. Of a job: -ETIMEDOUT, it ran too long and was killed; -EMSGSIZE, it wrote too
+ *           much and was killed.
  */
 #ifndef MILLRACE_CLI_JOBS_H
 #define MILLRACE_CLI_JOBS_H
@@ -52,7 +52,8 @@ struct mr_cli_jobs {
 	struct mr_cli_job *jobs;
 };
 
-/* The caller has set command, out_bytes_max and timeout_ms. `count`: 1 .. MR_CLI_JOBS_MAX at once. -ENOMEM. */
+/* The caller has set command, out_bytes_max and timeout_ms. `count`: 1 .. MR_CLI_JOBS_MAX at once.
+ * -ENOMEM. */
 int mr_cli_jobs_init(struct mr_cli_jobs *j, unsigned count);
 /* Kills what runs, without a word to anybody. */
 void mr_cli_jobs_fini(struct mr_cli_jobs *j);
@@ -62,8 +63,8 @@ static inline bool mr_cli_jobs_full(const struct mr_cli_jobs *j)
 	return j->running == j->count;
 }
 
-/* `environment`: "NAME=value" besides our own; ends with NULL; may be NULL. Returns the job's index; -EAGAIN: as many
- * run as may. */
+/* `environment`: "NAME=value" besides our own; ends with NULL; may be NULL. Returns the job's
+ * index; -EAGAIN: as many run as may. */
 int mr_cli_jobs_start(
 	struct mr_cli_jobs *j, const char *const *environment, const void *in, size_t in_bytes);
 
@@ -71,8 +72,8 @@ int mr_cli_jobs_start(
 typedef void mr_cli_job_fn(const struct mr_cli_job *job, void *arg);
 /* Does what can be done without waiting. Returns how many ended. */
 unsigned mr_cli_jobs_step(struct mr_cli_jobs *j, mr_cli_job_fn *done, void *arg);
-/* Sleeps until there is something to do for a job, `fd` (< 0: none) is readable, or a signal came: at most
- * `timeout_ms` (< 0: for ever). */
+/* Sleeps until there is something to do for a job, `fd` (< 0: none) is readable, or a signal came:
+ * at most `timeout_ms` (< 0: for ever). */
 void mr_cli_jobs_wait(struct mr_cli_jobs *j, int fd, int timeout_ms);
 
 #endif

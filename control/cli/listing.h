@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* listing: a verb that asks control once, and shows a table with a row for each thing that it names.
+/* listing: a verb that asks control once, and shows a table with a row for each thing named.
  *
  * Threads   The main one.
  * Errors    Exit codes; what went wrong was told.

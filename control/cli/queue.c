@@ -212,13 +212,16 @@ static json_t *dead_json(struct mrf_table message)
 {
 	struct mrf_bytes headers = mrf_queue_message_row_headers(message);
 	struct mrf_bytes payload = mrf_queue_message_row_payload(message);
+	struct mrf_string count;
 	json_t *o = json_object();
 
 	json_object_set_new(
 		o, "age_ms", json_integer((json_int_t)mrf_queue_message_row_age_ms(message)));
 	set_noted(o, "reason", message, "Millrace-Dead-Reason");
 	set_noted(o, "queue", message, "Millrace-Dead-Queue");
-	set_noted(o, "deliveries", message, "Millrace-Dead-Count");
+	count = noted(message, "Millrace-Dead-Count");
+	json_object_set_new(o, "deliveries",
+		count.bytes ? json_integer(strtoll(count.data, NULL, 10)) : json_null());
 	json_object_set_new(
 		o, "bytes", json_integer((json_int_t)mrf_queue_message_row_bytes(message)));
 	json_object_set_new(

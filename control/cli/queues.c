@@ -17,8 +17,8 @@ struct settings {
 	uint64_t count;
 };
 
-/* Both have the same cells under the same keys; what stands in a terminal's columns differs. `rate` says
- * in which form a count is shown. */
+/* Both have the same cells under the same keys; what stands in a terminal's columns differs. `rate`
+ * says in which form a count is shown. */
 enum rate { ALWAYS, COUNT, RATE };
 
 struct column {

@@ -29,8 +29,8 @@ struct mr_cli_queue_reading {
 void mr_cli_queue_reading_take(struct mr_cli_queue_reading *r, struct mrf_table queues);
 void mr_cli_queue_reading_fini(struct mr_cli_queue_reading *r);
 
-/* Of an AdminQueues. `columns` is filled in, and must live as long as the table; `was` is what rates are
- * of, NULL: counts are shown instead. */
+/* Of an AdminQueues. `columns` is filled in, and must live as long as the table; `was` is what
+ * rates are of, NULL: counts are shown instead. */
 void mr_cli_queues_table(struct mr_cli_table *t, struct mr_cli_column columns[MR_CLI_QUEUE_COLUMNS],
 	enum mrf_queue_kind kind, struct mrf_table queues, const struct mr_cli_queue_reading *was);
 

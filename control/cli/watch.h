@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* watch: readings at an interval, and what changed from each to the next, until somebody has seen enough.
+/* watch: readings at an interval, and what changed from each to the next, until told to stop.
  *
  * On a terminal the figures are refreshed in place; elsewhere each reading is a block of its own.
  *
  * Threads   The main one.
- * Errors    An exit code; what went wrong was told. A bus that is away for ten readings is given up.
+ * Errors    An exit code; what went wrong was told. A bus that is away for ten readings is given
+ *           up.
  */
 #ifndef MILLRACE_CLI_WATCH_H
 #define MILLRACE_CLI_WATCH_H
@@ -14,7 +15,7 @@
 struct mr_cli_watch {
 	uint64_t interval_ms;
 	uint64_t count; /* stop after so many; 0: never */
-	/* Takes a reading through `a`, which is not open yet, and is closed afterwards. 0 or -errno. */
+	/* Takes a reading through `a`, which is not open yet and closed afterwards. 0 or -errno. */
 	int (*take)(const struct mr_cli_watch *w, struct mr_cli_admin *a);
 	/* Shows the last reading beside the one before it; `in_place`: over what was there. */
 	void (*show)(const struct mr_cli_watch *w, bool in_place);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* courier: takes commands to the workers at which queues are at home, and brings their answers back.
+/* courier: takes commands to the workers at which queues are at home, and brings back answers.
  *
  *   ask ─▶ pending ─▶ QueueCommand ══ hand-off ring ══▶ home worker
  *             └──▶ answered ◀─ QueueAnswer ══════════════┘
  *
- * The worker alone knows its queues; a command may be repeated, and is, each second until it is answered,
- * as either may find a ring full. After five seconds its asker is told that nobody answers.
+ * The worker alone knows its queues; a command may be repeated, and is, each second until it is
+ * answered, as either may find a ring full. After five seconds its asker is told that nobody does.
  *
  * Owns      What is pending: a bounded number in all, and of each client.
  * Threads   The loop's.
- * Errors    ask: -ENOTCONN without a data plane, -EBUSY with too many pending, -EALREADY when the same
- *           request of the same client is pending, -ENOENT no such worker, -EMSGSIZE.
+ * Errors    ask: -ENOTCONN without a data plane, -EBUSY with too many pending, -EALREADY when the
+ *           same request of the same client is pending, -ENOENT no such worker, -EMSGSIZE.
  */
 #ifndef MILLRACE_CONTROL_COURIER_H
 #define MILLRACE_CONTROL_COURIER_H
@@ -27,7 +27,7 @@
 struct mr_handoff;
 struct mr_courier_asker;
 
-/* Error 0 with a QueueAnswer; -ETIMEDOUT; -ENOTCONN: the data plane went away. It may ask again at once. */
+/* Error 0 with a QueueAnswer; -ETIMEDOUT; -ENOTCONN: the data plane went away. It may ask again. */
 typedef void mr_courier_answered(
 	const struct mr_courier_asker *a, int error, struct mrf_table answer);
 

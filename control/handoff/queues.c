@@ -97,7 +97,8 @@ static void ask(const struct mr_request *q, unsigned worker, const struct mrf_qu
 	int error = mr_courier_ask(q->handoff->courier, worker, v, options, &asker, NULL);
 
 	if (error != 0 && error != -EBUSY && error != -EALREADY && error != -ENOTCONN)
-		mr_request_result(q, error, mr_log_errno_text(error));
+		mr_request_result(
+			q, error, error == -ENOENT ? "no such queue" : mr_log_errno_text(error));
 }
 
 static unsigned home_of(const struct mr_request *q, const struct mrf_queue_command *v)
@@ -110,8 +111,8 @@ static const char *what_is(enum mrf_queue_kind kind)
 	return kind == MRF_QUEUE_KIND_SERVICE ? "service" : "queue";
 }
 
-/* True if the name cannot be meant, and the client was told. Dead letters may be consumed, but are made by the
- * queue that they belong to. */
+/* True if the name cannot be meant, and the client was told. Dead letters may be consumed, but are
+ * made by the queue that they belong to. */
 static bool refuse_name(const struct mr_request *q, const struct mrf_queue_command *v)
 {
 	bool service = v->kind == MRF_QUEUE_KIND_SERVICE;
@@ -242,7 +243,7 @@ static void workers_counted(const struct mr_courier_asker *a, int error, struct 
 	answer_mmi(&q, MMI_OK, body);
 }
 
-/* Not with Show, which costs the worker a row for each consumer: any client may ask this, and often. */
+/* Not with Show, which costs the worker a row for each consumer: any client may ask, and often. */
 static void look_up(const struct mr_request *q, struct mrf_string name, mr_courier_answered *found)
 {
 	const struct mrf_queue_command v = {

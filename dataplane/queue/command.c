@@ -96,7 +96,7 @@ static int make(struct request *r, struct mr_queue **out)
 	struct mr_queue_client *client = NULL;
 	int rc;
 
-	if (r->name.bytes == 0 || r->name.bytes > MR_SUBJECT_BYTES_MAX ||
+	if (mr_queue_name_parse(r->name.data, r->name.bytes) != MR_SUBJECT_OK ||
 		r->kind > MRF_QUEUE_KIND_SERVICE || !makes_sense(&options))
 		return -EINVAL;
 	if (r->session != 0) {
@@ -302,7 +302,7 @@ static int command_purge(struct request *r)
 	if (queue == NULL)
 		return -ENOENT;
 	r->answer.queue = queue->number;
-	r->answer.count = mr_queue_empty(r->q, queue);
+	r->answer.count = mr_queue_empty(r->q, queue, MRF_STATUS_CODE_FAILED);
 	return 0;
 }
 
@@ -318,7 +318,8 @@ static int pause(struct request *r, bool paused)
 	return 0;
 }
 
-/* The queue, by its own name or that of its dead letters; it may have been removed for idleness before them. */
+/* The queue, by its own name or that of its dead letters; it may have been removed for idleness
+ * before them. */
 static int redrive_to(struct request *r, struct mr_queue **queue)
 {
 	struct mr_queue *dead;

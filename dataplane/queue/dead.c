@@ -136,12 +136,13 @@ static const char *headers_of(struct mr_queue_entry *e)
 /* Where dead letters have no limits but those of the store. */
 static struct mr_queue *dead_of(struct mr_queues *q, struct mr_queue *queue)
 {
-	char name[MR_SUBJECT_BYTES_MAX + MR_QUEUE_DEAD_BYTES];
+	char name[MR_SUBJECT_BYTES_MAX];
 	struct mrf_queue_options options = q->c.queue;
 	uint32_t bytes = queue->name_bytes + (uint32_t)MR_QUEUE_DEAD_BYTES;
 
-	if (queue->dead != NULL || bytes > sizeof(name))
+	if (queue->dead != NULL)
 		return queue->dead;
+	assert(bytes <= MR_SUBJECT_BYTES_MAX); /* names leave room for it */
 	memcpy(name, queue->name, queue->name_bytes);
 	memcpy(name + queue->name_bytes, MR_QUEUE_DEAD, MR_QUEUE_DEAD_BYTES);
 	queue->dead = mr_queue_by_name(q, MRF_QUEUE_KIND_QUEUE, name, bytes);

@@ -65,10 +65,11 @@ static void set_sizes(struct mr_store *s)
 
 int mr_store_new(uint64_t bytes_max, struct mr_store **out)
 {
-	uint64_t slabs = (bytes_max + SLAB_BYTES - 1) >> SLAB_SHIFT;
+	uint64_t bytes = bytes_max < MR_STORE_BYTES_MIN ? MR_STORE_BYTES_MIN : bytes_max;
+	uint64_t slabs = (bytes + SLAB_BYTES - 1) >> SLAB_SHIFT;
 	struct mr_store *s = calloc(1, sizeof(*s));
 
-	if (s == NULL || slabs == 0 || slabs >= NONE)
+	if (s == NULL || slabs >= NONE)
 		goto free_store;
 	s->slabs_max = (uint32_t)slabs;
 	s->empty = NONE;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* queue_name: what a queue or service may be called, and at which worker it is at home.
  *
- * A name is a subject without wildcards, of at most 250 bytes. NAME.dead are the dead letters of the queue
- * NAME, and at home where that is: nobody makes them by name. Services whose names begin with "mmi." are
- * the bus's own (RFC 8).
+ * A name is a subject without wildcards, of at most 250 bytes. NAME.dead are the dead letters of
+ * the queue NAME, and at home where that is: nobody makes them by name. Services whose names begin
+ * with "mmi." are the bus's own (RFC 8).
  *
  * Owns      Nothing; texts have a length and need no terminating zero.
  * Threads   Any.

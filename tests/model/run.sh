@@ -35,7 +35,7 @@ check() {
 spin -a model.pml >spin.out
 cc -w -O2 -DSAFETY -DMEMLIM=2048 -DNOCLAIM -o pan pan.c
 check "assertions and end states" -m1000000
-for property in $(sed -n 's/^ltl \([a-z_]*\) .*/\1/p' model.pml); do
+sed -n 's/^ltl \([a-z_]*\) .*/\1/p' model.pml | while read -r property; do
 	cc -w -O2 -DMEMLIM=2048 -o pan pan.c
 	check "$property" -a -m1000000 -N "$property"
 done

@@ -49,7 +49,7 @@ all_come() {
 for percent in 0 1 10; do
 	say "$percent % lost, each way, with others doubled and out of order"
 	path "$percent" --drop "$percent" --duplicate 1 --reorder 2
-	all_come "loss$percent" 20000
+	all_come "loss$percent" 8000
 	path_end "$percent"
 done
 expect_json "$dir/loss10.out" '.retransmits > 0 and .frames_held > 0 and .frames_duplicate > 0' true
@@ -58,33 +58,35 @@ expect_json "$dir/loss10.out" '.retransmits > 0 and .frames_held > 0 and .frames
 
 say "30 % lost each way: exactly once"
 path 30 --drop 30 --duplicate 5 --reorder 5
-all_come loss30 3000 -x
+all_come loss30 2000 -x
 path_end 30
 
 say "one direction alone"
 path up --direction up --drop 10 --reorder 5
-all_come up 5000
+all_come up 3000
 path_end up
 path down --direction down --drop 10 --reorder 5
-all_come down 5000
+all_come down 3000
 path_end down
 
 say "messages in many pieces"
 path pieces --drop 5 --duplicate 1 --reorder 2
-all_come pieces 500 -b 30000
+all_come pieces 200 -b 30000
 path_end pieces
 
 say "a path with a delay"
 path delay --delay-us 5000 --jitter-us 2000 --drop 1
-all_come delay 5000
+all_come delay 3000
 path_end delay
 
 say "the client's port changes, and the session stays"
 path rebind --rebind-after 500 --drop 1
-all_come rebind 20000
+all_come rebind 6000
 path_end rebind
 expect_equal "sessions that moved" "$(counter paths_changed)" 1
 
 say "clean end"
-wait_for "no session is left" [ "$("$millrace" sessions --json | jq length)" -eq 0 ]
+# A goodbye may have been lost; then the bus misses the heartbeats.
+none_left() { [ "$("$millrace" sessions --json | jq length)" -eq 0 ]; }
+wait_for "no session is left" none_left
 bus_stop

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "control/cli/admin.h"
+#include "control/cli/bench/lossy.h"
 #include "control/cli/bench/report.h"
 #include "control/cli/bench/window.h"
 #include "control/cli/verbs.h"
@@ -35,6 +36,7 @@ struct settings {
 	uint64_t batch;  /* 0: by the transport */
 	uint64_t window; /* 0: by the ring, or the socket */
 	double rate;
+	double loss; /* below 0: no relay */
 	double seconds;
 	double warmup;
 	uint64_t outstanding; /* 0: by the pattern */
@@ -102,12 +104,20 @@ static int make_plan(struct bench *b)
 		return refuse(b, "--cpus", "expected numbers and ranges, as in 0,2-4");
 	if (set->window && set->rate > 0)
 		return refuse(b, "--window and --rate", "a loop is either closed or open");
+	if (set->loss >= 0 && !plan->udp)
+		return refuse(b, "--loss", "a path that loses is one over UDP");
+	if (set->promise && strcmp(set->pattern, "pubsub") != 0 &&
+		strcmp(set->pattern, "queue") != 0)
+		return refuse(b, "--promise", "is of the patterns pubsub and queue");
 	plan->service = strcmp(set->pattern, "service") == 0;
 	plan->request = plan->service || strcmp(set->pattern, "request") == 0;
 	plan->full = strcmp(set->verify, "full") == 0;
 	plan->queue = strcmp(set->pattern, "queue") == 0;
 	plan->manual = set->ack && strcmp(set->ack, "manual") == 0;
-	plan->promise = set->promise ? mr_cli_promise(set->promise) : MR_AT_LEAST_ONCE;
+	plan->promise = set->promise  ? mr_cli_promise(set->promise)
+			: plan->queue ? MR_AT_LEAST_ONCE
+				      : MR_BEST_EFFORT;
+	plan->loss = set->loss;
 	plan->publishers = (unsigned)publishers;
 	plan->subscribers = (unsigned)(set->servers                           ? set->servers
 				       : set->consumers                       ? set->consumers
@@ -265,12 +275,16 @@ static int verdict(const struct bench *b)
 
 	if (mr_cli_interrupted())
 		return MR_EXIT_INTERRUPTED;
-	/* A network may bring frames out of their order. */
-	if (t->duplicates || (t->reordered && !b->plan.udp) || t->corrupt)
+	/* A network may bring frames out of their order, unless that is promised. */
+	if (t->duplicates || t->corrupt ||
+		(t->reordered && (!b->plan.udp || b->plan.promise != MR_BEST_EFFORT)))
 		return mr_cli_fail(b->cli, MR_EXIT_FAILED, "result",
 			"messages came twice, out of order or damaged", NULL);
 	if (t->delivered == 0)
 		return mr_cli_fail(b->cli, MR_EXIT_FAILED, "result", "nothing was delivered",
+			"look at `millrace counters`");
+	if (t->lost && b->plan.promise != MR_BEST_EFFORT)
+		return mr_cli_fail(b->cli, MR_EXIT_FAILED, "result", "promised messages were lost",
 			"look at `millrace counters`");
 	if (t->lost)
 		mr_cli_note(b->cli, "%" PRIu64 " messages were lost; `millrace counters` says why",
@@ -307,6 +321,27 @@ static int measure(struct bench *b)
 	return verdict(b);
 }
 
+/* The load's connections go through the relay, if there is to be one. */
+static int load_and_measure(struct bench *b)
+{
+	struct mr_cli at = *b->cli;
+	struct mr_lossy *lossy = NULL;
+	int rc = b->plan.loss >= 0 ? mr_lossy_open(b->cli->server, b->plan.loss, &lossy) : 0;
+	int code;
+
+	if (rc)
+		return mr_cli_fail_call(b->cli, NULL, rc, "--loss");
+	if (lossy)
+		at.server = mr_lossy_address(lossy);
+	code = mr_bench_load_open(&at, &b->plan, &b->load);
+	if (code == MR_EXIT_OK) {
+		code = measure(b);
+		mr_bench_load_close(b->load);
+	}
+	mr_lossy_close(lossy);
+	return code;
+}
+
 static int run_bench(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
 	static struct bench bench; /* too large for a stack, and there is one */
@@ -320,12 +355,7 @@ static int run_bench(const struct mr_cli *cli, const void *settings, const struc
 	if (code)
 		return code;
 	mr_cli_catch_interrupts();
-	code = mr_bench_load_open(cli, &b->plan, &b->load);
-	if (code)
-		return code;
-	code = measure(b);
-	mr_bench_load_close(b->load);
-	return code;
+	return load_and_measure(b);
 }
 
 #define COUNT(name_, field, value_, min_, max_, help_)                                             \
@@ -380,7 +410,10 @@ static const struct mr_cli_option options[] = {
 	TEXT("ack", ack, "HOW", "auto|manual",
 		"of consumers: by the library (default), or each message by the program"),
 	TEXT("promise", promise, "PROMISE", "best-effort|at-least-once|exactly-once",
-		"of pushes into the queue (default at-least-once)"),
+		"of pushes into the queue (default at-least-once), or what is published"
+		" (default best-effort)"),
+	REAL("loss", loss, "PERCENT", 0, 90,
+		"over UDP: through a relay in this process, which loses so much each way"),
 	COUNT("threads", threads, "N", 1, MR_BENCH_THREADS_MAX,
 		"threads to drive the connections (default 1)"),
 	TEXT("cpus", cpus, "LIST", NULL, "pin the threads to these CPUs, as in 0,2-4"),
@@ -405,6 +438,7 @@ static const struct settings defaults = {
 	.bytes = 64,
 	.publishers = 1,
 	.subscribers = 1,
+	.loss = -1,
 	.seconds = 5,
 	.warmup = 0.5,
 	.prefetch = PREFETCH,
@@ -422,6 +456,8 @@ const struct mr_cli_verb mr_cli_bench = {
 		"message was meant to go. Receivers check sequence and content; lost is what was published\n"
 		"and had not come, whole, when all was quiet at the end. One thread drives all connections\n"
 		"unless --threads says otherwise: on few cores the bus's worker wants one to itself.\n"
+		"With --loss the connections share a relay in a thread of its own, whose time it costs: what\n"
+		"is lost is to be compared with --loss 0. What is promised must come, in order.\n"
 		"Over UDP frames may be lost; the default window is small enough that few are. What a worker\n"
 		"spends is known where its admin socket can be reached: --run-dir.\n"
 		"Latencies share a look at the clock in a batch. The exit code is 1 if anything came twice,\n"
@@ -432,6 +468,7 @@ const struct mr_cli_verb mr_cli_bench = {
 		    "  millrace bench --pattern queue --prefetch 64 --json\n"
 		    "  millrace bench --rate 1M --size 256\n"
 		    "  millrace bench --transport udp --server udp://bus:7400 --json\n"
+		    "  millrace bench --server udp://bus --promise at-least-once --loss 1 --json\n"
 		    "  millrace bench --publishers 4 --subscribers 2 --threads 2 --cpus 2,3",
 	.options = options,
 	.defaults = &defaults,

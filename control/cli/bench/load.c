@@ -24,7 +24,7 @@ static int open_lanes(struct mr_bench_publisher *p)
 		else
 			snprintf(
 				subject, sizeof(subject), "bench.%s.%u.%u", plan->run, p->index, i);
-		rc = mr_publisher_open(p->client, subject, &p->lanes[i]);
+		rc = mr_bench_pubsub_open(p, i, subject);
 		if (rc)
 			return rc;
 	}
@@ -189,7 +189,7 @@ static int publisher_round(struct mr_bench_publisher *p, bool sending)
 		return mr_bench_request_round(p, sending);
 	if (p->load->plan->queue)
 		return mr_bench_queue_push_round(p, sending);
-	return sending ? mr_bench_pubsub_publish_round(p) : 0;
+	return mr_bench_pubsub_publish_round(p, sending);
 }
 
 static int subscriber_round(struct mr_bench_subscriber *s)
@@ -370,11 +370,13 @@ static void sum_frames(const struct mr_bench_load *load, struct mr_bench_totals 
 		mr_client_stats(load->publishers[i].client, &stats);
 		t->frames_sent += stats.frames_sent;
 		t->frames_lost += stats.frames_lost;
+		t->retransmits += stats.retransmits;
 		t->frames_received += plan->request ? stats.frames_received : 0;
 	}
 	for (unsigned i = 0; i < plan->subscribers; i++) {
 		mr_client_stats(load->subscribers[i].client, &stats);
 		t->frames_lost += stats.frames_lost;
+		t->retransmits += stats.retransmits;
 		t->frames_received += plan->request ? 0 : stats.frames_received;
 	}
 }

@@ -56,6 +56,7 @@ struct mr_bench_plan {
 	unsigned prefetch; /* messages or requests that a consumer or server takes in hand */
 	uint32_t batch;
 	uint64_t window; /* of each publisher */
+	double loss;     /* percent, each way; below 0: no relay */
 	double rate;     /* of all publishers, messages/s; 0: closed loop */
 	size_t bytes;
 	int cpus[MR_BENCH_THREADS_MAX];
@@ -155,6 +156,7 @@ struct mr_bench_totals {
 	uint64_t frames_sent;     /* by publishers */
 	uint64_t frames_received; /* by subscribers; of requests: by requesters */
 	uint64_t frames_lost;
+	uint64_t retransmits; /* by all connections */
 };
 
 int mr_bench_load_open(
@@ -175,7 +177,8 @@ uint64_t mr_bench_load_expected(const struct mr_bench_load *load, uint64_t publi
 /* The patterns: each prepares a connection, and does one round of it, returning how many messages it
  * moved or -errno. */
 int mr_bench_pubsub_subscribe(struct mr_bench_subscriber *s);
-int mr_bench_pubsub_publish_round(struct mr_bench_publisher *p);
+int mr_bench_pubsub_open(struct mr_bench_publisher *p, unsigned lane, const char *subject);
+int mr_bench_pubsub_publish_round(struct mr_bench_publisher *p, bool sending);
 int mr_bench_pubsub_receive_round(struct mr_bench_subscriber *s);
 int mr_bench_queue_open(struct mr_bench_publisher *p);
 int mr_bench_queue_consume(struct mr_bench_subscriber *s);

@@ -37,10 +37,19 @@ static inline uint64_t mr_bench_pace_due(const struct mr_bench_pace *p, uint64_t
 	return due > p->sent ? due - p->sent : 0;
 }
 
-/* Takes the next message: the time that it is meant for. */
+/* The time that the next message is meant for. */
+static inline uint64_t mr_bench_pace_next(const struct mr_bench_pace *p)
+{
+	return p->start + (uint64_t)((double)p->sent * p->gap);
+}
+
+/* Takes it. */
 static inline uint64_t mr_bench_pace_take(struct mr_bench_pace *p)
 {
-	return p->start + (uint64_t)((double)p->sent++ * p->gap);
+	uint64_t when = mr_bench_pace_next(p);
+
+	p->sent++;
+	return when;
 }
 
 #endif

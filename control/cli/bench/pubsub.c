@@ -2,6 +2,9 @@
 /* Publish-subscribe: every subscriber gets every message of every publisher. */
 #include "control/cli/bench/load.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 #define RECEIVE_MAX 256
 /* Messages that share one look at the clock: at 50 ns a message an error below 2 us. */
 #define NOW_USES 32
@@ -69,7 +72,8 @@ static void on_messages(
 
 int mr_bench_pubsub_subscribe(struct mr_bench_subscriber *s)
 {
-	struct mr_subscribe_options options = {.batch = on_messages};
+	struct mr_subscribe_options options = {
+		.batch = on_messages, .promise = s->load->plan->promise};
 	struct mr_subscription *subscription;
 	char pattern[64];
 
@@ -165,11 +169,59 @@ static int send_some(struct mr_bench_publisher *p, uint32_t count, uint64_t now)
 	return n;
 }
 
-int mr_bench_pubsub_publish_round(struct mr_bench_publisher *p)
+int mr_bench_pubsub_open(struct mr_bench_publisher *p, unsigned lane, const char *subject)
 {
+	const struct mr_bench_plan *plan = p->load->plan;
+	const struct mr_publisher_options options = {.promise = plan->promise};
+
+	if (!p->payload)
+		p->payload = malloc(plan->bytes);
+	if (!p->payload)
+		return -ENOMEM;
+	return mr_publisher_open_with(p->client, subject, &options, &p->lanes[lane]);
+}
+
+/* The same one by one: the library keeps copies until the bus has what is promised. */
+static int send_promised(struct mr_bench_publisher *p, uint32_t count, uint64_t now)
+{
+	const struct mr_bench_plan *plan = p->load->plan;
+	uint32_t i;
+	int rc = 0;
+
+	for (i = 0; i < count && rc == 0; i++) {
+		struct mr_bench_stamp stamp = {mr_bench_who(p->index, p->sent), now};
+
+		if (plan->rate > 0)
+			stamp.when = mr_bench_pace_next(&p->pace);
+		mr_bench_fill(p->payload, plan->bytes, stamp, plan->full);
+		rc = mr_publisher_send(p->lanes[p->lane], p->payload, plan->bytes);
+		if (rc)
+			break;
+		if (plan->rate > 0)
+			mr_bench_pace_take(&p->pace);
+		p->sent++;
+	}
+	return rc && rc != -EAGAIN ? rc : (int)i;
+}
+
+/* What the bus has taken makes room for more; what it has not may have to be sent again. */
+static int look_after_promises(struct mr_bench_publisher *p)
+{
+	int rc = mr_process(p->client, RECEIVE_MAX);
+
+	return rc < 0 ? rc : 0;
+}
+
+int mr_bench_pubsub_publish_round(struct mr_bench_publisher *p, bool sending)
+{
+	bool promised = p->load->plan->promise != MR_BEST_EFFORT;
 	uint64_t now = mr_bench_ticks();
-	uint32_t count = allowance(p, now);
-	int rc, done = count > 0 ? send_some(p, count, now) : 0;
+	uint32_t count = sending ? allowance(p, now) : 0;
+	int rc = promised ? look_after_promises(p) : 0;
+	int done = rc           ? rc
+		   : count == 0 ? 0
+		   : promised   ? send_promised(p, count, now)
+				: send_some(p, count, now);
 
 	if (done <= 0)
 		return done;

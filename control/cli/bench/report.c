@@ -144,6 +144,8 @@ static void set_real(json_t *o, const char *key, double value)
 	json_object_set_new(o, key, json_real(value));
 }
 
+static const char *const promises[] = {"best-effort", "at-least-once", "exactly-once"};
+
 static void set_plan(json_t *o, const struct mr_bench_plan *plan)
 {
 	json_object_set_new(o, "transport", json_string(plan->udp ? "udp" : "shm"));
@@ -160,13 +162,12 @@ static void set_plan(json_t *o, const struct mr_bench_plan *plan)
 	json_object_set_new(o, "verify", json_string(plan->full ? "full" : "sequence"));
 	if (plan->service || plan->queue)
 		set_count(o, "prefetch", plan->prefetch);
-	if (plan->queue) {
-		static const char *const promises[] = {
-			"best-effort", "at-least-once", "exactly-once"};
-
+	if (plan->queue)
 		json_object_set_new(o, "ack", json_string(plan->manual ? "manual" : "auto"));
+	if (!plan->request)
 		json_object_set_new(o, "promise", json_string(promises[plan->promise]));
-	}
+	if (plan->loss >= 0)
+		set_real(o, "loss_percent", plan->loss);
 	if (plan->request)
 		set_count(o, "outstanding", plan->outstanding);
 	else
@@ -226,6 +227,7 @@ void mr_bench_report_json(const struct mr_bench_report *r)
 		set_real(o, "frames_sent_per_second", sent_per_second(r));
 		set_real(o, "frames_received_per_second", received_per_second(r));
 		set_count(o, "frames_lost", t->frames_lost);
+		set_count(o, "retransmits", t->retransmits);
 	}
 	json_object_set_new(o, "latency_ns", latency_json(r));
 	set_count(o, "samples", r->latency.total);

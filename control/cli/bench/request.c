@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Request-reply: every publisher keeps so many requests outstanding; responders send them back as they
- * came. Latency is the round trip as the requester sees it. Calls of a service are the same by other means. */
+/* Request-reply: every publisher keeps so many requests outstanding; responders send them back as
+ * they came. Latency is the round trip as the requester sees it. Calls of a service are the same by
+ * other means. */
 #include <errno.h>
 #include <stdlib.h>
 

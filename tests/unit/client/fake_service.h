@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fake_service: services of the fake bus: requests go to the first worker that has room, replies back to who asked,
- * and parts and credits between the two. It counts what it is told, and refuses, swallows or dies on request.
+/* fake_service: services of the fake bus: requests go to the first worker that has room, replies
+ * back to who asked, and parts and credits between the two. It counts what it is told, and refuses,
+ * swallows or dies on request.
  *
  * Owns      The bus owns it; what waits is freed by fake_services_fini.
  * Threads   The bus thread's, and anyone's between bus_lock and bus_unlock.

@@ -306,7 +306,7 @@ static void unsubscribing_from_a_queue_goes_to_the_worker_in_its_number(void **s
 	answer(1, id, 0, "", 0);
 	expect_result(1, 0, "");
 	hand_cancel(2, 12, 31u << 27);
-	expect_result(2, -ENOENT, "");
+	expect_result(2, -ENOENT, "no such queue");
 }
 
 static void answer_workers(unsigned worker, uint32_t id, uint32_t consumers)

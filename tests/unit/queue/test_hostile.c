@@ -121,6 +121,27 @@ static void unknown_queues_are_refused(void **state)
 	assert_int_equal(r.stats.pushed, 0);
 }
 
+static void session_with_a_publisher_a_push_leaves_room_for_others(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+
+	(void)state;
+	for (uint64_t publisher = 1; publisher <= 1000; publisher++) {
+		rig_push(&r, &(struct rig_push){.queue = q,
+				     .client = 1,
+				     .text = "x",
+				     .publisher = publisher << 44,
+				     .id = 1});
+		rig_pass(&r, 10);
+	}
+	assert_int_equal(r.stats.pushed, r.c.publishers_max - 1);
+	assert_int_equal(r.stats.refused_push_full, 1000 - r.stats.pushed);
+	rig_push(&r, &(struct rig_push){
+			     .queue = q, .client = 3, .text = "x", .publisher = 5, .id = 1});
+	rig_run(&r);
+	rig_expect_accepted(&r, 3, 1, 1, MRF_STATUS_CODE_OK);
+}
+
 static void session_that_opens_a_million_queues_gets_a_few(void **state)
 {
 	char name[32];
@@ -188,8 +209,10 @@ static void subscription_of_one_queue_is_none_of_another(void **state)
 		-EINVAL);
 }
 
-static void options_that_make_no_sense_are_refused(void **state)
+static void options_and_names_that_make_no_sense_are_refused(void **state)
 {
+	char name[252] = {0};
+
 	(void)state;
 	r.options.policy = 77;
 	assert_int_equal(
@@ -204,6 +227,14 @@ static void options_that_make_no_sense_are_refused(void **state)
 		-EINVAL);
 	assert_int_equal(
 		rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, "", 1, 0, 0), -EINVAL);
+	memset(name, 'n', sizeof(name) - 1);
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, name, 1, 0, 0), -EINVAL);
+	name[250] = '\0';
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, name, 1, 0, 0), 0);
+	assert_int_equal(rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, "a.*", 1, 0, 0),
+		-EINVAL);
 	assert_int_equal(
 		rig_command(&r, (enum mrf_queue_verb)99, MRF_QUEUE_KIND_QUEUE, "a", 1, 0, 0),
 		-EINVAL);
@@ -273,11 +304,12 @@ int main(void)
 		RIG_TEST(delay_without_end_is_a_long_delay),
 		RIG_TEST(settle_of_odd_length_is_refused),
 		RIG_TEST(unknown_queues_are_refused),
+		RIG_TEST(session_with_a_publisher_a_push_leaves_room_for_others),
 		RIG_TEST(session_that_opens_a_million_queues_gets_a_few),
 		RIG_TEST(all_sessions_together_make_no_more_than_there_is_room_for),
 		RIG_TEST(session_that_consumes_a_million_times_gets_a_few),
 		RIG_TEST(subscription_of_one_queue_is_none_of_another),
-		RIG_TEST(options_that_make_no_sense_are_refused),
+		RIG_TEST(options_and_names_that_make_no_sense_are_refused),
 		RIG_TEST(consumer_that_delays_everything_stops_nobody),
 		RIG_TEST(answers_to_lists_are_bounded_and_complete),
 	};

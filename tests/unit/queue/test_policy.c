@@ -165,6 +165,66 @@ static void policies_keep_their_books_while_consumers_come_and_go(void **state)
 	}
 }
 
+/* Of the consumers that have credit, the least that one has out; UINT32_MAX: none has. */
+static uint32_t least_out(struct mrf_table row)
+{
+	uint32_t least = UINT32_MAX;
+
+	for (uint32_t i = 0; i < mrf_queue_row_consumer_rows_count(row); i++) {
+		struct mrf_table c = mrf_queue_row_consumer_rows_at(row, i);
+		uint32_t out = mrf_queue_consumer_row_outstanding(c);
+
+		if (out < mrf_queue_consumer_row_prefetch(c) && out < least)
+			least = out;
+	}
+	return least;
+}
+
+static uint32_t out_of(struct mrf_table row, unsigned client)
+{
+	for (uint32_t i = 0; i < mrf_queue_row_consumer_rows_count(row); i++) {
+		struct mrf_table c = mrf_queue_row_consumer_rows_at(row, i);
+
+		if (mrf_queue_consumer_row_session(c) == rig_session(client))
+			return mrf_queue_consumer_row_outstanding(c);
+	}
+	return UINT32_MAX;
+}
+
+static void least_outstanding_is_so_while_all_settle_at_random(void **state)
+{
+	uint32_t q = make(MRF_QUEUE_POLICY_LEAST_OUTSTANDING, 20, 9);
+	uint64_t tags[20][9] = {0};
+	uint64_t seed = 11;
+
+	(void)state;
+	for (unsigned step = 0; step < 20000; step++) {
+		uint32_t least = least_out(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work"));
+		unsigned client, place;
+
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		client = (unsigned)(seed >> 40) % 20;
+		place = (unsigned)(seed >> 50) % 9;
+		if (tags[client][place] != 0) {
+			rig_settle(&r, 2 + client, q, tags[client][place], MRF_SETTLE_VERB_ACK, 0);
+			tags[client][place] = 0;
+			continue;
+		}
+		if (least == UINT32_MAX)
+			continue;
+		push(q, 1);
+		for (client = 0; got(2 + client) == 0; client++)
+			assert_true(client < 20);
+		assert_int_equal(
+			out_of(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work"), 2 + client), least + 1);
+		for (place = 0; tags[client][place] != 0; place++)
+			assert_true(place < 9);
+		tags[client][place] = rig_expect(&r, 2 + client, "x");
+		rig_sent_forget(&r);
+	}
+	assert_true(r.stats.queue_acked > 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -174,6 +234,7 @@ int main(void)
 		RIG_TEST(least_outstanding_is_preferred),
 		RIG_TEST(weighted_goes_by_weight),
 		RIG_TEST(random_reaches_everybody_alike),
+		RIG_TEST(least_outstanding_is_so_while_all_settle_at_random),
 		RIG_TEST(policies_keep_their_books_while_consumers_come_and_go),
 	};
 

@@ -57,15 +57,15 @@ static void rounding_wastes_little(void **state)
 static void full_store_refuses_and_serves_again(void **state)
 {
 	struct mr_store *s;
-	void *pieces[64];
+	void *pieces[128];
 	unsigned count = 0;
 
 	(void)state;
-	assert_int_equal(mr_store_new(MIB, &s), 0);
-	assert_int_equal(mr_store_bytes_max(s), MIB);
-	while (count < 64 && (pieces[count] = mr_store_alloc(s, 65536)) != NULL)
+	assert_int_equal(mr_store_new(4 * MIB, &s), 0);
+	assert_int_equal(mr_store_bytes_max(s), 4 * MIB);
+	while (count < 128 && (pieces[count] = mr_store_alloc(s, 65536)) != NULL)
 		count++;
-	assert_int_equal(count, 16);
+	assert_int_equal(count, 64);
 	assert_null(mr_store_alloc(s, 32));
 	mr_store_release(s, pieces[0], 65536);
 	assert_null(mr_store_alloc(s, 32)); /* its slab has another piece yet */

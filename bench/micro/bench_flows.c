@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench_flows: what a worker pays for a message in a frame of the datagram flow, and of the reliable one.
+ *
+ * A worker with a port whose devices are rings is stepped by hand. Only its rounds are timed: making packets,
+ * and emptying rings and devices, is not. In: frames of a session with publishes by alias, to a
+ * channel. Out: messages for a session, put into frames, and for the reliable flow the client's acks of them,
+ * one for eight frames. Frames are full, and everything is in cache.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bench/micro/support/bench.h"
+#include "dataplane/worker/deliver.h"
+#include "dataplane/worker/flows.h"
+#include "tests/support/net/rig.h"
+
+#define ROUNDS        16u
+#define FRAMES        8u /* a round */
+#define PAYLOAD_BYTES 64u
+#define EACH          19u /* messages a frame */
+#define MESSAGES      (ROUNDS * FRAMES * EACH)
+
+static struct mr_rig r;
+static struct mr_rig_client client;
+static struct mr_rig_local local;
+static struct mr_session *s;
+static struct mr_rig_frame f;
+static uint32_t alias, sequence; /* of the reliable flow */
+
+static void must(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "bench_flows: %s\n", what);
+	exit(1);
+}
+
+static uint64_t timed_round(void)
+{
+	uint64_t start = bench_cycles();
+
+	r.clock = start;
+	mr_rig_round(&r, 0);
+	return bench_cycles() - start;
+}
+
+static void empty_channel(void)
+{
+	size_t ready;
+
+	while ((ready = mr_bytes_readable(&local.down)) > 0) {
+		must(ready != MR_BYTES_CORRUPT, "channel");
+		mr_bytes_skip(&local.down, ready);
+		(void)mr_bytes_release(&local.down);
+	}
+}
+
+static void empty_port(void)
+{
+	static uint8_t packet[2048];
+
+	while (mr_rig_collect(&r, 0, packet, sizeof(packet)) > 0)
+		;
+}
+
+static void send_publishes(bool reliable)
+{
+	static const uint8_t payload[PAYLOAD_BYTES];
+
+	mr_rig_begin(&f, client.session, reliable ? ++sequence : ++client.sequence);
+	for (uint32_t i = 0; i < EACH; i++)
+		mr_rig_add(&f, MRF_MESSAGE_KIND_PUBLISH, alias, NULL, payload, sizeof(payload));
+	if (reliable) {
+		mr_frame_write_reliable(f.at);
+		mr_frame_write_ack(f.at, s->remote->flow.tx.next, 512);
+	}
+	mr_rig_send(&r, 0, &client.path, &f);
+}
+
+/* A round without frames follows, in which an ack is sent that is owed. */
+static uint64_t in(void *context)
+{
+	uint64_t cycles = 0, before = r.stats[0].published;
+
+	for (uint32_t n = 0; n < ROUNDS; n++) {
+		for (uint32_t i = 0; i < FRAMES; i++)
+			send_publishes(context != NULL);
+		cycles += timed_round();
+		cycles += timed_round();
+		empty_channel();
+		empty_port();
+	}
+	must(r.stats[0].published - before == MESSAGES, "messages were lost");
+	return cycles;
+}
+
+static void put_datagrams(const struct mr_message_plan *plan)
+{
+	for (uint32_t i = 0; i < FRAMES * EACH; i++)
+		must(mr_worker_copy(r.workers[0], s, plan, i), "no room");
+}
+
+static void put_reliably(const struct mr_message_plan *plan)
+{
+	for (uint32_t i = 0; i < FRAMES * EACH; i++) {
+		void *to = mr_worker_flow_claim(r.workers[0], s, plan->stride);
+
+		must(to != NULL, "no room");
+		mr_message_write(to, plan, i);
+		mr_worker_flow_push(r.workers[0], s, plan->stride);
+	}
+}
+
+static void send_ack(void)
+{
+	mr_rig_begin(&f, client.session, 0);
+	mr_frame_write_ack(f.at, s->remote->flow.tx.next, 512);
+	mr_rig_send(&r, 0, &client.path, &f);
+}
+
+static uint64_t out(void *context)
+{
+	static const uint8_t payload[PAYLOAD_BYTES];
+	const struct mr_message_plan plan = mr_message_plan(
+		MRF_MESSAGE_KIND_DELIVER, NULL, NULL, 0, payload, 0, sizeof(payload));
+	uint64_t cycles = 0, before = s->stats->tx_messages;
+
+	for (uint32_t n = 0; n < ROUNDS; n++) {
+		uint64_t start = bench_cycles();
+
+		if (context != NULL)
+			put_reliably(&plan);
+		else
+			put_datagrams(&plan);
+		cycles += bench_cycles() - start;
+		cycles += timed_round();
+		empty_port();
+		if (context != NULL)
+			send_ack();
+		cycles += timed_round();
+		empty_port();
+	}
+	must(s->stats->tx_messages - before == MESSAGES, "messages were lost");
+	return cycles;
+}
+
+int main(int argc, char **argv)
+{
+	struct mrf_network_path path = mr_rig_path(false, 4001);
+	char reliably;
+	struct bench b;
+
+	bench_open(&b, "bench_flows", argc, argv, NULL, 0);
+	mr_rig_open(&r, 1);
+	bench_pin(0);
+	s = mr_rig_remote(&r, 0, 6, &path, MR_RIG_FRAME_BYTES, &client);
+	alias = mr_rig_alias(&r, s, "a");
+	mr_rig_attach(&r, 0, 0, &local);
+	mr_rig_subscribe(&r, local.session, 9, "a");
+	send_ack();
+	mr_rig_round(&r, 0);
+	/* One after the other and again: what the machine does meanwhile meets both. */
+	for (unsigned i = 0; i < 3; i++) {
+		bench_measure(&b, "in: datagram", MESSAGES, in, NULL);
+		bench_measure(&b, "in: reliable", MESSAGES, in, &reliably);
+		bench_measure(&b, "out: datagram", MESSAGES, out, NULL);
+		bench_measure(&b, "out: reliable", MESSAGES, out, &reliably);
+	}
+	mr_rig_close(&r);
+	bench_close(&b);
+	return 0;
+}
