@@ -243,6 +243,7 @@ static bool write_again(struct mr_outbox *o, uint64_t now_ns)
 		if (kept_at(o, p)->state != MR_KEPT_AGAIN)
 			continue;
 		o->again--;
+		kept_at(o, p)->state = MR_KEPT_UNSENT;
 		if (!write_one(o, p))
 			return false;
 	}
@@ -502,6 +503,17 @@ static void outcome(struct mr_outbox *o, uint32_t position, uint32_t status)
 	}
 }
 
+/* One of which only some pieces went out may be refused by then, which ends it. */
+static bool is_answerable(struct mr_outbox *o, uint32_t position, uint32_t status)
+{
+	if (mr_likely(kept_at(o, position)->state != MR_KEPT_UNSENT))
+		return true;
+	if (!o->writing || o->writing_at != position || status == MRF_STATUS_CODE_OK)
+		return false;
+	o->writing = false;
+	return true;
+}
+
 void mr_outbox_accepted(struct mr_outbox *o, const struct mrf_accepted_range *range)
 {
 	uint32_t count = range->count;
@@ -513,7 +525,7 @@ void mr_outbox_accepted(struct mr_outbox *o, const struct mrf_accepted_range *ra
 	}
 	for (uint32_t i = 0; i < count; i++) {
 		if (!find(o, range->first + i, &position) ||
-			kept_at(o, position)->state == MR_KEPT_UNSENT)
+			!is_answerable(o, position, range->status))
 			o->client->unmatched++;
 		else
 			outcome(o, position, range->status);

@@ -106,6 +106,7 @@ struct mr_queue {
 	enum mr_promise_kind promise;
 	uint64_t publisher;
 	uint64_t next_id;
+	uint64_t asked_ns; /* of best effort: when the number was last asked for */
 	void (*on_outcome)(struct mr_client *c, uint64_t id, int error, void *arg);
 	void *arg;
 	struct mr_queue_options options;
