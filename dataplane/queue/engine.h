@@ -105,9 +105,8 @@ struct mr_queue_consumer {
 	uint32_t prefetch;
 	uint32_t weight;
 	uint32_t outstanding;
-	uint32_t
-		overdue; /* timed out and nothing heard of the session since: credit that it does not get */
-	uint32_t head; /* of its deliveries: the oldest */
+	uint32_t overdue; /* timed out, nothing heard since: credit that it does not get */
+	uint32_t head;    /* of its deliveries: the oldest */
 	uint32_t tail;
 	uint32_t index;   /* in queue->consumers */
 	uint32_t heap_at; /* in queue->heap */
@@ -193,6 +192,7 @@ struct mr_queue_client {
 	uint32_t made; /* queues, that are still there */
 	uint32_t consumers_count;
 	uint32_t services;
+	uint32_t windows; /* publishers first heard of from it, and not forgotten */
 	uint32_t ranges_count;
 	bool overdue; /* one of its consumers has overdue deliveries */
 	bool dirty;
@@ -243,6 +243,15 @@ struct mr_queues {
 	uint64_t sweep_ms;
 	uint64_t random;
 };
+
+/* Of what many share, each may have so many times what is left: so there is something left for who comes
+ * later, whatever one of them does. */
+#define MR_QUEUE_SHARE 4u
+
+static inline bool mr_share_used_up(uint64_t has, uint64_t left)
+{
+	return has >= left * MR_QUEUE_SHARE;
+}
 
 /* Entries */
 static inline bool mr_queue_full(const struct mr_queues *q)
@@ -384,8 +393,8 @@ struct mr_push_facts {
 	bool known; /* it is there already */
 };
 /* Form, window, limits, circuit: 0, or the StatusCode to refuse with. */
-uint32_t mr_push_check(struct mr_queues *q, struct mr_queue *queue, const struct mr_message_view *m,
-	uint64_t body_bytes, struct mr_push_facts *facts);
+uint32_t mr_push_check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts);
 /* Of a push that was checked; NULL: no memory. */
 struct mr_queue_entry *mr_push_entry(struct mr_queues *q, uint64_t session,
 	const struct mr_message_view *m, unsigned flags, uint32_t body_bytes);
@@ -507,13 +516,13 @@ enum mr_window {
 	MR_WINDOW_NEW,
 	MR_WINDOW_KNOWN,
 	MR_WINDOW_OLD,
-	MR_WINDOW_FULL, /* no room to remember the publisher */
+	MR_WINDOW_FULL, /* no room to remember the publisher, or none for another of this session */
 };
 int mr_windows_new(struct mr_queues *q);
 void mr_windows_free(struct mr_queues *q);
 /* What is known of the push; the first time it is NEW, and must be noted if it is taken. */
-enum mr_window mr_window_look(
-	struct mr_queues *q, struct mr_queue *queue, const struct mrf_message_origin *origin);
+enum mr_window mr_window_look(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mrf_message_origin *origin);
 void mr_window_note(
 	struct mr_queues *q, struct mr_queue *queue, const struct mrf_message_origin *origin);
 void mr_windows_drop(struct mr_queues *q, struct mr_queue *queue);

@@ -133,7 +133,7 @@ static struct mr_queue_assembly *begin(struct mr_queues *q, struct mr_queue_clie
 
 	*status = f->total_bytes > q->c.message_bytes_max
 			  ? MRF_STATUS_CODE_BAD
-			  : mr_push_check(q, queue, m, f->total_bytes, &facts);
+			  : mr_push_check(q, client->session, queue, m, f->total_bytes, &facts);
 	if (*status != MRF_STATUS_CODE_OK)
 		return NULL;
 	if (facts.known) {
@@ -177,7 +177,8 @@ static void complete(
 	struct mr_queue_entry *e = end(q, client, a);
 
 	/* The same may have come whole, or by another session, meanwhile. */
-	if ((e->flags & MR_ENTRY_ORIGIN) && mr_window_look(q, queue, &origin) == MR_WINDOW_KNOWN) {
+	if ((e->flags & MR_ENTRY_ORIGIN) &&
+		mr_window_look(q, client->session, queue, &origin) == MR_WINDOW_KNOWN) {
 		mr_push_known(q, client->session, queue, &origin);
 		mr_entry_free(q, e);
 		return;

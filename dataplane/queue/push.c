@@ -173,10 +173,10 @@ void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 }
 
 /* Of what came before: 0, or the StatusCode to refuse with; Ok and `known`: it is there already. */
-static uint32_t look_back(struct mr_queues *q, struct mr_queue *queue,
+static uint32_t look_back(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mrf_message_origin *origin, bool *known)
 {
-	enum mr_window window = mr_window_look(q, queue, origin);
+	enum mr_window window = mr_window_look(q, session, queue, origin);
 
 	*known = window == MR_WINDOW_KNOWN;
 	if (window == MR_WINDOW_OLD)
@@ -199,8 +199,8 @@ static uint32_t check_form(const struct mr_queue *queue, const struct mr_message
 	return flags & MRF_MESSAGE_FLAG_TOKEN ? MRF_STATUS_CODE_OK : MRF_STATUS_CODE_BAD;
 }
 
-uint32_t mr_push_check(struct mr_queues *q, struct mr_queue *queue, const struct mr_message_view *m,
-	uint64_t body_bytes, struct mr_push_facts *facts)
+uint32_t mr_push_check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts)
 {
 	uint32_t status = check_form(queue, m);
 
@@ -209,7 +209,7 @@ uint32_t mr_push_check(struct mr_queues *q, struct mr_queue *queue, const struct
 		facts->origin = &m->extra.origin;
 	if (facts->origin != NULL && facts->origin->publisher != 0 && status == 0) {
 		facts->entry_flags |= MR_ENTRY_ORIGIN;
-		status = look_back(q, queue, facts->origin, &facts->known);
+		status = look_back(q, session, queue, facts->origin, &facts->known);
 		if (facts->known)
 			return status;
 	}
@@ -265,7 +265,7 @@ void mr_queues_push(
 		mr_fragment_push(q, session, queue, m);
 		return;
 	}
-	status = mr_push_check(q, queue, m, body_bytes, &facts);
+	status = mr_push_check(q, session, queue, m, body_bytes, &facts);
 	if (mr_unlikely(status != MRF_STATUS_CODE_OK))
 		goto refuse;
 	if (mr_unlikely(facts.known)) {

@@ -18,6 +18,7 @@ struct mr_queue_window {
 	struct mr_queue_window *younger;
 	struct mr_queue *queue;
 	uint64_t publisher;
+	uint64_t session; /* that it was first heard of from */
 	uint64_t top; /* the highest that came */
 	uint64_t used_ms;
 	uint64_t came[WINDOW_IDS / 64];
@@ -27,6 +28,7 @@ struct mr_queue_windows {
 	struct mr_queue_window *last; /* that was looked up */
 	struct mr_queue_window *oldest;
 	struct mr_queue_window *youngest;
+	uint64_t seed;
 	uint32_t count;
 	uint32_t mask;
 	struct mr_queue_window *hash[];
@@ -42,6 +44,7 @@ int mr_windows_new(struct mr_queues *q)
 	if (q->windows == NULL)
 		return -ENOMEM;
 	q->windows->mask = buckets - 1;
+	q->windows->seed = q->c.seed;
 	return 0;
 }
 
@@ -53,8 +56,11 @@ void mr_windows_free(struct mr_queues *q)
 static struct mr_queue_window **bucket(
 	struct mr_queue_windows *ws, const struct mr_queue *queue, uint64_t publisher)
 {
-	uint64_t hash = (publisher ^ queue->number) * 0x9e3779b97f4a7c15ull;
+	uint64_t hash = publisher ^ (uint64_t)queue->number << 32 ^ ws->seed;
 
+	/* The finalizer of MurmurHash3: clients choose the number, and must not choose the bucket. */
+	hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdull;
+	hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53ull;
 	return &ws->hash[(uint32_t)(hash >> 32) & ws->mask];
 }
 
@@ -119,6 +125,7 @@ static void forget(struct mr_queues *q, struct mr_queue_window *w)
 {
 	struct mr_queue_windows *ws = q->windows;
 	struct mr_queue_window **at = bucket(ws, w->queue, w->publisher);
+	struct mr_queue_client *client = mr_client_find(q, w->session);
 
 	while (*at != w)
 		at = &(*at)->hash_next;
@@ -128,6 +135,8 @@ static void forget(struct mr_queues *q, struct mr_queue_window *w)
 	if (ws->last == w)
 		ws->last = NULL;
 	ws->count--;
+	if (client != NULL)
+		client->windows--;
 	mr_store_release(q->store, w, (uint32_t)sizeof(*w));
 }
 
@@ -138,9 +147,10 @@ void mr_windows_drop(struct mr_queues *q, struct mr_queue *queue)
 }
 
 static struct mr_queue_window *remember(
-	struct mr_queues *q, struct mr_queue *queue, uint64_t publisher)
+	struct mr_queues *q, uint64_t session, struct mr_queue *queue, uint64_t publisher)
 {
 	struct mr_queue_windows *ws = q->windows;
+	struct mr_queue_client *client = mr_client_of(q, session);
 	struct mr_queue_window **head, *w;
 
 	if (ws->count >= q->c.publishers_max) {
@@ -148,7 +158,8 @@ static struct mr_queue_window *remember(
 			return NULL;
 		forget(q, ws->oldest);
 	}
-	if (mr_queue_full(q))
+	if (client == NULL || mr_queue_full(q) ||
+		mr_share_used_up(client->windows, q->c.publishers_max - ws->count))
 		return NULL;
 	w = mr_store_alloc(q->store, (uint32_t)sizeof(*w));
 	if (w == NULL)
@@ -156,6 +167,7 @@ static struct mr_queue_window *remember(
 	memset(w, 0, sizeof(*w));
 	w->queue = queue;
 	w->publisher = publisher;
+	w->session = session;
 	w->used_ms = q->now_ms;
 	head = bucket(ws, queue, publisher);
 	w->hash_next = *head;
@@ -163,17 +175,18 @@ static struct mr_queue_window *remember(
 	link_queue(w);
 	link_youngest(ws, w);
 	ws->count++;
+	client->windows++;
 	ws->last = w;
 	return w;
 }
 
-enum mr_window mr_window_look(
-	struct mr_queues *q, struct mr_queue *queue, const struct mrf_message_origin *origin)
+enum mr_window mr_window_look(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mrf_message_origin *origin)
 {
 	struct mr_queue_window *w = find(q->windows, queue, origin->publisher);
 
 	if (mr_unlikely(w == NULL))
-		return remember(q, queue, origin->publisher) == NULL ? MR_WINDOW_FULL
+		return remember(q, session, queue, origin->publisher) == NULL ? MR_WINDOW_FULL
 								     : MR_WINDOW_NEW;
 	if (mr_unlikely(w->used_ms != q->now_ms)) {
 		w->used_ms = q->now_ms;

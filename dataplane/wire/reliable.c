@@ -11,14 +11,15 @@
 #include <errno.h>
 #include <string.h>
 
-#define LATER_FRAMES 3u /* that came, before an earlier one is held for lost */
-#define WINDOW_FIRST 64u
-#define WINDOW_LEAST 4u
-#define WINDOW_SMALL 16u /* frames too few to be a queue worth mention */
-#define DELAY_NS_MIN 200000u
-#define RTT_LEAST_NS 10000000000u /* for so long the shortest is believed */
-#define BACKOFF_MAX  11u
-#define CREDIT_LOW   4u /* a share of the slots: with less left the peer is told of new credit */
+#define LATER_FRAMES     3u   /* that came, before an earlier one is held for lost */
+#define LATER_FRAMES_MAX 128u /* on a path that changes the order */
+#define WINDOW_FIRST     64u
+#define WINDOW_LEAST     4u
+#define WINDOW_SMALL     16u /* frames too few to be a queue worth mention */
+#define DELAY_NS_MIN     200000u
+#define RTT_LEAST_NS     10000000000u /* for so long the shortest is believed */
+#define BACKOFF_MAX      11u
+#define CREDIT_LOW       4u /* a share of the slots: with less left the peer is told of new credit */
 
 /* How far `to` is ahead of `from`; negative: behind. */
 static int32_t ahead(uint32_t from, uint32_t to)
@@ -51,6 +52,7 @@ void mr_reliable_tx_init(struct mr_reliable_tx *t, struct mr_reliable_frame *fra
 		.next = 1,
 		.limit = 1 + least(credit, MR_RELIABLE_WINDOW_MAX),
 		.window = WINDOW_FIRST,
+		.later = LATER_FRAMES,
 		.round = 1,
 		.rtt_round_ns = UINT64_MAX,
 	};
@@ -170,6 +172,7 @@ static void end_round(struct mr_reliable_tx *t, uint64_t now_ns)
 	if (ahead(t->round, t->first) < 0)
 		return;
 	adapt(t, now_ns);
+	t->later -= t->later > LATER_FRAMES;
 	t->round = t->next;
 	t->rtt_round_ns = UINT64_MAX;
 	t->filled = false;
@@ -192,6 +195,7 @@ static void note_came(struct mr_reliable_tx *t, struct mr_reliable_frame *f, uin
 	if (came_before_sent_again(t, f, now_ns)) {
 		if (t->window_before > t->window)
 			t->window = t->window_before;
+		t->later = least(2 * t->later, LATER_FRAMES_MAX);
 	} else if (ahead(t->newest, f->order) > 0) {
 		t->newest = f->order;
 		t->newest_ns = f->sent_ns;
@@ -240,8 +244,7 @@ static bool is_lost(const struct mr_reliable_tx *t, const struct mr_reliable_fra
 {
 	int32_t later = ahead(f->order, t->newest);
 
-	return later >= (int32_t)LATER_FRAMES ||
-	       (later > 0 && t->newest_ns - f->sent_ns > t->rtt_ns);
+	return later >= (int32_t)t->later || (later > 0 && t->newest_ns - f->sent_ns > t->rtt_ns);
 }
 
 /* Up to `end`: those that three came after, by the order of sending. */

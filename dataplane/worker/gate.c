@@ -86,7 +86,8 @@ static void fill_up(struct mr_worker *w, struct mr_session *s, struct mr_waiting
 		x->open_below = low > 0 ? low : 1;
 }
 
-/* After a promised message went to a session that rather waits: shuts the gate if that made it full. */
+/* After a promised message went to a session that rather waits: shuts the gate if that made it
+ * full. */
 static void look_at_water(struct mr_worker *w, struct mr_session *s, uint32_t water, uint64_t key,
 	const struct mr_route *r)
 {

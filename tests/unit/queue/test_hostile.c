@@ -121,6 +121,27 @@ static void unknown_queues_are_refused(void **state)
 	assert_int_equal(r.stats.pushed, 0);
 }
 
+static void session_with_a_publisher_a_push_leaves_room_for_others(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+
+	(void)state;
+	for (uint64_t publisher = 1; publisher <= 1000; publisher++) {
+		rig_push(&r, &(struct rig_push){.queue = q,
+				     .client = 1,
+				     .text = "x",
+				     .publisher = publisher << 44,
+				     .id = 1});
+		rig_pass(&r, 10);
+	}
+	assert_int_equal(r.stats.pushed, r.c.publishers_max - 1);
+	assert_int_equal(r.stats.refused_push_full, 1000 - r.stats.pushed);
+	rig_push(&r, &(struct rig_push){
+			     .queue = q, .client = 3, .text = "x", .publisher = 5, .id = 1});
+	rig_run(&r);
+	rig_expect_accepted(&r, 3, 1, 1, MRF_STATUS_CODE_OK);
+}
+
 static void session_that_opens_a_million_queues_gets_a_few(void **state)
 {
 	char name[32];
@@ -283,6 +304,7 @@ int main(void)
 		RIG_TEST(delay_without_end_is_a_long_delay),
 		RIG_TEST(settle_of_odd_length_is_refused),
 		RIG_TEST(unknown_queues_are_refused),
+		RIG_TEST(session_with_a_publisher_a_push_leaves_room_for_others),
 		RIG_TEST(session_that_opens_a_million_queues_gets_a_few),
 		RIG_TEST(all_sessions_together_make_no_more_than_there_is_room_for),
 		RIG_TEST(session_that_consumes_a_million_times_gets_a_few),

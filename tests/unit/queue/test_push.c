@@ -206,8 +206,11 @@ static void publishers_at_work_are_not_forgotten_for_new_ones(void **state)
 	uint32_t q = rig_make(&r, "work");
 
 	(void)state;
-	for (uint64_t publisher = 1; publisher <= 8; publisher++)
+	for (uint64_t publisher = 1; publisher <= 7; publisher++)
 		push(q, publisher, 1);
+	rig_push(&r, &(struct rig_push){.queue = q, .client = 3, .text = "x", .publisher = 8, .id = 1});
+	rig_run(&r);
+	assert_int_equal(r.stats.pushed, 8);
 	rig_sent_forget(&r);
 	push(q, 9, 1);
 	rig_expect_accepted(&r, 1, 1, 1, MRF_STATUS_CODE_OVERLOADED);
