@@ -96,7 +96,7 @@ static bool fits(struct mr_client *c, const struct mr_message_view *m)
 {
 	const struct mrf_message_fragment *f = &m->extra.fragment;
 
-	return f->offset == m->header_bytes && f->total_bytes <= mr_message_bytes_max(c) &&
+	return f->total_bytes <= mr_message_bytes_max(c) &&
 	       f->total_bytes >= m->header_bytes + m->payload_bytes;
 }
 
@@ -149,7 +149,7 @@ static struct mr_assembly *take(struct mr_client *c, const struct mr_message_vie
 {
 	struct mr_assembly *a = find(c, m);
 
-	if (m->extra.fragment.offset == m->header_bytes) {
+	if (m->extra.fragment.offset == 0) {
 		/* From the start again: it was sent again. */
 		if (a != NULL)
 			drop(c, a);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pieces: each has the whole message's subject, token and origin, the first has the header block too. All
  * but the last have a body of one size, a multiple of 8, so that whoever puts them together knows where each
- * belongs; a fragment's offset is where its payload starts in header block and payload. */
+ * belongs; a fragment's offset is where its part of header block and payload starts. */
 #include "client/letter.h"
 
 #include <string.h>
@@ -146,7 +146,7 @@ void mr_letter_write(const struct mr_client *c, const struct mr_letter *l, uint3
 			.session = c->session,
 			.message = message,
 			.total_bytes = (uint32_t)body_bytes(l),
-			.offset = (uint32_t)(p.start + p.header_bytes),
+			.offset = (uint32_t)p.start,
 		};
 	}
 	h.flags = extra.flags;

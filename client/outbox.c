@@ -243,6 +243,7 @@ static bool write_again(struct mr_outbox *o, uint64_t now_ns)
 		if (kept_at(o, p)->state != MR_KEPT_AGAIN)
 			continue;
 		o->again--;
+		kept_at(o, p)->state = MR_KEPT_UNSENT;
 		if (!write_one(o, p))
 			return false;
 	}
@@ -327,31 +328,92 @@ static void write_letter(struct mr_outbox *o, const struct mr_letter *l, uint8_t
 	}
 }
 
-int mr_outbox_add(struct mr_outbox *o, const struct mr_letter *l)
+/* The next one, with memory for so many bytes; NULL: *error says why. */
+static inline struct mr_kept *kept_next(struct mr_outbox *o, uint32_t bytes, int *error)
 {
-	struct mr_client *c = o->client;
-	struct mr_kept *k;
+	struct mr_kept *k = kept_at(o, o->tail);
 
-	if (mr_unlikely(!room_for(o)))
-		return mr_fail(c, -EAGAIN, "too much is not accepted yet");
+	if (mr_unlikely(!room_for(o))) {
+		*error = mr_fail(o->client, -EAGAIN, "too much is not accepted yet");
+		return NULL;
+	}
+	/* There may be more of them now. */
 	k = kept_at(o, o->tail);
-	if (mr_unlikely(!memory_take(o, k, (uint32_t)l->bytes)))
-		return mr_fail(c, -EAGAIN, "too many bytes are not accepted yet");
-	k->id = l->extra.origin.id;
-	k->publisher = l->extra.origin.publisher;
-	k->bytes = (uint32_t)l->bytes;
-	k->pieces = l->pieces > 1;
+	if (mr_unlikely(!memory_take(o, k, bytes))) {
+		*error = mr_fail(o->client, -EAGAIN, "too many bytes are not accepted yet");
+		return NULL;
+	}
+	k->bytes = bytes;
 	k->state = MR_KEPT_UNSENT;
 	k->tries = 0;
-	write_letter(o, l, memory_of(o, k));
+	return k;
+}
+
+/* True: it goes next, and may go now. */
+static inline bool kept_added(struct mr_outbox *o, const struct mr_kept *k)
+{
 	o->id_offset = k->id - o->tail;
 	o->tail++;
 	opened(o);
-	c->published++;
-	if (mr_likely(!o->writing && o->unsent + 1 == o->tail && o->target != 0)) {
-		if (mr_likely(write_one(o, o->unsent++)))
-			return 0;
+	o->client->published++;
+	return mr_likely(!o->writing && o->unsent + 1 == o->tail && o->target != 0);
+}
+
+int mr_outbox_add(struct mr_outbox *o, const struct mr_letter *l)
+{
+	int error;
+	struct mr_kept *k = kept_next(o, (uint32_t)l->bytes, &error);
+
+	if (mr_unlikely(k == NULL))
+		return error;
+	k->id = l->extra.origin.id;
+	k->publisher = l->extra.origin.publisher;
+	k->pieces = l->pieces > 1;
+	write_letter(o, l, memory_of(o, k));
+	if (!kept_added(o, k) || mr_unlikely(!write_one(o, o->unsent++)))
+		o->client->outboxes_busy = true;
+	return 0;
+}
+
+int mr_outbox_add_plain(struct mr_outbox *o, struct mrf_message_header h,
+	const struct mrf_message_origin *origin, const void *payload, uint32_t bytes)
+{
+	uint32_t head = (uint32_t)sizeof(h) + mr_message_extra_bytes(h.flags);
+	struct mr_client *c = o->client;
+	uint32_t stride;
+	uint8_t *kept, *to;
+	struct mr_kept *k;
+	int error;
+
+	h.bytes = (uint16_t)(head + bytes);
+	stride = mr_message_stride(h.bytes);
+	k = kept_next(o, stride, &error);
+	if (mr_unlikely(k == NULL))
+		return error;
+	k->id = origin->id;
+	k->publisher = origin->publisher;
+	k->pieces = false;
+	kept = memory_of(o, k);
+	memcpy(kept, &h, sizeof(h));
+	if (h.flags & MRF_MESSAGE_FLAG_ORIGIN)
+		memcpy(kept + sizeof(h), origin, sizeof(*origin));
+	if (bytes > 0)
+		mr_message_copy(kept + head, payload, bytes);
+	if (mr_unlikely(!kept_added(o, k)))
+		goto later;
+	to = o->again == 0 ? mr_promise_room(c, h.bytes) : NULL;
+	if (mr_unlikely(to == NULL)) {
+		if (!write_one(o, o->unsent++))
+			goto later;
+		return 0;
 	}
+	o->unsent++;
+	mr_message_copy(to, kept, h.bytes);
+	mr_promise_pushed(c, h.bytes);
+	k->mark = mr_promise_tail(c);
+	k->state = MR_KEPT_SENT;
+	return 0;
+later:
 	c->outboxes_busy = true;
 	return 0;
 }
@@ -441,6 +503,17 @@ static void outcome(struct mr_outbox *o, uint32_t position, uint32_t status)
 	}
 }
 
+/* One of which only some pieces went out may be refused by then, which ends it. */
+static bool is_answerable(struct mr_outbox *o, uint32_t position, uint32_t status)
+{
+	if (mr_likely(kept_at(o, position)->state != MR_KEPT_UNSENT))
+		return true;
+	if (!o->writing || o->writing_at != position || status == MRF_STATUS_CODE_OK)
+		return false;
+	o->writing = false;
+	return true;
+}
+
 void mr_outbox_accepted(struct mr_outbox *o, const struct mrf_accepted_range *range)
 {
 	uint32_t count = range->count;
@@ -452,7 +525,7 @@ void mr_outbox_accepted(struct mr_outbox *o, const struct mrf_accepted_range *ra
 	}
 	for (uint32_t i = 0; i < count; i++) {
 		if (!find(o, range->first + i, &position) ||
-			kept_at(o, position)->state == MR_KEPT_UNSENT)
+			!is_answerable(o, position, range->status))
 			o->client->unmatched++;
 		else
 			outcome(o, position, range->status);

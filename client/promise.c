@@ -70,6 +70,24 @@ int mr_publisher_send_with(struct mr_publisher *p, const char *headers, size_t h
 	return error;
 }
 
+int mr_promise_send(struct mr_publisher *p, const void *payload, size_t bytes)
+{
+	const struct mrf_message_origin origin = {p->number, p->next_id};
+	const struct mrf_message_header h = {
+		.kind = MRF_MESSAGE_KIND_PUBLISH,
+		.flags = p->number != 0 ? MRF_MESSAGE_FLAG_ORIGIN : MRF_MESSAGE_FLAG_HIGH,
+		.target = p->box->target,
+	};
+	int error;
+
+	/* As a delivery it has an origin too, beside its subject. */
+	if (mr_unlikely(bytes + sizeof(origin) > p->body_bytes_max))
+		return mr_publisher_send_with(p, NULL, 0, payload, bytes);
+	error = mr_outbox_add_plain(p->box, h, &origin, payload, (uint32_t)bytes);
+	p->next_id += error == 0;
+	return error;
+}
+
 void mr_promise_close(struct mr_publisher *p)
 {
 	if (p->box == NULL)

@@ -204,8 +204,6 @@ static int send_large(struct mr_publisher *p, const void *payload, size_t bytes)
 	struct mr_parts parts = {NULL, 0, NULL, 0, payload, bytes};
 	struct mr_client *c = p->client;
 
-	if (p->box != NULL)
-		return mr_publisher_send_with(p, NULL, 0, payload, bytes);
 	return mr_letter_send_large(c, MRF_MESSAGE_KIND_PUBLISH, p->alias, NULL, &parts,
 		(uint32_t)(c->body_bytes_max - p->body_bytes_max), false);
 }
@@ -218,7 +216,9 @@ int mr_publisher_send(struct mr_publisher *p, const void *payload, size_t bytes)
 
 	if (mr_unlikely(c->refuse != 0))
 		return mr_publish_refused(c);
-	if (mr_unlikely(bytes > p->body_bytes_max || p->box != NULL))
+	if (mr_unlikely(p->box != NULL))
+		return mr_promise_send(p, payload, bytes);
+	if (mr_unlikely(bytes > p->body_bytes_max))
 		return send_large(p, payload, bytes);
 	to = mr_publish_room(c, total);
 	if (mr_unlikely(to == NULL))
@@ -238,7 +238,7 @@ static int send_batch_promised(
 	int error = 0;
 
 	for (i = 0; i < count && error == 0; i++)
-		error = mr_publisher_send_with(p, NULL, 0, buffers[i].data, buffers[i].bytes);
+		error = mr_promise_send(p, buffers[i].data, buffers[i].bytes);
 	if (error == 0)
 		return (int)i;
 	return error == -EAGAIN || i > 1 ? (int)i - 1 : error;

@@ -8,6 +8,7 @@
 
 #define WINDOW_DEFAULT 1024u
 #define FIND_NS        (1000 * MR_NS_PER_MS)
+#define REFRESH_NS     (60000 * MR_NS_PER_MS)
 /* Numbers of pushes at least once, on the wire: of this queue's handle, and a count, which is what the program
  * sees. The answer names nothing but the queue and the number. */
 #define OWN_ID       (1ull << 63)
@@ -249,6 +250,7 @@ static int queue_new(struct mr_client *c, bool service, const char *name,
 	q->arg = options->arg;
 	q->options = options->queue;
 	memcpy(q->name, name, strlen(name) + 1);
+	q->asked_ns = mr_clock_ns(CLOCK_MONOTONIC_COARSE);
 	q->serial = ++c->queue_serial;
 	q->next = c->queues;
 	c->queues = q;
@@ -375,6 +377,24 @@ static int push_promised(
 	return 0;
 }
 
+/* Nobody says when the queue was removed because it was not used: it is asked for from time to time, which is
+ * use. */
+static int push_best_effort(struct mr_queue *q, struct mr_letter *l)
+{
+	struct mr_client *c = q->client;
+	uint64_t now_ns = mr_clock_ns(CLOCK_MONOTONIC_COARSE);
+	int error;
+
+	if (mr_unlikely(now_ns - q->asked_ns >= REFRESH_NS)) {
+		q->asked_ns = now_ns;
+		ask(&q->box);
+	}
+	if (mr_unlikely(q->box.target == 0))
+		return mr_fail(c, -EAGAIN, "the queue is not open now");
+	error = mr_letter_measure(c, l);
+	return error != 0 ? error : mr_letter_send(c, l, true, false);
+}
+
 int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
 {
 	struct mr_client *c = q->client;
@@ -390,10 +410,7 @@ int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
 		return push_promised(q, push, &l, id);
 	if (id != NULL)
 		*id = 0;
-	if (mr_unlikely(q->box.target == 0))
-		return mr_fail(c, -EAGAIN, "the queue is not open now");
-	error = mr_letter_measure(c, &l);
-	return error != 0 ? error : mr_letter_send(c, &l, true, false);
+	return push_best_effort(q, &l);
 }
 
 /* What comes meanwhile is set aside, but for the bus's word of pushes. */

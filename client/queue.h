@@ -71,6 +71,10 @@ int mr_outbox_init(struct mr_outbox *o, struct mr_client *c, uint32_t window);
 void mr_outbox_fini(struct mr_outbox *o);
 /* Keeps a copy of a measured letter, and sends it if it can. -EAGAIN: the window or the memory is full. */
 int mr_outbox_add(struct mr_outbox *o, const struct mr_letter *l);
+/* The same for what is a record of this connection without subject, token and header block. `h`: kind, flags
+ * and today's target. */
+int mr_outbox_add_plain(struct mr_outbox *o, struct mrf_message_header h,
+	const struct mrf_message_origin *origin, const void *payload, uint32_t bytes);
 /* True if that id is open; then the answer to another of the same could not be told apart. */
 bool mr_outbox_has(const struct mr_outbox *o, uint64_t id);
 /* What the bus says of `count` ids from `first` on. */
@@ -87,6 +91,8 @@ void mr_outboxes_lost(struct mr_client *c);
 uint64_t mr_outboxes_due_ns(const struct mr_client *c);
 
 /* promise.c: the outbox of a publisher, which is closed. */
+/* Of a publisher that promises, what mr_publisher_send does. */
+int mr_promise_send(struct mr_publisher *p, const void *payload, size_t bytes);
 void mr_promise_close(struct mr_publisher *p);
 
 /* queue.c */
@@ -100,6 +106,7 @@ struct mr_queue {
 	enum mr_promise_kind promise;
 	uint64_t publisher;
 	uint64_t next_id;
+	uint64_t asked_ns; /* of best effort: when the number was last asked for */
 	void (*on_outcome)(struct mr_client *c, uint64_t id, int error, void *arg);
 	void *arg;
 	struct mr_queue_options options;

@@ -253,8 +253,15 @@ int mr_publisher_request(struct mr_publisher *p, const void *payload, size_t byt
 	mr_reply_fn *callback, void *arg)
 {
 	struct mr_parts parts = {NULL, 0, NULL, 0, payload, bytes};
+	uint32_t alias = p->alias;
 
-	return request_async(p->client, p->alias, &parts, false, timeout_ms, callback, arg);
+	/* In pieces, or not at all: what fits one is known with the subject, which an alias hides. */
+	if (bytes > p->body_bytes_max) {
+		parts.subject = p->subject;
+		parts.subject_bytes = strlen(p->subject);
+		alias = 0;
+	}
+	return request_async(p->client, alias, &parts, false, timeout_ms, callback, arg);
 }
 
 static int await_reply(struct mr_client *c, uint32_t index, struct mr_sync *sync, int timeout_ms)

@@ -30,6 +30,9 @@ static uint64_t due_ns(const struct mr_client *c)
 	uint64_t due = earlier(mr_request_due_ns(c), mr_call_due_ns(c));
 
 	due = earlier(due, mr_outboxes_due_ns(c));
+	/* Settlements that found no room. */
+	if (mr_unlikely(c->dirty != NULL) && c->refuse == 0)
+		due = earlier(due, mr_now_ns() + MR_NS_PER_MS);
 	due = earlier(due, mr_rpc_due_ns(c));
 	due = earlier(due, mr_beats_due_ns(&c->beats));
 	return earlier(due, mr_session_due_ns(c));

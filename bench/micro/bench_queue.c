@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench_queue: what a message in a queue costs its home worker, and what one weighs that waits.
  *
- * The engine alone: pushes come from a row of messages, deliveries are written into a ring of each consumer, which
- * settles them from there. Bursts of 32; what is measured is the whole way: push, accept, choose, deliver, settle.
- * `weight` fills a queue and says how much of the store each message took beside its body, and drains it.
+ * The engine alone: pushes come from a row of messages, deliveries are written into a ring of each
+ * consumer, which settles them from there. Bursts of 32; what is measured is the whole way: push,
+ * accept, choose, deliver, settle. `weight` fills a queue and says how much of the store each
+ * message took beside its body, and drains it.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -59,7 +59,6 @@ int mr_udp_open(struct mr_client *c, struct mrf_table welcome, uint32_t sequence
 	u->segments = setsockopt(u->fd, SOL_UDP, UDP_SEGMENT, &size, sizeof(size)) == 0;
 	c->session = mrf_welcome_session(welcome);
 	c->worker = mrf_welcome_worker(welcome);
-	c->whole_bytes_max = mrf_welcome_message_bytes_max(welcome);
 	u->secret = mrf_welcome_secret(welcome);
 	u->heartbeat_ns = mrf_welcome_heartbeat_ms(welcome) * MR_NS_PER_MS;
 	u->dead_ns = u->heartbeat_ns * mrf_welcome_missed_max(welcome);

@@ -255,10 +255,11 @@ static bool step(struct mr_cli_jobs *j, struct mr_cli_job *job, uint64_t now_ns)
 {
 	feed(job);
 	fetch(j, job);
-	if (now_ns >= job->deadline_ns)
-		give_up(job, -ETIMEDOUT);
-	if (job->from_fd >= 0 || !has_exited(job))
+	if (job->from_fd >= 0 || !has_exited(job)) {
+		if (now_ns >= job->deadline_ns)
+			give_up(job, -ETIMEDOUT);
 		return false;
+	}
 	reap(j, job);
 	job->out = job->memory;
 	return true;

@@ -372,7 +372,7 @@ const struct mr_cli_verb mr_cli_serve = {
 		"request was given to others before in MILLRACE_REDELIVERED; what it prints is the reply. If it\n"
 		"fails, the caller is told so, or another worker has a try (--retry-on-failure). \"serving\" on\n"
 		"standard error says that requests are taken from then on. Interrupted, it finishes the\n"
-		"commands that run, and leaves everything else to others.",
+		"commands that run, and leaves everything else to others. Streaming requests are refused.",
 	.examples = "  millrace serve upper --exec 'tr a-z A-Z'\n"
 		    "  millrace serve thumbnails --exec ./thumbnail --jobs 4 --retry-on-failure\n"
 		    "  millrace serve echo --echo -n 100",

@@ -7,8 +7,8 @@
  *      └───── probes passed ───────┼──────────────────────────┘  │
  *                                  └──────── a probe failed ─────┘
  *
- * A probe is a call that came in while the circuit was half open. `probes` counts those that are not decided,
- * also over a circuit that opens again meanwhile.
+ * A probe is a call that came in while the circuit was half open. `probes` counts those that are
+ * not decided, also over a circuit that opens again meanwhile.
  */
 
 bool mr_breaker_admits(struct mr_queues *q, struct mr_queue *queue)

@@ -302,7 +302,7 @@ static int command_purge(struct request *r)
 	if (queue == NULL)
 		return -ENOENT;
 	r->answer.queue = queue->number;
-	r->answer.count = mr_queue_empty(r->q, queue);
+	r->answer.count = mr_queue_empty(r->q, queue, MRF_STATUS_CODE_FAILED);
 	return 0;
 }
 
@@ -318,7 +318,8 @@ static int pause(struct request *r, bool paused)
 	return 0;
 }
 
-/* The queue, by its own name or that of its dead letters; it may have been removed for idleness before them. */
+/* The queue, by its own name or that of its dead letters; it may have been removed for idleness
+ * before them. */
 static int redrive_to(struct request *r, struct mr_queue **queue)
 {
 	struct mr_queue *dead;

@@ -41,8 +41,8 @@ static void set_share(
 	mr_consumer_update(q, c);
 }
 
-/* The same subscription again changes its share; another of the same session to the same service is a worker
- * that said READY twice. */
+/* The same subscription again changes its share; another of the same session to the same service
+ * is a worker that said READY twice. */
 static int again(struct mr_queues *q, struct mr_queue_client *client, struct mr_queue *queue,
 	uint32_t subscription, uint32_t prefetch, uint32_t weight, bool *done)
 {
@@ -215,8 +215,8 @@ void mr_consumers_unblock(struct mr_queues *q)
 	q->retry_ms = q->now_ms + 1;
 }
 
-/* Its oldest deliveries have taken too long. They go to others, but it gets no new ones in their place
- * before anything is heard of it: who never acks holds up no more than its credit. */
+/* Its oldest deliveries have taken too long. They go to others, but it gets no new ones in their
+ * place before anything is heard of it: who never acks holds up no more than its credit. */
 void mr_consumer_timer(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	uint32_t max = c->queue->options.ack_timeout_ms;

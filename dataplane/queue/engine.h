@@ -5,12 +5,12 @@
  *                      └─has─▶ deliveries ──of──▶ entries that are out
  *                                  ▲────── those that wait for a delay stand in a delivery too
  *
- * An entry is in exactly one place: one of its queue's lists, or one delivery. A delivery has a number and a
- * serial, and the two together are the tag: what a client names is looked up in the table of deliveries and
- * compared, so that no tag leads to memory that is something else.
+ * An entry is in exactly one place: one of its queue's lists, or one delivery. A delivery has a
+ * number and a serial, and the two together are the tag: what a client names is looked up in the
+ * table of deliveries and compared, so that no tag leads to memory that is something else.
  *
- * Owns      Entries, queues, consumers, clients and windows are pieces of the store; of which a share is kept
- *           for all that is not an entry, so that a full store can be emptied.
+ * Owns      Entries, queues, consumers, clients and windows are pieces of the store; of which a
+ *           share is kept for all that is not an entry, so that a full store can be emptied.
  * Threads   One: the home worker.
  * Units     Milliseconds of the caller's clock.
  */
@@ -111,9 +111,8 @@ struct mr_queue_consumer {
 	uint32_t prefetch;
 	uint32_t weight;
 	uint32_t outstanding;
-	uint32_t
-		overdue; /* timed out and nothing heard of the session since: credit that it does not get */
-	uint32_t head; /* of its deliveries: the oldest */
+	uint32_t overdue; /* timed out, nothing heard since: credit that it does not get */
+	uint32_t head;    /* of its deliveries: the oldest */
 	uint32_t tail;
 	uint32_t index;   /* in queue->consumers */
 	uint32_t heap_at; /* in queue->heap */
@@ -357,8 +356,8 @@ int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t
 	const struct mrf_queue_options *options, struct mr_queue **out);
 /* With all that is in it; it has no consumers. */
 void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue);
-/* Takes all that is ready or delayed out of it; returns how many. */
-uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue);
+/* Takes all that is ready or delayed out of it; returns how many. Who called is told the status. */
+uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t status);
 /* Something may be to be delivered: run looks at it. */
 void mr_queue_activate(struct mr_queues *q, struct mr_queue *queue);
 void mr_queue_deactivate(struct mr_queues *q, struct mr_queue *queue);
@@ -395,7 +394,8 @@ static inline void mr_queue_take(struct mr_queue *queue, struct mr_queue_entry *
 	queue->ready_count--;
 }
 
-/* The entry has left the queue: depth and bytes were or are now less. Frees it, and accepts what waited. */
+/* The entry has left the queue: depth and bytes were or are now less. Frees it, and accepts what
+ * waited. */
 void mr_queue_done(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 
 /* Pushes (push.c) */
@@ -501,7 +501,8 @@ static inline uint64_t mr_delivery_tag(const struct mr_queues *q, const struct m
 {
 	return (uint64_t)mr_delivery_index(q, d) << 32 | d->serial;
 }
-/* Written in words, as it is read in words soon after: a wider load of narrower stores waits for them. */
+/* Written in words, as it is read in words soon after: a wider load of narrower stores waits for
+ * them. */
 static inline void mr_delivery_say(struct mr_message_extra *extra, uint64_t tag,
 	const struct mr_queue *queue, uint16_t redelivered, uint8_t priority)
 {
@@ -553,7 +554,8 @@ uint32_t mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t m
 /* Fragments (fragment.c) */
 void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mr_message_view *m);
-/* Gives up what did not become complete: of a client, of all that are for a queue, or that are too old. */
+/* Gives up what did not become complete: of a client, of all that are for a queue, or that are too
+ * old. */
 void mr_fragment_drop_all(struct mr_queues *q, struct mr_queue_client *client);
 void mr_fragment_drop_queue(struct mr_queues *q, struct mr_queue *queue);
 void mr_fragment_expire(struct mr_queues *q, struct mr_queue_client *client);

@@ -3,7 +3,8 @@
 
 #include "dataplane/queue/engine.h"
 
-/* Round robin and random go by place, over a bit for each consumer; the others take the least key of a heap:
+/* Round robin and random go by place, over a bit for each consumer; the others take the least key
+ * of a heap:
  *
  *   least recently used   when it was last given one
  *   least outstanding     what it has out, and then the same

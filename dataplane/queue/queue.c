@@ -30,7 +30,8 @@ static uint32_t deliveries_max(const struct mr_store *store)
 	return max < 1024 ? 1024 : max > (1u << 28) ? 1u << 28 : (uint32_t)max;
 }
 
-/* A part of the store is kept for what it takes to empty it: consumers, their queues, their sessions. */
+/* A part of the store is kept for what it takes to empty it: consumers, their queues, their
+ * sessions. */
 static uint64_t entries_max(const struct mr_store *store)
 {
 	uint64_t max = mr_store_bytes_max(store);

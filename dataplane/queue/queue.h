@@ -4,15 +4,18 @@
  *   push ─▶ ready (three priorities) ─▶ chosen consumer ─▶ outstanding ─▶ acked
  *              ▲        delayed ◀────── nack, consumer lost, ack time-out ──┘ └▶ dead letters
  *
- * A service is a queue with least-recently-used choice and one delivery at a time by default, whose ack
- * is the final reply; it keeps who asked with each call. Nothing here knows rings, frames or the mesh: what is
- * to be sent goes through struct mr_queue_ops, and time is what the caller says, so tests step it.
+ * A service is a queue with least-recently-used choice and one delivery at a time by default,
+ * whose ack is the final reply; it keeps who asked with each call. Nothing here knows rings,
+ * frames or the mesh: what is to be sent goes through struct mr_queue_ops, and time is what the
+ * caller says, so tests step it.
  *
  * Owns      Everything in a struct mr_queues, in a store of a fixed size.
  * Threads   One: the home worker.
  * Units     Times in milliseconds of a monotonic clock (now_ms), sizes in bytes.
- * Errors    Status codes of the protocol for what clients did; -errno for commands of the operator.
- * Hot path  push, settle, reply, run: no lock, log or system call; allocation from the store alone.
+ * Errors    Status codes of the protocol for what clients did; -errno for commands of the
+ *           operator.
+ * Hot path  push, settle, reply, run: no lock, log or system call; allocation from the store
+ *           alone.
  */
 #ifndef MILLRACE_QUEUE_QUEUE_H
 #define MILLRACE_QUEUE_QUEUE_H
@@ -28,9 +31,9 @@ struct mr_queues;
 
 /* What the engine asks of its owner. All are given `arg` of the configuration. */
 struct mr_queue_ops {
-	/* Sends to a session; `target` is the message's. False: the session cannot take it now: nothing
-	 * was sent, and run will try again. Only of deliveries; all else must be held and not refused.
-	 * `final`: nobody will ask again. */
+	/* Sends to a session; `target` is the message's. False: the session cannot take it now:
+	 * nothing was sent, and run will try again. Only of deliveries; all else must be held and
+	 * not refused. `final`: nobody will ask again. */
 	bool (*send)(void *arg, uint64_t session, const struct mr_message_plan *plan,
 		uint32_t target, bool final);
 	/* False: the session is gone, or going. */
@@ -63,8 +66,9 @@ int mr_queues_new(const struct mr_queues_config *c, struct mr_store *store, stru
 /* What is in the store stays there: the store is to be freed next. */
 void mr_queues_free(struct mr_queues *q);
 
-/* A Push for a queue of this worker, from `session`. The outcome goes back by itself: as an Accepted,
- * with others of the same round, if there is an origin, and as a Status if it is a call and refused. */
+/* A Push for a queue of this worker, from `session`. The outcome goes back by itself: as an
+ * Accepted, with others of the same round, if there is an origin, and as a Status if it is a call
+ * and refused. */
 void mr_queues_push(
 	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms);
 /* A Settle: all of its settlements. */
@@ -79,11 +83,11 @@ void mr_queues_part(
 /* A delivery that was sent could not be given to its session after all: as if it had not been. */
 void mr_queues_undelivered(struct mr_queues *q, uint64_t tag, uint64_t now_ms);
 
-/* Delivers what can be, and says what was accepted: once a round, when anything was called since, when the
- * last run said so, or when it is due. Bounded. True: there is more to do at once. */
+/* Delivers what can be, and says what was accepted: once a round, when anything was called since,
+ * when the last run said so, or when it is due. Bounded. True: there is more to do at once. */
 bool mr_queues_run(struct mr_queues *q, uint64_t now_ms);
-/* Time-outs, delays, ages, consumers whose session is gone or silent, idle queues: every millisecond or so.
- * Bounded: goes on where it stopped. */
+/* Time-outs, delays, ages, consumers whose session is gone or silent, idle queues: every
+ * millisecond or so. Bounded: goes on where it stopped. */
 void mr_queues_tick(struct mr_queues *q, uint64_t now_ms);
 /* When tick has something to do that cannot wait, or UINT64_MAX. */
 uint64_t mr_queues_due_ms(const struct mr_queues *q);

@@ -4,16 +4,17 @@
  *   mapping  | slab 128 KiB | slab | slab | not touched yet ...
  *   slab     | piece | piece | piece | ...   all of one size
  *
- * A slab that is empty can serve another size. Sizes go up in steps of 16 bytes to 2 KiB, in eighths to
- * 16 KiB, and then by how many fit a slab, so that what rounding wastes is little. What is known of a slab
- * stands outside of it: a piece that is not in use holds nothing but the number of the next one.
+ * A slab that is empty can serve another size. Sizes go up in steps of 16 bytes to 2 KiB, in
+ * eighths to 16 KiB, and then by how many fit a slab, so that what rounding wastes is little. What
+ * is known of a slab stands outside of it: a piece that is not in use holds nothing but the number
+ * of the next one.
  *
  * Owns      The mapping, which is reserved whole and taken as it is touched.
  * Threads   One: a worker has its own.
  * Units     Bytes.
  * Errors    NULL: the most is reached, or the piece is larger than MR_STORE_PIECE_MAX.
- * Hot path  alloc, release: constant time, no call into the system but the page faults of memory that is
- *           touched for the first time.
+ * Hot path  alloc, release: constant time, no call into the system but the page faults of memory
+ *           that is touched for the first time.
  */
 #ifndef MILLRACE_QUEUE_STORE_H
 #define MILLRACE_QUEUE_STORE_H

@@ -100,13 +100,14 @@ int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t
 	return 0;
 }
 
-static void empty_list(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_list *list)
+static void empty_list(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_list *list, uint32_t status)
 {
 	if (list->head == NULL)
 		return;
 	if (queue->kind == MRF_QUEUE_KIND_SERVICE) {
 		while (list->head != NULL)
-			mr_service_end(q, queue, mr_list_pop(list), MRF_STATUS_CODE_NOT_FOUND);
+			mr_service_end(q, queue, mr_list_pop(list), status);
 		return;
 	}
 	list->tail->next = q->garbage;
@@ -114,7 +115,7 @@ static void empty_list(struct mr_queues *q, struct mr_queue *queue, struct mr_qu
 	list->head = NULL;
 }
 
-uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue)
+uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t status)
 {
 	uint64_t count = queue->ready_count + queue->delayed_count;
 	uint64_t kept_bytes = 0;
@@ -124,7 +125,7 @@ uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue)
 			q, queue, mr_delivery_end(q, &q->deliveries[queue->delayed_head]), false);
 	queue->ready_count = 0;
 	for (unsigned i = 0; i < MR_QUEUE_PRIORITIES; i++)
-		empty_list(q, queue, &queue->ready[i]);
+		empty_list(q, queue, &queue->ready[i], status);
 	for (uint32_t i = 0; i < queue->consumers_count; i++)
 		for (uint32_t d = queue->consumers[i]->head; d != MR_QUEUE_NONE;
 			d = q->deliveries[d].next)
@@ -147,7 +148,7 @@ void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
 	uint32_t index = queue->number & ((1u << q->index_bits) - 1);
 
 	mr_fragment_drop_queue(q, queue);
-	(void)mr_queue_empty(q, queue);
+	(void)mr_queue_empty(q, queue, MRF_STATUS_CODE_NOT_FOUND);
 	mr_push_drop_withheld(q, queue);
 	mr_windows_drop(q, queue);
 	mr_queue_deactivate(q, queue);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* timer: things that are to happen later, in a heap by time.
  *
- * A timer stands in what it is for, and is set early rather than moved often: whoever is called looks whether
- * it is time indeed, and sets it again.
+ * A timer stands in what it is for, and is set early rather than moved often: whoever is called
+ * looks whether it is time indeed, and sets it again.
  *
  * Owns      The heap: room for as many as were asked for, taken as it is touched.
  * Threads   One.

@@ -10,17 +10,14 @@
 #define BYTES_AN_ENTRY  256u
 #define LOG_BYTES_LEAST 4096u
 
-static uint32_t power_of_two_below(uint32_t most)
+/* The next power of two, from 1 on. */
+static uint32_t rounded(uint32_t count)
 {
-	return 1u << (31 - (uint32_t)__builtin_clz(most));
-}
+	uint32_t power = 1;
 
-static uint32_t bounded(uint32_t count)
-{
-	if (count == 0)
-		return 1;
-	count = power_of_two_below(count);
-	return count < MR_RELIABLE_WINDOW_MAX ? count : MR_RELIABLE_WINDOW_MAX;
+	while (power < count && power < MR_RELIABLE_WINDOW_MAX)
+		power *= 2;
+	return power;
 }
 
 /* In small pages: large ones would take memory that the session does not touch. */
@@ -37,10 +34,10 @@ static uint8_t *map(uint64_t bytes)
 
 int mr_flow_open(struct mr_flow *f, uint32_t log_bytes, uint32_t frame_bytes)
 {
-	uint32_t entries = bounded(log_bytes / BYTES_AN_ENTRY);
+	uint32_t entries = rounded(log_bytes / BYTES_AN_ENTRY);
 	uint64_t entries_bytes = (uint64_t)entries * sizeof(struct mr_reliable_frame);
 	uint32_t slot_bytes = (uint32_t)mr_align_up(frame_bytes, MR_CACHE_LINE);
-	uint32_t slots = bounded(log_bytes / slot_bytes);
+	uint32_t slots = rounded(log_bytes / slot_bytes);
 
 	memset(f, 0, sizeof(*f));
 	if (log_bytes == 0)

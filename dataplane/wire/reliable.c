@@ -11,13 +11,15 @@
 #include <errno.h>
 #include <string.h>
 
-#define LATER_FRAMES 3u /* that came, before an earlier one is held for lost */
-#define WINDOW_FIRST 64u
-#define WINDOW_LEAST 4u
-#define DELAY_NS_MIN 200000u
-#define RTT_LEAST_NS 10000000000u /* for so long the shortest is believed */
-#define BACKOFF_MAX  11u
-#define CREDIT_LOW   4u /* a share of the slots: with less left the peer is told of new credit */
+#define LATER_FRAMES     3u   /* that came, before an earlier one is held for lost */
+#define LATER_FRAMES_MAX 128u /* on a path that changes the order */
+#define WINDOW_FIRST     64u
+#define WINDOW_LEAST     4u
+#define WINDOW_SMALL     16u /* frames too few to be a queue worth mention */
+#define DELAY_NS_MIN     200000u
+#define RTT_LEAST_NS     10000000000u /* for so long the shortest is believed */
+#define BACKOFF_MAX      11u
+#define CREDIT_LOW       4u /* a share of the slots: with less left the peer is told of new credit */
 
 /* How far `to` is ahead of `from`; negative: behind. */
 static int32_t ahead(uint32_t from, uint32_t to)
@@ -50,6 +52,7 @@ void mr_reliable_tx_init(struct mr_reliable_tx *t, struct mr_reliable_frame *fra
 		.next = 1,
 		.limit = 1 + least(credit, MR_RELIABLE_WINDOW_MAX),
 		.window = WINDOW_FIRST,
+		.later = LATER_FRAMES,
 		.round = 1,
 		.rtt_round_ns = UINT64_MAX,
 	};
@@ -78,7 +81,7 @@ static uint64_t rto_ns(const struct mr_reliable_tx *t)
 		rto = MR_RELIABLE_RTO_NS;
 	else if (rto < MR_RELIABLE_RTO_NS_MIN)
 		rto = MR_RELIABLE_RTO_NS_MIN;
-	rto <<= least(t->backoff, BACKOFF_MAX);
+	rto <<= least(t->backoff / 2, BACKOFF_MAX);
 	return rto < MR_RELIABLE_RTO_NS_MAX ? rto : MR_RELIABLE_RTO_NS_MAX;
 }
 
@@ -140,7 +143,7 @@ static void measure(struct mr_reliable_tx *t, uint64_t rtt, uint64_t now_ns)
 }
 
 /* A round trip is over: by its shortest delay. */
-static void adapt(struct mr_reliable_tx *t)
+static void adapt(struct mr_reliable_tx *t, uint64_t now_ns)
 {
 	uint64_t target = t->rtt_least_ns / 2;
 	uint64_t queue = t->rtt_round_ns - t->rtt_least_ns;
@@ -149,7 +152,12 @@ static void adapt(struct mr_reliable_tx *t)
 		return;
 	if (target < DELAY_NS_MIN)
 		target = DELAY_NS_MIN;
-	if (queue > target) {
+	if (queue > target && t->window <= WINDOW_SMALL) {
+		/* Not of our making, and no smaller window would help: a peer that is slow to answer, as on
+		 * a machine that has other things to do. */
+		t->rtt_least_ns = t->rtt_round_ns;
+		t->rtt_least_since_ns = now_ns;
+	} else if (queue > target) {
 		t->window -= (uint32_t)((uint64_t)t->window * (queue - target) / queue / 2);
 		if (t->window < WINDOW_LEAST)
 			t->window = WINDOW_LEAST;
@@ -159,11 +167,12 @@ static void adapt(struct mr_reliable_tx *t)
 	}
 }
 
-static void end_round(struct mr_reliable_tx *t)
+static void end_round(struct mr_reliable_tx *t, uint64_t now_ns)
 {
 	if (ahead(t->round, t->first) < 0)
 		return;
-	adapt(t);
+	adapt(t, now_ns);
+	t->later -= t->later > LATER_FRAMES;
 	t->round = t->next;
 	t->rtt_round_ns = UINT64_MAX;
 	t->filled = false;
@@ -186,6 +195,7 @@ static void note_came(struct mr_reliable_tx *t, struct mr_reliable_frame *f, uin
 	if (came_before_sent_again(t, f, now_ns)) {
 		if (t->window_before > t->window)
 			t->window = t->window_before;
+		t->later = least(2 * t->later, LATER_FRAMES_MAX);
 	} else if (ahead(t->newest, f->order) > 0) {
 		t->newest = f->order;
 		t->newest_ns = f->sent_ns;
@@ -234,8 +244,7 @@ static bool is_lost(const struct mr_reliable_tx *t, const struct mr_reliable_fra
 {
 	int32_t later = ahead(f->order, t->newest);
 
-	return later >= (int32_t)LATER_FRAMES ||
-	       (later > 0 && t->newest_ns - f->sent_ns > t->rtt_ns);
+	return later >= (int32_t)t->later || (later > 0 && t->newest_ns - f->sent_ns > t->rtt_ns);
 }
 
 /* Up to `end`: those that three came after, by the order of sending. */
@@ -287,12 +296,15 @@ int mr_reliable_tx_ack(struct mr_reliable_tx *t, uint32_t ack, uint32_t credit,
 	for (uint32_t i = 0; i < words; i++)
 		any |= take_came(t, ack + 1 + 64 * i, came[i], now_ns, &latest);
 	/* Those sent before it may have come long ago, and the word of it was lost. */
-	if (latest != NULL && !came_before_sent_again(t, latest, now_ns))
+	/* Of which time it was the ack is not told: a frame that was sent once alone says how long a
+	 * round trip takes, and that time-outs are not too short for it (RFC 6298 §3, §5). */
+	if (latest != NULL && latest->sends == 1) {
 		measure(t, now_ns - latest->sent_ns, now_ns);
-	if (gone > 0 || any) {
 		t->backoff = 0;
+	}
+	if (gone > 0 || any) {
 		t->window_before = 0;
-		end_round(t);
+		end_round(t, now_ns);
 	}
 	if (t->first != t->next)
 		find_lost(t, came != NULL ? t->next : mr_reliable_after(t->first));

@@ -12,6 +12,7 @@
  *
  * A frame is held for lost when three that were sent after it have come, or one that was sent a
  * round trip after it; by the order of sending, so that one that was sent again may be lost again.
+ * How many make it so grows where frames came that were held for lost: the path changes their order.
  * When no ack comes in time the oldest goes again, and what its ack says decides on the others.
  *
  * All windows count the left-out 0 as a frame that came, so that a sequence is its own place in log
@@ -76,7 +77,8 @@ struct mr_reliable_tx {
 	uint32_t order;         /* of the last frame sent, new or again */
 	uint32_t newest;        /* order of the frame sent last of those that came */
 	uint64_t newest_ns;     /* when it was */
-	uint32_t backoff;       /* doublings of the time-out */
+	uint32_t later;         /* frames that must come after one that is held for lost */
+	uint32_t backoff;       /* time-outs in a row; each second one doubles the next */
 	uint32_t window_before; /* the first time-out in a row; 0: none */
 	uint32_t round;         /* the round trip ends when this one is acknowledged */
 	bool filled;            /* in this round trip the window was used up */

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gate: how a publisher of promised messages learns that a receiver is full, on whatever worker. Private to
- * the worker.
+/* gate: how a publisher of promised messages learns that a receiver is full, on whatever worker.
+ * Private to the worker.
  *
  *   receiver goes over the high water ──▶ its worker shuts the gate of the subject
- *   promised publish at the head of a ring or frame ──▶ its worker looks at the gates of all workers
- *                                     with interest: one is shut ──▶ the session is stalled: not read
- *   receiver at half of the high water, or gone ──▶ gate opens ──▶ workers that sleep are rung
+ *   promised publish at the head of a ring or frame ──▶ its worker looks at the gates of all
+ *                   workers with interest: one is shut ──▶ the session is stalled: not read
+ *   receiver at half of the high water, or gone ──▶ gate opens ──▶ who sleeps is rung
  *
- * A worker has a gate for each bucket of subjects' hashes. Shut, it says by its tag for which subject; one that
- * is shut for two says "any", and other subjects of the bucket wait too. It opens when the last of the
- * full receivers that shut it is full no more. Members of queue groups have gates of their own, each one: a
- * message waits only if all of them that are looked at are full.
+ * A worker has a gate for each bucket of subjects' hashes. Shut, it says by its tag for which
+ * subject; one that is shut for two says "any", and other subjects of the bucket wait too. It opens
+ * when the last of the full receivers that shut it is full no more. Members of queue groups have
+ * gates of their own, each one: a message waits only if all that are looked at are full.
  *
  * What was on its way when a gate shut is delivered or held (promise.h): a burst of each worker, and
  * what lies in the mesh.
  *
  * Threads   The worker's lcore changes its own gates; all workers read them.
- * Ordering  [worker.sleep] a gate is opened, then page->asleep is loaded, by the receiver's worker; page->asleep is
- *           stored, then the gate is loaded, by the publisher's; all four seq_cst.
+ * Ordering  [worker.sleep] a gate is opened, then page->asleep is loaded, by the receiver's worker;
+ *           page->asleep is stored, then the gate is loaded, by the publisher's; all seq_cst.
  * Hot path  All of it.
  */
 #ifndef MILLRACE_WORKER_GATE_H
@@ -33,8 +33,9 @@ struct mr_gate {
 
 #define MR_GATE_ANY UINT32_MAX
 
-/* False: the Publish of `s` at `at`, whose header was read and fits, is promised and somebody that it is for
- * is full: it is to be taken later, and nothing behind it before it. The session is stalled until then. */
+/* False: the Publish of `s` at `at`, whose header was read and fits, is promised and somebody that
+ * it is for is full: it is to be taken later, and nothing behind it before it. Until then the
+ * session is stalled. */
 bool mr_worker_gates_pass(
 	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h);
 
@@ -51,7 +52,8 @@ static inline bool mr_worker_may_take(
 	return mr_worker_gates_pass(w, s, at, h);
 }
 
-/* Keeps a promised publish that came where nothing can wait, in the datagram flow: as one that is not promised. */
+/* Keeps a promised publish that came where nothing can wait, in the datagram flow: as one that is
+ * not promised. */
 void mr_worker_keep_unpromised(
 	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h);
 
@@ -62,8 +64,8 @@ static inline bool mr_gate_is_shut(const struct mr_gate *gate, uint32_t tag)
 	return now != 0 && (now == tag || now == MR_GATE_ANY);
 }
 
-/* True while the gate at which the session is stalled is shut. False of one that waits for no gate alone: it
- * is to be asked again by mr_worker_may_take. */
+/* True while the gate at which the session is stalled is shut. False of one that waits for no gate
+ * alone: it is to be asked again by mr_worker_may_take. */
 static inline bool mr_session_waits(const struct mr_session *s)
 {
 	return s->gate != NULL && mr_gate_is_shut(s->gate, s->gate_tag);
@@ -79,7 +81,8 @@ uint32_t mr_worker_promise_own(
 /* The same for a run (deliver.h). */
 void mr_worker_promise_run_own(struct mr_worker *w, const struct mr_route *r,
 	const struct mr_burst_entry *e, uint32_t count);
-/* To a member of a queue group that is this worker's. False: it misses it, uncounted if `water` is 0. */
+/* To a member of a queue group that is this worker's. False: it misses it, uncounted if `water` is
+ * 0. */
 bool mr_worker_promise_member(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id);
 /* True if a promised message for the member would have to wait. */

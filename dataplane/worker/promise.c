@@ -5,7 +5,8 @@
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/gate.h"
 
-/* A round looks at so many sessions, gives each of them so much, and clears up so much of one that is gone. */
+/* A round looks at so many sessions, gives each of them so much, and clears up so much of one that
+ * is gone. */
 #define LOOKS_MAX       16u
 #define RUN_BYTES       65536u
 #define FORGET_MESSAGES 256u
@@ -25,7 +26,8 @@ static uint32_t piece_bytes(const struct mr_held *h)
 	return (uint32_t)sizeof(*h) + h->stride;
 }
 
-/* Of a session over UDP whose client does not know the reliable flow yet nothing waits but what is held. */
+/* Of a session over UDP whose client does not know the reliable flow yet nothing waits but what is
+ * held. */
 uint64_t mr_worker_capacity(const struct mr_session *s)
 {
 	return s->remote == NULL || s->remote->flow.memory == NULL

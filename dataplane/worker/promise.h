@@ -2,16 +2,18 @@
 /* promise: messages that must not be lost on their way to a session. Private to the worker.
  *
  *   mr_worker_promise ──▶ ring, or open frame of the reliable flow
- *          └─ no room ──▶ held: a FIFO of the session in the worker's store ──▶ as soon as there is room
+ *          └─ no room ──▶ held: a FIFO of the session in the worker's store
+ *                            └──▶ ring or frame, as soon as there is room
  *
- * While anything is held nothing goes to the session before it: what is not promised is missed, and the
- * session is told where in the row that was. What is held of one session is bounded by held_bytes_max,
- * of all by the store.
+ * While anything is held nothing goes to the session before it: what is not promised is missed, and
+ * the session is told where in the row that was. (Over UDP that is said of the reliable flow alone.)
+ * What is held of one session is bounded by held_bytes_max, of all by the store.
  *
- * A session is *full* from where its ring or log (with what is held) goes over the high water of one of its
- * subscriptions until it is at half of that again. Publishers of promised messages learn so by gates: see gate.h.
+ * A session is *full* from where its ring or log, with what is held, goes over the high water of one
+ * of its subscriptions until it is at half of that again. Publishers of promised messages learn so
+ * by gates: see gate.h.
  *
- * Owns      What is held, and a record of each session that has something held or is full: both are pieces of
+ * Owns      What is held, and a record of each session that has something held or is full: pieces of
  *           the worker's store. Records know their session by slot and generation alone, so that one
  *           that is gone is found to be so in the next look.
  * Threads   The worker's lcore.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz_queue: the queues of a worker under any sequence of messages, commands, deaths and time.
  *
- * Input: steps of an operation byte, four bytes of arguments and, for messages, a length and that many bytes of body. Tags
- * are mostly those that were given out lately. At the end everybody leaves and all queues are deleted: not a byte of
- * the store may be left in use.
+ * Input: steps of an operation byte, four bytes of arguments and, for messages, a length and that
+ * many bytes of body. Tags are mostly those that were given out lately. At the end everybody
+ * leaves and all queues are deleted: not a byte of the store may be left in use.
  */
 #include <stdint.h>
 #include <stdlib.h>

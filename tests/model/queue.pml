@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queue: the life of messages in a queue (dataplane/queue/): two consumers that settle, refuse, settle twice, fall
- * silent, or die and come back; time-outs and the late notice of a death race all of that.
+/* queue: the life of messages in a queue (dataplane/queue/): two consumers that settle, refuse,
+ * settle twice, fall silent, or die and come back; time-outs and the late notice of a death race
+ * all of that.
  *
  *   ready ──▶ out ──ack──▶ acked
  *     ▲        └── requeue, time-out, consumer gone ──▶ ready again, or dead after MAX_DELIVER
  *
- * A delivery has a place in a table, which is used again at once, and a serial; the two are the tag. Found would be: a
- * message in two hands, in no place or in two; an ack that counts for another message or twice; a message that comes
- * back after it was acked, or that waits for ever while somebody could take it.
+ * A delivery has a place in a table, which is used again at once, and a serial; the two are the
+ * tag. Found would be: a message in two hands, in no place or in two; an ack that counts for
+ * another message or twice; a message that comes back after it was acked, or that waits for ever
+ * while somebody could take it.
  */
 #define MESSAGES    2
 #define CONSUMERS   2
@@ -94,7 +96,8 @@ end:	do
 	:: atomic { CAN(0, 1) -> deliver(0, 1) }
 	:: atomic { CAN(1, 0) -> deliver(1, 0) }
 	:: atomic { CAN(1, 1) -> deliver(1, 1) }
-	/* A settlement counts if its tag is that of a delivery that is out, and its sender who has it. */
+	/* A settlement counts if its tag is that of a delivery that is out, and its sender who has
+	 * it. */
 	:: atomic {
 		settlements ? p, n, c, l, m, v ->
 		if

@@ -194,7 +194,7 @@ static int send_promised(struct mr_bench_publisher *p, uint32_t count, uint64_t 
 		if (plan->rate > 0)
 			stamp.when = mr_bench_pace_next(&p->pace);
 		mr_bench_fill(p->payload, plan->bytes, stamp, plan->full);
-		rc = mr_publisher_send_with(p->lanes[p->lane], NULL, 0, p->payload, plan->bytes);
+		rc = mr_publisher_send(p->lanes[p->lane], p->payload, plan->bytes);
 		if (rc)
 			break;
 		if (plan->rate > 0)

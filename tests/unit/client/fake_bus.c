@@ -146,6 +146,10 @@ static void publish(struct bus *b, struct bus_session *from, struct mr_message_v
 	}
 	b->published++;
 	m->token.session = from->id;
+	/* What is promised without a number comes as any other. */
+	m->header.flags &= (uint8_t)~MRF_MESSAGE_FLAG_HIGH;
+	if (m->header.flags & MR_MESSAGE_FLAGS_EXTRA)
+		m->extra.flags &= (uint8_t)~MRF_MESSAGE_FLAG_HIGH;
 	if (b->overloaded && (m->header.flags & MRF_MESSAGE_FLAG_TOKEN) != 0) {
 		status(from, m->token.correlation, MRF_STATUS_CODE_OVERLOADED);
 		return;
@@ -193,6 +197,8 @@ static uint32_t subscribe(struct bus_session *s, struct mrf_table t)
 		return ENOSPC;
 	free_one->id = id;
 	free_one->prefix = mrf_subscribe_request_kind(t) == MRF_SUBSCRIPTION_KIND_PREFIX;
+	free_one->when_full = (uint8_t)mrf_subscribe_request_when_full(t);
+	free_one->high_water = mrf_subscribe_request_high_water(t);
 	snprintf(free_one->pattern, sizeof(free_one->pattern), "%s",
 		mrf_subscribe_request_pattern(t).data);
 	snprintf(free_one->group, sizeof(free_one->group), "%s",

@@ -24,6 +24,8 @@
 struct bus_subscription {
 	uint32_t id; /* 0: free */
 	bool prefix;
+	uint8_t when_full;
+	uint8_t high_water;
 	char pattern[256];
 	char group[64];
 };

@@ -201,7 +201,8 @@ void fake_queue_push(struct bus *b, struct bus_session *s, const struct mr_messa
 	} else {
 		store(q, m);
 	}
-	if (promised && !b->queues.withhold && is_last_piece(m))
+	/* Said of the last piece, or of the one that was refused. */
+	if (promised && !b->queues.withhold && (is_last_piece(m) || status != MRF_STATUS_CODE_OK))
 		accepted(b, s, m->header.target, m->extra.origin.id, status);
 }
 

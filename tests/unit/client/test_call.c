@@ -259,6 +259,28 @@ static void what_cannot_be_opened_fails(void **state)
 	assert_int_equal(calls_seen(f), 0);
 }
 
+static void many_services_are_told_apart(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_message reply;
+	char name[32];
+
+	bus_lock(&f->bus);
+	f->bus.services.open_code = -EACCES;
+	bus_unlock(&f->bus);
+	/* More than the table of names starts with. */
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "service.%u", i % 150);
+		assert_int_equal(mr_call(f->client, name, "x", 1, NULL, NULL), -EACCES);
+	}
+	bus_lock(&f->bus);
+	f->bus.services.open_code = 0;
+	bus_unlock(&f->bus);
+	serve_echo(f, "service.77", NULL);
+	assert_int_equal(mr_call(f->client, "service.77", "x", 1, NULL, &reply), 0);
+	assert_payload(&reply, "x");
+}
+
 static void malformed_calls_are_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -468,6 +490,7 @@ int main(void)
 		TEST(overload_is_tried_again),
 		TEST(a_number_that_is_gone_is_asked_for_again),
 		TEST(what_cannot_be_opened_fails),
+		TEST(many_services_are_told_apart),
 		TEST(malformed_calls_are_refused),
 		TEST(the_breaker_fails_fast_and_recovers),
 		TEST(replies_of_another_worker_are_not_mixed_in),

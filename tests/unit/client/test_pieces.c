@@ -121,6 +121,27 @@ static void large_pushes_come_whole_and_are_accepted_once(void **state)
 	mr_close(c);
 }
 
+/* The first piece is refused while others are still to be written; then all of it goes out again. */
+static void a_large_push_that_is_refused_at_its_start_is_tried_again(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_client *c = connect_wide(f);
+	uint8_t *payload = pattern(WHOLE_BYTES);
+	struct mr_push push = {.payload = payload, .bytes = WHOLE_BYTES};
+	struct mr_queue *q;
+
+	assert_int_equal(mr_queue_open(c, "jobs", NULL, &q), 0);
+	bus_lock(&f->bus);
+	f->bus.queues.refuse = 1;
+	f->bus.queues.refuse_status = MRF_STATUS_CODE_OVERLOADED;
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_push_with(q, &push, NULL), 0);
+	assert_int_equal(mr_settle(c, PATIENCE_MS), 0);
+	assert_int_equal(mr_queue_unaccepted(q), 0);
+	free(payload);
+	mr_close(c);
+}
+
 static void answer_large(struct mr_client *c, const struct mr_message *m, void *arg)
 {
 	uint8_t *payload = pattern(150000);
@@ -249,6 +270,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(large_messages_come_whole),
 		TEST(large_pushes_come_whole_and_are_accepted_once),
+		TEST(a_large_push_that_is_refused_at_its_start_is_tried_again),
 		TEST(a_large_reply_reaches_who_waits_for_it),
 		TEST(a_large_message_can_be_received_and_set_aside),
 		TEST(pieces_that_do_not_fit_are_dropped_and_counted),

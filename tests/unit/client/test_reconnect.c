@@ -270,6 +270,45 @@ static void subscriptions_given_up_meanwhile_stay_given_up(void **state)
 	assert_int_equal(gone.count, 0);
 }
 
+static void expect_blocking(struct fixture *f, uint8_t when_full, uint8_t high_water)
+{
+	bool found = false;
+
+	bus_lock(&f->bus);
+	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++) {
+		const struct bus_subscription *s = &f->bus.sessions[i].subscriptions[0];
+
+		if (!f->bus.sessions[i].open || s->id == 0)
+			continue;
+		assert_int_equal(s->when_full, when_full);
+		assert_int_equal(s->high_water, high_water);
+		found = true;
+	}
+	bus_unlock(&f->bus);
+	assert_true(found);
+}
+
+static void a_promise_holds_publishers_up_in_the_next_connection_too(void **state)
+{
+	struct mr_subscribe_options options = {.promise = MR_AT_LEAST_ONCE, .high_water = 75};
+	struct fixture *f = *state;
+	struct inbox in = {0};
+
+	assert_int_equal(mr_subscribe(f->client, "a", &options, keep_message, &in, NULL), 0);
+	expect_blocking(f, MRF_WHEN_FULL_BLOCK, 75);
+	bus_kill(&f->bus, NULL);
+	PROCESS_UNTIL(f->client, f->downs == 1);
+	bus_revive(&f->bus);
+	PROCESS_UNTIL(f->client, f->ups == 1);
+	expect_blocking(f, MRF_WHEN_FULL_BLOCK, 75);
+	options.high_water = 101;
+	assert_int_equal(mr_subscribe(f->client, "a", &options, keep_message, &in, NULL), -EINVAL);
+	assert_non_null(strstr(mr_error(f->client), "high water"));
+	options.high_water = 0;
+	options.promise = MR_EXACTLY_ONCE + 1;
+	assert_int_equal(mr_subscribe(f->client, "a", &options, keep_message, &in, NULL), -EINVAL);
+}
+
 static void client_that_shall_not_reconnect_stays_away(void **state)
 {
 	struct fixture *f = *state;
@@ -300,6 +339,7 @@ int main(void)
 		TEST(bus_that_dies_while_all_is_being_restored_is_survived),
 		TEST(event_loop_reconnects_by_the_descriptor_alone),
 		TEST(subscriptions_given_up_meanwhile_stay_given_up),
+		TEST(a_promise_holds_publishers_up_in_the_next_connection_too),
 		TEST(client_that_shall_not_reconnect_stays_away),
 	};
 

@@ -279,6 +279,72 @@ static void a_group_waits_only_when_all_of_its_members_are_full(void **state)
 	mr_test_plane_stop(&p);
 }
 
+/* Takes what there is; items say whose they are in their first filler byte. */
+static void take_in_order(struct mr_test_session *s, uint64_t next[2])
+{
+	while (mr_bytes_readable(&s->down) > 0) {
+		struct mr_message_view m = mr_test_next(s);
+		struct item item;
+
+		assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_DELIVER);
+		memcpy(&item, m.payload, sizeof(item));
+		assert_true(item.filler[0] < 2);
+		assert_int_equal(item.number, ++next[item.filler[0]]);
+	}
+}
+
+/* Over and over everything comes to a halt, and to life again when the receivers read. */
+static void publishers_of_both_workers_go_on_whenever_receivers_read(void **state)
+{
+	enum { ROUNDS = 30 };
+	static const char *const sets[] = {
+		"workers.count=2", "channels.up_ring_bytes=262144", RING, NULL};
+	static struct mr_test_plane p;
+	static struct mr_test_session pub[2], reader[2];
+	uint64_t sent[2] = {0}, got[2][2] = {0};
+
+	(void)state;
+	start(&p, sets);
+	for (unsigned i = 0; i < 2; i++)
+		mr_test_session_open(&p, &pub[i], "pub");
+	for (unsigned i = 0; i < 2; i++) {
+		mr_test_session_open(&p, &reader[i], "reader");
+		assert_int_equal(mr_test_subscribe_block(&p, &reader[i], 1, "s", NULL, 0), 0);
+	}
+	assert_int_not_equal(pub[0].worker, pub[1].worker);
+	assert_int_not_equal(reader[0].worker, reader[1].worker);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		for (unsigned i = 0; i < 2; i++) {
+			struct item item = {.number = sent[i] + 1, .filler = {(uint8_t)i}};
+
+			while (mr_test_promise(&pub[i], "s", 0, 0, &item, sizeof(item))) {
+				sent[i]++;
+				item.number++;
+				mr_test_flush(&pub[i]);
+			}
+		}
+		for (unsigned i = 0; i < 2; i++) {
+			uint64_t looks = 0;
+
+			while (got[i][0] < sent[0] || got[i][1] < sent[1]) {
+				take_in_order(&reader[0], got[0]);
+				take_in_order(&reader[1], got[1]);
+				sched_yield();
+				assert_true(++looks < 100000000);
+			}
+		}
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(mr_test_session_stats(&p, &reader[i])->missed, 0);
+		assert_int_equal(mr_test_worker_stats(&p, i)->drop_held_full, 0);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		mr_test_session_close(&pub[i]);
+		mr_test_session_close(&reader[i]);
+	}
+	mr_test_plane_stop(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -288,6 +354,7 @@ int main(void)
 		cmocka_unit_test(a_receiver_that_drops_holds_nobody_up),
 		cmocka_unit_test(what_is_held_is_bounded_and_the_rest_is_missed_in_its_place),
 		cmocka_unit_test(a_group_waits_only_when_all_of_its_members_are_full),
+		cmocka_unit_test(publishers_of_both_workers_go_on_whenever_receivers_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rig: the queues of one worker with everything around them played: sessions, time, and a list of what was sent.
+/* rig: the queues of one worker with everything around them played: sessions, time, and a list of
+ * what was sent.
  *
  * A test pushes and settles as clients do, steps the time, and reads what came out.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls at random against a simple reference: callers, workers that answer in parts, refuse, fall silent or die, time,
- * and the circuit. Each call ends exactly once, by a final reply or a status, whatever becomes of its workers; until
- * then it is in no two hands, and nobody but who has it can answer it.
+/* Calls at random against a simple reference: callers, workers that answer in parts, refuse, fall
+ * silent or die, time, and the circuit. Each call ends exactly once, by a final reply or a status,
+ * whatever becomes of its workers; until then it is in no two hands, and nobody but who has it can
+ * answer it.
  */
 #include <inttypes.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine against a reference that is too simple to be wrong: random producers, consumers, crashes, late and
- * forged settlements, full sessions and time, in hundreds of thousands of steps from a seed. After each step:
+/* The engine against a reference that is too simple to be wrong: random producers, consumers,
+ * crashes, late and forged settlements, full sessions and time, in hundreds of thousands of steps
+ * from a seed. After each step:
  *
  *   what is delivered was accepted, is as it was pushed, is not done, and is in no other living hand
  *   a settlement counts exactly when the reference says that the hand holds it

@@ -409,6 +409,22 @@ static void request_of_which_parts_came_is_not_repeated(void **state)
 	rig_expect_status(&r, 1, 9, MRF_STATUS_CODE_WORKER_LOST);
 }
 
+static void purged_and_deleted_calls_are_told(void **state)
+{
+	uint32_t q = rig_make_service(&r, "echo");
+
+	(void)state;
+	call(q, 1, 0);
+	rig_command(&r, MRF_QUEUE_VERB_PURGE, MRF_QUEUE_KIND_SERVICE, "echo", 0, 0, 0);
+	assert_int_equal(r.count, 1);
+	rig_expect_status(&r, 1, 1, MRF_STATUS_CODE_FAILED);
+	call(q, 2, 0);
+	rig_command(&r, MRF_QUEUE_VERB_DELETE, MRF_QUEUE_KIND_SERVICE, "echo", 0, 0, 0);
+	rig_expect_status(&r, 1, 2, MRF_STATUS_CODE_NOT_FOUND);
+	call(q, 3, 0);
+	rig_expect_status(&r, 1, 3, MRF_STATUS_CODE_NOT_FOUND);
+}
+
 static void push_without_a_token_is_no_call(void **state)
 {
 	uint32_t s = rig_make_service(&r, "echo"), q = rig_make(&r, "work");
@@ -444,6 +460,7 @@ int main(void)
 		RIG_TEST(success_between_failures_keeps_the_circuit_closed),
 		RIG_TEST(streaming_request_goes_to_its_worker_part_by_part),
 		RIG_TEST(request_of_which_parts_came_is_not_repeated),
+		RIG_TEST(purged_and_deleted_calls_are_told),
 		RIG_TEST(push_without_a_token_is_no_call),
 	};
 

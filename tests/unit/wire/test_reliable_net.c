@@ -183,8 +183,7 @@ static bool done(uint64_t values)
 	return true;
 }
 
-/* Returns the milliseconds that it took. */
-static double run(struct weather w, uint64_t values, uint64_t from_seed, uint64_t ms_max)
+static void begin(struct weather w, uint64_t from_seed)
 {
 	memset(underway, 0, sizeof(underway));
 	weather = w;
@@ -192,6 +191,12 @@ static double run(struct weather w, uint64_t values, uint64_t from_seed, uint64_
 	now = 1000000000;
 	open_end(&ends[0], w.start);
 	open_end(&ends[1], w.start);
+}
+
+/* Returns the milliseconds that it took. */
+static double run(struct weather w, uint64_t values, uint64_t from_seed, uint64_t ms_max)
+{
+	begin(w, from_seed);
 	while (!done(values)) {
 		step(values);
 		assert_true(now - 1000000000 < ms_max * 1000000);
@@ -262,6 +267,38 @@ static void loss_costs_little_of_the_rate(void **state)
 	assert_true(ten < 10 * clean);
 }
 
+static void path_that_changes_the_order_is_not_held_for_one_that_loses(void **state)
+{
+	struct weather w = {.delay_ns = 500000, .jitter_ns = 400000, .start = 1};
+
+	(void)state;
+	run(w, 20000, 5, 60000);
+	printf("of 40,000 frames out of order %u were sent again\n",
+		(unsigned)(ends[0].again + ends[1].again));
+	assert_true(ends[0].again + ends[1].again < 4000);
+}
+
+/* Time-outs must not feed on lost acks: a bad path goes on at its pace, also when little is sent. */
+static void bad_path_goes_on_steadily(void **state)
+{
+	struct weather w = {.drop = 30, .repeat = 5, .delay_ns = 50000, .start = 1};
+
+	(void)state;
+	assert_true(run(w, 20000, 3, 60000) < 2000);
+	w.drop = 10;
+	for (uint64_t s = 1; s <= 10; s++) {
+		begin(w, s);
+		for (uint64_t sent = 0; sent < 200; sent++) {
+			uint64_t due = now + 2000000;
+
+			do
+				step(sent + 1);
+			while (now < due || !done(sent + 1));
+			assert_true(now - due < 200000000);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +306,8 @@ int main(void)
 		cmocka_unit_test(all_comes_once_and_in_order),
 		cmocka_unit_test(stalled_ends_go_on),
 		cmocka_unit_test(loss_costs_little_of_the_rate),
+		cmocka_unit_test(path_that_changes_the_order_is_not_held_for_one_that_loses),
+		cmocka_unit_test(bad_path_goes_on_steadily),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

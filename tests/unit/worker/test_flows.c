@@ -537,11 +537,12 @@ static void stall(void)
 
 static void stalled_session_keeps_its_frames_and_gets_no_credit(void **state)
 {
-	const uint32_t slots = 64;
-	uint32_t sequence = 0;
+	uint32_t sequence = 0, slots;
 
 	(void)state;
 	open_both();
+	slots = s->remote->flow.rx.slots;
+	assert_in_range(slots, MR_RIG_LOG_BYTES / 2048, MR_RIG_LOG_BYTES / 1024);
 	stall();
 	while (sequence < slots) {
 		uint32_t until = s->remote->flow.rx.granted - 1;
@@ -550,7 +551,7 @@ static void stalled_session_keeps_its_frames_and_gets_no_credit(void **state)
 			sequence++;
 			send_number(sequence, sequence);
 		}
-		rounds(3);
+		rounds(8);
 		while (mr_rig_receive(&r, 0, &f, NULL))
 			;
 	}
@@ -563,7 +564,7 @@ static void stalled_session_keeps_its_frames_and_gets_no_credit(void **state)
 	rounds(1);
 	assert_int_equal(stats()->drop_reliable_window, 1);
 	atomic_store(&gate.tag, 0);
-	rounds(20);
+	rounds(slots / 4);
 	expect_numbers(1, slots);
 	while (mr_rig_receive(&r, 0, &f, NULL))
 		;
