@@ -118,6 +118,7 @@ struct mr_queue_consumer {
 	uint32_t heap_at; /* in queue->heap */
 	uint32_t train;   /* delivery whose fragments are on their way, or MR_QUEUE_NONE */
 	uint32_t train_offset;
+	uint32_t train_piece_bytes;
 	struct mr_queue_place train_place;
 	bool ready;            /* has credit, and the policy knows */
 	bool blocked;          /* its session had no room */
@@ -308,7 +309,7 @@ void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e);
 /* Copies a piece behind those that a chain has. */
 bool mr_entry_append(
 	struct mr_queues *q, struct mr_queue_entry *e, const void *body, uint32_t bytes);
-/* `bytes` of a chain from `offset` on, in a row; valid until the next call. `place` is {NULL} at first, and
+/* `bytes` of the body from `offset` on, in a row; valid until the next call. `place` is {NULL} at first, and
  * offsets go up. */
 const uint8_t *mr_entry_slice(struct mr_queues *q, struct mr_queue_entry *e,
 	struct mr_queue_place *place, uint32_t offset, uint32_t bytes);
@@ -480,6 +481,23 @@ struct mr_queue_consumer *mr_policy_choose(struct mr_queues *q, struct mr_queue 
 void mr_policy_used(struct mr_queue *queue, struct mr_queue_consumer *c);
 /* It has one less out, and was ready before. */
 void mr_policy_settled(struct mr_queue *queue, struct mr_queue_consumer *c);
+
+/* Bodies so long fit any session's messages, in the smallest frame and with all that may stand before them. */
+#define MR_QUEUE_FITS_ANY 1024u
+/* The most of a body that one message to the session may have, a multiple of 8. */
+static inline uint32_t mr_queue_body_room(const struct mr_queues *q, uint64_t session)
+{
+	const uint32_t parts =
+		(uint32_t)(sizeof(struct mrf_message_header) + sizeof(struct mrf_reply_token) +
+			   sizeof(struct mrf_message_origin) + sizeof(struct mrf_message_delivery) +
+			   sizeof(struct mrf_message_fragment) +
+			   sizeof(struct mrf_message_sections));
+	uint32_t room = q->c.ops->room(q->c.arg, session);
+
+	if (room < mr_message_stride(parts) + MR_QUEUE_FITS_ANY)
+		return MR_QUEUE_FITS_ANY;
+	return (room - parts) & ~(MR_MESSAGE_ALIGN - 1);
+}
 
 /* Deliveries (deliver.c) */
 enum mr_queue_back {

@@ -78,6 +78,8 @@ const uint8_t *mr_entry_slice(struct mr_queues *q, struct mr_queue_entry *e,
 	uint32_t copied = 0;
 
 	assert(offset + bytes <= e->body_bytes && bytes <= MR_BODY_BYTES_MAX);
+	if (!(e->flags & MR_ENTRY_CHAIN))
+		return (const uint8_t *)mr_entry_body(e) + offset;
 	if (place->piece == NULL)
 		*place = (struct mr_queue_place){.piece = chain->first};
 	while (offset - place->offset >= place->piece->bytes && place->piece->next != NULL) {
