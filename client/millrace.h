@@ -119,8 +119,8 @@ struct mr_options {
  * may be NULL. What passes soon (too many attach at once, control is starting) is tried again until
  * connect_timeout_ms.
  *
- * Over UDP messages may be lost on the way, each way: in mr_client_stats frames_lost counts the frames
- * that did not come from the bus. And the client owes the bus signs of life: it must be processed
+ * Over UDP messages may be lost on the way, each way, but for promised ones: in mr_client_stats frames_lost
+ * counts the frames that did not come from the bus. And the client owes the bus signs of life: it must be processed
  * (mr_process, mr_wait, mr_receive) at least each heartbeat interval of the bus, 2.5 s by default, or
  * publish; the bus drops who is silent for three. What is published is sent at once, in frames of many
  * messages if the client corks. */

@@ -381,6 +381,8 @@ void mr_worker_count_stall(struct mr_worker *w, struct mr_session *s)
 {
 	mr_count(w->stats->publisher_blocks, 1);
 	mr_count(s->stats->blocked_rounds, 1);
+	/* What it says meanwhile is not read: it is not silent. */
+	atomic_store_explicit(&s->heard, mr_worker_clock(w), memory_order_relaxed);
 	if (s->gate != NULL)
 		mr_gauge(s->stats->blocked_by,
 			atomic_load_explicit(&s->gate->by, memory_order_relaxed));

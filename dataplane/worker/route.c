@@ -327,13 +327,19 @@ static inline uint32_t run_of(const struct mr_burst_entry *e, const struct mr_bu
 
 static void single(struct mr_worker *w, const struct mr_burst_entry *e)
 {
-	struct mr_message_view plain = mr_message_plain(e->at, e->header);
-	const struct mr_message_view *m = e->view != NULL ? e->view : &plain;
+	const struct mr_message_view *m = e->view;
+	struct mr_message_view plain;
 
+	if (e->header.kind != MRF_MESSAGE_KIND_PUBLISH && mr_worker_is_for_queue(&e->header)) {
+		mr_worker_queues_entry(w, e);
+		return;
+	}
+	if (m == NULL) {
+		plain = mr_message_plain(e->at, e->header);
+		m = &plain;
+	}
 	if (mr_likely(m->header.kind == MRF_MESSAGE_KIND_PUBLISH))
 		publish(w, e->from, m);
-	else if (mr_worker_is_for_queue(&m->header))
-		mr_worker_queues_entry(w, e);
 	else
 		other(w, e->from, *m);
 }

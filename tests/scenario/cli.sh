@@ -50,7 +50,7 @@ bus_start
 sub_start one 'some.>' --json
 
 say "JSON"
-for verb in status workers clients sessions subjects queues services 'queues --watch -n 1 --interval 10' ports \
+for verb in status workers clients sessions 'sessions --slow' subjects queues services 'queues --watch -n 1 --interval 10' ports \
 	counters 'counters --all' ping version; do
 	# shellcheck disable=SC2086
 	expect_status 0 "$millrace" $verb --json

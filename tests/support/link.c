@@ -361,7 +361,7 @@ static struct mrf_table take_answer(struct mr_test_plane *p, unsigned worker)
 	uint64_t until = now_ns() + WAIT_NS;
 	struct mrf_handoff_header h;
 	struct mr_message_view m;
-	struct mrf_table answer;
+	struct mrf_table answer = {0};
 	const uint8_t *at;
 
 	(void)mr_bytes_release(ring);

@@ -237,6 +237,53 @@ static void a_worker_that_takes_no_streams_refuses_them(void **state)
 	mr_stream_close(s);
 }
 
+static void send_credit(struct fixture *f, uint32_t target, uint64_t correlation, uint64_t tag,
+	uint32_t parts, unsigned times)
+{
+	struct mrf_stream_credit credit = {.parts = parts};
+	struct mrf_reply_token token = {.session = tag, .correlation = correlation};
+	struct mr_message_extra extra = {
+		.flags = MRF_MESSAGE_FLAG_DELIVERY, .delivery = {.tag = tag, .queue = 1}};
+	struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_CREDIT, &token, "", 0, &credit, 0, sizeof(credit));
+
+	mr_message_plan_extra(&plan, &extra);
+	for (unsigned i = 0; i < times; i++)
+		bus_send_plan(&f->bus.sessions[0], &plan, target);
+}
+
+static void credits_do_not_overflow(void **state)
+{
+	struct fixture *f = *state;
+	struct outcome out = {0};
+	struct adder a = {0};
+	uint64_t correlation, tag;
+	uint32_t subscription;
+	struct mr_stream *s;
+
+	serve(f, &a, 0);
+	s = open_stream(f, &out);
+	PROCESS_UNTIL(f->client, a.begun == 1);
+	send_part(f, s, 1, true);
+	bus_lock(&f->bus);
+	correlation = f->bus.services.last_correlation;
+	tag = f->bus.services.last_tag;
+	subscription = f->bus.services.services[0].workers[FAKE_WORKERS_MAX - 1].subscription;
+	send_credit(f, 0, correlation, tag, UINT32_MAX, 5);
+	send_credit(f, 0, correlation, tag, 1, 1);
+	send_credit(f, subscription, correlation, tag, UINT32_MAX, 5);
+	/* Of another delivery, of nobody's. */
+	send_credit(f, 0, correlation, tag + 1, UINT32_MAX, 1);
+	send_credit(f, 0, correlation + 1, tag, UINT32_MAX, 1);
+	bus_unlock(&f->bus);
+	PROCESS_UNTIL(f->client, mr_respond_room(a.service, a.tag) > 64);
+	assert_int_equal(mr_respond_room(a.service, a.tag), 1u << 30);
+	send_part(f, s, 2, false);
+	PROCESS_UNTIL(f->client, out.calls == 1);
+	assert_string_equal(out.last, "3");
+	mr_stream_close(s);
+}
+
 static void without_a_word_it_times_out_and_is_not_tried_again(void **state)
 {
 	struct mr_call_options o = {.timeout_ms = 20};
@@ -281,6 +328,7 @@ int main(void)
 		TEST(after_the_end_nothing_may_be_sent),
 		TEST(it_may_be_closed_from_its_callback_and_before_its_end),
 		TEST(a_worker_that_takes_no_streams_refuses_them),
+		TEST(credits_do_not_overflow),
 		TEST(without_a_word_it_times_out_and_is_not_tried_again),
 		TEST(streams_that_stay_open_are_freed_with_the_client),
 	};
