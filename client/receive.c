@@ -318,6 +318,24 @@ static unsigned deliver_extra(struct mr_client *c, struct mr_subscription *s, co
 	return deliver_plain(c, s, at, m, whole);
 }
 
+/* Everything but plain deliveries, whose view need not be in memory. Returns how many were handed out. */
+static unsigned serve_special(
+	struct mr_client *c, const uint8_t *at, struct mrf_message_header header)
+{
+	struct mr_message_view m;
+	struct mr_subscription *s;
+
+	mr_bytes_skip(&c->down, header.bytes);
+	if (mr_unlikely(!mr_message_parse(at, header, &m))) {
+		c->malformed++;
+		return 0;
+	}
+	if (header.kind != MRF_MESSAGE_KIND_DELIVER)
+		return other(c, at, &m);
+	s = deliver_to(c, &header);
+	return s != NULL ? deliver_extra(c, s, at, &m) : 0;
+}
+
 /* One record of the ring, or a run of up to `max` that is handed out. False: nothing there, or it
  * waits for mr_receive. */
 MR_ALWAYS_INLINE bool serve_some(struct mr_client *c, bool aside, unsigned max, unsigned *handled)
@@ -337,25 +355,21 @@ MR_ALWAYS_INLINE bool serve_some(struct mr_client *c, bool aside, unsigned max, 
 		mr_session_eof(c, nonsense);
 		return false;
 	}
+	if (m.header.kind != MRF_MESSAGE_KIND_DELIVER ||
+		(m.header.flags & MR_MESSAGE_FLAGS_EXTRA) != 0) {
+		*handled += serve_special(c, at, m.header);
+		return true;
+	}
 	if (mr_unlikely(!mr_message_parse(at, m.header, &m))) {
 		c->malformed++;
 		mr_bytes_skip(&c->down, m.header.bytes);
 		return true;
 	}
-	if (mr_unlikely(m.header.kind != MRF_MESSAGE_KIND_DELIVER)) {
-		/* A copy, so that the view of a delivery need not be in memory. */
-		struct mr_message_view copy = m;
-
-		mr_bytes_skip(&c->down, m.header.bytes);
-		*handled += other(c, at, &copy);
-		return true;
-	}
 	s = deliver_to(c, &m.header);
-	if (s != NULL && (s->consumes || (m.header.flags & MR_MESSAGE_FLAGS_EXTRA) != 0)) {
-		struct mr_message_view copy = m;
-
+	if (mr_unlikely(s != NULL && s->consumes)) {
+		/* Without what it is to be settled by. */
+		c->malformed++;
 		mr_bytes_skip(&c->down, m.header.bytes);
-		*handled += deliver_extra(c, s, at, &copy);
 		return true;
 	}
 	if (mr_likely(

@@ -171,7 +171,7 @@ static void a_large_message_can_be_received_and_set_aside(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_client *c = connect_wide(f);
-	uint8_t *payload = pattern(150000);
+	uint8_t *payload = pattern(150002);
 	struct mr_message m;
 
 	assert_int_equal(mr_subscribe(c, "a", NULL, NULL, NULL, NULL), 0);
