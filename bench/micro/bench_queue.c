@@ -85,7 +85,15 @@ static uint64_t heard_ms(void *arg, uint64_t session)
 	return ((struct rig *)arg)->now_ms;
 }
 
-static const struct mr_queue_ops ops = {.send = send, .lives = lives, .heard_ms = heard_ms};
+static uint32_t room(void *arg, uint64_t session)
+{
+	(void)arg;
+	(void)session;
+	return MR_MESSAGE_BYTES_MAX;
+}
+
+static const struct mr_queue_ops ops = {
+	.send = send, .lives = lives, .heard_ms = heard_ms, .room = room};
 
 static struct mrf_queue_options options(enum mrf_queue_policy policy)
 {

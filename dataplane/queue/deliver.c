@@ -19,6 +19,7 @@ static uint32_t take_free(struct mr_queues *q)
 static void give_free(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	d->entry = NULL;
+	q->deliveries_used--;
 	d->next = q->deliveries_free;
 	q->deliveries_free = mr_delivery_index(q, d);
 }
@@ -32,6 +33,7 @@ static struct mr_queue_delivery *delivery_new(struct mr_queues *q, struct mr_que
 
 	if (mr_unlikely(index == MR_QUEUE_NONE))
 		return NULL;
+	q->deliveries_used++;
 	d->entry = e;
 	d->consumer = c;
 	d->queue = queue;
@@ -142,9 +144,11 @@ bool mr_delivery_delay(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t delay_ms)
 {
 	struct mr_queue_delivery *d;
+	uint32_t max = q->deliveries_max / 2;
 
 	/* Half of them at most, so that those who put everything off hold up nobody. */
-	if (q->deliveries_delayed >= q->deliveries_max / 2)
+	if (q->deliveries_delayed >= max ||
+		mr_share_used_up(queue->delayed_count, max - q->deliveries_delayed))
 		return false;
 	d = delivery_new(q, queue, NULL, e);
 	if (d == NULL)
@@ -196,13 +200,27 @@ static bool send_whole(struct mr_queues *q, const struct mr_queue_delivery *d,
 	return q->c.ops->send(q->c.arg, c->session, &plan, c->subscription, false);
 }
 
+/* One that came whole and goes in pieces has the delivery's own numbers. */
+static struct mrf_message_fragment fragment_of(
+	const struct mr_queue_delivery *d, struct mr_queue_entry *e, uint64_t tag)
+{
+	const struct mr_queue_chain *chain = mr_entry_body(e);
+	bool pieces = (e->flags & MR_ENTRY_CHAIN) != 0;
+
+	return (struct mrf_message_fragment){
+		.session = pieces ? chain->session : tag,
+		.message = pieces ? chain->message : d->serial,
+		.total_bytes = e->body_bytes,
+	};
+}
+
 /* What is left of the fragments of one message; they go to one consumer, with nothing between them. */
 bool mr_fragment_train(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	struct mr_queue_delivery *d = &q->deliveries[c->train];
 	struct mr_queue_entry *e = d->entry;
-	const struct mr_queue_chain *chain = mr_entry_body(e);
 	uint64_t tag = mr_delivery_tag(q, d);
+	struct mrf_message_fragment fragment = fragment_of(d, e, tag);
 	struct mrf_reply_token token = {.session = tag};
 	struct mr_message_extra extra;
 
@@ -213,17 +231,15 @@ bool mr_fragment_train(struct mr_queues *q, struct mr_queue_consumer *c)
 		token.correlation = mr_entry_call(e)->correlation;
 	while (c->train_offset < e->body_bytes) {
 		uint32_t left = e->body_bytes - c->train_offset;
-		uint32_t bytes = left < chain->piece_bytes ? left : chain->piece_bytes;
+		uint32_t bytes = left < c->train_piece_bytes ? left : c->train_piece_bytes;
 		uint32_t header_bytes = c->train_offset == 0 ? e->header_bytes : 0;
-		const uint8_t *body = mr_entry_slice(q, e, c->train_offset, bytes);
+		const uint8_t *body = mr_entry_slice(q, e, &c->train_place, c->train_offset, bytes);
 		struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_DELIVER,
 			e->flags & MR_ENTRY_CALL ? &token : NULL, NULL, 0, body, header_bytes,
 			bytes - header_bytes);
 
-		extra.fragment = (struct mrf_message_fragment){.session = chain->session,
-			.message = chain->message,
-			.total_bytes = e->body_bytes,
-			.offset = c->train_offset};
+		fragment.offset = c->train_offset;
+		extra.fragment = fragment;
 		mr_message_plan_extra(&plan, &extra);
 		if (!q->c.ops->send(q->c.arg, c->session, &plan, c->subscription, false))
 			return false;
@@ -246,15 +262,59 @@ static void count_delivery(
 	}
 }
 
+/* Length of the pieces in which it has to go to the session; 0: it goes whole. */
+static uint32_t pieces_for(const struct mr_queues *q, uint64_t session, struct mr_queue_entry *e)
+{
+	const struct mr_queue_chain *chain = mr_entry_body(e);
+	bool pieces = (e->flags & MR_ENTRY_CHAIN) != 0;
+	uint32_t most;
+
+	if (mr_likely(!pieces && e->body_bytes <= MR_QUEUE_FITS_ANY))
+		return 0;
+	most = mr_queue_body_room(q, session);
+	if (pieces)
+		return chain->piece_bytes < most ? chain->piece_bytes : most;
+	return e->body_bytes <= most ? 0 : most;
+}
+
+/* The header block goes in one piece, and is too large for that. Waiting would stop all behind it. */
+static bool put_aside(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	if (queue->is_dead)
+		return false;
+	mr_queue_take(queue, e);
+	if (queue->kind == MRF_QUEUE_KIND_SERVICE)
+		mr_service_end(q, queue, e, MRF_STATUS_CODE_FAILED);
+	else
+		mr_dead_letter(q, queue, e, "headers-too-large");
+	return true;
+}
+
+static void begin_train(struct mr_queues *q, struct mr_queue_consumer *c,
+	const struct mr_queue_delivery *d, uint32_t piece_bytes)
+{
+	c->train = mr_delivery_index(q, d);
+	c->train_offset = 0;
+	c->train_piece_bytes = piece_bytes;
+	c->train_place = (struct mr_queue_place){0};
+	if (!mr_fragment_train(q, c))
+		mr_consumer_block(q, c);
+}
+
 /* The entry is next in its queue. False: the consumer cannot take it now. */
 static bool deliver(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer *c,
 	struct mr_queue_entry *e)
 {
-	struct mr_queue_delivery *d = delivery_new(q, queue, c, e);
+	uint32_t piece_bytes = pieces_for(q, c->session, e);
+	struct mr_queue_delivery *d = NULL;
 
-	if (mr_unlikely(d == NULL)) /* others hold all there are: until one of them is settled */
+	if (mr_unlikely(piece_bytes != 0 && e->header_bytes > piece_bytes))
+		return put_aside(q, queue, e);
+	if (mr_likely(!mr_share_used_up(c->outstanding, q->deliveries_max - q->deliveries_used)))
+		d = delivery_new(q, queue, c, e);
+	if (mr_unlikely(d == NULL)) /* it, or all together, hold too many: until one is settled */
 		return false;
-	if (mr_likely(!(e->flags & MR_ENTRY_CHAIN)) && !send_whole(q, d, c, e)) {
+	if (mr_likely(piece_bytes == 0) && !send_whole(q, d, c, e)) {
 		give_free(q, d);
 		return false;
 	}
@@ -263,12 +323,8 @@ static bool deliver(struct mr_queues *q, struct mr_queue *queue, struct mr_queue
 	count_delivery(q, queue, c, e->delivered > 0);
 	e->delivered += e->delivered < UINT16_MAX;
 	mr_policy_used(queue, c);
-	if (mr_unlikely((e->flags & MR_ENTRY_CHAIN) != 0)) {
-		c->train = mr_delivery_index(q, d);
-		c->train_offset = 0;
-		if (!mr_fragment_train(q, c))
-			mr_consumer_block(q, c);
-	}
+	if (mr_unlikely(piece_bytes != 0))
+		begin_train(q, c, d, piece_bytes);
 	mr_consumer_update(q, c);
 	return true;
 }

@@ -65,6 +65,12 @@ struct mr_queue_piece {
 	uint8_t body[];
 };
 
+/* Where in a chain the piece begins that was looked at last: none begins anew. */
+struct mr_queue_place {
+	const struct mr_queue_piece *piece;
+	uint32_t offset;
+};
+
 struct mr_queue_chain {
 	struct mr_queue_piece *first;
 	struct mr_queue_piece *last;
@@ -112,6 +118,8 @@ struct mr_queue_consumer {
 	uint32_t heap_at; /* in queue->heap */
 	uint32_t train;   /* delivery whose fragments are on their way, or MR_QUEUE_NONE */
 	uint32_t train_offset;
+	uint32_t train_piece_bytes;
+	struct mr_queue_place train_place;
 	bool ready;            /* has credit, and the policy knows */
 	bool blocked;          /* its session had no room */
 	struct mr_timer timer; /* of the oldest delivery */
@@ -189,7 +197,8 @@ struct mr_queue_client {
 	struct mr_queue_consumer *consumers;
 	struct mr_queue_assembly *assemblies; /* oldest first */
 	uint32_t assemblies_count;
-	uint32_t made; /* queues, that are still there */
+	uint64_t assemblies_bytes; /* of pieces that came */
+	uint32_t made;             /* queues, that are still there */
 	uint32_t consumers_count;
 	uint32_t services;
 	uint32_t windows; /* publishers first heard of from it, and not forgotten */
@@ -224,6 +233,7 @@ struct mr_queues {
 	uint32_t deliveries_max;
 	uint32_t deliveries_fresh;
 	uint32_t deliveries_free;
+	uint32_t deliveries_used;
 	uint32_t deliveries_delayed;
 	uint32_t serial;
 	struct mr_timers timers;
@@ -259,6 +269,14 @@ static inline bool mr_queue_full(const struct mr_queues *q)
 	return mr_store_bytes(q->store) >= q->store_entries_max;
 }
 
+/* Bytes that entries may still take. */
+static inline uint64_t mr_queue_store_left(const struct mr_queues *q)
+{
+	uint64_t used = mr_store_bytes(q->store);
+
+	return used < q->store_entries_max ? q->store_entries_max - used : 0;
+}
+
 static inline uint32_t mr_entry_prefix(unsigned flags)
 {
 	return (uint32_t)sizeof(struct mr_queue_entry) +
@@ -291,9 +309,10 @@ void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e);
 /* Copies a piece behind those that a chain has. */
 bool mr_entry_append(
 	struct mr_queues *q, struct mr_queue_entry *e, const void *body, uint32_t bytes);
-/* `bytes` of the body from `offset` on, in a row; valid until the next call. */
-const uint8_t *mr_entry_slice(
-	struct mr_queues *q, struct mr_queue_entry *e, uint32_t offset, uint32_t bytes);
+/* `bytes` of the body from `offset` on, in a row; valid until the next call. `place` is {NULL} at first, and
+ * offsets go up. */
+const uint8_t *mr_entry_slice(struct mr_queues *q, struct mr_queue_entry *e,
+	struct mr_queue_place *place, uint32_t offset, uint32_t bytes);
 
 static inline void mr_list_push_back(struct mr_queue_list *l, struct mr_queue_entry *e)
 {
@@ -462,6 +481,23 @@ struct mr_queue_consumer *mr_policy_choose(struct mr_queues *q, struct mr_queue 
 void mr_policy_used(struct mr_queue *queue, struct mr_queue_consumer *c);
 /* It has one less out, and was ready before. */
 void mr_policy_settled(struct mr_queue *queue, struct mr_queue_consumer *c);
+
+/* Bodies so long fit any session's messages, in the smallest frame and with all that may stand before them. */
+#define MR_QUEUE_FITS_ANY 1024u
+/* The most of a body that one message to the session may have, a multiple of 8. */
+static inline uint32_t mr_queue_body_room(const struct mr_queues *q, uint64_t session)
+{
+	const uint32_t parts =
+		(uint32_t)(sizeof(struct mrf_message_header) + sizeof(struct mrf_reply_token) +
+			   sizeof(struct mrf_message_origin) + sizeof(struct mrf_message_delivery) +
+			   sizeof(struct mrf_message_fragment) +
+			   sizeof(struct mrf_message_sections));
+	uint32_t room = q->c.ops->room(q->c.arg, session);
+
+	if (room < mr_message_stride(parts) + MR_QUEUE_FITS_ANY)
+		return MR_QUEUE_FITS_ANY;
+	return (room - parts) & ~(MR_MESSAGE_ALIGN - 1);
+}
 
 /* Deliveries (deliver.c) */
 enum mr_queue_back {

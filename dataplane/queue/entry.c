@@ -70,8 +70,8 @@ bool mr_entry_append(
 	return true;
 }
 
-const uint8_t *mr_entry_slice(
-	struct mr_queues *q, struct mr_queue_entry *e, uint32_t offset, uint32_t bytes)
+const uint8_t *mr_entry_slice(struct mr_queues *q, struct mr_queue_entry *e,
+	struct mr_queue_place *place, uint32_t offset, uint32_t bytes)
 {
 	const struct mr_queue_chain *chain = mr_entry_body(e);
 	const struct mr_queue_piece *p;
@@ -80,8 +80,14 @@ const uint8_t *mr_entry_slice(
 	assert(offset + bytes <= e->body_bytes && bytes <= MR_BODY_BYTES_MAX);
 	if (!(e->flags & MR_ENTRY_CHAIN))
 		return (const uint8_t *)mr_entry_body(e) + offset;
-	for (p = chain->first; offset >= p->bytes && p->next != NULL; p = p->next)
-		offset -= p->bytes;
+	if (place->piece == NULL)
+		*place = (struct mr_queue_place){.piece = chain->first};
+	while (offset - place->offset >= place->piece->bytes && place->piece->next != NULL) {
+		place->offset += place->piece->bytes;
+		place->piece = place->piece->next;
+	}
+	p = place->piece;
+	offset -= place->offset;
 	if (offset + bytes <= p->bytes)
 		return p->body + offset;
 	for (; copied < bytes; p = p->next, offset = 0) {

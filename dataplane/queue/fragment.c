@@ -2,6 +2,8 @@
 #include "dataplane/queue/engine.h"
 
 #define CLIENT_ASSEMBLIES_MAX 16u
+/* What a piece that is not the last has at least: smaller ones would cost more than what is in them. */
+#define PIECE_BYTES_MIN 256u
 
 /* A message of which not all pieces came. */
 struct mr_queue_assembly {
@@ -35,6 +37,7 @@ static struct mr_queue_entry *end(
 		at = &(*at)->next;
 	*at = a->next;
 	client->assemblies_count--;
+	client->assemblies_bytes -= e->body_bytes;
 	a->queue->assemblies--;
 	mr_store_release(q->store, a, (uint32_t)sizeof(*a));
 	return e;
@@ -162,6 +165,8 @@ static bool fits(const struct mr_queue_assembly *a, const struct mr_queue *queue
 	uint32_t bytes = m->header_bytes + m->payload_bytes;
 	uint32_t left = a->total_bytes - a->entry->body_bytes;
 
+	if (bytes < left && (bytes < PIECE_BYTES_MIN || bytes % MR_MESSAGE_ALIGN != 0))
+		return false;
 	return a->queue == queue && f->total_bytes == a->total_bytes &&
 	       f->offset == a->entry->body_bytes && bytes > 0 &&
 	       (bytes == left || (bytes < left && bytes == chain->piece_bytes)) &&
@@ -212,8 +217,10 @@ void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 	if (!fits(a, queue, m))
 		goto drop_and_refuse;
 	status = MRF_STATUS_CODE_OVERLOADED;
-	if (!mr_entry_append(q, a->entry, m->headers, m->header_bytes + m->payload_bytes))
+	if (mr_share_used_up(client->assemblies_bytes, mr_queue_store_left(q)) ||
+		!mr_entry_append(q, a->entry, m->headers, m->header_bytes + m->payload_bytes))
 		goto drop_and_refuse;
+	client->assemblies_bytes += m->header_bytes + m->payload_bytes;
 	a->heard_ms = (uint32_t)q->now_ms;
 	if (a->entry->body_bytes == a->total_bytes)
 		complete(q, client, a);

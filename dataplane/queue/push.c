@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/queue/engine.h"
 
+/* Of an entry besides its body, with rounding. */
+#define ENTRY_BYTES 40u
+
 static void accept_one(struct mr_queues *q, uint64_t session, uint32_t number,
 	const struct mrf_message_origin *origin, uint32_t status)
 {
@@ -54,6 +57,12 @@ static bool far_over(const struct mr_queues *q, const struct mr_queue *queue)
 		       queue->body_bytes > o->bytes_max + o->bytes_max / 8 + MR_BODY_BYTES_MAX);
 }
 
+/* About what is in it takes of the store. */
+static uint64_t footprint(const struct mr_queue *queue)
+{
+	return queue->body_bytes + mr_queue_depth(queue) * ENTRY_BYTES;
+}
+
 static uint32_t admit(
 	struct mr_queues *q, struct mr_queue *queue, uint64_t body_bytes, bool promised)
 {
@@ -62,6 +71,8 @@ static uint32_t admit(
 	if (mr_unlikely(queue->options.bytes_max != 0 && body_bytes > queue->options.bytes_max))
 		return MRF_STATUS_CODE_BAD;
 	if (mr_unlikely(over(queue, body_bytes)) && (!waits || far_over(q, queue)))
+		return MRF_STATUS_CODE_OVERLOADED;
+	if (mr_unlikely(mr_share_used_up(footprint(queue), mr_queue_store_left(q))))
 		return MRF_STATUS_CODE_OVERLOADED;
 	return MRF_STATUS_CODE_OK;
 }

@@ -40,6 +40,8 @@ struct mr_queue_ops {
 	bool (*lives)(void *arg, uint64_t session);
 	/* When something was last heard of a session, in milliseconds; for services. */
 	uint64_t (*heard_ms)(void *arg, uint64_t session);
+	/* Bytes of the largest message that the session can be sent at all. What is larger goes in pieces. */
+	uint32_t (*room)(void *arg, uint64_t session);
 };
 
 struct mr_queues_config {

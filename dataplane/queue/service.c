@@ -22,6 +22,34 @@ static bool is_last(const struct mr_message_view *m)
 	       (uint64_t)f->offset + m->header_bytes + m->payload_bytes >= f->total_bytes;
 }
 
+/* To who takes only smaller messages in pieces, or in smaller ones: its frames are its own matter, which the
+ * other side knows nothing of. */
+static void send_cut(struct mr_queues *q, uint64_t session, const struct mr_message_view *m,
+	const struct mrf_reply_token *token, struct mr_message_extra *extra, uint32_t target)
+{
+	uint32_t left = m->header_bytes + m->payload_bytes;
+	uint32_t most = left <= MR_QUEUE_FITS_ANY ? left : mr_queue_body_room(q, session);
+	uint32_t header_bytes = m->header_bytes;
+	const uint8_t *body = m->headers;
+
+	if (left > most && header_bytes <= most)
+		extra->flags |= MRF_MESSAGE_FLAG_FRAGMENT;
+	else
+		most = left;
+	do {
+		uint32_t bytes = left < most ? left : most;
+		struct mr_message_plan plan = mr_message_plan((enum mrf_message_kind)m->header.kind,
+			token, NULL, 0, body, header_bytes, bytes - header_bytes);
+
+		mr_message_plan_extra(&plan, extra);
+		(void)q->c.ops->send(q->c.arg, session, &plan, target, true);
+		header_bytes = 0;
+		body += bytes;
+		left -= bytes;
+		extra->fragment.offset += bytes;
+	} while (left > 0);
+}
+
 /* One side of a call to the other: the message as it came, with what the other needs to speak of it. */
 static void pass_on(struct mr_queues *q, const struct mr_queue_delivery *d,
 	const struct mr_message_view *m, bool to_worker)
@@ -30,20 +58,17 @@ static void pass_on(struct mr_queues *q, const struct mr_queue_delivery *d,
 	const struct mrf_reply_token *call = mr_entry_call(d->entry);
 	uint64_t tag = mr_delivery_tag(q, d);
 	struct mrf_reply_token token = {to_worker ? tag : 0, call->correlation};
-	struct mr_message_plan plan = mr_message_plan((enum mrf_message_kind)m->header.kind, &token,
-		NULL, 0, m->headers, m->header_bytes, m->payload_bytes);
+	uint32_t target = to_worker ? d->consumer->subscription : 0;
 	struct mr_message_extra extra;
 
 	mr_delivery_say(&extra, tag, d->queue, 0, MRF_PRIORITY_NORMAL);
 	extra.flags |= m->header.flags & kept;
-	if (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT)
-		extra.fragment = m->extra.fragment;
-	mr_message_plan_extra(&plan, &extra);
-	if (to_worker)
-		(void)q->c.ops->send(
-			q->c.arg, d->consumer->session, &plan, d->consumer->subscription, true);
-	else
-		(void)q->c.ops->send(q->c.arg, call->session, &plan, 0, true);
+	extra.fragment = m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT
+				 ? m->extra.fragment
+				 : (struct mrf_message_fragment){.session = tag,
+					   .message = d->serial,
+					   .total_bytes = m->header_bytes + m->payload_bytes};
+	send_cut(q, to_worker ? d->consumer->session : call->session, m, &token, &extra, target);
 }
 
 void mr_queues_reply(

@@ -19,7 +19,7 @@ struct mr_queue_window {
 	struct mr_queue *queue;
 	uint64_t publisher;
 	uint64_t session; /* that it was first heard of from */
-	uint64_t top; /* the highest that came */
+	uint64_t top;     /* the highest that came */
 	uint64_t used_ms;
 	uint64_t came[WINDOW_IDS / 64];
 };
@@ -146,6 +146,19 @@ void mr_windows_drop(struct mr_queues *q, struct mr_queue *queue)
 		forget(q, queue->windows);
 }
 
+/* In a full table the place of one that was not heard of for long, if not too many are this session's. */
+static bool may_have_another(const struct mr_queues *q, const struct mr_queue_client *client)
+{
+	const struct mr_queue_windows *ws = q->windows;
+	uint64_t max = q->c.publishers_max;
+
+	if (ws->count < max)
+		return !mr_share_used_up(client->windows, max - ws->count);
+	return ws->oldest->used_ms + KEEP_MS <= q->now_ms &&
+	       (ws->oldest->session == client->session ||
+		       !mr_share_used_up(client->windows, max - client->windows));
+}
+
 static struct mr_queue_window *remember(
 	struct mr_queues *q, uint64_t session, struct mr_queue *queue, uint64_t publisher)
 {
@@ -153,14 +166,10 @@ static struct mr_queue_window *remember(
 	struct mr_queue_client *client = mr_client_of(q, session);
 	struct mr_queue_window **head, *w;
 
-	if (ws->count >= q->c.publishers_max) {
-		if (ws->oldest == NULL || ws->oldest->used_ms + KEEP_MS > q->now_ms)
-			return NULL;
-		forget(q, ws->oldest);
-	}
-	if (client == NULL || mr_queue_full(q) ||
-		mr_share_used_up(client->windows, q->c.publishers_max - ws->count))
+	if (client == NULL || mr_queue_full(q) || !may_have_another(q, client))
 		return NULL;
+	if (ws->count >= q->c.publishers_max)
+		forget(q, ws->oldest);
 	w = mr_store_alloc(q->store, (uint32_t)sizeof(*w));
 	if (w == NULL)
 		return NULL;
@@ -187,7 +196,7 @@ enum mr_window mr_window_look(struct mr_queues *q, uint64_t session, struct mr_q
 
 	if (mr_unlikely(w == NULL))
 		return remember(q, session, queue, origin->publisher) == NULL ? MR_WINDOW_FULL
-								     : MR_WINDOW_NEW;
+									      : MR_WINDOW_NEW;
 	if (mr_unlikely(w->used_ms != q->now_ms)) {
 		w->used_ms = q->now_ms;
 		unlink_age(q->windows, w);

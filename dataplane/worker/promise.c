@@ -88,13 +88,21 @@ static void show(const struct mr_session *s, const struct mr_waiting *x)
 	mr_gauge(s->stats->held_bytes, x->bytes);
 }
 
+/* As much as is left for all, so that those who never read leave something to others. */
+static uint64_t most_of_one(const struct mr_worker *w)
+{
+	uint64_t left = mr_store_bytes_max(w->store) - mr_store_bytes(w->store);
+
+	return left < w->held_bytes_max ? left : w->held_bytes_max;
+}
+
 static bool append(struct mr_worker *w, struct mr_waiting *x, const struct mr_message_plan *plan,
 	uint32_t target)
 {
 	struct mr_held *h;
 	uint8_t *message;
 
-	if (x->bytes + plan->stride > w->held_bytes_max)
+	if (x->bytes + plan->stride > most_of_one(w))
 		return false;
 	h = mr_store_alloc(w->store, (uint32_t)sizeof(*h) + plan->stride);
 	if (h == NULL)

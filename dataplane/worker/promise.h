@@ -7,7 +7,8 @@
  *
  * While anything is held nothing goes to the session before it: what is not promised is missed, and
  * the session is told where in the row that was. (Over UDP that is said of the reliable flow alone.)
- * What is held of one session is bounded by held_bytes_max, of all by the store.
+ * What is held of one session is bounded by held_bytes_max and by what the store has left for all, so
+ * that whoever comes later finds some; of all by the store.
  *
  * A session is *full* from where its ring or log, with what is held, goes over the high water of one
  * of its subscriptions until it is at half of that again. Publishers of promised messages learn so

@@ -108,7 +108,18 @@ static uint64_t heard_ms(void *worker, uint64_t session)
 		       : 0;
 }
 
-static const struct mr_queue_ops ops = {.send = send, .lives = lives, .heard_ms = heard_ms};
+/* Of a channel's rings all that a message may be fits any. */
+static uint32_t room(void *worker, uint64_t session)
+{
+	const struct mr_session *s = find_any(worker, session);
+
+	if (s == NULL || s->remote == NULL)
+		return MR_MESSAGE_BYTES_MAX;
+	return MR_FRAME_ROOM(__atomic_load_n(&s->remote->frame_bytes, __ATOMIC_RELAXED));
+}
+
+static const struct mr_queue_ops ops = {
+	.send = send, .lives = lives, .heard_ms = heard_ms, .room = room};
 
 int mr_worker_queues_new(struct mr_worker *w, const struct mr_worker_config *c)
 {

@@ -86,7 +86,15 @@ static uint64_t heard_ms(void *arg, uint64_t id)
 	return mr_session_slot(id) == 3 ? 0 : w->now_ms;
 }
 
-static const struct mr_queue_ops ops = {.send = send, .lives = lives, .heard_ms = heard_ms};
+static uint32_t room(void *arg, uint64_t session)
+{
+	(void)arg;
+	(void)session;
+	return MR_MESSAGE_BYTES_MAX;
+}
+
+static const struct mr_queue_ops ops = {
+	.send = send, .lives = lives, .heard_ms = heard_ms, .room = room};
 
 static void open_world(struct world *w)
 {

@@ -37,6 +37,21 @@ mr_attack_fn mr_attack_control_flood;
 mr_attack_fn mr_attack_subscriptions_hoard;
 mr_attack_fn mr_attack_aliases_hoard;
 
+/* Through what is promised of queues and services. */
+mr_attack_fn mr_attack_double_acks;
+mr_attack_fn mr_attack_stolen_tags;
+mr_attack_fn mr_attack_wrong_worker;
+mr_attack_fn mr_attack_ready_twice;
+mr_attack_fn mr_attack_mmi_worker;
+mr_attack_fn mr_attack_queues_hoard;
+mr_attack_fn mr_attack_publishers_hoard;
+mr_attack_fn mr_attack_store_hoard;
+mr_attack_fn mr_attack_never_acks;
+mr_attack_fn mr_attack_half_fragments;
+mr_attack_fn mr_attack_lying_fragments;
+mr_attack_fn mr_attack_unread_answers;
+mr_attack_fn mr_attack_parts_without_credit;
+
 /* Through the sockets. */
 mr_attack_fn mr_attack_attach_garbage;
 mr_attack_fn mr_attack_attach_flood;

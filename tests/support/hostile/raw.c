@@ -305,6 +305,91 @@ int mr_raw_alias(struct mr_raw *c, const char *subject, uint32_t *alias)
 	return 0;
 }
 
+/* The code of an answer that has a number when all is well. */
+static int queue_of(struct mrf_table answer, uint32_t *queue)
+{
+	if (mrf_client_message_body_type(answer) != MRF_CLIENT_BODY_QUEUE_RESPONSE)
+		return answer_code(answer);
+	*queue = mrf_queue_response_queue(mrf_client_message_body_as_queue_response(answer));
+	return 0;
+}
+
+int mr_raw_open(
+	struct mr_raw *c, unsigned kind, const char *name, unsigned when_full, uint32_t *queue)
+{
+	uint8_t memory[4096];
+	uint8_t answer_memory[4096];
+	struct mrf_table answer;
+	struct mrf_builder b;
+	uint32_t body;
+	int error;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	body = mrf_queue_options_write(
+		&b, &(struct mrf_queue_options){.when_full = (uint8_t)when_full});
+	body = mrf_queue_request_write(
+		&b, &(struct mrf_queue_request){
+			    .kind = (uint8_t)kind, .name = mrf_str(name), .options = body});
+	error = ask(c, &b, MRF_CLIENT_BODY_QUEUE_REQUEST, body, answer_memory, &answer);
+	return error != 0 ? error : queue_of(answer, queue);
+}
+
+int mr_raw_consume(struct mr_raw *c, unsigned kind, const char *name, uint32_t id,
+	uint32_t prefetch, uint32_t *queue)
+{
+	uint8_t memory[4096];
+	uint8_t answer_memory[4096];
+	struct mrf_table answer;
+	struct mrf_builder b;
+	uint32_t body;
+	int error;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	body = mrf_consume_request_write(&b, &(struct mrf_consume_request){
+						     .subscription = id,
+						     .kind = (uint8_t)kind,
+						     .name = mrf_str(name),
+						     .prefetch = prefetch,
+					     });
+	error = ask(c, &b, MRF_CLIENT_BODY_CONSUME_REQUEST, body, answer_memory, &answer);
+	return error != 0 ? error : queue_of(answer, queue);
+}
+
+int mr_raw_next(struct mr_raw *c, unsigned kind, struct mr_message_view *m)
+{
+	uint64_t deadline_ms = now_ms() + MR_RAW_WAIT_MS;
+
+	for (;;) {
+		const uint8_t *at = mr_bytes_peek(&c->down);
+		struct mrf_message_header h;
+
+		if (mr_bytes_readable(&c->down) == 0) {
+			if (!patient(c, deadline_ms))
+				return expelled(c) ? -ENOTCONN : -ETIMEDOUT;
+			continue;
+		}
+		h = mr_message_header_load(at);
+		if (!mr_message_parse(at, h, m))
+			return -EBADMSG;
+		/* Nothing is written over it before the next call has shown that it was read. */
+		mr_bytes_release(&c->down);
+		mr_bytes_skip(&c->down, h.bytes);
+		if (h.kind == kind)
+			return 0;
+	}
+}
+
+int mr_raw_send_plan(struct mr_raw *c, const struct mr_message_plan *plan, uint32_t target)
+{
+	uint8_t *to = mr_raw_claim(c, plan->bytes);
+
+	if (to == NULL)
+		return -ENOTCONN;
+	mr_message_write(to, plan, target);
+	mr_bytes_push(&c->up, plan->bytes);
+	return 0;
+}
+
 int mr_raw_wait_expelled(struct mr_raw *c)
 {
 	struct pollfd wait = {.fd = c->liveness_fd, .events = POLLIN};

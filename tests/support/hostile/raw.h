@@ -48,6 +48,16 @@ int mr_raw_subscribe(struct mr_raw *c, uint32_t id, const char *pattern);
 /* The same with an alias for `subject`, which is put into *alias. */
 int mr_raw_alias(struct mr_raw *c, const char *subject, uint32_t *alias);
 
+/* Opens a queue or service, and consumes or serves it; the code that was answered, and its number. */
+int mr_raw_open(
+	struct mr_raw *c, unsigned kind, const char *name, unsigned when_full, uint32_t *queue);
+int mr_raw_consume(struct mr_raw *c, unsigned kind, const char *name, uint32_t id,
+	uint32_t prefetch, uint32_t *queue);
+/* The next message of this kind, valid until the next call; others are dropped. */
+int mr_raw_next(struct mr_raw *c, unsigned kind, struct mr_message_view *m);
+/* Pushes a message; does not show it. */
+int mr_raw_send_plan(struct mr_raw *c, const struct mr_message_plan *plan, uint32_t target);
+
 /* Waits for the bus to shut the session; prints what it said. */
 int mr_raw_wait_expelled(struct mr_raw *c);
 

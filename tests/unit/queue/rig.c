@@ -25,6 +25,8 @@ static bool send(void *arg, uint64_t session, const struct mr_message_plan *plan
 	r->room[client] -= !final && r->full[client];
 	if (r->sent_count == RIG_SENT_MAX)
 		r->sent_count = r->sent_seen = 0;
+	if (r->message_bytes[client] != 0)
+		assert_true(plan->stride <= r->message_bytes[client]);
 	s = &r->sent[r->sent_count++];
 	copy = malloc(plan->stride);
 	mr_message_write(copy, plan, target);
@@ -54,7 +56,16 @@ static uint64_t heard_ms(void *arg, uint64_t session)
 	return r->heard_ms[client_of(session)];
 }
 
-static const struct mr_queue_ops ops = {.send = send, .lives = lives, .heard_ms = heard_ms};
+static uint32_t room(void *arg, uint64_t session)
+{
+	const struct rig *r = arg;
+	uint32_t bytes = r->message_bytes[client_of(session)];
+
+	return bytes != 0 ? bytes : MR_MESSAGE_BYTES_MAX;
+}
+
+static const struct mr_queue_ops ops = {
+	.send = send, .lives = lives, .heard_ms = heard_ms, .room = room};
 
 static const struct mrf_queue_options queue_options = {
 	.policy = MRF_QUEUE_POLICY_ROUND_ROBIN,

@@ -45,6 +45,7 @@ struct rig {
 	bool full[RIG_SESSIONS];     /* takes no deliveries, */
 	unsigned room[RIG_SESSIONS]; /* but so many */
 	uint64_t heard_ms[RIG_SESSIONS];
+	uint32_t message_bytes[RIG_SESSIONS]; /* the largest that it takes; 0: any */
 	struct rig_sent *sent;
 	uint32_t sent_count;
 	uint32_t sent_seen; /* those before were taken */

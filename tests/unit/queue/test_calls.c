@@ -133,11 +133,11 @@ static void call(void)
 {
 	if (calls_count == CALLS_MAX)
 		return;
-	calls[calls_count] = (struct call){.caller = 1 + draw(CALLERS)};
+	calls[calls_count++] = (struct call){.caller = 1 + draw(CALLERS)};
 	rig_push(&r, &(struct rig_push){.queue = service,
-			     .client = calls[calls_count].caller,
+			     .client = calls[calls_count - 1].caller,
 			     .text = "ask",
-			     .correlation = ++calls_count,
+			     .correlation = calls_count,
 			     .flags = draw(4) == 0 ? MRF_MESSAGE_FLAG_MORE : 0});
 	note_all();
 }

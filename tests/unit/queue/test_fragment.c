@@ -258,6 +258,83 @@ static void deleted_queue_takes_its_fragments_along(void **state)
 	rig_pass(&r, 2000);
 }
 
+/* Text of one message of the rig goes up to here. */
+static const char *part(uint32_t bytes)
+{
+	static char copy[sizeof(text) + 1];
+
+	memcpy(copy, text, bytes);
+	copy[bytes] = '\0';
+	return copy;
+}
+
+static uint32_t expect_pieces(
+	unsigned client, enum mrf_message_kind kind, uint32_t total, uint64_t *tag)
+{
+	uint32_t offset = 0, pieces = 0;
+
+	for (struct rig_sent *s; offset < total; offset += s->body_bytes, pieces++) {
+		s = rig_take(&r, client, kind);
+		assert_non_null(s);
+		assert_int_equal(s->view.extra.fragment.offset, offset);
+		assert_int_equal(s->view.extra.fragment.total_bytes, total);
+		assert_memory_equal(s->body, text + offset, RIG_BODY_MAX);
+		*tag = s->view.extra.delivery.tag;
+	}
+	assert_int_equal(offset, total);
+	return pieces;
+}
+
+static void message_larger_than_a_frame_goes_in_pieces(void **state)
+{
+	uint32_t q = make();
+	uint64_t tag;
+
+	(void)state;
+	r.message_bytes[2] = 1408;
+	rig_consume(&r, "work", 2, 1);
+	rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = part(9000)});
+	rig_run(&r);
+	assert_int_equal(expect_pieces(2, MRF_MESSAGE_KIND_DELIVER, 9000, &tag), 7);
+	rig_settle(&r, 2, q, tag, MRF_SETTLE_VERB_ACK, 0);
+	assert_int_equal(r.stats.queue_acked, 1);
+}
+
+static void reply_larger_than_the_callers_frame_goes_in_pieces(void **state)
+{
+	uint32_t q;
+	uint64_t tag;
+
+	(void)state;
+	make();
+	q = rig_make_service(&r, "serve");
+	r.message_bytes[1] = 1408;
+	rig_serve(&r, "serve", 2, 1);
+	rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = "?", .correlation = 9});
+	rig_run(&r);
+	tag = rig_expect(&r, 2, "?");
+	rig_reply(&r, 2, q, tag, false, part(9000));
+	assert_int_equal(expect_pieces(1, MRF_MESSAGE_KIND_REPLY, 9000, &tag), 7);
+	assert_int_equal(r.stats.queue_acked, 1);
+}
+
+/* Whatever the header block is, those behind it are delivered. */
+static void header_block_larger_than_a_frame_is_put_aside(void **state)
+{
+	static char headers[4000];
+	uint32_t q = make();
+
+	(void)state;
+	memset(headers, 'h', sizeof(headers) - 1);
+	r.message_bytes[2] = 1408;
+	rig_consume(&r, "work", 2, 1);
+	rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = "x", .headers = headers});
+	rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = "y"});
+	rig_run(&r);
+	rig_expect(&r, 2, "y");
+	assert_int_equal(r.stats.queue_dead, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -271,6 +348,9 @@ int main(void)
 		RIG_TEST(known_message_is_accepted_and_not_kept),
 		RIG_TEST(dead_letter_of_fragments_has_its_reason),
 		RIG_TEST(deleted_queue_takes_its_fragments_along),
+		RIG_TEST(message_larger_than_a_frame_goes_in_pieces),
+		RIG_TEST(reply_larger_than_the_callers_frame_goes_in_pieces),
+		RIG_TEST(header_block_larger_than_a_frame_is_put_aside),
 	};
 
 	return cmocka_run_group_tests_name("queue-fragment", tests, NULL, NULL);

@@ -136,8 +136,8 @@ static void session_with_a_publisher_a_push_leaves_room_for_others(void **state)
 	}
 	assert_int_equal(r.stats.pushed, r.c.publishers_max - 1);
 	assert_int_equal(r.stats.refused_push_full, 1000 - r.stats.pushed);
-	rig_push(&r, &(struct rig_push){
-			     .queue = q, .client = 3, .text = "x", .publisher = 5, .id = 1});
+	rig_push(&r,
+		&(struct rig_push){.queue = q, .client = 3, .text = "x", .publisher = 5, .id = 1});
 	rig_run(&r);
 	rig_expect_accepted(&r, 3, 1, 1, MRF_STATUS_CODE_OK);
 }
@@ -271,6 +271,86 @@ static void consumer_that_delays_everything_stops_nobody(void **state)
 	rig_expect(&r, 3, "x");
 }
 
+static void fill(uint32_t queue, unsigned client, const char *text)
+{
+	uint64_t pushed;
+
+	do {
+		pushed = r.stats.pushed;
+		rig_push(&r, &(struct rig_push){.queue = queue, .client = client, .text = text});
+	} while (r.stats.pushed > pushed);
+}
+
+static void queue_without_consumers_leaves_room_for_others(void **state)
+{
+	char text[1025] = {0};
+	uint32_t q, other;
+
+	(void)state;
+	teardown(NULL);
+	rig_open_store(&r, 16u << 20, NULL);
+	memset(text, 'x', 1024);
+	q = rig_make(&r, "work");
+	other = rig_make(&r, "other");
+	fill(q, 1, text);
+	assert_true(r.stats.pushed > 11000);
+	assert_int_equal(r.stats.refused_push_full, 1);
+	for (unsigned i = 0; i < 1000; i++)
+		rig_push(&r,
+			&(struct rig_push){.queue = other, .client = 3, .text = text, .id = 1 + i});
+	assert_int_equal(r.stats.refused_push_full, 1);
+	fill(q, 1, text);
+	assert_int_equal(r.stats.refused_push_full, 2);
+}
+
+static void consumers_that_never_settle_leave_deliveries_to_others(void **state)
+{
+	uint32_t q, other;
+
+	(void)state;
+	teardown(NULL);
+	rig_open_store(&r, 4u << 20, NULL); /* 16,384 deliveries */
+	q = rig_make(&r, "work");
+	other = rig_make(&r, "other");
+	for (unsigned i = 1; i <= 8; i++)
+		assert_int_equal(rig_command(&r, MRF_QUEUE_VERB_CONSUME, MRF_QUEUE_KIND_QUEUE,
+					 "work", 2, i, 65535),
+			0);
+	for (unsigned i = 0; i < 30000; i++)
+		rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = "x"});
+	for (unsigned i = 0; i < 40; i++) {
+		(void)mr_queues_run(r.queues, r.now_ms);
+		rig_sent_forget(&r);
+	}
+	rig_consume(&r, "other", 3, 10);
+	for (unsigned i = 0; i < 10; i++)
+		rig_push(&r, &(struct rig_push){.queue = other, .client = 1, .text = "y"});
+	(void)mr_queues_run(r.queues, r.now_ms);
+	for (unsigned i = 0; i < 10; i++)
+		rig_expect(&r, 3, "y");
+}
+
+static void pieces_smaller_than_any_need_be_are_refused(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+
+	(void)state;
+	for (uint32_t i = 0; i < 100; i++)
+		rig_push(&r, &(struct rig_push){
+				     .queue = q,
+				     .client = 1,
+				     .text = "x",
+				     .id = 1 + i,
+				     .flags = MRF_MESSAGE_FLAG_FRAGMENT,
+				     .fragment = {.session = rig_session(1),
+					     .message = i,
+					     .total_bytes = 10000},
+			     });
+	rig_run(&r);
+	rig_expect_accepted(&r, 1, 1, 100, MRF_STATUS_CODE_BAD);
+	assert_int_equal(mrf_queue_row_refused(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work")), 100);
+}
+
 static void answers_to_lists_are_bounded_and_complete(void **state)
 {
 	char name[240];
@@ -311,6 +391,9 @@ int main(void)
 		RIG_TEST(subscription_of_one_queue_is_none_of_another),
 		RIG_TEST(options_and_names_that_make_no_sense_are_refused),
 		RIG_TEST(consumer_that_delays_everything_stops_nobody),
+		RIG_TEST(queue_without_consumers_leaves_room_for_others),
+		RIG_TEST(consumers_that_never_settle_leave_deliveries_to_others),
+		RIG_TEST(pieces_smaller_than_any_need_be_are_refused),
 		RIG_TEST(answers_to_lists_are_bounded_and_complete),
 	};
 

@@ -208,7 +208,8 @@ static void publishers_at_work_are_not_forgotten_for_new_ones(void **state)
 	(void)state;
 	for (uint64_t publisher = 1; publisher <= 7; publisher++)
 		push(q, publisher, 1);
-	rig_push(&r, &(struct rig_push){.queue = q, .client = 3, .text = "x", .publisher = 8, .id = 1});
+	rig_push(&r,
+		&(struct rig_push){.queue = q, .client = 3, .text = "x", .publisher = 8, .id = 1});
 	rig_run(&r);
 	assert_int_equal(r.stats.pushed, 8);
 	rig_sent_forget(&r);
@@ -240,7 +241,7 @@ static void full_store_refuses_and_can_be_emptied(void **state)
 		rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = text, .id = id});
 	assert_true(r.stats.refused_push_full > 0);
 	accepted = r.stats.pushed;
-	assert_true(accepted > 3000);
+	assert_true(accepted > 2000);
 	assert_int_equal(accepted + r.stats.refused_push_full, 5000);
 	rig_consume(&r, "work", 2, 100);
 	rig_run(&r);

@@ -357,6 +357,32 @@ static void a_promise_in_the_datagram_flow_is_none(void **state)
 	close_all();
 }
 
+static uint64_t hold_until_lost(struct mr_session *session)
+{
+	static uint8_t payload[32768];
+	struct mr_message_plan plan = mr_message_plan(
+		MRF_MESSAGE_KIND_DELIVER, NULL, NULL, 0, payload, 0, sizeof(payload));
+	uint64_t held = stats()->held;
+
+	while (mr_worker_promise(r.workers[0], session, &plan, 1) != MR_PROMISE_LOST)
+		assert_true(stats()->held < 100000);
+	return stats()->held - held;
+}
+
+static void who_never_reads_leaves_something_to_others(void **state)
+{
+	uint64_t first, second;
+
+	(void)state;
+	open_all();
+	r.workers[0]->held_bytes_max = UINT32_MAX;
+	first = hold_until_lost(local.session);
+	second = hold_until_lost(pub.session);
+	assert_true(first > 0 && second > first / 3);
+	r.workers[0]->held_bytes_max = 1u << 20;
+	close_all();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -368,6 +394,7 @@ int main(void)
 		cmocka_unit_test(an_unpromised_message_does_not_overtake_held_ones),
 		cmocka_unit_test(a_publisher_over_udp_is_held_up_and_goes_on),
 		cmocka_unit_test(a_promise_in_the_datagram_flow_is_none),
+		cmocka_unit_test(who_never_reads_leaves_something_to_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# hostile_queues: who misuses queues, services and promises costs itself, is counted exactly, and is no
+# hindrance to others, whose work goes on after each attack as before.
+. "$(dirname "$0")/../support/lib.sh"
+. "$(dirname "$0")/../support/hostile.sh"
+
+bus_start --set workers.count=1 --set queues.memory_mib=16 --set queues.per_client_max=100 \
+	--set queues.publishers_max=100 --set sessions.held_bytes_max=1048576 --set channels.down_ring_bytes=262144
+
+# attack_counts "COUNTER=N ..." NAME [COUNT]: it must be made as planned, and the counters rise by just that.
+attack_counts() {
+	local expected=$1 each
+	local -A before
+
+	shift
+	for each in $expected; do
+		counter_exists "${each%=*}" || fail "there is no counter ${each%=*}"
+		before[${each%=*}]=$(counter "${each%=*}")
+	done
+	attack "$@"
+	for each in $expected; do
+		wait_for "counter ${each%=*} after $1" counter_is "${each%=*}" $((${before[${each%=*}]} + ${each#*=}))
+	done
+	work_goes_on
+}
+counter_is() { [ "$(counter "$1")" -eq "$2" ]; }
+
+work=0
+work_goes_on() {
+	work=$((work + 1))
+	expect_status 0 "$millrace" call honest.service "ask $work"
+	expect_equal "the answer" "$output" "ask $work"
+	expect_status 0 "$millrace" push honest.queue "do $work"
+	expect_status 0 "$millrace" pull honest.queue --raw -n 1
+	expect_equal "the work" "$output" "do $work"
+}
+serves() { [ "$("$millrace" call mmi.service honest.service)" = 200 ]; }
+resident_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$(dataplane_pid)/status"; }
+
+start serve "$millrace" serve honest.service --exec cat
+serve=$pid
+wait_for "the service is served" serves
+work_goes_on
+resident=$(resident_kib)
+
+say "tags: used twice, and by those whom they are not for"
+attack_counts "bad_tags=10000 queue_acked=10000" double-acks
+attack_counts "bad_tags=4000 queue_acked=1000" stolen-tags
+attack_counts "bad_tags=1000" wrong-worker
+
+say "names and numbers that one cannot have"
+attack_counts "bad_tags=0" ready-twice
+expect_match "what the bus says" "$said" 'refused: -17 .+'
+attack_counts "bad_tags=0" mmi-worker
+expect_match "what the bus says" "$said" 'refused: -13 .+'
+attack queues-hoard
+expect_match "what the bus says" "$said" 'refused: -28 .+'
+expect_match "queues had" "$said" 'got 100$'
+
+say "publishers, memory and deliveries that others want too: four fifths at most"
+attack_counts "pushed=80 refused_push_full=9920" publishers-hoard
+attack_counted refused_push_full store-hoard 10000
+work_goes_on
+"$millrace" queue purge hostile.store
+attack_counts "pushed=200000" never-acks
+"$millrace" queue purge hostile.taken
+
+say "fragments: never whole, and none of what they say"
+attack_counts "drop_bad_fragment=984 pushed=0" half-fragments
+attack_counted drop_bad_message lying-fragments
+
+say "answers that nobody reads"
+attack_counts "refused_push_unknown=1000000" unread-answers
+[ "$(counter drop_held_full)" -gt 0 ] || fail "all answers that nobody reads are held"
+attack_counted drop_held_full parts-without-credit
+work_goes_on
+
+say "who blocks all subjects and does not read holds up those alone who promise, and can be told to go"
+sub_start blocking '>' --raw --promise at-least-once
+blocking=$pid
+kill -STOP "$blocking"
+session=$("$millrace" clients --json | jq -r --argjson pid "$blocking" '.[] | select(.pid == $pid) | .session')
+seq -f '%.0f of a row that is long enough to fill a ring' 1 50000 >"$dir/lines"
+# shellcheck disable=SC2016
+start promising bash -c 'exec "$0" pub any.subject --promise at-least-once --stdin-lines <"$1"' \
+	"$millrace" "$dir/lines"
+promising=$pid
+waits() { "$millrace" sessions --slow --json | jq -e --arg by "$session" 'any(.[]; .blocked_by == $by)'; }
+wait_for "its publisher waits for it" waits
+work_goes_on
+sub_start free 'free.>' --raw -n 1
+"$millrace" pub free.subject unpromised
+wait_child "$pid" "sub free"
+"$millrace" kick "$session"
+wait_child "$promising" "the publisher"
+expect_equal "exit status of the publisher" "$status" 0
+kill -KILL "$blocking"
+
+grown=$(($(resident_kib) - resident))
+say "the data plane grew by $grown KiB"
+[ "$grown" -lt 100000 ] || fail "the data plane grew by $grown KiB"
+kill -TERM "$serve"
+bus_stop
