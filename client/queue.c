@@ -399,7 +399,6 @@ int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
 {
 	struct mr_client *c = q->client;
 	struct mr_letter l;
-	int error;
 
 	if (mr_unlikely(c->refuse != 0))
 		return mr_publish_refused(c);
