@@ -402,41 +402,6 @@ static int push_promised(struct mr_queue *q, const struct mr_push *push, uint64_
 	return 0;
 }
 
-/* Most pushes are of a payload alone, which fits one record, and numbered by the handle. */
-static inline bool is_plain(const struct mr_queue *q, const struct mr_push *push)
-{
-	const size_t extra_bytes =
-		sizeof(struct mrf_message_origin) + sizeof(struct mrf_message_delivery);
-	const struct mr_client *c = q->client;
-
-	return push->header_bytes == 0 && push->id == 0 && push->publisher == 0 &&
-	       push->payload != NULL && q->promise != MR_BEST_EFFORT &&
-	       push->bytes <= c->body_bytes_max - (extra_bytes & c->body_subject_mask);
-}
-
-static int push_plain(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
-{
-	struct mrf_message_origin origin = {q->publisher, q->next_id};
-	struct mrf_message_header h = {
-		.kind = MRF_MESSAGE_KIND_PUSH,
-		.flags = MRF_MESSAGE_FLAG_ORIGIN | priority_flags[push->priority],
-		.target = q->box.target,
-	};
-	int error;
-
-	if (mr_likely(q->promise == MR_AT_LEAST_ONCE))
-		origin.id = own_id(q, q->next_id);
-	else if (is_open(q, origin.id, true))
-		return mr_fail(q->client, -EAGAIN, "that number is not accepted yet");
-	error = mr_outbox_add_plain(&q->box, h, &origin, push->payload, (uint32_t)push->bytes);
-	if (mr_unlikely(error != 0))
-		return error;
-	if (id != NULL)
-		*id = q->next_id;
-	q->next_id++;
-	return 0;
-}
-
 /* Nobody says when the queue was removed because it was not used: it is asked for from time to time, which is
  * use. */
 static int push_best_effort(struct mr_queue *q, const struct mr_push *push)
