@@ -224,6 +224,27 @@ int mr_letter_send(struct mr_client *c, struct mr_letter *l, bool promised, bool
 	return 0;
 }
 
+int mr_letter_send_plain(struct mr_client *c, enum mrf_message_kind kind, uint32_t target,
+	const struct mrf_reply_token *token, const void *payload, size_t bytes, bool wait)
+{
+	uint32_t record_bytes = mr_message_bytes(token != NULL, 0, 0, (uint32_t)bytes);
+	uint8_t *to = mr_promise_room(c, record_bytes);
+	int error;
+
+	if (mr_unlikely(to == NULL)) {
+		if (!wait)
+			return mr_fail(c, -EAGAIN, NULL);
+		to = mr_promise_room_wait(c, record_bytes, room_deadline_ns(c), &error);
+		if (to == NULL)
+			return error;
+	}
+	to = mr_message_begin(to, kind, target, token, 0, 0, (uint32_t)bytes);
+	mr_message_copy(to, payload, bytes);
+	mr_promise_pushed(c, record_bytes);
+	c->published++;
+	return 0;
+}
+
 int mr_letter_send_large(struct mr_client *c, enum mrf_message_kind kind, uint32_t target,
 	const struct mrf_reply_token *token, const struct mr_parts *parts, uint32_t reserve_bytes,
 	bool wait)

@@ -37,6 +37,22 @@ void mr_letter_write(const struct mr_client *c, const struct mr_letter *l, uint3
 /* Writes it into the ring; `promised`: into the one that loses nothing. What is in pieces waits for room, unless
  * `wait` is false and the ring could hold all of them at once: -EAGAIN. */
 int mr_letter_send(struct mr_client *c, struct mr_letter *l, bool promised, bool wait);
+/* True of what most are: one record of this connection, without header block and with nothing to say of it
+ * that mr_letter_measure would find out. */
+static inline bool mr_letter_is_plain(
+	const struct mr_client *c, size_t header_bytes, const void *payload, size_t bytes)
+{
+	/* What a delivery may need beside it. */
+	size_t extra_bytes =
+		sizeof(struct mrf_message_origin) + sizeof(struct mrf_message_delivery);
+
+	return header_bytes == 0 && bytes <= MR_PIECE_BYTES_MAX &&
+	       bytes + (extra_bytes & c->body_subject_mask) <= c->body_bytes_max &&
+	       (payload != NULL || bytes == 0);
+}
+/* As measuring and sending a promised one that is plain, at a third of the price. */
+int mr_letter_send_plain(struct mr_client *c, enum mrf_message_kind kind, uint32_t target,
+	const struct mrf_reply_token *token, const void *payload, size_t bytes, bool wait);
 /* Measures and sends what is too large for one record, if it is not too large for the bus. */
 int mr_letter_send_large(struct mr_client *c, enum mrf_message_kind kind, uint32_t target,
 	const struct mrf_reply_token *token, const struct mr_parts *parts, uint32_t reserve_bytes,

@@ -5,13 +5,6 @@
 
 #include "client/rpc.h"
 
-#define PREFIX "mmi."
-
-bool mr_mmi_is(const char *service)
-{
-	return strncmp(service, PREFIX, sizeof(PREFIX) - 1) == 0;
-}
-
 void mr_mmi_tell(struct mr_client *c, struct mr_rpc *r)
 {
 	char text[sizeof(c->rpcs->mmi_text)];

@@ -59,10 +59,10 @@ static void opened(struct mr_outbox *o)
 	o->client->settled = false;
 }
 
-static void closed(struct mr_outbox *o)
+static void closed(struct mr_outbox *o, uint32_t count)
 {
-	o->open--;
-	o->client->promised_open--;
+	o->open -= count;
+	o->client->promised_open -= count;
 	o->client->settled = o->client->promised_open == 0;
 }
 
@@ -73,7 +73,7 @@ void mr_outbox_fini(struct mr_outbox *o)
 		struct mr_kept *k = kept_at(o, o->head);
 
 		if (k->state != MR_KEPT_DONE)
-			closed(o);
+			closed(o, 1);
 		free(k->large);
 	}
 	free(o->kept);
@@ -430,7 +430,7 @@ static void done(struct mr_outbox *o, uint32_t position, int error)
 	k->state = MR_KEPT_DONE;
 	if (error != 0 && o->client->promise_error == 0)
 		o->client->promise_error = error;
-	closed(o);
+	closed(o, 1);
 	if (position == o->head)
 		advance(o);
 	if (o->told != NULL)
@@ -514,16 +514,44 @@ static bool is_answerable(struct mr_outbox *o, uint32_t position, uint32_t statu
 	return true;
 }
 
+/* Of `count` ids from `first` on those that stand in a row and wait for just that are done, all at once.
+ * Returns how many. */
+static uint32_t done_row(struct mr_outbox *o, uint64_t first, uint32_t count)
+{
+	uint32_t at = (uint32_t)(first - o->id_offset);
+	uint32_t done_count = 0;
+
+	if (mr_unlikely(at - o->head >= o->tail - o->head))
+		return 0;
+	if (count > o->tail - at)
+		count = o->tail - at;
+	for (; done_count < count; done_count++) {
+		struct mr_kept *k = kept_at(o, at + done_count);
+
+		if (k->id != first + done_count || k->state != MR_KEPT_SENT)
+			break;
+		k->state = MR_KEPT_DONE;
+	}
+	closed(o, done_count);
+	if (at == o->head)
+		advance(o);
+	for (uint32_t i = 0; i < done_count && o->told != NULL; i++)
+		o->told(o, first + i, 0);
+	return done_count;
+}
+
 void mr_outbox_accepted(struct mr_outbox *o, const struct mrf_accepted_range *range)
 {
 	uint32_t count = range->count;
-	uint32_t position;
+	uint32_t position, done_count = 0;
 
 	if (count > o->tail - o->head) {
 		o->client->malformed++;
 		return;
 	}
-	for (uint32_t i = 0; i < count; i++) {
+	if (mr_likely(range->status == MRF_STATUS_CODE_OK))
+		done_count = done_row(o, range->first, count);
+	for (uint32_t i = done_count; i < count; i++) {
 		if (!find(o, range->first + i, &position) ||
 			!is_answerable(o, position, range->status))
 			o->client->unmatched++;

@@ -335,7 +335,8 @@ static bool is_open(const struct mr_queue *q, uint64_t id, bool own)
 	return false;
 }
 
-static int set_origin(struct mr_queue *q, const struct mr_push *push, struct mr_letter *l)
+static int find_origin(
+	struct mr_queue *q, const struct mr_push *push, struct mrf_message_origin *out)
 {
 	bool given = push->publisher != 0 || push->id != 0;
 	struct mrf_message_origin origin = {.publisher = q->publisher, .id = q->next_id};
@@ -352,70 +353,60 @@ static int set_origin(struct mr_queue *q, const struct mr_push *push, struct mr_
 	}
 	if (q->promise == MR_EXACTLY_ONCE && is_open(q, origin.id, !given))
 		return mr_fail(q->client, -EAGAIN, "that number is not accepted yet");
-	l->extra.flags |= MRF_MESSAGE_FLAG_ORIGIN;
-	l->extra.origin = origin;
+	*out = origin;
 	return 0;
 }
 
-static int push_promised(
-	struct mr_queue *q, const struct mr_push *push, struct mr_letter *l, uint64_t *id)
+static int add_letter(
+	struct mr_queue *q, const struct mr_push *push, const struct mrf_message_origin *origin)
 {
-	int error = set_origin(q, push, l);
+	struct mr_letter l = letter_of(q, push);
+	int error;
+
+	l.extra.flags |= MRF_MESSAGE_FLAG_ORIGIN;
+	l.extra.origin = *origin;
+	error = mr_letter_measure(q->client, &l);
+	return error != 0 ? error : mr_outbox_add(&q->box, &l);
+}
+
+static inline int add(
+	struct mr_queue *q, const struct mr_push *push, const struct mrf_message_origin *origin)
+{
+	const struct mrf_message_header h = {
+		.kind = MRF_MESSAGE_KIND_PUSH,
+		.flags = priority_flags[push->priority] | MRF_MESSAGE_FLAG_ORIGIN,
+		.target = q->box.target,
+	};
+
+	if (mr_unlikely(
+		    !mr_letter_is_plain(q->client, push->header_bytes, push->payload, push->bytes)))
+		return add_letter(q, push, origin);
+	return mr_outbox_add_plain(&q->box, h, origin, push->payload, (uint32_t)push->bytes);
+}
+
+static int push_promised(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
+{
+	struct mrf_message_origin origin;
+	int error = find_origin(q, push, &origin);
 
 	if (error == 0)
-		error = mr_letter_measure(q->client, l);
-	if (error == 0)
-		error = mr_outbox_add(&q->box, l);
+		error = add(q, push, &origin);
 	if (error != 0)
 		return error;
 	if (q->promise == MR_AT_LEAST_ONCE)
 		q->next_id++;
-	else if (l->extra.origin.publisher == q->publisher && l->extra.origin.id >= q->next_id)
-		q->next_id = l->extra.origin.id + 1;
+	else if (origin.publisher == q->publisher && origin.id >= q->next_id)
+		q->next_id = origin.id + 1;
 	if (id != NULL)
-		*id = shown_id(q, l->extra.origin.id);
-	return 0;
-}
-
-/* Most pushes are of a payload alone, which fits one record, and numbered by the handle. */
-static inline bool is_plain(const struct mr_queue *q, const struct mr_push *push)
-{
-	const size_t extra_bytes =
-		sizeof(struct mrf_message_origin) + sizeof(struct mrf_message_delivery);
-	const struct mr_client *c = q->client;
-
-	return push->header_bytes == 0 && push->id == 0 && push->publisher == 0 &&
-	       push->payload != NULL && q->promise != MR_BEST_EFFORT &&
-	       push->bytes <= c->body_bytes_max - (extra_bytes & c->body_subject_mask);
-}
-
-static int push_plain(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
-{
-	struct mrf_message_origin origin = {q->publisher, q->next_id};
-	struct mrf_message_header h = {
-		.kind = MRF_MESSAGE_KIND_PUSH,
-		.flags = MRF_MESSAGE_FLAG_ORIGIN | priority_flags[push->priority],
-		.target = q->box.target,
-	};
-	int error;
-
-	if (mr_likely(q->promise == MR_AT_LEAST_ONCE))
-		origin.id = own_id(q, q->next_id);
-	else if (is_open(q, origin.id, true))
-		return mr_fail(q->client, -EAGAIN, "that number is not accepted yet");
-	error = mr_outbox_add_plain(&q->box, h, &origin, push->payload, (uint32_t)push->bytes);
-	if (mr_unlikely(error != 0))
-		return error;
-	if (id != NULL)
-		*id = q->next_id;
-	q->next_id++;
+		*id = shown_id(q, origin.id);
 	return 0;
 }
 
 /* Nobody says when the queue was removed because it was not used: it is asked for from time to time, which is
  * use. */
-static int push_best_effort(struct mr_queue *q, struct mr_letter *l)
+static int push_best_effort(struct mr_queue *q, const struct mr_push *push)
 {
+	struct mr_letter l = letter_of(q, push);
 	struct mr_client *c = q->client;
 	uint64_t now_ns = mr_clock_ns(CLOCK_MONOTONIC_COARSE);
 	int error;
@@ -426,27 +417,23 @@ static int push_best_effort(struct mr_queue *q, struct mr_letter *l)
 	}
 	if (mr_unlikely(q->box.target == 0))
 		return mr_fail(c, -EAGAIN, "the queue is not open now");
-	error = mr_letter_measure(c, l);
-	return error != 0 ? error : mr_letter_send(c, l, true, false);
+	error = mr_letter_measure(c, &l);
+	return error != 0 ? error : mr_letter_send(c, &l, true, false);
 }
 
 int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
 {
 	struct mr_client *c = q->client;
-	struct mr_letter l;
 
 	if (mr_unlikely(c->refuse != 0))
 		return mr_publish_refused(c);
 	if (mr_unlikely((unsigned)push->priority > MR_PRIORITY_LOW))
 		return mr_fail(c, -EINVAL, "no such priority");
-	if (mr_likely(is_plain(q, push)))
-		return push_plain(q, push, id);
-	l = letter_of(q, push);
 	if (mr_likely(q->promise != MR_BEST_EFFORT))
-		return push_promised(q, push, &l, id);
+		return push_promised(q, push, id);
 	if (id != NULL)
 		*id = 0;
-	return push_best_effort(q, &l);
+	return push_best_effort(q, push);
 }
 
 /* What comes meanwhile is set aside, but for the bus's word of pushes. */

@@ -26,6 +26,8 @@
 #ifndef MILLRACE_CLIENT_RPC_H
 #define MILLRACE_CLIENT_RPC_H
 
+#include <string.h>
+
 #include "client/breaker.h"
 #include "client/internal.h"
 #include "client/wheel.h"
@@ -184,7 +186,10 @@ void mr_callees_close(struct mr_client *c);
 void mr_callees_free(struct mr_client *c);
 
 /* mmi.c */
-bool mr_mmi_is(const char *service);
+static inline bool mr_mmi_is(const char *service)
+{
+	return mr_unlikely(service[0] == 'm') && strncmp(service, "mmi.", 4) == 0;
+}
 int mr_mmi_ask(struct mr_client *c, struct mr_rpc *r, const char *name);
 /* The answer came within a callback. */
 void mr_mmi_tell(struct mr_client *c, struct mr_rpc *r);

@@ -24,6 +24,17 @@ static void link_work(struct mr_service *s, struct mr_in_hand *w)
 
 	w->next = *bucket;
 	*bucket = (uint32_t)(w - s->works) + 1;
+	w->linked = true;
+}
+
+static void unlink_work(struct mr_service *s, const struct mr_in_hand *w)
+{
+	uint32_t own = (uint32_t)(w - s->works) + 1;
+	uint32_t *at = bucket_of(s, w->bus_tag);
+
+	while (*at != own)
+		at = &s->works[*at - 1].next;
+	*at = w->next;
 }
 
 static bool grow(struct mr_service *s, uint32_t slot)
@@ -46,7 +57,7 @@ static bool grow(struct mr_service *s, uint32_t slot)
 	s->buckets = buckets;
 	s->works_room = room;
 	for (uint32_t i = 0; i < room; i++) {
-		if (works[i].tag != 0)
+		if (works[i].tag != 0 && works[i].linked)
 			link_work(s, &works[i]);
 	}
 	return true;
@@ -72,14 +83,11 @@ static struct mr_in_hand *find(const struct mr_service *s, uint64_t tag)
 
 static void forget(struct mr_service *s, struct mr_in_hand *w)
 {
-	uint32_t own = (uint32_t)(w - s->works) + 1;
-	uint32_t *at = bucket_of(s, w->bus_tag);
 	uint64_t bus_tag;
 
 	mr_consumer_tag(s->consumer, w->tag, true, &bus_tag);
-	while (*at != own)
-		at = &s->works[*at - 1].next;
-	*at = w->next;
+	if (mr_unlikely(w->linked))
+		unlink_work(s, w);
 	w->tag = 0;
 }
 
@@ -114,7 +122,8 @@ static struct mr_in_hand *take(
 		.room = MR_STREAM_WINDOW,
 		.more = (m->header.flags & MRF_MESSAGE_FLAG_MORE) != 0,
 	};
-	link_work(s, w);
+	if (mr_unlikely(w->more))
+		link_work(s, w);
 	return w;
 }
 
@@ -203,19 +212,31 @@ static int not_in_hand(struct mr_service *s)
 	return mr_fail(s->client, -ENOENT, "the request is not in hand any more");
 }
 
-static int respond(struct mr_service *s, struct mr_in_hand *w, bool more, const struct mr_parts *p)
+static int respond_letter(struct mr_service *s, const struct mr_in_hand *w,
+	const struct mrf_reply_token *token, bool more, const struct mr_parts *p)
 {
-	struct mrf_reply_token token = {.session = w->bus_tag, .correlation = w->correlation};
 	struct mr_letter l = {
 		.kind = MRF_MESSAGE_KIND_REPLY,
 		.target = w->queue,
-		.token = &token,
+		.token = token,
 		.extra.flags = more ? MRF_MESSAGE_FLAG_MORE : 0,
 		.parts = *p,
 	};
 	int error = mr_letter_measure(s->client, &l);
 
 	return error != 0 ? error : mr_letter_send(s->client, &l, true, true);
+}
+
+static int respond(
+	struct mr_service *s, const struct mr_in_hand *w, bool more, const struct mr_parts *p)
+{
+	struct mrf_reply_token token = {.session = w->bus_tag, .correlation = w->correlation};
+
+	if (mr_unlikely(more || !mr_letter_is_plain(
+					s->client, p->header_bytes, p->payload, p->payload_bytes)))
+		return respond_letter(s, w, &token, more, p);
+	return mr_letter_send_plain(s->client, MRF_MESSAGE_KIND_REPLY, w->queue, &token, p->payload,
+		p->payload_bytes, true);
 }
 
 int mr_respond_with(struct mr_service *s, uint64_t tag, bool more, const char *headers,
@@ -233,6 +254,9 @@ int mr_respond_with(struct mr_service *s, uint64_t tag, bool more, const char *h
 		return not_in_hand(s);
 	if (more && w->room == 0)
 		return mr_fail(c, -EAGAIN, "the caller takes no more replies now");
+	/* Its caller's credit comes by the bus's tag. */
+	if (more && !w->linked)
+		link_work(s, w);
 	error = respond(s, w, more, &p);
 	if (error != 0)
 		return error;

@@ -6,7 +6,7 @@
  *                             ▲ Part, Credit of its caller
  *
  * A request in hand stands in the slot that consumer.c gave its tag, so answering finds it at once;
- * what the bus says of one, by its own tag, finds it through a table of hashes.
+ * what the bus says of one that is a stream, by its own tag, finds it through a table of hashes.
  *
  * Owns      A client owns its services; a service its consumer, and what is in hand.
  * Threads   The client's.
@@ -25,6 +25,7 @@ struct mr_in_hand {
 	uint32_t taken; /* parts since we last granted more */
 	uint32_t next;  /* slot + 1, of the same hash */
 	bool more;      /* parts follow */
+	bool linked;    /* found by bus_tag: its caller may send parts, or take partial replies */
 };
 
 struct mr_service {

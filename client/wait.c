@@ -158,7 +158,8 @@ int mr_begin(struct mr_client *c, bool nested)
 		return mr_publish_refused(c);
 	if (c->depth == 0) {
 		c->hold = false;
-		mr_aside_free_out(c);
+		if (mr_unlikely(c->aside_out != NULL))
+			mr_aside_free_out(c);
 	} else if (!nested) {
 		return mr_fail(c, -EBUSY, "not allowed within a callback");
 	}

@@ -43,8 +43,8 @@ struct mr_flow {
 	uint32_t log_bytes;
 	uint32_t slot_bytes;
 	/* the open frame; 0 bytes of room: there is none */
-	uint32_t head; /* where it is, or the next one will be */
-	uint32_t open_room;
+	uint32_t head;      /* where it is, or the next one will be */
+	uint32_t open_room; /* header included */
 	uint32_t open_used; /* header included */
 	uint32_t open_messages;
 	/* the worker's notes */

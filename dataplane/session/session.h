@@ -68,6 +68,7 @@ struct mr_session {
 	uint32_t subscriptions;
 	uint32_t aliases_count;
 	bool closing;
+	bool drained;    /* when last looked at */
 	uint32_t graces; /* passed since the worker knows it no more */
 	uint64_t close_deadline_ns;
 	uint64_t grace_token;

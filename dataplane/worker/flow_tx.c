@@ -143,36 +143,19 @@ static bool open_frame(struct mr_worker *w, struct mr_session *s)
 	mr_worker_flow_seal(w, s);
 	if (mr_reliable_tx_room(&flow->tx) == 0 || mr_flow_claim(flow, HEADER_BYTES + room) == NULL)
 		return false;
-	flow->open_room = room;
+	flow->open_room = HEADER_BYTES + room;
 	flow->open_used = HEADER_BYTES;
 	flow->open_messages = 0;
 	return true;
 }
 
-void *mr_worker_flow_claim(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
+void *mr_worker_flow_claim_new(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
 {
-	struct mr_flow *flow = &s->remote->flow;
-	uint32_t padding = bytes - MR_MESSAGE_ALIGN;
-	uint8_t *to;
+	const struct mr_flow *flow = &s->remote->flow;
 
 	if (mr_unlikely(!flow->speaks || bytes > MR_FRAME_ROOM(s->remote->frame_bytes)))
 		return NULL;
-	if (flow->open_room == 0 || bytes > flow->open_room - (flow->open_used - HEADER_BYTES))
-		if (!open_frame(w, s))
-			return NULL;
-	to = flow->log + flow->head + flow->open_used;
-	/* What pads the message is nothing of what stood here before. */
-	memset(to + padding, 0, MR_MESSAGE_ALIGN);
-	return to;
-}
-
-void mr_worker_flow_push(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
-{
-	struct mr_flow *flow = &s->remote->flow;
-
-	flow->open_used += bytes;
-	flow->open_messages++;
-	mr_worker_mark_dirty(w, s);
+	return open_frame(w, s) ? flow->log + flow->head + flow->open_used : NULL;
 }
 
 static void send_again(struct mr_worker *w, struct mr_session *s, uint64_t now_ns)

@@ -31,9 +31,11 @@ void mr_worker_flow_finish(struct mr_worker *w, struct mr_session *s);
 /* flow_tx.c: room for a message of `bytes` (its stride) at the end of the session's open frame of
  * the reliable flow, or of a new one, the full one being sent. NULL: the session has no such flow,
  * the message is too large for a frame, or log, path or client have no room now. */
-void *mr_worker_flow_claim(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
+static inline void *mr_worker_flow_claim(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
 /* Takes the room that was claimed. */
-void mr_worker_flow_push(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
+static inline void mr_worker_flow_push(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
+/* Room in a new frame. */
+void *mr_worker_flow_claim_new(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
 /* Sends the open frame, if there is one. */
 void mr_worker_flow_seal(struct mr_worker *w, struct mr_session *s);
 /* Acks, what is to be sent again, and the list; at the end of a round. */
@@ -60,6 +62,31 @@ static inline bool mr_session_speaks_reliably(const struct mr_session *s)
 static inline uint64_t mr_worker_flow_ns(const struct mr_worker *w)
 {
 	return (uint64_t)((unsigned __int128)mr_worker_clock(w) * w->flows.ns_a_cycle >> 32);
+}
+
+static inline void *mr_worker_flow_claim(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
+{
+	const struct mr_flow *flow = &s->remote->flow;
+	uint8_t *to = flow->log + flow->head + flow->open_used;
+
+	/* Without an open frame there is no room in it. */
+	if (mr_unlikely(flow->open_room == 0 || bytes > flow->open_room - flow->open_used)) {
+		to = mr_worker_flow_claim_new(w, s, bytes);
+		if (to == NULL)
+			return NULL;
+	}
+	/* What pads the message is nothing of what stood here before. */
+	memset(to + bytes - MR_MESSAGE_ALIGN, 0, MR_MESSAGE_ALIGN);
+	return to;
+}
+
+static inline void mr_worker_flow_push(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
+{
+	struct mr_flow *flow = &s->remote->flow;
+
+	flow->open_used += bytes;
+	flow->open_messages++;
+	mr_worker_mark_dirty(w, s);
 }
 
 #endif

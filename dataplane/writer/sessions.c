@@ -271,14 +271,24 @@ static bool retire(struct mr_writer *wr, struct mr_session *s)
 	return true;
 }
 
-static bool may_leave(const struct mr_session *s)
+/* What it said last may be on its way to a queue at home with another worker, which must not find the
+ * session gone before: a tick more lets that come. */
+static bool is_read(struct mr_session *s)
 {
+	bool again = s->drained;
+
+	s->drained = mr_session_drained(s);
+	return s->drained && again;
+}
+
+static bool may_leave(struct mr_session *s)
+{
+	if (mr_writer_now_ns() >= s->close_deadline_ns)
+		return true;
 	if (s->remote != NULL)
 		return atomic_load_explicit(&s->remote->end, memory_order_acquire) !=
-			       MR_REMOTE_LIVES ||
-		       mr_writer_now_ns() >= s->close_deadline_ns;
-	return atomic_load_explicit(&s->corrupt, memory_order_acquire) || mr_session_drained(s) ||
-	       mr_writer_now_ns() >= s->close_deadline_ns;
+		       MR_REMOTE_LIVES;
+	return atomic_load_explicit(&s->corrupt, memory_order_acquire) || is_read(s);
 }
 
 static void leave(struct mr_writer *wr)

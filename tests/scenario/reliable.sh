@@ -85,6 +85,17 @@ all_come rebind 6000
 path_end rebind
 expect_equal "sessions that moved" "$(counter paths_changed)" 1
 
+say "damaged frames: whose they are may suffer, nobody else"
+path damaged --corrupt 5
+start damaged "${net_in[@]}" timeout -k 5 5 "$promised" -n 100000 "$address" test.damaged
+damaged_pid=$pid damaged_path_pid=$path_pid
+address=udp://$net_bus4:7400
+all_come beside 5000
+wait_child "$damaged_pid" "promised damaged"
+path_pid=$damaged_path_pid
+path_end damaged
+[ "$(did up corrupted)" -gt 0 ] || fail "nothing was damaged on the way to the bus"
+
 say "clean end"
 # A goodbye may have been lost; then the bus misses the heartbeats.
 none_left() { [ "$("$millrace" sessions --json | jq length)" -eq 0 ]; }

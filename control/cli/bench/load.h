@@ -95,6 +95,8 @@ struct mr_bench_publisher {
 	struct mr_bench_slot *free_slots;
 	struct mr_histogram *histogram;
 	bool recording;
+	uint64_t now; /* sampled, of requests */
+	unsigned now_uses;
 	uint64_t corrupt;
 	uint8_t *payload;
 	/* w: its thread, r: main */

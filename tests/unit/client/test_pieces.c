@@ -171,7 +171,7 @@ static void a_large_message_can_be_received_and_set_aside(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_client *c = connect_wide(f);
-	uint8_t *payload = pattern(150000);
+	uint8_t *payload = pattern(150002);
 	struct mr_message m;
 
 	assert_int_equal(mr_subscribe(c, "a", NULL, NULL, NULL, NULL), 0);
@@ -198,7 +198,7 @@ static void send_piece(struct fixture *f, uint64_t session, uint32_t message, ui
 			.total_bytes = total,
 			.offset = offset},
 	};
-	uint8_t *whole = pattern(total > 4096 ? 4096 : total);
+	uint8_t *whole = pattern(4096);
 	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_DELIVER, NULL, "a", 1,
 		offset + bytes <= 4096 ? whole + offset : whole, 0, bytes);
 

@@ -285,6 +285,27 @@ static void messages_published_before_close_arrive(void **state)
 	PROCESS_UNTIL(f->client, in.count == 100);
 }
 
+static void publisher_that_promises_does_so_by_every_call_or_refuses(void **state)
+{
+	const struct mr_publisher_options promise = {.promise = MR_AT_LEAST_ONCE};
+	const struct mr_buffer more[2] = {{"b", 1}, {"c", 1}};
+	struct fixture *f = *state;
+	struct inbox in = {0};
+	struct mr_publisher *p;
+	size_t stride;
+	void *at;
+
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &in, NULL), 0);
+	assert_int_equal(mr_publisher_open_with(f->client, "a", &promise, &p), 0);
+	assert_int_equal(mr_publisher_send(p, "a", 1), 0);
+	assert_int_equal(mr_publisher_send_batch(p, more, 2), 2);
+	assert_int_equal(mr_publisher_claim(p, 1, &at), -EINVAL);
+	assert_int_equal(mr_publisher_claim_batch(p, 1, 2, &at, &stride), -EINVAL);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	PROCESS_UNTIL(f->client, in.count == 3);
+	assert_string_equal(in.last, "c");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +322,7 @@ int main(void)
 		TEST(batch_of_the_largest_and_of_empty_messages),
 		TEST(claims_of_one_and_of_a_batch_are_not_mixed),
 		TEST(messages_published_before_close_arrive),
+		TEST(publisher_that_promises_does_so_by_every_call_or_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

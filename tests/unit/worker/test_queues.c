@@ -348,6 +348,54 @@ static void call_is_answered_by_the_worker_that_got_it(void **state)
 	}
 }
 
+/* Next message in the frames that a worker sent; false: none. */
+static bool next_in_frames(unsigned worker, struct mr_message_view *m)
+{
+	static struct mr_rig_frame f;
+	uint32_t at = 0;
+
+	while (mr_rig_receive(&r, worker, &f, NULL))
+		if (mr_rig_message(&f, &at, m))
+			return true;
+	return false;
+}
+
+static void client_over_udp_pushes_and_consumes(void **state)
+{
+	(void)state;
+	for (unsigned home = 0; home < 2; home++) {
+		struct mrf_network_path path = mr_rig_path(true, 4001);
+		struct mrf_settlement settlement = {.verb = MRF_SETTLE_VERB_ACK};
+		struct mr_rig_local as_consumer;
+		struct mr_rig_client client;
+		struct mr_message_view m;
+		struct mr_rig_frame f;
+		uint32_t queue;
+
+		open_rig(2);
+		as_consumer.session = mr_rig_remote(&r, 0, 6, &path, MR_RIG_FRAME_BYTES, &client);
+		queue = open_queue(MRF_QUEUE_KIND_QUEUE, home);
+		consume(&as_consumer, MRF_QUEUE_KIND_QUEUE, home, 4);
+		mr_rig_begin(&f, client.session, ++client.sequence);
+		mr_rig_add(&f, MRF_MESSAGE_KIND_PUSH, queue, NULL, "job", 3);
+		mr_rig_send(&r, 0, &path, &f);
+		rounds(4);
+		assert_true(next_in_frames(0, &m));
+		assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_DELIVER);
+		assert_int_equal(m.header.target, SUBSCRIPTION);
+		assert_memory_equal(m.payload, "job", 3);
+		settlement.tag = m.extra.delivery.tag;
+		mr_rig_begin(&f, client.session, ++client.sequence);
+		mr_rig_add(
+			&f, MRF_MESSAGE_KIND_SETTLE, queue, NULL, &settlement, sizeof(settlement));
+		mr_rig_send(&r, 0, &path, &f);
+		rounds(4);
+		assert_int_equal(r.stats[home].queue_acked, 1);
+		assert_false(next_in_frames(0, &m));
+		mr_rig_close(&r);
+	}
+}
+
 static void command_that_makes_no_sense_is_counted(void **state)
 {
 	static const uint8_t zeros[8192];
@@ -529,6 +577,7 @@ int main(void)
 		cmocka_unit_test(tags_of_others_and_forged_ones_settle_nothing),
 		cmocka_unit_test(push_to_what_is_no_queue_is_answered),
 		cmocka_unit_test(call_is_answered_by_the_worker_that_got_it),
+		cmocka_unit_test(client_over_udp_pushes_and_consumes),
 		cmocka_unit_test(command_that_makes_no_sense_is_counted),
 		cmocka_unit_test(beat_is_answered),
 		cmocka_unit_test(what_only_the_bus_says_is_refused),
