@@ -219,6 +219,7 @@ struct mr_queues {
 	struct mr_queues_config c;
 	struct mr_store *store;
 	uint64_t store_entries_max; /* bytes of the store beyond which no entry is taken */
+	uint64_t store_share;       /* of one queue, as of the last run */
 	uint64_t now_ms;
 	/* tables, mapped whole and taken as they are touched */
 	struct mr_queue_slot *slots;

@@ -278,6 +278,7 @@ static void fill(uint32_t queue, unsigned client, const char *text)
 	do {
 		pushed = r.stats.pushed;
 		rig_push(&r, &(struct rig_push){.queue = queue, .client = client, .text = text});
+		rig_run(&r);
 	} while (r.stats.pushed > pushed);
 }
 
