@@ -34,6 +34,15 @@ static void back_of_queue(struct mr_queues *q, struct mr_queue *queue, struct mr
 		requeue(q, queue, e, delay_ms);
 }
 
+/* Of a request that its caller did not finish, or does not wait for, nothing follows for the service; or any
+ * caller could open its circuit for all. */
+static bool blames_service(struct mr_queues *q, struct mr_queue_entry *e, enum mr_queue_back why)
+{
+	if (why == MR_BACK_LOST)
+		return true;
+	return !(e->flags & MR_ENTRY_MORE) && q->c.ops->lives(q->c.arg, mr_entry_call(e)->session);
+}
+
 /* A call that can be given to another worker is; the caller is told what became of any other. */
 static void back_of_service(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
 	enum mr_queue_back why, uint32_t delay_ms, bool begun)
@@ -48,7 +57,10 @@ static void back_of_service(struct mr_queues *q, struct mr_queue *queue, struct 
 		     (why == MR_BACK_REQUEUE || !queue->options.not_idempotent);
 
 	queue->failures++;
-	mr_breaker_failed(q, queue, e);
+	if (blames_service(q, e, why))
+		mr_breaker_failed(q, queue, e);
+	else
+		mr_breaker_void(queue, e);
 	if (again)
 		requeue(q, queue, e, delay_ms);
 	else

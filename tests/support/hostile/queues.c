@@ -302,8 +302,9 @@ int mr_attack_half_fragments(const char *path, unsigned count)
 	return error;
 }
 
-/* A beginning and then, each a message of its own: holes, overlaps, other totals, nothing, too much, pieces
- * without a beginning, and others than the first. Two messages are refused for each but the sixth. */
+/* A beginning and then what does not follow it: holes, overlaps, other totals, nothing, too much, what is
+ * beyond all ends, a piece of another length. Five of seven end their message as bad; the other two are
+ * refused before, and their message is given up when there are too many. */
 int mr_attack_lying_fragments(const char *path, unsigned count)
 {
 	static const struct {

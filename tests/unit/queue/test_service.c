@@ -329,6 +329,21 @@ static void circuit_opens_anew_when_the_probe_fails(void **state)
 	rig_expect(&r, 2, "ask");
 }
 
+static void requests_that_their_callers_do_not_finish_open_no_circuit(void **state)
+{
+	uint32_t q = serve(2);
+
+	(void)state;
+	for (uint64_t i = 1; i < 10; i++) {
+		call(q, i, MRF_MESSAGE_FLAG_MORE);
+		rig_settle(&r, 2, q, rig_expect(&r, 2, "ask"), MRF_SETTLE_VERB_REJECT, 0);
+		rig_run(&r);
+		rig_expect_status(&r, 1, i, MRF_STATUS_CODE_FAILED);
+	}
+	call(q, 10, 0);
+	rig_expect(&r, 2, "ask");
+}
+
 static void probe_that_never_came_to_a_worker_decides_nothing(void **state)
 {
 	uint32_t q = serve(2);
@@ -456,6 +471,7 @@ int main(void)
 		RIG_TEST(ready_twice_is_refused),
 		RIG_TEST(circuit_opens_after_failures_and_closes_after_a_probe),
 		RIG_TEST(circuit_opens_anew_when_the_probe_fails),
+		RIG_TEST(requests_that_their_callers_do_not_finish_open_no_circuit),
 		RIG_TEST(probe_that_never_came_to_a_worker_decides_nothing),
 		RIG_TEST(success_between_failures_keeps_the_circuit_closed),
 		RIG_TEST(streaming_request_goes_to_its_worker_part_by_part),
