@@ -311,10 +311,11 @@ MR_API bool mr_headers_find(
  *                  queues are in memory, and not for what a consumer did before it died without settling. */
 struct mr_publisher_options {
 	enum mr_promise_kind promise;
-	/* Exactly once: its name for as long as it lives, over reconnections and restarts; NULL: made up, and good for
-	 * this client's life alone. A program that starts again under its name goes on above `next_id`. */
+	/* Exactly once. With next_id 0 the publisher is this one alone, with or without a name, over all
+	 * reconnections of its client. One that is to be known again after it was started anew gives a name
+	 * and counts its messages itself: the number of the next one, above those that it sent before. */
 	const char *publisher;
-	uint64_t next_id; /* 0: 1, or the time in microseconds if `publisher` is set */
+	uint64_t next_id; /* 0: 1 */
 };
 /* mr_publisher_send and mr_publisher_send_batch keep the promise too; claims are -EINVAL then. */
 MR_API int mr_publisher_open_with(struct mr_client *c, const char *subject,

@@ -21,8 +21,8 @@ static int open_box(struct mr_publisher *p, const struct mr_publisher_options *o
 	p->box->by_mark = true;
 	p->box->target = p->alias;
 	if (options->promise == MR_EXACTLY_ONCE)
-		p->number = mr_publisher_number(c, options->publisher);
-	p->next_id = mr_publisher_first_id(options->publisher, options->next_id);
+		p->number = mr_publisher_number(c, options->publisher, options->next_id);
+	p->next_id = options->next_id != 0 ? options->next_id : 1;
 	return 0;
 }
 

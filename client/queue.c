@@ -185,9 +185,9 @@ void mr_queue_accepted(struct mr_client *c, const struct mr_message_view *m)
 }
 
 /* FNV-1a, stirred so that the high bits depend on the last bytes too. */
-static uint64_t hash(const char *name)
+static uint64_t hash(const char *name, uint64_t start)
 {
-	uint64_t h = 0xcbf29ce484222325u;
+	uint64_t h = 0xcbf29ce484222325u ^ start;
 
 	for (; *name != '\0'; name++)
 		h = (h ^ (uint8_t)*name) * 0x100000001b3u;
@@ -195,22 +195,17 @@ static uint64_t hash(const char *name)
 	return h ^ h >> 32;
 }
 
-uint64_t mr_publisher_number(struct mr_client *c, const char *name)
+/* Who counts its messages itself is the same publisher whenever it starts. The others begin at 1, and are another
+ * each time: what the last one left in a queue must not look old because of the numbers of the next. */
+uint64_t mr_publisher_number(struct mr_client *c, const char *name, uint64_t next_id)
 {
 	uint64_t number = 0;
 
 	while (number == 0)
-		number =
-			name != NULL ? hash(name) | 1 : (uint64_t)mr_random(c) << 32 | mr_random(c);
+		number = name == NULL   ? (uint64_t)mr_random(c) << 32 | mr_random(c)
+			 : next_id != 0 ? hash(name, 0) | 1
+					: hash(name, mr_clock_ns(CLOCK_REALTIME)) | 1;
 	return number;
-}
-
-uint64_t mr_publisher_first_id(const char *name, uint64_t next_id)
-{
-	if (next_id != 0)
-		return next_id;
-	/* So that a program that starts again goes on above what it sent before. */
-	return name != NULL ? mr_clock_ns(CLOCK_REALTIME) / 1000 : 1;
 }
 
 static int open_now(struct mr_queue *q)
@@ -244,8 +239,8 @@ static int queue_new(struct mr_client *c, bool service, const char *name,
 	q->service = service;
 	q->promise = options->promise;
 	if (q->promise == MR_EXACTLY_ONCE)
-		q->publisher = mr_publisher_number(c, options->publisher);
-	q->next_id = mr_publisher_first_id(options->publisher, options->next_id);
+		q->publisher = mr_publisher_number(c, options->publisher, options->next_id);
+	q->next_id = options->next_id != 0 ? options->next_id : 1;
 	q->on_outcome = options->on_outcome;
 	q->arg = options->arg;
 	q->options = options->queue;

@@ -125,9 +125,9 @@ void mr_queue_accepted(struct mr_client *c, const struct mr_message_view *m);
 void mr_queue_free(struct mr_queue *q);
 /* The table of options of a request. */
 uint32_t mr_queue_options_write(struct mrf_builder *b, const struct mr_queue_options *options);
-/* The number of a publisher that has this name; NULL: one made up. Never 0. */
-uint64_t mr_publisher_number(struct mr_client *c, const char *name);
-uint64_t mr_publisher_first_id(const char *name, uint64_t next_id);
+/* The number of a publisher that has this name, and counts its messages itself if next_id is not 0; NULL: one
+ * made up. Never 0. */
+uint64_t mr_publisher_number(struct mr_client *c, const char *name, uint64_t next_id);
 
 /* consumer.c */
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/deliver.h"
 
+#include "dataplane/worker/pieces.h"
+
 bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room_bytes)
 {
 	struct mrf_gap gap = {.missed = s->missed_untold, .missed_total = s->stats->missed};
@@ -33,6 +35,20 @@ void mr_worker_no_room(struct mr_worker *w, struct mr_session *s, uint32_t bytes
 		mr_count(w->stats->drop_too_large, 1);
 	else
 		mr_count(w->stats->drop_no_buffer, 1);
+}
+
+bool mr_worker_copy_cut(struct mr_worker *w, struct mr_session *s,
+	const struct mr_message_plan *plan, uint32_t target)
+{
+	struct mr_message_plan piece;
+	struct mr_pieces p;
+	bool all = true;
+
+	if (!mr_worker_is_cut(s, plan->stride) || !mr_pieces_begin(&p, w, s, plan))
+		return false;
+	while (all && mr_pieces_next(&p, &piece))
+		all = mr_worker_copy(w, s, &piece, target);
+	return all;
 }
 
 void mr_worker_missed(struct mr_worker *w, struct mr_session *s, uint32_t bytes)

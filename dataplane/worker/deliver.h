@@ -11,6 +11,11 @@
 
 #include "dataplane/worker/frames.h"
 
+/* Copies of a message that is larger than the session's frames, in pieces. False: it is not, or it
+ * cannot be cut, or there was no room for all of them. */
+bool mr_worker_copy_cut(struct mr_worker *w, struct mr_session *s,
+	const struct mr_message_plan *plan, uint32_t target);
+
 /* A copy into a session's ring or frame. False: no room. */
 MR_ALWAYS_INLINE bool mr_worker_copy(struct mr_worker *w, struct mr_session *s,
 	const struct mr_message_plan *plan, uint32_t target)
@@ -25,7 +30,7 @@ MR_ALWAYS_INLINE bool mr_worker_copy(struct mr_worker *w, struct mr_session *s,
 	if (mr_unlikely(to == NULL)) {
 		to = mr_worker_frame_claim(w, s, plan->stride);
 		if (to == NULL)
-			return false;
+			return mr_worker_copy_cut(w, s, plan, target);
 	}
 	mr_message_write(to, plan, target);
 	mr_bytes_push(&s->down, plan->stride);

@@ -4,6 +4,7 @@
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/gate.h"
+#include "dataplane/worker/pieces.h"
 
 /* A round looks at so many sessions, gives each of them so much, and clears up so much of one that
  * is gone. */
@@ -208,19 +209,64 @@ static bool flow_try(struct mr_worker *w, struct mr_session *s, const struct mr_
 	return flow_copy(w, s, plan, target);
 }
 
-bool mr_worker_try(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan,
+static bool try_one(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan,
 	uint32_t target)
 {
 	return mr_session_speaks_reliably(s) ? flow_try(w, s, plan, target)
 					     : mr_worker_copy(w, s, plan, target);
 }
 
+static enum mr_promise promise_one(struct mr_worker *w, struct mr_session *s,
+	const struct mr_message_plan *plan, uint32_t target)
+{
+	if (mr_likely(try_one(w, s, plan, target)))
+		return MR_PROMISE_SENT;
+	return hold(w, s, plan, target);
+}
+
+/* Larger than the session's frames: what comes of its worst piece. */
+static enum mr_promise __attribute__((noinline)) promise_cut(struct mr_worker *w,
+	struct mr_session *s, const struct mr_message_plan *plan, uint32_t target)
+{
+	enum mr_promise worst = MR_PROMISE_SENT;
+	struct mr_message_plan piece;
+	struct mr_pieces p;
+
+	if (!mr_pieces_begin(&p, w, s, plan))
+		return lose(s, &w->stats->drop_too_large);
+	while (worst != MR_PROMISE_LOST && mr_pieces_next(&p, &piece)) {
+		enum mr_promise one = promise_one(w, s, &piece, target);
+
+		if (one > worst)
+			worst = one;
+	}
+	return worst;
+}
+
+/* In pieces, what does not fit the flow now is held and not refused: half of them sent, and all of them
+ * again later, would be more than once. One that cannot be cut at all counts as sent, too: it would never
+ * be taken, and its queue knows what to do with what is not settled. */
+static bool try_cut(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan,
+	uint32_t target)
+{
+	if (s->waiting != NULL && s->waiting->first != NULL)
+		return false;
+	(void)promise_cut(w, s, plan, target);
+	return true;
+}
+
+bool mr_worker_try(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan,
+	uint32_t target)
+{
+	return mr_unlikely(mr_worker_is_cut(s, plan->stride)) ? try_cut(w, s, plan, target)
+							      : try_one(w, s, plan, target);
+}
+
 enum mr_promise mr_worker_promise(struct mr_worker *w, struct mr_session *s,
 	const struct mr_message_plan *plan, uint32_t target)
 {
-	if (mr_likely(mr_worker_try(w, s, plan, target)))
-		return MR_PROMISE_SENT;
-	return hold(w, s, plan, target);
+	return mr_unlikely(mr_worker_is_cut(s, plan->stride)) ? promise_cut(w, s, plan, target)
+							      : promise_one(w, s, plan, target);
 }
 
 static enum mr_promise promise_own(

@@ -110,6 +110,15 @@ static inline bool mr_worker_fragment_fits(
 	       bytes <= f->total_bytes && f->offset <= f->total_bytes - bytes;
 }
 
+/* False: it has flags that its kind has not. What has a subject or a token, as most publishes that come here, may. */
+static inline bool mr_worker_may_have(struct mrf_message_header h)
+{
+	const unsigned common = MRF_MESSAGE_FLAG_SECTIONS | MRF_MESSAGE_FLAG_TOKEN;
+
+	return mr_likely(h.kind == MRF_MESSAGE_KIND_PUBLISH && (h.flags & ~common) == 0) ||
+	       (h.flags & ~mr_message_client_flags(h.kind)) == 0;
+}
+
 /* Takes a message with parts apart; NULL: it is discarded, and counted. A subject is looked at more than once, so it must not change
  * meanwhile; copied here, a stage before it is read, its bytes have left the store buffer by then. */
 static inline const struct mr_message_view *mr_worker_take_apart(struct mr_worker *w,
@@ -117,8 +126,7 @@ static inline const struct mr_message_view *mr_worker_take_apart(struct mr_worke
 {
 	struct mr_message_view *m = &w->views[index];
 
-	if (mr_unlikely((h.flags & ~mr_message_client_flags(h.kind)) != 0 ||
-			!mr_message_parse(at, h, m))) {
+	if (mr_unlikely(!mr_worker_may_have(h) || !mr_message_parse(at, h, m))) {
 		mr_count(w->stats->drop_bad_message, 1);
 		return NULL;
 	}

@@ -171,8 +171,9 @@ struct mr_worker {
 	uint8_t cookie_key[MR_COOKIE_KEY_BYTES];
 	/* worker's own */
 	alignas(MR_CACHE_LINE) uint32_t burst_count;
-	uint32_t cursor; /* in the poll list: who is asked first */
-	uint32_t turn;   /* of queue groups */
+	uint32_t cursor;     /* in the poll list: who is asked first */
+	uint32_t turn;       /* of queue groups */
+	uint32_t pieces_cut; /* messages that this worker cut into pieces */
 	uint32_t house_in;
 	uint32_t dirty_count;
 	uint32_t consumed_count;

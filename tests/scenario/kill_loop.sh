@@ -47,7 +47,7 @@ kill_control() {
 	wait_for "up starts control again" bus_child_is_not millrace-control "$control"
 }
 
-bus_start --workers 2 --set queues.ack_timeout_ms=5000 --set queues.max_deliver=65535 \
+bus_start --workers 2 --set queues.ack_timeout_ms=5000 --set queues.max_deliver=65535 --set queues.messages_max=2000 \
 	--set services.retries=100 --set services.breaker_failures=0
 dataplane=$(dataplane_pid)
 

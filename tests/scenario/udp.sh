@@ -90,13 +90,36 @@ group_has_all() { [ "$(group_total)" -ge 200 ]; }
 wait_for "the group has all" group_has_all
 expect_equal "messages in the group" "$(group_total)" 200
 
-say "larger than a frame: refused where it is sent, counted where it would be delivered"
+say "larger than a frame: in pieces, cut once more for those whose frames are smaller"
 large=$(printf 'x%.0s' {1..5000})
-expect_status 1 "${far4[@]}" pub jobs "$large"
-expect_match "what it says" "$errors" '[0-9]+ bytes'
+head -c 60000 /dev/urandom | base64 -w 0 >"$dir/larger"
 far_sub_start wide "$udp4" 'wide.>' --json
-"$millrace" pub wide.one "$large"
-wait_for "it is counted" counter_above drop_too_large 0
+sub_start near 'wide.>' --json
+far "$udp6" pub wide.one "$large"
+far "$udp6" pub wide.two - <"$dir/larger"
+"$millrace" pub wide.three "$large"
+"$millrace" pub wide.four - <"$dir/larger"
+sizes() { jq -s -c 'map([.subject, (.payload | length)]) | sort' "$dir/$1.out"; }
+for name in wide near; do
+	wait_for "$name has all" lines_at_least "$dir/$name.out" 4
+	expect_equal "what $name got" "$(sizes "$name")" '[["wide.four",80000],["wide.one",5000],["wide.three",5000],["wide.two",80000]]'
+	expect_equal "changed on the way to $name" "$(jq -r 'select(.payload | length == 80000) | .payload' "$dir/$name.out" |
+		grep -vcxFf "$dir/larger")" 0
+done
+"$millrace" push wide - <"$dir/larger"
+far "$udp4" pull wide -n 1 >"$dir/pulled"
+cmp <(cat "$dir/larger" && echo) "$dir/pulled" || fail "a large message of a queue came changed"
+far "$udp4" push wide - <"$dir/larger"
+"$millrace" pull wide -n 1 >"$dir/pulled"
+cmp <(cat "$dir/larger" && echo) "$dir/pulled" || fail "a large message of a queue came changed"
+far_start server "$udp4" serve echo --exec cat
+server_is_there() { [ "$("$millrace" call mmi.service echo)" = 200 ]; }
+wait_for "the server is there" server_is_there
+"$millrace" call echo - --raw <"$dir/larger" >"$dir/called"
+cmp "$dir/larger" "$dir/called" || fail "a large call came back changed"
+far "$udp6" call echo - --raw <"$dir/larger" >"$dir/called"
+cmp "$dir/larger" "$dir/called" || fail "a large call came back changed"
+expect_equal drop_too_large "$(counter drop_too_large)" 0
 
 say "the bench over UDP counts what it says"
 far "$udp4" bench --transport udp --size 64 --seconds 1 --run-dir "$run" --json >"$dir/bench.out"

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +24,11 @@
 
 #include "client/millrace.h"
 
-#define NUMBERS_MAX 65536u /* more than a window */
-#define WAIT_MS     100
-#define SETTLE_MS   20000
+#define NUMBERS_MAX  65536u /* more than a window */
+#define STAGE_MAX    256u   /* more than a prefetch */
+#define WAIT_MS      100
+#define SETTLE_MS    20000
+#define CONNECTS_MAX 1000u
 
 static volatile sig_atomic_t ended;
 static int file = -1;
@@ -170,26 +173,39 @@ struct stage {
 	struct mr_queue *out;
 	struct mr_consumer *in;
 	struct {
+		bool used;
 		uint64_t id;
 		uint64_t tag;
-	} open[NUMBERS_MAX];
+	} open[STAGE_MAX];
 	int error;
 };
+
+/* No two that are open have one number: the library sees to that. */
+static int find_open(const struct stage *s, bool used, uint64_t id)
+{
+	for (unsigned i = 0; i < STAGE_MAX; i++)
+		if (s->open[i].used == used && (!used || s->open[i].id == id))
+			return (int)i;
+	return -1;
+}
 
 static void on_passed(struct mr_client *c, uint64_t id, int error, void *arg)
 {
 	struct stage *s = arg;
+	int at = find_open(s, true, id);
 
 	(void)c;
-	if (s->open[id % NUMBERS_MAX].id != id) {
+	if (at < 0) {
 		fprintf(stderr, "load: an outcome of what was not pushed\n");
 		s->error = 1;
-	} else if (error == 0) {
-		/* The connection may have been lost meanwhile: then it comes again. */
-		(void)mr_ack(s->in, s->open[id % NUMBERS_MAX].tag);
-	} else {
-		(void)mr_nack(s->in, s->open[id % NUMBERS_MAX].tag, true, 10);
+		return;
 	}
+	s->open[at].used = false;
+	/* The connection may have been lost meanwhile: then it comes again. */
+	if (error == 0)
+		(void)mr_ack(s->in, s->open[at].tag);
+	else
+		(void)mr_nack(s->in, s->open[at].tag, error != -ESTALE, 10);
 }
 
 static void pass(struct mr_client *c, const struct mr_delivery *d, void *arg)
@@ -201,16 +217,17 @@ static void pass(struct mr_client *c, const struct mr_delivery *d, void *arg)
 		.publisher = d->publisher,
 		.id = d->id,
 	};
+	int at = find_open(s, false, 0);
 	uint64_t id;
-	int error = mr_push_with(s->out, &push, &id);
 
-	if (error != 0) {
+	(void)c;
+	if (at < 0 || mr_push_with(s->out, &push, &id) != 0) {
 		(void)mr_nack(d->consumer, d->tag, true, 10);
 		return;
 	}
-	(void)c;
-	s->open[id % NUMBERS_MAX].id = id;
-	s->open[id % NUMBERS_MAX].tag = d->tag;
+	s->open[at].used = true;
+	s->open[at].id = id;
+	s->open[at].tag = d->tag;
 }
 
 static int stage(struct mr_client *c, const char *in, const char *out)
@@ -308,18 +325,31 @@ static int run(struct mr_client *c, int argc, char **argv)
 	return usage();
 }
 
+/* Control may have been killed a moment ago. */
+static int connect_patiently(struct mr_client **c, const char *name)
+{
+	const struct mr_options options = {.name = name, .connect_timeout_ms = 1000};
+	const struct timespec pause = {.tv_nsec = 20000000};
+	int error = -ECONNREFUSED;
+
+	for (unsigned tries = 0; tries < CONNECTS_MAX && error != 0; tries++) {
+		error = mr_connect(NULL, &options, c);
+		if (error != 0)
+			nanosleep(&pause, NULL);
+	}
+	return error;
+}
+
 int main(int argc, char **argv)
 {
 	const struct sigaction action = {.sa_handler = end};
-	const struct mr_options options = {
-		.name = argc > 1 ? argv[1] : "load", .connect_timeout_ms = 20000};
 	struct mr_client *c;
 	int status;
 
 	if (argc < 3)
 		return usage();
 	sigaction(SIGTERM, &action, NULL);
-	status = mr_connect(NULL, &options, &c);
+	status = connect_patiently(&c, argv[1]);
 	if (status != 0)
 		return complain(NULL, "connect", status);
 	status = run(c, argc, argv);
