@@ -196,10 +196,11 @@ static int forged_tag(struct mr_raw *c, unsigned i)
 		.verb = (uint8_t)(i / 4 % 8),
 		.delay_ms = (uint32_t)mr_raw_random(),
 	};
+	const struct mrf_settlement both[2] = {settlement, settlement};
 	struct mrf_reply_token token = {.session = settlement.tag, .correlation = i};
 
 	return mr_raw_send(c, kind, queue_number(i) | 1,
-		kind == MRF_MESSAGE_KIND_SETTLE ? NULL : &token, NULL, 0, &settlement,
+		kind == MRF_MESSAGE_KIND_SETTLE ? NULL : &token, NULL, 0, both,
 		i % 32 < 16 ? sizeof(settlement) : i % 32);
 }
 
