@@ -73,7 +73,8 @@ int mr_bench_request_prepare(struct mr_bench_publisher *p)
 	unsigned count = p->load->plan->outstanding;
 
 	p->slots = calloc(count, sizeof(*p->slots));
-	p->payload = malloc(p->load->plan->bytes);
+	if (!p->payload) /* as lanes may have it already */
+		p->payload = malloc(p->load->plan->bytes);
 	if (!p->slots || !p->payload)
 		return -ENOMEM;
 	snprintf(p->service, sizeof(p->service), "bench.%s", p->load->plan->run);
