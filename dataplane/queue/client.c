@@ -5,6 +5,8 @@
 
 #define SWEEP_MS      20u
 #define SWEEP_CLIENTS 256u
+/* Deliveries of one that is gone that go back at once. */
+#define GONE_AT_ONCE 8192u
 
 static struct mr_queue_client **bucket(const struct mr_queues *q, uint64_t session)
 {
@@ -69,16 +71,30 @@ static void unlink_client(struct mr_queues *q, struct mr_queue_client *client)
 		q->last = NULL;
 }
 
-static void client_gone(struct mr_queues *q, struct mr_queue_client *client)
+/* False: there are more. */
+static bool consumers_gone(struct mr_queues *q, struct mr_queue_client *client)
 {
-	mr_fragment_drop_all(q, client);
+	uint32_t budget = GONE_AT_ONCE;
+
 	while (client->consumers != NULL) {
+		if (!mr_consumer_give_back(q, client->consumers, &budget))
+			return false;
 		mr_count(q->c.stats->consumers_gone, 1);
 		mr_consumer_remove(q, client->consumers, 0, NULL);
 	}
+	return true;
+}
+
+/* False: it is to be looked at again. */
+static bool client_gone(struct mr_queues *q, struct mr_queue_client *client)
+{
+	mr_fragment_drop_all(q, client);
+	if (!consumers_gone(q, client))
+		return false;
 	mr_clients_flush(q); /* so that it is in no list but these */
 	unlink_client(q, client);
 	mr_store_release(q->store, client, (uint32_t)sizeof(*client));
+	return true;
 }
 
 static void send_ranges(struct mr_queues *q, uint64_t session, uint32_t number,
@@ -167,16 +183,15 @@ static void remove_silent(struct mr_queues *q, struct mr_queue_client *client)
 	}
 }
 
-static void look_at(struct mr_queues *q, struct mr_queue_client *client)
+static bool look_at(struct mr_queues *q, struct mr_queue_client *client)
 {
-	if (!q->c.ops->lives(q->c.arg, client->session)) {
-		client_gone(q, client);
-		return;
-	}
+	if (!q->c.ops->lives(q->c.arg, client->session))
+		return client_gone(q, client);
 	if (client->services > 0)
 		remove_silent(q, client);
 	if (client->assemblies != NULL)
 		mr_fragment_expire(q, client);
+	return true;
 }
 
 void mr_clients_sweep(struct mr_queues *q)
@@ -189,7 +204,11 @@ void mr_clients_sweep(struct mr_queues *q)
 		if (client == NULL)
 			break;
 		q->sweep = client->all_next;
-		look_at(q, client);
+		if (!look_at(q, client)) {
+			q->sweep = client;
+			q->sweep_ms = q->now_ms + 1;
+			return;
+		}
 		if (q->sweep == NULL)
 			break;
 	}

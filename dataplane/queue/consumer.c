@@ -167,15 +167,23 @@ static void say_disconnect(
 	(void)q->c.ops->send(q->c.arg, c->session, &plan, 0, true);
 }
 
+bool mr_consumer_give_back(struct mr_queues *q, struct mr_queue_consumer *c, uint32_t *budget)
+{
+	c->prefetch = 0; /* no more credit, whatever comes back */
+	mr_consumer_update(q, c);
+	/* The latest first, as each goes before the others. */
+	for (; c->tail != MR_QUEUE_NONE && *budget > 0; --*budget)
+		mr_settle_back(q, &q->deliveries[c->tail], MR_BACK_LOST, 0);
+	return c->tail == MR_QUEUE_NONE;
+}
+
 void mr_consumer_remove(
 	struct mr_queues *q, struct mr_queue_consumer *c, int code, const char *text)
 {
 	struct mr_queue *queue = c->queue;
+	uint32_t all = UINT32_MAX;
 
-	c->prefetch = 0; /* no more credit, whatever comes back */
-	mr_consumer_update(q, c);
-	while (c->tail != MR_QUEUE_NONE) /* the latest first, as each goes before the others */
-		mr_settle_back(q, &q->deliveries[c->tail], MR_BACK_LOST, 0);
+	(void)mr_consumer_give_back(q, c, &all);
 	if (code != 0)
 		say_disconnect(q, c, code, text);
 	if (c->blocked)

@@ -219,6 +219,7 @@ struct mr_queues {
 	struct mr_queues_config c;
 	struct mr_store *store;
 	uint64_t store_entries_max; /* bytes of the store beyond which no entry is taken */
+	uint64_t store_share;       /* of one queue, as of the last run */
 	uint64_t now_ms;
 	/* tables, mapped whole and taken as they are touched */
 	struct mr_queue_slot *slots;
@@ -445,6 +446,8 @@ void mr_client_heard(struct mr_queues *q, uint64_t session);
 /* Consumers (consumer.c) */
 int mr_consumer_add(struct mr_queues *q, struct mr_queue *queue, uint64_t session,
 	uint32_t subscription, uint32_t prefetch, uint32_t weight);
+/* It gets no more, and what it had out goes back, at most *budget; true: all of it. */
+bool mr_consumer_give_back(struct mr_queues *q, struct mr_queue_consumer *c, uint32_t *budget);
 /* What it had out goes back. `code` not 0: it is told so in a Disconnect. */
 void mr_consumer_remove(
 	struct mr_queues *q, struct mr_queue_consumer *c, int code, const char *text);

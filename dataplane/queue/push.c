@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/queue/engine.h"
 
-/* Of an entry besides its body, with rounding. */
-#define ENTRY_BYTES 40u
+/* Of an entry besides its body, with rounding: about. */
+#define ENTRY_BYTES 32u
 
 static void accept_one(struct mr_queues *q, uint64_t session, uint32_t number,
 	const struct mrf_message_origin *origin, uint32_t status)
@@ -72,7 +72,7 @@ static uint32_t admit(
 		return MRF_STATUS_CODE_BAD;
 	if (mr_unlikely(over(queue, body_bytes)) && (!waits || far_over(q, queue)))
 		return MRF_STATUS_CODE_OVERLOADED;
-	if (mr_unlikely(mr_share_used_up(footprint(queue), mr_queue_store_left(q))))
+	if (mr_unlikely(footprint(queue) >= q->store_share))
 		return MRF_STATUS_CODE_OVERLOADED;
 	return MRF_STATUS_CODE_OK;
 }

@@ -86,6 +86,7 @@ int mr_queues_new(const struct mr_queues_config *c, struct mr_store *store, stru
 	q->c = *c;
 	q->store = store;
 	q->store_entries_max = entries_max(store);
+	q->store_share = q->store_entries_max;
 	q->slots_free = MR_QUEUE_NONE;
 	q->deliveries_free = MR_QUEUE_NONE;
 	q->sweep_ms = UINT64_MAX;

@@ -9,6 +9,9 @@
 /* An entry for so many bytes of the log: smaller frames fill the entries first. */
 #define BYTES_AN_ENTRY  256u
 #define LOG_BYTES_LEAST 4096u
+/* Room for frames that come too early, in logs: what a path loses must not end the credit of what comes
+ * after it, and the slots of a session that loses nothing are never touched. */
+#define SLOT_SHARE 4u
 
 /* The next power of two, from 1 on. */
 static uint32_t rounded(uint32_t count)
@@ -37,7 +40,7 @@ int mr_flow_open(struct mr_flow *f, uint32_t log_bytes, uint32_t frame_bytes)
 	uint32_t entries = rounded(log_bytes / BYTES_AN_ENTRY);
 	uint64_t entries_bytes = (uint64_t)entries * sizeof(struct mr_reliable_frame);
 	uint32_t slot_bytes = (uint32_t)mr_align_up(frame_bytes, MR_CACHE_LINE);
-	uint32_t slots = rounded(log_bytes / slot_bytes);
+	uint32_t slots = rounded(SLOT_SHARE * (log_bytes / slot_bytes));
 
 	memset(f, 0, sizeof(*f));
 	if (log_bytes == 0)

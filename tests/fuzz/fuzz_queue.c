@@ -56,6 +56,13 @@ static uint64_t session(unsigned client)
 	return mr_session_id(0, client % CLIENTS, 7);
 }
 
+/* Of some what the smallest frame has room for. */
+static uint32_t room(void *arg, uint64_t id)
+{
+	(void)arg;
+	return mr_session_slot(id) % 2 == 1 ? 1176 : MR_MESSAGE_BYTES_MAX;
+}
+
 static bool send(
 	void *arg, uint64_t to, const struct mr_message_plan *plan, uint32_t target, bool final)
 {
@@ -84,13 +91,6 @@ static uint64_t heard_ms(void *arg, uint64_t id)
 	struct world *w = arg;
 
 	return mr_session_slot(id) == 3 ? 0 : w->now_ms;
-}
-
-static uint32_t room(void *arg, uint64_t session)
-{
-	(void)arg;
-	(void)session;
-	return MR_MESSAGE_BYTES_MAX;
 }
 
 static const struct mr_queue_ops ops = {

@@ -80,6 +80,8 @@ attack_counts "refused_push_unknown=1000000" unread-answers
 [ "$(counter drop_held_full)" -gt 0 ] || fail "all answers that nobody reads are held"
 attack_counted drop_held_full parts-without-credit
 work_goes_on
+attack requests-flood
+work_goes_on
 
 say "who blocks all subjects and does not read holds up those alone who promise, and can be told to go"
 sub_start blocking '>' --raw --promise at-least-once

@@ -5,7 +5,8 @@
 
 sessions=10000
 # Of the data plane's own memory. Rings and statistics are shared, and there from the start.
-bytes_a_session_max=1024
+# 1 KiB, and the state of the reliable flow; logs are taken as they are used.
+bytes_a_session_max=$((1024 + 512))
 
 generator=$build/bench/e2e/bench_frames
 [ -x "$generator" ] || skip "the benches are not built"

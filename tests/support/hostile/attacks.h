@@ -51,6 +51,7 @@ mr_attack_fn mr_attack_half_fragments;
 mr_attack_fn mr_attack_lying_fragments;
 mr_attack_fn mr_attack_unread_answers;
 mr_attack_fn mr_attack_parts_without_credit;
+mr_attack_fn mr_attack_requests_flood;
 
 /* Through the sockets. */
 mr_attack_fn mr_attack_attach_garbage;

@@ -50,6 +50,7 @@ static const struct {
 	{"lying-fragments", mr_attack_lying_fragments, 7000},
 	{"unread-answers", mr_attack_unread_answers, 1000000},
 	{"parts-without-credit", mr_attack_parts_without_credit, 200000},
+	{"requests-flood", mr_attack_requests_flood, 100000},
 	{"attach-garbage", mr_attack_attach_garbage, 200},
 	{"attach-flood", mr_attack_attach_flood, 10000},
 	{"attach-silent", mr_attack_attach_silent, 200},

@@ -382,3 +382,36 @@ int mr_attack_parts_without_credit(const char *path, unsigned count)
 		error = mr_raw_drain(&p.one);
 	return pair_close(&p, error);
 }
+
+/* Queues are asked for, each in its turn, and no answer is read. */
+int mr_attack_requests_flood(const char *path, unsigned count)
+{
+	struct mr_raw c;
+	int error = mr_raw_attach(&c, path, "requests-flood");
+
+	for (unsigned i = 0; error == 0 && i < count; i++) {
+		uint8_t memory[512];
+		char name[64];
+		struct mrf_builder b;
+		const void *request;
+		uint32_t body;
+		size_t bytes;
+
+		snprintf(name, sizeof(name), "hostile.flood.%u", i % 50);
+		mrf_builder_init(&b, memory, sizeof(memory));
+		body = mrf_queue_request_write(
+			&b, &(struct mrf_queue_request){.name = mrf_str(name)});
+		error = mrf_builder_finish(&b,
+			mrf_client_message_write(&b,
+				&(struct mrf_client_message){
+					.body_type = MRF_CLIENT_BODY_QUEUE_REQUEST, .body = body}),
+			&request, &bytes);
+		if (error == 0)
+			error = mr_raw_send(
+				&c, MRF_MESSAGE_KIND_CONTROL, i + 1, NULL, NULL, 0, request, bytes);
+	}
+	if (error == 0)
+		error = mr_raw_drain(&c);
+	mr_raw_close(&c);
+	return error;
+}

@@ -278,6 +278,7 @@ static void fill(uint32_t queue, unsigned client, const char *text)
 	do {
 		pushed = r.stats.pushed;
 		rig_push(&r, &(struct rig_push){.queue = queue, .client = client, .text = text});
+		rig_run(&r);
 	} while (r.stats.pushed > pushed);
 }
 
@@ -328,6 +329,29 @@ static void consumers_that_never_settle_leave_deliveries_to_others(void **state)
 	(void)mr_queues_run(r.queues, r.now_ms);
 	for (unsigned i = 0; i < 10; i++)
 		rig_expect(&r, 3, "y");
+}
+
+/* Other queues have their turn meanwhile. */
+static void what_a_dead_consumer_had_goes_back_in_parts(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+	uint64_t back;
+
+	(void)state;
+	rig_consume(&r, "work", 2, 65535);
+	for (unsigned i = 0; i < 30000; i++)
+		rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = "x"});
+	for (unsigned i = 0; i < 40; i++)
+		(void)mr_queues_run(r.queues, r.now_ms);
+	rig_sent_forget(&r);
+	r.gone[2] = true;
+	mr_queues_tick(r.queues, r.now_ms += 20);
+	back = mrf_queue_row_ready(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work"));
+	assert_true(back > 0 && back < 10000);
+	for (unsigned i = 0; i < 5; i++)
+		mr_queues_tick(r.queues, ++r.now_ms);
+	assert_int_equal(mrf_queue_row_ready(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work")), 30000);
+	assert_int_equal(r.stats.consumers_gone, 1);
 }
 
 static void pieces_smaller_than_any_need_be_are_refused(void **state)
@@ -393,6 +417,7 @@ int main(void)
 		RIG_TEST(consumer_that_delays_everything_stops_nobody),
 		RIG_TEST(queue_without_consumers_leaves_room_for_others),
 		RIG_TEST(consumers_that_never_settle_leave_deliveries_to_others),
+		RIG_TEST(what_a_dead_consumer_had_goes_back_in_parts),
 		RIG_TEST(pieces_smaller_than_any_need_be_are_refused),
 		RIG_TEST(answers_to_lists_are_bounded_and_complete),
 	};

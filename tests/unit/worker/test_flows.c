@@ -541,12 +541,15 @@ static void stalled_session_keeps_its_frames_and_gets_no_credit(void **state)
 
 	(void)state;
 	open_both();
+	r.workers[0]->ports[0].rx_entries = 4096;
 	slots = s->remote->flow.rx.slots;
-	assert_in_range(slots, MR_RIG_LOG_BYTES / 2048, MR_RIG_LOG_BYTES / 1024);
+	assert_in_range(slots, MR_RIG_LOG_BYTES / 512, MR_RIG_LOG_BYTES / 256);
 	stall();
 	while (sequence < slots) {
 		uint32_t until = s->remote->flow.rx.granted - 1;
 
+		if (until > sequence + 64)
+			until = sequence + 64; /* the device holds no more */
 		while (sequence < until && sequence < slots) {
 			sequence++;
 			send_number(sequence, sequence);
