@@ -214,6 +214,8 @@ void mr_worker_handoff_rx(struct mr_worker *w)
 
 	if (mr_likely(ready == 0))
 		return;
+	/* It may follow on what another worker has said: a consumer's end on its last acks. */
+	mr_worker_mesh_rx(w);
 	if (ready == MR_BYTES_CORRUPT) {
 		/* Control alone writes here: start anew where it says it stands, if that is sane.
 		 */

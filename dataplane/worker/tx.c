@@ -40,6 +40,8 @@ void mr_worker_show(struct mr_worker *w)
 	if (w->handoff_dirty) {
 		struct mr_handoff *h = &w->handoff;
 
+		/* What control says to another worker must not overtake what was said to that one before. */
+		mr_worker_mesh_flush(w);
 		w->handoff_dirty = false;
 		if (mr_bytes_publish(&h->to_control))
 			ring(w, h->to_control.shared, h->channel.peer_bell_fd);
