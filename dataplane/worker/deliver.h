@@ -29,8 +29,12 @@ MR_ALWAYS_INLINE bool mr_worker_copy(struct mr_worker *w, struct mr_session *s,
 	to = mr_bytes_claim(&s->down, plan->stride);
 	if (mr_unlikely(to == NULL)) {
 		to = mr_worker_frame_claim(w, s, plan->stride);
-		if (to == NULL)
-			return mr_worker_copy_cut(w, s, plan, target);
+		if (to == NULL) {
+			/* A copy, so that the plan need not be in memory. */
+			struct mr_message_plan copy = *plan;
+
+			return mr_worker_copy_cut(w, s, &copy, target);
+		}
 	}
 	mr_message_write(to, plan, target);
 	mr_bytes_push(&s->down, plan->stride);

@@ -325,23 +325,29 @@ static inline uint32_t run_of(const struct mr_burst_entry *e, const struct mr_bu
 	return count;
 }
 
+static void single(struct mr_worker *w, const struct mr_burst_entry *e);
+
+/* One without parts that makes no run, which is rare: its view is made, and kept out of the others' way. */
+static void __attribute__((noinline))
+single_plain(struct mr_worker *w, const struct mr_burst_entry *e)
+{
+	struct mr_message_view plain = mr_message_plain(e->at, e->header);
+	struct mr_burst_entry viewed = *e;
+
+	viewed.view = &plain;
+	single(w, &viewed);
+}
+
 static void single(struct mr_worker *w, const struct mr_burst_entry *e)
 {
-	const struct mr_message_view *m = e->view;
-	struct mr_message_view plain;
-
-	if (e->header.kind != MRF_MESSAGE_KIND_PUBLISH && mr_worker_is_for_queue(&e->header)) {
+	if (e->header.kind != MRF_MESSAGE_KIND_PUBLISH && mr_worker_is_for_queue(&e->header))
 		mr_worker_queues_entry(w, e);
-		return;
-	}
-	if (m == NULL) {
-		plain = mr_message_plain(e->at, e->header);
-		m = &plain;
-	}
-	if (mr_likely(m->header.kind == MRF_MESSAGE_KIND_PUBLISH))
-		publish(w, e->from, m);
+	else if (mr_unlikely(e->view == NULL))
+		single_plain(w, e);
+	else if (mr_likely(e->header.kind == MRF_MESSAGE_KIND_PUBLISH))
+		publish(w, e->from, e->view);
 	else
-		other(w, e->from, *m);
+		other(w, e->from, *e->view);
 }
 
 void mr_worker_route(struct mr_worker *w)

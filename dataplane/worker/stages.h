@@ -135,6 +135,9 @@ static inline const struct mr_message_view *mr_worker_take_apart(struct mr_worke
 		mr_count(w->stats->drop_bad_fragment, 1);
 		return NULL;
 	}
+	/* Most of what has a token has none. */
+	if (mr_unlikely(m->subject_bytes == 0))
+		return m;
 	memcpy(w->subjects[index], m->subject, m->subject_bytes);
 	m->subject = (const uint8_t *)w->subjects[index];
 	return m;
