@@ -328,7 +328,8 @@ static int run(struct mr_client *c, int argc, char **argv)
 /* Control may have been killed a moment ago. */
 static int connect_patiently(struct mr_client **c, const char *name)
 {
-	const struct mr_options options = {.name = name, .connect_timeout_ms = 1000, .request_timeout_ms = 30000};
+	const struct mr_options options = {
+		.name = name, .connect_timeout_ms = 1000, .request_timeout_ms = 30000};
 	const struct timespec pause = {.tv_nsec = 20000000};
 	int error = -ECONNREFUSED;
 
