@@ -121,7 +121,8 @@ static int fail(const struct push *p, const char *queue, int error)
 		mr_cli_note(p->cli, "%" PRIu64 " accepted, %" PRIu64 " refused", p->accepted,
 			p->failed);
 	if (error == -EBUSY)
-		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue, "the queue is full",
+		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue,
+			"the queue is full, or the memory of all queues (queues.memory_mib)",
 			"pull from it, or let pushes wait: --when-full wait where it is opened");
 	if (error == -EEXIST)
 		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue, mr_error(p->client),

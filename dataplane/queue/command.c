@@ -461,7 +461,8 @@ static const char *text_of(const struct request *r, int code)
 	switch (code) {
 	case 0: return NULL;
 	case -ENOENT: return service ? "no such service" : "no such queue";
-	case -EEXIST: return "it is there already, and not like that";
+	case -EEXIST:
+		return "it is there already, and not like that, or this client has it already";
 	case -ENOSPC: return "too many queues or consumers";
 	case -ENOMEM: return "no memory left for queues";
 	case -EBUSY: return "it has consumers";
