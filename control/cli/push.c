@@ -19,7 +19,11 @@ struct settings {
 	const char *publisher;
 	const char *priority;
 	const char *when_full;
+	const char *policy;
 	uint64_t limit;
+	uint64_t age_ms;
+	uint64_t ack_timeout_ms;
+	uint64_t max_deliver;
 	uint64_t count;
 	uint64_t first_id;
 	bool stdin_lines;
@@ -126,7 +130,7 @@ static int fail(const struct push *p, const char *queue, int error)
 			"pull from it, or let pushes wait: --when-full wait where it is opened");
 	if (error == -EEXIST)
 		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue, mr_error(p->client),
-			"leave --limit and --when-full as they were when it was first opened");
+			"leave out what it is to be like, as --limit, or say the same as who opened it first");
 	return mr_cli_fail_call(p->cli, p->client, error, queue);
 }
 
@@ -137,6 +141,25 @@ static enum mr_priority priority_of(const char *text)
 	return strcmp(text, "high") == 0 ? MR_PRIORITY_HIGH : MR_PRIORITY_LOW;
 }
 
+static enum mr_policy policy_of(const char *text)
+{
+	static const struct {
+		const char *name;
+		enum mr_policy policy;
+	} policies[] = {
+		{"lru", MR_POLICY_LEAST_RECENTLY_USED},
+		{"round-robin", MR_POLICY_ROUND_ROBIN},
+		{"least-outstanding", MR_POLICY_LEAST_OUTSTANDING},
+		{"random", MR_POLICY_RANDOM},
+		{"weighted", MR_POLICY_WEIGHTED},
+	};
+
+	for (size_t i = 0; text != NULL && i < sizeof(policies) / sizeof(policies[0]); i++)
+		if (strcmp(text, policies[i].name) == 0)
+			return policies[i].policy;
+	return MR_POLICY_DEFAULT;
+}
+
 static int open_queue(struct push *p, const char *name)
 {
 	const struct settings *set = p->set;
@@ -144,7 +167,11 @@ static int open_queue(struct push *p, const char *name)
 		.promise = mr_cli_promise(set->promise),
 		.publisher = set->publisher,
 		.next_id = set->first_id,
+		.queue.policy = policy_of(set->policy),
 		.queue.messages_max = set->limit,
+		.queue.age_max_ms = (uint32_t)set->age_ms,
+		.queue.ack_timeout_ms = (uint32_t)set->ack_timeout_ms,
+		.queue.max_deliver = (uint16_t)set->max_deliver,
 		.queue.when_full = set->when_full == NULL                ? MR_QUEUE_FULL_DEFAULT
 				   : strcmp(set->when_full, "wait") == 0 ? MR_QUEUE_FULL_WAIT
 									 : MR_QUEUE_FULL_REFUSE,
@@ -249,15 +276,14 @@ static const struct mr_cli_option options[] = {
 		.type = MR_CLI_TEXT,
 		.value = "NAME",
 		.offset = offsetof(struct settings, publisher),
-		.help = "with exactly-once: numbered under this name, over runs of this command"},
+		.help = "with --first-id: numbered under this name, over runs of this command"},
 	{.name = "first-id",
 		.type = MR_CLI_COUNT,
 		.value = "ID",
 		.offset = offsetof(struct settings, first_id),
 		.min = 1,
 		.max = 1e15,
-		.help = "with exactly-once: number of the first (default: 1; with --publisher the "
-			"time in microseconds)"},
+		.help = "with exactly-once: number of the first (default: 1)"},
 	{.name = "limit",
 		.type = MR_CLI_COUNT,
 		.value = "COUNT",
@@ -271,6 +297,33 @@ static const struct mr_cli_option options[] = {
 		.offset = offsetof(struct settings, when_full),
 		.choices = "wait|refuse",
 		.help = "if this makes the queue: what pushes do then (default: wait)"},
+	{.name = "policy",
+		.type = MR_CLI_TEXT,
+		.value = "POLICY",
+		.offset = offsetof(struct settings, policy),
+		.choices = "lru|round-robin|least-outstanding|random|weighted",
+		.help = "if this makes the queue: who gets the next message"},
+	{.name = "age",
+		.type = MR_CLI_COUNT,
+		.value = "MS",
+		.offset = offsetof(struct settings, age_ms),
+		.min = 1,
+		.max = 4294967295.0,
+		.help = "if this makes the queue: what is older is dead"},
+	{.name = "ack-timeout",
+		.type = MR_CLI_COUNT,
+		.value = "MS",
+		.offset = offsetof(struct settings, ack_timeout_ms),
+		.min = 10,
+		.max = 86400000,
+		.help = "if this makes the queue: what is not settled for so long comes again"},
+	{.name = "max-deliver",
+		.type = MR_CLI_COUNT,
+		.value = "COUNT",
+		.offset = offsetof(struct settings, max_deliver),
+		.min = 1,
+		.max = 65535,
+		.help = "if this makes the queue: what was delivered so often is dead"},
 	{0},
 };
 
@@ -283,8 +336,8 @@ const struct mr_cli_verb mr_cli_push = {
 	.details =
 		"Without PAYLOAD the message is empty; - takes all of standard input. The queue is made if there\n"
 		"is none. Ends when the queue has accepted everything, however long it is full; the exit code\n"
-		"is 1 if it refused something. Exactly once holds while this command runs, and over runs with a\n"
-		"--publisher; best effort ends when the bus has taken it, without an answer.",
+		"is 1 if it refused something. Exactly once holds while this command runs, and over runs with\n"
+		"--publisher and --first-id; best effort ends when the bus has taken it, without an answer.",
 	.examples = "  millrace push jobs '{\"id\":1}'\n"
 		    "  seq 1000 | millrace push jobs --stdin-lines\n"
 		    "  millrace push orders - --publisher shop --first-id 17 < order",
