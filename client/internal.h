@@ -214,6 +214,7 @@ struct mr_client {
 
 	/* Queues and what is promised: queue.h. */
 	struct mr_queue *queues;
+	bool queues_closed; /* some, within a callback */
 	uint32_t queue_serial;
 	struct mr_outbox *outboxes;
 	uint32_t promised_open;        /* messages promised and not taken in charge */

@@ -378,6 +378,7 @@ struct mr_push_options {
 MR_API int mr_queue_open(struct mr_client *c, const char *name,
 	const struct mr_push_options *options, struct mr_queue **out);
 /* Forgets what is not accepted yet: mr_settle first. */
+/* May be called within callbacks, but for one that mr_push of the same queue serves. */
 MR_API void mr_queue_close(struct mr_queue *q);
 
 struct mr_push {
@@ -482,7 +483,7 @@ struct mr_call_options {
 	const char *headers;
 	size_t header_bytes;
 	uint64_t correlation; /* 0: made up; the caller's own, returned with each reply */
-	/* This client's own breaker for the service: after so many failures in a row calls fail at once with -ECONNABORTED
+	/* This client's own breaker for the service: after so many failures in a row, each try counted, calls fail at once with -ECONNABORTED
 	 * for reset_ms, then one is let through. 0: 5; UINT32_MAX: never. */
 	unsigned breaker_failures;
 	unsigned breaker_reset_ms; /* default 10000 */

@@ -296,10 +296,30 @@ void mr_queue_free(struct mr_queue *q)
 	free(q);
 }
 
+/* Within a callback whoever called it may still be at work on the queue. */
 void mr_queue_close(struct mr_queue *q)
 {
-	if (q != NULL)
+	if (q == NULL)
+		return;
+	if (q->client->depth == 0) {
 		mr_queue_free(q);
+		return;
+	}
+	q->closed = true;
+	q->on_outcome = NULL;
+	q->client->queues_closed = true;
+}
+
+void mr_queues_sweep(struct mr_client *c)
+{
+	struct mr_queue *next;
+
+	c->queues_closed = false;
+	for (struct mr_queue *q = c->queues; q != NULL; q = next) {
+		next = q->next;
+		if (q->closed)
+			mr_queue_free(q);
+	}
 }
 
 unsigned mr_queue_unaccepted(const struct mr_queue *q)

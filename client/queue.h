@@ -103,6 +103,7 @@ struct mr_queue {
 	struct mr_queue *next;
 	uint32_t serial; /* finds it again when control answers */
 	bool service;
+	bool closed; /* within a callback: freed when that is over */
 	enum mr_promise_kind promise;
 	uint64_t publisher;
 	uint64_t next_id;
@@ -123,6 +124,8 @@ int mr_queue_opened(struct mr_queue *q, const struct mr_answer *a);
 /* An Accepted message. */
 void mr_queue_accepted(struct mr_client *c, const struct mr_message_view *m);
 void mr_queue_free(struct mr_queue *q);
+/* Frees those that were closed within a callback; none is on the stack. */
+void mr_queues_sweep(struct mr_client *c);
 /* The table of options of a request. */
 uint32_t mr_queue_options_write(struct mrf_builder *b, const struct mr_queue_options *options);
 /* The number of a publisher that has this name, and counts its messages itself if next_id is not 0; NULL: one

@@ -44,6 +44,43 @@ static uint32_t depth(struct fixture *f)
 	return count;
 }
 
+static struct mr_queue *to_be_closed;
+
+static void close_at_the_first(struct mr_client *c, uint64_t id, int error, void *arg)
+{
+	unsigned *told = arg;
+
+	(void)c;
+	(void)id;
+	(void)error;
+	(*told)++;
+	mr_queue_close(to_be_closed);
+}
+
+static void a_queue_closed_by_an_outcome_tells_no_more(void **state)
+{
+	struct fixture *f = *state;
+	const struct mr_push push = {.payload = "job", .bytes = 3};
+	unsigned told = 0, pushed = 0;
+	struct mr_push_options options = {
+		.promise = MR_AT_LEAST_ONCE, .on_outcome = close_at_the_first, .arg = &told};
+	struct mr_queue *other = open_queue(f, MR_AT_LEAST_ONCE, NULL);
+
+	assert_int_equal(mr_queue_open(f->client, "jobs", &options, &to_be_closed), 0);
+	mr_cork(f->client, true);
+	while (mr_push_with(to_be_closed, &push, NULL) == 0)
+		pushed++;
+	assert_true(pushed > 1);
+	mr_cork(f->client, false);
+	assert_int_equal(mr_flush(f->client), 0);
+	for (unsigned i = 0; i < 1000 && told == 0; i++)
+		assert_true(mr_wait(f->client, 10) >= 0);
+	assert_int_equal(told, 1);
+	assert_int_equal(mr_push(other, "job", 3), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	assert_int_equal(told, 1);
+}
+
 static void pushes_are_accepted_and_told_once(void **state)
 {
 	struct fixture *f = *state;
@@ -343,6 +380,7 @@ static void receivers_hand_out_once_what_is_promised_so(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_queue_closed_by_an_outcome_tells_no_more),
 		TEST(pushes_are_accepted_and_told_once),
 		TEST(the_window_bounds_what_is_not_accepted),
 		TEST(waiting_ends_when_the_bus_accepts),
