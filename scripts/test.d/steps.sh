@@ -25,6 +25,7 @@ step_checks() {
 # Meson's options for a build directory build-NAME.
 build_options() {
 	case $1 in
+	clang) echo -Dtests=false ;; # the build for asan has them, by the same compiler
 	asan) echo -Db_sanitize=address,undefined -Db_lundef=false -Dbench=false ;;
 	tsan) echo -Db_sanitize=thread -Db_lundef=false -Dbench=false ;;
 	fuzz) echo -Dfuzzers=true -Dbench=false ;;
@@ -50,9 +51,10 @@ build() {
 		}
 		echo "$stamp" >"$dir/configured"
 	fi
-	# Of the fuzzing build, the fuzzers alone are wanted.
+	# Of the fuzzing build, the fuzzers alone are wanted, and of the one for threads the stress tests.
 	local targets=()
-	[ "$name" != fuzz ] || mapfile -t targets < <(fuzz_targets)
+	[ "$name" != fuzz ] || mapfile -t targets < <(targets_of fuzz fuzz_)
+	[ "$name" != tsan ] || mapfile -t targets < <(targets_of tsan stress_)
 	ninja -C "$dir" -j "$jobs" ${targets[@]+"${targets[@]}"} >>"$log" 2>&1 || {
 		failed "$name: build" "ninja"
 		# The first failure, and the end: with several at a time they are not the same.
@@ -129,6 +131,8 @@ step_build_and_test() {
 	# Sanitizers slow a test down two to ten times.
 	local multiplier=1
 	[ "$name" = release ] || multiplier=4
+	# The minute of kills is for the release build; with the sanitizers it is the finds that count.
+	[ "$name" = release ] || export MILLRACE_KILL_S=15
 	rm -f "build-$name/meson-logs/testlog.json"
 	meson test -C "build-$name" --no-rebuild --num-processes "$jobs" \
 		--timeout-multiplier "$multiplier" "$@" ${chosen[@]+"${chosen[@]}"} \
@@ -144,15 +148,15 @@ step_build_and_test() {
 	report_meson "$name" "$logs/test-$name.json"
 }
 
-# As ninja names them.
-fuzz_targets() {
-	meson introspect build-fuzz --targets | jq -r --arg top "$PWD/build-fuzz/" \
-		'.[] | select(.type == "executable" and (.name | startswith("fuzz_"))) | .filename[0] |
+# targets_of NAME PREFIX: the programs of a build whose names begin so, as ninja names them.
+targets_of() {
+	meson introspect "build-$1" --targets | jq -r --arg top "$PWD/build-$1/" --arg prefix "$2" \
+		'.[] | select(.type == "executable" and (.name | startswith($prefix))) | .filename[0] |
 		ltrimstr($top)'
 }
 
 fuzzers_in() {
-	[ -f build-fuzz/build.ninja ] && fuzz_targets | sed 's,^,build-fuzz/,' | sort
+	[ -f build-fuzz/build.ninja ] && targets_of fuzz fuzz_ | sed 's,^,build-fuzz/,' | sort
 }
 
 # One fuzzer for its time, over a copy of its seeds. What it finds stays in the logs.
