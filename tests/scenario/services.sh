@@ -27,7 +27,7 @@ head -c 300000 /dev/urandom | base64 >"$dir/large"
 cmp "$dir/large" "$dir/large.back" || fail "a large request came back changed"
 
 say "one dies with a request in hand: another answers"
-start slow1 "$millrace" serve slow --exec "echo begun >>'$dir/begun'; sleep 2; cat"
+start slow1 "$millrace" serve slow --exec "echo begun >>'$dir/begun'; until [ -e '$dir/go' ]; do sleep 0.01; done"
 slow1=$pid
 start caller "$millrace" call slow 'do it' --timeout 60000
 caller=$pid
@@ -35,10 +35,11 @@ wait_for "the request is in hand" test -s "$dir/begun"
 start slow2 "$millrace" serve slow --exec cat
 slow2=$pid
 wait_for "two workers" mmi_says workers slow 2
-kill -KILL "$slow1"
+kill -KILL "$slow1" # it would never have answered
 wait_child "$caller" "the caller"
 expect_equal "exit status of the caller" "$status" 0
 expect_lines "$dir/caller.out" 'do it'
+touch "$dir/go"
 kill -TERM "$slow2"
 wait_child "$slow2" "the second worker"
 
