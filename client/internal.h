@@ -64,8 +64,9 @@ struct mr_subscription {
 
 struct mr_publisher {
 	struct mr_client *client;
-	uint32_t alias;
-	uint32_t index; /* in the client's publishers */
+	struct mrf_message_header header; /* of its messages, but for their length; to the alias */
+	uint32_t head_bytes;              /* in front of each payload */
+	uint32_t index;                   /* in the client's publishers */
 	uint32_t body_bytes_max;
 	struct mr_outbox *box; /* of what it promises; NULL: best effort */
 	uint64_t number;       /* with exactly once, of the publisher; else 0 */

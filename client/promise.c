@@ -5,7 +5,7 @@
 
 #include "client/queue.h"
 
-#define WINDOW     4096u
+#define WINDOW     16384u /* less than what is remembered of a publisher */
 #define WAIT_SPINS 64u
 
 static int open_box(struct mr_publisher *p, const struct mr_publisher_options *options)
@@ -19,10 +19,13 @@ static int open_box(struct mr_publisher *p, const struct mr_publisher_options *o
 		return mr_fail(c, -ENOMEM, NULL);
 	}
 	p->box->by_mark = true;
-	p->box->target = p->alias;
+	p->box->target = p->header.target;
 	if (options->promise == MR_EXACTLY_ONCE)
 		p->number = mr_publisher_number(c, options->publisher, options->next_id);
 	p->next_id = options->next_id != 0 ? options->next_id : 1;
+	/* What is not numbered is promised by a flag alone. */
+	p->header.flags = p->number != 0 ? MRF_MESSAGE_FLAG_ORIGIN : MRF_MESSAGE_FLAG_HIGH;
+	p->head_bytes += mr_message_extra_bytes(p->header.flags);
 	return 0;
 }
 
@@ -41,13 +44,33 @@ int mr_publisher_open_with(struct mr_client *c, const char *subject,
 	return error;
 }
 
+/* What is one record stands in the ring alone; of what goes in pieces a copy is kept. */
+static int send_letter(struct mr_publisher *p, const struct mr_letter *l)
+{
+	struct mr_client *c = p->client;
+	uint8_t *to;
+
+	if (l->pieces > 1)
+		return mr_outbox_add(p->box, l);
+	if (mr_outbox_may_place(p->box, 1) == 0)
+		return mr_fail(c, -EAGAIN, "too much is not taken yet");
+	to = mr_promise_room(c, (uint32_t)l->bytes);
+	if (to == NULL)
+		return mr_fail(c, -EAGAIN, NULL);
+	mr_letter_write(c, l, 0, 0, to);
+	mr_outbox_placed(p->box, 1, (uint32_t)l->bytes);
+	mr_promise_pushed(c, l->bytes);
+	return 0;
+}
+
 int mr_publisher_send_with(struct mr_publisher *p, const char *headers, size_t header_bytes,
 	const void *payload, size_t bytes)
 {
 	struct mr_client *c = p->client;
 	struct mr_letter l = {
 		.kind = MRF_MESSAGE_KIND_PUBLISH,
-		.target = p->alias,
+		.target = p->header.target,
+		.extra = {.flags = p->header.flags, .origin = {p->number, p->next_id}},
 		.parts = {NULL, 0, headers, header_bytes, payload, bytes},
 		.reserve_bytes = (uint32_t)(c->body_bytes_max - p->body_bytes_max),
 	};
@@ -55,35 +78,12 @@ int mr_publisher_send_with(struct mr_publisher *p, const char *headers, size_t h
 
 	if (mr_unlikely(c->refuse != 0))
 		return mr_publish_refused(c);
-	if (p->box != NULL) {
-		/* What is not numbered is promised by a flag alone. */
-		l.extra.flags = p->number != 0 ? MRF_MESSAGE_FLAG_ORIGIN : MRF_MESSAGE_FLAG_HIGH;
-		l.extra.origin = (struct mrf_message_origin){p->number, p->next_id};
-	}
 	error = mr_letter_measure(c, &l);
 	if (error != 0)
 		return error;
 	if (p->box == NULL)
 		return mr_letter_send(c, &l, false, false);
-	error = mr_outbox_add(p->box, &l);
-	p->next_id += error == 0;
-	return error;
-}
-
-int mr_promise_send(struct mr_publisher *p, const void *payload, size_t bytes)
-{
-	const struct mrf_message_origin origin = {p->number, p->next_id};
-	const struct mrf_message_header h = {
-		.kind = MRF_MESSAGE_KIND_PUBLISH,
-		.flags = p->number != 0 ? MRF_MESSAGE_FLAG_ORIGIN : MRF_MESSAGE_FLAG_HIGH,
-		.target = p->box->target,
-	};
-	int error;
-
-	/* As a delivery it has an origin too, beside its subject. */
-	if (mr_unlikely(bytes + sizeof(origin) > p->body_bytes_max))
-		return mr_publisher_send_with(p, NULL, 0, payload, bytes);
-	error = mr_outbox_add_plain(p->box, h, &origin, payload, (uint32_t)bytes);
+	error = send_letter(p, &l);
 	p->next_id += error == 0;
 	return error;
 }

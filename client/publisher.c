@@ -7,8 +7,6 @@
 #include "client/names.h"
 #include "client/queue.h"
 
-#define HEADER_BYTES ((uint32_t)sizeof(struct mrf_message_header))
-
 uint32_t mr_publisher_encode(const struct mr_publisher *p, uint8_t *to, uint32_t room)
 {
 	uint8_t memory[MR_CALL_BYTES_MAX];
@@ -81,7 +79,7 @@ static int resolve(struct mr_client *c, struct mr_publisher *p)
 	int error;
 
 	if (other != NULL) {
-		p->alias = other->alias;
+		p->header.target = other->header.target;
 		return 0;
 	}
 	await_releases(c);
@@ -91,7 +89,7 @@ static int resolve(struct mr_client *c, struct mr_publisher *p)
 		return error;
 	if (found.alias == 0)
 		return mr_fail(c, -EPROTO, "the bus answered without an alias");
-	p->alias = found.alias;
+	p->header.target = found.alias;
 	return 0;
 }
 
@@ -128,6 +126,8 @@ int mr_publisher_open(struct mr_client *c, const char *subject, struct mr_publis
 	if (p == NULL)
 		return mr_fail(c, -ENOMEM, NULL);
 	p->client = c;
+	p->header.kind = MRF_MESSAGE_KIND_PUBLISH;
+	p->head_bytes = (uint32_t)sizeof(p->header);
 	memcpy(p->subject, subject, strlen(subject) + 1);
 	limit(p);
 	error = resolve(c, p);
@@ -187,16 +187,25 @@ void mr_publisher_close(struct mr_publisher *p)
 	mr_publisher_abort(p);
 	c->publishers[p->index] = NULL;
 	if (c->state == MR_STATE_UP && twin(c, p) == NULL)
-		release(c, p->alias);
+		release(c, p->header.target);
 	mr_publisher_free(p);
 }
 
-static inline void header_store(uint8_t *to, uint32_t bytes, uint32_t alias)
+static inline void header_store(uint8_t *to, uint32_t bytes, const struct mr_publisher *p)
 {
-	struct mrf_message_header h = {
-		.bytes = (uint16_t)bytes, .kind = MRF_MESSAGE_KIND_PUBLISH, .target = alias};
+	struct mrf_message_header h = p->header;
 
+	h.bytes = (uint16_t)bytes;
 	memcpy(to, &h, sizeof(h));
+}
+
+/* The next one of a publisher that promises: behind its header. */
+static inline void origin_store(uint8_t *to, struct mr_publisher *p)
+{
+	const struct mrf_message_origin origin = {p->number, p->next_id++};
+
+	if (p->number != 0)
+		memcpy(to + sizeof(p->header), &origin, sizeof(origin));
 }
 
 static int send_large(struct mr_publisher *p, const void *payload, size_t bytes)
@@ -204,28 +213,59 @@ static int send_large(struct mr_publisher *p, const void *payload, size_t bytes)
 	struct mr_parts parts = {NULL, 0, NULL, 0, payload, bytes};
 	struct mr_client *c = p->client;
 
-	return mr_letter_send_large(c, MRF_MESSAGE_KIND_PUBLISH, p->alias, NULL, &parts,
+	return mr_letter_send_large(c, MRF_MESSAGE_KIND_PUBLISH, p->header.target, NULL, &parts,
 		(uint32_t)(c->body_bytes_max - p->body_bytes_max), false);
+}
+
+/* As a delivery it may have an origin, beside its subject. */
+static inline size_t placed_bytes_max(const struct mr_publisher *p)
+{
+	size_t extra_bytes = p->head_bytes - sizeof(p->header);
+
+	return p->body_bytes_max > extra_bytes ? p->body_bytes_max - extra_bytes : 0;
+}
+
+/* The same into the ring of promises. */
+static int send_promised(struct mr_publisher *p, const void *payload, size_t bytes)
+{
+	struct mr_client *c = p->client;
+	uint32_t total = p->head_bytes + (uint32_t)bytes;
+	uint8_t *to;
+
+	if (mr_unlikely(bytes > placed_bytes_max(p)))
+		return mr_publisher_send_with(p, NULL, 0, payload, bytes);
+	if (mr_unlikely(mr_outbox_may_place(p->box, 1) == 0))
+		return mr_fail(c, -EAGAIN, "too much is not taken yet");
+	to = mr_promise_room(c, total);
+	if (mr_unlikely(to == NULL))
+		return mr_fail(c, -EAGAIN, NULL);
+	header_store(to, total, p);
+	origin_store(to, p);
+	if (bytes > 0)
+		mr_message_copy(to + p->head_bytes, payload, bytes);
+	mr_outbox_placed(p->box, 1, mr_message_stride(total));
+	mr_promise_pushed(c, total);
+	return 0;
 }
 
 int mr_publisher_send(struct mr_publisher *p, const void *payload, size_t bytes)
 {
 	struct mr_client *c = p->client;
-	uint32_t total = HEADER_BYTES + (uint32_t)bytes;
+	uint32_t total = (uint32_t)(sizeof(p->header) + bytes);
 	uint8_t *to;
 
 	if (mr_unlikely(c->refuse != 0))
 		return mr_publish_refused(c);
 	if (mr_unlikely(p->box != NULL))
-		return mr_promise_send(p, payload, bytes);
+		return send_promised(p, payload, bytes);
 	if (mr_unlikely(bytes > p->body_bytes_max))
 		return send_large(p, payload, bytes);
 	to = mr_publish_room(c, total);
 	if (mr_unlikely(to == NULL))
 		return mr_fail(c, -EAGAIN, NULL);
-	header_store(to, total, p->alias);
+	header_store(to, total, p);
 	if (bytes > 0)
-		mr_message_copy(to + HEADER_BYTES, payload, bytes);
+		mr_message_copy(to + sizeof(p->header), payload, bytes);
 	c->published++;
 	mr_publish_pushed(c, total);
 	return 0;
@@ -238,7 +278,7 @@ static int send_batch_promised(
 	int error = 0;
 
 	for (i = 0; i < count && error == 0; i++)
-		error = mr_promise_send(p, buffers[i].data, buffers[i].bytes);
+		error = send_promised(p, buffers[i].data, buffers[i].bytes);
 	if (error == 0)
 		return (int)i;
 	return error == -EAGAIN || i > 1 ? (int)i - 1 : error;
@@ -254,7 +294,7 @@ int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buff
 	if (mr_unlikely(p->box != NULL))
 		return send_batch_promised(p, buffers, count);
 	for (i = 0; i < count; i++) {
-		uint32_t total = HEADER_BYTES + (uint32_t)buffers[i].bytes;
+		uint32_t total = (uint32_t)(sizeof(p->header) + buffers[i].bytes);
 		uint8_t *to;
 
 		if (mr_unlikely(buffers[i].bytes > p->body_bytes_max)) {
@@ -265,9 +305,9 @@ int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buff
 		to = mr_publish_room(c, total);
 		if (mr_unlikely(to == NULL))
 			break;
-		header_store(to, total, p->alias);
+		header_store(to, total, p);
 		if (buffers[i].bytes > 0)
-			mr_message_copy(to + HEADER_BYTES, buffers[i].data, buffers[i].bytes);
+			mr_message_copy(to + sizeof(p->header), buffers[i].data, buffers[i].bytes);
 		mr_bytes_push(&c->up, total);
 		if (mr_unlikely(c->up.tail - c->up.tail_out >= MR_SHOW_BYTES_MAX))
 			mr_publish_show(c);
@@ -285,11 +325,31 @@ static int claim_check(const struct mr_publisher *p, size_t bytes)
 
 	if (mr_unlikely(c->refuse != 0))
 		return mr_publish_refused(c);
-	if (mr_unlikely(p->box != NULL))
-		return mr_fail(c, -EINVAL, "what is promised cannot be written in place");
-	if (mr_unlikely(bytes > p->body_bytes_max))
+	if (mr_unlikely(bytes > (p->box == NULL ? p->body_bytes_max : placed_bytes_max(p))))
 		return mr_publish_too_large(c);
 	return 0;
+}
+
+/* Where its messages go. */
+static inline struct mr_bytes_producer *ring_of(const struct mr_publisher *p)
+{
+	return mr_likely(p->box == NULL) ? &p->client->up : p->client->promised;
+}
+
+/* For how many records of `stride` bytes there is room, up to `count`. */
+static uint32_t room_for(struct mr_publisher *p, uint32_t stride, uint32_t count)
+{
+	struct mr_bytes_producer *ring = ring_of(p);
+	uint64_t wanted, room;
+
+	if (mr_unlikely(p->box != NULL)) {
+		count = mr_outbox_may_place(p->box, count);
+		if (count > 0 && mr_promise_room(p->client, stride) == NULL)
+			return 0;
+	}
+	wanted = (uint64_t)stride * count;
+	room = mr_bytes_room(ring, wanted);
+	return mr_likely(room >= wanted) ? count : (uint32_t)(room / stride);
 }
 
 /* Opens a claim of one message, or of several that follow each other. */
@@ -301,93 +361,113 @@ static void claim(struct mr_publisher *p, uint8_t *at, size_t bytes, uint32_t co
 	p->client->refuse = -EBUSY;
 }
 
+/* The claim is over: `count` messages, `bytes` of the ring in all, are given to the bus. */
+static void pushed(struct mr_publisher *p, uint32_t count, size_t bytes)
+{
+	struct mr_client *c = p->client;
+
+	p->claimed = NULL;
+	c->refuse = 0;
+	if (count == 0)
+		return;
+	if (mr_unlikely(p->box != NULL)) {
+		mr_outbox_placed(p->box, count, (uint32_t)bytes);
+		mr_promise_pushed(c, bytes);
+	} else {
+		c->published += count;
+		mr_publish_pushed(c, bytes);
+	}
+}
+
 int mr_publisher_claim(struct mr_publisher *p, size_t bytes, void **payload)
 {
 	struct mr_client *c = p->client;
+	uint32_t total = p->head_bytes + (uint32_t)bytes;
 	int error = claim_check(p, bytes);
 	uint8_t *to;
 
 	if (mr_unlikely(error != 0))
 		return error;
-	to = mr_publish_room(c, HEADER_BYTES + (uint32_t)bytes);
+	if (mr_unlikely(p->box != NULL) && mr_outbox_may_place(p->box, 1) == 0)
+		to = NULL;
+	else
+		to = p->box == NULL ? mr_publish_room(c, total) : mr_promise_room(c, total);
 	if (mr_unlikely(to == NULL))
 		return mr_fail(c, -EAGAIN, NULL);
 	claim(p, to, bytes, 0);
-	*payload = to + HEADER_BYTES;
+	*payload = to + p->head_bytes;
 	return 0;
 }
 
 int mr_publisher_commit(struct mr_publisher *p, size_t bytes)
 {
 	struct mr_client *c = p->client;
-	uint32_t total = HEADER_BYTES + (uint32_t)bytes;
+	uint32_t total = p->head_bytes + (uint32_t)bytes;
 
 	if (mr_unlikely(p->claimed == NULL || p->claimed_count != 0))
 		return mr_fail(c, -EINVAL, "no claim of one message is open");
 	if (mr_unlikely(bytes > p->claimed_bytes))
 		return mr_fail(c, -EINVAL, "more is committed than was claimed");
-	header_store(p->claimed, total, p->alias);
-	p->claimed = NULL;
-	c->refuse = 0;
-	c->published++;
-	mr_publish_pushed(c, total);
+	header_store(p->claimed, total, p);
+	if (p->box != NULL)
+		origin_store(p->claimed, p);
+	pushed(p, 1, mr_message_stride(total));
 	return 0;
-}
-
-/* How many records of `stride` bytes there is room for, up to `count`. */
-static uint32_t room_for(struct mr_client *c, uint32_t stride, uint32_t count)
-{
-	uint64_t wanted = (uint64_t)stride * count;
-	uint64_t room = mr_bytes_room(&c->up, wanted);
-
-	return mr_likely(room >= wanted) ? count : (uint32_t)(room / stride);
 }
 
 int mr_publisher_claim_batch(
 	struct mr_publisher *p, size_t bytes, unsigned count, void **first, size_t *stride)
 {
-	struct mr_client *c = p->client;
-	uint32_t step = mr_message_stride(HEADER_BYTES + (uint32_t)bytes);
+	uint32_t step = mr_message_stride(p->head_bytes + (uint32_t)bytes);
 	int error = claim_check(p, bytes);
 	uint8_t *to;
 
 	if (mr_unlikely(error != 0))
 		return error;
-	count = room_for(c, step, count < INT32_MAX ? count : INT32_MAX);
+	count = room_for(p, step, count < INT32_MAX ? count : INT32_MAX);
 	if (mr_unlikely(count == 0)) {
 		/* The worker makes no room for what it was not shown. */
-		mr_publish_show_rest(c);
+		mr_publish_show_rest(p->client);
 		return 0;
 	}
-	to = mr_bytes_claim(&c->up, (size_t)step * count);
+	to = mr_bytes_claim(ring_of(p), (size_t)step * count);
 	/* The worker has read these lines when they were last used. */
 	mr_prefetch_lines_write(to, (size_t)step * count);
 	claim(p, to, bytes, count);
-	*first = to + HEADER_BYTES;
+	*first = to + p->head_bytes;
 	*stride = step;
 	return (int)count;
+}
+
+static void headers_store(struct mr_publisher *p, uint32_t total, uint32_t stride, unsigned count)
+{
+	uint8_t *to = p->claimed;
+	uint64_t header;
+
+	header_store((uint8_t *)&header, total, p);
+	if (mr_likely(p->number == 0)) {
+		for (uint32_t i = 0; i < count; i++, to += stride)
+			memcpy(to, &header, sizeof(header));
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++, to += stride) {
+		memcpy(to, &header, sizeof(header));
+		origin_store(to, p);
+	}
 }
 
 int mr_publisher_commit_batch(struct mr_publisher *p, unsigned count)
 {
 	struct mr_client *c = p->client;
-	uint32_t total = HEADER_BYTES + (uint32_t)p->claimed_bytes;
+	uint32_t total = p->head_bytes + (uint32_t)p->claimed_bytes;
 	uint32_t stride = mr_message_stride(total);
-	uint8_t *to = p->claimed;
-	uint64_t header;
 
-	if (mr_unlikely(to == NULL || p->claimed_count == 0))
+	if (mr_unlikely(p->claimed == NULL || p->claimed_count == 0))
 		return mr_fail(c, -EINVAL, "no claim of a batch is open");
 	if (mr_unlikely(count > p->claimed_count))
 		return mr_fail(c, -EINVAL, "more is committed than was claimed");
-	header_store((uint8_t *)&header, total, p->alias);
-	for (uint32_t i = 0; i < count; i++, to += stride)
-		memcpy(to, &header, sizeof(header));
-	p->claimed = NULL;
-	c->refuse = 0;
-	c->published += count;
-	if (count > 0)
-		mr_publish_pushed(c, (size_t)stride * count);
+	headers_store(p, total, stride, count);
+	pushed(p, count, (size_t)stride * count);
 	return 0;
 }
 

@@ -12,87 +12,9 @@
 #ifndef MILLRACE_CLIENT_QUEUE_H
 #define MILLRACE_CLIENT_QUEUE_H
 
-#include "client/letter.h"
-
-/* outbox.c: copies of what was promised, until the bus has it in charge. */
-
-enum mr_kept_state {
-	MR_KEPT_UNSENT,
-	MR_KEPT_SENT,
-	MR_KEPT_AGAIN, /* refused for now: sent again when it is time */
-	MR_KEPT_DONE,
-};
-
-struct mr_kept {
-	uint64_t id;
-	uint64_t publisher;
-	uint64_t mark;  /* of a publisher: taken when the ring has come so far */
-	uint64_t at;    /* in the outbox's memory */
-	uint8_t *large; /* its own memory instead */
-	uint32_t bytes; /* of all its records */
-	uint8_t state;
-	uint8_t tries;
-	bool pieces; /* several */
-};
-
-struct mr_outbox {
-	struct mr_client *client;
-	struct mr_outbox *next;
-	/* Told of each outcome, once; may add to the box. */
-	void (*told)(struct mr_outbox *o, uint64_t id, int error);
-	/* `target` is not known: asks for it. */
-	void (*find)(struct mr_outbox *o);
-	uint32_t target; /* of its messages; 0: not known now, nothing is sent */
-	bool by_mark;    /* taken when the ring is, not when accepted */
-
-	struct mr_kept *kept; /* by position */
-	uint32_t kept_room;   /* power of two */
-	uint32_t window;      /* that may be open at once */
-	uint32_t head;        /* positions: oldest that is not done, */
-	uint32_t tail;        /* the next, */
-	uint32_t unsent;      /* the first never sent in this session */
-	uint32_t open;        /* not done */
-	uint32_t again;       /* of them, to be sent again */
-	uint64_t again_ns;    /* when, or when to ask for the target; 0: nothing waits */
-	uint64_t id_offset;   /* of the last: id less position */
-	/* The one that is being written into the ring, which may take several turns. */
-	bool writing;
-	uint32_t writing_at;    /* its position */
-	uint32_t writing_bytes; /* of it that are there */
-
-	uint8_t *memory;
-	uint64_t memory_bytes; /* power of two, grows */
-	uint64_t memory_head;
-	uint64_t memory_tail;
-	uint64_t large_bytes;
-};
-
-int mr_outbox_init(struct mr_outbox *o, struct mr_client *c, uint32_t window);
-void mr_outbox_fini(struct mr_outbox *o);
-/* Keeps a copy of a measured letter, and sends it if it can. -EAGAIN: the window or the memory is full. */
-int mr_outbox_add(struct mr_outbox *o, const struct mr_letter *l);
-/* The same for what is a record of this connection without subject, token and header block. `h`: kind, flags
- * and today's target. */
-int mr_outbox_add_plain(struct mr_outbox *o, struct mrf_message_header h,
-	const struct mrf_message_origin *origin, const void *payload, uint32_t bytes);
-/* True if that id is open; then the answer to another of the same could not be told apart. */
-bool mr_outbox_has(const struct mr_outbox *o, uint64_t id);
-/* What the bus says of `count` ids from `first` on. */
-void mr_outbox_accepted(struct mr_outbox *o, const struct mrf_accepted_range *range);
-/* Everything that is open fails. */
-void mr_outbox_fail(struct mr_outbox *o, int error);
-/* Lets go of what the bus has taken from the ring. */
-void mr_outbox_look(struct mr_outbox *o);
-/* The number of its messages is known, or not (0); `find_ns`: when to ask for it then. */
-void mr_outbox_target(struct mr_outbox *o, uint32_t target, uint64_t find_ns);
-/* Of all outboxes: sends what can be; the session's end; when there is something to do again. */
-void mr_outboxes_step(struct mr_client *c, uint64_t now_ns);
-void mr_outboxes_lost(struct mr_client *c);
-uint64_t mr_outboxes_due_ns(const struct mr_client *c);
+#include "client/outbox.h"
 
 /* promise.c: the outbox of a publisher, which is closed. */
-/* Of a publisher that promises, what mr_publisher_send does. */
-int mr_promise_send(struct mr_publisher *p, const void *payload, size_t bytes);
 void mr_promise_close(struct mr_publisher *p);
 
 /* queue.c */

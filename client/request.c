@@ -253,7 +253,7 @@ int mr_publisher_request(struct mr_publisher *p, const void *payload, size_t byt
 	mr_reply_fn *callback, void *arg)
 {
 	struct mr_parts parts = {NULL, 0, NULL, 0, payload, bytes};
-	uint32_t alias = p->alias;
+	uint32_t alias = p->header.target;
 
 	/* In pieces, or not at all: what fits one is known with the subject, which an alias hides. */
 	if (bytes > p->body_bytes_max) {

@@ -137,7 +137,7 @@ static void publisher_restored(
 {
 	(void)arg;
 	if (c->publishers[object] != NULL) {
-		c->publishers[object]->alias = a->alias;
+		c->publishers[object]->header.target = a->alias;
 		if (c->publishers[object]->box != NULL)
 			mr_outbox_target(c->publishers[object]->box, a->alias, 0);
 	}

@@ -174,34 +174,7 @@ int mr_bench_pubsub_open(struct mr_bench_publisher *p, unsigned lane, const char
 	const struct mr_bench_plan *plan = p->load->plan;
 	const struct mr_publisher_options options = {.promise = plan->promise};
 
-	if (!p->payload)
-		p->payload = malloc(plan->bytes);
-	if (!p->payload)
-		return -ENOMEM;
 	return mr_publisher_open_with(p->client, subject, &options, &p->lanes[lane]);
-}
-
-/* The same one by one: the library keeps copies until the bus has what is promised. */
-static int send_promised(struct mr_bench_publisher *p, uint32_t count, uint64_t now)
-{
-	const struct mr_bench_plan *plan = p->load->plan;
-	uint32_t i;
-	int rc = 0;
-
-	for (i = 0; i < count && rc == 0; i++) {
-		struct mr_bench_stamp stamp = {mr_bench_who(p->index, p->sent), now};
-
-		if (plan->rate > 0)
-			stamp.when = mr_bench_pace_next(&p->pace);
-		mr_bench_fill(p->payload, plan->bytes, stamp, plan->full);
-		rc = mr_publisher_send(p->lanes[p->lane], p->payload, plan->bytes);
-		if (rc)
-			break;
-		if (plan->rate > 0)
-			mr_bench_pace_take(&p->pace);
-		p->sent++;
-	}
-	return rc && rc != -EAGAIN ? rc : (int)i;
 }
 
 /* What the bus has taken makes room for more; what it has not may have to be sent again. */
@@ -218,10 +191,7 @@ int mr_bench_pubsub_publish_round(struct mr_bench_publisher *p, bool sending)
 	uint64_t now = mr_bench_ticks();
 	uint32_t count = sending ? allowance(p, now) : 0;
 	int rc = promised ? look_after_promises(p) : 0;
-	int done = rc           ? rc
-		   : count == 0 ? 0
-		   : promised   ? send_promised(p, count, now)
-				: send_some(p, count, now);
+	int done = rc != 0 ? rc : count == 0 ? 0 : send_some(p, count, now);
 
 	if (done <= 0)
 		return done;

@@ -73,7 +73,7 @@ int mr_bench_request_prepare(struct mr_bench_publisher *p)
 	unsigned count = p->load->plan->outstanding;
 
 	p->slots = calloc(count, sizeof(*p->slots));
-	if (!p->payload) /* as lanes may have it already */
+	if (!p->payload)
 		p->payload = malloc(p->load->plan->bytes);
 	if (!p->slots || !p->payload)
 		return -ENOMEM;
