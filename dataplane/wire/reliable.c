@@ -13,6 +13,7 @@
 
 #define LATER_FRAMES     3u   /* that came, before an earlier one is held for lost */
 #define LATER_FRAMES_MAX 128u /* on a path that changes the order */
+#define LATER_SHARE      16u  /* of what is above the least: forgotten in a round trip */
 #define WINDOW_FIRST     64u
 #define WINDOW_LEAST     4u
 #define WINDOW_SMALL     16u /* frames too few to be a queue worth mention */
@@ -172,7 +173,7 @@ static void end_round(struct mr_reliable_tx *t, uint64_t now_ns)
 	if (ahead(t->round, t->first) < 0)
 		return;
 	adapt(t, now_ns);
-	t->later -= t->later > LATER_FRAMES;
+	t->later -= (t->later - LATER_FRAMES + LATER_SHARE - 1) / LATER_SHARE;
 	t->round = t->next;
 	t->rtt_round_ns = UINT64_MAX;
 	t->filled = false;
@@ -264,6 +265,22 @@ static void find_lost(struct mr_reliable_tx *t, uint32_t end)
 	}
 }
 
+/* Of which sending an ack is the word is not told: a frame that was sent once alone says how long a round trip
+ * takes, and that time-outs are not too short for it (RFC 6298 §3, §5); of one that was sent again, word within the
+ * time that is known says that at least. One that was sent before another that is known to have come says neither:
+ * it may have come long ago, and the word of it was lost. */
+static void learn(struct mr_reliable_tx *t, const struct mr_reliable_frame *latest, uint64_t now_ns)
+{
+	uint64_t since = now_ns - latest->sent_ns;
+
+	if (latest->order != t->newest)
+		return;
+	if (latest->sends == 1)
+		measure(t, since, now_ns);
+	if (latest->sends == 1 || (t->rtt_ns != 0 && since <= t->rtt_ns + 4 * t->rtt_var_ns))
+		t->backoff = 0;
+}
+
 /* Never of what was not sent, nor beyond any window. */
 static bool makes_sense(const struct mr_reliable_tx *t, uint32_t ack, uint32_t credit,
 	const uint64_t *came, uint32_t words)
@@ -295,13 +312,8 @@ int mr_reliable_tx_ack(struct mr_reliable_tx *t, uint32_t ack, uint32_t credit,
 	gone = take_up_to(t, ack, now_ns, &latest);
 	for (uint32_t i = 0; i < words; i++)
 		any |= take_came(t, ack + 1 + 64 * i, came[i], now_ns, &latest);
-	/* Those sent before it may have come long ago, and the word of it was lost. */
-	/* Of which time it was the ack is not told: a frame that was sent once alone says how long a
-	 * round trip takes, and that time-outs are not too short for it (RFC 6298 §3, §5). */
-	if (latest != NULL && latest->sends == 1) {
-		measure(t, now_ns - latest->sent_ns, now_ns);
-		t->backoff = 0;
-	}
+	if (latest != NULL)
+		learn(t, latest, now_ns);
 	if (gone > 0 || any) {
 		t->window_before = 0;
 		end_round(t, now_ns);

@@ -411,9 +411,10 @@ static bool flush_frame(struct bus *b, struct bus_session *s)
 	uint16_t messages = 0;
 	size_t ready;
 
-	if (s->udp.reliable.on && !fake_reliable_has_room(s))
-		return false;
-	while ((ready = mr_bytes_readable(&s->udp.out)) > 0) {
+	bool shut = s->udp.reliable.on && !fake_reliable_has_room(s);
+
+	ready = shut ? 0 : mr_bytes_readable(&s->udp.out);
+	for (; ready > 0; ready = mr_bytes_readable(&s->udp.out)) {
 		struct mrf_message_header h = mr_message_header_load(mr_bytes_peek(&s->udp.out));
 		/* What bus_inject put there may be any rubbish: it goes out as it stands. */
 		uint32_t stride =

@@ -331,6 +331,80 @@ static void round_trip_longer_than_the_time_out_is_found(void **state)
 	assert_in_range(t.rtt_ns, 49 * MS, 51 * MS);
 }
 
+/* The path was short, and is long of a sudden. */
+static void round_trip_that_grows_beyond_the_time_out_is_found(void **state)
+{
+	uint32_t again = 0, last, next = 1;
+	bool timed_out;
+
+	(void)state;
+	open_tx(64, 64);
+	for (; next < 20; next++) {
+		send_frames(1);
+		now += MS;
+		ack(next + 1, 64);
+	}
+	for (uint32_t i = 0; i < 20; i++, next++) {
+		uint64_t back = now + 80 * MS;
+
+		send_frames(1);
+		again = 0;
+		while (now < back) {
+			now += MS / 10;
+			while (mr_reliable_tx_again(&t, now, &last, &timed_out) != NULL)
+				again++;
+		}
+		assert_int_equal(ack(next + 1, 64), 1);
+	}
+	assert_int_equal(again, 0);
+	assert_in_range(t.rtt_ns, 30 * MS, 81 * MS);
+}
+
+/* They came long ago, and the word of it was lost: that says nothing of the path. */
+static void late_word_of_older_frames_is_no_round_trip(void **state)
+{
+	uint64_t known;
+
+	(void)state;
+	open_tx(64, 64);
+	for (uint32_t i = 1; i < 50; i++) {
+		send_frames(1);
+		now += MS;
+		ack(i + 1, 64);
+	}
+	known = t.rtt_ns;
+	send_frames(4);
+	now = mr_reliable_tx_due_ns(&t);
+	expect_again(50, true);
+	now += MS;
+	assert_int_equal(ack(51, 64), 1);
+	now += 500 * MS;
+	assert_int_equal(ack_with(51, 64, 0x1), 0); /* 52, of those before */
+	assert_int_equal(ack(54, 64), 3);
+	assert_int_equal(t.rtt_ns, known);
+}
+
+/* One that was sent again and comes back in the time that is known: the path is as it was. */
+static void prompt_word_of_one_sent_again_ends_the_doubling(void **state)
+{
+	(void)state;
+	open_tx(64, 64);
+	for (uint32_t i = 1; i < 50; i++) {
+		send_frames(1);
+		now += MS;
+		ack(i + 1, 64);
+	}
+	send_frames(2);
+	for (int i = 0; i < 6; i++) {
+		now = mr_reliable_tx_due_ns(&t);
+		expect_again(50, true);
+	}
+	assert_true(mr_reliable_tx_due_ns(&t) - now > 5 * MS);
+	now += MS;
+	assert_int_equal(ack(51, 64), 1);
+	assert_in_range(mr_reliable_tx_due_ns(&t) - now, MS, 3 * MS);
+}
+
 /* The ack is there sooner than any came: of the frame as it was sent first. */
 static void time_out_for_nothing_is_taken_back(void **state)
 {
@@ -545,6 +619,9 @@ int main(void)
 		cmocka_unit_test(window_grows_where_it_is_used),
 		cmocka_unit_test(loss_alone_leaves_the_window),
 		cmocka_unit_test(round_trip_longer_than_the_time_out_is_found),
+		cmocka_unit_test(round_trip_that_grows_beyond_the_time_out_is_found),
+		cmocka_unit_test(late_word_of_older_frames_is_no_round_trip),
+		cmocka_unit_test(prompt_word_of_one_sent_again_ends_the_doubling),
 		cmocka_unit_test(time_out_for_nothing_is_taken_back),
 		cmocka_unit_test(shut_peer_is_asked_for_credit),
 		cmocka_unit_test(who_was_never_granted_anything_asks_for_nothing),
