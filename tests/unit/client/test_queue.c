@@ -324,59 +324,6 @@ static void strange_acceptances_change_nothing(void **state)
 	assert_int_equal(mr_queue_unaccepted(q), 4);
 }
 
-static void promised_publishes_are_sent_again_when_the_bus_did_not_take_them(void **state)
-{
-	struct fixture *f = *state;
-	struct mr_publisher_options options = {.promise = MR_AT_LEAST_ONCE};
-	struct mr_publisher *p;
-	struct inbox in = {0};
-
-	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &in, NULL), 0);
-	assert_int_equal(mr_publisher_open_with(f->client, "a", &options, &p), 0);
-	assert_int_equal(mr_publisher_send_with(p, NULL, 0, "first", 5), 0);
-	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
-	PROCESS_UNTIL(f->client, in.count == 1);
-	bus_lock(&f->bus);
-	f->bus.stalled = true;
-	bus_unlock(&f->bus);
-	for (unsigned i = 0; i < 50; i++)
-		assert_int_equal(mr_publisher_send_with(p, NULL, 0, "more", 4), 0);
-	assert_int_equal(mr_settle(f->client, 20), -ETIMEDOUT);
-	bus_kill(&f->bus, NULL);
-	bus_lock(&f->bus);
-	f->bus.stalled = false;
-	bus_unlock(&f->bus);
-	bus_revive(&f->bus);
-	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
-	PROCESS_UNTIL(f->client, in.count == 51);
-	mr_publisher_close(p);
-}
-
-static void receivers_hand_out_once_what_is_promised_so(void **state)
-{
-	struct fixture *f = *state;
-	struct mr_publisher_options options = {
-		.promise = MR_EXACTLY_ONCE, .publisher = "me", .next_id = 10};
-	struct mr_subscribe_options once = {.promise = MR_EXACTLY_ONCE};
-	struct mr_client_stats stats;
-	struct inbox in = {0}, all = {0};
-	struct mr_publisher *p;
-
-	assert_int_equal(mr_subscribe(f->client, "a", &once, keep_message, &in, NULL), 0);
-	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &all, NULL), 0);
-	for (unsigned i = 0; i < 3; i++) {
-		assert_int_equal(mr_publisher_open_with(f->client, "a", &options, &p), 0);
-		assert_int_equal(mr_publisher_send_with(p, NULL, 0, "x", 1), 0);
-		assert_int_equal(mr_publisher_send_with(p, NULL, 0, "y", 1), 0);
-		assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
-		mr_publisher_close(p);
-	}
-	PROCESS_UNTIL(f->client, all.count == 6);
-	PROCESS_UNTIL(f->client, in.count == 2);
-	mr_client_stats(f->client, &stats);
-	assert_int_equal(stats.duplicates, 4);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -393,8 +340,6 @@ int main(void)
 		TEST(best_effort_is_not_kept),
 		TEST(a_refused_opening_says_why),
 		TEST(strange_acceptances_change_nothing),
-		TEST(promised_publishes_are_sent_again_when_the_bus_did_not_take_them),
-		TEST(receivers_hand_out_once_what_is_promised_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
