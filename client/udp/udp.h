@@ -46,7 +46,7 @@
 #define MR_UDP_SLOTS_BYTES_MAX (1024u << 10) /* of frames that wait */
 #define MR_UDP_SLOTS_MIN       8u
 #define MR_UDP_ACK_FRAMES                                                                          \
-	16u /* so many have come: they are acknowledged before they are handed out */
+	32u /* so many have come: they are acknowledged before they are handed out */
 
 struct mr_udp_address {
 	struct sockaddr_storage at;

@@ -7,7 +7,7 @@
 
 #define HEADER_BYTES ((uint32_t)sizeof(struct mrf_frame_header))
 /* Frames taken after which an ack goes by itself, though more may come. */
-#define ACK_FRAMES 8u
+#define ACK_FRAMES 24u
 /* Least that a session is granted, however many there are. */
 #define SHARE_LEAST 2u
 /* Frames sent again to one session in a round. */
