@@ -65,11 +65,13 @@ static inline void mr_id_window_advance(struct mr_id_window *w, uint64_t id)
 	w->top = id;
 }
 
-/* It came. Not for one behind the window: its bit is that of a later id. */
+/* It came. One behind the window leaves no trace: its bit is that of a later id. */
 static inline void mr_id_window_note(struct mr_id_window *w, uint64_t id)
 {
 	if (id > w->top)
 		mr_id_window_advance(w, id);
+	else if (w->top - id >= MR_ID_WINDOW_IDS)
+		return;
 	w->came[mr_id_window_word(id)] |= mr_id_window_bit(id);
 }
 

@@ -88,6 +88,15 @@ static void an_id_is_not_known_by_the_one_a_window_before(void **state)
 	assert_int_equal(take(2 * (uint64_t)IDS), MR_ID_OLD);
 }
 
+static void noting_an_id_behind_the_window_makes_no_other_known(void **state)
+{
+	(void)state;
+	assert_int_equal(take(70000), MR_ID_NEW);
+	mr_id_window_note(&w, 1);
+	assert_int_equal(take(1), MR_ID_OLD);
+	assert_int_equal(take(1 + IDS), MR_ID_NEW);
+}
+
 static void fill(uint64_t first, uint64_t count)
 {
 	for (uint64_t i = 0; i < count; i++)
@@ -185,6 +194,7 @@ int main(void)
 		cmocka_unit_test_setup(skipped_ids_may_come_late_and_once, setup),
 		cmocka_unit_test_setup(
 			ids_behind_the_window_are_too_old_whether_they_came_or_not, setup),
+		cmocka_unit_test_setup(noting_an_id_behind_the_window_makes_no_other_known, setup),
 		cmocka_unit_test_setup(an_id_is_not_known_by_the_one_a_window_before, setup),
 		cmocka_unit_test_setup(jump_within_the_window_forgets_what_falls_out_of_it, setup),
 		cmocka_unit_test_setup(jump_by_all_but_one_of_the_window_keeps_one, setup),
