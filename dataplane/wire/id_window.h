@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef MR_WIRE_ID_WINDOW_H
-#define MR_WIRE_ID_WINDOW_H
-
 /* id_window: which of the last 65,536 message ids of one publisher came.
  *
  * What a publisher that promises exactly once sends again is known by it: queues and receivers keep
@@ -13,6 +10,9 @@
  * Hot path  All but init: no allocation, log or system call. A note clears the bits of the ids it
  *           skips, at most 8 KiB.
  */
+#ifndef MILLRACE_WIRE_ID_WINDOW_H
+#define MILLRACE_WIRE_ID_WINDOW_H
+
 #include <stdint.h>
 #include <string.h>
 
