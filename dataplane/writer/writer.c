@@ -21,6 +21,7 @@
 #include "dataplane/base/files.h"
 #include "dataplane/base/lockfile.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/stats.h"
 
 #define EVENTS_MAX      64
 #define TICK_PENDING_MS 1
@@ -28,7 +29,6 @@
 /* Sessions of a worker that may all be held as much for as one may. */
 #define HELD_SHARES 4u
 #define STUCK_NS    2000000000ull
-#define STATS_MAGIC 0x343054415453524dull /* "MRSTAT04" */
 
 _Static_assert(sizeof(struct mrf_session_stats) == 4 * MR_CACHE_LINE, "four lines a session");
 
@@ -49,7 +49,7 @@ static int open_stats(struct mr_writer *wr)
 	uint32_t ports = wr->config->ports.open_count;
 	uint32_t port_lines = ports * (wr->workers_count + 1);
 	struct mrf_stats_header h = {
-		.magic = STATS_MAGIC,
+		.magic = MR_STATS_MAGIC,
 		.workers = wr->workers_count,
 		.slots = slots,
 		.table_offset = 2 * MR_CACHE_LINE,
