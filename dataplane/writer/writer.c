@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -21,6 +20,7 @@
 #include "dataplane/base/files.h"
 #include "dataplane/base/lockfile.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/signals.h"
 #include "dataplane/base/stats.h"
 
 #define EVENTS_MAX      64
@@ -237,16 +237,14 @@ static int watch(struct mr_writer *wr, int *fd)
 
 static int open_events(struct mr_writer *wr)
 {
-	sigset_t set;
 	int error;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	wr->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	wr->signal_fd = mr_signals_open(SFD_NONBLOCK);
+	if (wr->signal_fd < 0)
+		return wr->signal_fd;
 	wr->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	wr->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (wr->signal_fd < 0 || wr->bell_fd < 0 || wr->epoll_fd < 0)
+	if (wr->bell_fd < 0 || wr->epoll_fd < 0)
 		return -errno;
 	error = watch(wr, &wr->signal_fd);
 	return error != 0 ? error : watch(wr, &wr->bell_fd);
