@@ -73,6 +73,10 @@ int mr_cli_fail_call(
 void mr_cli_note(const struct mr_cli *cli, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* For a verb's on_state: the connection is lost, or there again and the verb "subscribed" or the like. */
+void mr_cli_note_state(
+	const struct mr_cli *cli, const struct mr_client *c, bool connected, const char *doing);
+
 /* True if the bus is reached over UDP. */
 bool mr_cli_is_udp(const struct mr_cli *cli);
 

@@ -420,11 +420,9 @@ static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 	struct pull *p = arg;
 
 	(void)error;
-	if (connected) {
-		mr_cli_note(p->cli, "connected again and pulling");
+	mr_cli_note_state(p->cli, c, connected, "pulling");
+	if (connected)
 		return;
-	}
-	mr_cli_note(p->cli, "connection lost: %s; connecting again", mr_error(c));
 	set_old(&p->waiting);
 	empty(&p->outputs);
 	for (unsigned i = 0; i < MR_CLI_JOBS_MAX; i++) {

@@ -112,10 +112,7 @@ static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 	const struct reply *r = arg;
 
 	(void)error;
-	if (connected)
-		mr_cli_note(r->cli, "connected again and subscribed");
-	else
-		mr_cli_note(r->cli, "connection lost: %s; connecting again", mr_error(c));
+	mr_cli_note_state(r->cli, c, connected, "subscribed");
 }
 
 static int serve(struct reply *r, struct mr_client *c)

@@ -178,11 +178,9 @@ static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 	struct serve *s = arg;
 
 	(void)error;
-	if (connected) {
-		mr_cli_note(s->cli, "connected again and serving");
+	mr_cli_note_state(s->cli, c, connected, "serving");
+	if (connected)
 		return;
-	}
-	mr_cli_note(s->cli, "connection lost: %s; connecting again", mr_error(c));
 	while (s->first)
 		drop_first(s);
 }

@@ -68,10 +68,7 @@ static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 	const struct sub *s = arg;
 
 	(void)error;
-	if (connected)
-		mr_cli_note(s->cli, "connected again and subscribed");
-	else
-		mr_cli_note(s->cli, "connection lost: %s; connecting again", mr_error(c));
+	mr_cli_note_state(s->cli, c, connected, "subscribed");
 }
 
 static int subscribe_all(struct sub *s, struct mr_client *c, const struct mr_cli_words *patterns)
