@@ -177,18 +177,25 @@ int mr_publish_parts(struct mr_client *c, enum mrf_message_kind kind, uint32_t t
 	return 0;
 }
 
-int mr_publish_with(struct mr_client *c, const char *subject, const char *headers,
-	size_t header_bytes, const void *payload, size_t bytes)
+static inline int publish_checked(struct mr_client *c, enum mrf_message_kind kind,
+	const struct mrf_reply_token *token, const struct mr_parts *p)
 {
-	struct mr_parts p = {subject, strlen(subject), headers, header_bytes, payload, bytes};
 	int error;
 
 	if (c->refuse != 0)
 		return mr_publish_refused(c);
-	error = mr_parts_check(c, &p);
+	error = mr_parts_check(c, p);
 	if (error != 0)
 		return error;
-	return mr_publish_parts(c, MRF_MESSAGE_KIND_PUBLISH, 0, NULL, &p, true);
+	return mr_publish_parts(c, kind, 0, token, p, true);
+}
+
+int mr_publish_with(struct mr_client *c, const char *subject, const char *headers,
+	size_t header_bytes, const void *payload, size_t bytes)
+{
+	struct mr_parts p = {subject, strlen(subject), headers, header_bytes, payload, bytes};
+
+	return publish_checked(c, MRF_MESSAGE_KIND_PUBLISH, NULL, &p);
 }
 
 int mr_publish(struct mr_client *c, const char *subject, const void *payload, size_t bytes)
@@ -201,14 +208,8 @@ int mr_reply_with(struct mr_client *c, const uint64_t reply_token[2], const char
 {
 	struct mrf_reply_token token = {reply_token[0], reply_token[1]};
 	struct mr_parts p = {NULL, 0, headers, header_bytes, payload, bytes};
-	int error;
 
-	if (c->refuse != 0)
-		return mr_publish_refused(c);
-	error = mr_parts_check(c, &p);
-	if (error != 0)
-		return error;
-	return mr_publish_parts(c, MRF_MESSAGE_KIND_REPLY, 0, &token, &p, true);
+	return publish_checked(c, MRF_MESSAGE_KIND_REPLY, &token, &p);
 }
 
 int mr_reply(struct mr_client *c, const uint64_t reply_token[2], const void *payload, size_t bytes)

@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* seen: for each publisher a bit for each of its last 65,536 numbers. The least recently heard of
- * publishers is forgotten when there are too many. */
+/* seen: for each publisher the window of its last ids. The least recently heard of publishers is
+ * forgotten when there are too many. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "client/internal.h"
+#include "dataplane/wire/id_window.h"
 
-#define WINDOW         65536u
-#define WORDS          (WINDOW / 64)
 #define PUBLISHERS_MAX 64u
 
 struct window {
 	uint64_t publisher;
-	uint64_t highest; /* number seen */
-	uint64_t used;    /* turn when it was last looked at */
-	uint64_t *bits;   /* by number modulo WINDOW */
+	uint64_t used; /* turn when it was last looked at */
+	struct mr_id_window *ids;
 };
 
 struct mr_seen {
@@ -34,7 +31,7 @@ void mr_seen_free(struct mr_seen *s)
 	if (s == NULL)
 		return;
 	for (unsigned i = 0; i < s->count; i++)
-		free(s->windows[i].bits);
+		free(s->windows[i].ids);
 	free(s);
 }
 
@@ -49,23 +46,22 @@ static struct window *least_recent(struct mr_seen *s)
 	return least;
 }
 
-static struct window *window_new(struct mr_seen *s, uint64_t publisher, uint64_t id)
+static struct window *window_new(struct mr_seen *s, uint64_t publisher)
 {
 	struct window *w = s->count < PUBLISHERS_MAX ? &s->windows[s->count] : least_recent(s);
 
-	if (w->bits == NULL) {
-		w->bits = malloc(WORDS * sizeof(*w->bits));
-		if (w->bits == NULL)
+	if (w->ids == NULL) {
+		w->ids = malloc(sizeof(*w->ids));
+		if (w->ids == NULL)
 			return NULL;
 		s->count++;
 	}
-	memset(w->bits, 0, WORDS * sizeof(*w->bits));
+	mr_id_window_init(w->ids);
 	w->publisher = publisher;
-	w->highest = id;
 	return w;
 }
 
-static struct window *window_of(struct mr_seen *s, uint64_t publisher, uint64_t id)
+static struct window *window_of(struct mr_seen *s, uint64_t publisher)
 {
 	struct window *w = NULL;
 
@@ -76,7 +72,7 @@ static struct window *window_of(struct mr_seen *s, uint64_t publisher, uint64_t 
 			w = &s->windows[i];
 	}
 	if (w == NULL)
-		w = window_new(s, publisher, id);
+		w = window_new(s, publisher);
 	if (w == NULL)
 		return NULL;
 	s->last = (unsigned)(w - s->windows);
@@ -84,32 +80,15 @@ static struct window *window_of(struct mr_seen *s, uint64_t publisher, uint64_t 
 	return w;
 }
 
-/* Numbers that were skipped were not seen. */
-static void slide(struct window *w, uint64_t id)
-{
-	if (id - w->highest >= WINDOW) {
-		memset(w->bits, 0, WORDS * sizeof(*w->bits));
-	} else {
-		for (uint64_t n = w->highest + 1; n != id + 1; n++)
-			w->bits[n % WINDOW / 64] &= ~(1ull << n % 64);
-	}
-	w->highest = id;
-}
-
 bool mr_seen_first(struct mr_seen *s, uint64_t publisher, uint64_t id)
 {
-	struct window *w = window_of(s, publisher, id);
-	uint64_t bit = 1ull << id % 64;
+	struct window *w = window_of(s, publisher);
 
 	/* Without memory to tell, twice is better than never. */
 	if (w == NULL)
 		return true;
-	if (id > w->highest)
-		slide(w, id);
-	if (w->highest - id >= WINDOW)
+	if (mr_id_window_look(w->ids, id) != MR_ID_NEW)
 		return false;
-	if (w->bits[id % WINDOW / 64] & bit)
-		return false;
-	w->bits[id % WINDOW / 64] |= bit;
+	mr_id_window_note(w->ids, id);
 	return true;
 }

@@ -14,6 +14,7 @@
 
 #include "dataplane/base/lockfile.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/signals.h"
 
 #define RING_ENTRIES 256u
 /* How long control looks for more by itself after the last message, before it sleeps. */
@@ -100,16 +101,10 @@ static int open_loop(struct mr_control *c)
 
 static int open_signals(struct mr_control *c)
 {
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	c->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+	mr_signals_block();
+	c->signal_fd = mr_signals_open(0);
 	if (c->signal_fd < 0)
-		return -errno;
+		return c->signal_fd;
 	c->signals.rung = signalled;
 	c->signals.stopped = signals_stopped;
 	return mr_bell_start(&c->signals, &c->loop, c->signal_fd);

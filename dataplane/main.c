@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* millrace-dataplane: opens everything in order, runs, closes everything in reverse. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -12,24 +11,13 @@
 
 #include "control/config/arguments.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/signals.h"
 #include "dataplane/eal.h"
 #include "dataplane/privilege.h"
 #include "dataplane/writer/writer.h"
 
 static const char purpose[] =
 	"Moves the messages. Usually started by `millrace up` or by the system's service manager.\n";
-
-/* Before there are threads, so that all of them leave these signals to the writer. */
-static void block_signals(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-}
 
 static int run_worker(void *worker)
 {
@@ -81,7 +69,8 @@ int main(int argc, char **argv)
 	if (mr_arguments_load(argc, argv, "millrace-dataplane", purpose, &config, &status) != 0)
 		return status;
 	mr_log_init("millrace-dataplane", (enum mr_log_level)config.log.level, config.log.json);
-	block_signals();
+	/* Before there are threads, so that all of them leave these to the writer. */
+	mr_signals_block();
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (make_run_dir(config.run_dir) != 0 || mr_eal_open(&config) != 0)
 		return 1;

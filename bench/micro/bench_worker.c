@@ -9,31 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_rcu_qsbr.h>
-
 #include "bench/micro/support/bench.h"
+#include "bench/micro/support/plane.h"
 #include "dataplane/worker/gate.h"
 
-#define SUBSCRIBERS_MAX 64u
+#define SUBSCRIBERS_MAX (BENCH_CLIENTS_MAX - 1)
 #define BURSTS          2048u
-#define UP_BYTES        (1u << 20)
-#define DOWN_BYTES      (4u << 20)
-
-struct client {
-	struct mr_session *session;
-	int liveness_fd;
-	struct mr_bytes_producer up;
-	struct mr_bytes_consumer down;
-};
 
 struct plane {
-	struct rte_rcu_qsbr *qsbr;
-	struct mr_table *table;
-	struct mr_worker *worker;
-	struct mrf_worker_stats stats;
-	struct mrf_session_stats session_stats[SUBSCRIBERS_MAX + 1];
-	struct client publisher;
-	struct client subscriber[SUBSCRIBERS_MAX];
+	struct bench_plane bus;
+	struct bench_client publisher;
+	struct bench_client subscriber[SUBSCRIBERS_MAX];
 	uint64_t subscribers, size, batch, only;
 	bool by_alias;
 	bool promised;
@@ -52,14 +38,8 @@ static void publish_burst(struct plane *p)
 
 	if (p->promised)
 		mr_message_plan_extra(&plan, &promise);
-	for (uint64_t i = 0; i < p->batch; i++) {
-		void *to = mr_bytes_claim(&p->publisher.up, plan.stride);
-
-		if (to == NULL)
-			abort(); /* the worker has emptied the ring */
-		mr_message_write(to, &plan, p->by_alias ? p->alias : 0);
-		mr_bytes_push(&p->publisher.up, plan.bytes);
-	}
+	for (uint64_t i = 0; i < p->batch; i++)
+		bench_client_put(&p->publisher, &plan, p->by_alias ? p->alias : 0);
 	mr_bytes_publish_quiet(&p->publisher.up);
 }
 
@@ -84,37 +64,17 @@ static uint64_t run(void *plane)
 
 	for (uint32_t n = 0; n < BURSTS; n++) {
 		publish_burst(p);
-		total += round_of_worker(p->worker);
-		for (uint64_t i = 0; i < p->subscribers; i++) {
-			struct mr_bytes_consumer *c = &p->subscriber[i].down;
-
-			mr_bytes_skip(c, mr_bytes_readable(c));
-			(void)mr_bytes_release(c);
-		}
+		total += round_of_worker(p->bus.worker);
+		for (uint64_t i = 0; i < p->subscribers; i++)
+			bench_client_skip(&p->subscriber[i]);
 	}
 	return total;
 }
 
-static struct mr_owner attach(struct plane *p, struct client *c, uint32_t slot)
-{
-	const struct mr_session_limits limits = {UP_BYTES, DOWN_BYTES, 64};
-	struct mr_poll_list *retired;
-	uint64_t id = mr_session_id(0, slot, 1);
-
-	bench_check(
-		mr_session_new(id, &limits, &p->session_stats[slot], &c->session, &c->liveness_fd),
-		"session");
-	bench_check(mr_directory_add(&p->worker->directory, c->session, &retired), "directory");
-	free(retired);
-	mr_channel_peer_side(&c->session->channel, p->worker->page, &c->up, &c->down);
-	return (struct mr_owner){.slot = slot, .generation = 1};
-}
-
 static void open_plane(struct plane *p)
 {
-	struct mr_table_limits limits = {.workers = 1};
 	struct mr_worker_config config = {.workers = 1,
-		.slots = SUBSCRIBERS_MAX + 1,
+		.slots = BENCH_CLIENTS_MAX,
 		.handoff_ring_bytes = 256u << 10,
 		.store_bytes = 16u << 20,
 		.queue_bytes_max = 16u << 20,
@@ -122,23 +82,19 @@ static void open_plane(struct plane *p)
 		.queues = {.queues_max = 16, .publishers_max = 16}};
 	struct mr_owner owner;
 
-	p->qsbr = aligned_alloc(
-		MR_CACHE_LINE, mr_align_up(rte_rcu_qsbr_get_memsize(1), MR_CACHE_LINE));
-	bench_check(p->qsbr == NULL ? -ENOMEM : -rte_rcu_qsbr_init(p->qsbr, 1), "qsbr");
-	bench_check(mr_table_new(&limits, p->qsbr, &p->table), "table");
-	bench_check(mr_worker_new(&config, p->table, &p->stats, &p->worker), "worker");
-	owner = attach(p, &p->publisher, 0);
-	bench_check(
-		mr_table_alias_acquire(p->table, &owner, subject, sizeof(subject) - 1, &p->alias),
+	bench_plane_open(&p->bus, &config);
+	owner = bench_client_open(&p->bus, &p->publisher, 0);
+	bench_check(mr_table_alias_acquire(
+			    p->bus.table, &owner, subject, sizeof(subject) - 1, &p->alias),
 		"alias");
 	mr_session_hold(p->publisher.session, p->alias, true);
 	for (uint32_t i = 0; i < p->subscribers; i++) {
-		owner = attach(p, &p->subscriber[i], 1 + i);
-		bench_check(mr_table_subscribe(p->table, &owner, 1, MR_SUB_PATTERN, subject,
+		owner = bench_client_open(&p->bus, &p->subscriber[i], 1 + i);
+		bench_check(mr_table_subscribe(p->bus.table, &owner, 1, MR_SUB_PATTERN, subject,
 				    sizeof(subject) - 1, NULL, 0),
 			"subscribe");
 	}
-	mr_router_online(p->worker->router);
+	mr_router_online(p->bus.worker->router);
 }
 
 /* From here on all subscribers would rather hold publishers up than miss what is promised. */
@@ -147,7 +103,7 @@ static void want_promises(struct plane *p)
 	for (uint32_t i = 0; i < p->subscribers; i++) {
 		struct mr_owner owner = {.slot = 1 + i, .generation = 1};
 
-		bench_check(mr_table_water(p->table, &owner, 1, 50), "water");
+		bench_check(mr_table_water(p->bus.table, &owner, 1, 50), "water");
 	}
 }
 

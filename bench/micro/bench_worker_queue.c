@@ -10,37 +10,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_rcu_qsbr.h>
-
 #include "bench/micro/support/bench.h"
+#include "bench/micro/support/plane.h"
 #include "dataplane/worker/queues.h"
 
-#define CONSUMERS_MAX 64u
+#define CONSUMERS_MAX (BENCH_CLIENTS_MAX - 1)
 #define BURSTS        2048u
-#define UP_BYTES      (1u << 20)
-#define DOWN_BYTES    (4u << 20)
 #define SUBSCRIPTION  1u
 #define MS_CYCLES     2500000u
-
-struct client {
-	struct mr_session *session;
-	int liveness_fd;
-	struct mr_bytes_producer up;
-	struct mr_bytes_consumer down;
-	uint64_t tags[MR_SESSION_BURST];
-	uint32_t tags_count;
-};
 
 enum how { AUTO, MANUAL, CALL };
 
 struct plane {
-	struct rte_rcu_qsbr *qsbr;
-	struct mr_table *table;
-	struct mr_worker *worker;
-	struct mrf_worker_stats stats;
-	struct mrf_session_stats session_stats[CONSUMERS_MAX + 1];
-	struct client producer;
-	struct client consumer[CONSUMERS_MAX];
+	struct bench_plane bus;
+	struct bench_client producer;
+	struct bench_client consumer[CONSUMERS_MAX];
 	uint64_t consumers, size, batch, only, prefetch;
 	enum how how;
 	bool origin;
@@ -48,16 +32,6 @@ struct plane {
 	uint64_t pushed;
 	uint8_t payload[MR_BODY_BYTES_MAX];
 };
-
-static void put(struct client *c, const struct mr_message_plan *plan, uint32_t target)
-{
-	void *to = mr_bytes_claim(&c->up, plan->stride);
-
-	if (to == NULL)
-		abort(); /* the worker has emptied the ring */
-	mr_message_write(to, plan, target);
-	mr_bytes_push(&c->up, plan->bytes);
-}
 
 static void push_burst(struct plane *p)
 {
@@ -71,7 +45,7 @@ static void push_burst(struct plane *p)
 		token.correlation = extra.origin.id = ++p->pushed;
 		if (p->origin && p->how != CALL)
 			mr_message_plan_extra(&plan, &extra);
-		put(&p->producer, &plan, p->queue[p->how]);
+		bench_client_put(&p->producer, &plan, p->queue[p->how]);
 	}
 	mr_bytes_publish_quiet(&p->producer.up);
 }
@@ -86,7 +60,7 @@ static uint64_t round_of_worker(struct mr_worker *w)
 	return bench_cycles() - start;
 }
 
-static void settle(struct plane *p, struct client *c, const struct mr_message_view *m)
+static void settle(struct plane *p, struct bench_client *c, const struct mr_message_view *m)
 {
 	struct mrf_settlement settlement = {.tag = m->extra.delivery.tag};
 	struct mr_message_plan plan;
@@ -97,20 +71,20 @@ static void settle(struct plane *p, struct client *c, const struct mr_message_vi
 	else
 		plan = mr_message_plan(
 			MRF_MESSAGE_KIND_SETTLE, NULL, NULL, 0, &settlement, 0, sizeof(settlement));
-	put(c, &plan, p->queue[p->how]);
+	bench_client_put(c, &plan, p->queue[p->how]);
 }
 
-static void settle_all(struct plane *p, struct client *c, uint64_t tag)
+static void settle_all(struct plane *p, struct bench_client *c, uint64_t tag)
 {
 	struct mrf_settlement settlement = {.tag = tag, .verb = MRF_SETTLE_VERB_ACK_UP_TO};
 	struct mr_message_plan plan = mr_message_plan(
 		MRF_MESSAGE_KIND_SETTLE, NULL, NULL, 0, &settlement, 0, sizeof(settlement));
 
-	put(c, &plan, p->queue[p->how]);
+	bench_client_put(c, &plan, p->queue[p->how]);
 }
 
 /* Returns how many deliveries there were. */
-static uint64_t consume(struct plane *p, struct client *c)
+static uint64_t consume(struct plane *p, struct bench_client *c)
 {
 	size_t ready = mr_bytes_readable(&c->down);
 	uint64_t tag = 0, count = 0;
@@ -147,32 +121,17 @@ static uint64_t run(void *plane)
 		uint64_t left = p->batch;
 
 		push_burst(p);
-		total += round_of_worker(p->worker);
+		total += round_of_worker(p->bus.worker);
 		for (unsigned tries = 0; left > 0; tries++) {
 			for (uint64_t i = 0; i < p->consumers; i++)
 				left -= consume(p, &p->consumer[i]);
-			total += round_of_worker(p->worker);
+			total += round_of_worker(p->bus.worker);
 			if (tries > 1000)
 				abort();
 		}
-		mr_bytes_skip(&p->producer.down, (uint32_t)mr_bytes_readable(&p->producer.down));
-		(void)mr_bytes_release(&p->producer.down);
+		bench_client_skip(&p->producer);
 	}
 	return total;
-}
-
-static void attach(struct plane *p, struct client *c, uint32_t slot)
-{
-	const struct mr_session_limits limits = {UP_BYTES, DOWN_BYTES, 64};
-	struct mr_poll_list *retired;
-	uint64_t id = mr_session_id(0, slot, 1);
-
-	bench_check(
-		mr_session_new(id, &limits, &p->session_stats[slot], &c->session, &c->liveness_fd),
-		"session");
-	bench_check(mr_directory_add(&p->worker->directory, c->session, &retired), "directory");
-	free(retired);
-	mr_channel_peer_side(&c->session->channel, p->worker->page, &c->up, &c->down);
 }
 
 /* As control would. */
@@ -189,12 +148,13 @@ static uint32_t command(struct plane *p, struct mrf_queue_command c)
 		mrf_builder_finish(&b, mrf_queue_command_write(&b, &c), &data, &bytes), "build");
 	bench_check(mrf_queue_command_parse(data, bytes, &t), "command");
 	mrf_builder_init(&b, built, sizeof(built));
-	bench_check(mrf_builder_finish(&b, mr_queues_command(p->worker->queues.engine, t, &b, 1),
-			    &data, &bytes),
+	bench_check(
+		mrf_builder_finish(&b, mr_queues_command(p->bus.worker->queues.engine, t, &b, 1),
+			&data, &bytes),
 		"answer");
 	bench_check(mrf_queue_answer_parse(data, bytes, &t), "answer");
 	bench_check(mrf_queue_answer_code(t), "code");
-	p->worker->queues.used = true;
+	p->bus.worker->queues.used = true;
 	return mrf_queue_answer_queue(t);
 }
 
@@ -223,10 +183,9 @@ static void open_queues(struct plane *p)
 
 static void open_plane(struct plane *p)
 {
-	struct mr_table_limits limits = {.workers = 1};
 	struct mr_worker_config config = {
 		.workers = 1,
-		.slots = CONSUMERS_MAX + 1,
+		.slots = BENCH_CLIENTS_MAX,
 		.handoff_ring_bytes = 256u << 10,
 		.message_bytes_max = 1u << 20,
 		.store_bytes = 64u << 20,
@@ -259,18 +218,14 @@ static void open_plane(struct plane *p)
 			},
 	};
 
-	p->qsbr = aligned_alloc(
-		MR_CACHE_LINE, mr_align_up(rte_rcu_qsbr_get_memsize(1), MR_CACHE_LINE));
-	bench_check(p->qsbr == NULL ? -ENOMEM : -rte_rcu_qsbr_init(p->qsbr, 1), "qsbr");
-	bench_check(mr_table_new(&limits, p->qsbr, &p->table), "table");
-	bench_check(mr_worker_new(&config, p->table, &p->stats, &p->worker), "worker");
+	bench_plane_open(&p->bus, &config);
 	/* Without DPDK's environment nobody has measured it; nothing here waits for a time. */
-	p->worker->queues.ms_cycles = MS_CYCLES;
-	attach(p, &p->producer, 0);
+	p->bus.worker->queues.ms_cycles = MS_CYCLES;
+	(void)bench_client_open(&p->bus, &p->producer, 0);
 	for (uint32_t i = 0; i < p->consumers; i++)
-		attach(p, &p->consumer[i], 1 + i);
+		(void)bench_client_open(&p->bus, &p->consumer[i], 1 + i);
 	open_queues(p);
-	mr_router_online(p->worker->router);
+	mr_router_online(p->bus.worker->router);
 }
 
 int main(int argc, char **argv)

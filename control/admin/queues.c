@@ -12,25 +12,6 @@
 #define CONSUMERS_MAX 2048u
 #define MESSAGES_MAX  2048u
 
-static uint32_t copy_options(struct mrf_builder *b, struct mrf_table t)
-{
-	const struct mrf_queue_options v = {
-		.policy = mrf_queue_options_policy(t),
-		.when_full = mrf_queue_options_when_full(t),
-		.messages_max = mrf_queue_options_messages_max(t),
-		.bytes_max = mrf_queue_options_bytes_max(t),
-		.age_max_ms = mrf_queue_options_age_max_ms(t),
-		.ack_timeout_ms = mrf_queue_options_ack_timeout_ms(t),
-		.max_deliver = mrf_queue_options_max_deliver(t),
-		.not_idempotent = mrf_queue_options_not_idempotent(t),
-		.breaker_failures = mrf_queue_options_breaker_failures(t),
-		.breaker_reset_ms = mrf_queue_options_breaker_reset_ms(t),
-		.breaker_probes = mrf_queue_options_breaker_probes(t),
-	};
-
-	return mrf_queue_options_write(b, &v);
-}
-
 static uint32_t copy_consumer(struct mrf_builder *b, struct mrf_table t)
 {
 	const struct mrf_queue_consumer_row v = {
@@ -73,6 +54,7 @@ static void copy_counts(struct mrf_queue_row *v, struct mrf_table t)
 static uint32_t copy_row(struct mrf_builder *b, struct mrf_table t)
 {
 	uint32_t consumers[CONSUMERS_MAX];
+	const struct mrf_queue_options options = mr_courier_options(mrf_queue_row_options(t));
 	struct mrf_queue_row v = {
 		.queue = mrf_queue_row_queue(t),
 		.kind = mrf_queue_row_kind(t),
@@ -89,7 +71,7 @@ static uint32_t copy_row(struct mrf_builder *b, struct mrf_table t)
 		consumers[i] = copy_consumer(b, mrf_queue_row_consumer_rows_at(t, i));
 	if (v.consumer_rows_count > 0)
 		v.consumer_rows = consumers;
-	v.options = copy_options(b, mrf_queue_row_options(t));
+	v.options = mrf_queue_options_write(b, &options);
 	copy_counts(&v, t);
 	return mrf_queue_row_write(b, &v);
 }

@@ -7,6 +7,7 @@
 #include "client/millrace.h"
 #include "control/cli/headers.h"
 #include "control/cli/input.h"
+#include "control/cli/options.h"
 #include "control/cli/verbs.h"
 
 #define WAIT_MS_MAX 200 /* how long an interrupt may go unnoticed */
@@ -182,16 +183,15 @@ static int call_all(struct call *k)
 
 static int prepare(struct call *k, const char *payload)
 {
-	const char *bad;
-	int rc;
+	int code, rc;
 
 	if (k->set->stream && (k->set->count > 1 || strcmp(payload, "-") == 0))
 		return mr_cli_fail(k->cli, MR_EXIT_USAGE, "--stream",
 			"its parts are standard input", "leave out - and --count");
-	mr_headers_init(&k->headers, k->header_memory, sizeof(k->header_memory));
-	if (mr_cli_headers_make(&k->headers, &k->set->headers, &bad) != 0)
-		return mr_cli_fail(
-			k->cli, MR_EXIT_USAGE, bad, "not a header", "expected: -H name:value");
+	code = mr_cli_headers_take(
+		k->cli, &k->set->headers, &k->headers, k->header_memory, sizeof(k->header_memory));
+	if (code)
+		return code;
 	rc = mr_cli_input_take(&k->payload, payload);
 	return rc ? mr_cli_fail_call(k->cli, NULL, rc, "payload") : MR_EXIT_OK;
 }
@@ -208,14 +208,7 @@ static int run_call(const struct mr_cli *cli, const void *settings, const struct
 }
 
 static const struct mr_cli_option options[] = {
-	{.name = "timeout",
-		.letter = 't',
-		.type = MR_CLI_COUNT,
-		.value = "MS",
-		.offset = offsetof(struct settings, timeout_ms),
-		.min = 1,
-		.max = 86400000,
-		.help = "wait so long for each reply (default 5000)"},
+	MR_CLI_TIMEOUT_OPTION("wait so long for each reply (default 5000)"),
 	{.name = "retries",
 		.type = MR_CLI_COUNT,
 		.value = "N",
@@ -227,30 +220,11 @@ static const struct mr_cli_option options[] = {
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, stream),
 		.help = "a streaming request: each line of standard input is a part"},
-	{.name = "header",
-		.letter = 'H',
-		.type = MR_CLI_WORDS,
-		.value = "NAME:VALUE",
-		.offset = offsetof(struct settings, headers),
-		.help = "add a header; may be given many times"},
-	{.name = "count",
-		.letter = 'n',
-		.type = MR_CLI_COUNT,
-		.value = "COUNT",
-		.offset = offsetof(struct settings, count),
-		.min = 1,
-		.max = 1e15,
-		.help = "call so many times, one after the other (default 1)"},
-	{.name = "raw",
-		.letter = 'r',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, raw),
-		.help = "print payloads as they are, and nothing else"},
-	{.name = "json",
-		.letter = 'j',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, json),
-		.help = "print each reply as a JSON object"},
+	MR_CLI_HEADER_OPTION("add a header; may be given many times"),
+	MR_CLI_COUNT_OPTION(
+		1, MR_CLI_TIMES_MAX, "call so many times, one after the other (default 1)"),
+	MR_CLI_RAW_OPTION("print payloads as they are, and nothing else"),
+	MR_CLI_JSON_OPTION("print each reply as a JSON object"),
 	{0},
 };
 

@@ -62,6 +62,15 @@ void mr_cli_note(const struct mr_cli *cli, const char *format, ...)
 	fprintf(stderr, "millrace %s: %s\n", cli->verb, text);
 }
 
+void mr_cli_note_state(
+	const struct mr_cli *cli, const struct mr_client *c, bool connected, const char *doing)
+{
+	if (connected)
+		mr_cli_note(cli, "connected again and %s", doing);
+	else
+		mr_cli_note(cli, "connection lost: %s; connecting again", mr_error(c));
+}
+
 /* What an error of the library means to the one who typed the command. */
 static const struct meaning {
 	int error;

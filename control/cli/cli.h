@@ -59,13 +59,7 @@ const struct mr_cli_verb *mr_cli_verb_find(const char *name);
 /* --server, --run-dir and --help, known to every verb. */
 extern const struct mr_cli_option mr_cli_common_options[];
 
-/* An option that says what is promised, kept as text in the setting `promise`; and what that means. */
-#define MR_CLI_PROMISE_OPTION(text)                                                                \
-	{                                                                                          \
-		.name = "promise", .type = MR_CLI_TEXT, .value = "PROMISE",                        \
-		.offset = offsetof(struct settings, promise),                                      \
-		.choices = "best-effort|at-least-once|exactly-once", .help = text                  \
-	}
+/* What the text of the option --promise means; NULL: nothing is promised. */
 enum mr_promise_kind mr_cli_promise(const char *text);
 
 /* "millrace VERB: what: why; what to try" on standard error; `hint` may be NULL. Returns `code`. */
@@ -78,6 +72,10 @@ int mr_cli_fail_call(
 /* A remark on standard error: "millrace VERB: text". */
 void mr_cli_note(const struct mr_cli *cli, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* For a verb's on_state: the connection is lost, or there again and the verb "subscribed" or the like. */
+void mr_cli_note_state(
+	const struct mr_cli *cli, const struct mr_client *c, bool connected, const char *doing);
 
 /* True if the bus is reached over UDP. */
 bool mr_cli_is_udp(const struct mr_cli *cli);

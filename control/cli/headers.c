@@ -31,6 +31,20 @@ int mr_cli_headers_make(struct mr_headers *h, const struct mr_cli_words *words, 
 	return 0;
 }
 
+int mr_cli_headers_take(const struct mr_cli *cli, const struct mr_cli_words *words,
+	struct mr_headers *h, char *memory, size_t bytes)
+{
+	const char *bad;
+	int rc;
+
+	mr_headers_init(h, memory, bytes);
+	rc = mr_cli_headers_make(h, words, &bad);
+	if (rc == 0)
+		return MR_EXIT_OK;
+	return mr_cli_fail(cli, MR_EXIT_USAGE, bad,
+		rc == -ENOSPC ? "too many headers" : "not a header", "expected: -H name:value");
+}
+
 void mr_cli_headers_print(FILE *out, const char *block, size_t bytes)
 {
 	struct mr_header header;

@@ -10,10 +10,14 @@
 #include <stdio.h>
 
 #include "client/millrace.h"
-#include "control/cli/args.h"
+#include "control/cli/cli.h"
 
 /* On failure *bad is the word that was refused. */
 int mr_cli_headers_make(struct mr_headers *h, const struct mr_cli_words *words, const char **bad);
+
+/* The same for the option --header, into `memory` of `bytes`; why not is told. 0 or an exit code. */
+int mr_cli_headers_take(const struct mr_cli *cli, const struct mr_cli_words *words,
+	struct mr_headers *h, char *memory, size_t bytes);
 
 /* "[name: value, name: value] ", or nothing without headers. */
 void mr_cli_headers_print(FILE *out, const char *block, size_t bytes);

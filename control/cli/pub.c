@@ -7,6 +7,7 @@
 #include "client/millrace.h"
 #include "control/cli/headers.h"
 #include "control/cli/input.h"
+#include "control/cli/options.h"
 #include "control/cli/verbs.h"
 
 #define DRAIN_MS 5000
@@ -34,15 +35,12 @@ struct outgoing {
 static int prepare(const struct mr_cli *cli, const struct settings *set, const char *payload,
 	struct outgoing *out)
 {
-	const char *bad;
-	int rc;
+	int code, rc;
 
-	mr_headers_init(&out->headers, out->header_memory, sizeof(out->header_memory));
-	rc = mr_cli_headers_make(&out->headers, &set->headers, &bad);
-	if (rc)
-		return mr_cli_fail(cli, MR_EXIT_USAGE, bad,
-			rc == -ENOSPC ? "too many headers" : "not a header",
-			"expected: -H name:value");
+	code = mr_cli_headers_take(
+		cli, &set->headers, &out->headers, out->header_memory, sizeof(out->header_memory));
+	if (code)
+		return code;
 	rc = mr_cli_input_take(&out->payload, payload);
 	if (rc == -EMSGSIZE)
 		return mr_cli_fail_call(cli, NULL, rc, "payload");
@@ -212,53 +210,21 @@ static int run_request(const struct mr_cli *cli, const void *settings, const str
 	return code;
 }
 
-#define HEADER_OPTION                                                                              \
-	{                                                                                          \
-		.name = "header", .letter = 'H', .type = MR_CLI_WORDS, .value = "NAME:VALUE",      \
-		.offset = offsetof(struct settings, headers),                                      \
-		.help = "add a header; may be given many times"                                    \
-	}
-#define COUNT_OPTION                                                                               \
-	{                                                                                          \
-		.name = "count", .letter = 'n', .type = MR_CLI_COUNT, .value = "COUNT",            \
-		.offset = offsetof(struct settings, count), .min = 1, .max = 1e15,                 \
-		.help = "send it so many times (default 1)"                                        \
-	}
-
 static const struct mr_cli_option pub_options[] = {
-	HEADER_OPTION,
-	COUNT_OPTION,
-	{.name = "stdin-lines",
-		.letter = 'l',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, stdin_lines),
-		.help = "publish each line of standard input"},
+	MR_CLI_HEADER_OPTION("add a header; may be given many times"),
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "send it so many times (default 1)"),
+	MR_CLI_STDIN_LINES_OPTION("publish each line of standard input"),
 	MR_CLI_PROMISE_OPTION("wait for receivers that are full and want it so, instead of passing "
 			      "them by"),
 	{0},
 };
 
 static const struct mr_cli_option request_options[] = {
-	HEADER_OPTION,
-	COUNT_OPTION,
-	{.name = "timeout",
-		.letter = 't',
-		.type = MR_CLI_COUNT,
-		.value = "MS",
-		.offset = offsetof(struct settings, timeout_ms),
-		.min = 1,
-		.max = 86400000,
-		.help = "wait so long for the reply (default 5000)"},
-	{.name = "raw",
-		.letter = 'r',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, raw),
-		.help = "print the reply's payload as it is, and nothing else"},
-	{.name = "json",
-		.letter = 'j',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, json),
-		.help = "print the reply as a JSON object"},
+	MR_CLI_HEADER_OPTION("add a header; may be given many times"),
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "send it so many times (default 1)"),
+	MR_CLI_TIMEOUT_OPTION("wait so long for the reply (default 5000)"),
+	MR_CLI_RAW_OPTION("print the reply's payload as it is, and nothing else"),
+	MR_CLI_JSON_OPTION("print the reply as a JSON object"),
 	{0},
 };
 

@@ -15,6 +15,7 @@
 #include "control/cli/headers.h"
 #include "control/cli/jobs.h"
 #include "control/cli/lines.h"
+#include "control/cli/options.h"
 #include "control/cli/text.h"
 #include "control/cli/verbs.h"
 
@@ -419,11 +420,9 @@ static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 	struct pull *p = arg;
 
 	(void)error;
-	if (connected) {
-		mr_cli_note(p->cli, "connected again and pulling");
+	mr_cli_note_state(p->cli, c, connected, "pulling");
+	if (connected)
 		return;
-	}
-	mr_cli_note(p->cli, "connection lost: %s; connecting again", mr_error(c));
 	set_old(&p->waiting);
 	empty(&p->outputs);
 	for (unsigned i = 0; i < MR_CLI_JOBS_MAX; i++) {
@@ -585,27 +584,14 @@ static int run_pull(const struct mr_cli *cli, const void *settings, const struct
 }
 
 static const struct mr_cli_option options_[] = {
-	{.name = "prefetch",
-		.type = MR_CLI_COUNT,
-		.value = "N",
-		.offset = offsetof(struct settings, prefetch),
-		.min = 1,
-		.max = 65535,
-		.help = "take so many in hand (default 10; with --exec twice the jobs)"},
+	MR_CLI_PREFETCH_OPTION("take so many in hand (default 10; with --exec twice the jobs)"),
 	{.name = "ack",
 		.type = MR_CLI_TEXT,
 		.value = "HOW",
 		.offset = offsetof(struct settings, ack),
 		.choices = "auto|manual",
 		.help = "auto: when it is written out; manual: as standard input says (default auto)"},
-	{.name = "count",
-		.letter = 'n',
-		.type = MR_CLI_COUNT,
-		.value = "COUNT",
-		.offset = offsetof(struct settings, count),
-		.min = 1,
-		.max = 1e15,
-		.help = "stop after so many messages (default: never)"},
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after so many messages (default: never)"),
 	{.name = "idle-exit",
 		.type = MR_CLI_COUNT,
 		.value = "MS",
@@ -613,32 +599,14 @@ static const struct mr_cli_option options_[] = {
 		.min = 1,
 		.max = 86400000,
 		.help = "stop when nothing has come for so long, and nothing is in hand"},
-	{.name = "exec",
-		.letter = 'e',
-		.type = MR_CLI_TEXT,
-		.value = "COMMAND",
-		.offset = offsetof(struct settings, command),
-		.help = "run it with sh for each message, which it gets on standard input"},
+	MR_CLI_EXEC_OPTION("run it with sh for each message, which it gets on standard input"),
 	{.name = "to",
 		.type = MR_CLI_TEXT,
 		.value = "QUEUE",
 		.offset = offsetof(struct settings, to),
 		.help = "with --exec: push what it writes into this queue"},
-	{.name = "jobs",
-		.type = MR_CLI_COUNT,
-		.value = "N",
-		.offset = offsetof(struct settings, jobs),
-		.min = 1,
-		.max = MR_CLI_JOBS_MAX,
-		.help = "with --exec: run it for so many messages at once (default 1)"},
-	{.name = "timeout",
-		.letter = 't',
-		.type = MR_CLI_COUNT,
-		.value = "MS",
-		.offset = offsetof(struct settings, timeout_ms),
-		.min = 1,
-		.max = 86400000,
-		.help = "with --exec: kill a command that takes longer (default 25000)"},
+	MR_CLI_JOBS_OPTION("with --exec: run it for so many messages at once (default 1)"),
+	MR_CLI_TIMEOUT_OPTION("with --exec: kill a command that takes longer (default 25000)"),
 	{.name = "delay",
 		.type = MR_CLI_COUNT,
 		.value = "MS",
@@ -646,16 +614,8 @@ static const struct mr_cli_option options_[] = {
 		.min = 0,
 		.max = 86400000,
 		.help = "with --exec: what failed comes again after so long (default 100)"},
-	{.name = "raw",
-		.letter = 'r',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, raw),
-		.help = "print payloads alone, as they are, a newline after each"},
-	{.name = "json",
-		.letter = 'j',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, json),
-		.help = "print a JSON object a line"},
+	MR_CLI_RAW_OPTION("print payloads alone, as they are, a newline after each"),
+	MR_CLI_JSON_OPTION("print a JSON object a line"),
 	{0},
 };
 

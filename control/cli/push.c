@@ -8,6 +8,7 @@
 #include "client/millrace.h"
 #include "control/cli/headers.h"
 #include "control/cli/input.h"
+#include "control/cli/options.h"
 #include "control/cli/verbs.h"
 
 /* How long an interrupt may go unnoticed. */
@@ -209,8 +210,7 @@ static int push_to(struct push *p, const char *name, const struct mr_cli_input *
 static int prepare(struct push *p, const struct mr_cli_words *w, struct mr_cli_input *payload)
 {
 	const char *word = w->count > 1 ? w->at[1] : "";
-	const char *bad;
-	int rc;
+	int code, rc;
 
 	if (p->set->stdin_lines && w->count > 1)
 		return mr_cli_fail(p->cli, MR_EXIT_USAGE, w->at[1], "a payload, and --stdin-lines",
@@ -219,12 +219,10 @@ static int prepare(struct push *p, const struct mr_cli_words *w, struct mr_cli_i
 		mr_cli_promise(p->set->promise) != MR_EXACTLY_ONCE)
 		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--publisher, --first-id",
 			"nothing is numbered", "add --promise exactly-once");
-	mr_headers_init(&p->headers, p->header_memory, sizeof(p->header_memory));
-	rc = mr_cli_headers_make(&p->headers, &p->set->headers, &bad);
-	if (rc)
-		return mr_cli_fail(p->cli, MR_EXIT_USAGE, bad,
-			rc == -ENOSPC ? "too many headers" : "not a header",
-			"expected: -H name:value");
+	code = mr_cli_headers_take(
+		p->cli, &p->set->headers, &p->headers, p->header_memory, sizeof(p->header_memory));
+	if (code)
+		return code;
 	p->message.headers = p->headers.bytes ? p->headers.data : NULL;
 	p->message.header_bytes = p->headers.bytes;
 	p->message.priority = priority_of(p->set->priority);
@@ -246,25 +244,9 @@ static int run_push(const struct mr_cli *cli, const void *settings, const struct
 }
 
 static const struct mr_cli_option options[] = {
-	{.name = "header",
-		.letter = 'H',
-		.type = MR_CLI_WORDS,
-		.value = "NAME:VALUE",
-		.offset = offsetof(struct settings, headers),
-		.help = "add a header; may be given many times"},
-	{.name = "count",
-		.letter = 'n',
-		.type = MR_CLI_COUNT,
-		.value = "COUNT",
-		.offset = offsetof(struct settings, count),
-		.min = 1,
-		.max = 1e15,
-		.help = "push it so many times (default 1)"},
-	{.name = "stdin-lines",
-		.letter = 'l',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, stdin_lines),
-		.help = "push each line of standard input"},
+	MR_CLI_HEADER_OPTION("add a header; may be given many times"),
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "push it so many times (default 1)"),
+	MR_CLI_STDIN_LINES_OPTION("push each line of standard input"),
 	{.name = "priority",
 		.type = MR_CLI_TEXT,
 		.value = "PRIORITY",

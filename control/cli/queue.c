@@ -7,6 +7,7 @@
 
 #include "control/cli/admin.h"
 #include "control/cli/headers.h"
+#include "control/cli/options.h"
 #include "control/cli/queues.h"
 #include "control/cli/text.h"
 #include "control/cli/verbs.h"
@@ -336,24 +337,12 @@ static int run_service(const struct mr_cli *cli, const void *settings, const str
 	return run(&q, w->at[0], actions, "expected: show");
 }
 
-#define JSON_OPTION                                                                                \
-	{                                                                                          \
-		.name = "json", .letter = 'j', .type = MR_CLI_FLAG,                                \
-		.offset = offsetof(struct settings, json), .help = "print JSON"                    \
-	}
-
-static const struct mr_cli_option service_options[] = {JSON_OPTION, {0}};
+static const struct mr_cli_option service_options[] = {MR_CLI_JSON_OPTION("print JSON"), {0}};
 
 static const struct mr_cli_option options[] = {
-	JSON_OPTION,
-	{.name = "count",
-		.letter = 'n',
-		.type = MR_CLI_COUNT,
-		.value = "COUNT",
-		.offset = offsetof(struct settings, count),
-		.min = 1,
-		.max = UINT32_MAX,
-		.help = "dead, redrive: at most so many (default: dead 16, the most; redrive all)"},
+	MR_CLI_JSON_OPTION("print JSON"),
+	MR_CLI_COUNT_OPTION(1, UINT32_MAX,
+		"dead, redrive: at most so many (default: dead 16, the most; redrive all)"),
 	{0},
 };
 

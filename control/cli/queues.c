@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/cli/options.h"
 #include "control/cli/verbs.h"
 #include "control/cli/watch.h"
 #include "dataplane/base/compiler.h"
@@ -348,32 +349,14 @@ static int run_services(
 }
 
 static const struct mr_cli_option options[] = {
-	{.name = "json",
-		.letter = 'j',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, json),
-		.help = "print a JSON array of objects"},
+	MR_CLI_JSON_OPTION("print a JSON array of objects"),
 	{.name = "watch",
 		.letter = 'w',
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, watch),
 		.help = "go on, with rates in place of counts"},
-	{.name = "interval",
-		.letter = 'i',
-		.type = MR_CLI_COUNT,
-		.value = "MS",
-		.offset = offsetof(struct settings, interval_ms),
-		.min = 10,
-		.max = 3600000,
-		.help = "with --watch: time between readings (default 1000)"},
-	{.name = "count",
-		.letter = 'n',
-		.type = MR_CLI_COUNT,
-		.value = "COUNT",
-		.offset = offsetof(struct settings, count),
-		.min = 0,
-		.max = 1e9,
-		.help = "with --watch: stop after so many (default 0: never)"},
+	MR_CLI_INTERVAL_OPTION("with --watch: time between readings (default 1000)"),
+	MR_CLI_COUNT_OPTION(0, 1e9, "with --watch: stop after so many (default 0: never)"),
 	{0},
 };
 

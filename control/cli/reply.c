@@ -9,6 +9,7 @@
 #include "control/cli/exec.h"
 #include "control/cli/headers.h"
 #include "control/cli/input.h"
+#include "control/cli/options.h"
 #include "control/cli/verbs.h"
 
 #define WAIT_MS_MAX 200 /* how long an interrupt may go unnoticed */
@@ -111,10 +112,7 @@ static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 	const struct reply *r = arg;
 
 	(void)error;
-	if (connected)
-		mr_cli_note(r->cli, "connected again and subscribed");
-	else
-		mr_cli_note(r->cli, "connection lost: %s; connecting again", mr_error(c));
+	mr_cli_note_state(r->cli, c, connected, "subscribed");
 }
 
 static int serve(struct reply *r, struct mr_client *c)
@@ -162,16 +160,15 @@ static int prepare(struct reply *r, const struct mr_cli_words *w)
 {
 	const struct settings *set = r->set;
 	unsigned ways = (set->command != NULL) + set->echo + (w->count > 1);
-	const char *bad;
-	int rc;
+	int code, rc;
 
 	if (ways != 1)
 		return mr_cli_fail(r->cli, MR_EXIT_USAGE, w->at[0], "what to answer?",
 			"give exactly one of PAYLOAD, --exec and --echo");
-	mr_headers_init(&r->headers, r->header_memory, sizeof(r->header_memory));
-	if (mr_cli_headers_make(&r->headers, &set->headers, &bad) != 0)
-		return mr_cli_fail(
-			r->cli, MR_EXIT_USAGE, bad, "not a header", "expected: -H name:value");
+	code = mr_cli_headers_take(
+		r->cli, &set->headers, &r->headers, r->header_memory, sizeof(r->header_memory));
+	if (code)
+		return code;
 	rc = mr_cli_input_take(&r->text, w->count > 1 ? w->at[1] : "");
 	return rc ? mr_cli_fail_call(r->cli, NULL, rc, "payload") : MR_EXIT_OK;
 }
@@ -194,49 +191,13 @@ static int run_reply(const struct mr_cli *cli, const void *settings, const struc
 }
 
 static const struct mr_cli_option options_[] = {
-	{.name = "exec",
-		.letter = 'e',
-		.type = MR_CLI_TEXT,
-		.value = "COMMAND",
-		.offset = offsetof(struct settings, command),
-		.help = "run it with sh for each request: payload in, reply out"},
-	{.name = "echo",
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, echo),
-		.help = "answer with the payload of the request"},
-	{.name = "group",
-		.letter = 'g',
-		.type = MR_CLI_TEXT,
-		.value = "GROUP",
-		.offset = offsetof(struct settings, group),
-		.help = "join a queue group: one member answers each request"},
-	{.name = "header",
-		.letter = 'H',
-		.type = MR_CLI_WORDS,
-		.value = "NAME:VALUE",
-		.offset = offsetof(struct settings, headers),
-		.help = "add a header to the replies; may be given many times"},
-	{.name = "count",
-		.letter = 'n',
-		.type = MR_CLI_COUNT,
-		.value = "COUNT",
-		.offset = offsetof(struct settings, count),
-		.min = 1,
-		.max = 1e15,
-		.help = "stop after so many replies (default: never)"},
-	{.name = "timeout",
-		.letter = 't',
-		.type = MR_CLI_COUNT,
-		.value = "MS",
-		.offset = offsetof(struct settings, timeout_ms),
-		.min = 1,
-		.max = 86400000,
-		.help = "kill a command that takes longer (default 10000)"},
-	{.name = "verbose",
-		.letter = 'v',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, verbose),
-		.help = "tell each request on standard error"},
+	MR_CLI_EXEC_OPTION("run it with sh for each request: payload in, reply out"),
+	MR_CLI_ECHO_OPTION("answer with the payload of the request"),
+	MR_CLI_GROUP_OPTION("join a queue group: one member answers each request"),
+	MR_CLI_HEADER_OPTION("add a header to the replies; may be given many times"),
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after so many replies (default: never)"),
+	MR_CLI_TIMEOUT_OPTION("kill a command that takes longer (default 10000)"),
+	MR_CLI_VERBOSE_OPTION("tell each request on standard error"),
 	{0},
 };
 

@@ -8,6 +8,7 @@
 #include "client/millrace.h"
 #include "control/cli/headers.h"
 #include "control/cli/jobs.h"
+#include "control/cli/options.h"
 #include "control/cli/verbs.h"
 
 #define PROCESS_MAX 64
@@ -177,11 +178,9 @@ static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 	struct serve *s = arg;
 
 	(void)error;
-	if (connected) {
-		mr_cli_note(s->cli, "connected again and serving");
+	mr_cli_note_state(s->cli, c, connected, "serving");
+	if (connected)
 		return;
-	}
-	mr_cli_note(s->cli, "connection lost: %s; connecting again", mr_error(c));
 	while (s->first)
 		drop_first(s);
 }
@@ -263,19 +262,14 @@ static int open_and_serve(struct serve *s)
 
 static int prepare(struct serve *s)
 {
-	const char *bad;
-
 	if ((s->set->command != NULL) == s->set->echo)
 		return mr_cli_fail(s->cli, MR_EXIT_USAGE, s->name, "what to answer?",
 			"give one of --exec and --echo");
-	mr_headers_init(&s->headers, s->header_memory, sizeof(s->header_memory));
-	if (mr_cli_headers_make(&s->headers, &s->set->headers, &bad) != 0)
-		return mr_cli_fail(
-			s->cli, MR_EXIT_USAGE, bad, "not a header", "expected: -H name:value");
 	s->jobs.command = s->set->command;
 	s->jobs.timeout_ms = s->set->timeout_ms;
 	s->end = &s->first;
-	return MR_EXIT_OK;
+	return mr_cli_headers_take(
+		s->cli, &s->set->headers, &s->headers, s->header_memory, sizeof(s->header_memory));
 }
 
 static int run_serve(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
@@ -298,30 +292,10 @@ static int run_serve(const struct mr_cli *cli, const void *settings, const struc
 }
 
 static const struct mr_cli_option options[] = {
-	{.name = "exec",
-		.letter = 'e',
-		.type = MR_CLI_TEXT,
-		.value = "COMMAND",
-		.offset = offsetof(struct settings, command),
-		.help = "run it with sh for each request: payload in, reply out"},
-	{.name = "echo",
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, echo),
-		.help = "answer with the payload of the request"},
-	{.name = "jobs",
-		.type = MR_CLI_COUNT,
-		.value = "N",
-		.offset = offsetof(struct settings, jobs),
-		.min = 1,
-		.max = MR_CLI_JOBS_MAX,
-		.help = "run the command for so many requests at once (default 1)"},
-	{.name = "prefetch",
-		.type = MR_CLI_COUNT,
-		.value = "N",
-		.offset = offsetof(struct settings, prefetch),
-		.min = 1,
-		.max = 65535,
-		.help = "take so many requests in hand (default: as many as jobs)"},
+	MR_CLI_EXEC_OPTION("run it with sh for each request: payload in, reply out"),
+	MR_CLI_ECHO_OPTION("answer with the payload of the request"),
+	MR_CLI_JOBS_OPTION("run the command for so many requests at once (default 1)"),
+	MR_CLI_PREFETCH_OPTION("take so many requests in hand (default: as many as jobs)"),
 	{.name = "retry-on-failure",
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, retry_on_failure),
@@ -330,33 +304,10 @@ static const struct mr_cli_option options[] = {
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, not_idempotent),
 		.help = "never give a request whose worker died to another"},
-	{.name = "header",
-		.letter = 'H',
-		.type = MR_CLI_WORDS,
-		.value = "NAME:VALUE",
-		.offset = offsetof(struct settings, headers),
-		.help = "add a header to the replies; may be given many times"},
-	{.name = "count",
-		.letter = 'n',
-		.type = MR_CLI_COUNT,
-		.value = "COUNT",
-		.offset = offsetof(struct settings, count),
-		.min = 1,
-		.max = 1e15,
-		.help = "stop after so many requests (default: never)"},
-	{.name = "timeout",
-		.letter = 't',
-		.type = MR_CLI_COUNT,
-		.value = "MS",
-		.offset = offsetof(struct settings, timeout_ms),
-		.min = 1,
-		.max = 86400000,
-		.help = "kill a command that takes longer (default 30000)"},
-	{.name = "verbose",
-		.letter = 'v',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, verbose),
-		.help = "tell each request on standard error"},
+	MR_CLI_HEADER_OPTION("add a header to the replies; may be given many times"),
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after so many requests (default: never)"),
+	MR_CLI_TIMEOUT_OPTION("kill a command that takes longer (default 30000)"),
+	MR_CLI_VERBOSE_OPTION("tell each request on standard error"),
 	{0},
 };
 

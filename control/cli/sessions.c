@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "control/cli/admin.h"
+#include "control/cli/options.h"
 #include "control/cli/slow.h"
 #include "control/cli/text.h"
 #include "control/cli/verbs.h"
@@ -158,11 +159,7 @@ static int run_sessions(
 }
 
 static const struct mr_cli_option options[] = {
-	{.name = "json",
-		.letter = 'j',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, json),
-		.help = "print a JSON array of objects"},
+	MR_CLI_JSON_OPTION("print a JSON array of objects"),
 	{.name = "slow",
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, slow),

@@ -6,6 +6,7 @@
 
 #include "client/millrace.h"
 #include "control/cli/admin.h"
+#include "control/cli/options.h"
 #include "control/cli/text.h"
 #include "control/cli/verbs.h"
 
@@ -16,11 +17,7 @@ struct settings {
 };
 
 static const struct mr_cli_option json_option[] = {
-	{.name = "json",
-		.letter = 'j',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, json),
-		.help = "print one JSON object"},
+	MR_CLI_JSON_OPTION("print one JSON object"),
 	{0},
 };
 
@@ -201,27 +198,9 @@ static int run_ping(const struct mr_cli *cli, const void *settings, const struct
 }
 
 static const struct mr_cli_option ping_options[] = {
-	{.name = "count",
-		.letter = 'n',
-		.type = MR_CLI_COUNT,
-		.value = "COUNT",
-		.offset = offsetof(struct settings, count),
-		.min = 1,
-		.max = 1e9,
-		.help = "so many, one after the other (default 1)"},
-	{.name = "timeout",
-		.letter = 't',
-		.type = MR_CLI_COUNT,
-		.value = "MS",
-		.offset = offsetof(struct settings, timeout_ms),
-		.min = 1,
-		.max = 86400000,
-		.help = "wait so long for each answer (default 5000)"},
-	{.name = "json",
-		.letter = 'j',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, json),
-		.help = "print a JSON object a line"},
+	MR_CLI_COUNT_OPTION(1, 1e9, "so many, one after the other (default 1)"),
+	MR_CLI_TIMEOUT_OPTION("wait so long for each answer (default 5000)"),
+	MR_CLI_JSON_OPTION("print a JSON object a line"),
 	{0},
 };
 

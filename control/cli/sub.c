@@ -7,6 +7,7 @@
 
 #include "client/millrace.h"
 #include "control/cli/headers.h"
+#include "control/cli/options.h"
 #include "control/cli/verbs.h"
 
 /* How long an interrupt may go unnoticed. */
@@ -67,10 +68,7 @@ static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 	const struct sub *s = arg;
 
 	(void)error;
-	if (connected)
-		mr_cli_note(s->cli, "connected again and subscribed");
-	else
-		mr_cli_note(s->cli, "connection lost: %s; connecting again", mr_error(c));
+	mr_cli_note_state(s->cli, c, connected, "subscribed");
 }
 
 static int subscribe_all(struct sub *s, struct mr_client *c, const struct mr_cli_words *patterns)
@@ -147,43 +145,16 @@ static int run_sub(const struct mr_cli *cli, const void *settings, const struct 
 }
 
 static const struct mr_cli_option options_[] = {
-	{.name = "group",
-		.letter = 'g',
-		.type = MR_CLI_TEXT,
-		.value = "GROUP",
-		.offset = offsetof(struct settings, group),
-		.help = "join a queue group: one member gets each message"},
+	MR_CLI_GROUP_OPTION("join a queue group: one member gets each message"),
 	{.name = "prefix",
 		.letter = 'p',
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, prefix),
 		.help = "PATTERN is a prefix in bytes, without wildcards"},
-	{.name = "count",
-		.letter = 'n',
-		.type = MR_CLI_COUNT,
-		.value = "COUNT",
-		.offset = offsetof(struct settings, count),
-		.min = 1,
-		.max = 1e15,
-		.help = "stop after so many messages (default: never)"},
-	{.name = "timeout",
-		.letter = 't',
-		.type = MR_CLI_COUNT,
-		.value = "MS",
-		.offset = offsetof(struct settings, timeout_ms),
-		.min = 1,
-		.max = 86400000,
-		.help = "stop after so long; exit code 4 if -n were not there by then"},
-	{.name = "raw",
-		.letter = 'r',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, raw),
-		.help = "print payloads alone, as they are, a newline after each"},
-	{.name = "json",
-		.letter = 'j',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, json),
-		.help = "print a JSON object a line"},
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after so many messages (default: never)"),
+	MR_CLI_TIMEOUT_OPTION("stop after so long; exit code 4 if -n were not there by then"),
+	MR_CLI_RAW_OPTION("print payloads alone, as they are, a newline after each"),
+	MR_CLI_JSON_OPTION("print a JSON object a line"),
 	MR_CLI_PROMISE_OPTION("hold publishers of what is promised up while this reader is full"),
 	{.name = "high-water",
 		.type = MR_CLI_COUNT,

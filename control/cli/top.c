@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/cli/options.h"
 #include "control/cli/stats.h"
 #include "control/cli/table.h"
 #include "control/cli/verbs.h"
@@ -261,22 +262,8 @@ static int run_top(const struct mr_cli *cli, const void *settings, const struct 
 }
 
 static const struct mr_cli_option options[] = {
-	{.name = "interval",
-		.letter = 'i',
-		.type = MR_CLI_COUNT,
-		.value = "MS",
-		.offset = offsetof(struct settings, interval_ms),
-		.min = 10,
-		.max = 3600000,
-		.help = "time between readings (default 1000)"},
-	{.name = "count",
-		.letter = 'n',
-		.type = MR_CLI_COUNT,
-		.value = "COUNT",
-		.offset = offsetof(struct settings, count),
-		.min = 0,
-		.max = 1e9,
-		.help = "stop after so many (default 0: never)"},
+	MR_CLI_INTERVAL_OPTION("time between readings (default 1000)"),
+	MR_CLI_COUNT_OPTION(0, 1e9, "stop after so many (default 0: never)"),
 	{0},
 };
 

@@ -197,6 +197,23 @@ int mr_courier_ask(struct mr_courier *c, unsigned worker, const struct mrf_queue
 	return 0;
 }
 
+struct mrf_queue_options mr_courier_options(struct mrf_table t)
+{
+	return (struct mrf_queue_options){
+		.policy = mrf_queue_options_policy(t),
+		.when_full = mrf_queue_options_when_full(t),
+		.messages_max = mrf_queue_options_messages_max(t),
+		.bytes_max = mrf_queue_options_bytes_max(t),
+		.age_max_ms = mrf_queue_options_age_max_ms(t),
+		.ack_timeout_ms = mrf_queue_options_ack_timeout_ms(t),
+		.max_deliver = mrf_queue_options_max_deliver(t),
+		.not_idempotent = mrf_queue_options_not_idempotent(t),
+		.breaker_failures = mrf_queue_options_breaker_failures(t),
+		.breaker_reset_ms = mrf_queue_options_breaker_reset_ms(t),
+		.breaker_probes = mrf_queue_options_breaker_probes(t),
+	};
+}
+
 void mr_courier_forget(struct mr_courier *c, uint32_t id)
 {
 	struct mr_courier_entry *e = find(c, id);

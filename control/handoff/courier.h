@@ -73,6 +73,8 @@ void mr_courier_lose(struct mr_courier *c);
 int mr_courier_ask(struct mr_courier *c, unsigned worker, const struct mrf_queue_command *command,
 	const struct mrf_queue_options *options, const struct mr_courier_asker *asker,
 	uint32_t *id);
+/* The options of a queue, from a table of them to what a command is made of. */
+struct mrf_queue_options mr_courier_options(struct mrf_table t);
 /* The asker is gone: the answer will be thrown away. */
 void mr_courier_forget(struct mr_courier *c, uint32_t id);
 /* A record of reason Queue that came from `worker`. */

@@ -137,19 +137,7 @@ static bool refuse_name(const struct mr_request *q, const struct mrf_queue_comma
 static bool refuse_options(
 	const struct mr_request *q, struct mrf_table t, struct mrf_queue_options *out)
 {
-	*out = (struct mrf_queue_options){
-		.policy = mrf_queue_options_policy(t),
-		.when_full = mrf_queue_options_when_full(t),
-		.messages_max = mrf_queue_options_messages_max(t),
-		.bytes_max = mrf_queue_options_bytes_max(t),
-		.age_max_ms = mrf_queue_options_age_max_ms(t),
-		.ack_timeout_ms = mrf_queue_options_ack_timeout_ms(t),
-		.max_deliver = mrf_queue_options_max_deliver(t),
-		.not_idempotent = mrf_queue_options_not_idempotent(t),
-		.breaker_failures = mrf_queue_options_breaker_failures(t),
-		.breaker_reset_ms = mrf_queue_options_breaker_reset_ms(t),
-		.breaker_probes = mrf_queue_options_breaker_probes(t),
-	};
+	*out = mr_courier_options(t);
 	if (out->policy > MRF_QUEUE_POLICY_WEIGHTED)
 		return mr_request_invalid(q, -EINVAL, "policy", "one that this bus does not know");
 	if (out->when_full > MRF_QUEUE_FULL_REFUSE)

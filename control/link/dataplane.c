@@ -7,11 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dataplane/base/stats.h"
 #include "dataplane/wire/message.h"
 
 _Static_assert(sizeof(struct mrf_port_stats) >= sizeof(struct mrf_port_state), "one distance");
-
-#define STATS_MAGIC 0x343054415453524dull /* "MRSTAT04" */
 
 static bool array_fits(uint64_t offset, uint64_t stride, uint64_t count, size_t item, size_t total)
 {
@@ -21,7 +20,7 @@ static bool array_fits(uint64_t offset, uint64_t stride, uint64_t count, size_t 
 
 static bool layout_valid(const struct mrf_stats_header *h, uint32_t workers, size_t bytes)
 {
-	return h->magic == STATS_MAGIC && h->workers == workers &&
+	return h->magic == MR_STATS_MAGIC && h->workers == workers &&
 	       array_fits(h->table_offset, sizeof(struct mrf_table_stats), 1,
 		       sizeof(struct mrf_table_stats), bytes) &&
 	       array_fits(h->worker_offset, h->worker_stride, workers,

@@ -122,10 +122,20 @@ static int open_queue(struct request *r, struct mr_queue **out)
 	return mrf_queue_command_lookup(r->command) ? -ENOENT : make(r, out);
 }
 
+/* `exists` is what counts an -EEXIST. */
+static int counted(const struct request *r, int code, uint64_t *exists)
+{
+	if (code == -EEXIST)
+		mr_count(*exists, 1);
+	else if (code == -ENOSPC || code == -ENOMEM)
+		mr_count(r->q->c.stats->refused_queue_room, 1);
+	return code;
+}
+
 static int command_open(struct request *r)
 {
 	struct mr_queue *queue;
-	int rc = open_queue(r, &queue);
+	int rc = counted(r, open_queue(r, &queue), &r->q->c.stats->refused_queue_differs);
 
 	if (rc != 0)
 		return rc;
@@ -144,12 +154,13 @@ static int command_consume(struct request *r)
 		return -EINVAL;
 	if (!r->q->c.ops->lives(r->q->c.arg, r->session))
 		return -ENOTCONN;
-	rc = open_queue(r, &queue);
+	rc = counted(r, open_queue(r, &queue), &r->q->c.stats->refused_queue_differs);
 	if (rc != 0)
 		return rc;
 	r->answer.queue = queue->number;
-	return mr_consumer_add(r->q, queue, r->session, mrf_queue_command_subscription(r->command),
+	rc = mr_consumer_add(r->q, queue, r->session, mrf_queue_command_subscription(r->command),
 		mrf_queue_command_prefetch(r->command), mrf_queue_command_weight(r->command));
+	return counted(r, rc, &r->q->c.stats->refused_consumer_again);
 }
 
 /* Said twice it is no error: the answer to the first may have been lost. */

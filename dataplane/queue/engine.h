@@ -22,6 +22,7 @@
 #include "dataplane/base/compiler.h"
 #include "dataplane/queue/queue.h"
 #include "dataplane/queue/timer.h"
+#include "dataplane/wire/id_window.h"
 #include "flatbuf/stats.h"
 
 #define MR_QUEUE_NONE          UINT32_MAX
@@ -552,9 +553,9 @@ void mr_settle_back(struct mr_queues *q, struct mr_queue_delivery *d, enum mr_qu
 
 /* Exactly once (window.c) */
 enum mr_window {
-	MR_WINDOW_NEW,
-	MR_WINDOW_KNOWN,
-	MR_WINDOW_OLD,
+	MR_WINDOW_NEW = MR_ID_NEW,
+	MR_WINDOW_KNOWN = MR_ID_KNOWN,
+	MR_WINDOW_OLD = MR_ID_OLD,
 	MR_WINDOW_FULL, /* no room to remember the publisher, or none for another of this session */
 };
 int mr_windows_new(struct mr_queues *q);

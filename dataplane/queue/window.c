@@ -5,11 +5,9 @@
 #include "dataplane/queue/engine.h"
 
 /* Publishers that were heard of so lately are not forgotten for new ones. */
-#define KEEP_MS     60000u
-#define WINDOW_IDS  65536u
-#define WINDOW_MASK (WINDOW_IDS - 1)
+#define KEEP_MS 60000u
 
-/* The last WINDOW_IDS ids of one publisher to one queue: bit id % WINDOW_IDS says that it came. */
+/* Of one publisher to one queue. */
 struct mr_queue_window {
 	struct mr_queue_window *hash_next;
 	struct mr_queue_window *queue_prev; /* of the same queue */
@@ -19,9 +17,8 @@ struct mr_queue_window {
 	struct mr_queue *queue;
 	uint64_t publisher;
 	uint64_t session; /* that it was first heard of from */
-	uint64_t top;     /* the highest that came */
 	uint64_t used_ms;
-	uint64_t came[WINDOW_IDS / 64];
+	struct mr_id_window ids;
 };
 
 struct mr_queue_windows {
@@ -202,23 +199,7 @@ enum mr_window mr_window_look(struct mr_queues *q, uint64_t session, struct mr_q
 		unlink_age(q->windows, w);
 		link_youngest(q->windows, w);
 	}
-	if (origin->id > w->top)
-		return MR_WINDOW_NEW;
-	if (w->top - origin->id >= WINDOW_IDS)
-		return MR_WINDOW_OLD;
-	return w->came[(origin->id & WINDOW_MASK) / 64] >> (origin->id % 64) & 1 ? MR_WINDOW_KNOWN
-										 : MR_WINDOW_NEW;
-}
-
-/* Ids up to `id` are in the window from now on, and none of them came. */
-static void advance(struct mr_queue_window *w, uint64_t id)
-{
-	if (id - w->top >= WINDOW_IDS)
-		memset(w->came, 0, sizeof(w->came));
-	else
-		for (uint64_t at = w->top + 1; at != id + 1; at++)
-			w->came[(at & WINDOW_MASK) / 64] &= ~(1ull << (at % 64));
-	w->top = id;
+	return (enum mr_window)mr_id_window_look(&w->ids, origin->id);
 }
 
 void mr_window_note(
@@ -228,7 +209,5 @@ void mr_window_note(
 
 	if (mr_unlikely(w == NULL)) /* forgotten while its fragments came */
 		return;
-	if (origin->id > w->top)
-		advance(w, origin->id);
-	w->came[(origin->id & WINDOW_MASK) / 64] |= 1ull << (origin->id % 64);
+	mr_id_window_note(&w->ids, origin->id);
 }

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -21,6 +20,8 @@
 #include "dataplane/base/files.h"
 #include "dataplane/base/lockfile.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/signals.h"
+#include "dataplane/base/stats.h"
 
 #define EVENTS_MAX      64
 #define TICK_PENDING_MS 1
@@ -28,7 +29,6 @@
 /* Sessions of a worker that may all be held as much for as one may. */
 #define HELD_SHARES 4u
 #define STUCK_NS    2000000000ull
-#define STATS_MAGIC 0x343054415453524dull /* "MRSTAT04" */
 
 _Static_assert(sizeof(struct mrf_session_stats) == 4 * MR_CACHE_LINE, "four lines a session");
 
@@ -49,7 +49,7 @@ static int open_stats(struct mr_writer *wr)
 	uint32_t ports = wr->config->ports.open_count;
 	uint32_t port_lines = ports * (wr->workers_count + 1);
 	struct mrf_stats_header h = {
-		.magic = STATS_MAGIC,
+		.magic = MR_STATS_MAGIC,
 		.workers = wr->workers_count,
 		.slots = slots,
 		.table_offset = 2 * MR_CACHE_LINE,
@@ -237,16 +237,14 @@ static int watch(struct mr_writer *wr, int *fd)
 
 static int open_events(struct mr_writer *wr)
 {
-	sigset_t set;
 	int error;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	wr->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	wr->signal_fd = mr_signals_open(SFD_NONBLOCK);
+	if (wr->signal_fd < 0)
+		return wr->signal_fd;
 	wr->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	wr->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (wr->signal_fd < 0 || wr->bell_fd < 0 || wr->epoll_fd < 0)
+	if (wr->bell_fd < 0 || wr->epoll_fd < 0)
 		return -errno;
 	error = watch(wr, &wr->signal_fd);
 	return error != 0 ? error : watch(wr, &wr->bell_fd);

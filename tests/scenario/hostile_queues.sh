@@ -55,11 +55,11 @@ attack_counts "bad_tags=4000 queue_acked=1000" stolen-tags
 attack_counts "bad_tags=1000" wrong-worker
 
 say "names and numbers that one cannot have"
-attack_counts "bad_tags=0" ready-twice 10
+attack_counts "refused_consumer_again=10 refused_queue_differs=0 bad_tags=0" ready-twice 10
 expect_match "what the bus says" "$said" 'refused: -17 .+'
-attack_counts "bad_tags=0" mmi-worker 10
+attack_counts "refused_consumer_again=0 bad_tags=0" mmi-worker 10
 expect_match "what the bus says" "$said" 'refused: -13 .+'
-attack queues-hoard
+attack_counted refused_queue_room queues-hoard
 expect_match "what the bus says" "$said" 'refused: -28 .+'
 expect_match "queues had" "$said" 'got 100$'
 

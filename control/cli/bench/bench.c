@@ -10,6 +10,7 @@
 #include "control/cli/bench/lossy.h"
 #include "control/cli/bench/report.h"
 #include "control/cli/bench/window.h"
+#include "control/cli/options.h"
 #include "control/cli/verbs.h"
 
 #define DRAIN_MS       5000
@@ -401,7 +402,7 @@ static const struct mr_cli_option options[] = {
 		"requests in flight a requester (default 1, of a service 64)"),
 	COUNT("servers", servers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
 		"workers of the service (default: as many as --subscribers)"),
-	COUNT("prefetch", prefetch, "N", 1, 65535,
+	MR_CLI_PREFETCH_OPTION(
 		"messages that a consumer or worker of a service takes in hand (default 64)"),
 	COUNT("producers", producers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
 		"of a queue (default: as many as --publishers)"),
@@ -409,7 +410,7 @@ static const struct mr_cli_option options[] = {
 		"of a queue (default 4, or as many as --subscribers)"),
 	TEXT("ack", ack, "HOW", "auto|manual",
 		"of consumers: by the library (default), or each message by the program"),
-	TEXT("promise", promise, "PROMISE", "best-effort|at-least-once|exactly-once",
+	MR_CLI_PROMISE_OPTION(
 		"of pushes into the queue (default at-least-once), or what is published"
 		" (default best-effort)"),
 	REAL("loss", loss, "PERCENT", 0, 90,
@@ -424,11 +425,7 @@ static const struct mr_cli_option options[] = {
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, progress),
 		.help = "tell rates each second even where standard error is no terminal"},
-	{.name = "json",
-		.letter = 'j',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, json),
-		.help = "print one JSON object, and nothing else, on standard output"},
+	MR_CLI_JSON_OPTION("print one JSON object, and nothing else, on standard output"),
 	{0},
 };
 

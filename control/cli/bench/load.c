@@ -323,6 +323,14 @@ void mr_bench_load_join(struct mr_bench_load *load)
 	load->threads_started = 0;
 }
 
+void mr_bench_subscriber_show(struct mr_bench_subscriber *s)
+{
+	for (unsigned p = 0; p < s->load->plan->publishers; p++)
+		atomic_store_explicit(
+			&s->seen[p], s->flows[p].next, memory_order_release); /* [load.seen] */
+	atomic_store_explicit(&s->received_out, s->received, memory_order_relaxed);
+}
+
 uint64_t mr_bench_load_expected(const struct mr_bench_load *load, uint64_t published)
 {
 	return load->plan->request || load->plan->queue ? published

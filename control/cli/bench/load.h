@@ -176,6 +176,9 @@ void mr_bench_load_sum(const struct mr_bench_load *load, struct mr_bench_totals 
 /* Deliveries that there will be when nothing is lost. */
 uint64_t mr_bench_load_expected(const struct mr_bench_load *load, uint64_t published);
 
+/* Of subscribers and consumers: how far they have come, to publishers and to main. */
+void mr_bench_subscriber_show(struct mr_bench_subscriber *s);
+
 /* The patterns: each prepares a connection, and does one round of it, returning how many messages it
  * moved or -errno. */
 int mr_bench_pubsub_subscribe(struct mr_bench_subscriber *s);

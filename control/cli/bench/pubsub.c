@@ -83,7 +83,6 @@ int mr_bench_pubsub_subscribe(struct mr_bench_subscriber *s)
 
 int mr_bench_pubsub_receive_round(struct mr_bench_subscriber *s)
 {
-	unsigned publishers = s->load->plan->publishers;
 	int n;
 
 	s->now_uses = 0;
@@ -92,10 +91,7 @@ int mr_bench_pubsub_receive_round(struct mr_bench_subscriber *s)
 	if (n <= 0)
 		return n;
 	flush_run(s);
-	for (unsigned p = 0; p < publishers; p++)
-		atomic_store_explicit(
-			&s->seen[p], s->flows[p].next, memory_order_release); /* [load.seen] */
-	atomic_store_explicit(&s->received_out, s->received, memory_order_relaxed);
+	mr_bench_subscriber_show(s);
 	return n;
 }
 

@@ -110,10 +110,7 @@ int mr_bench_queue_consume_round(struct mr_bench_subscriber *s)
 	n = mr_process(s->client, RECEIVE_MAX);
 	if (n <= 0)
 		return n;
-	for (unsigned p = 0; p < s->load->plan->publishers; p++)
-		atomic_store_explicit(
-			&s->seen[p], s->flows[p].next, memory_order_release); /* [load.seen] */
-	atomic_store_explicit(&s->received_out, s->received, memory_order_relaxed);
+	mr_bench_subscriber_show(s);
 	return n;
 }
 

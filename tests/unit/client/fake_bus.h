@@ -99,7 +99,7 @@ void bus_revive(struct bus *b);
 struct bus_session *bus_session_new(struct bus *b);
 void bus_session_close(struct bus_session *s);
 
-/* For fake_queue.c, fake_service.c and tests. False: no room. */
+/* For fake_queue.c, fake_service.c, fake_target.c and tests. False: no room. */
 bool bus_send_plan(struct bus_session *s, const struct mr_message_plan *plan, uint32_t target);
 
 /* Puts raw bytes into the down ring of the first session, which the caller has locked. */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/client/fake_queue.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,58 +32,47 @@ void fake_queues_fini(struct fake_queues *q)
 	free(q->queues);
 }
 
-static struct fake_queue *by_name(struct bus *b, const char *name, bool make)
+static struct fake_targets all(struct bus *b)
 {
-	struct fake_queue *unused = NULL;
+	return (struct fake_targets){
+		b->queues.queues, FAKE_QUEUES_MAX, sizeof(b->queues.queues[0])};
+}
 
-	for (unsigned i = 0; i < FAKE_QUEUES_MAX; i++) {
-		struct fake_queue *q = &b->queues.queues[i];
+static struct fake_queue *by_name(struct bus *b, const char *name)
+{
+	const struct fake_targets queues = all(b);
 
-		if (q->name[0] == '\0')
-			unused = unused != NULL ? unused : q;
-		else if (strcmp(q->name, name) == 0)
-			return q;
-	}
-	if (!make || unused == NULL)
-		return NULL;
-	snprintf(unused->name, sizeof(unused->name), "%s", name);
-	unused->number =
-		1u << 27 | ++unused->made << 17 | (uint32_t)(unused - b->queues.queues + 1);
-	return unused;
+	return (struct fake_queue *)fake_target_by_name(&queues, name);
 }
 
 static struct fake_queue *by_number(struct bus *b, uint32_t number)
 {
-	for (unsigned i = 0; i < FAKE_QUEUES_MAX; i++) {
-		struct fake_queue *q = &b->queues.queues[i];
+	const struct fake_targets queues = all(b);
 
-		if (q->name[0] != '\0' && q->number == number)
-			return q;
-	}
-	return NULL;
+	return (struct fake_queue *)fake_target_by_number(&queues, number);
+}
+
+static struct fake_queue *find_or_make(struct bus *b, const char *name)
+{
+	const struct fake_targets queues = all(b);
+	struct fake_queue *q = by_name(b, name);
+
+	if (q != NULL)
+		return q;
+	q = (struct fake_queue *)fake_target_new(&queues, name);
+	if (q != NULL)
+		q->target.number =
+			1u << 27 | ++q->made << 17 | (uint32_t)(q - b->queues.queues + 1);
+	return q;
 }
 
 static void add_consumer(struct fake_queue *q, struct bus_session *s, struct mrf_table t)
 {
 	uint32_t subscription = mrf_consume_request_subscription(t);
+	uint32_t prefetch = mrf_consume_request_prefetch(t);
 
-	for (unsigned i = 0; i < FAKE_CONSUMERS_MAX; i++) {
-		if (q->consumers[i].session == s->id &&
-			q->consumers[i].subscription == subscription)
-			return;
-	}
-	for (unsigned i = 0; i < FAKE_CONSUMERS_MAX; i++) {
-		if (q->consumers[i].session != 0)
-			continue;
-		q->consumers[i].session = s->id;
-		q->consumers[i].subscription = subscription;
-		q->consumers[i].prefetch = mrf_consume_request_prefetch(t);
-		if (q->consumers[i].prefetch == 0)
-			q->consumers[i].prefetch = 10;
-		q->consumers[i].outstanding = 0;
-		return;
-	}
-	abort();
+	if (fake_consumer_find(&q->target, s->id, subscription) == NULL)
+		fake_consumer_add(&q->target, s->id, subscription, prefetch != 0 ? prefetch : 10);
 }
 
 uint32_t fake_queue_open(struct bus *b, struct bus_session *s, struct mrf_table t, bool consume,
@@ -98,18 +85,18 @@ uint32_t fake_queue_open(struct bus *b, struct bus_session *s, struct mrf_table 
 	if (b->queues.open_code != 0)
 		return mrf_result_write(out, &(struct mrf_result){.code = b->queues.open_code,
 						     .text = mrf_str("no such thing")});
-	q = by_name(b, name, true);
+	q = find_or_make(b, name);
 	if (consume)
 		add_consumer(q, s, t);
 	*type = MRF_CLIENT_BODY_QUEUE_RESPONSE;
 	return mrf_queue_response_write(
-		out, &(struct mrf_queue_response){.queue = q->number,
+		out, &(struct mrf_queue_response){.queue = q->target.number,
 			     .window = b->queues.window != 0 ? b->queues.window : WINDOW_DEFAULT,
 			     .heartbeat_ms = 1000,
 			     .missed_max = 3});
 }
 
-static void release(struct fake_queue *q, unsigned consumer)
+static void release(struct fake_queue *q, struct fake_consumer *consumer)
 {
 	for (uint32_t i = q->first; i < q->next; i++) {
 		struct fake_message *m = &q->messages[i];
@@ -119,23 +106,18 @@ static void release(struct fake_queue *q, unsigned consumer)
 		m->holder = 0;
 		m->redelivered++;
 	}
-	q->consumers[consumer].session = 0;
+	consumer->session = 0;
 }
 
 bool fake_queue_cancel(struct bus *b, struct bus_session *s, uint32_t subscription)
 {
-	for (unsigned i = 0; i < FAKE_QUEUES_MAX; i++) {
-		struct fake_queue *q = &b->queues.queues[i];
+	const struct fake_targets queues = all(b);
+	struct fake_consumer *consumer;
+	struct fake_target *t = fake_target_of(&queues, s->id, subscription, &consumer);
 
-		for (unsigned k = 0; k < FAKE_CONSUMERS_MAX; k++) {
-			if (q->consumers[k].session != s->id ||
-				q->consumers[k].subscription != subscription)
-				continue;
-			release(q, k);
-			return true;
-		}
-	}
-	return false;
+	if (t != NULL)
+		release((struct fake_queue *)t, consumer);
+	return t != NULL;
 }
 
 static void accepted(
@@ -206,10 +188,9 @@ void fake_queue_push(struct bus *b, struct bus_session *s, const struct mr_messa
 		accepted(b, s, m->header.target, m->extra.origin.id, status);
 }
 
-static void settled(struct fake_queues *all, struct fake_queue *q, struct fake_message *m,
-	enum mrf_settle_verb verb)
+static void settled(struct fake_queues *all, struct fake_message *m, enum mrf_settle_verb verb)
 {
-	q->consumers[m->consumer].outstanding--;
+	m->consumer->outstanding--;
 	if (verb == MRF_SETTLE_VERB_REQUEUE) {
 		all->requeued++;
 		m->holder = 0;
@@ -243,9 +224,9 @@ static void settle_one(struct bus *b, struct fake_queue *q, uint64_t session,
 
 		if (m != named && m->record != NULL && m->holder == session &&
 			m->consumer == named->consumer && m->tag < named->tag)
-			settled(&b->queues, q, m, MRF_SETTLE_VERB_ACK);
+			settled(&b->queues, m, MRF_SETTLE_VERB_ACK);
 	}
-	settled(&b->queues, q, named, (enum mrf_settle_verb)settlement->verb);
+	settled(&b->queues, named, (enum mrf_settle_verb)settlement->verb);
 }
 
 void fake_queue_settle(struct bus *b, struct bus_session *s, const struct mr_message_view *m)
@@ -262,18 +243,10 @@ void fake_queue_settle(struct bus *b, struct bus_session *s, const struct mr_mes
 	}
 }
 
-static struct bus_session *session_of(struct bus *b, uint64_t id)
+static bool deliver(
+	struct bus *b, struct fake_queue *q, struct fake_message *f, struct fake_consumer *consumer)
 {
-	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++) {
-		if (b->sessions[i].open && b->sessions[i].id == id)
-			return &b->sessions[i];
-	}
-	return NULL;
-}
-
-static bool deliver(struct bus *b, struct fake_queue *q, struct fake_message *f, unsigned consumer)
-{
-	struct bus_session *s = session_of(b, q->consumers[consumer].session);
+	struct bus_session *s = fake_session_of(b, consumer->session);
 	struct mr_message_extra extra = {0};
 	struct mr_message_plan plan;
 	struct mr_message_view m;
@@ -288,7 +261,7 @@ static bool deliver(struct bus *b, struct fake_queue *q, struct fake_message *f,
 	extra.flags &= (uint8_t) ~(MRF_MESSAGE_FLAG_HIGH | MRF_MESSAGE_FLAG_LOW);
 	extra.flags |= MRF_MESSAGE_FLAG_DELIVERY;
 	extra.delivery = (struct mrf_message_delivery){.tag = ++q->serial,
-		.queue = q->number,
+		.queue = q->target.number,
 		.redelivered = f->redelivered,
 		.priority = m.header.flags & MRF_MESSAGE_FLAG_HIGH  ? MRF_PRIORITY_HIGH
 			    : m.header.flags & MRF_MESSAGE_FLAG_LOW ? MRF_PRIORITY_LOW
@@ -296,35 +269,40 @@ static bool deliver(struct bus *b, struct fake_queue *q, struct fake_message *f,
 	plan = mr_message_plan(
 		MRF_MESSAGE_KIND_DELIVER, NULL, "", 0, m.headers, m.header_bytes, m.payload_bytes);
 	mr_message_plan_extra(&plan, &extra);
-	if (!bus_send_plan(s, &plan, q->consumers[consumer].subscription))
+	if (!bus_send_plan(s, &plan, consumer->subscription))
 		return false;
 	f->holder = s->id;
 	f->consumer = consumer;
 	f->tag = q->serial;
-	q->consumers[consumer].outstanding++;
+	consumer->outstanding++;
 	return true;
+}
+
+/* What those had who are gone is for others. */
+static void release_gone(struct bus *b, struct fake_queue *q)
+{
+	for (unsigned k = 0; k < FAKE_CONSUMERS_MAX; k++) {
+		struct fake_consumer *c = &q->target.consumers[k];
+
+		if (c->session != 0 && fake_session_of(b, c->session) == NULL)
+			release(q, c);
+	}
 }
 
 static bool run_one(struct bus *b, struct fake_queue *q)
 {
 	bool moved = false;
-	unsigned k = 0;
 
-	for (k = 0; k < FAKE_CONSUMERS_MAX; k++) {
-		if (q->consumers[k].session != 0 && session_of(b, q->consumers[k].session) == NULL)
-			release(q, k);
-	}
+	release_gone(b, q);
 	for (uint32_t i = q->first; i < q->next; i++) {
+		struct fake_consumer *to;
+
 		if (q->messages[i].record == NULL && i == q->first)
 			q->first++;
 		if (q->messages[i].record == NULL || q->messages[i].holder != 0)
 			continue;
-		for (k = 0; k < FAKE_CONSUMERS_MAX; k++) {
-			if (q->consumers[k].session != 0 &&
-				q->consumers[k].outstanding < q->consumers[k].prefetch)
-				break;
-		}
-		if (k == FAKE_CONSUMERS_MAX || !deliver(b, q, &q->messages[i], k))
+		to = fake_consumer_with_room(&q->target);
+		if (to == NULL || !deliver(b, q, &q->messages[i], to))
 			break;
 		moved = true;
 	}
@@ -336,7 +314,7 @@ bool fake_queues_run(struct bus *b)
 	bool moved = false;
 
 	for (unsigned i = 0; i < FAKE_QUEUES_MAX; i++) {
-		if (b->queues.queues[i].name[0] != '\0')
+		if (b->queues.queues[i].target.name[0] != '\0')
 			moved |= run_one(b, &b->queues.queues[i]);
 	}
 	return moved;
@@ -344,52 +322,32 @@ bool fake_queues_run(struct bus *b)
 
 void fake_queue_forget(struct bus *b, const char *name)
 {
-	struct fake_queue *q = by_name(b, name, false);
+	struct fake_queue *q = by_name(b, name);
 
 	if (q == NULL)
 		return;
 	empty(q);
-	memset(q->consumers, 0, sizeof(q->consumers));
-	q->name[0] = '\0';
-}
-
-static void disconnect(struct bus *b, uint64_t session, uint32_t subscription)
-{
-	struct mrf_disconnect d = {.subscription = subscription, .code = -ETIMEDOUT};
-	struct mrf_client_message message = {.body_type = MRF_CLIENT_BODY_DISCONNECT};
-	struct mr_message_plan plan;
-	struct mrf_builder builder;
-	uint8_t memory[256];
-	const void *data;
-	size_t bytes;
-
-	mrf_builder_init(&builder, memory, sizeof(memory));
-	message.body = mrf_disconnect_write(&builder, &d);
-	if (mrf_builder_finish(
-		    &builder, mrf_client_message_write(&builder, &message), &data, &bytes) != 0)
-		abort();
-	plan = mr_message_plan(MRF_MESSAGE_KIND_CONTROL, NULL, "", 0, data, 0, (uint32_t)bytes);
-	bus_send_plan(session_of(b, session), &plan, 0);
+	fake_target_forget(&q->target);
 }
 
 void fake_queue_disconnect(struct bus *b, const char *name)
 {
-	struct fake_queue *q = by_name(b, name, false);
+	struct fake_queue *q = by_name(b, name);
 
 	for (unsigned k = 0; k < FAKE_CONSUMERS_MAX; k++) {
-		uint64_t session = q->consumers[k].session;
-		uint32_t subscription = q->consumers[k].subscription;
+		struct fake_consumer *c = &q->target.consumers[k];
+		uint64_t session = c->session;
 
 		if (session == 0)
 			continue;
-		release(q, k);
-		disconnect(b, session, subscription);
+		release(q, c);
+		fake_disconnect(b, session, c->subscription);
 	}
 }
 
 uint32_t fake_queue_depth(struct bus *b, const char *name)
 {
-	struct fake_queue *q = by_name(b, name, false);
+	struct fake_queue *q = by_name(b, name);
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; q != NULL && i < q->next; i++)

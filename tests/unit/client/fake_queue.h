@@ -12,32 +12,22 @@
 #include <stdint.h>
 
 #include "dataplane/wire/message.h"
+#include "tests/unit/client/fake_target.h"
 
-#define FAKE_QUEUES_MAX    8
-#define FAKE_CONSUMERS_MAX 8
-#define FAKE_MESSAGES_MAX  70000
-
-struct bus;
-struct bus_session;
+#define FAKE_QUEUES_MAX   8
+#define FAKE_MESSAGES_MAX 70000
 
 struct fake_message {
 	uint8_t *record; /* NULL: none */
 	uint64_t holder; /* session it is delivered to; 0: nobody */
 	uint64_t tag;
-	uint32_t consumer;
+	struct fake_consumer *consumer;
 	uint16_t redelivered;
 };
 
 struct fake_queue {
-	char name[256]; /* empty: free */
-	uint32_t number;
-	uint32_t made; /* how often: numbers are not used again */
-	struct {
-		uint64_t session; /* 0: free */
-		uint32_t subscription;
-		uint32_t prefetch;
-		uint32_t outstanding;
-	} consumers[FAKE_CONSUMERS_MAX];
+	struct fake_target target; /* the first member */
+	uint32_t made;             /* how often: numbers are not used again */
 	struct fake_message messages[FAKE_MESSAGES_MAX];
 	uint32_t first; /* that may still be there */
 	uint32_t next;

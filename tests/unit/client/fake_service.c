@@ -22,43 +22,37 @@ void fake_services_fini(struct fake_services *f)
 	}
 }
 
-static struct bus_session *session_of(struct bus *b, uint64_t id)
+static struct fake_targets all(struct bus *b)
 {
-	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++) {
-		if (b->sessions[i].open && b->sessions[i].id == id)
-			return &b->sessions[i];
-	}
-	return NULL;
+	return (struct fake_targets){
+		b->services.services, FAKE_SERVICES_MAX, sizeof(b->services.services[0])};
 }
 
-static struct fake_service *by_name(struct bus *b, const char *name, bool make)
+static struct fake_service *by_name(struct bus *b, const char *name)
 {
-	struct fake_service *unused = NULL;
+	const struct fake_targets services = all(b);
 
-	for (unsigned i = 0; i < FAKE_SERVICES_MAX; i++) {
-		struct fake_service *s = &b->services.services[i];
-
-		if (s->name[0] == '\0')
-			unused = unused != NULL ? unused : s;
-		else if (strcmp(s->name, name) == 0)
-			return s;
-	}
-	if (!make || unused == NULL)
-		return NULL;
-	snprintf(unused->name, sizeof(unused->name), "%s", name);
-	unused->number = 2u << 27 | ++b->services.number;
-	return unused;
+	return (struct fake_service *)fake_target_by_name(&services, name);
 }
 
 static struct fake_service *by_number(struct bus *b, uint32_t number)
 {
-	for (unsigned i = 0; i < FAKE_SERVICES_MAX; i++) {
-		struct fake_service *s = &b->services.services[i];
+	const struct fake_targets services = all(b);
 
-		if (s->name[0] != '\0' && s->number == number)
-			return s;
-	}
-	return NULL;
+	return (struct fake_service *)fake_target_by_number(&services, number);
+}
+
+static struct fake_service *find_or_make(struct bus *b, const char *name)
+{
+	const struct fake_targets services = all(b);
+	struct fake_service *s = by_name(b, name);
+
+	if (s != NULL)
+		return s;
+	s = (struct fake_service *)fake_target_new(&services, name);
+	if (s != NULL)
+		s->target.number = 2u << 27 | ++b->services.number;
+	return s;
 }
 
 /* To a session, if it is still there. */
@@ -68,7 +62,7 @@ static void send_on(struct bus *b, uint64_t session, enum mrf_message_kind kind,
 	struct mrf_reply_token token = {.session = extra->delivery.tag, .correlation = correlation};
 	struct mr_message_plan plan =
 		mr_message_plan(kind, &token, "", 0, m->headers, m->header_bytes, m->payload_bytes);
-	struct bus_session *s = session_of(b, session);
+	struct bus_session *s = fake_session_of(b, session);
 
 	mr_message_plan_extra(&plan, extra);
 	if (s != NULL)
@@ -102,10 +96,11 @@ void fake_service_status(struct bus *b, uint64_t caller, uint64_t correlation, u
 	send_on(b, caller, MRF_MESSAGE_KIND_STATUS, code, correlation, &extra, &m);
 }
 
-static void deliver(struct bus *b, struct fake_service *s, struct fake_call *call, unsigned worker)
+static void deliver(
+	struct bus *b, struct fake_service *s, struct fake_call *call, struct fake_consumer *worker)
 {
-	struct mr_message_extra extra =
-		extra_of(++b->services.tag, s->number, call->more ? MRF_MESSAGE_FLAG_MORE : 0);
+	struct mr_message_extra extra = extra_of(
+		++b->services.tag, s->target.number, call->more ? MRF_MESSAGE_FLAG_MORE : 0);
 	struct mr_message_view m = {
 		.headers = call->body,
 		.header_bytes = call->header_bytes,
@@ -113,11 +108,11 @@ static void deliver(struct bus *b, struct fake_service *s, struct fake_call *cal
 	};
 
 	extra.delivery.redelivered = call->redelivered;
-	call->holder = s->workers[worker].session;
-	call->subscription = s->workers[worker].subscription;
+	call->holder = worker->session;
+	call->subscription = worker->subscription;
 	call->tag = b->services.tag;
 	b->services.last_tag = call->tag;
-	s->workers[worker].outstanding++;
+	worker->outstanding++;
 	send_on(b, call->holder, MRF_MESSAGE_KIND_DELIVER, call->subscription, call->correlation,
 		&extra, &m);
 }
@@ -125,72 +120,62 @@ static void deliver(struct bus *b, struct fake_service *s, struct fake_call *cal
 static void run(struct bus *b, struct fake_service *s)
 {
 	for (unsigned i = 0; i < FAKE_CALLS_MAX; i++) {
-		unsigned w = 0;
+		struct fake_consumer *worker;
 
 		if (s->calls[i].body == NULL || s->calls[i].holder != 0)
 			continue;
-		while (w < FAKE_WORKERS_MAX &&
-			(s->workers[w].session == 0 ||
-				s->workers[w].outstanding >= s->workers[w].prefetch))
-			w++;
-		if (w == FAKE_WORKERS_MAX)
+		worker = fake_consumer_with_room(&s->target);
+		if (worker == NULL)
 			return;
-		deliver(b, s, &s->calls[i], w);
+		deliver(b, s, &s->calls[i], worker);
 	}
 }
 
+/* A session is one worker of a service. */
 static int add_worker(
 	struct fake_service *s, uint64_t session, uint32_t subscription, uint32_t prefetch)
 {
-	unsigned unused = FAKE_WORKERS_MAX;
+	for (unsigned i = 0; i < FAKE_CONSUMERS_MAX; i++) {
+		const struct fake_consumer *c = &s->target.consumers[i];
 
-	for (unsigned i = 0; i < FAKE_WORKERS_MAX; i++) {
-		if (s->workers[i].session == 0)
-			unused = i;
-		else if (s->workers[i].session == session)
-			return s->workers[i].subscription == subscription ? 0 : -EEXIST;
+		if (c->session == session)
+			return c->subscription == subscription ? 0 : -EEXIST;
 	}
-	s->workers[unused].session = session;
-	s->workers[unused].subscription = subscription;
-	s->workers[unused].prefetch = prefetch != 0 ? prefetch : 1;
-	s->workers[unused].outstanding = 0;
+	fake_consumer_add(&s->target, session, subscription, prefetch != 0 ? prefetch : 1);
 	return 0;
 }
 
-static void remove_worker(struct fake_service *s, unsigned worker)
+static void remove_worker(struct fake_service *s, struct fake_consumer *worker)
 {
 	for (unsigned i = 0; i < FAKE_CALLS_MAX; i++) {
 		struct fake_call *call = &s->calls[i];
 
-		if (call->body == NULL || call->holder != s->workers[worker].session)
+		if (call->body == NULL || call->holder != worker->session)
 			continue;
 		call->holder = 0;
 		call->redelivered++;
 	}
-	s->workers[worker].session = 0;
+	worker->session = 0;
 }
 
 static bool cancel(struct bus *b, struct bus_session *session, uint32_t subscription)
 {
-	for (unsigned i = 0; i < FAKE_SERVICES_MAX; i++) {
-		struct fake_service *s = &b->services.services[i];
+	const struct fake_targets services = all(b);
+	struct fake_consumer *worker;
+	struct fake_service *s = (struct fake_service *)fake_target_of(
+		&services, session->id, subscription, &worker);
 
-		for (unsigned w = 0; w < FAKE_WORKERS_MAX; w++) {
-			if (s->workers[w].session != session->id ||
-				s->workers[w].subscription != subscription)
-				continue;
-			remove_worker(s, w);
-			run(b, s);
-			return true;
-		}
-	}
-	return false;
+	if (s == NULL)
+		return false;
+	remove_worker(s, worker);
+	run(b, s);
+	return true;
 }
 
 static uint32_t opened(
 	struct bus *b, struct fake_service *s, int code, struct mrf_builder *out, uint8_t *type)
 {
-	struct mrf_queue_response r = {.queue = s != NULL ? s->number : 0,
+	struct mrf_queue_response r = {.queue = s != NULL ? s->target.number : 0,
 		.window = 16,
 		.heartbeat_ms = b->services.heartbeat_ms != 0 ? b->services.heartbeat_ms : 1000,
 		.missed_max = 3};
@@ -211,7 +196,7 @@ static uint32_t open_worker(struct bus *b, struct bus_session *session, struct m
 	const char *name = mrf_consume_request_name(t).data;
 	bool mmi = strncmp(name, "mmi.", 4) == 0;
 	int code = b->services.open_code != 0 ? b->services.open_code : mmi ? -EACCES : 0;
-	struct fake_service *s = code == 0 ? by_name(b, name, true) : NULL;
+	struct fake_service *s = code == 0 ? find_or_make(b, name) : NULL;
 
 	if (s != NULL)
 		code = add_worker(s, session->id, mrf_consume_request_subscription(t),
@@ -242,13 +227,15 @@ bool fake_service_act(struct bus *b, struct bus_session *s, struct mrf_table mes
 {
 	struct mrf_table t = mrf_client_message_body(message);
 	int code = b->services.open_code;
+	const char *name;
 
 	switch (mrf_client_message_body_type(message)) {
 	case MRF_CLIENT_BODY_QUEUE_REQUEST:
 		if (mrf_queue_request_kind(t) != MRF_QUEUE_KIND_SERVICE)
 			return false;
+		name = mrf_queue_request_name(t).data;
 		*body = opened(
-			b, by_name(b, mrf_queue_request_name(t).data, code == 0), code, out, type);
+			b, code == 0 ? find_or_make(b, name) : by_name(b, name), code, out, type);
 		return true;
 	case MRF_CLIENT_BODY_CONSUME_REQUEST:
 		if (mrf_consume_request_kind(t) != MRF_QUEUE_KIND_SERVICE)
@@ -322,9 +309,9 @@ static struct fake_call *in_hand(struct bus *b, uint32_t number, uint64_t tag)
 /* The worker is free for the next one. */
 static void let_go(struct fake_service *s, uint64_t session)
 {
-	for (unsigned w = 0; w < FAKE_WORKERS_MAX; w++) {
-		if (s->workers[w].session == session)
-			s->workers[w].outstanding--;
+	for (unsigned w = 0; w < FAKE_CONSUMERS_MAX; w++) {
+		if (s->target.consumers[w].session == session)
+			s->target.consumers[w].outstanding--;
 	}
 }
 
@@ -425,53 +412,33 @@ bool fake_service_handle(struct bus *b, struct bus_session *s, const struct mr_m
 
 void fake_service_forget(struct bus *b, const char *name)
 {
-	struct fake_service *s = by_name(b, name, false);
+	struct fake_service *s = by_name(b, name);
 
-	if (s == NULL)
-		return;
-	memset(s->workers, 0, sizeof(s->workers));
-	s->name[0] = '\0';
-}
-
-static void tell_gone(struct bus *b, uint64_t session, uint32_t subscription)
-{
-	struct mrf_disconnect d = {.subscription = subscription, .code = -ETIMEDOUT};
-	struct mrf_client_message message = {.body_type = MRF_CLIENT_BODY_DISCONNECT};
-	struct mr_message_plan plan;
-	struct mrf_builder builder;
-	uint8_t memory[256];
-	const void *data;
-	size_t bytes;
-
-	mrf_builder_init(&builder, memory, sizeof(memory));
-	message.body = mrf_disconnect_write(&builder, &d);
-	if (mrf_builder_finish(
-		    &builder, mrf_client_message_write(&builder, &message), &data, &bytes) != 0)
-		abort();
-	plan = mr_message_plan(MRF_MESSAGE_KIND_CONTROL, NULL, "", 0, data, 0, (uint32_t)bytes);
-	bus_send_plan(session_of(b, session), &plan, 0);
+	if (s != NULL)
+		fake_target_forget(&s->target);
 }
 
 void fake_service_disconnect(struct bus *b, const char *name)
 {
-	struct fake_service *s = by_name(b, name, false);
+	struct fake_service *s = by_name(b, name);
 
-	for (unsigned w = 0; s != NULL && w < FAKE_WORKERS_MAX; w++) {
-		uint64_t session = s->workers[w].session;
+	for (unsigned w = 0; s != NULL && w < FAKE_CONSUMERS_MAX; w++) {
+		struct fake_consumer *worker = &s->target.consumers[w];
+		uint64_t session = worker->session;
 
 		if (session == 0)
 			continue;
-		remove_worker(s, w);
-		tell_gone(b, session, s->workers[w].subscription);
+		remove_worker(s, worker);
+		fake_disconnect(b, session, worker->subscription);
 	}
 }
 
 unsigned fake_service_workers(struct bus *b, const char *name)
 {
-	const struct fake_service *s = by_name(b, name, false);
+	const struct fake_service *s = by_name(b, name);
 	unsigned count = 0;
 
-	for (unsigned w = 0; s != NULL && w < FAKE_WORKERS_MAX; w++)
-		count += s->workers[w].session != 0;
+	for (unsigned w = 0; s != NULL && w < FAKE_CONSUMERS_MAX; w++)
+		count += s->target.consumers[w].session != 0;
 	return count;
 }

@@ -13,13 +13,10 @@
 #include <stdint.h>
 
 #include "dataplane/wire/message.h"
+#include "tests/unit/client/fake_target.h"
 
 #define FAKE_SERVICES_MAX 4
-#define FAKE_WORKERS_MAX  8
 #define FAKE_CALLS_MAX    256
-
-struct bus;
-struct bus_session;
 
 struct fake_call {
 	uint8_t *body; /* NULL: none */
@@ -35,14 +32,7 @@ struct fake_call {
 };
 
 struct fake_service {
-	char name[256]; /* empty: free */
-	uint32_t number;
-	struct {
-		uint64_t session; /* 0: free */
-		uint32_t subscription;
-		uint32_t prefetch;
-		uint32_t outstanding;
-	} workers[FAKE_WORKERS_MAX];
+	struct fake_target target; /* the first member; consumers: workers */
 	struct fake_call calls[FAKE_CALLS_MAX];
 };
 

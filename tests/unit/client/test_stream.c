@@ -268,7 +268,7 @@ static void credits_do_not_overflow(void **state)
 	bus_lock(&f->bus);
 	correlation = f->bus.services.last_correlation;
 	tag = f->bus.services.last_tag;
-	subscription = f->bus.services.services[0].workers[FAKE_WORKERS_MAX - 1].subscription;
+	subscription = f->bus.services.services[0].target.consumers[0].subscription;
 	send_credit(f, 0, correlation, tag, UINT32_MAX, 5);
 	send_credit(f, 0, correlation, tag, 1, 1);
 	send_credit(f, subscription, correlation, tag, UINT32_MAX, 5);

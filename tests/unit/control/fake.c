@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "dataplane/base/stats.h"
+
 #define WAIT_MS 10000
 
 static struct sockaddr_un address(const struct fake *f, const char *name)
@@ -160,7 +162,7 @@ int fake_control_once(struct fake *f, const char *set)
 static void make_stats(struct fake *f)
 {
 	struct mrf_stats_header h = {
-		.magic = 0x343054415453524dull,
+		.magic = MR_STATS_MAGIC,
 		.workers = f->workers_count,
 		.slots = FAKE_SLOTS,
 		.table_offset = FAKE_TABLE_OFFSET,

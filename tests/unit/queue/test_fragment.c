@@ -215,6 +215,28 @@ static void known_message_is_accepted_and_not_kept(void **state)
 	assert_int_equal(r.stats.pushed, 1);
 }
 
+static void push_whole(uint32_t q, uint64_t id)
+{
+	rig_push(&r,
+		&(struct rig_push){.queue = q, .client = 1, .text = "x", .publisher = 5, .id = id});
+	rig_run(&r);
+}
+
+/* Its bit of the window is that of the id 65,536 further on. */
+static void message_that_completes_behind_the_window_makes_no_other_known(void **state)
+{
+	uint32_t q = make();
+
+	(void)state;
+	piece(q, 1, 2000, 0, 1000, NULL);
+	push_whole(q, 70000);
+	piece(q, 1, 2000, 1000, 1000, NULL);
+	assert_int_equal(r.stats.pushed, 2);
+	push_whole(q, 65537);
+	assert_int_equal(r.stats.pushed, 3);
+	assert_int_equal(r.stats.queue_duplicates, 0);
+}
+
 static void dead_letter_of_fragments_has_its_reason(void **state)
 {
 	uint32_t q = make();
@@ -346,6 +368,7 @@ int main(void)
 		RIG_TEST(many_that_never_complete_cost_no_more_than_a_few),
 		RIG_TEST(message_begun_anew_replaces_what_came),
 		RIG_TEST(known_message_is_accepted_and_not_kept),
+		RIG_TEST(message_that_completes_behind_the_window_makes_no_other_known),
 		RIG_TEST(dead_letter_of_fragments_has_its_reason),
 		RIG_TEST(deleted_queue_takes_its_fragments_along),
 		RIG_TEST(message_larger_than_a_frame_goes_in_pieces),

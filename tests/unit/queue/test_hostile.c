@@ -157,6 +157,7 @@ static void session_that_opens_a_million_queues_gets_a_few(void **state)
 	}
 	assert_int_equal(made, 16);
 	assert_int_equal(r.code, -ENOSPC);
+	assert_int_equal(r.stats.refused_queue_room, 1000000 - 16);
 	assert_true(mr_store_bytes(r.store) <= bytes + (512u << 10));
 	/* Others are not affected, and it may go on when some are gone. */
 	assert_int_equal(
@@ -204,6 +205,7 @@ static void subscription_of_one_queue_is_none_of_another(void **state)
 	assert_int_equal(
 		rig_command(&r, MRF_QUEUE_VERB_CONSUME, MRF_QUEUE_KIND_QUEUE, "two", 2, 7, 1),
 		-EEXIST);
+	assert_int_equal(r.stats.refused_consumer_again, 1);
 	assert_int_equal(
 		rig_command(&r, MRF_QUEUE_VERB_CONSUME, MRF_QUEUE_KIND_QUEUE, "two", 2, 0, 1),
 		-EINVAL);

@@ -214,8 +214,11 @@ static void other_options_are_refused(void **state)
 	assert_int_equal(
 		rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0),
 		-EEXIST);
+	assert_int_equal(r.stats.refused_queue_differs, 1);
+	assert_int_equal(r.stats.refused_consumer_again, 0);
 	r.options.max_deliver = 9;
 	rig_make(&r, "work");
+	assert_int_equal(r.stats.refused_queue_differs, 1);
 }
 
 static void idle_queue_is_removed_and_its_number_is_not_good_again(void **state)

@@ -276,9 +276,11 @@ static void ready_twice_is_refused(void **state)
 	assert_int_equal(
 		rig_command(&r, MRF_QUEUE_VERB_CONSUME, MRF_QUEUE_KIND_SERVICE, "echo", 2, 8, 1),
 		-EEXIST);
+	assert_int_equal(r.stats.refused_consumer_again, 1);
 	assert_int_equal(
 		rig_command(&r, MRF_QUEUE_VERB_CONSUME, MRF_QUEUE_KIND_SERVICE, "echo", 2, 7, 5),
 		0);
+	assert_int_equal(r.stats.refused_consumer_again, 1);
 	assert_int_equal(mrf_queue_row_consumers(rig_show(&r, MRF_QUEUE_KIND_SERVICE, "echo")), 1);
 	assert_int_equal(mrf_queue_row_credit(rig_show(&r, MRF_QUEUE_KIND_SERVICE, "echo")), 5);
 }

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stats: what the statistics memory (flatbuf/schemas/stats.fbs) begins with.
+ *
+ * It changes with the layout: who maps the memory of another version must not read counters there.
+ */
+#ifndef MILLRACE_BASE_STATS_H
+#define MILLRACE_BASE_STATS_H
+
+#define MR_STATS_MAGIC 0x353054415453524dull /* "MRSTAT05" */
+
+#endif
