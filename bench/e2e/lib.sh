@@ -181,8 +181,10 @@ ratio() {
 	jq -rn --arg title "$1" --argjson ours "$(in_order "$2" "$3")" \
 		--argjson theirs "$(in_order "$4" "$5")" '
 		def percent: . * 100 | round;
-		[range($ours | length) | $ours[.] / $theirs[.]] | sort |
-		"| \($title) | \(.[length / 2 | floor] | percent) % (\(first | percent)–\(last | percent)) |"'
+		[range($ours | length) | select($theirs[.] > 0) | $ours[.] / $theirs[.]] | sort |
+		if length == 0 then "| \($title) | nothing to compare with |" else
+		"| \($title) | \(.[length / 2 | floor] | percent) % (\(first | percent)–\(last | percent)) |"
+		end'
 }
 
 in_order() {
