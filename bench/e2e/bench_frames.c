@@ -9,6 +9,10 @@
  * the last. What is sent, what comes back and what frame sequences say was lost is counted by the
  * round; what the worker spent is read from the bus itself, if --run-dir says where.
  *
+ * With --promise at-least-once what is published is promised, and the subscriptions wait for it: it goes both
+ * ways in the reliable flow, whatever is lost is sent again, and at the end all of it must be back; if
+ * it is not, that is said, and the status is 1.
+ *
  * With --blast there is no bus: packets of that size are sent, and those counted that come back from
  * whoever is there, such as dpdk-testpmd in macswap mode. That is the yardstick.
  */
@@ -24,13 +28,15 @@
 #define ROUNDS_MAX   1000u
 #define LINK_WAIT_MS 30000u
 #define DRAIN_MS     50u
+#define PROMISE_MS   5000u /* without any of what is still to come */
 #define SUBJECT      "bench.frames"
 
 struct settings {
-	const char *memif, *af_xdp, *vdev, *peer, *address, *pack, *run_dir;
+	const char *memif, *af_xdp, *vdev, *peer, *address, *pack, *run_dir, *promise;
 	uint64_t sessions, publishers, subscribers, size, frame_bytes, milliseconds, rate, window;
 	uint64_t blast, at_once, cpu, linger;
 	uint32_t pack_messages;
+	bool promised;
 	char device[512];
 	char admin[256];
 };
@@ -38,12 +44,18 @@ struct settings {
 /* What the bus has counted. */
 enum {
 	BUSY_CYCLES,
+	IDLE_CYCLES,
 	RX_MESSAGES,
 	FRAMES_RX,
 	FRAMES_LOST,
 	TX_FULL,
 	NO_BUFFER,
 	RECEIVER_FULL,
+	RETRANSMITS,
+	RETRANSMIT_TIMEOUTS,
+	FRAMES_HELD,
+	PUBLISHER_BLOCKS,
+	HELD,
 	BUS_COUNTERS
 };
 
@@ -55,7 +67,7 @@ struct moment {
 
 struct samples {
 	double sent[ROUNDS_MAX], back[ROUNDS_MAX], frames_sent[ROUNDS_MAX], frames_back[ROUNDS_MAX];
-	double lost[ROUNDS_MAX], cycles[ROUNDS_MAX], taken[ROUNDS_MAX];
+	double lost[ROUNDS_MAX], cycles[ROUNDS_MAX], taken[ROUNDS_MAX], busy[ROUNDS_MAX];
 };
 
 /* ---- settings */
@@ -105,6 +117,11 @@ static int check(struct settings *s)
 	if (s->run_dir != NULL)
 		snprintf(s->admin, sizeof(s->admin), "%s/admin.sock", s->run_dir);
 	s->frame_bytes &= ~7ull;
+	s->promised = strcmp(s->promise, "at-least-once") == 0;
+	if (!s->promised && strcmp(s->promise, "best-effort") != 0)
+		return fault("--promise takes best-effort or at-least-once");
+	if (s->promised && (s->sessions > GEN_FLOWS_MAX || s->blast != 0))
+		return fault("promises are for up to 512 sessions of a bus");
 	return choose_device(s);
 }
 
@@ -114,12 +131,18 @@ static void read_bus(const struct settings *s, struct moment *m)
 {
 	static const char *const names[BUS_COUNTERS] = {
 		[BUSY_CYCLES] = "busy_cycles",
+		[IDLE_CYCLES] = "idle_cycles",
 		[RX_MESSAGES] = "rx_messages",
 		[FRAMES_RX] = "frames_rx",
 		[FRAMES_LOST] = "frames_lost",
 		[TX_FULL] = "drop_tx_full",
 		[NO_BUFFER] = "drop_no_buffer",
 		[RECEIVER_FULL] = "drop_receiver_full",
+		[RETRANSMITS] = "retransmits",
+		[RETRANSMIT_TIMEOUTS] = "retransmit_timeouts",
+		[FRAMES_HELD] = "frames_held",
+		[PUBLISHER_BLOCKS] = "publisher_blocks",
+		[HELD] = "held",
 	};
 
 	for (unsigned i = 0; i < BUS_COUNTERS; i++)
@@ -144,12 +167,17 @@ static double rate(uint64_t before, uint64_t after, uint64_t ns)
 	return (double)(after - before) * 1e9 / (double)ns;
 }
 
+static double counted(const struct moment *t0, const struct moment *t1, unsigned counter)
+{
+	return (double)(t1->bus[counter].value - t0->bus[counter].value);
+}
+
 /* Returns whether the worker took anything, so that its cycles mean something. */
 static bool sample(
 	struct samples *to, size_t i, size_t c, const struct moment *t0, const struct moment *t1)
 {
 	uint64_t ns = t1->ns - t0->ns;
-	uint64_t taken = t1->bus[RX_MESSAGES].value - t0->bus[RX_MESSAGES].value;
+	double taken = counted(t0, t1, RX_MESSAGES), busy = counted(t0, t1, BUSY_CYCLES);
 
 	to->sent[i] = rate(t0->sent, t1->sent, ns);
 	to->back[i] = rate(t0->back, t1->back, ns);
@@ -158,9 +186,9 @@ static bool sample(
 	to->lost[i] = (double)(int64_t)(t1->lost - t0->lost);
 	if (taken == 0)
 		return false;
-	to->taken[c] = (double)taken * 1e9 / (double)ns;
-	to->cycles[c] =
-		(double)(t1->bus[BUSY_CYCLES].value - t0->bus[BUSY_CYCLES].value) / (double)taken;
+	to->taken[c] = taken * 1e9 / (double)ns;
+	to->cycles[c] = busy / taken;
+	to->busy[c] = 100 * busy / (busy + counted(t0, t1, IDLE_CYCLES));
 	return true;
 }
 
@@ -179,6 +207,7 @@ static void report(struct bench *b, const struct gen_load *l, struct samples *s,
 		return;
 	bench_report(b, "messages taken by the bus", "/s", s->taken, cycles);
 	bench_report_cycles(b, "worker busy, each message taken", s->cycles, cycles);
+	bench_report(b, "worker busy", "%", s->busy, cycles);
 }
 
 static void add_total(struct bench *b, json_t *totals, const char *name, uint64_t value)
@@ -208,6 +237,13 @@ static void report_totals(struct bench *b, const struct settings *set, const str
 		add_total(b, totals, "hellos_sent", c->hellos);
 		add_total(b, totals, "single_frames_unsent", c->unsent);
 	}
+	if (set->promised) {
+		add_total(b, totals, "missing", gen_load_missing(l));
+		add_total(b, totals, "sent_again", c->again);
+		add_total(b, totals, "sent_again_by_time", c->timeouts);
+		add_total(b, totals, "acks_alone", c->acks);
+		add_total(b, totals, "bus_frames_ahead", c->ahead);
+	}
 	for (unsigned i = FRAMES_RX; set->run_dir != NULL && i < BUS_COUNTERS; i++)
 		add_total(b, totals, t1->bus[i].name, t1->bus[i].value - t0->bus[i].value);
 	json_object_set_new(b->out, "totals", totals);
@@ -229,7 +265,7 @@ static void measure(struct bench *b, const struct settings *set, struct gen_load
 		take_moment(set, l, &t1);
 		cycles += sample(&s, i, cycles, &t0, &t1);
 	}
-	gen_load_drain(l, DRAIN_MS);
+	gen_load_drain(l, set->promised ? PROMISE_MS : DRAIN_MS);
 	take_moment(set, l, &t1);
 	report(b, l, &s, cycles);
 	report_totals(b, set, l, &first, &t1);
@@ -259,9 +295,23 @@ static void open_sessions(struct bench *b, const struct settings *s, struct gen 
 	gen_ask(g, (uint32_t)(s->sessions - s->publishers), (uint32_t)s->publishers, GEN_ALIAS);
 }
 
-static void run_sessions(struct bench *b, const struct settings *s, struct gen *g)
+/* True if what was promised was kept. */
+static bool is_kept(const struct gen_load *l)
+{
+	const struct gen_counts *c = &l->g->counts;
+
+	if (gen_load_missing(l) == 0 && c->wrong == 0 && gen_flows_drained(l->g))
+		return true;
+	fprintf(stderr, "bench_frames: of %ju messages published %ju are back, %ju wrong\n",
+		(uintmax_t)(l->frames_sent * l->per_frame), (uintmax_t)c->messages,
+		(uintmax_t)c->wrong);
+	return false;
+}
+
+static bool run_sessions(struct bench *b, const struct settings *s, struct gen *g)
 {
 	struct gen_load l;
+	bool kept;
 
 	g->count = (uint32_t)s->sessions;
 	g->frame_bytes = (uint32_t)s->frame_bytes;
@@ -269,6 +319,8 @@ static void run_sessions(struct bench *b, const struct settings *s, struct gen *
 	g->deliver_word = deliver_word((uint32_t)s->size);
 	g->sessions = calloc(g->count, sizeof(*g->sessions));
 	bench_check(g->sessions == NULL ? -ENOMEM : 0, "sessions");
+	if (s->promised)
+		bench_check(gen_flows_open(g), "reliable flows");
 	gen_end_resolve(g);
 	open_sessions(b, s, g);
 	bench_check(gen_load_init(&l, g, (uint32_t)s->size, s->pack_messages,
@@ -276,8 +328,11 @@ static void run_sessions(struct bench *b, const struct settings *s, struct gen *
 			    (uint32_t)s->subscribers),
 		"frames");
 	measure(b, s, &l);
+	kept = !s->promised || is_kept(&l);
 	gen_close_all(g);
+	gen_flows_close(g);
 	free(g->sessions);
+	return kept;
 }
 
 static void run_blast(struct bench *b, const struct settings *s, struct gen *g)
@@ -297,6 +352,7 @@ int main(int argc, char **argv)
 		.peer = "10.77.0.1:7400",
 		.address = "10.77.0.2",
 		.pack = "full",
+		.promise = "best-effort",
 		.sessions = 1,
 		.publishers = 1,
 		.subscribers = 1,
@@ -314,6 +370,9 @@ int main(int argc, char **argv)
 		{.name = "address", .text = &s.address, .help = "our address"},
 		{.name = "run-dir", .text = &s.run_dir, .help = "of the bus, for its counters"},
 		{.name = "pack", .text = &s.pack, .help = "messages in a frame: full, or N"},
+		{.name = "promise",
+			.text = &s.promise,
+			.help = "best-effort, or at-least-once: the reliable flow"},
 		{"sessions", &s.sessions, 1, GEN_SESSIONS_MAX, "to open"},
 		{"at-once", &s.at_once, 1, 4096, "sessions being opened at a time"},
 		{"publishers", &s.publishers, 1, GEN_SESSIONS_MAX, "of them, the last ones"},
@@ -328,6 +387,7 @@ int main(int argc, char **argv)
 		{"cpu", &s.cpu, 0, 1024, "CPU of this thread, of those allowed"},
 	};
 	struct bench b;
+	bool kept = true;
 
 	bench_open(&b, "bench_frames", argc, argv, options, MR_ARRAY_COUNT(options));
 	if (check(&s) != 0)
@@ -342,10 +402,10 @@ int main(int argc, char **argv)
 	if (s.blast != 0)
 		run_blast(&b, &s, &g);
 	else
-		run_sessions(&b, &s, &g);
+		kept = run_sessions(&b, &s, &g);
 	bench_close(&b);
 	fflush(stdout);
 	gen_port_linger(&g.port, s.linger);
 	gen_port_close(&g.port);
-	return 0;
+	return kept ? 0 : 1;
 }

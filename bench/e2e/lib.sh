@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # lib: what memif.sh and af_xdp.sh share: they run dpdk-testpmd and the bus in turn behind the same kind of
-# port, under the same generator, and compare. Sourced, with the arguments of the script.
+# port, under the same generator, and compare; and the bus's two flows, with what is published promised and
+# not. Sourced, with the arguments of the script.
 #
 #   --build DIR      build directory with the programs (default: build/ at the top of the tree)
 #   --repeat N       times that everything is run, in turn (default 5)
 #   --seconds S      of each run, without its warm-up (default 2)
+#   --flows          the bus alone: its two flows, without testpmd
 #   --keep DIR       leave what the runs printed there
 #
 # Two CPUs are wanted: the first one is for who forwards, the second one for the generator.
@@ -17,6 +19,7 @@ build=$top/build
 repeat=5
 seconds=2
 keep=''
+flows_only=false
 testpmd=${TESTPMD:-dpdk-testpmd}
 patience_s=60
 while [ $# -gt 0 ]; do
@@ -25,8 +28,13 @@ while [ $# -gt 0 ]; do
 	--repeat) repeat=$2 ;;
 	--seconds) seconds=$2 ;;
 	--keep) keep=$2 ;;
+	--flows)
+		flows_only=true
+		shift
+		continue
+		;;
 	*)
-		echo "usage: $0 [--build DIR] [--repeat N] [--seconds S] [--keep DIR]" >&2
+		echo "usage: $0 [--build DIR] [--repeat N] [--seconds S] [--keep DIR] [--flows]" >&2
 		exit 2
 		;;
 	esac
@@ -48,6 +56,9 @@ fail() {
 }
 
 for program in "$millrace" "$generator" "$testpmd"; do
+	if [ "$program" = "$testpmd" ] && $flows_only; then
+		continue
+	fi
 	command -v "$program" >/dev/null || fail "$program is missing (testpmd: package dpdk-dev)"
 done
 command -v jq >/dev/null || fail "jq is missing"
@@ -141,6 +152,8 @@ generator_end() {
 	sed '/^[^ {}]/d' "$dir/report" >"$results/$1.json" # less what drivers print
 	stop "$2"
 	stop "$generator_pid"
+	jq -e '.totals | (.missing // 0) + .wrong == 0' "$results/$1.json" >/dev/null ||
+		fail "what was promised did not come: $(jq -c .totals "$results/$1.json")"
 }
 
 # median NAME-PREFIX LABEL: of that figure's medians over the repetitions, with lowest and highest.
@@ -168,8 +181,10 @@ ratio() {
 	jq -rn --arg title "$1" --argjson ours "$(in_order "$2" "$3")" \
 		--argjson theirs "$(in_order "$4" "$5")" '
 		def percent: . * 100 | round;
-		[range($ours | length) | $ours[.] / $theirs[.]] | sort |
-		"| \($title) | \(.[length / 2 | floor] | percent) % (\(first | percent)–\(last | percent)) |"'
+		[range($ours | length) | select($theirs[.] > 0) | $ours[.] / $theirs[.]] | sort |
+		if length == 0 then "| \($title) | nothing to compare with |" else
+		"| \($title) | \(.[length / 2 | floor] | percent) % (\(first | percent)–\(last | percent)) |"
+		end'
 }
 
 in_order() {
@@ -179,22 +194,21 @@ in_order() {
 	done | jq -s .
 }
 
-# table: all that was run.
-table() {
-	jq -r '.machine | "\(.cpu), \(.cpus) CPUs, \(.tsc_ghz * 100 | round / 100) GHz, Linux \(.kernel)"' \
-		"$results/packed.1.json"
-	echo "$repeat runs of $seconds s each, in turn; load at the end: $(cut -d' ' -f1-3 /proc/loadavg)"
-	echo
-	echo "| million a second, median (lowest–highest) | sent | back | worker, cycles a message |"
-	echo "|---|---|---|---|"
-	row testpmd-64 'testpmd, packets of 64 bytes' 'packets sent' 'packets back'
-	row testpmd-138 'testpmd, packets of 138 bytes' 'packets sent' 'packets back'
-	row testpmd-1434 'testpmd, packets of 1,434 bytes' 'packets sent' 'packets back'
+rows_of_bus() {
 	row unpacked 'bus, 64 bytes, one message a frame' 'messages published' 'messages delivered'
+	row unpacked-promised 'the same, promised' 'messages published' 'messages delivered'
 	row packed 'bus, 64 bytes, packed frames of 1,400' 'messages published' 'messages delivered'
-	echo
-	echo "| | ratio, median (lowest–highest) |"
-	echo "|---|---|"
+	row packed-promised 'the same, promised' 'messages published' 'messages delivered'
+}
+
+ratios_of_flows() {
+	ratio 'unpacked messages delivered, reliable flow to datagram flow' \
+		unpacked-promised 'messages delivered' unpacked 'messages delivered'
+	ratio 'packed messages delivered, reliable flow to datagram flow' \
+		packed-promised 'messages delivered' packed 'messages delivered'
+}
+
+ratios_to_testpmd() {
 	ratio 'unpacked messages taken by the bus, to what testpmd sends back of 64 bytes' \
 		unpacked 'messages taken by the bus' testpmd-64 'packets back'
 	ratio 'unpacked messages delivered, to what testpmd sends back of 64 bytes' \
@@ -205,6 +219,46 @@ table() {
 		packed 'frames sent' testpmd-1434 'packets back'
 }
 
+# repeated NAME: frames sent again in all runs, by the generator and by the bus, of all that they sent.
+repeated() {
+	jq -rs '[.[].totals] |
+		"again: \(map(.sent_again) | add) of \(map(.sent / .messages_a_frame) | add | round) frames by the generator, " +
+		"\(map(.retransmits) | add) by the bus"' "$results/$1".[0-9]*.json
+}
+
+# table: all that was run.
+table() {
+	jq -r '.machine | "\(.cpu), \(.cpus) CPUs, \(.tsc_ghz * 100 | round / 100) GHz, Linux \(.kernel)"' \
+		"$results/packed.1.json"
+	echo "$repeat runs of $seconds s each, in turn; load at the end: $(cut -d' ' -f1-3 /proc/loadavg)"
+	echo
+	echo "| million a second, median (lowest–highest) | sent | back | worker, cycles a message |"
+	echo "|---|---|---|---|"
+	if ! $flows_only; then
+		row testpmd-64 'testpmd, packets of 64 bytes' 'packets sent' 'packets back'
+		row testpmd-138 'testpmd, packets of 138 bytes' 'packets sent' 'packets back'
+		row testpmd-1434 'testpmd, packets of 1,434 bytes' 'packets sent' 'packets back'
+	fi
+	rows_of_bus
+	echo
+	echo "| | ratio, median (lowest–highest) |"
+	echo "|---|---|"
+	$flows_only || ratios_to_testpmd
+	ratios_of_flows
+	echo
+	echo "unpacked, promised, $(repeated unpacked-promised)"
+	echo "packed, promised, $(repeated packed-promised)"
+}
+
+# both_flows RUN NAME N ARGUMENT...: one right after the other.
+both_flows() {
+	local run=$1 name=$2 n=$3
+
+	shift 3
+	"$run" "$name.$n" "$@" "${bus_arguments[@]}"
+	"$run" "$name-promised.$n" --promise at-least-once "$@" "${bus_arguments[@]}"
+}
+
 # compare TESTPMD_RUN BUS_RUN: functions that get a name, and arguments for the generator.
 compare() {
 	local n size
@@ -212,10 +266,10 @@ compare() {
 	for ((n = 1; n <= repeat; n++)); do
 		say "round $n of $repeat"
 		for size in 64 138 1434; do
-			"$1" "testpmd-$size.$n" --blast "$size" --window "$window_packets"
+			$flows_only || "$1" "testpmd-$size.$n" --blast "$size" --window "$window_packets"
 		done
-		"$2" "unpacked.$n" --pack 1 --window "$window_packets" "${bus_arguments[@]}"
-		"$2" "packed.$n" --pack full --window $((window_packets * 16)) "${bus_arguments[@]}"
+		both_flows "$2" unpacked "$n" --pack 1 --window "$window_packets"
+		both_flows "$2" packed "$n" --pack full --window $((window_packets * 16))
 	done
 	table
 }

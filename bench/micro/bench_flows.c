@@ -4,7 +4,8 @@
  * A worker with a port whose devices are rings is stepped by hand. Only its rounds are timed: making packets,
  * and emptying rings and devices, is not. In: frames of a session with publishes by alias, to a
  * channel. Out: messages for a session, put into frames, and for the reliable flow the client's acks of them,
- * one for eight frames. Frames are full, and everything is in cache.
+ * one for eight frames. Through: publishes of a session to itself, promised in the reliable flow. Frames are
+ * full, and everything is in cache.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,11 +22,17 @@
 #define MESSAGES      (ROUNDS * FRAMES * EACH)
 
 static struct mr_rig r;
-static struct mr_rig_client client;
 static struct mr_rig_local local;
-static struct mr_session *s;
 static struct mr_rig_frame f;
-static uint32_t alias, sequence; /* of the reliable flow */
+
+struct end {
+	struct mr_rig_client client;
+	struct mr_session *s;
+	uint32_t alias;
+	uint32_t sequence; /* of the reliable flow */
+};
+
+static struct end to_local, to_itself;
 
 static void must(bool ok, const char *what)
 {
@@ -63,18 +70,27 @@ static void empty_port(void)
 		;
 }
 
-static void send_publishes(bool reliable)
+static void write_ack(struct end *e)
+{
+	mr_frame_write_ack(f.at, e->s->remote->flow.tx.next, 512);
+}
+
+static void send_publishes(struct end *e, bool reliable, bool promised)
 {
 	static const uint8_t payload[PAYLOAD_BYTES];
+	struct mr_message_plan plan = mr_message_plan(
+		MRF_MESSAGE_KIND_PUBLISH, NULL, NULL, 0, payload, 0, sizeof(payload));
 
-	mr_rig_begin(&f, client.session, reliable ? ++sequence : ++client.sequence);
+	if (promised)
+		plan.header |= (uint64_t)MRF_MESSAGE_FLAG_HIGH << 24;
+	mr_rig_begin(&f, e->client.session, reliable ? ++e->sequence : ++e->client.sequence);
 	for (uint32_t i = 0; i < EACH; i++)
-		mr_rig_add(&f, MRF_MESSAGE_KIND_PUBLISH, alias, NULL, payload, sizeof(payload));
+		mr_rig_add_plan(&f, &plan, e->alias);
 	if (reliable) {
 		mr_frame_write_reliable(f.at);
-		mr_frame_write_ack(f.at, s->remote->flow.tx.next, 512);
+		write_ack(e);
 	}
-	mr_rig_send(&r, 0, &client.path, &f);
+	mr_rig_send(&r, 0, &e->client.path, &f);
 }
 
 /* A round without frames follows, in which an ack is sent that is owed. */
@@ -84,7 +100,7 @@ static uint64_t in(void *context)
 
 	for (uint32_t n = 0; n < ROUNDS; n++) {
 		for (uint32_t i = 0; i < FRAMES; i++)
-			send_publishes(context != NULL);
+			send_publishes(&to_local, context != NULL, false);
 		cycles += timed_round();
 		cycles += timed_round();
 		empty_channel();
@@ -97,11 +113,13 @@ static uint64_t in(void *context)
 static void put_datagrams(const struct mr_message_plan *plan)
 {
 	for (uint32_t i = 0; i < FRAMES * EACH; i++)
-		must(mr_worker_copy(r.workers[0], s, plan, i), "no room");
+		must(mr_worker_copy(r.workers[0], to_local.s, plan, i), "no room");
 }
 
 static void put_reliably(const struct mr_message_plan *plan)
 {
+	struct mr_session *s = to_local.s;
+
 	for (uint32_t i = 0; i < FRAMES * EACH; i++) {
 		void *to = mr_worker_flow_claim(r.workers[0], s, plan->stride);
 
@@ -111,11 +129,11 @@ static void put_reliably(const struct mr_message_plan *plan)
 	}
 }
 
-static void send_ack(void)
+static void send_ack(struct end *e)
 {
-	mr_rig_begin(&f, client.session, 0);
-	mr_frame_write_ack(f.at, s->remote->flow.tx.next, 512);
-	mr_rig_send(&r, 0, &client.path, &f);
+	mr_rig_begin(&f, e->client.session, 0);
+	write_ack(e);
+	mr_rig_send(&r, 0, &e->client.path, &f);
 }
 
 static uint64_t out(void *context)
@@ -123,7 +141,7 @@ static uint64_t out(void *context)
 	static const uint8_t payload[PAYLOAD_BYTES];
 	const struct mr_message_plan plan = mr_message_plan(
 		MRF_MESSAGE_KIND_DELIVER, NULL, NULL, 0, payload, 0, sizeof(payload));
-	uint64_t cycles = 0, before = s->stats->tx_messages;
+	uint64_t cycles = 0, before = to_local.s->stats->tx_messages;
 
 	for (uint32_t n = 0; n < ROUNDS; n++) {
 		uint64_t start = bench_cycles();
@@ -136,35 +154,74 @@ static uint64_t out(void *context)
 		cycles += timed_round();
 		empty_port();
 		if (context != NULL)
-			send_ack();
+			send_ack(&to_local);
 		cycles += timed_round();
 		empty_port();
 	}
-	must(s->stats->tx_messages - before == MESSAGES, "messages were lost");
+	must(to_local.s->stats->tx_messages - before == MESSAGES, "messages were lost");
 	return cycles;
+}
+
+static uint64_t through(void *context)
+{
+	const struct mrf_session_stats *stats = to_itself.s->stats;
+	uint64_t cycles = 0, before = stats->tx_messages;
+
+	for (uint32_t n = 0; n < ROUNDS; n++) {
+		for (uint32_t i = 0; i < FRAMES; i++)
+			send_publishes(&to_itself, context != NULL, context != NULL);
+		cycles += timed_round();
+		empty_port();
+		if (context != NULL)
+			send_ack(&to_itself);
+		cycles += timed_round();
+		empty_port();
+	}
+	must(stats->tx_messages - before == MESSAGES, "messages were lost");
+	return cycles;
+}
+
+/* A client over UDP, whose one alias is the subject. */
+static void open_end(struct end *e, uint32_t slot, uint16_t udp_port, const char *subject)
+{
+	struct mrf_network_path path = mr_rig_path(false, udp_port);
+
+	e->s = mr_rig_remote(&r, 0, slot, &path, MR_RIG_FRAME_BYTES, &e->client);
+	e->alias = mr_rig_alias(&r, e->s, subject);
+	send_ack(e);
+	mr_rig_round(&r, 0);
+}
+
+/* Full only when its whole log is. */
+static void subscribe_itself(const struct end *e, const char *subject)
+{
+	struct mr_owner owner = {0, e->s->slot, e->s->generation};
+
+	mr_rig_subscribe(&r, e->s, 1, subject);
+	must(mr_table_water(r.table, &owner, 1, 100) == 0, "subscription");
 }
 
 int main(int argc, char **argv)
 {
-	struct mrf_network_path path = mr_rig_path(false, 4001);
 	char reliably;
 	struct bench b;
 
 	bench_open(&b, "bench_flows", argc, argv, NULL, 0);
 	mr_rig_open(&r, 1);
 	bench_pin(0);
-	s = mr_rig_remote(&r, 0, 6, &path, MR_RIG_FRAME_BYTES, &client);
-	alias = mr_rig_alias(&r, s, "a");
+	open_end(&to_local, 6, 4001, "a");
+	open_end(&to_itself, 7, 4002, "b");
 	mr_rig_attach(&r, 0, 0, &local);
 	mr_rig_subscribe(&r, local.session, 9, "a");
-	send_ack();
-	mr_rig_round(&r, 0);
+	subscribe_itself(&to_itself, "b");
 	/* One after the other and again: what the machine does meanwhile meets both. */
 	for (unsigned i = 0; i < 3; i++) {
 		bench_measure(&b, "in: datagram", MESSAGES, in, NULL);
 		bench_measure(&b, "in: reliable", MESSAGES, in, &reliably);
 		bench_measure(&b, "out: datagram", MESSAGES, out, NULL);
 		bench_measure(&b, "out: reliable", MESSAGES, out, &reliably);
+		bench_measure(&b, "through: datagram", MESSAGES, through, NULL);
+		bench_measure(&b, "through: reliable", MESSAGES, through, &reliably);
 	}
 	mr_rig_close(&r);
 	bench_close(&b);

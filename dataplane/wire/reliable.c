@@ -325,6 +325,25 @@ int mr_reliable_tx_ack(struct mr_reliable_tx *t, uint32_t ack, uint32_t credit,
 	return gone;
 }
 
+int mr_reliable_came(const struct mrf_frame_header *frame, const uint8_t *at, uint32_t bytes,
+	uint64_t came[MR_RELIABLE_SACK_WORDS])
+{
+	struct mrf_message_header h;
+	uint32_t said;
+
+	if (frame->messages == 0)
+		return 0;
+	h = mr_message_header_load(at);
+	if (frame->messages != 1 || h.kind != MRF_MESSAGE_KIND_ACK || h.flags != 0 ||
+		h.bytes != bytes || h.bytes <= sizeof(h))
+		return -1;
+	said = (uint32_t)h.bytes - (uint32_t)sizeof(h);
+	if (said % sizeof(came[0]) != 0 || said > MR_RELIABLE_SACK_WORDS * sizeof(came[0]))
+		return -1;
+	memcpy(came, at + sizeof(h), said);
+	return (int)(said / sizeof(came[0]));
+}
+
 /* No ack in time: the oldest is sent again, whatever was to be sent of the others. */
 static struct mr_reliable_frame *time_out(
 	struct mr_reliable_tx *t, uint64_t now_ns, uint32_t *sequence)

@@ -107,6 +107,10 @@ uint32_t mr_reliable_tx_sent(
  * is changed. */
 int mr_reliable_tx_ack(struct mr_reliable_tx *t, uint32_t ack, uint32_t credit,
 	const uint64_t *came, uint32_t words, uint64_t now_ns);
+/* The words of a SelectiveAck that is alone in a frame of that header, whose messages are `bytes` at
+ * `at`; -1: there is something else in it. */
+int mr_reliable_came(const struct mrf_frame_header *frame, const uint8_t *at, uint32_t bytes,
+	uint64_t came[MR_RELIABLE_SACK_WORDS]);
 /* The next frame that is to be sent again now, marked as sent; NULL: none. *sequence: its number.
  * To be asked after acks, and when due. *timed_out: no ack had come in time. */
 struct mr_reliable_frame *mr_reliable_tx_again(

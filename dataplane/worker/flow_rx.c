@@ -27,32 +27,12 @@ static void heed(struct mr_worker *w, struct mr_session *s, const struct mr_fram
 		mr_worker_flow_list(w, s);
 }
 
-/* The words of a SelectiveAck that is alone in its frame; -1: it is something else. */
-static int words_of(const struct mr_frame *f, uint64_t came[MR_RELIABLE_SACK_WORDS])
-{
-	const uint8_t *at = f->at + sizeof(f->header);
-	uint32_t left = f->bytes - (uint32_t)sizeof(f->header);
-	struct mrf_message_header h;
-	uint32_t bytes;
-
-	if (f->header.messages == 0)
-		return 0;
-	h = mr_message_header_load(at);
-	if (f->header.messages != 1 || h.kind != MRF_MESSAGE_KIND_ACK || h.flags != 0 ||
-		h.bytes != left || h.bytes <= sizeof(h))
-		return -1;
-	bytes = (uint32_t)h.bytes - (uint32_t)sizeof(h);
-	if (bytes % sizeof(came[0]) != 0 || bytes > MR_RELIABLE_SACK_WORDS * sizeof(came[0]))
-		return -1;
-	memcpy(came, at + sizeof(h), bytes);
-	return (int)(bytes / sizeof(came[0]));
-}
-
 /* An ack by itself stands outside of both flows. */
 static void take_ack(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
 	uint64_t came[MR_RELIABLE_SACK_WORDS];
-	int words = words_of(f, came);
+	int words = mr_reliable_came(&f->header, f->at + sizeof(f->header),
+		f->bytes - (uint32_t)sizeof(f->header), came);
 
 	if (mr_unlikely(words < 0)) {
 		mr_count(w->stats->bad_acks, 1);

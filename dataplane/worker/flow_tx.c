@@ -158,6 +158,54 @@ void *mr_worker_flow_claim_new(struct mr_worker *w, struct mr_session *s, uint32
 	return open_frame(w, s) ? flow->log + flow->head + flow->open_used : NULL;
 }
 
+/* Into the open frame, as many as it has room for. */
+static uint32_t fill_open(struct mr_flow *flow, const struct mr_route *r,
+	const struct mr_burst_entry *e, uint32_t count, uint32_t target)
+{
+	/* In registers, so that the copies' stores are known not to change them. */
+	uint8_t *to = flow->log + flow->head + flow->open_used;
+	uint32_t room = flow->open_room == 0 ? 0 : flow->open_room - flow->open_used;
+	uint32_t left = room, n;
+
+	for (n = 0; n < count; n++) {
+		struct mr_message_view m = mr_message_plain(e[n].at, e[n].header);
+		struct mr_message_plan plan = mr_worker_delivery(r, &m, NULL);
+
+		if (mr_unlikely(plan.stride > left))
+			break;
+		/* What pads the message is nothing of what stood here before. */
+		memset(to + plan.stride - MR_MESSAGE_ALIGN, 0, MR_MESSAGE_ALIGN);
+		mr_message_write(to, &plan, target);
+		to += plan.stride;
+		left -= plan.stride;
+	}
+	flow->open_used += room - left;
+	flow->open_messages += n;
+	return n;
+}
+
+uint32_t mr_worker_flow_copy_run(struct mr_worker *w, struct mr_session *s,
+	const struct mr_route *r, const struct mr_burst_entry *e, uint32_t count, uint32_t target)
+{
+	uint32_t done = 0;
+
+	for (;;) {
+		struct mr_message_view m;
+		struct mr_message_plan next;
+
+		done += fill_open(&s->remote->flow, r, e + done, count - done, target);
+		if (done == count)
+			break;
+		m = mr_message_plain(e[done].at, e[done].header);
+		next = mr_worker_delivery(r, &m, NULL);
+		if (mr_worker_flow_claim_new(w, s, next.stride) == NULL)
+			break;
+	}
+	if (done > 0)
+		mr_worker_mark_dirty(w, s);
+	return done;
+}
+
 static void send_again(struct mr_worker *w, struct mr_session *s, uint64_t now_ns)
 {
 	struct mr_flow *flow = &s->remote->flow;

@@ -34,6 +34,10 @@ void mr_worker_flow_finish(struct mr_worker *w, struct mr_session *s);
 static inline void *mr_worker_flow_claim(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
 /* Takes the room that was claimed. */
 static inline void mr_worker_flow_push(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
+/* Copies of a run (deliver.h) into frames of a session that speaks the flow, and for which nothing is held;
+ * returns how many there was room for. */
+uint32_t mr_worker_flow_copy_run(struct mr_worker *w, struct mr_session *s,
+	const struct mr_route *r, const struct mr_burst_entry *e, uint32_t count, uint32_t target);
 /* Room in a new frame. */
 void *mr_worker_flow_claim_new(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
 /* Sends the open frame, if there is one. */

@@ -2,6 +2,7 @@
 #include "dataplane/worker/gate.h"
 
 #include "dataplane/worker/deliver.h"
+#include "dataplane/worker/flows.h"
 
 /* Members of a queue group that are looked at before a publisher has to wait. */
 #define MEMBERS_MAX 8u
@@ -193,16 +194,31 @@ uint32_t mr_worker_promise_own(
 	return delivered;
 }
 
+/* As many as ring or frames have room for now. */
+static uint32_t copy_run(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
+	const struct mr_burst_entry *e, uint32_t count, uint32_t target)
+{
+	uint32_t done;
+
+	if (mr_unlikely(s->missed_untold != 0))
+		return 0;
+	if (s->remote != NULL) {
+		if (!mr_session_speaks_reliably(s) ||
+			(s->waiting != NULL && s->waiting->first != NULL))
+			return 0;
+		return mr_worker_flow_copy_run(w, s, r, e, count, target);
+	}
+	done = mr_worker_copy_run(s, r, e, count, target);
+	if (done > 0)
+		mr_worker_mark_dirty(w, s);
+	return done;
+}
+
 static uint32_t promise_run(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	const struct mr_burst_entry *e, uint32_t count, uint32_t target)
 {
-	uint32_t done = 0, delivered;
+	uint32_t done = copy_run(w, s, r, e, count, target), delivered;
 
-	if (mr_likely(s->remote == NULL && s->missed_untold == 0)) {
-		done = mr_worker_copy_run(s, r, e, count, target);
-		if (done > 0)
-			mr_worker_mark_dirty(w, s);
-	}
 	for (delivered = done; done < count; done++) {
 		struct mr_message_view m = mr_message_plain(e[done].at, e[done].header);
 		struct mr_message_plan plan = mr_worker_delivery(r, &m, NULL);

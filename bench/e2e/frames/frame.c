@@ -112,11 +112,27 @@ uint32_t gen_frame_close(struct gen_frame *f, const struct gen_headers *h)
 	return h->count + f->bytes;
 }
 
-void gen_frame_stamp(struct gen_frame *f, uint16_t udp_port, uint64_t session, uint32_t sequence)
+void gen_frame_aim(struct gen_frame *f, uint32_t target, const struct gen_headers *h)
 {
-	/* All of them words at even offsets of the payload. */
-	uint64_t sum = f->sum + sequence + (uint32_t)session + (session >> 32);
+	uint32_t stride = (f->bytes - (uint32_t)sizeof(struct mrf_frame_header)) / f->messages;
+	uint8_t *at = f->payload + sizeof(struct mrf_frame_header);
 
-	mr_frame_write(f->payload, session, sequence, (uint16_t)f->messages);
+	for (uint32_t n = 0; n < f->messages; n++, at += stride)
+		memcpy(at + offsetof(struct mrf_message_header, target), &target, sizeof(target));
+	f->target = target;
+	(void)gen_frame_close(f, h);
+}
+
+void gen_frame_stamp(struct gen_frame *f, uint16_t udp_port, const struct mrf_frame_header *as)
+{
+	/* All of them words at even offsets of the payload, but for the flags, which are the second half of
+	 * such a word. */
+	uint64_t sum = f->sum + as->sequence + (uint32_t)as->session + (as->session >> 32) +
+		       as->ack + as->credit + ((uint32_t)as->flags << 8);
+	struct mrf_frame_header h = *as;
+
+	h.version = MR_FRAME_VERSION;
+	h.messages = (uint16_t)f->messages;
+	memcpy(f->payload, &h, sizeof(h));
 	gen_datagram_stamp(f->payload, udp_port, sum);
 }

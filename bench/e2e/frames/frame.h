@@ -39,7 +39,8 @@ struct gen_frame {
 	uint32_t capacity; /* of the payload */
 	uint32_t bytes;    /* of it so far */
 	uint32_t messages;
-	uint64_t sum; /* from close on */
+	uint32_t target; /* of its messages, if they have been aimed */
+	uint64_t sum;    /* from close on */
 };
 
 void gen_frame_open(struct gen_frame *f, uint8_t *payload, uint32_t capacity);
@@ -49,7 +50,9 @@ bool gen_frame_add(struct gen_frame *f, const struct mr_message_plan *plan, uint
 void gen_frame_pad(struct gen_frame *f);
 /* The frame is complete, but for whose it is. Returns the packet's bytes. */
 uint32_t gen_frame_close(struct gen_frame *f, const struct gen_headers *h);
-/* Says whose frame it is, any number of times. */
-void gen_frame_stamp(struct gen_frame *f, uint16_t udp_port, uint64_t session, uint32_t sequence);
+/* Gives its messages, which are all of one length, another target: the frame is closed anew. */
+void gen_frame_aim(struct gen_frame *f, uint32_t target, const struct gen_headers *h);
+/* Says whose frame it is, any number of times. `as`: all of its header but version and messages. */
+void gen_frame_stamp(struct gen_frame *f, uint16_t udp_port, const struct mrf_frame_header *as);
 
 #endif

@@ -5,8 +5,8 @@
  *   end.c      who we are, and who the bus is: ARP
  *   session.c  hellos, requests, heartbeats, goodbyes
  *   receive.c  packets in: what they were for
- *   load.c     packets out, as fast as may be
- *   blast.c    the same without a bus: datagrams that somebody sends back
+ *   flow.c     the reliable flow, if what is published is promised
+ *   load.c     packets out, as fast as may be; also without a bus: datagrams that somebody sends back
  *
  * Owns      Port, sessions, and one buffer for frames that are sent singly.
  * Threads   One.
@@ -16,12 +16,15 @@
 #ifndef MILLRACE_BENCH_E2E_FRAMES_GENERATOR_H
 #define MILLRACE_BENCH_E2E_FRAMES_GENERATOR_H
 
+#include "bench/e2e/frames/flow.h"
 #include "bench/e2e/frames/frame.h"
 #include "bench/e2e/frames/port.h"
 
 #define GEN_UDP_PORT_FIRST 10000u
 #define GEN_SESSIONS_MAX   50000u
 #define GEN_SUBSCRIPTION   1u /* its number in each session that subscribes */
+/* Of sessions with the reliable flow: frames that come ahead keep their buffers. */
+#define GEN_FLOWS_MAX 512u
 
 /* What a session waits for. */
 enum gen_need {
@@ -39,7 +42,8 @@ struct gen_session {
 	uint64_t last_rx;
 	uint64_t due; /* when it asks again */
 	struct mr_frame_window window;
-	uint32_t sequence; /* of the last frame sent */
+	struct gen_flow *flow; /* NULL: what is published is not promised */
+	uint32_t sequence;     /* of the last frame sent in the datagram flow */
 	uint32_t alias;
 	uint16_t tries;
 	uint8_t need; /* enum gen_need */
@@ -56,6 +60,11 @@ struct gen_counts {
 	uint64_t ended;  /* sessions, by the bus or its silence */
 	uint64_t hellos; /* sent */
 	uint64_t unsent; /* single frames for which there was no room */
+	/* of the reliable flow */
+	uint64_t again;    /* frames sent again */
+	uint64_t timeouts; /* of them, for want of any ack */
+	uint64_t acks;     /* frames sent for nothing else */
+	uint64_t ahead;    /* frames of the bus that came before their turn */
 };
 
 struct gen {
@@ -66,6 +75,10 @@ struct gen {
 	struct rte_mbuf *single;
 	struct gen_session *sessions;
 	uint32_t count;
+	struct gen_flows flows;
+	struct gen_frame again; /* what is sent again, like all that is published */
+	struct rte_mbuf *again_buffer;
+	uint64_t now_ns; /* of this round, for the flows */
 	uint32_t frame_bytes;
 	uint32_t look_at; /* session whose timers are looked at next */
 	const char *subject;
@@ -100,10 +113,17 @@ void gen_hello(struct gen *g, struct gen_session *s);
 
 /* receive.c: takes a burst, if there is one; returns its packets. */
 uint32_t gen_receive(struct gen *g);
+/* The messages of a frame of the session. */
+void gen_take_messages(struct gen *g, struct gen_session *s, const uint8_t *at, uint32_t bytes);
 
 static inline uint16_t gen_udp_port(const struct gen *g, const struct gen_session *s)
 {
 	return (uint16_t)(GEN_UDP_PORT_FIRST + (uint32_t)(s - g->sessions));
+}
+
+static inline uint64_t gen_ns(const struct gen *g, uint64_t cycles)
+{
+	return (uint64_t)((double)cycles / g->cycles_per_ns);
 }
 
 static inline uint64_t gen_cycles_ms(const struct gen *g, uint64_t ms)

@@ -18,26 +18,38 @@ static int open_buffers(struct gen_load *l)
 		if (l->buffers[i] == NULL)
 			return -ENOMEM;
 	}
-	l->stamped_from = GEN_BURST;
 	return 0;
 }
 
 /* ---- frames */
 
-static void fill(struct gen_load *l, uint32_t i, const struct mr_message_plan *plan, uint32_t pack)
+static void fill(struct gen *g, struct gen_frame *f, struct rte_mbuf *buffer,
+	const struct mr_message_plan *plan, uint32_t pack)
 {
-	const struct gen_headers *h = &l->g->headers;
-	uint8_t *payload = gen_port_payload(l->buffers[i], h->count);
-	struct gen_frame *f = &l->frames[i];
-	uint32_t bytes;
+	const struct gen_headers *h = &g->headers;
+	uint8_t *payload = gen_port_payload(buffer, h->count);
 
-	gen_frame_open(f, payload, l->g->frame_bytes);
+	gen_frame_open(f, payload, g->frame_bytes);
 	while ((pack == 0 || f->messages < pack) && gen_frame_add(f, plan, 0))
 		;
-	bytes = gen_frame_close(f, h);
-	gen_port_set(l->buffers[i], payload - h->count, bytes);
-	l->per_frame = f->messages;
-	l->packet_bytes = bytes;
+	gen_port_set(buffer, payload - h->count, gen_frame_close(f, h));
+}
+
+/* All frames, those of the burst and the one that is sent again. */
+static int fill_all(struct gen_load *l, const struct mr_message_plan *plan, uint32_t pack)
+{
+	struct gen *g = l->g;
+	int error = open_buffers(l);
+
+	g->again_buffer = gen_port_new(&g->port);
+	if (error != 0 || g->again_buffer == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < GEN_BURST; i++)
+		fill(g, &l->frames[i], l->buffers[i], plan, pack);
+	fill(g, &g->again, g->again_buffer, plan, pack);
+	l->per_frame = g->again.messages;
+	l->packet_bytes = g->headers.count + g->again.bytes;
+	return pack > l->per_frame ? -EMSGSIZE : 0;
 }
 
 int gen_load_init(struct gen_load *l, struct gen *g, uint32_t size, uint32_t pack, uint32_t first,
@@ -45,7 +57,6 @@ int gen_load_init(struct gen_load *l, struct gen *g, uint32_t size, uint32_t pac
 {
 	static uint8_t payload[MR_FRAME_BYTES_MAX];
 	struct mr_message_plan plan;
-	int error;
 
 	*l = (struct gen_load){
 		.g = g,
@@ -57,49 +68,47 @@ int gen_load_init(struct gen_load *l, struct gen *g, uint32_t size, uint32_t pac
 		return -EMSGSIZE;
 	memset(payload, PATTERN, size);
 	plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL, NULL, 0, payload, 0, size);
-	error = open_buffers(l);
-	for (uint32_t i = 0; error == 0 && i < GEN_BURST; i++)
-		fill(l, i, &plan, pack);
-	return error == 0 && pack > l->per_frame ? -EMSGSIZE : error;
+	if (g->flows.all != NULL)
+		plan.header |= (uint64_t)MRF_MESSAGE_FLAG_HIGH << 24; /* promised */
+	return fill_all(l, &plan, pack);
 }
 
-/* The messages of a frame go to one alias, which seldom changes: the bus knows a subject by one. */
-static void retarget(struct gen_load *l, uint32_t i, uint32_t alias)
-{
-	struct gen_frame *f = &l->frames[i];
-	uint32_t stride = (f->bytes - (uint32_t)sizeof(struct mrf_frame_header)) / f->messages;
-	uint8_t *at = f->payload + sizeof(struct mrf_frame_header);
-
-	for (uint32_t n = 0; n < f->messages; n++, at += stride)
-		memcpy(at + offsetof(struct mrf_message_header, target), &alias, sizeof(alias));
-	(void)gen_frame_close(f, &l->g->headers);
-	l->aliases[i] = alias;
-}
-
-/* The next that is open. */
+/* The next that is open and has room; NULL: none of them has. */
 static struct gen_session *next_publisher(struct gen_load *l)
 {
+	bool any = false;
+
 	for (uint32_t n = 0; n < l->publishers; n++) {
 		struct gen_session *s = &l->g->sessions[l->publisher_first + l->turn];
 
 		l->turn = l->turn + 1 == l->publishers ? 0 : l->turn + 1;
-		if (mr_likely(s->id != 0))
+		any |= s->id != 0;
+		if (mr_likely(s->id != 0 && gen_flow_has_room(s)))
 			return s;
 	}
-	bench_check(-ECONNRESET, "every publisher");
+	bench_check(any ? 0 : -ECONNRESET, "every publisher");
 	return NULL;
 }
 
 static void stamp_frames(struct gen_load *l, uint64_t now)
 {
-	for (uint32_t i = 0; i < GEN_BURST; i++) {
-		struct gen_session *s = next_publisher(l);
+	struct gen *g = l->g;
+	uint32_t i;
 
-		if (mr_unlikely(s->alias != l->aliases[i]))
-			retarget(l, i, s->alias);
-		gen_frame_stamp(&l->frames[i], gen_udp_port(l->g, s), s->id, gen_next_sequence(s));
+	for (i = 0; i < GEN_BURST; i++) {
+		struct gen_session *s = next_publisher(l);
+		struct mrf_frame_header h;
+
+		if (s == NULL)
+			break;
+		/* Seldom: the bus knows a subject by one alias. */
+		if (mr_unlikely(s->alias != l->frames[i].target))
+			gen_frame_aim(&l->frames[i], s->alias, &g->headers);
+		h = gen_flow_head(g, s, true);
+		gen_frame_stamp(&l->frames[i], gen_udp_port(g, s), &h);
 		s->last_tx = now;
 	}
+	l->stamped_to = i;
 }
 
 /* ---- blast */
@@ -158,7 +167,7 @@ static uint64_t back(const struct gen_load *l)
 static void send_stamped(struct gen_load *l)
 {
 	uint32_t sent = gen_port_send(
-		&l->g->port, &l->buffers[l->stamped_from], GEN_BURST - l->stamped_from);
+		&l->g->port, &l->buffers[l->stamped_from], l->stamped_to - l->stamped_from);
 
 	l->stamped_from += sent;
 	l->frames_sent += sent;
@@ -167,16 +176,19 @@ static void send_stamped(struct gen_load *l)
 
 static void send(struct gen_load *l, uint64_t now)
 {
-	uint32_t wanted = l->stamped_from == GEN_BURST ? GEN_BURST : GEN_BURST - l->stamped_from;
+	uint32_t left = l->stamped_to - l->stamped_from;
+	uint32_t wanted = left > 0 ? left : GEN_BURST;
 
 	if (!gen_pace_allows(&l->pace, (uint64_t)wanted * l->per_frame, back(l), now))
 		return;
-	if (l->stamped_from == GEN_BURST) {
+	if (left == 0) {
+		l->stamped_from = 0;
+		l->stamped_to = GEN_BURST;
 		if (l->publishers > 0)
 			stamp_frames(l, now);
-		l->stamped_from = 0;
 	}
-	send_stamped(l);
+	if (l->stamped_from < l->stamped_to)
+		send_stamped(l);
 }
 
 void gen_load_run(struct gen_load *l, uint64_t until)
@@ -187,22 +199,48 @@ void gen_load_run(struct gen_load *l, uint64_t until)
 		now = bench_cycles();
 		for (uint32_t i = 0; i < ROUNDS_A_LOOK; i++) {
 			send(l, now);
-			for (uint32_t n = 0; n < TAKE_BURSTS; n++)
-				if (take(l) < GEN_BURST)
+			for (uint32_t n = 0; n < TAKE_BURSTS; n++) {
+				uint32_t taken = take(l);
+
+				gen_flows_run(l->g);
+				if (taken < GEN_BURST)
 					break;
+			}
 		}
 		if (l->publishers > 0)
 			gen_look(l->g, now);
 	} while (now < until);
 }
 
+uint64_t gen_load_missing(const struct gen_load *l)
+{
+	uint64_t all = l->frames_sent * l->per_frame * l->subscribers;
+	uint64_t came = l->g->counts.messages;
+
+	return all > came ? all - came : came - all;
+}
+
+static bool is_settled(const struct gen_load *l)
+{
+	return l->g->flows.all != NULL && l->stamped_from == l->stamped_to &&
+	       gen_load_missing(l) == 0 && gen_flows_drained(l->g);
+}
+
 void gen_load_drain(struct gen_load *l, uint64_t ms)
 {
-	uint64_t end = bench_cycles() + gen_cycles_ms(l->g, ms);
+	uint64_t now = bench_cycles(), end = now + gen_cycles_ms(l->g, ms);
+	uint64_t missing = gen_load_missing(l);
 
-	while (bench_cycles() < end) {
-		if (l->stamped_from < GEN_BURST)
+	for (; now < end && !is_settled(l); now = bench_cycles()) {
+		if (l->stamped_from < l->stamped_to)
 			send_stamped(l);
 		(void)take(l);
+		gen_flows_run(l->g);
+		if (l->g->flows.all != NULL && gen_load_missing(l) != missing) {
+			missing = gen_load_missing(l);
+			end = now + gen_cycles_ms(l->g, ms);
+		}
+		if (l->publishers > 0)
+			gen_look(l->g, now);
 	}
 }

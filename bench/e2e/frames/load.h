@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* load: sends bursts of packets that are made once and stamped anew each time, and takes what comes.
  *
- * With sessions, the packets are frames full of messages for one subject; publishers take turns. Without
+ * With sessions, the packets are frames full of messages for one subject; publishers take turns, and those
+ * that promise what they publish do as far as there is room for it in their reliable flow. Without
  * (gen_load_blast) they are datagrams of nobody, and what comes back is only counted.
  *
  * Owns      Its buffers, until the port is closed.
@@ -26,9 +27,9 @@ struct gen_load {
 	uint32_t per_frame; /* messages; 1 for a blast */
 	struct rte_mbuf *buffers[GEN_BURST];
 	struct gen_frame frames[GEN_BURST];
-	uint32_t aliases[GEN_BURST]; /* that the frame's messages go to */
 	/* changes */
-	uint32_t stamped_from; /* those from here on are stamped and not sent yet */
+	uint32_t stamped_from; /* those from here on are stamped and not sent yet, */
+	uint32_t stamped_to;   /* up to here */
 	uint32_t turn;
 	struct gen_pace pace;
 	uint64_t frames_sent;
@@ -47,7 +48,10 @@ int gen_load_blast(struct gen_load *l, struct gen *g, uint32_t size);
 void gen_load_pace(struct gen_load *l, double rate, uint64_t window);
 
 void gen_load_run(struct gen_load *l, uint64_t until);
-/* Sends what is stamped, and takes what still comes for so long. */
+/* Sends what is stamped, and takes what still comes for so long; what is promised until all of it is back,
+ * or for so long nothing came. */
 void gen_load_drain(struct gen_load *l, uint64_t ms);
+/* Deliveries that are to come; what came too often counts beside them. */
+uint64_t gen_load_missing(const struct gen_load *l);
 
 #endif

@@ -13,7 +13,6 @@
 
 #include "bench/micro/support/bench.h"
 
-#define RING_ENTRIES   2048u
 #define BUFFERS        16384u /* AF_XDP keeps four rings full of them */
 #define BUFFERS_SENT   1024u
 #define BUFFERS_CACHED 256u
@@ -43,10 +42,10 @@ static void open_device(struct gen_port *p)
 	struct rte_ether_addr mac;
 
 	bench_check(rte_eth_dev_configure(p->device, 1, 1, &conf), "device");
-	bench_check(rte_eth_rx_queue_setup(
-			    p->device, 0, RING_ENTRIES, SOCKET_ID_ANY, NULL, p->received.buffers),
+	bench_check(rte_eth_rx_queue_setup(p->device, 0, GEN_RING_ENTRIES, SOCKET_ID_ANY, NULL,
+			    p->received.buffers),
 		"receive queue");
-	bench_check(rte_eth_tx_queue_setup(p->device, 0, RING_ENTRIES, SOCKET_ID_ANY, NULL),
+	bench_check(rte_eth_tx_queue_setup(p->device, 0, GEN_RING_ENTRIES, SOCKET_ID_ANY, NULL),
 		"transmit queue");
 	bench_check(rte_eth_dev_start(p->device), "device");
 	bench_check(rte_eth_macaddr_get(p->device, &mac), "Ethernet address");

@@ -14,7 +14,8 @@
 #include "dataplane/port/pool.h"
 #include "dataplane/port/port.h"
 
-#define GEN_BURST 32u
+#define GEN_BURST        32u
+#define GEN_RING_ENTRIES 2048u /* of the driver, each way */
 
 struct rte_mbuf;
 

@@ -38,6 +38,11 @@ static void welcome(struct gen *g, struct gen_session *s, struct mrf_table w)
 	s->last_rx = bench_cycles();
 	s->window = mr_frame_window_first();
 	s->need = GEN_NOTHING;
+	if (g->flows.all != NULL) {
+		bench_check(mrf_welcome_credit(w) > 0 ? 0 : -EPROTONOSUPPORT,
+			"the bus's reliable flow");
+		gen_flow_begin(g, s, mrf_welcome_credit(w));
+	}
 	g->heartbeat = gen_cycles_ms(g, mrf_welcome_heartbeat_ms(w));
 	g->missed_max = mrf_welcome_missed_max(w);
 	if (mrf_welcome_frame_bytes(w) < g->frame_bytes)
@@ -143,7 +148,7 @@ static uint32_t take_any(struct gen *g, struct gen_session *s, const uint8_t *at
 	return mr_message_stride(h.bytes);
 }
 
-static void take_messages(struct gen *g, struct gen_session *s, const uint8_t *at, uint32_t left)
+void gen_take_messages(struct gen *g, struct gen_session *s, const uint8_t *at, uint32_t left)
 {
 	uint32_t usual = mr_message_stride((uint16_t)g->deliver_word);
 
@@ -187,7 +192,28 @@ static bool is_ours(const struct gen_session *s, const struct mrf_frame_header *
 	return h->session == s->id;
 }
 
-static void take_frame(struct gen *g, struct gen_session *s, const uint8_t *at, uint32_t bytes)
+/* With flags, of a session that has the reliable flow. True: it is one of the datagram flow, to be looked at
+ * further. */
+static bool take_flags(struct gen *g, struct gen_session *s, const struct mrf_frame_header *h,
+	struct rte_mbuf *m, const uint8_t *messages, uint32_t bytes)
+{
+	if (s->flow == NULL) {
+		g->counts.others++;
+		return false;
+	}
+	if (h->flags & MRF_FRAME_FLAG_ACK)
+		gen_flow_heed(g, s, h, messages, bytes);
+	if (h->flags & MRF_FRAME_FLAG_RELIABLE)
+		gen_flow_take(g, s, h->sequence, m, messages, bytes);
+	else if (h->sequence != 0)
+		return true;
+	g->counts.frames++;
+	s->last_rx = bench_cycles();
+	return false;
+}
+
+static void take_frame(
+	struct gen *g, struct gen_session *s, struct rte_mbuf *m, const uint8_t *at, uint32_t bytes)
 {
 	bool was_open = s->id != 0;
 	struct mrf_frame_header h;
@@ -196,9 +222,13 @@ static void take_frame(struct gen *g, struct gen_session *s, const uint8_t *at, 
 		g->counts.others++;
 		return;
 	}
+	at += sizeof(h);
+	bytes -= (uint32_t)sizeof(h);
+	if (h.flags != 0 && !take_flags(g, s, &h, m, at, bytes))
+		return;
 	if (was_open && h.sequence != 0 && !in_flow(g, s, h.sequence))
 		return;
-	take_messages(g, s, at + sizeof(h), bytes - (uint32_t)sizeof(h));
+	gen_take_messages(g, s, at, bytes);
 	/* The frame that brought the Welcome is of the flow, too. */
 	if (!was_open && s->id != 0 && h.sequence != 0)
 		(void)in_flow(g, s, h.sequence);
@@ -239,7 +269,7 @@ static void take_packet(struct gen *g, struct rte_mbuf *m)
 	} else if (index >= g->count) {
 		g->counts.others++;
 	} else {
-		take_frame(g, &g->sessions[index], at + k.payload_offset, k.payload_bytes);
+		take_frame(g, &g->sessions[index], m, at + k.payload_offset, k.payload_bytes);
 	}
 }
 
@@ -248,6 +278,8 @@ uint32_t gen_receive(struct gen *g)
 	struct rte_mbuf *burst[GEN_BURST];
 	uint32_t n = gen_port_receive(&g->port, burst);
 
+	if (n > 0 && g->flows.all != NULL)
+		g->now_ns = gen_ns(g, bench_cycles());
 	for (uint32_t i = 0; i < n; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(burst[i], const void *));
 	for (uint32_t i = 0; i < n; i++)

@@ -32,10 +32,11 @@ uint32_t gen_next_sequence(struct gen_session *s)
 static void send_single(struct gen *g, struct gen_frame *f, struct gen_session *s)
 {
 	uint32_t bytes = gen_frame_close(f, &g->headers);
-	uint32_t sequence = s->id != 0 ? gen_next_sequence(s) : 0, sent;
+	struct mrf_frame_header h = gen_flow_head(g, s, false);
+	uint32_t sent;
 	uint64_t end = bench_cycles() + gen_cycles_ms(g, SEND_MS_MAX);
 
-	gen_frame_stamp(f, gen_udp_port(g, s), s->id, sequence);
+	gen_frame_stamp(f, gen_udp_port(g, s), &h);
 	gen_port_set(g->single, f->payload - g->headers.count, bytes);
 	do {
 		sent = gen_port_send(&g->port, &g->single, 1);
@@ -125,6 +126,8 @@ static uint32_t write_request(struct gen *g, const struct gen_session *s, struct
 			&(struct mrf_subscribe_request){
 				.subscription = GEN_SUBSCRIPTION,
 				.pattern = mrf_str(g->subject),
+				.when_full =
+					s->flow != NULL ? MRF_WHEN_FULL_BLOCK : MRF_WHEN_FULL_DROP,
 			}),
 		out, 0);
 }

@@ -446,6 +446,15 @@ void mr_rig_begin(struct mr_rig_frame *f, uint64_t session, uint32_t sequence)
 	memcpy(f->at, &f->header, sizeof(f->header));
 }
 
+void mr_rig_add_plan(struct mr_rig_frame *f, const struct mr_message_plan *plan, uint32_t target)
+{
+	check(f->bytes + plan->stride <= sizeof(f->at), "frame too large");
+	mr_message_write(f->at + f->bytes, plan, target);
+	f->bytes += plan->stride;
+	f->header.messages++;
+	memcpy(f->at, &f->header, sizeof(f->header));
+}
+
 void mr_rig_add(struct mr_rig_frame *f, enum mrf_message_kind kind, uint32_t target,
 	const char *subject, const void *payload, uint32_t bytes)
 {
@@ -453,11 +462,7 @@ void mr_rig_add(struct mr_rig_frame *f, enum mrf_message_kind kind, uint32_t tar
 	struct mr_message_plan plan =
 		mr_message_plan(kind, NULL, subject, subject_bytes, payload, 0, bytes);
 
-	check(f->bytes + plan.stride <= sizeof(f->at), "frame too large");
-	mr_message_write(f->at + f->bytes, &plan, target);
-	f->bytes += plan.stride;
-	f->header.messages++;
-	memcpy(f->at, &f->header, sizeof(f->header));
+	mr_rig_add_plan(f, &plan, target);
 }
 
 void mr_rig_pad(struct mr_rig_frame *f, uint32_t bytes)

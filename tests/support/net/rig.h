@@ -99,6 +99,7 @@ uint32_t mr_rig_alias(struct mr_rig *r, struct mr_session *s, const char *subjec
 void mr_rig_begin(struct mr_rig_frame *f, uint64_t session, uint32_t sequence);
 void mr_rig_add(struct mr_rig_frame *f, enum mrf_message_kind kind, uint32_t target,
 	const char *subject, const void *payload, uint32_t bytes);
+void mr_rig_add_plan(struct mr_rig_frame *f, const struct mr_message_plan *plan, uint32_t target);
 /* Pads it to as many bytes. */
 void mr_rig_pad(struct mr_rig_frame *f, uint32_t bytes);
 /* The next frame of a client with one publish in it. */

@@ -74,7 +74,7 @@ static struct mr_packet accepted(const struct ends *e, uint32_t bytes)
 static void stamped_frame_is_accepted(bool ip6)
 {
 	struct mr_message_plan plan = publish();
-	struct mrf_frame_header h;
+	struct mrf_frame_header h, as = {0};
 	struct gen_frame f;
 	struct mr_packet k;
 	struct ends e;
@@ -89,12 +89,20 @@ static void stamped_frame_is_accepted(bool ip6)
 	for (uint32_t i = 0; i < 70000; i += 7) {
 		uint64_t session = i * 0x9e3779b97f4a7c15ull;
 
-		gen_frame_stamp(&f, (uint16_t)(1 + i % 65535), session, UINT32_MAX - i);
+		as.session = session;
+		as.sequence = UINT32_MAX - i;
+		as.flags = i & MR_FRAME_FLAGS;
+		as.ack = i * 65537;
+		as.credit = ~i;
+		gen_frame_stamp(&f, (uint16_t)(1 + i % 65535), &as);
 		k = accepted(&e, bytes);
 		assert_int_equal(k.path.peer_udp_port, 1 + i % 65535);
 		assert_int_equal(mr_frame_parse(payload, k.payload_bytes, &h), MR_FRAME_OK);
 		assert_true(h.session == session);
 		assert_int_equal(h.sequence, UINT32_MAX - i);
+		assert_int_equal(h.flags, as.flags);
+		assert_int_equal(h.ack, as.ack);
+		assert_int_equal(h.credit, as.credit);
 		assert_int_equal(h.messages, f.messages);
 	}
 }
@@ -136,6 +144,28 @@ static void messages_stand_as_they_were_added(void **state)
 	}
 }
 
+static void frame_that_is_aimed_has_other_targets_and_is_accepted(void **state)
+{
+	const uint8_t *at = payload + sizeof(struct mrf_frame_header);
+	struct mr_message_plan plan = publish();
+	struct gen_frame f;
+	struct ends e;
+	uint32_t bytes;
+
+	(void)state;
+	make_ends(&e, false);
+	gen_frame_open(&f, payload, BYTES);
+	while (gen_frame_add(&f, &plan, 0))
+		;
+	bytes = gen_frame_close(&f, &e.headers);
+	gen_frame_aim(&f, 0x12345, &e.headers);
+	assert_int_equal(f.target, 0x12345);
+	gen_frame_stamp(&f, 5, &(struct mrf_frame_header){.session = 77, .sequence = 1});
+	(void)accepted(&e, bytes);
+	for (uint32_t i = 0; i < f.messages; i++)
+		assert_int_equal(mr_message_header_load(at + i * plan.stride).target, 0x12345);
+}
+
 static void padded_frame_is_as_large_as_asked_for(void **state)
 {
 	struct mr_message_plan plan = publish();
@@ -150,7 +180,7 @@ static void padded_frame_is_as_large_as_asked_for(void **state)
 	assert_true(gen_frame_add(&f, &plan, 0));
 	gen_frame_pad(&f);
 	assert_int_equal(gen_frame_close(&f, &e.headers), BYTES + e.headers.count);
-	gen_frame_stamp(&f, 5, 0, 0);
+	gen_frame_stamp(&f, 5, &(struct mrf_frame_header){0});
 	k = accepted(&e, BYTES + e.headers.count);
 	assert_int_equal(k.payload_bytes, BYTES);
 	h = mr_message_header_load(payload + sizeof(struct mrf_frame_header) + plan.stride);
@@ -169,7 +199,7 @@ static void heartbeat_is_a_frame_without_messages(void **state)
 	make_ends(&e, false);
 	gen_frame_open(&f, payload, BYTES);
 	bytes = gen_frame_close(&f, &e.headers);
-	gen_frame_stamp(&f, 5, 77, 1);
+	gen_frame_stamp(&f, 5, &(struct mrf_frame_header){.session = 77, .sequence = 1});
 	assert_int_equal(
 		mr_frame_parse(payload, accepted(&e, bytes).payload_bytes, &h), MR_FRAME_OK);
 	assert_int_equal(h.messages, 0);
@@ -243,6 +273,7 @@ int main(void)
 		cmocka_unit_test(frame_stamped_again_and_again_is_accepted),
 		cmocka_unit_test(frame_over_ip6_is_accepted),
 		cmocka_unit_test(messages_stand_as_they_were_added),
+		cmocka_unit_test(frame_that_is_aimed_has_other_targets_and_is_accepted),
 		cmocka_unit_test(padded_frame_is_as_large_as_asked_for),
 		cmocka_unit_test(heartbeat_is_a_frame_without_messages),
 		cmocka_unit_test(checksum_is_never_absent),

@@ -573,6 +573,41 @@ static void frames_beyond_the_grant_are_refused(void **state)
 	assert_int_equal(credit, 1);
 }
 
+/* A frame with an Ack of so many bytes of payload; what mr_reliable_came says of it. */
+static int came_of(uint16_t messages, uint8_t kind, uint8_t flags, uint32_t payload, uint32_t bytes,
+	uint64_t came[MR_RELIABLE_SACK_WORDS])
+{
+	const struct mrf_frame_header frame = {.messages = messages};
+	const struct mrf_message_header h = {
+		.bytes = (uint16_t)(sizeof(h) + payload), .kind = kind, .flags = flags};
+	uint64_t at[2 + MR_RELIABLE_SACK_WORDS] = {0};
+
+	memcpy(at, &h, sizeof(h));
+	for (uint32_t i = 0; i <= MR_RELIABLE_SACK_WORDS; i++)
+		at[1 + i] = 100 + i;
+	return mr_reliable_came(&frame, (const uint8_t *)at, bytes, came);
+}
+
+static void words_are_those_of_an_ack_that_is_alone(void **state)
+{
+	const uint8_t ack = MRF_MESSAGE_KIND_ACK;
+	uint64_t came[MR_RELIABLE_SACK_WORDS] = {0};
+
+	(void)state;
+	assert_int_equal(came_of(0, 0, 0, 0, 0, came), 0);
+	assert_int_equal(came_of(1, ack, 0, 8, 16, came), 1);
+	assert_int_equal(came[0], 100);
+	assert_int_equal(came_of(1, ack, 0, 64, 72, came), MR_RELIABLE_SACK_WORDS);
+	assert_int_equal(came[MR_RELIABLE_SACK_WORDS - 1], 100 + MR_RELIABLE_SACK_WORDS - 1);
+	assert_int_equal(came_of(1, ack, 0, 72, 80, came), -1);
+	assert_int_equal(came_of(1, ack, 0, 0, 8, came), -1);
+	assert_int_equal(came_of(1, ack, 0, 4, 16, came), -1);
+	assert_int_equal(came_of(1, ack, 0, 16, 16, came), -1);
+	assert_int_equal(came_of(1, ack, MRF_MESSAGE_FLAG_TOKEN, 8, 16, came), -1);
+	assert_int_equal(came_of(2, ack, 0, 8, 24, came), -1);
+	assert_int_equal(came_of(1, MRF_MESSAGE_KIND_PADDING, 0, 8, 16, came), -1);
+}
+
 static void receiving_leaves_out_zero(void **state)
 {
 	uint64_t came[MR_RELIABLE_SACK_WORDS];
@@ -629,6 +664,7 @@ int main(void)
 		cmocka_unit_test(in_order_frames_are_next),
 		cmocka_unit_test(gaps_are_told_and_filled),
 		cmocka_unit_test(frames_beyond_the_grant_are_refused),
+		cmocka_unit_test(words_are_those_of_an_ack_that_is_alone),
 		cmocka_unit_test(receiving_leaves_out_zero),
 	};
 

@@ -178,6 +178,58 @@ static void what_a_shut_window_has_no_room_for_is_held_in_order(void **state)
 	close_all();
 }
 
+/* Promised publishes of the client itself, by alias and alike, so that they go as runs. */
+static void send_run(uint32_t sequence, uint32_t alias, uint32_t from, uint32_t to)
+{
+	mr_rig_begin(&f, client.session, sequence);
+	for (uint32_t number = from; number < to; number++) {
+		uint32_t payload[25] = {number};
+		struct mr_message_plan plan = mr_message_plan(
+			MRF_MESSAGE_KIND_PUBLISH, NULL, NULL, 0, payload, 0, sizeof(payload));
+
+		plan.header |= (uint64_t)MRF_MESSAGE_FLAG_HIGH << 24;
+		mr_rig_add_plan(&f, &plan, alias);
+	}
+	mr_frame_write_reliable(f.at);
+	mr_rig_send(&r, 0, &client.path, &f);
+}
+
+/* The client takes one frame; the run fills it, and goes on in order behind what is held. */
+static void a_run_goes_into_frames_as_far_as_there_is_room(void **state)
+{
+	uint32_t alias, sequence = 1, number = 0;
+	uint64_t held;
+
+	(void)state;
+	open_all();
+	alias = mr_rig_alias(&r, s, "far");
+	say(1, 1);
+	rounds(1);
+	for (uint32_t i = 0; i < 3; i++)
+		send_run(1 + i, alias, 1 + 12 * i, 13 + 12 * i);
+	rounds(1);
+	assert_int_equal(stats()->reliable_tx, 1);
+	assert_true(s->stats->held_messages > 0);
+	assert_int_equal(stats()->tx_messages + s->stats->held_messages, 36);
+	for (unsigned i = 0; i < 200 && number < 36; i++) {
+		mr_rig_wait_ms(&r, 20);
+		rounds(1);
+		number = read_far(&sequence, number);
+	}
+	assert_int_equal(number, 36);
+	assert_int_equal(s->stats->held_messages, 0);
+	assert_int_equal(s->stats->missed, 0);
+	/* With room for all of it nothing is held. */
+	held = stats()->held;
+	rounds(1);
+	send_run(4, alias, 37, 49);
+	send_run(5, alias, 49, 61);
+	rounds(1);
+	assert_int_equal(stats()->held, held);
+	assert_int_equal(read_far(&sequence, number), 60);
+	close_all();
+}
+
 static void what_is_held_for_a_session_that_is_gone_is_given_back(void **state)
 {
 	struct mr_worker *w;
@@ -388,6 +440,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_client_that_acknowledges_nothing_holds_its_publisher_up),
 		cmocka_unit_test(what_a_shut_window_has_no_room_for_is_held_in_order),
+		cmocka_unit_test(a_run_goes_into_frames_as_far_as_there_is_room),
 		cmocka_unit_test(what_is_held_for_a_session_that_is_gone_is_given_back),
 		cmocka_unit_test(a_local_receiver_that_dies_full_opens_its_gate),
 		cmocka_unit_test(a_receiver_is_full_until_half_of_its_mark),
