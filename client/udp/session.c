@@ -13,6 +13,7 @@
 	(sizeof(struct mrf_message_header) + sizeof(struct mrf_reply_token) +                      \
 		sizeof(struct mrf_message_sections))
 #define AGAIN_NS (10 * MR_NS_PER_MS) /* what the socket did not take is tried again */
+#define SOON_NS  50000u              /* between two looks of one who does nothing else */
 
 /* A message fits if it also fits as a delivery, with its subject and the token of a request. */
 void mr_udp_limits(struct mr_client *c)
@@ -140,11 +141,24 @@ static void press(struct mr_client *c)
 	mr_udp_reliable_turn(c);
 }
 
+/* Who looks again and again, without a sleep between that would be told of what comes, is likely to look soon: a few
+ * frames wait for more, until it has looked once in vain. */
+static bool looks_again(struct mr_client *c)
+{
+	struct mr_udp_reliable *r = &c->udp->reliable;
+	uint64_t now_ns = mr_now_ns();
+	bool soon = now_ns - r->rest_ns < SOON_NS && r->rx.unsaid != r->unsaid_seen;
+
+	r->rest_ns = now_ns;
+	r->unsaid_seen = r->rx.unsaid;
+	return soon && c->epoll_fd < 0 && !mr_reliable_rx_owes(&r->rx, MR_UDP_ACK_FRAMES);
+}
+
 static void rest(struct mr_client *c)
 {
 	struct mr_udp_reliable *r = &c->udp->reliable;
 
-	if (r->on && !c->eof && mr_reliable_rx_owes(&r->rx, 1))
+	if (r->on && !c->eof && mr_reliable_rx_owes(&r->rx, 1) && !looks_again(c))
 		mr_udp_send_ack(c);
 }
 
@@ -152,7 +166,11 @@ static void rest(struct mr_client *c)
  * before the sleep may have met the end of the session. */
 static bool arm(struct mr_client *c)
 {
+	struct mr_udp_reliable *r = &c->udp->reliable;
+
 	mr_udp_reliable_drain(c);
+	if (r->on && !c->eof && mr_reliable_rx_owes(&r->rx, 1))
+		mr_udp_send_ack(c);
 	return !c->eof && mr_bytes_readable(&c->down) == 0;
 }
 

@@ -20,7 +20,7 @@
 #define DELAY_NS_MIN     200000u
 #define RTT_LEAST_NS     10000000000u /* for so long the shortest is believed */
 #define BACKOFF_MAX      11u
-#define CREDIT_LOW       4u /* a share of the slots: with less left the peer is told of new credit */
+#define CREDIT_SHARE     16u /* of what is granted at most: so much more is told by itself */
 
 /* How far `to` is ahead of `from`; negative: behind. */
 static int32_t ahead(uint32_t from, uint32_t to)
@@ -412,6 +412,7 @@ void mr_reliable_rx_init(struct mr_reliable_rx *r, uint32_t slots, uint32_t cred
 		.next = 1,
 		.taken = 1,
 		.slots = slots,
+		.most = slots,
 		.granted = 1 + least(credit, slots),
 	};
 }
@@ -464,17 +465,19 @@ void mr_reliable_rx_let_go(struct mr_reliable_rx *r)
 {
 	assert(r->taken != r->next);
 	r->taken = mr_reliable_after(r->taken);
-	if (ahead(r->next, r->granted) <= (int32_t)(r->slots / CREDIT_LOW))
+	/* Not each frame's: who waits for credit would send them one by one. */
+	if (ahead(r->granted, r->taken + r->most) >= (int32_t)(r->most / CREDIT_SHARE))
 		r->say_now = true;
 }
 
 uint32_t mr_reliable_rx_say(struct mr_reliable_rx *r, uint32_t most, uint32_t *ack,
 	uint32_t *credit, uint64_t came[MR_RELIABLE_SACK_WORDS])
 {
-	uint32_t grant = r->taken + least(most, r->slots);
-	uint32_t words = 0;
+	uint32_t grant, words = 0;
 	int32_t left;
 
+	r->most = least(most, r->slots);
+	grant = r->taken + r->most;
 	if (ahead(r->granted, grant) > 0)
 		r->granted = grant;
 	left = ahead(r->next, r->granted);

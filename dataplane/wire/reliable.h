@@ -155,6 +155,7 @@ struct mr_reliable_rx {
 	uint64_t came[MR_RELIABLE_SACK_WORDS]; /* bit i: next + 1 + i came */
 	uint32_t ahead;                        /* of them */
 	uint32_t unsaid;                       /* frames since the last ack went out */
+	uint32_t most;                         /* granted ahead of `taken`, as was last said */
 	bool say_now; /* a gap, one that came again, or new credit: the peer waits for word */
 };
 
