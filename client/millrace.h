@@ -317,7 +317,7 @@ struct mr_publisher_options {
 	const char *publisher;
 	uint64_t next_id; /* 0: 1 */
 };
-/* mr_publisher_send and mr_publisher_send_batch keep the promise too; claims are -EINVAL then. */
+/* All ways to publish by it keep the promise, claims too. */
 MR_API int mr_publisher_open_with(struct mr_client *c, const char *subject,
 	const struct mr_publisher_options *options, struct mr_publisher **out);
 /* One message of any size up to mr_message_bytes_max, as the promise says. -EAGAIN: too much is not taken yet;

@@ -170,4 +170,3 @@ void mr_outbox_look(struct mr_outbox *o)
 		mr_outbox_done(o, o->head, 0);
 	}
 }
-

@@ -10,7 +10,7 @@
 #include "bench/micro/support/bench.h"
 
 /* Frames taken after which an ack goes by itself, though more may come. */
-#define ACK_FRAMES 16u
+#define ACK_FRAMES 32u
 #define SLOTS_MIN  8u
 
 /* What all are granted together fits the ring of the port, where there are not too many of them. */

@@ -278,6 +278,63 @@ static void event_loop_is_woken_to_send_again(void **state)
 	assert_in_range(stats_of(f->client).retransmit_timeouts, 1, 20);
 }
 
+static bool bus_heard_all(struct fixture *f)
+{
+	bool all;
+
+	bus_lock(&f->bus);
+	all = !fake_reliable_is_out(&f->bus.sessions[0]);
+	bus_unlock(&f->bus);
+	return all;
+}
+
+/* Until the message that was published has come back; nothing of the client's is called after that. */
+static void bring_one(struct fixture *f, struct row *row)
+{
+	uint64_t until = now_ms() + PATIENCE_MS;
+	uint32_t before = row->next;
+
+	publish(f->client, before);
+	mr_publish_show_rest(f->client);
+	while (row->next == before && now_ms() < until)
+		mr_process(f->client, 16);
+	assert_int_equal(row->next, before + 1);
+}
+
+/* It sleeps now, and is not called before something else comes. */
+static void event_loop_leaves_no_ack_unsaid(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t until = now_ms() + PATIENCE_MS;
+	struct row row = {0};
+
+	subscribe(f, &row);
+	assert_true(mr_fd(f->client) >= 0);
+	for (unsigned i = 0; i < 20; i++) {
+		bring_one(f, &row);
+		while (!bus_heard_all(f) && now_ms() < until)
+			poll(NULL, 0, 1);
+		assert_true(bus_heard_all(f));
+	}
+}
+
+static void who_looks_in_vain_leaves_no_ack_unsaid(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t until = now_ms() + PATIENCE_MS;
+	struct row row = {0};
+
+	subscribe(f, &row);
+	for (unsigned i = 0; i < 20; i++) {
+		bring_one(f, &row);
+		while (mr_process(f->client, 16) > 0)
+			continue;
+		while (!bus_heard_all(f) && now_ms() < until)
+			poll(NULL, 0, 1);
+		assert_true(bus_heard_all(f));
+	}
+}
+
 static void frame_of(struct fixture *f, uint8_t flags, uint32_t sequence, uint32_t ack,
 	uint32_t credit, uint32_t bytes)
 {
@@ -373,6 +430,8 @@ int main(void)
 		TEST(bus_that_takes_nothing_leaves_no_room_and_loses_nothing),
 		TEST(client_that_reads_nothing_loses_nothing),
 		TEST(event_loop_is_woken_to_send_again),
+		TEST(event_loop_leaves_no_ack_unsaid),
+		TEST(who_looks_in_vain_leaves_no_ack_unsaid),
 		TEST(nonsense_changes_nothing_and_is_counted),
 		TEST(bus_without_the_flow_is_talked_to_without_it),
 		TEST(what_came_before_the_end_is_handed_out),

@@ -573,6 +573,28 @@ static void frames_beyond_the_grant_are_refused(void **state)
 	assert_int_equal(credit, 1);
 }
 
+/* Else who waits for credit would be told of each frame, and send them one by one. */
+static void new_credit_is_told_a_few_frames_at_a_time(void **state)
+{
+	uint32_t next, credit;
+
+	(void)state;
+	mr_reliable_rx_init(&r, 128, 64);
+	mr_reliable_rx_say(&r, 64, &next, &credit, NULL);
+	for (uint32_t i = 1; i <= 64; i++)
+		assert_int_equal(mr_reliable_rx_take(&r, i), MR_RELIABLE_NEXT);
+	mr_reliable_rx_say(&r, 64, &next, &credit, NULL);
+	assert_int_equal(credit, 0);
+	for (uint32_t i = 1; i <= 3; i++) {
+		mr_reliable_rx_let_go(&r);
+		assert_false(mr_reliable_rx_owes(&r, 1));
+	}
+	mr_reliable_rx_let_go(&r);
+	assert_true(mr_reliable_rx_owes(&r, 1));
+	mr_reliable_rx_say(&r, 64, &next, &credit, NULL);
+	assert_int_equal(credit, 4);
+}
+
 /* A frame with an Ack of so many bytes of payload; what mr_reliable_came says of it. */
 static int came_of(uint16_t messages, uint8_t kind, uint8_t flags, uint32_t payload, uint32_t bytes,
 	uint64_t came[MR_RELIABLE_SACK_WORDS])
@@ -664,6 +686,7 @@ int main(void)
 		cmocka_unit_test(in_order_frames_are_next),
 		cmocka_unit_test(gaps_are_told_and_filled),
 		cmocka_unit_test(frames_beyond_the_grant_are_refused),
+		cmocka_unit_test(new_credit_is_told_a_few_frames_at_a_time),
 		cmocka_unit_test(words_are_those_of_an_ack_that_is_alone),
 		cmocka_unit_test(receiving_leaves_out_zero),
 	};
