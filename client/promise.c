@@ -44,6 +44,13 @@ int mr_publisher_open_with(struct mr_client *c, const char *subject,
 	return error;
 }
 
+uint8_t *mr_promise_place(struct mr_publisher *p, uint32_t bytes)
+{
+	if (mr_unlikely(mr_outbox_may_place(p->box, 1) == 0))
+		return NULL;
+	return mr_promise_room(p->client, bytes);
+}
+
 /* What is one record stands in the ring alone; of what goes in pieces a copy is kept. */
 static int send_letter(struct mr_publisher *p, const struct mr_letter *l)
 {
@@ -52,9 +59,7 @@ static int send_letter(struct mr_publisher *p, const struct mr_letter *l)
 
 	if (l->pieces > 1)
 		return mr_outbox_add(p->box, l);
-	if (mr_outbox_may_place(p->box, 1) == 0)
-		return mr_fail(c, -EAGAIN, "too much is not taken yet");
-	to = mr_promise_room(c, (uint32_t)l->bytes);
+	to = mr_promise_place(p, (uint32_t)l->bytes);
 	if (to == NULL)
 		return mr_fail(c, -EAGAIN, NULL);
 	mr_letter_write(c, l, 0, 0, to);

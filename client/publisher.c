@@ -234,9 +234,7 @@ static int send_promised(struct mr_publisher *p, const void *payload, size_t byt
 
 	if (mr_unlikely(bytes > placed_bytes_max(p)))
 		return mr_publisher_send_with(p, NULL, 0, payload, bytes);
-	if (mr_unlikely(mr_outbox_may_place(p->box, 1) == 0))
-		return mr_fail(c, -EAGAIN, "too much is not taken yet");
-	to = mr_promise_room(c, total);
+	to = mr_promise_place(p, total);
 	if (mr_unlikely(to == NULL))
 		return mr_fail(c, -EAGAIN, NULL);
 	header_store(to, total, p);
@@ -361,13 +359,19 @@ static void claim(struct mr_publisher *p, uint8_t *at, size_t bytes, uint32_t co
 	p->client->refuse = -EBUSY;
 }
 
+/* The session may have ended while it was open. */
+static void claim_over(struct mr_publisher *p)
+{
+	p->claimed = NULL;
+	p->client->refuse = mr_unlikely(p->client->eof) ? -ENOTCONN : 0;
+}
+
 /* The claim is over: `count` messages, `bytes` of the ring in all, are given to the bus. */
 static void pushed(struct mr_publisher *p, uint32_t count, size_t bytes)
 {
 	struct mr_client *c = p->client;
 
-	p->claimed = NULL;
-	c->refuse = 0;
+	claim_over(p);
 	if (count == 0)
 		return;
 	if (mr_unlikely(p->box != NULL)) {
@@ -388,10 +392,7 @@ int mr_publisher_claim(struct mr_publisher *p, size_t bytes, void **payload)
 
 	if (mr_unlikely(error != 0))
 		return error;
-	if (mr_unlikely(p->box != NULL) && mr_outbox_may_place(p->box, 1) == 0)
-		to = NULL;
-	else
-		to = p->box == NULL ? mr_publish_room(c, total) : mr_promise_room(c, total);
+	to = p->box == NULL ? mr_publish_room(c, total) : mr_promise_place(p, total);
 	if (mr_unlikely(to == NULL))
 		return mr_fail(c, -EAGAIN, NULL);
 	claim(p, to, bytes, 0);
@@ -473,8 +474,6 @@ int mr_publisher_commit_batch(struct mr_publisher *p, unsigned count)
 
 void mr_publisher_abort(struct mr_publisher *p)
 {
-	if (p->claimed == NULL)
-		return;
-	p->claimed = NULL;
-	p->client->refuse = 0;
+	if (p->claimed != NULL)
+		claim_over(p);
 }

@@ -14,7 +14,10 @@
 
 #include "client/outbox.h"
 
-/* promise.c: the outbox of a publisher, which is closed. */
+/* promise.c: of a publisher that promises. */
+/* Room for one record behind everything that was given before; NULL: not now. mr_outbox_placed takes it. */
+uint8_t *mr_promise_place(struct mr_publisher *p, uint32_t bytes);
+/* Closes its outbox. */
 void mr_promise_close(struct mr_publisher *p);
 
 /* queue.c */

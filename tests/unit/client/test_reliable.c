@@ -278,6 +278,20 @@ static void event_loop_is_woken_to_send_again(void **state)
 	assert_in_range(stats_of(f->client).retransmit_timeouts, 1, 20);
 }
 
+static void claim_that_outlives_its_session_opens_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_publisher *p;
+	void *at;
+
+	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
+	assert_int_equal(mr_publisher_claim(p, 8, &at), 0);
+	mr_session_eof(f->client, "the end");
+	assert_int_equal(mr_publisher_commit(p, 8), 0);
+	assert_int_equal(mr_publisher_send(p, "lost", 4), -ENOTCONN);
+	assert_int_equal(mr_publisher_claim(p, 8, &at), -ENOTCONN);
+}
+
 static bool bus_heard_all(struct fixture *f)
 {
 	bool all;
@@ -430,6 +444,7 @@ int main(void)
 		TEST(bus_that_takes_nothing_leaves_no_room_and_loses_nothing),
 		TEST(client_that_reads_nothing_loses_nothing),
 		TEST(event_loop_is_woken_to_send_again),
+		TEST(claim_that_outlives_its_session_opens_nothing),
 		TEST(event_loop_leaves_no_ack_unsaid),
 		TEST(who_looks_in_vain_leaves_no_ack_unsaid),
 		TEST(nonsense_changes_nothing_and_is_counted),
