@@ -12,7 +12,7 @@ static const struct {
 } texts[] = {
 	{0, "no error"},
 	{-EINVAL, "an argument is malformed"},
-	{-EMSGSIZE, "headers and payload together exceed 64512 bytes, or a frame"},
+	{-EMSGSIZE, "headers and payload together are more than the bus takes by this call"},
 	{-EAGAIN, "the ring to the bus is full"},
 	{-ETIMEDOUT, "no answer within the time given"},
 	{-ENOTCONN, "not connected to the bus"},
