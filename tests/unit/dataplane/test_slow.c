@@ -48,7 +48,7 @@ static uint64_t promise_until_stuck(
 	}
 }
 
-static void expect_item(struct mr_test_session *s, uint64_t number)
+static uint64_t next_item(struct mr_test_session *s)
 {
 	struct mr_message_view m = mr_test_next(s);
 	struct item item;
@@ -56,9 +56,24 @@ static void expect_item(struct mr_test_session *s, uint64_t number)
 	assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_DELIVER);
 	assert_int_equal(m.payload_bytes, sizeof(item));
 	memcpy(&item, m.payload, sizeof(item));
-	assert_int_equal(item.number, number);
 	for (size_t i = 0; i < sizeof(item.filler); i++)
-		assert_int_equal(item.filler[i], (uint8_t)number);
+		assert_int_equal(item.filler[i], (uint8_t)item.number);
+	return item.number;
+}
+
+static void expect_item(struct mr_test_session *s, uint64_t number)
+{
+	assert_int_equal(next_item(s), number);
+}
+
+/* Up to that one: the publisher's worker is done with those before it, but some may still be on their way to another. */
+static void expect_item_behind_others(struct mr_test_session *s, uint64_t number)
+{
+	uint64_t first = next_item(s);
+
+	assert_true(first <= number);
+	while (first < number)
+		expect_item(s, ++first);
 }
 
 static void nothing_is_lost_behind_a_receiver_that_blocks(unsigned workers)
@@ -134,7 +149,7 @@ static void a_full_receiver_that_dies_holds_nobody_up(void **state)
 	mr_test_session_open(&p, &reader, "reader");
 	assert_int_equal(mr_test_subscribe_block(&p, &reader, 1, "s", NULL, 0), 0);
 	promise(&pub, "s", sent);
-	expect_item(&reader, sent);
+	expect_item_behind_others(&reader, sent);
 	mr_test_session_close(&pub);
 	mr_test_session_close(&reader);
 	mr_test_plane_stop(&p);
