@@ -306,8 +306,8 @@ MR_API bool mr_headers_find(
  *   at least once  kept by this client until the bus has taken it in charge, which to a queue means that the
  *                  queue has it; sent again when the connection was lost meanwhile.
  *   exactly once   the same, and numbered, so that the bus and receivers know what came before. Holds over
- *                  lost frames, lost answers and reconnections of a publisher with a name of its own, as long
- *                  as no more than a window of 65,536 younger messages came meanwhile; not over the death of the bus, whose
+ *                  lost frames, lost answers and reconnections of a publisher with a name of its own, however
+ *                  late, as long as few of its messages are missing behind the last 65,536; not over the death of the bus, whose
  *                  queues are in memory, and not for what a consumer did before it died without settling. */
 struct mr_publisher_options {
 	enum mr_promise_kind promise;
@@ -367,8 +367,8 @@ struct mr_push_options {
 	const char *publisher;        /* as in mr_publisher_options */
 	uint64_t next_id;
 	struct mr_queue_options queue;
-	/* Told of each promised push once: 0, or -EBUSY (full, after retries), -ESTALE (older than the
-	 * window), -ENOENT. From within any call that waits or processes, also in another callback; may push,
+	/* Told of each promised push once: 0, or -EBUSY (full, after retries), -ESTALE (so old that
+	 * the bus cannot tell), -ENOENT. From within any call that waits or processes, also in another callback; may push,
 	 * and must not wait. */
 	void (*on_outcome)(struct mr_client *c, uint64_t id, int error, void *arg);
 	void *arg;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -20,6 +21,7 @@ struct mr_queue_window {
 	uint64_t used_ms;
 	struct mr_id_window ids;
 };
+static_assert(sizeof(struct mr_queue_window) <= 16384, "eight of them fill a slab of the store");
 
 struct mr_queue_windows {
 	struct mr_queue_window *last; /* that was looked up */

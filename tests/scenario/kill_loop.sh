@@ -48,9 +48,7 @@ kill_control() {
 	wait_for "up starts control again" bus_child_is_not millrace-control "$control"
 }
 
-# What a stage had in hand when it was killed comes again when it is not acked in time, also while there is no control to
-# see it die; and before its publisher has sent a window of 65,536 others, or nobody could tell any more whether it had been passed on.
-bus_start --workers 2 --set queues.ack_timeout_ms=2000 --set queues.max_deliver=65535 --set queues.messages_max=2000 \
+bus_start --workers 2 --set queues.max_deliver=65535 --set queues.messages_max=2000 \
 	--set services.retries=100 --set services.breaker_failures=0
 dataplane=$(dataplane_pid)
 

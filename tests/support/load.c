@@ -133,10 +133,6 @@ static int produce(struct mr_client *c, const char *queue, const char *name)
 		error = push_next(c, q, &p, run);
 		if (error == 0 && p.number % 16 == 0)
 			(void)mr_process(c, 256);
-		/* Some 16,000 a second at most: what is to be known again must not be overtaken by 65,536 others
-		 * before it is delivered again. */
-		if (options.publisher != NULL && p.number % 32 == 0)
-			(void)nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
 	}
 	if (error != 0)
 		return complain(c, queue, error);

@@ -66,15 +66,77 @@ static void skipped_ids_may_come_late_and_once(void **state)
 		assert_int_equal(take(id), MR_ID_KNOWN);
 }
 
-static void ids_behind_the_window_are_too_old_whether_they_came_or_not(void **state)
+static void ids_behind_the_window_are_known_or_new_as_they_came(void **state)
 {
 	(void)state;
 	assert_int_equal(take(5), MR_ID_NEW);
-	assert_int_equal(take(6 + IDS), MR_ID_NEW);
-	assert_int_equal(take(5), MR_ID_OLD);
-	assert_int_equal(take(6), MR_ID_OLD);
-	assert_int_equal(take(7), MR_ID_NEW); /* the oldest of the window */
-	assert_int_equal(take(7), MR_ID_KNOWN);
+	assert_int_equal(take(IDS), MR_ID_NEW);
+	assert_int_equal(take(IDS + 64), MR_ID_NEW); /* 0 to 127 leave the window */
+	assert_int_equal(take(5), MR_ID_KNOWN);
+	assert_int_equal(take(6), MR_ID_NEW);
+	assert_int_equal(take(6), MR_ID_KNOWN);
+	assert_int_equal(take(128), MR_ID_NEW); /* the oldest of the window */
+	assert_int_equal(take(128), MR_ID_KNOWN);
+	assert_int_equal(take(127), MR_ID_NEW); /* the youngest behind it */
+	assert_int_equal(take(127), MR_ID_KNOWN);
+}
+
+/* What a stage of a pipeline had in hand while others passed on a million. */
+static void few_that_are_missing_may_come_however_late(void **state)
+{
+	const uint64_t last = 1000000;
+
+	(void)state;
+	for (uint64_t id = 1; id <= last; id++)
+		if (id % 16384 > 7)
+			assert_int_equal(take(id), MR_ID_NEW);
+	for (uint64_t id = 1; id <= last; id += 97)
+		assert_int_equal(
+			mr_id_window_look(&w, id), id % 16384 > 7 ? MR_ID_KNOWN : MR_ID_NEW);
+	for (unsigned round = 0; round < 2; round++)
+		for (uint64_t id = 16384; id <= last; id += id % 16384 == 7 ? 16384 - 7 : 1)
+			assert_int_equal(take(id), round == 0 ? MR_ID_NEW : MR_ID_KNOWN);
+}
+
+/* One of each 64 never comes: the oldest gap makes room for the next. */
+static void with_more_gaps_than_are_remembered_the_oldest_ids_are_too_old(void **state)
+{
+	const uint64_t words = MR_ID_WINDOW_WORDS + MR_ID_GAPS_MAX;
+
+	(void)state;
+	for (uint64_t id = 0; id < words * 64; id++)
+		if (id % 64 != 3)
+			assert_int_equal(take(id), MR_ID_NEW);
+	assert_int_equal(mr_id_window_look(&w, 3), MR_ID_NEW);
+	assert_int_equal(mr_id_window_look(&w, 2), MR_ID_KNOWN);
+	assert_int_equal(take(words * 64), MR_ID_NEW);
+	assert_int_equal(take(3), MR_ID_OLD);
+	assert_int_equal(take(63), MR_ID_OLD);
+	mr_id_window_note(&w, 3);
+	assert_int_equal(take(3), MR_ID_OLD);
+	assert_int_equal(take(64 + 3), MR_ID_NEW);
+	assert_int_equal(take(64 + 3), MR_ID_KNOWN);
+	assert_int_equal(take(64 + 4), MR_ID_KNOWN);
+}
+
+/* Gaps that were filled make room before any that is open is given up. */
+static void filled_gaps_make_room_for_others(void **state)
+{
+	const uint64_t words = MR_ID_WINDOW_WORDS + 8 * MR_ID_GAPS_MAX;
+
+	(void)state;
+	for (uint64_t id = 0; id < words * 64; id++) {
+		if (id % 64 == 3)
+			continue;
+		assert_int_equal(take(id), MR_ID_NEW);
+		/* 100 words behind the window each is filled but the first. */
+		if (id % 64 == 63 && id / 64 > MR_ID_WINDOW_WORDS + 100)
+			assert_int_equal(
+				take(id - 60 - (MR_ID_WINDOW_WORDS + 100) * 64), MR_ID_NEW);
+	}
+	assert_int_equal(take(3), MR_ID_NEW);
+	assert_int_equal(take(3), MR_ID_KNOWN);
+	assert_int_equal(take(2), MR_ID_KNOWN);
 }
 
 /* Bits are used again by ids a window further on. */
@@ -85,15 +147,17 @@ static void an_id_is_not_known_by_the_one_a_window_before(void **state)
 		assert_int_equal(take(id), MR_ID_NEW);
 	for (uint64_t id = 3 * (uint64_t)IDS; id > 2 * (uint64_t)IDS; id--)
 		assert_int_equal(take(id), MR_ID_KNOWN);
-	assert_int_equal(take(2 * (uint64_t)IDS), MR_ID_OLD);
+	for (uint64_t id = 2 * (uint64_t)IDS; id > 0; id--)
+		assert_int_equal(take(id), MR_ID_KNOWN);
 }
 
 static void noting_an_id_behind_the_window_makes_no_other_known(void **state)
 {
 	(void)state;
-	assert_int_equal(take(70000), MR_ID_NEW);
+	assert_int_equal(take(1000), MR_ID_NEW);
+	assert_int_equal(take(66000), MR_ID_NEW);
 	mr_id_window_note(&w, 1);
-	assert_int_equal(take(1), MR_ID_OLD);
+	assert_int_equal(take(1), MR_ID_KNOWN);
 	assert_int_equal(take(1 + IDS), MR_ID_NEW);
 }
 
@@ -130,7 +194,7 @@ static void jump_by_all_but_one_of_the_window_keeps_one(void **state)
 	expect_only(2 * (uint64_t)IDS - 1, IDS, IDS + 1);
 }
 
-static void jump_by_the_window_or_beyond_forgets_all(void **state)
+static void jump_beyond_the_window_makes_all_before_too_old(void **state)
 {
 	static const uint64_t jumps[] = {IDS, IDS + 1, 10 * (uint64_t)IDS + 3, UINT64_MAX / 2};
 
@@ -140,7 +204,7 @@ static void jump_by_the_window_or_beyond_forgets_all(void **state)
 		fill(1, IDS);
 		assert_int_equal(take(IDS + jumps[i]), MR_ID_NEW);
 		expect_only(IDS + jumps[i], 0, 0);
-		assert_int_equal(take(IDS), MR_ID_OLD);
+		assert_int_equal(take(IDS), jumps[i] <= IDS + 1 ? MR_ID_KNOWN : MR_ID_OLD);
 	}
 }
 
@@ -154,7 +218,7 @@ static void highest_ids_neither_wrap_nor_touch_low_ones(void **state)
 	assert_int_equal(take(UINT64_MAX - 1), MR_ID_KNOWN);
 	assert_int_equal(take(UINT64_MAX - (IDS - 1)), MR_ID_NEW);
 	assert_int_equal(take(UINT64_MAX - (IDS - 1)), MR_ID_KNOWN);
-	assert_int_equal(take(UINT64_MAX - IDS), MR_ID_OLD);
+	assert_int_equal(take(UINT64_MAX - IDS - 64), MR_ID_OLD);
 	assert_int_equal(take(0), MR_ID_OLD);
 	assert_int_equal(take(1), MR_ID_OLD);
 }
@@ -163,26 +227,30 @@ static void highest_ids_neither_wrap_nor_touch_low_ones(void **state)
 static void window_tells_what_came_for_any_order(void **state)
 {
 	static bool came[2000000];
-	uint64_t seed = 5, top = 0, news = 0;
+	uint64_t seed = 5, top = 0, olds = 0, lates = 0;
 
 	(void)state;
 	for (;;) {
+		enum mr_id_sight sight;
 		uint64_t id;
 
 		seed = seed * 6364136223846793005u + 1442695040888963407u;
-		id = (top > 70000 ? top - 70000 : 0) + (seed >> 33) % 71000;
+		id = (top > 110000 ? top - 110000 : 0) + (seed >> 33) % 110300;
 		if (id >= sizeof(came))
 			break;
-		if (top >= IDS && id <= top - IDS) {
-			assert_int_equal(take(id), MR_ID_OLD);
+		sight = take(id);
+		if (sight == MR_ID_OLD) {
+			assert_true(id + IDS <= top);
+			olds++;
 			continue;
 		}
-		assert_int_equal(take(id), came[id] ? MR_ID_KNOWN : MR_ID_NEW);
-		news += !came[id];
+		assert_int_equal(sight, came[id] ? MR_ID_KNOWN : MR_ID_NEW);
+		lates += !came[id] && id + IDS <= top;
 		came[id] = true;
 		top = id > top ? id : top;
 	}
-	assert_true(news > 100000);
+	assert_true(olds > 100000);
+	assert_true(lates > 100000);
 }
 
 int main(void)
@@ -192,13 +260,16 @@ int main(void)
 		cmocka_unit_test_setup(looking_alone_leaves_it_new, setup),
 		cmocka_unit_test_setup(zero_is_an_id_like_others, setup),
 		cmocka_unit_test_setup(skipped_ids_may_come_late_and_once, setup),
+		cmocka_unit_test_setup(ids_behind_the_window_are_known_or_new_as_they_came, setup),
+		cmocka_unit_test_setup(few_that_are_missing_may_come_however_late, setup),
 		cmocka_unit_test_setup(
-			ids_behind_the_window_are_too_old_whether_they_came_or_not, setup),
+			with_more_gaps_than_are_remembered_the_oldest_ids_are_too_old, setup),
+		cmocka_unit_test_setup(filled_gaps_make_room_for_others, setup),
 		cmocka_unit_test_setup(noting_an_id_behind_the_window_makes_no_other_known, setup),
 		cmocka_unit_test_setup(an_id_is_not_known_by_the_one_a_window_before, setup),
 		cmocka_unit_test_setup(jump_within_the_window_forgets_what_falls_out_of_it, setup),
 		cmocka_unit_test_setup(jump_by_all_but_one_of_the_window_keeps_one, setup),
-		cmocka_unit_test_setup(jump_by_the_window_or_beyond_forgets_all, setup),
+		cmocka_unit_test_setup(jump_beyond_the_window_makes_all_before_too_old, setup),
 		cmocka_unit_test_setup(highest_ids_neither_wrap_nor_touch_low_ones, setup),
 		cmocka_unit_test_setup(window_tells_what_came_for_any_order, setup),
 	};
