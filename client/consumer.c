@@ -54,9 +54,13 @@ static void close_row(struct mr_consumer *k)
 {
 	if (k->acked == 0)
 		return;
+	k->acked = 0;
+	/* One that did not go out yet says it for this one too. */
+	if (k->settlements_count > 0 &&
+		k->settlements[k->settlements_count - 1].verb == MRF_SETTLE_VERB_ACK_UP_TO)
+		k->settlements_count--;
 	k->settlements[k->settlements_count++] =
 		(struct mrf_settlement){.tag = k->acked_to, .verb = MRF_SETTLE_VERB_ACK_UP_TO};
-	k->acked = 0;
 }
 
 static bool flush(struct mr_consumer *k)
@@ -441,6 +445,8 @@ void mr_consumer_free(struct mr_consumer *k)
 {
 	struct mr_aside *a;
 
+	/* It may have been handed deliveries while it was being closed. */
+	clean(k);
 	while ((a = fifo_pop(k)) != NULL)
 		free(a);
 	free(k->settlements);
@@ -542,13 +548,16 @@ static int pull_wait(struct mr_consumer *k, struct mr_patience *p)
 	while (!c->pulled && error == 0) {
 		bool was_lost = c->state == MR_STATE_LOST;
 
+		/* By a callback. */
+		if (c->pull_from != k)
+			return mr_fail(c, -ENOENT, "the consumer was closed");
 		if (pull_kept(k))
 			continue;
 		mr_receive_some(c, MR_WAIT_MESSAGES_MAX, false);
 		/* What is for mr_receive is in the way. */
 		if (!c->pulled && c->blocked)
 			mr_receive_some(c, MR_WAIT_MESSAGES_MAX, true);
-		if (c->pulled || k->fifo_count > 0)
+		if (c->pulled || c->pull_from != k || k->fifo_count > 0)
 			continue;
 		if (c->state == MR_STATE_LOST && (!was_lost || c->options.no_reconnect))
 			return mr_publish_refused(c);
@@ -580,10 +589,11 @@ int mr_pull(struct mr_consumer *k, struct mr_delivery *out, int timeout_ms)
 	c->until = &c->pulled;
 	error = pull_wait(k, &p);
 	c->until = outer;
-	c->pull_from = NULL;
 	c->hold = c->pulled;
 	/* Acks gather while there is more to pull. */
-	c->pulling = c->pulled && (k->fifo_count > 0 || mr_bytes_readable(&c->down) != 0);
+	c->pulling = c->pulled && c->pull_from == k &&
+		     (k->fifo_count > 0 || mr_bytes_readable(&c->down) != 0);
+	c->pull_from = NULL;
 	mr_end(c);
 	c->pulling = false;
 	return error == -ETIMEDOUT || error == -EINTR ? mr_fail(c, error, NULL) : error;

@@ -271,6 +271,107 @@ static void a_consumer_may_be_closed_in_its_callback(void **state)
 	assert_int_equal(w.count, 1);
 }
 
+static void let_go(struct fixture *f, bool go)
+{
+	bus_lock(&f->bus);
+	f->bus.stalled = !go;
+	f->bus.udp.hold_reliable = !go;
+	bus_unlock(&f->bus);
+}
+
+static void count_one(struct mr_client *c, const struct mr_delivery *d, void *arg)
+{
+	(void)c;
+	(void)d;
+	++*(unsigned *)arg;
+}
+
+/* A client whose `count` deliveries are there, and which has no room to say anything. */
+static struct mr_client *stuck(struct fixture *f, unsigned count, struct mr_options options,
+	unsigned *handed_out, struct mr_consumer **k)
+{
+	const struct mr_consume_options how = {.prefetch = 200};
+	const struct mr_publisher_options promised = {.promise = MR_AT_LEAST_ONCE};
+	static const char thousand[1000];
+	struct mr_publisher *p;
+	struct mr_client *c;
+	uint64_t out = 0;
+
+	fill(f, count);
+	assert_int_equal(mr_connect(f->bus.address, &options, &c), 0);
+	assert_int_equal(mr_publisher_open_with(c, "a", &promised, &p), 0);
+	assert_int_equal(mr_consume(c, "jobs", &how, count_one, handed_out, k), 0);
+	while (out < count) {
+		bus_lock(&f->bus);
+		out = f->bus.queues.queues[0].serial;
+		bus_unlock(&f->bus);
+	}
+	let_go(f, false);
+	while (mr_publisher_send(p, thousand, sizeof(thousand)) == 0)
+		continue;
+	while (mr_publisher_send(p, NULL, 0) == 0)
+		continue;
+	return c;
+}
+
+static void acks_that_find_no_room_wait_in_one_row(void **state)
+{
+	const struct mr_options options = {.request_timeout_ms = PATIENCE_MS};
+	struct fixture *f = *state;
+	struct mr_consumer *k;
+	unsigned count = 0;
+	struct mr_client *c = stuck(f, 150, options, &count, &k);
+	uint64_t settlements;
+
+	while (count < 150)
+		assert_true(mr_process(c, 1) >= 0);
+	let_go(f, true);
+	for (uint64_t acked = 0, until = now_ms() + PATIENCE_MS; acked < 150;) {
+		assert_true(now_ms() < until);
+		assert_true(mr_wait(c, 1) >= 0);
+		bus_lock(&f->bus);
+		acked = f->bus.queues.acked;
+		settlements = f->bus.queues.settlements;
+		bus_unlock(&f->bus);
+	}
+	assert_true(settlements < 150);
+	mr_close(c);
+}
+
+static void a_consumer_that_can_say_nothing_may_be_closed(void **state)
+{
+	const struct mr_options options = {.request_timeout_ms = 50};
+	struct fixture *f = *state;
+	struct mr_consumer *k;
+	unsigned count = 0;
+	struct mr_client *c = stuck(f, 20, options, &count, &k);
+
+	assert_int_equal(mr_consumer_close(k), -ETIMEDOUT);
+	assert_true(mr_process(c, 1) >= 0);
+	let_go(f, true);
+	assert_true(mr_process(c, 1) >= 0);
+	mr_close(c);
+}
+
+static void close_it(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	(void)c;
+	(void)m;
+	assert_int_equal(mr_consumer_close(arg), 0);
+}
+
+static void a_consumer_may_be_closed_while_it_is_pulled(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consumer *k;
+	struct mr_delivery d;
+
+	assert_int_equal(mr_consume(f->client, "jobs", NULL, NULL, NULL, &k), 0);
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, close_it, k, NULL), 0);
+	assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
+	assert_int_equal(mr_pull(k, &d, PATIENCE_MS), -ENOENT);
+}
+
 static void push_on(struct mr_client *c, const struct mr_delivery *d, void *arg)
 {
 	(void)c;
@@ -305,6 +406,9 @@ int main(void)
 		TEST(after_reconnection_consumers_go_on_and_old_tags_are_unknown),
 		TEST(a_consumer_that_the_bus_ended_comes_back),
 		TEST(a_consumer_may_be_closed_in_its_callback),
+		TEST(acks_that_find_no_room_wait_in_one_row),
+		TEST(a_consumer_that_can_say_nothing_may_be_closed),
+		TEST(a_consumer_may_be_closed_while_it_is_pulled),
 		TEST(a_stage_pushes_on_from_its_callback),
 	};
 
