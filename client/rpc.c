@@ -183,6 +183,10 @@ static void failed(struct mr_client *c, struct mr_rpc *r, int error)
 
 	if (is_failure(error) && r->state != MR_RPC_OPENING)
 		note_failure(r, now_ns);
+	/* It says nothing of the service: the next try, or call, is the probe. */
+	if (r->probe)
+		mr_breaker_abandon(&r->callee->breaker);
+	r->probe = false;
 	/* Who was handed a part of one answer does not want another from its start. */
 	if (!again || r->tries > r->retries || r->stream != NULL || r->tag != 0) {
 		mr_rpc_finish(c, r, NULL, error);

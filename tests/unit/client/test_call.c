@@ -323,6 +323,42 @@ static void the_breaker_fails_fast_and_recovers(void **state)
 	assert_int_equal(mr_call(f->client, "echo", "x", 1, &o, NULL), 0);
 }
 
+/* Who asks whether it is back must not keep all others from asking. */
+static void a_probe_that_comes_to_nothing_leaves_the_next(void **state)
+{
+	struct mr_call_options o = {.retries = MR_NO_RETRIES,
+		.breaker_failures = 3,
+		.breaker_reset_ms = 50,
+		.timeout_ms = 1000};
+	struct fixture *f = *state;
+	uint64_t until;
+
+	serve_echo(f, "echo", NULL);
+	refuse_next(f, 3, MRF_STATUS_CODE_FAILED);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(mr_call(f->client, "echo", "x", 1, &o, NULL), -EREMOTEIO);
+	bus_kill(&f->bus, NULL);
+	PROCESS_UNTIL(f->client, f->downs == 1);
+	bus_revive(&f->bus);
+	PROCESS_UNTIL(f->client, f->ups == 1);
+	/* Where the service is now, control does not say in time. */
+	bus_lock(&f->bus);
+	f->bus.ignore_control = UINT32_MAX;
+	bus_unlock(&f->bus);
+	o.retries = 2;
+	o.backoff_ms = 1;
+	o.timeout_ms = 100;
+	until = now_ms() + PATIENCE_MS;
+	while (mr_call(f->client, "echo", "x", 1, &o, NULL) != -ETIMEDOUT)
+		assert_true(now_ms() < until);
+	bus_lock(&f->bus);
+	f->bus.ignore_control = 0;
+	bus_unlock(&f->bus);
+	o.timeout_ms = 1000;
+	while (mr_call(f->client, "echo", "x", 1, &o, NULL) != 0)
+		assert_true(now_ms() < until);
+}
+
 static void replies_of_another_worker_are_not_mixed_in(void **state)
 {
 	struct fixture *f = *state;
@@ -493,6 +529,7 @@ int main(void)
 		TEST(many_services_are_told_apart),
 		TEST(malformed_calls_are_refused),
 		TEST(the_breaker_fails_fast_and_recovers),
+		TEST(a_probe_that_comes_to_nothing_leaves_the_next),
 		TEST(replies_of_another_worker_are_not_mixed_in),
 		TEST(a_late_reply_to_an_earlier_try_is_one),
 		TEST(calls_fail_with_the_connection_and_work_again_after),
