@@ -183,12 +183,26 @@ static void remove_silent(struct mr_queues *q, struct mr_queue_client *client)
 	}
 }
 
+/* A sign of life, whether it asked for one or not: what it says may wait behind what is held up for others. */
+static void beat(struct mr_queues *q, struct mr_queue_client *client)
+{
+	struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_BEAT, NULL, NULL, 0, NULL, 0, 0);
+
+	if (q->now_ms < client->beat_ms)
+		return;
+	client->beat_ms = q->now_ms + q->c.heartbeat_ms;
+	(void)q->c.ops->send(q->c.arg, client->session, &plan, 0, true);
+}
+
 static bool look_at(struct mr_queues *q, struct mr_queue_client *client)
 {
 	if (!q->c.ops->lives(q->c.arg, client->session))
 		return client_gone(q, client);
 	if (client->services > 0)
 		remove_silent(q, client);
+	if (client->services > 0)
+		beat(q, client);
 	if (client->assemblies != NULL)
 		mr_fragment_expire(q, client);
 	return true;

@@ -202,6 +202,7 @@ struct mr_queue_client {
 	uint32_t made;             /* queues, that are still there */
 	uint32_t consumers_count;
 	uint32_t services;
+	uint64_t beat_ms; /* when it is told next that the bus lives, if it serves */
 	uint32_t windows; /* publishers first heard of from it, and not forgotten */
 	uint32_t ranges_count;
 	bool overdue; /* one of its consumers has overdue deliveries */

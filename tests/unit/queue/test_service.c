@@ -269,6 +269,17 @@ static void silent_worker_is_disconnected(void **state)
 	assert_int_equal(r.stats.consumers_silent, 1);
 }
 
+static void who_serves_is_sent_signs_of_life(void **state)
+{
+	(void)state;
+	serve(2);
+	r.heard_ms[2] = UINT64_MAX / 2;
+	rig_sent_forget(&r);
+	rig_pass(&r, 1000); /* ten heartbeats */
+	assert_in_range(rig_count(&r, 2, MRF_MESSAGE_KIND_BEAT), 9, 11);
+	assert_int_equal(rig_count(&r, 1, MRF_MESSAGE_KIND_BEAT), 0);
+}
+
 static void ready_twice_is_refused(void **state)
 {
 	(void)state;
@@ -470,6 +481,7 @@ int main(void)
 		RIG_TEST(given_up_call_is_told),
 		RIG_TEST(slow_worker_is_timed_out),
 		RIG_TEST(silent_worker_is_disconnected),
+		RIG_TEST(who_serves_is_sent_signs_of_life),
 		RIG_TEST(ready_twice_is_refused),
 		RIG_TEST(circuit_opens_after_failures_and_closes_after_a_probe),
 		RIG_TEST(circuit_opens_anew_when_the_probe_fails),
