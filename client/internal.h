@@ -261,7 +261,8 @@ struct mr_client {
 	/* Headers and payload together; over UDP with the subject, whose mask is all ones then. */
 	size_t body_bytes_max;
 	size_t body_subject_mask;
-	size_t whole_bytes_max; /* of a message in pieces; 0: the bus knows none */
+	size_t whole_bytes_max;    /* of a message in pieces; 0: the bus knows none */
+	uint32_t record_bytes_max; /* with what pads it: more fits no frame */
 	struct mr_channel channel;
 	const struct mr_worker_page *page;
 	int liveness_fd; /* -1: none */

@@ -49,8 +49,10 @@ static void copy_out(struct mr_outbox *o, uint8_t *to, const uint8_t *from, uint
 	if (mr_likely((h.flags & MRF_MESSAGE_FLAG_FRAGMENT) == 0))
 		return;
 	memcpy(&f, from + at, sizeof(f));
+	if (f.offset == 0)
+		o->writing_message = ++o->client->fragment_message;
 	f.session = o->client->session;
-	f.message = o->client->fragment_message;
+	f.message = o->writing_message;
 	memcpy(to + at, &f, sizeof(f));
 }
 
@@ -61,8 +63,6 @@ static bool write_on(struct mr_outbox *o)
 	struct mr_client *c = o->client;
 	const uint8_t *from = mr_kept_records(o, k);
 
-	if (k->pieces && o->writing_bytes == 0)
-		c->fragment_message++;
 	while (o->writing_bytes < k->bytes) {
 		uint32_t bytes = mr_message_header_load(from + o->writing_bytes).bytes;
 		uint8_t *to = mr_promise_room(c, bytes);
@@ -82,6 +82,14 @@ static bool write_on(struct mr_outbox *o)
 
 static inline bool write_one(struct mr_outbox *o, uint32_t position)
 {
+	if (mr_unlikely((int32_t)(o->cut_before - position) > 0)) {
+		int error = mr_kept_recut(o, mr_kept_at(o, position));
+
+		if (error != 0) {
+			mr_outbox_done(o, position, error);
+			return true;
+		}
+	}
 	o->writing = true;
 	o->writing_at = position;
 	o->writing_bytes = 0;
@@ -210,7 +218,6 @@ int mr_outbox_add(struct mr_outbox *o, const struct mr_letter *l)
 		return error;
 	k->id = l->extra.origin.id;
 	k->publisher = l->extra.origin.publisher;
-	k->pieces = l->pieces > 1;
 	write_letter(o, l, mr_kept_records(o, k));
 	if (!kept_added(o, k) || mr_unlikely(!write_one(o, o->unsent++)))
 		o->client->outboxes_busy = true;
@@ -234,7 +241,6 @@ int mr_outbox_add_plain(struct mr_outbox *o, struct mrf_message_header h,
 		return error;
 	k->id = origin->id;
 	k->publisher = origin->publisher;
-	k->pieces = false;
 	kept = mr_kept_records(o, k);
 	memcpy(kept, &h, sizeof(h));
 	if (h.flags & MRF_MESSAGE_FLAG_ORIGIN)
@@ -311,6 +317,7 @@ static void rewind_all(struct mr_outbox *o)
 	}
 	mr_kept_advance(o);
 	o->unsent = o->head;
+	o->cut_before = o->tail;
 }
 
 void mr_outbox_target(struct mr_outbox *o, uint32_t target, uint64_t find_ns)

@@ -5,6 +5,7 @@
  *   outbox.c       adding and sending
  *   outcome.c      what the bus says of it
  *   kept.c         what is kept of each, and where
+ *   recut.c        what was kept for larger frames
  *
  * What goes to a queue is kept as a copy, as the bus answers long after it has taken it from the ring. What goes to
  * subjects stands in the ring until it is taken: nothing of it is copied but when the session is lost, and then
@@ -45,7 +46,6 @@ struct mr_kept {
 	uint8_t place;  /* enum mr_kept_place */
 	uint8_t state;  /* enum mr_kept_state */
 	uint8_t tries;
-	bool pieces; /* its records are pieces of one message */
 };
 
 struct mr_outbox {
@@ -72,6 +72,9 @@ struct mr_outbox {
 	bool writing;
 	uint32_t writing_at;    /* its position */
 	uint32_t writing_bytes; /* of it that are there */
+	uint32_t
+		writing_message; /* the number of a message in pieces; others may be written between them */
+	uint32_t cut_before; /* those before this position were cut for another session's frames */
 
 	uint8_t *memory;
 	uint64_t memory_bytes; /* power of two, grows */
@@ -156,5 +159,11 @@ uint8_t *mr_kept_records(const struct mr_outbox *o, const struct mr_kept *k);
 void mr_kept_advance(struct mr_outbox *o);
 /* The session is lost, and its ring will be: copies what stands there and was not taken. */
 void mr_kept_salvage(struct mr_outbox *o);
+
+/* recut.c */
+
+/* Puts pieces in the place of records that are too large for this session. -EMSGSIZE: the bus takes none, or none
+ * so large; -ENOMEM. */
+int mr_kept_recut(struct mr_outbox *o, struct mr_kept *k);
 
 #endif

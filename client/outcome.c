@@ -89,12 +89,12 @@ static void outcome(struct mr_outbox *o, uint32_t position, uint32_t status)
 	}
 }
 
-/* One of which only some pieces went out may be refused by then, which ends it. */
-static bool is_answerable(struct mr_outbox *o, uint32_t position, uint32_t status)
+/* One of which only some pieces went out may be refused by then, or be known to the queue: the others need not go. */
+static bool is_answerable(struct mr_outbox *o, uint32_t position)
 {
 	if (mr_likely(mr_kept_at(o, position)->state != MR_KEPT_UNSENT))
 		return true;
-	if (!o->writing || o->writing_at != position || status == MRF_STATUS_CODE_OK)
+	if (!o->writing || o->writing_at != position || o->writing_bytes == 0)
 		return false;
 	o->writing = false;
 	return true;
@@ -138,8 +138,7 @@ void mr_outbox_accepted(struct mr_outbox *o, const struct mrf_accepted_range *ra
 	if (mr_likely(range->status == MRF_STATUS_CODE_OK))
 		done_count = done_row(o, range->first, count);
 	for (uint32_t i = done_count; i < count; i++) {
-		if (!find(o, range->first + i, &position) ||
-			!is_answerable(o, position, range->status))
+		if (!find(o, range->first + i, &position) || !is_answerable(o, position))
 			o->client->unmatched++;
 		else
 			outcome(o, position, range->status);

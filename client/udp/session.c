@@ -21,6 +21,7 @@ void mr_udp_limits(struct mr_client *c)
 	size_t room = MR_FRAME_ROOM(c->udp->frame_bytes) - OVERHEAD_BYTES;
 
 	mr_client_limits(c, room < MR_BODY_BYTES ? room : MR_BODY_BYTES, true);
+	c->record_bytes_max = MR_FRAME_ROOM(c->udp->frame_bytes);
 }
 
 /* Empty rings: new ones, or those of the last session. */

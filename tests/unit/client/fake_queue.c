@@ -170,6 +170,11 @@ void fake_queue_push(struct bus *b, struct bus_session *s, const struct mr_messa
 	uint32_t status = MRF_STATUS_CODE_OK;
 
 	b->queues.pushed++;
+	if (b->queues.known_at_first && (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT)) {
+		if (m->extra.fragment.offset == 0)
+			accepted(b, s, m->header.target, m->extra.origin.id, MRF_STATUS_CODE_OK);
+		return;
+	}
 	memmove(b->queues.ids + 1, b->queues.ids, sizeof(b->queues.ids) - sizeof(b->queues.ids[0]));
 	b->queues.ids[0] = promised ? m->extra.origin.id : 0;
 	b->queues.publisher = promised ? m->extra.origin.publisher : 0;

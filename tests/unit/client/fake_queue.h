@@ -40,8 +40,9 @@ struct fake_queues {
 	uint32_t window; /* said in answers; 0: 16 */
 	uint32_t refuse; /* so many pushes get refuse_status */
 	uint32_t refuse_status;
-	bool withhold;        /* pushes are stored, and not accepted */
-	int open_code;        /* answers to opening */
+	bool withhold;       /* pushes are stored, and not accepted */
+	int open_code;       /* answers to opening */
+	bool known_at_first; /* what comes in pieces was there before, which is said at the first */
 	bool forget_accepted; /* pushes are accepted, and the client is not told */
 	/* What came. */
 	uint64_t pushed;

@@ -178,6 +178,7 @@ static void welcome(struct bus *b, struct bus_session *s)
 		.heartbeat_ms = b->udp.heartbeat_ms,
 		.missed_max = b->udp.missed_max,
 		.credit = b->udp.credit,
+		.message_bytes_max = (uint32_t)b->whole_bytes_max,
 		.server_version = mrf_str("fake")};
 	uint8_t memory[512];
 	struct mrf_builder builder;
