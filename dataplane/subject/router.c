@@ -185,6 +185,14 @@ void mr_router_quiescent(struct mr_router *r)
 	rte_rcu_qsbr_quiescent(r->t->qsbr, r->worker);
 }
 
+bool mr_router_forget(struct mr_router *r)
+{
+	if (!r->full)
+		return false;
+	period_end(r);
+	return true;
+}
+
 bool mr_router_full(const struct mr_router *r)
 {
 	return r->full;

@@ -3,7 +3,8 @@
  *
  * Owns      mr_router_new allocates all it will ever need; mr_router_free before mr_table_free. A
  *           route belongs to the router. It stays as it is until the worker's next
- *           mr_router_quiescent or mr_router_offline, and must not be touched after that.
+ *           mr_router_quiescent, mr_router_offline or mr_router_forget, and must not be touched
+ *           after that.
  * Threads   new and free: the table writer's thread, while the worker does not run. All else: the
  *           worker's thread only.
  * Ordering  [table.version], [table.grace]: see table.h.
@@ -75,7 +76,7 @@ struct mr_router_counters {
 	uint64_t malformed;           /* subjects refused */
 	uint64_t overflows;           /* routes too large to be cached */
 	uint64_t spills;              /* routes not cached because a whole set was in use */
-	uint64_t full;                /* lookups refused until the next quiescent report */
+	uint64_t full;                /* lookups refused until the routes held are let go of */
 	uint64_t visits;              /* nodes looked at in all walks */
 	uint64_t visits_max;          /* and in the longest one */
 };
@@ -96,7 +97,7 @@ void mr_router_quiescent(struct mr_router *r);
 /* The route of a subject, never NULL merely because nobody is interested (see route->interest).
  * The subject is read while the call lasts and must not change under it; nothing beyond `bytes` is
  * read. NULL: malformed, and `*fault` names it; or `*fault` is MR_SUBJECT_OK: so many routes are
- * held that there is no room for another; report quiescence and ask again. `fault` is written only
+ * held that there is no room for another; let go of them and ask again. `fault` is written only
  * when NULL is returned. */
 const struct mr_route *mr_router_subject(
 	struct mr_router *r, const void *subject, size_t bytes, enum mr_subject_fault *fault);
@@ -104,8 +105,12 @@ const struct mr_route *mr_router_subject(
 /* The route of an alias. NULL: not assigned or out of range, or, if mr_router_full, no room. */
 const struct mr_route *mr_router_alias(struct mr_router *r, uint32_t alias);
 
-/* The last lookup that returned NULL did so for want of room. Cleared by quiescence. */
+/* The last lookup that returned NULL did so for want of room. Cleared by quiescence, and by forget. */
 bool mr_router_full(const struct mr_router *r);
+
+/* For a worker that holds no route now, and is in the midst of what it must not report quiescence in.
+ * If full, all routes may be overwritten from here on: ask again. False: that is not why. */
+bool mr_router_forget(struct mr_router *r);
 
 const struct mr_router_counters *mr_router_counters(const struct mr_router *r);
 

@@ -311,14 +311,12 @@ static const struct mr_route *route_of(
 	struct mr_worker *w, const struct mr_session *s, const struct mr_message_view *m)
 {
 	char subject[MR_SUBJECT_BYTES_MAX + 1];
-	enum mr_subject_fault fault;
 
 	if (m->header.target != 0)
-		return mr_session_holds(s, m->header.target)
-			       ? mr_router_alias(w->router, m->header.target)
-			       : NULL;
+		return mr_session_holds(s, m->header.target) ? mr_worker_alias(w, m->header.target)
+							     : NULL;
 	memcpy(subject, m->subject, m->subject_bytes);
-	return mr_router_subject(w->router, subject, m->subject_bytes, &fault);
+	return mr_worker_subject(w, subject, m->subject_bytes);
 }
 
 /* `gate`: that at which it is asked next; NULL: any of a queue group's, so it is asked in each round. */

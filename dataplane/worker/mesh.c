@@ -259,13 +259,11 @@ static void take_publish(struct mr_worker *w, const struct mr_mesh_record *recor
 		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL;
 	struct mr_message_plan plan;
 	struct mr_message_extra extra;
-	enum mr_subject_fault fault;
 	const struct mr_route *r;
 	bool promised = mr_message_is_promised(m->header.flags);
 
-	r = m->header.target != 0
-		    ? mr_router_alias(w->router, m->header.target)
-		    : mr_router_subject(w->router, m->subject, m->subject_bytes, &fault);
+	r = m->header.target != 0 ? mr_worker_alias(w, m->header.target)
+				  : mr_worker_subject(w, m->subject, m->subject_bytes);
 	if (mr_unlikely(r == NULL)) {
 		/* The alias was released while the message was under way. */
 		mr_count(w->stats->drop_bad_alias, 1);

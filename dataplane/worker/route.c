@@ -28,7 +28,6 @@ static void reject(struct mr_session *from)
 MR_ALWAYS_INLINE const struct mr_route *find_route(
 	struct mr_worker *w, const struct mr_session *from, const struct mr_message_view *m)
 {
-	enum mr_subject_fault fault;
 	const struct mr_route *r = NULL;
 
 	if (mr_likely(m->header.target != 0)) {
@@ -37,12 +36,12 @@ MR_ALWAYS_INLINE const struct mr_route *find_route(
 			return NULL;
 		}
 		if (mr_likely(mr_session_holds(from, m->header.target)))
-			r = mr_router_alias(w->router, m->header.target);
+			r = mr_worker_alias(w, m->header.target);
 		if (mr_unlikely(r == NULL))
 			mr_count(w->stats->drop_bad_alias, 1);
 		return r;
 	}
-	r = mr_router_subject(w->router, m->subject, m->subject_bytes, &fault);
+	r = mr_worker_subject(w, m->subject, m->subject_bytes);
 	if (mr_unlikely(r == NULL))
 		mr_count(w->stats->drop_bad_subject, 1);
 	return r;
@@ -282,7 +281,7 @@ static void publish_run(struct mr_worker *w, const struct mr_burst_entry *e, uin
 	const struct mr_route *r = NULL;
 
 	if (mr_likely(mr_session_holds(e->from, e->header.target)))
-		r = mr_router_alias(w->router, e->header.target);
+		r = mr_worker_alias(w, e->header.target);
 	if (mr_unlikely(r == NULL)) {
 		mr_count(w->stats->drop_bad_alias, count);
 		mr_count(e->from->stats->rejected, count);

@@ -259,6 +259,28 @@ struct mr_worker {
 	_Atomic bool sleeping;                          /* likewise */
 };
 
+/* The route of an alias or a subject; NULL: there is none. The one before it must not be touched any
+ * more: routes too large to be kept are made anew for each message, and there is room for some only. */
+static inline const struct mr_route *mr_worker_alias(struct mr_worker *w, uint32_t alias)
+{
+	const struct mr_route *r = mr_router_alias(w->router, alias);
+
+	if (mr_unlikely(r == NULL) && mr_router_forget(w->router))
+		r = mr_router_alias(w->router, alias);
+	return r;
+}
+
+static inline const struct mr_route *mr_worker_subject(
+	struct mr_worker *w, const void *subject, size_t bytes)
+{
+	enum mr_subject_fault fault;
+	const struct mr_route *r = mr_router_subject(w->router, subject, bytes, &fault);
+
+	if (mr_unlikely(r == NULL) && mr_router_forget(w->router))
+		r = mr_router_subject(w->router, subject, bytes, &fault);
+	return r;
+}
+
 /* -ENOMEM, -EMFILE. Mesh rings, peers and blocks are set by the caller before run. */
 int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	struct mrf_worker_stats *stats, struct mr_worker **out);

@@ -241,28 +241,54 @@ static void routes_stay_until_the_quiescent_report(void **state)
 	rig_close(&rig);
 }
 
-static void too_many_held_routes_are_refused_until_quiescence(void **state)
+/* Holds routes until there is no room for the one of `subject`. */
+static void fill_up(struct rig *rig, char subject[32])
 {
-	struct rig rig;
 	enum mr_subject_fault fault = MR_SUBJECT_EMPTY;
 	const struct mr_route *route;
-	char subject[32];
 	int held = 0;
 
-	(void)state;
-	rig_open_limits(&rig, &(struct mr_table_limits){.workers = 1, .aliases_max = 4}, 4);
 	do {
 		sprintf(subject, "t.%d", held++);
-		route = mr_router_subject(rig.router[0], subject, strlen(subject), &fault);
+		route = mr_router_subject(rig->router[0], subject, strlen(subject), &fault);
 	} while (route != NULL && held < 1000000);
 	assert_null(route);
 	assert_int_equal(fault, MR_SUBJECT_OK);
-	assert_true(mr_router_full(rig.router[0]));
+	assert_true(mr_router_full(rig->router[0]));
 	assert_true(held > 1000);
+}
+
+static void too_many_held_routes_are_refused_until_quiescence(void **state)
+{
+	struct rig rig;
+	char subject[32];
+
+	(void)state;
+	rig_open_limits(&rig, &(struct mr_table_limits){.workers = 1, .aliases_max = 4}, 4);
+	fill_up(&rig, subject);
 	assert_int_equal(counters(&rig).full, 1);
 	mr_router_quiescent(rig.router[0]);
 	assert_false(mr_router_full(rig.router[0]));
 	rig_route(&rig, 0, subject);
+	rig_close(&rig);
+}
+
+static void forgotten_routes_leave_room_without_a_report(void **state)
+{
+	struct rig rig;
+	char subject[32];
+	uint64_t token;
+
+	(void)state;
+	rig_open_limits(&rig, &(struct mr_table_limits){.workers = 1, .aliases_max = 4}, 4);
+	assert_false(mr_router_forget(rig.router[0]));
+	fill_up(&rig, subject);
+	token = rte_rcu_qsbr_start(rig.qsbr);
+	assert_true(mr_router_forget(rig.router[0]));
+	assert_false(mr_router_full(rig.router[0]));
+	rig_route(&rig, 0, subject);
+	assert_int_equal(rte_rcu_qsbr_check(rig.qsbr, token, false), 0);
+	assert_false(mr_router_forget(rig.router[0]));
 	rig_close(&rig);
 }
 
@@ -457,6 +483,7 @@ int main(void)
 		cmocka_unit_test(routes_too_large_for_the_cache_are_right_all_the_same),
 		cmocka_unit_test(routes_stay_until_the_quiescent_report),
 		cmocka_unit_test(too_many_held_routes_are_refused_until_quiescence),
+		cmocka_unit_test(forgotten_routes_leave_room_without_a_report),
 		cmocka_unit_test(the_cache_evicts_the_longest_unused),
 		cmocka_unit_test(bad_router_parameters_are_refused),
 		cmocka_unit_test(an_alias_routes_like_its_subject),

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Routes so large that they are made anew for each message, of which a round has more than there is room
+ * for: many queue groups want the same subject. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "tests/unit/worker/cmocka_all.h"
+
+#include "tests/support/net/rig.h"
+
+#define FRAMES           96u
+#define FRAMES_AT_ONCE   32u
+#define ROUNDS           20u
+#define MESSAGES_A_FRAME 40u
+#define PROMISED         (FRAMES * MESSAGES_A_FRAME)
+
+static struct mr_rig r;
+static struct mr_rig_frame f;
+static struct mr_rig_client client;
+static struct mr_rig_local local, crowd;
+static struct mr_session *s;
+
+static void subscribe(const struct mr_session *of, uint32_t id, enum mr_sub_kind kind,
+	const char *pattern, const char *group, uint8_t water)
+{
+	struct mr_owner owner = {(uint16_t)mr_session_worker(of->id), of->slot, of->generation};
+
+	assert_int_equal(mr_table_subscribe(r.table, &owner, id, kind, pattern, strlen(pattern),
+				 group, strlen(group)),
+		0);
+	assert_int_equal(mr_table_water(r.table, &owner, id, water), 0);
+}
+
+/* As many groups as patterns may have, that all want everything. */
+static void join_groups(void)
+{
+	static const struct {
+		enum mr_sub_kind kind;
+		const char *pattern;
+	} all[] = {{MR_SUB_PATTERN, ">"}, {MR_SUB_PREFIX, ""}, {MR_SUB_PATTERN, "*"}};
+	char group[16];
+
+	for (uint32_t i = 0; i < MR_ARRAY_COUNT(all); i++)
+		for (uint32_t g = 0; g < MR_TABLE_GROUPS_PER_PATTERN; g++) {
+			snprintf(group, sizeof(group), "g%u.%u", i, g);
+			subscribe(crowd.session, 1 + i * 100 + g, all[i].kind, all[i].pattern,
+				group, 0);
+		}
+}
+
+/* A publisher over UDP and the groups at the first worker, who is to get everything at another. */
+static void open_all(unsigned receiver)
+{
+	struct mrf_network_path path = mr_rig_path(false, 4001);
+
+	mr_rig_open(&r, 2);
+	r.workers[0]->ports[0].rx_entries = 4096; /* the client gets more credit */
+	s = mr_rig_remote(&r, 0, 6, &path, MR_RIG_FRAME_BYTES, &client);
+	mr_rig_attach(&r, 0, 0, &crowd);
+	mr_rig_attach(&r, receiver, 1, &local);
+	subscribe(local.session, 9, MR_SUB_PATTERN, "a", "", 50);
+	join_groups();
+}
+
+static void close_all(void)
+{
+	mr_rig_round(&r, 1); /* what the mesh has is taken */
+	while (mr_rig_receive(&r, 0, &f, NULL))
+		;
+	close(crowd.liveness_fd);
+	close(local.liveness_fd);
+	mr_rig_close(&r);
+}
+
+static void send_frame(uint32_t sequence, const char *subject, uint32_t alias)
+{
+	uint32_t number = (sequence - 1) * MESSAGES_A_FRAME;
+	struct mr_message_extra extra = {.flags = MRF_MESSAGE_FLAG_ORIGIN, .origin.publisher = 5};
+
+	/* By alias, those that are alike would be one run, and are routed once. */
+	mr_rig_begin(&f, client.session, sequence);
+	for (uint32_t i = 0; i < MESSAGES_A_FRAME; i++) {
+		struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL,
+			subject, (uint32_t)strlen(subject), &number, 0, sizeof(number));
+
+		extra.origin.id = ++number;
+		if (alias != 0)
+			mr_message_plan_extra(&plan, &extra);
+		else
+			plan.header |= (uint64_t)MRF_MESSAGE_FLAG_HIGH << 24;
+		mr_rig_add_plan(&f, &plan, alias);
+	}
+	mr_frame_write_reliable(f.at);
+	mr_rig_send(&r, 0, &client.path, &f);
+}
+
+/* What has come to the receiver, in order; returns the last number. */
+static uint32_t read_all(uint32_t number)
+{
+	struct mr_message_view m;
+	uint32_t got;
+
+	while (mr_rig_next(&local, &m)) {
+		assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_DELIVER);
+		memcpy(&got, m.payload, sizeof(got));
+		assert_int_equal(got, ++number);
+	}
+	mr_bytes_release(&local.down);
+	return number;
+}
+
+static void promise_all(unsigned receiver, const char *subject, uint32_t alias)
+{
+	uint32_t sequence = 0, got = 0;
+
+	for (unsigned i = 0; i < 200 * ROUNDS && got < PROMISED; i++) {
+		uint32_t most = s->remote->flow.rx.granted - 1;
+
+		/* Many at once, and a worker that is behind has as many to take. */
+		for (uint32_t k = 0; i % ROUNDS == 0 && k < FRAMES_AT_ONCE; k++)
+			if (sequence < most && sequence < FRAMES)
+				send_frame(++sequence, subject, alias);
+		mr_rig_round(&r, 0);
+		if (i % ROUNDS >= ROUNDS / 2)
+			mr_rig_round(&r, 1);
+		got = read_all(got);
+		while (mr_rig_receive(&r, 0, &f, NULL))
+			;
+	}
+	assert_int_equal(got, PROMISED);
+	assert_int_equal(local.session->stats->missed, 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(r.stats[i].drop_bad_subject + r.stats[i].drop_bad_alias, 0);
+	/* The room did run out. */
+	assert_true(mr_router_counters(r.workers[receiver]->router)->full > 0);
+}
+
+static void promises_find_their_way_by_subject(void **state)
+{
+	(void)state;
+	open_all(0);
+	promise_all(0, "a", 0);
+	close_all();
+}
+
+static void promises_find_their_way_by_alias(void **state)
+{
+	(void)state;
+	open_all(0);
+	promise_all(0, "", mr_rig_alias(&r, s, "a"));
+	close_all();
+}
+
+static void promises_find_their_way_at_another_worker(void **state)
+{
+	(void)state;
+	open_all(1);
+	promise_all(1, "", mr_rig_alias(&r, s, "a"));
+	close_all();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(promises_find_their_way_by_subject),
+		cmocka_unit_test(promises_find_their_way_by_alias),
+		cmocka_unit_test(promises_find_their_way_at_another_worker),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
