@@ -137,6 +137,36 @@ void mr_writer_unhold(struct mr_session *s, uint32_t alias)
 		atomic_store_explicit(slot, TAKEN_OUT, memory_order_relaxed);
 }
 
+int mr_writer_alias_give(struct mr_writer *wr, struct mr_session *s, struct mrf_string subject,
+	uint32_t *alias, bool *at_limit)
+{
+	struct mr_owner owner = mr_writer_owner(s);
+	int error = mr_table_alias_acquire(wr->table, &owner, subject.data, subject.bytes, alias);
+	bool counted;
+
+	if (error != 0 || mr_session_holds(s, *alias))
+		return error;
+	counted = mr_writer_release_waits(wr, s, *alias);
+	*at_limit = !counted && s->aliases_count >= wr->config->tables.aliases_per_client_max;
+	error = *at_limit ? -ENOSPC : mr_writer_hold(wr, s, *alias);
+	if (error == 0) {
+		s->aliases_count += !counted;
+		mr_writer_release_cancel(wr, s, *alias);
+	} else if (!counted) {
+		(void)mr_table_alias_release(wr->table, &owner, *alias);
+	}
+	return error;
+}
+
+int mr_writer_alias_take(struct mr_writer *wr, struct mr_session *s, uint32_t alias)
+{
+	int error = mr_session_holds(s, alias) ? mr_writer_release_begin(wr, s, alias) : -ENOENT;
+
+	if (error == 0)
+		mr_writer_unhold(s, alias);
+	return error;
+}
+
 bool mr_writer_aliases_tick(struct mr_writer *wr)
 {
 	struct mr_alias_set **at = &wr->remotes.retired_sets;

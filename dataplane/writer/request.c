@@ -154,44 +154,26 @@ static void unsubscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 	mr_writer_link_result(wr, id, error, text_of(error, ""));
 }
 
-/* `*full`: which limit was met, if another one than the table's. */
-static int give_alias(struct mr_writer *wr, struct mr_session *s, struct mrf_string subject,
-	uint32_t *alias, const char **full)
-{
-	struct mr_owner owner = mr_writer_owner(s);
-	int error = mr_table_alias_acquire(wr->table, &owner, subject.data, subject.bytes, alias);
-
-	if (error != 0 || mr_session_holds(s, *alias))
-		return error;
-	if (s->aliases_count >= wr->config->tables.aliases_per_client_max) {
-		(void)mr_table_alias_release(wr->table, &owner, *alias);
-		*full = "this client has too many (tables.aliases_per_client_max)";
-		return -ENOSPC;
-	}
-	error = mr_writer_hold(wr, s, *alias);
-	if (error != 0) {
-		(void)mr_table_alias_release(wr->table, &owner, *alias);
-		return error;
-	}
-	s->aliases_count++;
-	return 0;
-}
-
 static void alias_acquire(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 {
 	struct mr_session *s = mr_writer_session_find(wr, mrf_link_alias_acquire_session(t));
-	const char *full = "no room for another alias (tables.aliases_max)";
 	struct mrf_link_alias_acquired v = {0};
 	struct mrf_builder b;
 	uint64_t memory[64];
+	bool at_limit = false;
 	int error = -ENOENT;
 
 	if (s != NULL)
-		error = give_alias(wr, s, mrf_link_alias_acquire_subject(t), &v.alias, &full);
+		error = mr_writer_alias_give(
+			wr, s, mrf_link_alias_acquire_subject(t), &v.alias, &at_limit);
 	if (error != 0) {
 		if (error == -ENOSPC)
 			mr_count(wr->stats->refused_aliases, 1);
-		mr_writer_link_result(wr, id, error, text_of(error, full));
+		mr_writer_link_result(wr, id, error,
+			text_of(error,
+				at_limit
+					? "this client has too many (tables.aliases_per_client_max)"
+					: "no room for another alias (tables.aliases_max)"));
 		return;
 	}
 	mrf_builder_init(&b, memory, sizeof(memory));
@@ -204,15 +186,8 @@ static void alias_release(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 	struct mr_session *s = mr_writer_session_find(wr, mrf_link_alias_release_session(t));
 	int error = -ENOENT;
 
-	if (s != NULL) {
-		struct mr_owner owner = mr_writer_owner(s);
-
-		error = mr_table_alias_release(wr->table, &owner, mrf_link_alias_release_alias(t));
-		if (error == 0) {
-			s->aliases_count--;
-			mr_writer_unhold(s, mrf_link_alias_release_alias(t));
-		}
-	}
+	if (s != NULL)
+		error = mr_writer_alias_take(wr, s, mrf_link_alias_release_alias(t));
 	mr_writer_link_result(wr, id, error, text_of(error, ""));
 }
 

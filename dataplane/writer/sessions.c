@@ -316,7 +316,7 @@ void mr_writer_session_drop(struct mr_writer *wr, struct mr_session *s, const ch
 /* What it published by alias lies in the mesh once one grace period has passed, and the others look the
  * alias up when they take it from there: a burst each round, and each period has a round of each. One
  * more is for the round that each was in the midst of. */
-static uint32_t graces_wanted(const struct mr_writer *wr)
+uint32_t mr_writer_graces_wanted(const struct mr_writer *wr)
 {
 	return wr->workers_count == 1 ? 1 : 2 + wr->config->mesh.ring_entries / MR_MESH_BURST;
 }
@@ -326,7 +326,7 @@ static bool graces_passed(struct mr_writer *wr, struct mr_session *s)
 {
 	if (rte_rcu_qsbr_check(wr->qsbr, s->grace_token, false) != 1)
 		return false;
-	if (++s->graces >= graces_wanted(wr))
+	if (++s->graces >= mr_writer_graces_wanted(wr))
 		return true;
 	s->grace_token = rte_rcu_qsbr_start(wr->qsbr);
 	return false;
@@ -377,14 +377,16 @@ static void expel_corrupt(struct mr_writer *wr)
 
 bool mr_writer_sessions_tick(struct mr_writer *wr)
 {
-	bool sets_wait;
+	bool aliases_wait;
 
 	expel_corrupt(wr);
 	mr_writer_remotes_look(wr);
 	leave(wr);
 	free_retired(wr);
-	sets_wait = mr_writer_aliases_tick(wr);
-	return sets_wait || wr->closing != NULL || wr->retired != NULL || wr->retired_lists != NULL;
+	aliases_wait = mr_writer_aliases_tick(wr);
+	aliases_wait |= mr_writer_releases_tick(wr);
+	return aliases_wait || wr->closing != NULL || wr->retired != NULL ||
+	       wr->retired_lists != NULL;
 }
 
 void mr_writer_sessions_close_all(struct mr_writer *wr)
@@ -407,6 +409,6 @@ void mr_writer_sessions_close_all(struct mr_writer *wr)
 	}
 	(void)mr_writer_sessions_tick(wr);
 	/* No worker runs: a grace period is over as soon as it has begun. */
-	for (uint32_t i = 1; wr->retired != NULL && i < graces_wanted(wr); i++)
+	for (uint32_t i = 1; wr->retired != NULL && i < mr_writer_graces_wanted(wr); i++)
 		free_retired(wr);
 }

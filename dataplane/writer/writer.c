@@ -268,6 +268,7 @@ int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)
 		{open_stats, "statistics memory"},
 		{open_table, "table"},
 		{open_generations, "session table"},
+		{mr_writer_releases_open, "aliases given back"},
 		{mr_writer_ports_open, "ports"},
 		{open_workers, "workers"},
 		{mr_writer_listen, "link socket"},
@@ -411,6 +412,7 @@ void mr_writer_close(struct mr_writer *wr)
 	mr_table_free(wr->table);
 	free(wr->qsbr);
 	mr_writer_remotes_close(wr);
+	mr_writer_releases_close(wr);
 	free(wr->generations);
 	if (wr->stats_map != NULL)
 		munmap(wr->stats_map, wr->stats_bytes);

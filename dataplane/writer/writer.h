@@ -10,6 +10,7 @@
  *   sessions.c  opening, closing, expelling, grace
  *   remotes.c   the same of sessions over UDP: their slots, and which path leads to which
  *   aliases.c   who may publish by which alias
+ *   releases.c  aliases given back, while messages by them are under way
  *   blocks.c    the mesh's memory
  *   ports.c     opening ports, looking after their links
  *
@@ -60,6 +61,29 @@ struct mr_writer_remotes {
 	bool rung; /* a worker may have ended some */
 };
 
+/* An alias that its session has given back: it may not publish by it any more, but has it still. */
+struct mr_writer_release {
+	uint64_t session;
+	uint64_t due; /* the period after which nothing by it is under way any more */
+	uint32_t alias;
+	uint32_t chain;  /* the one behind it in the index, or among the free; 0: none */
+	uint32_t before; /* released before it */
+	uint32_t after;
+};
+
+/* Numbered from 1 on. There are no more of them than what their sessions may hold. */
+struct mr_writer_releases {
+	struct mr_writer_release *slots;
+	uint32_t slots_count;
+	uint32_t free;
+	uint32_t first; /* the oldest */
+	uint32_t last;
+	struct mr_index by_alias;
+	struct mr_hash_key key;
+	uint64_t period;      /* of grace, as they follow each other while something waits */
+	uint64_t grace_token; /* of the one that goes on */
+};
+
 struct mr_writer {
 	const struct mr_config *config;
 	unsigned workers_count;
@@ -91,6 +115,7 @@ struct mr_writer {
 	uint32_t *generations; /* workers_count * slots_count: of each slot's next tenant */
 	uint32_t sessions_on[MR_WORKERS_MAX];
 	struct mr_writer_remotes remotes;
+	struct mr_writer_releases releases;
 	struct mr_session *closing;
 	struct mr_session *retired;
 	struct mr_poll_list *retired_lists;
@@ -164,12 +189,34 @@ void mr_writer_remotes_look(struct mr_writer *wr);
 /* Where its client is; a mixture of two places only while it moves from one to the other. */
 struct mrf_network_path mr_writer_remote_path(const struct mr_session *s);
 
+/* Periods of grace after which nothing that a session had published by alias is under way. */
+uint32_t mr_writer_graces_wanted(const struct mr_writer *wr);
+
 /* aliases.c */
 /* Lets a session publish by an alias. -ENOSPC: it has too many; -ENOMEM. */
 int mr_writer_hold(struct mr_writer *wr, struct mr_session *s, uint32_t alias);
 void mr_writer_unhold(struct mr_session *s, uint32_t alias);
+/* The subject's alias, which the session may publish by from here on. -EINVAL: malformed; -ENOSPC: no
+ * room, in the table or, if *at_limit, for this session; -ENOMEM. */
+int mr_writer_alias_give(struct mr_writer *wr, struct mr_session *s, struct mrf_string subject,
+	uint32_t *alias, bool *at_limit);
+/* It may not any more. The alias stays the subject's, and counts as one of the session's, until what was
+ * published by it has arrived. -ENOENT: the session does not hold it; -ENOMEM. */
+int mr_writer_alias_take(struct mr_writer *wr, struct mr_session *s, uint32_t alias);
 /* Frees sets that no worker looks at any more. True while some wait. */
 bool mr_writer_aliases_tick(struct mr_writer *wr);
+
+/* releases.c */
+int mr_writer_releases_open(struct mr_writer *wr);
+void mr_writer_releases_close(struct mr_writer *wr);
+/* -ENOMEM */
+int mr_writer_release_begin(struct mr_writer *wr, const struct mr_session *s, uint32_t alias);
+bool mr_writer_release_waits(
+	const struct mr_writer *wr, const struct mr_session *s, uint32_t alias);
+/* The session holds it again. */
+void mr_writer_release_cancel(struct mr_writer *wr, const struct mr_session *s, uint32_t alias);
+/* Takes from sessions what nothing is under way by any more. True while some wait. */
+bool mr_writer_releases_tick(struct mr_writer *wr);
 
 /* ports.c */
 /* Statistics memory is there; workers do not run yet. */

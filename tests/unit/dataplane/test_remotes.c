@@ -1,35 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table writer's part of sessions over UDP, in this process: opening, finding, closing them, and
  * the aliases they hold. No worker runs unless a test plays one. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/unit/dataplane/inside.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "dataplane/base/log.h"
-#include "dataplane/eal.h"
-#include "dataplane/writer/writer.h"
-
-#define WORKERS   2u
 #define SESSIONS  16u
-#define CLIENTS   4u
 #define MTU       1500u
 #define NONCE     0x5eedull
 #define FRAME_IP4 1472u
 #define MANY      10000u
-
-static struct mr_config config;
-static struct mr_writer writer;
-static char run_dir[] = "/tmp/millrace-remotes-XXXXXX";
 
 static int open_with(uint32_t sessions_max)
 {
@@ -84,18 +65,14 @@ static struct mrf_network_path path_of(uint32_t number)
 
 static int ask(struct mrf_link_open_remote v, struct mr_session **out)
 {
-	struct mrf_link_message m = {.id = 1, .body_type = MRF_LINK_BODY_LINK_OPEN_REMOTE};
 	struct mrf_builder b;
 	uint64_t memory[64];
-	const void *data;
-	size_t bytes;
-	struct mrf_table t;
 
 	mrf_builder_init(&b, memory, sizeof(memory));
-	m.body = mrf_link_open_remote_write(&b, &v);
-	assert_int_equal(mrf_builder_finish(&b, mrf_link_message_write(&b, &m), &data, &bytes), 0);
-	assert_int_equal(mrf_link_message_parse(data, bytes, &t), 0);
-	return mr_writer_remote_open(&writer, mrf_link_message_body(t), out);
+	return mr_writer_remote_open(&writer,
+		inside_request(
+			&b, MRF_LINK_BODY_LINK_OPEN_REMOTE, mrf_link_open_remote_write(&b, &v)),
+		out);
 }
 
 static int try_open(uint32_t number, uint64_t nonce, struct mr_session **out)
@@ -566,17 +543,9 @@ int main(void)
 	};
 	int failed;
 
-	if (mkdtemp(run_dir) == NULL)
-		return 1;
-	mr_config_default(&config);
-	snprintf(config.run_dir, sizeof(config.run_dir), "%s", run_dir);
-	config.workers.count = WORKERS;
-	config.channels.clients_max = CLIENTS;
-	mr_log_init("test", MR_LOG_ERROR, false);
-	if (mr_eal_open(&config) != 0)
+	if (!inside_open())
 		return 1;
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	mr_eal_close();
-	rmdir(run_dir);
+	inside_close();
 	return failed;
 }

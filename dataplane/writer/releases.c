@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/writer/writer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include <rte_rcu_qsbr.h>
+
+#define SLOTS_FIRST 64u
+
+static struct mr_writer_release *at(const struct mr_writer_releases *r, uint32_t number)
+{
+	return &r->slots[number - 1];
+}
+
+static uint32_t *chain(void *releases, uint32_t number)
+{
+	return &at(releases, number)->chain;
+}
+
+static uint64_t hash_of(const struct mr_writer_releases *r, uint64_t session, uint32_t alias)
+{
+	return mr_hash_pair(&r->key, session, alias);
+}
+
+static uint64_t stored_hash(void *releases, uint32_t number)
+{
+	const struct mr_writer_release *e = at(releases, number);
+
+	return hash_of(releases, e->session, e->alias);
+}
+
+int mr_writer_releases_open(struct mr_writer *wr)
+{
+	struct mr_writer_releases *r = &wr->releases;
+
+	if (getrandom(&r->key, sizeof(r->key), 0) != (ssize_t)sizeof(r->key))
+		return -errno;
+	return mr_index_init(&r->by_alias, chain, stored_hash, r);
+}
+
+void mr_writer_releases_close(struct mr_writer *wr)
+{
+	mr_index_fini(&wr->releases.by_alias);
+	free(wr->releases.slots);
+	wr->releases.slots = NULL;
+}
+
+static int grow(struct mr_writer_releases *r)
+{
+	uint32_t count = r->slots_count != 0 ? 2 * r->slots_count : SLOTS_FIRST;
+	struct mr_writer_release *slots = realloc(r->slots, count * sizeof(*slots));
+
+	if (slots == NULL)
+		return -ENOMEM;
+	r->slots = slots;
+	while (r->slots_count < count) {
+		slots[r->slots_count++].chain = r->free;
+		r->free = r->slots_count;
+	}
+	return 0;
+}
+
+/* 0: it waits for nothing. */
+static uint32_t find(const struct mr_writer_releases *r, uint64_t session, uint32_t alias)
+{
+	uint32_t number = mr_index_first(&r->by_alias, hash_of(r, session, alias));
+
+	while (number != 0 && (at(r, number)->session != session || at(r, number)->alias != alias))
+		number = at(r, number)->chain;
+	return number;
+}
+
+static void append(struct mr_writer_releases *r, uint32_t number)
+{
+	at(r, number)->before = r->last;
+	if (r->last != 0)
+		at(r, r->last)->after = number;
+	else
+		r->first = number;
+	r->last = number;
+	mr_index_add(&r->by_alias, number);
+}
+
+static void take_out(struct mr_writer_releases *r, uint32_t number)
+{
+	struct mr_writer_release *e = at(r, number);
+
+	mr_index_remove(&r->by_alias, number);
+	if (e->before != 0)
+		at(r, e->before)->after = e->after;
+	else
+		r->first = e->after;
+	if (e->after != 0)
+		at(r, e->after)->before = e->before;
+	else
+		r->last = e->before;
+	e->chain = r->free;
+	r->free = number;
+}
+
+int mr_writer_release_begin(struct mr_writer *wr, const struct mr_session *s, uint32_t alias)
+{
+	struct mr_writer_releases *r = &wr->releases;
+	uint32_t number;
+
+	if (r->free == 0 && grow(r) != 0)
+		return -ENOMEM;
+	if (r->first == 0)
+		r->grace_token = rte_rcu_qsbr_start(wr->qsbr);
+	number = r->free;
+	r->free = at(r, number)->chain;
+	/* The period that goes on may have begun before. */
+	*at(r, number) = (struct mr_writer_release){.session = s->id,
+		.alias = alias,
+		.due = r->period + 1 + mr_writer_graces_wanted(wr)};
+	append(r, number);
+	return 0;
+}
+
+bool mr_writer_release_waits(const struct mr_writer *wr, const struct mr_session *s, uint32_t alias)
+{
+	return find(&wr->releases, s->id, alias) != 0;
+}
+
+void mr_writer_release_cancel(struct mr_writer *wr, const struct mr_session *s, uint32_t alias)
+{
+	uint32_t number = find(&wr->releases, s->id, alias);
+
+	if (number != 0)
+		take_out(&wr->releases, number);
+}
+
+/* Of a session that is over the table may have taken it already. */
+static void end(struct mr_writer *wr, const struct mr_writer_release *e)
+{
+	struct mr_owner owner = {(uint16_t)mr_session_worker(e->session),
+		mr_session_slot(e->session), mr_session_generation(e->session)};
+	struct mr_session *s = mr_writer_session_find(wr, e->session);
+
+	(void)mr_table_alias_release(wr->table, &owner, e->alias);
+	if (s != NULL)
+		s->aliases_count--;
+}
+
+bool mr_writer_releases_tick(struct mr_writer *wr)
+{
+	struct mr_writer_releases *r = &wr->releases;
+
+	if (r->first == 0 || rte_rcu_qsbr_check(wr->qsbr, r->grace_token, false) != 1)
+		return r->first != 0;
+	r->period++;
+	while (r->first != 0 && at(r, r->first)->due <= r->period) {
+		end(wr, at(r, r->first));
+		take_out(r, r->first);
+	}
+	if (r->first != 0)
+		r->grace_token = rte_rcu_qsbr_start(wr->qsbr);
+	return r->first != 0;
+}

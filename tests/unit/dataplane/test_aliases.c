@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Aliases given back while messages by them are under way: the table writer in this process, and its
+ * workers stepped by hand. */
+#include "tests/unit/dataplane/inside.h"
+
+#include <rte_cycles.h>
+
+#include "dataplane/worker/stages.h"
+
+#define MESSAGES 500u
+
+/* A client of worker 0 that publishes, and one of worker 1 that reads. */
+static struct client {
+	struct mr_session *session;
+	int liveness_fd;
+	struct mr_bytes_producer up;
+	struct mr_bytes_consumer down;
+} pub, sub;
+
+static void open_client(struct client *c)
+{
+	const struct mrf_link_open_session v = {.name = mrf_str("somebody")};
+	struct mrf_builder b;
+	uint64_t memory[64];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	assert_int_equal(mr_writer_session_open(&writer,
+				 inside_request(&b, MRF_LINK_BODY_LINK_OPEN_SESSION,
+					 mrf_link_open_session_write(&b, &v)),
+				 &c->session, &c->liveness_fd),
+		0);
+	mr_channel_peer_side(
+		&c->session->channel, writer.workers[c->session->worker]->page, &c->up, &c->down);
+}
+
+static int set_up(void **state)
+{
+	struct mr_owner owner;
+
+	(void)state;
+	config.tables.aliases_per_client_max = 2;
+	assert_int_equal(mr_writer_open(&writer, &config), 0);
+	open_client(&pub);
+	open_client(&sub);
+	assert_int_equal(pub.session->worker, 0);
+	assert_int_equal(sub.session->worker, 1);
+	owner = mr_writer_owner(sub.session);
+	assert_int_equal(
+		mr_table_subscribe(writer.table, &owner, 9, MR_SUB_PATTERN, "a", 1, NULL, 0), 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	mr_writer_close(&writer);
+	close(pub.liveness_fd);
+	close(sub.liveness_fd);
+	return 0;
+}
+
+static void online(bool on)
+{
+	for (unsigned i = 0; i < WORKERS; i++)
+		if (on)
+			mr_router_online(writer.workers[i]->router);
+		else
+			mr_router_offline(writer.workers[i]->router);
+}
+
+static void step(unsigned worker)
+{
+	struct mr_worker *w = writer.workers[worker];
+
+	w->round_start = rte_rdtsc();
+	mr_worker_round(w);
+	mr_router_quiescent(w->router);
+}
+
+static int give(const char *subject, uint32_t *alias)
+{
+	bool at_limit = false;
+	int error = mr_writer_alias_give(&writer, pub.session, mrf_str(subject), alias, &at_limit);
+
+	assert_int_equal(at_limit, error == -ENOSPC);
+	return error;
+}
+
+static uint32_t aliases(void)
+{
+	struct mr_table_stats t;
+
+	mr_table_stats_get(writer.table, &t);
+	return t.aliases;
+}
+
+static void publish(uint32_t alias, uint32_t number)
+{
+	struct mr_message_plan plan = mr_message_plan(
+		MRF_MESSAGE_KIND_PUBLISH, NULL, NULL, 0, &number, 0, sizeof(number));
+	uint8_t *to = mr_bytes_claim(&pub.up, plan.stride);
+
+	plan.header |= (uint64_t)MRF_MESSAGE_FLAG_HIGH << 24; /* promised */
+	assert_non_null(to);
+	mr_message_write(to, &plan, alias);
+	mr_bytes_push(&pub.up, plan.bytes);
+	mr_bytes_publish_quiet(&pub.up);
+}
+
+/* Returns how many have come so far. */
+static uint32_t read_all(uint32_t number)
+{
+	while (mr_bytes_readable(&sub.down) > 0) {
+		const uint8_t *at = mr_bytes_peek(&sub.down);
+		struct mrf_message_header h = mr_message_header_load(at);
+		struct mr_message_view m;
+		uint32_t got;
+
+		assert_true(mr_message_parse(at, h, &m));
+		memcpy(&got, m.payload, sizeof(got));
+		assert_int_equal(got, number++);
+		mr_bytes_skip(&sub.down, h.bytes);
+	}
+	mr_bytes_release(&sub.down);
+	return number;
+}
+
+/* Worker 1 is behind by more than it takes in a round, and by more than the way of the release. */
+static void what_lies_in_the_mesh_arrives_though_its_alias_was_given_back(void **state)
+{
+	uint32_t alias, got = 0;
+
+	(void)state;
+	assert_int_equal(give("a", &alias), 0);
+	online(true);
+	for (uint32_t i = 0; i < MESSAGES; i++) {
+		publish(alias, i);
+		step(0);
+	}
+	assert_true(mr_session_drained(pub.session));
+	assert_int_equal(mr_writer_alias_take(&writer, pub.session, alias), 0);
+	assert_false(mr_session_holds(pub.session, alias));
+	for (unsigned i = 0; i < 200; i++) {
+		assert_true(mr_writer_sessions_tick(&writer));
+		step(0);
+	}
+	while (mr_writer_sessions_tick(&writer)) {
+		step(0);
+		step(1);
+		got = read_all(got);
+	}
+	assert_int_equal(got, MESSAGES);
+	assert_int_equal(writer.workers[1]->stats->drop_bad_alias, 0);
+	assert_int_equal(aliases(), 0);
+	assert_int_equal(pub.session->aliases_count, 0);
+	online(false);
+}
+
+static void an_alias_given_back_is_to_be_had_again_at_once(void **state)
+{
+	uint32_t alias, again;
+
+	(void)state;
+	assert_int_equal(give("a", &alias), 0);
+	assert_int_equal(give("b", &again), 0);
+	online(true); /* and no worker reports */
+	for (unsigned i = 0; i < 1000; i++) {
+		assert_int_equal(mr_writer_alias_take(&writer, pub.session, alias), 0);
+		assert_false(mr_session_holds(pub.session, alias));
+		(void)mr_writer_sessions_tick(&writer);
+		assert_int_equal(give("a", &again), 0);
+		assert_int_equal(again, alias);
+		assert_true(mr_session_holds(pub.session, alias));
+	}
+	assert_int_equal(pub.session->aliases_count, 2);
+	assert_true(writer.releases.slots_count <= 64);
+	online(false);
+	while (mr_writer_sessions_tick(&writer))
+		;
+	assert_int_equal(aliases(), 2);
+	assert_true(mr_session_holds(pub.session, alias));
+}
+
+static void one_given_back_again_is_kept_for_as_long_again(void **state)
+{
+	uint32_t alias, graces = mr_writer_graces_wanted(&writer);
+
+	(void)state;
+	assert_int_equal(give("a", &alias), 0);
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(mr_writer_alias_take(&writer, pub.session, alias), 0);
+		for (uint32_t k = 0; k < graces; k++)
+			assert_true(mr_writer_sessions_tick(&writer));
+		assert_int_equal(aliases(), 1);
+		assert_int_equal(give("a", &alias), 0);
+	}
+}
+
+static void what_is_given_back_counts_until_nothing_is_under_way(void **state)
+{
+	uint32_t alias, other;
+
+	(void)state;
+	assert_int_equal(give("a", &alias), 0);
+	assert_int_equal(give("b", &other), 0);
+	online(true);
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(give("c", &other), -ENOSPC);
+		(void)mr_writer_alias_take(&writer, pub.session, alias);
+		(void)mr_writer_sessions_tick(&writer);
+	}
+	assert_int_equal(mr_writer_alias_take(&writer, pub.session, alias), -ENOENT);
+	assert_int_equal(mr_writer_alias_take(&writer, pub.session, 12345678), -ENOENT);
+	online(false);
+	while (mr_writer_sessions_tick(&writer))
+		;
+	assert_int_equal(aliases(), 1);
+	assert_int_equal(give("c", &other), 0);
+	assert_int_equal(pub.session->aliases_count, 2);
+}
+
+static void a_session_that_ends_meanwhile_takes_its_aliases_along(void **state)
+{
+	uint32_t alias;
+
+	(void)state;
+	assert_int_equal(give("a", &alias), 0);
+	assert_int_equal(give("b", &alias), 0);
+	assert_int_equal(mr_writer_alias_take(&writer, pub.session, alias), 0);
+	mr_writer_session_drop(&writer, pub.session, "gone");
+	while (mr_writer_sessions_tick(&writer))
+		;
+	assert_int_equal(aliases(), 0);
+	assert_int_equal(writer.releases.first, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(what_lies_in_the_mesh_arrives_though_its_alias_was_given_back),
+		TEST(an_alias_given_back_is_to_be_had_again_at_once),
+		TEST(one_given_back_again_is_kept_for_as_long_again),
+		TEST(what_is_given_back_counts_until_nothing_is_under_way),
+		TEST(a_session_that_ends_meanwhile_takes_its_aliases_along),
+	};
+	int failed;
+
+	if (!inside_open())
+		return 1;
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	inside_close();
+	return failed;
+}
