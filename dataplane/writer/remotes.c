@@ -216,6 +216,20 @@ static int open_new(struct mr_writer *wr, struct mrf_table request,
 	return 0;
 }
 
+/* Who says hello anew has no use for the session that he had, but what it has acknowledged is to be
+ * taken. Where that leaves no room for the new one, it is lost with the old. */
+static void displace(struct mr_writer *wr, struct mr_session *s, unsigned worker,
+	const struct mrf_network_path *path)
+{
+	const char *reason = "its client said hello anew";
+
+	if ((s->worker == worker && wr->remotes.on[worker].first_free == 0) ||
+		wr->remotes.peers[peer_of(wr, path)] >= wr->config->sessions.per_address_max)
+		mr_writer_session_drop(wr, s, reason);
+	else
+		mr_writer_session_end(wr, s, -ECONNRESET, reason);
+}
+
 int mr_writer_remote_open(struct mr_writer *wr, struct mrf_table request, struct mr_session **out)
 {
 	struct mrf_network_path path = mrf_link_open_remote_path(request);
@@ -233,9 +247,8 @@ int mr_writer_remote_open(struct mr_writer *wr, struct mrf_table request, struct
 	*out = find_path(wr, &path, hash);
 	if (*out != NULL && (*out)->remote->nonce == nonce)
 		return 0;
-	/* It needs no goodbye; and with a full table its slot is the one that is needed. */
 	if (*out != NULL)
-		mr_writer_session_drop(wr, *out, "its client said hello anew");
+		displace(wr, *out, mrf_link_open_remote_worker(request), &path);
 	return open_new(wr, request, &path, hash, out);
 }
 

@@ -15,7 +15,8 @@
 #include "dataplane/channel/packet.h"
 #include "flatbuf/attach.h"
 
-/* How long what a dead client has pushed may take to be read. */
+/* How long what a dead client has pushed may take to be read; and what a client that is to leave has not
+ * acknowledged, to be: its worker gives it as long (LEAVE_MS). */
 #define DRAIN_NS 1000000000ull
 
 /* Descriptors that clients leave to others, control's next connection among them. */
@@ -192,6 +193,22 @@ void mr_writer_session_close(struct mr_writer *wr, struct mr_session *s, const c
 	mr_worker_ring(wr->workers[s->worker]);
 }
 
+/* The worker's second begins when it first looks, and is over when it looks again: eight times a
+ * heartbeat, or twice as slowly at worst. What it has acknowledged would be lost if it came too late. */
+static uint64_t looks_ns(const struct mr_writer *wr)
+{
+	return (uint64_t)wr->config->sessions.heartbeat_ms * 1000000 / 2;
+}
+
+void mr_writer_session_end(struct mr_writer *wr, struct mr_session *s, int code, const char *reason)
+{
+	if (s->closing)
+		return;
+	atomic_store_explicit(&s->remote->expel, code, memory_order_release);
+	mr_writer_session_close(wr, s, reason);
+	s->close_deadline_ns += looks_ns(wr);
+}
+
 static void notify(const struct mr_session *s, int code, const char *reason)
 {
 	struct mrf_session_notice notice = {.code = code, .text = mrf_str(reason)};
@@ -212,9 +229,7 @@ void mr_writer_session_expel(
 		return;
 	mr_count(wr->stats->sessions_expelled, 1);
 	if (s->remote != NULL) {
-		/* Its worker says goodbye and then ends it; should it not, the deadline does. */
-		atomic_store_explicit(&s->remote->expel, code, memory_order_release);
-		mr_writer_session_close(wr, s, reason);
+		mr_writer_session_end(wr, s, code, reason);
 	} else {
 		notify(s, code, reason);
 		mr_writer_session_close(wr, s, reason);

@@ -155,7 +155,11 @@ struct mr_session *mr_writer_session_find(const struct mr_writer *wr, uint64_t i
 struct mr_owner mr_writer_owner(const struct mr_session *s);
 /* Starts the end of a session: what it has pushed is still taken, within a second. */
 void mr_writer_session_close(struct mr_writer *wr, struct mr_session *s, const char *reason);
-/* The same at once, with a notice to the client. */
+/* The same of one over UDP: its worker says goodbye, takes what it has acknowledged, and ends it. Should it
+ * not, a deadline does, beyond all that the worker may wait for. */
+void mr_writer_session_end(
+	struct mr_writer *wr, struct mr_session *s, int code, const char *reason);
+/* Because of what the client did, or for the operator: with a notice; a local one at once. */
 void mr_writer_session_expel(
 	struct mr_writer *wr, struct mr_session *s, int code, const char *reason);
 /* Out of its worker's sight at once; its slot may be another's. Like all but tick, it frees nothing: events

@@ -156,6 +156,8 @@ static void a_request_frees_no_session(void **state)
 	struct mr_session *other = open_session(1 + WORKERS, NONCE);
 
 	(void)state;
+	for (uint32_t i = 2; i < SESSIONS; i++)
+		(void)open_session(1 + WORKERS * i, NONCE);
 	(void)open_session(1, NONCE);
 	atomic_store(&other->remote->end, (uint8_t)MR_REMOTE_CLOSED);
 	writer.remotes.rung = true;
@@ -167,17 +169,38 @@ static void a_request_frees_no_session(void **state)
 
 static void another_nonce_from_the_same_path_begins_anew(void **state)
 {
-	struct mr_session *s = open_session(1, NONCE);
-	uint64_t old = s->id, secret = s->remote->secret;
+	struct mr_session *old = open_session(1, NONCE), *s;
+	const struct mr_directory *d = &writer.workers[1]->directory;
+	uint64_t id = old->id;
 
 	(void)state;
 	s = open_session(1, NONCE + 1);
-	assert_true(s->id != old);
-	assert_true(s->remote->secret != secret);
-	assert_null(mr_writer_session_find(&writer, old));
+	assert_true(s->id != id);
+	assert_true(s->remote->secret != old->remote->secret);
+	assert_null(mr_writer_session_find(&writer, id));
+	/* Its worker has it still, and is to end it. */
+	assert_true(mr_writer_sessions_tick(&writer));
+	assert_ptr_equal(mr_directory_find(d, old->slot, old->generation), old);
+	assert_true(atomic_load(&old->remote->expel) != 0);
+	assert_int_equal(writer.stats->sessions_expelled, 0);
+	end(old, MR_REMOTE_CLOSED);
+	assert_null(mr_directory_find(d, mr_session_slot(id), mr_session_generation(id)));
 	assert_int_equal(writer.stats->sessions, 1);
 	assert_int_equal(writer.stats->sessions_closed, 1);
 	assert_ptr_equal(open_session(1, NONCE + 1), s);
+}
+
+static void who_begins_anew_at_the_limit_leaves_the_old_session_at_once(void **state)
+{
+	struct mr_session *s = open_session(1, NONCE);
+
+	(void)state;
+	config.sessions.per_address_max = 2;
+	for (uint64_t i = 1; i <= 10; i++)
+		s = open_session(1, NONCE + i);
+	assert_int_equal(writer.stats->remote_sessions, 2);
+	assert_ptr_equal(mr_writer_session_find(&writer, s->id), s);
+	config.sessions.per_address_max = 1u << 25;
 }
 
 static void every_part_of_a_path_tells_sessions_apart(void **state)
@@ -369,10 +392,12 @@ static void an_expelled_session_stays_until_its_goodbye(void **state)
 static void an_expelled_session_leaves_at_its_deadline_without(void **state)
 {
 	struct mr_session *s = open_session(0, NONCE);
+	uint64_t look_ns = config.sessions.heartbeat_ms * 1000000ull / 8;
 
 	(void)state;
 	mr_writer_session_expel(&writer, s, -ECONNABORTED, "closed by the operator");
-	assert_true(s->close_deadline_ns > mr_writer_now_ns());
+	/* The worker may see it a look later, lets it leave for a second, and looks again. */
+	assert_true(s->close_deadline_ns > mr_writer_now_ns() + 1000000000 + 2 * look_ns);
 	s->close_deadline_ns = 1;
 	while (mr_writer_sessions_tick(&writer))
 		;
@@ -526,6 +551,7 @@ int main(void)
 		TEST(a_router_that_changes_makes_no_other_path),
 		TEST(a_request_frees_no_session),
 		TEST(another_nonce_from_the_same_path_begins_anew),
+		TEST(who_begins_anew_at_the_limit_leaves_the_old_session_at_once),
 		TEST(every_part_of_a_path_tells_sessions_apart),
 		TEST(frames_are_as_large_as_both_sides_can),
 		TEST(what_makes_no_sense_is_refused),
