@@ -330,7 +330,8 @@ static int pause(struct request *r, bool paused)
 }
 
 /* The queue, by its own name or that of its dead letters; it may have been removed for idleness
- * before them. */
+ * before them. Services have none, nor have dead letters: a client may have made a queue of such a name,
+ * but it belongs to nobody. */
 static int redrive_to(struct request *r, struct mr_queue **queue)
 {
 	struct mr_queue *dead;
@@ -339,7 +340,8 @@ static int redrive_to(struct request *r, struct mr_queue **queue)
 
 	if (mr_queue_name_is_dead(r->name.data, r->name.bytes))
 		r->name.bytes -= (uint32_t)MR_QUEUE_DEAD_BYTES;
-	if (r->name.bytes > MR_SUBJECT_BYTES_MAX)
+	if (r->name.bytes > MR_SUBJECT_BYTES_MAX || r->kind != MRF_QUEUE_KIND_QUEUE ||
+		mr_queue_name_is_dead(r->name.data, r->name.bytes))
 		return -EINVAL;
 	memcpy(name, r->name.data, r->name.bytes);
 	memcpy(name + r->name.bytes, MR_QUEUE_DEAD, MR_QUEUE_DEAD_BYTES);

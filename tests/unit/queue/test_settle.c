@@ -224,6 +224,40 @@ static void redrive_moves_no_more_than_asked_for(void **state)
 	assert_int_equal(mrf_queue_row_ready(show("work.dead")), 3);
 }
 
+/* Were they bound to the queue of that name, theirs would not know when they are gone. */
+static void dead_letters_have_none_to_go_back(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+
+	(void)state;
+	rig_consume(&r, "work", 2, 1);
+	push(q, "a");
+	rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REJECT, 0);
+	rig_run(&r);
+	push(rig_make(&r, "work.dead.dead"), "b");
+	assert_int_equal(rig_command(&r, MRF_QUEUE_VERB_REDRIVE, MRF_QUEUE_KIND_QUEUE,
+				 "work.dead.dead", 0, 0, 0),
+		-EINVAL);
+	rig_command(&r, MRF_QUEUE_VERB_DELETE, MRF_QUEUE_KIND_QUEUE, "work.dead", 0, 0, 0);
+	assert_int_equal(r.code, 0);
+	assert_int_equal(mrf_queue_row_dead_ready(show("work")), 0);
+	push(q, "c");
+	rig_settle(&r, 2, q, rig_expect(&r, 2, "c"), MRF_SETTLE_VERB_REJECT, 0);
+	rig_run(&r);
+	assert_int_equal(mrf_queue_row_dead_ready(show("work")), 1);
+	assert_int_equal(mrf_queue_row_ready(show("work.dead.dead")), 1);
+}
+
+static void services_have_no_dead_letters_to_go_back(void **state)
+{
+	(void)state;
+	rig_make_service(&r, "work");
+	rig_make_service(&r, "work.dead");
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_REDRIVE, MRF_QUEUE_KIND_SERVICE, "work", 0, 0, 0),
+		-EINVAL);
+}
+
 static void dead_letter_in_turn_does_not_die(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
@@ -333,6 +367,8 @@ int main(void)
 		RIG_TEST(old_message_is_a_dead_letter),
 		RIG_TEST(dead_letters_go_back_as_they_were),
 		RIG_TEST(redrive_moves_no_more_than_asked_for),
+		RIG_TEST(dead_letters_have_none_to_go_back),
+		RIG_TEST(services_have_no_dead_letters_to_go_back),
 		RIG_TEST(dead_letter_in_turn_does_not_die),
 		RIG_TEST(purged_queue_is_empty_and_gives_its_memory_back),
 		RIG_TEST(paused_queue_takes_and_does_not_give),
