@@ -148,14 +148,12 @@ bool mr_writer_releases_tick(struct mr_writer *wr)
 {
 	struct mr_writer_releases *r = &wr->releases;
 
-	if (r->first == 0 || rte_rcu_qsbr_check(wr->qsbr, r->grace_token, false) != 1)
+	if (r->first == 0 || !mr_writer_grace_passed(wr, &r->grace_token))
 		return r->first != 0;
 	r->period++;
 	while (r->first != 0 && at(r, r->first)->due <= r->period) {
 		end(wr, at(r, r->first));
 		take_out(r, r->first);
 	}
-	if (r->first != 0)
-		r->grace_token = rte_rcu_qsbr_start(wr->qsbr);
 	return r->first != 0;
 }

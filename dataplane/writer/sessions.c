@@ -336,15 +336,29 @@ uint32_t mr_writer_graces_wanted(const struct mr_writer *wr)
 	return wr->workers_count == 1 ? 1 : 2 + wr->config->mesh.ring_entries / MR_MESH_BURST;
 }
 
-/* True when the last of them has passed. */
-static bool graces_passed(struct mr_writer *wr, struct mr_session *s)
+/* What is held for want of room in the mesh comes into it later. */
+static bool mesh_holds(const struct mr_writer *wr)
 {
-	if (rte_rcu_qsbr_check(wr->qsbr, s->grace_token, false) != 1)
-		return false;
-	if (++s->graces >= mr_writer_graces_wanted(wr))
-		return true;
-	s->grace_token = rte_rcu_qsbr_start(wr->qsbr);
+	for (unsigned i = 0; i < wr->workers_count; i++)
+		if (__atomic_load_n(&wr->workers[i]->mesh.held, __ATOMIC_RELAXED) != NULL)
+			return true;
 	return false;
+}
+
+bool mr_writer_grace_passed(const struct mr_writer *wr, uint64_t *token)
+{
+	if (rte_rcu_qsbr_check(wr->qsbr, *token, false) != 1)
+		return false;
+	*token = rte_rcu_qsbr_start(wr->qsbr);
+	return !mesh_holds(wr);
+}
+
+static void free_session(struct mr_writer *wr, struct mr_session *s)
+{
+	struct mr_owner owner = mr_writer_owner(s);
+
+	mr_table_drop_owner(wr->table, &owner);
+	mr_session_free(s);
 }
 
 static void free_retired(struct mr_writer *wr)
@@ -352,12 +366,10 @@ static void free_retired(struct mr_writer *wr)
 	for (struct mr_session **at = &wr->retired; *at != NULL;) {
 		struct mr_session *s = *at;
 
-		if (graces_passed(wr, s)) {
-			struct mr_owner owner = mr_writer_owner(s);
-
+		s->graces += mr_writer_grace_passed(wr, &s->grace_token);
+		if (s->graces >= mr_writer_graces_wanted(wr)) {
 			*at = s->next;
-			mr_table_drop_owner(wr->table, &owner);
-			mr_session_free(s);
+			free_session(wr, s);
 		} else {
 			at = &s->next;
 		}
@@ -423,7 +435,11 @@ void mr_writer_sessions_close_all(struct mr_writer *wr)
 		}
 	}
 	(void)mr_writer_sessions_tick(wr);
-	/* No worker runs: a grace period is over as soon as it has begun. */
-	for (uint32_t i = 1; wr->retired != NULL && i < mr_writer_graces_wanted(wr); i++)
-		free_retired(wr);
+	/* No worker runs: nothing is under way. */
+	while (wr->retired != NULL) {
+		struct mr_session *s = wr->retired;
+
+		wr->retired = s->next;
+		free_session(wr, s);
+	}
 }

@@ -195,6 +195,8 @@ struct mrf_network_path mr_writer_remote_path(const struct mr_session *s);
 
 /* Periods of grace after which nothing that a session had published by alias is under way. */
 uint32_t mr_writer_graces_wanted(const struct mr_writer *wr);
+/* True if the period of this token is over and is one of those; *token is of the next one then. */
+bool mr_writer_grace_passed(const struct mr_writer *wr, uint64_t *token);
 
 /* aliases.c */
 /* Lets a session publish by an alias. -ENOSPC: it has too many; -ENOMEM. */

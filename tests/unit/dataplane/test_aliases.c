@@ -181,6 +181,25 @@ static void an_alias_given_back_is_to_be_had_again_at_once(void **state)
 	assert_true(mr_session_holds(pub.session, alias));
 }
 
+/* It may be by an alias that was given back since, and comes into the mesh only when there is room. */
+static void an_alias_given_back_is_kept_while_a_worker_holds_something_for_the_mesh(void **state)
+{
+	struct mr_mesh_held *nothing = writer.workers[0]->mesh.held;
+	uint32_t alias;
+
+	(void)state;
+	assert_int_equal(give("a", &alias), 0);
+	assert_int_equal(mr_writer_alias_take(&writer, pub.session, alias), 0);
+	writer.workers[0]->mesh.held = (void *)&alias;
+	for (unsigned i = 0; i < 1000; i++)
+		assert_true(mr_writer_sessions_tick(&writer));
+	assert_int_equal(aliases(), 1);
+	writer.workers[0]->mesh.held = nothing;
+	while (mr_writer_sessions_tick(&writer))
+		;
+	assert_int_equal(aliases(), 0);
+}
+
 static void one_given_back_again_is_kept_for_as_long_again(void **state)
 {
 	uint32_t alias, graces = mr_writer_graces_wanted(&writer);
@@ -240,6 +259,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_lies_in_the_mesh_arrives_though_its_alias_was_given_back),
 		TEST(an_alias_given_back_is_to_be_had_again_at_once),
+		TEST(an_alias_given_back_is_kept_while_a_worker_holds_something_for_the_mesh),
 		TEST(one_given_back_again_is_kept_for_as_long_again),
 		TEST(what_is_given_back_counts_until_nothing_is_under_way),
 		TEST(a_session_that_ends_meanwhile_takes_its_aliases_along),
