@@ -57,7 +57,7 @@ static void note_active(struct mr_worker *w, struct mr_flow *flow)
  * left. */
 static bool take_messages(struct mr_worker *w, struct mr_session *s, struct mr_walk *k)
 {
-	bool all = mr_worker_walk(w, s, k, true);
+	bool all = mr_worker_walk(w, s, k, true, true);
 
 	if (mr_unlikely(!all))
 		mr_worker_count_stall(w, s);
@@ -71,7 +71,7 @@ static bool take_slot(struct mr_worker *w, struct mr_session *s, bool waits)
 	struct mr_flow_slot *slot = mr_flow_slot(flow, flow->rx.taken);
 	const uint8_t *at = (const uint8_t *)(slot + 1) + slot->offset;
 	struct mr_walk k = {at, slot->bytes, slot->messages};
-	bool all = waits ? take_messages(w, s, &k) : mr_worker_walk(w, s, &k, false);
+	bool all = waits ? take_messages(w, s, &k) : mr_worker_walk(w, s, &k, false, true);
 
 	w->moved = true;
 	if (all) {

@@ -109,7 +109,7 @@ static void walk(struct mr_worker *w, struct mr_session *s, const struct mr_fram
 	struct mr_walk k = {f->at + sizeof(f->header), f->bytes - (uint32_t)sizeof(f->header),
 		f->header.messages};
 
-	(void)mr_worker_walk(w, s, &k, false);
+	(void)mr_worker_walk(w, s, &k, false, false);
 }
 
 void mr_worker_frame(struct mr_worker *w, const struct mr_frame *f)

@@ -29,9 +29,10 @@ static inline bool mr_worker_is_special(uint8_t kind)
 }
 
 /* Into the burst, which is routed whenever it is full, and counts them. False: the message at k->at
- * has to wait, and so all behind it, if the frame is one that may (`waits`). */
+ * has to wait, and so all behind it, if the frame is one that may (`waits`). `promises`: the frame is of
+ * the reliable flow, in which alone a promise is one, whether it may wait or not. */
 MR_ALWAYS_INLINE bool mr_worker_walk(
-	struct mr_worker *w, struct mr_session *s, struct mr_walk *k, bool waits)
+	struct mr_worker *w, struct mr_session *s, struct mr_walk *k, bool waits, bool promises)
 {
 	const uint8_t *at = k->at;
 	uint32_t left = k->left, count = k->count, i;
@@ -48,7 +49,7 @@ MR_ALWAYS_INLINE bool mr_worker_walk(
 		}
 		if (mr_unlikely(mr_worker_is_special(h.kind)))
 			mr_worker_take_special(w, s, h);
-		else if (!waits && mr_unlikely(mr_message_is_promised(h.flags)) &&
+		else if (!promises && mr_unlikely(mr_message_is_promised(h.flags)) &&
 			 h.kind == MRF_MESSAGE_KIND_PUBLISH)
 			mr_worker_keep_unpromised(w, s, at, h);
 		else

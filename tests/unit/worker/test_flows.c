@@ -577,14 +577,8 @@ static void stalled_session_keeps_its_frames_and_gets_no_credit(void **state)
 }
 
 /* What was acknowledged is in the bus's charge. */
-static void frames_that_wait_when_their_session_ends_are_taken(bool by_itself)
+static void end_session(bool by_itself)
 {
-	open_both();
-	stall();
-	for (uint32_t i = 1; i <= 5; i++)
-		send_number(i, i);
-	rounds(2);
-	expect_numbers(1, 0);
 	if (by_itself) {
 		mr_rig_begin(&f, client.session, ++client.sequence);
 		mr_rig_add(&f, MRF_MESSAGE_KIND_CLOSE, 0, NULL, NULL, 0);
@@ -594,6 +588,17 @@ static void frames_that_wait_when_their_session_ends_are_taken(bool by_itself)
 	}
 	rounds(3);
 	assert_int_not_equal(atomic_load(&s->remote->end), MR_REMOTE_LIVES);
+}
+
+static void frames_that_wait_when_their_session_ends_are_taken(bool by_itself)
+{
+	open_both();
+	stall();
+	for (uint32_t i = 1; i <= 5; i++)
+		send_number(i, i);
+	rounds(2);
+	expect_numbers(1, 0);
+	end_session(by_itself);
 	expect_numbers(1, 5);
 	assert_int_equal(r.workers[0]->flows.count, 0);
 	close_both();
@@ -609,6 +614,98 @@ static void frames_that_wait_when_their_client_dies_are_taken(void **state)
 {
 	(void)state;
 	frames_that_wait_when_their_session_ends_are_taken(false);
+}
+
+/* A frame of the reliable flow with one promise of a named publisher, its number. */
+static void send_promise(uint32_t number, uint32_t bytes)
+{
+	static uint8_t payload[MR_RIG_FRAME_BYTES];
+	const struct mr_message_extra extra = {
+		.flags = MRF_MESSAGE_FLAG_ORIGIN, .origin = {.publisher = 5, .id = number}};
+	struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL, "a", 1, payload, 0, bytes);
+
+	memcpy(payload, &number, sizeof(number));
+	mr_message_plan_extra(&plan, &extra);
+	mr_rig_begin(&f, client.session, number);
+	mr_rig_add_plan(&f, &plan, 0);
+	mr_frame_write_reliable(f.at);
+	send_now();
+}
+
+static void expect_promise(const struct mr_message_view *m, uint32_t number)
+{
+	uint32_t got;
+
+	assert_int_equal(m->header.kind, MRF_MESSAGE_KIND_DELIVER);
+	assert_true((m->header.flags & MRF_MESSAGE_FLAG_ORIGIN) != 0);
+	assert_int_equal(m->extra.origin.publisher, 5);
+	assert_int_equal(m->extra.origin.id, number);
+	memcpy(&got, m->payload, sizeof(got));
+	assert_int_equal(got, number);
+}
+
+/* The last promise that an ack said came, of those sent up to now. */
+static uint32_t last_acknowledged(uint32_t last)
+{
+	while (mr_rig_receive(&r, 0, &f, NULL))
+		if (f.header.flags & MRF_FRAME_FLAG_ACK)
+			last = f.header.ack - 1;
+	return last;
+}
+
+/* As many as the bus grants: more than the receiver has room for. */
+static uint32_t promise_while_granted(uint32_t until)
+{
+	uint32_t sequence = 0, acknowledged = 0;
+
+	for (unsigned i = 0; i < 100 && acknowledged < until; i++) {
+		for (unsigned k = 0;
+			k < 64 && sequence < until && sequence + 1 < s->remote->flow.rx.granted;
+			k++)
+			send_promise(++sequence, 1000);
+		rounds(8);
+		acknowledged = last_acknowledged(acknowledged);
+	}
+	return acknowledged;
+}
+
+/* What a client was told came, it may forget: it comes to a receiver that is full, as what it was. */
+static void promises_that_wait_when_their_session_ends_are_kept(bool by_itself)
+{
+	struct mr_owner owner;
+	uint32_t acknowledged, got = 0;
+	struct mr_message_view m;
+
+	open_both();
+	owner = (struct mr_owner){0, local.session->slot, local.session->generation};
+	assert_int_equal(mr_table_water(r.table, &owner, 9, 50), 0);
+	r.workers[0]->ports[0].rx_entries = 4096;
+	stall();
+	acknowledged = promise_while_granted(400);
+	assert_true(acknowledged * 1000 > local.session->down.capacity);
+	end_session(by_itself);
+	for (unsigned i = 0; i < 200 && got < acknowledged; i++) {
+		while (mr_rig_next(&local, &m))
+			expect_promise(&m, ++got);
+		(void)mr_bytes_release(&local.down);
+		rounds(1);
+	}
+	assert_int_equal(got, acknowledged);
+	assert_int_equal(local.session->stats->missed, 0);
+	close_both();
+}
+
+static void promises_that_wait_when_their_client_leaves_are_kept(void **state)
+{
+	(void)state;
+	promises_that_wait_when_their_session_ends_are_kept(true);
+}
+
+static void promises_that_wait_when_their_client_dies_are_kept(void **state)
+{
+	(void)state;
+	promises_that_wait_when_their_session_ends_are_kept(false);
 }
 
 static void session_is_closed_when_its_log_is_empty_or_after_a_while(void **state)
@@ -686,6 +783,8 @@ int main(void)
 		cmocka_unit_test(stalled_session_keeps_its_frames_and_gets_no_credit),
 		cmocka_unit_test(frames_that_wait_when_their_client_leaves_are_taken),
 		cmocka_unit_test(frames_that_wait_when_their_client_dies_are_taken),
+		cmocka_unit_test(promises_that_wait_when_their_client_leaves_are_kept),
+		cmocka_unit_test(promises_that_wait_when_their_client_dies_are_kept),
 		cmocka_unit_test(session_is_closed_when_its_log_is_empty_or_after_a_while),
 		cmocka_unit_test(log_that_a_narrower_path_cannot_carry_ends_the_session),
 		cmocka_unit_test(without_buffers_frames_go_later),
