@@ -7,6 +7,8 @@
 #include "dataplane/worker/gate.h"
 #include "dataplane/worker/queues.h"
 
+#include <assert.h>
+
 #include <rte_mbuf.h>
 
 _Static_assert(sizeof(struct mr_mesh_record) == 24, "8-aligned records");
@@ -22,6 +24,7 @@ _Static_assert(sizeof(struct mr_mesh_record) + MR_MESH_MEMBERS_MAX * sizeof(stru
 /* A record that waits for room, as it will stand in a block. */
 struct mr_mesh_held {
 	struct mr_mesh_held *next;
+	uint64_t workers; /* that it is for */
 	uint32_t bytes;
 	alignas(8) uint8_t record[];
 };
@@ -55,15 +58,12 @@ void mr_worker_mesh_flush(struct mr_worker *w)
 	rte_mbuf_refcnt_update(w->mesh.open, (int16_t)__builtin_popcountll(wanted));
 	while (wanted != 0) {
 		unsigned to = (unsigned)__builtin_ctzll(wanted);
+		uint32_t pushed = mr_spsc_push(w->mesh_out[to], &d, 1);
 
 		wanted &= wanted - 1;
-		if (mr_likely(mr_spsc_push(w->mesh_out[to], &d, 1) == 1)) {
-			mr_count(w->stats->mesh_tx_frames, 1);
-			mr_count(w->stats->mesh_tx_messages, d.messages);
-		} else {
-			rte_pktmbuf_free(w->mesh.open);
-			mr_count(w->stats->drop_mesh_full, d.messages);
-		}
+		assert(pushed == 1); /* its room was sure before anything was written for `to` */
+		mr_count(w->stats->mesh_tx_frames, pushed);
+		mr_count(w->stats->mesh_tx_messages, d.messages);
 	}
 	w->mesh.rung |= w->mesh.wanted_by;
 	w->mesh.wanted_by = 0;
@@ -71,14 +71,27 @@ void mr_worker_mesh_flush(struct mr_worker *w)
 	w->mesh.sent = w->mesh.used;
 }
 
-/* Room for `bytes` in the open block or a new one; NULL when there is none to be had. */
-static uint8_t *reserve(struct mr_worker *w, uint32_t bytes)
+/* A worker that wants something in the open block is told by one descriptor, whose room is looked for when
+ * it wants the first: nobody but this worker takes of it, and frames that are passed on leave half. */
+static bool rings_have_room(struct mr_worker *w, uint64_t workers)
+{
+	for (workers &= ~w->mesh.wanted_by; workers != 0; workers &= workers - 1)
+		if (mr_unlikely(mr_spsc_room(w->mesh_out[__builtin_ctzll(workers)], 1) == 0))
+			return false;
+	return true;
+}
+
+/* Room for `bytes` in the open block or a new one, and to tell them all of it; NULL when there is none to
+ * be had. */
+static uint8_t *reserve(struct mr_worker *w, uint32_t bytes, uint64_t workers)
 {
 	if (w->mesh.open != NULL && w->mesh.used + bytes > MR_BLOCK_BYTES) {
 		mr_worker_mesh_flush(w);
 		rte_pktmbuf_free(w->mesh.open);
 		w->mesh.open = NULL;
 	}
+	if (!rings_have_room(w, workers))
+		return NULL;
 	if (w->mesh.open == NULL) {
 		if (bytes > MR_BLOCK_BYTES || w->mesh.stash_count == 0)
 			return NULL;
@@ -89,11 +102,28 @@ static uint8_t *reserve(struct mr_worker *w, uint32_t bytes)
 	return rte_pktmbuf_mtod_offset(w->mesh.open, uint8_t *, w->mesh.used);
 }
 
-static void write_record(uint8_t *to, const struct mr_mesh_record *record,
-	const struct mr_message_plan *plan, uint32_t target)
+static uint32_t prefix_of(const struct mr_mesh_record *record)
+{
+	return (uint32_t)(sizeof(*record) + record->members * sizeof(struct mr_mesh_member));
+}
+
+static uint64_t workers_of(
+	const struct mr_mesh_record *record, const struct mr_mesh_member *members)
+{
+	uint64_t workers = record->workers;
+
+	for (uint32_t i = 0; i < record->members; i++)
+		workers |= 1ull << members[i].worker;
+	return workers;
+}
+
+MR_ALWAYS_INLINE void write_record(uint8_t *to, const struct mr_mesh_record *record,
+	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target)
 {
 	memcpy(to, record, sizeof(*record));
-	mr_message_write(to + sizeof(*record), plan, target);
+	if (members != NULL)
+		memcpy(to + sizeof(*record), members, record->members * sizeof(*members));
+	mr_message_write(to + prefix_of(record), plan, target);
 }
 
 /* What stands in the open block's room is its own now. */
@@ -107,35 +137,32 @@ static void append(struct mr_worker *w, uint32_t bytes, uint64_t workers)
 static void hold(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_message_plan *plan, uint32_t target)
 {
-	uint32_t bytes = (uint32_t)sizeof(*record) + plan->stride;
-	struct mr_mesh_held *h = NULL;
+	uint32_t bytes = prefix_of(record) + plan->stride;
+	struct mr_mesh_held *h = mr_store_alloc(w->store, (uint32_t)sizeof(*h) + bytes);
 
-	if (sizeof(*h) + bytes <= MR_STORE_PIECE_MAX)
-		h = mr_store_alloc(w->store, (uint32_t)sizeof(*h) + bytes);
 	if (h == NULL) {
 		mr_count(w->stats->drop_mesh_full, 1);
 		return;
 	}
 	h->next = NULL;
+	h->workers = record->workers;
 	h->bytes = bytes;
-	write_record(h->record, record, plan, target);
+	write_record(h->record, record, NULL, plan, target);
 	*w->mesh.held_end = h;
 	w->mesh.held_end = &h->next;
 }
 
-/* Sends what was held, as far as blocks go. True: all of it. */
+/* Sends what was held, as far as blocks and rings go. True: all of it. */
 static bool release(struct mr_worker *w)
 {
 	while (w->mesh.held != NULL) {
 		struct mr_mesh_held *h = w->mesh.held;
-		uint8_t *to = reserve(w, h->bytes);
-		struct mr_mesh_record record;
+		uint8_t *to = reserve(w, h->bytes, h->workers);
 
 		if (to == NULL)
 			return false;
 		memcpy(to, h->record, h->bytes);
-		memcpy(&record, h->record, sizeof(record));
-		append(w, h->bytes, record.workers);
+		append(w, h->bytes, h->workers);
 		w->mesh.held = h->next;
 		mr_store_release(w->store, h, (uint32_t)sizeof(*h) + h->bytes);
 	}
@@ -155,18 +182,26 @@ bool mr_worker_mesh_ready(struct mr_worker *w)
 	return restock(w) && (mr_likely(w->mesh.held == NULL) || (release(w) && restock(w)));
 }
 
+bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record,
+	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target)
+{
+	uint32_t bytes = prefix_of(record) + plan->stride;
+	uint64_t workers = workers_of(record, members);
+	uint8_t *to = reserve(w, bytes, workers);
+
+	if (mr_unlikely(to == NULL))
+		return false;
+	write_record(to, record, members, plan, target);
+	append(w, bytes, workers);
+	return true;
+}
+
 static void send(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_message_plan *plan, uint32_t target)
 {
-	uint32_t bytes = (uint32_t)sizeof(*record) + plan->stride;
-	uint8_t *to = mr_likely(w->mesh.held == NULL) ? reserve(w, bytes) : NULL;
-
-	if (mr_unlikely(to == NULL)) {
+	if (mr_unlikely(w->mesh.held != NULL) ||
+		mr_unlikely(!mr_worker_mesh_put(w, record, NULL, plan, target)))
 		hold(w, record, plan, target);
-		return;
-	}
-	write_record(to, record, plan, target);
-	append(w, bytes, record->workers);
 }
 
 void mr_worker_mesh_home(struct mr_worker *w, unsigned home, uint64_t from,
@@ -190,35 +225,13 @@ void mr_worker_mesh_to_session(
 	send(w, &record, plan, target);
 }
 
-bool mr_worker_mesh_spare(const struct mr_worker *w, uint32_t bytes)
+bool mr_worker_mesh_spare(struct mr_worker *w, unsigned to, uint32_t bytes)
 {
 	bytes += (uint32_t)sizeof(struct mr_mesh_record);
 	return w->mesh.held == NULL &&
+	       mr_spsc_room(w->mesh_out[to], MR_MESH_ROOM_MIN) >= MR_MESH_ROOM_MIN &&
 	       (w->mesh.stash_count > BLOCKS_SPARED ||
 		       (w->mesh.open != NULL && w->mesh.used + bytes <= MR_BLOCK_BYTES));
-}
-
-bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record,
-	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target)
-{
-	uint32_t prefix = (uint32_t)(sizeof(*record) + record->members * sizeof(*members));
-	uint32_t stride = prefix + plan->stride;
-	uint8_t *to = reserve(w, stride);
-
-	if (mr_unlikely(to == NULL)) {
-		mr_count(w->stats->drop_mesh_full, 1);
-		return false;
-	}
-	memcpy(to, record, sizeof(*record));
-	if (record->members > 0)
-		memcpy(to + sizeof(*record), members, record->members * sizeof(*members));
-	mr_message_write(to + prefix, plan, target);
-	w->mesh.used += stride;
-	w->mesh.messages++;
-	w->mesh.wanted_by |= record->workers;
-	for (uint32_t i = 0; i < record->members; i++)
-		w->mesh.wanted_by |= 1ull << members[i].worker;
-	return true;
 }
 
 void mr_worker_mesh_ring(struct mr_worker *w)

@@ -78,7 +78,8 @@ static bool deliver(
 		s = find_any(w, session);
 		return mr_likely(s != NULL) && mr_worker_try(w, s, plan, target);
 	}
-	if (worker >= w->workers || !mr_worker_mesh_spare(w, plan->stride) || is_slow(w, session))
+	if (worker >= w->workers || !mr_worker_mesh_spare(w, worker, plan->stride) ||
+		is_slow(w, session))
 		return false;
 	mr_worker_mesh_to_session(w, session, plan, target);
 	return true;

@@ -57,6 +57,8 @@ static void put_on_mesh(struct mr_worker *w, struct publish *p, uint64_t workers
 	plan.token = p->token;
 	if (mr_worker_mesh_put(w, &record, p->member, &plan, m->header.target))
 		p->delivered++;
+	else
+		mr_count(w->stats->drop_mesh_full, 1);
 	p->members = 0;
 }
 
@@ -233,7 +235,8 @@ static void reply(struct mr_worker *w, struct mr_session *from, const struct mr_
 	} else {
 		record.workers = 1ull << to;
 		plan = mr_message_replan(m, MRF_MESSAGE_KIND_REPLY);
-		(void)mr_worker_mesh_put(w, &record, NULL, &plan, 0);
+		if (!mr_worker_mesh_put(w, &record, NULL, &plan, 0))
+			mr_count(w->stats->drop_mesh_full, 1);
 	}
 }
 

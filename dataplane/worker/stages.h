@@ -77,7 +77,7 @@ struct mr_mesh_member {
 
 /* True if a burst can be taken now: blocks at hand and room in every ring. */
 bool mr_worker_mesh_ready(struct mr_worker *w);
-/* Copies the message for other workers. False: it could not be, as counted. */
+/* Copies the message for other workers. False: there is no room for it. */
 bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target);
 /* The same of what must come: while the mesh is full, it waits in the worker's store, and nothing is taken
@@ -86,8 +86,9 @@ void mr_worker_mesh_home(struct mr_worker *w, unsigned home, uint64_t from,
 	const struct mr_message_plan *plan, uint32_t target);
 void mr_worker_mesh_to_session(
 	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target);
-/* True if a message of so many bytes would not have to wait, and would leave something for others. */
-bool mr_worker_mesh_spare(const struct mr_worker *w, uint32_t bytes);
+/* True if a message of so many bytes to that worker would not have to wait, and would leave something for
+ * others. */
+bool mr_worker_mesh_spare(struct mr_worker *w, unsigned to, uint32_t bytes);
 /* Tells the others what is in the open block. */
 void mr_worker_mesh_flush(struct mr_worker *w);
 /* Rings the bells of those told, if they sleep. */

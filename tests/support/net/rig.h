@@ -10,7 +10,7 @@
 #include "dataplane/session/remote.h"
 #include "dataplane/worker/frames.h"
 
-#define MR_RIG_WORKERS           2u
+#define MR_RIG_WORKERS           3u
 #define MR_RIG_LOCALS            4u /* slots of local sessions, a worker */
 #define MR_RIG_SLOTS             16u
 #define MR_RIG_FRAME_BYTES       1472u

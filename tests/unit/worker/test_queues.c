@@ -4,6 +4,7 @@
 
 #include "tests/unit/worker/cmocka_all.h"
 
+#include "dataplane/worker/queues.h"
 #include "tests/support/net/rig.h"
 
 #define SUBSCRIPTION 9u
@@ -523,6 +524,97 @@ static void nothing_is_lost_while_the_mesh_is_full(void **state)
 	mr_rig_close(&r);
 }
 
+static void push_number(struct mr_rig_local *c, uint32_t queue, uint32_t number)
+{
+	const struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_PUSH, NULL, NULL, 0, &number, 0, sizeof(number));
+
+	mr_rig_push(c, &plan, queue);
+}
+
+/* A descriptor a round, while the consumer's worker makes none: more than there are in a ring. What the
+ * consumer was not sent it does not acknowledge with what it was. */
+static void trickle_to_a_worker_that_stands_still_is_not_lost(void **state)
+{
+	enum { MESSAGES = 200 };
+	static bool came[MESSAGES];
+	uint32_t queue, number, count = 0;
+	struct mr_message_view m;
+
+	(void)state;
+	memset(came, 0, sizeof(came));
+	mr_rig_open(&r, 3);
+	(void)mr_rig_attach(&r, 2, 0, &producer);
+	(void)mr_rig_attach(&r, 1, 1, &consumer);
+	queue = open_queue(MRF_QUEUE_KIND_QUEUE, 0);
+	consume(&consumer, MRF_QUEUE_KIND_QUEUE, 0, 2 * MESSAGES);
+	for (number = 0; number < MESSAGES; number++) {
+		push_number(&producer, queue, number);
+		mr_rig_round(&r, 2);
+		mr_rig_round(&r, 0);
+	}
+	for (unsigned i = 0; i < 100 && count < MESSAGES; i++) {
+		mr_rig_wait_ms(&r, 1);
+		rounds(1);
+		while (mr_rig_next(&consumer, &m)) {
+			take_once(came, MESSAGES, &m);
+			assert_int_equal(m.extra.delivery.redelivered, 0);
+			count++;
+		}
+		settle(&consumer, queue, m.extra.delivery.tag, MRF_SETTLE_VERB_ACK_UP_TO);
+	}
+	assert_int_equal(count, MESSAGES);
+	rounds(2);
+	assert_int_equal(r.stats[0].queue_acked, MESSAGES);
+	assert_int_equal(r.stats[0].drop_mesh_full + r.stats[2].drop_mesh_full, 0);
+	mr_rig_close(&r);
+}
+
+/* The other way: what a home answers to a worker that stands still. */
+static void acceptances_for_a_worker_that_stands_still_are_not_lost(void **state)
+{
+	enum { MESSAGES = 200 };
+	struct mr_message_extra extra = {.flags = MRF_MESSAGE_FLAG_ORIGIN};
+	uint32_t queue, accepted = 0;
+	struct mr_message_view m;
+
+	(void)state;
+	mr_rig_open(&r, 3);
+	(void)mr_rig_attach(&r, 2, 0, &producer);
+	queue = open_queue(MRF_QUEUE_KIND_QUEUE, 0);
+	/* Pushed as if the producer's worker had sent them; it takes in nothing of what comes back. */
+	for (uint32_t i = 0; i < MESSAGES; i++) {
+		struct mr_message_plan plan =
+			mr_message_plan(MRF_MESSAGE_KIND_PUSH, NULL, NULL, 0, &i, 0, sizeof(i));
+		struct mrf_message_header h;
+		struct mr_message_view view;
+		alignas(8) uint8_t at[64];
+
+		extra.origin.id = i + 1;
+		mr_message_plan_extra(&plan, &extra);
+		mr_message_write(at, &plan, queue);
+		h = mr_message_header_load(at);
+		assert_true(mr_message_parse(at, h, &view));
+		mr_worker_queues_take(r.workers[0], producer.session->id, &view);
+		mr_rig_round(&r, 0);
+	}
+	for (unsigned i = 0; i < 100 && accepted < MESSAGES; i++) {
+		rounds(1);
+		while (mr_rig_next(&producer, &m))
+			for (uint32_t at = 0; at < m.payload_bytes;
+				at += sizeof(struct mrf_accepted_range)) {
+				struct mrf_accepted_range range;
+
+				memcpy(&range, m.payload + at, sizeof(range));
+				accepted += range.count;
+			}
+		(void)mr_bytes_release(&producer.down);
+	}
+	assert_int_equal(accepted, MESSAGES);
+	assert_int_equal(r.stats[0].drop_mesh_full, 0);
+	mr_rig_close(&r);
+}
+
 /* Far more than its ring and what it may be held, and it takes all of them at once. */
 static void what_a_slow_consumer_cannot_take_stays_in_the_queue(void **state)
 {
@@ -583,6 +675,8 @@ int main(void)
 		cmocka_unit_test(what_only_the_bus_says_is_refused),
 		cmocka_unit_test(queue_messages_have_no_subject),
 		cmocka_unit_test(nothing_is_lost_while_the_mesh_is_full),
+		cmocka_unit_test(trickle_to_a_worker_that_stands_still_is_not_lost),
+		cmocka_unit_test(acceptances_for_a_worker_that_stands_still_are_not_lost),
 		cmocka_unit_test(what_a_slow_consumer_cannot_take_stays_in_the_queue),
 	};
 
