@@ -134,22 +134,34 @@ static void append(struct mr_worker *w, uint32_t bytes, uint64_t workers)
 	w->mesh.wanted_by |= workers;
 }
 
-static void hold(struct mr_worker *w, const struct mr_mesh_record *record,
-	const struct mr_message_plan *plan, uint32_t target)
+/* Many queue groups make much of little: what clients publish leaves as much as it takes to all others. */
+static bool may_wait(const struct mr_worker *w, const struct mr_mesh_record *record, uint32_t bytes)
+{
+	uint64_t left = mr_store_bytes_max(w->store) - mr_store_bytes(w->store);
+
+	return record->what != MR_MESH_ROUTE || w->mesh.held_bytes + bytes <= left;
+}
+
+bool mr_worker_mesh_hold(struct mr_worker *w, const struct mr_mesh_record *record,
+	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target)
 {
 	uint32_t bytes = prefix_of(record) + plan->stride;
-	struct mr_mesh_held *h = mr_store_alloc(w->store, (uint32_t)sizeof(*h) + bytes);
+	struct mr_mesh_held *h = NULL;
 
+	if (may_wait(w, record, bytes))
+		h = mr_store_alloc(w->store, (uint32_t)sizeof(*h) + bytes);
 	if (h == NULL) {
 		mr_count(w->stats->drop_mesh_full, 1);
-		return;
+		return false;
 	}
 	h->next = NULL;
-	h->workers = record->workers;
+	h->workers = workers_of(record, members);
 	h->bytes = bytes;
-	write_record(h->record, record, NULL, plan, target);
+	write_record(h->record, record, members, plan, target);
 	*w->mesh.held_end = h;
 	w->mesh.held_end = &h->next;
+	w->mesh.held_bytes += bytes;
+	return true;
 }
 
 /* Sends what was held, as far as blocks and rings go. True: all of it. */
@@ -164,6 +176,7 @@ static bool release(struct mr_worker *w)
 		memcpy(to, h->record, h->bytes);
 		append(w, h->bytes, h->workers);
 		w->mesh.held = h->next;
+		w->mesh.held_bytes -= h->bytes;
 		mr_store_release(w->store, h, (uint32_t)sizeof(*h) + h->bytes);
 	}
 	w->mesh.held_end = &w->mesh.held;
@@ -182,13 +195,16 @@ bool mr_worker_mesh_ready(struct mr_worker *w)
 	return restock(w) && (mr_likely(w->mesh.held == NULL) || (release(w) && restock(w)));
 }
 
-bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record,
+/* Behind what waits, or what one client says would go in another order. */
+MR_ALWAYS_INLINE bool put(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target)
 {
 	uint32_t bytes = prefix_of(record) + plan->stride;
 	uint64_t workers = workers_of(record, members);
-	uint8_t *to = reserve(w, bytes, workers);
+	uint8_t *to = NULL;
 
+	if (mr_likely(w->mesh.held == NULL))
+		to = reserve(w, bytes, workers);
 	if (mr_unlikely(to == NULL))
 		return false;
 	write_record(to, record, members, plan, target);
@@ -196,12 +212,17 @@ bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record
 	return true;
 }
 
+bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record,
+	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target)
+{
+	return put(w, record, members, plan, target);
+}
+
 static void send(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_message_plan *plan, uint32_t target)
 {
-	if (mr_unlikely(w->mesh.held != NULL) ||
-		mr_unlikely(!mr_worker_mesh_put(w, record, NULL, plan, target)))
-		hold(w, record, plan, target);
+	if (mr_unlikely(!put(w, record, NULL, plan, target)))
+		(void)mr_worker_mesh_hold(w, record, NULL, plan, target);
 }
 
 void mr_worker_mesh_home(struct mr_worker *w, unsigned home, uint64_t from,

@@ -199,7 +199,7 @@ static uint32_t messages_at_most(const struct mr_frame *f)
  * many. */
 static uint32_t take_frames(struct mr_worker *w, const struct batch *b, uint32_t *messages)
 {
-	uint32_t i;
+	uint32_t i, bytes = 0;
 
 	for (i = 0; i < b->frames_count; i++) {
 		const struct mr_frame *f = &b->frames[i];
@@ -211,6 +211,12 @@ static uint32_t take_frames(struct mr_worker *w, const struct batch *b, uint32_t
 			mr_worker_hello(w, f);
 		else
 			mr_worker_frame(w, f);
+		/* What is ready in the mesh is enough for a burst. */
+		bytes += f->bytes;
+		if (mr_unlikely(bytes >= MR_BURST_BYTES)) {
+			mr_worker_route_now(w);
+			bytes = 0;
+		}
 	}
 	mr_worker_route_now(w);
 	return i;

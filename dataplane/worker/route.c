@@ -16,6 +16,7 @@ struct publish {
 	struct mr_message_plan delivery;
 	struct mr_message_extra extra; /* of the delivery */
 	uint32_t delivered;            /* copies made or handed to other workers */
+	uint64_t workers;              /* that are to get plain copies, and were sent none yet */
 	uint32_t members;              /* of other workers, chosen for queue groups */
 	struct mr_mesh_member member[MR_MESH_MEMBERS_MAX];
 };
@@ -47,18 +48,32 @@ MR_ALWAYS_INLINE const struct mr_route *find_route(
 	return r;
 }
 
-/* Sends what stands in `p->member`, if anything, and the other workers' plain copies with it. */
-static void put_on_mesh(struct mr_worker *w, struct publish *p, uint64_t workers)
+/* What waits for the mesh may do so for longer than its alias lives: it goes by its subject. */
+static bool __attribute__((noinline))
+hold_for_mesh(struct mr_worker *w, const struct publish *p, const struct mr_mesh_record *record)
+{
+	struct mr_message_view named = *p->message;
+	struct mr_message_plan plan;
+
+	named.subject = (const uint8_t *)p->route->subject;
+	named.subject_bytes = p->route->bytes;
+	plan = mr_message_replan(&named, MRF_MESSAGE_KIND_PUBLISH);
+	plan.token = p->token;
+	return mr_worker_mesh_hold(w, record, p->member, &plan, 0);
+}
+
+/* Sends the other workers' plain copies, if they have not been sent yet, and what stands in `p->member`. */
+static void put_on_mesh(struct mr_worker *w, struct publish *p)
 {
 	const struct mr_message_view *m = p->message;
-	struct mr_mesh_record record = {.workers = workers, .members = p->members};
+	struct mr_mesh_record record = {.workers = p->workers, .members = p->members};
 	struct mr_message_plan plan = mr_message_replan(m, MRF_MESSAGE_KIND_PUBLISH);
 
 	plan.token = p->token;
-	if (mr_worker_mesh_put(w, &record, p->member, &plan, m->header.target))
+	if (mr_likely(mr_worker_mesh_put(w, &record, p->member, &plan, m->header.target)) ||
+		hold_for_mesh(w, p, &record))
 		p->delivered++;
-	else
-		mr_count(w->stats->drop_mesh_full, 1);
+	p->workers = 0;
 	p->members = 0;
 }
 
@@ -66,7 +81,7 @@ static void put_on_mesh(struct mr_worker *w, struct publish *p, uint64_t workers
 static void name_member(struct mr_worker *w, struct publish *p, const struct mr_member *chosen)
 {
 	if (p->members == MR_MESH_MEMBERS_MAX)
-		put_on_mesh(w, p, 0);
+		put_on_mesh(w, p);
 	p->member[p->members++] = (struct mr_mesh_member){
 		.worker = chosen->worker,
 		.water = chosen->water,
@@ -153,11 +168,12 @@ publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_me
 		mr_message_plan_extra(&p.delivery, &p.extra);
 	}
 	p.delivered = delivered;
+	p.workers = r->workers;
 	p.members = 0;
 	for (uint32_t g = 0; g < r->group_count; g++)
 		deliver_group(w, &p, g);
-	if (r->workers != 0 || p.members > 0)
-		put_on_mesh(w, &p, r->workers);
+	if (p.workers != 0 || p.members > 0)
+		put_on_mesh(w, &p);
 	if (!r->interest)
 		mr_count(w->stats->drop_unrouted, 1);
 	if (token != NULL && p.delivered == 0)
@@ -236,7 +252,7 @@ static void reply(struct mr_worker *w, struct mr_session *from, const struct mr_
 		record.workers = 1ull << to;
 		plan = mr_message_replan(m, MRF_MESSAGE_KIND_REPLY);
 		if (!mr_worker_mesh_put(w, &record, NULL, &plan, 0))
-			mr_count(w->stats->drop_mesh_full, 1);
+			(void)mr_worker_mesh_hold(w, &record, NULL, &plan, 0);
 	}
 }
 

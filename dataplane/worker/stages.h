@@ -77,11 +77,14 @@ struct mr_mesh_member {
 
 /* True if a burst can be taken now: blocks at hand and room in every ring. */
 bool mr_worker_mesh_ready(struct mr_worker *w);
-/* Copies the message for other workers. False: there is no room for it. */
+/* Copies the message for other workers. False: there is no room for it now, or something waits before it. */
 bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target);
-/* The same of what must come: while the mesh is full, it waits in the worker's store, and nothing is taken
- * from clients meanwhile. */
+/* Lets it wait in the worker's store, behind all that waits; nothing is taken from clients until that has
+ * gone. It may be longer than an alias lives. False: there is no memory for it, as counted. */
+bool mr_worker_mesh_hold(struct mr_worker *w, const struct mr_mesh_record *record,
+	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target);
+/* The one or the other. */
 void mr_worker_mesh_home(struct mr_worker *w, unsigned home, uint64_t from,
 	const struct mr_message_plan *plan, uint32_t target);
 void mr_worker_mesh_to_session(

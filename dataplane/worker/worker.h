@@ -205,9 +205,10 @@ struct mr_worker {
 		struct rte_mbuf *stash[MR_MESH_STASH];
 		uint32_t stash_count;
 		uint64_t rung;             /* workers pushed to this round */
-		struct mr_mesh_held *held; /* what must come and had no room, oldest first; r:
-					      table writer, whether there is any */
+		struct mr_mesh_held *held; /* what had no room, oldest first; r: table writer,
+					      whether there is any */
 		struct mr_mesh_held **held_end;
+		uint64_t held_bytes; /* of records */
 	} mesh;
 	struct {
 		struct mr_queues *engine;

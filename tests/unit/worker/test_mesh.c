@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Publishes that make more of themselves in the mesh than there are blocks and descriptors for. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "tests/unit/worker/cmocka_all.h"
+
+#include "dataplane/worker/stages.h"
+#include "tests/support/net/rig.h"
+
+#define SUBJECT "a.b.c"
+
+static struct mr_rig r;
+static struct mr_rig_local pub, local, other;
+
+/* A publisher of the one worker; one of the other would rather hold it up; and one has many groups there. */
+static void open_all(void)
+{
+	struct mr_owner owner;
+
+	mr_rig_open(&r, 2);
+	mr_rig_attach(&r, 0, 0, &pub);
+	owner = mr_rig_attach(&r, 1, 1, &local);
+	mr_rig_attach(&r, 1, 2, &other);
+	mr_rig_subscribe(&r, local.session, 9, SUBJECT);
+	assert_int_equal(mr_table_water(r.table, &owner, 9, 50), 0);
+}
+
+static void close_all(void)
+{
+	close(pub.liveness_fd);
+	close(local.liveness_fd);
+	close(other.liveness_fd);
+	mr_rig_close(&r);
+}
+
+static void join_groups(unsigned patterns)
+{
+	static const char *const what[] = {"a.b.c", "*.b.c", "a.*.c", "a.b.*", "*.*.c", "*.b.*",
+		"a.*.*", "*.*.*", ">", "a.>", "*.>", "a.b.>", "a.*.>", "*.b.>", "*.*.>"};
+	char group[16];
+
+	assert_true(patterns <= MR_ARRAY_COUNT(what));
+	for (unsigned p = 0; p < patterns; p++)
+		for (unsigned g = 0; g < 64; g++) {
+			snprintf(group, sizeof(group), "g%u.%u", p, g);
+			mr_rig_join(&r, other.session, 1000 + p * 64 + g, what[p], group);
+		}
+}
+
+/* A promised publish, its number at the beginning; by alias, unless that is 0. */
+static void promise(uint32_t number, uint32_t bytes, uint32_t alias)
+{
+	static uint8_t payload[MR_BODY_BYTES_MAX];
+	const struct mr_message_extra extra = {
+		.flags = MRF_MESSAGE_FLAG_ORIGIN, .origin.id = number};
+	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL, SUBJECT,
+		alias != 0 ? 0 : sizeof(SUBJECT) - 1, payload, 0, bytes);
+
+	memcpy(payload, &number, sizeof(number));
+	mr_message_plan_extra(&plan, &extra);
+	mr_rig_push(&pub, &plan, alias);
+}
+
+/* What has come, the next in order; returns how many by now. */
+static uint32_t take(uint32_t got)
+{
+	struct mr_message_view m;
+	uint32_t number;
+
+	while (mr_rig_next(&local, &m)) {
+		assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_DELIVER);
+		memcpy(&number, m.payload, sizeof(number));
+		assert_int_equal(number, ++got);
+	}
+	(void)mr_bytes_release(&local.down);
+	return got;
+}
+
+static void promises_that_many_groups_multiply_are_not_lost(void **state)
+{
+	enum { BURSTS = 20, BURST = 32 };
+	uint32_t sent = 0, got = 0;
+
+	(void)state;
+	open_all();
+	join_groups(8);
+	for (unsigned k = 0; k < BURSTS; k++) {
+		for (unsigned i = 0; i < BURST; i++)
+			promise(++sent, 1500, 0);
+		for (unsigned i = 0; i < 100 && got < sent; i++) {
+			mr_rig_round(&r, 0);
+			mr_rig_round(&r, 1);
+			got = take(got);
+		}
+	}
+	assert_int_equal(got, BURSTS * BURST);
+	assert_int_equal(local.session->stats->missed, 0);
+	assert_int_equal(r.stats[0].drop_mesh_full, 0);
+	assert_null(r.workers[0]->mesh.held);
+	assert_int_equal(r.workers[0]->mesh.held_bytes, 0);
+	close_all();
+}
+
+static void what_waits_for_the_mesh_outlives_its_alias(void **state)
+{
+	enum { MESSAGES = 32 };
+	struct mr_owner owner;
+	uint32_t alias = 0, got = 0;
+
+	(void)state;
+	open_all();
+	join_groups(8);
+	owner = (struct mr_owner){0, pub.session->slot, pub.session->generation};
+	assert_int_equal(
+		mr_table_alias_acquire(r.table, &owner, SUBJECT, sizeof(SUBJECT) - 1, &alias), 0);
+	mr_session_hold(pub.session, alias, true);
+	for (uint32_t number = 1; number <= MESSAGES; number++)
+		promise(number, 1500, alias);
+	mr_rig_round(&r, 0);
+	assert_true(mr_session_drained(pub.session));
+	assert_non_null(r.workers[0]->mesh.held);
+	/* The other worker is through with what is in the ring; then the alias goes. */
+	for (unsigned i = 0; i < 8; i++)
+		mr_rig_round(&r, 1);
+	got = take(got);
+	assert_true(got < MESSAGES);
+	assert_int_equal(mr_table_alias_release(r.table, &owner, alias), 0);
+	mr_session_hold(pub.session, alias, false);
+	for (unsigned i = 0; i < 100 && got < MESSAGES; i++) {
+		mr_rig_round(&r, 0);
+		mr_rig_round(&r, 1);
+		got = take(got);
+	}
+	assert_int_equal(got, MESSAGES);
+	assert_int_equal(r.stats[1].drop_bad_alias, 0);
+	close_all();
+}
+
+/* Messages that would take more than all of the store: half of it is left, and plain subscribers come first. */
+static void what_groups_multiply_leaves_memory_to_others(void **state)
+{
+	const uint64_t slab = 128u << 10;
+	struct mr_message_view m;
+	struct mr_worker *w;
+	uint32_t number;
+
+	(void)state;
+	open_all();
+	join_groups(15);
+	w = r.workers[0];
+	mr_store_free(w->store);
+	assert_int_equal(mr_store_new(MR_STORE_BYTES_MIN, &w->store), 0);
+	promise(1, 60000, 0);
+	promise(2, 60000, 0);
+	mr_rig_round(&r, 0);
+	assert_int_equal(r.stats[0].published, 2);
+	assert_true(r.stats[0].drop_mesh_full > 0);
+	assert_in_range(mr_store_bytes(w->store), 1, MR_STORE_BYTES_MIN / 2 + slab);
+	for (unsigned i = 0; i < 100; i++) {
+		mr_rig_round(&r, 0);
+		mr_rig_round(&r, 1);
+	}
+	assert_true(mr_rig_next(&local, &m));
+	memcpy(&number, m.payload, sizeof(number));
+	assert_int_equal(number, 1);
+	assert_null(w->mesh.held);
+	assert_int_equal(mr_store_bytes(w->store), 0);
+	close_all();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(promises_that_many_groups_multiply_are_not_lost),
+		cmocka_unit_test(what_waits_for_the_mesh_outlives_its_alias),
+		cmocka_unit_test(what_groups_multiply_leaves_memory_to_others),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
