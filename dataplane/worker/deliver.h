@@ -51,6 +51,17 @@ static inline bool mr_worker_is_over(const struct mr_session *s)
 	       atomic_load_explicit(&s->remote->end, memory_order_relaxed) != MR_REMOTE_LIVES;
 }
 
+/* The session of that worker, or NULL when it is over: of another worker, as far as can be seen from here. */
+static inline struct mr_session *mr_worker_find(
+	const struct mr_worker *w, unsigned worker, uint32_t slot, uint32_t generation)
+{
+	const struct mr_directory *d =
+		worker == w->index ? &w->directory : &w->peers[worker]->directory;
+	struct mr_session *s = mr_directory_find(d, slot, generation);
+
+	return s != NULL && !mr_worker_is_over(s) ? s : NULL;
+}
+
 /* What a subscriber gets of a message that came by this route. */
 MR_ALWAYS_INLINE struct mr_message_plan mr_worker_delivery(const struct mr_route *r,
 	const struct mr_message_view *m, const struct mrf_reply_token *token)

@@ -35,14 +35,10 @@ static uint64_t now_ms(struct mr_worker *w)
 static struct mr_session *find_any(struct mr_worker *w, uint64_t id)
 {
 	unsigned worker = mr_session_worker(id);
-	const struct mr_directory *d;
-	struct mr_session *s;
 
 	if (mr_unlikely(worker >= w->workers))
 		return NULL;
-	d = worker == w->index ? &w->directory : &w->peers[worker]->directory;
-	s = mr_directory_find(d, mr_session_slot(id), mr_session_generation(id));
-	return s != NULL && !mr_worker_is_over(s) ? s : NULL;
+	return mr_worker_find(w, worker, mr_session_slot(id), mr_session_generation(id));
 }
 
 static uint64_t *slow_place(struct mr_worker *w, uint64_t session)

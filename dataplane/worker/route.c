@@ -91,20 +91,24 @@ static void name_member(struct mr_worker *w, struct publish *p, const struct mr_
 	};
 }
 
-/* `last`: it gets what is promised also when it is full. */
-static bool give_member(
-	struct mr_worker *w, struct publish *p, const struct mr_member *chosen, bool last)
+static struct mr_session *session_of(const struct mr_worker *w, const struct mr_member *m)
+{
+	return mr_worker_find(w, m->worker, m->slot, m->generation);
+}
+
+static bool give_member(struct mr_worker *w, struct publish *p, const struct mr_member *chosen)
 {
 	struct mr_session *s;
 
-	if (p->promised && !last && mr_worker_member_full(w, chosen))
-		return false;
 	if (chosen->worker != w->index) {
+		/* To look costs a line of the other worker's, so only for what must not be lost. */
+		if (mr_unlikely(p->promised) && session_of(w, chosen) == NULL)
+			return false;
 		name_member(w, p, chosen);
 		return true;
 	}
-	s = mr_directory_find(&w->directory, chosen->slot, chosen->generation);
-	if (s == NULL || mr_worker_is_over(s))
+	s = session_of(w, chosen);
+	if (s == NULL)
 		return false;
 	if (!(p->promised ? mr_worker_promise_member(
 				    w, s, p->route, chosen->water, &p->delivery, chosen->sub_id)
@@ -115,26 +119,35 @@ static bool give_member(
 	return true;
 }
 
-/* One member gets the copy: the first in turn whose ring has room, as far as this worker can see. */
+/* One member gets the copy: the first in turn whose ring has room, as far as this worker can see. What is
+ * promised goes to one that is full if no other takes it, but to none that is over. */
 static void deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
 {
 	uint32_t members = p->route->groups[group].members;
 	uint32_t tries = members < GROUP_TRIES_MAX ? members : GROUP_TRIES_MAX;
 	bool piece = (p->message->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0;
-	struct mr_member chosen;
+	struct mr_member chosen, full;
+	bool any_full = false;
 
 	if (mr_unlikely(piece))
 		tries = 1;
-	/* What is promised goes to the last of them if all are full. */
 	for (; tries > 0; tries--) {
 		uint32_t turn = mr_unlikely(piece) ? mr_worker_turn_of(&p->message->extra.fragment)
 						   : w->turn++;
 
 		if (!mr_route_group_pick(p->route, group, turn, &chosen))
 			break;
-		if (give_member(w, p, &chosen, tries == 1))
+		if (p->promised && mr_unlikely(mr_worker_member_full(w, &chosen))) {
+			if (session_of(w, &chosen) != NULL) {
+				full = chosen;
+				any_full = true;
+			}
+		} else if (give_member(w, p, &chosen)) {
 			return;
+		}
 	}
+	if (any_full && give_member(w, p, &full))
+		return;
 	mr_count(w->stats->drop_group_full, 1);
 }
 

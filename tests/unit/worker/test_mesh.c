@@ -169,11 +169,42 @@ static void what_groups_multiply_leaves_memory_to_others(void **state)
 	close_all();
 }
 
+/* Its worker knows that it is over, and the table does not yet. */
+static void a_promise_to_a_group_goes_to_none_that_is_over_elsewhere(void **state)
+{
+	enum { MESSAGES = 10 };
+	const struct mrf_network_path path = mr_rig_path(false, 4001);
+	struct mr_rig_client client;
+	struct mr_session *far;
+	uint32_t got = 0;
+
+	(void)state;
+	mr_rig_open(&r, 2);
+	mr_rig_attach(&r, 0, 0, &pub);
+	mr_rig_attach(&r, 0, 1, &local);
+	far = mr_rig_remote(&r, 1, 6, &path, MR_RIG_FRAME_BYTES, &client);
+	mr_rig_join(&r, local.session, 9, SUBJECT, "g");
+	mr_rig_join(&r, far, 9, SUBJECT, "g");
+	mr_worker_remote_end(r.workers[1], far, MR_REMOTE_CLOSED);
+	for (uint32_t number = 1; number <= MESSAGES; number++) {
+		promise(number, 100, 0);
+		mr_rig_round(&r, 0);
+		mr_rig_round(&r, 1);
+		got = take(got);
+	}
+	assert_int_equal(got, MESSAGES);
+	assert_int_equal(r.stats[1].drop_session_gone, 0);
+	close(pub.liveness_fd);
+	close(local.liveness_fd);
+	mr_rig_close(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(promises_that_many_groups_multiply_are_not_lost),
 		cmocka_unit_test(what_waits_for_the_mesh_outlives_its_alias),
+		cmocka_unit_test(a_promise_to_a_group_goes_to_none_that_is_over_elsewhere),
 		cmocka_unit_test(what_groups_multiply_leaves_memory_to_others),
 	};
 

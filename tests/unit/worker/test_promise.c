@@ -409,6 +409,45 @@ static void a_promise_in_the_datagram_flow_is_none(void **state)
 	close_all();
 }
 
+/* One member is full, the other is over while its subscription is still there: whoever's turn it is. */
+static void a_promise_to_a_group_is_not_lost_with_a_member_that_is_over(uint32_t turn)
+{
+	enum { MESSAGES = 60 };
+	struct mr_message_view m;
+	uint32_t number, got = 0;
+
+	open_all();
+	mr_rig_join(&r, local.session, 7, "all", "g");
+	block(local.session, 7, 50);
+	mr_rig_join(&r, s, 8, "all", "g");
+	block(s, 8, 50);
+	mr_worker_remote_end(r.workers[0], s, MR_REMOTE_CLOSED);
+	for (number = 1; number <= MESSAGES; number++) {
+		assert_true(promise("all", number, 4000));
+		r.workers[0]->turn = turn;
+		rounds(1);
+	}
+	assert_true(local.session->stats->full_since_ns != 0);
+	assert_int_equal(stats()->drop_group_full, 0);
+	for (unsigned i = 0; i < 100 && got < MESSAGES; i++) {
+		while (mr_rig_next(&local, &m)) {
+			memcpy(&number, m.payload, sizeof(number));
+			assert_int_equal(number, ++got);
+		}
+		(void)mr_bytes_release(&local.down);
+		rounds(1);
+	}
+	assert_int_equal(got, MESSAGES);
+	close_all();
+}
+
+static void a_promise_to_a_group_goes_to_the_full_member_if_the_other_is_over(void **state)
+{
+	(void)state;
+	a_promise_to_a_group_is_not_lost_with_a_member_that_is_over(0);
+	a_promise_to_a_group_is_not_lost_with_a_member_that_is_over(1);
+}
+
 static uint64_t hold_until_lost(struct mr_session *session)
 {
 	static uint8_t payload[32768];
@@ -447,6 +486,7 @@ int main(void)
 		cmocka_unit_test(an_unpromised_message_does_not_overtake_held_ones),
 		cmocka_unit_test(a_publisher_over_udp_is_held_up_and_goes_on),
 		cmocka_unit_test(a_promise_in_the_datagram_flow_is_none),
+		cmocka_unit_test(a_promise_to_a_group_goes_to_the_full_member_if_the_other_is_over),
 		cmocka_unit_test(who_never_reads_leaves_something_to_others),
 	};
 
