@@ -81,6 +81,17 @@ static bool rings_have_room(struct mr_worker *w, uint64_t workers)
 	return true;
 }
 
+/* True if all of them are to be told of the open block anyway, and it has the room: what is most often so. */
+static inline bool is_wanted(const struct mr_worker *w, uint32_t bytes, uint64_t workers)
+{
+	return (workers & ~w->mesh.wanted_by) == 0 && w->mesh.used + bytes <= MR_BLOCK_BYTES;
+}
+
+static inline uint8_t *room(const struct mr_worker *w)
+{
+	return rte_pktmbuf_mtod_offset(w->mesh.open, uint8_t *, w->mesh.used);
+}
+
 /* Room for `bytes` in the open block or a new one, and to tell them all of it; NULL when there is none to
  * be had. */
 static uint8_t *reserve(struct mr_worker *w, uint32_t bytes, uint64_t workers)
@@ -99,20 +110,26 @@ static uint8_t *reserve(struct mr_worker *w, uint32_t bytes, uint64_t workers)
 		w->mesh.used = 0;
 		w->mesh.sent = 0;
 	}
-	return rte_pktmbuf_mtod_offset(w->mesh.open, uint8_t *, w->mesh.used);
+	return room(w);
 }
 
-static uint32_t prefix_of(const struct mr_mesh_record *record)
+/* `members`: NULL if there are none, which most callers know. */
+MR_ALWAYS_INLINE uint32_t prefix_of(
+	const struct mr_mesh_record *record, const struct mr_mesh_member *members)
 {
-	return (uint32_t)(sizeof(*record) + record->members * sizeof(struct mr_mesh_member));
+	uint32_t bytes = (uint32_t)sizeof(*record);
+
+	if (members != NULL)
+		bytes += record->members * (uint32_t)sizeof(*members);
+	return bytes;
 }
 
-static uint64_t workers_of(
+MR_ALWAYS_INLINE uint64_t workers_of(
 	const struct mr_mesh_record *record, const struct mr_mesh_member *members)
 {
 	uint64_t workers = record->workers;
 
-	for (uint32_t i = 0; i < record->members; i++)
+	for (uint32_t i = 0; members != NULL && i < record->members; i++)
 		workers |= 1ull << members[i].worker;
 	return workers;
 }
@@ -121,9 +138,9 @@ MR_ALWAYS_INLINE void write_record(uint8_t *to, const struct mr_mesh_record *rec
 	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target)
 {
 	memcpy(to, record, sizeof(*record));
-	if (members != NULL)
+	if (members != NULL && record->members > 0)
 		memcpy(to + sizeof(*record), members, record->members * sizeof(*members));
-	mr_message_write(to + prefix_of(record), plan, target);
+	mr_message_write(to + prefix_of(record, members), plan, target);
 }
 
 /* What stands in the open block's room is its own now. */
@@ -145,7 +162,7 @@ static bool may_wait(const struct mr_worker *w, const struct mr_mesh_record *rec
 bool mr_worker_mesh_hold(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target)
 {
-	uint32_t bytes = prefix_of(record) + plan->stride;
+	uint32_t bytes = prefix_of(record, members) + plan->stride;
 	struct mr_mesh_held *h = NULL;
 
 	if (may_wait(w, record, bytes))
@@ -199,12 +216,13 @@ bool mr_worker_mesh_ready(struct mr_worker *w)
 MR_ALWAYS_INLINE bool put(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target)
 {
-	uint32_t bytes = prefix_of(record) + plan->stride;
+	uint32_t bytes = prefix_of(record, members) + plan->stride;
 	uint64_t workers = workers_of(record, members);
 	uint8_t *to = NULL;
 
+	assert(workers != 0);
 	if (mr_likely(w->mesh.held == NULL))
-		to = reserve(w, bytes, workers);
+		to = mr_likely(is_wanted(w, bytes, workers)) ? room(w) : reserve(w, bytes, workers);
 	if (mr_unlikely(to == NULL))
 		return false;
 	write_record(to, record, members, plan, target);
@@ -249,8 +267,11 @@ void mr_worker_mesh_to_session(
 bool mr_worker_mesh_spare(struct mr_worker *w, unsigned to, uint32_t bytes)
 {
 	bytes += (uint32_t)sizeof(struct mr_mesh_record);
-	return w->mesh.held == NULL &&
-	       mr_spsc_room(w->mesh_out[to], MR_MESH_ROOM_MIN) >= MR_MESH_ROOM_MIN &&
+	if (mr_unlikely(w->mesh.held != NULL))
+		return false;
+	if (mr_likely(is_wanted(w, bytes, 1ull << to)))
+		return true;
+	return mr_spsc_room(w->mesh_out[to], MR_MESH_ROOM_MIN) >= MR_MESH_ROOM_MIN &&
 	       (w->mesh.stash_count > BLOCKS_SPARED ||
 		       (w->mesh.open != NULL && w->mesh.used + bytes <= MR_BLOCK_BYTES));
 }

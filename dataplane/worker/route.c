@@ -121,7 +121,8 @@ static bool give_member(struct mr_worker *w, struct publish *p, const struct mr_
 
 /* One member gets the copy: the first in turn whose ring has room, as far as this worker can see. What is
  * promised goes to one that is full if no other takes it, but to none that is over. */
-static void deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
+static void __attribute__((noinline))
+deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
 {
 	uint32_t members = p->route->groups[group].members;
 	uint32_t tries = members < GROUP_TRIES_MAX ? members : GROUP_TRIES_MAX;
