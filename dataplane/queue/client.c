@@ -39,6 +39,7 @@ static struct mr_queue_client *client_new(struct mr_queues *q, uint64_t session)
 	if (q->clients != NULL)
 		q->clients->all_prev = client;
 	q->clients = client;
+	q->clients_count++;
 	if (q->sweep_ms == UINT64_MAX)
 		q->sweep_ms = q->now_ms + SWEEP_MS;
 	q->last = client;
@@ -65,6 +66,7 @@ static void unlink_client(struct mr_queues *q, struct mr_queue_client *client)
 		client->all_prev->all_next = client->all_next;
 	if (client->all_next != NULL)
 		client->all_next->all_prev = client->all_prev;
+	q->clients_count--;
 	if (q->sweep == client)
 		q->sweep = client->all_next;
 	if (q->last == client)

@@ -231,6 +231,7 @@ struct mr_queues {
 	struct mr_queue **names; /* hash */
 	uint32_t names_mask;
 	struct mr_queue_client **sessions; /* hash */
+	uint32_t clients_count;
 	uint32_t sessions_mask;
 	struct mr_queue_delivery *deliveries;
 	uint32_t deliveries_max;

@@ -47,12 +47,15 @@ static bool over(const struct mr_queue *queue, uint64_t more_bytes)
 		       queue->body_bytes + more_bytes > queue->options.bytes_max);
 }
 
-/* Beyond the limit by what producers may have under way. */
-static bool far_over(const struct mr_queues *q, const struct mr_queue *queue)
+/* Beyond the limit by what producers may have under way: each of them a window, if it keeps to it. */
+static bool far_over(struct mr_queues *q, uint64_t session, const struct mr_queue *queue)
 {
 	const struct mrf_queue_options *o = &queue->options;
+	uint64_t under_way;
 
-	return mr_queue_depth(queue) >= o->messages_max + o->messages_max / 8 + q->c.window ||
+	(void)mr_client_of(q, session); /* it is one of them from here on */
+	under_way = (uint64_t)q->clients_count * q->c.window;
+	return mr_queue_depth(queue) >= o->messages_max + o->messages_max / 8 + under_way ||
 	       (o->bytes_max != 0 &&
 		       queue->body_bytes > o->bytes_max + o->bytes_max / 8 + MR_BODY_BYTES_MAX);
 }
@@ -63,14 +66,14 @@ static uint64_t footprint(const struct mr_queue *queue)
 	return queue->body_bytes + mr_queue_depth(queue) * ENTRY_BYTES;
 }
 
-static uint32_t admit(
-	struct mr_queues *q, struct mr_queue *queue, uint64_t body_bytes, bool promised)
+static uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	uint64_t body_bytes, bool promised)
 {
 	bool waits = promised && queue->options.when_full == MRF_QUEUE_FULL_WAIT;
 
 	if (mr_unlikely(queue->options.bytes_max != 0 && body_bytes > queue->options.bytes_max))
 		return MRF_STATUS_CODE_BAD;
-	if (mr_unlikely(over(queue, body_bytes)) && (!waits || far_over(q, queue)))
+	if (mr_unlikely(over(queue, body_bytes)) && (!waits || far_over(q, session, queue)))
 		return MRF_STATUS_CODE_OVERLOADED;
 	if (mr_unlikely(footprint(queue) >= q->store_share))
 		return MRF_STATUS_CODE_OVERLOADED;
@@ -225,7 +228,7 @@ uint32_t mr_push_check(struct mr_queues *q, uint64_t session, struct mr_queue *q
 			return status;
 	}
 	if (status == MRF_STATUS_CODE_OK)
-		status = admit(q, queue, body_bytes, facts->origin != NULL);
+		status = admit(q, session, queue, body_bytes, facts->origin != NULL);
 	if (queue->kind == MRF_QUEUE_KIND_SERVICE && status == MRF_STATUS_CODE_OK) {
 		facts->entry_flags |= MR_ENTRY_CALL;
 		if (m->header.flags & MRF_MESSAGE_FLAG_MORE)

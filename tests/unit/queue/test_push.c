@@ -64,6 +64,30 @@ static void full_queue_takes_a_window_more_and_accepts_when_there_is_room(void *
 	assert_int_equal(rig_count(&r, 1, MRF_MESSAGE_KIND_ACCEPTED), 0);
 }
 
+/* So that pressure is all that producers feel of a full queue, however many they are. */
+static void full_queue_takes_a_window_of_each_producer(void **state)
+{
+	uint32_t q;
+
+	(void)state;
+	r.options.messages_max = 8;
+	q = rig_make(&r, "work");
+	for (uint64_t id = 1; id <= 8; id++)
+		push(q, 0, id);
+	for (uint32_t client = 1; client <= 3; client++)
+		for (uint64_t id = 101; id <= 108; id++) {
+			rig_push(&r, &(struct rig_push){
+					     .queue = q, .client = client, .text = "x", .id = id});
+			rig_run(&r);
+		}
+	assert_int_equal(r.stats.refused_push_full, 0);
+	rig_sent_forget(&r);
+	rig_command(&r, MRF_QUEUE_VERB_PURGE, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0);
+	rig_run(&r);
+	for (uint32_t client = 1; client <= 3; client++)
+		rig_expect_accepted(&r, client, 101, 8, MRF_STATUS_CODE_OK);
+}
+
 static void purge_accepts_all_that_waited(void **state)
 {
 	uint32_t q;
@@ -276,6 +300,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RIG_TEST(full_queue_takes_a_window_more_and_accepts_when_there_is_room),
+		RIG_TEST(full_queue_takes_a_window_of_each_producer),
 		RIG_TEST(purge_accepts_all_that_waited),
 		RIG_TEST(full_queue_that_refuses_does),
 		RIG_TEST(bytes_are_limited_too),
