@@ -368,8 +368,9 @@ struct mr_push_options {
 	uint64_t next_id;
 	struct mr_queue_options queue;
 	/* Told of each promised push once: 0, or -EBUSY (full, after retries), -ESTALE (so old that
-	 * the bus cannot tell), -ENOENT, -EMSGSIZE (too large for a bus connected to since). From within any call that waits or processes, also in another callback; may push,
-	 * and must not wait. */
+	 * the bus cannot tell), -ENOENT, -EMSGSIZE (too large for a bus connected to since). From
+	 * within any call that waits or processes, also in another callback; may push, and must not
+	 * wait. */
 	void (*on_outcome)(struct mr_client *c, uint64_t id, int error, void *arg);
 	void *arg;
 };

@@ -58,13 +58,16 @@ run_one() {
 
 # Says what `meson test` found: one JSON object a line in its log.
 report_meson() {
-	local prefix=$1 json=$2 name result reason
+	local prefix=$1 json=$2 name result reason figures
 
-	while IFS=$'\t' read -r name result reason; do
+	while IFS=$'\t' read -r name result reason figures; do
 		name="$prefix: $name"
 		case $result in
-		OK | EXPECTEDFAIL) passed "$name" ;;
-		SKIP) skipped "$name" "${reason:-no reason given}" ;;
+		OK | EXPECTEDFAIL)
+			passed "$name"
+			[ -z "$figures" ] || printf '%b\n' "$figures" | sed 's/^/           /'
+			;;
+		SKIP) skipped "$name" "$reason" ;;
 		*)
 			failed "$name" "$result"
 			jq -r --arg name "${name#"$prefix: "}" \
@@ -75,7 +78,8 @@ report_meson() {
 			;;
 		esac
 	done < <(jq -r '[(.name | sub("^.* / "; "")), .result,
-		(((.stdout // "") + "\n" + (.stderr // "")) | [scan("(?m)^skip: (.*)$")] | flatten | last // "")
+		(((.stdout // "") + "\n" + (.stderr // "")) | [scan("(?m)^skip: (.*)$")] | flatten | last // "no reason given"),
+		((.stdout // "") | [scan("(?m)^== (.*)$")] | flatten | join("\n"))
 		] | @tsv' "$json")
 }
 

@@ -111,11 +111,11 @@ for file in cooked raw.accepted plain plain.accepted; do
 done
 missing() { comm -23 <(uniq "$1.sorted") <(uniq "$2.sorted") | wc -l; }
 doubled() { uniq -d "$1.sorted" | wc -l; }
-say "exactly once: accepted $(wc -l <"$dir/raw.accepted"), processed $(wc -l <"$dir/cooked"), missing \
+figures "exactly once: accepted $(wc -l <"$dir/raw.accepted"), processed $(wc -l <"$dir/cooked"), missing \
 $(missing "$dir/raw.accepted" "$dir/cooked"), doubled $(doubled "$dir/cooked")"
-say "at least once: accepted $(wc -l <"$dir/plain.accepted"), processed $(wc -l <"$dir/plain"), missing \
+figures "at least once: accepted $(wc -l <"$dir/plain.accepted"), processed $(wc -l <"$dir/plain"), missing \
 $(missing "$dir/plain.accepted" "$dir/plain"), doubled $(doubled "$dir/plain")"
-say "calls answered rightly: $(wc -l <"$dir/called"); kills: $kills"
+figures "calls answered rightly: $(wc -l <"$dir/called"); kills: $kills"
 expect_equal "accepted and lost, exactly once" "$(missing "$dir/raw.accepted" "$dir/cooked")" 0
 expect_equal "accepted and lost, at least once" "$(missing "$dir/plain.accepted" "$dir/plain")" 0
 expect_equal "processed twice, exactly once" "$(doubled "$dir/cooked")" 0

@@ -55,7 +55,7 @@ sort "$dir/accepted" >"$dir/accepted.sorted"
 sort "$dir/cooked" >"$dir/cooked.sorted"
 missing=$(comm -23 "$dir/accepted.sorted" "$dir/cooked.sorted" | wc -l)
 doubled=$(uniq -d "$dir/cooked.sorted" | wc -l)
-say "accepted $(lines "$dir/accepted"), processed $(lines "$dir/cooked"), missing $missing, doubled $doubled"
+figures "accepted $(lines "$dir/accepted"), processed $(lines "$dir/cooked"), missing $missing, doubled $doubled"
 expect_equal "accepted and not processed" "$missing" 0
 expect_equal "processed twice" "$doubled" 0
 expect_equal "dead letters" "$(counter queue_dead)" 0

@@ -41,7 +41,7 @@ all_come() {
 	shift 2
 	start "$name" "${net_in[@]}" timeout -k 5 120 "$promised" -n "$count" "$@" "$address" "test.$name"
 	patience_s=120 wait_child "$pid" "promised $name"
-	say "$name: $(cat "$dir/$name.out" "$dir/$name.err")"
+	figures "$name: $(cat "$dir/$name.out" "$dir/$name.err")"
 	expect_equal "exit status of $name" "$status" 0
 	expect_json "$dir/$name.out" ".came == $count and .wrong == 0 and .reconnects == 0" true
 }

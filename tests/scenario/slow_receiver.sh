@@ -43,8 +43,8 @@ rate() {
 }
 
 tell_rates() {
-	printf '%s: %s messages/s with nobody slow; beside receivers that do not read %s to another subject, %s to the same subject as the dropping one\n' \
-		"$1" "$(cat "$dir/free.rate")" "$(cat "$dir/other.rate")" "$(cat "$dir/same.rate")"
+	figures "$1: $(cat "$dir/free.rate") messages/s with nobody slow; beside receivers that do not read" \
+		"$(cat "$dir/other.rate") to another subject, $(cat "$dir/same.rate") to the same subject as the dropping one"
 }
 
 for workers in 1 2; do

@@ -18,6 +18,9 @@ patience_s=30
 
 say() { printf '%s\n' "-- $*"; }
 
+# figures TEXT: what was counted or measured; scripts/test shows it, also of a test that passes.
+figures() { printf '%s\n' "== $*"; }
+
 skip() {
 	trap - EXIT
 	echo "skip: $*"

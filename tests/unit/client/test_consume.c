@@ -301,7 +301,8 @@ static struct mr_client *stuck(struct fixture *f, unsigned count, struct mr_opti
 	assert_int_equal(mr_connect(f->bus.address, &options, &c), 0);
 	assert_int_equal(mr_publisher_open_with(c, "a", &promised, &p), 0);
 	assert_int_equal(mr_consume(c, "jobs", &how, count_one, handed_out, k), 0);
-	while (out < count) {
+	for (uint64_t until = now_ms() + PATIENCE_MS; out < count;) {
+		assert_true(now_ms() < until);
 		bus_lock(&f->bus);
 		out = f->bus.queues.queues[0].serial;
 		bus_unlock(&f->bus);
@@ -321,12 +322,14 @@ static void acks_that_find_no_room_wait_in_one_row(void **state)
 	struct mr_consumer *k;
 	unsigned count = 0;
 	struct mr_client *c = stuck(f, 150, options, &count, &k);
-	uint64_t settlements;
+	uint64_t settlements, until = now_ms() + PATIENCE_MS;
 
-	while (count < 150)
+	while (count < 150) {
+		assert_true(now_ms() < until);
 		assert_true(mr_process(c, 1) >= 0);
+	}
 	let_go(f, true);
-	for (uint64_t acked = 0, until = now_ms() + PATIENCE_MS; acked < 150;) {
+	for (uint64_t acked = 0; acked < 150;) {
 		assert_true(now_ms() < until);
 		assert_true(mr_wait(c, 1) >= 0);
 		bus_lock(&f->bus);
