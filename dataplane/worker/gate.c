@@ -3,6 +3,7 @@
 
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
+#include "dataplane/worker/turns.h"
 
 /* Members of a queue group that are looked at before a publisher has to wait. */
 #define MEMBERS_MAX 8u
@@ -280,7 +281,8 @@ static bool group_full(struct mr_worker *w, const struct mr_route *r, uint32_t g
 	const struct mr_message_view *m)
 {
 	bool piece = (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0;
-	uint32_t turn = piece ? mr_worker_turn_of(&m->extra.fragment) : w->turn;
+	uint32_t *turns = mr_turns_of(w->turns, r->hash, r->groups[group].group);
+	uint32_t turn = piece ? mr_worker_turn_of(&m->extra.fragment) : *turns;
 	uint32_t members = piece ? 1 : r->groups[group].members;
 	uint32_t tries = members < MEMBERS_MAX ? members : MEMBERS_MAX;
 	struct mr_member member;
@@ -289,7 +291,7 @@ static bool group_full(struct mr_worker *w, const struct mr_route *r, uint32_t g
 		if (!mr_route_group_pick(r, group, turn + i, &member) ||
 			!mr_worker_member_full(w, &member))
 			return false;
-	w->turn += tries; /* of a large group others are asked next */
+	*turns += tries; /* of a large group others are asked next */
 	return true;
 }
 

@@ -2,6 +2,7 @@
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/gate.h"
 #include "dataplane/worker/queues.h"
+#include "dataplane/worker/turns.h"
 
 /* Members tried before a queue group's message is given up: all of a small group, some of a large.
  */
@@ -127,6 +128,7 @@ deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
 	uint32_t members = p->route->groups[group].members;
 	uint32_t tries = members < GROUP_TRIES_MAX ? members : GROUP_TRIES_MAX;
 	bool piece = (p->message->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0;
+	uint32_t *turns = mr_turns_of(w->turns, p->route->hash, p->route->groups[group].group);
 	struct mr_member chosen, full;
 	bool any_full = false;
 
@@ -134,7 +136,7 @@ deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
 		tries = 1;
 	for (; tries > 0; tries--) {
 		uint32_t turn = mr_unlikely(piece) ? mr_worker_turn_of(&p->message->extra.fragment)
-						   : w->turn++;
+						   : (*turns)++;
 
 		if (!mr_route_group_pick(p->route, group, turn, &chosen))
 			break;

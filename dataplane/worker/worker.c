@@ -13,6 +13,7 @@
 #include "dataplane/worker/frames.h"
 #include "dataplane/worker/gate.h"
 #include "dataplane/worker/queues.h"
+#include "dataplane/worker/turns.h"
 
 static bool stopped(struct mr_worker *w)
 {
@@ -183,6 +184,16 @@ static int open_waiting(struct mr_worker *w, const struct mr_worker_config *c)
 	return mr_store_new(c->store_bytes, &w->store);
 }
 
+static int open_turns(struct mr_worker *w)
+{
+	w->turns = aligned_alloc(MR_CACHE_LINE, sizeof(*w->turns));
+	if (w->turns == NULL)
+		return -ENOMEM;
+	memset(w->turns, 0, sizeof(*w->turns));
+	mr_turns_init(w->turns, rte_rdtsc() << 6 | (w->index + 1));
+	return 0;
+}
+
 static uint64_t clock_ns(void)
 {
 	struct timespec t;
@@ -241,6 +252,8 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	if (error == 0)
 		error = open_waiting(w, c);
 	if (error == 0)
+		error = open_turns(w);
+	if (error == 0)
 		error = mr_worker_queues_new(w, c);
 	if (error == 0)
 		error = mr_router_new(table, c->index, c->route_cache_entries, &w->router);
@@ -268,6 +281,7 @@ void mr_worker_free(struct mr_worker *w)
 	free(w->flows.list);
 	mr_store_free(w->store);
 	free(w->gates);
+	free(w->turns);
 	mr_channel_close(&w->handoff.channel);
 	mr_worker_page_unmap(w->page);
 	close_fd(w->page_fd);

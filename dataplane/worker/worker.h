@@ -29,6 +29,7 @@
 #include "dataplane/subject/router.h"
 
 struct mr_gate;
+struct mr_turns;
 struct mr_waiting;
 struct rte_mbuf;
 struct rte_mempool;
@@ -154,6 +155,7 @@ struct mr_worker {
 	struct mr_directory directory;
 	struct mr_store *store;
 	struct mr_gate *gates; /* MR_GATES of them; w: worker, r: all workers */
+	struct mr_turns *turns;
 	uint64_t held_bytes_max;
 	struct mr_handoff handoff;
 	struct mr_worker_page *page;
@@ -172,7 +174,6 @@ struct mr_worker {
 	/* worker's own */
 	alignas(MR_CACHE_LINE) uint32_t burst_count;
 	uint32_t cursor;     /* in the poll list: who is asked first */
-	uint32_t turn;       /* of queue groups */
 	uint32_t pieces_cut; /* messages that this worker cut into pieces */
 	uint32_t house_in;
 	uint32_t dirty_count;

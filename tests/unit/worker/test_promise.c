@@ -7,6 +7,7 @@
 
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/gate.h"
+#include "dataplane/worker/turns.h"
 #include "tests/support/net/rig.h"
 
 static struct mr_rig r;
@@ -409,6 +410,13 @@ static void a_promise_in_the_datagram_flow_is_none(void **state)
 	close_all();
 }
 
+static void set_turn(uint32_t turn)
+{
+	const struct mr_route *route = mr_worker_subject(r.workers[0], "all", 3);
+
+	*mr_turns_of(r.workers[0]->turns, route->hash, route->groups[0].group) = turn;
+}
+
 /* One member is full, the other is over while its subscription is still there: whoever's turn it is. */
 static void a_promise_to_a_group_is_not_lost_with_a_member_that_is_over(uint32_t turn)
 {
@@ -424,7 +432,7 @@ static void a_promise_to_a_group_is_not_lost_with_a_member_that_is_over(uint32_t
 	mr_worker_remote_end(r.workers[0], s, MR_REMOTE_CLOSED);
 	for (number = 1; number <= MESSAGES; number++) {
 		assert_true(promise("all", number, 4000));
-		r.workers[0]->turn = turn;
+		set_turn(turn);
 		rounds(1);
 	}
 	assert_true(local.session->stats->full_since_ns != 0);
