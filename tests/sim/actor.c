@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/actor.h"
+
+#include <stdio.h>
+
+#include "tests/sim/program.h"
+#include "tests/sim/world.h"
+
+bool actor_is_dead(void)
+{
+	return process_killed(process_now);
+}
+
+bool actor_goes_on(const struct actor *a)
+{
+	return !actor_is_dead() && !a->stop;
+}
+
+struct mr_client *actor_connect(const struct actor *a, const char *name)
+{
+	const struct mr_options options = {
+		.name = name, .connect_timeout_ms = 2000, .request_timeout_ms = 2000, .spin_us = 1};
+	struct mr_client *c = NULL;
+
+	(void)a;
+	while (!actor_is_dead() && mr_connect(ACTOR_ADDRESS, &options, &c) != 0)
+		process_sleep(20 * WORLD_MS);
+	if (c != NULL && actor_is_dead()) {
+		mr_close(c);
+		c = NULL;
+	}
+	return c;
+}
+
+struct mr_queue_options actor_queue_options(unsigned queue)
+{
+	const struct model_queue *q = &model_queues[queue];
+
+	return (struct mr_queue_options){
+		.policy = (enum mr_policy)(queue % 3 + 1),
+		.when_full = q->refuses ? MR_QUEUE_FULL_REFUSE : MR_QUEUE_FULL_WAIT,
+		.messages_max = q->messages_max,
+		.age_max_ms = q->age_max_ms,
+		.ack_timeout_ms = q->ack_timeout_ms,
+		.max_deliver = (uint16_t)q->max_deliver,
+	};
+}
+
+void actor_start(struct actor *a)
+{
+	static process_main_fn *const programs[] = {
+		[ACTOR_PRODUCER] = actor_produce,
+		[ACTOR_CONSUMER] = actor_consume,
+		[ACTOR_SERVER] = actor_serve,
+		[ACTOR_CALLER] = actor_call,
+	};
+	static const char *const names[] = {"producer", "consumer", "server", "caller"};
+	char name[32];
+
+	snprintf(name, sizeof(name), "%s-%u", names[a->kind], a->index);
+	a->process = process_start(name, programs[a->kind], a);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* actor: a program with a part in a run: what it is and has to remember over the death of its process.
+ *
+ * Threads   The fields are those of its process, while it runs; one that was killed touches none of them.
+ */
+#ifndef MILLRACE_TESTS_SIM_ACTOR_H
+#define MILLRACE_TESTS_SIM_ACTOR_H
+
+#include "client/millrace.h"
+#include "tests/sim/model.h"
+#include "tests/sim/process.h"
+
+#define ACTOR_HELD_MAX 64u
+#define ACTOR_CALLS    512u
+#define ACTOR_ADDRESS  "udp://10.0.0.1:7400"
+
+enum actor_kind {
+	ACTOR_PRODUCER,
+	ACTOR_CONSUMER,
+	ACTOR_SERVER,
+	ACTOR_CALLER,
+};
+
+struct actor {
+	enum actor_kind kind;
+	unsigned index;
+	unsigned queue; /* of the model */
+	struct process *process;
+	bool stop; /* it is to end in good order */
+	/* a producer */
+	uint64_t next_id;
+	uint32_t open[MODEL_MESSAGES_MAX];   /* numbers whose outcome is not known, by id */
+	uint64_t own_id[MODEL_MESSAGES_MAX]; /* at least once: ids by the library's */
+	/* a consumer */
+	bool drains; /* takes all there is, and does nothing else */
+	bool reads_dead;
+	uint64_t handed_ns; /* when it was handed something last */
+	unsigned held_count;
+	struct {
+		uint64_t tag;
+		uint32_t number;
+	} held[ACTOR_HELD_MAX];
+	/* a server */
+	bool works_well;
+	struct mr_service *service;
+	/* a caller */
+	uint64_t calls;
+	unsigned calls_open;
+	uint64_t answered_well;
+	bool call_open[ACTOR_CALLS]; /* by number */
+};
+
+/* Starts its process, or a new one after the last was killed. */
+void actor_start(struct actor *a);
+
+/* The programs. */
+process_main_fn actor_produce, actor_consume, actor_serve, actor_call;
+
+/* A connection, tried until it comes about; NULL: the process is to end. */
+struct mr_client *actor_connect(const struct actor *a, const char *name);
+bool actor_is_dead(void); /* the process was killed */
+bool actor_goes_on(const struct actor *a);
+struct mr_queue_options actor_queue_options(unsigned queue);
+
+#endif

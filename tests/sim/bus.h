@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bus: the simulated bus: one worker with the real queues (dataplane/queue) and the real reliable flow
+ * (dataplane/wire/reliable), and of sessions, frames and control as little as clients need.
+ *
+ *   datagrams ──▶ session: reliable flow, in order ──▶ messages ──▶ queues, requests
+ *   queues, answers ──▶ session: FIFO ──▶ frames of the reliable flow ──▶ datagrams
+ *
+ * Owns      Sessions, the queues and their store.
+ * Threads   The world's.
+ */
+#ifndef MILLRACE_TESTS_SIM_BUS_H
+#define MILLRACE_TESTS_SIM_BUS_H
+
+#include "dataplane/queue/queue.h"
+#include "dataplane/wire/frame.h"
+#include "dataplane/wire/reliable.h"
+#include "flatbuf/stats.h"
+
+#define BUS_SESSIONS_MAX 64u
+#define BUS_FRAMES       64u /* of the log, and slots */
+#define BUS_FRAME_BYTES  1472u
+#define BUS_HEARTBEAT_MS 200u
+#define BUS_MISSED_MAX   3u
+#define BUS_PIECES       64u
+
+struct bus_message {
+	struct bus_message *next;
+	uint32_t bytes; /* whole words */
+	alignas(8) uint8_t at[];
+};
+
+struct bus_session {
+	bool open;
+	uint64_t id;
+	uint64_t nonce;
+	uint16_t port;
+	uint64_t heard_ns;
+	uint64_t sent_ns;
+	uint32_t sequence; /* of the datagram flow to the client */
+	bool speaks;       /* the client has the reliable flow */
+	struct mr_reliable_tx tx;
+	struct mr_reliable_rx rx;
+	struct mr_reliable_frame frames[BUS_FRAMES];
+	uint32_t kept_bytes[BUS_FRAMES];
+	uint8_t *memory; /* log, then slots */
+	struct bus_message *first;
+	struct bus_message **end;
+	uint32_t waiting_bytes;
+	uint32_t piece_of[BUS_PIECES]; /* the model's number of a message in pieces */
+};
+
+struct bus_settings {
+	uint64_t store_bytes;
+	uint32_t idle_ms;
+	struct mrf_queue_options queue;
+	struct mrf_queue_options service;
+};
+
+struct bus {
+	struct mr_store *store;
+	struct mr_queues *queues;
+	struct mr_queues_config config;
+	struct mrf_worker_stats stats;
+	struct bus_session sessions[BUS_SESSIONS_MAX];
+	uint32_t generation;
+	uint64_t round_ns; /* when the next round is; UINT64_MAX: none is planned */
+	uint64_t rounds;
+	uint64_t frozen_until_ns;
+};
+
+extern struct bus bus;
+
+void bus_open(const struct bus_settings *s);
+void bus_close(void);
+void bus_freeze(uint64_t until_ns);
+/* Ends the session that was opened `index` sessions after the first that is open. */
+void bus_kick(uint32_t index);
+/* A round is made soon. */
+void bus_poke(void);
+uint64_t bus_now_ms(void);
+
+/* For bus_queues.c. */
+struct bus_session *bus_session_of(uint64_t id);
+/* Puts a message behind the others of the session. */
+void bus_put(struct bus_session *s, const struct mr_message_plan *plan, uint32_t target);
+
+/* bus_queues.c */
+void bus_queues_open(const struct bus_settings *s);
+void bus_queues_close(void);
+/* A message of the reliable flow of a session. */
+void bus_take(struct bus_session *s, const struct mr_message_view *m);
+/* True: there is more to do at once. */
+bool bus_queues_round(void);
+/* A command of the operator; returns the code, and the row that it was answered with in *row, if that is
+ * not NULL; valid until the next command. */
+int bus_command(enum mrf_queue_verb verb, enum mrf_queue_kind kind, const char *name,
+	uint32_t count, struct mrf_table *row);
+
+#endif

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The queues of the simulated bus, what control does for clients, and what the model is told of both. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "flatbuf/link.h"
+#include "flatbuf/wire.h"
+#include "tests/sim/bus.h"
+#include "tests/sim/model.h"
+#include "tests/sim/world.h"
+
+#define WAITING_BYTES_MAX 32768u /* of a session: more deliveries are not taken */
+#define WINDOW            64u
+
+static alignas(8) uint8_t answer_memory[65536];
+
+static bool send_message(void *arg, uint64_t session, const struct mr_message_plan *plan,
+	uint32_t target, bool final)
+{
+	struct bus_session *s = bus_session_of(session);
+
+	(void)arg;
+	if (s == NULL)
+		return final;
+	if (!final && s->waiting_bytes > WAITING_BYTES_MAX)
+		return false;
+	bus_put(s, plan, target);
+	model_sent(session, plan, target);
+	return true;
+}
+
+static bool lives(void *arg, uint64_t session)
+{
+	(void)arg;
+	return bus_session_of(session) != NULL;
+}
+
+static uint64_t heard_ms(void *arg, uint64_t session)
+{
+	struct bus_session *s = bus_session_of(session);
+
+	(void)arg;
+	return s != NULL ? s->heard_ns / WORLD_MS : 0;
+}
+
+static uint32_t room(void *arg, uint64_t session)
+{
+	(void)arg;
+	(void)session;
+	return MR_FRAME_ROOM(BUS_FRAME_BYTES);
+}
+
+static const struct mr_queue_ops ops = {
+	.send = send_message,
+	.lives = lives,
+	.heard_ms = heard_ms,
+	.room = room,
+};
+
+void bus_queues_open(const struct bus_settings *s)
+{
+	bus.config = (struct mr_queues_config){
+		.worker = 0,
+		.queues_max = 64,
+		.per_client_max = 16,
+		.window = WINDOW,
+		.publishers_max = 64,
+		.idle_ms = s->idle_ms,
+		.message_bytes_max = 1u << 20,
+		.queue = s->queue,
+		.service = s->service,
+		.prefetch = 10,
+		.heartbeat_ms = BUS_HEARTBEAT_MS,
+		.missed_max = BUS_MISSED_MAX,
+		.seed = world_draw_64(),
+		.ops = &ops,
+		.stats = &bus.stats,
+	};
+	if (mr_store_new(s->store_bytes, &bus.store) != 0 ||
+		mr_queues_new(&bus.config, bus.store, &bus.queues) != 0)
+		world_fail("no memory for queues");
+}
+
+void bus_queues_close(void)
+{
+	mr_queues_free(bus.queues);
+	mr_store_free(bus.store);
+	bus.queues = NULL;
+}
+
+bool bus_queues_round(void)
+{
+	mr_queues_tick(bus.queues, bus_now_ms());
+	return mr_queues_run(bus.queues, bus_now_ms());
+}
+
+/* The answer to a command; valid until the next. */
+static struct mrf_table ask(struct mrf_queue_command v, const struct mrf_queue_options *options)
+{
+	static uint64_t memory[512];
+	struct mrf_builder b;
+	struct mrf_table t;
+	const void *out;
+	size_t bytes;
+	uint32_t ref;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	if (options != NULL)
+		v.options = mrf_queue_options_write(&b, options);
+	ref = mrf_queue_command_write(&b, &v);
+	ref = mrf_queue_message_write(
+		&b, &(struct mrf_queue_message){
+			    .body_type = MRF_QUEUE_BODY_QUEUE_COMMAND, .body = ref});
+	if (mrf_builder_finish(&b, ref, &out, &bytes) != 0 ||
+		mrf_queue_message_parse(out, (uint32_t)bytes, &t) != 0)
+		world_fail("a command makes no sense");
+	mrf_builder_init(&b, answer_memory, sizeof(answer_memory));
+	ref = mr_queues_command(
+		bus.queues, mrf_queue_message_body_as_queue_command(t), &b, bus_now_ms());
+	ref = mrf_queue_message_write(&b,
+		&(struct mrf_queue_message){.body_type = MRF_QUEUE_BODY_QUEUE_ANSWER, .body = ref});
+	if (mrf_builder_finish(&b, ref, &out, &bytes) != 0 ||
+		mrf_queue_message_parse(out, (uint32_t)bytes, &t) != 0)
+		world_fail("an answer to a command makes no sense");
+	bus_poke();
+	return mrf_queue_message_body_as_queue_answer(t);
+}
+
+int bus_command(enum mrf_queue_verb verb, enum mrf_queue_kind kind, const char *name,
+	uint32_t count, struct mrf_table *row)
+{
+	struct mrf_table t = ask(
+		(struct mrf_queue_command){
+			.verb = verb, .kind = kind, .name = mrf_str(name), .count = count},
+		NULL);
+
+	if (row != NULL && mrf_queue_answer_code(t) == 0)
+		*row = mrf_queue_answer_rows_at(t, 0);
+	return mrf_queue_answer_code(t);
+}
+
+/* Control's part. */
+
+static void answer(struct bus_session *s, uint32_t correlation, struct mrf_builder *b,
+	enum mrf_client_body type, uint32_t body)
+{
+	struct mrf_client_message m = {.body_type = (uint8_t)type, .body = body};
+	struct mr_message_plan plan;
+	const void *data;
+	size_t bytes;
+
+	if (mrf_builder_finish(b, mrf_client_message_write(b, &m), &data, &bytes) != 0)
+		world_fail("answer");
+	plan = mr_message_plan(MRF_MESSAGE_KIND_CONTROL, NULL, NULL, 0, data, 0, (uint32_t)bytes);
+	bus_put(s, &plan, correlation);
+}
+
+static void answer_result(struct bus_session *s, uint32_t correlation, int code, const char *text)
+{
+	struct mrf_builder b;
+	uint64_t memory[64];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	answer(s, correlation, &b, MRF_CLIENT_BODY_RESULT,
+		mrf_result_write(&b, &(struct mrf_result){.code = code, .text = mrf_str(text)}));
+}
+
+static struct mrf_queue_options options_of(struct mrf_table t)
+{
+	return (struct mrf_queue_options){
+		.policy = mrf_queue_options_policy(t),
+		.when_full = mrf_queue_options_when_full(t),
+		.messages_max = mrf_queue_options_messages_max(t),
+		.bytes_max = mrf_queue_options_bytes_max(t),
+		.age_max_ms = mrf_queue_options_age_max_ms(t),
+		.ack_timeout_ms = mrf_queue_options_ack_timeout_ms(t),
+		.max_deliver = mrf_queue_options_max_deliver(t),
+		.not_idempotent = mrf_queue_options_not_idempotent(t),
+		.breaker_failures = mrf_queue_options_breaker_failures(t),
+		.breaker_reset_ms = mrf_queue_options_breaker_reset_ms(t),
+		.breaker_probes = mrf_queue_options_breaker_probes(t),
+	};
+}
+
+static void open_queue(struct bus_session *s, uint32_t correlation,
+	const struct mrf_queue_command *v, struct mrf_table options)
+{
+	struct mrf_queue_options o = options_of(options);
+	struct mrf_table t = ask(*v, &o);
+	struct mrf_builder b;
+	uint64_t memory[64];
+
+	if (mrf_queue_answer_code(t) != 0) {
+		answer_result(s, correlation, mrf_queue_answer_code(t), "refused");
+		return;
+	}
+	model_named(v->name.data, v->name.bytes, mrf_queue_answer_queue(t));
+	mrf_builder_init(&b, memory, sizeof(memory));
+	answer(s, correlation, &b, MRF_CLIENT_BODY_QUEUE_RESPONSE,
+		mrf_queue_response_write(&b,
+			&(struct mrf_queue_response){
+				.queue = mrf_queue_answer_queue(t),
+				.window = WINDOW,
+				.heartbeat_ms =
+					v->kind == MRF_QUEUE_KIND_SERVICE ? BUS_HEARTBEAT_MS : 0,
+				.missed_max = BUS_MISSED_MAX,
+			}));
+}
+
+static void cancel(struct bus_session *s, uint32_t correlation, struct mrf_table t)
+{
+	(void)ask(
+		(struct mrf_queue_command){
+			.verb = MRF_QUEUE_VERB_CANCEL,
+			.session = s->id,
+			.subscription = mrf_unsubscribe_request_subscription(t),
+			.queue = mrf_unsubscribe_request_queue(t),
+		},
+		NULL);
+	model_cancelled(s->id, mrf_unsubscribe_request_subscription(t));
+	answer_result(s, correlation, 0, "");
+}
+
+static void request(struct bus_session *s, const struct mr_message_view *m)
+{
+	struct mrf_queue_command v = {.session = s->id};
+	struct mrf_table t;
+
+	if (mrf_client_message_parse(m->payload, m->payload_bytes, &t) != 0)
+		world_fail("a client's request makes no sense");
+	switch (mrf_client_message_body_type(t)) {
+	case MRF_CLIENT_BODY_QUEUE_REQUEST:
+		t = mrf_client_message_body(t);
+		v.verb = MRF_QUEUE_VERB_OPEN;
+		v.kind = mrf_queue_request_kind(t);
+		v.name = mrf_queue_request_name(t);
+		open_queue(s, m->header.target, &v, mrf_queue_request_options(t));
+		break;
+	case MRF_CLIENT_BODY_CONSUME_REQUEST:
+		t = mrf_client_message_body(t);
+		v.verb = MRF_QUEUE_VERB_CONSUME;
+		v.kind = mrf_consume_request_kind(t);
+		v.name = mrf_consume_request_name(t);
+		v.subscription = mrf_consume_request_subscription(t);
+		v.prefetch = mrf_consume_request_prefetch(t);
+		v.weight = mrf_consume_request_weight(t);
+		open_queue(s, m->header.target, &v, mrf_consume_request_options(t));
+		break;
+	case MRF_CLIENT_BODY_UNSUBSCRIBE_REQUEST:
+		cancel(s, m->header.target, mrf_client_message_body(t));
+		break;
+	default: answer_result(s, m->header.target, -EOPNOTSUPP, "not simulated");
+	}
+}
+
+/* What is for queues. */
+
+/* The model's number of the message; of one in pieces the first has it. */
+static uint32_t number_of(struct bus_session *s, const struct mr_message_view *m)
+{
+	uint32_t *piece = &s->piece_of[m->extra.fragment.message % BUS_PIECES];
+
+	if (!(m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT))
+		return model_number(m->payload, m->payload_bytes);
+	if (m->extra.fragment.offset == 0)
+		*piece = model_number(m->payload, m->payload_bytes);
+	return *piece;
+}
+
+static void push(struct bus_session *s, const struct mr_message_view *m)
+{
+	bool call = (m->header.flags & MRF_MESSAGE_FLAG_TOKEN) != 0;
+	uint32_t number = call ? 0 : number_of(s, m);
+	uint64_t before = bus.stats.pushed;
+
+	mr_queues_push(bus.queues, s->id, m, bus_now_ms());
+	if (!call && bus.stats.pushed != before)
+		model_taken(number);
+}
+
+/* One by one, so that the model learns what came of each. */
+static void settle(struct bus_session *s, const struct mr_message_view *m)
+{
+	for (uint32_t at = 0; at + sizeof(struct mrf_settlement) <= m->payload_bytes;
+		at += (uint32_t)sizeof(struct mrf_settlement)) {
+		struct mr_message_view one = *m;
+		struct mrf_settlement settlement;
+		uint64_t acked, dead;
+
+		memcpy(&settlement, m->payload + at, sizeof(settlement));
+		one.payload = m->payload + at;
+		one.payload_bytes = (uint32_t)sizeof(settlement);
+		mr_queues_tick(bus.queues, bus_now_ms());
+		acked = bus.stats.queue_acked;
+		dead = bus.stats.queue_dead;
+		mr_queues_settle(bus.queues, s->id, &one, bus_now_ms());
+		model_settled(s->id, &settlement, bus.stats.queue_acked - acked,
+			bus.stats.queue_dead - dead);
+	}
+}
+
+static void beat(struct bus_session *s)
+{
+	struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_BEAT, NULL, NULL, 0, NULL, 0, 0);
+
+	bus_put(s, &plan, 0);
+}
+
+void bus_take(struct bus_session *s, const struct mr_message_view *m)
+{
+	switch (m->header.kind) {
+	case MRF_MESSAGE_KIND_CONTROL: request(s, m); break;
+	case MRF_MESSAGE_KIND_PUSH: push(s, m); break;
+	case MRF_MESSAGE_KIND_SETTLE: settle(s, m); break;
+	case MRF_MESSAGE_KIND_REPLY: mr_queues_reply(bus.queues, s->id, m, bus_now_ms()); break;
+	case MRF_MESSAGE_KIND_PART:
+	case MRF_MESSAGE_KIND_CREDIT: mr_queues_part(bus.queues, s->id, m, bus_now_ms()); break;
+	case MRF_MESSAGE_KIND_BEAT: beat(s); break;
+	case MRF_MESSAGE_KIND_PATH: break;
+	default: world_fail("a client sent a message of kind %u", m->header.kind);
+	}
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/sim/actor.h"
+#include "tests/sim/program.h"
+#include "tests/sim/world.h"
+
+#define DRAIN_NS (8 * WORLD_S) /* nothing more comes */
+
+static bool takes_all(const struct actor *a)
+{
+	return a->drains || a->reads_dead;
+}
+
+static void ack(struct mr_consumer *k, uint64_t tag, uint32_t number)
+{
+	if (mr_ack(k, tag) == 0 && !actor_is_dead()) {
+		program_counts.acked++;
+		model_program_acked(number);
+	}
+}
+
+static void hold(struct actor *a, uint64_t tag, uint32_t number)
+{
+	if (a->held_count == ACTOR_HELD_MAX)
+		return;
+	a->held[a->held_count].tag = tag;
+	a->held[a->held_count++].number = number;
+}
+
+static void settle(struct actor *a, struct mr_consumer *k, uint64_t tag, uint32_t number)
+{
+	uint32_t r = takes_all(a) ? 0 : world_draw(100);
+
+	if (r < 60) {
+		ack(k, tag, number);
+	} else if (r < 76) {
+		hold(a, tag, number);
+	} else if (r < 86) {
+		mr_nack(k, tag, true, 0);
+	} else if (r < 92) {
+		mr_nack(k, tag, true, 1 + world_draw(300));
+	} else if (r < 94) {
+		model_program_rejected(number);
+		mr_nack(k, tag, false, 0);
+	} /* the rest is forgotten */
+}
+
+static void read_dead(const struct mr_delivery *d, uint32_t number)
+{
+	struct mr_header reason = {0};
+
+	if (!mr_headers_find(
+		    d->message.headers, d->message.header_bytes, "Millrace-Dead-Reason", &reason))
+		world_fail(
+			"a dead letter, message %u, without a reason: %zu bytes of headers, %zu bytes",
+			number, d->message.header_bytes, d->message.payload_bytes);
+	model_dead(number, reason.value, reason.value_bytes);
+}
+
+/* Returns its number; 0: it does not count. */
+static uint32_t note(struct actor *a, const struct mr_delivery *d)
+{
+	uint32_t number = model_number(d->message.payload, d->message.payload_bytes);
+
+	if (actor_is_dead())
+		return 0;
+	program_counts.handed++;
+	a->handed_ns = world_now_ns();
+	world_trace("%s: is handed %u", process_name(process_now), number);
+	if (a->reads_dead)
+		read_dead(d, number);
+	else
+		model_handed(number, d->message.payload, d->message.payload_bytes, a->queue);
+	return number;
+}
+
+static void on_delivery(struct mr_client *c, const struct mr_delivery *d, void *arg)
+{
+	struct actor *a = arg;
+	uint32_t number = note(a, d);
+
+	(void)c;
+	if (number != 0)
+		settle(a, d->consumer, d->tag, number);
+}
+
+/* It is acked when the callback returns. */
+static void on_auto(struct mr_client *c, const struct mr_delivery *d, void *arg)
+{
+	uint32_t number = note(arg, d);
+
+	(void)c;
+	if (number != 0)
+		model_program_acked(number);
+}
+
+static void pull_some(struct actor *a, struct mr_consumer *k)
+{
+	for (uint32_t n = world_draw(8); n > 0 && actor_goes_on(a); n--) {
+		struct mr_delivery d;
+		uint32_t number;
+
+		if (mr_pull(k, &d, (int)world_draw(60)) != 0)
+			return;
+		number = note(a, &d);
+		if (number != 0)
+			settle(a, k, d.tag, number);
+	}
+}
+
+static void settle_held(struct actor *a, struct mr_consumer *k)
+{
+	while (a->held_count > 0 && world_chance(60)) {
+		unsigned i = world_draw(a->held_count--);
+
+		ack(k, a->held[i].tag, a->held[i].number);
+		a->held[i] = a->held[a->held_count];
+	}
+}
+
+enum manner {
+	CALLS_BACK,
+	CALLS_BACK_AUTO,
+	PULLS,
+};
+
+static struct mr_consumer *open_consumer(struct actor *a, struct mr_client *c, enum manner manner)
+{
+	struct mr_consume_options options = {.prefetch = takes_all(a) ? 32 : 1 + world_draw(24),
+		.manual = manner != CALLS_BACK_AUTO};
+	struct mr_consumer *k = NULL;
+	char name[40];
+
+	snprintf(name, sizeof(name), "%s%s", model_queues[a->queue].name,
+		a->reads_dead ? ".dead" : "");
+	if (!a->reads_dead)
+		options.queue = actor_queue_options(a->queue);
+	if (mr_consume(c, name, &options,
+		    manner == PULLS        ? NULL
+		    : manner == CALLS_BACK ? on_delivery
+					   : on_auto,
+		    a, &k) != 0)
+		return NULL;
+	a->held_count = 0;
+	return k;
+}
+
+/* Until it is closed and opened anew. */
+static void consume(struct actor *a, struct mr_client *c, struct mr_consumer *k, enum manner manner)
+{
+	for (uint32_t n = 5 + world_draw(60); n > 0 && actor_goes_on(a); n--) {
+		if (manner == PULLS)
+			pull_some(a, k);
+		else
+			mr_wait(c, (int)world_draw(60));
+		settle_held(a, k);
+		if (world_chance(5))
+			process_sleep(world_draw(800) * WORLD_MS);
+	}
+}
+
+static void take_all(struct actor *a, struct mr_client *c)
+{
+	a->handed_ns = world_now_ns();
+	while (!actor_is_dead() && world_now_ns() - a->handed_ns < DRAIN_NS)
+		mr_wait(c, 100);
+}
+
+void actor_consume(struct process *p, void *arg)
+{
+	struct actor *a = arg;
+	struct mr_client *c = actor_connect(a, process_name(p));
+
+	while (c != NULL && actor_goes_on(a)) {
+		enum manner manner = takes_all(a) ? CALLS_BACK : (enum manner)world_draw(3);
+		struct mr_consumer *k = open_consumer(a, c, manner);
+
+		if (k == NULL) {
+			mr_wait(c, 20);
+			if (a->reads_dead)
+				break; /* nothing ever died */
+			continue;
+		}
+		if (takes_all(a)) {
+			take_all(a, c);
+			break;
+		}
+		consume(a, c, k, manner);
+		if (world_chance(70))
+			mr_consumer_close(k);
+		else
+			break;
+	}
+	mr_close(c);
+	if (c != NULL && actor_goes_on(a) && !takes_all(a)) /* once more, by a new connection */
+		actor_consume(p, arg);
+}

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/model.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "tests/sim/bus.h"
+#include "tests/sim/world.h"
+
+#define MAGIC    0x4d53524dull
+#define SLACK_MS 3u /* the bus learns that it is time */
+
+enum state {
+	NONE, /* the bus has not taken it */
+	READY,
+	PUT_OFF,
+	OUT,
+	DONE,
+	DEAD,
+	DOUBT, /* done, or to be delivered again */
+};
+
+struct message {
+	unsigned queue;
+	unsigned producer;
+	uint64_t id;
+	uint32_t bytes;
+	unsigned priority; /* 0: first */
+	enum state state;
+	uint64_t place; /* in the order of being taken */
+	uint64_t taken_ms;
+	uint64_t since_ms; /* ready or put off until, or out since */
+	uint64_t tag;
+	uint64_t session;
+	uint32_t subscription;
+	uint64_t sent_order;
+	uint32_t sends;
+	uint32_t handed;
+	uint32_t dead_read;
+	bool accepted;
+	bool program_acked;
+	bool program_rejected;
+};
+
+struct head {
+	uint32_t magic;
+	uint32_t number;
+	uint32_t producer;
+	uint32_t bytes;
+	uint64_t id;
+};
+
+struct model_queue model_queues[MODEL_QUEUES_MAX];
+unsigned model_queues_count;
+
+static struct message messages[MODEL_MESSAGES_MAX]; /* by number; 0: none */
+static uint32_t messages_count;
+static uint64_t places, sends;
+
+static const char *const state_names[] = {
+	"not taken", "ready", "put off", "out", "done", "dead", "in doubt"};
+
+void model_open(void)
+{
+	memset(messages, 0, sizeof(messages));
+	memset(model_queues, 0, sizeof(model_queues));
+	messages_count = 1;
+	places = sends = 0;
+}
+
+void model_named(const char *name, size_t bytes, uint32_t number)
+{
+	for (unsigned i = 0; i < MODEL_QUEUES_MAX && i < model_queues_count; i++)
+		if (strlen(model_queues[i].name) == bytes &&
+			memcmp(model_queues[i].name, name, bytes) == 0)
+			model_queues[i].number = number;
+}
+
+uint32_t model_new(unsigned queue, unsigned producer, uint64_t id, unsigned priority)
+{
+	struct message *m;
+
+	if (messages_count == MODEL_MESSAGES_MAX)
+		return 0;
+	m = &messages[messages_count];
+	*m = (struct message){.queue = queue, .producer = producer, .id = id, .priority = priority};
+	m->bytes = (uint32_t)sizeof(struct head) +
+		   (world_chance(4) ? world_draw(MODEL_BYTES_MAX - 100) : world_draw(200));
+	return messages_count++;
+}
+
+size_t model_body(uint32_t number, uint8_t to[MODEL_BYTES_MAX])
+{
+	const struct message *m = &messages[number];
+	struct head h = {(uint32_t)MAGIC, number, m->producer, m->bytes, m->id};
+
+	memcpy(to, &h, sizeof(h));
+	for (uint32_t i = sizeof(h); i < m->bytes; i++)
+		to[i] = (uint8_t)(number * 7 + i);
+	return m->bytes;
+}
+
+uint64_t model_id(uint32_t number)
+{
+	return messages[number].id;
+}
+
+uint32_t model_number(const void *body, size_t bytes)
+{
+	struct head h;
+
+	if (bytes < sizeof(h))
+		return 0;
+	memcpy(&h, body, sizeof(h));
+	return h.magic == (uint32_t)MAGIC && h.number < messages_count ? h.number : 0;
+}
+
+static struct message *known(uint32_t number)
+{
+	if (number == 0 || number >= messages_count)
+		world_fail("a body that nobody pushed");
+	return &messages[number];
+}
+
+static uint32_t number_of(const struct message *m)
+{
+	return (uint32_t)(m - messages);
+}
+
+static const struct model_queue *queue_of(const struct message *m)
+{
+	return &model_queues[m->queue];
+}
+
+static void check(bool ok, const struct message *m, const char *what)
+{
+	if (!ok)
+		world_fail("message %u of %s, %s, sent %u times, handed out %u times: %s",
+			number_of(m), queue_of(m)->name, state_names[m->state], m->sends, m->handed,
+			what);
+}
+
+/* What programs see. */
+
+void model_outcome(uint32_t number, int error)
+{
+	struct message *m = known(number);
+
+	if (error != 0)
+		return;
+	check(m->state != NONE, m, "accepted, and the queue does not have it");
+	m->accepted = true;
+}
+
+void model_handed(uint32_t number, const void *body, size_t bytes, unsigned queue)
+{
+	static uint8_t wanted[MODEL_BYTES_MAX];
+	struct message *m = known(number);
+
+	check(m->queue == queue, m, "handed out by another queue");
+	check(bytes == m->bytes, m, "handed out with another length");
+	model_body(number, wanted);
+	check(memcmp(wanted, body, bytes) == 0, m, "handed out with other bytes");
+	m->handed++;
+}
+
+void model_program_acked(uint32_t number)
+{
+	known(number)->program_acked = true;
+}
+
+void model_program_rejected(uint32_t number)
+{
+	known(number)->program_rejected = true;
+}
+
+static bool expired(const struct message *m, uint64_t now_ms, uint64_t slack_ms)
+{
+	uint32_t most = queue_of(m)->age_max_ms;
+
+	return most != 0 && now_ms >= m->taken_ms + most + slack_ms;
+}
+
+void model_dead(uint32_t number, const char *reason, size_t bytes)
+{
+	struct message *m = known(number);
+
+	m->dead_read++;
+	if (bytes == 8 && memcmp(reason, "rejected", 8) == 0)
+		check(m->program_rejected, m, "dead as rejected, and nobody rejected it");
+	else if (bytes == 11 && memcmp(reason, "max-deliver", 11) == 0)
+		check(m->handed >= queue_of(m)->max_deliver, m,
+			"dead as delivered too often, and programs have not seen it so often");
+	else if (bytes == 7 && memcmp(reason, "expired", 7) == 0)
+		check(expired(m, bus_now_ms(), 0), m, "dead as expired, before its time");
+	else
+		check(false, m, "dead for a reason that does not hold");
+}
+
+/* What the bus does. */
+
+static bool timed_out(const struct message *m, uint64_t now_ms, uint64_t slack_ms)
+{
+	return now_ms >= m->since_ms + queue_of(m)->ack_timeout_ms + slack_ms;
+}
+
+/* Nobody can have doubts that it waits to be delivered. */
+static bool surely_ready(const struct message *m, uint64_t now_ms)
+{
+	if (m->sends >= queue_of(m)->max_deliver || expired(m, now_ms + SLACK_MS, 0))
+		return false;
+	switch (m->state) {
+	case READY:
+	case PUT_OFF: return now_ms >= m->since_ms + SLACK_MS;
+	case OUT: return bus_session_of(m->session) != NULL && timed_out(m, now_ms, SLACK_MS);
+	default: return false;
+	}
+}
+
+static bool goes_before(const struct message *a, const struct message *b)
+{
+	return a->priority != b->priority ? a->priority < b->priority : a->place < b->place;
+}
+
+static void check_order(const struct message *m, uint64_t now_ms)
+{
+	for (uint32_t i = 1; i < messages_count; i++) {
+		const struct message *other = &messages[i];
+
+		if (other != m && other->queue == m->queue && goes_before(other, m) &&
+			surely_ready(other, now_ms))
+			world_fail("message %u of %s is sent before message %u, which is %s and "
+				   "was taken earlier",
+				number_of(m), queue_of(m)->name, i, state_names[other->state]);
+	}
+}
+
+static void check_sendable(const struct message *m, uint64_t now_ms)
+{
+	check(!expired(m, now_ms, SLACK_MS), m, "sent, though it is too old");
+	switch (m->state) {
+	case READY:
+	case DOUBT: break;
+	case PUT_OFF: check(now_ms >= m->since_ms, m, "sent before its delay is over"); break;
+	case OUT:
+		check(bus_session_of(m->session) == NULL || timed_out(m, now_ms, 0), m,
+			"sent to a second consumer, while the first has it");
+		break;
+	default: check(false, m, "sent to a consumer");
+	}
+}
+
+/* NULL: it is none of the model's queues that sends. */
+static struct message *sent_message(const struct mr_message_plan *plan)
+{
+	uint32_t header_bytes = plan->sections >> 16;
+	uint32_t number;
+
+	if ((plan->header >> 16 & 0xff) != MRF_MESSAGE_KIND_DELIVER || plan->extra == NULL ||
+		!(plan->extra->flags & MRF_MESSAGE_FLAG_DELIVERY))
+		return NULL;
+	if ((plan->extra->flags & MRF_MESSAGE_FLAG_FRAGMENT) && plan->extra->fragment.offset != 0)
+		return NULL;
+	number = model_number(
+		(const uint8_t *)plan->body + header_bytes, plan->body_bytes - header_bytes);
+	if (number == 0 || plan->extra->delivery.queue != queue_of(&messages[number])->number)
+		return NULL;
+	return &messages[number];
+}
+
+void model_sent(uint64_t session, const struct mr_message_plan *plan, uint32_t target)
+{
+	uint64_t now_ms = bus_now_ms();
+	struct message *m = sent_message(plan);
+
+	if (m == NULL || !queue_of(m)->exactly_once)
+		return;
+	world_trace(
+		"%s: %u to session %u", queue_of(m)->name, number_of(m), mr_session_slot(session));
+	check_sendable(m, now_ms);
+	/* One in pieces may have been begun before. */
+	if (!(plan->extra->flags & MRF_MESSAGE_FLAG_FRAGMENT)) {
+		check(!queue_of(m)->paused, m, "sent while the queue is paused");
+		check_order(m, now_ms);
+	}
+	m->state = OUT;
+	m->since_ms = now_ms;
+	m->tag = plan->extra->delivery.tag;
+	m->session = session;
+	m->subscription = target;
+	m->sent_order = ++sends;
+	m->sends++;
+}
+
+void model_taken(uint32_t number)
+{
+	struct message *m = known(number);
+
+	if (!queue_of(m)->exactly_once) {
+		m->state = READY;
+		return;
+	}
+	world_trace("%s: %u is taken", queue_of(m)->name, number);
+	check(m->state == NONE, m, "taken again");
+	m->state = READY;
+	m->place = ++places;
+	m->taken_ms = m->since_ms = bus_now_ms();
+}
+
+static struct message *by_tag(uint64_t session, uint64_t tag)
+{
+	for (uint32_t i = 1; i < messages_count; i++)
+		if (messages[i].tag == tag && messages[i].session == session &&
+			messages[i].state == OUT)
+			return &messages[i];
+	return NULL;
+}
+
+/* Around the time-out nobody can say whether it was before or after. */
+static bool in_doubt(const struct message *m)
+{
+	return timed_out(m, bus_now_ms(), 0) && !timed_out(m, bus_now_ms(), SLACK_MS);
+}
+
+static bool with_same_consumer(const struct message *a, const struct message *b)
+{
+	return a->state == OUT && a->session == b->session && a->queue == b->queue &&
+	       a->subscription == b->subscription;
+}
+
+static void acked_up_to(const struct message *last, uint64_t acked)
+{
+	const struct message upto = *last;
+	uint64_t sure = 0, doubt = 0;
+
+	for (uint32_t i = 1; i < messages_count; i++) {
+		const struct message *m = &messages[i];
+
+		if (!with_same_consumer(m, &upto) || m->sent_order > upto.sent_order)
+			continue;
+		sure += !timed_out(m, bus_now_ms(), 0);
+		doubt += in_doubt(m);
+	}
+	check(acked >= sure && acked <= sure + doubt, last,
+		"an ack of it and those before it was not taken for all that are out");
+	for (uint32_t i = 1; i < messages_count; i++) {
+		struct message *m = &messages[i];
+
+		if (!with_same_consumer(m, &upto) || m->sent_order > upto.sent_order)
+			continue;
+		if (!timed_out(m, bus_now_ms(), 0) || acked == sure + doubt)
+			m->state = timed_out(m, bus_now_ms(), SLACK_MS) ? OUT : DONE;
+		else if (in_doubt(m) && acked > sure)
+			m->state = DOUBT;
+	}
+}
+
+static void given_back(struct message *m, const struct mrf_settlement *s, uint64_t dead)
+{
+	m->state = dead > 0 ? DEAD : s->delay_ms > 0 ? PUT_OFF : READY;
+	m->since_ms = bus_now_ms() + s->delay_ms;
+}
+
+void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t acked, uint64_t dead)
+{
+	struct message *m = by_tag(session, s->tag);
+
+	if (m == NULL || !queue_of(m)->exactly_once || timed_out(m, bus_now_ms(), SLACK_MS))
+		return;
+	switch (s->verb) {
+	case MRF_SETTLE_VERB_ACK:
+		check(acked == 1 || in_doubt(m), m, "an ack was not taken, while it is out");
+		if (acked == 1)
+			m->state = DONE;
+		break;
+	case MRF_SETTLE_VERB_ACK_UP_TO: acked_up_to(m, acked); break;
+	case MRF_SETTLE_VERB_REJECT:
+		check(dead == 1 || in_doubt(m), m, "it was rejected, and is not dead");
+		if (dead == 1)
+			m->state = DEAD;
+		break;
+	case MRF_SETTLE_VERB_REQUEUE:
+		if (!in_doubt(m))
+			given_back(m, s, dead);
+		else
+			m->state = DOUBT;
+		break;
+	default: break;
+	}
+}
+
+void model_cancelled(uint64_t session, uint32_t subscription)
+{
+	for (uint32_t i = 1; i < messages_count; i++) {
+		struct message *m = &messages[i];
+
+		if (m->state != OUT || m->session != session || m->subscription != subscription)
+			continue;
+		m->state = READY;
+		m->since_ms = bus_now_ms();
+	}
+}
+
+/* Said right after the bus has looked at its clock. */
+void model_oldest(unsigned queue, uint64_t oldest_ms)
+{
+	uint64_t now_ms = bus_now_ms();
+
+	for (uint32_t i = 1; i < messages_count; i++) {
+		const struct message *m = &messages[i];
+
+		if (m->queue == queue && surely_ready(m, now_ms))
+			check(oldest_ms + SLACK_MS >= now_ms - m->taken_ms, m,
+				"it has waited for longer than the oldest of its queue");
+	}
+}
+
+/* The end. */
+
+static void check_end(const struct message *m)
+{
+	if (!m->accepted && m->state == NONE)
+		return;
+	if (!queue_of(m)->exactly_once) {
+		check(!m->accepted || m->program_acked || m->dead_read > 0, m,
+			"accepted, and in the end neither done nor dead");
+		return;
+	}
+	check(m->dead_read <= 1, m, "dead twice");
+	switch (m->state) {
+	case DONE: check(m->program_acked, m, "done, and no program acked it"); break;
+	case DEAD: check(m->dead_read == 1, m, "dead, and not among the dead letters"); break;
+	case NONE: check(false, m, "accepted, and never taken"); break;
+	default: check(m->dead_read == 1 || m->program_acked, m, "lost");
+	}
+}
+
+void model_finish(void)
+{
+	for (uint32_t i = 1; i < messages_count; i++)
+		check_end(&messages[i]);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "tests/sim/actor.h"
+#include "tests/sim/program.h"
+#include "tests/sim/world.h"
+
+#define SETTLE_TRIES 200u
+
+static void on_outcome(struct mr_client *c, uint64_t id, int error, void *arg)
+{
+	struct actor *a = arg;
+	uint32_t number;
+
+	(void)c;
+	if (actor_is_dead() || id >= MODEL_MESSAGES_MAX)
+		return;
+	if (!model_queues[a->queue].exactly_once)
+		id = a->own_id[id];
+	if (a->open[id] == 0)
+		return;
+	number = a->open[id];
+	if (error == -ENOENT)
+		return; /* pushed again when the queue is opened again */
+	if (error != 0 && error != -EBUSY)
+		world_fail("%s was told of message %u: %s", process_name(process_now), number,
+			mr_error_text(error));
+	a->open[id] = 0;
+	model_outcome(number, error);
+}
+
+static struct mr_queue *open_queue(struct actor *a, struct mr_client *c)
+{
+	char name[32];
+	struct mr_push_options options = {
+		.promise = model_queues[a->queue].exactly_once ? MR_EXACTLY_ONCE : MR_AT_LEAST_ONCE,
+		.queue = actor_queue_options(a->queue),
+		.on_outcome = on_outcome,
+		.arg = a};
+	struct mr_queue *q = NULL;
+
+	snprintf(name, sizeof(name), "publisher-%u", a->index);
+	if (model_queues[a->queue].exactly_once) {
+		options.publisher = name;
+		options.next_id = 1;
+	}
+	if (mr_queue_open(c, model_queues[a->queue].name, &options, &q) != 0)
+		return NULL;
+	return q;
+}
+
+/* False: not now. */
+static bool push(struct actor *a, struct mr_client *c, struct mr_queue *q, uint32_t number,
+	unsigned priority)
+{
+	static const enum mr_priority priorities[] = {
+		MR_PRIORITY_HIGH, MR_PRIORITY_NORMAL, MR_PRIORITY_LOW};
+	static uint8_t body[MODEL_BYTES_MAX];
+	bool own = model_queues[a->queue].exactly_once;
+	struct mr_push p = {.payload = body,
+		.id = own ? model_id(number) : 0,
+		.priority = priorities[priority]};
+	uint64_t id;
+	int error;
+
+	p.bytes = model_body(number, body);
+	error = mr_push_with(q, &p, &id);
+	if (error == 0 && !actor_is_dead() && !own) {
+		if (id >= MODEL_MESSAGES_MAX)
+			world_fail("an id of %" PRIu64, id);
+		a->own_id[id] = model_id(number);
+	}
+	if (error == 0)
+		return true;
+	if (error != -EAGAIN && error != -ENOTCONN && !actor_is_dead())
+		world_fail("%s cannot push: %s, %s", process_name(process_now),
+			mr_error_text(error), mr_error(c));
+	return false;
+}
+
+/* What the process before this one has left open is pushed again, under the numbers that it had. */
+static void push_open(struct actor *a, struct mr_client *c, struct mr_queue *q)
+{
+	for (uint64_t id = 1; id < a->next_id && !actor_is_dead(); id++) {
+		if (a->open[id] == 0)
+			continue;
+		while (!actor_is_dead() && a->open[id] != 0 && !push(a, c, q, a->open[id], 1))
+			mr_wait(c, 20);
+	}
+}
+
+static void push_some(struct actor *a, struct mr_client *c, struct mr_queue *q)
+{
+	for (uint32_t n = 1 + world_draw(12); n > 0 && actor_goes_on(a); n--) {
+		unsigned priority = world_chance(80) ? 1 : world_chance(50) ? 0 : 2;
+		uint32_t number = model_new(a->queue, a->index, a->next_id, priority);
+
+		if (number == 0)
+			return;
+		a->open[a->next_id++] = number;
+		program_counts.pushed++;
+		while (!actor_is_dead() && a->open[model_id(number)] == number &&
+			!push(a, c, q, number, priority))
+			mr_wait(c, 5);
+	}
+}
+
+static bool all_known(const struct actor *a)
+{
+	for (uint64_t id = 1; id < a->next_id; id++)
+		if (a->open[id] != 0)
+			return false;
+	return true;
+}
+
+static void finish(struct actor *a, struct mr_client *c)
+{
+	for (unsigned i = 0; i < SETTLE_TRIES && !actor_is_dead() && !all_known(a); i++) {
+		mr_settle(c, 500);
+		mr_wait(c, 10);
+	}
+	if (!actor_is_dead() && !all_known(a))
+		world_fail("%s is not told what became of its messages", process_name(process_now));
+}
+
+void actor_produce(struct process *p, void *arg)
+{
+	struct actor *a = arg;
+	struct mr_client *c = actor_connect(a, process_name(p));
+	struct mr_queue *q = NULL;
+
+	if (c == NULL)
+		return;
+	while (!actor_is_dead() && (q = open_queue(a, c)) == NULL)
+		mr_wait(c, 20);
+	if (q != NULL)
+		push_open(a, c, q);
+	while (actor_goes_on(a)) {
+		switch (world_draw(4)) {
+		case 0: push_some(a, c, q); break;
+		case 1:
+		case 2: mr_wait(c, (int)world_draw(60)); break;
+		default: process_sleep(world_draw(60) * WORLD_MS);
+		}
+	}
+	finish(a, c);
+	mr_close(c);
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/program.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/actor.h"
+#include "tests/sim/bus.h"
+#include "tests/sim/net.h"
+#include "tests/sim/world.h"
+
+#define ACTORS_MAX 48u
+#define END_NS     (600 * WORLD_S) /* everybody has ended long before */
+#define BREAKER_MS 500u
+
+struct program_counts program_counts;
+
+static struct {
+	struct actor actors[ACTORS_MAX];
+	unsigned actors_count;
+	struct process *old[256]; /* killed, and replaced */
+	unsigned old_count;
+	bool playing;
+	struct net_settings net;
+} run;
+
+static struct actor *add(enum actor_kind kind, unsigned queue)
+{
+	struct actor *a = &run.actors[run.actors_count];
+
+	if (run.actors_count == ACTORS_MAX)
+		world_fail("too many programs");
+	memset(a, 0, sizeof(*a));
+	a->kind = kind;
+	a->index = run.actors_count++;
+	a->queue = queue;
+	a->next_id = 1;
+	actor_start(a);
+	return a;
+}
+
+static void make_queue(unsigned i)
+{
+	struct model_queue *q = &model_queues[i];
+
+	snprintf(q->name, sizeof(q->name), "queue-%u", i);
+	q->ack_timeout_ms = 200 + world_draw(2000);
+	q->max_deliver = 2 + world_draw(5);
+	q->messages_max = world_chance(40) ? 4 + world_draw(60) : UINT32_MAX;
+	q->age_max_ms = world_chance(25) ? 200 + world_draw(4000) : 0;
+	q->refuses = world_chance(30);
+	q->exactly_once = !world_chance(25);
+}
+
+static void make_queues(void)
+{
+	model_queues_count = 1 + world_draw(3);
+	for (unsigned i = 0; i < model_queues_count; i++)
+		make_queue(i);
+}
+
+static void add_all(void)
+{
+	for (unsigned i = 0; i < model_queues_count; i++) {
+		for (uint32_t n = 1 + world_draw(2); n > 0; n--)
+			add(ACTOR_PRODUCER, i);
+		for (uint32_t n = 1 + world_draw(3); n > 0; n--)
+			add(ACTOR_CONSUMER, i);
+	}
+	if (world_chance(60))
+		return;
+	for (uint32_t n = 1 + world_draw(3); n > 0; n--)
+		add(ACTOR_SERVER, 0);
+	add(ACTOR_CALLER, 0);
+}
+
+static void draw_network(struct net_settings *s)
+{
+	*s = (struct net_settings){
+		.loss = world_chance(40) ? 0 : world_draw(20),
+		.twice = world_chance(50) ? 0 : world_draw(6),
+		.delay_us_min = 20 + world_draw(300),
+	};
+	s->delay_us_max = s->delay_us_min + (world_chance(40) ? world_draw(50) : world_draw(6000));
+}
+
+/* The operator, and what else befalls the machine. */
+
+static void replace(struct actor *a)
+{
+	if (process_ended(a->process) || run.old_count == MR_ARRAY_COUNT(run.old))
+		return;
+	world_trace("%s is killed", process_name(a->process));
+	program_counts.killed++;
+	process_kill(a->process);
+	run.old[run.old_count++] = a->process;
+	actor_start(a);
+}
+
+static void pause_some(void)
+{
+	struct model_queue *q = &model_queues[world_draw(model_queues_count)];
+	bool pause = !q->paused && world_chance(60);
+
+	if (bus_command(pause ? MRF_QUEUE_VERB_PAUSE : MRF_QUEUE_VERB_RESUME, MRF_QUEUE_KIND_QUEUE,
+		    q->name, 0, NULL) == 0) {
+		world_trace("%s is %s", q->name, pause ? "paused" : "resumed");
+		q->paused = pause;
+	}
+}
+
+static void look_at(unsigned i)
+{
+	struct mrf_table row;
+
+	if (!model_queues[i].exactly_once || world_now_ns() < bus.frozen_until_ns)
+		return;
+	mr_queues_tick(bus.queues, bus_now_ms());
+	if (bus_command(MRF_QUEUE_VERB_SHOW, MRF_QUEUE_KIND_QUEUE, model_queues[i].name, 0, &row) ==
+		0)
+		model_oldest(i, mrf_queue_row_oldest_ms(row));
+}
+
+static void freeze_some(void)
+{
+	uint64_t until_ns = world_now_ns() + (1 + world_draw(1500)) * WORLD_MS;
+
+	program_counts.frozen++;
+	if (world_chance(20)) { /* all of it, as a laptop that is shut */
+		until_ns += world_draw(20) * WORLD_S;
+		bus_freeze(until_ns);
+		for (unsigned i = 0; i < run.actors_count; i++)
+			process_freeze(run.actors[i].process, until_ns);
+	} else if (world_chance(25)) {
+		bus_freeze(world_now_ns() + (1 + world_draw(300)) * WORLD_MS);
+	} else {
+		process_freeze(run.actors[world_draw(run.actors_count)].process, until_ns);
+	}
+}
+
+static void befall(void)
+{
+	uint32_t r = world_draw(100);
+
+	if (r < 25)
+		pause_some();
+	else if (r < 45)
+		freeze_some();
+	else if (r < 60)
+		replace(&run.actors[world_draw(run.actors_count)]);
+	else if (r < 70)
+		bus_kick(world_draw(8));
+	else if (r < 80)
+		net_cut(world_now_ns() + world_draw(1200) * WORLD_MS);
+	else if (r < 90)
+		draw_network(&run.net);
+	else
+		look_at(world_draw(model_queues_count));
+	net_set(&run.net);
+}
+
+static void operate(struct process *p, void *arg)
+{
+	(void)p;
+	(void)arg;
+	while (run.playing) {
+		process_sleep((20 + world_draw(600)) * WORLD_MS);
+		if (run.playing)
+			befall();
+	}
+}
+
+/* The course of a run. */
+
+static bool all_ended(void)
+{
+	for (unsigned i = 0; i < run.actors_count; i++)
+		if (!process_ended(run.actors[i].process))
+			return false;
+	for (unsigned i = 0; i < run.old_count; i++)
+		if (!process_ended(run.old[i]))
+			return false;
+	return true;
+}
+
+static void until_all_ended(const char *what)
+{
+	uint64_t until_ns = world_now_ns() + END_NS;
+
+	while (!all_ended()) {
+		if (!world_step() || world_now_ns() > until_ns)
+			world_fail("%s: not all programs end", what);
+	}
+}
+
+static void play(void)
+{
+	uint64_t until_ns = world_now_ns() + (1 + world_draw(8)) * WORLD_S;
+	struct process *operator;
+
+	run.playing = true;
+	operator= process_start("operator", operate, NULL);
+	while (world_now_ns() < until_ns && world_step())
+		continue;
+	run.playing = false;
+	while (!process_ended(operator) && world_step())
+		continue;
+	process_free(operator);
+}
+
+static void settle(void)
+{
+	world_trace("all are to end");
+	run.net = (struct net_settings){.delay_us_min = 50, .delay_us_max = 60};
+	net_set(&run.net);
+	net_cut(0);
+	for (unsigned i = 0; i < model_queues_count; i++) {
+		bus_command(
+			MRF_QUEUE_VERB_RESUME, MRF_QUEUE_KIND_QUEUE, model_queues[i].name, 0, NULL);
+		model_queues[i].paused = false;
+	}
+	/* Full queues are emptied before their producers can end. */
+	for (unsigned i = 0; i < model_queues_count; i++)
+		add(ACTOR_CONSUMER, i)->drains = true;
+	for (unsigned i = 0; i < run.actors_count; i++)
+		run.actors[i].stop = run.actors[i].kind != ACTOR_CONSUMER || !run.actors[i].drains;
+	until_all_ended("settle");
+}
+
+static void drain(bool dead)
+{
+	world_trace("%s are read", dead ? "dead letters" : "queues");
+	for (unsigned i = 0; i < model_queues_count; i++) {
+		struct actor *a = add(ACTOR_CONSUMER, i);
+
+		a->drains = !dead;
+		a->reads_dead = dead;
+	}
+	until_all_ended("drain");
+}
+
+static void check_empty(const char *name)
+{
+	struct mrf_table row;
+
+	if (bus_command(MRF_QUEUE_VERB_SHOW, MRF_QUEUE_KIND_QUEUE, name, 0, &row) != 0)
+		return; /* it is not there any more */
+	if (mrf_queue_row_ready(row) + mrf_queue_row_delayed(row) +
+			mrf_queue_row_outstanding(row) !=
+		0)
+		world_fail("%s: ready %" PRIu64 ", delayed %" PRIu64 ", outstanding %" PRIu64
+			   " after the drain",
+			name, mrf_queue_row_ready(row), mrf_queue_row_delayed(row),
+			mrf_queue_row_outstanding(row));
+}
+
+static void recover(void)
+{
+	struct actor *server, *caller;
+	bool any = false;
+
+	for (unsigned i = 0; i < run.actors_count; i++)
+		any |= run.actors[i].kind == ACTOR_CALLER;
+	if (!any)
+		return;
+	server = add(ACTOR_SERVER, 0);
+	server->works_well = true;
+	caller = add(ACTOR_CALLER, 0);
+	caller->works_well = true;
+	while (!process_ended(caller->process) && world_step())
+		continue;
+	server->stop = true;
+	until_all_ended("recover");
+}
+
+/* What the operator has paused stays so, though nobody uses it for long. */
+static void check_pause(void)
+{
+	struct model_queue *q = &model_queues[0];
+	struct actor *producer;
+	uint64_t until_ns = world_now_ns() + (bus.config.idle_ms + 3000) * WORLD_MS;
+
+	if (!q->exactly_once ||
+		bus_command(MRF_QUEUE_VERB_PAUSE, MRF_QUEUE_KIND_QUEUE, q->name, 0, NULL) != 0)
+		return;
+	q->paused = true;
+	while (world_now_ns() < until_ns && world_step())
+		continue;
+	producer = add(ACTOR_PRODUCER, 0);
+	add(ACTOR_CONSUMER, 0)->drains = true;
+	until_ns = world_now_ns() + WORLD_S;
+	while (world_now_ns() < until_ns && world_step())
+		continue;
+	q->paused = false;
+	bus_command(MRF_QUEUE_VERB_RESUME, MRF_QUEUE_KIND_QUEUE, q->name, 0, NULL);
+	producer->stop = true;
+	until_all_ended("pause");
+}
+
+static void open_run(uint64_t seed)
+{
+	struct bus_settings s = {
+		.store_bytes = world_chance(20) ? 2u << 20 : 64u << 20,
+		.idle_ms = world_chance(50) ? 1000 : 60000,
+		.queue =
+			{
+				.policy = MRF_QUEUE_POLICY_ROUND_ROBIN,
+				.when_full = MRF_QUEUE_FULL_WAIT,
+				.messages_max = UINT32_MAX,
+				.ack_timeout_ms = 1000,
+				.max_deliver = 5,
+				.breaker_failures = UINT16_MAX,
+				.breaker_reset_ms = 1000,
+				.breaker_probes = 1,
+			},
+		.service =
+			{
+				.policy = MRF_QUEUE_POLICY_LEAST_RECENTLY_USED,
+				.when_full = MRF_QUEUE_FULL_REFUSE,
+				.messages_max = UINT32_MAX,
+				.age_max_ms = 1000,
+				.ack_timeout_ms = 300,
+				.max_deliver = 3,
+				.breaker_failures = 3,
+				.breaker_reset_ms = BREAKER_MS,
+				.breaker_probes = 1,
+			},
+	};
+
+	memset(&run, 0, sizeof(run));
+	model_open();
+	draw_network(&run.net);
+	net_open(&run.net);
+	bus_open(&s);
+	make_queues();
+	add_all();
+	world_trace("seed %" PRIu64 ": %u queues, %u programs", seed, model_queues_count,
+		run.actors_count);
+}
+
+static void close_run(void)
+{
+	bus_close();
+	net_close();
+	world_close();
+	for (unsigned i = 0; i < run.actors_count; i++)
+		process_free(run.actors[i].process);
+	for (unsigned i = 0; i < run.old_count; i++)
+		process_free(run.old[i]);
+}
+
+void program_run(uint64_t seed)
+{
+	world_open(seed);
+	open_run(seed);
+	play();
+	settle();
+	drain(false);
+	if (world_chance(40))
+		check_pause();
+	drain(true);
+	for (unsigned i = 0; i < model_queues_count; i++)
+		check_empty(model_queues[i].name);
+	recover();
+	model_finish();
+	close_run();
+	program_counts.runs++;
+}
