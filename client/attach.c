@@ -125,6 +125,7 @@ static int install(struct mr_client *c, struct packet *p)
 		return error;
 	}
 	c->liveness_fd = fds[MR_CHANNEL_FD_LIVENESS];
+	c->attached_by = getpid();
 	c->worker_bell_fd = c->channel.worker_bell_fd;
 	mr_channel_peer_side(&c->channel, c->page, &c->up, &c->down);
 	mr_client_limits(c, MR_BODY_BYTES, false);

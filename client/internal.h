@@ -265,8 +265,9 @@ struct mr_client {
 	uint32_t record_bytes_max; /* with what pads it: more fits no frame */
 	struct mr_channel channel;
 	const struct mr_worker_page *page;
-	int liveness_fd; /* -1: none */
-	int attach_fd;   /* -1: no exchange under way */
+	int liveness_fd;   /* -1: none */
+	pid_t attached_by; /* the process that did; a child that it forks has no session */
+	int attach_fd;     /* -1: no exchange under way */
 	uint64_t attach_deadline_ns;
 	uint64_t attach_due_ns; /* when the exchange wants to be taken on, whatever comes */
 	uint64_t retry_ns;

@@ -13,7 +13,8 @@
  *           gave to a callback: until the callback returns).
  * Threads   A client and everything made from it belongs to one thread at a time. Different clients
  *           may be used by different threads freely. The library has no threads of its own. After
- *           fork, the child must not use a client of its parent, not even to close it.
+ *           fork, the child must not use a client of its parent, not even to close it; and a client
+ *           of a bus of this host ends with the process that connected.
  * Callbacks May publish, reply, request, subscribe and unsubscribe. mr_process, mr_wait and mr_receive
  *           give -EBUSY within one, and mr_close does nothing.
  * Aside     A call that waits for one answer (mr_request, mr_subscribe, mr_unsubscribe,

@@ -76,13 +76,22 @@ static uint64_t due_ns(const struct mr_client *c)
 	return MR_NEVER_NS;
 }
 
+/* A child that was forked meanwhile has the socket too, so that close alone would not tell the bus. */
+static void hang_up(struct mr_client *c)
+{
+	if (c->liveness_fd < 0)
+		return;
+	if (c->attached_by == getpid())
+		shutdown(c->liveness_fd, SHUT_RDWR);
+	close(c->liveness_fd);
+	c->liveness_fd = -1;
+}
+
 static void unmap(struct mr_client *c)
 {
 	mr_session_unwatch(c, c->channel.peer_bell_fd);
 	mr_session_unwatch(c, c->liveness_fd);
-	if (c->liveness_fd >= 0)
-		close(c->liveness_fd);
-	c->liveness_fd = -1;
+	hang_up(c);
 	mr_channel_close(&c->channel);
 	mr_worker_page_unmap(c->page);
 	c->page = NULL;

@@ -67,6 +67,7 @@ static void describe(struct mr_dataplane *d, struct mrf_table welcome)
 		.pid = mrf_link_welcome_pid(welcome),
 		.workers_count = mrf_link_welcome_workers(welcome),
 		.message_bytes_max = mrf_link_welcome_message_bytes_max(welcome),
+		.takes_pidfd = mrf_link_welcome_takes_pidfd(welcome),
 		.started_ns = mrf_link_welcome_started_ns(welcome),
 	};
 	snprintf(d->version, sizeof(d->version), "%s",

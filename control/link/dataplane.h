@@ -19,6 +19,7 @@ struct mr_dataplane {
 	uint32_t pid;
 	uint32_t workers_count;
 	uint32_t message_bytes_max;
+	bool takes_pidfd;
 	uint64_t started_ns;
 	char version[32];
 	const uint8_t *stats; /* NULL: none is open */

@@ -94,6 +94,9 @@ void mr_link_break(struct mr_link *l, const char *why);
 /* Sends the question that was written into `b`; its id, for forget, goes to *id if not NULL. */
 int mr_link_ask(struct mr_link *l, struct mrf_builder *b, enum mrf_link_body type, uint32_t body,
 	const struct mr_link_asker *asker, uint64_t *id);
+/* The same with a descriptor beside it, which is taken over in any case; -1: none. */
+int mr_link_ask_with(struct mr_link *l, struct mrf_builder *b, enum mrf_link_body type,
+	uint32_t body, int fd, const struct mr_link_asker *asker, uint64_t *id);
 /* The asker is gone: the answer will be thrown away, with its descriptors. */
 void mr_link_forget(struct mr_link *l, uint64_t id);
 

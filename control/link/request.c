@@ -63,8 +63,14 @@ static void give_back(struct mr_link *l, struct mr_link_request *r)
 	l->first_free = index;
 }
 
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
 static int send_request(struct mr_link *l, struct mrf_builder *b, enum mrf_link_body type,
-	uint32_t body, uint64_t id)
+	uint32_t body, int fd, uint64_t id)
 {
 	struct mrf_link_message m = {.id = id, .body_type = type, .body = body};
 	const void *data;
@@ -74,21 +80,30 @@ static int send_request(struct mr_link *l, struct mrf_builder *b, enum mrf_link_
 	if (error == 0 && bytes > MR_LINK_BYTES_MAX)
 		error = -EMSGSIZE;
 	if (error == 0)
-		error = mr_conn_send(&l->conn, data, bytes, NULL, 0);
+		error = mr_conn_send(&l->conn, data, bytes, &fd, fd >= 0);
+	else
+		close_fd(fd);
 	return error == -ENOBUFS ? -EBUSY : error;
 }
 
 int mr_link_ask(struct mr_link *l, struct mrf_builder *b, enum mrf_link_body type, uint32_t body,
 	const struct mr_link_asker *asker, uint64_t *id)
 {
+	return mr_link_ask_with(l, b, type, body, -1, asker, id);
+}
+
+int mr_link_ask_with(struct mr_link *l, struct mrf_builder *b, enum mrf_link_body type,
+	uint32_t body, int fd, const struct mr_link_asker *asker, uint64_t *id)
+{
 	struct mr_link_request *r = l->state == MR_LINK_UP ? take(l, asker) : NULL;
 	int error;
 
 	if (r == NULL) {
+		close_fd(fd);
 		l->counters->link_refused++;
 		return l->state == MR_LINK_UP ? -EBUSY : -ENOTCONN;
 	}
-	error = send_request(l, b, type, body, r->id);
+	error = send_request(l, b, type, body, fd, r->id);
 	if (error != 0) {
 		give_back(l, r);
 		l->counters->link_refused++;

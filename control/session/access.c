@@ -4,7 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+/* Linux 6.5, which older headers lack. */
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
 
 /* What a process may be in, at most, by the kernel's own limit. */
 #define GROUPS_MAX 65536u
@@ -14,6 +20,21 @@ int mr_access_peer(int socket_fd, struct ucred *out)
 	socklen_t bytes = sizeof(*out);
 
 	return getsockopt(socket_fd, SOL_SOCKET, SO_PEERCRED, out, &bytes) == 0 ? 0 : -errno;
+}
+
+/* An older kernel gives a number alone, which may be another process's by now: then the one that connected
+ * is dead, and nothing more than its end is told late. The number is 0 in another pid namespace. */
+int mr_access_peer_pidfd(int socket_fd, const struct ucred *peer)
+{
+	int fd = -1;
+	socklen_t bytes = sizeof(fd);
+
+	if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERPIDFD, &fd, &bytes) == 0)
+		return fd;
+	if (peer->pid <= 0)
+		return -ESRCH;
+	fd = (int)syscall(SYS_pidfd_open, peer->pid, 0);
+	return fd >= 0 ? fd : -errno;
 }
 
 bool mr_access_admin(const struct ucred *peer)

@@ -15,6 +15,8 @@
 
 /* Identity at the time of connect. 0 or -errno. */
 int mr_access_peer(int socket_fd, struct ucred *out);
+/* A pidfd of the process that connected, or -errno. */
+int mr_access_peer_pidfd(int socket_fd, const struct ucred *peer);
 /* root and the user that the bus runs as. */
 bool mr_access_admin(const struct ucred *peer);
 /* Those, and whom the configuration names, by user, group or supplementary group. */

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -106,11 +107,15 @@ static void ask(struct mr_attach_slot *s)
 	const struct mr_link_asker asker = {.answered = answered, .owner = s};
 	struct mrf_builder b;
 	uint64_t memory[96];
+	int pidfd = -1;
 	int error;
 
+	/* A copy, as the next data plane may have to be asked too. */
+	if (s->pidfd >= 0 && s->attach->link->dataplane.takes_pidfd)
+		pidfd = fcntl(s->pidfd, F_DUPFD_CLOEXEC, 0);
 	mrf_builder_init(&b, memory, sizeof(memory));
-	error = mr_link_ask(s->attach->link, &b, MRF_LINK_BODY_LINK_OPEN_SESSION,
-		mrf_link_open_session_write(&b, &v), &asker, &s->request_id);
+	error = mr_link_ask_with(s->attach->link, &b, MRF_LINK_BODY_LINK_OPEN_SESSION,
+		mrf_link_open_session_write(&b, &v), pidfd, &asker, &s->request_id);
 	s->state = error == 0 ? MR_ATTACH_OPENING : MR_ATTACH_WAITING;
 	if (error != 0 && error != -ENOTCONN) {
 		s->attach->counters->attach_refused_busy++;
@@ -179,6 +184,9 @@ static void closed(struct mr_conn *c, int error)
 	if (s->request_id != 0)
 		mr_link_forget(a->link, s->request_id);
 	s->request_id = 0;
+	if (s->pidfd >= 0)
+		close(s->pidfd);
+	s->pidfd = -1;
 	s->state = MR_ATTACH_FREE;
 	mr_accept_resume(&a->accept);
 }
@@ -250,6 +258,7 @@ static void accepted(struct mr_accept *accept, int fd)
 		close(fd);
 		return;
 	}
+	s->pidfd = mr_access_peer_pidfd(fd, &s->peer);
 	s->state = MR_ATTACH_READING;
 	s->order = a->arrivals++;
 	s->request_id = 0;
@@ -279,6 +288,7 @@ int mr_attach_open(struct mr_attach *a, struct mr_loop *loop, struct mr_link *li
 		struct mr_attach_slot *s = &a->slots[i];
 
 		s->attach = a;
+		s->pidfd = -1;
 		s->deadline = (struct mr_timer){.fire = deadline};
 		s->conn = (struct mr_conn){
 			.events = &events,

@@ -139,6 +139,7 @@ int mr_remote_new(uint64_t id, const struct mrf_network_path *path, const uint8_
 	s->channel = mr_channel_none();
 	s->peer_bell_fd = -1;
 	s->liveness_fd = -1;
+	s->pidfd = -1;
 	s->remote = &whole->remote;
 	s->remote->frame_bytes = frame_bytes;
 	s->remote->window = mr_frame_window_first();

@@ -109,6 +109,7 @@ int mr_session_new(uint64_t id, const struct mr_session_limits *limits,
 	s->generation = mr_session_generation(id);
 	s->peer_bell_fd = s->channel.peer_bell_fd;
 	s->liveness_fd = pair[0];
+	s->pidfd = -1;
 	*peer_fd = pair[1];
 	memset(stats, 0, sizeof(*stats));
 	mr_gauge(stats->session, id);
@@ -139,6 +140,8 @@ void mr_session_free(struct mr_session *s)
 	mr_channel_close(&s->channel);
 	if (s->liveness_fd >= 0)
 		close(s->liveness_fd);
+	if (s->pidfd >= 0)
+		close(s->pidfd);
 	if (s->remote != NULL)
 		mr_remote_free(s);
 	free(s->aliases);

@@ -60,6 +60,7 @@ struct mr_session {
 	/* table writer's */
 	struct mr_channel channel;
 	int liveness_fd;
+	int pidfd; /* of the client's process; -1: none */
 	unsigned worker;
 	uid_t uid;
 	gid_t gid;

@@ -143,6 +143,7 @@ static void welcome(struct mr_writer *wr, uint64_t id)
 		.server_version = mrf_str(MR_VERSION),
 		.started_ns = wr->started_ns,
 		.message_bytes_max = MR_MESSAGE_BYTES_MAX,
+		.takes_pidfd = true,
 	};
 	int fds[1 + 4 * MR_WORKERS_MAX];
 	struct mrf_builder b;
@@ -172,14 +173,20 @@ static void bad_packet(struct mr_writer *wr, const char *why)
 	mr_writer_link_close(wr, "sent what makes no sense");
 }
 
-static void packet(struct mr_writer *wr, const void *data, size_t bytes)
+/* Takes over the descriptor, if there is one. */
+static void packet(struct mr_writer *wr, const void *data, size_t bytes, int fd)
 {
 	struct mrf_table m;
+	int error = mrf_link_message_parse(data, bytes, &m);
 
-	if (mrf_link_message_parse(data, bytes, &m) != 0) {
+	if (error == 0 && wr->link_welcomed) {
+		mr_writer_request(wr, m, fd);
+		return;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (error != 0) {
 		bad_packet(wr, "not a link message");
-	} else if (wr->link_welcomed) {
-		mr_writer_request(wr, m);
 	} else if (mrf_link_message_body_type(m) != MRF_LINK_BODY_LINK_HELLO) {
 		bad_packet(wr, "no hello");
 	} else if (mrf_link_hello_version(mrf_link_message_body(m)) != 1) {
@@ -197,8 +204,9 @@ void mr_writer_link_read(struct mr_writer *wr)
 
 	/* A bounded batch: sessions that die meanwhile are looked at in between. */
 	for (unsigned i = 0; i < 64 && wr->link_fd >= 0; i++) {
-		unsigned fds = 0;
-		ssize_t n = mr_packet_receive(wr->link_fd, buffer, sizeof(buffer), NULL, &fds);
+		unsigned fds = 1;
+		int fd = -1;
+		ssize_t n = mr_packet_receive(wr->link_fd, buffer, sizeof(buffer), &fd, &fds);
 
 		if (n == -EAGAIN)
 			return;
@@ -209,6 +217,6 @@ void mr_writer_link_read(struct mr_writer *wr)
 		else if (n < 0)
 			bad_packet(wr, "too large");
 		else
-			packet(wr, buffer, (size_t)n);
+			packet(wr, buffer, (size_t)n, fds > 0 ? fd : -1);
 	}
 }

@@ -22,13 +22,13 @@ static const char *text_of(int error, const char *table_full)
 	}
 }
 
-static void open_session(struct mr_writer *wr, uint64_t id, struct mrf_table t)
+static void open_session(struct mr_writer *wr, uint64_t id, struct mrf_table t, int pidfd)
 {
 	struct mr_session *s;
 	struct mrf_builder b;
 	uint64_t memory[64];
 	int peer_fd;
-	int error = mr_writer_session_open(wr, t, &s, &peer_fd);
+	int error = mr_writer_session_open(wr, t, pidfd, &s, &peer_fd);
 
 	if (error != 0) {
 		mr_count(wr->stats->refused_sessions, 1);
@@ -320,13 +320,16 @@ static void list_subscriptions(struct mr_writer *wr, uint64_t id)
 	send_subscriptions(&l, true);
 }
 
-void mr_writer_request(struct mr_writer *wr, struct mrf_table m)
+void mr_writer_request(struct mr_writer *wr, struct mrf_table m, int fd)
 {
 	uint64_t id = mrf_link_message_id(m);
 	struct mrf_table body = mrf_link_message_body(m);
+	enum mrf_link_body type = mrf_link_message_body_type(m);
 
-	switch (mrf_link_message_body_type(m)) {
-	case MRF_LINK_BODY_LINK_OPEN_SESSION: open_session(wr, id, body); break;
+	if (fd >= 0 && type != MRF_LINK_BODY_LINK_OPEN_SESSION)
+		close(fd);
+	switch (type) {
+	case MRF_LINK_BODY_LINK_OPEN_SESSION: open_session(wr, id, body, fd); break;
 	case MRF_LINK_BODY_LINK_OPEN_REMOTE: open_remote(wr, id, body); break;
 	case MRF_LINK_BODY_LINK_CLOSE_SESSION: close_session(wr, id, body); break;
 	case MRF_LINK_BODY_LINK_SUBSCRIBE: subscribe(wr, id, body); break;

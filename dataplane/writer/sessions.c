@@ -61,7 +61,7 @@ static void retire_list(struct mr_writer *wr, struct mr_poll_list *list)
 	wr->retired_lists = list;
 }
 
-/* A bell and the liveness socket are watched from before the session can be seen. */
+/* A bell, the liveness socket and the process are watched from before the session can be seen. */
 static int put_in(struct mr_writer *wr, struct mr_session *s)
 {
 	struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = s};
@@ -72,6 +72,9 @@ static int put_in(struct mr_writer *wr, struct mr_session *s)
 	if (error != 0)
 		return error;
 	if (epoll_ctl(wr->epoll_fd, EPOLL_CTL_ADD, s->liveness_fd, &e) < 0)
+		return -errno;
+	/* Whoever was forked from the client has the liveness socket too, and may outlive it. */
+	if (s->pidfd >= 0 && epoll_ctl(wr->epoll_fd, EPOLL_CTL_ADD, s->pidfd, &e) < 0)
 		return -errno;
 	error = mr_directory_add(&w->directory, s, &retired);
 	if (error != 0)
@@ -114,8 +117,8 @@ void mr_writer_session_opened(struct mr_writer *wr, struct mr_session *s, struct
 		MR_LOG_U64("worker", s->worker));
 }
 
-int mr_writer_session_open(
-	struct mr_writer *wr, struct mrf_table request, struct mr_session **out, int *peer_fd)
+int mr_writer_session_open(struct mr_writer *wr, struct mrf_table request, int pidfd,
+	struct mr_session **out, int *peer_fd)
 {
 	const struct mr_session_limits limits = {
 		.up_bytes = wr->config->channels.up_ring_bytes,
@@ -128,12 +131,15 @@ int mr_writer_session_open(
 	struct mr_session *s;
 	int error;
 
-	if (slot == UINT32_MAX)
-		return -ENOSPC;
-	error = mr_session_new(mr_writer_next_id(wr, worker, slot), &limits,
-		mr_writer_stats_of(wr, worker, slot), &s, peer_fd);
-	if (error != 0)
+	error = slot == UINT32_MAX ? -ENOSPC
+				   : mr_session_new(mr_writer_next_id(wr, worker, slot), &limits,
+					     mr_writer_stats_of(wr, worker, slot), &s, peer_fd);
+	if (error != 0) {
+		if (pidfd >= 0)
+			close(pidfd);
 		return error;
+	}
+	s->pidfd = pidfd;
 	describe(s, request);
 	/* The kernel gives the lowest number that is free, so a high one says how many are in use. */
 	error = (uint64_t)*peer_fd + FILES_SPARE < wr->files_max ? put_in(wr, s) : -EMFILE;
@@ -170,6 +176,11 @@ static void hang_up(struct mr_writer *wr, struct mr_session *s)
 	epoll_ctl(wr->epoll_fd, EPOLL_CTL_DEL, s->liveness_fd, NULL);
 	close(s->liveness_fd);
 	s->liveness_fd = -1;
+	if (s->pidfd < 0)
+		return;
+	epoll_ctl(wr->epoll_fd, EPOLL_CTL_DEL, s->pidfd, NULL);
+	close(s->pidfd);
+	s->pidfd = -1;
 }
 
 void mr_writer_session_close(struct mr_writer *wr, struct mr_session *s, const char *reason)

@@ -145,11 +145,13 @@ void mr_writer_link_send(struct mr_writer *wr, struct mrf_builder *b, uint64_t i
 void mr_writer_link_result(struct mr_writer *wr, uint64_t id, int code, const char *text);
 
 /* request.c */
-void mr_writer_request(struct mr_writer *wr, struct mrf_table message);
+/* Takes over the descriptor that came along; -1: none. */
+void mr_writer_request(struct mr_writer *wr, struct mrf_table message, int fd);
 
 /* sessions.c */
-int mr_writer_session_open(
-	struct mr_writer *wr, struct mrf_table request, struct mr_session **out, int *peer_fd);
+/* `pidfd` of the client's process, whose end is the session's too; taken over; -1: none. */
+int mr_writer_session_open(struct mr_writer *wr, struct mrf_table request, int pidfd,
+	struct mr_session **out, int *peer_fd);
 /* The live session of that id, or NULL. */
 struct mr_session *mr_writer_session_find(const struct mr_writer *wr, uint64_t id);
 struct mr_owner mr_writer_owner(const struct mr_session *s);

@@ -27,7 +27,7 @@ static void open_client(struct client *c)
 	assert_int_equal(mr_writer_session_open(&writer,
 				 inside_request(&b, MRF_LINK_BODY_LINK_OPEN_SESSION,
 					 mrf_link_open_session_write(&b, &v)),
-				 &c->session, &c->liveness_fd),
+				 -1, &c->session, &c->liveness_fd),
 		0);
 	mr_channel_peer_side(
 		&c->session->channel, writer.workers[c->session->worker]->page, &c->up, &c->down);

@@ -1,0 +1,63 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# fork_helper: a program that was killed, or left in good order, is gone at once, also when a child that it forked
+# lives on with its descriptors: what it had in hand goes to others, and whom it held up goes on. With control
+# there and away.
+. "$(dirname "$0")/../support/lib.sh"
+
+sessions_named() { "$millrace" clients --json | jq --arg name "$1" '[.[] | select(.name == $name)] | length'; }
+sessions_are() { [ "$(sessions_named "$1")" -eq "$2" ]; }
+helper_of() { cat "$dir/$1.out"; }
+# forked_start NAME: a consumer of jobs with one message in hand and a subscriber that blocks; its helper sleeps.
+forked_start() {
+	start "$1" "$build/tests/support/forked" "$1"
+	wait_for "$1 has a job in hand and a helper" has_line "$dir/$1.out" '^[0-9]+$'
+	helpers+=("$(helper_of "$1")")
+}
+
+helpers=()
+stop_helpers() { kill "${helpers[@]}" 2>/dev/null || true; }
+leaving+=(stop_helpers)
+
+bus_start --set channels.down_ring_bytes=262144
+head -c 20000 /dev/zero | tr '\0' x >"$dir/big"
+
+say "killed, with control there"
+"$millrace" push jobs one
+forked_start killed
+killed=$pid
+start publisher bash -c 'exec "$0" pub orders.a - -n 400 --promise at-least-once <"$1"' "$millrace" "$dir/big"
+publisher=$pid
+held_up() { "$millrace" sessions --slow --json | jq -e 'any(.[]; .blocked_by != null)'; }
+wait_for "the publisher is held up" held_up
+kill -KILL "$killed"
+wait_child "$publisher" "the publisher"
+expect_equal "exit status of the publisher" "$status" 0
+wait_for "its session is gone" sessions_are killed 0
+alive "$(helper_of killed)" || fail "the helper has ended too: this shows nothing"
+expect_status 0 "$millrace" pull jobs -n 1 --raw
+expect_equal "its job comes again" "$output" one
+
+say "killed, with control away"
+"$millrace" push jobs two
+forked_start orphan
+orphan=$pid
+kill -STOP "$(control_pid)"
+kill -KILL "$orphan"
+log_tells() { grep -q 'session closed.*orphan' "$bus_log"; }
+wait_for "the data plane closes its session" log_tells
+kill -CONT "$(control_pid)"
+expect_status 0 "$millrace" pull jobs -n 1 --raw
+expect_equal "its job comes again" "$output" two
+
+say "closed in good order"
+"$millrace" push jobs three
+forked_start leaver
+kill -TERM "$pid"
+wait_for "its session is gone" sessions_are leaver 0
+alive "$pid" || fail "the program has ended: this shows nothing of close"
+alive "$(helper_of leaver)" || fail "the helper has ended too: this shows nothing"
+expect_status 0 "$millrace" pull jobs -n 1 --raw
+expect_equal "its job comes again" "$output" three
+kill -KILL "$pid"
+bus_stop
