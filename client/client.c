@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/internal.h"
+#include "client/names.h"
 #include "client/rpc.h"
 #include "client/service.h"
 #include "client/udp/udp.h"
@@ -41,8 +42,6 @@ static int set_path(struct mr_client *c, const char *address)
 
 static int set_options(struct mr_client *c, const struct mr_options *options)
 {
-	const char *name = program_invocation_short_name;
-
 	if (options != NULL)
 		c->options = *options;
 	if (c->options.connect_timeout_ms == 0)
@@ -54,8 +53,9 @@ static int set_options(struct mr_client *c, const struct mr_options *options)
 	if (c->options.name != NULL && strlen(c->options.name) > MR_NAME_BYTES_MAX)
 		return mr_fail(c, -EINVAL, "name: more than 63 bytes");
 	if (c->options.name != NULL)
-		name = c->options.name;
-	snprintf(c->name, sizeof(c->name), "%.*s", (int)MR_NAME_BYTES_MAX, name);
+		snprintf(c->name, sizeof(c->name), "%s", c->options.name);
+	else
+		mr_name_fit(c->name, sizeof(c->name), program_invocation_short_name);
 	c->options.name = c->name;
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* headers: writes and reads header blocks of the NATS/1.0 form (NATS ADR-4). */
+/* headers: writes, checks and reads header blocks of the NATS/1.0 form (NATS ADR-4). docs/protocol.md has the
+ * grammar: what is sent keeps to it, and what is read need not. */
 #include <string.h>
 #include <strings.h>
 
@@ -55,6 +56,48 @@ int mr_headers_add(struct mr_headers *h, const char *name, const char *value)
 	return 0;
 }
 
+/* Length of the line at the start of `text`, without its CR LF. SIZE_MAX: it does not end, or has CR, LF or NUL
+ * within. */
+static size_t line_bytes(const char *text, size_t bytes)
+{
+	const char *end = memchr(text, '\r', bytes);
+	size_t n = end != NULL ? (size_t)(end - text) : bytes;
+
+	if (n + 1 >= bytes || end[1] != '\n')
+		return SIZE_MAX;
+	return memchr(text, '\n', n) == NULL && memchr(text, '\0', n) == NULL ? n : SIZE_MAX;
+}
+
+static bool first_line_valid(const char *block, size_t bytes)
+{
+	const size_t version_bytes = FIRST_BYTES - 2;
+
+	return bytes != SIZE_MAX && bytes >= version_bytes &&
+	       memcmp(block, first_line, version_bytes) == 0 &&
+	       (bytes == version_bytes || block[version_bytes] == ' ');
+}
+
+const char *mr_headers_fault(const char *block, size_t block_bytes)
+{
+	size_t n = line_bytes(block, block_bytes);
+
+	if (!first_line_valid(block, n))
+		return "not a NATS/1.0 block";
+	for (size_t at = n + 2; at < block_bytes; at += n + 2) {
+		const char *colon;
+
+		n = line_bytes(block + at, block_bytes - at);
+		if (n == SIZE_MAX)
+			return "a line without CR LF at its end, or with CR, LF or NUL within";
+		if (n == 0)
+			return at + 2 == block_bytes ? NULL : "a line behind the empty line";
+		colon = memchr(block + at, ':', n);
+		if (colon == NULL || !name_valid(block + at, (size_t)(colon - block) - at))
+			return "a line that is not \"Name: value\"";
+	}
+	return "no empty line at the end";
+}
+
 /* Where the line that starts at `at` ends, before its CR LF; `bytes` if it does not. */
 static size_t line_end(const char *block, size_t bytes, size_t at)
 {
@@ -89,29 +132,38 @@ static size_t after_first_line(const char *block, size_t bytes)
 	return end + 2;
 }
 
+/* False: the line is none of a header, and is passed over. */
+static bool header_take(const char *line, size_t bytes, struct mr_header *out)
+{
+	const char *colon = memchr(line, ':', bytes);
+
+	if (colon == NULL || !name_valid(line, (size_t)(colon - line)))
+		return false;
+	out->name = line;
+	out->name_bytes = (size_t)(colon - line);
+	out->value = colon + 1;
+	out->value_bytes = (size_t)(line + bytes - out->value);
+	trim(&out->value, &out->value_bytes);
+	return true;
+}
+
 bool mr_headers_next(const char *block, size_t block_bytes, size_t *cursor, struct mr_header *out)
 {
 	size_t at = *cursor;
-	const char *colon;
-	size_t end;
+	bool found = false;
 
 	if (block == NULL)
 		return false;
 	if (at == 0)
 		at = after_first_line(block, block_bytes);
-	if (at >= block_bytes)
-		return false;
-	end = line_end(block, block_bytes, at);
-	colon = memchr(block + at, ':', end - at);
-	if (end == block_bytes || colon == NULL)
-		return false;
-	out->name = block + at;
-	out->name_bytes = (size_t)(colon - out->name);
-	out->value = colon + 1;
-	out->value_bytes = (size_t)(block + end - out->value);
-	trim(&out->value, &out->value_bytes);
-	*cursor = end + 2;
-	return name_valid(out->name, out->name_bytes);
+	while (!found && at < block_bytes) {
+		size_t end = line_end(block, block_bytes, at);
+
+		found = header_take(block + at, end - at, out);
+		at = end < block_bytes ? end + 2 : block_bytes;
+	}
+	*cursor = at;
+	return found;
 }
 
 bool mr_headers_find(const char *block, size_t block_bytes, const char *name, struct mr_header *out)

@@ -347,6 +347,8 @@ struct mr_parts {
 	const void *payload;
 	size_t payload_bytes;
 };
+/* headers.c: NULL, or what is wrong with a header block that is to be sent. */
+const char *mr_headers_fault(const char *block, size_t block_bytes);
 /* -EMSGSIZE, with a text that says what would fit. */
 int mr_publish_too_large(struct mr_client *c);
 /* 0 or -EINVAL. */

@@ -96,7 +96,7 @@ struct mr_message {
 /* Connecting */
 
 struct mr_options {
-	/* Shown by `millrace clients`, at most 63 bytes; default: the program's name. */
+	/* Shown by `millrace clients`, at most 63 bytes; default: the program's name, made fit. */
 	const char *name;
 	unsigned connect_timeout_ms; /* default 5000 */
 	/* For answers of the bus itself, to subscribe and the like, and for room in the ring to it;
@@ -287,8 +287,8 @@ struct mr_headers {
 MR_API void mr_headers_init(struct mr_headers *h, void *memory, size_t capacity);
 /* -EINVAL: a name with a colon, space or control byte, a value with CR or LF. -ENOSPC. */
 MR_API int mr_headers_add(struct mr_headers *h, const char *name, const char *value);
-/* Iterates over a block: *cursor starts at 0; false at the end or where the block makes no sense. The
- * parts are not NUL-terminated. */
+/* Iterates over a block: *cursor starts at 0; false at the end. A line that is no header is passed over. What this
+ * library sends has no such lines: -EINVAL. The parts are not NUL-terminated. */
 struct mr_header {
 	const char *name;
 	size_t name_bytes;

@@ -12,5 +12,8 @@
 const char *mr_name_subject_fault(const char *subject, size_t bytes);
 const char *mr_name_pattern_fault(const char *pattern, size_t bytes, bool prefix);
 const char *mr_name_group_fault(const char *group);
+/* A name for the client out of one that nobody chose for that, as the program's: at most out_bytes - 1 bytes of UTF-8,
+ * not empty, with '_' for what the bus does not take. */
+void mr_name_fit(char *out, size_t out_bytes, const char *name);
 
 #endif

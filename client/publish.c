@@ -131,9 +131,10 @@ int mr_parts_check(struct mr_client *c, const struct mr_parts *p)
 	if ((p->headers == NULL && p->header_bytes > 0) ||
 		(p->payload == NULL && p->payload_bytes > 0))
 		return mr_fail(c, -EINVAL, "a length without data");
-	if (p->header_bytes > 0 && (p->header_bytes < 12 || memcmp(p->headers, "NATS/1.0", 8) != 0))
-		return mr_fail(c, -EINVAL, "headers: not a NATS/1.0 block");
-	return 0;
+	if (p->header_bytes == 0)
+		return 0;
+	fault = mr_headers_fault(p->headers, p->header_bytes);
+	return fault == NULL ? 0 : mr_failf(c, -EINVAL, "headers: %s", fault);
 }
 
 static uint8_t *put(uint8_t *to, const void *from, size_t bytes)

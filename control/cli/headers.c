@@ -2,6 +2,7 @@
 #include "control/cli/headers.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/cli/text.h"
@@ -9,14 +10,18 @@
 static int add(struct mr_headers *h, const char *word)
 {
 	const char *colon = strchr(word, ':');
-	char name[256];
+	char *name;
+	int rc;
 
-	if (!colon || colon == word || (size_t)(colon - word) >= sizeof(name))
+	if (!colon || colon == word)
 		return -EINVAL;
-	memcpy(name, word, (size_t)(colon - word));
-	name[colon - word] = '\0';
+	name = strndup(word, (size_t)(colon - word));
+	if (!name)
+		return -ENOMEM;
 	colon++;
-	return mr_headers_add(h, name, colon + (*colon == ' '));
+	rc = mr_headers_add(h, name, colon + (*colon == ' '));
+	free(name);
+	return rc;
 }
 
 int mr_cli_headers_make(struct mr_headers *h, const struct mr_cli_words *words, const char **bad)
@@ -66,33 +71,33 @@ void mr_cli_headers_print(FILE *out, const char *block, size_t bytes)
 static json_t *value_json(const struct mr_header *header)
 {
 	json_t *value = json_stringn(header->value, header->value_bytes);
-	char text[1024];
+	char *text;
 
 	if (value)
 		return value;
-	mr_cli_text_escape(text, sizeof(text), header->value, header->value_bytes);
-	return json_string(text);
+	text = mr_cli_text_escaped(header->value, header->value_bytes);
+	value = json_string(text);
+	free(text);
+	return value;
 }
 
 static void set_header(json_t *object, const struct mr_header *header)
 {
-	char name[1024];
-	json_t *known;
+	char *name = mr_cli_text_escaped(header->name, header->name_bytes);
+	json_t *known = json_object_get(object, name);
 
-	mr_cli_text_escape(name, sizeof(name), header->name, header->name_bytes);
-	known = json_object_get(object, name);
 	if (!known) {
 		json_object_set_new(object, name, value_json(header));
-		return;
-	}
-	if (!json_is_array(known)) {
+	} else if (!json_is_array(known)) {
 		json_t *values = json_array();
 
 		json_array_append(values, known);
+		json_array_append_new(values, value_json(header));
 		json_object_set_new(object, name, values);
-		known = values;
+	} else {
+		json_array_append_new(known, value_json(header));
 	}
-	json_array_append_new(known, value_json(header));
+	free(name);
 }
 
 json_t *mr_cli_headers_json(const char *block, size_t bytes)

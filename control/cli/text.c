@@ -100,6 +100,16 @@ size_t mr_cli_text_escape(char *out, size_t out_bytes, const void *data, size_t 
 	return used;
 }
 
+char *mr_cli_text_escaped(const void *data, size_t bytes)
+{
+	/* A byte is shown by four at most. */
+	char *out = malloc(4 * bytes + 1);
+
+	if (out != NULL)
+		mr_cli_text_escape(out, 4 * bytes + 1, data, bytes);
+	return out;
+}
+
 char *mr_cli_text_base64(const void *data, size_t bytes)
 {
 	static const char digits[] =

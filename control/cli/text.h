@@ -22,6 +22,8 @@ void mr_cli_text_print(FILE *out, const void *data, size_t bytes);
 
 /* The same into memory, NUL-terminated; cut where it does not fit. Returns its length. */
 size_t mr_cli_text_escape(char *out, size_t out_bytes, const void *data, size_t bytes);
+/* The same of any length, for the caller to free; NULL: no memory. */
+char *mr_cli_text_escaped(const void *data, size_t bytes);
 
 /* RFC 4648 §4, NUL-terminated; the caller frees it. NULL: no memory. */
 char *mr_cli_text_base64(const void *data, size_t bytes);

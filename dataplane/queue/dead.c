@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <strings.h>
 
 #include "dataplane/queue/engine.h"
 
@@ -8,17 +9,33 @@
 #define RETRY_MS        1000u
 #define LINES_BYTES_MAX 512u /* of the lines that are added */
 #define BLOCK_BYTES_MIN (sizeof(VERSION_LINE) - 1 + 2)
+/* A first line, an end of the last one and the empty line, where a block lacks them. */
+#define BLOCK_SLACK (BLOCK_BYTES_MIN + 2)
+/* Of the pieces in which a message goes that was one and is too large with its lines. */
+#define PIECE_BYTES 49152u
 
 struct block {
 	char text[MR_BODY_BYTES_MAX];
 	uint32_t bytes;
 };
 
-/* A block that lines can be added to or taken from. */
-static bool well_formed(const char *block, uint32_t bytes)
+/* Bytes of the line at `text`, with its CR LF if it has one. */
+static uint32_t line_bytes(const char *text, uint32_t bytes)
 {
-	return bytes >= BLOCK_BYTES_MIN && memcmp(block, "NATS/1.0", 8) == 0 &&
-	       memcmp(block + bytes - 4, "\r\n\r\n", 4) == 0;
+	const char *end = memmem(text, bytes, "\r\n", 2);
+
+	return end == NULL ? bytes : (uint32_t)(end - text) + 2;
+}
+
+/* Of the first line; 0: the block does not begin as one does. */
+static uint32_t first_line_bytes(const char *block, uint32_t bytes)
+{
+	uint32_t n;
+
+	if (bytes < BLOCK_BYTES_MIN || memcmp(block, "NATS/1.0", 8) != 0)
+		return 0;
+	n = line_bytes(block, bytes);
+	return memcmp(block + n - 2, "\r\n", 2) == 0 ? n : 0;
 }
 
 static void append(struct block *b, const char *text, uint32_t bytes)
@@ -27,46 +44,59 @@ static void append(struct block *b, const char *text, uint32_t bytes)
 	b->bytes += bytes;
 }
 
-/* False: the block is none of ours to change, or has no room. */
+/* Ours, or an empty one, which would end the block before its time. */
+static bool line_goes(const char *line, uint32_t bytes)
+{
+	return (bytes == 2 && memcmp(line, "\r\n", 2) == 0) ||
+	       (bytes >= sizeof(DEAD_PREFIX) - 1 &&
+		       strncasecmp(line, DEAD_PREFIX, sizeof(DEAD_PREFIX) - 1) == 0);
+}
+
+/* What the producer wrote, but for lines that only the bus may write. */
+static void append_rest(struct block *b, const char *old, uint32_t old_bytes)
+{
+	for (uint32_t at = 0, n; at < old_bytes; at += n) {
+		n = line_bytes(old + at, old_bytes - at);
+		if (line_goes(old + at, n))
+			continue;
+		append(b, old + at, n);
+		if (n < 2 || memcmp(old + at + n - 2, "\r\n", 2) != 0)
+			append(b, "\r\n", 2);
+	}
+	append(b, "\r\n", 2);
+}
+
+/* The bus's lines come first, where no odd line of the producer's can hide them. False: there is no room. */
 static bool add_lines(struct block *b, const char *old, uint32_t old_bytes,
 	const struct mr_queue *queue, const char *reason, unsigned count)
 {
+	uint32_t first_bytes = first_line_bytes(old, old_bytes);
 	char lines[LINES_BYTES_MAX];
 	int bytes = snprintf(lines, sizeof(lines),
 		DEAD_PREFIX "Reason: %s\r\n" DEAD_PREFIX "Queue: %.*s\r\n" DEAD_PREFIX
-			    "Count: %u\r\n\r\n",
+			    "Count: %u\r\n",
 		reason, (int)queue->name_bytes, queue->name, count);
 
-	if (bytes < 0 || (size_t)bytes >= sizeof(lines))
+	if (bytes < 0 || (size_t)bytes >= sizeof(lines) ||
+		old_bytes + (uint32_t)bytes + BLOCK_SLACK > MR_BODY_BYTES_MAX)
 		return false;
-	if (old_bytes == 0) {
+	if (first_bytes == 0)
 		append(b, VERSION_LINE, sizeof(VERSION_LINE) - 1);
-	} else {
-		if (!well_formed(old, old_bytes) || old_bytes + (uint32_t)bytes > MR_BODY_BYTES_MAX)
-			return false;
-		append(b, old, old_bytes - 2);
-	}
+	append(b, old, first_bytes);
 	append(b, lines, (uint32_t)bytes);
+	append_rest(b, old + first_bytes, old_bytes - first_bytes);
 	return true;
 }
 
 /* Without the lines that add_lines added; empty, if there were no others. */
 static bool take_lines(struct block *b, const char *old, uint32_t old_bytes)
 {
-	const char *end = old + old_bytes - 2;
+	uint32_t first_bytes = first_line_bytes(old, old_bytes);
 
-	if (!well_formed(old, old_bytes))
+	if (first_bytes == 0)
 		return false;
-	for (const char *line = old; line < end;) {
-		const char *next = memmem(line, (size_t)(end - line), "\r\n", 2);
-
-		next = next == NULL ? end : next + 2;
-		if ((size_t)(next - line) < sizeof(DEAD_PREFIX) - 1 ||
-			memcmp(line, DEAD_PREFIX, sizeof(DEAD_PREFIX) - 1) != 0)
-			append(b, line, (uint32_t)(next - line));
-		line = next;
-	}
-	append(b, "\r\n", 2);
+	append(b, old, first_bytes);
+	append_rest(b, old + first_bytes, old_bytes - first_bytes);
 	if (b->bytes == BLOCK_BYTES_MIN)
 		b->bytes = 0;
 	return true;
@@ -80,8 +110,7 @@ static bool change_chain(struct mr_queues *q, struct mr_queue_entry *e, const st
 	uint32_t payload_bytes = old->bytes - e->header_bytes;
 	uint32_t bytes = b->bytes + payload_bytes;
 
-	if (b->bytes > chain->piece_bytes ||
-		sizeof(*p) + b->bytes + payload_bytes > MR_STORE_PIECE_MAX)
+	if (b->bytes > PIECE_BYTES || sizeof(*p) + b->bytes + payload_bytes > MR_STORE_PIECE_MAX)
 		return false;
 	p = mr_store_alloc(q->store, (uint32_t)sizeof(*p) + bytes);
 	if (p == NULL)
@@ -89,6 +118,9 @@ static bool change_chain(struct mr_queues *q, struct mr_queue_entry *e, const st
 	*p = (struct mr_queue_piece){.next = old->next, .bytes = bytes};
 	memcpy(p->body, b->text, b->bytes);
 	memcpy(p->body + b->bytes, old->body + e->header_bytes, payload_bytes);
+	/* The header block goes in one fragment. */
+	if (b->bytes > chain->piece_bytes)
+		chain->piece_bytes = (uint32_t)mr_align_up(b->bytes, MR_MESSAGE_ALIGN);
 	chain->first = p;
 	if (chain->last == old)
 		chain->last = p;
@@ -96,6 +128,33 @@ static bool change_chain(struct mr_queues *q, struct mr_queue_entry *e, const st
 	e->header_bytes = (uint16_t)b->bytes;
 	mr_store_release(q->store, old, (uint32_t)sizeof(*old) + old->bytes);
 	return true;
+}
+
+/* One that was whole, and is too large for that with another header block: it goes in pieces from here on. */
+static struct mr_queue_entry *change_to_chain(
+	struct mr_queues *q, struct mr_queue_entry *e, const struct block *b)
+{
+	struct mr_queue_entry *n = NULL;
+	const uint8_t *payload = (const uint8_t *)mr_entry_body(e) + e->header_bytes;
+	struct mr_queue_chain *chain;
+
+	if (b->bytes <= PIECE_BYTES)
+		n = mr_entry_new(
+			q, e->flags | MR_ENTRY_CHAIN, mr_entry_origin(e), NULL, b->bytes, 0);
+	if (n == NULL)
+		return e;
+	chain = mr_entry_body(n);
+	chain->piece_bytes = PIECE_BYTES;
+	if (!mr_entry_append(q, n, b->text, b->bytes) ||
+		!mr_entry_append(q, n, payload, e->body_bytes - e->header_bytes)) {
+		mr_entry_free(q, n);
+		return e;
+	}
+	n->born_ms = e->born_ms;
+	n->delivered = e->delivered;
+	n->priority = e->priority;
+	mr_entry_free(q, e);
+	return n;
 }
 
 /* The entry with another header block, or as it was if there is no memory or no room for that. */
@@ -111,7 +170,7 @@ static struct mr_queue_entry *change(
 		return e;
 	}
 	if (b->bytes + payload_bytes > MR_BODY_BYTES_MAX)
-		return e;
+		return change_to_chain(q, e, b);
 	n = mr_entry_new(q, e->flags, mr_entry_origin(e), NULL, b->bytes, b->bytes + payload_bytes);
 	if (n == NULL)
 		return e;

@@ -208,8 +208,8 @@ static struct mrf_message_fragment fragment_of(
 	bool pieces = (e->flags & MR_ENTRY_CHAIN) != 0;
 
 	return (struct mrf_message_fragment){
-		.session = pieces ? chain->session : tag,
-		.message = pieces ? chain->message : d->serial,
+		.session = pieces && chain->session != 0 ? chain->session : tag,
+		.message = pieces && chain->session != 0 ? chain->message : d->serial,
 		.total_bytes = e->body_bytes,
 	};
 }

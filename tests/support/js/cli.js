@@ -22,7 +22,7 @@ const { Client } = require('./client.js')
 const say = (text) => process.stderr.write(`${text}\n`)
 const print = (value) => process.stdout.write(`${JSON.stringify(value)}\n`)
 const headersOf = (block) =>
-  Object.fromEntries(block.split('\r\n').slice(1, -2).map((line) => line.split(/: ?(.*)/, 2)))
+  Object.fromEntries(block.split('\r\n').slice(1).filter((line) => /^[^\x00- :\x7f]+:/.test(line)).map((line) => line.split(/:[ \t]*(.*?)[ \t]*$/s, 2)))
 
 // Resolves when `each` has been called with so many deliveries.
 function take(client, pattern, count, each, options) {

@@ -70,6 +70,20 @@ static void json_gathers_values_of_a_repeated_name(void **state)
 	json_decref(o);
 }
 
+static void long_values_are_not_cut(void **state)
+{
+	char block[4096] = "NATS/1.0\r\nA: ";
+	size_t bytes = strlen(block);
+	json_t *o;
+
+	(void)state;
+	memset(block + bytes, 0xff, 1000);
+	memcpy(block + bytes + 1000, "\r\n\r\n", 4);
+	o = mr_cli_headers_json(block, bytes + 1004);
+	assert_int_equal(strlen(json_string_value(json_object_get(o, "A"))), 4000);
+	json_decref(o);
+}
+
 static void headers_are_printed_in_brackets(void **state)
 {
 	char *text = NULL;
@@ -93,6 +107,7 @@ int main(void)
 		cmocka_unit_test(words_that_are_no_headers_are_named),
 		cmocka_unit_test(more_than_fits_is_refused),
 		cmocka_unit_test(json_gathers_values_of_a_repeated_name),
+		cmocka_unit_test(long_values_are_not_cut),
 		cmocka_unit_test(headers_are_printed_in_brackets),
 	};
 

@@ -400,15 +400,19 @@ static void attach(struct bus *b)
 	int fd = accept4(b->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	struct mrf_attach_response r = {.code = b->refuse_attach, .text = mrf_str("go away")};
 	struct bus_session *s;
-	uint8_t packet[512];
+	alignas(8) uint8_t packet[512];
+	struct mrf_table t;
 	int liveness_fd;
+	ssize_t n;
 
 	if (fd < 0)
 		return;
-	if (recv(fd, packet, sizeof(packet), 0) <= 0 || b->ignore_attach) {
+	n = recv(fd, packet, sizeof(packet), 0);
+	if (n <= 0 || b->ignore_attach || mrf_attach_request_parse(packet, (size_t)n, &t) != 0) {
 		close(fd);
 		return;
 	}
+	snprintf(b->last_name, sizeof(b->last_name), "%s", mrf_attach_request_name(t).data);
 	if (r.code != 0) {
 		respond(fd, &r, NULL);
 	} else {

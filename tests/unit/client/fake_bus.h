@@ -67,6 +67,7 @@ struct bus {
 	int refuse_control;      /* code to answer them with */
 	int refuse_attach;       /* code to answer attaching with */
 	bool ignore_attach;
+	char last_name[128];   /* of who attached last */
 	bool stalled;          /* reads nothing */
 	unsigned hold_replies; /* so many replies are kept back, until let_replies */
 	bool let_replies;

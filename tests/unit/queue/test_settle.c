@@ -35,6 +35,11 @@ static bool has(const struct rig_sent *s, const char *text)
 	return memmem(s->view.headers, s->view.header_bytes, text, strlen(text)) != NULL;
 }
 
+static bool begins(const struct rig_sent *s, const char *text)
+{
+	return s->view.header_bytes >= strlen(text) && memcmp(s->body, text, strlen(text)) == 0;
+}
+
 static void requeued_message_comes_again_first_and_is_counted(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
@@ -148,24 +153,85 @@ static void rejected_message_is_a_dead_letter_with_its_headers(void **state)
 	rig_run(&r);
 	s = rig_take(&r, 3, MRF_MESSAGE_KIND_DELIVER);
 	assert_non_null(s);
-	assert_true(has(s, "Colour: red\r\nMillrace-Dead-Reason: rejected\r\n"));
+	assert_true(begins(s,
+		"NATS/1.0\r\nMillrace-Dead-Reason: rejected\r\nMillrace-Dead-Queue: work\r\n"
+		"Millrace-Dead-Count: 1\r\nColour: red\r\n\r\n"));
 }
 
-static void headers_that_make_no_sense_are_left_as_they_are(void **state)
+/* Pushes one with these headers, rejects it, and takes it from the dead letters. */
+static struct rig_sent *rejected_with(const char *headers)
 {
 	uint32_t q = rig_make(&r, "work");
-	struct rig_sent *s;
 
-	(void)state;
 	rig_consume(&r, "work", 2, 1);
-	rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = "a", .headers = "\r\n\r"});
+	rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = "a", .headers = headers});
 	rig_run(&r);
 	rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REJECT, 0);
 	rig_consume(&r, "work.dead", 3, 1);
 	rig_run(&r);
-	s = rig_take(&r, 3, MRF_MESSAGE_KIND_DELIVER);
+	return rig_take(&r, 3, MRF_MESSAGE_KIND_DELIVER);
+}
+
+static void headers_that_make_no_sense_do_not_hide_the_reason(void **state)
+{
+	static const char *const odd[] = {"\r\n\r", "x", "NATS/1.0", "NATS/1.0\r\nA: 1",
+		"NATS/1.0\r\n\r\n\r\nA: 1\r\n", "NATS/1.0 A: 1", "NATS/1.0\r\n continued\r\n\r\n"};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		struct rig_sent *s = rejected_with(odd[i]);
+
+		assert_non_null(s);
+		assert_true(has(s, "\r\nMillrace-Dead-Reason: rejected\r\n"));
+		assert_true(begins(s, "NATS/1.0"));
+		/* The empty line is the last one. */
+		assert_ptr_equal(memmem(s->body, s->view.header_bytes, "\r\n\r\n", 4),
+			s->body + s->view.header_bytes - 4);
+		assert_true(strstr(odd[i], "A: 1") == NULL || has(s, "A: 1"));
+		rig_settle(&r, 3, s->view.extra.delivery.queue, s->view.extra.delivery.tag,
+			MRF_SETTLE_VERB_ACK, 0);
+		rig_run(&r);
+	}
+}
+
+static void a_producer_cannot_forge_the_reason(void **state)
+{
+	struct rig_sent *s =
+		rejected_with("NATS/1.0\r\nA: 1\r\nmillrace-dead-REASON: expired\r\n\r\n");
+
+	(void)state;
 	assert_non_null(s);
-	assert_int_equal(s->view.header_bytes, 3);
+	assert_true(begins(s, "NATS/1.0\r\nMillrace-Dead-Reason: rejected\r\n"));
+	assert_true(has(s, "A: 1\r\n"));
+	assert_false(has(s, "expired"));
+}
+
+static void largest_message_has_its_reason_in_two_pieces(void **state)
+{
+	static char largest[MR_BODY_BYTES_MAX + 1];
+	uint32_t q = rig_make(&r, "work"), came = 0, total = 1;
+	struct rig_sent *s;
+
+	(void)state;
+	memset(largest, 'x', MR_BODY_BYTES_MAX);
+	rig_consume(&r, "work", 2, 1);
+	push(q, largest);
+	rig_run(&r);
+	s = rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER);
+	assert_non_null(s);
+	rig_settle(&r, 2, q, s->view.extra.delivery.tag, MRF_SETTLE_VERB_REJECT, 0);
+	rig_consume(&r, "work.dead", 3, 1);
+	rig_run(&r);
+	for (; came < total; came += s->body_bytes) {
+		s = rig_take(&r, 3, MRF_MESSAGE_KIND_DELIVER);
+		assert_non_null(s);
+		assert_int_equal(s->view.extra.fragment.offset, came);
+		assert_true(
+			came > 0 || strstr((char *)s->body, "Millrace-Dead-Reason: rejected\r\n"));
+		total = s->view.extra.fragment.total_bytes;
+	}
+	assert_int_equal(came, total);
+	assert_true(total > MR_BODY_BYTES_MAX);
 }
 
 static void old_message_is_a_dead_letter(void **state)
@@ -363,7 +429,9 @@ int main(void)
 		RIG_TEST(consumer_that_never_acks_gets_no_more_than_its_prefetch),
 		RIG_TEST(message_delivered_too_often_is_a_dead_letter),
 		RIG_TEST(rejected_message_is_a_dead_letter_with_its_headers),
-		RIG_TEST(headers_that_make_no_sense_are_left_as_they_are),
+		RIG_TEST(headers_that_make_no_sense_do_not_hide_the_reason),
+		RIG_TEST(a_producer_cannot_forge_the_reason),
+		RIG_TEST(largest_message_has_its_reason_in_two_pieces),
 		RIG_TEST(old_message_is_a_dead_letter),
 		RIG_TEST(dead_letters_go_back_as_they_were),
 		RIG_TEST(redrive_moves_no_more_than_asked_for),
