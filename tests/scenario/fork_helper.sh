@@ -26,6 +26,7 @@ say "killed, with control there"
 "$millrace" push jobs one
 forked_start killed
 killed=$pid
+# shellcheck disable=SC2016
 start publisher bash -c 'exec "$0" pub orders.a - -n 400 --promise at-least-once <"$1"' "$millrace" "$dir/big"
 publisher=$pid
 held_up() { "$millrace" sessions --slow --json | jq -e 'any(.[]; .blocked_by != null)'; }
