@@ -23,6 +23,7 @@ int main(int argc, char **argv)
 	mr_log_init("millrace-control", (enum mr_log_level)config.log.level, config.log.json);
 	/* Nothing that control runs or becomes may ever have more rights than it has now. */
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	(void)mr_log_start();
 	(void)mr_files_limit_raise();
 	if (mr_control_open(&control, &config) != 0)
 		return 1;

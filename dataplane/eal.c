@@ -97,7 +97,8 @@ static ssize_t log_line(void *cookie, const char *text, size_t bytes)
 	snprintf(line, sizeof(line), "%.*s", (int)bytes, text);
 	line[strcspn(line, "\n")] = '\0';
 	if (line[0] != '\0')
-		mr_log(rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR ? MR_LOG_WARN : MR_LOG_DEBUG,
+		mr_log_limited(
+			rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR ? MR_LOG_WARN : MR_LOG_DEBUG,
 			"DPDK says", MR_LOG_STR("text", line));
 	return (ssize_t)bytes;
 }

@@ -72,6 +72,7 @@ int main(int argc, char **argv)
 	/* Before there are threads, so that all of them leave these to the writer. */
 	mr_signals_block();
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	(void)mr_log_start();
 	if (make_run_dir(config.run_dir) != 0 || mr_eal_open(&config) != 0)
 		return 1;
 	mr_privilege_drop_interrupts();
@@ -83,8 +84,10 @@ int main(int argc, char **argv)
 		mr_writer_close(&writer);
 		mr_log(MR_LOG_INFO, "data plane stopped");
 	}
-	if (has_memif(&config))
+	if (has_memif(&config)) {
+		mr_log_stop();
 		_exit(error == 0 ? 0 : 1);
+	}
 	mr_eal_close();
 	return error == 0 ? 0 : 1;
 }

@@ -7,44 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes of the UTF-8 sequence at `p`, 0 if there is none. Unicode 15 table 3-7. */
-static size_t utf8_bytes(const uint8_t *p, size_t bytes)
-{
-	size_t need = p[0] < 0x80   ? 1
-		      : p[0] < 0xc2 ? 0
-		      : p[0] < 0xe0 ? 2
-		      : p[0] < 0xf0 ? 3
-		      : p[0] < 0xf5 ? 4
-				    : 0;
-
-	if (need == 0 || need > bytes)
-		return 0;
-	for (size_t i = 1; i < need; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-		(p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return need;
-}
-
-/* The same, but 0 for control characters too: C0, DEL, C1. */
-static size_t printable_bytes(const uint8_t *p, size_t bytes)
-{
-	size_t n = utf8_bytes(p, bytes);
-
-	if (n == 1 && (p[0] < 0x20 || p[0] == 0x7f))
-		return 0;
-	return n == 2 && p[0] == 0xc2 && p[1] < 0xa0 ? 0 : n;
-}
+#include "dataplane/base/text.h"
 
 bool mr_cli_text_is_printable(const char *data, size_t bytes)
 {
 	const uint8_t *p = (const uint8_t *)data;
 
 	for (size_t at = 0, n; at < bytes; at += n) {
-		n = printable_bytes(p + at, bytes - at);
+		n = mr_text_printable_bytes(p + at, bytes - at);
 		if (n == 0)
 			return false;
 	}
@@ -54,7 +24,7 @@ bool mr_cli_text_is_printable(const char *data, size_t bytes)
 /* One character of `p` as it is to be shown, at most 4 bytes; *taken tells how many it stands for. */
 static size_t show(char out[5], const uint8_t *p, size_t bytes, size_t *taken)
 {
-	size_t n = p[0] == '\\' ? 0 : printable_bytes(p, bytes);
+	size_t n = p[0] == '\\' ? 0 : mr_text_printable_bytes(p, bytes);
 
 	*taken = n ? n : 1;
 	if (n) {
@@ -153,7 +123,7 @@ int mr_cli_text_json(json_t *object, const char *key, const void *data, size_t b
 	const uint8_t *p = data;
 
 	for (size_t at = 0, n; at < bytes; at += n) {
-		n = utf8_bytes(p + at, bytes - at);
+		n = mr_text_utf8_bytes(p + at, bytes - at);
 		if (n == 0)
 			return set_base64(object, key, data, bytes);
 	}
@@ -173,9 +143,42 @@ void mr_cli_text_address(
 	snprintf(out, MR_CLI_TEXT_ADDRESS_BYTES, ip4 ? "%s:%u" : "[%s]:%u", text, udp_port);
 }
 
+static void print_json_escape(uint32_t c)
+{
+	if (c >= 0x10000)
+		printf("\\u%04x\\u%04x", 0xd800u + ((c - 0x10000) >> 10),
+			0xdc00u + ((c - 0x10000) & 0x3ff));
+	else
+		printf("\\u%04x", c);
+}
+
+/* Prints a JSON text with the escapes of RFC 8259 §7 for what is not printable. Only strings can hold
+ * that: jansson puts no white space into a compact text. */
+static void print_json(const char *text)
+{
+	const uint8_t *p = (const uint8_t *)text;
+	size_t bytes = strlen(text), from = 0;
+
+	for (size_t at = 0, n; at < bytes; at += n) {
+		n = mr_text_utf8_bytes(p + at, bytes - at);
+		if (n == 0) {
+			n = 1;
+		} else if (mr_text_printable_bytes(p + at, n) == 0) {
+			fwrite(p + from, 1, at - from, stdout);
+			print_json_escape(mr_text_code_point(p + at, n));
+			from = at + n;
+		}
+	}
+	fwrite(p + from, 1, bytes - from, stdout);
+}
+
 void mr_cli_text_json_line(json_t *value)
 {
-	json_dumpf(value, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	char *text = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(9));
+
+	if (text != NULL)
+		print_json(text);
+	free(text);
 	putchar('\n');
 	json_decref(value);
 }

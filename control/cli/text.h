@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Well-formed UTF-8 without surrogates, overlong forms or control characters. */
+/* Well-formed UTF-8 without control characters and hidden formats: dataplane/base/text.h. */
 bool mr_cli_text_is_printable(const char *data, size_t bytes);
 
 /* On one line, and with nothing that steers a terminal: what is no printable UTF-8 is shown as
@@ -36,7 +36,7 @@ int mr_cli_text_json(json_t *object, const char *key, const void *data, size_t b
 void mr_cli_text_address(
 	char out[MR_CLI_TEXT_ADDRESS_BYTES], const uint8_t address[16], uint16_t udp_port);
 
-/* Prints a JSON value on one line and frees it. */
+/* Prints a JSON value on one line and frees it. What is not printable is escaped as \uXXXX. */
 void mr_cli_text_json_line(json_t *value);
 
 #endif

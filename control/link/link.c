@@ -113,7 +113,7 @@ static void event(struct mrf_table message)
 
 	if (mrf_table_is_empty(closed))
 		return; /* a newer data plane may tell more */
-	mr_log(MR_LOG_DEBUG, "session closed",
+	mr_log_limited(MR_LOG_DEBUG, "session closed",
 		MR_LOG_HEX("session", mrf_link_session_closed_session(closed)),
 		MR_LOG_STR("reason", mrf_link_session_closed_reason(closed).data));
 }

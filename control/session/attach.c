@@ -68,7 +68,7 @@ static void accept_client(struct mr_attach_slot *s, struct mrf_table opened, int
 			fds[i] = -1;
 	}
 	s->attach->counters->attach_accepted++;
-	mr_log(MR_LOG_DEBUG, "session opened", MR_LOG_HEX("session", v.session),
+	mr_log_limited(MR_LOG_DEBUG, "session opened", MR_LOG_HEX("session", v.session),
 		MR_LOG_STR("name", s->name), MR_LOG_U64("uid", s->peer.uid),
 		MR_LOG_U64("pid", s->peer.pid), MR_LOG_U64("worker", v.worker));
 	finish(s);
@@ -148,7 +148,7 @@ static void request(struct mr_attach_slot *s, size_t bytes)
 	s->name[name.bytes] = '\0';
 	if (!mr_access_attach(a->config, &s->peer, s->conn.fd)) {
 		a->counters->attach_refused_access++;
-		mr_log(MR_LOG_INFO, "attach refused", MR_LOG_U64("uid", s->peer.uid),
+		mr_log_limited(MR_LOG_INFO, "attach refused", MR_LOG_U64("uid", s->peer.uid),
 			MR_LOG_U64("pid", s->peer.pid), MR_LOG_STR("name", s->name));
 		refuse(s, -EACCES, "this user may not attach (access in the configuration)");
 		return;

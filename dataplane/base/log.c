@@ -2,22 +2,32 @@
 #include "dataplane/base/log.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-/* A write of at most so many bytes to a pipe is never mixed with another's. */
-#define LINE_BYTES_MAX 4096u
+#include "dataplane/base/outlet.h"
+#include "dataplane/base/text.h"
+
+#define LINE_BYTES_MAX MR_OUTLET_WRITE_BYTES_MAX
 /* Kept free for what ends a line. */
-#define END_BYTES 24u
+#define END_BYTES      24u
+#define STOP_FLUSH_MS  500
+#define ABORT_FLUSH_MS 200
 
 static struct {
 	const char *program;
 	enum mr_log_level level;
 	bool json;
 } log_to = {.program = "millrace", .level = MR_LOG_INFO};
+
+static struct mr_outlet log_outlet;
+static bool log_started; /* for good: what is logged after the end must not block either */
 
 static const char *const level_names[] = {
 	[MR_LOG_ERROR] = "error",
@@ -61,21 +71,14 @@ __attribute__((format(printf, 2, 3))) static void put_format(
 	put_bytes(l, small, n < 0 ? 0 : (size_t)n < sizeof(small) ? (size_t)n : sizeof(small) - 1);
 }
 
-/* Bytes of the UTF-8 character at `s`, 0 if there is none. */
-static unsigned utf8_bytes(const unsigned char *s)
+/* \uXXXX; beyond the basic plane the two surrogates of RFC 8259 §7. */
+static void put_escape(struct line *l, uint32_t c)
 {
-	unsigned count = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-
-	if (s[0] > 0xf4)
-		return 0;
-	for (unsigned i = 1; i < count; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
+	if (c >= 0x10000) {
+		put_format(l, "\\u%04x", 0xd800u + ((c - 0x10000) >> 10));
+		c = 0xdc00u + ((c - 0x10000) & 0x3ff);
 	}
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-		(s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return count;
+	put_format(l, "\\u%04x", c);
 }
 
 /* Quoted such that neither form of line can be broken or forged by what is in it. */
@@ -85,14 +88,15 @@ static void put_quoted(struct line *l, const char *text)
 
 	put(l, "\"");
 	while (*s != '\0' && !l->full) {
-		unsigned count = utf8_bytes(s);
+		/* The bytes of a sequence are never NUL, so that none is read beyond the end. */
+		size_t count = mr_text_utf8_bytes(s, 4);
 
 		if (count == 0)
 			put(l, "\\ufffd");
 		else if (*s == '"' || *s == '\\')
 			put_format(l, "\\%c", *s);
-		else if (*s < 0x20 || *s == 0x7f)
-			put_format(l, "\\u%04x", *s);
+		else if (mr_text_printable_bytes(s, count) == 0)
+			put_escape(l, mr_text_code_point(s, count));
 		else
 			put_bytes(l, (const char *)s, count);
 		s += count != 0 ? count : 1;
@@ -180,6 +184,25 @@ void mr_log_init(const char *program, enum mr_log_level level, bool json)
 	log_to.json = json;
 }
 
+static void make_line(struct line *l, enum mr_log_level level, const char *event,
+	const struct mr_log_field *fields, size_t count)
+{
+	l->bytes = 0;
+	l->full = false;
+	put_head(l, level, event, log_to.json);
+	for (size_t i = 0; i < count; i++)
+		put_field(l, &fields[i], log_to.json);
+	if (l->full) {
+		const char *cut = log_to.json ? ",\"truncated\":true" : " truncated=true";
+
+		memcpy(l->text + l->bytes, cut, strlen(cut));
+		l->bytes += strlen(cut);
+	}
+	if (log_to.json)
+		l->text[l->bytes++] = '}';
+	l->text[l->bytes++] = '\n';
+}
+
 void mr_log_write(
 	enum mr_log_level level, const char *event, const struct mr_log_field *fields, size_t count)
 {
@@ -188,24 +211,113 @@ void mr_log_write(
 
 	if (level > log_to.level)
 		return;
-	l.bytes = 0;
-	l.full = false;
-	put_head(&l, level, event, log_to.json);
-	for (size_t i = 0; i < count; i++)
-		put_field(&l, &fields[i], log_to.json);
-	if (l.full) {
-		const char *cut = log_to.json ? ",\"truncated\":true" : " truncated=true";
-
-		memcpy(l.text + l.bytes, cut, strlen(cut));
-		l.bytes += strlen(cut);
-	}
-	if (log_to.json)
-		l.text[l.bytes++] = '}';
-	l.text[l.bytes++] = '\n';
-	/* Nowhere to report that a report failed. */
-	while (write(STDERR_FILENO, l.text, l.bytes) < 0 && errno == EINTR)
-		;
+	make_line(&l, level, event, fields, count);
+	if (log_started)
+		(void)mr_outlet_put(&log_outlet, l.text, l.bytes);
+	else /* Nowhere to report that a report failed. */
+		while (write(STDERR_FILENO, l.text, l.bytes) < 0 && errno == EINTR)
+			;
 	errno = saved;
+}
+
+static size_t say_dropped(char *out, size_t bytes, uint64_t dropped)
+{
+	const struct mr_log_field field = MR_LOG_U64("lines", dropped);
+	struct line l;
+
+	make_line(&l, MR_LOG_WARN, "lines of the log dropped: nobody took them", &field, 1);
+	memcpy(out, l.text, l.bytes < bytes ? l.bytes : bytes);
+	return l.bytes < bytes ? l.bytes : bytes;
+}
+
+/* What a failed assertion said shall be read. */
+static void aborted(int number)
+{
+	(void)number;
+	(void)mr_outlet_flush(&log_outlet, ABORT_FLUSH_MS);
+}
+
+int mr_log_start(void)
+{
+	const struct sigaction abort_action = {.sa_handler = aborted, .sa_flags = SA_RESETHAND};
+	FILE *stream;
+	int error;
+
+	log_outlet.say_dropped = say_dropped;
+	log_outlet.tick = mr_log_limits_tell;
+	error = mr_outlet_open(&log_outlet, STDERR_FILENO);
+	if (error != 0)
+		return error;
+	log_started = true;
+	sigaction(SIGABRT, &abort_action, NULL);
+	atexit(mr_log_stop);
+	/* Libraries write to it by themselves, and must not block either. */
+	stream = mr_outlet_stream(&log_outlet);
+	if (stream != NULL)
+		stderr = stream;
+	return 0;
+}
+
+void mr_log_stop(void)
+{
+	if (!log_outlet.open)
+		return;
+	mr_log_limits_tell();
+	fflush(stderr);
+	mr_outlet_close(&log_outlet, STOP_FLUSH_MS);
+}
+
+/* Limits with lines that were held back, newest first. */
+static struct {
+	pthread_mutex_t mutex;
+	struct mr_log_limit *first;
+} limits = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static uint64_t second(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec;
+}
+
+bool mr_log_allowed(struct mr_log_limit *limit, enum mr_log_level level, const char *event)
+{
+	uint64_t now = second();
+	bool allowed;
+
+	if (level > log_to.level)
+		return false;
+	pthread_mutex_lock(&limits.mutex);
+	if (limit->second != now) {
+		limit->second = now;
+		limit->lines = 0;
+	}
+	allowed = limit->lines < MR_LOG_LINES_PER_SECOND;
+	limit->lines += allowed;
+	if (!allowed && limit->held_back++ == 0) {
+		limit->level = level;
+		limit->event = event;
+		limit->next = limits.first;
+		limits.first = limit;
+	}
+	pthread_mutex_unlock(&limits.mutex);
+	if (!allowed && log_started)
+		mr_outlet_tick_ask(&log_outlet);
+	return allowed;
+}
+
+void mr_log_limits_tell(void)
+{
+	pthread_mutex_lock(&limits.mutex);
+	while (limits.first != NULL) {
+		struct mr_log_limit *l = limits.first;
+
+		limits.first = l->next;
+		mr_log(l->level, l->event, MR_LOG_U64("not_logged", l->held_back));
+		l->held_back = 0;
+	}
+	pthread_mutex_unlock(&limits.mutex);
 }
 
 const char *mr_log_errno_text(int error)

@@ -3,10 +3,14 @@
  *
  *   mr_log(MR_LOG_INFO, "session opened", MR_LOG_HEX("session", id), MR_LOG_STR("name", name));
  *
- * An event is logged once, where it stops travelling. Strings from outside are escaped.
+ * An event is logged once, where it stops travelling. Strings from outside are escaped. A line that
+ * somebody outside can cause at will is limited: mr_log_limited.
  *
- * Threads   Any; a line is one write.
- * Hot path  Never: it formats and makes a system call.
+ * From mr_log_start on no call waits for standard error: see outlet.h. Before it, and without it (in
+ * tests), a line is one write.
+ *
+ * Threads   Any; mr_log_init, _start and _stop: one.
+ * Hot path  Never: it formats, and takes a mutex.
  */
 #ifndef MILLRACE_BASE_LOG_H
 #define MILLRACE_BASE_LOG_H
@@ -38,6 +42,34 @@ void mr_log_init(const char *program, enum mr_log_level level, bool json);
 void mr_log_write(enum mr_log_level level, const char *event, const struct mr_log_field *fields,
 	size_t count);
 const char *mr_log_errno_text(int error);
+
+/* Logs through a thread of its own from here on, and so does stderr, which libraries use. The rest is
+ * flushed at exit, for half a second at most. Call it before there are other threads. -errno. */
+int mr_log_start(void);
+/* The same as at exit, for those who leave with _exit. */
+void mr_log_stop(void);
+
+/* A limit of one line of the source. Lines beyond it are counted, and the count is logged a second
+ * later, as the event with a field `not_logged`. */
+#define MR_LOG_LINES_PER_SECOND 5u
+struct mr_log_limit {
+	uint64_t second; /* in which `lines` were logged */
+	uint32_t lines;
+	uint64_t held_back;
+	enum mr_log_level level;
+	const char *event; /* a literal */
+	struct mr_log_limit *next;
+};
+bool mr_log_allowed(struct mr_log_limit *limit, enum mr_log_level level, const char *event);
+/* Logs the counts of what was held back. */
+void mr_log_limits_tell(void);
+
+#define mr_log_limited(level, event, ...)                                                          \
+	do {                                                                                       \
+		static struct mr_log_limit mr_log_limit_;                                          \
+		if (mr_log_allowed(&mr_log_limit_, (level), (event)))                              \
+			mr_log((level), (event), __VA_ARGS__);                                     \
+	} while (0)
 
 #define mr_log(level, ...) mr_log_(level, __VA_ARGS__, MR_LOG_END_)
 #define MR_LOG_END_        ((struct mr_log_field){NULL, MR_LOG_TYPE_STR, NULL, 0})

@@ -78,7 +78,7 @@ __attribute__((format(printf, 1, 0))) static int keep_words(const char *format, 
 
 	vsnprintf(text, sizeof(text), format, args);
 	text[strcspn(text, "\n")] = '\0';
-	mr_log(MR_LOG_DEBUG, "a library says", MR_LOG_STR("text", text));
+	mr_log_limited(MR_LOG_DEBUG, "a library says", MR_LOG_STR("text", text));
 	return 0;
 }
 

@@ -264,7 +264,7 @@ static void take_counters(struct mr_port *p)
 static void say_link(struct mr_port *p, bool up)
 {
 	mr_count(p->state->link_changes, 1);
-	mr_log(MR_LOG_WARN, up ? "link is up" : "link is down", MR_LOG_STR("port", p->name),
+	mr_log_limited(MR_LOG_WARN, up ? "link is up" : "link is down", MR_LOG_STR("port", p->name),
 		MR_LOG_STR("device", p->config->device));
 }
 

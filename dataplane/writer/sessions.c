@@ -112,7 +112,7 @@ void mr_writer_session_opened(struct mr_writer *wr, struct mr_session *s, struct
 	wr->sessions_on[s->worker]++;
 	mr_count(wr->stats->sessions, 1);
 	mr_count(wr->stats->sessions_opened, 1);
-	mr_log(log_level(s), "session opened", MR_LOG_HEX("session", s->id),
+	mr_log_limited(log_level(s), "session opened", MR_LOG_HEX("session", s->id),
 		MR_LOG_STR("name", s->name), MR_LOG_U64("uid", s->uid), MR_LOG_U64("pid", s->pid),
 		MR_LOG_U64("worker", s->worker));
 }
@@ -254,7 +254,7 @@ static void announce_closed(struct mr_writer *wr, const struct mr_session *s)
 	struct mrf_builder b;
 	uint64_t memory[64];
 
-	mr_log(log_level(s), "session closed", MR_LOG_HEX("session", s->id),
+	mr_log_limited(log_level(s), "session closed", MR_LOG_HEX("session", s->id),
 		MR_LOG_STR("name", s->name), MR_LOG_STR("reason", s->reason));
 	if (wr->link_fd < 0 || !wr->link_welcomed)
 		return;

@@ -18,6 +18,7 @@
 #include "client/millrace.h"
 #include "control/cli/up/child.h"
 #include "control/cli/up/rundir.h"
+#include "control/cli/up/voice.h"
 #include "control/cli/verbs.h"
 
 #define CHILDREN      2
@@ -363,6 +364,7 @@ static int run_up(const struct mr_cli *cli, const void *settings, const struct m
 	if (u->set->ready_fd) /* ours alone, so that a reader sees its end when we go */
 		fcntl((int)u->set->ready_fd, F_SETFD, FD_CLOEXEC);
 	if (open_signals(u) == 0) {
+		mr_cli_voice_open();
 		supervise(u);
 		code = u->code;
 		close(u->signals);
@@ -370,6 +372,7 @@ static int run_up(const struct mr_cli *cli, const void *settings, const struct m
 		code = mr_cli_fail(cli, MR_EXIT_FAILED, "signals", strerror(errno), NULL);
 	}
 	mr_cli_rundir_close(&u->dir);
+	mr_cli_voice_close();
 	return code;
 }
 

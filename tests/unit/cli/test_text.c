@@ -26,6 +26,7 @@ static void what_steers_a_terminal_is_escaped(void **state)
 	assert_escaped("\n\t\r\\\x7f", 5, "\\n\\t\\r\\\\\\x7f");
 	assert_escaped("\xc2\x9b", 2, "\\xc2\\x9b"); /* CSI in one character */
 	assert_escaped("\0", 1, "\\x00");
+	assert_escaped("\xe2\x80\xaegnp", 6, "\\xe2\\x80\\xaegnp"); /* right-to-left override */
 }
 
 static void malformed_utf8_is_escaped_byte_by_byte(void **state)

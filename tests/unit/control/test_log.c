@@ -57,6 +57,53 @@ static void outside_text_cannot_forge_a_line(void **state)
 					 "b=\"q\\\"\\\\=\" c=\"\" d=\"\" f=\"\\u001b[2J\"");
 }
 
+/* C1, the right-to-left override, a separator, a tag beyond the basic plane; joiners of emoji stay. */
+static void hidden_characters_are_escaped(void **state)
+{
+	(void)state;
+	mr_log_init("prog", MR_LOG_INFO, false);
+	mr_log(MR_LOG_INFO, "e",
+		MR_LOG_STR("a", "x\xc2\x9b"
+				"31m"),
+		MR_LOG_STR("b", "\xe2\x80\xaegnp.exe"), MR_LOG_STR("c", "\xe2\x80\xa8"),
+		MR_LOG_STR("d", "\xf3\xa0\x81\x81"), MR_LOG_STR("f", "\xe2\x80\x8d\xc3\xa4"));
+	assert_string_equal(line(false),
+		" info prog: e a=\"x\\u009b31m\" b=\"\\u202egnp.exe\" c=\"\\u2028\" "
+		"d=\"\\udb40\\udc41\" f=\"\xe2\x80\x8d\xc3\xa4\"");
+}
+
+static void flood_of_one_line(const char *name)
+{
+	mr_log_limited(MR_LOG_INFO, "attach refused", MR_LOG_STR("name", name));
+}
+
+/* A second may end within: then the next has its lines, too. */
+static void lines_of_a_flood_are_counted(void **state)
+{
+	static char text[65536];
+	const char *told;
+	unsigned lines = 0;
+	ssize_t n;
+
+	(void)state;
+	mr_log_init("prog", MR_LOG_INFO, false);
+	for (unsigned i = 0; i < 1000; i++)
+		flood_of_one_line("x");
+	mr_log_limits_tell();
+	mr_log_limits_tell(); /* nothing more to tell */
+	n = read(ends[0], text, sizeof(text) - 1);
+	assert_true(n > 0);
+	text[n] = '\0';
+	for (const char *at = text; (at = strstr(at, "name=x\n")) != NULL; at++)
+		lines++;
+	assert_in_range(lines, MR_LOG_LINES_PER_SECOND, 4 * MR_LOG_LINES_PER_SECOND);
+	told = strstr(text, "attach refused not_logged=");
+	assert_non_null(told);
+	assert_int_equal(
+		strtoul(told + strlen("attach refused not_logged="), NULL, 10), 1000 - lines);
+	assert_null(strstr(told + strlen("attach refused not_logged="), "not_logged"));
+}
+
 static void json_lines_are_json(void **state)
 {
 	(void)state;
@@ -127,6 +174,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(text_lines_are_plain, to_pipe, from_pipe),
 		cmocka_unit_test_setup_teardown(
 			outside_text_cannot_forge_a_line, to_pipe, from_pipe),
+		cmocka_unit_test_setup_teardown(hidden_characters_are_escaped, to_pipe, from_pipe),
+		cmocka_unit_test_setup_teardown(lines_of_a_flood_are_counted, to_pipe, from_pipe),
 		cmocka_unit_test_setup_teardown(json_lines_are_json, to_pipe, from_pipe),
 		cmocka_unit_test_setup_teardown(
 			levels_below_the_wanted_are_silent, to_pipe, from_pipe),
