@@ -48,3 +48,19 @@ wait_child "$pid" "sub again"
 honest_end
 
 bus_stop
+
+if [ "$(id -u)" -eq 0 ]; then
+	say "a user who may not attach does not fill the log"
+	cp "$hostile" "$dir/hostile"
+	chmod 755 "$dir" "$dir/hostile"
+	bus_start --set access.users=1
+	chmod 755 "$run"
+	before=$(stat -c %s "$bus_log")
+	setpriv --reuid=65534 --regid=65534 --clear-groups "$dir/hostile" attach-refused \
+		"$run/attach.sock" >"$dir/attack-refused.out" 2>&1 || fail "$(tail -3 "$dir/attack-refused.out")"
+	wait_for "the rest is counted" has_line "$bus_log" 'attach refused not_logged='
+	figures "5,000 refusals make $(($(stat -c %s "$bus_log") - before)) bytes of log"
+	expect_above "bytes left of 20,000" $((20000 - $(stat -c %s "$bus_log") + before)) 0
+	expect_match "log" "$(cat "$bus_log")" 'name="nobody\\u009b"'
+	bus_stop
+fi

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# idle_cpu: a bus with nothing to do costs next to nothing: under 2 % of a core with adaptive polling.
+# idle_cpu: a bus with nothing to do costs next to nothing: under 2 % of a core with adaptive polling,
+# and it is no I/O pressure.
 . "$(dirname "$0")/../support/lib.sh"
 
 bus_start --set workers.poll=adaptive
@@ -20,14 +21,41 @@ ticks() {
 	echo "$sum"
 }
 
+# A control group of the bus alone has an io.pressure of its own; empty where that cannot be had.
+group=''
+leave_group() { [ -z "$group" ] || rmdir "$group"; }
+leaving+=(leave_group)
+join_group() {
+	local top pid
+
+	top=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+	[ -n "$top" ] && mkdir "$top/mr-idle-$$" 2>/dev/null || return 0
+	group=$top/mr-idle-$$
+	[ -r "$group/io.pressure" ] || return 0
+	for pid in $(bus_pids); do
+		echo "$pid" >"$group/cgroup.procs"
+	done
+}
+# Microseconds in which some task of the bus waited for I/O.
+io_wait_us() { sed -n 's/^some .*total=//p' "$group/io.pressure"; }
+
 worker_sleeps() { [ "$(counter sleeps)" -gt 0 ]; }
 wait_for "the worker has gone to sleep" worker_sleeps
+join_group
+measures_io=$([ -z "$group" ] || [ ! -r "$group/io.pressure" ] || echo yes)
+io_before=${measures_io:+$(io_wait_us)}
 before=$(ticks)
 began=$(date +%s%N)
 # A measurement over time, not a wait for something.
 sleep 5
 spent=$(($(ticks) - before))
 elapsed_ms=$((($(date +%s%N) - began) / 1000000))
+if [ -n "$measures_io" ]; then
+	io_us=$(($(io_wait_us) - io_before))
+	say "I/O pressure: $io_us us in $elapsed_ms ms"
+	[ "$io_us" -lt "$((elapsed_ms * 100))" ] ||
+		fail "an idle bus counts as waiting for I/O for $io_us us of $elapsed_ms ms"
+fi
 hz=$(getconf CLK_TCK)
 per_mille=$((spent * 1000000 / hz / elapsed_ms))
 say "idle: $((per_mille / 10)).$((per_mille % 10)) % of a core over $elapsed_ms ms"

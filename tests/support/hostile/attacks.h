@@ -56,6 +56,7 @@ mr_attack_fn mr_attack_requests_flood;
 /* Through the sockets. */
 mr_attack_fn mr_attack_attach_garbage;
 mr_attack_fn mr_attack_attach_flood;
+mr_attack_fn mr_attack_attach_refused;
 mr_attack_fn mr_attack_attach_silent;
 mr_attack_fn mr_attack_sessions_hoard;
 mr_attack_fn mr_attack_admin_garbage;

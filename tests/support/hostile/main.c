@@ -53,6 +53,7 @@ static const struct {
 	{"requests-flood", mr_attack_requests_flood, 100000},
 	{"attach-garbage", mr_attack_attach_garbage, 200},
 	{"attach-flood", mr_attack_attach_flood, 10000},
+	{"attach-refused", mr_attack_attach_refused, 5000},
 	{"attach-silent", mr_attack_attach_silent, 200},
 	{"sessions-hoard", mr_attack_sessions_hoard, 5000},
 	{"admin-garbage", mr_attack_admin_garbage, 200},

@@ -111,6 +111,21 @@ int mr_attack_attach_flood(const char *path, unsigned count)
 	return open_many(path, SOCK_SEQPACKET, count);
 }
 
+/* By a user who may not attach: each must be refused. */
+int mr_attack_attach_refused(const char *path, unsigned count)
+{
+	struct mr_raw c;
+
+	for (unsigned i = 0; i < count; i++) {
+		int error = mr_raw_attach(&c, path, "nobody\xc2\x9b");
+
+		mr_raw_close(&c);
+		if (error != -EACCES)
+			return error < 0 ? error : -EPROTO;
+	}
+	return 0;
+}
+
 static bool closed(int fd)
 {
 	struct pollfd wait = {.fd = fd, .events = POLLIN};
