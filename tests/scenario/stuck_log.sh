@@ -9,13 +9,13 @@ command -v python3 >/dev/null || skip "python3 is not installed"
 # when the bus is up; lets the log out when it gets a line, and ends with the program.
 cat >"$dir/stuck.py" <<'P'
 import os, fcntl, pty, subprocess, sys
-kind, log, go, ready = sys.argv[1:5]
+kind, log, go = sys.argv[1:4]
 if kind == "pipe":
     far, near = os.pipe()
     fcntl.fcntl(near, fcntl.F_SETPIPE_SZ, 4096)
 else:
     far, near = pty.openpty()
-p = subprocess.Popen(sys.argv[5:], stderr=near, stdout=near if kind == "pty" else None,
+p = subprocess.Popen(sys.argv[4:], stderr=near, stdout=near if kind == "pty" else None,
                      pass_fds=[9], start_new_session=True)
 out = open(log, "wb", buffering=0)
 if kind == "pty":
@@ -42,14 +42,16 @@ stuck_bus() {
 	local line
 
 	bus_log=$dir/bus-$1.log
-	rm -f "$dir/ready" "$dir/go"
-	mkfifo "$dir/ready" "$dir/go"
-	python3 "$dir/stuck.py" "$1" "$bus_log" "$dir/go" "$dir/ready" \
+	local ready=$dir/ready
+
+	rm -f "$ready" "$dir/go"
+	mkfifo "$ready" "$dir/go"
+	python3 "$dir/stuck.py" "$1" "$bus_log" "$dir/go" \
 		"$millrace" up --run-dir "$run" --ready-fd 9 --set log.level=debug \
-		>"$dir/stuck-$1.out" 2>"$dir/stuck-$1.err" </dev/null 9>"$dir/ready" &
+		>"$dir/stuck-$1.out" 2>"$dir/stuck-$1.err" </dev/null 9>"$ready" &
 	holder=$!
 	started+=("$holder")
-	read -r -t "$patience_s" line <"$dir/ready" || fail "the bus did not come up"
+	read -r -t "$patience_s" line <"$ready" || fail "the bus did not come up"
 	say "bus with its log in a $1: $line"
 	bus=$(pgrep -P "$holder")
 }
