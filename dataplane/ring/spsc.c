@@ -14,6 +14,7 @@ int mr_spsc_init(struct mr_spsc *r, uint32_t entries, uint32_t first)
 	r->mask = entries - 1;
 	atomic_init(&r->tail, first);
 	atomic_init(&r->head, first);
+	atomic_init(&r->done, first);
 	r->head_seen = first;
 	r->tail_seen = first;
 	return 0;

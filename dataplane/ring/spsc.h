@@ -4,11 +4,15 @@
  * The mesh has one for each ordered pair of workers.
  *
  * Owns      The slots. What a descriptor names is the ring's from a counted push until its counted
- * pop. Threads   push, room: the producer only. pop: the consumer only. empty: anyone, as a hint.
+ *           pop.
+ * Threads   push, room: the producer only. pop, done: the consumer only. empty: anyone, as a hint.
+ *           tail, is_done: anyone.
  * Ordering  [spsc.slot] release of tail in push -> acquire in pop: the slots are written.
  *           [spsc.room] release of head in pop -> acquire in push: the slots were read.
  *           [spsc.sleep] as [bytes.sleep]: the producer's tail store and the consumer's last look
  *           before it sleeps are seq_cst.
+ *           [spsc.done] release of done in done -> acquire in is_done: the consumer is through with
+ *           all that was pushed before, not only in possession of it.
  * Units     Counts of descriptors.
  * Errors    push/pop return how many moved; a short count is back-pressure, not an error.
  * Hot path  No call, lock, allocation or system call.
@@ -42,6 +46,7 @@ struct mr_spsc {
 	/* consumer's line */
 	alignas(MR_CACHE_LINE) _Atomic uint32_t head; /* w: consumer, r: producer */
 	uint32_t tail_seen;                           /* consumer's stale copy of tail */
+	_Atomic uint32_t done;                        /* w: consumer, r: anyone; see mr_spsc_done */
 };
 
 /* `entries`: power of two, 2 .. 2^30. `first`: index to start at; near the wrap in tests, else 0.
@@ -99,6 +104,28 @@ static inline uint32_t mr_spsc_pop(struct mr_spsc *r, struct mr_descriptor *to, 
 		to[i] = r->slots[(head + i) & r->mask];
 	atomic_store_explicit(&r->head, head + count, memory_order_release); /* [spsc.room] */
 	return count;
+}
+
+/* The consumer has done all that there was to do with what it popped so far. */
+static inline void mr_spsc_done(struct mr_spsc *r)
+{
+	uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+
+	atomic_store_explicit(&r->done, head, memory_order_release); /* [spsc.done] */
+}
+
+/* Where the next push goes: all before it are waited for by mr_spsc_is_done. */
+static inline uint32_t mr_spsc_tail(const struct mr_spsc *r)
+{
+	return atomic_load_explicit(&r->tail, memory_order_acquire);
+}
+
+/* True if the consumer is through with all that was pushed when the tail was `tail`. */
+static inline bool mr_spsc_is_done(const struct mr_spsc *r, uint32_t tail)
+{
+	uint32_t done = atomic_load_explicit(&r->done, memory_order_acquire); /* [spsc.done] */
+
+	return (int32_t)(done - tail) >= 0;
 }
 
 /* The consumer's last look before it sleeps; its flag is stored seq_cst first. */

@@ -148,6 +148,15 @@ void mr_session_free(struct mr_session *s)
 	free(s);
 }
 
+bool mr_session_is_taken(const struct mr_session *s, uint64_t tail)
+{
+	/* The worker's own position: who has the memory may write anything where it is shown. */
+	uint64_t head = __atomic_load_n(&s->up.head, __ATOMIC_RELAXED);
+
+	return (int64_t)(head - tail) >= 0 ||
+	       head == atomic_load_explicit(&s->channel.up_shared->tail, memory_order_acquire);
+}
+
 bool mr_session_drained(const struct mr_session *s)
 {
 	if (s->remote != NULL)

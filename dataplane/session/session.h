@@ -41,8 +41,8 @@ struct mr_session {
 	uint32_t aliases_end; /* first that has no bit; 0 over UDP; read-only after open */
 	bool dirty;           /* pushed to since the last publish */
 	bool consumed;        /* skipped in since the last release */
-	uint64_t missed_seen; /* stats->missed when last looked at */
 	bool stalled;         /* it has a promised message that a full receiver holds up */
+	uint64_t missed_seen; /* stats->missed when last looked at */
 	const struct mr_gate *gate; /* the gate at which it is stalled; NULL: not at one alone */
 	uint32_t gate_tag;          /* see gate.h */
 	struct mr_waiting *waiting; /* what is held for it, or that it is full; NULL: neither */
@@ -52,6 +52,7 @@ struct mr_session {
 	_Atomic uint64_t heard; /* cycles, when something last came of it; r: all workers */
 	_Atomic bool
 		corrupt; /* w: worker, r: table writer: the client's ring position makes no sense */
+	_Atomic bool ends; /* w: table writer, r: worker: it is taken though a receiver is full */
 	struct mrf_session_stats *stats; /* w: worker, r: control */
 	/* read-only after open */
 	uint64_t id;
@@ -65,14 +66,13 @@ struct mr_session {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
+	bool closing;
 	uint64_t opened_ns; /* CLOCK_REALTIME */
 	uint32_t subscriptions;
 	uint32_t aliases_count;
-	bool closing;
-	bool drained;    /* when last looked at */
-	uint32_t graces; /* passed since the worker knows it no more */
-	uint64_t close_deadline_ns;
-	uint64_t grace_token;
+	uint64_t close_tail;        /* of its up ring, when its end began */
+	uint64_t close_deadline_ns; /* 0: at once */
+	uint64_t passage;           /* that it waits for; 0: none */
 	char name[MR_SESSION_NAME_BYTES];
 	char reason[MR_SESSION_REASON_BYTES];
 	struct mr_session *next; /* in the writer's list of closing or retired sessions */
@@ -156,5 +156,7 @@ int mr_session_new(uint64_t id, const struct mr_session_limits *limits,
 void mr_session_free(struct mr_session *s);
 /* True if the worker has taken all that the client pushed. */
 bool mr_session_drained(const struct mr_session *s);
+/* Of a local one, or all that it had pushed when its tail was `tail`. */
+bool mr_session_is_taken(const struct mr_session *s, uint64_t tail);
 
 #endif

@@ -185,6 +185,11 @@ void mr_router_quiescent(struct mr_router *r)
 	rte_rcu_qsbr_quiescent(r->t->qsbr, r->worker);
 }
 
+void mr_router_let_go(struct mr_router *r)
+{
+	period_end(r);
+}
+
 bool mr_router_forget(struct mr_router *r)
 {
 	if (!r->full)

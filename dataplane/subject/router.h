@@ -108,6 +108,10 @@ const struct mr_route *mr_router_alias(struct mr_router *r, uint32_t alias);
 /* The last lookup that returned NULL did so for want of room. Cleared by quiescence, and by forget. */
 bool mr_router_full(const struct mr_router *r);
 
+/* For a worker that holds no route now, and is in the midst of a round: ends the life of those handed
+ * out, as quiescence would, and reports nothing. */
+void mr_router_let_go(struct mr_router *r);
+
 /* For a worker that holds no route now, and is in the midst of what it must not report quiescence in.
  * If full, all routes may be overwritten from here on: ask again. False: that is not why. */
 bool mr_router_forget(struct mr_router *r);

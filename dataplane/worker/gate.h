@@ -49,7 +49,8 @@ static inline bool mr_worker_may_take(
 	if (w->passed_gates.from == s && w->passed_gates.target == h.target &&
 		!(h.flags & MRF_MESSAGE_FLAG_FRAGMENT))
 		return true;
-	return mr_worker_gates_pass(w, s, at, h);
+	return mr_worker_gates_pass(w, s, at, h) ||
+	       atomic_load_explicit(&s->ends, memory_order_relaxed);
 }
 
 /* Keeps a promised publish that came where nothing can wait, in the datagram flow: as one that is
@@ -65,10 +66,11 @@ static inline bool mr_gate_is_shut(const struct mr_gate *gate, uint32_t tag)
 }
 
 /* True while the gate at which the session is stalled is shut. False of one that waits for no gate
- * alone: it is to be asked again by mr_worker_may_take. */
+ * alone: it is to be asked again by mr_worker_may_take. Of a client that is gone nothing waits for long. */
 static inline bool mr_session_waits(const struct mr_session *s)
 {
-	return s->gate != NULL && mr_gate_is_shut(s->gate, s->gate_tag);
+	return s->gate != NULL && mr_gate_is_shut(s->gate, s->gate_tag) &&
+	       !atomic_load_explicit(&s->ends, memory_order_seq_cst); /* [worker.sleep] */
 }
 
 /* Counts a round in which a stalled session was not read. */

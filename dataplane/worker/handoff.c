@@ -207,6 +207,29 @@ static uint32_t take_record(struct mr_worker *w, const uint8_t *at, size_t ready
 	return stride;
 }
 
+/* True if this worker is through with what others said before control said this. What control says may follow
+ * on that: a consumer's end on its last acks. */
+static bool mesh_has_come(struct mr_worker *w, size_t *ready)
+{
+	struct mr_handoff *h = &w->handoff;
+
+	if (h->awaits_mesh && h->said_until == h->from_control.head)
+		h->awaits_mesh = false;
+	for (unsigned from = 0; !h->awaits_mesh && from < w->workers; from++)
+		if (from != w->index)
+			h->mesh_until[from] = mr_spsc_tail(w->mesh_in[from]);
+	if (!h->awaits_mesh)
+		h->said_until = h->from_control.head + *ready;
+	h->awaits_mesh = true;
+	*ready = h->said_until - h->from_control.head;
+	for (unsigned from = 0; from < w->workers; from++)
+		if (from != w->index && !mr_spsc_is_done(w->mesh_in[from], h->mesh_until[from])) {
+			w->moved = true;
+			return false;
+		}
+	return true;
+}
+
 void mr_worker_handoff_rx(struct mr_worker *w)
 {
 	struct mr_bytes_consumer *ring = &w->handoff.from_control;
@@ -214,14 +237,15 @@ void mr_worker_handoff_rx(struct mr_worker *w)
 
 	if (mr_likely(ready == 0))
 		return;
-	/* It may follow on what another worker has said: a consumer's end on its last acks. */
-	mr_worker_mesh_rx(w);
+	if (w->workers > 1 && ready != MR_BYTES_CORRUPT && !mesh_has_come(w, &ready))
+		return;
 	if (ready == MR_BYTES_CORRUPT) {
 		/* Control alone writes here: start anew where it says it stands, if that is sane.
 		 */
 		ring->tail_seen = atomic_load_explicit(&ring->shared->tail, memory_order_acquire) &
 				  ~(uint64_t)(MR_BYTES_ALIGN - 1);
 		ring->head = ring->tail_seen;
+		w->handoff.awaits_mesh = false;
 		mr_count(w->stats->drop_bad_handoff, 1);
 		ready = 0;
 	}

@@ -29,6 +29,14 @@ struct mr_mesh_held {
 	alignas(8) uint8_t record[];
 };
 
+/* A count that another thread reads. */
+static void count_up(_Atomic uint64_t *count)
+{
+	uint64_t now = atomic_load_explicit(count, memory_order_relaxed);
+
+	atomic_store_explicit(count, now + 1, memory_order_release);
+}
+
 static bool restock(struct mr_worker *w)
 {
 	uint32_t missing = MR_MESH_STASH - w->mesh.stash_count;
@@ -178,6 +186,7 @@ bool mr_worker_mesh_hold(struct mr_worker *w, const struct mr_mesh_record *recor
 	*w->mesh.held_end = h;
 	w->mesh.held_end = &h->next;
 	w->mesh.held_bytes += bytes;
+	count_up(&w->mesh.held_in);
 	return true;
 }
 
@@ -194,6 +203,7 @@ static bool release(struct mr_worker *w)
 		append(w, h->bytes, h->workers);
 		w->mesh.held = h->next;
 		w->mesh.held_bytes -= h->bytes;
+		count_up(&w->mesh.held_out);
 		mr_store_release(w->store, h, (uint32_t)sizeof(*h) + h->bytes);
 	}
 	w->mesh.held_end = &w->mesh.held;
@@ -307,6 +317,34 @@ static void deliver_member(struct mr_worker *w, const struct mr_mesh_member *mem
 		mr_worker_no_room(w, s, plan->stride, &w->stats->drop_group_full);
 }
 
+static void miss(struct mr_session *s)
+{
+	s->missed_untold++;
+	mr_count(s->stats->missed, 1);
+}
+
+/* The alias became another's while the message was under way, which the table writer does not let happen
+ * (passage.c). Should it all the same, whose it was is not known here: all who subscribe are told. */
+static void __attribute__((noinline)) lose_publish(struct mr_worker *w,
+	const struct mr_mesh_record *record, const struct mr_mesh_member *members)
+{
+	struct mr_session *s;
+
+	mr_count(w->stats->drop_bad_alias, 1);
+	for (uint32_t i = 0; i < record->members; i++) {
+		s = mr_directory_find(&w->directory, members[i].slot, members[i].generation);
+		if (members[i].worker == w->index && s != NULL)
+			miss(s);
+	}
+	if (!(record->workers & 1ull << w->index))
+		return;
+	for (uint32_t slot = 0; slot < w->directory.slots_count; slot++) {
+		s = atomic_load_explicit(&w->directory.slots[slot], memory_order_acquire);
+		if (s != NULL && __atomic_load_n(&s->subscriptions, __ATOMIC_RELAXED) > 0)
+			miss(s);
+	}
+}
+
 static void take_publish(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members, const struct mr_message_view *m)
 {
@@ -319,9 +357,8 @@ static void take_publish(struct mr_worker *w, const struct mr_mesh_record *recor
 
 	r = m->header.target != 0 ? mr_worker_alias(w, m->header.target)
 				  : mr_worker_subject(w, m->subject, m->subject_bytes);
-	if (mr_unlikely(r == NULL)) {
-		/* The alias was released while the message was under way. */
-		mr_count(w->stats->drop_bad_alias, 1);
+	if (mr_unlikely(r == NULL || r->hash != record->hash)) {
+		lose_publish(w, record, members);
 		return;
 	}
 	plan = mr_worker_delivery(r, m, token);
@@ -436,9 +473,10 @@ static void take_block(struct mr_worker *w, const struct mr_descriptor *d)
 
 	while (at < end)
 		at += take_record(w, at);
-	/* A block may use up more routes than a burst does: let go of them, after the sessions. */
+	/* A block may use up more routes than a burst does: let go of them. Quiescence is reported only at
+	 * the end of a round, with nothing in hand. */
 	mr_worker_show(w);
-	mr_router_quiescent(w->router);
+	mr_router_let_go(w->router);
 	rte_pktmbuf_free(d->buffer);
 	mr_count(w->stats->mesh_rx_frames, 1);
 	mr_count(w->stats->mesh_rx_messages, d->messages);
@@ -458,8 +496,12 @@ void mr_worker_mesh_rx(struct mr_worker *w)
 				mr_worker_take_passed(w, &d[i]);
 			else
 				take_block(w, &d[i]);
-		if (count > 0)
+		if (count > 0) {
+			/* Nothing of these is in hand any more: aliases that they name may go to
+			 * other subjects. */
+			mr_spsc_done(w->mesh_in[from]);
 			w->moved = true;
+		}
 	}
 }
 

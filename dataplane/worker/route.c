@@ -67,7 +67,8 @@ hold_for_mesh(struct mr_worker *w, const struct publish *p, const struct mr_mesh
 static void put_on_mesh(struct mr_worker *w, struct publish *p)
 {
 	const struct mr_message_view *m = p->message;
-	struct mr_mesh_record record = {.workers = p->workers, .members = p->members};
+	struct mr_mesh_record record = {
+		.workers = p->workers, .hash = p->route->hash, .members = p->members};
 	struct mr_message_plan plan = mr_message_replan(m, MRF_MESSAGE_KIND_PUBLISH);
 
 	plan.token = p->token;

@@ -62,7 +62,11 @@ enum mr_mesh_what {
 /* A mesh record is this, then `members` mr_mesh_member, then the message, all 8-aligned. */
 struct mr_mesh_record {
 	uint64_t workers; /* bit w: it is for w; of a Publish: for its plain subscribers */
-	uint64_t session;
+	union {
+		uint64_t session; /* that it is from or to */
+		uint64_t
+			hash; /* of a Publish's subject: by it an alias that changed hands is known */
+	};
 	uint32_t members; /* of queue groups, chosen by the sender */
 	uint32_t what;    /* enum mr_mesh_what */
 };

@@ -37,10 +37,11 @@ void mr_worker_show(struct mr_worker *w)
 			ring(w, s->down.shared, s->peer_bell_fd);
 	}
 	w->dirty_count = 0;
-	if (w->handoff_dirty) {
+	/* What control says to another worker must not overtake what was said to that one before, nor what
+	 * waits for room in its ring. */
+	if (w->handoff_dirty && mr_likely(w->mesh.held == NULL)) {
 		struct mr_handoff *h = &w->handoff;
 
-		/* What control says to another worker must not overtake what was said to that one before. */
 		mr_worker_mesh_flush(w);
 		w->handoff_dirty = false;
 		if (mr_bytes_publish(&h->to_control))

@@ -83,6 +83,11 @@ struct mr_handoff {
 	struct mr_channel channel;
 	struct mr_bytes_producer to_control;
 	struct mr_bytes_consumer from_control;
+	/* What control had said when it was last looked at, up to a position, is taken when this worker
+	 * is through with what other workers had said by then. */
+	bool awaits_mesh;
+	uint64_t said_until;
+	uint32_t mesh_until[MR_WORKERS_MAX];
 };
 
 /* A port as one worker has it. */
@@ -206,10 +211,11 @@ struct mr_worker {
 		struct rte_mbuf *stash[MR_MESH_STASH];
 		uint32_t stash_count;
 		uint64_t rung;             /* workers pushed to this round */
-		struct mr_mesh_held *held; /* what had no room, oldest first; r: table writer,
-					      whether there is any */
+		struct mr_mesh_held *held; /* what had no room, oldest first */
 		struct mr_mesh_held **held_end;
-		uint64_t held_bytes; /* of records */
+		uint64_t held_bytes;       /* of records */
+		_Atomic uint64_t held_in;  /* records that ever waited; r: table writer */
+		_Atomic uint64_t held_out; /* of these, in a block by now; r: table writer */
 	} mesh;
 	struct {
 		struct mr_queues *engine;

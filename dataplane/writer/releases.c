@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include <rte_rcu_qsbr.h>
-
 #define SLOTS_FIRST 64u
 
 static struct mr_writer_release *at(const struct mr_writer_releases *r, uint32_t number)
@@ -107,14 +105,10 @@ int mr_writer_release_begin(struct mr_writer *wr, const struct mr_session *s, ui
 
 	if (r->free == 0 && grow(r) != 0)
 		return -ENOMEM;
-	if (r->first == 0)
-		r->grace_token = rte_rcu_qsbr_start(wr->qsbr);
 	number = r->free;
 	r->free = at(r, number)->chain;
-	/* The period that goes on may have begun before. */
-	*at(r, number) = (struct mr_writer_release){.session = s->id,
-		.alias = alias,
-		.due = r->period + 1 + mr_writer_graces_wanted(wr)};
+	*at(r, number) = (struct mr_writer_release){
+		.session = s->id, .alias = alias, .due = mr_writer_passage_next(wr)};
 	append(r, number);
 	return 0;
 }
@@ -148,10 +142,7 @@ bool mr_writer_releases_tick(struct mr_writer *wr)
 {
 	struct mr_writer_releases *r = &wr->releases;
 
-	if (r->first == 0 || !mr_writer_grace_passed(wr, &r->grace_token))
-		return r->first != 0;
-	r->period++;
-	while (r->first != 0 && at(r, r->first)->due <= r->period) {
+	while (r->first != 0 && mr_writer_passage_over(wr, at(r, r->first)->due)) {
 		end(wr, at(r, r->first));
 		take_out(r, r->first);
 	}

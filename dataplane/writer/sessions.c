@@ -15,8 +15,8 @@
 #include "dataplane/channel/packet.h"
 #include "flatbuf/attach.h"
 
-/* How long what a dead client has pushed may take to be read; and what a client that is to leave has not
- * acknowledged, to be: its worker gives it as long (LEAVE_MS). */
+/* What a dead client has pushed is taken as if it lived for so long; then also what a full receiver
+ * holds up, which is held for it as far as there is room. */
 #define DRAIN_NS 1000000000ull
 
 /* Descriptors that clients leave to others, control's next connection among them. */
@@ -199,16 +199,12 @@ void mr_writer_session_close(struct mr_writer *wr, struct mr_session *s, const c
 	 * until the last of that is on its way. */
 	mr_table_drop_subscriptions(wr->table, &owner);
 	s->close_deadline_ns = mr_writer_now_ns() + DRAIN_NS;
+	if (s->remote == NULL)
+		s->close_tail =
+			atomic_load_explicit(&s->channel.up_shared->tail, memory_order_acquire);
 	s->next = wr->closing;
 	wr->closing = s;
 	mr_worker_ring(wr->workers[s->worker]);
-}
-
-/* The worker's second begins when it first looks, and is over when it looks again: eight times a
- * heartbeat, or twice as slowly at worst. What it has acknowledged would be lost if it came too late. */
-static uint64_t looks_ns(const struct mr_writer *wr)
-{
-	return (uint64_t)wr->config->sessions.heartbeat_ms * 1000000 / 2;
 }
 
 void mr_writer_session_end(struct mr_writer *wr, struct mr_session *s, int code, const char *reason)
@@ -217,7 +213,6 @@ void mr_writer_session_end(struct mr_writer *wr, struct mr_session *s, int code,
 		return;
 	atomic_store_explicit(&s->remote->expel, code, memory_order_release);
 	mr_writer_session_close(wr, s, reason);
-	s->close_deadline_ns += looks_ns(wr);
 }
 
 static void notify(const struct mr_session *s, int code, const char *reason)
@@ -279,12 +274,12 @@ static bool take_out(struct mr_writer *wr, struct mr_session *s)
 	return true;
 }
 
-/* Freed after grace. False as above. */
+/* Freed after a passage: what it published by alias may lie in the mesh. False as above. */
 static bool retire(struct mr_writer *wr, struct mr_session *s)
 {
 	if (!take_out(wr, s))
 		return false;
-	s->grace_token = rte_rcu_qsbr_start(wr->qsbr);
+	s->passage = mr_writer_passage_next(wr);
 	s->next = wr->retired;
 	wr->retired = s;
 	wr->sessions_on[s->worker]--;
@@ -297,24 +292,33 @@ static bool retire(struct mr_writer *wr, struct mr_session *s)
 	return true;
 }
 
-/* What it said last may be on its way to a queue at home with another worker, which must not find the
- * session gone before: a tick more lets that come. */
-static bool is_read(struct mr_session *s)
+/* True if its worker has taken all that it is to take. That has no time limit, as a worker may not be run
+ * for a while: but it comes, whatever the client does. */
+static bool is_taken(const struct mr_writer *wr, struct mr_session *s)
 {
-	bool again = s->drained;
-
-	s->drained = mr_session_drained(s);
-	return s->drained && again;
-}
-
-static bool may_leave(struct mr_session *s)
-{
-	if (mr_writer_now_ns() >= s->close_deadline_ns)
-		return true;
 	if (s->remote != NULL)
 		return atomic_load_explicit(&s->remote->end, memory_order_acquire) !=
 		       MR_REMOTE_LIVES;
-	return atomic_load_explicit(&s->corrupt, memory_order_acquire) || is_read(s);
+	if (atomic_load_explicit(&s->corrupt, memory_order_acquire) ||
+		mr_session_is_taken(s, s->close_tail))
+		return true;
+	if (mr_writer_now_ns() >= s->close_deadline_ns &&
+		!atomic_load_explicit(&s->ends, memory_order_relaxed)) {
+		atomic_store_explicit(&s->ends, true, memory_order_seq_cst); /* [worker.sleep] */
+		mr_worker_ring(wr->workers[s->worker]);
+	}
+	return false;
+}
+
+/* What it said last may be on its way to a queue at home with another worker, which must not find the
+ * session gone before. */
+static bool may_leave(struct mr_writer *wr, struct mr_session *s)
+{
+	if (s->close_deadline_ns == 0)
+		return true;
+	if (s->passage == 0 && is_taken(wr, s))
+		s->passage = mr_writer_passage_next(wr);
+	return s->passage != 0 && mr_writer_passage_over(wr, s->passage);
 }
 
 static void leave(struct mr_writer *wr)
@@ -325,7 +329,7 @@ static void leave(struct mr_writer *wr)
 		struct mr_session *s = *at;
 		struct mr_session *next = s->next;
 
-		if (may_leave(s) && retire(wr, s))
+		if (may_leave(wr, s) && retire(wr, s))
 			*at = next;
 		else
 			at = &s->next;
@@ -337,31 +341,6 @@ void mr_writer_session_drop(struct mr_writer *wr, struct mr_session *s, const ch
 	mr_writer_session_close(wr, s, reason);
 	s->close_deadline_ns = 0;
 	leave(wr);
-}
-
-/* What it published by alias lies in the mesh once one grace period has passed, and the others look the
- * alias up when they take it from there: a burst each round, and each period has a round of each. One
- * more is for the round that each was in the midst of. */
-uint32_t mr_writer_graces_wanted(const struct mr_writer *wr)
-{
-	return wr->workers_count == 1 ? 1 : 2 + wr->config->mesh.ring_entries / MR_MESH_BURST;
-}
-
-/* What is held for want of room in the mesh comes into it later. */
-static bool mesh_holds(const struct mr_writer *wr)
-{
-	for (unsigned i = 0; i < wr->workers_count; i++)
-		if (__atomic_load_n(&wr->workers[i]->mesh.held, __ATOMIC_RELAXED) != NULL)
-			return true;
-	return false;
-}
-
-bool mr_writer_grace_passed(const struct mr_writer *wr, uint64_t *token)
-{
-	if (rte_rcu_qsbr_check(wr->qsbr, *token, false) != 1)
-		return false;
-	*token = rte_rcu_qsbr_start(wr->qsbr);
-	return !mesh_holds(wr);
 }
 
 static void free_session(struct mr_writer *wr, struct mr_session *s)
@@ -377,8 +356,7 @@ static void free_retired(struct mr_writer *wr)
 	for (struct mr_session **at = &wr->retired; *at != NULL;) {
 		struct mr_session *s = *at;
 
-		s->graces += mr_writer_grace_passed(wr, &s->grace_token);
-		if (s->graces >= mr_writer_graces_wanted(wr)) {
+		if (mr_writer_passage_over(wr, s->passage)) {
 			*at = s->next;
 			free_session(wr, s);
 		} else {
@@ -419,6 +397,7 @@ bool mr_writer_sessions_tick(struct mr_writer *wr)
 
 	expel_corrupt(wr);
 	mr_writer_remotes_look(wr);
+	(void)mr_writer_passages_tick(wr);
 	leave(wr);
 	free_retired(wr);
 	aliases_wait = mr_writer_aliases_tick(wr);

@@ -280,6 +280,7 @@ int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)
 	wr->workers_count = config->workers.count;
 	wr->slots_count = config->channels.clients_max + config->sessions.sessions_max;
 	wr->files_max = mr_files_limit_raise();
+	wr->passage.number = 1;
 	wr->stats_fd = wr->lock_fd = wr->epoll_fd = wr->signal_fd = wr->bell_fd = -1;
 	wr->listen_fd = wr->link_fd = -1;
 	clock_gettime(CLOCK_REALTIME, &t);

@@ -11,6 +11,7 @@
  *   remotes.c   the same of sessions over UDP: their slots, and which path leads to which
  *   aliases.c   who may publish by which alias
  *   releases.c  aliases given back, while messages by them are under way
+ *   passage.c   when what is under way between workers has been dealt with
  *   blocks.c    the mesh's memory
  *   ports.c     opening ports, looking after their links
  *
@@ -64,7 +65,7 @@ struct mr_writer_remotes {
 /* An alias that its session has given back: it may not publish by it any more, but has it still. */
 struct mr_writer_release {
 	uint64_t session;
-	uint64_t due; /* the period after which nothing by it is under way any more */
+	uint64_t due; /* the passage after which nothing by it is under way any more */
 	uint32_t alias;
 	uint32_t chain;  /* the one behind it in the index, or among the free; 0: none */
 	uint32_t before; /* released before it */
@@ -80,8 +81,24 @@ struct mr_writer_releases {
 	uint32_t last;
 	struct mr_index by_alias;
 	struct mr_hash_key key;
-	uint64_t period;      /* of grace, as they follow each other while something waits */
-	uint64_t grace_token; /* of the one that goes on */
+};
+
+/* See passage.c. */
+enum mr_passage_step {
+	MR_PASSAGE_REST,
+	MR_PASSAGE_ROUND,
+	MR_PASSAGE_HELD,
+	MR_PASSAGE_FLUSH,
+	MR_PASSAGE_READ,
+};
+
+struct mr_writer_passage {
+	uint64_t number; /* of the one that goes on, or of the next; from 1 on */
+	uint64_t wanted; /* the last one that somebody waits for; less than `number`: none */
+	enum mr_passage_step step;
+	uint64_t grace_token;
+	uint64_t held[MR_WORKERS_MAX];                  /* to be out of what each worker holds */
+	uint32_t tails[MR_WORKERS_MAX][MR_WORKERS_MAX]; /* from, to: to be read of each ring */
 };
 
 struct mr_writer {
@@ -116,6 +133,7 @@ struct mr_writer {
 	uint32_t sessions_on[MR_WORKERS_MAX];
 	struct mr_writer_remotes remotes;
 	struct mr_writer_releases releases;
+	struct mr_writer_passage passage;
 	struct mr_session *closing;
 	struct mr_session *retired;
 	struct mr_poll_list *retired_lists;
@@ -195,10 +213,13 @@ void mr_writer_remotes_look(struct mr_writer *wr);
 /* Where its client is; a mixture of two places only while it moves from one to the other. */
 struct mrf_network_path mr_writer_remote_path(const struct mr_session *s);
 
-/* Periods of grace after which nothing that a session had published by alias is under way. */
-uint32_t mr_writer_graces_wanted(const struct mr_writer *wr);
-/* True if the period of this token is over and is one of those; *token is of the next one then. */
-bool mr_writer_grace_passed(const struct mr_writer *wr, uint64_t *token);
+/* passage.c */
+/* The number of a passage that begins after this; never 0. */
+uint64_t mr_writer_passage_next(struct mr_writer *wr);
+/* True if all that was under way when the number was asked for has been dealt with. */
+bool mr_writer_passage_over(const struct mr_writer *wr, uint64_t number);
+/* True while one goes on that somebody waits for. */
+bool mr_writer_passages_tick(struct mr_writer *wr);
 
 /* aliases.c */
 /* Lets a session publish by an alias. -ENOSPC: it has too many; -ENOMEM. */

@@ -94,14 +94,18 @@ static uint32_t aliases(void)
 	return t.aliases;
 }
 
+static uint32_t payload_bytes = sizeof(uint32_t);
+
 static void publish(uint32_t alias, uint32_t number)
 {
-	struct mr_message_plan plan = mr_message_plan(
-		MRF_MESSAGE_KIND_PUBLISH, NULL, NULL, 0, &number, 0, sizeof(number));
+	static uint8_t payload[MR_BODY_BYTES_MAX];
+	struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL, NULL, 0, payload, 0, payload_bytes);
 	uint8_t *to = mr_bytes_claim(&pub.up, plan.stride);
 
 	plan.header |= (uint64_t)MRF_MESSAGE_FLAG_HIGH << 24; /* promised */
 	assert_non_null(to);
+	memcpy(payload, &number, sizeof(number));
 	mr_message_write(to, &plan, alias);
 	mr_bytes_push(&pub.up, plan.bytes);
 	mr_bytes_publish_quiet(&pub.up);
@@ -181,20 +185,22 @@ static void an_alias_given_back_is_to_be_had_again_at_once(void **state)
 	assert_true(mr_session_holds(pub.session, alias));
 }
 
-/* It may be by an alias that was given back since, and comes into the mesh only when there is room. */
+/* It comes into the mesh only when there is room. */
 static void an_alias_given_back_is_kept_while_a_worker_holds_something_for_the_mesh(void **state)
 {
-	struct mr_mesh_held *nothing = writer.workers[0]->mesh.held;
 	uint32_t alias;
 
 	(void)state;
 	assert_int_equal(give("a", &alias), 0);
 	assert_int_equal(mr_writer_alias_take(&writer, pub.session, alias), 0);
-	writer.workers[0]->mesh.held = (void *)&alias;
+	atomic_store(&writer.workers[0]->mesh.held_in, 2);
+	atomic_store(&writer.workers[0]->mesh.held_out, 1);
 	for (unsigned i = 0; i < 1000; i++)
 		assert_true(mr_writer_sessions_tick(&writer));
 	assert_int_equal(aliases(), 1);
-	writer.workers[0]->mesh.held = nothing;
+	/* What is held later is not waited for. */
+	atomic_store(&writer.workers[0]->mesh.held_in, 3);
+	atomic_store(&writer.workers[0]->mesh.held_out, 2);
 	while (mr_writer_sessions_tick(&writer))
 		;
 	assert_int_equal(aliases(), 0);
@@ -202,17 +208,33 @@ static void an_alias_given_back_is_kept_while_a_worker_holds_something_for_the_m
 
 static void one_given_back_again_is_kept_for_as_long_again(void **state)
 {
-	uint32_t alias, graces = mr_writer_graces_wanted(&writer);
+	uint32_t alias;
 
 	(void)state;
 	assert_int_equal(give("a", &alias), 0);
+	online(true);
 	for (unsigned i = 0; i < 10; i++) {
+		uint64_t first;
+
 		assert_int_equal(mr_writer_alias_take(&writer, pub.session, alias), 0);
-		for (uint32_t k = 0; k < graces; k++)
+		first = writer.passage.wanted;
+		assert_true(mr_writer_sessions_tick(&writer));
+		/* Its passage has begun. */
+		assert_int_equal(give("a", &alias), 0);
+		assert_int_equal(mr_writer_alias_take(&writer, pub.session, alias), 0);
+		while (!mr_writer_passage_over(&writer, first)) {
+			step(0);
+			step(1);
 			assert_true(mr_writer_sessions_tick(&writer));
+		}
 		assert_int_equal(aliases(), 1);
 		assert_int_equal(give("a", &alias), 0);
+		while (mr_writer_passages_tick(&writer)) {
+			step(0);
+			step(1);
+		}
 	}
+	online(false);
 }
 
 static void what_is_given_back_counts_until_nothing_is_under_way(void **state)
@@ -253,6 +275,181 @@ static void a_session_that_ends_meanwhile_takes_its_aliases_along(void **state)
 	assert_int_equal(writer.releases.first, 0);
 }
 
+/* Worker 1 sleeps, and its thread is not run though there is work: to the grace of the tables it is not
+ * there. Worker 0 sleeps as well when it has told of all. */
+static void publish_to_a_sleeper(uint32_t alias, uint32_t count)
+{
+	mr_router_online(writer.workers[0]->router);
+	for (uint32_t i = 0; i < count; i++) {
+		publish(alias, i);
+		step(0);
+	}
+	mr_router_offline(writer.workers[0]->router);
+	assert_true(mr_session_drained(pub.session));
+}
+
+/* A block a step, so that there are steps in which only a part has been read. */
+static uint32_t wake_and_read(uint32_t got, uint32_t expected, uint32_t aliases_left)
+{
+	mr_router_online(writer.workers[1]->router);
+	while (got < expected) {
+		assert_int_equal(aliases(), aliases_left);
+		assert_true(mr_writer_sessions_tick(&writer));
+		step(1);
+		got = read_all(got);
+	}
+	mr_router_offline(writer.workers[1]->router);
+	return got;
+}
+
+static void a_sleeper_reads_what_was_published_before_the_release(void **state)
+{
+	uint32_t alias, other;
+
+	(void)state;
+	assert_int_equal(give("a", &alias), 0);
+	publish_to_a_sleeper(alias, MESSAGES);
+	assert_int_equal(mr_writer_alias_take(&writer, pub.session, alias), 0);
+	for (unsigned i = 0; i < 1000; i++)
+		assert_true(mr_writer_sessions_tick(&writer));
+	assert_int_equal(give("b", &other), 0);
+	assert_int_not_equal(other, alias);
+	assert_int_equal(wake_and_read(0, MESSAGES, 2), MESSAGES);
+	while (mr_writer_sessions_tick(&writer))
+		;
+	assert_int_equal(aliases(), 1);
+	assert_int_equal(writer.workers[1]->stats->drop_bad_alias, 0);
+}
+
+/* What was published between two releases of the same alias is read, too. */
+static void a_sleeper_reads_what_came_after_an_earlier_release(void **state)
+{
+	uint32_t alias;
+
+	(void)state;
+	assert_int_equal(give("a", &alias), 0);
+	publish_to_a_sleeper(alias, 1);
+	assert_int_equal(mr_writer_alias_take(&writer, pub.session, alias), 0);
+	assert_true(mr_writer_sessions_tick(&writer));
+	assert_int_equal(give("a", &alias), 0);
+	publish(alias, 1);
+	mr_router_online(writer.workers[0]->router);
+	step(0);
+	mr_router_offline(writer.workers[0]->router);
+	assert_int_equal(mr_writer_alias_take(&writer, pub.session, alias), 0);
+	for (unsigned i = 0; i < 100; i++)
+		assert_true(mr_writer_sessions_tick(&writer));
+	assert_int_equal(wake_and_read(0, 2, 1), 2);
+	while (mr_writer_sessions_tick(&writer))
+		;
+	assert_int_equal(aliases(), 0);
+}
+
+static void a_sleeper_reads_what_a_client_published_that_is_gone(void **state)
+{
+	uint32_t alias;
+
+	(void)state;
+	assert_int_equal(give("a", &alias), 0);
+	publish_to_a_sleeper(alias, MESSAGES);
+	mr_writer_session_close(&writer, pub.session, "client went away");
+	for (unsigned i = 0; i < 1000; i++)
+		assert_true(mr_writer_sessions_tick(&writer));
+	assert_int_equal(wake_and_read(0, MESSAGES, 1), MESSAGES);
+	while (mr_writer_sessions_tick(&writer))
+		;
+	assert_int_equal(aliases(), 0);
+}
+
+/* The publisher's own worker is not run for longer than a client that is gone is waited for. */
+static void what_a_client_left_in_its_ring_is_read_however_late(void **state)
+{
+	uint32_t alias, got = 0;
+
+	(void)state;
+	assert_int_equal(give("a", &alias), 0);
+	for (uint32_t i = 0; i < MESSAGES; i++)
+		publish(alias, i);
+	mr_writer_session_close(&writer, pub.session, "client went away");
+	pub.session->close_deadline_ns = 1;
+	for (unsigned i = 0; i < 1000; i++)
+		assert_true(mr_writer_sessions_tick(&writer));
+	online(true);
+	while (mr_writer_sessions_tick(&writer)) {
+		step(0);
+		step(1);
+		got = read_all(got);
+	}
+	online(false);
+	assert_int_equal(got, MESSAGES);
+	assert_int_equal(aliases(), 0);
+}
+
+/* A receiver that would rather have its publishers wait shuts its gate: who is gone waits no more, and what
+ * it had promised is held. */
+static void what_a_client_left_before_a_gate_is_held_for_the_receiver(void **state)
+{
+	enum { LARGE = 64 };
+	struct mr_owner owner = mr_writer_owner(sub.session);
+	uint32_t alias, got = 0;
+
+	(void)state;
+	payload_bytes = 60000;
+	assert_int_equal(give("a", &alias), 0);
+	assert_int_equal(mr_table_water(writer.table, &owner, 9, 1), 0);
+	online(true);
+	for (uint32_t i = 0; i < LARGE; i++) {
+		if (pub.session->stalled && mr_bytes_room(&pub.up, 65536) < 65536)
+			break;
+		publish(alias, i);
+		got = i + 1;
+		step(0);
+		step(1);
+	}
+	assert_true(pub.session->stalled);
+	mr_writer_session_close(&writer, pub.session, "client went away");
+	for (unsigned i = 0; i < 10; i++) {
+		assert_true(mr_writer_sessions_tick(&writer));
+		step(0);
+		step(1);
+	}
+	assert_false(mr_session_drained(pub.session));
+	pub.session->close_deadline_ns = 1;
+	while (mr_writer_sessions_tick(&writer)) {
+		step(0);
+		step(1);
+	}
+	for (uint32_t i = 0, n = 0; n < got; i++) {
+		assert_true(i < 1000);
+		step(1);
+		n = read_all(n);
+	}
+	assert_int_equal(sub.session->stats->missed, 0);
+	online(false);
+	payload_bytes = sizeof(uint32_t);
+}
+
+/* Whoever has its memory still may go on writing: that does not keep it. */
+static void a_client_that_writes_after_its_end_is_let_go(void **state)
+{
+	uint32_t alias;
+
+	(void)state;
+	assert_int_equal(give("a", &alias), 0);
+	publish(alias, 0);
+	mr_writer_session_close(&writer, pub.session, "client went away");
+	online(true);
+	for (unsigned i = 0; mr_writer_sessions_tick(&writer); i++) {
+		assert_true(i < 1000);
+		if (!writer.retired)
+			publish(alias, 1 + i);
+		step(0);
+		step(1);
+		atomic_store(&sub.down.shared->head, sub.down.tail_seen);
+	}
+	online(false);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -263,6 +460,12 @@ int main(void)
 		TEST(one_given_back_again_is_kept_for_as_long_again),
 		TEST(what_is_given_back_counts_until_nothing_is_under_way),
 		TEST(a_session_that_ends_meanwhile_takes_its_aliases_along),
+		TEST(a_sleeper_reads_what_was_published_before_the_release),
+		TEST(a_sleeper_reads_what_came_after_an_earlier_release),
+		TEST(a_sleeper_reads_what_a_client_published_that_is_gone),
+		TEST(what_a_client_left_in_its_ring_is_read_however_late),
+		TEST(what_a_client_left_before_a_gate_is_held_for_the_receiver),
+		TEST(a_client_that_writes_after_its_end_is_let_go),
 	};
 	int failed;
 

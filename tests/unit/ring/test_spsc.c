@@ -152,6 +152,26 @@ static void room_comes_back_as_descriptors_are_popped(void **state)
 }
 
 /* The indices wrap within the first laps, at every offset of the slots. */
+static void what_was_popped_is_done_when_the_consumer_says_so(void **state)
+{
+	struct mr_spsc *r = *state;
+	struct mr_descriptor d[3] = {{0}};
+	uint32_t tail;
+
+	assert_int_equal(mr_spsc_push(r, d, 2), 2);
+	tail = mr_spsc_tail(r);
+	assert_int_equal(mr_spsc_push(r, d, 1), 1);
+	assert_false(mr_spsc_is_done(r, tail));
+	assert_int_equal(mr_spsc_pop(r, d, 2), 2);
+	assert_false(mr_spsc_is_done(r, tail));
+	mr_spsc_done(r);
+	assert_true(mr_spsc_is_done(r, tail));
+	assert_false(mr_spsc_is_done(r, mr_spsc_tail(r)));
+	assert_int_equal(mr_spsc_pop(r, d, 1), 1);
+	mr_spsc_done(r);
+	assert_true(mr_spsc_is_done(r, mr_spsc_tail(r)));
+}
+
 static void order_holds_over_many_laps_and_the_wrap_of_the_indices(void **state)
 {
 	struct mr_spsc *r = *state;
@@ -191,6 +211,7 @@ int main(void)
 		T(pop_of_more_than_there_is_moves_what_there_is),
 		T(pushing_or_popping_none_moves_nothing),
 		T(room_comes_back_as_descriptors_are_popped),
+		T(what_was_popped_is_done_when_the_consumer_says_so),
 		T(order_holds_over_many_laps_and_the_wrap_of_the_indices),
 	};
 

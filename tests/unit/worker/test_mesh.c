@@ -199,6 +199,91 @@ static void a_promise_to_a_group_goes_to_none_that_is_over_elsewhere(void **stat
 	mr_rig_close(&r);
 }
 
+static uint32_t alias_of(const char *subject)
+{
+	struct mr_owner owner = {0, pub.session->slot, pub.session->generation};
+	uint32_t alias;
+
+	assert_int_equal(
+		mr_table_alias_acquire(r.table, &owner, subject, strlen(subject), &alias), 0);
+	return alias;
+}
+
+/* Gives an alias back without a look at the mesh, as the table writer must not, and then gives it to another
+ * subject. */
+static void pass_on(uint32_t alias)
+{
+	struct mr_owner owner = {0, pub.session->slot, pub.session->generation};
+	char subject[16];
+	uint32_t now = 0;
+
+	assert_int_equal(mr_table_alias_release(r.table, &owner, alias), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		for (unsigned k = 0; k < 2; k++)
+			mr_router_quiescent(r.workers[k]->router);
+		(void)mr_table_reclaim(r.table);
+	}
+	for (unsigned i = 0; now != alias; i++) {
+		assert_true(i < 200);
+		snprintf(subject, sizeof(subject), "other.%u", i);
+		now = alias_of(subject);
+		if (now != alias)
+			assert_int_equal(mr_table_alias_release(r.table, &owner, now), 0);
+		mr_router_quiescent(r.workers[0]->router);
+		mr_router_quiescent(r.workers[1]->router);
+		(void)mr_table_reclaim(r.table);
+	}
+}
+
+static void what_comes_by_an_alias_of_another_is_missed_and_told(void **state)
+{
+	struct mr_message_view m;
+	struct mrf_gap gap;
+	uint32_t alias;
+
+	(void)state;
+	open_all();
+	local.session->subscriptions = 1;
+	mr_rig_subscribe(&r, local.session, 10, ">");
+	alias = alias_of(SUBJECT);
+	mr_session_hold(pub.session, alias, true);
+	promise(1, 100, alias);
+	mr_rig_round(&r, 0);
+	pass_on(alias);
+	for (unsigned i = 0; i < 3; i++)
+		mr_rig_round(&r, 1);
+	assert_true(mr_rig_next(&local, &m));
+	assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_GAP);
+	memcpy(&gap, m.payload, sizeof(gap));
+	assert_int_equal(gap.missed, 1);
+	assert_false(mr_rig_next(&local, &m));
+	assert_int_equal(r.stats[1].drop_bad_alias, 1);
+	close_all();
+}
+
+/* Its ring is longer than what it takes in a round. */
+static void what_control_says_comes_after_what_others_said_before(void **state)
+{
+	enum { BLOCKS = 3 * MR_MESH_BURST };
+	const uint64_t command = 0; /* makes no sense, and is counted as taken */
+	uint64_t before;
+
+	(void)state;
+	open_all();
+	before = r.stats[1].handoff_rx;
+	for (uint32_t i = 0; i < BLOCKS; i++) {
+		promise(1 + i, 100, 0);
+		mr_rig_round(&r, 0);
+	}
+	mr_rig_hand_over(&r, 1, &command, sizeof(command));
+	for (uint32_t read = 0; read < BLOCKS;) {
+		mr_rig_round(&r, 1);
+		read = take(read);
+		assert_int_equal(r.stats[1].handoff_rx - before, read == BLOCKS);
+	}
+	close_all();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +291,8 @@ int main(void)
 		cmocka_unit_test(what_waits_for_the_mesh_outlives_its_alias),
 		cmocka_unit_test(a_promise_to_a_group_goes_to_none_that_is_over_elsewhere),
 		cmocka_unit_test(what_groups_multiply_leaves_memory_to_others),
+		cmocka_unit_test(what_comes_by_an_alias_of_another_is_missed_and_told),
+		cmocka_unit_test(what_control_says_comes_after_what_others_said_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

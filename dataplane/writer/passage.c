@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A passage ends when all that was under way between workers at its beginning has been dealt with.
+ *
+ *   round   each worker ends the round that it is in, or sleeps: what it took is in the mesh, or held
+ *   held    what had no room in the mesh has found some
+ *   flush   each worker ends a round: others are told of that
+ *   read    each worker is through with all that was in its rings
+ *
+ * Nothing here counts rounds or time: a worker that sleeps, or whose thread is not run, reports
+ * quiescence though its rings are full, and a passage waits for it. One passage serves all who began
+ * to wait before it did.
+ */
+#include "dataplane/writer/writer.h"
+
+#include <rte_rcu_qsbr.h>
+
+static bool round_is_over(const struct mr_writer *wr)
+{
+	return rte_rcu_qsbr_check(wr->qsbr, wr->passage.grace_token, false) == 1;
+}
+
+static void await_round(struct mr_writer *wr, enum mr_passage_step step)
+{
+	wr->passage.step = step;
+	wr->passage.grace_token = rte_rcu_qsbr_start(wr->qsbr);
+}
+
+static uint64_t held_out(const struct mr_worker *w)
+{
+	return atomic_load_explicit(&w->mesh.held_out, memory_order_acquire);
+}
+
+/* True if there is anything to wait for. */
+static bool note_held(struct mr_writer *wr)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < wr->workers_count; i++) {
+		struct mr_worker *w = wr->workers[i];
+
+		wr->passage.held[i] = atomic_load_explicit(&w->mesh.held_in, memory_order_acquire);
+		any |= wr->passage.held[i] != held_out(w);
+	}
+	return any;
+}
+
+static bool held_is_gone(const struct mr_writer *wr)
+{
+	for (unsigned i = 0; i < wr->workers_count; i++)
+		if (held_out(wr->workers[i]) < wr->passage.held[i])
+			return false;
+	return true;
+}
+
+/* NULL: a worker has none to itself. */
+static struct mr_spsc *ring_of(const struct mr_writer *wr, unsigned from, unsigned to)
+{
+	return wr->workers[from]->mesh_out[to];
+}
+
+static void note_tails(struct mr_writer *wr)
+{
+	for (unsigned from = 0; from < wr->workers_count; from++)
+		for (unsigned to = 0; to < wr->workers_count; to++)
+			if (ring_of(wr, from, to) != NULL)
+				wr->passage.tails[from][to] = mr_spsc_tail(ring_of(wr, from, to));
+	wr->passage.step = MR_PASSAGE_READ;
+}
+
+static bool all_is_read(const struct mr_writer *wr)
+{
+	for (unsigned from = 0; from < wr->workers_count; from++)
+		for (unsigned to = 0; to < wr->workers_count; to++)
+			if (ring_of(wr, from, to) != NULL && !mr_spsc_is_done(ring_of(wr, from, to),
+								     wr->passage.tails[from][to]))
+				return false;
+	return true;
+}
+
+/* False: it has to wait. */
+static bool go_on(struct mr_writer *wr)
+{
+	switch (wr->passage.step) {
+	case MR_PASSAGE_REST: await_round(wr, MR_PASSAGE_ROUND); return true;
+	case MR_PASSAGE_ROUND:
+		if (!round_is_over(wr))
+			return false;
+		if (note_held(wr))
+			wr->passage.step = MR_PASSAGE_HELD;
+		else
+			note_tails(wr);
+		return true;
+	case MR_PASSAGE_HELD:
+		if (!held_is_gone(wr))
+			return false;
+		await_round(wr, MR_PASSAGE_FLUSH);
+		return true;
+	case MR_PASSAGE_FLUSH:
+		if (!round_is_over(wr))
+			return false;
+		note_tails(wr);
+		return true;
+	case MR_PASSAGE_READ:
+		if (!all_is_read(wr))
+			return false;
+		wr->passage.step = MR_PASSAGE_REST;
+		wr->passage.number++;
+		return true;
+	}
+	return false;
+}
+
+uint64_t mr_writer_passage_next(struct mr_writer *wr)
+{
+	wr->passage.wanted = wr->passage.number + (wr->passage.step != MR_PASSAGE_REST);
+	return wr->passage.wanted;
+}
+
+bool mr_writer_passage_over(const struct mr_writer *wr, uint64_t number)
+{
+	return number < wr->passage.number;
+}
+
+bool mr_writer_passages_tick(struct mr_writer *wr)
+{
+	while (wr->passage.step != MR_PASSAGE_REST || wr->passage.wanted >= wr->passage.number)
+		if (!go_on(wr))
+			return true;
+	return false;
+}
