@@ -194,6 +194,7 @@ void mr_close(struct mr_client *c)
 			mr_publisher_abort(c->publishers[i]);
 	}
 	if (c->state == MR_STATE_UP) {
+		mr_consumers_leave(c);
 		mr_consumers_flush(c);
 		if (c->promised_open > 0)
 			mr_settle(c, CLOSE_DRAIN_MS);

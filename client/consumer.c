@@ -55,6 +55,12 @@ static void close_row(struct mr_consumer *k)
 	if (k->acked == 0)
 		return;
 	k->acked = 0;
+	/* That it was handed out need not be said any more. */
+	if (k->settlements_count > 0 && k->said != 0 &&
+		k->settlements[k->settlements_count - 1].tag == k->said)
+		k->settlements_count--;
+	k->said = 0;
+	k->said_again = false;
 	/* One that did not go out yet says it for this one too. */
 	if (k->settlements_count > 0 &&
 		k->settlements[k->settlements_count - 1].verb == MRF_SETTLE_VERB_ACK_UP_TO)
@@ -137,6 +143,8 @@ void mr_consumer_settle(
 	close_row(k);
 	if (!settlements_room(k))
 		return;
+	if (bus_tag == k->said)
+		k->said = 0;
 	k->settlements[k->settlements_count++] = (struct mrf_settlement){
 		.tag = bus_tag, .delay_ms = delay_ms, .verb = (uint8_t)verb};
 	soil(k);
@@ -148,11 +156,31 @@ static inline void ack_row(struct mr_consumer *k, uint64_t bus_tag)
 {
 	k->acked_to = bus_tag;
 	soil(k);
-	if (++k->acked >= k->batch)
+	if (++k->acked >= k->batch || mr_unlikely(k->said_again))
 		flush(k);
 }
 
 /* Handing out. */
+
+/* Tells the bus what the program is given next. Over UDP that of a new one waits for the next frame. */
+static void say_handed(struct mr_consumer *k, uint64_t bus_tag, bool again)
+{
+	mr_consumer_settle(k, bus_tag, MRF_SETTLE_VERB_HANDED, 0);
+	k->said = bus_tag;
+	k->said_again = again;
+	if (again || k->client->udp == NULL)
+		flush(k);
+	if (again)
+		mr_publish_show_rest(k->client);
+}
+
+static inline void handing(struct mr_consumer *k, const struct mr_message_view *m)
+{
+	bool again = m->extra.delivery.redelivered > 0;
+
+	if (mr_unlikely(again || k->said == 0))
+		say_handed(k, m->extra.delivery.tag, again);
+}
 
 static bool unsettled_grow(struct mr_consumer *k)
 {
@@ -233,7 +261,7 @@ static inline void delivery_fill(
 static void send_back(struct mr_consumer *k, const struct mr_message_view *m)
 {
 	k->client->missed++;
-	mr_consumer_settle(k, m->extra.delivery.tag, MRF_SETTLE_VERB_REQUEUE, 100);
+	mr_consumer_settle(k, m->extra.delivery.tag, MRF_SETTLE_VERB_RETURNED, 100);
 }
 
 void mr_consumer_hand_out(struct mr_consumer *k, const struct mr_message_view *m)
@@ -251,6 +279,7 @@ void mr_consumer_hand_out(struct mr_consumer *k, const struct mr_message_view *m
 	k->base.count++;
 	c->received++;
 	k->current = bus_tag;
+	handing(k, m);
 	c->depth++;
 	if (k->hook != NULL)
 		k->hook(k, &d, m);
@@ -309,6 +338,7 @@ static void pull_out(struct mr_consumer *k, const struct mr_message_view *m)
 	k->base.count++;
 	c->received++;
 	k->current = bus_tag;
+	handing(k, m);
 	c->pulled = true;
 }
 
@@ -361,6 +391,7 @@ uint32_t mr_consumer_encode(const struct mr_consumer *k, uint8_t *to, uint32_t r
 		.name = mrf_str(k->name),
 		.prefetch = k->prefetch,
 		.weight = k->weight,
+		.says_handed = true,
 	};
 	uint8_t memory[MR_CALL_BYTES_MAX];
 	struct mrf_builder b;
@@ -629,6 +660,11 @@ int mr_nack(struct mr_consumer *k, uint64_t tag, bool requeue, uint32_t delay_ms
 	return settle(k, tag, requeue ? MRF_SETTLE_VERB_REQUEUE : MRF_SETTLE_VERB_REJECT, delay_ms);
 }
 
+int mr_give_back(struct mr_consumer *k, uint64_t tag)
+{
+	return settle(k, tag, MRF_SETTLE_VERB_RETURNED, 0);
+}
+
 /* Sessions that end, and the bus's own word that a consumer is no more. */
 
 static void consumer_lost(struct mr_consumer *k)
@@ -638,6 +674,8 @@ static void consumer_lost(struct mr_consumer *k)
 	k->queue = 0;
 	k->current = 0;
 	k->acked = 0;
+	k->said = 0;
+	k->said_again = false;
 	k->settlements_count = 0;
 	k->again_ns = 0;
 	clean(k);
@@ -652,6 +690,28 @@ static void consumer_lost(struct mr_consumer *k)
 	}
 	if (k->on_change != NULL)
 		k->on_change(k);
+}
+
+/* The bus's tag of one that the program has in hand; 0: none. */
+static uint64_t in_hand(const struct mr_consumer *k)
+{
+	if (!k->manual)
+		return k->current;
+	for (uint32_t i = 0; i < k->unsettled_room; i++)
+		if (k->unsettled[i].serial != 0)
+			return k->unsettled[i].tag;
+	return 0;
+}
+
+void mr_consumers_leave(struct mr_client *c)
+{
+	for (uint32_t i = 0; i < c->subscriptions_top; i++) {
+		struct mr_consumer *k = (struct mr_consumer *)c->subscriptions[i];
+		uint64_t tag = k != NULL && k->base.consumes ? in_hand(k) : 0;
+
+		if (tag != 0)
+			mr_consumer_settle(k, tag, MRF_SETTLE_VERB_LEAVE, 0);
+	}
 }
 
 void mr_consumers_lost(struct mr_client *c)

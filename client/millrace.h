@@ -427,7 +427,7 @@ typedef void mr_delivery_fn(struct mr_client *c, const struct mr_delivery *d, vo
 MR_API int mr_consume(struct mr_client *c, const char *queue,
 	const struct mr_consume_options *options, mr_delivery_fn *callback, void *arg,
 	struct mr_consumer **out);
-/* Deliveries not settled go to others. */
+/* Deliveries not settled go to others, and are not counted against max_deliver. */
 MR_API int mr_consumer_close(struct mr_consumer *consumer);
 /* Next delivery; without `manual` the one before is acked. -ETIMEDOUT, -ENOTCONN, -EINTR. */
 MR_API int mr_pull(struct mr_consumer *consumer, struct mr_delivery *out, int timeout_ms);
@@ -435,6 +435,8 @@ MR_API int mr_pull(struct mr_consumer *consumer, struct mr_delivery *out, int ti
  * -ENOENT: delivered before the connection was lost, so it comes again. */
 MR_API int mr_ack(struct mr_consumer *consumer, uint64_t tag);
 MR_API int mr_nack(struct mr_consumer *consumer, uint64_t tag, bool requeue, uint32_t delay_ms);
+/* As mr_nack with `requeue`, of what was not worked on: not counted against max_deliver. */
+MR_API int mr_give_back(struct mr_consumer *consumer, uint64_t tag);
 
 /* Services: requests to one worker of many, least recently used first. */
 

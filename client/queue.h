@@ -100,6 +100,10 @@ struct mr_consumer {
 
 	/* Without `manual`: the one in hand, and whether it is settled. */
 	uint64_t current;
+	/* The bus's tag of the last of which Handed was said, while no settlement of it was gathered; 0: none. It stands
+	 * for those behind it too, but not for one that was out before: that may be what ends programs. */
+	uint64_t said;
+	bool said_again; /* it was out before: its outcome is told at once */
 	/* With it. */
 	struct mr_unsettled *unsettled;
 	uint32_t unsettled_room;
@@ -137,6 +141,8 @@ bool mr_consumer_tag(struct mr_consumer *k, uint64_t tag, bool settled, uint64_t
 /* Says what became of a delivery by the bus's tag, with the next flush. */
 void mr_consumer_settle(
 	struct mr_consumer *k, uint64_t bus_tag, enum mrf_settle_verb verb, uint32_t delay_ms);
+/* The client is closed: what is in hand is given back. */
+void mr_consumers_leave(struct mr_client *c);
 /* Sends all settlements gathered, as far as there is room. */
 void mr_consumers_flush(struct mr_client *c);
 /* The session ended: nothing that was delivered can be settled any more. */

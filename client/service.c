@@ -144,7 +144,7 @@ static void on_delivery(
 	/* Without memory for it, another worker may have it; one that takes no streams refuses them
 	 * all. */
 	if (w == NULL) {
-		mr_consumer_settle(k, m->extra.delivery.tag, MRF_SETTLE_VERB_REQUEUE, 0);
+		mr_consumer_settle(k, m->extra.delivery.tag, MRF_SETTLE_VERB_RETURNED, 0);
 		return;
 	}
 	if (w->more && (s->on_part == NULL || grant(s, w, s->window) != 0)) {

@@ -246,7 +246,7 @@ static void on_delivery(struct mr_client *c, const struct mr_delivery *d, void *
 	p->active_ns = mr_cli_now_ns();
 	/* What is beyond the count was delivered ahead. */
 	if (has_all(p)) {
-		mr_nack(d->consumer, d->tag, true, 0);
+		mr_give_back(d->consumer, d->tag);
 		return;
 	}
 	p->taken++;

@@ -182,6 +182,7 @@ void mr_request_queue_consume(const struct mr_request *q, struct mrf_table t)
 		.subscription = mrf_consume_request_subscription(t),
 		.prefetch = mrf_consume_request_prefetch(t),
 		.weight = mrf_consume_request_weight(t),
+		.says_handed = mrf_consume_request_says_handed(t),
 	};
 	struct mrf_queue_options options;
 

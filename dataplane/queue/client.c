@@ -79,10 +79,10 @@ static bool consumers_gone(struct mr_queues *q, struct mr_queue_client *client)
 	uint32_t budget = GONE_AT_ONCE;
 
 	while (client->consumers != NULL) {
-		if (!mr_consumer_give_back(q, client->consumers, &budget))
+		if (!mr_consumer_give_back(q, client->consumers, MR_BACK_LOST, &budget))
 			return false;
 		mr_count(q->c.stats->consumers_gone, 1);
-		mr_consumer_remove(q, client->consumers, 0, NULL);
+		mr_consumer_remove(q, client->consumers, MR_BACK_LOST, 0, NULL);
 	}
 	return true;
 }
@@ -181,7 +181,7 @@ static void remove_silent(struct mr_queues *q, struct mr_queue_client *client)
 		if (c->queue->kind != MRF_QUEUE_KIND_SERVICE)
 			continue;
 		mr_count(q->c.stats->consumers_silent, 1);
-		mr_consumer_remove(q, c, -ETIMEDOUT, "no sign of life");
+		mr_consumer_remove(q, c, MR_BACK_LOST, -ETIMEDOUT, "no sign of life");
 	}
 }
 
@@ -249,6 +249,7 @@ void mr_client_heard(struct mr_queues *q, uint64_t session)
 	client->overdue = false;
 	for (struct mr_queue_consumer *c = client->consumers; c != NULL; c = c->client_next) {
 		c->overdue = 0;
+		c->blamed = false;
 		mr_consumer_update(q, c);
 	}
 }

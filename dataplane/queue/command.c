@@ -160,6 +160,10 @@ static int command_consume(struct request *r)
 	r->answer.queue = queue->number;
 	rc = mr_consumer_add(r->q, queue, r->session, mrf_queue_command_subscription(r->command),
 		mrf_queue_command_prefetch(r->command), mrf_queue_command_weight(r->command));
+	if (rc == 0)
+		mr_consumer_find(mr_client_find(r->q, r->session),
+			mrf_queue_command_subscription(r->command))
+			->says_handed = mrf_queue_command_says_handed(r->command);
 	return counted(r, rc, &r->q->c.stats->refused_consumer_again);
 }
 
@@ -172,7 +176,7 @@ static int command_cancel(struct request *r)
 	if (client != NULL)
 		c = mr_consumer_find(client, mrf_queue_command_subscription(r->command));
 	if (c != NULL)
-		mr_consumer_remove(r->q, c, 0, NULL);
+		mr_consumer_remove(r->q, c, MR_BACK_LEFT, 0, NULL);
 	return 0;
 }
 
@@ -395,7 +399,7 @@ static uint32_t write_message(struct request *r, struct mr_queue_entry *e)
 	return mrf_queue_message_row_write(
 		r->b, &(struct mrf_queue_message_row){
 			      .age_ms = age_of(r->q, e),
-			      .redelivered = e->delivered,
+			      .redelivered = mr_entry_redelivered(e),
 			      .priority = e->priority,
 			      .bytes = e->body_bytes,
 			      .headers = mrf_bytes_n(body, least(header_bytes, PEEK_PART_BYTES)),

@@ -167,23 +167,35 @@ static void say_disconnect(
 	(void)q->c.ops->send(q->c.arg, c->session, &plan, 0, true);
 }
 
-bool mr_consumer_give_back(struct mr_queues *q, struct mr_queue_consumer *c, uint32_t *budget)
+/* Of one that does not say what its program is given the oldest is taken for the one in hand, once before it is
+ * heard again: so a message that kills consumers is dead in the end, and those behind it are not. */
+static void presume_handed(struct mr_queues *q, struct mr_queue_consumer *c)
+{
+	if (c->says_handed || c->blamed || c->head == MR_QUEUE_NONE)
+		return;
+	c->blamed = true;
+	q->deliveries[c->head].handed = true;
+}
+
+bool mr_consumer_give_back(struct mr_queues *q, struct mr_queue_consumer *c,
+	enum mr_queue_back why, uint32_t *budget)
 {
 	c->prefetch = 0; /* no more credit, whatever comes back */
 	mr_consumer_update(q, c);
+	presume_handed(q, c);
 	/* The latest first, as each goes before the others. */
 	for (; c->tail != MR_QUEUE_NONE && *budget > 0; --*budget)
-		mr_settle_back(q, &q->deliveries[c->tail], MR_BACK_LOST, 0);
+		mr_settle_back(q, &q->deliveries[c->tail], why, 0);
 	return c->tail == MR_QUEUE_NONE;
 }
 
-void mr_consumer_remove(
-	struct mr_queues *q, struct mr_queue_consumer *c, int code, const char *text)
+void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why,
+	int code, const char *text)
 {
 	struct mr_queue *queue = c->queue;
 	uint32_t all = UINT32_MAX;
 
-	(void)mr_consumer_give_back(q, c, &all);
+	(void)mr_consumer_give_back(q, c, why, &all);
 	if (code != 0)
 		say_disconnect(q, c, code, text);
 	if (c->blocked)
@@ -236,6 +248,7 @@ void mr_consumer_timer(struct mr_queues *q, struct mr_queue_consumer *c)
 			break;
 		c->overdue++;
 		c->client->overdue = true;
+		presume_handed(q, c);
 		mr_settle_back(q, &q->deliveries[c->head], MR_BACK_TIMEOUT, 0);
 	}
 	if (c->head != MR_QUEUE_NONE)

@@ -175,7 +175,8 @@ static struct mr_queue_entry *change(
 	if (n == NULL)
 		return e;
 	n->born_ms = e->born_ms;
-	n->delivered = e->delivered;
+	n->attempts = e->attempts;
+	n->spared = e->spared;
 	n->priority = e->priority;
 	body = mr_entry_body(n);
 	memcpy(body, b->text, b->bytes);
@@ -229,7 +230,7 @@ void mr_dead_letter(
 	queue->body_bytes -= e->body_bytes;
 	queue->dead_count++;
 	mr_count(q->c.stats->queue_dead, 1);
-	if (add_lines(&b, headers_of(e), e->header_bytes, queue, reason, e->delivered))
+	if (add_lines(&b, headers_of(e), e->header_bytes, queue, reason, e->attempts))
 		e = change(q, e, &b);
 	dead->body_bytes += e->body_bytes;
 	mr_queue_put(q, dead, e, false);
@@ -246,7 +247,8 @@ static void move_back(struct mr_queues *q, struct mr_queue *dead, struct mr_queu
 	dead->body_bytes -= e->body_bytes;
 	if (take_lines(&b, headers_of(e), e->header_bytes))
 		e = change(q, e, &b);
-	e->delivered = 0;
+	e->attempts = 0;
+	e->spared = 0;
 	e->born_ms = (uint32_t)q->now_ms;
 	queue->body_bytes += e->body_bytes;
 	mr_queue_put(q, queue, e, false);

@@ -44,6 +44,7 @@ static struct mr_queue_delivery *delivery_new(struct mr_queues *q, struct mr_que
 	d->timer.kind = MR_TIMER_DELIVERY; /* not set, as when it was mapped or cleared */
 	d->partial = false;
 	d->streamed = false;
+	d->handed = false;
 	return d;
 }
 
@@ -175,7 +176,7 @@ void mr_delivery_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 static inline void set_extra(struct mr_message_extra *extra, const struct mr_queue *queue,
 	struct mr_queue_entry *e, uint64_t tag)
 {
-	mr_delivery_say(extra, tag, queue, e->delivered, e->priority);
+	mr_delivery_say(extra, tag, queue, mr_entry_redelivered(e), e->priority);
 	if (e->flags & MR_ENTRY_ORIGIN) {
 		extra->flags |= MRF_MESSAGE_FLAG_ORIGIN;
 		extra->origin = *mr_entry_origin(e);
@@ -226,7 +227,6 @@ bool mr_fragment_train(struct mr_queues *q, struct mr_queue_consumer *c)
 
 	set_extra(&extra, d->queue, e, tag);
 	extra.flags |= MRF_MESSAGE_FLAG_FRAGMENT;
-	extra.delivery.redelivered--; /* counted when the train began */
 	if (e->flags & MR_ENTRY_CALL)
 		token.correlation = mr_entry_call(e)->correlation;
 	while (c->train_offset < e->body_bytes) {
@@ -320,8 +320,7 @@ static bool deliver(struct mr_queues *q, struct mr_queue *queue, struct mr_queue
 	}
 	mr_queue_take(queue, e);
 	link_out(q, d);
-	count_delivery(q, queue, c, e->delivered > 0);
-	e->delivered += e->delivered < UINT16_MAX;
+	count_delivery(q, queue, c, mr_entry_redelivered(e) > 0);
 	mr_policy_used(queue, c);
 	if (mr_unlikely(piece_bytes != 0))
 		begin_train(q, c, d, piece_bytes);

@@ -51,9 +51,10 @@ struct mr_queue_entry {
 	uint32_t body_bytes;
 	uint32_t born_ms; /* low bits */
 	uint16_t header_bytes;
-	uint16_t delivered; /* so many times; stays at its most */
+	uint16_t attempts; /* deliveries that reached a program and came back; stays at its most */
 	uint8_t flags;
-	uint8_t priority;
+	uint8_t priority : 2;
+	uint8_t spared : 6; /* deliveries that came back without that; stays at its most */
 	uint16_t reserved;
 };
 _Static_assert(sizeof(struct mr_queue_entry) == 24, "64 bytes with origin, call and rounding");
@@ -97,6 +98,7 @@ struct mr_queue_delivery {
 	struct mr_timer timer; /* of the delay */
 	bool partial;          /* a part of the answer went to the caller */
 	bool streamed;         /* a part of the request went to the worker */
+	bool handed;           /* the consumer said that the program is given it */
 };
 _Static_assert(sizeof(struct mr_queue_delivery) <= MR_CACHE_LINE, "one line");
 
@@ -123,6 +125,9 @@ struct mr_queue_consumer {
 	struct mr_queue_place train_place;
 	bool ready;            /* has credit, and the policy knows */
 	bool blocked;          /* its session had no room */
+	bool says_handed;      /* what it does not say, its program was not given */
+	bool blamed;           /* one that does not say: the oldest was taken for the one in hand */
+	bool failed;           /* its end was counted as a failure of its service */
 	struct mr_timer timer; /* of the oldest delivery */
 	uint64_t delivered;
 	uint64_t acked;
@@ -288,6 +293,16 @@ static inline uint32_t mr_entry_prefix(unsigned flags)
 	       (flags & MR_ENTRY_CALL ? (uint32_t)sizeof(struct mrf_reply_token) : 0);
 }
 
+#define MR_ENTRY_SPARED_MAX 63u
+
+/* As the wire has it. */
+static inline uint16_t mr_entry_redelivered(const struct mr_queue_entry *e)
+{
+	uint32_t sum = (uint32_t)e->attempts + e->spared;
+
+	return sum < UINT16_MAX ? (uint16_t)sum : UINT16_MAX;
+}
+
 static inline struct mrf_message_origin *mr_entry_origin(struct mr_queue_entry *e)
 {
 	return (struct mrf_message_origin *)(e + 1);
@@ -449,11 +464,20 @@ void mr_client_heard(struct mr_queues *q, uint64_t session);
 /* Consumers (consumer.c) */
 int mr_consumer_add(struct mr_queues *q, struct mr_queue *queue, uint64_t session,
 	uint32_t subscription, uint32_t prefetch, uint32_t weight);
+enum mr_queue_back {
+	MR_BACK_LOST,     /* the consumer is gone */
+	MR_BACK_LEFT,     /* the consumer left in good order */
+	MR_BACK_TIMEOUT,  /* it took too long */
+	MR_BACK_RETURNED, /* it says that it did not work on it */
+	MR_BACK_REQUEUE,  /* it says that it did */
+	MR_BACK_REJECT,
+};
 /* It gets no more, and what it had out goes back, at most *budget; true: all of it. */
-bool mr_consumer_give_back(struct mr_queues *q, struct mr_queue_consumer *c, uint32_t *budget);
+bool mr_consumer_give_back(struct mr_queues *q, struct mr_queue_consumer *c,
+	enum mr_queue_back why, uint32_t *budget);
 /* What it had out goes back. `code` not 0: it is told so in a Disconnect. */
-void mr_consumer_remove(
-	struct mr_queues *q, struct mr_queue_consumer *c, int code, const char *text);
+void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why,
+	int code, const char *text);
 struct mr_queue_consumer *mr_consumer_find(struct mr_queue_client *client, uint32_t subscription);
 /* Its credit is, or is no more, what the policy was told. */
 void mr_consumer_tell(struct mr_queues *q, struct mr_queue_consumer *c);
@@ -506,12 +530,6 @@ static inline uint32_t mr_queue_body_room(const struct mr_queues *q, uint64_t se
 }
 
 /* Deliveries (deliver.c) */
-enum mr_queue_back {
-	MR_BACK_LOST,    /* the consumer is gone */
-	MR_BACK_TIMEOUT, /* it took too long */
-	MR_BACK_REQUEUE, /* it said so */
-	MR_BACK_REJECT,
-};
 /* NULL: the tag is none of this session's. */
 struct mr_queue_delivery *mr_delivery_find(
 	struct mr_queues *q, uint64_t tag, uint64_t session, uint32_t number);

@@ -22,9 +22,10 @@ struct mr_queue_entry *mr_entry_new(struct mr_queues *q, unsigned flags,
 	e->body_bytes = body_bytes;
 	e->born_ms = (uint32_t)q->now_ms;
 	e->header_bytes = (uint16_t)header_bytes;
-	e->delivered = 0;
+	e->attempts = 0;
 	e->flags = (uint8_t)flags;
 	e->priority = MRF_PRIORITY_NORMAL;
+	e->spared = 0;
 	e->reserved = 0;
 	if (flags & MR_ENTRY_ORIGIN)
 		*mr_entry_origin(e) = *origin;

@@ -28,7 +28,7 @@ static void back_of_queue(struct mr_queues *q, struct mr_queue *queue, struct mr
 		mr_queue_done(q, queue, e);
 	else if (why == MR_BACK_REJECT)
 		mr_dead_letter(q, queue, e, "rejected");
-	else if (e->delivered >= queue->options.max_deliver && !queue->is_dead)
+	else if (e->attempts >= queue->options.max_deliver && !queue->is_dead)
 		mr_dead_letter(q, queue, e, "max-deliver");
 	else
 		requeue(q, queue, e, delay_ms);
@@ -43,28 +43,68 @@ static bool blames_service(struct mr_queues *q, struct mr_queue_entry *e, enum m
 	return !(e->flags & MR_ENTRY_MORE) && q->c.ops->lives(q->c.arg, mr_entry_call(e)->session);
 }
 
+/* True: the delivery counts as an attempt. What did not reach the program, or was given back on purpose, does not. */
+static bool counts(const struct mr_queue_delivery *d, enum mr_queue_back why)
+{
+	if (why == MR_BACK_LEFT || why == MR_BACK_RETURNED)
+		return false;
+	return d->handed || why == MR_BACK_REQUEUE || why == MR_BACK_REJECT;
+}
+
+static void count_attempt(struct mr_queue_entry *e, bool counted)
+{
+	if (counted)
+		e->attempts += e->attempts < UINT16_MAX;
+	else
+		e->spared += e->spared < MR_ENTRY_SPARED_MAX;
+}
+
+/* A worker that is lost is one failure, whatever it had in hand. */
+static bool is_failure(const struct mr_queue_delivery *d, enum mr_queue_back why, bool counted)
+{
+	struct mr_queue_consumer *c = d->consumer;
+	bool first = !c->failed || (d->entry->flags & MR_ENTRY_PROBE);
+
+	if (why != MR_BACK_LOST)
+		return counted;
+	c->failed |= counted;
+	return counted && first;
+}
+
+/* May another worker have it: one that may have begun only if that does no harm. */
+static bool may_repeat(const struct mr_queue *queue, enum mr_queue_back why)
+{
+	return why == MR_BACK_REQUEUE || why == MR_BACK_RETURNED || !queue->options.not_idempotent;
+}
+
 /* A call that can be given to another worker is; the caller is told what became of any other. */
 static void back_of_service(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
 	enum mr_queue_back why, uint32_t delay_ms, bool begun)
 {
 	const uint32_t status[] = {
 		[MR_BACK_LOST] = MRF_STATUS_CODE_WORKER_LOST,
+		[MR_BACK_LEFT] = MRF_STATUS_CODE_WORKER_LOST,
 		[MR_BACK_TIMEOUT] = MRF_STATUS_CODE_EXPIRED,
+		[MR_BACK_RETURNED] = MRF_STATUS_CODE_FAILED,
 		[MR_BACK_REQUEUE] = MRF_STATUS_CODE_FAILED,
 		[MR_BACK_REJECT] = MRF_STATUS_CODE_FAILED,
 	};
-	bool again = !begun && why != MR_BACK_REJECT && e->delivered < queue->options.max_deliver &&
-		     (why == MR_BACK_REQUEUE || !queue->options.not_idempotent);
 
-	queue->failures++;
-	if (blames_service(q, e, why))
-		mr_breaker_failed(q, queue, e);
-	else
-		mr_breaker_void(queue, e);
-	if (again)
+	if (!begun && why != MR_BACK_REJECT && e->attempts < queue->options.max_deliver &&
+		may_repeat(queue, why))
 		requeue(q, queue, e, delay_ms);
 	else
 		mr_service_end(q, queue, e, status[why]);
+}
+
+static void tell_breaker(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
+	enum mr_queue_back why, bool failure)
+{
+	queue->failures += failure;
+	if (failure && blames_service(q, e, why))
+		mr_breaker_failed(q, queue, e);
+	else
+		mr_breaker_void(queue, e);
 }
 
 void mr_settle_back(
@@ -72,12 +112,17 @@ void mr_settle_back(
 {
 	struct mr_queue *queue = d->queue;
 	bool begun = d->partial || d->streamed;
+	bool counted = counts(d, why);
+	bool failure = is_failure(d, why, counted);
 	struct mr_queue_entry *e = mr_delivery_end(q, d);
 
-	if (queue->kind == MRF_QUEUE_KIND_SERVICE)
+	count_attempt(e, counted);
+	if (queue->kind == MRF_QUEUE_KIND_SERVICE) {
+		tell_breaker(q, queue, e, why, failure);
 		back_of_service(q, queue, e, why, delay_ms, begun);
-	else
+	} else {
 		back_of_queue(q, queue, e, why, delay_ms);
+	}
 }
 
 /* The ack of a call is its final reply: without one the caller is told that there is none. */
@@ -104,6 +149,13 @@ static void acknowledge_up_to(struct mr_queues *q, struct mr_queue_delivery *las
 	} while (at != index);
 }
 
+static void leave(struct mr_queues *q, struct mr_queue_consumer *c)
+{
+	uint32_t all = UINT32_MAX;
+
+	(void)mr_consumer_give_back(q, c, MR_BACK_LEFT, &all);
+}
+
 static void settle(
 	struct mr_queues *q, uint64_t session, uint32_t number, const struct mrf_settlement *s)
 {
@@ -118,6 +170,9 @@ static void settle(
 	case MRF_SETTLE_VERB_ACK_UP_TO: acknowledge_up_to(q, d); break;
 	case MRF_SETTLE_VERB_REQUEUE: mr_settle_back(q, d, MR_BACK_REQUEUE, s->delay_ms); break;
 	case MRF_SETTLE_VERB_REJECT: mr_settle_back(q, d, MR_BACK_REJECT, 0); break;
+	case MRF_SETTLE_VERB_HANDED: d->handed = true; break;
+	case MRF_SETTLE_VERB_LEAVE: leave(q, d->consumer); break;
+	case MRF_SETTLE_VERB_RETURNED: mr_settle_back(q, d, MR_BACK_RETURNED, s->delay_ms); break;
 	default: mr_count(q->c.stats->bad_tags, 1); break;
 	}
 }
@@ -132,9 +187,10 @@ void mr_queues_settle(
 		mr_count(q->c.stats->drop_bad_message, 1);
 		return;
 	}
-	mr_client_heard(q, session);
 	for (uint32_t at = 0; at < m->payload_bytes; at += (uint32_t)sizeof(s)) {
 		memcpy(&s, m->payload + at, sizeof(s));
+		if (s.verb != MRF_SETTLE_VERB_HANDED) /* which is no outcome */
+			mr_client_heard(q, session);
 		settle(q, session, m->header.target, &s);
 	}
 }
@@ -153,6 +209,5 @@ void mr_queues_undelivered(struct mr_queues *q, uint64_t tag, uint64_t now_ms)
 	queue = d->queue;
 	mr_consumer_block(q, c);
 	e = mr_delivery_end(q, d);
-	e->delivered -= e->delivered > 0 && e->delivered < UINT16_MAX;
 	mr_queue_put(q, queue, e, true);
 }

@@ -196,8 +196,8 @@ void fake_queue_push(struct bus *b, struct bus_session *s, const struct mr_messa
 static void settled(struct fake_queues *all, struct fake_message *m, enum mrf_settle_verb verb)
 {
 	m->consumer->outstanding--;
-	if (verb == MRF_SETTLE_VERB_REQUEUE) {
-		all->requeued++;
+	if (verb == MRF_SETTLE_VERB_REQUEUE || verb == MRF_SETTLE_VERB_RETURNED) {
+		all->requeued += verb == MRF_SETTLE_VERB_REQUEUE;
 		m->holder = 0;
 		m->redelivered++;
 		return;
@@ -239,13 +239,24 @@ void fake_queue_settle(struct bus *b, struct bus_session *s, const struct mr_mes
 	struct fake_queue *q = by_number(b, m->header.target);
 	struct mrf_settlement one;
 
-	b->queues.settles++;
+	uint64_t before = b->queues.settlements;
+
 	for (uint32_t at = 0; q != NULL && at + sizeof(one) <= m->payload_bytes;
 		at += sizeof(one)) {
 		memcpy(&one, m->payload + at, sizeof(one));
+		if (one.verb == MRF_SETTLE_VERB_HANDED) {
+			b->queues.handed++;
+			b->queues.handed_last = one.tag;
+			continue;
+		}
+		if (one.verb == MRF_SETTLE_VERB_LEAVE) {
+			b->queues.left++;
+			continue;
+		}
 		b->queues.settlements++;
 		settle_one(b, q, s->id, &one);
 	}
+	b->queues.settles += b->queues.settlements != before;
 }
 
 static bool deliver(

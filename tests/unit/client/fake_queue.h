@@ -48,7 +48,10 @@ struct fake_queues {
 	uint64_t pushed;
 	uint64_t duplicates;
 	uint64_t acked;
-	uint64_t settlements;
+	uint64_t settlements; /* without those that are no outcome: */
+	uint64_t handed;
+	uint64_t handed_last;
+	uint64_t left;
 	uint64_t settles;
 	uint64_t requeued;
 	uint64_t rejected;

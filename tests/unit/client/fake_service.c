@@ -362,11 +362,14 @@ static void settle(struct bus *b, struct bus_session *from, const struct mr_mess
 		struct fake_call *call;
 
 		memcpy(&one, m->payload + at, sizeof(one));
+		if (one.verb == MRF_SETTLE_VERB_HANDED || one.verb == MRF_SETTLE_VERB_LEAVE)
+			continue;
 		call = in_hand(b, m->header.target, one.tag);
 		if (call == NULL || call->holder != from->id)
 			continue;
 		let_go(s, from->id);
-		if (one.verb == MRF_SETTLE_VERB_REQUEUE) {
+		if (one.verb == MRF_SETTLE_VERB_REQUEUE ||
+			one.verb == MRF_SETTLE_VERB_RETURNED) {
 			b->services.requeued++;
 			call->holder = 0;
 			call->redelivered++;

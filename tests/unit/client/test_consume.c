@@ -108,6 +108,53 @@ static void rejected_deliveries_do_not_come_again(void **state)
 	assert_int_equal(w.count, 10);
 }
 
+static void what_was_out_before_is_said_before_it_is_handed_out(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consume_options options = {.prefetch = 4, .manual = true};
+	struct mr_consumer *k;
+	struct mr_delivery d;
+	uint64_t before;
+
+	fill(f, 4);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, NULL, NULL, &k), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(mr_pull(k, &d, PATIENCE_MS), 0);
+		assert_int_equal(mr_nack(k, d.tag, true, 0), 0);
+		assert_int_equal(mr_flush(f->client), 0);
+	}
+	SETTLED(f, requeued, 4);
+	bus_lock(&f->bus);
+	before = f->bus.queues.handed;
+	bus_unlock(&f->bus);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(mr_pull(k, &d, PATIENCE_MS), 0);
+		assert_int_equal(d.redelivered, 1);
+	}
+	SETTLED(f, handed, before + 4);
+}
+
+static void closed_client_gives_back_what_it_has_in_hand(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consume_options options = {.prefetch = 4, .manual = true};
+	struct mr_consumer *k;
+	struct mr_delivery d;
+	uint64_t give_up_ms = now_ms() + PATIENCE_MS, left = 0;
+
+	fill(f, 4);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, NULL, NULL, &k), 0);
+	assert_int_equal(mr_pull(k, &d, PATIENCE_MS), 0);
+	mr_close(f->client);
+	f->client = NULL;
+	while (left == 0 && now_ms() < give_up_ms) {
+		bus_lock(&f->bus);
+		left = f->bus.queues.left;
+		bus_unlock(&f->bus);
+	}
+	assert_int_equal(left, 1);
+}
+
 static void manual_deliveries_are_settled_later_and_once(void **state)
 {
 	struct fixture *f = *state;
@@ -402,6 +449,8 @@ int main(void)
 		TEST(deliveries_are_acked_in_batches_when_the_callback_returns),
 		TEST(what_is_nacked_in_its_callback_is_not_acked),
 		TEST(rejected_deliveries_do_not_come_again),
+		TEST(what_was_out_before_is_said_before_it_is_handed_out),
+		TEST(closed_client_gives_back_what_it_has_in_hand),
 		TEST(manual_deliveries_are_settled_later_and_once),
 		TEST(pulling_gets_one_at_a_time_and_acks_the_one_before),
 		TEST(pulled_deliveries_that_came_in_other_calls_are_kept_in_order),

@@ -189,6 +189,7 @@ int rig_command(struct rig *r, enum mrf_queue_verb verb, enum mrf_queue_kind kin
 				  .count = prefetch,
 				  .cursor = prefetch,
 				  .weight = prefetch,
+				  .says_handed = r->says_handed,
 			  });
 }
 

@@ -57,6 +57,7 @@ struct rig {
 	struct mrf_table row;
 	struct mrf_table table; /* the whole answer */
 	struct mrf_queue_options options;
+	bool says_handed; /* those who consume from now on do */
 };
 
 /* With small limits; `change` may be NULL. */
