@@ -7,7 +7,9 @@
 #define LIST_ROWS_MAX     48u
 #define CONSUMER_ROWS_MAX 256u
 #define PEEK_MAX          16u
-#define PEEK_PART_BYTES   1024u
+/* Deliveries that are looked at for the oldest, in one request: beyond them it is the oldest of these. */
+#define LOOKS_MAX       4096u
+#define PEEK_PART_BYTES 1024u
 
 struct request {
 	struct mr_queues *q;
@@ -17,6 +19,7 @@ struct request {
 	uint64_t session;
 	struct mrf_builder *b;
 	struct mrf_queue_answer answer;
+	uint32_t looks; /* deliveries that may still be looked at */
 	uint32_t rows[LIST_ROWS_MAX];
 	uint32_t messages[PEEK_MAX];
 };
@@ -220,21 +223,33 @@ static uint32_t age_of(const struct mr_queues *q, const struct mr_queue_entry *e
 	return e == NULL ? 0 : (uint32_t)q->now_ms - e->born_ms;
 }
 
-/* Of the heads of all lists, which are the oldest but for what was given out again. */
-static uint32_t oldest_ms(const struct mr_queues *q, const struct mr_queue *queue)
+/* Of those from `at` on that are out or delayed, as far as the request may still look. */
+static uint32_t oldest_out(struct request *r, uint32_t at)
 {
-	uint32_t oldest = 0, age;
+	uint32_t oldest = 0;
 
-	for (unsigned i = 0; i < MR_QUEUE_PRIORITIES; i++) {
-		age = age_of(q, queue->ready[i].head);
+	for (; at != MR_QUEUE_NONE && r->looks > 0; at = r->q->deliveries[at].next, r->looks--) {
+		uint32_t age = age_of(r->q, r->q->deliveries[at].entry);
+
 		oldest = age > oldest ? age : oldest;
 	}
-	for (uint32_t i = 0; i < queue->consumers_count; i++) {
-		if (queue->consumers[i]->head == MR_QUEUE_NONE)
-			continue;
-		age = age_of(q, q->deliveries[queue->consumers[i]->head].entry);
-		oldest = age > oldest ? age : oldest;
-	}
+	return oldest;
+}
+
+static uint32_t most(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint32_t oldest_ms(struct request *r, const struct mr_queue *queue)
+{
+	uint32_t oldest = 0;
+
+	for (unsigned i = 0; i < MR_QUEUE_PRIORITIES; i++)
+		oldest = most(oldest, age_of(r->q, mr_queue_oldest(queue, i)));
+	oldest = most(oldest, oldest_out(r, queue->delayed_head));
+	for (uint32_t i = 0; i < queue->consumers_count; i++)
+		oldest = most(oldest, oldest_out(r, queue->consumers[i]->head));
 	return oldest;
 }
 
@@ -255,7 +270,7 @@ static uint32_t write_row(struct request *r, const struct mr_queue *queue, bool 
 			      .delayed = queue->delayed_count,
 			      .outstanding = queue->outstanding_count,
 			      .bytes = queue->body_bytes,
-			      .oldest_ms = oldest_ms(r->q, queue),
+			      .oldest_ms = oldest_ms(r, queue),
 			      .consumers = queue->consumers_count,
 			      .credit = credit_of(queue),
 			      .pushed = queue->pushed,
@@ -417,6 +432,23 @@ static bool dead_of_some(const struct request *r)
 		       r->name.bytes - (uint32_t)MR_QUEUE_DEAD_BYTES) != NULL;
 }
 
+static void peek_at(struct request *r, struct mr_queue *queue, unsigned priority, uint32_t max)
+{
+	struct mr_queue_entry *came_back[PEEK_MAX], *e;
+	uint32_t count = 0;
+
+	while (queue->returned[priority] != NULL && r->answer.messages_count < max) {
+		e = mr_returned_pop(r->q, &queue->returned[priority]);
+		r->messages[r->answer.messages_count++] = write_message(r, e);
+		came_back[count++] = e;
+	}
+	while (count > 0)
+		mr_returned_push(r->q, &queue->returned[priority], came_back[--count]);
+	for (e = queue->ready[priority].head; e != NULL && r->answer.messages_count < max;
+		e = e->next)
+		r->messages[r->answer.messages_count++] = write_message(r, e);
+}
+
 /* As they would be delivered. */
 static int command_peek(struct request *r)
 {
@@ -431,9 +463,7 @@ static int command_peek(struct request *r)
 	r->answer.queue = queue->number;
 	r->answer.count = queue->ready_count;
 	for (unsigned i = 0; i < MR_ARRAY_COUNT(order); i++)
-		for (struct mr_queue_entry *e = queue->ready[order[i]].head;
-			e != NULL && r->answer.messages_count < max; e = e->next)
-			r->messages[r->answer.messages_count++] = write_message(r, e);
+		peek_at(r, queue, order[i], max);
 	return 0;
 }
 
@@ -498,6 +528,7 @@ uint32_t mr_queues_command(
 		.kind = mrf_queue_command_kind(command),
 		.session = mrf_queue_command_session(command),
 		.b = b,
+		.looks = LOOKS_MAX,
 	};
 
 	q->now_ms = now_ms;

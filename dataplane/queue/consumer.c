@@ -177,16 +177,15 @@ static void presume_handed(struct mr_queues *q, struct mr_queue_consumer *c)
 	q->deliveries[c->head].handed = true;
 }
 
-bool mr_consumer_give_back(struct mr_queues *q, struct mr_queue_consumer *c,
-	enum mr_queue_back why, uint32_t *budget)
+bool mr_consumer_give_back(
+	struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why, uint32_t *budget)
 {
 	c->prefetch = 0; /* no more credit, whatever comes back */
 	mr_consumer_update(q, c);
 	presume_handed(q, c);
-	/* The latest first, as each goes before the others. */
-	for (; c->tail != MR_QUEUE_NONE && *budget > 0; --*budget)
-		mr_settle_back(q, &q->deliveries[c->tail], why, 0);
-	return c->tail == MR_QUEUE_NONE;
+	for (; c->head != MR_QUEUE_NONE && *budget > 0; --*budget)
+		mr_settle_back(q, &q->deliveries[c->head], why, 0);
+	return c->head == MR_QUEUE_NONE;
 }
 
 void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why,

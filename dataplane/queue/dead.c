@@ -150,8 +150,8 @@ static struct mr_queue_entry *change_to_chain(
 		mr_entry_free(q, n);
 		return e;
 	}
-	n->born_ms = e->born_ms;
-	n->delivered = e->delivered;
+	n->attempts = e->attempts;
+	n->spared = e->spared;
 	n->priority = e->priority;
 	mr_entry_free(q, e);
 	return n;
@@ -174,7 +174,6 @@ static struct mr_queue_entry *change(
 	n = mr_entry_new(q, e->flags, mr_entry_origin(e), NULL, b->bytes, b->bytes + payload_bytes);
 	if (n == NULL)
 		return e;
-	n->born_ms = e->born_ms;
 	n->attempts = e->attempts;
 	n->spared = e->spared;
 	n->priority = e->priority;
@@ -224,7 +223,7 @@ void mr_dead_letter(
 
 	if (dead == NULL) { /* no room for another queue: it is not lost for that */
 		if (!mr_delivery_delay(q, queue, e, RETRY_MS))
-			mr_queue_put(q, queue, e, true);
+			mr_queue_put_back(q, queue, e);
 		return;
 	}
 	queue->body_bytes -= e->body_bytes;
@@ -233,7 +232,7 @@ void mr_dead_letter(
 	if (add_lines(&b, headers_of(e), e->header_bytes, queue, reason, e->attempts))
 		e = change(q, e, &b);
 	dead->body_bytes += e->body_bytes;
-	mr_queue_put(q, dead, e, false);
+	mr_queue_put(q, dead, e);
 	if (mr_unlikely(queue->withheld_head != NULL))
 		mr_push_release_withheld(q, queue);
 }
@@ -243,15 +242,14 @@ static void move_back(struct mr_queues *q, struct mr_queue *dead, struct mr_queu
 	struct mr_queue_entry *e = mr_queue_next(dead);
 	struct block b = {.bytes = 0};
 
-	mr_queue_take(dead, e);
+	mr_queue_take(q, dead, e);
 	dead->body_bytes -= e->body_bytes;
 	if (take_lines(&b, headers_of(e), e->header_bytes))
 		e = change(q, e, &b);
 	e->attempts = 0;
 	e->spared = 0;
-	e->born_ms = (uint32_t)q->now_ms;
 	queue->body_bytes += e->body_bytes;
-	mr_queue_put(q, queue, e, false);
+	mr_queue_put(q, queue, e);
 }
 
 uint32_t mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t max)

@@ -146,6 +146,7 @@ bool mr_delivery_delay(
 {
 	struct mr_queue_delivery *d;
 	uint32_t max = q->deliveries_max / 2;
+	uint64_t left_ms;
 
 	/* Half of them at most, so that those who put everything off hold up nobody. */
 	if (q->deliveries_delayed >= max ||
@@ -154,13 +155,15 @@ bool mr_delivery_delay(
 	d = delivery_new(q, queue, NULL, e);
 	if (d == NULL)
 		return false;
+	left_ms = mr_queue_age_left(q, queue, e);
 	d->next = queue->delayed_head;
 	if (d->next != MR_QUEUE_NONE)
 		q->deliveries[d->next].prev = mr_delivery_index(q, d);
 	queue->delayed_head = mr_delivery_index(q, d);
 	queue->delayed_count++;
 	q->deliveries_delayed++;
-	mr_timer_set(&q->timers, &d->timer, q->now_ms + delay_ms);
+	/* Its age may be over before. */
+	mr_timer_set(&q->timers, &d->timer, q->now_ms + (delay_ms < left_ms ? delay_ms : left_ms));
 	return true;
 }
 
@@ -170,7 +173,7 @@ void mr_delivery_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 	struct mr_queue *queue = d->queue;
 	struct mr_queue_entry *e = mr_delivery_end(q, d);
 
-	mr_queue_put(q, queue, e, true);
+	mr_queue_put_back(q, queue, e);
 }
 
 static inline void set_extra(struct mr_message_extra *extra, const struct mr_queue *queue,
@@ -282,7 +285,7 @@ static bool put_aside(struct mr_queues *q, struct mr_queue *queue, struct mr_que
 {
 	if (queue->is_dead)
 		return false;
-	mr_queue_take(queue, e);
+	mr_queue_take(q, queue, e);
 	if (queue->kind == MRF_QUEUE_KIND_SERVICE)
 		mr_service_end(q, queue, e, MRF_STATUS_CODE_FAILED);
 	else
@@ -318,7 +321,7 @@ static bool deliver(struct mr_queues *q, struct mr_queue *queue, struct mr_queue
 		give_free(q, d);
 		return false;
 	}
-	mr_queue_take(queue, e);
+	mr_queue_take(q, queue, e);
 	link_out(q, d);
 	count_delivery(q, queue, c, mr_entry_redelivered(e) > 0);
 	mr_policy_used(queue, c);
@@ -331,13 +334,12 @@ static bool deliver(struct mr_queues *q, struct mr_queue *queue, struct mr_queue
 static bool too_old(
 	const struct mr_queues *q, const struct mr_queue *queue, const struct mr_queue_entry *e)
 {
-	return queue->options.age_max_ms != 0 && !queue->is_dead &&
-	       (uint32_t)q->now_ms - e->born_ms >= queue->options.age_max_ms;
+	return mr_queue_age_left(q, queue, e) == 0;
 }
 
 static void expire(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
-	mr_queue_take(queue, e);
+	mr_queue_take(q, queue, e);
 	queue->expired++;
 	if (queue->kind == MRF_QUEUE_KIND_SERVICE)
 		mr_service_end(q, queue, e, MRF_STATUS_CODE_EXPIRED);
@@ -350,7 +352,7 @@ void mr_queue_expire(struct mr_queues *q, struct mr_queue *queue, unsigned max)
 	for (unsigned i = 0; i < MR_QUEUE_PRIORITIES; i++) {
 		struct mr_queue_entry *e;
 
-		while ((e = queue->ready[i].head) != NULL && too_old(q, queue, e) && max-- > 0)
+		while ((e = mr_queue_oldest(queue, i)) != NULL && too_old(q, queue, e) && max-- > 0)
 			expire(q, queue, e);
 	}
 }
@@ -363,7 +365,7 @@ static bool weed(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_en
 		return true;
 	}
 	if ((e->flags & MR_ENTRY_CALL) && !q->c.ops->lives(q->c.arg, mr_entry_call(e)->session)) {
-		mr_queue_take(queue, e);
+		mr_queue_take(q, queue, e);
 		mr_breaker_void(queue, e);
 		mr_queue_done(q, queue, e);
 		return true;
@@ -382,7 +384,7 @@ static uint32_t run_queue(struct mr_queues *q, struct mr_queue *queue, uint32_t 
 	while (budget > 0 && !queue->paused && (e = mr_queue_next(queue)) != NULL &&
 		(c = mr_policy_choose(q, queue)) != NULL) {
 		budget--;
-		if (e->next != NULL)
+		if (queue->returned_count == 0 && e->next != NULL)
 			mr_prefetch(e->next);
 		if (!weed(q, queue, e) && !deliver(q, queue, c, e))
 			mr_consumer_block(q, c);
@@ -401,6 +403,12 @@ static void free_garbage(struct mr_queues *q)
 		q->garbage = e->next;
 		mr_entry_free(q, e);
 	}
+	for (unsigned i = 0; i < RUN_GARBAGE && q->garbage_tree != NULL; i++) {
+		struct mr_queue_entry *e = mr_returned_any(q, &q->garbage_tree);
+
+		if (e != NULL)
+			mr_entry_free(q, e);
+	}
 }
 
 bool mr_queues_run(struct mr_queues *q, uint64_t now_ms)
@@ -415,10 +423,10 @@ bool mr_queues_run(struct mr_queues *q, uint64_t now_ms)
 
 		budget -= share - run_queue(q, q->active_head, share);
 	}
-	if (mr_unlikely(q->garbage != NULL))
+	if (mr_unlikely(q->garbage != NULL || q->garbage_tree != NULL))
 		free_garbage(q);
 	mr_clients_flush(q);
 	mr_gauge(q->c.stats->store_bytes, mr_store_bytes(q->store));
 	q->store_share = mr_queue_store_left(q) * MR_QUEUE_SHARE;
-	return q->active_head != NULL || q->garbage != NULL;
+	return q->active_head != NULL || q->garbage != NULL || q->garbage_tree != NULL;
 }

@@ -47,15 +47,22 @@ enum mr_queue_timer_kind {
 
 /* A message. Followed by what the flags say and the body: header block, payload. */
 struct mr_queue_entry {
-	struct mr_queue_entry *next; /* in its list */
+	union {
+		struct mr_queue_entry *next; /* in its list */
+		struct {
+			uint32_t
+				left; /* among what came back: mr_entry_ref of the children, or 0 */
+			uint32_t right;
+		} tree;
+	};
 	uint32_t body_bytes;
-	uint32_t born_ms; /* low bits */
+	uint32_t born_ms; /* low bits: when the queue got it */
 	uint16_t header_bytes;
 	uint16_t attempts; /* deliveries that reached a program and came back; stays at its most */
 	uint8_t flags;
 	uint8_t priority : 2;
 	uint8_t spared : 6; /* deliveries that came back without that; stays at its most */
-	uint16_t reserved;
+	uint16_t order; /* among those of one millisecond, of which there are less than 32,768 */
 };
 _Static_assert(sizeof(struct mr_queue_entry) == 24, "64 bytes with origin, call and rounding");
 
@@ -156,6 +163,9 @@ struct mr_queue {
 	bool active;  /* in the list of those that may have something to deliver */
 	bool is_dead; /* holds dead letters */
 	struct mr_queue_list ready[MR_QUEUE_PRIORITIES]; /* by enum mrf_priority */
+	/* What was delivered and came back, the oldest on top: all of it is older than what is in the lists. */
+	struct mr_queue_entry *returned[MR_QUEUE_PRIORITIES];
+	uint64_t returned_count; /* of ready_count */
 	uint64_t ready_count;
 	uint64_t delayed_count;
 	uint64_t outstanding_count;
@@ -258,7 +268,9 @@ struct mr_queues {
 	struct mr_queue_consumer *blocked; /* the first of them */
 	struct mr_queue_consumer *blocked_tail;
 	struct mr_queue_entry *garbage; /* to be freed a few at a time */
-	uint64_t retry_ms;              /* when those that are blocked are tried again */
+	struct mr_queue_entry *garbage_tree;
+	uint16_t order;    /* of the last entry */
+	uint64_t retry_ms; /* when those that are blocked are tried again */
 	uint64_t sweep_ms;
 	uint64_t random;
 };
@@ -276,6 +288,18 @@ static inline bool mr_share_used_up(uint64_t has, uint64_t left)
 static inline bool mr_queue_full(const struct mr_queues *q)
 {
 	return mr_store_bytes(q->store) >= q->store_entries_max;
+}
+
+/* 32 bits for a piece of a store of up to 64 GiB; 0: none. */
+static inline uint32_t mr_entry_ref(const struct mr_queues *q, const struct mr_queue_entry *e)
+{
+	return (uint32_t)(((const uint8_t *)e - mr_store_base(q->store)) / 16) + 1;
+}
+
+static inline struct mr_queue_entry *mr_entry_of_ref(const struct mr_queues *q, uint32_t ref)
+{
+	return ref == 0 ? NULL
+			: (struct mr_queue_entry *)(mr_store_base(q->store) + (ref - 1) * 16ull);
 }
 
 /* Bytes that entries may still take. */
@@ -343,14 +367,6 @@ static inline void mr_list_push_back(struct mr_queue_list *l, struct mr_queue_en
 	l->tail = e;
 }
 
-static inline void mr_list_push_front(struct mr_queue_list *l, struct mr_queue_entry *e)
-{
-	e->next = l->head;
-	if (l->head == NULL)
-		l->tail = e;
-	l->head = e;
-}
-
 static inline struct mr_queue_entry *mr_list_pop(struct mr_queue_list *l)
 {
 	struct mr_queue_entry *e = l->head;
@@ -392,14 +408,41 @@ static inline uint64_t mr_queue_depth(const struct mr_queue *queue)
 	return queue->ready_count + queue->delayed_count + queue->outstanding_count;
 }
 
-/* In its list, behind or before the others. */
-void mr_queue_put(
-	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, bool front);
+/* New in the queue: behind all others of its priority. */
+void mr_queue_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+/* It was out, and is where it was. */
+void mr_queue_put_back(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+
+/* What came back (returned.c): a heap by age. */
+void mr_returned_push(struct mr_queues *q, struct mr_queue_entry **root, struct mr_queue_entry *e);
+struct mr_queue_entry *mr_returned_pop(struct mr_queues *q, struct mr_queue_entry **root);
+/* All of `from` goes to *root. */
+void mr_returned_merge(
+	struct mr_queues *q, struct mr_queue_entry **root, struct mr_queue_entry *from);
+/* Some entry of *root, cheaper than the oldest; NULL: what is at the top changed, try again, or nothing is left. */
+struct mr_queue_entry *mr_returned_any(struct mr_queues *q, struct mr_queue_entry **root);
+
+/* The oldest of a priority that is ready, or NULL. */
+static inline struct mr_queue_entry *mr_queue_oldest(
+	const struct mr_queue *queue, unsigned priority)
+{
+	struct mr_queue_entry *e = queue->returned[priority];
+
+	return e != NULL ? e : queue->ready[priority].head;
+}
+
 /* The next to be delivered, or NULL; it stays. */
 static inline struct mr_queue_entry *mr_queue_next(const struct mr_queue *queue)
 {
-	struct mr_queue_entry *e = queue->ready[MRF_PRIORITY_HIGH].head;
+	struct mr_queue_entry *e;
 
+	if (mr_unlikely(queue->returned_count > 0)) {
+		e = mr_queue_oldest(queue, MRF_PRIORITY_HIGH);
+		if (e == NULL)
+			e = mr_queue_oldest(queue, MRF_PRIORITY_NORMAL);
+		return e != NULL ? e : mr_queue_oldest(queue, MRF_PRIORITY_LOW);
+	}
+	e = queue->ready[MRF_PRIORITY_HIGH].head;
 	if (e == NULL)
 		e = queue->ready[MRF_PRIORITY_NORMAL].head;
 	if (e == NULL)
@@ -407,16 +450,34 @@ static inline struct mr_queue_entry *mr_queue_next(const struct mr_queue *queue)
 	return e;
 }
 
-/* Takes out what mr_queue_next returned. It is still counted in body_bytes. */
-static inline void mr_queue_take(struct mr_queue *queue, struct mr_queue_entry *e)
+/* Takes out what mr_queue_next or mr_queue_oldest returned. It is still counted in body_bytes. */
+static inline void mr_queue_take(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
-	(void)mr_list_pop(&queue->ready[e->priority]);
 	queue->ready_count--;
+	if (mr_unlikely(queue->returned_count > 0) && queue->returned[e->priority] == e) {
+		(void)mr_returned_pop(q, &queue->returned[e->priority]);
+		queue->returned_count--;
+		return;
+	}
+	(void)mr_list_pop(&queue->ready[e->priority]);
 }
 
 /* The entry has left the queue: depth and bytes were or are now less. Frees it, and accepts what
  * waited. */
 void mr_queue_done(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+
+/* Milliseconds until it is too old; UINT64_MAX: it does not get old. */
+static inline uint64_t mr_queue_age_left(
+	const struct mr_queues *q, const struct mr_queue *queue, const struct mr_queue_entry *e)
+{
+	uint32_t age, max = queue->options.age_max_ms;
+
+	if (mr_likely(max == 0 || queue->is_dead))
+		return UINT64_MAX;
+	age = (uint32_t)q->now_ms - e->born_ms;
+	return age < max ? max - age : 0;
+}
 
 /* Pushes (push.c) */
 void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue);
@@ -473,8 +534,8 @@ enum mr_queue_back {
 	MR_BACK_REJECT,
 };
 /* It gets no more, and what it had out goes back, at most *budget; true: all of it. */
-bool mr_consumer_give_back(struct mr_queues *q, struct mr_queue_consumer *c,
-	enum mr_queue_back why, uint32_t *budget);
+bool mr_consumer_give_back(
+	struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why, uint32_t *budget);
 /* What it had out goes back. `code` not 0: it is told so in a Disconnect. */
 void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why,
 	int code, const char *text);

@@ -26,7 +26,7 @@ struct mr_queue_entry *mr_entry_new(struct mr_queues *q, unsigned flags,
 	e->flags = (uint8_t)flags;
 	e->priority = MRF_PRIORITY_NORMAL;
 	e->spared = 0;
-	e->reserved = 0;
+	e->order = 0;
 	if (flags & MR_ENTRY_ORIGIN)
 		*mr_entry_origin(e) = *origin;
 	if (flags & MR_ENTRY_CALL)

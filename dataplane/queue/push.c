@@ -181,7 +181,7 @@ void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 	queue->body_bytes += e->body_bytes;
 	queue->pushed++;
 	mr_count(q->c.stats->pushed, 1);
-	mr_queue_put(q, queue, e, false);
+	mr_queue_put(q, queue, e);
 	if (origin != NULL)
 		promise_kept(q, session, queue, origin, full);
 }

@@ -125,23 +125,18 @@ static bool in_use(const struct mr_queue *queue)
 	       (queue->dead != NULL && !queue->is_dead && mr_queue_depth(queue->dead) > 0);
 }
 
-/* Oldest of each list; those that are given out again stand before younger ones. */
+/* When the oldest of what is ready is too old. */
 static uint64_t age_due(const struct mr_queues *q, const struct mr_queue *queue)
 {
-	uint64_t due = UINT64_MAX;
+	uint64_t left = UINT64_MAX;
 
-	if (queue->options.age_max_ms == 0 || queue->is_dead)
-		return due;
 	for (unsigned i = 0; i < MR_QUEUE_PRIORITIES; i++) {
-		const struct mr_queue_entry *e = queue->ready[i].head;
-		uint32_t age = e == NULL ? 0 : (uint32_t)q->now_ms - e->born_ms;
-		uint32_t max = queue->options.age_max_ms;
-		uint64_t at = q->now_ms + (age < max ? max - age : 0);
+		const struct mr_queue_entry *e = mr_queue_oldest(queue, i);
+		uint64_t of_this = e == NULL ? UINT64_MAX : mr_queue_age_left(q, queue, e);
 
-		if (e != NULL && at < due)
-			due = at;
+		left = of_this < left ? of_this : left;
 	}
-	return due;
+	return left == UINT64_MAX ? left : q->now_ms + left;
 }
 
 void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue)

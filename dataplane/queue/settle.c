@@ -17,7 +17,7 @@ static void requeue(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t delay_ms)
 {
 	if (delay_ms == 0 || !mr_delivery_delay(q, queue, e, delay_ms))
-		mr_queue_put(q, queue, e, true);
+		mr_queue_put_back(q, queue, e);
 }
 
 /* Of a queue. The dead letters' own are given out again for ever, or thrown away. */
@@ -209,5 +209,5 @@ void mr_queues_undelivered(struct mr_queues *q, uint64_t tag, uint64_t now_ms)
 	queue = d->queue;
 	mr_consumer_block(q, c);
 	e = mr_delivery_end(q, d);
-	mr_queue_put(q, queue, e, true);
+	mr_queue_put_back(q, queue, e);
 }

@@ -65,7 +65,8 @@ static void set_sizes(struct mr_store *s)
 
 int mr_store_new(uint64_t bytes_max, struct mr_store **out)
 {
-	uint64_t bytes = bytes_max < MR_STORE_BYTES_MIN ? MR_STORE_BYTES_MIN : bytes_max;
+	uint64_t most = bytes_max < MR_STORE_BYTES_MAX ? bytes_max : MR_STORE_BYTES_MAX;
+	uint64_t bytes = most < MR_STORE_BYTES_MIN ? MR_STORE_BYTES_MIN : most;
 	uint64_t slabs = (bytes + SLAB_BYTES - 1) >> SLAB_SHIFT;
 	struct mr_store *s = calloc(1, sizeof(*s));
 
@@ -209,6 +210,11 @@ void mr_store_release(struct mr_store *s, void *piece, uint32_t bytes)
 		list_add(s, &s->empty, index);
 		s->slabs_used--;
 	}
+}
+
+uint8_t *mr_store_base(const struct mr_store *s)
+{
+	return s->map;
 }
 
 uint64_t mr_store_bytes(const struct mr_store *s)

@@ -23,12 +23,14 @@
 #include <stdint.h>
 
 #define MR_STORE_PIECE_MAX 65536u
+/* So that 32 bits name a piece. */
+#define MR_STORE_BYTES_MAX (64ull << 30)
 /* Less would be used up by the first piece of each size. */
 #define MR_STORE_BYTES_MIN (4u << 20)
 
 struct mr_store;
 
-/* `bytes_max` is rounded up to whole slabs, and to MR_STORE_BYTES_MIN. -ENOMEM. */
+/* `bytes_max` is rounded up to whole slabs and to MR_STORE_BYTES_MIN, and down to MR_STORE_BYTES_MAX. -ENOMEM. */
 int mr_store_new(uint64_t bytes_max, struct mr_store **out);
 void mr_store_free(struct mr_store *s);
 
@@ -37,6 +39,8 @@ void *mr_store_alloc(struct mr_store *s, uint32_t bytes);
 /* `bytes`: as asked for. */
 void mr_store_release(struct mr_store *s, void *piece, uint32_t bytes);
 
+/* Where the mapping begins: pieces are multiples of 16 bytes from it. */
+uint8_t *mr_store_base(const struct mr_store *s);
 /* In slabs that are in use; the store's most. */
 uint64_t mr_store_bytes(const struct mr_store *s);
 uint64_t mr_store_bytes_max(const struct mr_store *s);

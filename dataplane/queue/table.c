@@ -100,37 +100,58 @@ int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t
 	return 0;
 }
 
-static void empty_list(
-	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_list *list, uint32_t status)
+/* Who called is told the status. */
+static void end_calls(
+	struct mr_queues *q, struct mr_queue *queue, unsigned priority, uint32_t status)
 {
+	struct mr_queue_entry *e;
+
+	while ((e = mr_queue_oldest(queue, priority)) != NULL) {
+		mr_queue_take(q, queue, e);
+		mr_service_end(q, queue, e, status);
+	}
+}
+
+static void throw_away(struct mr_queues *q, struct mr_queue *queue, unsigned priority)
+{
+	struct mr_queue_list *list = &queue->ready[priority];
+
+	mr_returned_merge(q, &q->garbage_tree, queue->returned[priority]);
+	queue->returned[priority] = NULL;
 	if (list->head == NULL)
 		return;
-	if (queue->kind == MRF_QUEUE_KIND_SERVICE) {
-		while (list->head != NULL)
-			mr_service_end(q, queue, mr_list_pop(list), status);
-		return;
-	}
 	list->tail->next = q->garbage;
 	q->garbage = list->head;
 	list->head = NULL;
 }
 
-uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t status)
+/* Of all that is out. */
+static uint64_t bytes_out(const struct mr_queues *q, const struct mr_queue *queue)
 {
-	uint64_t count = queue->ready_count + queue->delayed_count;
-	uint64_t kept_bytes = 0;
+	uint64_t bytes = 0;
 
-	while (queue->delayed_head != MR_QUEUE_NONE)
-		mr_queue_put(
-			q, queue, mr_delivery_end(q, &q->deliveries[queue->delayed_head]), false);
-	queue->ready_count = 0;
-	for (unsigned i = 0; i < MR_QUEUE_PRIORITIES; i++)
-		empty_list(q, queue, &queue->ready[i], status);
 	for (uint32_t i = 0; i < queue->consumers_count; i++)
 		for (uint32_t d = queue->consumers[i]->head; d != MR_QUEUE_NONE;
 			d = q->deliveries[d].next)
-			kept_bytes += q->deliveries[d].entry->body_bytes;
-	queue->body_bytes = kept_bytes;
+			bytes += q->deliveries[d].entry->body_bytes;
+	return bytes;
+}
+
+uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t status)
+{
+	uint64_t count = queue->ready_count + queue->delayed_count;
+
+	while (queue->delayed_head != MR_QUEUE_NONE)
+		mr_queue_put_back(
+			q, queue, mr_delivery_end(q, &q->deliveries[queue->delayed_head]));
+	for (unsigned i = 0; i < MR_QUEUE_PRIORITIES; i++)
+		if (queue->kind == MRF_QUEUE_KIND_SERVICE)
+			end_calls(q, queue, i, status);
+		else
+			throw_away(q, queue, i);
+	queue->ready_count = 0;
+	queue->returned_count = 0;
+	queue->body_bytes = bytes_out(q, queue);
 	mr_push_release_withheld(q, queue);
 	return count;
 }
@@ -193,23 +214,35 @@ void mr_queue_deactivate(struct mr_queues *q, struct mr_queue *queue)
 		queue->active_next->active_prev = queue->active_prev;
 }
 
-void mr_queue_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, bool front)
+/* There is something to deliver, and to get too old, that was not there before. */
+static void is_ready(
+	struct mr_queues *q, struct mr_queue *queue, const struct mr_queue_entry *e, bool oldest)
 {
-	struct mr_queue_list *list = &queue->ready[e->priority];
+	uint64_t left_ms = oldest ? mr_queue_age_left(q, queue, e) : UINT64_MAX;
 
-	if (queue->options.age_max_ms != 0 && !queue->is_dead && (front || list->head == NULL)) {
-		uint32_t age = (uint32_t)q->now_ms - e->born_ms;
-		uint32_t max = queue->options.age_max_ms;
-
-		mr_timer_set(&q->timers, &queue->timer, q->now_ms + (age < max ? max - age : 0));
-	}
-	if (front)
-		mr_list_push_front(list, e);
-	else
-		mr_list_push_back(list, e);
+	if (mr_unlikely(left_ms != UINT64_MAX))
+		mr_timer_set(&q->timers, &queue->timer, q->now_ms + left_ms);
 	queue->ready_count++;
 	if (queue->heap_count > 0 && !queue->paused)
 		mr_queue_activate(q, queue);
+}
+
+void mr_queue_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	struct mr_queue_list *list = &queue->ready[e->priority];
+	bool oldest = list->head == NULL;
+
+	e->born_ms = (uint32_t)q->now_ms;
+	e->order = ++q->order;
+	mr_list_push_back(list, e);
+	is_ready(q, queue, e, oldest);
+}
+
+void mr_queue_put_back(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	mr_returned_push(q, &queue->returned[e->priority], e);
+	queue->returned_count++;
+	is_ready(q, queue, e, true);
 }
 
 void mr_queue_done(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)

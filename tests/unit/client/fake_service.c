@@ -368,8 +368,7 @@ static void settle(struct bus *b, struct bus_session *from, const struct mr_mess
 		if (call == NULL || call->holder != from->id)
 			continue;
 		let_go(s, from->id);
-		if (one.verb == MRF_SETTLE_VERB_REQUEUE ||
-			one.verb == MRF_SETTLE_VERB_RETURNED) {
+		if (one.verb == MRF_SETTLE_VERB_REQUEUE || one.verb == MRF_SETTLE_VERB_RETURNED) {
 			b->services.requeued++;
 			call->holder = 0;
 			call->redelivered++;

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* returned: what was delivered and came back, by age: a randomized meldable heap (Gambin and Malinowski, 1998).
+ *
+ * Merging goes down one path, and a coin says at each node to which side: some log2(n) steps whatever the shape, and who
+ * chooses what comes back in which order does not choose the coins. The children of an entry are two
+ * numbers of 32 bits in place of the pointer that it has in a list, so an entry is no larger for this.
+ */
+#include "dataplane/queue/engine.h"
+
+/* xorshift64 */
+static uint64_t coins(struct mr_queues *q)
+{
+	q->random ^= q->random << 13;
+	q->random ^= q->random >> 7;
+	q->random ^= q->random << 17;
+	return q->random;
+}
+
+static bool older(const struct mr_queue_entry *a, const struct mr_queue_entry *b)
+{
+	int32_t ms = (int32_t)(a->born_ms - b->born_ms);
+
+	return ms < 0 || (ms == 0 && (int16_t)(a->order - b->order) < 0);
+}
+
+static struct mr_queue_entry *merge(
+	struct mr_queues *q, struct mr_queue_entry *a, struct mr_queue_entry *b)
+{
+	struct mr_queue_entry *root = NULL, *swap;
+	uint64_t bits = coins(q);
+	uint32_t *at = NULL;
+
+	while (a != NULL && b != NULL) {
+		if (older(b, a)) {
+			swap = a;
+			a = b;
+			b = swap;
+		}
+		if (at == NULL)
+			root = a;
+		else
+			*at = mr_entry_ref(q, a);
+		at = bits & 1 ? &a->tree.left : &a->tree.right;
+		bits = bits >> 1 | bits << 63;
+		a = mr_entry_of_ref(q, *at);
+	}
+	a = a != NULL ? a : b;
+	if (at == NULL)
+		return a;
+	*at = a == NULL ? 0 : mr_entry_ref(q, a);
+	return root;
+}
+
+void mr_returned_push(struct mr_queues *q, struct mr_queue_entry **root, struct mr_queue_entry *e)
+{
+	e->tree.left = 0;
+	e->tree.right = 0;
+	*root = merge(q, *root, e);
+}
+
+struct mr_queue_entry *mr_returned_pop(struct mr_queues *q, struct mr_queue_entry **root)
+{
+	struct mr_queue_entry *e = *root;
+
+	*root = merge(q, mr_entry_of_ref(q, e->tree.left), mr_entry_of_ref(q, e->tree.right));
+	return e;
+}
+
+void mr_returned_merge(
+	struct mr_queues *q, struct mr_queue_entry **root, struct mr_queue_entry *from)
+{
+	*root = merge(q, *root, from);
+}
+
+/* A rotation to the right for each left child, until there is none: each node moves at most once. */
+struct mr_queue_entry *mr_returned_any(struct mr_queues *q, struct mr_queue_entry **root)
+{
+	struct mr_queue_entry *e = *root;
+	struct mr_queue_entry *left = mr_entry_of_ref(q, e->tree.left);
+
+	if (left == NULL) {
+		*root = mr_entry_of_ref(q, e->tree.right);
+		return e;
+	}
+	e->tree.left = left->tree.right;
+	left->tree.right = mr_entry_ref(q, e);
+	*root = left;
+	return NULL;
+}
