@@ -27,16 +27,19 @@ static void link_up(struct mr_link *l)
 	struct mr_control *c = l->owner;
 	int error = mr_handoff_up(&c->handoff);
 
-	if (error != 0)
+	if (error != 0) {
 		mr_link_break(l, mr_log_errno_text(error));
-	else
-		mr_attach_link_up(&c->attach);
+		return;
+	}
+	mr_attach_link_up(&c->attach);
+	mr_watch_up(&c->watch);
 }
 
 static void link_down(struct mr_link *l)
 {
 	struct mr_control *c = l->owner;
 
+	mr_watch_down(&c->watch);
 	mr_handoff_down(&c->handoff);
 	mr_courier_lose(&c->courier);
 }
@@ -117,7 +120,8 @@ static int open_attach(struct mr_control *c)
 
 static int open_admin(struct mr_control *c)
 {
-	return mr_admin_open(&c->admin, &c->loop, &c->link, &c->courier, c->config, &c->counters);
+	return mr_admin_open(
+		&c->admin, &c->loop, &c->link, &c->courier, &c->watch, c->config, &c->counters);
 }
 
 static int open_link(struct mr_control *c)
@@ -125,6 +129,7 @@ static int open_link(struct mr_control *c)
 	mr_handoff_init(
 		&c->handoff, &c->loop, &c->link, &c->hello, &c->courier, c->config, &c->counters);
 	mr_courier_init(&c->courier, &c->loop, &c->handoff, &c->counters);
+	mr_watch_open(&c->watch, &c->loop, &c->link, c->config);
 	mr_hello_init(&c->hello, &c->link, &c->handoff, c->config, &c->counters);
 	c->link.up = link_up;
 	c->link.down = link_down;

@@ -10,6 +10,7 @@
 #include "control/admin/admin.h"
 #include "control/handoff/handoff.h"
 #include "control/session/attach.h"
+#include "control/watch/watch.h"
 
 struct mr_control {
 	const struct mr_config *config;
@@ -20,6 +21,7 @@ struct mr_control {
 	struct mr_hello hello;
 	struct mr_courier courier;
 	struct mr_attach attach;
+	struct mr_watch watch;
 	struct mr_admin admin;
 	struct mr_bell signals;
 	struct mr_timer watchdog;

@@ -260,7 +260,7 @@ static void accepted(struct mr_accept *accept, int fd)
 }
 
 int mr_admin_open(struct mr_admin *a, struct mr_loop *loop, struct mr_link *link,
-	struct mr_courier *courier, const struct mr_config *config,
+	struct mr_courier *courier, const struct mr_watch *watch, const struct mr_config *config,
 	struct mr_control_counters *counters)
 {
 	struct timespec now;
@@ -271,6 +271,7 @@ int mr_admin_open(struct mr_admin *a, struct mr_loop *loop, struct mr_link *link
 	a->loop = loop;
 	a->link = link;
 	a->courier = courier;
+	a->watch = watch;
 	a->config = config;
 	a->counters = counters;
 	for (unsigned i = 0; i < MR_ADMIN_SLOTS; i++) {

@@ -21,6 +21,7 @@
 #include "control/link/link.h"
 #include "control/loop/accept.h"
 #include "control/loop/conn.h"
+#include "control/watch/watch.h"
 #include "flatbuf/admin.h"
 
 #define MR_ADMIN_SLOTS             16u
@@ -60,6 +61,7 @@ struct mr_admin {
 	struct mr_loop *loop;
 	struct mr_link *link;
 	struct mr_courier *courier;
+	const struct mr_watch *watch;
 	const struct mr_config *config;
 	struct mr_control_counters *counters;
 	uint64_t started_ns; /* CLOCK_REALTIME */
@@ -69,7 +71,7 @@ struct mr_admin {
 };
 
 int mr_admin_open(struct mr_admin *a, struct mr_loop *loop, struct mr_link *link,
-	struct mr_courier *courier, const struct mr_config *config,
+	struct mr_courier *courier, const struct mr_watch *watch, const struct mr_config *config,
 	struct mr_control_counters *counters);
 void mr_admin_close(struct mr_admin *a);
 

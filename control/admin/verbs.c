@@ -7,6 +7,35 @@
 #include "dataplane/base/log.h"
 #include "flatbuf/stats.h"
 
+static int trouble(struct mr_admin_slot *s, unsigned kind, const struct mr_trouble *x)
+{
+	const struct mrf_admin_trouble row = {
+		.name = mrf_str(mr_trouble_name(kind)),
+		.text = mrf_str(mr_trouble_text(kind)),
+		.since_ns = x->since_ns,
+		.worker = x->worker,
+		.session = x->session,
+	};
+
+	return mr_admin_row(s, mrf_admin_trouble_write(&s->builder, &row));
+}
+
+static void troubles(struct mr_admin_slot *s, struct mrf_admin_status *v)
+{
+	const struct mr_watch *w = s->admin->watch;
+	int error = 0;
+
+	for (unsigned kind = 0; error == 0 && kind < MR_TROUBLE_KINDS; kind++) {
+		if (w->troubles.at[kind].on)
+			error = trouble(s, kind, &w->troubles.at[kind]);
+	}
+	v->troubles = s->rows;
+	v->troubles_count = s->rows_count;
+	v->dataplane_silent_ms = mr_watch_dataplane_silent_ms(w);
+	for (unsigned i = 0; i < v->workers; i++)
+		v->workers_silent += mr_watch_worker_silent_ms(w, i) > 0;
+}
+
 static void status(struct mr_admin_slot *s)
 {
 	const struct mr_admin *a = s->admin;
@@ -30,6 +59,7 @@ static void status(struct mr_admin_slot *s)
 		v.sessions = table.sessions;
 		v.remote_sessions = table.remote_sessions;
 		v.subscriptions = table.subscriptions;
+		troubles(s, &v);
 	}
 	mr_admin_answer(s, MRF_ADMIN_BODY_ADMIN_STATUS, mrf_admin_status_write(&s->builder, &v));
 }
@@ -50,6 +80,7 @@ static void workers(struct mr_admin_slot *s)
 			.worker = i,
 			.cpu = i < c->workers.cpus_count ? c->workers.cpus[i] : -1,
 			.stats = &stats,
+			.silent_ms = mr_watch_worker_silent_ms(s->admin->watch, i),
 		};
 
 		(void)mr_dataplane_worker_stats(d, i, &stats);

@@ -11,6 +11,7 @@
 static const struct mr_cli_column worker_columns[] = {
 	{"WORKER", NULL, true},
 	{"CPU", NULL, true},
+	{"STATE", NULL, false},
 	{"BUSY%", NULL, true},
 	{"IN", NULL, true},
 	{"OUT", NULL, true},
@@ -20,6 +21,16 @@ static const struct mr_cli_column worker_columns[] = {
 	{"CYCLES/MSG", NULL, true},
 	{"DROPPED", NULL, true},
 };
+
+static void state_cell(struct mr_cli_table *t, uint32_t silent_ms)
+{
+	char text[32] = "runs";
+
+	if (silent_ms > 0)
+		snprintf(text, sizeof(text), "silent for %u.%u s", silent_ms / 1000,
+			silent_ms / 100 % 10);
+	mr_cli_table_string(t, mrf_str(text));
+}
 
 static void worker_row(struct mr_cli_table *t, struct mrf_table row)
 {
@@ -31,6 +42,7 @@ static void worker_row(struct mr_cli_table *t, struct mrf_table row)
 		mr_cli_table_count(t, (uint64_t)mrf_admin_worker_cpu(row));
 	else
 		mr_cli_table_none(t);
+	state_cell(t, mrf_admin_worker_silent_ms(row));
 	mr_cli_table_real(t, cycles ? 100.0 * (double)s.busy_cycles / (double)cycles : 0);
 	mr_cli_table_count(t, s.rx_messages);
 	mr_cli_table_count(t, s.tx_messages);
@@ -56,6 +68,7 @@ static json_t *workers_json(struct mrf_table workers)
 
 		json_object_set_new(o, "worker", json_integer(mrf_admin_worker_worker(row)));
 		json_object_set_new(o, "cpu", cpu >= 0 ? json_integer(cpu) : json_null());
+		json_object_set_new(o, "silent_ms", json_integer(mrf_admin_worker_silent_ms(row)));
 		mr_cli_stats_json(o, mrf_worker_stats_members, MRF_WORKER_STATS_MEMBERS_COUNT, &s);
 		json_array_append_new(rows, o);
 	}

@@ -37,6 +37,21 @@ static void print_string(const char *title, struct mrf_string text)
 	putchar('\n');
 }
 
+static void print_trouble(struct mrf_table t)
+{
+	uint64_t since_ns = mrf_admin_trouble_since_ns(t), now_ns = mr_cli_date_ns();
+	struct mrf_string text = mrf_admin_trouble_text(t);
+	int worker = mrf_admin_trouble_worker(t);
+
+	printf("%-14s ", "trouble");
+	mr_cli_text_print(stdout, text.data, text.bytes);
+	if (worker >= 0)
+		printf("; worker %d", worker);
+	if (mrf_admin_trouble_session(t) != 0)
+		printf(", session 0x%016" PRIx64, mrf_admin_trouble_session(t));
+	printf("; for %" PRIu64 " s\n", now_ns > since_ns ? (now_ns - since_ns) / 1000000000u : 0);
+}
+
 static void print_status(struct mrf_table s)
 {
 	bool connected = mrf_admin_status_dataplane_connected(s);
@@ -57,6 +72,8 @@ static void print_status(struct mrf_table s)
 	printf("%-14s %" PRIu64 " (%" PRIu64 " over UDP)\n", "clients",
 		mrf_admin_status_sessions(s), mrf_admin_status_remote_sessions(s));
 	printf("%-14s %" PRIu64 "\n", "subscriptions", mrf_admin_status_subscriptions(s));
+	for (uint32_t i = 0; i < mrf_admin_status_troubles_count(s); i++)
+		print_trouble(mrf_admin_status_troubles_at(s, i));
 }
 
 static void set_string(json_t *object, const char *key, struct mrf_string text)
@@ -67,6 +84,28 @@ static void set_string(json_t *object, const char *key, struct mrf_string text)
 static void set_count(json_t *object, const char *key, uint64_t value)
 {
 	json_object_set_new(object, key, json_integer((json_int_t)value));
+}
+
+static json_t *troubles_json(struct mrf_table s)
+{
+	json_t *rows = json_array();
+
+	for (uint32_t i = 0; i < mrf_admin_status_troubles_count(s); i++) {
+		struct mrf_table t = mrf_admin_status_troubles_at(s, i);
+		int worker = mrf_admin_trouble_worker(t);
+		json_t *o = json_object();
+
+		set_string(o, "name", mrf_admin_trouble_name(t));
+		set_string(o, "text", mrf_admin_trouble_text(t));
+		set_count(o, "since_ns", mrf_admin_trouble_since_ns(t));
+		json_object_set_new(o, "worker", worker >= 0 ? json_integer(worker) : json_null());
+		json_object_set_new(o, "session",
+			mrf_admin_trouble_session(t) != 0
+				? json_sprintf("0x%016" PRIx64, mrf_admin_trouble_session(t))
+				: json_null());
+		json_array_append_new(rows, o);
+	}
+	return rows;
 }
 
 static void print_status_json(struct mrf_table s)
@@ -87,6 +126,9 @@ static void print_status_json(struct mrf_table s)
 	set_count(o, "clients", mrf_admin_status_sessions(s));
 	set_count(o, "clients_udp", mrf_admin_status_remote_sessions(s));
 	set_count(o, "subscriptions", mrf_admin_status_subscriptions(s));
+	set_count(o, "dataplane_silent_ms", mrf_admin_status_dataplane_silent_ms(s));
+	set_count(o, "workers_silent", mrf_admin_status_workers_silent(s));
+	json_object_set_new(o, "troubles", troubles_json(s));
 	mr_cli_text_json_line(o);
 }
 
@@ -104,7 +146,9 @@ static int run_status(const struct mr_cli *cli, const void *settings, const stru
 			print_status_json(status);
 		else
 			print_status(status);
-		if (!mrf_admin_status_dataplane_connected(status))
+		if (!mrf_admin_status_dataplane_connected(status) ||
+			mrf_admin_status_dataplane_silent_ms(status) > 0 ||
+			mrf_admin_status_workers_silent(status) > 0)
 			code = MR_EXIT_UNREACHABLE;
 	}
 	mr_cli_admin_close(&admin);
@@ -116,9 +160,11 @@ const struct mr_cli_verb mr_cli_status = {
 	.summary = "tell how the bus is",
 	.operands = "",
 	.details =
-		"Prints version, processes and how much there is of everything. The exit code is 3 while\n"
-		"control runs without a data plane.",
-	.examples = "  millrace status\n  millrace status --json | jq .clients",
+		"Prints version, processes, how much there is of everything, and what is wrong now: threads\n"
+		"that make no rounds, slow receivers, publishers that are held up, full queues and tables.\n"
+		"The exit code is 3 while control runs without a data plane, or while that or one of its\n"
+		"workers makes no rounds.",
+	.examples = "  millrace status\n  millrace status --json | jq '.clients, .troubles[].name'",
 	.options = json_option,
 	.settings_bytes = sizeof(struct settings),
 	.run = run_status,

@@ -137,18 +137,24 @@ bool mr_dataplane_worker_stats(
 	return true;
 }
 
-bool mr_dataplane_session_stats(
-	const struct mr_dataplane *d, uint64_t session, struct mrf_session_stats *out)
+bool mr_dataplane_slot_stats(
+	const struct mr_dataplane *d, unsigned worker, uint32_t slot, struct mrf_session_stats *out)
 {
-	unsigned worker = mr_session_worker(session);
-	uint32_t slot = mr_session_slot(session);
 	size_t index = (size_t)worker * d->layout.slots + slot;
 
 	if (d->stats == NULL || worker >= d->workers_count || slot >= d->layout.slots)
 		return false;
 	copy_counts(out, d->stats + d->layout.session_offset + index * d->layout.session_stride,
 		sizeof(*out));
-	return out->session == session;
+	return out->session != 0;
+}
+
+bool mr_dataplane_session_stats(
+	const struct mr_dataplane *d, uint64_t session, struct mrf_session_stats *out)
+{
+	return mr_dataplane_slot_stats(
+		       d, mr_session_worker(session), mr_session_slot(session), out) &&
+	       out->session == session;
 }
 
 bool mr_dataplane_table_stats(const struct mr_dataplane *d, struct mrf_table_stats *out)

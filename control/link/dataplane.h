@@ -39,6 +39,8 @@ void mr_dataplane_close(struct mr_dataplane *d);
 /* Copies, field by field. False: no such worker or slot, or no data plane. */
 bool mr_dataplane_worker_stats(
 	const struct mr_dataplane *d, unsigned worker, struct mrf_worker_stats *out);
+bool mr_dataplane_slot_stats(const struct mr_dataplane *d, unsigned worker, uint32_t slot,
+	struct mrf_session_stats *out);
 bool mr_dataplane_session_stats(
 	const struct mr_dataplane *d, uint64_t session, struct mrf_session_stats *out);
 bool mr_dataplane_table_stats(const struct mr_dataplane *d, struct mrf_table_stats *out);

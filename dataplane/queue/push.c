@@ -80,6 +80,12 @@ static uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 	return MRF_STATUS_CODE_OK;
 }
 
+static void count_withheld(struct mr_queues *q, struct mr_queue *queue, int64_t change)
+{
+	queue->withheld_count += (uint64_t)change;
+	mr_gauge(q->c.stats->pushes_waiting, q->c.stats->pushes_waiting + (uint64_t)change);
+}
+
 static void withhold(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mrf_message_origin *origin)
 {
@@ -89,7 +95,7 @@ static void withhold(struct mr_queues *q, uint64_t session, struct mr_queue *que
 		w->range.publisher == origin->publisher &&
 		w->range.first + w->range.count == origin->id) {
 		w->range.count++;
-		queue->withheld_count++;
+		count_withheld(q, queue, 1);
 		return;
 	}
 	w = mr_store_alloc(q->store, (uint32_t)sizeof(*w));
@@ -106,14 +112,14 @@ static void withhold(struct mr_queues *q, uint64_t session, struct mr_queue *que
 	else
 		queue->withheld_tail->next = w;
 	queue->withheld_tail = w;
-	queue->withheld_count++;
+	count_withheld(q, queue, 1);
 }
 
 static void drop_first(struct mr_queues *q, struct mr_queue *queue)
 {
 	struct mr_queue_withheld *w = queue->withheld_head;
 
-	queue->withheld_count -= w->range.count;
+	count_withheld(q, queue, -(int64_t)w->range.count);
 	queue->withheld_head = w->next;
 	mr_store_release(q->store, w, (uint32_t)sizeof(*w));
 }
@@ -151,7 +157,7 @@ void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue)
 			mr_client_accept(q, w->session, queue->number, &range);
 		w->range.first += range.count;
 		w->range.count -= range.count;
-		queue->withheld_count -= range.count;
+		count_withheld(q, queue, -(int64_t)range.count);
 		if (w->range.count == 0)
 			drop_first(q, queue);
 	}

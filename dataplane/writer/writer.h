@@ -142,6 +142,7 @@ struct mr_writer {
 		uint64_t since_ns;
 		bool stuck;
 	} watch[MR_WORKERS_MAX];
+	uint64_t watched_ns;
 	bool stopping;
 	uint64_t files_max;
 };
