@@ -128,6 +128,7 @@ static int install(struct mr_client *c, struct packet *p)
 	c->attached_by = getpid();
 	c->worker_bell_fd = c->channel.worker_bell_fd;
 	mr_channel_peer_side(&c->channel, c->page, &c->up, &c->down);
+	c->watched = c->page;
 	mr_client_limits(c, MR_BODY_BYTES, false);
 	c->record_bytes_max = UINT32_MAX;
 	mr_session_watch(c, c->channel.peer_bell_fd);

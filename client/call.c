@@ -300,8 +300,9 @@ int mr_ping(struct mr_client *c, int timeout_ms, uint64_t *handled_ns, uint64_t 
 	struct mrf_builder b;
 	int error;
 
-	if (c->refuse != 0)
-		return mr_publish_refused(c);
+	error = mr_ready(c, true);
+	if (error != 0)
+		return error;
 	mrf_builder_init(&b, memory, sizeof(memory));
 	ask.bytes = mr_call_encode(
 		&b, MRF_CLIENT_BODY_PING, mrf_ping_write(&b, &ping), body, sizeof(body));

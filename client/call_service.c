@@ -75,9 +75,9 @@ int mr_call(struct mr_client *c, const char *service, const void *payload, size_
 	struct mr_rpc *r;
 	int error;
 
-	if (c->refuse != 0)
-		return mr_publish_refused(c);
-	error = mr_begin(c, true);
+	error = mr_ready(c, true);
+	if (error == 0)
+		error = mr_begin(c, true);
 	if (error != 0)
 		return error;
 	error = mr_rpc_begin(c, &b, &r);

@@ -15,6 +15,7 @@
 #define DEFAULT_ADDRESS    "shm:/run/millrace/attach.sock"
 #define DEFAULT_TIMEOUT_MS 5000u
 #define DEFAULT_SPIN_US    50u
+#define DEFAULT_AWAY       (1u << 20)
 #define CLOSE_DRAIN_MS     1000u
 #define RETRY_MS           5
 #define UDP_RETRY_MS       100
@@ -48,6 +49,8 @@ static int set_options(struct mr_client *c, const struct mr_options *options)
 		c->options.connect_timeout_ms = DEFAULT_TIMEOUT_MS;
 	if (c->options.request_timeout_ms == 0)
 		c->options.request_timeout_ms = DEFAULT_TIMEOUT_MS;
+	if (c->options.away_bytes_max == 0)
+		c->options.away_bytes_max = DEFAULT_AWAY;
 	if (c->options.spin_us == 0)
 		c->options.spin_us = DEFAULT_SPIN_US;
 	if (c->options.name != NULL && strlen(c->options.name) > MR_NAME_BYTES_MAX)
@@ -73,6 +76,7 @@ static struct mr_client *client_new(void)
 	}
 	c->transport = &mr_transport_shm;
 	c->promised = &c->up;
+	c->away_end = &c->away_first;
 	c->channel = mr_channel_none();
 	c->worker_bell_fd = -1;
 	c->liveness_fd = -1;
@@ -96,6 +100,7 @@ static void client_free(struct mr_client *c)
 	c->transport->attach_end(c);
 	c->transport->unmap(c);
 	c->transport->fini(c);
+	mr_away_clear(c);
 	mr_aside_clear(c);
 	mr_assemble_clear(c);
 	free(c->assemblies);
@@ -193,6 +198,10 @@ void mr_close(struct mr_client *c)
 		if (c->publishers[i] != NULL)
 			mr_publisher_abort(c->publishers[i]);
 	}
+	if (c->state != MR_STATE_UP && c->away_first != NULL) {
+		c->options.on_state = NULL;
+		mr_away_wait(c, CLOSE_DRAIN_MS);
+	}
 	if (c->state == MR_STATE_UP) {
 		mr_consumers_leave(c);
 		mr_consumers_flush(c);
@@ -206,7 +215,7 @@ void mr_close(struct mr_client *c)
 
 bool mr_connected(const struct mr_client *c)
 {
-	return c->state == MR_STATE_UP && !c->eof;
+	return c->state == MR_STATE_UP && !c->eof && !mr_bus_gone(c);
 }
 
 size_t mr_body_bytes_max(const struct mr_client *c, const char *subject)
@@ -232,6 +241,8 @@ void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out)
 		.unmatched = c->unmatched,
 		.malformed = c->malformed,
 		.duplicates = c->duplicates,
+		.lost = c->lost,
+		.kept = c->away_count,
 		.reconnects = c->reconnects,
 		.session = c->session,
 		.worker = c->worker,

@@ -5,6 +5,7 @@
  *   session.c  loss and restoration    receive.c    messages out of the down ring
  *   call.c     requests to control     wait.c       process, wait, receive, mr_fd
  *   request.c  requests to others      aside.c      messages kept for later
+ *   away.c     the bus is away: publishes kept for its return
  *   attach.c, shm.c  a bus of this host: the exchange, and the memory shared with it
  *   udp/             a bus elsewhere: both rings are this process's own, and frames go in between
  *   subscribe.c, publisher.c, headers.c, error.c, names.c
@@ -189,6 +190,8 @@ struct mr_client {
 	bool corked;
 	int worker_bell_fd; /* the channel's */
 	uint64_t published;
+	/* Whose death or farewell one load each tells: mr_bus_gone. */
+	const struct mr_worker_page *watched;
 
 	/* Receiving. */
 	struct mr_bytes_consumer down;
@@ -286,6 +289,15 @@ struct mr_client {
 	uint32_t releases_open; /* of aliases, not answered yet */
 	bool released;          /* there are none */
 
+	/* The bus is away: away.c. */
+	struct mr_kept_publish *away_first; /* the oldest */
+	struct mr_kept_publish **away_end;
+	size_t away_bytes;
+	uint64_t away_count;
+	uint64_t lost;            /* publishes that the bus did not get */
+	uint64_t lost_told;       /* of them, those that on_state was told of */
+	uint64_t patience_end_ns; /* of calls that need not wait for the next connection */
+
 	/* Time and sleep. */
 	uint64_t house_ns; /* when to look after time-outs and the peer */
 	uint64_t timer_ns; /* what timer_fd is set to; 0: not */
@@ -330,6 +342,48 @@ uint64_t mr_session_due_ns(const struct mr_client *c);
 void mr_session_watch(struct mr_client *c, int fd);
 void mr_session_unwatch(struct mr_client *c, int fd);
 
+/* What a message that is to be sent is made of. */
+struct mr_parts {
+	const char *subject;
+	size_t subject_bytes;
+	const char *headers;
+	size_t header_bytes;
+	const void *payload;
+	size_t payload_bytes;
+};
+
+/* The worker's thread has ended, or the bus has closed the session: in shared memory two loads of lines that
+ * this core has, as nobody writes them while the session goes on. */
+static inline bool mr_bus_gone(const struct mr_client *c)
+{
+	uint32_t owner = atomic_load_explicit(&c->watched->owner, memory_order_relaxed);
+
+	return (owner & MR_WORKER_PAGE_GONE) != 0 ||
+	       atomic_load_explicit(&c->up.shared->closed, memory_order_relaxed) != 0;
+}
+
+/* away.c */
+/* Notices the end of the session, and goes on with the next one. `wait`: for a while. 0: connected. -ENOTCONN,
+ * -EBUSY: a claim is open. */
+int mr_away_check(struct mr_client *c, bool wait);
+/* Waits for the next connection. Does nothing in callbacks. */
+void mr_away_wait(struct mr_client *c, uint64_t timeout_ms);
+/* Keeps a copy of a publish for the next connection. -ENOTCONN: no room, or not wanted; -EINVAL, -EMSGSIZE. */
+int mr_away_keep(struct mr_client *c, const struct mr_parts *p);
+/* The connection is up: publishes what was kept. */
+void mr_away_send(struct mr_client *c);
+void mr_away_clear(struct mr_client *c);
+/* The session is over: counts the publishes that the bus has not taken from the ring. */
+void mr_away_count_lost(struct mr_client *c);
+
+/* 0: publish; else as mr_away_check. */
+static inline int mr_ready(struct mr_client *c, bool wait)
+{
+	if (mr_likely(c->refuse == 0 && !mr_bus_gone(c)))
+		return 0;
+	return mr_away_check(c, wait);
+}
+
 /* publish.c */
 int mr_publish_refused(struct mr_client *c);
 /* Room for a record, or NULL; shows what is pushed if that may help. */
@@ -339,14 +393,6 @@ uint8_t *mr_publish_room_wait(
 	struct mr_client *c, uint32_t bytes, uint64_t deadline_ns, int *error);
 void mr_publish_show(struct mr_client *c);
 
-struct mr_parts {
-	const char *subject;
-	size_t subject_bytes;
-	const char *headers;
-	size_t header_bytes;
-	const void *payload;
-	size_t payload_bytes;
-};
 /* headers.c: NULL, or what is wrong with a header block that is to be sent. */
 const char *mr_headers_fault(const char *block, size_t block_bytes);
 /* -EMSGSIZE, with a text that says what would fit. */

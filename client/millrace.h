@@ -32,8 +32,8 @@
  *           -EAGAIN        the ring to the bus is full and the call does not block
  *           -ETIMEDOUT     no answer, or no room, within the time given
  *           -EINTR         a signal was handled while mr_receive or mr_request slept
- *           -ENOTCONN      the bus is gone; the client reconnects by itself while it is being
- *                          processed (mr_process, mr_wait, mr_receive)
+ *           -ENOTCONN      the bus is gone; the client reconnects by itself in each call, but for those
+ *                          within callbacks
  *           -ECONNREFUSED  nobody listens at the address
  *           -EACCES        the bus refuses this user or this subject
  *           -ENOSPC        a table of the bus is full: clients, subscriptions, aliases
@@ -95,6 +95,16 @@ struct mr_message {
 
 /* Connecting */
 
+/* What publishes do while the bus is away: mr_publish, mr_publish_with, mr_publisher_send and _send_batch of
+ * publishers that promise nothing. They are kept by the client, up to away_bytes_max, and go out in their order
+ * when it is connected again. */
+enum mr_when_away {
+	MR_AWAY_KEEP, /* without room: -ENOTCONN */
+	MR_AWAY_WAIT, /* calls that wait wait for the bus, up to request_timeout_ms; then as above */
+	MR_AWAY_DROP_OLDEST, /* the oldest makes room */
+	MR_AWAY_FAIL,        /* none is kept: -ENOTCONN at once */
+};
+
 struct mr_options {
 	/* Shown by `millrace clients`, at most 63 bytes; default: the program's name, made fit. */
 	const char *name;
@@ -106,12 +116,14 @@ struct mr_options {
 	unsigned spin_us;
 	bool no_reconnect; /* stay disconnected when the bus goes away */
 	/* Told when the connection is lost (connected false, error -ENOTCONN, mr_error says why) and
-	 * found again (true, 0, all subscriptions and publishers in place again), from within
-	 * mr_process and mr_wait. */
+	 * found again (true, 0, all subscriptions and publishers in place again; mr_error says how many
+	 * publishes were lost, if any), from within any call but mr_close. */
 	void (*on_state)(struct mr_client *c, bool connected, int error, void *arg);
 	/* Told when deliveries were missed because this client was too slow. */
 	void (*on_gap)(struct mr_client *c, uint64_t missed, uint64_t missed_total, void *arg);
 	void *arg;
+	enum mr_when_away when_away;
+	size_t away_bytes_max; /* default 1 MiB */
 };
 
 /* Connects. `address`: "shm:PATH" of the attach socket of a bus of this host, or "udp://HOST:PORT" of a
@@ -541,6 +553,10 @@ struct mr_client_stats {
 	uint64_t rtt_us;      /* smoothed; 0: not measured */
 	uint64_t
 		duplicates; /* deliveries that came before, of who promises exactly once; dropped */
+	/* Publishes that promise nothing and did not reach the bus, as far as this client can tell: not taken from
+	 * the ring when the connection ended, given up for newer ones while it was away, refused after. */
+	uint64_t lost;
+	uint64_t kept; /* publishes that wait for the connection now */
 };
 MR_API void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out);
 

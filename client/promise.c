@@ -81,10 +81,17 @@ int mr_publisher_send_with(struct mr_publisher *p, const char *headers, size_t h
 	};
 	int error;
 
-	if (mr_unlikely(c->refuse != 0))
-		return mr_publish_refused(c);
-	error = mr_letter_measure(c, &l);
-	if (error != 0)
+	error = mr_ready(c, false);
+	if (mr_unlikely(error == -ENOTCONN && p->box == NULL)) {
+		l.parts.subject = p->subject;
+		l.parts.subject_bytes = strlen(p->subject);
+		return mr_away_keep(c, &l.parts);
+	}
+	l.target = p->header.target;
+	l.reserve_bytes = (uint32_t)(c->body_bytes_max - p->body_bytes_max);
+	if (error == 0)
+		error = mr_letter_measure(c, &l);
+	if (mr_unlikely(error != 0))
 		return error;
 	if (p->box == NULL)
 		return mr_letter_send(c, &l, false, false);

@@ -181,14 +181,16 @@ int mr_publish_parts(struct mr_client *c, enum mrf_message_kind kind, uint32_t t
 static inline int publish_checked(struct mr_client *c, enum mrf_message_kind kind,
 	const struct mrf_reply_token *token, const struct mr_parts *p)
 {
-	int error;
+	int error = mr_ready(c, true);
 
-	if (c->refuse != 0)
-		return mr_publish_refused(c);
-	error = mr_parts_check(c, p);
-	if (error != 0)
+	if (mr_unlikely(error == -ENOTCONN && token == NULL))
+		return mr_away_keep(c, p);
+	if (error == 0)
+		error = mr_parts_check(c, p);
+	if (mr_unlikely(error != 0))
 		return error;
-	return mr_publish_parts(c, kind, 0, token, p, true);
+	error = mr_publish_parts(c, kind, 0, token, p, true);
+	return mr_unlikely(error == -ENOTCONN && token == NULL) ? mr_away_keep(c, p) : error;
 }
 
 int mr_publish_with(struct mr_client *c, const char *subject, const char *headers,
@@ -227,8 +229,10 @@ void mr_cork(struct mr_client *c, bool on)
 
 int mr_flush(struct mr_client *c)
 {
-	if (c->refuse != 0)
-		return mr_publish_refused(c);
+	int error = mr_ready(c, false);
+
+	if (error != 0)
+		return error;
 	mr_consumers_flush(c);
 	mr_publish_show_rest(c);
 	return 0;
@@ -240,6 +244,10 @@ int mr_drain(struct mr_client *c, unsigned timeout_ms)
 	unsigned rounds = 0;
 	int error = mr_flush(c);
 
+	if (error == -ENOTCONN) {
+		mr_away_wait(c, timeout_ms);
+		error = mr_flush(c);
+	}
 	if (error != 0)
 		return error;
 	mr_bytes_want_bell(&c->up, true);

@@ -118,8 +118,9 @@ int mr_publisher_open(struct mr_client *c, const char *subject, struct mr_publis
 	int error;
 
 	*out = NULL;
-	if (c->refuse != 0)
-		return mr_publish_refused(c);
+	error = mr_ready(c, true);
+	if (error != 0)
+		return error;
 	if (fault != NULL)
 		return mr_failf(c, -EINVAL, "subject: %s", fault);
 	p = calloc(1, sizeof(*p));
@@ -246,14 +247,25 @@ static int send_promised(struct mr_publisher *p, const void *payload, size_t byt
 	return 0;
 }
 
+/* The bus is, or was, away: mr_ready said so. 0: it was sent or kept. */
+static int send_away(struct mr_publisher *p, const void *payload, size_t bytes, int error)
+{
+	const struct mr_parts parts = {p->subject, strlen(p->subject), NULL, 0, payload, bytes};
+
+	if (error == -ENOTCONN && p->box == NULL)
+		return mr_away_keep(p->client, &parts);
+	return error;
+}
+
 int mr_publisher_send(struct mr_publisher *p, const void *payload, size_t bytes)
 {
 	struct mr_client *c = p->client;
 	uint32_t total = (uint32_t)(sizeof(p->header) + bytes);
+	int error = mr_ready(c, false);
 	uint8_t *to;
 
-	if (mr_unlikely(c->refuse != 0))
-		return mr_publish_refused(c);
+	if (mr_unlikely(error != 0))
+		return send_away(p, payload, bytes, error);
 	if (mr_unlikely(p->box != NULL))
 		return send_promised(p, payload, bytes);
 	if (mr_unlikely(bytes > p->body_bytes_max))
@@ -282,13 +294,28 @@ static int send_batch_promised(
 	return error == -EAGAIN || i > 1 ? (int)i - 1 : error;
 }
 
+static int send_batch_away(
+	struct mr_publisher *p, const struct mr_buffer *buffers, unsigned count, int error)
+{
+	unsigned i;
+	int rc = error;
+
+	for (i = 0; i < count; i++) {
+		rc = send_away(p, buffers[i].data, buffers[i].bytes, error);
+		if (rc != 0)
+			break;
+	}
+	return i > 0 ? (int)i : rc;
+}
+
 int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buffers, unsigned count)
 {
 	struct mr_client *c = p->client;
+	int error = mr_ready(c, false);
 	unsigned i;
 
-	if (mr_unlikely(c->refuse != 0))
-		return mr_publish_refused(c);
+	if (mr_unlikely(error != 0))
+		return send_batch_away(p, buffers, count, error);
 	if (mr_unlikely(p->box != NULL))
 		return send_batch_promised(p, buffers, count);
 	for (i = 0; i < count; i++) {
@@ -317,12 +344,13 @@ int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buff
 }
 
 /* 0, or why nothing of that size may be written in place. */
-static int claim_check(const struct mr_publisher *p, size_t bytes)
+static int claim_check(struct mr_publisher *p, size_t bytes)
 {
 	struct mr_client *c = p->client;
+	int error = mr_ready(c, false);
 
-	if (mr_unlikely(c->refuse != 0))
-		return mr_publish_refused(c);
+	if (mr_unlikely(error != 0))
+		return error;
 	if (mr_unlikely(bytes > (p->box == NULL ? p->body_bytes_max : placed_bytes_max(p))))
 		return mr_publish_too_large(c);
 	return 0;

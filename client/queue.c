@@ -261,8 +261,9 @@ int mr_queue_open_as(struct mr_client *c, bool service, const char *name,
 	int error;
 
 	*out = NULL;
-	if (c->refuse != 0)
-		return mr_publish_refused(c);
+	error = mr_ready(c, true);
+	if (error != 0)
+		return error;
 	if (fault != NULL)
 		return mr_failf(c, -EINVAL, "queue: %s", fault);
 	error = queue_new(c, service, name, options, &q);
@@ -439,9 +440,10 @@ static int push_best_effort(struct mr_queue *q, const struct mr_push *push)
 int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
 {
 	struct mr_client *c = q->client;
+	int error = mr_ready(c, false);
 
-	if (mr_unlikely(c->refuse != 0))
-		return mr_publish_refused(c);
+	if (mr_unlikely(error != 0))
+		return error;
 	if (mr_unlikely((unsigned)push->priority > MR_PRIORITY_LOW))
 		return mr_fail(c, -EINVAL, "no such priority");
 	if (mr_likely(q->promise != MR_BEST_EFFORT))
@@ -475,6 +477,11 @@ int mr_push(struct mr_queue *q, const void *payload, size_t bytes)
 	struct mr_patience p;
 	int error = mr_push_with(q, &push, NULL);
 
+	if (mr_unlikely(error == -ENOTCONN)) {
+		error = mr_ready(c, true);
+		if (error == 0)
+			error = mr_push_with(q, &push, NULL);
+	}
 	if (mr_likely(error != -EAGAIN))
 		return error;
 	error = mr_begin(c, true);

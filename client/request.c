@@ -219,8 +219,9 @@ static int request_async(struct mr_client *c, uint32_t alias, const struct mr_pa
 	uint32_t index;
 	int error;
 
-	if (c->refuse != 0)
-		return mr_publish_refused(c);
+	error = mr_ready(c, wait);
+	if (error != 0)
+		return error;
 	error = callback == NULL ? mr_fail(c, -EINVAL, "a callback is needed")
 				 : mr_parts_check(c, parts);
 	if (error == 0)
@@ -301,9 +302,9 @@ int mr_request_with(struct mr_client *c, const char *subject, const char *header
 	uint32_t index;
 	int error;
 
-	if (c->refuse != 0)
-		return mr_publish_refused(c);
-	error = mr_parts_check(c, &parts);
+	error = mr_ready(c, true);
+	if (error == 0)
+		error = mr_parts_check(c, &parts);
 	if (error == 0)
 		error = mr_begin(c, true);
 	if (error != 0)

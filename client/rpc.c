@@ -324,8 +324,10 @@ int mr_rpc_begin(struct mr_client *c, const struct mr_rpc_begin *b, struct mr_rp
 	static const struct mr_call_options none;
 	const struct mr_call_options *o = b->options != NULL ? b->options : &none;
 	struct mr_rpc *r;
-	int error = c->refuse != 0 ? mr_publish_refused(c) : mr_rpcs_need(c);
+	int error = mr_ready(c, false);
 
+	if (error == 0)
+		error = mr_rpcs_need(c);
 	if (error == 0)
 		error = mr_rpc_new(c, &r);
 	if (error != 0)

@@ -5,6 +5,7 @@
  *                     ^  (10 ms, doubling to 500)        |
  *                     +---------bus gone, or refused-----+
  */
+#include <inttypes.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -76,6 +77,7 @@ static void tell(struct mr_client *c, bool up, int error)
 void mr_session_lose(struct mr_client *c)
 {
 	mr_serve_rest(c);
+	mr_away_count_lost(c);
 	mr_outboxes_lost(c);
 	mr_consumers_lost(c);
 	mr_assemble_clear(c);
@@ -196,6 +198,18 @@ static struct mr_call *restore_next(struct mr_client *c)
 	return call;
 }
 
+/* The text for mr_error says what the outage has cost. */
+static void tell_up(struct mr_client *c)
+{
+	uint64_t lost = c->lost - c->lost_told;
+
+	if (lost > 0)
+		mr_failf(c, 0, "connected again; %" PRIu64 " publishes were lost meanwhile", lost);
+	c->lost_told = c->lost;
+	if (mr_connected(c))
+		tell(c, true, 0);
+}
+
 static void restore(struct mr_client *c)
 {
 	struct mr_call *call;
@@ -209,7 +223,8 @@ static void restore(struct mr_client *c)
 	mr_session_state(c, MR_STATE_UP);
 	c->outboxes_busy = c->promised_open > 0;
 	c->reconnects++;
-	tell(c, true, 0);
+	mr_away_send(c);
+	tell_up(c);
 }
 
 static void reattach(struct mr_client *c, uint64_t now_ns)

@@ -140,8 +140,9 @@ int mr_subscribe(struct mr_client *c, const char *pattern,
 
 	if (out != NULL)
 		*out = NULL;
-	if (c->refuse != 0)
-		return mr_publish_refused(c);
+	error = mr_ready(c, true);
+	if (error != 0)
+		return error;
 	if (options == NULL)
 		options = &none;
 	error = check(c, pattern, options);

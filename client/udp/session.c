@@ -41,6 +41,7 @@ static int rings_reset(struct mr_client *c)
 	memset(u->rings.down_shared, 0, sizeof(*u->rings.down_shared));
 	mr_channel_worker_side(&u->rings, &u->out, &u->in);
 	mr_channel_peer_side(&u->rings, &always, &c->up, &c->down);
+	c->watched = &always;
 	return 0;
 }
 

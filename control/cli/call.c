@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/millrace.h"
+#include "control/cli/feed.h"
 #include "control/cli/headers.h"
 #include "control/cli/input.h"
 #include "control/cli/options.h"
@@ -129,18 +130,17 @@ static int send_part(struct call *k, struct mr_stream *s, const void *data, size
 /* A worker may answer before it has heard everything. */
 static int send_lines(struct call *k, struct mr_stream *s)
 {
-	char *line = NULL;
-	size_t capacity = 0;
-	ssize_t n;
-	int rc = 0;
+	struct mr_cli_feed feed = {.client = k->client, .stop = &k->done};
+	const char *line;
+	size_t bytes;
+	int rc;
 
-	while (rc == 0 && !k->done && !mr_cli_interrupted() &&
-		(n = getline(&line, &capacity, stdin)) >= 0) {
-		n -= n > 0 && line[n - 1] == '\n';
-		rc = send_part(k, s, line, (size_t)n, true);
-		mr_process(k->client, 16);
+	while ((rc = mr_cli_feed_line(&feed, &line, &bytes)) > 0) {
+		rc = send_part(k, s, line, bytes, true);
+		if (rc != 0)
+			break;
 	}
-	free(line);
+	mr_cli_feed_free(&feed);
 	return rc ? rc : send_part(k, s, "", 0, false);
 }
 

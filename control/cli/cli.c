@@ -65,7 +65,10 @@ void mr_cli_note(const struct mr_cli *cli, const char *format, ...)
 void mr_cli_note_state(
 	const struct mr_cli *cli, const struct mr_client *c, bool connected, const char *doing)
 {
-	if (connected)
+	/* The library says what the outage has cost. */
+	if (connected && strncmp(mr_error(c), "connected again;", 16) == 0)
+		mr_cli_note(cli, "%s", mr_error(c));
+	else if (connected)
 		mr_cli_note(cli, "connected again and %s", doing);
 	else
 		mr_cli_note(cli, "connection lost: %s; connecting again", mr_error(c));

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pub, request: messages from the command line or from standard input. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/millrace.h"
+#include "control/cli/feed.h"
 #include "control/cli/headers.h"
 #include "control/cli/input.h"
 #include "control/cli/options.h"
@@ -69,10 +71,26 @@ static int publish_promised(
 	do {
 		rc = mr_publisher_send_with(
 			out->promised, headers, out->headers.bytes, payload, bytes);
-		if (rc != -EAGAIN)
+		if (rc == -ENOTCONN)
+			mr_wait(c, WAIT_MS);
+		else if (rc != -EAGAIN)
 			return rc;
-		rc = settle(c);
+		rc = rc == -EAGAIN ? settle(c) : 0;
 	} while (rc == 0 && !mr_cli_interrupted());
+	return rc;
+}
+
+/* While the bus is away the library keeps some; then the input waits. */
+static int publish_plain(struct mr_client *c, const char *subject, const struct outgoing *out,
+	const void *payload, size_t bytes)
+{
+	const char *headers = out->headers.bytes ? out->headers.data : NULL;
+	int rc;
+
+	while ((rc = mr_publish_with(c, subject, headers, out->headers.bytes, payload, bytes)) ==
+			-ENOTCONN &&
+		!mr_cli_interrupted())
+		mr_wait(c, WAIT_MS);
 	return rc;
 }
 
@@ -81,24 +99,25 @@ static int publish(struct mr_client *c, const char *subject, const struct outgoi
 {
 	if (out->promised != NULL)
 		return publish_promised(c, out, payload, bytes);
-	return mr_publish_with(c, subject, out->headers.bytes ? out->headers.data : NULL,
-		out->headers.bytes, payload, bytes);
+	return publish_plain(c, subject, out, payload, bytes);
 }
 
 static int publish_lines(
 	struct mr_client *c, const char *subject, const struct outgoing *out, uint64_t count)
 {
-	char *line = NULL;
-	size_t capacity = 0;
-	ssize_t n;
-	int rc = 0;
+	struct mr_cli_feed feed = {.client = c};
+	const char *line;
+	size_t bytes;
+	int rc;
 
-	while (rc == 0 && !mr_cli_interrupted() && (n = getline(&line, &capacity, stdin)) >= 0) {
-		n -= n > 0 && line[n - 1] == '\n';
+	while ((rc = mr_cli_feed_line(&feed, &line, &bytes)) > 0) {
+		rc = 0;
 		for (uint64_t i = 0; i < count && rc == 0; i++)
-			rc = publish(c, subject, out, line, (size_t)n);
+			rc = publish(c, subject, out, line, bytes);
+		if (rc != 0)
+			break;
 	}
-	free(line);
+	mr_cli_feed_free(&feed);
 	return rc;
 }
 
@@ -131,8 +150,27 @@ static int open_publisher(
 	return mr_publisher_open_with(c, subject, &options, &out->promised);
 }
 
+static void on_state(struct mr_client *c, bool connected, int error, void *arg)
+{
+	(void)error;
+	mr_cli_note_state(arg, c, connected, "publishing");
+}
+
+static int tell_lost(const struct mr_cli *cli, const struct mr_client *c)
+{
+	struct mr_client_stats stats;
+
+	mr_client_stats(c, &stats);
+	if (stats.lost == 0)
+		return MR_EXIT_OK;
+	mr_cli_note(cli, "%" PRIu64 " messages were lost with a connection; --promise keeps them",
+		stats.lost);
+	return MR_EXIT_FAILED;
+}
+
 static int run_pub(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
+	struct mr_options options = {.on_state = on_state};
 	const struct settings *set = settings;
 	const char *payload = w->count > 1 ? w->at[1] : "";
 	struct outgoing out;
@@ -145,7 +183,8 @@ static int run_pub(const struct mr_cli *cli, const void *settings, const struct 
 	code = prepare(cli, set, payload, &out);
 	if (code)
 		return code;
-	code = mr_cli_connect(cli, NULL, &c);
+	options.arg = (void *)(uintptr_t)cli;
+	code = mr_cli_connect(cli, &options, &c);
 	if (code == MR_EXIT_OK) {
 		mr_cli_catch_interrupts();
 		rc = open_publisher(c, set, w->at[0], &out);
@@ -155,6 +194,8 @@ static int run_pub(const struct mr_cli *cli, const void *settings, const struct 
 			code = mr_cli_fail_call(cli, c, rc, w->at[0]);
 		else if (mr_cli_interrupted())
 			code = MR_EXIT_INTERRUPTED;
+		else
+			code = tell_lost(cli, c);
 		mr_close(c);
 	}
 	mr_cli_input_free(&out.payload);
@@ -236,7 +277,8 @@ const struct mr_cli_verb mr_cli_pub = {
 	.operands = "SUBJECT [PAYLOAD|-]",
 	.details =
 		"Without PAYLOAD the message is empty; - takes all of standard input. Ends when the bus has\n"
-		"taken everything. What is promised waits for receivers that are full, if they asked for that.",
+		"taken everything. What is promised waits for receivers that are full, if they asked for that.\n"
+		"While the bus is away lines wait for it; the exit code is 1 if some were lost with it.",
 	.examples = "  millrace pub orders.eu.created '{\"id\":1}' -H trace:abc\n"
 		    "  millrace pub blobs.photo - < photo.jpeg\n"
 		    "  tail -f app.log | millrace pub logs.app --stdin-lines",

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "client/millrace.h"
+#include "control/cli/feed.h"
 #include "control/cli/headers.h"
 #include "control/cli/input.h"
 #include "control/cli/options.h"
@@ -38,6 +39,7 @@ struct push {
 	struct mr_push message;
 	uint64_t accepted;
 	int error; /* the first */
+	bool refused;
 	uint64_t failed;
 	struct mr_headers headers;
 	char header_memory[16384];
@@ -53,6 +55,7 @@ static void on_outcome(struct mr_client *c, uint64_t id, int error, void *arg)
 	p->failed += error != 0;
 	if (error && !p->error)
 		p->error = error;
+	p->refused = p->error != 0;
 }
 
 /* A bus that is away comes back, and a queue that is full has room one day. */
@@ -78,18 +81,19 @@ static int push_one(struct push *p, const void *payload, size_t bytes)
 
 static int push_lines(struct push *p)
 {
-	char *line = NULL;
-	size_t capacity = 0;
-	ssize_t n;
-	int rc = 0;
+	struct mr_cli_feed feed = {.client = p->client, .stop = &p->refused};
+	const char *line;
+	size_t bytes;
+	int rc;
 
-	while (rc == 0 && !p->error && !mr_cli_interrupted() &&
-		(n = getline(&line, &capacity, stdin)) >= 0) {
-		n -= n > 0 && line[n - 1] == '\n';
+	while ((rc = mr_cli_feed_line(&feed, &line, &bytes)) > 0) {
+		rc = 0;
 		for (uint64_t i = 0; i < p->set->count && rc == 0; i++)
-			rc = push_one(p, line, (size_t)n);
+			rc = push_one(p, line, bytes);
+		if (rc != 0)
+			break;
 	}
-	free(line);
+	mr_cli_feed_free(&feed);
 	return rc;
 }
 
@@ -183,9 +187,18 @@ static int open_queue(struct push *p, const char *name)
 	return mr_queue_open(p->client, name, &options, &p->queue);
 }
 
+static void on_state(struct mr_client *c, bool connected, int error, void *arg)
+{
+	struct push *p = arg;
+
+	(void)error;
+	mr_cli_note_state(p->cli, c, connected, "pushing");
+}
+
 static int push_to(struct push *p, const char *name, const struct mr_cli_input *payload)
 {
-	int code = mr_cli_connect(p->cli, NULL, &p->client);
+	struct mr_options client = {.on_state = on_state, .arg = p};
+	int code = mr_cli_connect(p->cli, &client, &p->client);
 	int rc;
 
 	if (code)

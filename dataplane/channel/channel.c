@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -320,6 +321,29 @@ void mr_worker_page_unmap(const struct mr_worker_page *page)
 {
 	if (page != NULL)
 		munmap((void *)(uintptr_t)page, PAGE_BYTES);
+}
+
+/* The kernel's list of one thread has one offset from entry to futex, which is why the entry need not stand in the
+ * page, where others would read addresses of this process. What the C library had there goes back in disown; this
+ * thread locks no robust mutex in between. */
+void mr_worker_page_own(struct mr_worker_page *page, struct mr_worker_page_owner *o)
+{
+	o->list = (struct robust_list_head){
+		.list = {.next = &o->entry},
+		.futex_offset = (long)((uintptr_t)&page->owner - (uintptr_t)&o->entry),
+	};
+	o->entry.next = &o->list.list;
+	if (syscall(SYS_get_robust_list, 0, &o->before, &o->before_bytes) < 0 ||
+		syscall(SYS_set_robust_list, &o->list, sizeof(o->list)) < 0)
+		o->before_bytes = 0;
+	atomic_store_explicit(&page->owner, (uint32_t)gettid(), memory_order_relaxed);
+}
+
+void mr_worker_page_disown(struct mr_worker_page *page, struct mr_worker_page_owner *o)
+{
+	atomic_store_explicit(&page->owner, MR_WORKER_PAGE_GONE, memory_order_relaxed);
+	if (o->before_bytes > 0)
+		(void)syscall(SYS_set_robust_list, o->before, o->before_bytes);
 }
 
 void mr_bell_ring(int fd)

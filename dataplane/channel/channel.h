@@ -22,6 +22,8 @@
 #ifndef MILLRACE_CHANNEL_CHANNEL_H
 #define MILLRACE_CHANNEL_CHANNEL_H
 
+#include <linux/futex.h>
+
 #include "dataplane/ring/bytes.h"
 
 #define MR_CHANNEL_MAGIC 0x31304e414843524dull /* "MRCHAN01" */
@@ -42,6 +44,23 @@ enum mr_channel_fd {
 /* In a page of its own, writable by the worker's process alone. */
 struct mr_worker_page {
 	alignas(MR_CACHE_LINE) _Atomic uint32_t asleep; /* w: worker, r: whoever rings its bell */
+	/* The worker's thread while it runs, as a robust futex has it; MR_WORKER_PAGE_GONE when it is over. Should
+	 * the thread die, by whatever means, the kernel writes that. w: worker, kernel, r: clients */
+	_Atomic uint32_t owner;
+};
+
+_Static_assert(offsetof(struct mr_worker_page, owner) == 4, "shared between processes");
+
+/* FUTEX_OWNER_DIED */
+#define MR_WORKER_PAGE_GONE 0x40000000u
+
+/* What the kernel looks at when a worker's thread dies: its list of robust futexes, with the one. In memory that no
+ * other process sees. */
+struct mr_worker_page_owner {
+	struct robust_list_head list;
+	struct robust_list entry;
+	struct robust_list_head *before; /* the C library's */
+	size_t before_bytes;
 };
 
 struct mr_channel {
@@ -89,6 +108,9 @@ void mr_channel_peer_side(const struct mr_channel *ch, const struct mr_worker_pa
 int mr_worker_page_new(int *fd, struct mr_worker_page **page);
 int mr_worker_page_map(int fd, const struct mr_worker_page **page);
 void mr_worker_page_unmap(const struct mr_worker_page *page);
+/* The calling thread is the page's worker from here on, until it says that it is over or dies. */
+void mr_worker_page_own(struct mr_worker_page *page, struct mr_worker_page_owner *o);
+void mr_worker_page_disown(struct mr_worker_page *page, struct mr_worker_page_owner *o);
 
 /* Rings the worker's bell, or another eventfd. A bell that is rung already stays so. */
 void mr_bell_ring(int fd);

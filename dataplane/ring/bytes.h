@@ -42,12 +42,14 @@ struct mr_bytes_shared {
 	alignas(MR_CACHE_LINE) _Atomic uint64_t head; /* w: consumer, r: producer */
 	_Atomic uint32_t wants_bell; /* w: producer waiting for room, r: consumer */
 	alignas(MR_CACHE_LINE) _Atomic uint32_t asleep; /* w: consumer; w: producer, to clear it */
+	_Atomic uint32_t closed; /* nobody reads any more; w: consumer's side, r: producer */
 };
 
 _Static_assert(sizeof(struct mr_bytes_shared) == 192, "shared between processes");
 _Static_assert(offsetof(struct mr_bytes_shared, head) == 64, "shared between processes");
 _Static_assert(offsetof(struct mr_bytes_shared, wants_bell) == 72, "shared between processes");
 _Static_assert(offsetof(struct mr_bytes_shared, asleep) == 128, "shared between processes");
+_Static_assert(offsetof(struct mr_bytes_shared, closed) == 132, "shared between processes");
 
 struct mr_bytes_producer {
 	struct mr_bytes_shared *shared;

@@ -67,6 +67,7 @@ int mr_worker_run(void *worker)
 {
 	struct mr_worker *w = worker;
 
+	mr_worker_page_own(w->page, &w->page_owner);
 	mr_router_online(w->router);
 	w->round_start = rte_rdtsc();
 	while (!stopped(w)) {
@@ -80,6 +81,7 @@ int mr_worker_run(void *worker)
 	mr_router_offline(w->router);
 	mr_worker_ports_fini(w);
 	mr_worker_mesh_fini(w);
+	mr_worker_page_disown(w->page, &w->page_owner);
 	return 0;
 }
 

@@ -164,6 +164,7 @@ struct mr_worker {
 	uint64_t held_bytes_max;
 	struct mr_handoff handoff;
 	struct mr_worker_page *page;
+	struct mr_worker_page_owner page_owner;
 	int page_fd;
 	int epoll_fd;
 	int bell_fd; /* of other workers and of the table writer */

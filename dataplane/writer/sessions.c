@@ -173,6 +173,8 @@ struct mr_owner mr_writer_owner(const struct mr_session *s)
 
 static void hang_up(struct mr_writer *wr, struct mr_session *s)
 {
+	/* A client that only publishes looks at this and at nothing else. */
+	atomic_store_explicit(&s->channel.up_shared->closed, 1, memory_order_relaxed);
 	epoll_ctl(wr->epoll_fd, EPOLL_CTL_DEL, s->liveness_fd, NULL);
 	close(s->liveness_fd);
 	s->liveness_fd = -1;

@@ -347,8 +347,10 @@ static bool read_up(struct bus *b, struct bus_session *s)
 void bus_session_close(struct bus_session *s)
 {
 	s->open = false;
-	if (s->liveness_fd >= 0)
+	if (s->liveness_fd >= 0) {
+		atomic_store_explicit(&s->channel.up_shared->closed, 1, memory_order_relaxed);
 		close(s->liveness_fd);
+	}
 	mr_channel_close(&s->channel);
 	fake_reliable_close(s);
 }

@@ -559,6 +559,43 @@ static void changing_records_under_the_reader(void **state)
 	mr_test_session_close(&bad);
 }
 
+/* By the kernel, in a word of the worker page, which one load of a client sees. */
+static void death_of_the_data_plane_is_seen_in_the_worker_page(void **state)
+{
+	static struct mr_test_plane other;
+	struct mr_test_session s;
+	char path[128];
+
+	(void)state;
+	start(&other, NULL);
+	mr_test_session_open(&other, &s, "witness");
+	publish(&s, "a", "x"); /* the worker's thread runs */
+	mr_test_wait_count(&mr_test_worker_stats(&other, 0)->published, 1, "published");
+	assert_int_equal(atomic_load(&s.page->owner) & MR_WORKER_PAGE_GONE, 0);
+	kill(other.pid, SIGKILL);
+	assert_int_equal(waitpid(other.pid, NULL, 0), other.pid);
+	assert_int_equal(atomic_load(&s.page->owner) & MR_WORKER_PAGE_GONE, MR_WORKER_PAGE_GONE);
+	assert_int_equal(atomic_load(&s.channel.up_shared->closed), 0);
+	mr_test_session_close(&s);
+	mr_test_plane_leave(&other);
+	snprintf(path, sizeof(path), "rm -r '%s'", other.run_dir);
+	assert_int_equal(system(path), 0);
+}
+
+static void end_of_the_data_plane_is_seen_in_the_worker_page(void **state)
+{
+	static struct mr_test_plane other;
+	struct mr_test_session s;
+
+	(void)state;
+	start(&other, NULL);
+	mr_test_session_open(&other, &s, "witness");
+	mr_test_plane_stop(&other);
+	assert_int_equal(atomic_load(&s.page->owner), MR_WORKER_PAGE_GONE);
+	assert_int_equal(atomic_load(&s.channel.up_shared->closed), 1);
+	mr_test_session_close(&s);
+}
+
 #define FAULT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -582,6 +619,8 @@ int main(void)
 		FAULT(garbage_from_control_ends_the_link_alone),
 		FAULT(control_may_come_and_go_while_messages_flow),
 		FAULT(kick_tells_the_client_why),
+		cmocka_unit_test(death_of_the_data_plane_is_seen_in_the_worker_page),
+		cmocka_unit_test(end_of_the_data_plane_is_seen_in_the_worker_page),
 		cmocka_unit_test(
 			clients_find_room_until_descriptors_run_out_and_control_comes_back),
 		FAULT(bell_of_an_expelled_client_is_not_heard_any_more),
