@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -63,13 +64,26 @@ static int set_options(struct mr_client *c, const struct mr_options *options)
 	return 0;
 }
 
+void *mr_pages_new(size_t bytes)
+{
+	void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return pages == MAP_FAILED ? NULL : pages;
+}
+
+void mr_pages_free(void *pages, size_t bytes)
+{
+	if (pages != NULL)
+		munmap(pages, bytes);
+}
+
 static struct mr_client *client_new(void)
 {
 	struct mr_client *c = calloc(1, sizeof(*c));
 
 	if (c == NULL)
 		return NULL;
-	c->calls = calloc(MR_CALLS_MAX, sizeof(*c->calls));
+	c->calls = mr_pages_new(MR_CALLS_MAX * sizeof(*c->calls));
 	if (c->calls == NULL) {
 		free(c);
 		return NULL;
@@ -119,7 +133,7 @@ static void client_free(struct mr_client *c)
 	free(c->ids_free);
 	free(c->pending);
 	free(c->heap);
-	free(c->calls);
+	mr_pages_free(c->calls, MR_CALLS_MAX * sizeof(*c->calls));
 	free(c);
 }
 

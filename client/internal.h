@@ -313,6 +313,11 @@ struct mr_client {
 	char lost_text[160];
 };
 
+/* client.c: zeroed memory that is taken from the kernel page by page, as it is touched: a large structure of
+ * which an idle client uses little. NULL: none. */
+void *mr_pages_new(size_t bytes);
+void mr_pages_free(void *pages, size_t bytes);
+
 /* error.c */
 
 /* Notes the failure and returns `code`. The text is constant, or formatted into the client. */

@@ -75,12 +75,12 @@ int mr_udp_init(struct mr_client *c, const char *address)
 		return mr_failf(c, -EINVAL,
 			"address \"%s\": expected udp://HOST:PORT, with IPv6 addresses in brackets",
 			address);
-	u = calloc(1, sizeof(*u));
+	u = mr_pages_new(sizeof(*u));
 	if (u == NULL)
 		return mr_fail(c, -ENOMEM, NULL);
-	u->buffers = malloc(MR_UDP_RECEIVES * MR_UDP_BUFFER);
+	u->buffers = mr_pages_new(MR_UDP_RECEIVES * MR_UDP_BUFFER);
 	if (u->buffers == NULL) {
-		free(u);
+		mr_pages_free(u, sizeof(*u));
 		return mr_fail(c, -ENOMEM, NULL);
 	}
 	u->fd = -1;

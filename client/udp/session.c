@@ -4,6 +4,7 @@
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "client/udp/udp.h"
@@ -92,12 +93,58 @@ static void died(struct mr_client *c)
 	mr_session_eof(c, why);
 }
 
+/* Nothing stands in any ring, nor does anybody look into one. */
+static bool rings_empty(const struct mr_client *c)
+{
+	const struct mr_udp *u = c->udp;
+	const struct mr_udp_reliable *r = &u->reliable;
+
+	return c->depth == 0 && !c->hold && c->refuse != -EBUSY && u->out.head == c->up.tail &&
+	       c->down.head == u->in.tail && c->down.head == c->down.head_out &&
+	       (!r->on || r->log.head == r->up.tail);
+}
+
+/* Of slots in which no frame waits. Their memory is the C library's, so whole pages of it alone. */
+static void slots_trim(struct mr_udp_reliable *r)
+{
+	const uintptr_t page = 4096;
+	uintptr_t from = ((uintptr_t)r->slots + page - 1) & ~(page - 1);
+	uintptr_t to = ((uintptr_t)r->slots + (size_t)r->rx.slots * r->slot_bytes) & ~(page - 1);
+
+	if (r->rx.ahead == 0 && r->rx.taken == r->rx.next && to > from)
+		(void)madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+/* With a heartbeat, which says that nothing was sent for an interval. */
+static void trim(struct mr_client *c)
+{
+	struct mr_udp *u = c->udp;
+	uint64_t at = c->up.tail + u->in.tail + (u->reliable.on ? u->reliable.up.tail : 0);
+
+	if (at != u->idle_at) {
+		u->idle_at = at;
+		u->trimmed = false;
+	} else if (!u->trimmed && rings_empty(c)) {
+		u->trimmed = true;
+		mr_channel_trim(&u->rings);
+		if (u->reliable.on) {
+			mr_channel_trim(&u->reliable.ring);
+			slots_trim(&u->reliable);
+		}
+		(void)madvise(u->buffers, MR_UDP_RECEIVES * MR_UDP_BUFFER, MADV_DONTNEED);
+	}
+}
+
 static void beat(struct mr_client *c, uint64_t now_ns)
 {
 	struct mr_udp *u = c->udp;
 
-	if (now_ns - u->last_tx_ns >= u->heartbeat_ns && !mr_udp_send_alone(c, NULL, 0))
+	if (now_ns - u->last_tx_ns < u->heartbeat_ns)
+		return;
+	if (!mr_udp_send_alone(c, NULL, 0))
 		u->last_tx_ns = now_ns - u->heartbeat_ns + AGAIN_NS;
+	else
+		trim(c);
 }
 
 void mr_udp_look(struct mr_client *c)
@@ -234,8 +281,8 @@ static void fini(struct mr_client *c)
 {
 	mr_channel_close(&c->udp->rings);
 	mr_udp_reliable_fini(c->udp);
-	free(c->udp->buffers);
-	free(c->udp);
+	mr_pages_free(c->udp->buffers, MR_UDP_RECEIVES * MR_UDP_BUFFER);
+	mr_pages_free(c->udp, sizeof(*c->udp));
 	c->udp = NULL;
 }
 

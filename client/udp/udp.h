@@ -15,7 +15,8 @@
  * the bus has acknowledged their frame. Both flows end in the one down ring. While that is full, frames of
  * the reliable flow wait in slots, and then the bus has no credit to send more.
  *
- * Owns      A client owns its struct mr_udp; the rings in it stay from one session to the next.
+ * Owns      A client owns its struct mr_udp; the rings in it stay from one session to the next. They take memory as
+ *           they are used, and give it back when nothing has moved in them for a heartbeat interval.
  * Threads   The client's.
  * Units     frame_bytes: of the UDP payload.
  * Errors    A frame that the socket does not take stays in the ring as messages. A frame that makes no
@@ -134,11 +135,13 @@ struct mr_udp {
 	uint64_t last_tx_ns;
 	uint64_t look_ns; /* when one who only publishes looks what has come */
 	bool looking;
+	uint64_t idle_at; /* bytes through all rings at the last heartbeat */
+	bool trimmed;     /* and the memory was given back since they moved */
 
 	/* receiving */
 	struct mr_frame_window window;
 	uint64_t last_rx_ns;
-	uint8_t *buffers;  /* MR_UDP_RECEIVES of MR_UDP_BUFFER */
+	uint8_t *buffers;  /* MR_UDP_RECEIVES of MR_UDP_BUFFER, a mapping */
 	uint64_t reserved; /* room in the down ring that what was just read may need */
 
 	/* session */

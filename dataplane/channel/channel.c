@@ -29,8 +29,9 @@ static bool ring_bytes_valid(uint32_t bytes)
 	       (bytes & (bytes - 1)) == 0;
 }
 
-/* Maps `bytes` at `offset` twice in a row, so that a record that wraps reads straight on. */
-static int map_twice(int fd, uint32_t offset, uint32_t bytes, void **out)
+/* Maps `bytes` at `offset` twice in a row, so that a record that wraps reads straight on. `flags`: MAP_POPULATE
+ * or 0. */
+static int map_twice(int fd, uint32_t offset, uint32_t bytes, int flags, void **out)
 {
 	uint8_t *base =
 		mmap(NULL, 2 * (size_t)bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -39,7 +40,7 @@ static int map_twice(int fd, uint32_t offset, uint32_t bytes, void **out)
 		return -errno;
 	for (unsigned i = 0; i < 2; i++) {
 		void *half = mmap(base + (size_t)i * bytes, bytes, PROT_READ | PROT_WRITE,
-			MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, (off_t)offset);
+			MAP_SHARED | MAP_FIXED | flags, fd, (off_t)offset);
 
 		if (half == MAP_FAILED) {
 			int error = -errno;
@@ -62,15 +63,15 @@ struct mr_channel mr_channel_none(void)
 	};
 }
 
-static int map_parts(struct mr_channel *ch, const struct mrf_channel_header *h)
+static int map_parts(struct mr_channel *ch, const struct mrf_channel_header *h, int flags)
 {
 	int error;
 
-	error = map_twice(ch->memory_fd, h->up_offset, h->up_bytes, &ch->up_map);
+	error = map_twice(ch->memory_fd, h->up_offset, h->up_bytes, flags, &ch->up_map);
 	if (error != 0)
 		return error;
 	ch->up_bytes = h->up_bytes;
-	error = map_twice(ch->memory_fd, h->down_offset, h->down_bytes, &ch->down_map);
+	error = map_twice(ch->memory_fd, h->down_offset, h->down_bytes, flags, &ch->down_map);
 	if (error != 0)
 		return error;
 	ch->down_bytes = h->down_bytes;
@@ -98,8 +99,8 @@ static void close_fd(int *fd)
 }
 
 /* Memory whose size nobody can change any more. Where the kernel knows the flag, memory that nobody
- * can execute either: a host may be set up to refuse any other. */
-static int make_memory(const char *name, off_t bytes, int seals, int *out)
+ * can execute either: a host may be set up to refuse any other. `now`: all of it. */
+static int make_memory(const char *name, off_t bytes, int seals, bool now, int *out)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MR_MFD_NOEXEC_SEAL);
 	int error;
@@ -108,8 +109,8 @@ static int make_memory(const char *name, off_t bytes, int seals, int *out)
 		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
-	/* Pages are had now or refused now: a worker that touches one later must not fail on it. */
-	if (ftruncate(fd, bytes) < 0 || fallocate(fd, 0, 0, bytes) < 0 ||
+	/* Pages that others share are had now or refused now: a worker that touches one later must not fail on it. */
+	if (ftruncate(fd, bytes) < 0 || (now && fallocate(fd, 0, 0, bytes) < 0) ||
 		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | seals) < 0) {
 		error = -errno;
 		close(fd);
@@ -138,7 +139,7 @@ static int make_bells(struct mr_channel *ch)
 }
 
 static int make_rings(
-	struct mr_channel *ch, const char *name, uint32_t up_bytes, uint32_t down_bytes)
+	struct mr_channel *ch, const char *name, uint32_t up_bytes, uint32_t down_bytes, bool now)
 {
 	struct mrf_channel_header h = {
 		.magic = MR_CHANNEL_MAGIC,
@@ -152,19 +153,20 @@ static int make_rings(
 	*ch = mr_channel_none();
 	if (!ring_bytes_valid(up_bytes) || !ring_bytes_valid(down_bytes))
 		return -EINVAL;
-	error = make_memory(name, (off_t)h.down_offset + down_bytes, F_SEAL_SEAL, &ch->memory_fd);
+	error = make_memory(
+		name, (off_t)h.down_offset + down_bytes, F_SEAL_SEAL, now, &ch->memory_fd);
 	if (error != 0)
 		return error;
 	error = map_header(ch);
 	if (error != 0)
 		return error;
 	memcpy(ch->header_map, &h, sizeof(h));
-	return map_parts(ch, &h);
+	return map_parts(ch, &h, now ? MAP_POPULATE : 0);
 }
 
 int mr_channel_new(struct mr_channel *ch, const char *name, uint32_t up_bytes, uint32_t down_bytes)
 {
-	int error = make_rings(ch, name, up_bytes, down_bytes);
+	int error = make_rings(ch, name, up_bytes, down_bytes, true);
 
 	if (error == 0)
 		error = make_bells(ch);
@@ -175,13 +177,22 @@ int mr_channel_new(struct mr_channel *ch, const char *name, uint32_t up_bytes, u
 
 int mr_channel_new_private(struct mr_channel *ch, uint32_t up_bytes, uint32_t down_bytes)
 {
-	int error = make_rings(ch, "millrace-rings", up_bytes, down_bytes);
+	int error = make_rings(ch, "millrace-rings", up_bytes, down_bytes, false);
 
 	if (error != 0)
 		mr_channel_close(ch);
 	else
 		close_fd(&ch->memory_fd);
 	return error;
+}
+
+void mr_channel_trim(struct mr_channel *ch)
+{
+	if (ch->header_map == NULL)
+		return;
+	/* Of the memory, not of the mapping: both halves let go of it. */
+	(void)madvise(ch->up_map, ch->up_bytes, MADV_REMOVE);
+	(void)madvise(ch->down_map, ch->down_bytes, MADV_REMOVE);
 }
 
 static bool ring_within(uint32_t offset, uint32_t bytes, uint64_t memory_bytes)
@@ -236,7 +247,7 @@ int mr_channel_map(struct mr_channel *ch, int memory_fd, int worker_bell_fd, int
 		error = -EBADMSG;
 		goto close;
 	}
-	error = map_parts(ch, &h);
+	error = map_parts(ch, &h, MAP_POPULATE);
 	if (error != 0)
 		goto close;
 	return 0;
@@ -277,7 +288,7 @@ void mr_channel_peer_side(const struct mr_channel *ch, const struct mr_worker_pa
 
 int mr_worker_page_new(int *fd, struct mr_worker_page **page)
 {
-	int error = make_memory("millrace-worker", PAGE_BYTES, 0, fd);
+	int error = make_memory("millrace-worker", PAGE_BYTES, 0, true, fd);
 	void *map;
 
 	if (error != 0)

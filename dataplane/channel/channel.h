@@ -82,8 +82,11 @@ struct mr_channel {
  * -ENOMEM, -EMFILE. The memory is sealed against growing and shrinking. */
 int mr_channel_new(struct mr_channel *ch, const char *name, uint32_t up_bytes, uint32_t down_bytes);
 
-/* The same for two sides within one process, which needs neither bells nor a descriptor. */
+/* The same for two sides within one process, which needs neither bells nor a descriptor. It takes memory as it is
+ * touched. */
 int mr_channel_new_private(struct mr_channel *ch, uint32_t up_bytes, uint32_t down_bytes);
+/* Gives back the memory of rings in which nothing stands. System calls. */
+void mr_channel_trim(struct mr_channel *ch);
 
 /* Maps a memory that came from elsewhere, and takes over the three descriptors, also on failure.
  * -EBADMSG: too small, not sealed against shrinking, or a header that does not describe it. */

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* idle_clients ADDRESS COUNT [USE]: connects COUNT clients and prints how many KiB of memory each has added to this
+ * process, shared and private. With USE, each sends and takes 2 MiB first and is then left alone for three heartbeats;
+ * that many KiB are printed too. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "client/millrace.h"
+
+#define CLIENTS_MAX 1000
+
+static struct mr_client *clients[CLIENTS_MAX];
+static int count;
+
+static long resident_kib(void)
+{
+	FILE *f = fopen("/proc/self/smaps_rollup", "r");
+	char line[256];
+	long kib = -1;
+
+	while (f != NULL && kib < 0 && fgets(line, sizeof(line), f) != NULL)
+		if (strncmp(line, "Rss:", 4) == 0)
+			kib = strtol(line + 4, NULL, 10);
+	if (f != NULL)
+		fclose(f);
+	return kib;
+}
+
+static void take(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	(void)c;
+	(void)m;
+	(void)arg;
+}
+
+static int use(struct mr_client *c)
+{
+	static const char payload[1024];
+	int error = mr_subscribe(c, "idle.test", NULL, take, NULL, NULL);
+
+	for (unsigned i = 0; i < 2048 && error == 0; i++) {
+		error = mr_publish(c, "idle.test", payload, sizeof(payload));
+		while (mr_process(c, 256) > 0)
+			continue;
+	}
+	return error;
+}
+
+static void serve_for(time_t seconds)
+{
+	time_t end = time(NULL) + seconds;
+
+	while (time(NULL) < end)
+		for (int i = 0; i < count; i++)
+			mr_wait(clients[i], 1);
+}
+
+int main(int argc, char **argv)
+{
+	int most = argc > 2 ? atoi(argv[2]) : 0;
+	long before, after;
+
+	if (most < 1 || most > CLIENTS_MAX)
+		return 2;
+	/* Once, so that the code is there. */
+	if (mr_connect(argv[1], NULL, &clients[0]) != 0 || use(clients[0]) != 0)
+		return 1;
+	mr_close(clients[0]);
+	before = resident_kib();
+	for (; count < most; count++)
+		if (mr_connect(argv[1], NULL, &clients[count]) != 0) {
+			fprintf(stderr, "client %d: %s\n", count, mr_error(NULL));
+			return 1;
+		}
+	after = resident_kib();
+	printf("%ld\n", (after - before) / most);
+	if (argc < 4)
+		return 0;
+	for (int i = 0; i < count; i++)
+		if (use(clients[i]) != 0)
+			return 1;
+	serve_for(strtol(argv[3], NULL, 10));
+	printf("%ld\n", (resident_kib() - before) / most);
+	return 0;
+}
