@@ -241,7 +241,9 @@ struct mr_queues {
 	/* tables, mapped whole and taken as they are touched */
 	struct mr_queue_slot *slots;
 	uint32_t slots_fresh;
-	uint32_t slots_free;
+	uint32_t slots_free; /* given back first: taken first */
+	uint32_t slots_last; /* given back last */
+	uint32_t slots_free_count;
 	unsigned index_bits;
 	struct mr_queue **names; /* hash */
 	uint32_t names_mask;

@@ -6,6 +6,9 @@
 /* Of one size, whatever the name: each size takes a slab of the store at least. */
 #define QUEUE_BYTES ((uint32_t)(sizeof(struct mr_queue) + MR_SUBJECT_BYTES_MAX))
 
+/* Slots that were used are left alone while there are fewer, and new ones. */
+#define SLOTS_REST 1024u
+
 static uint32_t name_hash(unsigned kind, const char *name, uint32_t bytes)
 {
 	uint32_t hash = 2166136261u ^ kind; /* FNV-1a */
@@ -26,18 +29,32 @@ struct mr_queue *mr_queue_by_name(
 	return queue;
 }
 
-/* Its generation was not used for as long as there are generations. */
+/* Slots rest before they are used again: a number has few bits of generation, and comes again when its slot
+ * was used that often, while a message for the queue that had it may be under way. */
 static uint32_t slot_take(struct mr_queues *q)
 {
 	uint32_t index = q->slots_free;
 
-	if (index != MR_QUEUE_NONE)
-		q->slots_free = q->slots[index].next_free;
-	else if (q->slots_fresh < q->c.queues_max)
-		index = q->slots_fresh++;
-	else
+	if (q->slots_free_count < SLOTS_REST && q->slots_fresh < q->c.queues_max)
+		return q->slots_fresh++;
+	if (index == MR_QUEUE_NONE)
 		return MR_QUEUE_NONE;
+	q->slots_free = q->slots[index].next_free;
+	q->slots_free_count--;
 	return index;
+}
+
+/* Behind the others. */
+static void slot_give_back(struct mr_queues *q, uint32_t index)
+{
+	q->slots[index].queue = NULL;
+	q->slots[index].next_free = MR_QUEUE_NONE;
+	if (q->slots_free == MR_QUEUE_NONE)
+		q->slots_free = index;
+	else
+		q->slots[q->slots_last].next_free = index;
+	q->slots_last = index;
+	q->slots_free_count++;
 }
 
 static uint32_t number_of(struct mr_queues *q, uint32_t index)
@@ -78,8 +95,7 @@ int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t
 		return -ENOSPC;
 	queue = mr_store_alloc(q->store, QUEUE_BYTES);
 	if (queue == NULL) {
-		q->slots[index].next_free = q->slots_free;
-		q->slots_free = index;
+		slot_give_back(q, index);
 		return -ENOMEM;
 	}
 	*queue = (struct mr_queue){
@@ -178,9 +194,7 @@ void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
 	if (queue->dead != NULL)
 		queue->dead->dead = NULL;
 	unlink_name(q, queue);
-	q->slots[index].queue = NULL;
-	q->slots[index].next_free = q->slots_free;
-	q->slots_free = index;
+	slot_give_back(q, index);
 	mr_policy_fini(q, queue);
 	mr_store_release(q->store, queue, QUEUE_BYTES);
 }

@@ -402,6 +402,16 @@ static void detach(struct mr_table *t, const struct mr_record *rec)
 	t->subscriptions--;
 }
 
+bool mr_table_is_member(const struct mr_table *t, const struct mr_owner *o, uint32_t sub_id)
+{
+	uint32_t owner = mr_records_owner(&t->records, o);
+	uint32_t record =
+		owner == 0 ? 0
+			   : mr_records_find(&t->records, owner, MR_RECORD_SUBSCRIPTION, sub_id);
+
+	return record != 0 && mr_record_at(&t->records, record)->group != 0;
+}
+
 int mr_table_unsubscribe(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id)
 {
 	uint32_t owner = mr_records_owner(&t->records, o);

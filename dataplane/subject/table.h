@@ -132,6 +132,9 @@ int mr_table_subscribe(struct mr_table *t, const struct mr_owner *o, uint32_t su
  * -ENOENT: the owner has no such subscription; -EINVAL: more than that. */
 int mr_table_water(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id, uint8_t water);
 
+/* True of a subscription in a queue group. */
+bool mr_table_is_member(const struct mr_table *t, const struct mr_owner *o, uint32_t sub_id);
+
 /* -ENOENT: the owner has no such subscription. */
 int mr_table_unsubscribe(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id);
 

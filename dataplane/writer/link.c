@@ -88,6 +88,7 @@ void mr_writer_link_close(struct mr_writer *wr, const char *why)
 	mr_log(MR_LOG_INFO, "control gone", MR_LOG_STR("why", why));
 	close(wr->link_fd);
 	wr->link_fd = -1;
+	mr_writer_answers_forget(wr);
 }
 
 static bool wait_writable(int fd)

@@ -146,10 +146,15 @@ static void unsubscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 	if (s != NULL) {
 		struct mr_owner owner = mr_writer_owner(s);
 
+		bool member =
+			mr_table_is_member(wr->table, &owner, mrf_link_unsubscribe_subscription(t));
+
 		error = mr_table_unsubscribe(
 			wr->table, &owner, mrf_link_unsubscribe_subscription(t));
 		if (error == 0)
 			s->subscriptions--;
+		if (error == 0 && member && mr_writer_answer_later(wr, id))
+			return;
 	}
 	mr_writer_link_result(wr, id, error, text_of(error, ""));
 }

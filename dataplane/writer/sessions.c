@@ -395,17 +395,17 @@ static void expel_corrupt(struct mr_writer *wr)
 
 bool mr_writer_sessions_tick(struct mr_writer *wr)
 {
-	bool aliases_wait;
+	bool more;
 
 	expel_corrupt(wr);
 	mr_writer_remotes_look(wr);
 	(void)mr_writer_passages_tick(wr);
 	leave(wr);
 	free_retired(wr);
-	aliases_wait = mr_writer_aliases_tick(wr);
-	aliases_wait |= mr_writer_releases_tick(wr);
-	return aliases_wait || wr->closing != NULL || wr->retired != NULL ||
-	       wr->retired_lists != NULL;
+	more = mr_writer_aliases_tick(wr);
+	more |= mr_writer_releases_tick(wr);
+	more |= mr_writer_answers_tick(wr);
+	return more || wr->closing != NULL || wr->retired != NULL || wr->retired_lists != NULL;
 }
 
 void mr_writer_sessions_close_all(struct mr_writer *wr)

@@ -422,6 +422,7 @@ void mr_writer_close(struct mr_writer *wr)
 	free(wr->qsbr);
 	mr_writer_remotes_close(wr);
 	mr_writer_releases_close(wr);
+	mr_writer_answers_close(wr);
 	free(wr->generations);
 	if (wr->stats_map != NULL)
 		munmap(wr->stats_map, wr->stats_bytes);

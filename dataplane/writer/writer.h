@@ -11,6 +11,7 @@
  *   remotes.c   the same of sessions over UDP: their slots, and which path leads to which
  *   aliases.c   who may publish by which alias
  *   releases.c  aliases given back, while messages by them are under way
+ *   answers.c   what control is told only when that has come to pass
  *   passage.c   when what is under way between workers has been dealt with
  *   blocks.c    the mesh's memory
  *   ports.c     opening ports, looking after their links
@@ -101,6 +102,16 @@ struct mr_writer_passage {
 	uint32_t tails[MR_WORKERS_MAX][MR_WORKERS_MAX]; /* from, to: to be read of each ring */
 };
 
+/* Answers to control that wait for a passage, oldest first. */
+struct mr_writer_answers {
+	struct {
+		uint64_t id;
+		uint64_t due;
+	} * items;
+	uint32_t count;
+	uint32_t room;
+};
+
 struct mr_writer {
 	const struct mr_config *config;
 	unsigned workers_count;
@@ -134,6 +145,7 @@ struct mr_writer {
 	struct mr_writer_remotes remotes;
 	struct mr_writer_releases releases;
 	struct mr_writer_passage passage;
+	struct mr_writer_answers answers;
 	struct mr_session *closing;
 	struct mr_session *retired;
 	struct mr_poll_list *retired_lists;
@@ -247,6 +259,15 @@ bool mr_writer_release_waits(
 void mr_writer_release_cancel(struct mr_writer *wr, const struct mr_session *s, uint32_t alias);
 /* Takes from sessions what nothing is under way by any more. True while some wait. */
 bool mr_writer_releases_tick(struct mr_writer *wr);
+
+/* answers.c */
+/* Says yes to a request when all that was under way until now has been dealt with. False: say it now. */
+bool mr_writer_answer_later(struct mr_writer *wr, uint64_t id);
+/* Control is gone, and its questions with it. */
+void mr_writer_answers_forget(struct mr_writer *wr);
+/* True while some wait. */
+bool mr_writer_answers_tick(struct mr_writer *wr);
+void mr_writer_answers_close(struct mr_writer *wr);
 
 /* ports.c */
 /* Statistics memory is there; workers do not run yet. */

@@ -3,6 +3,8 @@
  * workers stepped by hand. */
 #include "tests/unit/dataplane/inside.h"
 
+#include <sys/socket.h>
+
 #include <rte_cycles.h>
 
 #include "dataplane/worker/stages.h"
@@ -450,6 +452,67 @@ static void a_client_that_writes_after_its_end_is_let_go(void **state)
 	online(false);
 }
 
+static bool answered(int link)
+{
+	char answer[1024];
+
+	return recv(link, answer, sizeof(answer), MSG_DONTWAIT) > 0;
+}
+
+static void ask_to_unsubscribe(uint32_t id)
+{
+	const struct mrf_link_unsubscribe v = {.session = sub.session->id, .subscription = id};
+	struct mrf_link_message m = {.id = 1, .body_type = MRF_LINK_BODY_LINK_UNSUBSCRIBE};
+	struct mrf_builder b;
+	uint64_t memory[64];
+	const void *data;
+	size_t bytes;
+	struct mrf_table t;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	m.body = mrf_link_unsubscribe_write(&b, &v);
+	assert_int_equal(mrf_builder_finish(&b, mrf_link_message_write(&b, &m), &data, &bytes), 0);
+	assert_int_equal(mrf_link_message_parse(data, bytes, &t), 0);
+	mr_writer_request(&writer, t, -1);
+}
+
+/* Its number may be another subscription's from then on, and members chosen before are in the mesh. */
+static void who_leaves_a_group_is_told_when_nothing_is_under_way_for_it(void **state)
+{
+	struct mr_owner owner = mr_writer_owner(sub.session);
+	uint32_t alias, got = 0;
+	int link[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, link), 0);
+	writer.link_fd = link[0];
+	assert_int_equal(mr_table_unsubscribe(writer.table, &owner, 9), 0);
+	assert_int_equal(
+		mr_table_subscribe(writer.table, &owner, 9, MR_SUB_PATTERN, "a", 1, "g", 1), 0);
+	assert_int_equal(
+		mr_table_subscribe(writer.table, &owner, 10, MR_SUB_PATTERN, "b", 1, NULL, 0), 0);
+	sub.session->subscriptions = 2;
+	assert_int_equal(give("a", &alias), 0);
+	publish_to_a_sleeper(alias, MESSAGES);
+	ask_to_unsubscribe(10);
+	assert_true(answered(link[1]));
+	ask_to_unsubscribe(9);
+	for (unsigned i = 0; i < 100; i++)
+		assert_true(mr_writer_sessions_tick(&writer));
+	mr_router_online(writer.workers[1]->router);
+	while (got < MESSAGES) {
+		assert_false(answered(link[1]));
+		step(1);
+		got = read_all(got);
+		assert_true(got == MESSAGES || mr_writer_sessions_tick(&writer));
+	}
+	mr_router_offline(writer.workers[1]->router);
+	while (mr_writer_sessions_tick(&writer))
+		;
+	assert_true(answered(link[1]));
+	close(link[1]);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -466,6 +529,7 @@ int main(void)
 		TEST(what_a_client_left_in_its_ring_is_read_however_late),
 		TEST(what_a_client_left_before_a_gate_is_held_for_the_receiver),
 		TEST(a_client_that_writes_after_its_end_is_let_go),
+		TEST(who_leaves_a_group_is_told_when_nothing_is_under_way_for_it),
 	};
 	int failed;
 

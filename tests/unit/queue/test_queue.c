@@ -237,6 +237,27 @@ static void idle_queue_is_removed_and_its_number_is_not_good_again(void **state)
 	assert_int_equal(r.stats.refused_push_unknown, 1);
 }
 
+static void many_slots(struct mr_queues_config *c)
+{
+	c->queues_max = 1u << 20; /* seven bits of generation */
+}
+
+static void number_of_a_queue_that_was_deleted_rests(void **state)
+{
+	uint32_t first;
+
+	(void)state;
+	rig_close(&r);
+	rig_open(&r, many_slots);
+	first = rig_make(&r, "work");
+	for (unsigned i = 0; i < 100000; i++) {
+		assert_int_equal(rig_command(&r, MRF_QUEUE_VERB_DELETE, MRF_QUEUE_KIND_QUEUE,
+					 "work", 0, 0, 0),
+			0);
+		assert_int_not_equal(rig_make(&r, "work"), first);
+	}
+}
+
 static void queue_in_use_is_not_idle(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
@@ -266,6 +287,7 @@ int main(void)
 		RIG_TEST(opening_again_gives_the_same_number),
 		RIG_TEST(other_options_are_refused),
 		RIG_TEST(idle_queue_is_removed_and_its_number_is_not_good_again),
+		RIG_TEST(number_of_a_queue_that_was_deleted_rests),
 		RIG_TEST(queue_in_use_is_not_idle),
 	};
 

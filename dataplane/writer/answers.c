@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who leaves a queue group may give its subscription's number to another one when it is told that it has left.
+ * Until then members that were chosen before are on their way in the mesh, with that number.
+ */
+#include "dataplane/writer/writer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ROOM_FIRST 64u
+/* More than control ever asks at once. */
+#define ROOM_MAX 65536u
+
+static bool grow(struct mr_writer_answers *a)
+{
+	uint32_t room = a->room != 0 ? 2 * a->room : ROOM_FIRST;
+	void *items = room <= ROOM_MAX ? realloc(a->items, room * sizeof(*a->items)) : NULL;
+
+	if (items == NULL)
+		return false;
+	a->items = items;
+	a->room = room;
+	return true;
+}
+
+bool mr_writer_answer_later(struct mr_writer *wr, uint64_t id)
+{
+	struct mr_writer_answers *a = &wr->answers;
+
+	if (wr->workers_count == 1 || (a->count == a->room && !grow(a)))
+		return false;
+	a->items[a->count].id = id;
+	a->items[a->count++].due = mr_writer_passage_next(wr);
+	return true;
+}
+
+void mr_writer_answers_forget(struct mr_writer *wr)
+{
+	wr->answers.count = 0;
+}
+
+bool mr_writer_answers_tick(struct mr_writer *wr)
+{
+	struct mr_writer_answers *a = &wr->answers;
+	uint32_t over = 0;
+
+	/* To say something may end the link, and then there are none any more. */
+	while (over < a->count && mr_writer_passage_over(wr, a->items[over].due))
+		mr_writer_link_result(wr, a->items[over++].id, 0, "");
+	if (over > 0 && over <= a->count) {
+		a->count -= over;
+		memmove(a->items, a->items + over, a->count * sizeof(*a->items));
+	}
+	return a->count > 0;
+}
+
+void mr_writer_answers_close(struct mr_writer *wr)
+{
+	free(wr->answers.items);
+	wr->answers.items = NULL;
+}
