@@ -73,10 +73,13 @@ struct mr_config {
 		uint32_t handoff_ring_bytes; /* power of two, 256 KiB .. 1 GiB, default 1 MiB */
 	} channels;
 	struct {
-		uint32_t subscriptions_max;            /* 1 .. 16,777,216, default 1,048,576 */
-		uint32_t subscriptions_per_client_max; /* 1 .. 16,777,216, default 131,072 */
-		uint32_t aliases_max;                  /* 1 .. 1,048,576, default 65,536 */
-		uint32_t aliases_per_client_max;       /* 1 .. 1,048,576, default 4,096 */
+		uint32_t subscriptions_max;             /* 1 .. 16,777,216, default 1,048,576 */
+		uint32_t subscriptions_per_client_max;  /* 1 .. 16,777,216, default 131,072 */
+		uint32_t identical_per_client_max;      /* 1 .. 16,777,216, default 16 */
+		uint32_t shapes_per_client_max;         /* 1 .. 16,777,216, default 64 */
+		uint32_t prefix_lengths_per_client_max; /* 1 .. 256, default 16 */
+		uint32_t aliases_max;                   /* 1 .. 1,048,576, default 65,536 */
+		uint32_t aliases_per_client_max;        /* 1 .. 1,048,576, default 4,096 */
 		uint32_t
 			route_cache_entries; /* per worker, power of two 64 .. 1,048,576, default 8,192 */
 	} tables;

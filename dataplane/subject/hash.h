@@ -80,6 +80,33 @@ static inline uint64_t mr_hash_text(const struct mr_hash_key *key, const void *t
 	return mr_hash_fold(state ^ bytes, key->word[3]);
 }
 
+/* Hashes all prefixes of a text in one pass: each asked for is longer than the one before. */
+struct mr_prefix_hash {
+	const struct mr_hash_key *key;
+	const uint8_t *text; /* with MR_PREFIX_SPARE readable bytes behind it */
+	uint64_t state;      /* of the whole words so far */
+	size_t done;
+};
+#define MR_PREFIX_SPARE 8u
+
+static inline struct mr_prefix_hash mr_prefix_hash_begin(
+	const struct mr_hash_key *key, const void *text)
+{
+	return (struct mr_prefix_hash){key, text, key->word[2], 0};
+}
+
+static inline uint64_t mr_prefix_hash_of(struct mr_prefix_hash *p, size_t bytes)
+{
+	uint64_t rest;
+
+	for (; p->done + 8 <= bytes; p->done += 8)
+		p->state = mr_hash_fold(
+			mr_load64(p->text + p->done) ^ p->key->word[0], p->state ^ p->key->word[1]);
+	rest = mr_load64(p->text + p->done) & ((UINT64_C(1) << (bytes - p->done) * 8) - 1);
+	return mr_hash_fold(
+		mr_hash_fold(rest ^ p->key->word[0], p->state ^ bytes) ^ bytes, p->key->word[3]);
+}
+
 /* memcmp as a call costs more than the comparison, for the lengths that subjects have. */
 static inline bool mr_text_equal(const void *a, const void *b, size_t bytes)
 {

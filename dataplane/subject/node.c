@@ -279,12 +279,23 @@ free_node:
 	return 0;
 }
 
+static uint64_t prefix_hash(const struct mr_nodes *n, const void *text, size_t bytes)
+{
+	uint8_t spare[MR_SUBJECT_BYTES_MAX + MR_PREFIX_SPARE] = {0};
+	struct mr_prefix_hash p = mr_prefix_hash_begin(&n->hash_key, spare);
+
+	memcpy(spare, text, bytes);
+	return mr_prefix_hash_of(&p, bytes);
+}
+
 static uint64_t child_key(const struct mr_nodes *n, uint32_t parent, const void *text, size_t bytes)
 {
 	bool is_node = parent != MR_NODE_LITERALS && parent != MR_NODE_PREFIXES;
 	uint64_t parent_key = is_node ? mr_node_at(n, parent)->key : parent;
 
-	return mr_node_key(n, parent_key, mr_hash_text(&n->hash_key, text, bytes));
+	return mr_node_key(n, parent_key,
+		parent == MR_NODE_PREFIXES ? prefix_hash(n, text, bytes)
+					   : mr_hash_text(&n->hash_key, text, bytes));
 }
 
 uint32_t mr_nodes_find(const struct mr_nodes *n, uint32_t parent, const void *text, size_t bytes)

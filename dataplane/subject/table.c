@@ -73,10 +73,21 @@ static int limits_parse(const struct mr_table_limits *in, const struct rte_rcu_q
 		in->nodes_max, (uint64_t)NODES_PER_SUB_DEFAULT * out->subscriptions_max + 1024);
 	out->alias_holds_max =
 		or_default(in->alias_holds_max, (uint64_t)HOLDS_PER_ALIAS * out->aliases_max);
+	out->identical_max = or_default(in->identical_max, LIMIT_MAX);
+	out->shapes_max = or_default(in->shapes_max, LIMIT_MAX);
+	out->lengths_max = or_default(in->lengths_max, LIMIT_MAX);
 	if (out->subscriptions_max > LIMIT_MAX || out->aliases_max > LIMIT_MAX ||
 		out->nodes_max > LIMIT_MAX || out->alias_holds_max > LIMIT_MAX)
 		return -EINVAL;
 	return 0;
+}
+
+/* A subscription uses a pattern, and as many shapes or lengths as its owner may. */
+static uint32_t uses_max(const struct mr_table *t)
+{
+	uint64_t most = (uint64_t)t->limits.subscriptions_max * 2 + MR_TABLE_SHAPES_MAX;
+
+	return most < LIMIT_MAX ? (uint32_t)most : LIMIT_MAX;
 }
 
 static int open_parts(struct mr_table *t)
@@ -97,8 +108,13 @@ static int open_parts(struct mr_table *t)
 	if (rc != 0)
 		goto fini_groups;
 	rc = mr_records_init(&t->records, records_max, key);
+	if (rc != 0)
+		goto fini_aliases;
+	rc = mr_uses_init(&t->uses, uses_max(t), key);
 	if (rc == 0)
 		return 0;
+	mr_records_fini(&t->records);
+fini_aliases:
 	mr_aliases_fini(&t->aliases);
 fini_groups:
 	mr_groups_fini(&t->groups);
@@ -129,6 +145,7 @@ int mr_table_new(
 		free(t);
 		return rc;
 	}
+	t->refusal = "";
 	t->block_ops = (struct mr_block_ops){.reclaim = &t->reclaim,
 		.reclaim_kind = RECLAIM_BLOCK,
 		.moved = sink_moved,
@@ -143,6 +160,7 @@ void mr_table_free(struct mr_table *t)
 	if (t == NULL)
 		return;
 	mr_reclaim_fini(&t->reclaim);
+	mr_uses_fini(&t->uses);
 	mr_records_fini(&t->records);
 	mr_aliases_fini(&t->aliases);
 	mr_groups_fini(&t->groups);
@@ -302,6 +320,128 @@ static void changed(struct mr_table *t)
 		mr_reclaim_run(&t->reclaim);
 }
 
+const char *mr_table_refusal(const struct mr_table *t)
+{
+	return t->refusal;
+}
+
+static int refuse(struct mr_table *t, const char *why)
+{
+	t->refusal = why;
+	return -ENOSPC;
+}
+
+static uint32_t place_id(const struct mr_record *rec)
+{
+	return rec->node << 1 | rec->tail;
+}
+
+static bool is_starred(const struct mr_table *t, const struct mr_node *node)
+{
+	return node->kind != MR_NODE_FLAT && t->nodes.shapes.at[node->shape].starred;
+}
+
+/* Takes back the shapes of the path from `node` up to `end`, which is left out. */
+static void drop_shapes(struct mr_table *t, uint32_t owner, uint32_t node, uint32_t end)
+{
+	for (; node != end; node = mr_node_at(&t->nodes, node)->parent) {
+		const struct mr_node *at = mr_node_at(&t->nodes, node);
+
+		if (is_starred(t, at) &&
+			mr_uses_drop(&t->uses, owner, MR_USE_SHAPE, at->shape) == 0)
+			mr_owner_at(&t->records, owner)->shapes--;
+	}
+}
+
+/* Counts a shape of the owner's. */
+static int use_shape(struct mr_table *t, uint32_t owner, uint16_t shape)
+{
+	struct mr_owner_record *own = mr_owner_at(&t->records, owner);
+	uint32_t count = mr_uses_count(&t->uses, owner, MR_USE_SHAPE, shape);
+
+	if (count == 0 && own->shapes >= t->limits.shapes_max)
+		return refuse(t, "this client's patterns have '*' in too many different places"
+				 " (tables.shapes_per_client_max)");
+	if (mr_uses_add(&t->uses, owner, MR_USE_SHAPE, shape) == 0)
+		return -ENOMEM;
+	own->shapes += count == 0;
+	return 0;
+}
+
+static int use_shapes(struct mr_table *t, uint32_t owner, uint32_t first)
+{
+	uint32_t node = first;
+
+	for (; node != MR_NODE_ROOT; node = mr_node_at(&t->nodes, node)->parent) {
+		const struct mr_node *at = mr_node_at(&t->nodes, node);
+		int rc = is_starred(t, at) ? use_shape(t, owner, at->shape) : 0;
+
+		if (rc != 0) {
+			drop_shapes(t, owner, first, node);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static int use_length(struct mr_table *t, uint32_t owner, uint32_t bytes)
+{
+	struct mr_owner_record *own = mr_owner_at(&t->records, owner);
+	uint32_t count = mr_uses_count(&t->uses, owner, MR_USE_LENGTH, bytes);
+
+	if (count == 0 && own->lengths >= t->limits.lengths_max)
+		return refuse(t, "this client's prefixes have too many different lengths"
+				 " (tables.prefix_lengths_per_client_max)");
+	if (mr_uses_add(&t->uses, owner, MR_USE_LENGTH, bytes) == 0)
+		return -ENOMEM;
+	own->lengths += count == 0;
+	return 0;
+}
+
+static int use_path(struct mr_table *t, uint32_t owner, uint32_t node)
+{
+	const struct mr_node *at = mr_node_at(&t->nodes, node);
+
+	if (at->kind != MR_NODE_FLAT)
+		return use_shapes(t, owner, node);
+	return at->parent == MR_NODE_PREFIXES ? use_length(t, owner, at->bytes) : 0;
+}
+
+static void drop_path(struct mr_table *t, uint32_t owner, uint32_t node)
+{
+	const struct mr_node *at = mr_node_at(&t->nodes, node);
+
+	if (at->kind != MR_NODE_FLAT)
+		drop_shapes(t, owner, node, MR_NODE_ROOT);
+	else if (at->parent == MR_NODE_PREFIXES &&
+		 mr_uses_drop(&t->uses, owner, MR_USE_LENGTH, at->bytes) == 0)
+		mr_owner_at(&t->records, owner)->lengths--;
+}
+
+/* Counts what a subscription adds to the work of others; -ENOSPC: its owner has enough of it. */
+static int use_take(struct mr_table *t, const struct mr_record *rec)
+{
+	uint32_t count = mr_uses_add(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
+	int rc = 0;
+
+	if (count == 0)
+		return -ENOMEM;
+	if (count > t->limits.identical_max)
+		rc = refuse(t, "this client has too many subscriptions to this pattern"
+			       " (tables.identical_per_client_max)");
+	if (rc == 0)
+		rc = use_path(t, rec->owner, rec->node);
+	if (rc != 0)
+		(void)mr_uses_drop(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
+	return rc;
+}
+
+static void use_give_back(struct mr_table *t, const struct mr_record *rec)
+{
+	drop_path(t, rec->owner, rec->node);
+	(void)mr_uses_drop(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
+}
+
 static int attach(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
 	const struct spec *s, struct mr_record *rec)
 {
@@ -309,11 +449,14 @@ static int attach(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
 
 	if (rc != 0)
 		return rc;
+	rc = use_take(t, rec);
+	if (rc != 0)
+		goto prune_node;
 	if (s->group_bytes > 0) {
 		rec->group = mr_groups_take(&t->groups, s->group, s->group_bytes);
 		rc = t->groups.pool.used == MR_TABLE_GROUPS_MAX ? -ENOSPC : -ENOMEM;
 		if (rec->group == 0)
-			goto prune_node;
+			goto give_back;
 	}
 	rc = mr_block_add(&t->block_ops, list_of(t, rec->node, rec->tail), o, sub_id, rec->group,
 		&rec->position);
@@ -321,6 +464,8 @@ static int attach(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
 		return 0;
 	if (rec->group != 0)
 		mr_groups_drop(&t->groups, rec->group);
+give_back:
+	use_give_back(t, rec);
 prune_node:
 	mr_nodes_prune(&t->nodes, rec->node);
 	return rc;
@@ -341,6 +486,7 @@ int mr_table_subscribe(struct mr_table *t, const struct mr_owner *o, uint32_t su
 			   : mr_records_find(&t->records, owner, MR_RECORD_SUBSCRIPTION, sub_id);
 	if (record != 0)
 		return same_again(t, mr_record_at(&t->records, record), &s);
+	t->refusal = "no room for another subscription (tables.subscriptions_max)";
 	if (t->subscriptions == t->limits.subscriptions_max)
 		return -ENOSPC;
 	record = mr_records_add(&t->records, o, MR_RECORD_SUBSCRIPTION, sub_id);
@@ -392,6 +538,7 @@ static void detach(struct mr_table *t, const struct mr_record *rec)
 	bool prefix = mr_node_at(&t->nodes, rec->node)->parent == MR_NODE_PREFIXES;
 	uint16_t worker = mr_owner_at(&t->records, rec->owner)->worker;
 
+	use_give_back(t, rec);
 	if (mr_block_remove(&t->block_ops, list_of(t, rec->node, rec->tail), worker, rec->group,
 		    rec->position)) {
 		mr_nodes_prune(&t->nodes, rec->node);
@@ -574,9 +721,9 @@ void mr_table_each(
 static size_t memory_bytes(const struct mr_table *t)
 {
 	return sizeof(*t) + mr_pool_memory_bytes(&t->nodes.pool) + t->nodes.memory_bytes +
-	       mr_records_memory_bytes(&t->records) + mr_pool_memory_bytes(&t->groups.pool) +
-	       mr_index_memory_bytes(&t->groups.index) + t->aliases.memory_bytes +
-	       mr_index_memory_bytes(&t->aliases.index) + t->block_bytes +
+	       mr_records_memory_bytes(&t->records) + mr_uses_memory_bytes(&t->uses) +
+	       mr_pool_memory_bytes(&t->groups.pool) + mr_index_memory_bytes(&t->groups.index) +
+	       t->aliases.memory_bytes + mr_index_memory_bytes(&t->aliases.index) + t->block_bytes +
 	       mr_reclaim_memory_bytes(&t->reclaim);
 }
 

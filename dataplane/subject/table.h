@@ -54,6 +54,10 @@ struct mr_table_limits {
 	uint32_t aliases_max;       /* [65 536] */
 	uint32_t nodes_max;         /* [4 * subscriptions_max + 1024]; long patterns cost nodes */
 	uint32_t alias_holds_max;   /* [16 * aliases_max], over all owners */
+	/* of one owner */
+	uint32_t identical_max; /* subscriptions at one pattern, of any group [no limit] */
+	uint32_t shapes_max;    /* starred shapes on the paths of its patterns [no limit] */
+	uint32_t lengths_max;   /* lengths of its prefixes [no limit] */
 };
 
 /* A session: `slot` is its index on its worker, `generation` tells its slot's tenants apart. */
@@ -122,10 +126,13 @@ void mr_table_free(struct mr_table *t);
 
 /* `group_bytes` 0: a plain subscription. The same again from the same owner with the same sub_id is
  * 0 and changes nothing; -EEXIST: that sub_id means something else; -EINVAL: malformed text or
- * group, unknown worker; -ENOSPC: a limit; -ENOMEM. */
+ * group, unknown worker; -ENOSPC: a limit, which mr_table_refusal names; -ENOMEM. */
 int mr_table_subscribe(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
 	enum mr_sub_kind kind, const void *text, size_t bytes, const void *group,
 	size_t group_bytes);
+
+/* Which limit the last -ENOSPC of mr_table_subscribe was, for a message to a client. */
+const char *mr_table_refusal(const struct mr_table *t);
 
 /* What becomes of promised messages for a subscription whose session is full. 0, as it is at first: they are
  * dropped, as others are; 1 .. MR_WATER_MAX: they hold their publishers up from so many percent on.

@@ -17,6 +17,7 @@
 #include "dataplane/subject/node.h"
 #include "dataplane/subject/record.h"
 #include "dataplane/subject/table.h"
+#include "dataplane/subject/use.h"
 
 /* More buckets: fewer routes fall with an unrelated change; 4096 of them are 32 KiB of L2. */
 #define MR_TABLE_BUCKETS 4096u
@@ -31,6 +32,8 @@ struct mr_table {
 	struct mr_table_limits limits;
 	/* writer only */
 	struct mr_records records;
+	struct mr_uses uses;
+	const char *refusal; /* see mr_table_refusal */
 	struct mr_groups groups;
 	struct mr_reclaim reclaim;
 	struct mr_block_ops block_ops;

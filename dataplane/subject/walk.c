@@ -67,13 +67,13 @@ static bool add_flat(struct mr_walk *w, uint32_t parent, size_t bytes, uint64_t 
 	return true;
 }
 
-/* The literal, and the prefixes of all lengths that there are. */
-static bool add_flats(struct mr_walk *w, size_t bytes, uint64_t hash)
+/* The prefixes of all lengths that there are. */
+static bool add_prefixes(struct mr_walk *w, size_t bytes)
 {
 	const struct mr_nodes *nodes = &w->t->nodes;
+	struct mr_prefix_hash p = mr_prefix_hash_begin(&nodes->hash_key, w->spare);
+	bool copied = false;
 
-	if (!add_flat(w, MR_NODE_LITERALS, bytes, hash))
-		return false;
 	for (unsigned word = 0; word < 4; word++) {
 		uint64_t lengths =
 			atomic_load_explicit(&nodes->prefix_lengths[word], memory_order_relaxed);
@@ -81,12 +81,19 @@ static bool add_flats(struct mr_walk *w, size_t bytes, uint64_t hash)
 			size_t length = word * 64 + (unsigned)__builtin_ctzll(lengths);
 			if (length > bytes)
 				return true;
-			if (!add_flat(w, MR_NODE_PREFIXES, length,
-				    mr_hash_text(&nodes->hash_key, w->subject, length)))
+			if (!copied)
+				memcpy(w->spare, w->subject, bytes);
+			copied = true;
+			if (!add_flat(w, MR_NODE_PREFIXES, length, mr_prefix_hash_of(&p, length)))
 				return false;
 		}
 	}
 	return true;
+}
+
+static bool add_flats(struct mr_walk *w, size_t bytes, uint64_t hash)
+{
+	return add_flat(w, MR_NODE_LITERALS, bytes, hash) && add_prefixes(w, bytes);
 }
 
 static struct mr_walk_step *add_child(struct mr_walk *w, uint32_t above, uint16_t shape, bool star)

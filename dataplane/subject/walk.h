@@ -76,6 +76,8 @@ struct mr_walk {
 	uint32_t expanded; /* steps before this one have their children among the steps */
 	uint32_t settled;  /* it is known which of the steps before this one have a node */
 	struct mr_walk_step steps[MR_TABLE_VISITS_MAX];
+	char spare[MR_SUBJECT_BYTES_MAX +
+		   MR_PREFIX_SPARE]; /* the subject, to be hashed by prefixes */
 	struct mr_walk_token tokens[MR_SUBJECT_TOKENS_MAX];
 	const struct mr_block *lists[MR_WALK_LISTS_MAX];
 	struct mr_sink_span spans[MR_WALK_LISTS_MAX];

@@ -109,7 +109,7 @@ static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 	enum mr_sub_kind kind = mrf_link_subscribe_kind(t) == MRF_SUBSCRIPTION_KIND_PREFIX
 					? MR_SUB_PREFIX
 					: MR_SUB_PATTERN;
-	const char *full = "no room for another subscription (tables.subscriptions_max)";
+	const char *full = NULL;
 	struct mr_table_stats before, after;
 	struct mr_owner owner;
 	int error;
@@ -132,6 +132,8 @@ static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 		s->subscriptions--;
 		error = -ENOSPC;
 		full = "this client has too many (tables.subscriptions_per_client_max)";
+	} else if (error == -ENOSPC) {
+		full = mr_table_refusal(wr->table);
 	}
 	if (error == -ENOSPC)
 		mr_count(wr->stats->refused_subscriptions, 1);

@@ -321,8 +321,9 @@ static void tables_that_are_full_say_so(void **state)
 
 static void client_that_hoards_leaves_room_for_others(void **state)
 {
-	static const char *const sets[] = {
-		"tables.subscriptions_per_client_max=3", "tables.aliases_per_client_max=2", NULL};
+	static const char *const sets[] = {"tables.subscriptions_per_client_max=3",
+		"tables.aliases_per_client_max=2", "tables.identical_per_client_max=1",
+		"tables.shapes_per_client_max=2", "tables.prefix_lengths_per_client_max=1", NULL};
 	static struct mr_test_plane own;
 	struct mr_test_session greedy, modest;
 	char subject[16];
@@ -347,6 +348,19 @@ static void client_that_hoards_leaves_room_for_others(void **state)
 	assert_int_equal(mr_test_table_stats(&own)->refused_subscriptions, 1);
 	assert_int_equal(mr_test_table_stats(&own)->refused_aliases, 2);
 	subscribe(&own, &modest, 1, "s.4", NULL);
+	/* What makes the work of others longer is bounded, too. */
+	assert_int_equal(
+		mr_test_subscribe(&own, &modest, 2, MRF_SUBSCRIPTION_KIND_PATTERN, "s.4", NULL),
+		-ENOSPC);
+	subscribe(&own, &modest, 2, "*.a", NULL);
+	assert_int_equal(
+		mr_test_subscribe(&own, &modest, 3, MRF_SUBSCRIPTION_KIND_PATTERN, "a.*", NULL),
+		-ENOSPC);
+	assert_int_equal(
+		mr_test_subscribe(&own, &modest, 3, MRF_SUBSCRIPTION_KIND_PREFIX, "p", NULL), 0);
+	assert_int_equal(
+		mr_test_subscribe(&own, &modest, 4, MRF_SUBSCRIPTION_KIND_PREFIX, "pq", NULL),
+		-ENOSPC);
 	assert_int_equal(mr_test_alias(&own, &modest, "s.4", &alias), 0);
 	mr_test_publish(&modest, alias, "", NULL, NULL, "x");
 	mr_test_flush(&modest);

@@ -41,7 +41,8 @@ static void publish_reaches_every_matching_subscription_once(void **state)
 static void largest_messages_cross_to_groups_of_another_worker(void **state)
 {
 	enum { GROUPS = 40, ROUNDS = 20 };
-	static const char *const sets[] = {"workers.count=2", "mesh.blocks=16", NULL};
+	static const char *const sets[] = {
+		"workers.count=2", "mesh.blocks=16", "tables.identical_per_client_max=64", NULL};
 	static char subject[MR_SUBJECT_BYTES_MAX + 1], text[MR_BODY_BYTES_MAX + 1];
 	static struct mr_test_plane p;
 	static struct mr_test_session a, b;

@@ -39,6 +39,113 @@ static void a_sub_id_cannot_mean_something_else(void **state)
 	rig_close(&rig);
 }
 
+static void open_shares(struct rig *rig, uint32_t identical, uint32_t shapes, uint32_t lengths)
+{
+	rig_open_limits(rig,
+		&(struct mr_table_limits){.workers = 1,
+			.aliases_max = 64,
+			.identical_max = identical,
+			.shapes_max = shapes,
+			.lengths_max = lengths},
+		0);
+}
+
+static void assert_refused(struct rig *rig, int rc, const char *key)
+{
+	assert_int_equal(rc, -ENOSPC);
+	assert_non_null(strstr(mr_table_refusal(rig->table), key));
+}
+
+static void one_owner_has_some_subscriptions_to_a_pattern_and_no_more(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	open_shares(&rig, 3, 0, 0);
+	for (uint32_t id = 1; id <= 3; id++)
+		assert_int_equal(rig_sub(&rig, 0, 1, id, "a.>", id == 3 ? "g" : NULL), 0);
+	assert_refused(&rig, rig_sub(&rig, 0, 1, 4, "a.>", NULL), "identical_per_client_max");
+	assert_refused(&rig, rig_sub(&rig, 0, 1, 4, "a.>", "h"), "identical_per_client_max");
+	assert_int_equal(rig_stats(&rig).groups, 1);
+	/* What it has may be asked for again, another pattern or another owner is not concerned. */
+	assert_int_equal(rig_sub(&rig, 0, 1, 2, "a.>", NULL), 0);
+	assert_int_equal(rig_sub(&rig, 0, 1, 5, "a", NULL), 0);
+	assert_int_equal(rig_sub(&rig, 0, 2, 4, "a.>", NULL), 0);
+	assert_int_equal(rig_unsub(&rig, 0, 1, 1), 0);
+	assert_int_equal(rig_sub(&rig, 0, 1, 4, "a.>", NULL), 0);
+	assert_refused(&rig, rig_sub(&rig, 0, 1, 6, "a.>", NULL), "identical_per_client_max");
+	rig_close(&rig);
+}
+
+static void one_owner_has_a_budget_of_shapes_that_it_gets_back(void **state)
+{
+	struct mr_owner o = rig_owner(0, 1);
+	struct rig rig;
+
+	(void)state;
+	open_shares(&rig, 0, 3, 0);
+	assert_int_equal(rig_sub(&rig, 0, 1, 1, "*.a.b", NULL), 0);
+	/* The same places of '*', and what has none. */
+	assert_int_equal(rig_sub(&rig, 0, 1, 2, "*.c.d", NULL), 0);
+	assert_int_equal(rig_sub(&rig, 0, 1, 3, "*.e.>", NULL), 0);
+	assert_int_equal(rig_sub(&rig, 0, 1, 4, "a.b.c.d.>", NULL), 0);
+	assert_refused(&rig, rig_sub(&rig, 0, 1, 5, "a.*", NULL), "shapes_per_client_max");
+	assert_refused(&rig, rig_sub(&rig, 0, 1, 5, "*.a.b.*.c", NULL), "shapes_per_client_max");
+	assert_int_equal(rig_sub(&rig, 0, 2, 5, "a.*", NULL), 0);
+	assert_int_equal(rig_unsub(&rig, 0, 1, 1), 0);
+	assert_refused(&rig, rig_sub(&rig, 0, 1, 5, "a.*", NULL), "shapes_per_client_max");
+	assert_int_equal(rig_unsub(&rig, 0, 1, 2), 0);
+	assert_int_equal(rig_sub(&rig, 0, 1, 5, "a.*", NULL), 0);
+	assert_int_equal(mr_table_drop_owner(rig.table, &o), 3);
+	assert_int_equal(rig_sub(&rig, 0, 1, 6, "a.*.*.*", NULL), 0);
+	assert_refused(&rig, rig_sub(&rig, 0, 1, 7, "*", NULL), "shapes_per_client_max");
+	rig_close(&rig);
+}
+
+static void one_owner_has_a_budget_of_prefix_lengths(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	open_shares(&rig, 0, 0, 2);
+	assert_int_equal(rig_prefix(&rig, 0, 1, 1, "a"), 0);
+	assert_int_equal(rig_prefix(&rig, 0, 1, 2, "ab"), 0);
+	assert_int_equal(rig_prefix(&rig, 0, 1, 3, "b"), 0);
+	assert_refused(&rig, rig_prefix(&rig, 0, 1, 4, "abc"), "prefix_lengths_per_client_max");
+	assert_int_equal(rig_unsub(&rig, 0, 1, 1), 0);
+	assert_refused(&rig, rig_prefix(&rig, 0, 1, 4, "abc"), "prefix_lengths_per_client_max");
+	assert_int_equal(rig_unsub(&rig, 0, 1, 3), 0);
+	assert_int_equal(rig_prefix(&rig, 0, 1, 4, "abc"), 0);
+	assert_int_equal(rig_sinks(&rig, 0, "abcd"), 2);
+	rig_close(&rig);
+}
+
+/* Texts of all lengths, so that each end of a word of the hash is met. */
+static void a_prefix_of_any_length_is_found(void **state)
+{
+	char text[MR_SUBJECT_BYTES_MAX + 1];
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, 1);
+	memset(text, 'q', sizeof(text));
+	for (uint32_t bytes = MR_SUBJECT_BYTES_MAX; bytes > 0; bytes--) {
+		text[bytes] = 0;
+		assert_int_equal(rig_prefix(&rig, 0, 1, bytes, text), 0);
+	}
+	for (uint32_t bytes = 1; bytes <= MR_SUBJECT_BYTES_MAX; bytes++) {
+		text[bytes - 1] = 'q';
+		text[bytes] = 0;
+		assert_int_equal(rig_sinks(&rig, 0, text), bytes);
+		text[bytes - 1] = 'r';
+		text[bytes] = 0;
+		assert_int_equal(rig_sinks(&rig, 0, text), bytes - 1);
+		rig_quiescent(&rig);
+		text[bytes - 1] = 'q';
+	}
+	rig_close(&rig);
+}
+
 struct waters {
 	uint8_t of[8]; /* by sub_id */
 };
@@ -385,6 +492,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_same_subscription_again_changes_nothing),
 		cmocka_unit_test(a_sub_id_cannot_mean_something_else),
+		cmocka_unit_test(one_owner_has_some_subscriptions_to_a_pattern_and_no_more),
+		cmocka_unit_test(one_owner_has_a_budget_of_shapes_that_it_gets_back),
+		cmocka_unit_test(one_owner_has_a_budget_of_prefix_lengths),
+		cmocka_unit_test(a_prefix_of_any_length_is_found),
 		cmocka_unit_test(a_subscription_keeps_its_water_while_others_come_and_go),
 		cmocka_unit_test(sub_ids_of_owners_are_apart),
 		cmocka_unit_test(malformed_requests_are_refused_whole),
