@@ -51,11 +51,19 @@ bool mr_worker_copy_cut(struct mr_worker *w, struct mr_session *s,
 	return all;
 }
 
-void mr_worker_missed(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
+const struct mr_session *mr_worker_missed(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
 {
 	s->missed_untold++;
 	mr_count(s->stats->missed, 1);
 	mr_worker_no_room(w, s, bytes, &w->stats->drop_receiver_full);
+	return mr_worker_is_shut(s) ? s : NULL;
+}
+
+void mr_worker_missed_many(struct mr_worker *w, struct mr_session *s, uint32_t count)
+{
+	s->missed_untold += count;
+	mr_count(s->stats->missed, count);
+	mr_count(w->stats->drop_receiver_full, count);
 }
 
 void mr_worker_reply(struct mr_worker *w, const struct mr_message_view *m)

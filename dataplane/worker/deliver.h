@@ -88,10 +88,22 @@ static inline uint32_t mr_worker_turn_of(const struct mrf_message_fragment *f)
 	return (uint32_t)(mixed >> 32);
 }
 
-/* To all plain subscribers of this worker; returns how many got it. */
+/* With less room than this a ring is full for whatever comes next. */
+#define MR_FULL_BYTES 64u
+
+/* True of a local session that just had no room for a message, and has none for any other. */
+static inline bool mr_worker_is_shut(const struct mr_session *s)
+{
+	return s->remote == NULL &&
+	       s->down.capacity - (s->down.tail - s->down.head_seen) < MR_FULL_BYTES;
+}
+
+/* To all plain subscribers of this worker; returns how many got it. A session that is full is looked at
+ * once for all that it has side by side. */
 MR_ALWAYS_INLINE uint32_t mr_worker_deliver_own(
 	struct mr_worker *w, const struct mr_route *r, const struct mr_message_plan *plan)
 {
+	const struct mr_session *shut = NULL;
 	uint32_t delivered = 0;
 
 	for (uint32_t i = 0; i < r->span_count; i++) {
@@ -106,10 +118,12 @@ MR_ALWAYS_INLINE uint32_t mr_worker_deliver_own(
 			s = mr_directory_find(&w->directory, sink->slot, sink->generation);
 			if (mr_unlikely(s == NULL))
 				mr_count(w->stats->drop_session_gone, 1);
+			else if (mr_unlikely(s == shut))
+				mr_worker_missed_many(w, s, 1);
 			else if (mr_likely(mr_worker_copy(w, s, plan, sink->sub_id)))
 				delivered++;
 			else
-				mr_worker_missed(w, s, plan->stride);
+				shut = mr_worker_missed(w, s, plan->stride);
 		}
 	}
 	w->round.delivered += delivered;
@@ -175,10 +189,12 @@ MR_ALWAYS_INLINE uint32_t mr_worker_deliver_run(struct mr_worker *w, struct mr_s
 		struct mr_message_view m = mr_message_plain(e[done].at, e[done].header);
 		struct mr_message_plan plan = mr_worker_delivery(r, &m, NULL);
 
-		if (mr_worker_copy(w, s, &plan, target))
+		if (mr_worker_copy(w, s, &plan, target)) {
 			delivered++;
-		else
-			mr_worker_missed(w, s, plan.stride);
+		} else if (mr_worker_missed(w, s, plan.stride) != NULL) {
+			mr_worker_missed_many(w, s, count - done - 1);
+			break;
+		}
 	}
 	return delivered;
 }
@@ -187,6 +203,8 @@ MR_ALWAYS_INLINE uint32_t mr_worker_deliver_run(struct mr_worker *w, struct mr_s
 static inline void mr_worker_deliver_run_own(struct mr_worker *w, const struct mr_route *r,
 	const struct mr_burst_entry *e, uint32_t count)
 {
+	const struct mr_session *shut = NULL;
+
 	for (uint32_t i = 0; i < r->span_count; i++) {
 		const struct mr_sink *sink = r->spans[i].sinks;
 		const struct mr_sink *end = sink + r->spans[i].count;
@@ -199,9 +217,13 @@ static inline void mr_worker_deliver_run_own(struct mr_worker *w, const struct m
 			s = mr_directory_find(&w->directory, sink->slot, sink->generation);
 			if (mr_unlikely(s == NULL))
 				mr_count(w->stats->drop_session_gone, count);
+			else if (mr_unlikely(s == shut))
+				mr_worker_missed_many(w, s, count);
 			else
 				w->round.delivered +=
 					mr_worker_deliver_run(w, s, r, e, count, sink->sub_id);
+			if (mr_unlikely(s != NULL && s->missed_untold != 0 && mr_worker_is_shut(s)))
+				shut = s;
 		}
 	}
 }

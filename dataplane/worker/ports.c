@@ -364,6 +364,5 @@ int mr_worker_port_add(struct mr_worker *w, struct mr_port *p)
 	wp->queue = p->queues[w->index].queue;
 	wp->rx_entries = p->rx_entries;
 	w->ports_count++;
-	w->house_rounds = MR_HOUSEKEEP_ROUNDS_PORTS;
 	return 0;
 }

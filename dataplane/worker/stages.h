@@ -39,8 +39,12 @@ bool mr_worker_handoff_hello(
 /* Counts a message of `bytes` for which the session had no room: in `full`, or over UDP in what was
  * the reason. */
 void mr_worker_no_room(struct mr_worker *w, struct mr_session *s, uint32_t bytes, uint64_t *full);
-/* The same of a delivery; the session is told later. */
-void mr_worker_missed(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
+/* The same of a delivery; the session is told later. Returns the session if it has no room for anything
+ * (mr_worker_is_shut), else NULL. */
+const struct mr_session *mr_worker_missed(
+	struct mr_worker *w, struct mr_session *s, uint32_t bytes);
+/* The same of `count` deliveries to a session that was found so. */
+void mr_worker_missed_many(struct mr_worker *w, struct mr_session *s, uint32_t count);
 /* What waits for it, and when it last missed anything, a little late. */
 void mr_worker_gauge(struct mr_worker *w, struct mr_session *s);
 /* Counts what was pushed since it was last shown. */

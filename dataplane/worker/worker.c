@@ -63,6 +63,16 @@ void mr_worker_round(struct mr_worker *w)
 	mr_worker_tx(w);         /* sinks and mesh -> their readers, ports */
 }
 
+/* By time, so that neither long rounds nor short ones change how often. */
+static bool house_is_due(const struct mr_worker *w)
+{
+	const struct mr_poll_list *list =
+		atomic_load_explicit(&w->directory.poll, memory_order_acquire);
+	uint64_t times = 1 + list->count / MR_HOUSEKEEP_SESSIONS;
+
+	return w->round_start - w->house_at >= w->tsc_hz / MR_HOUSEKEEP_HZ * times;
+}
+
 int mr_worker_run(void *worker)
 {
 	struct mr_worker *w = worker;
@@ -72,7 +82,7 @@ int mr_worker_run(void *worker)
 	w->round_start = rte_rdtsc();
 	while (!stopped(w)) {
 		mr_worker_round(w);
-		if (--w->house_in == 0)
+		if (house_is_due(w))
 			mr_worker_housekeep(w);
 		mr_router_quiescent(w->router);
 		account(w);
@@ -123,7 +133,7 @@ void mr_worker_housekeep(struct mr_worker *w)
 {
 	const struct mr_router_counters *r = mr_router_counters(w->router);
 
-	w->house_in = w->house_rounds;
+	w->house_at = w->round_start;
 	look_after_sessions(w);
 	mr_worker_remotes_look(w);
 	mr_gauge(w->stats->route_hits, r->alias_hits + r->cache_hits);
@@ -218,7 +228,7 @@ static void init_network(struct mr_worker *w, const struct mr_worker_config *c)
 	mr_rate_init(&w->echoes, w->tsc_hz, MR_ECHOES_PER_SECOND);
 	mr_rate_init(&w->retries, w->tsc_hz, MR_RETRIES_PER_SECOND);
 	mr_rate_init(&w->hellos, w->tsc_hz, c->hellos_per_second);
-	w->round_start = w->scan.since = now;
+	w->round_start = w->scan.since = w->house_at = now;
 	w->flows.season = 1;
 	w->flows.ns_a_cycle = (uint64_t)(1e9 * 4294967296.0 / (double)w->tsc_hz);
 	w->scan.clock_delta =
@@ -241,7 +251,6 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	w->spin_cycles = c->spin_cycles;
 	w->message_bytes_max = c->message_bytes_max;
 	w->stats = stats;
-	w->house_in = w->house_rounds = MR_HOUSEKEEP_ROUNDS;
 	init_network(w, c);
 	w->mesh.held_end = &w->mesh.held;
 	w->page_fd = w->epoll_fd = w->bell_fd = -1;

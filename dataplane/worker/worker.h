@@ -44,12 +44,12 @@ struct rte_mempool;
 #define MR_MESH_STASH    8u
 #define MR_QUEUES_SLOW   64u /* a power of two */
 /* A round closes at most this many mesh blocks: its bytes over a block's, and those left open. */
-#define MR_MESH_ROOM_MIN    16u
-#define MR_BLOCK_BYTES      65344u
-#define MR_HOUSEKEEP_ROUNDS 1024u
-#define MR_DIRTY_MAX        256u
-/* With ports; their rounds are longer, and heartbeats wait for housekeeping. */
-#define MR_HOUSEKEEP_ROUNDS_PORTS 128u
+#define MR_MESH_ROOM_MIN 16u
+#define MR_BLOCK_BYTES   65344u
+/* So often the worker looks after its sessions, and after as many of them one time less often. */
+#define MR_HOUSEKEEP_HZ       1000u
+#define MR_HOUSEKEEP_SESSIONS 4096u
+#define MR_DIRTY_MAX          256u
 /* Packets taken from a port at a time, and those that gather before they are given to it. */
 #define MR_PORT_BURST 32u
 #define MR_PORT_TX    64u
@@ -170,7 +170,6 @@ struct mr_worker {
 	int bell_fd; /* of other workers and of the table writer */
 	int writer_bell_fd;
 	unsigned ports_count;
-	uint32_t house_rounds;
 	uint32_t remote_first;
 	uint32_t message_bytes_max;
 	uint64_t heartbeat; /* cycles */
@@ -181,7 +180,7 @@ struct mr_worker {
 	alignas(MR_CACHE_LINE) uint32_t burst_count;
 	uint32_t cursor;     /* in the poll list: who is asked first */
 	uint32_t pieces_cut; /* messages that this worker cut into pieces */
-	uint32_t house_in;
+	uint64_t house_at;   /* cycles, when it last looked after its sessions */
 	uint32_t dirty_count;
 	uint32_t consumed_count;
 	bool moved; /* this round did something */
