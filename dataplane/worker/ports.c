@@ -227,9 +227,10 @@ static void finish(struct mr_worker *w, struct batch *b, uint32_t taken)
 	for (uint32_t i = 0; i < taken; i++)
 		b->done[b->done_count++] = b->frames[i].buffer;
 	rte_pktmbuf_free_bulk(b->done, b->done_count);
-	/* As with the mesh: a burst may use up more routes than a round of channels does. */
+	/* As with the mesh: a burst may use up more routes than a round of channels does. What was routed
+	 * may not be told of yet, so quiescence is not reported. */
 	mr_worker_show(w);
-	mr_router_quiescent(w->router);
+	mr_router_let_go(w->router);
 	w->moved = true;
 }
 

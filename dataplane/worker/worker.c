@@ -136,6 +136,8 @@ void mr_worker_housekeep(struct mr_worker *w)
 	w->house_at = w->round_start;
 	look_after_sessions(w);
 	mr_worker_remotes_look(w);
+	/* Sessions that ended have left something for others, who are told before quiescence is reported. */
+	mr_worker_mesh_flush(w);
 	mr_gauge(w->stats->route_hits, r->alias_hits + r->cache_hits);
 	mr_gauge(w->stats->route_misses, r->alias_fills + r->cache_misses);
 	mr_gauge(w->stats->route_evictions, r->cache_evictions);

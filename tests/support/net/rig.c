@@ -257,6 +257,7 @@ void mr_rig_round(struct mr_rig *r, unsigned worker)
 	w->round_start = r->clock;
 	mr_worker_round(w);
 	mr_worker_housekeep(w);
+	check(w->mesh.wanted_by == 0, "quiescent, and others not told");
 	mr_router_quiescent(w->router);
 }
 

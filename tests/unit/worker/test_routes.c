@@ -6,6 +6,10 @@
 
 #include "tests/unit/worker/cmocka_all.h"
 
+#include <rte_rcu_qsbr.h>
+
+#include "dataplane/worker/gate.h"
+#include "dataplane/worker/stages.h"
 #include "tests/support/net/rig.h"
 
 #define FRAMES           96u
@@ -159,12 +163,74 @@ static void promises_find_their_way_at_another_worker(void **state)
 	close_all();
 }
 
+/* What was routed stands in a block that others are told of later: who waits for quiescence takes it for all
+ * that was under way. */
+static void no_stage_reports_quiescence(void **state)
+{
+	struct mr_worker *w;
+	uint64_t token;
+	uint32_t alias;
+
+	(void)state;
+	open_all(1);
+	alias = mr_rig_alias(&r, s, "a");
+	w = r.workers[0];
+	for (unsigned i = 1; i <= 3; i++)
+		send_frame(i, "", alias);
+	w->round_start = r.clock;
+	token = rte_rcu_qsbr_start(r.qsbr);
+	mr_router_quiescent(r.workers[1]->router);
+	mr_worker_ports_rx(w);
+	assert_true(w->mesh.wanted_by != 0);
+	assert_int_equal(rte_rcu_qsbr_check(r.qsbr, token, false), 0);
+	mr_worker_tx(w);
+	mr_router_quiescent(w->router);
+	assert_int_equal(rte_rcu_qsbr_check(r.qsbr, token, false), 1);
+	token = rte_rcu_qsbr_start(r.qsbr);
+	mr_router_quiescent(w->router);
+	mr_worker_mesh_rx(r.workers[1]);
+	assert_int_equal(r.stats[1].mesh_rx_messages, 3 * MESSAGES_A_FRAME);
+	assert_int_equal(rte_rcu_qsbr_check(r.qsbr, token, false), 0);
+	close_all();
+}
+
+/* Its gate is shut; then the client falls silent, and what the bus has acknowledged is routed when somebody looks
+ * for that, after the round's stages. */
+static void others_are_told_of_what_a_session_leaves(void **state)
+{
+	uint32_t alias;
+
+	(void)state;
+	open_all(1);
+	alias = mr_rig_alias(&r, s, "a");
+	send_frame(1, "", alias);
+	mr_rig_round(&r, 0);
+	mr_rig_round(&r, 1);
+	assert_int_equal(read_all(0), MESSAGES_A_FRAME);
+	s->gate = r.workers[1]->gates;
+	s->gate_tag = 77;
+	atomic_store(&r.workers[1]->gates->tag, s->gate_tag);
+	send_frame(2, "", alias);
+	mr_rig_round(&r, 0);
+	mr_rig_round(&r, 1);
+	assert_int_equal(read_all(MESSAGES_A_FRAME), MESSAGES_A_FRAME);
+	mr_rig_wait_ms(&r, 60000);
+	mr_rig_round(&r, 0); /* fails if they are not */
+	assert_int_not_equal(atomic_load(&s->remote->end), MR_REMOTE_LIVES);
+	mr_rig_round(&r, 1);
+	assert_int_equal(read_all(MESSAGES_A_FRAME), 2 * MESSAGES_A_FRAME);
+	atomic_store(&r.workers[1]->gates->tag, 0);
+	close_all();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(promises_find_their_way_by_subject),
 		cmocka_unit_test(promises_find_their_way_by_alias),
 		cmocka_unit_test(promises_find_their_way_at_another_worker),
+		cmocka_unit_test(no_stage_reports_quiescence),
+		cmocka_unit_test(others_are_told_of_what_a_session_leaves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
