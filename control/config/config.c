@@ -47,14 +47,14 @@ void mr_config_default(struct mr_config *c)
 	c->tables.route_cache_entries = 8192;
 	c->mesh.ring_entries = 1024;
 	c->mesh.blocks = 256;
-	c->sessions.sessions_max = 4096;
-	c->sessions.per_address_max = 1u << 25;
+	c->sessions.sessions_max = 16384;
 	c->sessions.heartbeat_ms = 2500;
 	c->sessions.missed_max = 3;
 	c->sessions.hellos_per_second = 10000;
 	c->sessions.log_bytes = 128u << 10;
 	c->sessions.high_water = 50;
 	c->sessions.held_bytes_max = 16u << 20;
+	c->peers.share_percent = 25;
 	c->messages.bytes_max = 1u << 20;
 	c->queues.memory_mib = 256;
 	c->queues.queues_max = 16384;

@@ -94,8 +94,8 @@ struct mr_config {
 		uint32_t open_count; /* 0: local channels alone */
 	} ports;
 	struct {
-		uint32_t sessions_max;    /* over UDP, per worker, 1 .. 1,048,576, default 4,096 */
-		uint32_t per_address_max; /* of one host, 1 .. 33,554,432, default the same */
+		uint32_t sessions_max;    /* over UDP, per worker, 1 .. 1,048,576, default 16,384 */
+		uint32_t per_address_max; /* of one host, 0 .. 33,554,432, default 0: a share */
 		uint32_t heartbeat_ms;    /* 100 .. 60,000, default 2,500 */
 		uint32_t missed_max;      /* 1 .. 100, default 3 */
 		uint32_t hellos_per_second; /* per worker, 1 .. 1,000,000, default 10,000 */
@@ -104,6 +104,10 @@ struct mr_config {
 		uint32_t
 			held_bytes_max; /* of one session, power of two, 64 KiB .. 1 GiB, default 16 MiB */
 	} sessions;
+	struct {
+		uint32_t
+			share_percent; /* of each table, for one host or user, 1 .. 100, default 25 */
+	} peers;
 	struct {
 		uint32_t
 			bytes_max; /* of all fragments, power of two, 64 KiB .. 64 MiB, default 1 MiB */

@@ -47,6 +47,9 @@ struct mr_config_document {
 		char *held_bytes_max;
 	} sessions;
 	struct {
+		char *share_percent;
+	} peers;
+	struct {
 		char *bytes_max;
 	} messages;
 	struct {
@@ -138,6 +141,9 @@ static const cyaml_schema_field_t sessions_fields[] = {
 	VALUE(sessions, hellos_per_second), VALUE(sessions, log_bytes),
 	VALUE(sessions, high_water), VALUE(sessions, held_bytes_max), CYAML_FIELD_END,
 };
+static const cyaml_schema_field_t peers_fields[] = {
+	VALUE(peers, share_percent), CYAML_FIELD_END,
+};
 
 static const cyaml_schema_field_t messages_fields[] = {
 	VALUE(messages, bytes_max), CYAML_FIELD_END,
@@ -169,7 +175,7 @@ static const cyaml_schema_field_t top_fields[] = {
 			VALUE_BYTES_MAX)},
 	},
 	SECTION(workers), SECTION(channels), SECTION(tables), SECTION(mesh), SECTION(ports),
-	SECTION(sessions), SECTION(messages), SECTION(queues), SECTION(services), SECTION(access),
+	SECTION(sessions), SECTION(peers), SECTION(messages), SECTION(queues), SECTION(services), SECTION(access),
 	SECTION(log), CYAML_FIELD_END,
 };
 /* clang-format on */

@@ -32,6 +32,7 @@ static struct mr_queue_client *client_new(struct mr_queues *q, uint64_t session)
 		return NULL;
 	*client = (struct mr_queue_client){
 		.session = session,
+		.peer = mr_limit_peer(q, session),
 		.hash_next = *bucket(q, session),
 		.all_next = q->clients,
 	};
@@ -91,7 +92,7 @@ static bool consumers_gone(struct mr_queues *q, struct mr_queue_client *client)
 static bool client_gone(struct mr_queues *q, struct mr_queue_client *client)
 {
 	mr_fragment_drop_all(q, client);
-	if (!consumers_gone(q, client))
+	if (!consumers_gone(q, client) || !mr_limit_maker_gone(q, client))
 		return false;
 	mr_clients_flush(q); /* so that it is in no list but these */
 	unlink_client(q, client);

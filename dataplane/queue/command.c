@@ -103,17 +103,20 @@ static int make(struct request *r, struct mr_queue **out)
 		r->kind > MRF_QUEUE_KIND_SERVICE || !makes_sense(&options))
 		return -EINVAL;
 	if (r->session != 0) {
+		if (!r->q->c.ops->lives(r->q->c.arg, r->session))
+			return -ENOTCONN;
 		client = mr_client_of(r->q, r->session);
 		if (client == NULL)
 			return -ENOMEM;
-		if (client->made >= r->q->c.per_client_max)
-			return -ENOSPC;
 	}
+	rc = mr_limit_make(r->q, client);
+	if (rc != 0)
+		return rc;
 	rc = mr_queue_make(r->q, r->kind, r->name.data, r->name.bytes, &options, out);
-	if (rc == 0 && client != NULL) {
-		(*out)->maker = r->session;
-		client->made++;
-	}
+	if (rc == -ENOMEM && mr_limit_make_room(r->q))
+		rc = mr_queue_make(r->q, r->kind, r->name.data, r->name.bytes, &options, out);
+	if (rc == 0 && client != NULL)
+		mr_limit_made_by(r->q, *out, client);
 	return rc;
 }
 
@@ -130,7 +133,7 @@ static int counted(const struct request *r, int code, uint64_t *exists)
 {
 	if (code == -EEXIST)
 		mr_count(*exists, 1);
-	else if (code == -ENOSPC || code == -ENOMEM)
+	else if (code == -EDQUOT || code == -ENOSPC || code == -ENOMEM)
 		mr_count(r->q->c.stats->refused_queue_room, 1);
 	return code;
 }
@@ -143,6 +146,8 @@ static int command_open(struct request *r)
 	if (rc != 0)
 		return rc;
 	queue->used_ms = r->q->now_ms;
+	queue->wanted |= r->session != queue->maker;
+	queue->kept |= r->session == 0 && !mrf_queue_command_lookup(r->command);
 	r->answer.queue = queue->number;
 	r->answer.count = queue->consumers_count;
 	return 0;
@@ -345,6 +350,7 @@ static int pause(struct request *r, bool paused)
 	queue->paused = paused;
 	r->answer.queue = queue->number;
 	mr_queue_activate(r->q, queue);
+	mr_limit_idle(r->q, queue);
 	return 0;
 }
 
@@ -505,6 +511,8 @@ static const char *text_of(const struct request *r, int code)
 {
 	bool service = r->kind == MRF_QUEUE_KIND_SERVICE;
 
+	if (code != 0 && r->q->limits.why != NULL)
+		return r->q->limits.why;
 	switch (code) {
 	case 0: return NULL;
 	case -ENOENT: return service ? "no such service" : "no such queue";
@@ -532,6 +540,7 @@ uint32_t mr_queues_command(
 	};
 
 	q->now_ms = now_ms;
+	q->limits.why = NULL;
 	r.answer.code = execute(&r);
 	r.answer.text = mrf_str(text_of(&r, r.answer.code));
 	r.answer.rows = r.rows;

@@ -94,14 +94,15 @@ int mr_consumer_add(struct mr_queues *q, struct mr_queue *queue, uint64_t sessio
 	rc = again(q, client, queue, subscription, prefetch, weight, &done);
 	if (done)
 		return rc;
-	if (client->consumers_count >= q->c.per_client_max)
-		return -ENOSPC;
-	rc = mr_policy_reserve(q, queue);
+	rc = mr_limit_consumer(q, queue, client);
 	if (rc != 0)
 		return rc;
-	c = mr_store_alloc(q->store, (uint32_t)sizeof(*c));
-	if (c == NULL)
-		return -ENOMEM;
+	rc = mr_policy_reserve(q, queue);
+	c = rc == 0 ? mr_store_alloc(q->store, (uint32_t)sizeof(*c)) : NULL;
+	if (c == NULL) {
+		mr_limit_consumer_gone(q, queue, client);
+		return rc != 0 ? rc : -ENOMEM;
+	}
 	*c = (struct mr_queue_consumer){
 		.queue = queue,
 		.session = session,
@@ -116,6 +117,7 @@ int mr_consumer_add(struct mr_queues *q, struct mr_queue *queue, uint64_t sessio
 	mr_policy_join(queue, c);
 	set_share(q, c, prefetch, weight);
 	queue->used_ms = q->now_ms;
+	queue->wanted = true;
 	return 0;
 }
 
@@ -203,9 +205,11 @@ void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum m
 	mr_policy_leave(queue, c);
 	unlink_consumer(c);
 	c->client->consumers_count--;
+	mr_limit_consumer_gone(q, queue, c->client);
 	mr_store_release(q->store, c, (uint32_t)sizeof(*c));
 	queue->used_ms = q->now_ms;
 	mr_queue_arm(q, queue);
+	mr_limit_idle(q, queue);
 }
 
 void mr_consumer_block(struct mr_queues *q, struct mr_queue_consumer *c)

@@ -208,9 +208,12 @@ static struct mr_queue *dead_of(struct mr_queues *q, struct mr_queue *queue)
 	options.messages_max = UINT64_MAX / 2;
 	options.bytes_max = 0;
 	options.age_max_ms = 0;
-	if (queue->dead == NULL &&
-		mr_queue_make(q, MRF_QUEUE_KIND_QUEUE, name, bytes, &options, &queue->dead) != 0)
-		return NULL;
+	if (queue->dead == NULL) {
+		if (mr_queue_make(q, MRF_QUEUE_KIND_QUEUE, name, bytes, &options, &queue->dead) !=
+			0)
+			return NULL;
+		mr_limit_made(q, queue->dead, queue->peer);
+	}
 	queue->dead->dead = queue;
 	return queue->dead;
 }

@@ -20,8 +20,10 @@
 #include <string.h>
 
 #include "dataplane/base/compiler.h"
+#include "dataplane/base/share.h"
 #include "dataplane/queue/queue.h"
 #include "dataplane/queue/timer.h"
+#include "dataplane/subject/hash.h"
 #include "dataplane/wire/id_window.h"
 #include "flatbuf/stats.h"
 
@@ -194,7 +196,16 @@ struct mr_queue {
 	struct mr_queue_breaker breaker;
 	struct mr_timer timer; /* of age and of idleness */
 	uint64_t used_ms;
-	uint64_t maker; /* session that made it, or 0 */
+	uint64_t maker;             /* session that made it, or 0 */
+	uint64_t peer;              /* that it is counted for */
+	struct mr_queue *made_prev; /* of the same maker, while that is there */
+	struct mr_queue *made_next;
+	struct mr_queue *idle_prev; /* see mr_limit_idle */
+	struct mr_queue *idle_next;
+	uint64_t idle_ms; /* used_ms when it was listed */
+	bool idle_listed;
+	bool wanted; /* had a consumer, or was opened by others than its maker */
+	bool kept;   /* an operator opened it */
 	uint32_t delayed_head;
 	uint32_t assemblies; /* messages of which not all fragments came */
 	uint64_t pushed, accepted, refused, duplicates, delivered, acked, redelivered;
@@ -214,7 +225,9 @@ struct mr_queue_client {
 	struct mr_queue_assembly *assemblies; /* oldest first */
 	uint32_t assemblies_count;
 	uint64_t assemblies_bytes; /* of pieces that came */
-	uint32_t made;             /* queues, that are still there */
+	uint64_t peer;
+	struct mr_queue *queues_made; /* that are still there */
+	uint32_t made;                /* of them */
 	uint32_t consumers_count;
 	uint32_t services;
 	uint64_t beat_ms; /* when it is told next that the bus lives, if it serves */
@@ -239,6 +252,19 @@ struct mr_queues {
 	uint64_t store_share;       /* of one queue, as of the last run */
 	uint64_t now_ms;
 	/* tables, mapped whole and taken as they are touched */
+	struct {
+		struct mr_shares shares;
+		struct mr_share_bound queues;
+		struct mr_share_bound consumers;    /* of all queues */
+		struct mr_share_bound consumers_of; /* of one queue */
+		struct mr_share_bound publishers;
+		uint32_t queues_count;
+		uint32_t consumers_count; /* but those of MR_PEER_OWN */
+		struct mr_queue *idle_head;
+		struct mr_queue *idle_tail;
+		const char *why; /* which limit the last refusal was for; NULL: none */
+	} limits;
+	struct mr_hash_key name_key; /* random: nobody can choose names that collide */
 	struct mr_queue_slot *slots;
 	uint32_t slots_fresh;
 	uint32_t slots_free; /* given back first: taken first */
@@ -394,6 +420,8 @@ int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t
 	const struct mrf_queue_options *options, struct mr_queue **out);
 /* With all that is in it; it has no consumers. */
 void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue);
+/* It has consumers or messages, or dead letters. */
+bool mr_queue_in_use(const struct mr_queue *queue);
 /* Takes all that is ready or delayed out of it; returns how many. Who called is told the status. */
 uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t status);
 /* Something may be to be delivered: run looks at it. */
@@ -480,6 +508,35 @@ static inline uint64_t mr_queue_age_left(
 	age = (uint32_t)q->now_ms - e->born_ms;
 	return age < max ? max - age : 0;
 }
+
+/* Limits of peers (limit.c) */
+/* -EIO, -ENOMEM. */
+int mr_limits_init(struct mr_queues *q);
+void mr_limits_fini(struct mr_queues *q);
+uint64_t mr_limit_peer(struct mr_queues *q, uint64_t session);
+/* Whether the client, or if NULL the operator, may make another queue. Where there is no room the queue
+ * that was idle for longest gives way. -EDQUOT: its peer has its share; -ENOSPC. */
+int mr_limit_make(struct mr_queues *q, const struct mr_queue_client *client);
+/* For one more queue in the store, the same: false if none gives way. */
+bool mr_limit_make_room(struct mr_queues *q);
+/* Counts a queue for a peer; and for the client that made it. */
+void mr_limit_made(struct mr_queues *q, struct mr_queue *queue, uint64_t peer);
+void mr_limit_made_by(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_client *client);
+void mr_limit_removed(struct mr_queues *q, struct mr_queue *queue);
+/* Queues that it made and that nobody used go. False: there are more to look at. */
+bool mr_limit_maker_gone(struct mr_queues *q, struct mr_queue_client *client);
+/* The queue may have come to be idle: empty and without consumers. */
+void mr_limit_idle(struct mr_queues *q, struct mr_queue *queue);
+/* Another consumer of the queue: -EDQUOT, -ENOSPC; and one less. */
+int mr_limit_consumer(
+	struct mr_queues *q, const struct mr_queue *queue, const struct mr_queue_client *client);
+void mr_limit_consumer_gone(
+	struct mr_queues *q, const struct mr_queue *queue, const struct mr_queue_client *client);
+/* Publishers that may be remembered before the last of them gives way to one of that peer. */
+uint32_t mr_limit_publishers_max(const struct mr_queues *q, uint64_t peer);
+/* One more is remembered: false if the peer has its share; and one less. */
+bool mr_limit_publisher(struct mr_queues *q, uint64_t peer);
+void mr_limit_publisher_gone(struct mr_queues *q, uint64_t peer);
 
 /* Pushes (push.c) */
 void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue);

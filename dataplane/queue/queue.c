@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "dataplane/base/memory.h"
 #include "dataplane/queue/engine.h"
@@ -92,14 +93,19 @@ int mr_queues_new(const struct mr_queues_config *c, struct mr_store *store, stru
 	q->sweep_ms = UINT64_MAX;
 	q->serial = (uint32_t)(c->seed >> 32);
 	q->random = c->seed | 1;
-	if (map_tables(q) != 0)
+	if (getrandom(&q->name_key, sizeof(q->name_key), 0) != (ssize_t)sizeof(q->name_key) ||
+		map_tables(q) != 0)
 		goto free_q;
 	if (mr_timers_init(&q->timers, timers_max(q)) != 0)
 		goto unmap;
 	if (mr_windows_new(q) != 0)
 		goto fini_timers;
+	if (mr_limits_init(q) != 0)
+		goto free_windows;
 	*out = q;
 	return 0;
+free_windows:
+	mr_windows_free(q);
 fini_timers:
 	mr_timers_fini(&q->timers);
 unmap:
@@ -113,13 +119,14 @@ void mr_queues_free(struct mr_queues *q)
 {
 	if (q == NULL)
 		return;
+	mr_limits_fini(q);
 	mr_windows_free(q);
 	mr_timers_fini(&q->timers);
 	unmap_tables(q);
 	free(q);
 }
 
-static bool in_use(const struct mr_queue *queue)
+bool mr_queue_in_use(const struct mr_queue *queue)
 {
 	return queue->consumers_count > 0 || queue->assemblies > 0 || mr_queue_depth(queue) > 0 ||
 	       (queue->dead != NULL && !queue->is_dead && mr_queue_depth(queue->dead) > 0);
@@ -142,7 +149,7 @@ static uint64_t age_due(const struct mr_queues *q, const struct mr_queue *queue)
 void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue)
 {
 	uint64_t due = age_due(q, queue);
-	uint64_t idle = (in_use(queue) ? q->now_ms : queue->used_ms) + q->c.idle_ms;
+	uint64_t idle = (mr_queue_in_use(queue) ? q->now_ms : queue->used_ms) + q->c.idle_ms;
 
 	due = due < idle ? due : idle;
 	/* What is due already is so for more than is done at once: the rest has its turn. */
@@ -152,7 +159,7 @@ void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue)
 void mr_queue_timer(struct mr_queues *q, struct mr_queue *queue)
 {
 	mr_queue_expire(q, queue, EXPIRE_AT_ONCE);
-	if (!in_use(queue) && queue->used_ms + q->c.idle_ms <= q->now_ms)
+	if (!mr_queue_in_use(queue) && queue->used_ms + q->c.idle_ms <= q->now_ms)
 		mr_queue_remove(q, queue);
 	else
 		mr_queue_arm(q, queue);

@@ -42,6 +42,8 @@ struct mr_queue_ops {
 	uint64_t (*heard_ms)(void *arg, uint64_t session);
 	/* Bytes of the largest message that the session can be sent at all. What is larger goes in pieces. */
 	uint32_t (*room)(void *arg, uint64_t session);
+	/* Whose session it is: see base/share.h. NULL: all are MR_PEER_OWN. */
+	uint64_t (*peer)(void *arg, uint64_t session);
 };
 
 struct mr_queues_config {
@@ -50,6 +52,7 @@ struct mr_queues_config {
 	uint32_t per_client_max;
 	uint32_t window;
 	uint32_t publishers_max;
+	uint32_t peer_percent; /* of each table for one peer; 0: all of it */
 	uint32_t idle_ms;
 	uint32_t message_bytes_max;       /* of all fragments */
 	struct mrf_queue_options queue;   /* defaults, complete */

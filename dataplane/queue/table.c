@@ -9,19 +9,18 @@
 /* Slots that were used are left alone while there are fewer, and new ones. */
 #define SLOTS_REST 1024u
 
-static uint32_t name_hash(unsigned kind, const char *name, uint32_t bytes)
+static struct mr_queue **chain_of(
+	const struct mr_queues *q, unsigned kind, const char *name, uint32_t bytes)
 {
-	uint32_t hash = 2166136261u ^ kind; /* FNV-1a */
+	uint64_t hash = mr_hash_pair(&q->name_key, mr_hash_text(&q->name_key, name, bytes), kind);
 
-	for (uint32_t i = 0; i < bytes; i++)
-		hash = (hash ^ (uint8_t)name[i]) * 16777619u;
-	return hash ^ hash >> 15;
+	return &q->names[hash & q->names_mask];
 }
 
 struct mr_queue *mr_queue_by_name(
 	const struct mr_queues *q, unsigned kind, const char *name, uint32_t bytes)
 {
-	struct mr_queue *queue = q->names[name_hash(kind, name, bytes) & q->names_mask];
+	struct mr_queue *queue = *chain_of(q, kind, name, bytes);
 
 	while (queue != NULL && (queue->kind != kind || queue->name_bytes != bytes ||
 					memcmp(queue->name, name, bytes) != 0))
@@ -68,8 +67,7 @@ static uint32_t number_of(struct mr_queues *q, uint32_t index)
 
 static void link_name(struct mr_queues *q, struct mr_queue *queue)
 {
-	struct mr_queue **head =
-		&q->names[name_hash(queue->kind, queue->name, queue->name_bytes) & q->names_mask];
+	struct mr_queue **head = chain_of(q, queue->kind, queue->name, queue->name_bytes);
 
 	queue->hash_next = *head;
 	*head = queue;
@@ -77,8 +75,7 @@ static void link_name(struct mr_queues *q, struct mr_queue *queue)
 
 static void unlink_name(struct mr_queues *q, struct mr_queue *queue)
 {
-	struct mr_queue **at =
-		&q->names[name_hash(queue->kind, queue->name, queue->name_bytes) & q->names_mask];
+	struct mr_queue **at = chain_of(q, queue->kind, queue->name, queue->name_bytes);
 
 	while (*at != queue)
 		at = &(*at)->hash_next;
@@ -111,6 +108,7 @@ int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t
 	memcpy(queue->name, name, bytes);
 	q->slots[index].queue = queue;
 	link_name(q, queue);
+	q->limits.queues_count++;
 	mr_queue_arm(q, queue);
 	*out = queue;
 	return 0;
@@ -169,15 +167,8 @@ uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t st
 	queue->returned_count = 0;
 	queue->body_bytes = bytes_out(q, queue);
 	mr_push_release_withheld(q, queue);
+	mr_limit_idle(q, queue);
 	return count;
-}
-
-static void forget_maker(struct mr_queues *q, struct mr_queue *queue)
-{
-	struct mr_queue_client *client = queue->maker == 0 ? NULL : mr_client_find(q, queue->maker);
-
-	if (client != NULL)
-		client->made--;
 }
 
 void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
@@ -190,7 +181,8 @@ void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
 	mr_windows_drop(q, queue);
 	mr_queue_deactivate(q, queue);
 	mr_timer_clear(&q->timers, &queue->timer);
-	forget_maker(q, queue);
+	mr_limit_removed(q, queue);
+	q->limits.queues_count--;
 	if (queue->dead != NULL)
 		queue->dead->dead = NULL;
 	unlink_name(q, queue);
@@ -266,4 +258,6 @@ void mr_queue_done(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_
 	mr_entry_free(q, e);
 	if (mr_unlikely(queue->withheld_head != NULL))
 		mr_push_release_withheld(q, queue);
+	if (mr_unlikely(queue->consumers_count == 0))
+		mr_limit_idle(q, queue);
 }

@@ -18,6 +18,7 @@ struct mr_queue_window {
 	struct mr_queue *queue;
 	uint64_t publisher;
 	uint64_t session; /* that it was first heard of from */
+	uint64_t peer;    /* of that session */
 	uint64_t used_ms;
 	struct mr_id_window ids;
 };
@@ -136,6 +137,7 @@ static void forget(struct mr_queues *q, struct mr_queue_window *w)
 	ws->count--;
 	if (client != NULL)
 		client->windows--;
+	mr_limit_publisher_gone(q, w->peer);
 	mr_store_release(q->store, w, (uint32_t)sizeof(*w));
 }
 
@@ -149,7 +151,7 @@ void mr_windows_drop(struct mr_queues *q, struct mr_queue *queue)
 static bool may_have_another(const struct mr_queues *q, const struct mr_queue_client *client)
 {
 	const struct mr_queue_windows *ws = q->windows;
-	uint64_t max = q->c.publishers_max;
+	uint64_t max = mr_limit_publishers_max(q, client->peer);
 
 	if (ws->count < max)
 		return !mr_share_used_up(client->windows, max - ws->count);
@@ -167,15 +169,20 @@ static struct mr_queue_window *remember(
 
 	if (client == NULL || mr_queue_full(q) || !may_have_another(q, client))
 		return NULL;
-	if (ws->count >= q->c.publishers_max)
+	if (!mr_limit_publisher(q, client->peer))
+		return NULL;
+	if (ws->count >= mr_limit_publishers_max(q, client->peer))
 		forget(q, ws->oldest);
 	w = mr_store_alloc(q->store, (uint32_t)sizeof(*w));
-	if (w == NULL)
+	if (w == NULL) {
+		mr_limit_publisher_gone(q, client->peer);
 		return NULL;
+	}
 	memset(w, 0, sizeof(*w));
 	w->queue = queue;
 	w->publisher = publisher;
 	w->session = session;
+	w->peer = client->peer;
 	w->used_ms = q->now_ms;
 	head = bucket(ws, queue, publisher);
 	w->hash_next = *head;

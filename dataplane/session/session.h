@@ -53,9 +53,11 @@ struct mr_session {
 	_Atomic bool
 		corrupt; /* w: worker, r: table writer: the client's ring position makes no sense */
 	_Atomic bool ends; /* w: table writer, r: worker: it is taken though a receiver is full */
+	bool closing;      /* table writer's */
 	struct mrf_session_stats *stats; /* w: worker, r: control */
 	/* read-only after open */
 	uint64_t id;
+	uint64_t peer; /* see base/share.h */
 	uint32_t slot;
 	int peer_bell_fd;
 	/* table writer's */
@@ -66,7 +68,6 @@ struct mr_session {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
-	bool closing;
 	uint64_t opened_ns; /* CLOCK_REALTIME */
 	uint32_t subscriptions;
 	uint32_t aliases_count;

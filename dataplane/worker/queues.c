@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "dataplane/base/share.h"
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/promise.h"
 
@@ -115,8 +116,15 @@ static uint32_t room(void *worker, uint64_t session)
 	return MR_FRAME_ROOM(__atomic_load_n(&s->remote->frame_bytes, __ATOMIC_RELAXED));
 }
 
+static uint64_t peer(void *worker, uint64_t session)
+{
+	const struct mr_session *s = find_any(worker, session);
+
+	return s != NULL ? s->peer : MR_PEER_UNKNOWN;
+}
+
 static const struct mr_queue_ops ops = {
-	.send = send, .lives = lives, .heard_ms = heard_ms, .room = room};
+	.send = send, .lives = lives, .heard_ms = heard_ms, .room = room, .peer = peer};
 
 int mr_worker_queues_new(struct mr_worker *w, const struct mr_worker_config *c)
 {

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "dataplane/port/packet.h"
@@ -64,12 +65,21 @@ static uint32_t hash_of(const struct mr_writer *wr, const struct mrf_network_pat
 	return (uint32_t)mr_hash_text(&wr->remotes.key, words, sizeof(words));
 }
 
-/* Of a host; in IPv6 of its network of 64 bits, within which it may choose any address. */
-static uint32_t peer_of(const struct mr_writer *wr, const struct mrf_network_path *p)
+static uint64_t peer_of(const struct mrf_network_path *p)
 {
-	uint64_t host = mr_path_is_ip4(p) ? p->peer_1 : 0;
+	uint8_t address[16];
 
-	return (uint32_t)mr_hash_pair(&wr->remotes.key, p->peer_0, host) % MR_WRITER_PEERS;
+	memcpy(address, &p->peer_0, 8);
+	memcpy(address + 8, &p->peer_1, 8);
+	return mr_peer_of_address(address);
+}
+
+/* Sessions of one host. */
+static uint64_t share_of(const struct mr_writer *wr)
+{
+	uint32_t most = wr->config->sessions.per_address_max;
+
+	return most != 0 ? most : wr->remote.share;
 }
 
 /* Behind the others. */
@@ -181,39 +191,46 @@ static int make(struct mr_writer *wr, uint32_t number, struct mrf_table request,
 	return error;
 }
 
-static void note(
-	struct mr_writer *wr, uint32_t number, unsigned worker, uint32_t hash, uint32_t peer)
+static void note(struct mr_writer *wr, uint32_t number, unsigned worker, uint32_t hash)
 {
 	entry_of(wr, number)->hash = hash;
-	entry_of(wr, number)->peer = peer;
 	mr_index_add(&wr->remotes.by_path, number);
-	wr->remotes.peers[peer]++;
 	wr->remotes.on[worker].count++;
 	mr_count(wr->stats->remote_sessions, 1);
+}
+
+static int open_in(struct mr_writer *wr, uint32_t number, struct mrf_table request,
+	const struct mrf_network_path *path, uint32_t hash, struct mr_session **out)
+{
+	unsigned worker = mrf_link_open_remote_worker(request);
+	int error = make(wr, number, request, path, out);
+
+	if (error != 0) {
+		give_back(wr, worker, number);
+		return error;
+	}
+	(*out)->peer = peer_of(path);
+	note(wr, number, worker, hash);
+	mr_directory_put(&wr->workers[worker]->directory, *out);
+	mr_writer_session_opened(wr, *out, mrf_link_open_remote_name(request));
+	return 0;
 }
 
 static int open_new(struct mr_writer *wr, struct mrf_table request,
 	const struct mrf_network_path *path, uint32_t hash, struct mr_session **out)
 {
-	unsigned worker = mrf_link_open_remote_worker(request);
-	uint32_t peer = peer_of(wr, path);
+	uint64_t of = MR_SHARE_OF(MR_WRITER_REMOTES, 0);
+	uint64_t peer = peer_of(path);
 	uint32_t number;
-	int error;
+	int error = mr_share_take(&wr->shares, peer, of, 1, share_of(wr));
 
-	if (wr->remotes.peers[peer] >= wr->config->sessions.per_address_max)
-		return -EDQUOT;
-	number = take_free(wr, worker);
-	if (number == 0)
-		return -ENOSPC;
-	error = make(wr, number, request, path, out);
-	if (error != 0) {
-		give_back(wr, worker, number);
+	if (error != 0)
 		return error;
-	}
-	note(wr, number, worker, hash, peer);
-	mr_directory_put(&wr->workers[worker]->directory, *out);
-	mr_writer_session_opened(wr, *out, mrf_link_open_remote_name(request));
-	return 0;
+	number = take_free(wr, mrf_link_open_remote_worker(request));
+	error = number != 0 ? open_in(wr, number, request, path, hash, out) : -ENOSPC;
+	if (error != 0)
+		mr_share_give(&wr->shares, peer, of, 1);
+	return error;
 }
 
 /* Who says hello anew has no use for the session that he had, but what it has acknowledged is to be
@@ -224,7 +241,8 @@ static void displace(struct mr_writer *wr, struct mr_session *s, unsigned worker
 	const char *reason = "its client said hello anew";
 
 	if ((s->worker == worker && wr->remotes.on[worker].first_free == 0) ||
-		wr->remotes.peers[peer_of(wr, path)] >= wr->config->sessions.per_address_max)
+		mr_share_count(&wr->shares, peer_of(path), MR_SHARE_OF(MR_WRITER_REMOTES, 0)) >=
+			share_of(wr))
 		mr_writer_session_drop(wr, s, reason);
 	else
 		mr_writer_session_end(wr, s, -ECONNRESET, reason);
@@ -262,7 +280,7 @@ void mr_writer_remote_take_out(struct mr_writer *wr, struct mr_session *s)
 	uint32_t number = number_of(wr, s->worker, s->slot);
 
 	mr_directory_take(&wr->workers[s->worker]->directory, s);
-	wr->remotes.peers[entry_of(wr, number)->peer]--;
+	mr_share_give(&wr->shares, s->peer, MR_SHARE_OF(MR_WRITER_REMOTES, 0), 1);
 	give_back(wr, s->worker, number);
 	wr->remotes.on[s->worker].count--;
 	mr_gauge(wr->stats->remote_sessions, wr->stats->remote_sessions - 1);

@@ -33,7 +33,11 @@ static void open_session(struct mr_writer *wr, uint64_t id, struct mrf_table t, 
 	if (error != 0) {
 		mr_count(wr->stats->refused_sessions, 1);
 		mr_writer_link_result(wr, id, error,
-			text_of(error, "no room for another client (channels.clients_max)"));
+			error == -EDQUOT
+				? "this user has its share of the clients (peers.share_percent of "
+				  "channels.clients_max)"
+				: text_of(error,
+					  "no room for another client (channels.clients_max)"));
 		return;
 	}
 	const struct mrf_link_session_opened v = {.session = s->id, .worker = s->worker};
@@ -57,7 +61,9 @@ static const char *remote_text_of(int error)
 	switch (error) {
 	case -EINVAL: return "a hello that makes no sense";
 	case -EMSGSIZE: return "the port's MTU has no room for frames of 1,200 bytes";
-	case -EDQUOT: return "too many sessions from this address (sessions.per_address_max)";
+	case -EDQUOT:
+		return "too many sessions from this address (sessions.per_address_max, or "
+		       "peers.share_percent of sessions.sessions_max)";
 	default: return text_of(error, "no room for another session (sessions.sessions_max)");
 	}
 }

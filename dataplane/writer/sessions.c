@@ -21,6 +21,8 @@
 
 /* Descriptors that clients leave to others, control's next connection among them. */
 #define FILES_SPARE 64u
+/* Of all descriptors, kept for clients of root and of the bus's own user. */
+#define FILES_RESERVE_SHARE 16u
 
 struct mrf_session_stats *mr_writer_stats_of(
 	const struct mr_writer *wr, unsigned worker, uint32_t slot)
@@ -31,13 +33,18 @@ struct mrf_session_stats *mr_writer_stats_of(
 	return (void *)((char *)wr->stats_map + h->session_offset + index * h->session_stride);
 }
 
+/* Of those that have a slot for another local client; one that has none if there is no other. */
 static unsigned least_loaded(const struct mr_writer *wr)
 {
 	unsigned best = 0;
 
-	for (unsigned i = 1; i < wr->workers_count; i++)
-		if (wr->sessions_on[i] < wr->sessions_on[best])
+	for (unsigned i = 1; i < wr->workers_count; i++) {
+		bool full = wr->locals_on[i] >= wr->config->channels.clients_max;
+		bool best_full = wr->locals_on[best] >= wr->config->channels.clients_max;
+
+		if (full != best_full ? best_full : wr->sessions_on[i] < wr->sessions_on[best])
 			best = i;
+	}
 	return best;
 }
 
@@ -96,6 +103,7 @@ static void describe(struct mr_session *s, struct mrf_table request)
 	s->uid = mrf_link_open_session_uid(request);
 	s->gid = mrf_link_open_session_gid(request);
 	s->pid = (pid_t)mrf_link_open_session_pid(request);
+	s->peer = mr_peer_of_user(s->uid, geteuid());
 }
 
 /* Who may make network traffic could fill the log with sessions over UDP: those are counted, and
@@ -110,6 +118,8 @@ void mr_writer_session_opened(struct mr_writer *wr, struct mr_session *s, struct
 	snprintf(s->name, sizeof(s->name), "%.*s", (int)name.bytes, name.data);
 	s->opened_ns = realtime_ns();
 	wr->sessions_on[s->worker]++;
+	wr->locals_on[s->worker] += s->remote == NULL;
+	wr->locals_count += s->remote == NULL;
 	mr_count(wr->stats->sessions, 1);
 	mr_count(wr->stats->sessions_opened, 1);
 	mr_log_limited(log_level(s), "session opened", MR_LOG_HEX("session", s->id),
@@ -117,33 +127,34 @@ void mr_writer_session_opened(struct mr_writer *wr, struct mr_session *s, struct
 		MR_LOG_U64("worker", s->worker));
 }
 
-int mr_writer_session_open(struct mr_writer *wr, struct mrf_table request, int pidfd,
-	struct mr_session **out, int *peer_fd)
+/* The kernel gives the lowest number that is free, so a high one says how many are in use. */
+static bool leaves_files(const struct mr_writer *wr, const struct mr_session *s, int fd)
+{
+	uint64_t reserve = s->peer == MR_PEER_OWN ? 0 : wr->files_max / FILES_RESERVE_SHARE;
+
+	return (uint64_t)fd + FILES_SPARE + reserve < wr->files_max;
+}
+
+/* Takes pidfd over if it is successful. */
+static int open_at(struct mr_writer *wr, unsigned worker, uint32_t slot, struct mrf_table request,
+	int pidfd, struct mr_session **out, int *peer_fd)
 {
 	const struct mr_session_limits limits = {
 		.up_bytes = wr->config->channels.up_ring_bytes,
 		.down_bytes = wr->config->channels.down_ring_bytes,
 		.aliases_max = wr->config->tables.aliases_max,
 	};
-	unsigned worker = least_loaded(wr);
-	uint32_t slot = mr_directory_free_slot(
-		&wr->workers[worker]->directory, wr->config->channels.clients_max);
 	struct mr_session *s;
-	int error;
+	int error = mr_session_new(mr_writer_next_id(wr, worker, slot), &limits,
+		mr_writer_stats_of(wr, worker, slot), &s, peer_fd);
 
-	error = slot == UINT32_MAX ? -ENOSPC
-				   : mr_session_new(mr_writer_next_id(wr, worker, slot), &limits,
-					     mr_writer_stats_of(wr, worker, slot), &s, peer_fd);
-	if (error != 0) {
-		if (pidfd >= 0)
-			close(pidfd);
+	if (error != 0)
 		return error;
-	}
 	s->pidfd = pidfd;
 	describe(s, request);
-	/* The kernel gives the lowest number that is free, so a high one says how many are in use. */
-	error = (uint64_t)*peer_fd + FILES_SPARE < wr->files_max ? put_in(wr, s) : -EMFILE;
+	error = leaves_files(wr, s, *peer_fd) ? put_in(wr, s) : -EMFILE;
 	if (error != 0) {
+		s->pidfd = -1;
 		mr_session_free(s);
 		close(*peer_fd);
 		return error;
@@ -152,6 +163,37 @@ int mr_writer_session_open(struct mr_writer *wr, struct mrf_table request, int p
 	mr_worker_ring(wr->workers[worker]);
 	*out = s;
 	return 0;
+}
+
+static int open_counted(struct mr_writer *wr, struct mrf_table request, int pidfd,
+	struct mr_session **out, int *peer_fd)
+{
+	uint64_t peer = mr_peer_of_user(mrf_link_open_session_uid(request), geteuid());
+	uint64_t of = MR_SHARE_OF(MR_WRITER_LOCALS, 0);
+	unsigned worker = least_loaded(wr);
+	uint32_t slot = mr_directory_free_slot(
+		&wr->workers[worker]->directory, wr->config->channels.clients_max);
+	int error;
+
+	if (slot == UINT32_MAX || mr_share_none_left(&wr->locals, peer, wr->locals_count))
+		return -ENOSPC;
+	error = mr_share_take(&wr->shares, peer, of, 1, wr->locals.share);
+	if (error != 0)
+		return error;
+	error = open_at(wr, worker, slot, request, pidfd, out, peer_fd);
+	if (error != 0)
+		mr_share_give(&wr->shares, peer, of, 1);
+	return error;
+}
+
+int mr_writer_session_open(struct mr_writer *wr, struct mrf_table request, int pidfd,
+	struct mr_session **out, int *peer_fd)
+{
+	int error = open_counted(wr, request, pidfd, out, peer_fd);
+
+	if (error != 0 && pidfd >= 0)
+		close(pidfd);
+	return error;
 }
 
 struct mr_session *mr_writer_session_find(const struct mr_writer *wr, uint64_t id)
@@ -276,6 +318,13 @@ static bool take_out(struct mr_writer *wr, struct mr_session *s)
 	return true;
 }
 
+static void forget_local(struct mr_writer *wr, const struct mr_session *s)
+{
+	wr->locals_on[s->worker]--;
+	wr->locals_count--;
+	mr_share_give(&wr->shares, s->peer, MR_SHARE_OF(MR_WRITER_LOCALS, 0), 1);
+}
+
 /* Freed after a passage: what it published by alias may lie in the mesh. False as above. */
 static bool retire(struct mr_writer *wr, struct mr_session *s)
 {
@@ -285,6 +334,8 @@ static bool retire(struct mr_writer *wr, struct mr_session *s)
 	s->next = wr->retired;
 	wr->retired = s;
 	wr->sessions_on[s->worker]--;
+	if (s->remote == NULL)
+		forget_local(wr, s);
 	mr_gauge(wr->stats->sessions, wr->stats->sessions - 1);
 	mr_count(wr->stats->sessions_closed, 1);
 	announce_closed(wr, s);

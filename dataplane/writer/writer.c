@@ -23,7 +23,9 @@
 #include "dataplane/base/signals.h"
 #include "dataplane/base/stats.h"
 
-#define EVENTS_MAX      64
+#define EVENTS_MAX 64
+/* Counts of peers at the beginning; they grow. */
+#define PEERS_FIRST     1u
 #define TICK_PENDING_MS 1
 /* Control takes a main thread without rounds for stopped: control/watch/watch.c. */
 #define TICK_IDLE_MS 400
@@ -145,6 +147,7 @@ static struct mr_queues_config queues_config(const struct mr_config *c)
 		.per_client_max = c->queues.per_client_max,
 		.window = c->queues.window,
 		.publishers_max = c->queues.publishers_max,
+		.peer_percent = c->peers.share_percent,
 		.idle_ms = c->queues.idle_ms,
 		.prefetch = c->queues.prefetch,
 		.heartbeat_ms = c->services.heartbeat_ms,
@@ -262,6 +265,19 @@ static int open_generations(struct mr_writer *wr)
 	return wr->generations == NULL ? -ENOMEM : mr_writer_remotes_open(wr);
 }
 
+/* Peers of sessions: at most as many as there may be sessions. */
+static int open_shares(struct mr_writer *wr)
+{
+	const struct mr_config *c = wr->config;
+	uint32_t percent = c->peers.share_percent;
+	uint64_t locals = (uint64_t)wr->workers_count * c->channels.clients_max;
+	uint64_t remote = (uint64_t)wr->workers_count * c->sessions.sessions_max;
+
+	wr->locals = mr_share_bound(locals, percent);
+	wr->remote = mr_share_bound(remote, percent);
+	return mr_shares_init(&wr->shares, PEERS_FIRST, (uint32_t)(locals + remote));
+}
+
 int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)
 {
 	static const struct {
@@ -273,6 +289,7 @@ int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)
 		{open_stats, "statistics memory"},
 		{open_table, "table"},
 		{open_generations, "session table"},
+		{open_shares, "shares of peers"},
 		{mr_writer_releases_open, "aliases given back"},
 		{mr_writer_ports_open, "ports"},
 		{open_workers, "workers"},
@@ -426,6 +443,7 @@ void mr_writer_close(struct mr_writer *wr)
 	mr_writer_remotes_close(wr);
 	mr_writer_releases_close(wr);
 	mr_writer_answers_close(wr);
+	mr_shares_fini(&wr->shares);
 	free(wr->generations);
 	if (wr->stats_map != NULL)
 		munmap(wr->stats_map, wr->stats_bytes);

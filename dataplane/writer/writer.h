@@ -24,6 +24,7 @@
 #define MILLRACE_WRITER_WRITER_H
 
 #include "control/config/config.h"
+#include "dataplane/base/share.h"
 #include "dataplane/port/pool.h"
 #include "dataplane/port/port.h"
 #include "dataplane/session/remote.h"
@@ -42,11 +43,7 @@ struct rte_rcu_qsbr;
 struct mr_writer_remote {
 	uint32_t next; /* number of the slot behind it: among the free, or in the index; 0: none */
 	uint32_t hash; /* of the path */
-	uint32_t peer; /* bucket of the address that it was opened from */
 };
-
-/* Sessions by address of the peer; those whose addresses fall together share their limit. */
-#define MR_WRITER_PEERS 16384u
 
 /* Slots are numbered from 1 on, worker by worker. */
 struct mr_writer_remotes {
@@ -58,7 +55,6 @@ struct mr_writer_remotes {
 		uint32_t first_free; /* taken from here, given back behind the last: what was */
 		uint32_t last_free;  /* somebody's rests for as long as there are others */
 	} on[MR_WORKERS_MAX];
-	uint32_t peers[MR_WRITER_PEERS]; /* open sessions of each bucket */
 	struct mr_alias_set *retired_sets;
 	bool rung; /* a worker may have ended some */
 };
@@ -112,6 +108,8 @@ struct mr_writer_answers {
 	uint32_t room;
 };
 
+enum mr_writer_share { MR_WRITER_LOCALS, MR_WRITER_REMOTES };
+
 struct mr_writer {
 	const struct mr_config *config;
 	unsigned workers_count;
@@ -142,6 +140,11 @@ struct mr_writer {
 	uint32_t slots_count;  /* of each worker: clients_max local ones, then those over UDP */
 	uint32_t *generations; /* workers_count * slots_count: of each slot's next tenant */
 	uint32_t sessions_on[MR_WORKERS_MAX];
+	uint32_t locals_on[MR_WORKERS_MAX]; /* of them, those that are not over UDP */
+	struct mr_shares shares;            /* sessions of each peer, by enum mr_writer_share */
+	struct mr_share_bound locals;       /* of all workers */
+	struct mr_share_bound remote;
+	uint32_t locals_count;
 	struct mr_writer_remotes remotes;
 	struct mr_writer_releases releases;
 	struct mr_writer_passage passage;

@@ -37,7 +37,8 @@ static void expect_valid_port(const struct mr_config_port *p)
 static void expect_valid_sessions(const struct mr_config *c)
 {
 	expect(c->sessions.sessions_max >= 1 && c->sessions.sessions_max <= 1048576);
-	expect(c->sessions.per_address_max >= 1);
+	expect(c->sessions.per_address_max <= 33554432);
+	expect(c->peers.share_percent >= 1 && c->peers.share_percent <= 100);
 	expect(c->sessions.heartbeat_ms >= 100 && c->sessions.heartbeat_ms <= 60000);
 	expect(c->sessions.missed_max >= 1 && c->sessions.missed_max <= 100);
 	expect(c->sessions.hellos_per_second >= 1 && c->sessions.hellos_per_second <= 1000000);

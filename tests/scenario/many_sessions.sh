@@ -17,7 +17,8 @@ own_bytes() { awk '/^RssAnon/ {print $2 * 1024}' "/proc/$(dataplane_pid)/status"
 reported() { grep -qx '}' "$dir/generator.out"; }
 total() { sed '/^[^ {}]/d' "$dir/generator.out" | jq ".totals.$1"; }
 
-bus_start --port "memif,socket=$dir/m.sock,address=10.77.0.1/24" --set sessions.sessions_max=$sessions
+bus_start --port "memif,socket=$dir/m.sock,address=10.77.0.1/24" --set sessions.sessions_max=$sessions \
+	--set sessions.per_address_max=$sessions
 before=$(own_bytes)
 # It stays until the bus has gone: the driver does not like it the other way round.
 start generator "$generator" --json --memif "$dir/m.sock,server" --run-dir "$run" --sessions $sessions \

@@ -200,7 +200,89 @@ static void who_begins_anew_at_the_limit_leaves_the_old_session_at_once(void **s
 		s = open_session(1, NONCE + i);
 	assert_int_equal(writer.stats->remote_sessions, 2);
 	assert_ptr_equal(mr_writer_session_find(&writer, s->id), s);
-	config.sessions.per_address_max = 1u << 25;
+	config.sessions.per_address_max = 0;
+}
+
+static int try_port(uint32_t number, uint16_t udp_port, struct mr_session **out)
+{
+	struct mrf_network_path path = path_of(number);
+
+	path.peer_udp_port = udp_port;
+	return ask((struct mrf_link_open_remote){.worker = udp_port % WORKERS,
+			   .path = &path,
+			   .nonce = NONCE,
+			   .frame_bytes = 1200},
+		out);
+}
+
+static void a_host_has_its_share_of_the_sessions(void **state)
+{
+	uint16_t share = WORKERS * SESSIONS / 4;
+	struct mr_session *s;
+
+	(void)state;
+	for (uint16_t port = 1; port <= share; port++)
+		assert_int_equal(try_port(1, port, &s), 0);
+	assert_int_equal(try_port(1, share + 1, &s), -EDQUOT);
+	for (uint32_t host = 2; host < 5; host++)
+		assert_int_equal(try_port(host, 1, &s), 0);
+	end(s, MR_REMOTE_CLOSED);
+	assert_int_equal(try_port(1, share + 1, &s), -EDQUOT);
+	assert_int_equal(try_port(1, 1, &s), 0);
+	end(s, MR_REMOTE_CLOSED);
+	assert_int_equal(try_port(1, share + 1, &s), 0);
+}
+
+/* More of them than any table of buckets would tell apart. */
+static void no_host_counts_for_another(void **state)
+{
+	struct mr_session *s;
+
+	(void)state;
+	config.sessions.per_address_max = 1;
+	for (uint32_t host = 0; host < WORKERS * MANY; host++)
+		assert_int_equal(try_port(host, (uint16_t)(host % WORKERS + 2), &s), 0);
+	config.sessions.per_address_max = 0;
+}
+
+static int open_local(uint32_t uid, uint64_t *id)
+{
+	struct mr_session *s;
+	struct mrf_builder b;
+	uint64_t memory[64];
+	const struct mrf_link_open_session v = {.name = mrf_str("somebody"), .uid = uid};
+	int fd, error;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	error = mr_writer_session_open(&writer,
+		inside_request(
+			&b, MRF_LINK_BODY_LINK_OPEN_SESSION, mrf_link_open_session_write(&b, &v)),
+		-1, &s, &fd);
+	if (error == 0) {
+		close(fd);
+		*id = s->id;
+	}
+	return error;
+}
+
+static void a_user_has_its_share_of_the_clients_and_root_a_reserve(void **state)
+{
+	uint32_t taken = 0, own = geteuid();
+	uint64_t id, first;
+
+	(void)state;
+	assert_int_equal(open_local(own + 1000, &first), 0);
+	assert_int_equal(open_local(own + 1000, &id), 0);
+	assert_int_equal(open_local(own + 1000, &id), -EDQUOT);
+	for (uint32_t user = 1001; user < 1010; user++)
+		taken += open_local(own + user, &id) == 0;
+	assert_int_equal(taken + 2, WORKERS * CLIENTS - 1);
+	assert_int_equal(open_local(own + 2000, &id), -ENOSPC);
+	assert_int_equal(open_local(own, &id), 0);
+	assert_int_equal(open_local(own, &id), -ENOSPC);
+	mr_writer_session_drop(&writer, mr_writer_session_find(&writer, first), "enough");
+	assert_int_equal(open_local(own + 1000, &id), -ENOSPC);
+	assert_int_equal(open_local(own, &id), 0);
 }
 
 static void every_part_of_a_path_tells_sessions_apart(void **state)
@@ -340,7 +422,7 @@ static void one_host_cannot_take_the_room_of_all(void **state)
 	/* It still counts where it came from. */
 	mr_count(s->stats->paths_changed, 1);
 	(void)from(1, 5, -EDQUOT);
-	config.sessions.per_address_max = 1u << 25;
+	config.sessions.per_address_max = 0;
 }
 
 static void what_a_worker_ends_is_closed(void **state)
@@ -554,6 +636,9 @@ int main(void)
 		TEST(a_request_frees_no_session),
 		TEST(another_nonce_from_the_same_path_begins_anew),
 		TEST(who_begins_anew_at_the_limit_leaves_the_old_session_at_once),
+		TEST(a_host_has_its_share_of_the_sessions),
+		cmocka_unit_test_setup_teardown(no_host_counts_for_another, set_up_many, tear_down),
+		TEST(a_user_has_its_share_of_the_clients_and_root_a_reserve),
 		TEST(every_part_of_a_path_tells_sessions_apart),
 		TEST(frames_are_as_large_as_both_sides_can),
 		TEST(what_makes_no_sense_is_refused),

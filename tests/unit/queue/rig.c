@@ -64,8 +64,15 @@ static uint32_t room(void *arg, uint64_t session)
 	return bytes != 0 ? bytes : MR_MESSAGE_BYTES_MAX;
 }
 
+static uint64_t peer(void *arg, uint64_t session)
+{
+	const struct rig *r = arg;
+
+	return r->peer[client_of(session)];
+}
+
 static const struct mr_queue_ops ops = {
-	.send = send, .lives = lives, .heard_ms = heard_ms, .room = room};
+	.send = send, .lives = lives, .heard_ms = heard_ms, .room = room, .peer = peer};
 
 static const struct mrf_queue_options queue_options = {
 	.policy = MRF_QUEUE_POLICY_ROUND_ROBIN,
@@ -99,6 +106,7 @@ void rig_open_store(struct rig *r, uint64_t store_bytes, void (*change)(struct m
 		.per_client_max = 16,
 		.window = 8,
 		.publishers_max = 8,
+		.peer_percent = 25,
 		.idle_ms = 10000,
 		.message_bytes_max = 1u << 20,
 		.queue = queue_options,

@@ -42,6 +42,7 @@ struct rig {
 	struct mrf_worker_stats stats;
 	uint64_t now_ms;
 	bool gone[RIG_SESSIONS];
+	uint64_t peer[RIG_SESSIONS]; /* MR_PEER_OWN at first */
 	bool full[RIG_SESSIONS];     /* takes no deliveries, */
 	unsigned room[RIG_SESSIONS]; /* but so many */
 	uint64_t heard_ms[RIG_SESSIONS];

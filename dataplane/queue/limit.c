@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/queue/engine.h"
+
+#include <errno.h>
+
+/* Kinds of what is counted for each peer. */
+enum { QUEUES, CONSUMERS, CONSUMERS_OF, PUBLISHERS };
+
+/* Consumers take at most this share of the store. */
+#define CONSUMERS_STORE_SHARE 16u
+#define CONSUMERS_LEAST       64u
+#define CONSUMERS_MOST        (1u << 20)
+
+/* A queue that was used so lately does not give way: whoever opened it is about to use it. */
+#define IDLE_LEAST_MS 1000u
+/* Nor one that knows publishers, for as long as they may send again what they sent. */
+#define IDLE_WINDOWS_MS 60000u
+/* Idle queues looked at to find one that gives way. */
+#define IDLE_LOOKS 256u
+/* Queues of one client that is gone that go at once. */
+#define MADE_AT_ONCE 256u
+
+static uint64_t consumers_max(const struct mr_store *store)
+{
+	uint64_t max = mr_store_bytes_max(store) / CONSUMERS_STORE_SHARE /
+		       sizeof(struct mr_queue_consumer);
+
+	return max < CONSUMERS_LEAST  ? CONSUMERS_LEAST
+	       : max > CONSUMERS_MOST ? CONSUMERS_MOST
+				      : max;
+}
+
+int mr_limits_init(struct mr_queues *q)
+{
+	uint32_t percent = q->c.peer_percent > 0 ? q->c.peer_percent : 100;
+	uint64_t entries;
+
+	q->limits.queues = mr_share_bound(q->c.queues_max, percent);
+	q->limits.consumers = mr_share_bound(consumers_max(q->store), percent);
+	q->limits.consumers_of = mr_share_bound(MR_QUEUE_CONSUMERS_MAX, percent);
+	q->limits.publishers = mr_share_bound(q->c.publishers_max, percent);
+	/* Each thing that is counted makes so many counts at most. */
+	entries = q->limits.queues.max + q->limits.consumers.max * 2 + q->limits.publishers.max;
+	return mr_shares_init(&q->limits.shares, (uint32_t)entries, (uint32_t)entries);
+}
+
+void mr_limits_fini(struct mr_queues *q)
+{
+	mr_shares_fini(&q->limits.shares);
+}
+
+uint64_t mr_limit_peer(struct mr_queues *q, uint64_t session)
+{
+	return q->c.ops->peer != NULL ? q->c.ops->peer(q->c.arg, session) : MR_PEER_OWN;
+}
+
+/* Idle queues: listed when they come to be idle, the longest first. One that is used again stays in
+ * the list until it is looked at. */
+
+static void idle_unlink(struct mr_queues *q, struct mr_queue *queue)
+{
+	if (!queue->idle_listed)
+		return;
+	queue->idle_listed = false;
+	if (queue->idle_prev == NULL)
+		q->limits.idle_head = queue->idle_next;
+	else
+		queue->idle_prev->idle_next = queue->idle_next;
+	if (queue->idle_next == NULL)
+		q->limits.idle_tail = queue->idle_prev;
+	else
+		queue->idle_next->idle_prev = queue->idle_prev;
+}
+
+static void idle_append(struct mr_queues *q, struct mr_queue *queue)
+{
+	queue->idle_listed = true;
+	queue->idle_ms = queue->used_ms;
+	queue->idle_next = NULL;
+	queue->idle_prev = q->limits.idle_tail;
+	if (q->limits.idle_tail == NULL)
+		q->limits.idle_head = queue;
+	else
+		q->limits.idle_tail->idle_next = queue;
+	q->limits.idle_tail = queue;
+}
+
+/* What somebody decided about, or what holds another's dead letters, goes only when its own time is up. */
+static bool is_kept(const struct mr_queue *queue)
+{
+	return queue->kept || queue->paused || queue->maker == 0 || queue->is_dead;
+}
+
+void mr_limit_idle(struct mr_queues *q, struct mr_queue *queue)
+{
+	if (queue->is_dead && queue->dead != NULL)
+		queue = queue->dead;
+	if (!queue->idle_listed && !is_kept(queue) && !mr_queue_in_use(queue))
+		idle_append(q, queue);
+}
+
+static bool may_go(const struct mr_queues *q, const struct mr_queue *queue)
+{
+	uint64_t idle_ms = q->now_ms - queue->used_ms;
+
+	return idle_ms >= (queue->windows != NULL ? IDLE_WINDOWS_MS : IDLE_LEAST_MS);
+}
+
+/* The queue that has been idle for longest, of that peer or of any, goes. False: none may. */
+static bool give_way(struct mr_queues *q, bool any, uint64_t peer)
+{
+	struct mr_queue *queue = q->limits.idle_head, *next;
+
+	for (unsigned i = 0; i < IDLE_LOOKS && queue != NULL; i++, queue = next) {
+		next = queue->idle_next;
+		if (is_kept(queue) || mr_queue_in_use(queue)) {
+			idle_unlink(q, queue);
+		} else if (queue->used_ms != queue->idle_ms) {
+			idle_unlink(q, queue);
+			idle_append(q, queue);
+		} else if ((any || queue->peer == peer) && may_go(q, queue)) {
+			mr_count(q->c.stats->queues_displaced, 1);
+			mr_queue_remove(q, queue);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Queues. */
+
+static int refuse(struct mr_queues *q, int code, const char *why)
+{
+	q->limits.why = why;
+	return code;
+}
+
+int mr_limit_make(struct mr_queues *q, const struct mr_queue_client *client)
+{
+	const struct mr_share_bound *b = &q->limits.queues;
+	uint64_t peer = client != NULL ? client->peer : MR_PEER_OWN;
+
+	if (client != NULL && client->made >= q->c.per_client_max)
+		return refuse(
+			q, -ENOSPC, "this client has made too many queues (queues.per_client_max)");
+	if (peer != MR_PEER_OWN &&
+		mr_share_count(&q->limits.shares, peer, MR_SHARE_OF(QUEUES, 0)) >= b->share &&
+		!give_way(q, false, peer))
+		return refuse(q, -EDQUOT,
+			"this host or user has its share of the queues (peers.share_percent of "
+			"queues.queues_max)");
+	if (mr_share_none_left(b, peer, q->limits.queues_count) && !give_way(q, true, 0))
+		return refuse(q, -ENOSPC, "no room for another queue (queues.queues_max)");
+	return 0;
+}
+
+bool mr_limit_make_room(struct mr_queues *q)
+{
+	return give_way(q, true, 0);
+}
+
+void mr_limit_made(struct mr_queues *q, struct mr_queue *queue, uint64_t peer)
+{
+	/* There is an entry for each queue, and whether it may be made was asked before. */
+	(void)mr_share_take(&q->limits.shares, peer, MR_SHARE_OF(QUEUES, 0), 1, UINT64_MAX);
+	queue->peer = peer;
+}
+
+void mr_limit_made_by(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_client *client)
+{
+	mr_limit_made(q, queue, client->peer);
+	queue->maker = client->session;
+	queue->made_prev = NULL;
+	queue->made_next = client->queues_made;
+	if (queue->made_next != NULL)
+		queue->made_next->made_prev = queue;
+	client->queues_made = queue;
+	client->made++;
+	mr_limit_idle(q, queue);
+}
+
+static void made_unlink(struct mr_queue_client *client, struct mr_queue *queue)
+{
+	if (queue->made_prev == NULL)
+		client->queues_made = queue->made_next;
+	else
+		queue->made_prev->made_next = queue->made_next;
+	if (queue->made_next != NULL)
+		queue->made_next->made_prev = queue->made_prev;
+	queue->made_prev = queue->made_next = NULL;
+	client->made--;
+}
+
+void mr_limit_removed(struct mr_queues *q, struct mr_queue *queue)
+{
+	struct mr_queue_client *maker = queue->maker == 0 ? NULL : mr_client_find(q, queue->maker);
+
+	if (maker != NULL)
+		made_unlink(maker, queue);
+	idle_unlink(q, queue);
+	mr_share_give(&q->limits.shares, queue->peer, MR_SHARE_OF(QUEUES, 0), 1);
+}
+
+static bool never_used(const struct mr_queue *queue)
+{
+	return !queue->wanted && !queue->kept && !queue->paused && queue->pushed == 0 &&
+	       !mr_queue_in_use(queue);
+}
+
+bool mr_limit_maker_gone(struct mr_queues *q, struct mr_queue_client *client)
+{
+	for (unsigned i = 0; client->queues_made != NULL; i++) {
+		struct mr_queue *queue = client->queues_made;
+
+		if (i == MADE_AT_ONCE)
+			return false;
+		if (never_used(queue))
+			mr_queue_remove(q, queue);
+		else
+			made_unlink(client, queue);
+	}
+	return true;
+}
+
+/* Consumers. */
+
+static int consumer_room(
+	struct mr_queues *q, const struct mr_queue *queue, const struct mr_queue_client *client)
+{
+	if (client->consumers_count >= q->c.per_client_max)
+		return refuse(
+			q, -ENOSPC, "this client has too many consumers (queues.per_client_max)");
+	if (mr_share_none_left(&q->limits.consumers_of, client->peer, queue->consumers_count))
+		return refuse(q, -ENOSPC, "this queue has too many consumers (2,048)");
+	if (client->peer != MR_PEER_OWN &&
+		mr_share_none_left(&q->limits.consumers, client->peer, q->limits.consumers_count))
+		return refuse(q, -ENOSPC, "no room for another consumer (queues.memory_mib)");
+	return 0;
+}
+
+int mr_limit_consumer(
+	struct mr_queues *q, const struct mr_queue *queue, const struct mr_queue_client *client)
+{
+	struct mr_shares *s = &q->limits.shares;
+	uint64_t peer = client->peer;
+	int rc = consumer_room(q, queue, client);
+
+	if (rc != 0)
+		return rc;
+	if (mr_share_take(s, peer, MR_SHARE_OF(CONSUMERS, 0), 1, q->limits.consumers.share) != 0)
+		return refuse(q, -EDQUOT,
+			"this host or user has its share of the consumers (peers.share_percent)");
+	if (mr_share_take(s, peer, MR_SHARE_OF(CONSUMERS_OF, queue->number), 1,
+		    q->limits.consumers_of.share) != 0) {
+		mr_share_give(s, peer, MR_SHARE_OF(CONSUMERS, 0), 1);
+		return refuse(q, -EDQUOT,
+			"this host or user has its share of this queue's consumers "
+			"(peers.share_percent of 2,048)");
+	}
+	q->limits.consumers_count += peer != MR_PEER_OWN;
+	return 0;
+}
+
+void mr_limit_consumer_gone(
+	struct mr_queues *q, const struct mr_queue *queue, const struct mr_queue_client *client)
+{
+	struct mr_shares *s = &q->limits.shares;
+
+	q->limits.consumers_count -= client->peer != MR_PEER_OWN;
+	mr_share_give(s, client->peer, MR_SHARE_OF(CONSUMERS_OF, queue->number), 1);
+	mr_share_give(s, client->peer, MR_SHARE_OF(CONSUMERS, 0), 1);
+}
+
+/* Publishers. */
+
+uint32_t mr_limit_publishers_max(const struct mr_queues *q, uint64_t peer)
+{
+	const struct mr_share_bound *b = &q->limits.publishers;
+
+	return (uint32_t)(b->max - (peer == MR_PEER_OWN ? 0 : b->reserve));
+}
+
+bool mr_limit_publisher(struct mr_queues *q, uint64_t peer)
+{
+	return mr_share_take(&q->limits.shares, peer, MR_SHARE_OF(PUBLISHERS, 0), 1,
+		       q->limits.publishers.share) == 0;
+}
+
+void mr_limit_publisher_gone(struct mr_queues *q, uint64_t peer)
+{
+	mr_share_give(&q->limits.shares, peer, MR_SHARE_OF(PUBLISHERS, 0), 1);
+}
