@@ -54,12 +54,33 @@ static bool may_be_source_4(uint32_t raw)
 	return first != 0 && first != 127 && first < 224;
 }
 
+/* The port's own, or the broadcast or network address of a network that it is in. */
+static bool is_ours_4(const struct mr_port *p, uint32_t raw)
+{
+	for (int i = 0; i < p->addresses_count; i++) {
+		const struct mr_port_address *a = &p->addresses[i];
+		uint32_t own, hosts;
+
+		if (a->prefix_bits < 96 || a->address.bytes[10] != 0xff)
+			continue;
+		memcpy(&own, &a->address.bytes[12], sizeof(own));
+		if (raw == own)
+			return true;
+		hosts = a->prefix_bits > 126 ? 0 : rte_cpu_to_be_32(~0u >> (a->prefix_bits - 96));
+		if (hosts != 0 && ((raw ^ own) & ~hosts) == 0 &&
+			((raw & hosts) == 0 || (raw & hosts) == hosts))
+			return true;
+	}
+	return false;
+}
+
 /* Nor an IPv4 address in disguise, which would be taken for another peer than it is. */
-static bool may_be_source_6(const uint8_t *a)
+static bool may_be_source_6(const struct mr_port *p, const uint8_t *a)
 {
 	static const uint8_t zero[10];
 
-	return a[0] != 0xff && memcmp(a, zero, sizeof(zero)) != 0;
+	return a[0] != 0xff && memcmp(a, zero, sizeof(zero)) != 0 &&
+	       mr_port_find_address(p, (const struct mr_address *)a) < 0;
 }
 
 /* `bytes` from the UDP header to the end that IP gives; `pseudo`: sum of the pseudo-header. */
@@ -143,6 +164,8 @@ static enum mr_packet_fault parse_ip4(const struct mr_port *p, const uint8_t *at
 	fault = check_ip4(&h, at, bytes, checked);
 	if (mr_unlikely(fault != MR_PACKET_OK))
 		return fault;
+	if (mr_unlikely(is_ours_4(p, h.src_addr)))
+		return MR_PACKET_BAD_IP;
 	local = map_ip4(h.dst_addr);
 	if (mr_unlikely(mr_port_find_address(p, &local) < 0))
 		return MR_PACKET_NOT_OURS;
@@ -186,7 +209,18 @@ static bool is_solicited_node(const uint8_t *a, const uint8_t *target)
 	return memcmp(a, prefix, sizeof(prefix)) == 0 && memcmp(a + 13, target + 13, 3) == 0;
 }
 
-/* The peer may be nobody yet (::), who asks whether the address is taken. */
+/* The peer may be nobody yet (::), who asks whether the address is taken, and asks all whose address
+ * ends so (RFC 4861 §7.1.1). */
+static bool may_solicit(
+	const struct mr_port *p, const struct rte_ipv6_hdr *ip, const uint8_t *target)
+{
+	static const uint8_t nobody[16];
+
+	if (memcmp(ip->src_addr, nobody, sizeof(nobody)) == 0)
+		return is_solicited_node(ip->dst_addr, target);
+	return may_be_source_6(p, ip->src_addr);
+}
+
 static enum mr_packet_fault parse_solicitation(const struct mr_port *p,
 	const struct rte_ipv6_hdr *ip, const uint8_t *at, uint32_t bytes, struct mr_packet *out)
 {
@@ -204,6 +238,8 @@ static enum mr_packet_fault parse_solicitation(const struct mr_port *p,
 	if (memcmp(ip->dst_addr, &target, sizeof(target)) != 0 &&
 		!is_solicited_node(ip->dst_addr, target.bytes))
 		return MR_PACKET_NOT_OURS;
+	if (!may_solicit(p, ip, target.bytes))
+		return MR_PACKET_BAD_IP;
 	set_local(&out->path, &target);
 	out->kind = MR_PACKET_SOLICITATION;
 	return MR_PACKET_OK;
@@ -224,7 +260,7 @@ static enum mr_packet_fault parse_icmp6(const struct mr_port *p, const struct rt
 		return parse_solicitation(p, ip, at, bytes, out);
 	if (h.icmp6_type != ICMP6_ECHO_REQUEST || h.icmp6_code != 0 || address < 0)
 		return MR_PACKET_NOT_OURS;
-	if (!may_be_source_6(ip->src_addr))
+	if (!may_be_source_6(p, ip->src_addr))
 		return MR_PACKET_BAD_IP;
 	out->kind = MR_PACKET_ECHO_6;
 	return MR_PACKET_OK;
@@ -262,9 +298,18 @@ static enum mr_packet_fault parse_ip6(const struct mr_port *p, const uint8_t *at
 	if (mr_port_find_address(p, (const struct mr_address *)h.dst_addr) < 0 ||
 		h.proto != IPPROTO_UDP)
 		return MR_PACKET_NOT_OURS;
-	if (mr_unlikely(!may_be_source_6(h.src_addr)))
+	if (mr_unlikely(!may_be_source_6(p, h.src_addr)))
 		return MR_PACKET_BAD_IP;
 	return parse_udp(p, at + sizeof(h), payload, pseudo, checked, out);
+}
+
+/* 0.0.0.0 asks whether the address is taken (RFC 5227 §1.1). */
+static bool may_ask_4(const struct mr_port *p, const struct rte_arp_hdr *h)
+{
+	uint32_t ip = h->arp_data.arp_sip;
+
+	return rte_is_unicast_ether_addr(&h->arp_data.arp_sha) &&
+	       (ip == 0 || (may_be_source_4(ip) && !is_ours_4(p, ip)));
 }
 
 static enum mr_packet_fault parse_arp(
@@ -284,6 +329,8 @@ static enum mr_packet_fault parse_arp(
 	target = map_ip4(h.arp_data.arp_tip);
 	if (mr_port_find_address(p, &target) < 0)
 		return MR_PACKET_NOT_IP;
+	if (!may_ask_4(p, &h))
+		return MR_PACKET_BAD_IP;
 	out->kind = MR_PACKET_ARP;
 	out->bytes = (uint32_t)(sizeof(struct rte_ether_hdr) + sizeof(h));
 	return MR_PACKET_OK;

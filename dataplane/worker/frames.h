@@ -124,4 +124,10 @@ static inline bool mr_rate_take(struct mr_rate *r, uint64_t hz, uint64_t now)
 	return true;
 }
 
+void mr_rate_shared_init(struct mr_rate_shared *r, uint64_t hz, uint32_t per_second);
+/* The same for `source`, and for all. */
+bool mr_rate_shared_take(struct mr_rate_shared *r, uint64_t hz, uint64_t now, uint32_t source);
+/* Which source a packet is of: by its IP address, or, if there is none, its Ethernet address. */
+uint32_t mr_worker_source(const struct mr_worker *w, const struct mrf_network_path *path);
+
 #endif

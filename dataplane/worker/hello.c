@@ -8,7 +8,8 @@
 #include <rte_mbuf.h>
 #include <sodium/crypto_shorthash.h>
 
-#define EPOCH_S 16u
+#define EPOCH_S   16u
+#define REPEAT_MS 50u
 /* Head, name and what FlatBuffers need around it. */
 #define HELLO_BYTES_MAX 512u
 
@@ -41,6 +42,45 @@ static bool cookie_is_good(
 		       h->cookie == mr_worker_cookie(w, &f->path, h->nonce, epoch - 1));
 }
 
+void mr_rate_shared_init(struct mr_rate_shared *r, uint64_t hz, uint32_t per_second)
+{
+	uint32_t share = per_second / MR_RATE_SHARE;
+
+	mr_rate_init(&r->all, hz, per_second);
+	for (uint32_t i = 0; i < MR_RATE_SOURCES; i++)
+		mr_rate_init(&r->by_source[i], hz, share > 0 || per_second == 0 ? share : 1);
+}
+
+bool mr_rate_shared_take(struct mr_rate_shared *r, uint64_t hz, uint64_t now, uint32_t source)
+{
+	return mr_rate_take(&r->by_source[source % MR_RATE_SOURCES], hz, now) &&
+	       mr_rate_take(&r->all, hz, now);
+}
+
+uint32_t mr_worker_source(const struct mr_worker *w, const struct mrf_network_path *path)
+{
+	const uint64_t nowhere = path->peer_0 | path->peer_1;
+	const uint64_t text[3] = {path->peer_0, path->peer_1, nowhere == 0 ? path->peer_mac : 0};
+	uint64_t hash;
+
+	crypto_shorthash(
+		(unsigned char *)&hash, (const unsigned char *)text, sizeof(text), w->cookie_key);
+	return (uint32_t)hash;
+}
+
+/* A client repeats its hello after 100 ms at the soonest; what comes sooner is somebody's replay. It takes
+ * nothing from the bucket that others need. */
+static bool is_repeat(struct mr_worker *w, uint64_t cookie)
+{
+	struct mr_hello_recent *r = &w->hellos_recent[cookie % MR_HELLOS_RECENT];
+	uint64_t now = mr_worker_clock(w);
+
+	if (r->cookie == cookie && now - r->at < w->tsc_hz / 1000 * REPEAT_MS)
+		return true;
+	*r = (struct mr_hello_recent){cookie, now};
+	return false;
+}
+
 static void retry(struct mr_worker *w, const struct mr_frame *f, const struct mrf_hello_head *h)
 {
 	uint64_t epoch = mr_worker_clock(w) / (w->tsc_hz * EPOCH_S);
@@ -51,7 +91,8 @@ static void retry(struct mr_worker *w, const struct mr_frame *f, const struct mr
 	struct mr_message_plan plan =
 		mr_message_plan(MRF_MESSAGE_KIND_RETRY, NULL, NULL, 0, &r, 0, sizeof(r));
 
-	if (!mr_rate_take(&w->retries, w->tsc_hz, mr_worker_clock(w)))
+	if (!mr_rate_shared_take(
+		    &w->retries, w->tsc_hz, mr_worker_clock(w), mr_worker_source(w, &f->path)))
 		mr_count(w->stats->drop_rate, 1);
 	else if (mr_worker_send_apart(w, &f->path, 0, &plan, 0))
 		mr_count(w->stats->hellos_retried, 1);
@@ -59,9 +100,13 @@ static void retry(struct mr_worker *w, const struct mr_frame *f, const struct mr
 		mr_count(w->stats->drop_no_buffer, 1);
 }
 
-static void take(struct mr_worker *w, const struct mr_frame *f, const struct mr_message_view *m)
+static void take(struct mr_worker *w, const struct mr_frame *f, const struct mr_message_view *m,
+	uint64_t cookie)
 {
-	if (!mr_rate_take(&w->hellos, w->tsc_hz, mr_worker_clock(w)))
+	if (is_repeat(w, cookie))
+		mr_count(w->stats->drop_hello_again, 1);
+	else if (!mr_rate_shared_take(
+			 &w->hellos, w->tsc_hz, mr_worker_clock(w), mr_worker_source(w, &f->path)))
 		mr_count(w->stats->drop_rate, 1);
 	else if (mr_worker_handoff_hello(w, &f->path, m))
 		mr_count(w->stats->hellos_taken, 1);
@@ -95,7 +140,7 @@ void mr_worker_hello(struct mr_worker *w, const struct mr_frame *f)
 	if (!parse(f, &m, &head))
 		mr_count(w->stats->drop_bad_hello, 1);
 	else if (cookie_is_good(w, f, &head))
-		take(w, f, &m);
+		take(w, f, &m, head.cookie);
 	else
 		retry(w, f, &head);
 }

@@ -43,8 +43,10 @@ static unsigned checked_by_device(const struct rte_mbuf *m)
 /* Who only wants to know whether the bus is there must not fill what its frames are sent by. */
 static bool is_too_many(struct mr_worker *w, const struct mr_packet *k)
 {
-	return (k->kind == MR_PACKET_ECHO || k->kind == MR_PACKET_ECHO_6) &&
-	       !mr_rate_take(&w->echoes, w->tsc_hz, mr_worker_clock(w));
+	bool echo = k->kind == MR_PACKET_ECHO || k->kind == MR_PACKET_ECHO_6;
+
+	return !mr_rate_shared_take(echo ? &w->echoes : &w->neighbours, w->tsc_hz,
+		mr_worker_clock(w), mr_worker_source(w, &k->path));
 }
 
 /* The packet becomes its answer. */

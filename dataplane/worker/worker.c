@@ -227,9 +227,10 @@ static void init_network(struct mr_worker *w, const struct mr_worker_config *c)
 	memcpy(w->cookie_key, c->cookie_key, sizeof(w->cookie_key));
 	mr_rate_init(&w->closes, w->tsc_hz, MR_ANSWERS_PER_SECOND);
 	mr_rate_init(&w->challenges, w->tsc_hz, MR_ANSWERS_PER_SECOND);
-	mr_rate_init(&w->echoes, w->tsc_hz, MR_ECHOES_PER_SECOND);
-	mr_rate_init(&w->retries, w->tsc_hz, MR_RETRIES_PER_SECOND);
-	mr_rate_init(&w->hellos, w->tsc_hz, c->hellos_per_second);
+	mr_rate_shared_init(&w->echoes, w->tsc_hz, MR_ECHOES_PER_SECOND);
+	mr_rate_shared_init(&w->neighbours, w->tsc_hz, MR_NEIGHBOURS_PER_SECOND);
+	mr_rate_shared_init(&w->retries, w->tsc_hz, MR_RETRIES_PER_SECOND);
+	mr_rate_shared_init(&w->hellos, w->tsc_hz, c->hellos_per_second);
 	w->round_start = w->scan.since = w->house_at = now;
 	w->flows.season = 1;
 	w->flows.ns_a_cycle = (uint64_t)(1e9 * 4294967296.0 / (double)w->tsc_hz);

@@ -63,6 +63,8 @@ struct rte_mempool;
 #define MR_ANSWERS_PER_SECOND 10000u
 /* Pings, a worker. */
 #define MR_ECHOES_PER_SECOND 10000u
+/* Answers to ARP requests and neighbour solicitations. */
+#define MR_NEIGHBOURS_PER_SECOND 10000u
 /* Retries, a worker. What asks for one is a large frame. */
 #define MR_RETRIES_PER_SECOND 100000u
 
@@ -122,6 +124,22 @@ struct mr_flow_entry {
 struct mr_rate {
 	uint64_t interval; /* cycles; UINT64_MAX: none */
 	uint64_t next;     /* when the bucket would be full of what was taken */
+};
+
+/* A rate of which one source has a quarter at most, so that others come through beside it. Sources are
+ * told apart by a keyed hash of their address; two that fall together share their quarter. */
+#define MR_RATE_SOURCES 256u
+#define MR_RATE_SHARE   4u
+struct mr_rate_shared {
+	struct mr_rate all;
+	struct mr_rate by_source[MR_RATE_SOURCES];
+};
+
+/* A hello that was handed to control. Its cookie is a keyed hash of it and of where it came from. */
+#define MR_HELLOS_RECENT 1024u
+struct mr_hello_recent {
+	uint64_t cookie;
+	uint64_t at; /* cycles */
 };
 
 struct mr_worker_config {
@@ -250,9 +268,11 @@ struct mr_worker {
 	 * the others to those who need them. */
 	struct mr_rate closes;
 	struct mr_rate challenges;
-	struct mr_rate retries;
-	struct mr_rate echoes;
-	struct mr_rate hellos;
+	struct mr_rate_shared retries;
+	struct mr_rate_shared echoes;
+	struct mr_rate_shared neighbours;
+	struct mr_rate_shared hellos;
+	struct mr_hello_recent hellos_recent[MR_HELLOS_RECENT];
 	uint32_t passed_count;
 	struct mr_passed passed[MR_PASSED_MAX];
 	struct mr_worker_port ports[MR_PORTS_MAX];

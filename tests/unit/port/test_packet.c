@@ -301,6 +301,49 @@ static void other_arp_is_nothing_of_ours(void **state)
 	}
 }
 
+/* The bus's own address, and those of its network that are nobody's; in every kind of packet. */
+static void sources_that_nobody_can_have_get_no_answer(void **state)
+{
+	static const uint8_t bad4[][4] = {{10, 77, 0, 1}, {10, 77, 0, 255}, {10, 77, 0, 0},
+		{255, 255, 255, 255}, {224, 0, 0, 1}, {127, 0, 0, 1}, {0, 0, 0, 1}};
+	static const uint8_t bad6[][16] = {{0xfd, 0x77, [15] = 1}, {0xff, 2, [15] = 1}, {[15] = 1}};
+
+	(void)state;
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(bad4); i++) {
+		FRESH(udp4);
+		memcpy(&at[IP4 + 12], bad4[i], 4);
+		sum_up(sizeof(udp4));
+		assert_int_equal(parse(sizeof(udp4)), MR_PACKET_BAD_IP);
+		FRESH(echo4);
+		memcpy(&at[IP4 + 12], bad4[i], 4);
+		sum_up(sizeof(echo4));
+		assert_int_equal(parse(sizeof(echo4)), MR_PACKET_BAD_IP);
+		FRESH(arp);
+		memcpy(&at[28], bad4[i], 4);
+		assert_int_equal(parse(60), MR_PACKET_BAD_IP);
+	}
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(bad6); i++) {
+		FRESH(udp6);
+		memcpy(&at[IP6 + 8], bad6[i], 16);
+		sum_up(sizeof(udp6));
+		assert_int_equal(parse(sizeof(udp6)), MR_PACKET_BAD_IP);
+		FRESH(echo6);
+		memcpy(&at[IP6 + 8], bad6[i], 16);
+		sum_up(sizeof(echo6));
+		assert_int_equal(parse(sizeof(echo6)), MR_PACKET_BAD_IP);
+		FRESH(solicit);
+		memcpy(&at[IP6 + 8], bad6[i], 16);
+		sum_up(sizeof(solicit));
+		assert_int_equal(parse(sizeof(solicit)), MR_PACKET_BAD_IP);
+	}
+	FRESH(arp); /* a broadcast Ethernet address as the sender's */
+	memset(&at[22], 255, 6);
+	assert_int_equal(parse(60), MR_PACKET_BAD_IP);
+	FRESH(arp); /* who has no address yet may ask whether it is taken */
+	memset(&at[28], 0, 4);
+	assert_int_equal(parse(60), MR_PACKET_OK);
+}
+
 /* Seen with the eyes of the one who asked. */
 static void expect_advertisement(const uint8_t *to_mac, const uint8_t *to, uint32_t flags)
 {
@@ -454,6 +497,7 @@ int main(void)
 		cmocka_unit_test(faults_of_udp),
 		cmocka_unit_test(arp_for_the_ports_address_is_answered),
 		cmocka_unit_test(other_arp_is_nothing_of_ours),
+		cmocka_unit_test(sources_that_nobody_can_have_get_no_answer),
 		cmocka_unit_test(solicitation_is_answered_with_an_advertisement),
 		cmocka_unit_test(who_wants_the_address_hears_that_it_is_taken),
 		cmocka_unit_test(bad_solicitations_are_not_answered),

@@ -569,6 +569,7 @@ static const uint8_t echo_request[] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0,
 static void pings_are_bounded(void **state)
 {
 	enum { PINGS = 1500, IP = 14, ICMP = 34 };
+	enum { ECHOES = MR_ECHOES_PER_SECOND / MR_RATE_SHARE / 10 };
 	uint8_t packet[2048], ping[sizeof(echo_request)];
 	uint16_t sum;
 
@@ -585,8 +586,36 @@ static void pings_are_bounded(void **state)
 		while (mr_rig_collect(&r, 0, packet, sizeof(packet)) > 0)
 			;
 	}
-	assert_int_equal(r.stats[0].echoes_answered, MR_ECHOES_PER_SECOND / 10);
-	assert_int_equal(r.stats[0].drop_rate, PINGS - MR_ECHOES_PER_SECOND / 10);
+	assert_int_equal(r.stats[0].echoes_answered, ECHOES);
+	assert_int_equal(r.stats[0].drop_rate, PINGS - ECHOES);
+	mr_rig_close(&r);
+}
+
+static void ask_who_has(uint8_t asks)
+{
+	const uint8_t arp[60] = {255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, asks, 8, 6, 0, 1, 8,
+		0, 6, 4, 0, 1, 2, 0, 0, 0, 0, asks, 10, 77, 0, asks, 0, 0, 0, 0, 0, 0, 10, 77, 0,
+		1};
+	uint8_t packet[2048];
+
+	mr_rig_inject(&r, 0, arp, sizeof(arp));
+	mr_rig_round(&r, 0);
+	while (mr_rig_collect(&r, 0, packet, sizeof(packet)) > 0)
+		;
+}
+
+static void arp_requests_are_bounded_by_source(void **state)
+{
+	enum { REQUESTS = 1000, ANSWERS = MR_NEIGHBOURS_PER_SECOND / MR_RATE_SHARE / 10 };
+
+	(void)state;
+	mr_rig_open(&r, 1);
+	for (int i = 0; i < REQUESTS; i++)
+		ask_who_has(2);
+	assert_int_equal(r.stats[0].neighbours_answered, ANSWERS);
+	assert_int_equal(r.stats[0].drop_rate, REQUESTS - ANSWERS);
+	ask_who_has(9);
+	assert_int_equal(r.stats[0].neighbours_answered, ANSWERS + 1);
 	mr_rig_close(&r);
 }
 
@@ -697,6 +726,7 @@ int main(void)
 		cmocka_unit_test(close_of_another_bus_is_not_answered),
 		cmocka_unit_test(answers_to_unknown_sessions_are_bounded),
 		cmocka_unit_test(pings_are_bounded),
+		cmocka_unit_test(arp_requests_are_bounded_by_source),
 		cmocka_unit_test(padding_tells_nothing),
 		cmocka_unit_test(device_that_computes_checksums_gets_what_it_wants),
 		cmocka_unit_test(kinds_of_the_bus_are_rejected),

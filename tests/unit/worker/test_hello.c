@@ -184,17 +184,56 @@ static void floods_are_bounded(void **state)
 
 	(void)state;
 	mr_rig_open(&r, 1);
-	cookie = ask_cookie(&path, 77);
 	for (unsigned i = 0; i < ASKED; i++) {
-		hello(77, cookie, 1472, 1472);
+		cookie = ask_cookie(&path, 77 + i);
+		hello(77 + i, cookie, 1472, 1472);
 		mr_rig_send(&r, 0, &path, &f);
 		mr_rig_round(&r, 0);
 	}
 	while (next_record(0, &record))
 		taken++;
-	assert_int_equal(taken, 100); /* a tenth of a second's worth */
+	assert_int_equal(taken, 25); /* a tenth of a second's worth of one source's quarter */
 	assert_int_equal(r.stats[0].hellos_taken, taken);
 	assert_int_equal(r.stats[0].drop_rate, ASKED - taken);
+	/* Another source comes through. */
+	path = mr_rig_path(true, 4001);
+	cookie = ask_cookie(&path, 5);
+	hello(5, cookie, 1472, 1472);
+	mr_rig_send(&r, 0, &path, &f);
+	mr_rig_round(&r, 0);
+	assert_true(next_record(0, &record));
+	mr_rig_close(&r);
+}
+
+/* Repeats take nothing from anybody's bucket; what a client repeats itself comes through. */
+static void replay_of_a_good_hello_hinders_nobody(void **state)
+{
+	struct mrf_network_path path = mr_rig_path(false, 4001);
+	struct record record;
+	uint64_t cookie, other;
+
+	(void)state;
+	mr_rig_open(&r, 1);
+	cookie = ask_cookie(&path, 77);
+	for (unsigned i = 0; i < 1000; i++) {
+		hello(77, cookie, 1472, 1472);
+		mr_rig_send(&r, 0, &path, &f);
+		mr_rig_round(&r, 0);
+	}
+	assert_int_equal(r.stats[0].hellos_taken, 1);
+	assert_int_equal(r.stats[0].drop_hello_again, 999);
+	assert_int_equal(r.stats[0].drop_rate, 0);
+	assert_true(next_record(0, &record));
+	other = ask_cookie(&path, 78);
+	hello(78, other, 1472, 1472);
+	mr_rig_send(&r, 0, &path, &f);
+	mr_rig_round(&r, 0);
+	assert_true(next_record(0, &record));
+	mr_rig_wait_ms(&r, 100);
+	hello(77, cookie, 1472, 1472);
+	mr_rig_send(&r, 0, &path, &f);
+	mr_rig_round(&r, 0);
+	assert_true(next_record(0, &record));
 	mr_rig_close(&r);
 }
 
@@ -233,7 +272,7 @@ static void rate_of_one_lets_one_in(void **state)
 
 	(void)state;
 	mr_rig_open(&r, 1);
-	mr_rate_init(&r.workers[0]->hellos, r.workers[0]->tsc_hz, 1);
+	mr_rate_shared_init(&r.workers[0]->hellos, r.workers[0]->tsc_hz, 1);
 	cookie = ask_cookie(&path, 77);
 	for (unsigned i = 0; i < 50; i++) {
 		hello(77, cookie, 1472, 1472);
@@ -252,12 +291,12 @@ static void hellos_leave_room_to_control(void **state)
 
 	(void)state;
 	mr_rig_open(&r, 1);
-	cookie = ask_cookie(&path, 77);
 	for (unsigned i = 0; i < 3000; i++) {
-		hello(77, cookie, 1472, 1472);
+		cookie = ask_cookie(&path, 77 + i);
+		hello(77 + i, cookie, 1472, 1472);
 		mr_rig_send(&r, 0, &path, &f);
 		mr_rig_round(&r, 0);
-		mr_rig_wait_ms(&r, 1);
+		mr_rig_wait_ms(&r, 5);
 	}
 	assert_true(r.stats[0].drop_handoff_full > 0);
 	assert_int_equal(r.stats[0].drop_handoff_full + r.stats[0].hellos_taken, 3000);
@@ -374,6 +413,7 @@ int main(void)
 		cmocka_unit_test(cookies_are_good_for_whom_and_when_they_were_made),
 		cmocka_unit_test(small_or_odd_hellos_get_no_answer),
 		cmocka_unit_test(floods_are_bounded),
+		cmocka_unit_test(replay_of_a_good_hello_hinders_nobody),
 		cmocka_unit_test(flood_of_unknown_sessions_hinders_nobody),
 		cmocka_unit_test(rate_of_one_lets_one_in),
 		cmocka_unit_test(hellos_leave_room_to_control),
