@@ -357,7 +357,8 @@ const struct mr_cli_verb mr_cli_queue = {
 		"resume   deliver again\n"
 		"dead     the first of its dead letters: why, after how many deliveries, and how they begin\n"
 		"redrive  send its dead letters back into it\n"
-		"delete   remove it with all that is in it; not while it has consumers\n"
+		"delete   remove it with all that is in it, and with its dead letters (queue dead shows them);\n"
+		"         not while it or they have consumers\n"
 		"\n"
 		"The exit code is 1 when there is no such queue. Names that end in .dead are the dead letters\n"
 		"of others, and may be shown, purged and paused too.",
