@@ -111,6 +111,31 @@ void mr_aside_forget(struct mr_client *c, uint32_t subscription)
 	c->aside_end = at;
 }
 
+bool mr_aside_drop(struct mr_client *c, uint32_t subscription, uint64_t bus_tag)
+{
+	struct mr_subscription *s = mr_subscription_find(c, subscription);
+	struct mr_message_view m;
+
+	for (struct mr_aside **at = &c->aside_first; *at != NULL; at = &(*at)->next) {
+		struct mr_aside *a = *at;
+
+		if (a->subscription != subscription || !mr_aside_parse(c, a, &m) ||
+			m.header.kind != MRF_MESSAGE_KIND_DELIVER ||
+			m.extra.delivery.tag != bus_tag)
+			continue;
+		*at = a->next;
+		if (a->next == NULL)
+			c->aside_end = at;
+		c->aside_count--;
+		c->aside_bytes -= a->bytes;
+		if (s != NULL)
+			s->aside--;
+		free(a);
+		return true;
+	}
+	return false;
+}
+
 void mr_aside_free_out(struct mr_client *c)
 {
 	free(c->aside_out);

@@ -101,6 +101,8 @@ static bool answer_read(struct mrf_table message, struct mr_answer *a)
 		a->window = mrf_queue_response_window(body);
 		a->heartbeat_ms = mrf_queue_response_heartbeat_ms(body);
 		a->missed_max = mrf_queue_response_missed_max(body);
+		a->ack_timeout_ms = mrf_queue_response_ack_timeout_ms(body);
+		a->max_deliver = mrf_queue_response_max_deliver(body);
 		return true;
 	case MRF_CLIENT_BODY_MMI_RESPONSE:
 		a->status = mrf_mmi_response_status(body);

@@ -46,7 +46,7 @@ static void say(struct mr_client *c, const char *service, int error)
 	switch (error) {
 	case -ENOTCONN: mr_publish_refused(c); break;
 	case -EBUSY: mr_failf(c, error, "too many calls of %s wait already", service); break;
-	case -EHOSTUNREACH: mr_failf(c, error, "no worker of %s took it in time", service); break;
+	case -EHOSTUNREACH: mr_failf(c, error, "nobody serves %s", service); break;
 	case -EREMOTEIO:
 		mr_failf(c, error, "a worker of %s gave it up, or died with it", service);
 		break;

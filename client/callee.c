@@ -110,7 +110,8 @@ static void opened(struct mr_client *c, const struct mr_answer *a, void *arg, ui
 	(void)arg;
 	callee->opening = false;
 	callee->queue = a->code == 0 ? a->queue : 0;
-	if (a->code != 0 && a->code != -ETIMEDOUT && a->code != -ENOTCONN)
+	if (a->code != 0 && a->code != -ETIMEDOUT && a->code != -ENOTCONN &&
+		a->code != -EHOSTUNREACH)
 		mr_failf(c, a->code, "the bus refuses service %s: %s", callee->name, a->text);
 	mr_rpc_opened(c, callee, a->code == 0 && a->queue == 0 ? -EPROTO : a->code);
 }
@@ -120,6 +121,7 @@ static uint32_t encode(const struct mr_callee *callee, uint8_t *to, uint32_t roo
 	struct mrf_queue_request request = {
 		.kind = MRF_QUEUE_KIND_SERVICE,
 		.name = mrf_str(callee->name),
+		.served = !callee->opening_any,
 	};
 	uint8_t memory[MR_CALL_BYTES_MAX];
 	struct mrf_builder b;
@@ -129,7 +131,7 @@ static uint32_t encode(const struct mr_callee *callee, uint8_t *to, uint32_t roo
 		&b, MRF_CLIENT_BODY_QUEUE_REQUEST, mrf_queue_request_write(&b, &request), to, room);
 }
 
-void mr_callee_open(struct mr_client *c, struct mr_callee *callee)
+void mr_callee_open(struct mr_client *c, struct mr_callee *callee, bool any)
 {
 	struct mr_call *call;
 
@@ -140,6 +142,7 @@ void mr_callee_open(struct mr_client *c, struct mr_callee *callee)
 	if (call == NULL)
 		return;
 	callee->opening = true;
+	callee->opening_any = any;
 	call->bytes = encode(callee, call->body, sizeof(call->body));
 	mr_call_send(c, call, mr_now_ns() + c->options.request_timeout_ms * MR_NS_PER_MS);
 }

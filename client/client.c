@@ -100,6 +100,7 @@ static struct mr_client *client_new(void)
 	c->pending_free = UINT32_MAX;
 	c->aside_end = &c->aside_first;
 	c->until = &never;
+	c->renew_ns = MR_NEVER_NS;
 	c->settled = true;
 	c->few_cpus = sysconf(_SC_NPROCESSORS_ONLN) <= 2;
 	mr_session_state(c, MR_STATE_LOST);

@@ -13,10 +13,11 @@
 #define PREFETCH_DEFAULT 10u
 #define PREFETCH_MAX     65535u
 #define UNSETTLED_MAX    65536u
-#define SLOT_BITS        16u
+#define SLOT_BITS        MR_UNSETTLED_SLOT_BITS
 #define SLOT_MASK        (UNSETTLED_MAX - 1)
 #define NONE             UINT32_MAX
 #define AGAIN_NS         (1000 * MR_NS_PER_MS)
+#define ROW_NS           (20 * MR_NS_PER_MS) /* a row of acks is not held for longer */
 _Static_assert(UNSETTLED_MAX == 1u << SLOT_BITS, "a slot fits its bits");
 
 /* Settling. */
@@ -77,6 +78,12 @@ static bool flush(struct mr_consumer *k)
 	while (going && k->settlements_count > 0)
 		going = flush_some(k);
 	return k->settlements_count == 0;
+}
+
+void mr_consumer_flush(struct mr_consumer *k)
+{
+	(void)flush(k);
+	mr_publish_show_rest(k->client);
 }
 
 void mr_consumers_flush(struct mr_client *c)
@@ -152,12 +159,30 @@ void mr_consumer_settle(
 		flush(k);
 }
 
+/* Who takes long for each must not hold the acks of those before: their time runs. */
+static inline bool row_is_old(struct mr_consumer *k)
+{
+	uint64_t now_ns = mr_clock_ns(CLOCK_MONOTONIC_COARSE);
+
+	if (mr_likely(now_ns - k->acked_ns < ROW_NS))
+		return false;
+	k->acked_ns = now_ns;
+	return true;
+}
+
 static inline void ack_row(struct mr_consumer *k, uint64_t bus_tag)
 {
+	if (mr_unlikely(k->progressed)) {
+		k->progressed = false;
+		mr_consumer_settle(k, bus_tag, MRF_SETTLE_VERB_ACK, 0);
+		return;
+	}
 	k->acked_to = bus_tag;
 	soil(k);
 	if (++k->acked >= k->batch || mr_unlikely(k->said_again))
 		flush(k);
+	else if (row_is_old(k))
+		mr_consumer_flush(k);
 }
 
 /* Handing out. */
@@ -214,6 +239,7 @@ static uint64_t unsettled_add(struct mr_consumer *k, uint64_t bus_tag)
 	k->unsettled_free = u->next_free;
 	u->tag = bus_tag;
 	u->serial = ++k->unsettled_serial;
+	u->recalled = false;
 	return u->serial << SLOT_BITS | slot;
 }
 
@@ -229,11 +255,14 @@ bool mr_consumer_tag(struct mr_consumer *k, uint64_t tag, bool settled, uint64_t
 		return false;
 	*bus_tag = u->tag;
 	if (!settled)
-		return true;
+		return !u->recalled;
 	u->serial = 0;
 	u->next_free = k->unsettled_free;
 	k->unsettled_free = slot;
-	return true;
+	if (mr_likely(!u->recalled))
+		return true;
+	mr_consumer_settle(k, u->tag, MRF_SETTLE_VERB_RELEASED, 0);
+	return false;
 }
 
 static inline void delivery_fill(
@@ -291,7 +320,10 @@ void mr_consumer_hand_out(struct mr_consumer *k, const struct mr_message_view *m
 		return;
 	if (!k->manual && k->current == bus_tag)
 		ack_row(k, bus_tag);
+	else if (k->manual)
+		mr_renew_step(k, mr_clock_ns(CLOCK_MONOTONIC_COARSE));
 	k->current = 0;
+	k->progressed = false;
 }
 
 static bool is_pulled(const struct mr_consumer *k)
@@ -323,6 +355,25 @@ static struct mr_aside *fifo_pop(struct mr_consumer *k)
 		k->fifo_end = &k->fifo_first;
 	k->fifo_count--;
 	return a;
+}
+
+bool mr_consumer_drop_waiting(struct mr_consumer *k, uint64_t bus_tag)
+{
+	struct mr_message_view m;
+
+	for (struct mr_aside **at = &k->fifo_first; *at != NULL; at = &(*at)->next) {
+		struct mr_aside *a = *at;
+
+		if (!mr_aside_parse(k->client, a, &m) || m.extra.delivery.tag != bus_tag)
+			continue;
+		*at = a->next;
+		if (a->next == NULL)
+			k->fifo_end = at;
+		k->fifo_count--;
+		free(a);
+		return true;
+	}
+	return false;
 }
 
 static void pull_out(struct mr_consumer *k, const struct mr_message_view *m)
@@ -392,6 +443,7 @@ uint32_t mr_consumer_encode(const struct mr_consumer *k, uint8_t *to, uint32_t r
 		.prefetch = k->prefetch,
 		.weight = k->weight,
 		.says_handed = true,
+		.recalls = true,
 	};
 	uint8_t memory[MR_CALL_BYTES_MAX];
 	struct mrf_builder b;
@@ -409,6 +461,7 @@ int mr_consumer_opened(struct mr_consumer *k, const struct mr_answer *a)
 		k->heartbeat_ms = a->heartbeat_ms;
 		k->missed_max = a->missed_max;
 		k->again_ns = 0;
+		mr_renew_opened(k, a);
 		if (k->on_change != NULL)
 			k->on_change(k);
 		return 0;
@@ -612,6 +665,8 @@ int mr_pull(struct mr_consumer *k, struct mr_delivery *out, int timeout_ms)
 	if (!k->manual && k->current != 0)
 		ack_row(k, k->current);
 	k->current = 0;
+	k->progressed = false;
+	mr_renew_step(k, mr_clock_ns(CLOCK_MONOTONIC_COARSE));
 	mr_patience_init(&p, c, timeout_ms);
 	outer = c->until;
 	c->pulled = false;

@@ -89,6 +89,8 @@ struct mr_answer {
 	uint32_t window;
 	uint32_t heartbeat_ms;
 	uint32_t missed_max;
+	uint32_t ack_timeout_ms;
+	uint16_t max_deliver;
 	/* Of an MMI request, whose body is the text. */
 	uint32_t status;
 };
@@ -227,6 +229,7 @@ struct mr_client {
 	int promise_error;             /* of the first that failed since mr_settle said so */
 	struct mr_consumer *dirty;     /* those with settlements to be sent */
 	bool consumers_again;          /* some are to be asked for again */
+	uint64_t renew_ns;             /* when some consumer renews what waits */
 	struct mr_consumer *pull_from; /* whom mr_pull waits for, */
 	struct mr_delivery *pull_out;  /* where to, */
 	bool pulled;                   /* and whether it came */
@@ -474,6 +477,8 @@ struct mr_aside *mr_aside_new(const void *record, uint32_t bytes, uint32_t subsc
 bool mr_aside_parse(struct mr_client *c, const struct mr_aside *a, struct mr_message_view *m);
 struct mr_aside *mr_aside_pop(struct mr_client *c);
 void mr_aside_forget(struct mr_client *c, uint32_t subscription);
+/* Takes away the delivery with this tag; false: there is none. */
+bool mr_aside_drop(struct mr_client *c, uint32_t subscription, uint64_t bus_tag);
 /* Frees what mr_receive gave out. */
 void mr_aside_free_out(struct mr_client *c);
 void mr_aside_clear(struct mr_client *c);

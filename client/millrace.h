@@ -320,7 +320,9 @@ MR_API bool mr_headers_find(
  *                  queue has it; sent again when the connection was lost meanwhile.
  *   exactly once   the same, and numbered, so that the bus and receivers know what came before. Holds over
  *                  lost frames, lost answers and reconnections of a publisher with a name of its own, however
- *                  late, as long as few of its messages are missing behind the last 65,536; not over the death of the bus, whose
+ *                  late, as long as few of its messages are missing behind the last 65,536; not for a subscriber
+ *                  while it is not connected, which gets nothing twice but misses what comes meanwhile: a queue
+ *                  keeps it; not over the death of the bus, whose
  *                  queues are in memory, and not for what a consumer did before it died without settling. */
 struct mr_publisher_options {
 	enum mr_promise_kind promise;
@@ -450,6 +452,23 @@ MR_API int mr_nack(struct mr_consumer *consumer, uint64_t tag, bool requeue, uin
 /* As mr_nack with `requeue`, of what was not worked on: not counted against max_deliver. */
 MR_API int mr_give_back(struct mr_consumer *consumer, uint64_t tag);
 
+/* The time of deliveries. One that is not settled within the queue's ack time-out is given to another. Its
+ * time counts from when it is worked on: while the client is processed, the library renews what waits in it
+ * to be handed out, and its acks renew what is behind them. A program that takes long for one says progress. */
+/* Still worked on: its time begins anew. Sent at once. -ENOENT: it is not in hand any more. */
+MR_API int mr_progress(struct mr_consumer *consumer, uint64_t tag);
+/* With `on`, all that is in hand and not settled is renewed as long as the client is processed: for a program that
+ * has others work on it. */
+MR_API void mr_consumer_renew(struct mr_consumer *consumer, bool on);
+/* The bus took a delivery back, as it took too long or, of a service, its caller waits no longer: stop working on
+ * it. It is not in hand any more. Called from within any call that waits or processes, also in a callback; must
+ * not close anything. Without it mr_ack and the like say so, by -ENOENT. */
+typedef void mr_recall_fn(struct mr_client *c, uint64_t tag, void *arg);
+MR_API void mr_consumer_on_recall(struct mr_consumer *consumer, mr_recall_fn *fn, void *arg);
+/* As the queue has them, whoever made it; 0: this bus does not say. */
+MR_API unsigned mr_consumer_ack_timeout_ms(const struct mr_consumer *consumer);
+MR_API unsigned mr_consumer_max_deliver(const struct mr_consumer *consumer);
+
 /* Services: requests to one worker of many, least recently used first. */
 
 struct mr_service;
@@ -487,6 +506,10 @@ MR_API int mr_respond_with(struct mr_service *s, uint64_t tag, bool more, const 
 MR_API unsigned mr_respond_room(const struct mr_service *s, uint64_t tag);
 /* Gives it up: `again`: to another worker; else the caller gets -EREMOTEIO. */
 MR_API int mr_respond_failed(struct mr_service *s, uint64_t tag, bool again);
+/* As mr_progress, mr_consumer_renew and mr_consumer_on_recall. */
+MR_API int mr_respond_progress(struct mr_service *s, uint64_t tag);
+MR_API void mr_service_renew(struct mr_service *s, bool on);
+MR_API void mr_service_on_recall(struct mr_service *s, mr_recall_fn *fn, void *arg);
 
 /* For mr_call_options.retries. */
 #define MR_NO_RETRIES UINT32_MAX
@@ -496,6 +519,7 @@ struct mr_call_options {
 	unsigned retries; /* after a time-out or -EBUSY; 0: 2; MR_NO_RETRIES; not for streams */
 	unsigned
 		backoff_ms; /* before the first retry, then doubled, each with jitter; default 100 */
+	bool wait;          /* for a worker, if nobody serves it now; else -EHOSTUNREACH at once */
 	const char *headers;
 	size_t header_bytes;
 	uint64_t correlation; /* 0: made up; the caller's own, returned with each reply */
@@ -506,8 +530,10 @@ struct mr_call_options {
 };
 /* Waits for the final reply; partial ones before it are skipped. Names that start with "mmi." are answered by the bus
  * (RFC 8), the reply's payload is the status, "200", "404" or "501", or the figure asked for.
- * -EHOSTUNREACH: no worker, and it expired; -EBUSY: full; -ETIMEDOUT; -EREMOTEIO: the worker failed or was
- * lost; -ECONNABORTED: the circuit is open, here or in the bus. */
+ * -EHOSTUNREACH: nobody serves it; -EBUSY: full; -ETIMEDOUT; -EREMOTEIO: the worker failed or was
+ * lost; -ECONNABORTED: the circuit is open, here or in the bus. The bus knows how long each attempt waits: one
+ * that is over goes to no worker, and is taken back from one that has it; so no two attempts are worked on at
+ * once. */
 MR_API int mr_call(struct mr_client *c, const char *service, const void *payload, size_t bytes,
 	const struct mr_call_options *options, struct mr_message *reply);
 /* `more`: a partial reply; `reply` NULL with an error. Once without `more`. */

@@ -65,7 +65,9 @@ struct mr_unsettled {
 	uint64_t tag;    /* the bus's */
 	uint64_t serial; /* 0: free */
 	uint32_t next_free;
+	bool recalled; /* taken back: settling it says so */
 };
+#define MR_UNSETTLED_SLOT_BITS 16u
 
 #define MR_SETTLEMENTS_MAX 64u
 
@@ -87,7 +89,19 @@ struct mr_consumer {
 		const struct mr_message_view *m);
 	/* It is lost (queue 0), with all that was delivered, or in place again. Of services. */
 	void (*on_change)(struct mr_consumer *k);
+	/* A delivery was taken back; it is in hand no more. Of services. */
+	void (*on_recalled)(struct mr_consumer *k, uint64_t tag);
 	uint64_t again_ns; /* when to ask for it again; 0: it is in place, or being asked for */
+
+	/* The time of deliveries: renew.c. */
+	uint32_t ack_timeout_ms; /* 0: the bus does not say */
+	uint16_t max_deliver;    /* the same */
+	bool renews;             /* all that is in hand, by itself */
+	bool progressed;         /* the program said so of the one in hand: no row holds it */
+	uint64_t renew_ns;       /* when what waits is renewed next */
+	uint64_t acked_ns;       /* of a row that goes out for its age: by the cheap clock */
+	mr_recall_fn *on_recall;
+	void *recall_arg;
 
 	/* Settlements that did not go out yet, in order; acked_to is the last of them. */
 	struct mr_consumer *dirty_next;
@@ -151,5 +165,18 @@ void mr_consumers_lost(struct mr_client *c);
 void mr_consumer_disconnected(struct mr_client *c, uint32_t subscription);
 void mr_consumers_step(struct mr_client *c, uint64_t now_ns);
 void mr_consumer_free(struct mr_consumer *k);
+/* Sends what was gathered of one, as far as there is room. */
+void mr_consumer_flush(struct mr_consumer *k);
+/* Takes a delivery that waits for mr_pull away; false: none has this tag. */
+bool mr_consumer_drop_waiting(struct mr_consumer *k, uint64_t bus_tag);
+
+/* renew.c */
+
+void mr_renew_opened(struct mr_consumer *k, const struct mr_answer *a);
+/* Says progress of what waits, if it is time. */
+void mr_renew_step(struct mr_consumer *k, uint64_t now_ns);
+void mr_renew_all(struct mr_client *c, uint64_t now_ns);
+/* A Recall. */
+void mr_renew_recalled(struct mr_client *c, const struct mr_message_view *m);
 
 #endif

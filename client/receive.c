@@ -5,6 +5,9 @@
 #include "client/rpc.h"
 #include "client/service.h"
 
+#define LATE_NS       (100 * MR_NS_PER_MS)
+#define LATE_MESSAGES 64u
+
 static const char nonsense[] = "the bus sent what makes no sense";
 
 static inline void message_fill(
@@ -196,6 +199,7 @@ static unsigned other_now(struct mr_client *c, const struct mr_message_view *m)
 	/* Who waits for room to push has some now. */
 	case MRF_MESSAGE_KIND_ACCEPTED: mr_queue_accepted(c, m); return 1;
 	case MRF_MESSAGE_KIND_BEAT: mr_beats_heard(&c->beats); return 0;
+	case MRF_MESSAGE_KIND_RECALL: mr_renew_recalled(c, m); return 0;
 	default: c->malformed++; return 0;
 	}
 }
@@ -441,8 +445,13 @@ unsigned mr_receive_some(struct mr_client *c, unsigned max, bool aside)
 	unsigned handled = 0;
 	bool more = true;
 
+	bool late = c->house_ns != 0 && now_ns >= c->house_ns && now_ns - c->house_ns > LATE_NS;
+
 	c->blocked = false;
-	if (now_ns >= c->house_ns)
+	/* Nobody looked for long. What came meanwhile is read first: an answer that is there is in time. */
+	if (late && max > LATE_MESSAGES)
+		max = LATE_MESSAGES;
+	if (now_ns >= c->house_ns && !late)
 		mr_house(c, now_ns);
 	if (mr_unlikely(c->outboxes_busy))
 		mr_outboxes_step(c, now_ns);
@@ -450,6 +459,8 @@ unsigned mr_receive_some(struct mr_client *c, unsigned max, bool aside)
 		c->transport->fill(c);
 	while (handled < max && more && !*c->until)
 		more = serve_next(c, aside, max - handled, &handled);
+	if (mr_unlikely(late) && c->house_ns != 0 && now_ns >= c->house_ns)
+		mr_house(c, now_ns);
 	/* What the bus left behind is read first; what a waiting call was given must stay mapped. */
 	if (mr_unlikely(c->eof) && !more && c->depth == 0 && !*c->until)
 		mr_session_lose(c);

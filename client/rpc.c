@@ -14,6 +14,8 @@
 /* Of time-outs: from so many on a few milliseconds more do not matter. */
 #define LONG_MS         1000u
 #define CHEAP_BEHIND_NS (10 * MR_NS_PER_MS)
+/* In the token of a Push of a call, above how long it waits. */
+#define WAIT_WORKER (1ull << 32)
 
 /* Ends. */
 
@@ -73,6 +75,15 @@ void mr_rpc_finish(struct mr_client *c, struct mr_rpc *r, const struct mr_messag
 
 /* Tries. */
 
+/* Says how long the bus is to keep it for us. */
+static struct mrf_reply_token token_of(const struct mr_rpc *r)
+{
+	return (struct mrf_reply_token){
+		.session = r->timeout_ms | (r->waits ? WAIT_WORKER : 0),
+		.correlation = r->correlation,
+	};
+}
+
 static struct mr_letter letter_of(const struct mr_rpc *r, struct mrf_reply_token *token)
 {
 	const char *headers = r->header_bytes > 0 ? (const char *)r->request : NULL;
@@ -85,7 +96,7 @@ static struct mr_letter letter_of(const struct mr_rpc *r, struct mrf_reply_token
 			r->bytes - r->header_bytes},
 	};
 
-	*token = (struct mrf_reply_token){.correlation = r->correlation};
+	*token = token_of(r);
 	return l;
 }
 
@@ -100,7 +111,7 @@ static int push_letter(struct mr_client *c, const struct mr_rpc *r)
 
 static int push(struct mr_client *c, struct mr_rpc *r)
 {
-	struct mrf_reply_token token = {.correlation = r->correlation};
+	struct mrf_reply_token token = token_of(r);
 	uint32_t target = r->callee->queue;
 	int error;
 
@@ -138,7 +149,7 @@ static void open_callee(struct mr_client *c, struct mr_rpc *r)
 {
 	r->state = MR_RPC_OPENING;
 	mr_rpc_set_due(c, r, r->deadline_ns);
-	mr_callee_open(c, r->callee);
+	mr_callee_open(c, r->callee, r->waits);
 }
 
 static void try_now(struct mr_client *c, struct mr_rpc *r, uint64_t now_ns)
@@ -216,6 +227,8 @@ void mr_rpc_due(struct mr_client *c, struct mr_rpc *r)
 
 void mr_rpc_opened(struct mr_client *c, struct mr_callee *callee, int error)
 {
+	bool waits = false;
+
 	for (uint32_t i = 0; i < c->rpcs->top; i++) {
 		struct mr_rpc *r = mr_rpc_at(c->rpcs, i);
 
@@ -225,9 +238,13 @@ void mr_rpc_opened(struct mr_client *c, struct mr_callee *callee, int error)
 			send(c, r);
 		else if (error == -ETIMEDOUT)
 			failed(c, r, error);
+		else if (error == -EHOSTUNREACH && r->waits)
+			waits = true; /* it joined one that does not */
 		else
 			mr_rpc_finish(c, r, NULL, error);
 	}
+	if (waits)
+		mr_callee_open(c, callee, true);
 }
 
 /* Begin. */
@@ -263,6 +280,7 @@ static void set_options(struct mr_client *c, struct mr_rpc *r, const struct mr_c
 	r->backoff_ms = o->backoff_ms != 0 ? o->backoff_ms : BACKOFF_MS_DEFAULT;
 	r->rule.failures = o->breaker_failures != 0 ? o->breaker_failures : FAILURES_DEFAULT;
 	r->rule.reset_ms = o->breaker_reset_ms != 0 ? o->breaker_reset_ms : RESET_MS_DEFAULT;
+	r->waits = o->wait;
 	r->told = o->correlation != 0 ? o->correlation : r->correlation;
 }
 
@@ -388,7 +406,11 @@ static unsigned status(struct mr_client *c, struct mr_rpc *r, uint32_t code)
 		not_found(c, r);
 		return 0;
 	}
-	failed(c, r, mr_status_error(code));
+	/* That nobody is there says nothing of how well it is: the circuit stays as it is. */
+	if (code == MRF_STATUS_CODE_NO_RESPONDERS)
+		mr_rpc_finish(c, r, NULL, -EHOSTUNREACH);
+	else
+		failed(c, r, mr_status_error(code));
 	return 1;
 }
 

@@ -55,6 +55,7 @@ struct mr_callee {
 	uint32_t index;
 	uint32_t queue; /* its number; 0: not open */
 	bool opening;
+	bool opening_any; /* also if nobody serves it */
 	char name[MR_SUBJECT_BYTES + 1];
 };
 
@@ -101,6 +102,7 @@ struct mr_rpc {
 	int error;        /* of one that has ended */
 	uint8_t state;
 	bool probe; /* of the callee's breaker */
+	bool waits; /* for a worker */
 	bool reopened;
 	/* Header block and payload, kept: it may have to be sent again. */
 	uint32_t header_bytes;
@@ -179,8 +181,8 @@ void mr_rpc_fail_all(struct mr_client *c);
 /* callee.c */
 /* -EINVAL, -ENOMEM. */
 int mr_callee_find(struct mr_client *c, const char *service, struct mr_callee **out);
-/* Asks for its number; mr_rpc_opened is told. */
-void mr_callee_open(struct mr_client *c, struct mr_callee *callee);
+/* Asks for its number; mr_rpc_opened is told. `any`: also if nobody serves it. */
+void mr_callee_open(struct mr_client *c, struct mr_callee *callee, bool any);
 /* Numbers are a session's. */
 void mr_callees_close(struct mr_client *c);
 void mr_callees_free(struct mr_client *c);

@@ -103,6 +103,18 @@ static void on_change(struct mr_consumer *k)
 	mr_beats_set(k->client);
 }
 
+static void on_recalled(struct mr_consumer *k, uint64_t tag)
+{
+	struct mr_service *s = k->arg;
+	struct mr_in_hand *w = find(s, tag);
+
+	if (w == NULL)
+		return;
+	if (w->linked)
+		unlink_work(s, w);
+	w->tag = 0;
+}
+
 /* Requests that come. */
 
 static struct mr_in_hand *take(
@@ -207,8 +219,13 @@ unsigned mr_service_told(struct mr_client *c, const struct mr_message_view *m)
 
 /* Answers. */
 
-static int not_in_hand(struct mr_service *s)
+static int not_in_hand(struct mr_service *s, uint64_t tag)
 {
+	uint64_t bus_tag;
+
+	/* Of one that was taken back: the bus hears that the worker is free again. */
+	if (tag != 0)
+		(void)mr_consumer_tag(s->consumer, tag, true, &bus_tag);
 	return mr_fail(s->client, -ENOENT, "the request is not in hand any more");
 }
 
@@ -251,7 +268,7 @@ int mr_respond_with(struct mr_service *s, uint64_t tag, bool more, const char *h
 		return mr_publish_refused(c);
 	w = find(s, tag);
 	if (w == NULL)
-		return not_in_hand(s);
+		return not_in_hand(s, tag);
 	if (more && w->room == 0)
 		return mr_fail(c, -EAGAIN, "the caller takes no more replies now");
 	/* Its caller's credit comes by the bus's tag. */
@@ -285,12 +302,27 @@ int mr_respond_failed(struct mr_service *s, uint64_t tag, bool again)
 	uint64_t bus_tag;
 
 	if (w == NULL)
-		return not_in_hand(s);
+		return not_in_hand(s, tag);
 	bus_tag = w->bus_tag;
 	forget(s, w);
 	mr_consumer_settle(
 		s->consumer, bus_tag, again ? MRF_SETTLE_VERB_REQUEUE : MRF_SETTLE_VERB_REJECT, 0);
 	return 0;
+}
+
+int mr_respond_progress(struct mr_service *s, uint64_t tag)
+{
+	return find(s, tag) != NULL ? mr_progress(s->consumer, tag) : not_in_hand(s, tag);
+}
+
+void mr_service_renew(struct mr_service *s, bool on)
+{
+	mr_consumer_renew(s->consumer, on);
+}
+
+void mr_service_on_recall(struct mr_service *s, mr_recall_fn *fn, void *arg)
+{
+	mr_consumer_on_recall(s->consumer, fn, arg);
 }
 
 /* Services. */
@@ -323,6 +355,7 @@ static int open_service(struct mr_service *s, const char *name, const struct mr_
 		return error;
 	k->hook = on_delivery;
 	k->on_change = on_change;
+	k->on_recalled = on_recalled;
 	k->arg = s;
 	s->consumer = k;
 	s->next = c->services;

@@ -33,6 +33,7 @@ static uint64_t due_ns(const struct mr_client *c)
 	/* Settlements that found no room. */
 	if (mr_unlikely(c->dirty != NULL) && c->refuse == 0)
 		due = earlier(due, mr_now_ns() + MR_NS_PER_MS);
+	due = earlier(due, c->renew_ns);
 	due = earlier(due, mr_rpc_due_ns(c));
 	due = earlier(due, mr_beats_due_ns(&c->beats));
 	return earlier(due, mr_session_due_ns(c));
@@ -45,6 +46,7 @@ void mr_house(struct mr_client *c, uint64_t now_ns)
 		c->transport->look(c);
 	mr_call_step(c, now_ns);
 	mr_consumers_step(c, now_ns);
+	mr_renew_all(c, now_ns);
 	mr_beats_step(c, now_ns);
 	if (c->depth == 0) {
 		mr_request_expire(c, now_ns);

@@ -69,7 +69,7 @@ int mr_udp_open(struct mr_client *c, struct mrf_table welcome, uint32_t sequence
 	u->sequence = 0;
 	/* What came before are welcomes too. They may come late, and were not counted as lost. */
 	u->window = (struct mr_frame_window){.highest = sequence, .seen = UINT64_MAX};
-	u->last_tx_ns = u->last_rx_ns = u->look_ns = mr_now_ns();
+	u->last_tx_ns = u->last_rx_ns = u->look_ns = u->looked_ns = mr_now_ns();
 	u->stuck = u->closed = u->looking = false;
 	u->error = 0;
 	c->whole_bytes_max = mrf_welcome_message_bytes_max(welcome);
@@ -159,6 +159,11 @@ void mr_udp_look(struct mr_client *c)
 	if (u->stuck)
 		mr_udp_send(c);
 	beat(c, now_ns);
+	/* Time in which this side did not look, as all that runs here was paused, says nothing of the bus. */
+	if (now_ns - u->looked_ns > u->heartbeat_ns &&
+		u->last_rx_ns + u->dead_ns < now_ns + u->heartbeat_ns)
+		u->last_rx_ns = now_ns + u->heartbeat_ns - u->dead_ns;
+	u->looked_ns = now_ns;
 	if (now_ns < u->last_rx_ns + u->dead_ns)
 		return;
 	/* A sign of life may stand behind what there is no room for yet. */

@@ -141,8 +141,9 @@ struct mr_udp {
 	/* receiving */
 	struct mr_frame_window window;
 	uint64_t last_rx_ns;
-	uint8_t *buffers;  /* MR_UDP_RECEIVES of MR_UDP_BUFFER, a mapping */
-	uint64_t reserved; /* room in the down ring that what was just read may need */
+	uint8_t *buffers;   /* MR_UDP_RECEIVES of MR_UDP_BUFFER, a mapping */
+	uint64_t reserved;  /* room in the down ring that what was just read may need */
+	uint64_t looked_ns; /* when this side last looked whether the bus lives */
 
 	/* session */
 	uint64_t secret;

@@ -21,6 +21,7 @@ struct settings {
 	bool stream;
 	bool json;
 	bool raw;
+	bool wait;
 };
 
 struct call {
@@ -41,7 +42,8 @@ static const struct {
 	const char *hint;
 } texts[] = {
 	{-ETIMEDOUT, "no reply in the time given", "give more with --timeout"},
-	{-EHOSTUNREACH, "no worker took it in time", "start one with `millrace serve`"},
+	{-EHOSTUNREACH, "nobody serves it",
+		"start a worker with `millrace serve`, or wait for one with --wait"},
 	{-EREMOTEIO, "its worker failed, or died with the request", NULL},
 	{-ECONNABORTED, "it failed too often lately and is given a rest", "try again later"},
 	{-EBUSY, "too many calls wait already", "start more workers"},
@@ -54,6 +56,9 @@ static int fail(const struct call *k, int error)
 
 	while (texts[i].error && texts[i].error != error)
 		i++;
+	if (error == -ETIMEDOUT && k->set->wait)
+		return mr_cli_fail(k->cli, MR_EXIT_TIMEOUT, k->service,
+			"no worker, or no reply, in the time given", "give more with --timeout");
 	if (!texts[i].error)
 		return mr_cli_fail_call(k->cli, NULL, error, k->service);
 	return mr_cli_fail(k->cli,
@@ -86,6 +91,7 @@ static struct mr_call_options options_of(const struct call *k)
 {
 	return (struct mr_call_options){
 		.timeout_ms = (int)k->set->timeout_ms,
+		.wait = k->set->wait,
 		.retries = k->set->retries ? (unsigned)k->set->retries : MR_NO_RETRIES,
 		.headers = k->headers.bytes ? k->headers.data : NULL,
 		.header_bytes = k->headers.bytes,
@@ -216,6 +222,10 @@ static const struct mr_cli_option options[] = {
 		.min = 0,
 		.max = 1000,
 		.help = "after a time-out or overload (default 2)"},
+	{.name = "wait",
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct settings, wait),
+		.help = "wait for a worker as long as for a reply, if nobody serves it now"},
 	{.name = "stream",
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, stream),
@@ -236,8 +246,8 @@ const struct mr_cli_verb mr_cli_call = {
 	.operands = "SERVICE [PAYLOAD|-]",
 	.details =
 		"Prints each reply on one line as it comes, partial ones too, and ends with the final one. The\n"
-		"exit code is 5 when no worker took the request before the bus gave it up, 4 when no reply came\n"
-		"in time. What starts with mmi. the bus answers itself: mmi.service NAME says 200 if it has\n"
+		"exit code is 5 when nobody serves it, at once unless --wait is given, 4 when no reply came in\n"
+		"time. A worker's command is stopped when its caller waits no longer. What starts with mmi. the bus answers itself: mmi.service NAME says 200 if it has\n"
 		"workers and 404 if not, mmi.workers NAME how many.",
 	.examples = "  millrace call upper 'hello'\n"
 		    "  millrace call resize - --raw < photo.jpeg > small.jpeg\n"

@@ -188,6 +188,12 @@ static void give_up(struct mr_cli_job *job, int error)
 	kill_group(job);
 }
 
+void mr_cli_jobs_stop(struct mr_cli_jobs *j, unsigned index)
+{
+	if (j->jobs[index].pid)
+		give_up(&j->jobs[index], -ECANCELED);
+}
+
 static void feed(struct mr_cli_job *job)
 {
 	while (job->to_fd >= 0 && job->fed < job->in_bytes) {

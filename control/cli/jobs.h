@@ -10,7 +10,7 @@
  * Threads   One, and not while another thread forks.
  * Units     Bytes, milliseconds.
  * Errors    -errno. Of a job: -ETIMEDOUT, it ran too long and was killed; -EMSGSIZE, it wrote too
- *           much and was killed.
+ *           much and was killed; -ECANCELED, it was stopped.
  */
 #ifndef MILLRACE_CLI_JOBS_H
 #define MILLRACE_CLI_JOBS_H
@@ -67,6 +67,9 @@ static inline bool mr_cli_jobs_full(const struct mr_cli_jobs *j)
  * index; -EAGAIN: as many run as may. */
 int mr_cli_jobs_start(
 	struct mr_cli_jobs *j, const char *const *environment, const void *in, size_t in_bytes);
+
+/* Kills it; `done` is called as of any other. */
+void mr_cli_jobs_stop(struct mr_cli_jobs *j, unsigned index);
 
 /* `done` may start the next one; the job is free by the time it returns. */
 typedef void mr_cli_job_fn(const struct mr_cli_job *job, void *arg);

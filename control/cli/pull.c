@@ -44,7 +44,7 @@ struct item {
 	uint64_t publisher;
 	uint64_t id; /* of its publisher; of the push, once its output is pushed on */
 	unsigned redelivered;
-	bool old; /* the connection was lost since: another has it too */
+	bool old; /* taken back, or the connection was lost since: another has it too */
 	size_t header_bytes;
 	size_t bytes; /* of headers and payload, or output, which follow */
 	char body[];
@@ -67,14 +67,16 @@ struct pull {
 	struct item *in_job[MR_CLI_JOBS_MAX];
 	struct list outputs; /* not pushed on yet */
 	struct list pushed;  /* not accepted yet */
-	uint64_t taken;      /* printed, or given to a job */
+	uint64_t taken;      /* printed, or given to a job that has not failed */
 	uint64_t done;
+	uint64_t dead;      /* failed for good */
+	uint64_t failed;    /* failed, and will come again, here or elsewhere */
 	uint64_t active_ns; /* when something last happened */
 	struct mr_cli_lines acks;
 	bool acks_end;
 	uint64_t *printed; /* tags to be acked when the lines are out */
 	uint64_t printed_count;
-	bool failed;
+	bool unread; /* nobody reads what is printed */
 };
 
 static void append(struct list *l, struct item *i)
@@ -121,10 +123,11 @@ static bool has_all(const struct pull *p)
 	return p->set->count != 0 && p->taken >= p->set->count;
 }
 
+/* What waits beyond the count goes to others in the end. */
 static bool is_idle(const struct pull *p)
 {
-	return !p->waiting.first && !p->outputs.first && !p->pushed.first && p->jobs.running == 0 &&
-	       p->printed_count == 0;
+	return (!p->waiting.first || has_all(p)) && !p->outputs.first && !p->pushed.first &&
+	       p->jobs.running == 0 && p->printed_count == 0;
 }
 
 static bool is_manual(const struct pull *p)
@@ -133,14 +136,50 @@ static bool is_manual(const struct pull *p)
 }
 
 /* Tags that are known no more were delivered before the connection was lost: they come again. */
-static void ack(struct pull *p, uint64_t tag)
+static bool ack(struct pull *p, uint64_t tag)
 {
-	p->done += mr_ack(p->consumer, tag) == 0;
+	bool acked = mr_ack(p->consumer, tag) == 0;
+
+	p->done += acked;
+	return acked;
 }
 
+/* It is not counted: it comes again. */
 static void give_back(struct pull *p, uint64_t tag)
 {
+	p->taken--;
 	mr_nack(p->consumer, tag, true, (uint32_t)p->set->delay_ms);
+}
+
+/* What it failed at before, here or elsewhere, is settled with it. */
+static void forget_failures(struct pull *p, const struct item *i)
+{
+	p->failed -= i->redelivered < p->failed ? i->redelivered : p->failed;
+}
+
+static void item_done(struct pull *p, const struct item *i)
+{
+	if (ack(p, i->tag))
+		forget_failures(p, i);
+	else
+		p->taken--;
+}
+
+/* The last of the deliveries that it may have is counted: it is dead. Of a bus that does not say how many it may
+ * have, each is. */
+static void item_failed(struct pull *p, const struct item *i)
+{
+	unsigned max = mr_consumer_max_deliver(p->consumer);
+	bool last = i->redelivered + 1 >= max;
+
+	give_back(p, i->tag);
+	if (!last) {
+		p->failed++;
+		return;
+	}
+	forget_failures(p, i);
+	p->dead++;
+	p->taken++;
 }
 
 /* Printing. */
@@ -190,15 +229,15 @@ static bool ack_printed(struct pull *p)
 	return true;
 }
 
-/* "ack TAG", "nack TAG [DELAY-MS]", "reject TAG". */
+/* "ack TAG", "nack TAG [DELAY-MS]", "reject TAG", "progress TAG". */
 static void settle_line(const char *line, void *arg)
 {
 	struct pull *p = arg;
 	unsigned long long tag, delay_ms = 0;
-	char word[8];
+	char word[9];
 	int rc;
 
-	if (sscanf(line, "%7s %llu %llu", word, &tag, &delay_ms) < 2)
+	if (sscanf(line, "%8s %llu %llu", word, &tag, &delay_ms) < 2)
 		rc = -EINVAL;
 	else if (strcmp(word, "ack") == 0)
 		rc = mr_ack(p->consumer, tag);
@@ -206,13 +245,16 @@ static void settle_line(const char *line, void *arg)
 		rc = mr_nack(p->consumer, tag, true, (uint32_t)delay_ms);
 	else if (strcmp(word, "reject") == 0)
 		rc = mr_nack(p->consumer, tag, false, 0);
+	else if (strcmp(word, "progress") == 0)
+		rc = mr_progress(p->consumer, tag);
 	else
 		rc = -EINVAL;
-	p->done += rc == 0;
+	p->done += rc == 0 && strcmp(word, "progress") != 0;
 	if (rc)
 		mr_cli_note(p->cli, "%s: %s", line,
-			rc == -EINVAL ? "expected: ack TAG, nack TAG [MS] or reject TAG"
-				      : mr_error_text(rc));
+			rc == -EINVAL
+				? "expected: ack TAG, nack TAG [MS], reject TAG or progress TAG"
+				: mr_error_text(rc));
 }
 
 /* Commands. */
@@ -223,7 +265,7 @@ static void enqueue(struct pull *p, const struct mr_delivery *d)
 	struct item *i = malloc(sizeof(*i) + m->header_bytes + m->payload_bytes);
 
 	if (!i) {
-		give_back(p, d->tag);
+		mr_nack(d->consumer, d->tag, true, (uint32_t)p->set->delay_ms);
 		return;
 	}
 	*i = (struct item){.tag = d->tag,
@@ -244,16 +286,49 @@ static void on_delivery(struct mr_client *c, const struct mr_delivery *d, void *
 
 	(void)c;
 	p->active_ns = mr_cli_now_ns();
-	/* What is beyond the count was delivered ahead. */
-	if (has_all(p)) {
-		mr_give_back(d->consumer, d->tag);
+	if (p->set->command) {
+		enqueue(p, d);
 		return;
 	}
+	/* What is beyond the count was delivered ahead, and goes back when this ends. */
+	if (has_all(p))
+		return;
 	p->taken++;
-	if (p->set->command)
-		enqueue(p, d);
-	else
-		print(p, d);
+	print(p, d);
+}
+
+static bool drop(struct list *l, uint64_t tag)
+{
+	struct item **at = &l->first;
+	struct item *i;
+
+	while (*at && (*at)->tag != tag)
+		at = &(*at)->next;
+	i = *at;
+	if (i)
+		take_out(l, at);
+	free(i);
+	return i != NULL;
+}
+
+/* Another has it, or will have it: what is made of it here would be done twice. */
+static void on_recall(struct mr_client *c, uint64_t tag, void *arg)
+{
+	struct pull *p = arg;
+
+	(void)c;
+	if (drop(&p->waiting, tag))
+		return;
+	if (drop(&p->outputs, tag)) {
+		p->taken--;
+		return;
+	}
+	for (unsigned i = 0; i < MR_CLI_JOBS_MAX; i++) {
+		if (!p->in_job[i] || p->in_job[i]->tag != tag)
+			continue;
+		p->in_job[i]->old = true;
+		mr_cli_jobs_stop(&p->jobs, i);
+	}
 }
 
 static int start(struct pull *p, struct item *i)
@@ -275,16 +350,22 @@ static int start(struct pull *p, struct item *i)
 /* Interrupted, what was not begun goes to others. */
 static void start_waiting(struct pull *p)
 {
-	while (p->waiting.first && !mr_cli_jobs_full(&p->jobs) && !mr_cli_interrupted()) {
+	while (p->waiting.first && !has_all(p) && !mr_cli_jobs_full(&p->jobs) &&
+		!mr_cli_interrupted()) {
 		struct item *i = pop(&p->waiting);
-		int rc = i->old ? 0 : start(p, i);
+		int rc;
 
+		if (i->old) {
+			free(i);
+			continue;
+		}
+		p->taken++;
+		rc = start(p, i);
 		if (rc) {
 			mr_cli_note(p->cli, "%s: %s", p->set->command, strerror(-rc));
-			give_back(p, i->tag);
-		}
-		if (rc || i->old)
+			item_failed(p, i);
 			free(i);
+		}
 	}
 }
 
@@ -310,9 +391,9 @@ static void job_succeeded(struct pull *p, const struct item *i, const struct mr_
 		fwrite(job->out, 1, job->out_bytes, stdout);
 		/* What nobody reads is not done. */
 		if (mr_cli_flush())
-			ack(p, i->tag);
+			item_done(p, i);
 		else
-			p->failed = true;
+			p->unread = true;
 		return;
 	}
 	out = output_of(i, job);
@@ -329,13 +410,17 @@ static void on_job(const struct mr_cli_job *job, void *arg)
 
 	p->in_job[job->index] = NULL;
 	p->active_ns = mr_cli_now_ns();
-	if (job->error || job->status) {
+	if (i->old) {
+		p->taken--;
+		mr_cli_note(
+			p->cli, "%s: stopped: its message was given to another", p->set->command);
+	} else if (job->error || job->status) {
 		if (job->error)
 			mr_cli_note(p->cli, "%s: %s", p->set->command, strerror(-job->error));
 		else
 			mr_cli_note(p->cli, "%s: exit status %d", p->set->command, job->status);
-		give_back(p, i->tag);
-	} else if (!i->old) {
+		item_failed(p, i);
+	} else {
 		job_succeeded(p, i, job);
 	}
 	free(i);
@@ -358,9 +443,9 @@ static void accepted(struct pull *p, bool numbered, uint64_t id, int error)
 	if (error)
 		mr_cli_note(p->cli, "%s: %s", p->set->to, mr_error_text(error));
 	if (error)
-		give_back(p, i->tag);
+		item_failed(p, i);
 	else
-		ack(p, i->tag);
+		item_done(p, i);
 	free(i);
 }
 
@@ -408,13 +493,15 @@ static void push_outputs(struct pull *p)
 		}
 		mr_cli_note(p->cli, "%s: %s", p->set->to, mr_error(p->client));
 		mr_nack(p->consumer, i->tag, false, 0);
+		forget_failures(p, i);
+		p->dead++;
 		free(i);
 	}
 }
 
 /* The loop. */
 
-/* What is in hand went to others with the connection; what comes of it is not acked. */
+/* What is in hand went to others with the connection. */
 static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 {
 	struct pull *p = arg;
@@ -424,10 +511,14 @@ static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 	if (connected)
 		return;
 	set_old(&p->waiting);
+	for (struct item *i = p->outputs.first; i; i = i->next)
+		p->taken--;
 	empty(&p->outputs);
 	for (unsigned i = 0; i < MR_CLI_JOBS_MAX; i++) {
-		if (p->in_job[i])
-			p->in_job[i]->old = true;
+		if (!p->in_job[i])
+			continue;
+		p->in_job[i]->old = true;
+		mr_cli_jobs_stop(&p->jobs, i);
 	}
 }
 
@@ -449,7 +540,7 @@ static bool has_ended(const struct pull *p)
 
 	if (!is_idle(p))
 		return false;
-	if (mr_cli_interrupted() || p->failed)
+	if (mr_cli_interrupted() || p->unread)
 		return true;
 	if (has_all(p) && (!is_manual(p) || p->done >= p->set->count || p->acks_end))
 		return true;
@@ -511,6 +602,33 @@ static unsigned prefetch_of(const struct settings *set)
 	return (unsigned)(set->count && set->count < prefetch ? set->count : prefetch);
 }
 
+static const char *of_count(const struct pull *p, char *text, size_t bytes)
+{
+	text[0] = '\0';
+	if (p->set->count)
+		snprintf(text, bytes, " of %" PRIu64, p->set->count);
+	return text;
+}
+
+/* What was not done, if anything. */
+static int outcome(const struct pull *p)
+{
+	uint64_t done = p->set->command || is_manual(p) ? p->done : p->taken;
+	char text[32];
+
+	if (mr_cli_interrupted())
+		return MR_EXIT_INTERRUPTED;
+	if (p->dead > 0 || p->failed > 0) {
+		mr_cli_note(p->cli, "%" PRIu64 "%s done, %" PRIu64 " failed", done,
+			of_count(p, text, sizeof(text)), p->dead + p->failed);
+		return MR_EXIT_FAILED;
+	}
+	if (p->unread || done >= p->set->count)
+		return MR_EXIT_OK;
+	mr_cli_note(p->cli, "%" PRIu64 "%s done", done, of_count(p, text, sizeof(text)));
+	return MR_EXIT_TIMEOUT;
+}
+
 static int pull(struct pull *p)
 {
 	struct mr_consume_options options = {.prefetch = prefetch_of(p->set), .manual = true};
@@ -526,12 +644,15 @@ static int pull(struct pull *p)
 	rc = mr_consume(p->client, p->name, &options, on_delivery, p, &p->consumer);
 	if (rc)
 		return mr_cli_fail_call(p->cli, p->client, rc, p->name);
+	mr_consumer_renew(p->consumer, p->set->command != NULL);
+	if (p->set->command)
+		mr_consumer_on_recall(p->consumer, on_recall, p);
 	fputs("pulling\n", stderr);
 	rc = loop(p);
 	code = rc && rc != -EPIPE ? mr_cli_fail_call(p->cli, p->client, rc, p->name) : MR_EXIT_OK;
 	mr_consumer_close(p->consumer);
 	mr_drain(p->client, SETTLE_MS);
-	return code ? code : mr_cli_interrupted() ? MR_EXIT_INTERRUPTED : MR_EXIT_OK;
+	return code ? code : outcome(p);
 }
 
 static int check(const struct pull *p)
@@ -591,7 +712,8 @@ static const struct mr_cli_option options_[] = {
 		.offset = offsetof(struct settings, ack),
 		.choices = "auto|manual",
 		.help = "auto: when it is written out; manual: as standard input says (default auto)"},
-	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after so many messages (default: never)"),
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX,
+		"stop when so many are done, or have failed for good (default: never)"),
 	{.name = "idle-exit",
 		.type = MR_CLI_COUNT,
 		.value = "MS",
@@ -628,13 +750,16 @@ const struct mr_cli_verb mr_cli_pull = {
 	.details =
 		"Prints each message on a line, and acks it when the line is written out. With --ack manual each\n"
 		"line starts with a tag, and standard input says what becomes of it: ack TAG, nack TAG [MS] (it\n"
-		"comes again after so long), reject TAG (to the dead letters).\n"
+		"comes again after so long), reject TAG (to the dead letters), progress TAG (its time begins anew).\n"
 		"\n"
 		"With --exec a command gets each message, and finds the queue in MILLRACE_QUEUE and how often\n"
 		"the message was delivered before in MILLRACE_REDELIVERED. If it ends well, what it wrote is\n"
 		"printed, or pushed --to a queue with the headers of the message, and only when that has\n"
 		"accepted it the message is acked; if it fails, the message comes again, until it goes to the\n"
-		"dead letters. What was pushed exactly once is passed on exactly once.\n"
+		"dead letters. What was pushed exactly once is passed on exactly once. While a command runs, and\n"
+		"while a message waits for one, the queue's ack time-out does not end; a command whose message\n"
+		"was given to another all the same is stopped. The exit code is 1 if something failed and was\n"
+		"not done later, and 4 if --idle-exit ended it before -n were done.\n"
 		"\n"
 		"\"pulling\" on standard error says that messages are taken from then on. Interrupted, it finishes\n"
 		"the commands that run and leaves everything else to others.",

@@ -2,6 +2,7 @@
 /* serve: a worker of a service: each request is answered with what a command makes of it, or with
  * itself. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,10 +46,11 @@ struct serve {
 	struct mr_service *service;
 	struct mr_headers headers;
 	struct mr_cli_jobs jobs;
-	uint64_t tags[MR_CLI_JOBS_MAX]; /* of each job */
+	uint64_t tags[MR_CLI_JOBS_MAX]; /* of each job; 0: its request was taken back */
 	struct waiting *first;
 	struct waiting **end;
 	uint64_t answered;
+	uint64_t failed; /* of them, those that the command failed at */
 	char header_memory[4096];
 };
 
@@ -83,6 +85,7 @@ static void fail(struct serve *s, uint64_t tag)
 	int rc = mr_respond_failed(s->service, tag, s->set->retry_on_failure);
 
 	s->answered += rc == 0;
+	s->failed += rc == 0;
 	note_lost(s, rc);
 }
 
@@ -91,6 +94,12 @@ static void on_job(const struct mr_cli_job *job, void *arg)
 	struct serve *s = arg;
 	uint64_t tag = s->tags[job->index];
 
+	s->tags[job->index] = 0;
+	if (tag == 0) {
+		mr_cli_note(s->cli, "%s: stopped: its caller waits no longer, or another has it",
+			s->set->command);
+		return;
+	}
 	if (job->error)
 		mr_cli_note(s->cli, "%s: %s", s->set->command, strerror(-job->error));
 	else if (job->status && s->set->verbose)
@@ -172,6 +181,35 @@ static void on_work(struct mr_client *c, const struct mr_work *work, void *arg)
 		respond(s, work->delivery.tag, m->payload, m->payload_bytes);
 }
 
+static void stop_job(struct serve *s, unsigned index)
+{
+	s->tags[index] = 0;
+	mr_cli_jobs_stop(&s->jobs, index);
+}
+
+/* Its caller waits no longer, or another has it. */
+static void on_recall(struct mr_client *c, uint64_t tag, void *arg)
+{
+	struct serve *s = arg;
+	struct waiting **at = &s->first;
+	struct waiting *w;
+
+	(void)c;
+	for (unsigned i = 0; i < s->jobs.count; i++) {
+		if (s->tags[i] == tag)
+			stop_job(s, i);
+	}
+	while (*at && (*at)->tag != tag)
+		at = &(*at)->next;
+	w = *at;
+	if (!w)
+		return;
+	*at = w->next;
+	if (!w->next)
+		s->end = at;
+	free(w);
+}
+
 /* Requests in hand went to others with the connection. */
 static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 {
@@ -183,6 +221,8 @@ static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 		return;
 	while (s->first)
 		drop_first(s);
+	for (unsigned i = 0; i < s->jobs.count; i++)
+		stop_job(s, i);
 }
 
 static int process(struct serve *s)
@@ -220,7 +260,12 @@ static int serve(struct serve *s)
 	/* READY no more: what is in hand and not begun goes to others. */
 	mr_service_close(s->service);
 	mr_drain(s->client, DRAIN_MS);
-	return is_done(s) ? MR_EXIT_OK : MR_EXIT_INTERRUPTED;
+	if (!is_done(s))
+		return MR_EXIT_INTERRUPTED;
+	if (s->failed > 0)
+		mr_cli_note(s->cli, "%" PRIu64 " answered, %" PRIu64 " of them as failed",
+			s->answered, s->failed);
+	return s->failed > 0 ? MR_EXIT_FAILED : MR_EXIT_OK;
 }
 
 static int refused(const struct serve *s, int rc)
@@ -253,6 +298,8 @@ static int open_and_serve(struct serve *s)
 	if (rc) {
 		code = refused(s, rc);
 	} else {
+		mr_service_renew(s->service, true);
+		mr_service_on_recall(s->service, on_recall, s);
 		fputs("serving\n", stderr);
 		code = serve(s);
 	}
@@ -323,7 +370,9 @@ const struct mr_cli_verb mr_cli_serve = {
 		"request was given to others before in MILLRACE_REDELIVERED; what it prints is the reply. If it\n"
 		"fails, the caller is told so, or another worker has a try (--retry-on-failure). \"serving\" on\n"
 		"standard error says that requests are taken from then on. Interrupted, it finishes the\n"
-		"commands that run, and leaves everything else to others. Streaming requests are refused.",
+		"commands that run, and leaves everything else to others. A command whose caller waits no longer\n"
+		"is stopped. Ended by -n, the exit code is 1 if the command failed at one. Streaming requests are\n"
+		"refused.",
 	.examples = "  millrace serve upper --exec 'tr a-z A-Z'\n"
 		    "  millrace serve thumbnails --exec ./thumbnail --jobs 4 --retry-on-failure\n"
 		    "  millrace serve echo --echo -n 100",

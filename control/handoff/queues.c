@@ -15,15 +15,18 @@
 #define MMI_NOT_FOUND       404u
 #define MMI_NOT_IMPLEMENTED 501u
 
-static void answer_queue(const struct mr_request *q, enum mrf_queue_kind kind, uint32_t queue)
+static void answer_queue(
+	const struct mr_request *q, enum mrf_queue_kind kind, struct mrf_table answer)
 {
 	const struct mr_config *c = q->handoff->config;
 	bool service = kind == MRF_QUEUE_KIND_SERVICE;
 	struct mrf_queue_response r = {
-		.queue = queue,
+		.queue = mrf_queue_answer_queue(answer),
 		.window = c->queues.window,
 		.heartbeat_ms = service ? c->services.heartbeat_ms : 0,
 		.missed_max = service ? c->services.missed_max : 0,
+		.ack_timeout_ms = mrf_queue_answer_ack_timeout_ms(answer),
+		.max_deliver = mrf_queue_answer_max_deliver(answer),
 	};
 	struct mrf_builder b;
 	uint64_t memory[32];
@@ -72,7 +75,7 @@ static void opened(const struct mr_courier_asker *a, int error, struct mrf_table
 	const struct mr_request q = request_of(a);
 
 	if (!failed(&q, error, answer))
-		answer_queue(&q, a->detail, mrf_queue_answer_queue(answer));
+		answer_queue(&q, a->detail, answer);
 }
 
 static void cancelled(const struct mr_courier_asker *a, int error, struct mrf_table answer)
@@ -153,6 +156,8 @@ void mr_request_queue_open(const struct mr_request *q, struct mrf_table t)
 		.kind = mrf_queue_request_kind(t),
 		.name = mrf_queue_request_name(t),
 		.session = q->session,
+		.served = mrf_queue_request_kind(t) == MRF_QUEUE_KIND_SERVICE &&
+			  mrf_queue_request_served(t),
 	};
 	struct mrf_queue_options options;
 
@@ -183,6 +188,7 @@ void mr_request_queue_consume(const struct mr_request *q, struct mrf_table t)
 		.prefetch = mrf_consume_request_prefetch(t),
 		.weight = mrf_consume_request_weight(t),
 		.says_handed = mrf_consume_request_says_handed(t),
+		.recalls = mrf_consume_request_recalls(t),
 	};
 	struct mrf_queue_options options;
 

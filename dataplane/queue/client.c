@@ -170,10 +170,19 @@ void mr_clients_flush(struct mr_queues *q)
 	}
 }
 
+/* By the queues' clock. What could not be heard, as nobody ran, is not missed. */
+static uint64_t heard_ms(const struct mr_queues *q, const struct mr_queue_client *client)
+{
+	uint64_t heard = q->c.ops->heard_ms(q->c.arg, client->session);
+
+	heard -= heard < q->lost_ms ? heard : q->lost_ms;
+	return heard > q->thawed_ms ? heard : q->thawed_ms;
+}
+
 static void remove_silent(struct mr_queues *q, struct mr_queue_client *client)
 {
 	struct mr_queue_consumer *next;
-	uint64_t heard = q->c.ops->heard_ms(q->c.arg, client->session);
+	uint64_t heard = heard_ms(q, client);
 
 	if (heard + (uint64_t)q->c.heartbeat_ms * q->c.missed_max >= q->now_ms)
 		return;

@@ -123,6 +123,8 @@ static int make(struct request *r, struct mr_queue **out)
 static int open_queue(struct request *r, struct mr_queue **out)
 {
 	*out = named(r);
+	if (mrf_queue_command_served(r->command) && (*out == NULL || (*out)->consumers_count == 0))
+		return -EHOSTUNREACH;
 	if (*out != NULL)
 		return agrees(r, *out) ? 0 : -EEXIST;
 	return mrf_queue_command_lookup(r->command) ? -ENOENT : make(r, out);
@@ -138,6 +140,13 @@ static int counted(const struct request *r, int code, uint64_t *exists)
 	return code;
 }
 
+static void answer_opened(struct request *r, const struct mr_queue *queue)
+{
+	r->answer.queue = queue->number;
+	r->answer.ack_timeout_ms = queue->options.ack_timeout_ms;
+	r->answer.max_deliver = queue->is_dead ? 0 : queue->options.max_deliver;
+}
+
 static int command_open(struct request *r)
 {
 	struct mr_queue *queue;
@@ -148,13 +157,21 @@ static int command_open(struct request *r)
 	queue->used_ms = r->q->now_ms;
 	queue->wanted |= r->session != queue->maker;
 	queue->kept |= r->session == 0 && !mrf_queue_command_lookup(r->command);
-	r->answer.queue = queue->number;
+	answer_opened(r, queue);
 	r->answer.count = queue->consumers_count;
 	return 0;
 }
 
 static int command_consume(struct request *r)
 {
+	const struct mr_consumer_wish wish = {
+		.session = r->session,
+		.subscription = mrf_queue_command_subscription(r->command),
+		.prefetch = mrf_queue_command_prefetch(r->command),
+		.weight = mrf_queue_command_weight(r->command),
+		.recalls = mrf_queue_command_recalls(r->command),
+		.says_handed = mrf_queue_command_says_handed(r->command),
+	};
 	struct mr_queue *queue;
 	int rc;
 
@@ -165,13 +182,8 @@ static int command_consume(struct request *r)
 	rc = counted(r, open_queue(r, &queue), &r->q->c.stats->refused_queue_differs);
 	if (rc != 0)
 		return rc;
-	r->answer.queue = queue->number;
-	rc = mr_consumer_add(r->q, queue, r->session, mrf_queue_command_subscription(r->command),
-		mrf_queue_command_prefetch(r->command), mrf_queue_command_weight(r->command));
-	if (rc == 0)
-		mr_consumer_find(mr_client_find(r->q, r->session),
-			mrf_queue_command_subscription(r->command))
-			->says_handed = mrf_queue_command_says_handed(r->command);
+	answer_opened(r, queue);
+	rc = mr_consumer_add(r->q, queue, &wish);
 	return counted(r, rc, &r->q->c.stats->refused_consumer_again);
 }
 
@@ -521,6 +533,7 @@ static const char *text_of(const struct request *r, int code)
 	case -ENOSPC: return "too many queues or consumers";
 	case -ENOMEM: return "no memory left for queues";
 	case -EBUSY: return "it has consumers";
+	case -EHOSTUNREACH: return "nobody serves it";
 	case -ENOTCONN: return "the session is gone";
 	default: return "the request makes no sense";
 	}
@@ -539,7 +552,7 @@ uint32_t mr_queues_command(
 		.looks = LOOKS_MAX,
 	};
 
-	q->now_ms = now_ms;
+	mr_queues_at(q, now_ms);
 	q->limits.why = NULL;
 	r.answer.code = execute(&r);
 	r.answer.text = mrf_str(text_of(&r, r.answer.code));

@@ -44,15 +44,16 @@ static void set_share(
 /* The same subscription again changes its share; another of the same session to the same service
  * is a worker that said READY twice. */
 static int again(struct mr_queues *q, struct mr_queue_client *client, struct mr_queue *queue,
-	uint32_t subscription, uint32_t prefetch, uint32_t weight, bool *done)
+	const struct mr_consumer_wish *wish, bool *done)
 {
-	struct mr_queue_consumer *c = mr_consumer_find(client, subscription);
+	struct mr_queue_consumer *c = mr_consumer_find(client, wish->subscription);
 
 	*done = true;
 	if (c != NULL) {
 		if (c->queue != queue)
 			return -EEXIST;
-		set_share(q, c, prefetch, weight);
+		set_share(q, c, wish->prefetch, wish->weight);
+		c->says_handed = wish->says_handed;
 		return 0;
 	}
 	if (queue->kind == MRF_QUEUE_KIND_SERVICE)
@@ -81,17 +82,17 @@ static void unlink_consumer(struct mr_queue_consumer *c)
 	c->client->services -= is_service(c);
 }
 
-int mr_consumer_add(struct mr_queues *q, struct mr_queue *queue, uint64_t session,
-	uint32_t subscription, uint32_t prefetch, uint32_t weight)
+int mr_consumer_add(
+	struct mr_queues *q, struct mr_queue *queue, const struct mr_consumer_wish *wish)
 {
-	struct mr_queue_client *client = mr_client_of(q, session);
+	struct mr_queue_client *client = mr_client_of(q, wish->session);
 	struct mr_queue_consumer *c;
 	bool done;
 	int rc;
 
 	if (client == NULL)
 		return -ENOMEM;
-	rc = again(q, client, queue, subscription, prefetch, weight, &done);
+	rc = again(q, client, queue, wish, &done);
 	if (done)
 		return rc;
 	rc = mr_limit_consumer(q, queue, client);
@@ -105,8 +106,11 @@ int mr_consumer_add(struct mr_queues *q, struct mr_queue *queue, uint64_t sessio
 	}
 	*c = (struct mr_queue_consumer){
 		.queue = queue,
-		.session = session,
-		.subscription = subscription,
+		.session = wish->session,
+		.subscription = wish->subscription,
+		.row_ms = (uint32_t)q->now_ms,
+		.recalls = wish->recalls,
+		.says_handed = wish->says_handed,
 		.head = MR_QUEUE_NONE,
 		.tail = MR_QUEUE_NONE,
 		.train = MR_QUEUE_NONE,
@@ -115,7 +119,7 @@ int mr_consumer_add(struct mr_queues *q, struct mr_queue *queue, uint64_t sessio
 	link_consumer(client, c);
 	client->consumers_count++;
 	mr_policy_join(queue, c);
-	set_share(q, c, prefetch, weight);
+	set_share(q, c, wish->prefetch, wish->weight);
 	queue->used_ms = q->now_ms;
 	queue->wanted = true;
 	return 0;
@@ -238,6 +242,32 @@ void mr_consumers_unblock(struct mr_queues *q)
 	q->retry_ms = q->now_ms + 1;
 }
 
+void mr_consumer_recall(struct mr_queues *q, const struct mr_queue_delivery *d)
+{
+	struct mr_queue_consumer *c = d->consumer;
+	struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_RECALL, NULL, NULL, 0, NULL, 0, 0);
+	struct mr_message_extra extra;
+
+	mr_count(q->c.stats->queue_recalled, 1);
+	c->overdue++;
+	c->client->overdue = true;
+	if (!c->recalls)
+		return;
+	mr_delivery_say(&extra, mr_delivery_tag(q, d), c->queue, 0, MRF_PRIORITY_NORMAL);
+	mr_message_plan_extra(&plan, &extra);
+	(void)q->c.ops->send(q->c.arg, c->session, &plan, c->subscription, true);
+}
+
+/* How long it has taken: from its delivery on, or from when what was before it was done. */
+static uint32_t taken_ms(const struct mr_queues *q, const struct mr_queue_consumer *c,
+	const struct mr_queue_delivery *d)
+{
+	uint32_t since = (int32_t)(c->row_ms - d->sent_ms) > 0 ? c->row_ms : d->sent_ms;
+
+	return (uint32_t)q->now_ms - since;
+}
+
 /* Its oldest deliveries have taken too long. They go to others, but it gets no new ones in their
  * place before anything is heard of it: who never acks holds up no more than its credit. */
 void mr_consumer_timer(struct mr_queues *q, struct mr_queue_consumer *c)
@@ -246,12 +276,11 @@ void mr_consumer_timer(struct mr_queues *q, struct mr_queue_consumer *c)
 	uint32_t age = 0;
 
 	for (unsigned i = 0; i < TIMED_OUT_AT_ONCE && c->head != MR_QUEUE_NONE; i++) {
-		age = (uint32_t)q->now_ms - q->deliveries[c->head].sent_ms;
+		age = taken_ms(q, c, &q->deliveries[c->head]);
 		if (age < max)
 			break;
-		c->overdue++;
-		c->client->overdue = true;
 		presume_handed(q, c);
+		mr_consumer_recall(q, &q->deliveries[c->head]);
 		mr_settle_back(q, &q->deliveries[c->head], MR_BACK_TIMEOUT, 0);
 	}
 	if (c->head != MR_QUEUE_NONE)

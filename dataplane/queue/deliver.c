@@ -45,6 +45,7 @@ static struct mr_queue_delivery *delivery_new(struct mr_queues *q, struct mr_que
 	d->partial = false;
 	d->streamed = false;
 	d->handed = false;
+	d->renewed = false;
 	return d;
 }
 
@@ -121,10 +122,11 @@ struct mr_queue_entry *mr_delivery_end(struct mr_queues *q, struct mr_queue_deli
 		end_out(q, d);
 	} else {
 		unlink_from(q, d, &d->queue->delayed_head, NULL);
-		mr_timer_clear(&q->timers, &d->timer);
 		d->queue->delayed_count--;
 		q->deliveries_delayed--;
 	}
+	if (d->timer.at != 0)
+		mr_timer_clear(&q->timers, &d->timer);
 	give_free(q, d);
 	return e;
 }
@@ -167,13 +169,53 @@ bool mr_delivery_delay(
 	return true;
 }
 
-/* Its delay is over. */
+/* Its caller waits for so long; set early and looked at when it fires. */
+static void set_caller_timer(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	const struct mr_queue_call *call = mr_entry_caller(d->entry);
+
+	if (call->wait_ms != 0)
+		mr_timer_set(
+			&q->timers, &d->timer, q->now_ms + (call->until_ms - (uint32_t)q->now_ms));
+}
+
+void mr_delivery_extend(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	struct mr_queue_call *call = mr_entry_caller(d->entry);
+
+	call->until_ms = (uint32_t)q->now_ms + call->wait_ms;
+}
+
+static bool caller_gave_up(const struct mr_queues *q, struct mr_queue_entry *e)
+{
+	const struct mr_queue_call *call = mr_entry_caller(e);
+
+	return call->wait_ms != 0 && (int32_t)((uint32_t)q->now_ms - call->until_ms) >= 0;
+}
+
+/* A call in hand whose caller may have given up: the worker need not go on. */
+static void caller_timer(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	struct mr_queue *queue = d->queue;
+
+	if (!caller_gave_up(q, d->entry)) {
+		set_caller_timer(q, d);
+		return;
+	}
+	mr_consumer_recall(q, d);
+	queue->expired++;
+	mr_service_abandon(q, queue, mr_delivery_end(q, d));
+}
+
+/* Its delay is over, or the patience of its caller. */
 void mr_delivery_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	struct mr_queue *queue = d->queue;
-	struct mr_queue_entry *e = mr_delivery_end(q, d);
 
-	mr_queue_put_back(q, queue, e);
+	if (d->consumer != NULL)
+		caller_timer(q, d);
+	else
+		mr_queue_put_back(q, queue, mr_delivery_end(q, d));
 }
 
 static inline void set_extra(struct mr_message_extra *extra, const struct mr_queue *queue,
@@ -323,6 +365,8 @@ static bool deliver(struct mr_queues *q, struct mr_queue *queue, struct mr_queue
 	}
 	mr_queue_take(q, queue, e);
 	link_out(q, d);
+	if (e->flags & MR_ENTRY_CALL)
+		set_caller_timer(q, d);
 	count_delivery(q, queue, c, mr_entry_redelivered(e) > 0);
 	mr_policy_used(queue, c);
 	if (mr_unlikely(piece_bytes != 0))
@@ -331,9 +375,12 @@ static bool deliver(struct mr_queues *q, struct mr_queue *queue, struct mr_queue
 	return true;
 }
 
+/* A call that says how long it waits is too old by that, and no other by the age of its service. */
 static bool too_old(
-	const struct mr_queues *q, const struct mr_queue *queue, const struct mr_queue_entry *e)
+	const struct mr_queues *q, const struct mr_queue *queue, struct mr_queue_entry *e)
 {
+	if ((e->flags & MR_ENTRY_CALL) && mr_entry_caller(e)->wait_ms != 0)
+		return caller_gave_up(q, e);
 	return mr_queue_age_left(q, queue, e) == 0;
 }
 
@@ -341,7 +388,9 @@ static void expire(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_
 {
 	mr_queue_take(q, queue, e);
 	queue->expired++;
-	if (queue->kind == MRF_QUEUE_KIND_SERVICE)
+	if ((e->flags & MR_ENTRY_CALL) && caller_gave_up(q, e))
+		mr_service_abandon(q, queue, e);
+	else if (queue->kind == MRF_QUEUE_KIND_SERVICE)
 		mr_service_end(q, queue, e, MRF_STATUS_CODE_EXPIRED);
 	else
 		mr_dead_letter(q, queue, e, "expired");
@@ -366,8 +415,7 @@ static bool weed(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_en
 	}
 	if ((e->flags & MR_ENTRY_CALL) && !q->c.ops->lives(q->c.arg, mr_entry_call(e)->session)) {
 		mr_queue_take(q, queue, e);
-		mr_breaker_void(queue, e);
-		mr_queue_done(q, queue, e);
+		mr_service_abandon(q, queue, e);
 		return true;
 	}
 	return false;
@@ -415,8 +463,8 @@ bool mr_queues_run(struct mr_queues *q, uint64_t now_ms)
 {
 	uint32_t budget = RUN_DELIVERIES;
 
-	q->now_ms = now_ms;
-	if (q->blocked != NULL && now_ms >= q->retry_ms)
+	mr_queues_at(q, now_ms);
+	if (q->blocked != NULL && q->now_ms >= q->retry_ms)
 		mr_consumers_unblock(q);
 	while (q->active_head != NULL && budget > 0) {
 		uint32_t share = budget < QUEUE_DELIVERIES ? budget : QUEUE_DELIVERIES;

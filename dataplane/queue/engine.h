@@ -42,7 +42,7 @@ enum mr_queue_timer_kind {
 
 /* What an entry has behind its header, in this order. */
 #define MR_ENTRY_ORIGIN 1u  /* struct mrf_message_origin */
-#define MR_ENTRY_CALL   2u  /* struct mrf_reply_token: who asked */
+#define MR_ENTRY_CALL   2u  /* struct mr_queue_call: who asked */
 #define MR_ENTRY_CHAIN  4u  /* struct mr_queue_chain in place of the body */
 #define MR_ENTRY_MORE   8u  /* parts of the request follow */
 #define MR_ENTRY_PROBE  16u /* let through to see whether the service is well */
@@ -67,6 +67,17 @@ struct mr_queue_entry {
 	uint16_t order; /* among those of one millisecond, of which there are less than 32,768 */
 };
 _Static_assert(sizeof(struct mr_queue_entry) == 24, "64 bytes with origin, call and rounding");
+
+/* Who asked, and how long he waits. */
+struct mr_queue_call {
+	struct mrf_reply_token token;
+	uint32_t wait_ms;  /* from the push, or the last partial answer, on; 0: not said */
+	uint32_t until_ms; /* low bits */
+};
+
+/* The word of a call's push that stands where a session stands in other tokens. */
+#define MR_CALL_WAIT_MS(word) ((uint32_t)(word) <= INT32_MAX ? (uint32_t)(word) : 0)
+#define MR_CALL_WAIT_WORKER   (1ull << 32) /* he waits for a first worker, too */
 
 /* The body of a message that came in fragments. */
 struct mr_queue_piece {
@@ -104,10 +115,11 @@ struct mr_queue_delivery {
 	uint32_t prev;    /* of the consumer's, oldest first, or of the queue's that are delayed */
 	uint32_t next;    /* the same, or the next that is free */
 	uint32_t sent_ms; /* low bits */
-	struct mr_timer timer; /* of the delay */
+	struct mr_timer timer; /* of the delay; of a call in hand: until its caller waits */
 	bool partial;          /* a part of the answer went to the caller */
 	bool streamed;         /* a part of the request went to the worker */
 	bool handed;           /* the consumer said that the program is given it */
+	bool renewed;          /* progress was said of it: no AckUpTo settles it */
 };
 _Static_assert(sizeof(struct mr_queue_delivery) <= MR_CACHE_LINE, "one line");
 
@@ -132,6 +144,8 @@ struct mr_queue_consumer {
 	uint32_t train_offset;
 	uint32_t train_piece_bytes;
 	struct mr_queue_place train_place;
+	uint32_t row_ms;       /* low bits: when an AckUpTo began the time of the rest anew */
+	bool recalls;          /* is told what is taken back */
 	bool ready;            /* has credit, and the policy knows */
 	bool blocked;          /* its session had no room */
 	bool says_handed;      /* what it does not say, its program was not given */
@@ -250,7 +264,10 @@ struct mr_queues {
 	struct mr_store *store;
 	uint64_t store_entries_max; /* bytes of the store beyond which no entry is taken */
 	uint64_t store_share;       /* of one queue, as of the last run */
-	uint64_t now_ms;
+	uint64_t now_ms;    /* of the queues: the caller's without the time in which nobody ran */
+	uint64_t caller_ms; /* as it was last */
+	uint64_t lost_ms;   /* between the two */
+	uint64_t thawed_ms; /* when time went on after it had last stood still */
 	/* tables, mapped whole and taken as they are touched */
 	struct {
 		struct mr_shares shares;
@@ -303,6 +320,14 @@ struct mr_queues {
 	uint64_t random;
 };
 
+/* The caller's clock has gone on: the queues' too, but for a time in which nobody ran (queue.c). */
+void mr_queues_clock(struct mr_queues *q, uint64_t caller_ms);
+static inline void mr_queues_at(struct mr_queues *q, uint64_t caller_ms)
+{
+	if (mr_unlikely(caller_ms != q->caller_ms))
+		mr_queues_clock(q, caller_ms);
+}
+
 /* Of what many share, each may have so many times what is left: so there is something left for who comes
  * later, whatever one of them does. */
 #define MR_QUEUE_SHARE 4u
@@ -342,7 +367,7 @@ static inline uint32_t mr_entry_prefix(unsigned flags)
 {
 	return (uint32_t)sizeof(struct mr_queue_entry) +
 	       (flags & MR_ENTRY_ORIGIN ? (uint32_t)sizeof(struct mrf_message_origin) : 0) +
-	       (flags & MR_ENTRY_CALL ? (uint32_t)sizeof(struct mrf_reply_token) : 0);
+	       (flags & MR_ENTRY_CALL ? (uint32_t)sizeof(struct mr_queue_call) : 0);
 }
 
 #define MR_ENTRY_SPARED_MAX 63u
@@ -366,6 +391,11 @@ static inline struct mrf_reply_token *mr_entry_call(struct mr_queue_entry *e)
 					  mr_entry_prefix(e->flags & MR_ENTRY_ORIGIN));
 }
 
+static inline struct mr_queue_call *mr_entry_caller(struct mr_queue_entry *e)
+{
+	return (struct mr_queue_call *)mr_entry_call(e);
+}
+
 /* The body, or the struct mr_queue_chain. */
 static inline void *mr_entry_body(struct mr_queue_entry *e)
 {
@@ -374,7 +404,7 @@ static inline void *mr_entry_body(struct mr_queue_entry *e)
 
 /* With an empty body of body_bytes, or an empty chain; NULL: no memory. */
 struct mr_queue_entry *mr_entry_new(struct mr_queues *q, unsigned flags,
-	const struct mrf_message_origin *origin, const struct mrf_reply_token *call,
+	const struct mrf_message_origin *origin, const struct mr_queue_call *call,
 	uint32_t header_bytes, uint32_t body_bytes);
 void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e);
 /* Copies a piece behind those that a chain has. */
@@ -582,8 +612,6 @@ void mr_client_status(struct mr_queues *q, uint64_t session, uint64_t correlatio
 void mr_client_heard(struct mr_queues *q, uint64_t session);
 
 /* Consumers (consumer.c) */
-int mr_consumer_add(struct mr_queues *q, struct mr_queue *queue, uint64_t session,
-	uint32_t subscription, uint32_t prefetch, uint32_t weight);
 enum mr_queue_back {
 	MR_BACK_LOST,     /* the consumer is gone */
 	MR_BACK_LEFT,     /* the consumer left in good order */
@@ -592,6 +620,16 @@ enum mr_queue_back {
 	MR_BACK_REQUEUE,  /* it says that it did */
 	MR_BACK_REJECT,
 };
+struct mr_consumer_wish {
+	uint64_t session;
+	uint32_t subscription;
+	uint32_t prefetch;
+	uint32_t weight;
+	bool recalls;
+	bool says_handed;
+};
+int mr_consumer_add(
+	struct mr_queues *q, struct mr_queue *queue, const struct mr_consumer_wish *wish);
 /* It gets no more, and what it had out goes back, at most *budget; true: all of it. */
 bool mr_consumer_give_back(
 	struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why, uint32_t *budget);
@@ -604,6 +642,13 @@ void mr_consumer_tell(struct mr_queues *q, struct mr_queue_consumer *c);
 void mr_consumer_block(struct mr_queues *q, struct mr_queue_consumer *c);
 void mr_consumers_unblock(struct mr_queues *q);
 void mr_consumer_timer(struct mr_queues *q, struct mr_queue_consumer *c);
+/* It is told that the delivery is its no more, and gets no other in its place before it is heard. */
+void mr_consumer_recall(struct mr_queues *q, const struct mr_queue_delivery *d);
+/* It works in order: the time of what it still has begins now. */
+static inline void mr_consumer_row(const struct mr_queues *q, struct mr_queue_consumer *c)
+{
+	c->row_ms = (uint32_t)q->now_ms;
+}
 
 static inline bool mr_consumer_has_credit(const struct mr_queue_consumer *c)
 {
@@ -682,9 +727,11 @@ struct mr_queue_entry *mr_delivery_end(struct mr_queues *q, struct mr_queue_deli
 /* Waits for `delay_ms`; false: there is no place for it. */
 bool mr_delivery_delay(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t delay_ms);
-/* Something came of it: its time begins anew. Of services alone, whose deliveries have no order. */
+/* Something came of it: its time begins anew, behind the consumer's others. */
 void mr_delivery_touch(struct mr_queues *q, struct mr_queue_delivery *d);
 void mr_delivery_timer(struct mr_queues *q, struct mr_queue_delivery *d);
+/* Its caller has heard something, and waits as long again. */
+void mr_delivery_extend(struct mr_queues *q, struct mr_queue_delivery *d);
 
 /* Settling (settle.c) */
 void mr_settle_done(struct mr_queues *q, struct mr_queue_delivery *d);
@@ -737,5 +784,7 @@ void mr_breaker_void(struct mr_queue *queue, struct mr_queue_entry *e);
 /* A call ends without an answer of a worker. Takes the entry, which is in no list any more. */
 void mr_service_end(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t status);
+/* The same where nobody waits for a word of it: a status would be taken for one of the next try. */
+void mr_service_abandon(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 
 #endif

@@ -9,7 +9,7 @@ static inline uint32_t piece_bytes(unsigned flags, uint32_t body_bytes)
 }
 
 struct mr_queue_entry *mr_entry_new(struct mr_queues *q, unsigned flags,
-	const struct mrf_message_origin *origin, const struct mrf_reply_token *call,
+	const struct mrf_message_origin *origin, const struct mr_queue_call *call,
 	uint32_t header_bytes, uint32_t body_bytes)
 {
 	struct mr_queue_entry *e = NULL;
@@ -30,7 +30,7 @@ struct mr_queue_entry *mr_entry_new(struct mr_queues *q, unsigned flags,
 	if (flags & MR_ENTRY_ORIGIN)
 		*mr_entry_origin(e) = *origin;
 	if (flags & MR_ENTRY_CALL)
-		*mr_entry_call(e) = *call;
+		*mr_entry_caller(e) = *call;
 	if (flags & MR_ENTRY_CHAIN)
 		*(struct mr_queue_chain *)mr_entry_body(e) = (struct mr_queue_chain){0};
 	return e;

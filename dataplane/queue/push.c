@@ -24,6 +24,7 @@ static void count_refused(struct mr_queues *q, struct mr_queue *queue, uint32_t 
 	case MRF_STATUS_CODE_TOO_OLD: mr_count(stats->refused_push_old, 1); break;
 	case MRF_STATUS_CODE_CIRCUIT_OPEN: mr_count(stats->refused_circuit, 1); break;
 	case MRF_STATUS_CODE_OVERLOADED: mr_count(stats->refused_push_full, 1); break;
+	case MRF_STATUS_CODE_NO_RESPONDERS: mr_count(stats->refused_unserved, 1); break;
 	default: mr_count(stats->drop_bad_message, 1); break;
 	}
 }
@@ -219,6 +220,12 @@ static uint32_t check_form(const struct mr_queue *queue, const struct mr_message
 	return flags & MRF_MESSAGE_FLAG_TOKEN ? MRF_STATUS_CODE_OK : MRF_STATUS_CODE_BAD;
 }
 
+/* Of a call: nobody serving is an answer. Who does not say how long he waits, waits. */
+static bool wants_worker(const struct mr_message_view *m)
+{
+	return MR_CALL_WAIT_MS(m->token.session) != 0 && !(m->token.session & MR_CALL_WAIT_WORKER);
+}
+
 uint32_t mr_push_check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts)
 {
@@ -237,6 +244,8 @@ uint32_t mr_push_check(struct mr_queues *q, uint64_t session, struct mr_queue *q
 		status = admit(q, session, queue, body_bytes, facts->origin != NULL);
 	if (queue->kind == MRF_QUEUE_KIND_SERVICE && status == MRF_STATUS_CODE_OK) {
 		facts->entry_flags |= MR_ENTRY_CALL;
+		if (mr_unlikely(queue->consumers_count == 0) && wants_worker(m))
+			return MRF_STATUS_CODE_NO_RESPONDERS;
 		if (m->header.flags & MRF_MESSAGE_FLAG_MORE)
 			facts->entry_flags |= MR_ENTRY_MORE;
 		if (!mr_breaker_admits(q, queue))
@@ -256,7 +265,12 @@ void mr_push_known(struct mr_queues *q, uint64_t session, struct mr_queue *queue
 struct mr_queue_entry *mr_push_entry(struct mr_queues *q, uint64_t session,
 	const struct mr_message_view *m, unsigned flags, uint32_t body_bytes)
 {
-	struct mrf_reply_token call = {session, m->token.correlation};
+	uint32_t wait_ms = MR_CALL_WAIT_MS(m->token.session);
+	struct mr_queue_call call = {
+		.token = {session, m->token.correlation},
+		.wait_ms = wait_ms,
+		.until_ms = (uint32_t)q->now_ms + wait_ms,
+	};
 	struct mr_queue_entry *e =
 		mr_entry_new(q, flags, &m->extra.origin, &call, m->header_bytes, body_bytes);
 
@@ -278,7 +292,7 @@ void mr_queues_push(
 	struct mr_push_facts facts;
 	struct mr_queue_entry *e;
 
-	q->now_ms = now_ms;
+	mr_queues_at(q, now_ms);
 	if (mr_unlikely(queue == NULL))
 		goto refuse;
 	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0)) {

@@ -8,8 +8,10 @@
 #include "dataplane/base/memory.h"
 #include "dataplane/queue/engine.h"
 
-#define TIMERS_AT_ONCE  1024u
-#define EXPIRE_AT_ONCE  1024u
+#define TIMERS_AT_ONCE 1024u
+#define EXPIRE_AT_ONCE 1024u
+/* Called later than was asked for by so much, the worker did not run. */
+#define FREEZE_MS       500u
 #define RESERVE_BYTES   (512u << 10)
 #define SESSION_BUCKETS (1u << 16)
 /* Of the store's bytes to one that may be out: what is out takes at most as much again. */
@@ -126,6 +128,36 @@ void mr_queues_free(struct mr_queues *q)
 	free(q);
 }
 
+static uint64_t due_ms(const struct mr_queues *q)
+{
+	uint64_t due = mr_timers_due(&q->timers);
+
+	if (q->sweep_ms < due)
+		due = q->sweep_ms;
+	if (q->blocked != NULL && q->retry_ms < due)
+		due = q->retry_ms;
+	return due;
+}
+
+/* Who should have been called long ago, and was not, stood still: most likely all that runs here did, as in a container
+ * that was paused. What others did not say in that time is not held against them. */
+void mr_queues_clock(struct mr_queues *q, uint64_t caller_ms)
+{
+	uint64_t now = caller_ms - q->lost_ms, due;
+
+	if (mr_unlikely(caller_ms - q->caller_ms > FREEZE_MS && q->caller_ms != 0)) {
+		due = due_ms(q);
+		if (due < now && now - due > FREEZE_MS) {
+			due = due > q->now_ms ? due : q->now_ms;
+			q->lost_ms += now - due;
+			q->thawed_ms = now = due;
+			mr_count(q->c.stats->queue_freezes, 1);
+		}
+	}
+	q->caller_ms = caller_ms;
+	q->now_ms = now;
+}
+
 bool mr_queue_in_use(const struct mr_queue *queue)
 {
 	return queue->consumers_count > 0 || queue->assemblies > 0 || mr_queue_depth(queue) > 0 ||
@@ -182,19 +214,20 @@ void mr_queues_tick(struct mr_queues *q, uint64_t now_ms)
 {
 	struct mr_timer *t;
 
-	q->now_ms = now_ms;
-	for (unsigned i = 0; i < TIMERS_AT_ONCE && (t = mr_timers_pop(&q->timers, now_ms)); i++)
+	mr_queues_at(q, now_ms);
+	for (unsigned i = 0; i < TIMERS_AT_ONCE && (t = mr_timers_pop(&q->timers, q->now_ms)); i++)
 		fire(q, t);
 	mr_clients_sweep(q);
 }
 
 uint64_t mr_queues_due_ms(const struct mr_queues *q)
 {
-	uint64_t due = mr_timers_due(&q->timers);
+	uint64_t due = due_ms(q);
 
-	if (q->sweep_ms < due)
-		due = q->sweep_ms;
-	if (q->blocked != NULL && q->retry_ms < due)
-		due = q->retry_ms;
-	return due;
+	return due != UINT64_MAX ? due + q->lost_ms : due;
+}
+
+uint64_t mr_queues_lost_ms(const struct mr_queues *q)
+{
+	return q->lost_ms;
 }

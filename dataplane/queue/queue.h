@@ -96,6 +96,9 @@ bool mr_queues_run(struct mr_queues *q, uint64_t now_ms);
 void mr_queues_tick(struct mr_queues *q, uint64_t now_ms);
 /* When tick has something to do that cannot wait, or UINT64_MAX. */
 uint64_t mr_queues_due_ms(const struct mr_queues *q);
+/* Time of the caller's clock in which nobody ran, which counts for no time-out: the caller came more than half a second
+ * after it was due. */
+uint64_t mr_queues_lost_ms(const struct mr_queues *q);
 
 /* A command of control; writes the answer, a table of `b`, and returns it. */
 uint32_t mr_queues_command(

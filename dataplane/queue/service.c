@@ -11,6 +11,13 @@ void mr_service_end(
 	mr_queue_done(q, queue, e);
 }
 
+void mr_service_abandon(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	mr_count(q->c.stats->calls_abandoned, 1);
+	mr_breaker_void(queue, e);
+	mr_queue_done(q, queue, e);
+}
+
 /* The last of its pieces, or all of it; nothing like it follows. */
 static bool is_last(const struct mr_message_view *m)
 {
@@ -77,7 +84,7 @@ void mr_queues_reply(
 	struct mr_queue_delivery *d =
 		mr_delivery_find(q, m->token.session, session, m->header.target);
 
-	q->now_ms = now_ms;
+	mr_queues_at(q, now_ms);
 	mr_client_heard(q, session);
 	if (mr_unlikely(d == NULL || d->queue->kind != MRF_QUEUE_KIND_SERVICE)) {
 		mr_count(q->c.stats->bad_tags, 1);
@@ -91,6 +98,7 @@ void mr_queues_reply(
 		return;
 	}
 	d->partial = true;
+	mr_delivery_extend(q, d);
 	mr_delivery_touch(q, d);
 }
 
@@ -102,7 +110,7 @@ void mr_queues_part(
 	bool part = m->header.kind == MRF_MESSAGE_KIND_PART;
 	bool asks, works;
 
-	q->now_ms = now_ms;
+	mr_queues_at(q, now_ms);
 	if (d == NULL || d->queue->number != m->header.target ||
 		d->queue->kind != MRF_QUEUE_KIND_SERVICE)
 		goto bad;
@@ -121,6 +129,7 @@ void mr_queues_part(
 		if (is_last(m))
 			d->entry->flags &= (uint8_t)~MR_ENTRY_MORE;
 	}
+	mr_delivery_extend(q, d);
 	mr_delivery_touch(q, d);
 	return;
 bad:

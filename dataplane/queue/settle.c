@@ -134,13 +134,18 @@ static void acknowledge(struct mr_queues *q, struct mr_queue_delivery *d)
 		mr_settle_done(q, d);
 }
 
-/* The oldest first, up to this one. */
+/* The oldest first, up to this one. One that was renewed is out of the order, and stands for itself. */
 static void acknowledge_up_to(struct mr_queues *q, struct mr_queue_delivery *last)
 {
 	struct mr_queue_consumer *c = last->consumer;
 	uint32_t index = mr_delivery_index(q, last);
 	uint32_t at;
 
+	if (mr_unlikely(last->renewed)) {
+		acknowledge(q, last);
+		return;
+	}
+	mr_consumer_row(q, c);
 	do {
 		at = c->head;
 		if (mr_likely(q->deliveries[at].next != MR_QUEUE_NONE))
@@ -156,11 +161,20 @@ static void leave(struct mr_queues *q, struct mr_queue_consumer *c)
 	(void)mr_consumer_give_back(q, c, MR_BACK_LEFT, &all);
 }
 
+static void progress(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	d->renewed = true;
+	mr_delivery_touch(q, d);
+}
+
 static void settle(
 	struct mr_queues *q, uint64_t session, uint32_t number, const struct mrf_settlement *s)
 {
-	struct mr_queue_delivery *d = mr_delivery_find(q, s->tag, session, number);
+	struct mr_queue_delivery *d;
 
+	if (mr_unlikely(s->verb == MRF_SETTLE_VERB_RELEASED))
+		return; /* that it was heard is all */
+	d = mr_delivery_find(q, s->tag, session, number);
 	if (mr_unlikely(d == NULL)) {
 		mr_count(q->c.stats->bad_tags, 1);
 		return;
@@ -173,6 +187,7 @@ static void settle(
 	case MRF_SETTLE_VERB_HANDED: d->handed = true; break;
 	case MRF_SETTLE_VERB_LEAVE: leave(q, d->consumer); break;
 	case MRF_SETTLE_VERB_RETURNED: mr_settle_back(q, d, MR_BACK_RETURNED, s->delay_ms); break;
+	case MRF_SETTLE_VERB_PROGRESS: progress(q, d); break;
 	default: mr_count(q->c.stats->bad_tags, 1); break;
 	}
 }
@@ -182,14 +197,15 @@ void mr_queues_settle(
 {
 	struct mrf_settlement s;
 
-	q->now_ms = now_ms;
+	mr_queues_at(q, now_ms);
 	if (m->payload_bytes == 0 || m->payload_bytes % sizeof(s) != 0) {
 		mr_count(q->c.stats->drop_bad_message, 1);
 		return;
 	}
 	for (uint32_t at = 0; at < m->payload_bytes; at += (uint32_t)sizeof(s)) {
 		memcpy(&s, m->payload + at, sizeof(s));
-		if (s.verb != MRF_SETTLE_VERB_HANDED) /* which is no outcome */
+		/* These are no outcomes. */
+		if (s.verb != MRF_SETTLE_VERB_HANDED && s.verb != MRF_SETTLE_VERB_PROGRESS)
 			mr_client_heard(q, session);
 		settle(q, session, m->header.target, &s);
 	}
@@ -202,7 +218,7 @@ void mr_queues_undelivered(struct mr_queues *q, uint64_t tag, uint64_t now_ms)
 	struct mr_queue *queue;
 	struct mr_queue_entry *e;
 
-	q->now_ms = now_ms;
+	mr_queues_at(q, now_ms);
 	if (d == NULL)
 		return;
 	c = d->consumer;

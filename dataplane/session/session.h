@@ -45,6 +45,7 @@ struct mr_session {
 	uint64_t missed_seen; /* stats->missed when last looked at */
 	const struct mr_gate *gate; /* the gate at which it is stalled; NULL: not at one alone */
 	uint32_t gate_tag;          /* see gate.h */
+	uint32_t bereft_bytes;      /* of what a client that is gone left unread: looked at */
 	struct mr_waiting *waiting; /* what is held for it, or that it is full; NULL: neither */
 	uint32_t handoff_calm;      /* the worker's, when handoff_bytes was begun */
 	uint64_t handoff_bytes;     /* put into the crowded ring to control */
@@ -54,6 +55,8 @@ struct mr_session {
 		corrupt; /* w: worker, r: table writer: the client's ring position makes no sense */
 	_Atomic bool ends; /* w: table writer, r: worker: it is taken though a receiver is full */
 	bool closing;      /* table writer's */
+	/* w: table writer, r: worker: the client is gone, and so are its subscriptions [session.gone] */
+	_Atomic bool gone;
 	struct mrf_session_stats *stats; /* w: worker, r: control */
 	/* read-only after open */
 	uint64_t id;

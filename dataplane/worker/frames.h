@@ -97,6 +97,10 @@ void mr_worker_remote_end(struct mr_worker *w, struct mr_session *s, enum mr_rem
 /* Makes the message that says so; it refers to `memory`. */
 struct mr_message_plan mr_worker_close_plan(int32_t code, uint64_t memory[MR_CLOSE_WORDS]);
 
+/* Of a local session whose client is gone: who asked what it did not read is told that nobody is there. Bounded;
+ * goes on where it stopped. */
+void mr_worker_bereave(struct mr_worker *w, struct mr_session *s);
+
 /* The clock of a round: cycles when it began. */
 static inline uint64_t mr_worker_clock(const struct mr_worker *w)
 {

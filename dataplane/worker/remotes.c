@@ -64,11 +64,20 @@ static bool may_leave(struct mr_worker *w, struct mr_session *s, uint64_t now)
 	return now - flow->leaving >= w->tsc_hz / 1000 * LEAVE_MS;
 }
 
+/* Time in which this worker did not run counts against nobody. */
+static int64_t silence(const struct mr_worker *w, const struct mr_remote *r, uint64_t now)
+{
+	int64_t since_rx = (int64_t)(now - r->last_rx);
+	int64_t since_thaw = (int64_t)(now - w->scan.thawed);
+
+	return since_rx < since_thaw ? since_rx : since_thaw;
+}
+
 static void look(struct mr_worker *w, struct mr_session *s, uint64_t now)
 {
 	struct mr_remote *r = s->remote;
 	int32_t expel = atomic_load_explicit(&r->expel, memory_order_acquire);
-	int64_t silent = (int64_t)(now - r->last_rx);
+	int64_t silent = silence(w, r, now);
 
 	if (atomic_load_explicit(&r->end, memory_order_relaxed) != MR_REMOTE_LIVES)
 		return;
@@ -107,6 +116,10 @@ void mr_worker_remotes_look(struct mr_worker *w)
 
 	if (w->ports_count == 0 || elapsed <= 0)
 		return;
+	/* With ports it looks each millisecond or so. */
+	if (mr_unlikely(now - w->scan.looked > w->tsc_hz / 2))
+		w->scan.thawed = now;
+	w->scan.looked = now;
 	due = (uint64_t)((double)elapsed / interval);
 	if (due == 0)
 		return;

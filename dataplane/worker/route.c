@@ -298,6 +298,7 @@ other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 	case MRF_MESSAGE_KIND_GAP:
 	case MRF_MESSAGE_KIND_RETRY:
 	case MRF_MESSAGE_KIND_ACCEPTED:
+	case MRF_MESSAGE_KIND_RECALL:
 		/* The bus says these; a client may not. */
 	case MRF_MESSAGE_KIND_PADDING:
 	case MRF_MESSAGE_KIND_CLOSE:

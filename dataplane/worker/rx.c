@@ -20,8 +20,12 @@ static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_m
 	uint32_t messages_max = MR_BURST - w->burst_count;
 	uint32_t bytes = 0, taken = 0;
 
-	if (ready == 0)
+	if (ready == 0) {
+		if (mr_unlikely(atomic_load_explicit(
+			    &s->gone, memory_order_acquire))) /* [session.gone] */
+			mr_worker_bereave(w, s);
 		return 0;
+	}
 	if (mr_unlikely(ready == MR_BYTES_CORRUPT)) {
 		give_up(w, s);
 		return 0;

@@ -232,6 +232,7 @@ static void init_network(struct mr_worker *w, const struct mr_worker_config *c)
 	mr_rate_shared_init(&w->retries, w->tsc_hz, MR_RETRIES_PER_SECOND);
 	mr_rate_shared_init(&w->hellos, w->tsc_hz, c->hellos_per_second);
 	w->round_start = w->scan.since = w->house_at = now;
+	w->scan.looked = w->scan.thawed = now;
 	w->flows.season = 1;
 	w->flows.ns_a_cycle = (uint64_t)(1e9 * 4294967296.0 / (double)w->tsc_hz);
 	w->scan.clock_delta =

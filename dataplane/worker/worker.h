@@ -252,6 +252,8 @@ struct mr_worker {
 	struct {
 		uint32_t next;       /* slot, from remote_first */
 		uint64_t since;      /* cycles, when the last step was made */
+		uint64_t looked;     /* last look; */
+		uint64_t thawed;     /* and the last that came long after the one before */
 		int64_t clock_delta; /* CLOCK_MONOTONIC nanoseconds when cycles were 0 */
 	} scan;
 	struct {

@@ -242,6 +242,7 @@ void mr_writer_session_close(struct mr_writer *wr, struct mr_session *s, const c
 	/* Nothing more goes to it, but what it has published before still counts: its aliases stay
 	 * until the last of that is on its way. */
 	mr_table_drop_subscriptions(wr->table, &owner);
+	atomic_store_explicit(&s->gone, true, memory_order_release); /* [session.gone] */
 	s->close_deadline_ns = mr_writer_now_ns() + DRAIN_NS;
 	if (s->remote == NULL)
 		s->close_tail =

@@ -47,7 +47,7 @@ say "all are killed: 404, and a call fails as nobody is there"
 # shellcheck disable=SC2154
 kill -KILL "$serve1" "$serve2" "$serve3"
 wait_for "404" mmi_says service echo 404
-expect_status 4 "$millrace" call echo anybody --timeout 300 --retries 0
+expect_status 5 "$millrace" call echo anybody --timeout 20000
 
 say "mmi. cannot be served"
 expect_status 1 "$millrace" serve mmi.service --exec cat

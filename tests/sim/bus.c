@@ -20,6 +20,11 @@ uint64_t bus_now_ms(void)
 	return world_now_ns() / WORLD_MS;
 }
 
+uint64_t bus_queues_ms(void)
+{
+	return bus_now_ms() - mr_queues_lost_ms(bus.queues);
+}
+
 struct bus_session *bus_session_of(uint64_t id)
 {
 	struct bus_session *s = &bus.sessions[mr_session_slot(id) % BUS_SESSIONS_MAX];

@@ -78,6 +78,8 @@ void bus_kick(uint32_t index);
 /* A round is made soon. */
 void bus_poke(void);
 uint64_t bus_now_ms(void);
+/* The queues' own: without the time in which the bus stood still. */
+uint64_t bus_queues_ms(void);
 
 /* For bus_queues.c. */
 struct bus_session *bus_session_of(uint64_t id);

@@ -205,6 +205,8 @@ static void open_queue(struct bus_session *s, uint32_t correlation,
 				.heartbeat_ms =
 					v->kind == MRF_QUEUE_KIND_SERVICE ? BUS_HEARTBEAT_MS : 0,
 				.missed_max = BUS_MISSED_MAX,
+				.ack_timeout_ms = mrf_queue_answer_ack_timeout_ms(t),
+				.max_deliver = mrf_queue_answer_max_deliver(t),
 			}));
 }
 
@@ -235,6 +237,7 @@ static void request(struct bus_session *s, const struct mr_message_view *m)
 		v.verb = MRF_QUEUE_VERB_OPEN;
 		v.kind = mrf_queue_request_kind(t);
 		v.name = mrf_queue_request_name(t);
+		v.served = v.kind == MRF_QUEUE_KIND_SERVICE && mrf_queue_request_served(t);
 		open_queue(s, m->header.target, &v, mrf_queue_request_options(t));
 		break;
 	case MRF_CLIENT_BODY_CONSUME_REQUEST:
@@ -245,6 +248,7 @@ static void request(struct bus_session *s, const struct mr_message_view *m)
 		v.subscription = mrf_consume_request_subscription(t);
 		v.prefetch = mrf_consume_request_prefetch(t);
 		v.weight = mrf_consume_request_weight(t);
+		v.recalls = mrf_consume_request_recalls(t);
 		open_queue(s, m->header.target, &v, mrf_consume_request_options(t));
 		break;
 	case MRF_CLIENT_BODY_UNSUBSCRIBE_REQUEST:

@@ -34,6 +34,7 @@ struct message {
 	uint64_t session;
 	uint32_t subscription;
 	uint64_t sent_order;
+	bool renewed; /* progress was said of it */
 	uint32_t sends;
 	uint32_t handed;
 	uint32_t dead_read;
@@ -192,7 +193,7 @@ void model_dead(uint32_t number, const char *reason, size_t bytes)
 		check(m->handed >= queue_of(m)->max_deliver, m,
 			"dead as delivered too often, and programs have not seen it so often");
 	else if (bytes == 7 && memcmp(reason, "expired", 7) == 0)
-		check(expired(m, bus_now_ms(), 0), m, "dead as expired, before its time");
+		check(expired(m, bus_queues_ms(), 0), m, "dead as expired, before its time");
 	else
 		check(false, m, "dead for a reason that does not hold");
 }
@@ -270,7 +271,7 @@ static struct message *sent_message(const struct mr_message_plan *plan)
 
 void model_sent(uint64_t session, const struct mr_message_plan *plan, uint32_t target)
 {
-	uint64_t now_ms = bus_now_ms();
+	uint64_t now_ms = bus_queues_ms();
 	struct message *m = sent_message(plan);
 
 	if (m == NULL || !queue_of(m)->exactly_once)
@@ -289,6 +290,7 @@ void model_sent(uint64_t session, const struct mr_message_plan *plan, uint32_t t
 	m->session = session;
 	m->subscription = target;
 	m->sent_order = ++sends;
+	m->renewed = false;
 	m->sends++;
 }
 
@@ -304,7 +306,7 @@ void model_taken(uint32_t number)
 	check(m->state == NONE, m, "taken again");
 	m->state = READY;
 	m->place = ++places;
-	m->taken_ms = m->since_ms = bus_now_ms();
+	m->taken_ms = m->since_ms = bus_queues_ms();
 }
 
 static struct message *by_tag(uint64_t session, uint64_t tag)
@@ -319,13 +321,22 @@ static struct message *by_tag(uint64_t session, uint64_t tag)
 /* Around the time-out nobody can say whether it was before or after. */
 static bool in_doubt(const struct message *m)
 {
-	return timed_out(m, bus_now_ms(), 0) && !timed_out(m, bus_now_ms(), SLACK_MS);
+	return timed_out(m, bus_queues_ms(), 0) && !timed_out(m, bus_queues_ms(), SLACK_MS);
 }
 
 static bool with_same_consumer(const struct message *a, const struct message *b)
 {
 	return a->state == OUT && a->session == b->session && a->queue == b->queue &&
 	       a->subscription == b->subscription;
+}
+
+/* One that was renewed stands for itself. */
+static bool goes_with(const struct message *m, const struct message *upto)
+{
+	if (!with_same_consumer(m, upto))
+		return false;
+	return upto->renewed ? m->sent_order == upto->sent_order
+			     : m->sent_order <= upto->sent_order;
 }
 
 static void acked_up_to(const struct message *last, uint64_t acked)
@@ -336,9 +347,9 @@ static void acked_up_to(const struct message *last, uint64_t acked)
 	for (uint32_t i = 1; i < messages_count; i++) {
 		const struct message *m = &messages[i];
 
-		if (!with_same_consumer(m, &upto) || m->sent_order > upto.sent_order)
+		if (!goes_with(m, &upto))
 			continue;
-		sure += !timed_out(m, bus_now_ms(), 0);
+		sure += !timed_out(m, bus_queues_ms(), 0);
 		doubt += in_doubt(m);
 	}
 	check(acked >= sure && acked <= sure + doubt, last,
@@ -346,10 +357,15 @@ static void acked_up_to(const struct message *last, uint64_t acked)
 	for (uint32_t i = 1; i < messages_count; i++) {
 		struct message *m = &messages[i];
 
-		if (!with_same_consumer(m, &upto) || m->sent_order > upto.sent_order)
+		if (!with_same_consumer(m, &upto))
 			continue;
-		if (!timed_out(m, bus_now_ms(), 0) || acked == sure + doubt)
-			m->state = timed_out(m, bus_now_ms(), SLACK_MS) ? OUT : DONE;
+		if (!goes_with(m, &upto)) {
+			if (!upto.renewed)
+				m->since_ms = bus_queues_ms();
+			continue;
+		}
+		if (!timed_out(m, bus_queues_ms(), 0) || acked == sure + doubt)
+			m->state = timed_out(m, bus_queues_ms(), SLACK_MS) ? OUT : DONE;
 		else if (in_doubt(m) && acked > sure)
 			m->state = DOUBT;
 	}
@@ -358,14 +374,14 @@ static void acked_up_to(const struct message *last, uint64_t acked)
 static void given_back(struct message *m, const struct mrf_settlement *s, uint64_t dead)
 {
 	m->state = dead > 0 ? DEAD : s->delay_ms > 0 ? PUT_OFF : READY;
-	m->since_ms = bus_now_ms() + s->delay_ms;
+	m->since_ms = bus_queues_ms() + s->delay_ms;
 }
 
 void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t acked, uint64_t dead)
 {
 	struct message *m = by_tag(session, s->tag);
 
-	if (m == NULL || !queue_of(m)->exactly_once || timed_out(m, bus_now_ms(), SLACK_MS))
+	if (m == NULL || !queue_of(m)->exactly_once || timed_out(m, bus_queues_ms(), SLACK_MS))
 		return;
 	switch (s->verb) {
 	case MRF_SETTLE_VERB_ACK:
@@ -385,6 +401,11 @@ void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t ac
 		else
 			m->state = DOUBT;
 		break;
+	case MRF_SETTLE_VERB_PROGRESS:
+		m->since_ms = bus_queues_ms();
+		m->sent_order = ++sends;
+		m->renewed = true;
+		break;
 	default: break;
 	}
 }
@@ -397,14 +418,14 @@ void model_cancelled(uint64_t session, uint32_t subscription)
 		if (m->state != OUT || m->session != session || m->subscription != subscription)
 			continue;
 		m->state = READY;
-		m->since_ms = bus_now_ms();
+		m->since_ms = bus_queues_ms();
 	}
 }
 
 /* Said right after the bus has looked at its clock. */
 void model_oldest(unsigned queue, uint64_t oldest_ms)
 {
-	uint64_t now_ms = bus_now_ms();
+	uint64_t now_ms = bus_queues_ms();
 
 	for (uint32_t i = 1; i < messages_count; i++) {
 		const struct message *m = &messages[i];

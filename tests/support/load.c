@@ -272,7 +272,7 @@ static int serve(struct mr_client *c, const char *service)
 
 static int call(struct mr_client *c, const char *service, const char *name)
 {
-	const struct mr_call_options options = {.timeout_ms = 5000, .retries = 5};
+	const struct mr_call_options options = {.timeout_ms = 5000, .retries = 5, .wait = true};
 	uint64_t run = run_number();
 
 	for (uint64_t i = 0; !ended; i++) {

@@ -93,7 +93,9 @@ uint32_t fake_queue_open(struct bus *b, struct bus_session *s, struct mrf_table 
 		out, &(struct mrf_queue_response){.queue = q->target.number,
 			     .window = b->queues.window != 0 ? b->queues.window : WINDOW_DEFAULT,
 			     .heartbeat_ms = 1000,
-			     .missed_max = 3});
+			     .missed_max = 3,
+			     .ack_timeout_ms = b->queues.ack_timeout_ms,
+			     .max_deliver = 5});
 }
 
 static void release(struct fake_queue *q, struct fake_consumer *consumer)
@@ -213,6 +215,10 @@ static void settle_one(struct bus *b, struct fake_queue *q, uint64_t session,
 {
 	struct fake_message *named = NULL;
 
+	if (settlement->verb == MRF_SETTLE_VERB_RELEASED) {
+		b->queues.released++;
+		return;
+	}
 	for (uint32_t i = q->first; i < q->next && named == NULL; i++) {
 		struct fake_message *m = &q->messages[i];
 
@@ -221,6 +227,10 @@ static void settle_one(struct bus *b, struct fake_queue *q, uint64_t session,
 	}
 	if (named == NULL) {
 		b->queues.bad_tags++;
+		return;
+	}
+	if (settlement->verb == MRF_SETTLE_VERB_PROGRESS) {
+		b->queues.progressed++;
 		return;
 	}
 	for (uint32_t i = q->first; settlement->verb == MRF_SETTLE_VERB_ACK_UP_TO && i < q->next;
@@ -358,6 +368,27 @@ void fake_queue_disconnect(struct bus *b, const char *name)
 			continue;
 		release(q, c);
 		fake_disconnect(b, session, c->subscription);
+	}
+}
+
+void fake_queue_recall(struct bus *b, const char *name)
+{
+	struct fake_queue *q = by_name(b, name);
+	struct mr_message_plan plan =
+		mr_message_plan(MRF_MESSAGE_KIND_RECALL, NULL, "", 0, "", 0, 0);
+	struct mr_message_extra extra = {.flags = MRF_MESSAGE_FLAG_DELIVERY};
+
+	for (uint32_t i = q->first; i < q->next; i++) {
+		struct fake_message *m = &q->messages[i];
+
+		if (m->record == NULL || m->holder == 0)
+			continue;
+		extra.delivery =
+			(struct mrf_message_delivery){.tag = m->tag, .queue = q->target.number};
+		mr_message_plan_extra(&plan, &extra);
+		bus_send_plan(fake_session_of(b, m->holder), &plan, m->consumer->subscription);
+		free(m->record);
+		m->record = NULL;
 	}
 }
 

@@ -40,8 +40,9 @@ struct fake_queues {
 	uint32_t window; /* said in answers; 0: 16 */
 	uint32_t refuse; /* so many pushes get refuse_status */
 	uint32_t refuse_status;
-	bool withhold;       /* pushes are stored, and not accepted */
-	int open_code;       /* answers to opening */
+	bool withhold;           /* pushes are stored, and not accepted */
+	int open_code;           /* answers to opening */
+	uint32_t ack_timeout_ms; /* that is said; nothing times out by it */
 	bool known_at_first; /* what comes in pieces was there before, which is said at the first */
 	bool forget_accepted; /* pushes are accepted, and the client is not told */
 	/* What came. */
@@ -55,6 +56,8 @@ struct fake_queues {
 	uint64_t settles;
 	uint64_t requeued;
 	uint64_t rejected;
+	uint64_t progressed;
+	uint64_t released;
 	uint64_t bad_tags;
 	uint64_t ids[4]; /* of the last pushes, the last first */
 	uint64_t publisher;
@@ -78,6 +81,8 @@ void fake_queue_forget(struct bus *b, const char *name);
 /* Ends all consumers of a queue with a Disconnect. */
 void fake_queue_disconnect(struct bus *b, const char *name);
 /* Messages in it, delivered or not. */
+/* Takes back all that is in somebody's hand, for good, and says so. */
+void fake_queue_recall(struct bus *b, const char *name);
 uint32_t fake_queue_depth(struct bus *b, const char *name);
 
 #endif

@@ -19,6 +19,18 @@ static void fill(struct fixture *f, unsigned count)
 /* Waits until the bus has been told of so many. */
 #define SETTLED(f, field, wanted)                                                                  \
 	do {                                                                                       \
+		uint64_t is_settled_;                                                              \
+		SETTLED_WAIT(f, field, wanted, is_settled_);                                       \
+		assert_int_equal(is_settled_, wanted);                                             \
+	} while (0)
+#define SETTLED_AT_LEAST(f, field, wanted)                                                         \
+	do {                                                                                       \
+		uint64_t is_settled_;                                                              \
+		SETTLED_WAIT(f, field, wanted, is_settled_);                                       \
+		assert_true(is_settled_ >= (wanted));                                              \
+	} while (0)
+#define SETTLED_WAIT(f, field, wanted, out)                                                        \
+	do {                                                                                       \
 		uint64_t give_up_ms_ = now_ms() + PATIENCE_MS, is_ = 0;                            \
 		for (;;) {                                                                         \
 			bus_lock(&(f)->bus);                                                       \
@@ -28,7 +40,7 @@ static void fill(struct fixture *f, unsigned count)
 				break;                                                             \
 			mr_wait((f)->client, 1);                                                   \
 		}                                                                                  \
-		assert_int_equal(is_, wanted);                                                     \
+		(out) = is_;                                                                       \
 	} while (0)
 
 struct work {
@@ -226,6 +238,184 @@ static void pulled_deliveries_that_came_in_other_calls_are_kept_in_order(void **
 	assert_int_equal(mr_nack(k, d.tag, true, 0), 0);
 	assert_int_equal(mr_pull(k, &d, PATIENCE_MS), 0);
 	assert_int_equal(d.redelivered, 1);
+}
+
+static uint64_t peek(struct fixture *f, const uint64_t *field)
+{
+	uint64_t value;
+
+	bus_lock(&f->bus);
+	value = *field;
+	bus_unlock(&f->bus);
+	return value;
+}
+
+static void set_ack_timeout(struct fixture *f, uint32_t ms)
+{
+	bus_lock(&f->bus);
+	f->bus.queues.ack_timeout_ms = ms;
+	bus_unlock(&f->bus);
+}
+
+/* Each four times within the queue's time, as long as the client is processed. */
+static void what_waits_to_be_pulled_is_renewed(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consume_options options = {.prefetch = 4, .manual = true};
+	struct mr_delivery d;
+	struct mr_consumer *k;
+
+	fill(f, 4);
+	set_ack_timeout(f, 40);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, NULL, NULL, &k), 0);
+	assert_int_equal(mr_consumer_ack_timeout_ms(k), 40);
+	assert_int_equal(mr_consumer_max_deliver(k), 5);
+	SETTLED_AT_LEAST(f, progressed, 8);
+	assert_int_equal(mr_pull(k, &d, PATIENCE_MS), 0);
+	assert_int_equal(mr_ack(k, d.tag), 0);
+	SETTLED(f, acked, 1);
+}
+
+/* A program that is slow with each leaves the rest in the ring. */
+static void slow(struct mr_client *c, const struct mr_delivery *d, void *arg)
+{
+	uint64_t end_ms = now_ms() + 30;
+
+	while (now_ms() < end_ms)
+		;
+	assert_int_equal(mr_ack(d->consumer, d->tag), 0);
+	on_delivery(c, d, arg);
+}
+
+static void what_waits_in_the_ring_behind_a_slow_callback_is_renewed(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consume_options options = {.prefetch = 8, .manual = true};
+	struct mr_consumer *k;
+	struct work w = {0};
+
+	fill(f, 8);
+	set_ack_timeout(f, 80);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, slow, &w, &k), 0);
+	PROCESS_UNTIL(f->client, w.count == 8);
+	SETTLED(f, acked, 8);
+	/* After each the rest: 7 + 6 + 5 ... */
+	SETTLED_AT_LEAST(f, progressed, 14);
+	assert_int_equal(peek(f, &f->bus.queues.bad_tags), 0);
+}
+
+static void acks_of_slow_callbacks_do_not_gather(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consume_options options = {.prefetch = 64};
+	struct mr_consumer *k;
+
+	fill(f, 8);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, NULL, NULL, &k), 0);
+	for (unsigned i = 0; i < 8; i++) {
+		uint64_t end_ms = now_ms() + 30;
+		struct mr_delivery d;
+
+		assert_int_equal(mr_pull(k, &d, PATIENCE_MS), 0);
+		while (now_ms() < end_ms)
+			;
+	}
+	assert_int_equal(mr_ping(f->client, -1, NULL, NULL), 0);
+	SETTLED(f, acked, 7);
+	SETTLED_AT_LEAST(f, settlements, 5);
+}
+
+static void a_program_says_progress_and_a_consumer_may_by_itself(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consume_options options = {.prefetch = 2, .manual = true};
+	struct mr_consumer *k;
+	struct work w = {0};
+
+	fill(f, 2);
+	set_ack_timeout(f, 40);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, on_delivery, &w, &k), 0);
+	PROCESS_UNTIL(f->client, w.count == 2);
+	assert_int_equal(mr_progress(k, w.tags[0]), 0);
+	assert_int_equal(mr_progress(k, 12345), -ENOENT);
+	SETTLED(f, progressed, 1);
+	mr_consumer_renew(k, true);
+	SETTLED_AT_LEAST(f, progressed, 6);
+	assert_int_equal(mr_ack(k, w.tags[0]), 0);
+	assert_int_equal(mr_progress(k, w.tags[0]), -ENOENT);
+}
+
+struct recalled {
+	unsigned count;
+	uint64_t tag;
+};
+
+static void on_recall(struct mr_client *c, uint64_t tag, void *arg)
+{
+	struct recalled *r = arg;
+
+	(void)c;
+	r->count++;
+	r->tag = tag;
+}
+
+static void recall(struct fixture *f)
+{
+	bus_lock(&f->bus);
+	fake_queue_recall(&f->bus, "jobs");
+	bus_unlock(&f->bus);
+}
+
+static void what_was_taken_back_is_told_and_cannot_be_settled(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consume_options options = {.prefetch = 1, .manual = true};
+	struct recalled r = {0};
+	struct mr_consumer *k;
+	struct work w = {0};
+
+	fill(f, 2);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, on_delivery, &w, &k), 0);
+	mr_consumer_on_recall(k, on_recall, &r);
+	PROCESS_UNTIL(f->client, w.count == 1);
+	recall(f);
+	PROCESS_UNTIL(f->client, r.count == 1);
+	assert_int_equal(r.tag, w.tags[0]);
+	assert_int_equal(mr_ack(k, w.tags[0]), -ENOENT);
+	SETTLED(f, released, 1);
+}
+
+/* Its credit is free when the program has let go of it. */
+static void who_is_not_told_of_a_recall_finds_out_when_settling(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consume_options options = {.prefetch = 1, .manual = true};
+	struct mr_consumer *k;
+	struct work w = {0};
+
+	fill(f, 1);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, on_delivery, &w, &k), 0);
+	PROCESS_UNTIL(f->client, w.count == 1);
+	recall(f);
+	PROCESS_UNTIL(f->client, mr_progress(k, w.tags[0]) == -ENOENT);
+	assert_int_equal(peek(f, &f->bus.queues.released), 0);
+	assert_int_equal(mr_ack(k, w.tags[0]), -ENOENT);
+	SETTLED(f, released, 1);
+}
+
+static void what_waits_to_be_pulled_is_taken_back(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consume_options options = {.prefetch = 2, .manual = true};
+	struct mr_delivery d;
+	struct mr_consumer *k;
+
+	fill(f, 2);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, NULL, NULL, &k), 0);
+	assert_int_equal(mr_ping(f->client, -1, NULL, NULL), 0);
+	recall(f);
+	SETTLED(f, released, 2);
+	assert_int_equal(mr_pull(k, &d, 1), -ETIMEDOUT);
 }
 
 static void priority_and_redelivery_are_told(void **state)
@@ -454,6 +644,13 @@ int main(void)
 		TEST(manual_deliveries_are_settled_later_and_once),
 		TEST(pulling_gets_one_at_a_time_and_acks_the_one_before),
 		TEST(pulled_deliveries_that_came_in_other_calls_are_kept_in_order),
+		TEST(what_waits_to_be_pulled_is_renewed),
+		TEST(what_waits_in_the_ring_behind_a_slow_callback_is_renewed),
+		TEST(acks_of_slow_callbacks_do_not_gather),
+		TEST(a_program_says_progress_and_a_consumer_may_by_itself),
+		TEST(what_was_taken_back_is_told_and_cannot_be_settled),
+		TEST(who_is_not_told_of_a_recall_finds_out_when_settling),
+		TEST(what_waits_to_be_pulled_is_taken_back),
 		TEST(priority_and_redelivery_are_told),
 		TEST(after_reconnection_consumers_go_on_and_old_tags_are_unknown),
 		TEST(a_consumer_that_the_bus_ended_comes_back),

@@ -198,6 +198,8 @@ int rig_command(struct rig *r, enum mrf_queue_verb verb, enum mrf_queue_kind kin
 				  .cursor = prefetch,
 				  .weight = prefetch,
 				  .says_handed = r->says_handed,
+				  .recalls = r->recalls,
+				  .served = r->served,
 			  });
 }
 
@@ -249,7 +251,7 @@ void rig_push(struct rig *r, const struct rig_push *p)
 	unsigned extra = p->flags & MR_MESSAGE_FLAGS_EXTRA;
 	struct mr_message_view m = {
 		.header = {.kind = MRF_MESSAGE_KIND_PUSH, .target = p->queue},
-		.token = {.correlation = p->correlation},
+		.token = {.session = p->patience, .correlation = p->correlation},
 		.header_bytes = (uint32_t)length(p->headers),
 		.payload_bytes = (uint32_t)length(p->text),
 	};

@@ -59,6 +59,8 @@ struct rig {
 	struct mrf_table table; /* the whole answer */
 	struct mrf_queue_options options;
 	bool says_handed; /* those who consume from now on do */
+	bool recalls;     /* consumers from now on want to be told */
+	bool served;      /* services are opened from now on if somebody serves */
 };
 
 /* With small limits; `change` may be NULL. */
@@ -90,6 +92,7 @@ struct rig_push {
 	uint64_t publisher;
 	uint64_t id;          /* not 0: promised */
 	uint64_t correlation; /* not 0: a call */
+	uint64_t patience;    /* the session word of its token */
 	unsigned flags;
 	struct mrf_message_fragment fragment;
 };

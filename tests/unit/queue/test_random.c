@@ -34,6 +34,7 @@ struct hold {
 	uint64_t order; /* of deliveries */
 	uint64_t sent_ms;
 	bool valid;
+	bool renewed; /* progress was said of it */
 };
 
 static struct rig r;
@@ -167,19 +168,32 @@ static void finish(struct hold *h)
 	release(h);
 }
 
+/* In the order in which their time began; that of what is left begins anew. One that was renewed stands for
+ * itself. */
 static void finish_up_to(const struct hold *last)
 {
-	for (unsigned i = 0; i < HELD_MAX; i++)
-		if (holds[i].valid && holds[i].client == last->client &&
-			holds[i].order < last->order) {
+	for (unsigned i = 0; i < HELD_MAX && !last->renewed; i++) {
+		if (!holds[i].valid || holds[i].client != last->client || &holds[i] == last)
+			continue;
+		if (holds[i].order < last->order) {
 			acked++;
 			finish(&holds[i]);
+		} else {
+			holds[i].sent_ms = r.now_ms;
 		}
+	}
+}
+
+static void renew(struct hold *h)
+{
+	h->renewed = true;
+	h->order = ++deliveries;
+	h->sent_ms = r.now_ms;
 }
 
 static void settle_one(struct hold *h)
 {
-	enum mrf_settle_verb verb = (enum mrf_settle_verb)draw(4);
+	enum mrf_settle_verb verb = (enum mrf_settle_verb)draw(5);
 	bool valid = h->valid;
 
 	if (h->tag == 0)
@@ -193,6 +207,8 @@ static void settle_one(struct hold *h)
 			finish_up_to(h);
 		acked++;
 		finish(h);
+	} else if (verb == MRF_SETTLE_VERB_PROGRESS) {
+		renew(h);
 	} else if (verb == MRF_SETTLE_VERB_REJECT && mourns(h->client)) {
 		finish(h);
 	} else {
@@ -210,7 +226,7 @@ static void settle_forged(const struct hold *h)
 
 	if (h->tag == 0)
 		return;
-	rig_settle(&r, client, work, tag, (enum mrf_settle_verb)draw(6), 0);
+	rig_settle(&r, client, work, tag, (enum mrf_settle_verb)draw(5), 0);
 	bad_tags++;
 	assert_int_equal(r.stats.bad_tags, bad_tags);
 	assert_int_equal(r.stats.queue_acked, acked);

@@ -222,8 +222,11 @@ static void delivery_that_is_not_settled_in_time_is_made_again(void **state)
 	push_from(&producer, queue, NULL, "slow");
 	rounds(4);
 	first = expect_delivery(&consumer, queue, "slow", 0);
-	mr_rig_wait_ms(&r, MR_RIG_ACK_TIMEOUT_MS - 100);
-	rounds(4);
+	/* Stepped as a loop would: a worker that is away for long does not count that time. */
+	for (unsigned ms = 0; ms < MR_RIG_ACK_TIMEOUT_MS - 100; ms += 100) {
+		mr_rig_wait_ms(&r, 100);
+		rounds(1);
+	}
 	expect_nothing(&consumer);
 	mr_rig_wait_ms(&r, 200);
 	rounds(4);

@@ -80,17 +80,40 @@ static void heartbeats_keep_a_session_alive(void **state)
 	mr_rig_close(&r);
 }
 
+/* Stepped as a loop would. */
+static void pass_ms(unsigned ms)
+{
+	for (; ms > 0; ms -= 100) {
+		mr_rig_wait_ms(&r, 100);
+		mr_rig_round(&r, 0);
+	}
+}
+
+/* A worker that did not run could hear nobody. */
+static void time_in_which_the_worker_did_not_run_ends_no_session(void **state)
+{
+	struct mr_session *s = open_one(false);
+
+	(void)state;
+	pass_ms(HEARTBEAT_MS);
+	mr_rig_wait_ms(&r, 60 * HEARTBEAT_MS);
+	mr_rig_round(&r, 0);
+	pass_ms(MISSED_MAX * HEARTBEAT_MS - 200);
+	assert_int_equal(end_of(s), MR_REMOTE_LIVES);
+	pass_ms(500);
+	assert_int_equal(end_of(s), MR_REMOTE_EXPIRED);
+	mr_rig_close(&r);
+}
+
 static void silent_client_expires(void **state)
 {
 	struct mr_session *s = open_one(false);
 
 	(void)state;
-	mr_rig_wait_ms(&r, MISSED_MAX * HEARTBEAT_MS - 100);
-	mr_rig_round(&r, 0);
+	pass_ms(MISSED_MAX * HEARTBEAT_MS - 100);
 	assert_int_equal(end_of(s), MR_REMOTE_LIVES);
 	assert_false(writer_was_rung());
-	mr_rig_wait_ms(&r, 300);
-	mr_rig_round(&r, 0);
+	pass_ms(300);
 	assert_int_equal(end_of(s), MR_REMOTE_EXPIRED);
 	assert_true(writer_was_rung());
 	mr_rig_close(&r);
@@ -364,6 +387,7 @@ int main(void)
 		cmocka_unit_test(silence_is_broken_by_heartbeats),
 		cmocka_unit_test(heartbeats_keep_a_session_alive),
 		cmocka_unit_test(silent_client_expires),
+		cmocka_unit_test(time_in_which_the_worker_did_not_run_ends_no_session),
 		cmocka_unit_test(client_that_says_goodbye_is_closed),
 		cmocka_unit_test(expelled_client_is_told_why),
 		cmocka_unit_test(stopping_bus_says_so),
