@@ -30,14 +30,6 @@ void mr_directory_fini(struct mr_directory *d)
 	d->slots = NULL;
 }
 
-uint32_t mr_directory_free_slot(const struct mr_directory *d, uint32_t end)
-{
-	for (uint32_t i = 0; i < end; i++)
-		if (atomic_load_explicit(&d->slots[i], memory_order_relaxed) == NULL)
-			return i;
-	return UINT32_MAX;
-}
-
 /* A list without `without` and with `with`; either may be NULL. */
 static int replace_list(struct mr_directory *d, const struct mr_session *without,
 	struct mr_session *with, struct mr_poll_list **retired)

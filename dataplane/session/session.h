@@ -111,8 +111,6 @@ static inline struct mr_session *mr_directory_find(
 int mr_directory_init(struct mr_directory *d, uint32_t slots_count);
 /* The worker has stopped. */
 void mr_directory_fini(struct mr_directory *d);
-/* First free slot below `end`, or UINT32_MAX. */
-uint32_t mr_directory_free_slot(const struct mr_directory *d, uint32_t end);
 /* Puts in or takes out a session, and makes a new poll list; the old one goes to *retired, to be
  * freed after grace. -ENOMEM: nothing changed. */
 int mr_directory_add(struct mr_directory *d, struct mr_session *s, struct mr_poll_list **retired);

@@ -165,14 +165,31 @@ static int open_at(struct mr_writer *wr, unsigned worker, uint32_t slot, struct 
 	return 0;
 }
 
+/* A slot that nobody has in hand any more, if there is one: workers count for the tenant before to the end of
+ * a round. UINT32_MAX: all are taken. */
+static uint32_t free_slot(const struct mr_writer *wr, unsigned worker)
+{
+	const struct mr_directory *d = &wr->workers[worker]->directory;
+	uint32_t left_lately = UINT32_MAX;
+
+	for (uint32_t i = 0; i < wr->config->channels.clients_max; i++) {
+		if (atomic_load_explicit(&d->slots[i], memory_order_relaxed) != NULL)
+			continue;
+		if (mr_writer_stats_of(wr, worker, i)->session == 0)
+			return i;
+		if (left_lately == UINT32_MAX)
+			left_lately = i;
+	}
+	return left_lately;
+}
+
 static int open_counted(struct mr_writer *wr, struct mrf_table request, int pidfd,
 	struct mr_session **out, int *peer_fd)
 {
 	uint64_t peer = mr_peer_of_user(mrf_link_open_session_uid(request), geteuid());
 	uint64_t of = MR_SHARE_OF(MR_WRITER_LOCALS, 0);
 	unsigned worker = least_loaded(wr);
-	uint32_t slot = mr_directory_free_slot(
-		&wr->workers[worker]->directory, wr->config->channels.clients_max);
+	uint32_t slot = free_slot(wr, worker);
 	int error;
 
 	if (slot == UINT32_MAX || mr_share_none_left(&wr->locals, peer, wr->locals_count))

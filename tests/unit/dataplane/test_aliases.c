@@ -357,6 +357,10 @@ static void a_sleeper_reads_what_a_client_published_that_is_gone(void **state)
 	mr_writer_session_close(&writer, pub.session, "client went away");
 	for (unsigned i = 0; i < 1000; i++)
 		assert_true(mr_writer_sessions_tick(&writer));
+	/* A queue of worker 1 takes nothing from a session that is not there. */
+	assert_ptr_equal(mr_directory_find(&writer.workers[0]->directory, pub.session->slot,
+				 pub.session->generation),
+		pub.session);
 	assert_int_equal(wake_and_read(0, MESSAGES, 1), MESSAGES);
 	while (mr_writer_sessions_tick(&writer))
 		;
@@ -476,6 +480,33 @@ static void ask_to_unsubscribe(uint32_t id)
 	mr_writer_request(&writer, t, -1);
 }
 
+/* Its worker may be in the midst of a round that it has a part in, and count what it does for it. */
+static void a_slot_rests_until_its_worker_is_through_with_it(void **state)
+{
+	struct client next, third;
+	uint32_t slot = pub.session->slot;
+
+	(void)state;
+	online(true);
+	mr_writer_session_drop(&writer, pub.session, "gone");
+	assert_true(mr_writer_sessions_tick(&writer));
+	open_client(&next);
+	assert_int_equal(next.session->worker, 0);
+	assert_int_not_equal(next.session->slot, slot);
+	while (mr_writer_sessions_tick(&writer)) {
+		step(0);
+		step(1);
+	}
+	mr_writer_session_drop(&writer, sub.session, "gone");
+	mr_writer_session_drop(&writer, next.session, "gone");
+	open_client(&third);
+	assert_int_equal(third.session->worker, 0);
+	assert_int_equal(third.session->slot, slot);
+	online(false);
+	close(next.liveness_fd);
+	close(third.liveness_fd);
+}
+
 /* Its number may be another subscription's from then on, and members chosen before are in the mesh. */
 static void who_leaves_a_group_is_told_when_nothing_is_under_way_for_it(void **state)
 {
@@ -529,6 +560,7 @@ int main(void)
 		TEST(what_a_client_left_in_its_ring_is_read_however_late),
 		TEST(what_a_client_left_before_a_gate_is_held_for_the_receiver),
 		TEST(a_client_that_writes_after_its_end_is_let_go),
+		TEST(a_slot_rests_until_its_worker_is_through_with_it),
 		TEST(who_leaves_a_group_is_told_when_nothing_is_under_way_for_it),
 	};
 	int failed;
