@@ -209,8 +209,8 @@ void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 			return;
 		if (a == NULL)
 			goto refuse;
-	} else if (a == NULL) { /* of one that was refused */
-		mr_count(q->c.stats->drop_bad_fragment, 1);
+	} else if (a == NULL) { /* of one that was refused, and said to be, at its first */
+		mr_count(q->c.stats->drop_fragment_rest, 1);
 		return;
 	}
 	status = MRF_STATUS_CODE_BAD;

@@ -7,6 +7,9 @@
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/walk.h"
 
+#define LOST_AT_FIRST 65536u
+#define LOST_FOR_EACH 16u
+
 void mr_worker_route_now(struct mr_worker *w)
 {
 	mr_worker_route(w);
@@ -75,9 +78,24 @@ void mr_worker_note_frame(struct mr_worker *w, struct mr_session *s, const struc
 	mr_count(s->stats->frames_rx, 1);
 }
 
+/* A client writes its sequence itself, and could write any loss into the counters. So at most 16 frames
+ * are believed lost for each that came, and a first gap of any size that a path may make. */
+static int64_t credible(const struct mr_session *s, int64_t lost)
+{
+	uint64_t counted = s->stats->frames_lost;
+	uint64_t most = LOST_AT_FIRST + LOST_FOR_EACH * s->stats->frames_rx;
+
+	if (lost < 0)
+		return counted >= (uint64_t)-lost ? lost : 0;
+	if (counted >= most)
+		return 0;
+	return (uint64_t)lost <= most - counted ? lost : (int64_t)(most - counted);
+}
+
 static void count_order(
 	struct mr_worker *w, struct mr_session *s, enum mr_frame_order order, int64_t lost)
 {
+	lost = mr_unlikely(lost != 0) ? credible(s, lost) : 0;
 	mr_count(w->stats->frames_lost, lost);
 	mr_count(s->stats->frames_lost, lost);
 	if (order == MR_FRAME_LATE) {

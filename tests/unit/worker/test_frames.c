@@ -324,6 +324,28 @@ static void duplicate_is_dropped_and_late_is_taken(void **state)
 	mr_rig_close(&r);
 }
 
+/* Each frame claims that two thousand million before it were lost. */
+static void losses_that_cannot_be_are_not_counted(void **state)
+{
+	enum { FRAMES = 100 };
+	struct mr_session *p;
+
+	(void)state;
+	mr_rig_open(&r, 1);
+	open_pair(false, &p);
+	pub.sequence = 0;
+	for (unsigned i = 0; i < FRAMES; i++) {
+		pub.sequence += 2000000000u;
+		mr_rig_publish(&pub, &f, "a.b", "x");
+		mr_rig_send(&r, 0, &pub.path, &f);
+		mr_rig_round(&r, 0);
+	}
+	assert_int_equal(p->stats->frames_rx, FRAMES);
+	assert_in_range(p->stats->frames_lost, 1, 65536 + 16 * FRAMES);
+	assert_int_equal(r.stats[0].frames_lost, p->stats->frames_lost);
+	mr_rig_close(&r);
+}
+
 static void what_does_not_fit_a_frame_is_missed_and_told(void **state)
 {
 	static char text[1400];
@@ -716,6 +738,7 @@ int main(void)
 		cmocka_unit_test(passed_frames_without_room_are_counted),
 		cmocka_unit_test(delivery_crosses_the_mesh_into_a_frame),
 		cmocka_unit_test(duplicate_is_dropped_and_late_is_taken),
+		cmocka_unit_test(losses_that_cannot_be_are_not_counted),
 		cmocka_unit_test(what_does_not_fit_a_frame_is_missed_and_told),
 		cmocka_unit_test(no_buffer_is_counted_and_told_later),
 		cmocka_unit_test(full_transmit_ring_drops_and_counts),
