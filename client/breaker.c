@@ -9,9 +9,11 @@ bool mr_breaker_allows(struct mr_breaker *b, uint64_t now_ns, bool *probe)
 	*probe = false;
 	if (mr_breaker_is_closed(b))
 		return true;
-	if (now_ns < b->open_until_ns || b->probing)
+	if (now_ns < b->open_until_ns ||
+		(b->probing && now_ns - b->probe_ns < b->reset_ms * NS_PER_MS))
 		return false;
 	b->probing = true;
+	b->probe_ns = now_ns;
 	*probe = true;
 	return true;
 }
@@ -24,8 +26,10 @@ void mr_breaker_failure(struct mr_breaker *b, uint64_t now_ns, const struct mr_b
 	if (!mr_breaker_is_closed(b) && !b->probing)
 		return;
 	b->failures += b->failures < UINT32_MAX;
-	if (b->probing || b->failures >= rule->failures)
+	if (b->probing || b->failures >= rule->failures) {
 		b->open_until_ns = now_ns + rule->reset_ms * NS_PER_MS;
+		b->reset_ms = rule->reset_ms;
+	}
 	b->probing = false;
 }
 

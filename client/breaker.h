@@ -20,6 +20,8 @@
 struct mr_breaker {
 	uint64_t open_until_ns; /* 0: closed */
 	uint32_t failures;      /* in a row */
+	uint32_t reset_ms;      /* of the failure that opened it */
+	uint64_t probe_ns;      /* when the last was let through */
 	bool probing;           /* the one that was let through has no outcome yet */
 };
 
@@ -34,7 +36,8 @@ static inline bool mr_breaker_is_closed(const struct mr_breaker *b)
 	return b->open_until_ns == 0;
 }
 
-/* True: go on, and say how it went. *probe: this attempt is the one that decides, and must be
+/* A probe that has no outcome when the time that the circuit stays open has passed again makes room for another.
+ * True: go on, and say how it went. *probe: this attempt is the one that decides, and must be
  * abandoned if it comes to no outcome. */
 bool mr_breaker_allows(struct mr_breaker *b, uint64_t now_ns, bool *probe);
 void mr_breaker_failure(struct mr_breaker *b, uint64_t now_ns, const struct mr_breaker_rule *rule);

@@ -11,6 +11,13 @@
  * not decided, also over a circuit that opens again meanwhile.
  */
 
+static void let_through(struct mr_queues *q, struct mr_queue *queue, uint32_t max)
+{
+	queue->breaker.probes_max = max;
+	queue->breaker.until_ms = q->now_ms + queue->options.breaker_reset_ms;
+}
+
+/* Probes that are not decided in time, as no worker takes them or one never answers, make room for others. */
 bool mr_breaker_admits(struct mr_queues *q, struct mr_queue *queue)
 {
 	struct mr_queue_breaker *b = &queue->breaker;
@@ -22,8 +29,11 @@ bool mr_breaker_admits(struct mr_queues *q, struct mr_queue *queue)
 			return false;
 		b->state = MRF_BREAKER_STATE_HALF_OPEN;
 		b->passed = 0;
+		let_through(q, queue, queue->options.breaker_probes);
 	}
-	return (uint32_t)b->probes + b->passed < queue->options.breaker_probes;
+	if (b->probes + b->passed >= b->probes_max && q->now_ms >= b->until_ms)
+		let_through(q, queue, b->probes + b->passed + queue->options.breaker_probes);
+	return b->probes + b->passed < b->probes_max;
 }
 
 void mr_breaker_enter(struct mr_queue *queue, struct mr_queue_entry *e)

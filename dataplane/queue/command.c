@@ -60,6 +60,19 @@ static struct mrf_queue_options options_of(const struct request *r)
 	};
 }
 
+/* True: something else than the bus's defaults is asked for. */
+static bool asks(const struct request *r)
+{
+	struct mrf_table t = mrf_queue_command_options(r->command);
+
+	return mrf_queue_options_policy(t) || mrf_queue_options_when_full(t) ||
+	       mrf_queue_options_messages_max(t) || mrf_queue_options_bytes_max(t) ||
+	       mrf_queue_options_age_max_ms(t) || mrf_queue_options_ack_timeout_ms(t) ||
+	       mrf_queue_options_max_deliver(t) || mrf_queue_options_not_idempotent(t) ||
+	       mrf_queue_options_breaker_failures(t) || mrf_queue_options_breaker_reset_ms(t) ||
+	       mrf_queue_options_breaker_probes(t);
+}
+
 /* Who opened first decided; what is not asked for is as it is. */
 static bool agrees(const struct request *r, const struct mr_queue *queue)
 {
@@ -117,6 +130,8 @@ static int make(struct request *r, struct mr_queue **out)
 		rc = mr_queue_make(r->q, r->kind, r->name.data, r->name.bytes, &options, out);
 	if (rc == 0 && client != NULL)
 		mr_limit_made_by(r->q, *out, client);
+	if (rc == 0)
+		(*out)->is_set = asks(r);
 	return rc;
 }
 
@@ -353,13 +368,28 @@ static int command_purge(struct request *r)
 	return 0;
 }
 
+/* The dead letters of a queue, which it may have none of yet. */
+static struct mr_queue *dead_named(const struct request *r)
+{
+	struct mr_queue *of;
+
+	if (r->kind != MRF_QUEUE_KIND_QUEUE || !mr_queue_name_is_dead(r->name.data, r->name.bytes))
+		return NULL;
+	of = mr_queue_by_name(
+		r->q, r->kind, r->name.data, r->name.bytes - (uint32_t)MR_QUEUE_DEAD_BYTES);
+	return of == NULL || of->is_dead ? NULL : mr_dead_of(r->q, of);
+}
+
 static int pause(struct request *r, bool paused)
 {
 	struct mr_queue *queue = named(r);
 
+	if (queue == NULL && paused)
+		queue = dead_named(r);
 	if (queue == NULL)
 		return -ENOENT;
 	queue->paused = paused;
+	queue->used_ms = r->q->now_ms;
 	r->answer.queue = queue->number;
 	mr_queue_activate(r->q, queue);
 	mr_limit_idle(r->q, queue);
@@ -406,6 +436,7 @@ static int command_redrive(struct request *r)
 	if (count == 0 || count > queue->dead->ready_count)
 		count = queue->dead->ready_count;
 	queue->redriving = count;
+	queue->redrive_waits = false;
 	mr_queue_activate(r->q, queue);
 	r->answer.queue = queue->number;
 	r->answer.count = count;

@@ -192,8 +192,8 @@ static const char *headers_of(struct mr_queue_entry *e)
 							: (uint8_t *)mr_entry_body(e));
 }
 
-/* Where dead letters have no limits but those of the store. */
-static struct mr_queue *dead_of(struct mr_queues *q, struct mr_queue *queue)
+/* Dead letters are limited together with their queue, by the share of the store that one may have (mr_push_footprint). */
+struct mr_queue *mr_dead_of(struct mr_queues *q, struct mr_queue *queue)
 {
 	char name[MR_SUBJECT_BYTES_MAX];
 	struct mrf_queue_options options = q->c.queue;
@@ -221,7 +221,7 @@ static struct mr_queue *dead_of(struct mr_queues *q, struct mr_queue *queue)
 void mr_dead_letter(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, const char *reason)
 {
-	struct mr_queue *dead = dead_of(q, queue);
+	struct mr_queue *dead = mr_dead_of(q, queue);
 	struct block b = {.bytes = 0};
 
 	if (dead == NULL) { /* no room for another queue: it is not lost for that */
@@ -232,12 +232,13 @@ void mr_dead_letter(
 	queue->body_bytes -= e->body_bytes;
 	queue->dead_count++;
 	mr_count(q->c.stats->queue_dead, 1);
-	if (add_lines(&b, headers_of(e), e->header_bytes, queue, reason, e->attempts))
+	if (mr_push_share_used_up(q, queue)) /* moving alone takes no memory, the lines do */
+		mr_count(q->c.stats->queue_dead_bare, 1);
+	else if (add_lines(&b, headers_of(e), e->header_bytes, queue, reason, e->attempts))
 		e = change(q, e, &b);
 	dead->body_bytes += e->body_bytes;
 	mr_queue_put(q, dead, e);
-	if (mr_unlikely(queue->withheld_head != NULL))
-		mr_push_release_withheld(q, queue);
+	mr_queue_has_room(q, queue);
 }
 
 static void move_back(struct mr_queues *q, struct mr_queue *dead, struct mr_queue *queue)
@@ -262,6 +263,11 @@ uint32_t mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t m
 	while (moved < max && queue->redriving > 0) {
 		if (queue->dead == NULL || queue->dead->ready_count == 0) {
 			queue->redriving = 0;
+			break;
+		}
+		/* The rest has its turn when something has left the queue. */
+		if (mr_push_is_full(queue, mr_queue_next(queue->dead)->body_bytes)) {
+			queue->redrive_waits = true;
 			break;
 		}
 		move_back(q, queue->dead, queue);

@@ -427,7 +427,7 @@ static uint32_t run_queue(struct mr_queues *q, struct mr_queue *queue, uint32_t 
 	struct mr_queue_entry *e;
 	struct mr_queue_consumer *c;
 
-	if (mr_unlikely(queue->redriving > 0))
+	if (mr_unlikely(queue->redriving > 0 && !queue->redrive_waits))
 		budget -= mr_dead_redrive(q, queue, budget);
 	while (budget > 0 && !queue->paused && (e = mr_queue_next(queue)) != NULL &&
 		(c = mr_policy_choose(q, queue)) != NULL) {
@@ -438,7 +438,7 @@ static uint32_t run_queue(struct mr_queues *q, struct mr_queue *queue, uint32_t 
 			mr_consumer_block(q, c);
 	}
 	mr_queue_deactivate(q, queue);
-	if (budget == 0 || queue->redriving > 0)
+	if (budget == 0 || (queue->redriving > 0 && !queue->redrive_waits))
 		mr_queue_activate(q, queue); /* behind the others */
 	return budget;
 }

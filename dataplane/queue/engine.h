@@ -165,17 +165,19 @@ struct mr_queue_withheld {
 };
 
 struct mr_queue_breaker {
-	uint64_t until_ms; /* open until */
-	uint32_t failures; /* in a row */
-	uint16_t probes;   /* let through and not decided, while half open */
-	uint16_t passed;   /* probes that came well */
-	uint8_t state;     /* enum mrf_breaker_state */
+	uint64_t until_ms;   /* open until; half open: until more probes are let through */
+	uint32_t failures;   /* in a row */
+	uint32_t probes;     /* let through and not decided, while half open */
+	uint32_t passed;     /* probes that came well */
+	uint32_t probes_max; /* to be let through, with those that passed */
+	uint8_t state;       /* enum mrf_breaker_state */
 };
 
 struct mr_queue {
 	uint32_t number;
 	uint8_t kind;
-	bool paused;
+	bool paused;  /* by an operator, until he takes it back */
+	bool is_set;  /* somebody said what it is to be like: that is not forgotten for idleness */
 	bool active;  /* in the list of those that may have something to deliver */
 	bool is_dead; /* holds dead letters */
 	struct mr_queue_list ready[MR_QUEUE_PRIORITIES]; /* by enum mrf_priority */
@@ -201,6 +203,7 @@ struct mr_queue {
 	struct mr_queue_withheld *withheld_tail;
 	uint64_t withheld_count;
 	uint64_t redriving; /* dead letters still to be moved back */
+	bool redrive_waits; /* until there is room for them */
 	/* others */
 	struct mr_queue *active_next;
 	struct mr_queue *active_prev;
@@ -567,8 +570,14 @@ uint32_t mr_limit_publishers_max(const struct mr_queues *q, uint64_t peer);
 /* One more is remembered: false if the peer has its share; and one less. */
 bool mr_limit_publisher(struct mr_queues *q, uint64_t peer);
 void mr_limit_publisher_gone(struct mr_queues *q, uint64_t peer);
+/* Something has left the queue, or its dead letters: what waits for that goes on. */
+static inline void mr_queue_has_room(struct mr_queues *q, struct mr_queue *queue);
 
 /* Pushes (push.c) */
+/* It and its dead letters together have all of the store that one may have. */
+bool mr_push_share_used_up(const struct mr_queues *q, const struct mr_queue *queue);
+/* A message with such a body is beyond the limits of the queue. */
+bool mr_push_is_full(const struct mr_queue *queue, uint64_t body_bytes);
 void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue);
 void mr_push_drop_withheld(struct mr_queues *q, struct mr_queue *queue);
 /* All of it came: limits, window, list, acceptance. Takes the entry. */
@@ -754,7 +763,19 @@ void mr_window_note(
 	struct mr_queues *q, struct mr_queue *queue, const struct mrf_message_origin *origin);
 void mr_windows_drop(struct mr_queues *q, struct mr_queue *queue);
 
+static inline void mr_queue_has_room(struct mr_queues *q, struct mr_queue *queue)
+{
+	if (mr_unlikely(queue->withheld_head != NULL))
+		mr_push_release_withheld(q, queue);
+	if (mr_unlikely(queue->redrive_waits)) {
+		queue->redrive_waits = false;
+		mr_queue_activate(q, queue);
+	}
+}
+
 /* Dead letters (dead.c) */
+/* The queue of its dead letters; NULL: there is no room for one. */
+struct mr_queue *mr_dead_of(struct mr_queues *q, struct mr_queue *queue);
 void mr_dead_letter(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, const char *reason);
 /* Moves at most `max` of those that are to be moved back; returns how many. */

@@ -67,6 +67,17 @@ static uint64_t footprint(const struct mr_queue *queue)
 	return queue->body_bytes + mr_queue_depth(queue) * ENTRY_BYTES;
 }
 
+bool mr_push_share_used_up(const struct mr_queues *q, const struct mr_queue *queue)
+{
+	return footprint(queue) + (queue->dead == NULL ? 0 : footprint(queue->dead)) >=
+	       q->store_share;
+}
+
+bool mr_push_is_full(const struct mr_queue *queue, uint64_t body_bytes)
+{
+	return mr_queue_depth(queue) > 0 && over(queue, body_bytes);
+}
+
 static uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	uint64_t body_bytes, bool promised)
 {
@@ -76,7 +87,7 @@ static uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 		return MRF_STATUS_CODE_BAD;
 	if (mr_unlikely(over(queue, body_bytes)) && (!waits || far_over(q, session, queue)))
 		return MRF_STATUS_CODE_OVERLOADED;
-	if (mr_unlikely(footprint(queue) >= q->store_share))
+	if (mr_unlikely(mr_push_share_used_up(q, queue)))
 		return MRF_STATUS_CODE_OVERLOADED;
 	return MRF_STATUS_CODE_OK;
 }

@@ -191,7 +191,8 @@ void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue)
 void mr_queue_timer(struct mr_queues *q, struct mr_queue *queue)
 {
 	mr_queue_expire(q, queue, EXPIRE_AT_ONCE);
-	if (!mr_queue_in_use(queue) && queue->used_ms + q->c.idle_ms <= q->now_ms)
+	if (!mr_queue_in_use(queue) && !queue->paused && !queue->is_set &&
+		queue->used_ms + q->c.idle_ms <= q->now_ms)
 		mr_queue_remove(q, queue);
 	else
 		mr_queue_arm(q, queue);

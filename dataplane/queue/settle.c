@@ -16,8 +16,12 @@ void mr_settle_done(struct mr_queues *q, struct mr_queue_delivery *d)
 static void requeue(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t delay_ms)
 {
-	if (delay_ms == 0 || !mr_delivery_delay(q, queue, e, delay_ms))
-		mr_queue_put_back(q, queue, e);
+	if (delay_ms != 0) {
+		if (mr_delivery_delay(q, queue, e, delay_ms))
+			return;
+		mr_count(q->c.stats->queue_undelayed, 1);
+	}
+	mr_queue_put_back(q, queue, e);
 }
 
 /* Of a queue. The dead letters' own are given out again for ever, or thrown away. */

@@ -166,7 +166,7 @@ uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t st
 	queue->ready_count = 0;
 	queue->returned_count = 0;
 	queue->body_bytes = bytes_out(q, queue);
-	mr_push_release_withheld(q, queue);
+	mr_queue_has_room(q, queue);
 	mr_limit_idle(q, queue);
 	return count;
 }
@@ -256,8 +256,7 @@ void mr_queue_done(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_
 	queue->body_bytes -= e->body_bytes;
 	queue->used_ms = q->now_ms;
 	mr_entry_free(q, e);
-	if (mr_unlikely(queue->withheld_head != NULL))
-		mr_push_release_withheld(q, queue);
+	mr_queue_has_room(q, queue);
 	if (mr_unlikely(queue->consumers_count == 0))
 		mr_limit_idle(q, queue);
 }

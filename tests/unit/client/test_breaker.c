@@ -57,6 +57,20 @@ static void half_open_lets_one_through(void **state)
 	assert_false(probe);
 }
 
+static void a_probe_without_outcome_makes_room_for_another(void **state)
+{
+	struct mr_breaker b = {0};
+	bool probe;
+
+	(void)state;
+	fail_times(&b, 3, 0);
+	assert_true(mr_breaker_allows(&b, 100 * MS, &probe));
+	assert_false(mr_breaker_allows(&b, 200 * MS - 1, &probe));
+	assert_true(mr_breaker_allows(&b, 200 * MS, &probe));
+	assert_true(probe);
+	assert_false(mr_breaker_allows(&b, 200 * MS, &probe));
+}
+
 static void a_good_probe_closes(void **state)
 {
 	struct mr_breaker b = {0};
@@ -139,6 +153,7 @@ int main(void)
 		cmocka_unit_test(opens_after_so_many_failures_in_a_row),
 		cmocka_unit_test(a_success_between_starts_the_count_anew),
 		cmocka_unit_test(half_open_lets_one_through),
+		cmocka_unit_test(a_probe_without_outcome_makes_room_for_another),
 		cmocka_unit_test(a_good_probe_closes),
 		cmocka_unit_test(a_bad_probe_opens_again_at_once),
 		cmocka_unit_test(an_abandoned_probe_leaves_the_decision_to_the_next),
