@@ -99,6 +99,7 @@ static bool answer_read(struct mrf_table message, struct mr_answer *a)
 	case MRF_CLIENT_BODY_QUEUE_RESPONSE:
 		a->queue = mrf_queue_response_queue(body);
 		a->window = mrf_queue_response_window(body);
+		a->waits = mrf_queue_response_waits(body);
 		a->heartbeat_ms = mrf_queue_response_heartbeat_ms(body);
 		a->missed_max = mrf_queue_response_missed_max(body);
 		a->ack_timeout_ms = mrf_queue_response_ack_timeout_ms(body);

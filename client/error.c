@@ -21,6 +21,7 @@ static const struct {
 	{-ENOSPC, "no room left: a table of the bus, or the caller's memory, is full"},
 	{-EHOSTUNREACH, "the request found no responder"},
 	{-EBUSY, "every responder is overloaded, or the call is not allowed at this moment"},
+	{-ENOBUFS, "the memory of all queues of the bus is full"},
 	{-EPROTO, "the bus speaks another version, or sent what makes no sense"},
 	{-EINTR, "a signal interrupted the call"},
 	{-ENOMEM, "out of memory"},
@@ -50,6 +51,7 @@ int mr_status_error(uint32_t code)
 	case MRF_STATUS_CODE_NOT_FOUND: return -ENOENT;
 	case MRF_STATUS_CODE_TOO_OLD: return -ESTALE;
 	case MRF_STATUS_CODE_OVERLOADED: return -EBUSY;
+	case MRF_STATUS_CODE_NO_MEMORY: return -ENOBUFS;
 	case MRF_STATUS_CODE_FAILED:
 	case MRF_STATUS_CODE_WORKER_LOST: return -EREMOTEIO;
 	case MRF_STATUS_CODE_NO_RESPONDERS:

@@ -87,6 +87,7 @@ struct mr_answer {
 	/* Of a queue or service. */
 	uint32_t queue;
 	uint32_t window;
+	bool waits;
 	uint32_t heartbeat_ms;
 	uint32_t missed_max;
 	uint32_t ack_timeout_ms;

@@ -382,7 +382,7 @@ struct mr_push_options {
 	const char *publisher;        /* as in mr_publisher_options */
 	uint64_t next_id;
 	struct mr_queue_options queue;
-	/* Told of each promised push once: 0, or -EBUSY (full, after retries), -ESTALE (so old that
+	/* Told of each promised push once: 0, or -EBUSY (full, after retries), -ENOBUFS (the memory of all queues is), -ESTALE (so old that
 	 * the bus cannot tell), -ENOENT, -EMSGSIZE (too large for a bus connected to since). From
 	 * within any call that waits or processes, also in another callback; may push, and must not
 	 * wait. */

@@ -56,6 +56,7 @@ struct mr_outbox {
 	/* `target` is not known: asks for it. */
 	void (*find)(struct mr_outbox *o);
 	uint32_t target; /* of its messages; 0: not known now, nothing is sent */
+	bool patient;    /* what the queue has no room for is sent again without end */
 	bool by_mark;    /* taken when the ring is, not when accepted */
 
 	struct mr_kept *kept; /* by position */

@@ -2,9 +2,10 @@
 /* outcome: what the bus says of what was promised to it, and what its ring says. */
 #include "client/outbox.h"
 
-#define TRIES_MAX    9u
-#define AGAIN_NS_MIN (10 * MR_NS_PER_MS)
-#define AGAIN_NS_MAX (1000 * MR_NS_PER_MS)
+#define TRIES_MAX      10u
+#define AGAIN_NS_MIN   (10 * MR_NS_PER_MS)
+#define AGAIN_NS_MAX   (1000 * MR_NS_PER_MS)
+#define PATIENT_NS_MAX (100 * MR_NS_PER_MS) /* where a queue makes who pushes wait */
 
 void mr_outbox_done(struct mr_outbox *o, uint32_t position, int error)
 {
@@ -49,17 +50,20 @@ bool mr_outbox_has(const struct mr_outbox *o, uint64_t id)
 	return find(o, id, &position);
 }
 
-static void later(struct mr_outbox *o, uint32_t position)
+static void later(struct mr_outbox *o, uint32_t position, int error)
 {
 	struct mr_kept *k = mr_kept_at(o, position);
+	bool patient = o->patient && error == -EBUSY;
+	uint64_t max_ns = patient ? PATIENT_NS_MAX : AGAIN_NS_MAX;
 	uint64_t wait_ns = AGAIN_NS_MIN << (k->tries < 8 ? k->tries : 7);
 
-	if (k->tries++ >= TRIES_MAX) {
-		mr_outbox_done(o, position, -EBUSY);
+	k->tries += k->tries < TRIES_MAX;
+	if (k->tries == TRIES_MAX && !patient) {
+		mr_outbox_done(o, position, error);
 		return;
 	}
-	if (wait_ns > AGAIN_NS_MAX)
-		wait_ns = AGAIN_NS_MAX;
+	if (wait_ns > max_ns)
+		wait_ns = max_ns;
 	if (k->state != MR_KEPT_AGAIN) {
 		if (o->again++ == 0)
 			o->again_ns = mr_now_ns() + wait_ns;
@@ -81,7 +85,8 @@ static void outcome(struct mr_outbox *o, uint32_t position, uint32_t status)
 {
 	switch (status) {
 	case MRF_STATUS_CODE_OK: mr_outbox_done(o, position, 0); break;
-	case MRF_STATUS_CODE_OVERLOADED: later(o, position); break;
+	case MRF_STATUS_CODE_OVERLOADED: later(o, position, -EBUSY); break;
+	case MRF_STATUS_CODE_NO_MEMORY: later(o, position, -ENOBUFS); break;
 	case MRF_STATUS_CODE_NOT_FOUND: unknown(o); break;
 	case MRF_STATUS_CODE_TOO_OLD: mr_outbox_done(o, position, -ESTALE); break;
 	case MRF_STATUS_CODE_BAD: mr_outbox_done(o, position, -EINVAL); break;

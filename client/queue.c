@@ -40,6 +40,7 @@ uint32_t mr_queue_encode(const struct mr_queue *q, uint8_t *to, uint32_t room)
 	struct mrf_queue_request request = {
 		.kind = q->service ? MRF_QUEUE_KIND_SERVICE : MRF_QUEUE_KIND_QUEUE,
 		.name = mrf_str(q->name),
+		.knows_memory = true,
 	};
 	uint8_t memory[MR_CALL_BYTES_MAX];
 	struct mrf_builder b;
@@ -70,6 +71,7 @@ int mr_queue_opened(struct mr_queue *q, const struct mr_answer *a)
 	if (a->code == 0 && a->queue != 0) {
 		if (a->window != 0)
 			q->box.window = a->window;
+		q->box.patient = a->waits;
 		mr_outbox_target(&q->box, a->queue, 0);
 		return 0;
 	}

@@ -177,7 +177,7 @@ static void try_again(struct mr_client *c, struct mr_rpc *r, uint64_t now_ns)
 static bool is_failure(int error)
 {
 	return error == -ETIMEDOUT || error == -EREMOTEIO || error == -EHOSTUNREACH ||
-	       error == -EBUSY;
+	       error == -EBUSY || error == -ENOBUFS;
 }
 
 static void note_failure(struct mr_rpc *r, uint64_t now_ns)
@@ -190,7 +190,7 @@ static void note_failure(struct mr_rpc *r, uint64_t now_ns)
 static void failed(struct mr_client *c, struct mr_rpc *r, int error)
 {
 	uint64_t now_ns = mr_now_ns();
-	bool again = error == -ETIMEDOUT || error == -EBUSY;
+	bool again = error == -ETIMEDOUT || error == -EBUSY || error == -ENOBUFS;
 
 	if (is_failure(error) && r->state != MR_RPC_OPENING)
 		note_failure(r, now_ns);

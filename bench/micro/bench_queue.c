@@ -310,7 +310,7 @@ static void measure_weight(struct bench *b)
 	bench_report(b, "messages held", "messages", &sample, 1);
 	sample = (double)mr_store_bytes(r->store) / (double)r->stats.pushed - (double)body_bytes;
 	bench_report(b, "overhead of a message held", "bytes", &sample, 1);
-	sample = (double)r->stats.refused_push_full;
+	sample = (double)r->stats.refused_push_memory;
 	bench_report(b, "refused, the store being full", "messages", &sample, 1);
 	add_consumers(r, MRF_QUEUE_KIND_QUEUE);
 	start = bench_cycles();

@@ -14,6 +14,8 @@
 
 /* How long an interrupt may go unnoticed. */
 #define WAIT_MS 200
+/* Nothing was accepted for so long: it is said that pushes wait. */
+#define QUIET_MS 1000
 
 struct settings {
 	struct mr_cli_words headers;
@@ -41,9 +43,17 @@ struct push {
 	int error; /* the first */
 	bool refused;
 	uint64_t failed;
+	uint64_t progress_ns; /* when the last was accepted */
+	bool waits;           /* that was said */
 	struct mr_headers headers;
 	char header_memory[16384];
 };
+
+/* A queue that refuses one for want of room may take the next. */
+static bool has_no_room(int error)
+{
+	return error == -EBUSY || error == -ENOBUFS;
+}
 
 static void on_outcome(struct mr_client *c, uint64_t id, int error, void *arg)
 {
@@ -53,15 +63,35 @@ static void on_outcome(struct mr_client *c, uint64_t id, int error, void *arg)
 	(void)id;
 	p->accepted += error == 0;
 	p->failed += error != 0;
+	if (error == 0) {
+		p->progress_ns = mr_cli_now_ns();
+		p->waits = false;
+	}
 	if (error && !p->error)
 		p->error = error;
-	p->refused = p->error != 0;
+	p->refused |= error && !has_no_room(error);
 }
 
 /* A bus that is away comes back, and a queue that is full has room one day. */
 static bool passes(int error)
 {
 	return error == -EAGAIN || error == -ENOTCONN || error == -ETIMEDOUT || error == -EINTR;
+}
+
+/* Who types a command that does not end is to know why. */
+static void say_waiting(struct push *p)
+{
+	uint64_t now_ns = mr_cli_now_ns();
+
+	if (p->waits || !mr_connected(p->client) || mr_queue_unaccepted(p->queue) == 0 ||
+		now_ns - p->progress_ns < QUIET_MS * UINT64_C(1000000))
+		return;
+	p->waits = true;
+	mr_cli_note(p->cli,
+		"%" PRIu64
+		" accepted, %u waiting: the queue is full, or the bus has no memory for it; "
+		"pull from it to go on",
+		p->accepted, mr_queue_unaccepted(p->queue));
 }
 
 static int push_one(struct push *p, const void *payload, size_t bytes)
@@ -73,10 +103,16 @@ static int push_one(struct push *p, const void *payload, size_t bytes)
 	while (passes(rc = mr_push_with(p->queue, &p->message, NULL)) && !mr_cli_interrupted()) {
 		int waited = mr_wait(p->client, WAIT_MS);
 
+		say_waiting(p);
 		if (waited < 0 && !passes(waited))
 			return waited;
 	}
 	return passes(rc) ? 0 : rc;
+}
+
+static bool goes_on(const struct push *p)
+{
+	return !p->refused && !mr_cli_interrupted();
 }
 
 static int push_lines(struct push *p)
@@ -102,9 +138,11 @@ static int settle(struct push *p)
 {
 	int rc;
 
-	do
+	do {
 		rc = mr_settle(p->client, WAIT_MS);
-	while (passes(rc) && !mr_cli_interrupted());
+		if (passes(rc))
+			say_waiting(p);
+	} while (passes(rc) && !mr_cli_interrupted());
 	return passes(rc) ? 0 : rc;
 }
 
@@ -114,8 +152,7 @@ static int push_all(struct push *p, const struct mr_cli_input *payload)
 
 	if (p->set->stdin_lines)
 		rc = push_lines(p);
-	for (uint64_t i = 0; !p->set->stdin_lines && i < p->set->count && rc == 0 && !p->error &&
-			     !mr_cli_interrupted();
+	for (uint64_t i = 0; !p->set->stdin_lines && i < p->set->count && rc == 0 && goes_on(p);
 		i++)
 		rc = push_one(p, payload->data, payload->bytes);
 	if (rc)
@@ -130,9 +167,12 @@ static int fail(const struct push *p, const char *queue, int error)
 		mr_cli_note(p->cli, "%" PRIu64 " accepted, %" PRIu64 " refused", p->accepted,
 			p->failed);
 	if (error == -EBUSY)
-		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue,
-			"the queue is full, or the memory of all queues (queues.memory_mib)",
+		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue, "the queue is full",
 			"pull from it, or let pushes wait: --when-full wait where it is opened");
+	if (error == -ENOBUFS)
+		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue,
+			"the memory of all queues is full, or the share of it that one may have",
+			"pull from queues or purge dead letters, or raise queues.memory_mib");
 	if (error == -EEXIST)
 		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue, mr_error(p->client),
 			"leave out what it is to be like, as --limit, or say the same as who opened it first");
@@ -204,6 +244,7 @@ static int push_to(struct push *p, const char *name, const struct mr_cli_input *
 	if (code)
 		return code;
 	mr_cli_catch_interrupts();
+	p->progress_ns = mr_cli_now_ns();
 	rc = open_queue(p, name);
 	if (rc == 0)
 		rc = push_all(p, payload);

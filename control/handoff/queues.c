@@ -18,11 +18,14 @@
 static void answer_queue(
 	const struct mr_request *q, enum mrf_queue_kind kind, struct mrf_table answer)
 {
+	uint32_t window = mrf_queue_answer_window(answer);
+
 	const struct mr_config *c = q->handoff->config;
 	bool service = kind == MRF_QUEUE_KIND_SERVICE;
 	struct mrf_queue_response r = {
 		.queue = mrf_queue_answer_queue(answer),
-		.window = c->queues.window,
+		.window = window != 0 ? window : c->queues.window,
+		.waits = mrf_queue_answer_waits(answer),
 		.heartbeat_ms = service ? c->services.heartbeat_ms : 0,
 		.missed_max = service ? c->services.missed_max : 0,
 		.ack_timeout_ms = mrf_queue_answer_ack_timeout_ms(answer),
@@ -158,6 +161,7 @@ void mr_request_queue_open(const struct mr_request *q, struct mrf_table t)
 		.session = q->session,
 		.served = mrf_queue_request_kind(t) == MRF_QUEUE_KIND_SERVICE &&
 			  mrf_queue_request_served(t),
+		.knows_memory = mrf_queue_request_knows_memory(t),
 	};
 	struct mrf_queue_options options;
 

@@ -22,8 +22,9 @@ static struct signs compare(const struct mrf_worker_stats *now, const struct mrf
 				 (now->drop_held_full - was->drop_held_full) +
 				 (now->held - was->held),
 		.publisher_held = now->publisher_blocks - was->publisher_blocks,
-		.queue_full =
-			(now->refused_push_full - was->refused_push_full) + now->pushes_waiting,
+		.queue_full = (now->refused_push_full - was->refused_push_full) +
+			      (now->refused_push_memory - was->refused_push_memory) +
+			      now->pushes_waiting,
 	};
 
 	/* A queue may have four fifths of what there is: see MR_QUEUE_SHARE. */

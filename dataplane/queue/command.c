@@ -162,6 +162,15 @@ static void answer_opened(struct request *r, const struct mr_queue *queue)
 	r->answer.max_deliver = queue->is_dead ? 0 : queue->options.max_deliver;
 }
 
+static void knows_memory(const struct request *r)
+{
+	struct mr_queue_client *client =
+		r->q->c.ops->lives(r->q->c.arg, r->session) ? mr_client_of(r->q, r->session) : NULL;
+
+	if (client != NULL)
+		client->knows_memory = true;
+}
+
 static int command_open(struct request *r)
 {
 	struct mr_queue *queue;
@@ -174,6 +183,10 @@ static int command_open(struct request *r)
 	queue->kept |= r->session == 0 && !mrf_queue_command_lookup(r->command);
 	answer_opened(r, queue);
 	r->answer.count = queue->consumers_count;
+	r->answer.window = mr_push_window(r->q, queue);
+	r->answer.waits = queue->options.when_full == MRF_QUEUE_FULL_WAIT;
+	if (mrf_queue_command_knows_memory(r->command) && r->session != 0)
+		knows_memory(r);
 	return 0;
 }
 

@@ -250,7 +250,8 @@ struct mr_queue_client {
 	uint64_t beat_ms; /* when it is told next that the bus lives, if it serves */
 	uint32_t windows; /* publishers first heard of from it, and not forgotten */
 	uint32_t ranges_count;
-	bool overdue; /* one of its consumers has overdue deliveries */
+	bool knows_memory; /* from a full queue */
+	bool overdue;      /* one of its consumers has overdue deliveries */
 	bool dirty;
 	uint32_t range_queue[MR_QUEUE_RANGES];
 	struct mrf_accepted_range ranges[MR_QUEUE_RANGES];
@@ -576,6 +577,8 @@ static inline void mr_queue_has_room(struct mr_queues *q, struct mr_queue *queue
 /* Pushes (push.c) */
 /* It and its dead letters together have all of the store that one may have. */
 bool mr_push_share_used_up(const struct mr_queues *q, const struct mr_queue *queue);
+/* Pushes that a producer who opens the queue now may have open. */
+uint32_t mr_push_window(const struct mr_queues *q, const struct mr_queue *queue);
 /* A message with such a body is beyond the limits of the queue. */
 bool mr_push_is_full(const struct mr_queue *queue, uint64_t body_bytes);
 void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue);

@@ -143,7 +143,7 @@ static struct mr_queue_assembly *begin(struct mr_queues *q, struct mr_queue_clie
 		mr_push_known(q, client->session, queue, facts.origin);
 		return NULL;
 	}
-	*status = MRF_STATUS_CODE_OVERLOADED;
+	*status = MRF_STATUS_CODE_NO_MEMORY;
 	e = mr_push_entry(q, client->session, m, facts.entry_flags | MR_ENTRY_CHAIN, 0);
 	if (e == NULL)
 		return NULL;
@@ -216,7 +216,7 @@ void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 	status = MRF_STATUS_CODE_BAD;
 	if (!fits(a, queue, m))
 		goto drop_and_refuse;
-	status = MRF_STATUS_CODE_OVERLOADED;
+	status = MRF_STATUS_CODE_NO_MEMORY;
 	if (mr_share_used_up(client->assemblies_bytes, mr_queue_store_left(q)) ||
 		!mr_entry_append(q, a->entry, m->headers, m->header_bytes + m->payload_bytes))
 		goto drop_and_refuse;

@@ -25,8 +25,16 @@ static void count_refused(struct mr_queues *q, struct mr_queue *queue, uint32_t 
 	case MRF_STATUS_CODE_CIRCUIT_OPEN: mr_count(stats->refused_circuit, 1); break;
 	case MRF_STATUS_CODE_OVERLOADED: mr_count(stats->refused_push_full, 1); break;
 	case MRF_STATUS_CODE_NO_RESPONDERS: mr_count(stats->refused_unserved, 1); break;
+	case MRF_STATUS_CODE_NO_MEMORY: mr_count(stats->refused_push_memory, 1); break;
 	default: mr_count(stats->drop_bad_message, 1); break;
 	}
+}
+
+static bool knows_memory(struct mr_queues *q, uint64_t session)
+{
+	const struct mr_queue_client *client = mr_client_find(q, session);
+
+	return client != NULL && client->knows_memory;
 }
 
 /* What comes of it goes to whoever wants to know: the promise and the call are told each for itself. */
@@ -34,6 +42,8 @@ void mr_push_refuse(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 	const struct mr_message_view *m, uint32_t status)
 {
 	count_refused(q, queue, status);
+	if (status == MRF_STATUS_CODE_NO_MEMORY && !knows_memory(q, session))
+		status = MRF_STATUS_CODE_OVERLOADED;
 	if (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN)
 		accept_one(q, session, number, &m->extra.origin, status);
 	if (m->header.flags & MRF_MESSAGE_FLAG_TOKEN)
@@ -48,17 +58,24 @@ static bool over(const struct mr_queue *queue, uint64_t more_bytes)
 		       queue->body_bytes + more_bytes > queue->options.bytes_max);
 }
 
-/* Beyond the limit by what producers may have under way: each of them a window, if it keeps to it. */
+/* Windows are a part of the limit, and less the more clients there are: all together have about an eighth of it. */
+#define WINDOW_PART 32u
+
+uint32_t mr_push_window(const struct mr_queues *q, const struct mr_queue *queue)
+{
+	uint64_t window = queue->options.messages_max / WINDOW_PART / (q->clients_count + 1);
+
+	return window == 0 ? 1 : window < q->c.window ? (uint32_t)window : q->c.window;
+}
+
+/* Beyond the limit by what producers may have under way. */
 static bool far_over(struct mr_queues *q, uint64_t session, const struct mr_queue *queue)
 {
 	const struct mrf_queue_options *o = &queue->options;
-	uint64_t under_way;
 
 	(void)mr_client_of(q, session); /* it is one of them from here on */
-	under_way = (uint64_t)q->clients_count * q->c.window;
-	return mr_queue_depth(queue) >= o->messages_max + o->messages_max / 8 + under_way ||
-	       (o->bytes_max != 0 &&
-		       queue->body_bytes > o->bytes_max + o->bytes_max / 8 + MR_BODY_BYTES_MAX);
+	return mr_queue_depth(queue) >= o->messages_max + o->messages_max / 8 + q->clients_count ||
+	       (o->bytes_max != 0 && queue->body_bytes > o->bytes_max + o->bytes_max / 8);
 }
 
 /* About what is in it takes of the store. */
@@ -88,7 +105,7 @@ static uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 	if (mr_unlikely(over(queue, body_bytes)) && (!waits || far_over(q, session, queue)))
 		return MRF_STATUS_CODE_OVERLOADED;
 	if (mr_unlikely(mr_push_share_used_up(q, queue)))
-		return MRF_STATUS_CODE_OVERLOADED;
+		return MRF_STATUS_CODE_NO_MEMORY;
 	return MRF_STATUS_CODE_OK;
 }
 
@@ -317,7 +334,7 @@ void mr_queues_push(
 		mr_push_known(q, session, queue, facts.origin);
 		return;
 	}
-	status = MRF_STATUS_CODE_OVERLOADED;
+	status = MRF_STATUS_CODE_NO_MEMORY;
 	e = mr_push_entry(q, session, m, facts.entry_flags, body_bytes);
 	if (mr_unlikely(e == NULL))
 		goto refuse;

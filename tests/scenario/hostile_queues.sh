@@ -65,7 +65,7 @@ expect_match "queues had" "$said" 'got 100$'
 
 say "publishers, memory and deliveries that others want too: four fifths at most"
 attack_counts "pushed=76 refused_push_full=9924" publishers-hoard
-attack_counted refused_push_full store-hoard 10000
+attack_counted refused_push_memory store-hoard 10000
 work_goes_on
 "$millrace" queue purge hostile.store
 attack_counts "pushed=200000" never-acks

@@ -297,13 +297,13 @@ static void queue_without_consumers_leaves_room_for_others(void **state)
 	other = rig_make(&r, "other");
 	fill(q, 1, text);
 	assert_true(r.stats.pushed > 11000);
-	assert_int_equal(r.stats.refused_push_full, 1);
+	assert_int_equal(r.stats.refused_push_memory, 1);
 	for (unsigned i = 0; i < 1000; i++)
 		rig_push(&r,
 			&(struct rig_push){.queue = other, .client = 3, .text = text, .id = 1 + i});
-	assert_int_equal(r.stats.refused_push_full, 1);
+	assert_int_equal(r.stats.refused_push_memory, 1);
 	fill(q, 1, text);
-	assert_int_equal(r.stats.refused_push_full, 2);
+	assert_int_equal(r.stats.refused_push_memory, 2);
 }
 
 static void consumers_that_never_settle_leave_deliveries_to_others(void **state)

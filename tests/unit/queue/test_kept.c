@@ -121,7 +121,7 @@ static void dead_letters_leave_room_for_others(void **state)
 	rig_open_store(&r, 8u << 20, NULL);
 	memset(text, 'x', 1000);
 	fill_dead(text, 12000);
-	assert_true(r.stats.refused_push_full > 0);
+	assert_true(r.stats.refused_push_memory > 0);
 	check_room_for_others(text);
 }
 
