@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# attempts: what kills its consumers is a dead letter in the end and nothing else is, what comes again comes in order, and
+# what an operator said stays.
+. "$(dirname "$0")/../support/lib.sh"
+
+bus_start --set queues.idle_ms=1000
+push() { expect_status 0 "$millrace" push "$@"; }
+shown() { "$millrace" queue show "$1" --json | jq "$2"; }
+dead() { "$millrace" queue dead "$1" --json | jq -c '[.[].payload]'; }
+lines() { seq "$1" >"$dir/lines"; expect_status 0 sh -c "'$millrace' push $2 --stdin-lines <'$dir/lines'"; }
+
+say "five that take one each of what was delivered ahead"
+lines 20 ahead
+for _ in 1 2 3 4 5; do
+	expect_status 0 "$millrace" pull ahead -n 1
+done
+expect_equal "dead letters" "$(dead ahead)" '[]'
+
+say "one that kills its consumer"
+lines 8 poison
+for i in 1 2 3 4 5; do
+	"$millrace" pull poison --exec "read x; [ \$x != 3 ] || touch $dir/in-hand.$i; [ \$x != 3 ] || sleep 60" \
+		>>"$dir/done" 2>/dev/null &
+	started+=($!)
+	victim=$!
+	wait_for "the third is in hand" test -e "$dir/in-hand.$i"
+	kill -9 "$victim"
+	wait "$victim" 2>/dev/null || true
+done
+is_dead() { [ "$(dead poison)" = '["3"]' ]; }
+wait_for "it is dead" is_dead
+expect_status 0 "$millrace" pull poison --idle-exit 300
+expect_equal "what is left was seen by nobody, or comes in order" \
+	"$(sort -n <<<"$output" | tr '\n' ' ')" "$(tr '\n' ' ' <<<"$output")"
+
+say "a pause is kept when the queue is idle"
+push idle one --limit 5 --when-full refuse
+expect_status 0 "$millrace" pull idle -n 1
+expect_status 0 "$millrace" queue pause idle
+push other x
+expect_status 0 "$millrace" pull other -n 1
+removed() { ! "$millrace" queue show other >"$dir/shown" 2>&1; }
+wait_for "one that was idle for as long is removed" removed
+expect_equal "paused" "$(shown idle .paused)" true
+push idle two
+expect_status 0 "$millrace" pull idle --idle-exit 300
+expect_equal "delivered" "$output" ''
