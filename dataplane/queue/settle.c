@@ -171,6 +171,20 @@ static void progress(struct mr_queues *q, struct mr_queue_delivery *d)
 	mr_delivery_touch(q, d);
 }
 
+/* A consumer that leaves is sent deliveries until its leave is heard, and gives them back: that is no fault.
+ * One that acks them says that it did the work, which another will do again. */
+static void count_unknown(struct mr_queues *q, const struct mrf_settlement *s)
+{
+	bool gives_back = s->verb == MRF_SETTLE_VERB_REQUEUE || s->verb == MRF_SETTLE_VERB_HANDED ||
+			  s->verb == MRF_SETTLE_VERB_LEAVE || s->verb == MRF_SETTLE_VERB_RETURNED ||
+			  s->verb == MRF_SETTLE_VERB_PROGRESS;
+
+	if (gives_back && mr_delivery_by_tag(q, s->tag) == NULL)
+		mr_count(q->c.stats->late_settlements, 1);
+	else /* another's, or done by who is not to do it any more */
+		mr_count(q->c.stats->bad_tags, 1);
+}
+
 static void settle(
 	struct mr_queues *q, uint64_t session, uint32_t number, const struct mrf_settlement *s)
 {
@@ -180,7 +194,7 @@ static void settle(
 		return; /* that it was heard is all */
 	d = mr_delivery_find(q, s->tag, session, number);
 	if (mr_unlikely(d == NULL)) {
-		mr_count(q->c.stats->bad_tags, 1);
+		count_unknown(q, s);
 		return;
 	}
 	switch (s->verb) {

@@ -144,7 +144,7 @@ static const struct {
 	{"NATS/1.1\r\nA: 1\r\n\r\n", 0, false},
 	{"nats/1.0\r\nA: 1\r\n\r\n", 0, false},
 	{"NATS/1.0\nA: 1\n\nxx", 0, false},
-	{"NATS/1.0\r\nA: 1\0002\r\n\r\n", 23, false},
+	{"NATS/1.0\r\nA: 1\0002\r\n\r\n", 20, false},
 	{"NATS/1.0\r\n\r", 0, false},
 	{"\r\n\r\n", 0, false},
 };

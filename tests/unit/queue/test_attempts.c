@@ -181,7 +181,8 @@ static void handed_of_another_session_is_refused(void **state)
 	rig_run(&r);
 	rig_settle(&r, 3, q, rig_expect(&r, 2, "0"), MRF_SETTLE_VERB_HANDED, 0);
 	rig_settle(&r, 3, q, 77, MRF_SETTLE_VERB_LEAVE, 0);
-	assert_int_equal(r.stats.bad_tags, 2);
+	assert_int_equal(r.stats.bad_tags, 1);
+	assert_int_equal(r.stats.late_settlements, 1);
 }
 
 /* Services. */

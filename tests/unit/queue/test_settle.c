@@ -136,6 +136,26 @@ static void message_delivered_too_often_is_a_dead_letter(void **state)
 	assert_int_equal(r.stats.queue_dead, 1);
 }
 
+/* It is sent deliveries until its leave is heard, and what it says of them then is no sign of a broken client. */
+static void what_a_consumer_gives_back_when_it_has_left_is_late_and_not_bad(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+	uint64_t tag;
+
+	(void)state;
+	rig_consume(&r, "work", 2, 1);
+	push(q, "a");
+	rig_run(&r);
+	tag = rig_expect(&r, 2, "a");
+	rig_settle(&r, 2, q, tag, MRF_SETTLE_VERB_REQUEUE, 60000);
+	rig_settle(&r, 2, q, tag, MRF_SETTLE_VERB_HANDED, 0);
+	rig_settle(&r, 2, q, tag, MRF_SETTLE_VERB_RETURNED, 0);
+	assert_int_equal(r.stats.bad_tags, 0);
+	assert_int_equal(r.stats.late_settlements, 2);
+	rig_settle(&r, 2, q, tag, MRF_SETTLE_VERB_ACK, 0);
+	assert_int_equal(r.stats.bad_tags, 1);
+}
+
 static void rejected_message_is_a_dead_letter_with_its_headers(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
@@ -428,6 +448,7 @@ int main(void)
 		RIG_TEST(message_not_settled_in_time_goes_to_another),
 		RIG_TEST(consumer_that_never_acks_gets_no_more_than_its_prefetch),
 		RIG_TEST(message_delivered_too_often_is_a_dead_letter),
+		RIG_TEST(what_a_consumer_gives_back_when_it_has_left_is_late_and_not_bad),
 		RIG_TEST(rejected_message_is_a_dead_letter_with_its_headers),
 		RIG_TEST(headers_that_make_no_sense_do_not_hide_the_reason),
 		RIG_TEST(a_producer_cannot_forge_the_reason),

@@ -70,7 +70,7 @@ static void progress_begins_the_time_of_a_delivery_anew(void **state)
 	assert_recalled(2, tag);
 	assert_int_equal(r.stats.queue_recalled, 1);
 	rig_settle(&r, 2, q, tag, MRF_SETTLE_VERB_PROGRESS, 0);
-	assert_int_equal(r.stats.bad_tags, 1);
+	assert_int_equal(r.stats.late_settlements, 1);
 }
 
 static void progress_of_one_does_not_hold_another(void **state)
