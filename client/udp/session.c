@@ -10,6 +10,7 @@
 #include "client/udp/udp.h"
 
 /* The part of a delivery that is neither subject nor headers nor payload. */
+#define LATE_NS (500 * MR_NS_PER_MS)
 #define OVERHEAD_BYTES                                                                             \
 	(sizeof(struct mrf_message_header) + sizeof(struct mrf_reply_token) +                      \
 		sizeof(struct mrf_message_sections))
@@ -159,8 +160,9 @@ void mr_udp_look(struct mr_client *c)
 	if (u->stuck)
 		mr_udp_send(c);
 	beat(c, now_ns);
-	/* Time in which this side did not look, as all that runs here was paused, says nothing of the bus. */
-	if (now_ns - u->looked_ns > u->heartbeat_ns &&
+	/* Time in which this side did not look, as all that runs here was paused, says nothing of the bus. One that
+	 * sleeps looks each heartbeat. */
+	if (now_ns - u->looked_ns > 2 * u->heartbeat_ns + LATE_NS &&
 		u->last_rx_ns + u->dead_ns < now_ns + u->heartbeat_ns)
 		u->last_rx_ns = now_ns + u->heartbeat_ns - u->dead_ns;
 	u->looked_ns = now_ns;

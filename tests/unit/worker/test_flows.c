@@ -584,7 +584,12 @@ static void end_session(bool by_itself)
 		mr_rig_add(&f, MRF_MESSAGE_KIND_CLOSE, 0, NULL, NULL, 0);
 		send_now();
 	} else {
-		mr_rig_wait_ms(&r, 60000);
+		/* Stepped as a loop would: a worker that is away for long ends nobody for that. */
+		for (unsigned i = 0; i < 600 && atomic_load(&s->remote->end) == MR_REMOTE_LIVES;
+			i++) {
+			mr_rig_wait_ms(&r, 100);
+			rounds(1);
+		}
 	}
 	rounds(3);
 	assert_int_not_equal(atomic_load(&s->remote->end), MR_REMOTE_LIVES);
