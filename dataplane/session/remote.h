@@ -101,6 +101,6 @@ void mr_remote_onto(struct mr_session *s, void *to, uint32_t room);
 
 bool mr_alias_set_has(const struct mr_alias_set *set, uint32_t alias);
 
-_Static_assert(sizeof(struct mr_session) + sizeof(struct mr_remote) <= 1024, "memory of a session");
+_Static_assert(sizeof(struct mr_session) + sizeof(struct mr_remote) <= 1088, "memory of a session");
 
 #endif

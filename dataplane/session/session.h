@@ -22,6 +22,7 @@
 #define MR_SESSION_REASON_BYTES 64
 
 struct mr_gate;
+struct mr_late;
 struct mr_remote;
 struct mr_waiting;
 
@@ -43,6 +44,9 @@ struct mr_session {
 	bool consumed;        /* skipped in since the last release */
 	bool stalled;         /* it has a promised message that a full receiver holds up */
 	uint64_t missed_seen; /* stats->missed when last looked at */
+	struct mr_late *late; /* what is late of it; NULL: nothing. See worker/share.h */
+	uint64_t share_due;
+	uint32_t message_work;      /* of its dearest messages of late */
 	const struct mr_gate *gate; /* the gate at which it is stalled; NULL: not at one alone */
 	uint32_t gate_tag;          /* see gate.h */
 	uint32_t bereft_bytes;      /* of what a client that is gone left unread: looked at */

@@ -266,9 +266,11 @@ static const struct mr_route *fill(const struct mr_router *r, const struct room 
 		.groups = room->groups,
 		.members = room->members,
 		.group_count = w->group_count,
-		.span_count = (uint16_t)w->span_count,
+		.span_count = w->span_count,
+		.far = (uint16_t)(w->far < UINT16_MAX ? w->far : UINT16_MAX),
 		.bytes = (uint8_t)k->bytes,
 		.interest = w->span_count > 0 || w->group_count > 0 || w->workers != 0,
+		.large = w->sinks + w->group_count >= MR_ROUTE_LARGE,
 		.hash = k->hash,
 	};
 	mr_walk_emit(w, room->spans, room->groups, room->members);

@@ -48,12 +48,16 @@ struct mr_route {
 	const struct mr_sink_span *spans; /* this worker's plain subscribers */
 	const struct mr_route_group *groups;
 	const struct mr_sink_span *members;
-	uint32_t group_count;
-	uint16_t span_count;
+	uint32_t group_count : 20;
+	uint32_t span_count : 12;
+	uint16_t far; /* plain subscribers of other workers; 65,535: that many or more */
 	uint8_t bytes;
-	bool interest; /* somebody gets a copy, unless all are gone by now */
-	uint64_t hash; /* of the subject */
+	bool interest : 1; /* somebody gets a copy, unless all are gone by now */
+	bool large : 1;    /* many sinks or groups: MR_ROUTE_LARGE of both together */
+	uint64_t hash;     /* of the subject */
 };
+
+#define MR_ROUTE_LARGE 64u
 
 /* The group member chosen. */
 struct mr_member {

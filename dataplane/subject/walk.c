@@ -20,10 +20,13 @@ static void take_lone(struct mr_walk *w, uintptr_t link)
 {
 	unsigned worker = (unsigned)(link >> MR_BLOCK_WORKER_SHIFT);
 
-	if (worker == w->worker)
+	if (worker == w->worker) {
 		w->spans[w->span_count++] = (struct mr_sink_span){mr_block_of(link)->sinks, 1};
-	else
+		w->sinks++;
+	} else {
 		w->workers |= UINT64_C(1) << worker;
+		w->far++;
+	}
 }
 
 static void add_list(struct mr_walk *w, mr_block_link *list)
@@ -287,12 +290,14 @@ static bool take_block(struct mr_walk *w, const struct mr_block *b)
 
 	if (b->group == 0 && b->worker != w->worker) {
 		w->workers |= UINT64_C(1) << b->worker;
+		w->far += span.count;
 		return true;
 	}
 	if (b->group == 0) {
 		if (w->span_count == MR_WALK_LISTS_MAX)
 			return false;
 		w->spans[w->span_count++] = span;
+		w->sinks += span.count;
 		return true;
 	}
 	if (w->member_count == MR_WALK_GROUPS_MAX)
@@ -322,6 +327,8 @@ static void restart(struct mr_walk *w)
 	w->group_count = 0;
 	w->member_count = 0;
 	w->visits = 0;
+	w->sinks = 0;
+	w->far = 0;
 	w->list_count = 0;
 	if (++w->number == 0) {
 		memset(w->marks, 0, sizeof(w->marks));

@@ -25,6 +25,10 @@
 #define MR_WALK_LISTS_MAX  MR_TABLE_VISITS_MAX
 #define MR_WALK_GROUPS_MAX (MR_WALK_LISTS_MAX * MR_TABLE_GROUPS_PER_PATTERN)
 
+/* A route has so many bits for each. */
+_Static_assert(
+	MR_WALK_LISTS_MAX < 1u << 12 && MR_WALK_GROUPS_MAX < 1u << 20, "see struct mr_route");
+
 /* Where a node may be, and then the node. */
 struct mr_walk_step {
 	struct mr_node_probe probe;
@@ -66,6 +70,8 @@ struct mr_walk {
 	uint32_t group_count;
 	uint32_t member_count;
 	uint32_t visits;
+	uint32_t sinks; /* of this worker, plain */
+	uint32_t far;   /* plain sinks of other workers */
 	/* scratch */
 	const char *subject;
 	const struct mr_node_map *map;

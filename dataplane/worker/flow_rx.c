@@ -2,6 +2,7 @@
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/gate.h"
+#include "dataplane/worker/share.h"
 #include "dataplane/worker/walk.h"
 
 /* Frames that a session's slots give at a time; with the smallest messages that is a few
@@ -92,6 +93,12 @@ static void take_slots(struct mr_worker *w, struct mr_session *s)
 		mr_worker_count_stall(w, s);
 		return;
 	}
+	if (mr_unlikely(mr_session_must_wait(w, s))) {
+		w->moved = true;
+		if (w->share.turns > 0 || s->late != NULL)
+			return;
+		w->share.now = s->share_due;
+	}
 	for (uint32_t i = 0; i < SLOTS_A_ROUND && mr_reliable_rx_waits(&flow->rx); i++)
 		if (!take_slot(w, s, true))
 			break;
@@ -103,11 +110,13 @@ void mr_worker_flow_finish(struct mr_worker *w, struct mr_session *s)
 {
 	struct mr_flow *flow = &s->remote->flow;
 
+	mr_worker_late_finish(w, s);
 	if (!mr_reliable_rx_waits(&flow->rx))
 		return;
 	while (mr_reliable_rx_waits(&flow->rx))
 		(void)take_slot(w, s, false);
 	mr_worker_route_now(w);
+	mr_worker_late_finish(w, s);
 }
 
 void mr_worker_flows_take(struct mr_worker *w)
@@ -136,7 +145,8 @@ static void take_next(struct mr_worker *w, struct mr_session *s, const struct mr
 	const uint8_t *at = f->at + sizeof(f->header);
 	struct mr_walk k = {at, f->bytes - (uint32_t)sizeof(f->header), f->header.messages};
 
-	if (mr_likely(flow->rx.taken == f->header.sequence && !mr_session_waits(s)) &&
+	if (mr_likely(flow->rx.taken == f->header.sequence && !mr_session_waits(s) &&
+		      !mr_session_must_wait(w, s)) &&
 		mr_likely(take_messages(w, s, &k))) {
 		mr_reliable_rx_let_go(&flow->rx);
 	} else {

@@ -2,6 +2,7 @@
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/gate.h"
 #include "dataplane/worker/queues.h"
+#include "dataplane/worker/share.h"
 #include "dataplane/worker/turns.h"
 
 /* Members tried before a queue group's message is given up: all of a small group, some of a large.
@@ -191,11 +192,27 @@ publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_me
 		deliver_group(w, &p, g);
 	if (p.workers != 0 || p.members > 0)
 		put_on_mesh(w, &p);
+	w->share.turn_far += r->far;
 	if (!r->interest)
 		mr_count(w->stats->drop_unrouted, 1);
 	if (token != NULL && p.delivered == 0)
 		answer_status(w, from, token,
 			r->interest ? MRF_STATUS_CODE_OVERLOADED : MRF_STATUS_CODE_NO_RESPONDERS);
+}
+
+/* Counts the work of a route of many sinks. */
+static void __attribute__((noinline)) count_large(struct mr_worker *w, const struct mr_route *r)
+{
+	w->share.turn_work += r->group_count * 2;
+	for (uint32_t i = 0; i < r->span_count; i++)
+		w->share.turn_work += r->spans[i].count;
+}
+
+/* True if the message has to wait for a round that has work left. */
+static bool __attribute__((noinline))
+leave_large(struct mr_worker *w, const struct mr_burst_entry *e)
+{
+	return !w->late.serves && mr_worker_round_is_over(w) && mr_worker_late_put(w, e);
 }
 
 MR_ALWAYS_INLINE void publish_by(struct mr_worker *w, struct mr_session *from,
@@ -230,14 +247,20 @@ static void __attribute__((noinline)) publish_parts(struct mr_worker *w, struct 
 		publish_further(w, from, &m, r, asked, delivered);
 }
 
-MR_ALWAYS_INLINE void publish(
-	struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m)
+MR_ALWAYS_INLINE void publish(struct mr_worker *w, const struct mr_burst_entry *e)
 {
+	struct mr_session *from = e->from;
+	const struct mr_message_view *m = e->view;
 	const struct mr_route *r = find_route(w, from, m);
 
 	if (mr_unlikely(r == NULL)) {
 		reject(from);
 		return;
+	}
+	if (mr_unlikely(r->large)) {
+		if (leave_large(w, e))
+			return;
+		count_large(w, r);
 	}
 	w->round.published++;
 	if (mr_likely((m->header.flags & (MRF_MESSAGE_FLAG_TOKEN | MR_MESSAGE_FLAGS_EXTRA)) == 0)) {
@@ -313,7 +336,8 @@ other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 	}
 }
 
-static void publish_run(struct mr_worker *w, const struct mr_burst_entry *e, uint32_t count)
+/* Returns how many it took: of a route of many sinks one at a time. */
+static uint32_t publish_run(struct mr_worker *w, const struct mr_burst_entry *e, uint32_t count)
 {
 	const struct mr_route *r = NULL;
 
@@ -322,7 +346,13 @@ static void publish_run(struct mr_worker *w, const struct mr_burst_entry *e, uin
 	if (mr_unlikely(r == NULL)) {
 		mr_count(w->stats->drop_bad_alias, count);
 		mr_count(e->from->stats->rejected, count);
-		return;
+		return count;
+	}
+	if (mr_unlikely(r->large)) {
+		count = 1;
+		if (leave_large(w, e))
+			return count;
+		count_large(w, r);
 	}
 	w->round.published += count;
 	if (mr_unlikely(mr_message_is_promised(e->header.flags)))
@@ -330,12 +360,13 @@ static void publish_run(struct mr_worker *w, const struct mr_burst_entry *e, uin
 	else
 		mr_worker_deliver_run_own(w, r, e, count);
 	if (mr_likely(r->interest && r->workers == 0 && r->group_count == 0))
-		return;
+		return count;
 	for (uint32_t i = 0; i < count; i++) {
 		struct mr_message_view m = mr_message_plain(e[i].at, e[i].header);
 
 		publish_further(w, e->from, &m, r, NULL, 0);
 	}
+	return count;
 }
 
 /* All of the header but the length. */
@@ -381,24 +412,83 @@ static void single(struct mr_worker *w, const struct mr_burst_entry *e)
 	else if (mr_unlikely(e->view == NULL))
 		single_plain(w, e);
 	else if (mr_likely(e->header.kind == MRF_MESSAGE_KIND_PUBLISH))
-		publish(w, e->from, e->view);
+		publish(w, e);
 	else
 		other(w, e->from, *e->view);
+}
+
+/* `*since`: see take_turn. */
+static void end_turn(struct mr_worker *w, const struct mr_burst_entry *first,
+	const struct mr_burst_entry *end, uint64_t *since)
+{
+	uint64_t work = mr_worker_turn_work(w), bytes = 0, now;
+
+	mr_worker_turn_end(w, first->from, work, (uint32_t)(end - first));
+	if (mr_likely(*since == 0))
+		return;
+	now = rte_rdtsc();
+	for (const struct mr_burst_entry *e = first; e < end; e++)
+		bytes += e->header.bytes;
+	mr_worker_charge(w, first->from, now - *since, work, bytes);
+	*since = now;
+}
+
+/* What stands side by side of one session; returns where the next one's begins. `*since`: when the turn
+ * began, and then the next; 0: it is not measured. */
+static const struct mr_burst_entry *take_turn(struct mr_worker *w, const struct mr_burst_entry *e,
+	const struct mr_burst_entry *end, uint64_t *since)
+{
+	const struct mr_burst_entry *first = e;
+	struct mr_session *s = e->from;
+	bool waits = mr_session_must_wait(w, s);
+
+	mr_worker_turn_begin(w);
+	do {
+		uint32_t run;
+
+		if (mr_unlikely(waits) && mr_worker_late_put(w, e)) {
+			e++;
+			continue;
+		}
+		run = run_of(e, end);
+		if (run == 0)
+			single(w, e++);
+		else
+			e += publish_run(w, e, run);
+		waits = mr_worker_turn_is_over(w) || s->late != NULL;
+	} while (e < end && e->from == s);
+	end_turn(w, first, e, since);
+	return e;
 }
 
 void mr_worker_route(struct mr_worker *w)
 {
 	const struct mr_burst_entry *e = w->burst;
 	const struct mr_burst_entry *end = e + w->burst_count;
+	uint64_t since = 0;
 
 	w->passed_gates.from = NULL; /* gates may shut from here on */
-	while (e < end) {
-		uint32_t run = run_of(e, end);
+	if (e == end)
+		return;
+	if (mr_unlikely(e->from != w->share.last || e->from != end[-1].from))
+		since = rte_rdtsc();
+	while (e < end)
+		e = take_turn(w, e, end, &since);
+}
 
-		if (run == 0)
-			single(w, e++);
-		else
-			publish_run(w, e, run);
-		e += run;
-	}
+void mr_worker_route_late(struct mr_worker *w)
+{
+	const struct mr_burst_entry *e = w->burst;
+	uint64_t since = rte_rdtsc();
+	uint32_t run = run_of(e, e + 1);
+
+	w->passed_gates.from = NULL;
+	mr_worker_turn_begin(w);
+	w->late.serves = true;
+	if (run == 0)
+		single(w, e);
+	else
+		(void)publish_run(w, e, run);
+	w->late.serves = false;
+	end_turn(w, e, e + 1, &since);
 }

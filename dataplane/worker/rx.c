@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/frames.h"
 #include "dataplane/worker/gate.h"
+#include "dataplane/worker/share.h"
 
 /* Makes a session silent and calls the table writer, which shuts it. */
 static void give_up(struct mr_worker *w, struct mr_session *s)
@@ -30,8 +31,8 @@ static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_m
 		give_up(w, s);
 		return 0;
 	}
-	if (messages_max > MR_SESSION_BURST)
-		messages_max = MR_SESSION_BURST;
+	if (messages_max > mr_session_burst(s))
+		messages_max = mr_session_burst(s);
 	/* Where a message is, the one before it says: its line would be asked for only when that one
 	 * has come. */
 	mr_prefetch_lines(at, ready);
@@ -65,27 +66,28 @@ static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_m
 	return bytes;
 }
 
-void mr_worker_rx(struct mr_worker *w)
+/* A burst of those that have their share yet; returns its bytes. *first: when the first of the others has. */
+static uint32_t take_burst(
+	struct mr_worker *w, const struct mr_poll_list *list, uint64_t *first, uint32_t *ahead)
 {
-	const struct mr_poll_list *list =
-		atomic_load_explicit(&w->directory.poll, memory_order_acquire); /* [session.poll] */
 	uint32_t bytes = 0;
 
-	w->burst_count = 0;
-	if (mr_unlikely(!mr_worker_mesh_ready(w))) {
-		mr_count(w->stats->mesh_stalls, 1);
-		return;
-	}
 	/* Whoever did not get into this burst is asked first in the next. */
 	if (w->cursor >= list->count)
 		w->cursor = 0;
 	for (uint32_t i = 0, at = w->cursor; i < list->count; i++) {
 		struct mr_session *s = list->sessions[at];
 
-		if (mr_unlikely(mr_session_waits(s)))
+		if (mr_unlikely(mr_session_waits(s))) {
 			mr_worker_count_stall(w, s);
-		else if (!atomic_load_explicit(&s->corrupt, memory_order_relaxed))
+		} else if (mr_unlikely(
+				   mr_session_is_ahead(w, s) && mr_bytes_readable(&s->up) > 0)) {
+			if ((*ahead)++ == 0 || (int64_t)(s->share_due - *first) < 0)
+				*first = s->share_due;
+		} else if (mr_likely(s->late == NULL) &&
+			   !atomic_load_explicit(&s->corrupt, memory_order_relaxed)) {
 			bytes += take(w, s, MR_BURST_BYTES - bytes);
+		}
 		at = at + 1 < list->count ? at + 1 : 0;
 		/* Of some sessions nothing may have been fit for the burst: their count is bounded too. */
 		if (w->burst_count == MR_BURST || bytes >= MR_BURST_BYTES ||
@@ -94,8 +96,31 @@ void mr_worker_rx(struct mr_worker *w)
 			break;
 		}
 	}
+	return bytes;
+}
+
+void mr_worker_rx(struct mr_worker *w)
+{
+	const struct mr_poll_list *list =
+		atomic_load_explicit(&w->directory.poll, memory_order_acquire); /* [session.poll] */
+	uint32_t bytes, ahead = 0;
+	uint64_t first = 0;
+
+	w->burst_count = 0;
+	if (mr_unlikely(!mr_worker_mesh_ready(w))) {
+		mr_count(w->stats->mesh_stalls, 1);
+		return;
+	}
+	bytes = take_burst(w, list, &first, &ahead);
+	/* Nobody else wants the worker: it is not to stand still. */
+	if (mr_unlikely(ahead > 0 && bytes == 0 && w->share.turns == 0)) {
+		w->share.now = first;
+		bytes = take_burst(w, list, &first, &ahead);
+	}
 	if (bytes > 0) {
 		mr_count(w->stats->rx_bytes, bytes);
 		w->moved = true;
 	}
+	if (mr_unlikely(ahead > 0))
+		w->moved = true;
 }

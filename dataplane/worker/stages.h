@@ -16,6 +16,8 @@ void mr_worker_round(struct mr_worker *w);
 void mr_worker_rx(struct mr_worker *w);
 /* Delivers, hands over or discards every message of the burst. */
 void mr_worker_route(struct mr_worker *w);
+/* The same of a message that was late: see share.h. */
+void mr_worker_route_late(struct mr_worker *w);
 /* Shows what was written to its readers and rings who sleeps. */
 void mr_worker_show(struct mr_worker *w);
 /* The same, and gives back what was read. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/flows.h"
+#include "dataplane/worker/share.h"
 
 /* The flag is taken back before the bell is rung: a reader that goes to sleep again in between has
  * the ring still coming. */
@@ -55,6 +56,9 @@ static void give_back(struct mr_worker *w)
 		struct mr_session *s = w->consumed[i];
 
 		s->consumed = false;
+		/* What is late of it is not given back, or it would count as taken. */
+		if (mr_unlikely(s->late != NULL))
+			continue;
 		if (mr_bytes_release(&s->up)) {
 			/* The client waits for room. */
 			atomic_store_explicit(&s->up.shared->wants_bell, 0, memory_order_relaxed);
@@ -82,6 +86,7 @@ void mr_worker_tx(struct mr_worker *w)
 	mr_count(w->stats->delivered, w->round.delivered);
 	w->round.published = 0;
 	w->round.delivered = 0;
+	mr_worker_share_round(w);
 	give_back(w);
 	mr_worker_flows_run(w);
 	mr_worker_ports_tx(w);

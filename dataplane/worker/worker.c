@@ -13,6 +13,7 @@
 #include "dataplane/worker/frames.h"
 #include "dataplane/worker/gate.h"
 #include "dataplane/worker/queues.h"
+#include "dataplane/worker/share.h"
 #include "dataplane/worker/turns.h"
 
 static bool stopped(struct mr_worker *w)
@@ -59,6 +60,7 @@ void mr_worker_round(struct mr_worker *w)
 	mr_worker_held_run(w);   /* what is held -> own sinks */
 	mr_worker_rx(w);         /* channels -> burst */
 	mr_worker_route(w);      /* burst -> own sinks, mesh, queues, control */
+	mr_worker_late_run(w);   /* what was left for later -> own sinks, mesh, queues, control */
 	mr_worker_queues_run(w); /* queues -> own sinks, mesh */
 	mr_worker_tx(w);         /* sinks and mesh -> their readers, ports */
 }
@@ -276,6 +278,7 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 		mr_worker_free(w);
 		return error;
 	}
+	w->looked = mr_router_counters(w->router);
 	*out = w;
 	return 0;
 }

