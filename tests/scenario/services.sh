@@ -29,7 +29,7 @@ cmp "$dir/large" "$dir/large.back" || fail "a large request came back changed"
 say "one dies with a request in hand: another answers"
 start slow1 "$millrace" serve slow --exec "echo begun >>'$dir/begun'; until [ -e '$dir/go' ]; do sleep 0.01; done"
 slow1=$pid
-start caller "$millrace" call slow 'do it' --timeout 60000
+start caller "$millrace" call slow 'do it' --wait --timeout 60000
 caller=$pid
 wait_for "the request is in hand" test -s "$dir/begun"
 start slow2 "$millrace" serve slow --exec cat
