@@ -54,6 +54,7 @@ void mr_config_default(struct mr_config *c)
 	c->sessions.log_bytes = 128u << 10;
 	c->sessions.high_water = 50;
 	c->sessions.held_bytes_max = 16u << 20;
+	c->sessions.early_bytes_max = 64u << 20;
 	c->peers.share_percent = 25;
 	c->messages.bytes_max = 1u << 20;
 	c->queues.memory_mib = 256;

@@ -103,6 +103,8 @@ struct mr_config {
 		uint32_t high_water;        /* percent, 1 .. 100, default 50 */
 		uint32_t
 			held_bytes_max; /* of one session, power of two, 64 KiB .. 1 GiB, default 16 MiB */
+		uint32_t
+			early_bytes_max; /* per worker, power of two, 4 MiB .. 1 GiB, default 64 MiB */
 	} sessions;
 	struct {
 		uint32_t

@@ -45,6 +45,7 @@ struct mr_config_document {
 		char *log_bytes;
 		char *high_water;
 		char *held_bytes_max;
+		char *early_bytes_max;
 	} sessions;
 	struct {
 		char *share_percent;
@@ -139,7 +140,8 @@ static const cyaml_schema_field_t sessions_fields[] = {
 	VALUE(sessions, sessions_max), VALUE(sessions, per_address_max),
 	VALUE(sessions, heartbeat_ms), VALUE(sessions, missed_max),
 	VALUE(sessions, hellos_per_second), VALUE(sessions, log_bytes),
-	VALUE(sessions, high_water), VALUE(sessions, held_bytes_max), CYAML_FIELD_END,
+	VALUE(sessions, high_water), VALUE(sessions, held_bytes_max),
+	VALUE(sessions, early_bytes_max), CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t peers_fields[] = {
 	VALUE(peers, share_percent), CYAML_FIELD_END,

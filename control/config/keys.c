@@ -84,6 +84,7 @@ const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
 	SIZE("sessions.log_bytes", sessions.log_bytes, 16u << 10, 16u << 20),
 	NUMBER("sessions.high_water", sessions.high_water, 1, 100),
 	SIZE("sessions.held_bytes_max", sessions.held_bytes_max, 64u << 10, 1u << 30),
+	SIZE("sessions.early_bytes_max", sessions.early_bytes_max, 4u << 20, 1u << 30),
 	NUMBER("peers.share_percent", peers.share_percent, 1, 100),
 	SIZE("messages.bytes_max", messages.bytes_max, 64u << 10, 64u << 20),
 	NUMBER("queues.memory_mib", queues.memory_mib, 1, 1048576),

@@ -10,7 +10,7 @@
 #define BYTES_AN_ENTRY  256u
 #define LOG_BYTES_LEAST 4096u
 /* Room for frames that come too early, in logs: what a path loses must not end the credit of what comes
- * after it, and the slots of a session that loses nothing are never touched. */
+ * after it. */
 #define SLOT_SHARE 4u
 
 /* The next power of two, from 1 on. */
@@ -50,12 +50,12 @@ int mr_flow_open(struct mr_flow *f, uint32_t log_bytes, uint32_t frame_bytes)
 	if (f->log_bytes < frame_bytes)
 		f->log_bytes = (uint32_t)mr_align_up(frame_bytes, LOG_BYTES_LEAST);
 	f->slot_bytes = slot_bytes;
-	f->memory_bytes = entries_bytes + f->log_bytes + (uint64_t)slots * slot_bytes;
+	f->memory_bytes = entries_bytes + f->log_bytes + slot_bytes + slots * sizeof(f->kept[0]);
 	f->memory = map(f->memory_bytes);
 	if (f->memory == NULL)
 		return -ENOMEM;
 	f->log = f->memory + entries_bytes;
-	f->slots = f->log + f->log_bytes;
+	f->kept = (struct mr_flow_slot **)(void *)(f->log + f->log_bytes + slot_bytes);
 	mr_reliable_tx_init(&f->tx, (struct mr_reliable_frame *)f->memory, entries, 0);
 	mr_reliable_rx_init(&f->rx, slots, MR_FLOW_CREDIT_FIRST);
 	return 0;
@@ -112,14 +112,24 @@ uint32_t mr_flow_backlog(const struct mr_flow *f)
 	return f->log_bytes - (tail - f->head) + open;
 }
 
-void mr_flow_keep(struct mr_flow *f, uint32_t sequence, const uint8_t *messages_at, uint32_t offset,
-	uint32_t bytes, uint32_t messages)
+void mr_flow_keep(struct mr_flow *f, struct mr_flow_slot *slot, uint32_t sequence,
+	const uint8_t *messages_at, uint32_t offset, uint32_t bytes, uint32_t messages)
 {
-	struct mr_flow_slot *slot = mr_flow_slot(f, sequence);
-
 	assert(sizeof(*slot) + offset + bytes <= f->slot_bytes);
 	slot->bytes = bytes;
 	slot->offset = offset;
 	slot->messages = (uint16_t)messages;
+	slot->waits = true;
 	memcpy((uint8_t *)(slot + 1) + offset, messages_at + offset, bytes);
+	f->kept[mr_reliable_slot(&f->rx, sequence)] = slot;
+}
+
+struct mr_flow_slot *mr_flow_let_go(struct mr_flow *f, uint32_t sequence)
+{
+	struct mr_flow_slot **at = &f->kept[mr_reliable_slot(&f->rx, sequence)];
+	struct mr_flow_slot *slot = *at;
+
+	*at = NULL;
+	slot->waits = false;
+	return slot != mr_flow_own(f) ? slot : NULL;
 }

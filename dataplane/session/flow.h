@@ -5,6 +5,10 @@
  *   open frame ──▶ log ──▶ acknowledged: out of the log, oldest first
  *   frame ahead of its turn, or that cannot be taken yet ──▶ slot ──▶ taken in its turn
  *
+ * A session has memory of its own for one frame that waits: the one that could not be taken whole. Those
+ * that came ahead of their turn are kept in pieces of their worker's store (worker/early.h), which is
+ * bounded for all; the flow knows where.
+ *
  * Frames stand in the log one behind the other, whole as they are sent; one that does not fit
  * before the log's end starts at its beginning. An empty log starts at its beginning too, so that a
  * session that sends little touches little. One mapping has entries, log and slots; it is memory
@@ -24,12 +28,13 @@
 /* Granted before anything is known of a session: few, as all who do nothing have them too. */
 #define MR_FLOW_CREDIT_FIRST 8u
 
-/* A frame in its slot; its messages follow. */
+/* A frame that is kept; its messages follow. */
 struct mr_flow_slot {
 	uint32_t bytes;    /* left of its messages */
 	uint32_t offset;   /* of the first that is left, from the first of all */
-	uint16_t messages; /* left */
-	uint16_t reserved[3];
+	uint16_t messages; /* left; a frame may have none */
+	bool waits;
+	uint8_t reserved[5];
 };
 
 struct mr_flow {
@@ -38,10 +43,10 @@ struct mr_flow {
 	/* read-only after open */
 	uint8_t *memory; /* NULL: the session has no such flow */
 	uint8_t *log;
-	uint8_t *slots;
+	struct mr_flow_slot **kept; /* where the frame of each place is; NULL: none */
 	uint64_t memory_bytes;
 	uint32_t log_bytes;
-	uint32_t slot_bytes;
+	uint32_t slot_bytes; /* of a kept frame, whatever its length */
 	/* the open frame; 0 bytes of room: there is none */
 	uint32_t head;      /* where it is, or the next one will be */
 	uint32_t open_room; /* header included */
@@ -86,12 +91,26 @@ static inline uint32_t mr_flow_credit_first(const struct mr_flow *f)
 
 static inline struct mr_flow_slot *mr_flow_slot(const struct mr_flow *f, uint32_t sequence)
 {
-	return (struct mr_flow_slot *)(f->slots + (uint64_t)mr_reliable_slot(&f->rx, sequence) *
-							  f->slot_bytes);
+	return f->kept[mr_reliable_slot(&f->rx, sequence)];
 }
 
-/* Copies what is left of a frame into its slot: `offset` bytes of its messages are taken. */
-void mr_flow_keep(struct mr_flow *f, uint32_t sequence, const uint8_t *messages_at, uint32_t offset,
-	uint32_t bytes, uint32_t messages);
+/* The session's own memory for one frame. */
+static inline struct mr_flow_slot *mr_flow_own(const struct mr_flow *f)
+{
+	return (struct mr_flow_slot *)(void *)(f->log + f->log_bytes);
+}
+
+/* True if there is no frame in it. */
+static inline bool mr_flow_own_free(const struct mr_flow *f)
+{
+	return !mr_flow_own(f)->waits;
+}
+
+/* Copies what is left of a frame to `slot`, which has room for slot_bytes: `offset` bytes of its messages
+ * are taken. */
+void mr_flow_keep(struct mr_flow *f, struct mr_flow_slot *slot, uint32_t sequence,
+	const uint8_t *messages_at, uint32_t offset, uint32_t bytes, uint32_t messages);
+/* The frame is kept no more; returns the slot if it is not the session's own. */
+struct mr_flow_slot *mr_flow_let_go(struct mr_flow *f, uint32_t sequence);
 
 #endif

@@ -432,6 +432,19 @@ static void advance(struct mr_reliable_rx *r)
 	} while (came || r->next == 0);
 }
 
+enum mr_reliable_order mr_reliable_rx_look(const struct mr_reliable_rx *r, uint32_t sequence)
+{
+	int32_t d = ahead(r->next, sequence);
+
+	if (sequence == 0 || ahead(r->granted, sequence) >= 0)
+		return MR_RELIABLE_WINDOW;
+	if (d <= 0)
+		return d == 0 ? MR_RELIABLE_NEXT : MR_RELIABLE_AGAIN;
+	return (r->came[(uint32_t)(d - 1) / 64] >> (uint32_t)(d - 1) % 64 & 1) != 0
+		       ? MR_RELIABLE_AGAIN
+		       : MR_RELIABLE_AHEAD;
+}
+
 enum mr_reliable_order mr_reliable_rx_take(struct mr_reliable_rx *r, uint32_t sequence)
 {
 	int32_t d = ahead(r->next, sequence);

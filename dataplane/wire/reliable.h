@@ -161,6 +161,8 @@ struct mr_reliable_rx {
 
 /* `credit`: what the peer was granted before the first ack, up to `slots`. */
 void mr_reliable_rx_init(struct mr_reliable_rx *r, uint32_t slots, uint32_t credit);
+/* What rx_take will say, without changing anything. */
+enum mr_reliable_order mr_reliable_rx_look(const struct mr_reliable_rx *r, uint32_t sequence);
 /* What to do with a frame of that sequence. NEXT and AHEAD are entered: the caller must take or
  * keep them. */
 enum mr_reliable_order mr_reliable_rx_take(struct mr_reliable_rx *r, uint32_t sequence);

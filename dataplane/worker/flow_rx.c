@@ -65,6 +65,16 @@ static bool take_messages(struct mr_worker *w, struct mr_session *s, struct mr_w
 	return all;
 }
 
+/* The frame `taken`, which was kept. */
+static void let_go(struct mr_worker *w, struct mr_flow *flow)
+{
+	struct mr_flow_slot *slot = mr_flow_let_go(flow, flow->rx.taken);
+
+	if (slot != NULL)
+		mr_early_give(&w->early, slot);
+	mr_reliable_rx_let_go(&flow->rx);
+}
+
 /* One that waits in its slot, whose turn it is. `waits`: its messages may have to. */
 static bool take_slot(struct mr_worker *w, struct mr_session *s, bool waits)
 {
@@ -76,7 +86,7 @@ static bool take_slot(struct mr_worker *w, struct mr_session *s, bool waits)
 
 	w->moved = true;
 	if (all) {
-		mr_reliable_rx_let_go(&flow->rx);
+		let_go(w, flow);
 		return true;
 	}
 	slot->offset += (uint32_t)(k.at - at);
@@ -138,51 +148,97 @@ void mr_worker_flows_take(struct mr_worker *w)
 	}
 }
 
-/* In its turn: from the buffer, if nothing waits before it. */
-static void take_next(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
+static void keep(struct mr_worker *w, struct mr_flow *flow, struct mr_flow_slot *slot,
+	uint32_t sequence, const uint8_t *at, const struct mr_walk *k)
+{
+	mr_flow_keep(flow, slot, sequence, at, (uint32_t)(k->at - at), k->left, k->count);
+	mr_count(w->stats->frames_held, 1);
+}
+
+static struct mr_walk walk_of(const struct mr_frame *f)
+{
+	return (struct mr_walk){f->at + sizeof(f->header), f->bytes - (uint32_t)sizeof(f->header),
+		f->header.messages};
+}
+
+/* In its turn, from the buffer; what has to wait goes into the session's own slot. */
+static void take_now(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
 	struct mr_flow *flow = &s->remote->flow;
-	const uint8_t *at = f->at + sizeof(f->header);
-	struct mr_walk k = {at, f->bytes - (uint32_t)sizeof(f->header), f->header.messages};
+	struct mr_walk k = walk_of(f);
 
-	if (mr_likely(flow->rx.taken == f->header.sequence && !mr_session_waits(s) &&
-		      !mr_session_must_wait(w, s)) &&
-		mr_likely(take_messages(w, s, &k))) {
+	if (mr_likely(take_messages(w, s, &k)))
 		mr_reliable_rx_let_go(&flow->rx);
-	} else {
-		mr_flow_keep(flow, f->header.sequence, at, (uint32_t)(k.at - at), k.left, k.count);
-		mr_count(w->stats->frames_held, 1);
-	}
+	else
+		keep(w, flow, mr_flow_own(flow), f->header.sequence, f->at + sizeof(f->header), &k);
 	w->flows.any_waits |= mr_reliable_rx_waits(&flow->rx);
+}
+
+/* One that is to be kept: ahead of its turn, or behind one that waits. NULL: no room, and the client is to send
+ * it again. */
+static struct mr_flow_slot *room_for(struct mr_worker *w, struct mr_session *s, bool in_turn)
+{
+	struct mr_flow *flow = &s->remote->flow;
+	struct mr_flow_slot *slot = in_turn && mr_flow_own_free(flow)
+					    ? mr_flow_own(flow)
+					    : mr_early_take(&w->early, flow, s->peer);
+
+	if (mr_unlikely(slot == NULL)) {
+		flow->rx.say_now = true; /* with how much credit there is */
+		mr_count(w->stats->drop_early_full, 1);
+	}
+	return slot;
+}
+
+static void note_taken(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
+{
+	mr_worker_note_frame(w, s, f);
+	note_active(w, &s->remote->flow);
+	mr_count(w->stats->reliable_rx, 1);
+	mr_count(s->stats->reliable_rx, 1);
+}
+
+/* Not from the buffer at once: it came again, is outside of the window, or is to be kept. */
+static void take_later(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
+{
+	struct mr_flow *flow = &s->remote->flow;
+	enum mr_reliable_order order = mr_reliable_rx_look(&flow->rx, f->header.sequence);
+	struct mr_flow_slot *slot = NULL;
+	struct mr_walk k = walk_of(f);
+
+	if (order == MR_RELIABLE_NEXT || order == MR_RELIABLE_AHEAD) {
+		slot = room_for(w, s, order == MR_RELIABLE_NEXT);
+		if (slot == NULL)
+			return;
+	}
+	(void)mr_reliable_rx_take(&flow->rx, f->header.sequence);
+	if (order == MR_RELIABLE_AGAIN) {
+		mr_count(w->stats->drop_reliable_again, 1);
+		mr_count(s->stats->frames_duplicate, 1);
+	} else if (order == MR_RELIABLE_WINDOW) {
+		mr_count(w->stats->drop_reliable_window, 1);
+	} else {
+		note_taken(w, s, f);
+		keep(w, flow, slot, f->header.sequence, f->at + sizeof(f->header), &k);
+		w->flows.any_waits |= mr_reliable_rx_waits(&flow->rx);
+	}
 }
 
 static void take_frame(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
 	struct mr_flow *flow = &s->remote->flow;
-	enum mr_reliable_order order = mr_reliable_rx_take(&flow->rx, f->header.sequence);
+	uint32_t sequence = f->header.sequence;
 
 	if (!flow->listed)
 		mr_worker_flow_list(w, s);
-	if (mr_unlikely(order == MR_RELIABLE_AGAIN)) {
-		mr_count(w->stats->drop_reliable_again, 1);
-		mr_count(s->stats->frames_duplicate, 1);
+	if (mr_unlikely(sequence != flow->rx.next || flow->rx.taken != sequence ||
+			mr_session_waits(s) || mr_session_must_wait(w, s)) ||
+		mr_unlikely(mr_reliable_rx_take(&flow->rx, sequence) != MR_RELIABLE_NEXT)) {
+		take_later(w, s, f);
 		return;
 	}
-	if (mr_unlikely(order == MR_RELIABLE_WINDOW)) {
-		mr_count(w->stats->drop_reliable_window, 1);
-		return;
-	}
-	mr_worker_note_frame(w, s, f);
-	note_active(w, flow);
-	mr_count(w->stats->reliable_rx, 1);
-	mr_count(s->stats->reliable_rx, 1);
-	if (mr_likely(order == MR_RELIABLE_NEXT)) {
-		take_next(w, s, f);
-		return;
-	}
-	mr_flow_keep(flow, f->header.sequence, f->at + sizeof(f->header), 0,
-		f->bytes - (uint32_t)sizeof(f->header), f->header.messages);
-	mr_count(w->stats->frames_held, 1);
+	note_taken(w, s, f);
+	take_now(w, s, f);
 }
 
 bool mr_worker_flow_frame(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)

@@ -28,13 +28,17 @@ void mr_worker_flow_list(struct mr_worker *w, struct mr_session *s)
 	w->flows.list[w->flows.count++] = (struct mr_flow_entry){s->slot, s->generation};
 }
 
-/* Of the receive ring, in frames. */
+/* Of the receive ring, and of the room for frames that come early; in frames. */
 static uint32_t share_of(const struct mr_worker *w, const struct mr_session *s)
 {
 	uint32_t active = w->flows.active_now > w->flows.active_before ? w->flows.active_now
 								       : w->flows.active_before;
 	uint32_t share = w->ports[s->remote->port].rx_entries / (active > 0 ? active : 1);
+	uint32_t early = mr_early_frames_left(&w->early, &s->remote->flow, s->peer);
 
+	/* What comes ahead of its turn needs room until that has come. */
+	if (mr_unlikely(early / (active > 0 ? active : 1) < share))
+		share = early / (active > 0 ? active : 1);
 	return share > SHARE_LEAST ? share : SHARE_LEAST;
 }
 

@@ -197,7 +197,10 @@ static int open_waiting(struct mr_worker *w, const struct mr_worker_config *c)
 	if (w->flows.list == NULL)
 		return -ENOMEM;
 	w->held_bytes_max = c->held_bytes_max;
-	return mr_store_new(c->store_bytes, &w->store);
+	if (mr_store_new(c->store_bytes, &w->store) != 0)
+		return -ENOMEM;
+	return mr_early_init(
+		&w->early, c->early_bytes, c->peer_percent, c->slots - c->remote_first + 1);
 }
 
 static int open_turns(struct mr_worker *w)
@@ -297,6 +300,7 @@ void mr_worker_free(struct mr_worker *w)
 		mr_router_free(w->router);
 	mr_worker_queues_free(w);
 	free(w->flows.list);
+	mr_early_fini(&w->early);
 	mr_store_free(w->store);
 	free(w->gates);
 	free(w->turns);

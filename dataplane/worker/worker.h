@@ -27,6 +27,7 @@
 #include "dataplane/ring/spsc.h"
 #include "dataplane/session/session.h"
 #include "dataplane/subject/router.h"
+#include "dataplane/worker/early.h"
 
 struct mr_gate;
 struct mr_late;
@@ -157,6 +158,8 @@ struct mr_worker_config {
 	uint32_t handoff_ring_bytes;
 	uint32_t message_bytes_max; /* of all fragments */
 	uint64_t store_bytes;       /* of messages that wait for full sessions and for the mesh */
+	uint64_t early_bytes;       /* of frames that came ahead of their turn */
+	uint32_t peer_percent;      /* of them for one peer; 0: all */
 	uint64_t held_bytes_max;    /* of them, for one session */
 	uint64_t queue_bytes_max;   /* of messages in queues */
 	struct mr_queues_config queues; /* but for what the worker knows itself */
@@ -287,6 +290,7 @@ struct mr_worker {
 		uint64_t season_since;  /* cycles */
 		uint64_t ns_a_cycle;    /* times 2^32 */
 	} flows;
+	struct mr_early early; /* frames that came ahead of their turn */
 	/* What nobody's session pays for; each its own, so that a flood of what asks for one leaves
 	 * the others to those who need them. */
 	struct mr_rate closes;

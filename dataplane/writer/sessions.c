@@ -419,6 +419,8 @@ static void free_session(struct mr_writer *wr, struct mr_session *s)
 	struct mr_owner owner = mr_writer_owner(s);
 
 	mr_table_drop_owner(wr->table, &owner);
+	if (s->remote != NULL)
+		mr_early_return(&wr->workers[s->worker]->early, &s->remote->flow);
 	mr_session_free(s);
 }
 

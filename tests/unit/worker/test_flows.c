@@ -151,6 +151,109 @@ static void frames_out_of_order_are_kept_for_their_turn(void **state)
 	close_both();
 }
 
+/* Which an honest peer would not notice: what had no room is sent again, as what was lost is. */
+static void frames_ahead_are_kept_as_far_as_their_peer_has_room(void **state)
+{
+	struct mr_early *early;
+	uint64_t used;
+
+	(void)state;
+	open_both();
+	early = &r.workers[0]->early;
+	s->peer = 77;
+	assert_non_null(mr_early_take(early, &s->remote->flow, s->peer));
+	used = mr_share_count(&early->shares, s->peer, 0);
+	early->share_bytes = 3 * used; /* two are left */
+	send_number(3, 3);
+	send_number(4, 4);
+	send_number(2, 2);
+	rounds(1);
+	expect_ack(1, 0x6);
+	assert_int_equal(f.header.credit, MR_FLOW_CREDIT_FIRST); /* is not taken back */
+	assert_int_equal(stats()->drop_early_full, 1);
+	send_number(3, 3);
+	rounds(2);
+	assert_int_equal(stats()->drop_early_full, 1);
+	assert_int_equal(stats()->drop_reliable_again, 1);
+	send_number(1, 1);
+	rounds(2);
+	expect_numbers(1, 1);
+	send_number(2, 2);
+	rounds(2);
+	expect_numbers(2, 4);
+	while (mr_rig_receive(&r, 0, &f, NULL))
+		;
+	assert_int_equal(f.header.ack, 5);
+	assert_int_equal(mr_share_count(&early->shares, s->peer, 0), used);
+	close_both();
+}
+
+static void credit_shrinks_as_the_room_for_early_frames_is_used(void **state)
+{
+	struct mr_early *early;
+
+	(void)state;
+	open_both();
+	early = &r.workers[0]->early;
+	s->peer = 77;
+	assert_non_null(mr_early_take(early, &s->remote->flow, s->peer));
+	early->share_bytes = 4 * mr_share_count(&early->shares, s->peer, 0);
+	for (uint32_t i = 1; i <= 5; i++)
+		send_number(i, i);
+	rounds(1);
+	expect_numbers(1, 5);
+	expect_ack(6, 0);
+	assert_int_equal(f.header.credit, MR_FLOW_CREDIT_FIRST - 5); /* not more, as before */
+	close_both();
+}
+
+static void what_a_session_kept_goes_back_and_serves_others(void **state)
+{
+	struct mr_early *early;
+	struct mr_flow *flow;
+	uint64_t bytes;
+
+	(void)state;
+	open_both();
+	early = &r.workers[0]->early;
+	s->peer = 77;
+	flow = &s->remote->flow;
+	send_number(3, 3);
+	send_number(5, 5);
+	rounds(1);
+	bytes = mr_share_count(&early->shares, 77, 0);
+	assert_true(bytes > 0);
+	mr_early_return(early, flow); /* as the table writer does, of one that is gone */
+	memset(flow->kept, 0, flow->rx.slots * sizeof(flow->kept[0]));
+	assert_int_equal(mr_share_count(&early->shares, 77, 0), bytes);
+	early->share_bytes = bytes / 2;
+	assert_non_null(mr_early_take(early, flow, 77));
+	assert_int_equal(mr_share_count(&early->shares, 77, 0), bytes / 2);
+	assert_null(mr_early_take(early, flow, 77));
+	assert_non_null(mr_early_take(early, flow, 78));
+	close_both();
+}
+
+static void all_peers_together_are_bounded(void **state)
+{
+	struct mr_early *early;
+	uint64_t count = 0;
+
+	(void)state;
+	open_both();
+	early = &r.workers[0]->early;
+	while (mr_early_take(early, &s->remote->flow, 1 + count % 4) != NULL)
+		count++;
+	assert_true(mr_store_bytes(early->store) <= early->bytes_max);
+	assert_in_range(count, early->bytes_max / 2 / s->remote->flow.slot_bytes,
+		early->bytes_max / s->remote->flow.slot_bytes);
+	/* In its turn nothing needs that room. */
+	send_number(1, 1);
+	rounds(1);
+	expect_numbers(1, 1);
+	close_both();
+}
+
 /* Replayed, and out of what was granted: each has its counter, and nobody gets anything twice. */
 static void frames_again_or_beyond_the_grant_are_discarded(void **state)
 {
@@ -774,6 +877,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_in_order_are_taken_and_acknowledged_once),
 		cmocka_unit_test(frames_out_of_order_are_kept_for_their_turn),
+		cmocka_unit_test(frames_ahead_are_kept_as_far_as_their_peer_has_room),
+		cmocka_unit_test(credit_shrinks_as_the_room_for_early_frames_is_used),
+		cmocka_unit_test(what_a_session_kept_goes_back_and_serves_others),
+		cmocka_unit_test(all_peers_together_are_bounded),
 		cmocka_unit_test(frames_again_or_beyond_the_grant_are_discarded),
 		cmocka_unit_test(frames_that_lie_are_discarded),
 		cmocka_unit_test(client_that_does_not_speak_gets_no_such_frame),
