@@ -89,7 +89,7 @@ static inline uint32_t mr_worker_turn_of(const struct mrf_message_fragment *f)
 }
 
 /* With less room than this a ring is full for whatever comes next. */
-#define MR_FULL_BYTES 64u
+#define MR_FULL_BYTES 1024u
 
 /* True of a local session that just had no room for a message, and has none for any other. */
 static inline bool mr_worker_is_shut(const struct mr_session *s)
