@@ -226,7 +226,7 @@ static void taken_reliable(struct mr_udp *u, unsigned index, uint32_t first, uin
 
 static void taken(struct mr_udp *u, enum mr_udp_flow flow, unsigned count)
 {
-	uint64_t now_ns = flow == MR_UDP_RELIABLE ? mr_now_ns() : 0;
+	uint64_t now_ns = mr_now_ns();
 	uint32_t frames = 0;
 
 	for (unsigned i = 0; i < count; i++) {
@@ -237,6 +237,8 @@ static void taken(struct mr_udp *u, enum mr_udp_flow flow, unsigned count)
 		frames += u->batch.of[i].frames;
 	}
 	u->frames_sent += frames;
+	if (frames > 0)
+		u->told_tx_ns = now_ns;
 }
 
 /* A path that has become narrower, or a device that does not cut. False: neither can be. */
@@ -505,7 +507,7 @@ bool mr_udp_send_alone(struct mr_client *c, const void *message, uint32_t bytes)
 	if (!send_small(c, frame, HEADER_BYTES + bytes))
 		return false;
 	u->sequence = head.sequence;
-	u->last_tx_ns = mr_now_ns();
+	u->last_tx_ns = u->told_tx_ns = mr_now_ns();
 	return true;
 }
 
@@ -526,5 +528,8 @@ void mr_udp_send_ack(struct mr_client *c)
 		bytes += (uint32_t)sizeof(struct mrf_message_header) + said;
 	}
 	/* Otherwise the next time that all is handed out. */
-	r->rx.say_now |= !send_small(c, frame, bytes);
+	if (send_small(c, frame, bytes))
+		c->udp->told_tx_ns = mr_now_ns();
+	else
+		r->rx.say_now = true;
 }

@@ -70,7 +70,7 @@ int mr_udp_open(struct mr_client *c, struct mrf_table welcome, uint32_t sequence
 	u->sequence = 0;
 	/* What came before are welcomes too. They may come late, and were not counted as lost. */
 	u->window = (struct mr_frame_window){.highest = sequence, .seen = UINT64_MAX};
-	u->last_tx_ns = u->last_rx_ns = u->look_ns = u->looked_ns = mr_now_ns();
+	u->last_tx_ns = u->told_tx_ns = u->last_rx_ns = u->look_ns = u->looked_ns = mr_now_ns();
 	u->stuck = u->closed = u->looking = false;
 	u->error = 0;
 	c->whole_bytes_max = mrf_welcome_message_bytes_max(welcome);
@@ -140,10 +140,10 @@ static void beat(struct mr_client *c, uint64_t now_ns)
 {
 	struct mr_udp *u = c->udp;
 
-	if (now_ns - u->last_tx_ns < u->heartbeat_ns)
+	if (now_ns - u->told_tx_ns < u->heartbeat_ns)
 		return;
 	if (!mr_udp_send_alone(c, NULL, 0))
-		u->last_tx_ns = now_ns - u->heartbeat_ns + AGAIN_NS;
+		u->told_tx_ns = now_ns - u->heartbeat_ns + AGAIN_NS;
 	else
 		trim(c);
 }
@@ -250,7 +250,7 @@ static void room_sleep(struct mr_client *c)
 static uint64_t due_ns(const struct mr_client *c)
 {
 	const struct mr_udp *u = c->udp;
-	uint64_t beat_ns = u->last_tx_ns + u->heartbeat_ns;
+	uint64_t beat_ns = u->told_tx_ns + u->heartbeat_ns;
 	uint64_t dead_ns = u->last_rx_ns + u->dead_ns;
 	uint64_t due = beat_ns < dead_ns ? beat_ns : dead_ns;
 

@@ -132,8 +132,9 @@ struct mr_udp {
 	bool segments;        /* the kernel cuts frames for us */
 	bool stuck;           /* the socket took no more; tried again later */
 	bool full;            /* it said so itself, and tells when it has room */
-	uint64_t last_tx_ns;
-	uint64_t look_ns; /* when one who only publishes looks what has come */
+	uint64_t last_tx_ns;  /* when it was last tried to send */
+	uint64_t told_tx_ns;  /* when a frame last went that tells the bus of a life */
+	uint64_t look_ns;     /* when one who only publishes looks what has come */
 	bool looking;
 	uint64_t idle_at; /* bytes through all rings at the last heartbeat */
 	bool trimmed;     /* and the memory was given back since they moved */

@@ -39,7 +39,7 @@ static void take_ack(struct mr_worker *w, struct mr_session *s, const struct mr_
 		mr_count(w->stats->bad_acks, 1);
 		return;
 	}
-	s->remote->last_rx = mr_worker_clock(w);
+	mr_worker_note_life(w, s);
 	mr_count(w->stats->frames_rx, 1);
 	mr_count(s->stats->frames_rx, 1);
 	heed(w, s, f, came, (uint32_t)words);
@@ -213,6 +213,8 @@ static void take_later(struct mr_worker *w, struct mr_session *s, const struct m
 	}
 	(void)mr_reliable_rx_take(&flow->rx, f->header.sequence);
 	if (order == MR_RELIABLE_AGAIN) {
+		/* A publisher that is held up has nothing else to send: a sign of life. */
+		mr_worker_note_life(w, s);
 		mr_count(w->stats->drop_reliable_again, 1);
 		mr_count(s->stats->frames_duplicate, 1);
 	} else if (order == MR_RELIABLE_WINDOW) {

@@ -70,8 +70,7 @@ void mr_worker_note_frame(struct mr_worker *w, struct mr_session *s, const struc
 {
 	struct mr_remote *r = s->remote;
 
-	r->last_rx = mr_worker_clock(w);
-	atomic_store_explicit(&s->heard, r->last_rx, memory_order_relaxed);
+	mr_worker_note_life(w, s);
 	if (mr_unlikely(r->path.peer_mac != f->path.peer_mac))
 		follow_mac(r, f);
 	mr_count(w->stats->frames_rx, 1);

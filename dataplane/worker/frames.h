@@ -41,6 +41,12 @@ void mr_worker_take_passed(struct mr_worker *w, const struct mr_descriptor *d);
 
 /* frame.c: of a session of this worker, or of none that is. */
 void mr_worker_frame(struct mr_worker *w, const struct mr_frame *f);
+/* A frame of the session came by its path: it lives. */
+static inline void mr_worker_note_life(const struct mr_worker *w, struct mr_session *s)
+{
+	s->remote->last_rx = w->round_start;
+	atomic_store_explicit(&s->heard, s->remote->last_rx, memory_order_relaxed);
+}
 /* A frame that is in its flow and new: the session lives, and by this way. */
 void mr_worker_note_frame(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f);
 /* Routes the burst as it is, and begins a new one. */

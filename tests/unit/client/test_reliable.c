@@ -414,6 +414,46 @@ static void bus_without_the_flow_is_talked_to_without_it(void **state)
 	mr_close(c);
 }
 
+static unsigned heartbeats(struct fixture *f)
+{
+	unsigned n;
+
+	bus_lock(&f->bus);
+	n = f->bus.udp.heartbeats;
+	bus_unlock(&f->bus);
+	return n;
+}
+
+/* It tries to send again and again, and has no room for a frame. */
+static void client_that_is_held_up_gives_signs_of_life(void **state)
+{
+	const struct mr_publisher_options promised = {.promise = MR_AT_LEAST_ONCE};
+	struct fixture *f = *state;
+	uint64_t give_up_ms = now_ms() + PATIENCE_MS;
+	struct mr_publisher *p;
+	uint64_t sent;
+	unsigned before;
+
+	assert_int_equal(mr_publisher_open_with(f->client, "a", &promised, &p), 0);
+	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	f->client->udp->reliable.tx.window = 0;
+	sent = stats_of(f->client).reliable_sent;
+	before = heartbeats(f);
+	for (uint64_t last_ms = 0; heartbeats(f) < before + 3;) {
+		assert_true(now_ms() < give_up_ms);
+		if (now_ms() >= last_ms + 20) {
+			last_ms = now_ms();
+			assert_int_equal(mr_publisher_send(p, "x", 1), 0);
+		}
+		mr_flush(f->client);
+		mr_process(f->client, 16);
+	}
+	assert_int_equal(stats_of(f->client).reliable_sent, sent);
+	assert_int_equal(f->downs, 0);
+	f->client->udp->reliable.tx.window = 64;
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+}
+
 /* What was acknowledged before the end is handed out, also from slots. */
 static void what_came_before_the_end_is_handed_out(void **state)
 {
@@ -449,6 +489,7 @@ int main(void)
 		TEST(who_looks_in_vain_leaves_no_ack_unsaid),
 		TEST(nonsense_changes_nothing_and_is_counted),
 		TEST(bus_without_the_flow_is_talked_to_without_it),
+		TEST(client_that_is_held_up_gives_signs_of_life),
 		TEST(what_came_before_the_end_is_handed_out),
 	};
 

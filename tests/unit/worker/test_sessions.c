@@ -105,6 +105,27 @@ static void time_in_which_the_worker_did_not_run_ends_no_session(void **state)
 	mr_rig_close(&r);
 }
 
+/* A publisher without credit says nothing else. */
+static void probes_keep_a_session_alive(void **state)
+{
+	struct mr_session *s = open_one(false);
+
+	(void)state;
+	for (unsigned ms = 0; ms < 10 * HEARTBEAT_MS; ms += 50) {
+		mr_rig_wait_ms(&r, 50);
+		mr_rig_begin(&f, client.session, 1);
+		mr_frame_write_reliable(f.at);
+		mr_rig_send(&r, 0, &client.path, &f);
+		mr_rig_round(&r, 0);
+		while (mr_rig_receive(&r, 0, &f, NULL))
+			;
+	}
+	assert_int_equal(end_of(s), MR_REMOTE_LIVES);
+	assert_int_equal(s->stats->reliable_rx, 1);
+	assert_true(r.stats[0].drop_reliable_again > 100);
+	mr_rig_close(&r);
+}
+
 static void silent_client_expires(void **state)
 {
 	struct mr_session *s = open_one(false);
@@ -386,6 +407,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(silence_is_broken_by_heartbeats),
 		cmocka_unit_test(heartbeats_keep_a_session_alive),
+		cmocka_unit_test(probes_keep_a_session_alive),
 		cmocka_unit_test(silent_client_expires),
 		cmocka_unit_test(time_in_which_the_worker_did_not_run_ends_no_session),
 		cmocka_unit_test(client_that_says_goodbye_is_closed),
