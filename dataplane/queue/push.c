@@ -58,12 +58,12 @@ static bool over(const struct mr_queue *queue, uint64_t more_bytes)
 		       queue->body_bytes + more_bytes > queue->options.bytes_max);
 }
 
-/* Windows are a part of the limit, and less the more clients there are: all together have about an eighth of it. */
-#define WINDOW_PART 32u
+/* A window is what a full queue takes beyond its limit: an eighth of it. */
+#define WINDOW_PART 8u
 
 uint32_t mr_push_window(const struct mr_queues *q, const struct mr_queue *queue)
 {
-	uint64_t window = queue->options.messages_max / WINDOW_PART / (q->clients_count + 1);
+	uint64_t window = queue->options.messages_max / WINDOW_PART;
 
 	return window == 0 ? 1 : window < q->c.window ? (uint32_t)window : q->c.window;
 }
