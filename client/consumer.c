@@ -747,15 +747,19 @@ static void consumer_lost(struct mr_consumer *k)
 		k->on_change(k);
 }
 
-/* The bus's tag of one that the program has in hand; 0: none. */
+/* The bus's tag of the delivery that the program was given last; 0: it has none. An older one may have timed out,
+ * and then its tag says nothing to the bus. */
 static uint64_t in_hand(const struct mr_consumer *k)
 {
+	const struct mr_unsettled *newest = NULL;
+
 	if (!k->manual)
 		return k->current;
 	for (uint32_t i = 0; i < k->unsettled_room; i++)
-		if (k->unsettled[i].serial != 0)
-			return k->unsettled[i].tag;
-	return 0;
+		if (k->unsettled[i].serial != 0 &&
+			(newest == NULL || k->unsettled[i].serial > newest->serial))
+			newest = &k->unsettled[i];
+	return newest != NULL ? newest->tag : 0;
 }
 
 void mr_consumers_leave(struct mr_client *c)
