@@ -249,6 +249,7 @@ static void request(struct bus_session *s, const struct mr_message_view *m)
 		v.prefetch = mrf_consume_request_prefetch(t);
 		v.weight = mrf_consume_request_weight(t);
 		v.recalls = mrf_consume_request_recalls(t);
+		v.says_handed = mrf_consume_request_says_handed(t);
 		open_queue(s, m->header.target, &v, mrf_consume_request_options(t));
 		break;
 	case MRF_CLIENT_BODY_UNSUBSCRIBE_REQUEST:

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tests/sim/actor.h"
+#include "tests/sim/bus.h"
 #include "tests/sim/program.h"
 #include "tests/sim/world.h"
 
@@ -52,11 +53,11 @@ static void read_dead(const struct mr_delivery *d, uint32_t number)
 {
 	struct mr_header reason = {0};
 
+	/* Where the memory of all queues is used up there is no room for the lines, which the bus counts. */
 	if (!mr_headers_find(
-		    d->message.headers, d->message.header_bytes, "Millrace-Dead-Reason", &reason))
-		world_fail(
-			"a dead letter, message %u, without a reason: %zu bytes of headers, %zu bytes",
-			number, d->message.header_bytes, d->message.payload_bytes);
+		    d->message.headers, d->message.header_bytes, "Millrace-Dead-Reason", &reason) &&
+		bus.stats.queue_dead_bare == 0)
+		world_fail("a dead letter, message %u, without a reason", number);
 	model_dead(number, reason.value, reason.value_bytes);
 }
 
@@ -165,7 +166,7 @@ static void consume(struct actor *a, struct mr_client *c, struct mr_consumer *k,
 static void take_all(struct actor *a, struct mr_client *c)
 {
 	a->handed_ns = world_now_ns();
-	while (!actor_is_dead() && world_now_ns() - a->handed_ns < DRAIN_NS)
+	while (!actor_is_dead() && (!a->stop || world_now_ns() - a->handed_ns < DRAIN_NS))
 		mr_wait(c, 100);
 }
 
@@ -174,7 +175,7 @@ void actor_consume(struct process *p, void *arg)
 	struct actor *a = arg;
 	struct mr_client *c = actor_connect(a, process_name(p));
 
-	while (c != NULL && actor_goes_on(a)) {
+	while (c != NULL && !actor_is_dead() && (takes_all(a) || !a->stop)) {
 		enum manner manner = takes_all(a) ? CALLS_BACK : (enum manner)world_draw(3);
 		struct mr_consumer *k = open_consumer(a, c, manner);
 

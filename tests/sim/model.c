@@ -7,8 +7,9 @@
 #include "tests/sim/bus.h"
 #include "tests/sim/world.h"
 
-#define MAGIC    0x4d53524dull
-#define SLACK_MS 3u /* the bus learns that it is time */
+#define MAGIC       0x4d53524dull
+#define SLACK_MS    3u    /* the bus learns that it is time */
+#define WHOLE_BYTES 1200u /* surely go in one piece */
 
 enum state {
 	NONE, /* the bus has not taken it */
@@ -27,7 +28,8 @@ struct message {
 	uint32_t bytes;
 	unsigned priority; /* 0: first */
 	enum state state;
-	uint64_t place; /* in the order of being taken */
+	uint32_t number; /* of the queue that took it */
+	uint64_t place;  /* in the order of being taken */
 	uint64_t taken_ms;
 	uint64_t since_ms; /* ready or put off until, or out since */
 	uint64_t tag;
@@ -104,6 +106,11 @@ size_t model_body(uint32_t number, uint8_t to[MODEL_BYTES_MAX])
 uint64_t model_id(uint32_t number)
 {
 	return messages[number].id;
+}
+
+unsigned model_priority(uint32_t number)
+{
+	return messages[number].priority;
 }
 
 uint32_t model_number(const void *body, size_t bytes)
@@ -185,15 +192,19 @@ static bool expired(const struct message *m, uint64_t now_ms, uint64_t slack_ms)
 void model_dead(uint32_t number, const char *reason, size_t bytes)
 {
 	struct message *m = known(number);
+	bool too_often = m->handed >= queue_of(m)->max_deliver;
+	bool too_old = expired(m, bus_queues_ms(), 0);
 
 	m->dead_read++;
-	if (bytes == 8 && memcmp(reason, "rejected", 8) == 0)
+	if (bytes == 0)
+		check(m->program_rejected || too_often || too_old, m, "dead for no reason");
+	else if (bytes == 8 && memcmp(reason, "rejected", 8) == 0)
 		check(m->program_rejected, m, "dead as rejected, and nobody rejected it");
 	else if (bytes == 11 && memcmp(reason, "max-deliver", 11) == 0)
-		check(m->handed >= queue_of(m)->max_deliver, m,
+		check(too_often, m,
 			"dead as delivered too often, and programs have not seen it so often");
 	else if (bytes == 7 && memcmp(reason, "expired", 7) == 0)
-		check(expired(m, bus_queues_ms(), 0), m, "dead as expired, before its time");
+		check(too_old, m, "dead as expired, before its time");
 	else
 		check(false, m, "dead for a reason that does not hold");
 }
@@ -205,9 +216,12 @@ static bool timed_out(const struct message *m, uint64_t now_ms, uint64_t slack_m
 	return now_ms >= m->since_ms + queue_of(m)->ack_timeout_ms + slack_ms;
 }
 
-/* Nobody can have doubts that it waits to be delivered. */
+/* Nobody can have doubts that it waits to be delivered. A message that goes in pieces is given to a consumer before
+ * the first piece is sent. */
 static bool surely_ready(const struct message *m, uint64_t now_ms)
 {
+	if (m->bytes > WHOLE_BYTES)
+		return false;
 	if (m->sends >= queue_of(m)->max_deliver || expired(m, now_ms + SLACK_MS, 0))
 		return false;
 	switch (m->state) {
@@ -303,7 +317,9 @@ void model_taken(uint32_t number)
 		return;
 	}
 	world_trace("%s: %u is taken", queue_of(m)->name, number);
-	check(m->state == NONE, m, "taken again");
+	/* A queue that is removed when it is empty and idle takes along what it knows of publishers. */
+	check(m->state == NONE || m->number != queue_of(m)->number, m, "taken again");
+	m->number = queue_of(m)->number;
 	m->state = READY;
 	m->place = ++places;
 	m->taken_ms = m->since_ms = bus_queues_ms();
@@ -339,6 +355,15 @@ static bool goes_with(const struct message *m, const struct message *upto)
 			     : m->sent_order <= upto->sent_order;
 }
 
+/* Its time begins anew, if it was not over. */
+static void renew(struct message *m)
+{
+	if (in_doubt(m))
+		m->state = DOUBT;
+	else if (!timed_out(m, bus_queues_ms(), 0))
+		m->since_ms = bus_queues_ms();
+}
+
 static void acked_up_to(const struct message *last, uint64_t acked)
 {
 	const struct message upto = *last;
@@ -361,7 +386,7 @@ static void acked_up_to(const struct message *last, uint64_t acked)
 			continue;
 		if (!goes_with(m, &upto)) {
 			if (!upto.renewed)
-				m->since_ms = bus_queues_ms();
+				renew(m);
 			continue;
 		}
 		if (!timed_out(m, bus_queues_ms(), 0) || acked == sure + doubt)
@@ -377,10 +402,36 @@ static void given_back(struct message *m, const struct mrf_settlement *s, uint64
 	m->since_ms = bus_queues_ms() + s->delay_ms;
 }
 
+/* All that the consumer has out comes back. */
+static void left(const struct message *of)
+{
+	const struct message any = *of;
+
+	world_trace("%s: subscription %u of session %u leaves", queue_of(of)->name,
+		of->subscription, mr_session_slot(of->session));
+	for (uint32_t i = 1; i < messages_count; i++) {
+		struct message *m = &messages[i];
+
+		if (!with_same_consumer(m, &any))
+			continue;
+		if (in_doubt(&any)) {
+			m->state = DOUBT;
+			continue;
+		}
+		world_trace("%s: %u comes back", queue_of(m)->name, i);
+		m->state = READY;
+		m->since_ms = bus_queues_ms();
+	}
+}
+
 void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t acked, uint64_t dead)
 {
 	struct message *m = by_tag(session, s->tag);
 
+	if (m != NULL)
+		world_trace("%s: %u is settled by session %u, verb %u, delay %u ms",
+			queue_of(m)->name, number_of(m), mr_session_slot(session), s->verb,
+			s->delay_ms);
 	if (m == NULL || !queue_of(m)->exactly_once || timed_out(m, bus_queues_ms(), SLACK_MS))
 		return;
 	switch (s->verb) {
@@ -395,6 +446,8 @@ void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t ac
 		if (dead == 1)
 			m->state = DEAD;
 		break;
+	case MRF_SETTLE_VERB_LEAVE: left(m); break;
+	case MRF_SETTLE_VERB_RETURNED:
 	case MRF_SETTLE_VERB_REQUEUE:
 		if (!in_doubt(m))
 			given_back(m, s, dead);
@@ -402,7 +455,7 @@ void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t ac
 			m->state = DOUBT;
 		break;
 	case MRF_SETTLE_VERB_PROGRESS:
-		m->since_ms = bus_queues_ms();
+		renew(m);
 		m->sent_order = ++sends;
 		m->renewed = true;
 		break;
@@ -412,6 +465,7 @@ void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t ac
 
 void model_cancelled(uint64_t session, uint32_t subscription)
 {
+	world_trace("subscription %u of session %u ends", subscription, mr_session_slot(session));
 	for (uint32_t i = 1; i < messages_count; i++) {
 		struct message *m = &messages[i];
 

@@ -46,6 +46,7 @@ void model_open(void);
 uint32_t model_new(unsigned queue, unsigned producer, uint64_t id, unsigned priority);
 size_t model_body(uint32_t number, uint8_t to[MODEL_BYTES_MAX]);
 uint64_t model_id(uint32_t number);
+unsigned model_priority(uint32_t number);
 /* The number in a body. */
 uint32_t model_number(const void *body, size_t bytes);
 /* The producer was told what became of it. */

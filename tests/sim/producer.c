@@ -52,8 +52,7 @@ static struct mr_queue *open_queue(struct actor *a, struct mr_client *c)
 }
 
 /* False: not now. */
-static bool push(struct actor *a, struct mr_client *c, struct mr_queue *q, uint32_t number,
-	unsigned priority)
+static bool push(struct actor *a, struct mr_client *c, struct mr_queue *q, uint32_t number)
 {
 	static const enum mr_priority priorities[] = {
 		MR_PRIORITY_HIGH, MR_PRIORITY_NORMAL, MR_PRIORITY_LOW};
@@ -61,7 +60,7 @@ static bool push(struct actor *a, struct mr_client *c, struct mr_queue *q, uint3
 	bool own = model_queues[a->queue].exactly_once;
 	struct mr_push p = {.payload = body,
 		.id = own ? model_id(number) : 0,
-		.priority = priorities[priority]};
+		.priority = priorities[model_priority(number)]};
 	uint64_t id;
 	int error;
 
@@ -86,7 +85,7 @@ static void push_open(struct actor *a, struct mr_client *c, struct mr_queue *q)
 	for (uint64_t id = 1; id < a->next_id && !actor_is_dead(); id++) {
 		if (a->open[id] == 0)
 			continue;
-		while (!actor_is_dead() && a->open[id] != 0 && !push(a, c, q, a->open[id], 1))
+		while (!actor_is_dead() && a->open[id] != 0 && !push(a, c, q, a->open[id]))
 			mr_wait(c, 20);
 	}
 }
@@ -102,7 +101,7 @@ static void push_some(struct actor *a, struct mr_client *c, struct mr_queue *q)
 		a->open[a->next_id++] = number;
 		program_counts.pushed++;
 		while (!actor_is_dead() && a->open[model_id(number)] == number &&
-			!push(a, c, q, number, priority))
+			!push(a, c, q, number))
 			mr_wait(c, 5);
 	}
 }

@@ -174,6 +174,17 @@ static void operate(struct process *p, void *arg)
 
 /* The course of a run. */
 
+static void until_ended(enum actor_kind kind, const char *what)
+{
+	uint64_t until_ns = world_now_ns() + END_NS;
+
+	for (unsigned i = 0; i < run.actors_count; i++)
+		while (run.actors[i].kind == kind && !process_ended(run.actors[i].process))
+			if (!world_step() || world_now_ns() > until_ns)
+				world_fail("%s: %s does not end", what,
+					process_name(run.actors[i].process));
+}
+
 static bool all_ended(void)
 {
 	for (unsigned i = 0; i < run.actors_count; i++)
@@ -212,6 +223,8 @@ static void play(void)
 
 static void settle(void)
 {
+	struct actor *drains[MODEL_QUEUES_MAX];
+
 	world_trace("all are to end");
 	run.net = (struct net_settings){.delay_us_min = 50, .delay_us_max = 60};
 	net_set(&run.net);
@@ -221,11 +234,18 @@ static void settle(void)
 			MRF_QUEUE_VERB_RESUME, MRF_QUEUE_KIND_QUEUE, model_queues[i].name, 0, NULL);
 		model_queues[i].paused = false;
 	}
-	/* Full queues are emptied before their producers can end. */
+	/* Full queues are emptied, or their producers could not end. */
 	for (unsigned i = 0; i < model_queues_count; i++)
-		add(ACTOR_CONSUMER, i)->drains = true;
+		drains[i] = add(ACTOR_CONSUMER, i);
 	for (unsigned i = 0; i < run.actors_count; i++)
-		run.actors[i].stop = run.actors[i].kind != ACTOR_CONSUMER || !run.actors[i].drains;
+		run.actors[i].stop = true;
+	for (unsigned i = 0; i < model_queues_count; i++) {
+		drains[i]->drains = true;
+		drains[i]->stop = false;
+	}
+	until_ended(ACTOR_PRODUCER, "settle");
+	for (unsigned i = 0; i < model_queues_count; i++)
+		drains[i]->stop = true;
 	until_all_ended("settle");
 }
 
@@ -236,6 +256,7 @@ static void drain(bool dead)
 		struct actor *a = add(ACTOR_CONSUMER, i);
 
 		a->drains = !dead;
+		a->stop = true; /* when nothing more comes */
 		a->reads_dead = dead;
 	}
 	until_all_ended("drain");
@@ -279,7 +300,7 @@ static void recover(void)
 static void check_pause(void)
 {
 	struct model_queue *q = &model_queues[0];
-	struct actor *producer;
+	struct actor *producer, *drain;
 	uint64_t until_ns = world_now_ns() + (bus.config.idle_ms + 3000) * WORLD_MS;
 
 	if (!q->exactly_once ||
@@ -289,7 +310,8 @@ static void check_pause(void)
 	while (world_now_ns() < until_ns && world_step())
 		continue;
 	producer = add(ACTOR_PRODUCER, 0);
-	add(ACTOR_CONSUMER, 0)->drains = true;
+	drain = add(ACTOR_CONSUMER, 0);
+	drain->drains = drain->stop = true;
 	until_ns = world_now_ns() + WORLD_S;
 	while (world_now_ns() < until_ns && world_step())
 		continue;

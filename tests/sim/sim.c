@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sim: runs of the simulation, one seed after the other.
  *
- *   sim [--seconds N] [--steps N] [--seed N] [--seeds FILE] [--trace]
+ *   sim [--seeds FILE] [--seconds N | --steps N] [--first N] [--seed N [--trace]]
  *
  *   --seconds N    ends after so much time of the real clock; default 10
  *   --steps N      ends after so many events instead
  *   --seed N       this run alone; with --trace it says what happens
- *   --first N      the seed of the first run; default 1
+ *   --first N      the seed of the first run; default: the day's, so that each day tries others
  *   --seeds FILE   the seeds in the file first, one a line: those that found a fault before
  */
 #include <getopt.h>
@@ -67,7 +67,7 @@ int main(int argc, char **argv)
 		{0},
 	};
 	double start = real_seconds(), seconds = 10;
-	uint64_t most = 0, seed = 0, first = 1;
+	uint64_t most = 0, seed = 0, first = (uint64_t)time(NULL) / 86400 * 1000000;
 	int o;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
