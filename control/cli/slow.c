@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dataplane/base/compiler.h"
+#include "dataplane/base/stats.h"
 
 #define NS_PER_S 1000000000u
 /* Who missed nothing for so long keeps up again. */
@@ -30,10 +31,12 @@ static const struct mr_cli_column columns[] = {
 	{"MISSED", "missed", true},
 };
 
-enum state { KEEPS_UP, FULL, HELD_UP, MISSING };
+enum state { KEEPS_UP, FULL, PASSED_OVER, HELD_UP, MISSING };
 
 static enum state state_of(const struct mrf_session_stats *s, uint64_t read_ns)
 {
+	if (s->full_since_ns & MR_FULL_OVER)
+		return PASSED_OVER;
 	if (s->full_since_ns != 0 || s->held_messages != 0)
 		return FULL;
 	if (s->blocked_since_ns != 0)
@@ -74,13 +77,18 @@ static void state_cells(struct mr_cli_table *t, enum state state, const struct m
 		text_cell(t, udp ? "does not acknowledge: its log is full"
 				 : "does not read: its ring is full");
 		return;
+	case PASSED_OVER:
+		text_cell(t, "passed over");
+		seconds_cell(t, s->full_since_ns & ~MR_FULL_OVER, read_ns);
+		text_cell(t, "stood full for sessions.block_ms_max: misses what finds no room");
+		return;
 	case HELD_UP:
 		text_cell(t, "held up");
 		seconds_cell(t, s->blocked_since_ns, read_ns);
 		if (s->blocked_by != 0)
 			snprintf(why, sizeof(why), "waits for 0x%016" PRIx64, s->blocked_by);
 		else
-			snprintf(why, sizeof(why), "waits for a whole queue group");
+			snprintf(why, sizeof(why), "waits for a queue group, or for memory");
 		text_cell(t, why);
 		return;
 	default:

@@ -12,6 +12,7 @@
 #include "control/config/keys.h"
 #include "control/config/outline.h"
 #include "control/config/ports.h"
+#include "dataplane/wire/underway.h"
 
 #define FILE_BYTES_MAX (1u << 20)
 #define SET_ITEMS_MAX  128
@@ -56,6 +57,7 @@ void mr_config_default(struct mr_config *c)
 	c->sessions.held_bytes_max = 16u << 20;
 	c->sessions.early_bytes_max = 64u << 20;
 	c->peers.share_percent = 25;
+	c->sessions.block_ms_max = 30000;
 	c->messages.bytes_max = 1u << 20;
 	c->queues.memory_mib = 256;
 	c->queues.queues_max = 16384;
@@ -290,11 +292,29 @@ static int check_cpus(const struct place *p, const struct mr_config *c)
 	return -EINVAL;
 }
 
+/* What is promised is dropped nowhere only if what may be under way to a receiver can be held for it. */
+static int check_held(const struct place *p, const struct mr_config *c)
+{
+	uint64_t least = mr_underway_bytes(c->workers.count);
+	char found[64], expected[160];
+
+	if (c->sessions.held_bytes_max >= least)
+		return 0;
+	snprintf(found, sizeof(found), "%u KiB", c->sessions.held_bytes_max >> 10);
+	snprintf(expected, sizeof(expected),
+		"at least %u KiB: what %u worker%s may have under way to a receiver that blocks",
+		(unsigned)(least >> 10), c->workers.count, c->workers.count == 1 ? "" : "s");
+	say_key(p, "sessions.held_bytes_max", found, expected);
+	return -EINVAL;
+}
+
 static int check_whole(const struct place *p, const struct mr_config *c)
 {
 	struct mr_config_fault f;
 	int error = check_cpus(p, c);
 
+	if (error == 0)
+		error = check_held(p, c);
 	if (error != 0)
 		return error;
 	error = mr_config_ports_check(c->ports.open, c->ports.open_count, c->workers.count, &f);

@@ -50,6 +50,12 @@ struct mr_config_port {
 	uint32_t queue_entries; /* of each receive and transmit ring, default 2,048 */
 };
 
+/* What becomes of a receiver that others have waited for as long as they may. */
+enum mr_config_block_over {
+	MR_CONFIG_BLOCK_GAP,   /* it misses messages until it has caught up */
+	MR_CONFIG_BLOCK_EXPEL, /* it is closed */
+};
+
 enum mr_config_poll {
 	MR_CONFIG_POLL_AUTO,     /* busy with a port, adaptive without */
 	MR_CONFIG_POLL_ADAPTIVE, /* spin for spin_us without work, then sleep on the doorbells */
@@ -105,6 +111,8 @@ struct mr_config {
 			held_bytes_max; /* of one session, power of two, 64 KiB .. 1 GiB, default 16 MiB */
 		uint32_t
 			early_bytes_max; /* per worker, power of two, 4 MiB .. 1 GiB, default 64 MiB */
+		uint32_t block_ms_max; /* 0: for ever, 0 .. 86,400,000, default 30,000 */
+		enum mr_config_block_over block_over; /* default gap */
 	} sessions;
 	struct {
 		uint32_t

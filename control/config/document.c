@@ -46,6 +46,8 @@ struct mr_config_document {
 		char *high_water;
 		char *held_bytes_max;
 		char *early_bytes_max;
+		char *block_ms_max;
+		char *block_over;
 	} sessions;
 	struct {
 		char *share_percent;
@@ -141,7 +143,8 @@ static const cyaml_schema_field_t sessions_fields[] = {
 	VALUE(sessions, heartbeat_ms), VALUE(sessions, missed_max),
 	VALUE(sessions, hellos_per_second), VALUE(sessions, log_bytes),
 	VALUE(sessions, high_water), VALUE(sessions, held_bytes_max),
-	VALUE(sessions, early_bytes_max), CYAML_FIELD_END,
+	VALUE(sessions, early_bytes_max), VALUE(sessions, block_ms_max),
+	VALUE(sessions, block_over), CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t peers_fields[] = {
 	VALUE(peers, share_percent), CYAML_FIELD_END,

@@ -14,6 +14,7 @@
 #define CPUS_MAX 1024
 
 static const char *const polls[] = {"auto", "adaptive", "busy", NULL};
+static const char *const block_overs[] = {"gap", "expel", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
 _Static_assert(sizeof(enum mr_config_poll) == 4, "choices and entries are stored as 32 bits");
@@ -85,6 +86,8 @@ const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
 	NUMBER("sessions.high_water", sessions.high_water, 1, 100),
 	SIZE("sessions.held_bytes_max", sessions.held_bytes_max, 64u << 10, 1u << 30),
 	SIZE("sessions.early_bytes_max", sessions.early_bytes_max, 4u << 20, 1u << 30),
+	NUMBER("sessions.block_ms_max", sessions.block_ms_max, 0, 86400000),
+	CHOICE("sessions.block_over", sessions.block_over, block_overs),
 	NUMBER("peers.share_percent", peers.share_percent, 1, 100),
 	SIZE("messages.bytes_max", messages.bytes_max, 64u << 10, 64u << 20),
 	NUMBER("queues.memory_mib", queues.memory_mib, 1, 1048576),

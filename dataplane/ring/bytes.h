@@ -184,6 +184,23 @@ static inline size_t mr_bytes_readable(struct mr_bytes_consumer *c)
 	return ready;
 }
 
+/* The same, and looks whether more has come: for a consumer that leaves records where they are. */
+static inline size_t mr_bytes_readable_now(struct mr_bytes_consumer *c)
+{
+	if (c->tail_seen != c->head)
+		c->tail_seen = atomic_load_explicit(
+			&c->shared->tail, memory_order_acquire); /* [bytes.data] */
+	return mr_bytes_readable(c);
+}
+
+/* True if something has come that readable did not see yet. Like mr_bytes_empty, for a consumer that
+ * leaves records where they are. */
+static inline bool mr_bytes_grew(const struct mr_bytes_consumer *c)
+{
+	return atomic_load_explicit(&c->shared->tail, memory_order_seq_cst) !=
+	       c->tail_seen; /* [bytes.sleep] */
+}
+
 /* Where the next record starts; as many bytes as readable said may be read. */
 static inline const uint8_t *mr_bytes_peek(const struct mr_bytes_consumer *c)
 {

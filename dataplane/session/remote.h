@@ -26,8 +26,9 @@ struct rte_mbuf;
 /* Why a worker wants a session closed. */
 enum mr_remote_end {
 	MR_REMOTE_LIVES,
-	MR_REMOTE_CLOSED,  /* the client said so, or was told so */
-	MR_REMOTE_EXPIRED, /* missed_max heartbeats did not come */
+	MR_REMOTE_CLOSED,      /* the client said so, or was told so */
+	MR_REMOTE_EXPIRED,     /* missed_max heartbeats did not come */
+	MR_REMOTE_STOOD_STILL, /* others waited for it for too long */
 };
 
 /* Aliases held by a session over UDP: an open-addressed set that the table writer replaces as a whole

@@ -42,16 +42,22 @@ struct mr_session {
 	uint32_t aliases_end; /* first that has no bit; 0 over UDP; read-only after open */
 	bool dirty;           /* pushed to since the last publish */
 	bool consumed;        /* skipped in since the last release */
-	bool stalled;         /* it has a promised message that a full receiver holds up */
+	bool stalled : 1;     /* it has a promised message that a full receiver holds up */
+	bool over : 1;        /* it blocked others for too long: it is not waited for */
+	bool looked : 1;      /* past a publish that waits, up to `beyond` */
+	uint8_t copies;       /* of the promised message `copies_of`, made for it so far */
 	uint64_t missed_seen; /* stats->missed when last looked at */
 	struct mr_late *late; /* what is late of it; NULL: nothing. See worker/share.h */
 	uint64_t share_due;
 	uint32_t message_work;      /* of its dearest messages of late */
 	const struct mr_gate *gate; /* the gate at which it is stalled; NULL: not at one alone */
-	uint32_t gate_tag;          /* see gate.h */
+	uint32_t gate_of;           /* generation of the session that it waits for */
 	uint32_t bereft_bytes;      /* of what a client that is gone left unread: looked at */
 	struct mr_waiting *waiting; /* what is held for it, or that it is full; NULL: neither */
 	uint32_t handoff_calm;      /* the worker's, when handoff_bytes was begun */
+	uint16_t copies_of;         /* see copies */
+	uint8_t copies_max;         /* most of one message, since it was last full */
+	_Atomic bool stands_still;  /* w: worker, r: table writer: it is to be closed for that */
 	uint64_t handoff_bytes;     /* put into the crowded ring to control */
 	/* shared-out: worker tells others */
 	_Atomic uint64_t heard; /* cycles, when something last came of it; r: all workers */
@@ -61,6 +67,9 @@ struct mr_session {
 	bool closing;      /* table writer's */
 	/* w: table writer, r: worker: the client is gone, and so are its subscriptions [session.gone] */
 	_Atomic bool gone;
+	/* worker's. If `looked`, all before it but publishes is taken: the low half of a position in `up`; over
+	 * UDP the low half of a frame's sequence << 16, and bytes of its messages. */
+	uint32_t beyond;
 	struct mrf_session_stats *stats; /* w: worker, r: control */
 	/* read-only after open */
 	uint64_t id;

@@ -470,6 +470,20 @@ const struct mr_route *mr_router_alias(struct mr_router *r, uint32_t alias)
 	return alias_miss(r, alias);
 }
 
+void mr_router_far(struct mr_router *r, const struct mr_route *route, mr_far_visit visit, void *arg)
+{
+	r->walk->see = (struct mr_walk_far){.visit = visit, .arg = arg};
+	(void)mr_walk_run(r->walk, route->subject, route->bytes, route->hash);
+	r->walk->see = (struct mr_walk_far){0};
+}
+
+uint64_t mr_route_version(const struct mr_route *route)
+{
+	const char *at = (const char *)route - offsetof(struct place, route);
+
+	return ((const struct place *)at)->sum;
+}
+
 bool mr_route_group_pick(
 	const struct mr_route *route, uint32_t g, uint32_t turn, struct mr_member *out)
 {

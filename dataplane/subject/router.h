@@ -33,6 +33,9 @@ struct mr_sink_span {
 	uint32_t count;
 };
 
+/* Plain subscribers of another worker, met in a walk. True: that is enough, no others are visited. */
+typedef bool (*mr_far_visit)(void *arg, unsigned worker, const struct mr_sink_span *span);
+
 /* A queue group with interest: its members over all workers are some of the route's member spans.
  */
 struct mr_route_group {
@@ -121,6 +124,14 @@ void mr_router_let_go(struct mr_router *r);
 bool mr_router_forget(struct mr_router *r);
 
 const struct mr_router_counters *mr_router_counters(const struct mr_router *r);
+
+/* Visits the plain subscribers that other workers have of the route's subject, those already gone
+ * included. Costs a walk: a route knows the workers alone. */
+void mr_router_far(
+	struct mr_router *r, const struct mr_route *route, mr_far_visit visit, void *arg);
+
+/* Equal for two routes of one subject only if nothing changed between them. */
+uint64_t mr_route_version(const struct mr_route *route);
 
 /* False once the subscription is gone; the sink is to be skipped then. */
 static inline bool mr_sink_live(const struct mr_sink *s)

@@ -15,6 +15,15 @@ void mr_walk_init(struct mr_walk *w, const struct mr_table *t, unsigned worker)
 	w->worker = worker;
 }
 
+static void see_far(struct mr_walk *w, unsigned worker, const struct mr_sink *sinks, uint32_t count)
+{
+	struct mr_sink_span span = {sinks, count};
+
+	w->workers |= UINT64_C(1) << worker;
+	if (mr_unlikely(w->see.visit != NULL) && !w->see.enough)
+		w->see.enough = w->see.visit(w->see.arg, worker, &span);
+}
+
 /* A list of one sink is taken without touching it. */
 static void take_lone(struct mr_walk *w, uintptr_t link)
 {
@@ -24,7 +33,7 @@ static void take_lone(struct mr_walk *w, uintptr_t link)
 		w->spans[w->span_count++] = (struct mr_sink_span){mr_block_of(link)->sinks, 1};
 		w->sinks++;
 	} else {
-		w->workers |= UINT64_C(1) << worker;
+		see_far(w, worker, mr_block_of(link)->sinks, 1);
 		w->far++;
 	}
 }
@@ -289,7 +298,7 @@ static bool take_block(struct mr_walk *w, const struct mr_block *b)
 		atomic_load_explicit(&b->count, memory_order_acquire)}; /* [block.count] */
 
 	if (b->group == 0 && b->worker != w->worker) {
-		w->workers |= UINT64_C(1) << b->worker;
+		see_far(w, b->worker, b->sinks, span.count);
 		w->far += span.count;
 		return true;
 	}

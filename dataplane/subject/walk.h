@@ -61,9 +61,17 @@ struct mr_walk_mark {
 	uint32_t group;
 };
 
+/* Who is to see the other workers' subscribers. */
+struct mr_walk_far {
+	mr_far_visit visit; /* NULL: nobody */
+	void *arg;
+	bool enough;
+};
+
 struct mr_walk {
 	const struct mr_table *t;
 	unsigned worker;
+	struct mr_walk_far see;
 	/* results */
 	uint64_t workers;
 	uint32_t span_count;

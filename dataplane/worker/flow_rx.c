@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/worker/beyond.h"
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/gate.h"
@@ -56,23 +57,91 @@ static void note_active(struct mr_worker *w, struct mr_flow *flow)
 
 /* The messages of a frame whose turn it is; false: one of them has to wait, and *k is what is
  * left. */
-static bool take_messages(struct mr_worker *w, struct mr_session *s, struct mr_walk *k)
+static bool take_messages(
+	struct mr_worker *w, struct mr_session *s, struct mr_walk *k, uint32_t passed)
 {
-	bool all = mr_worker_walk(w, s, k, true, true);
+	bool all = mr_worker_walk(w, s, k, true, true, passed);
 
 	if (mr_unlikely(!all))
 		mr_worker_count_stall(w, s);
 	return all;
 }
 
-/* The frame `taken`, which was kept. */
-static void let_go(struct mr_worker *w, struct mr_flow *flow)
+static uint32_t beyond_of(uint32_t sequence, uint32_t used)
 {
+	return sequence << 16 | used;
+}
+
+static uint32_t beyond_used(const struct mr_session *s)
+{
+	return s->beyond & 0xffff;
+}
+
+static bool is_beyond(const struct mr_session *s, uint32_t sequence)
+{
+	return s->beyond >> 16 == (sequence & 0xffff);
+}
+
+/* Bytes of the messages left in the slot whose turn it is that were looked through before. */
+static uint32_t passed_of(const struct mr_session *s, const struct mr_flow_slot *slot)
+{
+	if (mr_likely(!s->looked))
+		return 0;
+	if (!is_beyond(s, s->remote->flow.rx.taken))
+		return UINT32_MAX;
+	return beyond_used(s) > slot->offset ? beyond_used(s) - slot->offset : 0;
+}
+
+/* The frame whose turn it is is done: there is nothing to remember once that was the last looked at. */
+static void let_go(struct mr_worker *w, struct mr_session *s)
+{
+	struct mr_flow *flow = &s->remote->flow;
 	struct mr_flow_slot *slot = mr_flow_let_go(flow, flow->rx.taken);
 
 	if (slot != NULL)
 		mr_early_give(&w->early, slot);
+	if (mr_unlikely(s->looked))
+		s->looked = !is_beyond(s, flow->rx.taken);
 	mr_reliable_rx_let_go(&flow->rx);
+	if (mr_unlikely(s->looked))
+		s->looked = s->beyond != beyond_of(flow->rx.taken, 0);
+}
+
+/* The first frame that was not looked through whole. */
+static uint32_t first_beyond(const struct mr_session *s)
+{
+	uint32_t sequence = s->remote->flow.rx.taken;
+
+	while (sequence != s->remote->flow.rx.next && !is_beyond(s, sequence))
+		sequence = mr_reliable_after(sequence);
+	return sequence;
+}
+
+/* Frames behind a publish that waits: all that is not a publish. */
+static void look_beyond(struct mr_worker *w, struct mr_session *s)
+{
+	struct mr_flow *flow = &s->remote->flow;
+	uint32_t looks = MR_BEYOND_LOOKS, sequence;
+
+	if (s->late != NULL)
+		return; /* it goes before */
+	if (!s->looked)
+		s->beyond = beyond_of(flow->rx.taken, 0);
+	s->looked = true;
+	for (sequence = first_beyond(s); sequence != flow->rx.next;
+		sequence = mr_reliable_after(sequence)) {
+		const struct mr_flow_slot *slot = mr_flow_slot(flow, sequence);
+		uint32_t used = beyond_used(s);
+		struct mr_beyond b = {(const uint8_t *)(slot + 1), slot->offset + slot->bytes,
+			used > slot->offset ? used : slot->offset, looks, 0};
+
+		if (mr_worker_look_beyond(w, s, &b) == MR_BEYOND_STOP) {
+			s->beyond = beyond_of(sequence, b.used);
+			return;
+		}
+		looks = b.looks;
+		s->beyond = beyond_of(mr_reliable_after(sequence), 0);
+	}
 }
 
 /* One that waits in its slot, whose turn it is. `waits`: its messages may have to. */
@@ -82,11 +151,13 @@ static bool take_slot(struct mr_worker *w, struct mr_session *s, bool waits)
 	struct mr_flow_slot *slot = mr_flow_slot(flow, flow->rx.taken);
 	const uint8_t *at = (const uint8_t *)(slot + 1) + slot->offset;
 	struct mr_walk k = {at, slot->bytes, slot->messages};
-	bool all = waits ? take_messages(w, s, &k) : mr_worker_walk(w, s, &k, false, true);
+	uint32_t passed = passed_of(s, slot);
+	bool all = waits ? take_messages(w, s, &k, passed)
+			 : mr_worker_walk(w, s, &k, false, true, passed);
 
 	w->moved = true;
 	if (all) {
-		let_go(w, flow);
+		let_go(w, s);
 		return true;
 	}
 	slot->offset += (uint32_t)(k.at - at);
@@ -101,6 +172,7 @@ static void take_slots(struct mr_worker *w, struct mr_session *s)
 
 	if (mr_unlikely(mr_session_waits(s))) {
 		mr_worker_count_stall(w, s);
+		look_beyond(w, s);
 		return;
 	}
 	if (mr_unlikely(mr_session_must_wait(w, s))) {
@@ -110,8 +182,10 @@ static void take_slots(struct mr_worker *w, struct mr_session *s)
 		w->share.now = s->share_due;
 	}
 	for (uint32_t i = 0; i < SLOTS_A_ROUND && mr_reliable_rx_waits(&flow->rx); i++)
-		if (!take_slot(w, s, true))
+		if (!take_slot(w, s, true)) {
+			look_beyond(w, s);
 			break;
+		}
 	if (mr_unlikely(mr_worker_is_over(s)))
 		mr_worker_flow_finish(w, s);
 }
@@ -167,7 +241,7 @@ static void take_now(struct mr_worker *w, struct mr_session *s, const struct mr_
 	struct mr_flow *flow = &s->remote->flow;
 	struct mr_walk k = walk_of(f);
 
-	if (mr_likely(take_messages(w, s, &k)))
+	if (mr_likely(take_messages(w, s, &k, 0)))
 		mr_reliable_rx_let_go(&flow->rx);
 	else
 		keep(w, flow, mr_flow_own(flow), f->header.sequence, f->at + sizeof(f->header), &k);

@@ -126,7 +126,7 @@ static void walk(struct mr_worker *w, struct mr_session *s, const struct mr_fram
 	struct mr_walk k = {f->at + sizeof(f->header), f->bytes - (uint32_t)sizeof(f->header),
 		f->header.messages};
 
-	(void)mr_worker_walk(w, s, &k, false, false);
+	(void)mr_worker_walk(w, s, &k, false, false, 0);
 }
 
 void mr_worker_frame(struct mr_worker *w, const struct mr_frame *f)

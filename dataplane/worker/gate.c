@@ -5,27 +5,22 @@
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/turns.h"
 
+#include <stdlib.h>
+
 /* Members of a queue group that are looked at before a publisher has to wait. */
-#define MEMBERS_MAX 8u
-/* Sessions looked at for one to name. */
-#define NAMES_MAX 16u
+#define MEMBERS_MAX MR_GROUP_PROMISE_TRIES_MAX
+/* Who waits at the gate of all waits for nobody in particular. */
+#define EVERYBODY (UINT64_MAX >> 1)
 
-/* A gate is of a subject's hash, or of a member of queue groups. */
-static uint64_t member_key(uint32_t slot, uint32_t generation)
+struct mr_gates *mr_gates_new(uint32_t slots)
 {
-	uint64_t key = ((uint64_t)slot << 32 | generation) * UINT64_C(0x9e3779b97f4a7c15);
+	size_t bytes = mr_align_up(
+		sizeof(struct mr_gates) + slots * sizeof(struct mr_gate), MR_CACHE_LINE);
+	struct mr_gates *gates = aligned_alloc(MR_CACHE_LINE, bytes);
 
-	return key ^ key >> 32;
-}
-
-static uint32_t bucket_of(uint64_t key)
-{
-	return (uint32_t)key & (MR_GATES - 1);
-}
-
-static uint32_t tag_of(uint64_t key)
-{
-	return (uint32_t)(key >> 32) | 1;
+	if (gates != NULL)
+		memset(gates, 0, bytes);
+	return gates;
 }
 
 static void show_subject(struct mrf_session_stats *stats, const struct mr_route *r)
@@ -40,76 +35,105 @@ static void show_subject(struct mrf_session_stats *stats, const struct mr_route 
 	mr_gauge(stats->slow_subject_4, words[4]);
 }
 
-/* NULL: it is open for that key. */
-static const struct mr_gate *shut_gate(const struct mr_worker *of, uint64_t key)
-{
-	const struct mr_gate *gate = &of->gates[bucket_of(key)];
-
-	return mr_gate_is_shut(gate, tag_of(key)) ? gate : NULL;
-}
-
 static const struct mr_worker *worker_at(const struct mr_worker *w, unsigned index)
 {
 	return index == w->index ? w : w->peers[index];
 }
 
-/* The receiver's side. */
-
-static void shut(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x, uint64_t key)
+static bool any_shut(const struct mr_worker *of)
 {
-	uint32_t bucket = bucket_of(key), tag = tag_of(key);
-	struct mr_gate *gate = &w->gates[bucket];
-	uint64_t bit = 1ull << bucket % 64;
-
-	if (!(x->gates[bucket / 64] & bit)) {
-		x->gates[bucket / 64] |= bit;
-		if (gate->holds++ > 0 &&
-			atomic_load_explicit(&gate->tag, memory_order_relaxed) != tag)
-			tag = MR_GATE_ANY;
-	} else if (atomic_load_explicit(&gate->tag, memory_order_relaxed) != tag) {
-		tag = MR_GATE_ANY;
-	}
-	atomic_store_explicit(&gate->by, s->id, memory_order_relaxed);
-	atomic_store_explicit(&gate->tag, tag, memory_order_seq_cst);
+	return atomic_load_explicit(&of->gates->count, memory_order_relaxed) != 0;
 }
 
-static bool over(uint64_t used, uint64_t capacity, uint32_t water)
+/* The receiver's side. */
+
+/* The count of times comes behind the gate: who saw the new number sees the gate shut. */
+static void shut(struct mr_worker *w, struct mr_gate *gate, uint64_t value)
 {
-	return used * 100 > capacity * water;
+	struct mr_gates *gates = w->gates;
+	uint64_t was = atomic_load_explicit(&gate->shut, memory_order_relaxed);
+
+	if (was == value)
+		return;
+	atomic_store_explicit(&gate->shut, value, memory_order_seq_cst);
+	atomic_fetch_add_explicit(&gates->shuts, 1, memory_order_release);
+	if (was == 0)
+		atomic_fetch_add_explicit(&gates->count, 1, memory_order_relaxed);
+}
+
+static void open(struct mr_worker *w, struct mr_gate *gate)
+{
+	atomic_store_explicit(&gate->shut, 0, memory_order_seq_cst); /* [worker.sleep] */
+	atomic_fetch_sub_explicit(&w->gates->count, 1, memory_order_relaxed);
+}
+
+static struct mr_gate *gate_of(struct mr_worker *w, const struct mr_waiting *x)
+{
+	return &w->gates->of[x->slot];
+}
+
+static uint64_t id_of(const struct mr_worker *w, const struct mr_waiting *x)
+{
+	return mr_session_id(w->index, x->slot, x->generation);
+}
+
+static uint64_t mark_of(const struct mr_session *s, uint32_t water)
+{
+	return mr_worker_capacity(s) * water / 100;
+}
+
+/* What may come yet once its gate is shut. */
+static uint64_t underway_max(const struct mr_worker *w, const struct mr_session *s)
+{
+	return w->underway_max * (s->copies_max > 1 ? s->copies_max : 1);
+}
+
+/* Bytes above which it is full: its mark, or less if what may come yet would find no room then. */
+static uint64_t full_at(const struct mr_worker *w, const struct mr_session *s, uint32_t water)
+{
+	uint64_t room = mr_worker_capacity(s) + w->held_share;
+	uint64_t mark = mark_of(s, water), need = underway_max(w, s);
+
+	if (mark + need <= room)
+		return mark;
+	return need < room ? room - need : 0;
 }
 
 static void fill_up(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x, uint32_t water)
 {
-	uint64_t low = mr_worker_capacity(s) * water / 200;
+	uint64_t low = full_at(w, s, water) / 2;
 
-	if (x->open_below == 0)
+	if (x->open_below == 0) {
 		mr_gauge(s->stats->full_since_ns, mr_worker_now_ns(w));
+		x->level = UINT64_MAX;
+		x->since = x->looked = mr_worker_clock(w);
+	}
 	if (x->open_below == 0 || low < x->open_below)
 		x->open_below = low > 0 ? low : 1;
 }
 
-/* After a promised message went to a session that rather waits: shuts the gate if that made it
+/* After a promised message went to a session that rather waits: shuts its gate if that made it
  * full. */
-static void look_at_water(struct mr_worker *w, struct mr_session *s, uint32_t water, uint64_t key,
-	const struct mr_route *r)
+static void look_at_water(
+	struct mr_worker *w, struct mr_session *s, uint32_t water, const struct mr_route *r)
 {
-	uint64_t capacity = mr_worker_capacity(s);
 	struct mr_waiting *x = s->waiting;
 	uint64_t held = x != NULL ? x->bytes : 0;
+	uint64_t used = mr_worker_underway(s) + held;
 
-	if (mr_likely((x == NULL || x->open_below == 0) &&
-		      !over(mr_worker_underway(s) + held, capacity, water)))
+	if (mr_likely(used <= mark_of(s, water) &&
+		      used + underway_max(w, s) <= mr_worker_capacity(s) + w->held_share))
 		return;
-	if ((x == NULL || x->open_below == 0) &&
-		!over(mr_worker_underway_now(s) + held, capacity, water))
+	if (s->over || (x != NULL && x->open_below != 0))
+		return;
+	if (mr_worker_underway_now(s) + held <= full_at(w, s, water))
 		return;
 	x = mr_worker_waiting(w, s);
 	if (x == NULL)
 		return; /* there is no memory to hold anything either: it is missed, and told */
-	if (x->open_below == 0)
-		show_subject(s->stats, r);
+	show_subject(s->stats, r);
 	fill_up(w, s, x, water);
-	shut(w, s, x, key);
+	shut(w, gate_of(w, x), s->id);
 }
 
 /* Workers whose sessions may have waited. */
@@ -121,51 +145,67 @@ static void ring_peers(struct mr_worker *w)
 	w->moved = true;
 }
 
-/* It stays shut for another: which one, for those who ask whom they wait for. */
-static bool name_another(struct mr_worker *w, struct mr_gate *gate, uint32_t bucket)
-{
-	const struct mr_waiting *x = w->waiting.first;
-
-	for (uint32_t i = 0; i < NAMES_MAX && x != NULL; i++, x = x->next)
-		if (x->gates[bucket / 64] >> bucket % 64 & 1) {
-			atomic_store_explicit(&gate->by,
-				mr_session_id(w->index, x->slot, x->generation),
-				memory_order_relaxed);
-			return true;
-		}
-	return false;
-}
-
-/* True if it opened, or if those who wait at it are to know that they wait for another. */
-static bool let_go(struct mr_worker *w, uint32_t bucket)
-{
-	struct mr_gate *gate = &w->gates[bucket];
-
-	if (--gate->holds > 0)
-		return name_another(w, gate, bucket);
-	atomic_store_explicit(&gate->tag, 0, memory_order_seq_cst); /* [worker.sleep] */
-	return true;
-}
-
+/* A slot may have another tenant by now, whose gate is none of this one's. */
 void mr_worker_not_full(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
 {
-	bool opened = false;
+	struct mr_gate *gate = gate_of(w, x);
+	uint64_t now = atomic_load_explicit(&gate->shut, memory_order_relaxed);
 
-	if (s != NULL)
-		mr_gauge(s->stats->full_since_ns, 0);
 	x->open_below = 0;
-	for (uint32_t i = 0; i < MR_ARRAY_COUNT(x->gates); i++)
-		for (; x->gates[i] != 0; x->gates[i] &= x->gates[i] - 1)
-			opened |= let_go(w, i * 64 + (uint32_t)__builtin_ctzll(x->gates[i]));
-	if (opened)
+	if (s != NULL) {
+		mr_gauge(s->stats->full_since_ns, 0);
+		s->copies_max = 0;
+	}
+	if ((now & ~MR_GATE_OVER) != id_of(w, x))
+		return;
+	if (s != NULL && s->over)
+		shut(w, gate, id_of(w, x) | MR_GATE_OVER);
+	else
+		open(w, gate);
+	ring_peers(w);
+}
+
+void mr_worker_look_at_store(struct mr_worker *w)
+{
+	uint64_t most = mr_store_bytes_max(w->store);
+	uint64_t left = most - mr_store_bytes(w->store);
+	bool is_shut = atomic_load_explicit(&w->gates->all.shut, memory_order_relaxed) != 0;
+
+	w->held_share = left / 4 < w->held_bytes_max ? left / 4 : w->held_bytes_max;
+	if (!is_shut && left < most / 4) {
+		shut(w, &w->gates->all, EVERYBODY);
+	} else if (is_shut && left > most / 2) {
+		open(w, &w->gates->all);
 		ring_peers(w);
+	}
+}
+
+/* How many copies one message makes for a session: of some subscriptions of this worker, all to the same
+ * one at worst. */
+static void count_copy(struct mr_worker *w, struct mr_session *s)
+{
+	if (s->copies_of != w->promised_count) {
+		s->copies_of = w->promised_count;
+		s->copies = 0;
+	}
+	if (s->copies < UINT8_MAX)
+		s->copies++;
+	if (s->copies > s->copies_max)
+		s->copies_max = s->copies;
+}
+
+static bool is_many(const struct mr_route *r)
+{
+	return r->span_count > 1 || (r->span_count == 1 && r->spans[0].count > 1);
 }
 
 uint32_t mr_worker_promise_own(
 	struct mr_worker *w, const struct mr_route *r, const struct mr_message_plan *plan)
 {
+	bool many = is_many(r);
 	uint32_t delivered = 0;
 
+	w->promised_count++;
 	for (uint32_t i = 0; i < r->span_count; i++) {
 		const struct mr_sink *sink = r->spans[i].sinks;
 		const struct mr_sink *end = sink + r->spans[i].count;
@@ -183,7 +223,9 @@ uint32_t mr_worker_promise_own(
 			} else if (water != 0) {
 				delivered += mr_worker_promise(w, s, plan, sink->sub_id) !=
 					     MR_PROMISE_LOST;
-				look_at_water(w, s, water, r->hash, r);
+				if (many)
+					count_copy(w, s);
+				look_at_water(w, s, water, r);
 			} else if (mr_worker_copy(w, s, plan, sink->sub_id)) {
 				delivered++;
 			} else {
@@ -243,7 +285,9 @@ static void run_to_sink(struct mr_worker *w, const struct mr_route *r, const str
 		mr_count(w->stats->drop_session_gone, count);
 	} else if (water != 0) {
 		w->round.delivered += promise_run(w, s, r, e, count, sink->sub_id);
-		look_at_water(w, s, water, r->hash, r);
+		if (is_many(r))
+			count_copy(w, s);
+		look_at_water(w, s, water, r);
 	} else {
 		w->round.delivered += mr_worker_deliver_run(w, s, r, e, count, sink->sub_id);
 	}
@@ -252,6 +296,7 @@ static void run_to_sink(struct mr_worker *w, const struct mr_route *r, const str
 void mr_worker_promise_run_own(struct mr_worker *w, const struct mr_route *r,
 	const struct mr_burst_entry *e, uint32_t count)
 {
+	w->promised_count++;
 	for (uint32_t i = 0; i < r->span_count; i++)
 		for (uint32_t k = 0; k < r->spans[i].count; k++)
 			run_to_sink(w, r, &r->spans[i].sinks[k], e, count);
@@ -264,20 +309,73 @@ bool mr_worker_promise_member(struct mr_worker *w, struct mr_session *s, const s
 
 	if (water == 0)
 		return mr_worker_copy(w, s, plan, sub_id);
+	if (mr_unlikely(s->over))
+		return mr_worker_try(w, s, plan, sub_id);
 	delivered = mr_worker_promise(w, s, plan, sub_id) != MR_PROMISE_LOST;
-	look_at_water(w, s, water, member_key(s->slot, s->generation), r);
+	look_at_water(w, s, water, r);
 	return delivered;
 }
 
 /* The publisher's side. */
 
-bool mr_worker_member_full(const struct mr_worker *w, const struct mr_member *member)
+/* True if no more that is promised may be on its way to that worker now. */
+static bool window_full(struct mr_worker *w, unsigned to)
 {
-	return member->water != 0 && shut_gate(worker_at(w, member->worker),
-					     member_key(member->slot, member->generation)) != NULL;
+	if (mr_likely(w->window.sent[to] - w->window.seen[to] <= MR_UNDERWAY_WINDOW_BYTES))
+		return false;
+	w->window.seen[to] =
+		atomic_load_explicit(&w->peers[to]->windows[w->index].taken, memory_order_relaxed);
+	return w->window.sent[to] - w->window.seen[to] > MR_UNDERWAY_WINDOW_BYTES;
 }
 
-static bool group_full(struct mr_worker *w, const struct mr_route *r, uint32_t group,
+void mr_worker_window_sent(struct mr_worker *w, uint64_t workers, uint32_t body_bytes)
+{
+	for (; workers != 0; workers &= workers - 1)
+		w->window.sent[__builtin_ctzll(workers)] += body_bytes + MR_UNDERWAY_EACH_BYTES;
+}
+
+/* A number alone, which orders nothing. */
+void mr_worker_window_tell(struct mr_worker *w, unsigned from)
+{
+	_Atomic uint64_t *told = &w->windows[from].taken;
+
+	if (w->window.taken == 0)
+		return;
+	atomic_store_explicit(told,
+		atomic_load_explicit(told, memory_order_relaxed) + w->window.taken,
+		memory_order_relaxed);
+	w->window.taken = 0;
+}
+
+/* LATE: its worker has not taken what is on its way there. */
+enum member_state { MEMBER_OPEN, MEMBER_LATE, MEMBER_FULL, MEMBER_OVER };
+
+static enum member_state member_state(struct mr_worker *w, const struct mr_member *m)
+{
+	const struct mr_worker *of = worker_at(w, m->worker);
+	uint64_t shut_by, id;
+
+	if (m->water == 0)
+		return MEMBER_OPEN;
+	if (m->worker != w->index && mr_unlikely(window_full(w, m->worker)))
+		return MEMBER_LATE;
+	if (mr_likely(!any_shut(of)))
+		return MEMBER_OPEN;
+	id = mr_session_id(m->worker, m->slot, m->generation);
+	shut_by = atomic_load_explicit(&of->gates->of[m->slot].shut, memory_order_seq_cst);
+	if (shut_by == (id | MR_GATE_OVER))
+		return MEMBER_OVER;
+	return shut_by == id || mr_gate_is_shut(&of->gates->all, EVERYBODY) ? MEMBER_FULL
+									    : MEMBER_OPEN;
+}
+
+bool mr_worker_member_full(struct mr_worker *w, const struct mr_member *member)
+{
+	return member_state(w, member) != MEMBER_OPEN;
+}
+
+/* What a publisher waits for: MEMBER_OPEN: nothing, as one that is over is waited for by nobody. */
+static enum member_state group_state(struct mr_worker *w, const struct mr_route *r, uint32_t group,
 	const struct mr_message_view *m)
 {
 	bool piece = (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0;
@@ -285,27 +383,106 @@ static bool group_full(struct mr_worker *w, const struct mr_route *r, uint32_t g
 	uint32_t turn = piece ? mr_worker_turn_of(&m->extra.fragment) : *turns;
 	uint32_t members = piece ? 1 : r->groups[group].members;
 	uint32_t tries = members < MEMBERS_MAX ? members : MEMBERS_MAX;
+	enum member_state least = MEMBER_OVER;
 	struct mr_member member;
 
-	for (uint32_t i = 0; i < tries; i++)
-		if (!mr_route_group_pick(r, group, turn + i, &member) ||
-			!mr_worker_member_full(w, &member))
-			return false;
+	for (uint32_t i = 0; i < tries && least != MEMBER_OPEN; i++) {
+		enum member_state state = MEMBER_OPEN;
+
+		if (mr_route_group_pick(r, group, turn + i, &member))
+			state = member_state(w, &member);
+		least = state < least ? state : least;
+	}
+	if (least == MEMBER_OPEN || least == MEMBER_OVER)
+		return MEMBER_OPEN;
 	*turns += tries; /* of a large group others are asked next */
-	return true;
+	return least;
+}
+
+/* Where a publish has to wait. */
+struct stop {
+	struct mr_worker *w;
+	const struct mr_gate *gate; /* NULL: nowhere */
+	uint64_t of;
+};
+
+/* True if one of those subscribers would rather be waited for, and is full. */
+static bool find_shut(struct stop *stop, unsigned worker, const struct mr_sink_span *span)
+{
+	const struct mr_gates *gates = worker_at(stop->w, worker)->gates;
+	bool all = mr_gate_is_shut(&gates->all, EVERYBODY);
+
+	for (const struct mr_sink *sink = span->sinks; sink < span->sinks + span->count; sink++) {
+		uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
+		uint64_t id = mr_session_id(worker, sink->slot, sink->generation);
+
+		if ((flags & MR_SINK_GONE) || mr_sink_water(flags) == 0)
+			continue;
+		if (!all && !mr_gate_is_shut(&gates->of[sink->slot], id))
+			continue;
+		stop->gate = all ? &gates->all : &gates->of[sink->slot];
+		stop->of = all ? EVERYBODY : id;
+		return true;
+	}
+	return false;
+}
+
+static bool see_far(void *arg, unsigned worker, const struct mr_sink_span *span)
+{
+	struct stop *stop = arg;
+
+	return any_shut(stop->w->peers[worker]) && find_shut(stop, worker, span);
+}
+
+/* Times that gates of those workers were shut. */
+static uint64_t shuts_of(const struct mr_worker *w, uint64_t workers)
+{
+	uint64_t shuts = 0;
+
+	for (; workers != 0; workers &= workers - 1)
+		shuts += atomic_load_explicit(
+			&w->peers[__builtin_ctzll(workers)]->gates->shuts, memory_order_acquire);
+	return shuts;
+}
+
+/* Some gate of those workers is shut: is it of this subject's subscribers? A walk tells; that nobody had to
+ * be waited for stays true until another gate is shut, or the table changes. */
+static void __attribute__((noinline)) look_far(struct stop *stop, const struct mr_route *r)
+{
+	struct mr_worker *w = stop->w;
+	struct mr_far_passed *passed = &w->far_passed[r->hash % MR_FAR_PASSED];
+	struct mr_far_passed now = {r->hash, mr_route_version(r), shuts_of(w, r->workers)};
+
+	if (passed->hash == now.hash && passed->version == now.version &&
+		passed->shuts == now.shuts)
+		return;
+	mr_router_far(w->router, r, see_far, stop);
+	if (stop->gate == NULL)
+		*passed = now;
 }
 
 /* The gate of a plain subscriber that the message would have to wait at. */
-static const struct mr_gate *plain_gate(struct mr_worker *w, const struct mr_route *r)
+static void look_at_plain(struct stop *stop, const struct mr_route *r)
 {
-	uint64_t key = r->hash;
-	const struct mr_gate *gate = NULL;
+	struct mr_worker *w = stop->w;
+	bool far = false;
 
-	if (r->span_count > 0)
-		gate = shut_gate(w, key);
-	for (uint64_t left = r->workers; left != 0 && gate == NULL; left &= left - 1)
-		gate = shut_gate(worker_at(w, (unsigned)__builtin_ctzll(left)), key);
-	return gate;
+	if (r->span_count > 0 && mr_unlikely(any_shut(w)))
+		for (uint32_t i = 0; i < r->span_count; i++)
+			if (find_shut(stop, w->index, &r->spans[i]))
+				return;
+	for (uint64_t left = r->workers; left != 0; left &= left - 1)
+		far |= any_shut(w->peers[__builtin_ctzll(left)]);
+	if (mr_unlikely(far))
+		look_far(stop, r);
+}
+
+static bool windows_full(struct mr_worker *w, const struct mr_route *r)
+{
+	for (uint64_t left = r->workers; left != 0; left &= left - 1)
+		if (mr_unlikely(window_full(w, (unsigned)__builtin_ctzll(left))))
+			return true;
+	return false;
 }
 
 /* A publish as it would be routed; NULL: it would not be. The subject is copied, as it may change. */
@@ -323,13 +500,13 @@ static const struct mr_route *route_of(
 
 /* `gate`: that at which it is asked next; NULL: any of a queue group's, so it is asked in each round. */
 static void stall(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
-	const struct mr_gate *gate)
+	const struct mr_gate *gate, uint64_t of)
 {
 	if (!s->stalled)
 		mr_gauge(s->stats->blocked_since_ns, mr_worker_now_ns(w));
 	s->stalled = true;
 	s->gate = gate;
-	s->gate_tag = tag_of(r->hash);
+	s->gate_of = mr_session_generation(of);
 	show_subject(s->stats, r);
 }
 
@@ -337,26 +514,38 @@ static void go_on(struct mr_session *s)
 {
 	s->stalled = false;
 	s->gate = NULL;
+	s->gate_of = 0;
 	mr_gauge(s->stats->blocked_since_ns, 0);
 	mr_gauge(s->stats->blocked_by, 0);
 }
 
-/* False: it has to wait. */
+/* False: it has to wait; for a window only until the other worker has made a round, which nobody needs to
+ * be told of. */
 static bool pass(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	const struct mr_message_view *m)
 {
-	const struct mr_gate *gate = plain_gate(w, r);
+	struct stop stop = {.w = w};
+	bool late = false;
 
-	if (mr_unlikely(gate != NULL)) {
-		stall(w, s, r, gate);
+	look_at_plain(&stop, r);
+	if (mr_unlikely(stop.gate != NULL)) {
+		stall(w, s, r, stop.gate, stop.of);
 		return false;
 	}
-	for (uint32_t g = 0; g < r->group_count; g++)
-		if (mr_unlikely(group_full(w, r, g, m))) {
-			stall(w, s, r, NULL);
+	for (uint32_t g = 0; g < r->group_count && !late; g++) {
+		enum member_state state = group_state(w, r, g, m);
+
+		if (mr_unlikely(state == MEMBER_FULL)) {
+			stall(w, s, r, NULL, 0);
 			return false;
 		}
-	return true;
+		late |= state == MEMBER_LATE;
+	}
+	if (mr_likely(!late && !windows_full(w, r)))
+		return true;
+	if (mr_unlikely(s->stalled))
+		go_on(s);
+	return false;
 }
 
 bool mr_worker_gates_pass(
@@ -393,13 +582,25 @@ void mr_worker_keep_unpromised(
 	w->views[index].header.flags &= (uint8_t)~promises;
 }
 
+/* 0: nobody alone. */
+static uint64_t waited_for(const struct mr_session *s)
+{
+	uint64_t by = 0;
+
+	if (s->gate != NULL)
+		by = atomic_load_explicit(&s->gate->shut, memory_order_relaxed);
+	return by == EVERYBODY ? 0 : by & ~MR_GATE_OVER;
+}
+
 void mr_worker_count_stall(struct mr_worker *w, struct mr_session *s)
 {
-	mr_count(w->stats->publisher_blocks, 1);
-	mr_count(s->stats->blocked_rounds, 1);
 	/* What it says meanwhile is not read: it is not silent. */
 	atomic_store_explicit(&s->heard, mr_worker_clock(w), memory_order_relaxed);
-	if (s->gate != NULL)
-		mr_gauge(s->stats->blocked_by,
-			atomic_load_explicit(&s->gate->by, memory_order_relaxed));
+	if (!s->stalled && s->gate == NULL) {
+		mr_count(w->stats->mesh_stalls, 1);
+		return;
+	}
+	mr_count(w->stats->publisher_blocks, 1);
+	mr_count(s->stats->blocked_rounds, 1);
+	mr_gauge(s->stats->blocked_by, waited_for(s));
 }

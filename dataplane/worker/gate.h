@@ -2,18 +2,24 @@
 /* gate: how a publisher of promised messages learns that a receiver is full, on whatever worker.
  * Private to the worker.
  *
- *   receiver goes over the high water ──▶ its worker shuts the gate of the subject
+ *   receiver goes over its mark ──▶ its worker shuts the session's gate
  *   promised publish at the head of a ring or frame ──▶ its worker looks at the gates of all
- *                   workers with interest: one is shut ──▶ the session is stalled: not read
- *   receiver at half of the high water, or gone ──▶ gate opens ──▶ who sleeps is rung
+ *                   sessions that it would go to: one is shut ──▶ the publisher is stalled
+ *   receiver at its low mark, or gone ──▶ the gate opens ──▶ sleeping workers are rung
  *
- * A worker has a gate for each bucket of subjects' hashes. Shut, it says by its tag for which
- * subject; one that is shut for two says "any", and other subjects of the bucket wait too. It opens
- * when the last of the full receivers that shut it is full no more. Members of queue groups have
- * gates of their own, each one: a message waits only if all that are looked at are full.
+ * Each session has a gate of its own, in its worker's table, so whatever a full session subscribes to
+ * waits from the first message on, and nothing else does. A route names this worker's subscribers; those
+ * of others are looked for in the table only while one of those workers has a gate that is shut. A
+ * message to a queue group waits only if all members that are looked at are full.
  *
- * What was on its way when a gate shut is delivered or held (promise.h): a burst of each worker, and
- * what lies in the mesh.
+ * Bound     What can reach a session after its gate was shut: a burst of its own worker, and of each
+ *           other worker a window of promised bytes and a burst (wire/underway.h). The mark is below
+ *           what the session has room for by as much, times the copies that one message makes for it.
+ *           A worker with little memory left to hold messages shuts a gate for all of its sessions.
+ *
+ * A session that stood full for block_ms_max without reading is *over*: its gate opens for plain
+ * subscriptions, it drops what finds no room, and no queue group picks it while another can take the
+ * message. That ends when it has caught up.
  *
  * Threads   The worker's lcore changes its own gates; all workers read them.
  * Ordering  [worker.sleep] a gate is opened, then page->asleep is loaded, by the receiver's worker;
@@ -23,15 +29,26 @@
 #ifndef MILLRACE_WORKER_GATE_H
 #define MILLRACE_WORKER_GATE_H
 
+#include "dataplane/wire/underway.h"
 #include "dataplane/worker/promise.h"
 
 struct mr_gate {
-	_Atomic uint32_t tag; /* 0: open */
-	uint32_t holds;       /* of sessions that have a part in its being shut; the worker's own */
-	_Atomic uint64_t by;  /* one of these sessions */
+	_Atomic uint64_t shut; /* by which session; 0: it is open */
 };
 
-#define MR_GATE_ANY UINT32_MAX
+/* The session is over: its gate is shut to queue groups alone. No worker's number is that large. */
+#define MR_GATE_OVER (UINT64_C(1) << 63)
+
+/* Of one worker. w: the worker, r: all workers */
+struct mr_gates {
+	alignas(MR_CACHE_LINE) _Atomic uint32_t count; /* that are shut, `all` included */
+	_Atomic uint64_t shuts;                        /* times that one was shut */
+	struct mr_gate all; /* of all sessions that block: there is little memory left */
+	alignas(MR_CACHE_LINE) struct mr_gate of[]; /* by slot */
+};
+
+/* NULL: no memory. */
+struct mr_gates *mr_gates_new(uint32_t slots);
 
 /* False: the Publish of `s` at `at`, whose header was read and fits, is promised and somebody that
  * it is for is full: it is to be taken later, and nothing behind it before it. Until then the
@@ -58,18 +75,25 @@ static inline bool mr_worker_may_take(
 void mr_worker_keep_unpromised(
 	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h);
 
-static inline bool mr_gate_is_shut(const struct mr_gate *gate, uint32_t tag)
+static inline bool mr_gate_is_shut(const struct mr_gate *gate, uint64_t session)
 {
-	uint32_t now = atomic_load_explicit(&gate->tag, memory_order_seq_cst); /* [worker.sleep] */
+	return atomic_load_explicit(&gate->shut, memory_order_seq_cst) ==
+	       session; /* [worker.sleep] */
+}
 
-	return now != 0 && (now == tag || now == MR_GATE_ANY);
+/* True while it is shut by the session of that generation, and not to groups alone. */
+static inline bool mr_gate_holds(const struct mr_gate *gate, uint32_t generation)
+{
+	uint64_t now = atomic_load_explicit(&gate->shut, memory_order_seq_cst); /* [worker.sleep] */
+
+	return now != 0 && (now & MR_GATE_OVER) == 0 && (uint32_t)now == generation;
 }
 
 /* True while the gate at which the session is stalled is shut. False of one that waits for no gate
  * alone: it is to be asked again by mr_worker_may_take. Of a client that is gone nothing waits for long. */
 static inline bool mr_session_waits(const struct mr_session *s)
 {
-	return s->gate != NULL && mr_gate_is_shut(s->gate, s->gate_tag) &&
+	return s->gate != NULL && mr_gate_holds(s->gate, s->gate_of) &&
 	       !atomic_load_explicit(&s->ends, memory_order_seq_cst); /* [worker.sleep] */
 }
 
@@ -84,13 +108,24 @@ uint32_t mr_worker_promise_own(
 void mr_worker_promise_run_own(struct mr_worker *w, const struct mr_route *r,
 	const struct mr_burst_entry *e, uint32_t count);
 /* To a member of a queue group that is this worker's. False: it misses it, uncounted if `water` is
- * 0. */
+ * 0 or it is over. */
 bool mr_worker_promise_member(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id);
-/* True if a promised message for the member would have to wait. */
-bool mr_worker_member_full(const struct mr_worker *w, const struct mr_member *member);
+/* True if a promised message for the member would have to wait, or would be missed by it. */
+bool mr_worker_member_full(struct mr_worker *w, const struct mr_member *member);
 
-/* The session is full no more, or gone (NULL): gates that were shut for it alone open. */
+/* Promised bytes between workers. Sent to, or taken from, the mesh: a message of `body_bytes`. */
+void mr_worker_window_sent(struct mr_worker *w, uint64_t workers, uint32_t body_bytes);
+static inline void mr_worker_window_taken(struct mr_worker *w, uint32_t body_bytes)
+{
+	w->window.taken += body_bytes + MR_UNDERWAY_EACH_BYTES;
+}
+/* Tells the worker `from` what was taken of it. */
+void mr_worker_window_tell(struct mr_worker *w, unsigned from);
+
+/* The session is full no more, or gone (NULL), or not waited for any longer: its gate opens. */
 void mr_worker_not_full(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x);
+/* Shuts or opens the gate of all, by what the store has left. */
+void mr_worker_look_at_store(struct mr_worker *w);
 
 #endif

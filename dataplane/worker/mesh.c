@@ -355,6 +355,8 @@ static void take_publish(struct mr_worker *w, const struct mr_mesh_record *recor
 	const struct mr_route *r;
 	bool promised = mr_message_is_promised(m->header.flags);
 
+	if (promised)
+		mr_worker_window_taken(w, m->header_bytes + m->payload_bytes);
 	r = m->header.target != 0 ? mr_worker_alias(w, m->header.target)
 				  : mr_worker_subject(w, m->subject, m->subject_bytes);
 	if (mr_unlikely(r == NULL || r->hash != record->hash)) {
@@ -473,6 +475,7 @@ static void take_block(struct mr_worker *w, const struct mr_descriptor *d)
 
 	while (at < end)
 		at += take_record(w, at);
+	mr_worker_window_tell(w, d->source);
 	/* A block may use up more routes than a burst does: let go of them. Quiescence is reported only at
 	 * the end of a round, with nothing in hand. */
 	mr_worker_show(w);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/promise.h"
 
+#include "dataplane/base/stats.h"
+
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/gate.h"
@@ -11,6 +13,10 @@
 #define LOOKS_MAX       16u
 #define RUN_BYTES       65536u
 #define FORGET_MESSAGES 256u
+/* Of a ring or log, one part in so many, read within block_ms_max. */
+#define READS 256u
+/* A session that is full is looked at more often than that. */
+#define LOOK_GAP_MS 500u
 
 /* Then the message, as it will stand in ring or frame. */
 struct mr_held {
@@ -89,12 +95,19 @@ static void show(const struct mr_session *s, const struct mr_waiting *x)
 	mr_gauge(s->stats->held_bytes, x->bytes);
 }
 
-/* As much as is left for all, so that those who never read leave something to others. */
-static uint64_t most_of_one(const struct mr_worker *w)
+/* True of what was published by subject: gates bound how much of it comes. */
+static bool is_publish(const struct mr_message_plan *plan)
+{
+	return (plan->header >> 16 & 0xff) == MRF_MESSAGE_KIND_DELIVER &&
+	       (plan->header >> 24 & MRF_MESSAGE_FLAG_DELIVERY) == 0;
+}
+
+/* Of other things as much as is left for all, so that those who never read leave something to others. */
+static uint64_t most_of_one(const struct mr_worker *w, const struct mr_message_plan *plan)
 {
 	uint64_t left = mr_store_bytes_max(w->store) - mr_store_bytes(w->store);
 
-	return left < w->held_bytes_max ? left : w->held_bytes_max;
+	return left < w->held_bytes_max || is_publish(plan) ? left : w->held_bytes_max;
 }
 
 static bool append(struct mr_worker *w, struct mr_waiting *x, const struct mr_message_plan *plan,
@@ -103,7 +116,7 @@ static bool append(struct mr_worker *w, struct mr_waiting *x, const struct mr_me
 	struct mr_held *h;
 	uint8_t *message;
 
-	if (x->bytes + plan->stride > most_of_one(w))
+	if (x->bytes + plan->stride > most_of_one(w, plan))
 		return false;
 	h = mr_store_alloc(w->store, (uint32_t)sizeof(*h) + plan->stride);
 	if (h == NULL)
@@ -120,6 +133,7 @@ static bool append(struct mr_worker *w, struct mr_waiting *x, const struct mr_me
 	x->last = h;
 	x->bytes += h->stride;
 	x->messages++;
+	mr_worker_look_at_store(w);
 	return true;
 }
 
@@ -221,6 +235,8 @@ static enum mr_promise promise_one(struct mr_worker *w, struct mr_session *s,
 {
 	if (mr_likely(try_one(w, s, plan, target)))
 		return MR_PROMISE_SENT;
+	if (mr_unlikely(s->over) && is_publish(plan))
+		return lose(s, &w->stats->drop_block_over);
 	return hold(w, s, plan, target);
 }
 
@@ -359,14 +375,68 @@ static bool clear_up(struct mr_worker *w, struct mr_waiting *x)
 	return x->first == NULL;
 }
 
+/* A full session that reads is waited for, however slowly it does; a step of READS is enough. */
+static bool stands_still(struct mr_worker *w, const struct mr_session *s, struct mr_waiting *x,
+	uint64_t waiting_bytes)
+{
+	uint64_t now = mr_worker_clock(w), gap = now - x->looked;
+
+	/* What was not looked at, as when the whole machine stood still, is nobody's fault. */
+	if ((int64_t)gap > 0 && gap > w->tsc_hz / 1000 * LOOK_GAP_MS)
+		x->since += gap;
+	x->looked = now;
+	if (x->level == UINT64_MAX || waiting_bytes > x->level) {
+		x->level = waiting_bytes;
+	} else if (x->level - waiting_bytes >= mr_worker_capacity(s) / READS) {
+		x->level = waiting_bytes;
+		x->since = now;
+	}
+	return w->block_cycles_max != 0 && (int64_t)(now - x->since) > 0 &&
+	       now - x->since >= w->block_cycles_max;
+}
+
+/* From here on it is not waited for: until it has caught up, or until the table writer has closed it. */
+static void give_up(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
+{
+	s->over = true;
+	mr_count(w->stats->blocks_over, 1);
+	x->level = x->open_below;
+	mr_worker_not_full(w, s, x);
+	mr_gauge(s->stats->full_since_ns, mr_worker_now_ns(w) | MR_FULL_OVER);
+	if (!w->block_expels)
+		return;
+	atomic_store_explicit(&s->stands_still, true, memory_order_release);
+	mr_bell_ring(w->writer_bell_fd);
+}
+
+static void catch_up(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
+{
+	s->over = false;
+	mr_worker_not_full(w, s, x);
+}
+
+static void look_at_level(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
+{
+	uint64_t waiting_bytes = mr_worker_underway_now(s) + x->bytes;
+
+	if (s->over) {
+		if (waiting_bytes <= x->level)
+			catch_up(w, s, x);
+	} else if (x->open_below != 0) {
+		if (waiting_bytes <= x->open_below)
+			mr_worker_not_full(w, s, x);
+		else if (mr_unlikely(stands_still(w, s, x, waiting_bytes)))
+			give_up(w, s, x);
+	}
+}
+
 /* The same of a session that is there. */
 static bool look(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
 {
 	if (x->first != NULL)
 		run(w, s, x);
-	if (x->open_below != 0 && mr_worker_underway_now(s) + x->bytes <= x->open_below)
-		mr_worker_not_full(w, s, x);
-	if (x->first != NULL || x->open_below != 0)
+	look_at_level(w, s, x);
+	if (x->first != NULL || x->open_below != 0 || s->over)
 		return false;
 	s->waiting = NULL;
 	return true;
@@ -392,6 +462,7 @@ static bool look_at(struct mr_worker *w, struct mr_waiting *x)
 void mr_worker_held_run(struct mr_worker *w)
 {
 	uint32_t looks = w->waiting.count < LOOKS_MAX ? w->waiting.count : LOOKS_MAX;
+	bool looked = looks > 0;
 
 	for (; looks > 0; looks--) {
 		struct mr_waiting *x = take_first(w);
@@ -401,4 +472,6 @@ void mr_worker_held_run(struct mr_worker *w)
 		else
 			put_last(w, x);
 	}
+	if (mr_unlikely(looked))
+		mr_worker_look_at_store(w);
 }

@@ -7,12 +7,13 @@
  *
  * While anything is held nothing goes to the session before it: what is not promised is missed, and
  * the session is told where in the row that was. (Over UDP that is said of the reliable flow alone.)
- * What is held of one session is bounded by held_bytes_max and by what the store has left for all, so
- * that whoever comes later finds some; of all by the store.
+ * Answers and deliveries of queues held for one session are bounded by held_bytes_max and by what the
+ * store has left for all, so that whoever comes later finds some. Promised publishes are bounded
+ * before they are taken: they may use all that is left.
  *
- * A session is *full* from where its ring or log, with what is held, goes over the high water of one
- * of its subscriptions until it is at half of that again. Publishers of promised messages learn so
- * by gates: see gate.h.
+ * A session is *full* from where its ring or log, with what is held, goes over its mark until it is at
+ * half of that again. The mark is the high water of its subscriptions, or less where what is under way
+ * would find no room. Publishers of promised messages learn so by gates: see gate.h.
  *
  * Owns      What is held, and a record of each session that has something held or is full: pieces of
  *           the worker's store. Records know their session by slot and generation alone, so that one
@@ -31,8 +32,6 @@ enum mr_promise {
 	MR_PROMISE_LOST, /* its share of held messages is full: counted, and the session is told */
 };
 
-#define MR_GATES 4096u
-
 struct mr_held;
 
 /* A session that is full, or for which something is held. */
@@ -44,9 +43,11 @@ struct mr_waiting {
 	struct mr_held *last;
 	uint64_t bytes; /* held, as they will be in ring or log */
 	uint32_t messages;
-	bool gone;                     /* nobody is to get it any more */
-	uint64_t open_below;           /* bytes: full until no more are waiting; 0: not full */
-	uint64_t gates[MR_GATES / 64]; /* bit: has a part in this one's being shut */
+	bool gone;           /* nobody is to get it any more */
+	uint64_t open_below; /* bytes: full until no more are waiting; 0: not full */
+	uint64_t level;      /* bytes that waited when it was last seen to read */
+	uint64_t since;      /* cycles, when that was */
+	uint64_t looked;     /* cycles, when it was last looked at */
 };
 
 /* A copy into a session's ring or reliable flow, behind what is held for it. */

@@ -87,6 +87,9 @@ static void look(struct mr_worker *w, struct mr_session *s, uint64_t now)
 	if (expel != 0 && may_leave(w, s, now)) {
 		say_goodbye(w, s, expel);
 		end(w, s, MR_REMOTE_CLOSED);
+	} else if (atomic_load_explicit(&s->stands_still, memory_order_relaxed)) {
+		say_goodbye(w, s, -ETIMEDOUT);
+		end(w, s, MR_REMOTE_STOOD_STILL);
 	} else if (silent > 0 && (uint64_t)silent >= w->patience) {
 		end(w, s, MR_REMOTE_EXPIRED);
 	} else {

@@ -64,6 +64,15 @@ hold_for_mesh(struct mr_worker *w, const struct publish *p, const struct mr_mesh
 	return mr_worker_mesh_hold(w, record, p->member, &plan, 0);
 }
 
+static uint64_t workers_of(const struct publish *p)
+{
+	uint64_t workers = p->workers;
+
+	for (uint32_t i = 0; i < p->members; i++)
+		workers |= 1ull << p->member[i].worker;
+	return workers;
+}
+
 /* Sends the other workers' plain copies, if they have not been sent yet, and what stands in `p->member`. */
 static void put_on_mesh(struct mr_worker *w, struct publish *p)
 {
@@ -74,8 +83,11 @@ static void put_on_mesh(struct mr_worker *w, struct publish *p)
 
 	plan.token = p->token;
 	if (mr_likely(mr_worker_mesh_put(w, &record, p->member, &plan, m->header.target)) ||
-		hold_for_mesh(w, p, &record))
+		hold_for_mesh(w, p, &record)) {
 		p->delivered++;
+		if (mr_unlikely(p->promised))
+			mr_worker_window_sent(w, workers_of(p), m->header_bytes + m->payload_bytes);
+	}
 	p->workers = 0;
 	p->members = 0;
 }
@@ -128,7 +140,8 @@ static void __attribute__((noinline))
 deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
 {
 	uint32_t members = p->route->groups[group].members;
-	uint32_t tries = members < GROUP_TRIES_MAX ? members : GROUP_TRIES_MAX;
+	uint32_t most = p->promised ? MR_GROUP_PROMISE_TRIES_MAX : GROUP_TRIES_MAX;
+	uint32_t tries = members < most ? members : most;
 	bool piece = (p->message->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0;
 	uint32_t *turns = mr_turns_of(w->turns, p->route->hash, p->route->groups[group].group);
 	struct mr_member chosen, full;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/worker/beyond.h"
 #include "dataplane/worker/frames.h"
 #include "dataplane/worker/gate.h"
 #include "dataplane/worker/share.h"
@@ -16,10 +17,13 @@ static void give_up(struct mr_worker *w, struct mr_session *s)
 /* Takes messages of one session into the burst; returns their bytes. */
 static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_max)
 {
-	size_t ready = mr_bytes_readable(&s->up);
+	size_t ready =
+		mr_unlikely(s->looked) ? mr_bytes_readable_now(&s->up) : mr_bytes_readable(&s->up);
 	const uint8_t *at = mr_bytes_peek(&s->up);
 	uint32_t messages_max = MR_BURST - w->burst_count;
+	uint32_t passed = mr_worker_ring_passed(s);
 	uint32_t bytes = 0, taken = 0;
+	bool waits = false;
 
 	if (ready == 0) {
 		if (mr_unlikely(atomic_load_explicit(
@@ -44,14 +48,23 @@ static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_m
 			give_up(w, s);
 			break;
 		}
+		if (mr_unlikely(bytes < passed) && mr_message_passes(h)) {
+			bytes += mr_message_stride(h.bytes); /* it was taken before */
+			continue;
+		}
 		if (mr_unlikely(!mr_worker_may_take(w, s, at + bytes, h))) {
 			mr_worker_count_stall(w, s);
+			waits = true;
 			break;
 		}
 		mr_worker_keep(w, s, at + bytes, h);
 		bytes += mr_message_stride(h.bytes);
 		taken++;
 	}
+	if (mr_unlikely(waits))
+		mr_worker_ring_beyond(w, s, ready, bytes);
+	else if (mr_unlikely(s->looked))
+		s->looked = bytes < passed;
 	if (mr_unlikely(bytes == 0))
 		return 0;
 	mr_bytes_skip(&s->up, bytes);
@@ -66,6 +79,20 @@ static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_m
 	return bytes;
 }
 
+/* One that is stalled: a publish at its head waits. */
+static void pass_by(struct mr_worker *w, struct mr_session *s)
+{
+	size_t ready = mr_bytes_readable_now(&s->up);
+
+	mr_worker_count_stall(w, s);
+	if (s->late != NULL)
+		return; /* it goes before */
+	if (mr_unlikely(ready == MR_BYTES_CORRUPT))
+		give_up(w, s);
+	else if (ready > 0)
+		mr_worker_ring_beyond(w, s, ready, 0);
+}
+
 /* A burst of those that have their share yet; returns its bytes. *first: when the first of the others has. */
 static uint32_t take_burst(
 	struct mr_worker *w, const struct mr_poll_list *list, uint64_t *first, uint32_t *ahead)
@@ -78,14 +105,15 @@ static uint32_t take_burst(
 	for (uint32_t i = 0, at = w->cursor; i < list->count; i++) {
 		struct mr_session *s = list->sessions[at];
 
-		if (mr_unlikely(mr_session_waits(s))) {
-			mr_worker_count_stall(w, s);
+		if (mr_unlikely(atomic_load_explicit(&s->corrupt, memory_order_relaxed))) {
+			; /* to be closed */
+		} else if (mr_unlikely(mr_session_waits(s))) {
+			pass_by(w, s);
 		} else if (mr_unlikely(
 				   mr_session_is_ahead(w, s) && mr_bytes_readable(&s->up) > 0)) {
 			if ((*ahead)++ == 0 || (int64_t)(s->share_due - *first) < 0)
 				*first = s->share_due;
-		} else if (mr_likely(s->late == NULL) &&
-			   !atomic_load_explicit(&s->corrupt, memory_order_relaxed)) {
+		} else if (mr_likely(s->late == NULL)) {
 			bytes += take(w, s, MR_BURST_BYTES - bytes);
 		}
 		at = at + 1 < list->count ? at + 1 : 0;

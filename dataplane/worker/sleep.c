@@ -29,8 +29,9 @@ static bool work_waits(struct mr_worker *w)
 	for (uint32_t i = 0; i < list->count; i++) {
 		struct mr_session *s = list->sessions[i];
 
-		if (!atomic_load_explicit(&s->corrupt, memory_order_relaxed) &&
-			!mr_bytes_empty(&s->up) && !mr_session_waits(s))
+		if (atomic_load_explicit(&s->corrupt, memory_order_relaxed))
+			continue;
+		if (mr_session_waits(s) ? mr_bytes_grew(&s->up) : !mr_bytes_empty(&s->up))
 			return true;
 	}
 	return false;

@@ -9,6 +9,7 @@
 #ifndef MILLRACE_WORKER_WALK_H
 #define MILLRACE_WORKER_WALK_H
 
+#include "dataplane/worker/beyond.h"
 #include "dataplane/worker/frames.h"
 #include "dataplane/worker/gate.h"
 
@@ -22,17 +23,12 @@ struct mr_walk {
 /* What only frames carry: Close, and what means nothing any more. */
 void mr_worker_take_special(struct mr_worker *w, struct mr_session *s, struct mrf_message_header h);
 
-static inline bool mr_worker_is_special(uint8_t kind)
-{
-	return kind == MRF_MESSAGE_KIND_PADDING || kind == MRF_MESSAGE_KIND_CLOSE ||
-	       kind == MRF_MESSAGE_KIND_PATH;
-}
-
 /* Into the burst, which is routed whenever it is full, and counts them. False: the message at k->at
  * has to wait, and so all behind it, if the frame is one that may (`waits`). `promises`: the frame is of
- * the reliable flow, in which alone a promise is one, whether it may wait or not. */
-MR_ALWAYS_INLINE bool mr_worker_walk(
-	struct mr_worker *w, struct mr_session *s, struct mr_walk *k, bool waits, bool promises)
+ * the reliable flow, in which alone a promise is one, whether it may wait or not. `passed`: so many bytes were
+ * looked through before (beyond.h). */
+MR_ALWAYS_INLINE bool mr_worker_walk(struct mr_worker *w, struct mr_session *s, struct mr_walk *k,
+	bool waits, bool promises, uint32_t passed)
 {
 	const uint8_t *at = k->at;
 	uint32_t left = k->left, count = k->count, i;
@@ -43,6 +39,11 @@ MR_ALWAYS_INLINE bool mr_worker_walk(
 
 		if (mr_unlikely(!mr_message_fits(&h, left)))
 			break;
+		if (mr_unlikely(k->left - left < passed) && mr_message_passes(h)) {
+			at += mr_message_stride(h.bytes); /* it was taken before */
+			left -= mr_message_stride(h.bytes);
+			continue;
+		}
 		if (waits && mr_unlikely(!mr_worker_may_take(w, s, at, h))) {
 			stalled = true;
 			break;

@@ -187,18 +187,22 @@ static int open_handoff(struct mr_worker *w, uint32_t ring_bytes)
 
 static int open_waiting(struct mr_worker *w, const struct mr_worker_config *c)
 {
-	size_t bytes = MR_GATES * sizeof(*w->gates);
+	int error;
 
-	w->gates = aligned_alloc(MR_CACHE_LINE, bytes);
+	w->gates = mr_gates_new(c->slots);
 	if (w->gates == NULL)
 		return -ENOMEM;
-	memset(w->gates, 0, bytes);
 	w->flows.list = calloc(c->slots - c->remote_first + 1, sizeof(*w->flows.list));
 	if (w->flows.list == NULL)
 		return -ENOMEM;
 	w->held_bytes_max = c->held_bytes_max;
-	if (mr_store_new(c->store_bytes, &w->store) != 0)
-		return -ENOMEM;
+	w->underway_max = mr_underway_bytes(c->workers);
+	w->block_cycles_max = w->tsc_hz / 1000 * c->block_ms_max;
+	w->block_expels = c->block_expels;
+	error = mr_store_new(c->store_bytes, &w->store);
+	if (error != 0)
+		return error;
+	mr_worker_look_at_store(w);
 	return mr_early_init(
 		&w->early, c->early_bytes, c->peer_percent, c->slots - c->remote_first + 1);
 }

@@ -29,7 +29,7 @@
 #include "dataplane/subject/router.h"
 #include "dataplane/worker/early.h"
 
-struct mr_gate;
+struct mr_gates;
 struct mr_late;
 struct mr_turns;
 struct mr_waiting;
@@ -71,8 +71,25 @@ struct rte_mempool;
 /* Retries, a worker. What asks for one is a large frame. */
 #define MR_RETRIES_PER_SECOND 100000u
 
+/* Subjects remembered for which nobody of another worker has to be waited for. */
+#define MR_FAR_PASSED 64u
+/* Members of a queue group that are asked to take a promised message. */
+#define MR_GROUP_PROMISE_TRIES_MAX 256u
+
 struct mr_mesh_held;
 struct mr_worker_commands;
+
+/* See gate.c. */
+struct mr_far_passed {
+	uint64_t hash;
+	uint64_t version;
+	uint64_t shuts;
+};
+
+/* Promised bytes of one worker that another has taken. */
+struct mr_window {
+	alignas(MR_CACHE_LINE) _Atomic uint64_t taken; /* w: who takes, r: who sends */
+};
 
 /* A message in a channel: the header as it was read and checked against the ring, and where the rest
  * is. The memory may change; what stands here does not. */
@@ -161,6 +178,8 @@ struct mr_worker_config {
 	uint64_t early_bytes;       /* of frames that came ahead of their turn */
 	uint32_t peer_percent;      /* of them for one peer; 0: all */
 	uint64_t held_bytes_max;    /* of them, for one session */
+	uint32_t block_ms_max;      /* a full session is waited for; 0: for ever */
+	bool block_expels;          /* it is closed then, not only passed over */
 	uint64_t queue_bytes_max;   /* of messages in queues */
 	struct mr_queues_config queues; /* but for what the worker knows itself */
 	uint64_t spin_cycles;           /* without work, before it sleeps */
@@ -183,9 +202,12 @@ struct mr_worker {
 	struct rte_mempool *blocks; /* NULL with one worker */
 	struct mr_directory directory;
 	struct mr_store *store;
-	struct mr_gate *gates; /* MR_GATES of them; w: worker, r: all workers */
+	struct mr_gates *gates; /* w: worker, r: all workers */
 	struct mr_turns *turns;
 	uint64_t held_bytes_max;
+	uint64_t underway_max;     /* bytes that may come for a subscription that is waited for */
+	uint64_t block_cycles_max; /* a session may be waited for; 0: for ever */
+	bool block_expels;         /* it is closed then */
 	struct mr_handoff handoff;
 	struct mr_worker_page *page;
 	struct mr_worker_page_owner page_owner;
@@ -237,6 +259,14 @@ struct mr_worker {
 		uint64_t bytes; /* of messages */
 		bool serves;    /* the message that is routed was late */
 	} late;
+	uint64_t held_share;     /* bytes that one session may be held, by what is left for all */
+	uint16_t promised_count; /* messages to this worker's subscribers, runs as one */
+	struct {                 /* promised bytes, by the other worker */
+		uint64_t sent[MR_WORKERS_MAX];
+		uint64_t seen[MR_WORKERS_MAX]; /* of these taken there, when last looked at */
+		uint64_t taken;                /* in the block that is being read */
+	} window;
+	struct mr_far_passed far_passed[MR_FAR_PASSED];
 	uint32_t handoff_calm; /* times that the ring to control was seen half empty again */
 	struct {               /* counted since the last tx, then added to the statistics */
 		uint64_t published;
@@ -313,6 +343,7 @@ struct mr_worker {
 	/* shared-out */
 	alignas(MR_CACHE_LINE) _Atomic uint64_t rounds; /* w: worker, r: table writer's watchdog */
 	_Atomic bool sleeping;                          /* likewise */
+	struct mr_window windows[MR_WORKERS_MAX];
 };
 
 /* The route of an alias or a subject; NULL: there is none. The one before it must not be touched any

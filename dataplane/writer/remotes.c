@@ -286,6 +286,13 @@ void mr_writer_remote_take_out(struct mr_writer *wr, struct mr_session *s)
 	mr_gauge(wr->stats->remote_sessions, wr->stats->remote_sessions - 1);
 }
 
+static const char *reason_of(uint8_t end)
+{
+	if (end == MR_REMOTE_EXPIRED)
+		return "nothing came for too long";
+	return end == MR_REMOTE_STOOD_STILL ? MR_STOOD_STILL_REASON : "closed by its client";
+}
+
 static void look_at(struct mr_writer *wr, struct mr_session *s)
 {
 	uint8_t end = atomic_load_explicit(&s->remote->end, memory_order_acquire);
@@ -294,8 +301,9 @@ static void look_at(struct mr_writer *wr, struct mr_session *s)
 		return;
 	if (end == MR_REMOTE_EXPIRED)
 		mr_count(wr->stats->sessions_expired, 1);
-	mr_writer_session_close(wr, s,
-		end == MR_REMOTE_EXPIRED ? "nothing came for too long" : "closed by its client");
+	if (end == MR_REMOTE_STOOD_STILL)
+		mr_count(wr->stats->sessions_expelled, 1);
+	mr_writer_session_close(wr, s, reason_of(end));
 }
 
 void mr_writer_remotes_look(struct mr_writer *wr)

@@ -448,7 +448,7 @@ static void free_retired(struct mr_writer *wr)
 	}
 }
 
-static void expel_corrupt(struct mr_writer *wr)
+static void expel_faulty(struct mr_writer *wr)
 {
 	for (unsigned i = 0; i < wr->workers_count; i++) {
 		const struct mr_poll_list *list =
@@ -460,6 +460,8 @@ static void expel_corrupt(struct mr_writer *wr)
 			if (atomic_load_explicit(&s->corrupt, memory_order_acquire))
 				mr_writer_session_expel(wr, s, -EPROTO,
 					"wrote what makes no sense into its channel");
+			else if (atomic_load_explicit(&s->stands_still, memory_order_acquire))
+				mr_writer_session_expel(wr, s, -ETIMEDOUT, MR_STOOD_STILL_REASON);
 		}
 	}
 }
@@ -468,7 +470,7 @@ bool mr_writer_sessions_tick(struct mr_writer *wr)
 {
 	bool more;
 
-	expel_corrupt(wr);
+	expel_faulty(wr);
 	mr_writer_remotes_look(wr);
 	(void)mr_writer_passages_tick(wr);
 	leave(wr);

@@ -199,6 +199,8 @@ static int open_workers(struct mr_writer *wr)
 			.route_cache_entries = wr->config->tables.route_cache_entries,
 			.handoff_ring_bytes = wr->config->channels.handoff_ring_bytes,
 			.held_bytes_max = wr->config->sessions.held_bytes_max,
+			.block_ms_max = wr->config->sessions.block_ms_max,
+			.block_expels = wr->config->sessions.block_over == MR_CONFIG_BLOCK_EXPEL,
 			.message_bytes_max = wr->config->messages.bytes_max,
 			.early_bytes = wr->config->sessions.early_bytes_max,
 			.peer_percent = wr->config->peers.share_percent,

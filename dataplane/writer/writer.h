@@ -162,6 +162,9 @@ struct mr_writer {
 	uint64_t files_max;
 };
 
+/* Why a receiver that blocks is expelled. */
+#define MR_STOOD_STILL_REASON "stood full without reading for sessions.block_ms_max"
+
 int mr_writer_open(struct mr_writer *wr, const struct mr_config *config);
 /* Runs until SIGTERM or SIGINT. The workers run already. */
 int mr_writer_run(struct mr_writer *wr);

@@ -173,6 +173,9 @@ static void bad_values_are_refused_with_what_was_expected(void **state)
 		"expected the name or number of a user of this host");
 	expect_error("workers: {cpus: [0, 0], count: 2}\n",
 		"1: workers.cpus: found 0; expected different numbers of CPUs from 0 to 1023");
+	expect_error("workers: {count: 4}\nsessions:\n  held_bytes_max: 1 MiB\n",
+		"3: sessions.held_bytes_max: found 1024 KiB; expected at least 1280 KiB: what 4 "
+		"workers may have under way to a receiver that blocks");
 	expect_error("workers:\n  count: 2\n  cpus: [0]\n",
 		"3: workers.cpus: found 1 CPUs; "
 		"expected none, or one for each of workers.count, which is 2");

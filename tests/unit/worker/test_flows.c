@@ -633,9 +633,9 @@ static struct mr_gate gate;
 /* Somebody is full that what the client publishes is for. */
 static void stall(void)
 {
-	atomic_store(&gate.tag, MR_GATE_ANY);
+	atomic_store(&gate.shut, 1);
 	s->gate = &gate;
-	s->gate_tag = 1;
+	s->gate_of = 1;
 }
 
 static void stalled_session_keeps_its_frames_and_gets_no_credit(void **state)
@@ -669,7 +669,7 @@ static void stalled_session_keeps_its_frames_and_gets_no_credit(void **state)
 	send_number(slots + 1, slots + 1);
 	rounds(1);
 	assert_int_equal(stats()->drop_reliable_window, 1);
-	atomic_store(&gate.tag, 0);
+	atomic_store(&gate.shut, 0);
 	rounds(slots / 4);
 	expect_numbers(1, slots);
 	while (mr_rig_receive(&r, 0, &f, NULL))

@@ -210,9 +210,9 @@ static void others_are_told_of_what_a_session_leaves(void **state)
 		mr_rig_round(&r, 1);
 	}
 	assert_int_equal(read_all(0), MESSAGES_A_FRAME);
-	s->gate = r.workers[1]->gates;
-	s->gate_tag = 77;
-	atomic_store(&r.workers[1]->gates->tag, s->gate_tag);
+	s->gate = &r.workers[1]->gates->of[0];
+	s->gate_of = 77;
+	atomic_store(&r.workers[1]->gates->of[0].shut, 77);
 	send_frame(2, "", alias);
 	mr_rig_round(&r, 0);
 	mr_rig_round(&r, 1);
@@ -225,7 +225,7 @@ static void others_are_told_of_what_a_session_leaves(void **state)
 	assert_int_not_equal(atomic_load(&s->remote->end), MR_REMOTE_LIVES);
 	mr_rig_round(&r, 1);
 	assert_int_equal(read_all(MESSAGES_A_FRAME), 2 * MESSAGES_A_FRAME);
-	atomic_store(&r.workers[1]->gates->tag, 0);
+	atomic_store(&r.workers[1]->gates->of[0].shut, 0);
 	close_all();
 }
 
