@@ -19,6 +19,7 @@ static const struct {
 	{-ECONNREFUSED, "no bus listens at the address"},
 	{-EACCES, "the bus refuses this user or this subject"},
 	{-ENOSPC, "no room left: a table of the bus, or the caller's memory, is full"},
+	{-EDQUOT, "this host or user has its share of a table of the bus"},
 	{-EHOSTUNREACH, "the request found no responder"},
 	{-EBUSY, "every responder is overloaded, or the call is not allowed at this moment"},
 	{-ENOBUFS, "the memory of all queues of the bus is full"},

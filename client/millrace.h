@@ -37,6 +37,7 @@
  *           -ECONNREFUSED  nobody listens at the address
  *           -EACCES        the bus refuses this user or this subject
  *           -ENOSPC        a table of the bus is full: clients, subscriptions, aliases
+ *           -EDQUOT        this host or user has its share of such a table
  *           -EHOSTUNREACH  a request found no responder
  *           -EBUSY         a request found every responder's ring full; a claim is open; or the call
  *                          is not allowed within a callback

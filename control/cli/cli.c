@@ -90,6 +90,7 @@ static const struct meaning {
 		"client and bus must be of the same version: `millrace status`"},
 	{-EACCES, MR_EXIT_FAILED, "the bus must allow this user: access in its configuration"},
 	{-ENOSPC, MR_EXIT_FAILED, "raise the limits in the bus's configuration"},
+	{-EDQUOT, MR_EXIT_FAILED, "raise peers.share_percent in the bus's configuration"},
 	{-ETIMEDOUT, MR_EXIT_TIMEOUT, "give more time with --timeout"},
 	{-EHOSTUNREACH, MR_EXIT_NO_RESPONDERS, "start one with `millrace reply`"},
 	{-EBUSY, MR_EXIT_FAILED, "every responder is behind: try again, or start more of them"},

@@ -201,3 +201,9 @@ void mr_share_give(struct mr_shares *s, uint64_t peer, uint64_t of, uint64_t amo
 	s->freed = number;
 	s->used--;
 }
+
+size_t mr_shares_memory_bytes(const struct mr_shares *s)
+{
+	return ((size_t)s->room + 1) * sizeof(*s->entries) +
+	       ((size_t)s->mask + 1) * sizeof(*s->buckets);
+}

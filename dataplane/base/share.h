@@ -84,4 +84,6 @@ int mr_share_take(struct mr_shares *s, uint64_t peer, uint64_t of, uint64_t amou
 /* Gives back what was taken. */
 void mr_share_give(struct mr_shares *s, uint64_t peer, uint64_t of, uint64_t amount);
 
+size_t mr_shares_memory_bytes(const struct mr_shares *s);
+
 #endif

@@ -49,6 +49,12 @@ void mr_aliases_fini(struct mr_aliases *a);
 /* 0: the subject has none. */
 uint32_t mr_aliases_find(const struct mr_aliases *a, const void *subject, size_t bytes);
 
+/* Numbers that could be given out; those that wait for grace are not among them. */
+static inline uint32_t mr_aliases_left(const struct mr_aliases *a)
+{
+	return a->max + 1 - a->fresh + a->freed_count;
+}
+
 /* The subject's number, made if it has none; a hold is the caller's to count. */
 uint32_t mr_aliases_take(struct mr_aliases *a, const void *subject, size_t bytes, int *rc);
 

@@ -99,6 +99,7 @@ static uint32_t owner_take(struct mr_records *r, const struct mr_owner *o)
 	own->slot = o->slot;
 	own->generation = o->generation;
 	own->worker = o->worker;
+	own->peer = o->peer;
 	mr_index_add(&r->owner_index, at);
 	return at;
 }

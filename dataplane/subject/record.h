@@ -39,6 +39,7 @@ struct mr_owner_record {
 	uint32_t generation;
 	uint32_t chain;
 	uint32_t first; /* record */
+	uint64_t peer;
 	uint16_t worker;
 	uint16_t shapes;  /* starred ones that it uses: see use.h */
 	uint16_t lengths; /* of its prefixes */

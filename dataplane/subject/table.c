@@ -8,6 +8,7 @@
 
 #include <rte_rcu_qsbr.h>
 
+#include "dataplane/subject/budget.h"
 #include "dataplane/subject/table_impl.h"
 
 /* Changes reclaim by themselves when so many pieces wait; at most once in as many changes. */
@@ -76,18 +77,11 @@ static int limits_parse(const struct mr_table_limits *in, const struct rte_rcu_q
 	out->identical_max = or_default(in->identical_max, LIMIT_MAX);
 	out->shapes_max = or_default(in->shapes_max, LIMIT_MAX);
 	out->lengths_max = or_default(in->lengths_max, LIMIT_MAX);
+	out->peer_percent = or_default(in->peer_percent, 100);
 	if (out->subscriptions_max > LIMIT_MAX || out->aliases_max > LIMIT_MAX ||
 		out->nodes_max > LIMIT_MAX || out->alias_holds_max > LIMIT_MAX)
 		return -EINVAL;
 	return 0;
-}
-
-/* A subscription uses a pattern, and as many shapes or lengths as its owner may. */
-static uint32_t uses_max(const struct mr_table *t)
-{
-	uint64_t most = (uint64_t)t->limits.subscriptions_max * 2 + MR_TABLE_SHAPES_MAX;
-
-	return most < LIMIT_MAX ? (uint32_t)most : LIMIT_MAX;
 }
 
 static int open_parts(struct mr_table *t)
@@ -110,7 +104,7 @@ static int open_parts(struct mr_table *t)
 	rc = mr_records_init(&t->records, records_max, key);
 	if (rc != 0)
 		goto fini_aliases;
-	rc = mr_uses_init(&t->uses, uses_max(t), key);
+	rc = mr_budget_init(t);
 	if (rc == 0)
 		return 0;
 	mr_records_fini(&t->records);
@@ -160,7 +154,7 @@ void mr_table_free(struct mr_table *t)
 	if (t == NULL)
 		return;
 	mr_reclaim_fini(&t->reclaim);
-	mr_uses_fini(&t->uses);
+	mr_budget_fini(t);
 	mr_records_fini(&t->records);
 	mr_aliases_fini(&t->aliases);
 	mr_groups_fini(&t->groups);
@@ -325,123 +319,6 @@ const char *mr_table_refusal(const struct mr_table *t)
 	return t->refusal;
 }
 
-static int refuse(struct mr_table *t, const char *why)
-{
-	t->refusal = why;
-	return -ENOSPC;
-}
-
-static uint32_t place_id(const struct mr_record *rec)
-{
-	return rec->node << 1 | rec->tail;
-}
-
-static bool is_starred(const struct mr_table *t, const struct mr_node *node)
-{
-	return node->kind != MR_NODE_FLAT && t->nodes.shapes.at[node->shape].starred;
-}
-
-/* Takes back the shapes of the path from `node` up to `end`, which is left out. */
-static void drop_shapes(struct mr_table *t, uint32_t owner, uint32_t node, uint32_t end)
-{
-	for (; node != end; node = mr_node_at(&t->nodes, node)->parent) {
-		const struct mr_node *at = mr_node_at(&t->nodes, node);
-
-		if (is_starred(t, at) &&
-			mr_uses_drop(&t->uses, owner, MR_USE_SHAPE, at->shape) == 0)
-			mr_owner_at(&t->records, owner)->shapes--;
-	}
-}
-
-/* Counts a shape of the owner's. */
-static int use_shape(struct mr_table *t, uint32_t owner, uint16_t shape)
-{
-	struct mr_owner_record *own = mr_owner_at(&t->records, owner);
-	uint32_t count = mr_uses_count(&t->uses, owner, MR_USE_SHAPE, shape);
-
-	if (count == 0 && own->shapes >= t->limits.shapes_max)
-		return refuse(t, "this client's patterns have '*' in too many different places"
-				 " (tables.shapes_per_client_max)");
-	if (mr_uses_add(&t->uses, owner, MR_USE_SHAPE, shape) == 0)
-		return -ENOMEM;
-	own->shapes += count == 0;
-	return 0;
-}
-
-static int use_shapes(struct mr_table *t, uint32_t owner, uint32_t first)
-{
-	uint32_t node = first;
-
-	for (; node != MR_NODE_ROOT; node = mr_node_at(&t->nodes, node)->parent) {
-		const struct mr_node *at = mr_node_at(&t->nodes, node);
-		int rc = is_starred(t, at) ? use_shape(t, owner, at->shape) : 0;
-
-		if (rc != 0) {
-			drop_shapes(t, owner, first, node);
-			return rc;
-		}
-	}
-	return 0;
-}
-
-static int use_length(struct mr_table *t, uint32_t owner, uint32_t bytes)
-{
-	struct mr_owner_record *own = mr_owner_at(&t->records, owner);
-	uint32_t count = mr_uses_count(&t->uses, owner, MR_USE_LENGTH, bytes);
-
-	if (count == 0 && own->lengths >= t->limits.lengths_max)
-		return refuse(t, "this client's prefixes have too many different lengths"
-				 " (tables.prefix_lengths_per_client_max)");
-	if (mr_uses_add(&t->uses, owner, MR_USE_LENGTH, bytes) == 0)
-		return -ENOMEM;
-	own->lengths += count == 0;
-	return 0;
-}
-
-static int use_path(struct mr_table *t, uint32_t owner, uint32_t node)
-{
-	const struct mr_node *at = mr_node_at(&t->nodes, node);
-
-	if (at->kind != MR_NODE_FLAT)
-		return use_shapes(t, owner, node);
-	return at->parent == MR_NODE_PREFIXES ? use_length(t, owner, at->bytes) : 0;
-}
-
-static void drop_path(struct mr_table *t, uint32_t owner, uint32_t node)
-{
-	const struct mr_node *at = mr_node_at(&t->nodes, node);
-
-	if (at->kind != MR_NODE_FLAT)
-		drop_shapes(t, owner, node, MR_NODE_ROOT);
-	else if (at->parent == MR_NODE_PREFIXES &&
-		 mr_uses_drop(&t->uses, owner, MR_USE_LENGTH, at->bytes) == 0)
-		mr_owner_at(&t->records, owner)->lengths--;
-}
-
-/* Counts what a subscription adds to the work of others; -ENOSPC: its owner has enough of it. */
-static int use_take(struct mr_table *t, const struct mr_record *rec)
-{
-	uint32_t count = mr_uses_add(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
-	int rc = 0;
-
-	if (count == 0)
-		return -ENOMEM;
-	if (count > t->limits.identical_max)
-		rc = refuse(t, "this client has too many subscriptions to this pattern"
-			       " (tables.identical_per_client_max)");
-	if (rc == 0)
-		rc = use_path(t, rec->owner, rec->node);
-	if (rc != 0)
-		(void)mr_uses_drop(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
-	return rc;
-}
-
-static void use_give_back(struct mr_table *t, const struct mr_record *rec)
-{
-	drop_path(t, rec->owner, rec->node);
-	(void)mr_uses_drop(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
-}
-
 static int attach(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
 	const struct spec *s, struct mr_record *rec)
 {
@@ -449,7 +326,7 @@ static int attach(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
 
 	if (rc != 0)
 		return rc;
-	rc = use_take(t, rec);
+	rc = mr_budget_take(t, rec);
 	if (rc != 0)
 		goto prune_node;
 	if (s->group_bytes > 0) {
@@ -465,9 +342,23 @@ static int attach(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
 	if (rec->group != 0)
 		mr_groups_drop(&t->groups, rec->group);
 give_back:
-	use_give_back(t, rec);
+	mr_budget_give(t, rec);
 prune_node:
 	mr_nodes_prune(&t->nodes, rec->node);
+	return rc;
+}
+
+static int record_subscription(
+	struct mr_table *t, const struct mr_owner *o, uint32_t sub_id, const struct spec *s)
+{
+	uint32_t record = mr_records_add(&t->records, o, MR_RECORD_SUBSCRIPTION, sub_id);
+	int rc;
+
+	if (record == 0)
+		return -ENOMEM;
+	rc = attach(t, o, sub_id, s, mr_record_at(&t->records, record));
+	if (rc != 0)
+		mr_records_remove(&t->records, record);
 	return rc;
 }
 
@@ -486,15 +377,12 @@ int mr_table_subscribe(struct mr_table *t, const struct mr_owner *o, uint32_t su
 			   : mr_records_find(&t->records, owner, MR_RECORD_SUBSCRIPTION, sub_id);
 	if (record != 0)
 		return same_again(t, mr_record_at(&t->records, record), &s);
-	t->refusal = "no room for another subscription (tables.subscriptions_max)";
-	if (t->subscriptions == t->limits.subscriptions_max)
-		return -ENOSPC;
-	record = mr_records_add(&t->records, o, MR_RECORD_SUBSCRIPTION, sub_id);
-	if (record == 0)
-		return -ENOMEM;
-	rc = attach(t, o, sub_id, &s, mr_record_at(&t->records, record));
+	rc = mr_budget_subscription_take(t, o->peer);
+	if (rc != 0)
+		return rc;
+	rc = record_subscription(t, o, sub_id, &s);
 	if (rc != 0) {
-		mr_records_remove(&t->records, record);
+		mr_budget_subscription_give(t, o->peer);
 		return rc;
 	}
 	t->subscriptions++;
@@ -536,11 +424,12 @@ static void detach(struct mr_table *t, const struct mr_record *rec)
 	char text[MR_SUBJECT_BYTES_MAX];
 	size_t bytes = mr_nodes_text(&t->nodes, rec->node, rec->tail, text);
 	bool prefix = mr_node_at(&t->nodes, rec->node)->parent == MR_NODE_PREFIXES;
-	uint16_t worker = mr_owner_at(&t->records, rec->owner)->worker;
+	const struct mr_owner_record *own = mr_owner_at(&t->records, rec->owner);
 
-	use_give_back(t, rec);
-	if (mr_block_remove(&t->block_ops, list_of(t, rec->node, rec->tail), worker, rec->group,
-		    rec->position)) {
+	mr_budget_give(t, rec);
+	mr_budget_subscription_give(t, own->peer);
+	if (mr_block_remove(&t->block_ops, list_of(t, rec->node, rec->tail), own->worker,
+		    rec->group, rec->position)) {
 		mr_nodes_prune(&t->nodes, rec->node);
 		raise_pattern(t, text, bytes, prefix);
 	}
@@ -574,16 +463,23 @@ int mr_table_unsubscribe(struct mr_table *t, const struct mr_owner *o, uint32_t 
 	return 0;
 }
 
-static void alias_let_go(struct mr_table *t, uint32_t number)
+static void alias_drop(struct mr_table *t, uint32_t number)
 {
 	struct mr_alias *alias = mr_alias_at(&t->aliases, number);
 
-	t->alias_holds--;
-	if (--alias->holds > 0)
+	if (alias->holds > 0)
 		return;
 	mr_aliases_unassign(&t->aliases, alias);
 	raise_version(&t->versions[mr_table_bucket(alias->hash)]);
 	mr_reclaim_defer(&t->reclaim, RECLAIM_ALIAS, (uintptr_t)alias);
+}
+
+static void alias_let_go(struct mr_table *t, const struct mr_record *rec)
+{
+	mr_budget_alias_give(t, mr_owner_at(&t->records, rec->owner)->peer, rec->id);
+	t->alias_holds--;
+	mr_alias_at(&t->aliases, rec->id)->holds--;
+	alias_drop(t, rec->id);
 }
 
 unsigned mr_table_drop_owner(struct mr_table *t, const struct mr_owner *o)
@@ -598,7 +494,7 @@ unsigned mr_table_drop_owner(struct mr_table *t, const struct mr_owner *o)
 		if (rec->kind == MR_RECORD_SUBSCRIPTION)
 			detach(t, rec);
 		else
-			alias_let_go(t, rec->id);
+			alias_let_go(t, rec);
 		mr_records_remove(&t->records, record);
 		changed(t);
 		count++;
@@ -630,6 +526,21 @@ unsigned mr_table_drop_subscriptions(struct mr_table *t, const struct mr_owner *
 	return count;
 }
 
+static int alias_hold(struct mr_table *t, const struct mr_owner *o, uint32_t number)
+{
+	int rc = mr_budget_alias_take(t, o->peer, number);
+
+	if (rc != 0)
+		return rc;
+	if (mr_records_add(&t->records, o, MR_RECORD_ALIAS, number) == 0) {
+		mr_budget_alias_give(t, o->peer, number);
+		return -ENOMEM;
+	}
+	mr_alias_at(&t->aliases, number)->holds++;
+	t->alias_holds++;
+	return 0;
+}
+
 int mr_table_alias_acquire(struct mr_table *t, const struct mr_owner *o, const void *subject,
 	size_t bytes, uint32_t *alias)
 {
@@ -638,27 +549,25 @@ int mr_table_alias_acquire(struct mr_table *t, const struct mr_owner *o, const v
 
 	if (mr_subject_parse(subject, bytes) != MR_SUBJECT_OK || o->worker >= t->limits.workers)
 		return -EINVAL;
+	t->refusal = "no room for another alias (tables.aliases_max)";
 	uint32_t number = mr_aliases_find(&t->aliases, subject, bytes);
 	if (number != 0 && owner != 0 &&
 		mr_records_find(&t->records, owner, MR_RECORD_ALIAS, number) != 0) {
 		*alias = number;
 		return 0;
 	}
-	if (t->alias_holds == t->limits.alias_holds_max)
-		return -ENOSPC;
+	rc = mr_budget_alias_check(t, o->peer, number);
+	if (rc != 0)
+		return rc;
 	number = mr_aliases_take(&t->aliases, subject, bytes, &rc);
 	if (number == 0)
 		return rc;
-	struct mr_alias *held = mr_alias_at(&t->aliases, number);
-	held->holds++;
-	t->alias_holds++;
 	changed(t);
-	if (mr_records_add(&t->records, o, MR_RECORD_ALIAS, number) == 0) {
-		alias_let_go(t, number);
-		return -ENOMEM;
-	}
+	rc = alias_hold(t, o, number);
+	if (rc != 0)
+		alias_drop(t, number);
 	*alias = number;
-	return 0;
+	return rc;
 }
 
 int mr_table_alias_release(struct mr_table *t, const struct mr_owner *o, uint32_t alias)
@@ -669,7 +578,7 @@ int mr_table_alias_release(struct mr_table *t, const struct mr_owner *o, uint32_
 
 	if (record == 0)
 		return -ENOENT;
-	alias_let_go(t, alias);
+	alias_let_go(t, mr_record_at(&t->records, record));
 	mr_records_remove(&t->records, record);
 	changed(t);
 	return 0;
@@ -721,7 +630,7 @@ void mr_table_each(
 static size_t memory_bytes(const struct mr_table *t)
 {
 	return sizeof(*t) + mr_pool_memory_bytes(&t->nodes.pool) + t->nodes.memory_bytes +
-	       mr_records_memory_bytes(&t->records) + mr_uses_memory_bytes(&t->uses) +
+	       mr_records_memory_bytes(&t->records) + mr_budget_memory_bytes(t) +
 	       mr_pool_memory_bytes(&t->groups.pool) + mr_index_memory_bytes(&t->groups.index) +
 	       t->aliases.memory_bytes + mr_index_memory_bytes(&t->aliases.index) + t->block_bytes +
 	       mr_reclaim_memory_bytes(&t->reclaim);

@@ -58,13 +58,17 @@ struct mr_table_limits {
 	uint32_t identical_max; /* subscriptions at one pattern, of any group [no limit] */
 	uint32_t shapes_max;    /* starred shapes on the paths of its patterns [no limit] */
 	uint32_t lengths_max;   /* lengths of its prefixes [no limit] */
+	/* of each of the tables, for one peer: see base/share.h */
+	uint32_t peer_percent; /* 1..100 [100] */
 };
 
-/* A session: `slot` is its index on its worker, `generation` tells its slot's tenants apart. */
+/* A session: `slot` is its index on its worker, `generation` tells its slot's tenants apart. `peer` is
+ * heeded when it takes something, and is the same each time (base/share.h). */
 struct mr_owner {
 	uint16_t worker;
 	uint32_t slot;
 	uint32_t generation;
+	uint64_t peer;
 };
 
 /* Set in a sink's flags once its subscription is gone; such a sink is to be skipped. */
@@ -126,12 +130,13 @@ void mr_table_free(struct mr_table *t);
 
 /* `group_bytes` 0: a plain subscription. The same again from the same owner with the same sub_id is
  * 0 and changes nothing; -EEXIST: that sub_id means something else; -EINVAL: malformed text or
- * group, unknown worker; -ENOSPC: a limit, which mr_table_refusal names; -ENOMEM. */
+ * group, unknown worker; -ENOSPC: a limit, -EDQUOT: the peer's share, which mr_table_refusal names;
+ * -ENOMEM. */
 int mr_table_subscribe(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
 	enum mr_sub_kind kind, const void *text, size_t bytes, const void *group,
 	size_t group_bytes);
 
-/* Which limit the last -ENOSPC of mr_table_subscribe was, for a message to a client. */
+/* Which limit the last -ENOSPC or -EDQUOT was, for a message to a client. */
 const char *mr_table_refusal(const struct mr_table *t);
 
 /* What becomes of promised messages for a subscription whose session is full. 0, as it is at first: they are
@@ -152,7 +157,7 @@ unsigned mr_table_drop_subscriptions(struct mr_table *t, const struct mr_owner *
 
 /* A subject's alias, 1..aliases_max, the same for everybody; an owner holds it once however often
  * it asks. An alias that nobody holds is given out again only after grace, oldest first.
- * -EINVAL: malformed subject, unknown worker; -ENOSPC: a limit; -ENOMEM. */
+ * -EINVAL: malformed subject, unknown worker; -ENOSPC, -EDQUOT: as for mr_table_subscribe; -ENOMEM. */
 int mr_table_alias_acquire(struct mr_table *t, const struct mr_owner *o, const void *subject,
 	size_t bytes, uint32_t *alias);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* table_impl: the table's inside, for the table and the router alone.
+/* table_impl: the table's inside, for the table, its budgets and the router alone.
  *
  * Ordering  [table.version] see table.h. Three versions stand behind a route: that of its whole
  *           subject, that of its first token, and the one of all. All only grow, so their sum is
@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "dataplane/base/compiler.h"
+#include "dataplane/base/share.h"
 #include "dataplane/subject/alias.h"
 #include "dataplane/subject/group.h"
 #include "dataplane/subject/node.h"
@@ -21,6 +22,13 @@
 
 /* More buckets: fewer routes fall with an unrelated change; 4096 of them are 32 KiB of L2. */
 #define MR_TABLE_BUCKETS 4096u
+
+/* What each peer may have of what: see budget.h. */
+struct mr_table_bounds {
+	struct mr_share_bound subscriptions;
+	struct mr_share_bound aliases;
+	struct mr_share_bound holds;
+};
 
 struct mr_table {
 	/* w: table writer, r: workers; starts at 1, so that 0 is no route's sum */
@@ -32,7 +40,9 @@ struct mr_table {
 	struct mr_table_limits limits;
 	/* writer only */
 	struct mr_records records;
-	struct mr_uses uses;
+	struct mr_uses uses;    /* of each owner */
+	struct mr_shares peers; /* of each peer */
+	struct mr_table_bounds bounds;
 	const char *refusal; /* see mr_table_refusal */
 	struct mr_groups groups;
 	struct mr_reclaim reclaim;

@@ -129,8 +129,9 @@ void mr_writer_release_cancel(struct mr_writer *wr, const struct mr_session *s, 
 /* Of a session that is over the table may have taken it already. */
 static void end(struct mr_writer *wr, const struct mr_writer_release *e)
 {
-	struct mr_owner owner = {(uint16_t)mr_session_worker(e->session),
-		mr_session_slot(e->session), mr_session_generation(e->session)};
+	struct mr_owner owner = {.worker = (uint16_t)mr_session_worker(e->session),
+		.slot = mr_session_slot(e->session),
+		.generation = mr_session_generation(e->session)};
 	struct mr_session *s = mr_writer_session_find(wr, e->session);
 
 	(void)mr_table_alias_release(wr->table, &owner, e->alias);

@@ -17,9 +17,16 @@ static const char *text_of(int error, const char *table_full)
 	case -EEXIST: return "this subscription id is in use for another pattern or group";
 	case -ENOENT: return "no such subscription or alias in this session";
 	case -EINVAL: return "malformed subject, pattern or group";
+	case -EDQUOT:
 	case -ENOSPC: return table_full;
 	default: return mr_log_errno_text(error);
 	}
+}
+
+/* A limit, or a peer's share. */
+static bool is_full(int error)
+{
+	return error == -ENOSPC || error == -EDQUOT;
 }
 
 static void open_session(struct mr_writer *wr, uint64_t id, struct mrf_table t, int pidfd)
@@ -138,10 +145,10 @@ static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 		s->subscriptions--;
 		error = -ENOSPC;
 		full = "this client has too many (tables.subscriptions_per_client_max)";
-	} else if (error == -ENOSPC) {
+	} else if (is_full(error)) {
 		full = mr_table_refusal(wr->table);
 	}
-	if (error == -ENOSPC)
+	if (is_full(error))
 		mr_count(wr->stats->refused_subscriptions, 1);
 	mr_writer_link_result(wr, id, error, text_of(error, full));
 }
@@ -180,13 +187,13 @@ static void alias_acquire(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 		error = mr_writer_alias_give(
 			wr, s, mrf_link_alias_acquire_subject(t), &v.alias, &at_limit);
 	if (error != 0) {
-		if (error == -ENOSPC)
+		if (is_full(error))
 			mr_count(wr->stats->refused_aliases, 1);
 		mr_writer_link_result(wr, id, error,
 			text_of(error,
 				at_limit
 					? "this client has too many (tables.aliases_per_client_max)"
-					: "no room for another alias (tables.aliases_max)"));
+					: mr_table_refusal(wr->table)));
 		return;
 	}
 	mrf_builder_init(&b, memory, sizeof(memory));

@@ -227,7 +227,7 @@ struct mr_session *mr_writer_session_find(const struct mr_writer *wr, uint64_t i
 
 struct mr_owner mr_writer_owner(const struct mr_session *s)
 {
-	return (struct mr_owner){(uint16_t)s->worker, s->slot, s->generation};
+	return (struct mr_owner){(uint16_t)s->worker, s->slot, s->generation, s->peer};
 }
 
 static void hang_up(struct mr_writer *wr, struct mr_session *s)

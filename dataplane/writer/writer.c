@@ -95,6 +95,7 @@ static int open_table(struct mr_writer *wr)
 		.identical_max = wr->config->tables.identical_per_client_max,
 		.shapes_max = wr->config->tables.shapes_per_client_max,
 		.lengths_max = wr->config->tables.prefix_lengths_per_client_max,
+		.peer_percent = wr->config->peers.share_percent,
 	};
 	size_t bytes = rte_rcu_qsbr_get_memsize(wr->workers_count);
 

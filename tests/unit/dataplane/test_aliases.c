@@ -544,6 +544,41 @@ static void who_leaves_a_group_is_told_when_nothing_is_under_way_for_it(void **s
 	close(link[1]);
 }
 
+/* A table of 8 aliases, of which a user has two. */
+static int set_up_small(void **state)
+{
+	config.tables.aliases_max = 8;
+	return set_up(state);
+}
+
+static int tear_down_small(void **state)
+{
+	config.tables.aliases_max = 65536;
+	return tear_down(state);
+}
+
+static void aliases_of_a_user_count_together_until_they_are_given_back(void **state)
+{
+	uint32_t one, two, three;
+
+	(void)state;
+	online(true);
+	pub.session->peer = sub.session->peer = mr_peer_of_user(4242, 0);
+	assert_int_equal(give("a", &one), 0);
+	assert_int_equal(give("b", &two), 0);
+	pub.session->aliases_count = 1; /* its own limit is not the one that is tried */
+	assert_int_equal(give("c", &three), -EDQUOT);
+	assert_non_null(strstr(mr_table_refusal(writer.table), "tables.aliases_max"));
+	assert_int_equal(aliases(), 2);
+	pub.session->aliases_count = 2;
+	assert_int_equal(mr_writer_alias_take(&writer, pub.session, one), 0);
+	while (mr_writer_sessions_tick(&writer))
+		for (unsigned i = 0; i < WORKERS; i++)
+			step(i);
+	assert_int_equal(give("c", &three), 0);
+	online(false);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -562,6 +597,9 @@ int main(void)
 		TEST(a_client_that_writes_after_its_end_is_let_go),
 		TEST(a_slot_rests_until_its_worker_is_through_with_it),
 		TEST(who_leaves_a_group_is_told_when_nothing_is_under_way_for_it),
+		cmocka_unit_test_setup_teardown(
+			aliases_of_a_user_count_together_until_they_are_given_back, set_up_small,
+			tear_down_small),
 	};
 	int failed;
 

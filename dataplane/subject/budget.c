@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/subject/budget.h"
+
+#include <errno.h>
+
+/* Counts of peers at the beginning; they grow. Other limits bound them. */
+#define PEERS_FIRST 64u
+#define PEERS_MAX   (1u << 28)
+#define USES_MAX    (1u << 28)
+
+/* What is counted for a peer: the items of a kind, and how often it uses each. */
+enum peer_kind {
+	PEER_SUBSCRIPTIONS,
+	PEER_HOLDS,
+	PEER_ALIASES,
+	PEER_ALIAS,
+};
+
+/* A subscription uses a pattern, and as many shapes or lengths as its owner may. */
+static uint32_t uses_max(const struct mr_table *t)
+{
+	uint64_t most = (uint64_t)t->limits.subscriptions_max * 2 + MR_TABLE_SHAPES_MAX;
+
+	return most < USES_MAX ? (uint32_t)most : USES_MAX;
+}
+
+int mr_budget_init(struct mr_table *t)
+{
+	const struct mr_table_limits *l = &t->limits;
+	int rc = mr_uses_init(&t->uses, uses_max(t), &t->nodes.hash_key);
+
+	if (rc != 0)
+		return rc;
+	t->bounds = (struct mr_table_bounds){
+		.subscriptions = mr_share_bound(l->subscriptions_max, l->peer_percent),
+		.aliases = mr_share_bound(l->aliases_max, l->peer_percent),
+		.holds = mr_share_bound(l->alias_holds_max, l->peer_percent),
+	};
+	rc = mr_shares_init(&t->peers, PEERS_FIRST, PEERS_MAX);
+	if (rc != 0)
+		mr_uses_fini(&t->uses);
+	return rc;
+}
+
+void mr_budget_fini(struct mr_table *t)
+{
+	mr_shares_fini(&t->peers);
+	mr_uses_fini(&t->uses);
+}
+
+size_t mr_budget_memory_bytes(const struct mr_table *t)
+{
+	return mr_uses_memory_bytes(&t->uses) + mr_shares_memory_bytes(&t->peers);
+}
+
+static int refuse(struct mr_table *t, int error, const char *why)
+{
+	t->refusal = why;
+	return error;
+}
+
+/* Counts one more; `why` is for a peer that has its share. */
+static int peer_take(
+	struct mr_table *t, uint64_t peer, uint64_t of, uint64_t share, const char *why)
+{
+	int rc = mr_share_take(&t->peers, peer, of, 1, share);
+
+	return rc == -EDQUOT ? refuse(t, rc, why) : rc;
+}
+
+/* One more use of an item; the first use takes one of the peer's share of all such items. */
+static int item_take(struct mr_table *t, uint64_t peer, uint64_t item, enum peer_kind all,
+	const struct mr_share_bound *bound, const char *why)
+{
+	uint64_t of_all = MR_SHARE_OF(all, 0);
+	bool first = mr_share_count(&t->peers, peer, item) == 0;
+	int rc = first ? peer_take(t, peer, of_all, bound->share, why) : 0;
+
+	if (rc != 0)
+		return rc;
+	rc = mr_share_take(&t->peers, peer, item, 1, UINT64_MAX);
+	if (rc != 0 && first)
+		mr_share_give(&t->peers, peer, of_all, 1);
+	return rc;
+}
+
+static void item_give(struct mr_table *t, uint64_t peer, uint64_t item, enum peer_kind all)
+{
+	mr_share_give(&t->peers, peer, item, 1);
+	if (mr_share_count(&t->peers, peer, item) == 0)
+		mr_share_give(&t->peers, peer, MR_SHARE_OF(all, 0), 1);
+}
+
+int mr_budget_subscription_take(struct mr_table *t, uint64_t peer)
+{
+	t->refusal = "no room for another subscription (tables.subscriptions_max)";
+	if (mr_share_none_left(&t->bounds.subscriptions, peer, t->subscriptions))
+		return -ENOSPC;
+	return peer_take(t, peer, MR_SHARE_OF(PEER_SUBSCRIPTIONS, 0), t->bounds.subscriptions.share,
+		"this host or user has its share of the subscriptions (peers.share_percent of"
+		" tables.subscriptions_max)");
+}
+
+void mr_budget_subscription_give(struct mr_table *t, uint64_t peer)
+{
+	mr_share_give(&t->peers, peer, MR_SHARE_OF(PEER_SUBSCRIPTIONS, 0), 1);
+}
+
+#define ALIASES_USED_UP                                                                            \
+	"this host or user has its share of the aliases (peers.share_percent of tables.aliases_max)"
+
+int mr_budget_alias_check(struct mr_table *t, uint64_t peer, uint32_t number)
+{
+	uint64_t in_use = t->limits.aliases_max - mr_aliases_left(&t->aliases);
+	uint64_t have = mr_share_count(&t->peers, peer, MR_SHARE_OF(PEER_ALIASES, 0));
+
+	if (mr_share_none_left(&t->bounds.holds, peer, t->alias_holds) ||
+		(number == 0 && mr_share_none_left(&t->bounds.aliases, peer, in_use)))
+		return -ENOSPC;
+	if (number == 0 && have >= t->bounds.aliases.share)
+		return refuse(t, -EDQUOT, ALIASES_USED_UP);
+	return 0;
+}
+
+int mr_budget_alias_take(struct mr_table *t, uint64_t peer, uint32_t number)
+{
+	int rc = peer_take(t, peer, MR_SHARE_OF(PEER_HOLDS, 0), t->bounds.holds.share,
+		"the sessions of this host or user hold too many aliases (peers.share_percent of"
+		" 16 times tables.aliases_max)");
+
+	if (rc != 0)
+		return rc;
+	rc = item_take(t, peer, MR_SHARE_OF(PEER_ALIAS, number), PEER_ALIASES, &t->bounds.aliases,
+		ALIASES_USED_UP);
+	if (rc != 0)
+		mr_share_give(&t->peers, peer, MR_SHARE_OF(PEER_HOLDS, 0), 1);
+	return rc;
+}
+
+void mr_budget_alias_give(struct mr_table *t, uint64_t peer, uint32_t number)
+{
+	item_give(t, peer, MR_SHARE_OF(PEER_ALIAS, number), PEER_ALIASES);
+	mr_share_give(&t->peers, peer, MR_SHARE_OF(PEER_HOLDS, 0), 1);
+}
+
+static uint32_t place_id(const struct mr_record *rec)
+{
+	return rec->node << 1 | rec->tail;
+}
+
+static bool is_starred(const struct mr_table *t, const struct mr_node *node)
+{
+	return node->kind != MR_NODE_FLAT && t->nodes.shapes.at[node->shape].starred;
+}
+
+/* Takes back the shapes of the path from `node` up to `end`, which is left out. */
+static void drop_shapes(struct mr_table *t, uint32_t owner, uint32_t node, uint32_t end)
+{
+	for (; node != end; node = mr_node_at(&t->nodes, node)->parent) {
+		const struct mr_node *at = mr_node_at(&t->nodes, node);
+
+		if (is_starred(t, at) &&
+			mr_uses_drop(&t->uses, owner, MR_USE_SHAPE, at->shape) == 0)
+			mr_owner_at(&t->records, owner)->shapes--;
+	}
+}
+
+/* Counts a shape of the owner's. */
+static int use_shape(struct mr_table *t, uint32_t owner, uint16_t shape)
+{
+	struct mr_owner_record *own = mr_owner_at(&t->records, owner);
+	uint32_t count = mr_uses_count(&t->uses, owner, MR_USE_SHAPE, shape);
+
+	if (count == 0 && own->shapes >= t->limits.shapes_max)
+		return refuse(t, -ENOSPC,
+			"this client's patterns have '*' in too many different places"
+			" (tables.shapes_per_client_max)");
+	if (mr_uses_add(&t->uses, owner, MR_USE_SHAPE, shape) == 0)
+		return -ENOMEM;
+	own->shapes += count == 0;
+	return 0;
+}
+
+static int use_shapes(struct mr_table *t, uint32_t owner, uint32_t first)
+{
+	uint32_t node = first;
+
+	for (; node != MR_NODE_ROOT; node = mr_node_at(&t->nodes, node)->parent) {
+		const struct mr_node *at = mr_node_at(&t->nodes, node);
+		int rc = is_starred(t, at) ? use_shape(t, owner, at->shape) : 0;
+
+		if (rc != 0) {
+			drop_shapes(t, owner, first, node);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static int use_length(struct mr_table *t, uint32_t owner, uint32_t bytes)
+{
+	struct mr_owner_record *own = mr_owner_at(&t->records, owner);
+	uint32_t count = mr_uses_count(&t->uses, owner, MR_USE_LENGTH, bytes);
+
+	if (count == 0 && own->lengths >= t->limits.lengths_max)
+		return refuse(t, -ENOSPC,
+			"this client's prefixes have too many different lengths"
+			" (tables.prefix_lengths_per_client_max)");
+	if (mr_uses_add(&t->uses, owner, MR_USE_LENGTH, bytes) == 0)
+		return -ENOMEM;
+	own->lengths += count == 0;
+	return 0;
+}
+
+static int use_path(struct mr_table *t, uint32_t owner, uint32_t node)
+{
+	const struct mr_node *at = mr_node_at(&t->nodes, node);
+
+	if (at->kind != MR_NODE_FLAT)
+		return use_shapes(t, owner, node);
+	return at->parent == MR_NODE_PREFIXES ? use_length(t, owner, at->bytes) : 0;
+}
+
+static void drop_path(struct mr_table *t, uint32_t owner, uint32_t node)
+{
+	const struct mr_node *at = mr_node_at(&t->nodes, node);
+
+	if (at->kind != MR_NODE_FLAT)
+		drop_shapes(t, owner, node, MR_NODE_ROOT);
+	else if (at->parent == MR_NODE_PREFIXES &&
+		 mr_uses_drop(&t->uses, owner, MR_USE_LENGTH, at->bytes) == 0)
+		mr_owner_at(&t->records, owner)->lengths--;
+}
+
+int mr_budget_take(struct mr_table *t, const struct mr_record *rec)
+{
+	uint32_t count = mr_uses_add(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
+	int rc = 0;
+
+	if (count == 0)
+		return -ENOMEM;
+	if (count > t->limits.identical_max)
+		rc = refuse(t, -ENOSPC,
+			"this client has too many subscriptions to this pattern"
+			" (tables.identical_per_client_max)");
+	if (rc == 0)
+		rc = use_path(t, rec->owner, rec->node);
+	if (rc != 0)
+		(void)mr_uses_drop(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
+	return rc;
+}
+
+void mr_budget_give(struct mr_table *t, const struct mr_record *rec)
+{
+	drop_path(t, rec->owner, rec->node);
+	(void)mr_uses_drop(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shares of peers: whoever opens many sessions has no more than one who opens few. */
+#include "tests/unit/subject/rig.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "dataplane/base/share.h"
+
+#define HOST  UINT64_C(0x10a000001)
+#define OTHER UINT64_C(0x10a000002)
+
+static const struct mr_table_limits limits = {
+	.workers = 1,
+	.subscriptions_max = 64,
+	.aliases_max = 64,
+	.alias_holds_max = 256,
+	.nodes_max = 10000,
+	.peer_percent = 25,
+};
+
+static struct mr_owner session_of(uint64_t peer, uint32_t number)
+{
+	return (struct mr_owner){.slot = number, .generation = 1, .peer = peer};
+}
+
+static int subscribe(
+	struct rig *rig, struct mr_owner o, uint32_t sub_id, const char *pattern, const char *group)
+{
+	return mr_table_subscribe(rig->table, &o, sub_id, MR_SUB_PATTERN, pattern, strlen(pattern),
+		group, group != NULL ? strlen(group) : 0);
+}
+
+static int unsubscribe(struct rig *rig, struct mr_owner o, uint32_t sub_id)
+{
+	return mr_table_unsubscribe(rig->table, &o, sub_id);
+}
+
+static int alias(struct rig *rig, struct mr_owner o, unsigned subject, uint32_t *number)
+{
+	char text[16];
+	int bytes = snprintf(text, sizeof(text), "s.%u", subject);
+
+	return mr_table_alias_acquire(rig->table, &o, text, (size_t)bytes, number);
+}
+
+static void settle(struct rig *rig)
+{
+	mr_table_reclaim(rig->table);
+	rig_quiescent(rig);
+	assert_int_equal(mr_table_reclaim(rig->table), 0);
+}
+
+static void assert_refused_by(const struct rig *rig, const char *limit)
+{
+	assert_non_null(strstr(mr_table_refusal(rig->table), limit));
+}
+
+static void assert_share_refused(const struct rig *rig, const char *limit)
+{
+	assert_refused_by(rig, "peers.share_percent");
+	assert_refused_by(rig, limit);
+}
+
+static void subscriptions_of_all_sessions_of_a_host_count_together(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_open_limits(&rig, &limits, 0);
+	for (uint32_t i = 0; i < 16; i++)
+		assert_int_equal(subscribe(&rig, session_of(HOST, i), i, "a.b", NULL), 0);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 16), 1, "a.b", NULL), -EDQUOT);
+	assert_share_refused(&rig, "tables.subscriptions_max");
+	/* The same again is no other subscription. */
+	assert_int_equal(subscribe(&rig, session_of(HOST, 3), 3, "a.b", NULL), 0);
+	assert_int_equal(subscribe(&rig, session_of(OTHER, 20), 1, "a.b", NULL), 0);
+	assert_int_equal(rig_stats(&rig).subscriptions, 17);
+	assert_int_equal(unsubscribe(&rig, session_of(HOST, 3), 3), 0);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 16), 1, "a.b", NULL), 0);
+	assert_int_equal(
+		mr_table_drop_owner(rig.table, &(struct mr_owner){.slot = 5, .generation = 1}), 1);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 17), 1, "a.b", NULL), 0);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 18), 1, "a.b", NULL), -EDQUOT);
+	rig_close(&rig);
+}
+
+static void the_last_subscriptions_are_for_the_bus_itself(void **state)
+{
+	struct rig rig;
+	uint32_t taken = 0;
+
+	(void)state;
+	rig_open_limits(&rig, &limits, 0);
+	for (uint64_t peer = HOST; peer < HOST + 8; peer++)
+		for (uint32_t i = 0; i < 8; i++, taken++)
+			if (subscribe(&rig, session_of(peer, taken), 1, "a.b", NULL) != 0)
+				break;
+	assert_int_equal(rig_stats(&rig).subscriptions, 60);
+	assert_refused_by(&rig, "tables.subscriptions_max");
+	for (uint32_t i = 0; i < 4; i++)
+		assert_int_equal(subscribe(&rig, session_of(MR_PEER_OWN, 100), i, "a", NULL), 0);
+	assert_int_equal(subscribe(&rig, session_of(MR_PEER_OWN, 100), 4, "a", NULL), -ENOSPC);
+	rig_close(&rig);
+}
+
+static void a_refused_subscription_takes_nothing(void **state)
+{
+	struct mr_table_limits few = limits;
+	struct rig rig;
+
+	(void)state;
+	few.identical_max = 1;
+	rig_open_limits(&rig, &few, 0);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 1), 0, "a.b", NULL), 0);
+	for (uint32_t i = 1; i < 100; i++)
+		assert_int_equal(subscribe(&rig, session_of(HOST, 1), i, "a.b", NULL), -ENOSPC);
+	for (uint32_t i = 1; i < 16; i++)
+		assert_int_equal(subscribe(&rig, session_of(HOST, 1 + i), i, "a.b", NULL), 0);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 50), 1, "a.b", NULL), -EDQUOT);
+	rig_close(&rig);
+}
+
+static void aliases_of_all_sessions_of_a_host_count_together(void **state)
+{
+	struct mr_owner first = session_of(HOST, 0);
+	struct rig rig;
+	uint32_t numbers[16], number;
+
+	(void)state;
+	rig_open_limits(&rig, &limits, 0);
+	for (uint32_t i = 0; i < 16; i++)
+		assert_int_equal(alias(&rig, session_of(HOST, i % 4), i, &numbers[i]), 0);
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(alias(&rig, session_of(HOST, 5), 16, &number), -EDQUOT);
+	assert_share_refused(&rig, "tables.aliases_max");
+	assert_int_equal(rig_stats(&rig).pending_reclaim, 0);
+	/* What another session of the host has does not cost it anything more. */
+	assert_int_equal(alias(&rig, session_of(HOST, 5), 0, &number), 0);
+	assert_int_equal(number, numbers[0]);
+	assert_int_equal(alias(&rig, session_of(OTHER, 20), 16, &number), 0);
+	/* One that somebody else has counts for those who use it, too. */
+	assert_int_equal(alias(&rig, session_of(HOST, 5), 16, &number), -EDQUOT);
+	/* Session 5 still holds it. */
+	assert_int_equal(mr_table_alias_release(rig.table, &first, numbers[0]), 0);
+	assert_int_equal(alias(&rig, session_of(HOST, 5), 16, &number), -EDQUOT);
+	assert_int_equal(mr_table_alias_release(rig.table, &first, numbers[4]), 0);
+	assert_int_equal(alias(&rig, session_of(HOST, 5), 16, &number), 0);
+	for (uint32_t i = 0; i < 8; i++) {
+		struct mr_owner o = session_of(i == 7 ? OTHER : HOST, i == 7 ? 20 : i);
+		mr_table_drop_owner(rig.table, &o);
+	}
+	assert_int_equal(rig_stats(&rig).aliases, 0);
+	settle(&rig);
+	for (uint32_t i = 0; i < 16; i++)
+		assert_int_equal(alias(&rig, session_of(HOST, 30), 100 + i, &number), 0);
+	rig_close(&rig);
+}
+
+static void the_last_aliases_are_for_the_bus_itself(void **state)
+{
+	struct rig rig;
+	uint32_t number;
+
+	(void)state;
+	rig_open_limits(&rig, &limits, 0);
+	for (uint32_t i = 0; i < 60; i++)
+		assert_int_equal(alias(&rig, session_of(HOST + i / 15, i), i, &number), 0);
+	assert_int_equal(alias(&rig, session_of(HOST + 9, 61), 60, &number), -ENOSPC);
+	assert_refused_by(&rig, "tables.aliases_max");
+	assert_int_equal(alias(&rig, session_of(HOST + 9, 61), 59, &number), 0);
+	for (uint32_t i = 60; i < 64; i++)
+		assert_int_equal(alias(&rig, session_of(MR_PEER_OWN, 70), i, &number), 0);
+	assert_int_equal(alias(&rig, session_of(MR_PEER_OWN, 70), 64, &number), -ENOSPC);
+	rig_close(&rig);
+}
+
+static void holds_of_few_aliases_by_many_sessions_are_bounded(void **state)
+{
+	struct rig rig;
+	uint32_t number;
+
+	(void)state;
+	rig_open_limits(&rig, &limits, 0);
+	for (uint32_t i = 0; i < 64; i++)
+		assert_int_equal(alias(&rig, session_of(HOST, i), 1, &number), 0);
+	assert_int_equal(alias(&rig, session_of(HOST, 64), 1, &number), -EDQUOT);
+	assert_share_refused(&rig, "hold too many aliases");
+	assert_int_equal(alias(&rig, session_of(OTHER, 70), 1, &number), 0);
+	rig_close(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(subscriptions_of_all_sessions_of_a_host_count_together),
+		cmocka_unit_test(the_last_subscriptions_are_for_the_bus_itself),
+		cmocka_unit_test(a_refused_subscription_takes_nothing),
+		cmocka_unit_test(aliases_of_all_sessions_of_a_host_count_together),
+		cmocka_unit_test(the_last_aliases_are_for_the_bus_itself),
+		cmocka_unit_test(holds_of_few_aliases_by_many_sessions_are_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
