@@ -137,7 +137,7 @@ static void mark_lone(mr_block_link *list)
 }
 
 int mr_block_add(const struct mr_block_ops *ops, mr_block_link *list, const struct mr_owner *owner,
-	uint32_t sub_id, uint16_t group, uint32_t *position)
+	uint32_t sub_id, uint16_t group, unsigned groups_max, uint32_t *position)
 {
 	unsigned groups;
 	mr_block_link *link = find(list, owner->worker, group, &groups);
@@ -145,7 +145,7 @@ int mr_block_add(const struct mr_block_ops *ops, mr_block_link *list, const stru
 	int rc = 0;
 
 	if (b == NULL) {
-		if (group != 0 && groups == MR_TABLE_GROUPS_PER_PATTERN)
+		if (group != 0 && groups >= groups_max)
 			return -ENOSPC;
 		b = block_new(ops, owner->worker, group, 1);
 		if (b == NULL)

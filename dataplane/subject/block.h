@@ -63,9 +63,10 @@ struct mr_block_ops {
 	size_t *memory_bytes;
 };
 
-/* Appends; `*position` says where in the block of (worker, group) it stands. */
+/* Appends; `*position` says where in the block of (worker, group) it stands. -ENOSPC: the list has
+ * `groups_max` groups or more, and this would be another. */
 int mr_block_add(const struct mr_block_ops *ops, mr_block_link *list, const struct mr_owner *owner,
-	uint32_t sub_id, uint16_t group, uint32_t *position);
+	uint32_t sub_id, uint16_t group, unsigned groups_max, uint32_t *position);
 
 /* True: cached routes must not be used any longer (a block went or was replaced). */
 bool mr_block_remove(const struct mr_block_ops *ops, mr_block_link *list, uint16_t worker,

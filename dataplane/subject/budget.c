@@ -14,6 +14,10 @@ enum peer_kind {
 	PEER_HOLDS,
 	PEER_ALIASES,
 	PEER_ALIAS,
+	PEER_GROUPS,
+	PEER_GROUP,
+	PEER_GROUPS_AT, /* of one pattern */
+	PEER_GROUP_AT,
 };
 
 /* A subscription uses a pattern, and as many shapes or lengths as its owner may. */
@@ -35,6 +39,8 @@ int mr_budget_init(struct mr_table *t)
 		.subscriptions = mr_share_bound(l->subscriptions_max, l->peer_percent),
 		.aliases = mr_share_bound(l->aliases_max, l->peer_percent),
 		.holds = mr_share_bound(l->alias_holds_max, l->peer_percent),
+		.groups = mr_share_bound(MR_TABLE_GROUPS_MAX, l->peer_percent),
+		.groups_at = mr_share_bound(MR_TABLE_GROUPS_PER_PATTERN, l->peer_percent),
 	};
 	rc = mr_shares_init(&t->peers, PEERS_FIRST, PEERS_MAX);
 	if (rc != 0)
@@ -69,26 +75,25 @@ static int peer_take(
 }
 
 /* One more use of an item; the first use takes one of the peer's share of all such items. */
-static int item_take(struct mr_table *t, uint64_t peer, uint64_t item, enum peer_kind all,
+static int item_take(struct mr_table *t, uint64_t peer, uint64_t item, uint64_t all,
 	const struct mr_share_bound *bound, const char *why)
 {
-	uint64_t of_all = MR_SHARE_OF(all, 0);
 	bool first = mr_share_count(&t->peers, peer, item) == 0;
-	int rc = first ? peer_take(t, peer, of_all, bound->share, why) : 0;
+	int rc = first ? peer_take(t, peer, all, bound->share, why) : 0;
 
 	if (rc != 0)
 		return rc;
 	rc = mr_share_take(&t->peers, peer, item, 1, UINT64_MAX);
 	if (rc != 0 && first)
-		mr_share_give(&t->peers, peer, of_all, 1);
+		mr_share_give(&t->peers, peer, all, 1);
 	return rc;
 }
 
-static void item_give(struct mr_table *t, uint64_t peer, uint64_t item, enum peer_kind all)
+static void item_give(struct mr_table *t, uint64_t peer, uint64_t item, uint64_t all)
 {
 	mr_share_give(&t->peers, peer, item, 1);
 	if (mr_share_count(&t->peers, peer, item) == 0)
-		mr_share_give(&t->peers, peer, MR_SHARE_OF(all, 0), 1);
+		mr_share_give(&t->peers, peer, all, 1);
 }
 
 int mr_budget_subscription_take(struct mr_table *t, uint64_t peer)
@@ -130,8 +135,8 @@ int mr_budget_alias_take(struct mr_table *t, uint64_t peer, uint32_t number)
 
 	if (rc != 0)
 		return rc;
-	rc = item_take(t, peer, MR_SHARE_OF(PEER_ALIAS, number), PEER_ALIASES, &t->bounds.aliases,
-		ALIASES_USED_UP);
+	rc = item_take(t, peer, MR_SHARE_OF(PEER_ALIAS, number), MR_SHARE_OF(PEER_ALIASES, 0),
+		&t->bounds.aliases, ALIASES_USED_UP);
 	if (rc != 0)
 		mr_share_give(&t->peers, peer, MR_SHARE_OF(PEER_HOLDS, 0), 1);
 	return rc;
@@ -139,7 +144,7 @@ int mr_budget_alias_take(struct mr_table *t, uint64_t peer, uint32_t number)
 
 void mr_budget_alias_give(struct mr_table *t, uint64_t peer, uint32_t number)
 {
-	item_give(t, peer, MR_SHARE_OF(PEER_ALIAS, number), PEER_ALIASES);
+	item_give(t, peer, MR_SHARE_OF(PEER_ALIAS, number), MR_SHARE_OF(PEER_ALIASES, 0));
 	mr_share_give(&t->peers, peer, MR_SHARE_OF(PEER_HOLDS, 0), 1);
 }
 
@@ -254,4 +259,77 @@ void mr_budget_give(struct mr_table *t, const struct mr_record *rec)
 {
 	drop_path(t, rec->owner, rec->node);
 	(void)mr_uses_drop(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
+}
+
+static uint64_t peer_of(const struct mr_table *t, const struct mr_record *rec)
+{
+	return mr_owner_at(&t->records, rec->owner)->peer;
+}
+
+static uint64_t groups_at(const struct mr_record *rec)
+{
+	return MR_SHARE_OF(PEER_GROUPS_AT, place_id(rec));
+}
+
+static uint64_t group_at(const struct mr_record *rec, uint16_t group)
+{
+	return MR_SHARE_OF(PEER_GROUP_AT, (uint64_t)place_id(rec) << 16 | group);
+}
+
+#define GROUPS_USED_UP                                                                             \
+	"this host or user has its share of the queue groups (peers.share_percent of 65,534)"
+#define GROUPS_AT_USED_UP                                                                          \
+	"this host or user has its share of the queue groups on this pattern (peers.share_percent" \
+	" of 64)"
+
+/* True if one more group would be one too many. */
+static bool has_share(const struct mr_table *t, uint64_t peer, uint64_t item, uint64_t all,
+	const struct mr_share_bound *bound)
+{
+	return mr_share_count(&t->peers, peer, item) == 0 &&
+	       mr_share_count(&t->peers, peer, all) >= bound->share;
+}
+
+int mr_budget_group_check(struct mr_table *t, const struct mr_record *rec, uint16_t group)
+{
+	uint64_t peer = peer_of(t, rec);
+
+	if (has_share(t, peer, MR_SHARE_OF(PEER_GROUP, group), MR_SHARE_OF(PEER_GROUPS, 0),
+		    &t->bounds.groups))
+		return refuse(t, -EDQUOT, GROUPS_USED_UP);
+	if (has_share(t, peer, group_at(rec, group), groups_at(rec), &t->bounds.groups_at))
+		return refuse(t, -EDQUOT, GROUPS_AT_USED_UP);
+	if (group == 0 && mr_share_none_left(&t->bounds.groups, peer, t->groups.pool.used))
+		return refuse(t, -ENOSPC, "no room for another queue group (65,534 names)");
+	return 0;
+}
+
+int mr_budget_group_take(struct mr_table *t, const struct mr_record *rec)
+{
+	uint64_t peer = peer_of(t, rec);
+	uint64_t item = MR_SHARE_OF(PEER_GROUP, rec->group), all = MR_SHARE_OF(PEER_GROUPS, 0);
+	int rc = item_take(t, peer, item, all, &t->bounds.groups, GROUPS_USED_UP);
+
+	if (rc != 0)
+		return rc;
+	rc = item_take(t, peer, group_at(rec, rec->group), groups_at(rec), &t->bounds.groups_at,
+		GROUPS_AT_USED_UP);
+	if (rc != 0)
+		item_give(t, peer, item, all);
+	return rc;
+}
+
+void mr_budget_group_give(struct mr_table *t, const struct mr_record *rec)
+{
+	uint64_t peer = peer_of(t, rec);
+
+	item_give(t, peer, group_at(rec, rec->group), groups_at(rec));
+	item_give(t, peer, MR_SHARE_OF(PEER_GROUP, rec->group), MR_SHARE_OF(PEER_GROUPS, 0));
+}
+
+unsigned mr_budget_groups_at(const struct mr_table *t, uint64_t peer)
+{
+	const struct mr_share_bound *b = &t->bounds.groups_at;
+
+	return (unsigned)(b->max - (peer == MR_PEER_OWN ? 0 : b->reserve));
 }

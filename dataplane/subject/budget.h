@@ -34,6 +34,14 @@ int mr_budget_alias_check(struct mr_table *t, uint64_t peer, uint32_t number);
 int mr_budget_alias_take(struct mr_table *t, uint64_t peer, uint32_t number);
 void mr_budget_alias_give(struct mr_table *t, uint64_t peer, uint32_t number);
 
+/* Tells before a group is made whether it may be; 0: one that is to be made. The record knows its place. */
+int mr_budget_group_check(struct mr_table *t, const struct mr_record *rec, uint16_t group);
+/* One more subscription in the record's group. */
+int mr_budget_group_take(struct mr_table *t, const struct mr_record *rec);
+void mr_budget_group_give(struct mr_table *t, const struct mr_record *rec);
+/* Groups on one pattern up to which that peer may add another. */
+unsigned mr_budget_groups_at(const struct mr_table *t, uint64_t peer);
+
 size_t mr_budget_memory_bytes(const struct mr_table *t);
 
 #endif

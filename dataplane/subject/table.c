@@ -319,6 +319,40 @@ const char *mr_table_refusal(const struct mr_table *t)
 	return t->refusal;
 }
 
+/* Leaves the group. */
+static void part(struct mr_table *t, const struct mr_record *rec)
+{
+	mr_budget_group_give(t, rec);
+	mr_groups_drop(&t->groups, rec->group);
+}
+
+static int join(struct mr_table *t, const struct spec *s, struct mr_record *rec)
+{
+	uint16_t group = mr_groups_find(&t->groups, s->group, s->group_bytes);
+	int rc = mr_budget_group_check(t, rec, group);
+
+	if (rc != 0)
+		return rc;
+	rec->group = mr_groups_take(&t->groups, s->group, s->group_bytes);
+	if (rec->group == 0)
+		return -ENOMEM;
+	rc = mr_budget_group_take(t, rec);
+	if (rc != 0)
+		mr_groups_drop(&t->groups, rec->group);
+	return rc;
+}
+
+static int add_sink(
+	struct mr_table *t, const struct mr_owner *o, uint32_t sub_id, struct mr_record *rec)
+{
+	int rc = mr_block_add(&t->block_ops, list_of(t, rec->node, rec->tail), o, sub_id,
+		rec->group, mr_budget_groups_at(t, o->peer), &rec->position);
+
+	if (rc == -ENOSPC)
+		t->refusal = "no room for another queue group on this pattern (64)";
+	return rc;
+}
+
 static int attach(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
 	const struct spec *s, struct mr_record *rec)
 {
@@ -329,18 +363,14 @@ static int attach(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
 	rc = mr_budget_take(t, rec);
 	if (rc != 0)
 		goto prune_node;
-	if (s->group_bytes > 0) {
-		rec->group = mr_groups_take(&t->groups, s->group, s->group_bytes);
-		rc = t->groups.pool.used == MR_TABLE_GROUPS_MAX ? -ENOSPC : -ENOMEM;
-		if (rec->group == 0)
-			goto give_back;
-	}
-	rc = mr_block_add(&t->block_ops, list_of(t, rec->node, rec->tail), o, sub_id, rec->group,
-		&rec->position);
+	rc = s->group_bytes > 0 ? join(t, s, rec) : 0;
+	if (rc != 0)
+		goto give_back;
+	rc = add_sink(t, o, sub_id, rec);
 	if (rc == 0)
 		return 0;
 	if (rec->group != 0)
-		mr_groups_drop(&t->groups, rec->group);
+		part(t, rec);
 give_back:
 	mr_budget_give(t, rec);
 prune_node:
@@ -434,7 +464,7 @@ static void detach(struct mr_table *t, const struct mr_record *rec)
 		raise_pattern(t, text, bytes, prefix);
 	}
 	if (rec->group != 0)
-		mr_groups_drop(&t->groups, rec->group);
+		part(t, rec);
 	t->subscriptions--;
 }
 

@@ -28,6 +28,8 @@ struct mr_table_bounds {
 	struct mr_share_bound subscriptions;
 	struct mr_share_bound aliases;
 	struct mr_share_bound holds;
+	struct mr_share_bound groups;
+	struct mr_share_bound groups_at; /* of one pattern */
 };
 
 struct mr_table {

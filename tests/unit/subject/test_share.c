@@ -190,6 +190,103 @@ static void holds_of_few_aliases_by_many_sessions_are_bounded(void **state)
 	rig_close(&rig);
 }
 
+static const char *group_name(unsigned number)
+{
+	static char name[16];
+
+	snprintf(name, sizeof(name), "g%u", number);
+	return name;
+}
+
+static void groups_on_a_pattern_of_all_sessions_of_a_host_count_together(void **state)
+{
+	struct mr_table_limits many = limits;
+	struct rig rig;
+
+	(void)state;
+	many.subscriptions_max = 1000;
+	rig_open_limits(&rig, &many, 0);
+	for (unsigned i = 0; i < 16; i++)
+		assert_int_equal(subscribe(&rig, session_of(HOST, i), 1, "a.b", group_name(i)), 0);
+	for (unsigned i = 16; i < 100; i++)
+		assert_int_equal(
+			subscribe(&rig, session_of(HOST, i), 1, "a.b", group_name(i)), -EDQUOT);
+	assert_share_refused(&rig, "on this pattern");
+	assert_int_equal(rig_stats(&rig).groups, 16);
+	assert_int_equal(rig_stats(&rig).pending_reclaim, 0);
+	/* Another member is no other group; another pattern has its own. */
+	assert_int_equal(subscribe(&rig, session_of(HOST, 16), 1, "a.b", group_name(3)), 0);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 17), 1, "a.c", group_name(16)), 0);
+	assert_int_equal(subscribe(&rig, session_of(OTHER, 20), 1, "a.b", group_name(16)), 0);
+	assert_int_equal(unsubscribe(&rig, session_of(HOST, 3), 1), 0);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 18), 1, "a.b", group_name(17)), -EDQUOT);
+	assert_int_equal(unsubscribe(&rig, session_of(HOST, 16), 1), 0);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 18), 1, "a.b", group_name(17)), 0);
+	rig_close(&rig);
+}
+
+static void the_last_groups_on_a_pattern_are_for_the_bus_itself(void **state)
+{
+	struct mr_table_limits many = limits;
+	struct rig rig;
+
+	(void)state;
+	many.subscriptions_max = 1000;
+	rig_open_limits(&rig, &many, 0);
+	for (unsigned i = 0; i < 60; i++)
+		assert_int_equal(
+			subscribe(&rig, session_of(HOST + i / 15, i), 1, "a.b", group_name(i)), 0);
+	assert_int_equal(
+		subscribe(&rig, session_of(HOST + 9, 60), 1, "a.b", group_name(60)), -ENOSPC);
+	assert_refused_by(&rig, "on this pattern (64)");
+	assert_int_equal(subscribe(&rig, session_of(HOST + 9, 60), 1, "a.b", group_name(5)), 0);
+	for (unsigned i = 60; i < 64; i++)
+		assert_int_equal(
+			subscribe(&rig, session_of(MR_PEER_OWN, 100 + i), 1, "a.b", group_name(i)),
+			0);
+	assert_int_equal(
+		subscribe(&rig, session_of(MR_PEER_OWN, 164), 1, "a.b", group_name(64)), -ENOSPC);
+	rig_close(&rig);
+}
+
+/* As many names as there may be, by four hosts on patterns of their own. */
+static void group_names_of_all_sessions_of_a_host_count_together(void **state)
+{
+	struct mr_table_limits many = limits;
+	struct rig rig;
+	char pattern[32];
+	unsigned names[5] = {0}, share = 65534 / 4;
+	int rc;
+
+	(void)state;
+	many.subscriptions_max = 1u << 20;
+	many.nodes_max = 1u << 20;
+	rig_open_limits(&rig, &many, 0);
+	for (unsigned host = 0; host < 5; host++)
+		for (unsigned i = 0;; i++, names[host]++) {
+			sprintf(pattern, "h%u.p%u", host, i / 8);
+			rc = subscribe(&rig, session_of(HOST + host, 1000 * host + i % 100), i,
+				pattern, group_name(100000 * host + i));
+			if (rc != 0)
+				break;
+			assert_true(i < share);
+			if (host == 0 && i + 1 == share)
+				assert_int_equal(
+					subscribe(&rig, session_of(HOST, 999), 1, "x", "other"),
+					-EDQUOT);
+		}
+	assert_int_equal(names[0], share);
+	assert_int_equal(names[0] + names[1] + names[2] + names[3] + names[4], 65534 - 65534 / 16);
+	assert_int_equal(rc, -ENOSPC);
+	assert_refused_by(&rig, "65,534");
+	assert_int_equal(subscribe(&rig, session_of(MR_PEER_OWN, 9999), 1, "x", "other"), 0);
+	assert_int_equal(unsubscribe(&rig, session_of(MR_PEER_OWN, 9999), 1), 0);
+	assert_int_equal(unsubscribe(&rig, session_of(HOST, 0), 0), 0);
+	settle(&rig);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 0), 0, "x", "new"), 0);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +296,9 @@ int main(void)
 		cmocka_unit_test(aliases_of_all_sessions_of_a_host_count_together),
 		cmocka_unit_test(the_last_aliases_are_for_the_bus_itself),
 		cmocka_unit_test(holds_of_few_aliases_by_many_sessions_are_bounded),
+		cmocka_unit_test(groups_on_a_pattern_of_all_sessions_of_a_host_count_together),
+		cmocka_unit_test(the_last_groups_on_a_pattern_are_for_the_bus_itself),
+		cmocka_unit_test(group_names_of_all_sessions_of_a_host_count_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
