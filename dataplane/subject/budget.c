@@ -14,6 +14,11 @@ enum peer_kind {
 	PEER_HOLDS,
 	PEER_ALIASES,
 	PEER_ALIAS,
+	PEER_NODES,
+	PEER_SHAPES,
+	PEER_SHAPE,
+	PEER_LENGTHS,
+	PEER_LENGTH,
 	PEER_GROUPS,
 	PEER_GROUP,
 	PEER_GROUPS_AT, /* of one pattern */
@@ -39,6 +44,9 @@ int mr_budget_init(struct mr_table *t)
 		.subscriptions = mr_share_bound(l->subscriptions_max, l->peer_percent),
 		.aliases = mr_share_bound(l->aliases_max, l->peer_percent),
 		.holds = mr_share_bound(l->alias_holds_max, l->peer_percent),
+		.nodes = mr_share_bound(l->nodes_max, l->peer_percent),
+		.shapes = mr_share_bound(MR_TABLE_SHAPES_DEEP, l->peer_percent),
+		.lengths = mr_share_bound(MR_SUBJECT_BYTES_MAX + 1, l->peer_percent),
 		.groups = mr_share_bound(MR_TABLE_GROUPS_MAX, l->peer_percent),
 		.groups_at = mr_share_bound(MR_TABLE_GROUPS_PER_PATTERN, l->peer_percent),
 	};
@@ -57,6 +65,11 @@ void mr_budget_fini(struct mr_table *t)
 size_t mr_budget_memory_bytes(const struct mr_table *t)
 {
 	return mr_uses_memory_bytes(&t->uses) + mr_shares_memory_bytes(&t->peers);
+}
+
+static uint64_t peer_of(const struct mr_table *t, const struct mr_record *rec)
+{
+	return mr_owner_at(&t->records, rec->owner)->peer;
 }
 
 static int refuse(struct mr_table *t, int error, const char *why)
@@ -158,32 +171,68 @@ static bool is_starred(const struct mr_table *t, const struct mr_node *node)
 	return node->kind != MR_NODE_FLAT && t->nodes.shapes.at[node->shape].starred;
 }
 
+#define SHAPES_USED_UP                                                                             \
+	"the patterns of this host or user have '*' in too many different places"                  \
+	" (peers.share_percent of 1,024)"
+#define LENGTHS_USED_UP                                                                            \
+	"the prefixes of this host or user have too many different lengths (peers.share_percent"   \
+	" of 256)"
+#define NODES_USED_UP                                                                              \
+	"the patterns of this host or user have too many tokens (peers.share_percent of 4 times"   \
+	" tables.subscriptions_max)"
+
+/* Once for an owner, however many of its subscriptions use the shape or length: then for its peer. */
+static int use(struct mr_table *t, uint32_t owner, enum mr_use_kind kind, uint32_t id)
+{
+	bool shape = kind == MR_USE_SHAPE;
+	uint32_t count = mr_uses_add(&t->uses, owner, kind, id);
+	int rc;
+
+	if (count != 1)
+		return count == 0 ? -ENOMEM : 0;
+	rc = item_take(t, mr_owner_at(&t->records, owner)->peer,
+		MR_SHARE_OF(shape ? PEER_SHAPE : PEER_LENGTH, id),
+		MR_SHARE_OF(shape ? PEER_SHAPES : PEER_LENGTHS, 0),
+		shape ? &t->bounds.shapes : &t->bounds.lengths,
+		shape ? SHAPES_USED_UP : LENGTHS_USED_UP);
+	if (rc != 0)
+		(void)mr_uses_drop(&t->uses, owner, kind, id);
+	return rc;
+}
+
+/* True if the owner does not use it any more. */
+static bool drop(struct mr_table *t, uint32_t owner, enum mr_use_kind kind, uint32_t id)
+{
+	bool shape = kind == MR_USE_SHAPE;
+
+	if (mr_uses_drop(&t->uses, owner, kind, id) > 0)
+		return false;
+	item_give(t, mr_owner_at(&t->records, owner)->peer,
+		MR_SHARE_OF(shape ? PEER_SHAPE : PEER_LENGTH, id),
+		MR_SHARE_OF(shape ? PEER_SHAPES : PEER_LENGTHS, 0));
+	return true;
+}
+
 /* Takes back the shapes of the path from `node` up to `end`, which is left out. */
 static void drop_shapes(struct mr_table *t, uint32_t owner, uint32_t node, uint32_t end)
 {
 	for (; node != end; node = mr_node_at(&t->nodes, node)->parent) {
 		const struct mr_node *at = mr_node_at(&t->nodes, node);
 
-		if (is_starred(t, at) &&
-			mr_uses_drop(&t->uses, owner, MR_USE_SHAPE, at->shape) == 0)
+		if (is_starred(t, at) && drop(t, owner, MR_USE_SHAPE, at->shape))
 			mr_owner_at(&t->records, owner)->shapes--;
 	}
 }
 
-/* Counts a shape of the owner's. */
+/* Counts a shape of the owner's; mr_budget_path_check has compared it with the limits. */
 static int use_shape(struct mr_table *t, uint32_t owner, uint16_t shape)
 {
-	struct mr_owner_record *own = mr_owner_at(&t->records, owner);
-	uint32_t count = mr_uses_count(&t->uses, owner, MR_USE_SHAPE, shape);
+	bool first = mr_uses_count(&t->uses, owner, MR_USE_SHAPE, shape) == 0;
+	int rc = use(t, owner, MR_USE_SHAPE, shape);
 
-	if (count == 0 && own->shapes >= t->limits.shapes_max)
-		return refuse(t, -ENOSPC,
-			"this client's patterns have '*' in too many different places"
-			" (tables.shapes_per_client_max)");
-	if (mr_uses_add(&t->uses, owner, MR_USE_SHAPE, shape) == 0)
-		return -ENOMEM;
-	own->shapes += count == 0;
-	return 0;
+	if (rc == 0 && first)
+		mr_owner_at(&t->records, owner)->shapes++;
+	return rc;
 }
 
 static int use_shapes(struct mr_table *t, uint32_t owner, uint32_t first)
@@ -205,16 +254,17 @@ static int use_shapes(struct mr_table *t, uint32_t owner, uint32_t first)
 static int use_length(struct mr_table *t, uint32_t owner, uint32_t bytes)
 {
 	struct mr_owner_record *own = mr_owner_at(&t->records, owner);
-	uint32_t count = mr_uses_count(&t->uses, owner, MR_USE_LENGTH, bytes);
+	bool first = mr_uses_count(&t->uses, owner, MR_USE_LENGTH, bytes) == 0;
+	int rc;
 
-	if (count == 0 && own->lengths >= t->limits.lengths_max)
+	if (first && own->lengths >= t->limits.lengths_max)
 		return refuse(t, -ENOSPC,
 			"this client's prefixes have too many different lengths"
 			" (tables.prefix_lengths_per_client_max)");
-	if (mr_uses_add(&t->uses, owner, MR_USE_LENGTH, bytes) == 0)
-		return -ENOMEM;
-	own->lengths += count == 0;
-	return 0;
+	rc = use(t, owner, MR_USE_LENGTH, bytes);
+	if (rc == 0)
+		own->lengths += first;
+	return rc;
 }
 
 static int use_path(struct mr_table *t, uint32_t owner, uint32_t node)
@@ -232,12 +282,92 @@ static void drop_path(struct mr_table *t, uint32_t owner, uint32_t node)
 
 	if (at->kind != MR_NODE_FLAT)
 		drop_shapes(t, owner, node, MR_NODE_ROOT);
-	else if (at->parent == MR_NODE_PREFIXES &&
-		 mr_uses_drop(&t->uses, owner, MR_USE_LENGTH, at->bytes) == 0)
+	else if (at->parent == MR_NODE_PREFIXES && drop(t, owner, MR_USE_LENGTH, at->bytes))
 		mr_owner_at(&t->records, owner)->lengths--;
 }
 
-int mr_budget_take(struct mr_table *t, const struct mr_record *rec)
+/* What a path would add. */
+struct path_cost {
+	uint32_t tokens;
+	uint32_t own_shapes;  /* starred ones that the owner does not use yet */
+	uint32_t peer_shapes; /* nor any other of its peer */
+};
+
+static struct path_cost cost_of(
+	const struct mr_table *t, const struct mr_record *rec, const char *text, size_t bytes)
+{
+	struct path_cost cost = {0};
+	uint16_t shape = MR_SHAPE_ROOT;
+	bool starred = false;
+
+	for (const char *end = text + bytes; text < end;) {
+		size_t token = mr_table_token_bytes(text, (size_t)(end - text));
+		bool star = token == 1 && *text == '*';
+
+		if (token == 1 && *text == '>')
+			break;
+		starred |= star;
+		if (shape != 0)
+			shape = mr_shape_child(mr_shapes_below(&t->nodes.shapes, shape), star);
+		cost.tokens++;
+		if (starred && mr_uses_count(&t->uses, rec->owner, MR_USE_SHAPE, shape) == 0)
+			cost.own_shapes++;
+		if (starred && mr_share_count(&t->peers, peer_of(t, rec),
+				       MR_SHARE_OF(PEER_SHAPE, shape)) == 0)
+			cost.peer_shapes++;
+		text += token + 1;
+	}
+	return cost;
+}
+
+/* The same for a peer other than the bus's own. */
+static int peer_path_check(struct mr_table *t, uint64_t peer, const struct path_cost *cost)
+{
+	const struct mr_share_bound *nodes = &t->bounds.nodes;
+
+	if (mr_share_count(&t->peers, peer, MR_SHARE_OF(PEER_NODES, 0)) + cost->tokens >
+		nodes->share)
+		return refuse(t, -EDQUOT, NODES_USED_UP);
+	if (mr_share_count(&t->peers, peer, MR_SHARE_OF(PEER_SHAPES, 0)) + cost->peer_shapes >
+		t->bounds.shapes.share)
+		return refuse(t, -EDQUOT, SHAPES_USED_UP);
+	if (t->nodes.pool.used + cost->tokens + nodes->reserve > nodes->max)
+		return refuse(t, -ENOSPC,
+			"no room for the tokens of another pattern (4 times"
+			" tables.subscriptions_max)");
+	return 0;
+}
+
+int mr_budget_path_check(
+	struct mr_table *t, const struct mr_record *rec, const char *text, size_t bytes, bool wild)
+{
+	struct path_cost cost = {.tokens = 1};
+	uint64_t peer = peer_of(t, rec);
+
+	if (wild)
+		cost = cost_of(t, rec, text, bytes);
+	if (mr_owner_at(&t->records, rec->owner)->shapes + cost.own_shapes > t->limits.shapes_max)
+		return refuse(t, -ENOSPC,
+			"this client's patterns have '*' in too many different places"
+			" (tables.shapes_per_client_max)");
+	return peer == MR_PEER_OWN ? 0 : peer_path_check(t, peer, &cost);
+}
+
+uint16_t mr_budget_shapes_deep(const struct mr_table *t, uint64_t peer)
+{
+	const struct mr_share_bound *b = &t->bounds.shapes;
+
+	return (uint16_t)(b->max - (peer == MR_PEER_OWN ? 0 : b->reserve));
+}
+
+static uint32_t depth_of(const struct mr_table *t, uint32_t node)
+{
+	const struct mr_node *at = mr_node_at(&t->nodes, node);
+
+	return at->kind == MR_NODE_FLAT ? 1 : t->nodes.shapes.at[at->shape].depth;
+}
+
+static int use_pattern(struct mr_table *t, const struct mr_record *rec)
 {
 	uint32_t count = mr_uses_add(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
 	int rc = 0;
@@ -255,15 +385,27 @@ int mr_budget_take(struct mr_table *t, const struct mr_record *rec)
 	return rc;
 }
 
+/* A peer pays for the whole path, also for nodes that other paths have in common with it. */
+int mr_budget_take(struct mr_table *t, const struct mr_record *rec)
+{
+	uint64_t nodes = depth_of(t, rec->node);
+	int rc = mr_share_take(&t->peers, peer_of(t, rec), MR_SHARE_OF(PEER_NODES, 0), nodes,
+		t->bounds.nodes.share);
+
+	if (rc != 0)
+		return rc;
+	rc = use_pattern(t, rec);
+	if (rc != 0)
+		mr_share_give(&t->peers, peer_of(t, rec), MR_SHARE_OF(PEER_NODES, 0), nodes);
+	return rc;
+}
+
 void mr_budget_give(struct mr_table *t, const struct mr_record *rec)
 {
 	drop_path(t, rec->owner, rec->node);
 	(void)mr_uses_drop(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
-}
-
-static uint64_t peer_of(const struct mr_table *t, const struct mr_record *rec)
-{
-	return mr_owner_at(&t->records, rec->owner)->peer;
+	mr_share_give(
+		&t->peers, peer_of(t, rec), MR_SHARE_OF(PEER_NODES, 0), depth_of(t, rec->node));
 }
 
 static uint64_t groups_at(const struct mr_record *rec)

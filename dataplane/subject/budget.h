@@ -23,6 +23,12 @@ void mr_budget_fini(struct mr_table *t);
 int mr_budget_subscription_take(struct mr_table *t, uint64_t peer);
 void mr_budget_subscription_give(struct mr_table *t, uint64_t peer);
 
+/* Tells before the path of a pattern, or a literal or prefix, is made whether it may be. */
+int mr_budget_path_check(
+	struct mr_table *t, const struct mr_record *rec, const char *text, size_t bytes, bool wild);
+/* See struct mr_shapes. */
+uint16_t mr_budget_shapes_deep(const struct mr_table *t, uint64_t peer);
+
 /* What a subscription adds to the work of others: its record says where it hangs. */
 int mr_budget_take(struct mr_table *t, const struct mr_record *rec);
 void mr_budget_give(struct mr_table *t, const struct mr_record *rec);

@@ -10,6 +10,7 @@ void mr_shapes_init(struct mr_shapes *s)
 	s->at[MR_SHAPE_ROOT].nodes = 1;
 	s->fresh = MR_SHAPE_ROOT + 1;
 	s->used = 1;
+	s->deep_max = MR_TABLE_SHAPES_DEEP;
 }
 
 static bool costs_budget(const struct mr_shape *shape)
@@ -47,7 +48,7 @@ static uint16_t create(struct mr_shapes *s, uint16_t parent, bool star)
 	};
 
 	if (costs_budget(&shape)) {
-		if (s->deep == MR_TABLE_SHAPES_DEEP)
+		if (s->deep >= s->deep_max)
 			return 0;
 		s->deep++;
 	}

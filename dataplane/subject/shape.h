@@ -35,7 +35,8 @@ struct mr_shapes {
 	struct mr_shape at[MR_TABLE_SHAPES_MAX + 1]; /* 0: none */
 	uint16_t fresh;
 	uint16_t freed;
-	uint16_t deep; /* taken of the budget */
+	uint16_t deep;     /* taken of the budget */
+	uint16_t deep_max; /* up to which whoever is served now may make another */
 	uint16_t used;
 };
 

@@ -201,13 +201,6 @@ static void raise_version(_Atomic uint64_t *version)
 	atomic_store_explicit(version, now + 1, memory_order_release); /* [table.version] */
 }
 
-static size_t first_token_bytes(const char *text, size_t bytes)
-{
-	const char *dot = memchr(text, '.', bytes);
-
-	return dot != NULL ? (size_t)(dot - text) : bytes;
-}
-
 static void raise_text(struct mr_table *t, const char *text, size_t bytes)
 {
 	uint64_t hash = mr_hash_text(&t->nodes.hash_key, text, bytes);
@@ -218,7 +211,7 @@ static void raise_text(struct mr_table *t, const char *text, size_t bytes)
 /* Tells the routers which routes may be wrong: of one subject, of a first token, or all. */
 static void raise_pattern(struct mr_table *t, const char *text, size_t bytes, bool prefix)
 {
-	size_t first = first_token_bytes(text, bytes);
+	size_t first = mr_table_token_bytes(text, bytes);
 	bool first_wild = first == 1 && (text[0] == '*' || text[0] == '>');
 
 	if (prefix || first_wild)
@@ -239,7 +232,7 @@ static bool path(struct mr_table *t, const char *text, size_t bytes, bool make, 
 
 	*tail = false;
 	for (*node = next; text < end; *node = next) {
-		size_t token = first_token_bytes(text, (size_t)(end - text));
+		size_t token = mr_table_token_bytes(text, (size_t)(end - text));
 		if (token == 1 && *text == '>') {
 			*tail = true;
 			return true;
@@ -353,11 +346,30 @@ static int add_sink(
 	return rc;
 }
 
+static int make_place(
+	struct mr_table *t, const struct mr_owner *o, const struct spec *s, struct mr_record *rec)
+{
+	int rc;
+
+	t->nodes.shapes.deep_max = mr_budget_shapes_deep(t, o->peer);
+	rc = place_make(t, s, &rec->node, &rec->tail);
+	if (rc == -ENOSPC)
+		t->refusal =
+			t->nodes.pool.used >= t->nodes.pool.items_max
+				? "no room for the tokens of another pattern (4 times"
+				  " tables.subscriptions_max)"
+				: "no room for another place of '*' behind the eighth token of a"
+				  " pattern (1,024)";
+	return rc;
+}
+
 static int attach(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
 	const struct spec *s, struct mr_record *rec)
 {
-	int rc = place_make(t, s, &rec->node, &rec->tail);
+	int rc = mr_budget_path_check(t, rec, s->text, s->bytes, s->wild);
 
+	if (rc == 0)
+		rc = make_place(t, o, s, rec);
 	if (rc != 0)
 		return rc;
 	rc = mr_budget_take(t, rec);

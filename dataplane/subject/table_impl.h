@@ -10,6 +10,7 @@
 
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "dataplane/base/compiler.h"
 #include "dataplane/base/share.h"
@@ -28,6 +29,9 @@ struct mr_table_bounds {
 	struct mr_share_bound subscriptions;
 	struct mr_share_bound aliases;
 	struct mr_share_bound holds;
+	struct mr_share_bound nodes;
+	struct mr_share_bound shapes; /* with a '*' */
+	struct mr_share_bound lengths;
 	struct mr_share_bound groups;
 	struct mr_share_bound groups_at; /* of one pattern */
 };
@@ -54,6 +58,14 @@ struct mr_table {
 	uint32_t alias_holds;
 	uint64_t changes;
 };
+
+/* Of the text up to its first dot. */
+static inline size_t mr_table_token_bytes(const char *text, size_t bytes)
+{
+	const char *dot = memchr(text, '.', bytes);
+
+	return dot != NULL ? (size_t)(dot - text) : bytes;
+}
 
 static inline uint32_t mr_table_bucket(uint64_t hash)
 {

@@ -287,6 +287,136 @@ static void group_names_of_all_sessions_of_a_host_count_together(void **state)
 	rig_close(&rig);
 }
 
+static int subscribe_prefix(struct rig *rig, struct mr_owner o, uint32_t bytes)
+{
+	char text[MR_SUBJECT_BYTES_MAX];
+
+	memset(text, 'a', sizeof(text));
+	return mr_table_subscribe(rig->table, &o, bytes, MR_SUB_PREFIX, text, bytes, NULL, 0);
+}
+
+static void prefix_lengths_of_all_sessions_of_a_host_count_together(void **state)
+{
+	uint32_t share = (MR_SUBJECT_BYTES_MAX + 1) / 4;
+	struct mr_table_limits many = limits;
+	struct rig rig;
+
+	(void)state;
+	many.subscriptions_max = 1000;
+	many.lengths_max = 16;
+	rig_open_limits(&rig, &many, 0);
+	for (uint32_t i = 0; i < share; i++)
+		assert_int_equal(subscribe_prefix(&rig, session_of(HOST, i / 8), i), 0);
+	assert_int_equal(subscribe_prefix(&rig, session_of(HOST, 90), share), -EDQUOT);
+	assert_share_refused(&rig, "different lengths");
+	assert_int_equal(subscribe_prefix(&rig, session_of(HOST, 90), 0), 0);
+	assert_int_equal(subscribe_prefix(&rig, session_of(OTHER, 91), share), 0);
+	assert_int_equal(subscribe_prefix(&rig, session_of(MR_PEER_OWN, 92), share), 0);
+	assert_int_equal(unsubscribe(&rig, session_of(HOST, 0), 0), 0);
+	assert_int_equal(subscribe_prefix(&rig, session_of(HOST, 90), share), -EDQUOT);
+	assert_int_equal(unsubscribe(&rig, session_of(HOST, 0), 1), 0);
+	assert_int_equal(subscribe_prefix(&rig, session_of(HOST, 90), share), 0);
+	rig_close(&rig);
+}
+
+/* Nine literals, then ten tokens that say in bits which of them is a '*': a deep shape, and those of its
+ * beginnings. */
+static void deep_pattern(char *text, unsigned number)
+{
+	char *at = text;
+
+	for (unsigned i = 0; i < 9; i++)
+		at += sprintf(at, "x.");
+	for (unsigned bit = 0; bit < 10; bit++)
+		at += sprintf(at, "%c.", number >> (9 - bit) & 1 ? '*' : 'x');
+	sprintf(at, "*");
+}
+
+/* Subscribes from one session a pattern until it is refused. */
+static int take_shapes(struct rig *rig, uint64_t peer, uint32_t first, uint32_t *patterns)
+{
+	char text[128];
+	int rc;
+
+	for (*patterns = 0;; ++*patterns) {
+		deep_pattern(text, (first + *patterns) % 1024);
+		rc = subscribe(rig, session_of(peer, first + *patterns), 1, text, NULL);
+		if (rc != 0)
+			return rc;
+	}
+}
+
+static void shapes_of_all_sessions_of_a_host_count_together(void **state)
+{
+	struct mr_table_limits many = limits;
+	struct rig rig;
+	char text[128];
+	uint32_t count, first = 0;
+	int rc = 0;
+
+	(void)state;
+	many.subscriptions_max = 100000;
+	many.nodes_max = 400000;
+	rig_open_limits(&rig, &many, 0);
+	assert_int_equal(take_shapes(&rig, HOST, 0, &count), -EDQUOT);
+	assert_share_refused(&rig, "'*' in too many different places");
+	assert_true(count >= 64);
+	/* What is refused leaves nothing that waits for grace. */
+	settle(&rig);
+	deep_pattern(text, count);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 5000), 1, text, NULL), -EDQUOT);
+	assert_int_equal(rig_stats(&rig).pending_reclaim, 0);
+	/* What its sessions use already does not cost it anything more. */
+	deep_pattern(text, 1);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 5000), 1, text, NULL), 0);
+	for (uint64_t peer = OTHER; rc != -ENOSPC && peer < OTHER + 10; peer++) {
+		first += count;
+		rc = take_shapes(&rig, peer, first, &count);
+		assert_true(count > 0 || rc == -ENOSPC);
+	}
+	assert_int_equal(rc, -ENOSPC);
+	assert_refused_by(&rig, "1,024");
+	deep_pattern(text, 1023);
+	assert_int_equal(subscribe(&rig, session_of(OTHER + 20, 5001), 1, text, NULL), -ENOSPC);
+	assert_int_equal(subscribe(&rig, session_of(MR_PEER_OWN, 5002), 1, text, NULL), 0);
+	assert_int_equal(unsubscribe(&rig, session_of(HOST, 0), 1), 0);
+	for (uint32_t i = 1; i < 20; i++)
+		assert_int_equal(unsubscribe(&rig, session_of(HOST, i), 1), 0);
+	settle(&rig);
+	deep_pattern(text, 2);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 5003), 1, text, NULL), 0);
+	rig_close(&rig);
+}
+
+static void tokens_of_patterns_of_all_sessions_of_a_host_count_together(void **state)
+{
+	struct mr_table_limits many = limits;
+	struct rig rig;
+	char text[64];
+	uint32_t i;
+	int rc;
+
+	(void)state;
+	many.subscriptions_max = 100000;
+	rig_open_limits(&rig, &many, 0);
+	for (i = 0;; i++) {
+		sprintf(text, "p%u.b.c.d.e.f.g.>", i);
+		rc = subscribe(&rig, session_of(HOST, i / 10), i, text, NULL);
+		if (rc != 0)
+			break;
+	}
+	assert_int_equal(rc, -EDQUOT);
+	assert_share_refused(&rig, "too many tokens");
+	assert_int_equal(i, 2500 / 7);
+	settle(&rig);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 8000), 1, text, NULL), -EDQUOT);
+	assert_int_equal(rig_stats(&rig).pending_reclaim, 0);
+	assert_int_equal(subscribe(&rig, session_of(OTHER, 9000), 1, "a.b.c.>", NULL), 0);
+	assert_int_equal(unsubscribe(&rig, session_of(HOST, 0), 0), 0);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 0), 0, text, NULL), 0);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +429,9 @@ int main(void)
 		cmocka_unit_test(groups_on_a_pattern_of_all_sessions_of_a_host_count_together),
 		cmocka_unit_test(the_last_groups_on_a_pattern_are_for_the_bus_itself),
 		cmocka_unit_test(group_names_of_all_sessions_of_a_host_count_together),
+		cmocka_unit_test(prefix_lengths_of_all_sessions_of_a_host_count_together),
+		cmocka_unit_test(shapes_of_all_sessions_of_a_host_count_together),
+		cmocka_unit_test(tokens_of_patterns_of_all_sessions_of_a_host_count_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
