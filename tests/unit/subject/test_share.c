@@ -323,13 +323,13 @@ static void prefix_lengths_of_all_sessions_of_a_host_count_together(void **state
  * beginnings. */
 static void deep_pattern(char *text, unsigned number)
 {
-	char *at = text;
+	for (unsigned i = 0; i < 20; i++) {
+		bool star = i == 19 || (i >= 9 && (number >> (18 - i) & 1));
 
-	for (unsigned i = 0; i < 9; i++)
-		at += sprintf(at, "x.");
-	for (unsigned bit = 0; bit < 10; bit++)
-		at += sprintf(at, "%c.", number >> (9 - bit) & 1 ? '*' : 'x');
-	sprintf(at, "*");
+		*text++ = star ? '*' : 'x';
+		*text++ = '.';
+	}
+	text[-1] = '\0';
 }
 
 /* Subscribes from one session a pattern until it is refused. */
