@@ -84,7 +84,7 @@ static struct mr_client *client_at(unsigned worker)
 static pid_t stop_thread(pid_t thread, unsigned ms)
 {
 	int said[2], status;
-	pid_t child;
+	pid_t child = -1;
 	char byte;
 
 	if (pipe(said) != 0 || (child = fork()) < 0)
