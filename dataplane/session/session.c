@@ -142,8 +142,9 @@ void mr_session_free(struct mr_session *s)
 
 bool mr_session_is_taken(const struct mr_session *s, uint64_t tail)
 {
-	/* The worker's own position: who has the memory may write anything where it is shown. */
-	uint64_t head = __atomic_load_n(&s->up.head, __ATOMIC_RELAXED);
+	/* The worker's own position: who has the memory may write anything where it is shown. What is late was read, and
+	 * is given back when it is done. */
+	uint64_t head = __atomic_load_n(&s->up.head_out, __ATOMIC_RELAXED);
 
 	return (int64_t)(head - tail) >= 0 ||
 	       head == atomic_load_explicit(&s->channel.up_shared->tail, memory_order_acquire);

@@ -194,13 +194,14 @@ void mr_worker_flow_finish(struct mr_worker *w, struct mr_session *s)
 {
 	struct mr_flow *flow = &s->remote->flow;
 
-	mr_worker_late_finish(w, s);
-	if (!mr_reliable_rx_waits(&flow->rx))
-		return;
-	while (mr_reliable_rx_waits(&flow->rx))
-		(void)take_slot(w, s, false);
+	/* What came with its end in one burst; and slot by slot, as only so much may be late. */
 	mr_worker_route_now(w);
 	mr_worker_late_finish(w, s);
+	while (mr_reliable_rx_waits(&flow->rx)) {
+		(void)take_slot(w, s, false);
+		mr_worker_route_now(w);
+		mr_worker_late_finish(w, s);
+	}
 }
 
 void mr_worker_flows_take(struct mr_worker *w)
@@ -282,8 +283,10 @@ static void take_later(struct mr_worker *w, struct mr_session *s, const struct m
 
 	if (order == MR_RELIABLE_NEXT || order == MR_RELIABLE_AHEAD) {
 		slot = room_for(w, s, order == MR_RELIABLE_NEXT);
-		if (slot == NULL)
+		if (slot == NULL) {
+			mr_worker_note_life(w, s);
 			return;
+		}
 	}
 	(void)mr_reliable_rx_take(&flow->rx, f->header.sequence);
 	if (order == MR_RELIABLE_AGAIN) {

@@ -165,11 +165,16 @@ void mr_worker_not_full(struct mr_worker *w, struct mr_session *s, struct mr_wai
 	ring_peers(w);
 }
 
+bool mr_worker_store_is_short(const struct mr_worker *w)
+{
+	return atomic_load_explicit(&w->gates->all.shut, memory_order_relaxed) != 0;
+}
+
 void mr_worker_look_at_store(struct mr_worker *w)
 {
 	uint64_t most = mr_store_bytes_max(w->store);
 	uint64_t left = most - mr_store_bytes(w->store);
-	bool is_shut = atomic_load_explicit(&w->gates->all.shut, memory_order_relaxed) != 0;
+	bool is_shut = mr_worker_store_is_short(w);
 
 	w->held_share = left / 4 < w->held_bytes_max ? left / 4 : w->held_bytes_max;
 	if (!is_shut && left < most / 4) {
@@ -580,6 +585,8 @@ void mr_worker_keep_unpromised(
 	/* It was taken apart by what it says; from here on it is as others. */
 	w->burst[index].header.flags &= (uint8_t)~promises;
 	w->views[index].header.flags &= (uint8_t)~promises;
+	/* A copy is made by these. */
+	w->views[index].extra.flags &= (uint8_t)~promises;
 }
 
 /* 0: nobody alone. */

@@ -127,5 +127,7 @@ void mr_worker_window_tell(struct mr_worker *w, unsigned from);
 void mr_worker_not_full(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x);
 /* Shuts or opens the gate of all, by what the store has left. */
 void mr_worker_look_at_store(struct mr_worker *w);
+/* True: all who promise something to receivers that block here wait for room in it. */
+bool mr_worker_store_is_short(const struct mr_worker *w);
 
 #endif

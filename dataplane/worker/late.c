@@ -198,6 +198,8 @@ void mr_worker_late_run(struct mr_worker *w)
 				caught_up(w, s, x);
 				continue;
 			}
+		} else {
+			w->share.last = NULL; /* somebody waits for the others to be charged */
 		}
 		put_last(w, x);
 	}

@@ -472,6 +472,7 @@ void mr_worker_held_run(struct mr_worker *w)
 		else
 			put_last(w, x);
 	}
-	if (mr_unlikely(looked))
+	/* What else stands in the store may have gone after the last that waited. */
+	if (mr_unlikely(looked || mr_worker_store_is_short(w)))
 		mr_worker_look_at_store(w);
 }

@@ -149,6 +149,9 @@ void mr_worker_rx(struct mr_worker *w)
 		mr_count(w->stats->rx_bytes, bytes);
 		w->moved = true;
 	}
-	if (mr_unlikely(ahead > 0))
+	if (mr_unlikely(ahead > 0)) {
 		w->moved = true;
+		/* Somebody waits for the others to be charged, also for one that has burst after burst for itself. */
+		w->share.last = NULL;
+	}
 }
