@@ -75,12 +75,13 @@ int mr_call(struct mr_client *c, const char *service, const void *payload, size_
 	struct mr_rpc *r;
 	int error;
 
-	error = mr_ready(c, true);
-	if (error == 0)
-		error = mr_begin(c, true);
+	/* Begins first: it lets go of what was handed out last, which would keep the client from reconnecting. */
+	error = mr_begin(c, true);
 	if (error != 0)
 		return error;
-	error = mr_rpc_begin(c, &b, &r);
+	error = mr_ready(c, true);
+	if (error == 0)
+		error = mr_rpc_begin(c, &b, &r);
 	if (error == 0)
 		error = await(c, r, &sync);
 	c->hold = error == 0 && c->depth == 0;

@@ -110,6 +110,7 @@ static struct mr_client *client_new(void)
 static void client_free(struct mr_client *c)
 {
 	/* Publishers look a last time at what the rings say. */
+	mr_publishers_sweep(c);
 	for (uint32_t i = 0; i < c->publishers_count; i++)
 		mr_publisher_free(c->publishers[i]);
 	c->transport->attach_end(c);
@@ -209,14 +210,13 @@ void mr_close(struct mr_client *c)
 {
 	if (c == NULL || c->depth > 0)
 		return;
+	c->options.on_state = NULL; /* who closes wants to hear no more */
 	for (uint32_t i = 0; i < c->publishers_count; i++) {
 		if (c->publishers[i] != NULL)
 			mr_publisher_abort(c->publishers[i]);
 	}
-	if (c->state != MR_STATE_UP && c->away_first != NULL) {
-		c->options.on_state = NULL;
+	if (c->state != MR_STATE_UP && c->away_first != NULL)
 		mr_away_wait(c, CLOSE_DRAIN_MS);
-	}
 	if (c->state == MR_STATE_UP) {
 		mr_consumers_leave(c);
 		mr_consumers_flush(c);

@@ -75,6 +75,7 @@ struct mr_publisher {
 	uint8_t *claimed;
 	size_t claimed_bytes;
 	uint32_t claimed_count; /* messages of a batch; 0: one alone */
+	struct mr_publisher *next_closed;
 	char subject[MR_SUBJECT_BYTES + 1];
 };
 
@@ -288,6 +289,8 @@ struct mr_client {
 	uint32_t restore_queue;
 	uint32_t restore_open;
 	struct mr_publisher **publishers;
+	struct mr_publisher *
+		publishers_closed; /* within a callback, which one of their own calls may have made */
 	uint32_t publishers_count;
 	uint32_t publishers_room;
 	uint32_t releases_open; /* of aliases, not answered yet */
@@ -556,6 +559,8 @@ uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, ui
 void mr_subscription_free(struct mr_subscription *s);
 uint32_t mr_publisher_encode(const struct mr_publisher *p, uint8_t *to, uint32_t room);
 void mr_publisher_free(struct mr_publisher *p);
+/* Frees those that were closed within callbacks. */
+void mr_publishers_sweep(struct mr_client *c);
 /* What a message may hold, after an attach. */
 void mr_client_limits(struct mr_client *c, size_t body_bytes_max, bool with_subject);
 

@@ -189,7 +189,22 @@ void mr_publisher_close(struct mr_publisher *p)
 	c->publishers[p->index] = NULL;
 	if (c->state == MR_STATE_UP && twin(c, p) == NULL)
 		release(c, p->header.target);
-	mr_publisher_free(p);
+	if (c->depth == 0) {
+		mr_publisher_free(p);
+		return;
+	}
+	p->next_closed = c->publishers_closed;
+	c->publishers_closed = p;
+}
+
+void mr_publishers_sweep(struct mr_client *c)
+{
+	while (c->publishers_closed != NULL) {
+		struct mr_publisher *p = c->publishers_closed;
+
+		c->publishers_closed = p->next_closed;
+		mr_publisher_free(p);
+	}
 }
 
 static inline void header_store(uint8_t *to, uint32_t bytes, const struct mr_publisher *p)

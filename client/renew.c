@@ -227,5 +227,7 @@ void mr_renew_recalled(struct mr_client *c, const struct mr_message_view *m)
 		released(k, bus_tag);
 		return;
 	}
-	c->unmatched++; /* settled meanwhile */
+	/* Settled meanwhile, where this says nothing; or pieces of it are still to come. */
+	c->unmatched++;
+	released(k, bus_tag);
 }

@@ -254,8 +254,12 @@ int mr_publisher_request(struct mr_publisher *p, const void *payload, size_t byt
 	mr_reply_fn *callback, void *arg)
 {
 	struct mr_parts parts = {NULL, 0, NULL, 0, payload, bytes};
-	uint32_t alias = p->header.target;
+	int error = mr_ready(p->client, false);
+	uint32_t alias;
 
+	if (error != 0)
+		return error;
+	alias = p->header.target; /* another after each connection */
 	/* In pieces, or not at all: what fits one is known with the subject, which an alias hides. */
 	if (bytes > p->body_bytes_max) {
 		parts.subject = p->subject;
@@ -302,14 +306,15 @@ int mr_request_with(struct mr_client *c, const char *subject, const char *header
 	uint32_t index;
 	int error;
 
+	/* Begins first: it lets go of what was handed out last, which would keep the client from reconnecting. */
+	error = mr_begin(c, true);
+	if (error != 0)
+		return error;
 	error = mr_ready(c, true);
 	if (error == 0)
 		error = mr_parts_check(c, &parts);
 	if (error == 0)
-		error = mr_begin(c, true);
-	if (error != 0)
-		return error;
-	error = pending_new(c, &index);
+		error = pending_new(c, &index);
 	if (error == 0) {
 		c->pending[index].callback = NULL;
 		c->pending[index].sync = &sync;

@@ -218,6 +218,8 @@ void mr_end(struct mr_client *c)
 {
 	if (mr_unlikely(c->queues_closed) && c->depth == 0)
 		mr_queues_sweep(c);
+	if (mr_unlikely(c->publishers_closed != NULL) && c->depth == 0)
+		mr_publishers_sweep(c);
 	if (c->dirty != NULL && !c->pulling)
 		mr_consumers_flush(c);
 	mr_publish_show_rest(c);

@@ -93,7 +93,7 @@ static bool take_lines(struct block *b, const char *old, uint32_t old_bytes)
 {
 	uint32_t first_bytes = first_line_bytes(old, old_bytes);
 
-	if (first_bytes == 0)
+	if (first_bytes == 0 || old_bytes + BLOCK_SLACK > MR_BODY_BYTES_MAX)
 		return false;
 	append(b, old, first_bytes);
 	append_rest(b, old + first_bytes, old_bytes - first_bytes);

@@ -158,6 +158,8 @@ bool mr_delivery_delay(
 	if (d == NULL)
 		return false;
 	left_ms = mr_queue_age_left(q, queue, e);
+	if (left_ms == 0) /* it is too old, and waits for room among the dead letters */
+		left_ms = delay_ms;
 	d->next = queue->delayed_head;
 	if (d->next != MR_QUEUE_NONE)
 		q->deliveries[d->next].prev = mr_delivery_index(q, d);

@@ -379,6 +379,11 @@ bool mr_worker_member_full(struct mr_worker *w, const struct mr_member *member)
 	return member_state(w, member) != MEMBER_OPEN;
 }
 
+bool mr_worker_member_over(struct mr_worker *w, const struct mr_member *member)
+{
+	return member_state(w, member) == MEMBER_OVER;
+}
+
 /* What a publisher waits for: MEMBER_OPEN: nothing, as one that is over is waited for by nobody. */
 static enum member_state group_state(struct mr_worker *w, const struct mr_route *r, uint32_t group,
 	const struct mr_message_view *m)

@@ -113,6 +113,8 @@ bool mr_worker_promise_member(struct mr_worker *w, struct mr_session *s, const s
 	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id);
 /* True if a promised message for the member would have to wait, or would be missed by it. */
 bool mr_worker_member_full(struct mr_worker *w, const struct mr_member *member);
+/* True if it would miss it: it stood full for too long, and is not waited for. */
+bool mr_worker_member_over(struct mr_worker *w, const struct mr_member *member);
 
 /* Promised bytes between workers. Sent to, or taken from, the mesh: a message of `body_bytes`. */
 void mr_worker_window_sent(struct mr_worker *w, uint64_t workers, uint32_t body_bytes);

@@ -135,7 +135,7 @@ static bool give_member(struct mr_worker *w, struct publish *p, const struct mr_
 }
 
 /* One member gets the copy: the first in turn whose ring has room, as far as this worker can see. What is
- * promised goes to one that is full if no other takes it, but to none that is over. */
+ * promised goes to one that is full if no other takes it, and to one that is not waited for if all are such. */
 static void __attribute__((noinline))
 deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
 {
@@ -145,7 +145,7 @@ deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
 	bool piece = (p->message->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0;
 	uint32_t *turns = mr_turns_of(w->turns, p->route->hash, p->route->groups[group].group);
 	struct mr_member chosen, full;
-	bool any_full = false;
+	bool any_full = false, full_over = false;
 
 	if (mr_unlikely(piece))
 		tries = 1;
@@ -156,8 +156,11 @@ deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
 		if (!mr_route_group_pick(p->route, group, turn, &chosen))
 			break;
 		if (p->promised && mr_unlikely(mr_worker_member_full(w, &chosen))) {
-			if (session_of(w, &chosen) != NULL) {
+			bool over = mr_worker_member_over(w, &chosen);
+
+			if (session_of(w, &chosen) != NULL && (!any_full || (full_over && !over))) {
 				full = chosen;
+				full_over = over;
 				any_full = true;
 			}
 		} else if (give_member(w, p, &chosen)) {

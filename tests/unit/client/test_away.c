@@ -239,6 +239,60 @@ static void who_only_asks_comes_back_too(void **state)
 	assert_int_equal(f->ups, 3);
 }
 
+static void answer(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	(void)arg;
+	assert_int_equal(mr_reply(c, m->reply_token, "y", 1), 0);
+}
+
+/* The reply that was given out last is let go of by the next request. */
+static void who_was_answered_comes_back_too(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_message m;
+
+	assert_int_equal(mr_subscribe(f->client, "echo", NULL, answer, NULL, NULL), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(mr_request(f->client, "echo", "x", 1, -1, &m), 0);
+		assert_memory_equal(m.payload, "y", 1);
+		restart(f);
+	}
+	assert_int_equal(mr_request(f->client, "echo", "x", 1, -1, &m), 0);
+	assert_int_equal(f->ups, 3);
+}
+
+static struct mr_publisher *closed_when_lost;
+
+static void close_publisher(struct mr_client *c, bool connected, int error, void *arg)
+{
+	(void)c;
+	(void)error;
+	(void)arg;
+	if (!connected && closed_when_lost != NULL)
+		mr_publisher_close(closed_when_lost);
+	closed_when_lost = connected ? closed_when_lost : NULL;
+}
+
+/* For the sanitizers: the publish that notices the loss goes on with it. */
+static void a_publisher_may_be_closed_by_its_own_publish(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_options options = fixture_options(f);
+	struct mr_publisher *p;
+	struct mr_client *c;
+
+	options.on_state = close_publisher;
+	assert_int_equal(mr_connect(f->bus.address, &options, &c), 0);
+	assert_int_equal(mr_publisher_open(c, "a", &p), 0);
+	closed_when_lost = p;
+	restart(f);
+	assert_int_equal(mr_publisher_send(p, "x", 1), 0);
+	assert_null(closed_when_lost);
+	assert_int_equal(mr_drain(c, PATIENCE_MS), 0);
+	wait_published(f, 1);
+	mr_close(c);
+}
+
 static void a_message_that_was_received_stays_readable(void **state)
 {
 	struct fixture *f = *state;
@@ -302,6 +356,8 @@ int main(void)
 		TEST(who_wants_to_wait_waits_for_the_bus),
 		TEST(what_the_bus_had_not_taken_is_counted_as_lost),
 		TEST(who_only_asks_comes_back_too),
+		TEST(who_was_answered_comes_back_too),
+		TEST(a_publisher_may_be_closed_by_its_own_publish),
 		TEST(a_message_that_was_received_stays_readable),
 		TEST(close_waits_for_what_is_kept),
 		TEST(callbacks_may_publish_meanwhile),
