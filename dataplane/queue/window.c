@@ -6,7 +6,8 @@
 #include "dataplane/queue/engine.h"
 
 /* Publishers that were heard of so lately are not forgotten for new ones. */
-#define KEEP_MS 60000u
+#define KEEP_MS    60000u
+#define PEER_LOOKS 256u /* for one of the same peer */
 
 /* Of one publisher to one queue. */
 struct mr_queue_window {
@@ -160,6 +161,29 @@ static bool may_have_another(const struct mr_queues *q, const struct mr_queue_cl
 		       !mr_share_used_up(client->windows, max - client->windows));
 }
 
+/* Of this peer's publishers one that was not heard of for long, among the oldest of all. False: there is none. */
+static bool forget_one_of(struct mr_queues *q, uint64_t peer)
+{
+	struct mr_queue_window *w = q->windows->oldest;
+
+	for (unsigned i = 0; i < PEER_LOOKS && w != NULL; i++, w = w->younger) {
+		if (w->used_ms + KEEP_MS > q->now_ms)
+			return false;
+		if (w->peer == peer) {
+			forget(q, w);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A place of the peer's share, if need be of one of its own. */
+static bool take_place(struct mr_queues *q, uint64_t peer)
+{
+	return mr_limit_publisher(q, peer) ||
+	       (forget_one_of(q, peer) && mr_limit_publisher(q, peer));
+}
+
 static struct mr_queue_window *remember(
 	struct mr_queues *q, uint64_t session, struct mr_queue *queue, uint64_t publisher)
 {
@@ -169,7 +193,7 @@ static struct mr_queue_window *remember(
 
 	if (client == NULL || mr_queue_full(q) || !may_have_another(q, client))
 		return NULL;
-	if (!mr_limit_publisher(q, client->peer))
+	if (!take_place(q, client->peer))
 		return NULL;
 	if (ws->count >= mr_limit_publishers_max(q, client->peer))
 		forget(q, ws->oldest);

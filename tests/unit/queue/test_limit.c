@@ -274,6 +274,11 @@ static void a_host_has_its_share_of_the_publishers_whatever_becomes_of_its_sessi
 	assert_int_equal(promise(3, queue, 103), MRF_STATUS_CODE_OVERLOADED);
 	assert_int_equal(promise(10, queue, 104), MRF_STATUS_CODE_OK);
 	assert_int_equal(promise(60, queue, 105), MRF_STATUS_CODE_OK);
+	/* One that was not heard of for a minute makes room for another of its host. */
+	rig_pass(&r, 60000);
+	assert_int_equal(promise(3, queue, 103), MRF_STATUS_CODE_OK);
+	assert_int_equal(promise(3, queue, 106), MRF_STATUS_CODE_OK);
+	assert_int_equal(promise(3, queue, 107), MRF_STATUS_CODE_OVERLOADED);
 }
 
 static void names_are_found_whatever_they_are(void **state)
