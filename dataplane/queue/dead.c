@@ -223,6 +223,7 @@ void mr_dead_letter(
 {
 	struct mr_queue *dead = mr_dead_of(q, queue);
 	struct block b = {.bytes = 0};
+	bool told;
 
 	if (dead == NULL) { /* no room for another queue: it is not lost for that */
 		if (!mr_delivery_delay(q, queue, e, RETRY_MS))
@@ -232,10 +233,13 @@ void mr_dead_letter(
 	queue->body_bytes -= e->body_bytes;
 	queue->dead_count++;
 	mr_count(q->c.stats->queue_dead, 1);
-	if (mr_push_share_used_up(q, queue)) /* moving alone takes no memory, the lines do */
-		mr_count(q->c.stats->queue_dead_bare, 1);
-	else if (add_lines(&b, headers_of(e), e->header_bytes, queue, reason, e->attempts))
+	/* Moving alone takes no memory, the lines do. */
+	told = !mr_push_share_used_up(q, queue) &&
+	       add_lines(&b, headers_of(e), e->header_bytes, queue, reason, e->attempts);
+	if (told)
 		e = change(q, e, &b);
+	if (mr_unlikely(!told || e->header_bytes != b.bytes))
+		mr_count(q->c.stats->queue_dead_bare, 1);
 	dead->body_bytes += e->body_bytes;
 	mr_queue_put(q, dead, e);
 	mr_queue_has_room(q, queue);
