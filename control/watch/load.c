@@ -92,13 +92,14 @@ static void look_at_worker(struct mr_watch *w, unsigned i, bool seen[MR_TROUBLE_
 
 static void look_at_table(struct mr_watch *w, bool seen[MR_TROUBLE_KINDS])
 {
+	uint64_t workers = w->link->dataplane.workers_count;
+	uint64_t clients_max = workers * w->config->channels.clients_max;
+	uint64_t sessions_max = workers * w->config->sessions.sessions_max;
 	struct mrf_table_stats t;
 
 	(void)mr_dataplane_table_stats(&w->link->dataplane, &t);
-	seen[MR_TROUBLE_CLIENTS_FULL] =
-		t.sessions >= t.remote_sessions + w->config->channels.clients_max;
-	seen[MR_TROUBLE_SESSIONS_FULL] = w->config->sessions.sessions_max > 0 &&
-					 t.remote_sessions >= w->config->sessions.sessions_max;
+	seen[MR_TROUBLE_CLIENTS_FULL] = t.sessions >= t.remote_sessions + clients_max;
+	seen[MR_TROUBLE_SESSIONS_FULL] = sessions_max > 0 && t.remote_sessions >= sessions_max;
 	for (unsigned kind = MR_TROUBLE_CLIENTS_FULL; kind <= MR_TROUBLE_SESSIONS_FULL; kind++) {
 		if (seen[kind])
 			mr_trouble_sign(&w->troubles, kind, -1, 0);

@@ -55,8 +55,8 @@ static int set_up(void **state)
 		worker_runs[i] = true;
 	}
 	config = (struct mr_config){0};
-	config.channels.clients_max = 10;
-	config.sessions.sessions_max = 20;
+	config.channels.clients_max = 10 / WORKERS; /* a worker */
+	config.sessions.sessions_max = 20 / WORKERS;
 	main_runs = true;
 	now_ns = 1000000000000ull;
 	memset(&watch, 0, sizeof(watch));
