@@ -23,10 +23,12 @@ static int make_room(struct mr_cli_feed *f)
 {
 	char *more;
 
-	memmove(f->data, f->data + f->begin, f->end - f->begin);
-	f->end -= f->begin;
-	f->seen -= f->begin;
-	f->begin = 0;
+	if (f->begin > 0) {
+		memmove(f->data, f->data + f->begin, f->end - f->begin);
+		f->end -= f->begin;
+		f->seen -= f->begin;
+		f->begin = 0;
+	}
 	if (f->capacity - f->end >= READ_BYTES)
 		return 0;
 	more = realloc(f->data, 2 * f->capacity + READ_BYTES);

@@ -247,7 +247,7 @@ static void a_queue_s_last_consumers_are_root_s(void **state)
 static enum mrf_status_code promise(unsigned client, uint32_t queue, uint64_t publisher)
 {
 	struct rig_sent *s;
-	const struct mrf_accepted_range *range;
+	struct mrf_accepted_range range;
 
 	rig_push(&r, &(struct rig_push){.queue = queue,
 			     .client = client,
@@ -257,8 +257,8 @@ static enum mrf_status_code promise(unsigned client, uint32_t queue, uint64_t pu
 	rig_run(&r);
 	s = rig_take(&r, client, MRF_MESSAGE_KIND_ACCEPTED);
 	assert_non_null(s);
-	range = (const void *)s->body;
-	return range->status;
+	memcpy(&range, s->body, sizeof(range));
+	return range.status;
 }
 
 static void a_host_has_its_share_of_the_publishers_whatever_becomes_of_its_sessions(void **state)
