@@ -564,6 +564,10 @@ static void aliases_of_a_user_count_together_until_they_are_given_back(void **st
 	(void)state;
 	online(true);
 	pub.session->peer = sub.session->peer = mr_peer_of_user(4242, 0);
+	/* As if they had been opened by that user. */
+	assert_int_equal(mr_share_take(&writer.shares, pub.session->peer,
+				 MR_SHARE_OF(MR_WRITER_LOCALS, 0), 2, UINT64_MAX),
+		0);
 	assert_int_equal(give("a", &one), 0);
 	assert_int_equal(give("b", &two), 0);
 	pub.session->aliases_count = 1; /* its own limit is not the one that is tried */
