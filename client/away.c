@@ -26,7 +26,7 @@ struct mr_kept_publish {
 	char data[];
 };
 
-/* What mr_receive or a request gave out last may stand in the ring of the session. */
+/* The message that mr_receive or a request gave out last may stand in the ring of the session. */
 static bool may_step(const struct mr_client *c)
 {
 	return c->depth == 0 && !c->hold && c->refuse != -EBUSY;
@@ -75,7 +75,7 @@ static bool wait_step(struct mr_client *c, struct mr_patience *p)
 
 	if (c->eof)
 		return true;
-	/* What comes meanwhile is taken by step. */
+	/* step takes the messages that come meanwhile. */
 	c->depth++;
 	error = mr_pause(c, p);
 	c->depth--;

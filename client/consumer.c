@@ -159,7 +159,7 @@ void mr_consumer_settle(
 		flush(k);
 }
 
-/* Who takes long for each must not hold the acks of those before: their time runs. */
+/* A slow callback must not hold back the acks before it: their time runs. */
 static inline bool row_is_old(struct mr_consumer *k)
 {
 	uint64_t now_ns = mr_clock_ns(CLOCK_MONOTONIC_COARSE);

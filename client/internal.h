@@ -354,7 +354,7 @@ uint64_t mr_session_due_ns(const struct mr_client *c);
 void mr_session_watch(struct mr_client *c, int fd);
 void mr_session_unwatch(struct mr_client *c, int fd);
 
-/* What a message that is to be sent is made of. */
+/* The parts of a message to send. */
 struct mr_parts {
 	const char *subject;
 	size_t subject_bytes;

@@ -450,7 +450,7 @@ MR_API int mr_pull(struct mr_consumer *consumer, struct mr_delivery *out, int ti
  * -ENOENT: delivered before the connection was lost, so it comes again. */
 MR_API int mr_ack(struct mr_consumer *consumer, uint64_t tag);
 MR_API int mr_nack(struct mr_consumer *consumer, uint64_t tag, bool requeue, uint32_t delay_ms);
-/* As mr_nack with `requeue`, of what was not worked on: not counted against max_deliver. */
+/* Gives back a delivery that was not worked on. Does not count against max_deliver. */
 MR_API int mr_give_back(struct mr_consumer *consumer, uint64_t tag);
 
 /* The time of deliveries. One that is not settled within the queue's ack time-out is given to another. Its
@@ -466,7 +466,7 @@ MR_API void mr_consumer_renew(struct mr_consumer *consumer, bool on);
  * not close anything. Without it mr_ack and the like say so, by -ENOENT. */
 typedef void mr_recall_fn(struct mr_client *c, uint64_t tag, void *arg);
 MR_API void mr_consumer_on_recall(struct mr_consumer *consumer, mr_recall_fn *fn, void *arg);
-/* As the queue has them, whoever made it; 0: this bus does not say. */
+/* The queue's own values, whoever made it; 0: this bus does not say. */
 MR_API unsigned mr_consumer_ack_timeout_ms(const struct mr_consumer *consumer);
 MR_API unsigned mr_consumer_max_deliver(const struct mr_consumer *consumer);
 
@@ -507,7 +507,7 @@ MR_API int mr_respond_with(struct mr_service *s, uint64_t tag, bool more, const 
 MR_API unsigned mr_respond_room(const struct mr_service *s, uint64_t tag);
 /* Gives it up: `again`: to another worker; else the caller gets -EREMOTEIO. */
 MR_API int mr_respond_failed(struct mr_service *s, uint64_t tag, bool again);
-/* As mr_progress, mr_consumer_renew and mr_consumer_on_recall. */
+/* The same for services: see mr_progress, mr_consumer_renew and mr_consumer_on_recall. */
 MR_API int mr_respond_progress(struct mr_service *s, uint64_t tag);
 MR_API void mr_service_renew(struct mr_service *s, bool on);
 MR_API void mr_service_on_recall(struct mr_service *s, mr_recall_fn *fn, void *arg);

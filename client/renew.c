@@ -47,7 +47,7 @@ static bool is_delivery_of(const struct mr_consumer *k, const struct mr_message_
 	       ((flags & MRF_MESSAGE_FLAG_FRAGMENT) == 0 || m->extra.fragment.offset == 0);
 }
 
-/* What the bus has written and nobody has read yet. It stays there: this only looks. */
+/* Looks at the messages that the bus has written and nobody has read yet. It takes none. */
 static void renew_ring(struct mr_consumer *k)
 {
 	struct mr_bytes_consumer *down = &k->client->down;
@@ -95,7 +95,7 @@ void mr_renew_step(struct mr_consumer *k, uint64_t now_ns)
 	if (now_ns < k->renew_ns || k->queue == 0)
 		return;
 	mr_consumer_flush(k);
-	/* What was said before has not gone out: the ring is full. */
+	/* The settlements before have not gone out: the ring is full. */
 	if (k->settlements_count > 0) {
 		k->renew_ns = now_ns + BUSY_NS;
 		return;
