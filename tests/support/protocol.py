@@ -4,13 +4,16 @@
 
 It knows nothing of libmillrace or of the generated code: structs are packed here as the page draws
 them, tables are made and read by flatc. Rings every bell, never sleeps on a ring. Exits 0 if the bus
-does what the page says, else an AssertionError says what it did instead.
+does what the page says, else an AssertionError says what it did instead; if it hangs, the stack says
+where.
 """
 import array
+import faulthandler
 import json
 import mmap
 import os
 import pathlib
+import select
 import socket
 import struct
 import subprocess
@@ -23,6 +26,8 @@ PUBLISH, DELIVER, REPLY, STATUS, GAP, CONTROL = range(1, 7)
 TOKEN, SECTIONS = 1, 2
 HEADERS = b"NATS/1.0\r\ntrace: abc\r\n\r\n"
 PATIENCE_S = 30
+# Less than expect_status of lib.sh waits, so that it is known where this one hung.
+HANGS_S = 50
 
 
 def table_write(schema, root, value):
@@ -60,29 +65,39 @@ def join(packet):
 
 
 class Ring:
-    """One direction; the data starts at `at` and has `size` bytes, the shared part is at `shared`."""
+    """One direction; the data starts at `at` and has `size` bytes, the shared part is at `shared`.
+
+    Positions are read and written through `words`, 8 bytes at once: struct.pack_into() clears the
+    place before it writes, and the bus would read a position of 0 meanwhile.
+    """
 
     def __init__(self, memory, shared, at, size):
-        self.memory, self.shared, self.at, self.size = memory, shared, at, size
+        self.memory, self.at, self.size = memory, at, size
+        self.words = memoryview(memory)[shared:shared + 128].cast("Q")
 
-    def word(self, offset):
-        return struct.unpack_from("<Q", self.memory, self.shared + offset)[0]
+    @property
+    def tail(self):
+        return self.words[0]
+
+    @property
+    def head(self):
+        return self.words[8]
 
     def push(self, record):
-        tail = self.word(0)
+        tail = self.tail
         record += bytes(-len(record) % 8)
-        assert len(record) <= self.size - (tail - self.word(64)), "the ring up is full"
+        assert len(record) <= self.size - (tail - self.head), "the ring up is full"
         for i, byte in enumerate(record):
             self.memory[self.at + (tail + i) % self.size] = byte
-        struct.pack_into("<Q", self.memory, self.shared, tail + len(record))
+        self.words[0] = tail + len(record)
 
     def pop(self):
-        head = self.word(64)
-        if self.word(0) == head:
+        head = self.head
+        if self.tail == head:
             return None
         size = self.memory[self.at + head % self.size] | self.memory[self.at + (head + 1) % self.size] << 8
         record = bytes(self.memory[self.at + (head + i) % self.size] for i in range(size))
-        struct.pack_into("<Q", self.memory, self.shared + 64, head + (size + 7) // 8 * 8)
+        self.words[8] = head + (size + 7) // 8 * 8
         return record
 
 
@@ -130,12 +145,23 @@ class Client:
         self.up.push(record)
         os.write(self.bell, struct.pack("<Q", 1))
 
-    def receive(self):
+    def wait(self, what, condition):
+        """Returns what `condition` returns when that is true; fails at once if the session has ended."""
         deadline = time.monotonic() + PATIENCE_S
-        while (record := self.down.pop()) is None:
-            assert time.monotonic() < deadline, "nothing came"
-            time.sleep(0.001)
-        return parts_of(record)
+        while not (result := condition()):
+            assert time.monotonic() < deadline, f"waited {PATIENCE_S} s in vain: {what}"
+            if select.select([self.liveness], [], [], 0.001)[0]:
+                raise AssertionError(f"the bus ended the session, but: {what}: {self.notice()}")
+        return result
+
+    def notice(self):
+        return table_read("attach.fbs", "SessionNotice", self.liveness.recv(4096))
+
+    def receive(self):
+        return parts_of(self.wait("a message comes", self.down.pop))
+
+    def taken(self):
+        self.wait("the bus takes what was sent", lambda: self.up.tail == self.up.head)
 
     def control(self, payload):
         self.correlation += 1
@@ -210,8 +236,7 @@ def gap(c):
     while sent < c.down.size // len(body) + 20:
         c.send(message(PUBLISH, subject=b"a.z", payload=body))
         sent += 1
-        while c.up.word(0) != c.up.word(64):
-            time.sleep(0.001)
+        c.taken()
     came, kind = 0, DELIVER
     while kind == DELIVER:
         kind, *_, payload = c.receive()
@@ -239,12 +264,13 @@ def discarded(c, alias):
 def end(c):
     """A record shorter than its header ends the session, and the client is told."""
     c.send(struct.pack("<HBBI", 4, PUBLISH, 0, 0))
-    notice = table_read("attach.fbs", "SessionNotice", c.liveness.recv(4096))
+    notice = c.notice()
     assert notice["code"] < 0 and notice["text"], notice
     equal("end of file", c.liveness.recv(1), b"")
 
 
 def main():
+    faulthandler.dump_traceback_later(HANGS_S, exit=True)
     session, client = joining()
     alias = control_messages(client)
     messages(client, session, alias)
