@@ -34,7 +34,7 @@ skipped() {
 
 # Shows the end of a log below the line of its failure.
 show_log() {
-	sed 's/^/    | /' <(tail -n "${2:-60}" "$1")
+	sed 's/^/    | /' <(tail -n "${2:-100}" "$1")
 }
 
 # Runs a command as one test; its output goes to a log and is shown if it fails. Status 77 skips,

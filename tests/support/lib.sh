@@ -27,9 +27,18 @@ skip() {
 	exit 77
 }
 
+failure=''
+
 fail() {
+	failure=$*
 	printf 'FAILED: %s\n' "$*" >&2
 	exit 1
+}
+
+# fail_slow WHAT: something did not happen in its time; says where the programs are that might have done it.
+fail_slow() {
+	show_processes
+	fail "$@"
 }
 
 [ -x "$millrace" ] || fail "$millrace is not built"
@@ -56,7 +65,7 @@ wait_for() {
 
 	shift
 	until "$@" >/dev/null 2>&1; do
-		[ "$SECONDS" -lt "$deadline" ] || fail "waited $patience_s s in vain: $what"
+		[ "$SECONDS" -lt "$deadline" ] || fail_slow "waited $patience_s s in vain: $what"
 		sleep 0.02
 	done
 }
@@ -96,7 +105,7 @@ bus_start() {
 	setsid "${as[@]}" env --default-signal=INT,QUIT "$millrace" up --run-dir "$run" --ready-fd 9 \
 		"$@" >"$bus_out" 2>"$bus_log" </dev/null 9>"$dir/ready" &
 	bus=$!
-	read -r -t "$patience_s" line <"$dir/ready" || fail "the bus did not come up"
+	read -r -t "$patience_s" line <"$dir/ready" || fail_slow "the bus did not come up"
 	say "bus: $line"
 }
 
@@ -250,6 +259,7 @@ expect_status() {
 	timeout -k 5 $((patience_s * 2)) "${as[@]}" "$@" >"$dir/.output" 2>"$dir/.errors" </dev/null || got=$?
 	output=$(tr -d '\0' <"$dir/.output")
 	errors=$(tr -d '\0' <"$dir/.errors")
+	[ "$got" -ne 124 ] || [ "$expected" -eq 124 ] || show_processes
 	[ "$got" -eq "$expected" ] ||
 		fail "'$*' exited with $got, expected $expected; it said: $output $errors"
 }
@@ -269,6 +279,38 @@ show_logs() {
 		echo "---- ${file##*/}" >&2
 		tail -c 6000 "$file" | tail -n 40 >&2
 	done
+}
+
+# Where the programs of this scenario are: a line a thread, with what it calls if there is a debugger.
+show_processes() {
+	local pid
+
+	for pid in ${started[@]+"${started[@]}"} $bus $(bus_pids); do
+		child_ended "$pid" && continue
+		echo "---- process $pid: $(tr '\0' ' ' <"/proc/$pid/cmdline" | head -c 200)"
+		if command -v gdb >/dev/null; then
+			timeout -k 5 30 gdb -p "$pid" -batch -nx -ex 'thread apply all bt 12' | stack_lines
+		else
+			grep -H State "/proc/$pid/task"/*/status
+		fi
+	done >&2 2>/dev/null || true
+}
+
+# The debugger's frames, a line a thread, what was called last first.
+stack_lines() {
+	awk '/^Thread/ { if (line) print line; gsub(/["()]/, "", $NF); line = "thread " $NF }
+		/^#/ { name = $3 == "in" ? $4 : $2; if (name !~ /^(\?\?|start_thread|clone3|__futex_.*)$/) line = line " " name }
+		END { if (line) print line }' | cut -c -200
+}
+
+# A command that failed outside of an expectation, with the functions and lines that it was called from.
+show_command() {
+	local i calls=''
+
+	for ((i = 2; i < ${#FUNCNAME[@]} - 1; i++)); do
+		calls+=" in ${FUNCNAME[$i]}, called in line ${BASH_LINENO[$i]}"
+	done
+	failure="'$1' exited with $2$calls"
 }
 
 # Stops the bus without the expectations, which may not fail here any more.
@@ -302,13 +344,14 @@ crashed() {
 }
 
 finish() {
-	local status=$? left pid command
+	local status=$1 left pid command
 
 	trap - EXIT
+	[ "$status" -eq 0 ] || [ -n "$failure" ] || show_command "$2" "$status"
 	if [ "$status" -eq 0 ] && [ -n "$bus" ]; then
 		stop_in_finish || status=1
 	fi
-	for pid in ${started[@]+"${started[@]}"} $(bus_pids) $bus; do
+	for pid in ${started[@]+"${started[@]}"} $bus $(bus_pids); do
 		kill -KILL "$pid" 2>/dev/null || true
 	done
 	for pid in ${started[@]+"${started[@]}"}; do
@@ -337,9 +380,14 @@ finish() {
 			status=1
 		fi
 	fi
-	[ "$status" -eq 0 ] || show_logs
+	if [ "$status" -ne 0 ]; then
+		show_logs
+		echo "load of the machine: $(cat /proc/loadavg)" >&2
+		# Again, as the logs may be long: what reads the end alone sees why.
+		[ -z "$failure" ] || echo "FAILED: $failure" >&2
+	fi
 	rm -rf "$dir"
 	exit "$status"
 }
-trap finish EXIT
+trap 'finish "$?" "$BASH_COMMAND"' EXIT
 trap 'exit 130' INT TERM HUP
