@@ -29,6 +29,13 @@ struct mr_waiting;
 /* Of missed_untold: messages are held for the session, and nothing may go to it before them. */
 #define MR_SESSION_HELD (UINT64_C(1) << 63)
 
+/* What a client wrote into its channel that makes no sense. */
+enum mr_corrupt {
+	MR_CORRUPT_NOTHING,
+	MR_CORRUPT_POSITION, /* a tail that goes back, beyond what fits, or off its alignment */
+	MR_CORRUPT_MESSAGE   /* one shorter than its header, or longer than what was shown */
+};
+
 struct mr_session {
 	/* worker: rings and what it keeps for them */
 	struct mr_bytes_producer down;
@@ -61,8 +68,8 @@ struct mr_session {
 	uint64_t handoff_bytes;     /* put into the crowded ring to control */
 	/* shared-out: worker tells others */
 	_Atomic uint64_t heard; /* cycles, when something last came of it; r: all workers */
-	_Atomic bool
-		corrupt; /* w: worker, r: table writer: the client's ring position makes no sense */
+	_Atomic uint8_t
+		corrupt; /* enum mr_corrupt; w: worker, r: table writer: it is to be closed for that */
 	_Atomic bool ends; /* w: table writer, r: worker: it is taken though a receiver is full */
 	bool closing;      /* table writer's */
 	/* w: table writer, r: worker: the client is gone, and so are its subscriptions [session.gone] */

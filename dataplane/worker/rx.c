@@ -5,11 +5,11 @@
 #include "dataplane/worker/share.h"
 
 /* Makes a session silent and calls the table writer, which shuts it. */
-static void give_up(struct mr_worker *w, struct mr_session *s)
+static void give_up(struct mr_worker *w, struct mr_session *s, enum mr_corrupt why)
 {
 	if (!atomic_load_explicit(&s->corrupt, memory_order_relaxed)) {
 		mr_count(w->stats->channel_corrupt, 1);
-		atomic_store_explicit(&s->corrupt, true, memory_order_release);
+		atomic_store_explicit(&s->corrupt, why, memory_order_release);
 		mr_bell_ring(w->writer_bell_fd);
 	}
 }
@@ -32,7 +32,7 @@ static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_m
 		return 0;
 	}
 	if (mr_unlikely(ready == MR_BYTES_CORRUPT)) {
-		give_up(w, s);
+		give_up(w, s, MR_CORRUPT_POSITION);
 		return 0;
 	}
 	if (messages_max > mr_session_burst(s))
@@ -45,7 +45,7 @@ static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_m
 
 		if (mr_unlikely(!mr_message_fits(&h, ready - bytes))) {
 			/* Where the next message starts cannot be known any more. */
-			give_up(w, s);
+			give_up(w, s, MR_CORRUPT_MESSAGE);
 			break;
 		}
 		if (mr_unlikely(bytes < passed) && mr_message_passes(h)) {
@@ -88,7 +88,7 @@ static void pass_by(struct mr_worker *w, struct mr_session *s)
 	if (s->late != NULL)
 		return; /* it goes before */
 	if (mr_unlikely(ready == MR_BYTES_CORRUPT))
-		give_up(w, s);
+		give_up(w, s, MR_CORRUPT_POSITION);
 	else if (ready > 0)
 		mr_worker_ring_beyond(w, s, ready, 0);
 }

@@ -448,6 +448,12 @@ static void free_retired(struct mr_writer *wr)
 	}
 }
 
+static const char *reason_of_corrupt(unsigned corrupt)
+{
+	return corrupt == MR_CORRUPT_POSITION ? "wrote a ring position that makes no sense"
+					      : "wrote a message whose length makes no sense";
+}
+
 static void expel_faulty(struct mr_writer *wr)
 {
 	for (unsigned i = 0; i < wr->workers_count; i++) {
@@ -456,10 +462,10 @@ static void expel_faulty(struct mr_writer *wr)
 
 		for (uint32_t k = 0; k < list->count; k++) {
 			struct mr_session *s = list->sessions[k];
+			unsigned corrupt = atomic_load_explicit(&s->corrupt, memory_order_acquire);
 
-			if (atomic_load_explicit(&s->corrupt, memory_order_acquire))
-				mr_writer_session_expel(wr, s, -EPROTO,
-					"wrote what makes no sense into its channel");
+			if (corrupt != MR_CORRUPT_NOTHING)
+				mr_writer_session_expel(wr, s, -EPROTO, reason_of_corrupt(corrupt));
 			else if (atomic_load_explicit(&s->stands_still, memory_order_acquire))
 				mr_writer_session_expel(wr, s, -ETIMEDOUT, MR_STOOD_STILL_REASON);
 		}

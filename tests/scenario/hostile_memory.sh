@@ -16,6 +16,9 @@ attack_counted channel_corrupt garbage-records
 attack_counted channel_corrupt tail-jump
 attack_counted channel_corrupt tail-misaligned
 attack_counted channel_corrupt tail-back
+for what in 'a ring position that makes' 'a message whose length makes'; do
+	wait_for "the log says that it wrote $what no sense" has_line "$bus_log" "session closed .*wrote $what no sense"
+done
 attack_counted sessions_expelled tail-jump 1
 attack head-jump
 attack_counted drop_bad_message record-changes
