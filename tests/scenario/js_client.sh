@@ -15,7 +15,10 @@ udp4=udp://$net_bus4:7400
 udp6="udp://[$net_bus6]:7400"
 
 # js ARGUMENT...: the client's command line, on the other side; js_start NAME ARGUMENT...: the same in the background.
-js() { "${net_in[@]}" timeout -k 5 $((patience_s * 2)) node "$js/cli.js" "$@"; }
+# The former says where it hangs.
+js() {
+	MILLRACE_JS_PATIENCE_S=$((patience_s + 20)) "${net_in[@]}" timeout -k 5 $((patience_s * 2)) node "$js/cli.js" "$@"
+}
 js_start() {
 	local name=$1
 

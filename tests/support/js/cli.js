@@ -14,7 +14,8 @@
 //                          block PATTERN COUNT         subscribes with Block; prints as sub does
 //                          hold                        prints "open", waits for the end of the session, and says why
 //
-// Leaves with a Close. Exits with 1 and a text if something fails.
+// Leaves with a Close. Exits with 1 and a text if something fails. With MILLRACE_JS_PATIENCE_S in the environment
+// it exits with 3 after so many seconds, and says what it waited for.
 'use strict'
 
 const { Client } = require('./client.js')
@@ -128,10 +129,19 @@ const verbs = {
   }
 }
 
+function giveUp(client, verb) {
+  const { state, stats } = client.session
+  const waits = { calls: client.calls.size, requests: client.requests.size, pushes: client.pushes.size }
+  say(`${verb} hangs: ${JSON.stringify({ state, ...stats, ...waits, missed: String(client.missed) })}`)
+  process.exit(3)
+}
+
 async function main([server, verb, ...args]) {
   const { hostname, port } = new URL(server.replace(/^udp:/, 'http:'))
   const client = new Client({ host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port || 7400),
     name: `js ${verb}`, connectTimeoutMs: 20000 })
+  const patience = Number(process.env.MILLRACE_JS_PATIENCE_S)
+  if (patience > 0) setTimeout(giveUp, patience * 1000, client, verb).unref()
   await client.open()
   const lost = client.ended.then(({ code, text }) => {
     if (verb !== 'hold' && code !== 0) throw Object.assign(new Error(text), { code })

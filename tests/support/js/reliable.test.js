@@ -2,12 +2,15 @@
 // The reliable flow on a network that loses, doubles and reorders, by a seed; and the session that it belongs to.
 'use strict'
 
-const test = require('node:test')
+const { test: nodeTest } = require('node:test')
 const assert = require('node:assert')
 const { Client } = require('./client.js')
 const { FakeBus } = require('./fake_bus.js')
 const { Receiver, Sender } = require('./reliable.js')
 const wire = require('./wire.js')
+
+// One that hangs is named, before the scenario ends all of them.
+const test = (name, run) => nodeTest(name, { timeout: 30000 }, run)
 
 const { Kind } = wire
 

@@ -2,12 +2,15 @@
 // The client against a bus of its own kind: what the network loses, doubles, delays and forges. Run by node --test.
 'use strict'
 
-const test = require('node:test')
+const { test: nodeTest } = require('node:test')
 const assert = require('node:assert')
 const { Client } = require('./client.js')
 const { FakeBus, SESSION } = require('./fake_bus.js')
 const { helloIsSmall, helloWaitMs } = require('./session.js')
 const wire = require('./wire.js')
+
+// One that hangs is named, before the scenario ends all of them.
+const test = (name, run) => nodeTest(name, { timeout: 30000 }, run)
 
 const { Kind } = wire
 
