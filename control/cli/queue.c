@@ -213,16 +213,17 @@ static json_t *dead_json(struct mrf_table message)
 {
 	struct mrf_bytes headers = mrf_queue_message_row_headers(message);
 	struct mrf_bytes payload = mrf_queue_message_row_payload(message);
-	struct mrf_string count;
+	struct mrf_string text = noted(message, "Millrace-Dead-Count");
 	json_t *o = json_object();
+	uint64_t count;
 
 	json_object_set_new(
 		o, "age_ms", json_integer((json_int_t)mrf_queue_message_row_age_ms(message)));
 	set_noted(o, "reason", message, "Millrace-Dead-Reason");
 	set_noted(o, "queue", message, "Millrace-Dead-Queue");
-	count = noted(message, "Millrace-Dead-Count");
 	json_object_set_new(o, "deliveries",
-		count.bytes ? json_integer(strtoll(count.data, NULL, 10)) : json_null());
+		mr_cli_text_count(text.data, text.bytes, &count) ? json_integer((json_int_t)count)
+								 : json_null());
 	json_object_set_new(
 		o, "bytes", json_integer((json_int_t)mrf_queue_message_row_bytes(message)));
 	json_object_set_new(

@@ -21,6 +21,23 @@ bool mr_cli_text_is_printable(const char *data, size_t bytes)
 	return true;
 }
 
+bool mr_cli_text_count(const char *data, size_t bytes, uint64_t *count)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < bytes; i++) {
+		unsigned digit = (unsigned char)data[i] - (unsigned)'0';
+
+		if (digit > 9 || __builtin_mul_overflow(n, 10, &n) ||
+			__builtin_add_overflow(n, digit, &n))
+			return false;
+	}
+	if (bytes == 0)
+		return false;
+	*count = n;
+	return true;
+}
+
 /* One character of `p` as it is to be shown, at most 4 bytes; *taken tells how many it stands for. */
 static size_t show(char out[5], const uint8_t *p, size_t bytes, size_t *taken)
 {

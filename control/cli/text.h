@@ -25,6 +25,9 @@ size_t mr_cli_text_escape(char *out, size_t out_bytes, const void *data, size_t 
 /* The same of any length, for the caller to free; NULL: no memory. */
 char *mr_cli_text_escaped(const void *data, size_t bytes);
 
+/* The decimal number that the bytes are, which need not end with a NUL; false: they are none. */
+bool mr_cli_text_count(const char *data, size_t bytes, uint64_t *count);
+
 /* RFC 4648 §4, NUL-terminated; the caller frees it. NULL: no memory. */
 char *mr_cli_text_base64(const void *data, size_t bytes);
 

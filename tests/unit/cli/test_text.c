@@ -97,6 +97,39 @@ static void json_of_nothing_is_an_empty_text(void **state)
 	json_decref(o);
 }
 
+/* In memory of exactly that length, where a sanitizer sees what is read behind it. */
+static bool count_of(const char *text, uint64_t *count)
+{
+	size_t bytes = strlen(text);
+	char *exact = malloc(bytes ? bytes : 1);
+	bool is_count;
+
+	assert_non_null(exact);
+	memcpy(exact, text, bytes);
+	is_count = mr_cli_text_count(exact, bytes, count);
+	free(exact);
+	return is_count;
+}
+
+static void a_count_is_read_to_its_end_and_no_further(void **state)
+{
+	uint64_t count = 7;
+
+	(void)state;
+	assert_true(count_of("0", &count));
+	assert_int_equal(count, 0);
+	assert_true(count_of("18446744073709551615", &count));
+	assert_int_equal(count, UINT64_MAX);
+	assert_true(mr_cli_text_count("12345", 2, &count));
+	assert_int_equal(count, 12);
+	assert_false(count_of("", &count));
+	assert_false(count_of("-1", &count));
+	assert_false(count_of("5 ", &count));
+	assert_false(count_of("18446744073709551616", &count));
+	assert_false(count_of("184467440737095516150", &count));
+	assert_int_equal(count, 12);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -108,6 +141,7 @@ int main(void)
 		cmocka_unit_test(json_has_text_as_text),
 		cmocka_unit_test(json_has_other_bytes_as_base64),
 		cmocka_unit_test(json_of_nothing_is_an_empty_text),
+		cmocka_unit_test(a_count_is_read_to_its_end_and_no_further),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
