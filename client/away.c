@@ -49,16 +49,24 @@ static void serve_quietly(struct mr_client *c)
 	c->depth--;
 }
 
+/* Sets aside what the session has left: what is in the ring, then what waited for room in it. */
+static void end_quietly(struct mr_client *c)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		mr_serve_release(c);
+		c->depth++;
+		mr_serve_rest(c);
+		c->depth--;
+	}
+	mr_session_end(c);
+}
+
 static void step(struct mr_client *c)
 {
 	uint64_t now_ns = mr_now_ns();
 
-	if (c->eof) {
-		c->depth++;
-		mr_serve_rest(c);
-		c->depth--;
-		mr_session_lose(c);
-	}
+	if (c->eof)
+		end_quietly(c);
 	mr_session_step(c, now_ns);
 	if (c->state != MR_STATE_RESTORING)
 		return;
@@ -135,6 +143,7 @@ static void drop_oldest(struct mr_client *c)
 	c->away_bytes -= k->bytes;
 	c->away_count--;
 	free(k);
+	mr_refuse(c, c->refuse);
 }
 
 /* False: no room, and none is made. */
@@ -187,18 +196,49 @@ int mr_away_keep(struct mr_client *c, const struct mr_parts *p)
 	return 0;
 }
 
-void mr_away_send(struct mr_client *c)
+/* Room that is enough to begin with it. */
+static uint32_t room_bytes(const struct mr_client *c, const struct mr_parts *p)
 {
-	while (c->away_first != NULL && !c->eof) {
-		int error = mr_publish_parts(
-			c, MRF_MESSAGE_KIND_PUBLISH, 0, NULL, &c->away_first->parts, true);
+	size_t body_bytes = p->header_bytes + p->payload_bytes;
 
-		if (error == -ENOTCONN)
-			return;
-		/* It is too large for this bus, or the bus takes nothing. */
+	if (body_bytes > c->body_bytes_max - (p->subject_bytes & c->body_subject_mask))
+		return (uint32_t)(c->up.capacity / 2);
+	return mr_message_bytes(false, (uint32_t)p->subject_bytes, (uint32_t)p->header_bytes,
+		(uint32_t)p->payload_bytes);
+}
+
+static int send_oldest(struct mr_client *c, uint64_t deadline_ns)
+{
+	const struct mr_parts *p = &c->away_first->parts;
+	int error = mr_publish_parts(c, MRF_MESSAGE_KIND_PUBLISH, 0, NULL, p, false);
+
+	if (mr_likely(error != -EAGAIN) || deadline_ns == 0)
+		return error;
+	if (mr_publish_room_wait(c, room_bytes(c, p), deadline_ns, &error) == NULL)
+		return error;
+	return mr_publish_parts(c, MRF_MESSAGE_KIND_PUBLISH, 0, NULL, p, false);
+}
+
+int mr_away_send(struct mr_client *c, uint64_t deadline_ns)
+{
+	while (c->away_first != NULL) {
+		int error = c->refuse != 0 ? mr_publish_refused(c) : send_oldest(c, deadline_ns);
+
+		if (error == -EAGAIN || error == -ETIMEDOUT || error == -ENOTCONN ||
+			error == -EBUSY)
+			return error;
+		/* It is too large for this bus. */
 		c->lost += error != 0;
 		drop_oldest(c);
 	}
+	return 0;
+}
+
+int mr_away_go_first(struct mr_client *c, bool wait)
+{
+	int error = mr_ready(c, wait);
+
+	return error != 0 ? error : mr_away_send(c, wait ? mr_publish_deadline_ns(c) : 0);
 }
 
 void mr_away_clear(struct mr_client *c)

@@ -206,6 +206,18 @@ int mr_connect(const char *address, const struct mr_options *options, struct mr_
 	return 0;
 }
 
+/* For what was published and promised to reach the bus. */
+static void drain_at_close(struct mr_client *c)
+{
+	uint64_t end_ns = mr_now_ns() + CLOSE_DRAIN_MS * MR_NS_PER_MS;
+
+	mr_consumers_leave(c);
+	mr_consumers_flush(c);
+	if (c->promised_open > 0)
+		mr_settle(c, CLOSE_DRAIN_MS);
+	mr_drain(c, (unsigned)slice_ms(end_ns, CLOSE_DRAIN_MS));
+}
+
 void mr_close(struct mr_client *c)
 {
 	if (c == NULL || c->depth > 0)
@@ -217,14 +229,8 @@ void mr_close(struct mr_client *c)
 	}
 	if (c->state != MR_STATE_UP && c->away_first != NULL)
 		mr_away_wait(c, CLOSE_DRAIN_MS);
-	if (c->state == MR_STATE_UP) {
-		mr_consumers_leave(c);
-		mr_consumers_flush(c);
-		if (c->promised_open > 0)
-			mr_settle(c, CLOSE_DRAIN_MS);
-		else
-			mr_drain(c, CLOSE_DRAIN_MS);
-	}
+	if (c->state == MR_STATE_UP)
+		drain_at_close(c);
 	client_free(c);
 }
 

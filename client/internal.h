@@ -191,6 +191,8 @@ struct mr_client {
 	 * reliable flow, whose bytes stay until the bus has acknowledged them. Never NULL. */
 	struct mr_bytes_producer *promised;
 	int refuse; /* 0, or why nothing may be published: -ENOTCONN, -EBUSY */
+	/* The same of publishes that promise nothing; -EAGAIN: some that were kept go first. */
+	int refuse_publish;
 	bool corked;
 	int worker_bell_fd; /* the channel's */
 	uint64_t published;
@@ -344,9 +346,18 @@ void mr_attach_end(struct mr_client *c);
 
 /* Sets state, and with it what publishing says. */
 void mr_session_state(struct mr_client *c, enum mr_state state);
+/* Sets `refuse`, and with it refuse_publish. */
+static inline void mr_refuse(struct mr_client *c, int code)
+{
+	c->refuse = code;
+	c->refuse_publish = code == 0 && c->away_first != NULL ? -EAGAIN : code;
+}
+
 void mr_session_eof(struct mr_client *c, const char *why);
 /* Takes the session down: sets aside what can be read, fails what is pending, tells. Not in a callback. */
 void mr_session_lose(struct mr_client *c);
+/* The same when all that can be read was set aside already. */
+void mr_session_end(struct mr_client *c);
 /* Reconnects by steps. */
 void mr_session_step(struct mr_client *c, uint64_t now_ns);
 uint64_t mr_session_due_ns(const struct mr_client *c);
@@ -382,8 +393,11 @@ int mr_away_check(struct mr_client *c, bool wait);
 void mr_away_wait(struct mr_client *c, uint64_t timeout_ms);
 /* Keeps a copy of a publish for the next connection. -ENOTCONN: no room, or not wanted; -EINVAL, -EMSGSIZE. */
 int mr_away_keep(struct mr_client *c, const struct mr_parts *p);
-/* The connection is up: publishes what was kept. */
-void mr_away_send(struct mr_client *c);
+/* The connection is up: publishes what was kept, as far as there is room until deadline_ns; 0: does not wait. 0:
+ * all is published. -EAGAIN, -ETIMEDOUT: the rest is kept still; -ENOTCONN. */
+int mr_away_send(struct mr_client *c, uint64_t deadline_ns);
+/* Before a publish that promises nothing: as mr_away_check, then mr_away_send, which waits for room if `wait`. */
+int mr_away_go_first(struct mr_client *c, bool wait);
 void mr_away_clear(struct mr_client *c);
 /* The session is over: counts the publishes that the bus has not taken from the ring. */
 void mr_away_count_lost(struct mr_client *c);
@@ -396,6 +410,14 @@ static inline int mr_ready(struct mr_client *c, bool wait)
 	return mr_away_check(c, wait);
 }
 
+/* 0: publish; else as mr_away_go_first. */
+static inline int mr_publish_ready(struct mr_client *c, bool wait)
+{
+	if (mr_likely(c->refuse_publish == 0 && !mr_bus_gone(c)))
+		return 0;
+	return mr_away_go_first(c, wait);
+}
+
 /* publish.c */
 int mr_publish_refused(struct mr_client *c);
 /* Room for a record, or NULL; shows what is pushed if that may help. */
@@ -403,6 +425,8 @@ uint8_t *mr_publish_room(struct mr_client *c, uint32_t bytes);
 /* The same, waiting. NULL: mr_error and *error say why. */
 uint8_t *mr_publish_room_wait(
 	struct mr_client *c, uint32_t bytes, uint64_t deadline_ns, int *error);
+/* Until when a call waits for room that begins now. */
+uint64_t mr_publish_deadline_ns(const struct mr_client *c);
 void mr_publish_show(struct mr_client *c);
 
 /* headers.c: NULL, or what is wrong with a header block that is to be sent. */

@@ -168,11 +168,6 @@ void mr_letter_write(const struct mr_client *c, const struct mr_letter *l, uint3
 			p.payload_bytes);
 }
 
-static uint64_t room_deadline_ns(const struct mr_client *c)
-{
-	return mr_now_ns() + c->options.request_timeout_ms * MR_NS_PER_MS;
-}
-
 static uint8_t *room(struct mr_client *c, uint32_t bytes, bool promised)
 {
 	return promised ? mr_promise_room(c, bytes) : mr_publish_room(c, bytes);
@@ -188,8 +183,8 @@ static int send_one(struct mr_client *c, const struct mr_letter *l, uint32_t ind
 	if (mr_unlikely(to == NULL)) {
 		if (!wait)
 			return mr_fail(c, -EAGAIN, NULL);
-		to = promised ? mr_promise_room_wait(c, bytes, room_deadline_ns(c), &error)
-			      : mr_publish_room_wait(c, bytes, room_deadline_ns(c), &error);
+		to = promised ? mr_promise_room_wait(c, bytes, mr_publish_deadline_ns(c), &error)
+			      : mr_publish_room_wait(c, bytes, mr_publish_deadline_ns(c), &error);
 		if (to == NULL)
 			return error;
 	}
@@ -204,6 +199,7 @@ static int send_one(struct mr_client *c, const struct mr_letter *l, uint32_t ind
 int mr_letter_send(struct mr_client *c, struct mr_letter *l, bool promised, bool wait)
 {
 	struct mr_bytes_producer *ring = promised ? c->promised : &c->up;
+	size_t least = l->bytes < ring->capacity / 2 ? l->bytes : ring->capacity / 2;
 	uint32_t message;
 	int error;
 
@@ -212,7 +208,8 @@ int mr_letter_send(struct mr_client *c, struct mr_letter *l, bool promised, bool
 		c->published += error == 0;
 		return error;
 	}
-	if (!wait && l->bytes <= ring->capacity / 2 && mr_bytes_room(ring, l->bytes) < l->bytes)
+	/* What is longer goes while the bus makes room for it. */
+	if (!wait && mr_bytes_room(ring, least) < least)
 		return mr_fail(c, -EAGAIN, NULL);
 	message = ++c->fragment_message;
 	for (uint32_t i = 0; i < l->pieces; i++) {
@@ -234,7 +231,7 @@ int mr_letter_send_plain(struct mr_client *c, enum mrf_message_kind kind, uint32
 	if (mr_unlikely(to == NULL)) {
 		if (!wait)
 			return mr_fail(c, -EAGAIN, NULL);
-		to = mr_promise_room_wait(c, record_bytes, room_deadline_ns(c), &error);
+		to = mr_promise_room_wait(c, record_bytes, mr_publish_deadline_ns(c), &error);
 		if (to == NULL)
 			return error;
 	}

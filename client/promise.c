@@ -81,7 +81,7 @@ int mr_publisher_send_with(struct mr_publisher *p, const char *headers, size_t h
 	};
 	int error;
 
-	error = mr_ready(c, false);
+	error = p->box == NULL ? mr_publish_ready(c, false) : mr_ready(c, false);
 	if (mr_unlikely(error == -ENOTCONN && p->box == NULL)) {
 		l.parts.subject = p->subject;
 		l.parts.subject_bytes = strlen(p->subject);

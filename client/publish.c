@@ -144,7 +144,7 @@ static uint8_t *put(uint8_t *to, const void *from, size_t bytes)
 	return to + bytes;
 }
 
-static uint64_t room_deadline_ns(const struct mr_client *c)
+uint64_t mr_publish_deadline_ns(const struct mr_client *c)
 {
 	return mr_now_ns() + c->options.request_timeout_ms * MR_NS_PER_MS;
 }
@@ -164,7 +164,7 @@ int mr_publish_parts(struct mr_client *c, enum mrf_message_kind kind, uint32_t t
 	if (mr_unlikely(to == NULL)) {
 		if (!wait)
 			return mr_fail(c, -EAGAIN, NULL);
-		to = mr_publish_room_wait(c, bytes, room_deadline_ns(c), &error);
+		to = mr_publish_room_wait(c, bytes, mr_publish_deadline_ns(c), &error);
 		if (to == NULL)
 			return error;
 	}
@@ -181,7 +181,7 @@ int mr_publish_parts(struct mr_client *c, enum mrf_message_kind kind, uint32_t t
 static inline int publish_checked(struct mr_client *c, enum mrf_message_kind kind,
 	const struct mrf_reply_token *token, const struct mr_parts *p)
 {
-	int error = mr_ready(c, true);
+	int error = token == NULL ? mr_publish_ready(c, true) : mr_ready(c, true);
 
 	if (mr_unlikely(error == -ENOTCONN && token == NULL))
 		return mr_away_keep(c, p);
@@ -233,9 +233,15 @@ int mr_flush(struct mr_client *c)
 
 	if (error != 0)
 		return error;
+	(void)mr_away_send(c, 0);
 	mr_consumers_flush(c);
 	mr_publish_show_rest(c);
 	return 0;
+}
+
+static bool is_drained(struct mr_client *c)
+{
+	return c->away_first == NULL && mr_bytes_backlog(&c->up) == 0 && mr_promise_backlog(c) == 0;
 }
 
 int mr_drain(struct mr_client *c, unsigned timeout_ms)
@@ -251,13 +257,15 @@ int mr_drain(struct mr_client *c, unsigned timeout_ms)
 	if (error != 0)
 		return error;
 	mr_bytes_want_bell(&c->up, true);
-	while (error == 0 && (mr_bytes_backlog(&c->up) > 0 || mr_promise_backlog(c) > 0)) {
+	while (error == 0 && !is_drained(c)) {
 		if (c->eof)
 			error = mr_publish_refused(c);
 		else if (mr_now_ns() >= deadline_ns)
 			error = mr_fail(c, -ETIMEDOUT, "the bus did not take everything in time");
 		else
 			room_pause(c, &rounds);
+		if (mr_unlikely(c->away_first != NULL))
+			(void)mr_away_send(c, 0);
 		mr_publish_show_rest(c);
 	}
 	mr_bytes_want_bell(&c->up, false);

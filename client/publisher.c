@@ -262,13 +262,16 @@ static int send_promised(struct mr_publisher *p, const void *payload, size_t byt
 	return 0;
 }
 
-/* The bus is, or was, away: mr_ready said so. 0: it was sent or kept. */
+/* The bus is, or was, away: mr_publish_ready said so. 0: it was sent or kept. What is promised waits for no publish
+ * that was kept. */
 static int send_away(struct mr_publisher *p, const void *payload, size_t bytes, int error)
 {
 	const struct mr_parts parts = {p->subject, strlen(p->subject), NULL, 0, payload, bytes};
 
 	if (error == -ENOTCONN && p->box == NULL)
 		return mr_away_keep(p->client, &parts);
+	if (error == -EAGAIN && p->box != NULL)
+		return send_promised(p, payload, bytes);
 	return error;
 }
 
@@ -276,7 +279,7 @@ int mr_publisher_send(struct mr_publisher *p, const void *payload, size_t bytes)
 {
 	struct mr_client *c = p->client;
 	uint32_t total = (uint32_t)(sizeof(p->header) + bytes);
-	int error = mr_ready(c, false);
+	int error = mr_publish_ready(c, false);
 	uint8_t *to;
 
 	if (mr_unlikely(error != 0))
@@ -315,6 +318,8 @@ static int send_batch_away(
 	unsigned i;
 	int rc = error;
 
+	if (error == -EAGAIN)
+		return p->box != NULL ? send_batch_promised(p, buffers, count) : 0;
 	for (i = 0; i < count; i++) {
 		rc = send_away(p, buffers[i].data, buffers[i].bytes, error);
 		if (rc != 0)
@@ -326,7 +331,7 @@ static int send_batch_away(
 int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buffers, unsigned count)
 {
 	struct mr_client *c = p->client;
-	int error = mr_ready(c, false);
+	int error = mr_publish_ready(c, false);
 	unsigned i;
 
 	if (mr_unlikely(error != 0))
@@ -362,9 +367,9 @@ int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buff
 static int claim_check(struct mr_publisher *p, size_t bytes)
 {
 	struct mr_client *c = p->client;
-	int error = mr_ready(c, false);
+	int error = mr_publish_ready(c, false);
 
-	if (mr_unlikely(error != 0))
+	if (mr_unlikely(error != 0) && (error != -EAGAIN || p->box == NULL))
 		return error;
 	if (mr_unlikely(bytes > (p->box == NULL ? p->body_bytes_max : placed_bytes_max(p))))
 		return mr_publish_too_large(c);
@@ -399,14 +404,14 @@ static void claim(struct mr_publisher *p, uint8_t *at, size_t bytes, uint32_t co
 	p->claimed = at;
 	p->claimed_bytes = bytes;
 	p->claimed_count = count;
-	p->client->refuse = -EBUSY;
+	mr_refuse(p->client, -EBUSY);
 }
 
 /* The session may have ended while it was open. */
 static void claim_over(struct mr_publisher *p)
 {
 	p->claimed = NULL;
-	p->client->refuse = mr_unlikely(p->client->eof) ? -ENOTCONN : 0;
+	mr_refuse(p->client, mr_unlikely(p->client->eof) ? -ENOTCONN : 0);
 }
 
 /* The claim is over: `count` messages, `bytes` of the ring in all, are given to the bus. */

@@ -219,7 +219,7 @@ static int request_async(struct mr_client *c, uint32_t alias, const struct mr_pa
 	uint32_t index;
 	int error;
 
-	error = mr_ready(c, wait);
+	error = mr_publish_ready(c, wait);
 	if (error != 0)
 		return error;
 	error = callback == NULL ? mr_fail(c, -EINVAL, "a callback is needed")
@@ -254,7 +254,7 @@ int mr_publisher_request(struct mr_publisher *p, const void *payload, size_t byt
 	mr_reply_fn *callback, void *arg)
 {
 	struct mr_parts parts = {NULL, 0, NULL, 0, payload, bytes};
-	int error = mr_ready(p->client, false);
+	int error = mr_publish_ready(p->client, false);
 	uint32_t alias;
 
 	if (error != 0)
@@ -310,7 +310,7 @@ int mr_request_with(struct mr_client *c, const char *subject, const char *header
 	error = mr_begin(c, true);
 	if (error != 0)
 		return error;
-	error = mr_ready(c, true);
+	error = mr_publish_ready(c, true);
 	if (error == 0)
 		error = mr_parts_check(c, &parts);
 	if (error == 0)

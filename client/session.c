@@ -19,7 +19,7 @@
 void mr_session_state(struct mr_client *c, enum mr_state state)
 {
 	c->state = state;
-	c->refuse = state == MR_STATE_UP ? 0 : -ENOTCONN;
+	mr_refuse(c, state == MR_STATE_UP ? 0 : -ENOTCONN);
 	if (state == MR_STATE_UP)
 		c->backoff_ns = 0;
 }
@@ -45,7 +45,7 @@ void mr_session_eof(struct mr_client *c, const char *why)
 	if (c->eof || c->state == MR_STATE_LOST)
 		return;
 	c->eof = true;
-	c->refuse = -ENOTCONN;
+	mr_refuse(c, -ENOTCONN);
 	if (why != NULL)
 		snprintf(c->lost_text, sizeof(c->lost_text), "%s", why);
 }
@@ -74,9 +74,8 @@ static void tell(struct mr_client *c, bool up, int error)
 	c->depth--;
 }
 
-void mr_session_lose(struct mr_client *c)
+void mr_session_end(struct mr_client *c)
 {
-	mr_serve_rest(c);
 	mr_away_count_lost(c);
 	mr_outboxes_lost(c);
 	mr_consumers_lost(c);
@@ -90,6 +89,12 @@ void mr_session_lose(struct mr_client *c)
 	mr_request_fail_all(c);
 	mr_rpc_fail_all(c);
 	tell(c, false, mr_failf(c, -ENOTCONN, "%s", c->lost_text));
+}
+
+void mr_session_lose(struct mr_client *c)
+{
+	mr_serve_rest(c);
+	mr_session_end(c);
 }
 
 static void restored(struct mr_client *c, const struct mr_answer *a)
@@ -223,7 +228,7 @@ static void restore(struct mr_client *c)
 	mr_session_state(c, MR_STATE_UP);
 	c->outboxes_busy = c->promised_open > 0;
 	c->reconnects++;
-	mr_away_send(c);
+	(void)mr_away_send(c, 0);
 	tell_up(c);
 }
 

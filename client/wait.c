@@ -33,6 +33,8 @@ static uint64_t due_ns(const struct mr_client *c)
 	/* Settlements that found no room. */
 	if (mr_unlikely(c->dirty != NULL) && c->refuse == 0)
 		due = earlier(due, mr_now_ns() + MR_NS_PER_MS);
+	if (mr_unlikely(c->refuse_publish == -EAGAIN))
+		due = earlier(due, mr_now_ns() + MR_NS_PER_MS);
 	due = earlier(due, c->renew_ns);
 	due = earlier(due, mr_rpc_due_ns(c));
 	due = earlier(due, mr_beats_due_ns(&c->beats));
@@ -44,6 +46,8 @@ void mr_house(struct mr_client *c, uint64_t now_ns)
 	c->house_ns = MR_NEVER_NS;
 	if (c->state != MR_STATE_LOST && !c->eof)
 		c->transport->look(c);
+	if (mr_unlikely(c->refuse_publish == -EAGAIN))
+		(void)mr_away_send(c, 0);
 	mr_call_step(c, now_ns);
 	mr_consumers_step(c, now_ns);
 	mr_renew_all(c, now_ns);

@@ -176,6 +176,85 @@ static void nothing_is_kept_where_that_is_wanted(void **state)
 	mr_close(c);
 }
 
+static void stall(struct fixture *f, bool on)
+{
+	bus_lock(&f->bus);
+	f->bus.stalled = on;
+	bus_unlock(&f->bus);
+}
+
+/* A bus that is back and reads nothing, with more kept than its ring holds. */
+static struct mr_client *client_of_a_deaf_bus(struct fixture *f, unsigned count)
+{
+	struct mr_client *c = client_with(f, MR_AWAY_KEEP, 0);
+	char payload[1000] = {0};
+
+	bus_kill(&f->bus, NULL);
+	stall(f, true);
+	for (unsigned i = 0; i < count; i++)
+		assert_int_equal(mr_publish(c, "a", payload, sizeof(payload)), 0);
+	f->downs = f->ups = 0;
+	bus_revive(&f->bus);
+	for (uint64_t give_up_ms = now_ms() + PATIENCE_MS; f->ups == 0;) {
+		assert_true(now_ms() < give_up_ms);
+		mr_process(c, 1);
+	}
+	return c;
+}
+
+/* Each of them would wait for 50 ms, and be lost. */
+static void what_a_deaf_bus_does_not_take_is_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_client *c = client_of_a_deaf_bus(f, 900);
+	uint64_t begun_ms = now_ms();
+	struct mr_publisher *p;
+
+	assert_true(mr_connected(c));
+	assert_in_range(stats_of(c).kept, 100, 899);
+	assert_int_equal(mr_publish(c, "a", "x", 1), -ETIMEDOUT);
+	assert_int_equal(mr_drain(c, 50), -ETIMEDOUT);
+	assert_int_equal(stats_of(c).lost, 0);
+	assert_true(now_ms() - begun_ms < 100 * 50);
+	stall(f, false);
+	assert_int_equal(mr_publisher_open(c, "a", &p), 0);
+	assert_int_equal(mr_drain(c, PATIENCE_MS), 0);
+	assert_int_equal(stats_of(c).kept, 0);
+	assert_int_equal(stats_of(c).lost, 0);
+	wait_published(f, 900);
+	mr_close(c);
+}
+
+static void nothing_goes_before_what_is_kept(void **state)
+{
+	const struct mr_buffer two[] = {{"y", 1}, {"z", 1}};
+	struct fixture *f = *state;
+	struct mr_client *c = client_with(f, MR_AWAY_KEEP, 8 << 20);
+	struct mr_publisher *p;
+	char payload[1000] = {0};
+	void *at;
+	int rc;
+
+	assert_int_equal(mr_publisher_open(c, "a", &p), 0);
+	bus_kill(&f->bus, NULL);
+	for (unsigned i = 0; i < 5000; i++)
+		assert_int_equal(mr_publish(c, "a", payload, sizeof(payload)), 0);
+	bus_revive(&f->bus);
+	while (!mr_connected(c))
+		mr_process(c, 1);
+	while ((rc = mr_publisher_send_batch(p, two, 2)) == 0)
+		continue;
+	assert_int_equal(stats_of(c).kept, 0);
+	assert_in_range(rc, 1, 2);
+	while ((rc = mr_publisher_claim(p, 1, &at)) == -EAGAIN)
+		mr_flush(c);
+	assert_int_equal(rc, 0);
+	mr_publisher_abort(p);
+	assert_int_equal(mr_drain(c, PATIENCE_MS), 0);
+	assert_int_equal(stats_of(c).lost, 0);
+	mr_close(c);
+}
+
 struct reviver {
 	struct fixture *f;
 	pthread_t thread;
@@ -353,6 +432,8 @@ int main(void)
 		TEST(without_room_the_call_says_so),
 		TEST(the_oldest_makes_room_where_that_is_wanted),
 		TEST(nothing_is_kept_where_that_is_wanted),
+		TEST(what_a_deaf_bus_does_not_take_is_kept),
+		TEST(nothing_goes_before_what_is_kept),
 		TEST(who_wants_to_wait_waits_for_the_bus),
 		TEST(what_the_bus_had_not_taken_is_counted_as_lost),
 		TEST(who_only_asks_comes_back_too),

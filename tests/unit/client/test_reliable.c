@@ -471,6 +471,62 @@ static void what_came_before_the_end_is_handed_out(void **state)
 	assert_true(row.next > 0);
 }
 
+#define RECORD_BYTES 32768u
+
+#define FILLS_MAX (3 * MR_UDP_DOWN_BYTES / RECORD_BYTES)
+
+static unsigned fills_left;
+static uint32_t fill_ids[FILLS_MAX];
+
+/* Something comes whenever the ring is empty, each for another subscription. */
+static bool fill_again(struct mr_client *c)
+{
+	uint8_t *to = mr_bytes_claim(&c->udp->in, mr_message_bytes(false, 0, 0, RECORD_BYTES));
+
+	if (fills_left == 0 || to == NULL)
+		return false;
+	fills_left--;
+	mr_message_begin(
+		to, MRF_MESSAGE_KIND_DELIVER, fill_ids[fills_left], NULL, 0, 0, RECORD_BYTES);
+	mr_bytes_push(&c->udp->in, mr_message_bytes(false, 0, 0, RECORD_BYTES));
+	mr_bytes_publish_quiet(&c->udp->in);
+	return true;
+}
+
+static void count_one(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	(void)c;
+	(void)m;
+	++*(unsigned *)arg;
+}
+
+/* More than the ring holds is left when the bus goes away, and a publish is the call that notices it. */
+static void publish_hands_out_nothing_of_what_was_left(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_transport transport = *f->client->transport;
+	struct mr_subscription *s;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < FILLS_MAX; i++) {
+		assert_int_equal(mr_subscribe(f->client, "a", NULL, count_one, &count, &s), 0);
+		fill_ids[i] = s->id;
+	}
+	fills_left = FILLS_MAX;
+	bus_kill(&f->bus, NULL);
+	transport.fill = fill_again;
+	f->client->transport = &transport;
+	mr_session_eof(f->client, "gone");
+	assert_int_equal(mr_publish(f->client, "b", "x", 1), 0);
+	f->client->transport = &mr_transport_udp;
+	assert_int_equal(f->downs, 1);
+	assert_int_equal(count, 0);
+	PROCESS_UNTIL(f->client, count == FILLS_MAX - fills_left);
+	/* The ring, and as much again. */
+	assert_in_range(count, FILLS_MAX / 3 + 1, 2 * FILLS_MAX / 3);
+	fills_left = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -491,6 +547,7 @@ int main(void)
 		TEST(bus_without_the_flow_is_talked_to_without_it),
 		TEST(client_that_is_held_up_gives_signs_of_life),
 		TEST(what_came_before_the_end_is_handed_out),
+		TEST(publish_hands_out_nothing_of_what_was_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
