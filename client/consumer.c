@@ -308,6 +308,7 @@ void mr_consumer_hand_out(struct mr_consumer *k, const struct mr_message_view *m
 	k->base.count++;
 	c->received++;
 	k->current = bus_tag;
+	k->spared = m->extra.delivery.spared;
 	handing(k, m);
 	c->depth++;
 	if (k->hook != NULL)
@@ -389,6 +390,7 @@ static void pull_out(struct mr_consumer *k, const struct mr_message_view *m)
 	k->base.count++;
 	c->received++;
 	k->current = bus_tag;
+	k->spared = m->extra.delivery.spared;
 	handing(k, m);
 	c->pulled = true;
 }

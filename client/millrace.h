@@ -424,7 +424,8 @@ struct mr_delivery {
 	struct mr_message message; /* subject empty */
 	struct mr_consumer *consumer;
 	uint64_t tag;
-	unsigned redelivered; /* deliveries before this one */
+	unsigned
+		redelivered; /* deliveries before this one; mr_delivery_attempts: those that count */
 	enum mr_priority priority;
 	uint64_t publisher; /* 0, or who promised exactly once, */
 	uint64_t id;        /* and its number for the message */
@@ -452,6 +453,10 @@ MR_API int mr_ack(struct mr_consumer *consumer, uint64_t tag);
 MR_API int mr_nack(struct mr_consumer *consumer, uint64_t tag, bool requeue, uint32_t delay_ms);
 /* Gives back a delivery that was not worked on. Does not count against max_deliver. */
 MR_API int mr_give_back(struct mr_consumer *consumer, uint64_t tag);
+
+/* Deliveries before this one that were attempts: that count for max_deliver. Of the delivery that was handed out last;
+ * of a bus that does not say, all. */
+MR_API unsigned mr_delivery_attempts(const struct mr_delivery *d);
 
 /* The time of deliveries. One that is not settled within the queue's ack time-out is given to another. Its
  * time counts from when it is worked on: while the client is processed, the library renews what waits in it

@@ -114,6 +114,7 @@ struct mr_consumer {
 
 	/* Without `manual`: the one in hand, and whether it is settled. */
 	uint64_t current;
+	uint8_t spared; /* deliveries of it before that were no attempts */
 	/* The bus's tag of the last of which Handed was said, while no settlement of it was gathered; 0: none. It stands
 	 * for those behind it too, but not for one that was out before: that may be what ends programs. */
 	uint64_t said;

@@ -60,3 +60,15 @@ void mr_consumers_leave(struct mr_client *c)
 			mr_consumer_settle(k, tag, MRF_SETTLE_VERB_LEAVE, 0);
 	}
 }
+
+unsigned mr_delivery_attempts(const struct mr_delivery *d)
+{
+	const struct mr_consumer *k = d->consumer;
+	uint64_t bus_tag = d->tag;
+
+	if (k->manual && !mr_consumer_tag(d->consumer, d->tag, false, &bus_tag))
+		return d->redelivered;
+	if (bus_tag != k->current || k->spared > d->redelivered)
+		return d->redelivered;
+	return d->redelivered - k->spared;
+}

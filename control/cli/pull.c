@@ -44,7 +44,8 @@ struct item {
 	uint64_t publisher;
 	uint64_t id; /* of its publisher; of the push, once its output is pushed on */
 	unsigned redelivered;
-	bool old; /* taken back, or the connection was lost since: another has it too */
+	unsigned attempts; /* those of redelivered that count */
+	bool old;          /* taken back, or the connection was lost since: another has it too */
 	size_t header_bytes;
 	size_t bytes; /* of headers and payload, or output, which follow */
 	char body[];
@@ -154,7 +155,7 @@ static void give_back(struct pull *p, uint64_t tag)
 /* What it failed at before, here or elsewhere, is settled with it. */
 static void forget_failures(struct pull *p, const struct item *i)
 {
-	p->failed -= i->redelivered < p->failed ? i->redelivered : p->failed;
+	p->failed -= i->attempts < p->failed ? i->attempts : p->failed;
 }
 
 static void item_done(struct pull *p, const struct item *i)
@@ -165,12 +166,12 @@ static void item_done(struct pull *p, const struct item *i)
 		p->taken--;
 }
 
-/* The last of the deliveries that it may have is counted: it is dead. Of a bus that does not say how many it may
- * have, each is. */
+/* The last of the attempts that it may have is counted: it is dead. Of a bus that does not say how many it may have,
+ * each is. */
 static void item_failed(struct pull *p, const struct item *i)
 {
 	unsigned max = mr_consumer_max_deliver(p->consumer);
-	bool last = i->redelivered + 1 >= max;
+	bool last = i->attempts + 1 >= max;
 
 	give_back(p, i->tag);
 	if (!last) {
@@ -272,6 +273,7 @@ static void enqueue(struct pull *p, const struct mr_delivery *d)
 		.publisher = d->publisher,
 		.id = d->id,
 		.redelivered = d->redelivered,
+		.attempts = mr_delivery_attempts(d),
 		.header_bytes = m->header_bytes,
 		.bytes = m->header_bytes + m->payload_bytes};
 	if (m->header_bytes)

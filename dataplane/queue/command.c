@@ -294,7 +294,9 @@ static uint32_t oldest_ms(struct request *r, const struct mr_queue *queue)
 		oldest = most(oldest, age_of(r->q, mr_queue_oldest(queue, i)));
 	oldest = most(oldest, oldest_out(r, queue->delayed_head));
 	for (uint32_t i = 0; i < queue->consumers_count; i++)
-		oldest = most(oldest, oldest_out(r, queue->consumers[i]->head));
+		for (unsigned renewed = 0; renewed < 2; renewed++)
+			oldest =
+				most(oldest, oldest_out(r, queue->consumers[i]->out[renewed].head));
 	return oldest;
 }
 

@@ -54,6 +54,7 @@ static int again(struct mr_queues *q, struct mr_queue_client *client, struct mr_
 			return -EEXIST;
 		set_share(q, c, wish->prefetch, wish->weight);
 		c->says_handed = wish->says_handed;
+		c->recalls = wish->recalls;
 		return 0;
 	}
 	if (queue->kind == MRF_QUEUE_KIND_SERVICE)
@@ -111,8 +112,7 @@ int mr_consumer_add(
 		.row_ms = (uint32_t)q->now_ms,
 		.recalls = wish->recalls,
 		.says_handed = wish->says_handed,
-		.head = MR_QUEUE_NONE,
-		.tail = MR_QUEUE_NONE,
+		.out = {{MR_QUEUE_NONE, MR_QUEUE_NONE}, {MR_QUEUE_NONE, MR_QUEUE_NONE}},
 		.train = MR_QUEUE_NONE,
 		.timer = {.kind = MR_TIMER_CONSUMER},
 	};
@@ -173,14 +173,34 @@ static void say_disconnect(
 	(void)q->c.ops->send(q->c.arg, c->session, &plan, 0, true);
 }
 
+/* When its time began: with its delivery, or when what was before it was done. */
+static uint32_t began_ms(const struct mr_queue_consumer *c, const struct mr_queue_delivery *d)
+{
+	return (int32_t)(c->row_ms - d->sent_ms) > 0 ? c->row_ms : d->sent_ms;
+}
+
+uint32_t mr_consumer_oldest(const struct mr_queues *q, const struct mr_queue_consumer *c)
+{
+	uint32_t in_order = c->out[false].head, renewed = c->out[true].head;
+
+	if (mr_likely(renewed == MR_QUEUE_NONE) || in_order == MR_QUEUE_NONE)
+		return in_order == MR_QUEUE_NONE ? renewed : in_order;
+	return (int32_t)(began_ms(c, &q->deliveries[renewed]) -
+			 began_ms(c, &q->deliveries[in_order])) < 0
+		       ? renewed
+		       : in_order;
+}
+
 /* Of one that does not say what its program is given the oldest is taken for the one in hand, once before it is
  * heard again: so a message that kills consumers is dead in the end, and those behind it are not. */
 static void presume_handed(struct mr_queues *q, struct mr_queue_consumer *c)
 {
-	if (c->says_handed || c->blamed || c->head == MR_QUEUE_NONE)
+	uint32_t oldest = mr_consumer_oldest(q, c);
+
+	if (c->says_handed || c->blamed || oldest == MR_QUEUE_NONE)
 		return;
 	c->blamed = true;
-	q->deliveries[c->head].handed = true;
+	q->deliveries[oldest].handed = true;
 }
 
 bool mr_consumer_give_back(
@@ -189,9 +209,9 @@ bool mr_consumer_give_back(
 	c->prefetch = 0; /* no more credit, whatever comes back */
 	mr_consumer_update(q, c);
 	presume_handed(q, c);
-	for (; c->head != MR_QUEUE_NONE && *budget > 0; --*budget)
-		mr_settle_back(q, &q->deliveries[c->head], why, 0);
-	return c->head == MR_QUEUE_NONE;
+	for (; c->outstanding > 0 && *budget > 0; --*budget)
+		mr_settle_back(q, &q->deliveries[mr_consumer_oldest(q, c)], why, 0);
+	return c->outstanding == 0;
 }
 
 void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why,
@@ -254,18 +274,9 @@ void mr_consumer_recall(struct mr_queues *q, const struct mr_queue_delivery *d)
 	c->client->overdue = true;
 	if (!c->recalls)
 		return;
-	mr_delivery_say(&extra, mr_delivery_tag(q, d), c->queue, 0, MRF_PRIORITY_NORMAL);
+	mr_delivery_say(&extra, mr_delivery_tag(q, d), c->queue, 0, MRF_PRIORITY_NORMAL, 0);
 	mr_message_plan_extra(&plan, &extra);
 	(void)q->c.ops->send(q->c.arg, c->session, &plan, c->subscription, true);
-}
-
-/* How long it has taken: from its delivery on, or from when what was before it was done. */
-static uint32_t taken_ms(const struct mr_queues *q, const struct mr_queue_consumer *c,
-	const struct mr_queue_delivery *d)
-{
-	uint32_t since = (int32_t)(c->row_ms - d->sent_ms) > 0 ? c->row_ms : d->sent_ms;
-
-	return (uint32_t)q->now_ms - since;
 }
 
 /* Its oldest deliveries have taken too long. They go to others, but it gets no new ones in their
@@ -273,16 +284,20 @@ static uint32_t taken_ms(const struct mr_queues *q, const struct mr_queue_consum
 void mr_consumer_timer(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	uint32_t max = c->queue->options.ack_timeout_ms;
-	uint32_t age = 0;
+	uint32_t age = 0, oldest;
 
-	for (unsigned i = 0; i < TIMED_OUT_AT_ONCE && c->head != MR_QUEUE_NONE; i++) {
-		age = taken_ms(q, c, &q->deliveries[c->head]);
+	for (unsigned i = 0;
+		i < TIMED_OUT_AT_ONCE && (oldest = mr_consumer_oldest(q, c)) != MR_QUEUE_NONE;
+		i++) {
+		struct mr_queue_delivery *d = &q->deliveries[oldest];
+
+		age = (uint32_t)q->now_ms - began_ms(c, d);
 		if (age < max)
 			break;
 		presume_handed(q, c);
-		mr_consumer_recall(q, &q->deliveries[c->head]);
-		mr_settle_back(q, &q->deliveries[c->head], MR_BACK_TIMEOUT, 0);
+		mr_consumer_recall(q, d);
+		mr_settle_back(q, d, MR_BACK_TIMEOUT, 0);
 	}
-	if (c->head != MR_QUEUE_NONE)
+	if (c->outstanding > 0)
 		mr_timer_set(&q->timers, &c->timer, q->now_ms + (age < max ? max - age : 1));
 }

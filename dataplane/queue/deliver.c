@@ -72,16 +72,17 @@ struct mr_queue_delivery *mr_delivery_find(
 static void link_out(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	struct mr_queue_consumer *c = d->consumer;
+	struct mr_queue_out *out = &c->out[d->renewed];
 	uint32_t index = mr_delivery_index(q, d);
 
-	d->prev = c->tail;
-	if (c->tail == MR_QUEUE_NONE) {
-		c->head = index;
+	d->prev = out->tail;
+	if (c->outstanding == 0)
 		mr_timer_set(&q->timers, &c->timer, q->now_ms + d->queue->options.ack_timeout_ms);
-	} else {
-		q->deliveries[c->tail].next = index;
-	}
-	c->tail = index;
+	if (out->tail == MR_QUEUE_NONE)
+		out->head = index;
+	else
+		q->deliveries[out->tail].next = index;
+	out->tail = index;
 	c->outstanding++;
 	d->queue->outstanding_count++;
 }
@@ -102,8 +103,9 @@ static void unlink_from(
 static void end_out(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	struct mr_queue_consumer *c = d->consumer;
+	struct mr_queue_out *out = &c->out[d->renewed];
 
-	unlink_from(q, d, &c->head, &c->tail);
+	unlink_from(q, d, &out->head, &out->tail);
 	c->outstanding--;
 	d->queue->outstanding_count--;
 	if (mr_unlikely(c->train == mr_delivery_index(q, d)))
@@ -131,13 +133,15 @@ struct mr_queue_entry *mr_delivery_end(struct mr_queues *q, struct mr_queue_deli
 	return e;
 }
 
-void mr_delivery_touch(struct mr_queues *q, struct mr_queue_delivery *d)
+void mr_delivery_touch(struct mr_queues *q, struct mr_queue_delivery *d, bool renewed)
 {
 	struct mr_queue_consumer *c = d->consumer;
+	struct mr_queue_out *out = &c->out[d->renewed];
 
-	unlink_from(q, d, &c->head, &c->tail);
+	unlink_from(q, d, &out->head, &out->tail);
 	c->outstanding--;
 	d->queue->outstanding_count--;
+	d->renewed = renewed;
 	d->next = MR_QUEUE_NONE;
 	d->sent_ms = (uint32_t)q->now_ms;
 	link_out(q, d);
@@ -223,7 +227,7 @@ void mr_delivery_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 static inline void set_extra(struct mr_message_extra *extra, const struct mr_queue *queue,
 	struct mr_queue_entry *e, uint64_t tag)
 {
-	mr_delivery_say(extra, tag, queue, mr_entry_redelivered(e), e->priority);
+	mr_delivery_say(extra, tag, queue, mr_entry_redelivered(e), e->priority, e->spared);
 	if (e->flags & MR_ENTRY_ORIGIN) {
 		extra->flags |= MRF_MESSAGE_FLAG_ORIGIN;
 		extra->origin = *mr_entry_origin(e);

@@ -119,7 +119,7 @@ struct mr_queue_delivery {
 	bool partial;          /* a part of the answer went to the caller */
 	bool streamed;         /* a part of the request went to the worker */
 	bool handed;           /* the consumer said that the program is given it */
-	bool renewed;          /* progress was said of it: no AckUpTo settles it */
+	bool renewed;          /* progress was said of it: no AckUpTo of another settles it */
 };
 _Static_assert(sizeof(struct mr_queue_delivery) <= MR_CACHE_LINE, "one line");
 
@@ -136,8 +136,11 @@ struct mr_queue_consumer {
 	uint32_t weight;
 	uint32_t outstanding;
 	uint32_t overdue; /* timed out, nothing heard since: credit that it does not get */
-	uint32_t head;    /* of its deliveries: the oldest */
-	uint32_t tail;
+	/* Its deliveries, the one whose time began first at the head: those in order, and those that were renewed. */
+	struct mr_queue_out {
+		uint32_t head;
+		uint32_t tail;
+	} out[2];
 	uint32_t index;   /* in queue->consumers */
 	uint32_t heap_at; /* in queue->heap */
 	uint32_t train;   /* delivery whose fragments are on their way, or MR_QUEUE_NONE */
@@ -376,7 +379,7 @@ static inline uint32_t mr_entry_prefix(unsigned flags)
 
 #define MR_ENTRY_SPARED_MAX 63u
 
-/* As the wire has it. */
+/* As the wire has it: all deliveries that came back, and those of them that were no attempts. */
 static inline uint16_t mr_entry_redelivered(const struct mr_queue_entry *e)
 {
 	uint32_t sum = (uint32_t)e->attempts + e->spared;
@@ -649,6 +652,8 @@ bool mr_consumer_give_back(
 void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why,
 	int code, const char *text);
 struct mr_queue_consumer *mr_consumer_find(struct mr_queue_client *client, uint32_t subscription);
+/* Its delivery whose time began first; MR_QUEUE_NONE: it has none. */
+uint32_t mr_consumer_oldest(const struct mr_queues *q, const struct mr_queue_consumer *c);
 /* Its credit is, or is no more, what the policy was told. */
 void mr_consumer_tell(struct mr_queues *q, struct mr_queue_consumer *c);
 void mr_consumer_block(struct mr_queues *q, struct mr_queue_consumer *c);
@@ -723,13 +728,14 @@ static inline uint64_t mr_delivery_tag(const struct mr_queues *q, const struct m
 /* Written in words, as it is read in words soon after: a wider load of narrower stores waits for
  * them. */
 static inline void mr_delivery_say(struct mr_message_extra *extra, uint64_t tag,
-	const struct mr_queue *queue, uint16_t redelivered, uint8_t priority)
+	const struct mr_queue *queue, uint16_t redelivered, uint8_t priority, uint8_t spared)
 {
-	const uint64_t words[2] = {
-		tag, queue->number | (uint64_t)redelivered << 32 | (uint64_t)priority << 48};
+	const uint64_t words[2] = {tag, queue->number | (uint64_t)redelivered << 32 |
+						(uint64_t)priority << 48 | (uint64_t)spared << 56};
 
 	_Static_assert(offsetof(struct mrf_message_delivery, redelivered) == 12 &&
-			       offsetof(struct mrf_message_delivery, priority) == 14,
+			       offsetof(struct mrf_message_delivery, priority) == 14 &&
+			       offsetof(struct mrf_message_delivery, spared) == 15,
 		"wire");
 	extra->flags = MRF_MESSAGE_FLAG_DELIVERY;
 	memcpy(&extra->delivery, words, sizeof(extra->delivery));
@@ -739,8 +745,8 @@ struct mr_queue_entry *mr_delivery_end(struct mr_queues *q, struct mr_queue_deli
 /* Waits for `delay_ms`; false: there is no place for it. */
 bool mr_delivery_delay(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t delay_ms);
-/* Something came of it: its time begins anew, behind the consumer's others. */
-void mr_delivery_touch(struct mr_queues *q, struct mr_queue_delivery *d);
+/* Something came of it: its time begins anew, behind the consumer's others. `renewed`: out of their order, too. */
+void mr_delivery_touch(struct mr_queues *q, struct mr_queue_delivery *d, bool renewed);
 void mr_delivery_timer(struct mr_queues *q, struct mr_queue_delivery *d);
 /* Its caller has heard something, and waits as long again. */
 void mr_delivery_extend(struct mr_queues *q, struct mr_queue_delivery *d);

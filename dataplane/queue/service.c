@@ -68,7 +68,7 @@ static void pass_on(struct mr_queues *q, const struct mr_queue_delivery *d,
 	uint32_t target = to_worker ? d->consumer->subscription : 0;
 	struct mr_message_extra extra;
 
-	mr_delivery_say(&extra, tag, d->queue, 0, MRF_PRIORITY_NORMAL);
+	mr_delivery_say(&extra, tag, d->queue, 0, MRF_PRIORITY_NORMAL, 0);
 	extra.flags |= m->header.flags & kept;
 	extra.fragment = m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT
 				 ? m->extra.fragment
@@ -99,7 +99,7 @@ void mr_queues_reply(
 	}
 	d->partial = true;
 	mr_delivery_extend(q, d);
-	mr_delivery_touch(q, d);
+	mr_delivery_touch(q, d, d->renewed);
 }
 
 /* A part goes from who asked to who works; credit goes either way, and who does both is told both. */
@@ -130,7 +130,7 @@ void mr_queues_part(
 			d->entry->flags &= (uint8_t)~MR_ENTRY_MORE;
 	}
 	mr_delivery_extend(q, d);
-	mr_delivery_touch(q, d);
+	mr_delivery_touch(q, d, d->renewed);
 	return;
 bad:
 	mr_count(q->c.stats->bad_tags, 1);

@@ -138,7 +138,7 @@ static void acknowledge(struct mr_queues *q, struct mr_queue_delivery *d)
 		mr_settle_done(q, d);
 }
 
-/* The oldest first, up to this one. One that was renewed is out of the order, and stands for itself. */
+/* The oldest first, up to this one. Those that were renewed are out of the order: each stands for itself. */
 static void acknowledge_up_to(struct mr_queues *q, struct mr_queue_delivery *last)
 {
 	struct mr_queue_consumer *c = last->consumer;
@@ -151,7 +151,7 @@ static void acknowledge_up_to(struct mr_queues *q, struct mr_queue_delivery *las
 	}
 	mr_consumer_row(q, c);
 	do {
-		at = c->head;
+		at = c->out[false].head;
 		if (mr_likely(q->deliveries[at].next != MR_QUEUE_NONE))
 			mr_prefetch(q->deliveries[q->deliveries[at].next].entry);
 		acknowledge(q, &q->deliveries[at]);
@@ -167,8 +167,7 @@ static void leave(struct mr_queues *q, struct mr_queue_consumer *c)
 
 static void progress(struct mr_queues *q, struct mr_queue_delivery *d)
 {
-	d->renewed = true;
-	mr_delivery_touch(q, d);
+	mr_delivery_touch(q, d, true);
 }
 
 /* A consumer that leaves is sent deliveries until its leave is heard, and gives them back: that is no fault.

@@ -139,15 +139,23 @@ static void throw_away(struct mr_queues *q, struct mr_queue *queue, unsigned pri
 	list->head = NULL;
 }
 
+static uint64_t bytes_from(const struct mr_queues *q, uint32_t d)
+{
+	uint64_t bytes = 0;
+
+	for (; d != MR_QUEUE_NONE; d = q->deliveries[d].next)
+		bytes += q->deliveries[d].entry->body_bytes;
+	return bytes;
+}
+
 /* Of all that is out. */
 static uint64_t bytes_out(const struct mr_queues *q, const struct mr_queue *queue)
 {
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < queue->consumers_count; i++)
-		for (uint32_t d = queue->consumers[i]->head; d != MR_QUEUE_NONE;
-			d = q->deliveries[d].next)
-			bytes += q->deliveries[d].entry->body_bytes;
+		bytes += bytes_from(q, queue->consumers[i]->out[false].head) +
+			 bytes_from(q, queue->consumers[i]->out[true].head);
 	return bytes;
 }
 

@@ -17,6 +17,15 @@ for _ in 1 2 3 4 5; do
 done
 expect_equal "dead letters" "$(dead ahead)" '[]'
 
+say "what was spared has all its attempts"
+lines 6 spared
+for _ in 1 2 3 4 5; do
+	expect_status 0 "$millrace" pull spared -n 1
+done
+expect_status 1 "$millrace" pull spared -n 1 --prefetch 1 --exec "cat >>'$dir/tries'; false"
+expect_equal "tries" "$(cat "$dir/tries")" 66666
+expect_equal "dead letters" "$(dead spared)" '["6"]'
+
 say "one that kills its consumer"
 lines 8 poison
 is_dead() { [ "$(dead poison)" = '["3"]' ]; }

@@ -352,7 +352,7 @@ static bool goes_with(const struct message *m, const struct message *upto)
 	if (!with_same_consumer(m, upto))
 		return false;
 	return upto->renewed ? m->sent_order == upto->sent_order
-			     : m->sent_order <= upto->sent_order;
+			     : m->sent_order <= upto->sent_order && !m->renewed;
 }
 
 /* Its time begins anew, if it was not over. */

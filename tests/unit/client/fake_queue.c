@@ -107,6 +107,7 @@ static void release(struct fake_queue *q, struct fake_consumer *consumer)
 			continue;
 		m->holder = 0;
 		m->redelivered++;
+		m->spared++;
 	}
 	consumer->session = 0;
 }
@@ -202,6 +203,7 @@ static void settled(struct fake_queues *all, struct fake_message *m, enum mrf_se
 		all->requeued += verb == MRF_SETTLE_VERB_REQUEUE;
 		m->holder = 0;
 		m->redelivered++;
+		m->spared += verb == MRF_SETTLE_VERB_RETURNED;
 		return;
 	}
 	all->acked += verb != MRF_SETTLE_VERB_REJECT;
@@ -289,6 +291,7 @@ static bool deliver(
 	extra.delivery = (struct mrf_message_delivery){.tag = ++q->serial,
 		.queue = q->target.number,
 		.redelivered = f->redelivered,
+		.spared = f->spared,
 		.priority = m.header.flags & MRF_MESSAGE_FLAG_HIGH  ? MRF_PRIORITY_HIGH
 			    : m.header.flags & MRF_MESSAGE_FLAG_LOW ? MRF_PRIORITY_LOW
 								    : MRF_PRIORITY_NORMAL};

@@ -23,6 +23,7 @@ struct fake_message {
 	uint64_t tag;
 	struct fake_consumer *consumer;
 	uint16_t redelivered;
+	uint8_t spared;
 };
 
 struct fake_queue {

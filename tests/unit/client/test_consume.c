@@ -240,6 +240,50 @@ static void pulled_deliveries_that_came_in_other_calls_are_kept_in_order(void **
 	assert_int_equal(d.redelivered, 1);
 }
 
+/* The one message is out. */
+static bool k_waits(struct fixture *f)
+{
+	bool waits = false;
+
+	bus_lock(&f->bus);
+	for (uint32_t i = 0; i < FAKE_MESSAGES_MAX && !waits; i++)
+		waits = f->bus.queues.queues[0].messages[i].record != NULL &&
+			f->bus.queues.queues[0].messages[i].holder != 0 &&
+			f->bus.queues.queues[0].messages[i].redelivered == 2;
+	bus_unlock(&f->bus);
+	return waits;
+}
+
+/* A nack is one; what goes back as its consumer is closed is none. */
+static void attempts_are_told_from_other_deliveries(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned manual = 0; manual < 2; manual++) {
+		struct mr_consume_options options = {.manual = manual == 1};
+		struct mr_consumer *k;
+		struct mr_delivery d;
+
+		fill(f, 1);
+		assert_int_equal(mr_consume(f->client, "jobs", &options, NULL, NULL, &k), 0);
+		assert_int_equal(mr_pull(k, &d, PATIENCE_MS), 0);
+		assert_int_equal(mr_delivery_attempts(&d), 0);
+		assert_int_equal(mr_nack(k, d.tag, true, 0), 0);
+		assert_int_equal(mr_pull(k, &d, PATIENCE_MS), 0);
+		assert_int_equal(d.redelivered, 1);
+		assert_int_equal(mr_delivery_attempts(&d), 1);
+		assert_int_equal(mr_nack(k, d.tag, true, 0), 0);
+		PROCESS_UNTIL(f->client, k_waits(f));
+		assert_int_equal(mr_consumer_close(k), 0);
+		assert_int_equal(mr_consume(f->client, "jobs", &options, NULL, NULL, &k), 0);
+		assert_int_equal(mr_pull(k, &d, PATIENCE_MS), 0);
+		assert_int_equal(d.redelivered, 3);
+		assert_int_equal(mr_delivery_attempts(&d), 2);
+		assert_int_equal(mr_ack(k, d.tag), 0);
+		assert_int_equal(mr_consumer_close(k), 0);
+	}
+}
+
 static uint64_t peek(struct fixture *f, const uint64_t *field)
 {
 	uint64_t value;
@@ -636,6 +680,7 @@ static void a_stage_pushes_on_from_its_callback(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(attempts_are_told_from_other_deliveries),
 		TEST(deliveries_are_acked_in_batches_when_the_callback_returns),
 		TEST(what_is_nacked_in_its_callback_is_not_acked),
 		TEST(rejected_deliveries_do_not_come_again),

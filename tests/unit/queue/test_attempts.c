@@ -65,6 +65,29 @@ static void who_leaves_in_good_order_uses_nothing_up(void **state)
 	assert_int_equal(dead(), 0);
 }
 
+/* As a consumer needs it to know which attempt the next is. */
+static void deliveries_that_were_no_attempts_are_said(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+	struct rig_sent *s;
+
+	(void)state;
+	push(q, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		rig_consume(&r, "work", 2, 1);
+		rig_run(&r);
+		cancel(2);
+	}
+	rig_consume(&r, "work", 2, 1);
+	rig_run(&r);
+	rig_settle(&r, 2, q, rig_expect(&r, 2, "0"), MRF_SETTLE_VERB_REQUEUE, 0);
+	rig_run(&r);
+	s = rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER);
+	assert_non_null(s);
+	assert_int_equal(s->view.extra.delivery.redelivered, 4);
+	assert_int_equal(s->view.extra.delivery.spared, 3);
+}
+
 static void leave_gives_back_all_that_a_consumer_has(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
@@ -235,6 +258,7 @@ static void worker_that_dies_with_calls_in_hand_is_one_failure(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		RIG_TEST(deliveries_that_were_no_attempts_are_said),
 		RIG_TEST(who_leaves_in_good_order_uses_nothing_up),
 		RIG_TEST(leave_gives_back_all_that_a_consumer_has),
 		RIG_TEST(of_a_silent_consumer_the_oldest_was_in_hand),

@@ -175,7 +175,7 @@ static void finish_up_to(const struct hold *last)
 	for (unsigned i = 0; i < HELD_MAX && !last->renewed; i++) {
 		if (!holds[i].valid || holds[i].client != last->client || &holds[i] == last)
 			continue;
-		if (holds[i].order < last->order) {
+		if (holds[i].order < last->order && !holds[i].renewed) {
 			acked++;
 			finish(&holds[i]);
 		} else {

@@ -119,7 +119,7 @@ static void ack_up_to_leaves_what_was_renewed(void **state)
 	uint64_t a, b, c;
 
 	(void)state;
-	rig_consume(&r, "jobs", 2, 3);
+	rig_consume(&r, "jobs", 2, 4);
 	push(q, "a");
 	push(q, "b");
 	push(q, "c");
@@ -127,13 +127,59 @@ static void ack_up_to_leaves_what_was_renewed(void **state)
 	b = rig_expect(&r, 2, "b");
 	c = rig_expect(&r, 2, "c");
 	rig_settle(&r, 2, q, a, MRF_SETTLE_VERB_PROGRESS, 0);
+	rig_settle(&r, 2, q, c, MRF_SETTLE_VERB_PROGRESS, 0);
+	/* Behind them, and all of it is worked on. */
+	rig_pass(&r, 1);
+	push(q, "d");
 	rig_settle(&r, 2, q, b, MRF_SETTLE_VERB_ACK_UP_TO, 0);
 	assert_int_equal(r.stats.queue_acked, 1);
-	rig_settle(&r, 2, q, a, MRF_SETTLE_VERB_ACK_UP_TO, 0);
+	rig_settle(&r, 2, q, rig_expect(&r, 2, "d"), MRF_SETTLE_VERB_ACK_UP_TO, 0);
 	assert_int_equal(r.stats.queue_acked, 2);
-	rig_settle(&r, 2, q, c, MRF_SETTLE_VERB_ACK, 0);
+	rig_settle(&r, 2, q, a, MRF_SETTLE_VERB_ACK_UP_TO, 0);
 	assert_int_equal(r.stats.queue_acked, 3);
+	rig_settle(&r, 2, q, c, MRF_SETTLE_VERB_ACK, 0);
+	assert_int_equal(r.stats.queue_acked, 4);
 	assert_int_equal(r.stats.bad_tags, 0);
+}
+
+/* Each by its own time, whichever list it is in. */
+static void what_was_renewed_times_out_by_its_own_time(void **state)
+{
+	uint32_t q = rig_make(&r, "jobs");
+	uint64_t a;
+
+	(void)state;
+	rig_consume(&r, "jobs", 2, 2);
+	push(q, "a");
+	a = rig_expect(&r, 2, "a");
+	rig_pass(&r, ACK_MS / 2);
+	rig_settle(&r, 2, q, a, MRF_SETTLE_VERB_PROGRESS, 0);
+	rig_pass(&r, ACK_MS / 4);
+	push(q, "b");
+	rig_expect(&r, 2, "b");
+	rig_consume(&r, "jobs", 3, 2);
+	rig_pass(&r, 3 * ACK_MS / 4 - 1);
+	rig_expect_none(&r, 3);
+	rig_pass(&r, 1);
+	rig_expect(&r, 3, "a");
+	rig_pass(&r, ACK_MS / 4 - 1);
+	rig_expect_none(&r, 3);
+	rig_pass(&r, 1);
+	rig_expect(&r, 3, "b");
+}
+
+static void who_asks_anew_for_recalls_gets_them(void **state)
+{
+	uint32_t q = rig_make(&r, "jobs");
+
+	(void)state;
+	r.recalls = false;
+	rig_consume(&r, "jobs", 2, 1);
+	r.recalls = true;
+	rig_consume(&r, "jobs", 2, 1);
+	push(q, "a");
+	rig_pass(&r, ACK_MS);
+	assert_int_equal(rig_count(&r, 2, MRF_MESSAGE_KIND_RECALL), 1);
 }
 
 static void who_did_not_ask_for_recalls_gets_none(void **state)
@@ -398,6 +444,8 @@ int main(void)
 		RIG_TEST(progress_of_one_does_not_hold_another),
 		RIG_TEST(ack_up_to_begins_the_time_of_what_is_left_anew),
 		RIG_TEST(ack_up_to_leaves_what_was_renewed),
+		RIG_TEST(what_was_renewed_times_out_by_its_own_time),
+		RIG_TEST(who_asks_anew_for_recalls_gets_them),
 		RIG_TEST(who_did_not_ask_for_recalls_gets_none),
 		RIG_TEST(released_frees_the_credit_of_a_recall),
 		RIG_TEST(call_whose_caller_gave_up_goes_to_no_worker),
