@@ -100,14 +100,19 @@ static inline uint32_t mr_message_load_32(const void *at)
 	return word;
 }
 
-/* The header of the message at `at` (8 readable bytes), read once. */
-static inline struct mrf_message_header mr_message_header_load(const void *at)
+/* A header that was read as one word. */
+static inline struct mrf_message_header mr_message_header(uint64_t word)
 {
-	uint64_t word = mr_message_load_64(at);
 	struct mrf_message_header h;
 
 	memcpy(&h, &word, sizeof(h));
 	return h;
+}
+
+/* The header of the message at `at` (8 readable bytes), read once. */
+static inline struct mrf_message_header mr_message_header_load(const void *at)
+{
+	return mr_message_header(mr_message_load_64(at));
 }
 
 /* True if `ready` bytes (not MR_BYTES_CORRUPT) hold the whole message whose header was read. */

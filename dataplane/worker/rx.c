@@ -14,69 +14,95 @@ static void give_up(struct mr_worker *w, struct mr_session *s, enum mr_corrupt w
 	}
 }
 
-/* Takes messages of one session into the burst; returns their bytes. */
-static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_max)
+/* A publish behind the first `from` bytes waits. */
+static void __attribute__((noinline))
+wait_at(struct mr_worker *w, struct mr_session *s, size_t ready, uint32_t from)
 {
-	size_t ready =
-		mr_unlikely(s->looked) ? mr_bytes_readable_now(&s->up) : mr_bytes_readable(&s->up);
-	const uint8_t *at = mr_bytes_peek(&s->up);
-	uint32_t messages_max = MR_BURST - w->burst_count;
-	uint32_t passed = mr_worker_ring_passed(s);
-	uint32_t bytes = 0, taken = 0;
+	mr_worker_count_stall(w, s);
+	mr_worker_ring_beyond(w, s, ready, from);
+}
+
+/* Takes messages of one session into the burst; returns their bytes. `looked`: that of the session. Inlined
+ * twice, so that the usual case has nothing to ask. A message's length is what the next one waits for: it
+ * stays in registers. */
+MR_ALWAYS_INLINE uint32_t take_ready(
+	struct mr_worker *w, struct mr_session *s, size_t ready, uint32_t bytes_max, bool looked)
+{
+	const uint8_t *first = mr_bytes_peek(&s->up), *end = first + ready, *at = first;
+	const uint8_t *stop = first + (ready < bytes_max ? ready : bytes_max);
+	const uint8_t *passed = first + (looked ? mr_worker_ring_passed(s) : 0);
+	uint32_t messages_max = MR_BURST - w->burst_count, left;
 	bool waits = false;
 
-	if (ready == 0) {
-		if (mr_unlikely(atomic_load_explicit(
-			    &s->gone, memory_order_acquire))) /* [session.gone] */
-			mr_worker_bereave(w, s);
-		return 0;
-	}
-	if (mr_unlikely(ready == MR_BYTES_CORRUPT)) {
-		give_up(w, s, MR_CORRUPT_POSITION);
-		return 0;
-	}
 	if (messages_max > mr_session_burst(s))
 		messages_max = mr_session_burst(s);
 	/* Where a message is, the one before it says: its line would be asked for only when that one
 	 * has come. */
 	mr_prefetch_lines(at, ready);
-	while (bytes < ready && taken < messages_max && bytes < bytes_max) {
-		struct mrf_message_header h = mr_message_header_load(at + bytes);
+	for (left = messages_max; at < stop && left > 0;) {
+		uint64_t word = mr_message_load_64(at);
+		struct mrf_message_header h = mr_message_header(word);
+		uint32_t stride = mr_message_stride(h.bytes);
 
-		if (mr_unlikely(!mr_message_fits(&h, ready - bytes))) {
+		if (mr_unlikely(!mr_message_fits(&h, (size_t)(end - at)))) {
 			/* Where the next message starts cannot be known any more. */
 			give_up(w, s, MR_CORRUPT_MESSAGE);
 			break;
 		}
-		if (mr_unlikely(bytes < passed) && mr_message_passes(h)) {
-			bytes += mr_message_stride(h.bytes); /* it was taken before */
+		if (looked && at < passed && mr_message_passes(h)) {
+			at += stride; /* it was taken before */
 			continue;
 		}
-		if (mr_unlikely(!mr_worker_may_take(w, s, at + bytes, h))) {
-			mr_worker_count_stall(w, s);
+		if (mr_unlikely(!mr_worker_may_take(w, s, at, h))) {
+			wait_at(w, s, ready, (uint32_t)(at - first));
 			waits = true;
 			break;
 		}
-		mr_worker_keep(w, s, at + bytes, h);
-		bytes += mr_message_stride(h.bytes);
-		taken++;
+		mr_worker_keep_word(w, s, at, word);
+		at += stride;
+		left--;
 	}
-	if (mr_unlikely(waits))
-		mr_worker_ring_beyond(w, s, ready, bytes);
-	else if (mr_unlikely(s->looked))
-		s->looked = bytes < passed;
-	if (mr_unlikely(bytes == 0))
+	if (looked && !waits)
+		s->looked = at < passed;
+	if (mr_unlikely(at == first))
 		return 0;
-	mr_bytes_skip(&s->up, bytes);
-	mr_count(s->stats->rx_messages, taken);
-	mr_count(s->stats->rx_bytes, bytes);
-	mr_count(w->stats->rx_messages, taken);
+	mr_bytes_skip(&s->up, (size_t)(at - first));
+	mr_count(s->stats->rx_messages, messages_max - left);
+	mr_count(s->stats->rx_bytes, (uint64_t)(at - first));
+	mr_count(w->stats->rx_messages, messages_max - left);
 	atomic_store_explicit(&s->heard, mr_worker_clock(w), memory_order_relaxed);
 	if (!s->consumed) {
 		s->consumed = true;
 		w->consumed[w->consumed_count++] = s;
 	}
-	return bytes;
+	return (uint32_t)(at - first);
+}
+
+/* Nothing can be taken, or some of it was taken already. */
+static uint32_t __attribute__((noinline))
+take_rare(struct mr_worker *w, struct mr_session *s, size_t ready, uint32_t bytes_max)
+{
+	if (ready == 0) {
+		mr_worker_bereave(w, s);
+		return 0;
+	}
+	if (ready == MR_BYTES_CORRUPT) {
+		give_up(w, s, MR_CORRUPT_POSITION);
+		return 0;
+	}
+	return take_ready(w, s, ready, bytes_max, true);
+}
+
+static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_max)
+{
+	size_t ready =
+		mr_unlikely(s->looked) ? mr_bytes_readable_now(&s->up) : mr_bytes_readable(&s->up);
+
+	if (ready == 0 && mr_likely(!atomic_load_explicit(&s->gone, memory_order_acquire)))
+		return 0; /* [session.gone] */
+	if (mr_unlikely(ready == 0 || ready == MR_BYTES_CORRUPT || s->looked))
+		return take_rare(w, s, ready, bytes_max);
+	return take_ready(w, s, ready, bytes_max, false);
 }
 
 /* One that is stalled: a publish at its head waits. */

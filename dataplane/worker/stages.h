@@ -113,49 +113,10 @@ void mr_worker_mesh_fini(struct mr_worker *w);
 void mr_worker_sleep(struct mr_worker *w);
 void mr_worker_housekeep(struct mr_worker *w);
 
-/* A fragment says whose it is and how large the whole: what cannot be goes no further. */
-static inline bool mr_worker_fragment_fits(
-	const struct mr_worker *w, const struct mr_session *s, const struct mr_message_view *m)
-{
-	const struct mrf_message_fragment *f = &m->extra.fragment;
-	uint32_t bytes = m->header_bytes + m->payload_bytes;
-
-	return f->session == s->id && f->total_bytes <= w->message_bytes_max &&
-	       bytes <= f->total_bytes && f->offset <= f->total_bytes - bytes;
-}
-
-/* False: it has flags that its kind has not. What has a subject or a token, as most publishes that come here, may. */
-static inline bool mr_worker_may_have(struct mrf_message_header h)
-{
-	const unsigned common = MRF_MESSAGE_FLAG_SECTIONS | MRF_MESSAGE_FLAG_TOKEN;
-
-	return mr_likely(h.kind == MRF_MESSAGE_KIND_PUBLISH && (h.flags & ~common) == 0) ||
-	       (h.flags & ~mr_message_client_flags(h.kind)) == 0;
-}
-
-/* Takes a message with parts apart; NULL: it is discarded, and counted. A subject is looked at more than once, so it must not change
- * meanwhile; copied here, a stage before it is read, its bytes have left the store buffer by then. */
-static inline const struct mr_message_view *mr_worker_take_apart(struct mr_worker *w,
-	struct mr_session *s, uint32_t index, const uint8_t *at, struct mrf_message_header h)
-{
-	struct mr_message_view *m = &w->views[index];
-
-	if (mr_unlikely(!mr_worker_may_have(h) || !mr_message_parse(at, h, m))) {
-		mr_count(w->stats->drop_bad_message, 1);
-		return NULL;
-	}
-	if (mr_unlikely((h.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0 &&
-			!mr_worker_fragment_fits(w, s, m))) {
-		mr_count(w->stats->drop_bad_fragment, 1);
-		return NULL;
-	}
-	/* Most of what has a token has none. */
-	if (mr_unlikely(m->subject_bytes == 0))
-		return m;
-	memcpy(w->subjects[index], m->subject, m->subject_bytes);
-	m->subject = (const uint8_t *)w->subjects[index];
-	return m;
-}
+/* apart.c: takes a message with parts apart, which is to be entry `index` of the burst; NULL: it is discarded,
+ * and counted. Not inline: what it needs would drive what every message needs out of registers. */
+const struct mr_message_view *mr_worker_take_apart(struct mr_worker *w, struct mr_session *s,
+	uint32_t index, const uint8_t *at, struct mrf_message_header h);
 
 /* A promised Publish with a body and nothing else. */
 static inline bool mr_worker_is_bare_promise(struct mrf_message_header h)
@@ -163,23 +124,37 @@ static inline bool mr_worker_is_bare_promise(struct mrf_message_header h)
 	return h.kind == MRF_MESSAGE_KIND_PUBLISH && h.flags == MRF_MESSAGE_FLAG_HIGH;
 }
 
-/* Puts a message whose header was read and fits into the burst, which has room. */
-MR_ALWAYS_INLINE void mr_worker_keep(
-	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h)
+/* Puts a message whose header was read and fits into the burst, which has room. `word` is the header, and is
+ * written as it was read: at once. */
+MR_ALWAYS_INLINE void mr_worker_keep_word(
+	struct mr_worker *w, struct mr_session *s, const uint8_t *at, uint64_t word)
 {
+	struct mrf_message_header h = mr_message_header(word);
 	uint32_t index = w->burst_count;
-	struct mr_burst_entry e = {.header = h, .at = at, .from = s};
+	const struct mr_message_view *view = NULL;
 
 	if ((h.flags != 0 && !mr_worker_is_bare_promise(h)) ||
 		mr_unlikely(h.bytes > sizeof(h) + MR_BODY_BYTES_MAX)) {
-		e.view = mr_worker_take_apart(w, s, index, at, h);
-		if (mr_unlikely(e.view == NULL)) {
+		view = mr_worker_take_apart(w, s, index, at, h);
+		if (mr_unlikely(view == NULL)) {
 			mr_count(s->stats->rejected, 1);
 			return;
 		}
 	}
-	w->burst[index] = e;
-	w->burst_count++;
+	memcpy(&w->burst[index].header, &word, sizeof(word));
+	w->burst[index].at = at;
+	w->burst[index].view = view;
+	w->burst[index].from = s;
+	w->burst_count = index + 1;
+}
+
+static inline void mr_worker_keep(
+	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h)
+{
+	uint64_t word;
+
+	memcpy(&word, &h, sizeof(word));
+	mr_worker_keep_word(w, s, at, word);
 }
 
 static inline void mr_worker_mark_dirty(struct mr_worker *w, struct mr_session *s)

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/worker/stages.h"
+
+/* A fragment says whose it is and how large the whole: what cannot be goes no further. */
+static bool fragment_fits(
+	const struct mr_worker *w, const struct mr_session *s, const struct mr_message_view *m)
+{
+	const struct mrf_message_fragment *f = &m->extra.fragment;
+	uint32_t bytes = m->header_bytes + m->payload_bytes;
+
+	return f->session == s->id && f->total_bytes <= w->message_bytes_max &&
+	       bytes <= f->total_bytes && f->offset <= f->total_bytes - bytes;
+}
+
+/* False: it has flags that its kind has not. Most publishes that come here have a subject or a token. */
+static bool may_have(struct mrf_message_header h)
+{
+	const unsigned common = MRF_MESSAGE_FLAG_SECTIONS | MRF_MESSAGE_FLAG_TOKEN;
+
+	return mr_likely(h.kind == MRF_MESSAGE_KIND_PUBLISH && (h.flags & ~common) == 0) ||
+	       (h.flags & ~mr_message_client_flags(h.kind)) == 0;
+}
+
+/* A subject is looked at more than once, so it must not change meanwhile. It is copied here, a stage before
+ * it is read: its bytes have left the store buffer by then. */
+const struct mr_message_view *mr_worker_take_apart(struct mr_worker *w, struct mr_session *s,
+	uint32_t index, const uint8_t *at, struct mrf_message_header h)
+{
+	struct mr_message_view *m = &w->views[index];
+
+	if (mr_unlikely(!may_have(h) || !mr_message_parse(at, h, m))) {
+		mr_count(w->stats->drop_bad_message, 1);
+		return NULL;
+	}
+	if (mr_unlikely((h.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0 && !fragment_fits(w, s, m))) {
+		mr_count(w->stats->drop_bad_fragment, 1);
+		return NULL;
+	}
+	/* Most of what has a token has none. */
+	if (mr_unlikely(m->subject_bytes == 0))
+		return m;
+	memcpy(w->subjects[index], m->subject, m->subject_bytes);
+	m->subject = (const uint8_t *)w->subjects[index];
+	return m;
+}
