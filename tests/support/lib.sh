@@ -59,13 +59,17 @@ chmod 755 "$dir"
 
 # ---- waiting
 
-# wait_for WHAT COMMAND...: until the command succeeds; fails after `patience_s`.
+# wait_for WHAT COMMAND...: until the command succeeds; fails after `patience_s`, and shows then what
+# the command says, which it may fail for another reason than that its condition is not met.
 wait_for() {
 	local what=$1 deadline=$((SECONDS + patience_s))
 
 	shift
 	until "$@" >/dev/null 2>&1; do
-		[ "$SECONDS" -lt "$deadline" ] || fail_slow "waited $patience_s s in vain: $what"
+		if [ "$SECONDS" -ge "$deadline" ]; then
+			("$@") 2>&1 | head -n 40 >&2 || true
+			fail_slow "waited $patience_s s in vain: $what"
+		fi
 		sleep 0.02
 	done
 }
