@@ -349,7 +349,7 @@ static uint32_t set_of(const struct mr_router *r, uint64_t hash)
 	return (uint32_t)(hash >> 12) & r->set_mask;
 }
 
-static const struct mr_route *cache_find(struct mr_router *r, const struct key *k)
+MR_ALWAYS_INLINE const struct mr_route *cache_look(struct mr_router *r, const struct key *k)
 {
 	uint32_t set = set_of(r, k->hash);
 	uint32_t tag = tag_of(k->hash);
@@ -371,6 +371,11 @@ static const struct mr_route *cache_find(struct mr_router *r, const struct key *
 		break;
 	}
 	return NULL;
+}
+
+static const struct mr_route *cache_find(struct mr_router *r, const struct key *k)
+{
+	return cache_look(r, k);
 }
 
 /* The subject is well-formed and not in the cache. */
@@ -396,7 +401,7 @@ const struct mr_route *mr_router_subject(
 
 	if (mr_likely(bytes <= MR_SUBJECT_BYTES_MAX)) {
 		k.hash = mr_hash_text(&r->t->nodes.hash_key, subject, bytes);
-		const struct mr_route *route = cache_find(r, &k);
+		const struct mr_route *route = cache_look(r, &k);
 		if (mr_likely(route != NULL))
 			return route;
 	}

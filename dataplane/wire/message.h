@@ -165,13 +165,12 @@ MR_ALWAYS_INLINE bool mr_message_parse(
 {
 	uint32_t left = (uint32_t)header.bytes - (uint32_t)sizeof(header);
 	const uint8_t *p = at + sizeof(header);
-	uint32_t named = 0;
+	/* Not in *m until they are known: they would be stored, and waited for. */
+	uint32_t subject_bytes = 0, header_bytes = 0;
 
 	assert(header.bytes >= sizeof(header));
 	m->header = header;
 	m->token = (struct mrf_reply_token){0};
-	m->subject_bytes = 0;
-	m->header_bytes = 0;
 	if (header.flags & MRF_MESSAGE_FLAG_TOKEN) {
 		if (left < sizeof(m->token))
 			return false;
@@ -194,19 +193,20 @@ MR_ALWAYS_INLINE bool mr_message_parse(
 		if (left < sizeof(struct mrf_message_sections))
 			return false;
 		word = mr_message_load_32(p);
-		m->subject_bytes = word & 0xff;
-		m->header_bytes = word >> 16;
+		subject_bytes = word & 0xff;
+		header_bytes = word >> 16;
 		p += sizeof(struct mrf_message_sections);
 		left -= (uint32_t)sizeof(struct mrf_message_sections);
-		named = m->subject_bytes + m->header_bytes;
-		if (mr_unlikely((word & 0xff00) != 0 || named > left))
+		if (mr_unlikely((word & 0xff00) != 0 || subject_bytes + header_bytes > left))
 			return false;
 	}
 	m->subject = p;
-	m->headers = p + m->subject_bytes;
-	m->payload = p + named;
-	m->payload_bytes = left - named;
-	return m->header_bytes + m->payload_bytes <= MR_BODY_BYTES_MAX;
+	m->subject_bytes = subject_bytes;
+	m->headers = p + subject_bytes;
+	m->header_bytes = header_bytes;
+	m->payload = p + subject_bytes + header_bytes;
+	m->payload_bytes = left - subject_bytes - header_bytes;
+	return left - subject_bytes <= MR_BODY_BYTES_MAX;
 }
 
 /* The view of a message without flags that name parts, whose header was loaded and fits: all is payload. */

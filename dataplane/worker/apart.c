@@ -39,7 +39,7 @@ const struct mr_message_view *mr_worker_take_apart(struct mr_worker *w, struct m
 	/* Most of what has a token has none. */
 	if (mr_unlikely(m->subject_bytes == 0))
 		return m;
-	memcpy(w->subjects[index], m->subject, m->subject_bytes);
+	mr_message_copy((uint8_t *)w->subjects[index], m->subject, m->subject_bytes);
 	m->subject = (const uint8_t *)w->subjects[index];
 	return m;
 }

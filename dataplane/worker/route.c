@@ -455,10 +455,13 @@ static const struct mr_burst_entry *take_turn(struct mr_worker *w, const struct 
 	const struct mr_burst_entry *end, uint64_t *since)
 {
 	const struct mr_burst_entry *first = e;
+	const struct mr_router_counters *looked = w->looked;
 	struct mr_session *s = e->from;
 	bool waits = mr_session_must_wait(w, s);
+	uint64_t over;
 
 	mr_worker_turn_begin(w);
+	over = w->share.turn_visits + MR_TURN_WORK;
 	do {
 		uint32_t run;
 
@@ -471,7 +474,7 @@ static const struct mr_burst_entry *take_turn(struct mr_worker *w, const struct 
 			single(w, e++);
 		else
 			e += publish_run(w, e, run);
-		waits = mr_worker_turn_is_over(w) || s->late != NULL;
+		waits = looked->visits + w->share.turn_work >= over || s->late != NULL;
 	} while (e < end && e->from == s);
 	end_turn(w, first, e, since);
 	return e;
