@@ -111,13 +111,16 @@ for file in cooked raw.accepted plain plain.accepted; do
 done
 missing() { comm -23 <(uniq "$1.sorted") <(uniq "$2.sorted") | wc -l; }
 doubled() { uniq -d "$1.sorted" | wc -l; }
+# There are millions of lines on a fast machine: each figure is counted once.
+missing_once=$(missing "$dir/raw.accepted" "$dir/cooked") doubled_once=$(doubled "$dir/cooked")
+missing_plain=$(missing "$dir/plain.accepted" "$dir/plain")
 figures "exactly once: accepted $(wc -l <"$dir/raw.accepted"), processed $(wc -l <"$dir/cooked"), missing \
-$(missing "$dir/raw.accepted" "$dir/cooked"), doubled $(doubled "$dir/cooked")"
+$missing_once, doubled $doubled_once"
 figures "at least once: accepted $(wc -l <"$dir/plain.accepted"), processed $(wc -l <"$dir/plain"), missing \
-$(missing "$dir/plain.accepted" "$dir/plain"), doubled $(doubled "$dir/plain")"
+$missing_plain, doubled $(doubled "$dir/plain")"
 figures "calls answered rightly: $(wc -l <"$dir/called"); kills: $kills"
-expect_equal "accepted and lost, exactly once" "$(missing "$dir/raw.accepted" "$dir/cooked")" 0
-expect_equal "accepted and lost, at least once" "$(missing "$dir/plain.accepted" "$dir/plain")" 0
-expect_equal "processed twice, exactly once" "$(doubled "$dir/cooked")" 0
+expect_equal "accepted and lost, exactly once" "$missing_once" 0
+expect_equal "accepted and lost, at least once" "$missing_plain" 0
+expect_equal "processed twice, exactly once" "$doubled_once" 0
 expect_equal "dead letters" "$(counter queue_dead)" 0
 bus_stop
