@@ -14,7 +14,7 @@ build=$(cd "${MILLRACE_BUILD:-$top/build}" && pwd)
 millrace=$build/millrace
 scenario=$(basename "$0" .sh)
 # Sanitized builds and busy machines are slow; a wait that is too short would be a false alarm.
-patience_s=30
+patience_s=60
 
 say() { printf '%s\n' "-- $*"; }
 
