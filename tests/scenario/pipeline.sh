@@ -3,7 +3,7 @@
 # pipeline: three stages of a shell pipeline over queues; a worker is killed in the midst of it.
 . "$(dirname "$0")/../support/lib.sh"
 
-lines=2000
+lines=1000
 bus_start --set queues.ack_timeout_ms=5000
 
 say "raw -> two workers -> cooked"
