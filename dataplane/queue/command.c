@@ -128,11 +128,14 @@ static int make(struct request *r, struct mr_queue **out)
 	rc = mr_queue_make(r->q, r->kind, r->name.data, r->name.bytes, &options, out);
 	if (rc == -ENOMEM && mr_limit_make_room(r->q))
 		rc = mr_queue_make(r->q, r->kind, r->name.data, r->name.bytes, &options, out);
-	if (rc == 0 && client != NULL)
+	if (rc != 0)
+		return rc;
+	if (client != NULL)
 		mr_limit_made_by(r->q, *out, client);
-	if (rc == 0)
-		(*out)->is_set = asks(r);
-	return rc;
+	else
+		mr_limit_made(r->q, *out, MR_PEER_OWN);
+	(*out)->is_set = asks(r);
+	return 0;
 }
 
 static int open_queue(struct request *r, struct mr_queue **out)
@@ -434,8 +437,7 @@ static int redrive_to(struct request *r, struct mr_queue **queue)
 	rc = *queue == NULL ? make(r, queue) : 0;
 	if (rc != 0)
 		return rc;
-	(*queue)->dead = dead;
-	dead->dead = *queue;
+	mr_dead_join(r->q, *queue, dead);
 	return 0;
 }
 

@@ -192,30 +192,59 @@ static const char *headers_of(struct mr_queue_entry *e)
 							: (uint8_t *)mr_entry_body(e));
 }
 
-/* Dead letters are limited together with their queue, by the share of the store that one may have (mr_push_footprint). */
+void mr_dead_join(struct mr_queues *q, struct mr_queue *queue, struct mr_queue *dead)
+{
+	mr_limit_uncount(q, dead);
+	queue->dead = dead;
+	dead->dead = queue;
+}
+
+static bool is_needed(const struct mr_queue *dead)
+{
+	return mr_queue_in_use(dead) || dead->paused || dead->is_set || dead->kept ||
+	       dead->maker != 0;
+}
+
+void mr_dead_part(struct mr_queues *q, struct mr_queue *queue)
+{
+	struct mr_queue *other = queue->dead;
+
+	if (other == NULL)
+		return;
+	queue->dead = other->dead = NULL;
+	if (queue->is_dead)
+		return;
+	if (is_needed(other))
+		mr_limit_made(q, other, other->peer);
+	else
+		mr_queue_remove(q, other);
+}
+
+/* Dead letters are limited together with their queue, by the share of the store that one may have (mr_push_footprint),
+ * and have their place beside it: there is one for each queue that there may be. */
 struct mr_queue *mr_dead_of(struct mr_queues *q, struct mr_queue *queue)
 {
 	char name[MR_SUBJECT_BYTES_MAX];
 	struct mrf_queue_options options = q->c.queue;
 	uint32_t bytes = queue->name_bytes + (uint32_t)MR_QUEUE_DEAD_BYTES;
+	struct mr_queue *dead;
 
 	if (queue->dead != NULL)
 		return queue->dead;
 	assert(bytes <= MR_SUBJECT_BYTES_MAX); /* names leave room for it */
 	memcpy(name, queue->name, queue->name_bytes);
 	memcpy(name + queue->name_bytes, MR_QUEUE_DEAD, MR_QUEUE_DEAD_BYTES);
-	queue->dead = mr_queue_by_name(q, MRF_QUEUE_KIND_QUEUE, name, bytes);
+	dead = mr_queue_by_name(q, MRF_QUEUE_KIND_QUEUE, name, bytes);
 	options.messages_max = UINT64_MAX / 2;
 	options.bytes_max = 0;
 	options.age_max_ms = 0;
-	if (queue->dead == NULL) {
-		if (mr_queue_make(q, MRF_QUEUE_KIND_QUEUE, name, bytes, &options, &queue->dead) !=
-			0)
+	if (dead == NULL) {
+		if (mr_queue_make(q, MRF_QUEUE_KIND_QUEUE, name, bytes, &options, &dead) != 0)
 			return NULL;
-		mr_limit_made(q, queue->dead, queue->peer);
+		dead->peer = queue->peer;
 	}
-	queue->dead->dead = queue;
-	return queue->dead;
+	mr_dead_join(q, queue, dead);
+	return dead;
 }
 
 void mr_dead_letter(
@@ -225,7 +254,7 @@ void mr_dead_letter(
 	struct block b = {.bytes = 0};
 	bool told;
 
-	if (dead == NULL) { /* no room for another queue: it is not lost for that */
+	if (dead == NULL) { /* no memory for another queue: it is not lost for that */
 		if (!mr_delivery_delay(q, queue, e, RETRY_MS))
 			mr_queue_put_back(q, queue, e);
 		return;

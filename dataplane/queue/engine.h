@@ -224,8 +224,9 @@ struct mr_queue {
 	struct mr_queue *idle_next;
 	uint64_t idle_ms; /* used_ms when it was listed */
 	bool idle_listed;
-	bool wanted; /* had a consumer, or was opened by others than its maker */
-	bool kept;   /* an operator opened it */
+	bool wanted;  /* had a consumer, or was opened by others than its maker */
+	bool kept;    /* an operator opened it */
+	bool counted; /* it has a place of queues_max; dead letters have that of their queue */
 	uint32_t delayed_head;
 	uint32_t assemblies; /* messages of which not all fragments came */
 	uint64_t pushed, accepted, refused, duplicates, delivered, acked, redelivered;
@@ -470,6 +471,12 @@ void mr_queue_timer(struct mr_queues *q, struct mr_queue *queue);
 /* At most `max` of those that have waited too long. */
 void mr_queue_expire(struct mr_queues *q, struct mr_queue *queue, unsigned max);
 
+/* A queue and its dead letters for each place. */
+static inline uint32_t mr_queue_slots_max(const struct mr_queues_config *c)
+{
+	return 2 * c->queues_max;
+}
+
 static inline uint64_t mr_queue_depth(const struct mr_queue *queue)
 {
 	return queue->ready_count + queue->delayed_count + queue->outstanding_count;
@@ -556,9 +563,11 @@ uint64_t mr_limit_peer(struct mr_queues *q, uint64_t session);
 int mr_limit_make(struct mr_queues *q, const struct mr_queue_client *client);
 /* For one more queue in the store, the same: false if none gives way. */
 bool mr_limit_make_room(struct mr_queues *q);
-/* Counts a queue for a peer; and for the client that made it. */
+/* Counts a queue for a peer; and for the client that made it. Dead letters are counted with their queue, and for
+ * themselves when it is gone. */
 void mr_limit_made(struct mr_queues *q, struct mr_queue *queue, uint64_t peer);
 void mr_limit_made_by(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_client *client);
+void mr_limit_uncount(struct mr_queues *q, struct mr_queue *queue);
 void mr_limit_removed(struct mr_queues *q, struct mr_queue *queue);
 /* Queues that it made and that nobody used go. False: there are more to look at. */
 bool mr_limit_maker_gone(struct mr_queues *q, struct mr_queue_client *client);
@@ -783,8 +792,13 @@ static inline void mr_queue_has_room(struct mr_queues *q, struct mr_queue *queue
 }
 
 /* Dead letters (dead.c) */
-/* The queue of its dead letters; NULL: there is no room for one. */
+/* The queue of its dead letters; NULL: there is no memory for one. */
 struct mr_queue *mr_dead_of(struct mr_queues *q, struct mr_queue *queue);
+/* They are its own from here on. */
+void mr_dead_join(struct mr_queues *q, struct mr_queue *queue, struct mr_queue *dead);
+/* The queue, or its dead letters, goes: the other stays alone, or goes with it if it is dead letters that nobody needs.
+ */
+void mr_dead_part(struct mr_queues *q, struct mr_queue *queue);
 void mr_dead_letter(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, const char *reason);
 /* Moves at most `max` of those that are to be moved back; returns how many. */

@@ -163,7 +163,18 @@ void mr_limit_made(struct mr_queues *q, struct mr_queue *queue, uint64_t peer)
 {
 	/* There is an entry for each queue, and whether it may be made was asked before. */
 	(void)mr_share_take(&q->limits.shares, peer, MR_SHARE_OF(QUEUES, 0), 1, UINT64_MAX);
+	q->limits.queues_count++;
 	queue->peer = peer;
+	queue->counted = true;
+}
+
+void mr_limit_uncount(struct mr_queues *q, struct mr_queue *queue)
+{
+	if (!queue->counted)
+		return;
+	mr_share_give(&q->limits.shares, queue->peer, MR_SHARE_OF(QUEUES, 0), 1);
+	q->limits.queues_count--;
+	queue->counted = false;
 }
 
 void mr_limit_made_by(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_client *client)
@@ -198,7 +209,7 @@ void mr_limit_removed(struct mr_queues *q, struct mr_queue *queue)
 	if (maker != NULL)
 		made_unlink(maker, queue);
 	idle_unlink(q, queue);
-	mr_share_give(&q->limits.shares, queue->peer, MR_SHARE_OF(QUEUES, 0), 1);
+	mr_limit_uncount(q, queue);
 }
 
 static bool never_used(const struct mr_queue *queue)

@@ -45,7 +45,7 @@ static uint64_t entries_max(const struct mr_store *store)
 
 static void unmap_tables(struct mr_queues *q)
 {
-	mr_memory_unmap(q->slots, q->c.queues_max * sizeof(*q->slots));
+	mr_memory_unmap(q->slots, mr_queue_slots_max(&q->c) * sizeof(*q->slots));
 	mr_memory_unmap(q->names, ((size_t)q->names_mask + 1) * sizeof(*q->names));
 	mr_memory_unmap(q->sessions, ((size_t)q->sessions_mask + 1) * sizeof(*q->sessions));
 	mr_memory_unmap(q->deliveries, (size_t)q->deliveries_max * sizeof(*q->deliveries));
@@ -54,11 +54,11 @@ static void unmap_tables(struct mr_queues *q)
 
 static int map_tables(struct mr_queues *q)
 {
-	q->index_bits = bits_of(q->c.queues_max);
+	q->index_bits = bits_of(mr_queue_slots_max(&q->c));
 	q->names_mask = (1u << q->index_bits) - 1;
 	q->sessions_mask = SESSION_BUCKETS - 1;
 	q->deliveries_max = deliveries_max(q->store);
-	q->slots = mr_memory_map(q->c.queues_max * sizeof(*q->slots), false);
+	q->slots = mr_memory_map(mr_queue_slots_max(&q->c) * sizeof(*q->slots), false);
 	q->names = mr_memory_map(((size_t)q->names_mask + 1) * sizeof(*q->names), false);
 	q->sessions = mr_memory_map(((size_t)q->sessions_mask + 1) * sizeof(*q->sessions), false);
 	q->deliveries = mr_memory_map((size_t)q->deliveries_max * sizeof(*q->deliveries), false);
@@ -76,7 +76,7 @@ static uint32_t timers_max(const struct mr_queues *q)
 {
 	uint64_t consumers = mr_store_bytes_max(q->store) / sizeof(struct mr_queue_consumer);
 
-	return (uint32_t)(q->deliveries_max + q->c.queues_max + consumers);
+	return (uint32_t)(q->deliveries_max + mr_queue_slots_max(&q->c) + consumers);
 }
 
 int mr_queues_new(const struct mr_queues_config *c, struct mr_store *store, struct mr_queues **out)

@@ -7,7 +7,7 @@
 #define QUEUE_BYTES ((uint32_t)(sizeof(struct mr_queue) + MR_SUBJECT_BYTES_MAX))
 
 /* Slots that were used are left alone while there are fewer, and new ones. */
-#define SLOTS_REST 1024u
+#define SLOTS_REST 2048u
 
 static struct mr_queue **chain_of(
 	const struct mr_queues *q, unsigned kind, const char *name, uint32_t bytes)
@@ -34,7 +34,7 @@ static uint32_t slot_take(struct mr_queues *q)
 {
 	uint32_t index = q->slots_free;
 
-	if (q->slots_free_count < SLOTS_REST && q->slots_fresh < q->c.queues_max)
+	if (q->slots_free_count < SLOTS_REST && q->slots_fresh < mr_queue_slots_max(&q->c))
 		return q->slots_fresh++;
 	if (index == MR_QUEUE_NONE)
 		return MR_QUEUE_NONE;
@@ -108,7 +108,6 @@ int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t
 	memcpy(queue->name, name, bytes);
 	q->slots[index].queue = queue;
 	link_name(q, queue);
-	q->limits.queues_count++;
 	mr_queue_arm(q, queue);
 	*out = queue;
 	return 0;
@@ -190,9 +189,7 @@ void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
 	mr_queue_deactivate(q, queue);
 	mr_timer_clear(&q->timers, &queue->timer);
 	mr_limit_removed(q, queue);
-	q->limits.queues_count--;
-	if (queue->dead != NULL)
-		queue->dead->dead = NULL;
+	mr_dead_part(q, queue);
 	unlink_name(q, queue);
 	slot_give_back(q, index);
 	mr_policy_fini(q, queue);

@@ -239,7 +239,7 @@ static void idle_queue_is_removed_and_its_number_is_not_good_again(void **state)
 
 static void many_slots(struct mr_queues_config *c)
 {
-	c->queues_max = 1u << 20; /* seven bits of generation */
+	c->queues_max = 1u << 20; /* six bits of generation */
 }
 
 static void number_of_a_queue_that_was_deleted_rests(void **state)
