@@ -19,7 +19,8 @@ static const struct {
 	{-ECONNREFUSED, "no bus listens at the address"},
 	{-EACCES, "the bus refuses this user or this subject"},
 	{-ENOSPC, "no room left: a table of the bus, or the caller's memory, is full"},
-	{-EDQUOT, "this host or user has its share of a table of the bus"},
+	{-EDQUOT,
+		"this host or user has its share of a table of the bus, or of the memory of its queues"},
 	{-EHOSTUNREACH, "the request found no responder"},
 	{-EBUSY, "every responder is overloaded, or the call is not allowed at this moment"},
 	{-ENOBUFS, "the memory of all queues of the bus is full"},
@@ -53,6 +54,7 @@ int mr_status_error(uint32_t code)
 	case MRF_STATUS_CODE_TOO_OLD: return -ESTALE;
 	case MRF_STATUS_CODE_OVERLOADED: return -EBUSY;
 	case MRF_STATUS_CODE_NO_MEMORY: return -ENOBUFS;
+	case MRF_STATUS_CODE_SHARE_USED: return -EDQUOT;
 	case MRF_STATUS_CODE_FAILED:
 	case MRF_STATUS_CODE_WORKER_LOST: return -EREMOTEIO;
 	case MRF_STATUS_CODE_NO_RESPONDERS:

@@ -37,7 +37,8 @@
  *           -ECONNREFUSED  nobody listens at the address
  *           -EACCES        the bus refuses this user or this subject
  *           -ENOSPC        a table of the bus is full: clients, subscriptions, aliases
- *           -EDQUOT        this host or user has its share of such a table
+ *           -EDQUOT        this host or user has its share of such a table, or of the memory of
+ *                          the queues
  *           -EHOSTUNREACH  a request found no responder
  *           -EBUSY         a request found every responder's ring full; a claim is open; or the call
  *                          is not allowed within a callback
@@ -383,8 +384,8 @@ struct mr_push_options {
 	const char *publisher;        /* as in mr_publisher_options */
 	uint64_t next_id;
 	struct mr_queue_options queue;
-	/* Told of each promised push once: 0, or -EBUSY (full, after retries), -ENOBUFS (the memory of all queues is), -ESTALE (so old that
-	 * the bus cannot tell), -ENOENT, -EMSGSIZE (too large for a bus connected to since). From
+	/* Told of each promised push once: 0, or -EBUSY (full, after retries), -ENOBUFS (the memory of all
+	 * queues is), -EDQUOT (this host or user has its share of that), -ESTALE (so old that the bus cannot tell), -ENOENT, -EMSGSIZE (too large for a bus connected to since). From
 	 * within any call that waits or processes, also in another callback; may push, and must not
 	 * wait. */
 	void (*on_outcome)(struct mr_client *c, uint64_t id, int error, void *arg);

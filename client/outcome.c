@@ -87,6 +87,7 @@ static void outcome(struct mr_outbox *o, uint32_t position, uint32_t status)
 	case MRF_STATUS_CODE_OK: mr_outbox_done(o, position, 0); break;
 	case MRF_STATUS_CODE_OVERLOADED: later(o, position, -EBUSY); break;
 	case MRF_STATUS_CODE_NO_MEMORY: later(o, position, -ENOBUFS); break;
+	case MRF_STATUS_CODE_SHARE_USED: later(o, position, -EDQUOT); break;
 	case MRF_STATUS_CODE_NOT_FOUND: unknown(o); break;
 	case MRF_STATUS_CODE_TOO_OLD: mr_outbox_done(o, position, -ESTALE); break;
 	case MRF_STATUS_CODE_BAD: mr_outbox_done(o, position, -EINVAL); break;

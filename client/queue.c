@@ -41,6 +41,7 @@ uint32_t mr_queue_encode(const struct mr_queue *q, uint8_t *to, uint32_t room)
 		.kind = q->service ? MRF_QUEUE_KIND_SERVICE : MRF_QUEUE_KIND_QUEUE,
 		.name = mrf_str(q->name),
 		.knows_memory = true,
+		.knows_share = true,
 	};
 	uint8_t memory[MR_CALL_BYTES_MAX];
 	struct mrf_builder b;

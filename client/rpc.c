@@ -190,7 +190,8 @@ static void note_failure(struct mr_rpc *r, uint64_t now_ns)
 static void failed(struct mr_client *c, struct mr_rpc *r, int error)
 {
 	uint64_t now_ns = mr_now_ns();
-	bool again = error == -ETIMEDOUT || error == -EBUSY || error == -ENOBUFS;
+	bool again =
+		error == -ETIMEDOUT || error == -EBUSY || error == -ENOBUFS || error == -EDQUOT;
 
 	if (is_failure(error) && r->state != MR_RPC_OPENING)
 		note_failure(r, now_ns);

@@ -52,7 +52,7 @@ struct push {
 /* A queue that refuses one for want of room may take the next. */
 static bool has_no_room(int error)
 {
-	return error == -EBUSY || error == -ENOBUFS;
+	return error == -EBUSY || error == -ENOBUFS || error == -EDQUOT;
 }
 
 static void on_outcome(struct mr_client *c, uint64_t id, int error, void *arg)
@@ -173,6 +173,10 @@ static int fail(const struct push *p, const char *queue, int error)
 		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue,
 			"the memory of all queues is full, or the share of it that one may have",
 			"pull from queues or purge dead letters, or raise queues.memory_mib");
+	if (error == -EDQUOT && p->failed > 0)
+		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue,
+			"this host or user has its share of the memory of all queues",
+			"pull from queues, or raise peers.share_percent or queues.memory_mib");
 	if (error == -EEXIST)
 		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue, mr_error(p->client),
 			"leave out what it is to be like, as --limit, or say the same as who opened it first");

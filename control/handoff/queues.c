@@ -162,6 +162,7 @@ void mr_request_queue_open(const struct mr_request *q, struct mrf_table t)
 		.served = mrf_queue_request_kind(t) == MRF_QUEUE_KIND_SERVICE &&
 			  mrf_queue_request_served(t),
 		.knows_memory = mrf_queue_request_knows_memory(t),
+		.knows_share = mrf_queue_request_knows_share(t),
 	};
 	struct mrf_queue_options options;
 

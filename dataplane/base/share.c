@@ -202,6 +202,11 @@ void mr_share_give(struct mr_shares *s, uint64_t peer, uint64_t of, uint64_t amo
 	s->used--;
 }
 
+uint32_t mr_share_number(const struct mr_shares *s, uint64_t peer, uint64_t of)
+{
+	return peer == MR_PEER_OWN ? 0 : *find(s, peer, of);
+}
+
 size_t mr_shares_memory_bytes(const struct mr_shares *s)
 {
 	return ((size_t)s->room + 1) * sizeof(*s->entries) +

@@ -84,6 +84,24 @@ int mr_share_take(struct mr_shares *s, uint64_t peer, uint64_t of, uint64_t amou
 /* Gives back what was taken. */
 void mr_share_give(struct mr_shares *s, uint64_t peer, uint64_t of, uint64_t amount);
 
+/* Number of a count that is not 0, and stays so while the number is used; 0: there is none. */
+uint32_t mr_share_number(const struct mr_shares *s, uint64_t peer, uint64_t of);
+/* The same as take and give of what was taken before, by the number: without looking it up. */
+static inline void mr_share_add(struct mr_shares *s, uint32_t number, uint64_t amount)
+{
+	s->entries[number].count += amount;
+}
+
+static inline void mr_share_less(struct mr_shares *s, uint32_t number, uint64_t amount)
+{
+	struct mr_share_entry *e = &s->entries[number];
+
+	if (e->count > amount)
+		e->count -= amount;
+	else
+		mr_share_give(s, e->peer, e->of, amount);
+}
+
 size_t mr_shares_memory_bytes(const struct mr_shares *s);
 
 #endif

@@ -36,6 +36,7 @@ static struct mr_queue_client *client_new(struct mr_queues *q, uint64_t session)
 		.hash_next = *bucket(q, session),
 		.all_next = q->clients,
 	};
+	client->account = mr_limit_account(q, client->peer);
 	*bucket(q, session) = client;
 	if (q->clients != NULL)
 		q->clients->all_prev = client;
@@ -96,6 +97,7 @@ static bool client_gone(struct mr_queues *q, struct mr_queue_client *client)
 		return false;
 	mr_clients_flush(q); /* so that it is in no list but these */
 	unlink_client(q, client);
+	mr_limit_account_gone(q, client->account);
 	mr_store_release(q->store, client, (uint32_t)sizeof(*client));
 	return true;
 }

@@ -165,13 +165,15 @@ static void answer_opened(struct request *r, const struct mr_queue *queue)
 	r->answer.max_deliver = queue->is_dead ? 0 : queue->options.max_deliver;
 }
 
-static void knows_memory(const struct request *r)
+static void note_knowledge(const struct request *r)
 {
 	struct mr_queue_client *client =
 		r->q->c.ops->lives(r->q->c.arg, r->session) ? mr_client_of(r->q, r->session) : NULL;
 
-	if (client != NULL)
-		client->knows_memory = true;
+	if (client == NULL)
+		return;
+	client->knows_memory = true;
+	client->knows_share = mrf_queue_command_knows_share(r->command);
 }
 
 static int command_open(struct request *r)
@@ -189,7 +191,7 @@ static int command_open(struct request *r)
 	r->answer.window = mr_push_window(r->q, queue);
 	r->answer.waits = queue->options.when_full == MRF_QUEUE_FULL_WAIT;
 	if (mrf_queue_command_knows_memory(r->command) && r->session != 0)
-		knows_memory(r);
+		note_knowledge(r);
 	return 0;
 }
 

@@ -112,21 +112,17 @@ static bool change_chain(struct mr_queues *q, struct mr_queue_entry *e, const st
 
 	if (b->bytes > PIECE_BYTES || sizeof(*p) + b->bytes + payload_bytes > MR_STORE_PIECE_MAX)
 		return false;
-	p = mr_store_alloc(q->store, (uint32_t)sizeof(*p) + bytes);
+	p = mr_entry_first_anew(q, e, bytes);
 	if (p == NULL)
 		return false;
-	*p = (struct mr_queue_piece){.next = old->next, .bytes = bytes};
 	memcpy(p->body, b->text, b->bytes);
 	memcpy(p->body + b->bytes, old->body + e->header_bytes, payload_bytes);
 	/* The header block goes in one fragment. */
 	if (b->bytes > chain->piece_bytes)
 		chain->piece_bytes = (uint32_t)mr_align_up(b->bytes, MR_MESSAGE_ALIGN);
-	chain->first = p;
-	if (chain->last == old)
-		chain->last = p;
 	e->body_bytes += b->bytes - e->header_bytes;
 	e->header_bytes = (uint16_t)b->bytes;
-	mr_store_release(q->store, old, (uint32_t)sizeof(*old) + old->bytes);
+	mr_entry_piece_release(q, e, old);
 	return true;
 }
 
@@ -139,8 +135,8 @@ static struct mr_queue_entry *change_to_chain(
 	struct mr_queue_chain *chain;
 
 	if (b->bytes <= PIECE_BYTES)
-		n = mr_entry_new(
-			q, e->flags | MR_ENTRY_CHAIN, mr_entry_origin(e), NULL, b->bytes, 0);
+		n = mr_entry_new(q, mr_entry_account(e), e->flags | MR_ENTRY_CHAIN,
+			mr_entry_origin(e), NULL, b->bytes, 0);
 	if (n == NULL)
 		return e;
 	chain = mr_entry_body(n);
@@ -171,7 +167,8 @@ static struct mr_queue_entry *change(
 	}
 	if (b->bytes + payload_bytes > MR_BODY_BYTES_MAX)
 		return change_to_chain(q, e, b);
-	n = mr_entry_new(q, e->flags, mr_entry_origin(e), NULL, b->bytes, b->bytes + payload_bytes);
+	n = mr_entry_new(q, mr_entry_account(e), e->flags, mr_entry_origin(e), NULL, b->bytes,
+		b->bytes + payload_bytes);
 	if (n == NULL)
 		return e;
 	n->attempts = e->attempts;

@@ -46,6 +46,7 @@ enum mr_queue_timer_kind {
 #define MR_ENTRY_CHAIN  4u  /* struct mr_queue_chain in place of the body */
 #define MR_ENTRY_MORE   8u  /* parts of the request follow */
 #define MR_ENTRY_PROBE  16u /* let through to see whether the service is well */
+#define MR_ENTRY_OWNED  32u /* struct mr_queue_owner: in whose share it counts */
 
 /* A message. Followed by what the flags say and the body: header block, payload. */
 struct mr_queue_entry {
@@ -73,6 +74,12 @@ struct mr_queue_call {
 	struct mrf_reply_token token;
 	uint32_t wait_ms;  /* from the push, or the last partial answer, on; 0: not said */
 	uint32_t until_ms; /* low bits */
+};
+
+/* In front of the body: what it takes of the store, and of whose share; none: of root's. */
+struct mr_queue_owner {
+	uint32_t account; /* mr_limit_account */
+	uint32_t bytes;
 };
 
 /* The word of a call's push that stands where a session stands in other tokens. */
@@ -247,6 +254,7 @@ struct mr_queue_client {
 	uint32_t assemblies_count;
 	uint64_t assemblies_bytes; /* of pieces that came */
 	uint64_t peer;
+	uint32_t account;             /* of what its peer has of the store; 0: root's */
 	struct mr_queue *queues_made; /* that are still there */
 	uint32_t made;                /* of them */
 	uint32_t consumers_count;
@@ -255,6 +263,7 @@ struct mr_queue_client {
 	uint32_t windows; /* publishers first heard of from it, and not forgotten */
 	uint32_t ranges_count;
 	bool knows_memory; /* from a full queue */
+	bool knows_share;  /* from the memory of all queues */
 	bool overdue;      /* one of its consumers has overdue deliveries */
 	bool dirty;
 	uint32_t range_queue[MR_QUEUE_RANGES];
@@ -283,6 +292,7 @@ struct mr_queues {
 		struct mr_share_bound consumers;    /* of all queues */
 		struct mr_share_bound consumers_of; /* of one queue */
 		struct mr_share_bound publishers;
+		struct mr_share_bound memory; /* of entries */
 		uint32_t queues_count;
 		uint32_t consumers_count; /* but those of MR_PEER_OWN */
 		struct mr_queue *idle_head;
@@ -375,7 +385,8 @@ static inline uint32_t mr_entry_prefix(unsigned flags)
 {
 	return (uint32_t)sizeof(struct mr_queue_entry) +
 	       (flags & MR_ENTRY_ORIGIN ? (uint32_t)sizeof(struct mrf_message_origin) : 0) +
-	       (flags & MR_ENTRY_CALL ? (uint32_t)sizeof(struct mr_queue_call) : 0);
+	       (flags & MR_ENTRY_CALL ? (uint32_t)sizeof(struct mr_queue_call) : 0) +
+	       (flags & MR_ENTRY_OWNED ? (uint32_t)sizeof(struct mr_queue_owner) : 0);
 }
 
 #define MR_ENTRY_SPARED_MAX 63u
@@ -410,8 +421,18 @@ static inline void *mr_entry_body(struct mr_queue_entry *e)
 	return (uint8_t *)e + mr_entry_prefix(e->flags);
 }
 
-/* With an empty body of body_bytes, or an empty chain; NULL: no memory. */
-struct mr_queue_entry *mr_entry_new(struct mr_queues *q, unsigned flags,
+static inline struct mr_queue_owner *mr_entry_owner(struct mr_queue_entry *e)
+{
+	return (struct mr_queue_owner *)mr_entry_body(e) - 1;
+}
+
+static inline uint32_t mr_entry_account(struct mr_queue_entry *e)
+{
+	return e->flags & MR_ENTRY_OWNED ? mr_entry_owner(e)->account : 0;
+}
+
+/* With an empty body of body_bytes, or an empty chain; NULL: no memory. `account`: whose share it counts in. */
+struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsigned flags,
 	const struct mrf_message_origin *origin, const struct mr_queue_call *call,
 	uint32_t header_bytes, uint32_t body_bytes);
 void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e);
@@ -420,6 +441,12 @@ bool mr_entry_append(
 	struct mr_queues *q, struct mr_queue_entry *e, const void *body, uint32_t bytes);
 /* `bytes` of the body from `offset` on, in a row; valid until the next call. `place` is {NULL} at first, and
  * offsets go up. */
+/* Another first piece of a chain, of so many bytes, in place of the one that it has; that is released by the second,
+ * once it was copied from. NULL: no memory. */
+struct mr_queue_piece *mr_entry_first_anew(
+	struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes);
+void mr_entry_piece_release(
+	struct mr_queues *q, struct mr_queue_entry *e, struct mr_queue_piece *p);
 const uint8_t *mr_entry_slice(struct mr_queues *q, struct mr_queue_entry *e,
 	struct mr_queue_place *place, uint32_t offset, uint32_t bytes);
 
@@ -583,6 +610,12 @@ uint32_t mr_limit_publishers_max(const struct mr_queues *q, uint64_t peer);
 /* One more is remembered: false if the peer has its share; and one less. */
 bool mr_limit_publisher(struct mr_queues *q, uint64_t peer);
 void mr_limit_publisher_gone(struct mr_queues *q, uint64_t peer);
+/* The account of what a peer has of the store, in which one more client counts; 0: none is needed. And one less. */
+uint32_t mr_limit_account(struct mr_queues *q, uint64_t peer);
+void mr_limit_account_gone(struct mr_queues *q, uint32_t account);
+/* What the client may not put into the store for: 0, or the StatusCode. */
+uint32_t mr_limit_memory(
+	const struct mr_queues *q, const struct mr_queue_client *client, uint32_t bytes);
 /* Something has left the queue, or its dead letters: what waits for that goes on. */
 static inline void mr_queue_has_room(struct mr_queues *q, struct mr_queue *queue);
 

@@ -8,12 +8,28 @@ static inline uint32_t piece_bytes(unsigned flags, uint32_t body_bytes)
 	       (flags & MR_ENTRY_CHAIN ? (uint32_t)sizeof(struct mr_queue_chain) : body_bytes);
 }
 
-struct mr_queue_entry *mr_entry_new(struct mr_queues *q, unsigned flags,
+static void charge(struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes)
+{
+	if (mr_likely((e->flags & MR_ENTRY_OWNED) == 0))
+		return;
+	bytes = mr_store_piece_bytes(q->store, bytes);
+	mr_entry_owner(e)->bytes += bytes;
+	mr_share_add(&q->limits.shares, mr_entry_owner(e)->account, bytes);
+}
+
+static void own(struct mr_queues *q, struct mr_queue_entry *e, uint32_t account)
+{
+	*mr_entry_owner(e) = (struct mr_queue_owner){.account = account};
+	charge(q, e, piece_bytes(e->flags, e->body_bytes));
+}
+
+struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsigned flags,
 	const struct mrf_message_origin *origin, const struct mr_queue_call *call,
 	uint32_t header_bytes, uint32_t body_bytes)
 {
 	struct mr_queue_entry *e = NULL;
 
+	flags = account != 0 ? flags | MR_ENTRY_OWNED : flags & ~MR_ENTRY_OWNED;
 	if (mr_likely(!mr_queue_full(q)))
 		e = mr_store_alloc(q->store, piece_bytes(flags, body_bytes));
 	if (mr_unlikely(e == NULL))
@@ -33,11 +49,16 @@ struct mr_queue_entry *mr_entry_new(struct mr_queues *q, unsigned flags,
 		*mr_entry_caller(e) = *call;
 	if (flags & MR_ENTRY_CHAIN)
 		*(struct mr_queue_chain *)mr_entry_body(e) = (struct mr_queue_chain){0};
+	if (mr_unlikely(account != 0))
+		own(q, e, account);
 	return e;
 }
 
 void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e)
 {
+	if (mr_unlikely((e->flags & MR_ENTRY_OWNED) != 0))
+		mr_share_less(
+			&q->limits.shares, mr_entry_owner(e)->account, mr_entry_owner(e)->bytes);
 	if (mr_unlikely((e->flags & MR_ENTRY_CHAIN) != 0)) {
 		struct mr_queue_chain *chain = mr_entry_body(e);
 		struct mr_queue_piece *next;
@@ -68,7 +89,37 @@ bool mr_entry_append(
 		chain->last->next = p;
 	chain->last = p;
 	e->body_bytes += bytes;
+	charge(q, e, (uint32_t)sizeof(*p) + bytes);
 	return true;
+}
+
+struct mr_queue_piece *mr_entry_first_anew(
+	struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes)
+{
+	struct mr_queue_chain *chain = mr_entry_body(e);
+	struct mr_queue_piece *p = mr_store_alloc(q->store, (uint32_t)sizeof(*p) + bytes);
+
+	if (p == NULL)
+		return NULL;
+	*p = (struct mr_queue_piece){.next = chain->first->next, .bytes = bytes};
+	if (chain->last == chain->first)
+		chain->last = p;
+	chain->first = p;
+	charge(q, e, (uint32_t)sizeof(*p) + bytes);
+	return p;
+}
+
+void mr_entry_piece_release(struct mr_queues *q, struct mr_queue_entry *e, struct mr_queue_piece *p)
+{
+	uint32_t bytes = (uint32_t)sizeof(*p) + p->bytes;
+
+	if (e->flags & MR_ENTRY_OWNED) {
+		uint32_t of_piece = mr_store_piece_bytes(q->store, bytes);
+
+		mr_entry_owner(e)->bytes -= of_piece;
+		mr_share_less(&q->limits.shares, mr_entry_owner(e)->account, of_piece);
+	}
+	mr_store_release(q->store, p, bytes);
 }
 
 const uint8_t *mr_entry_slice(struct mr_queues *q, struct mr_queue_entry *e,

@@ -216,6 +216,9 @@ void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 	status = MRF_STATUS_CODE_BAD;
 	if (!fits(a, queue, m))
 		goto drop_and_refuse;
+	status = mr_limit_memory(q, client, m->header_bytes + m->payload_bytes);
+	if (status != MRF_STATUS_CODE_OK)
+		goto drop_and_refuse;
 	status = MRF_STATUS_CODE_NO_MEMORY;
 	if (mr_share_used_up(client->assemblies_bytes, mr_queue_store_left(q)) ||
 		!mr_entry_append(q, a->entry, m->headers, m->header_bytes + m->payload_bytes))

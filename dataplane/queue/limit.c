@@ -4,7 +4,7 @@
 #include <errno.h>
 
 /* Kinds of what is counted for each peer. */
-enum { QUEUES, CONSUMERS, CONSUMERS_OF, PUBLISHERS };
+enum { QUEUES, CONSUMERS, CONSUMERS_OF, PUBLISHERS, MEMORY };
 
 /* Consumers take at most this share of the store. */
 #define CONSUMERS_STORE_SHARE 16u
@@ -15,6 +15,8 @@ enum { QUEUES, CONSUMERS, CONSUMERS_OF, PUBLISHERS };
 #define IDLE_LEAST_MS 1000u
 /* Nor one that knows publishers, for as long as they may send again what they sent. */
 #define IDLE_WINDOWS_MS 60000u
+/* Peers that have something in the store: those beyond have one account. */
+#define ACCOUNTS_MAX 16384u
 /* Idle queues looked at to find one that gives way. */
 #define IDLE_LOOKS 256u
 /* Queues of one client that is gone that go at once. */
@@ -34,14 +36,21 @@ int mr_limits_init(struct mr_queues *q)
 {
 	uint32_t percent = q->c.peer_percent > 0 ? q->c.peer_percent : 100;
 	uint64_t entries;
+	int rc;
 
 	q->limits.queues = mr_share_bound(q->c.queues_max, percent);
 	q->limits.consumers = mr_share_bound(consumers_max(q->store), percent);
 	q->limits.consumers_of = mr_share_bound(MR_QUEUE_CONSUMERS_MAX, percent);
 	q->limits.publishers = mr_share_bound(q->c.publishers_max, percent);
+	q->limits.memory = mr_share_bound(q->store_entries_max, percent);
 	/* Each thing that is counted makes so many counts at most. */
-	entries = q->limits.queues.max + q->limits.consumers.max * 2 + q->limits.publishers.max;
-	return mr_shares_init(&q->limits.shares, (uint32_t)entries, (uint32_t)entries);
+	entries = q->limits.queues.max + q->limits.consumers.max * 2 + q->limits.publishers.max +
+		  ACCOUNTS_MAX;
+	rc = mr_shares_init(&q->limits.shares, (uint32_t)entries, (uint32_t)entries);
+	/* That of those who find no other. */
+	return rc != 0 ? rc
+		       : mr_share_take(&q->limits.shares, MR_PEER_UNKNOWN, MR_SHARE_OF(MEMORY, 0),
+				 1, UINT64_MAX);
 }
 
 void mr_limits_fini(struct mr_queues *q)
@@ -300,4 +309,41 @@ bool mr_limit_publisher(struct mr_queues *q, uint64_t peer)
 void mr_limit_publisher_gone(struct mr_queues *q, uint64_t peer)
 {
 	mr_share_give(&q->limits.shares, peer, MR_SHARE_OF(PUBLISHERS, 0), 1);
+}
+
+/* Memory. */
+
+uint32_t mr_limit_account(struct mr_queues *q, uint64_t peer)
+{
+	struct mr_shares *s = &q->limits.shares;
+
+	if (peer == MR_PEER_OWN)
+		return 0;
+	if (mr_share_take(s, peer, MR_SHARE_OF(MEMORY, 0), 1, UINT64_MAX) != 0) {
+		peer = MR_PEER_UNKNOWN;
+		(void)mr_share_take(s, peer, MR_SHARE_OF(MEMORY, 0), 1, UINT64_MAX);
+	}
+	return mr_share_number(s, peer, MR_SHARE_OF(MEMORY, 0));
+}
+
+void mr_limit_account_gone(struct mr_queues *q, uint32_t account)
+{
+	if (account != 0)
+		mr_share_less(&q->limits.shares, account, 1);
+}
+
+uint32_t mr_limit_memory(
+	const struct mr_queues *q, const struct mr_queue_client *client, uint32_t bytes)
+{
+	const struct mr_share_bound *b = &q->limits.memory;
+
+	if (client == NULL)
+		return MRF_STATUS_CODE_NO_MEMORY;
+	if (mr_likely(client->account == 0))
+		return MRF_STATUS_CODE_OK;
+	if (q->limits.shares.entries[client->account].count + bytes > b->share)
+		return MRF_STATUS_CODE_SHARE_USED;
+	return mr_share_none_left(b, client->peer, mr_store_bytes(q->store))
+		       ? MRF_STATUS_CODE_NO_MEMORY
+		       : MRF_STATUS_CODE_OK;
 }

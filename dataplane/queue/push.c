@@ -26,15 +26,21 @@ static void count_refused(struct mr_queues *q, struct mr_queue *queue, uint32_t 
 	case MRF_STATUS_CODE_OVERLOADED: mr_count(stats->refused_push_full, 1); break;
 	case MRF_STATUS_CODE_NO_RESPONDERS: mr_count(stats->refused_unserved, 1); break;
 	case MRF_STATUS_CODE_NO_MEMORY: mr_count(stats->refused_push_memory, 1); break;
+	case MRF_STATUS_CODE_SHARE_USED: mr_count(stats->refused_push_share, 1); break;
 	default: mr_count(stats->drop_bad_message, 1); break;
 	}
 }
 
-static bool knows_memory(struct mr_queues *q, uint64_t session)
+/* As far as the client can tell them apart. */
+static uint32_t told_status(struct mr_queues *q, uint64_t session, uint32_t status)
 {
 	const struct mr_queue_client *client = mr_client_find(q, session);
 
-	return client != NULL && client->knows_memory;
+	if (status == MRF_STATUS_CODE_SHARE_USED && (client == NULL || !client->knows_share))
+		status = MRF_STATUS_CODE_NO_MEMORY;
+	if (status == MRF_STATUS_CODE_NO_MEMORY && (client == NULL || !client->knows_memory))
+		status = MRF_STATUS_CODE_OVERLOADED;
+	return status;
 }
 
 /* What comes of it goes to whoever wants to know: the promise and the call are told each for itself. */
@@ -42,8 +48,7 @@ void mr_push_refuse(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 	const struct mr_message_view *m, uint32_t status)
 {
 	count_refused(q, queue, status);
-	if (status == MRF_STATUS_CODE_NO_MEMORY && !knows_memory(q, session))
-		status = MRF_STATUS_CODE_OVERLOADED;
+	status = told_status(q, session, status);
 	if (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN)
 		accept_one(q, session, number, &m->extra.origin, status);
 	if (m->header.flags & MRF_MESSAGE_FLAG_TOKEN)
@@ -106,7 +111,7 @@ static uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 		return MRF_STATUS_CODE_OVERLOADED;
 	if (mr_unlikely(mr_push_share_used_up(q, queue)))
 		return MRF_STATUS_CODE_NO_MEMORY;
-	return MRF_STATUS_CODE_OK;
+	return mr_limit_memory(q, mr_client_of(q, session), (uint32_t)body_bytes);
 }
 
 static void count_withheld(struct mr_queues *q, struct mr_queue *queue, int64_t change)
@@ -299,8 +304,9 @@ struct mr_queue_entry *mr_push_entry(struct mr_queues *q, uint64_t session,
 		.wait_ms = wait_ms,
 		.until_ms = (uint32_t)q->now_ms + wait_ms,
 	};
-	struct mr_queue_entry *e =
-		mr_entry_new(q, flags, &m->extra.origin, &call, m->header_bytes, body_bytes);
+	const struct mr_queue_client *client = mr_client_find(q, session);
+	struct mr_queue_entry *e = mr_entry_new(
+		q, client->account, flags, &m->extra.origin, &call, m->header_bytes, body_bytes);
 
 	if (mr_unlikely(e == NULL))
 		return NULL;

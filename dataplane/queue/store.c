@@ -212,6 +212,11 @@ void mr_store_release(struct mr_store *s, void *piece, uint32_t bytes)
 	}
 }
 
+uint32_t mr_store_piece_bytes(const struct mr_store *s, uint32_t bytes)
+{
+	return s->size[rank_for(s, bytes)];
+}
+
 uint8_t *mr_store_base(const struct mr_store *s)
 {
 	return s->map;

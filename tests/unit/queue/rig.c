@@ -200,6 +200,8 @@ int rig_command(struct rig *r, enum mrf_queue_verb verb, enum mrf_queue_kind kin
 				  .says_handed = r->says_handed,
 				  .recalls = r->recalls,
 				  .served = r->served,
+				  .knows_memory = r->knows,
+				  .knows_share = r->knows,
 			  });
 }
 

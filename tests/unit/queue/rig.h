@@ -60,6 +60,7 @@ struct rig {
 	struct mrf_queue_options options;
 	bool says_handed; /* those who consume from now on do */
 	bool recalls;     /* consumers from now on want to be told */
+	bool knows;       /* clients from now on know 507 and 508 */
 	bool served;      /* services are opened from now on if somebody serves */
 };
 

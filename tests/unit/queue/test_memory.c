@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What one host or user may have of the memory of the queues, whatever queues it fills, and that all of it comes back. */
+#include <stdio.h>
+
+#include "dataplane/base/share.h"
+#include "tests/unit/queue/rig.h"
+
+#define QUEUES    8u
+#define TEXT      1024u
+#define STORE     (16u << 20)
+#define ENTRIES   (STORE - STORE / 16) /* what is for messages */
+#define HOST      ((uint64_t)1 << 60)
+#define FIRST     1u
+#define SECOND    10u
+#define ROOT      60u
+#define PUSHES    100000u
+#define SHARE_MIN (ENTRIES / 4 / (TEXT + 64))
+#define SHARE_MAX (ENTRIES / 4 / TEXT)
+
+static struct rig r;
+static char text[TEXT + 1];
+static uint32_t queues[QUEUES];
+
+static const char *name_of(unsigned i)
+{
+	static char name[16];
+
+	snprintf(name, sizeof(name), "q.%u", i);
+	return name;
+}
+
+/* Clients 1 to 9 are of one host, 10 to 19 of another; those from 60 on of root, who made the queues. */
+static int setup(void **state)
+{
+	(void)state;
+	rig_open_store(&r, STORE, NULL);
+	for (unsigned i = 1; i < ROOT; i++)
+		r.peer[i] = HOST + i / 10;
+	memset(text, 'x', TEXT);
+	for (unsigned i = 0; i < QUEUES; i++)
+		queues[i] = rig_make(&r, name_of(i));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	rig_close(&r);
+	r.knows = false;
+	return 0;
+}
+
+static bool push(uint32_t queue, unsigned client)
+{
+	uint64_t before = r.stats.pushed;
+
+	rig_push(&r, &(struct rig_push){.queue = queue, .client = client, .text = text});
+	return r.stats.pushed > before;
+}
+
+/* By several sessions of the host into all queues, until it is refused; returns how many. */
+static unsigned fill(unsigned client)
+{
+	unsigned count = 0;
+
+	while (count < PUSHES && push(queues[count % QUEUES], client + count % 9))
+		count++;
+	return count;
+}
+
+static void one_host_fills_its_share_and_no_more(void **state)
+{
+	(void)state;
+	assert_in_range(fill(FIRST), SHARE_MIN, SHARE_MAX);
+	assert_int_equal(r.stats.refused_push_share, 1);
+	for (unsigned i = 0; i < QUEUES; i++)
+		assert_false(push(queues[i], FIRST + i));
+	assert_in_range(fill(SECOND), SHARE_MIN, SHARE_MAX);
+	assert_in_range(fill(20), SHARE_MIN, SHARE_MAX);
+	assert_int_equal(r.stats.refused_push_share, 3 + QUEUES);
+	assert_int_equal(r.stats.refused_push_memory, 0);
+}
+
+static void the_last_of_it_is_root_s(void **state)
+{
+	(void)state;
+	for (unsigned host = 0; host < 5; host++)
+		(void)fill(10 * host + 1);
+	assert_true(r.stats.refused_push_memory > 0);
+	assert_in_range(fill(ROOT), ENTRIES / 16 / (TEXT + 64) / 2, PUSHES - 1);
+}
+
+static uint32_t status_of(unsigned client, uint64_t id)
+{
+	struct mrf_accepted_range range;
+	struct rig_sent *s;
+
+	rig_sent_forget(&r);
+	rig_push(&r,
+		&(struct rig_push){.queue = queues[0], .client = client, .text = text, .id = id});
+	rig_run(&r);
+	s = rig_take(&r, client, MRF_MESSAGE_KIND_ACCEPTED);
+	assert_non_null(s);
+	memcpy(&range, s->body, sizeof(range));
+	return range.status;
+}
+
+static void who_knows_it_is_told_so(void **state)
+{
+	(void)state;
+	(void)fill(FIRST);
+	assert_int_equal(status_of(FIRST, 1), MRF_STATUS_CODE_OVERLOADED);
+	r.knows = true;
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, name_of(0), FIRST, 0, 0),
+		0);
+	assert_int_equal(status_of(FIRST, 2), MRF_STATUS_CODE_SHARE_USED);
+	assert_int_equal(status_of(SECOND, 1), MRF_STATUS_CODE_OK);
+}
+
+static void purge_all(const char *suffix)
+{
+	char name[32];
+
+	for (unsigned i = 0; i < QUEUES; i++) {
+		snprintf(name, sizeof(name), "%s%s", name_of(i), suffix);
+		(void)rig_command(&r, MRF_QUEUE_VERB_PURGE, MRF_QUEUE_KIND_QUEUE, name, 0, 0, 0);
+	}
+	rig_pass(&r, 100);
+}
+
+/* Of all queues, by root. */
+static void take_all(enum mrf_settle_verb verb)
+{
+	for (unsigned i = 0; i < QUEUES; i++) {
+		struct rig_sent *s;
+
+		rig_consume(&r, name_of(i), ROOT, 1000);
+		do {
+			rig_run(&r);
+			for (; (s = rig_take(&r, ROOT, MRF_MESSAGE_KIND_DELIVER)) != NULL;)
+				rig_settle(
+					&r, ROOT, queues[i], s->view.extra.delivery.tag, verb, 0);
+			rig_sent_forget(&r);
+		} while (mr_queues_run(r.queues, r.now_ms) ||
+			 rig_count(&r, ROOT, MRF_MESSAGE_KIND_DELIVER) > 0);
+		assert_int_equal(rig_command(&r, MRF_QUEUE_VERB_CANCEL, MRF_QUEUE_KIND_QUEUE,
+					 name_of(i), ROOT, 7, 0),
+			0);
+	}
+}
+
+static void what_leaves_the_queues_comes_back(void **state)
+{
+	unsigned count = fill(FIRST);
+
+	(void)state;
+	take_all(MRF_SETTLE_VERB_ACK);
+	assert_int_equal(fill(FIRST), count);
+	purge_all("");
+	assert_int_equal(fill(FIRST), count);
+	take_all(MRF_SETTLE_VERB_REJECT);
+	assert_false(push(queues[0], FIRST)); /* dead letters count still */
+	purge_all(".dead");
+	assert_int_equal(fill(FIRST), count);
+	/* Also of sessions that are gone. */
+	for (unsigned i = 1; i < 10; i++)
+		r.gone[i] = true;
+	rig_pass(&r, 100);
+	purge_all("");
+	for (unsigned i = 1; i < 10; i++)
+		r.gone[i] = false;
+	assert_int_equal(fill(FIRST), count);
+}
+
+static void push_piece(uint32_t message, uint32_t offset, uint32_t total)
+{
+	rig_push(&r, &(struct rig_push){.queue = queues[0],
+			     .client = FIRST,
+			     .text = text,
+			     .flags = MRF_MESSAGE_FLAG_FRAGMENT,
+			     .fragment = {.session = rig_session(FIRST),
+				     .message = message,
+				     .total_bytes = total,
+				     .offset = offset}});
+}
+
+static void pieces_count_as_they_come(void **state)
+{
+	const uint32_t total = 1000 * TEXT;
+	unsigned count = fill(FIRST), pieces;
+
+	(void)state;
+	purge_all("");
+	for (uint32_t message = 1; message <= 3; message++)
+		for (pieces = 0; pieces < 1000; pieces++)
+			push_piece(message, pieces * TEXT, total);
+	/* They are there, and go in pieces to the dead letters, with other header blocks. */
+	assert_in_range(fill(FIRST), 1, count - 2900);
+	take_all(MRF_SETTLE_VERB_REJECT);
+	purge_all(".dead");
+	assert_int_equal(fill(FIRST), count);
+	purge_all("");
+	/* What does not become whole goes with its sender. */
+	for (pieces = 0; pieces < 999; pieces++)
+		push_piece(4, pieces * TEXT, total);
+	assert_in_range(fill(FIRST), 1, count - 950);
+	purge_all("");
+	r.gone[FIRST] = true;
+	rig_pass(&r, 100);
+	r.gone[FIRST] = false;
+	assert_int_equal(fill(FIRST), count);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RIG_TEST(one_host_fills_its_share_and_no_more),
+		RIG_TEST(the_last_of_it_is_root_s),
+		RIG_TEST(who_knows_it_is_told_so),
+		RIG_TEST(what_leaves_the_queues_comes_back),
+		RIG_TEST(pieces_count_as_they_come),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
