@@ -304,21 +304,23 @@ MR_ALWAYS_INLINE struct mr_message_plan mr_message_plan(enum mrf_message_kind ki
 			 (sections ? MRF_MESSAGE_FLAG_SECTIONS : 0u);
 	uint32_t bytes =
 		mr_message_bytes(token != NULL, subject_bytes, header_bytes, payload_bytes);
+	struct mr_message_plan plan;
 
 	assert(subject_bytes <= MR_SUBJECT_BYTES_MAX);
 	assert(header_bytes <= MR_BODY_BYTES_MAX &&
 		payload_bytes <= MR_BODY_BYTES_MAX - header_bytes);
-	return (struct mr_message_plan){
-		.header = bytes | (uint64_t)kind << 16 | flags << 24,
-		.bytes = bytes,
-		.stride = mr_message_stride(bytes),
-		.sections = sections ? subject_bytes | header_bytes << 16 : 0,
-		.subject_bytes = subject_bytes,
-		.body_bytes = header_bytes + payload_bytes,
-		.token = token,
-		.subject = subject,
-		.body = body,
-	};
+	/* Field by field, into where it is to stand: not made elsewhere and copied. */
+	plan.header = bytes | (uint64_t)kind << 16 | flags << 24;
+	plan.bytes = bytes;
+	plan.stride = mr_message_stride(bytes);
+	plan.sections = sections ? subject_bytes | header_bytes << 16 : 0;
+	plan.subject_bytes = subject_bytes;
+	plan.body_bytes = header_bytes + payload_bytes;
+	plan.token = token;
+	plan.extra = NULL;
+	plan.subject = subject;
+	plan.body = body;
+	return plan;
 }
 
 /* Adds extra parts, which must live as long as the plan, to a plan that has none. The whole must not

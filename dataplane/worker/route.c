@@ -183,6 +183,17 @@ static void answer_status(struct mr_worker *w, struct mr_session *s,
 		mr_worker_no_room(w, s, plan.stride, &w->stats->drop_reply_full);
 }
 
+static void deliver_groups(struct mr_worker *w, struct publish *p)
+{
+	p->delivery = mr_worker_delivery(p->route, p->message, p->token);
+	if (mr_unlikely((p->message->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
+		p->extra = mr_worker_passed_on(p->message);
+		mr_message_plan_extra(&p->delivery, &p->extra);
+	}
+	for (uint32_t g = 0; g < p->route->group_count; g++)
+		deliver_group(w, p, g);
+}
+
 /* Queue groups, other workers, and nobody at all. Kept out of line, and given a copy of the view, so
  * that the common case lives in registers. */
 static void __attribute__((noinline))
@@ -196,16 +207,11 @@ publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_me
 	p.route = r;
 	p.token = token;
 	p.promised = mr_message_is_promised(m->header.flags);
-	p.delivery = mr_worker_delivery(r, m, token);
-	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
-		p.extra = mr_worker_passed_on(m);
-		mr_message_plan_extra(&p.delivery, &p.extra);
-	}
 	p.delivered = delivered;
 	p.workers = r->workers;
 	p.members = 0;
-	for (uint32_t g = 0; g < r->group_count; g++)
-		deliver_group(w, &p, g);
+	if (r->group_count > 0)
+		deliver_groups(w, &p);
 	if (p.workers != 0 || p.members > 0)
 		put_on_mesh(w, &p);
 	w->share.turn_far += r->far;
