@@ -23,7 +23,11 @@ enum peer_kind {
 	PEER_GROUP,
 	PEER_GROUPS_AT, /* of one pattern */
 	PEER_GROUP_AT,
+	PEER_IDENTICAL, /* subscriptions at one place beyond the first of each of its sessions */
 };
+
+/* Of those a peer may have so many times what one session may. */
+#define IDENTICAL_OF_PEER 16u
 
 /* A subscription uses a pattern, and as many shapes or lengths as its owner may. */
 static uint32_t uses_max(const struct mr_table *t)
@@ -367,6 +371,28 @@ static uint32_t depth_of(const struct mr_table *t, uint32_t node)
 	return at->kind == MR_NODE_FLAT ? 1 : t->nodes.shapes.at[at->shape].depth;
 }
 
+static uint64_t identical_at(const struct mr_record *rec)
+{
+	return MR_SHARE_OF(PEER_IDENTICAL, place_id(rec));
+}
+
+/* Another one of a session that has some there: each is one more copy of each message, and sessions are many. */
+static int use_identical(struct mr_table *t, const struct mr_record *rec)
+{
+	return peer_take(t, peer_of(t, rec), identical_at(rec),
+		(uint64_t)t->limits.identical_max * IDENTICAL_OF_PEER,
+		"the sessions of this host or user have too many subscriptions to this pattern beside"
+		" the first of each (16 times tables.identical_per_client_max)");
+}
+
+/* Takes one back; `identical`: it was not the first of its session. */
+static void drop_pattern(struct mr_table *t, const struct mr_record *rec, bool identical)
+{
+	(void)mr_uses_drop(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
+	if (identical)
+		mr_share_give(&t->peers, peer_of(t, rec), identical_at(rec), 1);
+}
+
 static int use_pattern(struct mr_table *t, const struct mr_record *rec)
 {
 	uint32_t count = mr_uses_add(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
@@ -378,10 +404,15 @@ static int use_pattern(struct mr_table *t, const struct mr_record *rec)
 		rc = refuse(t, -ENOSPC,
 			"this client has too many subscriptions to this pattern"
 			" (tables.identical_per_client_max)");
-	if (rc == 0)
-		rc = use_path(t, rec->owner, rec->node);
+	else if (count > 1)
+		rc = use_identical(t, rec);
+	if (rc != 0) {
+		drop_pattern(t, rec, false);
+		return rc;
+	}
+	rc = use_path(t, rec->owner, rec->node);
 	if (rc != 0)
-		(void)mr_uses_drop(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
+		drop_pattern(t, rec, count > 1);
 	return rc;
 }
 
@@ -402,8 +433,10 @@ int mr_budget_take(struct mr_table *t, const struct mr_record *rec)
 
 void mr_budget_give(struct mr_table *t, const struct mr_record *rec)
 {
+	uint32_t count = mr_uses_count(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
+
 	drop_path(t, rec->owner, rec->node);
-	(void)mr_uses_drop(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
+	drop_pattern(t, rec, count > 1);
 	mr_share_give(
 		&t->peers, peer_of(t, rec), MR_SHARE_OF(PEER_NODES, 0), depth_of(t, rec->node));
 }

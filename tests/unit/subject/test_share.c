@@ -85,6 +85,43 @@ static void subscriptions_of_all_sessions_of_a_host_count_together(void **state)
 	rig_close(&rig);
 }
 
+/* Each session its first, and 16 times what one may have for the rest of all of them. */
+static void sessions_of_a_host_do_not_multiply_identical_subscriptions(void **state)
+{
+	struct mr_table_limits many = limits;
+	uint32_t made = 0;
+	struct rig rig;
+
+	(void)state;
+	many.subscriptions_max = 100000;
+	many.nodes_max = 1000000;
+	many.identical_max = 4;
+	rig_open_limits(&rig, &many, 0);
+	for (uint32_t session = 0; session < 100; session++)
+		for (uint32_t i = 0; i < 4; i++)
+			made += subscribe(&rig, session_of(HOST, session), i, "a.>", NULL) == 0;
+	assert_int_equal(made, 100 + 16 * 4);
+	assert_refused_by(&rig, "16 times tables.identical_per_client_max");
+	assert_int_equal(subscribe(&rig, session_of(HOST, 99), 9, "b.>", NULL), 0);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 99), 10, "b.>", NULL), 0);
+	assert_int_equal(subscribe(&rig, session_of(OTHER, 200), 1, "a.>", NULL), 0);
+	assert_int_equal(subscribe(&rig, session_of(OTHER, 200), 2, "a.>", NULL), 0);
+	/* They come back one by one, and with their sessions. */
+	assert_int_equal(unsubscribe(&rig, session_of(HOST, 0), 0), 0);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 99), 11, "a.>", NULL), 0);
+	assert_int_equal(subscribe(&rig, session_of(HOST, 98), 12, "a.>", NULL), -EDQUOT);
+	for (uint32_t session = 0; session < 100; session++)
+		(void)mr_table_drop_owner(
+			rig.table, &(struct mr_owner){.slot = session, .generation = 1});
+	settle(&rig);
+	made = 0;
+	for (uint32_t session = 0; session < 100; session++)
+		for (uint32_t i = 0; i < 4; i++)
+			made += subscribe(&rig, session_of(HOST, session), i, "a.>", NULL) == 0;
+	assert_int_equal(made, 100 + 16 * 4);
+	rig_close(&rig);
+}
+
 static void the_last_subscriptions_are_for_the_bus_itself(void **state)
 {
 	struct rig rig;
@@ -421,6 +458,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(subscriptions_of_all_sessions_of_a_host_count_together),
+		cmocka_unit_test(sessions_of_a_host_do_not_multiply_identical_subscriptions),
 		cmocka_unit_test(the_last_subscriptions_are_for_the_bus_itself),
 		cmocka_unit_test(a_refused_subscription_takes_nothing),
 		cmocka_unit_test(aliases_of_all_sessions_of_a_host_count_together),
