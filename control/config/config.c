@@ -53,6 +53,7 @@ void mr_config_default(struct mr_config *c)
 	c->sessions.missed_max = 3;
 	c->sessions.hellos_per_second = 10000;
 	c->sessions.log_bytes = 128u << 10;
+	c->sessions.logs_mib = 1024;
 	c->sessions.high_water = 50;
 	c->sessions.held_bytes_max = 16u << 20;
 	c->sessions.early_bytes_max = 64u << 20;

@@ -106,6 +106,7 @@ struct mr_config {
 		uint32_t missed_max;      /* 1 .. 100, default 3 */
 		uint32_t hellos_per_second; /* per worker, 1 .. 1,000,000, default 10,000 */
 		uint32_t log_bytes;         /* power of two, 16 KiB .. 16 MiB, default 128 KiB */
+		uint32_t logs_mib;          /* of all, 1 .. 1,048,576, default 1,024 */
 		uint32_t high_water;        /* percent, 1 .. 100, default 50 */
 		uint32_t
 			held_bytes_max; /* of one session, power of two, 64 KiB .. 1 GiB, default 16 MiB */

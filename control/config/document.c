@@ -42,7 +42,7 @@ struct mr_config_document {
 	struct {
 		char *sessions_max, *per_address_max, *heartbeat_ms, *missed_max;
 		char *hellos_per_second;
-		char *log_bytes;
+		char *log_bytes, *logs_mib;
 		char *high_water;
 		char *held_bytes_max;
 		char *early_bytes_max;
@@ -142,6 +142,7 @@ static const cyaml_schema_field_t sessions_fields[] = {
 	VALUE(sessions, sessions_max), VALUE(sessions, per_address_max),
 	VALUE(sessions, heartbeat_ms), VALUE(sessions, missed_max),
 	VALUE(sessions, hellos_per_second), VALUE(sessions, log_bytes),
+	VALUE(sessions, logs_mib),
 	VALUE(sessions, high_water), VALUE(sessions, held_bytes_max),
 	VALUE(sessions, early_bytes_max), VALUE(sessions, block_ms_max),
 	VALUE(sessions, block_over), CYAML_FIELD_END,

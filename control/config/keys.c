@@ -83,6 +83,7 @@ const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
 	NUMBER("sessions.missed_max", sessions.missed_max, 1, 100),
 	NUMBER("sessions.hellos_per_second", sessions.hellos_per_second, 1, 1000000),
 	SIZE("sessions.log_bytes", sessions.log_bytes, 16u << 10, 16u << 20),
+	NUMBER("sessions.logs_mib", sessions.logs_mib, 1, 1048576),
 	NUMBER("sessions.high_water", sessions.high_water, 1, 100),
 	SIZE("sessions.held_bytes_max", sessions.held_bytes_max, 64u << 10, 1u << 30),
 	SIZE("sessions.early_bytes_max", sessions.early_bytes_max, 4u << 20, 1u << 30),

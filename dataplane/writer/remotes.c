@@ -169,6 +169,54 @@ static int new_secret(uint64_t *out)
 	return 0;
 }
 
+/* A log is this part of what is left for all, and for its peer, at most; and at least so long, whatever is left. */
+#define LOG_PART        8u
+#define LOG_BYTES_LEAST (16u << 10)
+
+static uint64_t left_of(uint64_t max, uint64_t used)
+{
+	return used < max ? max - used : 0;
+}
+
+/* A power of two. */
+static uint32_t log_bytes_for(const struct mr_writer *wr, uint64_t peer)
+{
+	uint64_t has = mr_share_count(&wr->shares, peer, MR_SHARE_OF(MR_WRITER_LOGS, 0));
+	uint64_t of_all = left_of(wr->logs.max, wr->logs_bytes);
+	uint64_t of_peer = left_of(wr->logs.share, has);
+	uint64_t most = (of_all < of_peer ? of_all : of_peer) / LOG_PART;
+	uint32_t bytes = wr->config->sessions.log_bytes;
+
+	while (bytes > most && bytes > LOG_BYTES_LEAST)
+		bytes /= 2;
+	return bytes;
+}
+
+/* Never refused: who has his share gets the least. -ENOMEM. */
+static int log_take(struct mr_writer *wr, uint32_t number, uint64_t peer)
+{
+	uint32_t bytes = log_bytes_for(wr, peer);
+	int error =
+		mr_share_take(&wr->shares, peer, MR_SHARE_OF(MR_WRITER_LOGS, 0), bytes, UINT64_MAX);
+
+	if (error != 0)
+		return error;
+	entry_of(wr, number)->log_bytes = bytes;
+	wr->logs_bytes += bytes;
+	mr_count(wr->stats->short_logs, bytes < wr->config->sessions.log_bytes);
+	mr_gauge(wr->stats->logs_bytes, wr->logs_bytes);
+	return 0;
+}
+
+static void log_give(struct mr_writer *wr, uint32_t number, uint64_t peer)
+{
+	uint32_t bytes = entry_of(wr, number)->log_bytes;
+
+	mr_share_give(&wr->shares, peer, MR_SHARE_OF(MR_WRITER_LOGS, 0), bytes);
+	wr->logs_bytes -= bytes;
+	mr_gauge(wr->stats->logs_bytes, wr->logs_bytes);
+}
+
 static int make(struct mr_writer *wr, uint32_t number, struct mrf_table request,
 	const struct mrf_network_path *path, struct mr_session **out)
 {
@@ -182,7 +230,7 @@ static int make(struct mr_writer *wr, uint32_t number, struct mrf_table request,
 
 	if (error == 0)
 		error = mr_remote_new(mr_writer_next_id(wr, worker, slot), path, port->mac,
-			frame_bytes, wr->config->sessions.log_bytes,
+			frame_bytes, entry_of(wr, number)->log_bytes,
 			mr_writer_stats_of(wr, worker, slot), out);
 	if (error == 0) {
 		(*out)->remote->nonce = mrf_link_open_remote_nonce(request);
@@ -203,8 +251,13 @@ static int open_in(struct mr_writer *wr, uint32_t number, struct mrf_table reque
 	const struct mrf_network_path *path, uint32_t hash, struct mr_session **out)
 {
 	unsigned worker = mrf_link_open_remote_worker(request);
-	int error = make(wr, number, request, path, out);
+	int error = log_take(wr, number, peer_of(path));
 
+	if (error == 0) {
+		error = make(wr, number, request, path, out);
+		if (error != 0)
+			log_give(wr, number, peer_of(path));
+	}
 	if (error != 0) {
 		give_back(wr, worker, number);
 		return error;
@@ -281,6 +334,7 @@ void mr_writer_remote_take_out(struct mr_writer *wr, struct mr_session *s)
 
 	mr_directory_take(&wr->workers[s->worker]->directory, s);
 	mr_share_give(&wr->shares, s->peer, MR_SHARE_OF(MR_WRITER_REMOTES, 0), 1);
+	log_give(wr, number, s->peer);
 	give_back(wr, s->worker, number);
 	wr->remotes.on[s->worker].count--;
 	mr_gauge(wr->stats->remote_sessions, wr->stats->remote_sessions - 1);

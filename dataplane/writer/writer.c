@@ -270,7 +270,7 @@ static int open_generations(struct mr_writer *wr)
 	return wr->generations == NULL ? -ENOMEM : mr_writer_remotes_open(wr);
 }
 
-/* Peers of sessions: at most as many as there may be sessions. */
+/* Peers of sessions: at most as many as there may be sessions; each over UDP has its logs counted, too. */
 static int open_shares(struct mr_writer *wr)
 {
 	const struct mr_config *c = wr->config;
@@ -280,7 +280,8 @@ static int open_shares(struct mr_writer *wr)
 
 	wr->locals = mr_share_bound(locals, percent);
 	wr->remote = mr_share_bound(remote, percent);
-	return mr_shares_init(&wr->shares, PEERS_FIRST, (uint32_t)(locals + remote));
+	wr->logs = mr_share_bound((uint64_t)c->sessions.logs_mib << 20, percent);
+	return mr_shares_init(&wr->shares, PEERS_FIRST, (uint32_t)(locals + 2 * remote));
 }
 
 int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)

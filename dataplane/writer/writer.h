@@ -43,6 +43,7 @@ struct rte_rcu_qsbr;
 struct mr_writer_remote {
 	uint32_t next; /* number of the slot behind it: among the free, or in the index; 0: none */
 	uint32_t hash; /* of the path */
+	uint32_t log_bytes; /* of its session, as counted */
 };
 
 /* Slots are numbered from 1 on, worker by worker. */
@@ -108,7 +109,7 @@ struct mr_writer_answers {
 	uint32_t room;
 };
 
-enum mr_writer_share { MR_WRITER_LOCALS, MR_WRITER_REMOTES };
+enum mr_writer_share { MR_WRITER_LOCALS, MR_WRITER_REMOTES, MR_WRITER_LOGS };
 
 struct mr_writer {
 	const struct mr_config *config;
@@ -144,6 +145,8 @@ struct mr_writer {
 	struct mr_shares shares;            /* sessions of each peer, by enum mr_writer_share */
 	struct mr_share_bound locals;       /* of all workers */
 	struct mr_share_bound remote;
+	struct mr_share_bound logs; /* bytes */
+	uint64_t logs_bytes;        /* of all sessions over UDP */
 	uint32_t locals_count;
 	struct mr_writer_remotes remotes;
 	struct mr_writer_releases releases;

@@ -233,6 +233,56 @@ static void a_host_has_its_share_of_the_sessions(void **state)
 	assert_int_equal(try_port(1, share + 1, &s), 0);
 }
 
+static int set_up_logs(void **state)
+{
+	(void)state;
+	config.sessions.logs_mib = 16; /* 4 for one host */
+	return open_with(MANY);
+}
+
+static int tear_down_logs(void **state)
+{
+	config.sessions.logs_mib = 1024;
+	return tear_down(state);
+}
+
+/* Of the log and what stands beside it: a frame, and where frames that come early are. */
+static uint64_t memory_of(uint32_t host, uint16_t port, struct mr_session **out)
+{
+	assert_int_equal(try_port(host, port, out), 0);
+	return (*out)->remote->flow.memory_bytes;
+}
+
+/* The first have whole logs; then they get shorter, and none is refused. */
+static void logs_of_a_host_s_sessions_have_a_share(void **state)
+{
+	const uint64_t most = 4u << 20, least = 16u << 10;
+	uint64_t all = 0, first, last = 0;
+	struct mr_session *s, *other;
+
+	(void)state;
+	first = memory_of(1, 1, &s);
+	assert_in_range(first, config.sessions.log_bytes, 2 * config.sessions.log_bytes);
+	for (uint16_t port = 2; port <= 200; port++) {
+		last = memory_of(1, port, &s);
+		all += last;
+	}
+	assert_in_range(last, least, 2 * least);
+	assert_in_range(all, 200 * least, 2 * (most + 200 * least));
+	assert_true(writer.stats->short_logs > 150);
+	assert_int_equal(memory_of(2, 1, &other), first);
+	/* What ends gives its part back. */
+	for (uint16_t port = 1; port < 200; port++) {
+		(void)memory_of(1, port, &s);
+		end(s, MR_REMOTE_CLOSED);
+	}
+	assert_int_equal(memory_of(1, 2000, &s), first);
+	assert_int_equal(writer.stats->logs_bytes, 2 * config.sessions.log_bytes + least);
+	end(s, MR_REMOTE_CLOSED);
+	end(other, MR_REMOTE_CLOSED);
+	assert_int_equal(writer.stats->logs_bytes, least);
+}
+
 /* More of them than any table of buckets would tell apart. */
 static void no_host_counts_for_another(void **state)
 {
@@ -637,6 +687,8 @@ int main(void)
 		TEST(another_nonce_from_the_same_path_begins_anew),
 		TEST(who_begins_anew_at_the_limit_leaves_the_old_session_at_once),
 		TEST(a_host_has_its_share_of_the_sessions),
+		cmocka_unit_test_setup_teardown(
+			logs_of_a_host_s_sessions_have_a_share, set_up_logs, tear_down_logs),
 		cmocka_unit_test_setup_teardown(no_host_counts_for_another, set_up_many, tear_down),
 		TEST(a_user_has_its_share_of_the_clients_and_root_a_reserve),
 		TEST(every_part_of_a_path_tells_sessions_apart),
