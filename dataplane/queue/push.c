@@ -89,10 +89,15 @@ static uint64_t footprint(const struct mr_queue *queue)
 	return queue->body_bytes + mr_queue_depth(queue) * ENTRY_BYTES;
 }
 
-bool mr_push_share_used_up(const struct mr_queues *q, const struct mr_queue *queue)
+static inline bool share_used_up(const struct mr_queues *q, const struct mr_queue *queue)
 {
 	return footprint(queue) + (queue->dead == NULL ? 0 : footprint(queue->dead)) >=
 	       q->store_share;
+}
+
+bool mr_push_share_used_up(const struct mr_queues *q, const struct mr_queue *queue)
+{
+	return share_used_up(q, queue);
 }
 
 bool mr_push_is_full(const struct mr_queue *queue, uint64_t body_bytes)
@@ -104,14 +109,18 @@ static uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 	uint64_t body_bytes, bool promised)
 {
 	bool waits = promised && queue->options.when_full == MRF_QUEUE_FULL_WAIT;
+	const struct mr_queue_client *client;
 
 	if (mr_unlikely(queue->options.bytes_max != 0 && body_bytes > queue->options.bytes_max))
 		return MRF_STATUS_CODE_BAD;
 	if (mr_unlikely(over(queue, body_bytes)) && (!waits || far_over(q, session, queue)))
 		return MRF_STATUS_CODE_OVERLOADED;
-	if (mr_unlikely(mr_push_share_used_up(q, queue)))
+	if (mr_unlikely(share_used_up(q, queue)))
 		return MRF_STATUS_CODE_NO_MEMORY;
-	return mr_limit_memory(q, mr_client_of(q, session), (uint32_t)body_bytes);
+	client = mr_client_find(q, session);
+	if (mr_unlikely(client == NULL))
+		client = mr_client_of(q, session);
+	return mr_limit_memory(q, client, (uint32_t)body_bytes);
 }
 
 static void count_withheld(struct mr_queues *q, struct mr_queue *queue, int64_t change)
@@ -295,19 +304,32 @@ void mr_push_known(struct mr_queues *q, uint64_t session, struct mr_queue *queue
 	accept_one(q, session, queue->number, origin, MRF_STATUS_CODE_OK);
 }
 
-struct mr_queue_entry *mr_push_entry(struct mr_queues *q, uint64_t session,
-	const struct mr_message_view *m, unsigned flags, uint32_t body_bytes)
+static struct mr_queue_call call_of(
+	const struct mr_queues *q, uint64_t session, const struct mr_message_view *m)
 {
 	uint32_t wait_ms = MR_CALL_WAIT_MS(m->token.session);
-	struct mr_queue_call call = {
+
+	return (struct mr_queue_call){
 		.token = {session, m->token.correlation},
 		.wait_ms = wait_ms,
 		.until_ms = (uint32_t)q->now_ms + wait_ms,
 	};
-	const struct mr_queue_client *client = mr_client_find(q, session);
-	struct mr_queue_entry *e = mr_entry_new(
-		q, client->account, flags, &m->extra.origin, &call, m->header_bytes, body_bytes);
+}
 
+struct mr_queue_entry *mr_push_entry(struct mr_queues *q, uint64_t session,
+	const struct mr_message_view *m, unsigned flags, uint32_t body_bytes)
+{
+	const struct mr_queue_client *client = mr_client_find(q, session);
+	const struct mr_queue_call *asked = NULL;
+	struct mr_queue_call call;
+	struct mr_queue_entry *e;
+
+	if (flags & MR_ENTRY_CALL) {
+		call = call_of(q, session, m);
+		asked = &call;
+	}
+	e = mr_entry_new(
+		q, client->account, flags, &m->extra.origin, asked, m->header_bytes, body_bytes);
 	if (mr_unlikely(e == NULL))
 		return NULL;
 	if (m->header.flags & MRF_MESSAGE_FLAG_HIGH)

@@ -429,9 +429,7 @@ single_plain(struct mr_worker *w, const struct mr_burst_entry *e)
 
 static void single(struct mr_worker *w, const struct mr_burst_entry *e)
 {
-	if (e->header.kind != MRF_MESSAGE_KIND_PUBLISH && mr_worker_is_for_queue(&e->header))
-		mr_worker_queues_entry(w, e);
-	else if (mr_unlikely(e->view == NULL))
+	if (mr_unlikely(e->view == NULL))
 		single_plain(w, e);
 	else if (mr_likely(e->header.kind == MRF_MESSAGE_KIND_PUBLISH))
 		publish(w, e);
@@ -439,19 +437,43 @@ static void single(struct mr_worker *w, const struct mr_burst_entry *e)
 		other(w, e->from, *e->view);
 }
 
+/* One that makes no run. What is for a queue is sorted out before `single`, which needs many registers. */
+static inline void route_one(struct mr_worker *w, const struct mr_burst_entry *e)
+{
+	if (e->header.kind != MRF_MESSAGE_KIND_PUBLISH && mr_worker_is_for_queue(&e->header))
+		mr_worker_queues_entry(w, e);
+	else
+		single(w, e);
+}
+
+/* When the thread did not run, the cycles say nothing. */
+static uint64_t __attribute__((noinline)) bound_cycles(const struct mr_burst_entry *first,
+	const struct mr_burst_entry *end, uint64_t work, uint64_t cycles)
+{
+	uint64_t bytes = 0, most;
+
+	for (const struct mr_burst_entry *e = first; e < end; e++)
+		bytes += e->header.bytes;
+	most = mr_worker_most_cycles(work, bytes);
+	return cycles < most ? cycles : most;
+}
+
 /* `*since`: see take_turn. */
 static void end_turn(struct mr_worker *w, const struct mr_burst_entry *first,
 	const struct mr_burst_entry *end, uint64_t *since)
 {
-	uint64_t work = mr_worker_turn_work(w), bytes = 0, now;
+	uint64_t work = mr_worker_turn_work(w), cycles, now;
+	uint32_t count = (uint32_t)(end - first);
 
-	mr_worker_turn_end(w, first->from, work, (uint32_t)(end - first));
+	mr_worker_turn_end(w, first->from, work, count);
 	if (mr_likely(*since == 0))
 		return;
 	now = rte_rdtsc();
-	for (const struct mr_burst_entry *e = first; e < end; e++)
-		bytes += e->header.bytes;
-	mr_worker_charge(w, first->from, now - *since, work, bytes);
+	cycles = now - *since;
+	/* Each message has a header at least. */
+	if (mr_unlikely(cycles > mr_worker_most_cycles(work, count * sizeof(first->header))))
+		cycles = bound_cycles(first, end, work, cycles);
+	mr_worker_charge(w, first->from, cycles);
 	*since = now;
 }
 
@@ -477,7 +499,7 @@ static const struct mr_burst_entry *take_turn(struct mr_worker *w, const struct 
 		}
 		run = run_of(e, end);
 		if (run == 0)
-			single(w, e++);
+			route_one(w, e++);
 		else
 			e += publish_run(w, e, run);
 		waits = looked->visits + w->share.turn_work >= over || s->late != NULL;
@@ -511,7 +533,7 @@ void mr_worker_route_late(struct mr_worker *w)
 	mr_worker_turn_begin(w);
 	w->late.serves = true;
 	if (run == 0)
-		single(w, e);
+		route_one(w, e);
 	else
 		(void)publish_run(w, e, run);
 	w->late.serves = false;

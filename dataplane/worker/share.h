@@ -133,15 +133,15 @@ static inline void mr_worker_turn_end(
 		each > s->message_work ? each : (uint32_t)((s->message_work * 7ull + each) / 8);
 }
 
-/* Charges a turn. `bytes` and the work bound what the cycles may be: when the thread did not run they say
- * nothing. */
-static inline void mr_worker_charge(
-	struct mr_worker *w, struct mr_session *s, uint64_t cycles, uint64_t work, uint64_t bytes)
+/* Most that a turn of that work and those bytes of messages is charged. */
+static inline uint64_t mr_worker_most_cycles(uint64_t work, uint64_t bytes)
 {
-	uint64_t most = 4096 + bytes * 32 + work * 512;
+	return 4096 + bytes * 32 + work * 512;
+}
 
-	if (mr_unlikely(cycles > most))
-		cycles = most;
+/* Charges a turn. */
+static inline void mr_worker_charge(struct mr_worker *w, struct mr_session *s, uint64_t cycles)
+{
 	cycles += w->share.turn_far * MR_SHARE_FAR;
 	if ((int64_t)(s->share_due - w->share.now) < 0)
 		s->share_due = w->share.now;
