@@ -72,6 +72,8 @@ say "$records messages handed to control, $bells bells, $calls system calls"
 	cut -d'(' -f1 "$dir/strace.out" | sort | uniq -c >&2
 	fail "the worker made $calls system calls, and only $bells were bells"
 }
-expect_above "messages for each bell" "$((records / (bells + 1)))" 100
+# Beside other work the flood stops at each turn of somebody else's, and control falls asleep: 500 then,
+# thousands without. If each message rang, it would be 1.
+expect_above "messages for each bell" "$((records / (bells + 1)))" 20
 
 bus_stop
