@@ -20,7 +20,8 @@
 #include <string.h>
 
 #include "dataplane/base/compiler.h"
-#include "dataplane/base/share.h"
+#include "dataplane/queue/entry.h"
+#include "dataplane/queue/limit.h"
 #include "dataplane/queue/queue.h"
 #include "dataplane/queue/timer.h"
 #include "dataplane/subject/hash.h"
@@ -38,79 +39,6 @@ enum mr_queue_timer_kind {
 	MR_TIMER_CONSUMER,
 	MR_TIMER_DELIVERY,
 	MR_TIMER_QUEUE,
-};
-
-/* What an entry has behind its header, in this order. */
-#define MR_ENTRY_ORIGIN 1u  /* struct mrf_message_origin */
-#define MR_ENTRY_CALL   2u  /* struct mr_queue_call: who asked */
-#define MR_ENTRY_CHAIN  4u  /* struct mr_queue_chain in place of the body */
-#define MR_ENTRY_MORE   8u  /* parts of the request follow */
-#define MR_ENTRY_PROBE  16u /* let through to see whether the service is well */
-#define MR_ENTRY_OWNED  32u /* struct mr_queue_owner: in whose share it counts */
-
-/* A message. Followed by what the flags say and the body: header block, payload. */
-struct mr_queue_entry {
-	union {
-		struct mr_queue_entry *next; /* in its list */
-		struct {
-			uint32_t
-				left; /* among what came back: mr_entry_ref of the children, or 0 */
-			uint32_t right;
-		} tree;
-	};
-	uint32_t body_bytes;
-	uint32_t born_ms; /* low bits: when the queue got it */
-	uint16_t header_bytes;
-	uint16_t attempts; /* deliveries that reached a program and came back; stays at its most */
-	uint8_t flags;
-	uint8_t priority : 2;
-	uint8_t spared : 6; /* deliveries that came back without that; stays at its most */
-	uint16_t order; /* among those of one millisecond, of which there are less than 32,768 */
-};
-_Static_assert(sizeof(struct mr_queue_entry) == 24, "64 bytes with origin, call and rounding");
-
-/* Who asked, and how long he waits. */
-struct mr_queue_call {
-	struct mrf_reply_token token;
-	uint32_t wait_ms;  /* from the push, or the last partial answer, on; 0: not said */
-	uint32_t until_ms; /* low bits */
-};
-
-/* In front of the body: what it takes of the store, and of whose share; none: of root's. */
-struct mr_queue_owner {
-	uint32_t account; /* mr_limit_account */
-	uint32_t bytes;
-};
-
-/* The word of a call's push that stands where a session stands in other tokens. */
-#define MR_CALL_WAIT_MS(word) ((uint32_t)(word) <= INT32_MAX ? (uint32_t)(word) : 0)
-#define MR_CALL_WAIT_WORKER   (1ull << 32) /* he waits for a first worker, too */
-
-/* The body of a message that came in fragments. */
-struct mr_queue_piece {
-	struct mr_queue_piece *next;
-	uint32_t bytes;
-	uint32_t reserved;
-	uint8_t body[];
-};
-
-/* Where in a chain the piece begins that was looked at last: none begins anew. */
-struct mr_queue_place {
-	const struct mr_queue_piece *piece;
-	uint32_t offset;
-};
-
-struct mr_queue_chain {
-	struct mr_queue_piece *first;
-	struct mr_queue_piece *last;
-	uint64_t session; /* as in the fragments */
-	uint32_t message;
-	uint32_t piece_bytes; /* length of all fragments but the last */
-};
-
-struct mr_queue_list {
-	struct mr_queue_entry *head;
-	struct mr_queue_entry *tail;
 };
 
 /* One cache line. */
@@ -172,6 +100,7 @@ struct mr_queue_withheld {
 	struct mr_queue_withheld *next;
 	uint64_t session;
 	struct mrf_accepted_range range;
+	uint32_t counted; /* of them, in mr_limit_withheld */
 };
 
 struct mr_queue_breaker {
@@ -286,19 +215,7 @@ struct mr_queues {
 	uint64_t lost_ms;   /* between the two */
 	uint64_t thawed_ms; /* when time went on after it had last stood still */
 	/* tables, mapped whole and taken as they are touched */
-	struct {
-		struct mr_shares shares;
-		struct mr_share_bound queues;
-		struct mr_share_bound consumers;    /* of all queues */
-		struct mr_share_bound consumers_of; /* of one queue */
-		struct mr_share_bound publishers;
-		struct mr_share_bound memory; /* of entries */
-		uint32_t queues_count;
-		uint32_t consumers_count; /* but those of MR_PEER_OWN */
-		struct mr_queue *idle_head;
-		struct mr_queue *idle_tail;
-		const char *why; /* which limit the last refusal was for; NULL: none */
-	} limits;
+	struct mr_queue_limits limits;
 	struct mr_hash_key name_key; /* random: nobody can choose names that collide */
 	struct mr_queue_slot *slots;
 	uint32_t slots_fresh;
@@ -379,93 +296,6 @@ static inline uint64_t mr_queue_store_left(const struct mr_queues *q)
 	uint64_t used = mr_store_bytes(q->store);
 
 	return used < q->store_entries_max ? q->store_entries_max - used : 0;
-}
-
-static inline uint32_t mr_entry_prefix(unsigned flags)
-{
-	return (uint32_t)sizeof(struct mr_queue_entry) +
-	       (flags & MR_ENTRY_ORIGIN ? (uint32_t)sizeof(struct mrf_message_origin) : 0) +
-	       (flags & MR_ENTRY_CALL ? (uint32_t)sizeof(struct mr_queue_call) : 0) +
-	       (flags & MR_ENTRY_OWNED ? (uint32_t)sizeof(struct mr_queue_owner) : 0);
-}
-
-#define MR_ENTRY_SPARED_MAX 63u
-
-/* As the wire has it: all deliveries that came back, and those of them that were no attempts. */
-static inline uint16_t mr_entry_redelivered(const struct mr_queue_entry *e)
-{
-	uint32_t sum = (uint32_t)e->attempts + e->spared;
-
-	return sum < UINT16_MAX ? (uint16_t)sum : UINT16_MAX;
-}
-
-static inline struct mrf_message_origin *mr_entry_origin(struct mr_queue_entry *e)
-{
-	return (struct mrf_message_origin *)(e + 1);
-}
-
-static inline struct mrf_reply_token *mr_entry_call(struct mr_queue_entry *e)
-{
-	return (struct mrf_reply_token *)((uint8_t *)e +
-					  mr_entry_prefix(e->flags & MR_ENTRY_ORIGIN));
-}
-
-static inline struct mr_queue_call *mr_entry_caller(struct mr_queue_entry *e)
-{
-	return (struct mr_queue_call *)mr_entry_call(e);
-}
-
-/* The body, or the struct mr_queue_chain. */
-static inline void *mr_entry_body(struct mr_queue_entry *e)
-{
-	return (uint8_t *)e + mr_entry_prefix(e->flags);
-}
-
-static inline struct mr_queue_owner *mr_entry_owner(struct mr_queue_entry *e)
-{
-	return (struct mr_queue_owner *)mr_entry_body(e) - 1;
-}
-
-static inline uint32_t mr_entry_account(struct mr_queue_entry *e)
-{
-	return e->flags & MR_ENTRY_OWNED ? mr_entry_owner(e)->account : 0;
-}
-
-/* With an empty body of body_bytes, or an empty chain; NULL: no memory. `account`: whose share it counts in. */
-struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsigned flags,
-	const struct mrf_message_origin *origin, const struct mr_queue_call *call,
-	uint32_t header_bytes, uint32_t body_bytes);
-void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e);
-/* Copies a piece behind those that a chain has. */
-bool mr_entry_append(
-	struct mr_queues *q, struct mr_queue_entry *e, const void *body, uint32_t bytes);
-/* `bytes` of the body from `offset` on, in a row; valid until the next call. `place` is {NULL} at first, and
- * offsets go up. */
-/* Another first piece of a chain, of so many bytes, in place of the one that it has; that is released by the second,
- * once it was copied from. NULL: no memory. */
-struct mr_queue_piece *mr_entry_first_anew(
-	struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes);
-void mr_entry_piece_release(
-	struct mr_queues *q, struct mr_queue_entry *e, struct mr_queue_piece *p);
-const uint8_t *mr_entry_slice(struct mr_queues *q, struct mr_queue_entry *e,
-	struct mr_queue_place *place, uint32_t offset, uint32_t bytes);
-
-static inline void mr_list_push_back(struct mr_queue_list *l, struct mr_queue_entry *e)
-{
-	e->next = NULL;
-	if (l->head == NULL)
-		l->head = e;
-	else
-		l->tail->next = e;
-	l->tail = e;
-}
-
-static inline struct mr_queue_entry *mr_list_pop(struct mr_queue_list *l)
-{
-	struct mr_queue_entry *e = l->head;
-
-	l->head = e->next;
-	return e;
 }
 
 /* Queues (table.c) */
@@ -580,42 +410,6 @@ static inline uint64_t mr_queue_age_left(
 	return age < max ? max - age : 0;
 }
 
-/* Limits of peers (limit.c) */
-/* -EIO, -ENOMEM. */
-int mr_limits_init(struct mr_queues *q);
-void mr_limits_fini(struct mr_queues *q);
-uint64_t mr_limit_peer(struct mr_queues *q, uint64_t session);
-/* Whether the client, or if NULL the operator, may make another queue. Where there is no room the queue
- * that was idle for longest gives way. -EDQUOT: its peer has its share; -ENOSPC. */
-int mr_limit_make(struct mr_queues *q, const struct mr_queue_client *client);
-/* For one more queue in the store, the same: false if none gives way. */
-bool mr_limit_make_room(struct mr_queues *q);
-/* Counts a queue for a peer; and for the client that made it. Dead letters are counted with their queue, and for
- * themselves when it is gone. */
-void mr_limit_made(struct mr_queues *q, struct mr_queue *queue, uint64_t peer);
-void mr_limit_made_by(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_client *client);
-void mr_limit_uncount(struct mr_queues *q, struct mr_queue *queue);
-void mr_limit_removed(struct mr_queues *q, struct mr_queue *queue);
-/* Queues that it made and that nobody used go. False: there are more to look at. */
-bool mr_limit_maker_gone(struct mr_queues *q, struct mr_queue_client *client);
-/* The queue may have come to be idle: empty and without consumers. */
-void mr_limit_idle(struct mr_queues *q, struct mr_queue *queue);
-/* Another consumer of the queue: -EDQUOT, -ENOSPC; and one less. */
-int mr_limit_consumer(
-	struct mr_queues *q, const struct mr_queue *queue, const struct mr_queue_client *client);
-void mr_limit_consumer_gone(
-	struct mr_queues *q, const struct mr_queue *queue, const struct mr_queue_client *client);
-/* Publishers that may be remembered before the last of them gives way to one of that peer. */
-uint32_t mr_limit_publishers_max(const struct mr_queues *q, uint64_t peer);
-/* One more is remembered: false if the peer has its share; and one less. */
-bool mr_limit_publisher(struct mr_queues *q, uint64_t peer);
-void mr_limit_publisher_gone(struct mr_queues *q, uint64_t peer);
-/* The account of what a peer has of the store, in which one more client counts; 0: none is needed. And one less. */
-uint32_t mr_limit_account(struct mr_queues *q, uint64_t peer);
-void mr_limit_account_gone(struct mr_queues *q, uint32_t account);
-/* What the client may not put into the store for: 0, or the StatusCode. */
-uint32_t mr_limit_memory(
-	const struct mr_queues *q, const struct mr_queue_client *client, uint32_t bytes);
 /* Something has left the queue, or its dead letters: what waits for that goes on. */
 static inline void mr_queue_has_room(struct mr_queues *q, struct mr_queue *queue);
 

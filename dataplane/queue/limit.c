@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
-/* Kinds of what is counted for each peer. */
-enum { QUEUES, CONSUMERS, CONSUMERS_OF, PUBLISHERS, MEMORY };
+/* Kinds of what is counted for each peer; WITHHELD for each session. */
+enum { QUEUES, CONSUMERS, CONSUMERS_OF, PUBLISHERS, MEMORY, WITHHELD };
 
 /* Consumers take at most this share of the store. */
 #define CONSUMERS_STORE_SHARE 16u
@@ -17,6 +17,8 @@ enum { QUEUES, CONSUMERS, CONSUMERS_OF, PUBLISHERS, MEMORY };
 #define IDLE_WINDOWS_MS 60000u
 /* Peers that have something in the store: those beyond have one account. */
 #define ACCOUNTS_MAX 16384u
+/* Sessions with pushes that a queue has not accepted, for each queue: those beyond are not counted. */
+#define WITHHELD_MAX 65536u
 /* Idle queues looked at to find one that gives way. */
 #define IDLE_LOOKS 256u
 /* Queues of one client that is gone that go at once. */
@@ -45,7 +47,7 @@ int mr_limits_init(struct mr_queues *q)
 	q->limits.memory = mr_share_bound(q->store_entries_max, percent);
 	/* Each thing that is counted makes so many counts at most. */
 	entries = q->limits.queues.max + q->limits.consumers.max * 2 + q->limits.publishers.max +
-		  ACCOUNTS_MAX;
+		  ACCOUNTS_MAX + WITHHELD_MAX;
 	rc = mr_shares_init(&q->limits.shares, (uint32_t)entries, (uint32_t)entries);
 	/* That of those who find no other. */
 	return rc != 0 ? rc
@@ -309,6 +311,26 @@ bool mr_limit_publisher(struct mr_queues *q, uint64_t peer)
 void mr_limit_publisher_gone(struct mr_queues *q, uint64_t peer)
 {
 	mr_share_give(&q->limits.shares, peer, MR_SHARE_OF(PUBLISHERS, 0), 1);
+}
+
+/* Pushes that wait to be accepted. */
+
+uint64_t mr_limit_withheld(
+	const struct mr_queues *q, uint64_t session, const struct mr_queue *queue)
+{
+	return mr_share_count(&q->limits.shares, session, MR_SHARE_OF(WITHHELD, queue->number));
+}
+
+bool mr_limit_withhold(struct mr_queues *q, uint64_t session, const struct mr_queue *queue)
+{
+	return mr_share_take(&q->limits.shares, session, MR_SHARE_OF(WITHHELD, queue->number), 1,
+		       UINT64_MAX) == 0;
+}
+
+void mr_limit_withheld_gone(
+	struct mr_queues *q, uint64_t session, const struct mr_queue *queue, uint32_t count)
+{
+	mr_share_give(&q->limits.shares, session, MR_SHARE_OF(WITHHELD, queue->number), count);
 }
 
 /* Memory. */

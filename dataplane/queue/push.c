@@ -65,6 +65,8 @@ static bool over(const struct mr_queue *queue, uint64_t more_bytes)
 
 /* A window is what a full queue takes beyond its limit: an eighth of it. */
 #define WINDOW_PART 8u
+/* And of each client so many beyond that. */
+#define BEYOND_MAX 2u
 
 uint32_t mr_push_window(const struct mr_queues *q, const struct mr_queue *queue)
 {
@@ -73,14 +75,22 @@ uint32_t mr_push_window(const struct mr_queues *q, const struct mr_queue *queue)
 	return window == 0 ? 1 : window < q->c.window ? (uint32_t)window : q->c.window;
 }
 
-/* Beyond the limit by what producers may have under way. */
-static bool far_over(struct mr_queues *q, uint64_t session, const struct mr_queue *queue)
+/* Beyond the limit by as many as producers may have under way, whoever they are. */
+static bool far_over(const struct mr_queue *queue)
 {
 	const struct mrf_queue_options *o = &queue->options;
 
-	(void)mr_client_of(q, session); /* it is one of them from here on */
-	return mr_queue_depth(queue) >= o->messages_max + o->messages_max / 8 + q->clients_count ||
-	       (o->bytes_max != 0 && queue->body_bytes > o->bytes_max + o->bytes_max / 8);
+	return mr_queue_depth(queue) > o->messages_max + o->messages_max / WINDOW_PART ||
+	       (o->bytes_max != 0 && queue->body_bytes > o->bytes_max + o->bytes_max / WINDOW_PART);
+}
+
+/* Whether a full queue takes one more of the client, to be accepted later: as many as its window, in what all have in
+ * common; then one, which nobody else can take from it, and the one that was on its way when it was told so. */
+static bool takes_beyond(const struct mr_queues *q, uint64_t session, const struct mr_queue *queue)
+{
+	uint64_t has = mr_limit_withheld(q, session, queue);
+
+	return has < (far_over(queue) ? BEYOND_MAX : mr_push_window(q, queue) + 1);
 }
 
 /* About what is in it takes of the store. */
@@ -113,7 +123,7 @@ static uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 
 	if (mr_unlikely(queue->options.bytes_max != 0 && body_bytes > queue->options.bytes_max))
 		return MRF_STATUS_CODE_BAD;
-	if (mr_unlikely(over(queue, body_bytes)) && (!waits || far_over(q, session, queue)))
+	if (mr_unlikely(over(queue, body_bytes)) && (!waits || !takes_beyond(q, session, queue)))
 		return MRF_STATUS_CODE_OVERLOADED;
 	if (mr_unlikely(share_used_up(q, queue)))
 		return MRF_STATUS_CODE_NO_MEMORY;
@@ -138,6 +148,7 @@ static void withhold(struct mr_queues *q, uint64_t session, struct mr_queue *que
 		w->range.publisher == origin->publisher &&
 		w->range.first + w->range.count == origin->id) {
 		w->range.count++;
+		w->counted += mr_limit_withhold(q, session, queue);
 		count_withheld(q, queue, 1);
 		return;
 	}
@@ -149,6 +160,7 @@ static void withhold(struct mr_queues *q, uint64_t session, struct mr_queue *que
 	*w = (struct mr_queue_withheld){
 		.session = session,
 		.range = {.publisher = origin->publisher, .first = origin->id, .count = 1},
+		.counted = mr_limit_withhold(q, session, queue),
 	};
 	if (queue->withheld_head == NULL)
 		queue->withheld_head = w;
@@ -158,11 +170,24 @@ static void withhold(struct mr_queues *q, uint64_t session, struct mr_queue *que
 	count_withheld(q, queue, 1);
 }
 
+/* The first `count` of it are withheld no more. */
+static void let_go(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_withheld *w, uint32_t count)
+{
+	uint32_t counted = count < w->counted ? count : w->counted;
+
+	w->range.first += count;
+	w->range.count -= count;
+	w->counted -= counted;
+	mr_limit_withheld_gone(q, w->session, queue, counted);
+	count_withheld(q, queue, -(int64_t)count);
+}
+
 static void drop_first(struct mr_queues *q, struct mr_queue *queue)
 {
 	struct mr_queue_withheld *w = queue->withheld_head;
 
-	count_withheld(q, queue, -(int64_t)w->range.count);
+	let_go(q, queue, w, w->range.count);
 	queue->withheld_head = w->next;
 	mr_store_release(q->store, w, (uint32_t)sizeof(*w));
 }
@@ -198,9 +223,7 @@ void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue)
 		queue->accepted += range.count;
 		if (mr_client_find(q, w->session) != NULL)
 			mr_client_accept(q, w->session, queue->number, &range);
-		w->range.first += range.count;
-		w->range.count -= range.count;
-		count_withheld(q, queue, -(int64_t)range.count);
+		let_go(q, queue, w, range.count);
 		if (w->range.count == 0)
 			drop_first(q, queue);
 	}

@@ -270,6 +270,98 @@ static void full_store_refuses_and_can_be_emptied(void **state)
 	assert_int_equal(r.stats.pushed, accepted + 1);
 }
 
+#define PRODUCERS 50u
+#define TINY      10u
+
+struct producer {
+	uint64_t id; /* of the push that is open, or to be made again */
+	bool open;
+	unsigned waits; /* messages taken from the queue meanwhile */
+	unsigned accepted;
+};
+
+static struct producer producers[PRODUCERS];
+
+static void push_of(unsigned i, uint32_t q)
+{
+	producers[i].open = true;
+	rig_push(&r, &(struct rig_push){
+			     .queue = q, .client = 2 + i, .text = "x", .id = producers[i].id});
+}
+
+/* What the bus said to it: the next push, or the same again. */
+static void hear(unsigned i)
+{
+	struct mrf_accepted_range range;
+	struct rig_sent *s = rig_take(&r, 2 + i, MRF_MESSAGE_KIND_ACCEPTED);
+
+	if (s == NULL)
+		return;
+	memcpy(&range, s->body, sizeof(range));
+	producers[i].open = false;
+	if (range.status != MRF_STATUS_CODE_OK)
+		return;
+	producers[i].id++;
+	producers[i].accepted++;
+	producers[i].waits = 0;
+}
+
+/* One takes message by message out of a full queue; `flood` more are pushed each time by one who asks nobody.
+ * Returns the longest that a producer waited, in messages. */
+static unsigned longest_wait(unsigned flood, unsigned steps)
+{
+	uint32_t q;
+	unsigned longest = 0;
+	uint64_t id = 0, tag = 0;
+
+	memset(producers, 0, sizeof(producers));
+	for (unsigned i = 0; i < PRODUCERS; i++)
+		producers[i].id = 1;
+	r.options = (struct mrf_queue_options){.messages_max = TINY};
+	q = rig_make(&r, "tiny");
+	rig_consume(&r, "tiny", 1, 1);
+	for (unsigned step = 0; step < steps; step++) {
+		struct rig_sent *s;
+
+		for (unsigned k = 0; k < flood; k++)
+			rig_push(&r, &(struct rig_push){
+					     .queue = q, .client = 60, .text = "y", .id = ++id});
+		for (unsigned i = 0; i < PRODUCERS; i++) {
+			if (!producers[i].open)
+				push_of(i, q);
+			producers[i].waits++;
+			longest = producers[i].waits > longest ? producers[i].waits : longest;
+		}
+		if (tag != 0)
+			rig_settle(&r, 1, q, tag, MRF_SETTLE_VERB_ACK, 0);
+		rig_run(&r);
+		s = rig_take(&r, 1, MRF_MESSAGE_KIND_DELIVER);
+		tag = s != NULL ? s->view.extra.delivery.tag : 0;
+		for (unsigned i = 0; i < PRODUCERS; i++)
+			hear(i);
+		rig_sent_forget(&r);
+	}
+	return longest;
+}
+
+static void producers_of_a_tiny_queue_take_turns(void **state)
+{
+	(void)state;
+	assert_in_range(longest_wait(0, 2000), PRODUCERS / 2, PRODUCERS + 2 * TINY);
+	for (unsigned i = 0; i < PRODUCERS; i++)
+		assert_in_range(producers[i].accepted, 2000 / PRODUCERS - 2, 2000 / PRODUCERS + 2);
+	assert_int_equal(r.stats.refused_push_full, 0);
+}
+
+/* It takes what was on its way when it was told, and no more. */
+static void one_who_keeps_no_window_takes_no_turn_of_others(void **state)
+{
+	(void)state;
+	assert_in_range(longest_wait(100, 2000), PRODUCERS / 2, PRODUCERS + 3 * TINY);
+	for (unsigned i = 0; i < PRODUCERS; i++)
+		assert_in_range(producers[i].accepted, 2000 / PRODUCERS - 4, 2000 / PRODUCERS + 2);
+}
+
 /* The figure for ten million is bench_queue's. */
 static void waiting_message_costs_no_more_than_64_bytes_beside_its_body(void **state)
 {
@@ -313,6 +405,8 @@ static void both_priorities_at_once_make_no_sense(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		RIG_TEST(producers_of_a_tiny_queue_take_turns),
+		RIG_TEST(one_who_keeps_no_window_takes_no_turn_of_others),
 		RIG_TEST(full_queue_takes_a_little_more_and_accepts_when_there_is_room),
 		RIG_TEST(full_queue_takes_one_more_of_each_producer),
 		RIG_TEST(purge_accepts_all_that_waited),

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* entry: a message in a queue, and what stands behind its header. Private to dataplane/queue.
+ *
+ *   entry | origin | call | owner | body, or the chain of the pieces in which it came
+ *
+ * Owns      An entry, and each piece of its chain, is a piece of the store.
+ * Threads   One: the home worker.
+ */
+#ifndef MILLRACE_QUEUE_ENTRY_H
+#define MILLRACE_QUEUE_ENTRY_H
+
+#include "dataplane/queue/queue.h"
+
+/* What an entry has behind its header, in this order. */
+#define MR_ENTRY_ORIGIN 1u  /* struct mrf_message_origin */
+#define MR_ENTRY_CALL   2u  /* struct mr_queue_call: who asked */
+#define MR_ENTRY_CHAIN  4u  /* struct mr_queue_chain in place of the body */
+#define MR_ENTRY_MORE   8u  /* parts of the request follow */
+#define MR_ENTRY_PROBE  16u /* let through to see whether the service is well */
+#define MR_ENTRY_OWNED  32u /* struct mr_queue_owner: in whose share it counts */
+
+/* A message. Followed by what the flags say and the body: header block, payload. */
+struct mr_queue_entry {
+	union {
+		struct mr_queue_entry *next; /* in its list */
+		struct {
+			uint32_t
+				left; /* among what came back: mr_entry_ref of the children, or 0 */
+			uint32_t right;
+		} tree;
+	};
+	uint32_t body_bytes;
+	uint32_t born_ms; /* low bits: when the queue got it */
+	uint16_t header_bytes;
+	uint16_t attempts; /* deliveries that reached a program and came back; stays at its most */
+	uint8_t flags;
+	uint8_t priority : 2;
+	uint8_t spared : 6; /* deliveries that came back without that; stays at its most */
+	uint16_t order; /* among those of one millisecond, of which there are less than 32,768 */
+};
+_Static_assert(sizeof(struct mr_queue_entry) == 24, "64 bytes with origin, call and rounding");
+
+/* Who asked, and how long he waits. */
+struct mr_queue_call {
+	struct mrf_reply_token token;
+	uint32_t wait_ms;  /* from the push, or the last partial answer, on; 0: not said */
+	uint32_t until_ms; /* low bits */
+};
+
+/* In front of the body: what it takes of the store, and of whose share; none: of root's. */
+struct mr_queue_owner {
+	uint32_t account; /* mr_limit_account */
+	uint32_t bytes;
+};
+
+/* The word of a call's push that stands where a session stands in other tokens. */
+#define MR_CALL_WAIT_MS(word) ((uint32_t)(word) <= INT32_MAX ? (uint32_t)(word) : 0)
+#define MR_CALL_WAIT_WORKER   (1ull << 32) /* he waits for a first worker, too */
+
+/* The body of a message that came in fragments. */
+struct mr_queue_piece {
+	struct mr_queue_piece *next;
+	uint32_t bytes;
+	uint32_t reserved;
+	uint8_t body[];
+};
+
+/* Where in a chain the piece begins that was looked at last: none begins anew. */
+struct mr_queue_place {
+	const struct mr_queue_piece *piece;
+	uint32_t offset;
+};
+
+struct mr_queue_chain {
+	struct mr_queue_piece *first;
+	struct mr_queue_piece *last;
+	uint64_t session; /* as in the fragments */
+	uint32_t message;
+	uint32_t piece_bytes; /* length of all fragments but the last */
+};
+
+struct mr_queue_list {
+	struct mr_queue_entry *head;
+	struct mr_queue_entry *tail;
+};
+
+static inline uint32_t mr_entry_prefix(unsigned flags)
+{
+	return (uint32_t)sizeof(struct mr_queue_entry) +
+	       (flags & MR_ENTRY_ORIGIN ? (uint32_t)sizeof(struct mrf_message_origin) : 0) +
+	       (flags & MR_ENTRY_CALL ? (uint32_t)sizeof(struct mr_queue_call) : 0) +
+	       (flags & MR_ENTRY_OWNED ? (uint32_t)sizeof(struct mr_queue_owner) : 0);
+}
+
+#define MR_ENTRY_SPARED_MAX 63u
+
+/* As the wire has it: all deliveries that came back, and those of them that were no attempts. */
+static inline uint16_t mr_entry_redelivered(const struct mr_queue_entry *e)
+{
+	uint32_t sum = (uint32_t)e->attempts + e->spared;
+
+	return sum < UINT16_MAX ? (uint16_t)sum : UINT16_MAX;
+}
+
+static inline struct mrf_message_origin *mr_entry_origin(struct mr_queue_entry *e)
+{
+	return (struct mrf_message_origin *)(e + 1);
+}
+
+static inline struct mrf_reply_token *mr_entry_call(struct mr_queue_entry *e)
+{
+	return (struct mrf_reply_token *)((uint8_t *)e +
+					  mr_entry_prefix(e->flags & MR_ENTRY_ORIGIN));
+}
+
+static inline struct mr_queue_call *mr_entry_caller(struct mr_queue_entry *e)
+{
+	return (struct mr_queue_call *)mr_entry_call(e);
+}
+
+/* The body, or the struct mr_queue_chain. */
+static inline void *mr_entry_body(struct mr_queue_entry *e)
+{
+	return (uint8_t *)e + mr_entry_prefix(e->flags);
+}
+
+static inline struct mr_queue_owner *mr_entry_owner(struct mr_queue_entry *e)
+{
+	return (struct mr_queue_owner *)mr_entry_body(e) - 1;
+}
+
+static inline uint32_t mr_entry_account(struct mr_queue_entry *e)
+{
+	return e->flags & MR_ENTRY_OWNED ? mr_entry_owner(e)->account : 0;
+}
+
+/* With an empty body of body_bytes, or an empty chain; NULL: no memory. `account`: whose share it counts in. */
+struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsigned flags,
+	const struct mrf_message_origin *origin, const struct mr_queue_call *call,
+	uint32_t header_bytes, uint32_t body_bytes);
+void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e);
+/* Copies a piece behind those that a chain has. */
+bool mr_entry_append(
+	struct mr_queues *q, struct mr_queue_entry *e, const void *body, uint32_t bytes);
+/* Another first piece of a chain, of so many bytes, in place of the one that it has; that is released by the second,
+ * once it was copied from. NULL: no memory. */
+struct mr_queue_piece *mr_entry_first_anew(
+	struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes);
+void mr_entry_piece_release(
+	struct mr_queues *q, struct mr_queue_entry *e, struct mr_queue_piece *p);
+/* `bytes` of the body from `offset` on, in a row; valid until the next call. `place` is {NULL} at first, and
+ * offsets go up. */
+const uint8_t *mr_entry_slice(struct mr_queues *q, struct mr_queue_entry *e,
+	struct mr_queue_place *place, uint32_t offset, uint32_t bytes);
+
+static inline void mr_list_push_back(struct mr_queue_list *l, struct mr_queue_entry *e)
+{
+	e->next = NULL;
+	if (l->head == NULL)
+		l->head = e;
+	else
+		l->tail->next = e;
+	l->tail = e;
+}
+
+static inline struct mr_queue_entry *mr_list_pop(struct mr_queue_list *l)
+{
+	struct mr_queue_entry *e = l->head;
+
+	l->head = e->next;
+	return e;
+}
+
+#endif
