@@ -29,6 +29,7 @@ enum mr_remote_end {
 	MR_REMOTE_CLOSED,      /* the client said so, or was told so */
 	MR_REMOTE_EXPIRED,     /* missed_max heartbeats did not come */
 	MR_REMOTE_STOOD_STILL, /* others waited for it for too long */
+	MR_REMOTE_LEAVES,      /* it is over, and its worker has yet to take what came of it */
 };
 
 /* Aliases held by a session over UDP: an open-addressed set that the table writer replaces as a whole
@@ -50,6 +51,12 @@ static inline uint32_t mr_alias_set_first(const struct mr_alias_set *set, uint32
 	return (alias * 2654435769u >> 7) & set->mask; /* Fibonacci's: neighbours lie apart */
 }
 
+/* True if its worker is done with the session, and the table writer may close it. */
+static inline bool mr_remote_has_ended(uint8_t end)
+{
+	return end != MR_REMOTE_LIVES && end != MR_REMOTE_LEAVES;
+}
+
 struct mr_remote {
 	/* worker's: sending */
 	struct rte_mbuf *open; /* frame being filled, or NULL */
@@ -65,6 +72,7 @@ struct mr_remote {
 	struct mrf_network_path path;
 	uint64_t asked; /* cycles when an address was last challenged */
 	struct mr_flow flow;
+	uint8_t why; /* enum mr_remote_end, while it leaves */
 	/* shared-out */
 	_Atomic uint8_t end; /* enum mr_remote_end; w: worker, r: table writer */
 	/* shared-in */

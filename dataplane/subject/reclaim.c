@@ -90,6 +90,12 @@ static void start(struct mr_reclaim *q)
 	q->unstarted = 0;
 }
 
+static bool is_over(const struct mr_reclaim *q, uint64_t token)
+{
+	return rte_rcu_qsbr_check(q->qsbr, token, false) == 1 &&
+	       (q->held == NULL || !q->held(q->arg, token));
+}
+
 uint32_t mr_reclaim_run(struct mr_reclaim *q)
 {
 	uint64_t passed = 0;
@@ -99,7 +105,7 @@ uint32_t mr_reclaim_run(struct mr_reclaim *q)
 		uint64_t token = item_at(q, 0)->token;
 		if (token == 0)
 			break; /* deferred by a release in this very loop */
-		if (token != passed && rte_rcu_qsbr_check(q->qsbr, token, false) != 1)
+		if (token != passed && !is_over(q, token))
 			break;
 		passed = token;
 		release_oldest(q);

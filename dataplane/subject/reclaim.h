@@ -12,6 +12,7 @@
 #ifndef MILLRACE_SUBJECT_RECLAIM_H
 #define MILLRACE_SUBJECT_RECLAIM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,8 @@ struct mr_reclaim {
 	uint64_t released;
 	uint64_t leaked;
 	void (*release)(void *arg, unsigned kind, uintptr_t value);
+	/* True: a reader holds something since before that token. NULL: none ever does. */
+	bool (*held)(const void *arg, uint64_t token);
 	void *arg;
 };
 

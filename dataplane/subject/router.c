@@ -20,6 +20,10 @@
 #define ALIAS_GROUPS  2u
 #define ALIAS_MEMBERS 2u
 
+/* Routes that no cache entry has room for: as many are kept, each with so many bytes of arrays. */
+#define LARGE_ROUTES 8u
+#define LARGE_BYTES  (256u << 10)
+
 /* Beyond room for one route of the largest kind: that many bytes for routes that found no place. */
 #define ARENA_SPARE_BYTES (1u << 20)
 
@@ -48,6 +52,12 @@ struct alias_entry {
 };
 _Static_assert(sizeof(struct alias_entry) == 3 * MR_CACHE_LINE, "there may be many aliases");
 
+/* Its arrays stand in the router's `large_arrays`. */
+struct large_entry {
+	alignas(MR_CACHE_LINE) struct place place;
+	char subject[MR_SUBJECT_BYTES_MAX + 1];
+};
+
 /* Where a route's arrays go, and how much they take. */
 struct room {
 	struct place *place;
@@ -64,6 +74,8 @@ struct mr_router {
 	uint32_t (*tags)[WAYS]; /* 0: empty */
 	struct cache_entry *entries;
 	struct alias_entry *aliases;
+	struct large_entry *large;
+	uint8_t *large_arrays;
 	struct mr_walk *walk;
 	uint8_t *arena;
 	size_t arena_bytes;
@@ -110,6 +122,8 @@ static struct mr_router *lay_out(
 	parts.entries = part(base, bytes, entries * sizeof(*parts.entries));
 	parts.aliases =
 		part(base, bytes, ((size_t)t->limits.aliases_max + 1) * sizeof(*parts.aliases));
+	parts.large = part(base, bytes, LARGE_ROUTES * sizeof(*parts.large));
+	parts.large_arrays = part(base, bytes, (size_t)LARGE_ROUTES * LARGE_BYTES);
 	parts.walk = part(base, bytes, sizeof(*parts.walk));
 	parts.arena_bytes = arena_worst_bytes() + ARENA_SPARE_BYTES;
 	parts.arena = part(base, bytes, parts.arena_bytes);
@@ -270,6 +284,7 @@ static const struct mr_route *fill(const struct mr_router *r, const struct room 
 		.far = (uint16_t)(w->far < UINT16_MAX ? w->far : UINT16_MAX),
 		.bytes = (uint8_t)k->bytes,
 		.interest = w->span_count > 0 || w->group_count > 0 || w->workers != 0,
+		.sinks = w->sinks < MR_ROUTE_LARGE ? (uint8_t)w->sinks : MR_ROUTE_LARGE - 1,
 		.large = w->sinks + w->group_count >= MR_ROUTE_LARGE,
 		.hash = k->hash,
 	};
@@ -349,6 +364,69 @@ static uint32_t set_of(const struct mr_router *r, uint64_t hash)
 	return (uint32_t)(hash >> 12) & r->set_mask;
 }
 
+/* One of those that are too large for the cache's entries. */
+static const struct mr_route *large_find(struct mr_router *r, const struct key *k)
+{
+	for (unsigned i = 0; i < LARGE_ROUTES; i++) {
+		struct large_entry *e = &r->large[i];
+
+		if (e->place.sum == 0 || e->place.route.hash != k->hash ||
+			e->place.route.bytes != k->bytes ||
+			!mr_text_equal(e->subject, k->subject, k->bytes))
+			continue;
+		/* One that is out of date is left to who holds it, and never hit again. */
+		if (place_hit(r, &e->place)) {
+			r->counters.cache_hits++;
+			return &e->place.route;
+		}
+	}
+	return NULL;
+}
+
+/* The one unused for longest; NULL: all are in use. */
+static struct large_entry *large_victim(struct mr_router *r)
+{
+	struct large_entry *oldest = NULL;
+
+	for (unsigned i = 0; i < LARGE_ROUTES; i++) {
+		struct large_entry *e = &r->large[i];
+
+		if (e->place.sum == 0)
+			return e;
+		if (e->place.period != r->period &&
+			(oldest == NULL || e->place.period < oldest->place.period))
+			oldest = e;
+	}
+	return oldest;
+}
+
+/* Arrays of the walk's result in room for `bytes`; false: it has not as much. */
+static bool lay_arrays(const struct mr_walk *w, uint8_t *base, size_t bytes, struct room *room)
+{
+	size_t used = 0;
+
+	room->spans = part(base, &used, w->span_count * sizeof(*room->spans));
+	room->groups = part(base, &used, w->group_count * sizeof(*room->groups));
+	room->members = part(base, &used, w->member_count * sizeof(*room->members));
+	return used <= bytes;
+}
+
+static const struct mr_route *fill_large(
+	struct mr_router *r, const struct place *begun, const struct key *k)
+{
+	struct large_entry *e = large_victim(r);
+	struct room room = {0};
+
+	r->counters.overflows++;
+	if (e == NULL ||
+		!lay_arrays(r->walk, r->large_arrays + (size_t)(e - r->large) * LARGE_BYTES,
+			LARGE_BYTES, &room))
+		return fill_arena(r, begun, k);
+	room.place = &e->place;
+	memcpy(e->subject, k->subject, k->bytes);
+	return fill(r, &room, begun, e->subject, k);
+}
+
 MR_ALWAYS_INLINE const struct mr_route *cache_look(struct mr_router *r, const struct key *k)
 {
 	uint32_t set = set_of(r, k->hash);
@@ -368,9 +446,9 @@ MR_ALWAYS_INLINE const struct mr_route *cache_look(struct mr_router *r, const st
 		/* Not to be found again; who holds it may go on reading it. */
 		r->counters.cache_invalidations++;
 		r->tags[set][way] = 0;
-		break;
+		return NULL;
 	}
-	return NULL;
+	return large_find(r, k);
 }
 
 static const struct mr_route *cache_find(struct mr_router *r, const struct key *k)
@@ -390,8 +468,7 @@ static __attribute__((noinline)) const struct mr_route *miss(
 		return NULL;
 	if (walk_fits(r->walk, CACHE_SPANS, CACHE_GROUPS, CACHE_MEMBERS))
 		return fill_cache(r, set_of(r, k->hash), tag_of(k->hash), &begun, k);
-	r->counters.overflows++;
-	return fill_arena(r, &begun, k);
+	return fill_large(r, &begun, k);
 }
 
 const struct mr_route *mr_router_subject(
@@ -480,6 +557,57 @@ void mr_router_far(struct mr_router *r, const struct mr_route *route, mr_far_vis
 	r->walk->see = (struct mr_walk_far){.visit = visit, .arg = arg};
 	(void)mr_walk_run(r->walk, route->subject, route->bytes, route->hash);
 	r->walk->see = (struct mr_walk_far){0};
+}
+
+static uint32_t members_of(const struct mr_route *route)
+{
+	const struct mr_route_group *last = route->groups + route->group_count - 1;
+
+	return route->group_count > 0 ? last->span_first + last->span_count : 0;
+}
+
+size_t mr_route_copy_bytes(const struct mr_route *route)
+{
+	return mr_align_up(sizeof(*route) + route->span_count * sizeof(*route->spans) +
+				   route->group_count * sizeof(*route->groups) +
+				   members_of(route) * sizeof(*route->members) + route->bytes,
+		MR_CACHE_LINE);
+}
+
+size_t mr_route_copy_bytes_max(void)
+{
+	return arena_worst_bytes();
+}
+
+/* The widest come first, so each stands aligned. */
+const struct mr_route *mr_route_copy(const struct mr_route *route, void *to)
+{
+	struct mr_route *copy = to;
+	struct mr_sink_span *spans = (struct mr_sink_span *)(copy + 1);
+	struct mr_sink_span *members = spans + route->span_count;
+	struct mr_route_group *groups = (struct mr_route_group *)(members + members_of(route));
+	char *subject = (char *)(groups + route->group_count);
+
+	*copy = *route;
+	memcpy(spans, route->spans, route->span_count * sizeof(*spans));
+	memcpy(members, route->members, members_of(route) * sizeof(*members));
+	memcpy(groups, route->groups, route->group_count * sizeof(*groups));
+	memcpy(subject, route->subject, route->bytes);
+	copy->spans = spans;
+	copy->members = members;
+	copy->groups = groups;
+	copy->subject = subject;
+	return copy;
+}
+
+uint64_t mr_router_reported(const struct mr_router *r)
+{
+	return __atomic_load_n(&r->t->qsbr->qsbr_cnt[r->worker].cnt, __ATOMIC_RELAXED);
+}
+
+void mr_router_hold(struct mr_router *r, uint64_t oldest)
+{
+	atomic_store_explicit(&r->t->held[r->worker], oldest, memory_order_release); /* [table.held] */
 }
 
 uint64_t mr_route_version(const struct mr_route *route)

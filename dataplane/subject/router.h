@@ -55,6 +55,7 @@ struct mr_route {
 	uint32_t span_count : 12;
 	uint16_t far; /* plain subscribers of other workers; 65,535: that many or more */
 	uint8_t bytes;
+	uint8_t sinks : 6; /* this worker's plain subscribers; 63: that many or more */
 	bool interest : 1; /* somebody gets a copy, unless all are gone by now */
 	bool large : 1;    /* many sinks or groups: MR_ROUTE_LARGE of both together */
 	uint64_t hash;     /* of the subject */
@@ -132,6 +133,16 @@ void mr_router_far(
 
 /* Equal for two routes of one subject only if nothing changed between them. */
 uint64_t mr_route_version(const struct mr_route *route);
+
+/* A copy of a route with all that it points to but the sinks: it stays as it is. */
+size_t mr_route_copy_bytes(const struct mr_route *route);
+size_t mr_route_copy_bytes_max(void);
+const struct mr_route *mr_route_copy(const struct mr_route *route, void *to);
+
+/* What a worker reported last, and what it holds over such reports: copies of routes that it looked up
+ * when it had reported `oldest` or later; 0: none. Said before the next report, it keeps their sinks. */
+uint64_t mr_router_reported(const struct mr_router *r);
+void mr_router_hold(struct mr_router *r, uint64_t oldest);
 
 /* False once the subscription is gone; the sink is to be skipped then. */
 static inline bool mr_sink_live(const struct mr_sink *s)

@@ -84,6 +84,20 @@ static int limits_parse(const struct mr_table_limits *in, const struct rte_rcu_q
 	return 0;
 }
 
+/* To be asked when all have reported. */
+static bool is_held(const void *table, uint64_t token)
+{
+	const struct mr_table *t = table;
+
+	for (unsigned i = 0; i < t->limits.workers; i++) {
+		uint64_t held = atomic_load_explicit(&t->held[i], memory_order_acquire); /* [table.held] */
+
+		if (held != 0 && held < token)
+			return true;
+	}
+	return false;
+}
+
 static int open_parts(struct mr_table *t)
 {
 	const struct mr_hash_key *key = &t->nodes.hash_key;
@@ -92,6 +106,7 @@ static int open_parts(struct mr_table *t)
 
 	if (rc != 0)
 		return rc;
+	t->reclaim.held = is_held;
 	rc = mr_nodes_init(&t->nodes, t->limits.nodes_max, &t->reclaim, RECLAIM_NODE, RECLAIM_MAP);
 	if (rc != 0)
 		goto fini_reclaim;
@@ -117,6 +132,11 @@ fini_nodes:
 fini_reclaim:
 	mr_reclaim_fini(&t->reclaim);
 	return rc;
+}
+
+bool mr_table_passed(const struct mr_table *t, uint64_t token)
+{
+	return rte_rcu_qsbr_check(t->qsbr, token, false) == 1 && !is_held(t, token);
 }
 
 int mr_table_new(

@@ -11,6 +11,8 @@
  *           has seen the number has seen the change.
  *           [table.grace] what is unlinked is freed once every registered worker has reported
  *           quiescence after the version was raised.
+ *           [table.held] a worker that keeps a route over such reports says so before the next one,
+ *           release -> acquire: who has seen the report sees what is held.
  * Errors    0 or -errno. A refused change leaves the table as it was.
  * Bounds    A lookup visits at most MR_TABLE_VISITS_MAX
  * nodes, whatever is subscribed: for each *shape* (which tokens of a pattern are wildcards) a
@@ -163,6 +165,10 @@ int mr_table_alias_acquire(struct mr_table *t, const struct mr_owner *o, const v
 
 /* -ENOENT: the owner does not hold it. */
 int mr_table_alias_release(struct mr_table *t, const struct mr_owner *o, uint32_t alias);
+
+/* True if every worker has reported quiescence since the token was taken (rte_rcu_qsbr_start), and holds no
+ * route that it looked up before (mr_router_hold). */
+bool mr_table_passed(const struct mr_table *t, uint64_t token);
 
 /* Frees what every worker has passed; never blocks. Returns how many pieces still wait. To be
  * called now and then, also while nothing changes; changes call it themselves when much is waiting.

@@ -44,6 +44,9 @@ struct mr_table {
 	struct mr_aliases aliases;
 	struct rte_rcu_qsbr *qsbr;
 	struct mr_table_limits limits;
+	/* The oldest report at which a worker looked up a route that it still holds; 0: it holds none.
+	 * w: worker, r: table writer. [table.held] */
+	alignas(MR_CACHE_LINE) _Atomic uint64_t held[MR_TABLE_WORKERS_MAX];
 	/* writer only */
 	struct mr_records records;
 	struct mr_uses uses;    /* of each owner */

@@ -7,7 +7,7 @@
 #define RELEASE_BYTES_MAX 256u
 
 /* Copied, as the client may change it while it is read. */
-static bool releases_alias(const uint8_t *at, struct mrf_message_header h)
+bool mr_message_releases_alias(const uint8_t *at, struct mrf_message_header h)
 {
 	uint64_t copy[RELEASE_BYTES_MAX / sizeof(uint64_t)];
 	struct mr_message_view m;
@@ -34,7 +34,7 @@ enum mr_beyond_end mr_worker_look_beyond(
 		if (!mr_message_fits(&h, b->bytes - b->used))
 			return MR_BEYOND_BAD;
 		if (mr_message_passes(h)) {
-			if (releases_alias(at, h))
+			if (mr_message_releases_alias(at, h))
 				return MR_BEYOND_STOP;
 			mr_worker_keep(w, s, at, h);
 			w->moved = true;

@@ -61,6 +61,30 @@ static inline uint32_t mr_worker_ring_passed(const struct mr_session *s)
 	return mr_unlikely(s->looked) && passed > 0 ? (uint32_t)passed : 0;
 }
 
+/* Bytes between two messages of one ring. */
+static inline uint64_t mr_worker_ring_between(
+	const struct mr_session *s, const uint8_t *from, const uint8_t *to)
+{
+	return (uint64_t)(to - from) & (s->up.capacity - 1);
+}
+
+/* Bytes from a message that was taken to where the ring is read next. */
+static inline uint64_t mr_worker_ring_back(const struct mr_session *s, const uint8_t *at)
+{
+	uint64_t bytes = mr_worker_ring_between(s, at, mr_bytes_peek(&s->up));
+
+	return bytes != 0 ? bytes : s->up.capacity;
+}
+
+/* True of a message that was taken though it stands behind where the ring is read next. */
+static inline bool mr_worker_ring_is_beyond(const struct mr_session *s, const uint8_t *at)
+{
+	return mr_worker_ring_between(s, mr_bytes_peek(&s->up), at) < mr_worker_ring_passed(s);
+}
+
+/* True of the release of an alias, by which what stands before it may have been published. */
+bool mr_message_releases_alias(const uint8_t *at, struct mrf_message_header h);
+
 /* A ring, behind the first `from` bytes of what is readable. */
 void mr_worker_ring_beyond(struct mr_worker *w, struct mr_session *s, size_t ready, uint32_t from);
 

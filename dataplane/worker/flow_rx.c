@@ -190,18 +190,26 @@ static void take_slots(struct mr_worker *w, struct mr_session *s)
 		mr_worker_flow_finish(w, s);
 }
 
+/* Of a session that is over. What came before its end is taken first, in turns, and only then the table writer
+ * closes it. */
 void mr_worker_flow_finish(struct mr_worker *w, struct mr_session *s)
 {
 	struct mr_flow *flow = &s->remote->flow;
 
-	/* What came with its end in one burst; and slot by slot, as only so much may be late. */
 	mr_worker_route_now(w);
-	mr_worker_late_finish(w, s);
-	while (mr_reliable_rx_waits(&flow->rx)) {
+	for (uint32_t i = 0; i < SLOTS_A_ROUND && s->late == NULL; i++) {
+		if (!mr_reliable_rx_waits(&flow->rx)) {
+			mr_worker_remote_close(w, s);
+			return;
+		}
 		(void)take_slot(w, s, false);
 		mr_worker_route_now(w);
-		mr_worker_late_finish(w, s);
 	}
+	w->moved = true;
+	if (!mr_reliable_rx_waits(&flow->rx))
+		return;
+	mr_worker_flow_list(w, s);
+	w->flows.any_waits = true;
 }
 
 void mr_worker_flows_take(struct mr_worker *w)
@@ -216,8 +224,12 @@ void mr_worker_flows_take(struct mr_worker *w)
 		if (s == NULL || !mr_reliable_rx_waits(&s->remote->flow.rx))
 			continue;
 		w->flows.any_waits = true;
-		if (!mr_worker_is_over(s) && mr_worker_mesh_ready(w))
+		if (!mr_worker_mesh_ready(w))
+			;
+		else if (mr_likely(!mr_worker_is_over(s)))
 			take_slots(w, s);
+		else if (s->late == NULL)
+			mr_worker_flow_finish(w, s);
 		/* A round's routes are let go of at its end; and other sessions are to come. */
 		mr_worker_route_now(w);
 	}

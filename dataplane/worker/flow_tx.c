@@ -89,7 +89,7 @@ static void give_up(struct mr_worker *w, struct mr_session *s)
 	struct mr_message_plan plan = mr_worker_close_plan(-EMSGSIZE, memory);
 
 	(void)mr_worker_send_alone(w, s, &plan, 0, false);
-	mr_worker_remote_end(w, s, MR_REMOTE_CLOSED);
+	mr_worker_remote_end(s, MR_REMOTE_CLOSED);
 	w->burst_count = 0; /* routed */
 	mr_worker_flow_finish(w, s);
 }
@@ -273,6 +273,17 @@ static void turn_season(struct mr_worker *w)
 	w->flows.active_now = 0;
 }
 
+/* One that is over stays for as long as frames of it wait. */
+static bool stays(struct mr_worker *w, struct mr_session *s, uint64_t now_ns)
+{
+	if (s == NULL)
+		return false;
+	if (mr_likely(!mr_worker_is_over(s)))
+		return run(w, s, now_ns);
+	return atomic_load_explicit(&s->remote->end, memory_order_relaxed) == MR_REMOTE_LEAVES &&
+	       mr_reliable_rx_waits(&s->remote->flow.rx);
+}
+
 void mr_worker_flows_run(struct mr_worker *w)
 {
 	uint64_t now_ns;
@@ -285,7 +296,7 @@ void mr_worker_flows_run(struct mr_worker *w)
 		const struct mr_flow_entry *e = &w->flows.list[i];
 		struct mr_session *s = mr_directory_find(&w->directory, e->slot, e->generation);
 
-		if (s != NULL && !mr_worker_is_over(s) && run(w, s, now_ns)) {
+		if (stays(w, s, now_ns)) {
 			i++;
 			continue;
 		}

@@ -47,12 +47,12 @@ static void answer_unknown(struct mr_worker *w, const struct mr_frame *f)
 }
 
 void __attribute__((noinline))
-mr_worker_take_special(struct mr_worker *w, struct mr_session *s, struct mrf_message_header h)
+mr_worker_take_special(struct mr_session *s, struct mrf_message_header h)
 {
 	switch (h.kind) {
 	case MRF_MESSAGE_KIND_PADDING:
 	case MRF_MESSAGE_KIND_PATH: break; /* proved already, or it would not have come here */
-	case MRF_MESSAGE_KIND_CLOSE: mr_worker_remote_end(w, s, MR_REMOTE_CLOSED); break;
+	case MRF_MESSAGE_KIND_CLOSE: mr_worker_remote_end(s, MR_REMOTE_CLOSED); break;
 	default: break;
 	}
 }

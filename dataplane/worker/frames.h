@@ -96,8 +96,10 @@ void mr_worker_ports_tx(struct mr_worker *w);
 void mr_worker_remotes_look(struct mr_worker *w);
 /* Tells all of them that the bus stops. */
 void mr_worker_remotes_stop(struct mr_worker *w);
-/* Wants the session closed by the table writer. */
-void mr_worker_remote_end(struct mr_worker *w, struct mr_session *s, enum mr_remote_end why);
+/* The session is over: nothing more is taken of it, or sent to it. mr_worker_flow_finish goes on. */
+void mr_worker_remote_end(struct mr_session *s, enum mr_remote_end why);
+/* All that came of it is taken: the table writer is to close it. */
+void mr_worker_remote_close(struct mr_worker *w, struct mr_session *s);
 /* Room for a Close with a code. */
 #define MR_CLOSE_WORDS 16
 /* Makes the message that says so; it refers to `memory`. */

@@ -3,6 +3,7 @@
 
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
+#include "dataplane/worker/share.h"
 #include "dataplane/worker/turns.h"
 
 #include <stdlib.h>
@@ -276,6 +277,28 @@ static uint32_t promise_run(struct mr_worker *w, struct mr_session *s, const str
 	return delivered;
 }
 
+uint32_t mr_worker_promise_sink(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
+	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id)
+{
+	uint32_t delivered = mr_worker_promise(w, s, plan, sub_id) != MR_PROMISE_LOST;
+
+	if (is_many(r))
+		count_copy(w, s);
+	look_at_water(w, s, water, r);
+	w->round.delivered += delivered;
+	return delivered;
+}
+
+void mr_worker_promise_run_sink(struct mr_worker *w, struct mr_session *s,
+	const struct mr_route *r, uint32_t water, const struct mr_burst_entry *e, uint32_t count,
+	uint32_t sub_id)
+{
+	w->round.delivered += promise_run(w, s, r, e, count, sub_id);
+	if (is_many(r))
+		count_copy(w, s);
+	look_at_water(w, s, water, r);
+}
+
 static void run_to_sink(struct mr_worker *w, const struct mr_route *r, const struct mr_sink *sink,
 	const struct mr_burst_entry *e, uint32_t count)
 {
@@ -286,16 +309,12 @@ static void run_to_sink(struct mr_worker *w, const struct mr_route *r, const str
 	if (flags & MR_SINK_GONE)
 		return;
 	s = mr_directory_find(&w->directory, sink->slot, sink->generation);
-	if (s == NULL || mr_worker_is_over(s)) {
+	if (s == NULL || mr_worker_is_over(s))
 		mr_count(w->stats->drop_session_gone, count);
-	} else if (water != 0) {
-		w->round.delivered += promise_run(w, s, r, e, count, sink->sub_id);
-		if (is_many(r))
-			count_copy(w, s);
-		look_at_water(w, s, water, r);
-	} else {
+	else if (water != 0)
+		mr_worker_promise_run_sink(w, s, r, water, e, count, sink->sub_id);
+	else
 		w->round.delivered += mr_worker_deliver_run(w, s, r, e, count, sink->sub_id);
-	}
 }
 
 void mr_worker_promise_run_own(struct mr_worker *w, const struct mr_route *r,
@@ -386,7 +405,7 @@ bool mr_worker_member_over(struct mr_worker *w, const struct mr_member *member)
 
 /* What a publisher waits for: MEMBER_OPEN: nothing, as one that is over is waited for by nobody. */
 static enum member_state group_state(struct mr_worker *w, const struct mr_route *r, uint32_t group,
-	const struct mr_message_view *m)
+	const struct mr_message_view *m, uint64_t *looks)
 {
 	bool piece = (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0;
 	uint32_t *turns = mr_turns_of(w->turns, r->hash, r->groups[group].group);
@@ -399,6 +418,7 @@ static enum member_state group_state(struct mr_worker *w, const struct mr_route 
 	for (uint32_t i = 0; i < tries && least != MEMBER_OPEN; i++) {
 		enum member_state state = MEMBER_OPEN;
 
+		++*looks;
 		if (mr_route_group_pick(r, group, turn + i, &member))
 			state = member_state(w, &member);
 		least = state < least ? state : least;
@@ -414,6 +434,7 @@ struct stop {
 	struct mr_worker *w;
 	const struct mr_gate *gate; /* NULL: nowhere */
 	uint64_t of;
+	uint64_t looks; /* at sinks and members */
 };
 
 /* True if one of those subscribers would rather be waited for, and is full. */
@@ -421,6 +442,8 @@ static bool find_shut(struct stop *stop, unsigned worker, const struct mr_sink_s
 {
 	const struct mr_gates *gates = worker_at(stop->w, worker)->gates;
 	bool all = mr_gate_is_shut(&gates->all, EVERYBODY);
+
+	stop->looks += span->count;
 
 	for (const struct mr_sink *sink = span->sinks; sink < span->sinks + span->count; sink++) {
 		uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
@@ -531,19 +554,18 @@ static void go_on(struct mr_session *s)
 
 /* False: it has to wait; for a window only until the other worker has made a round, which nobody needs to
  * be told of. */
-static bool pass(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
-	const struct mr_message_view *m)
+static bool ask(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
+	const struct mr_message_view *m, struct stop *stop)
 {
-	struct stop stop = {.w = w};
 	bool late = false;
 
-	look_at_plain(&stop, r);
-	if (mr_unlikely(stop.gate != NULL)) {
-		stall(w, s, r, stop.gate, stop.of);
+	look_at_plain(stop, r);
+	if (mr_unlikely(stop->gate != NULL)) {
+		stall(w, s, r, stop->gate, stop->of);
 		return false;
 	}
 	for (uint32_t g = 0; g < r->group_count && !late; g++) {
-		enum member_state state = group_state(w, r, g, m);
+		enum member_state state = group_state(w, r, g, m, &stop->looks);
 
 		if (mr_unlikely(state == MEMBER_FULL)) {
 			stall(w, s, r, NULL, 0);
@@ -556,6 +578,17 @@ static bool pass(struct mr_worker *w, struct mr_session *s, const struct mr_rout
 	if (mr_unlikely(s->stalled))
 		go_on(s);
 	return false;
+}
+
+static bool pass(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
+	const struct mr_message_view *m)
+{
+	struct stop stop = {.w = w};
+	bool passes = ask(w, s, r, m, &stop);
+
+	if (mr_unlikely(stop.looks >= MR_ROUTE_LARGE))
+		mr_worker_charge_looks(w, s, stop.looks);
+	return passes;
 }
 
 bool mr_worker_gates_pass(

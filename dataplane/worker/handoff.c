@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/deliver.h"
+#include "dataplane/worker/fan.h"
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/promise.h"
 #include "dataplane/worker/queues.h"
@@ -207,27 +208,30 @@ static uint32_t take_record(struct mr_worker *w, const uint8_t *at, size_t ready
 	return stride;
 }
 
-/* True if this worker is through with what others said before control said this. What control says may follow
- * on that: a consumer's end on its last acks. */
-static bool mesh_has_come(struct mr_worker *w, size_t *ready)
+/* True if this worker is through with what others said before control said this, and with the fan-outs that it
+ * had begun. What control says may follow on that: a consumer's end on its last acks, a subscription's end on
+ * its last delivery. */
+static bool others_have_come(struct mr_worker *w, size_t *ready)
 {
 	struct mr_handoff *h = &w->handoff;
 
-	if (h->awaits_mesh && h->said_until == h->from_control.head)
-		h->awaits_mesh = false;
-	for (unsigned from = 0; !h->awaits_mesh && from < w->workers; from++)
-		if (from != w->index)
-			h->mesh_until[from] = mr_spsc_tail(w->mesh_in[from]);
-	if (!h->awaits_mesh)
+	if (h->awaits_others && h->said_until == h->from_control.head)
+		h->awaits_others = false;
+	if (!h->awaits_others) {
+		for (unsigned from = 0; from < w->workers; from++)
+			if (from != w->index)
+				h->mesh_until[from] = mr_spsc_tail(w->mesh_in[from]);
+		h->fans_until = w->fans->number;
 		h->said_until = h->from_control.head + *ready;
-	h->awaits_mesh = true;
+	}
+	h->awaits_others = true;
 	*ready = h->said_until - h->from_control.head;
 	for (unsigned from = 0; from < w->workers; from++)
 		if (from != w->index && !mr_spsc_is_done(w->mesh_in[from], h->mesh_until[from])) {
 			w->moved = true;
 			return false;
 		}
-	return true;
+	return !mr_fan_is_older(w, h->fans_until);
 }
 
 void mr_worker_handoff_rx(struct mr_worker *w)
@@ -237,7 +241,7 @@ void mr_worker_handoff_rx(struct mr_worker *w)
 
 	if (mr_likely(ready == 0))
 		return;
-	if (w->workers > 1 && ready != MR_BYTES_CORRUPT && !mesh_has_come(w, &ready))
+	if (ready != MR_BYTES_CORRUPT && !others_have_come(w, &ready))
 		return;
 	if (ready == MR_BYTES_CORRUPT) {
 		/* Control alone writes here: start anew where it says it stands, if that is sane.
@@ -245,7 +249,7 @@ void mr_worker_handoff_rx(struct mr_worker *w)
 		ring->tail_seen = atomic_load_explicit(&ring->shared->tail, memory_order_acquire) &
 				  ~(uint64_t)(MR_BYTES_ALIGN - 1);
 		ring->head = ring->tail_seen;
-		w->handoff.awaits_mesh = false;
+		w->handoff.awaits_others = false;
 		mr_count(w->stats->drop_bad_handoff, 1);
 		ready = 0;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/deliver.h"
+#include "dataplane/worker/fan.h"
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/gate.h"
-#include "dataplane/worker/share.h"
 
 /* Sessions that a round looks at; it routes something of MR_LATE_SERVES. */
 #define LOOKS_MAX 16u
@@ -12,7 +12,7 @@ struct mr_late_message {
 	struct mr_late_message *next;
 	struct mrf_message_header header;
 	uint32_t stride;
-	bool unpromised; /* it came where a promise is none */
+	bool promised; /* false also where it says so and came where a promise is none */
 };
 
 _Static_assert(sizeof(struct mrf_message_header) == 8, "messages are 8-aligned behind theirs");
@@ -63,12 +63,22 @@ static struct mr_late *late_of(struct mr_worker *w, struct mr_session *s)
 	return x;
 }
 
+bool mr_worker_late_fan(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
+	const struct mr_fan_load *l, const struct mr_fan_at *at)
+{
+	struct mr_late *x = late_of(w, s);
+
+	if (x == NULL)
+		return false;
+	x->fan = mr_fan_keep(w, r, l, at, s->peer);
+	return true;
+}
+
 /* A promise of the datagram flow is none, whatever its header in the frame says. */
-static bool is_unpromised(const struct mr_burst_entry *e)
+static bool is_promised(const struct mr_burst_entry *e)
 {
 	return e->header.kind == MRF_MESSAGE_KIND_PUBLISH &&
-	       !mr_message_is_promised(e->header.flags) &&
-	       mr_message_is_promised(mr_message_header_load(e->at).flags);
+	       mr_message_is_promised(e->header.flags);
 }
 
 static bool has_room(const struct mr_worker *w, uint32_t bytes)
@@ -79,67 +89,88 @@ static bool has_room(const struct mr_worker *w, uint32_t bytes)
 /* Datagrams come whether they are read or not. */
 static bool has_too_much(const struct mr_session *s)
 {
-	return s->remote != NULL && s->late != NULL && s->late->bytes > MR_LATE_BYTES;
+	return s->late != NULL && s->late->bytes > MR_LATE_BYTES;
 }
 
-bool mr_worker_late_put(struct mr_worker *w, const struct mr_burst_entry *e)
+/* What is promised must come, and all else that only the reliable flow brings. */
+static bool may_be_dropped(const struct mr_burst_entry *e)
+{
+	return e->from->remote->flow.memory == NULL ||
+	       (e->header.kind == MRF_MESSAGE_KIND_PUBLISH && !is_promised(e));
+}
+
+static struct mr_late_message *copy_of(struct mr_worker *w, const struct mr_burst_entry *e)
 {
 	uint32_t stride = mr_message_stride(e->header.bytes);
-	struct mr_late_message *m;
-	struct mr_late *x;
+	struct mr_late_message *m =
+		mr_store_alloc(w->store, (uint32_t)sizeof(struct mr_late_message) + stride);
 
-	if (!has_room(w, stride))
-		return false;
-	if (mr_unlikely(has_too_much(e->from))) {
-		mr_count(w->stats->drop_late_full, 1);
-		return true;
-	}
-	x = late_of(w, e->from);
-	m = x != NULL ? mr_store_alloc(w->store, (uint32_t)sizeof(*m) + stride) : NULL;
 	if (m == NULL)
-		return false;
-	*m = (struct mr_late_message){.header = e->header,
-		.stride = stride,
-		.unpromised = e->from->remote != NULL && is_unpromised(e)};
+		return NULL;
+	*m = (struct mr_late_message){
+		.header = e->header, .stride = stride, .promised = is_promised(e)};
 	memcpy(message_of(m), e->at, e->header.bytes);
-	if (!m->unpromised)
-		memcpy(message_of(m), &e->header, sizeof(e->header));
-	if (x->first == NULL)
-		x->first = m;
-	else
-		x->last->next = m;
-	x->last = m;
-	x->bytes += stride;
-	w->late.bytes += stride;
-	mr_count(w->stats->late, 1);
-	return true;
+	return m;
 }
-
 static void drop_first(struct mr_worker *w, struct mr_late *x)
 {
 	struct mr_late_message *m = x->first;
 
 	x->first = m->next;
-	x->bytes -= m->stride;
-	w->late.bytes -= m->stride;
+	x->bytes -= piece_bytes(m);
+	w->late.bytes -= piece_bytes(m);
 	mr_store_release(w->store, m, piece_bytes(m));
 }
 
-/* A burst of one. */
-static void route_first(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
+/* As it was when it was put there. */
+static bool look_at(const struct mr_late_message *m, struct mr_message_view *view)
+{
+	const uint8_t promises = MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_HIGH;
+	const uint8_t *at = (const uint8_t *)(m + 1);
+
+	if (!mr_message_parse(at, mr_message_header_load(at), view))
+		return false;
+	view->header = m->header;
+	if (!m->promised)
+		view->extra.flags &= (uint8_t)~promises;
+	return true;
+}
+
+/* False: it has to wait. */
+static bool route(struct mr_worker *w, struct mr_session *s, const struct mr_late_message *m)
+{
+	struct mr_burst_entry e = {.header = m->header, .at = (const uint8_t *)(m + 1), .from = s};
+	struct mr_message_view view;
+
+	if (m->header.flags != 0 && !mr_worker_is_bare_promise(m->header)) {
+		if (!look_at(m, &view)) {
+			mr_count(w->stats->drop_bad_message, 1);
+			return true;
+		}
+		e.view = &view;
+	}
+	return mr_worker_route_late(w, &e);
+}
+
+static bool route_first(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
+{
+	if (!route(w, s, x->first))
+		return false;
+	drop_first(w, x);
+	return true;
+}
+
+/* A receiver may have become full meanwhile. What a session leaves is not held up. */
+static bool may_take_first(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
 {
 	struct mr_late_message *m = x->first;
 
-	w->burst_count = 0;
-	if (m->unpromised)
-		mr_worker_keep_unpromised(
-			w, s, message_of(m), mr_message_header_load(message_of(m)));
-	else
-		mr_worker_keep(w, s, message_of(m), m->header);
-	if (w->burst_count > 0)
-		mr_worker_route_late(w);
-	w->burst_count = 0;
-	drop_first(w, x);
+	w->passed_gates.from = NULL;
+	if (!m->promised || mr_worker_may_take(w, s, message_of(m), m->header) ||
+		mr_worker_is_over(s))
+		return true;
+	mr_worker_count_stall(w, s);
+	return false;
 }
 
 /* Nothing of it is late any more: its ring is given back, and it is read again. */
@@ -151,31 +182,80 @@ static void caught_up(struct mr_worker *w, struct mr_session *s, struct mr_late 
 		s->consumed = true;
 		w->consumed[w->consumed_count++] = s;
 	}
+	/* It waited for that with its end. */
+	if (mr_worker_is_over(s)) {
+		w->burst_count = 0; /* routed */
+		mr_worker_flow_finish(w, s);
+	}
 }
 
-/* The session is gone; its messages have nobody who may publish them. */
-static void forget(struct mr_worker *w, struct mr_late *x)
+static void drop_messages(struct mr_worker *w, struct mr_late *x)
 {
 	while (x->first != NULL) {
 		mr_count(w->stats->drop_session_gone, 1);
 		drop_first(w, x);
 	}
-	mr_store_release(w->store, x, sizeof(*x));
+}
+
+/* Nobody may publish the messages of a session that is gone; a fan-out that was begun goes on. False: nothing is
+ * left. */
+static bool serve_gone(struct mr_worker *w, struct mr_late *x)
+{
+	drop_messages(w, x);
+	if (x->fan != NULL && mr_worker_mesh_ready(w) && mr_worker_route_fan(w, NULL, x->fan))
+		x->fan = NULL;
+	return x->fan != NULL;
 }
 
 /* As much as a turn has; false: nothing is left. */
 static bool serve(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
 {
-	uint32_t work = 0;
+	uint64_t work = 0;
 
 	atomic_store_explicit(&s->heard, mr_worker_clock(w), memory_order_relaxed);
-	while (x->first != NULL && work < MR_TURN_WORK && mr_worker_mesh_ready(w)) {
-		route_first(w, s, x);
-		work += w->share.turn_work + 1;
+	if (x->fan != NULL) {
+		if (!mr_worker_mesh_ready(w) || !mr_worker_route_fan(w, s, x->fan))
+			return true;
+		x->fan = NULL;
+		work = mr_worker_turn_work(w);
+	}
+	while (x->first != NULL && x->fan == NULL && work < MR_TURN_WORK &&
+		mr_worker_mesh_ready(w) && may_take_first(w, s, x)) {
+		if (!route_first(w, s, x))
+			break;
+		work += mr_worker_turn_work(w) + 1;
 		/* Routes of a late message are let go of at once: there may be many. */
 		(void)mr_router_forget(w->router);
 	}
-	return x->first != NULL;
+	return x->first != NULL || x->fan != NULL;
+}
+
+/* Looks at one; false: it is done with. */
+static bool run_one(struct mr_worker *w, struct mr_late *x, uint32_t *serves)
+{
+	struct mr_session *s = mr_directory_find(&w->directory, x->slot, x->generation);
+
+	if (s == NULL) {
+		(*serves)++;
+		if (serve_gone(w, x))
+			return true;
+		mr_store_release(w->store, x, sizeof(*x));
+		return false;
+	}
+	if (x->fan == NULL && mr_session_waits(s) && !mr_worker_is_over(s)) {
+		mr_worker_count_stall(w, s);
+		return true;
+	}
+	w->moved = true;
+	if (w->share.turns > 0 && mr_session_is_ahead(w, s)) {
+		w->share.last = NULL; /* somebody waits for the others to be charged */
+		return true;
+	}
+	(*serves)++;
+	if (serve(w, s, x))
+		return true;
+	caught_up(w, s, x);
+	return false;
 }
 
 void mr_worker_late_run(struct mr_worker *w)
@@ -185,51 +265,63 @@ void mr_worker_late_run(struct mr_worker *w)
 
 	for (; looks > 0 && serves < MR_LATE_SERVES && !mr_worker_round_is_over(w); looks--) {
 		struct mr_late *x = take_first(w);
-		struct mr_session *s = mr_directory_find(&w->directory, x->slot, x->generation);
 
-		w->moved = true;
-		if (s == NULL) {
-			forget(w, x);
-			continue;
-		}
-		if (w->share.turns == 0 || !mr_session_is_ahead(w, s)) {
-			serves++;
-			if (!serve(w, s, x)) {
-				caught_up(w, s, x);
-				continue;
-			}
-		} else {
-			w->share.last = NULL; /* somebody waits for the others to be charged */
-		}
-		put_last(w, x);
+		if (run_one(w, x, &serves))
+			put_last(w, x);
 	}
-	/* While something is late the worker does not sleep. */
-	if (w->late.count > 0)
+	/* While something goes on the worker does not sleep. */
+	if (w->fans->used != NULL || looks > 0)
 		w->moved = true;
 }
 
-static void unlink_late(struct mr_worker *w, struct mr_late *x)
+/* All that is late of it, whatever that costs. */
+static void force(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
 {
-	struct mr_late **at = &w->late.first, *before = NULL;
-
-	for (; *at != x; at = &(*at)->next)
-		before = *at;
-	*at = x->next;
-	if (w->late.last == x)
-		w->late.last = before;
-	w->late.count--;
+	if (x->fan != NULL)
+		(void)mr_worker_route_fan(w, s, x->fan);
+	x->fan = NULL;
+	while (x->first != NULL)
+		(void)route_first(w, s, x);
 }
 
-void mr_worker_late_finish(struct mr_worker *w, struct mr_session *s)
+/* There is no room to let it wait, and it may not be lost: its order is kept, and its turn is not. */
+static void __attribute__((noinline))
+route_now(struct mr_worker *w, const struct mr_burst_entry *e)
 {
-	struct mr_late *x = s->late;
+	bool forced = w->late.forced;
 
-	if (x == NULL)
+	w->late.forced = true;
+	if (e->from->late != NULL)
+		force(w, e->from, e->from->late);
+	(void)mr_worker_route_late(w, e);
+	w->late.forced = forced;
+}
+
+void mr_worker_late_put(struct mr_worker *w, const struct mr_burst_entry *e)
+{
+	bool optional = may_be_dropped(e);
+	struct mr_late_message *m = NULL;
+	struct mr_late *x = NULL;
+
+	if (optional && (has_too_much(e->from) || !has_room(w, e->header.bytes))) {
+		mr_count(w->stats->drop_late_full, 1);
 		return;
-	mr_worker_route_now(w); /* what is in the burst is of others, or goes behind */
-	while (x->first != NULL)
-		route_first(w, s, x);
-	unlink_late(w, x);
-	s->late = NULL;
-	mr_store_release(w->store, x, sizeof(*x));
+	}
+	x = late_of(w, e->from);
+	if (x != NULL)
+		m = copy_of(w, e);
+	if (mr_unlikely(m == NULL)) {
+		if (optional)
+			mr_count(w->stats->drop_late_full, 1);
+		else
+			route_now(w, e);
+		return;
+	}
+	if (x->first == NULL)
+		x->first = m;
+	else
+		x->last->next = m;
+	x->last = m;
+	x->bytes += piece_bytes(m);
+	w->late.bytes += piece_bytes(m);
 }

@@ -4,6 +4,7 @@
  * one descriptor and drop one reference for it.
  */
 #include "dataplane/worker/deliver.h"
+#include "dataplane/worker/fan.h"
 #include "dataplane/worker/gate.h"
 #include "dataplane/worker/queues.h"
 
@@ -345,35 +346,69 @@ static void __attribute__((noinline)) lose_publish(struct mr_worker *w,
 	}
 }
 
-static void take_publish(struct mr_worker *w, const struct mr_mesh_record *record,
+/* A copy of it was made for everybody who is named. */
+static void end_publish(struct mr_worker *w, const struct mr_mesh_record *record,
+	const struct mr_mesh_member *members, const struct mr_route *r,
+	const struct mr_message_view *m, const struct mr_message_plan *plan)
+{
+	bool promised = mr_message_is_promised(m->header.flags);
+
+	for (uint32_t i = 0; i < record->members; i++)
+		if (members[i].worker == w->index)
+			deliver_member(w, &members[i], r, promised, plan);
+	if (promised)
+		mr_worker_window_taken(w, m->header_bytes + m->payload_bytes);
+}
+
+/* To many: what is not done in this turn is kept. */
+static struct mr_fan *__attribute__((noinline)) take_large(
+	struct mr_worker *w, const struct mr_message_view *m, const struct mr_route *r)
+{
+	struct mr_fan_load l = {.view = m, .count = 1, .bytes = m->header.bytes};
+	struct mr_fan_at at = {0};
+
+	l.token = m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL;
+	l.promised = mr_message_is_promised(m->header.flags);
+	if (l.promised)
+		at.number = ++w->promised_count;
+	return mr_fan_deliver(w, r, &l, &at, false) ? NULL : mr_fan_keep(w, r, &l, &at, 0);
+}
+
+/* Returns the fan-out that was left; then the rest of the record is to be done behind it. */
+static struct mr_fan *take_publish(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members, const struct mr_message_view *m)
 {
 	const struct mrf_reply_token *token =
 		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL;
+	bool own = (record->workers & 1ull << w->index) != 0;
 	struct mr_message_plan plan;
 	struct mr_message_extra extra;
 	const struct mr_route *r;
-	bool promised = mr_message_is_promised(m->header.flags);
+	struct mr_fan *fan = NULL;
 
-	if (promised)
-		mr_worker_window_taken(w, m->header_bytes + m->payload_bytes);
 	r = m->header.target != 0 ? mr_worker_alias(w, m->header.target)
 				  : mr_worker_subject(w, m->subject, m->subject_bytes);
 	if (mr_unlikely(r == NULL || r->hash != record->hash)) {
+		if (mr_message_is_promised(m->header.flags))
+			mr_worker_window_taken(w, m->header_bytes + m->payload_bytes);
 		lose_publish(w, record, members);
-		return;
+		return NULL;
 	}
+	w->share.turn_work += 1 + r->sinks * (1 + (m->header.bytes >> MR_FAN_BYTES_SHIFT));
 	plan = mr_worker_delivery(r, m, token);
 	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
 		extra = mr_worker_passed_on(m);
 		mr_message_plan_extra(&plan, &extra);
 	}
-	if (record->workers & 1ull << w->index)
-		(void)(promised ? mr_worker_promise_own(w, r, &plan)
+	if (own && mr_unlikely(r->large))
+		fan = take_large(w, m, r);
+	else if (own)
+		(void)(mr_message_is_promised(m->header.flags)
+				? mr_worker_promise_own(w, r, &plan)
 				: mr_worker_deliver_own(w, r, &plan));
-	for (uint32_t i = 0; i < record->members; i++)
-		if (members[i].worker == w->index)
-			deliver_member(w, &members[i], r, promised, &plan);
+	if (mr_likely(fan == NULL))
+		end_publish(w, record, members, r, m, &plan);
+	return fan;
 }
 
 /* A block goes to all who want anything in it: not every record in it is for everyone. */
@@ -441,71 +476,149 @@ static void __attribute__((noinline)) take_further(
 	}
 }
 
-/* Blocks come from a worker of this process, which checked what is in them. */
-static uint32_t take_record(struct mr_worker *w, const uint8_t *at)
-{
+/* A record, as it stands in a block. */
+struct record {
+	struct mr_mesh_record head;
 	struct mr_mesh_member members[MR_MESH_MEMBERS_MAX];
-	struct mr_mesh_record record;
-	struct mrf_message_header h;
-	struct mr_message_view m;
+	struct mrf_message_header header;
+	const uint8_t *message;
+	uint32_t stride;
+};
+
+/* Blocks come from a worker of this process, which checked what is in them. */
+MR_ALWAYS_INLINE void read_record(struct record *record, const uint8_t *at)
+{
 	size_t prefix;
 
-	memcpy(&record, at, sizeof(record));
-	memcpy(members, at + sizeof(record), record.members * sizeof(members[0]));
-	prefix = sizeof(record) + record.members * sizeof(members[0]);
-	h = mr_message_header_load(at + prefix);
-	if (!for_this_worker(w, &record, members))
-		; /* another worker's */
-	else if (mr_unlikely(!mr_message_parse(at + prefix, h, &m)))
-		mr_count(w->stats->drop_bad_message, 1);
-	else if (record.what != MR_MESH_ROUTE)
-		take_further(w, &record, &m);
-	else if (h.kind == MRF_MESSAGE_KIND_REPLY)
-		mr_worker_reply(w, &m);
-	else
-		take_publish(w, &record, members, &m);
-	return (uint32_t)prefix + mr_message_stride(h.bytes);
+	memcpy(&record->head, at, sizeof(record->head));
+	memcpy(record->members, at + sizeof(record->head),
+		record->head.members * sizeof(record->members[0]));
+	prefix = sizeof(record->head) + record->head.members * sizeof(record->members[0]);
+	record->message = at + prefix;
+	record->header = mr_message_header_load(record->message);
+	record->stride = (uint32_t)prefix + mr_message_stride(record->header.bytes);
 }
 
-static void take_block(struct mr_worker *w, const struct mr_descriptor *d)
+/* Returns the fan-out that was left, or NULL. */
+MR_ALWAYS_INLINE struct mr_fan *take_record(struct mr_worker *w, const struct record *record)
 {
-	const uint8_t *at =
-		rte_pktmbuf_mtod_offset((struct rte_mbuf *)d->buffer, const uint8_t *, d->offset);
-	const uint8_t *end = at + d->bytes;
+	struct mr_message_view m;
 
-	while (at < end)
-		at += take_record(w, at);
+	if (!for_this_worker(w, &record->head, record->members))
+		; /* another worker's */
+	else if (mr_unlikely(!mr_message_parse(record->message, record->header, &m)))
+		mr_count(w->stats->drop_bad_message, 1);
+	else if (record->head.what != MR_MESH_ROUTE)
+		take_further(w, &record->head, &m);
+	else if (record->header.kind == MRF_MESSAGE_KIND_REPLY)
+		mr_worker_reply(w, &m);
+	else
+		return take_publish(w, &record->head, record->members, &m);
+	return NULL;
+}
+
+/* Goes on with a fan-out, and with the rest of its record, which starts at `at`. False: the turn is over. */
+static bool take_fan(struct mr_worker *w, struct mr_fan *f, const uint8_t *at)
+{
+	struct mr_message_plan plan;
+	struct mr_message_extra extra;
+	uint16_t number = w->promised_count;
+	struct record record;
+	bool done;
+
+	w->promised_count = f->at.number;
+	done = mr_fan_deliver(w, f->route, &f->load, &f->at, false);
+	w->promised_count = number;
+	if (!done)
+		return false;
+	read_record(&record, at);
+	plan = mr_worker_delivery(f->route, f->load.view, f->load.token);
+	if ((f->load.view->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0) {
+		extra = mr_worker_passed_on(f->load.view);
+		mr_message_plan_extra(&plan, &extra);
+	}
+	end_publish(w, &record.head, record.members, f->route, f->load.view, &plan);
+	mr_fan_end(w, f);
+	return true;
+}
+
+/* From in->used on. False: the turn is over, and there is more. */
+static bool take_block(
+	struct mr_worker *w, struct mr_mesh_source *in, const struct mr_descriptor *d)
+{
+	const uint8_t *first =
+		rte_pktmbuf_mtod_offset((struct rte_mbuf *)d->buffer, const uint8_t *, d->offset);
+	const uint8_t *at = first + in->used, *end = first + d->bytes;
+	struct record record;
+
+	while (at < end && !mr_worker_turn_is_over(w)) {
+		read_record(&record, at);
+		if (mr_likely(in->fan == NULL))
+			in->fan = take_record(w, &record);
+		else if (take_fan(w, in->fan, at))
+			in->fan = NULL;
+		if (mr_unlikely(in->fan != NULL))
+			break;
+		at += record.stride;
+	}
+	in->used = (uint32_t)(at - first);
 	mr_worker_window_tell(w, d->source);
 	/* A block may use up more routes than a burst does: let go of them. Quiescence is reported only at
 	 * the end of a round, with nothing in hand. */
 	mr_worker_show(w);
 	mr_router_let_go(w->router);
+	if (at < end)
+		return false;
+	in->used = 0;
 	rte_pktmbuf_free(d->buffer);
 	mr_count(w->stats->mesh_rx_frames, 1);
 	mr_count(w->stats->mesh_rx_messages, d->messages);
+	return true;
 }
 
+/* A turn of one other worker. True: it has more. */
+static bool take_turn(struct mr_worker *w, unsigned from)
+{
+	struct mr_mesh_source *in = &w->mesh.sources[from];
+
+	if (in->next == in->count) {
+		in->next = 0;
+		in->count = mr_spsc_pop(w->mesh_in[from], in->blocks, MR_MESH_BURST);
+	}
+	if (in->count == 0)
+		return false;
+	w->moved = true;
+	mr_worker_turn_begin(w);
+	for (; in->next < in->count; in->next++) {
+		const struct mr_descriptor *d = &in->blocks[in->next];
+
+		if (mr_unlikely((d->tag & MR_TAG_FRAME) != 0))
+			mr_worker_take_passed(w, d);
+		else if (!take_block(w, in, d))
+			return true;
+	}
+	in->next = in->count = 0;
+	/* Nothing of these is in hand any more: aliases that they name may go to other subjects. */
+	mr_spsc_done(w->mesh_in[from]);
+	return false;
+}
+
+/* Turns go round, so that no worker's messages wait for long behind another's. */
 void mr_worker_mesh_rx(struct mr_worker *w)
 {
-	struct mr_descriptor d[MR_MESH_BURST];
+	uint32_t turns = MR_MESH_TURNS;
+	unsigned idle = 0, from = w->mesh.first;
 
-	for (unsigned from = 0; from < w->workers; from++) {
-		uint32_t count = 0;
-
-		if (from != w->index)
-			count = mr_spsc_pop(w->mesh_in[from], d, MR_MESH_BURST);
-		for (uint32_t i = 0; i < count; i++)
-			if (mr_unlikely((d[i].tag & MR_TAG_FRAME) != 0))
-				mr_worker_take_passed(w, &d[i]);
-			else
-				take_block(w, &d[i]);
-		if (count > 0) {
-			/* Nothing of these is in hand any more: aliases that they name may go to
-			 * other subjects. */
-			mr_spsc_done(w->mesh_in[from]);
-			w->moved = true;
+	while (idle < w->workers && turns > 0) {
+		if (from != w->index && take_turn(w, from)) {
+			idle = 0;
+			turns--;
+		} else {
+			idle++;
 		}
+		from = from + 1 < w->workers ? from + 1 : 0;
 	}
+	w->mesh.first = from;
 }
 
 void mr_worker_mesh_fini(struct mr_worker *w)
@@ -517,8 +630,13 @@ void mr_worker_mesh_fini(struct mr_worker *w)
 	w->mesh.open = NULL;
 	while (w->mesh.stash_count > 0)
 		rte_pktmbuf_free(w->mesh.stash[--w->mesh.stash_count]);
-	for (unsigned from = 0; from < w->workers; from++)
+	for (unsigned from = 0; from < w->workers; from++) {
+		struct mr_mesh_source *in = &w->mesh.sources[from];
+
+		for (; in->next < in->count; in->next++)
+			rte_pktmbuf_free(in->blocks[in->next].buffer);
 		while (from != w->index && w->mesh_in[from] != NULL &&
 			mr_spsc_pop(w->mesh_in[from], &d, 1) == 1)
 			rte_pktmbuf_free(d.buffer);
+	}
 }

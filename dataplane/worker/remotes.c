@@ -26,13 +26,23 @@ struct mr_message_plan mr_worker_close_plan(int32_t code, uint64_t memory[MR_CLO
 	return mr_message_plan(MRF_MESSAGE_KIND_CLOSE, NULL, NULL, 0, data, 0, (uint32_t)bytes);
 }
 
-void mr_worker_remote_end(struct mr_worker *w, struct mr_session *s, enum mr_remote_end why)
+void mr_worker_remote_end(struct mr_session *s, enum mr_remote_end why)
 {
-	uint8_t lives = MR_REMOTE_LIVES;
+	struct mr_remote *r = s->remote;
 
-	if (atomic_load_explicit(&s->remote->end, memory_order_relaxed) != lives)
+	if (atomic_load_explicit(&r->end, memory_order_relaxed) != MR_REMOTE_LIVES)
 		return;
-	atomic_store_explicit(&s->remote->end, (uint8_t)why, memory_order_release);
+	r->why = (uint8_t)why;
+	atomic_store_explicit(&r->end, MR_REMOTE_LEAVES, memory_order_relaxed);
+}
+
+void mr_worker_remote_close(struct mr_worker *w, struct mr_session *s)
+{
+	struct mr_remote *r = s->remote;
+
+	if (atomic_load_explicit(&r->end, memory_order_relaxed) != MR_REMOTE_LEAVES)
+		return;
+	atomic_store_explicit(&r->end, r->why, memory_order_release);
 	mr_bell_ring(w->writer_bell_fd);
 }
 
@@ -44,10 +54,10 @@ static void say_goodbye(struct mr_worker *w, struct mr_session *s, int32_t code)
 	(void)mr_worker_send_alone(w, s, &plan, 0, false);
 }
 
-/* What the client was told had come is taken, now or never. */
+/* What the client was told had come is taken before. */
 static void end(struct mr_worker *w, struct mr_session *s, enum mr_remote_end why)
 {
-	mr_worker_remote_end(w, s, why);
+	mr_worker_remote_end(s, why);
 	w->burst_count = 0; /* of a round that is over */
 	mr_worker_flow_finish(w, s);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/worker/beyond.h"
 #include "dataplane/worker/deliver.h"
+#include "dataplane/worker/fan.h"
 #include "dataplane/worker/gate.h"
 #include "dataplane/worker/queues.h"
 #include "dataplane/worker/share.h"
@@ -8,6 +10,8 @@
 /* Members tried before a queue group's message is given up: all of a small group, some of a large.
  */
 #define GROUP_TRIES_MAX 8u
+/* A route of more groups is gone along for each message by itself. */
+#define RUN_GROUPS_MAX 8u
 
 /* What a publish asks for, and what has come of it so far. */
 struct publish {
@@ -135,13 +139,14 @@ static bool give_member(struct mr_worker *w, struct publish *p, const struct mr_
 }
 
 /* One member gets the copy: the first in turn whose ring has room, as far as this worker can see. What is
- * promised goes to one that is full if no other takes it, and to one that is not waited for if all are such. */
-static void __attribute__((noinline))
+ * promised goes to one that is full if no other takes it, and to one that is not waited for if all are such.
+ * Returns how many members were asked. */
+static uint32_t __attribute__((noinline))
 deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
 {
 	uint32_t members = p->route->groups[group].members;
 	uint32_t most = p->promised ? MR_GROUP_PROMISE_TRIES_MAX : GROUP_TRIES_MAX;
-	uint32_t tries = members < most ? members : most;
+	uint32_t tries = members < most ? members : most, asked = 0;
 	bool piece = (p->message->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0;
 	uint32_t *turns = mr_turns_of(w->turns, p->route->hash, p->route->groups[group].group);
 	struct mr_member chosen, full;
@@ -149,10 +154,11 @@ deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
 
 	if (mr_unlikely(piece))
 		tries = 1;
-	for (; tries > 0; tries--) {
+	while (asked < tries) {
 		uint32_t turn = mr_unlikely(piece) ? mr_worker_turn_of(&p->message->extra.fragment)
 						   : (*turns)++;
 
+		asked++;
 		if (!mr_route_group_pick(p->route, group, turn, &chosen))
 			break;
 		if (p->promised && mr_unlikely(mr_worker_member_full(w, &chosen))) {
@@ -164,12 +170,12 @@ deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
 				any_full = true;
 			}
 		} else if (give_member(w, p, &chosen)) {
-			return;
+			return asked;
 		}
 	}
-	if (any_full && give_member(w, p, &full))
-		return;
-	mr_count(w->stats->drop_group_full, 1);
+	if (!any_full || !give_member(w, p, &full))
+		mr_count(w->stats->drop_group_full, 1);
+	return asked;
 }
 
 static void answer_status(struct mr_worker *w, struct mr_session *s,
@@ -183,15 +189,49 @@ static void answer_status(struct mr_worker *w, struct mr_session *s,
 		mr_worker_no_room(w, s, plan.stride, &w->stats->drop_reply_full);
 }
 
-static void deliver_groups(struct mr_worker *w, struct publish *p)
+/* Field by field: clearing the members would cost more than all else. */
+MR_ALWAYS_INLINE void begin(struct publish *p, const struct mr_message_view *m,
+	const struct mr_route *r, const struct mrf_reply_token *token, uint32_t delivered)
+{
+	p->message = m;
+	p->route = r;
+	p->token = token;
+	p->promised = mr_message_is_promised(m->header.flags);
+	p->delivered = delivered;
+	p->workers = r->workers;
+	p->members = 0;
+}
+
+/* What a member gets. */
+MR_ALWAYS_INLINE void plan_for_groups(struct publish *p)
 {
 	p->delivery = mr_worker_delivery(p->route, p->message, p->token);
 	if (mr_unlikely((p->message->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
 		p->extra = mr_worker_passed_on(p->message);
 		mr_message_plan_extra(&p->delivery, &p->extra);
 	}
+}
+
+static void deliver_groups(struct mr_worker *w, struct publish *p)
+{
+	plan_for_groups(p);
 	for (uint32_t g = 0; g < p->route->group_count; g++)
-		deliver_group(w, p, g);
+		(void)deliver_group(w, p, g);
+}
+
+/* Behind all copies. `from` NULL: its session is gone. */
+MR_ALWAYS_INLINE void end(struct mr_worker *w, struct mr_session *from, struct publish *p)
+{
+	const struct mr_route *r = p->route;
+
+	if (p->workers != 0 || p->members > 0)
+		put_on_mesh(w, p);
+	w->share.turn_far += r->far;
+	if (!r->interest)
+		mr_count(w->stats->drop_unrouted, 1);
+	if (p->token != NULL && p->delivered == 0 && from != NULL)
+		answer_status(w, from, p->token,
+			r->interest ? MRF_STATUS_CODE_OVERLOADED : MRF_STATUS_CODE_NO_RESPONDERS);
 }
 
 /* Queue groups, other workers, and nobody at all. Kept out of line, and given a copy of the view, so
@@ -200,41 +240,134 @@ static void __attribute__((noinline))
 publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m,
 	const struct mr_route *r, const struct mrf_reply_token *token, uint32_t delivered)
 {
-	struct publish
-		p; /* filled field by field: clearing the members would cost more than all else */
+	struct publish p;
 
-	p.message = m;
-	p.route = r;
-	p.token = token;
-	p.promised = mr_message_is_promised(m->header.flags);
-	p.delivered = delivered;
-	p.workers = r->workers;
-	p.members = 0;
+	begin(&p, m, r, token, delivered);
 	if (r->group_count > 0)
 		deliver_groups(w, &p);
-	if (p.workers != 0 || p.members > 0)
-		put_on_mesh(w, &p);
-	w->share.turn_far += r->far;
-	if (!r->interest)
-		mr_count(w->stats->drop_unrouted, 1);
-	if (token != NULL && p.delivered == 0)
-		answer_status(w, from, token,
-			r->interest ? MRF_STATUS_CODE_OVERLOADED : MRF_STATUS_CODE_NO_RESPONDERS);
+	end(w, from, &p);
 }
 
-/* Counts the work of a route of many sinks. */
-static void __attribute__((noinline)) count_large(struct mr_worker *w, const struct mr_route *r)
+/* Of a fan-out: groups and other workers of the message at->message. False: the turn's work is used up. */
+static bool go_further(struct mr_worker *w, const struct mr_route *r, const struct mr_fan_load *l,
+	struct mr_fan_at *at, bool whole)
 {
-	w->share.turn_work += r->group_count * 2;
-	for (uint32_t i = 0; i < r->span_count; i++)
-		w->share.turn_work += r->spans[i].count;
+	struct mr_message_view m;
+	struct publish p;
+
+	m = l->view != NULL ? *l->view
+			    : mr_message_plain(l->run[at->message].at, l->run[at->message].header);
+	begin(&p, &m, r, l->token, at->delivered);
+	plan_for_groups(&p);
+	if (at->told)
+		p.workers = 0;
+	for (; at->group < r->group_count; at->group++) {
+		if (!whole && mr_worker_turn_is_over(w)) {
+			if (p.workers != 0 || p.members > 0)
+				put_on_mesh(w, &p);
+			at->told = true;
+			at->delivered = p.delivered;
+			return false;
+		}
+		w->share.turn_work += 1 + deliver_group(w, &p, at->group);
+	}
+	end(w,
+		mr_worker_find(
+			w, w->index, mr_session_slot(l->from), mr_session_generation(l->from)),
+		&p);
+	return true;
 }
 
-/* True if the message has to wait for a round that has work left. */
-static bool __attribute__((noinline))
-leave_large(struct mr_worker *w, const struct mr_burst_entry *e)
+/* Goes on with a fan-out. False: the turn's work is used up. */
+static bool fan_out(struct mr_worker *w, const struct mr_route *r, const struct mr_fan_load *l,
+	struct mr_fan_at *at, bool whole)
 {
-	return !w->late.serves && mr_worker_round_is_over(w) && mr_worker_late_put(w, e);
+	uint16_t number = w->promised_count;
+	bool done;
+
+	if (l->promised)
+		w->promised_count = at->number;
+	done = mr_fan_deliver(w, r, l, at, whole);
+	w->promised_count = number;
+	if (!done)
+		return false;
+	for (; at->message < l->count; at->message++) {
+		if (!go_further(w, r, l, at, whole))
+			return false;
+		at->group = 0;
+		at->told = false;
+	}
+	return true;
+}
+
+static uint32_t bytes_of(const struct mr_burst_entry *e, uint32_t count)
+{
+	uint32_t bytes = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		bytes += e[i].header.bytes;
+	return bytes;
+}
+
+/* A fan-out that may take more than a turn. Returns how many messages it takes; 0: they have to wait. */
+static uint32_t __attribute__((noinline))
+publish_large(struct mr_worker *w, const struct mr_burst_entry *e, uint32_t count,
+	const struct mr_route *r, const struct mrf_reply_token *token)
+{
+	struct mr_session *from = e->from;
+	struct mr_fan_load l = {.run = e, .view = e->view, .token = token, .from = from->id};
+	struct mr_fan_at at = {0};
+	bool whole = w->late.forced;
+
+	l.count = r->group_count > RUN_GROUPS_MAX ? 1 : count;
+	l.bytes = bytes_of(e, l.count);
+	l.promised = mr_message_is_promised(e->header.flags);
+	if (!whole && mr_worker_round_is_over(w))
+		return 0;
+	whole |= mr_worker_turn_work(w) + mr_fan_work_max(r, &l) <= MR_TURN_WORK;
+	if (!whole && !mr_fan_may_be_kept(w, &l, from->peer)) {
+		from->message_work = MR_TURN_WORK; /* it is looked at again with one message */
+		return 0;
+	}
+	w->round.published += l.count;
+	if (l.promised)
+		at.number = ++w->promised_count;
+	if (!fan_out(w, r, &l, &at, whole) && !mr_worker_late_fan(w, from, r, &l, &at))
+		(void)fan_out(w, r, &l, &at, true);
+	return l.count;
+}
+
+bool mr_worker_route_fan(struct mr_worker *w, struct mr_session *s, struct mr_fan *f)
+{
+	uint64_t since = rte_rdtsc(), work;
+	uint64_t cycles, most;
+	bool done;
+
+	mr_worker_turn_begin(w);
+	done = fan_out(w, f->route, &f->load, &f->at, w->late.forced);
+	work = mr_worker_turn_work(w);
+	w->share.work += work;
+	w->share.turns++;
+	if (s != NULL) {
+		w->share.last = s;
+		cycles = rte_rdtsc() - since;
+		most = mr_worker_most_cycles(work, f->load.bytes);
+		mr_worker_charge(w, s, cycles < most ? cycles : most);
+	}
+	if (done)
+		mr_fan_end(w, f);
+	return done;
+}
+
+/* What large messages cost beside their sinks; returns true if it is more than a turn has. */
+static inline bool is_dear(struct mr_worker *w, const struct mr_route *r, uint32_t bytes)
+{
+	uint32_t work = r->sinks * (bytes >> MR_FAN_BYTES_SHIFT);
+
+	if (r->large || work >= MR_TURN_WORK)
+		return true;
+	w->share.turn_work += work;
+	return false;
 }
 
 MR_ALWAYS_INLINE void publish_by(struct mr_worker *w, struct mr_session *from,
@@ -269,7 +402,8 @@ static void __attribute__((noinline)) publish_parts(struct mr_worker *w, struct 
 		publish_further(w, from, &m, r, asked, delivered);
 }
 
-MR_ALWAYS_INLINE void publish(struct mr_worker *w, const struct mr_burst_entry *e)
+/* False: it has to wait. */
+MR_ALWAYS_INLINE bool publish(struct mr_worker *w, const struct mr_burst_entry *e)
 {
 	struct mr_session *from = e->from;
 	const struct mr_message_view *m = e->view;
@@ -277,12 +411,14 @@ MR_ALWAYS_INLINE void publish(struct mr_worker *w, const struct mr_burst_entry *
 
 	if (mr_unlikely(r == NULL)) {
 		reject(from);
-		return;
+		return true;
 	}
-	if (mr_unlikely(r->large)) {
-		if (leave_large(w, e))
-			return;
-		count_large(w, r);
+	if (mr_unlikely(r->large || e->header.bytes >= MR_FAN_BYTES_SMALL) &&
+		is_dear(w, r, e->header.bytes)) {
+		struct mrf_reply_token token = {from->id, m->token.correlation};
+
+		return publish_large(w, e, 1, r,
+			       m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &token : NULL) > 0;
 	}
 	w->round.published++;
 	if (mr_likely((m->header.flags & (MRF_MESSAGE_FLAG_TOKEN | MR_MESSAGE_FLAGS_EXTRA)) == 0)) {
@@ -294,6 +430,7 @@ MR_ALWAYS_INLINE void publish(struct mr_worker *w, const struct mr_burst_entry *
 
 		publish_by(w, from, m, r, &token);
 	}
+	return true;
 }
 
 static void reply(struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m)
@@ -358,7 +495,7 @@ other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 	}
 }
 
-/* Returns how many it took: of a route of many sinks one at a time. */
+/* Returns how many it took; 0: they have to wait. */
 static uint32_t publish_run(struct mr_worker *w, const struct mr_burst_entry *e, uint32_t count)
 {
 	const struct mr_route *r = NULL;
@@ -370,12 +507,9 @@ static uint32_t publish_run(struct mr_worker *w, const struct mr_burst_entry *e,
 		mr_count(e->from->stats->rejected, count);
 		return count;
 	}
-	if (mr_unlikely(r->large)) {
-		count = 1;
-		if (leave_large(w, e))
-			return count;
-		count_large(w, r);
-	}
+	if (mr_unlikely(r->large || e->header.bytes >= MR_FAN_BYTES_SMALL) &&
+		is_dear(w, r, bytes_of(e, count)))
+		return publish_large(w, e, count, r, NULL);
 	w->round.published += count;
 	if (mr_unlikely(mr_message_is_promised(e->header.flags)))
 		mr_worker_promise_run_own(w, r, e, count);
@@ -414,36 +548,38 @@ static inline uint32_t run_of(const struct mr_burst_entry *e, const struct mr_bu
 	return count;
 }
 
-static void single(struct mr_worker *w, const struct mr_burst_entry *e);
+static bool single(struct mr_worker *w, const struct mr_burst_entry *e);
 
 /* One without parts that makes no run, which is rare: its view is made, and kept out of the others' way. */
-static void __attribute__((noinline))
+static bool __attribute__((noinline))
 single_plain(struct mr_worker *w, const struct mr_burst_entry *e)
 {
 	struct mr_message_view plain = mr_message_plain(e->at, e->header);
 	struct mr_burst_entry viewed = *e;
 
 	viewed.view = &plain;
-	single(w, &viewed);
+	return single(w, &viewed);
 }
 
-static void single(struct mr_worker *w, const struct mr_burst_entry *e)
+/* False: it has to wait. */
+static bool single(struct mr_worker *w, const struct mr_burst_entry *e)
 {
 	if (mr_unlikely(e->view == NULL))
-		single_plain(w, e);
-	else if (mr_likely(e->header.kind == MRF_MESSAGE_KIND_PUBLISH))
-		publish(w, e);
-	else
-		other(w, e->from, *e->view);
+		return single_plain(w, e);
+	if (mr_likely(e->header.kind == MRF_MESSAGE_KIND_PUBLISH))
+		return publish(w, e);
+	other(w, e->from, *e->view);
+	return true;
 }
 
 /* One that makes no run. What is for a queue is sorted out before `single`, which needs many registers. */
-static inline void route_one(struct mr_worker *w, const struct mr_burst_entry *e)
+static inline bool route_one(struct mr_worker *w, const struct mr_burst_entry *e)
 {
-	if (e->header.kind != MRF_MESSAGE_KIND_PUBLISH && mr_worker_is_for_queue(&e->header))
-		mr_worker_queues_entry(w, e);
-	else
-		single(w, e);
+	if (mr_likely(e->header.kind == MRF_MESSAGE_KIND_PUBLISH) ||
+		!mr_worker_is_for_queue(&e->header))
+		return single(w, e);
+	mr_worker_queues_entry(w, e);
+	return true;
 }
 
 /* When the thread did not run, the cycles say nothing. */
@@ -477,6 +613,67 @@ static void end_turn(struct mr_worker *w, const struct mr_burst_entry *first,
 	*since = now;
 }
 
+/* All that was taken behind a publish that waits. */
+static const struct mr_burst_entry *take_all(
+	struct mr_worker *w, const struct mr_burst_entry *e, const struct mr_burst_entry *end)
+{
+	const struct mr_session *s = e->from;
+
+	while (e < end && e->from == s)
+		(void)route_one(w, e++);
+	return e;
+}
+
+/* Gives the session's ring back from *e on: it is read again later. Where messages behind it were taken
+ * already (beyond.h), those that may pass a publish are taken now, up to the release of an alias. */
+static const struct mr_burst_entry *leave_in_ring(
+	struct mr_worker *w, const struct mr_burst_entry *e, const struct mr_burst_entry *end)
+{
+	struct mr_session *s = e->from;
+	const uint8_t *first = e->at;
+	bool passing = s->looked;
+
+	if (passing && mr_worker_ring_is_beyond(s, e->at))
+		return take_all(w, e, end);
+	s->up.head -= mr_worker_ring_back(s, first);
+	if (!passing)
+		s->beyond = (uint32_t)s->up.head;
+	for (; e < end && e->from == s; e++) {
+		bool passes = passing && mr_message_passes(e->header);
+
+		if (passes && mr_message_releases_alias(e->at, e->header)) {
+			s->beyond =
+				(uint32_t)(s->up.head + mr_worker_ring_between(s, first, e->at));
+			passes = passing = false;
+		}
+		if (passes)
+			(void)route_one(w, e);
+		else
+			s->again_messages++;
+	}
+	s->looked = true;
+	return e;
+}
+
+/* What is left of a turn, for a later one; returns where the next turn begins. */
+static const struct mr_burst_entry *__attribute__((noinline))
+leave(struct mr_worker *w, const struct mr_burst_entry *e, const struct mr_burst_entry *end)
+{
+	struct mr_session *s = e->from;
+
+	const struct mr_burst_entry *first = e;
+
+	w->moved = true;
+	if (s->remote == NULL) {
+		e = leave_in_ring(w, e, end);
+	} else {
+		while (e < end && e->from == s)
+			mr_worker_late_put(w, e++);
+	}
+	mr_count(w->stats->late, (uint64_t)(e - first));
+	return e;
+}
+
 /* What stands side by side of one session; returns where the next one's begins. `*since`: when the turn
  * began, and then the next; 0: it is not measured. */
 static const struct mr_burst_entry *take_turn(struct mr_worker *w, const struct mr_burst_entry *e,
@@ -489,22 +686,16 @@ static const struct mr_burst_entry *take_turn(struct mr_worker *w, const struct 
 	uint64_t over;
 
 	mr_worker_turn_begin(w);
-	over = w->share.turn_visits + MR_TURN_WORK;
-	do {
-		uint32_t run;
+	while (mr_likely(!waits) && e < end && e->from == s) {
+		uint32_t run = run_of(e, end), took;
 
-		if (mr_unlikely(waits) && mr_worker_late_put(w, e)) {
-			e++;
-			continue;
-		}
-		run = run_of(e, end);
-		if (run == 0)
-			route_one(w, e++);
-		else
-			e += publish_run(w, e, run);
-		waits = looked->visits + w->share.turn_work >= over || s->late != NULL;
-	} while (e < end && e->from == s);
+		took = run == 0 ? route_one(w, e) : publish_run(w, e, run);
+		e += took;
+		waits = took == 0 || looked->visits + w->share.turn_work >= over || s->late != NULL;
+	}
 	end_turn(w, first, e, since);
+	if (mr_unlikely(waits) && e < end && e->from == s)
+		e = leave(w, e, end);
 	return e;
 }
 
@@ -523,19 +714,14 @@ void mr_worker_route(struct mr_worker *w)
 		e = take_turn(w, e, end, &since);
 }
 
-void mr_worker_route_late(struct mr_worker *w)
+bool mr_worker_route_late(struct mr_worker *w, const struct mr_burst_entry *e)
 {
-	const struct mr_burst_entry *e = w->burst;
 	uint64_t since = rte_rdtsc();
-	uint32_t run = run_of(e, e + 1);
+	bool took;
 
 	w->passed_gates.from = NULL;
 	mr_worker_turn_begin(w);
-	w->late.serves = true;
-	if (run == 0)
-		route_one(w, e);
-	else
-		(void)publish_run(w, e, run);
-	w->late.serves = false;
-	end_turn(w, e, e + 1, &since);
+	took = run_of(e, e + 1) == 0 ? route_one(w, e) : publish_run(w, e, 1) > 0;
+	end_turn(w, e, e + took, &since);
+	return took;
 }

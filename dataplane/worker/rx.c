@@ -14,6 +14,15 @@ static void give_up(struct mr_worker *w, struct mr_session *s, enum mr_corrupt w
 	}
 }
 
+/* How many of so many messages were not read and left before (route.c). */
+static uint32_t counted_now(struct mr_session *s, uint32_t taken)
+{
+	uint32_t again = taken < s->again_messages ? taken : s->again_messages;
+
+	s->again_messages -= again;
+	return taken - again;
+}
+
 /* A publish behind the first `from` bytes waits. */
 static void __attribute__((noinline))
 wait_at(struct mr_worker *w, struct mr_session *s, size_t ready, uint32_t from)
@@ -31,7 +40,7 @@ MR_ALWAYS_INLINE uint32_t take_ready(
 	const uint8_t *first = mr_bytes_peek(&s->up), *end = first + ready, *at = first;
 	const uint8_t *stop = first + (ready < bytes_max ? ready : bytes_max);
 	const uint8_t *passed = first + (looked ? mr_worker_ring_passed(s) : 0);
-	uint32_t messages_max = MR_BURST - w->burst_count, left;
+	uint32_t messages_max = MR_BURST - w->burst_count, left, messages;
 	bool waits = false;
 
 	if (messages_max > mr_session_burst(s))
@@ -62,14 +71,20 @@ MR_ALWAYS_INLINE uint32_t take_ready(
 		at += stride;
 		left--;
 	}
-	if (looked && !waits)
-		s->looked = at < passed;
-	if (mr_unlikely(at == first))
+	if (mr_unlikely(at == first)) {
+		if (looked && !waits)
+			s->looked = at < passed;
 		return 0;
+	}
 	mr_bytes_skip(&s->up, (size_t)(at - first));
-	mr_count(s->stats->rx_messages, messages_max - left);
+	messages = messages_max - left;
+	if (looked)
+		messages = counted_now(s, messages);
+	if (looked && !waits)
+		s->looked = at < passed || s->again_messages > 0;
+	mr_count(s->stats->rx_messages, messages);
 	mr_count(s->stats->rx_bytes, (uint64_t)(at - first));
-	mr_count(w->stats->rx_messages, messages_max - left);
+	mr_count(w->stats->rx_messages, messages);
 	atomic_store_explicit(&s->heard, mr_worker_clock(w), memory_order_relaxed);
 	if (!s->consumed) {
 		s->consumed = true;

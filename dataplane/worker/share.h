@@ -14,13 +14,14 @@
  * caught up. If nobody else wants the worker, virtual time goes to where the first of them is. This is
  * start-time fair queueing (Goyal, Vin, Cheng 1996) with the cost known after the fact.
  *
- * A turn ends when its work is used up, and the work of a round is bounded, too. What is left of a turn is
- * *late*: copied into the worker's store, behind what is late of the session already. A session of which
- * something is late is not read, and what it published stays unreleased in its ring; so its order is kept
- * and it feels the pressure. Frames of its reliable flow wait in their slots; datagrams are late up to
- * MR_LATE_BYTES and then dropped.
+ * A turn ends when its work is used up, and the work of a round is bounded, too. A fan-out that takes more
+ * than a turn is left in the middle, and resumed in the session's next turn (fan.h). What stands behind it
+ * is *late*. A local session's messages stay in its ring, which is read again from there. Frames of a
+ * reliable flow wait in their slots. What came in the same frame, and datagrams, are copied into the
+ * worker's store; datagrams beyond MR_LATE_BYTES are dropped. A session of which something is late is not
+ * read, and its ring is not released, so its order is kept and it feels the pressure.
  *
- * Units     Work: a sink looked at, or a node visited in a look-up.
+ * Units     Work: a sink looked at, 256 bytes copied, or a node visited in a look-up; some 32 cycles.
  * Owns      What is late: pieces of the worker's store, and a list of sessions by slot and generation.
  * Threads   The worker's lcore.
  * Hot path  All of it.
@@ -36,16 +37,24 @@
 #define MR_SHARE_AHEAD 131072
 /* A copy that another worker makes, cycles. */
 #define MR_SHARE_FAR  32u
+/* A look at a gate, cycles. */
+#define MR_SHARE_LOOK 8u
 #define MR_TURN_WORK  1024u
 #define MR_ROUND_WORK 8192u
+/* Turns that a round gives to other workers that have more. */
+#define MR_MESH_TURNS 8u
 /* Late messages of one session over UDP. What its reliable flow can bring behind a late one is less. */
 #define MR_LATE_BYTES 131072u
 
+struct mr_fan;
+struct mr_fan_at;
+struct mr_fan_load;
 struct mr_late_message;
 
 /* A session of which something is late. */
 struct mr_late {
 	struct mr_late *next; /* in the worker's list */
+	struct mr_fan *fan;   /* that was left, and goes before the messages; NULL: none */
 	uint32_t slot;
 	uint32_t generation;
 	uint32_t bytes;
@@ -53,13 +62,14 @@ struct mr_late {
 	struct mr_late_message *last;
 };
 
-/* late.c: copies an entry behind what is late of its session. False: there is no memory for it, and it is
- * to be routed now. A datagram beyond MR_LATE_BYTES is dropped and counted, which is true, too. */
-bool mr_worker_late_put(struct mr_worker *w, const struct mr_burst_entry *e);
+/* late.c: copies an entry of a frame behind what is late of its session. Without memory for it a datagram is
+ * dropped and counted; what came in a reliable flow is routed now, behind all that is late of it. */
+void mr_worker_late_put(struct mr_worker *w, const struct mr_burst_entry *e);
+/* Keeps a fan-out that was left. False: there is no memory for that. */
+bool mr_worker_late_fan(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
+	const struct mr_fan_load *l, const struct mr_fan_at *at);
 /* Routes some of what is late, of sessions that have their share yet; once a round, behind all else. */
 void mr_worker_late_run(struct mr_worker *w);
-/* Routes all that is late of a session that ends. */
-void mr_worker_late_finish(struct mr_worker *w, struct mr_session *s);
 
 /* True of a session that has had its share. */
 static inline bool mr_session_is_ahead(const struct mr_worker *w, const struct mr_session *s)
@@ -148,6 +158,15 @@ static inline void mr_worker_charge(struct mr_worker *w, struct mr_session *s, u
 	s->share_due += cycles;
 	w->share.spent += cycles;
 	w->share.charged++;
+}
+
+/* Charges looks at the gates of receivers, which cost less than a turn's. */
+static inline void mr_worker_charge_looks(struct mr_worker *w, struct mr_session *s, uint64_t looks)
+{
+	if ((int64_t)(s->share_due - w->share.now) < 0)
+		s->share_due = w->share.now;
+	s->share_due += looks * MR_SHARE_LOOK;
+	w->share.work += looks * MR_SHARE_LOOK / MR_SHARE_FAR;
 }
 
 /* Messages that the session may give to a burst. */

@@ -10,14 +10,18 @@
 #include "dataplane/worker/worker.h"
 #include "flatbuf/link.h"
 
+struct mr_fan;
+
 /* All of them, once. */
 void mr_worker_round(struct mr_worker *w);
 /* Fills the burst from the channels, with messages that were checked in place. */
 void mr_worker_rx(struct mr_worker *w);
 /* Delivers, hands over or discards every message of the burst. */
 void mr_worker_route(struct mr_worker *w);
-/* The same of a message that was late: see share.h. */
-void mr_worker_route_late(struct mr_worker *w);
+/* The same of a message that was late: see share.h. False: it has to wait. */
+bool mr_worker_route_late(struct mr_worker *w, const struct mr_burst_entry *e);
+/* Goes on with a fan-out of a session, or, NULL, of one that is gone. True: it is done, and freed. */
+bool mr_worker_route_fan(struct mr_worker *w, struct mr_session *s, struct mr_fan *f);
 /* Shows what was written to its readers and rings who sleeps. */
 void mr_worker_show(struct mr_worker *w);
 /* The same, and gives back what was read. */

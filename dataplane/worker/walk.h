@@ -21,7 +21,7 @@ struct mr_walk {
 };
 
 /* What only frames carry: Close, and what means nothing any more. */
-void mr_worker_take_special(struct mr_worker *w, struct mr_session *s, struct mrf_message_header h);
+void mr_worker_take_special(struct mr_session *s, struct mrf_message_header h);
 
 /* Into the burst, which is routed whenever it is full, and counts them. False: the message at k->at
  * has to wait, and so all behind it, if the frame is one that may (`waits`). `promises`: the frame is of
@@ -49,7 +49,7 @@ MR_ALWAYS_INLINE bool mr_worker_walk(struct mr_worker *w, struct mr_session *s, 
 			break;
 		}
 		if (mr_unlikely(mr_worker_is_special(h.kind)))
-			mr_worker_take_special(w, s, h);
+			mr_worker_take_special(s, h);
 		else if (!promises && mr_unlikely(mr_message_is_promised(h.flags)) &&
 			 h.kind == MRF_MESSAGE_KIND_PUBLISH)
 			mr_worker_keep_unpromised(w, s, at, h);

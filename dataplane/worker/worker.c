@@ -10,6 +10,7 @@
 
 #include <rte_cycles.h>
 
+#include "dataplane/worker/fan.h"
 #include "dataplane/worker/frames.h"
 #include "dataplane/worker/gate.h"
 #include "dataplane/worker/queues.h"
@@ -225,6 +226,12 @@ static uint64_t clock_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+static int open_mesh(struct mr_worker *w)
+{
+	w->mesh.sources = calloc(w->workers, sizeof(*w->mesh.sources));
+	return w->mesh.sources == NULL ? -ENOMEM : mr_fans_new(w->workers, &w->fans);
+}
+
 static void init_network(struct mr_worker *w, const struct mr_worker_config *c)
 {
 	uint64_t now = rte_rdtsc();
@@ -278,6 +285,8 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	if (error == 0)
 		error = open_turns(w);
 	if (error == 0)
+		error = open_mesh(w);
+	if (error == 0)
 		error = mr_worker_queues_new(w, c);
 	if (error == 0)
 		error = mr_router_new(table, c->index, c->route_cache_entries, &w->router);
@@ -308,6 +317,8 @@ void mr_worker_free(struct mr_worker *w)
 	mr_store_free(w->store);
 	free(w->gates);
 	free(w->turns);
+	free(w->mesh.sources);
+	mr_fans_free(w->fans);
 	mr_channel_close(&w->handoff.channel);
 	mr_worker_page_unmap(w->page);
 	close_fd(w->page_fd);

@@ -29,6 +29,8 @@
 #include "dataplane/subject/router.h"
 #include "dataplane/worker/early.h"
 
+struct mr_fan;
+struct mr_fans;
 struct mr_gates;
 struct mr_late;
 struct mr_turns;
@@ -100,15 +102,25 @@ struct mr_burst_entry {
 	struct mr_session *from;
 };
 
+/* Blocks of another worker that were taken out of its ring. */
+struct mr_mesh_source {
+	struct mr_descriptor blocks[MR_MESH_BURST];
+	uint32_t count;
+	uint32_t next;
+	uint32_t used;      /* bytes of blocks[next] that are done */
+	struct mr_fan *fan; /* of the message behind them, which was left; NULL: none */
+};
+
 /* To and from control. Made by the table writer; lives as long as the worker. */
 struct mr_handoff {
 	struct mr_channel channel;
 	struct mr_bytes_producer to_control;
 	struct mr_bytes_consumer from_control;
 	/* What control had said when it was last looked at, up to a position, is taken when this worker
-	 * is through with what other workers had said by then. */
-	bool awaits_mesh;
+	 * is through with what other workers had said by then, and with the fan-outs that it had begun. */
+	bool awaits_others;
 	uint64_t said_until;
+	uint64_t fans_until;
 	uint32_t mesh_until[MR_WORKERS_MAX];
 };
 
@@ -204,6 +216,7 @@ struct mr_worker {
 	struct mr_store *store;
 	struct mr_gates *gates; /* w: worker, r: all workers */
 	struct mr_turns *turns;
+	struct mr_fans *fans;
 	uint64_t held_bytes_max;
 	uint64_t underway_max;     /* bytes that may come for a subscription that is waited for */
 	uint64_t block_cycles_max; /* a session may be waited for; 0: for ever */
@@ -257,7 +270,7 @@ struct mr_worker {
 		struct mr_late *last;
 		uint32_t count;
 		uint64_t bytes; /* of messages */
-		bool serves;    /* the message that is routed was late */
+		bool forced;    /* what is routed must not wait any longer */
 	} late;
 	uint64_t held_share;     /* bytes that one session may be held, by what is left for all */
 	uint16_t promised_count; /* messages to this worker's subscribers, runs as one */
@@ -288,6 +301,8 @@ struct mr_worker {
 		uint64_t held_bytes;       /* of records */
 		_Atomic uint64_t held_in;  /* records that ever waited; r: table writer */
 		_Atomic uint64_t held_out; /* of these, in a block by now; r: table writer */
+		struct mr_mesh_source *sources; /* by worker */
+		unsigned first;                 /* source that has the next turn */
 	} mesh;
 	struct {
 		struct mr_queues *engine;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A passage ends when all that was under way between workers at its beginning has been dealt with.
  *
- *   round   each worker ends the round that it is in, or sleeps: what it took is in the mesh, or held
+ *   round   each worker ends the round that it is in, or sleeps, and the deliveries that it has begun:
+ *           what it took is in the mesh, or held
  *   held    what had no room in the mesh has found some
  *   flush   each worker ends a round: others are told of that
  *   read    each worker is through with all that was in its rings
@@ -16,7 +17,7 @@
 
 static bool round_is_over(const struct mr_writer *wr)
 {
-	return rte_rcu_qsbr_check(wr->qsbr, wr->passage.grace_token, false) == 1;
+	return mr_table_passed(wr->table, wr->passage.grace_token);
 }
 
 static void await_round(struct mr_writer *wr, enum mr_passage_step step)

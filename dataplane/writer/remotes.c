@@ -351,7 +351,7 @@ static void look_at(struct mr_writer *wr, struct mr_session *s)
 {
 	uint8_t end = atomic_load_explicit(&s->remote->end, memory_order_acquire);
 
-	if (end == MR_REMOTE_LIVES || s->closing)
+	if (!mr_remote_has_ended(end) || s->closing)
 		return;
 	if (end == MR_REMOTE_EXPIRED)
 		mr_count(wr->stats->sessions_expired, 1);

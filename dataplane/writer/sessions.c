@@ -368,8 +368,8 @@ static bool retire(struct mr_writer *wr, struct mr_session *s)
 static bool is_taken(const struct mr_writer *wr, struct mr_session *s)
 {
 	if (s->remote != NULL)
-		return atomic_load_explicit(&s->remote->end, memory_order_acquire) !=
-		       MR_REMOTE_LIVES;
+		return mr_remote_has_ended(
+			atomic_load_explicit(&s->remote->end, memory_order_acquire));
 	if (atomic_load_explicit(&s->corrupt, memory_order_acquire) ||
 		mr_session_is_taken(s, s->close_tail))
 		return true;

@@ -194,7 +194,7 @@ static void open_mesh(struct mr_rig *r)
 void mr_rig_open(struct mr_rig *r, unsigned workers)
 {
 	struct mr_table_limits limits = {
-		.workers = workers, .subscriptions_max = 1024, .aliases_max = 64};
+		.workers = workers, .subscriptions_max = 65536, .aliases_max = 64};
 	size_t bytes = mr_align_up(rte_rcu_qsbr_get_memsize(workers), MR_CACHE_LINE);
 
 	open_dpdk();

@@ -245,7 +245,7 @@ static void what_is_held_for_a_session_that_is_gone_is_given_back(void **state)
 	(void)promise_until_held_up("far", 1000);
 	assert_true(mr_store_bytes(w->store) > bytes);
 	assert_int_equal(w->waiting.count, 1);
-	mr_worker_remote_end(w, s, MR_REMOTE_CLOSED);
+	mr_worker_remote_end(s, MR_REMOTE_CLOSED);
 	rounds(20);
 	assert_int_equal(mr_store_bytes(w->store), bytes);
 	assert_int_equal(w->waiting.count, 0);
@@ -429,7 +429,7 @@ static void a_promise_to_a_group_is_not_lost_with_a_member_that_is_over(uint32_t
 	block(local.session, 7, 50);
 	mr_rig_join(&r, s, 8, "all", "g");
 	block(s, 8, 50);
-	mr_worker_remote_end(r.workers[0], s, MR_REMOTE_CLOSED);
+	mr_worker_remote_end(s, MR_REMOTE_CLOSED);
 	for (number = 1; number <= MESSAGES; number++) {
 		assert_true(promise("all", number, 4000));
 		set_turn(turn);

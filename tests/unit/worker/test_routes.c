@@ -198,7 +198,7 @@ static void no_stage_reports_quiescence(void **state)
  * for that, after the round's stages. */
 static void others_are_told_of_what_a_session_leaves(void **state)
 {
-	uint32_t alias;
+	uint32_t alias, got;
 
 	(void)state;
 	open_all(1);
@@ -223,8 +223,14 @@ static void others_are_told_of_what_a_session_leaves(void **state)
 		mr_rig_round(&r, 0); /* fails if they are not */
 	}
 	assert_int_not_equal(atomic_load(&s->remote->end), MR_REMOTE_LIVES);
-	mr_rig_round(&r, 1);
-	assert_int_equal(read_all(MESSAGES_A_FRAME), 2 * MESSAGES_A_FRAME);
+	got = read_all(MESSAGES_A_FRAME);
+	for (unsigned i = 0; i < 2 * MESSAGES_A_FRAME && got < 2 * MESSAGES_A_FRAME; i++) {
+		mr_rig_round(&r, 0);
+		mr_rig_round(&r, 1);
+		got = read_all(got);
+	}
+	assert_int_equal(got, 2 * MESSAGES_A_FRAME);
+	assert_int_equal(atomic_load(&s->remote->end), MR_REMOTE_EXPIRED);
 	atomic_store(&r.workers[1]->gates->of[0].shut, 0);
 	close_all();
 }
