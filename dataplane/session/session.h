@@ -54,7 +54,8 @@ struct mr_session {
 	bool looked : 1;      /* past a publish that waits, up to `beyond` */
 	uint8_t copies;       /* of the promised message `copies_of`, made for it so far */
 	uint64_t missed_seen; /* stats->missed when last looked at */
-	struct mr_late *late; /* what was begun and left, or is late; NULL: nothing. See worker/share.h */
+	struct mr_late
+		*late; /* what was begun and left, or is late; NULL: nothing. See worker/share.h */
 	uint64_t share_due;
 	uint32_t message_work;      /* of its dearest messages of late */
 	const struct mr_gate *gate; /* the gate at which it is stalled; NULL: not at one alone */
@@ -77,7 +78,7 @@ struct mr_session {
 	/* worker's. If `looked`, all before it but publishes is taken: the low half of a position in `up`; over
 	 * UDP the low half of a frame's sequence << 16, and bytes of its messages. */
 	uint32_t beyond;
-	uint32_t again_messages; /* that were counted, and will be read again */
+	uint32_t again_messages;         /* that were counted, and will be read again */
 	struct mrf_session_stats *stats; /* w: worker, r: control */
 	/* read-only after open */
 	uint64_t id;

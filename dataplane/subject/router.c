@@ -607,7 +607,8 @@ uint64_t mr_router_reported(const struct mr_router *r)
 
 void mr_router_hold(struct mr_router *r, uint64_t oldest)
 {
-	atomic_store_explicit(&r->t->held[r->worker], oldest, memory_order_release); /* [table.held] */
+	atomic_store_explicit(
+		&r->t->held[r->worker], oldest, memory_order_release); /* [table.held] */
 }
 
 uint64_t mr_route_version(const struct mr_route *route)

@@ -90,7 +90,8 @@ static bool is_held(const void *table, uint64_t token)
 	const struct mr_table *t = table;
 
 	for (unsigned i = 0; i < t->limits.workers; i++) {
-		uint64_t held = atomic_load_explicit(&t->held[i], memory_order_acquire); /* [table.held] */
+		uint64_t held =
+			atomic_load_explicit(&t->held[i], memory_order_acquire); /* [table.held] */
 
 		if (held != 0 && held < token)
 			return true;

@@ -70,7 +70,7 @@ struct mr_fans {
 	uint32_t of_clients; /* of those in use */
 	uint32_t promised_bytes;
 	uint64_t number; /* of the last that was kept */
-	size_t bytes; /* of the mapping */
+	size_t bytes;    /* of the mapping */
 };
 
 /* -ENOMEM */

@@ -289,9 +289,8 @@ uint32_t mr_worker_promise_sink(struct mr_worker *w, struct mr_session *s, const
 	return delivered;
 }
 
-void mr_worker_promise_run_sink(struct mr_worker *w, struct mr_session *s,
-	const struct mr_route *r, uint32_t water, const struct mr_burst_entry *e, uint32_t count,
-	uint32_t sub_id)
+void mr_worker_promise_run_sink(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
+	uint32_t water, const struct mr_burst_entry *e, uint32_t count, uint32_t sub_id)
 {
 	w->round.delivered += promise_run(w, s, r, e, count, sub_id);
 	if (is_many(r))

@@ -110,9 +110,8 @@ void mr_worker_promise_run_own(struct mr_worker *w, const struct mr_route *r,
 /* The same for one sink of a session that is waited for from `water` percent on. */
 uint32_t mr_worker_promise_sink(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id);
-void mr_worker_promise_run_sink(struct mr_worker *w, struct mr_session *s,
-	const struct mr_route *r, uint32_t water, const struct mr_burst_entry *e, uint32_t count,
-	uint32_t sub_id);
+void mr_worker_promise_run_sink(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
+	uint32_t water, const struct mr_burst_entry *e, uint32_t count, uint32_t sub_id);
 /* To a member of a queue group that is this worker's. False: it misses it, uncounted if `water` is
  * 0 or it is over. */
 bool mr_worker_promise_member(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,

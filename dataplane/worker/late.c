@@ -285,8 +285,7 @@ static void force(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
 }
 
 /* There is no room to let it wait, and it may not be lost: its order is kept, and its turn is not. */
-static void __attribute__((noinline))
-route_now(struct mr_worker *w, const struct mr_burst_entry *e)
+static void __attribute__((noinline)) route_now(struct mr_worker *w, const struct mr_burst_entry *e)
 {
 	bool forced = w->late.forced;
 

@@ -361,8 +361,8 @@ static void end_publish(struct mr_worker *w, const struct mr_mesh_record *record
 }
 
 /* To many: what is not done in this turn is kept. */
-static struct mr_fan *__attribute__((noinline)) take_large(
-	struct mr_worker *w, const struct mr_message_view *m, const struct mr_route *r)
+static struct mr_fan *__attribute__((noinline))
+take_large(struct mr_worker *w, const struct mr_message_view *m, const struct mr_route *r)
 {
 	struct mr_fan_load l = {.view = m, .count = 1, .bytes = m->header.bytes};
 	struct mr_fan_at at = {0};

@@ -659,9 +659,8 @@ static const struct mr_burst_entry *leave_in_ring(
 static const struct mr_burst_entry *__attribute__((noinline))
 leave(struct mr_worker *w, const struct mr_burst_entry *e, const struct mr_burst_entry *end)
 {
-	struct mr_session *s = e->from;
-
 	const struct mr_burst_entry *first = e;
+	struct mr_session *s = e->from;
 
 	w->moved = true;
 	if (s->remote == NULL) {
@@ -686,6 +685,7 @@ static const struct mr_burst_entry *take_turn(struct mr_worker *w, const struct 
 	uint64_t over;
 
 	mr_worker_turn_begin(w);
+	over = w->share.turn_visits + MR_TURN_WORK;
 	while (mr_likely(!waits) && e < end && e->from == s) {
 		uint32_t run = run_of(e, end), took;
 

@@ -36,7 +36,7 @@
 /* Cycles that a session may be ahead. */
 #define MR_SHARE_AHEAD 131072
 /* A copy that another worker makes, cycles. */
-#define MR_SHARE_FAR  32u
+#define MR_SHARE_FAR 32u
 /* A look at a gate, cycles. */
 #define MR_SHARE_LOOK 8u
 #define MR_TURN_WORK  1024u

@@ -298,9 +298,9 @@ struct mr_worker {
 		uint64_t rung;             /* workers pushed to this round */
 		struct mr_mesh_held *held; /* what had no room, oldest first */
 		struct mr_mesh_held **held_end;
-		uint64_t held_bytes;       /* of records */
-		_Atomic uint64_t held_in;  /* records that ever waited; r: table writer */
-		_Atomic uint64_t held_out; /* of these, in a block by now; r: table writer */
+		uint64_t held_bytes;            /* of records */
+		_Atomic uint64_t held_in;       /* records that ever waited; r: table writer */
+		_Atomic uint64_t held_out;      /* of these, in a block by now; r: table writer */
 		struct mr_mesh_source *sources; /* by worker */
 		unsigned first;                 /* source that has the next turn */
 	} mesh;

@@ -250,7 +250,8 @@ static void a_receiver_may_go_meanwhile(void **state)
 static void groups_are_left_and_resumed(void **state)
 {
 	enum { GROUPS = 64, PATTERNS = 6 };
-	static const char *const patterns[PATTERNS] = {"a.b.c", "*.b.c", "a.*.c", "a.b.*", ">", "a.>"};
+	static const char *const patterns[PATTERNS] = {
+		"a.b.c", "*.b.c", "a.*.c", "a.b.*", ">", "a.>"};
 	static uint8_t payload[8192];
 	struct mr_message_plan plan = mr_message_plan(
 		MRF_MESSAGE_KIND_PUBLISH, NULL, "a.b.c", 5, payload, 0, sizeof(payload));

@@ -66,8 +66,8 @@ static void promise_by(struct mr_rig_local *by, uint32_t number, uint32_t bytes,
 static void publish_by(struct mr_rig_local *by, uint32_t number, uint32_t bytes)
 {
 	static uint8_t payload[MR_BODY_BYTES_MAX];
-	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL, SUBJECT,
-		sizeof(SUBJECT) - 1, payload, 0, bytes);
+	struct mr_message_plan plan = mr_message_plan(
+		MRF_MESSAGE_KIND_PUBLISH, NULL, SUBJECT, sizeof(SUBJECT) - 1, payload, 0, bytes);
 
 	memcpy(payload, &number, sizeof(number));
 	mr_rig_push(by, &plan, 0);
