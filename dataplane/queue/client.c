@@ -140,8 +140,10 @@ static bool joins(const struct mr_queue_client *client, uint32_t number,
 void mr_client_accept(struct mr_queues *q, uint64_t session, uint32_t number,
 	const struct mrf_accepted_range *range)
 {
-	struct mr_queue_client *client = mr_client_of(q, session);
+	struct mr_queue_client *client = mr_client_find(q, session);
 
+	if (mr_unlikely(client == NULL))
+		client = mr_client_of(q, session);
 	if (mr_unlikely(client == NULL)) {
 		send_ranges(q, session, number, range, 1);
 		return;

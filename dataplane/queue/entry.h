@@ -84,12 +84,24 @@ struct mr_queue_list {
 	struct mr_queue_entry *tail;
 };
 
+/* Bytes in front of the body, by the flags: a load, as this is asked several times for each message. */
+#define MR_PREFIX(flags)                                                                           \
+	(sizeof(struct mr_queue_entry) +                                                           \
+		((flags)&MR_ENTRY_ORIGIN ? sizeof(struct mrf_message_origin) : 0) +                \
+		((flags)&MR_ENTRY_CALL ? sizeof(struct mr_queue_call) : 0) +                       \
+		((flags)&MR_ENTRY_OWNED ? sizeof(struct mr_queue_owner) : 0))
+#define MR_PREFIX_4(flags)                                                                         \
+	MR_PREFIX(flags), MR_PREFIX((flags) + 1u), MR_PREFIX((flags) + 2u), MR_PREFIX((flags) + 3u)
+#define MR_PREFIX_16(flags)                                                                        \
+	MR_PREFIX_4(flags), MR_PREFIX_4((flags) + 4u), MR_PREFIX_4((flags) + 8u),                  \
+		MR_PREFIX_4((flags) + 12u)
+
 static inline uint32_t mr_entry_prefix(unsigned flags)
 {
-	return (uint32_t)sizeof(struct mr_queue_entry) +
-	       (flags & MR_ENTRY_ORIGIN ? (uint32_t)sizeof(struct mrf_message_origin) : 0) +
-	       (flags & MR_ENTRY_CALL ? (uint32_t)sizeof(struct mr_queue_call) : 0) +
-	       (flags & MR_ENTRY_OWNED ? (uint32_t)sizeof(struct mr_queue_owner) : 0);
+	static const uint8_t bytes[64] = {
+		MR_PREFIX_16(0u), MR_PREFIX_16(16u), MR_PREFIX_16(32u), MR_PREFIX_16(48u)};
+
+	return bytes[flags & 63];
 }
 
 #define MR_ENTRY_SPARED_MAX 63u

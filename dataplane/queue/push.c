@@ -115,7 +115,7 @@ bool mr_push_is_full(const struct mr_queue *queue, uint64_t body_bytes)
 	return mr_queue_depth(queue) > 0 && over(queue, body_bytes);
 }
 
-static uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+MR_ALWAYS_INLINE uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	uint64_t body_bytes, bool promised)
 {
 	bool waits = promised && queue->options.when_full == MRF_QUEUE_FULL_WAIT;
@@ -241,7 +241,7 @@ static void promise_kept(struct mr_queues *q, uint64_t session, struct mr_queue 
 	accept_one(q, session, queue->number, origin, MRF_STATUS_CODE_OK);
 }
 
-void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+MR_ALWAYS_INLINE void finish(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	struct mr_queue_entry *e, const struct mrf_message_origin *origin)
 {
 	bool full = over(queue, e->body_bytes);
@@ -256,6 +256,12 @@ void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 	mr_queue_put(q, queue, e);
 	if (origin != NULL)
 		promise_kept(q, session, queue, origin, full);
+}
+
+void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	struct mr_queue_entry *e, const struct mrf_message_origin *origin)
+{
+	finish(q, session, queue, e, origin);
 }
 
 /* Of what came before: 0, or the StatusCode to refuse with; Ok and `known`: it is there already. */
@@ -291,7 +297,7 @@ static bool wants_worker(const struct mr_message_view *m)
 	return MR_CALL_WAIT_MS(m->token.session) != 0 && !(m->token.session & MR_CALL_WAIT_WORKER);
 }
 
-uint32_t mr_push_check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+MR_ALWAYS_INLINE uint32_t check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts)
 {
 	uint32_t status = check_form(queue, m);
@@ -319,6 +325,12 @@ uint32_t mr_push_check(struct mr_queues *q, uint64_t session, struct mr_queue *q
 	return status;
 }
 
+uint32_t mr_push_check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts)
+{
+	return check(q, session, queue, m, body_bytes, facts);
+}
+
 void mr_push_known(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mrf_message_origin *origin)
 {
@@ -339,7 +351,7 @@ static struct mr_queue_call call_of(
 	};
 }
 
-struct mr_queue_entry *mr_push_entry(struct mr_queues *q, uint64_t session,
+MR_ALWAYS_INLINE struct mr_queue_entry *make_entry(struct mr_queues *q, uint64_t session,
 	const struct mr_message_view *m, unsigned flags, uint32_t body_bytes)
 {
 	const struct mr_queue_client *client = mr_client_find(q, session);
@@ -362,6 +374,13 @@ struct mr_queue_entry *mr_push_entry(struct mr_queues *q, uint64_t session,
 	return e;
 }
 
+struct mr_queue_entry *mr_push_entry(struct mr_queues *q, uint64_t session,
+	const struct mr_message_view *m, unsigned flags, uint32_t body_bytes)
+{
+	return make_entry(q, session, m, flags, body_bytes);
+}
+
+/* Checked, made and finished without a call for each: pieces of a message call them (fragment.c). */
 void mr_queues_push(
 	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms)
 {
@@ -378,7 +397,7 @@ void mr_queues_push(
 		mr_fragment_push(q, session, queue, m);
 		return;
 	}
-	status = mr_push_check(q, session, queue, m, body_bytes, &facts);
+	status = check(q, session, queue, m, body_bytes, &facts);
 	if (mr_unlikely(status != MRF_STATUS_CODE_OK))
 		goto refuse;
 	if (mr_unlikely(facts.known)) {
@@ -386,11 +405,11 @@ void mr_queues_push(
 		return;
 	}
 	status = MRF_STATUS_CODE_NO_MEMORY;
-	e = mr_push_entry(q, session, m, facts.entry_flags, body_bytes);
+	e = make_entry(q, session, m, facts.entry_flags, body_bytes);
 	if (mr_unlikely(e == NULL))
 		goto refuse;
 	mr_message_copy(mr_entry_body(e), m->headers, body_bytes);
-	mr_push_finish(q, session, queue, e, facts.origin);
+	finish(q, session, queue, e, facts.origin);
 	return;
 refuse:
 	mr_push_refuse(q, session, queue, m->header.target, m, status);

@@ -12,13 +12,16 @@ static bool fragment_fits(
 	       bytes <= f->total_bytes && f->offset <= f->total_bytes - bytes;
 }
 
-/* False: it has flags that its kind has not. Most publishes that come here have a subject or a token. */
+/* False: it has flags that its kind has not. What most messages have is known without asking. */
 static bool may_have(struct mrf_message_header h)
 {
 	const unsigned common = MRF_MESSAGE_FLAG_SECTIONS | MRF_MESSAGE_FLAG_TOKEN;
+	const unsigned promise = MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_HIGH;
 
-	return mr_likely(h.kind == MRF_MESSAGE_KIND_PUBLISH && (h.flags & ~common) == 0) ||
-	       (h.flags & ~mr_message_client_flags(h.kind)) == 0;
+	if (mr_likely(h.kind == MRF_MESSAGE_KIND_PUBLISH || h.kind == MRF_MESSAGE_KIND_PUSH) &&
+		mr_likely((h.flags & ~(common | promise)) == 0))
+		return true;
+	return (h.flags & ~mr_message_client_flags(h.kind)) == 0;
 }
 
 /* A subject is looked at more than once, so it must not change meanwhile. It is copied here, a stage before
@@ -27,11 +30,15 @@ const struct mr_message_view *mr_worker_take_apart(struct mr_worker *w, struct m
 	uint32_t index, const uint8_t *at, struct mrf_message_header h)
 {
 	struct mr_message_view *m = &w->views[index];
+	uint64_t word;
 
+	__asm__("" : "+r"(m)); /* one register, and not w and an offset in each store */
+	memcpy(&word, &h, sizeof(word));
 	if (mr_unlikely(!may_have(h) || !mr_message_parse(at, h, m))) {
 		mr_count(w->stats->drop_bad_message, 1);
 		return NULL;
 	}
+	memcpy(&m->header, &word, sizeof(word)); /* at once */
 	if (mr_unlikely((h.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0 && !fragment_fits(w, s, m))) {
 		mr_count(w->stats->drop_bad_fragment, 1);
 		return NULL;
