@@ -18,7 +18,7 @@
 
 #include "dataplane/channel/packet.h"
 
-#define WAIT_NS 10000000000ull
+#define WAIT_NS 30000000000ull
 
 static void die(const char *what, int error)
 {
@@ -489,6 +489,15 @@ const struct mrf_session_stats *mr_test_session_stats(
 
 	return (const void *)((const char *)p->stats + h->session_offset +
 			      index * h->session_stride);
+}
+
+void mr_test_yield(uint64_t *until, const char *what)
+{
+	if (*until == 0)
+		*until = now_ns() + WAIT_NS;
+	else if (now_ns() > *until)
+		die(what, -ETIMEDOUT);
+	sched_yield();
 }
 
 void mr_test_wait_count(const uint64_t *counter, uint64_t least, const char *what)

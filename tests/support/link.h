@@ -84,7 +84,7 @@ bool mr_test_promise(struct mr_test_session *s, const char *subject, uint64_t pu
 	uint64_t id, const void *payload, uint32_t bytes);
 /* Shows the worker what was pushed, and rings. */
 void mr_test_flush(struct mr_test_session *s);
-/* Waits for the next message; fails the program after 10 s. It stays valid until the next call. */
+/* Waits for the next message; fails the program after 30 s. It stays valid until the next call. */
 struct mr_message_view mr_test_next(struct mr_test_session *s);
 /* True if nothing comes until the worker has gone through `rounds` more rounds of this session. */
 bool mr_test_nothing(struct mr_test_plane *p, struct mr_test_session *s);
@@ -93,7 +93,11 @@ const struct mrf_worker_stats *mr_test_worker_stats(const struct mr_test_plane *
 const struct mrf_table_stats *mr_test_table_stats(const struct mr_test_plane *p);
 const struct mrf_session_stats *mr_test_session_stats(
 	const struct mr_test_plane *p, const struct mr_test_session *s);
-/* Waits until *counter reaches `least`; fails the program after 10 s. */
+/* In a loop that waits: gives the processor to others; fails the program 30 s after the first turn, in
+ * which *until is 0. */
+void mr_test_yield(uint64_t *until, const char *what);
+
+/* Waits until *counter reaches `least`; fails the program after 30 s. */
 void mr_test_wait_count(const uint64_t *counter, uint64_t least, const char *what);
 
 #endif

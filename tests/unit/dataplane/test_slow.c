@@ -3,8 +3,6 @@
  * what they are promised. */
 #include "tests/unit/dataplane/plane.h"
 
-#include <sched.h>
-
 /* Rings of the least size there is: they fill at once. */
 #define RING "channels.down_ring_bytes=262144"
 
@@ -16,11 +14,12 @@ struct item {
 static void promise(struct mr_test_session *s, const char *subject, uint64_t number)
 {
 	struct item item = {.number = number};
+	uint64_t until = 0;
 
 	memset(item.filler, (int)number, sizeof(item.filler));
 	while (!mr_test_promise(s, subject, 0, number, &item, sizeof(item))) {
 		mr_test_flush(s);
-		sched_yield();
+		mr_test_yield(&until, "the worker does not read");
 	}
 	mr_test_flush(s);
 }
@@ -31,15 +30,16 @@ static uint64_t promise_until_stuck(
 {
 	const struct mrf_worker_stats *stats = mr_test_worker_stats(p, s->worker);
 	uint64_t blocks = __atomic_load_n(&stats->publisher_blocks, __ATOMIC_RELAXED);
-	uint64_t n = first;
+	uint64_t n = first, until;
 	struct item item;
 
 	for (;; n++) {
 		item.number = n;
 		memset(item.filler, (int)n, sizeof(item.filler));
+		until = 0;
 		while (!mr_test_promise(s, subject, 0, n, &item, sizeof(item))) {
 			mr_test_flush(s);
-			sched_yield();
+			mr_test_yield(&until, "the publisher is not held up");
 			if (__atomic_load_n(&stats->publisher_blocks, __ATOMIC_RELAXED) >
 				blocks + 1000)
 				return n;
@@ -242,12 +242,13 @@ static void promise_to_reader(struct mr_test_session *s, struct mr_test_session 
 	const char *subject, uint64_t number)
 {
 	struct item item = {.number = number};
+	uint64_t until = 0;
 
 	do {
 		mr_test_flush(s);
 		while (mr_bytes_readable(&reader->down) > 0)
 			(void)mr_test_next(reader);
-		sched_yield();
+		mr_test_yield(&until, "the worker does not read");
 	} while (!mr_test_promise(s, subject, 0, number, &item, sizeof(item)));
 	mr_test_flush(s);
 }
@@ -330,13 +331,12 @@ static void publishers_of_both_workers_go_on_whenever_receivers_read(void **stat
 			}
 		}
 		for (unsigned i = 0; i < 2; i++) {
-			uint64_t looks = 0;
+			uint64_t until = 0;
 
 			while (got[i][0] < sent[0] || got[i][1] < sent[1]) {
 				take_in_order(&reader[0], got[0]);
 				take_in_order(&reader[1], got[1]);
-				sched_yield();
-				assert_true(++looks < 100000000);
+				mr_test_yield(&until, "what was promised does not come");
 			}
 		}
 	}
