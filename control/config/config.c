@@ -58,6 +58,7 @@ void mr_config_default(struct mr_config *c)
 	c->sessions.held_bytes_max = 16u << 20;
 	c->sessions.early_bytes_max = 64u << 20;
 	c->peers.share_percent = 25;
+	c->peers.ip6_prefix_bits = 64;
 	c->sessions.block_ms_max = 30000;
 	c->messages.bytes_max = 1u << 20;
 	c->queues.memory_mib = 256;

@@ -118,6 +118,7 @@ struct mr_config {
 	struct {
 		uint32_t
 			share_percent; /* of each table, for one host or user, 1 .. 100, default 25 */
+		uint32_t ip6_prefix_bits; /* that are one host, 16 .. 64, default 64 */
 	} peers;
 	struct {
 		uint32_t

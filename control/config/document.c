@@ -50,7 +50,7 @@ struct mr_config_document {
 		char *block_over;
 	} sessions;
 	struct {
-		char *share_percent;
+		char *share_percent, *ip6_prefix_bits;
 	} peers;
 	struct {
 		char *bytes_max;
@@ -148,7 +148,7 @@ static const cyaml_schema_field_t sessions_fields[] = {
 	VALUE(sessions, block_over), CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t peers_fields[] = {
-	VALUE(peers, share_percent), CYAML_FIELD_END,
+	VALUE(peers, share_percent), VALUE(peers, ip6_prefix_bits), CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t messages_fields[] = {

@@ -90,6 +90,7 @@ const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
 	NUMBER("sessions.block_ms_max", sessions.block_ms_max, 0, 86400000),
 	CHOICE("sessions.block_over", sessions.block_over, block_overs),
 	NUMBER("peers.share_percent", peers.share_percent, 1, 100),
+	NUMBER("peers.ip6_prefix_bits", peers.ip6_prefix_bits, 16, 64),
 	SIZE("messages.bytes_max", messages.bytes_max, 64u << 10, 64u << 20),
 	NUMBER("queues.memory_mib", queues.memory_mib, 1, 1048576),
 	NUMBER("queues.queues_max", queues.queues_max, 1, 1048576),

@@ -30,7 +30,7 @@ uint64_t mr_peer_of_user(uint32_t uid, uint32_t own_uid)
 	return uid == 0 || uid == own_uid ? MR_PEER_OWN : PEER_USER | uid;
 }
 
-uint64_t mr_peer_of_address(const uint8_t address[16])
+uint64_t mr_peer_of_address(const uint8_t address[16], uint32_t ip6_bits)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 	uint64_t peer = 0;
@@ -40,6 +40,7 @@ uint64_t mr_peer_of_address(const uint8_t address[16])
 		peer = peer << 8 | address[i];
 	if (from != 0)
 		return PEER_IP4 | peer;
+	peer &= UINT64_MAX << (64 - ip6_bits);
 	return peer >> 56 != 0 ? peer : MR_PEER_UNKNOWN;
 }
 

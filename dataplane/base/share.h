@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* share: how much of each table every peer has, so that no peer can take all of it.
  *
- * A peer is a host (its IPv4 address, or the /64 of its IPv6 address) or a local user. Root and the
+ * A peer is a host (its IPv4 address, or the network of its IPv6 address) or a local user. Root and the
  * bus's own user are one peer, MR_PEER_OWN: it has no share to keep within, and a part of each table
  * is kept for it.
  *
@@ -68,10 +68,10 @@ static inline bool mr_share_none_left(const struct mr_share_bound *b, uint64_t p
 	return used + (peer == MR_PEER_OWN ? 0 : b->reserve) >= b->max;
 }
 
-/* Local users, and hosts by their address in network order, IPv4 mapped into IPv6. An IPv6 host is its
- * network of 64 bits, within which it may choose any address. */
+/* Local users, and hosts by their address in network order, IPv4 mapped into IPv6. An IPv6 host is the network of
+ * `ip6_bits` in which it may choose any address, 8 to 64. */
 uint64_t mr_peer_of_user(uint32_t uid, uint32_t own_uid);
-uint64_t mr_peer_of_address(const uint8_t address[16]);
+uint64_t mr_peer_of_address(const uint8_t address[16], uint32_t ip6_bits);
 
 /* Begins with room for `entries_first` counts, and grows up to entries_max. -ENOMEM, -EIO. */
 int mr_shares_init(struct mr_shares *s, uint32_t entries_first, uint32_t entries_max);

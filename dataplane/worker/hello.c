@@ -57,10 +57,22 @@ bool mr_rate_shared_take(struct mr_rate_shared *r, uint64_t hz, uint64_t now, ui
 	       mr_rate_take(&r->all, hz, now);
 }
 
+/* fe80::/10: all of them have one network, and whoever sends from there is on the link. */
+static bool is_link_local(const struct mrf_network_path *path)
+{
+	uint8_t first[2];
+
+	memcpy(first, &path->peer_0, sizeof(first));
+	return first[0] == 0xfe && (first[1] & 0xc0) == 0x80;
+}
+
+/* A host of IPv6 may have any address of its network. */
 uint32_t mr_worker_source(const struct mr_worker *w, const struct mrf_network_path *path)
 {
 	const uint64_t nowhere = path->peer_0 | path->peer_1;
-	const uint64_t text[3] = {path->peer_0, path->peer_1, nowhere == 0 ? path->peer_mac : 0};
+	bool whole = nowhere == 0 || mr_path_is_ip4(path) || is_link_local(path);
+	const uint64_t text[3] = {whole ? path->peer_0 : path->peer_0 & w->ip6_mask,
+		whole ? path->peer_1 : 0, nowhere == 0 ? path->peer_mac : 0};
 	uint64_t hash;
 
 	crypto_shorthash(

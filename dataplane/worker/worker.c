@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <rte_byteorder.h>
 #include <rte_cycles.h>
 
 #include "dataplane/worker/fan.h"
@@ -241,6 +242,8 @@ static void init_network(struct mr_worker *w, const struct mr_worker_config *c)
 	w->heartbeat = w->tsc_hz / 1000 * c->heartbeat_ms;
 	w->patience = w->heartbeat * c->missed_max;
 	memcpy(w->cookie_key, c->cookie_key, sizeof(w->cookie_key));
+	w->ip6_mask = rte_cpu_to_be_64(
+		UINT64_MAX << (64 - (c->ip6_prefix_bits != 0 ? c->ip6_prefix_bits : 64)));
 	mr_rate_init(&w->closes, w->tsc_hz, MR_ANSWERS_PER_SECOND);
 	mr_rate_init(&w->challenges, w->tsc_hz, MR_ANSWERS_PER_SECOND);
 	mr_rate_shared_init(&w->echoes, w->tsc_hz, MR_ECHOES_PER_SECOND);

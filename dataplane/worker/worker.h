@@ -189,6 +189,7 @@ struct mr_worker_config {
 	uint64_t store_bytes;       /* of messages that wait for full sessions and for the mesh */
 	uint64_t early_bytes;       /* of frames that came ahead of their turn */
 	uint32_t peer_percent;      /* of them for one peer; 0: all */
+	uint32_t ip6_prefix_bits;   /* of an address that are one host; 0: 64 */
 	uint64_t held_bytes_max;    /* of them, for one session */
 	uint32_t block_ms_max;      /* a full session is waited for; 0: for ever */
 	bool block_expels;          /* it is closed then, not only passed over */
@@ -235,6 +236,7 @@ struct mr_worker {
 	uint64_t patience;  /* cycles without a frame after which a session is dead */
 	uint64_t tsc_hz;
 	uint8_t cookie_key[MR_COOKIE_KEY_BYTES];
+	uint64_t ip6_mask; /* of the first half of an address, in its order: what makes a host */
 	/* worker's own */
 	alignas(MR_CACHE_LINE) uint32_t burst_count;
 	uint32_t cursor;     /* in the poll list: who is asked first */

@@ -65,13 +65,13 @@ static uint32_t hash_of(const struct mr_writer *wr, const struct mrf_network_pat
 	return (uint32_t)mr_hash_text(&wr->remotes.key, words, sizeof(words));
 }
 
-static uint64_t peer_of(const struct mrf_network_path *p)
+static uint64_t peer_of(const struct mr_writer *wr, const struct mrf_network_path *p)
 {
 	uint8_t address[16];
 
 	memcpy(address, &p->peer_0, 8);
 	memcpy(address + 8, &p->peer_1, 8);
-	return mr_peer_of_address(address);
+	return mr_peer_of_address(address, wr->config->peers.ip6_prefix_bits);
 }
 
 /* Sessions of one host. */
@@ -251,18 +251,18 @@ static int open_in(struct mr_writer *wr, uint32_t number, struct mrf_table reque
 	const struct mrf_network_path *path, uint32_t hash, struct mr_session **out)
 {
 	unsigned worker = mrf_link_open_remote_worker(request);
-	int error = log_take(wr, number, peer_of(path));
+	int error = log_take(wr, number, peer_of(wr, path));
 
 	if (error == 0) {
 		error = make(wr, number, request, path, out);
 		if (error != 0)
-			log_give(wr, number, peer_of(path));
+			log_give(wr, number, peer_of(wr, path));
 	}
 	if (error != 0) {
 		give_back(wr, worker, number);
 		return error;
 	}
-	(*out)->peer = peer_of(path);
+	(*out)->peer = peer_of(wr, path);
 	note(wr, number, worker, hash);
 	mr_directory_put(&wr->workers[worker]->directory, *out);
 	mr_writer_session_opened(wr, *out, mrf_link_open_remote_name(request));
@@ -273,7 +273,7 @@ static int open_new(struct mr_writer *wr, struct mrf_table request,
 	const struct mrf_network_path *path, uint32_t hash, struct mr_session **out)
 {
 	uint64_t of = MR_SHARE_OF(MR_WRITER_REMOTES, 0);
-	uint64_t peer = peer_of(path);
+	uint64_t peer = peer_of(wr, path);
 	uint32_t number;
 	int error = mr_share_take(&wr->shares, peer, of, 1, share_of(wr));
 
@@ -294,7 +294,7 @@ static void displace(struct mr_writer *wr, struct mr_session *s, unsigned worker
 	const char *reason = "its client said hello anew";
 
 	if ((s->worker == worker && wr->remotes.on[worker].first_free == 0) ||
-		mr_share_count(&wr->shares, peer_of(path), MR_SHARE_OF(MR_WRITER_REMOTES, 0)) >=
+		mr_share_count(&wr->shares, peer_of(wr, path), MR_SHARE_OF(MR_WRITER_REMOTES, 0)) >=
 			share_of(wr))
 		mr_writer_session_drop(wr, s, reason);
 	else

@@ -205,6 +205,7 @@ static int open_workers(struct mr_writer *wr)
 			.message_bytes_max = wr->config->messages.bytes_max,
 			.early_bytes = wr->config->sessions.early_bytes_max,
 			.peer_percent = wr->config->peers.share_percent,
+			.ip6_prefix_bits = wr->config->peers.ip6_prefix_bits,
 			.store_bytes = HELD_SHARES * (uint64_t)wr->config->sessions.held_bytes_max,
 			.queue_bytes_max =
 				((uint64_t)wr->config->queues.memory_mib << 20) / wr->workers_count,

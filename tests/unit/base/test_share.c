@@ -21,7 +21,7 @@ static uint64_t peer_of(unsigned number)
 {
 	uint8_t address[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = (uint8_t)number};
 
-	return mr_peer_of_address(address);
+	return mr_peer_of_address(address, 64);
 }
 
 static void a_peer_takes_its_share_and_no_more(void **state)
@@ -86,14 +86,17 @@ static void a_table_keeps_a_reserve(void **state)
 static void peers_are_hosts_networks_and_users(void **state)
 {
 	uint8_t a[16] = {0x20, 1, [15] = 1}, b[16] = {0x20, 1, [15] = 2};
-	uint8_t c[16] = {0x20, 1, [7] = 1};
+	uint8_t c[16] = {0x20, 1, [7] = 1}, d[16] = {0x20, 1, [5] = 1};
 	uint8_t reserved[16] = {[3] = 1, [7] = 9}; /* would be the number of 0.0.0.9 */
 
 	(void)state;
-	assert_true(mr_peer_of_address(a) == mr_peer_of_address(b));
-	assert_true(mr_peer_of_address(a) != mr_peer_of_address(c));
+	assert_true(mr_peer_of_address(a, 64) == mr_peer_of_address(b, 64));
+	assert_true(mr_peer_of_address(a, 64) != mr_peer_of_address(c, 64));
 	assert_true(peer_of(1) != peer_of(2));
-	assert_true(mr_peer_of_address(reserved) == MR_PEER_UNKNOWN);
+	assert_true(mr_peer_of_address(reserved, 64) == MR_PEER_UNKNOWN);
+	/* Whole customers. */
+	assert_true(mr_peer_of_address(a, 48) == mr_peer_of_address(c, 48));
+	assert_true(mr_peer_of_address(a, 48) != mr_peer_of_address(d, 48));
 	assert_true(mr_peer_of_user(0, 500) == MR_PEER_OWN);
 	assert_true(mr_peer_of_user(500, 500) == MR_PEER_OWN);
 	assert_true(mr_peer_of_user(501, 500) != mr_peer_of_user(502, 500));

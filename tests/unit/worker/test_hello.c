@@ -2,6 +2,7 @@
 /* Hellos up to control, and what control answers down to the client. */
 #include "tests/unit/worker/cmocka_all.h"
 
+#include "dataplane/worker/frames.h"
 #include "tests/support/net/rig.h"
 
 static struct mr_rig r;
@@ -202,6 +203,36 @@ static void floods_are_bounded(void **state)
 	mr_rig_send(&r, 0, &path, &f);
 	mr_rig_round(&r, 0);
 	assert_true(next_record(0, &record));
+	mr_rig_close(&r);
+}
+
+static uint32_t source_of(bool ip6, unsigned byte, uint8_t flip)
+{
+	struct mrf_network_path path = mr_rig_path(ip6, 4001);
+
+	((uint8_t *)&path.peer_0)[byte] ^= flip;
+	return mr_worker_source(r.workers[0], &path);
+}
+
+/* Who has a network of IPv6 has no more than one address of IPv4 has. */
+static void addresses_of_one_network_are_one_source(void **state)
+{
+	const uint8_t link_local = 0xfd ^ 0xfe;
+	struct mrf_network_path a = mr_rig_path(true, 4001), b;
+
+	(void)state;
+	mr_rig_open(&r, 1);
+	assert_int_equal(source_of(true, 15, 0), source_of(true, 15, 1));
+	assert_int_equal(source_of(true, 15, 0), source_of(true, 8, 0x80));
+	assert_int_not_equal(source_of(true, 15, 0), source_of(true, 7, 1));
+	assert_int_not_equal(source_of(false, 15, 0), source_of(false, 15, 1));
+	/* Neighbours are told apart. */
+	((uint8_t *)&a.peer_0)[0] ^= link_local;
+	((uint8_t *)&a.peer_0)[1] = 0x80;
+	b = a;
+	((uint8_t *)&b.peer_0)[15] ^= 1;
+	assert_int_not_equal(
+		mr_worker_source(r.workers[0], &a), mr_worker_source(r.workers[0], &b));
 	mr_rig_close(&r);
 }
 
@@ -413,6 +444,7 @@ int main(void)
 		cmocka_unit_test(cookies_are_good_for_whom_and_when_they_were_made),
 		cmocka_unit_test(small_or_odd_hellos_get_no_answer),
 		cmocka_unit_test(floods_are_bounded),
+		cmocka_unit_test(addresses_of_one_network_are_one_source),
 		cmocka_unit_test(replay_of_a_good_hello_hinders_nobody),
 		cmocka_unit_test(flood_of_unknown_sessions_hinders_nobody),
 		cmocka_unit_test(rate_of_one_lets_one_in),
