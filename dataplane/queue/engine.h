@@ -414,6 +414,15 @@ static inline uint64_t mr_queue_age_left(
 static inline void mr_queue_has_room(struct mr_queues *q, struct mr_queue *queue);
 
 /* Pushes (push.c) */
+/* Whether the client may put so many bytes more into the store: 0, or the StatusCode. */
+static inline uint32_t mr_push_memory(
+	const struct mr_queues *q, const struct mr_queue_client *client, uint32_t bytes)
+{
+	if (mr_unlikely(client == NULL))
+		return MRF_STATUS_CODE_NO_MEMORY;
+	return mr_likely(client->account == 0) ? (uint32_t)MRF_STATUS_CODE_OK
+					       : mr_limit_memory(q, client, bytes);
+}
 /* It and its dead letters together have all of the store that one may have. */
 bool mr_push_share_used_up(const struct mr_queues *q, const struct mr_queue *queue);
 /* Pushes that a producer who opens the queue now may have open. */

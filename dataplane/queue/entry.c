@@ -14,7 +14,7 @@ static void charge(struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes
 		return;
 	bytes = mr_store_piece_bytes(q->store, bytes);
 	mr_entry_owner(e)->bytes += bytes;
-	mr_share_add(&q->limits.shares, mr_entry_owner(e)->account, bytes);
+	mr_share_add(&q->limits.accounts, mr_entry_owner(e)->account, bytes);
 }
 
 static void own(struct mr_queues *q, struct mr_queue_entry *e, uint32_t account)
@@ -58,7 +58,7 @@ void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e)
 {
 	if (mr_unlikely((e->flags & MR_ENTRY_OWNED) != 0))
 		mr_share_less(
-			&q->limits.shares, mr_entry_owner(e)->account, mr_entry_owner(e)->bytes);
+			&q->limits.accounts, mr_entry_owner(e)->account, mr_entry_owner(e)->bytes);
 	if (mr_unlikely((e->flags & MR_ENTRY_CHAIN) != 0)) {
 		struct mr_queue_chain *chain = mr_entry_body(e);
 		struct mr_queue_piece *next;
@@ -117,7 +117,7 @@ void mr_entry_piece_release(struct mr_queues *q, struct mr_queue_entry *e, struc
 		uint32_t of_piece = mr_store_piece_bytes(q->store, bytes);
 
 		mr_entry_owner(e)->bytes -= of_piece;
-		mr_share_less(&q->limits.shares, mr_entry_owner(e)->account, of_piece);
+		mr_share_less(&q->limits.accounts, mr_entry_owner(e)->account, of_piece);
 	}
 	mr_store_release(q->store, p, bytes);
 }

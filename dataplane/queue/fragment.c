@@ -216,7 +216,7 @@ void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 	status = MRF_STATUS_CODE_BAD;
 	if (!fits(a, queue, m))
 		goto drop_and_refuse;
-	status = mr_limit_memory(q, client, m->header_bytes + m->payload_bytes);
+	status = mr_push_memory(q, client, m->header_bytes + m->payload_bytes);
 	if (status != MRF_STATUS_CODE_OK)
 		goto drop_and_refuse;
 	status = MRF_STATUS_CODE_NO_MEMORY;

@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
-/* Kinds of what is counted for each peer; WITHHELD for each session. */
-enum { QUEUES, CONSUMERS, CONSUMERS_OF, PUBLISHERS, MEMORY, WITHHELD };
+/* Kinds of what is counted for each peer. */
+enum { QUEUES, CONSUMERS, CONSUMERS_OF, PUBLISHERS };
 
 /* Consumers take at most this share of the store. */
 #define CONSUMERS_STORE_SHARE 16u
@@ -38,7 +38,6 @@ int mr_limits_init(struct mr_queues *q)
 {
 	uint32_t percent = q->c.peer_percent > 0 ? q->c.peer_percent : 100;
 	uint64_t entries;
-	int rc;
 
 	q->limits.queues = mr_share_bound(q->c.queues_max, percent);
 	q->limits.consumers = mr_share_bound(consumers_max(q->store), percent);
@@ -46,17 +45,27 @@ int mr_limits_init(struct mr_queues *q)
 	q->limits.publishers = mr_share_bound(q->c.publishers_max, percent);
 	q->limits.memory = mr_share_bound(q->store_entries_max, percent);
 	/* Each thing that is counted makes so many counts at most. */
-	entries = q->limits.queues.max + q->limits.consumers.max * 2 + q->limits.publishers.max +
-		  ACCOUNTS_MAX + WITHHELD_MAX;
-	rc = mr_shares_init(&q->limits.shares, (uint32_t)entries, (uint32_t)entries);
+	entries = q->limits.queues.max + q->limits.consumers.max * 2 + q->limits.publishers.max;
+	if (mr_shares_init(&q->limits.shares, (uint32_t)entries, (uint32_t)entries) != 0)
+		return -ENOMEM;
+	if (mr_shares_init(&q->limits.accounts, ACCOUNTS_MAX, ACCOUNTS_MAX) != 0)
+		goto fini_shares;
+	if (mr_shares_init(&q->limits.withheld, WITHHELD_MAX, WITHHELD_MAX) != 0)
+		goto fini_accounts;
 	/* That of those who find no other. */
-	return rc != 0 ? rc
-		       : mr_share_take(&q->limits.shares, MR_PEER_UNKNOWN, MR_SHARE_OF(MEMORY, 0),
-				 1, UINT64_MAX);
+	(void)mr_share_take(&q->limits.accounts, MR_PEER_UNKNOWN, 0, 1, UINT64_MAX);
+	return 0;
+fini_accounts:
+	mr_shares_fini(&q->limits.accounts);
+fini_shares:
+	mr_shares_fini(&q->limits.shares);
+	return -ENOMEM;
 }
 
 void mr_limits_fini(struct mr_queues *q)
 {
+	mr_shares_fini(&q->limits.withheld);
+	mr_shares_fini(&q->limits.accounts);
 	mr_shares_fini(&q->limits.shares);
 }
 
@@ -318,40 +327,39 @@ void mr_limit_publisher_gone(struct mr_queues *q, uint64_t peer)
 uint64_t mr_limit_withheld(
 	const struct mr_queues *q, uint64_t session, const struct mr_queue *queue)
 {
-	return mr_share_count(&q->limits.shares, session, MR_SHARE_OF(WITHHELD, queue->number));
+	return mr_share_count(&q->limits.withheld, session, queue->number);
 }
 
 bool mr_limit_withhold(struct mr_queues *q, uint64_t session, const struct mr_queue *queue)
 {
-	return mr_share_take(&q->limits.shares, session, MR_SHARE_OF(WITHHELD, queue->number), 1,
-		       UINT64_MAX) == 0;
+	return mr_share_take(&q->limits.withheld, session, queue->number, 1, UINT64_MAX) == 0;
 }
 
 void mr_limit_withheld_gone(
 	struct mr_queues *q, uint64_t session, const struct mr_queue *queue, uint32_t count)
 {
-	mr_share_give(&q->limits.shares, session, MR_SHARE_OF(WITHHELD, queue->number), count);
+	mr_share_give(&q->limits.withheld, session, queue->number, count);
 }
 
 /* Memory. */
 
 uint32_t mr_limit_account(struct mr_queues *q, uint64_t peer)
 {
-	struct mr_shares *s = &q->limits.shares;
+	struct mr_shares *s = &q->limits.accounts;
 
 	if (peer == MR_PEER_OWN)
 		return 0;
-	if (mr_share_take(s, peer, MR_SHARE_OF(MEMORY, 0), 1, UINT64_MAX) != 0) {
+	if (mr_share_take(s, peer, 0, 1, UINT64_MAX) != 0) {
 		peer = MR_PEER_UNKNOWN;
-		(void)mr_share_take(s, peer, MR_SHARE_OF(MEMORY, 0), 1, UINT64_MAX);
+		(void)mr_share_take(s, peer, 0, 1, UINT64_MAX);
 	}
-	return mr_share_number(s, peer, MR_SHARE_OF(MEMORY, 0));
+	return mr_share_number(s, peer, 0);
 }
 
 void mr_limit_account_gone(struct mr_queues *q, uint32_t account)
 {
 	if (account != 0)
-		mr_share_less(&q->limits.shares, account, 1);
+		mr_share_less(&q->limits.accounts, account, 1);
 }
 
 uint32_t mr_limit_memory(
@@ -359,11 +367,7 @@ uint32_t mr_limit_memory(
 {
 	const struct mr_share_bound *b = &q->limits.memory;
 
-	if (client == NULL)
-		return MRF_STATUS_CODE_NO_MEMORY;
-	if (mr_likely(client->account == 0))
-		return MRF_STATUS_CODE_OK;
-	if (q->limits.shares.entries[client->account].count + bytes > b->share)
+	if (q->limits.accounts.entries[client->account].count + bytes > b->share)
 		return MRF_STATUS_CODE_SHARE_USED;
 	return mr_share_none_left(b, client->peer, mr_store_bytes(q->store))
 		       ? MRF_STATUS_CODE_NO_MEMORY

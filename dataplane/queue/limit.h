@@ -16,6 +16,9 @@ struct mr_queue_client;
 
 struct mr_queue_limits {
 	struct mr_shares shares;
+	/* Tables of their own: who fills them takes no count from others. */
+	struct mr_shares accounts; /* bytes of the store, of each peer */
+	struct mr_shares withheld; /* of each session and queue */
 	struct mr_share_bound queues;
 	struct mr_share_bound consumers;    /* of all queues */
 	struct mr_share_bound consumers_of; /* of one queue */
@@ -66,7 +69,7 @@ void mr_limit_withheld_gone(
 /* The account of what a peer has of the store, in which one more client counts; 0: none is needed. And one less. */
 uint32_t mr_limit_account(struct mr_queues *q, uint64_t peer);
 void mr_limit_account_gone(struct mr_queues *q, uint32_t account);
-/* What the client may not put into the store for: 0, or the StatusCode. */
+/* Why a client with an account may put no more into the store: 0, or the StatusCode. */
 uint32_t mr_limit_memory(
 	const struct mr_queues *q, const struct mr_queue_client *client, uint32_t bytes);
 

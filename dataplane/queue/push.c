@@ -130,7 +130,7 @@ MR_ALWAYS_INLINE uint32_t admit(struct mr_queues *q, uint64_t session, struct mr
 	client = mr_client_find(q, session);
 	if (mr_unlikely(client == NULL))
 		client = mr_client_of(q, session);
-	return mr_limit_memory(q, client, (uint32_t)body_bytes);
+	return mr_push_memory(q, client, (uint32_t)body_bytes);
 }
 
 static void count_withheld(struct mr_queues *q, struct mr_queue *queue, int64_t change)
