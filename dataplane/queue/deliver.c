@@ -69,10 +69,10 @@ struct mr_queue_delivery *mr_delivery_find(
 											  : NULL;
 }
 
-static void link_out(struct mr_queues *q, struct mr_queue_delivery *d)
+static inline void link_out(struct mr_queues *q, struct mr_queue_delivery *d, bool renewed)
 {
 	struct mr_queue_consumer *c = d->consumer;
-	struct mr_queue_out *out = &c->out[d->renewed];
+	struct mr_queue_out *out = &c->out[renewed];
 	uint32_t index = mr_delivery_index(q, d);
 
 	d->prev = out->tail;
@@ -144,7 +144,7 @@ void mr_delivery_touch(struct mr_queues *q, struct mr_queue_delivery *d, bool re
 	d->renewed = renewed;
 	d->next = MR_QUEUE_NONE;
 	d->sent_ms = (uint32_t)q->now_ms;
-	link_out(q, d);
+	link_out(q, d, renewed);
 }
 
 bool mr_delivery_delay(
@@ -370,10 +370,10 @@ static bool deliver(struct mr_queues *q, struct mr_queue *queue, struct mr_queue
 		return false;
 	}
 	mr_queue_take(q, queue, e);
-	link_out(q, d);
+	link_out(q, d, false);
 	if (e->flags & MR_ENTRY_CALL)
 		set_caller_timer(q, d);
-	count_delivery(q, queue, c, mr_entry_redelivered(e) > 0);
+	count_delivery(q, queue, c, (e->attempts | e->spared) != 0);
 	mr_policy_used(queue, c);
 	if (mr_unlikely(piece_bytes != 0))
 		begin_train(q, c, d, piece_bytes);

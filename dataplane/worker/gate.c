@@ -166,11 +166,6 @@ void mr_worker_not_full(struct mr_worker *w, struct mr_session *s, struct mr_wai
 	ring_peers(w);
 }
 
-bool mr_worker_store_is_short(const struct mr_worker *w)
-{
-	return atomic_load_explicit(&w->gates->all.shut, memory_order_relaxed) != 0;
-}
-
 void mr_worker_look_at_store(struct mr_worker *w)
 {
 	uint64_t most = mr_store_bytes_max(w->store);

@@ -135,6 +135,9 @@ void mr_worker_not_full(struct mr_worker *w, struct mr_session *s, struct mr_wai
 /* Shuts or opens the gate of all, by what the store has left. */
 void mr_worker_look_at_store(struct mr_worker *w);
 /* True: all who promise something to receivers that block here wait for room in it. */
-bool mr_worker_store_is_short(const struct mr_worker *w);
+static inline bool mr_worker_store_is_short(const struct mr_worker *w)
+{
+	return atomic_load_explicit(&w->gates->all.shut, memory_order_relaxed) != 0;
+}
 
 #endif

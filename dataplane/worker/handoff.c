@@ -234,13 +234,10 @@ static bool others_have_come(struct mr_worker *w, size_t *ready)
 	return !mr_fan_is_older(w, h->fans_until);
 }
 
-void mr_worker_handoff_rx(struct mr_worker *w)
+static void __attribute__((noinline)) take_records(struct mr_worker *w, size_t ready)
 {
 	struct mr_bytes_consumer *ring = &w->handoff.from_control;
-	size_t ready = mr_bytes_readable(ring);
 
-	if (mr_likely(ready == 0))
-		return;
 	if (ready != MR_BYTES_CORRUPT && !others_have_come(w, &ready))
 		return;
 	if (ready == MR_BYTES_CORRUPT) {
@@ -267,4 +264,12 @@ void mr_worker_handoff_rx(struct mr_worker *w)
 	}
 	w->handoff_consumed = true;
 	w->moved = true;
+}
+
+void mr_worker_handoff_rx(struct mr_worker *w)
+{
+	size_t ready = mr_bytes_readable(&w->handoff.from_control);
+
+	if (mr_unlikely(ready != 0))
+		take_records(w, ready);
 }

@@ -258,7 +258,7 @@ static bool run_one(struct mr_worker *w, struct mr_late *x, uint32_t *serves)
 	return false;
 }
 
-void mr_worker_late_run(struct mr_worker *w)
+static void __attribute__((noinline)) run_some(struct mr_worker *w)
 {
 	uint32_t looks = w->late.count < LOOKS_MAX ? w->late.count : LOOKS_MAX;
 	uint32_t serves = 0;
@@ -272,6 +272,12 @@ void mr_worker_late_run(struct mr_worker *w)
 	/* While something goes on the worker does not sleep. */
 	if (w->fans->used != NULL || looks > 0)
 		w->moved = true;
+}
+
+void mr_worker_late_run(struct mr_worker *w)
+{
+	if (mr_unlikely(w->late.count > 0 || w->fans->used != NULL))
+		run_some(w);
 }
 
 /* All that is late of it, whatever that costs. */

@@ -609,6 +609,8 @@ void mr_worker_mesh_rx(struct mr_worker *w)
 	uint32_t turns = MR_MESH_TURNS;
 	unsigned idle = 0, from = w->mesh.first;
 
+	if (w->workers == 1)
+		return;
 	while (idle < w->workers && turns > 0) {
 		if (from != w->index && take_turn(w, from)) {
 			idle = 0;

@@ -459,7 +459,7 @@ static bool look_at(struct mr_worker *w, struct mr_waiting *x)
 	return clear_up(w, x);
 }
 
-void mr_worker_held_run(struct mr_worker *w)
+static void __attribute__((noinline)) look_at_all(struct mr_worker *w)
 {
 	uint32_t looks = w->waiting.count < LOOKS_MAX ? w->waiting.count : LOOKS_MAX;
 	bool looked = looks > 0;
@@ -473,6 +473,12 @@ void mr_worker_held_run(struct mr_worker *w)
 			put_last(w, x);
 	}
 	/* What else stands in the store may have gone after the last that waited. */
-	if (mr_unlikely(looked || mr_worker_store_is_short(w)))
+	if (looked || mr_worker_store_is_short(w))
 		mr_worker_look_at_store(w);
+}
+
+void mr_worker_held_run(struct mr_worker *w)
+{
+	if (mr_unlikely(w->waiting.count > 0 || mr_worker_store_is_short(w)))
+		look_at_all(w);
 }

@@ -108,7 +108,7 @@ take_rare(struct mr_worker *w, struct mr_session *s, size_t ready, uint32_t byte
 	return take_ready(w, s, ready, bytes_max, true);
 }
 
-static uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_max)
+MR_ALWAYS_INLINE uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_max)
 {
 	size_t ready =
 		mr_unlikely(s->looked) ? mr_bytes_readable_now(&s->up) : mr_bytes_readable(&s->up);
@@ -135,7 +135,7 @@ static void pass_by(struct mr_worker *w, struct mr_session *s)
 }
 
 /* A burst of those that have their share yet; returns its bytes. *first: when the first of the others has. */
-static uint32_t take_burst(
+MR_ALWAYS_INLINE uint32_t take_burst(
 	struct mr_worker *w, const struct mr_poll_list *list, uint64_t *first, uint32_t *ahead)
 {
 	uint32_t bytes = 0;
@@ -168,6 +168,15 @@ static uint32_t take_burst(
 	return bytes;
 }
 
+/* Nobody but those that had their share wants the worker, which is not to stand still: virtual time goes to
+ * where the first of them has its share again. */
+static uint32_t __attribute__((noinline))
+go_ahead(struct mr_worker *w, const struct mr_poll_list *list, uint64_t first, uint32_t *ahead)
+{
+	w->share.now = first;
+	return take_burst(w, list, &first, ahead);
+}
+
 void mr_worker_rx(struct mr_worker *w)
 {
 	const struct mr_poll_list *list =
@@ -181,11 +190,8 @@ void mr_worker_rx(struct mr_worker *w)
 		return;
 	}
 	bytes = take_burst(w, list, &first, &ahead);
-	/* Nobody else wants the worker: it is not to stand still. */
-	if (mr_unlikely(ahead > 0 && bytes == 0 && w->share.turns == 0)) {
-		w->share.now = first;
-		bytes = take_burst(w, list, &first, &ahead);
-	}
+	if (mr_unlikely(ahead > 0 && bytes == 0 && w->share.turns == 0))
+		bytes = go_ahead(w, list, first, &ahead);
 	if (bytes > 0) {
 		mr_count(w->stats->rx_bytes, bytes);
 		w->moved = true;

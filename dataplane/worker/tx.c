@@ -11,7 +11,7 @@ static void ring(struct mr_worker *w, struct mr_bytes_shared *shared, int bell_f
 	mr_count(w->stats->bells, 1);
 }
 
-void mr_worker_count_copies(struct mr_worker *w, struct mr_session *s)
+static inline void count_copies(struct mr_worker *w, struct mr_session *s)
 {
 	uint64_t bytes = s->down.tail - s->down.tail_out;
 
@@ -20,6 +20,11 @@ void mr_worker_count_copies(struct mr_worker *w, struct mr_session *s)
 	mr_count(w->stats->tx_messages, s->down_messages);
 	mr_count(w->stats->tx_bytes, bytes);
 	s->down_messages = 0;
+}
+
+void mr_worker_count_copies(struct mr_worker *w, struct mr_session *s)
+{
+	count_copies(w, s);
 }
 
 void mr_worker_show(struct mr_worker *w)
@@ -33,7 +38,7 @@ void mr_worker_show(struct mr_worker *w)
 			mr_worker_flow_seal(w, s);
 			continue;
 		}
-		mr_worker_count_copies(w, s);
+		count_copies(w, s);
 		if (mr_bytes_publish(&s->down)) /* [bytes.sleep] */
 			ring(w, s->down.shared, s->peer_bell_fd);
 	}
