@@ -29,6 +29,10 @@
 #define WAIT_MS      100
 #define SETTLE_MS    20000
 #define CONNECTS_MAX 1000u
+/* A producer pushes as fast as it can, more than the scenario's queues hold, and then rests: every line is
+ * sorted in the end. */
+#define BURST    3000u
+#define BURST_MS 100u
 
 static volatile sig_atomic_t ended;
 static int file = -1;
@@ -114,9 +118,29 @@ static int push_next(struct mr_client *c, struct mr_queue *q, struct producer *p
 	return 0;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static int rest_until(struct mr_client *c, uint64_t until_ms)
+{
+	for (uint64_t now = now_ms(); now < until_ms && !ended; now = now_ms()) {
+		int n = mr_wait(c, (int)(until_ms - now));
+
+		if (n < 0 && n != -ENOTCONN)
+			return n;
+	}
+	return 0;
+}
+
 static int produce(struct mr_client *c, const char *queue, const char *name)
 {
 	static struct producer p;
+	uint64_t rest_ms = now_ms() + BURST_MS, rest_at = BURST;
 	struct mr_push_options options = {
 		.promise = MR_AT_LEAST_ONCE, .on_outcome = on_outcome, .arg = &p};
 	uint64_t run = run_number();
@@ -133,6 +157,11 @@ static int produce(struct mr_client *c, const char *queue, const char *name)
 		error = push_next(c, q, &p, run);
 		if (error == 0 && p.number % 16 == 0)
 			(void)mr_process(c, 256);
+		if (error == 0 && p.number == rest_at) {
+			error = rest_until(c, rest_ms);
+			rest_at += BURST;
+			rest_ms = now_ms() + BURST_MS;
+		}
 	}
 	if (error != 0)
 		return complain(c, queue, error);
