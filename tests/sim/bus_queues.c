@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/queue/engine.h"
 #include "flatbuf/link.h"
 #include "flatbuf/wire.h"
 #include "tests/sim/bus.h"
@@ -12,6 +13,7 @@
 
 #define WAITING_BYTES_MAX 32768u /* of a session: more deliveries are not taken */
 #define WINDOW            64u
+#define HOST              (UINT64_C(1) << 60)
 
 static alignas(8) uint8_t answer_memory[65536];
 
@@ -51,11 +53,19 @@ static uint32_t room(void *arg, uint64_t session)
 	return MR_FRAME_ROOM(BUS_FRAME_BYTES);
 }
 
+/* Some hosts, none of which is root: what they have of memory and places is counted. */
+static uint64_t peer(void *arg, uint64_t session)
+{
+	(void)arg;
+	return HOST + mr_session_slot(session) % 4;
+}
+
 static const struct mr_queue_ops ops = {
 	.send = send_message,
 	.lives = lives,
 	.heard_ms = heard_ms,
 	.room = room,
+	.peer = peer,
 };
 
 void bus_queues_open(const struct bus_settings *s)
@@ -66,6 +76,7 @@ void bus_queues_open(const struct bus_settings *s)
 		.per_client_max = 16,
 		.window = WINDOW,
 		.publishers_max = 64,
+		.peer_percent = 100,
 		.idle_ms = s->idle_ms,
 		.message_bytes_max = 1u << 20,
 		.queue = s->queue,
@@ -82,8 +93,23 @@ void bus_queues_open(const struct bus_settings *s)
 		world_fail("no memory for queues");
 }
 
+/* All queues are empty: of each client one is counted, and of those without an account of their own. */
+static void check_counts(void)
+{
+	const struct mr_shares *s = &bus.queues->limits.accounts;
+	uint64_t sum = 0;
+
+	for (uint32_t i = 1; i < s->fresh; i++)
+		sum += s->entries[i].count;
+	if (sum != (uint64_t)bus.queues->clients_count + 1)
+		world_fail("memory is counted for a host that has no message");
+	if (bus.queues->limits.withheld.used != 0)
+		world_fail("pushes are counted as waiting in an empty queue");
+}
+
 void bus_queues_close(void)
 {
+	check_counts();
 	mr_queues_free(bus.queues);
 	mr_store_free(bus.store);
 	bus.queues = NULL;
