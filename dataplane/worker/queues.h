@@ -39,12 +39,16 @@ bool mr_worker_queues_calm(struct mr_worker *w);
 /* So long at most it may sleep, in nanoseconds; -1: for ever. */
 int64_t mr_worker_queues_sleep_ns(struct mr_worker *w);
 
+#define MR_KIND_BIT(kind) (1u << MRF_MESSAGE_KIND_##kind)
+#define MR_KINDS_OF_QUEUES                                                                         \
+	(MR_KIND_BIT(PUSH) | MR_KIND_BIT(SETTLE) | MR_KIND_BIT(PART) | MR_KIND_BIT(CREDIT) |       \
+		MR_KIND_BIT(REPLY))
+
 /* True of the kinds that are for a queue, wherever it is; a Reply is if it has a target. */
 static inline bool mr_worker_is_for_queue(const struct mrf_message_header *h)
 {
-	return (h->kind >= MRF_MESSAGE_KIND_PUSH && h->kind <= MRF_MESSAGE_KIND_CREDIT &&
-		       h->kind != MRF_MESSAGE_KIND_ACCEPTED && h->kind != MRF_MESSAGE_KIND_BEAT) ||
-	       (h->kind == MRF_MESSAGE_KIND_REPLY && h->target != 0);
+	return h->kind < 32 && (MR_KINDS_OF_QUEUES >> h->kind & 1) != 0 &&
+	       (mr_likely(h->kind != MRF_MESSAGE_KIND_REPLY) || h->target != 0);
 }
 
 #endif
