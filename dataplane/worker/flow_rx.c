@@ -57,7 +57,7 @@ static void note_active(struct mr_worker *w, struct mr_flow *flow)
 
 /* The messages of a frame whose turn it is; false: one of them has to wait, and *k is what is
  * left. */
-static bool take_messages(
+MR_ALWAYS_INLINE bool take_messages(
 	struct mr_worker *w, struct mr_session *s, struct mr_walk *k, uint32_t passed)
 {
 	bool all = mr_worker_walk(w, s, k, true, true, passed);

@@ -30,18 +30,19 @@ void mr_worker_take_special(struct mr_session *s, struct mrf_message_header h);
 MR_ALWAYS_INLINE bool mr_worker_walk(struct mr_worker *w, struct mr_session *s, struct mr_walk *k,
 	bool waits, bool promises, uint32_t passed)
 {
-	const uint8_t *at = k->at;
-	uint32_t left = k->left, count = k->count, i;
+	const uint8_t *at = k->at, *end = at + k->left;
+	const uint8_t *passed_to = at + (passed < k->left ? passed : k->left);
+	uint32_t count = k->count, i;
 	bool stalled = false;
 
-	for (i = 0; i < count && left > 0; i++) {
-		struct mrf_message_header h = mr_message_header_load(at);
+	for (i = 0; i < count && at < end; i++) {
+		uint64_t word = mr_message_load_64(at);
+		struct mrf_message_header h = mr_message_header(word);
 
-		if (mr_unlikely(!mr_message_fits(&h, left)))
+		if (mr_unlikely(!mr_message_fits(&h, (size_t)(end - at))))
 			break;
-		if (mr_unlikely(k->left - left < passed) && mr_message_passes(h)) {
+		if (mr_unlikely(at < passed_to) && mr_message_passes(h)) {
 			at += mr_message_stride(h.bytes); /* it was taken before */
-			left -= mr_message_stride(h.bytes);
 			continue;
 		}
 		if (waits && mr_unlikely(!mr_worker_may_take(w, s, at, h))) {
@@ -54,19 +55,18 @@ MR_ALWAYS_INLINE bool mr_worker_walk(struct mr_worker *w, struct mr_session *s, 
 			 h.kind == MRF_MESSAGE_KIND_PUBLISH)
 			mr_worker_keep_unpromised(w, s, at, h);
 		else
-			mr_worker_keep(w, s, at, h);
+			mr_worker_keep_word(w, s, at, word);
 		at += mr_message_stride(h.bytes);
-		left -= mr_message_stride(h.bytes);
 		if (mr_unlikely(w->burst_count == MR_BURST))
 			mr_worker_route_now(w);
 	}
-	if (mr_unlikely(!stalled && (left > 0 || i < count)))
+	if (mr_unlikely(!stalled && (at < end || i < count)))
 		mr_count(w->stats->drop_bad_frame_length, 1);
 	mr_count(s->stats->rx_messages, i);
-	mr_count(s->stats->rx_bytes, k->left - left);
+	mr_count(s->stats->rx_bytes, (uint64_t)(at - k->at));
 	mr_count(w->stats->rx_messages, i);
-	mr_count(w->stats->rx_bytes, k->left - left);
-	*k = (struct mr_walk){at, left, count - i};
+	mr_count(w->stats->rx_bytes, (uint64_t)(at - k->at));
+	*k = (struct mr_walk){at, (uint32_t)(end - at), count - i};
 	return !stalled;
 }
 
