@@ -41,7 +41,7 @@ MR_ALWAYS_INLINE bool mr_worker_walk(struct mr_worker *w, struct mr_session *s, 
 
 		if (mr_unlikely(!mr_message_fits(&h, (size_t)(end - at))))
 			break;
-		if (mr_unlikely(at < passed_to) && mr_message_passes(h)) {
+		if (passed != 0 && mr_unlikely(at < passed_to) && mr_message_passes(h)) {
 			at += mr_message_stride(h.bytes); /* it was taken before */
 			continue;
 		}
