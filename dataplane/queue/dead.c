@@ -136,7 +136,7 @@ static struct mr_queue_entry *change_to_chain(
 
 	if (b->bytes <= PIECE_BYTES)
 		n = mr_entry_new(q, mr_entry_account(e), e->flags | MR_ENTRY_CHAIN,
-			mr_entry_origin(e), NULL, b->bytes, 0);
+			mr_entry_origin(e), b->bytes, 0);
 	if (n == NULL)
 		return e;
 	chain = mr_entry_body(n);
@@ -167,7 +167,7 @@ static struct mr_queue_entry *change(
 	}
 	if (b->bytes + payload_bytes > MR_BODY_BYTES_MAX)
 		return change_to_chain(q, e, b);
-	n = mr_entry_new(q, mr_entry_account(e), e->flags, mr_entry_origin(e), NULL, b->bytes,
+	n = mr_entry_new(q, mr_entry_account(e), e->flags, mr_entry_origin(e), b->bytes,
 		b->bytes + payload_bytes);
 	if (n == NULL)
 		return e;

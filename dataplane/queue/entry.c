@@ -24,8 +24,7 @@ static void own(struct mr_queues *q, struct mr_queue_entry *e, uint32_t account)
 }
 
 struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsigned flags,
-	const struct mrf_message_origin *origin, const struct mr_queue_call *call,
-	uint32_t header_bytes, uint32_t body_bytes)
+	const struct mrf_message_origin *origin, uint32_t header_bytes, uint32_t body_bytes)
 {
 	struct mr_queue_entry *e = NULL;
 
@@ -45,8 +44,6 @@ struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsig
 	e->order = 0;
 	if (flags & MR_ENTRY_ORIGIN)
 		*mr_entry_origin(e) = *origin;
-	if (flags & MR_ENTRY_CALL)
-		*mr_entry_caller(e) = *call;
 	if (flags & MR_ENTRY_CHAIN)
 		*(struct mr_queue_chain *)mr_entry_body(e) = (struct mr_queue_chain){0};
 	if (mr_unlikely(account != 0))

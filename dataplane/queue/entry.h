@@ -146,10 +146,10 @@ static inline uint32_t mr_entry_account(struct mr_queue_entry *e)
 	return e->flags & MR_ENTRY_OWNED ? mr_entry_owner(e)->account : 0;
 }
 
-/* With an empty body of body_bytes, or an empty chain; NULL: no memory. `account`: whose share it counts in. */
+/* With an empty body of body_bytes, or an empty chain; NULL: no memory. `account`: whose share it counts in. Who
+ * calls (mr_entry_caller) is for the caller to write. */
 struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsigned flags,
-	const struct mrf_message_origin *origin, const struct mr_queue_call *call,
-	uint32_t header_bytes, uint32_t body_bytes);
+	const struct mrf_message_origin *origin, uint32_t header_bytes, uint32_t body_bytes);
 void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e);
 /* Copies a piece behind those that a chain has. */
 bool mr_entry_append(

@@ -339,34 +339,27 @@ void mr_push_known(struct mr_queues *q, uint64_t session, struct mr_queue *queue
 	accept_one(q, session, queue->number, origin, MRF_STATUS_CODE_OK);
 }
 
-static struct mr_queue_call call_of(
-	const struct mr_queues *q, uint64_t session, const struct mr_message_view *m)
+/* Field by field, where it is to stand: made elsewhere and copied it would wait for its own stores. */
+static inline void set_caller(const struct mr_queues *q, struct mr_queue_call *call,
+	uint64_t session, const struct mr_message_view *m)
 {
-	uint32_t wait_ms = MR_CALL_WAIT_MS(m->token.session);
-
-	return (struct mr_queue_call){
-		.token = {session, m->token.correlation},
-		.wait_ms = wait_ms,
-		.until_ms = (uint32_t)q->now_ms + wait_ms,
-	};
+	call->token.session = session;
+	call->token.correlation = m->token.correlation;
+	call->wait_ms = MR_CALL_WAIT_MS(m->token.session);
+	call->until_ms = (uint32_t)q->now_ms + call->wait_ms;
 }
 
 MR_ALWAYS_INLINE struct mr_queue_entry *make_entry(struct mr_queues *q, uint64_t session,
 	const struct mr_message_view *m, unsigned flags, uint32_t body_bytes)
 {
 	const struct mr_queue_client *client = mr_client_find(q, session);
-	const struct mr_queue_call *asked = NULL;
-	struct mr_queue_call call;
-	struct mr_queue_entry *e;
+	struct mr_queue_entry *e = mr_entry_new(
+		q, client->account, flags, &m->extra.origin, m->header_bytes, body_bytes);
 
-	if (flags & MR_ENTRY_CALL) {
-		call = call_of(q, session, m);
-		asked = &call;
-	}
-	e = mr_entry_new(
-		q, client->account, flags, &m->extra.origin, asked, m->header_bytes, body_bytes);
 	if (mr_unlikely(e == NULL))
 		return NULL;
+	if (flags & MR_ENTRY_CALL)
+		set_caller(q, mr_entry_caller(e), session, m);
 	if (m->header.flags & MRF_MESSAGE_FLAG_HIGH)
 		e->priority = MRF_PRIORITY_HIGH;
 	else if (m->header.flags & MRF_MESSAGE_FLAG_LOW)
