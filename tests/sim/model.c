@@ -385,7 +385,8 @@ static void acked_up_to(const struct message *last, uint64_t acked)
 		if (!with_same_consumer(m, &upto))
 			continue;
 		if (!goes_with(m, &upto)) {
-			if (!upto.renewed)
+			/* The bus does nothing for one that it took back before. */
+			if (!upto.renewed && acked > 0)
 				renew(m);
 			continue;
 		}
