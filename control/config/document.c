@@ -29,7 +29,7 @@ struct mr_config_document {
 	} channels;
 	struct {
 		char *subscriptions_max, *subscriptions_per_client_max;
-		char *identical_per_client_max, *shapes_per_client_max;
+		char *identical_per_client_max, *copies_per_client_max, *shapes_per_client_max;
 		char *prefix_lengths_per_client_max;
 		char *aliases_max, *aliases_per_client_max, *route_cache_entries;
 	} tables;
@@ -128,7 +128,8 @@ static const cyaml_schema_field_t channels_fields[] = {
 };
 static const cyaml_schema_field_t tables_fields[] = {
 	VALUE(tables, subscriptions_max), VALUE(tables, subscriptions_per_client_max),
-	VALUE(tables, identical_per_client_max), VALUE(tables, shapes_per_client_max),
+	VALUE(tables, identical_per_client_max), VALUE(tables, copies_per_client_max),
+	VALUE(tables, shapes_per_client_max),
 	VALUE(tables, prefix_lengths_per_client_max), VALUE(tables, aliases_max),  VALUE(tables, aliases_per_client_max),
 	VALUE(tables, route_cache_entries), CYAML_FIELD_END,
 };

@@ -68,6 +68,7 @@ const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
 	NUMBER("tables.subscriptions_per_client_max", tables.subscriptions_per_client_max, 1,
 		16777216),
 	NUMBER("tables.identical_per_client_max", tables.identical_per_client_max, 1, 16777216),
+	NUMBER("tables.copies_per_client_max", tables.copies_per_client_max, 1, 16777216),
 	NUMBER("tables.shapes_per_client_max", tables.shapes_per_client_max, 1, 16777216),
 	NUMBER("tables.prefix_lengths_per_client_max", tables.prefix_lengths_per_client_max, 1,
 		256),

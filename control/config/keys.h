@@ -39,7 +39,7 @@ struct mr_config_fault {
 	char expected[192];
 };
 
-#define MR_CONFIG_KEYS_COUNT 58
+#define MR_CONFIG_KEYS_COUNT 59
 extern const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT];
 
 /* NULL if there is no such key. */

@@ -11,6 +11,8 @@
 #include "dataplane/subject/walk.h"
 
 #define WAYS 4u
+/* A route has so many bits. */
+#define FAR_MAX 0x7fffu
 
 /* What a cached route may hold; larger ones are built in the arena each time. */
 #define CACHE_SPANS   11u
@@ -96,7 +98,7 @@ struct key {
 
 static size_t arena_worst_bytes(void)
 {
-	return sizeof(struct cache_entry) + MR_WALK_LISTS_MAX * sizeof(struct mr_sink_span) +
+	return sizeof(struct cache_entry) + (MR_WALK_LISTS_MAX + 1) * sizeof(struct mr_sink_span) +
 	       (size_t)MR_WALK_GROUPS_MAX *
 		       (sizeof(struct mr_route_group) + sizeof(struct mr_sink_span));
 }
@@ -263,7 +265,7 @@ static bool walk(struct mr_router *r, const struct key *k)
 
 static bool walk_fits(const struct mr_walk *w, uint32_t spans, uint32_t groups, uint32_t members)
 {
-	return w->span_count <= spans && w->group_count <= groups && w->member_count <= members;
+	return mr_walk_spans(w) <= spans && w->group_count <= groups && w->member_count <= members;
 }
 
 /* Writes the walk's result into a place; `begun` is from before the walk. */
@@ -281,11 +283,12 @@ static const struct mr_route *fill(const struct mr_router *r, const struct room 
 		.members = room->members,
 		.group_count = w->group_count,
 		.span_count = w->span_count,
-		.far = (uint16_t)(w->far < UINT16_MAX ? w->far : UINT16_MAX),
+		.far = w->far < FAR_MAX ? (uint16_t)w->far : FAR_MAX,
 		.bytes = (uint8_t)k->bytes,
 		.interest = w->span_count > 0 || w->group_count > 0 || w->workers != 0,
 		.sinks = w->sinks < MR_ROUTE_LARGE ? (uint8_t)w->sinks : MR_ROUTE_LARGE - 1,
-		.large = w->sinks + w->group_count >= MR_ROUTE_LARGE,
+		.large = w->sinks + w->group_count >= MR_ROUTE_LARGE || w->repeats,
+		.cut = w->cut > 0,
 		.hash = k->hash,
 	};
 	mr_walk_emit(w, room->spans, room->groups, room->members);
@@ -304,7 +307,7 @@ static const struct mr_route *fill_arena(
 
 	room.place = part(base, &used, sizeof(*room.place));
 	subject = part(base, &used, k->bytes);
-	room.spans = part(base, &used, w->span_count * sizeof(*room.spans));
+	room.spans = part(base, &used, mr_walk_spans(w) * sizeof(*room.spans));
 	room.groups = part(base, &used, w->group_count * sizeof(*room.groups));
 	room.members = part(base, &used, w->member_count * sizeof(*room.members));
 	if (used > r->arena_bytes) {
@@ -405,7 +408,7 @@ static bool lay_arrays(const struct mr_walk *w, uint8_t *base, size_t bytes, str
 {
 	size_t used = 0;
 
-	room->spans = part(base, &used, w->span_count * sizeof(*room->spans));
+	room->spans = part(base, &used, mr_walk_spans(w) * sizeof(*room->spans));
 	room->groups = part(base, &used, w->group_count * sizeof(*room->groups));
 	room->members = part(base, &used, w->member_count * sizeof(*room->members));
 	return used <= bytes;
@@ -566,9 +569,14 @@ static uint32_t members_of(const struct mr_route *route)
 	return route->group_count > 0 ? last->span_first + last->span_count : 0;
 }
 
+static uint32_t spans_of(const struct mr_route *route)
+{
+	return route->span_count + route->cut;
+}
+
 size_t mr_route_copy_bytes(const struct mr_route *route)
 {
-	return mr_align_up(sizeof(*route) + route->span_count * sizeof(*route->spans) +
+	return mr_align_up(sizeof(*route) + spans_of(route) * sizeof(*route->spans) +
 				   route->group_count * sizeof(*route->groups) +
 				   members_of(route) * sizeof(*route->members) + route->bytes,
 		MR_CACHE_LINE);
@@ -584,12 +592,12 @@ const struct mr_route *mr_route_copy(const struct mr_route *route, void *to)
 {
 	struct mr_route *copy = to;
 	struct mr_sink_span *spans = (struct mr_sink_span *)(copy + 1);
-	struct mr_sink_span *members = spans + route->span_count;
+	struct mr_sink_span *members = spans + spans_of(route);
 	struct mr_route_group *groups = (struct mr_route_group *)(members + members_of(route));
 	char *subject = (char *)(groups + route->group_count);
 
 	*copy = *route;
-	memcpy(spans, route->spans, route->span_count * sizeof(*spans));
+	memcpy(spans, route->spans, spans_of(route) * sizeof(*spans));
 	memcpy(members, route->members, members_of(route) * sizeof(*members));
 	memcpy(groups, route->groups, route->group_count * sizeof(*groups));
 	memcpy(subject, route->subject, route->bytes);

@@ -53,12 +53,13 @@ struct mr_route {
 	const struct mr_sink_span *members;
 	uint32_t group_count : 20;
 	uint32_t span_count : 12;
-	uint16_t far; /* plain subscribers of other workers; 65,535: that many or more */
+	uint16_t far : 15; /* plain subscribers of other workers; 32,767: that many or more */
+	uint16_t cut : 1;  /* some of one session's are left out; see mr_route_cut */
 	uint8_t bytes;
 	uint8_t sinks : 6; /* this worker's plain subscribers; 63: that many or more */
 	bool interest : 1; /* somebody gets a copy, unless all are gone by now */
-	bool large : 1;    /* many sinks or groups: MR_ROUTE_LARGE of both together */
-	uint64_t hash;     /* of the subject */
+	bool large : 1; /* many sinks or groups, MR_ROUTE_LARGE of both together; or several of one session */
+	uint64_t hash; /* of the subject */
 };
 
 #define MR_ROUTE_LARGE 64u
@@ -133,6 +134,12 @@ void mr_router_far(
 
 /* Equal for two routes of one subject only if nothing changed between them. */
 uint64_t mr_route_version(const struct mr_route *route);
+
+/* This worker's plain subscriptions that the message does not reach, as their sessions have so many others. */
+static inline uint32_t mr_route_cut(const struct mr_route *route)
+{
+	return route->cut ? route->spans[route->span_count].count : 0;
+}
 
 /* A copy of a route with all that it points to but the sinks: it stays as it is. */
 size_t mr_route_copy_bytes(const struct mr_route *route);

@@ -74,6 +74,7 @@ static int limits_parse(const struct mr_table_limits *in, const struct rte_rcu_q
 		in->nodes_max, (uint64_t)NODES_PER_SUB_DEFAULT * out->subscriptions_max + 1024);
 	out->alias_holds_max =
 		or_default(in->alias_holds_max, (uint64_t)HOLDS_PER_ALIAS * out->aliases_max);
+	out->copies_max = or_default(in->copies_max, LIMIT_MAX);
 	out->identical_max = or_default(in->identical_max, LIMIT_MAX);
 	out->shapes_max = or_default(in->shapes_max, LIMIT_MAX);
 	out->lengths_max = or_default(in->lengths_max, LIMIT_MAX);

@@ -57,6 +57,8 @@ struct mr_table_limits {
 	uint32_t nodes_max;         /* [4 * subscriptions_max + 1024]; long patterns cost nodes */
 	uint32_t alias_holds_max;   /* [16 * aliases_max], over all owners */
 	/* of one owner */
+	uint32_t
+		copies_max; /* of one message for one session: subscriptions beyond are left out [no limit] */
 	uint32_t identical_max; /* subscriptions at one pattern, of any group [no limit] */
 	uint32_t shapes_max;    /* starred shapes on the paths of its patterns [no limit] */
 	uint32_t lengths_max;   /* lengths of its prefixes [no limit] */

@@ -329,6 +329,89 @@ static bool take_lists(struct mr_walk *w)
 	return true;
 }
 
+static bool is_live(const struct mr_sink *sink)
+{
+	return (atomic_load_explicit(&sink->flags, memory_order_relaxed) & MR_SINK_GONE) == 0;
+}
+
+/* NULL: the session is not told apart from others. */
+static struct mr_walk_seen *seen_of(struct mr_walk *w, const struct mr_sink *sink)
+{
+	struct mr_walk_seen *seen;
+
+	if (sink->slot >= MR_WALK_SLOTS)
+		return NULL;
+	seen = &w->seen[sink->slot];
+	if (seen->walk != w->number)
+		*seen = (struct mr_walk_seen){.walk = w->number};
+	return seen;
+}
+
+/* Most that one session has. */
+static uint32_t count_sessions(struct mr_walk *w)
+{
+	uint32_t most = 0;
+
+	for (uint32_t i = 0; i < w->span_count; i++)
+		for (uint32_t k = 0; k < w->spans[i].count; k++) {
+			struct mr_walk_seen *seen = seen_of(w, &w->spans[i].sinks[k]);
+
+			if (seen == NULL || !is_live(&w->spans[i].sinks[k]))
+				continue;
+			seen->sinks++;
+			most = seen->sinks > most ? seen->sinks : most;
+		}
+	return most;
+}
+
+static bool is_kept(struct mr_walk *w, const struct mr_sink *sink)
+{
+	struct mr_walk_seen *seen = seen_of(w, sink);
+
+	return seen == NULL || !is_live(sink) || seen->kept++ < w->t->limits.copies_max;
+}
+
+/* Keeps stretches of a span; false: there are too many of them. */
+static bool keep_span(struct mr_walk *w, const struct mr_sink_span *span, uint32_t *count)
+{
+	bool open = false;
+
+	for (uint32_t k = 0; k < span->count; k++) {
+		if (!is_kept(w, &span->sinks[k])) {
+			w->cut++;
+			open = false;
+			continue;
+		}
+		if (!open) {
+			if (*count == MR_WALK_LISTS_MAX)
+				return false;
+			w->kept[(*count)++] = (struct mr_sink_span){&span->sinks[k], 0};
+			open = true;
+		}
+		w->kept[*count - 1].count++;
+	}
+	return true;
+}
+
+/* A message reaches so many subscriptions of one session: what one holds must not be dear for others. */
+static void look_at_sessions(struct mr_walk *w)
+{
+	uint32_t most = count_sessions(w), count = 0;
+
+	w->repeats = most > 1;
+	if (most <= w->t->limits.copies_max)
+		return;
+	for (uint32_t i = 0; i < w->span_count; i++)
+		if (!keep_span(w, &w->spans[i], &count)) {
+			w->cut = 0;
+			return;
+		}
+	memcpy(w->spans, w->kept, count * sizeof(w->kept[0]));
+	w->span_count = count;
+	w->sinks -= w->cut;
+	w->spans[count] = (struct mr_sink_span){NULL, w->cut};
+}
+
 static void restart(struct mr_walk *w)
 {
 	w->workers = 0;
@@ -338,9 +421,12 @@ static void restart(struct mr_walk *w)
 	w->visits = 0;
 	w->sinks = 0;
 	w->far = 0;
+	w->cut = 0;
+	w->repeats = false;
 	w->list_count = 0;
 	if (++w->number == 0) {
 		memset(w->marks, 0, sizeof(w->marks));
+		memset(w->seen, 0, sizeof(w->seen));
 		w->number = 1;
 	}
 }
@@ -350,7 +436,11 @@ bool mr_walk_run(struct mr_walk *w, const char *subject, size_t bytes, uint64_t 
 	restart(w);
 	w->subject = subject;
 	w->map = atomic_load_explicit(&w->t->nodes.map, memory_order_acquire); /* [node.map] */
-	return take_steps(w, bytes, hash) && take_lists(w);
+	if (!take_steps(w, bytes, hash) || !take_lists(w))
+		return false;
+	if (mr_unlikely(w->sinks >= MR_WALK_SINKS_FEW))
+		look_at_sessions(w);
+	return true;
 }
 
 /* Counting sort by group: the first pass counted as it gathered. */
@@ -374,7 +464,7 @@ static void emit_groups(
 void mr_walk_emit(const struct mr_walk *w, struct mr_sink_span *spans,
 	struct mr_route_group *groups, struct mr_sink_span *members)
 {
-	for (uint32_t i = 0; i < w->span_count; i++)
+	for (uint32_t i = 0; i < mr_walk_spans(w); i++)
 		spans[i] = w->spans[i];
 	if (w->group_count > 0)
 		emit_groups(w, groups, members);

@@ -25,6 +25,11 @@
 #define MR_WALK_LISTS_MAX  MR_TABLE_VISITS_MAX
 #define MR_WALK_GROUPS_MAX (MR_WALK_LISTS_MAX * MR_TABLE_GROUPS_PER_PATTERN)
 
+/* Sessions in so many slots are told apart, to leave out what one has beyond limits.copies_max. */
+#define MR_WALK_SLOTS (1u << 17)
+/* With fewer sinks nobody looks whose they are. */
+#define MR_WALK_SINKS_FEW 8u
+
 /* A route has so many bits for each. */
 _Static_assert(
 	MR_WALK_LISTS_MAX < 1u << 12 && MR_WALK_GROUPS_MAX < 1u << 20, "see struct mr_route");
@@ -56,6 +61,13 @@ struct mr_walk_members {
 };
 
 /* When this group's number was last met, and as which of the route's groups. */
+/* What a session has of a route. */
+struct mr_walk_seen {
+	uint32_t walk;
+	uint32_t sinks;
+	uint32_t kept; /* of them */
+};
+
 struct mr_walk_mark {
 	uint32_t walk;
 	uint32_t group;
@@ -80,6 +92,8 @@ struct mr_walk {
 	uint32_t visits;
 	uint32_t sinks; /* of this worker, plain */
 	uint32_t far;   /* plain sinks of other workers */
+	bool repeats;   /* a session has several of them */
+	uint32_t cut;   /* sinks that are left out: their sessions have many others */
 	/* scratch */
 	const char *subject;
 	const struct mr_node_map *map;
@@ -94,11 +108,15 @@ struct mr_walk {
 		   MR_PREFIX_SPARE]; /* the subject, to be hashed by prefixes */
 	struct mr_walk_token tokens[MR_SUBJECT_TOKENS_MAX];
 	const struct mr_block *lists[MR_WALK_LISTS_MAX];
-	struct mr_sink_span spans[MR_WALK_LISTS_MAX];
+	/* If some were cut, one behind the last says how many. */
+	struct mr_sink_span spans[MR_WALK_LISTS_MAX + 1];
 	struct mr_walk_mark marks[MR_TABLE_GROUPS_MAX + 1];
 	/* untouched memory unless somebody has very many groups */
 	struct mr_route_group groups[MR_WALK_GROUPS_MAX];
 	struct mr_walk_members members[MR_WALK_GROUPS_MAX];
+	/* untouched unless somebody has very many subscribers */
+	struct mr_sink_span kept[MR_WALK_LISTS_MAX];
+	struct mr_walk_seen seen[MR_WALK_SLOTS];
 };
 
 /* Size and state of a walk in zeroed memory. */
@@ -107,6 +125,12 @@ void mr_walk_init(struct mr_walk *w, const struct mr_table *t, unsigned worker);
 /* Finds all that matches a well-formed subject; `hash` is the whole subject's. False: the table
  * changed so much meanwhile that the results did not fit; after a quiescent report they will. */
 bool mr_walk_run(struct mr_walk *w, const char *subject, size_t bytes, uint64_t hash);
+
+/* Spans that it writes. */
+static inline uint32_t mr_walk_spans(const struct mr_walk *w)
+{
+	return w->span_count + (w->cut > 0);
+}
 
 /* Writes the results as a route's arrays; `groups` and `members` are ordered by group. */
 void mr_walk_emit(const struct mr_walk *w, struct mr_sink_span *spans,

@@ -80,16 +80,39 @@ bool mr_fan_may_be_kept(const struct mr_worker *w, const struct mr_fan_load *l, 
 
 /* The session that was last found full, and by what its sinks are known. */
 struct shut {
-	const struct mr_session *session;
-	uint32_t slot;
+	struct mr_session *session; /* NULL: none */
+	uint32_t slot;              /* of the last that was looked at */
 	uint32_t generation;
-	uint32_t passed; /* sinks that were passed over */
+	uint32_t passed; /* sinks that were passed over, less than a look is worth */
+	uint32_t missed; /* of them, not yet counted */
 };
 
-static void pass_over(struct mr_worker *w, struct shut *shut)
+static bool is_of(const struct shut *shut, const struct mr_sink *sink)
 {
-	shut->passed++;
-	w->share.turn_work += (shut->passed & ((1u << PASSED_SHIFT) - 1)) == 0;
+	return sink->slot == shut->slot && sink->generation == shut->generation;
+}
+
+/* Passes over what the session that is shut has side by side; returns the sink behind that. */
+static inline const struct mr_sink *skip(
+	struct shut *shut, const struct mr_sink *sink, const struct mr_sink *end)
+{
+	const struct mr_sink *first = sink;
+
+	for (; sink < end && is_of(shut, sink); sink++)
+		shut->missed += mr_sink_live(sink);
+	shut->passed += (uint32_t)(sink - first);
+	return sink;
+}
+
+static void count_missed(struct mr_worker *w, const struct mr_fan_load *l, struct shut *shut)
+{
+	if (shut->session != NULL && shut->passed > 0)
+		mr_worker_charge_receiver(w, shut->session, shut->passed * MR_SHARE_LOOK);
+	if (shut->missed > 0)
+		mr_worker_missed_many(w, shut->session, l->count * shut->missed);
+	shut->missed = 0;
+	w->share.turn_work += shut->passed >> PASSED_SHIFT;
+	shut->passed &= (1u << PASSED_SHIFT) - 1;
 }
 
 static const struct mr_session *deliver_one(struct mr_worker *w, struct mr_session *s,
@@ -144,13 +167,7 @@ static void to_sink(struct mr_worker *w, const struct mr_route *r, const struct 
 	struct mr_session *s;
 
 	if (flags & MR_SINK_GONE) {
-		pass_over(w, shut);
-		return;
-	}
-	if (shut->session != NULL && sink->slot == shut->slot &&
-		sink->generation == shut->generation && water == 0) {
-		mr_worker_missed_many(w, (struct mr_session *)shut->session, l->count);
-		pass_over(w, shut);
+		shut->passed++;
 		return;
 	}
 	w->share.turn_work++;
@@ -160,10 +177,35 @@ static void to_sink(struct mr_worker *w, const struct mr_route *r, const struct 
 	} else if (water != 0) {
 		deliver_promised(w, s, r, l, at, plan, sink, water);
 	} else {
-		shut->session = deliver_plain(w, s, r, l, at, plan, sink->sub_id);
+		if (is_of(shut, sink))
+			mr_worker_charge_receiver(
+				w, s, (uint64_t)l->count * MR_SHARE_FAR + l->bytes / 8);
+		shut->session =
+			(struct mr_session *)deliver_plain(w, s, r, l, at, plan, sink->sub_id);
 		shut->slot = sink->slot;
 		shut->generation = sink->generation;
 	}
+}
+
+/* The span at->span, from at->sink on. False: the turn's work is used up. */
+static bool deliver_span(struct mr_worker *w, const struct mr_route *r, const struct mr_fan_load *l,
+	struct mr_fan_at *at, const struct mr_message_plan *plan, struct shut *shut, bool whole)
+{
+	const struct mr_sink *first = r->spans[at->span].sinks;
+	const struct mr_sink *sink = first + at->sink, *end = first + r->spans[at->span].count;
+
+	for (;;) {
+		if (shut->session != NULL)
+			sink = skip(shut, sink, end);
+		if (sink == end)
+			return true;
+		count_missed(w, l, shut);
+		if (!whole && mr_worker_turn_is_over(w))
+			break;
+		to_sink(w, r, l, at, plan, sink++, shut);
+	}
+	at->sink = (uint32_t)(sink - first);
+	return false;
 }
 
 bool mr_fan_deliver(struct mr_worker *w, const struct mr_route *r, const struct mr_fan_load *l,
@@ -181,11 +223,9 @@ bool mr_fan_deliver(struct mr_worker *w, const struct mr_route *r, const struct 
 		}
 	}
 	for (; at->span < r->span_count; at->span++, at->sink = 0)
-		for (; at->sink < r->spans[at->span].count; at->sink++) {
-			if (!whole && mr_worker_turn_is_over(w))
-				return false;
-			to_sink(w, r, l, at, &plan, &r->spans[at->span].sinks[at->sink], &shut);
-		}
+		if (!deliver_span(w, r, l, at, &plan, &shut, whole))
+			return false;
+	count_missed(w, l, &shut);
 	return true;
 }
 

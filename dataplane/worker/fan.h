@@ -87,6 +87,14 @@ bool mr_fan_may_be_kept(const struct mr_worker *w, const struct mr_fan_load *l, 
 bool mr_fan_deliver(struct mr_worker *w, const struct mr_route *r, const struct mr_fan_load *l,
 	struct mr_fan_at *at, bool whole);
 
+/* Counts the copies that a fan-out that begins will not make. */
+static inline void mr_fan_count_cut(
+	struct mr_worker *w, const struct mr_route *r, const struct mr_fan_load *l)
+{
+	if (mr_unlikely(r->cut))
+		mr_count(w->stats->drop_copies, (uint64_t)mr_route_cut(r) * l->count);
+}
+
 /* Keeps what was left, with copies of all that it needs. */
 struct mr_fan *mr_fan_keep(struct mr_worker *w, const struct mr_route *r,
 	const struct mr_fan_load *l, const struct mr_fan_at *at, uint64_t peer);

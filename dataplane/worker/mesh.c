@@ -369,6 +369,7 @@ take_large(struct mr_worker *w, const struct mr_message_view *m, const struct mr
 
 	l.token = m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL;
 	l.promised = mr_message_is_promised(m->header.flags);
+	mr_fan_count_cut(w, r, &l);
 	if (l.promised)
 		at.number = ++w->promised_count;
 	return mr_fan_deliver(w, r, &l, &at, false) ? NULL : mr_fan_keep(w, r, &l, &at, 0);

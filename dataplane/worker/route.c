@@ -330,6 +330,7 @@ publish_large(struct mr_worker *w, const struct mr_burst_entry *e, uint32_t coun
 		return 0;
 	}
 	w->round.published += l.count;
+	mr_fan_count_cut(w, r, &l);
 	if (l.promised)
 		at.number = ++w->promised_count;
 	if (!fan_out(w, r, &l, &at, whole) && !mr_worker_late_fan(w, from, r, &l, &at))

@@ -37,7 +37,9 @@
 #define MR_SHARE_AHEAD 131072
 /* A copy that another worker makes, cycles. */
 #define MR_SHARE_FAR 32u
-/* A look at a gate, cycles. */
+/* As far ahead a session comes by what it receives. */
+#define MR_SHARE_RECEIVER_AHEAD (8 * MR_SHARE_AHEAD)
+/* A look at a gate, or at a sink of a session that is full, cycles. */
 #define MR_SHARE_LOOK 8u
 #define MR_TURN_WORK  1024u
 #define MR_ROUND_WORK 8192u
@@ -158,6 +160,20 @@ static inline void mr_worker_charge(struct mr_worker *w, struct mr_session *s, u
 	s->share_due += cycles;
 	w->share.spent += cycles;
 	w->share.charged++;
+}
+
+/* Charges a session for more copies of a message than its first, and for looks at it while it is full. Not
+ * without end, as it may publish nothing for long. */
+static inline void mr_worker_charge_receiver(
+	struct mr_worker *w, struct mr_session *s, uint64_t cycles)
+{
+	int64_t ahead = (int64_t)(s->share_due - w->share.now);
+
+	ahead = (ahead > 0 ? ahead : 0) + (int64_t)cycles;
+	if (ahead > MR_SHARE_RECEIVER_AHEAD)
+		ahead = MR_SHARE_RECEIVER_AHEAD;
+	if ((int64_t)(s->share_due - w->share.now) < ahead)
+		s->share_due = w->share.now + (uint64_t)ahead;
 }
 
 /* Charges looks at the gates of receivers, which cost less than a turn's. */

@@ -92,6 +92,7 @@ static int open_table(struct mr_writer *wr)
 		.workers = wr->workers_count,
 		.subscriptions_max = wr->config->tables.subscriptions_max,
 		.aliases_max = wr->config->tables.aliases_max,
+		.copies_max = wr->config->tables.copies_per_client_max,
 		.identical_max = wr->config->tables.identical_per_client_max,
 		.shapes_max = wr->config->tables.shapes_per_client_max,
 		.lengths_max = wr->config->tables.prefix_lengths_per_client_max,

@@ -191,10 +191,14 @@ static void open_mesh(struct mr_rig *r)
 		}
 }
 
+uint32_t mr_rig_copies_max;
+
 void mr_rig_open(struct mr_rig *r, unsigned workers)
 {
-	struct mr_table_limits limits = {
-		.workers = workers, .subscriptions_max = 65536, .aliases_max = 64};
+	struct mr_table_limits limits = {.workers = workers,
+		.subscriptions_max = 65536,
+		.copies_max = mr_rig_copies_max,
+		.aliases_max = 64};
 	size_t bytes = mr_align_up(rte_rcu_qsbr_get_memsize(workers), MR_CACHE_LINE);
 
 	open_dpdk();

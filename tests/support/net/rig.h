@@ -60,6 +60,9 @@ struct mr_rig_frame {
 	alignas(8) uint8_t at[4096];
 };
 
+/* Of the tables of rigs that are opened from now on; 0: no limit. */
+extern uint32_t mr_rig_copies_max;
+
 /* 10.77.0.1 and fd77::1 on the port. */
 void mr_rig_open(struct mr_rig *r, unsigned workers);
 void mr_rig_close(struct mr_rig *r);

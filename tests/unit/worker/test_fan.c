@@ -291,6 +291,45 @@ static void groups_are_left_and_resumed(void **state)
 	mr_rig_close(&r);
 }
 
+/* One client's many subscriptions make few copies; those that are left out are counted. */
+static void a_client_gets_so_many_copies(unsigned workers)
+{
+	enum { MOST = 16, HAS = 100 };
+
+	mr_rig_copies_max = MOST;
+	open_all(workers, HAS);
+	mr_rig_copies_max = 0;
+	mr_rig_subscribe(&r, one.session, 2, "big");
+	publish(&hog, "big", 1);
+	publish(&hog, "small", 2);
+	for (unsigned i = 0; i < 8; i++)
+		round_of_all();
+	assert_int_equal(take(&many), MOST);
+	assert_int_equal(take(&one), 2);
+	assert_int_equal(r.stats[workers - 1].drop_copies, HAS - MOST);
+	assert_int_equal(many.session->stats->missed, 0);
+	/* When some are gone others take their place. */
+	unsubscribe(1, HAS - 1);
+	publish(&hog, "big", 1);
+	for (unsigned i = 0; i < 8; i++)
+		round_of_all();
+	assert_int_equal(take(&many), 1);
+	assert_int_equal(r.stats[workers - 1].drop_copies, HAS - MOST);
+	close_all();
+}
+
+static void a_client_gets_so_many_copies_here(void **state)
+{
+	(void)state;
+	a_client_gets_so_many_copies(1);
+}
+
+static void a_client_gets_so_many_copies_at_another_worker(void **state)
+{
+	(void)state;
+	a_client_gets_so_many_copies(2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +340,8 @@ int main(void)
 		cmocka_unit_test(what_stands_behind_it_keeps_its_order),
 		cmocka_unit_test(a_receiver_may_go_meanwhile),
 		cmocka_unit_test(groups_are_left_and_resumed),
+		cmocka_unit_test(a_client_gets_so_many_copies_here),
+		cmocka_unit_test(a_client_gets_so_many_copies_at_another_worker),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
