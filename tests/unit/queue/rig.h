@@ -20,7 +20,7 @@
 #include "dataplane/queue/queue.h"
 #include "flatbuf/stats.h"
 
-#define RIG_SESSIONS 64
+#define RIG_SESSIONS 80
 #define RIG_SENT_MAX 65536
 #define RIG_BODY_MAX 256
 
