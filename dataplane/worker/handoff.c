@@ -231,7 +231,8 @@ static bool others_have_come(struct mr_worker *w, size_t *ready)
 			w->moved = true;
 			return false;
 		}
-	return !mr_fan_is_older(w, h->fans_until);
+	/* Behind a worker that stands still fan-outs stand still, too, and control is to be heard all the same. */
+	return !mr_fan_is_older(w, h->fans_until) || !mr_worker_mesh_ready(w);
 }
 
 static void __attribute__((noinline)) take_records(struct mr_worker *w, size_t ready)
