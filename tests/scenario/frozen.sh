@@ -89,7 +89,8 @@ kill -CONT "$slow"
 wait_for "its end is logged" has_line "$bus_log" 'receivers are slow no longer'
 expect_equal "begin is logged" "$(logged 'receivers are slow: ')" 1
 expect_match "log" "$(cat "$bus_log")" 'receivers are slow: .* session=0x'
-start push sh -c "seq 200000 | '$millrace' push jobs --stdin-lines"
+seq 200000 >"$dir/lines"
+start push sh -c "exec '$millrace' push jobs --stdin-lines <'$dir/lines'"
 wait_for "status tells of the queue" trouble_has queue_full
 kill "$pid" 2>/dev/null || true
 expect_status 0 "$millrace" status
