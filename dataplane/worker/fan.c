@@ -211,7 +211,7 @@ static bool deliver_span(struct mr_worker *w, const struct mr_route *r, const st
 bool mr_fan_deliver(struct mr_worker *w, const struct mr_route *r, const struct mr_fan_load *l,
 	struct mr_fan_at *at, bool whole)
 {
-	struct mr_message_plan plan = {0};
+	struct mr_message_plan plan; /* of one message alone */
 	struct mr_message_extra extra;
 	struct shut shut = {0};
 

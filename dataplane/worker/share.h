@@ -107,6 +107,7 @@ static inline void mr_worker_turn_begin(struct mr_worker *w)
 {
 	w->share.turn_work = 0;
 	w->share.turn_far = 0;
+	w->share.turn_paid = 0;
 	w->share.turn_visits = mr_worker_visits(w);
 }
 
@@ -154,6 +155,7 @@ static inline uint64_t mr_worker_most_cycles(uint64_t work, uint64_t bytes)
 /* Charges a turn. */
 static inline void mr_worker_charge(struct mr_worker *w, struct mr_session *s, uint64_t cycles)
 {
+	cycles -= cycles < w->share.turn_paid ? cycles : w->share.turn_paid;
 	cycles += w->share.turn_far * MR_SHARE_FAR;
 	if ((int64_t)(s->share_due - w->share.now) < 0)
 		s->share_due = w->share.now;
@@ -162,18 +164,21 @@ static inline void mr_worker_charge(struct mr_worker *w, struct mr_session *s, u
 	w->share.charged++;
 }
 
-/* Charges a session for more copies of a message than its first, and for looks at it while it is full. Not
- * without end, as it may publish nothing for long. */
+/* Charges a session for more copies of a message than its first, and for looks at it while it is full; who
+ * publishes is charged as much less. Not without end, as it may publish nothing for long. */
 static inline void mr_worker_charge_receiver(
 	struct mr_worker *w, struct mr_session *s, uint64_t cycles)
 {
 	int64_t ahead = (int64_t)(s->share_due - w->share.now);
 
-	ahead = (ahead > 0 ? ahead : 0) + (int64_t)cycles;
-	if (ahead > MR_SHARE_RECEIVER_AHEAD)
-		ahead = MR_SHARE_RECEIVER_AHEAD;
-	if ((int64_t)(s->share_due - w->share.now) < ahead)
-		s->share_due = w->share.now + (uint64_t)ahead;
+	if (ahead < 0) {
+		s->share_due = w->share.now;
+		ahead = 0;
+	}
+	if (ahead >= MR_SHARE_RECEIVER_AHEAD)
+		return;
+	s->share_due += cycles;
+	w->share.turn_paid += cycles;
 }
 
 /* Charges looks at the gates of receivers, which cost less than a turn's. */

@@ -265,6 +265,7 @@ struct mr_worker {
 		uint32_t turn_work;
 		uint64_t work; /* of this round, but for the turn that goes on */
 		uint64_t turn_far;
+		uint64_t turn_paid;   /* cycles that receivers were charged */
 		uint64_t turn_visits; /* counters->visits when it began */
 	} share;
 	struct { /* sessions of which something is late */
