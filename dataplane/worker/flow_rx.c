@@ -198,18 +198,18 @@ void mr_worker_flow_finish(struct mr_worker *w, struct mr_session *s)
 
 	mr_worker_route_now(w);
 	for (uint32_t i = 0; i < SLOTS_A_ROUND && s->late == NULL; i++) {
-		if (!mr_reliable_rx_waits(&flow->rx)) {
-			mr_worker_remote_close(w, s);
-			return;
-		}
+		if (!mr_reliable_rx_waits(&flow->rx))
+			break;
 		(void)take_slot(w, s, false);
 		mr_worker_route_now(w);
 	}
 	w->moved = true;
-	if (!mr_reliable_rx_waits(&flow->rx))
-		return;
-	mr_worker_flow_list(w, s);
-	w->flows.any_waits = true;
+	if (mr_reliable_rx_waits(&flow->rx)) {
+		mr_worker_flow_list(w, s);
+		w->flows.any_waits = true;
+	} else if (s->late == NULL) {
+		mr_worker_remote_close(w, s);
+	}
 }
 
 void mr_worker_flows_take(struct mr_worker *w)

@@ -712,6 +712,26 @@ static void frames_that_wait_when_their_session_ends_are_taken(bool by_itself)
 	close_both();
 }
 
+/* A round takes so many slots; as many or fewer wait when the client leaves. */
+static void a_session_is_closed_however_many_frames_wait(void **state)
+{
+	(void)state;
+	for (uint32_t frames = 0; frames <= 8; frames++) {
+		open_both();
+		stall();
+		for (uint32_t i = 1; i <= frames; i++)
+			send_number(i, i);
+		rounds(2);
+		end_session(true);
+		for (uint32_t i = 0; i < 8; i++)
+			rounds(1);
+		assert_int_equal(atomic_load(&s->remote->end), MR_REMOTE_CLOSED);
+		if (frames > 0)
+			expect_numbers(1, frames);
+		close_both();
+	}
+}
+
 static void frames_that_wait_when_their_client_leaves_are_taken(void **state)
 {
 	(void)state;
@@ -893,6 +913,7 @@ int main(void)
 		cmocka_unit_test(grants_of_all_fit_the_ring),
 		cmocka_unit_test(change_of_address_loses_nothing),
 		cmocka_unit_test(stalled_session_keeps_its_frames_and_gets_no_credit),
+		cmocka_unit_test(a_session_is_closed_however_many_frames_wait),
 		cmocka_unit_test(frames_that_wait_when_their_client_leaves_are_taken),
 		cmocka_unit_test(frames_that_wait_when_their_client_dies_are_taken),
 		cmocka_unit_test(promises_that_wait_when_their_client_leaves_are_kept),
