@@ -208,7 +208,7 @@ int mr_letter_send(struct mr_client *c, struct mr_letter *l, bool promised, bool
 		c->published += error == 0;
 		return error;
 	}
-	/* What is longer goes while the bus makes room for it. */
+	/* A longer message goes out as the bus makes room for it. */
 	if (!wait && mr_bytes_room(ring, least) < least)
 		return mr_fail(c, -EAGAIN, NULL);
 	message = ++c->fragment_message;

@@ -11,7 +11,7 @@
 
 #include "dataplane/queue/queue.h"
 
-/* What an entry has behind its header, in this order. */
+/* The parts behind an entry's header, in this order. */
 #define MR_ENTRY_ORIGIN 1u  /* struct mrf_message_origin */
 #define MR_ENTRY_CALL   2u  /* struct mr_queue_call: who asked */
 #define MR_ENTRY_CHAIN  4u  /* struct mr_queue_chain in place of the body */
@@ -40,7 +40,7 @@ struct mr_queue_entry {
 };
 _Static_assert(sizeof(struct mr_queue_entry) == 24, "64 bytes with origin, call and rounding");
 
-/* Who asked, and how long he waits. */
+/* The caller, and how long it waits. */
 struct mr_queue_call {
 	struct mrf_reply_token token;
 	uint32_t wait_ms;  /* from the push, or the last partial answer, on; 0: not said */
@@ -106,7 +106,7 @@ static inline uint32_t mr_entry_prefix(unsigned flags)
 
 #define MR_ENTRY_SPARED_MAX 63u
 
-/* As the wire has it: all deliveries that came back, and those of them that were no attempts. */
+/* As on the wire: the deliveries that came back, and how many of them were no attempts. */
 static inline uint16_t mr_entry_redelivered(const struct mr_queue_entry *e)
 {
 	uint32_t sum = (uint32_t)e->attempts + e->spared;

@@ -31,7 +31,7 @@ static void count_refused(struct mr_queues *q, struct mr_queue *queue, uint32_t 
 	}
 }
 
-/* As far as the client can tell them apart. */
+/* A client that does not know a status gets an older one in its place. */
 static uint32_t told_status(struct mr_queues *q, uint64_t session, uint32_t status)
 {
 	const struct mr_queue_client *client = mr_client_find(q, session);

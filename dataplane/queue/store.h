@@ -39,7 +39,7 @@ void *mr_store_alloc(struct mr_store *s, uint32_t bytes);
 /* `bytes`: as asked for. */
 void mr_store_release(struct mr_store *s, void *piece, uint32_t bytes);
 
-/* What a piece of so many bytes takes. */
+/* Bytes of the store that a piece of that size takes. */
 uint32_t mr_store_piece_bytes(const struct mr_store *s, uint32_t bytes);
 
 /* Where the mapping begins: pieces are multiples of 16 bytes from it. */

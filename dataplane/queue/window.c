@@ -161,7 +161,7 @@ static bool may_have_another(const struct mr_queues *q, const struct mr_queue_cl
 		       !mr_share_used_up(client->windows, max - client->windows));
 }
 
-/* Of this peer's publishers one that was not heard of for long, among the oldest of all. False: there is none. */
+/* Forgets an idle publisher of this peer, among the oldest of all. False: there is none. */
 static bool forget_one_of(struct mr_queues *q, uint64_t peer)
 {
 	struct mr_queue_window *w = q->windows->oldest;

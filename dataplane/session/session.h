@@ -29,7 +29,7 @@ struct mr_waiting;
 /* Of missed_untold: messages are held for the session, and nothing may go to it before them. */
 #define MR_SESSION_HELD (UINT64_C(1) << 63)
 
-/* What a client wrote into its channel that makes no sense. */
+/* Why a client's channel is corrupt. */
 enum mr_corrupt {
 	MR_CORRUPT_NOTHING,
 	MR_CORRUPT_POSITION, /* a tail that goes back, beyond what fits, or off its alignment */

@@ -26,7 +26,7 @@ enum peer_kind {
 	PEER_IDENTICAL, /* subscriptions at one place beyond the first of each of its sessions */
 };
 
-/* Of those a peer may have so many times what one session may. */
+/* A peer may have this many times what one session may. */
 #define IDENTICAL_OF_PEER 16u
 
 /* A subscription uses a pattern, and as many shapes or lengths as its owner may. */

@@ -146,9 +146,10 @@ size_t mr_route_copy_bytes(const struct mr_route *route);
 size_t mr_route_copy_bytes_max(void);
 const struct mr_route *mr_route_copy(const struct mr_route *route, void *to);
 
-/* What a worker reported last, and what it holds over such reports: copies of routes that it looked up
- * when it had reported `oldest` or later; 0: none. Said before the next report, it keeps their sinks. */
+/* The worker's last report of quiescence. */
 uint64_t mr_router_reported(const struct mr_router *r);
+/* Tells the table writer which routes the worker keeps over its reports: it looked them up after the report
+ * `oldest`. 0: none. Called before the next report, it keeps the sinks of these routes in memory. */
 void mr_router_hold(struct mr_router *r, uint64_t oldest);
 
 /* False once the subscription is gone; the sink is to be skipped then. */

@@ -27,7 +27,7 @@
 /* A message of fewer bytes costs what its sinks cost. */
 #define MR_FAN_BYTES_SMALL 4096u
 
-/* What is fanned out: one message, or a run of them (deliver.h). */
+/* The messages of a fan-out: one message, or a run of them (deliver.h). */
 struct mr_fan_load {
 	const struct mr_burst_entry *run;
 	const struct mr_message_view *view; /* of the one message; NULL: it is a run */
@@ -38,7 +38,7 @@ struct mr_fan_load {
 	bool promised;
 };
 
-/* How far it has come. */
+/* The position of a fan-out in its route. */
 struct mr_fan_at {
 	uint32_t span;
 	uint32_t sink;    /* of the span */
@@ -49,7 +49,7 @@ struct mr_fan_at {
 	bool told;          /* the other workers have that message */
 };
 
-/* One that was left. */
+/* A fan-out that was left in the middle. */
 struct mr_fan {
 	struct mr_fan *next; /* among the free, or among those in use */
 	const struct mr_route *route;
@@ -98,9 +98,9 @@ static inline void mr_fan_count_cut(
 /* Keeps what was left, with copies of all that it needs. */
 struct mr_fan *mr_fan_keep(struct mr_worker *w, const struct mr_route *r,
 	const struct mr_fan_load *l, const struct mr_fan_at *at, uint64_t peer);
-/* True if one of those up to that number is not done yet. */
+/* True if a fan-out with that number or a lower one is not done yet. */
 bool mr_fan_is_older(const struct mr_worker *w, uint64_t number);
-/* It is done. */
+/* Frees a fan-out that is done. */
 void mr_fan_end(struct mr_worker *w, struct mr_fan *f);
 
 #endif

@@ -122,7 +122,7 @@ static void drop_first(struct mr_worker *w, struct mr_late *x)
 	mr_store_release(w->store, m, piece_bytes(m));
 }
 
-/* As it was when it was put there. */
+/* Parses the message as it was when it was put there. */
 static bool look_at(const struct mr_late_message *m, struct mr_message_view *view)
 {
 	const uint8_t promises = MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_HIGH;
