@@ -41,7 +41,7 @@ void mr_config_default(struct mr_config *c)
 	c->tables.subscriptions_max = 1u << 20;
 	c->tables.subscriptions_per_client_max = 131072;
 	c->tables.identical_per_client_max = 16;
-	c->tables.copies_per_client_max = 16;
+	c->tables.copies_per_client_max = 6;
 	c->tables.shapes_per_client_max = 64;
 	c->tables.prefix_lengths_per_client_max = 16;
 	c->tables.aliases_max = 65536;

@@ -82,7 +82,7 @@ struct mr_config {
 		uint32_t subscriptions_max;             /* 1 .. 16,777,216, default 1,048,576 */
 		uint32_t subscriptions_per_client_max;  /* 1 .. 16,777,216, default 131,072 */
 		uint32_t identical_per_client_max;      /* 1 .. 16,777,216, default 16 */
-		uint32_t copies_per_client_max;         /* 1 .. 16,777,216, default 16 */
+		uint32_t copies_per_client_max;         /* 1 .. 16,777,216, default 6 */
 		uint32_t shapes_per_client_max;         /* 1 .. 16,777,216, default 64 */
 		uint32_t prefix_lengths_per_client_max; /* 1 .. 256, default 16 */
 		uint32_t aliases_max;                   /* 1 .. 1,048,576, default 65,536 */

@@ -58,6 +58,7 @@ struct mr_session {
 		*late; /* what was begun and left, or is late; NULL: nothing. See worker/share.h */
 	uint64_t share_due;
 	uint32_t message_work;      /* of its dearest messages of late */
+	uint32_t message_cycles;    /* mean of measured short turns; 0: none was measured */
 	const struct mr_gate *gate; /* the gate at which it is stalled; NULL: not at one alone */
 	uint32_t gate_of;           /* generation of the session that it waits for */
 	uint32_t bereft_bytes;      /* of what a client that is gone left unread: looked at */

@@ -607,12 +607,19 @@ static void end_turn(struct mr_worker *w, const struct mr_burst_entry *first,
 	mr_worker_turn_end(w, first->from, work, count);
 	if (mr_likely(*since == 0))
 		return;
+	if (mr_worker_turn_is_estimated(w, first->from, work, count)) {
+		cycles = (uint64_t)first->from->message_cycles * count;
+		mr_worker_charge(w, first->from, cycles);
+		*since += cycles;
+		return;
+	}
 	now = rte_rdtsc();
 	cycles = now - *since;
 	/* Each message has a header at least. */
 	if (mr_unlikely(cycles > mr_worker_most_cycles(work, count * sizeof(first->header))))
 		cycles = bound_cycles(first, end, work, cycles);
 	mr_worker_charge(w, first->from, cycles);
+	mr_worker_turn_measured(first->from, count, cycles);
 	*since = now;
 }
 

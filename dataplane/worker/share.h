@@ -41,8 +41,10 @@
 #define MR_SHARE_RECEIVER_AHEAD (8 * MR_SHARE_AHEAD)
 /* A look at a gate, or at a sink of a session that is full, cycles. */
 #define MR_SHARE_LOOK 8u
-#define MR_TURN_WORK  1024u
-#define MR_ROUND_WORK 8192u
+/* Messages, and copies, of a turn that may be charged without a look at the clock. */
+#define MR_SHARE_SHORT 8u
+#define MR_TURN_WORK   1024u
+#define MR_ROUND_WORK  8192u
 /* Turns that a round gives to other workers that have more. */
 #define MR_MESH_TURNS 8u
 /* Late messages of one session over UDP. What its reliable flow can bring behind a late one is less. */
@@ -109,6 +111,7 @@ static inline void mr_worker_turn_begin(struct mr_worker *w)
 	w->share.turn_far = 0;
 	w->share.turn_paid = 0;
 	w->share.turn_visits = mr_worker_visits(w);
+	w->share.turn_delivered = w->round.delivered;
 }
 
 /* True if the turn's work is used up, or the round's. */
@@ -144,6 +147,29 @@ static inline void mr_worker_turn_end(
 		each /= messages;
 	s->message_work =
 		each > s->message_work ? each : (uint32_t)((s->message_work * 7ull + each) / 8);
+}
+
+/* True if a turn is charged what the session's short turns took on average. To read the clock costs as much
+ * as a message, so one short turn in eight is measured, chosen at random: no client can tell which. */
+static inline bool mr_worker_turn_is_estimated(
+	struct mr_worker *w, const struct mr_session *s, uint64_t work, uint32_t messages)
+{
+	if (work != 0 || messages - 1 >= MR_SHARE_SHORT || s->message_cycles == 0 ||
+		w->round.delivered - w->share.turn_delivered > MR_SHARE_SHORT)
+		return false;
+	w->share.random = w->share.random * 6364136223846793005u + 1442695040888963407u;
+	return w->share.random >> 61 != 0;
+}
+
+/* Remembers what the messages of a measured turn took on average. */
+static inline void mr_worker_turn_measured(struct mr_session *s, uint32_t messages, uint64_t cycles)
+{
+	if (messages - 1 >= MR_SHARE_SHORT)
+		return;
+	cycles /= messages;
+	s->message_cycles = s->message_cycles == 0
+				    ? (uint32_t)cycles
+				    : (uint32_t)((s->message_cycles * 3ull + cycles) / 4);
 }
 
 /* Most that a turn of that work and those bytes of messages is charged. */

@@ -216,6 +216,7 @@ static int open_turns(struct mr_worker *w)
 		return -ENOMEM;
 	memset(w->turns, 0, sizeof(*w->turns));
 	mr_turns_init(w->turns, rte_rdtsc() << 6 | (w->index + 1));
+	w->share.random = rte_rdtsc() << 6 | (w->index + 1);
 	return 0;
 }
 

@@ -265,8 +265,10 @@ struct mr_worker {
 		uint32_t turn_work;
 		uint64_t work; /* of this round, but for the turn that goes on */
 		uint64_t turn_far;
-		uint64_t turn_paid;   /* cycles that receivers were charged */
-		uint64_t turn_visits; /* counters->visits when it began */
+		uint64_t turn_paid;      /* cycles that receivers were charged */
+		uint64_t turn_visits;    /* counters->visits when it began */
+		uint64_t turn_delivered; /* round.delivered when it began */
+		uint64_t random;         /* a linear congruential generator's state */
 	} share;
 	struct { /* sessions of which something is late */
 		struct mr_late *first;

@@ -24,6 +24,8 @@
 /* Of the honest client. */
 #define SUBJECT "a.a.a.a.a.a.b"
 #define BURST   32u
+/* The default of tables.copies_per_client_max. */
+#define COPIES_MAX 6u
 /* Measured in turns, until it is as it should be. */
 #ifdef SANITIZED
 #define TRIES        1u
@@ -119,7 +121,7 @@ static void try_once(const struct behaviour *b, struct outcome *best)
 
 static void measure(const struct behaviour *b, struct outcome *best)
 {
-	mr_rig_copies_max = 16;
+	mr_rig_copies_max = COPIES_MAX;
 	mr_rig_open(&r, 1);
 	mr_rig_copies_max = 0;
 	mr_rig_attach(&r, 0, 0, &honest);
@@ -275,6 +277,21 @@ static void who_reads_nothing_costs_little(void **state)
 	expect_half("16 full subscriptions to the same", &b);
 }
 
+/* The same, and all is read. */
+static void read_copies(uint32_t round)
+{
+	(void)round;
+	read_all(&many);
+}
+
+static void who_reads_many_copies_costs_little(void **state)
+{
+	static const struct behaviour b = {prepare_passive, read_copies};
+
+	(void)state;
+	expect_half("16 subscriptions to the same that are read", &b);
+}
+
 static void who_overlaps_and_reads_nothing_costs_little(void **state)
 {
 	static const struct behaviour b = {prepare_wide, do_nothing};
@@ -363,6 +380,7 @@ int main(void)
 		cmocka_unit_test(who_reads_it_takes_half),
 		cmocka_unit_test(who_publishes_to_many_groups_takes_half),
 		cmocka_unit_test(who_reads_nothing_costs_little),
+		cmocka_unit_test(who_reads_many_copies_costs_little),
 		cmocka_unit_test(who_overlaps_and_reads_nothing_costs_little),
 		cmocka_unit_test(who_publishes_and_multiplies_takes_half),
 		cmocka_unit_test(who_publishes_large_messages_takes_half),
