@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "client/internal.h"
-#include "dataplane/channel/packet.h"
+#include "lib/channel/packet.h"
 #include "flatbuf/attach.h"
 
 #define ATTACH_VERSION   1u

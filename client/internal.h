@@ -13,7 +13,7 @@
  * Owns      A client owns everything made from it. Its memory from the bus (the channel) goes away
  *           in mr_session_lose alone, which runs only when no callback is on the stack.
  * Threads   One thread at a time a client.
- * Ordering  As dataplane/ring/bytes.h; asleep of the down ring is this side's flag.
+ * Ordering  As lib/ring/bytes.h; asleep of the down ring is this side's flag.
  */
 #ifndef MILLRACE_CLIENT_INTERNAL_H
 #define MILLRACE_CLIENT_INTERNAL_H
@@ -24,8 +24,8 @@
 #include <time.h>
 
 #include "client/millrace.h"
-#include "dataplane/channel/channel.h"
-#include "dataplane/wire/message.h"
+#include "lib/channel/channel.h"
+#include "lib/wire/message.h"
 
 #define MR_SHOW_BYTES_MAX     (64u << 10) /* unflushed bytes, corked or not */
 #define MR_RELEASE_BYTES_MAX  (32u << 10) /* read bytes not yet given back */

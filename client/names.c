@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "dataplane/wire/subject.h"
+#include "lib/wire/subject.h"
 
 static const char *text(enum mr_subject_fault fault)
 {

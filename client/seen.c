@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "client/internal.h"
-#include "dataplane/wire/id_window.h"
+#include "lib/wire/id_window.h"
 
 #define PUBLISHERS_MAX 64u
 

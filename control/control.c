@@ -12,9 +12,9 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "dataplane/base/lockfile.h"
-#include "dataplane/base/log.h"
-#include "dataplane/base/signals.h"
+#include "lib/base/lockfile.h"
+#include "lib/base/log.h"
+#include "lib/base/signals.h"
 
 #define RING_ENTRIES 256u
 /* How long control looks for more by itself after the last message, before it sleeps. */

@@ -2,10 +2,10 @@
 /* millrace-control: the slow path. Arguments, configuration, privileges; the rest is control.c. */
 #include <sys/prctl.h>
 
-#include "control/config/arguments.h"
+#include "lib/config/arguments.h"
 #include "control/control.h"
-#include "dataplane/base/files.h"
-#include "dataplane/base/log.h"
+#include "lib/base/files.h"
+#include "lib/base/log.h"
 
 static const char purpose[] =
 	"Admits clients, changes tables, answers the command line. Usually started by `millrace up`\n"

@@ -12,8 +12,8 @@
 #include <rte_errno.h>
 #include <rte_log.h>
 
-#include "dataplane/base/compiler.h"
-#include "dataplane/base/log.h"
+#include "lib/base/compiler.h"
+#include "lib/base/log.h"
 
 /* Room for every other one of CPU_SETSIZE CPUs, and 32 pinned workers. */
 #define LCORES_BYTES 4096

@@ -6,7 +6,7 @@
 #ifndef MILLRACE_DATAPLANE_EAL_H
 #define MILLRACE_DATAPLANE_EAL_H
 
-#include "control/config/config.h"
+#include "lib/config/config.h"
 
 /* The embedded default: no root, no hugepages, no devices; leaves no files. */
 int mr_eal_open(const struct mr_config *config);

@@ -9,9 +9,9 @@
 #include <rte_launch.h>
 #include <rte_lcore.h>
 
-#include "control/config/arguments.h"
-#include "dataplane/base/log.h"
-#include "dataplane/base/signals.h"
+#include "lib/config/arguments.h"
+#include "lib/base/log.h"
+#include "lib/base/signals.h"
 #include "dataplane/eal.h"
 #include "dataplane/privilege.h"
 #include "dataplane/writer/writer.h"

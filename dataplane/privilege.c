@@ -11,7 +11,7 @@
 
 #include <rte_alarm.h>
 
-#include "dataplane/base/log.h"
+#include "lib/base/log.h"
 
 void mr_privilege_drop(bool keep_net_admin)
 {

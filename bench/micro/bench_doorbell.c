@@ -19,7 +19,7 @@
 #include <liburing.h>
 
 #include "bench/micro/support/bench.h"
-#include "dataplane/channel/channel.h"
+#include "lib/channel/channel.h"
 
 #define SETTLE_NS 20000u
 #define DONE      UINT64_MAX

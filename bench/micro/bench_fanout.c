@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "bench/micro/support/bench.h"
-#include "dataplane/channel/channel.h"
-#include "dataplane/wire/message.h"
+#include "lib/channel/channel.h"
+#include "lib/wire/message.h"
 
 #define RINGS_MAX  64u
 #define BURST      32u

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "bench/micro/support/bench.h"
-#include "dataplane/ring/spsc.h"
+#include "lib/ring/spsc.h"
 
 #define ENTRIES       256u
 #define BLOCKS        512u

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "bench/micro/support/bench.h"
-#include "dataplane/wire/message.h"
+#include "lib/wire/message.h"
 
 #define MESSAGES 2048u
 

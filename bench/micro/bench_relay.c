@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "bench/micro/support/bench.h"
-#include "dataplane/channel/channel.h"
-#include "dataplane/wire/message.h"
+#include "lib/channel/channel.h"
+#include "lib/wire/message.h"
 
 #define UP_BYTES        (1u << 20)
 #define DOWN_BYTES      (4u << 20)

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "bench/micro/support/bench.h"
-#include "dataplane/channel/channel.h"
-#include "dataplane/ring/spsc.h"
+#include "lib/channel/channel.h"
+#include "lib/ring/spsc.h"
 
 #define RECORD_BYTES 72u
 #define RECORDS      (1u << 18)

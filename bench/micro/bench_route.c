@@ -18,7 +18,7 @@
 #include <rte_cycles.h>
 #include <rte_rcu_qsbr.h>
 
-#include "dataplane/base/compiler.h"
+#include "lib/base/compiler.h"
 #include "dataplane/subject/router.h"
 #include "dataplane/subject/table.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reliable flow of a session, both ways: what the machine of dataplane/wire/reliable.h decides is done here
+/* The reliable flow of a session, both ways: what the machine of lib/wire/reliable.h decides is done here
  * to rings, slots and the socket. */
 #include <stdlib.h>
 #include <string.h>

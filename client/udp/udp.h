@@ -28,8 +28,8 @@
 #include <sys/socket.h>
 
 #include "client/internal.h"
-#include "dataplane/wire/frame.h"
-#include "dataplane/wire/reliable.h"
+#include "lib/wire/frame.h"
+#include "lib/wire/reliable.h"
 
 #define MR_UDP_ADDRESSES_MAX 4u
 /* Small enough to stay in a core's cache. */

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "control/session/access.h"
-#include "dataplane/base/log.h"
+#include "lib/base/log.h"
 
 #define IDLE_NS     (60000 * MR_NS_PER_MS)
 #define ANSWER_NS   (30000 * MR_NS_PER_MS)

@@ -16,11 +16,11 @@
 #ifndef MILLRACE_CONTROL_ADMIN_H
 #define MILLRACE_CONTROL_ADMIN_H
 
-#include "control/config/config.h"
+#include "lib/config/config.h"
 #include "control/handoff/courier.h"
 #include "control/link/link.h"
-#include "control/loop/accept.h"
-#include "control/loop/conn.h"
+#include "lib/loop/accept.h"
+#include "lib/loop/conn.h"
 #include "control/watch/watch.h"
 #include "flatbuf/admin.h"
 

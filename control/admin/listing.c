@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
-#include "dataplane/base/log.h"
-#include "dataplane/wire/message.h"
+#include "lib/base/log.h"
+#include "lib/wire/message.h"
 
 /* The data plane knows ports by their number alone; both processes read the same configuration. */
 static struct mrf_string port_name(const struct mr_config *c, uint16_t port)

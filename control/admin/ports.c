@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "dataplane/base/log.h"
+#include "lib/base/log.h"
 
 #define ADDRESSES_MAX 16u
 

@@ -5,8 +5,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "dataplane/base/log.h"
-#include "dataplane/wire/queue_name.h"
+#include "lib/base/log.h"
+#include "lib/wire/queue_name.h"
 
 /* More than one answer can hold. */
 #define CONSUMERS_MAX 2048u

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "dataplane/base/log.h"
+#include "lib/base/log.h"
 #include "flatbuf/stats.h"
 
 static int trouble(struct mr_admin_slot *s, unsigned kind, const struct mr_trouble *x)

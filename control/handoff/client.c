@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "dataplane/base/log.h"
+#include "lib/base/log.h"
 
 void mr_request_result(const struct mr_request *q, int code, const char *text)
 {

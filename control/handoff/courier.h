@@ -15,9 +15,9 @@
 #ifndef MILLRACE_CONTROL_COURIER_H
 #define MILLRACE_CONTROL_COURIER_H
 
-#include "control/counters.h"
-#include "control/loop/loop.h"
-#include "dataplane/wire/message.h"
+#include "control/link/counters.h"
+#include "lib/loop/loop.h"
+#include "lib/wire/message.h"
 #include "flatbuf/link.h"
 
 #define MR_COURIER_PENDING_MAX   2048u /* a power of two */

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "dataplane/base/log.h"
+#include "lib/base/log.h"
 
 /* Records of a ring before the next ring and the loop get their turn. */
 #define DRAIN_MAX 512u

@@ -15,12 +15,12 @@
 #ifndef MILLRACE_CONTROL_HANDOFF_H
 #define MILLRACE_CONTROL_HANDOFF_H
 
-#include "control/config/config.h"
+#include "lib/config/config.h"
 #include "control/handoff/courier.h"
 #include "control/link/link.h"
-#include "control/loop/bell.h"
-#include "control/session/hello.h"
-#include "dataplane/wire/message.h"
+#include "lib/loop/bell.h"
+#include "control/handoff/hello.h"
+#include "lib/wire/message.h"
 
 struct mr_handoff_worker {
 	struct mr_bytes_consumer from_worker;

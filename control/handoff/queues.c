@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "control/handoff/request.h"
-#include "dataplane/base/log.h"
-#include "dataplane/wire/queue_name.h"
+#include "lib/base/log.h"
+#include "lib/wire/queue_name.h"
 
 #define PREFETCH_MAX 65535u
 #define WEIGHT_MAX   65535u

@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "dataplane/base/stats.h"
-#include "dataplane/wire/message.h"
+#include "lib/base/stats.h"
+#include "lib/wire/message.h"
 
 _Static_assert(sizeof(struct mrf_port_stats) >= sizeof(struct mrf_port_state), "one distance");
 

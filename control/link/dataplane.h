@@ -8,7 +8,7 @@
 #ifndef MILLRACE_CONTROL_DATAPLANE_H
 #define MILLRACE_CONTROL_DATAPLANE_H
 
-#include "dataplane/channel/channel.h"
+#include "lib/channel/channel.h"
 #include "flatbuf/link.h"
 #include "flatbuf/stats.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dataplane/base/log.h"
+#include "lib/base/log.h"
 
 #define PAUSE_NS_MIN     (10 * MR_NS_PER_MS)
 #define PAUSE_NS_MAX     (500 * MR_NS_PER_MS)

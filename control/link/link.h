@@ -17,9 +17,9 @@
 
 #include <sys/un.h>
 
-#include "control/counters.h"
+#include "control/link/counters.h"
 #include "control/link/dataplane.h"
-#include "control/loop/conn.h"
+#include "lib/loop/conn.h"
 #include "flatbuf/link.h"
 
 #define MR_LINK_REQUESTS_MAX 4096u

@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "control/link/link.h"
-#include "dataplane/wire/message.h"
+#include "lib/wire/message.h"
 
 #define NONE UINT32_MAX
 

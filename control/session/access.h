@@ -8,7 +8,7 @@
 
 #include <sys/socket.h>
 
-#include "control/config/config.h"
+#include "lib/config/config.h"
 #include "flatbuf/wire.h"
 
 #define MR_ACCESS_NAME_MAX 63u

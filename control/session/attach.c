@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dataplane/base/log.h"
+#include "lib/base/log.h"
 #include "flatbuf/attach.h"
 
 /* For the request to come, and again for the data plane to be there and to answer. */

@@ -12,10 +12,10 @@
 #ifndef MILLRACE_CONTROL_ATTACH_H
 #define MILLRACE_CONTROL_ATTACH_H
 
-#include "control/config/config.h"
+#include "lib/config/config.h"
 #include "control/link/link.h"
-#include "control/loop/accept.h"
-#include "control/loop/conn.h"
+#include "lib/loop/accept.h"
+#include "lib/loop/conn.h"
 #include "control/session/access.h"
 
 #define MR_ATTACH_SLOTS       64u

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/watch/watch.h"
 
-#include "dataplane/wire/message.h"
+#include "lib/wire/message.h"
 
 /* Without a sign for so long, trouble is over: signs come with messages. */
 #define CALM_NS (5000 * MR_NS_PER_MS)

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "dataplane/base/compiler.h"
-#include "dataplane/base/log.h"
+#include "lib/base/compiler.h"
+#include "lib/base/log.h"
 
 static const struct {
 	const char *name;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "dataplane/base/compiler.h"
+#include "lib/base/compiler.h"
 
 /* A worker counts loops all the time, or sleeps and is woken after this. */
 #define WAKE_NS          (500 * MR_NS_PER_MS)

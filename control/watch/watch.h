@@ -13,7 +13,7 @@
 #ifndef MILLRACE_CONTROL_WATCH_H
 #define MILLRACE_CONTROL_WATCH_H
 
-#include "control/config/config.h"
+#include "lib/config/config.h"
 #include "control/link/link.h"
 #include "control/watch/trouble.h"
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <xdp/libxdp.h>
 
-#include "dataplane/base/log.h"
+#include "lib/base/log.h"
 #include "dataplane/port/driver.h"
 #include "dataplane/port/interface.h"
 #include "dataplane/port/program.h"

@@ -9,7 +9,7 @@
 #include <rte_icmp.h>
 #include <rte_ip.h>
 
-#include "dataplane/port/checksum.h"
+#include "lib/wire/checksum.h"
 
 #define HOPS      64
 #define HOPS_LINK 255 /* RFC 4861 §7.1.2: proves that it was not routed */

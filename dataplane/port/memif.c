@@ -13,7 +13,7 @@
 #include <rte_log.h>
 #include <rte_mbuf.h>
 
-#include "dataplane/base/log.h"
+#include "lib/base/log.h"
 #include "dataplane/port/driver.h"
 
 #define MTU_DEFAULT 1500

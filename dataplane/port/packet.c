@@ -10,7 +10,8 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
-#include "dataplane/port/checksum.h"
+#include "lib/wire/checksum.h"
+#include "lib/wire/path.h"
 
 #define IP4_PLAIN      0x45 /* version 4, 5 words of header */
 #define IP4_FRAGMENTED 0x3fff

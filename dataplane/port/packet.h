@@ -48,21 +48,4 @@ struct mr_packet {
 enum mr_packet_fault mr_packet_parse(const struct mr_port *p, const uint8_t *at, uint32_t bytes,
 	unsigned checked, struct mr_packet *out);
 
-/* True if frames of one and the other belong to the same path; Ethernet addresses may differ. */
-static inline bool mr_path_same(const struct mrf_network_path *a, const struct mrf_network_path *b)
-{
-	return ((a->peer_0 ^ b->peer_0) | (a->peer_1 ^ b->peer_1) | (a->local_0 ^ b->local_0) |
-		       (a->local_1 ^ b->local_1) | (uint64_t)(a->peer_udp_port ^ b->peer_udp_port) |
-		       (uint64_t)(a->local_udp_port ^ b->local_udp_port) |
-		       (uint64_t)(a->port ^ b->port)) == 0;
-}
-
-/* ::ffff:0:0/96 */
-static inline bool mr_path_is_ip4(const struct mrf_network_path *p)
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-	return memcmp(&p->peer_0, mapped, sizeof(mapped)) == 0;
-}
-
 #endif

@@ -8,7 +8,7 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
-#include "dataplane/base/compiler.h"
+#include "lib/base/compiler.h"
 
 #define HUGE_PAGE_BYTES    (2ul << 20)
 #define OBJECT_SLACK_BYTES 1024 /* mempool's and mbuf's own headers, padding */

@@ -9,7 +9,7 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
-#include "dataplane/base/log.h"
+#include "lib/base/log.h"
 #include "dataplane/port/driver.h"
 #include "dataplane/port/interface.h"
 

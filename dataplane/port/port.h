@@ -20,8 +20,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "control/config/config.h"
-#include "dataplane/base/compiler.h"
+#include "lib/config/config.h"
+#include "lib/base/compiler.h"
 #include "dataplane/port/pool.h"
 #include "flatbuf/stats.h"
 

@@ -19,13 +19,13 @@
 
 #include <string.h>
 
-#include "dataplane/base/compiler.h"
+#include "lib/base/compiler.h"
 #include "dataplane/queue/entry.h"
 #include "dataplane/queue/limit.h"
 #include "dataplane/queue/queue.h"
 #include "dataplane/queue/timer.h"
 #include "dataplane/subject/hash.h"
-#include "dataplane/wire/id_window.h"
+#include "lib/wire/id_window.h"
 #include "flatbuf/stats.h"
 
 #define MR_QUEUE_NONE          UINT32_MAX

@@ -8,7 +8,7 @@
 #ifndef MILLRACE_QUEUE_LIMIT_H
 #define MILLRACE_QUEUE_LIMIT_H
 
-#include "dataplane/base/share.h"
+#include "lib/base/share.h"
 #include "dataplane/queue/queue.h"
 
 struct mr_queue;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "dataplane/base/memory.h"
+#include "lib/base/memory.h"
 #include "dataplane/queue/engine.h"
 
 #define TIMERS_AT_ONCE 1024u

@@ -23,8 +23,8 @@
 #include <stdbool.h>
 
 #include "dataplane/queue/store.h"
-#include "dataplane/wire/message.h"
-#include "dataplane/wire/queue_name.h"
+#include "lib/wire/message.h"
+#include "lib/wire/queue_name.h"
 #include "flatbuf/link.h"
 
 struct mr_queues;

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "dataplane/base/compiler.h"
-#include "dataplane/base/memory.h"
+#include "lib/base/compiler.h"
+#include "lib/base/memory.h"
 
 #define SLAB_SHIFT 17
 #define SLAB_BYTES (1u << SLAB_SHIFT)

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stddef.h>
 
-#include "dataplane/base/memory.h"
+#include "lib/base/memory.h"
 
 static size_t heap_bytes(const struct mr_timers *t)
 {

@@ -23,7 +23,7 @@
 #ifndef MILLRACE_SESSION_FLOW_H
 #define MILLRACE_SESSION_FLOW_H
 
-#include "dataplane/wire/reliable.h"
+#include "lib/wire/reliable.h"
 
 /* Granted before anything is known of a session: few, as all who do nothing have them too. */
 #define MR_FLOW_CREDIT_FIRST 8u

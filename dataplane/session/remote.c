@@ -10,8 +10,8 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
-#include "dataplane/port/checksum.h"
-#include "dataplane/port/packet.h"
+#include "lib/wire/checksum.h"
+#include "lib/wire/path.h"
 
 #define HOPS 64
 

@@ -14,7 +14,7 @@
 
 #include "dataplane/session/flow.h"
 #include "dataplane/session/session.h"
-#include "dataplane/wire/frame.h"
+#include "lib/wire/frame.h"
 
 struct rte_mbuf;
 

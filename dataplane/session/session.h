@@ -14,8 +14,8 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
-#include "dataplane/channel/channel.h"
-#include "dataplane/wire/message.h"
+#include "lib/channel/channel.h"
+#include "lib/wire/message.h"
 #include "flatbuf/stats.h"
 
 #define MR_SESSION_NAME_BYTES   64

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* budget: what an owner may take of the table, and what its peer may with all of its owners.
  *
- * An owner keeps within the limits of one client. A peer (dataplane/base/share.h), which may have many
+ * An owner keeps within the limits of one client. A peer (lib/base/share.h), which may have many
  * sessions, keeps within its share of each kind. An item that several owners of a peer use counts once
  * for the peer.
  *

@@ -14,7 +14,7 @@
 #include "dataplane/subject/index.h"
 #include "dataplane/subject/pool.h"
 #include "dataplane/subject/reclaim.h"
-#include "dataplane/wire/subject.h"
+#include "lib/wire/subject.h"
 
 struct mr_group {
 	uint32_t subscriptions;

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "dataplane/base/compiler.h"
+#include "lib/base/compiler.h"
 
 /* Random for each table; a guess of it is all that stands between a client and long probes. */
 struct mr_hash_key {

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "dataplane/base/memory.h"
+#include "lib/base/memory.h"
 
 #define LINES_FIRST 32u
 /* Nodes a line on average before the hash is doubled: few lines are ever full. */

@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "dataplane/base/compiler.h"
+#include "lib/base/compiler.h"
 #include "dataplane/subject/block.h"
 #include "dataplane/subject/hash.h"
 #include "dataplane/subject/pool.h"

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "dataplane/base/compiler.h"
-#include "dataplane/base/memory.h"
+#include "lib/base/compiler.h"
+#include "lib/base/memory.h"
 
 #define PAGE_BYTES 4096u
 

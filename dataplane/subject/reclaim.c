@@ -7,7 +7,7 @@
 
 #include <rte_rcu_qsbr.h>
 
-#include "dataplane/base/compiler.h"
+#include "lib/base/compiler.h"
 
 #define ITEMS_FIRST 1024
 

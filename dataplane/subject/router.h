@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #include "dataplane/subject/table.h"
-#include "dataplane/wire/subject.h"
+#include "lib/wire/subject.h"
 
 struct mr_router;
 

@@ -27,7 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "dataplane/wire/subject.h"
+#include "lib/wire/subject.h"
 
 struct rte_rcu_qsbr;
 struct mr_table;

@@ -12,8 +12,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "dataplane/base/compiler.h"
-#include "dataplane/base/share.h"
+#include "lib/base/compiler.h"
+#include "lib/base/share.h"
 #include "dataplane/subject/alias.h"
 #include "dataplane/subject/group.h"
 #include "dataplane/subject/node.h"

@@ -20,7 +20,7 @@
 
 #include <stdatomic.h>
 
-#include "dataplane/base/share.h"
+#include "lib/base/share.h"
 #include "dataplane/queue/store.h"
 #include "dataplane/session/flow.h"
 

@@ -8,7 +8,7 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
-#include "dataplane/port/checksum.h"
+#include "lib/wire/checksum.h"
 
 #define TX_TRIES 4u
 

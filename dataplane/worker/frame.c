@@ -6,6 +6,7 @@
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/walk.h"
+#include "lib/wire/path.h"
 
 #define LOST_AT_FIRST 65536u
 #define LOST_FOR_EACH 16u

@@ -29,7 +29,7 @@
 #ifndef MILLRACE_WORKER_GATE_H
 #define MILLRACE_WORKER_GATE_H
 
-#include "dataplane/wire/underway.h"
+#include "lib/wire/underway.h"
 #include "dataplane/worker/promise.h"
 
 struct mr_gate {

@@ -4,6 +4,7 @@
  * receives at its address gets to control, and of those so many a second.
  */
 #include "dataplane/worker/frames.h"
+#include "lib/wire/path.h"
 
 #include <rte_mbuf.h>
 #include <sodium/crypto_shorthash.h>

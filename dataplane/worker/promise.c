@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/promise.h"
 
-#include "dataplane/base/stats.h"
+#include "lib/base/stats.h"
 
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "dataplane/base/share.h"
+#include "lib/base/share.h"
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/promise.h"
 

@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#include "dataplane/base/compiler.h"
+#include "lib/base/compiler.h"
 
 #define MR_TURNS_SETS 1024u /* a power of two */
 #define MR_TURNS_WAYS 8u

@@ -24,7 +24,7 @@
 
 #include "dataplane/port/port.h"
 #include "dataplane/queue/queue.h"
-#include "dataplane/ring/spsc.h"
+#include "lib/ring/spsc.h"
 #include "dataplane/session/session.h"
 #include "dataplane/subject/router.h"
 #include "dataplane/worker/early.h"

@@ -10,8 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "dataplane/base/log.h"
-#include "dataplane/channel/packet.h"
+#include "lib/base/log.h"
+#include "lib/channel/packet.h"
 
 /* Control that does not read for so long is taken for dead. */
 #define SEND_WAIT_MS 500

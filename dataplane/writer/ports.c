@@ -5,8 +5,8 @@
 
 #include <rte_rcu_qsbr.h>
 
-#include "control/config/address.h"
-#include "control/config/ports.h"
+#include "lib/config/address.h"
+#include "lib/config/ports.h"
 
 #define LOOK_NS   1000000000ull
 #define MAC_BYTES 18

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "dataplane/port/packet.h"
+#include "lib/wire/path.h"
 
 /* What a session over UDP takes of this module, besides what session/remote.h counts: its slot, a
  * place in the index (as many buckets as sessions, or twice that), its generation, its place in the

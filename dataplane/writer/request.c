@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "dataplane/base/log.h"
+#include "lib/base/log.h"
 
 /* Rows gathered for one packet of a listing: the largest row is under 1 KiB. */
 #define ROWS_MAX      256u

@@ -11,8 +11,8 @@
 
 #include <rte_rcu_qsbr.h>
 
-#include "dataplane/base/log.h"
-#include "dataplane/channel/packet.h"
+#include "lib/base/log.h"
+#include "lib/channel/packet.h"
 #include "flatbuf/attach.h"
 
 /* What a dead client has pushed is taken as if it lived for so long; then also what a full receiver

@@ -17,11 +17,11 @@
 #include <rte_cycles.h>
 #include <rte_rcu_qsbr.h>
 
-#include "dataplane/base/files.h"
-#include "dataplane/base/lockfile.h"
-#include "dataplane/base/log.h"
-#include "dataplane/base/signals.h"
-#include "dataplane/base/stats.h"
+#include "lib/base/files.h"
+#include "lib/base/lockfile.h"
+#include "lib/base/log.h"
+#include "lib/base/signals.h"
+#include "lib/base/stats.h"
 
 #define EVENTS_MAX 64
 /* Counts of peers at the beginning; they grow. */

@@ -23,8 +23,8 @@
 #ifndef MILLRACE_WRITER_WRITER_H
 #define MILLRACE_WRITER_WRITER_H
 
-#include "control/config/config.h"
-#include "dataplane/base/share.h"
+#include "lib/config/config.h"
+#include "lib/base/share.h"
 #include "dataplane/port/pool.h"
 #include "dataplane/port/port.h"
 #include "dataplane/session/remote.h"

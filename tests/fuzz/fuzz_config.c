@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "control/config/config.h"
+#include "lib/config/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 

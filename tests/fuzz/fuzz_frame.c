@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "dataplane/port/answer.h"
-#include "dataplane/wire/frame.h"
+#include "lib/wire/frame.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

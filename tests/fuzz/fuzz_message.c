@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/channel/channel.h"
-#include "dataplane/wire/message.h"
+#include "lib/channel/channel.h"
+#include "lib/wire/message.h"
 
 #define RING_BYTES MR_CHANNEL_RING_BYTES_MIN
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/wire/reliable.h"
+#include "lib/wire/reliable.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

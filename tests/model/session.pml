@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* session: the reliable flow one way (dataplane/wire/reliable.h), on a network that loses, doubles and
+/* session: the reliable flow one way (lib/wire/reliable.h), on a network that loses, doubles and
  * reorders, towards a receiver whose owner takes frames when it likes.
  *
  * The faults of a run are bounded, so every run must come to its end: all frames taken, once and in

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bus: the simulated bus: one worker with the real queues (dataplane/queue) and the real reliable flow
- * (dataplane/wire/reliable), and of sessions, frames and control as little as clients need.
+ * (lib/wire/reliable), and of sessions, frames and control as little as clients need.
  *
  *   datagrams ──▶ session: reliable flow, in order ──▶ messages ──▶ queues, requests
  *   queues, answers ──▶ session: FIFO ──▶ frames of the reliable flow ──▶ datagrams
@@ -12,8 +12,8 @@
 #define MILLRACE_TESTS_SIM_BUS_H
 
 #include "dataplane/queue/queue.h"
-#include "dataplane/wire/frame.h"
-#include "dataplane/wire/reliable.h"
+#include "lib/wire/frame.h"
+#include "lib/wire/reliable.h"
 #include "flatbuf/stats.h"
 
 #define BUS_SESSIONS_MAX 64u

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "dataplane/wire/message.h"
+#include "lib/wire/message.h"
 
 #define MODEL_QUEUES_MAX   4u
 #define MODEL_MESSAGES_MAX 4096u

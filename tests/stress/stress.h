@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "dataplane/base/compiler.h"
+#include "lib/base/compiler.h"
 
 #define STRESS_SECONDS_MAX 120u
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "dataplane/channel/channel.h"
+#include "lib/channel/channel.h"
 #include "tests/stress/stress.h"
 
 #define NEAR_WRAP   (UINT64_MAX - (1u << 20) + 1)

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "dataplane/ring/spsc.h"
+#include "lib/ring/spsc.h"
 #include "tests/stress/stress.h"
 
 #define WORKERS      3u

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "dataplane/channel/channel.h"
-#include "dataplane/ring/spsc.h"
+#include "lib/channel/channel.h"
+#include "lib/ring/spsc.h"
 #include "tests/stress/stress.h"
 
 #define ENTRIES    8u

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "dataplane/ring/spsc.h"
+#include "lib/ring/spsc.h"
 #include "tests/stress/stress.h"
 
 #define ENTRIES   64u

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "dataplane/channel/packet.h"
+#include "lib/channel/packet.h"
 
 #define WAIT_NS 30000000000ull
 

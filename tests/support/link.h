@@ -9,8 +9,8 @@
 
 #include <sys/types.h>
 
-#include "dataplane/channel/channel.h"
-#include "dataplane/wire/message.h"
+#include "lib/channel/channel.h"
+#include "lib/wire/message.h"
 #include "flatbuf/link.h"
 #include "flatbuf/stats.h"
 

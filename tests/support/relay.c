@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/cli/bench/relay.h"
+#include "cli/bench/relay.h"
 
 #define STEP_MS 200
 

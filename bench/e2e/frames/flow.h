@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* flow: the reliable flow of the generator's sessions, both ways, as dataplane/wire/reliable.h has it.
+/* flow: the reliable flow of the generator's sessions, both ways, as lib/wire/reliable.h has it.
  *
  *   out  frames that are alike but for their numbers: the log holds no bytes, and a frame that is
  *        sent again is stamped again, in a buffer kept for that
@@ -18,7 +18,7 @@
 #ifndef MILLRACE_BENCH_E2E_FRAMES_FLOW_H
 #define MILLRACE_BENCH_E2E_FRAMES_FLOW_H
 
-#include "dataplane/wire/reliable.h"
+#include "lib/wire/reliable.h"
 
 struct gen;
 struct gen_session;

@@ -5,7 +5,7 @@
 
 #include <rte_byteorder.h>
 
-#include "dataplane/port/checksum.h"
+#include "lib/wire/checksum.h"
 
 #define ETHER_BYTES  14u
 #define UDP_BYTES    8u

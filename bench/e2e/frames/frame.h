@@ -14,7 +14,7 @@
 
 #include "dataplane/port/packet.h"
 #include "dataplane/session/remote.h"
-#include "dataplane/wire/frame.h"
+#include "lib/wire/frame.h"
 
 /* Ethernet, IP and UDP from one end to the other, without the source port. */
 struct gen_headers {

@@ -19,7 +19,7 @@
 #include <time.h>
 #include <jansson.h>
 
-#include "dataplane/base/compiler.h"
+#include "lib/base/compiler.h"
 
 struct bench_option {
 	const char *name; /* "size" for --size */

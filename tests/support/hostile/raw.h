@@ -8,8 +8,8 @@
 #ifndef MILLRACE_TESTS_HOSTILE_RAW_H
 #define MILLRACE_TESTS_HOSTILE_RAW_H
 
-#include "dataplane/channel/channel.h"
-#include "dataplane/wire/message.h"
+#include "lib/channel/channel.h"
+#include "lib/wire/message.h"
 
 #define MR_RAW_WAIT_MS 20000
 

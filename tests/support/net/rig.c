@@ -15,7 +15,7 @@
 #include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
 
-#include "dataplane/port/checksum.h"
+#include "lib/wire/checksum.h"
 
 #define BUFFERS       512u
 #define BUFFER_BYTES  2304u

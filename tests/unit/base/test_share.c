@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/base/compiler.h"
-#include "dataplane/base/share.h"
+#include "lib/base/compiler.h"
+#include "lib/base/share.h"
 
 #define PEERS 200u
 #define OFS   4u

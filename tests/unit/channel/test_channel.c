@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#include "dataplane/channel/channel.h"
+#include "lib/channel/channel.h"
 #include "flatbuf/attach.h"
 
 #define PAGE       4096u

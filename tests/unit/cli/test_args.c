@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "control/cli/args.h"
+#include "cli/args.h"
 
 struct settings {
 	bool flag;

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "control/cli/headers.h"
+#include "cli/headers.h"
 
 struct fixture {
 	char memory[256];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/cli/cmocka_all.h"
 
-#include "control/cli/bench/histogram.h"
+#include "cli/bench/histogram.h"
 
 static struct mr_histogram *new_histogram(void)
 {

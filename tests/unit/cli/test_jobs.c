@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/cli/jobs.h"
+#include "cli/jobs.h"
 #include "tests/unit/cli/cmocka_all.h"
 
 #define WAIT_MS 20000

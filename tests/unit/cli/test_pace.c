@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/cli/cmocka_all.h"
 
-#include "control/cli/bench/pace.h"
+#include "cli/bench/pace.h"
 
 static void nothing_is_due_before_the_start(void **state)
 {

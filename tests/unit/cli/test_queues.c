@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/cli/queues.h"
+#include "cli/queues.h"
 
 #define READ_NS 7000000000000ull
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control/cli/bench/relay.h"
+#include "cli/bench/relay.h"
 
 #define SEED    42
 #define PACKETS 1000u

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "control/cli/up/rundir.h"
+#include "cli/up/rundir.h"
 
 struct fixture {
 	char base[64];

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/cli/sessions.h"
-#include "control/cli/text.h"
+#include "cli/sessions.h"
+#include "cli/text.h"
 
 #define DATE_NS 5000000000000ull
 #define READ_NS 7000000000000ull

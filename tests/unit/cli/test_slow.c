@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/cli/slow.h"
+#include "cli/slow.h"
 
 #define READ_NS  7000000000000ull
 #define NS_PER_S 1000000000ull

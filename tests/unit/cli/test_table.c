@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/cli/cmocka_all.h"
 
-#include "control/cli/table.h"
+#include "cli/table.h"
 
 static const struct mr_cli_column columns[] = {
 	{"NAME", "name", false},

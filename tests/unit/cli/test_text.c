@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/cli/cmocka_all.h"
 
-#include "control/cli/text.h"
+#include "cli/text.h"
 
 static void assert_escaped(const char *data, size_t bytes, const char *expected)
 {

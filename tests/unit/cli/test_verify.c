@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/cli/cmocka_all.h"
 
-#include "control/cli/bench/verify.h"
+#include "cli/bench/verify.h"
 
 #define SIZES_MAX 100
 

@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "dataplane/channel/packet.h"
+#include "lib/channel/packet.h"
 #include "flatbuf/attach.h"
 
 #define ROUND_MESSAGES_MAX 4096

@@ -11,8 +11,8 @@
 
 #include <pthread.h>
 
-#include "dataplane/channel/channel.h"
-#include "dataplane/wire/message.h"
+#include "lib/channel/channel.h"
+#include "lib/wire/message.h"
 #include "tests/unit/client/fake_queue.h"
 #include "tests/unit/client/fake_service.h"
 #include "tests/unit/client/fake_udp.h"

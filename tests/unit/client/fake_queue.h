@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/wire/message.h"
+#include "lib/wire/message.h"
 #include "tests/unit/client/fake_target.h"
 
 #define FAKE_QUEUES_MAX   8

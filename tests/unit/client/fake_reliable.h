@@ -7,7 +7,7 @@
 #ifndef MILLRACE_TESTS_UNIT_CLIENT_FAKE_RELIABLE_H
 #define MILLRACE_TESTS_UNIT_CLIENT_FAKE_RELIABLE_H
 
-#include "dataplane/wire/reliable.h"
+#include "lib/wire/reliable.h"
 
 #define FAKE_RELIABLE_FRAMES 64u
 

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/wire/message.h"
+#include "lib/wire/message.h"
 #include "tests/unit/client/fake_target.h"
 
 #define FAKE_SERVICES_MAX 4

@@ -9,8 +9,8 @@
 
 #include <netinet/in.h>
 
-#include "dataplane/ring/bytes.h"
-#include "dataplane/wire/frame.h"
+#include "lib/ring/bytes.h"
+#include "lib/wire/frame.h"
 #include "tests/unit/client/fake_reliable.h"
 
 struct bus;

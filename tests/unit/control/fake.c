@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "dataplane/base/stats.h"
+#include "lib/base/stats.h"
 
 #define WAIT_MS 10000
 

@@ -14,9 +14,9 @@
 
 #include <sys/types.h>
 
-#include "dataplane/channel/channel.h"
-#include "dataplane/channel/packet.h"
-#include "dataplane/wire/message.h"
+#include "lib/channel/channel.h"
+#include "lib/channel/packet.h"
+#include "lib/wire/message.h"
 #include "flatbuf/admin.h"
 #include "flatbuf/attach.h"
 #include "flatbuf/link.h"

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "control/config/address.h"
+#include "lib/config/address.h"
 #include "control/session/access.h"
 
 static struct mr_config config;

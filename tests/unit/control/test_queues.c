@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "dataplane/wire/queue_name.h"
+#include "lib/wire/queue_name.h"
 
 #define WORKERS 2u
 #define PLACES  2048u                 /* of commands that may be open */

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "dataplane/wire/queue_name.h"
+#include "lib/wire/queue_name.h"
 
 #define WORKERS 2u
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "control/watch/watch.h"
-#include "dataplane/base/log.h"
+#include "lib/base/log.h"
 
 #define WORKERS 2u
 #define SLOTS   4u

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dataplane/base/log.h"
+#include "lib/base/log.h"
 #include "dataplane/eal.h"
 #include "dataplane/writer/writer.h"
 

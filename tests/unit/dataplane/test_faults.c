@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "dataplane/channel/packet.h"
+#include "lib/channel/packet.h"
 #include "flatbuf/attach.h"
 
 static struct mr_test_plane p;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Queues in the real data plane, with control played by the test: workers that sleep, clients that die. */
-#include "dataplane/wire/queue_name.h"
+#include "lib/wire/queue_name.h"
 #include "tests/unit/dataplane/plane.h"
 
 #define SUBSCRIPTION 7u

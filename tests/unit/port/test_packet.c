@@ -7,7 +7,8 @@
 #include "tests/unit/worker/cmocka_all.h"
 
 #include "dataplane/port/answer.h"
-#include "dataplane/port/checksum.h"
+#include "lib/wire/checksum.h"
+#include "lib/wire/path.h"
 
 static const struct mr_port port = {
 	.index = 2,

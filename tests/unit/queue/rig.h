@@ -16,7 +16,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "dataplane/base/compiler.h"
+#include "lib/base/compiler.h"
 #include "dataplane/queue/queue.h"
 #include "flatbuf/stats.h"
 

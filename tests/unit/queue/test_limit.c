@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "dataplane/base/share.h"
+#include "lib/base/share.h"
 #include "tests/unit/queue/rig.h"
 
 #define QUEUES   64u /* of the rig */

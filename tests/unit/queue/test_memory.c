@@ -2,7 +2,7 @@
 /* What one host or user may have of the memory of the queues, whatever queues it fills, and that all of it comes back. */
 #include <stdio.h>
 
-#include "dataplane/base/share.h"
+#include "lib/base/share.h"
 #include "tests/unit/queue/rig.h"
 
 #define QUEUES    8u

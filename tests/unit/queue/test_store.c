@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "dataplane/base/compiler.h"
+#include "lib/base/compiler.h"
 #include "dataplane/queue/store.h"
 
 #define MIB (1u << 20)

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "dataplane/ring/bytes.h"
+#include "lib/ring/bytes.h"
 #include "tests/unit/ring/doubled.h"
 
 #define CAPACITY 4096u

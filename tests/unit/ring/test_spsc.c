@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "dataplane/ring/spsc.h"
+#include "lib/ring/spsc.h"
 
 #define ENTRIES 8u
 

@@ -5,7 +5,7 @@
 
 #include "tests/unit/worker/cmocka_all.h"
 
-#include "dataplane/port/checksum.h"
+#include "lib/wire/checksum.h"
 #include "dataplane/session/remote.h"
 
 static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};

@@ -3,7 +3,7 @@
  * functions below in front of malloc, calloc, aligned_alloc and mr_memory_map. */
 #include "tests/unit/subject/rig.h"
 
-#include "dataplane/base/memory.h"
+#include "lib/base/memory.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/subject/rig.h"
 
-#include "dataplane/base/memory.h"
+#include "lib/base/memory.h"
 #include "dataplane/subject/pool.h"
 
 #define ITEM_BYTES 24

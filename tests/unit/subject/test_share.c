@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "dataplane/base/share.h"
+#include "lib/base/share.h"
 
 #define HOST  UINT64_C(0x10a000001)
 #define OTHER UINT64_C(0x10a000002)

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "dataplane/wire/subject.h"
+#include "lib/wire/subject.h"
 
 struct example {
 	const char *text;

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "dataplane/wire/frame.h"
+#include "lib/wire/frame.h"
 
 static enum mr_frame_fault parse(uint8_t version, uint8_t flags, uint16_t messages, size_t bytes)
 {

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "dataplane/wire/id_window.h"
+#include "lib/wire/id_window.h"
 
 #define IDS MR_ID_WINDOW_IDS
 

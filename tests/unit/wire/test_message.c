@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "dataplane/wire/message.h"
+#include "lib/wire/message.h"
 
 #define TOKEN    MRF_MESSAGE_FLAG_TOKEN
 #define SECTIONS MRF_MESSAGE_FLAG_SECTIONS

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "dataplane/wire/queue_name.h"
+#include "lib/wire/queue_name.h"
 
 static enum mr_subject_fault parse(const char *name)
 {

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "dataplane/wire/reliable.h"
+#include "lib/wire/reliable.h"
 
 #define MS 1000000ull
 #define US 1000ull

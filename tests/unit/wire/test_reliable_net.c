@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "dataplane/wire/reliable.h"
+#include "lib/wire/reliable.h"
 
 #define STEP_NS  10000u
 #define SLOTS    64u

@@ -4,7 +4,8 @@
 
 #include "tests/unit/worker/cmocka_all.h"
 
-#include "dataplane/port/checksum.h"
+#include "lib/wire/checksum.h"
+#include "lib/wire/path.h"
 #include "tests/support/net/rig.h"
 
 static struct mr_rig r;

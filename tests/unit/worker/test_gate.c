@@ -6,7 +6,7 @@
 
 #include "tests/unit/worker/cmocka_all.h"
 
-#include "dataplane/base/stats.h"
+#include "lib/base/stats.h"
 #include "dataplane/worker/gate.h"
 #include "tests/support/net/rig.h"
 

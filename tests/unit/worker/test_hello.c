@@ -4,6 +4,7 @@
 
 #include "dataplane/worker/frames.h"
 #include "tests/support/net/rig.h"
+#include "lib/wire/path.h"
 
 static struct mr_rig r;
 static struct mr_rig_frame f;

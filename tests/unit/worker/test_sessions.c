@@ -6,6 +6,7 @@
 #include "tests/unit/worker/cmocka_all.h"
 
 #include "tests/support/net/rig.h"
+#include "lib/wire/path.h"
 
 /* As the rig's workers are configured. */
 #define HEARTBEAT_MS 1000u

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/admin.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Longer than control waits for a worker. */
+#define ANSWER_SECONDS 8
+
+static int fail(struct mr_cli_admin *a, int error, const char *what)
+{
+	a->refused = false;
+	snprintf(a->error, sizeof(a->error), "%s: %s", what, strerror(-error));
+	return error;
+}
+
+/* shm:DIR/attach.sock -> DIR/admin.sock */
+static int find_socket(
+	struct mr_cli_admin *a, const struct mr_cli *cli, struct sockaddr_un *address)
+{
+	const char *path = cli->server + 4;
+	const char *slash;
+	int n;
+
+	address->sun_family = AF_UNIX;
+	if (cli->run_dir) {
+		n = snprintf(address->sun_path, sizeof(address->sun_path), "%s/admin.sock",
+			cli->run_dir);
+	} else if (mr_cli_is_udp(cli)) {
+		return fail(a, -EDESTADDRREQ, cli->server);
+	} else if (strncmp(cli->server, "shm:", 4) != 0 || *path == '\0') {
+		return fail(a, -EINVAL, cli->server);
+	} else {
+		slash = strrchr(path, '/');
+		n = snprintf(address->sun_path, sizeof(address->sun_path), "%.*sadmin.sock",
+			slash ? (int)(slash - path) + 1 : 0, path);
+	}
+	if (n >= (int)sizeof(address->sun_path))
+		return fail(a, -ENAMETOOLONG, cli->run_dir ? cli->run_dir : cli->server);
+	return 0;
+}
+
+int mr_cli_admin_open(struct mr_cli_admin *a, const struct mr_cli *cli)
+{
+	struct timeval patience = {.tv_sec = ANSWER_SECONDS};
+	struct sockaddr_un address = {0};
+	int rc;
+
+	*a = (struct mr_cli_admin){.fd = -1};
+	rc = find_socket(a, cli, &address);
+	if (rc)
+		return rc;
+	a->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (a->fd < 0)
+		return fail(a, -errno, "socket");
+	setsockopt(a->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(a->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (connect(a->fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
+		rc = fail(a, -errno, address.sun_path);
+		close(a->fd);
+		a->fd = -1;
+		return rc;
+	}
+	return 0;
+}
+
+void mr_cli_admin_close(struct mr_cli_admin *a)
+{
+	if (a->fd >= 0)
+		close(a->fd);
+	free(a->answer);
+	*a = (struct mr_cli_admin){.fd = -1};
+}
+
+static int send_all(struct mr_cli_admin *a, const void *data, size_t bytes)
+{
+	for (size_t sent = 0; sent < bytes;) {
+		ssize_t n = send(a->fd, (const char *)data + sent, bytes - sent, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail(a, errno == EAGAIN ? -ETIMEDOUT : -errno, "asking control");
+		sent += (size_t)n;
+	}
+	return 0;
+}
+
+static int receive_all(struct mr_cli_admin *a, void *data, size_t bytes)
+{
+	for (size_t got = 0; got < bytes;) {
+		ssize_t n = recv(a->fd, (char *)data + got, bytes - got, 0);
+
+		if (n < 0 && errno == EINTR && !mr_cli_interrupted())
+			continue;
+		if (n == 0)
+			return fail(a, -ECONNRESET, "control's answer");
+		if (n < 0)
+			return fail(a, errno == EAGAIN ? -ETIMEDOUT : -errno, "control's answer");
+		got += (size_t)n;
+	}
+	return 0;
+}
+
+static int send_request(struct mr_cli_admin *a, const struct mrf_admin_request *request,
+	const struct mrf_queue_command *command)
+{
+	struct mrf_admin_request v = *request;
+	uint8_t memory[768];
+	struct mrf_builder b;
+	const void *data;
+	size_t bytes;
+	uint32_t length;
+	int rc;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	if (command)
+		v.queue = mrf_queue_command_write(&b, command);
+	rc = mrf_builder_finish(&b, mrf_admin_request_write(&b, &v), &data, &bytes);
+	if (rc)
+		return fail(a, rc == -ENOSPC ? -ENAMETOOLONG : rc, "request");
+	length = htole32((uint32_t)bytes);
+	rc = send_all(a, &length, sizeof(length));
+	return rc ? rc : send_all(a, data, bytes);
+}
+
+static int receive_answer(struct mr_cli_admin *a, size_t *bytes)
+{
+	uint32_t length;
+	int rc = receive_all(a, &length, sizeof(length));
+
+	if (rc)
+		return rc;
+	*bytes = le32toh(length);
+	if (*bytes > MR_CLI_ADMIN_ANSWER_BYTES_MAX)
+		return fail(a, -EBADMSG, "control's answer");
+	if (*bytes > a->answer_capacity) {
+		free(a->answer);
+		a->answer_capacity = 0;
+		a->answer = malloc(*bytes);
+		if (!a->answer)
+			return fail(a, -ENOMEM, "control's answer");
+		a->answer_capacity = *bytes;
+	}
+	return receive_all(a, a->answer, *bytes);
+}
+
+static int refusal(struct mr_cli_admin *a, struct mrf_table result)
+{
+	int code = mrf_admin_result_code(result);
+	struct mrf_string text = mrf_admin_result_text(result);
+
+	if (code >= 0 || code < -4095)
+		return fail(a, -EBADMSG, "control's answer");
+	if (text.bytes)
+		snprintf(a->error, sizeof(a->error), "%.*s", (int)text.bytes, text.data);
+	else
+		fail(a, code, "refused");
+	a->refused = true;
+	return code;
+}
+
+static int receive_body(struct mr_cli_admin *a, enum mrf_admin_body body, struct mrf_table *out)
+{
+	struct mrf_table response, result;
+	size_t bytes;
+	int rc = receive_answer(a, &bytes);
+
+	if (rc)
+		return rc;
+	if (mrf_admin_response_parse(a->answer, bytes, &response) != 0)
+		return fail(a, -EBADMSG, "control's answer");
+	result = mrf_admin_response_body(response);
+	if (mrf_admin_response_body_type(response) != (uint8_t)body) {
+		if (mrf_admin_response_body_type(response) == MRF_ADMIN_BODY_ADMIN_RESULT)
+			return refusal(a, result);
+		return fail(a, -EBADMSG, "control's answer");
+	}
+	/* A plain result is also what a request without a better answer gets. */
+	if (body == MRF_ADMIN_BODY_ADMIN_RESULT && mrf_admin_result_code(result) != 0)
+		return refusal(a, result);
+	*out = result;
+	return 0;
+}
+
+int mr_cli_admin_ask(struct mr_cli_admin *a, enum mrf_admin_verb verb, uint64_t session,
+	enum mrf_admin_body body, struct mrf_table *out)
+{
+	const struct mrf_admin_request request = {.verb = (uint8_t)verb, .session = session};
+	int rc = send_request(a, &request, NULL);
+
+	return rc ? rc : receive_body(a, body, out);
+}
+
+int mr_cli_admin_ask_queue(struct mr_cli_admin *a, enum mrf_admin_verb verb,
+	const struct mrf_queue_command *command, enum mrf_admin_body body, struct mrf_table *out)
+{
+	const struct mrf_admin_request request = {.verb = (uint8_t)verb};
+	int rc = send_request(a, &request, command);
+
+	return rc ? rc : receive_body(a, body, out);
+}
+
+int mr_cli_admin_fail(const struct mr_cli *cli, const struct mr_cli_admin *a, int error)
+{
+	if (a->refused && error != -EACCES && error != -ENOTCONN && error != -ETIMEDOUT)
+		return mr_cli_fail(cli, MR_EXIT_FAILED, "refused", a->error, NULL);
+	switch (error) {
+	case -EINVAL:
+		return mr_cli_fail(cli, MR_EXIT_USAGE, a->error, "not an address",
+			"give --server shm:PATH of the bus's attach.sock, or --run-dir");
+	case -EDESTADDRREQ:
+		return mr_cli_fail(cli, MR_EXIT_USAGE, cli->server,
+			"this is asked of the bus's admin socket, on its own host",
+			"name its directory with --run-dir");
+	case -ENOENT:
+	case -ECONNREFUSED:
+		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "no bus", a->error,
+			"start one with `millrace up`, or name one with --server");
+	case -ENOTCONN:
+		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "no data plane", a->error,
+			"look at the log of `millrace up`");
+	case -ETIMEDOUT: return mr_cli_fail(cli, MR_EXIT_TIMEOUT, "no answer", a->error, NULL);
+	case -EACCES:
+		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "refused", a->error,
+			"run it as the bus's own user or as root");
+	default: return mr_cli_fail(cli, MR_EXIT_FAILED, "admin socket", a->error, NULL);
+	}
+}
+
+int mr_cli_admin_query(const struct mr_cli *cli, struct mr_cli_admin *a, enum mrf_admin_verb verb,
+	uint64_t session, enum mrf_admin_body body, struct mrf_table *out)
+{
+	int rc = mr_cli_admin_open(a, cli);
+
+	rc = rc ? rc : mr_cli_admin_ask(a, verb, session, body, out);
+	return rc ? mr_cli_admin_fail(cli, a, rc) : MR_EXIT_OK;
+}
+
+int mr_cli_admin_query_queue(const struct mr_cli *cli, struct mr_cli_admin *a,
+	enum mrf_admin_verb verb, const struct mrf_queue_command *command, enum mrf_admin_body body,
+	struct mrf_table *out)
+{
+	int rc = mr_cli_admin_open(a, cli);
+
+	rc = rc ? rc : mr_cli_admin_ask_queue(a, verb, command, body, out);
+	return rc ? mr_cli_admin_fail(cli, a, rc) : MR_EXIT_OK;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/args.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct parse {
+	const struct mr_cli_option *tables[2];
+	void *settings[2];
+	struct mr_cli_words *operands;
+	char *error;
+	size_t error_bytes;
+};
+
+/* An option as it was found on the command line. */
+struct found {
+	const struct mr_cli_option *option;
+	void *setting;
+	char shown[48];
+};
+
+const struct mr_cli_option *mr_cli_option_find(
+	const struct mr_cli_option *options, const char *name)
+{
+	for (const struct mr_cli_option *o = options; o && o->name; o++) {
+		if (strcmp(o->name, name) == 0)
+			return o;
+	}
+	return NULL;
+}
+
+static int add_word(struct mr_cli_words *words, const char *word)
+{
+	if (words->count == MR_CLI_WORDS_MAX)
+		return -EINVAL;
+	words->at[words->count++] = word;
+	return 0;
+}
+
+static bool choice_has(const char *choices, const char *value)
+{
+	size_t bytes = strlen(value);
+
+	for (const char *at = choices; at; at = strchr(at, '|')) {
+		at += *at == '|';
+		if (strncmp(at, value, bytes) == 0 && (at[bytes] == '|' || at[bytes] == '\0'))
+			return true;
+	}
+	return false;
+}
+
+static int parse_text(const struct mr_cli_option *option, const char *value, const char **out)
+{
+	if (option->choices && (*value == '\0' || !choice_has(option->choices, value)))
+		return -EINVAL;
+	*out = value;
+	return 0;
+}
+
+/* The factor that an ending k, M or G stands for; 0 where the text ends in something else. */
+static uint64_t suffix_factor(const char *end)
+{
+	if (*end == '\0')
+		return 1;
+	if (end[1] != '\0')
+		return 0;
+	return *end == 'k' ? 1000 : *end == 'M' ? 1000000 : *end == 'G' ? 1000000000 : 0;
+}
+
+static int parse_count(const struct mr_cli_option *option, const char *value, uint64_t *out)
+{
+	unsigned long long number;
+	uint64_t factor;
+	char *end;
+
+	if (!isdigit((unsigned char)*value))
+		return -EINVAL; /* strtoull would take a sign and blanks */
+	errno = 0;
+	number = strtoull(value, &end, 10);
+	factor = suffix_factor(end);
+	if (errno || factor == 0 || __builtin_mul_overflow(number, factor, &number))
+		return -EINVAL;
+	if ((double)number < option->min || (double)number > option->max)
+		return -EINVAL;
+	*out = number;
+	return 0;
+}
+
+static int parse_real(const struct mr_cli_option *option, const char *value, double *out)
+{
+	uint64_t factor;
+	double number;
+	char *end;
+
+	if (!isdigit((unsigned char)*value) && *value != '.')
+		return -EINVAL; /* nor are "inf" and "nan" numbers to us */
+	number = strtod(value, &end);
+	factor = suffix_factor(end);
+	if (end == value || factor == 0)
+		return -EINVAL;
+	number *= (double)factor;
+	if (!isfinite(number) || number < option->min || number > option->max)
+		return -EINVAL;
+	*out = number;
+	return 0;
+}
+
+static int parse_value(const struct found *f, const char *value)
+{
+	switch (f->option->type) {
+	case MR_CLI_FLAG: *(bool *)f->setting = true; return 0;
+	case MR_CLI_TEXT: return parse_text(f->option, value, f->setting);
+	case MR_CLI_COUNT: return parse_count(f->option, value, f->setting);
+	case MR_CLI_REAL: return parse_real(f->option, value, f->setting);
+	case MR_CLI_WORDS: return add_word(f->setting, value);
+	}
+	return -EINVAL;
+}
+
+static int refuse(const struct parse *p, const struct found *f, const char *value)
+{
+	const struct mr_cli_option *option = f->option;
+
+	if (option->choices)
+		snprintf(p->error, p->error_bytes, "%s: '%s' is none of %s", f->shown, value,
+			option->choices);
+	else if (option->type == MR_CLI_WORDS)
+		snprintf(p->error, p->error_bytes, "%s: given more than %d times", f->shown,
+			MR_CLI_WORDS_MAX);
+	else
+		snprintf(p->error, p->error_bytes, "%s: '%s' is not a number from %.12g to %.12g",
+			f->shown, value, option->min, option->max);
+	return -EINVAL;
+}
+
+static int take(const struct parse *p, const struct found *f, const char *value)
+{
+	return parse_value(f, value) == 0 ? 0 : refuse(p, f, value);
+}
+
+static bool find(
+	const struct parse *p, const char *name, size_t bytes, char letter, struct found *f)
+{
+	for (unsigned t = 0; t < 2; t++) {
+		for (const struct mr_cli_option *o = p->tables[t]; o && o->name; o++) {
+			if (name ? strlen(o->name) != bytes || strncmp(o->name, name, bytes) != 0
+				 : o->letter != letter)
+				continue;
+			f->option = o;
+			f->setting = (char *)p->settings[t] + o->offset;
+			if (name)
+				snprintf(f->shown, sizeof(f->shown), "--%s", o->name);
+			else
+				snprintf(f->shown, sizeof(f->shown), "-%c", letter);
+			return true;
+		}
+	}
+	return false;
+}
+
+static int say(const struct parse *p, const char *format, const char *what)
+{
+	/* The format is one of the literals of this file. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	snprintf(p->error, p->error_bytes, format, what);
+#pragma GCC diagnostic pop
+	return -EINVAL;
+}
+
+/* Returns how many words it took, or -EINVAL. */
+static int parse_long(const struct parse *p, int argc, char *const *argv)
+{
+	const char *name = argv[0] + 2;
+	const char *equals = strchr(name, '=');
+	struct found f;
+	int rc;
+
+	if (!find(p, name, equals ? (size_t)(equals - name) : strlen(name), 0, &f))
+		return say(p, "%s: no such option", argv[0]);
+	if (f.option->type == MR_CLI_FLAG) {
+		if (equals)
+			return say(p, "%s: takes no value", f.shown);
+		return take(p, &f, "") ?: 1;
+	}
+	if (equals)
+		return take(p, &f, equals + 1) ?: 1;
+	if (argc < 2)
+		return say(p, "%s: a value is missing", f.shown);
+	rc = take(p, &f, argv[1]);
+	return rc ? rc : 2;
+}
+
+static int parse_short(const struct parse *p, int argc, char *const *argv)
+{
+	struct found f;
+	int rc;
+
+	for (const char *at = argv[0] + 1; *at; at++) {
+		char shown[3] = {'-', *at, '\0'};
+
+		if (!find(p, NULL, 0, *at, &f))
+			return say(p, "%s: no such option", shown);
+		if (f.option->type != MR_CLI_FLAG) {
+			if (at[1] != '\0')
+				return take(p, &f, at + 1) ?: 1;
+			if (argc < 2)
+				return say(p, "%s: a value is missing", shown);
+			rc = take(p, &f, argv[1]);
+			return rc ? rc : 2;
+		}
+		rc = take(p, &f, "");
+		if (rc)
+			return rc;
+	}
+	return 1;
+}
+
+int mr_cli_args_parse(int argc, char *const *argv, const struct mr_cli_option *own, void *settings,
+	const struct mr_cli_option *common, void *common_settings, struct mr_cli_words *operands,
+	char *error, size_t error_bytes)
+{
+	struct parse p = {{own, common}, {settings, common_settings}, operands, error, error_bytes};
+	bool options_over = false;
+
+	operands->count = 0;
+	for (int i = 0; i < argc;) {
+		int taken = 1;
+
+		if (!options_over && strcmp(argv[i], "--") == 0)
+			options_over = true;
+		else if (options_over || argv[i][0] != '-' || argv[i][1] == '\0')
+			taken = add_word(operands, argv[i]) ? say(&p, "%s: too many words", argv[i])
+							    : 1;
+		else if (argv[i][1] == '-')
+			taken = parse_long(&p, argc - i, argv + i);
+		else
+			taken = parse_short(&p, argc - i, argv + i);
+		if (taken < 0)
+			return taken;
+		i += taken;
+	}
+	return 0;
+}
+
+static bool parse_cpu(const char **at, int *cpu)
+{
+	char *end;
+	long number;
+
+	if (!isdigit((unsigned char)**at))
+		return false;
+	number = strtol(*at, &end, 10);
+	if (number < 0 || number > 4095)
+		return false;
+	*cpu = (int)number;
+	*at = end;
+	return true;
+}
+
+int mr_cli_args_cpus(const char *text, int *cpus, unsigned max)
+{
+	unsigned count = 0;
+
+	for (const char *at = text;; at++) {
+		int first, last;
+
+		if (!parse_cpu(&at, &first))
+			return -EINVAL;
+		last = first;
+		if (*at == '-' && (at++, !parse_cpu(&at, &last)))
+			return -EINVAL;
+		for (int cpu = first; cpu <= last; cpu++) {
+			if (count == max)
+				return -EINVAL;
+			cpus[count++] = cpu;
+		}
+		if (last < first || (*at != ',' && *at != '\0'))
+			return -EINVAL;
+		if (*at == '\0')
+			return (int)count;
+	}
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/millrace.h"
+
+static atomic_bool interrupted;
+
+static void on_signal(int number)
+{
+	(void)number;
+	atomic_store_explicit(&interrupted, true, memory_order_relaxed);
+}
+
+void mr_cli_catch_interrupts(void)
+{
+	/* No SA_RESTART: a wait that is under way shall end. A second Ctrl-C kills. */
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+}
+
+bool mr_cli_interrupted(void)
+{
+	return atomic_load_explicit(&interrupted, memory_order_relaxed);
+}
+
+bool mr_cli_flush(void)
+{
+	return fflush(stdout) == 0 && !ferror(stdout);
+}
+
+int mr_cli_fail(const struct mr_cli *cli, enum mr_cli_exit code, const char *what, const char *why,
+	const char *hint)
+{
+	fflush(stdout);
+	fprintf(stderr, "millrace %s: %s: %s%s%s\n", cli->verb, what, why, hint ? "; " : "",
+		hint ? hint : "");
+	return code;
+}
+
+void mr_cli_note(const struct mr_cli *cli, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	fflush(stdout);
+	fprintf(stderr, "millrace %s: %s\n", cli->verb, text);
+}
+
+void mr_cli_note_state(
+	const struct mr_cli *cli, const struct mr_client *c, bool connected, const char *doing)
+{
+	/* The library says what the outage has cost. */
+	if (connected && strncmp(mr_error(c), "connected again;", 16) == 0)
+		mr_cli_note(cli, "%s", mr_error(c));
+	else if (connected)
+		mr_cli_note(cli, "connected again and %s", doing);
+	else
+		mr_cli_note(cli, "connection lost: %s; connecting again", mr_error(c));
+}
+
+/* What an error of the library means to the one who typed the command. */
+static const struct meaning {
+	int error;
+	enum mr_cli_exit code;
+	const char *hint;
+} meanings[] = {
+	{-EINVAL, MR_EXIT_USAGE, NULL},
+	{-EMSGSIZE, MR_EXIT_FAILED, NULL},
+	{-ECONNREFUSED, MR_EXIT_UNREACHABLE,
+		"start a bus with `millrace up`, or name one with --server"},
+	{-ENOENT, MR_EXIT_UNREACHABLE, "start a bus with `millrace up`, or name one with --server"},
+	{-ENOTCONN, MR_EXIT_UNREACHABLE, "look with `millrace status` whether the bus runs"},
+	{-EPROTO, MR_EXIT_UNREACHABLE,
+		"client and bus must be of the same version: `millrace status`"},
+	{-EACCES, MR_EXIT_FAILED, "the bus must allow this user: access in its configuration"},
+	{-ENOSPC, MR_EXIT_FAILED, "raise the limits in the bus's configuration"},
+	{-EDQUOT, MR_EXIT_FAILED, "raise peers.share_percent in the bus's configuration"},
+	{-ETIMEDOUT, MR_EXIT_TIMEOUT, "give more time with --timeout"},
+	{-EHOSTUNREACH, MR_EXIT_NO_RESPONDERS, "start one with `millrace reply`"},
+	{-EBUSY, MR_EXIT_FAILED, "every responder is behind: try again, or start more of them"},
+	{0, MR_EXIT_FAILED, NULL},
+};
+
+int mr_cli_fail_call(
+	const struct mr_cli *cli, const struct mr_client *c, int error, const char *what)
+{
+	const struct meaning *m = meanings;
+	const char *why = c ? mr_error(c) : "";
+
+	while (m->error && m->error != error)
+		m++;
+	return mr_cli_fail(cli, m->code, what, *why ? why : mr_error_text(error), m->hint);
+}
+
+enum mr_promise_kind mr_cli_promise(const char *text)
+{
+	if (text == NULL || strcmp(text, "best-effort") == 0)
+		return MR_BEST_EFFORT;
+	return strcmp(text, "exactly-once") == 0 ? MR_EXACTLY_ONCE : MR_AT_LEAST_ONCE;
+}
+
+bool mr_cli_is_udp(const struct mr_cli *cli)
+{
+	return strncmp(cli->server, "udp://", 6) == 0;
+}
+
+int mr_cli_connect(
+	const struct mr_cli *cli, const struct mr_options *options, struct mr_client **out)
+{
+	struct mr_options named = options ? *options : (struct mr_options){0};
+	const struct meaning *m = meanings;
+	char name[64];
+	int rc;
+
+	snprintf(name, sizeof(name), "millrace %s", cli->verb);
+	if (!named.name)
+		named.name = name;
+	rc = mr_connect(cli->server, &named, out);
+	if (rc == 0)
+		return MR_EXIT_OK;
+	if (rc == -EINVAL)
+		return mr_cli_fail(cli, MR_EXIT_USAGE, cli->server, "not an address",
+			"give --server shm:PATH of the bus's attach.sock, or udp://HOST:PORT");
+	if (rc == -ENOTCONN)
+		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, cli->server,
+			"the bus has no data plane at the moment",
+			"look at the log of `millrace up`");
+	while (m->error && m->error != rc)
+		m++;
+	/* Over UDP the reason may be the host's name, the network, or a bus that allows us not. */
+	if (mr_cli_is_udp(cli))
+		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "no connection", mr_error(NULL),
+			rc == -EACCES ? "access.networks of the bus must hold this host"
+				      : "look on its host with `millrace ports`");
+	/* Whatever the reason, there is no bus to talk to. */
+	return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, cli->server, mr_error_text(rc),
+		rc == -ETIMEDOUT ? "look at the log of `millrace up`" : m->hint);
+}
+
+int mr_cli_run_dir_default(char *out, size_t out_bytes)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	int n;
+
+	if (geteuid() == 0)
+		n = snprintf(out, out_bytes, "/run/millrace");
+	else if (runtime && runtime[0] == '/')
+		n = snprintf(out, out_bytes, "%s/millrace", runtime);
+	else
+		n = snprintf(out, out_bytes, "/tmp/millrace-%u", (unsigned)geteuid());
+	return n < (int)out_bytes ? 0 : -ENAMETOOLONG;
+}
+
+/* Another user could have made that directory in /tmp before us. */
+static bool is_ours(const char *dir)
+{
+	struct stat st;
+
+	return lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
+}
+
+int mr_cli_server_default(char *out, size_t out_bytes)
+{
+	char dir[256];
+	int rc = mr_cli_run_dir_default(dir, sizeof(dir));
+	int n;
+
+	if (rc)
+		return rc;
+	if (!is_ours(dir) && access("/run/millrace/attach.sock", F_OK) == 0)
+		strcpy(dir, "/run/millrace");
+	n = snprintf(out, out_bytes, "shm:%s/attach.sock", dir);
+	return n < (int)out_bytes ? 0 : -ENAMETOOLONG;
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t mr_cli_now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t mr_cli_date_ns(void)
+{
+	return clock_ns(CLOCK_REALTIME);
+}

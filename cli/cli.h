@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cli: what the verbs of the `millrace` command share: who is asked, how failure is told, exit codes.
+ *
+ * Owns      Nothing; strings live as long as main's argv and environment.
+ * Threads   The main thread, but for mr_cli_interrupted, which any may ask.
+ * Errors    A verb returns an exit code and has told why on standard error by then.
+ */
+#ifndef MILLRACE_CLI_CLI_H
+#define MILLRACE_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "client/millrace.h"
+#include "cli/args.h"
+
+/* Exit codes; millrace(1) documents them. */
+enum mr_cli_exit {
+	MR_EXIT_OK = 0,
+	MR_EXIT_FAILED = 1,
+	MR_EXIT_USAGE = 2,
+	MR_EXIT_UNREACHABLE = 3,
+	MR_EXIT_TIMEOUT = 4,
+	MR_EXIT_NO_RESPONDERS = 5,
+	MR_EXIT_INTERRUPTED = 130,
+};
+
+struct mr_cli {
+	const char *verb;    /* for messages */
+	const char *server;  /* "shm:PATH" or "udp://HOST:PORT" */
+	const char *run_dir; /* where the admin socket is; NULL: beside the attach socket */
+	bool colour;         /* standard output is a terminal that wants it */
+};
+
+struct mr_cli_verb {
+	const char *name;
+	const char *summary;
+	const char *operands;                /* for the usage line */
+	const char *details;                 /* paragraphs of the help, or NULL */
+	const char *examples;                /* lines of the help, or NULL */
+	const struct mr_cli_option *options; /* ends with a zero entry; NULL: none */
+	const void *defaults;                /* the settings that options write to */
+	size_t settings_bytes;
+	unsigned operands_min;
+	unsigned operands_max;
+	int (*run)(const struct mr_cli *cli, const void *settings,
+		const struct mr_cli_words *operands);
+};
+
+/* Bound of struct mr_cli_verb.settings_bytes. */
+#define MR_CLI_SETTINGS_BYTES 2048
+
+/* Every verb, in the order of the help; ends with a NULL name. */
+extern const struct mr_cli_verb *const mr_cli_verbs[];
+const struct mr_cli_verb *mr_cli_verb_find(const char *name);
+
+/* --server, --run-dir and --help, known to every verb. */
+extern const struct mr_cli_option mr_cli_common_options[];
+
+/* What the text of the option --promise means; NULL: nothing is promised. */
+enum mr_promise_kind mr_cli_promise(const char *text);
+
+/* "millrace VERB: what: why; what to try" on standard error; `hint` may be NULL. Returns `code`. */
+int mr_cli_fail(const struct mr_cli *cli, enum mr_cli_exit code, const char *what, const char *why,
+	const char *hint);
+/* The same for a failed call of the library: the exit code and the hint follow from `error`, a
+ * negative errno; `c` may be NULL. */
+int mr_cli_fail_call(
+	const struct mr_cli *cli, const struct mr_client *c, int error, const char *what);
+/* A remark on standard error: "millrace VERB: text". */
+void mr_cli_note(const struct mr_cli *cli, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* For a verb's on_state: the connection is lost, or there again and the verb "subscribed" or the like. */
+void mr_cli_note_state(
+	const struct mr_cli *cli, const struct mr_client *c, bool connected, const char *doing);
+
+/* True if the bus is reached over UDP. */
+bool mr_cli_is_udp(const struct mr_cli *cli);
+
+/* Connects to cli->server, by the verb's name unless `options` (may be NULL) has one, and says why if
+ * that fails. 0 or an exit code. */
+int mr_cli_connect(
+	const struct mr_cli *cli, const struct mr_options *options, struct mr_client **out);
+
+/* From now on SIGINT, SIGTERM and SIGHUP do not kill but make mr_cli_interrupted true. */
+void mr_cli_catch_interrupts(void);
+bool mr_cli_interrupted(void);
+
+/* Flushes standard output. False: nobody reads it any more, and the verb should end quietly. */
+bool mr_cli_flush(void);
+
+/* The directory for a bus of this user when none is named: /run/millrace for root, else
+ * $XDG_RUNTIME_DIR/millrace, else /tmp/millrace-UID. 0 or -ENAMETOOLONG. */
+int mr_cli_run_dir_default(char *out, size_t out_bytes);
+/* The address used when neither --server nor MILLRACE_SERVER gives one: that user's bus, or the
+ * system's where the user runs none. */
+int mr_cli_server_default(char *out, size_t out_bytes);
+
+/* CLOCK_MONOTONIC and CLOCK_REALTIME. */
+uint64_t mr_cli_now_ns(void);
+uint64_t mr_cli_date_ns(void);
+
+void mr_cli_help(FILE *out);
+void mr_cli_help_verb(FILE *out, const struct mr_cli_verb *verb);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/headers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/text.h"
+
+static int add(struct mr_headers *h, const char *word)
+{
+	const char *colon = strchr(word, ':');
+	char *name;
+	int rc;
+
+	if (!colon || colon == word)
+		return -EINVAL;
+	name = strndup(word, (size_t)(colon - word));
+	if (!name)
+		return -ENOMEM;
+	colon++;
+	rc = mr_headers_add(h, name, colon + (*colon == ' '));
+	free(name);
+	return rc;
+}
+
+int mr_cli_headers_make(struct mr_headers *h, const struct mr_cli_words *words, const char **bad)
+{
+	for (unsigned i = 0; i < words->count; i++) {
+		int rc = add(h, words->at[i]);
+
+		*bad = words->at[i];
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+int mr_cli_headers_take(const struct mr_cli *cli, const struct mr_cli_words *words,
+	struct mr_headers *h, char *memory, size_t bytes)
+{
+	const char *bad;
+	int rc;
+
+	mr_headers_init(h, memory, bytes);
+	rc = mr_cli_headers_make(h, words, &bad);
+	if (rc == 0)
+		return MR_EXIT_OK;
+	return mr_cli_fail(cli, MR_EXIT_USAGE, bad,
+		rc == -ENOSPC ? "too many headers" : "not a header", "expected: -H name:value");
+}
+
+void mr_cli_headers_print(FILE *out, const char *block, size_t bytes)
+{
+	struct mr_header header;
+	const char *before = "[";
+	size_t cursor = 0;
+
+	while (mr_headers_next(block, bytes, &cursor, &header)) {
+		fputs(before, out);
+		mr_cli_text_print(out, header.name, header.name_bytes);
+		fputs(": ", out);
+		mr_cli_text_print(out, header.value, header.value_bytes);
+		before = ", ";
+	}
+	if (*before == ',')
+		fputs("] ", out);
+}
+
+/* Header values are bytes; JSON takes those that are no UTF-8 in their escaped form. */
+static json_t *value_json(const struct mr_header *header)
+{
+	json_t *value = json_stringn(header->value, header->value_bytes);
+	char *text;
+
+	if (value)
+		return value;
+	text = mr_cli_text_escaped(header->value, header->value_bytes);
+	value = json_string(text);
+	free(text);
+	return value;
+}
+
+static void set_header(json_t *object, const struct mr_header *header)
+{
+	char *name = mr_cli_text_escaped(header->name, header->name_bytes);
+	json_t *known = json_object_get(object, name);
+
+	if (!known) {
+		json_object_set_new(object, name, value_json(header));
+	} else if (!json_is_array(known)) {
+		json_t *values = json_array();
+
+		json_array_append(values, known);
+		json_array_append_new(values, value_json(header));
+		json_object_set_new(object, name, values);
+	} else {
+		json_array_append_new(known, value_json(header));
+	}
+	free(name);
+}
+
+json_t *mr_cli_headers_json(const char *block, size_t bytes)
+{
+	json_t *object = json_object();
+	struct mr_header header;
+	size_t cursor = 0;
+
+	while (mr_headers_next(block, bytes, &cursor, &header))
+		set_header(object, &header);
+	return object;
+}
+
+void mr_cli_message_print(const struct mr_message *m, bool colour)
+{
+	if (m->subject_bytes) {
+		fputs(colour ? "\033[36m" : "", stdout);
+		mr_cli_text_print(stdout, m->subject, m->subject_bytes);
+		fputs(colour ? "\033[0m " : " ", stdout);
+	}
+	if (m->header_bytes)
+		mr_cli_headers_print(stdout, m->headers, m->header_bytes);
+	mr_cli_text_print(stdout, m->payload, m->payload_bytes);
+	putchar('\n');
+}
+
+json_t *mr_cli_message_object(const struct mr_message *m)
+{
+	json_t *o = json_object();
+
+	if (m->subject_bytes)
+		mr_cli_text_json(o, "subject", m->subject, m->subject_bytes);
+	if (m->header_bytes)
+		json_object_set_new(o, "headers", mr_cli_headers_json(m->headers, m->header_bytes));
+	mr_cli_text_json(o, "payload", m->payload, m->payload_bytes);
+	if (m->subject_bytes)
+		json_object_set_new(o, "wants_reply", json_boolean(m->wants_reply));
+	return o;
+}
+
+void mr_cli_message_json(const struct mr_message *m)
+{
+	mr_cli_text_json_line(mr_cli_message_object(m));
+}

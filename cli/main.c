@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* millrace: the operator's and developer's command line. A table of verbs, and finding the one meant.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/millrace.h"
+#include "cli/verbs.h"
+
+const struct mr_cli_verb *const mr_cli_verbs[] = {
+	&mr_cli_up,
+	&mr_cli_pub,
+	&mr_cli_sub,
+	&mr_cli_request,
+	&mr_cli_reply,
+	&mr_cli_push,
+	&mr_cli_pull,
+	&mr_cli_serve,
+	&mr_cli_call,
+	&mr_cli_status,
+	&mr_cli_workers,
+	&mr_cli_clients,
+	&mr_cli_sessions,
+	&mr_cli_subjects,
+	&mr_cli_queues,
+	&mr_cli_queue,
+	&mr_cli_services,
+	&mr_cli_service,
+	&mr_cli_ports,
+	&mr_cli_counters,
+	&mr_cli_top,
+	&mr_cli_kick,
+	&mr_cli_ping,
+	&mr_cli_bench,
+	&mr_cli_completion,
+	&mr_cli_version,
+	&mr_cli_help_of,
+	NULL,
+};
+
+struct common {
+	const char *server;
+	const char *run_dir;
+	bool help;
+};
+
+const struct mr_cli_option mr_cli_common_options[] = {
+	{.name = "server",
+		.letter = 's',
+		.type = MR_CLI_TEXT,
+		.value = "ADDRESS",
+		.offset = offsetof(struct common, server),
+		.help = "the bus: shm:PATH of its attach.sock, or udp://HOST:PORT (default: "
+			"MILLRACE_SERVER)"},
+	{.name = "run-dir",
+		.type = MR_CLI_TEXT,
+		.value = "DIR",
+		.offset = offsetof(struct common, run_dir),
+		.help = "where the bus's admin.sock is (default: beside its attach.sock)"},
+	{.name = "help",
+		.letter = 'h',
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct common, help),
+		.help = "print this help"},
+	{0},
+};
+
+const struct mr_cli_verb *mr_cli_verb_find(const char *name)
+{
+	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++) {
+		if (strcmp((*v)->name, name) == 0)
+			return *v;
+	}
+	return NULL;
+}
+
+struct version_settings {
+	bool json;
+};
+
+static const struct mr_cli_option version_options[] = {
+	{.name = "json",
+		.letter = 'j',
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct version_settings, json),
+		.help = "print one JSON object"},
+	{0},
+};
+
+static int run_version(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	const struct version_settings *s = settings;
+
+	(void)cli, (void)w;
+	printf(s->json ? "{\"millrace\":\"%s\",\"libmillrace\":\"%s\"}\n"
+		       : "millrace %s (libmillrace %s)\n",
+		MR_VERSION, mr_version());
+	return MR_EXIT_OK;
+}
+
+const struct mr_cli_verb mr_cli_version = {
+	.name = "version",
+	.summary = "print the version of this program and its library",
+	.operands = "",
+	.options = version_options,
+	.run = run_version,
+};
+
+static int unknown_verb(const char *name)
+{
+	fprintf(stderr, "millrace: %s: no such verb; see `millrace help`\n", name);
+	return MR_EXIT_USAGE;
+}
+
+static int run_help(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	const struct mr_cli_verb *verb;
+
+	(void)cli, (void)settings;
+	if (w->count == 0) {
+		mr_cli_help(stdout);
+		return MR_EXIT_OK;
+	}
+	verb = mr_cli_verb_find(w->at[0]);
+	if (!verb)
+		return unknown_verb(w->at[0]);
+	mr_cli_help_verb(stdout, verb);
+	return MR_EXIT_OK;
+}
+
+const struct mr_cli_verb mr_cli_help_of = {
+	.name = "help",
+	.summary = "print the help of all or of one verb",
+	.operands = "[VERB]",
+	.operands_max = 1,
+	.run = run_help,
+};
+
+static bool wants_colour(void)
+{
+	const char *no_colour = getenv("NO_COLOR");
+	const char *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && !(no_colour && *no_colour) && term &&
+	       strcmp(term, "dumb") != 0;
+}
+
+static int choose_server(struct mr_cli *cli, const char *option, char *memory, size_t bytes)
+{
+	const char *environment = getenv("MILLRACE_SERVER");
+
+	if (option) {
+		cli->server = option;
+		return 0;
+	}
+	if (environment && *environment) {
+		cli->server = environment;
+		return 0;
+	}
+	cli->server = memory;
+	return mr_cli_server_default(memory, bytes);
+}
+
+static int run_verb(const struct mr_cli_verb *verb, int argc, char **argv, struct common *common)
+{
+	alignas(max_align_t) uint8_t settings[MR_CLI_SETTINGS_BYTES] = {0};
+	struct mr_cli cli = {.verb = verb->name, .colour = wants_colour()};
+	struct mr_cli_words operands;
+	char text[256];
+
+	if (verb->defaults)
+		memcpy(settings, verb->defaults, verb->settings_bytes);
+	if (mr_cli_args_parse(argc, argv, verb->options, settings, mr_cli_common_options, common,
+		    &operands, text, sizeof(text)) != 0) {
+		fprintf(stderr, "millrace %s: %s; see `millrace help %s`\n", verb->name, text,
+			verb->name);
+		return MR_EXIT_USAGE;
+	}
+	if (common->help) {
+		mr_cli_help_verb(stdout, verb);
+		return MR_EXIT_OK;
+	}
+	if (operands.count < verb->operands_min || operands.count > verb->operands_max) {
+		fprintf(stderr, "millrace %s: expected: millrace %s %s; see `millrace help %s`\n",
+			verb->name, verb->name, verb->operands, verb->name);
+		return MR_EXIT_USAGE;
+	}
+	if (choose_server(&cli, common->server, text, sizeof(text)) != 0)
+		return mr_cli_fail(&cli, MR_EXIT_USAGE, "XDG_RUNTIME_DIR", "too long",
+			"name the bus with --server");
+	cli.run_dir = common->run_dir;
+	return verb->run(&cli, settings, &operands);
+}
+
+/* Options that stand before the verb: counts the words they take. */
+static int parse_leading(int argc, char **argv, struct common *common)
+{
+	struct mr_cli_words none;
+	char error[256];
+	int words = 0;
+
+	while (words < argc && argv[words][0] == '-' && argv[words][1] != '\0') {
+		bool has_value = strcmp(argv[words], "--server") == 0 ||
+				 strcmp(argv[words], "-s") == 0 ||
+				 strcmp(argv[words], "--run-dir") == 0;
+
+		if (strcmp(argv[words], "--version") == 0) {
+			argv[words] = "version";
+			break;
+		}
+		words += 1 + (has_value && words + 1 < argc);
+	}
+	if (mr_cli_args_parse(words, argv, NULL, NULL, mr_cli_common_options, common, &none, error,
+		    sizeof(error)) == 0)
+		return words;
+	fprintf(stderr, "millrace: %s; see `millrace help`\n", error);
+	return -EINVAL;
+}
+
+static int dispatch(int argc, char **argv)
+{
+	struct common common = {0};
+	const struct mr_cli_verb *verb;
+	int words = parse_leading(argc, argv, &common);
+
+	if (words < 0)
+		return MR_EXIT_USAGE;
+	if (words == argc) {
+		mr_cli_help(common.help ? stdout : stderr);
+		return common.help ? MR_EXIT_OK : MR_EXIT_USAGE;
+	}
+	verb = mr_cli_verb_find(argv[words]);
+	if (!verb)
+		return unknown_verb(argv[words]);
+	return run_verb(verb, argc - words - 1, argv + words + 1, &common);
+}
+
+int main(int argc, char **argv)
+{
+	int code;
+
+	/* A reader that went away is no failure; it shows as an error of the write. */
+	signal(SIGPIPE, SIG_IGN);
+	code = dispatch(argc - 1, argv + 1);
+	if (!mr_cli_flush() && errno != EPIPE && code == MR_EXIT_OK) {
+		fprintf(stderr, "millrace: standard output: %s\n", strerror(errno));
+		return MR_EXIT_FAILED;
+	}
+	return code;
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pub, request: messages from the command line or from standard input. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/millrace.h"
+#include "cli/feed.h"
+#include "cli/headers.h"
+#include "cli/input.h"
+#include "cli/options.h"
+#include "cli/verbs.h"
+
+#define DRAIN_MS 5000
+/* How long an interrupt may go unnoticed. */
+#define WAIT_MS 200
+
+struct settings {
+	struct mr_cli_words headers;
+	const char *promise;
+	uint64_t count;
+	uint64_t timeout_ms;
+	bool stdin_lines;
+	bool json;
+	bool raw;
+};
+
+/* A header block and a payload, ready to be sent. */
+struct outgoing {
+	struct mr_publisher *promised; /* NULL: best effort */
+	char header_memory[16384];
+	struct mr_headers headers;
+	struct mr_cli_input payload;
+};
+
+static int prepare(const struct mr_cli *cli, const struct settings *set, const char *payload,
+	struct outgoing *out)
+{
+	int code, rc;
+
+	code = mr_cli_headers_take(
+		cli, &set->headers, &out->headers, out->header_memory, sizeof(out->header_memory));
+	if (code)
+		return code;
+	rc = mr_cli_input_take(&out->payload, payload);
+	if (rc == -EMSGSIZE)
+		return mr_cli_fail_call(cli, NULL, rc, "payload");
+	if (rc)
+		return mr_cli_fail(cli, MR_EXIT_FAILED, "standard input", strerror(-rc), NULL);
+	return MR_EXIT_OK;
+}
+
+/* However long those who are to get it hold it up. */
+static int settle(struct mr_client *c)
+{
+	int rc;
+
+	do
+		rc = mr_settle(c, WAIT_MS);
+	while ((rc == -ETIMEDOUT || rc == -ENOTCONN || rc == -EINTR) && !mr_cli_interrupted());
+	return mr_cli_interrupted() ? 0 : rc;
+}
+
+static int publish_promised(
+	struct mr_client *c, const struct outgoing *out, const void *payload, size_t bytes)
+{
+	const char *headers = out->headers.bytes ? out->headers.data : NULL;
+	int rc;
+
+	do {
+		rc = mr_publisher_send_with(
+			out->promised, headers, out->headers.bytes, payload, bytes);
+		if (rc == -ENOTCONN)
+			mr_wait(c, WAIT_MS);
+		else if (rc != -EAGAIN)
+			return rc;
+		rc = rc == -EAGAIN ? settle(c) : 0;
+	} while (rc == 0 && !mr_cli_interrupted());
+	return rc;
+}
+
+/* While the bus is away the library keeps some; then the input waits. */
+static int publish_plain(struct mr_client *c, const char *subject, const struct outgoing *out,
+	const void *payload, size_t bytes)
+{
+	const char *headers = out->headers.bytes ? out->headers.data : NULL;
+	int rc;
+
+	while ((rc = mr_publish_with(c, subject, headers, out->headers.bytes, payload, bytes)) ==
+			-ENOTCONN &&
+		!mr_cli_interrupted())
+		mr_wait(c, WAIT_MS);
+	return rc;
+}
+
+static int publish(struct mr_client *c, const char *subject, const struct outgoing *out,
+	const void *payload, size_t bytes)
+{
+	if (out->promised != NULL)
+		return publish_promised(c, out, payload, bytes);
+	return publish_plain(c, subject, out, payload, bytes);
+}
+
+static int publish_lines(
+	struct mr_client *c, const char *subject, const struct outgoing *out, uint64_t count)
+{
+	struct mr_cli_feed feed = {.client = c};
+	const char *line;
+	size_t bytes;
+	int rc;
+
+	while ((rc = mr_cli_feed_line(&feed, &line, &bytes)) > 0) {
+		rc = 0;
+		for (uint64_t i = 0; i < count && rc == 0; i++)
+			rc = publish(c, subject, out, line, bytes);
+		if (rc != 0)
+			break;
+	}
+	mr_cli_feed_free(&feed);
+	return rc;
+}
+
+static int publish_all(struct mr_client *c, const struct settings *set, const char *subject,
+	const struct outgoing *out)
+{
+	int rc = 0;
+
+	if (set->stdin_lines) {
+		rc = publish_lines(c, subject, out, set->count);
+	} else {
+		mr_cork(c, set->count > 1);
+		for (uint64_t i = 0; i < set->count && rc == 0 && !mr_cli_interrupted(); i++)
+			rc = publish(c, subject, out, out->payload.data, out->payload.bytes);
+	}
+	/* It is done when the bus has it. */
+	if (rc == 0 && out->promised != NULL)
+		return settle(c);
+	return rc ? rc : mr_drain(c, DRAIN_MS);
+}
+
+static int open_publisher(
+	struct mr_client *c, const struct settings *set, const char *subject, struct outgoing *out)
+{
+	const struct mr_publisher_options options = {.promise = mr_cli_promise(set->promise)};
+
+	out->promised = NULL;
+	if (options.promise == MR_BEST_EFFORT)
+		return 0;
+	return mr_publisher_open_with(c, subject, &options, &out->promised);
+}
+
+static void on_state(struct mr_client *c, bool connected, int error, void *arg)
+{
+	(void)error;
+	mr_cli_note_state(arg, c, connected, "publishing");
+}
+
+static int tell_lost(const struct mr_cli *cli, const struct mr_client *c)
+{
+	struct mr_client_stats stats;
+
+	mr_client_stats(c, &stats);
+	if (stats.lost == 0)
+		return MR_EXIT_OK;
+	mr_cli_note(cli, "%" PRIu64 " messages were lost with a connection; --promise keeps them",
+		stats.lost);
+	return MR_EXIT_FAILED;
+}
+
+static int run_pub(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	struct mr_options options = {.on_state = on_state};
+	const struct settings *set = settings;
+	const char *payload = w->count > 1 ? w->at[1] : "";
+	struct outgoing out;
+	struct mr_client *c;
+	int code, rc;
+
+	if (set->stdin_lines && w->count > 1)
+		return mr_cli_fail(cli, MR_EXIT_USAGE, w->at[1], "a payload, and --stdin-lines",
+			"leave one of them out");
+	code = prepare(cli, set, payload, &out);
+	if (code)
+		return code;
+	options.arg = (void *)(uintptr_t)cli;
+	code = mr_cli_connect(cli, &options, &c);
+	if (code == MR_EXIT_OK) {
+		mr_cli_catch_interrupts();
+		rc = open_publisher(c, set, w->at[0], &out);
+		if (rc == 0)
+			rc = publish_all(c, set, w->at[0], &out);
+		if (rc)
+			code = mr_cli_fail_call(cli, c, rc, w->at[0]);
+		else if (mr_cli_interrupted())
+			code = MR_EXIT_INTERRUPTED;
+		else
+			code = tell_lost(cli, c);
+		mr_close(c);
+	}
+	mr_cli_input_free(&out.payload);
+	return code;
+}
+
+static void print_reply(const struct settings *set, const struct mr_message *reply)
+{
+	if (set->json) {
+		mr_cli_message_json(reply);
+	} else if (set->raw) {
+		fwrite(reply->payload, 1, reply->payload_bytes, stdout);
+	} else {
+		mr_cli_message_print(reply, false);
+	}
+}
+
+static int request(const struct mr_cli *cli, const struct settings *set, const char *subject,
+	const struct outgoing *out)
+{
+	struct mr_client *c;
+	int code = mr_cli_connect(cli, NULL, &c);
+
+	if (code)
+		return code;
+	for (uint64_t i = 0; code == MR_EXIT_OK && i < set->count; i++) {
+		struct mr_message reply;
+		int rc = mr_request_with(c, subject, out->headers.bytes ? out->headers.data : NULL,
+			out->headers.bytes, out->payload.data, out->payload.bytes,
+			(int)set->timeout_ms, &reply);
+
+		if (rc)
+			code = mr_cli_fail_call(cli, c, rc, subject);
+		else
+			print_reply(set, &reply);
+		if (!mr_cli_flush())
+			break;
+	}
+	mr_close(c);
+	return code;
+}
+
+static int run_request(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	const struct settings *set = settings;
+	struct outgoing out;
+	int code = prepare(cli, set, w->count > 1 ? w->at[1] : "", &out);
+
+	if (code)
+		return code;
+	code = request(cli, set, w->at[0], &out);
+	mr_cli_input_free(&out.payload);
+	return code;
+}
+
+static const struct mr_cli_option pub_options[] = {
+	MR_CLI_HEADER_OPTION("add a header; may be given many times"),
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "send it so many times (default 1)"),
+	MR_CLI_STDIN_LINES_OPTION("publish each line of standard input"),
+	MR_CLI_PROMISE_OPTION("wait for receivers that are full and want it so, instead of passing "
+			      "them by"),
+	{0},
+};
+
+static const struct mr_cli_option request_options[] = {
+	MR_CLI_HEADER_OPTION("add a header; may be given many times"),
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "send it so many times (default 1)"),
+	MR_CLI_TIMEOUT_OPTION("wait so long for the reply (default 5000)"),
+	MR_CLI_RAW_OPTION("print the reply's payload as it is, and nothing else"),
+	MR_CLI_JSON_OPTION("print the reply as a JSON object"),
+	{0},
+};
+
+static const struct settings defaults = {.count = 1, .timeout_ms = 5000};
+
+const struct mr_cli_verb mr_cli_pub = {
+	.name = "pub",
+	.summary = "publish a message",
+	.operands = "SUBJECT [PAYLOAD|-]",
+	.details =
+		"Without PAYLOAD the message is empty; - takes all of standard input. Ends when the bus has\n"
+		"taken everything. What is promised waits for receivers that are full, if they asked for that.\n"
+		"While the bus is away lines wait for it; the exit code is 1 if some were lost with it.",
+	.examples = "  millrace pub orders.eu.created '{\"id\":1}' -H trace:abc\n"
+		    "  millrace pub blobs.photo - < photo.jpeg\n"
+		    "  tail -f app.log | millrace pub logs.app --stdin-lines",
+	.options = pub_options,
+	.defaults = &defaults,
+	.settings_bytes = sizeof(struct settings),
+	.operands_min = 1,
+	.operands_max = 2,
+	.run = run_pub,
+};
+
+const struct mr_cli_verb mr_cli_request = {
+	.name = "request",
+	.summary = "send a request and print the reply",
+	.operands = "SUBJECT [PAYLOAD|-]",
+	.details =
+		"Prints the first reply on one line. The exit code is 5 at once when nobody subscribes to\n"
+		"SUBJECT, and 4 when no reply comes in time.",
+	.examples = "  millrace request time.now\n"
+		    "  millrace request sum '{\"a\":1,\"b\":2}' --timeout 500 --json",
+	.options = request_options,
+	.defaults = &defaults,
+	.settings_bytes = sizeof(struct settings),
+	.operands_min = 1,
+	.operands_max = 2,
+	.run = run_request,
+};

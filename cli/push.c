@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* push: messages into a queue, from the command line or from standard input, and their outcome. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/millrace.h"
+#include "cli/feed.h"
+#include "cli/headers.h"
+#include "cli/input.h"
+#include "cli/options.h"
+#include "cli/verbs.h"
+
+/* How long an interrupt may go unnoticed. */
+#define WAIT_MS 200
+/* Nothing was accepted for so long: it is said that pushes wait. */
+#define QUIET_MS 1000
+
+struct settings {
+	struct mr_cli_words headers;
+	const char *promise;
+	const char *publisher;
+	const char *priority;
+	const char *when_full;
+	const char *policy;
+	uint64_t limit;
+	uint64_t age_ms;
+	uint64_t ack_timeout_ms;
+	uint64_t max_deliver;
+	uint64_t count;
+	uint64_t first_id;
+	bool stdin_lines;
+};
+
+struct push {
+	const struct mr_cli *cli;
+	const struct settings *set;
+	struct mr_client *client;
+	struct mr_queue *queue;
+	struct mr_push message;
+	uint64_t accepted;
+	int error; /* the first */
+	bool refused;
+	uint64_t failed;
+	uint64_t progress_ns; /* when the last was accepted */
+	bool waits;           /* that was said */
+	struct mr_headers headers;
+	char header_memory[16384];
+};
+
+/* A queue that refuses one for want of room may take the next. */
+static bool has_no_room(int error)
+{
+	return error == -EBUSY || error == -ENOBUFS || error == -EDQUOT;
+}
+
+static void on_outcome(struct mr_client *c, uint64_t id, int error, void *arg)
+{
+	struct push *p = arg;
+
+	(void)c;
+	(void)id;
+	p->accepted += error == 0;
+	p->failed += error != 0;
+	if (error == 0) {
+		p->progress_ns = mr_cli_now_ns();
+		p->waits = false;
+	}
+	if (error && !p->error)
+		p->error = error;
+	p->refused |= error && !has_no_room(error);
+}
+
+/* A bus that is away comes back, and a queue that is full has room one day. */
+static bool passes(int error)
+{
+	return error == -EAGAIN || error == -ENOTCONN || error == -ETIMEDOUT || error == -EINTR;
+}
+
+/* Who types a command that does not end is to know why. */
+static void say_waiting(struct push *p)
+{
+	uint64_t now_ns = mr_cli_now_ns();
+
+	if (p->waits || !mr_connected(p->client) || mr_queue_unaccepted(p->queue) == 0 ||
+		now_ns - p->progress_ns < QUIET_MS * UINT64_C(1000000))
+		return;
+	p->waits = true;
+	mr_cli_note(p->cli,
+		"%" PRIu64
+		" accepted, %u waiting: the queue is full, or the bus has no memory for it; "
+		"pull from it to go on",
+		p->accepted, mr_queue_unaccepted(p->queue));
+}
+
+static int push_one(struct push *p, const void *payload, size_t bytes)
+{
+	int rc;
+
+	p->message.payload = payload;
+	p->message.bytes = bytes;
+	while (passes(rc = mr_push_with(p->queue, &p->message, NULL)) && !mr_cli_interrupted()) {
+		int waited = mr_wait(p->client, WAIT_MS);
+
+		say_waiting(p);
+		if (waited < 0 && !passes(waited))
+			return waited;
+	}
+	return passes(rc) ? 0 : rc;
+}
+
+static bool goes_on(const struct push *p)
+{
+	return !p->refused && !mr_cli_interrupted();
+}
+
+static int push_lines(struct push *p)
+{
+	struct mr_cli_feed feed = {.client = p->client, .stop = &p->refused};
+	const char *line;
+	size_t bytes;
+	int rc;
+
+	while ((rc = mr_cli_feed_line(&feed, &line, &bytes)) > 0) {
+		rc = 0;
+		for (uint64_t i = 0; i < p->set->count && rc == 0; i++)
+			rc = push_one(p, line, bytes);
+		if (rc != 0)
+			break;
+	}
+	mr_cli_feed_free(&feed);
+	return rc;
+}
+
+/* However long the queue holds it up. */
+static int settle(struct push *p)
+{
+	int rc;
+
+	do {
+		rc = mr_settle(p->client, WAIT_MS);
+		if (passes(rc))
+			say_waiting(p);
+	} while (passes(rc) && !mr_cli_interrupted());
+	return passes(rc) ? 0 : rc;
+}
+
+static int push_all(struct push *p, const struct mr_cli_input *payload)
+{
+	int rc = 0;
+
+	if (p->set->stdin_lines)
+		rc = push_lines(p);
+	for (uint64_t i = 0; !p->set->stdin_lines && i < p->set->count && rc == 0 && goes_on(p);
+		i++)
+		rc = push_one(p, payload->data, payload->bytes);
+	if (rc)
+		return rc;
+	return mr_cli_promise(p->set->promise) == MR_BEST_EFFORT ? mr_drain(p->client, 5000)
+								 : settle(p);
+}
+
+static int fail(const struct push *p, const char *queue, int error)
+{
+	if (p->failed > 0)
+		mr_cli_note(p->cli, "%" PRIu64 " accepted, %" PRIu64 " refused", p->accepted,
+			p->failed);
+	if (error == -EBUSY)
+		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue, "the queue is full",
+			"pull from it, or let pushes wait: --when-full wait where it is opened");
+	if (error == -ENOBUFS)
+		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue,
+			"the memory of all queues is full, or the share of it that one may have",
+			"pull from queues or purge dead letters, or raise queues.memory_mib");
+	if (error == -EDQUOT && p->failed > 0)
+		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue,
+			"this host or user has its share of the memory of all queues",
+			"pull from queues, or raise peers.share_percent or queues.memory_mib");
+	if (error == -EEXIST)
+		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue, mr_error(p->client),
+			"leave out what it is to be like, as --limit, or say the same as who opened it first");
+	return mr_cli_fail_call(p->cli, p->client, error, queue);
+}
+
+static enum mr_priority priority_of(const char *text)
+{
+	if (text == NULL || strcmp(text, "normal") == 0)
+		return MR_PRIORITY_NORMAL;
+	return strcmp(text, "high") == 0 ? MR_PRIORITY_HIGH : MR_PRIORITY_LOW;
+}
+
+static enum mr_policy policy_of(const char *text)
+{
+	static const struct {
+		const char *name;
+		enum mr_policy policy;
+	} policies[] = {
+		{"lru", MR_POLICY_LEAST_RECENTLY_USED},
+		{"round-robin", MR_POLICY_ROUND_ROBIN},
+		{"least-outstanding", MR_POLICY_LEAST_OUTSTANDING},
+		{"random", MR_POLICY_RANDOM},
+		{"weighted", MR_POLICY_WEIGHTED},
+	};
+
+	for (size_t i = 0; text != NULL && i < sizeof(policies) / sizeof(policies[0]); i++)
+		if (strcmp(text, policies[i].name) == 0)
+			return policies[i].policy;
+	return MR_POLICY_DEFAULT;
+}
+
+static int open_queue(struct push *p, const char *name)
+{
+	const struct settings *set = p->set;
+	struct mr_push_options options = {
+		.promise = mr_cli_promise(set->promise),
+		.publisher = set->publisher,
+		.next_id = set->first_id,
+		.queue.policy = policy_of(set->policy),
+		.queue.messages_max = set->limit,
+		.queue.age_max_ms = (uint32_t)set->age_ms,
+		.queue.ack_timeout_ms = (uint32_t)set->ack_timeout_ms,
+		.queue.max_deliver = (uint16_t)set->max_deliver,
+		.queue.when_full = set->when_full == NULL                ? MR_QUEUE_FULL_DEFAULT
+				   : strcmp(set->when_full, "wait") == 0 ? MR_QUEUE_FULL_WAIT
+									 : MR_QUEUE_FULL_REFUSE,
+		.on_outcome = on_outcome,
+		.arg = p,
+	};
+
+	return mr_queue_open(p->client, name, &options, &p->queue);
+}
+
+static void on_state(struct mr_client *c, bool connected, int error, void *arg)
+{
+	struct push *p = arg;
+
+	(void)error;
+	mr_cli_note_state(p->cli, c, connected, "pushing");
+}
+
+static int push_to(struct push *p, const char *name, const struct mr_cli_input *payload)
+{
+	struct mr_options client = {.on_state = on_state, .arg = p};
+	int code = mr_cli_connect(p->cli, &client, &p->client);
+	int rc;
+
+	if (code)
+		return code;
+	mr_cli_catch_interrupts();
+	p->progress_ns = mr_cli_now_ns();
+	rc = open_queue(p, name);
+	if (rc == 0)
+		rc = push_all(p, payload);
+	if (rc == 0)
+		rc = p->error;
+	if (rc) {
+		code = fail(p, name, rc);
+	} else if (mr_cli_interrupted()) {
+		mr_cli_note(p->cli, "%" PRIu64 " accepted, %u not answered", p->accepted,
+			mr_queue_unaccepted(p->queue));
+		code = MR_EXIT_INTERRUPTED;
+	}
+	mr_close(p->client);
+	return code;
+}
+
+static int prepare(struct push *p, const struct mr_cli_words *w, struct mr_cli_input *payload)
+{
+	const char *word = w->count > 1 ? w->at[1] : "";
+	int code, rc;
+
+	if (p->set->stdin_lines && w->count > 1)
+		return mr_cli_fail(p->cli, MR_EXIT_USAGE, w->at[1], "a payload, and --stdin-lines",
+			"leave one of them out");
+	if ((p->set->publisher || p->set->first_id) &&
+		mr_cli_promise(p->set->promise) != MR_EXACTLY_ONCE)
+		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--publisher, --first-id",
+			"nothing is numbered", "add --promise exactly-once");
+	code = mr_cli_headers_take(
+		p->cli, &p->set->headers, &p->headers, p->header_memory, sizeof(p->header_memory));
+	if (code)
+		return code;
+	p->message.headers = p->headers.bytes ? p->headers.data : NULL;
+	p->message.header_bytes = p->headers.bytes;
+	p->message.priority = priority_of(p->set->priority);
+	rc = mr_cli_input_take(payload, word);
+	return rc ? mr_cli_fail_call(p->cli, NULL, rc, "payload") : MR_EXIT_OK;
+}
+
+static int run_push(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	struct push p = {.cli = cli, .set = settings};
+	struct mr_cli_input payload;
+	int code = prepare(&p, w, &payload);
+
+	if (code)
+		return code;
+	code = push_to(&p, w->at[0], &payload);
+	mr_cli_input_free(&payload);
+	return code;
+}
+
+static const struct mr_cli_option options[] = {
+	MR_CLI_HEADER_OPTION("add a header; may be given many times"),
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "push it so many times (default 1)"),
+	MR_CLI_STDIN_LINES_OPTION("push each line of standard input"),
+	{.name = "priority",
+		.type = MR_CLI_TEXT,
+		.value = "PRIORITY",
+		.offset = offsetof(struct settings, priority),
+		.choices = "high|normal|low",
+		.help = "before or behind what is normal"},
+	MR_CLI_PROMISE_OPTION("what is promised of each push (default exactly-once)"),
+	{.name = "publisher",
+		.type = MR_CLI_TEXT,
+		.value = "NAME",
+		.offset = offsetof(struct settings, publisher),
+		.help = "with --first-id: numbered under this name, over runs of this command"},
+	{.name = "first-id",
+		.type = MR_CLI_COUNT,
+		.value = "ID",
+		.offset = offsetof(struct settings, first_id),
+		.min = 1,
+		.max = 1e15,
+		.help = "with exactly-once: number of the first (default: 1)"},
+	{.name = "limit",
+		.type = MR_CLI_COUNT,
+		.value = "COUNT",
+		.offset = offsetof(struct settings, limit),
+		.min = 1,
+		.max = 4294967295.0,
+		.help = "if this makes the queue: it is full from so many messages on"},
+	{.name = "when-full",
+		.type = MR_CLI_TEXT,
+		.value = "WHAT",
+		.offset = offsetof(struct settings, when_full),
+		.choices = "wait|refuse",
+		.help = "if this makes the queue: what pushes do then (default: wait)"},
+	{.name = "policy",
+		.type = MR_CLI_TEXT,
+		.value = "POLICY",
+		.offset = offsetof(struct settings, policy),
+		.choices = "lru|round-robin|least-outstanding|random|weighted",
+		.help = "if this makes the queue: who gets the next message"},
+	{.name = "age",
+		.type = MR_CLI_COUNT,
+		.value = "MS",
+		.offset = offsetof(struct settings, age_ms),
+		.min = 1,
+		.max = 4294967295.0,
+		.help = "if this makes the queue: what is older is dead"},
+	{.name = "ack-timeout",
+		.type = MR_CLI_COUNT,
+		.value = "MS",
+		.offset = offsetof(struct settings, ack_timeout_ms),
+		.min = 10,
+		.max = 86400000,
+		.help = "if this makes the queue: what is not settled for so long comes again"},
+	{.name = "max-deliver",
+		.type = MR_CLI_COUNT,
+		.value = "COUNT",
+		.offset = offsetof(struct settings, max_deliver),
+		.min = 1,
+		.max = 65535,
+		.help = "if this makes the queue: what was delivered so often is dead"},
+	{0},
+};
+
+static const struct settings defaults = {.count = 1, .promise = "exactly-once"};
+
+const struct mr_cli_verb mr_cli_push = {
+	.name = "push",
+	.summary = "push messages into a queue",
+	.operands = "QUEUE [PAYLOAD|-]",
+	.details =
+		"Without PAYLOAD the message is empty; - takes all of standard input. The queue is made if there\n"
+		"is none. Ends when the queue has accepted everything, however long it is full; the exit code\n"
+		"is 1 if it refused something. Exactly once holds while this command runs, and over runs with\n"
+		"--publisher and --first-id; best effort ends when the bus has taken it, without an answer.",
+	.examples = "  millrace push jobs '{\"id\":1}'\n"
+		    "  seq 1000 | millrace push jobs --stdin-lines\n"
+		    "  millrace push orders - --publisher shop --first-id 17 < order",
+	.options = options,
+	.defaults = &defaults,
+	.settings_bytes = sizeof(struct settings),
+	.operands_min = 1,
+	.operands_max = 2,
+	.run = run_push,
+};

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* queue, service: one of them, looked at and told what to do. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/admin.h"
+#include "cli/headers.h"
+#include "cli/options.h"
+#include "cli/queues.h"
+#include "cli/text.h"
+#include "cli/verbs.h"
+#include "lib/base/compiler.h"
+#include "lib/wire/queue_name.h"
+
+/* Of a payload, in a line of a table. */
+#define EXCERPT_BYTES 64u
+
+struct settings {
+	bool json;
+	uint64_t count;
+};
+
+struct asked {
+	const struct mr_cli *cli;
+	const struct settings *set;
+	enum mrf_queue_kind kind;
+	const char *name;
+};
+
+static const struct mr_cli_column consumer_columns[] = {
+	{"SESSION", "session", false},
+	{"SUBSCRIPTION", "subscription", true},
+	{"PREFETCH", "prefetch", true},
+	{"WEIGHT", "weight", true},
+	{"OUT", "outstanding", true},
+	{"DELIVERED", "delivered", true},
+	{"ACKED", "acked", true},
+	{"REDELIVERED", "redelivered", true},
+};
+
+static void fill_consumers(struct mr_cli_table *t, struct mrf_table queue)
+{
+	mr_cli_table_init(t, consumer_columns, MR_ARRAY_COUNT(consumer_columns));
+	for (uint32_t i = 0; i < mrf_queue_row_consumer_rows_count(queue); i++) {
+		struct mrf_table row = mrf_queue_row_consumer_rows_at(queue, i);
+
+		mr_cli_table_id(t, mrf_queue_consumer_row_session(row));
+		mr_cli_table_count(t, mrf_queue_consumer_row_subscription(row));
+		mr_cli_table_count(t, mrf_queue_consumer_row_prefetch(row));
+		mr_cli_table_count(t, mrf_queue_consumer_row_weight(row));
+		mr_cli_table_count(t, mrf_queue_consumer_row_outstanding(row));
+		mr_cli_table_count(t, mrf_queue_consumer_row_delivered(row));
+		mr_cli_table_count(t, mrf_queue_consumer_row_acked(row));
+		mr_cli_table_count(t, mrf_queue_consumer_row_redelivered(row));
+	}
+}
+
+/* One JSON object with the consumers in it; or lines, and the consumers as a table. */
+static void print_queue(const struct asked *q, struct mrf_table queues)
+{
+	struct mr_cli_column columns[MR_CLI_QUEUE_COLUMNS];
+	struct mr_cli_table queue, consumers;
+
+	mr_cli_queues_table(&queue, columns, q->kind, queues, NULL);
+	fill_consumers(&consumers, mrf_admin_queues_rows_at(queues, 0));
+	if (q->set->json) {
+		json_t *rows = mr_cli_table_json(&queue);
+		json_t *row = json_incref(json_array_get(rows, 0));
+
+		json_decref(rows);
+		json_object_set_new(row, "consumer_rows", mr_cli_table_json(&consumers));
+		mr_cli_text_json_line(row);
+	} else {
+		mr_cli_table_print_lines(&queue, stdout);
+		putchar('\n');
+		mr_cli_table_print(&consumers, stdout, q->cli->colour);
+	}
+	mr_cli_table_fini(&queue);
+	mr_cli_table_fini(&consumers);
+}
+
+static int ask(const struct asked *q, struct mr_cli_admin *a, enum mrf_queue_verb verb,
+	const char *name, enum mrf_admin_body body, struct mrf_table *out)
+{
+	const struct mrf_queue_command command = {
+		.verb = (uint8_t)verb,
+		.kind = (uint8_t)q->kind,
+		.name = mrf_str(name),
+		.count = (uint32_t)q->set->count,
+	};
+
+	return mr_cli_admin_query_queue(q->cli, a, MRF_ADMIN_VERB_QUEUE, &command, body, out);
+}
+
+static int show(const struct asked *q)
+{
+	struct mr_cli_admin admin;
+	struct mrf_table queues;
+	int code =
+		ask(q, &admin, MRF_QUEUE_VERB_SHOW, q->name, MRF_ADMIN_BODY_ADMIN_QUEUES, &queues);
+
+	if (code == MR_EXIT_OK && mrf_admin_queues_rows_count(queues) == 0)
+		code = mr_cli_fail(
+			q->cli, MR_EXIT_FAILED, q->name, "no answer that makes sense", NULL);
+	else if (code == MR_EXIT_OK)
+		print_queue(q, queues);
+	mr_cli_admin_close(&admin);
+	return code;
+}
+
+static int command(const struct asked *q, enum mrf_queue_verb verb, const char *done)
+{
+	struct mr_cli_admin admin;
+	struct mrf_table result;
+	int code = ask(q, &admin, verb, q->name, MRF_ADMIN_BODY_ADMIN_RESULT, &result);
+
+	if (code == MR_EXIT_OK) {
+		uint64_t count = strtoull(mrf_admin_result_text(result).data, NULL, 10);
+
+		if (q->set->json)
+			printf("{\"count\":%" PRIu64 "}\n", count);
+		else if (done)
+			printf("%" PRIu64 " %s\n", count, done);
+	}
+	mr_cli_admin_close(&admin);
+	return code;
+}
+
+static int purge(const struct asked *q)
+{
+	return command(q, MRF_QUEUE_VERB_PURGE, "messages purged");
+}
+
+static int pause(const struct asked *q)
+{
+	return command(q, MRF_QUEUE_VERB_PAUSE, NULL);
+}
+
+static int resume(const struct asked *q)
+{
+	return command(q, MRF_QUEUE_VERB_RESUME, NULL);
+}
+
+static int redrive(const struct asked *q)
+{
+	return command(q, MRF_QUEUE_VERB_REDRIVE, "messages sent back");
+}
+
+static int delete (const struct asked *q)
+{
+	return command(q, MRF_QUEUE_VERB_DELETE, NULL);
+}
+
+/* What the bus noted in the header block of a dead letter; empty: it is none. */
+static struct mrf_string noted(struct mrf_table message, const char *name)
+{
+	struct mrf_bytes block = mrf_queue_message_row_headers(message);
+	struct mr_header h;
+	size_t cursor = 0;
+	struct mrf_string last = {0};
+
+	/* The last one is the bus's own: it puts its notes behind what was there. */
+	while (mr_headers_next((const char *)block.data, block.bytes, &cursor, &h)) {
+		if (h.name_bytes == strlen(name) && memcmp(h.name, name, h.name_bytes) == 0)
+			last = (struct mrf_string){h.value, (uint32_t)h.value_bytes};
+	}
+	return last;
+}
+
+static const struct mr_cli_column dead_columns[] = {
+	{"AGE-MS", NULL, true},
+	{"REASON", NULL, false},
+	{"DELIVERIES", NULL, true},
+	{"BYTES", NULL, true},
+	{"PAYLOAD", NULL, false},
+};
+
+static void noted_cell(struct mr_cli_table *t, struct mrf_table message, const char *name)
+{
+	struct mrf_string text = noted(message, name);
+
+	if (text.bytes)
+		mr_cli_table_string(t, text);
+	else
+		mr_cli_table_none(t);
+}
+
+static void dead_row(struct mr_cli_table *t, struct mrf_table message)
+{
+	struct mrf_bytes payload = mrf_queue_message_row_payload(message);
+
+	mr_cli_table_count(t, mrf_queue_message_row_age_ms(message));
+	noted_cell(t, message, "Millrace-Dead-Reason");
+	noted_cell(t, message, "Millrace-Dead-Count");
+	mr_cli_table_count(t, mrf_queue_message_row_bytes(message));
+	mr_cli_table_text(t, (const char *)payload.data,
+		payload.bytes < EXCERPT_BYTES ? payload.bytes : EXCERPT_BYTES);
+}
+
+static void set_noted(json_t *o, const char *key, struct mrf_table message, const char *name)
+{
+	struct mrf_string text = noted(message, name);
+
+	if (text.bytes)
+		mr_cli_text_json(o, key, text.data, text.bytes);
+	else
+		json_object_set_new(o, key, json_null());
+}
+
+static json_t *dead_json(struct mrf_table message)
+{
+	struct mrf_bytes headers = mrf_queue_message_row_headers(message);
+	struct mrf_bytes payload = mrf_queue_message_row_payload(message);
+	struct mrf_string text = noted(message, "Millrace-Dead-Count");
+	json_t *o = json_object();
+	uint64_t count;
+
+	json_object_set_new(
+		o, "age_ms", json_integer((json_int_t)mrf_queue_message_row_age_ms(message)));
+	set_noted(o, "reason", message, "Millrace-Dead-Reason");
+	set_noted(o, "queue", message, "Millrace-Dead-Queue");
+	json_object_set_new(o, "deliveries",
+		mr_cli_text_count(text.data, text.bytes, &count) ? json_integer((json_int_t)count)
+								 : json_null());
+	json_object_set_new(
+		o, "bytes", json_integer((json_int_t)mrf_queue_message_row_bytes(message)));
+	json_object_set_new(
+		o, "headers", mr_cli_headers_json((const char *)headers.data, headers.bytes));
+	mr_cli_text_json(o, "payload", payload.data, payload.bytes);
+	return o;
+}
+
+static void print_dead(const struct asked *q, struct mrf_table messages)
+{
+	uint32_t count = mrf_admin_messages_messages_count(messages);
+	json_t *rows = json_array();
+	struct mr_cli_table t;
+
+	mr_cli_table_init(&t, dead_columns, MR_ARRAY_COUNT(dead_columns));
+	for (uint32_t i = 0; i < count; i++) {
+		struct mrf_table message = mrf_admin_messages_messages_at(messages, i);
+
+		if (q->set->json)
+			json_array_append_new(rows, dead_json(message));
+		else
+			dead_row(&t, message);
+	}
+	if (q->set->json)
+		mr_cli_text_json_line(json_incref(rows));
+	else
+		mr_cli_table_print(&t, stdout, q->cli->colour);
+	json_decref(rows);
+	mr_cli_table_fini(&t);
+}
+
+/* A queue has no dead letters before the first: that is none, as long as there is the queue. */
+static int peek(struct mr_cli_admin *a, const struct mrf_queue_command *command, const char *queue,
+	struct mrf_table *messages)
+{
+	struct mrf_queue_command show = *command;
+	struct mrf_table queues;
+	int rc = mr_cli_admin_ask_queue(
+		a, MRF_ADMIN_VERB_QUEUE, command, MRF_ADMIN_BODY_ADMIN_MESSAGES, messages);
+
+	if (rc != -ENOENT || !a->refused)
+		return rc;
+	show.verb = MRF_QUEUE_VERB_SHOW;
+	show.name = mrf_str(queue);
+	*messages = (struct mrf_table){0};
+	return mr_cli_admin_ask_queue(
+		a, MRF_ADMIN_VERB_QUEUE, &show, MRF_ADMIN_BODY_ADMIN_QUEUES, &queues);
+}
+
+static int dead(const struct asked *q)
+{
+	char name[MR_SUBJECT_BYTES_MAX + sizeof(MR_QUEUE_DEAD)];
+	bool given = mr_queue_name_is_dead(q->name, strlen(q->name));
+	struct mrf_queue_command command = {
+		.verb = MRF_QUEUE_VERB_PEEK, .count = (uint32_t)q->set->count};
+	struct mr_cli_admin admin;
+	struct mrf_table messages;
+	int rc;
+
+	if (snprintf(name, sizeof(name), "%s%s", q->name, given ? "" : MR_QUEUE_DEAD) >=
+		(int)sizeof(name))
+		return mr_cli_fail(q->cli, MR_EXIT_USAGE, q->name, "too long for a queue", NULL);
+	command.name = mrf_str(name);
+	rc = mr_cli_admin_open(&admin, q->cli);
+	rc = rc ? rc : peek(&admin, &command, q->name, &messages);
+	if (rc == 0)
+		print_dead(q, messages);
+	else
+		rc = mr_cli_admin_fail(q->cli, &admin, rc);
+	mr_cli_admin_close(&admin);
+	return rc;
+}
+
+struct action {
+	const char *name;
+	int (*run)(const struct asked *q);
+};
+
+static int run(
+	const struct asked *q, const char *name, const struct action *actions, const char *expected)
+{
+	for (; actions->name; actions++) {
+		if (strcmp(name, actions->name) == 0)
+			return actions->run(q);
+	}
+	return mr_cli_fail(q->cli, MR_EXIT_USAGE, name, "nothing that can be done", expected);
+}
+
+static int run_queue(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	static const struct action actions[] = {
+		{"show", show},
+		{"purge", purge},
+		{"pause", pause},
+		{"resume", resume},
+		{"dead", dead},
+		{"redrive", redrive},
+		{"delete", delete},
+		{0},
+	};
+	const struct asked q = {cli, settings, MRF_QUEUE_KIND_QUEUE, w->at[1]};
+
+	return run(&q, w->at[0], actions,
+		"expected: show, purge, pause, resume, dead, redrive or delete");
+}
+
+static int run_service(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	static const struct action actions[] = {{"show", show}, {0}};
+	const struct asked q = {cli, settings, MRF_QUEUE_KIND_SERVICE, w->at[1]};
+
+	return run(&q, w->at[0], actions, "expected: show");
+}
+
+static const struct mr_cli_option service_options[] = {MR_CLI_JSON_OPTION("print JSON"), {0}};
+
+static const struct mr_cli_option options[] = {
+	MR_CLI_JSON_OPTION("print JSON"),
+	MR_CLI_COUNT_OPTION(1, UINT32_MAX,
+		"dead, redrive: at most so many (default: dead 16, the most; redrive all)"),
+	{0},
+};
+
+const struct mr_cli_verb mr_cli_queue = {
+	.name = "queue",
+	.summary = "look at one queue, or tell it what to do",
+	.operands = "show|purge|pause|resume|dead|redrive|delete NAME",
+	.details =
+		"show     all about it, and its consumers\n"
+		"purge    throw away what is ready or delayed; what consumers have is left to them\n"
+		"pause    deliver nothing more until resume; pushes go on\n"
+		"resume   deliver again\n"
+		"dead     the first of its dead letters: why, after how many deliveries, and how they begin\n"
+		"redrive  send its dead letters back into it\n"
+		"delete   remove it with all that is in it, and with its dead letters (queue dead shows them);\n"
+		"         not while it or they have consumers\n"
+		"\n"
+		"The exit code is 1 when there is no such queue. Names that end in .dead are the dead letters\n"
+		"of others, and may be shown, purged and paused too.",
+	.examples = "  millrace queue show jobs --json | jq '.consumer_rows[].session'\n"
+		    "  millrace queue dead jobs -n 5\n"
+		    "  millrace queue redrive jobs",
+	.options = options,
+	.settings_bytes = sizeof(struct settings),
+	.operands_min = 2,
+	.operands_max = 2,
+	.run = run_queue,
+};
+
+const struct mr_cli_verb mr_cli_service = {
+	.name = "service",
+	.summary = "look at one service",
+	.operands = "show NAME",
+	.details =
+		"Tells all about a service: its circuit (breaker) and the failures that open it, the calls\n"
+		"that wait, and its workers with what they have in hand.",
+	.examples =
+		"  millrace service show echo\n  millrace service show echo --json | jq .breaker",
+	.options = service_options,
+	.settings_bytes = sizeof(struct settings),
+	.operands_min = 2,
+	.operands_max = 2,
+	.run = run_service,
+};

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/queues.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/options.h"
+#include "cli/verbs.h"
+#include "cli/watch.h"
+#include "lib/base/compiler.h"
+
+#define NS_PER_S 1e9
+
+struct settings {
+	bool json;
+	bool watch;
+	uint64_t interval_ms;
+	uint64_t count;
+};
+
+/* Both have the same cells under the same keys; what stands in a terminal's columns differs. `rate`
+ * says in which form a count is shown. */
+enum rate { ALWAYS, COUNT, RATE };
+
+struct column {
+	const char *queue;
+	const char *service;
+	const char *key;
+	enum rate rate;
+	bool left;
+};
+
+static const struct column all_columns[] = {
+	{"QUEUE", "SERVICE", "name", ALWAYS, true},
+	{NULL, NULL, "queue", ALWAYS, false},
+	{NULL, NULL, "kind", ALWAYS, true},
+	{"WORKER", "WORKER", "worker", ALWAYS, false},
+	{"PAUSED", "PAUSED", "paused", ALWAYS, true},
+	{NULL, "CIRCUIT", "breaker", ALWAYS, true},
+	{"READY", "WAITING", "ready", ALWAYS, false},
+	{"DELAYED", NULL, "delayed", ALWAYS, false},
+	{"OUT", "IN-HAND", "outstanding", ALWAYS, false},
+	{"BYTES", NULL, "bytes", ALWAYS, false},
+	{"OLDEST-MS", "OLDEST-MS", "oldest_ms", ALWAYS, false},
+	{"CONSUMERS", "WORKERS", "consumers", ALWAYS, false},
+	{"CREDIT", NULL, "credit", ALWAYS, false},
+	{"PUSHED", "CALLS", "pushed", COUNT, false},
+	{NULL, NULL, "accepted", ALWAYS, false},
+	{"REFUSED", "REFUSED", "refused", ALWAYS, false},
+	{NULL, NULL, "duplicates", ALWAYS, false},
+	{"DELIVERED", NULL, "delivered", COUNT, false},
+	{"ACKED", NULL, "acked", COUNT, false},
+	{"REDELIVERED", "AGAIN", "redelivered", ALWAYS, false},
+	{NULL, NULL, "dead", ALWAYS, false},
+	{NULL, "EXPIRED", "expired", ALWAYS, false},
+	{"DEAD", NULL, "dead_ready", ALWAYS, false},
+	{NULL, "REPLIES", "replies", ALWAYS, false},
+	{NULL, "FAILURES", "failures", ALWAYS, false},
+	{"IN/s", "CALLS/s", "pushed_per_s", RATE, false},
+	{"OUT/s", NULL, "delivered_per_s", RATE, false},
+	{"ACKED/s", "REPLIES/s", "acked_per_s", RATE, false},
+	{NULL, NULL, "policy", ALWAYS, true},
+	{NULL, NULL, "when_full", ALWAYS, true},
+	{NULL, NULL, "messages_max", ALWAYS, false},
+	{NULL, NULL, "bytes_max", ALWAYS, false},
+	{NULL, NULL, "age_max_ms", ALWAYS, false},
+	{NULL, NULL, "ack_timeout_ms", ALWAYS, false},
+	{NULL, NULL, "max_deliver", ALWAYS, false},
+	{NULL, NULL, "not_idempotent", ALWAYS, true},
+	{NULL, NULL, "breaker_failures", ALWAYS, false},
+	{NULL, NULL, "breaker_reset_ms", ALWAYS, false},
+	{NULL, NULL, "breaker_probes", ALWAYS, false},
+};
+
+_Static_assert(MR_ARRAY_COUNT(all_columns) <= MR_CLI_QUEUE_COLUMNS, "room for all of them");
+
+/* Words of the schema for the terminal: "least-outstanding". */
+static const char *policy_text(uint8_t policy)
+{
+	switch (policy) {
+	case MRF_QUEUE_POLICY_DEFAULT: return "default";
+	case MRF_QUEUE_POLICY_LEAST_RECENTLY_USED: return "lru";
+	case MRF_QUEUE_POLICY_ROUND_ROBIN: return "round-robin";
+	case MRF_QUEUE_POLICY_LEAST_OUTSTANDING: return "least-outstanding";
+	case MRF_QUEUE_POLICY_RANDOM: return "random";
+	case MRF_QUEUE_POLICY_WEIGHTED: return "weighted";
+	default: return "unknown";
+	}
+}
+
+static const char *full_text(uint8_t when_full)
+{
+	switch (when_full) {
+	case MRF_QUEUE_FULL_DEFAULT: return "default";
+	case MRF_QUEUE_FULL_WAIT: return "wait";
+	case MRF_QUEUE_FULL_REFUSE: return "refuse";
+	default: return "unknown";
+	}
+}
+
+static const char *breaker_text(uint8_t state)
+{
+	switch (state) {
+	case MRF_BREAKER_STATE_CLOSED: return "closed";
+	case MRF_BREAKER_STATE_OPEN: return "open";
+	case MRF_BREAKER_STATE_HALF_OPEN: return "half-open";
+	default: return "unknown";
+	}
+}
+
+static void state_cells(struct mr_cli_table *t, struct mrf_table row)
+{
+	bool service = mrf_queue_row_kind(row) == MRF_QUEUE_KIND_SERVICE;
+
+	mr_cli_table_string(t, mrf_queue_row_name(row));
+	mr_cli_table_count(t, mrf_queue_row_queue(row));
+	mr_cli_table_string(t, mrf_str(service ? "service" : "queue"));
+	mr_cli_table_count(t, mrf_queue_row_worker(row));
+	mr_cli_table_bool(t, mrf_queue_row_paused(row));
+	if (service)
+		mr_cli_table_string(t, mrf_str(breaker_text(mrf_queue_row_breaker(row))));
+	else
+		mr_cli_table_none(t);
+	mr_cli_table_count(t, mrf_queue_row_ready(row));
+	mr_cli_table_count(t, mrf_queue_row_delayed(row));
+	mr_cli_table_count(t, mrf_queue_row_outstanding(row));
+	mr_cli_table_count(t, mrf_queue_row_bytes(row));
+	mr_cli_table_count(t, mrf_queue_row_oldest_ms(row));
+	mr_cli_table_count(t, mrf_queue_row_consumers(row));
+	mr_cli_table_count(t, mrf_queue_row_credit(row));
+}
+
+static void count_cells(struct mr_cli_table *t, struct mrf_table row)
+{
+	mr_cli_table_count(t, mrf_queue_row_pushed(row));
+	mr_cli_table_count(t, mrf_queue_row_accepted(row));
+	mr_cli_table_count(t, mrf_queue_row_refused(row));
+	mr_cli_table_count(t, mrf_queue_row_duplicates(row));
+	mr_cli_table_count(t, mrf_queue_row_delivered(row));
+	mr_cli_table_count(t, mrf_queue_row_acked(row));
+	mr_cli_table_count(t, mrf_queue_row_redelivered(row));
+	mr_cli_table_count(t, mrf_queue_row_dead(row));
+	mr_cli_table_count(t, mrf_queue_row_expired(row));
+	mr_cli_table_count(t, mrf_queue_row_dead_ready(row));
+	mr_cli_table_count(t, mrf_queue_row_replies(row));
+	mr_cli_table_count(t, mrf_queue_row_failures(row));
+}
+
+static void option_cells(struct mr_cli_table *t, struct mrf_table o)
+{
+	mr_cli_table_string(t, mrf_str(policy_text(mrf_queue_options_policy(o))));
+	mr_cli_table_string(t, mrf_str(full_text(mrf_queue_options_when_full(o))));
+	mr_cli_table_count(t, mrf_queue_options_messages_max(o));
+	mr_cli_table_count(t, mrf_queue_options_bytes_max(o));
+	mr_cli_table_count(t, mrf_queue_options_age_max_ms(o));
+	mr_cli_table_count(t, mrf_queue_options_ack_timeout_ms(o));
+	mr_cli_table_count(t, mrf_queue_options_max_deliver(o));
+	mr_cli_table_bool(t, mrf_queue_options_not_idempotent(o));
+	mr_cli_table_count(t, mrf_queue_options_breaker_failures(o));
+	mr_cli_table_count(t, mrf_queue_options_breaker_reset_ms(o));
+	mr_cli_table_count(t, mrf_queue_options_breaker_probes(o));
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = ((const struct mr_cli_queue_counts *)a)->queue;
+	uint32_t y = ((const struct mr_cli_queue_counts *)b)->queue;
+
+	return (x > y) - (x < y);
+}
+
+static void rate_cells(struct mr_cli_table *t, struct mrf_table row,
+	const struct mr_cli_queue_reading *was, uint64_t read_ns)
+{
+	static const struct mr_cli_queue_counts none;
+	const struct mr_cli_queue_counts key = {.queue = mrf_queue_row_queue(row)};
+	const struct mr_cli_queue_counts *before = NULL;
+	double seconds = was ? (double)(read_ns - was->read_ns) / NS_PER_S : 0;
+
+	if (was && was->rows_count > 0)
+		before = bsearch(&key, was->rows, was->rows_count, sizeof(key), by_number);
+	if (!before)
+		before = &none;
+	mr_cli_table_real(t, mr_cli_rate(mrf_queue_row_pushed(row), before->pushed, seconds));
+	mr_cli_table_real(t, mr_cli_rate(mrf_queue_row_delivered(row), before->delivered, seconds));
+	mr_cli_table_real(t, mr_cli_rate(mrf_queue_row_acked(row), before->acked, seconds));
+}
+
+static void choose_columns(
+	struct mr_cli_column columns[MR_CLI_QUEUE_COLUMNS], enum mrf_queue_kind kind, bool rates)
+{
+	for (size_t i = 0; i < MR_ARRAY_COUNT(all_columns); i++) {
+		const struct column *c = &all_columns[i];
+		const char *title = kind == MRF_QUEUE_KIND_SERVICE ? c->service : c->queue;
+
+		columns[i] = (struct mr_cli_column){
+			.title = c->rate == (rates ? COUNT : RATE) ? NULL : title,
+			.key = c->rate == RATE && !rates ? NULL : c->key,
+			.right = !c->left,
+		};
+	}
+}
+
+void mr_cli_queues_table(struct mr_cli_table *t, struct mr_cli_column columns[MR_CLI_QUEUE_COLUMNS],
+	enum mrf_queue_kind kind, struct mrf_table queues, const struct mr_cli_queue_reading *was)
+{
+	choose_columns(columns, kind, was != NULL);
+	mr_cli_table_init(t, columns, MR_ARRAY_COUNT(all_columns));
+	for (uint32_t i = 0; i < mrf_admin_queues_rows_count(queues); i++) {
+		struct mrf_table row = mrf_admin_queues_rows_at(queues, i);
+
+		state_cells(t, row);
+		count_cells(t, row);
+		rate_cells(t, row, was, mrf_admin_queues_read_ns(queues));
+		option_cells(t, mrf_queue_row_options(row));
+	}
+}
+
+void mr_cli_queue_reading_take(struct mr_cli_queue_reading *r, struct mrf_table queues)
+{
+	uint32_t count = mrf_admin_queues_rows_count(queues);
+
+	r->rows = reallocarray(r->rows, count + 1, sizeof(*r->rows));
+	if (!r->rows) {
+		fputs("millrace: out of memory\n", stderr);
+		exit(MR_EXIT_FAILED);
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		struct mrf_table row = mrf_admin_queues_rows_at(queues, i);
+
+		r->rows[i] = (struct mr_cli_queue_counts){
+			.queue = mrf_queue_row_queue(row),
+			.pushed = mrf_queue_row_pushed(row),
+			.delivered = mrf_queue_row_delivered(row),
+			.acked = mrf_queue_row_acked(row),
+		};
+	}
+	qsort(r->rows, count, sizeof(*r->rows), by_number);
+	r->rows_count = count;
+	r->read_ns = mrf_admin_queues_read_ns(queues);
+}
+
+void mr_cli_queue_reading_fini(struct mr_cli_queue_reading *r)
+{
+	free(r->rows);
+	*r = (struct mr_cli_queue_reading){0};
+}
+
+/* What --watch goes on with from reading to reading. */
+struct watching {
+	enum mrf_queue_kind kind;
+	bool json;
+	struct mr_cli_queue_reading was;
+	struct mr_cli_column columns[MR_CLI_QUEUE_COLUMNS];
+	struct mr_cli_table table; /* of the last reading */
+};
+
+static int ask(struct mr_cli_admin *a, enum mrf_queue_kind kind, struct mrf_table *queues)
+{
+	const struct mrf_queue_command command = {.kind = (uint8_t)kind};
+
+	return mr_cli_admin_ask_queue(
+		a, MRF_ADMIN_VERB_QUEUES, &command, MRF_ADMIN_BODY_ADMIN_QUEUES, queues);
+}
+
+static int take(const struct mr_cli_watch *w, struct mr_cli_admin *a)
+{
+	struct watching *x = w->arg;
+	struct mrf_table queues;
+	int rc = mr_cli_admin_open(a, w->cli);
+
+	rc = rc ? rc : ask(a, x->kind, &queues);
+	if (rc)
+		return rc;
+	mr_cli_table_fini(&x->table);
+	mr_cli_queues_table(&x->table, x->columns, x->kind, queues, &x->was);
+	mr_cli_queue_reading_take(&x->was, queues);
+	return 0;
+}
+
+static void show(const struct mr_cli_watch *w, bool in_place)
+{
+	struct watching *x = w->arg;
+
+	if (!x->json) {
+		mr_cli_watch_head(w->cli, in_place);
+		printf("%u %s\n\n", x->was.rows_count,
+			x->kind == MRF_QUEUE_KIND_SERVICE ? "services" : "queues");
+	}
+	mr_cli_table_show(&x->table, w->cli->colour, x->json);
+	x->table = (struct mr_cli_table){0};
+	if (!x->json && !in_place)
+		putchar('\n');
+}
+
+static int watch(const struct mr_cli *cli, const struct settings *set, enum mrf_queue_kind kind)
+{
+	struct watching x = {.kind = kind, .json = set->json};
+	const struct mr_cli_watch w = {
+		.interval_ms = set->interval_ms,
+		.count = set->count,
+		.take = take,
+		.show = show,
+		.cli = cli,
+		.arg = &x,
+	};
+	int code = mr_cli_watch(&w);
+
+	mr_cli_table_fini(&x.table);
+	mr_cli_queue_reading_fini(&x.was);
+	return code;
+}
+
+static int list(const struct mr_cli *cli, const struct settings *set, enum mrf_queue_kind kind)
+{
+	const struct mrf_queue_command command = {.kind = (uint8_t)kind};
+	struct mr_cli_column columns[MR_CLI_QUEUE_COLUMNS];
+	struct mr_cli_admin admin;
+	struct mr_cli_table t;
+	struct mrf_table queues;
+	int code = mr_cli_admin_query_queue(
+		cli, &admin, MRF_ADMIN_VERB_QUEUES, &command, MRF_ADMIN_BODY_ADMIN_QUEUES, &queues);
+
+	if (code == MR_EXIT_OK) {
+		mr_cli_queues_table(&t, columns, kind, queues, NULL);
+		mr_cli_table_show(&t, cli->colour, set->json);
+	}
+	mr_cli_admin_close(&admin);
+	return code;
+}
+
+static int run_queues(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	const struct settings *set = settings;
+
+	(void)w;
+	return set->watch ? watch(cli, set, MRF_QUEUE_KIND_QUEUE)
+			  : list(cli, set, MRF_QUEUE_KIND_QUEUE);
+}
+
+static int run_services(
+	const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	const struct settings *set = settings;
+
+	(void)w;
+	return set->watch ? watch(cli, set, MRF_QUEUE_KIND_SERVICE)
+			  : list(cli, set, MRF_QUEUE_KIND_SERVICE);
+}
+
+static const struct mr_cli_option options[] = {
+	MR_CLI_JSON_OPTION("print a JSON array of objects"),
+	{.name = "watch",
+		.letter = 'w',
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct settings, watch),
+		.help = "go on, with rates in place of counts"},
+	MR_CLI_INTERVAL_OPTION("with --watch: time between readings (default 1000)"),
+	MR_CLI_COUNT_OPTION(0, 1e9, "with --watch: stop after so many (default 0: never)"),
+	{0},
+};
+
+static const struct settings defaults = {.interval_ms = 1000};
+
+const struct mr_cli_verb mr_cli_queues = {
+	.name = "queues",
+	.summary = "list the queues",
+	.operands = "",
+	.details =
+		"READY wait for a consumer, DELAYED for their time; OUT are with consumers and not settled;\n"
+		"OLDEST-MS is how long the oldest of them has waited. CREDIT is what the consumers would\n"
+		"still take. DEAD are in the dead letters: `millrace queue dead NAME` shows them. Counts are\n"
+		"since the queue was opened. --json has every field under the name it has in\n"
+		"flatbuf/schemas/link.fbs (QueueRow, QueueOptions).",
+	.examples = "  millrace queues\n"
+		    "  millrace queues --watch --interval 500\n"
+		    "  millrace queues --json | jq '.[] | select(.oldest_ms > 60000) | .name'",
+	.options = options,
+	.defaults = &defaults,
+	.settings_bytes = sizeof(struct settings),
+	.run = run_queues,
+};
+
+const struct mr_cli_verb mr_cli_services = {
+	.name = "services",
+	.summary = "list the services",
+	.operands = "",
+	.details =
+		"WAITING are calls that no worker has taken yet, IN-HAND those that workers have; AGAIN were\n"
+		"given to another worker. FAILURES are those in a row that open the CIRCUIT: while it is\n"
+		"open, calls are refused at once. --json has every field, as of `millrace queues`.",
+	.examples = "  millrace services\n"
+		    "  millrace services --json | jq '.[] | select(.breaker != \"closed\")'",
+	.options = options,
+	.defaults = &defaults,
+	.settings_bytes = sizeof(struct settings),
+	.run = run_services,
+};

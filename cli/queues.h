@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* queues: queues and services, as tables.
+ *
+ * Owns      A reading keeps counts of the last answer, for rates; fini frees them.
+ * Errors    Out of memory ends the program, as in table.h.
+ */
+#ifndef MILLRACE_CLI_QUEUES_H
+#define MILLRACE_CLI_QUEUES_H
+
+#include "cli/table.h"
+#include "flatbuf/admin.h"
+
+#define MR_CLI_QUEUE_COLUMNS 40
+
+struct mr_cli_queue_counts {
+	uint32_t queue;
+	uint64_t pushed;
+	uint64_t delivered;
+	uint64_t acked;
+};
+
+/* Counts of an AdminQueues, by number of the queue. */
+struct mr_cli_queue_reading {
+	uint64_t read_ns;
+	struct mr_cli_queue_counts *rows;
+	uint32_t rows_count;
+};
+
+void mr_cli_queue_reading_take(struct mr_cli_queue_reading *r, struct mrf_table queues);
+void mr_cli_queue_reading_fini(struct mr_cli_queue_reading *r);
+
+/* Of an AdminQueues. `columns` is filled in, and must live as long as the table; `was` is what
+ * rates are of, NULL: counts are shown instead. */
+void mr_cli_queues_table(struct mr_cli_table *t, struct mr_cli_column columns[MR_CLI_QUEUE_COLUMNS],
+	enum mrf_queue_kind kind, struct mrf_table queues, const struct mr_cli_queue_reading *was);
+
+#endif

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* serve: a worker of a service: each request is answered with what a command makes of it, or with
+ * itself. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/millrace.h"
+#include "cli/headers.h"
+#include "cli/jobs.h"
+#include "cli/options.h"
+#include "cli/verbs.h"
+
+#define PROCESS_MAX 64
+#define WAIT_MS_MAX 200 /* how long an interrupt may go unnoticed */
+#define DRAIN_MS    2000
+
+struct settings {
+	const char *command;
+	struct mr_cli_words headers;
+	uint64_t jobs;
+	uint64_t prefetch; /* 0: as jobs */
+	uint64_t timeout_ms;
+	uint64_t count;
+	bool echo;
+	bool retry_on_failure;
+	bool not_idempotent;
+	bool verbose;
+};
+
+/* A request that waits for a job. */
+struct waiting {
+	struct waiting *next;
+	uint64_t tag;
+	unsigned redelivered;
+	size_t bytes;
+	char payload[];
+};
+
+struct serve {
+	const struct mr_cli *cli;
+	const struct settings *set;
+	const char *name;
+	struct mr_client *client;
+	struct mr_service *service;
+	struct mr_headers headers;
+	struct mr_cli_jobs jobs;
+	uint64_t tags[MR_CLI_JOBS_MAX]; /* of each job; 0: its request was taken back */
+	struct waiting *first;
+	struct waiting **end;
+	uint64_t answered;
+	uint64_t failed; /* of them, those that the command failed at */
+	char header_memory[4096];
+};
+
+static bool is_done(const struct serve *s)
+{
+	return s->set->count != 0 && s->answered >= s->set->count;
+}
+
+static void note_lost(const struct serve *s, int rc)
+{
+	/* Taken away, as it took too long or the connection was lost: another has it. */
+	if (rc == -ENOENT || rc == -ENOTCONN)
+		mr_cli_note(s->cli, "a request was given to another meanwhile");
+	else if (rc)
+		mr_cli_note(s->cli, "a reply was not sent: %s", mr_error(s->client));
+}
+
+static void respond(struct serve *s, uint64_t tag, const void *payload, size_t bytes)
+{
+	int rc = mr_respond_with(s->service, tag, false, s->headers.bytes ? s->headers.data : NULL,
+		s->headers.bytes, payload, bytes);
+
+	s->answered += rc == 0;
+	/* What is too large to be answered with will be so at the next as well. */
+	if (rc == -EMSGSIZE)
+		mr_respond_failed(s->service, tag, false);
+	note_lost(s, rc);
+}
+
+static void fail(struct serve *s, uint64_t tag)
+{
+	int rc = mr_respond_failed(s->service, tag, s->set->retry_on_failure);
+
+	s->answered += rc == 0;
+	s->failed += rc == 0;
+	note_lost(s, rc);
+}
+
+static void on_job(const struct mr_cli_job *job, void *arg)
+{
+	struct serve *s = arg;
+	uint64_t tag = s->tags[job->index];
+
+	s->tags[job->index] = 0;
+	if (tag == 0) {
+		mr_cli_note(s->cli, "%s: stopped: its caller waits no longer, or another has it",
+			s->set->command);
+		return;
+	}
+	if (job->error)
+		mr_cli_note(s->cli, "%s: %s", s->set->command, strerror(-job->error));
+	else if (job->status && s->set->verbose)
+		mr_cli_note(s->cli, "%s: exit status %d", s->set->command, job->status);
+	if (job->error || job->status)
+		fail(s, tag);
+	else
+		respond(s, tag, job->out, job->out_bytes);
+}
+
+static int start(
+	struct serve *s, uint64_t tag, unsigned redelivered, const void *payload, size_t bytes)
+{
+	char service[sizeof("MILLRACE_SERVICE=") + MR_SUBJECT_BYTES];
+	char again[sizeof("MILLRACE_REDELIVERED=") + 16];
+	const char *environment[] = {service, again, NULL};
+	int job;
+
+	snprintf(service, sizeof(service), "MILLRACE_SERVICE=%s", s->name);
+	snprintf(again, sizeof(again), "MILLRACE_REDELIVERED=%u", redelivered);
+	job = mr_cli_jobs_start(&s->jobs, environment, payload, bytes);
+	if (job >= 0)
+		s->tags[job] = tag;
+	return job < 0 ? job : 0;
+}
+
+static void enqueue(struct serve *s, const struct mr_work *work)
+{
+	const struct mr_delivery *d = &work->delivery;
+	struct waiting *w = malloc(sizeof(*w) + d->message.payload_bytes);
+
+	if (!w) {
+		mr_respond_failed(s->service, d->tag, true);
+		return;
+	}
+	*w = (struct waiting){
+		.tag = d->tag, .redelivered = d->redelivered, .bytes = d->message.payload_bytes};
+	memcpy(w->payload, d->message.payload, w->bytes);
+	*s->end = w;
+	s->end = &w->next;
+}
+
+static void drop_first(struct serve *s)
+{
+	struct waiting *w = s->first;
+
+	s->first = w->next;
+	if (!s->first)
+		s->end = &s->first;
+	free(w);
+}
+
+/* What waits, as far as it may start. Interrupted, it is left to others. */
+static void start_waiting(struct serve *s)
+{
+	while (s->first && !mr_cli_jobs_full(&s->jobs) && !mr_cli_interrupted() && !is_done(s)) {
+		struct waiting *w = s->first;
+		int rc = start(s, w->tag, w->redelivered, w->payload, w->bytes);
+
+		if (rc) {
+			mr_cli_note(s->cli, "%s: %s", s->set->command, strerror(-rc));
+			mr_respond_failed(s->service, w->tag, true);
+		}
+		drop_first(s);
+	}
+}
+
+static void on_work(struct mr_client *c, const struct mr_work *work, void *arg)
+{
+	struct serve *s = arg;
+	const struct mr_message *m = &work->delivery.message;
+
+	(void)c;
+	if (s->set->verbose)
+		mr_cli_note(s->cli, "request: %zu bytes", m->payload_bytes);
+	if (s->set->command)
+		enqueue(s, work);
+	else if (!is_done(s))
+		respond(s, work->delivery.tag, m->payload, m->payload_bytes);
+}
+
+static void stop_job(struct serve *s, unsigned index)
+{
+	s->tags[index] = 0;
+	mr_cli_jobs_stop(&s->jobs, index);
+}
+
+/* Its caller waits no longer, or another has it. */
+static void on_recall(struct mr_client *c, uint64_t tag, void *arg)
+{
+	struct serve *s = arg;
+	struct waiting **at = &s->first;
+	struct waiting *w;
+
+	(void)c;
+	for (unsigned i = 0; i < s->jobs.count; i++) {
+		if (s->tags[i] == tag)
+			stop_job(s, i);
+	}
+	while (*at && (*at)->tag != tag)
+		at = &(*at)->next;
+	w = *at;
+	if (!w)
+		return;
+	*at = w->next;
+	if (!w->next)
+		s->end = at;
+	free(w);
+}
+
+/* Requests in hand went to others with the connection. */
+static void on_state(struct mr_client *c, bool connected, int error, void *arg)
+{
+	struct serve *s = arg;
+
+	(void)error;
+	mr_cli_note_state(s->cli, c, connected, "serving");
+	if (connected)
+		return;
+	while (s->first)
+		drop_first(s);
+	for (unsigned i = 0; i < s->jobs.count; i++)
+		stop_job(s, i);
+}
+
+static int process(struct serve *s)
+{
+	int n;
+
+	do {
+		n = mr_process(s->client, PROCESS_MAX);
+	} while (n > 0);
+	return n == -ENOTCONN ? 0 : n;
+}
+
+static int loop(struct serve *s)
+{
+	int fd = mr_fd(s->client);
+	int rc = fd < 0 ? fd : 0;
+
+	while (rc == 0 && !is_done(s) && (!mr_cli_interrupted() || s->jobs.running > 0)) {
+		rc = process(s);
+		mr_cli_jobs_step(&s->jobs, on_job, s);
+		start_waiting(s);
+		mr_flush(s->client);
+		if (rc == 0 && !is_done(s))
+			mr_cli_jobs_wait(&s->jobs, fd, WAIT_MS_MAX);
+	}
+	return rc;
+}
+
+static int serve(struct serve *s)
+{
+	int rc = loop(s);
+
+	if (rc)
+		return mr_cli_fail_call(s->cli, s->client, rc, s->name);
+	/* READY no more: what is in hand and not begun goes to others. */
+	mr_service_close(s->service);
+	mr_drain(s->client, DRAIN_MS);
+	if (!is_done(s))
+		return MR_EXIT_INTERRUPTED;
+	if (s->failed > 0)
+		mr_cli_note(s->cli, "%" PRIu64 " answered, %" PRIu64 " of them as failed",
+			s->answered, s->failed);
+	return s->failed > 0 ? MR_EXIT_FAILED : MR_EXIT_OK;
+}
+
+static int refused(const struct serve *s, int rc)
+{
+	if (rc == -EACCES && strncmp(s->name, "mmi.", 4) == 0)
+		return mr_cli_fail(s->cli, MR_EXIT_FAILED, s->name,
+			"the bus itself serves what starts with mmi.", "choose another name");
+	if (rc == -EEXIST)
+		return mr_cli_fail(s->cli, MR_EXIT_FAILED, s->name, mr_error(s->client),
+			"leave --not-idempotent as the first worker had it");
+	return mr_cli_fail_call(s->cli, s->client, rc, s->name);
+}
+
+static int open_and_serve(struct serve *s)
+{
+	const struct settings *set = s->set;
+	struct mr_options options = {.on_state = on_state, .arg = s};
+	struct mr_serve_options how = {
+		.prefetch = (unsigned)(set->prefetch ? set->prefetch : set->jobs),
+		.queue.not_idempotent = set->not_idempotent,
+	};
+	int code = mr_cli_connect(s->cli, &options, &s->client);
+	int rc;
+
+	if (code)
+		return code;
+	mr_cli_catch_interrupts();
+	s->jobs.out_bytes_max = mr_message_bytes_max(s->client);
+	rc = mr_serve(s->client, s->name, &how, on_work, s, &s->service);
+	if (rc) {
+		code = refused(s, rc);
+	} else {
+		mr_service_renew(s->service, true);
+		mr_service_on_recall(s->service, on_recall, s);
+		fputs("serving\n", stderr);
+		code = serve(s);
+	}
+	mr_close(s->client);
+	return code;
+}
+
+static int prepare(struct serve *s)
+{
+	if ((s->set->command != NULL) == s->set->echo)
+		return mr_cli_fail(s->cli, MR_EXIT_USAGE, s->name, "what to answer?",
+			"give one of --exec and --echo");
+	s->jobs.command = s->set->command;
+	s->jobs.timeout_ms = s->set->timeout_ms;
+	s->end = &s->first;
+	return mr_cli_headers_take(
+		s->cli, &s->set->headers, &s->headers, s->header_memory, sizeof(s->header_memory));
+}
+
+static int run_serve(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	static struct serve serve; /* there is one */
+	struct serve *s = &serve;
+	int code;
+
+	*s = (struct serve){.cli = cli, .set = settings, .name = w->at[0]};
+	code = prepare(s);
+	if (code)
+		return code;
+	if (mr_cli_jobs_init(&s->jobs, (unsigned)s->set->jobs) != 0)
+		return mr_cli_fail(cli, MR_EXIT_FAILED, "start", strerror(ENOMEM), NULL);
+	code = open_and_serve(s);
+	mr_cli_jobs_fini(&s->jobs);
+	while (s->first)
+		drop_first(s);
+	return code;
+}
+
+static const struct mr_cli_option options[] = {
+	MR_CLI_EXEC_OPTION("run it with sh for each request: payload in, reply out"),
+	MR_CLI_ECHO_OPTION("answer with the payload of the request"),
+	MR_CLI_JOBS_OPTION("run the command for so many requests at once (default 1)"),
+	MR_CLI_PREFETCH_OPTION("take so many requests in hand (default: as many as jobs)"),
+	{.name = "retry-on-failure",
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct settings, retry_on_failure),
+		.help = "give what the command fails at to another worker"},
+	{.name = "not-idempotent",
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct settings, not_idempotent),
+		.help = "never give a request whose worker died to another"},
+	MR_CLI_HEADER_OPTION("add a header to the replies; may be given many times"),
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after so many requests (default: never)"),
+	MR_CLI_TIMEOUT_OPTION("kill a command that takes longer (default 30000)"),
+	MR_CLI_VERBOSE_OPTION("tell each request on standard error"),
+	{0},
+};
+
+static const struct settings defaults = {.jobs = 1, .timeout_ms = 30000};
+
+const struct mr_cli_verb mr_cli_serve = {
+	.name = "serve",
+	.summary = "be a worker of a service",
+	.operands = "SERVICE",
+	.details =
+		"Each request goes to one worker of the service, the one that has waited longest. The command\n"
+		"(--exec) gets it on standard input and finds the name in MILLRACE_SERVICE, and how often the\n"
+		"request was given to others before in MILLRACE_REDELIVERED; what it prints is the reply. If it\n"
+		"fails, the caller is told so, or another worker has a try (--retry-on-failure). \"serving\" on\n"
+		"standard error says that requests are taken from then on. Interrupted, it finishes the\n"
+		"commands that run, and leaves everything else to others. A command whose caller waits no longer\n"
+		"is stopped. Ended by -n, the exit code is 1 if the command failed at one. Streaming requests are\n"
+		"refused.",
+	.examples = "  millrace serve upper --exec 'tr a-z A-Z'\n"
+		    "  millrace serve thumbnails --exec ./thumbnail --jobs 4 --retry-on-failure\n"
+		    "  millrace serve echo --echo -n 100",
+	.options = options,
+	.defaults = &defaults,
+	.settings_bytes = sizeof(struct settings),
+	.operands_min = 1,
+	.operands_max = 1,
+	.run = run_serve,
+};

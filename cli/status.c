@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* status, kick, ping: the bus as a whole, and one client of it. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/millrace.h"
+#include "cli/admin.h"
+#include "cli/options.h"
+#include "cli/text.h"
+#include "cli/verbs.h"
+
+struct settings {
+	bool json;
+	uint64_t timeout_ms;
+	uint64_t count;
+};
+
+static const struct mr_cli_option json_option[] = {
+	MR_CLI_JSON_OPTION("print one JSON object"),
+	{0},
+};
+
+static void print_age(const char *title, uint64_t started_ns)
+{
+	uint64_t now_ns = mr_cli_date_ns();
+	uint64_t s = started_ns && now_ns > started_ns ? (now_ns - started_ns) / 1000000000u : 0;
+
+	printf("%-14s %" PRIu64 "d %02u:%02u:%02u\n", title, s / 86400, (unsigned)(s / 3600 % 24),
+		(unsigned)(s / 60 % 60), (unsigned)(s % 60));
+}
+
+static void print_string(const char *title, struct mrf_string text)
+{
+	printf("%-14s ", title);
+	mr_cli_text_print(stdout, text.bytes ? text.data : "-", text.bytes ? text.bytes : 1);
+	putchar('\n');
+}
+
+static void print_trouble(struct mrf_table t)
+{
+	uint64_t since_ns = mrf_admin_trouble_since_ns(t), now_ns = mr_cli_date_ns();
+	struct mrf_string text = mrf_admin_trouble_text(t);
+	int worker = mrf_admin_trouble_worker(t);
+
+	printf("%-14s ", "trouble");
+	mr_cli_text_print(stdout, text.data, text.bytes);
+	if (worker >= 0)
+		printf("; worker %d", worker);
+	if (mrf_admin_trouble_session(t) != 0)
+		printf(", session 0x%016" PRIx64, mrf_admin_trouble_session(t));
+	printf("; for %" PRIu64 " s\n", now_ns > since_ns ? (now_ns - since_ns) / 1000000000u : 0);
+}
+
+static void print_status(struct mrf_table s)
+{
+	bool connected = mrf_admin_status_dataplane_connected(s);
+
+	print_string("version", mrf_admin_status_version(s));
+	print_string("run dir", mrf_admin_status_run_dir(s));
+	print_string("config", mrf_admin_status_config_file(s));
+	printf("%-14s pid %u\n", "control", mrf_admin_status_control_pid(s));
+	print_age("  up", mrf_admin_status_control_started_ns(s));
+	if (!connected) {
+		printf("%-14s not connected\n", "data plane");
+		return;
+	}
+	printf("%-14s pid %u\n", "data plane", mrf_admin_status_dataplane_pid(s));
+	print_age("  up", mrf_admin_status_dataplane_started_ns(s));
+	print_string("  version", mrf_admin_status_dataplane_version(s));
+	printf("%-14s %u\n", "workers", mrf_admin_status_workers(s));
+	printf("%-14s %" PRIu64 " (%" PRIu64 " over UDP)\n", "clients",
+		mrf_admin_status_sessions(s), mrf_admin_status_remote_sessions(s));
+	printf("%-14s %" PRIu64 "\n", "subscriptions", mrf_admin_status_subscriptions(s));
+	for (uint32_t i = 0; i < mrf_admin_status_troubles_count(s); i++)
+		print_trouble(mrf_admin_status_troubles_at(s, i));
+}
+
+static void set_string(json_t *object, const char *key, struct mrf_string text)
+{
+	mr_cli_text_json(object, key, text.data, text.bytes);
+}
+
+static void set_count(json_t *object, const char *key, uint64_t value)
+{
+	json_object_set_new(object, key, json_integer((json_int_t)value));
+}
+
+static json_t *troubles_json(struct mrf_table s)
+{
+	json_t *rows = json_array();
+
+	for (uint32_t i = 0; i < mrf_admin_status_troubles_count(s); i++) {
+		struct mrf_table t = mrf_admin_status_troubles_at(s, i);
+		int worker = mrf_admin_trouble_worker(t);
+		json_t *o = json_object();
+
+		set_string(o, "name", mrf_admin_trouble_name(t));
+		set_string(o, "text", mrf_admin_trouble_text(t));
+		set_count(o, "since_ns", mrf_admin_trouble_since_ns(t));
+		json_object_set_new(o, "worker", worker >= 0 ? json_integer(worker) : json_null());
+		json_object_set_new(o, "session",
+			mrf_admin_trouble_session(t) != 0
+				? json_sprintf("0x%016" PRIx64, mrf_admin_trouble_session(t))
+				: json_null());
+		json_array_append_new(rows, o);
+	}
+	return rows;
+}
+
+static void print_status_json(struct mrf_table s)
+{
+	json_t *o = json_object();
+
+	set_string(o, "version", mrf_admin_status_version(s));
+	set_string(o, "run_dir", mrf_admin_status_run_dir(s));
+	set_string(o, "config_file", mrf_admin_status_config_file(s));
+	set_count(o, "control_pid", mrf_admin_status_control_pid(s));
+	set_count(o, "control_started_ns", mrf_admin_status_control_started_ns(s));
+	json_object_set_new(
+		o, "dataplane_connected", json_boolean(mrf_admin_status_dataplane_connected(s)));
+	set_count(o, "dataplane_pid", mrf_admin_status_dataplane_pid(s));
+	set_count(o, "dataplane_started_ns", mrf_admin_status_dataplane_started_ns(s));
+	set_string(o, "dataplane_version", mrf_admin_status_dataplane_version(s));
+	set_count(o, "workers", mrf_admin_status_workers(s));
+	set_count(o, "clients", mrf_admin_status_sessions(s));
+	set_count(o, "clients_udp", mrf_admin_status_remote_sessions(s));
+	set_count(o, "subscriptions", mrf_admin_status_subscriptions(s));
+	set_count(o, "dataplane_silent_ms", mrf_admin_status_dataplane_silent_ms(s));
+	set_count(o, "workers_silent", mrf_admin_status_workers_silent(s));
+	json_object_set_new(o, "troubles", troubles_json(s));
+	mr_cli_text_json_line(o);
+}
+
+static int run_status(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	const struct settings *set = settings;
+	struct mr_cli_admin admin;
+	struct mrf_table status;
+	int code = mr_cli_admin_query(
+		cli, &admin, MRF_ADMIN_VERB_STATUS, 0, MRF_ADMIN_BODY_ADMIN_STATUS, &status);
+
+	(void)w;
+	if (code == MR_EXIT_OK) {
+		if (set->json)
+			print_status_json(status);
+		else
+			print_status(status);
+		if (!mrf_admin_status_dataplane_connected(status) ||
+			mrf_admin_status_dataplane_silent_ms(status) > 0 ||
+			mrf_admin_status_workers_silent(status) > 0)
+			code = MR_EXIT_UNREACHABLE;
+	}
+	mr_cli_admin_close(&admin);
+	return code;
+}
+
+const struct mr_cli_verb mr_cli_status = {
+	.name = "status",
+	.summary = "tell how the bus is",
+	.operands = "",
+	.details =
+		"Prints version, processes, how much there is of everything, and what is wrong now: threads\n"
+		"that make no rounds, slow receivers, publishers that are held up, full queues and tables.\n"
+		"The exit code is 3 while control runs without a data plane, or while that or one of its\n"
+		"workers makes no rounds.",
+	.examples = "  millrace status\n  millrace status --json | jq '.clients, .troubles[].name'",
+	.options = json_option,
+	.settings_bytes = sizeof(struct settings),
+	.run = run_status,
+};
+
+static int run_kick(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	char *end;
+	uint64_t session = strtoull(w->at[0], &end, 0);
+	struct mr_cli_admin admin;
+	struct mrf_table result;
+	int code;
+
+	(void)settings;
+	if (end == w->at[0] || *end != '\0' || session == 0)
+		return mr_cli_fail(cli, MR_EXIT_USAGE, w->at[0], "not a session id",
+			"`millrace clients` lists them");
+	code = mr_cli_admin_query(
+		cli, &admin, MRF_ADMIN_VERB_KICK, session, MRF_ADMIN_BODY_ADMIN_RESULT, &result);
+	mr_cli_admin_close(&admin);
+	return code;
+}
+
+const struct mr_cli_verb mr_cli_kick = {
+	.name = "kick",
+	.summary = "close a client's session",
+	.operands = "SESSION",
+	.details =
+		"SESSION is the id that `millrace clients` and `millrace sessions` show. The client learns why, and may connect\n"
+		"again at once.",
+	.examples = "  millrace kick 0x0000000300000001",
+	.operands_min = 1,
+	.operands_max = 1,
+	.run = run_kick,
+};
+
+static void print_ping(uint64_t handled_ns, uint64_t round_ns, bool json)
+{
+	json_t *o;
+
+	if (!json) {
+		printf("control answered in %.1f us; handled after %.1f us\n",
+			(double)round_ns / 1000.0, (double)handled_ns / 1000.0);
+		return;
+	}
+	o = json_object();
+	set_count(o, "handled_ns", handled_ns);
+	set_count(o, "round_ns", round_ns);
+	mr_cli_text_json_line(o);
+}
+
+static int run_ping(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	const struct settings *set = settings;
+	struct mr_client *c;
+	int code = mr_cli_connect(cli, NULL, &c);
+
+	(void)w;
+	if (code)
+		return code;
+	mr_cli_catch_interrupts();
+	for (uint64_t i = 0; i < set->count && code == MR_EXIT_OK; i++) {
+		uint64_t handled_ns, round_ns;
+		int rc = mr_ping(c, (int)set->timeout_ms, &handled_ns, &round_ns);
+
+		if (mr_cli_interrupted())
+			code = MR_EXIT_INTERRUPTED;
+		else if (rc)
+			code = mr_cli_fail_call(cli, c, rc, "control");
+		else
+			print_ping(handled_ns, round_ns, set->json);
+		if (!mr_cli_flush())
+			break;
+	}
+	mr_close(c);
+	return code;
+}
+
+static const struct mr_cli_option ping_options[] = {
+	MR_CLI_COUNT_OPTION(1, 1e9, "so many, one after the other (default 1)"),
+	MR_CLI_TIMEOUT_OPTION("wait so long for each answer (default 5000)"),
+	MR_CLI_JSON_OPTION("print a JSON object a line"),
+	{0},
+};
+
+static const struct settings ping_defaults = {.timeout_ms = 5000, .count = 1};
+
+const struct mr_cli_verb mr_cli_ping = {
+	.name = "ping",
+	.summary = "measure the way to control and back",
+	.operands = "",
+	.details =
+		"The question goes through this client's worker and the hand-off to control, the answer the\n"
+		"same way back: it shows that every part of the bus is alive.",
+	.examples = "  millrace ping\n  millrace ping -n 5",
+	.options = ping_options,
+	.defaults = &ping_defaults,
+	.settings_bytes = sizeof(struct settings),
+	.run = run_ping,
+};

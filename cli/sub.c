@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sub: prints what is published. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/millrace.h"
+#include "cli/headers.h"
+#include "cli/options.h"
+#include "cli/verbs.h"
+
+/* How long an interrupt may go unnoticed. */
+#define WAIT_MS_MAX 200
+
+struct settings {
+	const char *group;
+	const char *promise;
+	uint64_t high_water;
+	uint64_t count;      /* 0: no end */
+	uint64_t timeout_ms; /* 0: none */
+	bool prefix;
+	bool raw;
+	bool json;
+};
+
+struct sub {
+	const struct mr_cli *cli;
+	const struct settings *set;
+	uint64_t printed;
+};
+
+static bool has_all(const struct sub *s)
+{
+	return s->set->count && s->printed >= s->set->count;
+}
+
+static void on_message(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	struct sub *s = arg;
+
+	(void)c;
+	if (has_all(s))
+		return;
+	s->printed++;
+	if (s->set->json) {
+		mr_cli_message_json(m);
+	} else if (s->set->raw) {
+		fwrite(m->payload, 1, m->payload_bytes, stdout);
+		putchar('\n');
+	} else {
+		mr_cli_message_print(m, s->cli->colour);
+	}
+}
+
+static void on_gap(struct mr_client *c, uint64_t missed, uint64_t missed_total, void *arg)
+{
+	const struct sub *s = arg;
+
+	(void)c;
+	mr_cli_note(s->cli,
+		"missed %" PRIu64 " messages (%" PRIu64 " in all): this reader is too slow", missed,
+		missed_total);
+}
+
+static void on_state(struct mr_client *c, bool connected, int error, void *arg)
+{
+	const struct sub *s = arg;
+
+	(void)error;
+	mr_cli_note_state(s->cli, c, connected, "subscribed");
+}
+
+static int subscribe_all(struct sub *s, struct mr_client *c, const struct mr_cli_words *patterns)
+{
+	struct mr_subscribe_options options = {
+		.group = s->set->group,
+		.prefix = s->set->prefix,
+		.promise = mr_cli_promise(s->set->promise),
+		.high_water = (unsigned)s->set->high_water,
+	};
+
+	for (unsigned i = 0; i < patterns->count; i++) {
+		struct mr_subscription *subscription;
+		int rc = mr_subscribe(c, patterns->at[i], &options, on_message, s, &subscription);
+
+		if (rc)
+			return mr_cli_fail_call(s->cli, c, rc, patterns->at[i]);
+	}
+	fputs("subscribed\n", stderr);
+	return MR_EXIT_OK;
+}
+
+static int wait_ms(uint64_t deadline_ns, uint64_t now_ns)
+{
+	uint64_t left_ms = deadline_ns ? (deadline_ns - now_ns) / 1000000u + 1 : WAIT_MS_MAX;
+
+	return (int)(left_ms < WAIT_MS_MAX ? left_ms : WAIT_MS_MAX);
+}
+
+static int receive(struct sub *s, struct mr_client *c)
+{
+	uint64_t timeout_ns = s->set->timeout_ms * 1000000u;
+	uint64_t deadline_ns = timeout_ns ? mr_cli_now_ns() + timeout_ns : 0;
+
+	while (!has_all(s)) {
+		uint64_t now_ns = mr_cli_now_ns();
+		int rc;
+
+		if (mr_cli_interrupted())
+			return MR_EXIT_INTERRUPTED;
+		if (deadline_ns && now_ns >= deadline_ns) {
+			if (s->set->count == 0)
+				return MR_EXIT_OK;
+			mr_cli_note(s->cli,
+				"%" PRIu64 " of %" PRIu64 " messages came in %" PRIu64 " ms",
+				s->printed, s->set->count, s->set->timeout_ms);
+			return MR_EXIT_TIMEOUT;
+		}
+		rc = mr_wait(c, wait_ms(deadline_ns, now_ns));
+		/* While the bus is away, waiting is what finds it again. */
+		if (rc < 0 && rc != -ENOTCONN && rc != -EINTR)
+			return mr_cli_fail_call(s->cli, c, rc, "receive");
+		if (rc != 0 && !mr_cli_flush())
+			return MR_EXIT_OK;
+	}
+	return MR_EXIT_OK;
+}
+
+static int run_sub(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	struct sub s = {.cli = cli, .set = settings};
+	struct mr_options options = {.on_gap = on_gap, .on_state = on_state, .arg = &s};
+	struct mr_client *c;
+	int code = mr_cli_connect(cli, &options, &c);
+
+	if (code)
+		return code;
+	mr_cli_catch_interrupts();
+	code = subscribe_all(&s, c, w);
+	if (code == MR_EXIT_OK)
+		code = receive(&s, c);
+	mr_close(c);
+	return code;
+}
+
+static const struct mr_cli_option options_[] = {
+	MR_CLI_GROUP_OPTION("join a queue group: one member gets each message"),
+	{.name = "prefix",
+		.letter = 'p',
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct settings, prefix),
+		.help = "PATTERN is a prefix in bytes, without wildcards"},
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after so many messages (default: never)"),
+	MR_CLI_TIMEOUT_OPTION("stop after so long; exit code 4 if -n were not there by then"),
+	MR_CLI_RAW_OPTION("print payloads alone, as they are, a newline after each"),
+	MR_CLI_JSON_OPTION("print a JSON object a line"),
+	MR_CLI_PROMISE_OPTION("hold publishers of what is promised up while this reader is full"),
+	{.name = "high-water",
+		.type = MR_CLI_COUNT,
+		.value = "PERCENT",
+		.offset = offsetof(struct settings, high_water),
+		.min = 1,
+		.max = 100,
+		.help = "with --promise: full from so much of the ring on (default: the bus's)"},
+	{0},
+};
+
+const struct mr_cli_verb mr_cli_sub = {
+	.name = "sub",
+	.summary = "subscribe and print what comes",
+	.operands = "PATTERN...",
+	.details =
+		"A pattern is tokens with dots between; * stands for one token, a final > for one or more.\n"
+		"Each message is a line: subject, [headers], payload, with what is not printable as \\n or\n"
+		"\\xNN. In JSON a payload that is not UTF-8 is in payload_base64. \"subscribed\" on standard\n"
+		"error says that nothing published from then on is missed; gaps are told there too.",
+	.examples = "  millrace sub 'orders.>'\n"
+		    "  millrace sub 'orders.*.created' 'payments.>' --json\n"
+		    "  millrace sub jobs --group workers -n 10 --timeout 60000",
+	.options = options_,
+	.settings_bytes = sizeof(struct settings),
+	.operands_min = 1,
+	.operands_max = MR_CLI_WORDS_MAX,
+	.run = run_sub,
+};

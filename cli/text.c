@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/text.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/text.h"
+
+bool mr_cli_text_is_printable(const char *data, size_t bytes)
+{
+	const uint8_t *p = (const uint8_t *)data;
+
+	for (size_t at = 0, n; at < bytes; at += n) {
+		n = mr_text_printable_bytes(p + at, bytes - at);
+		if (n == 0)
+			return false;
+	}
+	return true;
+}
+
+bool mr_cli_text_count(const char *data, size_t bytes, uint64_t *count)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < bytes; i++) {
+		unsigned digit = (unsigned char)data[i] - (unsigned)'0';
+
+		if (digit > 9 || __builtin_mul_overflow(n, 10, &n) ||
+			__builtin_add_overflow(n, digit, &n))
+			return false;
+	}
+	if (bytes == 0)
+		return false;
+	*count = n;
+	return true;
+}
+
+/* One character of `p` as it is to be shown, at most 4 bytes; *taken tells how many it stands for. */
+static size_t show(char out[5], const uint8_t *p, size_t bytes, size_t *taken)
+{
+	size_t n = p[0] == '\\' ? 0 : mr_text_printable_bytes(p, bytes);
+
+	*taken = n ? n : 1;
+	if (n) {
+		memcpy(out, p, n);
+		return n;
+	}
+	switch (p[0]) {
+	case '\n': memcpy(out, "\\n", 2); return 2;
+	case '\r': memcpy(out, "\\r", 2); return 2;
+	case '\t': memcpy(out, "\\t", 2); return 2;
+	case '\\': memcpy(out, "\\\\", 2); return 2;
+	default: snprintf(out, 5, "\\x%02x", p[0]); return 4;
+	}
+}
+
+void mr_cli_text_print(FILE *out, const void *data, size_t bytes)
+{
+	const uint8_t *p = data;
+	char shown[5];
+
+	for (size_t at = 0, taken; at < bytes; at += taken) {
+		size_t n = show(shown, p + at, bytes - at, &taken);
+
+		fwrite(shown, 1, n, out);
+	}
+}
+
+size_t mr_cli_text_escape(char *out, size_t out_bytes, const void *data, size_t bytes)
+{
+	const uint8_t *p = data;
+	size_t used = 0;
+	char shown[5];
+
+	for (size_t at = 0, taken; at < bytes; at += taken) {
+		size_t n = show(shown, p + at, bytes - at, &taken);
+
+		if (used + n >= out_bytes)
+			break;
+		memcpy(out + used, shown, n);
+		used += n;
+	}
+	out[used] = '\0';
+	return used;
+}
+
+char *mr_cli_text_escaped(const void *data, size_t bytes)
+{
+	/* A byte is shown by four at most. */
+	char *out = malloc(4 * bytes + 1);
+
+	if (out != NULL)
+		mr_cli_text_escape(out, 4 * bytes + 1, data, bytes);
+	return out;
+}
+
+char *mr_cli_text_base64(const void *data, size_t bytes)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const uint8_t *p = data;
+	char *out = malloc((bytes + 2) / 3 * 4 + 1);
+	char *to = out;
+
+	if (!out)
+		return NULL;
+	for (size_t at = 0; at < bytes; at += 3, to += 4) {
+		size_t left = bytes - at;
+		uint32_t bits = (uint32_t)p[at] << 16 | (left > 1 ? (uint32_t)p[at + 1] << 8 : 0) |
+				(left > 2 ? p[at + 2] : 0);
+
+		to[0] = digits[bits >> 18];
+		to[1] = digits[bits >> 12 & 63];
+		to[2] = left > 1 ? digits[bits >> 6 & 63] : '=';
+		to[3] = left > 2 ? digits[bits & 63] : '=';
+	}
+	*to = '\0';
+	return out;
+}
+
+static int set_base64(json_t *object, const char *key, const void *data, size_t bytes)
+{
+	char *text = mr_cli_text_base64(data, bytes);
+	char name[64];
+	int rc;
+
+	if (!text)
+		return -ENOMEM;
+	snprintf(name, sizeof(name), "%s_base64", key);
+	rc = json_object_set_new(object, name, json_string(text));
+	free(text);
+	return rc ? -ENOMEM : 0;
+}
+
+int mr_cli_text_json(json_t *object, const char *key, const void *data, size_t bytes)
+{
+	const uint8_t *p = data;
+
+	for (size_t at = 0, n; at < bytes; at += n) {
+		n = mr_text_utf8_bytes(p + at, bytes - at);
+		if (n == 0)
+			return set_base64(object, key, data, bytes);
+	}
+	return json_object_set_new(object, key, json_stringn(bytes ? data : "", bytes)) ? -ENOMEM
+											: 0;
+}
+
+void mr_cli_text_address(
+	char out[MR_CLI_TEXT_ADDRESS_BYTES], const uint8_t address[16], uint16_t udp_port)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	bool ip4 = memcmp(address, mapped, sizeof(mapped)) == 0;
+	char text[INET6_ADDRSTRLEN] = "";
+
+	(void)inet_ntop(ip4 ? AF_INET : AF_INET6, ip4 ? address + sizeof(mapped) : address, text,
+		sizeof(text));
+	snprintf(out, MR_CLI_TEXT_ADDRESS_BYTES, ip4 ? "%s:%u" : "[%s]:%u", text, udp_port);
+}
+
+static void print_json_escape(uint32_t c)
+{
+	if (c >= 0x10000)
+		printf("\\u%04x\\u%04x", 0xd800u + ((c - 0x10000) >> 10),
+			0xdc00u + ((c - 0x10000) & 0x3ff));
+	else
+		printf("\\u%04x", c);
+}
+
+/* Prints a JSON text with the escapes of RFC 8259 §7 for what is not printable. Only strings can hold
+ * that: jansson puts no white space into a compact text. */
+static void print_json(const char *text)
+{
+	const uint8_t *p = (const uint8_t *)text;
+	size_t bytes = strlen(text), from = 0;
+
+	for (size_t at = 0, n; at < bytes; at += n) {
+		n = mr_text_utf8_bytes(p + at, bytes - at);
+		if (n == 0) {
+			n = 1;
+		} else if (mr_text_printable_bytes(p + at, n) == 0) {
+			fwrite(p + from, 1, at - from, stdout);
+			print_json_escape(mr_text_code_point(p + at, n));
+			from = at + n;
+		}
+	}
+	fwrite(p + from, 1, bytes - from, stdout);
+}
+
+void mr_cli_text_json_line(json_t *value)
+{
+	char *text = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(9));
+
+	if (text != NULL)
+		print_json(text);
+	free(text);
+	putchar('\n');
+	json_decref(value);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keys: the one table of everything that can be configured, for files and --set alike.
+ *
+ * Owns      Nothing.
+ * Errors    -EINVAL with a struct mr_config_fault that says what was found and what is expected.
+ */
+#ifndef MILLRACE_CONFIG_KEYS_H
+#define MILLRACE_CONFIG_KEYS_H
+
+#include "lib/config/config.h"
+
+enum mr_config_type {
+	MR_CONFIG_TYPE_NUMBER,
+	MR_CONFIG_TYPE_POWER_OF_TWO,
+	MR_CONFIG_TYPE_SIZE, /* bytes, a power of two, may end in KiB, MiB or GiB */
+	MR_CONFIG_TYPE_BOOL,
+	MR_CONFIG_TYPE_CHOICE,
+	MR_CONFIG_TYPE_PATH,
+	MR_CONFIG_TYPE_CPUS, /* lists from here on */
+	MR_CONFIG_TYPE_USERS,
+	MR_CONFIG_TYPE_GROUPS,
+	MR_CONFIG_TYPE_PORTS,
+	MR_CONFIG_TYPE_NETWORKS,
+};
+
+struct mr_config_key {
+	const char *name; /* "section.key", or "key" */
+	enum mr_config_type type;
+	size_t offset;       /* of the value in struct mr_config */
+	size_t count_offset; /* lists: of the number of entries */
+	uint64_t min;        /* numbers and sizes; lists: of each entry */
+	uint64_t max;        /* and bytes of a path, with its NUL */
+	uint32_t entries_max;
+	const char *const *choices; /* NULL-terminated, in the order of their enum */
+};
+
+struct mr_config_fault {
+	char found[128];
+	char expected[192];
+};
+
+#define MR_CONFIG_KEYS_COUNT 59
+extern const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT];
+
+/* NULL if there is no such key. */
+const struct mr_config_key *mr_config_key_find(const char *name, size_t name_bytes);
+
+bool mr_config_key_is_list(const struct mr_config_key *key);
+/* What parts the items of a list in one text. */
+const char *mr_config_key_separator(const struct mr_config_key *key);
+
+/* Parses `items` (exactly one unless the key is a list) into *c. */
+int mr_config_key_set(const struct mr_config_key *key, struct mr_config *c,
+	const char *const *items, uint32_t count, struct mr_config_fault *fault);
+
+/* A copy of outside text for people: cut, and without control bytes. */
+void mr_config_printable(char *to, size_t to_bytes, const char *text, size_t text_bytes);
+
+#endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/config/ports.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/config/address.h"
+
+#define TEXT_BYTES_MAX 1024
+/* Frames of sessions are never smaller, whatever the path; IPv6 asks for as much of every link. */
+#define MTU_MIN      1280u
+#define MTU_MAX      9216u
+#define MEMIF_ID_MAX 65535u
+
+enum {
+	FOR_AF_XDP = 1 << MR_CONFIG_DRIVER_AF_XDP,
+	FOR_MEMIF = 1 << MR_CONFIG_DRIVER_MEMIF,
+	FOR_TAP = 1 << MR_CONFIG_DRIVER_TAP
+};
+
+static const char *const drivers[] = {
+	[MR_CONFIG_DRIVER_AF_XDP] = "af_xdp",
+	[MR_CONFIG_DRIVER_MEMIF] = "memif",
+	[MR_CONFIG_DRIVER_TAP] = "tap",
+};
+
+#define DRIVERS_COUNT (sizeof(drivers) / sizeof(drivers[0]))
+
+const char *mr_config_driver_name(enum mr_config_driver driver)
+{
+	return drivers[driver];
+}
+
+static int expect(struct mr_config_fault *f, const char *what)
+{
+	snprintf(f->expected, sizeof(f->expected), "%s", what);
+	return -EINVAL;
+}
+
+static int set_text(char *to, size_t to_bytes, const char *value, struct mr_config_fault *f,
+	const char *expected)
+{
+	size_t bytes = strlen(value);
+
+	if (bytes == 0 || bytes >= to_bytes)
+		return expect(f, expected);
+	memcpy(to, value, bytes + 1);
+	return 0;
+}
+
+static int set_number(
+	uint32_t *to, const char *value, uint32_t min, uint32_t max, struct mr_config_fault *f)
+{
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
+
+	if (*value < '0' || *value > '9' || *end != '\0' || n < min || n > max) {
+		snprintf(f->expected, sizeof(f->expected), "a number from %u to %u", min, max);
+		return -EINVAL;
+	}
+	*to = (uint32_t)n;
+	return 0;
+}
+
+static int set_number_16(
+	uint16_t *to, const char *value, uint32_t min, uint32_t max, struct mr_config_fault *f)
+{
+	uint32_t n;
+	int error = set_number(&n, value, min, max, f);
+
+	if (error == 0)
+		*to = (uint16_t)n;
+	return error;
+}
+
+/* The kernel's rules for names of interfaces, and nothing that would end an argument of a driver. */
+static int set_interface(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	if (strlen(value) >= IFNAMSIZ || strpbrk(value, "/: \t\"'[]()") != NULL ||
+		strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
+		return expect(f, "the name of an interface, at most 15 bytes");
+	return set_text(p->device, sizeof(p->device), value, f, "the name of an interface");
+}
+
+static int set_socket(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	if (value[0] != '/' || strpbrk(value, " \t\"'[]()") != NULL)
+		return expect(f, "the full path of a socket, without blanks, brackets and quotes");
+	return set_text(p->device, sizeof(p->device), value, f, "a path of at most 107 bytes");
+}
+
+/* As workers see it, who discard packets from such addresses: not "this" host, loopback, multicast, reserved. */
+static bool is_of_one_host(const struct mr_config_network *n)
+{
+	static const uint8_t zeroes[10];
+	const uint8_t *a = n->address;
+
+	if (mr_config_network_is_ipv4(n))
+		return n->prefix_bits >= 96 && a[12] != 0 && a[12] != 127 && a[12] < 224;
+	return a[0] != 0xff && memcmp(a, zeroes, sizeof(zeroes)) != 0;
+}
+
+static int set_address(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	struct mr_config_network n;
+
+	if (p->addresses_count == MR_CONFIG_PORT_ADDRESSES_MAX)
+		return expect(f, "at most 8 addresses a port");
+	if (mr_config_network_parse(value, &n) != 0 || !is_of_one_host(&n))
+		return expect(
+			f, "an address of one host and its network's prefix, such as 10.0.0.1/24");
+	p->addresses[p->addresses_count++] = n;
+	return 0;
+}
+
+static int set_mac(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	const char *wanted = "an address of one device, such as 02:00:00:00:00:01";
+	uint8_t *m = p->mac;
+	int used = 0;
+
+	if (sscanf(value, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &m[0], &m[1], &m[2], &m[3],
+		    &m[4], &m[5], &used) != 6 ||
+		value[used] != '\0' || used != 17)
+		return expect(f, wanted);
+	/* Neither a group's nor nobody's. */
+	return (m[0] & 1) != 0 || memcmp(m, "\0\0\0\0\0", 6) == 0 ? expect(f, wanted) : 0;
+}
+
+static int set_role(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	p->memif_server = strcmp(value, "server") == 0;
+	return p->memif_server || strcmp(value, "client") == 0 ? 0 : expect(f, "server or client");
+}
+
+static int set_name(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	return set_text(p->name, sizeof(p->name), value, f, "a name of 1 to 31 bytes");
+}
+
+static int set_udp_port(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	return set_number_16(&p->udp_port, value, 1, UINT16_MAX, f);
+}
+
+static int set_mtu(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	return set_number_16(&p->mtu, value, MTU_MIN, MTU_MAX, f);
+}
+
+static int set_id(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	return set_number(&p->memif_id, value, 0, MEMIF_ID_MAX, f);
+}
+
+static int set_queue_entries(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	int error = set_number(&p->queue_entries, value, 256, 16384, f);
+
+	if (error == 0 && (p->queue_entries & (p->queue_entries - 1)) != 0)
+		error = expect(f, "a power of two from 256 to 16384");
+	return error;
+}
+
+static const struct {
+	const char *name;
+	unsigned drivers;
+	int (*set)(struct mr_config_port *p, const char *value, struct mr_config_fault *f);
+} options[] = {
+	{"interface", FOR_AF_XDP | FOR_TAP, set_interface},
+	{"socket", FOR_MEMIF, set_socket},
+	{"role", FOR_MEMIF, set_role},
+	{"id", FOR_MEMIF, set_id},
+	{"address", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_address},
+	{"name", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_name},
+	{"udp_port", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_udp_port},
+	{"mtu", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_mtu},
+	{"mac", FOR_MEMIF | FOR_TAP, set_mac},
+	{"queue_entries", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_queue_entries},
+};
+
+#define OPTIONS_COUNT (sizeof(options) / sizeof(options[0]))
+
+static int expect_option(const struct mr_config_port *p, struct mr_config_fault *f)
+{
+	size_t used = (size_t)snprintf(
+		f->expected, sizeof(f->expected), "one of %s's:", drivers[p->driver]);
+
+	for (size_t i = 0; i < OPTIONS_COUNT; i++)
+		if ((options[i].drivers & 1u << p->driver) != 0)
+			used += (size_t)snprintf(f->expected + used, sizeof(f->expected) - used,
+				" %s=", options[i].name);
+	return -EINVAL;
+}
+
+/* address may be said several times, everything else once. */
+static int parse_option(
+	struct mr_config_port *p, char *text, unsigned *seen, struct mr_config_fault *f)
+{
+	char *equals = strchr(text, '=');
+
+	mr_config_printable(f->found, sizeof(f->found), text, strlen(text));
+	if (equals == NULL)
+		return expect_option(p, f);
+	*equals = '\0';
+	for (size_t i = 0; i < OPTIONS_COUNT; i++) {
+		if (strcmp(options[i].name, text) != 0 ||
+			(options[i].drivers & 1u << p->driver) == 0)
+			continue;
+		if ((*seen & 1u << i) != 0 && options[i].set != set_address)
+			return expect(f, "each key of a port once, but for address");
+		*seen |= 1u << i;
+		return options[i].set(p, equals + 1, f);
+	}
+	return expect_option(p, f);
+}
+
+static int parse_driver(struct mr_config_port *p, const char *text, struct mr_config_fault *f)
+{
+	for (size_t i = 0; i < DRIVERS_COUNT; i++) {
+		if (strcmp(text, drivers[i]) == 0) {
+			p->driver = (enum mr_config_driver)i;
+			return 0;
+		}
+	}
+	mr_config_printable(f->found, sizeof(f->found), text, strlen(text));
+	return expect(f, "a driver first: af_xdp, memif or tap; then ,key=value,...");
+}
+
+static int check_port(const struct mr_config_port *p, const char *text, struct mr_config_fault *f)
+{
+	mr_config_printable(f->found, sizeof(f->found), text, strlen(text));
+	if (p->device[0] == '\0')
+		return expect(f, p->driver == MR_CONFIG_DRIVER_MEMIF ? "socket=PATH as well"
+								     : "interface=NAME as well");
+	if (p->addresses_count == 0)
+		return expect(f, "address=ADDRESS/PREFIX as well, once or more");
+	return 0;
+}
+
+int mr_config_port_parse(
+	const char *text, uint32_t index, struct mr_config_port *p, struct mr_config_fault *f)
+{
+	char copy[TEXT_BYTES_MAX], *rest = copy, *part;
+	unsigned seen = 0;
+	int error;
+
+	memset(p, 0, sizeof(*p));
+	p->udp_port = MR_CONFIG_UDP_PORT;
+	p->queue_entries = MR_CONFIG_QUEUE_ENTRIES;
+	mr_config_printable(f->found, sizeof(f->found), text, strlen(text));
+	if (strlen(text) >= sizeof(copy))
+		return expect(f, "at most 1,023 bytes");
+	memcpy(copy, text, strlen(text) + 1);
+	part = strsep(&rest, ",");
+	error = parse_driver(p, part, f);
+	while (error == 0 && (part = strsep(&rest, ",")) != NULL)
+		error = parse_option(p, part, &seen, f);
+	if (error != 0)
+		return error;
+	if (p->name[0] == '\0')
+		snprintf(p->name, sizeof(p->name), "%s%u", drivers[p->driver], index);
+	return check_port(p, text, f);
+}
+
+static bool share_address(const struct mr_config_port *a, const struct mr_config_port *b)
+{
+	for (uint32_t i = 0; i < a->addresses_count; i++)
+		for (uint32_t j = 0; j < b->addresses_count; j++)
+			if (memcmp(a->addresses[i].address, b->addresses[j].address, 16) == 0)
+				return true;
+	return false;
+}
+
+/* Sockets of memifs may be shared: ids tell them apart, of which each takes one a worker. */
+static bool share_device(
+	const struct mr_config_port *a, const struct mr_config_port *b, uint32_t workers)
+{
+	bool memif = a->driver == MR_CONFIG_DRIVER_MEMIF;
+
+	return strcmp(a->device, b->device) == 0 &&
+	       memif == (b->driver == MR_CONFIG_DRIVER_MEMIF) &&
+	       (!memif || (a->memif_id < b->memif_id + workers &&
+				  b->memif_id < a->memif_id + workers));
+}
+
+int mr_config_ports_check(const struct mr_config_port *ports, uint32_t count, uint32_t workers,
+	struct mr_config_fault *f)
+{
+	for (uint32_t j = 1; j < count; j++) {
+		for (uint32_t i = 0; i < j; i++) {
+			const char *what = NULL;
+
+			if (strcmp(ports[i].name, ports[j].name) == 0)
+				what = "a name";
+			else if (share_device(&ports[i], &ports[j], workers))
+				what = "an interface, or a socket and ids (one a worker),";
+			else if (share_address(&ports[i], &ports[j]))
+				what = "addresses";
+			if (what == NULL)
+				continue;
+			snprintf(f->found, sizeof(f->found), "%s twice", ports[j].name);
+			snprintf(f->expected, sizeof(f->expected),
+				"%s of its own for each port; %s has the same", what,
+				ports[i].name);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The window follows the delay: as long as a round trip takes little longer than the shortest of
+ * late, the path has no queue to speak of, and the window grows where it is what holds frames back;
+ * above that it shrinks in proportion. A loss by itself says nothing of a queue, so it costs the
+ * frame and not the window. Ideas: LEDBAT (RFC 6817), recent acknowledgment (RFC 8985), the
+ * time-out (RFC 6298).
+ */
+#include "lib/wire/reliable.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#define LATER_FRAMES     3u   /* that came, before an earlier one is held for lost */
+#define LATER_FRAMES_MAX 128u /* on a path that changes the order */
+#define LATER_SHARE      16u  /* of what is above the least: forgotten in a round trip */
+#define WINDOW_FIRST     64u
+#define WINDOW_LEAST     4u
+#define WINDOW_SMALL     16u /* frames too few to be a queue worth mention */
+#define DELAY_NS_MIN     200000u
+#define RTT_LEAST_NS     10000000000u /* for so long the shortest is believed */
+#define BACKOFF_MAX      11u
+#define CREDIT_SHARE     16u /* of what is granted at most: so much more is told by itself */
+
+/* How far `to` is ahead of `from`; negative: behind. */
+static int32_t ahead(uint32_t from, uint32_t to)
+{
+	return (int32_t)(to - from);
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Frames in sequence from `from` on, of `positions` that the left-out 0 may be one of. */
+static uint32_t without_zero(uint32_t from, int32_t positions)
+{
+	if (positions <= 0)
+		return 0;
+	return (uint32_t)positions - ((uint32_t)positions > UINT32_MAX - from + 1);
+}
+
+void mr_reliable_tx_init(struct mr_reliable_tx *t, struct mr_reliable_frame *frames,
+	uint32_t frames_count, uint32_t credit)
+{
+	assert(frames_count > 0 && (frames_count & (frames_count - 1)) == 0 &&
+		frames_count <= MR_RELIABLE_WINDOW_MAX);
+	*t = (struct mr_reliable_tx){
+		.frames = frames,
+		.frames_count = frames_count,
+		.first = 1,
+		.next = 1,
+		.limit = 1 + least(credit, MR_RELIABLE_WINDOW_MAX),
+		.window = WINDOW_FIRST,
+		.later = LATER_FRAMES,
+		.round = 1,
+		.rtt_round_ns = UINT64_MAX,
+	};
+}
+
+/* Of which the path may still be full: neither known to have come nor held for lost. */
+static uint32_t in_flight(const struct mr_reliable_tx *t)
+{
+	return without_zero(t->first, ahead(t->first, t->next)) - t->came - t->lost;
+}
+
+uint32_t mr_reliable_tx_room(const struct mr_reliable_tx *t)
+{
+	uint32_t flying = in_flight(t);
+	uint32_t granted = without_zero(t->next, ahead(t->next, t->limit));
+	uint32_t entries = without_zero(t->next, ahead(t->next, t->first + t->frames_count));
+
+	return least(least(granted, entries), t->window > flying ? t->window - flying : 0);
+}
+
+static uint64_t rto_ns(const struct mr_reliable_tx *t)
+{
+	uint64_t rto = t->rtt_ns + 4 * t->rtt_var_ns;
+
+	if (t->rtt_ns == 0)
+		rto = MR_RELIABLE_RTO_NS;
+	else if (rto < MR_RELIABLE_RTO_NS_MIN)
+		rto = MR_RELIABLE_RTO_NS_MIN;
+	rto <<= least(t->backoff / 2, BACKOFF_MAX);
+	return rto < MR_RELIABLE_RTO_NS_MAX ? rto : MR_RELIABLE_RTO_NS_MAX;
+}
+
+/* From now on: for an ack of what is out, or for credit that was promised to come. */
+static void wait_from(struct mr_reliable_tx *t, uint64_t now_ns)
+{
+	bool nothing_yet = t->limit == 1 && t->next == 1;
+
+	t->due_ns = 0;
+	if (t->first != t->next || (ahead(t->next, t->limit) <= 0 && !nothing_yet))
+		t->due_ns = now_ns + rto_ns(t);
+}
+
+static void mark_sent(struct mr_reliable_tx *t, struct mr_reliable_frame *f, uint64_t now_ns)
+{
+	f->sent_ns = now_ns;
+	f->order = ++t->order;
+	f->sends = (uint8_t)(f->sends + (f->sends < UINT8_MAX));
+}
+
+uint32_t mr_reliable_tx_sent(
+	struct mr_reliable_tx *t, uint64_t at, uint32_t bytes, uint32_t messages, uint64_t now_ns)
+{
+	struct mr_reliable_frame *f = mr_reliable_tx_frame(t, t->next);
+	bool alone = t->first == t->next;
+	uint32_t sequence = t->next;
+
+	assert(ahead(t->next, t->first + t->frames_count) > 0);
+	*f = (struct mr_reliable_frame){.at = at, .bytes = bytes, .messages = messages};
+	mark_sent(t, f, now_ns);
+	t->next = mr_reliable_after(t->next);
+	if (alone)
+		wait_from(t, now_ns);
+	if (in_flight(t) >= t->window)
+		t->filled = true;
+	return sequence;
+}
+
+static void measure(struct mr_reliable_tx *t, uint64_t rtt, uint64_t now_ns)
+{
+	uint64_t off;
+
+	rtt += rtt == 0;
+	if (t->rtt_ns == 0) {
+		t->rtt_ns = rtt;
+		t->rtt_var_ns = rtt / 2;
+	} else {
+		off = rtt > t->rtt_ns ? rtt - t->rtt_ns : t->rtt_ns - rtt;
+		t->rtt_var_ns += off / 4 - t->rtt_var_ns / 4;
+		t->rtt_ns += rtt / 8 - t->rtt_ns / 8;
+	}
+	if (t->rtt_least_ns == 0 || rtt <= t->rtt_least_ns ||
+		now_ns - t->rtt_least_since_ns > RTT_LEAST_NS) {
+		t->rtt_least_ns = rtt;
+		t->rtt_least_since_ns = now_ns;
+	}
+	if (rtt < t->rtt_round_ns)
+		t->rtt_round_ns = rtt;
+}
+
+/* A round trip is over: by its shortest delay. */
+static void adapt(struct mr_reliable_tx *t, uint64_t now_ns)
+{
+	uint64_t target = t->rtt_least_ns / 2;
+	uint64_t queue = t->rtt_round_ns - t->rtt_least_ns;
+
+	if (t->rtt_round_ns == UINT64_MAX)
+		return;
+	if (target < DELAY_NS_MIN)
+		target = DELAY_NS_MIN;
+	if (queue > target && t->window <= WINDOW_SMALL) {
+		/* Not of our making, and no smaller window would help: a peer that is slow to answer, as on
+		 * a machine that has other things to do. */
+		t->rtt_least_ns = t->rtt_round_ns;
+		t->rtt_least_since_ns = now_ns;
+	} else if (queue > target) {
+		t->window -= (uint32_t)((uint64_t)t->window * (queue - target) / queue / 2);
+		if (t->window < WINDOW_LEAST)
+			t->window = WINDOW_LEAST;
+	} else if (t->filled) {
+		t->window += t->window / (queue < target / 2 ? 2 : 8) + 1;
+		t->window = least(t->window, MR_RELIABLE_WINDOW_MAX);
+	}
+}
+
+static void end_round(struct mr_reliable_tx *t, uint64_t now_ns)
+{
+	if (ahead(t->round, t->first) < 0)
+		return;
+	adapt(t, now_ns);
+	t->later -= (t->later - LATER_FRAMES + LATER_SHARE - 1) / LATER_SHARE;
+	t->round = t->next;
+	t->rtt_round_ns = UINT64_MAX;
+	t->filled = false;
+}
+
+/* The ack came too soon to be of the frame as it was sent again: it had not been lost. */
+static bool came_before_sent_again(
+	const struct mr_reliable_tx *t, const struct mr_reliable_frame *f, uint64_t now_ns)
+{
+	return f->sends > 1 && now_ns - f->sent_ns < t->rtt_least_ns;
+}
+
+/* It came, as is said for the first time. *latest: the one of them that was sent last. */
+static void note_came(struct mr_reliable_tx *t, struct mr_reliable_frame *f, uint64_t now_ns,
+	const struct mr_reliable_frame **latest)
+{
+	if (f->lost)
+		t->lost--;
+	f->lost = false;
+	if (came_before_sent_again(t, f, now_ns)) {
+		if (t->window_before > t->window)
+			t->window = t->window_before;
+		t->later = least(2 * t->later, LATER_FRAMES_MAX);
+	} else if (ahead(t->newest, f->order) > 0) {
+		t->newest = f->order;
+		t->newest_ns = f->sent_ns;
+	}
+	if (*latest == NULL || ahead((*latest)->order, f->order) > 0)
+		*latest = f;
+}
+
+/* All before `ack` are out of the log. */
+static int take_up_to(struct mr_reliable_tx *t, uint32_t ack, uint64_t now_ns,
+	const struct mr_reliable_frame **latest)
+{
+	int gone = 0;
+
+	for (; ahead(t->first, ack) > 0; t->first = mr_reliable_after(t->first), gone++) {
+		struct mr_reliable_frame *f = mr_reliable_tx_frame(t, t->first);
+
+		if (f->came)
+			t->came--;
+		else
+			note_came(t, f, now_ns, latest);
+	}
+	return gone;
+}
+
+static bool take_came(struct mr_reliable_tx *t, uint32_t from, uint64_t word, uint64_t now_ns,
+	const struct mr_reliable_frame **latest)
+{
+	bool any = false;
+
+	for (; word != 0; word &= word - 1) {
+		uint32_t sequence = from + (uint32_t)__builtin_ctzll(word);
+		struct mr_reliable_frame *f = mr_reliable_tx_frame(t, sequence);
+
+		if (sequence == 0 || ahead(t->first, sequence) < 0 || f->came)
+			continue;
+		note_came(t, f, now_ns, latest);
+		f->came = true;
+		t->came++;
+		any = true;
+	}
+	return any;
+}
+
+static bool is_lost(const struct mr_reliable_tx *t, const struct mr_reliable_frame *f)
+{
+	int32_t later = ahead(f->order, t->newest);
+
+	return later >= (int32_t)t->later || (later > 0 && t->newest_ns - f->sent_ns > t->rtt_ns);
+}
+
+/* Up to `end`: those that three came after, by the order of sending. */
+static void find_lost(struct mr_reliable_tx *t, uint32_t end)
+{
+	for (uint32_t i = t->first; i != end; i = mr_reliable_after(i)) {
+		struct mr_reliable_frame *f = mr_reliable_tx_frame(t, i);
+
+		/* Those sent once were sent in their order, and again later: there is no more
+		 * behind. */
+		if (f->sends == 1 && ahead(f->order, t->newest) < 0)
+			break;
+		if (f->came || f->lost || !is_lost(t, f))
+			continue;
+		f->lost = true;
+		t->lost++;
+	}
+}
+
+/* Of which sending an ack is the word is not told: a frame that was sent once alone says how long a round trip
+ * takes, and that time-outs are not too short for it (RFC 6298 §3, §5); of one that was sent again, word within the
+ * time that is known says that at least. One that was sent before another that is known to have come says neither:
+ * it may have come long ago, and the word of it was lost. */
+static void learn(struct mr_reliable_tx *t, const struct mr_reliable_frame *latest, uint64_t now_ns)
+{
+	uint64_t since = now_ns - latest->sent_ns;
+
+	if (latest->order != t->newest)
+		return;
+	if (latest->sends == 1)
+		measure(t, since, now_ns);
+	if (latest->sends == 1 || (t->rtt_ns != 0 && since <= t->rtt_ns + 4 * t->rtt_var_ns))
+		t->backoff = 0;
+}
+
+/* Never of what was not sent, nor beyond any window. */
+static bool makes_sense(const struct mr_reliable_tx *t, uint32_t ack, uint32_t credit,
+	const uint64_t *came, uint32_t words)
+{
+	if (ack == 0 || credit > MR_RELIABLE_WINDOW_MAX || ahead(t->next, ack) > 0 ||
+		words > MR_RELIABLE_SACK_WORDS)
+		return false;
+	while (words > 0 && came[words - 1] == 0)
+		words--;
+	if (words == 0)
+		return true;
+	return ahead(t->next, ack + 64 * words - (uint32_t)__builtin_clzll(came[words - 1])) < 0;
+}
+
+int mr_reliable_tx_ack(struct mr_reliable_tx *t, uint32_t ack, uint32_t credit,
+	const uint64_t *came, uint32_t words, uint64_t now_ns)
+{
+	bool was_shut = ahead(t->next, t->limit) <= 0;
+	const struct mr_reliable_frame *latest = NULL;
+	bool any = false;
+	int gone;
+
+	if (!makes_sense(t, ack, credit, came, words))
+		return -EPROTO;
+	if (ahead(t->limit, ack + credit) > 0) {
+		t->limit = ack + credit;
+		t->backoff = t->first == t->next ? 0 : t->backoff;
+	}
+	gone = take_up_to(t, ack, now_ns, &latest);
+	for (uint32_t i = 0; i < words; i++)
+		any |= take_came(t, ack + 1 + 64 * i, came[i], now_ns, &latest);
+	if (latest != NULL)
+		learn(t, latest, now_ns);
+	if (gone > 0 || any) {
+		t->window_before = 0;
+		end_round(t, now_ns);
+	}
+	if (t->first != t->next)
+		find_lost(t, came != NULL ? t->next : mr_reliable_after(t->first));
+	if (gone > 0 || any || (was_shut && t->first == t->next))
+		wait_from(t, now_ns);
+	return gone;
+}
+
+int mr_reliable_came(const struct mrf_frame_header *frame, const uint8_t *at, uint32_t bytes,
+	uint64_t came[MR_RELIABLE_SACK_WORDS])
+{
+	struct mrf_message_header h;
+	uint32_t said;
+
+	if (frame->messages == 0)
+		return 0;
+	h = mr_message_header_load(at);
+	if (frame->messages != 1 || h.kind != MRF_MESSAGE_KIND_ACK || h.flags != 0 ||
+		h.bytes != bytes || h.bytes <= sizeof(h))
+		return -1;
+	said = (uint32_t)h.bytes - (uint32_t)sizeof(h);
+	if (said % sizeof(came[0]) != 0 || said > MR_RELIABLE_SACK_WORDS * sizeof(came[0]))
+		return -1;
+	memcpy(came, at + sizeof(h), said);
+	return (int)(said / sizeof(came[0]));
+}
+
+/* No ack in time: the oldest is sent again, whatever was to be sent of the others. */
+static struct mr_reliable_frame *time_out(
+	struct mr_reliable_tx *t, uint64_t now_ns, uint32_t *sequence)
+{
+	struct mr_reliable_frame *f;
+
+	/* The one at `first` has not come, or it would not be in the log. */
+	*sequence = t->first;
+	f = mr_reliable_tx_frame(t, t->first);
+	if (t->window_before == 0)
+		t->window_before = t->window;
+	t->window = t->window / 2 > WINDOW_LEAST ? t->window / 2 : WINDOW_LEAST;
+	t->backoff++;
+	wait_from(t, now_ns);
+	if (f->lost)
+		t->lost--;
+	f->lost = false;
+	return f;
+}
+
+static struct mr_reliable_frame *find_again(struct mr_reliable_tx *t, uint32_t *sequence)
+{
+	uint32_t flying = in_flight(t);
+
+	if (t->lost == 0 || (flying >= t->window && flying > 0))
+		return NULL;
+	for (uint32_t i = t->first; i != t->next; i = mr_reliable_after(i)) {
+		struct mr_reliable_frame *f = mr_reliable_tx_frame(t, i);
+
+		if (!f->lost)
+			continue;
+		f->lost = false;
+		t->lost--;
+		*sequence = i;
+		return f;
+	}
+	return NULL;
+}
+
+struct mr_reliable_frame *mr_reliable_tx_again(
+	struct mr_reliable_tx *t, uint64_t now_ns, uint32_t *sequence, bool *timed_out)
+{
+	struct mr_reliable_frame *f;
+
+	*timed_out = t->due_ns != 0 && now_ns >= t->due_ns && t->first != t->next;
+	f = *timed_out ? time_out(t, now_ns, sequence) : find_again(t, sequence);
+	if (f != NULL)
+		mark_sent(t, f, now_ns);
+	return f;
+}
+
+bool mr_reliable_tx_probe(struct mr_reliable_tx *t, uint64_t now_ns, uint32_t *sequence)
+{
+	if (t->due_ns == 0 || now_ns < t->due_ns || t->first != t->next)
+		return false;
+	t->backoff++;
+	wait_from(t, now_ns);
+	*sequence = mr_reliable_before(t->first);
+	return true;
+}
+
+void mr_reliable_rx_init(struct mr_reliable_rx *r, uint32_t slots, uint32_t credit)
+{
+	assert(slots > 0 && (slots & (slots - 1)) == 0 && slots <= MR_RELIABLE_WINDOW_MAX);
+	*r = (struct mr_reliable_rx){
+		.next = 1,
+		.taken = 1,
+		.slots = slots,
+		.most = slots,
+		.granted = 1 + least(credit, slots),
+	};
+}
+
+/* `next` came: on to the first that did not. */
+static void advance(struct mr_reliable_rx *r)
+{
+	bool came;
+
+	do {
+		came = (r->came[0] & 1) != 0;
+		r->ahead -= came;
+		for (uint32_t i = 0; i + 1 < MR_RELIABLE_SACK_WORDS; i++)
+			r->came[i] = r->came[i] >> 1 | r->came[i + 1] << 63;
+		r->came[MR_RELIABLE_SACK_WORDS - 1] >>= 1;
+		r->next++;
+	} while (came || r->next == 0);
+}
+
+enum mr_reliable_order mr_reliable_rx_look(const struct mr_reliable_rx *r, uint32_t sequence)
+{
+	int32_t d = ahead(r->next, sequence);
+
+	if (sequence == 0 || ahead(r->granted, sequence) >= 0)
+		return MR_RELIABLE_WINDOW;
+	if (d <= 0)
+		return d == 0 ? MR_RELIABLE_NEXT : MR_RELIABLE_AGAIN;
+	return (r->came[(uint32_t)(d - 1) / 64] >> (uint32_t)(d - 1) % 64 & 1) != 0
+		       ? MR_RELIABLE_AGAIN
+		       : MR_RELIABLE_AHEAD;
+}
+
+enum mr_reliable_order mr_reliable_rx_take(struct mr_reliable_rx *r, uint32_t sequence)
+{
+	int32_t d = ahead(r->next, sequence);
+	uint64_t bit;
+
+	if (mr_likely(d == 0 && r->ahead == 0 && ahead(r->granted, sequence) < 0)) {
+		r->next = mr_reliable_after(r->next);
+		r->unsaid++;
+		return MR_RELIABLE_NEXT;
+	}
+	r->say_now = true;
+	if (sequence == 0 || ahead(r->granted, sequence) >= 0)
+		return MR_RELIABLE_WINDOW;
+	if (d < 0)
+		return MR_RELIABLE_AGAIN;
+	if (d == 0) {
+		r->unsaid++;
+		advance(r);
+		return MR_RELIABLE_NEXT;
+	}
+	bit = 1ull << (uint32_t)(d - 1) % 64;
+	if ((r->came[(uint32_t)(d - 1) / 64] & bit) != 0)
+		return MR_RELIABLE_AGAIN;
+	r->came[(uint32_t)(d - 1) / 64] |= bit;
+	r->ahead++;
+	r->unsaid++;
+	return MR_RELIABLE_AHEAD;
+}
+
+void mr_reliable_rx_let_go(struct mr_reliable_rx *r)
+{
+	assert(r->taken != r->next);
+	r->taken = mr_reliable_after(r->taken);
+	/* Not each frame's: who waits for credit would send them one by one. */
+	if (ahead(r->granted, r->taken + r->most) >= (int32_t)(r->most / CREDIT_SHARE))
+		r->say_now = true;
+}
+
+uint32_t mr_reliable_rx_say(struct mr_reliable_rx *r, uint32_t most, uint32_t *ack,
+	uint32_t *credit, uint64_t came[MR_RELIABLE_SACK_WORDS])
+{
+	uint32_t grant, words = 0;
+	int32_t left;
+
+	r->most = least(most, r->slots);
+	grant = r->taken + r->most;
+	if (ahead(r->granted, grant) > 0)
+		r->granted = grant;
+	left = ahead(r->next, r->granted);
+	*ack = r->next;
+	*credit = left > 0 ? (uint32_t)left : 0;
+	r->unsaid = 0;
+	if (r->ahead == 0 || came != NULL)
+		r->say_now = false;
+	if (r->ahead == 0 || came == NULL)
+		return 0;
+	for (uint32_t i = 0; i < MR_RELIABLE_SACK_WORDS; i++) {
+		came[i] = r->came[i];
+		if (came[i] != 0)
+			words = i + 1;
+	}
+	return words;
+}
