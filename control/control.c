@@ -41,10 +41,10 @@ static void link_down(struct mr_link *l)
 
 	mr_watch_down(&c->watch);
 	mr_handoff_down(&c->handoff);
-	mr_courier_lose(&c->courier);
+	mr_queue_command_fail_all(&c->queue_commands);
 }
 
-static void signalled(struct mr_bell *b, size_t bytes)
+static void signalled(struct mr_doorbell *b, size_t bytes)
 {
 	struct mr_control *c = mr_container_of(b, struct mr_control, signals);
 	struct signalfd_siginfo info;
@@ -54,7 +54,7 @@ static void signalled(struct mr_bell *b, size_t bytes)
 	c->stopping = true;
 }
 
-static void signals_stopped(struct mr_bell *b, int error)
+static void signals_stopped(struct mr_doorbell *b, int error)
 {
 	struct mr_control *c = mr_container_of(b, struct mr_control, signals);
 
@@ -62,12 +62,12 @@ static void signals_stopped(struct mr_bell *b, int error)
 	c->stopping = true;
 }
 
-static void watchdog(struct mr_timer *t)
+static void watchdog(struct mr_loop_timer *t)
 {
 	struct mr_control *c = mr_container_of(t, struct mr_control, watchdog);
 
 	(void)sd_notify(0, "WATCHDOG=1");
-	mr_timer_start(&c->loop, t, c->watchdog_ns);
+	mr_loop_timer_start(&c->loop, t, c->watchdog_ns);
 }
 
 static int make_run_dir(struct mr_control *c)
@@ -108,9 +108,9 @@ static int open_signals(struct mr_control *c)
 	c->signal_fd = mr_signals_open(0);
 	if (c->signal_fd < 0)
 		return c->signal_fd;
-	c->signals.rung = signalled;
+	c->signals.received = signalled;
 	c->signals.stopped = signals_stopped;
-	return mr_bell_start(&c->signals, &c->loop, c->signal_fd);
+	return mr_doorbell_start(&c->signals, &c->loop, c->signal_fd);
 }
 
 static int open_attach(struct mr_control *c)
@@ -120,15 +120,15 @@ static int open_attach(struct mr_control *c)
 
 static int open_admin(struct mr_control *c)
 {
-	return mr_admin_open(
-		&c->admin, &c->loop, &c->link, &c->courier, &c->watch, c->config, &c->counters);
+	return mr_admin_open(&c->admin, &c->loop, &c->link, &c->queue_commands, &c->watch,
+		c->config, &c->counters);
 }
 
 static int open_link(struct mr_control *c)
 {
-	mr_handoff_init(
-		&c->handoff, &c->loop, &c->link, &c->hello, &c->courier, c->config, &c->counters);
-	mr_courier_init(&c->courier, &c->loop, &c->handoff, &c->counters);
+	mr_handoff_init(&c->handoff, &c->loop, &c->link, &c->hello, &c->queue_commands, c->config,
+		&c->counters);
+	mr_queue_command_init(&c->queue_commands, &c->loop, &c->handoff, &c->counters);
 	mr_watch_open(&c->watch, &c->loop, &c->link, c->config);
 	mr_hello_init(&c->hello, &c->link, &c->handoff, c->config, &c->counters);
 	c->link.up = link_up;
@@ -144,7 +144,7 @@ static int open_watchdog(struct mr_control *c)
 	c->watchdog.fire = watchdog;
 	if (sd_watchdog_enabled(0, &usec) > 0) {
 		c->watchdog_ns = usec * 1000 / 2;
-		mr_timer_start(&c->loop, &c->watchdog, c->watchdog_ns);
+		mr_loop_timer_start(&c->loop, &c->watchdog, c->watchdog_ns);
 	}
 	return 0;
 }
@@ -244,7 +244,8 @@ void mr_control_run(struct mr_control *c)
 
 static bool all_ended(const struct mr_control *c)
 {
-	if (mr_conn_in_use(&c->link.conn) || c->signals.op.pending || c->handoff.bells_alive > 0)
+	if (mr_conn_in_use(&c->link.conn) || c->signals.op.pending ||
+		c->handoff.doorbells_alive > 0)
 		return false;
 	for (unsigned i = 0; i < MR_ATTACH_SLOTS; i++) {
 		if (mr_conn_in_use(&c->attach.slots[i].conn))
@@ -260,9 +261,9 @@ static bool all_ended(const struct mr_control *c)
 static void close_loop(struct mr_control *c)
 {
 	if (c->signal_fd >= 0)
-		mr_bell_stop(&c->signals);
+		mr_doorbell_stop(&c->signals);
 	if (c->watchdog_ns != 0)
-		mr_timer_stop(&c->loop, &c->watchdog);
+		mr_loop_timer_stop(&c->loop, &c->watchdog);
 	for (unsigned i = 0; i < END_STEPS && !all_ended(c); i++)
 		(void)mr_loop_wait(&c->loop);
 	mr_loop_close(&c->loop);

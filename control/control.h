@@ -19,12 +19,12 @@ struct mr_control {
 	struct mr_link link;
 	struct mr_handoff handoff;
 	struct mr_hello hello;
-	struct mr_courier courier;
+	struct mr_queue_commands queue_commands;
 	struct mr_attach attach;
 	struct mr_watch watch;
 	struct mr_admin admin;
-	struct mr_bell signals;
-	struct mr_timer watchdog;
+	struct mr_doorbell signals;
+	struct mr_loop_timer watchdog;
 	uint64_t watchdog_ns; /* 0: nobody watches */
 	int lock_fd;
 	int signal_fd;

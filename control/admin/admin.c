@@ -60,7 +60,7 @@ static void send_packet(struct mr_admin_slot *s, const void *data, size_t bytes)
 	uint32_t length = (uint32_t)bytes;
 
 	s->state = MR_ADMIN_SENDING;
-	mr_timer_start(s->admin->loop, &s->timer, ANSWER_NS);
+	mr_loop_timer_start(s->admin->loop, &s->timer, ANSWER_NS);
 	if (mr_conn_send(&s->conn, &length, sizeof(length), NULL, 0) != 0 ||
 		mr_conn_send(&s->conn, data, bytes, NULL, 0) != 0)
 		mr_conn_close(&s->conn, -ENOBUFS);
@@ -140,7 +140,7 @@ static bool handle_one(struct mr_admin_slot *s)
 	s->used = s->admin->uses++;
 	s->admin->counters->admin_requests++;
 	s->state = MR_ADMIN_ASKING;
-	mr_timer_start(s->admin->loop, &s->timer, ANSWER_NS);
+	mr_loop_timer_start(s->admin->loop, &s->timer, ANSWER_NS);
 	mr_admin_handle(s, request);
 	s->conn.in_bytes -= taken;
 	memmove(s->in, s->in + taken, s->conn.in_bytes);
@@ -166,7 +166,7 @@ static void drained(struct mr_conn *c)
 	if (s->state != MR_ADMIN_SENDING)
 		return;
 	s->state = MR_ADMIN_IDLE;
-	mr_timer_start(s->admin->loop, &s->timer, IDLE_NS);
+	mr_loop_timer_start(s->admin->loop, &s->timer, IDLE_NS);
 	if (!handle_one(s))
 		mr_conn_resume(c);
 }
@@ -176,18 +176,18 @@ static void closed(struct mr_conn *c, int error)
 	struct mr_admin_slot *s = mr_container_of(c, struct mr_admin_slot, conn);
 
 	(void)error;
-	mr_timer_stop(s->admin->loop, &s->timer);
+	mr_loop_timer_stop(s->admin->loop, &s->timer);
 	if (s->request_id != 0)
 		mr_link_forget(s->admin->link, s->request_id);
 	s->request_id = 0;
-	mr_courier_forget(s->admin->courier, s->queues.id);
+	mr_queue_command_forget(s->admin->queue_commands, s->queues.id);
 	s->queues.id = 0;
 	forget_answer(s);
 	s->state = MR_ADMIN_FREE;
 	mr_accept_resume(&s->admin->accept);
 }
 
-static void fire(struct mr_timer *t)
+static void fire(struct mr_loop_timer *t)
 {
 	struct mr_admin_slot *s = mr_container_of(t, struct mr_admin_slot, timer);
 
@@ -246,7 +246,7 @@ static void accepted(struct mr_accept *accept, int fd)
 	s->state = MR_ADMIN_IDLE;
 	s->used = a->uses++;
 	s->request_id = 0;
-	mr_timer_start(a->loop, &s->timer, IDLE_NS);
+	mr_loop_timer_start(a->loop, &s->timer, IDLE_NS);
 	mr_conn_open(&s->conn, a->loop, fd);
 	if (!mr_access_admin(&peer)) {
 		a->counters->admin_refused_access++;
@@ -260,8 +260,8 @@ static void accepted(struct mr_accept *accept, int fd)
 }
 
 int mr_admin_open(struct mr_admin *a, struct mr_loop *loop, struct mr_link *link,
-	struct mr_courier *courier, const struct mr_watch *watch, const struct mr_config *config,
-	struct mr_control_counters *counters)
+	struct mr_queue_commands *queue_commands, const struct mr_watch *watch,
+	const struct mr_config *config, struct mr_control_counters *counters)
 {
 	struct timespec now;
 	char path[PATH_MAX];
@@ -270,7 +270,7 @@ int mr_admin_open(struct mr_admin *a, struct mr_loop *loop, struct mr_link *link
 	a->started_ns = (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 	a->loop = loop;
 	a->link = link;
-	a->courier = courier;
+	a->queue_commands = queue_commands;
 	a->watch = watch;
 	a->config = config;
 	a->counters = counters;
@@ -278,7 +278,7 @@ int mr_admin_open(struct mr_admin *a, struct mr_loop *loop, struct mr_link *link
 		struct mr_admin_slot *s = &a->slots[i];
 
 		s->admin = a;
-		s->timer = (struct mr_timer){.fire = fire};
+		s->timer = (struct mr_loop_timer){.fire = fire};
 		s->conn = (struct mr_conn){
 			.events = &events,
 			.fd = -1,

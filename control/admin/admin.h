@@ -17,7 +17,7 @@
 #define MILLRACE_CONTROL_ADMIN_H
 
 #include "lib/config/config.h"
-#include "control/handoff/courier.h"
+#include "control/handoff/queue_command.h"
 #include "control/link/link.h"
 #include "lib/loop/accept.h"
 #include "lib/loop/conn.h"
@@ -38,7 +38,7 @@ enum mr_admin_state {
 
 struct mr_admin_slot {
 	struct mr_conn conn;
-	struct mr_timer timer;
+	struct mr_loop_timer timer;
 	struct mr_admin *admin;
 	enum mr_admin_state state;
 	uint64_t used; /* order of last use */
@@ -60,7 +60,7 @@ struct mr_admin_slot {
 struct mr_admin {
 	struct mr_loop *loop;
 	struct mr_link *link;
-	struct mr_courier *courier;
+	struct mr_queue_commands *queue_commands;
 	const struct mr_watch *watch;
 	const struct mr_config *config;
 	struct mr_control_counters *counters;
@@ -71,8 +71,8 @@ struct mr_admin {
 };
 
 int mr_admin_open(struct mr_admin *a, struct mr_loop *loop, struct mr_link *link,
-	struct mr_courier *courier, const struct mr_watch *watch, const struct mr_config *config,
-	struct mr_control_counters *counters);
+	struct mr_queue_commands *queue_commands, const struct mr_watch *watch,
+	const struct mr_config *config, struct mr_control_counters *counters);
 void mr_admin_close(struct mr_admin *a);
 
 /* admin.c, for the verbs. Begin makes the slot's builder ready; answer sends what is in it; result is

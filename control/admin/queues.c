@@ -54,7 +54,7 @@ static void copy_counts(struct mrf_queue_row *v, struct mrf_table t)
 static uint32_t copy_row(struct mrf_builder *b, struct mrf_table t)
 {
 	uint32_t consumers[CONSUMERS_MAX];
-	const struct mrf_queue_options options = mr_courier_options(mrf_queue_row_options(t));
+	const struct mrf_queue_options options = mr_queue_command_options(mrf_queue_row_options(t));
 	struct mrf_queue_row v = {
 		.queue = mrf_queue_row_queue(t),
 		.kind = mrf_queue_row_kind(t),
@@ -147,16 +147,18 @@ static bool failed(struct mr_admin_slot *s, int error, struct mrf_table answer)
 }
 
 static void ask(struct mr_admin_slot *s, unsigned worker, const struct mrf_queue_command *v,
-	mr_courier_answered *answered)
+	mr_queue_command_answered *answered)
 {
-	const struct mr_courier_asker asker = {.answered = answered, .owner = s, .detail = v->verb};
-	int error = mr_courier_ask(s->admin->courier, worker, v, NULL, &asker, &s->queues.id);
+	const struct mr_queue_command_asker asker = {
+		.answered = answered, .owner = s, .detail = v->verb};
+	int error = mr_queue_command_send(
+		s->admin->queue_commands, worker, v, NULL, &asker, &s->queues.id);
 
 	if (error != 0)
 		mr_admin_result(s, error, mr_log_errno_text(error));
 }
 
-static void listed(const struct mr_courier_asker *a, int error, struct mrf_table answer);
+static void listed(const struct mr_queue_command_asker *a, int error, struct mrf_table answer);
 
 static void list_on(struct mr_admin_slot *s)
 {
@@ -170,7 +172,7 @@ static void list_on(struct mr_admin_slot *s)
 }
 
 /* A part of one worker's list; then the next part, or the next worker's. */
-static void listed(const struct mr_courier_asker *a, int error, struct mrf_table answer)
+static void listed(const struct mr_queue_command_asker *a, int error, struct mrf_table answer)
 {
 	struct mr_admin_slot *s = a->owner;
 	uint64_t cursor;
@@ -197,7 +199,7 @@ void mr_admin_list_queues(struct mr_admin_slot *s, struct mrf_table command)
 	list_on(s);
 }
 
-static void done(const struct mr_courier_asker *a, int error, struct mrf_table answer)
+static void done(const struct mr_queue_command_asker *a, int error, struct mrf_table answer)
 {
 	struct mr_admin_slot *s = a->owner;
 	char text[32];

@@ -10,66 +10,66 @@
 #define DRAIN_MAX 512u
 
 /* Outlives the link by the time that the kernel takes to end its reading. */
-struct mr_handoff_bell {
-	struct mr_bell bell;
+struct mr_handoff_doorbell {
+	struct mr_doorbell doorbell;
 	struct mr_handoff *handoff;
-	struct mr_handoff_bell *next;
+	struct mr_handoff_doorbell *next;
 };
 
 void mr_handoff_init(struct mr_handoff *h, struct mr_loop *loop, struct mr_link *link,
-	struct mr_hello *hello, struct mr_courier *courier, const struct mr_config *config,
-	struct mr_control_counters *counters)
+	struct mr_hello *hello, struct mr_queue_commands *queue_commands,
+	const struct mr_config *config, struct mr_control_counters *counters)
 {
 	h->loop = loop;
 	h->link = link;
 	h->hello = hello;
-	h->courier = courier;
+	h->queue_commands = queue_commands;
 	h->config = config;
 	h->counters = counters;
-	h->bells = NULL;
-	h->bells_alive = 0;
+	h->doorbells = NULL;
+	h->doorbells_alive = 0;
 	h->workers_count = 0;
 }
 
-static void rung(struct mr_bell *b, size_t bytes)
+static void woken(struct mr_doorbell *b, size_t bytes)
 {
 	/* That the loop woke up is all: every ring is looked at then. */
 	(void)b;
 	(void)bytes;
 }
 
-static void free_bell(struct mr_handoff_bell *b)
+static void free_doorbell(struct mr_handoff_doorbell *b)
 {
-	b->handoff->bells_alive--;
+	b->handoff->doorbells_alive--;
 	free(b);
 }
 
-static void stopped(struct mr_bell *b, int error)
+static void stopped(struct mr_doorbell *b, int error)
 {
 	if (error != 0)
-		mr_log(MR_LOG_WARN, "a worker's bell cannot be read", MR_LOG_ERR(error));
+		mr_log(MR_LOG_WARN, "cannot read a worker's doorbell", MR_LOG_ERR(error));
 	if (b->stopping)
-		free_bell(mr_container_of(b, struct mr_handoff_bell, bell));
+		free_doorbell(mr_container_of(b, struct mr_handoff_doorbell, doorbell));
 }
 
-static int start_bell(struct mr_handoff *h, int fd)
+static int start_doorbell(struct mr_handoff *h, int fd)
 {
-	struct mr_handoff_bell *b = calloc(1, sizeof(*b));
+	struct mr_handoff_doorbell *b = calloc(1, sizeof(*b));
 	int error;
 
 	if (b == NULL)
 		return -ENOMEM;
-	b->bell.rung = rung;
-	b->bell.stopped = stopped;
-	error = mr_bell_start(&b->bell, h->loop, fd);
+	b->doorbell.received = woken;
+	b->doorbell.stopped = stopped;
+	error = mr_doorbell_start(&b->doorbell, h->loop, fd);
 	if (error != 0) {
 		free(b);
 		return error;
 	}
 	b->handoff = h;
-	b->next = h->bells;
-	h->bells = b;
-	h->bells_alive++;
+	b->next = h->doorbells;
+	h->doorbells = b;
+	h->doorbells_alive++;
 	return 0;
 }
 
@@ -90,7 +90,7 @@ int mr_handoff_up(struct mr_handoff *h)
 		w->to_worker.asleep = &d->workers[i].page->asleep;
 		w->worker_bell_fd = ch->worker_bell_fd;
 		w->answered = false;
-		error = start_bell(h, ch->peer_bell_fd);
+		error = start_doorbell(h, ch->peer_bell_fd);
 	}
 	h->workers_count = d->workers_count;
 	if (error != 0)
@@ -101,14 +101,14 @@ int mr_handoff_up(struct mr_handoff *h)
 void mr_handoff_down(struct mr_handoff *h)
 {
 	h->workers_count = 0;
-	while (h->bells != NULL) {
-		struct mr_handoff_bell *b = h->bells;
+	while (h->doorbells != NULL) {
+		struct mr_handoff_doorbell *b = h->doorbells;
 
-		h->bells = b->next;
-		if (b->bell.op.pending)
-			mr_bell_stop(&b->bell);
+		h->doorbells = b->next;
+		if (b->doorbell.op.pending)
+			mr_doorbell_stop(&b->doorbell);
 		else
-			free_bell(b);
+			free_doorbell(b);
 	}
 }
 
@@ -127,7 +127,7 @@ static void take_message(
 		   !mr_message_fits(&header, room) || !mr_message_parse(at, header, &m)) {
 		h->counters->handoff_malformed++;
 	} else if (r->reason == MRF_HANDOFF_REASON_QUEUE) {
-		mr_courier_take(h->courier, r->worker, &m);
+		mr_queue_command_take(h->queue_commands, r->worker, &m);
 	} else {
 		h->counters->handoff_control++;
 		mr_handoff_client(h, r->session, &m);

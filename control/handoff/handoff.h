@@ -16,9 +16,9 @@
 #define MILLRACE_CONTROL_HANDOFF_H
 
 #include "lib/config/config.h"
-#include "control/handoff/courier.h"
+#include "control/handoff/queue_command.h"
 #include "control/link/link.h"
-#include "lib/loop/bell.h"
+#include "lib/loop/doorbell.h"
 #include "control/handoff/hello.h"
 #include "lib/wire/message.h"
 
@@ -33,18 +33,18 @@ struct mr_handoff {
 	struct mr_loop *loop;
 	struct mr_link *link;
 	struct mr_hello *hello;
-	struct mr_courier *courier;
+	struct mr_queue_commands *queue_commands;
 	const struct mr_config *config;
 	struct mr_control_counters *counters;
 	struct mr_handoff_worker workers[MR_DATAPLANE_WORKERS_MAX];
-	struct mr_handoff_bell *bells;
-	uint32_t bells_alive;   /* those of links before too, until the kernel lets go of them */
-	uint32_t workers_count; /* 0: the link is down */
+	struct mr_handoff_doorbell *doorbells;
+	uint32_t doorbells_alive; /* those of links before too, until the kernel lets go of them */
+	uint32_t workers_count;   /* 0: the link is down */
 };
 
 void mr_handoff_init(struct mr_handoff *h, struct mr_loop *loop, struct mr_link *link,
-	struct mr_hello *hello, struct mr_courier *courier, const struct mr_config *config,
-	struct mr_control_counters *counters);
+	struct mr_hello *hello, struct mr_queue_commands *queue_commands,
+	const struct mr_config *config, struct mr_control_counters *counters);
 /* The link is up; will be down. */
 int mr_handoff_up(struct mr_handoff *h);
 void mr_handoff_down(struct mr_handoff *h);

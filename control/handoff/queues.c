@@ -68,12 +68,12 @@ static bool failed(const struct mr_request *q, int error, struct mrf_table answe
 	return true;
 }
 
-static struct mr_request request_of(const struct mr_courier_asker *a)
+static struct mr_request request_of(const struct mr_queue_command_asker *a)
 {
 	return (struct mr_request){a->owner, a->session, a->correlation};
 }
 
-static void opened(const struct mr_courier_asker *a, int error, struct mrf_table answer)
+static void opened(const struct mr_queue_command_asker *a, int error, struct mrf_table answer)
 {
 	const struct mr_request q = request_of(a);
 
@@ -81,7 +81,7 @@ static void opened(const struct mr_courier_asker *a, int error, struct mrf_table
 		answer_queue(&q, a->detail, answer);
 }
 
-static void cancelled(const struct mr_courier_asker *a, int error, struct mrf_table answer)
+static void cancelled(const struct mr_queue_command_asker *a, int error, struct mrf_table answer)
 {
 	const struct mr_request q = request_of(a);
 
@@ -91,16 +91,17 @@ static void cancelled(const struct mr_courier_asker *a, int error, struct mrf_ta
 
 /* Without an answer the client asks again, so what cannot be passed on now is just dropped. */
 static void ask(const struct mr_request *q, unsigned worker, const struct mrf_queue_command *v,
-	const struct mrf_queue_options *options, mr_courier_answered *answered)
+	const struct mrf_queue_options *options, mr_queue_command_answered *answered)
 {
-	const struct mr_courier_asker asker = {
+	const struct mr_queue_command_asker asker = {
 		.answered = answered,
 		.owner = q->handoff,
 		.session = q->session,
 		.correlation = q->correlation,
 		.detail = v->kind,
 	};
-	int error = mr_courier_ask(q->handoff->courier, worker, v, options, &asker, NULL);
+	int error =
+		mr_queue_command_send(q->handoff->queue_commands, worker, v, options, &asker, NULL);
 
 	if (error != 0 && error != -EBUSY && error != -EALREADY && error != -ENOTCONN)
 		mr_request_result(
@@ -143,7 +144,7 @@ static bool refuse_name(const struct mr_request *q, const struct mrf_queue_comma
 static bool refuse_options(
 	const struct mr_request *q, struct mrf_table t, struct mrf_queue_options *out)
 {
-	*out = mr_courier_options(t);
+	*out = mr_queue_command_options(t);
 	if (out->policy > MRF_QUEUE_POLICY_WEIGHTED)
 		return mr_request_invalid(q, -EINVAL, "policy", "one that this bus does not know");
 	if (out->when_full > MRF_QUEUE_FULL_REFUSE)
@@ -220,7 +221,8 @@ static uint64_t workers_of(struct mrf_table answer)
 	return mrf_queue_answer_code(answer) == 0 ? mrf_queue_answer_count(answer) : 0;
 }
 
-static void service_found(const struct mr_courier_asker *a, int error, struct mrf_table answer)
+static void service_found(
+	const struct mr_queue_command_asker *a, int error, struct mrf_table answer)
 {
 	const struct mr_request q = request_of(a);
 
@@ -230,7 +232,8 @@ static void service_found(const struct mr_courier_asker *a, int error, struct mr
 		answer_mmi(&q, workers_of(answer) > 0 ? MMI_OK : MMI_NOT_FOUND, "");
 }
 
-static void workers_counted(const struct mr_courier_asker *a, int error, struct mrf_table answer)
+static void workers_counted(
+	const struct mr_queue_command_asker *a, int error, struct mrf_table answer)
 {
 	const struct mr_request q = request_of(a);
 	char body[24];
@@ -244,7 +247,8 @@ static void workers_counted(const struct mr_courier_asker *a, int error, struct 
 }
 
 /* Not with Show, which costs the worker a row for each consumer: any client may ask, and often. */
-static void look_up(const struct mr_request *q, struct mrf_string name, mr_courier_answered *found)
+static void look_up(
+	const struct mr_request *q, struct mrf_string name, mr_queue_command_answered *found)
 {
 	const struct mrf_queue_command v = {
 		.verb = MRF_QUEUE_VERB_OPEN,

@@ -19,7 +19,7 @@ static void try_later(struct mr_link *l)
 	l->state = MR_LINK_AWAY;
 	if (l->stopping)
 		return;
-	mr_timer_start(l->loop, &l->timer, l->pause_ns);
+	mr_loop_timer_start(l->loop, &l->timer, l->pause_ns);
 	l->pause_ns = 2 * l->pause_ns < PAUSE_NS_MAX ? 2 * l->pause_ns : PAUSE_NS_MAX;
 }
 
@@ -61,10 +61,10 @@ static void attempt(struct mr_link *l)
 	l->state = MR_LINK_GREETING;
 	mr_conn_open(&l->conn, l->loop, fd);
 	greet(l);
-	mr_timer_start(l->loop, &l->timer, GREETING_NS_MAX);
+	mr_loop_timer_start(l->loop, &l->timer, GREETING_NS_MAX);
 }
 
-static void fire(struct mr_timer *t)
+static void fire(struct mr_loop_timer *t)
 {
 	struct mr_link *l = mr_container_of(t, struct mr_link, timer);
 
@@ -96,7 +96,7 @@ static void welcomed(struct mr_link *l, struct mrf_table welcome, int *fds, unsi
 		mr_link_break(l, mr_log_errno_text(error));
 		return;
 	}
-	mr_timer_stop(l->loop, &l->timer);
+	mr_loop_timer_stop(l->loop, &l->timer);
 	l->state = MR_LINK_UP;
 	l->pause_ns = PAUSE_NS_MIN;
 	l->away_logged = false;
@@ -160,7 +160,7 @@ static void closed(struct mr_conn *c, int error)
 	struct mr_link *l = mr_container_of(c, struct mr_link, conn);
 	bool was_up = l->state == MR_LINK_UP;
 
-	mr_timer_stop(l->loop, &l->timer);
+	mr_loop_timer_stop(l->loop, &l->timer);
 	l->state = MR_LINK_AWAY;
 	if (was_up) {
 		l->counters->link_losses++;
@@ -183,7 +183,7 @@ int mr_link_open(struct mr_link *l, struct mr_loop *loop, struct mr_control_coun
 	l->loop = loop;
 	l->counters = counters;
 	l->pause_ns = PAUSE_NS_MIN;
-	l->timer = (struct mr_timer){.fire = fire};
+	l->timer = (struct mr_loop_timer){.fire = fire};
 	l->conn = (struct mr_conn){
 		.events = &events,
 		.fd = -1,
@@ -206,6 +206,6 @@ int mr_link_open(struct mr_link *l, struct mr_loop *loop, struct mr_control_coun
 void mr_link_close(struct mr_link *l)
 {
 	l->stopping = true;
-	mr_timer_stop(l->loop, &l->timer);
+	mr_loop_timer_stop(l->loop, &l->timer);
 	mr_conn_close(&l->conn, 0);
 }

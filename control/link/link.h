@@ -61,7 +61,7 @@ struct mr_link {
 	struct sockaddr_un at;
 	enum mr_link_state state;
 	struct mr_conn conn;
-	struct mr_timer timer; /* next attempt, or deadline of the greeting */
+	struct mr_loop_timer timer; /* next attempt, or deadline of the greeting */
 	uint64_t pause_ns;
 	bool away_logged;
 	bool stopping;

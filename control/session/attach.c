@@ -153,7 +153,7 @@ static void request(struct mr_attach_slot *s, size_t bytes)
 		refuse(s, -EACCES, "this user may not attach (access in the configuration)");
 		return;
 	}
-	mr_timer_start(a->loop, &s->deadline, DEADLINE_NS);
+	mr_loop_timer_start(a->loop, &s->deadline, DEADLINE_NS);
 	ask(s);
 }
 
@@ -176,7 +176,7 @@ static void closed(struct mr_conn *c, int error)
 	struct mr_attach_slot *s = mr_container_of(c, struct mr_attach_slot, conn);
 	struct mr_attach *a = s->attach;
 
-	mr_timer_stop(a->loop, &s->deadline);
+	mr_loop_timer_stop(a->loop, &s->deadline);
 	if (error == -EMSGSIZE)
 		a->counters->attach_refused_malformed++;
 	else if (error != 0 && error != -ETIMEDOUT)
@@ -191,7 +191,7 @@ static void closed(struct mr_conn *c, int error)
 	mr_accept_resume(&a->accept);
 }
 
-static void deadline(struct mr_timer *t)
+static void deadline(struct mr_loop_timer *t)
 {
 	struct mr_attach_slot *s = mr_container_of(t, struct mr_attach_slot, deadline);
 
@@ -212,7 +212,7 @@ static void deadline(struct mr_timer *t)
 		mr_conn_close(&s->conn, -ETIMEDOUT);
 		return;
 	}
-	mr_timer_start(s->attach->loop, &s->deadline, DEADLINE_NS);
+	mr_loop_timer_start(s->attach->loop, &s->deadline, DEADLINE_NS);
 }
 
 static const struct mr_conn_events events = {.received = received, .closed = closed};
@@ -262,7 +262,7 @@ static void accepted(struct mr_accept *accept, int fd)
 	s->state = MR_ATTACH_READING;
 	s->order = a->arrivals++;
 	s->request_id = 0;
-	mr_timer_start(a->loop, &s->deadline, DEADLINE_NS);
+	mr_loop_timer_start(a->loop, &s->deadline, DEADLINE_NS);
 	mr_conn_open(&s->conn, a->loop, fd);
 	make_room(a, s);
 	if (free_slot(a) == NULL)
@@ -289,7 +289,7 @@ int mr_attach_open(struct mr_attach *a, struct mr_loop *loop, struct mr_link *li
 
 		s->attach = a;
 		s->pidfd = -1;
-		s->deadline = (struct mr_timer){.fire = deadline};
+		s->deadline = (struct mr_loop_timer){.fire = deadline};
 		s->conn = (struct mr_conn){
 			.events = &events,
 			.fd = -1,

@@ -31,7 +31,7 @@ enum mr_attach_state {
 
 struct mr_attach_slot {
 	struct mr_conn conn;
-	struct mr_timer deadline;
+	struct mr_loop_timer deadline;
 	struct mr_attach *attach;
 	enum mr_attach_state state;
 	uint64_t order; /* of arrival */

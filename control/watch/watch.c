@@ -12,12 +12,12 @@
 #define MAIN_LATE_NS   (900 * MR_NS_PER_MS)
 #define MAIN_SILENT_NS (1500 * MR_NS_PER_MS)
 
-static void fire(struct mr_timer *t)
+static void fire(struct mr_loop_timer *t)
 {
 	struct mr_watch *w = mr_container_of(t, struct mr_watch, timer);
 
 	mr_watch_look(w, mr_loop_now_ns());
-	mr_timer_start(w->loop, &w->timer, MR_WATCH_PERIOD_NS);
+	mr_loop_timer_start(w->loop, &w->timer, MR_WATCH_PERIOD_NS);
 }
 
 void mr_watch_open(struct mr_watch *w, struct mr_loop *loop, struct mr_link *link,
@@ -32,7 +32,7 @@ void mr_watch_open(struct mr_watch *w, struct mr_loop *loop, struct mr_link *lin
 
 void mr_watch_close(struct mr_watch *w)
 {
-	mr_timer_stop(w->loop, &w->timer);
+	mr_loop_timer_stop(w->loop, &w->timer);
 }
 
 static void start_anew(struct mr_watch *w)
@@ -46,12 +46,12 @@ static void start_anew(struct mr_watch *w)
 void mr_watch_up(struct mr_watch *w)
 {
 	start_anew(w);
-	mr_timer_start(w->loop, &w->timer, MR_WATCH_PERIOD_NS);
+	mr_loop_timer_start(w->loop, &w->timer, MR_WATCH_PERIOD_NS);
 }
 
 void mr_watch_down(struct mr_watch *w)
 {
-	mr_timer_stop(w->loop, &w->timer);
+	mr_loop_timer_stop(w->loop, &w->timer);
 	start_anew(w);
 	mr_troubles_forget(&w->troubles);
 }

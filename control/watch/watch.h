@@ -30,7 +30,7 @@ struct mr_watch {
 	struct mr_loop *loop;
 	struct mr_link *link;
 	const struct mr_config *config;
-	struct mr_timer timer;
+	struct mr_loop_timer timer;
 	uint64_t last_ns; /* of the last look; 0: none since the data plane came */
 	uint64_t main_rounds;
 	uint64_t main_silent_ns;

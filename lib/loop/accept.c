@@ -22,7 +22,7 @@ static void accept_on(struct mr_accept *a)
 	io_uring_prep_accept(e, a->fd, NULL, NULL, SOCK_CLOEXEC);
 }
 
-static void again(struct mr_timer *t)
+static void again(struct mr_loop_timer *t)
 {
 	accept_on(mr_container_of(t, struct mr_accept, again));
 }
@@ -43,7 +43,7 @@ static void done(struct mr_op *op, int result)
 		accept_on(a);
 	} else {
 		/* Out of descriptors or memory: others give some back, asking at once would spin. */
-		mr_timer_start(a->loop, &a->again, RETRY_AFTER_NS);
+		mr_loop_timer_start(a->loop, &a->again, RETRY_AFTER_NS);
 	}
 }
 
@@ -76,7 +76,7 @@ int mr_accept_open(struct mr_accept *a, struct mr_loop *l, const char *path, int
 	int error;
 
 	a->op = (struct mr_op){.done = done};
-	a->again = (struct mr_timer){.fire = again};
+	a->again = (struct mr_loop_timer){.fire = again};
 	a->loop = l;
 	a->fd = -1;
 	a->stopping = a->paused = false;
@@ -107,7 +107,7 @@ void mr_accept_close(struct mr_accept *a)
 	if (a->fd < 0)
 		return;
 	a->stopping = true;
-	mr_timer_stop(a->loop, &a->again);
+	mr_loop_timer_stop(a->loop, &a->again);
 	mr_loop_cancel(a->loop, &a->op);
 	unlink(a->at.sun_path);
 	close(a->fd);

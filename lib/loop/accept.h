@@ -8,8 +8,8 @@
  * Threads   The loop's.
  * Errors    -EADDRINUSE: something else than a socket is there. -ENAMETOOLONG: the path does not fit an address.
  */
-#ifndef MILLRACE_CONTROL_LOOP_ACCEPT_H
-#define MILLRACE_CONTROL_LOOP_ACCEPT_H
+#ifndef MILLRACE_LIB_LOOP_ACCEPT_H
+#define MILLRACE_LIB_LOOP_ACCEPT_H
 
 #include <sys/types.h>
 #include <sys/un.h>
@@ -18,7 +18,7 @@
 
 struct mr_accept {
 	struct mr_op op;
-	struct mr_timer again; /* after a shortage of descriptors or memory */
+	struct mr_loop_timer again; /* after a shortage of descriptors or memory */
 	struct mr_loop *loop;
 	int fd;
 	bool stopping;

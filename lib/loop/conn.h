@@ -6,8 +6,8 @@
  * Threads   The loop's.
  * Errors    send: -ENOBUFS when the queue is full, -ENOTCONN when it closes already.
  */
-#ifndef MILLRACE_CONTROL_LOOP_CONN_H
-#define MILLRACE_CONTROL_LOOP_CONN_H
+#ifndef MILLRACE_LIB_LOOP_CONN_H
+#define MILLRACE_LIB_LOOP_CONN_H
 
 #include <stddef.h>
 #include <sys/socket.h>

@@ -14,8 +14,8 @@
  * Threads   One.
  * Errors    0 or -errno; -EPERM and -ENOSYS from open: the host does not allow io_uring.
  */
-#ifndef MILLRACE_CONTROL_LOOP_H
-#define MILLRACE_CONTROL_LOOP_H
+#ifndef MILLRACE_LIB_LOOP_H
+#define MILLRACE_LIB_LOOP_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,16 +29,16 @@ struct mr_op {
 	bool pending;
 };
 
-struct mr_timer {
-	void (*fire)(struct mr_timer *t);
+struct mr_loop_timer {
+	void (*fire)(struct mr_loop_timer *t);
 	uint64_t at_ns; /* CLOCK_MONOTONIC; 0: not started */
-	struct mr_timer *next;
-	struct mr_timer *previous;
+	struct mr_loop_timer *next;
+	struct mr_loop_timer *previous;
 };
 
 struct mr_loop {
 	struct io_uring ring;
-	struct mr_timer *timers;
+	struct mr_loop_timer *timers;
 	uint64_t next_ns; /* no timer is due before; UINT64_MAX: there is none */
 	bool stopping;
 };
@@ -58,9 +58,9 @@ void mr_loop_cancel(struct mr_loop *l, struct mr_op *op);
 uint64_t mr_loop_now_ns(void);
 
 /* Starting anew what runs already moves its deadline. A timer that fires is stopped before. */
-void mr_timer_start(struct mr_loop *l, struct mr_timer *t, uint64_t after_ns);
-void mr_timer_stop(struct mr_loop *l, struct mr_timer *t);
+void mr_loop_timer_start(struct mr_loop *l, struct mr_loop_timer *t, uint64_t after_ns);
+void mr_loop_timer_stop(struct mr_loop *l, struct mr_loop_timer *t);
 /* For the ring: runs what is due; returns how many. */
-unsigned mr_timers_run(struct mr_loop *l, uint64_t now_ns);
+unsigned mr_loop_timers_run(struct mr_loop *l, uint64_t now_ns);
 
 #endif

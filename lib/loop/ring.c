@@ -140,7 +140,7 @@ unsigned mr_loop_poll(struct mr_loop *l)
 		(void)io_uring_submit(&l->ring);
 	count += dispatch(l);
 	if (l->next_ns != UINT64_MAX)
-		count += mr_timers_run(l, mr_loop_now_ns());
+		count += mr_loop_timers_run(l, mr_loop_now_ns());
 	return count;
 }
 

@@ -5,9 +5,9 @@
 
 /* A list without order: there are at most a hundred, and they are looked at only when one is due. */
 
-void mr_timer_start(struct mr_loop *l, struct mr_timer *t, uint64_t after_ns)
+void mr_loop_timer_start(struct mr_loop *l, struct mr_loop_timer *t, uint64_t after_ns)
 {
-	mr_timer_stop(l, t);
+	mr_loop_timer_stop(l, t);
 	t->at_ns = mr_loop_now_ns() + after_ns;
 	t->previous = NULL;
 	t->next = l->timers;
@@ -18,7 +18,7 @@ void mr_timer_start(struct mr_loop *l, struct mr_timer *t, uint64_t after_ns)
 		l->next_ns = t->at_ns;
 }
 
-void mr_timer_stop(struct mr_loop *l, struct mr_timer *t)
+void mr_loop_timer_stop(struct mr_loop *l, struct mr_loop_timer *t)
 {
 	if (t->at_ns == 0)
 		return;
@@ -32,11 +32,11 @@ void mr_timer_stop(struct mr_loop *l, struct mr_timer *t)
 	/* next_ns may be early now; the wait that ends for nothing sets it right. */
 }
 
-static struct mr_timer *find_due(struct mr_loop *l, uint64_t now_ns)
+static struct mr_loop_timer *find_due(struct mr_loop *l, uint64_t now_ns)
 {
-	struct mr_timer *first = NULL;
+	struct mr_loop_timer *first = NULL;
 
-	for (struct mr_timer *t = l->timers; t != NULL; t = t->next) {
+	for (struct mr_loop_timer *t = l->timers; t != NULL; t = t->next) {
 		if (first == NULL || t->at_ns < first->at_ns)
 			first = t;
 	}
@@ -44,16 +44,16 @@ static struct mr_timer *find_due(struct mr_loop *l, uint64_t now_ns)
 	return first != NULL && first->at_ns <= now_ns ? first : NULL;
 }
 
-unsigned mr_timers_run(struct mr_loop *l, uint64_t now_ns)
+unsigned mr_loop_timers_run(struct mr_loop *l, uint64_t now_ns)
 {
-	struct mr_timer *t;
+	struct mr_loop_timer *t;
 	unsigned count = 0;
 
 	if (now_ns < l->next_ns)
 		return 0;
 	/* One that starts itself again is due later than now, so this ends. */
 	while ((t = find_due(l, now_ns)) != NULL) {
-		mr_timer_stop(l, t);
+		mr_loop_timer_stop(l, t);
 		t->fire(t);
 		count++;
 	}

@@ -12,33 +12,33 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "lib/loop/bell.h"
+#include "lib/loop/doorbell.h"
 #include "lib/loop/loop.h"
 
 #define FEAT_NO_IOWAIT (1u << 17)
 #define WAITS_MAX      1000
 
 static struct mr_loop loop;
-static struct mr_bell bell;
-static struct mr_timer timer;
+static struct mr_doorbell bell;
+static struct mr_loop_timer timer;
 static unsigned rings, fires;
 static bool stopped;
 
-static void count_ring(struct mr_bell *b, size_t bytes)
+static void count_ring(struct mr_doorbell *b, size_t bytes)
 {
 	(void)b;
 	assert_int_equal(bytes, sizeof(uint64_t));
 	rings++;
 }
 
-static void note_stop(struct mr_bell *b, int error)
+static void note_stop(struct mr_doorbell *b, int error)
 {
 	(void)b;
 	(void)error;
 	stopped = true;
 }
 
-static void count_fire(struct mr_timer *t)
+static void count_fire(struct mr_loop_timer *t)
 {
 	(void)t;
 	fires++;
@@ -57,8 +57,8 @@ static void timer_ends_the_wait(void)
 {
 	uint64_t before = mr_loop_now_ns();
 
-	timer = (struct mr_timer){.fire = count_fire};
-	mr_timer_start(&loop, &timer, 30 * MR_NS_PER_MS);
+	timer = (struct mr_loop_timer){.fire = count_fire};
+	mr_loop_timer_start(&loop, &timer, 30 * MR_NS_PER_MS);
 	for (unsigned i = 0; i < WAITS_MAX && fires == 0; i++)
 		(void)mr_loop_wait(&loop);
 	assert_int_equal(fires, 1);
@@ -70,16 +70,16 @@ static void bell_ends_the_wait(void)
 	int fd = eventfd(0, EFD_CLOEXEC);
 	pthread_t thread;
 
-	bell.rung = count_ring;
+	bell.received = count_ring;
 	bell.stopped = note_stop;
-	assert_int_equal(mr_bell_start(&bell, &loop, fd), 0);
+	assert_int_equal(mr_doorbell_start(&bell, &loop, fd), 0);
 	assert_int_equal(pthread_create(&thread, NULL, ring_later, &fd), 0);
 	/* No timer is set: only the bell can end this. */
 	for (unsigned i = 0; i < WAITS_MAX && rings == 0; i++)
 		(void)mr_loop_wait(&loop);
 	assert_int_equal(rings, 1);
 	pthread_join(thread, NULL);
-	mr_bell_stop(&bell);
+	mr_doorbell_stop(&bell);
 	for (unsigned i = 0; i < WAITS_MAX && !stopped; i++)
 		(void)mr_loop_wait(&loop);
 	assert_true(stopped);

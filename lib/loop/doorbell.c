@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lib/loop/bell.h"
+#include "lib/loop/doorbell.h"
 
 #include <errno.h>
 #include <fcntl.h>
 
 #include "lib/base/compiler.h"
 
-static void read_on(struct mr_bell *b)
+static void read_on(struct mr_doorbell *b)
 {
 	struct io_uring_sqe *e = mr_loop_start(b->loop, &b->op);
 
@@ -15,7 +15,7 @@ static void read_on(struct mr_bell *b)
 
 static void done(struct mr_op *op, int result)
 {
-	struct mr_bell *b = mr_container_of(op, struct mr_bell, op);
+	struct mr_doorbell *b = mr_container_of(op, struct mr_doorbell, op);
 
 	if (b->stopping || result == 0 || (result < 0 && result != -EINTR && result != -EAGAIN)) {
 		b->stopped(b, b->stopping ? 0 : result == 0 ? -EPIPE : result);
@@ -23,10 +23,10 @@ static void done(struct mr_op *op, int result)
 	}
 	read_on(b);
 	if (result > 0)
-		b->rung(b, (size_t)result);
+		b->received(b, (size_t)result);
 }
 
-int mr_bell_start(struct mr_bell *b, struct mr_loop *l, int fd)
+int mr_doorbell_start(struct mr_doorbell *b, struct mr_loop *l, int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
 
@@ -41,7 +41,7 @@ int mr_bell_start(struct mr_bell *b, struct mr_loop *l, int fd)
 	return 0;
 }
 
-void mr_bell_stop(struct mr_bell *b)
+void mr_doorbell_stop(struct mr_doorbell *b)
 {
 	b->stopping = true;
 	mr_loop_cancel(b->loop, &b->op);

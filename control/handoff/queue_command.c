@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control/handoff/courier.h"
+#include "control/handoff/queue_command.h"
 
 #include <errno.h>
 
@@ -9,29 +9,30 @@
 #define AGAIN_NS (1000 * MR_NS_PER_MS)
 #define SENT_MAX 5u
 
-_Static_assert((MR_COURIER_PENDING_MAX & (MR_COURIER_PENDING_MAX - 1)) == 0, "index of an id");
+_Static_assert(
+	(MR_QUEUE_COMMAND_PENDING_MAX & (MR_QUEUE_COMMAND_PENDING_MAX - 1)) == 0, "index of an id");
 
-static struct mr_courier_entry *find(struct mr_courier *c, uint32_t id)
+static struct mr_queue_command *find(struct mr_queue_commands *c, uint32_t id)
 {
-	struct mr_courier_entry *e = &c->entries[id % MR_COURIER_PENDING_MAX];
+	struct mr_queue_command *e = &c->entries[id % MR_QUEUE_COMMAND_PENDING_MAX];
 
 	return id != 0 && e->id == id ? e : NULL;
 }
 
-static uint32_t *bucket_of(struct mr_courier *c, uint64_t session)
+static uint32_t *bucket_of(struct mr_queue_commands *c, uint64_t session)
 {
 	uint64_t spread = mr_session_slot(session) + 127u * mr_session_worker(session);
 
-	return &c->buckets[spread % MR_COURIER_PENDING_MAX];
+	return &c->buckets[spread % MR_QUEUE_COMMAND_PENDING_MAX];
 }
 
-static uint32_t index_of(const struct mr_courier *c, const struct mr_courier_entry *e)
+static uint32_t index_of(const struct mr_queue_commands *c, const struct mr_queue_command *e)
 {
 	return (uint32_t)(e - c->entries);
 }
 
 /* At the end of the line: all wait for the same time. */
-static void wait_again(struct mr_courier *c, struct mr_courier_entry *e)
+static void wait_again(struct mr_queue_commands *c, struct mr_queue_command *e)
 {
 	uint32_t index = index_of(c, e);
 
@@ -44,10 +45,10 @@ static void wait_again(struct mr_courier *c, struct mr_courier_entry *e)
 		c->first_due = index;
 	c->last_due = index;
 	if (c->first_due == index)
-		mr_timer_start(c->loop, &c->timer, AGAIN_NS);
+		mr_loop_timer_start(c->loop, &c->timer, AGAIN_NS);
 }
 
-static void leave_line(struct mr_courier *c, struct mr_courier_entry *e)
+static void leave_line(struct mr_queue_commands *c, struct mr_queue_command *e)
 {
 	if (e->earlier != NONE)
 		c->entries[e->earlier].later = e->later;
@@ -58,11 +59,11 @@ static void leave_line(struct mr_courier *c, struct mr_courier_entry *e)
 	else
 		c->last_due = e->earlier;
 	if (c->first_due == NONE)
-		mr_timer_stop(c->loop, &c->timer);
+		mr_loop_timer_stop(c->loop, &c->timer);
 }
 
 /* 0, or why there may not be another one of this client. */
-static int check_session(struct mr_courier *c, const struct mr_courier_asker *asker)
+static int check_session(struct mr_queue_commands *c, const struct mr_queue_command_asker *asker)
 {
 	uint32_t count = 0;
 
@@ -70,7 +71,7 @@ static int check_session(struct mr_courier *c, const struct mr_courier_asker *as
 		return 0;
 	for (uint32_t i = *bucket_of(c, asker->session); i != NONE;
 		i = c->entries[i].same_session) {
-		const struct mr_courier_asker *a = &c->entries[i].asker;
+		const struct mr_queue_command_asker *a = &c->entries[i].asker;
 
 		if (a->session != asker->session)
 			continue;
@@ -78,28 +79,28 @@ static int check_session(struct mr_courier *c, const struct mr_courier_asker *as
 			return -EALREADY;
 		count++;
 	}
-	return count < MR_COURIER_SESSION_MAX ? 0 : -EBUSY;
+	return count < MR_QUEUE_COMMAND_SESSION_MAX ? 0 : -EBUSY;
 }
 
-static struct mr_courier_entry *take_entry(
-	struct mr_courier *c, const struct mr_courier_asker *asker)
+static struct mr_queue_command *take_entry(
+	struct mr_queue_commands *c, const struct mr_queue_command_asker *asker)
 {
 	uint32_t index = c->first_free, *bucket = bucket_of(c, asker->session);
-	struct mr_courier_entry *e = &c->entries[index];
+	struct mr_queue_command *e = &c->entries[index];
 
 	c->first_free = e->same_session;
 	e->same_session = *bucket;
 	*bucket = index;
-	c->sequence += MR_COURIER_PENDING_MAX;
+	c->sequence += MR_QUEUE_COMMAND_PENDING_MAX;
 	if (c->sequence == 0)
-		c->sequence = MR_COURIER_PENDING_MAX;
+		c->sequence = MR_QUEUE_COMMAND_PENDING_MAX;
 	e->id = c->sequence | index;
 	e->asker = *asker;
 	e->sent = 0;
 	return e;
 }
 
-static void free_entry(struct mr_courier *c, struct mr_courier_entry *e)
+static void free_entry(struct mr_queue_commands *c, struct mr_queue_command *e)
 {
 	uint32_t *at = bucket_of(c, e->asker.session), index = index_of(c, e);
 
@@ -113,15 +114,15 @@ static void free_entry(struct mr_courier *c, struct mr_courier_entry *e)
 }
 
 static void end(
-	struct mr_courier *c, struct mr_courier_entry *e, int error, struct mrf_table answer)
+	struct mr_queue_commands *c, struct mr_queue_command *e, int error, struct mrf_table answer)
 {
-	const struct mr_courier_asker asker = e->asker;
+	const struct mr_queue_command_asker asker = e->asker;
 
 	free_entry(c, e);
 	asker.answered(&asker, error, answer);
 }
 
-static void send_command(struct mr_courier *c, struct mr_courier_entry *e)
+static void send_command(struct mr_queue_commands *c, struct mr_queue_command *e)
 {
 	c->counters->queue_commands_again += e->sent > 0;
 	e->sent++;
@@ -129,14 +130,14 @@ static void send_command(struct mr_courier *c, struct mr_courier_entry *e)
 	wait_again(c, e);
 }
 
-static void fire(struct mr_timer *t)
+static void fire(struct mr_loop_timer *t)
 {
-	struct mr_courier *c = mr_container_of(t, struct mr_courier, timer);
+	struct mr_queue_commands *c = mr_container_of(t, struct mr_queue_commands, timer);
 	const struct mrf_table none = {0};
 	uint64_t now_ns = mr_loop_now_ns();
 
 	while (c->first_due != NONE && c->entries[c->first_due].due_ns <= now_ns) {
-		struct mr_courier_entry *e = &c->entries[c->first_due];
+		struct mr_queue_command *e = &c->entries[c->first_due];
 
 		if (e->sent < SENT_MAX) {
 			leave_line(c, e);
@@ -147,16 +148,16 @@ static void fire(struct mr_timer *t)
 		}
 	}
 	if (c->first_due != NONE)
-		mr_timer_start(c->loop, t, c->entries[c->first_due].due_ns - now_ns);
+		mr_loop_timer_start(c->loop, t, c->entries[c->first_due].due_ns - now_ns);
 }
 
-static int build(struct mr_courier_entry *e, const struct mrf_queue_command *command,
+static int build(struct mr_queue_command *e, const struct mrf_queue_command *command,
 	const struct mrf_queue_options *options)
 {
 	struct mrf_queue_message m = {.body_type = MRF_QUEUE_BODY_QUEUE_COMMAND};
 	struct mrf_queue_command v = *command;
 	struct mrf_builder b;
-	uint64_t memory[MR_COURIER_COMMAND_BYTES / sizeof(uint64_t)];
+	uint64_t memory[MR_QUEUE_COMMAND_BYTES_MAX / sizeof(uint64_t)];
 	const void *data;
 	size_t bytes;
 	int error;
@@ -173,10 +174,11 @@ static int build(struct mr_courier_entry *e, const struct mrf_queue_command *com
 	return 0;
 }
 
-int mr_courier_ask(struct mr_courier *c, unsigned worker, const struct mrf_queue_command *command,
-	const struct mrf_queue_options *options, const struct mr_courier_asker *asker, uint32_t *id)
+int mr_queue_command_send(struct mr_queue_commands *c, unsigned worker,
+	const struct mrf_queue_command *command, const struct mrf_queue_options *options,
+	const struct mr_queue_command_asker *asker, uint32_t *id)
 {
-	struct mr_courier_entry *e;
+	struct mr_queue_command *e;
 	int error = c->handoff->workers_count == 0 ? -ENOTCONN : check_session(c, asker);
 
 	if (error == 0 && c->first_free == NONE)
@@ -197,7 +199,7 @@ int mr_courier_ask(struct mr_courier *c, unsigned worker, const struct mrf_queue
 	return 0;
 }
 
-struct mrf_queue_options mr_courier_options(struct mrf_table t)
+struct mrf_queue_options mr_queue_command_options(struct mrf_table t)
 {
 	return (struct mrf_queue_options){
 		.policy = mrf_queue_options_policy(t),
@@ -214,17 +216,18 @@ struct mrf_queue_options mr_courier_options(struct mrf_table t)
 	};
 }
 
-void mr_courier_forget(struct mr_courier *c, uint32_t id)
+void mr_queue_command_forget(struct mr_queue_commands *c, uint32_t id)
 {
-	struct mr_courier_entry *e = find(c, id);
+	struct mr_queue_command *e = find(c, id);
 
 	if (e != NULL)
 		free_entry(c, e);
 }
 
-void mr_courier_take(struct mr_courier *c, unsigned worker, const struct mr_message_view *m)
+void mr_queue_command_take(
+	struct mr_queue_commands *c, unsigned worker, const struct mr_message_view *m)
 {
-	struct mr_courier_entry *e = find(c, m->header.target);
+	struct mr_queue_command *e = find(c, m->header.target);
 	struct mrf_table message, answer;
 
 	if (mrf_queue_message_parse(m->payload, m->payload_bytes, &message) != 0) {
@@ -242,7 +245,7 @@ void mr_courier_take(struct mr_courier *c, unsigned worker, const struct mr_mess
 	}
 }
 
-void mr_courier_lose(struct mr_courier *c)
+void mr_queue_command_fail_all(struct mr_queue_commands *c)
 {
 	const struct mrf_table none = {0};
 
@@ -250,20 +253,20 @@ void mr_courier_lose(struct mr_courier *c)
 		end(c, &c->entries[c->first_due], -ENOTCONN, none);
 }
 
-void mr_courier_init(struct mr_courier *c, struct mr_loop *loop, struct mr_handoff *handoff,
-	struct mr_control_counters *counters)
+void mr_queue_command_init(struct mr_queue_commands *c, struct mr_loop *loop,
+	struct mr_handoff *handoff, struct mr_control_counters *counters)
 {
 	c->loop = loop;
 	c->handoff = handoff;
 	c->counters = counters;
 	c->timer.fire = fire;
 	/* What a control before this one asked is answered to nobody. */
-	c->sequence = (uint32_t)mr_loop_now_ns() & ~(MR_COURIER_PENDING_MAX - 1);
+	c->sequence = (uint32_t)mr_loop_now_ns() & ~(MR_QUEUE_COMMAND_PENDING_MAX - 1);
 	c->first_due = c->last_due = NONE;
 	c->first_free = 0;
-	for (uint32_t i = 0; i < MR_COURIER_PENDING_MAX; i++) {
+	for (uint32_t i = 0; i < MR_QUEUE_COMMAND_PENDING_MAX; i++) {
 		c->buckets[i] = NONE;
 		c->entries[i].id = 0;
-		c->entries[i].same_session = i + 1 < MR_COURIER_PENDING_MAX ? i + 1 : NONE;
+		c->entries[i].same_session = i + 1 < MR_QUEUE_COMMAND_PENDING_MAX ? i + 1 : NONE;
 	}
 }
