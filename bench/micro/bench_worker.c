@@ -11,7 +11,7 @@
 
 #include "bench/micro/support/bench.h"
 #include "bench/micro/support/plane.h"
-#include "dataplane/worker/gate.h"
+#include "dataplane/worker/backpressure.h"
 
 #define SUBSCRIBERS_MAX (BENCH_CLIENTS_MAX - 1)
 #define BURSTS          2048u

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/deliver.h"
 
-#include "dataplane/worker/pieces.h"
+#include "dataplane/worker/fragment.h"
 
 bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room_bytes)
 {
@@ -41,12 +41,12 @@ bool mr_worker_copy_cut(struct mr_worker *w, struct mr_session *s,
 	const struct mr_message_plan *plan, uint32_t target)
 {
 	struct mr_message_plan piece;
-	struct mr_pieces p;
+	struct mr_fragments p;
 	bool all = true;
 
-	if (!mr_worker_is_cut(s, plan->stride) || !mr_pieces_begin(&p, w, s, plan))
+	if (!mr_worker_needs_fragments(s, plan->stride) || !mr_fragments_begin(&p, w, s, plan))
 		return false;
-	while (all && mr_pieces_next(&p, &piece))
+	while (all && mr_fragments_next(&p, &piece))
 		all = mr_worker_copy(w, s, &piece, target);
 	return all;
 }

@@ -2,9 +2,9 @@
 #include "dataplane/worker/beyond.h"
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
-#include "dataplane/worker/gate.h"
+#include "dataplane/worker/backpressure.h"
 #include "dataplane/worker/share.h"
-#include "dataplane/worker/walk.h"
+#include "dataplane/worker/frame_messages.h"
 
 /* Frames that a session's slots give at a time; with the smallest messages that is a few
  * thousand. */
@@ -58,9 +58,9 @@ static void note_active(struct mr_worker *w, struct mr_flow *flow)
 /* The messages of a frame whose turn it is; false: one of them has to wait, and *k is what is
  * left. */
 MR_ALWAYS_INLINE bool take_messages(
-	struct mr_worker *w, struct mr_session *s, struct mr_walk *k, uint32_t passed)
+	struct mr_worker *w, struct mr_session *s, struct mr_frame_messages *k, uint32_t passed)
 {
-	bool all = mr_worker_walk(w, s, k, true, true, passed);
+	bool all = mr_worker_take_frame_messages(w, s, k, true, true, passed);
 
 	if (mr_unlikely(!all))
 		mr_worker_count_stall(w, s);
@@ -150,10 +150,10 @@ static bool take_slot(struct mr_worker *w, struct mr_session *s, bool waits)
 	struct mr_flow *flow = &s->remote->flow;
 	struct mr_flow_slot *slot = mr_flow_slot(flow, flow->rx.taken);
 	const uint8_t *at = (const uint8_t *)(slot + 1) + slot->offset;
-	struct mr_walk k = {at, slot->bytes, slot->messages};
+	struct mr_frame_messages k = {at, slot->bytes, slot->messages};
 	uint32_t passed = passed_of(s, slot);
 	bool all = waits ? take_messages(w, s, &k, passed)
-			 : mr_worker_walk(w, s, &k, false, true, passed);
+			 : mr_worker_take_frame_messages(w, s, &k, false, true, passed);
 
 	w->moved = true;
 	if (all) {
@@ -236,23 +236,23 @@ void mr_worker_flows_take(struct mr_worker *w)
 }
 
 static void keep(struct mr_worker *w, struct mr_flow *flow, struct mr_flow_slot *slot,
-	uint32_t sequence, const uint8_t *at, const struct mr_walk *k)
+	uint32_t sequence, const uint8_t *at, const struct mr_frame_messages *k)
 {
 	mr_flow_keep(flow, slot, sequence, at, (uint32_t)(k->at - at), k->left, k->count);
 	mr_count(w->stats->frames_held, 1);
 }
 
-static struct mr_walk walk_of(const struct mr_frame *f)
+static struct mr_frame_messages messages_of(const struct mr_frame *f)
 {
-	return (struct mr_walk){f->at + sizeof(f->header), f->bytes - (uint32_t)sizeof(f->header),
-		f->header.messages};
+	return (struct mr_frame_messages){f->at + sizeof(f->header),
+		f->bytes - (uint32_t)sizeof(f->header), f->header.messages};
 }
 
 /* In its turn, from the buffer; what has to wait goes into the session's own slot. */
 static void take_now(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
 	struct mr_flow *flow = &s->remote->flow;
-	struct mr_walk k = walk_of(f);
+	struct mr_frame_messages k = messages_of(f);
 
 	if (mr_likely(take_messages(w, s, &k, 0)))
 		mr_reliable_rx_let_go(&flow->rx);
@@ -291,7 +291,7 @@ static void take_later(struct mr_worker *w, struct mr_session *s, const struct m
 	struct mr_flow *flow = &s->remote->flow;
 	enum mr_reliable_order order = mr_reliable_rx_look(&flow->rx, f->header.sequence);
 	struct mr_flow_slot *slot = NULL;
-	struct mr_walk k = walk_of(f);
+	struct mr_frame_messages k = messages_of(f);
 
 	if (order == MR_RELIABLE_NEXT || order == MR_RELIABLE_AHEAD) {
 		slot = room_for(w, s, order == MR_RELIABLE_NEXT);

@@ -5,7 +5,7 @@
 
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
-#include "dataplane/worker/walk.h"
+#include "dataplane/worker/frame_messages.h"
 #include "lib/wire/path.h"
 
 #define LOST_AT_FIRST 65536u
@@ -124,10 +124,10 @@ static bool take_sequence(struct mr_worker *w, struct mr_session *s, const struc
 
 static void walk(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
-	struct mr_walk k = {f->at + sizeof(f->header), f->bytes - (uint32_t)sizeof(f->header),
-		f->header.messages};
+	struct mr_frame_messages k = {f->at + sizeof(f->header),
+		f->bytes - (uint32_t)sizeof(f->header), f->header.messages};
 
-	(void)mr_worker_walk(w, s, &k, false, false, 0);
+	(void)mr_worker_take_frame_messages(w, s, &k, false, false, 0);
 }
 
 void mr_worker_frame(struct mr_worker *w, const struct mr_frame *f)
@@ -149,7 +149,7 @@ void mr_worker_frame(struct mr_worker *w, const struct mr_frame *f)
 		return;
 	}
 	if (mr_unlikely(!mr_path_same(&r->path, &f->path))) {
-		if (!mr_worker_path(w, s, f))
+		if (!mr_worker_validate_path(w, s, f))
 			return;
 	}
 	if (mr_likely(f->header.flags == 0) || mr_worker_flow_frame(w, s, f))

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* frames: what the worker does with packets, and what sends frames. Private to the worker.
  *
- *   ports.c    bursts of packets; who they are for
- *   frame.c    a frame of a session: its path, its sequence, its messages
- *   hello.c    a frame of nobody's: cookies, and what control is asked
- *   path.c     a frame of a session from elsewhere
- *   egress.c   frames out
- *   remotes.c  heartbeats, expiry, goodbyes
+ *   ports.c            bursts of packets; who they are for
+ *   frame.c            a frame of a session: its path, its sequence, its messages
+ *   hello.c            a frame of nobody's: cookies, and what control is asked
+ *   path_validation.c  a frame of a session from elsewhere
+ *   egress.c           frames out
+ *   udp_sessions.c     heartbeats, expiry, goodbyes
  *
  * Threads   The worker's lcore.
  * Hot path  ports, frame, egress: all of it; no allocation but of buffers.
@@ -58,9 +58,9 @@ void mr_worker_hello(struct mr_worker *w, const struct mr_frame *f);
 uint64_t mr_worker_cookie(
 	const struct mr_worker *w, const struct mrf_network_path *path, uint64_t a, uint64_t b);
 
-/* path.c: of a session, but not from its path. True: it proved the new one, which is taken, and the
- * frame is to be looked at further. False: it is discarded and counted. */
-bool mr_worker_path(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f);
+/* path_validation.c: of a session, but not from its path. True: it proved the new one, which is taken,
+ * and the frame is to be looked at further. False: it is discarded and counted. */
+bool mr_worker_validate_path(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f);
 
 /* egress.c: room for a message of `bytes` at the end of the session's open frame, or of a new one,
  * the full one being sent. NULL: the session is local, the message is too large, or there is no
@@ -91,11 +91,11 @@ void mr_worker_port_put(
 /* Gives all that waits to the devices. */
 void mr_worker_ports_tx(struct mr_worker *w);
 
-/* remotes.c: some of the sessions over UDP, so that all of them are looked after in an eighth of a
- * heartbeat. */
-void mr_worker_remotes_look(struct mr_worker *w);
+/* udp_sessions.c: some of the sessions over UDP, so that all of them are looked after in an eighth of
+ * a heartbeat. */
+void mr_worker_udp_sessions_look(struct mr_worker *w);
 /* Tells all of them that the bus stops. */
-void mr_worker_remotes_stop(struct mr_worker *w);
+void mr_worker_udp_sessions_stop(struct mr_worker *w);
 /* The session is over: nothing more is taken of it, or sent to it. mr_worker_flow_finish goes on. */
 void mr_worker_remote_end(struct mr_session *s, enum mr_remote_end why);
 /* All that came of it is taken: the table writer is to close it. */

@@ -213,7 +213,7 @@ static uint32_t take_record(struct mr_worker *w, const uint8_t *at, size_t ready
  * its last delivery. */
 static bool others_have_come(struct mr_worker *w, size_t *ready)
 {
-	struct mr_handoff *h = &w->handoff;
+	struct mr_handoff_ring *h = &w->handoff;
 
 	if (h->awaits_others && h->said_until == h->from_control.head)
 		h->awaits_others = false;

@@ -2,7 +2,7 @@
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/fan.h"
 #include "dataplane/worker/flows.h"
-#include "dataplane/worker/gate.h"
+#include "dataplane/worker/backpressure.h"
 
 /* Sessions that a round looks at; it routes something of MR_LATE_SERVES. */
 #define LOOKS_MAX 16u

@@ -5,8 +5,8 @@
 
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
-#include "dataplane/worker/gate.h"
-#include "dataplane/worker/pieces.h"
+#include "dataplane/worker/backpressure.h"
+#include "dataplane/worker/fragment.h"
 
 /* A round looks at so many sessions, gives each of them so much, and clears up so much of one that
  * is gone. */
@@ -246,11 +246,11 @@ static enum mr_promise __attribute__((noinline)) promise_cut(struct mr_worker *w
 {
 	enum mr_promise worst = MR_PROMISE_SENT;
 	struct mr_message_plan piece;
-	struct mr_pieces p;
+	struct mr_fragments p;
 
-	if (!mr_pieces_begin(&p, w, s, plan))
+	if (!mr_fragments_begin(&p, w, s, plan))
 		return lose(s, &w->stats->drop_too_large);
-	while (worst != MR_PROMISE_LOST && mr_pieces_next(&p, &piece)) {
+	while (worst != MR_PROMISE_LOST && mr_fragments_next(&p, &piece)) {
 		enum mr_promise one = promise_one(w, s, &piece, target);
 
 		if (one > worst)
@@ -274,15 +274,17 @@ static bool try_cut(struct mr_worker *w, struct mr_session *s, const struct mr_m
 bool mr_worker_try(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan,
 	uint32_t target)
 {
-	return mr_unlikely(mr_worker_is_cut(s, plan->stride)) ? try_cut(w, s, plan, target)
-							      : try_one(w, s, plan, target);
+	return mr_unlikely(mr_worker_needs_fragments(s, plan->stride))
+		       ? try_cut(w, s, plan, target)
+		       : try_one(w, s, plan, target);
 }
 
 enum mr_promise mr_worker_promise(struct mr_worker *w, struct mr_session *s,
 	const struct mr_message_plan *plan, uint32_t target)
 {
-	return mr_unlikely(mr_worker_is_cut(s, plan->stride)) ? promise_cut(w, s, plan, target)
-							      : promise_one(w, s, plan, target);
+	return mr_unlikely(mr_worker_needs_fragments(s, plan->stride))
+		       ? promise_cut(w, s, plan, target)
+		       : promise_one(w, s, plan, target);
 }
 
 static enum mr_promise promise_own(

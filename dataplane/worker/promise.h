@@ -13,7 +13,7 @@
  *
  * A session is *full* from where its ring or log, with what is held, goes over its mark until it is at
  * half of that again. The mark is the high water of its subscriptions, or less where what is under way
- * would find no room. Publishers of promised messages learn so by gates: see gate.h.
+ * would find no room. Publishers of promised messages learn so by gates: see backpressure.h.
  *
  * Owns      What is held, and a record of each session that has something held or is full: pieces of
  *           the worker's store. Records know their session by slot and generation alone, so that one

@@ -2,7 +2,7 @@
 #include "dataplane/worker/beyond.h"
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/fan.h"
-#include "dataplane/worker/gate.h"
+#include "dataplane/worker/backpressure.h"
 #include "dataplane/worker/queues.h"
 #include "dataplane/worker/share.h"
 #include "dataplane/worker/turns.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/beyond.h"
 #include "dataplane/worker/frames.h"
-#include "dataplane/worker/gate.h"
+#include "dataplane/worker/backpressure.h"
 #include "dataplane/worker/share.h"
 
 /* Makes a session silent and calls the table writer, which shuts it. */

@@ -46,7 +46,7 @@ void mr_worker_show(struct mr_worker *w)
 	/* What control says to another worker must not overtake what was said to that one before, nor what
 	 * waits for room in its ring. */
 	if (w->handoff_dirty && mr_likely(w->mesh.held == NULL)) {
-		struct mr_handoff *h = &w->handoff;
+		struct mr_handoff_ring *h = &w->handoff;
 
 		mr_worker_mesh_flush(w);
 		w->handoff_dirty = false;

@@ -13,7 +13,7 @@
 
 #include "dataplane/worker/fan.h"
 #include "dataplane/worker/frames.h"
-#include "dataplane/worker/gate.h"
+#include "dataplane/worker/backpressure.h"
 #include "dataplane/worker/queues.h"
 #include "dataplane/worker/share.h"
 #include "dataplane/worker/turns.h"
@@ -91,7 +91,7 @@ int mr_worker_run(void *worker)
 		mr_router_quiescent(w->router);
 		account(w);
 	}
-	mr_worker_remotes_stop(w);
+	mr_worker_udp_sessions_stop(w);
 	mr_router_offline(w->router);
 	mr_worker_ports_fini(w);
 	mr_worker_mesh_fini(w);
@@ -139,7 +139,7 @@ void mr_worker_housekeep(struct mr_worker *w)
 
 	w->house_at = w->round_start;
 	look_after_sessions(w);
-	mr_worker_remotes_look(w);
+	mr_worker_udp_sessions_look(w);
 	/* Sessions that ended have left something for others, who are told before quiescence is reported. */
 	mr_worker_mesh_flush(w);
 	mr_gauge(w->stats->route_hits, r->alias_hits + r->cache_hits);
@@ -175,7 +175,7 @@ static int open_bells(struct mr_worker *w)
 
 static int open_handoff(struct mr_worker *w, uint32_t ring_bytes)
 {
-	struct mr_handoff *h = &w->handoff;
+	struct mr_handoff_ring *h = &w->handoff;
 	int error = mr_channel_new(&h->channel, "millrace-handoff", ring_bytes, ring_bytes);
 
 	if (error != 0)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* worker: one lcore that moves messages from channels and mesh to channels and mesh.
  *
- *   ports  bursts of packets: frames of sessions, and all else      ports.c, frame.c, hello.c, path.c
+ *   ports  bursts of packets: frames of sessions, and all else      ports.c, frame.c, hello.c
  *   rx     burst of messages from channels, checked in place        rx.c
  *   route  who gets a copy of each, and the copies                  route.c, deliver.h
  *   mesh   blocks of messages to and from other workers             mesh.c
  *   queues those at home here, and the way to the others            queues.c
  *   tx     show the rings to their readers, ring bells, send frames tx.c, egress.c
- *   house  idle, sleep, counters, gaps, heartbeats                  worker.c, sleep.c, remotes.c
+ *   house  idle, sleep, counters, gaps, heartbeats                  worker.c, sleep.c, udp_sessions.c
  *
  * Owns      Nothing but its own memory; sessions, tables and rings are the table writer's.
  * Threads   mr_worker_run and what it calls: the worker's lcore. new, free: the table writer, while
@@ -81,7 +81,7 @@ struct rte_mempool;
 struct mr_mesh_held;
 struct mr_worker_commands;
 
-/* See gate.c. */
+/* See backpressure.c. */
 struct mr_far_passed {
 	uint64_t hash;
 	uint64_t version;
@@ -112,7 +112,7 @@ struct mr_mesh_source {
 };
 
 /* To and from control. Made by the table writer; lives as long as the worker. */
-struct mr_handoff {
+struct mr_handoff_ring {
 	struct mr_channel channel;
 	struct mr_bytes_producer to_control;
 	struct mr_bytes_consumer from_control;
@@ -222,7 +222,7 @@ struct mr_worker {
 	uint64_t underway_max;     /* bytes that may come for a subscription that is waited for */
 	uint64_t block_cycles_max; /* a session may be waited for; 0: for ever */
 	bool block_expels;         /* it is closed then */
-	struct mr_handoff handoff;
+	struct mr_handoff_ring handoff;
 	struct mr_worker_page *page;
 	struct mr_worker_page_owner page_owner;
 	int page_fd;
@@ -239,9 +239,9 @@ struct mr_worker {
 	uint64_t ip6_mask; /* of the first half of an address, in its order: what makes a host */
 	/* worker's own */
 	alignas(MR_CACHE_LINE) uint32_t burst_count;
-	uint32_t cursor;     /* in the poll list: who is asked first */
-	uint32_t pieces_cut; /* messages that this worker cut into pieces */
-	uint64_t house_at;   /* cycles, when it last looked after its sessions */
+	uint32_t cursor;              /* in the poll list: who is asked first */
+	uint32_t messages_fragmented; /* messages that this worker cut into pieces */
+	uint64_t house_at;            /* cycles, when it last looked after its sessions */
 	uint32_t dirty_count;
 	uint32_t consumed_count;
 	bool moved; /* this round did something */

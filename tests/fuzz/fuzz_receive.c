@@ -295,7 +295,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		step(&in, &starved);
 	check_counts();
 	for (unsigned worker = 0; worker < 2; worker++) {
-		mr_worker_remotes_stop(r.workers[worker]);
+		mr_worker_udp_sessions_stop(r.workers[worker]);
 		drain(worker);
 	}
 	close(local.liveness_fd);

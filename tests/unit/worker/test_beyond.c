@@ -6,7 +6,7 @@
 #include "tests/unit/worker/cmocka_all.h"
 
 #include "dataplane/worker/beyond.h"
-#include "dataplane/worker/gate.h"
+#include "dataplane/worker/backpressure.h"
 #include "flatbuf/wire.h"
 #include "tests/support/net/rig.h"
 

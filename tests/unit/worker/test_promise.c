@@ -6,7 +6,7 @@
 #include "tests/unit/worker/cmocka_all.h"
 
 #include "dataplane/worker/flows.h"
-#include "dataplane/worker/gate.h"
+#include "dataplane/worker/backpressure.h"
 #include "dataplane/worker/turns.h"
 #include "tests/support/net/rig.h"
 

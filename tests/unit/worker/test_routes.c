@@ -8,7 +8,7 @@
 
 #include <rte_rcu_qsbr.h>
 
-#include "dataplane/worker/gate.h"
+#include "dataplane/worker/backpressure.h"
 #include "dataplane/worker/stages.h"
 #include "tests/support/net/rig.h"
 

@@ -196,7 +196,7 @@ static void stopping_bus_says_so(void **state)
 
 	(void)state;
 	(void)s;
-	mr_worker_remotes_stop(r.workers[0]);
+	mr_worker_udp_sessions_stop(r.workers[0]);
 	assert_int_equal(received_code(), -ESHUTDOWN);
 	mr_rig_close(&r);
 }

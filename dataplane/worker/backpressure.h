@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gate: how a publisher of promised messages learns that a receiver is full, on whatever worker.
+/* backpressure: how a publisher of promised messages learns that a receiver is full, on whatever worker.
  * Private to the worker.
  *
  *   receiver goes over its mark ──▶ its worker shuts the session's gate
@@ -26,8 +26,8 @@
  *           page->asleep is stored, then the gate is loaded, by the publisher's; all seq_cst.
  * Hot path  All of it.
  */
-#ifndef MILLRACE_WORKER_GATE_H
-#define MILLRACE_WORKER_GATE_H
+#ifndef MILLRACE_WORKER_BACKPRESSURE_H
+#define MILLRACE_WORKER_BACKPRESSURE_H
 
 #include "lib/wire/underway.h"
 #include "dataplane/worker/promise.h"

@@ -63,7 +63,7 @@ static void take(struct mr_session *s, const struct mr_frame *f, uint32_t most)
 	mr_remote_headers(r, &f->path, f->port->port->mac);
 }
 
-bool mr_worker_path(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
+bool mr_worker_validate_path(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
 	uint32_t most = mr_path_frame_bytes(&f->path, f->port->port->mtu);
 	struct mr_frame_window window = s->remote->window;

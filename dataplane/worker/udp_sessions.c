@@ -119,7 +119,7 @@ static struct mr_session *remote_at(const struct mr_worker *w, uint32_t index)
 	return s != NULL && s->remote != NULL ? s : NULL;
 }
 
-void mr_worker_remotes_look(struct mr_worker *w)
+void mr_worker_udp_sessions_look(struct mr_worker *w)
 {
 	uint64_t now = mr_worker_clock(w);
 	int64_t elapsed = (int64_t)(now - w->scan.since);
@@ -154,7 +154,7 @@ void mr_worker_remotes_look(struct mr_worker *w)
 	mr_worker_ports_tx(w);
 }
 
-void mr_worker_remotes_stop(struct mr_worker *w)
+void mr_worker_udp_sessions_stop(struct mr_worker *w)
 {
 	uint32_t slots = w->directory.slots_count - w->remote_first;
 

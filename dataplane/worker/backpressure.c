@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/worker/gate.h"
+#include "dataplane/worker/backpressure.h"
 
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"

@@ -7,7 +7,7 @@
 #include "tests/unit/worker/cmocka_all.h"
 
 #include "lib/base/stats.h"
-#include "dataplane/worker/gate.h"
+#include "dataplane/worker/backpressure.h"
 #include "tests/support/net/rig.h"
 
 #define BYTES 4000u

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/worker/pieces.h"
+#include "dataplane/worker/fragment.h"
 
 /* Least body that a piece must have room for. */
 #define BODY_BYTES_LEAST 64u
@@ -9,14 +9,14 @@ static enum mrf_message_kind kind_of(const struct mr_message_plan *plan)
 	return (enum mrf_message_kind)(plan->header >> 16 & 0xff);
 }
 
-static bool has_pieces(enum mrf_message_kind kind)
+static bool may_be_fragmented(enum mrf_message_kind kind)
 {
 	return kind == MRF_MESSAGE_KIND_DELIVER || kind == MRF_MESSAGE_KIND_REPLY ||
 	       kind == MRF_MESSAGE_KIND_PART;
 }
 
 /* What a piece has beside its part of header block and payload. */
-static uint32_t overhead(const struct mr_pieces *p)
+static uint32_t overhead(const struct mr_fragments *p)
 {
 	return (uint32_t)sizeof(struct mrf_message_header) +
 	       (p->whole->token != NULL ? (uint32_t)sizeof(struct mrf_reply_token) : 0) +
@@ -24,17 +24,17 @@ static uint32_t overhead(const struct mr_pieces *p)
 	       (uint32_t)sizeof(struct mrf_message_sections) + p->whole->subject_bytes;
 }
 
-static uint32_t body_room(const struct mr_pieces *p)
+static uint32_t body_room(const struct mr_fragments *p)
 {
 	uint32_t taken = overhead(p);
 
 	return taken < p->room ? (p->room - taken) & ~(MR_MESSAGE_ALIGN - 1) : 0;
 }
 
-bool mr_pieces_begin(struct mr_pieces *p, struct mr_worker *w, const struct mr_session *s,
+bool mr_fragments_begin(struct mr_fragments *p, struct mr_worker *w, const struct mr_session *s,
 	const struct mr_message_plan *whole)
 {
-	*p = (struct mr_pieces){
+	*p = (struct mr_fragments){
 		.whole = whole,
 		.header_bytes = whole->sections >> 16,
 		.room = MR_FRAME_ROOM(s->remote->frame_bytes),
@@ -43,15 +43,15 @@ bool mr_pieces_begin(struct mr_pieces *p, struct mr_worker *w, const struct mr_s
 		p->extra = *whole->extra;
 	if (!(p->extra.flags & MRF_MESSAGE_FLAG_FRAGMENT))
 		p->extra.fragment = (struct mrf_message_fragment){
-			.message = ++w->pieces_cut,
+			.message = ++w->messages_fragmented,
 			.total_bytes = whole->body_bytes,
 		};
 	p->extra.flags |= MRF_MESSAGE_FLAG_FRAGMENT;
-	return has_pieces(kind_of(whole)) && body_room(p) >= BODY_BYTES_LEAST &&
+	return may_be_fragmented(kind_of(whole)) && body_room(p) >= BODY_BYTES_LEAST &&
 	       body_room(p) >= p->header_bytes;
 }
 
-bool mr_pieces_next(struct mr_pieces *p, struct mr_message_plan *piece)
+bool mr_fragments_next(struct mr_fragments *p, struct mr_message_plan *piece)
 {
 	const struct mr_message_plan *whole = p->whole;
 	uint32_t bytes = whole->body_bytes - p->done;

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* walk: the messages of a frame, in place, into the burst. Private to the worker.
+/* frame_messages: the messages of a frame, in place, into the burst. Private to the worker.
  *
  * Inline: it is most of what a frame costs, and both flows end here.
  *
  * Threads   The worker's lcore.
  * Hot path  All of it.
  */
-#ifndef MILLRACE_WORKER_WALK_H
-#define MILLRACE_WORKER_WALK_H
+#ifndef MILLRACE_WORKER_FRAME_MESSAGES_H
+#define MILLRACE_WORKER_FRAME_MESSAGES_H
 
 #include "dataplane/worker/beyond.h"
 #include "dataplane/worker/frames.h"
-#include "dataplane/worker/gate.h"
+#include "dataplane/worker/backpressure.h"
 
 /* What is left of a frame. */
-struct mr_walk {
+struct mr_frame_messages {
 	const uint8_t *at;
 	uint32_t left;  /* bytes */
 	uint32_t count; /* messages, as the frame says */
@@ -27,8 +27,8 @@ void mr_worker_take_special(struct mr_session *s, struct mrf_message_header h);
  * has to wait, and so all behind it, if the frame is one that may (`waits`). `promises`: the frame is of
  * the reliable flow, in which alone a promise is one, whether it may wait or not. `passed`: so many bytes were
  * looked through before (beyond.h). */
-MR_ALWAYS_INLINE bool mr_worker_walk(struct mr_worker *w, struct mr_session *s, struct mr_walk *k,
-	bool waits, bool promises, uint32_t passed)
+MR_ALWAYS_INLINE bool mr_worker_take_frame_messages(struct mr_worker *w, struct mr_session *s,
+	struct mr_frame_messages *k, bool waits, bool promises, uint32_t passed)
 {
 	const uint8_t *at = k->at, *end = at + k->left;
 	const uint8_t *passed_to = at + (passed < k->left ? passed : k->left);
@@ -66,7 +66,7 @@ MR_ALWAYS_INLINE bool mr_worker_walk(struct mr_worker *w, struct mr_session *s, 
 	mr_count(s->stats->rx_bytes, (uint64_t)(at - k->at));
 	mr_count(w->stats->rx_messages, i);
 	mr_count(w->stats->rx_bytes, (uint64_t)(at - k->at));
-	*k = (struct mr_walk){at, (uint32_t)(end - at), count - i};
+	*k = (struct mr_frame_messages){at, (uint32_t)(end - at), count - i};
 	return !stalled;
 }
 
