@@ -31,7 +31,7 @@ struct consumer {
 enum settling { ACK_UP_TO, ACK_EACH, REPLY };
 
 struct rig {
-	struct mr_store *store;
+	struct mr_slab *store;
 	struct mr_queues *queues;
 	struct mrf_worker_stats stats;
 	struct consumer consumers[CONSUMERS];
@@ -162,7 +162,7 @@ static void open_rig(struct rig *r, enum mrf_queue_kind kind, enum mrf_queue_pol
 	memset(r, 0, sizeof(*r));
 	r->now_ms = 1;
 	r->next_id = 1;
-	bench_check(mr_store_new(store_mib << 20, &r->store), "store");
+	bench_check(mr_slab_new(store_mib << 20, &r->store), "store");
 	bench_check(mr_queues_new(&c, r->store, &r->queues), "queues");
 	command(r, &v);
 }
@@ -187,7 +187,7 @@ static void add_consumers(struct rig *r, enum mrf_queue_kind kind)
 static void close_rig(struct rig *r)
 {
 	mr_queues_free(r->queues);
-	mr_store_free(r->store);
+	mr_slab_free(r->store);
 }
 
 static void push(struct rig *r, bool call)
@@ -308,7 +308,7 @@ static void measure_weight(struct bench *b)
 	bench_report_cycles(b, "fill, cycles a message", &sample, 1);
 	sample = (double)r->stats.pushed;
 	bench_report(b, "messages held", "messages", &sample, 1);
-	sample = (double)mr_store_bytes(r->store) / (double)r->stats.pushed - (double)body_bytes;
+	sample = (double)mr_slab_bytes(r->store) / (double)r->stats.pushed - (double)body_bytes;
 	bench_report(b, "overhead of a message held", "bytes", &sample, 1);
 	sample = (double)r->stats.refused_push_memory;
 	bench_report(b, "refused, the store being full", "messages", &sample, 1);

@@ -26,7 +26,7 @@ struct mr_queue_client *mr_client_look(struct mr_queues *q, uint64_t session)
 
 static struct mr_queue_client *client_new(struct mr_queues *q, uint64_t session)
 {
-	struct mr_queue_client *client = mr_store_alloc(q->store, (uint32_t)sizeof(*client));
+	struct mr_queue_client *client = mr_slab_alloc(q->store, (uint32_t)sizeof(*client));
 
 	if (client == NULL)
 		return NULL;
@@ -98,7 +98,7 @@ static bool client_gone(struct mr_queues *q, struct mr_queue_client *client)
 	mr_clients_flush(q); /* so that it is in no list but these */
 	unlink_client(q, client);
 	mr_limit_account_gone(q, client->account);
-	mr_store_release(q->store, client, (uint32_t)sizeof(*client));
+	mr_slab_release(q->store, client, (uint32_t)sizeof(*client));
 	return true;
 }
 

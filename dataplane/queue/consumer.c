@@ -100,7 +100,7 @@ int mr_consumer_add(
 	if (rc != 0)
 		return rc;
 	rc = mr_policy_reserve(q, queue);
-	c = rc == 0 ? mr_store_alloc(q->store, (uint32_t)sizeof(*c)) : NULL;
+	c = rc == 0 ? mr_slab_alloc(q->store, (uint32_t)sizeof(*c)) : NULL;
 	if (c == NULL) {
 		mr_limit_consumer_gone(q, queue, client);
 		return rc != 0 ? rc : -ENOMEM;
@@ -230,7 +230,7 @@ void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum m
 	unlink_consumer(c);
 	c->client->consumers_count--;
 	mr_limit_consumer_gone(q, queue, c->client);
-	mr_store_release(q->store, c, (uint32_t)sizeof(*c));
+	mr_slab_release(q->store, c, (uint32_t)sizeof(*c));
 	queue->used_ms = q->now_ms;
 	mr_queue_arm(q, queue);
 	mr_limit_idle(q, queue);

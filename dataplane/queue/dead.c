@@ -110,7 +110,8 @@ static bool change_chain(struct mr_queues *q, struct mr_queue_entry *e, const st
 	uint32_t payload_bytes = old->bytes - e->header_bytes;
 	uint32_t bytes = b->bytes + payload_bytes;
 
-	if (b->bytes > PIECE_BYTES || sizeof(*p) + b->bytes + payload_bytes > MR_STORE_PIECE_MAX)
+	if (b->bytes > PIECE_BYTES ||
+		sizeof(*p) + b->bytes + payload_bytes > MR_SLAB_CHUNK_BYTES_MAX)
 		return false;
 	p = mr_entry_first_anew(q, e, bytes);
 	if (p == NULL)

@@ -207,7 +207,7 @@ struct mr_queue_slot {
 
 struct mr_queues {
 	struct mr_queues_config c;
-	struct mr_store *store;
+	struct mr_slab *store;
 	uint64_t store_entries_max; /* bytes of the store beyond which no entry is taken */
 	uint64_t store_share;       /* of one queue, as of the last run */
 	uint64_t now_ms;    /* of the queues: the caller's without the time in which nobody ran */
@@ -275,25 +275,25 @@ static inline bool mr_share_used_up(uint64_t has, uint64_t left)
 /* Entries */
 static inline bool mr_queue_full(const struct mr_queues *q)
 {
-	return mr_store_bytes(q->store) >= q->store_entries_max;
+	return mr_slab_bytes(q->store) >= q->store_entries_max;
 }
 
 /* 32 bits for a piece of a store of up to 64 GiB; 0: none. */
 static inline uint32_t mr_entry_ref(const struct mr_queues *q, const struct mr_queue_entry *e)
 {
-	return (uint32_t)(((const uint8_t *)e - mr_store_base(q->store)) / 16) + 1;
+	return (uint32_t)(((const uint8_t *)e - mr_slab_base(q->store)) / 16) + 1;
 }
 
 static inline struct mr_queue_entry *mr_entry_of_ref(const struct mr_queues *q, uint32_t ref)
 {
 	return ref == 0 ? NULL
-			: (struct mr_queue_entry *)(mr_store_base(q->store) + (ref - 1) * 16ull);
+			: (struct mr_queue_entry *)(mr_slab_base(q->store) + (ref - 1) * 16ull);
 }
 
 /* Bytes that entries may still take. */
 static inline uint64_t mr_queue_store_left(const struct mr_queues *q)
 {
-	uint64_t used = mr_store_bytes(q->store);
+	uint64_t used = mr_slab_bytes(q->store);
 
 	return used < q->store_entries_max ? q->store_entries_max - used : 0;
 }

@@ -12,7 +12,7 @@ static void charge(struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes
 {
 	if (mr_likely((e->flags & MR_ENTRY_OWNED) == 0))
 		return;
-	bytes = mr_store_piece_bytes(q->store, bytes);
+	bytes = mr_slab_chunk_bytes(q->store, bytes);
 	mr_entry_owner(e)->bytes += bytes;
 	mr_share_add(&q->limits.accounts, mr_entry_owner(e)->account, bytes);
 }
@@ -30,7 +30,7 @@ struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsig
 
 	flags = account != 0 ? flags | MR_ENTRY_OWNED : flags & ~MR_ENTRY_OWNED;
 	if (mr_likely(!mr_queue_full(q)))
-		e = mr_store_alloc(q->store, piece_bytes(flags, body_bytes));
+		e = mr_slab_alloc(q->store, piece_bytes(flags, body_bytes));
 	if (mr_unlikely(e == NULL))
 		return NULL;
 	e->next = NULL;
@@ -62,10 +62,10 @@ void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e)
 
 		for (struct mr_queue_piece *p = chain->first; p != NULL; p = next) {
 			next = p->next;
-			mr_store_release(q->store, p, (uint32_t)sizeof(*p) + p->bytes);
+			mr_slab_release(q->store, p, (uint32_t)sizeof(*p) + p->bytes);
 		}
 	}
-	mr_store_release(q->store, e, piece_bytes(e->flags, e->body_bytes));
+	mr_slab_release(q->store, e, piece_bytes(e->flags, e->body_bytes));
 }
 
 bool mr_entry_append(
@@ -75,7 +75,7 @@ bool mr_entry_append(
 	struct mr_queue_piece *p = NULL;
 
 	if (!mr_queue_full(q))
-		p = mr_store_alloc(q->store, (uint32_t)sizeof(*p) + bytes);
+		p = mr_slab_alloc(q->store, (uint32_t)sizeof(*p) + bytes);
 	if (p == NULL)
 		return false;
 	*p = (struct mr_queue_piece){.bytes = bytes};
@@ -94,7 +94,7 @@ struct mr_queue_piece *mr_entry_first_anew(
 	struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes)
 {
 	struct mr_queue_chain *chain = mr_entry_body(e);
-	struct mr_queue_piece *p = mr_store_alloc(q->store, (uint32_t)sizeof(*p) + bytes);
+	struct mr_queue_piece *p = mr_slab_alloc(q->store, (uint32_t)sizeof(*p) + bytes);
 
 	if (p == NULL)
 		return NULL;
@@ -111,12 +111,12 @@ void mr_entry_piece_release(struct mr_queues *q, struct mr_queue_entry *e, struc
 	uint32_t bytes = (uint32_t)sizeof(*p) + p->bytes;
 
 	if (e->flags & MR_ENTRY_OWNED) {
-		uint32_t of_piece = mr_store_piece_bytes(q->store, bytes);
+		uint32_t of_piece = mr_slab_chunk_bytes(q->store, bytes);
 
 		mr_entry_owner(e)->bytes -= of_piece;
 		mr_share_less(&q->limits.accounts, mr_entry_owner(e)->account, of_piece);
 	}
-	mr_store_release(q->store, p, bytes);
+	mr_slab_release(q->store, p, bytes);
 }
 
 const uint8_t *mr_entry_slice(struct mr_queues *q, struct mr_queue_entry *e,

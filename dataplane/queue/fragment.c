@@ -39,7 +39,7 @@ static struct mr_queue_entry *end(
 	client->assemblies_count--;
 	client->assemblies_bytes -= e->body_bytes;
 	a->queue->assemblies--;
-	mr_store_release(q->store, a, (uint32_t)sizeof(*a));
+	mr_slab_release(q->store, a, (uint32_t)sizeof(*a));
 	return e;
 }
 
@@ -105,7 +105,7 @@ static struct mr_queue_assembly *assembly_new(struct mr_queues *q, struct mr_que
 
 	if (client->assemblies_count == CLIENT_ASSEMBLIES_MAX)
 		give_up(q, client, client->assemblies);
-	a = mr_store_alloc(q->store, (uint32_t)sizeof(*a));
+	a = mr_slab_alloc(q->store, (uint32_t)sizeof(*a));
 	if (a == NULL)
 		return NULL;
 	*a = (struct mr_queue_assembly){

@@ -24,10 +24,10 @@ enum { QUEUES, CONSUMERS, CONSUMERS_OF, PUBLISHERS };
 /* Queues of one client that is gone that go at once. */
 #define MADE_AT_ONCE 256u
 
-static uint64_t consumers_max(const struct mr_store *store)
+static uint64_t consumers_max(const struct mr_slab *store)
 {
-	uint64_t max = mr_store_bytes_max(store) / CONSUMERS_STORE_SHARE /
-		       sizeof(struct mr_queue_consumer);
+	uint64_t max =
+		mr_slab_bytes_max(store) / CONSUMERS_STORE_SHARE / sizeof(struct mr_queue_consumer);
 
 	return max < CONSUMERS_LEAST  ? CONSUMERS_LEAST
 	       : max > CONSUMERS_MOST ? CONSUMERS_MOST
@@ -369,7 +369,7 @@ uint32_t mr_limit_memory(
 
 	if (q->limits.accounts.entries[client->account].count + bytes > b->share)
 		return MRF_STATUS_CODE_SHARE_USED;
-	return mr_share_none_left(b, client->peer, mr_store_bytes(q->store))
+	return mr_share_none_left(b, client->peer, mr_slab_bytes(q->store))
 		       ? MRF_STATUS_CODE_NO_MEMORY
 		       : MRF_STATUS_CODE_OK;
 }

@@ -172,7 +172,7 @@ int mr_policy_reserve(struct mr_queues *q, struct mr_queue *queue)
 		return 0;
 	if (room > MR_QUEUE_CONSUMERS_MAX)
 		return -ENOSPC;
-	consumers = mr_store_alloc(q->store, arrays_bytes(room));
+	consumers = mr_slab_alloc(q->store, arrays_bytes(room));
 	if (consumers == NULL)
 		return -ENOMEM;
 	memset(consumers, 0, arrays_bytes(room));
@@ -194,7 +194,7 @@ int mr_policy_reserve(struct mr_queues *q, struct mr_queue *queue)
 void mr_policy_fini(struct mr_queues *q, struct mr_queue *queue)
 {
 	if (queue->consumers_room > 0)
-		mr_store_release(q->store, queue->consumers, arrays_bytes(queue->consumers_room));
+		mr_slab_release(q->store, queue->consumers, arrays_bytes(queue->consumers_room));
 	queue->consumers_room = 0;
 }
 

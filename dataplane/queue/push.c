@@ -152,7 +152,7 @@ static void withhold(struct mr_queues *q, uint64_t session, struct mr_queue *que
 		count_withheld(q, queue, 1);
 		return;
 	}
-	w = mr_store_alloc(q->store, (uint32_t)sizeof(*w));
+	w = mr_slab_alloc(q->store, (uint32_t)sizeof(*w));
 	if (w == NULL) { /* it is in the queue: better too early than never */
 		accept_one(q, session, queue->number, origin, MRF_STATUS_CODE_OK);
 		return;
@@ -189,7 +189,7 @@ static void drop_first(struct mr_queues *q, struct mr_queue *queue)
 
 	let_go(q, queue, w, w->range.count);
 	queue->withheld_head = w->next;
-	mr_store_release(q->store, w, (uint32_t)sizeof(*w));
+	mr_slab_release(q->store, w, (uint32_t)sizeof(*w));
 }
 
 void mr_push_drop_withheld(struct mr_queues *q, struct mr_queue *queue)

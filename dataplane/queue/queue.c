@@ -26,18 +26,18 @@ static unsigned bits_of(uint32_t values)
 	return bits;
 }
 
-static uint32_t deliveries_max(const struct mr_store *store)
+static uint32_t deliveries_max(const struct mr_slab *store)
 {
-	uint64_t max = mr_store_bytes_max(store) / STORE_PER_DELIVERY;
+	uint64_t max = mr_slab_bytes_max(store) / STORE_PER_DELIVERY;
 
 	return max < 1024 ? 1024 : max > (1u << 28) ? 1u << 28 : (uint32_t)max;
 }
 
 /* A part of the store is kept for what it takes to empty it: consumers, their queues, their
  * sessions. */
-static uint64_t entries_max(const struct mr_store *store)
+static uint64_t entries_max(const struct mr_slab *store)
 {
-	uint64_t max = mr_store_bytes_max(store);
+	uint64_t max = mr_slab_bytes_max(store);
 	uint64_t reserve = max / 16 < RESERVE_BYTES ? RESERVE_BYTES : max / 16;
 
 	return max - (reserve < max / 2 ? reserve : max / 2);
@@ -74,12 +74,12 @@ static int map_tables(struct mr_queues *q)
 /* Deliveries, queues, and consumers, of which a piece of the store is the smallest part. */
 static uint32_t timers_max(const struct mr_queues *q)
 {
-	uint64_t consumers = mr_store_bytes_max(q->store) / sizeof(struct mr_queue_consumer);
+	uint64_t consumers = mr_slab_bytes_max(q->store) / sizeof(struct mr_queue_consumer);
 
 	return (uint32_t)(q->deliveries_max + mr_queue_slots_max(&q->c) + consumers);
 }
 
-int mr_queues_new(const struct mr_queues_config *c, struct mr_store *store, struct mr_queues **out)
+int mr_queues_new(const struct mr_queues_config *c, struct mr_slab *store, struct mr_queues **out)
 {
 	struct mr_queues *q = calloc(1, sizeof(*q));
 

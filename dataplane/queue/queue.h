@@ -22,7 +22,7 @@
 
 #include <stdbool.h>
 
-#include "dataplane/queue/store.h"
+#include "lib/base/slab.h"
 #include "lib/wire/message.h"
 #include "lib/wire/queue_name.h"
 #include "flatbuf/link.h"
@@ -67,7 +67,7 @@ struct mr_queues_config {
 };
 
 /* The store is the caller's, and may serve others too. -ENOMEM. */
-int mr_queues_new(const struct mr_queues_config *c, struct mr_store *store, struct mr_queues **out);
+int mr_queues_new(const struct mr_queues_config *c, struct mr_slab *store, struct mr_queues **out);
 /* What is in the store stays there: the store is to be freed next. */
 void mr_queues_free(struct mr_queues *q);
 

@@ -90,7 +90,7 @@ int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t
 
 	if (index == MR_QUEUE_NONE)
 		return -ENOSPC;
-	queue = mr_store_alloc(q->store, QUEUE_BYTES);
+	queue = mr_slab_alloc(q->store, QUEUE_BYTES);
 	if (queue == NULL) {
 		slot_give_back(q, index);
 		return -ENOMEM;
@@ -193,7 +193,7 @@ void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
 	unlink_name(q, queue);
 	slot_give_back(q, index);
 	mr_policy_fini(q, queue);
-	mr_store_release(q->store, queue, QUEUE_BYTES);
+	mr_slab_release(q->store, queue, QUEUE_BYTES);
 }
 
 void mr_queue_activate(struct mr_queues *q, struct mr_queue *queue)

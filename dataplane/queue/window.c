@@ -139,7 +139,7 @@ static void forget(struct mr_queues *q, struct mr_queue_window *w)
 	if (client != NULL)
 		client->windows--;
 	mr_limit_publisher_gone(q, w->peer);
-	mr_store_release(q->store, w, (uint32_t)sizeof(*w));
+	mr_slab_release(q->store, w, (uint32_t)sizeof(*w));
 }
 
 void mr_windows_drop(struct mr_queues *q, struct mr_queue *queue)
@@ -197,7 +197,7 @@ static struct mr_queue_window *remember(
 		return NULL;
 	if (ws->count >= mr_limit_publishers_max(q, client->peer))
 		forget(q, ws->oldest);
-	w = mr_store_alloc(q->store, (uint32_t)sizeof(*w));
+	w = mr_slab_alloc(q->store, (uint32_t)sizeof(*w));
 	if (w == NULL) {
 		mr_limit_publisher_gone(q, client->peer);
 		return NULL;

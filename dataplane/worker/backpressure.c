@@ -168,8 +168,8 @@ void mr_worker_not_full(struct mr_worker *w, struct mr_session *s, struct mr_wai
 
 void mr_worker_look_at_store(struct mr_worker *w)
 {
-	uint64_t most = mr_store_bytes_max(w->store);
-	uint64_t left = most - mr_store_bytes(w->store);
+	uint64_t most = mr_slab_bytes_max(w->store);
+	uint64_t left = most - mr_slab_bytes(w->store);
 	bool is_shut = mr_worker_store_is_short(w);
 
 	w->held_share = left / 4 < w->held_bytes_max ? left / 4 : w->held_bytes_max;

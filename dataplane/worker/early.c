@@ -8,11 +8,11 @@
 
 int mr_early_init(struct mr_early *e, uint64_t bytes_max, uint32_t percent, uint32_t peers_max)
 {
-	int error = mr_store_new(bytes_max, &e->store);
+	int error = mr_slab_new(bytes_max, &e->store);
 
 	if (error != 0)
 		return error;
-	e->bytes_max = mr_store_bytes_max(e->store);
+	e->bytes_max = mr_slab_bytes_max(e->store);
 	e->share_bytes = mr_share_bound(e->bytes_max, percent > 0 ? percent : 100).share;
 	return mr_shares_init(&e->shares, peers_max, peers_max);
 }
@@ -21,7 +21,7 @@ void mr_early_fini(struct mr_early *e)
 {
 	mr_shares_fini(&e->shares);
 	if (e->store != NULL)
-		mr_store_free(e->store);
+		mr_slab_free(e->store);
 }
 
 static struct mr_early_piece *piece_of(struct mr_flow_slot *slot)
@@ -38,7 +38,7 @@ static uint32_t piece_bytes(const struct mr_flow *flow)
 static void put_back(struct mr_early *e, struct mr_early_piece *p)
 {
 	mr_share_give(&e->shares, p->peer, 0, p->bytes);
-	mr_store_release(e->store, p, p->bytes);
+	mr_slab_release(e->store, p, p->bytes);
 }
 
 static void take_back(struct mr_early *e)
@@ -62,10 +62,10 @@ struct mr_flow_slot *mr_early_take(struct mr_early *e, const struct mr_flow *flo
 	if (e->taking_back != NULL ||
 		atomic_load_explicit(&e->returned, memory_order_relaxed) != NULL)
 		take_back(e);
-	if (bytes > MR_STORE_PIECE_MAX ||
+	if (bytes > MR_SLAB_CHUNK_BYTES_MAX ||
 		mr_share_take(&e->shares, peer, 0, bytes, e->share_bytes) != 0)
 		return NULL;
-	p = mr_store_alloc(e->store, bytes);
+	p = mr_slab_alloc(e->store, bytes);
 	if (p == NULL) {
 		mr_share_give(&e->shares, peer, 0, bytes);
 		return NULL;
@@ -98,7 +98,7 @@ void mr_early_return(struct mr_early *e, struct mr_flow *flow)
 
 uint32_t mr_early_frames_left(const struct mr_early *e, const struct mr_flow *flow, uint64_t peer)
 {
-	uint64_t used = mr_store_bytes(e->store);
+	uint64_t used = mr_slab_bytes(e->store);
 	uint64_t has, left, frames;
 
 	if (used == 0)

@@ -21,7 +21,7 @@
 #include <stdatomic.h>
 
 #include "lib/base/share.h"
-#include "dataplane/queue/store.h"
+#include "lib/base/slab.h"
 #include "dataplane/session/flow.h"
 
 struct mr_early_piece {
@@ -33,7 +33,7 @@ struct mr_early_piece {
 };
 
 struct mr_early {
-	struct mr_store *store;
+	struct mr_slab *store;
 	struct mr_shares shares; /* bytes of each peer */
 	uint64_t bytes_max;
 	uint64_t share_bytes;

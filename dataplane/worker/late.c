@@ -54,7 +54,7 @@ static struct mr_late *late_of(struct mr_worker *w, struct mr_session *s)
 
 	if (x != NULL)
 		return x;
-	x = mr_store_alloc(w->store, sizeof(*x));
+	x = mr_slab_alloc(w->store, sizeof(*x));
 	if (x == NULL)
 		return NULL;
 	*x = (struct mr_late){.slot = s->slot, .generation = s->generation};
@@ -83,7 +83,7 @@ static bool is_promised(const struct mr_burst_entry *e)
 
 static bool has_room(const struct mr_worker *w, uint32_t bytes)
 {
-	return w->late.bytes + bytes <= mr_store_bytes_max(w->store) / 4;
+	return w->late.bytes + bytes <= mr_slab_bytes_max(w->store) / 4;
 }
 
 /* Datagrams come whether they are read or not. */
@@ -103,7 +103,7 @@ static struct mr_late_message *copy_of(struct mr_worker *w, const struct mr_burs
 {
 	uint32_t stride = mr_message_stride(e->header.bytes);
 	struct mr_late_message *m =
-		mr_store_alloc(w->store, (uint32_t)sizeof(struct mr_late_message) + stride);
+		mr_slab_alloc(w->store, (uint32_t)sizeof(struct mr_late_message) + stride);
 
 	if (m == NULL)
 		return NULL;
@@ -119,7 +119,7 @@ static void drop_first(struct mr_worker *w, struct mr_late *x)
 	x->first = m->next;
 	x->bytes -= piece_bytes(m);
 	w->late.bytes -= piece_bytes(m);
-	mr_store_release(w->store, m, piece_bytes(m));
+	mr_slab_release(w->store, m, piece_bytes(m));
 }
 
 /* Parses the message as it was when it was put there. */
@@ -177,7 +177,7 @@ static bool may_take_first(struct mr_worker *w, struct mr_session *s, struct mr_
 static void caught_up(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
 {
 	s->late = NULL;
-	mr_store_release(w->store, x, sizeof(*x));
+	mr_slab_release(w->store, x, sizeof(*x));
 	if (s->remote == NULL && !s->consumed) {
 		s->consumed = true;
 		w->consumed[w->consumed_count++] = s;
@@ -239,7 +239,7 @@ static bool run_one(struct mr_worker *w, struct mr_late *x, uint32_t *serves)
 		(*serves)++;
 		if (serve_gone(w, x))
 			return true;
-		mr_store_release(w->store, x, sizeof(*x));
+		mr_slab_release(w->store, x, sizeof(*x));
 		return false;
 	}
 	if (x->fan == NULL && mr_session_waits(s) && !mr_worker_is_over(s)) {

@@ -163,7 +163,7 @@ static void append(struct mr_worker *w, uint32_t bytes, uint64_t workers)
 /* Many queue groups make much of little: what clients publish leaves as much as it takes to all others. */
 static bool may_wait(const struct mr_worker *w, const struct mr_mesh_record *record, uint32_t bytes)
 {
-	uint64_t left = mr_store_bytes_max(w->store) - mr_store_bytes(w->store);
+	uint64_t left = mr_slab_bytes_max(w->store) - mr_slab_bytes(w->store);
 
 	return record->what != MR_MESH_ROUTE || w->mesh.held_bytes + bytes <= left;
 }
@@ -175,7 +175,7 @@ bool mr_worker_mesh_hold(struct mr_worker *w, const struct mr_mesh_record *recor
 	struct mr_mesh_held *h = NULL;
 
 	if (may_wait(w, record, bytes))
-		h = mr_store_alloc(w->store, (uint32_t)sizeof(*h) + bytes);
+		h = mr_slab_alloc(w->store, (uint32_t)sizeof(*h) + bytes);
 	if (h == NULL) {
 		mr_count(w->stats->drop_mesh_full, 1);
 		return false;
@@ -205,7 +205,7 @@ static bool release(struct mr_worker *w)
 		w->mesh.held = h->next;
 		w->mesh.held_bytes -= h->bytes;
 		count_up(&w->mesh.held_out);
-		mr_store_release(w->store, h, (uint32_t)sizeof(*h) + h->bytes);
+		mr_slab_release(w->store, h, (uint32_t)sizeof(*h) + h->bytes);
 	}
 	w->mesh.held_end = &w->mesh.held;
 	return true;

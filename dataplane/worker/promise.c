@@ -26,7 +26,7 @@ struct mr_held {
 };
 
 _Static_assert(sizeof(struct mr_held) % MR_MESSAGE_ALIGN == 0, "a message is behind it");
-_Static_assert(sizeof(struct mr_held) + MR_MESSAGE_BYTES_MAX <= MR_STORE_PIECE_MAX, "a piece");
+_Static_assert(sizeof(struct mr_held) + MR_MESSAGE_BYTES_MAX <= MR_SLAB_CHUNK_BYTES_MAX, "a piece");
 
 static uint32_t piece_bytes(const struct mr_held *h)
 {
@@ -80,7 +80,7 @@ struct mr_waiting *mr_worker_waiting(struct mr_worker *w, struct mr_session *s)
 
 	if (x != NULL)
 		return x;
-	x = mr_store_alloc(w->store, sizeof(*x));
+	x = mr_slab_alloc(w->store, sizeof(*x));
 	if (x == NULL)
 		return NULL;
 	*x = (struct mr_waiting){.slot = s->slot, .generation = s->generation};
@@ -105,7 +105,7 @@ static bool is_publish(const struct mr_message_plan *plan)
 /* Of other things as much as is left for all, so that those who never read leave something to others. */
 static uint64_t most_of_one(const struct mr_worker *w, const struct mr_message_plan *plan)
 {
-	uint64_t left = mr_store_bytes_max(w->store) - mr_store_bytes(w->store);
+	uint64_t left = mr_slab_bytes_max(w->store) - mr_slab_bytes(w->store);
 
 	return left < w->held_bytes_max || is_publish(plan) ? left : w->held_bytes_max;
 }
@@ -118,7 +118,7 @@ static bool append(struct mr_worker *w, struct mr_waiting *x, const struct mr_me
 
 	if (x->bytes + plan->stride > most_of_one(w, plan))
 		return false;
-	h = mr_store_alloc(w->store, (uint32_t)sizeof(*h) + plan->stride);
+	h = mr_slab_alloc(w->store, (uint32_t)sizeof(*h) + plan->stride);
 	if (h == NULL)
 		return false;
 	*h = (struct mr_held){.stride = plan->stride};
@@ -342,7 +342,7 @@ static void drop_first(struct mr_worker *w, struct mr_waiting *x)
 	x->first = h->next;
 	x->bytes -= h->stride;
 	x->messages--;
-	mr_store_release(w->store, h, piece_bytes(h));
+	mr_slab_release(w->store, h, piece_bytes(h));
 }
 
 /* As much of what is held as there is room for, and as a round gives to one. */
@@ -470,7 +470,7 @@ static void __attribute__((noinline)) look_at_all(struct mr_worker *w)
 		struct mr_waiting *x = take_first(w);
 
 		if (look_at(w, x))
-			mr_store_release(w->store, x, sizeof(*x));
+			mr_slab_release(w->store, x, sizeof(*x));
 		else
 			put_last(w, x);
 	}

@@ -140,7 +140,7 @@ int mr_worker_queues_new(struct mr_worker *w, const struct mr_worker_config *c)
 	w->queues.commands = calloc(1, sizeof(*w->queues.commands));
 	if (w->queues.commands == NULL)
 		return -ENOMEM;
-	error = mr_store_new(c->queue_bytes_max, &w->queues.store);
+	error = mr_slab_new(c->queue_bytes_max, &w->queues.store);
 	return error != 0 ? error : mr_queues_new(&q, w->queues.store, &w->queues.engine);
 }
 
@@ -149,7 +149,7 @@ void mr_worker_queues_free(struct mr_worker *w)
 	if (w->queues.engine != NULL)
 		mr_queues_free(w->queues.engine);
 	if (w->queues.store != NULL)
-		mr_store_free(w->queues.store);
+		mr_slab_free(w->queues.store);
 	free(w->queues.commands);
 }
 

@@ -201,7 +201,7 @@ static int open_waiting(struct mr_worker *w, const struct mr_worker_config *c)
 	w->underway_max = mr_underway_bytes(c->workers);
 	w->block_cycles_max = w->tsc_hz / 1000 * c->block_ms_max;
 	w->block_expels = c->block_expels;
-	error = mr_store_new(c->store_bytes, &w->store);
+	error = mr_slab_new(c->store_bytes, &w->store);
 	if (error != 0)
 		return error;
 	mr_worker_look_at_store(w);
@@ -318,7 +318,7 @@ void mr_worker_free(struct mr_worker *w)
 	mr_worker_queues_free(w);
 	free(w->flows.list);
 	mr_early_fini(&w->early);
-	mr_store_free(w->store);
+	mr_slab_free(w->store);
 	free(w->gates);
 	free(w->turns);
 	free(w->mesh.sources);

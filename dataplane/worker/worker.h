@@ -214,7 +214,7 @@ struct mr_worker {
 	struct mr_worker *peers[MR_WORKERS_MAX];
 	struct rte_mempool *blocks; /* NULL with one worker */
 	struct mr_directory directory;
-	struct mr_store *store;
+	struct mr_slab *store;
 	struct mr_gates *gates; /* w: worker, r: all workers */
 	struct mr_turns *turns;
 	struct mr_fans *fans;
@@ -311,7 +311,7 @@ struct mr_worker {
 	} mesh;
 	struct {
 		struct mr_queues *engine;
-		struct mr_store *store;
+		struct mr_slab *store;
 		uint64_t ms_cycles; /* in a millisecond */
 		uint64_t ms_end;    /* cycles, of the millisecond now_ms */
 		uint64_t now_ms;

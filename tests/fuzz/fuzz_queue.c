@@ -30,7 +30,7 @@ struct input {
 };
 
 struct world {
-	struct mr_store *store;
+	struct mr_slab *store;
 	struct mr_queues *queues;
 	struct mrf_worker_stats stats;
 	uint64_t now_ms;
@@ -130,7 +130,7 @@ static void open_world(struct world *w)
 
 	memset(w, 0, sizeof(*w));
 	w->now_ms = 1000;
-	expect(mr_store_new(4u << 20, &w->store) == 0);
+	expect(mr_slab_new(4u << 20, &w->store) == 0);
 	expect(mr_queues_new(&c, w->store, &w->queues) == 0);
 }
 
@@ -284,9 +284,9 @@ static void leave(struct world *w)
 	for (unsigned i = 0; i < MR_ARRAY_COUNT(names); i++)
 		(void)command(w, MRF_QUEUE_VERB_DELETE, i, 0, 0);
 	pass(w, 100);
-	expect(mr_store_bytes(w->store) == 0);
+	expect(mr_slab_bytes(w->store) == 0);
 	mr_queues_free(w->queues);
-	mr_store_free(w->store);
+	mr_slab_free(w->store);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

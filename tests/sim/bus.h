@@ -57,7 +57,7 @@ struct bus_settings {
 };
 
 struct bus {
-	struct mr_store *store;
+	struct mr_slab *store;
 	struct mr_queues *queues;
 	struct mr_queues_config config;
 	struct mrf_worker_stats stats;

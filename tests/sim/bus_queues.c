@@ -88,7 +88,7 @@ void bus_queues_open(const struct bus_settings *s)
 		.ops = &ops,
 		.stats = &bus.stats,
 	};
-	if (mr_store_new(s->store_bytes, &bus.store) != 0 ||
+	if (mr_slab_new(s->store_bytes, &bus.store) != 0 ||
 		mr_queues_new(&bus.config, bus.store, &bus.queues) != 0)
 		world_fail("no memory for queues");
 }
@@ -111,7 +111,7 @@ void bus_queues_close(void)
 {
 	check_counts();
 	mr_queues_free(bus.queues);
-	mr_store_free(bus.store);
+	mr_slab_free(bus.store);
 	bus.queues = NULL;
 }
 

@@ -124,7 +124,7 @@ void rig_open_store(struct rig *r, uint64_t store_bytes, void (*change)(struct m
 	r->sent = calloc(RIG_SENT_MAX, sizeof(*r->sent));
 	for (unsigned i = 0; i < RIG_SESSIONS; i++)
 		r->heard_ms[i] = UINT64_MAX / 2;
-	assert_int_equal(mr_store_new(store_bytes, &r->store), 0);
+	assert_int_equal(mr_slab_new(store_bytes, &r->store), 0);
 	assert_int_equal(mr_queues_new(&r->c, r->store, &r->queues), 0);
 }
 
@@ -136,7 +136,7 @@ void rig_open(struct rig *r, void (*change)(struct mr_queues_config *c))
 void rig_close(struct rig *r)
 {
 	mr_queues_free(r->queues);
-	mr_store_free(r->store);
+	mr_slab_free(r->store);
 	free(r->sent);
 }
 

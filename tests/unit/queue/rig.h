@@ -36,7 +36,7 @@ struct rig_sent {
 };
 
 struct rig {
-	struct mr_store *store;
+	struct mr_slab *store;
 	struct mr_queues *queues;
 	struct mr_queues_config c;
 	struct mrf_worker_stats stats;

@@ -168,10 +168,10 @@ static void message_that_never_completes_is_given_up(void **state)
 
 	(void)state;
 	piece(q, 1, 3000, 0, 1000, NULL);
-	before = mr_store_bytes(r.store);
+	before = mr_slab_bytes(r.store);
 	rig_pass(&r, 1100);
 	rig_expect_accepted(&r, 1, 1, 1, MRF_STATUS_CODE_OVERLOADED);
-	assert_true(mr_store_bytes(r.store) < before);
+	assert_true(mr_slab_bytes(r.store) < before);
 }
 
 static void many_that_never_complete_cost_no_more_than_a_few(void **state)
@@ -183,9 +183,9 @@ static void many_that_never_complete_cost_no_more_than_a_few(void **state)
 	for (uint32_t i = 1; i < 2000; i++) {
 		piece(q, i, 3000, 0, 1000, NULL);
 		if (i == 100)
-			bytes = mr_store_bytes(r.store);
+			bytes = mr_slab_bytes(r.store);
 	}
-	assert_int_equal(mr_store_bytes(r.store), bytes);
+	assert_int_equal(mr_slab_bytes(r.store), bytes);
 	assert_int_equal(r.stats.drop_bad_fragment, 2000 - 1 - 16);
 }
 

@@ -104,7 +104,7 @@ static void check_room_for_others(const char *text)
 {
 	uint32_t other = rig_make(&r, "other");
 
-	assert_true(mr_store_bytes(r.store) < mr_store_bytes_max(r.store) / 8 * 7);
+	assert_true(mr_slab_bytes(r.store) < mr_slab_bytes_max(r.store) / 8 * 7);
 	for (unsigned i = 0; i < 50; i++)
 		rig_push(&r,
 			&(struct rig_push){.queue = other, .client = 3, .text = text, .id = 1 + i});

@@ -251,7 +251,7 @@ static void purge_takes_what_came_back_too(void **state)
 {
 	uint64_t tags[4];
 	uint32_t q = hold(tags);
-	uint64_t empty = mr_store_bytes(r.store);
+	uint64_t empty = mr_slab_bytes(r.store);
 
 	(void)state;
 	pause(true);
@@ -262,7 +262,7 @@ static void purge_takes_what_came_back_too(void **state)
 	rig_run(&r);
 	assert_int_equal(mrf_queue_row_ready(show()), 0);
 	assert_int_equal(mrf_queue_row_bytes(show()), 0);
-	assert_true(mr_store_bytes(r.store) <= empty);
+	assert_true(mr_slab_bytes(r.store) <= empty);
 	pause(false);
 	rig_run(&r);
 	rig_expect_none(&r, 2);

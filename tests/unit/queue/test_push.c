@@ -375,14 +375,14 @@ static void waiting_message_costs_no_more_than_64_bytes_beside_its_body(void **s
 	memset(text, 'x', 64);
 	q = rig_make(&r, "work");
 	for (unsigned kind = 0; kind < 2; kind++) { /* without and with what exactly once needs */
-		before = mr_store_bytes(r.store);
+		before = mr_slab_bytes(r.store);
 		for (uint64_t id = 1; id <= 200000; id++)
 			rig_push(&r, &(struct rig_push){.queue = q,
 					     .client = 1,
 					     .text = text,
 					     .publisher = kind,
 					     .id = id});
-		bytes = mr_store_bytes(r.store) - before;
+		bytes = mr_slab_bytes(r.store) - before;
 		print_message("%" PRIu64 " bytes for a message of 64\n", bytes / 200000);
 		assert_true(bytes <= 200000ull * (64 + 56) + (512u << 10));
 	}

@@ -364,7 +364,7 @@ static void leave(void)
 	assert_int_equal(r.code, 0);
 	rig_command(&r, MRF_QUEUE_VERB_DELETE, MRF_QUEUE_KIND_QUEUE, "work.dead", 0, 0, 0);
 	rig_run(&r);
-	assert_int_equal(mr_store_bytes(r.store), 0);
+	assert_int_equal(mr_slab_bytes(r.store), 0);
 }
 
 static void nothing_is_lost_done_twice_or_in_two_hands(void **state)

@@ -367,7 +367,7 @@ static void dead_letter_in_turn_does_not_die(void **state)
 static void purged_queue_is_empty_and_gives_its_memory_back(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
-	uint64_t before = mr_store_bytes(r.store);
+	uint64_t before = mr_slab_bytes(r.store);
 
 	(void)state;
 	rig_consume(&r, "work", 2, 1);
@@ -379,7 +379,7 @@ static void purged_queue_is_empty_and_gives_its_memory_back(void **state)
 	rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_ACK, 0);
 	rig_run(&r);
 	assert_int_equal(mrf_queue_row_bytes(show("work")), 0);
-	assert_true(mr_store_bytes(r.store) <= before + (512u << 10));
+	assert_true(mr_slab_bytes(r.store) <= before + (512u << 10));
 }
 
 static void paused_queue_takes_and_does_not_give(void **state)

@@ -279,8 +279,8 @@ static void little_memory_holds_all_publishers_up(void **state)
 	open_all(1);
 	w = r.workers[0];
 	block(slow.session, 1, "a.>");
-	while (mr_store_bytes(w->store) < mr_store_bytes_max(w->store) / 5 * 4) {
-		taken[count] = mr_store_alloc(w->store, MR_STORE_PIECE_MAX);
+	while (mr_slab_bytes(w->store) < mr_slab_bytes_max(w->store) / 5 * 4) {
+		taken[count] = mr_slab_alloc(w->store, MR_SLAB_CHUNK_BYTES_MAX);
 		assert_non_null(taken[count]);
 		assert_true(++count < MR_ARRAY_COUNT(taken));
 	}
@@ -292,7 +292,7 @@ static void little_memory_holds_all_publishers_up(void **state)
 	assert_int_equal(pub.session->stats->blocked_by, 0);
 	assert_int_equal(r.stats[0].published, 1);
 	while (count > 0)
-		mr_store_release(w->store, taken[--count], MR_STORE_PIECE_MAX);
+		mr_slab_release(w->store, taken[--count], MR_SLAB_CHUNK_BYTES_MAX);
 	mr_worker_look_at_store(w);
 	rounds(2);
 	assert_false(pub.session->stalled);

@@ -244,7 +244,7 @@ static void all_peers_together_are_bounded(void **state)
 	early = &r.workers[0]->early;
 	while (mr_early_take(early, &s->remote->flow, 1 + count % 4) != NULL)
 		count++;
-	assert_true(mr_store_bytes(early->store) <= early->bytes_max);
+	assert_true(mr_slab_bytes(early->store) <= early->bytes_max);
 	assert_in_range(count, early->bytes_max / 2 / s->remote->flow.slot_bytes,
 		early->bytes_max / s->remote->flow.slot_bytes);
 	/* In its turn nothing needs that room. */

@@ -166,15 +166,15 @@ static void what_groups_multiply_leaves_memory_to_others(void **state)
 	open_all();
 	join_groups(15);
 	w = r.workers[0];
-	mr_store_free(w->store);
-	assert_int_equal(mr_store_new(MR_STORE_BYTES_MIN, &w->store), 0);
+	mr_slab_free(w->store);
+	assert_int_equal(mr_slab_new(MR_SLAB_BYTES_MIN, &w->store), 0);
 	mr_rig_attach(&r, 0, 3, &second);
 	promise_by(&pub, 1, 60000, 0);
 	publish_by(&second, 2, 60000);
 	mr_rig_round(&r, 0);
 	assert_int_equal(r.stats[0].published, 2);
 	assert_true(r.stats[0].drop_mesh_full > 0);
-	assert_in_range(mr_store_bytes(w->store), 1, MR_STORE_BYTES_MIN / 2 + slab);
+	assert_in_range(mr_slab_bytes(w->store), 1, MR_SLAB_BYTES_MIN / 2 + slab);
 	for (unsigned i = 0; i < 100; i++) {
 		mr_rig_round(&r, 0);
 		mr_rig_round(&r, 1);
@@ -183,7 +183,7 @@ static void what_groups_multiply_leaves_memory_to_others(void **state)
 	memcpy(&number, m.payload, sizeof(number));
 	assert_int_equal(number, 1);
 	assert_null(w->mesh.held);
-	assert_int_equal(mr_store_bytes(w->store), 0);
+	assert_int_equal(mr_slab_bytes(w->store), 0);
 	close(second.liveness_fd);
 	close_all();
 }

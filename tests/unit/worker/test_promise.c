@@ -239,15 +239,15 @@ static void what_is_held_for_a_session_that_is_gone_is_given_back(void **state)
 	(void)state;
 	open_all();
 	w = r.workers[0];
-	bytes = mr_store_bytes(w->store);
+	bytes = mr_slab_bytes(w->store);
 	say(1, 0);
 	rounds(1);
 	(void)promise_until_held_up("far", 1000);
-	assert_true(mr_store_bytes(w->store) > bytes);
+	assert_true(mr_slab_bytes(w->store) > bytes);
 	assert_int_equal(w->waiting.count, 1);
 	mr_worker_remote_end(s, MR_REMOTE_CLOSED);
 	rounds(20);
-	assert_int_equal(mr_store_bytes(w->store), bytes);
+	assert_int_equal(mr_slab_bytes(w->store), bytes);
 	assert_int_equal(w->waiting.count, 0);
 	assert_false(publisher_waits());
 	assert_true(stats()->drop_session_gone > 0);

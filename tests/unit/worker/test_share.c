@@ -121,7 +121,7 @@ static void what_is_left_for_later_is_whole_and_in_order(void **state)
 	mr_rig_round(&r, 0);
 	assert_true(mr_session_drained(hog.session));
 	assert_null(hog.session->late);
-	assert_int_equal(mr_store_bytes(r.workers[0]->store), 0);
+	assert_int_equal(mr_slab_bytes(r.workers[0]->store), 0);
 	assert_int_equal(r.stats[0].published, MESSAGES + 1);
 	close(hog.liveness_fd);
 	close_all();
@@ -147,7 +147,7 @@ static void a_fan_out_outlives_its_session(void **state)
 	}
 	assert_int_equal(got, SINKS);
 	assert_int_equal(r.workers[0]->late.count, 0);
-	assert_int_equal(mr_store_bytes(r.workers[0]->store), 0);
+	assert_int_equal(mr_slab_bytes(r.workers[0]->store), 0);
 	close_all();
 }
 
@@ -179,7 +179,7 @@ static void what_a_frame_leaves_for_later_is_whole_and_in_order(void **state)
 		mr_rig_round(&r, 0);
 	}
 	assert_int_equal(got, SINKS * number);
-	assert_int_equal(mr_store_bytes(r.workers[0]->store), 0);
+	assert_int_equal(mr_slab_bytes(r.workers[0]->store), 0);
 	close(hog.liveness_fd);
 	close_all();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/queue/store.h"
+#include "lib/base/slab.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -16,36 +16,36 @@
 #define SMALL_MAX  2048u
 #define MIDDLE_MAX 16384u
 #define RANKS      158u
-#define RANK_SMALL (SMALL_MAX / STEP_BYTES) /* ranks of steps */
-#define RANK_LARGE (RANK_SMALL + 24)        /* first of those beyond eighths */
+#define RANK_SMALL (SMALL_MAX / STEP_BYTES) /* ranks in steps of 16 bytes */
+#define RANK_LARGE (RANK_SMALL + 24)        /* first rank above the eighths */
 #define NONE       UINT32_MAX
-#define NO_PIECE   UINT16_MAX
+#define NO_CHUNK   UINT16_MAX
 
 struct slab {
-	uint32_t prev; /* in the list of its rank, or of the empty ones */
+	uint32_t prev; /* in the list of its rank, or of empty slabs */
 	uint32_t next;
 	uint16_t used;
-	uint16_t fresh; /* pieces that were ever in use; those behind have not been touched */
-	uint16_t free;  /* first piece that was in use and is not, in steps from the slab's start */
+	uint16_t fresh; /* chunks that were ever in use; later ones were never touched */
+	uint16_t free;  /* first free chunk below `fresh`, in steps from the slab's start */
 	uint8_t rank;
 	bool listed;
 };
 
-_Static_assert(SLAB_BYTES / STEP_BYTES < NO_PIECE, "a piece's place fits 16 bits");
+_Static_assert(SLAB_BYTES / STEP_BYTES < NO_CHUNK, "a chunk's place fits 16 bits");
 
-struct mr_store {
+struct mr_slab {
 	uint8_t *map;
 	struct slab *slabs;
 	uint32_t slabs_max;
 	uint32_t slabs_fresh; /* slabs that were ever in use */
 	uint32_t slabs_used;
-	uint32_t empty;           /* slabs that were in use and are not */
-	uint32_t partial[RANKS];  /* slabs with room */
-	uint32_t size[RANKS];     /* bytes of a piece */
-	uint16_t capacity[RANKS]; /* pieces of a slab */
+	uint32_t empty;           /* list of free slabs below slabs_fresh */
+	uint32_t partial[RANKS];  /* lists of slabs with a free chunk */
+	uint32_t size[RANKS];     /* bytes of a chunk */
+	uint16_t capacity[RANKS]; /* chunks of a slab */
 };
 
-static void set_sizes(struct mr_store *s)
+static void set_sizes(struct mr_slab *s)
 {
 	unsigned rank = 0;
 
@@ -54,30 +54,30 @@ static void set_sizes(struct mr_store *s)
 	for (uint32_t octave = SMALL_MAX; octave < MIDDLE_MAX; octave *= 2)
 		for (uint32_t eighth = 1; eighth <= 8; eighth++)
 			s->size[rank++] = octave + octave / 8 * eighth;
-	for (uint32_t pieces = 7; pieces >= 2; pieces--)
-		s->size[rank++] = SLAB_BYTES / pieces / STEP_BYTES * STEP_BYTES;
-	assert(rank == RANKS && s->size[RANKS - 1] == MR_STORE_PIECE_MAX);
+	for (uint32_t chunks = 7; chunks >= 2; chunks--)
+		s->size[rank++] = SLAB_BYTES / chunks / STEP_BYTES * STEP_BYTES;
+	assert(rank == RANKS && s->size[RANKS - 1] == MR_SLAB_CHUNK_BYTES_MAX);
 	for (rank = 0; rank < RANKS; rank++) {
 		s->capacity[rank] = (uint16_t)(SLAB_BYTES / s->size[rank]);
 		s->partial[rank] = NONE;
 	}
 }
 
-int mr_store_new(uint64_t bytes_max, struct mr_store **out)
+int mr_slab_new(uint64_t bytes_max, struct mr_slab **out)
 {
-	uint64_t most = bytes_max < MR_STORE_BYTES_MAX ? bytes_max : MR_STORE_BYTES_MAX;
-	uint64_t bytes = most < MR_STORE_BYTES_MIN ? MR_STORE_BYTES_MIN : most;
+	uint64_t most = bytes_max < MR_SLAB_BYTES_MAX ? bytes_max : MR_SLAB_BYTES_MAX;
+	uint64_t bytes = most < MR_SLAB_BYTES_MIN ? MR_SLAB_BYTES_MIN : most;
 	uint64_t slabs = (bytes + SLAB_BYTES - 1) >> SLAB_SHIFT;
-	struct mr_store *s = calloc(1, sizeof(*s));
+	struct mr_slab *s = calloc(1, sizeof(*s));
 
 	if (s == NULL || slabs >= NONE)
-		goto free_store;
+		goto free_slab;
 	s->slabs_max = (uint32_t)slabs;
 	s->empty = NONE;
 	set_sizes(s);
 	s->map = mr_memory_map(slabs << SLAB_SHIFT, true);
 	if (s->map == NULL)
-		goto free_store;
+		goto free_slab;
 	s->slabs = mr_memory_map(slabs * sizeof(*s->slabs), false);
 	if (s->slabs == NULL)
 		goto unmap;
@@ -85,12 +85,12 @@ int mr_store_new(uint64_t bytes_max, struct mr_store **out)
 	return 0;
 unmap:
 	mr_memory_unmap(s->map, slabs << SLAB_SHIFT);
-free_store:
+free_slab:
 	free(s);
 	return -ENOMEM;
 }
 
-void mr_store_free(struct mr_store *s)
+void mr_slab_free(struct mr_slab *s)
 {
 	if (s == NULL)
 		return;
@@ -111,7 +111,7 @@ static inline unsigned rank_of(uint32_t bytes)
 	return NONE;
 }
 
-static inline unsigned rank_for(const struct mr_store *s, uint32_t bytes)
+static inline unsigned rank_for(const struct mr_slab *s, uint32_t bytes)
 {
 	unsigned rank = rank_of(bytes);
 
@@ -121,7 +121,7 @@ static inline unsigned rank_for(const struct mr_store *s, uint32_t bytes)
 	return rank;
 }
 
-static void list_add(struct mr_store *s, uint32_t *head, uint32_t index)
+static void list_add(struct mr_slab *s, uint32_t *head, uint32_t index)
 {
 	struct slab *slab = &s->slabs[index];
 
@@ -133,7 +133,7 @@ static void list_add(struct mr_store *s, uint32_t *head, uint32_t index)
 	slab->listed = true;
 }
 
-static void list_remove(struct mr_store *s, uint32_t *head, uint32_t index)
+static void list_remove(struct mr_slab *s, uint32_t *head, uint32_t index)
 {
 	struct slab *slab = &s->slabs[index];
 
@@ -146,8 +146,8 @@ static void list_remove(struct mr_store *s, uint32_t *head, uint32_t index)
 	slab->listed = false;
 }
 
-/* A slab for pieces of this rank, in its list; NONE: the most is reached. */
-static uint32_t take_slab(struct mr_store *s, unsigned rank)
+/* Puts an empty slab in the list of this rank; NONE: the limit is reached. */
+static uint32_t take_slab(struct mr_slab *s, unsigned rank)
 {
 	uint32_t index = s->empty;
 
@@ -157,20 +157,20 @@ static uint32_t take_slab(struct mr_store *s, unsigned rank)
 		index = s->slabs_fresh++;
 	else
 		return NONE;
-	s->slabs[index] = (struct slab){.rank = (uint8_t)rank, .free = NO_PIECE};
+	s->slabs[index] = (struct slab){.rank = (uint8_t)rank, .free = NO_CHUNK};
 	s->slabs_used++;
 	list_add(s, &s->partial[rank], index);
 	return index;
 }
 
-void *mr_store_alloc(struct mr_store *s, uint32_t bytes)
+void *mr_slab_alloc(struct mr_slab *s, uint32_t bytes)
 {
 	unsigned rank;
 	uint32_t index;
 	struct slab *slab;
-	uint8_t *piece;
+	uint8_t *chunk;
 
-	if (mr_unlikely(bytes > MR_STORE_PIECE_MAX))
+	if (mr_unlikely(bytes > MR_SLAB_CHUNK_BYTES_MAX))
 		return NULL;
 	rank = rank_for(s, bytes);
 	index = s->partial[rank];
@@ -180,28 +180,28 @@ void *mr_store_alloc(struct mr_store *s, uint32_t bytes)
 			return NULL;
 	}
 	slab = &s->slabs[index];
-	piece = s->map + ((uint64_t)index << SLAB_SHIFT);
-	if (slab->free != NO_PIECE) {
-		piece += (uint32_t)slab->free << STEP_SHIFT;
-		slab->free = *(uint16_t *)piece;
+	chunk = s->map + ((uint64_t)index << SLAB_SHIFT);
+	if (slab->free != NO_CHUNK) {
+		chunk += (uint32_t)slab->free << STEP_SHIFT;
+		slab->free = *(uint16_t *)chunk;
 	} else {
-		piece += slab->fresh++ * s->size[rank];
+		chunk += slab->fresh++ * s->size[rank];
 	}
 	if (mr_unlikely(++slab->used == s->capacity[rank]))
 		list_remove(s, &s->partial[rank], index);
-	return piece;
+	return chunk;
 }
 
-void mr_store_release(struct mr_store *s, void *piece, uint32_t bytes)
+void mr_slab_release(struct mr_slab *s, void *chunk, uint32_t bytes)
 {
-	uint64_t offset = (uint64_t)((uint8_t *)piece - s->map);
+	uint64_t offset = (uint64_t)((uint8_t *)chunk - s->map);
 	uint32_t index = (uint32_t)(offset >> SLAB_SHIFT);
 	struct slab *slab = &s->slabs[index];
 
 	assert(index < s->slabs_fresh && slab->used > 0);
 	assert(slab->rank == rank_for(s, bytes));
 	(void)bytes;
-	*(uint16_t *)piece = slab->free;
+	*(uint16_t *)chunk = slab->free;
 	slab->free = (uint16_t)((offset & (SLAB_BYTES - 1)) >> STEP_SHIFT);
 	if (mr_unlikely(!slab->listed))
 		list_add(s, &s->partial[slab->rank], index);
@@ -212,22 +212,22 @@ void mr_store_release(struct mr_store *s, void *piece, uint32_t bytes)
 	}
 }
 
-uint32_t mr_store_piece_bytes(const struct mr_store *s, uint32_t bytes)
+uint32_t mr_slab_chunk_bytes(const struct mr_slab *s, uint32_t bytes)
 {
 	return s->size[rank_for(s, bytes)];
 }
 
-uint8_t *mr_store_base(const struct mr_store *s)
+uint8_t *mr_slab_base(const struct mr_slab *s)
 {
 	return s->map;
 }
 
-uint64_t mr_store_bytes(const struct mr_store *s)
+uint64_t mr_slab_bytes(const struct mr_slab *s)
 {
 	return (uint64_t)s->slabs_used << SLAB_SHIFT;
 }
 
-uint64_t mr_store_bytes_max(const struct mr_store *s)
+uint64_t mr_slab_bytes_max(const struct mr_slab *s)
 {
 	return (uint64_t)s->slabs_max << SLAB_SHIFT;
 }
