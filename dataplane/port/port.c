@@ -151,7 +151,7 @@ static int open_pool(struct mr_port *p, unsigned workers)
 	int error;
 
 	snprintf(name, sizeof(name), "millrace-port-%u", p->index);
-	error = mr_pool_open(&p->buffers, name, count,
+	error = mr_packet_pool_open(&p->buffers, name, count,
 		(uint16_t)mr_align_up(room > least ? room : least, 8), CACHE_BUFFERS);
 	if (error != 0)
 		return mr_port_refuse(p, error, "no memory for its buffers");
@@ -212,7 +212,7 @@ void mr_port_close(struct mr_port *p)
 	p->devices_count = 0;
 	if (p->driver->closed_by_exit)
 		return;
-	mr_pool_close(&p->buffers);
+	mr_packet_pool_close(&p->buffers);
 	p->pool = NULL;
 }
 

@@ -22,7 +22,7 @@
 
 #include "lib/config/config.h"
 #include "lib/base/compiler.h"
-#include "dataplane/port/pool.h"
+#include "dataplane/port/packet_pool.h"
 #include "flatbuf/stats.h"
 
 struct rte_mempool;
@@ -79,7 +79,7 @@ struct mr_port {
 		bool started;
 	} devices[MR_PORT_WORKERS_MAX]; /* in order of opening */
 	uint16_t devices_count;
-	struct mr_pool buffers;
+	struct mr_packet_pool buffers;
 	uint32_t rx_entries;  /* of each queue's receive ring */
 	unsigned ifindex;     /* of the kernel's interface, or 0 */
 	uint32_t xdp_program; /* attached for the port, or 0 */

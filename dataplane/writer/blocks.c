@@ -22,11 +22,11 @@ int mr_writer_blocks_open(struct mr_writer *wr)
 		return 0; /* there is nobody to send a block to */
 	/* No caches: a worker needs a few blocks for each megabyte, and those that it gives back belong
 	 * to others, who would never see them again in a cache of its own. */
-	return mr_pool_open(&wr->blocks, "millrace-mesh", blocks_count(wr),
+	return mr_packet_pool_open(&wr->blocks, "millrace-mesh", blocks_count(wr),
 		MR_BLOCK_BYTES + RTE_PKTMBUF_HEADROOM, 0);
 }
 
 void mr_writer_blocks_close(struct mr_writer *wr)
 {
-	mr_pool_close(&wr->blocks);
+	mr_packet_pool_close(&wr->blocks);
 }

@@ -25,7 +25,7 @@
 
 #include "lib/config/config.h"
 #include "lib/base/share.h"
-#include "dataplane/port/pool.h"
+#include "dataplane/port/packet_pool.h"
 #include "dataplane/port/port.h"
 #include "dataplane/session/remote.h"
 #include "dataplane/subject/hash.h"
@@ -115,7 +115,7 @@ struct mr_writer {
 	const struct mr_config *config;
 	unsigned workers_count;
 	struct mr_worker *workers[MR_WORKERS_MAX];
-	struct mr_pool blocks; /* the mesh's */
+	struct mr_packet_pool blocks; /* the mesh's */
 	struct mr_port ports[MR_PORTS_MAX];
 	unsigned ports_count;
 	uint64_t ports_looked_ns;

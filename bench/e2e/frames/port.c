@@ -59,11 +59,11 @@ void gen_port_open(struct gen_port *p, const char *vdev, unsigned cpu_index)
 	*p = (struct gen_port){.device = 0};
 	open_eal(vdev);
 	bench_pin(cpu_index);
-	bench_check(mr_pool_open(&p->received, "bench-frames-rx", BUFFERS,
+	bench_check(mr_packet_pool_open(&p->received, "bench-frames-rx", BUFFERS,
 			    DATA_BYTES + KERNEL_HEADROOM, BUFFERS_CACHED),
 		"buffers");
-	bench_check(
-		mr_pool_open(&p->sent, "bench-frames-tx", BUFFERS_SENT, DATA_BYTES, 0), "buffers");
+	bench_check(mr_packet_pool_open(&p->sent, "bench-frames-tx", BUFFERS_SENT, DATA_BYTES, 0),
+		"buffers");
 	open_device(p);
 }
 
@@ -83,8 +83,8 @@ void gen_port_close(struct gen_port *p)
 		return;
 	(void)rte_eth_dev_stop(p->device);
 	(void)rte_eth_dev_close(p->device);
-	mr_pool_close(&p->received);
-	mr_pool_close(&p->sent);
+	mr_packet_pool_close(&p->received);
+	mr_packet_pool_close(&p->sent);
 	rte_eal_cleanup();
 }
 

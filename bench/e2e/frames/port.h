@@ -11,7 +11,7 @@
 #ifndef MILLRACE_BENCH_E2E_FRAMES_PORT_H
 #define MILLRACE_BENCH_E2E_FRAMES_PORT_H
 
-#include "dataplane/port/pool.h"
+#include "dataplane/port/packet_pool.h"
 #include "dataplane/port/port.h"
 
 #define GEN_BURST        32u
@@ -22,8 +22,8 @@ struct rte_mbuf;
 struct gen_port {
 	uint16_t device;
 	uint8_t mac[MR_ETHER_BYTES];
-	struct mr_pool received;
-	struct mr_pool sent;
+	struct mr_packet_pool received;
+	struct mr_packet_pool sent;
 	uint64_t rx_packets;
 	uint64_t tx_packets;
 };

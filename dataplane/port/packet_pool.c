@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/port/pool.h"
+#include "dataplane/port/packet_pool.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -13,7 +13,7 @@
 #define HUGE_PAGE_BYTES    (2ul << 20)
 #define OBJECT_SLACK_BYTES 1024 /* mempool's and mbuf's own headers, padding */
 
-static int map_memory(struct mr_pool *p, size_t bytes)
+static int map_memory(struct mr_packet_pool *p, size_t bytes)
 {
 	size_t with_slack = bytes + HUGE_PAGE_BYTES;
 	void *map =
@@ -27,7 +27,7 @@ static int map_memory(struct mr_pool *p, size_t bytes)
 	return 0;
 }
 
-static int populate(struct mr_pool *p, uint32_t count, uint16_t data_bytes, size_t bytes)
+static int populate(struct mr_packet_pool *p, uint32_t count, uint16_t data_bytes, size_t bytes)
 {
 	struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = data_bytes};
 	char *start = (char *)mr_align_up((uintptr_t)p->map, HUGE_PAGE_BYTES);
@@ -43,8 +43,8 @@ static int populate(struct mr_pool *p, uint32_t count, uint16_t data_bytes, size
 	return 0;
 }
 
-int mr_pool_open(
-	struct mr_pool *p, const char *name, uint32_t count, uint16_t data_bytes, uint32_t cache)
+int mr_packet_pool_open(struct mr_packet_pool *p, const char *name, uint32_t count,
+	uint16_t data_bytes, uint32_t cache)
 {
 	uint32_t object_bytes = (uint32_t)sizeof(struct rte_mbuf) + data_bytes;
 	size_t bytes =
@@ -58,11 +58,11 @@ int mr_pool_open(
 		RTE_MEMPOOL_F_NO_IOVA_CONTIG);
 	error = p->buffers == NULL ? -rte_errno : populate(p, count, data_bytes, bytes);
 	if (error != 0)
-		mr_pool_close(p);
+		mr_packet_pool_close(p);
 	return error;
 }
 
-void mr_pool_close(struct mr_pool *p)
+void mr_packet_pool_close(struct mr_packet_pool *p)
 {
 	rte_mempool_free(p->buffers);
 	p->buffers = NULL;
