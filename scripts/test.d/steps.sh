@@ -3,12 +3,14 @@
 # steps: what scripts/test does, a function a step. Sourced by it.
 
 checks=(
-	check-format check-layers check-layers-selftest check-shell check-man check-docs
+	check-format check-layers check-layers-selftest check-shell check-man check-docs check-spelling
+	check-lines-selftest check-openings-selftest check-edges-selftest check-words-selftest
+	call-circles-selftest
 )
 
 check_command() {
 	case $1 in
-	check-layers-selftest) echo tests/tools/check-layers --self-test ;;
+	*-selftest) echo "tests/tools/${1%-selftest} --self-test" ;;
 	*) echo "tests/tools/$1" ;;
 	esac
 }

@@ -347,12 +347,12 @@ static bool with_same_consumer(const struct message *a, const struct message *b)
 }
 
 /* One that was renewed stands for itself. */
-static bool goes_with(const struct message *m, const struct message *upto)
+static bool goes_with(const struct message *m, const struct message *up_to)
 {
-	if (!with_same_consumer(m, upto))
+	if (!with_same_consumer(m, up_to))
 		return false;
-	return upto->renewed ? m->sent_order == upto->sent_order
-			     : m->sent_order <= upto->sent_order && !m->renewed;
+	return up_to->renewed ? m->sent_order == up_to->sent_order
+			      : m->sent_order <= up_to->sent_order && !m->renewed;
 }
 
 /* Its time begins anew, if it was not over. */
@@ -366,13 +366,13 @@ static void renew(struct message *m)
 
 static void acked_up_to(const struct message *last, uint64_t acked)
 {
-	const struct message upto = *last;
+	const struct message up_to = *last;
 	uint64_t sure = 0, doubt = 0;
 
 	for (uint32_t i = 1; i < messages_count; i++) {
 		const struct message *m = &messages[i];
 
-		if (!goes_with(m, &upto))
+		if (!goes_with(m, &up_to))
 			continue;
 		sure += !timed_out(m, bus_queues_ms(), 0);
 		doubt += in_doubt(m);
@@ -382,11 +382,11 @@ static void acked_up_to(const struct message *last, uint64_t acked)
 	for (uint32_t i = 1; i < messages_count; i++) {
 		struct message *m = &messages[i];
 
-		if (!with_same_consumer(m, &upto))
+		if (!with_same_consumer(m, &up_to))
 			continue;
-		if (!goes_with(m, &upto)) {
+		if (!goes_with(m, &up_to)) {
 			/* The bus does nothing for one that it took back before. */
-			if (!upto.renewed && acked > 0)
+			if (!up_to.renewed && acked > 0)
 				renew(m);
 			continue;
 		}

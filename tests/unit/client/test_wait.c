@@ -173,7 +173,7 @@ static void play(struct mr_client *c, const struct mr_message *m, void *arg)
 	assert_int_equal(mr_publish(c, p->answer_to, m->payload, m->payload_bytes), 0);
 }
 
-/* Two clients in one event loop throw a message to and fro: one lost wake-up ends the game. */
+/* Two clients in one event loop throw a message back and forth: one lost wake-up ends the game. */
 static void no_wakeup_is_lost_in_ten_thousand_exchanges(void **state)
 {
 	struct fixture *f = *state;

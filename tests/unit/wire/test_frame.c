@@ -108,7 +108,7 @@ static void window_goes_over_the_wrap(void **state)
 	take_all(&w, steps, MR_ARRAY_COUNT(steps));
 }
 
-/* Against a list of all that came, in an order that jumps to and fro. */
+/* Against a list of all that came, in an order that jumps back and forth. */
 static void window_agrees_with_a_plain_list(void **state)
 {
 	enum { FRAMES = 4096 };

@@ -227,7 +227,7 @@ static void highest_ids_neither_wrap_nor_touch_low_ones(void **state)
 static void window_tells_what_came_for_any_order(void **state)
 {
 	static bool came[2000000];
-	uint64_t seed = 5, top = 0, olds = 0, lates = 0;
+	uint64_t seed = 5, top = 0, olds = 0, late_count = 0;
 
 	(void)state;
 	for (;;) {
@@ -245,12 +245,12 @@ static void window_tells_what_came_for_any_order(void **state)
 			continue;
 		}
 		assert_int_equal(sight, came[id] ? MR_ID_KNOWN : MR_ID_NEW);
-		lates += !came[id] && id + IDS <= top;
+		late_count += !came[id] && id + IDS <= top;
 		came[id] = true;
 		top = id > top ? id : top;
 	}
 	assert_true(olds > 100000);
-	assert_true(lates > 100000);
+	assert_true(late_count > 100000);
 }
 
 int main(void)

@@ -544,7 +544,7 @@ static void answer_to_a_heartbeat_is_short(void **state)
 	mr_rig_close(&r);
 }
 
-/* Forged once to come from another bus, it would go to and fro for ever. */
+/* Forged once to come from another bus, it would go back and forth for ever. */
 static void close_of_another_bus_is_not_answered(void **state)
 {
 	struct mrf_network_path path = mr_rig_path(false, MR_RIG_UDP_PORT);

@@ -644,7 +644,8 @@ static void what_a_slow_consumer_cannot_take_stays_in_the_queue(void **state)
 		mr_rig_wait_ms(&r, 1);
 		rounds(1);
 	}
-	assert_true(r.stats[0].queue_delivered < 2 * MESSAGES); /* not to and fro all the time */
+	assert_true(
+		r.stats[0].queue_delivered < 2 * MESSAGES); /* not back and forth all the time */
 	for (unsigned i = 0; i < 20000 && count < MESSAGES; i++) {
 		struct mr_message_view m;
 
