@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* compiler: what the language leaves to the compiler, spelt once.
+/* compiler: compiler hints, cache-line size, counter macros and prefetches, each defined once.
  *
- * Hot path  Everything here is a hint or a constant.
+ * Hot path  Everything here is a hint, a constant or a few instructions.
  */
 #ifndef MILLRACE_BASE_COMPILER_H
 #define MILLRACE_BASE_COMPILER_H
@@ -10,17 +10,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Two writers' lines are kept this far apart: the unit of coherence on every CPU we build for. */
+/* The unit of coherence on every CPU we build for. Data of two writers must not share a line. */
 #define MR_CACHE_LINE 64
 
 #define mr_likely(x)   __builtin_expect(!!(x), 1)
 #define mr_unlikely(x) __builtin_expect(!!(x), 0)
 
-/* For the steps of a hot loop whose arguments are to live in registers, however often they stand. */
+/* Inlines a step of a hot loop at every call, so that its arguments stay in registers. */
 #define MR_ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* Statistics: one writer, readers elsewhere: no read-modify-write is needed, only that the store is
- * whole. */
+/* Statistics have one writer and readers elsewhere. They need no read-modify-write, only a store
+ * that is not torn. */
 #define mr_count(field, n) __atomic_store_n(&(field), (field) + (uint64_t)(n), __ATOMIC_RELAXED)
 #define mr_gauge(field, v) __atomic_store_n(&(field), (uint64_t)(v), __ATOMIC_RELAXED)
 
@@ -34,9 +34,10 @@ static inline uint64_t mr_align_up(uint64_t value, uint64_t align)
 	return (value + align - 1) & ~(align - 1);
 }
 
-/* Asks for the line at `at`, to be read or to be written soon. Any address will do: none faults. For
- * writing, because a line that another core has read takes a way of its own to become this core's,
- * and that builtin leaves it shared on x86 unless it is built for newer machines than ours. */
+/* Prefetches the line at `at` for a read or a write. Any address is allowed: a prefetch never
+ * faults. A line that another core has read must become this core's before a write. On x86 the
+ * builtin asks for that only when built for newer machines than ours, so the write prefetch names
+ * the instruction. */
 static inline void mr_prefetch(const void *at)
 {
 	__builtin_prefetch(at);
@@ -51,7 +52,7 @@ static inline void mr_prefetch_write(const void *at)
 #endif
 }
 
-/* All lines of the first 4 KiB of `bytes`: more would push out what came first. */
+/* Limit of a prefetch of many lines. More would evict the lines that were fetched first. */
 #define MR_PREFETCH_BYTES_MAX 4096u
 
 static inline void mr_prefetch_lines(const void *from, size_t bytes)
@@ -66,7 +67,7 @@ static inline void mr_prefetch_lines_write(const void *from, size_t bytes)
 		mr_prefetch_write((const char *)from + at);
 }
 
-/* Tells the core that this is a spin, so that a sibling thread or the hypervisor may run. */
+/* Tells the core that this is a spin loop, so that a sibling thread or the hypervisor may run. */
 static inline void mr_cpu_relax(void)
 {
 #if defined(__x86_64__) || defined(__i386__)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* files: how many descriptors this process may have.
+/* files: the limit of open file descriptors of this process.
  *
  * Threads   Any, at start.
  */
@@ -8,8 +8,8 @@
 
 #include <stdint.h>
 
-/* Lifts the soft limit to the hard one and returns it. The kernel holds descriptors that are under
- * way in a socket against the same number. */
+/* Raises the soft limit to the hard one and returns it. The kernel counts descriptors in flight in
+ * a unix socket against the same limit. */
 uint64_t mr_files_limit_raise(void);
 
 #endif

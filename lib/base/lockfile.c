@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Between open and lock the last owner may have removed the file: a lock on what nobody else can
- * find any more locks nothing. */
+/* True if `path` still names the file that was locked. Between open and flock the last owner may
+ * have removed it, and a lock on a removed file excludes nobody. */
 static bool still_there(int fd, const char *path)
 {
 	struct stat held, there;

@@ -15,7 +15,7 @@
 #include "lib/base/text.h"
 
 #define LINE_BYTES_MAX MR_OUTLET_WRITE_BYTES_MAX
-/* Kept free for what ends a line. */
+/* Room reserved for the end of a line. */
 #define END_BYTES      24u
 #define STOP_FLUSH_MS  500
 #define ABORT_FLUSH_MS 200
@@ -27,7 +27,7 @@ static struct {
 } log_to = {.program = "millrace", .level = MR_LOG_INFO};
 
 static struct mr_outlet log_outlet;
-static bool log_started; /* for good: what is logged after the end must not block either */
+static bool log_started; /* never reset: lines logged after the stop must not block either */
 
 static const char *const level_names[] = {
 	[MR_LOG_ERROR] = "error",
@@ -36,7 +36,8 @@ static const char *const level_names[] = {
 	[MR_LOG_DEBUG] = "debug",
 };
 
-/* A line in the making. What does not fit sets `full` and is taken back by whoever began it. */
+/* A line under construction. A part that does not fit sets `full`; its caller removes the
+ * incomplete part. */
 struct line {
 	char text[LINE_BYTES_MAX];
 	size_t bytes;
@@ -71,7 +72,7 @@ __attribute__((format(printf, 2, 3))) static void put_format(
 	put_bytes(l, small, n < 0 ? 0 : (size_t)n < sizeof(small) ? (size_t)n : sizeof(small) - 1);
 }
 
-/* \uXXXX; beyond the basic plane the two surrogates of RFC 8259 §7. */
+/* Writes \uXXXX; above the basic plane two surrogates (RFC 8259 §7). */
 static void put_escape(struct line *l, uint32_t c)
 {
 	if (c >= 0x10000) {
@@ -81,14 +82,14 @@ static void put_escape(struct line *l, uint32_t c)
 	put_format(l, "\\u%04x", c);
 }
 
-/* Quoted such that neither form of line can be broken or forged by what is in it. */
+/* Quotes `text` so that its content can neither break nor forge a line, as text or JSON. */
 static void put_quoted(struct line *l, const char *text)
 {
 	const unsigned char *s = (const unsigned char *)(text != NULL ? text : "");
 
 	put(l, "\"");
 	while (*s != '\0' && !l->full) {
-		/* The bytes of a sequence are never NUL, so that none is read beyond the end. */
+		/* Bytes of a UTF-8 sequence are never NUL, so none is read beyond the end. */
 		size_t count = mr_text_utf8_bytes(s, 4);
 
 		if (count == 0)
@@ -127,7 +128,7 @@ static void put_value(struct line *l, const struct mr_log_field *f, bool json)
 	case MR_LOG_TYPE_U64: put_format(l, "%llu", (unsigned long long)f->number); break;
 	case MR_LOG_TYPE_I64: put_format(l, "%lld", (long long)(int64_t)f->number); break;
 	case MR_LOG_TYPE_HEX:
-		/* A JSON number cannot hold 64 bits everywhere. */
+		/* Not every JSON reader holds 64 bits in a number. */
 		put_format(l, json ? "\"0x%llx\"" : "0x%llx", (unsigned long long)f->number);
 		break;
 	}
@@ -214,7 +215,7 @@ void mr_log_write(
 	make_line(&l, level, event, fields, count);
 	if (log_started)
 		(void)mr_outlet_put(&log_outlet, l.text, l.bytes);
-	else /* Nowhere to report that a report failed. */
+	else /* A failed log write has nowhere to be reported. */
 		while (write(STDERR_FILENO, l.text, l.bytes) < 0 && errno == EINTR)
 			;
 	errno = saved;
@@ -230,7 +231,7 @@ static size_t say_dropped(char *out, size_t bytes, uint64_t dropped)
 	return l.bytes < bytes ? l.bytes : bytes;
 }
 
-/* What a failed assertion said shall be read. */
+/* Flushes the log on SIGABRT, so that the text of a failed assertion can be read. */
 static void aborted(int number)
 {
 	(void)number;
@@ -251,7 +252,7 @@ int mr_log_start(void)
 	log_started = true;
 	sigaction(SIGABRT, &abort_action, NULL);
 	atexit(mr_log_stop);
-	/* Libraries write to it by themselves, and must not block either. */
+	/* Libraries write to stderr directly and must not block either. */
 	stream = mr_outlet_stream(&log_outlet);
 	if (stream != NULL)
 		stderr = stream;
@@ -267,7 +268,7 @@ void mr_log_stop(void)
 	mr_outlet_close(&log_outlet, STOP_FLUSH_MS);
 }
 
-/* Limits with lines that were held back, newest first. */
+/* Limits that have suppressed lines, newest first. */
 static struct {
 	pthread_mutex_t mutex;
 	struct mr_log_limit *first;

@@ -4,10 +4,10 @@
  *   mr_log(MR_LOG_INFO, "session opened", MR_LOG_HEX("session", id), MR_LOG_STR("name", name));
  *
  * An event is logged once, where it stops travelling. Strings from outside are escaped. A line that
- * somebody outside can cause at will is limited: mr_log_limited.
+ * an outsider can cause at will is rate-limited with mr_log_limited.
  *
- * From mr_log_start on no call waits for standard error: see outlet.h. Before it, and without it (in
- * tests), a line is one write.
+ * After mr_log_start no call waits for standard error: see outlet.h. Before it, and in programs
+ * that never call it (tests), each line is one write.
  *
  * Threads   Any; mr_log_init, _start and _stop: one.
  * Hot path  Never: it formats, and takes a mutex.
@@ -34,34 +34,35 @@ struct mr_log_field {
 #define MR_LOG_U64(k, v) ((struct mr_log_field){(k), MR_LOG_TYPE_U64, NULL, (uint64_t)(v)})
 #define MR_LOG_I64(k, v) ((struct mr_log_field){(k), MR_LOG_TYPE_I64, NULL, (uint64_t)(int64_t)(v)})
 #define MR_LOG_HEX(k, v) ((struct mr_log_field){(k), MR_LOG_TYPE_HEX, NULL, (uint64_t)(v)})
-/* A negative errno as its text. */
+/* The text of a negative errno. */
 #define MR_LOG_ERR(e) MR_LOG_STR("error", mr_log_errno_text(e))
 
-/* `program` is said in each line; kept by pointer. */
+/* `program` appears in each line; the pointer is kept. */
 void mr_log_init(const char *program, enum mr_log_level level, bool json);
 void mr_log_write(enum mr_log_level level, const char *event, const struct mr_log_field *fields,
 	size_t count);
 const char *mr_log_errno_text(int error);
 
-/* Logs through a thread of its own from here on, and so does stderr, which libraries use. The rest is
- * flushed at exit, for half a second at most. Call it before there are other threads. -errno. */
+/* Starts a thread that writes the log, and redirects stderr (which libraries use) to it. At exit
+ * the rest is flushed, for half a second at most. Call it before other threads exist. 0 or -errno.
+ */
 int mr_log_start(void);
-/* The same as at exit, for those who leave with _exit. */
+/* Flushes and stops the thread as at exit; for programs that leave with _exit. */
 void mr_log_stop(void);
 
-/* A limit of one line of the source. Lines beyond it are counted, and the count is logged a second
- * later, as the event with a field `not_logged`. */
+/* Rate limit of one log statement. Lines above it are counted; a second later the count is logged
+ * as the same event with a field `not_logged`. */
 #define MR_LOG_LINES_PER_SECOND 5u
 struct mr_log_limit {
-	uint64_t second; /* in which `lines` were logged */
+	uint64_t second; /* the second in which `lines` were logged */
 	uint32_t lines;
 	uint64_t held_back;
 	enum mr_log_level level;
-	const char *event; /* a literal */
+	const char *event; /* a string literal */
 	struct mr_log_limit *next;
 };
 bool mr_log_allowed(struct mr_log_limit *limit, enum mr_log_level level, const char *event);
-/* Logs the counts of what was held back. */
+/* Logs the counts of suppressed lines. */
 void mr_log_limits_tell(void);
 
 #define mr_log_limited(level, event, ...)                                                          \

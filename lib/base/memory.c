@@ -11,7 +11,7 @@ static size_t whole(size_t bytes)
 	return mr_align_up(bytes > 0 ? bytes : 1, MR_MEMORY_HUGE_BYTES);
 }
 
-/* The kernel aligns to 4 KiB: more is mapped, and what hangs over at both ends given back. */
+/* The kernel aligns only to 4 KiB, so this maps more and unmaps the excess at both ends. */
 void *mr_memory_map(size_t bytes, bool huge)
 {
 	size_t with_slack = whole(bytes) + MR_MEMORY_HUGE_BYTES;
@@ -27,7 +27,7 @@ void *mr_memory_map(size_t bytes, bool huge)
 		munmap(map, (size_t)(start - map));
 	if (end < map + with_slack)
 		munmap(end, (size_t)(map + with_slack - end));
-	/* Without them it works as well, only slower. */
+	/* Huge pages are an optimization: their absence is no error. */
 	if (huge)
 		(void)madvise(start, whole(bytes), MADV_HUGEPAGE);
 	return start;

@@ -33,7 +33,7 @@ static void copy_in(struct mr_outlet *o, const char *data, size_t bytes)
 	atomic_store_explicit(&o->put_bytes, at + bytes, memory_order_relaxed);
 }
 
-/* Where lines are missing, it is said how many. */
+/* Reports the number of dropped lines at the place where they are missing. */
 static void put_dropped(struct mr_outlet *o)
 {
 	char line[DROP_LINE_BYTES];
@@ -78,7 +78,7 @@ void mr_outlet_tick_ask(struct mr_outlet *o)
 	pthread_mutex_unlock(&o->mutex);
 }
 
-/* Whole lines, as many as one write may hold; a longer line goes in parts. */
+/* Takes whole lines, as many as one write may hold. A longer line is taken in parts. */
 static size_t copy_out(struct mr_outlet *o, char out[MR_OUTLET_WRITE_BYTES_MAX])
 {
 	uint64_t at = atomic_load_explicit(&o->taken_bytes, memory_order_relaxed);
@@ -98,7 +98,7 @@ static size_t copy_out(struct mr_outlet *o, char out[MR_OUTLET_WRITE_BYTES_MAX])
 	return bytes;
 }
 
-/* Until there is something to write or to do. */
+/* Waits until there is something to write or a tick is due. */
 static void wait_for_more(struct mr_outlet *o)
 {
 	if (o->ticking)
@@ -126,7 +126,7 @@ static void run_tick(struct mr_outlet *o)
 	pthread_mutex_lock(&o->mutex);
 }
 
-/* Bytes to write; 0: the end. */
+/* Returns the bytes to write next; 0: the outlet stops. */
 static size_t next(struct mr_outlet *o, char out[MR_OUTLET_WRITE_BYTES_MAX])
 {
 	size_t bytes = 0;
@@ -148,7 +148,7 @@ static size_t next(struct mr_outlet *o, char out[MR_OUTLET_WRITE_BYTES_MAX])
 	return bytes;
 }
 
-/* Nowhere to report that a report failed. */
+/* Writes all bytes. A failed log write has nowhere to be reported. */
 static void write_all(int fd, const char *data, size_t bytes)
 {
 	while (bytes > 0) {
@@ -159,7 +159,7 @@ static void write_all(int fd, const char *data, size_t bytes)
 			data += n;
 			bytes -= (size_t)n;
 		} else if (n < 0 && errno == EAGAIN) {
-			/* Somebody else made the description non-blocking. */
+			/* Another holder of the file description made it non-blocking. */
 			(void)poll(&p, 1, -1);
 		} else if (n == 0 || errno != EINTR) {
 			return;
@@ -167,7 +167,8 @@ static void write_all(int fd, const char *data, size_t bytes)
 	}
 }
 
-/* A write needs no rights, and what runs here is reachable by whoever takes over the process. */
+/* Drops all capabilities: a write needs none, and an attacker inside the process could reach this
+ * thread. */
 static void drop_capabilities(void)
 {
 	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};

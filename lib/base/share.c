@@ -9,7 +9,8 @@
 
 #define RESERVE_SHARE 16u
 
-/* IPv6 networks below 100::/8 are nobody's (RFC 4291 §2.4), so numbers below 2^56 name other peers. */
+/* IPv6 networks below 100::/8 are not assigned to anyone (RFC 4291 §2.4), so numbers below 2^56
+ * name other peers. */
 #define PEER_IP4  (UINT64_C(1) << 32)
 #define PEER_USER (UINT64_C(2) << 32)
 
@@ -58,7 +59,7 @@ static uint32_t *bucket_of(const struct mr_shares *s, uint64_t peer, uint64_t of
 	return &s->buckets[hash & s->mask];
 }
 
-/* Where the entry's number stands, or the end of its chain. */
+/* Returns the link that holds the entry's number, or the end of its chain. */
 static uint32_t *find(const struct mr_shares *s, uint64_t peer, uint64_t of)
 {
 	uint32_t *at = bucket_of(s, peer, of);
@@ -84,7 +85,7 @@ static void chain_all(struct mr_shares *s)
 		uint32_t *at;
 
 		if (e->count == 0)
-			continue; /* free: its link is another list's */
+			continue; /* free: its link belongs to the free list */
 		at = bucket_of(s, e->peer, e->of);
 		e->next = *at;
 		*at = i;

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* share: how much of each table every peer has, so that no peer can take all of it.
+/* share: limits the part of each table that one peer may take, so that no peer can take all of it.
  *
- * A peer is a host (its IPv4 address, or the network of its IPv6 address) or a local user. Root and the
- * bus's own user are one peer, MR_PEER_OWN: it has no share to keep within, and a part of each table
- * is kept for it.
+ * A peer is a host (its IPv4 address, or the network of its IPv6 address) or a local user. Root and
+ * the bus's own user are one peer, MR_PEER_OWN. It has no limit, and a part of each table is
+ * reserved for it.
  *
  *   table of `max` | reserve: for MR_PEER_OWN alone | the rest: for everybody, each up to a share |
  *
- * Counts are exact: they are found by the whole key, (peer, of). `of` tells tables apart that have one
- * struct mr_shares, or parts of a table: see MR_SHARE_OF. A count of 0 takes no memory.
+ * Counts are exact: a count is found by its whole key (peer, of). `of` distinguishes the tables
+ * that share one struct mr_shares, or the parts of a table: see MR_SHARE_OF. A count of 0 takes no
+ * memory.
  *
- * Owns      Its counts. There are at most entries_max of them that are not 0.
+ * Owns      Its counts; at most entries_max of them are not 0.
  * Threads   One at a time.
- * Units     Whatever the caller counts: items, bytes.
+ * Units     The caller's: items or bytes.
  * Errors    -EDQUOT: the peer has its share. -ENOMEM: no room for another count. Nothing changed.
- * Hot path  take and give take constant time; take allocates when it grows, which one that starts with
- *           all its entries never does.
+ * Hot path  take and give take constant time. take allocates only when it grows; it never grows if
+ *           init made room for all entries.
  */
 #ifndef MILLRACE_BASE_SHARE_H
 #define MILLRACE_BASE_SHARE_H
@@ -24,9 +25,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Root, and the user that the bus runs as. */
+/* Root, and the user that runs the bus. */
 #define MR_PEER_OWN 0u
-/* Not known any more. */
+/* A peer that is no longer known. */
 #define MR_PEER_UNKNOWN (UINT64_C(3) << 32)
 
 /* Names a count: `kind` below 256, `part` below 2^56. */
@@ -36,11 +37,11 @@ struct mr_share_entry {
 	uint64_t peer;
 	uint64_t of;
 	uint64_t count;
-	uint32_t next; /* of its chain, or of the free ones; 0: none */
+	uint32_t next; /* link of the hash chain or the free list; 0: none */
 };
 
 struct mr_shares {
-	struct mr_share_entry *entries; /* numbered from 1 on */
+	struct mr_share_entry *entries; /* numbered from 1 */
 	uint32_t *buckets;
 	uint32_t mask;
 	uint32_t room;
@@ -48,45 +49,47 @@ struct mr_shares {
 	uint32_t fresh;
 	uint32_t freed;
 	uint32_t used;
-	uint64_t key[4]; /* random: nobody can choose peers whose chains are one */
+	uint64_t key[4]; /* random, so that no peer can choose keys that collide */
 };
 
-/* What a table of `max` gives to whom. */
+/* The limits of a table of `max` items. */
 struct mr_share_bound {
 	uint64_t max;
-	uint64_t share;   /* of one peer */
+	uint64_t share;   /* for one peer */
 	uint64_t reserve; /* for MR_PEER_OWN */
 };
 
-/* `percent` of 1 .. 100 for each peer, at least one item. The reserve is a sixteenth, at least one item
- * of two or more. */
+/* Gives each peer `percent` (1 .. 100) of the table, at least one item. The reserve is a sixteenth
+ * of the table, at least one item of two or more. */
 struct mr_share_bound mr_share_bound(uint64_t max, uint32_t percent);
 
-/* True if a table of which `used` are taken has none left for that peer. */
+/* True if a table with `used` items taken has none left for that peer. */
 static inline bool mr_share_none_left(const struct mr_share_bound *b, uint64_t peer, uint64_t used)
 {
 	return used + (peer == MR_PEER_OWN ? 0 : b->reserve) >= b->max;
 }
 
-/* Local users, and hosts by their address in network order, IPv4 mapped into IPv6. An IPv6 host is the network of
- * `ip6_bits` in which it may choose any address, 8 to 64. */
+/* Return the peer of a local user, or of a host by its address in network order (IPv4 mapped into
+ * IPv6). An IPv6 host is identified by the network prefix of `ip6_bits` (8 .. 64) within which it
+ * can choose any address. */
 uint64_t mr_peer_of_user(uint32_t uid, uint32_t own_uid);
 uint64_t mr_peer_of_address(const uint8_t address[16], uint32_t ip6_bits);
 
-/* Begins with room for `entries_first` counts, and grows up to entries_max. -ENOMEM, -EIO. */
+/* Makes room for `entries_first` counts; it grows up to entries_max. -ENOMEM, -EIO. */
 int mr_shares_init(struct mr_shares *s, uint32_t entries_first, uint32_t entries_max);
 void mr_shares_fini(struct mr_shares *s);
 
-/* Of MR_PEER_OWN: 0. */
+/* Returns 0 for MR_PEER_OWN. */
 uint64_t mr_share_count(const struct mr_shares *s, uint64_t peer, uint64_t of);
-/* Takes `amount` if the peer has no more than `share` then. MR_PEER_OWN is not counted. */
+/* Adds `amount` if the peer's count stays within `share`. MR_PEER_OWN is not counted. */
 int mr_share_take(struct mr_shares *s, uint64_t peer, uint64_t of, uint64_t amount, uint64_t share);
-/* Gives back what was taken. */
+/* Subtracts `amount`, which was taken before. */
 void mr_share_give(struct mr_shares *s, uint64_t peer, uint64_t of, uint64_t amount);
 
-/* Number of a count that is not 0, and stays so while the number is used; 0: there is none. */
+/* Returns the number of a count that is not 0; the number is valid as long as the count is not 0.
+ * 0: there is no such count. */
 uint32_t mr_share_number(const struct mr_shares *s, uint64_t peer, uint64_t of);
-/* The same as take and give of what was taken before, by the number: without looking it up. */
+/* Add to or subtract from a count by its number, without the look-up of take and give. */
 static inline void mr_share_add(struct mr_shares *s, uint32_t number, uint64_t amount)
 {
 	s->entries[number].count += amount;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* signals: SIGTERM and SIGINT end a process of the bus, and are read from a descriptor in its loop.
+/* signals: SIGTERM and SIGINT end a process of the bus; its loop reads them from a descriptor.
  *
- * Threads   block: the first one, before there are others, which inherit it. open: any.
+ * Threads   block: the first thread, before others exist, which inherit the mask. open: any.
  * Errors    -errno.
  */
 #ifndef MILLRACE_BASE_SIGNALS_H
 #define MILLRACE_BASE_SIGNALS_H
 
-/* They interrupt nothing any more; nor does writing to somebody who has gone. */
+/* Blocks both signals and ignores SIGPIPE, so that a write to a closed peer is only an error. */
 void mr_signals_block(void);
-/* A descriptor to read them from; `flags` as of signalfd, beside SFD_CLOEXEC. */
+/* Returns a signalfd that delivers both; `flags` as for signalfd, SFD_CLOEXEC is added. */
 int mr_signals_open(int flags);
 
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stats: what the statistics memory (flatbuf/schemas/stats.fbs) begins with.
+/* stats: magic number and flags of the statistics memory (flatbuf/schemas/stats.fbs).
  *
- * It changes with the layout: who maps the memory of another version must not read counters there.
+ * The magic number changes with the layout, so that a reader never takes counters from the memory
+ * of another version.
  */
 #ifndef MILLRACE_BASE_STATS_H
 #define MILLRACE_BASE_STATS_H
 
-/* Of full_since_ns of a session: see there. */
+/* Topmost bit of a session's full_since_ns: see stats.fbs. */
 #define MR_FULL_OVER   (1ull << 63)
 #define MR_STATS_MAGIC 0x363054415453524dull /* "MRSTAT06" */
 

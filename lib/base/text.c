@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-/* Code points that are not printable, beyond C0 and DEL; in order. */
+/* Code points that are not printable, beyond C0 and DEL; in ascending order. */
 static const struct {
 	uint32_t first, last;
 } hidden[] = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* text: tells what of bytes that others chose may be shown as it is.
+/* text: decides which bytes from outside may be shown unchanged.
  *
  * Threads   Any.
  */
@@ -9,15 +9,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of the UTF-8 sequence at `p`, 0 if there is none (Unicode 15, table 3-7). */
+/* Returns the bytes of the UTF-8 sequence at `p`; 0: it is malformed (Unicode 15, table 3-7). */
 size_t mr_text_utf8_bytes(const uint8_t *p, size_t bytes);
 
-/* The same, but 0 for what changes how other text is read or where it is shown: C0, DEL and C1
- * controls, line and paragraph separators, bidirectional controls, and formats that nobody sees
- * (zero-width space, word joiner, byte-order mark, tags). Joiners of scripts and emoji stay. */
+/* Returns the bytes of the UTF-8 sequence at `p`; 0: malformed, or a character that could mislead
+ * the reader. Refused are C0, DEL and C1 controls, line and paragraph separators, bidirectional
+ * controls, and invisible formats (zero-width space, word joiner, byte-order mark, tags). Joiners
+ * of scripts and emoji are accepted. */
 size_t mr_text_printable_bytes(const uint8_t *p, size_t bytes);
 
-/* The code point of the sequence of `bytes` at `p`, which is well-formed. */
+/* Returns the code point of the well-formed sequence of `bytes` at `p`. */
 uint32_t mr_text_code_point(const uint8_t *p, size_t bytes);
 
 #endif

@@ -14,9 +14,9 @@
 #include "flatbuf/attach.h"
 
 #define PAGE_BYTES 4096u
-/* MFD_NOEXEC_SEAL of Linux 6.3, which older headers lack. */
+/* MFD_NOEXEC_SEAL, from Linux 6.3; older headers lack it. */
 #define MR_MFD_NOEXEC_SEAL 8u
-/* In the first page: the header, then the shared parts of the two rings. */
+/* The first page holds the header, then the shared parts of the two rings. */
 #define UP_SHARED_OFFSET   256u
 #define DOWN_SHARED_OFFSET 512u
 
@@ -29,8 +29,8 @@ static bool ring_bytes_valid(uint32_t bytes)
 	       (bytes & (bytes - 1)) == 0;
 }
 
-/* Maps `bytes` at `offset` twice in a row, so that a record that wraps reads straight on. `flags`: MAP_POPULATE
- * or 0. */
+/* Maps `bytes` at `offset` twice in a row, so that a record that wraps reads straight on. `flags`:
+ * MAP_POPULATE or 0. */
 static int map_twice(int fd, uint32_t offset, uint32_t bytes, int flags, void **out)
 {
 	uint8_t *base =
@@ -98,8 +98,8 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
-/* Memory whose size nobody can change any more. Where the kernel knows the flag, memory that nobody
- * can execute either: a host may be set up to refuse any other. `now`: all of it. */
+/* Makes memory whose size nobody can change. It is not executable where the kernel supports that
+ * flag: a host may refuse any other memory. `now` allocates all pages. */
 static int make_memory(const char *name, off_t bytes, int seals, bool now, int *out)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MR_MFD_NOEXEC_SEAL);
@@ -109,7 +109,7 @@ static int make_memory(const char *name, off_t bytes, int seals, bool now, int *
 		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
-	/* Pages that others share are had now or refused now: a worker that touches one later must not fail on it. */
+	/* Shared pages are allocated here or refused here: a worker must not fault on one later. */
 	if (ftruncate(fd, bytes) < 0 || (now && fallocate(fd, 0, 0, bytes) < 0) ||
 		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | seals) < 0) {
 		error = -errno;
@@ -130,8 +130,8 @@ static int make_bells(struct mr_channel *ch)
 		return -errno;
 	ch->peer_bell_far_fd = ends[0];
 	ch->peer_bell_fd = ends[1];
-	/* Nothing is ever read here, so nothing may pile up; and of rings, a few are as good as many.
-	 */
+	/* This end never reads, so nothing may queue up here. A few pending rings are as good as
+	 * many, so the send buffer is least. */
 	if (shutdown(ends[1], SHUT_RD) < 0 ||
 		setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &least, sizeof(least)) < 0)
 		return -errno;
@@ -190,7 +190,7 @@ void mr_channel_trim(struct mr_channel *ch)
 {
 	if (ch->header_map == NULL)
 		return;
-	/* Of the memory, not of the mapping: both halves let go of it. */
+	/* Releases the pages of the memory, not only of the mapping, so both halves lose them. */
 	(void)madvise(ch->up_map, ch->up_bytes, MADV_REMOVE);
 	(void)madvise(ch->down_map, ch->down_bytes, MADV_REMOVE);
 }
@@ -211,7 +211,7 @@ static bool header_valid(const struct mrf_channel_header *h, uint64_t memory_byt
 	       ring_within(h->down_offset, h->down_bytes, memory_bytes);
 }
 
-/* The size of a memory that holds a page at least and can never be made smaller under a mapping. */
+/* Returns the size of memory that holds at least a page and can never shrink under a mapping. */
 static int memory_size(int fd, uint64_t *bytes)
 {
 	struct stat st;
@@ -298,7 +298,7 @@ int mr_worker_page_new(int *fd, struct mr_worker_page **page)
 		error = -errno;
 		goto close;
 	}
-	/* Whoever gets the descriptor after this can map it only to read. */
+	/* From now on a holder of the descriptor can map the page only for reading. */
 	if (fcntl(*fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0) {
 		error = -errno;
 		goto unmap;
@@ -334,9 +334,9 @@ void mr_worker_page_unmap(const struct mr_worker_page *page)
 		munmap((void *)(uintptr_t)page, PAGE_BYTES);
 }
 
-/* The kernel's list of one thread has one offset from entry to futex, which is why the entry need not stand in the
- * page, where others would read addresses of this process. What the C library had there goes back in disown; this
- * thread locks no robust mutex in between. */
+/* The kernel's list of a thread has one offset from entry to futex. So the entry can stand outside
+ * the page, where others would read addresses of this process. own saves the C library's list and
+ * disown restores it; the thread locks no robust mutex in between. */
 void mr_worker_page_own(struct mr_worker_page *page, struct mr_worker_page_owner *o)
 {
 	o->list = (struct robust_list_head){
@@ -362,7 +362,7 @@ void mr_bell_ring(int fd)
 	uint64_t one = 1;
 	ssize_t n;
 
-	/* Full (EAGAIN) means that it has been rung: nothing more to do. */
+	/* EAGAIN: the counter is full, so the doorbell was rung already. */
 	do {
 		n = write(fd, &one, sizeof(one));
 	} while (n < 0 && errno == EINTR);
@@ -372,7 +372,7 @@ void mr_peer_bell_ring(int fd)
 {
 	ssize_t n;
 
-	/* Full: it has been rung. The peer is gone: nobody to ring for. */
+	/* A full buffer: the doorbell was rung already. A closed peer: nobody to wake. */
 	do {
 		n = send(fd, "!", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
@@ -384,7 +384,7 @@ bool mr_bell_clear(int fd)
 	bool rung = false;
 	ssize_t n;
 
-	/* An eventfd gives one number, a socket all that was sent. */
+	/* An eventfd returns one number, a socket all bytes that were sent. */
 	do {
 		n = read(fd, rings, sizeof(rings));
 		rung = rung || n > 0;

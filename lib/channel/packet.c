@@ -40,7 +40,7 @@ ssize_t mr_packet_send(
 	return n < 0 ? -errno : n;
 }
 
-/* Takes what fits, closes the rest; true if all fitted. */
+/* Takes the descriptors that fit, closes the rest; true if all fitted. */
 static int take_fds(struct msghdr *m, int *fds, unsigned *fds_count)
 {
 	unsigned room = *fds_count;

@@ -2,9 +2,9 @@
 /* packet: one datagram with descriptors over a unix SOCK_SEQPACKET socket.
  *
  * Owns      Sent descriptors stay the sender's. Received ones become the caller's.
- * Errors    Bytes moved or -errno; -EAGAIN when the socket is not ready; 0 received: the peer
- * closed. -EMSGSIZE: the packet or its descriptors were more than the caller had room for; it is
- *           gone, and what descriptors came with it are closed.
+ * Errors    Bytes moved or -errno. -EAGAIN: the socket is not ready. 0 received: the peer closed.
+ *           -EMSGSIZE: the packet or its descriptors exceeded the caller's room; both are dropped,
+ *           descriptors closed.
  */
 #ifndef MILLRACE_CHANNEL_PACKET_H
 #define MILLRACE_CHANNEL_PACKET_H
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Descriptors in one packet at most: the kernel's own limit. */
+/* Most descriptors in one packet: the kernel's own limit. */
 #define MR_PACKET_FDS_MAX 253u
 
 ssize_t mr_packet_send(

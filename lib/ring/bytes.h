@@ -2,26 +2,27 @@
 /* bytes: ring of byte records in memory that two processes share, one producer, one consumer.
  *
  * A record takes a multiple of 8 bytes and never wraps for its users: the data is mapped twice, one
- * mapping behind the other. What a record is, its users say; the ring moves bytes.
+ * mapping behind the other. The users define the format of a record; the ring moves bytes.
  *
- * Positions are 64-bit counts of bytes since the ring was made, multiples of 8 that may wrap. Each
- * side trusts its own private position alone: what the other side wrote is checked when it is read,
- * so that a hostile peer can spoil only the data and its own progress. After any such read
+ * A position is a 64-bit count of bytes since the ring was made, a multiple of 8 that may wrap.
+ * Each side trusts only its own private position. It checks the other side's position when it reads
+ * it, so that a hostile peer can spoil only the data and its own progress. After any such read
  *
  *   producer: tail - head_seen <= capacity, consumer: ready <= capacity or MR_BYTES_CORRUPT
  *
  * hold, and no offset computed from them leaves the double mapping.
  *
- * Owns      Nothing. From publish to release a record's bytes are the consumer's to read; before and
- *           after they are the producer's to write.
+ * Owns      Nothing. From publish to release a record's bytes are the consumer's to read; before
+ *           and after they are the producer's to write.
  * Threads   One thread at a time a side.
- * Ordering  [bytes.data] release of tail in publish -> acquire in readable: the records are written.
+ * Ordering  [bytes.data] release of tail in publish -> acquire in readable: the records are
+ *           written.
  *           [bytes.room] release of head in release -> acquire in claim: the records were read.
- *           [bytes.sleep] tail stored, then asleep loaded, by the producer, against asleep stored,
- *           then tail loaded, by the consumer; all four seq_cst, so that at least one side sees the
- *           other and no record is left behind with the consumer asleep.
- * Errors    No room: NULL. A tail that makes no sense: MR_BYTES_CORRUPT. A head that makes no sense
- *           is a full ring: a consumer that lies about it gets nothing more.
+ *           [bytes.sleep] the producer stores tail, then loads asleep; the consumer stores asleep,
+ *           then loads tail. All four are seq_cst, so at least one side sees the other's store, and
+ *           no record stays unseen while the consumer sleeps.
+ * Errors    No room: NULL. A malformed tail: MR_BYTES_CORRUPT. A malformed head reads as a full
+ *           ring, so a consumer that lies about it receives nothing more.
  * Hot path  No call, lock, allocation or system call.
  */
 #ifndef MILLRACE_RING_BYTES_H
@@ -41,8 +42,8 @@ struct mr_bytes_shared {
 	alignas(MR_CACHE_LINE) _Atomic uint64_t tail; /* w: producer, r: consumer */
 	alignas(MR_CACHE_LINE) _Atomic uint64_t head; /* w: consumer, r: producer */
 	_Atomic uint32_t wants_bell; /* w: producer waiting for room, r: consumer */
-	alignas(MR_CACHE_LINE) _Atomic uint32_t asleep; /* w: consumer; w: producer, to clear it */
-	_Atomic uint32_t closed; /* nobody reads any more; w: consumer's side, r: producer */
+	alignas(MR_CACHE_LINE) _Atomic uint32_t asleep; /* w: consumer; producer, to clear it */
+	_Atomic uint32_t closed; /* w: consumer's side, r: producer: nobody reads any more */
 };
 
 _Static_assert(sizeof(struct mr_bytes_shared) == 192, "shared between processes");
@@ -53,12 +54,12 @@ _Static_assert(offsetof(struct mr_bytes_shared, closed) == 132, "shared between 
 
 struct mr_bytes_producer {
 	struct mr_bytes_shared *shared;
-	/* The ring's own flag, or one that the consumer has for all its rings. */
+	/* the ring's own flag, or one flag for all rings of the consumer */
 	const _Atomic uint32_t *asleep;
 	uint8_t *data;
 	uint64_t capacity; /* bytes, a power of two */
 	uint64_t tail;     /* where the next record goes */
-	uint64_t tail_out; /* what the consumer was told */
+	uint64_t tail_out; /* the tail as last published */
 	uint64_t head_seen;
 };
 
@@ -69,23 +70,25 @@ struct mr_bytes_consumer {
 	uint64_t head; /* the next record to read */
 	uint64_t head_out;
 	uint64_t tail_seen;
-	uint64_t head_rung; /* where the producer was last rung for room */
+	uint64_t head_notified; /* position at the last notification for room */
 };
 
-/* Reads the consumer's position, checked. [bytes.room] */
+/* Reads and checks the consumer's position. [bytes.room] */
 static inline void mr_bytes_look(struct mr_bytes_producer *p)
 {
 	uint64_t head = atomic_load_explicit(&p->shared->head, memory_order_acquire);
 
-	/* Behind by more than the ring holds, ahead of what was pushed, or between two records. */
+	/* Malformed: behind by more than the ring holds, ahead of the pushed records, or inside a
+	 * record. */
 	if (mr_unlikely(p->tail - head > p->capacity || head % MR_BYTES_ALIGN != 0))
 		head = p->tail - p->capacity;
 	p->head_seen = head;
 }
 
-/* `data` is mapped twice in a row; `capacity` bytes, a power of two >= 4096. Takes up where the
- * shared positions stand, so that a new owner of a side may go on where the last one was: what that
- * one had pushed and not published is gone, what it had skipped and not released comes again. */
+/* `data` is mapped twice in a row; `capacity` is a power of two >= 4096 bytes. Both inits continue
+ * at the shared positions, so that a new owner of a side can go on where the last one stopped.
+ * Records that the last owner pushed and did not publish are lost; records that it skipped and did
+ * not release are read again. */
 static inline void mr_bytes_producer_init(
 	struct mr_bytes_producer *p, struct mr_bytes_shared *shared, void *data, uint64_t capacity)
 {
@@ -111,10 +114,11 @@ static inline void mr_bytes_consumer_init(struct mr_bytes_consumer *c,
 	c->head = head & ~(uint64_t)(MR_BYTES_ALIGN - 1);
 	c->head_out = c->head;
 	c->tail_seen = c->head;
-	c->head_rung = c->head;
+	c->head_notified = c->head;
 }
 
-/* Bytes that there is room for, at least; looks for more only when that is fewer than `wanted`. */
+/* Returns the free bytes, at least. Reads the consumer's position only when fewer than `wanted` are
+ * known to be free. */
 static inline uint64_t mr_bytes_room(struct mr_bytes_producer *p, uint64_t wanted)
 {
 	if (mr_unlikely(wanted > p->capacity - (p->tail - p->head_seen)))
@@ -122,8 +126,8 @@ static inline uint64_t mr_bytes_room(struct mr_bytes_producer *p, uint64_t wante
 	return p->capacity - (p->tail - p->head_seen);
 }
 
-/* Space for a record of `bytes`; NULL when there is no room, as there never is for more than the
- * capacity. Nothing is taken until push; claiming again gives the same place. */
+/* Returns space for a record of `bytes`; NULL: no room, as always for more than the capacity. Takes
+ * nothing until push; a second claim returns the same place. */
 static inline void *mr_bytes_claim(struct mr_bytes_producer *p, size_t bytes)
 {
 	if (mr_unlikely(bytes > p->capacity - (p->tail - p->head_seen)) &&
@@ -139,7 +143,8 @@ static inline void mr_bytes_push(struct mr_bytes_producer *p, size_t bytes)
 	assert(p->tail - p->head_seen <= p->capacity);
 }
 
-/* Shows the consumer all that was pushed. True: the consumer sleeps and its bell must be rung. */
+/* Publishes the tail: the consumer sees all that was pushed. True: the consumer sleeps and its
+ * doorbell must be rung. */
 static inline bool mr_bytes_publish(struct mr_bytes_producer *p)
 {
 	p->tail_out = p->tail;
@@ -148,29 +153,31 @@ static inline bool mr_bytes_publish(struct mr_bytes_producer *p)
 	return atomic_load_explicit(p->asleep, memory_order_seq_cst) != 0;
 }
 
-/* The same for a consumer that never sleeps. */
+/* Publishes to a consumer that never sleeps. */
 static inline void mr_bytes_publish_quiet(struct mr_bytes_producer *p)
 {
 	p->tail_out = p->tail;
 	atomic_store_explicit(&p->shared->tail, p->tail, memory_order_release); /* [bytes.data] */
 }
 
-/* Bytes pushed and not yet released by the consumer, as far as it has said. A head that makes no
- * sense reads as a full ring. */
+/* Returns the bytes pushed and not yet released by the consumer. A malformed head reads as a full
+ * ring. */
 static inline uint64_t mr_bytes_backlog(struct mr_bytes_producer *p)
 {
 	mr_bytes_look(p);
 	return p->tail - p->head_seen;
 }
 
-/* Says whether this producer waits for room and would have its bell rung. A hint: the consumer may
- * miss it, so a producer that waits looks again by itself after a bounded time. */
+/* Tells the consumer whether this producer waits for room and wants to be notified. This is a hint
+ * that the consumer may miss: a producer that waits must look again by itself after a bounded time.
+ */
 static inline void mr_bytes_want_bell(struct mr_bytes_producer *p, bool wanted)
 {
 	atomic_store_explicit(&p->shared->wants_bell, wanted, memory_order_relaxed);
 }
 
-/* Bytes ready to read, or MR_BYTES_CORRUPT. Looks at the shared line only when it has run dry. */
+/* Returns the bytes ready to read, or MR_BYTES_CORRUPT. Reads the shared line only when none are
+ * known. */
 static inline size_t mr_bytes_readable(struct mr_bytes_consumer *c)
 {
 	uint64_t ready;
@@ -184,7 +191,8 @@ static inline size_t mr_bytes_readable(struct mr_bytes_consumer *c)
 	return ready;
 }
 
-/* The same, and looks whether more has come: for a consumer that leaves records where they are. */
+/* Like readable, but always reads the shared tail: for a consumer that leaves records in the
+ * ring. */
 static inline size_t mr_bytes_readable_now(struct mr_bytes_consumer *c)
 {
 	if (c->tail_seen != c->head)
@@ -193,50 +201,50 @@ static inline size_t mr_bytes_readable_now(struct mr_bytes_consumer *c)
 	return mr_bytes_readable(c);
 }
 
-/* True if something has come that readable did not see yet. Like mr_bytes_empty, for a consumer that
- * leaves records where they are. */
+/* True if more was published than readable has seen. The last look before sleep of a consumer that
+ * leaves records in the ring, in place of mr_bytes_empty. */
 static inline bool mr_bytes_grew(const struct mr_bytes_consumer *c)
 {
 	return atomic_load_explicit(&c->shared->tail, memory_order_seq_cst) !=
 	       c->tail_seen; /* [bytes.sleep] */
 }
 
-/* Where the next record starts; as many bytes as readable said may be read. */
+/* Points to the next record; as many bytes as readable returned may be read. */
 static inline const uint8_t *mr_bytes_peek(const struct mr_bytes_consumer *c)
 {
 	return c->data + (c->head & (c->capacity - 1));
 }
 
-/* Goes past a record of `bytes`. It stays readable until release. */
+/* Advances past a record of `bytes`. Its memory stays readable until release. */
 static inline void mr_bytes_skip(struct mr_bytes_consumer *c, size_t bytes)
 {
 	c->head += mr_align_up(bytes, MR_BYTES_ALIGN);
 }
 
-/* Gives back all that was skipped. True: the producer waits for room and wants its bell rung. Said
- * at most once for each quarter of the ring, so that a producer that always wants it costs its
- * consumer next to nothing. */
+/* Returns all skipped records to the producer. True: the producer waits for room and must be
+ * notified. That is true at most once for each quarter of the ring, so that a producer that always
+ * asks costs its consumer little. */
 static inline bool mr_bytes_release(struct mr_bytes_consumer *c)
 {
 	c->head_out = c->head;
 	atomic_store_explicit(&c->shared->head, c->head, memory_order_release); /* [bytes.room] */
 	if (mr_likely(atomic_load_explicit(&c->shared->wants_bell, memory_order_relaxed) == 0))
 		return false;
-	if (c->head - c->head_rung < c->capacity / 4)
+	if (c->head - c->head_notified < c->capacity / 4)
 		return false;
-	c->head_rung = c->head;
+	c->head_notified = c->head;
 	return true;
 }
 
-/* True if nothing is left to read. The last look before it sleeps of a consumer whose flag is not
- * in the ring: it stores that flag seq_cst first. */
+/* True if nothing is left to read. The last look before sleep of a consumer whose flag is not in
+ * the ring: it stores that flag seq_cst first. */
 static inline bool mr_bytes_empty(const struct mr_bytes_consumer *c)
 {
 	return atomic_load_explicit(&c->shared->tail, memory_order_seq_cst) ==
 	       c->head; /* [bytes.sleep] */
 }
 
-/* Says that the consumer will sleep. False: something has come meanwhile; it must not. */
+/* Announces that the consumer will sleep. False: more was published meanwhile, and it must not. */
 static inline bool mr_bytes_sleep(struct mr_bytes_consumer *c)
 {
 	/* [bytes.sleep] */

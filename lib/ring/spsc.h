@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spsc: bounded ring of 32-byte descriptors, one producer, one consumer, one process.
  *
- * The mesh has one for each ordered pair of workers.
+ * The mesh has one ring for each ordered pair of workers.
  *
- * Owns      The slots. What a descriptor names is the ring's from a counted push until its counted
- *           pop.
+ * Owns      The slots. The buffer of a descriptor belongs to the ring from a counted push until its
+ *           counted pop.
  * Threads   push, room: the producer only. pop, done: the consumer only. empty: anyone, as a hint.
  *           tail, is_done: anyone.
  * Ordering  [spsc.slot] release of tail in push -> acquire in pop: the slots are written.
  *           [spsc.room] release of head in pop -> acquire in push: the slots were read.
- *           [spsc.sleep] as [bytes.sleep]: the producer's tail store and the consumer's last look
- *           before it sleeps are seq_cst.
- *           [spsc.done] release of done in done -> acquire in is_done: the consumer is through with
- *           all that was pushed before, not only in possession of it.
+ *           [spsc.sleep] like [bytes.sleep]: the producer's store of tail and the consumer's last
+ *           look before it sleeps are seq_cst.
+ *           [spsc.done] release of done in done -> acquire in is_done: the consumer has not only
+ *           taken all that was pushed before, it has finished processing it.
  * Units     Counts of descriptors.
- * Errors    push/pop return how many moved; a short count is back-pressure, not an error.
+ * Errors    push and pop return how many moved; a short count is back-pressure, not an error.
  * Hot path  No call, lock, allocation or system call.
  */
 #ifndef MILLRACE_RING_SPSC_H
@@ -26,12 +26,12 @@
 #include "lib/base/compiler.h"
 
 struct mr_descriptor {
-	void *buffer;      /* struct rte_mbuf of which the receiver gets one reference */
+	void *buffer;      /* struct rte_mbuf; the receiver gets one reference to it */
 	uint32_t offset;   /* from the start of the buffer's data */
-	uint32_t bytes;    /* of mesh records from there on */
-	uint32_t messages; /* in them */
-	uint32_t source;   /* worker */
-	uint64_t tag;      /* the users' own; the mesh says with it what the buffer is */
+	uint32_t bytes;    /* length of the mesh records from there on */
+	uint32_t messages; /* number of messages in them */
+	uint32_t source;   /* worker that sent it */
+	uint64_t tag;      /* the users' own: the mesh stores the kind of the buffer here */
 };
 
 _Static_assert(sizeof(struct mr_descriptor) == 32, "two a cache line");
@@ -54,8 +54,8 @@ struct mr_spsc {
 int mr_spsc_init(struct mr_spsc *r, uint32_t entries, uint32_t first);
 void mr_spsc_fini(struct mr_spsc *r);
 
-/* Descriptors that a push would take now, at least; looks for more only when fewer than `wanted`.
- */
+/* Returns the number of descriptors that push would take now, at least. Reads the consumer's
+ * position only when fewer than `wanted` are known to fit. */
 static inline uint32_t mr_spsc_room(struct mr_spsc *r, uint32_t wanted)
 {
 	uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
@@ -106,7 +106,7 @@ static inline uint32_t mr_spsc_pop(struct mr_spsc *r, struct mr_descriptor *to, 
 	return count;
 }
 
-/* The consumer has done all that there was to do with what it popped so far. */
+/* Marks all descriptors popped so far as finished. */
 static inline void mr_spsc_done(struct mr_spsc *r)
 {
 	uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
@@ -114,13 +114,13 @@ static inline void mr_spsc_done(struct mr_spsc *r)
 	atomic_store_explicit(&r->done, head, memory_order_release); /* [spsc.done] */
 }
 
-/* Where the next push goes: all before it are waited for by mr_spsc_is_done. */
+/* Returns the position of the next push. mr_spsc_is_done waits for all descriptors before it. */
 static inline uint32_t mr_spsc_tail(const struct mr_spsc *r)
 {
 	return atomic_load_explicit(&r->tail, memory_order_acquire);
 }
 
-/* True if the consumer is through with all that was pushed when the tail was `tail`. */
+/* True if the consumer has finished all descriptors pushed before the tail was `tail`. */
 static inline bool mr_spsc_is_done(const struct mr_spsc *r, uint32_t tail)
 {
 	uint32_t done = atomic_load_explicit(&r->done, memory_order_acquire); /* [spsc.done] */
@@ -128,7 +128,8 @@ static inline bool mr_spsc_is_done(const struct mr_spsc *r, uint32_t tail)
 	return (int32_t)(done - tail) >= 0;
 }
 
-/* The consumer's last look before it sleeps; its flag is stored seq_cst first. */
+/* True if the ring is empty. The consumer's last look before it sleeps; it stores its flag seq_cst
+ * first. */
 static inline bool mr_spsc_empty(struct mr_spsc *r)
 {
 	return atomic_load_explicit(&r->tail, memory_order_seq_cst) == /* [spsc.sleep] */
