@@ -45,7 +45,7 @@ void mr_breaker_enter(struct mr_queue *queue, struct mr_queue_entry *e)
 }
 
 /* True: it was a probe. */
-static bool decide(struct mr_queue *queue, struct mr_queue_entry *e)
+static bool end_probe(struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	if (mr_likely(!(e->flags & MR_ENTRY_PROBE)))
 		return false;
@@ -59,7 +59,7 @@ void mr_breaker_passed(struct mr_queue *queue, struct mr_queue_entry *e)
 	struct mr_queue_breaker *b = &queue->breaker;
 
 	b->failures = 0;
-	if (decide(queue, e) && b->state == MRF_BREAKER_STATE_HALF_OPEN &&
+	if (end_probe(queue, e) && b->state == MRF_BREAKER_STATE_HALF_OPEN &&
 		++b->passed >= queue->options.breaker_probes)
 		b->state = MRF_BREAKER_STATE_CLOSED;
 }
@@ -68,7 +68,7 @@ void mr_breaker_failed(struct mr_queues *q, struct mr_queue *queue, struct mr_qu
 {
 	struct mr_queue_breaker *b = &queue->breaker;
 	uint32_t max = queue->options.breaker_failures;
-	bool probe = decide(queue, e);
+	bool probe = end_probe(queue, e);
 
 	if (max == 0 || max == UINT16_MAX)
 		return;
@@ -82,5 +82,5 @@ void mr_breaker_failed(struct mr_queues *q, struct mr_queue *queue, struct mr_qu
 
 void mr_breaker_void(struct mr_queue *queue, struct mr_queue_entry *e)
 {
-	(void)decide(queue, e);
+	(void)end_probe(queue, e);
 }

@@ -8,14 +8,14 @@
 /* Deliveries of one that is gone that go back at once. */
 #define GONE_AT_ONCE 8192u
 
-static struct mr_queue_client **bucket(const struct mr_queues *q, uint64_t session)
+static struct mr_queue_client **client_bucket(const struct mr_queues *q, uint64_t session)
 {
 	return &q->sessions[(uint32_t)((session * 0x9e3779b97f4a7c15ull) >> 32) & q->sessions_mask];
 }
 
 struct mr_queue_client *mr_client_look(struct mr_queues *q, uint64_t session)
 {
-	struct mr_queue_client *client = *bucket(q, session);
+	struct mr_queue_client *client = *client_bucket(q, session);
 
 	while (client != NULL && client->session != session)
 		client = client->hash_next;
@@ -33,11 +33,11 @@ static struct mr_queue_client *client_new(struct mr_queues *q, uint64_t session)
 	*client = (struct mr_queue_client){
 		.session = session,
 		.peer = mr_limit_peer(q, session),
-		.hash_next = *bucket(q, session),
+		.hash_next = *client_bucket(q, session),
 		.all_next = q->clients,
 	};
 	client->account = mr_limit_account(q, client->peer);
-	*bucket(q, session) = client;
+	*client_bucket(q, session) = client;
 	if (q->clients != NULL)
 		q->clients->all_prev = client;
 	q->clients = client;
@@ -57,7 +57,7 @@ struct mr_queue_client *mr_client_of(struct mr_queues *q, uint64_t session)
 
 static void unlink_client(struct mr_queues *q, struct mr_queue_client *client)
 {
-	struct mr_queue_client **at = bucket(q, client->session);
+	struct mr_queue_client **at = client_bucket(q, client->session);
 
 	while (*at != client)
 		at = &(*at)->hash_next;
@@ -112,7 +112,7 @@ static void send_ranges(struct mr_queues *q, uint64_t session, uint32_t number,
 }
 
 /* One message for all in a row of one queue. */
-static void flush(struct mr_queues *q, struct mr_queue_client *client)
+static void flush_accepted(struct mr_queues *q, struct mr_queue_client *client)
 {
 	uint32_t from = 0;
 
@@ -126,7 +126,7 @@ static void flush(struct mr_queues *q, struct mr_queue_client *client)
 	client->ranges_count = 0;
 }
 
-static bool joins(const struct mr_queue_client *client, uint32_t number,
+static bool extends_last_range(const struct mr_queue_client *client, uint32_t number,
 	const struct mrf_accepted_range *range)
 {
 	const struct mrf_accepted_range *last = &client->ranges[client->ranges_count - 1];
@@ -148,12 +148,12 @@ void mr_client_accept(struct mr_queues *q, uint64_t session, uint32_t number,
 		send_ranges(q, session, number, range, 1);
 		return;
 	}
-	if (client->ranges_count > 0 && joins(client, number, range)) {
+	if (client->ranges_count > 0 && extends_last_range(client, number, range)) {
 		client->ranges[client->ranges_count - 1].count += range->count;
 		return;
 	}
 	if (client->ranges_count == MR_QUEUE_RANGES)
-		flush(q, client);
+		flush_accepted(q, client);
 	client->range_queue[client->ranges_count] = number;
 	client->ranges[client->ranges_count++] = *range;
 	if (!client->dirty) {
@@ -170,7 +170,7 @@ void mr_clients_flush(struct mr_queues *q)
 	while ((client = q->dirty) != NULL) {
 		q->dirty = client->dirty_next;
 		client->dirty = false;
-		flush(q, client);
+		flush_accepted(q, client);
 	}
 }
 
@@ -200,7 +200,7 @@ static void remove_silent(struct mr_queues *q, struct mr_queue_client *client)
 }
 
 /* A sign of life, whether it asked for one or not: what it says may wait behind what is held up for others. */
-static void beat(struct mr_queues *q, struct mr_queue_client *client)
+static void send_heartbeat(struct mr_queues *q, struct mr_queue_client *client)
 {
 	struct mr_message_plan plan =
 		mr_message_plan(MRF_MESSAGE_KIND_BEAT, NULL, NULL, 0, NULL, 0, 0);
@@ -218,7 +218,7 @@ static bool look_at(struct mr_queues *q, struct mr_queue_client *client)
 	if (client->services > 0)
 		remove_silent(q, client);
 	if (client->services > 0)
-		beat(q, client);
+		send_heartbeat(q, client);
 	if (client->assemblies != NULL)
 		mr_fragment_expire(q, client);
 	return true;

@@ -24,12 +24,12 @@ struct request {
 	uint32_t messages[PEEK_MAX];
 };
 
-static struct mr_queue *named(const struct request *r)
+static struct mr_queue *named_queue(const struct request *r)
 {
 	return mr_queue_by_name(r->q, r->kind, r->name.data, r->name.bytes);
 }
 
-static uint64_t either(uint64_t value, uint64_t otherwise)
+static uint64_t value_or(uint64_t value, uint64_t otherwise)
 {
 	return value != 0 ? value : otherwise;
 }
@@ -42,26 +42,26 @@ static struct mrf_queue_options options_of(const struct request *r)
 		r->kind == MRF_QUEUE_KIND_SERVICE ? &r->q->c.service : &r->q->c.queue;
 
 	return (struct mrf_queue_options){
-		.policy = (uint8_t)either(mrf_queue_options_policy(t), d->policy),
-		.when_full = (uint8_t)either(mrf_queue_options_when_full(t), d->when_full),
-		.messages_max = either(mrf_queue_options_messages_max(t), d->messages_max),
-		.bytes_max = either(mrf_queue_options_bytes_max(t), d->bytes_max),
-		.age_max_ms = (uint32_t)either(mrf_queue_options_age_max_ms(t), d->age_max_ms),
+		.policy = (uint8_t)value_or(mrf_queue_options_policy(t), d->policy),
+		.when_full = (uint8_t)value_or(mrf_queue_options_when_full(t), d->when_full),
+		.messages_max = value_or(mrf_queue_options_messages_max(t), d->messages_max),
+		.bytes_max = value_or(mrf_queue_options_bytes_max(t), d->bytes_max),
+		.age_max_ms = (uint32_t)value_or(mrf_queue_options_age_max_ms(t), d->age_max_ms),
 		.ack_timeout_ms =
-			(uint32_t)either(mrf_queue_options_ack_timeout_ms(t), d->ack_timeout_ms),
-		.max_deliver = (uint16_t)either(mrf_queue_options_max_deliver(t), d->max_deliver),
+			(uint32_t)value_or(mrf_queue_options_ack_timeout_ms(t), d->ack_timeout_ms),
+		.max_deliver = (uint16_t)value_or(mrf_queue_options_max_deliver(t), d->max_deliver),
 		.not_idempotent = mrf_queue_options_not_idempotent(t) || d->not_idempotent,
-		.breaker_failures = (uint16_t)either(
+		.breaker_failures = (uint16_t)value_or(
 			mrf_queue_options_breaker_failures(t), d->breaker_failures),
-		.breaker_reset_ms = (uint32_t)either(
+		.breaker_reset_ms = (uint32_t)value_or(
 			mrf_queue_options_breaker_reset_ms(t), d->breaker_reset_ms),
 		.breaker_probes =
-			(uint16_t)either(mrf_queue_options_breaker_probes(t), d->breaker_probes),
+			(uint16_t)value_or(mrf_queue_options_breaker_probes(t), d->breaker_probes),
 	};
 }
 
 /* True: something else than the bus's defaults is asked for. */
-static bool asks(const struct request *r)
+static bool asks_for_options(const struct request *r)
 {
 	struct mrf_table t = mrf_queue_command_options(r->command);
 
@@ -74,7 +74,7 @@ static bool asks(const struct request *r)
 }
 
 /* Who opened first decided; what is not asked for is as it is. */
-static bool agrees(const struct request *r, const struct mr_queue *queue)
+static bool agrees_with_options(const struct request *r, const struct mr_queue *queue)
 {
 	struct mrf_table t = mrf_queue_command_options(r->command);
 	const struct mrf_queue_options *has = &queue->options;
@@ -106,7 +106,7 @@ static bool makes_sense(const struct mrf_queue_options *o)
 }
 
 /* The limits of one client hold for what it makes, not for what it uses. */
-static int make(struct request *r, struct mr_queue **out)
+static int make_queue(struct request *r, struct mr_queue **out)
 {
 	struct mrf_queue_options options = options_of(r);
 	struct mr_queue_client *client = NULL;
@@ -134,22 +134,22 @@ static int make(struct request *r, struct mr_queue **out)
 		mr_limit_made_by(r->q, *out, client);
 	else
 		mr_limit_made(r->q, *out, MR_PEER_OWN);
-	(*out)->is_set = asks(r);
+	(*out)->is_set = asks_for_options(r);
 	return 0;
 }
 
 static int open_queue(struct request *r, struct mr_queue **out)
 {
-	*out = named(r);
+	*out = named_queue(r);
 	if (mrf_queue_command_served(r->command) && (*out == NULL || (*out)->consumers_count == 0))
 		return -EHOSTUNREACH;
 	if (*out != NULL)
-		return agrees(r, *out) ? 0 : -EEXIST;
-	return mrf_queue_command_lookup(r->command) ? -ENOENT : make(r, out);
+		return agrees_with_options(r, *out) ? 0 : -EEXIST;
+	return mrf_queue_command_lookup(r->command) ? -ENOENT : make_queue(r, out);
 }
 
 /* `exists` is what counts an -EEXIST. */
-static int counted(const struct request *r, int code, uint64_t *exists)
+static int count_refusal(const struct request *r, int code, uint64_t *exists)
 {
 	if (code == -EEXIST)
 		mr_count(*exists, 1);
@@ -179,7 +179,7 @@ static void note_knowledge(const struct request *r)
 static int command_open(struct request *r)
 {
 	struct mr_queue *queue;
-	int rc = counted(r, open_queue(r, &queue), &r->q->c.stats->refused_queue_differs);
+	int rc = count_refusal(r, open_queue(r, &queue), &r->q->c.stats->refused_queue_differs);
 
 	if (rc != 0)
 		return rc;
@@ -212,12 +212,12 @@ static int command_consume(struct request *r)
 		return -EINVAL;
 	if (!r->q->c.ops->lives(r->q->c.arg, r->session))
 		return -ENOTCONN;
-	rc = counted(r, open_queue(r, &queue), &r->q->c.stats->refused_queue_differs);
+	rc = count_refusal(r, open_queue(r, &queue), &r->q->c.stats->refused_queue_differs);
 	if (rc != 0)
 		return rc;
 	answer_opened(r, queue);
 	rc = mr_consumer_add(r->q, queue, &wish);
-	return counted(r, rc, &r->q->c.stats->refused_consumer_again);
+	return count_refusal(r, rc, &r->q->c.stats->refused_consumer_again);
 }
 
 /* Said twice it is no error: the answer to the first may have been lost. */
@@ -286,7 +286,7 @@ static uint32_t oldest_out(struct request *r, uint32_t at)
 	return oldest;
 }
 
-static uint32_t most(uint32_t a, uint32_t b)
+static uint32_t larger_of(uint32_t a, uint32_t b)
 {
 	return a > b ? a : b;
 }
@@ -296,12 +296,12 @@ static uint32_t oldest_ms(struct request *r, const struct mr_queue *queue)
 	uint32_t oldest = 0;
 
 	for (unsigned i = 0; i < MR_QUEUE_PRIORITIES; i++)
-		oldest = most(oldest, age_of(r->q, mr_queue_oldest(queue, i)));
-	oldest = most(oldest, oldest_out(r, queue->delayed_head));
+		oldest = larger_of(oldest, age_of(r->q, mr_queue_oldest(queue, i)));
+	oldest = larger_of(oldest, oldest_out(r, queue->delayed_head));
 	for (uint32_t i = 0; i < queue->consumers_count; i++)
 		for (unsigned renewed = 0; renewed < 2; renewed++)
-			oldest =
-				most(oldest, oldest_out(r, queue->consumers[i]->out[renewed].head));
+			oldest = larger_of(
+				oldest, oldest_out(r, queue->consumers[i]->out[renewed].head));
 	return oldest;
 }
 
@@ -347,7 +347,7 @@ static uint32_t write_row(struct request *r, const struct mr_queue *queue, bool 
 
 static int command_show(struct request *r)
 {
-	struct mr_queue *queue = named(r);
+	struct mr_queue *queue = named_queue(r);
 
 	if (queue == NULL)
 		return -ENOENT;
@@ -379,7 +379,7 @@ static int command_list(struct request *r)
 
 static int command_purge(struct request *r)
 {
-	struct mr_queue *queue = named(r);
+	struct mr_queue *queue = named_queue(r);
 
 	if (queue == NULL)
 		return -ENOENT;
@@ -400,9 +400,9 @@ static struct mr_queue *dead_named(const struct request *r)
 	return of == NULL || of->is_dead ? NULL : mr_dead_of(r->q, of);
 }
 
-static int pause(struct request *r, bool paused)
+static int pause_queue(struct request *r, bool paused)
 {
-	struct mr_queue *queue = named(r);
+	struct mr_queue *queue = named_queue(r);
 
 	if (queue == NULL && paused)
 		queue = dead_named(r);
@@ -434,9 +434,9 @@ static int redrive_to(struct request *r, struct mr_queue **queue)
 	memcpy(name + r->name.bytes, MR_QUEUE_DEAD, MR_QUEUE_DEAD_BYTES);
 	dead = mr_queue_by_name(r->q, r->kind, name, r->name.bytes + (uint32_t)MR_QUEUE_DEAD_BYTES);
 	if (dead == NULL)
-		return named(r) == NULL ? -ENOENT : 0;
-	*queue = named(r);
-	rc = *queue == NULL ? make(r, queue) : 0;
+		return named_queue(r) == NULL ? -ENOENT : 0;
+	*queue = named_queue(r);
+	rc = *queue == NULL ? make_queue(r, queue) : 0;
 	if (rc != 0)
 		return rc;
 	mr_dead_join(r->q, *queue, dead);
@@ -462,7 +462,7 @@ static int command_redrive(struct request *r)
 	return 0;
 }
 
-static uint32_t least(uint32_t a, uint32_t b)
+static uint32_t smaller_of(uint32_t a, uint32_t b)
 {
 	return a < b ? a : b;
 }
@@ -479,17 +479,17 @@ static uint32_t write_message(struct request *r, struct mr_queue_entry *e)
 		body = chain->first->body;
 		first_bytes = chain->first->bytes;
 	}
-	return mrf_queue_message_row_write(
-		r->b, &(struct mrf_queue_message_row){
-			      .age_ms = age_of(r->q, e),
-			      .redelivered = mr_entry_redelivered(e),
-			      .priority = e->priority,
-			      .bytes = e->body_bytes,
-			      .headers = mrf_bytes_n(body, least(header_bytes, PEEK_PART_BYTES)),
-			      .payload = mrf_bytes_n(body + header_bytes,
-				      least(least(payload_bytes, first_bytes - header_bytes),
-					      PEEK_PART_BYTES)),
-		      });
+	return mrf_queue_message_row_write(r->b,
+		&(struct mrf_queue_message_row){
+			.age_ms = age_of(r->q, e),
+			.redelivered = mr_entry_redelivered(e),
+			.priority = e->priority,
+			.bytes = e->body_bytes,
+			.headers = mrf_bytes_n(body, smaller_of(header_bytes, PEEK_PART_BYTES)),
+			.payload = mrf_bytes_n(body + header_bytes,
+				smaller_of(smaller_of(payload_bytes, first_bytes - header_bytes),
+					PEEK_PART_BYTES)),
+		});
 }
 
 /* The dead letters of a queue that is there but has none yet. */
@@ -522,7 +522,7 @@ static int command_peek(struct request *r)
 {
 	static const uint8_t order[] = {MRF_PRIORITY_HIGH, MRF_PRIORITY_NORMAL, MRF_PRIORITY_LOW};
 	uint32_t max = mrf_queue_command_count(r->command);
-	struct mr_queue *queue = named(r);
+	struct mr_queue *queue = named_queue(r);
 
 	if (queue == NULL)
 		return dead_of_some(r) ? 0 : -ENOENT;
@@ -538,7 +538,7 @@ static int command_peek(struct request *r)
 /* With its dead letters. */
 static int command_delete(struct request *r)
 {
-	struct mr_queue *queue = named(r);
+	struct mr_queue *queue = named_queue(r);
 	struct mr_queue *dead = queue == NULL || queue->is_dead ? NULL : queue->dead;
 
 	if (queue == NULL)
@@ -551,7 +551,7 @@ static int command_delete(struct request *r)
 	return 0;
 }
 
-static int execute(struct request *r)
+static int execute_command(struct request *r)
 {
 	switch (mrf_queue_command_verb(r->command)) {
 	case MRF_QUEUE_VERB_OPEN: return command_open(r);
@@ -560,8 +560,8 @@ static int execute(struct request *r)
 	case MRF_QUEUE_VERB_SHOW: return command_show(r);
 	case MRF_QUEUE_VERB_LIST: return command_list(r);
 	case MRF_QUEUE_VERB_PURGE: return command_purge(r);
-	case MRF_QUEUE_VERB_PAUSE: return pause(r, true);
-	case MRF_QUEUE_VERB_RESUME: return pause(r, false);
+	case MRF_QUEUE_VERB_PAUSE: return pause_queue(r, true);
+	case MRF_QUEUE_VERB_RESUME: return pause_queue(r, false);
 	case MRF_QUEUE_VERB_REDRIVE: return command_redrive(r);
 	case MRF_QUEUE_VERB_PEEK: return command_peek(r);
 	case MRF_QUEUE_VERB_DELETE: return command_delete(r);
@@ -604,7 +604,7 @@ uint32_t mr_queues_command(
 
 	mr_queues_at(q, now_ms);
 	q->limits.why = NULL;
-	r.answer.code = execute(&r);
+	r.answer.code = execute_command(&r);
 	r.answer.text = mrf_str(text_of(&r, r.answer.code));
 	r.answer.rows = r.rows;
 	r.answer.messages = r.messages;

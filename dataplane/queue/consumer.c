@@ -43,8 +43,8 @@ static void set_share(
 
 /* The same subscription again changes its share; another of the same session to the same service
  * is a worker that said READY twice. */
-static int again(struct mr_queues *q, struct mr_queue_client *client, struct mr_queue *queue,
-	const struct mr_consumer_wish *wish, bool *done)
+static int consume_again(struct mr_queues *q, struct mr_queue_client *client,
+	struct mr_queue *queue, const struct mr_consumer_wish *wish, bool *done)
 {
 	struct mr_queue_consumer *c = mr_consumer_find(client, wish->subscription);
 
@@ -93,7 +93,7 @@ int mr_consumer_add(
 
 	if (client == NULL)
 		return -ENOMEM;
-	rc = again(q, client, queue, wish, &done);
+	rc = consume_again(q, client, queue, wish, &done);
 	if (done)
 		return rc;
 	rc = mr_limit_consumer(q, queue, client);

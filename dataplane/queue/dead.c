@@ -38,7 +38,7 @@ static uint32_t first_line_bytes(const char *block, uint32_t bytes)
 	return memcmp(block + n - 2, "\r\n", 2) == 0 ? n : 0;
 }
 
-static void append(struct block *b, const char *text, uint32_t bytes)
+static void append_text(struct block *b, const char *text, uint32_t bytes)
 {
 	memcpy(b->text + b->bytes, text, bytes);
 	b->bytes += bytes;
@@ -59,11 +59,11 @@ static void append_rest(struct block *b, const char *old, uint32_t old_bytes)
 		n = line_bytes(old + at, old_bytes - at);
 		if (line_goes(old + at, n))
 			continue;
-		append(b, old + at, n);
+		append_text(b, old + at, n);
 		if (n < 2 || memcmp(old + at + n - 2, "\r\n", 2) != 0)
-			append(b, "\r\n", 2);
+			append_text(b, "\r\n", 2);
 	}
-	append(b, "\r\n", 2);
+	append_text(b, "\r\n", 2);
 }
 
 /* The bus's lines come first, where no odd line of the producer's can hide them. False: there is no room. */
@@ -81,9 +81,9 @@ static bool add_lines(struct block *b, const char *old, uint32_t old_bytes,
 		old_bytes + (uint32_t)bytes + BLOCK_SLACK > MR_BODY_BYTES_MAX)
 		return false;
 	if (first_bytes == 0)
-		append(b, VERSION_LINE, sizeof(VERSION_LINE) - 1);
-	append(b, old, first_bytes);
-	append(b, lines, (uint32_t)bytes);
+		append_text(b, VERSION_LINE, sizeof(VERSION_LINE) - 1);
+	append_text(b, old, first_bytes);
+	append_text(b, lines, (uint32_t)bytes);
 	append_rest(b, old + first_bytes, old_bytes - first_bytes);
 	return true;
 }
@@ -95,7 +95,7 @@ static bool take_lines(struct block *b, const char *old, uint32_t old_bytes)
 
 	if (first_bytes == 0 || old_bytes + BLOCK_SLACK > MR_BODY_BYTES_MAX)
 		return false;
-	append(b, old, first_bytes);
+	append_text(b, old, first_bytes);
 	append_rest(b, old + first_bytes, old_bytes - first_bytes);
 	if (b->bytes == BLOCK_BYTES_MIN)
 		b->bytes = 0;
@@ -155,7 +155,7 @@ static struct mr_queue_entry *change_to_chain(
 }
 
 /* The entry with another header block, or as it was if there is no memory or no room for that. */
-static struct mr_queue_entry *change(
+static struct mr_queue_entry *replace_header_block(
 	struct mr_queues *q, struct mr_queue_entry *e, const struct block *b)
 {
 	uint32_t payload_bytes = e->body_bytes - e->header_bytes;
@@ -264,7 +264,7 @@ void mr_dead_letter(
 	told = !mr_push_share_used_up(q, queue) &&
 	       add_lines(&b, headers_of(e), e->header_bytes, queue, reason, e->attempts);
 	if (told)
-		e = change(q, e, &b);
+		e = replace_header_block(q, e, &b);
 	if (mr_unlikely(!told || e->header_bytes != b.bytes))
 		mr_count(q->c.stats->queue_dead_bare, 1);
 	dead->body_bytes += e->body_bytes;
@@ -280,7 +280,7 @@ static void move_back(struct mr_queues *q, struct mr_queue *dead, struct mr_queu
 	mr_queue_take(q, dead, e);
 	dead->body_bytes -= e->body_bytes;
 	if (take_lines(&b, headers_of(e), e->header_bytes))
-		e = change(q, e, &b);
+		e = replace_header_block(q, e, &b);
 	e->attempts = 0;
 	e->spared = 0;
 	queue->body_bytes += e->body_bytes;

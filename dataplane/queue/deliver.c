@@ -353,7 +353,7 @@ static void begin_train(struct mr_queues *q, struct mr_queue_consumer *c,
 }
 
 /* The entry is next in its queue. False: the consumer cannot take it now. */
-static bool deliver(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer *c,
+static bool deliver_entry(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer *c,
 	struct mr_queue_entry *e)
 {
 	uint32_t piece_bytes = pieces_for(q, c->session, e);
@@ -390,7 +390,7 @@ static bool too_old(
 	return mr_queue_age_left(q, queue, e) == 0;
 }
 
-static void expire(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+static void expire_entry(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	mr_queue_take(q, queue, e);
 	queue->expired++;
@@ -408,15 +408,15 @@ void mr_queue_expire(struct mr_queues *q, struct mr_queue *queue, unsigned max)
 		struct mr_queue_entry *e;
 
 		while ((e = mr_queue_oldest(queue, i)) != NULL && too_old(q, queue, e) && max-- > 0)
-			expire(q, queue, e);
+			expire_entry(q, queue, e);
 	}
 }
 
 /* Takes what nobody wants any more out of the way. */
-static bool weed(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+static bool drop_unwanted(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	if (mr_unlikely(too_old(q, queue, e))) {
-		expire(q, queue, e);
+		expire_entry(q, queue, e);
 		return true;
 	}
 	if ((e->flags & MR_ENTRY_CALL) && !q->c.ops->lives(q->c.arg, mr_entry_call(e)->session)) {
@@ -440,7 +440,7 @@ static uint32_t run_queue(struct mr_queues *q, struct mr_queue *queue, uint32_t 
 		budget--;
 		if (queue->returned_count == 0 && e->next != NULL)
 			mr_prefetch(e->next);
-		if (!weed(q, queue, e) && !deliver(q, queue, c, e))
+		if (!drop_unwanted(q, queue, e) && !deliver_entry(q, queue, c, e))
 			mr_consumer_block(q, c);
 	}
 	mr_queue_deactivate(q, queue);

@@ -8,7 +8,7 @@ static inline uint32_t piece_bytes(unsigned flags, uint32_t body_bytes)
 	       (flags & MR_ENTRY_CHAIN ? (uint32_t)sizeof(struct mr_queue_chain) : body_bytes);
 }
 
-static void charge(struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes)
+static void charge_account(struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes)
 {
 	if (mr_likely((e->flags & MR_ENTRY_OWNED) == 0))
 		return;
@@ -17,10 +17,10 @@ static void charge(struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes
 	mr_share_add(&q->limits.accounts, mr_entry_owner(e)->account, bytes);
 }
 
-static void own(struct mr_queues *q, struct mr_queue_entry *e, uint32_t account)
+static void set_owner(struct mr_queues *q, struct mr_queue_entry *e, uint32_t account)
 {
 	*mr_entry_owner(e) = (struct mr_queue_owner){.account = account};
-	charge(q, e, piece_bytes(e->flags, e->body_bytes));
+	charge_account(q, e, piece_bytes(e->flags, e->body_bytes));
 }
 
 struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsigned flags,
@@ -47,7 +47,7 @@ struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsig
 	if (flags & MR_ENTRY_CHAIN)
 		*(struct mr_queue_chain *)mr_entry_body(e) = (struct mr_queue_chain){0};
 	if (mr_unlikely(account != 0))
-		own(q, e, account);
+		set_owner(q, e, account);
 	return e;
 }
 
@@ -86,7 +86,7 @@ bool mr_entry_append(
 		chain->last->next = p;
 	chain->last = p;
 	e->body_bytes += bytes;
-	charge(q, e, (uint32_t)sizeof(*p) + bytes);
+	charge_account(q, e, (uint32_t)sizeof(*p) + bytes);
 	return true;
 }
 
@@ -102,7 +102,7 @@ struct mr_queue_piece *mr_entry_first_anew(
 	if (chain->last == chain->first)
 		chain->last = p;
 	chain->first = p;
-	charge(q, e, (uint32_t)sizeof(*p) + bytes);
+	charge_account(q, e, (uint32_t)sizeof(*p) + bytes);
 	return p;
 }
 

@@ -17,7 +17,7 @@ struct mr_queue_assembly {
 	bool promised;
 };
 
-static struct mr_queue_assembly *find(struct mr_queue_client *client, uint32_t message)
+static struct mr_queue_assembly *find_assembly(struct mr_queue_client *client, uint32_t message)
 {
 	struct mr_queue_assembly *a = client->assemblies;
 
@@ -27,7 +27,7 @@ static struct mr_queue_assembly *find(struct mr_queue_client *client, uint32_t m
 }
 
 /* Takes it out; the entry is the caller's. */
-static struct mr_queue_entry *end(
+static struct mr_queue_entry *end_assembly(
 	struct mr_queues *q, struct mr_queue_client *client, struct mr_queue_assembly *a)
 {
 	struct mr_queue_assembly **at = &client->assemblies;
@@ -43,9 +43,10 @@ static struct mr_queue_entry *end(
 	return e;
 }
 
-static void drop(struct mr_queues *q, struct mr_queue_client *client, struct mr_queue_assembly *a)
+static void drop_assembly(
+	struct mr_queues *q, struct mr_queue_client *client, struct mr_queue_assembly *a)
 {
-	mr_entry_free(q, end(q, client, a));
+	mr_entry_free(q, end_assembly(q, client, a));
 }
 
 /* Gives it up; the sender is told to try again. */
@@ -63,13 +64,13 @@ static void give_up(
 	if (a->entry->flags & MR_ENTRY_CALL)
 		mr_client_status(q, client->session, mr_entry_call(a->entry)->correlation,
 			MRF_STATUS_CODE_OVERLOADED);
-	drop(q, client, a);
+	drop_assembly(q, client, a);
 }
 
 void mr_fragment_drop_all(struct mr_queues *q, struct mr_queue_client *client)
 {
 	while (client->assemblies != NULL)
-		drop(q, client, client->assemblies);
+		drop_assembly(q, client, client->assemblies);
 }
 
 void mr_fragment_drop_queue(struct mr_queues *q, struct mr_queue *queue)
@@ -82,7 +83,7 @@ void mr_fragment_drop_queue(struct mr_queues *q, struct mr_queue *queue)
 		for (struct mr_queue_assembly *a = c->assemblies; a != NULL; a = next) {
 			next = a->next;
 			if (a->queue == queue)
-				drop(q, c, a);
+				drop_assembly(q, c, a);
 		}
 }
 
@@ -126,7 +127,7 @@ static struct mr_queue_assembly *assembly_new(struct mr_queues *q, struct mr_que
 }
 
 /* The first piece: what can be refused is, before the others are kept. NULL: refused, or known. */
-static struct mr_queue_assembly *begin(struct mr_queues *q, struct mr_queue_client *client,
+static struct mr_queue_assembly *begin_assembly(struct mr_queues *q, struct mr_queue_client *client,
 	struct mr_queue *queue, const struct mr_message_view *m, uint32_t *status)
 {
 	const struct mrf_message_fragment *f = &m->extra.fragment;
@@ -157,7 +158,7 @@ static struct mr_queue_assembly *begin(struct mr_queues *q, struct mr_queue_clie
 }
 
 /* All pieces but the last have one size, and follow each other without holes. */
-static bool fits(const struct mr_queue_assembly *a, const struct mr_queue *queue,
+static bool fragment_fits(const struct mr_queue_assembly *a, const struct mr_queue *queue,
 	const struct mr_message_view *m)
 {
 	const struct mrf_message_fragment *f = &m->extra.fragment;
@@ -173,13 +174,13 @@ static bool fits(const struct mr_queue_assembly *a, const struct mr_queue *queue
 	       (f->offset == 0 || m->header_bytes == 0);
 }
 
-static void complete(
+static void complete_assembly(
 	struct mr_queues *q, struct mr_queue_client *client, struct mr_queue_assembly *a)
 {
 	struct mrf_message_origin origin = a->origin;
 	struct mr_queue *queue = a->queue;
 	bool promised = a->promised;
-	struct mr_queue_entry *e = end(q, client, a);
+	struct mr_queue_entry *e = end_assembly(q, client, a);
 
 	/* The same may have come whole, or by another session, meanwhile. */
 	if ((e->flags & MR_ENTRY_ORIGIN) &&
@@ -200,11 +201,11 @@ void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 
 	if (client == NULL)
 		goto refuse;
-	a = find(client, m->extra.fragment.message);
+	a = find_assembly(client, m->extra.fragment.message);
 	if (m->extra.fragment.offset == 0) {
 		if (a != NULL)
-			drop(q, client, a); /* it begins anew */
-		a = begin(q, client, queue, m, &status);
+			drop_assembly(q, client, a); /* it begins anew */
+		a = begin_assembly(q, client, queue, m, &status);
 		if (a == NULL && status == MRF_STATUS_CODE_OK)
 			return;
 		if (a == NULL)
@@ -214,7 +215,7 @@ void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 		return;
 	}
 	status = MRF_STATUS_CODE_BAD;
-	if (!fits(a, queue, m))
+	if (!fragment_fits(a, queue, m))
 		goto drop_and_refuse;
 	status = mr_push_memory(q, client, m->header_bytes + m->payload_bytes);
 	if (status != MRF_STATUS_CODE_OK)
@@ -226,10 +227,10 @@ void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 	client->assemblies_bytes += m->header_bytes + m->payload_bytes;
 	a->heard_ms = (uint32_t)q->now_ms;
 	if (a->entry->body_bytes == a->total_bytes)
-		complete(q, client, a);
+		complete_assembly(q, client, a);
 	return;
 drop_and_refuse:
-	drop(q, client, a);
+	drop_assembly(q, client, a);
 refuse:
 	mr_push_refuse(q, session, queue, m->header.target, m, status);
 }

@@ -149,7 +149,7 @@ static bool give_way(struct mr_queues *q, bool any, uint64_t peer)
 
 /* Queues. */
 
-static int refuse(struct mr_queues *q, int code, const char *why)
+static int refuse_with(struct mr_queues *q, int code, const char *why)
 {
 	q->limits.why = why;
 	return code;
@@ -161,16 +161,16 @@ int mr_limit_make(struct mr_queues *q, const struct mr_queue_client *client)
 	uint64_t peer = client != NULL ? client->peer : MR_PEER_OWN;
 
 	if (client != NULL && client->made >= q->c.per_client_max)
-		return refuse(
+		return refuse_with(
 			q, -ENOSPC, "this client has made too many queues (queues.per_client_max)");
 	if (peer != MR_PEER_OWN &&
 		mr_share_count(&q->limits.shares, peer, MR_SHARE_OF(QUEUES, 0)) >= b->share &&
 		!give_way(q, false, peer))
-		return refuse(q, -EDQUOT,
+		return refuse_with(q, -EDQUOT,
 			"this host or user has its share of the queues (peers.share_percent of "
 			"queues.queues_max)");
 	if (mr_share_none_left(b, peer, q->limits.queues_count) && !give_way(q, true, 0))
-		return refuse(q, -ENOSPC, "no room for another queue (queues.queues_max)");
+		return refuse_with(q, -ENOSPC, "no room for another queue (queues.queues_max)");
 	return 0;
 }
 
@@ -259,13 +259,13 @@ static int consumer_room(
 	struct mr_queues *q, const struct mr_queue *queue, const struct mr_queue_client *client)
 {
 	if (client->consumers_count >= q->c.per_client_max)
-		return refuse(
+		return refuse_with(
 			q, -ENOSPC, "this client has too many consumers (queues.per_client_max)");
 	if (mr_share_none_left(&q->limits.consumers_of, client->peer, queue->consumers_count))
-		return refuse(q, -ENOSPC, "this queue has too many consumers (2,048)");
+		return refuse_with(q, -ENOSPC, "this queue has too many consumers (2,048)");
 	if (client->peer != MR_PEER_OWN &&
 		mr_share_none_left(&q->limits.consumers, client->peer, q->limits.consumers_count))
-		return refuse(q, -ENOSPC, "no room for another consumer (queues.memory_mib)");
+		return refuse_with(q, -ENOSPC, "no room for another consumer (queues.memory_mib)");
 	return 0;
 }
 
@@ -279,12 +279,12 @@ int mr_limit_consumer(
 	if (rc != 0)
 		return rc;
 	if (mr_share_take(s, peer, MR_SHARE_OF(CONSUMERS, 0), 1, q->limits.consumers.share) != 0)
-		return refuse(q, -EDQUOT,
+		return refuse_with(q, -EDQUOT,
 			"this host or user has its share of the consumers (peers.share_percent)");
 	if (mr_share_take(s, peer, MR_SHARE_OF(CONSUMERS_OF, queue->number), 1,
 		    q->limits.consumers_of.share) != 0) {
 		mr_share_give(s, peer, MR_SHARE_OF(CONSUMERS, 0), 1);
-		return refuse(q, -EDQUOT,
+		return refuse_with(q, -EDQUOT,
 			"this host or user has its share of this queue's consumers "
 			"(peers.share_percent of 2,048)");
 	}

@@ -18,21 +18,21 @@ static bool by_place(const struct mr_queue *queue)
 	       queue->options.policy == MRF_QUEUE_POLICY_RANDOM;
 }
 
-static void place(struct mr_queue *queue, uint32_t at, struct mr_queue_consumer *c)
+static void heap_place(struct mr_queue *queue, uint32_t at, struct mr_queue_consumer *c)
 {
 	queue->heap[at] = c;
 	c->heap_at = at;
 }
 
-static uint32_t up(struct mr_queue *queue, uint32_t at, struct mr_queue_consumer *c)
+static uint32_t heap_up(struct mr_queue *queue, uint32_t at, struct mr_queue_consumer *c)
 {
 	for (; at > 0 && queue->heap[(at - 1) / 2]->key > c->key; at = (at - 1) / 2)
-		place(queue, at, queue->heap[(at - 1) / 2]);
-	place(queue, at, c);
+		heap_place(queue, at, queue->heap[(at - 1) / 2]);
+	heap_place(queue, at, c);
 	return at;
 }
 
-static void down(struct mr_queue *queue, uint32_t at, struct mr_queue_consumer *c)
+static void heap_down(struct mr_queue *queue, uint32_t at, struct mr_queue_consumer *c)
 {
 	for (uint32_t child; (child = at * 2 + 1) < queue->heap_count; at = child) {
 		if (child + 1 < queue->heap_count &&
@@ -40,9 +40,9 @@ static void down(struct mr_queue *queue, uint32_t at, struct mr_queue_consumer *
 			child++;
 		if (queue->heap[child]->key >= c->key)
 			break;
-		place(queue, at, queue->heap[child]);
+		heap_place(queue, at, queue->heap[child]);
 	}
-	place(queue, at, c);
+	heap_place(queue, at, c);
 }
 
 static uint64_t outstanding_key(struct mr_queue *queue, const struct mr_queue_consumer *c)
@@ -70,7 +70,7 @@ void mr_policy_add(struct mr_queue *queue, struct mr_queue_consumer *c)
 		return;
 	}
 	set_key(queue, c);
-	up(queue, queue->heap_count - 1, c);
+	heap_up(queue, queue->heap_count - 1, c);
 }
 
 void mr_policy_remove(struct mr_queue *queue, struct mr_queue_consumer *c)
@@ -85,7 +85,7 @@ void mr_policy_remove(struct mr_queue *queue, struct mr_queue_consumer *c)
 	}
 	last = queue->heap[queue->heap_count];
 	if (last != c)
-		down(queue, up(queue, c->heap_at, last), last);
+		heap_down(queue, heap_up(queue, c->heap_at, last), last);
 }
 
 /* The first at `from` or behind, round the end; there is one. */
@@ -144,7 +144,7 @@ void mr_policy_used(struct mr_queue *queue, struct mr_queue_consumer *c)
 	default: c->key = ++queue->clock; break;
 	}
 	if (c->ready)
-		down(queue, c->heap_at, c);
+		heap_down(queue, c->heap_at, c);
 }
 
 void mr_policy_settled(struct mr_queue *queue, struct mr_queue_consumer *c)
@@ -152,7 +152,7 @@ void mr_policy_settled(struct mr_queue *queue, struct mr_queue_consumer *c)
 	if (queue->options.policy != MRF_QUEUE_POLICY_LEAST_OUTSTANDING)
 		return;
 	c->key = outstanding_key(queue, c);
-	down(queue, up(queue, c->heap_at, c), c);
+	heap_down(queue, heap_up(queue, c->heap_at, c), c);
 }
 
 /* The three arrays stand in one piece: consumers, heap, bits. */

@@ -56,7 +56,7 @@ void mr_push_refuse(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 }
 
 /* Bytes of the body count against their limit if there is one. */
-static bool over(const struct mr_queue *queue, uint64_t more_bytes)
+static bool over_limit(const struct mr_queue *queue, uint64_t more_bytes)
 {
 	return mr_queue_depth(queue) >= queue->options.messages_max ||
 	       (queue->options.bytes_max != 0 &&
@@ -94,14 +94,14 @@ static bool takes_beyond(const struct mr_queues *q, uint64_t session, const stru
 }
 
 /* About what is in it takes of the store. */
-static uint64_t footprint(const struct mr_queue *queue)
+static uint64_t footprint_bytes(const struct mr_queue *queue)
 {
 	return queue->body_bytes + mr_queue_depth(queue) * ENTRY_BYTES;
 }
 
 static inline bool share_used_up(const struct mr_queues *q, const struct mr_queue *queue)
 {
-	return footprint(queue) + (queue->dead == NULL ? 0 : footprint(queue->dead)) >=
+	return footprint_bytes(queue) + (queue->dead == NULL ? 0 : footprint_bytes(queue->dead)) >=
 	       q->store_share;
 }
 
@@ -112,18 +112,19 @@ bool mr_push_share_used_up(const struct mr_queues *q, const struct mr_queue *que
 
 bool mr_push_is_full(const struct mr_queue *queue, uint64_t body_bytes)
 {
-	return mr_queue_depth(queue) > 0 && over(queue, body_bytes);
+	return mr_queue_depth(queue) > 0 && over_limit(queue, body_bytes);
 }
 
-MR_ALWAYS_INLINE uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
-	uint64_t body_bytes, bool promised)
+MR_ALWAYS_INLINE uint32_t admit_message(struct mr_queues *q, uint64_t session,
+	struct mr_queue *queue, uint64_t body_bytes, bool promised)
 {
 	bool waits = promised && queue->options.when_full == MRF_QUEUE_FULL_WAIT;
 	const struct mr_queue_client *client;
 
 	if (mr_unlikely(queue->options.bytes_max != 0 && body_bytes > queue->options.bytes_max))
 		return MRF_STATUS_CODE_BAD;
-	if (mr_unlikely(over(queue, body_bytes)) && (!waits || !takes_beyond(q, session, queue)))
+	if (mr_unlikely(over_limit(queue, body_bytes)) &&
+		(!waits || !takes_beyond(q, session, queue)))
 		return MRF_STATUS_CODE_OVERLOADED;
 	if (mr_unlikely(share_used_up(q, queue)))
 		return MRF_STATUS_CODE_NO_MEMORY;
@@ -139,7 +140,7 @@ static void count_withheld(struct mr_queues *q, struct mr_queue *queue, int64_t 
 	mr_gauge(q->c.stats->pushes_waiting, q->c.stats->pushes_waiting + (uint64_t)change);
 }
 
-static void withhold(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+static void withhold_acceptance(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mrf_message_origin *origin)
 {
 	struct mr_queue_withheld *w = queue->withheld_tail;
@@ -199,7 +200,7 @@ void mr_push_drop_withheld(struct mr_queues *q, struct mr_queue *queue)
 }
 
 /* How many may be accepted now. */
-static uint64_t room(const struct mr_queue *queue)
+static uint64_t acceptable_count(const struct mr_queue *queue)
 {
 	uint64_t depth = mr_queue_depth(queue);
 	uint64_t taken = depth > queue->withheld_count ? depth - queue->withheld_count : 0;
@@ -214,7 +215,7 @@ void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue)
 {
 	uint64_t left;
 
-	while (queue->withheld_head != NULL && (left = room(queue)) > 0) {
+	while (queue->withheld_head != NULL && (left = acceptable_count(queue)) > 0) {
 		struct mr_queue_withheld *w = queue->withheld_head;
 		struct mrf_accepted_range range = w->range;
 
@@ -234,17 +235,17 @@ static void promise_kept(struct mr_queues *q, uint64_t session, struct mr_queue 
 	const struct mrf_message_origin *origin, bool full)
 {
 	if (mr_unlikely(queue->withheld_head != NULL || full)) {
-		withhold(q, session, queue, origin);
+		withhold_acceptance(q, session, queue, origin);
 		return;
 	}
 	queue->accepted++;
 	accept_one(q, session, queue->number, origin, MRF_STATUS_CODE_OK);
 }
 
-MR_ALWAYS_INLINE void finish(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+MR_ALWAYS_INLINE void finish_push(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	struct mr_queue_entry *e, const struct mrf_message_origin *origin)
 {
-	bool full = over(queue, e->body_bytes);
+	bool full = over_limit(queue, e->body_bytes);
 
 	if (e->flags & MR_ENTRY_ORIGIN)
 		mr_window_note(q, queue, origin);
@@ -261,7 +262,7 @@ MR_ALWAYS_INLINE void finish(struct mr_queues *q, uint64_t session, struct mr_qu
 void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	struct mr_queue_entry *e, const struct mrf_message_origin *origin)
 {
-	finish(q, session, queue, e, origin);
+	finish_push(q, session, queue, e, origin);
 }
 
 /* Of what came before: 0, or the StatusCode to refuse with; Ok and `known`: it is there already. */
@@ -297,7 +298,7 @@ static bool wants_worker(const struct mr_message_view *m)
 	return MR_CALL_WAIT_MS(m->token.session) != 0 && !(m->token.session & MR_CALL_WAIT_WORKER);
 }
 
-MR_ALWAYS_INLINE uint32_t check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+MR_ALWAYS_INLINE uint32_t check_push(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts)
 {
 	uint32_t status = check_form(queue, m);
@@ -312,7 +313,7 @@ MR_ALWAYS_INLINE uint32_t check(struct mr_queues *q, uint64_t session, struct mr
 			return status;
 	}
 	if (status == MRF_STATUS_CODE_OK)
-		status = admit(q, session, queue, body_bytes, facts->origin != NULL);
+		status = admit_message(q, session, queue, body_bytes, facts->origin != NULL);
 	if (queue->kind == MRF_QUEUE_KIND_SERVICE && status == MRF_STATUS_CODE_OK) {
 		facts->entry_flags |= MR_ENTRY_CALL;
 		if (mr_unlikely(queue->consumers_count == 0) && wants_worker(m))
@@ -328,7 +329,7 @@ MR_ALWAYS_INLINE uint32_t check(struct mr_queues *q, uint64_t session, struct mr
 uint32_t mr_push_check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts)
 {
-	return check(q, session, queue, m, body_bytes, facts);
+	return check_push(q, session, queue, m, body_bytes, facts);
 }
 
 void mr_push_known(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
@@ -390,7 +391,7 @@ void mr_queues_push(
 		mr_fragment_push(q, session, queue, m);
 		return;
 	}
-	status = check(q, session, queue, m, body_bytes, &facts);
+	status = check_push(q, session, queue, m, body_bytes, &facts);
 	if (mr_unlikely(status != MRF_STATUS_CODE_OK))
 		goto refuse;
 	if (mr_unlikely(facts.known)) {
@@ -402,7 +403,7 @@ void mr_queues_push(
 	if (mr_unlikely(e == NULL))
 		goto refuse;
 	mr_message_copy(mr_entry_body(e), m->headers, body_bytes);
-	finish(q, session, queue, e, facts.origin);
+	finish_push(q, session, queue, e, facts.origin);
 	return;
 refuse:
 	mr_push_refuse(q, session, queue, m->header.target, m, status);

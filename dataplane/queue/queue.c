@@ -198,7 +198,7 @@ void mr_queue_timer(struct mr_queues *q, struct mr_queue *queue)
 		mr_queue_arm(q, queue);
 }
 
-static void fire(struct mr_queues *q, struct mr_timer *t)
+static void fire_timer(struct mr_queues *q, struct mr_timer *t)
 {
 	switch (t->kind) {
 	case MR_TIMER_CONSUMER:
@@ -217,7 +217,7 @@ void mr_queues_tick(struct mr_queues *q, uint64_t now_ms)
 
 	mr_queues_at(q, now_ms);
 	for (unsigned i = 0; i < TIMERS_AT_ONCE && (t = mr_timers_pop(&q->timers, q->now_ms)); i++)
-		fire(q, t);
+		fire_timer(q, t);
 	mr_clients_sweep(q);
 }
 

@@ -8,7 +8,7 @@
 #include "dataplane/queue/engine.h"
 
 /* xorshift64 */
-static uint64_t coins(struct mr_queues *q)
+static uint64_t random_bits(struct mr_queues *q)
 {
 	q->random ^= q->random << 13;
 	q->random ^= q->random >> 7;
@@ -16,22 +16,22 @@ static uint64_t coins(struct mr_queues *q)
 	return q->random;
 }
 
-static bool older(const struct mr_queue_entry *a, const struct mr_queue_entry *b)
+static bool is_older(const struct mr_queue_entry *a, const struct mr_queue_entry *b)
 {
 	int32_t ms = (int32_t)(a->born_ms - b->born_ms);
 
 	return ms < 0 || (ms == 0 && (int16_t)(a->order - b->order) < 0);
 }
 
-static struct mr_queue_entry *merge(
+static struct mr_queue_entry *merge_heaps(
 	struct mr_queues *q, struct mr_queue_entry *a, struct mr_queue_entry *b)
 {
 	struct mr_queue_entry *root = NULL, *swap;
-	uint64_t bits = coins(q);
+	uint64_t bits = random_bits(q);
 	uint32_t *at = NULL;
 
 	while (a != NULL && b != NULL) {
-		if (older(b, a)) {
+		if (is_older(b, a)) {
 			swap = a;
 			a = b;
 			b = swap;
@@ -55,21 +55,21 @@ void mr_returned_push(struct mr_queues *q, struct mr_queue_entry **root, struct 
 {
 	e->tree.left = 0;
 	e->tree.right = 0;
-	*root = merge(q, *root, e);
+	*root = merge_heaps(q, *root, e);
 }
 
 struct mr_queue_entry *mr_returned_pop(struct mr_queues *q, struct mr_queue_entry **root)
 {
 	struct mr_queue_entry *e = *root;
 
-	*root = merge(q, mr_entry_of_ref(q, e->tree.left), mr_entry_of_ref(q, e->tree.right));
+	*root = merge_heaps(q, mr_entry_of_ref(q, e->tree.left), mr_entry_of_ref(q, e->tree.right));
 	return e;
 }
 
 void mr_returned_merge(
 	struct mr_queues *q, struct mr_queue_entry **root, struct mr_queue_entry *from)
 {
-	*root = merge(q, *root, from);
+	*root = merge_heaps(q, *root, from);
 }
 
 /* A rotation to the right for each left child, until there is none: each node moves at most once. */

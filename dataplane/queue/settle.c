@@ -13,7 +13,7 @@ void mr_settle_done(struct mr_queues *q, struct mr_queue_delivery *d)
 	mr_queue_done(q, queue, e);
 }
 
-static void requeue(
+static void requeue_entry(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t delay_ms)
 {
 	if (delay_ms != 0 && mr_queue_age_left(q, queue, e) != 0) {
@@ -35,7 +35,7 @@ static void back_of_queue(struct mr_queues *q, struct mr_queue *queue, struct mr
 	else if (e->attempts >= queue->options.max_deliver && !queue->is_dead)
 		mr_dead_letter(q, queue, e, "max-deliver");
 	else
-		requeue(q, queue, e, delay_ms);
+		requeue_entry(q, queue, e, delay_ms);
 }
 
 /* Of a request that its caller did not finish, or does not wait for, nothing follows for the service; or any
@@ -48,7 +48,7 @@ static bool blames_service(struct mr_queues *q, struct mr_queue_entry *e, enum m
 }
 
 /* True: the delivery counts as an attempt. What did not reach the program, or was given back on purpose, does not. */
-static bool counts(const struct mr_queue_delivery *d, enum mr_queue_back why)
+static bool counts_as_attempt(const struct mr_queue_delivery *d, enum mr_queue_back why)
 {
 	if (why == MR_BACK_LEFT || why == MR_BACK_RETURNED)
 		return false;
@@ -96,7 +96,7 @@ static void back_of_service(struct mr_queues *q, struct mr_queue *queue, struct 
 
 	if (!begun && why != MR_BACK_REJECT && e->attempts < queue->options.max_deliver &&
 		may_repeat(queue, why))
-		requeue(q, queue, e, delay_ms);
+		requeue_entry(q, queue, e, delay_ms);
 	else
 		mr_service_end(q, queue, e, status[why]);
 }
@@ -116,7 +116,7 @@ void mr_settle_back(
 {
 	struct mr_queue *queue = d->queue;
 	bool begun = d->partial || d->streamed;
-	bool counted = counts(d, why);
+	bool counted = counts_as_attempt(d, why);
 	bool failure = is_failure(d, why, counted);
 	struct mr_queue_entry *e = mr_delivery_end(q, d);
 
@@ -130,7 +130,7 @@ void mr_settle_back(
 }
 
 /* The ack of a call is its final reply: without one the caller is told that there is none. */
-static void acknowledge(struct mr_queues *q, struct mr_queue_delivery *d)
+static void acknowledge_delivery(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	if (d->queue->kind == MRF_QUEUE_KIND_SERVICE)
 		mr_settle_back(q, d, MR_BACK_REJECT, 0);
@@ -146,7 +146,7 @@ static void acknowledge_up_to(struct mr_queues *q, struct mr_queue_delivery *las
 	uint32_t at;
 
 	if (mr_unlikely(last->renewed)) {
-		acknowledge(q, last);
+		acknowledge_delivery(q, last);
 		return;
 	}
 	mr_consumer_row(q, c);
@@ -154,18 +154,18 @@ static void acknowledge_up_to(struct mr_queues *q, struct mr_queue_delivery *las
 		at = c->out[false].head;
 		if (mr_likely(q->deliveries[at].next != MR_QUEUE_NONE))
 			mr_prefetch(q->deliveries[q->deliveries[at].next].entry);
-		acknowledge(q, &q->deliveries[at]);
+		acknowledge_delivery(q, &q->deliveries[at]);
 	} while (at != index);
 }
 
-static void leave(struct mr_queues *q, struct mr_queue_consumer *c)
+static void consumer_leave(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	uint32_t all = UINT32_MAX;
 
 	(void)mr_consumer_give_back(q, c, MR_BACK_LEFT, &all);
 }
 
-static void progress(struct mr_queues *q, struct mr_queue_delivery *d)
+static void delivery_progress(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	mr_delivery_touch(q, d, true);
 }
@@ -184,7 +184,7 @@ static void count_unknown(struct mr_queues *q, const struct mrf_settlement *s)
 		mr_count(q->c.stats->bad_tags, 1);
 }
 
-static void settle(
+static void settle_delivery(
 	struct mr_queues *q, uint64_t session, uint32_t number, const struct mrf_settlement *s)
 {
 	struct mr_queue_delivery *d;
@@ -197,14 +197,14 @@ static void settle(
 		return;
 	}
 	switch (s->verb) {
-	case MRF_SETTLE_VERB_ACK: acknowledge(q, d); break;
+	case MRF_SETTLE_VERB_ACK: acknowledge_delivery(q, d); break;
 	case MRF_SETTLE_VERB_ACK_UP_TO: acknowledge_up_to(q, d); break;
 	case MRF_SETTLE_VERB_REQUEUE: mr_settle_back(q, d, MR_BACK_REQUEUE, s->delay_ms); break;
 	case MRF_SETTLE_VERB_REJECT: mr_settle_back(q, d, MR_BACK_REJECT, 0); break;
 	case MRF_SETTLE_VERB_HANDED: d->handed = true; break;
-	case MRF_SETTLE_VERB_LEAVE: leave(q, d->consumer); break;
+	case MRF_SETTLE_VERB_LEAVE: consumer_leave(q, d->consumer); break;
 	case MRF_SETTLE_VERB_RETURNED: mr_settle_back(q, d, MR_BACK_RETURNED, s->delay_ms); break;
-	case MRF_SETTLE_VERB_PROGRESS: progress(q, d); break;
+	case MRF_SETTLE_VERB_PROGRESS: delivery_progress(q, d); break;
 	default: mr_count(q->c.stats->bad_tags, 1); break;
 	}
 }
@@ -224,7 +224,7 @@ void mr_queues_settle(
 		/* These are no outcomes. */
 		if (s.verb != MRF_SETTLE_VERB_HANDED && s.verb != MRF_SETTLE_VERB_PROGRESS)
 			mr_client_heard(q, session);
-		settle(q, session, m->header.target, &s);
+		settle_delivery(q, session, m->header.target, &s);
 	}
 }
 

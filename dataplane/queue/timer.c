@@ -24,20 +24,20 @@ void mr_timers_fini(struct mr_timers *t)
 	mr_memory_unmap(t->heap, heap_bytes(t));
 }
 
-static void place(struct mr_timers *t, uint32_t at, struct mr_timer *timer)
+static void heap_place(struct mr_timers *t, uint32_t at, struct mr_timer *timer)
 {
 	t->heap[at] = timer;
 	timer->at = at;
 }
 
-static void up(struct mr_timers *t, uint32_t at, struct mr_timer *timer)
+static void heap_up(struct mr_timers *t, uint32_t at, struct mr_timer *timer)
 {
 	for (; at > 1 && t->heap[at / 2]->due_ms > timer->due_ms; at /= 2)
-		place(t, at, t->heap[at / 2]);
-	place(t, at, timer);
+		heap_place(t, at, t->heap[at / 2]);
+	heap_place(t, at, timer);
 }
 
-static void down(struct mr_timers *t, uint32_t at, struct mr_timer *timer)
+static void heap_down(struct mr_timers *t, uint32_t at, struct mr_timer *timer)
 {
 	uint64_t child;
 
@@ -46,9 +46,9 @@ static void down(struct mr_timers *t, uint32_t at, struct mr_timer *timer)
 			child++;
 		if (t->heap[child]->due_ms >= timer->due_ms)
 			break;
-		place(t, at, t->heap[child]);
+		heap_place(t, at, t->heap[child]);
 	}
-	place(t, at, timer);
+	heap_place(t, at, timer);
 }
 
 void mr_timer_set(struct mr_timers *t, struct mr_timer *timer, uint64_t due_ms)
@@ -60,7 +60,7 @@ void mr_timer_set(struct mr_timers *t, struct mr_timer *timer, uint64_t due_ms)
 		assert(t->count < t->max);
 		timer->at = ++t->count;
 	}
-	up(t, timer->at, timer);
+	heap_up(t, timer->at, timer);
 }
 
 void mr_timer_clear(struct mr_timers *t, struct mr_timer *timer)
@@ -75,9 +75,9 @@ void mr_timer_clear(struct mr_timers *t, struct mr_timer *timer)
 	if (last == timer)
 		return;
 	if (at > 1 && t->heap[at / 2]->due_ms > last->due_ms)
-		up(t, at, last);
+		heap_up(t, at, last);
 	else
-		down(t, at, last);
+		heap_down(t, at, last);
 }
 
 struct mr_timer *mr_timers_pop(struct mr_timers *t, uint64_t now_ms)

@@ -54,7 +54,7 @@ void mr_windows_free(struct mr_queues *q)
 	free(q->windows);
 }
 
-static struct mr_queue_window **bucket(
+static struct mr_queue_window **window_bucket(
 	struct mr_queue_windows *ws, const struct mr_queue *queue, uint64_t publisher)
 {
 	uint64_t hash = publisher ^ (uint64_t)queue->number << 32 ^ ws->seed;
@@ -65,14 +65,14 @@ static struct mr_queue_window **bucket(
 	return &ws->hash[(uint32_t)(hash >> 32) & ws->mask];
 }
 
-static struct mr_queue_window *find(
+static struct mr_queue_window *find_window(
 	struct mr_queue_windows *ws, const struct mr_queue *queue, uint64_t publisher)
 {
 	struct mr_queue_window *w = ws->last;
 
 	if (mr_likely(w != NULL && w->publisher == publisher && w->queue == queue))
 		return w;
-	w = *bucket(ws, queue, publisher);
+	w = *window_bucket(ws, queue, publisher);
 	while (w != NULL && (w->publisher != publisher || w->queue != queue))
 		w = w->hash_next;
 	if (w != NULL)
@@ -122,10 +122,10 @@ static void unlink_queue(struct mr_queue_window *w)
 		w->queue_next->queue_prev = w->queue_prev;
 }
 
-static void forget(struct mr_queues *q, struct mr_queue_window *w)
+static void forget_window(struct mr_queues *q, struct mr_queue_window *w)
 {
 	struct mr_queue_windows *ws = q->windows;
-	struct mr_queue_window **at = bucket(ws, w->queue, w->publisher);
+	struct mr_queue_window **at = window_bucket(ws, w->queue, w->publisher);
 	struct mr_queue_client *client = mr_client_find(q, w->session);
 
 	while (*at != w)
@@ -145,7 +145,7 @@ static void forget(struct mr_queues *q, struct mr_queue_window *w)
 void mr_windows_drop(struct mr_queues *q, struct mr_queue *queue)
 {
 	while (queue->windows != NULL)
-		forget(q, queue->windows);
+		forget_window(q, queue->windows);
 }
 
 /* In a full table the place of one that was not heard of for long, if not too many are this session's. */
@@ -170,7 +170,7 @@ static bool forget_one_of(struct mr_queues *q, uint64_t peer)
 		if (w->used_ms + KEEP_MS > q->now_ms)
 			return false;
 		if (w->peer == peer) {
-			forget(q, w);
+			forget_window(q, w);
 			return true;
 		}
 	}
@@ -184,7 +184,7 @@ static bool take_place(struct mr_queues *q, uint64_t peer)
 	       (forget_one_of(q, peer) && mr_limit_publisher(q, peer));
 }
 
-static struct mr_queue_window *remember(
+static struct mr_queue_window *remember_window(
 	struct mr_queues *q, uint64_t session, struct mr_queue *queue, uint64_t publisher)
 {
 	struct mr_queue_windows *ws = q->windows;
@@ -196,7 +196,7 @@ static struct mr_queue_window *remember(
 	if (!take_place(q, client->peer))
 		return NULL;
 	if (ws->count >= mr_limit_publishers_max(q, client->peer))
-		forget(q, ws->oldest);
+		forget_window(q, ws->oldest);
 	w = mr_slab_alloc(q->store, (uint32_t)sizeof(*w));
 	if (w == NULL) {
 		mr_limit_publisher_gone(q, client->peer);
@@ -208,7 +208,7 @@ static struct mr_queue_window *remember(
 	w->session = session;
 	w->peer = client->peer;
 	w->used_ms = q->now_ms;
-	head = bucket(ws, queue, publisher);
+	head = window_bucket(ws, queue, publisher);
 	w->hash_next = *head;
 	*head = w;
 	link_queue(w);
@@ -222,11 +222,12 @@ static struct mr_queue_window *remember(
 enum mr_window mr_window_look(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mrf_message_origin *origin)
 {
-	struct mr_queue_window *w = find(q->windows, queue, origin->publisher);
+	struct mr_queue_window *w = find_window(q->windows, queue, origin->publisher);
 
 	if (mr_unlikely(w == NULL))
-		return remember(q, session, queue, origin->publisher) == NULL ? MR_WINDOW_FULL
-									      : MR_WINDOW_NEW;
+		return remember_window(q, session, queue, origin->publisher) == NULL
+			       ? MR_WINDOW_FULL
+			       : MR_WINDOW_NEW;
 	if (mr_unlikely(w->used_ms != q->now_ms)) {
 		w->used_ms = q->now_ms;
 		unlink_age(q->windows, w);
@@ -238,7 +239,7 @@ enum mr_window mr_window_look(struct mr_queues *q, uint64_t session, struct mr_q
 void mr_window_note(
 	struct mr_queues *q, struct mr_queue *queue, const struct mrf_message_origin *origin)
 {
-	struct mr_queue_window *w = find(q->windows, queue, origin->publisher);
+	struct mr_queue_window *w = find_window(q->windows, queue, origin->publisher);
 
 	if (mr_unlikely(w == NULL)) /* forgotten while its fragments came */
 		return;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t *chain(void *arg, uint32_t number)
+static uint32_t *item_chain(void *arg, uint32_t number)
 {
 	return &mr_alias_at(arg, number)->chain;
 }
@@ -26,7 +26,7 @@ int mr_aliases_init(struct mr_aliases *a, uint32_t max, const struct mr_hash_key
 	a->slots = calloc((size_t)max + 1, sizeof(*a->slots));
 	a->freed = calloc(max, sizeof(*a->freed));
 	if (a->slots == NULL || a->freed == NULL ||
-		mr_index_init(&a->index, chain, item_hash, a) != 0) {
+		mr_index_init(&a->index, item_chain, item_hash, a) != 0) {
 		mr_aliases_fini(a);
 		return -ENOMEM;
 	}

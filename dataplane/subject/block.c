@@ -28,7 +28,8 @@ size_t mr_block_bytes(const struct mr_block *b)
 }
 
 /* The link that leads to the block, or the list's last link. */
-static mr_block_link *find(mr_block_link *list, uint16_t worker, uint16_t group, unsigned *groups)
+static mr_block_link *find_block(
+	mr_block_link *list, uint16_t worker, uint16_t group, unsigned *groups)
 {
 	mr_block_link *link = list;
 	struct mr_block *b;
@@ -59,7 +60,7 @@ static struct mr_block *block_new(
 	return b;
 }
 
-static void append(
+static void append_sink(
 	struct mr_block *b, const struct mr_owner *owner, uint32_t sub_id, uint32_t water)
 {
 	uint32_t at = count_of(b);
@@ -84,7 +85,7 @@ static void copy_live(
 			continue;
 		uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
 		uint32_t at = count_of(to);
-		append(to,
+		append_sink(to,
 			&(struct mr_owner){.worker = (uint16_t)(flags >> MR_SINK_WORKER_SHIFT),
 				.slot = sink->slot,
 				.generation = sink->generation},
@@ -95,7 +96,8 @@ static void copy_live(
 }
 
 /* Puts `fresh` (or what followed, if NULL) in the place of the block that `link` leads to. */
-static void replace(const struct mr_block_ops *ops, mr_block_link *link, struct mr_block *fresh)
+static void replace_block(
+	const struct mr_block_ops *ops, mr_block_link *link, struct mr_block *fresh)
 {
 	struct mr_block *old = mr_block_first(link);
 	uintptr_t after = atomic_load_explicit(&old->next, memory_order_relaxed);
@@ -116,8 +118,8 @@ static int append_larger(const struct mr_block_ops *ops, mr_block_link *link,
 	if (fresh == NULL)
 		return -ENOMEM;
 	copy_live(ops, fresh, old);
-	append(fresh, owner, sub_id, 0);
-	replace(ops, link, fresh);
+	append_sink(fresh, owner, sub_id, 0);
+	replace_block(ops, link, fresh);
 	return 0;
 }
 
@@ -140,7 +142,7 @@ int mr_block_add(const struct mr_block_ops *ops, mr_block_link *list, const stru
 	uint32_t sub_id, uint16_t group, unsigned groups_max, uint32_t *position)
 {
 	unsigned groups;
-	mr_block_link *link = find(list, owner->worker, group, &groups);
+	mr_block_link *link = find_block(list, owner->worker, group, &groups);
 	struct mr_block *b = mr_block_first(link);
 	int rc = 0;
 
@@ -150,10 +152,10 @@ int mr_block_add(const struct mr_block_ops *ops, mr_block_link *list, const stru
 		b = block_new(ops, owner->worker, group, 1);
 		if (b == NULL)
 			return -ENOMEM;
-		append(b, owner, sub_id, 0);
+		append_sink(b, owner, sub_id, 0);
 		atomic_store_explicit(link, (uintptr_t)b, memory_order_release); /* [block.list] */
 	} else if (count_of(b) < b->capacity) {
-		append(b, owner, sub_id, 0);
+		append_sink(b, owner, sub_id, 0);
 	} else {
 		rc = append_larger(ops, link, owner, sub_id);
 		b = mr_block_first(link);
@@ -167,14 +169,14 @@ struct mr_sink *mr_block_sink(
 	mr_block_link *list, uint16_t worker, uint16_t group, uint32_t position)
 {
 	unsigned groups;
-	struct mr_block *b = mr_block_first(find(list, worker, group, &groups));
+	struct mr_block *b = mr_block_first(find_block(list, worker, group, &groups));
 
 	assert(b != NULL && position < count_of(b) && mr_sink_live(&b->sinks[position]));
 	return &b->sinks[position];
 }
 
 /* A copy without the dead; false when there is no memory, which does no harm. */
-static bool compact(const struct mr_block_ops *ops, mr_block_link *link, uint32_t live)
+static bool compact_block(const struct mr_block_ops *ops, mr_block_link *link, uint32_t live)
 {
 	struct mr_block *old = mr_block_first(link);
 	struct mr_block *fresh = block_new(ops, old->worker, old->group, live);
@@ -182,7 +184,7 @@ static bool compact(const struct mr_block_ops *ops, mr_block_link *link, uint32_
 	if (fresh == NULL)
 		return false;
 	copy_live(ops, fresh, old);
-	replace(ops, link, fresh);
+	replace_block(ops, link, fresh);
 	return true;
 }
 
@@ -190,7 +192,7 @@ bool mr_block_remove(const struct mr_block_ops *ops, mr_block_link *list, uint16
 	uint16_t group, uint32_t position)
 {
 	unsigned groups;
-	mr_block_link *link = find(list, worker, group, &groups);
+	mr_block_link *link = find_block(list, worker, group, &groups);
 	struct mr_block *b = mr_block_first(link);
 
 	assert(b != NULL && position < count_of(b) && mr_sink_live(&b->sinks[position]));
@@ -198,13 +200,13 @@ bool mr_block_remove(const struct mr_block_ops *ops, mr_block_link *list, uint16
 	b->gone++;
 	uint32_t live = count_of(b) - b->gone;
 	if (live == 0) {
-		replace(ops, link, NULL);
+		replace_block(ops, link, NULL);
 		mark_lone(list);
 		return true;
 	}
 	if (count_of(b) > COPY_SINKS_MAX && b->gone <= live)
 		return false;
-	bool compacted = compact(ops, link, live);
+	bool compacted = compact_block(ops, link, live);
 	mark_lone(list);
 	return compacted;
 }

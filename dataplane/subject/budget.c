@@ -76,7 +76,7 @@ static uint64_t peer_of(const struct mr_table *t, const struct mr_record *rec)
 	return mr_owner_at(&t->records, rec->owner)->peer;
 }
 
-static int refuse(struct mr_table *t, int error, const char *why)
+static int refuse_with(struct mr_table *t, int error, const char *why)
 {
 	t->refusal = why;
 	return error;
@@ -88,7 +88,7 @@ static int peer_take(
 {
 	int rc = mr_share_take(&t->peers, peer, of, 1, share);
 
-	return rc == -EDQUOT ? refuse(t, rc, why) : rc;
+	return rc == -EDQUOT ? refuse_with(t, rc, why) : rc;
 }
 
 /* One more use of an item; the first use takes one of the peer's share of all such items. */
@@ -140,7 +140,7 @@ int mr_budget_alias_check(struct mr_table *t, uint64_t peer, uint32_t number)
 		(number == 0 && mr_share_none_left(&t->bounds.aliases, peer, in_use)))
 		return -ENOSPC;
 	if (number == 0 && have >= t->bounds.aliases.share)
-		return refuse(t, -EDQUOT, ALIASES_USED_UP);
+		return refuse_with(t, -EDQUOT, ALIASES_USED_UP);
 	return 0;
 }
 
@@ -186,7 +186,7 @@ static bool is_starred(const struct mr_table *t, const struct mr_node *node)
 	" tables.subscriptions_max)"
 
 /* Once for an owner, however many of its subscriptions use the shape or length: then for its peer. */
-static int use(struct mr_table *t, uint32_t owner, enum mr_use_kind kind, uint32_t id)
+static int use_add(struct mr_table *t, uint32_t owner, enum mr_use_kind kind, uint32_t id)
 {
 	bool shape = kind == MR_USE_SHAPE;
 	uint32_t count = mr_uses_add(&t->uses, owner, kind, id);
@@ -205,7 +205,7 @@ static int use(struct mr_table *t, uint32_t owner, enum mr_use_kind kind, uint32
 }
 
 /* True if the owner does not use it any more. */
-static bool drop(struct mr_table *t, uint32_t owner, enum mr_use_kind kind, uint32_t id)
+static bool use_drop(struct mr_table *t, uint32_t owner, enum mr_use_kind kind, uint32_t id)
 {
 	bool shape = kind == MR_USE_SHAPE;
 
@@ -223,7 +223,7 @@ static void drop_shapes(struct mr_table *t, uint32_t owner, uint32_t node, uint3
 	for (; node != end; node = mr_node_at(&t->nodes, node)->parent) {
 		const struct mr_node *at = mr_node_at(&t->nodes, node);
 
-		if (is_starred(t, at) && drop(t, owner, MR_USE_SHAPE, at->shape))
+		if (is_starred(t, at) && use_drop(t, owner, MR_USE_SHAPE, at->shape))
 			mr_owner_at(&t->records, owner)->shapes--;
 	}
 }
@@ -232,7 +232,7 @@ static void drop_shapes(struct mr_table *t, uint32_t owner, uint32_t node, uint3
 static int use_shape(struct mr_table *t, uint32_t owner, uint16_t shape)
 {
 	bool first = mr_uses_count(&t->uses, owner, MR_USE_SHAPE, shape) == 0;
-	int rc = use(t, owner, MR_USE_SHAPE, shape);
+	int rc = use_add(t, owner, MR_USE_SHAPE, shape);
 
 	if (rc == 0 && first)
 		mr_owner_at(&t->records, owner)->shapes++;
@@ -262,10 +262,10 @@ static int use_length(struct mr_table *t, uint32_t owner, uint32_t bytes)
 	int rc;
 
 	if (first && own->lengths >= t->limits.lengths_max)
-		return refuse(t, -ENOSPC,
+		return refuse_with(t, -ENOSPC,
 			"this client's prefixes have too many different lengths"
 			" (tables.prefix_lengths_per_client_max)");
-	rc = use(t, owner, MR_USE_LENGTH, bytes);
+	rc = use_add(t, owner, MR_USE_LENGTH, bytes);
 	if (rc == 0)
 		own->lengths += first;
 	return rc;
@@ -286,7 +286,7 @@ static void drop_path(struct mr_table *t, uint32_t owner, uint32_t node)
 
 	if (at->kind != MR_NODE_FLAT)
 		drop_shapes(t, owner, node, MR_NODE_ROOT);
-	else if (at->parent == MR_NODE_PREFIXES && drop(t, owner, MR_USE_LENGTH, at->bytes))
+	else if (at->parent == MR_NODE_PREFIXES && use_drop(t, owner, MR_USE_LENGTH, at->bytes))
 		mr_owner_at(&t->records, owner)->lengths--;
 }
 
@@ -331,12 +331,12 @@ static int peer_path_check(struct mr_table *t, uint64_t peer, const struct path_
 
 	if (mr_share_count(&t->peers, peer, MR_SHARE_OF(PEER_NODES, 0)) + cost->tokens >
 		nodes->share)
-		return refuse(t, -EDQUOT, NODES_USED_UP);
+		return refuse_with(t, -EDQUOT, NODES_USED_UP);
 	if (mr_share_count(&t->peers, peer, MR_SHARE_OF(PEER_SHAPES, 0)) + cost->peer_shapes >
 		t->bounds.shapes.share)
-		return refuse(t, -EDQUOT, SHAPES_USED_UP);
+		return refuse_with(t, -EDQUOT, SHAPES_USED_UP);
 	if (t->nodes.pool.used + cost->tokens + nodes->reserve > nodes->max)
-		return refuse(t, -ENOSPC,
+		return refuse_with(t, -ENOSPC,
 			"no room for the tokens of another pattern (4 times"
 			" tables.subscriptions_max)");
 	return 0;
@@ -351,7 +351,7 @@ int mr_budget_path_check(
 	if (wild)
 		cost = cost_of(t, rec, text, bytes);
 	if (mr_owner_at(&t->records, rec->owner)->shapes + cost.own_shapes > t->limits.shapes_max)
-		return refuse(t, -ENOSPC,
+		return refuse_with(t, -ENOSPC,
 			"this client's patterns have '*' in too many different places"
 			" (tables.shapes_per_client_max)");
 	return peer == MR_PEER_OWN ? 0 : peer_path_check(t, peer, &cost);
@@ -401,7 +401,7 @@ static int use_pattern(struct mr_table *t, const struct mr_record *rec)
 	if (count == 0)
 		return -ENOMEM;
 	if (count > t->limits.identical_max)
-		rc = refuse(t, -ENOSPC,
+		rc = refuse_with(t, -ENOSPC,
 			"this client has too many subscriptions to this pattern"
 			" (tables.identical_per_client_max)");
 	else if (count > 1)
@@ -471,11 +471,11 @@ int mr_budget_group_check(struct mr_table *t, const struct mr_record *rec, uint1
 
 	if (has_share(t, peer, MR_SHARE_OF(PEER_GROUP, group), MR_SHARE_OF(PEER_GROUPS, 0),
 		    &t->bounds.groups))
-		return refuse(t, -EDQUOT, GROUPS_USED_UP);
+		return refuse_with(t, -EDQUOT, GROUPS_USED_UP);
 	if (has_share(t, peer, group_at(rec, group), groups_at(rec), &t->bounds.groups_at))
-		return refuse(t, -EDQUOT, GROUPS_AT_USED_UP);
+		return refuse_with(t, -EDQUOT, GROUPS_AT_USED_UP);
 	if (group == 0 && mr_share_none_left(&t->bounds.groups, peer, t->groups.pool.used))
-		return refuse(t, -ENOSPC, "no room for another queue group (65,534 names)");
+		return refuse_with(t, -ENOSPC, "no room for another queue group (65,534 names)");
 	return 0;
 }
 

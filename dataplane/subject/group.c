@@ -5,7 +5,7 @@
 
 #include "dataplane/subject/table.h"
 
-static uint32_t *chain(void *arg, uint32_t group)
+static uint32_t *item_chain(void *arg, uint32_t group)
 {
 	return &mr_group_at(arg, group)->chain;
 }
@@ -24,7 +24,7 @@ int mr_groups_init(struct mr_groups *g, const struct mr_hash_key *hash_key,
 	*g = (struct mr_groups){
 		.hash_key = hash_key, .reclaim = reclaim, .reclaim_kind = reclaim_kind};
 	if (mr_pool_init(&g->pool, sizeof(struct mr_group), MR_TABLE_GROUPS_MAX, false) != 0 ||
-		mr_index_init(&g->index, chain, item_hash, g) != 0) {
+		mr_index_init(&g->index, item_chain, item_hash, g) != 0) {
 		mr_groups_fini(g);
 		return -ENOMEM;
 	}

@@ -24,7 +24,7 @@ void mr_index_fini(struct mr_index *x)
 	x->buckets = NULL;
 }
 
-static void put(struct mr_index *x, uint32_t item)
+static void index_put(struct mr_index *x, uint32_t item)
 {
 	uint32_t *bucket = &x->buckets[x->hash(x->arg, item) & x->mask];
 
@@ -32,7 +32,7 @@ static void put(struct mr_index *x, uint32_t item)
 	*bucket = item;
 }
 
-static void grow(struct mr_index *x)
+static void index_grow(struct mr_index *x)
 {
 	uint32_t *old = x->buckets;
 	uint32_t old_count = x->mask + 1;
@@ -47,7 +47,7 @@ static void grow(struct mr_index *x)
 	for (uint32_t b = 0; b < old_count; b++) {
 		for (uint32_t item = old[b], after; item != 0; item = after) {
 			after = *x->next(x->arg, item);
-			put(x, item);
+			index_put(x, item);
 		}
 	}
 	free(old);
@@ -56,8 +56,8 @@ static void grow(struct mr_index *x)
 void mr_index_add(struct mr_index *x, uint32_t item)
 {
 	if (x->count > x->mask)
-		grow(x);
-	put(x, item);
+		index_grow(x);
+	index_put(x, item);
 	x->count++;
 }
 

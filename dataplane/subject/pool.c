@@ -35,7 +35,7 @@ size_t mr_pool_memory_bytes(const struct mr_pool *p)
 		(size_t)p->fresh * p->item_bytes, p->huge ? MR_MEMORY_HUGE_BYTES : PAGE_BYTES);
 }
 
-static uint32_t take(struct mr_pool *p)
+static uint32_t take_item(struct mr_pool *p)
 {
 	uint32_t index = p->freed;
 
@@ -48,7 +48,7 @@ static uint32_t take(struct mr_pool *p)
 
 uint32_t mr_pool_alloc(struct mr_pool *p)
 {
-	uint32_t index = take(p);
+	uint32_t index = take_item(p);
 
 	if (index == 0)
 		return 0;

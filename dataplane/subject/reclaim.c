@@ -51,7 +51,7 @@ void mr_reclaim_fini(struct mr_reclaim *q)
 	q->items = NULL;
 }
 
-static int grow(struct mr_reclaim *q)
+static int grow_queue(struct mr_reclaim *q)
 {
 	struct mr_reclaim_item *bigger = NULL;
 
@@ -70,7 +70,7 @@ static int grow(struct mr_reclaim *q)
 
 void mr_reclaim_defer(struct mr_reclaim *q, unsigned kind, uintptr_t value)
 {
-	if (q->count == q->capacity && grow(q) != 0) {
+	if (q->count == q->capacity && grow_queue(q) != 0) {
 		q->leaked++;
 		return;
 	}
@@ -80,7 +80,7 @@ void mr_reclaim_defer(struct mr_reclaim *q, unsigned kind, uintptr_t value)
 }
 
 /* One token covers all that was deferred since the last one. */
-static void start(struct mr_reclaim *q)
+static void start_grace_period(struct mr_reclaim *q)
 {
 	if (q->unstarted == 0)
 		return;
@@ -100,7 +100,7 @@ uint32_t mr_reclaim_run(struct mr_reclaim *q)
 {
 	uint64_t passed = 0;
 
-	start(q);
+	start_grace_period(q);
 	while (q->count > 0) {
 		uint64_t token = item_at(q, 0)->token;
 		if (token == 0)

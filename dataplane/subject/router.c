@@ -104,7 +104,7 @@ static size_t arena_worst_bytes(void)
 }
 
 /* Parts of the router's one mapping, one after the other; the first pass only measures. */
-static void *part(uint8_t *base, size_t *used, size_t bytes)
+static void *reserve_part(uint8_t *base, size_t *used, size_t bytes)
 {
 	void *at = base != NULL ? base + *used : NULL;
 
@@ -119,16 +119,16 @@ static struct mr_router *lay_out(
 	struct mr_router *r;
 
 	*bytes = 0;
-	r = part(base, bytes, sizeof(*r));
-	parts.tags = part(base, bytes, entries / WAYS * sizeof(*parts.tags));
-	parts.entries = part(base, bytes, entries * sizeof(*parts.entries));
-	parts.aliases =
-		part(base, bytes, ((size_t)t->limits.aliases_max + 1) * sizeof(*parts.aliases));
-	parts.large = part(base, bytes, LARGE_ROUTES * sizeof(*parts.large));
-	parts.large_arrays = part(base, bytes, (size_t)LARGE_ROUTES * LARGE_BYTES);
-	parts.walk = part(base, bytes, sizeof(*parts.walk));
+	r = reserve_part(base, bytes, sizeof(*r));
+	parts.tags = reserve_part(base, bytes, entries / WAYS * sizeof(*parts.tags));
+	parts.entries = reserve_part(base, bytes, entries * sizeof(*parts.entries));
+	parts.aliases = reserve_part(
+		base, bytes, ((size_t)t->limits.aliases_max + 1) * sizeof(*parts.aliases));
+	parts.large = reserve_part(base, bytes, LARGE_ROUTES * sizeof(*parts.large));
+	parts.large_arrays = reserve_part(base, bytes, (size_t)LARGE_ROUTES * LARGE_BYTES);
+	parts.walk = reserve_part(base, bytes, sizeof(*parts.walk));
 	parts.arena_bytes = arena_worst_bytes() + ARENA_SPARE_BYTES;
-	parts.arena = part(base, bytes, parts.arena_bytes);
+	parts.arena = reserve_part(base, bytes, parts.arena_bytes);
 	if (r != NULL)
 		*r = parts;
 	return r;
@@ -251,7 +251,7 @@ static void refuse_full(struct mr_router *r)
 	r->counters.full++;
 }
 
-static bool walk(struct mr_router *r, const struct key *k)
+static bool walk_table(struct mr_router *r, const struct key *k)
 {
 	bool fits = mr_walk_run(r->walk, k->subject, k->bytes, k->hash);
 
@@ -269,7 +269,7 @@ static bool walk_fits(const struct mr_walk *w, uint32_t spans, uint32_t groups, 
 }
 
 /* Writes the walk's result into a place; `begun` is from before the walk. */
-static const struct mr_route *fill(const struct mr_router *r, const struct room *room,
+static const struct mr_route *fill_place(const struct mr_router *r, const struct room *room,
 	const struct place *begun, const char *subject, const struct key *k)
 {
 	const struct mr_walk *w = r->walk;
@@ -305,22 +305,22 @@ static const struct mr_route *fill_arena(
 	struct room room;
 	char *subject;
 
-	room.place = part(base, &used, sizeof(*room.place));
-	subject = part(base, &used, k->bytes);
-	room.spans = part(base, &used, mr_walk_spans(w) * sizeof(*room.spans));
-	room.groups = part(base, &used, w->group_count * sizeof(*room.groups));
-	room.members = part(base, &used, w->member_count * sizeof(*room.members));
+	room.place = reserve_part(base, &used, sizeof(*room.place));
+	subject = reserve_part(base, &used, k->bytes);
+	room.spans = reserve_part(base, &used, mr_walk_spans(w) * sizeof(*room.spans));
+	room.groups = reserve_part(base, &used, w->group_count * sizeof(*room.groups));
+	room.members = reserve_part(base, &used, w->member_count * sizeof(*room.members));
 	if (used > r->arena_bytes) {
 		refuse_full(r);
 		return NULL;
 	}
 	r->arena_used = used;
 	memcpy(subject, k->subject, k->bytes);
-	return fill(r, &room, begun, subject, k);
+	return fill_place(r, &room, begun, subject, k);
 }
 
 /* The way to overwrite: an empty one, else the one unused for longest; WAYS if all are held. */
-static unsigned victim(const struct mr_router *r, uint32_t set)
+static unsigned find_victim(const struct mr_router *r, uint32_t set)
 {
 	uint64_t oldest = r->period;
 	unsigned way = WAYS;
@@ -342,7 +342,7 @@ static unsigned victim(const struct mr_router *r, uint32_t set)
 static const struct mr_route *fill_cache(struct mr_router *r, uint32_t set, uint32_t tag,
 	const struct place *begun, const struct key *k)
 {
-	unsigned way = victim(r, set);
+	unsigned way = find_victim(r, set);
 
 	if (way == WAYS) {
 		r->counters.spills++;
@@ -354,7 +354,7 @@ static const struct mr_route *fill_cache(struct mr_router *r, uint32_t set, uint
 	r->tags[set][way] = tag;
 	memcpy(e->subject, k->subject, k->bytes);
 	struct room room = {&e->place, e->spans, e->groups, e->members};
-	return fill(r, &room, begun, e->subject, k);
+	return fill_place(r, &room, begun, e->subject, k);
 }
 
 static uint32_t tag_of(uint64_t hash)
@@ -408,9 +408,9 @@ static bool lay_arrays(const struct mr_walk *w, uint8_t *base, size_t bytes, str
 {
 	size_t used = 0;
 
-	room->spans = part(base, &used, mr_walk_spans(w) * sizeof(*room->spans));
-	room->groups = part(base, &used, w->group_count * sizeof(*room->groups));
-	room->members = part(base, &used, w->member_count * sizeof(*room->members));
+	room->spans = reserve_part(base, &used, mr_walk_spans(w) * sizeof(*room->spans));
+	room->groups = reserve_part(base, &used, w->group_count * sizeof(*room->groups));
+	room->members = reserve_part(base, &used, w->member_count * sizeof(*room->members));
 	return used <= bytes;
 }
 
@@ -427,7 +427,7 @@ static const struct mr_route *fill_large(
 		return fill_arena(r, begun, k);
 	room.place = &e->place;
 	memcpy(e->subject, k->subject, k->bytes);
-	return fill(r, &room, begun, e->subject, k);
+	return fill_place(r, &room, begun, e->subject, k);
 }
 
 MR_ALWAYS_INLINE const struct mr_route *cache_look(struct mr_router *r, const struct key *k)
@@ -460,14 +460,14 @@ static const struct mr_route *cache_find(struct mr_router *r, const struct key *
 }
 
 /* The subject is well-formed and not in the cache. */
-static __attribute__((noinline)) const struct mr_route *miss(
+static __attribute__((noinline)) const struct mr_route *cache_miss(
 	struct mr_router *r, const struct key *k)
 {
 	struct place begun = {0};
 
 	r->counters.cache_misses++;
 	place_begin(r, &begun, k);
-	if (!walk(r, k))
+	if (!walk_table(r, k))
 		return NULL;
 	if (walk_fits(r->walk, CACHE_SPANS, CACHE_GROUPS, CACHE_MEMBERS))
 		return fill_cache(r, set_of(r, k->hash), tag_of(k->hash), &begun, k);
@@ -491,14 +491,14 @@ const struct mr_route *mr_router_subject(
 		r->counters.malformed++;
 		return NULL;
 	}
-	return miss(r, &k);
+	return cache_miss(r, &k);
 }
 
 static const struct mr_route *cached_or_miss(struct mr_router *r, const struct key *k)
 {
 	const struct mr_route *route = cache_find(r, k);
 
-	return route != NULL ? route : miss(r, k);
+	return route != NULL ? route : cache_miss(r, k);
 }
 
 static bool alias_fits(const struct mr_route *route)
@@ -531,13 +531,13 @@ static __attribute__((noinline)) const struct mr_route *alias_miss(
 	const struct mr_route *large = cache_find(r, &k);
 	if (large != NULL && !alias_fits(large))
 		return large;
-	if (!walk(r, &k))
+	if (!walk_table(r, &k))
 		return NULL;
 	if (!walk_fits(r->walk, ALIAS_SPANS, ALIAS_GROUPS, ALIAS_MEMBERS))
-		return miss(r, &k);
+		return cache_miss(r, &k);
 	r->counters.alias_fills++;
 	struct room room = {&e->place, e->spans, e->groups, e->members};
-	return fill(r, &room, &begun, alias->subject, &k);
+	return fill_place(r, &room, &begun, alias->subject, &k);
 unknown:
 	r->counters.alias_unknown++;
 	return NULL;

@@ -39,7 +39,7 @@ static uint16_t take_slot(struct mr_shapes *s)
 	return s->fresh++;
 }
 
-static uint16_t create(struct mr_shapes *s, uint16_t parent, bool star)
+static uint16_t create_shape(struct mr_shapes *s, uint16_t parent, bool star)
 {
 	struct mr_shape shape = {
 		.parent = parent,
@@ -64,7 +64,7 @@ uint16_t mr_shapes_take(struct mr_shapes *s, uint16_t parent, bool star)
 	uint16_t slot = mr_shape_child(mr_shapes_below(s, parent), star);
 
 	if (slot == 0)
-		slot = create(s, parent, star);
+		slot = create_shape(s, parent, star);
 	if (slot != 0)
 		s->at[slot].nodes++;
 	return slot;

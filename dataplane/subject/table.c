@@ -23,7 +23,7 @@
 
 enum reclaim_kind { RECLAIM_BLOCK, RECLAIM_NODE, RECLAIM_MAP, RECLAIM_GROUP, RECLAIM_ALIAS };
 
-static void release(void *arg, unsigned kind, uintptr_t value)
+static void release_item(void *arg, unsigned kind, uintptr_t value)
 {
 	struct mr_table *t = arg;
 
@@ -104,7 +104,7 @@ static int open_parts(struct mr_table *t)
 {
 	const struct mr_hash_key *key = &t->nodes.hash_key;
 	uint32_t records_max = t->limits.subscriptions_max + t->limits.alias_holds_max;
-	int rc = mr_reclaim_init(&t->reclaim, t->qsbr, release, t);
+	int rc = mr_reclaim_init(&t->reclaim, t->qsbr, release_item, t);
 
 	if (rc != 0)
 		return rc;
@@ -246,8 +246,8 @@ static void raise_pattern(struct mr_table *t, const char *text, size_t bytes, bo
 
 /* The end of a path in the trie. With `make`, what is missing is made; on failure the caller prunes
  * `*node`, the last node there is. Without it, false says that there is no such path. */
-static bool path(struct mr_table *t, const char *text, size_t bytes, bool make, uint32_t *node,
-	bool *tail, int *rc)
+static bool follow_path(struct mr_table *t, const char *text, size_t bytes, bool make,
+	uint32_t *node, bool *tail, int *rc)
 {
 	const char *end = text + bytes;
 	uint32_t next = MR_NODE_ROOT;
@@ -275,7 +275,7 @@ static bool place_find(struct mr_table *t, const struct spec *s, uint32_t *node,
 
 	*tail = false;
 	if (s->wild)
-		return path(t, s->text, s->bytes, false, node, tail, &rc);
+		return follow_path(t, s->text, s->bytes, false, node, tail, &rc);
 	*node = mr_nodes_find(&t->nodes,
 		s->kind == MR_SUB_PREFIX ? MR_NODE_PREFIXES : MR_NODE_LITERALS, s->text, s->bytes);
 	return *node != 0;
@@ -287,7 +287,7 @@ static int place_make(struct mr_table *t, const struct spec *s, uint32_t *node, 
 
 	*tail = false;
 	if (s->wild) {
-		if (path(t, s->text, s->bytes, true, node, tail, &rc))
+		if (follow_path(t, s->text, s->bytes, true, node, tail, &rc))
 			return 0;
 		mr_nodes_prune(&t->nodes, *node);
 		return rc;
@@ -322,7 +322,7 @@ static int same_again(struct mr_table *t, const struct mr_record *rec, const str
 	return rec->node == node && rec->tail == tail && rec->group == group ? 0 : -EEXIST;
 }
 
-static void changed(struct mr_table *t)
+static void count_change(struct mr_table *t)
 {
 	t->changes++;
 	if (t->reclaim.count >= RECLAIM_PENDING && t->changes % RECLAIM_PENDING == 0)
@@ -335,13 +335,13 @@ const char *mr_table_refusal(const struct mr_table *t)
 }
 
 /* Leaves the group. */
-static void part(struct mr_table *t, const struct mr_record *rec)
+static void leave_group(struct mr_table *t, const struct mr_record *rec)
 {
 	mr_budget_group_give(t, rec);
 	mr_groups_drop(&t->groups, rec->group);
 }
 
-static int join(struct mr_table *t, const struct spec *s, struct mr_record *rec)
+static int join_group(struct mr_table *t, const struct spec *s, struct mr_record *rec)
 {
 	uint16_t group = mr_groups_find(&t->groups, s->group, s->group_bytes);
 	int rc = mr_budget_group_check(t, rec, group);
@@ -385,7 +385,7 @@ static int make_place(
 	return rc;
 }
 
-static int attach(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
+static int attach_record(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
 	const struct spec *s, struct mr_record *rec)
 {
 	int rc = mr_budget_path_check(t, rec, s->text, s->bytes, s->wild);
@@ -397,14 +397,14 @@ static int attach(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
 	rc = mr_budget_take(t, rec);
 	if (rc != 0)
 		goto prune_node;
-	rc = s->group_bytes > 0 ? join(t, s, rec) : 0;
+	rc = s->group_bytes > 0 ? join_group(t, s, rec) : 0;
 	if (rc != 0)
 		goto give_back;
 	rc = add_sink(t, o, sub_id, rec);
 	if (rc == 0)
 		return 0;
 	if (rec->group != 0)
-		part(t, rec);
+		leave_group(t, rec);
 give_back:
 	mr_budget_give(t, rec);
 prune_node:
@@ -420,7 +420,7 @@ static int record_subscription(
 
 	if (record == 0)
 		return -ENOMEM;
-	rc = attach(t, o, sub_id, s, mr_record_at(&t->records, record));
+	rc = attach_record(t, o, sub_id, s, mr_record_at(&t->records, record));
 	if (rc != 0)
 		mr_records_remove(&t->records, record);
 	return rc;
@@ -451,7 +451,7 @@ int mr_table_subscribe(struct mr_table *t, const struct mr_owner *o, uint32_t su
 	}
 	t->subscriptions++;
 	raise_pattern(t, s.text, s.bytes, kind == MR_SUB_PREFIX);
-	changed(t);
+	count_change(t);
 	return 0;
 }
 
@@ -483,7 +483,7 @@ int mr_table_water(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id
 	return 0;
 }
 
-static void detach(struct mr_table *t, const struct mr_record *rec)
+static void detach_record(struct mr_table *t, const struct mr_record *rec)
 {
 	char text[MR_SUBJECT_BYTES_MAX];
 	size_t bytes = mr_nodes_text(&t->nodes, rec->node, rec->tail, text);
@@ -498,7 +498,7 @@ static void detach(struct mr_table *t, const struct mr_record *rec)
 		raise_pattern(t, text, bytes, prefix);
 	}
 	if (rec->group != 0)
-		part(t, rec);
+		leave_group(t, rec);
 	t->subscriptions--;
 }
 
@@ -521,9 +521,9 @@ int mr_table_unsubscribe(struct mr_table *t, const struct mr_owner *o, uint32_t 
 
 	if (record == 0)
 		return -ENOENT;
-	detach(t, mr_record_at(&t->records, record));
+	detach_record(t, mr_record_at(&t->records, record));
 	mr_records_remove(&t->records, record);
-	changed(t);
+	count_change(t);
 	return 0;
 }
 
@@ -556,11 +556,11 @@ unsigned mr_table_drop_owner(struct mr_table *t, const struct mr_owner *o)
 		const struct mr_record *rec = mr_record_at(&t->records, record);
 		bool last = rec->after == 0;
 		if (rec->kind == MR_RECORD_SUBSCRIPTION)
-			detach(t, rec);
+			detach_record(t, rec);
 		else
 			alias_let_go(t, rec);
 		mr_records_remove(&t->records, record);
-		changed(t);
+		count_change(t);
 		count++;
 		if (last)
 			break;
@@ -580,9 +580,9 @@ unsigned mr_table_drop_subscriptions(struct mr_table *t, const struct mr_owner *
 		uint32_t after = rec->after;
 
 		if (rec->kind == MR_RECORD_SUBSCRIPTION) {
-			detach(t, rec);
+			detach_record(t, rec);
 			mr_records_remove(&t->records, record);
-			changed(t);
+			count_change(t);
 			count++;
 		}
 		record = after;
@@ -626,7 +626,7 @@ int mr_table_alias_acquire(struct mr_table *t, const struct mr_owner *o, const v
 	number = mr_aliases_take(&t->aliases, subject, bytes, &rc);
 	if (number == 0)
 		return rc;
-	changed(t);
+	count_change(t);
 	rc = alias_hold(t, o, number);
 	if (rc != 0)
 		alias_drop(t, number);
@@ -644,7 +644,7 @@ int mr_table_alias_release(struct mr_table *t, const struct mr_owner *o, uint32_
 		return -ENOENT;
 	alias_let_go(t, mr_record_at(&t->records, record));
 	mr_records_remove(&t->records, record);
-	changed(t);
+	count_change(t);
 	return 0;
 }
 

@@ -45,7 +45,7 @@ void mr_uses_fini(struct mr_uses *u)
 	mr_pool_fini(&u->pool);
 }
 
-static uint32_t find(const struct mr_uses *u, uint32_t owner, uint32_t id)
+static uint32_t find_use(const struct mr_uses *u, uint32_t owner, uint32_t id)
 {
 	uint32_t at = mr_index_first(&u->index, hash_of(u, owner, id));
 
@@ -62,14 +62,14 @@ static uint32_t id_of(enum mr_use_kind kind, uint32_t id)
 
 uint32_t mr_uses_count(const struct mr_uses *u, uint32_t owner, enum mr_use_kind kind, uint32_t id)
 {
-	uint32_t at = find(u, owner, id_of(kind, id));
+	uint32_t at = find_use(u, owner, id_of(kind, id));
 
 	return at != 0 ? use_at(u, at)->count : 0;
 }
 
 uint32_t mr_uses_add(struct mr_uses *u, uint32_t owner, enum mr_use_kind kind, uint32_t id)
 {
-	uint32_t at = find(u, owner, id_of(kind, id));
+	uint32_t at = find_use(u, owner, id_of(kind, id));
 
 	if (at != 0)
 		return ++use_at(u, at)->count;
@@ -83,7 +83,7 @@ uint32_t mr_uses_add(struct mr_uses *u, uint32_t owner, enum mr_use_kind kind, u
 
 uint32_t mr_uses_drop(struct mr_uses *u, uint32_t owner, enum mr_use_kind kind, uint32_t id)
 {
-	uint32_t at = find(u, owner, id_of(kind, id));
+	uint32_t at = find_use(u, owner, id_of(kind, id));
 
 	assert(at != 0);
 	if (--use_at(u, at)->count > 0)

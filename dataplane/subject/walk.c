@@ -223,7 +223,7 @@ static uint32_t find_node(struct mr_walk *w, struct mr_walk_step *step)
 	return star_of(w, parent);
 }
 
-static void settle(struct mr_walk *w)
+static void settle_steps(struct mr_walk *w)
 {
 	for (; w->settled < w->step_count; w->settled++) {
 		struct mr_walk_step *step = &w->steps[w->settled];
@@ -238,7 +238,7 @@ static void settle(struct mr_walk *w)
 	}
 }
 
-static void split(struct mr_walk *w, size_t bytes)
+static void split_tokens(struct mr_walk *w, size_t bytes)
 {
 	const char *subject = w->subject;
 	size_t start = 0;
@@ -270,12 +270,12 @@ static bool take_steps(struct mr_walk *w, size_t bytes, uint64_t hash)
 	add_root(w);
 	if (!add_flats(w, bytes, hash))
 		return false;
-	split(w, bytes);
+	split_tokens(w, bytes);
 	do {
 		if (!expand_window(w))
 			return false;
 		read_slots(w);
-		settle(w);
+		settle_steps(w);
 	} while (w->expanded < w->step_count);
 	return true;
 }
@@ -412,7 +412,7 @@ static void look_at_sessions(struct mr_walk *w)
 	w->spans[count] = (struct mr_sink_span){NULL, w->cut};
 }
 
-static void restart(struct mr_walk *w)
+static void restart_walk(struct mr_walk *w)
 {
 	w->workers = 0;
 	w->span_count = 0;
@@ -433,7 +433,7 @@ static void restart(struct mr_walk *w)
 
 bool mr_walk_run(struct mr_walk *w, const char *subject, size_t bytes, uint64_t hash)
 {
-	restart(w);
+	restart_walk(w);
 	w->subject = subject;
 	w->map = atomic_load_explicit(&w->t->nodes.map, memory_order_acquire); /* [node.map] */
 	if (!take_steps(w, bytes, hash) || !take_lists(w))

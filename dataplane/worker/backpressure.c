@@ -49,7 +49,7 @@ static bool any_shut(const struct mr_worker *of)
 /* The receiver's side. */
 
 /* The count of times comes behind the gate: who saw the new number sees the gate shut. */
-static void shut(struct mr_worker *w, struct mr_gate *gate, uint64_t value)
+static void mark_full(struct mr_worker *w, struct mr_gate *gate, uint64_t value)
 {
 	struct mr_gates *gates = w->gates;
 	uint64_t was = atomic_load_explicit(&gate->shut, memory_order_relaxed);
@@ -62,7 +62,7 @@ static void shut(struct mr_worker *w, struct mr_gate *gate, uint64_t value)
 		atomic_fetch_add_explicit(&gates->count, 1, memory_order_relaxed);
 }
 
-static void open(struct mr_worker *w, struct mr_gate *gate)
+static void clear_full(struct mr_worker *w, struct mr_gate *gate)
 {
 	atomic_store_explicit(&gate->shut, 0, memory_order_seq_cst); /* [worker.sleep] */
 	atomic_fetch_sub_explicit(&w->gates->count, 1, memory_order_relaxed);
@@ -134,7 +134,7 @@ static void look_at_water(
 		return; /* there is no memory to hold anything either: it is missed, and told */
 	show_subject(s->stats, r);
 	fill_up(w, s, x, water);
-	shut(w, gate_of(w, x), s->id);
+	mark_full(w, gate_of(w, x), s->id);
 }
 
 /* Workers whose sessions may have waited. */
@@ -160,9 +160,9 @@ void mr_worker_not_full(struct mr_worker *w, struct mr_session *s, struct mr_wai
 	if ((now & ~MR_GATE_OVER) != id_of(w, x))
 		return;
 	if (s != NULL && s->over)
-		shut(w, gate, id_of(w, x) | MR_GATE_OVER);
+		mark_full(w, gate, id_of(w, x) | MR_GATE_OVER);
 	else
-		open(w, gate);
+		clear_full(w, gate);
 	ring_peers(w);
 }
 
@@ -174,9 +174,9 @@ void mr_worker_look_at_store(struct mr_worker *w)
 
 	w->held_share = left / 4 < w->held_bytes_max ? left / 4 : w->held_bytes_max;
 	if (!is_shut && left < most / 4) {
-		shut(w, &w->gates->all, EVERYBODY);
+		mark_full(w, &w->gates->all, EVERYBODY);
 	} else if (is_shut && left > most / 2) {
-		open(w, &w->gates->all);
+		clear_full(w, &w->gates->all);
 		ring_peers(w);
 	}
 }
@@ -526,7 +526,7 @@ static const struct mr_route *route_of(
 }
 
 /* `gate`: that at which it is asked next; NULL: any of a queue group's, so it is asked in each round. */
-static void stall(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
+static void pause_publisher(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	const struct mr_gate *gate, uint64_t of)
 {
 	if (!s->stalled)
@@ -537,7 +537,7 @@ static void stall(struct mr_worker *w, struct mr_session *s, const struct mr_rou
 	show_subject(s->stats, r);
 }
 
-static void go_on(struct mr_session *s)
+static void resume_publisher(struct mr_session *s)
 {
 	s->stalled = false;
 	s->gate = NULL;
@@ -548,21 +548,21 @@ static void go_on(struct mr_session *s)
 
 /* False: it has to wait; for a window only until the other worker has made a round, which nobody needs to
  * be told of. */
-static bool ask(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
+static bool may_publish_now(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	const struct mr_message_view *m, struct stop *stop)
 {
 	bool late = false;
 
 	look_at_plain(stop, r);
 	if (mr_unlikely(stop->gate != NULL)) {
-		stall(w, s, r, stop->gate, stop->of);
+		pause_publisher(w, s, r, stop->gate, stop->of);
 		return false;
 	}
 	for (uint32_t g = 0; g < r->group_count && !late; g++) {
 		enum member_state state = group_state(w, r, g, m, &stop->looks);
 
 		if (mr_unlikely(state == MEMBER_FULL)) {
-			stall(w, s, r, NULL, 0);
+			pause_publisher(w, s, r, NULL, 0);
 			return false;
 		}
 		late |= state == MEMBER_LATE;
@@ -570,15 +570,15 @@ static bool ask(struct mr_worker *w, struct mr_session *s, const struct mr_route
 	if (mr_likely(!late && !windows_full(w, r)))
 		return true;
 	if (mr_unlikely(s->stalled))
-		go_on(s);
+		resume_publisher(s);
 	return false;
 }
 
-static bool pass(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
+static bool check_receivers(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	const struct mr_message_view *m)
 {
 	struct stop stop = {.w = w};
-	bool passes = ask(w, s, r, m, &stop);
+	bool passes = may_publish_now(w, s, r, m, &stop);
 
 	if (mr_unlikely(stop.looks >= MR_ROUTE_LARGE))
 		mr_worker_charge_looks(w, s, stop.looks);
@@ -594,10 +594,10 @@ bool mr_worker_gates_pass(
 	/* What makes no sense is refused by who takes it. */
 	if (mr_message_parse(at, h, &m))
 		r = route_of(w, s, &m);
-	if (r != NULL && !pass(w, s, r, &m))
+	if (r != NULL && !check_receivers(w, s, r, &m))
 		return false;
 	if (mr_unlikely(s->stalled))
-		go_on(s);
+		resume_publisher(s);
 	w->passed_gates.from = h.target != 0 ? s : NULL;
 	w->passed_gates.target = h.target;
 	return true;

@@ -24,7 +24,7 @@ static bool is_wanted(struct mr_worker *w, const struct mr_message_view *m)
 	return r == NULL || r->interest;
 }
 
-static void tell(struct mr_worker *w, const struct mr_message_view *m)
+static void tell_no_responders(struct mr_worker *w, const struct mr_message_view *m)
 {
 	struct mrf_reply_token token = {.correlation = m->token.correlation};
 	struct mr_message_plan plan =
@@ -43,7 +43,7 @@ static void look_at(struct mr_worker *w, const uint8_t *record, struct mrf_messa
 		(h.flags & parts) != 0 || !mr_message_parse(record, h, &m) || m.subject_bytes == 0)
 		return;
 	if (!is_wanted(w, &m))
-		tell(w, &m);
+		tell_no_responders(w, &m);
 }
 
 void mr_worker_bereave(struct mr_worker *w, struct mr_session *s)

@@ -202,7 +202,7 @@ bool mr_worker_heartbeat(struct mr_worker *w, struct mr_session *s)
 	return true;
 }
 
-static void push(struct mr_session *s, const struct mr_message_plan *plan, uint32_t target)
+static void push_message(struct mr_session *s, const struct mr_message_plan *plan, uint32_t target)
 {
 	mr_message_write(mr_bytes_claim(&s->down, plan->stride), plan, target);
 	mr_bytes_push(&s->down, plan->stride);
@@ -210,7 +210,7 @@ static void push(struct mr_session *s, const struct mr_message_plan *plan, uint3
 }
 
 /* Fills what is left of the open frame. */
-static void pad(struct mr_session *s)
+static void pad_frame(struct mr_session *s)
 {
 	uint32_t bytes = (uint32_t)(s->down.capacity - s->down.tail);
 	const struct mrf_message_header h = {
@@ -229,9 +229,9 @@ bool mr_worker_send_alone(struct mr_worker *w, struct mr_session *s,
 {
 	if (mr_worker_frame_claim(w, s, plan->stride) == NULL)
 		return false;
-	push(s, plan, target);
+	push_message(s, plan, target);
 	if (padded)
-		pad(s);
+		pad_frame(s);
 	mr_worker_seal(w, s);
 	return true;
 }
@@ -268,7 +268,7 @@ static void drop_rest(struct mr_worker *w, struct mr_worker_port *wp, uint32_t f
 	rte_pktmbuf_free_bulk(&wp->tx[from], wp->tx_count - from);
 }
 
-static void flush(struct mr_worker *w, struct mr_worker_port *wp)
+static void flush_port(struct mr_worker *w, struct mr_worker_port *wp)
 {
 	uint64_t bytes = 0;
 	uint32_t sent = 0;
@@ -296,12 +296,12 @@ void mr_worker_port_put(
 	m->hash.usr = messages;
 	wp->tx[wp->tx_count++] = m;
 	if (mr_unlikely(wp->tx_count == MR_PORT_TX))
-		flush(w, wp);
+		flush_port(w, wp);
 }
 
 void mr_worker_ports_tx(struct mr_worker *w)
 {
 	for (unsigned i = 0; i < w->ports_count; i++)
 		if (w->ports[i].tx_count > 0)
-			flush(w, &w->ports[i]);
+			flush_port(w, &w->ports[i]);
 }

@@ -93,7 +93,7 @@ static bool is_of(const struct shut *shut, const struct mr_sink *sink)
 }
 
 /* Passes over what the session that is shut has side by side; returns the sink behind that. */
-static inline const struct mr_sink *skip(
+static inline const struct mr_sink *skip_full_session(
 	struct shut *shut, const struct mr_sink *sink, const struct mr_sink *end)
 {
 	const struct mr_sink *first = sink;
@@ -196,7 +196,7 @@ static bool deliver_span(struct mr_worker *w, const struct mr_route *r, const st
 
 	for (;;) {
 		if (shut->session != NULL)
-			sink = skip(shut, sink, end);
+			sink = skip_full_session(shut, sink, end);
 		if (sink == end)
 			return true;
 		count_missed(w, l, shut);

@@ -10,7 +10,7 @@
  * thousand. */
 #define SLOTS_A_ROUND 8u
 
-static void heed(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f,
+static void process_ack(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f,
 	const uint64_t *came, uint32_t words)
 {
 	struct mr_flow *flow = &s->remote->flow;
@@ -43,7 +43,7 @@ static void take_ack(struct mr_worker *w, struct mr_session *s, const struct mr_
 	mr_worker_note_life(w, s);
 	mr_count(w->stats->frames_rx, 1);
 	mr_count(s->stats->frames_rx, 1);
-	heed(w, s, f, came, (uint32_t)words);
+	process_ack(w, s, f, came, (uint32_t)words);
 }
 
 /* Sessions that took frames in this while or the last share what the ring holds. */
@@ -235,7 +235,7 @@ void mr_worker_flows_take(struct mr_worker *w)
 	}
 }
 
-static void keep(struct mr_worker *w, struct mr_flow *flow, struct mr_flow_slot *slot,
+static void keep_frame(struct mr_worker *w, struct mr_flow *flow, struct mr_flow_slot *slot,
 	uint32_t sequence, const uint8_t *at, const struct mr_frame_messages *k)
 {
 	mr_flow_keep(flow, slot, sequence, at, (uint32_t)(k->at - at), k->left, k->count);
@@ -257,7 +257,8 @@ static void take_now(struct mr_worker *w, struct mr_session *s, const struct mr_
 	if (mr_likely(take_messages(w, s, &k, 0)))
 		mr_reliable_rx_let_go(&flow->rx);
 	else
-		keep(w, flow, mr_flow_own(flow), f->header.sequence, f->at + sizeof(f->header), &k);
+		keep_frame(w, flow, mr_flow_own(flow), f->header.sequence,
+			f->at + sizeof(f->header), &k);
 	w->flows.any_waits |= mr_reliable_rx_waits(&flow->rx);
 }
 
@@ -310,7 +311,7 @@ static void take_later(struct mr_worker *w, struct mr_session *s, const struct m
 		mr_count(w->stats->drop_reliable_window, 1);
 	} else {
 		note_taken(w, s, f);
-		keep(w, flow, slot, f->header.sequence, f->at + sizeof(f->header), &k);
+		keep_frame(w, flow, slot, f->header.sequence, f->at + sizeof(f->header), &k);
 		w->flows.any_waits |= mr_reliable_rx_waits(&flow->rx);
 	}
 }
@@ -341,7 +342,7 @@ bool mr_worker_flow_frame(struct mr_worker *w, struct mr_session *s, const struc
 			take_ack(w, s, f);
 			return false;
 		}
-		heed(w, s, f, NULL, 0);
+		process_ack(w, s, f, NULL, 0);
 	}
 	if (!(f->header.flags & MRF_FRAME_FLAG_RELIABLE))
 		return true;

@@ -242,7 +242,7 @@ static void send_probe(struct mr_worker *w, struct mr_session *s, uint32_t seque
 }
 
 /* False: there is nothing more to look after. */
-static bool run(struct mr_worker *w, struct mr_session *s, uint64_t now_ns)
+static bool service_flow(struct mr_worker *w, struct mr_session *s, uint64_t now_ns)
 {
 	struct mr_flow *flow = &s->remote->flow;
 	uint32_t sequence;
@@ -274,12 +274,12 @@ static void turn_season(struct mr_worker *w)
 }
 
 /* One that is over stays for as long as frames of it wait. */
-static bool stays(struct mr_worker *w, struct mr_session *s, uint64_t now_ns)
+static bool keep_listed(struct mr_worker *w, struct mr_session *s, uint64_t now_ns)
 {
 	if (s == NULL)
 		return false;
 	if (mr_likely(!mr_worker_is_over(s)))
-		return run(w, s, now_ns);
+		return service_flow(w, s, now_ns);
 	return atomic_load_explicit(&s->remote->end, memory_order_relaxed) == MR_REMOTE_LEAVES &&
 	       mr_reliable_rx_waits(&s->remote->flow.rx);
 }
@@ -296,7 +296,7 @@ void mr_worker_flows_run(struct mr_worker *w)
 		const struct mr_flow_entry *e = &w->flows.list[i];
 		struct mr_session *s = mr_directory_find(&w->directory, e->slot, e->generation);
 
-		if (stays(w, s, now_ns)) {
+		if (keep_listed(w, s, now_ns)) {
 			i++;
 			continue;
 		}

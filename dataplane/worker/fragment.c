@@ -16,7 +16,7 @@ static bool may_be_fragmented(enum mrf_message_kind kind)
 }
 
 /* What a piece has beside its part of header block and payload. */
-static uint32_t overhead(const struct mr_fragments *p)
+static uint32_t overhead_bytes(const struct mr_fragments *p)
 {
 	return (uint32_t)sizeof(struct mrf_message_header) +
 	       (p->whole->token != NULL ? (uint32_t)sizeof(struct mrf_reply_token) : 0) +
@@ -26,7 +26,7 @@ static uint32_t overhead(const struct mr_fragments *p)
 
 static uint32_t body_room(const struct mr_fragments *p)
 {
-	uint32_t taken = overhead(p);
+	uint32_t taken = overhead_bytes(p);
 
 	return taken < p->room ? (p->room - taken) & ~(MR_MESSAGE_ALIGN - 1) : 0;
 }

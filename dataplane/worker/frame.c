@@ -80,7 +80,7 @@ void mr_worker_note_frame(struct mr_worker *w, struct mr_session *s, const struc
 
 /* A client writes its sequence itself, and could write any loss into the counters. So at most 16 frames
  * are believed lost for each that came, and a first gap of any size that a path may make. */
-static int64_t credible(const struct mr_session *s, int64_t lost)
+static int64_t credible_loss(const struct mr_session *s, int64_t lost)
 {
 	uint64_t counted = s->stats->frames_lost;
 	uint64_t most = LOST_AT_FIRST + LOST_FOR_EACH * s->stats->frames_rx;
@@ -95,7 +95,7 @@ static int64_t credible(const struct mr_session *s, int64_t lost)
 static void count_order(
 	struct mr_worker *w, struct mr_session *s, enum mr_frame_order order, int64_t lost)
 {
-	lost = mr_unlikely(lost != 0) ? credible(s, lost) : 0;
+	lost = mr_unlikely(lost != 0) ? credible_loss(s, lost) : 0;
 	mr_count(w->stats->frames_lost, lost);
 	mr_count(s->stats->frames_lost, lost);
 	if (order == MR_FRAME_LATE) {
@@ -122,7 +122,8 @@ static bool take_sequence(struct mr_worker *w, struct mr_session *s, const struc
 	return true;
 }
 
-static void walk(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
+static void take_datagram_messages(
+	struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
 	struct mr_frame_messages k = {f->at + sizeof(f->header),
 		f->bytes - (uint32_t)sizeof(f->header), f->header.messages};
@@ -154,7 +155,7 @@ void mr_worker_frame(struct mr_worker *w, const struct mr_frame *f)
 	}
 	if (mr_likely(f->header.flags == 0) || mr_worker_flow_frame(w, s, f))
 		if (mr_likely(take_sequence(w, s, f)))
-			walk(w, s, f);
+			take_datagram_messages(w, s, f);
 	if (mr_unlikely(mr_worker_is_over(s)))
 		mr_worker_flow_finish(w, s); /* it said so in this frame */
 }

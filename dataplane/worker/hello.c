@@ -94,7 +94,8 @@ static bool is_repeat(struct mr_worker *w, uint64_t cookie)
 	return false;
 }
 
-static void retry(struct mr_worker *w, const struct mr_frame *f, const struct mrf_hello_head *h)
+static void send_retry(
+	struct mr_worker *w, const struct mr_frame *f, const struct mrf_hello_head *h)
 {
 	uint64_t epoch = mr_worker_clock(w) / (w->tsc_hz * EPOCH_S);
 	struct mrf_hello_retry r = {
@@ -113,8 +114,8 @@ static void retry(struct mr_worker *w, const struct mr_frame *f, const struct mr
 		mr_count(w->stats->drop_no_buffer, 1);
 }
 
-static void take(struct mr_worker *w, const struct mr_frame *f, const struct mr_message_view *m,
-	uint64_t cookie)
+static void accept_hello(struct mr_worker *w, const struct mr_frame *f,
+	const struct mr_message_view *m, uint64_t cookie)
 {
 	if (is_repeat(w, cookie))
 		mr_count(w->stats->drop_hello_again, 1);
@@ -126,7 +127,8 @@ static void take(struct mr_worker *w, const struct mr_frame *f, const struct mr_
 }
 
 /* The hello's frame shows that its path carries frames as large as it asks for. */
-static bool parse(const struct mr_frame *f, struct mr_message_view *m, struct mrf_hello_head *out)
+static bool parse_hello(
+	const struct mr_frame *f, struct mr_message_view *m, struct mrf_hello_head *out)
 {
 	const uint8_t *at = f->at + sizeof(f->header);
 	struct mrf_message_header h;
@@ -150,10 +152,10 @@ void mr_worker_hello(struct mr_worker *w, const struct mr_frame *f)
 	struct mrf_hello_head head;
 	struct mr_message_view m;
 
-	if (!parse(f, &m, &head))
+	if (!parse_hello(f, &m, &head))
 		mr_count(w->stats->drop_bad_hello, 1);
 	else if (cookie_is_good(w, f, &head))
-		take(w, f, &m, head.cookie);
+		accept_hello(w, f, &m, head.cookie);
 	else
-		retry(w, f, &head);
+		send_retry(w, f, &head);
 }

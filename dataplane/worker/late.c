@@ -137,7 +137,8 @@ static bool look_at(const struct mr_late_message *m, struct mr_message_view *vie
 }
 
 /* False: it has to wait. */
-static bool route(struct mr_worker *w, struct mr_session *s, const struct mr_late_message *m)
+static bool route_deferred(
+	struct mr_worker *w, struct mr_session *s, const struct mr_late_message *m)
 {
 	struct mr_burst_entry e = {.header = m->header, .at = (const uint8_t *)(m + 1), .from = s};
 	struct mr_message_view view;
@@ -154,7 +155,7 @@ static bool route(struct mr_worker *w, struct mr_session *s, const struct mr_lat
 
 static bool route_first(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
 {
-	if (!route(w, s, x->first))
+	if (!route_deferred(w, s, x->first))
 		return false;
 	drop_first(w, x);
 	return true;
@@ -208,7 +209,7 @@ static bool serve_gone(struct mr_worker *w, struct mr_late *x)
 }
 
 /* As much as a turn has; false: nothing is left. */
-static bool serve(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
+static bool serve_deferred(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
 {
 	uint64_t work = 0;
 
@@ -252,7 +253,7 @@ static bool run_one(struct mr_worker *w, struct mr_late *x, uint32_t *serves)
 		return true;
 	}
 	(*serves)++;
-	if (serve(w, s, x))
+	if (serve_deferred(w, s, x))
 		return true;
 	caught_up(w, s, x);
 	return false;
@@ -281,7 +282,7 @@ void mr_worker_late_run(struct mr_worker *w)
 }
 
 /* All that is late of it, whatever that costs. */
-static void force(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
+static void force_deferred(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
 {
 	if (x->fan != NULL)
 		(void)mr_worker_route_fan(w, s, x->fan);
@@ -297,7 +298,7 @@ static void __attribute__((noinline)) route_now(struct mr_worker *w, const struc
 
 	w->late.forced = true;
 	if (e->from->late != NULL)
-		force(w, e->from, e->from->late);
+		force_deferred(w, e->from, e->from->late);
 	(void)mr_worker_route_late(w, e);
 	w->late.forced = forced;
 }

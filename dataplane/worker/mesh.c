@@ -38,7 +38,7 @@ static void count_up(_Atomic uint64_t *count)
 	atomic_store_explicit(count, now + 1, memory_order_release);
 }
 
-static bool restock(struct mr_worker *w)
+static bool restock_blocks(struct mr_worker *w)
 {
 	uint32_t missing = MR_MESH_STASH - w->mesh.stash_count;
 
@@ -96,14 +96,14 @@ static inline bool is_wanted(const struct mr_worker *w, uint32_t bytes, uint64_t
 	return (workers & ~w->mesh.wanted_by) == 0 && w->mesh.used + bytes <= MR_BLOCK_BYTES;
 }
 
-static inline uint8_t *room(const struct mr_worker *w)
+static inline uint8_t *block_room(const struct mr_worker *w)
 {
 	return rte_pktmbuf_mtod_offset(w->mesh.open, uint8_t *, w->mesh.used);
 }
 
 /* Room for `bytes` in the open block or a new one, and to tell them all of it; NULL when there is none to
  * be had. */
-static uint8_t *reserve(struct mr_worker *w, uint32_t bytes, uint64_t workers)
+static uint8_t *reserve_record(struct mr_worker *w, uint32_t bytes, uint64_t workers)
 {
 	if (w->mesh.open != NULL && w->mesh.used + bytes > MR_BLOCK_BYTES) {
 		mr_worker_mesh_flush(w);
@@ -119,7 +119,7 @@ static uint8_t *reserve(struct mr_worker *w, uint32_t bytes, uint64_t workers)
 		w->mesh.used = 0;
 		w->mesh.sent = 0;
 	}
-	return room(w);
+	return block_room(w);
 }
 
 /* `members`: NULL if there are none, which most callers know. */
@@ -153,7 +153,7 @@ MR_ALWAYS_INLINE void write_record(uint8_t *to, const struct mr_mesh_record *rec
 }
 
 /* What stands in the open block's room is its own now. */
-static void append(struct mr_worker *w, uint32_t bytes, uint64_t workers)
+static void commit_record(struct mr_worker *w, uint32_t bytes, uint64_t workers)
 {
 	w->mesh.used += bytes;
 	w->mesh.messages++;
@@ -192,16 +192,16 @@ bool mr_worker_mesh_hold(struct mr_worker *w, const struct mr_mesh_record *recor
 }
 
 /* Sends what was held, as far as blocks and rings go. True: all of it. */
-static bool release(struct mr_worker *w)
+static bool release_held(struct mr_worker *w)
 {
 	while (w->mesh.held != NULL) {
 		struct mr_mesh_held *h = w->mesh.held;
-		uint8_t *to = reserve(w, h->bytes, h->workers);
+		uint8_t *to = reserve_record(w, h->bytes, h->workers);
 
 		if (to == NULL)
 			return false;
 		memcpy(to, h->record, h->bytes);
-		append(w, h->bytes, h->workers);
+		commit_record(w, h->bytes, h->workers);
 		w->mesh.held = h->next;
 		w->mesh.held_bytes -= h->bytes;
 		count_up(&w->mesh.held_out);
@@ -220,11 +220,12 @@ bool mr_worker_mesh_ready(struct mr_worker *w)
 			mr_spsc_room(w->mesh_out[to], MR_MESH_ROOM_MIN) < MR_MESH_ROOM_MIN)
 			return false;
 	/* What waited goes first. */
-	return restock(w) && (mr_likely(w->mesh.held == NULL) || (release(w) && restock(w)));
+	return restock_blocks(w) &&
+	       (mr_likely(w->mesh.held == NULL) || (release_held(w) && restock_blocks(w)));
 }
 
 /* Behind what waits, or what one client says would go in another order. */
-MR_ALWAYS_INLINE bool put(struct mr_worker *w, const struct mr_mesh_record *record,
+MR_ALWAYS_INLINE bool put_record(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target)
 {
 	uint32_t bytes = prefix_of(record, members) + plan->stride;
@@ -233,24 +234,25 @@ MR_ALWAYS_INLINE bool put(struct mr_worker *w, const struct mr_mesh_record *reco
 
 	assert(workers != 0);
 	if (mr_likely(w->mesh.held == NULL))
-		to = mr_likely(is_wanted(w, bytes, workers)) ? room(w) : reserve(w, bytes, workers);
+		to = mr_likely(is_wanted(w, bytes, workers)) ? block_room(w)
+							     : reserve_record(w, bytes, workers);
 	if (mr_unlikely(to == NULL))
 		return false;
 	write_record(to, record, members, plan, target);
-	append(w, bytes, workers);
+	commit_record(w, bytes, workers);
 	return true;
 }
 
 bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target)
 {
-	return put(w, record, members, plan, target);
+	return put_record(w, record, members, plan, target);
 }
 
-static void send(struct mr_worker *w, const struct mr_mesh_record *record,
+static void send_record(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_message_plan *plan, uint32_t target)
 {
-	if (mr_unlikely(!put(w, record, NULL, plan, target)))
+	if (mr_unlikely(!put_record(w, record, NULL, plan, target)))
 		(void)mr_worker_mesh_hold(w, record, NULL, plan, target);
 }
 
@@ -260,7 +262,7 @@ void mr_worker_mesh_home(struct mr_worker *w, unsigned home, uint64_t from,
 	struct mr_mesh_record record = {
 		.workers = 1ull << home, .session = from, .what = MR_MESH_HOME};
 
-	send(w, &record, plan, target);
+	send_record(w, &record, plan, target);
 }
 
 void mr_worker_mesh_to_session(
@@ -272,7 +274,7 @@ void mr_worker_mesh_to_session(
 		.what = MR_MESH_SESSION,
 	};
 
-	send(w, &record, plan, target);
+	send_record(w, &record, plan, target);
 }
 
 bool mr_worker_mesh_spare(struct mr_worker *w, unsigned to, uint32_t bytes)
@@ -318,7 +320,7 @@ static void deliver_member(struct mr_worker *w, const struct mr_mesh_member *mem
 		mr_worker_no_room(w, s, plan->stride, &w->stats->drop_group_full);
 }
 
-static void miss(struct mr_session *s)
+static void count_missed(struct mr_session *s)
 {
 	s->missed_untold++;
 	mr_count(s->stats->missed, 1);
@@ -335,14 +337,14 @@ static void __attribute__((noinline)) lose_publish(struct mr_worker *w,
 	for (uint32_t i = 0; i < record->members; i++) {
 		s = mr_directory_find(&w->directory, members[i].slot, members[i].generation);
 		if (members[i].worker == w->index && s != NULL)
-			miss(s);
+			count_missed(s);
 	}
 	if (!(record->workers & 1ull << w->index))
 		return;
 	for (uint32_t slot = 0; slot < w->directory.slots_count; slot++) {
 		s = atomic_load_explicit(&w->directory.slots[slot], memory_order_acquire);
 		if (s != NULL && __atomic_load_n(&s->subscriptions, __ATOMIC_RELAXED) > 0)
-			miss(s);
+			count_missed(s);
 	}
 }
 
@@ -436,7 +438,7 @@ static void send_back(struct mr_worker *w, uint64_t session, const struct mr_mes
 		mr_message_plan(MRF_MESSAGE_KIND_DELIVER, NULL, NULL, 0, NULL, 0, 0);
 
 	mr_message_plan_extra(&plan, &extra);
-	send(w, &record, &plan, 0);
+	send_record(w, &record, &plan, 0);
 }
 
 /* A delivery can be taken back, so it leaves half of what a session may be held to what cannot. One to a

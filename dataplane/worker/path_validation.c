@@ -16,7 +16,7 @@ static uint64_t nonce_of(
 }
 
 /* True if the frame's first message is the proof. */
-static bool proves(struct mr_worker *w, const struct mr_session *s, const struct mr_frame *f)
+static bool carries_proof(struct mr_worker *w, const struct mr_session *s, const struct mr_frame *f)
 {
 	const uint8_t *at = f->at + sizeof(f->header);
 	uint32_t left = f->bytes - (uint32_t)sizeof(f->header);
@@ -35,7 +35,7 @@ static bool proves(struct mr_worker *w, const struct mr_session *s, const struct
 }
 
 /* At most so often a session: who sends in its name from elsewhere makes the bus say little. */
-static void ask(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
+static void send_challenge(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
 	uint64_t now = mr_worker_clock(w);
 	struct mr_remote *r = s->remote;
@@ -54,7 +54,7 @@ static void ask(struct mr_worker *w, struct mr_session *s, const struct mr_frame
 
 /* The new path may have room for less: the other family of addresses, or a port with a smaller MTU, whose
  * buffers are smaller too. What the client sends is not bound by it. */
-static void take(struct mr_session *s, const struct mr_frame *f, uint32_t most)
+static void adopt_path(struct mr_session *s, const struct mr_frame *f, uint32_t most)
 {
 	struct mr_remote *r = s->remote;
 
@@ -69,10 +69,10 @@ bool mr_worker_validate_path(struct mr_worker *w, struct mr_session *s, const st
 	struct mr_frame_window window = s->remote->window;
 	int64_t lost;
 
-	if (most == 0 || !proves(w, s, f)) {
+	if (most == 0 || !carries_proof(w, s, f)) {
 		mr_count(w->stats->drop_wrong_path, 1);
 		if (most > 0)
-			ask(w, s, f);
+			send_challenge(w, s, f);
 		return false;
 	}
 	/* One that somebody has recorded does not move the session back; it is counted as what it is by
@@ -80,7 +80,7 @@ bool mr_worker_validate_path(struct mr_worker *w, struct mr_session *s, const st
 	if (mr_frame_take(&window, f->header.sequence, &lost) == MR_FRAME_AGAIN)
 		return true;
 	mr_worker_seal(w, s); /* under way to where it was begun for */
-	take(s, f, most);
+	adopt_path(s, f, most);
 	mr_count(w->stats->paths_changed, 1);
 	mr_count(s->stats->paths_changed, 1);
 	return true;

@@ -50,7 +50,7 @@ static bool is_too_many(struct mr_worker *w, const struct mr_packet *k)
 }
 
 /* The packet becomes its answer. */
-static void answer(struct mr_worker *w, struct mr_worker_port *wp, struct rte_mbuf *m,
+static void answer_packet(struct mr_worker *w, struct mr_worker_port *wp, struct rte_mbuf *m,
 	const struct mr_packet *k)
 {
 	uint32_t capacity = (uint32_t)m->buf_len - m->data_off;
@@ -135,7 +135,7 @@ static void prefetch_session(const struct mr_worker *w, uint64_t id)
 enum verdict { DISCARDED, KEPT, TAKEN };
 
 /* What is to be done with a frame whose UDP payload is at f->at. */
-static enum verdict sort(struct mr_worker *w, struct mr_frame *f, bool passed)
+static enum verdict sort_frame(struct mr_worker *w, struct mr_frame *f, bool passed)
 {
 	enum mr_frame_fault fault = mr_frame_parse(f->at, f->bytes, &f->header);
 	unsigned worker = mr_session_worker(f->header.session);
@@ -174,7 +174,7 @@ static void look_at(struct mr_worker *w, struct mr_worker_port *wp, struct rte_m
 		return;
 	}
 	if (mr_unlikely(k.kind != MR_PACKET_FRAME)) {
-		answer(w, wp, m, &k);
+		answer_packet(w, wp, m, &k);
 		return;
 	}
 	f->buffer = m;
@@ -182,7 +182,7 @@ static void look_at(struct mr_worker *w, struct mr_worker_port *wp, struct rte_m
 	f->at = at + k.payload_offset;
 	f->bytes = k.payload_bytes;
 	f->path = k.path;
-	verdict = sort(w, f, passed);
+	verdict = sort_frame(w, f, passed);
 	if (mr_likely(verdict == KEPT))
 		b->frames_count++;
 	else if (verdict == DISCARDED)
@@ -224,7 +224,7 @@ static uint32_t take_frames(struct mr_worker *w, const struct batch *b, uint32_t
 	return i;
 }
 
-static void finish(struct mr_worker *w, struct batch *b, uint32_t taken)
+static void finish_batch(struct mr_worker *w, struct batch *b, uint32_t taken)
 {
 	for (uint32_t i = 0; i < taken; i++)
 		b->done[b->done_count++] = b->frames[i].buffer;
@@ -247,7 +247,7 @@ static void count_rx(struct mr_worker_port *wp, struct rte_mbuf *const *m, uint3
 }
 
 /* A new burst, or the rest of one that was left lying. */
-static uint32_t receive(struct mr_worker_port *wp, struct rte_mbuf **m)
+static uint32_t receive_burst(struct mr_worker_port *wp, struct rte_mbuf **m)
 {
 	uint32_t count = wp->rx_count;
 
@@ -274,11 +274,11 @@ static void leave_lying(struct mr_worker_port *wp, struct rte_mbuf *m)
 	wp->rx[wp->rx_count++] = m;
 }
 
-static void serve(struct mr_worker *w, struct mr_worker_port *wp)
+static void serve_port(struct mr_worker *w, struct mr_worker_port *wp)
 {
 	struct rte_mbuf *m[MR_PORT_BURST];
 	struct batch b;
-	uint32_t count = receive(wp, m), messages = 0, taken;
+	uint32_t count = receive_burst(wp, m), messages = 0, taken;
 
 	if (count == 0)
 		return;
@@ -289,7 +289,7 @@ static void serve(struct mr_worker *w, struct mr_worker_port *wp)
 	taken = take_frames(w, &b, &messages);
 	for (uint32_t i = taken; i < b.frames_count; i++)
 		leave_lying(wp, b.frames[i].buffer);
-	finish(w, &b, taken);
+	finish_batch(w, &b, taken);
 }
 
 /* Their checksums were looked at by the worker that received them. */
@@ -314,7 +314,7 @@ static void serve_passed(struct mr_worker *w, uint32_t *messages)
 	memcpy(&w->passed[count - left], rest, left * sizeof(rest[0]));
 	w->passed_count -= count - left;
 	memmove(w->passed, &w->passed[count - left], w->passed_count * sizeof(w->passed[0]));
-	finish(w, &b, taken);
+	finish_batch(w, &b, taken);
 }
 
 void mr_worker_ports_rx(struct mr_worker *w)
@@ -337,7 +337,7 @@ void mr_worker_ports_rx(struct mr_worker *w)
 			break;
 	}
 	for (unsigned i = 0; i < w->ports_count; i++)
-		serve(w, &w->ports[i]);
+		serve_port(w, &w->ports[i]);
 }
 
 void mr_worker_ports_fini(struct mr_worker *w)

@@ -89,7 +89,7 @@ struct mr_waiting *mr_worker_waiting(struct mr_worker *w, struct mr_session *s)
 	return x;
 }
 
-static void show(const struct mr_session *s, const struct mr_waiting *x)
+static void publish_held_gauges(const struct mr_session *s, const struct mr_waiting *x)
 {
 	mr_gauge(s->stats->held_messages, x->messages);
 	mr_gauge(s->stats->held_bytes, x->bytes);
@@ -110,8 +110,8 @@ static uint64_t most_of_one(const struct mr_worker *w, const struct mr_message_p
 	return left < w->held_bytes_max || is_publish(plan) ? left : w->held_bytes_max;
 }
 
-static bool append(struct mr_worker *w, struct mr_waiting *x, const struct mr_message_plan *plan,
-	uint32_t target)
+static bool append_held(struct mr_worker *w, struct mr_waiting *x,
+	const struct mr_message_plan *plan, uint32_t target)
 {
 	struct mr_held *h;
 	uint8_t *message;
@@ -156,7 +156,7 @@ static bool append_gap(struct mr_worker *w, struct mr_session *s, struct mr_wait
 
 	if (gap.missed == 0)
 		return true;
-	if (!append(w, x, &plan, 0))
+	if (!append_held(w, x, &plan, 0))
 		return false;
 	s->missed_untold &= MR_SESSION_HELD;
 	return true;
@@ -168,7 +168,7 @@ static bool never_fits(const struct mr_session *s, uint32_t stride)
 	return s->remote != NULL && stride > MR_FRAME_ROOM(s->remote->frame_bytes);
 }
 
-static enum mr_promise lose(struct mr_session *s, uint64_t *why)
+static enum mr_promise lose_message(struct mr_session *s, uint64_t *why)
 {
 	s->missed_untold++;
 	mr_count(s->stats->missed, 1);
@@ -176,21 +176,21 @@ static enum mr_promise lose(struct mr_session *s, uint64_t *why)
 	return MR_PROMISE_LOST;
 }
 
-static enum mr_promise __attribute__((noinline))
-hold(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan, uint32_t target)
+static enum mr_promise __attribute__((noinline)) hold_message(struct mr_worker *w,
+	struct mr_session *s, const struct mr_message_plan *plan, uint32_t target)
 {
 	struct mr_waiting *x;
 
 	if (never_fits(s, plan->stride))
-		return lose(s, &w->stats->drop_too_large);
+		return lose_message(s, &w->stats->drop_too_large);
 	x = mr_worker_waiting(w, s);
-	if (x == NULL || !append_gap(w, s, x) || !append(w, x, plan, target))
-		return lose(s, &w->stats->drop_held_full);
+	if (x == NULL || !append_gap(w, s, x) || !append_held(w, x, plan, target))
+		return lose_message(s, &w->stats->drop_held_full);
 	/* Of the two flows of a session over UDP neither waits for the other. */
 	if (!mr_session_speaks_reliably(s))
 		s->missed_untold |= MR_SESSION_HELD;
 	mr_count(w->stats->held, 1);
-	show(s, x);
+	publish_held_gauges(s, x);
 	return MR_PROMISE_HELD;
 }
 
@@ -236,8 +236,8 @@ static enum mr_promise promise_one(struct mr_worker *w, struct mr_session *s,
 	if (mr_likely(try_one(w, s, plan, target)))
 		return MR_PROMISE_SENT;
 	if (mr_unlikely(s->over) && is_publish(plan))
-		return lose(s, &w->stats->drop_block_over);
-	return hold(w, s, plan, target);
+		return lose_message(s, &w->stats->drop_block_over);
+	return hold_message(w, s, plan, target);
 }
 
 /* Larger than the session's frames: what comes of its worst piece. */
@@ -249,7 +249,7 @@ static enum mr_promise __attribute__((noinline)) promise_cut(struct mr_worker *w
 	struct mr_fragments p;
 
 	if (!mr_fragments_begin(&p, w, s, plan))
-		return lose(s, &w->stats->drop_too_large);
+		return lose_message(s, &w->stats->drop_too_large);
 	while (worst != MR_PROMISE_LOST && mr_fragments_next(&p, &piece)) {
 		enum mr_promise one = promise_one(w, s, &piece, target);
 
@@ -314,7 +314,7 @@ void mr_worker_promise_to(
 }
 
 /* One that is held, as it stands. */
-static bool send(struct mr_worker *w, struct mr_session *s, const struct mr_held *h)
+static bool send_held(struct mr_worker *w, struct mr_session *s, const struct mr_held *h)
 {
 	bool reliably = mr_session_speaks_reliably(s);
 	void *to = reliably ? mr_worker_flow_claim(w, s, h->stride)
@@ -346,14 +346,14 @@ static void drop_first(struct mr_worker *w, struct mr_waiting *x)
 }
 
 /* As much of what is held as there is room for, and as a round gives to one. */
-static void run(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
+static void drain_held(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
 {
 	uint32_t bytes = 0;
 
 	while (x->first != NULL && bytes < RUN_BYTES) {
 		if (mr_unlikely(never_fits(s, x->first->stride)))
-			(void)lose(s, &w->stats->drop_too_large);
-		else if (!send(w, s, x->first))
+			(void)lose_message(s, &w->stats->drop_too_large);
+		else if (!send_held(w, s, x->first))
 			break;
 		bytes += x->first->stride;
 		drop_first(w, x);
@@ -363,7 +363,7 @@ static void run(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
 	w->moved = true;
 	if (x->first == NULL)
 		s->missed_untold &= ~MR_SESSION_HELD;
-	show(s, x);
+	publish_held_gauges(s, x);
 }
 
 /* True if there is nothing left that the record is for. */
@@ -433,10 +433,10 @@ static void look_at_level(struct mr_worker *w, struct mr_session *s, struct mr_w
 }
 
 /* The same of a session that is there. */
-static bool look(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
+static bool service_waiting(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
 {
 	if (x->first != NULL)
-		run(w, s, x);
+		drain_held(w, s, x);
 	look_at_level(w, s, x);
 	if (x->first != NULL || x->open_below != 0 || s->over)
 		return false;
@@ -451,7 +451,7 @@ static bool look_at(struct mr_worker *w, struct mr_waiting *x)
 	if (!x->gone)
 		s = mr_directory_find(&w->directory, x->slot, x->generation);
 	if (mr_likely(s != NULL && !mr_worker_is_over(s)))
-		return look(w, s, x);
+		return service_waiting(w, s, x);
 	if (!x->gone) {
 		x->gone = true;
 		mr_worker_not_full(w, NULL, x);

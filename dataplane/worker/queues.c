@@ -65,7 +65,7 @@ static bool is_slow(struct mr_worker *w, uint64_t session)
 }
 
 /* Deliveries leave a part of the mesh to what must not wait. */
-static bool deliver(
+static bool deliver_to_session(
 	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target)
 {
 	unsigned worker = mr_session_worker(session);
@@ -82,16 +82,16 @@ static bool deliver(
 	return true;
 }
 
-static bool send(void *worker, uint64_t session, const struct mr_message_plan *plan,
+static bool send_to_session(void *worker, uint64_t session, const struct mr_message_plan *plan,
 	uint32_t target, bool final)
 {
 	if (mr_likely(!final))
-		return deliver(worker, session, plan, target);
+		return deliver_to_session(worker, session, plan, target);
 	mr_worker_promise_to(worker, session, plan, target);
 	return true;
 }
 
-static bool lives(void *worker, uint64_t session)
+static bool session_lives(void *worker, uint64_t session)
 {
 	return find_any(worker, session) != NULL;
 }
@@ -107,7 +107,7 @@ static uint64_t heard_ms(void *worker, uint64_t session)
 }
 
 /* Of a channel's rings all that a message may be fits any. */
-static uint32_t room(void *worker, uint64_t session)
+static uint32_t session_room(void *worker, uint64_t session)
 {
 	const struct mr_session *s = find_any(worker, session);
 
@@ -116,15 +116,18 @@ static uint32_t room(void *worker, uint64_t session)
 	return MR_FRAME_ROOM(__atomic_load_n(&s->remote->frame_bytes, __ATOMIC_RELAXED));
 }
 
-static uint64_t peer(void *worker, uint64_t session)
+static uint64_t session_peer(void *worker, uint64_t session)
 {
 	const struct mr_session *s = find_any(worker, session);
 
 	return s != NULL ? s->peer : MR_PEER_UNKNOWN;
 }
 
-static const struct mr_queue_ops ops = {
-	.send = send, .lives = lives, .heard_ms = heard_ms, .room = room, .peer = peer};
+static const struct mr_queue_ops ops = {.send = send_to_session,
+	.lives = session_lives,
+	.heard_ms = heard_ms,
+	.room = session_room,
+	.peer = session_peer};
 
 int mr_worker_queues_new(struct mr_worker *w, const struct mr_worker_config *c)
 {
@@ -240,14 +243,14 @@ void mr_worker_queues_command(
 		mr_count(w->stats->drop_bad_handoff, 1);
 }
 
-static void tick(struct mr_worker *w)
+static void tick_queues(struct mr_worker *w)
 {
 	w->queues.ticked_ms = w->queues.now_ms;
 	mr_queues_tick(w->queues.engine, w->queues.now_ms);
 	w->queues.touched = true;
 }
 
-static void run(struct mr_worker *w)
+static void run_queues(struct mr_worker *w)
 {
 	w->queues.touched = mr_queues_run(w->queues.engine, now_ms(w));
 	if (w->queues.touched)
@@ -259,9 +262,9 @@ void mr_worker_queues_run(struct mr_worker *w)
 	if (mr_likely(!w->queues.used && !w->queues.touched))
 		return;
 	if (mr_unlikely(now_ms(w) != w->queues.ticked_ms))
-		tick(w);
+		tick_queues(w);
 	if (w->queues.touched)
-		run(w);
+		run_queues(w);
 }
 
 bool mr_worker_queues_calm(struct mr_worker *w)
@@ -269,8 +272,8 @@ bool mr_worker_queues_calm(struct mr_worker *w)
 	if (mr_likely(!w->queues.used && !w->queues.touched))
 		return true;
 	(void)now_ms(w);
-	tick(w);
-	run(w);
+	tick_queues(w);
+	run_queues(w);
 	return !w->queues.touched;
 }
 

@@ -27,7 +27,7 @@ struct publish {
 	struct mr_mesh_member member[MR_MESH_MEMBERS_MAX];
 };
 
-static void reject(struct mr_session *from)
+static void count_rejected(struct mr_session *from)
 {
 	mr_count(from->stats->rejected, 1);
 }
@@ -190,7 +190,7 @@ static void answer_status(struct mr_worker *w, struct mr_session *s,
 }
 
 /* Field by field: clearing the members would cost more than all else. */
-MR_ALWAYS_INLINE void begin(struct publish *p, const struct mr_message_view *m,
+MR_ALWAYS_INLINE void begin_publish(struct publish *p, const struct mr_message_view *m,
 	const struct mr_route *r, const struct mrf_reply_token *token, uint32_t delivered)
 {
 	p->message = m;
@@ -220,7 +220,7 @@ static void deliver_groups(struct mr_worker *w, struct publish *p)
 }
 
 /* Behind all copies. `from` NULL: its session is gone. */
-MR_ALWAYS_INLINE void end(struct mr_worker *w, struct mr_session *from, struct publish *p)
+MR_ALWAYS_INLINE void end_publish(struct mr_worker *w, struct mr_session *from, struct publish *p)
 {
 	const struct mr_route *r = p->route;
 
@@ -242,10 +242,10 @@ publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_me
 {
 	struct publish p;
 
-	begin(&p, m, r, token, delivered);
+	begin_publish(&p, m, r, token, delivered);
 	if (r->group_count > 0)
 		deliver_groups(w, &p);
-	end(w, from, &p);
+	end_publish(w, from, &p);
 }
 
 /* Of a fan-out: groups and other workers of the message at->message. False: the turn's work is used up. */
@@ -257,7 +257,7 @@ static bool go_further(struct mr_worker *w, const struct mr_route *r, const stru
 
 	m = l->view != NULL ? *l->view
 			    : mr_message_plain(l->run[at->message].at, l->run[at->message].header);
-	begin(&p, &m, r, l->token, at->delivered);
+	begin_publish(&p, &m, r, l->token, at->delivered);
 	plan_for_groups(&p);
 	if (at->told)
 		p.workers = 0;
@@ -271,7 +271,7 @@ static bool go_further(struct mr_worker *w, const struct mr_route *r, const stru
 		}
 		w->share.turn_work += 1 + deliver_group(w, &p, at->group);
 	}
-	end(w,
+	end_publish(w,
 		mr_worker_find(
 			w, w->index, mr_session_slot(l->from), mr_session_generation(l->from)),
 		&p);
@@ -406,14 +406,14 @@ static void __attribute__((noinline)) publish_parts(struct mr_worker *w, struct 
 }
 
 /* False: it has to wait. */
-MR_ALWAYS_INLINE bool publish(struct mr_worker *w, const struct mr_burst_entry *e)
+MR_ALWAYS_INLINE bool publish_message(struct mr_worker *w, const struct mr_burst_entry *e)
 {
 	struct mr_session *from = e->from;
 	const struct mr_message_view *m = e->view;
 	const struct mr_route *r = find_route(w, from, m);
 
 	if (mr_unlikely(r == NULL)) {
-		reject(from);
+		count_rejected(from);
 		return true;
 	}
 	if (mr_unlikely(r->large || e->header.bytes >= MR_FAN_BYTES_SMALL) &&
@@ -436,7 +436,8 @@ MR_ALWAYS_INLINE bool publish(struct mr_worker *w, const struct mr_burst_entry *
 	return true;
 }
 
-static void reply(struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m)
+static void route_reply(
+	struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m)
 {
 	unsigned to = mr_session_worker(m->token.session);
 	struct mr_mesh_record record = {0};
@@ -444,12 +445,12 @@ static void reply(struct mr_worker *w, struct mr_session *from, const struct mr_
 
 	if (!(m->header.flags & MRF_MESSAGE_FLAG_TOKEN) || m->subject_bytes != 0) {
 		mr_count(w->stats->drop_bad_message, 1);
-		reject(from);
+		count_rejected(from);
 	} else if (to == w->index) {
 		mr_worker_reply(w, m);
 	} else if (to >= w->workers) {
 		mr_count(w->stats->drop_stale_token, 1);
-		reject(from);
+		count_rejected(from);
 	} else {
 		record.workers = 1ull << to;
 		plan = mr_message_replan(m, MRF_MESSAGE_KIND_REPLY);
@@ -459,7 +460,7 @@ static void reply(struct mr_worker *w, struct mr_session *from, const struct mr_
 }
 
 /* A sign of life, which is answered with one; that it was heard is remembered of every message. */
-static void beat(struct mr_worker *w, struct mr_session *from)
+static void answer_heartbeat(struct mr_worker *w, struct mr_session *from)
 {
 	struct mr_message_plan plan =
 		mr_message_plan(MRF_MESSAGE_KIND_BEAT, NULL, NULL, 0, NULL, 0, 0);
@@ -470,11 +471,11 @@ static void beat(struct mr_worker *w, struct mr_session *from)
 
 /* Everything but a publish and what is for a queue. */
 static void __attribute__((noinline))
-other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
+route_other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 {
 	switch (m.header.kind) {
-	case MRF_MESSAGE_KIND_REPLY: reply(w, from, &m); break;
-	case MRF_MESSAGE_KIND_BEAT: beat(w, from); break;
+	case MRF_MESSAGE_KIND_REPLY: route_reply(w, from, &m); break;
+	case MRF_MESSAGE_KIND_BEAT: answer_heartbeat(w, from); break;
 	case MRF_MESSAGE_KIND_CONTROL:
 		mr_worker_handoff(w, from, &m, MRF_HANDOFF_REASON_CONTROL);
 		break;
@@ -492,7 +493,7 @@ other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 	case MRF_MESSAGE_KIND_ACK:
 		/* These are not for channels, or for a frame of a session. */
 		mr_count(w->stats->drop_bad_message, 1);
-		reject(from);
+		count_rejected(from);
 		break;
 	default: mr_worker_handoff(w, from, &m, MRF_HANDOFF_REASON_UNKNOWN_KIND); break;
 	}
@@ -551,36 +552,37 @@ static inline uint32_t run_of(const struct mr_burst_entry *e, const struct mr_bu
 	return count;
 }
 
-static bool single(struct mr_worker *w, const struct mr_burst_entry *e);
+static bool route_viewed(struct mr_worker *w, const struct mr_burst_entry *e);
 
 /* One without parts that makes no run, which is rare: its view is made, and kept out of the others' way. */
 static bool __attribute__((noinline))
-single_plain(struct mr_worker *w, const struct mr_burst_entry *e)
+route_plain(struct mr_worker *w, const struct mr_burst_entry *e)
 {
 	struct mr_message_view plain = mr_message_plain(e->at, e->header);
 	struct mr_burst_entry viewed = *e;
 
 	viewed.view = &plain;
-	return single(w, &viewed);
+	return route_viewed(w, &viewed);
 }
 
 /* False: it has to wait. */
-static bool single(struct mr_worker *w, const struct mr_burst_entry *e)
+static bool route_viewed(struct mr_worker *w, const struct mr_burst_entry *e)
 {
 	if (mr_unlikely(e->view == NULL))
-		return single_plain(w, e);
+		return route_plain(w, e);
 	if (mr_likely(e->header.kind == MRF_MESSAGE_KIND_PUBLISH))
-		return publish(w, e);
-	other(w, e->from, *e->view);
+		return publish_message(w, e);
+	route_other(w, e->from, *e->view);
 	return true;
 }
 
-/* One that makes no run. What is for a queue is sorted out before `single`, which needs many registers. */
+/* Routes one message that makes no run. Messages for queues are sorted out before route_viewed, which needs
+ * many registers. */
 static inline bool route_one(struct mr_worker *w, const struct mr_burst_entry *e)
 {
 	if (mr_likely(e->header.kind == MRF_MESSAGE_KIND_PUBLISH) ||
 		!mr_worker_is_for_queue(&e->header))
-		return single(w, e);
+		return route_viewed(w, e);
 	mr_worker_queues_entry(w, e);
 	return true;
 }
@@ -667,7 +669,7 @@ static const struct mr_burst_entry *leave_in_ring(
 
 /* What is left of a turn, for a later one; returns where the next turn begins. */
 static const struct mr_burst_entry *__attribute__((noinline))
-leave(struct mr_worker *w, const struct mr_burst_entry *e, const struct mr_burst_entry *end)
+defer_rest(struct mr_worker *w, const struct mr_burst_entry *e, const struct mr_burst_entry *end)
 {
 	const struct mr_burst_entry *first = e;
 	struct mr_session *s = e->from;
@@ -705,7 +707,7 @@ static const struct mr_burst_entry *take_turn(struct mr_worker *w, const struct 
 	}
 	end_turn(w, first, e, since);
 	if (mr_unlikely(waits) && e < end && e->from == s)
-		e = leave(w, e, end);
+		e = defer_rest(w, e, end);
 	return e;
 }
 

@@ -108,7 +108,8 @@ take_rare(struct mr_worker *w, struct mr_session *s, size_t ready, uint32_t byte
 	return take_ready(w, s, ready, bytes_max, true);
 }
 
-MR_ALWAYS_INLINE uint32_t take(struct mr_worker *w, struct mr_session *s, uint32_t bytes_max)
+MR_ALWAYS_INLINE uint32_t take_session_burst(
+	struct mr_worker *w, struct mr_session *s, uint32_t bytes_max)
 {
 	size_t ready =
 		mr_unlikely(s->looked) ? mr_bytes_readable_now(&s->up) : mr_bytes_readable(&s->up);
@@ -155,7 +156,7 @@ MR_ALWAYS_INLINE uint32_t take_burst(
 			if ((*ahead)++ == 0 || (int64_t)(s->share_due - *first) < 0)
 				*first = s->share_due;
 		} else if (mr_likely(s->late == NULL)) {
-			bytes += take(w, s, MR_BURST_BYTES - bytes);
+			bytes += take_session_burst(w, s, MR_BURST_BYTES - bytes);
 		}
 		at = at + 1 < list->count ? at + 1 : 0;
 		/* Of some sessions nothing may have been fit for the burst: their count is bounded too. */

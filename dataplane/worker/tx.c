@@ -4,7 +4,7 @@
 
 /* The flag is taken back before the bell is rung: a reader that goes to sleep again in between has
  * the ring still coming. */
-static void ring(struct mr_worker *w, struct mr_bytes_shared *shared, int bell_fd)
+static void wake_reader(struct mr_worker *w, struct mr_bytes_shared *shared, int bell_fd)
 {
 	atomic_store_explicit(&shared->asleep, 0, memory_order_relaxed);
 	mr_peer_bell_ring(bell_fd);
@@ -40,7 +40,7 @@ void mr_worker_show(struct mr_worker *w)
 		}
 		count_copies(w, s);
 		if (mr_bytes_publish(&s->down)) /* [bytes.sleep] */
-			ring(w, s->down.shared, s->peer_bell_fd);
+			wake_reader(w, s->down.shared, s->peer_bell_fd);
 	}
 	w->dirty_count = 0;
 	/* What control says to another worker must not overtake what was said to that one before, nor what
@@ -51,7 +51,7 @@ void mr_worker_show(struct mr_worker *w)
 		mr_worker_mesh_flush(w);
 		w->handoff_dirty = false;
 		if (mr_bytes_publish(&h->to_control))
-			ring(w, h->to_control.shared, h->channel.peer_bell_fd);
+			wake_reader(w, h->to_control.shared, h->channel.peer_bell_fd);
 	}
 }
 

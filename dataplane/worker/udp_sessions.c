@@ -55,7 +55,7 @@ static void say_goodbye(struct mr_worker *w, struct mr_session *s, int32_t code)
 }
 
 /* What the client was told had come is taken before. */
-static void end(struct mr_worker *w, struct mr_session *s, enum mr_remote_end why)
+static void end_session(struct mr_worker *w, struct mr_session *s, enum mr_remote_end why)
 {
 	mr_worker_remote_end(s, why);
 	w->burst_count = 0; /* of a round that is over */
@@ -75,7 +75,7 @@ static bool may_leave(struct mr_worker *w, struct mr_session *s, uint64_t now)
 }
 
 /* Time in which this worker did not run counts against nobody. */
-static int64_t silence(const struct mr_worker *w, const struct mr_remote *r, uint64_t now)
+static int64_t silent_cycles(const struct mr_worker *w, const struct mr_remote *r, uint64_t now)
 {
 	int64_t since_rx = (int64_t)(now - r->last_rx);
 	int64_t since_thaw = (int64_t)(now - w->scan.thawed);
@@ -83,11 +83,11 @@ static int64_t silence(const struct mr_worker *w, const struct mr_remote *r, uin
 	return since_rx < since_thaw ? since_rx : since_thaw;
 }
 
-static void look(struct mr_worker *w, struct mr_session *s, uint64_t now)
+static void check_session(struct mr_worker *w, struct mr_session *s, uint64_t now)
 {
 	struct mr_remote *r = s->remote;
 	int32_t expel = atomic_load_explicit(&r->expel, memory_order_acquire);
-	int64_t silent = silence(w, r, now);
+	int64_t silent = silent_cycles(w, r, now);
 
 	if (atomic_load_explicit(&r->end, memory_order_relaxed) != MR_REMOTE_LIVES)
 		return;
@@ -96,12 +96,12 @@ static void look(struct mr_worker *w, struct mr_session *s, uint64_t now)
 	mr_worker_gauge(w, s);
 	if (expel != 0 && may_leave(w, s, now)) {
 		say_goodbye(w, s, expel);
-		end(w, s, MR_REMOTE_CLOSED);
+		end_session(w, s, MR_REMOTE_CLOSED);
 	} else if (atomic_load_explicit(&s->stands_still, memory_order_relaxed)) {
 		say_goodbye(w, s, -ETIMEDOUT);
-		end(w, s, MR_REMOTE_STOOD_STILL);
+		end_session(w, s, MR_REMOTE_STOOD_STILL);
 	} else if (silent > 0 && (uint64_t)silent >= w->patience) {
-		end(w, s, MR_REMOTE_EXPIRED);
+		end_session(w, s, MR_REMOTE_EXPIRED);
 	} else {
 		if (s->missed_untold > 0)
 			(void)mr_worker_tell_gap(w, s, 0);
@@ -146,7 +146,7 @@ void mr_worker_udp_sessions_look(struct mr_worker *w)
 		struct mr_session *s = remote_at(w, w->scan.next);
 
 		if (s != NULL)
-			look(w, s, now);
+			check_session(w, s, now);
 		if (++w->scan.next == slots)
 			w->scan.next = 0;
 	}

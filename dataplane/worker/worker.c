@@ -18,13 +18,13 @@
 #include "dataplane/worker/share.h"
 #include "dataplane/worker/turns.h"
 
-static bool stopped(struct mr_worker *w)
+static bool is_stopping(struct mr_worker *w)
 {
 	return atomic_load_explicit(&w->stopping, memory_order_acquire);
 }
 
 /* Ends the round: its cycles go to busy or idle, and a worker idle for long enough sleeps. */
-static void account(struct mr_worker *w)
+static void account_round(struct mr_worker *w)
 {
 	uint64_t now = rte_rdtsc();
 	uint64_t cycles = now - w->round_start;
@@ -84,12 +84,12 @@ int mr_worker_run(void *worker)
 	mr_worker_page_own(w->page, &w->page_owner);
 	mr_router_online(w->router);
 	w->round_start = rte_rdtsc();
-	while (!stopped(w)) {
+	while (!is_stopping(w)) {
 		mr_worker_round(w);
 		if (house_is_due(w))
 			mr_worker_housekeep(w);
 		mr_router_quiescent(w->router);
-		account(w);
+		account_round(w);
 	}
 	mr_worker_udp_sessions_stop(w);
 	mr_router_offline(w->router);
