@@ -15,11 +15,11 @@
 #include "lib/base/compiler.h"
 #include "lib/base/log.h"
 
-/* Room for every other one of CPU_SETSIZE CPUs, and 32 pinned workers. */
+/* Room for the list of every second of CPU_SETSIZE CPUs, and 32 pinned workers. */
 #define LCORES_BYTES 4096
 
-/* "(0-3,6)": the CPUs of a set. */
-static void say_cpus(const cpu_set_t *set, char *out, size_t bytes)
+/* Writes the CPUs of a set, as in "(0-3,6)". */
+static void format_cpus(const cpu_set_t *set, char *out, size_t bytes)
 {
 	size_t used = 0;
 
@@ -38,32 +38,34 @@ static void say_cpus(const cpu_set_t *set, char *out, size_t bytes)
 	snprintf(out + used, bytes - used, ")");
 }
 
-/* EAL's own answer to a CPU that is not there is two pages of usage. */
+/* Reports a CPU that the process may not run on: EAL would print two pages of usage instead. */
 static int check_cpus(const struct mr_config *config, const cpu_set_t *allowed)
 {
-	char said[512];
+	char cpus[512];
 
 	for (uint32_t i = 0; i < config->workers.cpus_count; i++) {
 		uint32_t cpu = (uint32_t)config->workers.cpus[i];
 
 		if (cpu < CPU_SETSIZE && CPU_ISSET(cpu, allowed))
 			continue;
-		say_cpus(allowed, said, sizeof(said));
+		format_cpus(allowed, cpus, sizeof(cpus));
 		mr_log(MR_LOG_ERROR, "workers.cpus names a CPU that this process may not run on",
-			MR_LOG_U64("cpu", cpu), MR_LOG_STR("allowed", said));
+			MR_LOG_U64("cpu", cpu), MR_LOG_STR("allowed", cpus));
 		return -EINVAL;
 	}
 	return 0;
 }
 
-/* Lcores are numbered by what they do, and run where the configuration says, else anywhere. */
-static int lcores(const struct mr_config *config, const cpu_set_t *allowed, char *out, size_t bytes)
+/* Writes EAL's --lcores argument. Lcore numbers name roles (eal.h); workers are pinned to the
+ * configured CPUs, or run on any allowed one. */
+static int format_lcores(
+	const struct mr_config *config, const cpu_set_t *allowed, char *out, size_t bytes)
 {
 	char anywhere[LCORES_BYTES - 512];
 	bool pinned = config->workers.cpus_count > 0;
 	size_t used;
 
-	say_cpus(allowed, anywhere, sizeof(anywhere));
+	format_cpus(allowed, anywhere, sizeof(anywhere));
 	used = (size_t)snprintf(
 		out, bytes, "(0-%u)@%s", pinned ? 0 : config->workers.count, anywhere);
 	for (uint32_t i = 0; pinned && i < config->workers.count && used < bytes; i++)
@@ -72,7 +74,7 @@ static int lcores(const struct mr_config *config, const cpu_set_t *allowed, char
 	return used < bytes ? 0 : -E2BIG;
 }
 
-/* EAL makes a directory even when it has nothing to put there. */
+/* Removes the empty directory that EAL makes even with --no-shconf. */
 static void remove_runtime_dir(void)
 {
 	char path[256];
@@ -84,11 +86,11 @@ static void remove_runtime_dir(void)
 	slash = strrchr(path, '/');
 	if (slash != NULL) {
 		*slash = '\0';
-		rmdir(path); /* fails, as it should, where others have theirs */
+		rmdir(path); /* fails, rightly, while another process has a directory there */
 	}
 }
 
-/* What DPDK has to say goes into our log, line by line, and nowhere else. */
+/* Writes a line of DPDK's log to ours. */
 static ssize_t log_line(void *cookie, const char *text, size_t bytes)
 {
 	char line[256];
@@ -99,11 +101,11 @@ static ssize_t log_line(void *cookie, const char *text, size_t bytes)
 	if (line[0] != '\0')
 		mr_log_limited(
 			rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR ? MR_LOG_WARN : MR_LOG_DEBUG,
-			"DPDK says", MR_LOG_STR("text", line));
+			"DPDK message", MR_LOG_STR("text", line));
 	return (ssize_t)bytes;
 }
 
-static void take_log(void)
+static void redirect_log(void)
 {
 	static const cookie_io_functions_t functions = {.write = log_line};
 	FILE *f = fopencookie(NULL, "w", functions);
@@ -127,9 +129,9 @@ int mr_eal_open(const struct mr_config *config)
 	if (error == 0 && check_cpus(config, &allowed) != 0)
 		return -EINVAL;
 	if (error == 0)
-		error = lcores(config, &allowed, map, sizeof(map));
+		error = format_lcores(config, &allowed, map, sizeof(map));
 	snprintf(prefix, sizeof(prefix), "millrace-%d", (int)getpid());
-	take_log();
+	redirect_log();
 	if (error == 0 && rte_eal_init((int)MR_ARRAY_COUNT(argv) - 1, argv) < 0)
 		error = rte_errno != 0 ? -rte_errno : -EIO;
 	if (error != 0) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* eal: DPDK's environment for this process: lcore 0 writes tables, lcore 1 + i is worker i.
+/* eal: DPDK's environment (EAL) for this process. Lcore 0 is the table writer, lcore 1 + i is
+ * worker i.
  *
  * Errors    0 or -errno, logged.
  */
@@ -8,7 +9,7 @@
 
 #include "lib/config/config.h"
 
-/* The embedded default: no root, no hugepages, no devices; leaves no files. */
+/* Starts EAL without root, hugepages or devices; leaves no files behind. */
 int mr_eal_open(const struct mr_config *config);
 void mr_eal_close(void);
 

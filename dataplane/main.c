@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* millrace-dataplane: opens everything in order, runs, closes everything in reverse. */
+/* millrace-dataplane: opens all modules in order, runs, and closes them in reverse. */
 #include <errno.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -17,7 +17,8 @@
 #include "dataplane/writer/writer.h"
 
 static const char purpose[] =
-	"Moves the messages. Usually started by `millrace up` or by the system's service manager.\n";
+	"Moves the messages. Usually started by `millrace up` or by the system's service "
+	"manager.\n";
 
 static int run_worker(void *worker)
 {
@@ -25,7 +26,7 @@ static int run_worker(void *worker)
 	return mr_worker_run(worker);
 }
 
-/* Ports are open, and nothing more is: what root may do is needed no longer. */
+/* Starts the workers and drops privileges: the ports are open, so root is not needed any more. */
 static void run_workers(struct mr_writer *wr)
 {
 	for (unsigned i = 0; i < wr->workers_count; i++)
@@ -69,7 +70,8 @@ int main(int argc, char **argv)
 	if (mr_arguments_load(argc, argv, "millrace-dataplane", purpose, &config, &status) != 0)
 		return status;
 	mr_log_init("millrace-dataplane", (enum mr_log_level)config.log.level, config.log.json);
-	/* Before there are threads, so that all of them leave these to the writer. */
+	/* Block the signals before any thread starts: all threads inherit the mask, and the writer
+	 * reads them. */
 	mr_signals_block();
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	(void)mr_log_start();

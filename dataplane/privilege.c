@@ -22,11 +22,11 @@ void mr_privilege_drop(bool keep_net_admin)
 	memset(keep, 0, sizeof(keep));
 	if (syscall(SYS_capget, &h, had) < 0)
 		memset(had, 0, sizeof(had));
-	/* Never more than there was: an ordinary user's data plane has none. */
+	/* Ask for no capability that the process did not have: started by a user it has none. */
 	keep[0].effective = had[0].effective & net_admin;
 	keep[0].permitted = had[0].permitted & net_admin;
 	if (syscall(SYS_capset, &h, keep) < 0)
-		mr_log(MR_LOG_WARN, "capabilities are kept", MR_LOG_ERR(-errno));
+		mr_log(MR_LOG_WARN, "cannot drop capabilities", MR_LOG_ERR(-errno));
 }
 
 static void drop_here(void *done)
@@ -41,7 +41,7 @@ void mr_privilege_drop_interrupts(void)
 
 	sem_init(&done, 0, 0);
 	if (rte_eal_alarm_set(1, drop_here, &done) != 0) {
-		mr_log(MR_LOG_WARN, "the interrupt thread keeps its capabilities");
+		mr_log(MR_LOG_WARN, "cannot drop the interrupt thread's capabilities");
 		return;
 	}
 	while (sem_wait(&done) < 0 && errno == EINTR)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* af_xdp: a kernel interface whose packets the driver's XDP program gives to the workers.
+/* af_xdp: a kernel interface; the DPDK driver's XDP program passes its packets to the workers.
  *
- * The driver counts a veth's queues as one, so each queue is a device of its own. */
+ * The driver sees only one queue of a veth, so each queue is opened as a device of its own. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,11 +17,12 @@
 #include "dataplane/port/interface.h"
 #include "dataplane/port/program.h"
 
-/* The program that libxdp attaches for AF_XDP sockets, and takes over where it finds it. */
+/* The program that libxdp attaches for AF_XDP sockets, or reuses if it is attached already. */
 #define PROGRAM_NAME "xsk_def_prog"
-/* What the driver can carry: a page, less the headers of buffers and the kernel's headroom. */
+/* The driver's limit: a page, less the buffer's headers and the kernel's headroom. */
 #define MTU_MAX 3520u
 
+/* Accepts an attached XDP program only if an earlier run of this data plane has noted it. */
 static int check_program(const struct mr_port *p)
 {
 	uint32_t id = mr_program_attached(p->ifindex);
@@ -32,12 +33,12 @@ static int check_program(const struct mr_port *p)
 	mr_program_name(id, name, sizeof(name));
 	if (strcmp(name, PROGRAM_NAME) == 0 &&
 		id == mr_program_noted(p->run_dir, p->config->device)) {
-		mr_log(MR_LOG_WARN, "the XDP program of a run that was killed is taken over",
+		mr_log(MR_LOG_WARN, "took over the XDP program that a killed run left attached",
 			MR_LOG_STR("port", p->name), MR_LOG_U64("id", id));
 		return 0;
 	}
 	mr_log(MR_LOG_ERROR,
-		"another XDP program is attached; if nobody needs it: ip link set dev IFACE xdp off",
+		"another XDP program is attached; to remove it: ip link set dev IFACE xdp off",
 		MR_LOG_STR("port", p->name), MR_LOG_STR("interface", p->config->device),
 		MR_LOG_STR("program", name), MR_LOG_U64("id", id));
 	return -EBUSY;
@@ -49,9 +50,9 @@ static int check_queues(const struct mr_port *p, const struct mr_interface *i, u
 		return 0;
 	mr_log(MR_LOG_ERROR,
 		i->combined ? "the interface needs one queue for each worker: ethtool -L IFACE "
-			      "combined WORKERS, or another workers.count"
+			      "combined WORKERS, or change workers.count"
 			    : "the interface needs one queue for each worker: ethtool -L IFACE "
-			      "rx WORKERS tx WORKERS, or another workers.count",
+			      "rx WORKERS tx WORKERS, or change workers.count",
 		MR_LOG_STR("port", p->name), MR_LOG_STR("interface", p->config->device),
 		MR_LOG_U64("rx_queues", i->rx_queues), MR_LOG_U64("tx_queues", i->tx_queues),
 		MR_LOG_U64("workers", workers));
@@ -65,42 +66,44 @@ static int choose_mtu(struct mr_port *p, const struct mr_interface *i)
 	p->mtu = (uint16_t)mtu;
 	if (mtu <= MTU_MAX && mtu <= i->mtu)
 		return 0;
-	mr_log(MR_LOG_ERROR, "mtu is more than the interface's, or than AF_XDP carries",
+	mr_log(MR_LOG_ERROR, "mtu is above the interface's mtu or the limit of AF_XDP",
 		MR_LOG_STR("port", p->name), MR_LOG_U64("mtu", mtu),
 		MR_LOG_U64("interface_mtu", i->mtu), MR_LOG_U64("af_xdp_mtu", MTU_MAX));
 	return -EINVAL;
 }
 
-/* They call much a warning that is none; what goes wrong is said by who asked for it. */
-__attribute__((format(printf, 1, 0))) static int keep_words(const char *format, va_list args)
+/* Logs a library's message at debug level: many of its warnings are harmless, and the caller of a
+ * failed function logs the error itself. */
+__attribute__((format(printf, 1, 0))) static int log_library(const char *format, va_list args)
 {
 	char text[256];
 
 	vsnprintf(text, sizeof(text), format, args);
 	text[strcspn(text, "\n")] = '\0';
-	mr_log_limited(MR_LOG_DEBUG, "a library says", MR_LOG_STR("text", text));
+	mr_log_limited(MR_LOG_DEBUG, "libbpf or libxdp message", MR_LOG_STR("text", text));
 	return 0;
 }
 
-__attribute__((format(printf, 2, 0))) static int bpf_words(
+__attribute__((format(printf, 2, 0))) static int log_libbpf(
 	enum libbpf_print_level level, const char *format, va_list args)
 {
-	return level == LIBBPF_DEBUG ? 0 : keep_words(format, args);
+	return level == LIBBPF_DEBUG ? 0 : log_library(format, args);
 }
 
-__attribute__((format(printf, 2, 0))) static int xdp_words(
+__attribute__((format(printf, 2, 0))) static int log_libxdp(
 	enum libxdp_print_level level, const char *format, va_list args)
 {
-	return level == LIBXDP_DEBUG ? 0 : keep_words(format, args);
+	return level == LIBXDP_DEBUG ? 0 : log_library(format, args);
 }
 
-/* libxdp would chain programs where it finds a bpf file system, and pin there what is to be found by
- * others; without, it attaches the program itself. One way everywhere leaves less behind. */
-static void tame_libraries(void)
+/* Turns libxdp's dispatcher off. With a bpf file system, libxdp would chain programs and leave pins
+ * there; without one it attaches the program directly. Attaching directly works everywhere and
+ * leaves no pins. */
+static void configure_libraries(void)
 {
 	(void)setenv("LIBXDP_SKIP_DISPATCHER", "1", 0);
-	(void)libbpf_set_print(bpf_words);
-	(void)libxdp_set_print(xdp_words);
+	(void)libbpf_set_print(log_libbpf);
+	(void)libxdp_set_print(log_libxdp);
 }
 
 static int prepare(struct mr_port *p, unsigned workers)
@@ -112,7 +115,7 @@ static int prepare(struct mr_port *p, unsigned workers)
 		return mr_port_refuse(p, error, "there is no such interface");
 	if (geteuid() != 0)
 		return mr_port_refuse(p, -EPERM, "AF_XDP needs root");
-	tame_libraries();
+	configure_libraries();
 	p->ifindex = i.index;
 	memcpy(p->mac, i.mac, sizeof(p->mac));
 	error = check_queues(p, &i, workers);
@@ -121,8 +124,8 @@ static int prepare(struct mr_port *p, unsigned workers)
 	return error != 0 ? error : check_program(p);
 }
 
-/* Copy mode without busy polling: an empty receive is a look at memory. Anything else makes a system
- * call of it, and with a driver that asks to be woken, one that can block for a second. */
+/* Selects copy mode without busy polling: an empty receive then only reads memory. Any other mode
+ * makes a system call, which may block for a second if the interface's driver wants to be woken. */
 static void arguments(const struct mr_port *p, unsigned worker, char *out, size_t bytes)
 {
 	snprintf(out, bytes, "iface=%s,start_queue=%u,queue_count=1,force_copy=1,busy_budget=0",
@@ -137,7 +140,8 @@ static void opened(struct mr_port *p)
 
 static void closed(struct mr_port *p)
 {
-	/* libxdp leaves it where it has lost count, or may not look at programs any more. */
+	/* libxdp leaves the program attached if its count of users is wrong, or if it may not read
+	 * programs any more. */
 	if (mr_program_detach(p->ifindex, p->xdp_program) != 0)
 		mr_log(MR_LOG_WARN, "the XDP program is still attached",
 			MR_LOG_STR("port", p->name), MR_LOG_STR("interface", p->config->device));

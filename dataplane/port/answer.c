@@ -12,7 +12,7 @@
 #include "lib/wire/checksum.h"
 
 #define HOPS      64
-#define HOPS_LINK 255 /* RFC 4861 §7.1.2: proves that it was not routed */
+#define HOPS_LINK 255 /* proves that the packet was not routed (RFC 4861 §7.1.2) */
 
 /* A neighbour advertisement with the port's Ethernet address. */
 struct advertisement {
@@ -23,7 +23,7 @@ struct advertisement {
 	uint8_t mac[MR_ETHER_BYTES];
 } __attribute__((packed, aligned(2)));
 
-_Static_assert(sizeof(struct advertisement) == 86, "on the wire");
+_Static_assert(sizeof(struct advertisement) == 86, "bytes on the wire");
 
 static void send_back(const struct mr_port *p, uint8_t *at)
 {
@@ -58,7 +58,8 @@ static uint64_t pseudo_sum_6(const struct rte_ipv6_hdr *ip)
 	       ip->payload_len + rte_cpu_to_be_16(IPPROTO_ICMPV6);
 }
 
-/* Who has no address yet hears the answer as all nodes do, RFC 4861 §7.2.4. */
+/* Sends the answer to the all-nodes address if the asking node has no address yet (RFC 4861
+ * §7.2.4). */
 static bool to_all_nodes(const uint8_t *peer, struct advertisement *a)
 {
 	static const uint8_t nobody[16];

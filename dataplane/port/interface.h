@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* interface: what the kernel says of a network interface.
+/* interface: the state of a network interface, read from the kernel.
  *
- * Errors    -ENODEV: there is none of that name in this network namespace.
+ * Errors    -ENODEV: this network namespace has no interface of that name.
  */
 #ifndef MILLRACE_PORT_INTERFACE_H
 #define MILLRACE_PORT_INTERFACE_H
@@ -12,13 +12,14 @@
 struct mr_interface {
 	unsigned index;
 	uint32_t mtu;
-	bool up; /* administratively, and with a carrier */
+	bool up; /* administratively up, and with a carrier */
 	uint8_t mac[6];
-	unsigned rx_queues; /* 1 if it does not say */
+	unsigned rx_queues; /* 1 if the interface does not report its queues */
 	unsigned tx_queues;
-	bool combined; /* a queue is one for both directions */
+	bool combined; /* each queue serves both directions */
 };
 
+/* Reads the state of the interface called `name`. */
 int mr_interface_look(const char *name, struct mr_interface *out);
 
 #endif

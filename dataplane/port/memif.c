@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* memif: packets through memory shared with another process, which is trusted.
+/* memif: packets through memory shared with another process, which must be trusted.
  *
- * The driver would let two queues of one interface share a ring when the peer has made but one, so
- * each worker has an interface of its own, numbered from the id of the configuration on. */
+ * If the peer has made one queue only, the driver lets two queues of an interface share its ring.
+ * So each worker has an interface of its own; ids count up from the configured one. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +18,8 @@
 
 #define MTU_DEFAULT 1500
 
-/* Asks the kernel, not the socket: a server of the driver's own dies of a client that hangs up early. */
+/* True if a process listens on the socket. Reads the kernel's list instead of connecting: a server
+ * that uses the same driver panics when a client disconnects early. */
 static bool is_served(const char *path)
 {
 	FILE *f = fopen("/proc/net/unix", "re");
@@ -49,9 +50,9 @@ static int prepare_socket(struct mr_port *p)
 	const char *path = p->config->device;
 
 	if (is_served(path))
-		return mr_port_refuse(p, -EADDRINUSE, "somebody else serves this socket");
+		return mr_port_refuse(p, -EADDRINUSE, "another process listens on this socket");
 	if (is_socket(path) && unlink(path) == 0)
-		mr_log(MR_LOG_WARN, "the socket of an earlier run was left behind: replaced",
+		mr_log(MR_LOG_WARN, "replaced the socket that an earlier run left behind",
 			MR_LOG_STR("port", p->name), MR_LOG_STR("socket", path));
 	return 0;
 }
@@ -61,7 +62,7 @@ static int check_directory(struct mr_port *p)
 	char directory[sizeof(p->config->device)];
 
 	snprintf(directory, sizeof(directory), "%s", p->config->device);
-	strrchr(directory, '/')[1] = '\0'; /* paths are full */
+	strrchr(directory, '/')[1] = '\0'; /* the configuration takes absolute paths only */
 	return access(directory, R_OK | W_OK) == 0
 		       ? 0
 		       : mr_port_refuse(p, -errno, "the directory of the socket cannot be written");
@@ -74,7 +75,7 @@ static int prepare(struct mr_port *p, unsigned workers)
 	(void)workers;
 	mr_port_choose_mac(p);
 	p->mtu = p->config->mtu != 0 ? p->config->mtu : MTU_DEFAULT;
-	/* It would complain of each try to reach a peer that is not there yet. */
+	/* The driver would log each attempt to connect to a peer that is not there yet. */
 	(void)rte_log_set_level_pattern("pmd.net.memif", RTE_LOG_CRIT);
 	return error == 0 && p->config->memif_server ? prepare_socket(p) : error;
 }
@@ -105,7 +106,7 @@ static int start(struct mr_port *p, unsigned device)
 	return mr_port_start_device(p, device) == 0 ? 0 : -EAGAIN;
 }
 
-/* A client that has lost its server is stopped and started; a server waits for another client. */
+/* Stops and starts a client that has lost its server. A server just waits for the next client. */
 static void revive(struct mr_port *p)
 {
 	struct rte_eth_link link;

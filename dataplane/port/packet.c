@@ -17,7 +17,7 @@
 #define IP4_FRAGMENTED 0x3fff
 #define GOOD_SUM       0xffff
 
-_Static_assert(sizeof(struct mr_address) == 16, "two words of a path");
+_Static_assert(sizeof(struct mr_address) == 16, "an address is two words of a path");
 
 static bool is_unicast_mac(const struct rte_ether_addr *a)
 {
@@ -47,7 +47,8 @@ static void set_local(struct mrf_network_path *path, const struct mr_address *a)
 	memcpy(&path->local_0, a, sizeof(*a));
 }
 
-/* An address that an answer may be sent to: not "this", loopback, multicast, reserved, broadcast. */
+/* True if an answer may be sent to the address: it is not "this network" (0/8), loopback,
+ * multicast, reserved or broadcast. */
 static bool may_be_source_4(uint32_t raw)
 {
 	uint8_t first = (uint8_t)(rte_be_to_cpu_32(raw) >> 24);
@@ -55,7 +56,7 @@ static bool may_be_source_4(uint32_t raw)
 	return first != 0 && first != 127 && first < 224;
 }
 
-/* The port's own, or the broadcast or network address of a network that it is in. */
+/* True for the port's own address, and for the network and broadcast addresses of its networks. */
 static bool is_ours_4(const struct mr_port *p, uint32_t raw)
 {
 	for (int i = 0; i < p->addresses_count; i++) {
@@ -75,7 +76,8 @@ static bool is_ours_4(const struct mr_port *p, uint32_t raw)
 	return false;
 }
 
-/* Nor an IPv4 address in disguise, which would be taken for another peer than it is. */
+/* Refuses multicast, the port's own addresses and all that begin with ten zero bytes. Among these
+ * are "::", "::1" and IPv4-mapped addresses: a mapped one would pass for an IPv4 peer. */
 static bool may_be_source_6(const struct mr_port *p, const uint8_t *a)
 {
 	static const uint8_t zero[10];
@@ -84,7 +86,7 @@ static bool may_be_source_6(const struct mr_port *p, const uint8_t *a)
 	       mr_port_find_address(p, (const struct mr_address *)a) < 0;
 }
 
-/* `bytes` from the UDP header to the end that IP gives; `pseudo`: sum of the pseudo-header. */
+/* `bytes`: from the UDP header to the end of the IP packet; `pseudo`: sum of the pseudo-header. */
 static enum mr_packet_fault parse_udp(const struct mr_port *p, const uint8_t *at, uint32_t bytes,
 	uint64_t pseudo, unsigned checked, struct mr_packet *out)
 {
@@ -127,7 +129,7 @@ static enum mr_packet_fault parse_icmp(const uint8_t *at, uint32_t bytes, struct
 	return MR_PACKET_OK;
 }
 
-/* The protocol and the length, as they stand in the pseudo-header. */
+/* Returns the pseudo-header's protocol and length, summed in network order. */
 static uint64_t pseudo_sum(uint8_t protocol, uint32_t bytes)
 {
 	return (uint64_t)rte_cpu_to_be_16(protocol) + rte_cpu_to_be_16((uint16_t)bytes);
@@ -185,7 +187,7 @@ static enum mr_packet_fault parse_ip4(const struct mr_port *p, const uint8_t *at
 	return MR_PACKET_NOT_OURS;
 }
 
-/* RFC 4861 §7.1.1: options are of whole 8 bytes, and none of them is empty. */
+/* True if each option is a multiple of 8 bytes, not empty and within `bytes` (RFC 4861 §7.1.1). */
 static bool options_fit(const uint8_t *at, uint32_t bytes)
 {
 	while (bytes > 0) {
@@ -202,7 +204,7 @@ static bool options_fit(const uint8_t *at, uint32_t bytes)
 	return true;
 }
 
-/* ff02::1:ffXX:XXXX, the address that those listen to whose address ends so. */
+/* True if `a` is the solicited-node address of `target`: ff02::1:ffXX:XXXX (RFC 4291 §2.7.1). */
 static bool is_solicited_node(const uint8_t *a, const uint8_t *target)
 {
 	static const uint8_t prefix[13] = {0xff, 0x02, [11] = 0x01, [12] = 0xff};
@@ -210,8 +212,8 @@ static bool is_solicited_node(const uint8_t *a, const uint8_t *target)
 	return memcmp(a, prefix, sizeof(prefix)) == 0 && memcmp(a + 13, target + 13, 3) == 0;
 }
 
-/* The peer may be nobody yet (::), who asks whether the address is taken, and asks all whose address
- * ends so (RFC 4861 §7.1.1). */
+/* A peer without an address yet (::) asks whether `target` is taken. It must ask the solicited-node
+ * address (RFC 4861 §7.1.1). */
 static bool may_solicit(
 	const struct mr_port *p, const struct rte_ipv6_hdr *ip, const uint8_t *target)
 {
@@ -304,7 +306,7 @@ static enum mr_packet_fault parse_ip6(const struct mr_port *p, const uint8_t *at
 	return parse_udp(p, at + sizeof(h), payload, pseudo, checked, out);
 }
 
-/* 0.0.0.0 asks whether the address is taken (RFC 5227 §1.1). */
+/* Sender 0.0.0.0 is an ARP probe, which asks whether the address is taken (RFC 5227 §1.1). */
 static bool may_ask_4(const struct mr_port *p, const struct rte_arp_hdr *h)
 {
 	uint32_t ip = h->arp_data.arp_sip;
@@ -337,7 +339,7 @@ static enum mr_packet_fault parse_arp(
 	return MR_PACKET_OK;
 }
 
-/* Broadcast, and for IPv6 the multicast that finds neighbours. */
+/* True for a broadcast ARP packet and for an IPv6 packet to a solicited-node multicast address. */
 static bool is_for_neighbours(const struct rte_ether_hdr *e)
 {
 	static const uint8_t solicited[3] = {0x33, 0x33, 0xff};

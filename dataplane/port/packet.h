@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* packet: what a port received, from Ethernet up: a frame of ours, something that a port with an address
- * has to answer, or a fault by name.
+/* packet: parses a received packet from Ethernet up. The result is a millrace frame, a request that
+ * a port with an address must answer (answer.h), or a named fault.
  *
- * Nothing but whole, plain UDP datagrams is taken: no VLAN tag, no fragment, no option, no extension
- * header. The length that IP gives counts; what Ethernet pads behind it is cut off.
+ * Frames come only in whole, plain UDP datagrams: no VLAN tag, no IP fragment, no IP option, no
+ * extension header. IP's length counts; Ethernet's padding behind it is ignored.
  *
  * Threads   Pure functions over bytes; the port is only read.
  * Hot path  All of it: no call out, lock, allocation or system call.
@@ -16,13 +16,13 @@
 
 enum mr_packet_kind {
 	MR_PACKET_FRAME,
-	MR_PACKET_ARP,          /* RFC 826: who has one of the port's addresses? */
-	MR_PACKET_SOLICITATION, /* RFC 4861: the same in IPv6 */
-	MR_PACKET_ECHO,         /* RFC 792 */
-	MR_PACKET_ECHO_6,       /* RFC 4443 */
+	MR_PACKET_ARP,          /* ARP request for one of the port's addresses (RFC 826) */
+	MR_PACKET_SOLICITATION, /* neighbour solicitation, the same in IPv6 (RFC 4861) */
+	MR_PACKET_ECHO,         /* ICMP echo request (RFC 792) */
+	MR_PACKET_ECHO_6,       /* ICMPv6 echo request (RFC 4443) */
 };
 
-/* Each has a counter of its own in the worker's statistics. */
+/* Each fault has a counter of its own in the worker's statistics. */
 enum mr_packet_fault {
 	MR_PACKET_OK,
 	MR_PACKET_NOT_IP,
@@ -32,19 +32,20 @@ enum mr_packet_fault {
 	MR_PACKET_BAD_UDP,
 };
 
-/* What the device has checked already. */
+/* Checksums that the device has verified already. */
 #define MR_PACKET_IP_CHECKED  1u
 #define MR_PACKET_UDP_CHECKED 2u
 
 struct mr_packet {
 	enum mr_packet_kind kind;
-	uint32_t bytes;               /* of the packet, without what Ethernet pads */
-	uint32_t payload_offset;      /* of a frame: the UDP payload */
-	uint32_t payload_bytes;       /* likewise */
-	struct mrf_network_path path; /* peer and local, but for ARP, which has none */
+	uint32_t bytes;               /* of the packet, without Ethernet's padding */
+	uint32_t payload_offset;      /* of a frame's UDP payload */
+	uint32_t payload_bytes;       /* of a frame's UDP payload */
+	struct mrf_network_path path; /* peer and local addresses; ARP leaves them 0 */
 };
 
-/* `at`: 2-aligned. *out is whole only if there was no fault. */
+/* Parses the packet at `at`, which is 2-aligned. *out is complete only if the result is
+ * MR_PACKET_OK. `checked`: MR_PACKET_*_CHECKED. */
 enum mr_packet_fault mr_packet_parse(const struct mr_port *p, const uint8_t *at, uint32_t bytes,
 	unsigned checked, struct mr_packet *out);
 

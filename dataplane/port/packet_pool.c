@@ -11,7 +11,7 @@
 #include "lib/base/compiler.h"
 
 #define HUGE_PAGE_BYTES    (2ul << 20)
-#define OBJECT_SLACK_BYTES 1024 /* mempool's and mbuf's own headers, padding */
+#define OBJECT_SLACK_BYTES 1024 /* headers of mempool and mbuf, padding */
 
 static int map_memory(struct mr_packet_pool *p, size_t bytes)
 {

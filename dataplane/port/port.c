@@ -13,17 +13,17 @@
 #include "dataplane/port/driver.h"
 #include "dataplane/port/interface.h"
 
-/* Buffers that a worker works on, beside those that the driver holds. */
-#define WORKER_BUFFERS 4096u
-#define CACHE_BUFFERS  256u
-/* The kernel keeps so much before each packet of AF_XDP; Ethernet with a VLAN tag. */
-#define KERNEL_HEADROOM 256u
-#define ETHER_BYTES     18u
+/* Buffers in use by one worker, beside those that the driver keeps. */
+#define WORKER_BUFFERS  4096u
+#define CACHE_BUFFERS   256u
+#define KERNEL_HEADROOM 256u /* XDP_PACKET_HEADROOM, before each AF_XDP packet */
+#define ETHER_BYTES     18u  /* Ethernet header with a VLAN tag */
 #define DATA_BYTES_MIN  2048u
 
-_Static_assert(MR_PORTS_MAX == MR_CONFIG_PORTS_MAX, "the configuration's ports are those");
-_Static_assert(MR_PORT_ADDRESSES_MAX == MR_CONFIG_PORT_ADDRESSES_MAX, "likewise");
-_Static_assert(MR_PORT_WORKERS_MAX == MR_CONFIG_WORKERS_MAX, "one queue pair a worker");
+_Static_assert(MR_PORTS_MAX == MR_CONFIG_PORTS_MAX, "the limit of the configuration");
+_Static_assert(
+	MR_PORT_ADDRESSES_MAX == MR_CONFIG_PORT_ADDRESSES_MAX, "the limit of the configuration");
+_Static_assert(MR_PORT_WORKERS_MAX == MR_CONFIG_WORKERS_MAX, "one queue pair for each worker");
 
 static const struct mr_port_driver *const drivers[] = {
 	[MR_CONFIG_DRIVER_AF_XDP] = &mr_port_af_xdp,
@@ -55,8 +55,8 @@ static void device_name(const struct mr_port *p, unsigned device, char *out, siz
 	snprintf(out, bytes, "%s_millrace_%u_%u", p->driver->vdev, p->index, device);
 }
 
-/* Frames are never chained, and their checksums are made and checked in software: none of these
- * drivers has hardware to leave it to. */
+/* Enables no offloads: frames are never chained, and none of these drivers has hardware for
+ * checksums. */
 static int set_up_device(struct mr_port *p, uint16_t id, uint16_t queues)
 {
 	const struct rte_eth_conf conf = {0};
@@ -133,7 +133,7 @@ static int open_devices(struct mr_port *p, unsigned workers)
 	return error;
 }
 
-/* ---- opening */
+/* ---- open, close */
 
 static void set_link(struct mr_port *p, bool up)
 {
@@ -154,7 +154,7 @@ static int open_pool(struct mr_port *p, unsigned workers)
 	error = mr_packet_pool_open(&p->buffers, name, count,
 		(uint16_t)mr_align_up(room > least ? room : least, 8), CACHE_BUFFERS);
 	if (error != 0)
-		return mr_port_refuse(p, error, "no memory for its buffers");
+		return mr_port_refuse(p, error, "no memory for the port's buffers");
 	p->pool = p->buffers.buffers;
 	return 0;
 }
@@ -204,7 +204,7 @@ int mr_port_open(struct mr_port *p, const struct mr_config_port *config, const c
 
 void mr_port_close(struct mr_port *p)
 {
-	atomic_store_explicit(&p->link_up, false, memory_order_release);
+	atomic_store_explicit(&p->link_up, false, memory_order_release); /* [port.link] */
 	for (unsigned i = p->devices_count; i > 0 && !p->driver->closed_by_exit; i--)
 		close_device(p, i - 1);
 	if (p->driver->closed != NULL)
@@ -216,7 +216,7 @@ void mr_port_close(struct mr_port *p)
 	p->pool = NULL;
 }
 
-/* ---- looking */
+/* ---- once a second: link and counters */
 
 bool mr_port_devices_up(const struct mr_port *p)
 {
@@ -237,7 +237,7 @@ bool mr_port_interface_up(const struct mr_port *p)
 	return mr_interface_look(p->config->device, &i) == 0 && i.index == p->ifindex && i.up;
 }
 
-static void gather(uint16_t id, struct rte_eth_stats *sum)
+static void add_device_counters(uint16_t id, struct rte_eth_stats *sum)
 {
 	struct rte_eth_stats s;
 
@@ -249,27 +249,28 @@ static void gather(uint16_t id, struct rte_eth_stats *sum)
 	sum->oerrors += s.oerrors;
 }
 
-static void take_counters(struct mr_port *p)
+static void update_counters(struct mr_port *p)
 {
 	struct rte_eth_stats sum = {0};
 
 	for (unsigned i = 0; i < p->devices_count; i++)
-		gather(p->devices[i].id, &sum);
+		add_device_counters(p->devices[i].id, &sum);
 	mr_gauge(p->state->rx_missed, sum.imissed);
 	mr_gauge(p->state->rx_errors, sum.ierrors);
 	mr_gauge(p->state->rx_no_buffer, sum.rx_nombuf);
 	mr_gauge(p->state->tx_errors, sum.oerrors);
 }
 
-static void say_link(struct mr_port *p, bool up)
+static void report_link(struct mr_port *p, bool up)
 {
 	mr_count(p->state->link_changes, 1);
 	mr_log_limited(MR_LOG_WARN, up ? "link is up" : "link is down", MR_LOG_STR("port", p->name),
 		MR_LOG_STR("device", p->config->device));
 }
 
-/* Once gone, an interface does not come back: one of its name would be another. */
-static void look_gone(struct mr_port *p)
+/* Reports, once, that the kernel's interface was removed. The port does not recover: a new
+ * interface of the same name is another one. */
+static void report_removed(struct mr_port *p)
 {
 	struct mr_interface i;
 
@@ -278,7 +279,7 @@ static void look_gone(struct mr_port *p)
 		return;
 	mr_gauge(p->state->gone, 1);
 	mr_log(MR_LOG_ERROR,
-		"the port's interface was removed: the data plane opens another when it starts again",
+		"the port's interface was removed; after making it again, restart the data plane",
 		MR_LOG_STR("port", p->name), MR_LOG_STR("interface", p->config->device));
 }
 
@@ -291,8 +292,8 @@ void mr_port_look(struct mr_port *p, bool let_alone)
 		p->driver->revive(p);
 	up = p->driver->link_up(p);
 	if (up != was_up)
-		say_link(p, up);
+		report_link(p, up);
 	set_link(p, up);
-	look_gone(p);
-	take_counters(p);
+	report_removed(p);
+	update_counters(p);
 }

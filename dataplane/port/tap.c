@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tap: an interface of the kernel that is made when the port opens, and gone when it closes. */
+/* tap: a kernel interface that is made when the port opens and removed when it closes. */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -17,17 +17,18 @@ static int prepare(struct mr_port *p, unsigned workers)
 
 	(void)workers;
 	if (mr_interface_look(p->config->device, &i) == 0)
-		return mr_port_refuse(p, -EEXIST, "there is an interface of that name");
+		return mr_port_refuse(p, -EEXIST, "there is an interface of that name already");
 	if (access("/dev/net/tun", R_OK | W_OK) != 0)
 		return mr_port_refuse(p, -errno, "/dev/net/tun cannot be opened");
 	mr_port_choose_mac(p);
-	/* It complains of flow rules that the kernel has no means for, and nobody wants. */
+	/* The driver warns of flow rules that the kernel does not support; the port needs none. */
 	(void)rte_log_set_level_pattern("pmd.net.tap", RTE_LOG_CRIT);
 	p->mtu = p->config->mtu != 0 ? p->config->mtu : MTU_DEFAULT;
 	return 0;
 }
 
-/* The kernel's side has a MAC of its own: the driver gives it the port's, which is changed after. */
+/* Passes no MAC: the driver would give it to the kernel's side of the tap, too, which needs its
+ * own. */
 static void arguments(const struct mr_port *p, unsigned worker, char *out, size_t bytes)
 {
 	(void)worker;

@@ -41,7 +41,7 @@ expect_match refusal "$errors" 'no such interface'
 expect_status 1 "$millrace" up --run-dir "$run" --workers 1 --port "$af_xdp"
 expect_match refusal "$errors" 'one queue for each worker.*rx_queues=2 tx_queues=2 workers=1'
 expect_status 1 "$millrace" up --run-dir "$run" --workers 2 --port "$af_xdp,mtu=9000"
-expect_match refusal "$errors" 'mtu is more than'
+expect_match refusal "$errors" 'mtu is above'
 expect_status 1 "$millrace" up --run-dir "$run" --port "tap,interface=$net_port,address=10.0.0.1/24"
 expect_match refusal "$errors" 'there is an interface of that name'
 
@@ -98,7 +98,7 @@ kill -KILL "$dataplane"
 wait_for "another data plane" bus_child_is_not millrace-dataplane "$dataplane"
 wait_for "it has the ports" port_is af_xdp0 .link '"up"'
 knock 10.99.0.1
-expect_match log "$(cat "$bus_log")" 'the XDP program of a run that was killed is taken over'
+expect_match log "$(cat "$bus_log")" 'took over the XDP program that a killed run left attached'
 
 say "nothing is left"
 xdp_attached || fail "no XDP program is seen where there is one"
