@@ -201,6 +201,7 @@ bool mr_remote_holds(const struct mr_session *s, uint32_t alias)
 
 	if (s->remote == NULL || alias == 0 || alias == UINT32_MAX)
 		return false;
+	/* [remote.aliases] */
 	set = atomic_load_explicit(&s->remote->aliases, memory_order_acquire);
 	return set != NULL && mr_alias_set_has(set, alias);
 }

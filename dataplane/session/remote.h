@@ -8,6 +8,10 @@
  * Owns      Part of its session, with the same life.
  * Threads   As struct mr_session: worker's fields are the worker's alone; the table writer reads path
  *           and last_rx only as snapshots in the session's statistics.
+ * Ordering  [remote.aliases] release of a set -> acquire by the worker: its slots are written.
+ *           [remote.end] release of end by the worker -> acquire by the table writer: the worker has
+ *           routed all that it will take from this session.
+ *           [remote.expel] release of the code by the table writer -> acquire by the worker.
  */
 #ifndef MILLRACE_SESSION_REMOTE_H
 #define MILLRACE_SESSION_REMOTE_H

@@ -66,7 +66,7 @@ int mr_directory_remove(struct mr_directory *d, struct mr_session *s, struct mr_
 
 	if (error != 0)
 		return error;
-	atomic_store_explicit(&d->slots[s->slot], NULL, memory_order_release);
+	atomic_store_explicit(&d->slots[s->slot], NULL, memory_order_release); /* [session.slot] */
 	return 0;
 }
 
@@ -146,6 +146,7 @@ bool mr_session_is_taken(const struct mr_session *s, uint64_t tail)
 	 * is given back when it is done. */
 	uint64_t head = __atomic_load_n(&s->up.head_out, __ATOMIC_RELAXED);
 
+	/* [bytes.data] */
 	return (int64_t)(head - tail) >= 0 ||
 	       head == atomic_load_explicit(&s->channel.up_shared->tail, memory_order_acquire);
 }
@@ -154,7 +155,8 @@ bool mr_session_drained(const struct mr_session *s)
 {
 	if (s->remote != NULL)
 		return true; /* what it sent is taken as it comes */
-	/* The client could write nonsense here; the caller's deadline bounds what that does. */
+	/* The client could write nonsense here; the caller's deadline bounds what that does.
+	 * [bytes.data] [bytes.room] */
 	return atomic_load_explicit(&s->channel.up_shared->tail, memory_order_acquire) ==
 	       atomic_load_explicit(&s->channel.up_shared->head, memory_order_acquire);
 }

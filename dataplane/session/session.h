@@ -6,6 +6,12 @@
  * Threads   Directory changes: the table writer. Lookups and all fields marked worker: the worker.
  * Ordering  [session.slot] release of the slot in add -> acquire in find: the session is complete.
  *           [session.poll] release of the list in publish -> acquire in the worker's round.
+ *           [session.gone] release of gone in close -> acquire in the worker's rx: the session's
+ *           subscriptions are dropped.
+ *           [session.corrupt] release of corrupt by the worker -> acquire by the table writer: the
+ *           worker has routed all that it will take from this session.
+ *           [session.stands_still] release of stands_still by the worker -> acquire by the table
+ *           writer: the session's statistics say since when.
  * Hot path  find, and the worker's fields: no call, lock or allocation.
  */
 #ifndef MILLRACE_SESSION_SESSION_H
@@ -148,7 +154,7 @@ static inline void mr_directory_put(struct mr_directory *d, struct mr_session *s
 
 static inline void mr_directory_take(struct mr_directory *d, const struct mr_session *s)
 {
-	atomic_store_explicit(&d->slots[s->slot], NULL, memory_order_release);
+	atomic_store_explicit(&d->slots[s->slot], NULL, memory_order_release); /* [session.slot] */
 }
 
 /* remote.h: mr_session_holds of a session over UDP; false of a local one. */

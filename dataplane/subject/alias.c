@@ -107,6 +107,7 @@ uint32_t mr_aliases_take(struct mr_aliases *a, const void *subject, size_t bytes
 void mr_aliases_unassign(struct mr_aliases *a, struct mr_alias *alias)
 {
 	mr_index_remove(&a->index, alias->number);
+	/* [alias.slot] */
 	atomic_store_explicit(&a->slots[alias->number], NULL, memory_order_release);
 	a->used--;
 }

@@ -84,7 +84,7 @@ static void start_grace_period(struct mr_reclaim *q)
 {
 	if (q->unstarted == 0)
 		return;
-	uint64_t token = rte_rcu_qsbr_start(q->qsbr);
+	uint64_t token = rte_rcu_qsbr_start(q->qsbr); /* [table.grace] */
 	for (uint32_t i = q->count - q->unstarted; i < q->count; i++)
 		item_at(q, i)->token = token;
 	q->unstarted = 0;
@@ -92,6 +92,7 @@ static void start_grace_period(struct mr_reclaim *q)
 
 static bool is_over(const struct mr_reclaim *q, uint64_t token)
 {
+	/* [table.grace] */
 	return rte_rcu_qsbr_check(q->qsbr, token, false) == 1 &&
 	       (q->held == NULL || !q->held(q->arg, token));
 }

@@ -198,7 +198,7 @@ void mr_router_offline(struct mr_router *r)
 void mr_router_quiescent(struct mr_router *r)
 {
 	period_end(r);
-	rte_rcu_qsbr_quiescent(r->t->qsbr, r->worker);
+	rte_rcu_qsbr_quiescent(r->t->qsbr, r->worker); /* [table.grace] */
 }
 
 void mr_router_let_go(struct mr_router *r)

@@ -138,6 +138,7 @@ fini_reclaim:
 
 bool mr_table_passed(const struct mr_table *t, uint64_t token)
 {
+	/* [table.grace] [table.held] */
 	return rte_rcu_qsbr_check(t->qsbr, token, false) == 1 && !is_held(t, token);
 }
 

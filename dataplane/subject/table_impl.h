@@ -77,6 +77,7 @@ static inline uint32_t mr_table_bucket(uint64_t hash)
 
 static inline uint64_t mr_table_version(const struct mr_table *t, uint32_t subject, uint32_t first)
 {
+	/* [table.version] */
 	return atomic_load_explicit(&t->version_all, memory_order_acquire) +
 	       atomic_load_explicit(&t->versions[subject], memory_order_acquire) +
 	       atomic_load_explicit(&t->versions[first], memory_order_acquire);

@@ -57,6 +57,7 @@ static void mark_full(struct mr_worker *w, struct mr_gate *gate, uint64_t value)
 	if (was == value)
 		return;
 	atomic_store_explicit(&gate->shut, value, memory_order_seq_cst);
+	/* [backpressure.count] */
 	atomic_fetch_add_explicit(&gates->shuts, 1, memory_order_release);
 	if (was == 0)
 		atomic_fetch_add_explicit(&gates->count, 1, memory_order_relaxed);
@@ -467,6 +468,7 @@ static uint64_t shuts_of(const struct mr_worker *w, uint64_t workers)
 	uint64_t shuts = 0;
 
 	for (; workers != 0; workers &= workers - 1)
+		/* [backpressure.count] */
 		shuts += atomic_load_explicit(
 			&w->peers[__builtin_ctzll(workers)]->gates->shuts, memory_order_acquire);
 	return shuts;

@@ -24,6 +24,8 @@
  * Threads   The worker's lcore changes its own gates; all workers read them.
  * Ordering  [worker.sleep] a gate is opened, then page->asleep is loaded, by the receiver's worker;
  *           page->asleep is stored, then the gate is loaded, by the publisher's; all seq_cst.
+ *           [backpressure.count] release of gates->shuts -> acquire in the publisher's worker: a worker
+ *           that sees the new count sees the gate shut.
  * Hot path  All of it.
  */
 #ifndef MILLRACE_WORKER_BACKPRESSURE_H

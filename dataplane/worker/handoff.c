@@ -243,7 +243,7 @@ static void __attribute__((noinline)) take_records(struct mr_worker *w, size_t r
 		return;
 	if (ready == MR_BYTES_CORRUPT) {
 		/* Control alone writes here: start anew where it says it stands, if that is sane.
-		 */
+		 * [bytes.data] */
 		ring->tail_seen = atomic_load_explicit(&ring->shared->tail, memory_order_acquire) &
 				  ~(uint64_t)(MR_BYTES_ALIGN - 1);
 		ring->head = ring->tail_seen;

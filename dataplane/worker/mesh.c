@@ -35,7 +35,7 @@ static void count_up(_Atomic uint64_t *count)
 {
 	uint64_t now = atomic_load_explicit(count, memory_order_relaxed);
 
-	atomic_store_explicit(count, now + 1, memory_order_release);
+	atomic_store_explicit(count, now + 1, memory_order_release); /* [mesh.held] */
 }
 
 static bool restock_blocks(struct mr_worker *w)
@@ -342,6 +342,7 @@ static void __attribute__((noinline)) lose_publish(struct mr_worker *w,
 	if (!(record->workers & 1ull << w->index))
 		return;
 	for (uint32_t slot = 0; slot < w->directory.slots_count; slot++) {
+		/* [session.slot] */
 		s = atomic_load_explicit(&w->directory.slots[slot], memory_order_acquire);
 		if (s != NULL && __atomic_load_n(&s->subscriptions, __ATOMIC_RELAXED) > 0)
 			count_missed(s);

@@ -124,6 +124,7 @@ static void prefetch_session(const struct mr_worker *w, uint64_t id)
 
 	if (slot >= w->directory.slots_count)
 		return;
+	/* [session.slot] */
 	s = (const char *)atomic_load_explicit(&w->directory.slots[slot], memory_order_acquire);
 	if (s == NULL)
 		return;

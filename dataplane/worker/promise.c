@@ -407,6 +407,7 @@ static void give_up(struct mr_worker *w, struct mr_session *s, struct mr_waiting
 	mr_gauge(s->stats->full_since_ns, mr_worker_now_ns(w) | MR_FULL_OVER);
 	if (!w->block_expels)
 		return;
+	/* [session.stands_still] */
 	atomic_store_explicit(&s->stands_still, true, memory_order_release);
 	mr_bell_ring(w->writer_bell_fd);
 }

@@ -9,6 +9,7 @@ static void give_up(struct mr_worker *w, struct mr_session *s, enum mr_corrupt w
 {
 	if (!atomic_load_explicit(&s->corrupt, memory_order_relaxed)) {
 		mr_count(w->stats->channel_corrupt, 1);
+		/* [session.corrupt] */
 		atomic_store_explicit(&s->corrupt, why, memory_order_release);
 		mr_bell_ring(w->writer_bell_fd);
 	}

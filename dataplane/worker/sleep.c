@@ -12,7 +12,7 @@
 /* Drivers give nothing to wait on. */
 #define PORTS_LOOK_NS 500000
 
-/* The last look at all that could be work; everything loaded here is seq_cst. */
+/* The last look at all that could be work; everything loaded here is seq_cst. [worker.sleep] */
 static bool work_waits(struct mr_worker *w)
 {
 	const struct mr_poll_list *list =
@@ -43,7 +43,7 @@ static int64_t sleep_ns_max(struct mr_worker *w)
 {
 	int64_t queues = mr_worker_queues_sleep_ns(w);
 	const struct mr_poll_list *list =
-		atomic_load_explicit(&w->directory.poll, memory_order_acquire);
+		atomic_load_explicit(&w->directory.poll, memory_order_acquire); /* [session.poll] */
 	int64_t ns = w->ports_count > 0 ? PORTS_LOOK_NS : -1;
 
 	for (uint32_t i = 0; i < list->count; i++)

@@ -42,7 +42,7 @@ void mr_worker_remote_close(struct mr_worker *w, struct mr_session *s)
 
 	if (atomic_load_explicit(&r->end, memory_order_relaxed) != MR_REMOTE_LEAVES)
 		return;
-	atomic_store_explicit(&r->end, r->why, memory_order_release);
+	atomic_store_explicit(&r->end, r->why, memory_order_release); /* [remote.end] */
 	mr_bell_ring(w->writer_bell_fd);
 }
 
@@ -86,7 +86,7 @@ static int64_t silent_cycles(const struct mr_worker *w, const struct mr_remote *
 static void check_session(struct mr_worker *w, struct mr_session *s, uint64_t now)
 {
 	struct mr_remote *r = s->remote;
-	int32_t expel = atomic_load_explicit(&r->expel, memory_order_acquire);
+	int32_t expel = atomic_load_explicit(&r->expel, memory_order_acquire); /* [remote.expel] */
 	int64_t silent = silent_cycles(w, r, now);
 
 	if (atomic_load_explicit(&r->end, memory_order_relaxed) != MR_REMOTE_LIVES)
@@ -113,6 +113,7 @@ static void check_session(struct mr_worker *w, struct mr_session *s, uint64_t no
 
 static struct mr_session *remote_at(const struct mr_worker *w, uint32_t index)
 {
+	/* [session.slot] */
 	struct mr_session *s = atomic_load_explicit(
 		&w->directory.slots[w->remote_first + index], memory_order_acquire);
 

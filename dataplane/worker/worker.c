@@ -20,7 +20,7 @@
 
 static bool is_stopping(struct mr_worker *w)
 {
-	return atomic_load_explicit(&w->stopping, memory_order_acquire);
+	return atomic_load_explicit(&w->stopping, memory_order_acquire); /* [worker.stop] */
 }
 
 /* Ends the round: its cycles go to busy or idle, and a worker idle for long enough sleeps. */
@@ -71,7 +71,7 @@ void mr_worker_round(struct mr_worker *w)
 static bool house_is_due(const struct mr_worker *w)
 {
 	const struct mr_poll_list *list =
-		atomic_load_explicit(&w->directory.poll, memory_order_acquire);
+		atomic_load_explicit(&w->directory.poll, memory_order_acquire); /* [session.poll] */
 	uint64_t times = 1 + list->count / MR_HOUSEKEEP_SESSIONS;
 
 	return w->round_start - w->house_at >= w->tsc_hz / MR_HOUSEKEEP_HZ * times;
@@ -121,7 +121,7 @@ void mr_worker_gauge(struct mr_worker *w, struct mr_session *s)
 static void look_after_sessions(struct mr_worker *w)
 {
 	const struct mr_poll_list *list =
-		atomic_load_explicit(&w->directory.poll, memory_order_acquire);
+		atomic_load_explicit(&w->directory.poll, memory_order_acquire); /* [session.poll] */
 
 	for (uint32_t i = 0; i < list->count; i++) {
 		struct mr_session *s = list->sessions[i];
@@ -335,7 +335,8 @@ void mr_worker_free(struct mr_worker *w)
 
 void mr_worker_stop(struct mr_worker *w)
 {
-	atomic_store_explicit(&w->stopping, true, memory_order_seq_cst); /* [worker.sleep] */
+	atomic_store_explicit(
+		&w->stopping, true, memory_order_seq_cst); /* [worker.sleep] [worker.stop] */
 	mr_worker_ring(w);
 }
 

@@ -15,6 +15,10 @@
  * Ordering  [worker.sleep] whoever has work for a worker stores it, then loads page->asleep; the
  *           worker stores page->asleep, then loads all that could be work; all seq_cst. One of the
  *           two sees the other.
+ *           [worker.stop] release of stopping in stop -> acquire in the loop: what the stopping thread
+ *           wrote before is seen.
+ *           [mesh.held] release of held_in or held_out -> acquire by the table writer: the records that
+ *           it counts are queued, or are in a block of the mesh.
  * Hot path  No lock or log, and no allocation but of buffers for frames. The only system calls are the
  * write that rings the bell of a reader who has said that it sleeps, the worker's own sleep, and what
  * a port's driver does.

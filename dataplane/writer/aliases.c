@@ -98,7 +98,7 @@ static void retire(struct mr_writer *wr, struct mr_alias_set *set)
 {
 	if (set == NULL)
 		return;
-	set->grace_token = rte_rcu_qsbr_start(wr->qsbr);
+	set->grace_token = rte_rcu_qsbr_start(wr->qsbr); /* [table.grace] */
 	set->next = wr->remotes.retired_sets;
 	wr->remotes.retired_sets = set;
 }
@@ -174,6 +174,7 @@ bool mr_writer_aliases_tick(struct mr_writer *wr)
 	while (*at != NULL) {
 		struct mr_alias_set *set = *at;
 
+		/* [table.grace] */
 		if (rte_rcu_qsbr_check(wr->qsbr, set->grace_token, false) == 1) {
 			*at = set->next;
 			free(set);

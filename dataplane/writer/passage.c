@@ -23,12 +23,12 @@ static bool round_is_over(const struct mr_writer *wr)
 static void await_round(struct mr_writer *wr, enum mr_passage_step step)
 {
 	wr->passage.step = step;
-	wr->passage.grace_token = rte_rcu_qsbr_start(wr->qsbr);
+	wr->passage.grace_token = rte_rcu_qsbr_start(wr->qsbr); /* [table.grace] */
 }
 
 static uint64_t held_out(const struct mr_worker *w)
 {
-	return atomic_load_explicit(&w->mesh.held_out, memory_order_acquire);
+	return atomic_load_explicit(&w->mesh.held_out, memory_order_acquire); /* [mesh.held] */
 }
 
 /* True if there is anything to wait for. */
@@ -39,6 +39,7 @@ static bool note_held(struct mr_writer *wr)
 	for (unsigned i = 0; i < wr->workers_count; i++) {
 		struct mr_worker *w = wr->workers[i];
 
+		/* [mesh.held] */
 		wr->passage.held[i] = atomic_load_explicit(&w->mesh.held_in, memory_order_acquire);
 		any |= wr->passage.held[i] != held_out(w);
 	}

@@ -55,7 +55,7 @@ static bool let_alone(struct mr_writer *wr, unsigned port)
 		return false;
 	}
 	if (*since == 0)
-		*since = rte_rcu_qsbr_start(wr->qsbr);
+		*since = rte_rcu_qsbr_start(wr->qsbr); /* [table.grace] */
 	return rte_rcu_qsbr_check(wr->qsbr, *since, false) == 1;
 }
 

@@ -350,6 +350,7 @@ static const char *reason_of(uint8_t end)
 
 static void look_at(struct mr_writer *wr, struct mr_session *s)
 {
+	/* [remote.end] */
 	uint8_t end = atomic_load_explicit(&s->remote->end, memory_order_acquire);
 
 	if (!mr_remote_has_ended(end) || s->closing)

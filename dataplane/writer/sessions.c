@@ -63,7 +63,7 @@ uint64_t mr_writer_next_id(struct mr_writer *wr, unsigned worker, uint32_t slot)
 
 static void retire_list(struct mr_writer *wr, struct mr_poll_list *list)
 {
-	list->grace_token = rte_rcu_qsbr_start(wr->qsbr);
+	list->grace_token = rte_rcu_qsbr_start(wr->qsbr); /* [table.grace] */
 	list->next = wr->retired_lists;
 	wr->retired_lists = list;
 }
@@ -261,6 +261,7 @@ void mr_writer_session_close(struct mr_writer *wr, struct mr_session *s, const c
 	mr_table_drop_subscriptions(wr->table, &owner);
 	atomic_store_explicit(&s->gone, true, memory_order_release); /* [session.gone] */
 	s->close_deadline_ns = mr_writer_now_ns() + DRAIN_NS;
+	/* [bytes.data] */
 	if (s->remote == NULL)
 		s->close_tail =
 			atomic_load_explicit(&s->channel.up_shared->tail, memory_order_acquire);
@@ -273,7 +274,7 @@ void mr_writer_session_end(struct mr_writer *wr, struct mr_session *s, int code,
 {
 	if (s->closing)
 		return;
-	atomic_store_explicit(&s->remote->expel, code, memory_order_release);
+	atomic_store_explicit(&s->remote->expel, code, memory_order_release); /* [remote.expel] */
 	mr_writer_session_close(wr, s, reason);
 }
 
@@ -367,10 +368,11 @@ static bool retire(struct mr_writer *wr, struct mr_session *s)
  * for a while: but it comes, whatever the client does. */
 static bool is_taken(const struct mr_writer *wr, struct mr_session *s)
 {
+	/* [remote.end] */
 	if (s->remote != NULL)
 		return mr_remote_has_ended(
 			atomic_load_explicit(&s->remote->end, memory_order_acquire));
-	if (atomic_load_explicit(&s->corrupt, memory_order_acquire) ||
+	if (atomic_load_explicit(&s->corrupt, memory_order_acquire) || /* [session.corrupt] */
 		mr_session_is_taken(s, s->close_tail))
 		return true;
 	if (mr_writer_now_ns() >= s->close_deadline_ns &&
@@ -439,6 +441,7 @@ static void free_retired(struct mr_writer *wr)
 	for (struct mr_poll_list **at = &wr->retired_lists; *at != NULL;) {
 		struct mr_poll_list *list = *at;
 
+		/* [table.grace] */
 		if (rte_rcu_qsbr_check(wr->qsbr, list->grace_token, false) == 1) {
 			*at = list->next;
 			free(list);
@@ -462,10 +465,12 @@ static void expel_faulty(struct mr_writer *wr)
 
 		for (uint32_t k = 0; k < list->count; k++) {
 			struct mr_session *s = list->sessions[k];
+			/* [session.corrupt] */
 			unsigned corrupt = atomic_load_explicit(&s->corrupt, memory_order_acquire);
 
 			if (corrupt != MR_CORRUPT_NOTHING)
 				mr_writer_session_expel(wr, s, -EPROTO, reason_of_corrupt(corrupt));
+			/* [session.stands_still] */
 			else if (atomic_load_explicit(&s->stands_still, memory_order_acquire))
 				mr_writer_session_expel(wr, s, -ETIMEDOUT, MR_STOOD_STILL_REASON);
 		}

@@ -92,6 +92,7 @@ static inline void mr_bytes_look(struct mr_bytes_producer *p)
 static inline void mr_bytes_producer_init(
 	struct mr_bytes_producer *p, struct mr_bytes_shared *shared, void *data, uint64_t capacity)
 {
+	/* [bytes.data] */
 	uint64_t tail = atomic_load_explicit(&shared->tail, memory_order_acquire);
 
 	p->shared = shared;
@@ -106,6 +107,7 @@ static inline void mr_bytes_producer_init(
 static inline void mr_bytes_consumer_init(struct mr_bytes_consumer *c,
 	struct mr_bytes_shared *shared, const void *data, uint64_t capacity)
 {
+	/* [bytes.room] */
 	uint64_t head = atomic_load_explicit(&shared->head, memory_order_acquire);
 
 	c->shared = shared;

@@ -117,7 +117,7 @@ static inline void mr_spsc_done(struct mr_spsc *r)
 /* Returns the position of the next push. mr_spsc_is_done waits for all descriptors before it. */
 static inline uint32_t mr_spsc_tail(const struct mr_spsc *r)
 {
-	return atomic_load_explicit(&r->tail, memory_order_acquire);
+	return atomic_load_explicit(&r->tail, memory_order_acquire); /* [spsc.slot] */
 }
 
 /* True if the consumer has finished all descriptors pushed before the tail was `tail`. */

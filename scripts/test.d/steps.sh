@@ -3,7 +3,7 @@
 # steps: what scripts/test does, a function a step. Sourced by it.
 
 checks=(
-	check-format check-layers check-layers-selftest check-shell check-man check-docs check-spelling
+	check-format check-layers check-layers-selftest check-shell check-man check-docs check-spelling check-edges
 	check-lines-selftest check-openings-selftest check-edges-selftest check-words-selftest
 	call-circles-selftest
 )
