@@ -17,9 +17,9 @@
 #include "lib/base/signals.h"
 
 #define RING_ENTRIES 256u
-/* How long control looks for more by itself after the last message, before it sleeps. */
+/* Time to poll for more messages after the last one, before control sleeps. */
 #define SPIN_NS 50000u
-/* Steps to let cancelled operations end when all is closed. */
+/* Rounds in which cancelled operations may end after everything was closed. */
 #define END_STEPS 64u
 
 static void link_up(struct mr_link *l)
@@ -80,7 +80,7 @@ static void lock_path(const struct mr_control *c, char *path, size_t bytes)
 	snprintf(path, bytes, "%s/control.lock", c->config->run_dir);
 }
 
-/* One control a run directory. */
+/* Takes the lock that allows one control for each run directory. */
 static int take_lock(struct mr_control *c)
 {
 	char path[PATH_MAX];
@@ -159,7 +159,7 @@ static const char *hint(int (*step)(struct mr_control *), int error)
 	if (step == open_loop && error == -ENOSYS)
 		return "this kernel's io_uring is missing or too old: 6.1 or later is needed";
 	if (error == -EADDRINUSE)
-		return "something that is not a socket is in the way";
+		return "the socket's path exists and is not a socket";
 	return mr_log_errno_text(error);
 }
 
@@ -197,7 +197,7 @@ int mr_control_open(struct mr_control *c, const struct mr_config *config)
 	return 0;
 }
 
-/* One round; true if there was something to do. */
+/* Runs one round. True if there was something to do. */
 static bool step(struct mr_control *c)
 {
 	unsigned count = mr_handoff_drain(&c->handoff);
@@ -225,7 +225,7 @@ void mr_control_run(struct mr_control *c)
 	while (!c->stopping) {
 		bool busy = step(c);
 
-		/* Only messages are worth spinning for: they tend to come in company. */
+		/* Spin only after messages: more of them tend to follow. */
 		if (c->counters.handoff_records != records) {
 			records = c->counters.handoff_records;
 			spin_until_ns = mr_loop_now_ns() + SPIN_NS;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* control: everything that the slow path consists of, opened in order and closed in reverse.
+/* control: the modules of the slow path, opened in order and closed in reverse.
  *
- * Owns      All of it.
+ * Owns      All of them.
  * Threads   One.
  */
 #ifndef MILLRACE_CONTROL_CONTROL_H
@@ -25,15 +25,15 @@ struct mr_control {
 	struct mr_admin admin;
 	struct mr_doorbell signals;
 	struct mr_loop_timer watchdog;
-	uint64_t watchdog_ns; /* 0: nobody watches */
+	uint64_t watchdog_ns; /* 0: the service manager asked for no watchdog */
 	int lock_fd;
 	int signal_fd;
 	bool stopping;
 };
 
-/* Logs what fails. 0 or -errno. */
+/* Opens everything. Logs a failure. Returns 0 or -errno. */
 int mr_control_open(struct mr_control *c, const struct mr_config *config);
-/* Until SIGTERM or SIGINT. */
+/* Runs until SIGTERM or SIGINT. */
 void mr_control_run(struct mr_control *c);
 void mr_control_close(struct mr_control *c);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* millrace-control: the slow path. Arguments, configuration, privileges; the rest is control.c. */
+/* millrace-control, the slow path: reads the configuration, sets no_new_privs, runs control.c. */
 #include <sys/prctl.h>
 
 #include "lib/config/arguments.h"
@@ -8,9 +8,9 @@
 #include "lib/base/log.h"
 
 static const char purpose[] =
-	"Admits clients, changes tables, answers the command line. Usually started by `millrace up`\n"
-	"or by the system's service manager. It may be stopped and started again at any time: messages\n"
-	"go on without it.\n";
+	"Control admits clients, asks the data plane to change its tables, and answers the\n"
+	"command line. Usually `millrace up` or the service manager starts it. You may stop and\n"
+	"start it at any time: messages flow without it.\n";
 
 int main(int argc, char **argv)
 {
@@ -21,7 +21,7 @@ int main(int argc, char **argv)
 	if (mr_arguments_load(argc, argv, "millrace-control", purpose, &config, &status) != 0)
 		return status;
 	mr_log_init("millrace-control", (enum mr_log_level)config.log.level, config.log.json);
-	/* Nothing that control runs or becomes may ever have more rights than it has now. */
+	/* Neither control nor a program that it executes can gain privileges. */
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	(void)mr_log_start();
 	(void)mr_files_limit_raise();

@@ -116,7 +116,7 @@ static void malformed(struct mr_admin_slot *s, int code, const char *text)
 	mr_conn_finish(&s->conn);
 }
 
-/* The first whole packet in the buffer is handled and taken out; false if there is none. */
+/* Handles the first complete packet in the buffer and removes it. False if there is none. */
 static bool handle_one(struct mr_admin_slot *s)
 {
 	struct mrf_table request;
@@ -210,7 +210,7 @@ static struct mr_admin_slot *free_slot(struct mr_admin *a)
 	return NULL;
 }
 
-/* Keeps slots free for those to come, at the expense of who has been idle for longest. */
+/* Keeps slots free for new connections: closes the connection that has been idle longest. */
 static void make_room(struct mr_admin *a, const struct mr_admin_slot *newest)
 {
 	struct mr_admin_slot *first = NULL;
@@ -237,7 +237,7 @@ static void accepted(struct mr_accept *accept, int fd)
 	struct mr_admin_slot *s = free_slot(a);
 	struct ucred peer;
 
-	assert(s != NULL); /* it is paused without one */
+	assert(s != NULL); /* accept is paused while no slot is free */
 	a->counters->admin_connections++;
 	if (mr_access_peer(fd, &peer) != 0) {
 		close(fd);
@@ -250,7 +250,7 @@ static void accepted(struct mr_accept *accept, int fd)
 	mr_conn_open(&s->conn, a->loop, fd);
 	if (!mr_access_admin(&peer)) {
 		a->counters->admin_refused_access++;
-		mr_admin_result(s, -EACCES, "only root and the bus's own user may ask");
+		mr_admin_result(s, -EACCES, "only root and the user of the bus may administer it");
 		s->state = MR_ADMIN_ENDING;
 		mr_conn_finish(&s->conn);
 	}

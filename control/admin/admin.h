@@ -2,15 +2,16 @@
 /* admin: the socket behind `millrace status`, `workers`, `clients`, `queues`, `kick` and others.
  *
  *   admin.c    connections and packets
- *   verbs.c    what is answered at once
- *   listing.c  what the data plane lists in parts: clients, subjects; and kicking
- *   ports.c    the ports
- *   queues.c   what the home workers of queues and services tell and do
+ *   verbs.c    answers from control's own state and from shared statistics
+ *   listing.c  clients and subjects, which the data plane lists in parts; kick
+ *   ports.c    ports
+ *   queues.c   queues and services: questions and commands to their home workers
  *
- * A connection's requests are answered one after the other. One that is idle, does not read its answer
- * or sends nonsense is closed; when all are taken, the one idle for longest makes room.
+ * Requests of one connection are answered one after the other. Control closes a connection that is
+ * idle, does not read its answer or sends a malformed request. When the slots run out, it closes
+ * the connection that has been idle longest.
  *
- * Owns      The socket, its connections, answers in the making.
+ * Owns      The socket, its connections, answers under construction.
  * Threads   The loop's.
  */
 #ifndef MILLRACE_CONTROL_ADMIN_H
@@ -31,8 +32,8 @@
 enum mr_admin_state {
 	MR_ADMIN_FREE,
 	MR_ADMIN_IDLE,
-	MR_ADMIN_ASKING,  /* the data plane */
-	MR_ADMIN_SENDING, /* the answer */
+	MR_ADMIN_ASKING,  /* waits for the data plane */
+	MR_ADMIN_SENDING, /* the answer is on its way */
 	MR_ADMIN_ENDING,
 };
 
@@ -44,11 +45,11 @@ struct mr_admin_slot {
 	uint64_t used; /* order of last use */
 	uint64_t request_id;
 	struct {
-		uint32_t id; /* of the courier; 0: nothing was asked */
+		uint32_t id; /* of the pending queue command; 0: none */
 		uint8_t kind;
-		uint32_t worker, cursor; /* of the listing */
+		uint32_t worker, cursor; /* position in the listing */
 	} queues;
-	/* The answer in the making; from begin to answer. */
+	/* The answer under construction, from mr_admin_begin to mr_admin_answer. */
 	struct mrf_builder builder;
 	bool building;
 	uint32_t *rows;
@@ -75,14 +76,15 @@ int mr_admin_open(struct mr_admin *a, struct mr_loop *loop, struct mr_link *link
 	const struct mr_config *config, struct mr_control_counters *counters);
 void mr_admin_close(struct mr_admin *a);
 
-/* admin.c, for the verbs. Begin makes the slot's builder ready; answer sends what is in it; result is
- * an answer of its own and forgets what was built. */
+/* admin.c, for the verbs: begin prepares the slot's builder, answer sends its content. result sends
+ * an answer of its own and discards the builder's content. */
 int mr_admin_begin(struct mr_admin_slot *s);
 void mr_admin_answer(struct mr_admin_slot *s, enum mrf_admin_body type, uint32_t body);
 void mr_admin_result(struct mr_admin_slot *s, int code, const char *text);
-/* A result that says what went wrong while the answer was built. */
+/* Answers with the error that occurred while the answer was built. */
 void mr_admin_fail(struct mr_admin_slot *s, int error);
-/* Remembers a row's reference; 0 is a row that failed. -ENOMEM, -E2BIG. */
+/* Adds a row to the answer. `row` is the builder's reference, 0 if writing it failed. Returns 0,
+ * the builder's error (-EINVAL if it has none), -ENOMEM or -E2BIG. */
 int mr_admin_row(struct mr_admin_slot *s, uint32_t row);
 
 /* verbs.c */
@@ -96,7 +98,7 @@ void mr_admin_list_clients(struct mr_admin_slot *s);
 void mr_admin_list_subjects(struct mr_admin_slot *s);
 void mr_admin_kick(struct mr_admin_slot *s, uint64_t session);
 
-/* queues.c; `command` is of the request, and empty if it had none. */
+/* queues.c; `command` comes from the request and is empty if the request has none. */
 void mr_admin_list_queues(struct mr_admin_slot *s, struct mrf_table command);
 void mr_admin_queue(struct mr_admin_slot *s, struct mrf_table command);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Lists clients and subjects, which the data plane sends in parts; kicks sessions. */
 #include "control/admin/admin.h"
 
 #include <errno.h>
@@ -6,7 +7,8 @@
 #include "lib/base/log.h"
 #include "lib/wire/message.h"
 
-/* The data plane knows ports by their number alone; both processes read the same configuration. */
+/* Returns the configured name of a port. The data plane only sends its number; both processes read
+ * the same configuration. */
 static struct mrf_string port_name(const struct mr_config *c, uint16_t port)
 {
 	return port < c->ports.open_count ? mrf_str(c->ports.open[port].name)
@@ -30,7 +32,8 @@ static int client_row(struct mr_admin_slot *s, struct mrf_table t)
 	};
 	struct mrf_admin_client v = {.worker = mr_session_worker(row.session)};
 
-	/* Gone since it was listed: the row stays, its counts are not its own any more. */
+	/* The slot's statistics belong to another session if this one closed after it was listed.
+	 * The row stays, without counts. */
 	if (mr_dataplane_session_stats(&s->admin->link->dataplane, row.session, &stats))
 		v.stats = &stats;
 	if (row.transport == MRF_TRANSPORT_UDP) {
@@ -93,7 +96,7 @@ static void answer_subjects(struct mr_admin_slot *s)
 
 static void give_up(struct mr_admin_slot *s, int error)
 {
-	/* What is still to come of the listing is thrown away by the link. */
+	/* The link discards the parts of the listing that are still to come. */
 	mr_link_forget(s->admin->link, s->request_id);
 	s->request_id = 0;
 	mr_admin_fail(s, error);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ports: what does not change from the data plane, the rest from the statistics it shares. */
+/* Answers `millrace ports`: fixed properties come from the data plane, state and counts from its
+ * shared statistics. */
 #include "control/admin/admin.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Queues and services: questions and commands of the operator, answered by home workers. */
 #include "control/admin/admin.h"
 
 #include <errno.h>
@@ -8,7 +9,7 @@
 #include "lib/base/log.h"
 #include "lib/wire/queue_name.h"
 
-/* More than one answer can hold. */
+/* Upper limits, larger than one answer can hold. */
 #define CONSUMERS_MAX 2048u
 #define MESSAGES_MAX  2048u
 
@@ -126,7 +127,7 @@ static void answer_messages(struct mr_admin_slot *s, struct mrf_table answer)
 		s, MRF_ADMIN_BODY_ADMIN_MESSAGES, mrf_admin_messages_write(&s->builder, &v));
 }
 
-/* True if it went wrong, which is the answer then. */
+/* Sends the error result if the command failed. True if it did. */
 static bool failed(struct mr_admin_slot *s, int error, struct mrf_table answer)
 {
 	char text[256];
@@ -171,7 +172,7 @@ static void list_on(struct mr_admin_slot *s)
 		answer_rows(s);
 }
 
-/* A part of one worker's list; then the next part, or the next worker's. */
+/* Adds one part of a worker's list, then asks for the next part or the next worker. */
 static void listed(const struct mr_queue_command_asker *a, int error, struct mrf_table answer)
 {
 	struct mr_admin_slot *s = a->owner;
@@ -182,7 +183,7 @@ static void listed(const struct mr_queue_command_asker *a, int error, struct mrf
 	cursor = mrf_queue_answer_count(answer);
 	error = add_rows(s, answer);
 	if (error == 0 && cursor != 0 && (cursor <= s->queues.cursor || cursor > UINT32_MAX))
-		error = -EBADMSG; /* it would never end */
+		error = -EBADMSG; /* a cursor that does not advance would never end */
 	if (error != 0) {
 		mr_admin_fail(s, error);
 		return;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reads admin requests, and answers those that need only control and the shared statistics. */
 #include "control/admin/admin.h"
 
 #include <errno.h>
@@ -105,7 +106,7 @@ static int counter(struct mr_admin_slot *s, const char *scope, uint32_t index, c
 	return mr_admin_row(s, mrf_admin_counter_write(&s->builder, &row));
 }
 
-/* One row for each member of a structure of counts. */
+/* Adds one row for each member of a structure of counts. */
 static int members(struct mr_admin_slot *s, const char *scope, uint32_t index,
 	const struct mrf_member *list, size_t count, const void *counts)
 {

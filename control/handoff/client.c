@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Requests of clients: checks them, and forwards them to the data plane. */
 #include "control/handoff/request.h"
 
 #include <errno.h>
@@ -28,20 +29,20 @@ static void answer_alias(const struct mr_request *q, uint32_t alias)
 		MRF_CLIENT_BODY_ALIAS_RESPONSE, mrf_alias_response_write(&b, &r));
 }
 
-/* The data plane's answer becomes the client's. */
+/* Forwards the data plane's answer to the client. */
 static bool answered(const struct mr_link_asker *a, const struct mr_link_answer *answer)
 {
 	const struct mr_request q = {a->owner, a->session, a->correlation};
 	struct mrf_table result = mrf_link_message_body_as_link_result(answer->message);
 	struct mrf_table alias = mrf_link_message_body_as_link_alias_acquired(answer->message);
 
-	/* With the data plane its clients are gone too: nobody is left to be told. */
+	/* The link was lost, so the client's session is closed too: nobody is left to answer. */
 	if (mrf_table_is_empty(answer->message))
 		return false;
 	if (!mrf_table_is_empty(alias)) {
 		answer_alias(&q, mrf_link_alias_acquired_alias(alias));
 	} else if (!mrf_table_is_empty(result)) {
-		/* What the data plane has to say is short; a cut text is a text still. */
+		/* Texts of the data plane are short; a longer one is truncated. */
 		char text[256];
 
 		snprintf(text, sizeof(text), "%s", mrf_link_result_text(result).data);
@@ -50,8 +51,8 @@ static bool answered(const struct mr_link_asker *a, const struct mr_link_answer 
 	return false;
 }
 
-/* Without an answer the client asks again, so a question that cannot be passed on is just dropped,
- * unless it never could be. */
+/* Sends the question to the data plane. If control cannot pass it on now (-EBUSY, -ENOTCONN), it
+ * drops it, as the client repeats its request. Other errors go to the client. */
 static void ask(
 	const struct mr_request *q, struct mrf_builder *b, enum mrf_link_body type, uint32_t body)
 {
@@ -101,17 +102,17 @@ static void subscribe(const struct mr_request *q, struct mrf_table t)
 	}
 	if (v.kind != MRF_SUBSCRIPTION_KIND_PREFIX && v.kind != MRF_SUBSCRIPTION_KIND_PATTERN) {
 		(void)mr_request_invalid(
-			q, -EINVAL, "subscription", "of a kind that this bus does not know");
+			q, -EINVAL, "subscription", "this bus does not know its kind");
 		return;
 	}
 	if (v.when_full != MRF_WHEN_FULL_DROP && v.when_full != MRF_WHEN_FULL_BLOCK) {
 		(void)mr_request_invalid(q, -EINVAL, "subscription",
-			"wants something when it is full that this bus does not know");
+			"this bus does not know its choice for a full receiver");
 		return;
 	}
 	if (v.high_water > 100) {
 		(void)mr_request_invalid(
-			q, -EINVAL, "subscription", "its high water is over 100 percent");
+			q, -EINVAL, "subscription", "its high-water mark is above 100 percent");
 		return;
 	}
 	if (mr_request_fault(q, prefix ? "prefix" : "pattern",

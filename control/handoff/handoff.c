@@ -6,10 +6,10 @@
 
 #include "lib/base/log.h"
 
-/* Records of a ring before the next ring and the loop get their turn. */
+/* Records taken from one ring before the next ring and the loop get their turn. */
 #define DRAIN_MAX 512u
 
-/* Outlives the link by the time that the kernel takes to end its reading. */
+/* Outlives the link until the kernel has ended the pending read. */
 struct mr_handoff_doorbell {
 	struct mr_doorbell doorbell;
 	struct mr_handoff *handoff;
@@ -33,7 +33,7 @@ void mr_handoff_init(struct mr_handoff *h, struct mr_loop *loop, struct mr_link 
 
 static void woken(struct mr_doorbell *b, size_t bytes)
 {
-	/* That the loop woke up is all: every ring is looked at then. */
+	/* Only the wake-up matters: the next round looks at every ring. */
 	(void)b;
 	(void)bytes;
 }
@@ -82,8 +82,8 @@ int mr_handoff_up(struct mr_handoff *h)
 		const struct mr_channel *ch = &d->workers[i].channel;
 		struct mr_handoff_worker *w = &h->workers[i];
 
-		/* Positions go on where the last control left them: what it took and did not give
-		 * back comes again. */
+		/* Positions continue where the previous control left them. Records that it read but
+		 * did not release are received again. */
 		mr_bytes_consumer_init(&w->from_worker, ch->up_shared, ch->up_map, ch->up_bytes);
 		mr_bytes_producer_init(
 			&w->to_worker, ch->down_shared, ch->down_map, ch->down_bytes);
@@ -134,7 +134,7 @@ static void take_message(
 	}
 }
 
-/* Returns the record's stride, or 0 when the ring makes no sense from here on. */
+/* Returns the record's stride, or 0 if the ring is malformed from here on. */
 static size_t take_record(struct mr_handoff *h, const uint8_t *at, size_t ready)
 {
 	struct mrf_handoff_header r;
@@ -171,7 +171,7 @@ static unsigned drain(struct mr_handoff *h, struct mr_handoff_worker *w)
 	if (!sane) {
 		h->counters->handoff_corrupt++;
 		h->workers_count = 0;
-		mr_link_break(h->link, "a hand-off ring makes no sense");
+		mr_link_break(h->link, "a hand-off ring is malformed");
 	}
 	h->counters->handoff_records += count;
 	return count;
@@ -220,12 +220,12 @@ void mr_handoff_wake(struct mr_handoff *h)
 		mr_bytes_wake(&h->workers[i].from_worker);
 }
 
-/* What goes before an answer. */
+/* Address and headers of an answer. */
 struct envelope {
 	enum mrf_handoff_reason reason;
 	unsigned worker;
 	uint64_t session;                    /* 0: none */
-	const struct mrf_network_path *path; /* NULL: the session's */
+	const struct mrf_network_path *path; /* NULL: the session's path */
 	uint32_t correlation;
 };
 
@@ -234,14 +234,15 @@ static uint32_t path_bytes(const struct envelope *e)
 	return e->path != NULL ? (uint32_t)sizeof(*e->path) : 0;
 }
 
-/* Of a record with an answer of `bytes` payload. */
+/* Returns the size of a record with an answer of `bytes` payload. */
 static uint32_t record_bytes(const struct envelope *e, size_t bytes)
 {
 	return (uint32_t)sizeof(struct mrf_handoff_header) + path_bytes(e) +
 	       mr_message_bytes(false, 0, 0, (uint32_t)bytes);
 }
 
-/* Room for the payload, its headers written; NULL: the ring is full. */
+/* Claims a record and writes its headers. Returns the place for the payload, or NULL if the ring is
+ * full. */
 static uint8_t *begin_answer(struct mr_handoff_worker *w, const struct envelope *e, size_t bytes)
 {
 	struct mrf_handoff_header r = {
@@ -262,7 +263,7 @@ static uint8_t *begin_answer(struct mr_handoff_worker *w, const struct envelope 
 		0, 0, (uint32_t)bytes);
 }
 
-/* False: no such worker, or its ring is full. */
+/* Writes a record into the worker's ring. False if there is no such worker or the ring is full. */
 static bool put(struct mr_handoff *h, const struct envelope *e, const void *data, size_t bytes)
 {
 	struct mr_handoff_worker *w = &h->workers[e->worker];

@@ -11,9 +11,10 @@
 #include "lib/base/log.h"
 
 #define PROTOCOL_VERSION 1u
-#define SPREAD           0x9e3779b97f4a7c15ull /* odd, without pattern */
+/* odd, without pattern (2^64 divided by the golden ratio) */
+#define SPREAD 0x9e3779b97f4a7c15ull
 
-/* One hello on its way through here. */
+/* A parsed hello. */
 struct hello {
 	unsigned worker;
 	struct mrf_network_path path;
@@ -28,7 +29,7 @@ void mr_hello_init(struct mr_hello *h, struct mr_link *link, struct mr_handoff *
 	h->handoff = handoff;
 	h->config = config;
 	h->counters = counters;
-	/* Without it the spread is known, which does no more than let hellos wait for each other. */
+	/* Without a random seed others can predict the places. Then they can only delay hellos. */
 	(void)!getrandom(&h->seed, sizeof(h->seed), GRND_NONBLOCK);
 	for (unsigned i = 0; i < MR_HELLO_QUESTIONS_MAX; i++)
 		h->questions[i].hello = h;
@@ -92,12 +93,13 @@ static bool same_question(const struct mr_hello_question *q, const struct hello 
 {
 	struct mrf_network_path path = x->path;
 
-	/* The routers between may have changed since. */
+	/* Routers between the hosts may have changed since. */
 	path.peer_mac = q->path.peer_mac;
 	return q->nonce == x->head.nonce && memcmp(&q->path, &path, sizeof(path)) == 0;
 }
 
-/* A free place for the question, or NULL: it was asked already, or others are in all of its places. */
+/* Returns a free place for the question. NULL if the same question is open already, or if all
+ * places of its set are taken. */
 static struct mr_hello_question *place(struct mr_hello *h, const struct hello *x)
 {
 	uint64_t mix = (x->head.nonce ^ x->path.peer_1 ^ h->seed) * SPREAD;
@@ -136,12 +138,12 @@ static void ask(struct mr_hello *h, const struct hello *x)
 	mrf_builder_init(&b, memory, sizeof(memory));
 	if (mr_link_ask(h->link, &b, MRF_LINK_BODY_LINK_OPEN_REMOTE,
 		    mrf_link_open_remote_write(&b, &v), &asker, NULL) != 0)
-		return; /* counted there */
+		return; /* counted by the link */
 	q->nonce = x->head.nonce;
 	q->path = x->path;
 }
 
-/* 0, or why the client is not let in. */
+/* Returns 0, or the error with which to refuse the client, and its text. */
 static int check(const struct mr_hello *h, const struct hello *x, const char **text)
 {
 	struct mrf_string name = mrf_hello_request_name(x->request);
@@ -151,7 +153,7 @@ static int check(const struct mr_hello *h, const struct hello *x, const char **t
 		return -EPROTO;
 	}
 	if (!mr_access_name_valid(name.data, name.bytes)) {
-		*text = "name: more than 63 bytes, or control bytes";
+		*text = "name: longer than 63 bytes, or with control bytes";
 		return -EINVAL;
 	}
 	if (!mr_access_network(h->config, &x->path)) {
@@ -162,7 +164,7 @@ static int check(const struct mr_hello *h, const struct hello *x, const char **t
 	return 0;
 }
 
-/* False: not even a nonce to answer with. */
+/* Parses a hello. False if it has no nonce, so that it cannot be answered. */
 static bool parse(const uint8_t *at, size_t bytes, struct hello *x, int *error)
 {
 	const uint8_t *message = at + sizeof(x->path);

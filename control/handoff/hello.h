@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hello: how clients over UDP join: checked here, opened by the data plane, answered through the worker.
+/* hello: admits clients over UDP. Control checks the hello, the data plane opens the session, and
+ * the worker carries the answer to the client.
  *
- * Workers hand over hellos whose cookie is good, so their senders are where they say. Nothing is kept
- * of them but the questions that the data plane has not answered yet; whatever is lost, a client says
- * hello again, and is answered the same.
+ * Workers only hand over hellos with a valid cookie, which proves the sender's address. Control
+ * keeps nothing of a hello but its open question to the data plane. If a message is lost, the
+ * client repeats its hello and gets the same answer.
  *
- * Owns      Its questions, a bounded number.
+ * Owns      Its open questions, a bounded number.
  * Threads   The loop's.
- * Errors    Go to the client, as code and text of a Refusal, and into counters. What cannot be asked
- *           now is dropped and counted.
+ * Errors    Go to the client as code and text of a Refusal, and into counters. A question that
+ *           cannot be sent now is dropped and counted.
  */
 #ifndef MILLRACE_CONTROL_HELLO_H
 #define MILLRACE_CONTROL_HELLO_H
@@ -18,7 +19,7 @@
 
 struct mr_handoff;
 
-/* Questions open at once; each has its place in one set of so many. */
+/* Number of open questions. Each has its place in one set of MR_HELLO_SET. */
 #define MR_HELLO_QUESTIONS_MAX 1024u
 #define MR_HELLO_SET           4u
 
@@ -33,13 +34,13 @@ struct mr_hello {
 	struct mr_handoff *handoff;
 	const struct mr_config *config;
 	struct mr_control_counters *counters;
-	uint64_t seed; /* spreads the questions */
+	uint64_t seed; /* makes places unpredictable */
 	struct mr_hello_question questions[MR_HELLO_QUESTIONS_MAX];
 };
 
 void mr_hello_init(struct mr_hello *h, struct mr_link *link, struct mr_handoff *handoff,
 	const struct mr_config *config, struct mr_control_counters *counters);
-/* A record's rest behind its header: a NetworkPath and a message, within `bytes`. */
+/* Handles the part of a record behind its header: a NetworkPath and a message, within `bytes`. */
 void mr_hello_take(struct mr_hello *h, unsigned worker, const uint8_t *at, size_t bytes);
 
 #endif

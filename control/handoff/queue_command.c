@@ -31,7 +31,7 @@ static uint32_t index_of(const struct mr_queue_commands *c, const struct mr_queu
 	return (uint32_t)(e - c->entries);
 }
 
-/* At the end of the line: all wait for the same time. */
+/* Appends the command to the list of deadlines. All wait equally long, so the list stays sorted. */
 static void wait_again(struct mr_queue_commands *c, struct mr_queue_command *e)
 {
 	uint32_t index = index_of(c, e);
@@ -62,7 +62,7 @@ static void leave_line(struct mr_queue_commands *c, struct mr_queue_command *e)
 		mr_loop_timer_stop(c->loop, &c->timer);
 }
 
-/* 0, or why there may not be another one of this client. */
+/* Returns 0, or the error if the client may not have this command pending too. */
 static int check_session(struct mr_queue_commands *c, const struct mr_queue_command_asker *asker)
 {
 	uint32_t count = 0;
@@ -260,7 +260,8 @@ void mr_queue_command_init(struct mr_queue_commands *c, struct mr_loop *loop,
 	c->handoff = handoff;
 	c->counters = counters;
 	c->timer.fire = fire;
-	/* What a control before this one asked is answered to nobody. */
+	/* Starts at a new sequence, so that answers to an earlier control's commands match
+	 * nothing. */
 	c->sequence = (uint32_t)mr_loop_now_ns() & ~(MR_QUEUE_COMMAND_PENDING_MAX - 1);
 	c->first_due = c->last_due = NONE;
 	c->first_free = 0;

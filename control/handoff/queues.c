@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Requests about queues and services: checks them, and sends them to the home worker; MMI. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +11,7 @@
 #define PREFETCH_MAX 65535u
 #define WEIGHT_MAX   65535u
 
-/* RFC 8 */
+/* Status codes of MMI, ZeroMQ RFC 8. */
 #define MMI_OK              200u
 #define MMI_NOT_FOUND       404u
 #define MMI_NOT_IMPLEMENTED 501u
@@ -50,13 +51,13 @@ static void answer_mmi(const struct mr_request *q, uint32_t status, const char *
 		mrf_mmi_response_write(&b, &r));
 }
 
-/* True if the client was told of a failure, or nobody is left to be told. */
+/* True if the command failed. Then the client has its answer, or its session is closed. */
 static bool failed(const struct mr_request *q, int error, struct mrf_table answer)
 {
 	char text[256];
 
 	if (error == -ENOTCONN)
-		return true; /* with the data plane its clients are gone too */
+		return true; /* the link was lost, and the client's session with it */
 	if (error != 0) {
 		mr_request_result(q, error, "the worker of this queue does not answer");
 		return true;
@@ -89,7 +90,8 @@ static void cancelled(const struct mr_queue_command_asker *a, int error, struct 
 		mr_request_result(&q, 0, "");
 }
 
-/* Without an answer the client asks again, so what cannot be passed on now is just dropped. */
+/* Sends the command to the worker. If control cannot pass it on now, it drops it, as the client
+ * repeats its request. Other errors go to the client. */
 static void ask(const struct mr_request *q, unsigned worker, const struct mrf_queue_command *v,
 	const struct mrf_queue_options *options, mr_queue_command_answered *answered)
 {
@@ -118,8 +120,8 @@ static const char *what_is(enum mrf_queue_kind kind)
 	return kind == MRF_QUEUE_KIND_SERVICE ? "service" : "queue";
 }
 
-/* True if the name cannot be meant, and the client was told. Dead letters may be consumed, but are
- * made by the queue that they belong to. */
+/* Refuses a name that the client may not use; true if so. Clients may consume dead letters, but
+ * only the queue that they belong to creates them. */
 static bool refuse_name(const struct mr_request *q, const struct mrf_queue_command *v)
 {
 	bool service = v->kind == MRF_QUEUE_KIND_SERVICE;
@@ -127,29 +129,28 @@ static bool refuse_name(const struct mr_request *q, const struct mrf_queue_comma
 	size_t bytes = v->name.bytes;
 
 	if (!service && v->kind != MRF_QUEUE_KIND_QUEUE)
-		return mr_request_invalid(
-			q, -EINVAL, "queue", "of a kind that this bus does not know");
+		return mr_request_invalid(q, -EINVAL, "queue", "this bus does not know its kind");
 	if (mr_request_fault(q, what_is(v->kind), mr_queue_name_parse(name, bytes)))
 		return true;
 	if (service && mr_queue_name_is_mmi(name, bytes))
-		return mr_request_invalid(
-			q, -EACCES, "service", "names that begin with mmi. are the bus's own");
+		return mr_request_invalid(q, -EACCES, "service",
+			"names that begin with mmi. are reserved for the bus");
 	if (mr_queue_name_is_dead(name, bytes) && (service || v->verb != MRF_QUEUE_VERB_CONSUME))
 		return mr_request_invalid(q, -EINVAL, what_is(v->kind),
-			"names that end in .dead are those of dead letters");
+			"names that end in .dead are reserved for dead letters");
 	return false;
 }
 
-/* The copy that is passed on, with values that are known. True: refused. */
+/* Copies the options and checks their choices. True if the request was refused. */
 static bool refuse_options(
 	const struct mr_request *q, struct mrf_table t, struct mrf_queue_options *out)
 {
 	*out = mr_queue_command_options(t);
 	if (out->policy > MRF_QUEUE_POLICY_WEIGHTED)
-		return mr_request_invalid(q, -EINVAL, "policy", "one that this bus does not know");
+		return mr_request_invalid(q, -EINVAL, "policy", "this bus does not know it");
 	if (out->when_full > MRF_QUEUE_FULL_REFUSE)
 		return mr_request_invalid(
-			q, -EINVAL, "when full", "a choice that this bus does not know");
+			q, -EINVAL, "when full", "this bus does not know the choice");
 	return false;
 }
 
@@ -171,7 +172,7 @@ void mr_request_queue_open(const struct mr_request *q, struct mrf_table t)
 		ask(q, home_of(q, &v), &v, &options, opened);
 }
 
-/* True: refused. */
+/* Checks the numbers of a consumer. True if the request was refused. */
 static bool refuse_consumer(const struct mr_request *q, const struct mrf_queue_command *v)
 {
 	if (v->subscription == 0)
@@ -215,7 +216,7 @@ void mr_request_queue_cancel(const struct mr_request *q, struct mrf_table t)
 	ask(q, mr_queue_worker(v.queue), &v, NULL, cancelled);
 }
 
-/* That there is no such service is an answer. */
+/* Returns the number of workers of a service; 0 if there is no such service, which is no error. */
 static uint64_t workers_of(struct mrf_table answer)
 {
 	return mrf_queue_answer_code(answer) == 0 ? mrf_queue_answer_count(answer) : 0;
@@ -246,7 +247,8 @@ static void workers_counted(
 	answer_mmi(&q, MMI_OK, body);
 }
 
-/* Not with Show, which costs the worker a row for each consumer: any client may ask, and often. */
+/* Asks for a service by Open with `lookup`, not by Show: any client may ask often, and Show costs
+ * the worker a row for each consumer. */
 static void look_up(
 	const struct mr_request *q, struct mrf_string name, mr_queue_command_answered *found)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* request: one request of a client on its way through control: what its handlers share.
+/* request: one request of a client, shared by the handlers in client.c and queues.c.
  *
- * Owns      Nothing: a request lives for a call, its answer is sent by session and correlation.
+ * Owns      Nothing: a request lives for one call; session and correlation address the answer.
  * Threads   The loop's.
  * Errors    Go to the client as a Result.
  */
@@ -18,12 +18,12 @@ struct mr_request {
 
 /* client.c */
 void mr_request_result(const struct mr_request *q, int code, const char *text);
-/* Counts it, and says "what: why". True. */
+/* Refuses the request: counts it and answers "what: why". Returns true. */
 bool mr_request_invalid(const struct mr_request *q, int code, const char *what, const char *why);
-/* The same of a fault; false if there is none. */
+/* Refuses the request if there is a fault in a name. True if so. */
 bool mr_request_fault(const struct mr_request *q, const char *what, enum mr_subject_fault fault);
 
-/* queues.c: what each is given is the request's own table. */
+/* queues.c; `t` is the request's own table. */
 void mr_request_queue_open(const struct mr_request *q, struct mrf_table t);
 void mr_request_queue_consume(const struct mr_request *q, struct mrf_table t);
 void mr_request_queue_cancel(const struct mr_request *q, struct mrf_table t);

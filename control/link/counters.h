@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* counters: what control counts about itself; shown with scope "control" by `millrace counters`.
+/* counters: control's own counters, which `millrace counters` shows with scope "control".
  *
  * Threads   The loop's.
  */
@@ -9,54 +9,54 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* name, what it counts */
+/* name, explanation */
 #define MR_CONTROL_COUNTERS(X)                                                                     \
-	X(link_connects, "Times that a data plane was found and greeted.")                         \
-	X(link_losses, "Times that the data plane went away.")                                     \
+	X(link_connects, "Connections made to a data plane.")                                      \
+	X(link_losses, "Connections to a data plane lost.")                                        \
 	X(link_requests, "Requests sent to the data plane.")                                       \
-	X(link_refused, "Requests not sent: no data plane, or too many outstanding.")              \
-	X(link_malformed, "Packets of the data plane that made no sense.")                         \
-	X(link_unmatched, "Answers of the data plane whose asker had gone.")                       \
+	X(link_refused, "Requests not sent: no data plane, or too many open.")                     \
+	X(link_malformed, "Malformed packets from the data plane.")                                \
+	X(link_unmatched, "Answers of the data plane that nobody waits for any more.")             \
 	X(attach_accepted, "Clients attached.")                                                    \
 	X(attach_connections, "Connections to the attach socket.")                                 \
 	X(attach_refused_access, "Attach refused: user or group not allowed.")                     \
-	X(attach_refused_busy, "Attach given up for newer ones: too many in progress.")            \
+	X(attach_refused_busy, "Attach refused in favour of newer clients: too many at once.")     \
 	X(attach_refused_malformed, "Attach refused: request malformed, or of another version.")   \
 	X(attach_refused_full, "Attach refused by the data plane: no room, or out of resources.")  \
-	X(attach_refused_away, "Attach refused: no data plane within the time.")                   \
-	X(attach_timeouts, "Attach connections that sent no request in time.")                     \
-	X(attach_hangups, "Attach connections closed by the peer before their answer.")            \
-	X(hello_received, "Hellos of clients over UDP that workers handed over.")                  \
+	X(attach_refused_away, "Attach refused: no data plane within 2 seconds.")                  \
+	X(attach_timeouts, "Attach connections without a request within 2 seconds.")               \
+	X(attach_hangups, "Attach connections that the client closed before the answer.")          \
+	X(hello_received, "Hellos of clients over UDP, received from workers.")                    \
 	X(hello_welcomed, "Hellos answered with a session.")                                       \
-	X(hello_waiting, "Hellos dropped: asked already and not answered, or too many open.")      \
-	X(hello_malformed, "Hellos dropped: they made no sense, and had no nonce to answer with.") \
+	X(hello_waiting, "Hellos dropped: the same one is open already, or too many are.")         \
+	X(hello_malformed, "Hellos dropped: malformed, without a nonce for an answer.")            \
 	X(hello_refused, "Hellos refused: malformed, of another version, or of another network.")  \
 	X(hello_refused_full, "Hellos refused by the data plane: no room, or out of resources.")   \
-	X(handoff_records, "Records taken from the hand-off rings.")                               \
-	X(handoff_control, "Control messages of clients among them.")                              \
-	X(handoff_unknown, "Messages of unknown kinds among them, dropped.")                       \
-	X(handoff_malformed, "Control messages that made no sense; answered if they could be.")    \
+	X(handoff_records, "Records received through the hand-off rings.")                         \
+	X(handoff_control, "Records with a control message of a client.")                          \
+	X(handoff_unknown, "Records dropped: a message of an unknown kind.")                       \
+	X(handoff_malformed, "Malformed control messages; answered if possible.")                  \
 	X(handoff_invalid, "Requests of clients refused: a bad name, number or choice.")           \
 	X(handoff_pings, "Pings of clients answered.")                                             \
-	X(handoff_answers, "Answers to clients put into the hand-off rings.")                      \
-	X(handoff_answers_dropped,                                                                 \
-		"Answers and commands dropped, ring full: they are asked again.")                  \
-	X(handoff_corrupt, "Hand-off rings that made no sense; the link was cut.")                 \
-	X(queue_commands, "Commands for queues put to their home workers.")                        \
-	X(queue_commands_again, "Commands put again after a second without an answer.")            \
-	X(queue_answers, "Answers of home workers.")                                               \
-	X(queue_unmatched, "Answers of home workers whose asker had gone, or had its answer.")     \
-	X(queue_unanswered, "Commands for queues given up after five seconds.")                    \
+	X(handoff_answers, "Answers to clients written into the hand-off rings.")                  \
+	X(handoff_answers_dropped, "Answers and commands dropped, ring full; they are repeated.")  \
+	X(handoff_corrupt, "Hand-off rings that were malformed; control closed the link.")         \
+	X(queue_commands, "Commands for queues sent to their home workers.")                       \
+	X(queue_commands_again, "Commands sent again after a second without an answer.")           \
+	X(queue_answers, "Answers received from home workers.")                                    \
+	X(queue_unmatched, "Answers of home workers that nobody waits for, or that came twice.")   \
+	X(queue_unanswered, "Commands for queues without an answer after five seconds.")           \
 	X(queue_refused_busy,                                                                      \
-		"Commands for queues not put: too many open, in all or of a client.")              \
-	X(handoff_sleeps, "Times that control went to sleep on the bells.")                        \
-	X(handoff_bells, "Bells of workers rung.")                                                 \
+		"Commands for queues refused: too many open, in all or for one client.")           \
+	X(handoff_sleeps, "Times that control went to sleep until a doorbell wakes it.")           \
+	X(handoff_bells, "Times that control woke a sleeping worker by its doorbell.")             \
 	X(admin_connections, "Connections to the admin socket.")                                   \
 	X(admin_requests, "Admin requests handled.")                                               \
-	X(admin_refused_access, "Admin connections refused: neither root nor the bus's user.")     \
-	X(admin_refused_busy, "Idle admin connections closed for newer ones.")                     \
+	X(admin_refused_access,                                                                    \
+		"Admin connections refused: neither root nor the user of the bus.")                \
+	X(admin_refused_busy, "Idle admin connections closed in favour of newer ones.")            \
 	X(admin_malformed, "Admin connections closed: request malformed or too large.")            \
-	X(admin_timeouts, "Admin connections closed: idle, or not reading their answer.")
+	X(admin_timeouts, "Admin connections closed: idle, or the answer was not read.")
 
 struct mr_control_counters {
 #define MEMBER(name, text) uint64_t name;

@@ -27,7 +27,8 @@ static bool layout_valid(const struct mrf_stats_header *h, uint32_t workers, siz
 		       sizeof(struct mrf_worker_stats), bytes) &&
 	       array_fits(h->session_offset, h->session_stride, (uint64_t)workers * h->slots,
 		       sizeof(struct mrf_session_stats), bytes) &&
-	       /* A PortState a port stands behind the PortStats, at the same distance. */
+	       /* The PortState of each port follows the PortStats in the same array, at the same
+	        * stride. */
 	       (h->ports == 0 || array_fits(h->port_offset, h->port_stride,
 					 (uint64_t)h->ports * (workers + 1),
 					 sizeof(struct mrf_port_stats), bytes));
@@ -115,7 +116,7 @@ void mr_dataplane_close(struct mr_dataplane *d)
 	d->workers_count = 0;
 }
 
-/* Statistics are nothing but 8-byte counts, each stored at once by its writer. */
+/* Copies statistics: 8-byte counts, each written with one store. */
 static void copy_counts(void *to, const uint8_t *from, size_t bytes)
 {
 	uint64_t *out = to;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dataplane: what the data plane shares with control: statistics and a hand-off channel a worker.
+/* dataplane: the memory that the data plane shares with control: statistics, and one hand-off
+ * channel for each worker.
  *
  * Owns      Mappings and descriptors, from open to close.
- * Threads   The loop's. Statistics are written meanwhile; each field is read by itself.
- * Errors    -EBADMSG: what came is not what the welcome promises.
+ * Threads   The loop's. The data plane writes statistics meanwhile; each field is read atomically.
+ * Errors    -EBADMSG: the descriptors or the layout contradict the welcome.
  */
 #ifndef MILLRACE_CONTROL_DATAPLANE_H
 #define MILLRACE_CONTROL_DATAPLANE_H
@@ -22,7 +23,7 @@ struct mr_dataplane {
 	bool takes_pidfd;
 	uint64_t started_ns;
 	char version[32];
-	const uint8_t *stats; /* NULL: none is open */
+	const uint8_t *stats; /* NULL: not open */
 	size_t stats_bytes;
 	struct mrf_stats_header layout; /* checked copy */
 	struct {
@@ -31,12 +32,13 @@ struct mr_dataplane {
 	} workers[MR_DATAPLANE_WORKERS_MAX];
 };
 
-/* Takes over all of the descriptors, also on failure. */
+/* Takes over all descriptors, also on failure. Returns 0 or -errno. */
 int mr_dataplane_open(
 	struct mr_dataplane *d, struct mrf_table welcome, const int *fds, unsigned fds_count);
 void mr_dataplane_close(struct mr_dataplane *d);
 
-/* Copies, field by field. False: no such worker or slot, or no data plane. */
+/* Copies statistics field by field. False without a data plane, or if there is no such worker or
+ * slot. */
 bool mr_dataplane_worker_stats(
 	const struct mr_dataplane *d, unsigned worker, struct mrf_worker_stats *out);
 bool mr_dataplane_slot_stats(const struct mr_dataplane *d, unsigned worker, uint32_t slot,
@@ -44,7 +46,7 @@ bool mr_dataplane_slot_stats(const struct mr_dataplane *d, unsigned worker, uint
 bool mr_dataplane_session_stats(
 	const struct mr_dataplane *d, uint64_t session, struct mrf_session_stats *out);
 bool mr_dataplane_table_stats(const struct mr_dataplane *d, struct mrf_table_stats *out);
-/* False: no such port. `stats` are sums over the workers. */
+/* False if there is no such port. `stats` are sums over the workers. */
 bool mr_dataplane_port(const struct mr_dataplane *d, uint32_t port, struct mrf_port_state *state,
 	struct mrf_port_stats *stats);
 

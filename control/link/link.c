@@ -25,9 +25,9 @@ static void try_later(struct mr_link *l)
 
 static void log_away(struct mr_link *l, int error)
 {
-	/* Once for each absence: it may last for days. */
+	/* Log once for each absence: it may last for days. */
 	if (!l->away_logged)
-		mr_log(MR_LOG_WARN, "no data plane, looking for one",
+		mr_log(MR_LOG_WARN, "no data plane; trying to connect until there is one",
 			MR_LOG_STR("socket", l->at.sun_path), MR_LOG_ERR(error));
 	l->away_logged = true;
 }
@@ -69,14 +69,14 @@ static void fire(struct mr_loop_timer *t)
 	struct mr_link *l = mr_container_of(t, struct mr_link, timer);
 
 	if (l->state == MR_LINK_GREETING)
-		mr_link_break(l, "the data plane does not greet");
+		mr_link_break(l, "the data plane sent no welcome within 2 seconds");
 	else if (l->state == MR_LINK_AWAY)
 		attempt(l);
 }
 
 void mr_link_break(struct mr_link *l, const char *why)
 {
-	mr_log(MR_LOG_ERROR, "link to the data plane cut", MR_LOG_STR("why", why));
+	mr_log(MR_LOG_ERROR, "closing the link to the data plane", MR_LOG_STR("why", why));
 	mr_conn_close(&l->conn, -EPROTO);
 }
 
@@ -85,7 +85,7 @@ static void welcomed(struct mr_link *l, struct mrf_table welcome, int *fds, unsi
 	int error;
 
 	if (mrf_link_welcome_version(welcome) != PROTOCOL_VERSION) {
-		mr_link_break(l, "the data plane speaks another version");
+		mr_link_break(l, "the data plane uses another version of the protocol");
 		return;
 	}
 	error = mr_dataplane_open(&l->dataplane, welcome, fds, fds_count);
@@ -101,7 +101,7 @@ static void welcomed(struct mr_link *l, struct mrf_table welcome, int *fds, unsi
 	l->pause_ns = PAUSE_NS_MIN;
 	l->away_logged = false;
 	l->counters->link_connects++;
-	mr_log(MR_LOG_INFO, "data plane found", MR_LOG_U64("pid", l->dataplane.pid),
+	mr_log(MR_LOG_INFO, "connected to the data plane", MR_LOG_U64("pid", l->dataplane.pid),
 		MR_LOG_U64("workers", l->dataplane.workers_count),
 		MR_LOG_STR("version", l->dataplane.version));
 	l->up(l);
@@ -112,7 +112,7 @@ static void event(struct mrf_table message)
 	struct mrf_table closed = mrf_link_message_body_as_link_session_closed(message);
 
 	if (mrf_table_is_empty(closed))
-		return; /* a newer data plane may tell more */
+		return; /* a newer data plane may send other events */
 	mr_log_limited(MR_LOG_DEBUG, "session closed",
 		MR_LOG_HEX("session", mrf_link_session_closed_session(closed)),
 		MR_LOG_STR("reason", mrf_link_session_closed_reason(closed).data));
@@ -128,8 +128,8 @@ static void message(struct mr_link *l, struct mrf_table m, int *fds, unsigned fd
 	} else if (l->state == MR_LINK_GREETING) {
 		struct mrf_table r = mrf_link_message_body_as_link_result(m);
 
-		mr_link_break(
-			l, mrf_table_is_empty(r) ? "no welcome" : mrf_link_result_text(r).data);
+		mr_link_break(l, mrf_table_is_empty(r) ? "the data plane answered without a welcome"
+						       : mrf_link_result_text(r).data);
 	} else if (id == 0) {
 		event(m);
 	} else {
@@ -144,7 +144,7 @@ static bool received(struct mr_conn *c, size_t bytes, int *fds, unsigned fds_cou
 
 	if (mrf_link_message_parse(c->in, bytes, &m) != 0) {
 		l->counters->link_malformed++;
-		mr_link_break(l, "the data plane sent what makes no sense");
+		mr_link_break(l, "the data plane sent a malformed message");
 	} else {
 		message(l, m, fds, fds_count);
 	}
@@ -165,7 +165,7 @@ static void closed(struct mr_conn *c, int error)
 	if (was_up) {
 		l->counters->link_losses++;
 		if (!l->stopping)
-			mr_log(MR_LOG_WARN, "data plane gone", MR_LOG_ERR(error));
+			mr_log(MR_LOG_WARN, "lost the data plane", MR_LOG_ERR(error));
 		l->down(l);
 		mr_link_requests_lose(l);
 		mr_dataplane_close(&l->dataplane);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* link: the connection to the data plane, found and found again.
+/* link: the connection to the data plane, made again whenever it is lost.
  *
- *   link.c      connecting, greeting, its loss
- *   request.c   what was asked and is not answered yet
- *   dataplane.c what the welcome brings: mapped statistics and hand-off channels
+ *   link.c      connects, greets, handles the loss
+ *   request.c   open questions
+ *   dataplane.c statistics and hand-off channels that come with the welcome
  *
- * While there is no data plane it is looked for with growing pauses, for ever.
+ * Without a data plane the link tries to connect for ever, with exponential back-off from 10 to 500
+ * ms.
  *
  * Owns      Everything that came with the welcome, until the link is lost.
  * Threads   The loop's.
- * Errors    ask: -ENOTCONN without a data plane, -EBUSY with too many questions open, in all or of
- *           one client.
+ * Errors    ask: -ENOTCONN without a data plane, -EBUSY if too many questions are open, in all or
+ *           for one client.
  */
 #ifndef MILLRACE_CONTROL_LINK_H
 #define MILLRACE_CONTROL_LINK_H
@@ -24,22 +25,22 @@
 
 #define MR_LINK_REQUESTS_MAX 4096u
 #define MR_LINK_BYTES_MAX    65536u
-/* Questions of one client that may be open: twice what the library ever has. */
+/* Open questions of one client: twice the library's maximum. */
 #define MR_LINK_SESSION_REQUESTS_MAX 128u
 #define MR_LINK_SESSION_BUCKETS      4096u
 
 struct mr_link_answer {
 	struct mrf_table message; /* a LinkMessage; empty: the link was lost */
-	int *fds; /* -1 in place of what the receiver took over; the rest is closed */
+	int *fds; /* the receiver sets those that it takes over to -1; the link closes the others */
 	unsigned fds_count;
 };
 
 struct mr_link_asker;
 
-/* Returns true if more answers to the same question are to come. */
+/* Returns true if more answers to the same question will follow. */
 typedef bool mr_link_answered(const struct mr_link_asker *a, const struct mr_link_answer *answer);
 
-/* Who wants the answer; kept by value. */
+/* The receiver of the answer; kept by value. */
 struct mr_link_asker {
 	mr_link_answered *answered;
 	void *owner;
@@ -49,7 +50,7 @@ struct mr_link_asker {
 
 struct mr_link_request {
 	struct mr_link_asker asker;
-	uint64_t id; /* 0: free. Low 32 bits: its index. */
+	uint64_t id; /* 0: free; the low 32 bits are its index */
 	uint32_t next_free;
 };
 
@@ -66,38 +67,38 @@ struct mr_link {
 	bool away_logged;
 	bool stopping;
 	struct mr_dataplane dataplane;
-	/* Told when the data plane is there, and before everything of it is unmapped. */
+	/* Called when the data plane is connected, and before its memory is unmapped. */
 	void (*up)(struct mr_link *l);
 	void (*down)(struct mr_link *l);
 	void *owner;
 	struct mr_link_request requests[MR_LINK_REQUESTS_MAX];
 	uint32_t first_free;
-	/* Open questions by client; clients whose slots fall together share their limit. */
+	/* Open questions by client. Clients whose sessions share a bucket share its limit. */
 	uint16_t open[MR_LINK_SESSION_BUCKETS];
 	uint32_t sequence;
 	uint64_t in[MR_LINK_BYTES_MAX / sizeof(uint64_t)];
 	uint8_t in_control[MR_CONN_CONTROL_BYTES] __attribute__((aligned(8)));
 };
 
-/* `up`, `down`, `owner` are set. Starts to look for the data plane. */
+/* Starts to connect. `up`, `down` and `owner` must be set. */
 int mr_link_open(struct mr_link *l, struct mr_loop *loop, struct mr_control_counters *counters,
 	const char *run_dir);
-/* Ends with the loop's next steps. */
+/* Closes the connection; it ends in the loop's next rounds. */
 void mr_link_close(struct mr_link *l);
 static inline bool mr_link_is_up(const struct mr_link *l)
 {
 	return l->state == MR_LINK_UP;
 }
-/* Gives up a data plane that breaks its promises, and looks for one anew. */
+/* Closes the link to a data plane that breaks the protocol, and connects anew. */
 void mr_link_break(struct mr_link *l, const char *why);
 
-/* Sends the question that was written into `b`; its id, for forget, goes to *id if not NULL. */
+/* Sends the question in `b`. Stores its id, for forget, in *id if not NULL. */
 int mr_link_ask(struct mr_link *l, struct mrf_builder *b, enum mrf_link_body type, uint32_t body,
 	const struct mr_link_asker *asker, uint64_t *id);
-/* The same with a descriptor beside it, which is taken over in any case; -1: none. */
+/* Sends a question with a descriptor, which it takes over in any case; -1: none. */
 int mr_link_ask_with(struct mr_link *l, struct mrf_builder *b, enum mrf_link_body type,
 	uint32_t body, int fd, const struct mr_link_asker *asker, uint64_t *id);
-/* The asker is gone: the answer will be thrown away, with its descriptors. */
+/* Discards the answer to come, with its descriptors: its receiver no longer exists. */
 void mr_link_forget(struct mr_link *l, uint64_t id);
 
 /* request.c, for link.c */

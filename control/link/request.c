@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Open questions to the data plane: ids, limits for each client, answers. */
 #include <errno.h>
 #include <unistd.h>
 
@@ -25,7 +26,7 @@ static struct mr_link_request *find(struct mr_link *l, uint64_t id)
 	return &l->requests[index];
 }
 
-/* NULL for questions of control's own. */
+/* Returns the count of a client's open questions; NULL for session 0, control's own. */
 static uint16_t *open_of(struct mr_link *l, uint64_t session)
 {
 	uint64_t spread = mr_session_slot(session) + 127u * mr_session_worker(session);
@@ -123,7 +124,7 @@ void mr_link_forget(struct mr_link *l, uint64_t id)
 		r->asker.answered = NULL;
 }
 
-/* True while listings that nobody wants any more go on. */
+/* True if more parts of a listing will follow. For a listing that nobody waits for any more. */
 static bool more_to_come(struct mrf_table message)
 {
 	struct mrf_table body = mrf_link_message_body(message);

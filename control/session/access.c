@@ -7,12 +7,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Linux 6.5, which older headers lack. */
+/* Linux 6.5; older headers lack it. */
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
 #endif
 
-/* What a process may be in, at most, by the kernel's own limit. */
+/* NGROUPS_MAX: the kernel's limit of a process's groups. */
 #define GROUPS_MAX 65536u
 
 int mr_access_peer(int socket_fd, struct ucred *out)
@@ -22,8 +22,9 @@ int mr_access_peer(int socket_fd, struct ucred *out)
 	return getsockopt(socket_fd, SOL_SOCKET, SO_PEERCRED, out, &bytes) == 0 ? 0 : -errno;
 }
 
-/* An older kernel gives a number alone, which may be another process's by now: then the one that connected
- * is dead, and nothing more than its end is told late. The number is 0 in another pid namespace. */
+/* Kernels before 6.5 only give a pid, which another process may have by now. Then the process that
+ * connected has exited, and the only harm is that its end is noticed late. The pid is 0 if the peer
+ * is in another pid namespace. */
 int mr_access_peer_pidfd(int socket_fd, const struct ucred *peer)
 {
 	int fd = -1;

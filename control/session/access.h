@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* access: who is at the other end of a unix socket or of a path, and what the configuration lets it do.
+/* access: identifies the peer of a unix socket or path, and checks it against the configuration.
  *
  * Threads   The loop's.
  */
@@ -13,17 +13,19 @@
 
 #define MR_ACCESS_NAME_MAX 63u
 
-/* Identity at the time of connect. 0 or -errno. */
+/* Reads the peer's identity at the time of its connect. Returns 0 or -errno. */
 int mr_access_peer(int socket_fd, struct ucred *out);
-/* A pidfd of the process that connected, or -errno. */
+/* Returns a pidfd of the process that connected, or -errno. */
 int mr_access_peer_pidfd(int socket_fd, const struct ucred *peer);
-/* root and the user that the bus runs as. */
+/* True for root and the user that the bus runs as. */
 bool mr_access_admin(const struct ucred *peer);
-/* Those, and whom the configuration names, by user, group or supplementary group. */
+/* True for administrators, and for users and groups (primary or supplementary) in the
+ * configuration. */
 bool mr_access_attach(const struct mr_config *c, const struct ucred *peer, int socket_fd);
-/* The peer is in a network that is named, or, where none is, in one of the port's own. */
+/* True if the peer is in a configured network, or, without configured networks, in one of the
+ * port's own. */
 bool mr_access_network(const struct mr_config *c, const struct mrf_network_path *path);
-/* Names are for people: short, and without control bytes. */
+/* True for a name that can be printed: at most MR_ACCESS_NAME_MAX bytes, no control bytes. */
 bool mr_access_name_valid(const char *name, size_t bytes);
 
 #endif

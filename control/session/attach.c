@@ -11,7 +11,7 @@
 #include "lib/base/log.h"
 #include "flatbuf/attach.h"
 
-/* For the request to come, and again for the data plane to be there and to answer. */
+/* Time for the request to arrive; then again for the data plane to come and answer. */
 #define DEADLINE_NS      (2000 * MR_NS_PER_MS)
 #define OUT_BYTES_MAX    4096u
 #define SLOTS_SPARE      8u
@@ -23,7 +23,7 @@ static int build(struct mrf_builder *b, const struct mrf_attach_response *v, con
 	return mrf_builder_finish(b, mrf_attach_response_write(b, v), data, bytes);
 }
 
-/* The answer goes out, then the connection ends. */
+/* Closes the connection when the answer has been sent. */
 static void finish(struct mr_attach_slot *s)
 {
 	s->state = MR_ATTACH_ENDING;
@@ -62,7 +62,8 @@ static void accept_client(struct mr_attach_slot *s, struct mrf_table opened, int
 
 	mrf_builder_init(&b, memory, sizeof(memory));
 	if (build(&b, &v, &data, &bytes) == 0) {
-		/* Taken over; should they not arrive, the data plane sees the session's end. */
+		/* conn_send takes over the descriptors. If they do not reach the client, the data
+		 * plane sees the session's end. */
 		(void)mr_conn_send(&s->conn, data, bytes, fds, MR_CHANNEL_FDS);
 		for (unsigned i = 0; i < MR_CHANNEL_FDS; i++)
 			fds[i] = -1;
@@ -110,7 +111,7 @@ static void ask(struct mr_attach_slot *s)
 	int pidfd = -1;
 	int error;
 
-	/* A copy, as the next data plane may have to be asked too. */
+	/* Sends a duplicate: a later data plane may have to be asked too. */
 	if (s->pidfd >= 0 && s->attach->link->dataplane.takes_pidfd)
 		pidfd = fcntl(s->pidfd, F_DUPFD_CLOEXEC, 0);
 	mrf_builder_init(&b, memory, sizeof(memory));
@@ -129,7 +130,7 @@ static void request(struct mr_attach_slot *s, size_t bytes)
 	struct mrf_string name;
 	struct mrf_table t;
 
-	a->counters->attach_refused_malformed++; /* unless it is fine */
+	a->counters->attach_refused_malformed++; /* subtracted below if the request is valid */
 	if (mrf_attach_request_parse(s->conn.in, bytes, &t) != 0) {
 		refuse(s, -EBADMSG, "not an attach request");
 		return;
@@ -140,7 +141,7 @@ static void request(struct mr_attach_slot *s, size_t bytes)
 		return;
 	}
 	if (!mr_access_name_valid(name.data, name.bytes)) {
-		refuse(s, -EINVAL, "name: more than 63 bytes, or control bytes");
+		refuse(s, -EINVAL, "name: longer than 63 bytes, or with control bytes");
 		return;
 	}
 	a->counters->attach_refused_malformed--;
@@ -157,7 +158,7 @@ static void request(struct mr_attach_slot *s, size_t bytes)
 	ask(s);
 }
 
-/* After its request a client has nothing to say: more ends the connection. */
+/* Handles the request. A client that sends more is disconnected. */
 static bool received(struct mr_conn *c, size_t bytes, int *fds, unsigned fds_count)
 {
 	struct mr_attach_slot *s = mr_container_of(c, struct mr_attach_slot, conn);
@@ -208,7 +209,7 @@ static void deadline(struct mr_loop_timer *t)
 						      : "the data plane does not answer");
 		break;
 	default:
-		/* It does not even read its answer. */
+		/* The client does not even read its answer. */
 		mr_conn_close(&s->conn, -ETIMEDOUT);
 		return;
 	}
@@ -226,8 +227,8 @@ static struct mr_attach_slot *free_slot(struct mr_attach *a)
 	return NULL;
 }
 
-/* Keeps slots free for those to come, at the expense of who is here for longest and has asked
- * nothing. Who asks at once, as every honest client does, is not touched. */
+/* Keeps slots free for new clients: refuses the connection that has waited longest without a
+ * request. Honest clients send their request at once, so they are not affected. */
 static void make_room(struct mr_attach *a, const struct mr_attach_slot *newest)
 {
 	struct mr_attach_slot *first = NULL;
@@ -244,7 +245,7 @@ static void make_room(struct mr_attach *a, const struct mr_attach_slot *newest)
 	if (used <= MR_ATTACH_SLOTS - SLOTS_SPARE || first == NULL)
 		return;
 	a->counters->attach_refused_busy++;
-	refuse(first, -EBUSY, "too many attach at once; try again");
+	refuse(first, -EBUSY, "too many clients attach at once; try again");
 }
 
 static void accepted(struct mr_accept *accept, int fd)
@@ -252,7 +253,7 @@ static void accepted(struct mr_accept *accept, int fd)
 	struct mr_attach *a = mr_container_of(accept, struct mr_attach, accept);
 	struct mr_attach_slot *s = free_slot(a);
 
-	assert(s != NULL); /* it is paused without one */
+	assert(s != NULL); /* accept is paused while no slot is free */
 	a->counters->attach_connections++;
 	if (mr_access_peer(fd, &s->peer) != 0) {
 		close(fd);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* attach: the socket at which programs of this host join the bus.
  *
- * One request, one answer with the session's descriptors, and the connection is over: from then on the
- * client and its worker talk to each other alone. A flood is met with few slots, short deadlines, and
- * by giving up the connection that has been silent for longest when another comes.
+ * A connection carries one request and one answer with the session's descriptors, then it closes:
+ * client and worker share memory from then on. Against a flood there are few slots and short
+ * deadlines, and a new connection displaces the one that has been silent longest.
  *
- * Owns      The socket, connections, and descriptors on their way through.
+ * Owns      The socket, connections, and descriptors in transit.
  * Threads   The loop's.
- * Errors    Go to the client, as code and text of the AttachResponse, and into counters.
+ * Errors    Go to the client as code and text of the AttachResponse, and into counters.
  */
 #ifndef MILLRACE_CONTROL_ATTACH_H
 #define MILLRACE_CONTROL_ATTACH_H
@@ -34,7 +34,7 @@ struct mr_attach_slot {
 	struct mr_loop_timer deadline;
 	struct mr_attach *attach;
 	enum mr_attach_state state;
-	uint64_t order; /* of arrival */
+	uint64_t order; /* order of arrival */
 	uint64_t request_id;
 	struct ucred peer;
 	int pidfd; /* of the peer; negative: none */
@@ -55,7 +55,7 @@ struct mr_attach {
 int mr_attach_open(struct mr_attach *a, struct mr_loop *loop, struct mr_link *link,
 	const struct mr_config *config, struct mr_control_counters *counters);
 void mr_attach_close(struct mr_attach *a);
-/* The link is up: those who wait for it go on. */
+/* Continues the requests that wait for the data plane. */
 void mr_attach_link_up(struct mr_attach *a);
 
 #endif

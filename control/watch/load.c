@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Finds trouble that comes from load in the counts of workers and tables. */
 #include "control/watch/watch.h"
 
 #include "lib/wire/message.h"
 
-/* Without a sign for so long, trouble is over: signs come with messages. */
+/* Trouble ends after this time without a sign: signs come with messages. */
 #define CALM_NS (5000 * MR_NS_PER_MS)
 
-/* What a worker's counts say of each kind; counts of the period. */
+/* Signs of each kind of trouble in one worker's counts, over one period. */
 struct signs {
 	uint64_t receiver_slow;
 	uint64_t publisher_held;
@@ -27,13 +28,15 @@ static struct signs compare(const struct mrf_worker_stats *now, const struct mrf
 			      now->pushes_waiting,
 	};
 
-	/* A queue may have four fifths of what there is: see MR_QUEUE_SHARE. */
+	/* One queue may take four fifths of the memory (MR_QUEUE_SHARE), so three quarters is
+	 * full. */
 	s.memory_full = s.queue_full > 0 && now->store_bytes_max > 0 &&
 			now->store_bytes >= now->store_bytes_max / 4 * 3;
 	return s;
 }
 
-/* The session of a worker that `is_meant`; 0: none, any more. Looked for once when trouble begins. */
+/* Returns the first session of a worker that `is_meant` accepts; 0 if there is none now. Called
+ * once, when trouble begins. */
 static uint64_t find_session(const struct mr_watch *w, unsigned worker,
 	bool (*is_meant)(const struct mrf_session_stats *s, uint64_t now_ns))
 {
@@ -110,7 +113,7 @@ void mr_watch_load(struct mr_watch *w, uint64_t elapsed_ns)
 {
 	bool seen[MR_TROUBLE_KINDS] = {false};
 
-	if (elapsed_ns == 0) { /* the first look: what was counted before is no news */
+	if (elapsed_ns == 0) { /* the first look only takes the counts as a base line */
 		for (unsigned i = 0; i < w->link->dataplane.workers_count; i++)
 			(void)mr_dataplane_worker_stats(&w->link->dataplane, i, &w->workers[i].was);
 		return;

@@ -5,10 +5,11 @@
 
 #include "lib/base/compiler.h"
 
-/* A worker counts loops all the time, or sleeps and is woken after this. */
+/* A running worker counts its loops all the time; a sleeping one is woken after this time. */
 #define WAKE_NS          (500 * MR_NS_PER_MS)
 #define WORKER_SILENT_NS (1250 * MR_NS_PER_MS)
-/* The main thread makes a round every 400 ms at least: TICK_IDLE_MS of dataplane/writer/writer.c. */
+/* The main thread makes a round at least every 400 ms: TICK_IDLE_MS of
+ * dataplane/writer/writer.c. */
 #define MAIN_LATE_NS   (900 * MR_NS_PER_MS)
 #define MAIN_SILENT_NS (1500 * MR_NS_PER_MS)
 
@@ -74,7 +75,7 @@ static void look_at_worker(struct mr_watch *w, unsigned i, uint64_t elapsed_ns)
 	(void)mr_dataplane_worker_stats(d, i, &stats);
 	x->silent_ns = stats.loops == x->loops ? x->silent_ns + elapsed_ns : 0;
 	x->loops = stats.loops;
-	/* One that sleeps makes a round for it; one that was stopped in its sleep does not. */
+	/* Wake a sleeping worker: it makes a round then, unless it was stopped in its sleep. */
 	if (x->silent_ns >= WAKE_NS &&
 		atomic_load_explicit(&d->workers[i].page->asleep, memory_order_relaxed) != 0)
 		mr_bell_ring(d->workers[i].channel.worker_bell_fd);
@@ -89,7 +90,7 @@ static bool all_workers_silent(const struct mr_watch *w)
 	return true;
 }
 
-/* Signs of one that is silent for too long, or it ends at once. */
+/* Records a sign of trouble if the thread is silent, else ends the trouble at once. */
 static void judge(struct mr_watch *w, unsigned kind, bool silent, int worker, uint64_t elapsed_ns)
 {
 	if (silent)
@@ -98,7 +99,8 @@ static void judge(struct mr_watch *w, unsigned kind, bool silent, int worker, ui
 		mr_trouble_quiet(&w->troubles, kind, elapsed_ns, 0);
 }
 
-/* While the main thread may be stopped too, no worker is blamed for what the process suffers. */
+/* Decides which thread to report. While the main thread may be stopped too, no worker is reported:
+ * the whole process may be stopped. */
 static void blame(struct mr_watch *w, uint64_t elapsed_ns)
 {
 	bool main_silent = w->main_silent_ns >= MAIN_SILENT_NS;
@@ -123,7 +125,8 @@ void mr_watch_look(struct mr_watch *w, uint64_t now_ns)
 
 	if (!mr_link_is_up(w->link))
 		return;
-	/* Who did not look itself for long (a frozen container, a laptop) has not seen others stand still. */
+	/* After a long pause of control itself (frozen container, suspended laptop), count only two
+	 * periods: it did not observe the others in between. */
 	if (elapsed_ns > 2 * MR_WATCH_PERIOD_NS)
 		elapsed_ns = 2 * MR_WATCH_PERIOD_NS;
 	w->last_ns = now_ns;

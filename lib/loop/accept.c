@@ -42,7 +42,8 @@ static void done(struct mr_op *op, int result)
 	} else if (result == -EINTR || result == -ECONNABORTED || result == -EAGAIN) {
 		accept_on(a);
 	} else {
-		/* Out of descriptors or memory: others give some back, asking at once would spin. */
+		/* No descriptor or memory is left. Wait until others are freed; an immediate retry
+		 * would spin. */
 		mr_loop_timer_start(a->loop, &a->again, RETRY_AFTER_NS);
 	}
 }
@@ -59,7 +60,7 @@ static int listen_at(struct mr_accept *a, int type, mode_t mode)
 	a->fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	if (a->fd < 0)
 		return -errno;
-	/* Nobody connects before listen, so the mode is right by the time that it matters. */
+	/* Nobody can connect before listen, so setting the mode here is early enough. */
 	if (bind(a->fd, (const struct sockaddr *)&a->at, sizeof(a->at)) < 0 ||
 		chmod(a->at.sun_path, mode) < 0 || listen(a->fd, BACKLOG) < 0) {
 		int error = -errno;

@@ -15,7 +15,7 @@ struct mr_conn_out {
 	struct mr_conn_out *next;
 	size_t bytes;
 	size_t sent;
-	/* A control message with the descriptors, filled when it is their turn. */
+	/* the control message with the descriptors, filled when it is sent */
 	alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(OUT_FDS_MAX * sizeof(int))];
 	unsigned fds_count;
 	int fds[OUT_FDS_MAX];
@@ -40,7 +40,8 @@ static void drop_first(struct mr_conn *c)
 	free(o);
 }
 
-/* The operations point into the connection, so its end waits for theirs. */
+/* Closes the connection when no operation is pending any more: operations point into it. True if it
+ * did. */
 static bool ended(struct mr_conn *c)
 {
 	if (!c->closing || c->receive.pending || c->send.pending)
@@ -94,7 +95,7 @@ static void received(struct mr_op *op, int result)
 	struct mr_conn *c = mr_container_of(op, struct mr_conn, receive);
 	int fds[MR_CONN_FDS_MAX];
 	unsigned fds_count = result >= 0 ? take_fds(c, fds) : 0;
-	/* Without room for any, descriptors that came are dropped by the kernel: no harm done. */
+	/* A user without room for descriptors loses nothing: the kernel closes them. */
 	int lost = MSG_TRUNC | (c->in_control != NULL ? MSG_CTRUNC : 0);
 	bool more = true;
 
@@ -118,7 +119,8 @@ static void received(struct mr_op *op, int result)
 		receive_on(c);
 }
 
-/* All that the operation points to lives until its end: in the connection or in the queue. */
+/* Sends the first packet of the queue. The operation points into the connection and the queue; both
+ * live until it ends. */
 static void send_on(struct mr_conn *c)
 {
 	struct mr_conn_out *o = c->out_first;
@@ -219,7 +221,7 @@ void mr_conn_resume(struct mr_conn *c)
 	receive_on(c);
 }
 
-/* Nothing may be pending: an operation that does nothing brings the end into the loop. */
+/* Lets the loop end the connection if nothing is pending, by an operation that does nothing. */
 static void end_later(struct mr_conn *c)
 {
 	struct io_uring_sqe *e;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* conn: a connected socket, of packets or a stream, with a bounded queue of what is to be sent.
+/* conn: a connected socket (stream or packets) with a bounded queue of outgoing data.
  *
- * Owns      The socket from open on; queued data and descriptors until they are sent. The receive
- *           buffer is the user's. Received descriptors are the receiver's.
+ * Owns      The socket from open on; queued data and descriptors until they are sent. The user owns
+ *           the receive buffer and the descriptors that it receives.
  * Threads   The loop's.
- * Errors    send: -ENOBUFS when the queue is full, -ENOTCONN when it closes already.
+ * Errors    send: -ENOBUFS if the queue is full, -ENOTCONN if the connection is closing, -ENOMEM.
  */
 #ifndef MILLRACE_LIB_LOOP_CONN_H
 #define MILLRACE_LIB_LOOP_CONN_H
@@ -18,13 +18,13 @@ struct mr_conn;
 struct mr_conn_out;
 
 struct mr_conn_events {
-	/* Data of one packet, or what the stream had. Descriptors only with `in_control` set. Returns
-	 * false to receive no more until mr_conn_resume. */
+	/* Called with the data of one packet, or with new data of a stream. Descriptors come only
+	 * if `in_control` is set. Returns false to pause until mr_conn_resume. */
 	bool (*received)(struct mr_conn *c, size_t bytes, int *fds, unsigned fds_count);
-	/* The queue is empty again. May be NULL. */
+	/* Called when the queue is empty again. May be NULL. */
 	void (*drained)(struct mr_conn *c);
-	/* Last call, once, after which the memory may be used anew. 0: closed by us; -EPIPE: by the peer;
-	 * -EMSGSIZE: a packet that was too large. */
+	/* The last call, made once; then the memory may be reused. 0: closed by this side; -EPIPE:
+	 * by the peer; -EMSGSIZE: a packet was too large. */
 	void (*closed)(struct mr_conn *c, int error);
 };
 
@@ -39,7 +39,7 @@ struct mr_conn {
 	bool finishing; /* closes when the queue is empty */
 	bool paused;
 	uint8_t *in;
-	size_t in_bytes; /* kept by a stream's user in front of what comes next */
+	size_t in_bytes; /* bytes that a stream's user keeps in front of the next data */
 	size_t in_capacity;
 	struct mr_conn_out *out_first;
 	struct mr_conn_out **out_last;
@@ -49,19 +49,19 @@ struct mr_conn {
 	struct msghdr in_message;
 	struct iovec out_iov;
 	struct msghdr out_message;
-	struct cmsghdr *in_control; /* of MR_CONN_CONTROL_BYTES; NULL without descriptors */
+	struct cmsghdr *in_control; /* MR_CONN_CONTROL_BYTES of memory; NULL: no descriptors */
 };
 
 #define MR_CONN_FDS_MAX       253u
 #define MR_CONN_CONTROL_BYTES CMSG_SPACE(MR_CONN_FDS_MAX * sizeof(int))
 
-/* `events`, `in`, `in_capacity`, `out_bytes_max` and `in_control` are set; takes over `fd`. */
+/* Takes over `fd`. `events`, `in`, `in_capacity`, `out_bytes_max` and `in_control` must be set. */
 void mr_conn_open(struct mr_conn *c, struct mr_loop *l, int fd);
-/* Queues a copy, sent in one packet with `fds`, which are taken over in any case. */
+/* Queues a copy of the data, sent as one packet with `fds`. Takes over `fds` in any case. */
 int mr_conn_send(
 	struct mr_conn *c, const void *data, size_t bytes, const int *fds, unsigned fds_count);
 void mr_conn_resume(struct mr_conn *c);
-/* Closes at once, or when what is queued has been sent; `closed` is called from the loop. */
+/* close discards the queue, finish sends it first. The loop calls `closed` later. */
 void mr_conn_close(struct mr_conn *c, int error);
 void mr_conn_finish(struct mr_conn *c);
 

@@ -30,7 +30,7 @@ int mr_doorbell_start(struct mr_doorbell *b, struct mr_loop *l, int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
 
-	/* The ring waits for a descriptor that may block, and gives up on one that may not. */
+	/* io_uring waits on a blocking descriptor, but returns -EAGAIN for a non-blocking one. */
 	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
 		return -errno;
 	b->op = (struct mr_op){.done = done};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bell: reads a descriptor for ever, and tells that something came: doorbells, signals.
+/* doorbell: reads a descriptor for ever and reports each read: doorbells, signals.
  *
- * Owns      Not the descriptor, which must outlive the watch: close it in `stopped`.
+ * Owns      Not the descriptor. It must stay open until `stopped`, where the user may close it.
  * Threads   The loop's.
  */
 #ifndef MILLRACE_LIB_LOOP_DOORBELL_H
@@ -16,11 +16,13 @@ struct mr_doorbell {
 	bool stopping;
 	uint8_t data[256];
 	void (*received)(struct mr_doorbell *b, size_t bytes);
-	/* Last call: after mr_doorbell_stop, or by itself with the error that ended the reading. */
+	/* The last call: after mr_doorbell_stop (error 0), or because of the error that ended the
+	 * reading. */
 	void (*stopped)(struct mr_doorbell *b, int error);
 };
 
-/* `received` and `stopped` are set. Makes the descriptor's reads wait, as the ring wants them. */
+/* Starts to read; `received` and `stopped` must be set. Makes the descriptor blocking, as io_uring
+ * needs it. 0 or -errno. */
 int mr_doorbell_start(struct mr_doorbell *b, struct mr_loop *l, int fd);
 void mr_doorbell_stop(struct mr_doorbell *b);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The io_uring: set-up, submission, waiting, dispatch. */
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
@@ -7,9 +8,9 @@
 
 #include "lib/loop/loop.h"
 
-/* Completions handled in one go before timers and rings get their turn. */
+/* Completions handled at once before timers and rings get their turn. */
 #define BATCH 64u
-/* linux/io_uring.h of 6.15; younger than the headers that are built with. */
+/* From linux/io_uring.h of 6.15; the headers of the build may be older. */
 #define ENTER_NO_IOWAIT (1u << 7)
 #define FEAT_NO_IOWAIT  (1u << 17)
 
@@ -21,7 +22,8 @@ uint64_t mr_loop_now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-/* What the ring may ever be used for, by whoever runs code in this process. */
+/* Restricts the ring to the operations in use, so that nobody who runs code in this process can use
+ * it for others. */
 static int restrict_and_enable(struct io_uring *ring)
 {
 	static const uint8_t allowed[] = {
@@ -39,7 +41,7 @@ static int restrict_and_enable(struct io_uring *ring)
 		r[i].opcode = IORING_RESTRICTION_SQE_OP;
 		r[i].sqe_op = allowed[i];
 	}
-	/* liburing 2.3 declares calls of their own for these two, but does not export them. */
+	/* liburing 2.3 declares functions for these two calls, but does not export them. */
 	error = io_uring_register(
 		(unsigned)ring->ring_fd, IORING_REGISTER_RESTRICTIONS, r, sizeof(allowed));
 	if (error == 0)
@@ -50,7 +52,7 @@ static int restrict_and_enable(struct io_uring *ring)
 
 int mr_loop_open(struct mr_loop *l, unsigned entries)
 {
-	/* More completions than submissions may be outstanding: one for each connection. */
+	/* More completions than submissions may be pending: one for each connection. */
 	struct io_uring_params p = {
 		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED,
 		.cq_entries = entries * 8,
@@ -83,7 +85,7 @@ static struct io_uring_sqe *free_entry(struct mr_loop *l)
 	struct io_uring_sqe *e = io_uring_get_sqe(&l->ring);
 
 	while (e == NULL) {
-		/* Takes all: there are fewer operations than completion entries. */
+		/* Submits all entries: there are fewer operations than completion entries. */
 		(void)io_uring_submit(&l->ring);
 		e = io_uring_get_sqe(&l->ring);
 	}
@@ -96,7 +98,7 @@ struct io_uring_sqe *mr_loop_start(struct mr_loop *l, struct mr_op *op)
 
 	assert(!op->pending && op->done != NULL);
 	op->pending = true;
-	/* Preparing overwrites all of the entry but this. */
+	/* Preparing a submission overwrites everything but the user data. */
 	io_uring_sqe_set_data(e, op);
 	return e;
 }
@@ -112,7 +114,8 @@ void mr_loop_cancel(struct mr_loop *l, struct mr_op *op)
 	io_uring_sqe_set_data(e, NULL);
 }
 
-/* One by one: what an operation's end sets free must not be told of its other ends later. */
+/* Handles completions one by one: if one frees an object, later completions of that object must not
+ * be in hand already. */
 static unsigned dispatch(struct mr_loop *l)
 {
 	struct io_uring_cqe *c;
@@ -144,7 +147,7 @@ unsigned mr_loop_poll(struct mr_loop *l)
 	return count;
 }
 
-/* Until the next timer; NULL: for ever. */
+/* Returns the time until the next timer; NULL: for ever. */
 static struct timespec *time_left(const struct mr_loop *l, struct timespec *left)
 {
 	uint64_t now, ns;
@@ -172,9 +175,10 @@ static void wait_inside(const struct mr_loop *l, const struct timespec *left)
 		(sigset_t *)(void *)&arg, sizeof(arg));
 }
 
-/* A task that waits inside a ring with requests pending counts as waiting for I/O, and an idle bus as
- * I/O pressure of 100 % (/proc/pressure/io). Kernels from 6.15 on can be told that this is no such
- * wait; with others the ring's descriptor is polled, which takes a few microseconds more. */
+/* Waits for a completion or the next timer. A task that waits inside a ring with pending requests
+ * counts as waiting for I/O: an idle bus would show an I/O pressure of 100 % (/proc/pressure/io).
+ * Kernels from 6.15 on have a flag against this. With older ones we poll the ring's descriptor,
+ * which takes a few microseconds more. */
 static void wait_for_completion(const struct mr_loop *l)
 {
 	struct pollfd ring = {.fd = l->ring.ring_fd, .events = POLLIN};

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Timers are in an unsorted list: there are at most a hundred, and it is searched only when one is
+ * due. */
 #include <stddef.h>
 
 #include "lib/loop/loop.h"
-
-/* A list without order: there are at most a hundred, and they are looked at only when one is due. */
 
 void mr_loop_timer_start(struct mr_loop *l, struct mr_loop_timer *t, uint64_t after_ns)
 {
@@ -29,7 +29,7 @@ void mr_loop_timer_stop(struct mr_loop *l, struct mr_loop_timer *t)
 	if (t->next != NULL)
 		t->next->previous = t->previous;
 	t->at_ns = 0;
-	/* next_ns may be early now; the wait that ends for nothing sets it right. */
+	/* next_ns may be too early now; the wait that ends for nothing corrects it. */
 }
 
 static struct mr_loop_timer *find_due(struct mr_loop *l, uint64_t now_ns)
@@ -51,7 +51,7 @@ unsigned mr_loop_timers_run(struct mr_loop *l, uint64_t now_ns)
 
 	if (now_ns < l->next_ns)
 		return 0;
-	/* One that starts itself again is due later than now, so this ends. */
+	/* Ends, because a timer that starts itself again is due later than now. */
 	while ((t = find_due(l, now_ns)) != NULL) {
 		mr_loop_timer_stop(l, t);
 		t->fire(t);

@@ -86,7 +86,7 @@ kill -STOP "$slow"
 seq 300000 | "$millrace" pub slow.one --stdin-lines
 wait_for "status tells of the receiver" trouble_has receiver_slow
 kill -CONT "$slow"
-wait_for "its end is logged" has_line "$bus_log" 'receivers are slow no longer'
+wait_for "its end is logged" has_line "$bus_log" 'receivers are no longer slow'
 expect_equal "begin is logged" "$(logged 'receivers are slow: ')" 1
 expect_match "log" "$(cat "$bus_log")" 'receivers are slow: .* session=0x'
 seq 200000 >"$dir/lines"
