@@ -127,7 +127,7 @@ static bool take_number(struct mr_udp *u, const struct mrf_frame_header *frame, 
 	if (stands_outside(frame, at))
 		return true;
 	if (frame->sequence == 0 ||
-		mr_frame_take(&u->window, frame->sequence, &lost) == MR_FRAME_AGAIN) {
+		mr_frame_take(&u->window, frame->sequence, &lost) == MR_FRAME_DUPLICATE) {
 		u->frames_duplicate++;
 		return false;
 	}
@@ -259,7 +259,7 @@ static void answer(struct mr_client *c)
 		return;
 	if (mr_udp_reliable_is_out(c->udp))
 		mr_udp_send_reliable(c, mr_now_ns());
-	if (mr_reliable_rx_owes(&r->rx, MR_UDP_ACK_FRAMES))
+	if (mr_reliable_rx_ack_due(&r->rx, MR_UDP_ACK_FRAMES))
 		mr_udp_send_ack(c);
 }
 

@@ -187,8 +187,8 @@ bool mr_udp_reliable_take(
 		else
 			drain(c);
 		break;
-	case MR_RELIABLE_AHEAD: keep(r, frame->sequence, at, bytes); break;
-	case MR_RELIABLE_AGAIN: c->udp->frames_duplicate++; return true;
+	case MR_RELIABLE_EARLY: keep(r, frame->sequence, at, bytes); break;
+	case MR_RELIABLE_DUPLICATE: c->udp->frames_duplicate++; return true;
 	default: c->malformed++; return false;
 	}
 	c->udp->frames_received++;

@@ -74,7 +74,7 @@ static struct mrf_frame_header head_of(const struct mr_client *c, enum mr_udp_fl
 	if (r->on) {
 		uint32_t ack, credit;
 
-		mr_reliable_rx_say(&r->rx, r->rx.slots, &ack, &credit, NULL);
+		mr_reliable_rx_ack(&r->rx, r->rx.slots, &ack, &credit, NULL);
 		mr_frame_write_ack(&head, ack, credit);
 	}
 	if (flow == MR_UDP_RELIABLE)
@@ -327,7 +327,7 @@ static bool send_some(struct mr_client *c, enum mr_udp_flow flow, unsigned *erro
 		return true;
 	}
 	/* What the frames would have said of the other way is still to be said. */
-	u->reliable.rx.say_now = u->reliable.on;
+	u->reliable.rx.ack_due = u->reliable.on;
 	return recover(c, flow, errno, ++*errors);
 }
 
@@ -448,7 +448,7 @@ static void send_again(struct mr_client *c, uint64_t now_ns)
 	unsigned count = 0;
 
 	while (!c->eof &&
-		(f = mr_reliable_tx_again(&r->tx, now_ns, &sequence, &timed_out)) != NULL) {
+		(f = mr_reliable_tx_retransmit(&r->tx, now_ns, &sequence, &timed_out)) != NULL) {
 		r->timeouts += timed_out;
 		pack_again(u, count++, f, sequence, &head);
 		if (count < MR_UDP_CALLS_MAX)
@@ -517,7 +517,7 @@ void mr_udp_send_ack(struct mr_client *c)
 	uint64_t came[MR_RELIABLE_SACK_WORDS];
 	uint8_t frame[HEADER_BYTES + sizeof(struct mrf_message_header) + sizeof(came)];
 	uint32_t ack, credit, bytes = HEADER_BYTES;
-	uint32_t words = mr_reliable_rx_say(&r->rx, r->rx.slots, &ack, &credit, came);
+	uint32_t words = mr_reliable_rx_ack(&r->rx, r->rx.slots, &ack, &credit, came);
 	uint32_t said = words * (uint32_t)sizeof(came[0]);
 
 	mr_frame_write(frame, c->session, 0, words > 0);
@@ -531,5 +531,5 @@ void mr_udp_send_ack(struct mr_client *c)
 	if (send_small(c, frame, bytes))
 		c->udp->told_tx_ns = mr_now_ns();
 	else
-		r->rx.say_now = true;
+		r->rx.ack_due = true;
 }

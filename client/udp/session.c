@@ -203,18 +203,18 @@ static bool looks_again(struct mr_client *c)
 {
 	struct mr_udp_reliable *r = &c->udp->reliable;
 	uint64_t now_ns = mr_now_ns();
-	bool soon = now_ns - r->rest_ns < SOON_NS && r->rx.unsaid != r->unsaid_seen;
+	bool soon = now_ns - r->rest_ns < SOON_NS && r->rx.ack_pending != r->ack_pending_seen;
 
 	r->rest_ns = now_ns;
-	r->unsaid_seen = r->rx.unsaid;
-	return soon && c->epoll_fd < 0 && !mr_reliable_rx_owes(&r->rx, MR_UDP_ACK_FRAMES);
+	r->ack_pending_seen = r->rx.ack_pending;
+	return soon && c->epoll_fd < 0 && !mr_reliable_rx_ack_due(&r->rx, MR_UDP_ACK_FRAMES);
 }
 
 static void rest(struct mr_client *c)
 {
 	struct mr_udp_reliable *r = &c->udp->reliable;
 
-	if (r->on && !c->eof && mr_reliable_rx_owes(&r->rx, 1) && !looks_again(c))
+	if (r->on && !c->eof && mr_reliable_rx_ack_due(&r->rx, 1) && !looks_again(c))
 		mr_udp_send_ack(c);
 }
 
@@ -225,7 +225,7 @@ static bool arm(struct mr_client *c)
 	struct mr_udp_reliable *r = &c->udp->reliable;
 
 	mr_udp_reliable_drain(c);
-	if (r->on && !c->eof && mr_reliable_rx_owes(&r->rx, 1))
+	if (r->on && !c->eof && mr_reliable_rx_ack_due(&r->rx, 1))
 		mr_udp_send_ack(c);
 	return !c->eof && mr_bytes_readable(&c->down) == 0;
 }

@@ -110,8 +110,8 @@ struct mr_udp_reliable {
 	uint8_t *slots; /* rx.slots of slot_bytes */
 	uint32_t slot_bytes;
 	uint32_t kept_bytes[MR_RELIABLE_WINDOW_MAX]; /* in each slot */
-	uint64_t rest_ns;     /* when all was handed out the last time and an ack was owed, */
-	uint32_t unsaid_seen; /* and for how many frames */
+	uint64_t rest_ns;          /* when all was handed out the last time and an ack was owed, */
+	uint32_t ack_pending_seen; /* and for how many frames */
 	/* over the client's life */
 	uint64_t frames_sent; /* without those sent again */
 	uint64_t frames_received;

@@ -53,8 +53,8 @@ struct mr_flow {
 	uint32_t open_used; /* header included */
 	uint32_t open_messages;
 	/* the worker's notes */
-	uint32_t unsaid_seen; /* frames that were unsaid a round ago */
-	uint32_t season;      /* in which it last took a frame */
+	uint32_t ack_pending_seen; /* acks pending a round ago */
+	uint32_t season;           /* in which it last took a frame */
 	uint64_t
 		leaving; /* cycles when it was to be closed, for what is in the log to go; 0: it is not */
 	bool speaks; /* the client has acknowledged something: it knows the flow */

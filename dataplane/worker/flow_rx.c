@@ -33,7 +33,7 @@ static void process_ack(struct mr_worker *w, struct mr_session *s, const struct 
 static void take_ack(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
 	uint64_t came[MR_RELIABLE_SACK_WORDS];
-	int words = mr_reliable_came(&f->header, f->at + sizeof(f->header),
+	int words = mr_reliable_selective_ack(&f->header, f->at + sizeof(f->header),
 		f->bytes - (uint32_t)sizeof(f->header), came);
 
 	if (mr_unlikely(words < 0)) {
@@ -272,7 +272,7 @@ static struct mr_flow_slot *room_for(struct mr_worker *w, struct mr_session *s, 
 					    : mr_early_take(&w->early, flow, s->peer);
 
 	if (mr_unlikely(slot == NULL)) {
-		flow->rx.say_now = true; /* with how much credit there is */
+		flow->rx.ack_due = true; /* with how much credit there is */
 		mr_count(w->stats->drop_early_full, 1);
 	}
 	return slot;
@@ -294,7 +294,7 @@ static void take_later(struct mr_worker *w, struct mr_session *s, const struct m
 	struct mr_flow_slot *slot = NULL;
 	struct mr_frame_messages k = messages_of(f);
 
-	if (order == MR_RELIABLE_NEXT || order == MR_RELIABLE_AHEAD) {
+	if (order == MR_RELIABLE_NEXT || order == MR_RELIABLE_EARLY) {
 		slot = room_for(w, s, order == MR_RELIABLE_NEXT);
 		if (slot == NULL) {
 			mr_worker_note_life(w, s);
@@ -302,7 +302,7 @@ static void take_later(struct mr_worker *w, struct mr_session *s, const struct m
 		}
 	}
 	(void)mr_reliable_rx_take(&flow->rx, f->header.sequence);
-	if (order == MR_RELIABLE_AGAIN) {
+	if (order == MR_RELIABLE_DUPLICATE) {
 		/* A publisher that is held up has nothing else to send: a sign of life. */
 		mr_worker_note_life(w, s);
 		mr_count(w->stats->drop_reliable_again, 1);

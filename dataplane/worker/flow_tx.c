@@ -47,7 +47,7 @@ static void write_ack(struct mr_worker *w, struct mr_session *s, uint8_t *header
 {
 	uint32_t ack, credit;
 
-	*words = mr_reliable_rx_say(&s->remote->flow.rx, share_of(w, s), &ack, &credit, came);
+	*words = mr_reliable_rx_ack(&s->remote->flow.rx, share_of(w, s), &ack, &credit, came);
 	mr_frame_write_ack(header, ack, credit);
 }
 
@@ -218,7 +218,7 @@ static void send_again(struct mr_worker *w, struct mr_session *s, uint64_t now_n
 		uint32_t sequence;
 		bool timed_out;
 		const struct mr_reliable_frame *frame =
-			mr_reliable_tx_again(&flow->tx, now_ns, &sequence, &timed_out);
+			mr_reliable_tx_retransmit(&flow->tx, now_ns, &sequence, &timed_out);
 
 		if (frame == NULL)
 			return;
@@ -252,14 +252,14 @@ static bool service_flow(struct mr_worker *w, struct mr_session *s, uint64_t now
 		if (mr_reliable_tx_probe(&flow->tx, now_ns, &sequence))
 			send_probe(w, s, sequence);
 	}
-	if (mr_reliable_rx_owes(&flow->rx, ACK_FRAMES) ||
-		(flow->rx.unsaid > 0 && flow->rx.unsaid == flow->unsaid_seen)) {
+	if (mr_reliable_rx_ack_due(&flow->rx, ACK_FRAMES) ||
+		(flow->rx.ack_pending > 0 && flow->rx.ack_pending == flow->ack_pending_seen)) {
 		send_ack(w, s);
 		w->moved = true;
 	}
-	flow->unsaid_seen = flow->rx.unsaid;
+	flow->ack_pending_seen = flow->rx.ack_pending;
 	w->flows.any_waits |= mr_reliable_rx_waits(&flow->rx);
-	return flow->rx.unsaid > 0 || flow->rx.say_now || mr_reliable_rx_waits(&flow->rx) ||
+	return flow->rx.ack_pending > 0 || flow->rx.ack_due || mr_reliable_rx_waits(&flow->rx) ||
 	       mr_reliable_tx_due_ns(&flow->tx) != UINT64_MAX;
 }
 

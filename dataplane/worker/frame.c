@@ -111,7 +111,7 @@ static bool take_sequence(struct mr_worker *w, struct mr_session *s, const struc
 	int64_t lost;
 	enum mr_frame_order order = mr_frame_take(&r->window, f->header.sequence, &lost);
 
-	if (mr_unlikely(order == MR_FRAME_AGAIN)) {
+	if (mr_unlikely(order == MR_FRAME_DUPLICATE)) {
 		mr_count(w->stats->drop_duplicate_frame, 1);
 		mr_count(s->stats->frames_duplicate, 1);
 		return false;

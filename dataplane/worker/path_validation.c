@@ -77,7 +77,7 @@ bool mr_worker_validate_path(struct mr_worker *w, struct mr_session *s, const st
 	}
 	/* One that somebody has recorded does not move the session back; it is counted as what it is by
 	 * who looks at its sequence next. */
-	if (mr_frame_take(&window, f->header.sequence, &lost) == MR_FRAME_AGAIN)
+	if (mr_frame_take(&window, f->header.sequence, &lost) == MR_FRAME_DUPLICATE)
 		return true;
 	mr_worker_seal(w, s); /* under way to where it was begun for */
 	adopt_path(s, f, most);

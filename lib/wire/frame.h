@@ -95,9 +95,9 @@ struct mr_frame_window {
 };
 
 enum mr_frame_order {
-	MR_FRAME_NEXT,  /* later than all before */
-	MR_FRAME_LATE,  /* fills a gap */
-	MR_FRAME_AGAIN, /* came already, or is older than the window */
+	MR_FRAME_NEXT,      /* later than all before */
+	MR_FRAME_LATE,      /* fills a gap */
+	MR_FRAME_DUPLICATE, /* came already, or is older than the window */
 };
 
 /* Takes a sequence; *lost is what it adds to the count of frames lost, -1 for one that came late.
@@ -117,7 +117,7 @@ static inline enum mr_frame_order mr_frame_take(
 	}
 	ahead = w->highest - sequence;
 	if (ahead >= 64 || (w->seen >> ahead & 1) != 0)
-		return MR_FRAME_AGAIN;
+		return MR_FRAME_DUPLICATE;
 	w->seen |= 1ull << ahead;
 	*lost = -1;
 	return MR_FRAME_LATE;

@@ -81,7 +81,7 @@ void mr_id_window_note_behind(struct mr_id_window *w, uint64_t id)
 /* So far ahead that nothing of the window is left, and none of the last 65,536 came. */
 static void begin_anew(struct mr_id_window *w, uint64_t word)
 {
-	memset(w->came, 0, sizeof(w->came));
+	memset(w->received, 0, sizeof(w->received));
 	w->gaps_count = 0;
 	w->gaps_filled = 0;
 	w->floor = (word - MR_ID_WINDOW_WORDS) * 64;
@@ -99,10 +99,10 @@ void mr_id_window_advance(struct mr_id_window *w, uint64_t id)
 		return;
 	}
 	for (uint64_t at = w->top / 64 + 1; at <= word; at++) {
-		uint64_t *came = &w->came[at % MR_ID_WINDOW_WORDS];
+		uint64_t *received = &w->received[at % MR_ID_WINDOW_WORDS];
 
-		if (at >= MR_ID_WINDOW_WORDS && *came != ALL)
-			add(w, at - MR_ID_WINDOW_WORDS, ~*came);
-		*came = 0;
+		if (at >= MR_ID_WINDOW_WORDS && *received != ALL)
+			add(w, at - MR_ID_WINDOW_WORDS, ~*received);
+		*received = 0;
 	}
 }

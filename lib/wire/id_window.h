@@ -34,9 +34,9 @@ struct mr_id_gap {
 };
 
 struct mr_id_window {
-	uint64_t top;                      /* the highest that came; 0: none did, or 0 itself */
-	uint64_t came[MR_ID_WINDOW_WORDS]; /* by id modulo MR_ID_WINDOW_IDS */
-	uint64_t floor;                    /* of ids below it nobody knows */
+	uint64_t top;                          /* the highest that came; 0: none did, or 0 itself */
+	uint64_t received[MR_ID_WINDOW_WORDS]; /* by id modulo MR_ID_WINDOW_IDS */
+	uint64_t floor;                        /* of ids below it nobody knows */
 	uint32_t gaps_first;
 	uint32_t gaps_count;
 	uint32_t gaps_filled;                  /* of which nothing is missing any more */
@@ -79,7 +79,7 @@ static inline enum mr_id_sight mr_id_window_look(const struct mr_id_window *w, u
 		return MR_ID_NEW;
 	if (!mr_id_window_holds(w, id))
 		return mr_id_window_look_behind(w, id);
-	return w->came[mr_id_window_slot(id)] & mr_id_window_bit(id) ? MR_ID_KNOWN : MR_ID_NEW;
+	return w->received[mr_id_window_slot(id)] & mr_id_window_bit(id) ? MR_ID_KNOWN : MR_ID_NEW;
 }
 
 /* It came. One below the floor leaves no trace. */
@@ -93,7 +93,7 @@ static inline void mr_id_window_note(struct mr_id_window *w, uint64_t id)
 		mr_id_window_note_behind(w, id);
 		return;
 	}
-	w->came[mr_id_window_slot(id)] |= mr_id_window_bit(id);
+	w->received[mr_id_window_slot(id)] |= mr_id_window_bit(id);
 }
 
 #endif

@@ -28,7 +28,7 @@ static int32_t ahead(uint32_t from, uint32_t to)
 	return (int32_t)(to - from);
 }
 
-static uint32_t least(uint32_t a, uint32_t b)
+static uint32_t min(uint32_t a, uint32_t b)
 {
 	return a < b ? a : b;
 }
@@ -51,7 +51,7 @@ void mr_reliable_tx_init(struct mr_reliable_tx *t, struct mr_reliable_frame *fra
 		.frames_count = frames_count,
 		.first = 1,
 		.next = 1,
-		.limit = 1 + least(credit, MR_RELIABLE_WINDOW_MAX),
+		.limit = 1 + min(credit, MR_RELIABLE_WINDOW_MAX),
 		.window = WINDOW_FIRST,
 		.later = LATER_FRAMES,
 		.round = 1,
@@ -62,7 +62,7 @@ void mr_reliable_tx_init(struct mr_reliable_tx *t, struct mr_reliable_frame *fra
 /* Of which the path may still be full: neither known to have come nor held for lost. */
 static uint32_t in_flight(const struct mr_reliable_tx *t)
 {
-	return without_zero(t->first, ahead(t->first, t->next)) - t->came - t->lost;
+	return without_zero(t->first, ahead(t->first, t->next)) - t->received - t->lost;
 }
 
 uint32_t mr_reliable_tx_room(const struct mr_reliable_tx *t)
@@ -71,7 +71,7 @@ uint32_t mr_reliable_tx_room(const struct mr_reliable_tx *t)
 	uint32_t granted = without_zero(t->next, ahead(t->next, t->limit));
 	uint32_t entries = without_zero(t->next, ahead(t->next, t->first + t->frames_count));
 
-	return least(least(granted, entries), t->window > flying ? t->window - flying : 0);
+	return min(min(granted, entries), t->window > flying ? t->window - flying : 0);
 }
 
 static uint64_t rto_ns(const struct mr_reliable_tx *t)
@@ -82,12 +82,12 @@ static uint64_t rto_ns(const struct mr_reliable_tx *t)
 		rto = MR_RELIABLE_RTO_NS;
 	else if (rto < MR_RELIABLE_RTO_NS_MIN)
 		rto = MR_RELIABLE_RTO_NS_MIN;
-	rto <<= least(t->backoff / 2, BACKOFF_MAX);
+	rto <<= min(t->backoff / 2, BACKOFF_MAX);
 	return rto < MR_RELIABLE_RTO_NS_MAX ? rto : MR_RELIABLE_RTO_NS_MAX;
 }
 
 /* From now on: for an ack of what is out, or for credit that was promised to come. */
-static void wait_from(struct mr_reliable_tx *t, uint64_t now_ns)
+static void start_timer(struct mr_reliable_tx *t, uint64_t now_ns)
 {
 	bool nothing_yet = t->limit == 1 && t->next == 1;
 
@@ -115,13 +115,13 @@ uint32_t mr_reliable_tx_sent(
 	mark_sent(t, f, now_ns);
 	t->next = mr_reliable_after(t->next);
 	if (alone)
-		wait_from(t, now_ns);
+		start_timer(t, now_ns);
 	if (in_flight(t) >= t->window)
 		t->filled = true;
 	return sequence;
 }
 
-static void measure(struct mr_reliable_tx *t, uint64_t rtt, uint64_t now_ns)
+static void update_rtt(struct mr_reliable_tx *t, uint64_t rtt, uint64_t now_ns)
 {
 	uint64_t off;
 
@@ -144,7 +144,7 @@ static void measure(struct mr_reliable_tx *t, uint64_t rtt, uint64_t now_ns)
 }
 
 /* A round trip is over: by its shortest delay. */
-static void adapt(struct mr_reliable_tx *t, uint64_t now_ns)
+static void adapt_window(struct mr_reliable_tx *t, uint64_t now_ns)
 {
 	uint64_t target = t->rtt_least_ns / 2;
 	uint64_t queue = t->rtt_round_ns - t->rtt_least_ns;
@@ -164,7 +164,7 @@ static void adapt(struct mr_reliable_tx *t, uint64_t now_ns)
 			t->window = WINDOW_LEAST;
 	} else if (t->filled) {
 		t->window += t->window / (queue < target / 2 ? 2 : 8) + 1;
-		t->window = least(t->window, MR_RELIABLE_WINDOW_MAX);
+		t->window = min(t->window, MR_RELIABLE_WINDOW_MAX);
 	}
 }
 
@@ -172,7 +172,7 @@ static void end_round(struct mr_reliable_tx *t, uint64_t now_ns)
 {
 	if (ahead(t->round, t->first) < 0)
 		return;
-	adapt(t, now_ns);
+	adapt_window(t, now_ns);
 	t->later -= (t->later - LATER_FRAMES + LATER_SHARE - 1) / LATER_SHARE;
 	t->round = t->next;
 	t->rtt_round_ns = UINT64_MAX;
@@ -180,23 +180,23 @@ static void end_round(struct mr_reliable_tx *t, uint64_t now_ns)
 }
 
 /* The ack came too soon to be of the frame as it was sent again: it had not been lost. */
-static bool came_before_sent_again(
+static bool retransmit_was_spurious(
 	const struct mr_reliable_tx *t, const struct mr_reliable_frame *f, uint64_t now_ns)
 {
 	return f->sends > 1 && now_ns - f->sent_ns < t->rtt_least_ns;
 }
 
-/* It came, as is said for the first time. *latest: the one of them that was sent last. */
-static void note_came(struct mr_reliable_tx *t, struct mr_reliable_frame *f, uint64_t now_ns,
+/* It came, as is ack_bytes for the first time. *latest: the one of them that was sent last. */
+static void note_received(struct mr_reliable_tx *t, struct mr_reliable_frame *f, uint64_t now_ns,
 	const struct mr_reliable_frame **latest)
 {
 	if (f->lost)
 		t->lost--;
 	f->lost = false;
-	if (came_before_sent_again(t, f, now_ns)) {
+	if (retransmit_was_spurious(t, f, now_ns)) {
 		if (t->window_before > t->window)
 			t->window = t->window_before;
-		t->later = least(2 * t->later, LATER_FRAMES_MAX);
+		t->later = min(2 * t->later, LATER_FRAMES_MAX);
 	} else if (ahead(t->newest, f->order) > 0) {
 		t->newest = f->order;
 		t->newest_ns = f->sent_ns;
@@ -206,24 +206,24 @@ static void note_came(struct mr_reliable_tx *t, struct mr_reliable_frame *f, uin
 }
 
 /* All before `ack` are out of the log. */
-static int take_up_to(struct mr_reliable_tx *t, uint32_t ack, uint64_t now_ns,
+static int take_cumulative_ack(struct mr_reliable_tx *t, uint32_t ack, uint64_t now_ns,
 	const struct mr_reliable_frame **latest)
 {
-	int gone = 0;
+	int acknowledged = 0;
 
-	for (; ahead(t->first, ack) > 0; t->first = mr_reliable_after(t->first), gone++) {
+	for (; ahead(t->first, ack) > 0; t->first = mr_reliable_after(t->first), acknowledged++) {
 		struct mr_reliable_frame *f = mr_reliable_tx_frame(t, t->first);
 
-		if (f->came)
-			t->came--;
+		if (f->received)
+			t->received--;
 		else
-			note_came(t, f, now_ns, latest);
+			note_received(t, f, now_ns, latest);
 	}
-	return gone;
+	return acknowledged;
 }
 
-static bool take_came(struct mr_reliable_tx *t, uint32_t from, uint64_t word, uint64_t now_ns,
-	const struct mr_reliable_frame **latest)
+static bool take_selective_ack(struct mr_reliable_tx *t, uint32_t from, uint64_t word,
+	uint64_t now_ns, const struct mr_reliable_frame **latest)
 {
 	bool any = false;
 
@@ -231,11 +231,11 @@ static bool take_came(struct mr_reliable_tx *t, uint32_t from, uint64_t word, ui
 		uint32_t sequence = from + (uint32_t)__builtin_ctzll(word);
 		struct mr_reliable_frame *f = mr_reliable_tx_frame(t, sequence);
 
-		if (sequence == 0 || ahead(t->first, sequence) < 0 || f->came)
+		if (sequence == 0 || ahead(t->first, sequence) < 0 || f->received)
 			continue;
-		note_came(t, f, now_ns, latest);
-		f->came = true;
-		t->came++;
+		note_received(t, f, now_ns, latest);
+		f->received = true;
+		t->received++;
 		any = true;
 	}
 	return any;
@@ -258,7 +258,7 @@ static void find_lost(struct mr_reliable_tx *t, uint32_t end)
 		 * behind. */
 		if (f->sends == 1 && ahead(f->order, t->newest) < 0)
 			break;
-		if (f->came || f->lost || !is_lost(t, f))
+		if (f->received || f->lost || !is_lost(t, f))
 			continue;
 		f->lost = true;
 		t->lost++;
@@ -269,67 +269,69 @@ static void find_lost(struct mr_reliable_tx *t, uint32_t end)
  * takes, and that time-outs are not too short for it (RFC 6298 §3, §5); of one that was sent again, word within the
  * time that is known says that at least. One that was sent before another that is known to have come says neither:
  * it may have come long ago, and the word of it was lost. */
-static void learn(struct mr_reliable_tx *t, const struct mr_reliable_frame *latest, uint64_t now_ns)
+static void sample_rtt(
+	struct mr_reliable_tx *t, const struct mr_reliable_frame *latest, uint64_t now_ns)
 {
 	uint64_t since = now_ns - latest->sent_ns;
 
 	if (latest->order != t->newest)
 		return;
 	if (latest->sends == 1)
-		measure(t, since, now_ns);
+		update_rtt(t, since, now_ns);
 	if (latest->sends == 1 || (t->rtt_ns != 0 && since <= t->rtt_ns + 4 * t->rtt_var_ns))
 		t->backoff = 0;
 }
 
 /* Never of what was not sent, nor beyond any window. */
-static bool makes_sense(const struct mr_reliable_tx *t, uint32_t ack, uint32_t credit,
-	const uint64_t *came, uint32_t words)
+static bool ack_is_valid(const struct mr_reliable_tx *t, uint32_t ack, uint32_t credit,
+	const uint64_t *received, uint32_t words)
 {
 	if (ack == 0 || credit > MR_RELIABLE_WINDOW_MAX || ahead(t->next, ack) > 0 ||
 		words > MR_RELIABLE_SACK_WORDS)
 		return false;
-	while (words > 0 && came[words - 1] == 0)
+	while (words > 0 && received[words - 1] == 0)
 		words--;
 	if (words == 0)
 		return true;
-	return ahead(t->next, ack + 64 * words - (uint32_t)__builtin_clzll(came[words - 1])) < 0;
+	return ahead(t->next, ack + 64 * words - (uint32_t)__builtin_clzll(received[words - 1])) <
+	       0;
 }
 
 int mr_reliable_tx_ack(struct mr_reliable_tx *t, uint32_t ack, uint32_t credit,
-	const uint64_t *came, uint32_t words, uint64_t now_ns)
+	const uint64_t *received, uint32_t words, uint64_t now_ns)
 {
-	bool was_shut = ahead(t->next, t->limit) <= 0;
+	bool was_blocked = ahead(t->next, t->limit) <= 0;
 	const struct mr_reliable_frame *latest = NULL;
 	bool any = false;
-	int gone;
+	int acknowledged;
 
-	if (!makes_sense(t, ack, credit, came, words))
+	if (!ack_is_valid(t, ack, credit, received, words))
 		return -EPROTO;
 	if (ahead(t->limit, ack + credit) > 0) {
 		t->limit = ack + credit;
 		t->backoff = t->first == t->next ? 0 : t->backoff;
 	}
-	gone = take_up_to(t, ack, now_ns, &latest);
+	acknowledged = take_cumulative_ack(t, ack, now_ns, &latest);
 	for (uint32_t i = 0; i < words; i++)
-		any |= take_came(t, ack + 1 + 64 * i, came[i], now_ns, &latest);
+		any |= take_selective_ack(t, ack + 1 + 64 * i, received[i], now_ns, &latest);
 	if (latest != NULL)
-		learn(t, latest, now_ns);
-	if (gone > 0 || any) {
+		sample_rtt(t, latest, now_ns);
+	if (acknowledged > 0 || any) {
 		t->window_before = 0;
 		end_round(t, now_ns);
 	}
 	if (t->first != t->next)
-		find_lost(t, came != NULL ? t->next : mr_reliable_after(t->first));
-	if (gone > 0 || any || (was_shut && t->first == t->next))
-		wait_from(t, now_ns);
-	return gone;
+		find_lost(t, received != NULL ? t->next : mr_reliable_after(t->first));
+	if (acknowledged > 0 || any || (was_blocked && t->first == t->next))
+		start_timer(t, now_ns);
+	return acknowledged;
 }
 
-int mr_reliable_came(const struct mrf_frame_header *frame, const uint8_t *at, uint32_t bytes,
-	uint64_t came[MR_RELIABLE_SACK_WORDS])
+int mr_reliable_selective_ack(const struct mrf_frame_header *frame, const uint8_t *at,
+	uint32_t bytes, uint64_t received[MR_RELIABLE_SACK_WORDS])
 {
 	struct mrf_message_header h;
-	uint32_t said;
+	uint32_t ack_bytes;
 
 	if (frame->messages == 0)
 		return 0;
@@ -337,11 +339,12 @@ int mr_reliable_came(const struct mrf_frame_header *frame, const uint8_t *at, ui
 	if (frame->messages != 1 || h.kind != MRF_MESSAGE_KIND_ACK || h.flags != 0 ||
 		h.bytes != bytes || h.bytes <= sizeof(h))
 		return -1;
-	said = (uint32_t)h.bytes - (uint32_t)sizeof(h);
-	if (said % sizeof(came[0]) != 0 || said > MR_RELIABLE_SACK_WORDS * sizeof(came[0]))
+	ack_bytes = (uint32_t)h.bytes - (uint32_t)sizeof(h);
+	if (ack_bytes % sizeof(received[0]) != 0 ||
+		ack_bytes > MR_RELIABLE_SACK_WORDS * sizeof(received[0]))
 		return -1;
-	memcpy(came, at + sizeof(h), said);
-	return (int)(said / sizeof(came[0]));
+	memcpy(received, at + sizeof(h), ack_bytes);
+	return (int)(ack_bytes / sizeof(received[0]));
 }
 
 /* No ack in time: the oldest is sent again, whatever was to be sent of the others. */
@@ -357,14 +360,14 @@ static struct mr_reliable_frame *time_out(
 		t->window_before = t->window;
 	t->window = t->window / 2 > WINDOW_LEAST ? t->window / 2 : WINDOW_LEAST;
 	t->backoff++;
-	wait_from(t, now_ns);
+	start_timer(t, now_ns);
 	if (f->lost)
 		t->lost--;
 	f->lost = false;
 	return f;
 }
 
-static struct mr_reliable_frame *find_again(struct mr_reliable_tx *t, uint32_t *sequence)
+static struct mr_reliable_frame *next_lost(struct mr_reliable_tx *t, uint32_t *sequence)
 {
 	uint32_t flying = in_flight(t);
 
@@ -383,13 +386,13 @@ static struct mr_reliable_frame *find_again(struct mr_reliable_tx *t, uint32_t *
 	return NULL;
 }
 
-struct mr_reliable_frame *mr_reliable_tx_again(
+struct mr_reliable_frame *mr_reliable_tx_retransmit(
 	struct mr_reliable_tx *t, uint64_t now_ns, uint32_t *sequence, bool *timed_out)
 {
 	struct mr_reliable_frame *f;
 
 	*timed_out = t->due_ns != 0 && now_ns >= t->due_ns && t->first != t->next;
-	f = *timed_out ? time_out(t, now_ns, sequence) : find_again(t, sequence);
+	f = *timed_out ? time_out(t, now_ns, sequence) : next_lost(t, sequence);
 	if (f != NULL)
 		mark_sent(t, f, now_ns);
 	return f;
@@ -400,7 +403,7 @@ bool mr_reliable_tx_probe(struct mr_reliable_tx *t, uint64_t now_ns, uint32_t *s
 	if (t->due_ns == 0 || now_ns < t->due_ns || t->first != t->next)
 		return false;
 	t->backoff++;
-	wait_from(t, now_ns);
+	start_timer(t, now_ns);
 	*sequence = mr_reliable_before(t->first);
 	return true;
 }
@@ -413,23 +416,23 @@ void mr_reliable_rx_init(struct mr_reliable_rx *r, uint32_t slots, uint32_t cred
 		.taken = 1,
 		.slots = slots,
 		.most = slots,
-		.granted = 1 + least(credit, slots),
+		.granted = 1 + min(credit, slots),
 	};
 }
 
 /* `next` came: on to the first that did not. */
 static void advance(struct mr_reliable_rx *r)
 {
-	bool came;
+	bool received;
 
 	do {
-		came = (r->came[0] & 1) != 0;
-		r->ahead -= came;
+		received = (r->received[0] & 1) != 0;
+		r->ahead -= received;
 		for (uint32_t i = 0; i + 1 < MR_RELIABLE_SACK_WORDS; i++)
-			r->came[i] = r->came[i] >> 1 | r->came[i + 1] << 63;
-		r->came[MR_RELIABLE_SACK_WORDS - 1] >>= 1;
+			r->received[i] = r->received[i] >> 1 | r->received[i + 1] << 63;
+		r->received[MR_RELIABLE_SACK_WORDS - 1] >>= 1;
 		r->next++;
-	} while (came || r->next == 0);
+	} while (received || r->next == 0);
 }
 
 enum mr_reliable_order mr_reliable_rx_look(const struct mr_reliable_rx *r, uint32_t sequence)
@@ -439,10 +442,10 @@ enum mr_reliable_order mr_reliable_rx_look(const struct mr_reliable_rx *r, uint3
 	if (sequence == 0 || ahead(r->granted, sequence) >= 0)
 		return MR_RELIABLE_WINDOW;
 	if (d <= 0)
-		return d == 0 ? MR_RELIABLE_NEXT : MR_RELIABLE_AGAIN;
-	return (r->came[(uint32_t)(d - 1) / 64] >> (uint32_t)(d - 1) % 64 & 1) != 0
-		       ? MR_RELIABLE_AGAIN
-		       : MR_RELIABLE_AHEAD;
+		return d == 0 ? MR_RELIABLE_NEXT : MR_RELIABLE_DUPLICATE;
+	return (r->received[(uint32_t)(d - 1) / 64] >> (uint32_t)(d - 1) % 64 & 1) != 0
+		       ? MR_RELIABLE_DUPLICATE
+		       : MR_RELIABLE_EARLY;
 }
 
 enum mr_reliable_order mr_reliable_rx_take(struct mr_reliable_rx *r, uint32_t sequence)
@@ -452,26 +455,26 @@ enum mr_reliable_order mr_reliable_rx_take(struct mr_reliable_rx *r, uint32_t se
 
 	if (mr_likely(d == 0 && r->ahead == 0 && ahead(r->granted, sequence) < 0)) {
 		r->next = mr_reliable_after(r->next);
-		r->unsaid++;
+		r->ack_pending++;
 		return MR_RELIABLE_NEXT;
 	}
-	r->say_now = true;
+	r->ack_due = true;
 	if (sequence == 0 || ahead(r->granted, sequence) >= 0)
 		return MR_RELIABLE_WINDOW;
 	if (d < 0)
-		return MR_RELIABLE_AGAIN;
+		return MR_RELIABLE_DUPLICATE;
 	if (d == 0) {
-		r->unsaid++;
+		r->ack_pending++;
 		advance(r);
 		return MR_RELIABLE_NEXT;
 	}
 	bit = 1ull << (uint32_t)(d - 1) % 64;
-	if ((r->came[(uint32_t)(d - 1) / 64] & bit) != 0)
-		return MR_RELIABLE_AGAIN;
-	r->came[(uint32_t)(d - 1) / 64] |= bit;
+	if ((r->received[(uint32_t)(d - 1) / 64] & bit) != 0)
+		return MR_RELIABLE_DUPLICATE;
+	r->received[(uint32_t)(d - 1) / 64] |= bit;
 	r->ahead++;
-	r->unsaid++;
-	return MR_RELIABLE_AHEAD;
+	r->ack_pending++;
+	return MR_RELIABLE_EARLY;
 }
 
 void mr_reliable_rx_let_go(struct mr_reliable_rx *r)
@@ -480,30 +483,30 @@ void mr_reliable_rx_let_go(struct mr_reliable_rx *r)
 	r->taken = mr_reliable_after(r->taken);
 	/* Not each frame's: who waits for credit would send them one by one. */
 	if (ahead(r->granted, r->taken + r->most) >= (int32_t)(r->most / CREDIT_SHARE))
-		r->say_now = true;
+		r->ack_due = true;
 }
 
-uint32_t mr_reliable_rx_say(struct mr_reliable_rx *r, uint32_t most, uint32_t *ack,
-	uint32_t *credit, uint64_t came[MR_RELIABLE_SACK_WORDS])
+uint32_t mr_reliable_rx_ack(struct mr_reliable_rx *r, uint32_t most, uint32_t *ack,
+	uint32_t *credit, uint64_t received[MR_RELIABLE_SACK_WORDS])
 {
 	uint32_t grant, words = 0;
 	int32_t left;
 
-	r->most = least(most, r->slots);
+	r->most = min(most, r->slots);
 	grant = r->taken + r->most;
 	if (ahead(r->granted, grant) > 0)
 		r->granted = grant;
 	left = ahead(r->next, r->granted);
 	*ack = r->next;
 	*credit = left > 0 ? (uint32_t)left : 0;
-	r->unsaid = 0;
-	if (r->ahead == 0 || came != NULL)
-		r->say_now = false;
-	if (r->ahead == 0 || came == NULL)
+	r->ack_pending = 0;
+	if (r->ahead == 0 || received != NULL)
+		r->ack_due = false;
+	if (r->ahead == 0 || received == NULL)
 		return 0;
 	for (uint32_t i = 0; i < MR_RELIABLE_SACK_WORDS; i++) {
-		came[i] = r->came[i];
-		if (came[i] != 0)
+		received[i] = r->received[i];
+		if (received[i] != 0)
 			words = i + 1;
 	}
 	return words;

@@ -60,7 +60,7 @@ struct mr_reliable_frame {
 	uint32_t messages;
 	uint32_t order; /* of sending, counted over all frames and all times */
 	uint8_t sends;  /* saturates */
-	bool came;      /* as a selective ack says */
+	bool received;  /* as a selective ack says */
 	bool lost;      /* held for lost, to be sent again */
 	uint8_t reserved;
 };
@@ -72,7 +72,7 @@ struct mr_reliable_tx {
 	uint32_t next;          /* to be sent for the first time */
 	uint32_t limit;         /* first that the peer has not granted */
 	uint32_t window;        /* frames that the path takes, by its delay */
-	uint32_t came;          /* frames in the log marked so */
+	uint32_t received;      /* frames in the log marked so */
 	uint32_t lost;          /* likewise */
 	uint32_t order;         /* of the last frame sent, new or again */
 	uint32_t newest;        /* order of the frame sent last of those that came */
@@ -106,14 +106,14 @@ uint32_t mr_reliable_tx_sent(
  * out of the log now, oldest first: their memory is free. -EPROTO: of what was never sent; nothing
  * is changed. */
 int mr_reliable_tx_ack(struct mr_reliable_tx *t, uint32_t ack, uint32_t credit,
-	const uint64_t *came, uint32_t words, uint64_t now_ns);
+	const uint64_t *received, uint32_t words, uint64_t now_ns);
 /* The words of a SelectiveAck that is alone in a frame of that header, whose messages are `bytes` at
  * `at`; -1: there is something else in it. */
-int mr_reliable_came(const struct mrf_frame_header *frame, const uint8_t *at, uint32_t bytes,
-	uint64_t came[MR_RELIABLE_SACK_WORDS]);
+int mr_reliable_selective_ack(const struct mrf_frame_header *frame, const uint8_t *at,
+	uint32_t bytes, uint64_t received[MR_RELIABLE_SACK_WORDS]);
 /* The next frame that is to be sent again now, marked as sent; NULL: none. *sequence: its number.
  * To be asked after acks, and when due. *timed_out: no ack had come in time. */
-struct mr_reliable_frame *mr_reliable_tx_again(
+struct mr_reliable_frame *mr_reliable_tx_retransmit(
 	struct mr_reliable_tx *t, uint64_t now_ns, uint32_t *sequence, bool *timed_out);
 /* True: the peer has granted nothing for too long, and what it said since may be lost. A frame
  * without messages and with this sequence, which came before, makes it say so again. To be asked
@@ -142,9 +142,9 @@ static inline struct mr_reliable_frame *mr_reliable_tx_frame(
 
 enum mr_reliable_order {
 	MR_RELIABLE_NEXT,  /* the one expected: to be taken, or put into its slot and taken later */
-	MR_RELIABLE_AHEAD, /* to be kept in its slot */
-	MR_RELIABLE_AGAIN, /* came before: the ack was lost, say it again */
-	MR_RELIABLE_WINDOW, /* outside of what was granted */
+	MR_RELIABLE_EARLY, /* to be kept in its slot */
+	MR_RELIABLE_DUPLICATE, /* came before: the ack was lost, say it again */
+	MR_RELIABLE_WINDOW,    /* outside of what was granted */
 };
 
 struct mr_reliable_rx {
@@ -152,11 +152,11 @@ struct mr_reliable_rx {
 	uint32_t taken;   /* the first that its owner has not let go of; never behind next */
 	uint32_t slots;   /* power of two up to MR_RELIABLE_WINDOW_MAX: frames that can be kept */
 	uint32_t granted; /* first that was not granted: never goes back */
-	uint64_t came[MR_RELIABLE_SACK_WORDS]; /* bit i: next + 1 + i came */
-	uint32_t ahead;                        /* of them */
-	uint32_t unsaid;                       /* frames since the last ack went out */
-	uint32_t most;                         /* granted ahead of `taken`, as was last said */
-	bool say_now; /* a gap, one that came again, or new credit: the peer waits for word */
+	uint64_t received[MR_RELIABLE_SACK_WORDS]; /* bit i: next + 1 + i came */
+	uint32_t ahead;                            /* of them */
+	uint32_t ack_pending;                      /* frames since the last ack went out */
+	uint32_t most;                             /* granted ahead of `taken`, as was last said */
+	bool ack_due; /* a gap, one that came again, or new credit: the peer waits for word */
 };
 
 /* `credit`: what the peer was granted before the first ack, up to `slots`. */
@@ -171,8 +171,8 @@ void mr_reliable_rx_let_go(struct mr_reliable_rx *r);
 /* What the next frame to the peer is to say: fills ack, credit and `came`; returns how many words
  * of it are worth saying, 0: none came out of order. NULL: the frame has no room for them. `most`:
  * frames from `taken` on that the owner can take now; what was granted before is not taken back. */
-uint32_t mr_reliable_rx_say(struct mr_reliable_rx *r, uint32_t most, uint32_t *ack,
-	uint32_t *credit, uint64_t came[MR_RELIABLE_SACK_WORDS]);
+uint32_t mr_reliable_rx_ack(struct mr_reliable_rx *r, uint32_t most, uint32_t *ack,
+	uint32_t *credit, uint64_t received[MR_RELIABLE_SACK_WORDS]);
 
 /* True if the frame `taken` has come and waits in its slot, or is the one just taken as NEXT. */
 static inline bool mr_reliable_rx_waits(const struct mr_reliable_rx *r)
@@ -188,9 +188,9 @@ static inline uint32_t mr_reliable_slot(const struct mr_reliable_rx *r, uint32_t
 
 /* True if an ack should go out by itself when no frame goes anyway. `frames`: after so many
  * without. */
-static inline bool mr_reliable_rx_owes(const struct mr_reliable_rx *r, uint32_t frames)
+static inline bool mr_reliable_rx_ack_due(const struct mr_reliable_rx *r, uint32_t frames)
 {
-	return r->say_now || r->unsaid >= frames;
+	return r->ack_due || r->ack_pending >= frames;
 }
 
 #endif

@@ -70,7 +70,7 @@ static void parse_frame(const uint8_t *at, uint32_t bytes)
 		return;
 	expect(bytes % 8 == 0 && bytes >= sizeof(header));
 	if (mr_frame_take(&window, header.sequence, &lost) == MR_FRAME_NEXT)
-		expect(mr_frame_take(&window, header.sequence, &lost) == MR_FRAME_AGAIN);
+		expect(mr_frame_take(&window, header.sequence, &lost) == MR_FRAME_DUPLICATE);
 	walk(at, bytes, &header);
 }
 

@@ -42,11 +42,11 @@ static void check_tx(void)
 	expect(tx.first != 0 && tx.next != 0);
 	expect(tx.next - tx.first <= tx.frames_count + 1);
 	for (uint32_t i = tx.first; i != tx.next; i = mr_reliable_after(i), out++) {
-		came += mr_reliable_tx_frame(&tx, i)->came;
+		came += mr_reliable_tx_frame(&tx, i)->received;
 		lost += mr_reliable_tx_frame(&tx, i)->lost;
 		expect(mr_reliable_tx_frame(&tx, i)->sends > 0);
 	}
-	expect(came == tx.came && lost == tx.lost && out <= tx.frames_count);
+	expect(came == tx.received && lost == tx.lost && out <= tx.frames_count);
 	expect(came + lost <= out);
 	expect(tx.window >= 4 && tx.window <= MR_RELIABLE_WINDOW_MAX);
 	expect(mr_reliable_tx_room(&tx) <= tx.frames_count - out);
@@ -59,7 +59,7 @@ static void check_rx(void)
 	uint32_t ahead = 0;
 
 	for (uint32_t i = 0; i < MR_RELIABLE_SACK_WORDS; i++)
-		ahead += (uint32_t)__builtin_popcountll(rx.came[i]);
+		ahead += (uint32_t)__builtin_popcountll(rx.received[i]);
 	expect(ahead == rx.ahead);
 	expect(rx.next != 0 && rx.taken != 0);
 	expect(rx.next - rx.taken <= rx.slots + 1);
@@ -97,7 +97,7 @@ static void send_again(void)
 	uint32_t sequence, count = 0;
 	bool timed_out;
 
-	while (mr_reliable_tx_again(&tx, now, &sequence, &timed_out) != NULL) {
+	while (mr_reliable_tx_retransmit(&tx, now, &sequence, &timed_out) != NULL) {
 		expect(sequence - tx.first < tx.next - tx.first);
 		expect(count++ <= tx.frames_count);
 	}
@@ -112,7 +112,7 @@ static void receive(uint32_t sequence)
 
 	expect(rx.taken == before.taken && rx.granted == before.granted);
 	expect((order == MR_RELIABLE_NEXT) == (rx.next != before.next));
-	if (order == MR_RELIABLE_NEXT || order == MR_RELIABLE_AHEAD)
+	if (order == MR_RELIABLE_NEXT || order == MR_RELIABLE_EARLY)
 		expect(sequence != 0 && sequence - rx.taken < rx.slots);
 }
 
@@ -121,7 +121,7 @@ static void say(uint32_t most, bool words)
 	uint64_t came[MR_RELIABLE_SACK_WORDS];
 	uint32_t before = rx.granted, ack, credit, count;
 
-	count = mr_reliable_rx_say(&rx, most, &ack, &credit, words ? came : NULL);
+	count = mr_reliable_rx_ack(&rx, most, &ack, &credit, words ? came : NULL);
 	expect(ack == rx.next && credit <= rx.slots && count <= MR_RELIABLE_SACK_WORDS);
 	expect((int32_t)(rx.granted - before) >= 0);
 }

@@ -209,7 +209,7 @@ static void heed(struct bus_session *s, const uint8_t *at, size_t bytes,
 	int words = 0;
 
 	if (frame->sequence == 0)
-		words = mr_reliable_came(
+		words = mr_reliable_selective_ack(
 			frame, at + HEAD_BYTES, (uint32_t)(bytes - HEAD_BYTES), came);
 	if (words < 0 ||
 		mr_reliable_tx_ack(&s->tx, frame->ack, frame->credit,
@@ -224,7 +224,7 @@ static void keep(struct bus_session *s, const uint8_t *at, size_t bytes, uint32_
 
 	if (order == MR_RELIABLE_WINDOW)
 		world_fail("a client sent a frame that it has no credit for");
-	if (order == MR_RELIABLE_AGAIN)
+	if (order == MR_RELIABLE_DUPLICATE)
 		return;
 	memcpy(slot_of(s, sequence), at + HEAD_BYTES, bytes - HEAD_BYTES);
 	s->kept_bytes[sequence % BUS_FRAMES] = (uint32_t)(bytes - HEAD_BYTES);
@@ -308,7 +308,7 @@ static void flush(struct bus_session *s)
 		if (messages == 0)
 			world_fail("a message of %u bytes for a frame", s->first->bytes);
 		sequence = mr_reliable_tx_sent(&s->tx, 0, bytes, messages, world_now_ns());
-		mr_reliable_rx_say(&s->rx, BUS_FRAMES, &ack, &credit, NULL);
+		mr_reliable_rx_ack(&s->rx, BUS_FRAMES, &ack, &credit, NULL);
 		mr_frame_write(frame, s->id, sequence, messages);
 		mr_frame_write_reliable(frame);
 		mr_frame_write_ack(frame, ack, credit);
@@ -321,7 +321,7 @@ static void acknowledge(struct bus_session *s)
 	alignas(8) uint8_t frame[HEAD_BYTES + 8 + 8 * MR_RELIABLE_SACK_WORDS];
 	uint64_t came[MR_RELIABLE_SACK_WORDS];
 	uint32_t ack, credit, bytes = HEAD_BYTES;
-	uint32_t words = mr_reliable_rx_say(&s->rx, BUS_FRAMES, &ack, &credit, came);
+	uint32_t words = mr_reliable_rx_ack(&s->rx, BUS_FRAMES, &ack, &credit, came);
 
 	mr_frame_write(frame, s->id, 0, words > 0);
 	mr_frame_write_ack(frame, ack, credit);
@@ -341,7 +341,8 @@ static void again(struct bus_session *s)
 	uint32_t sequence;
 	bool timed_out;
 
-	while ((f = mr_reliable_tx_again(&s->tx, world_now_ns(), &sequence, &timed_out)) != NULL)
+	while ((f = mr_reliable_tx_retransmit(&s->tx, world_now_ns(), &sequence, &timed_out)) !=
+		NULL)
 		transmit(s, log_of(s, sequence), f->bytes);
 	if (mr_reliable_tx_probe(&s->tx, world_now_ns(), &sequence)) {
 		mr_frame_write(&head, s->id, sequence, 0);
@@ -367,7 +368,7 @@ static uint64_t turn(struct bus_session *s)
 	}
 	again(s);
 	flush(s);
-	if (mr_reliable_rx_owes(&s->rx, 1))
+	if (mr_reliable_rx_ack_due(&s->rx, 1))
 		acknowledge(s);
 	if (now_ns - s->sent_ns >= HEARTBEAT_NS) {
 		mr_frame_write(&head, s->id, ++s->sequence, 0);

@@ -76,7 +76,7 @@ static void list(struct gen *g, struct gen_session *s)
 static void say(struct gen_flow *f, struct mrf_frame_header *h, uint64_t *came, uint32_t *words)
 {
 	h->flags |= MRF_FRAME_FLAG_ACK;
-	*words = mr_reliable_rx_say(&f->rx, f->rx.slots, &h->ack, &h->credit, came);
+	*words = mr_reliable_rx_ack(&f->rx, f->rx.slots, &h->ack, &h->credit, came);
 }
 
 struct mrf_frame_header gen_flow_head(struct gen *g, struct gen_session *s, bool promised)
@@ -109,7 +109,7 @@ static void send_again(struct gen *g, struct gen_session *s)
 	uint32_t none;
 	bool timed_out;
 
-	while (mr_reliable_tx_again(&f->tx, g->now_ns, &h.sequence, &timed_out) != NULL) {
+	while (mr_reliable_tx_retransmit(&f->tx, g->now_ns, &h.sequence, &timed_out) != NULL) {
 		say(f, &h, NULL, &none);
 		if (g->again.target != s->alias)
 			gen_frame_aim(&g->again, s->alias, &g->headers);
@@ -158,7 +158,7 @@ static void send_ack(struct gen *g, struct gen_session *s)
 	plan = mr_message_plan(
 		MRF_MESSAGE_KIND_ACK, NULL, NULL, 0, came, 0, words * (uint32_t)sizeof(came[0]));
 	if (!send_alone(g, s, &h, words > 0 ? &plan : NULL))
-		s->flow->rx.say_now = true;
+		s->flow->rx.ack_due = true;
 	g->counts.acks++;
 }
 
@@ -173,11 +173,12 @@ static bool run(struct gen *g, struct gen_session *s)
 		send_again(g, s);
 		probe(g, s);
 	}
-	if (mr_reliable_rx_owes(&f->rx, ACK_FRAMES) ||
-		(f->rx.unsaid > 0 && f->rx.unsaid == f->unsaid_seen))
+	if (mr_reliable_rx_ack_due(&f->rx, ACK_FRAMES) ||
+		(f->rx.ack_pending > 0 && f->rx.ack_pending == f->ack_pending_seen))
 		send_ack(g, s);
-	f->unsaid_seen = f->rx.unsaid;
-	return f->rx.unsaid > 0 || f->rx.say_now || mr_reliable_tx_due_ns(&f->tx) != UINT64_MAX;
+	f->ack_pending_seen = f->rx.ack_pending;
+	return f->rx.ack_pending > 0 || f->rx.ack_due ||
+	       mr_reliable_tx_due_ns(&f->tx) != UINT64_MAX;
 }
 
 void gen_flows_run(struct gen *g)
@@ -215,7 +216,7 @@ void gen_flow_heed(struct gen *g, struct gen_session *s, const struct mrf_frame_
 {
 	uint64_t came[MR_RELIABLE_SACK_WORDS];
 	bool alone = h->sequence == 0;
-	int words = alone ? mr_reliable_came(h, messages, bytes, came) : 0;
+	int words = alone ? mr_reliable_selective_ack(h, messages, bytes, came) : 0;
 	struct gen_flow *f = s->flow;
 
 	if (words < 0 || mr_reliable_tx_ack(&f->tx, h->ack, h->credit, alone ? came : NULL,
@@ -261,11 +262,11 @@ void gen_flow_take(struct gen *g, struct gen_session *s, uint32_t sequence, stru
 		mr_reliable_rx_let_go(&f->rx);
 		take_kept(g, s);
 		break;
-	case MR_RELIABLE_AHEAD:
+	case MR_RELIABLE_EARLY:
 		keep(f, sequence, buffer, messages, bytes);
 		g->counts.ahead++;
 		break;
-	case MR_RELIABLE_AGAIN: g->counts.duplicate++; break;
+	case MR_RELIABLE_DUPLICATE: g->counts.duplicate++; break;
 	case MR_RELIABLE_WINDOW: g->counts.others++; break;
 	}
 }

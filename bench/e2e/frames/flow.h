@@ -36,7 +36,7 @@ struct gen_flow {
 	struct mr_reliable_rx rx;
 	struct mr_reliable_frame *frames; /* MR_RELIABLE_WINDOW_MAX */
 	struct gen_kept *kept;            /* rx.slots */
-	uint32_t unsaid_seen;             /* frames that were unsaid a round ago */
+	uint32_t ack_pending_seen;        /* acks pending a round ago */
 	bool listed;                      /* it is looked at each round */
 };
 

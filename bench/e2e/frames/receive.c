@@ -173,7 +173,7 @@ static bool in_flow(struct gen *g, struct gen_session *s, uint32_t sequence)
 {
 	int64_t lost;
 
-	if (mr_frame_take(&s->window, sequence, &lost) == MR_FRAME_AGAIN) {
+	if (mr_frame_take(&s->window, sequence, &lost) == MR_FRAME_DUPLICATE) {
 		g->counts.duplicate++;
 		return false;
 	}

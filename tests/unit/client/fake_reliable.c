@@ -65,7 +65,7 @@ void fake_reliable_send(
 	uint32_t ack, credit;
 	uint32_t sequence = mr_reliable_tx_sent(&r->tx, 0, bytes, messages, now_ns());
 
-	mr_reliable_rx_say(&r->rx, slots_of(b, r), &ack, &credit, NULL);
+	mr_reliable_rx_ack(&r->rx, slots_of(b, r), &ack, &credit, NULL);
 	mr_frame_write(frame, s->id, sequence, messages);
 	mr_frame_write_reliable(frame);
 	mr_frame_write_ack(frame, ack, credit);
@@ -114,13 +114,13 @@ static void take_reliable(struct bus *b, struct bus_session *s, const uint8_t *a
 
 	switch (mr_reliable_rx_take(&r->rx, frame->sequence)) {
 	case MR_RELIABLE_NEXT:
-	case MR_RELIABLE_AHEAD:
+	case MR_RELIABLE_EARLY:
 		memcpy(slot_of(r, frame->sequence), at, bytes);
 		r->kept_bytes[frame->sequence % FAKE_RELIABLE_FRAMES] = (uint32_t)bytes;
 		b->udp.reliable_frames++;
 		drain(b, s);
 		break;
-	case MR_RELIABLE_AGAIN: b->udp.duplicates++; break;
+	case MR_RELIABLE_DUPLICATE: b->udp.duplicates++; break;
 	default: b->bad++;
 	}
 }
@@ -144,7 +144,7 @@ static void send_ack(struct bus *b, struct bus_session *s)
 	alignas(8) uint8_t frame[sizeof(struct mrf_frame_header) + 8 + 8 * MR_RELIABLE_SACK_WORDS];
 	uint64_t came[MR_RELIABLE_SACK_WORDS];
 	uint32_t ack, credit, bytes = sizeof(struct mrf_frame_header);
-	uint32_t words = mr_reliable_rx_say(&r->rx, slots_of(b, r), &ack, &credit, came);
+	uint32_t words = mr_reliable_rx_ack(&r->rx, slots_of(b, r), &ack, &credit, came);
 
 	mr_frame_write(frame, s->id, 0, words > 0);
 	mr_frame_write_ack(frame, ack, credit);
@@ -167,7 +167,7 @@ void fake_reliable_turn(struct bus *b, struct bus_session *s)
 	if (r->memory == NULL)
 		return;
 	drain(b, s);
-	while ((f = mr_reliable_tx_again(&r->tx, now_ns(), &sequence, &timed_out)) != NULL) {
+	while ((f = mr_reliable_tx_retransmit(&r->tx, now_ns(), &sequence, &timed_out)) != NULL) {
 		b->udp.retransmits++;
 		fake_udp_send(b, s, log_of(r, sequence), f->bytes);
 	}
@@ -178,6 +178,6 @@ void fake_reliable_turn(struct bus *b, struct bus_session *s)
 		mr_frame_write_reliable(&probe);
 		fake_udp_send(b, s, &probe, sizeof(probe));
 	}
-	if (mr_reliable_rx_owes(&r->rx, 1))
+	if (mr_reliable_rx_ack_due(&r->rx, 1))
 		send_ack(b, s);
 }

@@ -338,7 +338,7 @@ static void take_frame(struct bus *b, struct bus_session *s, const uint8_t *at, 
 		fake_reliable_take(b, s, at, bytes, frame);
 	if (frame->sequence == 0 || (frame->flags & MRF_FRAME_FLAG_RELIABLE) != 0)
 		return;
-	if (mr_frame_take(&s->udp.window, frame->sequence, &missing) == MR_FRAME_AGAIN) {
+	if (mr_frame_take(&s->udp.window, frame->sequence, &missing) == MR_FRAME_DUPLICATE) {
 		b->udp.duplicates++;
 		return;
 	}

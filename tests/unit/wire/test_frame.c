@@ -75,9 +75,9 @@ static void take_all(struct mr_frame_window *w, const struct step *steps, size_t
 static void gaps_are_lost_until_they_fill(void **state)
 {
 	static const struct step steps[] = {{1, MR_FRAME_NEXT, 0}, {2, MR_FRAME_NEXT, 0},
-		{2, MR_FRAME_AGAIN, 0}, {6, MR_FRAME_NEXT, 3}, {4, MR_FRAME_LATE, -1},
-		{4, MR_FRAME_AGAIN, 0}, {3, MR_FRAME_LATE, -1}, {5, MR_FRAME_LATE, -1},
-		{7, MR_FRAME_NEXT, 0}, {1, MR_FRAME_AGAIN, 0}, {0, MR_FRAME_AGAIN, 0}};
+		{2, MR_FRAME_DUPLICATE, 0}, {6, MR_FRAME_NEXT, 3}, {4, MR_FRAME_LATE, -1},
+		{4, MR_FRAME_DUPLICATE, 0}, {3, MR_FRAME_LATE, -1}, {5, MR_FRAME_LATE, -1},
+		{7, MR_FRAME_NEXT, 0}, {1, MR_FRAME_DUPLICATE, 0}, {0, MR_FRAME_DUPLICATE, 0}};
 	struct mr_frame_window w = mr_frame_window_first();
 
 	(void)state;
@@ -88,8 +88,8 @@ static void gaps_are_lost_until_they_fill(void **state)
 static void window_is_64_frames(void **state)
 {
 	static const struct step steps[] = {{1, MR_FRAME_NEXT, 0}, {100, MR_FRAME_NEXT, 98},
-		{37, MR_FRAME_LATE, -1}, {36, MR_FRAME_AGAIN, 0}, {163, MR_FRAME_NEXT, 62},
-		{100, MR_FRAME_AGAIN, 0}, {99, MR_FRAME_AGAIN, 0}, {101, MR_FRAME_LATE, -1},
+		{37, MR_FRAME_LATE, -1}, {36, MR_FRAME_DUPLICATE, 0}, {163, MR_FRAME_NEXT, 62},
+		{100, MR_FRAME_DUPLICATE, 0}, {99, MR_FRAME_DUPLICATE, 0}, {101, MR_FRAME_LATE, -1},
 		{1000, MR_FRAME_NEXT, 836}, {999, MR_FRAME_LATE, -1}};
 	struct mr_frame_window w = mr_frame_window_first();
 
@@ -100,8 +100,8 @@ static void window_is_64_frames(void **state)
 static void window_goes_over_the_wrap(void **state)
 {
 	static const struct step steps[] = {{UINT32_MAX, MR_FRAME_NEXT, 0}, {2, MR_FRAME_NEXT, 2},
-		{1, MR_FRAME_LATE, -1}, {0, MR_FRAME_LATE, -1}, {UINT32_MAX, MR_FRAME_AGAIN, 0},
-		{UINT32_MAX - 1, MR_FRAME_AGAIN, 0}};
+		{1, MR_FRAME_LATE, -1}, {0, MR_FRAME_LATE, -1}, {UINT32_MAX, MR_FRAME_DUPLICATE, 0},
+		{UINT32_MAX - 1, MR_FRAME_DUPLICATE, 0}};
 	struct mr_frame_window w = {.highest = UINT32_MAX - 1, .seen = UINT64_MAX};
 
 	(void)state;
@@ -128,7 +128,7 @@ static void window_agrees_with_a_plain_list(void **state)
 		if (sequence >= FRAMES || sequence == 0)
 			continue;
 		fresh = !came[sequence] && sequence + 64 > highest;
-		assert_int_equal(mr_frame_take(&w, sequence, &lost) != MR_FRAME_AGAIN, fresh);
+		assert_int_equal(mr_frame_take(&w, sequence, &lost) != MR_FRAME_DUPLICATE, fresh);
 		lost_total += lost;
 		taken += fresh;
 		came[sequence] |= fresh;

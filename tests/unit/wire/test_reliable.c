@@ -64,7 +64,7 @@ static void expect_again(uint32_t sequence, bool by_time)
 	uint32_t got = 0;
 	bool timed_out = false;
 
-	assert_non_null(mr_reliable_tx_again(&t, now, &got, &timed_out));
+	assert_non_null(mr_reliable_tx_retransmit(&t, now, &got, &timed_out));
 	assert_int_equal(got, sequence);
 	assert_int_equal(timed_out, by_time);
 }
@@ -74,7 +74,7 @@ static void expect_nothing_again(void)
 	uint32_t got;
 	bool timed_out;
 
-	assert_null(mr_reliable_tx_again(&t, now, &got, &timed_out));
+	assert_null(mr_reliable_tx_retransmit(&t, now, &got, &timed_out));
 }
 
 static void room_is_what_was_granted(void **state)
@@ -155,7 +155,7 @@ static void frame_that_three_later_ones_came_after_is_lost(void **state)
 	expect_again(1, false);
 	expect_nothing_again();
 	assert_int_equal(ack(5, 64), 4);
-	assert_int_equal(t.came, 0);
+	assert_int_equal(t.received, 0);
 	assert_int_equal(t.lost, 0);
 }
 
@@ -320,7 +320,7 @@ static uint32_t go_one_by_one(uint32_t next, uint64_t rtt)
 		again = 0;
 		while (now < back) {
 			now += MS / 10;
-			while (mr_reliable_tx_again(&t, now, &last, &timed_out) != NULL)
+			while (mr_reliable_tx_retransmit(&t, now, &last, &timed_out) != NULL)
 				again++;
 		}
 		assert_int_equal(ack(next + i + 1, 64), 1);
@@ -491,11 +491,11 @@ static void in_order_frames_are_next(void **state)
 		mr_reliable_rx_let_go(&r);
 		assert_false(mr_reliable_rx_waits(&r));
 	}
-	assert_true(mr_reliable_rx_owes(&r, 5));
-	assert_int_equal(mr_reliable_rx_say(&r, 16, &next, &credit, came), 0);
+	assert_true(mr_reliable_rx_ack_due(&r, 5));
+	assert_int_equal(mr_reliable_rx_ack(&r, 16, &next, &credit, came), 0);
 	assert_int_equal(next, 6);
 	assert_int_equal(credit, 16);
-	assert_false(mr_reliable_rx_owes(&r, 1));
+	assert_false(mr_reliable_rx_ack_due(&r, 1));
 }
 
 static void gaps_are_told_and_filled(void **state)
@@ -505,18 +505,18 @@ static void gaps_are_told_and_filled(void **state)
 
 	(void)state;
 	mr_reliable_rx_init(&r, 128, 128);
-	assert_int_equal(mr_reliable_rx_take(&r, 3), MR_RELIABLE_AHEAD);
-	assert_int_equal(mr_reliable_rx_take(&r, 3), MR_RELIABLE_AGAIN);
-	assert_int_equal(mr_reliable_rx_take(&r, 100), MR_RELIABLE_AHEAD);
+	assert_int_equal(mr_reliable_rx_take(&r, 3), MR_RELIABLE_EARLY);
+	assert_int_equal(mr_reliable_rx_take(&r, 3), MR_RELIABLE_DUPLICATE);
+	assert_int_equal(mr_reliable_rx_take(&r, 100), MR_RELIABLE_EARLY);
 	assert_false(mr_reliable_rx_waits(&r));
-	assert_true(mr_reliable_rx_owes(&r, 100));
+	assert_true(mr_reliable_rx_ack_due(&r, 100));
 	/* Without room for words they are still owed. */
-	assert_int_equal(mr_reliable_rx_say(&r, 128, &next, &credit, NULL), 0);
-	assert_true(mr_reliable_rx_owes(&r, 100));
-	assert_int_equal(mr_reliable_rx_say(&r, 128, &next, &credit, came), 2);
+	assert_int_equal(mr_reliable_rx_ack(&r, 128, &next, &credit, NULL), 0);
+	assert_true(mr_reliable_rx_ack_due(&r, 100));
+	assert_int_equal(mr_reliable_rx_ack(&r, 128, &next, &credit, came), 2);
 	assert_int_equal(next, 1);
 	assert_true(came[0] == 0x2 && came[1] == 1ull << 34);
-	assert_false(mr_reliable_rx_owes(&r, 1));
+	assert_false(mr_reliable_rx_ack_due(&r, 1));
 	assert_int_equal(mr_reliable_rx_take(&r, 1), MR_RELIABLE_NEXT);
 	assert_int_equal(r.next, 2);
 	assert_int_equal(mr_reliable_rx_take(&r, 2), MR_RELIABLE_NEXT);
@@ -526,8 +526,8 @@ static void gaps_are_told_and_filled(void **state)
 		mr_reliable_rx_let_go(&r);
 	}
 	assert_false(mr_reliable_rx_waits(&r));
-	assert_int_equal(mr_reliable_rx_take(&r, 2), MR_RELIABLE_AGAIN);
-	assert_int_equal(mr_reliable_rx_take(&r, UINT32_MAX), MR_RELIABLE_AGAIN);
+	assert_int_equal(mr_reliable_rx_take(&r, 2), MR_RELIABLE_DUPLICATE);
+	assert_int_equal(mr_reliable_rx_take(&r, UINT32_MAX), MR_RELIABLE_DUPLICATE);
 }
 
 static void frames_beyond_the_grant_are_refused(void **state)
@@ -539,24 +539,24 @@ static void frames_beyond_the_grant_are_refused(void **state)
 	assert_int_equal(mr_reliable_rx_take(&r, 5), MR_RELIABLE_WINDOW);
 	assert_int_equal(mr_reliable_rx_take(&r, 0), MR_RELIABLE_WINDOW);
 	assert_int_equal(mr_reliable_rx_take(&r, 1u << 30), MR_RELIABLE_WINDOW);
-	assert_int_equal(mr_reliable_rx_take(&r, 4), MR_RELIABLE_AHEAD);
+	assert_int_equal(mr_reliable_rx_take(&r, 4), MR_RELIABLE_EARLY);
 	for (uint32_t i = 1; i <= 3; i++)
 		assert_int_equal(mr_reliable_rx_take(&r, i), MR_RELIABLE_NEXT);
 	assert_int_equal(mr_reliable_rx_take(&r, 5), MR_RELIABLE_WINDOW);
 	/* Nobody let go of one: the slots are the limit, whatever the owner would take. */
-	mr_reliable_rx_say(&r, 100, &next, &credit, NULL);
+	mr_reliable_rx_ack(&r, 100, &next, &credit, NULL);
 	assert_int_equal(next, 5);
 	assert_int_equal(credit, 4);
-	mr_reliable_rx_say(&r, 2, &next, &credit, NULL);
+	mr_reliable_rx_ack(&r, 2, &next, &credit, NULL);
 	assert_int_equal(credit, 4);
 	for (uint32_t i = 5; i <= 8; i++)
 		assert_int_equal(mr_reliable_rx_take(&r, i), MR_RELIABLE_NEXT);
-	mr_reliable_rx_say(&r, 8, &next, &credit, NULL);
+	mr_reliable_rx_ack(&r, 8, &next, &credit, NULL);
 	assert_int_equal(credit, 0);
-	assert_false(mr_reliable_rx_owes(&r, 1));
+	assert_false(mr_reliable_rx_ack_due(&r, 1));
 	mr_reliable_rx_let_go(&r);
-	assert_true(mr_reliable_rx_owes(&r, 1000));
-	mr_reliable_rx_say(&r, 8, &next, &credit, NULL);
+	assert_true(mr_reliable_rx_ack_due(&r, 1000));
+	mr_reliable_rx_ack(&r, 8, &next, &credit, NULL);
 	assert_int_equal(credit, 1);
 }
 
@@ -567,22 +567,22 @@ static void new_credit_is_told_a_few_frames_at_a_time(void **state)
 
 	(void)state;
 	mr_reliable_rx_init(&r, 128, 64);
-	mr_reliable_rx_say(&r, 64, &next, &credit, NULL);
+	mr_reliable_rx_ack(&r, 64, &next, &credit, NULL);
 	for (uint32_t i = 1; i <= 64; i++)
 		assert_int_equal(mr_reliable_rx_take(&r, i), MR_RELIABLE_NEXT);
-	mr_reliable_rx_say(&r, 64, &next, &credit, NULL);
+	mr_reliable_rx_ack(&r, 64, &next, &credit, NULL);
 	assert_int_equal(credit, 0);
 	for (uint32_t i = 1; i <= 3; i++) {
 		mr_reliable_rx_let_go(&r);
-		assert_false(mr_reliable_rx_owes(&r, 1));
+		assert_false(mr_reliable_rx_ack_due(&r, 1));
 	}
 	mr_reliable_rx_let_go(&r);
-	assert_true(mr_reliable_rx_owes(&r, 1));
-	mr_reliable_rx_say(&r, 64, &next, &credit, NULL);
+	assert_true(mr_reliable_rx_ack_due(&r, 1));
+	mr_reliable_rx_ack(&r, 64, &next, &credit, NULL);
 	assert_int_equal(credit, 4);
 }
 
-/* A frame with an Ack of so many bytes of payload; what mr_reliable_came says of it. */
+/* A frame with an Ack of so many bytes of payload; what mr_reliable_selective_ack says of it. */
 static int came_of(uint16_t messages, uint8_t kind, uint8_t flags, uint32_t payload, uint32_t bytes,
 	uint64_t came[MR_RELIABLE_SACK_WORDS])
 {
@@ -594,7 +594,7 @@ static int came_of(uint16_t messages, uint8_t kind, uint8_t flags, uint32_t payl
 	memcpy(at, &h, sizeof(h));
 	for (uint32_t i = 0; i <= MR_RELIABLE_SACK_WORDS; i++)
 		at[1 + i] = 100 + i;
-	return mr_reliable_came(&frame, (const uint8_t *)at, bytes, came);
+	return mr_reliable_selective_ack(&frame, (const uint8_t *)at, bytes, came);
 }
 
 static void words_are_those_of_an_ack_that_is_alone(void **state)
@@ -625,11 +625,11 @@ static void receiving_leaves_out_zero(void **state)
 	(void)state;
 	open_rx_at(UINT32_MAX - 1, 8, 8);
 	assert_int_equal(mr_reliable_rx_take(&r, 0), MR_RELIABLE_WINDOW);
-	assert_int_equal(mr_reliable_rx_take(&r, 1), MR_RELIABLE_AHEAD);
-	assert_int_equal(mr_reliable_rx_take(&r, UINT32_MAX), MR_RELIABLE_AHEAD);
-	assert_int_equal(mr_reliable_rx_take(&r, 5), MR_RELIABLE_AHEAD);
+	assert_int_equal(mr_reliable_rx_take(&r, 1), MR_RELIABLE_EARLY);
+	assert_int_equal(mr_reliable_rx_take(&r, UINT32_MAX), MR_RELIABLE_EARLY);
+	assert_int_equal(mr_reliable_rx_take(&r, 5), MR_RELIABLE_EARLY);
 	assert_int_equal(mr_reliable_rx_take(&r, 6), MR_RELIABLE_WINDOW);
-	assert_int_equal(mr_reliable_rx_say(&r, 8, &next, &credit, came), 1);
+	assert_int_equal(mr_reliable_rx_ack(&r, 8, &next, &credit, came), 1);
 	assert_true(came[0] == (1u | 1u << 2 | 1u << 6));
 	assert_int_equal(mr_reliable_rx_take(&r, UINT32_MAX - 1), MR_RELIABLE_NEXT);
 	assert_int_equal(r.next, 2);
@@ -641,7 +641,7 @@ static void receiving_leaves_out_zero(void **state)
 	assert_int_equal(mr_reliable_rx_take(&r, UINT32_MAX), MR_RELIABLE_NEXT);
 	assert_int_equal(mr_reliable_rx_take(&r, 1), MR_RELIABLE_WINDOW);
 	mr_reliable_rx_let_go(&r);
-	mr_reliable_rx_say(&r, 2, &next, &credit, NULL);
+	mr_reliable_rx_ack(&r, 2, &next, &credit, NULL);
 	assert_int_equal(next, 1);
 	assert_int_equal(credit, 2);
 }

@@ -79,7 +79,7 @@ static void emit(unsigned from, uint32_t sequence, uint64_t value)
 {
 	struct packet p = {.to = 1 - from, .sequence = sequence, .value = value};
 
-	p.words = mr_reliable_rx_say(
+	p.words = mr_reliable_rx_ack(
 		&ends[from].rx, SLOTS, &p.ack, &p.credit, sequence == 0 ? p.came : NULL);
 	give_to_network(&p);
 }
@@ -104,7 +104,7 @@ static void arrive(const struct packet *p)
 		return;
 	order = mr_reliable_rx_take(&e->rx, p->sequence);
 	assert_true(order != MR_RELIABLE_WINDOW);
-	if (order == MR_RELIABLE_NEXT || order == MR_RELIABLE_AHEAD)
+	if (order == MR_RELIABLE_NEXT || order == MR_RELIABLE_EARLY)
 		e->slots[mr_reliable_slot(&e->rx, p->sequence)] = p->value;
 	assert_in_range(e->rx.next - e->rx.taken, 0, SLOTS + 1);
 	take_waiting(e);
@@ -130,7 +130,7 @@ static void send_again(unsigned who)
 	uint32_t sequence;
 	bool timed_out;
 
-	while ((f = mr_reliable_tx_again(&e->tx, now, &sequence, &timed_out)) != NULL) {
+	while ((f = mr_reliable_tx_retransmit(&e->tx, now, &sequence, &timed_out)) != NULL) {
 		e->again++;
 		emit(who, sequence, f->at);
 	}
@@ -147,7 +147,7 @@ static void step_end(unsigned who, uint64_t values)
 	take_waiting(e);
 	send_again(who);
 	send_new(who, values);
-	if (mr_reliable_rx_owes(&e->rx, 1 + roll(4)))
+	if (mr_reliable_rx_ack_due(&e->rx, 1 + roll(4)))
 		emit(who, 0, 0);
 }
 
