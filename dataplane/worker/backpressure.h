@@ -102,22 +102,6 @@ static inline bool mr_session_waits(const struct mr_session *s)
 /* Counts a round in which a stalled session was not read. */
 void mr_worker_count_stall(struct mr_worker *w, struct mr_session *s);
 
-/* To all plain subscribers of this worker, none of which misses a promised message that it would
- * rather wait for; returns how many get it. */
-uint32_t mr_worker_promise_own(
-	struct mr_worker *w, const struct mr_route *r, const struct mr_message_plan *plan);
-/* The same for a run (deliver.h). */
-void mr_worker_promise_run_own(struct mr_worker *w, const struct mr_route *r,
-	const struct mr_burst_entry *e, uint32_t count);
-/* The same for one sink of a session that is waited for from `water` percent on. */
-uint32_t mr_worker_promise_sink(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
-	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id);
-void mr_worker_promise_run_sink(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
-	uint32_t water, const struct mr_burst_entry *e, uint32_t count, uint32_t sub_id);
-/* To a member of a queue group that is this worker's. False: it misses it, uncounted if `water` is
- * 0 or it is over. */
-bool mr_worker_promise_member(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
-	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id);
 /* True if a promised message for the member would have to wait, or would be missed by it. */
 bool mr_worker_member_full(struct mr_worker *w, const struct mr_member *member);
 /* True if it would miss it: it stood full for too long, and is not waited for. */
@@ -132,6 +116,9 @@ static inline void mr_worker_window_taken(struct mr_worker *w, uint32_t body_byt
 /* Tells the worker `from` what was taken of it. */
 void mr_worker_window_tell(struct mr_worker *w, unsigned from);
 
+/* A session has become full: it stays so until no more than `low` bytes wait for it. */
+void mr_worker_full(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x,
+	const struct mr_route *r, uint64_t low);
 /* The session is full no more, or gone (NULL), or not waited for any longer: its gate opens. */
 void mr_worker_not_full(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x);
 /* Shuts or opens the gate of all, by what the store has left. */

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 
 #include "dataplane/worker/deliver.h"
-#include "dataplane/worker/backpressure.h"
+#include "dataplane/worker/promise_deliver.h"
 
 #define FANS_PER_PEER (MR_FANS_MAX / 4)
 /* Sinks that are passed over, because they are gone or their session was found full: so many cost as much

@@ -6,6 +6,7 @@
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/fan.h"
 #include "dataplane/worker/backpressure.h"
+#include "dataplane/worker/promise_deliver.h"
 #include "dataplane/worker/queues.h"
 
 #include <assert.h>

@@ -3,6 +3,7 @@
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/fan.h"
 #include "dataplane/worker/backpressure.h"
+#include "dataplane/worker/promise_deliver.h"
 #include "dataplane/worker/queues.h"
 #include "dataplane/worker/share.h"
 #include "dataplane/worker/turns.h"
