@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MILLRACE_H
+#error "include millrace.h: it includes this file"
+#endif
+#ifndef MILLRACE_QUEUE_H
+#define MILLRACE_QUEUE_H
+
+/** @file queue.h
+ * Queues: pushing, consuming, acknowledgement. */
+
+/** @defgroup queue Queues
+ * Queues: each message goes to one consumer. Manual page: mr_queue(3).
+ *
+ * A queue keeps each message until a consumer has settled it. Queues are in the memory of the
+ * bus. The first to name a queue makes it, with its options; to ask for other options later is
+ * -EEXIST.
+ * @{ */
+
+/** Selects the consumer of the next message, among those with free prefetch. */
+enum mr_policy {
+	MR_POLICY_DEFAULT,             /**< queue: round robin; service: least recently used */
+	MR_POLICY_LEAST_RECENTLY_USED, /**< the consumer that has waited longest */
+	MR_POLICY_ROUND_ROBIN,         /**< each in turn */
+	MR_POLICY_LEAST_OUTSTANDING,   /**< the consumer with the fewest unsettled deliveries */
+	MR_POLICY_RANDOM,              /**< any */
+	MR_POLICY_WEIGHTED,            /**< in proportion to mr_consume_options::weight */
+};
+
+/** Selects the answer to a push that finds the queue full. */
+enum mr_when_queue_full {
+	MR_QUEUE_FULL_DEFAULT, /**< queue: wait; service: refuse */
+	MR_QUEUE_FULL_WAIT,    /**< the push is accepted when there is room (back-pressure) */
+	MR_QUEUE_FULL_REFUSE,  /**< the push is refused */
+};
+
+/** Priority of a message within its queue. */
+enum mr_priority {
+	MR_PRIORITY_NORMAL, /**< the default */
+	MR_PRIORITY_HIGH,   /**< before normal */
+	MR_PRIORITY_LOW,    /**< after normal */
+};
+
+/** Options of a queue or a service, used by the client that makes it. A field that is 0 has the
+ * default of the bus, and agrees with any value of an existing queue. */
+struct mr_queue_options {
+	enum mr_policy policy;             /**< choice of the consumer */
+	enum mr_when_queue_full when_full; /**< answer to a push when it is full */
+	uint64_t messages_max;             /**< limit of messages, to UINT64_MAX / 4 */
+	uint64_t bytes_max;                /**< limit of headers and payloads, to UINT64_MAX / 4 */
+	/** Age limit, ms, to INT32_MAX. Older messages go to the dead letters. Service: calls that
+	 * no worker has begun fail with -EHOSTUNREACH. */
+	uint32_t age_max_ms;
+	/** Acknowledgement time-out, ms, to INT32_MAX: an unsettled delivery is given to another
+	 * consumer after this time. */
+	uint32_t ack_timeout_ms;
+	uint16_t max_deliver;      /**< attempts before a message goes to the dead letters */
+	bool not_idempotent;       /**< service: a call whose worker died goes to no other worker */
+	uint16_t breaker_failures; /**< service: consecutive failures that open its circuit breaker;
+				    * 65535: never */
+	uint32_t breaker_reset_ms; /**< service: time the circuit breaker stays open, ms */
+	uint16_t breaker_probes;   /**< service: calls let through after that time, as a test */
+};
+
+/** A queue opened for pushing, made by mr_queue_open(). */
+struct mr_queue;
+
+/** @name Pushing
+ * @{ */
+
+/** Options of mr_queue_open(). */
+struct mr_push_options {
+	/** Promise for the pushes of this handle. MR_BEST_EFFORT: a push to a full queue is lost,
+	 * and the bus counts it. */
+	enum mr_promise_kind promise;
+	/** Exactly once: as mr_publisher_options::publisher. */
+	const char *publisher;
+	/** Exactly once: as mr_publisher_options::next_id. */
+	uint64_t next_id;
+	/** Options of the queue if this handle makes it. */
+	struct mr_queue_options queue;
+	/** Called once for the outcome of each promised push; may be NULL.
+	 *
+	 * `error` is 0 when the queue has accepted the message, else:
+	 *
+	 * | code      | meaning                                                              |
+	 * |-----------|----------------------------------------------------------------------|
+	 * | -EBUSY    | the queue stayed full, after retries (MR_QUEUE_FULL_REFUSE)          |
+	 * | -ENOBUFS  | the memory of all queues stayed full, after retries                  |
+	 * | -EDQUOT   | the share of this host or user in it stayed used up, after retries   |
+	 * | -ESTALE   | too old: the bus cannot tell whether it was pushed before            |
+	 * | -ENOENT   | the queue was removed and cannot be made again                       |
+	 * | -EMSGSIZE | too large for the bus connected to since                             |
+	 * | -EINVAL   | the bus found the push malformed; -EPROTO: an unknown answer         |
+	 *
+	 * Runs within any call that processes or waits, also within another callback. It may
+	 * push, and must not wait. */
+	void (*on_outcome)(struct mr_client *c, uint64_t id, int error, void *arg);
+	/** Passed to `on_outcome`. */
+	void *arg;
+};
+
+/** Opens a queue for pushing, and makes it if there is none. Waits for the bus and serves
+ * callbacks meanwhile. A queue may be opened several times.
+ *
+ * @param c        the client
+ * @param name     1 to MR_SUBJECT_BYTES bytes, as a subject
+ * @param options  copied; NULL: at least once, default options of the queue
+ * @param out      the handle; NULL after a failure. Lives until mr_queue_close() or mr_close().
+ * @retval 0           open; it stays usable after reconnections
+ * @retval -EINVAL     malformed name or option
+ * @retval -EEXIST     the queue exists with other options
+ * @retval -EACCES     the bus refuses this name
+ * @retval -ENOSPC     the table of queues is full; -EDQUOT: this host's or user's share is used
+ *                     up
+ * @retval -ETIMEDOUT  no answer within `request_timeout_ms`
+ * @retval -ENOTCONN   no connection
+ * @retval -ENOMEM     no memory */
+MR_API int mr_queue_open(struct mr_client *c, const char *name,
+	const struct mr_push_options *options, struct mr_queue **out);
+
+/** Closes a handle, and forgets its pushes that are not accepted yet: call mr_settle() first.
+ *
+ * May be called within callbacks, except within an `on_outcome` that mr_push() of this handle
+ * serves.
+ *
+ * @param q  must not be used afterwards; NULL is ignored */
+MR_API void mr_queue_close(struct mr_queue *q);
+
+/** One push. */
+struct mr_push {
+	const char *headers;       /**< NATS/1.0 header block, copied; NULL: none */
+	size_t header_bytes;       /**< 0 without a block */
+	const void *payload;       /**< copied; NULL with `bytes` 0 */
+	size_t bytes;              /**< with `header_bytes` at most mr_message_bytes_max() */
+	enum mr_priority priority; /**< within the queue */
+	/** Exactly once: number of the message, 1 to 2^63 - 1; 0: the next one. Otherwise 0. */
+	uint64_t id;
+	/** Exactly once, with `id`: number of another publisher; 0: this handle. A stage of a
+	 * pipeline passes on the `publisher` and `id` of its input here, so that its output is
+	 * deduplicated by its input. */
+	uint64_t publisher;
+};
+
+/** Pushes one message. Does not wait.
+ *
+ * @param q     the queue
+ * @param push  the message
+ * @param id    number of the push, for `on_outcome`; 0 with best effort; may be NULL
+ * @retval 0          sent, or kept for a retry
+ * @retval -EAGAIN    the ring or the window of open pushes is full: so a full queue holds its
+ *                    producers back; or `push->id` is open in this queue already
+ * @retval -EINVAL    malformed headers, unknown priority, or an `id` without exactly once
+ * @retval -EMSGSIZE  too large
+ * @retval -ENOTCONN  no connection
+ * @retval -EBUSY     a claim is open; -ENOMEM: no memory */
+MR_API int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id);
+
+/** Pushes one message. Waits for room up to `request_timeout_ms`; serves no callback but
+ * `on_outcome` meanwhile, and defers messages that arrive.
+ *
+ * @param q        the queue
+ * @param payload  copied; NULL with `bytes` 0
+ * @param bytes    0 to mr_message_bytes_max()
+ * @return 0; -ETIMEDOUT: the bus did not accept earlier pushes in time; or as mr_push_with() */
+MR_API int mr_push(struct mr_queue *q, const void *payload, size_t bytes);
+
+/** Counts the pushes of a handle that are not accepted yet.
+ * @param q  the queue
+ * @return messages */
+MR_API unsigned mr_queue_unaccepted(const struct mr_queue *q);
+
+/** @} */
+
+/** @name Consuming
+ * @{ */
+
+/** A consumer of a queue, made by mr_consume(). */
+struct mr_consumer;
+
+/** A message of a queue, delivered to a consumer. */
+struct mr_delivery {
+	struct mr_message message;    /**< its subject is empty */
+	struct mr_consumer *consumer; /**< for mr_ack() and the like */
+	uint64_t tag;                 /**< names the delivery to mr_ack() and the like */
+	unsigned redelivered; /**< earlier deliveries; mr_delivery_attempts() counts attempts */
+	enum mr_priority priority; /**< given by the push */
+	uint64_t publisher;        /**< number of a publisher that promised exactly once, or 0 */
+	uint64_t id;               /**< its number for the message, or 0 */
+};
+
+/** Options of mr_consume(). */
+struct mr_consume_options {
+	/** Unsettled deliveries that this client holds at most, to 65,535; 0: the default of the
+	 * bus. */
+	unsigned prefetch;
+	/** Share under MR_POLICY_WEIGHTED, 1 to 65,536; 0: 1. */
+	unsigned weight;
+	/** True: mr_ack(), mr_nack() or mr_give_back() settle each delivery, now or later. False:
+	 * the library acknowledges a delivery when the callback returns (or at the next
+	 * mr_pull()), unless the program has settled it by then. */
+	bool manual;
+	/** Options of the queue if this consumer makes it. */
+	struct mr_queue_options queue;
+};
+
+/** Receives one delivery, within the calls that process.
+ * @param c    the client
+ * @param d    valid until the callback returns
+ * @param arg  as given to mr_consume() */
+typedef void mr_delivery_fn(struct mr_client *c, const struct mr_delivery *d, void *arg);
+
+/** Makes the client a consumer of a queue, and makes the queue if there is none. Waits for the bus
+ * and serves callbacks meanwhile, also the new one.
+ *
+ * @param c         the client
+ * @param queue     1 to MR_SUBJECT_BYTES bytes, as a subject
+ * @param options   copied; NULL: none
+ * @param callback  receives the deliveries; NULL: mr_pull() returns them
+ * @param arg       passed to the callback
+ * @param out       the consumer; NULL after a failure. Lives until mr_consumer_close() or
+ *                  mr_close().
+ * @return 0 or a negative errno value as from mr_queue_open(); -EINVAL also for a `prefetch`
+ *         above 65,535 */
+MR_API int mr_consume(struct mr_client *c, const char *queue,
+	const struct mr_consume_options *options, mr_delivery_fn *callback, void *arg,
+	struct mr_consumer **out);
+
+/** Ends the deliveries. Unsettled ones go to other consumers and do not count as attempts. Serves
+ * callbacks meanwhile. May be called in the consumer's own callback.
+ *
+ * @param consumer  must not be used afterwards, except after -EBUSY for an open claim
+ * @return 0, or a negative errno value as from mr_unsubscribe() */
+MR_API int mr_consumer_close(struct mr_consumer *consumer);
+
+/** Returns the next delivery of a consumer without a callback. Without `manual` it acknowledges
+ * the one before. Serves the callbacks of others meanwhile.
+ *
+ * @param consumer    the consumer
+ * @param out         the delivery; its message is valid until the next call that processes
+ * @param timeout_ms  limit, ms; < 0: no limit
+ * @retval 0           delivered
+ * @retval -ETIMEDOUT  no delivery in time
+ * @retval -ENOTCONN   the connection was lost; the next call waits for the reconnection
+ * @retval -EINTR      a signal handler ran
+ * @retval -ENOENT     a callback closed the consumer
+ * @retval -EINVAL     the consumer has a callback
+ * @retval -EBUSY      within a callback, or a claim is open */
+MR_API int mr_pull(struct mr_consumer *consumer, struct mr_delivery *out, int timeout_ms);
+
+/** Acknowledges a delivery: the queue removes the message.
+ *
+ * Settlements gather. They go out when processing ends, with mr_flush(), when half of the
+ * prefetch is settled, and after 20 ms.
+ *
+ * @param consumer  the consumer
+ * @param tag       `tag` of the delivery
+ * @retval 0        will be sent
+ * @retval -ENOENT  not to be settled: it was settled or recalled before, or delivered before the
+ *                  connection was lost. In the last two cases the queue delivers it again. */
+MR_API int mr_ack(struct mr_consumer *consumer, uint64_t tag);
+
+/** Rejects a delivery: counts as an attempt. Sent as mr_ack().
+ *
+ * @param consumer  the consumer
+ * @param tag       `tag` of the delivery
+ * @param requeue   true: deliver again, to any consumer, up to `max_deliver` attempts; false: to
+ *                  the dead letters, which are the queue NAME.dead
+ * @param delay_ms  redelivery delay, ms; with `requeue`
+ * @return as mr_ack() */
+MR_API int mr_nack(struct mr_consumer *consumer, uint64_t tag, bool requeue, uint32_t delay_ms);
+
+/** Gives back a delivery that was not worked on: not an attempt. Sent as mr_ack().
+ *
+ * @param consumer  the consumer
+ * @param tag       `tag` of the delivery
+ * @return as mr_ack() */
+MR_API int mr_give_back(struct mr_consumer *consumer, uint64_t tag);
+
+/** Counts the earlier attempts at a message: deliveries that were handed out and failed, which
+ * count towards `max_deliver`.
+ *
+ * @param d  the delivery handed out last; for an older one the result is `redelivered`
+ * @return attempts; `redelivered` if the bus does not tell */
+MR_API unsigned mr_delivery_attempts(const struct mr_delivery *d);
+
+/** @} */
+
+/** @name Acknowledgement time-out
+ * A delivery that is not settled within `ack_timeout_ms` goes to another consumer. The time runs
+ * from the moment it is worked on: while the client is processed, the library renews deliveries
+ * that wait here to be handed out, four times per time-out, and each automatic acknowledgement
+ * restarts the time of the deliveries after it. A program that works long on one delivery calls
+ * mr_progress().
+ * @{ */
+
+/** Restarts the time of a delivery that is still worked on. Sent at once.
+ *
+ * @param consumer  the consumer
+ * @param tag       `tag` of the delivery
+ * @retval 0        sent
+ * @retval -ENOENT  not to be settled any more: stop working on it */
+MR_API int mr_progress(struct mr_consumer *consumer, uint64_t tag);
+
+/** Turns automatic renewal on or off. With it on, the library also renews the deliveries that the
+ * program holds, as long as the client is processed: for a program that hands work to others.
+ * With `manual` only.
+ *
+ * @param consumer  the consumer
+ * @param on        true: renew */
+MR_API void mr_consumer_renew(struct mr_consumer *consumer, bool on);
+
+/** Reports a delivery that the bus took back: its time ran out, or (service) its caller has
+ * stopped waiting. Stop working on it; its tag is no longer valid.
+ *
+ * Runs within any call that processes or waits, also within a callback. Must not close anything.
+ * The bus delivers nothing in its place until this returns.
+ *
+ * @param c    the client
+ * @param tag  `tag` of the delivery
+ * @param arg  as given to mr_consumer_on_recall() */
+typedef void mr_recall_fn(struct mr_client *c, uint64_t tag, void *arg);
+
+/** Sets the function for recalls. Without one, mr_ack() and the like report a recall by -ENOENT.
+ * With `manual` only.
+ *
+ * @param consumer  the consumer
+ * @param fn        the function; NULL: none
+ * @param arg       passed to it */
+MR_API void mr_consumer_on_recall(struct mr_consumer *consumer, mr_recall_fn *fn, void *arg);
+
+/** Returns the acknowledgement time-out of the queue, no matter who made it.
+ * @param consumer  the consumer
+ * @return ms; 0: the bus does not tell */
+MR_API unsigned mr_consumer_ack_timeout_ms(const struct mr_consumer *consumer);
+
+/** Returns the limit of attempts of the queue, no matter who made it.
+ * @param consumer  the consumer
+ * @return attempts; 0: the bus does not tell, or no limit (dead letters) */
+MR_API unsigned mr_consumer_max_deliver(const struct mr_consumer *consumer);
+
+/** @} */
+
+/** @} */
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MILLRACE_H
+#error "include millrace.h: it includes this file"
+#endif
+#ifndef MILLRACE_SUBSCRIBE_H
+#define MILLRACE_SUBSCRIBE_H
+
+/** @file subscribe.h
+ * Subscribing to subjects. */
+
+/** @defgroup subscribe Subscribing
+ * Subscriptions to subjects. Manual page: mr_subscribe(3).
+ *
+ * The calls that process give messages to the callback of a subscription, one by one or many at a
+ * time. A subscription without a callback leaves its messages to mr_receive().
+ *
+ * A slow client does not slow the bus down: when its ring is full, the bus drops new messages for
+ * it and reports their number (mr_options::on_gap). Promised messages are the exception.
+ * @{ */
+
+/** Receives one message.
+ * @param c    the client
+ * @param m    valid until the callback returns
+ * @param arg  as given to mr_subscribe() */
+typedef void mr_message_fn(struct mr_client *c, const struct mr_message *m, void *arg);
+
+/** Receives consecutive messages that have equal sizes: the fastest way to receive.
+ *
+ * Subject, headers and payload of message i, 0 <= i < count, start `i * stride` bytes after those
+ * of `first`; their content may differ. A message that wants a reply comes alone. All messages
+ * count as handed out when the callback is called: none is delivered again if the callback
+ * unsubscribes.
+ *
+ * @param c       the client
+ * @param first   the first message; all are valid until the callback returns
+ * @param count   number of messages, at least 1
+ * @param stride  distance from one message to the next, bytes
+ * @param arg     as given to mr_subscribe() */
+typedef void mr_messages_fn(struct mr_client *c, const struct mr_message *first, unsigned count,
+	size_t stride, void *arg);
+
+/** Options of mr_subscribe(). */
+struct mr_subscribe_options {
+	/** Queue group, 1 to 63 bytes: of all subscriptions with this pattern and group, one gets
+	 * each message. NULL: no group. */
+	const char *group;
+	/** True: `pattern` is a byte prefix, not tokens with wildcards. */
+	bool prefix;
+	/** MR_AT_LEAST_ONCE, MR_EXACTLY_ONCE: while this client is full, promised messages hold
+	 * their publishers back instead of being missed. With MR_EXACTLY_ONCE the library also
+	 * drops duplicates from publishers that promise exactly once. */
+	enum mr_promise_kind promise;
+	/** High-water mark, percent of the ring (over UDP: of the log), 1 to 100. The client
+	 * counts as full for this subscription above it. 0: the default of the bus. */
+	unsigned high_water;
+	/** Callback for many messages, in place of `callback`, which must then be NULL. */
+	mr_messages_fn *batch;
+};
+
+/** Subscribes to subjects. Waits for the bus and serves callbacks meanwhile.
+ *
+ * Every message published after the return is delivered. A subscription is made anew after each
+ * reconnection; messages published between the two are lost for it.
+ *
+ * @param c         the client
+ * @param pattern   tokens separated by dots, 1 to MR_SUBJECT_BYTES bytes; `*` matches one token,
+ *                  `>` at the end one or more
+ * @param options   copied; NULL: none
+ * @param callback  receives the messages; NULL: mr_receive() does, or `options->batch`
+ * @param arg       passed to the callback
+ * @param out       the subscription; NULL after a failure. `out` may be NULL: the subscription
+ *                  then lives as long as the client.
+ * @retval 0           subscribed
+ * @retval -EINVAL     malformed pattern, group or option
+ * @retval -EACCES     the bus refuses this pattern
+ * @retval -ENOSPC     the table of subscriptions is full; -EDQUOT: this host's or user's share is
+ *                     used up
+ * @retval -ETIMEDOUT  no answer within `request_timeout_ms`
+ * @retval -ENOTCONN   no connection
+ * @retval -EBUSY      a claim is open, or 64 requests to control are under way
+ * @retval -ENOMEM     no memory */
+MR_API int mr_subscribe(struct mr_client *c, const char *pattern,
+	const struct mr_subscribe_options *options, mr_message_fn *callback, void *arg,
+	struct mr_subscription **out);
+
+/** Ends a subscription. Serves callbacks meanwhile; messages that arrive before the bus answers
+ * are still handed out.
+ *
+ * @param s  must not be used afterwards, except after -EBUSY for an open claim: nothing has ended
+ *           then
+ * @return 0; -ETIMEDOUT: ended here, and the library keeps asking the bus in the background;
+ *         -EBUSY: a claim is open; or another negative errno value: ended here */
+MR_API int mr_unsubscribe(struct mr_subscription *s);
+
+/** Returns the pattern of a subscription.
+ * @param s  the subscription
+ * @return text, valid as long as the subscription */
+MR_API const char *mr_subscription_pattern(const struct mr_subscription *s);
+
+/** Counts the messages handed out for a subscription so far.
+ * @param s  the subscription
+ * @return messages */
+MR_API uint64_t mr_subscription_count(const struct mr_subscription *s);
+
+/** @} */
+
+#endif
