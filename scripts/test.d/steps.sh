@@ -5,7 +5,7 @@
 checks=(
 	check-format check-layers check-layers-selftest check-shell check-man check-docs check-spelling check-edges
 	check-lines-selftest check-openings-selftest check-edges-selftest check-words-selftest
-	call-circles-selftest
+	check-reference call-circles-selftest
 )
 
 check_command() {
