@@ -38,9 +38,9 @@ enum mr_packet_fault {
 
 struct mr_packet {
 	enum mr_packet_kind kind;
-	uint32_t bytes;               /* of the packet, without Ethernet's padding */
-	uint32_t payload_offset;      /* of a frame's UDP payload */
-	uint32_t payload_bytes;       /* of a frame's UDP payload */
+	uint32_t bytes;               /* packet, without Ethernet's padding */
+	uint32_t payload_offset;      /* a frame's UDP payload */
+	uint32_t payload_bytes;       /* a frame's UDP payload */
 	struct mrf_network_path path; /* peer and local addresses; ARP leaves them 0 */
 };
 

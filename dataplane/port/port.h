@@ -42,7 +42,7 @@ struct mr_address {
 
 struct mr_port_address {
 	struct mr_address address;
-	uint8_t prefix_bits; /* of 128 */
+	uint8_t prefix_bits; /* 0 to 128 */
 };
 
 struct mr_port_queue {
@@ -81,8 +81,8 @@ struct mr_port {
 	} devices[MR_PORT_WORKERS_MAX]; /* in order of opening */
 	uint16_t devices_count;
 	struct mr_packet_pool buffers;
-	uint32_t rx_entries;  /* of each queue's receive ring */
-	unsigned ifindex;     /* of the kernel's interface, or 0 */
+	uint32_t rx_entries;  /* each queue's receive ring */
+	unsigned ifindex;     /* the kernel's interface, or 0 */
 	uint32_t xdp_program; /* id of the program attached for the port, or 0 */
 	const char *run_dir;  /* where program.h keeps its notes for the next run */
 };

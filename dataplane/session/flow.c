@@ -6,14 +6,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* An entry for so many bytes of the log: smaller frames fill the entries first. */
+/* The log has one entry for this many bytes. Frames that are smaller use up the entries first. */
 #define BYTES_AN_ENTRY  256u
 #define LOG_BYTES_LEAST 4096u
-/* Room for frames that come too early, in logs: what a path loses must not end the credit of what comes
- * after it. */
+/* Slots for early frames, in multiples of the log: a lost frame must not use up the credit of those
+ * behind it. */
 #define SLOT_SHARE 4u
 
-/* The next power of two, from 1 on. */
+/* Rounds up to a power of two, at most MR_RELIABLE_WINDOW_MAX. */
 static uint32_t rounded(uint32_t count)
 {
 	uint32_t power = 1;
@@ -23,7 +23,7 @@ static uint32_t rounded(uint32_t count)
 	return power;
 }
 
-/* In small pages: large ones would take memory that the session does not touch. */
+/* Maps small pages: a large page would take memory that the session does not touch. */
 static uint8_t *map(uint64_t bytes)
 {
 	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
@@ -45,7 +45,7 @@ int mr_flow_open(struct mr_flow *f, uint32_t log_bytes, uint32_t frame_bytes)
 	memset(f, 0, sizeof(*f));
 	if (log_bytes == 0)
 		return 0;
-	/* The entries are part of the log's memory, where it has room for a frame beside them. */
+	/* The entries count as part of log_bytes if a frame still fits beside them. */
 	f->log_bytes = log_bytes - (uint32_t)entries_bytes;
 	if (f->log_bytes < frame_bytes)
 		f->log_bytes = (uint32_t)mr_align_up(frame_bytes, LOG_BYTES_LEAST);
@@ -68,7 +68,7 @@ void mr_flow_close(struct mr_flow *f)
 	f->memory = NULL;
 }
 
-/* Where the oldest frame stands; of an empty log: where the next will be. */
+/* Returns the offset of the oldest frame, or of the next one if the log is empty. */
 static uint32_t tail_of(const struct mr_flow *f)
 {
 	if (mr_reliable_tx_drained(&f->tx))

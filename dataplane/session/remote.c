@@ -15,22 +15,23 @@
 
 #define HOPS 64
 
-/* IP and UDP. */
+/* Bytes of the IP and UDP headers. */
 #define HEADERS_IP4_BYTES 28u
 #define HEADERS_IP6_BYTES 48u
 
-/* Session and remote part are one piece of memory. */
+/* A session and its remote part, allocated together. */
 struct whole {
 	struct mr_session session;
 	struct mr_remote remote;
 };
 
-/* Nobody consumes an open frame from its other end: the head of all of them stays 0. */
+/* The shared part of every open frame's producer. An open frame has no consumer: the head stays 0.
+ * */
 static struct mr_bytes_shared no_consumer;
 
 static uint64_t pseudo_sum(const struct mrf_network_path *path, bool ip4)
 {
-	/* An IPv4 address is the last four bytes of each. */
+	/* An IPv4 address is in the last four bytes of each 16. */
 	uint32_t skip = ip4 ? 12 : 0;
 	const uint8_t *p = (const uint8_t *)path;
 	uint32_t bytes = 16 - skip;
@@ -158,7 +159,7 @@ int mr_remote_new(uint64_t id, const struct mrf_network_path *path, const uint8_
 
 void mr_remote_free(struct mr_session *s)
 {
-	assert(s->remote->open == NULL); /* a round ends with all frames sent */
+	assert(s->remote->open == NULL); /* each round ends by sending all open frames */
 	mr_flow_close(&s->remote->flow);
 	free(atomic_load_explicit(&s->remote->aliases, memory_order_relaxed));
 }
@@ -202,6 +203,7 @@ bool mr_remote_holds(const struct mr_session *s, uint32_t alias)
 	if (s->remote == NULL || alias == 0 || alias == UINT32_MAX)
 		return false;
 	/* [remote.aliases] */
-	set = atomic_load_explicit(&s->remote->aliases, memory_order_acquire);
+	set = atomic_load_explicit(
+		&s->remote->aliases, memory_order_acquire); /* [remote.aliases] */
 	return set != NULL && mr_alias_set_has(set, alias);
 }

@@ -30,7 +30,7 @@ void mr_directory_fini(struct mr_directory *d)
 	d->slots = NULL;
 }
 
-/* A list without `without` and with `with`; either may be NULL. */
+/* Replaces the poll list by one without `without` and with `with`; either may be NULL. */
 static int replace_list(struct mr_directory *d, const struct mr_session *without,
 	struct mr_session *with, struct mr_poll_list **retired)
 {
@@ -142,8 +142,9 @@ void mr_session_free(struct mr_session *s)
 
 bool mr_session_is_taken(const struct mr_session *s, uint64_t tail)
 {
-	/* The worker's own position: who has the memory may write anything where it is shown. What is late was read, and
-	 * is given back when it is done. */
+	/* Read the worker's private position: the client may write anything into the shared one.
+	 * Late messages count as not taken: the worker moves head_out over them when they are done.
+	 * */
 	uint64_t head = __atomic_load_n(&s->up.head_out, __ATOMIC_RELAXED);
 
 	/* [bytes.data] */
@@ -154,8 +155,8 @@ bool mr_session_is_taken(const struct mr_session *s, uint64_t tail)
 bool mr_session_drained(const struct mr_session *s)
 {
 	if (s->remote != NULL)
-		return true; /* what it sent is taken as it comes */
-	/* The client could write nonsense here; the caller's deadline bounds what that does.
+		return true; /* frames are taken when they arrive */
+	/* The client may write anything here; the caller's deadline bounds the wait.
 	 * [bytes.data] [bytes.room] */
 	return atomic_load_explicit(&s->channel.up_shared->tail, memory_order_acquire) ==
 	       atomic_load_explicit(&s->channel.up_shared->head, memory_order_acquire);

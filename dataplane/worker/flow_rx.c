@@ -49,9 +49,9 @@ static void take_ack(struct mr_worker *w, struct mr_session *s, const struct mr_
 /* Sessions that took frames in this while or the last share what the ring holds. */
 static void note_active(struct mr_worker *w, struct mr_flow *flow)
 {
-	if (flow->season == w->flows.season)
+	if (flow->activity_window == w->flows.activity_window)
 		return;
-	flow->season = w->flows.season;
+	flow->activity_window = w->flows.activity_window;
 	w->flows.active_now++;
 }
 

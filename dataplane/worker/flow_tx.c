@@ -13,7 +13,7 @@
 /* Frames sent again to one session in a round. */
 #define AGAIN_A_ROUND 32u
 /* Who took a frame within two of these counts as active. */
-#define SEASON_MS 10u
+#define ACTIVITY_WINDOW_MS 10u
 
 void mr_worker_flow_list(struct mr_worker *w, struct mr_session *s)
 {
@@ -263,12 +263,12 @@ static bool service_flow(struct mr_worker *w, struct mr_session *s, uint64_t now
 	       mr_reliable_tx_due_ns(&flow->tx) != UINT64_MAX;
 }
 
-static void turn_season(struct mr_worker *w)
+static void next_activity_window(struct mr_worker *w)
 {
-	if (mr_worker_clock(w) - w->flows.season_since < w->tsc_hz / 1000 * SEASON_MS)
+	if (mr_worker_clock(w) - w->flows.window_since < w->tsc_hz / 1000 * ACTIVITY_WINDOW_MS)
 		return;
-	w->flows.season_since = mr_worker_clock(w);
-	w->flows.season++;
+	w->flows.window_since = mr_worker_clock(w);
+	w->flows.activity_window++;
 	w->flows.active_before = w->flows.active_now;
 	w->flows.active_now = 0;
 }
@@ -290,7 +290,7 @@ void mr_worker_flows_run(struct mr_worker *w)
 
 	if (w->flows.count == 0)
 		return;
-	turn_season(w);
+	next_activity_window(w);
 	now_ns = mr_worker_flow_ns(w);
 	for (uint32_t i = 0; i < w->flows.count;) {
 		const struct mr_flow_entry *e = &w->flows.list[i];

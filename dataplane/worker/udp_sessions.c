@@ -69,9 +69,9 @@ static bool may_leave(struct mr_worker *w, struct mr_session *s, uint64_t now)
 
 	if (mr_worker_flow_drained(s))
 		return true;
-	if (flow->leaving == 0)
-		flow->leaving = now;
-	return now - flow->leaving >= w->tsc_hz / 1000 * LEAVE_MS;
+	if (flow->leaving_since == 0)
+		flow->leaving_since = now;
+	return now - flow->leaving_since >= w->tsc_hz / 1000 * LEAVE_MS;
 }
 
 /* Time in which this worker did not run counts against nobody. */
@@ -100,7 +100,7 @@ static void check_session(struct mr_worker *w, struct mr_session *s, uint64_t no
 	} else if (atomic_load_explicit(&s->stands_still, memory_order_relaxed)) {
 		say_goodbye(w, s, -ETIMEDOUT);
 		end_session(w, s, MR_REMOTE_STOOD_STILL);
-	} else if (silent > 0 && (uint64_t)silent >= w->patience) {
+	} else if (silent > 0 && (uint64_t)silent >= w->liveness_timeout) {
 		end_session(w, s, MR_REMOTE_EXPIRED);
 	} else {
 		if (s->missed_untold > 0)

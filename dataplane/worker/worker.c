@@ -68,13 +68,13 @@ void mr_worker_round(struct mr_worker *w)
 }
 
 /* By time, so that neither long rounds nor short ones change how often. */
-static bool house_is_due(const struct mr_worker *w)
+static bool housekeeping_is_due(const struct mr_worker *w)
 {
 	const struct mr_poll_list *list =
 		atomic_load_explicit(&w->directory.poll, memory_order_acquire); /* [session.poll] */
 	uint64_t times = 1 + list->count / MR_HOUSEKEEP_SESSIONS;
 
-	return w->round_start - w->house_at >= w->tsc_hz / MR_HOUSEKEEP_HZ * times;
+	return w->round_start - w->housekept_at >= w->tsc_hz / MR_HOUSEKEEP_HZ * times;
 }
 
 int mr_worker_run(void *worker)
@@ -86,7 +86,7 @@ int mr_worker_run(void *worker)
 	w->round_start = rte_rdtsc();
 	while (!is_stopping(w)) {
 		mr_worker_round(w);
-		if (house_is_due(w))
+		if (housekeeping_is_due(w))
 			mr_worker_housekeep(w);
 		mr_router_quiescent(w->router);
 		account_round(w);
@@ -137,7 +137,7 @@ void mr_worker_housekeep(struct mr_worker *w)
 {
 	const struct mr_router_counters *r = mr_router_counters(w->router);
 
-	w->house_at = w->round_start;
+	w->housekept_at = w->round_start;
 	look_after_sessions(w);
 	mr_worker_udp_sessions_look(w);
 	/* Sessions that ended have left something for others, who are told before quiescence is reported. */
@@ -241,7 +241,7 @@ static void init_network(struct mr_worker *w, const struct mr_worker_config *c)
 	w->tsc_hz = rte_get_tsc_hz();
 	w->remote_first = c->remote_first;
 	w->heartbeat = w->tsc_hz / 1000 * c->heartbeat_ms;
-	w->patience = w->heartbeat * c->missed_max;
+	w->liveness_timeout = w->heartbeat * c->missed_max;
 	memcpy(w->cookie_key, c->cookie_key, sizeof(w->cookie_key));
 	w->ip6_mask = rte_cpu_to_be_64(
 		UINT64_MAX << (64 - (c->ip6_prefix_bits != 0 ? c->ip6_prefix_bits : 64)));
@@ -251,9 +251,9 @@ static void init_network(struct mr_worker *w, const struct mr_worker_config *c)
 	mr_rate_shared_init(&w->neighbours, w->tsc_hz, MR_NEIGHBOURS_PER_SECOND);
 	mr_rate_shared_init(&w->retries, w->tsc_hz, MR_RETRIES_PER_SECOND);
 	mr_rate_shared_init(&w->hellos, w->tsc_hz, c->hellos_per_second);
-	w->round_start = w->scan.since = w->house_at = now;
+	w->round_start = w->scan.since = w->housekept_at = now;
 	w->scan.looked = w->scan.thawed = now;
-	w->flows.season = 1;
+	w->flows.activity_window = 1;
 	w->flows.ns_a_cycle = (uint64_t)(1e9 * 4294967296.0 / (double)w->tsc_hz);
 	w->scan.clock_delta =
 		(int64_t)(clock_ns() - (uint64_t)((double)now * 1e9 / (double)w->tsc_hz));

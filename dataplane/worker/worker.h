@@ -236,8 +236,8 @@ struct mr_worker {
 	unsigned ports_count;
 	uint32_t remote_first;
 	uint32_t message_bytes_max;
-	uint64_t heartbeat; /* cycles */
-	uint64_t patience;  /* cycles without a frame after which a session is dead */
+	uint64_t heartbeat;        /* cycles */
+	uint64_t liveness_timeout; /* cycles without a frame after which a session is dead */
 	uint64_t tsc_hz;
 	uint8_t cookie_key[MR_COOKIE_KEY_BYTES];
 	uint64_t ip6_mask; /* of the first half of an address, in its order: what makes a host */
@@ -245,7 +245,7 @@ struct mr_worker {
 	alignas(MR_CACHE_LINE) uint32_t burst_count;
 	uint32_t cursor;              /* in the poll list: who is asked first */
 	uint32_t messages_fragmented; /* messages that this worker cut into pieces */
-	uint64_t house_at;            /* cycles, when it last looked after its sessions */
+	uint64_t housekept_at;        /* cycles, at the last housekeeping */
 	uint32_t dirty_count;
 	uint32_t consumed_count;
 	bool moved; /* this round did something */
@@ -337,12 +337,12 @@ struct mr_worker {
 	struct {
 		struct mr_flow_entry *list; /* room for all sessions over UDP */
 		uint32_t count;
-		bool any_waits;         /* of the list, some have frames that wait */
-		uint32_t season;        /* see flow_tx.c */
-		uint32_t active_now;    /* took frames in this season */
-		uint32_t active_before; /* in the last */
-		uint64_t season_since;  /* cycles */
-		uint64_t ns_a_cycle;    /* times 2^32 */
+		bool any_waits;           /* of the list, some have frames that wait */
+		uint32_t activity_window; /* see flow_tx.c */
+		uint32_t active_now;      /* sessions that took frames in this activity window */
+		uint32_t active_before;   /* in the one before */
+		uint64_t window_since;    /* cycles */
+		uint64_t ns_a_cycle;      /* times 2^32 */
 	} flows;
 	struct mr_early early; /* frames that came ahead of their turn */
 	/* What nobody's session pays for; each its own, so that a flood of what asks for one leaves
