@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* checksum: the Internet's (RFC 1071), summed 32 bits at a time, which compilers turn into vectors.
+/* checksum: the Internet checksum (RFC 1071), summed 32 bits at a time, which compilers vectorize.
  *
- * Sums are of words as they stand in memory, so that no bytes need to be swapped, and are added up
- * unfolded: parts may be summed apart, each of an even length but the last.
+ * Words are summed in memory byte order, so no bytes are swapped, and stay unfolded. Parts may be
+ * summed separately; each but the last must have an even length.
  *
  * Threads   Pure functions.
  * Hot path  All of it.
@@ -32,7 +32,8 @@ static inline uint64_t mr_checksum_sum(const void *from, uint32_t bytes)
 	return sum;
 }
 
-/* 16 bits, as they stand in memory, not complemented. Over what carries a good checksum: 0xffff. */
+/* Folds to 16 bits in memory byte order, not complemented. Over data with a correct checksum:
+ * 0xffff. */
 static inline uint16_t mr_checksum_fold(uint64_t sum)
 {
 	sum = (sum & 0xffffffff) + (sum >> 32);
@@ -42,7 +43,7 @@ static inline uint16_t mr_checksum_fold(uint64_t sum)
 	return (uint16_t)sum;
 }
 
-/* What goes into the packet. */
+/* Returns the checksum that goes into the packet. */
 static inline uint16_t mr_checksum_finish(uint64_t sum)
 {
 	return (uint16_t)~mr_checksum_fold(sum);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* frame: the UDP datagram: a header of 24 bytes, then messages, each at a multiple of 8.
  *
- * The last message is padded too, so a frame's length is a multiple of 8 and its messages fill it to
- * the end. Frames without messages are heartbeats.
+ * The last message is padded too. So a frame's length is a multiple of 8, and its messages fill it
+ * to the end. Frames without messages are heartbeats.
  *
  * Threads   Pure functions.
  * Units     Bytes of the UDP payload.
- * Errors    A fault by name, for the counter that it belongs to.
+ * Errors    A fault by name, one for each counter.
  * Hot path  All of it.
  */
 #ifndef MILLRACE_WIRE_FRAME_H
@@ -18,10 +18,11 @@
 #include "lib/wire/message.h"
 
 #define MR_FRAME_VERSION 1u
-#define MR_FRAME_FLAGS   (MRF_FRAME_FLAG_RELIABLE | MRF_FRAME_FLAG_ACK) /* that this version knows */
-/* Every peer takes frames of this size; hellos are never smaller. Fits IPv6's least MTU of 1,280. */
+#define MR_FRAME_FLAGS   (MRF_FRAME_FLAG_RELIABLE | MRF_FRAME_FLAG_ACK) /* known to this version */
+/* Every peer accepts frames of this size; a Hello is never smaller. Fits the least IPv6 MTU of
+ * 1,280. */
 #define MR_FRAME_BYTES_MIN 1200u
-/* Largest UDP payload over IPv4, in whole messages. */
+/* Largest UDP payload over IPv4, rounded down to whole messages. */
 #define MR_FRAME_BYTES_MAX 65504u
 #define MR_FRAME_ROOM(frame_bytes)                                                                 \
 	(((frame_bytes) - (uint32_t)sizeof(struct mrf_frame_header)) & ~(uint32_t)7)
@@ -37,10 +38,10 @@ enum mr_frame_fault {
 	MR_FRAME_TRUNCATED, /* shorter than its header */
 	MR_FRAME_VERSION_UNKNOWN,
 	MR_FRAME_FLAGS_UNKNOWN,
-	MR_FRAME_LENGTH, /* no multiple of 8, or messages in name only */
+	MR_FRAME_LENGTH, /* not a multiple of 8, or the message count contradicts the length */
 };
 
-/* Checks what can be said without walking the messages. `bytes`: of the UDP payload. */
+/* Checks the header, without a walk over the messages. `bytes`: length of the UDP payload. */
 static inline enum mr_frame_fault mr_frame_parse(
 	const void *at, size_t bytes, struct mrf_frame_header *out)
 {
@@ -51,7 +52,7 @@ static inline enum mr_frame_fault mr_frame_parse(
 		return MR_FRAME_VERSION_UNKNOWN;
 	if (mr_unlikely((out->flags & ~MR_FRAME_FLAGS) != 0))
 		return MR_FRAME_FLAGS_UNKNOWN;
-	/* What is in no flow is in none of the two. */
+	/* Sequence 0 marks a frame outside both flows, so it cannot be reliable. */
 	if (mr_unlikely((out->flags & MRF_FRAME_FLAG_RELIABLE) != 0 && out->sequence == 0))
 		return MR_FRAME_FLAGS_UNKNOWN;
 	if (mr_unlikely(bytes % 8 != 0 || (bytes == sizeof(*out)) != (out->messages == 0)))
@@ -59,7 +60,7 @@ static inline enum mr_frame_fault mr_frame_parse(
 	return MR_FRAME_OK;
 }
 
-/* Adds what the sender says of the other way, to a header that is written. */
+/* Adds ack and credit of the opposite direction to a written header. */
 static inline void mr_frame_write_ack(void *at, uint32_t ack, uint32_t credit)
 {
 	uint8_t *h = at;
@@ -69,7 +70,7 @@ static inline void mr_frame_write_ack(void *at, uint32_t ack, uint32_t credit)
 	memcpy(h + offsetof(struct mrf_frame_header, credit), &credit, sizeof(credit));
 }
 
-/* Makes it a frame of the reliable flow. */
+/* Marks a written header as a frame of the reliable flow. */
 static inline void mr_frame_write_reliable(void *at)
 {
 	((uint8_t *)at)[offsetof(struct mrf_frame_header, flags)] |= MRF_FRAME_FLAG_RELIABLE;
@@ -87,22 +88,22 @@ static inline void mr_frame_write(void *at, uint64_t session, uint32_t sequence,
 	memcpy(at, &h, sizeof(h));
 }
 
-/* Which frames of a flow came: the highest sequence and the 64 up to it. Starts before sequence 1,
- * the first that is sent. */
+/* The received frames of a flow: the highest sequence and a bit for each of the 64 up to it. The
+ * first sequence sent is 1. */
 struct mr_frame_window {
 	uint32_t highest;
-	uint64_t seen; /* bit i: highest - i came */
+	uint64_t seen; /* bit i: highest - i was received */
 };
 
 enum mr_frame_order {
-	MR_FRAME_NEXT,      /* later than all before */
+	MR_FRAME_NEXT,      /* after all received before */
 	MR_FRAME_LATE,      /* fills a gap */
-	MR_FRAME_DUPLICATE, /* came already, or is older than the window */
+	MR_FRAME_DUPLICATE, /* received before, or older than the window */
 };
 
-/* Takes a sequence; *lost is what it adds to the count of frames lost, -1 for one that came late.
- * Differences are taken modulo 2^32: half of it is ahead, half is behind. Not for sequence 0, which
- * a sender leaves out when it wraps. */
+/* Enters a sequence. *lost is the change of the count of lost frames: -1 for a frame that fills a
+ * gap. Differences are modulo 2^32: one half is ahead, the other behind. Not for sequence 0, which
+ * senders skip when they wrap. */
 static inline enum mr_frame_order mr_frame_take(
 	struct mr_frame_window *w, uint32_t sequence, int64_t *lost)
 {
@@ -125,7 +126,7 @@ static inline enum mr_frame_order mr_frame_take(
 
 static inline struct mr_frame_window mr_frame_window_first(void)
 {
-	/* Nothing before sequence 1 was sent: what says so came again. */
+	/* Nothing was sent before sequence 1: older sequences count as duplicates. */
 	return (struct mr_frame_window){.highest = 0, .seen = UINT64_MAX};
 }
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define ALL  UINT64_MAX /* ids of a word */
+#define ALL  UINT64_MAX /* all 64 ids of a word */
 #define NONE UINT32_MAX
 
 void mr_id_window_init(struct mr_id_window *w)
@@ -11,13 +11,13 @@ void mr_id_window_init(struct mr_id_window *w)
 	memset(w, 0, sizeof(*w));
 }
 
-/* Where the gap is that is the `at`th by age. */
+/* Returns the index of the gap that is number `at` in ascending order. */
 static uint32_t place(const struct mr_id_window *w, uint32_t at)
 {
 	return (w->gaps_first + at) % MR_ID_GAPS_MAX;
 }
 
-/* The place of the gap, or NONE: all of the word came, or nobody knows. */
+/* Returns the index of the word's gap, or NONE: the whole word was received, or is unknown. */
 static uint32_t find(const struct mr_id_window *w, uint64_t word)
 {
 	uint32_t from = 0, to = w->gaps_count;
@@ -45,7 +45,7 @@ static void squeeze_out_filled(struct mr_id_window *w)
 	w->gaps_filled = 0;
 }
 
-/* Without room, nobody knows any more what the oldest said. */
+/* Adds a gap. Without room it drops the oldest one and raises the floor above it. */
 static void add(struct mr_id_window *w, uint64_t word, uint64_t missing)
 {
 	if (w->gaps_count == MR_ID_GAPS_MAX && w->gaps_filled > 0)
@@ -78,7 +78,8 @@ void mr_id_window_note_behind(struct mr_id_window *w, uint64_t id)
 	w->gaps_filled += w->gaps[at].missing == 0;
 }
 
-/* So far ahead that nothing of the window is left, and none of the last 65,536 came. */
+/* Restarts far ahead: nothing of the old window is left, and none of the last 65,536 ids was
+ * received. */
 static void begin_anew(struct mr_id_window *w, uint64_t word)
 {
 	memset(w->received, 0, sizeof(w->received));
@@ -88,8 +89,8 @@ static void begin_anew(struct mr_id_window *w, uint64_t word)
 	add(w, word - MR_ID_WINDOW_WORDS, ALL);
 }
 
-/* To the word of `id`, which is above that of the top. Of what leaves the window, words that are not
- * whole become gaps. */
+/* Moves the window to the word of `id`, which is above that of the top. Words that leave the window
+ * incomplete become gaps. */
 void mr_id_window_advance(struct mr_id_window *w, uint64_t id)
 {
 	uint64_t word = id / 64;

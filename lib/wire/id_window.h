@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* id_window: which message ids of one publisher came.
+/* id_window: remembers which message ids of one exactly-once publisher were received
+ * (deduplication).
  *
- * What a publisher that promises exactly once sends again is known by it: queues and receivers keep
- * one for each publisher. Ids are those of `struct mrf_message_origin`, 0 .. UINT64_MAX; they do
- * not wrap. An id that was skipped did not come, and may yet: however late, as long as it is one of
- * few. A stage of a pipeline is why: what it had in hand when it was stopped or killed comes when
- * the publisher is a million ids further on.
+ * Queues and receivers keep one window for each publisher, to recognize what it sends again. Ids
+ * are those of `struct mrf_message_origin`, 0 .. UINT64_MAX; they do not wrap. A skipped id was not
+ * received and may still arrive, however late, as long as few are missing. A stage of a pipeline
+ * needs that: a message that it held when it was stopped or killed arrives when the publisher is a
+ * million ids further on.
  *
- *     nobody knows │ all came but for the gaps     │ a bit for each id              │ none came
+ *     unknown      │ received but for the gaps     │ one bit for each id            │ none received
  *   ───────────────┼───────────────────────────────┼────────────────────────────────┼──────────▶ id
  *                floor      ▲      ▲   ▲        65,536 at most                     top
  *                          gaps, 500 words of 64 ids at most
  *
  * Owns      Nothing; the memory is the caller's.
  * Threads   One at a time.
- * Hot path  All but init: no allocation, log or system call. A look finds a gap in 9 steps; a note
- *           goes through the words of 64 ids that it skips, at most 1,024.
+ * Hot path  All but init: no allocation, log or system call. look finds a gap in 9 steps; note
+ *           visits the words of 64 ids that it skips, at most 1,024.
  */
 #ifndef MILLRACE_WIRE_ID_WINDOW_H
 #define MILLRACE_WIRE_ID_WINDOW_H
@@ -27,32 +28,32 @@
 #define MR_ID_WINDOW_WORDS (MR_ID_WINDOW_IDS / 64)
 #define MR_ID_GAPS_MAX     500u
 
-/* 64 ids behind the window, of which some did not come. */
+/* 64 ids behind the window, some of them not received. */
 struct mr_id_gap {
-	uint64_t word; /* id / 64 of each */
+	uint64_t word; /* id / 64 of all of them */
 	uint64_t missing;
 };
 
 struct mr_id_window {
-	uint64_t top;                          /* the highest that came; 0: none did, or 0 itself */
+	uint64_t top;                          /* highest received id; 0: none, or only 0 */
 	uint64_t received[MR_ID_WINDOW_WORDS]; /* by id modulo MR_ID_WINDOW_IDS */
-	uint64_t floor;                        /* of ids below it nobody knows */
+	uint64_t floor;                        /* ids below it are unknown */
 	uint32_t gaps_first;
 	uint32_t gaps_count;
-	uint32_t gaps_filled;                  /* of which nothing is missing any more */
-	struct mr_id_gap gaps[MR_ID_GAPS_MAX]; /* a ring, by ascending word */
+	uint32_t gaps_filled;                  /* gaps with nothing missing any more */
+	struct mr_id_gap gaps[MR_ID_GAPS_MAX]; /* a ring, in ascending order of word */
 };
 
 enum mr_id_sight {
 	MR_ID_NEW,
-	MR_ID_KNOWN, /* it came */
+	MR_ID_KNOWN, /* received before */
 	MR_ID_OLD,   /* below the floor */
 };
 
-/* Nothing came. */
+/* Starts with no id received. */
 void mr_id_window_init(struct mr_id_window *w);
 
-/* For the functions below. */
+/* Slow paths of the functions below. */
 enum mr_id_sight mr_id_window_look_behind(const struct mr_id_window *w, uint64_t id);
 void mr_id_window_note_behind(struct mr_id_window *w, uint64_t id);
 void mr_id_window_advance(struct mr_id_window *w, uint64_t id);
@@ -67,7 +68,7 @@ static inline uint64_t mr_id_window_slot(uint64_t id)
 	return id / 64 % MR_ID_WINDOW_WORDS;
 }
 
-/* Whether `id`, which is not above the top, has its bit in the window. */
+/* True if `id`, which is not above the top, has its bit in the window. */
 static inline bool mr_id_window_holds(const struct mr_id_window *w, uint64_t id)
 {
 	return w->top / 64 - id / 64 < MR_ID_WINDOW_WORDS;
@@ -82,7 +83,7 @@ static inline enum mr_id_sight mr_id_window_look(const struct mr_id_window *w, u
 	return w->received[mr_id_window_slot(id)] & mr_id_window_bit(id) ? MR_ID_KNOWN : MR_ID_NEW;
 }
 
-/* It came. One below the floor leaves no trace. */
+/* Enters a received id. An id below the floor is not recorded. */
 static inline void mr_id_window_note(struct mr_id_window *w, uint64_t id)
 {
 	if (id > w->top) {

@@ -16,7 +16,8 @@ void mr_message_extra_load(const uint8_t *at, uint8_t flags, struct mr_message_e
 		memcpy(&out->fragment, at, sizeof(out->fragment));
 }
 
-/* Word by word: they were written so a moment ago, and a wider load would wait for the stores. */
+/* Copies word by word: the source was just written in words, and a wider load would wait for the
+ * stores. */
 static inline uint8_t *store_words(uint8_t *to, const void *from, size_t bytes)
 {
 	const uint8_t *at = from;

@@ -2,14 +2,14 @@
 /* message: the one layout of a message, in rings, frames and captures (flatbuf/schemas/wire.fbs).
  *
  *   MessageHeader 8 | ReplyToken 16, if Token | MessageOrigin 16, if Origin |
- *   MessageDelivery 16, if Delivery | MessageFragment 24, if Fragment | MessageSections 4, if Sections |
- *   subject | header block | payload | padding to a multiple of 8
+ *   MessageDelivery 16, if Delivery | MessageFragment 24, if Fragment |
+ *   MessageSections 4, if Sections | subject | header block | payload | padding to a multiple of 8
  *
- * Origin, delivery and fragment are together called extra: most messages have none of them.
+ * Origin, delivery and fragment together are called extra: most messages have none of them.
  *
- * Parsing takes lengths and flags out of the memory once, checks them, and gives views into the
- * memory for the rest: the bytes behind a view may still change if the memory's writer is hostile,
- * the lengths cannot.
+ * Parsing copies lengths and flags out of the memory once, checks the copies, and returns views
+ * into the memory for the rest. A hostile writer of shared memory can still change the bytes behind
+ * a view, but not the lengths.
  *
  * Owns      Nothing.
  * Units     Bytes.
@@ -27,7 +27,8 @@
 #include "flatbuf/wire.h"
 
 #define MR_MESSAGE_ALIGN 8u
-/* Header block and payload together. A delivery with the longest subject still fits 16 bits. */
+/* Header block and payload together. A delivery with the longest subject still fits the 16-bit
+ * length. */
 #define MR_BODY_BYTES_MAX 64512u
 #define MR_MESSAGE_OVERHEAD_BYTES_MAX                                                              \
 	(sizeof(struct mrf_message_header) + sizeof(struct mrf_reply_token) +                      \
@@ -46,16 +47,16 @@ _Static_assert(sizeof(struct mrf_accepted_range) == 24, "wire");
 _Static_assert(sizeof(struct mrf_settlement) == 16, "wire");
 _Static_assert(MR_BODY_BYTES_MAX + MR_MESSAGE_OVERHEAD_BYTES_MAX <= MR_MESSAGE_BYTES_MAX, "wire");
 
-/* Those that say that an extra part follows, and those that are part of struct mr_message_extra. */
+/* The flags that announce an extra part, and all flags that struct mr_message_extra holds. */
 #define MR_MESSAGE_FLAGS_PARTS                                                                     \
 	(MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_DELIVERY | MRF_MESSAGE_FLAG_FRAGMENT)
 #define MR_MESSAGE_FLAGS_EXTRA                                                                     \
 	(MR_MESSAGE_FLAGS_PARTS | MRF_MESSAGE_FLAG_MORE | MRF_MESSAGE_FLAG_HIGH |                  \
 		MRF_MESSAGE_FLAG_LOW)
 
-/* What few messages have. What its flag does not name is zero. */
+/* The optional parts that few messages have. A part without its flag is zero. */
 struct mr_message_extra {
-	uint8_t flags; /* of MR_MESSAGE_FLAGS_EXTRA */
+	uint8_t flags; /* subset of MR_MESSAGE_FLAGS_EXTRA */
 	struct mrf_message_origin origin;
 	struct mrf_message_delivery delivery;
 	struct mrf_message_fragment fragment;
@@ -64,7 +65,7 @@ struct mr_message_extra {
 struct mr_message_view {
 	struct mrf_message_header header;
 	struct mrf_reply_token token;  /* zero without MRF_MESSAGE_FLAG_TOKEN */
-	struct mr_message_extra extra; /* set only where header.flags has any of its flags */
+	struct mr_message_extra extra; /* valid if header.flags has any of its flags */
 	const uint8_t *subject;
 	const uint8_t *headers;
 	const uint8_t *payload;
@@ -73,15 +74,15 @@ struct mr_message_view {
 	uint32_t payload_bytes;
 };
 
-/* Bytes that a message of `bytes` takes in a ring or frame. */
+/* Returns the bytes that a message of `bytes` takes in a ring or frame. */
 static inline uint32_t mr_message_stride(uint32_t bytes)
 {
 	return (uint32_t)mr_align_up(bytes, MR_MESSAGE_ALIGN);
 }
 
-/* Reads memory that another process may be writing: what was read once is what is used, whatever the
- * compiler would rather do. Any alignment: in a ring messages start at multiples of 8, in a buffer
- * that a port filled they may not. */
+/* Reads memory that another process may be writing, exactly once: the empty asm keeps the compiler
+ * from reading it again. Any alignment: in a ring messages start at multiples of 8, in a port's
+ * buffer they may not. */
 static inline uint64_t mr_message_load_64(const void *at)
 {
 	uint64_t word;
@@ -100,7 +101,7 @@ static inline uint32_t mr_message_load_32(const void *at)
 	return word;
 }
 
-/* A header that was read as one word. */
+/* Converts a header that was read as one word. */
 static inline struct mrf_message_header mr_message_header(uint64_t word)
 {
 	struct mrf_message_header h;
@@ -109,19 +110,19 @@ static inline struct mrf_message_header mr_message_header(uint64_t word)
 	return h;
 }
 
-/* The header of the message at `at` (8 readable bytes), read once. */
+/* Reads the header of the message at `at` once; 8 bytes must be readable. */
 static inline struct mrf_message_header mr_message_header_load(const void *at)
 {
 	return mr_message_header(mr_message_load_64(at));
 }
 
-/* True if `ready` bytes (not MR_BYTES_CORRUPT) hold the whole message whose header was read. */
+/* True if `ready` bytes (not MR_BYTES_CORRUPT) hold the whole message with that header. */
 static inline bool mr_message_fits(const struct mrf_message_header *h, size_t ready)
 {
 	return h->bytes >= sizeof(*h) && mr_message_stride(h->bytes) <= ready;
 }
 
-/* Each half read once: what is checked of a token is what is used. */
+/* Reads each half once, so that the checked token is the used one. */
 static inline struct mrf_reply_token mr_message_token_load(const void *at)
 {
 	uint64_t words[2] = {
@@ -134,7 +135,7 @@ static inline struct mrf_reply_token mr_message_token_load(const void *at)
 	return t;
 }
 
-/* Bytes of the extra parts that the flags name. */
+/* Returns the bytes of the extra parts that the flags name. */
 static inline uint32_t mr_message_extra_bytes(uint32_t flags)
 {
 	return (flags & MRF_MESSAGE_FLAG_ORIGIN ? (uint32_t)sizeof(struct mrf_message_origin) : 0) +
@@ -144,28 +145,30 @@ static inline uint32_t mr_message_extra_bytes(uint32_t flags)
 						  : 0);
 }
 
-/* Takes them out of the memory, once; `at` has room for them. */
+/* Reads the extra parts once; all of them must be readable at `at`. */
 void mr_message_extra_load(const uint8_t *at, uint8_t flags, struct mr_message_extra *out);
-/* Writes them; returns what is behind. */
+/* Writes the extra parts; returns the end. */
 uint8_t *mr_message_extra_store(uint8_t *to, const struct mr_message_extra *extra);
 
-/* Flags that a client may set in a message of this kind; of kinds that are not a client's: none. */
+/* Returns the flags that a client may set in a message of this kind. It does not check that clients
+ * may send the kind. */
 uint8_t mr_message_client_flags(uint8_t kind);
 
-/* True of a Publish that must not be lost. */
+/* True for a Publish that must not be lost. */
 static inline bool mr_message_is_promised(uint8_t flags)
 {
 	return (flags & (MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_HIGH)) != 0;
 }
 
-/* Parses the parts of the message at `at`, whose header was loaded and fits. False: parts that do not
- * fit the length, or a body over MR_BODY_BYTES_MAX. Whether its kind may have them is not checked. */
+/* Parses the parts of the message at `at`, whose header was loaded and fits. False: the parts
+ * exceed the length, or the body exceeds MR_BODY_BYTES_MAX. It does not check that the kind may
+ * have these parts. */
 MR_ALWAYS_INLINE bool mr_message_parse(
 	const uint8_t *at, struct mrf_message_header header, struct mr_message_view *m)
 {
 	uint32_t left = (uint32_t)header.bytes - (uint32_t)sizeof(header);
 	const uint8_t *p = at + sizeof(header);
-	/* Not in *m until they are known: they would be stored, and waited for. */
+	/* Not in *m: stores to it would delay the loads that follow. */
 	uint32_t subject_bytes = 0, header_bytes = 0;
 
 	assert(header.bytes >= sizeof(header));
@@ -209,14 +212,16 @@ MR_ALWAYS_INLINE bool mr_message_parse(
 	return left - subject_bytes <= MR_BODY_BYTES_MAX;
 }
 
-/* The view of a message without flags that name parts, whose header was loaded and fits: all is payload. */
+/* Returns the view of a message without flags that name parts, whose header was loaded and fits:
+ * all is payload. */
 MR_ALWAYS_INLINE struct mr_message_view mr_message_plain(
 	const uint8_t *at, struct mrf_message_header header)
 {
 	const uint8_t *payload = at + sizeof(header);
 	struct mr_message_view m;
 
-	/* Field by field: compilers clear the whole by an instruction that takes longer than the rest. */
+	/* Field by field: compilers clear the whole with an instruction that is slower than the
+	 * rest. */
 	m.header = header;
 	m.token = (struct mrf_reply_token){0};
 	m.extra = (struct mr_message_extra){.flags = header.flags};
@@ -229,7 +234,7 @@ MR_ALWAYS_INLINE struct mr_message_view mr_message_plain(
 	return m;
 }
 
-/* Length of a message with these parts, header included. */
+/* Returns the length of a message with these parts, header included. */
 static inline uint32_t mr_message_bytes(
 	bool token, uint32_t subject_bytes, uint32_t header_bytes, uint32_t payload_bytes)
 {
@@ -243,9 +248,8 @@ static inline uint32_t mr_message_bytes(
 	return bytes;
 }
 
-/* Writes header, token (NULL: none) and sections; returns where subject, header block and payload
- * go, one behind the other. `to` is 8-aligned with room for mr_message_bytes() of the same parts.
- */
+/* Writes header, token (NULL: none) and sections. Returns the place of subject, header block and
+ * payload, in that order. `to` is 8-aligned, with room for mr_message_bytes() of the same parts. */
 static inline uint8_t *mr_message_begin(void *to, enum mrf_message_kind kind, uint32_t target,
 	const struct mrf_reply_token *token, uint32_t subject_bytes, uint32_t header_bytes,
 	uint32_t payload_bytes)
@@ -280,15 +284,15 @@ static inline uint8_t *mr_message_begin(void *to, enum mrf_message_kind kind, ui
 	return p;
 }
 
-/* A message whose parts are known, ready to be written any number of times: all that does not
- * depend on where it goes is worked out once. */
+/* A message prepared to be written many times: everything that does not depend on the receiver is
+ * computed once. */
 struct mr_message_plan {
-	uint64_t header; /* as it stands in memory, target 0 */
+	uint64_t header; /* in memory byte order, target 0 */
 	uint32_t bytes;
 	uint32_t stride;
-	uint32_t sections; /* as they stand in memory; 0: none */
+	uint32_t sections; /* in memory byte order; 0: none */
 	uint32_t subject_bytes;
-	uint32_t body_bytes;                  /* header block and payload, which stand in a row */
+	uint32_t body_bytes;                  /* header block and payload, contiguous */
 	const struct mrf_reply_token *token;  /* NULL: none */
 	const struct mr_message_extra *extra; /* NULL: none */
 	const void *subject;
@@ -309,7 +313,7 @@ MR_ALWAYS_INLINE struct mr_message_plan mr_message_plan(enum mrf_message_kind ki
 	assert(subject_bytes <= MR_SUBJECT_BYTES_MAX);
 	assert(header_bytes <= MR_BODY_BYTES_MAX &&
 		payload_bytes <= MR_BODY_BYTES_MAX - header_bytes);
-	/* Field by field, into where it is to stand: not made elsewhere and copied. */
+	/* Field by field into the result, not built elsewhere and copied. */
 	plan.header = bytes | (uint64_t)kind << 16 | flags << 24;
 	plan.bytes = bytes;
 	plan.stride = mr_message_stride(bytes);
@@ -323,8 +327,8 @@ MR_ALWAYS_INLINE struct mr_message_plan mr_message_plan(enum mrf_message_kind ki
 	return plan;
 }
 
-/* Adds extra parts, which must live as long as the plan, to a plan that has none. The whole must not
- * exceed MR_MESSAGE_BYTES_MAX, which it cannot when the body was checked. */
+/* Adds extra parts to a plan that has none; they must live as long as the plan. The whole must not
+ * exceed MR_MESSAGE_BYTES_MAX, as is sure when the body was checked. */
 static inline void mr_message_plan_extra(
 	struct mr_message_plan *plan, const struct mr_message_extra *extra)
 {
@@ -334,7 +338,7 @@ static inline void mr_message_plan_extra(
 	plan->extra = extra;
 }
 
-/* What a message is, as it was taken apart: the plan to write it again. `m` outlives the plan. */
+/* Returns the plan that writes a parsed message again. `m` must outlive the plan. */
 static inline struct mr_message_plan mr_message_replan(
 	const struct mr_message_view *m, enum mrf_message_kind kind)
 {
@@ -347,8 +351,8 @@ static inline struct mr_message_plan mr_message_replan(
 	return plan;
 }
 
-/* Messages are mostly short: a call would cost more than the copy. Touches nothing outside of the
- * two `bytes`; the last step may go over bytes that were copied before. */
+/* Copies a mostly short message faster than a call. Touches nothing outside of the two `bytes`; the
+ * last step may copy some bytes a second time. */
 MR_ALWAYS_INLINE void mr_message_copy(uint8_t *to, const uint8_t *from, size_t bytes)
 {
 	size_t at = 0;
@@ -373,7 +377,7 @@ MR_ALWAYS_INLINE void mr_message_copy(uint8_t *to, const uint8_t *from, size_t b
 	}
 }
 
-/* Writes plan->bytes at `to`; what pads the message stays as it is. */
+/* Writes plan->bytes at `to`; the padding stays as it is. */
 MR_ALWAYS_INLINE void mr_message_write(
 	void *to, const struct mr_message_plan *plan, uint32_t target)
 {
@@ -395,7 +399,7 @@ MR_ALWAYS_INLINE void mr_message_write(
 	mr_message_copy(p + plan->subject_bytes, plan->body, plan->body_bytes);
 }
 
-/* Session ids say which worker owns the session. Slot < 2^24. */
+/* A session id contains the worker that owns the session. Slot < 2^24. */
 static inline uint64_t mr_session_id(unsigned worker, uint32_t slot, uint32_t generation)
 {
 	return (uint64_t)worker << 56 | (uint64_t)slot << 32 | generation;

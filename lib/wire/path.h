@@ -12,7 +12,7 @@
 
 #include "flatbuf/wire.h"
 
-/* True if frames of both belong to the same path. Ethernet addresses may differ. */
+/* True if both are the same path. Ethernet addresses may differ. */
 static inline bool mr_path_same(const struct mrf_network_path *a, const struct mrf_network_path *b)
 {
 	return ((a->peer_0 ^ b->peer_0) | (a->peer_1 ^ b->peer_1) | (a->local_0 ^ b->local_0) |
@@ -21,7 +21,7 @@ static inline bool mr_path_same(const struct mrf_network_path *a, const struct m
 		       (uint64_t)(a->port ^ b->port)) == 0;
 }
 
-/* True of an IPv4 address mapped into IPv6: ::ffff:0:0/96. */
+/* True for an IPv4 address mapped into IPv6: ::ffff:0:0/96. */
 static inline bool mr_path_is_ip4(const struct mrf_network_path *p)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};

@@ -19,7 +19,7 @@ bool mr_queue_name_is_mmi(const void *name, size_t bytes)
 	return bytes >= MMI_BYTES && memcmp(name, MMI, MMI_BYTES) == 0;
 }
 
-/* Without ".dead". */
+/* Returns the length of the name without ".dead". */
 static size_t stem_bytes(const void *name, size_t bytes)
 {
 	while (mr_queue_name_is_dead(name, bytes))
@@ -45,7 +45,7 @@ unsigned mr_queue_home(enum mrf_queue_kind kind, const void *name, size_t bytes,
 	bytes = stem_bytes(name, bytes);
 	for (size_t i = 0; i < bytes; i++)
 		hash = (hash ^ byte[i]) * 0x100000001b3ull;
-	hash ^= hash >> 32; /* its low bits know little of the last bytes */
+	hash ^= hash >> 32; /* the low bits depend little on the last bytes */
 	hash *= 0x9e3779b97f4a7c15ull;
 	return (unsigned)((hash >> 32) * workers >> 32);
 }

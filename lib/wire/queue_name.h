@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queue_name: what a queue or service may be called, and at which worker it is at home.
+/* queue_name: the rules for names of queues and services, and their home workers.
  *
- * A name is a subject without wildcards, of at most 250 bytes. NAME.dead are the dead letters of
- * the queue NAME, and at home where that is: nobody makes them by name. Services whose names begin
- * with "mmi." are the bus's own (RFC 8).
+ * A name is a subject without wildcards, of at most 250 bytes. NAME.dead holds the dead letters of
+ * the queue NAME and has the same home worker; clients cannot create it. Services whose names begin
+ * with "mmi." belong to the bus itself (ZeroMQ RFC 8).
  *
  * Owns      Nothing; texts have a length and need no terminating zero.
  * Threads   Any.
@@ -18,15 +18,15 @@
 #define MR_QUEUE_DEAD_BYTES     (sizeof(MR_QUEUE_DEAD) - 1)
 #define MR_QUEUE_NAME_BYTES_MAX (MR_SUBJECT_BYTES_MAX - MR_QUEUE_DEAD_BYTES)
 
-/* Of a queue, a service, or dead letters. */
+/* Check a name of a queue, a service or dead letters. */
 enum mr_subject_fault mr_queue_name_parse(const void *name, size_t bytes);
 bool mr_queue_name_is_dead(const void *name, size_t bytes);
-/* Of a service: answered by the bus itself. */
+/* True for a service that the bus itself answers. */
 bool mr_queue_name_is_mmi(const void *name, size_t bytes);
 
-/* The worker, 0 to workers - 1, at which the queue or service is at home. */
+/* Returns the home worker of the queue or service, 0 to workers - 1. */
 unsigned mr_queue_home(enum mrf_queue_kind kind, const void *name, size_t bytes, unsigned workers);
-/* The same of a queue's number, which says so; it may be no worker's. */
+/* Returns the home worker in a queue's number; a foreign number may name no worker. */
 static inline unsigned mr_queue_worker(uint32_t queue)
 {
 	return queue >> 27;

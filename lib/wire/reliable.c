@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The window follows the delay: as long as a round trip takes little longer than the shortest of
- * late, the path has no queue to speak of, and the window grows where it is what holds frames back;
- * above that it shrinks in proportion. A loss by itself says nothing of a queue, so it costs the
- * frame and not the window. Ideas: LEDBAT (RFC 6817), recent acknowledgment (RFC 8985), the
- * time-out (RFC 6298).
+/* Congestion control follows the delay. While a round trip takes little longer than the shortest of
+ * the last time, the path has no queue, and the window grows if it was used up. Above that delay it
+ * shrinks in proportion. A loss alone is no sign of a queue, so it costs the frame and not the
+ * window. After LEDBAT (RFC 6817); loss detection after RACK (RFC 8985), the time-out after RFC
+ * 6298.
  */
 #include "lib/wire/reliable.h"
 
@@ -11,18 +11,18 @@
 #include <errno.h>
 #include <string.h>
 
-#define LATER_FRAMES     3u   /* that came, before an earlier one is held for lost */
-#define LATER_FRAMES_MAX 128u /* on a path that changes the order */
-#define LATER_SHARE      16u  /* of what is above the least: forgotten in a round trip */
+#define LATER_FRAMES     3u   /* reordering threshold: later frames received */
+#define LATER_FRAMES_MAX 128u /* its maximum, on a path that reorders */
+#define LATER_SHARE      16u  /* fraction of the excess that decays in a round trip */
 #define WINDOW_FIRST     64u
 #define WINDOW_LEAST     4u
-#define WINDOW_SMALL     16u /* frames too few to be a queue worth mention */
+#define WINDOW_SMALL     16u /* a window too small to build a queue */
 #define DELAY_NS_MIN     200000u
-#define RTT_LEAST_NS     10000000000u /* for so long the shortest is believed */
+#define RTT_LEAST_NS     10000000000u /* lifetime of the shortest round trip */
 #define BACKOFF_MAX      11u
-#define CREDIT_SHARE     16u /* of what is granted at most: so much more is told by itself */
+#define CREDIT_SHARE     16u /* fraction of the largest grant that is worth an ack of its own */
 
-/* How far `to` is ahead of `from`; negative: behind. */
+/* Returns how far `to` is ahead of `from`; negative: behind. */
 static int32_t ahead(uint32_t from, uint32_t to)
 {
 	return (int32_t)(to - from);
@@ -33,7 +33,7 @@ static uint32_t min(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-/* Frames in sequence from `from` on, of `positions` that the left-out 0 may be one of. */
+/* Returns the number of frames in `positions` positions from `from` on, without the skipped 0. */
 static uint32_t without_zero(uint32_t from, int32_t positions)
 {
 	if (positions <= 0)
@@ -59,7 +59,7 @@ void mr_reliable_tx_init(struct mr_reliable_tx *t, struct mr_reliable_frame *fra
 	};
 }
 
-/* Of which the path may still be full: neither known to have come nor held for lost. */
+/* Returns the frames in flight: neither received nor taken for lost. */
 static uint32_t in_flight(const struct mr_reliable_tx *t)
 {
 	return without_zero(t->first, ahead(t->first, t->next)) - t->received - t->lost;
@@ -86,7 +86,8 @@ static uint64_t rto_ns(const struct mr_reliable_tx *t)
 	return rto < MR_RELIABLE_RTO_NS_MAX ? rto : MR_RELIABLE_RTO_NS_MAX;
 }
 
-/* From now on: for an ack of what is out, or for credit that was promised to come. */
+/* Starts the timer for an ack of frames in flight, or for credit that the peer owes; else stops
+ * it. */
 static void start_timer(struct mr_reliable_tx *t, uint64_t now_ns)
 {
 	bool nothing_yet = t->limit == 1 && t->next == 1;
@@ -143,7 +144,7 @@ static void update_rtt(struct mr_reliable_tx *t, uint64_t rtt, uint64_t now_ns)
 		t->rtt_round_ns = rtt;
 }
 
-/* A round trip is over: by its shortest delay. */
+/* Adapts the window at the end of a round trip, by its shortest delay. */
 static void adapt_window(struct mr_reliable_tx *t, uint64_t now_ns)
 {
 	uint64_t target = t->rtt_least_ns / 2;
@@ -154,8 +155,8 @@ static void adapt_window(struct mr_reliable_tx *t, uint64_t now_ns)
 	if (target < DELAY_NS_MIN)
 		target = DELAY_NS_MIN;
 	if (queue > target && t->window <= WINDOW_SMALL) {
-		/* Not of our making, and no smaller window would help: a peer that is slow to answer, as on
-		 * a machine that has other things to do. */
+		/* This queue is not ours, and no smaller window would help: the peer is slow to
+		 * answer, for example because its machine is busy. */
 		t->rtt_least_ns = t->rtt_round_ns;
 		t->rtt_least_since_ns = now_ns;
 	} else if (queue > target) {
@@ -179,14 +180,15 @@ static void end_round(struct mr_reliable_tx *t, uint64_t now_ns)
 	t->filled = false;
 }
 
-/* The ack came too soon to be of the frame as it was sent again: it had not been lost. */
+/* True if the ack came too soon for the retransmission: the frame had not been lost. */
 static bool retransmit_was_spurious(
 	const struct mr_reliable_tx *t, const struct mr_reliable_frame *f, uint64_t now_ns)
 {
 	return f->sends > 1 && now_ns - f->sent_ns < t->rtt_least_ns;
 }
 
-/* It came, as is ack_bytes for the first time. *latest: the one of them that was sent last. */
+/* Notes that a frame was received, as the peer says for the first time. *latest: of these, the one
+ * sent last. */
 static void note_received(struct mr_reliable_tx *t, struct mr_reliable_frame *f, uint64_t now_ns,
 	const struct mr_reliable_frame **latest)
 {
@@ -205,7 +207,7 @@ static void note_received(struct mr_reliable_tx *t, struct mr_reliable_frame *f,
 		*latest = f;
 }
 
-/* All before `ack` are out of the log. */
+/* Removes all frames before `ack` from the log; returns their number. */
 static int take_cumulative_ack(struct mr_reliable_tx *t, uint32_t ack, uint64_t now_ns,
 	const struct mr_reliable_frame **latest)
 {
@@ -248,14 +250,14 @@ static bool is_lost(const struct mr_reliable_tx *t, const struct mr_reliable_fra
 	return later >= (int32_t)t->later || (later > 0 && t->newest_ns - f->sent_ns > t->rtt_ns);
 }
 
-/* Up to `end`: those that three came after, by the order of sending. */
+/* Marks frames before `end` as lost by the order of sending; see is_lost. */
 static void find_lost(struct mr_reliable_tx *t, uint32_t end)
 {
 	for (uint32_t i = t->first; i != end; i = mr_reliable_after(i)) {
 		struct mr_reliable_frame *f = mr_reliable_tx_frame(t, i);
 
-		/* Those sent once were sent in their order, and again later: there is no more
-		 * behind. */
+		/* This frame and all behind it were sent after the newest received frame, so
+		 * none of them can be lost. */
 		if (f->sends == 1 && ahead(f->order, t->newest) < 0)
 			break;
 		if (f->received || f->lost || !is_lost(t, f))
@@ -265,10 +267,12 @@ static void find_lost(struct mr_reliable_tx *t, uint32_t end)
 	}
 }
 
-/* Of which sending an ack is the word is not told: a frame that was sent once alone says how long a round trip
- * takes, and that time-outs are not too short for it (RFC 6298 §3, §5); of one that was sent again, word within the
- * time that is known says that at least. One that was sent before another that is known to have come says neither:
- * it may have come long ago, and the word of it was lost. */
+/* Updates the round-trip time and resets the back-off. An ack does not say which transmission it
+ * answers, so only frames sent once give a sample (Karn's algorithm, RFC 6298 §3); they also reset
+ * the back-off (§5). An ack of a retransmitted frame resets it if it arrives within the known
+ * time-out. A frame sent before another received one gives neither: it may have arrived long ago,
+ * and its ack was lost.
+ */
 static void sample_rtt(
 	struct mr_reliable_tx *t, const struct mr_reliable_frame *latest, uint64_t now_ns)
 {
@@ -282,7 +286,7 @@ static void sample_rtt(
 		t->backoff = 0;
 }
 
-/* Never of what was not sent, nor beyond any window. */
+/* True if the ack names only frames that were sent, and the credit is no larger than any window. */
 static bool ack_is_valid(const struct mr_reliable_tx *t, uint32_t ack, uint32_t credit,
 	const uint64_t *received, uint32_t words)
 {
@@ -347,13 +351,13 @@ int mr_reliable_selective_ack(const struct mrf_frame_header *frame, const uint8_
 	return (int)(ack_bytes / sizeof(received[0]));
 }
 
-/* No ack in time: the oldest is sent again, whatever was to be sent of the others. */
+/* Retransmits the oldest frame when no ack came in time, whatever the state of the others. */
 static struct mr_reliable_frame *time_out(
 	struct mr_reliable_tx *t, uint64_t now_ns, uint32_t *sequence)
 {
 	struct mr_reliable_frame *f;
 
-	/* The one at `first` has not come, or it would not be in the log. */
+	/* The frame at `first` was not received, or it would have left the log. */
 	*sequence = t->first;
 	f = mr_reliable_tx_frame(t, t->first);
 	if (t->window_before == 0)
@@ -420,7 +424,7 @@ void mr_reliable_rx_init(struct mr_reliable_rx *r, uint32_t slots, uint32_t cred
 	};
 }
 
-/* `next` came: on to the first that did not. */
+/* Advances `next`, which was received, to the first frame that was not. */
 static void advance(struct mr_reliable_rx *r)
 {
 	bool received;
@@ -481,7 +485,7 @@ void mr_reliable_rx_let_go(struct mr_reliable_rx *r)
 {
 	assert(r->taken != r->next);
 	r->taken = mr_reliable_after(r->taken);
-	/* Not each frame's: who waits for credit would send them one by one. */
+	/* Not for each frame: a peer that waits for credit would send frames one by one. */
 	if (ahead(r->granted, r->taken + r->most) >= (int32_t)(r->most / CREDIT_SHARE))
 		r->ack_due = true;
 }

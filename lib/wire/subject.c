@@ -19,7 +19,7 @@ static enum mr_subject_fault bytes_fault(const uint8_t *s, size_t bytes)
 	return MR_SUBJECT_OK;
 }
 
-/* The fault of one token of a pattern; `last` says that nothing follows it. */
+/* Returns the fault of one token of a pattern; `last`: nothing follows it. */
 static enum mr_subject_fault token_fault(
 	const uint8_t *token, size_t bytes, bool last, bool wildcards)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* underway: how much of what is promised can be on its way to a receiver at the moment in which it is
- * found full. The worker keeps to it, and the configuration is checked against it.
+/* underway: how many bytes of promised messages can be under way to a receiver when it is found
+ * full. The worker keeps to these limits, and the configuration is checked against them.
  *
  * Units     Bytes, as they will stand in a ring.
  */
@@ -9,14 +9,14 @@
 
 #include <stdint.h>
 
-/* Taken from clients in a round that looked at the gates before. */
+/* A burst taken from clients after back-pressure was last checked in the round. */
 #define MR_UNDERWAY_BURST_BYTES (128u << 10)
-/* From one worker to another. Publishers wait above it; a burst may go over it. */
+/* From one worker to another. Publishers wait above it; one burst may exceed it. */
 #define MR_UNDERWAY_WINDOW_BYTES (256u << 10)
-/* Of each message, beside its header block and payload. */
+/* Allowance for each message, beside its header block and payload. */
 #define MR_UNDERWAY_EACH_BYTES 320u
 
-/* To one subscription, from all of so many workers. */
+/* Returns the bytes that may be under way to one subscription from `workers` workers. */
 static inline uint64_t mr_underway_bytes(unsigned workers)
 {
 	return MR_UNDERWAY_BURST_BYTES +
