@@ -21,8 +21,8 @@ static void help(FILE *to, const char *program, const char *purpose)
 		"\n"
 		"%s\n"
 		"  --config FILE     configuration; docs/millrace.yaml describes every key\n"
-		"  --run-dir DIR     where the sockets are (key run_dir)\n"
-		"  --set KEY=VALUE   one key of the configuration, over the file\n"
+		"  --run-dir DIR     directory of the sockets (key run_dir)\n"
+		"  --set KEY=VALUE   set one key; wins over the file\n"
 		"  --help, --version\n"
 		"\n"
 		"Exit status: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 wrong usage or "
@@ -30,7 +30,7 @@ static void help(FILE *to, const char *program, const char *purpose)
 		program, purpose);
 }
 
-/* 0 to go on; 'h' or 'V' if asked for; -EINVAL. */
+/* Returns 0 to go on, 'h' or 'V' for --help or --version, or -EINVAL. */
 static int parse(int argc, char **argv, struct arguments *a)
 {
 	static const struct option options[] = {
@@ -57,7 +57,7 @@ static int parse(int argc, char **argv, struct arguments *a)
 	}
 	if (optind != argc)
 		return -EINVAL;
-	/* Last, and so over any --set of the same key. */
+	/* --run-dir comes last, so that it wins over a --set of the same key. */
 	if (a->run_dir[0] != '\0')
 		a->sets[a->sets_count++] = a->run_dir;
 	return 0;

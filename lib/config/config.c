@@ -17,7 +17,7 @@
 #define FILE_BYTES_MAX (1u << 20)
 #define SET_ITEMS_MAX  128
 
-/* Where an error goes, and where a value came from. */
+/* The destination of error texts, and the sources of values. */
 struct place {
 	char *error;
 	size_t error_bytes;
@@ -122,7 +122,7 @@ static int read_file(const struct place *p, char **text, size_t *bytes)
 	if (fd >= 0)
 		close(fd);
 	if (error != 0)
-		snprintf(p->error, p->error_bytes, "%s: cannot be read: %s", p->file,
+		snprintf(p->error, p->error_bytes, "%s: cannot read it: %s", p->file,
 			strerrordesc_np(-error));
 	return error;
 }
@@ -174,7 +174,7 @@ static int parse_text(const struct place *p, struct mr_config *c, struct mr_conf
 		say(p, line, "", f.found, f.expected);
 		return error;
 	}
-	/* A value at the top that is empty is what a file of comments reads as. */
+	/* A file of comments alone reads as an empty value at the top. */
 	if (o->count == 1 && o->nodes[0].path[0] == '\0' &&
 		strcmp(o->nodes[0].text, "nothing") == 0 &&
 		o->nodes[0].shape == MR_CONFIG_SHAPE_VALUE)
@@ -202,7 +202,8 @@ static int load_file(struct place *p, struct mr_config *c, struct mr_config_outl
 	return error;
 }
 
-/* "a, b" or "[a, b]" becomes its items, in place. Texts of ports have commas in them. */
+/* Splits "a, b" or "[a, b]" into its items, in place. The separator of ports is ";", because their
+ * texts contain commas. */
 static uint32_t split(char *text, const char *separator, const char **items)
 {
 	size_t bytes = strlen(text);
@@ -257,7 +258,7 @@ static int apply_set(const struct place *p, struct mr_config *c, const char *set
 	mr_config_printable(name, sizeof(name), set, name_bytes);
 	if (equals == NULL || key == NULL) {
 		say_set(p, name, equals == NULL ? "no value" : "an unknown key",
-			equals == NULL ? "KEY=VALUE" : "one that the configuration file may have");
+			equals == NULL ? "KEY=VALUE" : "a key of the configuration file");
 		return -EINVAL;
 	}
 	error = set_value(key, c, equals + 1, &f);
@@ -266,7 +267,7 @@ static int apply_set(const struct place *p, struct mr_config *c, const char *set
 	return error;
 }
 
-/* Tells about a key whose value is fine by itself, where it was said last. */
+/* Reports a key whose value is valid alone but not with others, at its last source. */
 static void say_key(const struct place *p, const char *key, const char *found, const char *expected)
 {
 	const struct mr_config_node *node =
@@ -295,7 +296,8 @@ static int check_cpus(const struct place *p, const struct mr_config *c)
 	return -EINVAL;
 }
 
-/* What is promised is dropped nowhere only if what may be under way to a receiver can be held for it. */
+/* Promised messages are never dropped only if held_bytes_max has room for all that may be under way
+ * to one receiver. */
 static int check_held(const struct place *p, const struct mr_config *c)
 {
 	uint64_t least = mr_underway_bytes(c->workers.count);
@@ -305,7 +307,7 @@ static int check_held(const struct place *p, const struct mr_config *c)
 		return 0;
 	snprintf(found, sizeof(found), "%u KiB", c->sessions.held_bytes_max >> 10);
 	snprintf(expected, sizeof(expected),
-		"at least %u KiB: what %u worker%s may have under way to a receiver that blocks",
+		"at least %u KiB: promised messages of %u worker%s on the way to one receiver",
 		(unsigned)(least >> 10), c->workers.count, c->workers.count == 1 ? "" : "s");
 	say_key(p, "sessions.held_bytes_max", found, expected);
 	return -EINVAL;

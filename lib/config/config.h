@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config: what the operator asked for, parsed from YAML and --set, checked once, constant from then.
+/* config: the operator's configuration, parsed from YAML and --set, checked once, then constant.
  *
- * Both processes read the same file; docs/millrace.yaml says every key with its default, its range
- * and what it is for. The defaults stand in config.c and nowhere else.
+ * All daemons read the same file. docs/millrace.yaml describes every key with its default, range
+ * and purpose. config.c is the only place of the defaults.
  *
  * Owns      The caller owns struct mr_config; it points to nothing outside itself.
- * Errors    -errno, and a text "FILE:LINE: key: what was found; what was expected".
+ * Errors    -errno, and a text "FILE:LINE: key: found ...; expected ...".
  */
-#ifndef MILLRACE_CONTROL_CONFIG_H
-#define MILLRACE_CONTROL_CONFIG_H
+#ifndef MILLRACE_LIB_CONFIG_H
+#define MILLRACE_LIB_CONFIG_H
 
 #include <limits.h>
 #include <stdbool.h>
@@ -23,14 +23,14 @@
 #define MR_CONFIG_PORT_ADDRESSES_MAX 8
 #define MR_CONFIG_NETWORKS_MAX       32
 
-/* A port, as its text says: DRIVER,key=value,... */
+/* The driver of a port, the first word of its text DRIVER,key=value,... */
 enum mr_config_driver {
 	MR_CONFIG_DRIVER_AF_XDP,
 	MR_CONFIG_DRIVER_MEMIF,
 	MR_CONFIG_DRIVER_TAP,
 };
 
-/* Addresses in network order, IPv4 mapped into IPv6; bits counted of 128. */
+/* Addresses in network byte order, IPv4 mapped into IPv6; prefix_bits counts in 128. */
 struct mr_config_network {
 	uint8_t address[16];
 	uint8_t prefix_bits;
@@ -44,30 +44,31 @@ struct mr_config_port {
 	uint32_t addresses_count; /* at least 1 */
 	uint16_t udp_port;        /* default 7400 */
 	uint16_t mtu;             /* 0: the device's own */
-	uint8_t mac[6];           /* all 0: the device's own, or made up */
+	uint8_t mac[6];           /* all 0: the device's own, or a generated one */
 	bool memif_server;        /* default: client */
 	uint32_t memif_id;
 	uint32_t queue_entries; /* of each receive and transmit ring, default 2,048 */
 };
 
-/* What becomes of a receiver that others have waited for as long as they may. */
+/* The fate of a full receiver for which publishers have waited block_ms_max. */
 enum mr_config_block_over {
 	MR_CONFIG_BLOCK_GAP,   /* it misses messages until it has caught up */
 	MR_CONFIG_BLOCK_EXPEL, /* it is closed */
 };
 
 enum mr_config_poll {
-	MR_CONFIG_POLL_AUTO,     /* busy with a port, adaptive without */
+	MR_CONFIG_POLL_AUTO,     /* busy with a port, adaptive without a port */
 	MR_CONFIG_POLL_ADAPTIVE, /* spin for spin_us without work, then sleep on the doorbells */
 	MR_CONFIG_POLL_BUSY,     /* never sleep */
 };
 
 struct mr_config {
-	char file[PATH_MAX]; /* read from; empty: defaults alone */
-	char run_dir[80]; /* sockets live here; short enough for sun_path with a name behind it */
+	char file[PATH_MAX]; /* the file that was read; empty: defaults only */
+	/* directory of the sockets; short enough for sun_path with a name behind it */
+	char run_dir[80];
 	struct {
 		uint32_t count;                  /* 1 .. 32, default 1 */
-		int cpus[MR_CONFIG_WORKERS_MAX]; /* one a worker */
+		int cpus[MR_CONFIG_WORKERS_MAX]; /* one for each worker */
 		uint32_t cpus_count;             /* 0: not pinned; else == count */
 		enum mr_config_poll poll;        /* default auto */
 		uint32_t spin_us;                /* 0 .. 1,000,000, default 20 */
@@ -87,89 +88,96 @@ struct mr_config {
 		uint32_t prefix_lengths_per_client_max; /* 1 .. 256, default 16 */
 		uint32_t aliases_max;                   /* 1 .. 1,048,576, default 65,536 */
 		uint32_t aliases_per_client_max;        /* 1 .. 1,048,576, default 4,096 */
-		uint32_t
-			route_cache_entries; /* per worker, power of two 64 .. 1,048,576, default 8,192 */
+		/* per worker, power of two 64 .. 1,048,576, default 8,192 */
+		uint32_t route_cache_entries;
 	} tables;
 	struct {
-		uint32_t
-			ring_entries; /* descriptors per ordered pair of workers, power of two, default 1,024 */
-		uint32_t
-			blocks; /* 64 KiB buffers shared by all workers, 16 .. 8,192, default 256 */
+		/* descriptors per ordered pair of workers, power of two, default 1,024 */
+		uint32_t ring_entries;
+		/* 64 KiB buffers shared by all workers, 16 .. 8,192, default 256 */
+		uint32_t blocks;
 	} mesh;
 	struct {
 		struct mr_config_port open[MR_CONFIG_PORTS_MAX];
-		uint32_t open_count; /* 0: local channels alone */
+		uint32_t open_count; /* 0: no ports, only shared memory */
 	} ports;
 	struct {
-		uint32_t sessions_max;    /* over UDP, per worker, 1 .. 1,048,576, default 16,384 */
-		uint32_t per_address_max; /* of one host, 0 .. 33,554,432, default 0: a share */
-		uint32_t heartbeat_ms;    /* 100 .. 60,000, default 2,500 */
-		uint32_t missed_max;      /* 1 .. 100, default 3 */
+		uint32_t sessions_max; /* over UDP, per worker, 1 .. 1,048,576, default 16,384 */
+		/* for one host, 0 .. 33,554,432, default 0: peers.share_percent */
+		uint32_t per_address_max;
+		uint32_t heartbeat_ms;      /* 100 .. 60,000, default 2,500 */
+		uint32_t missed_max;        /* 1 .. 100, default 3 */
 		uint32_t hellos_per_second; /* per worker, 1 .. 1,000,000, default 10,000 */
 		uint32_t log_bytes;         /* power of two, 16 KiB .. 16 MiB, default 128 KiB */
-		uint32_t logs_mib;          /* of all, 1 .. 1,048,576, default 1,024 */
-		uint32_t high_water;        /* percent, 1 .. 100, default 50 */
-		uint32_t
-			held_bytes_max; /* of one session, power of two, 64 KiB .. 1 GiB, default 16 MiB */
-		uint32_t
-			early_bytes_max; /* per worker, power of two, 4 MiB .. 1 GiB, default 64 MiB */
-		uint32_t block_ms_max; /* 0: for ever, 0 .. 86,400,000, default 30,000 */
+		/* all sessions together, 1 .. 1,048,576, default 1,024 */
+		uint32_t logs_mib;
+		uint32_t high_water; /* percent, 1 .. 100, default 50 */
+		/* for one session, power of two, 64 KiB .. 1 GiB, default 16 MiB */
+		uint32_t held_bytes_max;
+		/* per worker, power of two, 4 MiB .. 1 GiB, default 64 MiB */
+		uint32_t early_bytes_max;
+		uint32_t block_ms_max; /* 0 .. 86,400,000, default 30,000; 0: no limit */
 		enum mr_config_block_over block_over; /* default gap */
 	} sessions;
 	struct {
-		uint32_t
-			share_percent; /* of each table, for one host or user, 1 .. 100, default 25 */
-		uint32_t ip6_prefix_bits; /* that are one host, 16 .. 64, default 64 */
+		/* of each table, for one host or user, 1 .. 100, default 25 */
+		uint32_t share_percent;
+		uint32_t ip6_prefix_bits; /* prefix length of one host, 16 .. 64, default 64 */
 	} peers;
 	struct {
-		uint32_t
-			bytes_max; /* of all fragments, power of two, 64 KiB .. 64 MiB, default 1 MiB */
+		/* a whole message with all its fragments, power of two, 64 KiB .. 64 MiB, default 1
+		 * MiB */
+		uint32_t bytes_max;
 	} messages;
 	struct {
-		uint32_t memory_mib;     /* of all workers' queues, 1 .. 1,048,576, default 256 */
+		uint32_t memory_mib;     /* queues of all workers, 1 .. 1,048,576, default 256 */
 		uint32_t queues_max;     /* per worker, 1 .. 1,048,576, default 16,384 */
 		uint32_t per_client_max; /* opened by one client, 1 .. 1,048,576, default 1,024 */
-		uint32_t messages_max;   /* of one queue, 1 .. 2^32 - 1, default 2^32 - 1 */
-		uint32_t
-			window; /* pushes not accepted yet, of one client, 1 .. 65,536, default 1,024 */
+		uint32_t messages_max;   /* for one queue, 1 .. 2^32 - 1, default 2^32 - 1 */
+		/* unanswered pushes of one client, 1 .. 65,536, default 1,024 */
+		uint32_t window;
 		uint32_t prefetch;       /* default of consumers, 1 .. 65,535, default 10 */
 		uint32_t ack_timeout_ms; /* 10 .. 86,400,000, default 30,000 */
 		uint32_t max_deliver;    /* 1 .. 65,535, default 5 */
-		uint32_t idle_ms; /* empty, unused: removed, 1,000 .. 86,400,000, default 600,000 */
-		uint32_t
-			publishers_max; /* remembered for exactly-once, per worker, 1 .. 1,048,576, default 4,096 */
+		/* until an unused empty queue is removed, 1,000 .. 86,400,000, default 600,000 */
+		uint32_t idle_ms;
+		/* known exactly-once publishers, per worker, 1 .. 1,048,576, default 4,096 */
+		uint32_t publishers_max;
 	} queues;
 	struct {
-		uint32_t heartbeat_ms;     /* 100 .. 60,000, default 2,500 */
-		uint32_t missed_max;       /* 1 .. 100, default 3 */
-		uint32_t expiry_ms;        /* calls not begun, 10 .. 86,400,000, default 30,000 */
-		uint32_t retries;          /* 0 .. 100, default 2 */
-		uint32_t breaker_failures; /* in a row; 0: never, 0 .. 65,534, default 5 */
+		uint32_t heartbeat_ms; /* 100 .. 60,000, default 2,500 */
+		uint32_t missed_max;   /* 1 .. 100, default 3 */
+		/* for calls that no worker has begun, 10 .. 86,400,000, default 30,000 */
+		uint32_t expiry_ms;
+		uint32_t retries; /* 0 .. 100, default 2 */
+		/* consecutive failures, 0 .. 65,534, default 5; 0: never opens */
+		uint32_t breaker_failures;
 		uint32_t breaker_reset_ms; /* 10 .. 86,400,000, default 10,000 */
 		uint32_t breaker_probes;   /* 1 .. 65,535, default 1 */
 	} services;
 	struct {
-		/* Who may open sessions over UDP; none named: the ports' own networks. */
+		/* Networks whose hosts may open sessions over UDP; none: the networks of the
+		 * ports. */
 		struct mr_config_network networks[MR_CONFIG_NETWORKS_MAX];
 		uint32_t networks_count;
 		bool anyone;                    /* any local user may attach; default false */
-		uid_t users[MR_CONFIG_IDS_MAX]; /* besides root and the bus's own user */
+		uid_t users[MR_CONFIG_IDS_MAX]; /* besides root and the user of the bus */
 		uint32_t users_count;
 		gid_t groups[MR_CONFIG_IDS_MAX];
 		uint32_t groups_count;
 	} access;
 	struct {
 		int level; /* enum mr_log_level, default info */
-		bool json; /* one JSON object a line instead of text; default false */
+		bool json; /* one JSON object per line instead of text; default false */
 	} log;
 };
 
-/* The defaults. */
+/* Sets the defaults. */
 void mr_config_default(struct mr_config *c);
 
-/* Reads `path` (NULL: none) over the defaults, then applies `sets`, each "key.path=value" with the
- * keys of the file, then checks the whole. On failure `error` tells where and what, and *c is
- * undefined. -ENOENT, -EACCES, -EINVAL. */
+/* Reads `path` (NULL: none) over the defaults, applies `sets` ("key.path=value", with the keys of
+ * the file), and checks the whole. Returns -ENOENT, -EACCES or -EINVAL on failure; then `error`
+ * says where and what, and *c is undefined. */
 int mr_config_load(struct mr_config *c, const char *path, const char *const *sets,
 	size_t sets_count, char *error, size_t error_bytes);
 

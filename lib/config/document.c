@@ -10,7 +10,7 @@
 #include "lib/config/config.h"
 
 #define VALUE_BYTES_MAX 4096
-/* More entries than any list may have, so that the check of the key says how many it takes. */
+/* More than any list's maximum, so that the check of the key reports the right maximum. */
 #define ENTRIES_MAX 1024
 
 struct list {
@@ -130,7 +130,8 @@ static const cyaml_schema_field_t tables_fields[] = {
 	VALUE(tables, subscriptions_max), VALUE(tables, subscriptions_per_client_max),
 	VALUE(tables, identical_per_client_max), VALUE(tables, copies_per_client_max),
 	VALUE(tables, shapes_per_client_max),
-	VALUE(tables, prefix_lengths_per_client_max), VALUE(tables, aliases_max),  VALUE(tables, aliases_per_client_max),
+	VALUE(tables, prefix_lengths_per_client_max), VALUE(tables, aliases_max),
+	VALUE(tables, aliases_per_client_max),
 	VALUE(tables, route_cache_entries), CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t mesh_fields[] = {
@@ -182,7 +183,8 @@ static const cyaml_schema_field_t top_fields[] = {
 			VALUE_BYTES_MAX)},
 	},
 	SECTION(workers), SECTION(channels), SECTION(tables), SECTION(mesh), SECTION(ports),
-	SECTION(sessions), SECTION(peers), SECTION(messages), SECTION(queues), SECTION(services), SECTION(access),
+	SECTION(sessions), SECTION(peers), SECTION(messages), SECTION(queues), SECTION(services),
+	SECTION(access),
 	SECTION(log), CYAML_FIELD_END,
 };
 /* clang-format on */
@@ -191,7 +193,7 @@ static const cyaml_schema_value_t top = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, DOC, top_fields),
 };
 
-/* The loader's first words are the reason; the rest is its way there. */
+/* Keeps the loader's first message, which is the reason; later ones are its context. */
 struct words {
 	char *text;
 	size_t bytes;

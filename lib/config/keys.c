@@ -55,9 +55,11 @@ _Static_assert(sizeof(uid_t) == 4 && sizeof(gid_t) == 4 && sizeof(int) == 4, "th
 
 /* clang-format off */
 const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
-	{.name = "run_dir", .type = MR_CONFIG_TYPE_PATH, AT(run_dir), RANGE(1, sizeof(((struct mr_config *)0)->run_dir))},
+	{.name = "run_dir", .type = MR_CONFIG_TYPE_PATH, AT(run_dir),
+		RANGE(1, sizeof(((struct mr_config *)0)->run_dir))},
 	NUMBER("workers.count", workers.count, 1, MR_CONFIG_WORKERS_MAX),
-	LIST("workers.cpus", MR_CONFIG_TYPE_CPUS, workers.cpus, workers.cpus_count, CPUS_MAX - 1, MR_CONFIG_WORKERS_MAX),
+	LIST("workers.cpus", MR_CONFIG_TYPE_CPUS, workers.cpus, workers.cpus_count,
+		CPUS_MAX - 1, MR_CONFIG_WORKERS_MAX),
 	CHOICE("workers.poll", workers.poll, polls),
 	NUMBER("workers.spin_us", workers.spin_us, 0, 1000000),
 	NUMBER("channels.clients_max", channels.clients_max, 1, 65536),
@@ -77,7 +79,8 @@ const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
 	POWER("tables.route_cache_entries", tables.route_cache_entries, 64, 1048576),
 	POWER("mesh.ring_entries", mesh.ring_entries, 64, 65536),
 	NUMBER("mesh.blocks", mesh.blocks, 16, 8192),
-	LIST("ports.open", MR_CONFIG_TYPE_PORTS, ports.open, ports.open_count, 0, MR_CONFIG_PORTS_MAX),
+	LIST("ports.open", MR_CONFIG_TYPE_PORTS, ports.open, ports.open_count, 0,
+		MR_CONFIG_PORTS_MAX),
 	NUMBER("sessions.sessions_max", sessions.sessions_max, 1, 1048576),
 	NUMBER("sessions.per_address_max", sessions.per_address_max, 0, 33554432),
 	NUMBER("sessions.heartbeat_ms", sessions.heartbeat_ms, 100, 60000),
@@ -110,10 +113,13 @@ const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
 	NUMBER("services.breaker_failures", services.breaker_failures, 0, 65534),
 	NUMBER("services.breaker_reset_ms", services.breaker_reset_ms, 10, 86400000),
 	NUMBER("services.breaker_probes", services.breaker_probes, 1, 65535),
-	LIST("access.networks", MR_CONFIG_TYPE_NETWORKS, access.networks, access.networks_count, 0, MR_CONFIG_NETWORKS_MAX),
+	LIST("access.networks", MR_CONFIG_TYPE_NETWORKS, access.networks, access.networks_count,
+		0, MR_CONFIG_NETWORKS_MAX),
 	BOOL("access.anyone", access.anyone),
-	LIST("access.users", MR_CONFIG_TYPE_USERS, access.users, access.users_count, UINT32_MAX - 1, MR_CONFIG_IDS_MAX),
-	LIST("access.groups", MR_CONFIG_TYPE_GROUPS, access.groups, access.groups_count, UINT32_MAX - 1, MR_CONFIG_IDS_MAX),
+	LIST("access.users", MR_CONFIG_TYPE_USERS, access.users, access.users_count,
+		UINT32_MAX - 1, MR_CONFIG_IDS_MAX),
+	LIST("access.groups", MR_CONFIG_TYPE_GROUPS, access.groups, access.groups_count,
+		UINT32_MAX - 1, MR_CONFIG_IDS_MAX),
 	CHOICE("log.level", log.level, levels),
 	BOOL("log.json", log.json),
 };
@@ -155,7 +161,7 @@ void mr_config_printable(char *to, size_t to_bytes, const char *text, size_t tex
 	to[n] = '\0';
 }
 
-/* Decimal digits alone; -EINVAL for anything else or more than 2^53. */
+/* Parses decimal digits. -EINVAL for anything else, or for more than 15 digits. */
 static int parse_digits(const char *text, size_t bytes, uint64_t *out)
 {
 	uint64_t value = 0;

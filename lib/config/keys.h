@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* keys: the one table of everything that can be configured, for files and --set alike.
+/* keys: the one table of all configuration keys, for files and --set alike.
  *
  * Owns      Nothing.
- * Errors    -EINVAL with a struct mr_config_fault that says what was found and what is expected.
+ * Errors    -EINVAL with a struct mr_config_fault: the found text, the expected one.
  */
 #ifndef MILLRACE_CONFIG_KEYS_H
 #define MILLRACE_CONFIG_KEYS_H
@@ -27,9 +27,9 @@ struct mr_config_key {
 	const char *name; /* "section.key", or "key" */
 	enum mr_config_type type;
 	size_t offset;       /* of the value in struct mr_config */
-	size_t count_offset; /* lists: of the number of entries */
-	uint64_t min;        /* numbers and sizes; lists: of each entry */
-	uint64_t max;        /* and bytes of a path, with its NUL */
+	size_t count_offset; /* lists: offset of the number of entries */
+	uint64_t min;        /* numbers and sizes; in lists: for each entry */
+	uint64_t max;        /* also the bytes of a path, with its NUL */
 	uint32_t entries_max;
 	const char *const *choices; /* NULL-terminated, in the order of their enum */
 };
@@ -42,18 +42,18 @@ struct mr_config_fault {
 #define MR_CONFIG_KEYS_COUNT 59
 extern const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT];
 
-/* NULL if there is no such key. */
+/* Returns the key, or NULL if there is none of this name. */
 const struct mr_config_key *mr_config_key_find(const char *name, size_t name_bytes);
 
 bool mr_config_key_is_list(const struct mr_config_key *key);
-/* What parts the items of a list in one text. */
+/* Returns the separator of a list's items in a --set. */
 const char *mr_config_key_separator(const struct mr_config_key *key);
 
 /* Parses `items` (exactly one unless the key is a list) into *c. */
 int mr_config_key_set(const struct mr_config_key *key, struct mr_config *c,
 	const char *const *items, uint32_t count, struct mr_config_fault *fault);
 
-/* A copy of outside text for people: cut, and without control bytes. */
+/* Copies outside text for an error message: shortened, control bytes replaced. */
 void mr_config_printable(char *to, size_t to_bytes, const char *text, size_t text_bytes);
 
 #endif

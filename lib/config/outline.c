@@ -44,7 +44,8 @@ static void note(struct walk *w, enum mr_config_shape shape, const char *text, s
 	n->shape = shape;
 }
 
-/* A value, list or mapping stands where a value is expected: below a key, in a list or at the top. */
+/* Notes a value, list or mapping where a value is expected: below a key, in a list, or at the
+ * top. */
 static void value_begins(
 	struct walk *w, enum mr_config_shape shape, uint32_t line, const char *text, size_t bytes)
 {
@@ -158,7 +159,7 @@ int mr_config_outline_read(struct mr_config_outline *o, const char *text, size_t
 	return error;
 }
 
-/* The keys of a section, or with an empty one what may stand at the top. */
+/* Lists the keys of a section; for an empty `section` the names allowed at the top. */
 static void list_keys(char *to, size_t to_bytes, const char *section)
 {
 	size_t used = (size_t)snprintf(to, to_bytes, "one of"), section_bytes = strlen(section);
@@ -254,7 +255,8 @@ static int check_node(const struct mr_config_outline *o, const struct mr_config_
 	if (key == NULL && !is_section(n->path))
 		return check_unknown(n, f);
 	if (first != n) {
-		snprintf(f->found, sizeof(f->found), "it again, after line %u", first->line);
+		snprintf(
+			f->found, sizeof(f->found), "the key again, first on line %u", first->line);
 		snprintf(f->expected, sizeof(f->expected), "each key once");
 		return -EINVAL;
 	}

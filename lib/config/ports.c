@@ -10,7 +10,8 @@
 #include "lib/config/address.h"
 
 #define TEXT_BYTES_MAX 1024
-/* Frames of sessions are never smaller, whatever the path; IPv6 asks for as much of every link. */
+/* Frames of sessions are never smaller on any path; IPv6 requires this MTU of every link (RFC 8200
+ * §5). */
 #define MTU_MIN      1280u
 #define MTU_MAX      9216u
 #define MEMIF_ID_MAX 65535u
@@ -76,7 +77,8 @@ static int set_number_16(
 	return error;
 }
 
-/* The kernel's rules for names of interfaces, and nothing that would end an argument of a driver. */
+/* Accepts the kernel's interface names, without bytes that would end an argument of a DPDK
+ * driver. */
 static int set_interface(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
 {
 	if (strlen(value) >= IFNAMSIZ || strpbrk(value, "/: \t\"'[]()") != NULL ||
@@ -92,7 +94,8 @@ static int set_socket(struct mr_config_port *p, const char *value, struct mr_con
 	return set_text(p->device, sizeof(p->device), value, f, "a path of at most 107 bytes");
 }
 
-/* As workers see it, who discard packets from such addresses: not "this" host, loopback, multicast, reserved. */
+/* True for a unicast address of one host. Workers discard packets from other sources: "this" host,
+ * loopback, multicast, reserved. */
 static bool is_of_one_host(const struct mr_config_network *n)
 {
 	static const uint8_t zeroes[10];
@@ -108,17 +111,17 @@ static int set_address(struct mr_config_port *p, const char *value, struct mr_co
 	struct mr_config_network n;
 
 	if (p->addresses_count == MR_CONFIG_PORT_ADDRESSES_MAX)
-		return expect(f, "at most 8 addresses a port");
+		return expect(f, "at most 8 addresses for each port");
 	if (mr_config_network_parse(value, &n) != 0 || !is_of_one_host(&n))
 		return expect(
-			f, "an address of one host and its network's prefix, such as 10.0.0.1/24");
+			f, "the address of a host with its network's prefix, such as 10.0.0.1/24");
 	p->addresses[p->addresses_count++] = n;
 	return 0;
 }
 
 static int set_mac(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
 {
-	const char *wanted = "an address of one device, such as 02:00:00:00:00:01";
+	const char *wanted = "the unicast address of a device, such as 02:00:00:00:00:01";
 	uint8_t *m = p->mac;
 	int used = 0;
 
@@ -126,7 +129,7 @@ static int set_mac(struct mr_config_port *p, const char *value, struct mr_config
 		    &m[4], &m[5], &used) != 6 ||
 		value[used] != '\0' || used != 17)
 		return expect(f, wanted);
-	/* Neither a group's nor nobody's. */
+	/* Neither a multicast address nor 00:00:00:00:00:00. */
 	return (m[0] & 1) != 0 || memcmp(m, "\0\0\0\0\0", 6) == 0 ? expect(f, wanted) : 0;
 }
 
@@ -187,7 +190,7 @@ static const struct {
 static int expect_option(const struct mr_config_port *p, struct mr_config_fault *f)
 {
 	size_t used = (size_t)snprintf(
-		f->expected, sizeof(f->expected), "one of %s's:", drivers[p->driver]);
+		f->expected, sizeof(f->expected), "one of the keys of %s:", drivers[p->driver]);
 
 	for (size_t i = 0; i < OPTIONS_COUNT; i++)
 		if ((options[i].drivers & 1u << p->driver) != 0)
@@ -196,7 +199,7 @@ static int expect_option(const struct mr_config_port *p, struct mr_config_fault 
 	return -EINVAL;
 }
 
-/* address may be said several times, everything else once. */
+/* Parses one key=value. Only `address` may occur several times. */
 static int parse_option(
 	struct mr_config_port *p, char *text, unsigned *seen, struct mr_config_fault *f)
 {
@@ -211,7 +214,7 @@ static int parse_option(
 			(options[i].drivers & 1u << p->driver) == 0)
 			continue;
 		if ((*seen & 1u << i) != 0 && options[i].set != set_address)
-			return expect(f, "each key of a port once, but for address");
+			return expect(f, "each key of a port once, except address");
 		*seen |= 1u << i;
 		return options[i].set(p, equals + 1, f);
 	}
@@ -234,10 +237,10 @@ static int check_port(const struct mr_config_port *p, const char *text, struct m
 {
 	mr_config_printable(f->found, sizeof(f->found), text, strlen(text));
 	if (p->device[0] == '\0')
-		return expect(f, p->driver == MR_CONFIG_DRIVER_MEMIF ? "socket=PATH as well"
-								     : "interface=NAME as well");
+		return expect(f, p->driver == MR_CONFIG_DRIVER_MEMIF ? "also socket=PATH"
+								     : "also interface=NAME");
 	if (p->addresses_count == 0)
-		return expect(f, "address=ADDRESS/PREFIX as well, once or more");
+		return expect(f, "also address=ADDRESS/PREFIX, once or more");
 	return 0;
 }
 
@@ -275,7 +278,8 @@ static bool share_address(const struct mr_config_port *a, const struct mr_config
 	return false;
 }
 
-/* Sockets of memifs may be shared: ids tell them apart, of which each takes one a worker. */
+/* True if both ports use one device. Memif ports may share a socket if their ids differ; a port
+ * takes one id for each worker. */
 static bool share_device(
 	const struct mr_config_port *a, const struct mr_config_port *b, uint32_t workers)
 {
@@ -297,7 +301,7 @@ int mr_config_ports_check(const struct mr_config_port *ports, uint32_t count, ui
 			if (strcmp(ports[i].name, ports[j].name) == 0)
 				what = "a name";
 			else if (share_device(&ports[i], &ports[j], workers))
-				what = "an interface, or a socket and ids (one a worker),";
+				what = "an interface, or a socket and ids (one for each worker),";
 			else if (share_address(&ports[i], &ports[j]))
 				what = "addresses";
 			if (what == NULL)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ports: the texts of ports.open, one a port: DRIVER,key=value,key=value,...
+/* ports: parses the texts of ports.open, one for each port: DRIVER,key=value,key=value,...
  *
  * Owns      Nothing.
- * Errors    -EINVAL with a fault that says which part is wrong and what it should be.
+ * Errors    -EINVAL with the faulty part and the expected one.
  */
 #ifndef MILLRACE_CONFIG_PORTS_H
 #define MILLRACE_CONFIG_PORTS_H
@@ -12,14 +12,14 @@
 #define MR_CONFIG_UDP_PORT      7400
 #define MR_CONFIG_QUEUE_ENTRIES 2048
 
-/* As the configuration calls it. */
+/* Returns the driver's name in the configuration. */
 const char *mr_config_driver_name(enum mr_config_driver driver);
 
-/* Parses one text; `index` is its place in the list and makes the default name. */
+/* Parses one text. `index` is its place in the list, which makes the default name. */
 int mr_config_port_parse(
 	const char *text, uint32_t index, struct mr_config_port *out, struct mr_config_fault *f);
-/* What cannot be said of one port alone: names, devices and addresses that two of them share. A memif
- * has an interface a worker, numbered from its id on. */
+/* Checks ports against each other: no two may share a name, device or address. A memif port has one
+ * interface for each worker, numbered from its id. */
 int mr_config_ports_check(const struct mr_config_port *ports, uint32_t count, uint32_t workers,
 	struct mr_config_fault *f);
 

@@ -174,8 +174,8 @@ static void bad_values_are_refused_with_what_was_expected(void **state)
 	expect_error("workers: {cpus: [0, 0], count: 2}\n",
 		"1: workers.cpus: found 0; expected different numbers of CPUs from 0 to 1023");
 	expect_error("workers: {count: 4}\nsessions:\n  held_bytes_max: 1 MiB\n",
-		"3: sessions.held_bytes_max: found 1024 KiB; expected at least 1280 KiB: what 4 "
-		"workers may have under way to a receiver that blocks");
+		"3: sessions.held_bytes_max: found 1024 KiB; expected at least 1280 KiB: "
+		"promised messages of 4 workers on the way to one receiver");
 	expect_error("workers:\n  count: 2\n  cpus: [0]\n",
 		"3: workers.cpus: found 1 CPUs; "
 		"expected none, or one for each of workers.count, which is 2");
@@ -196,7 +196,7 @@ static void shapes_that_do_not_fit_are_refused(void **state)
 	expect_error("- workers\n", "1: found a list; expected a section with keys");
 	expect_error("a b c\n", "1: found a b c; expected a section with keys");
 	expect_error("run_dir: /a\nrun_dir: /b\n",
-		"2: run_dir: found it again, after line 1; expected each key once");
+		"2: run_dir: found the key again, first on line 1; expected each key once");
 	expect_error("run_dir: /a\n---\nrun_dir: /b\n", "2: found a second document; expected one");
 	expect_error("run_dir: &a /a\nlog: *a\n", "2: found an alias; expected the value itself");
 	expect_error(
@@ -227,7 +227,7 @@ static void bad_sets_are_refused(void **state)
 	expect_set_error("workers.count", "--set: workers.count: found no value; "
 					  "expected KEY=VALUE");
 	expect_set_error("workers=1", "--set: workers: found an unknown key; "
-				      "expected one that the configuration file may have");
+				      "expected a key of the configuration file");
 	expect_set_error(
 		"workers.count=0", "--set: workers.count: found 0; expected a number from 1 to 32");
 	expect_set_error("workers.cpus=1,2",
@@ -309,7 +309,7 @@ static void a_file_that_cannot_be_read_is_named(void **state)
 				 sizeof(error_text)),
 		-ENOENT);
 	assert_string_equal(
-		error_text, "/nonexistent/x.yaml: cannot be read: No such file or directory");
+		error_text, "/nonexistent/x.yaml: cannot read it: No such file or directory");
 }
 
 static void long_lists_are_refused(void **state)

@@ -98,10 +98,11 @@ static void bad_texts_are_refused_by_the_part_that_is_wrong(void **state)
 	refuse("tap", "tap", "interface=NAME");
 	refuse("tap,interface=mr0", "tap,interface=mr0", "address=ADDRESS/PREFIX");
 	refuse("memif,address=1.2.3.4/8", "memif,address=1.2.3.4/8", "socket=PATH");
-	refuse("tap,", "nothing", "one of tap's: interface= address=");
-	refuse("tap,interface", "interface", "one of tap's");
-	refuse("tap,socket=/x", "socket=/x", "one of tap's");
-	refuse("af_xdp,mac=02:00:00:00:00:01", "mac=02:00:00:00:00:01", "one of af_xdp's");
+	refuse("tap,", "nothing", "one of the keys of tap: interface= address=");
+	refuse("tap,interface", "interface", "one of the keys of tap");
+	refuse("tap,socket=/x", "socket=/x", "one of the keys of tap");
+	refuse("af_xdp,mac=02:00:00:00:00:01", "mac=02:00:00:00:00:01",
+		"one of the keys of af_xdp");
 	refuse("tap,interface=a,interface=b", "interface=b", "once");
 	refuse("tap,interface=", "interface=", "name of an interface");
 	refuse("tap,interface=0123456789abcdef", "interface=0123456789abcdef", "at most 15 bytes");
@@ -176,8 +177,8 @@ static void ports_that_share_are_refused(void **state)
 				 error, sizeof(error)),
 		-EINVAL);
 	assert_string_equal(error,
-		"--set: ports.open: found af_xdp1 twice; expected an interface, or a socket and ids "
-		"(one a worker), of its own for each port; tap0 has the same");
+		"--set: ports.open: found af_xdp1 twice; expected an interface, or a socket and "
+		"ids (one for each worker), of its own for each port; tap0 has the same");
 	assert_int_equal(load_set("ports.open=tap,interface=a,address=10.0.0.1/24;"
 				  "tap,interface=b,address=10.0.0.1/16",
 				 error, sizeof(error)),
