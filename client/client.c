@@ -1,17 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* client: connecting, closing, and what a client says of itself. */
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "client/internal.h"
-#include "client/names.h"
-#include "client/rpc.h"
-#include "client/service.h"
-#include "client/udp/udp.h"
+#include "client/core/away.h"
+#include "client/core/control_request.h"
+#include "client/core/deferred.h"
+#include "client/core/error.h"
+#include "client/core/names.h"
+#include "client/core/pages.h"
+#include "client/core/part.h"
+#include "client/dispatch.h"
+#include "client/publish/away_store.h"
+#include "client/publish/outbox.h"
+#include "client/publish/publish.h"
+#include "client/queue/consumer.h"
+#include "client/queue/queue.h"
+#include "client/request.h"
+#include "client/service/call.h"
+#include "client/service/heartbeat.h"
+#include "client/service/serve.h"
+#include "client/session.h"
+#include "client/subscribe/reassembly.h"
+#include "client/subscribe/subscribe.h"
+#include "client/transport/shm/shm.h"
+#include "client/transport/udp/udp.h"
 
 #define DEFAULT_ADDRESS    "shm:/run/millrace/attach.sock"
 #define DEFAULT_TIMEOUT_MS 5000u
@@ -64,18 +81,30 @@ static int set_options(struct mr_client *c, const struct mr_options *options)
 	return 0;
 }
 
-void *mr_pages_new(size_t bytes)
-{
-	void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+/* The parts, in the order in which their functions run. */
+static const struct mr_part *const parts[] = {
+	&mr_away_store_part,
+	&mr_outbox_part,
+	&mr_control_request_part,
+	&mr_consumer_part,
+	&mr_renew_part,
+	&mr_queue_part,
+	&mr_publisher_part,
+	&mr_reassembly_part,
+	&mr_heartbeat_part,
+	&mr_request_part,
+	&mr_call_part,
+	&mr_session_part,
+};
 
-	return pages == MAP_FAILED ? NULL : pages;
-}
-
-void mr_pages_free(void *pages, size_t bytes)
-{
-	if (pages != NULL)
-		munmap(pages, bytes);
-}
+static const struct mr_parts client_parts = {
+	.parts = parts,
+	.count = MR_ARRAY_COUNT(parts),
+	.receive_some = mr_dispatch_some,
+	.receive_rest = mr_dispatch_rest,
+	.session_end = mr_session_end,
+	.session_step = mr_session_step,
+};
 
 static struct mr_client *client_new(void)
 {
@@ -83,11 +112,12 @@ static struct mr_client *client_new(void)
 
 	if (c == NULL)
 		return NULL;
-	c->calls = mr_pages_new(MR_CALLS_MAX * sizeof(*c->calls));
-	if (c->calls == NULL) {
+	c->control_requests = mr_pages_new(MR_CONTROL_REQUESTS_MAX * sizeof(*c->control_requests));
+	if (c->control_requests == NULL) {
 		free(c);
 		return NULL;
 	}
+	c->parts = &client_parts;
 	c->transport = &mr_transport_shm;
 	c->promised = &c->up;
 	c->away_end = &c->away_first;
@@ -98,13 +128,25 @@ static struct mr_client *client_new(void)
 	c->epoll_fd = -1;
 	c->timer_fd = -1;
 	c->pending_free = UINT32_MAX;
-	c->aside_end = &c->aside_first;
+	c->deferred_end = &c->deferred_first;
 	c->until = &never;
 	c->renew_ns = MR_NEVER_NS;
 	c->settled = true;
 	c->few_cpus = sysconf(_SC_NPROCESSORS_ONLN) <= 2;
-	mr_session_state(c, MR_STATE_LOST);
+	mr_state_set(c, MR_STATE_LOST);
 	return c;
+}
+
+static void subscriptions_free(struct mr_client *c)
+{
+	for (uint32_t i = 0; i < c->subscriptions_top; i++) {
+		struct mr_subscription *s = c->subscriptions[i];
+
+		if (s != NULL && s->consumes)
+			mr_consumer_free((struct mr_consumer *)s);
+		else
+			mr_subscription_free(s);
+	}
 }
 
 static void client_free(struct mr_client *c)
@@ -116,14 +158,13 @@ static void client_free(struct mr_client *c)
 	c->transport->attach_end(c);
 	c->transport->unmap(c);
 	c->transport->fini(c);
-	mr_away_clear(c);
-	mr_aside_clear(c);
-	mr_assemble_clear(c);
-	free(c->assemblies);
-	for (uint32_t i = 0; i < c->subscriptions_top; i++)
-		mr_subscription_free(c->subscriptions[i]);
+	mr_away_store_clear(c);
+	mr_deferred_clear(c);
+	mr_reassembly_clear(c);
+	free(c->reassemblies);
+	subscriptions_free(c);
 	mr_services_free(c);
-	mr_rpc_free_all(c);
+	mr_call_free_all(c);
 	while (c->queues != NULL)
 		mr_queue_free(c->queues);
 	if (c->epoll_fd >= 0)
@@ -135,7 +176,7 @@ static void client_free(struct mr_client *c)
 	free(c->ids_free);
 	free(c->pending);
 	free(c->heap);
-	mr_pages_free(c->calls, MR_CALLS_MAX * sizeof(*c->calls));
+	mr_pages_free(c->control_requests, MR_CONTROL_REQUESTS_MAX * sizeof(*c->control_requests));
 	free(c);
 }
 
@@ -200,7 +241,7 @@ int mr_connect(const char *address, const struct mr_options *options, struct mr_
 		client_free(c);
 		return error;
 	}
-	mr_session_state(c, MR_STATE_UP);
+	mr_state_set(c, MR_STATE_UP);
 	c->told_up = true;
 	*out = c;
 	return 0;
@@ -212,7 +253,7 @@ static void drain_at_close(struct mr_client *c)
 	uint64_t end_ns = mr_now_ns() + CLOSE_DRAIN_MS * MR_NS_PER_MS;
 
 	mr_consumers_leave(c);
-	mr_consumers_flush(c);
+	mr_parts_flush(c);
 	if (c->promised_open > 0)
 		mr_settle(c, CLOSE_DRAIN_MS);
 	mr_drain(c, (unsigned)slice_ms(end_ns, CLOSE_DRAIN_MS));
@@ -237,18 +278,6 @@ void mr_close(struct mr_client *c)
 bool mr_connected(const struct mr_client *c)
 {
 	return c->state == MR_STATE_UP && !c->eof && !mr_bus_gone(c);
-}
-
-size_t mr_body_bytes_max(const struct mr_client *c, const char *subject)
-{
-	size_t subject_bytes = subject != NULL ? strlen(subject) : 0;
-
-	return c->body_bytes_max - (subject_bytes & c->body_subject_mask);
-}
-
-size_t mr_message_bytes_max(const struct mr_client *c)
-{
-	return c->whole_bytes_max > c->body_bytes_max ? c->whole_bytes_max : c->body_bytes_max;
 }
 
 void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out)

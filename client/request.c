@@ -4,29 +4,22 @@
  * A correlation is 40 random bits above 24 bits of index + 1, so that one who guesses replies hits
  * nothing. Those with a callback are also in a heap by deadline; those without wait in mr_request,
  * which minds its own. */
+#include "client/request.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
-#include "client/internal.h"
-#include "client/names.h"
+#include "client/core/error.h"
+#include "client/core/random.h"
+#include "client/core/ring_out.h"
+#include "client/core/wait.h"
+#include "client/publish/away_store.h"
+#include "client/publish/publish.h"
 
 #define INDEX_MASK   0xffffffu
 #define NONE         UINT32_MAX
 #define FIRST_ROOM   64u
 #define REQUESTS_MAX (1u << 20)
-
-uint32_t mr_random(struct mr_client *c)
-{
-	/* One system call for many requests. Asking for this little neither fails nor is cut short
-	 * once the system is up; until then it waits. */
-	while (c->random_left == 0) {
-		ssize_t n = getrandom(c->random, sizeof(c->random), 0);
-
-		c->random_left = n > 0 ? (uint32_t)((size_t)n / sizeof(c->random[0])) : 0;
-	}
-	return c->random[--c->random_left];
-}
 
 static uint64_t deadline_at(const struct mr_client *c, uint32_t place)
 {
@@ -181,18 +174,18 @@ bool mr_request_finish(
 	return true;
 }
 
-void mr_request_expire(struct mr_client *c, uint64_t now_ns)
+static void expire(struct mr_client *c, uint64_t now_ns)
 {
 	while (c->heap_count > 0 && deadline_at(c, 0) <= now_ns)
 		finish(c, c->heap[0], NULL, -ETIMEDOUT);
 }
 
-uint64_t mr_request_due_ns(const struct mr_client *c)
+static uint64_t due_ns(const struct mr_client *c)
 {
 	return c->heap_count > 0 ? deadline_at(c, 0) : MR_NEVER_NS;
 }
 
-void mr_request_fail_all(struct mr_client *c)
+static void fail_all(struct mr_client *c)
 {
 	for (uint32_t i = 0; i < c->pending_room; i++) {
 		if (c->pending[i].correlation != 0)
@@ -200,9 +193,16 @@ void mr_request_fail_all(struct mr_client *c)
 	}
 }
 
+const struct mr_part mr_request_part = {
+	.due_ns = due_ns,
+	.step = expire,
+	.outermost = true,
+	.fail = fail_all,
+};
+
 /* Sends for the pending entry `index`, which it frees on failure. */
 static int send_request(struct mr_client *c, uint32_t index, uint32_t alias,
-	const struct mr_parts *parts, bool wait)
+	const struct mr_message_parts *parts, bool wait)
 {
 	struct mrf_reply_token token = {.correlation = c->pending[index].correlation};
 	int error = mr_publish_parts(c, MRF_MESSAGE_KIND_PUBLISH, alias, &token, parts, wait);
@@ -212,7 +212,7 @@ static int send_request(struct mr_client *c, uint32_t index, uint32_t alias,
 	return error;
 }
 
-static int request_async(struct mr_client *c, uint32_t alias, const struct mr_parts *parts,
+static int request_async(struct mr_client *c, uint32_t alias, const struct mr_message_parts *parts,
 	bool wait, int timeout_ms, mr_reply_fn *callback, void *arg)
 {
 	uint64_t ms = timeout_ms < 0 ? c->options.request_timeout_ms : (uint64_t)timeout_ms;
@@ -223,7 +223,7 @@ static int request_async(struct mr_client *c, uint32_t alias, const struct mr_pa
 	if (error != 0)
 		return error;
 	error = callback == NULL ? mr_fail(c, -EINVAL, "a callback is needed")
-				 : mr_parts_check(c, parts);
+				 : mr_message_parts_check(c, parts);
 	if (error == 0)
 		error = pending_new(c, &index);
 	if (error != 0)
@@ -234,7 +234,7 @@ static int request_async(struct mr_client *c, uint32_t alias, const struct mr_pa
 	if (error != 0)
 		return error;
 	c->pending[index].deadline_ns = mr_now_ns() + ms * MR_NS_PER_MS;
-	mr_house_by(c, c->pending[index].deadline_ns);
+	mr_housekeep_by(c, c->pending[index].deadline_ns);
 	c->heap[c->heap_count++] = index;
 	heap_up(c, c->heap_count - 1);
 	if (c->depth == 0)
@@ -245,7 +245,7 @@ static int request_async(struct mr_client *c, uint32_t alias, const struct mr_pa
 int mr_request_async(struct mr_client *c, const char *subject, const void *payload, size_t bytes,
 	int timeout_ms, mr_reply_fn *callback, void *arg)
 {
-	struct mr_parts parts = {subject, strlen(subject), NULL, 0, payload, bytes};
+	struct mr_message_parts parts = {subject, strlen(subject), NULL, 0, payload, bytes};
 
 	return request_async(c, 0, &parts, true, timeout_ms, callback, arg);
 }
@@ -253,7 +253,7 @@ int mr_request_async(struct mr_client *c, const char *subject, const void *paylo
 int mr_publisher_request(struct mr_publisher *p, const void *payload, size_t bytes, int timeout_ms,
 	mr_reply_fn *callback, void *arg)
 {
-	struct mr_parts parts = {NULL, 0, NULL, 0, payload, bytes};
+	struct mr_message_parts parts = {NULL, 0, NULL, 0, payload, bytes};
 	int error = mr_publish_ready(p->client, false);
 	uint32_t alias;
 
@@ -272,10 +272,10 @@ int mr_publisher_request(struct mr_publisher *p, const void *payload, size_t byt
 static int await_reply(struct mr_client *c, uint32_t index, struct mr_sync *sync, int timeout_ms)
 {
 	uint64_t correlation = c->pending[index].correlation;
-	struct mr_patience p;
+	struct mr_wait_limit p;
 	int error;
 
-	mr_patience_init(&p, c,
+	mr_wait_limit_init(&p, c,
 		timeout_ms < 0 ? (int64_t)c->options.request_timeout_ms : (int64_t)timeout_ms);
 	error = mr_await(c, &sync->done, &p);
 	if (sync->done)
@@ -289,7 +289,7 @@ static int await_reply(struct mr_client *c, uint32_t index, struct mr_sync *sync
 static void say(struct mr_client *c, int error)
 {
 	if (error == -ENOTCONN)
-		mr_publish_refused(c);
+		mr_ring_out_refused(c);
 	else if (error == -EBUSY)
 		mr_fail(c, error, "every responder's ring is full");
 	else
@@ -300,7 +300,8 @@ int mr_request_with(struct mr_client *c, const char *subject, const char *header
 	size_t header_bytes, const void *payload, size_t bytes, int timeout_ms,
 	struct mr_message *reply)
 {
-	struct mr_parts parts = {subject, strlen(subject), headers, header_bytes, payload, bytes};
+	struct mr_message_parts parts = {
+		subject, strlen(subject), headers, header_bytes, payload, bytes};
 	struct mr_message unused;
 	struct mr_sync sync = {.reply = reply != NULL ? reply : &unused};
 	uint32_t index;
@@ -312,7 +313,7 @@ int mr_request_with(struct mr_client *c, const char *subject, const char *header
 		return error;
 	error = mr_publish_ready(c, true);
 	if (error == 0)
-		error = mr_parts_check(c, &parts);
+		error = mr_message_parts_check(c, &parts);
 	if (error == 0)
 		error = pending_new(c, &index);
 	if (error == 0) {

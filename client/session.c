@@ -5,50 +5,27 @@
  *                     ^  (10 ms, doubling to 500)        |
  *                     +---------bus gone, or refused-----+
  */
-#include <inttypes.h>
-#include <string.h>
-#include <sys/epoll.h>
+#include "client/session.h"
 
-#include "client/queue.h"
-#include "client/rpc.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/core/control_request.h"
+#include "client/core/error.h"
+#include "client/core/random.h"
+#include "client/core/wait.h"
+#include "client/dispatch.h"
+#include "client/publish/away_store.h"
+#include "client/publish/outbox.h"
+#include "client/publish/publish.h"
+#include "client/queue/consumer.h"
+#include "client/queue/queue.h"
+#include "client/subscribe/subscribe.h"
 
 #define BACKOFF_NS_MIN   (10 * MR_NS_PER_MS)
 #define BACKOFF_NS_MAX   (500 * MR_NS_PER_MS)
 #define RESTORE_OPEN_MAX 16u
-
-void mr_session_state(struct mr_client *c, enum mr_state state)
-{
-	c->state = state;
-	mr_refuse(c, state == MR_STATE_UP ? 0 : -ENOTCONN);
-	if (state == MR_STATE_UP)
-		c->backoff_ns = 0;
-}
-
-void mr_session_watch(struct mr_client *c, int fd)
-{
-	struct epoll_event event = {.events = EPOLLIN};
-
-	if (c->epoll_fd >= 0)
-		epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fd, &event);
-}
-
-/* Needed before each close: the bus has the same open file, which would stay in the set. */
-void mr_session_unwatch(struct mr_client *c, int fd)
-{
-	if (c->epoll_fd >= 0 && fd >= 0)
-		epoll_ctl(c->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-}
-
-void mr_session_eof(struct mr_client *c, const char *why)
-{
-	/* What was being restored when the session was lost fails after it is gone. */
-	if (c->eof || c->state == MR_STATE_LOST)
-		return;
-	c->eof = true;
-	mr_refuse(c, -ENOTCONN);
-	if (why != NULL)
-		snprintf(c->lost_text, sizeof(c->lost_text), "%s", why);
-}
 
 static void retry_later(struct mr_client *c, uint64_t now_ns)
 {
@@ -59,7 +36,7 @@ static void retry_later(struct mr_client *c, uint64_t now_ns)
 		c->backoff_ns = BACKOFF_NS_MAX;
 	/* Three quarters to five quarters, so that many clients do not come at once. */
 	c->retry_ns = now_ns + c->backoff_ns * (384 + jitter) / 512;
-	mr_house_by(c, c->retry_ns);
+	mr_housekeep_by(c, c->retry_ns);
 }
 
 static void tell(struct mr_client *c, bool up, int error)
@@ -76,37 +53,32 @@ static void tell(struct mr_client *c, bool up, int error)
 
 void mr_session_end(struct mr_client *c)
 {
-	mr_away_count_lost(c);
-	mr_outboxes_lost(c);
-	mr_consumers_lost(c);
-	mr_assemble_clear(c);
-	mr_session_state(c, MR_STATE_LOST);
+	mr_parts_lost(c);
+	mr_state_set(c, MR_STATE_LOST);
 	c->transport->unmap(c);
 	c->session = 0;
 	c->eof = false;
 	retry_later(c, mr_now_ns());
-	mr_call_fail_all(c);
-	mr_request_fail_all(c);
-	mr_rpc_fail_all(c);
+	mr_parts_fail(c);
 	tell(c, false, mr_failf(c, -ENOTCONN, "%s", c->lost_text));
 }
 
 void mr_session_lose(struct mr_client *c)
 {
-	mr_serve_rest(c);
+	mr_dispatch_rest(c);
 	mr_session_end(c);
 }
 
-static void restored(struct mr_client *c, const struct mr_answer *a)
+static void restored(struct mr_client *c, const struct mr_control_answer *a)
 {
 	c->restore_open--;
-	mr_house_by(c, 0);
+	mr_housekeep_by(c, 0);
 	if (a->code != 0)
-		mr_session_eof(c, a->text);
+		mr_state_eof(c, a->text);
 }
 
 static void subscription_restored(
-	struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object)
+	struct mr_client *c, const struct mr_control_answer *a, void *arg, uint32_t object)
 {
 	(void)arg;
 	(void)object;
@@ -115,10 +87,10 @@ static void subscription_restored(
 
 /* A queue that is refused now, as somebody else has made it otherwise, is asked for again, and does not
  * keep the client from what else it does. */
-static const struct mr_answer no_error;
+static const struct mr_control_answer no_error;
 
 static void consumer_restored(
-	struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object)
+	struct mr_client *c, const struct mr_control_answer *a, void *arg, uint32_t object)
 {
 	struct mr_subscription *s = mr_subscription_find(c, object);
 
@@ -129,7 +101,7 @@ static void consumer_restored(
 }
 
 static void queue_restored(
-	struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object)
+	struct mr_client *c, const struct mr_control_answer *a, void *arg, uint32_t object)
 {
 	struct mr_queue *q = mr_queue_find(c, object);
 
@@ -140,7 +112,7 @@ static void queue_restored(
 }
 
 static void publisher_restored(
-	struct mr_client *c, const struct mr_answer *a, void *arg, uint32_t object)
+	struct mr_client *c, const struct mr_control_answer *a, void *arg, uint32_t object)
 {
 	(void)arg;
 	if (c->publishers[object] != NULL) {
@@ -151,15 +123,17 @@ static void publisher_restored(
 	restored(c, a);
 }
 
-static struct mr_call *restore_subscription(struct mr_client *c, struct mr_subscription *s)
+static struct mr_control_request *restore_subscription(
+	struct mr_client *c, struct mr_subscription *s)
 {
-	struct mr_call *call = mr_call_new(
+	struct mr_control_request *request = mr_control_request_new(
 		c, s->consumes ? consumer_restored : subscription_restored, NULL, s->id);
 
-	call->bytes = s->consumes ? mr_consumer_encode(
-					    (struct mr_consumer *)s, call->body, sizeof(call->body))
-				  : mr_subscription_encode(s, call->body, sizeof(call->body));
-	return call;
+	request->bytes = s->consumes
+				 ? mr_consumer_encode((struct mr_consumer *)s, request->body,
+					   sizeof(request->body))
+				 : mr_subscription_encode(s, request->body, sizeof(request->body));
+	return request;
 }
 
 /* Those opened since the last came in front of it. */
@@ -173,34 +147,34 @@ static struct mr_queue *next_queue(const struct mr_client *c, uint32_t serial)
 }
 
 /* A call for the next thing that the new session lacks; NULL: nothing. */
-static struct mr_call *restore_next(struct mr_client *c)
+static struct mr_control_request *restore_next(struct mr_client *c)
 {
-	struct mr_call *call = NULL;
+	struct mr_control_request *request = NULL;
 	struct mr_queue *q;
 
 	/* There is a free call: all were freed with the old session, and nobody else may ask now. */
-	while (call == NULL && c->restore_subscription < c->subscriptions_top) {
+	while (request == NULL && c->restore_subscription < c->subscriptions_top) {
 		uint32_t id = c->restore_subscription++;
 
 		if (c->subscriptions[id] == NULL)
 			continue;
-		call = restore_subscription(c, c->subscriptions[id]);
+		request = restore_subscription(c, c->subscriptions[id]);
 	}
-	while (call == NULL && c->restore_publisher < c->publishers_count) {
+	while (request == NULL && c->restore_publisher < c->publishers_count) {
 		uint32_t index = c->restore_publisher++;
 
 		if (c->publishers[index] == NULL)
 			continue;
-		call = mr_call_new(c, publisher_restored, NULL, index);
-		call->bytes =
-			mr_publisher_encode(c->publishers[index], call->body, sizeof(call->body));
+		request = mr_control_request_new(c, publisher_restored, NULL, index);
+		request->bytes = mr_publisher_encode(
+			c->publishers[index], request->body, sizeof(request->body));
 	}
-	while (call == NULL && (q = next_queue(c, c->restore_queue)) != NULL) {
+	while (request == NULL && (q = next_queue(c, c->restore_queue)) != NULL) {
 		c->restore_queue = q->serial;
-		call = mr_call_new(c, queue_restored, NULL, q->serial);
-		call->bytes = mr_queue_encode(q, call->body, sizeof(call->body));
+		request = mr_control_request_new(c, queue_restored, NULL, q->serial);
+		request->bytes = mr_queue_encode(q, request->body, sizeof(request->body));
 	}
-	return call;
+	return request;
 }
 
 /* The text for mr_error says what the outage has cost. */
@@ -217,18 +191,18 @@ static void tell_up(struct mr_client *c)
 
 static void restore(struct mr_client *c)
 {
-	struct mr_call *call;
+	struct mr_control_request *request;
 
-	while (c->restore_open < RESTORE_OPEN_MAX && (call = restore_next(c)) != NULL) {
+	while (c->restore_open < RESTORE_OPEN_MAX && (request = restore_next(c)) != NULL) {
 		c->restore_open++;
-		mr_call_send(c, call, MR_NEVER_NS);
+		mr_control_request_send(c, request, MR_NEVER_NS);
 	}
 	if (c->restore_open > 0 || c->eof)
 		return;
-	mr_session_state(c, MR_STATE_UP);
+	mr_state_set(c, MR_STATE_UP);
 	c->outboxes_busy = c->promised_open > 0;
 	c->reconnects++;
-	(void)mr_away_send(c, 0);
+	(void)mr_away_store_send(c, 0);
 	tell_up(c);
 }
 
@@ -251,7 +225,7 @@ static void reattach(struct mr_client *c, uint64_t now_ns)
 		retry_later(c, now_ns);
 		return;
 	}
-	mr_session_state(c, MR_STATE_RESTORING);
+	mr_state_set(c, MR_STATE_RESTORING);
 	c->restore_subscription = 0;
 	c->restore_publisher = 0;
 	c->restore_queue = 0;
@@ -268,7 +242,7 @@ void mr_session_step(struct mr_client *c, uint64_t now_ns)
 		restore(c);
 }
 
-uint64_t mr_session_due_ns(const struct mr_client *c)
+static uint64_t due_ns(const struct mr_client *c)
 {
 	if (c->state != MR_STATE_LOST)
 		return c->transport->due_ns(c);
@@ -276,3 +250,9 @@ uint64_t mr_session_due_ns(const struct mr_client *c)
 		return MR_NEVER_NS;
 	return c->attach_fd >= 0 ? c->attach_due_ns : c->retry_ns;
 }
+
+const struct mr_part mr_session_part = {
+	.due_ns = due_ns,
+	.step = mr_session_step,
+	.outermost = true,
+};

@@ -4,13 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/internal.h"
+#include "client/subscribe/reassembly.h"
 
 #define WHOLE_BYTES (1u << 16)
 
-/* Of the parts of the library that are not tried here. */
-const struct mr_transport mr_transport_shm;
-const struct mr_transport mr_transport_udp;
+/* Stands in for core/limits.c. */
 size_t mr_message_bytes_max(const struct mr_client *c)
 {
 	return c->whole_bytes_max;
@@ -32,7 +30,7 @@ volatile uint32_t read_all;
 
 static void take(struct mr_client *c, const struct mr_message_view *m)
 {
-	struct mr_aside *whole = mr_assemble(c, m);
+	struct mr_deferred *whole = mr_reassemble(c, m);
 
 	if (whole == NULL)
 		return;
@@ -65,8 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			take(c, &m);
 		at += m.header.bytes;
 	}
-	mr_assemble_clear(c);
-	free(c->assemblies);
+	mr_reassembly_clear(c);
+	free(c->reassemblies);
 	free(c);
 	return 0;
 }

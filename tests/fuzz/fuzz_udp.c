@@ -7,7 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/udp/udp.h"
+#include "client/core/control_request.h"
+#include "client/core/deferred.h"
+#include "client/core/wait.h"
+#include "client/dispatch.h"
+#include "client/transport/shm/shm.h"
+#include "client/transport/udp/udp.h"
 
 #define SESSION 7u
 
@@ -46,12 +51,12 @@ static void make(void)
 	c->udp->reliable.ring = mr_channel_none();
 	if (mr_udp_reliable_open(c, -1, MR_RELIABLE_WINDOW_MAX) != 0)
 		abort();
-	c->calls = calloc(MR_CALLS_MAX, sizeof(*c->calls));
+	c->control_requests = calloc(MR_CONTROL_REQUESTS_MAX, sizeof(*c->control_requests));
 	c->transport = &mr_transport_shm; /* which fills nothing by itself */
-	c->aside_end = &c->aside_first;
+	c->deferred_end = &c->deferred_first;
 	c->until = &never;
 	c->epoll_fd = c->timer_fd = c->attach_fd = -1;
-	c->house_ns = MR_NEVER_NS;
+	c->housekeep_ns = MR_NEVER_NS;
 	c->session = SESSION;
 	c->state = MR_STATE_UP;
 	c->udp->fd = -1;
@@ -91,11 +96,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		data += 2 + bytes;
 		size -= 2 + bytes;
 		c->eof = false;
-		mr_receive_some(c, UINT32_MAX, false);
+		mr_dispatch_some(c, UINT32_MAX, false);
 		if (c->eof || mr_bytes_readable(&c->down) != 0)
 			abort(); /* what is taken is whole */
-		mr_serve_release(c);
-		mr_aside_clear(c);
+		mr_release_read(c);
+		mr_deferred_clear(c);
 	}
 	return 0;
 }

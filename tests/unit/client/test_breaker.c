@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "client/breaker.h"
+#include "client/service/breaker.h"
 
 #define MS 1000000ull
 

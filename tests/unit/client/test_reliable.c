@@ -2,7 +2,8 @@
 /* What a client over UDP does in the reliable flow: of what goes in it nothing is lost, and all comes in order. */
 #include <poll.h>
 
-#include "client/udp/udp.h"
+#include "client/core/ring_out.h"
+#include "client/transport/udp/udp.h"
 #include "tests/unit/client/fixture.h"
 
 #define BYTES_MAX     1024u
@@ -26,12 +27,12 @@ static uint32_t bytes_of(uint32_t number)
 static bool offer(struct mr_client *c, uint32_t number)
 {
 	uint32_t bytes = mr_message_bytes(false, 1, 0, bytes_of(number));
-	uint8_t *to = mr_promise_room(c, bytes);
+	uint8_t *to = mr_ring_promised_room(c, bytes);
 
 	if (to == NULL)
 		return false;
 	fill(to, number, bytes_of(number));
-	mr_promise_pushed(c, bytes);
+	mr_ring_promised_pushed(c, bytes);
 	return true;
 }
 
@@ -39,12 +40,12 @@ static void publish(struct mr_client *c, uint32_t number)
 {
 	uint32_t bytes = mr_message_bytes(false, 1, 0, bytes_of(number));
 	int error;
-	uint8_t *to =
-		mr_promise_room_wait(c, bytes, mr_now_ns() + PATIENCE_MS * MR_NS_PER_MS, &error);
+	uint8_t *to = mr_ring_promised_room_wait(
+		c, bytes, mr_now_ns() + PATIENCE_MS * MR_NS_PER_MS, &error);
 
 	assert_non_null(to);
 	fill(to, number, bytes_of(number));
-	mr_promise_pushed(c, bytes);
+	mr_ring_promised_pushed(c, bytes);
 }
 
 struct row {
@@ -163,10 +164,10 @@ static void drain_waits_until_the_bus_has_it(void **state)
 	bus_unlock(&f->bus);
 	for (uint32_t i = 0; i < 10; i++)
 		publish(f->client, i);
-	assert_true(mr_promise_backlog(f->client) > 0);
+	assert_true(mr_ring_promised_backlog(f->client) > 0);
 	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
-	assert_int_equal(mr_promise_backlog(f->client), 0);
-	assert_int_equal(mr_promise_taken(f->client), mr_promise_tail(f->client));
+	assert_int_equal(mr_ring_promised_backlog(f->client), 0);
+	assert_int_equal(mr_ring_promised_taken(f->client), mr_ring_promised_tail(f->client));
 	bus_lock(&f->bus);
 	assert_int_equal(f->bus.udp.messages, 10);
 	bus_unlock(&f->bus);
@@ -270,11 +271,11 @@ static void event_loop_is_woken_to_send_again(void **state)
 	f->bus.udp.drop_frames_in = 2;
 	bus_unlock(&f->bus);
 	publish(f->client, 1);
-	while (mr_promise_backlog(f->client) > 0 && now_ms() < until) {
+	while (mr_ring_promised_backlog(f->client) > 0 && now_ms() < until) {
 		poll(&p, 1, PATIENCE_MS);
 		mr_process(f->client, 16);
 	}
-	assert_int_equal(mr_promise_backlog(f->client), 0);
+	assert_int_equal(mr_ring_promised_backlog(f->client), 0);
 	assert_in_range(stats_of(f->client).retransmit_timeouts, 1, 20);
 }
 
@@ -286,7 +287,7 @@ static void claim_that_outlives_its_session_opens_nothing(void **state)
 
 	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
 	assert_int_equal(mr_publisher_claim(p, 8, &at), 0);
-	mr_session_eof(f->client, "the end");
+	mr_state_eof(f->client, "the end");
 	assert_int_equal(mr_publisher_commit(p, 8), 0);
 	assert_int_equal(mr_publisher_claim(p, 8, &at), -ENOTCONN);
 	assert_int_equal(mr_publisher_send(p, "kept", 4), 0);
@@ -309,7 +310,7 @@ static void bring_one(struct fixture *f, struct row *row)
 	uint32_t before = row->next;
 
 	publish(f->client, before);
-	mr_publish_show_rest(f->client);
+	mr_ring_out_publish_rest(f->client);
 	while (row->next == before && now_ms() < until)
 		mr_process(f->client, 16);
 	assert_int_equal(row->next, before + 1);
@@ -516,7 +517,7 @@ static void publish_hands_out_nothing_of_what_was_left(void **state)
 	bus_kill(&f->bus, NULL);
 	transport.fill = fill_again;
 	f->client->transport = &transport;
-	mr_session_eof(f->client, "gone");
+	mr_state_eof(f->client, "gone");
 	assert_int_equal(mr_publish(f->client, "b", "x", 1), 0);
 	f->client->transport = &mr_transport_udp;
 	assert_int_equal(f->downs, 1);

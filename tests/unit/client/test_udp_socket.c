@@ -4,7 +4,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include "client/udp/udp.h"
+#include "client/core/wait.h"
+#include "client/transport/udp/udp.h"
 #include "tests/unit/client/fixture.h"
 
 /* Errors for the next calls; 0: none. The library is used by one thread. */
@@ -264,7 +265,7 @@ static void ask_for_housekeeping(struct mr_client *c, const struct mr_message *m
 
 	(void)m;
 	++*count;
-	mr_house_by(c, 0);
+	mr_housekeep_by(c, 0);
 }
 
 static void event_loop_looks_again_for_what_came_among_messages(void **state)
@@ -338,7 +339,7 @@ static void end_that_the_last_look_before_a_sleep_meets_is_not_slept_over(void *
 	struct fixture *f = *state;
 	struct mr_client *c = f->client;
 	uint64_t begun_ms = now_ms();
-	struct mr_patience p;
+	struct mr_wait_limit p;
 
 	hold_timers(f);
 	bus_lock(&f->bus);
@@ -347,7 +348,7 @@ static void end_that_the_last_look_before_a_sleep_meets_is_not_slept_over(void *
 	bus_unlock(&f->bus);
 	do {
 		wait_for_datagram(f);
-		mr_patience_init(&p, c, PATIENCE_MS);
+		mr_wait_limit_init(&p, c, PATIENCE_MS);
 		p.spin_ns = 1;
 		assert_int_equal(mr_pause(c, &p), 0);
 	} while (!c->eof);

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "client/wheel.h"
+#include "client/core/timer_wheel.h"
 
 #define MS    1000000ull
 #define START (123456789 * MS + 17)
@@ -15,11 +15,11 @@
 static unsigned expire_all(struct mr_wheel *w, uint64_t now_ns)
 {
 	unsigned count = 0;
-	struct mr_timer *t;
+	struct mr_wheel_timer *t;
 
 	while ((t = mr_wheel_expired(w, now_ns)) != NULL) {
 		assert_true(t->due_ns <= now_ns);
-		assert_false(mr_timer_is_on(t));
+		assert_false(mr_wheel_timer_is_on(t));
 		count++;
 	}
 	return count;
@@ -28,7 +28,7 @@ static unsigned expire_all(struct mr_wheel *w, uint64_t now_ns)
 static void never_early_and_at_most_a_tick_late(void **state)
 {
 	struct mr_wheel w = {0};
-	struct mr_timer t = {0};
+	struct mr_wheel_timer t = {0};
 
 	(void)state;
 	for (uint64_t due = START; due < START + 3 * MS; due += MS / 7) {
@@ -41,7 +41,7 @@ static void never_early_and_at_most_a_tick_late(void **state)
 static void one_that_was_taken_away_does_not_expire(void **state)
 {
 	struct mr_wheel w = {0};
-	struct mr_timer t[3] = {0};
+	struct mr_wheel_timer t[3] = {0};
 
 	(void)state;
 	for (unsigned i = 0; i < 3; i++)
@@ -56,7 +56,7 @@ static void one_that_was_taken_away_does_not_expire(void **state)
 static void turns_of_the_wheel_are_told_apart(void **state)
 {
 	struct mr_wheel w = {0};
-	struct mr_timer soon = {0}, later = {0};
+	struct mr_wheel_timer soon = {0}, later = {0};
 
 	(void)state;
 	mr_wheel_add(&w, &soon, START + 5 * MS, START);
@@ -69,7 +69,7 @@ static void turns_of_the_wheel_are_told_apart(void **state)
 static void a_long_sleep_misses_nothing(void **state)
 {
 	struct mr_wheel w = {0};
-	struct mr_timer t[100] = {0};
+	struct mr_wheel_timer t[100] = {0};
 
 	(void)state;
 	for (unsigned i = 0; i < 100; i++)
@@ -80,7 +80,7 @@ static void a_long_sleep_misses_nothing(void **state)
 static void what_is_overdue_expires_at_the_next_tick(void **state)
 {
 	struct mr_wheel w = {0};
-	struct mr_timer other = {0}, t = {0};
+	struct mr_wheel_timer other = {0}, t = {0};
 
 	(void)state;
 	mr_wheel_add(&w, &other, START + 900 * MS, START);
@@ -93,7 +93,7 @@ static void what_is_overdue_expires_at_the_next_tick(void **state)
 static void due_is_not_after_the_first_timer(void **state)
 {
 	struct mr_wheel w = {0};
-	struct mr_timer t[2] = {0};
+	struct mr_wheel_timer t[2] = {0};
 	uint64_t now = START, looks = 0;
 
 	(void)state;
@@ -115,7 +115,7 @@ static void due_is_not_after_the_first_timer(void **state)
 static void agrees_with_a_simple_list(void **state)
 {
 	struct mr_wheel w = {0};
-	struct mr_timer t[64] = {0};
+	struct mr_wheel_timer t[64] = {0};
 	uint64_t now = START;
 
 	(void)state;
@@ -123,14 +123,14 @@ static void agrees_with_a_simple_list(void **state)
 	for (unsigned step = 0; step < 20000; step++) {
 		unsigned i = (unsigned)rand() % 64, late = 0;
 
-		if (mr_timer_is_on(&t[i]))
+		if (mr_wheel_timer_is_on(&t[i]))
 			mr_wheel_remove(&w, &t[i]);
 		else
 			mr_wheel_add(&w, &t[i], now + (uint64_t)(rand() % 3000) * MS / 3, now);
 		now += (uint64_t)(rand() % 5000) * 1000;
 		expire_all(&w, now);
 		for (unsigned n = 0; n < 64; n++)
-			late += mr_timer_is_on(&t[n]) && t[n].due_ns + MS <= now;
+			late += mr_wheel_timer_is_on(&t[n]) && t[n].due_ns + MS <= now;
 		assert_int_equal(late, 0);
 	}
 }

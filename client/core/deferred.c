@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* aside: messages that came while they could not be handed out, in the order of their coming. */
+#include "client/core/deferred.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MESSAGES_MAX 4096u
+#define BYTES_MAX    (16u << 20)
+
+struct mr_deferred *mr_deferred_new(const void *record, uint32_t bytes, uint32_t subscription)
+{
+	struct mr_deferred *a = malloc(sizeof(*a) + mr_message_stride(bytes));
+
+	if (a == NULL)
+		return NULL;
+	a->next = NULL;
+	a->subscription = subscription;
+	a->bytes = bytes;
+	a->whole = false;
+	memcpy(a->record, record, bytes);
+	return a;
+}
+
+/* A message that is larger than all that may be set aside may be there alone. */
+static bool room_for(const struct mr_client *c, uint32_t bytes)
+{
+	return c->deferred_count < MESSAGES_MAX &&
+	       (c->deferred_bytes + bytes <= BYTES_MAX || c->deferred_bytes == 0);
+}
+
+static void append(struct mr_client *c, struct mr_deferred *a)
+{
+	struct mr_subscription *s = mr_subscription_find(c, a->subscription);
+
+	*c->deferred_end = a;
+	c->deferred_end = &a->next;
+	c->deferred_count++;
+	c->deferred_bytes += a->bytes;
+	if (s != NULL)
+		s->deferred++;
+}
+
+bool mr_deferred_push(
+	struct mr_client *c, const void *record, uint32_t bytes, uint32_t subscription)
+{
+	struct mr_deferred *a =
+		room_for(c, bytes) ? mr_deferred_new(record, bytes, subscription) : NULL;
+
+	if (a == NULL)
+		return false;
+	append(c, a);
+	return true;
+}
+
+bool mr_deferred_keep(struct mr_client *c, struct mr_deferred *a)
+{
+	if (!room_for(c, a->bytes)) {
+		free(a);
+		return false;
+	}
+	append(c, a);
+	return true;
+}
+
+bool mr_deferred_parse(struct mr_client *c, const struct mr_deferred *a, struct mr_message_view *m)
+{
+	if (a->whole) {
+		*m = a->view;
+		return true;
+	}
+	m->header = mr_message_header_load(a->record);
+	/* Its header may have been changed while the record was copied. */
+	if (mr_message_fits(&m->header, mr_message_stride(a->bytes)) &&
+		m->header.bytes <= a->bytes && mr_message_parse(a->record, m->header, m))
+		return true;
+	c->malformed++;
+	return false;
+}
+
+struct mr_deferred *mr_deferred_pop(struct mr_client *c)
+{
+	struct mr_deferred *a = c->deferred_first;
+	struct mr_subscription *s;
+
+	if (a == NULL)
+		return NULL;
+	c->deferred_first = a->next;
+	if (c->deferred_first == NULL)
+		c->deferred_end = &c->deferred_first;
+	c->deferred_count--;
+	c->deferred_bytes -= a->bytes;
+	s = mr_subscription_find(c, a->subscription);
+	if (s != NULL)
+		s->deferred--;
+	return a;
+}
+
+/* Its id may be given to another one day. */
+void mr_deferred_forget(struct mr_client *c, uint32_t subscription)
+{
+	struct mr_deferred **at = &c->deferred_first;
+
+	while (*at != NULL) {
+		struct mr_deferred *a = *at;
+
+		if (a->subscription != subscription) {
+			at = &a->next;
+			continue;
+		}
+		*at = a->next;
+		c->deferred_count--;
+		c->deferred_bytes -= a->bytes;
+		free(a);
+	}
+	c->deferred_end = at;
+}
+
+bool mr_deferred_drop(struct mr_client *c, uint32_t subscription, uint64_t bus_tag)
+{
+	struct mr_subscription *s = mr_subscription_find(c, subscription);
+	struct mr_message_view m;
+
+	for (struct mr_deferred **at = &c->deferred_first; *at != NULL; at = &(*at)->next) {
+		struct mr_deferred *a = *at;
+
+		if (a->subscription != subscription || !mr_deferred_parse(c, a, &m) ||
+			m.header.kind != MRF_MESSAGE_KIND_DELIVER ||
+			m.extra.delivery.tag != bus_tag)
+			continue;
+		*at = a->next;
+		if (a->next == NULL)
+			c->deferred_end = at;
+		c->deferred_count--;
+		c->deferred_bytes -= a->bytes;
+		if (s != NULL)
+			s->deferred--;
+		free(a);
+		return true;
+	}
+	return false;
+}
+
+void mr_deferred_free_out(struct mr_client *c)
+{
+	free(c->deferred_out);
+	c->deferred_out = NULL;
+}
+
+void mr_deferred_clear(struct mr_client *c)
+{
+	struct mr_deferred *a;
+
+	while ((a = mr_deferred_pop(c)) != NULL)
+		free(a);
+	mr_deferred_free_out(c);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/core/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/core/state.h"
+
+static _Thread_local char connect_error[256];
+
+static const struct {
+	int code;
+	const char *text;
+} texts[] = {
+	{0, "no error"},
+	{-EINVAL, "an argument is malformed"},
+	{-EMSGSIZE, "headers and payload together are more than the bus takes by this call"},
+	{-EAGAIN, "the ring to the bus is full"},
+	{-ETIMEDOUT, "no answer within the time given"},
+	{-ENOTCONN, "not connected to the bus"},
+	{-ECONNREFUSED, "no bus listens at the address"},
+	{-EACCES, "the bus refuses this user or this subject"},
+	{-ENOSPC, "no room left: a table of the bus, or the caller's memory, is full"},
+	{-EDQUOT,
+		"this host or user has its share of a table of the bus, or of the memory of its queues"},
+	{-EHOSTUNREACH, "the request found no responder"},
+	{-EBUSY, "every responder is overloaded, or the call is not allowed at this moment"},
+	{-ENOBUFS, "the memory of all queues of the bus is full"},
+	{-EPROTO, "the bus speaks another version, or sent what makes no sense"},
+	{-EINTR, "a signal interrupted the call"},
+	{-ENOMEM, "out of memory"},
+	{-EMFILE, "too many open files"},
+	{-EREMOTEIO, "the worker gave it up, or died with it"},
+	{-ECONNABORTED, "the service failed too often lately and is given a rest"},
+	{-ENOENT, "there is no such thing any more"},
+	{-ESTALE, "older than what the bus remembers"},
+	{-EEXIST, "it is there already, with other options"},
+};
+
+const char *mr_error_text(int code)
+{
+	if (code > 0)
+		return texts[0].text;
+	for (size_t i = 0; i < MR_ARRAY_COUNT(texts); i++) {
+		if (texts[i].code == code)
+			return texts[i].text;
+	}
+	return strerrordesc_np(-code) != NULL ? strerrordesc_np(-code) : "unknown error";
+}
+
+int mr_status_error(uint32_t code)
+{
+	switch (code) {
+	case MRF_STATUS_CODE_BAD: return -EINVAL;
+	case MRF_STATUS_CODE_NOT_FOUND: return -ENOENT;
+	case MRF_STATUS_CODE_TOO_OLD: return -ESTALE;
+	case MRF_STATUS_CODE_OVERLOADED: return -EBUSY;
+	case MRF_STATUS_CODE_NO_MEMORY: return -ENOBUFS;
+	case MRF_STATUS_CODE_SHARE_USED: return -EDQUOT;
+	case MRF_STATUS_CODE_FAILED:
+	case MRF_STATUS_CODE_WORKER_LOST: return -EREMOTEIO;
+	case MRF_STATUS_CODE_NO_RESPONDERS:
+	case MRF_STATUS_CODE_EXPIRED: return -EHOSTUNREACH;
+	case MRF_STATUS_CODE_CIRCUIT_OPEN: return -ECONNABORTED;
+	default: return -EPROTO;
+	}
+}
+
+const char *mr_version(void)
+{
+	return MR_VERSION;
+}
+
+const char *mr_error(const struct mr_client *c)
+{
+	if (c == NULL)
+		return connect_error[0] != '\0' ? connect_error : texts[0].text;
+	return c->error != NULL ? c->error : texts[0].text;
+}
+
+void mr_connect_error_set(const char *text)
+{
+	snprintf(connect_error, sizeof(connect_error), "%s", text);
+}
+
+int mr_fail(struct mr_client *c, int code, const char *text)
+{
+	c->error = text != NULL ? text : mr_error_text(code);
+	return code;
+}
+
+/* Part of a text may be the bus's, and most texts end on a terminal. */
+static void make_printable(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			*text = '?';
+}
+
+int mr_failf(struct mr_client *c, int code, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(c->error_text, sizeof(c->error_text), format, args);
+	va_end(args);
+	make_printable(c->error_text);
+	return mr_fail(c, code, c->error_text);
+}

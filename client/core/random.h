@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* random: numbers that nobody can guess, from the kernel, many at a time. */
+#ifndef MILLRACE_CLIENT_CORE_RANDOM_H
+#define MILLRACE_CLIENT_CORE_RANDOM_H
+
+#include <stdint.h>
+
+struct mr_client;
+
+uint32_t mr_random(struct mr_client *c);
+
+#endif

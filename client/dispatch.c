@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* receive: takes messages out of the down ring, checks them and hands them out. */
+#include "client/dispatch.h"
+
+#include <stdlib.h>
+
+#include "client/core/control_request.h"
+#include "client/core/deferred.h"
+#include "client/core/error.h"
+#include "client/core/ring_out.h"
+#include "client/core/wait.h"
+#include "client/publish/outbox.h"
+#include "client/queue/consumer.h"
+#include "client/queue/queue.h"
+#include "client/request.h"
+#include "client/service/call.h"
+#include "client/service/heartbeat.h"
+#include "client/service/serve.h"
+#include "client/session.h"
+#include "client/subscribe/dedup.h"
+#include "client/subscribe/reassembly.h"
+
+#define LATE_NS           (100 * MR_NS_PER_MS)
+#define RELEASE_BYTES_MAX (32u << 10) /* read bytes that are not yet given back */
+#define LATE_MESSAGES     64u
+
+static const char nonsense[] = "the bus sent what makes no sense";
+
+static inline void message_fill(
+	struct mr_message *out, const struct mr_message_view *m, struct mr_subscription *s)
+{
+	out->subject = (const char *)m->subject;
+	out->subject_bytes = m->subject_bytes;
+	out->headers = m->header_bytes > 0 ? (const char *)m->headers : NULL;
+	out->header_bytes = m->header_bytes;
+	out->payload = m->payload;
+	out->payload_bytes = m->payload_bytes;
+	out->subscription = s;
+	out->wants_reply = (m->header.flags & MRF_MESSAGE_FLAG_TOKEN) != 0;
+	out->reply_token[0] = m->token.session;
+	out->reply_token[1] = m->token.correlation;
+}
+
+/* Finds whom a delivery is for. NULL: counted and to be dropped. */
+static inline struct mr_subscription *deliver_to(
+	struct mr_client *c, const struct mrf_message_header *h)
+{
+	struct mr_subscription *s = NULL;
+
+	if (mr_likely(h->target < c->subscriptions_top))
+		s = c->subscriptions[h->target];
+	if (mr_likely(s != NULL))
+		return s;
+	/* One that was given up may still have deliveries under way. */
+	if (h->target != 0 && h->target < c->subscriptions_top)
+		c->unmatched++;
+	else
+		c->malformed++;
+	return NULL;
+}
+
+/* `count` messages, more than one only to who takes many at once. */
+MR_ALWAYS_INLINE void hand_out(struct mr_client *c, struct mr_subscription *s,
+	const struct mr_message *first, unsigned count, size_t stride)
+{
+	s->count += count;
+	c->received += count;
+	c->depth++;
+	if (s->batch != NULL)
+		s->batch(c, first, count, stride, s->arg);
+	else
+		s->callback(c, first, s->arg);
+	c->depth--;
+}
+
+/* A run is deliveries one behind the other whose header and sections are those of the first, bit by
+ * bit: what was checked of it holds for all of them, in the same places. At most as many bytes as may
+ * wait for release, so that the bus gets its room back in time. */
+MR_ALWAYS_INLINE unsigned run_of(
+	const uint8_t *at, const struct mr_message_view *m, size_t ready, unsigned max)
+{
+	bool sections = (m->header.flags & MRF_MESSAGE_FLAG_SECTIONS) != 0;
+	uint32_t section_word = m->subject_bytes | m->header_bytes << 16;
+	size_t stride = mr_message_stride(m->header.bytes);
+	uint64_t header_word;
+	unsigned count = 1;
+
+	memcpy(&header_word, &m->header, sizeof(header_word));
+	if (ready > RELEASE_BYTES_MAX)
+		ready = RELEASE_BYTES_MAX;
+	/* Tokens differ from message to message. */
+	if (m->header.flags & MRF_MESSAGE_FLAG_TOKEN)
+		return 1;
+	for (size_t end = 2 * stride; end <= ready && count < max; end += stride, count++) {
+		const uint8_t *next = at + count * stride;
+
+		if (mr_message_load_64(next) != header_word ||
+			(sections && mr_message_load_32(next + 8) != section_word))
+			break;
+		/* What this look does not bring in by itself, for the callback. */
+		mr_prefetch(next + MR_CACHE_LINE);
+	}
+	return count;
+}
+
+/* The same message, one stride further on. */
+static inline void message_step(struct mr_message *m, size_t stride)
+{
+	m->subject += stride;
+	if (m->headers != NULL)
+		m->headers += stride;
+	m->payload = (const uint8_t *)m->payload + stride;
+}
+
+/* Hands out a run, whose first message is at the head; returns how many of it. The head moves before
+ * each callback: a call within it goes on behind what was handed out. Ends when a callback has changed
+ * what the rest of the run depends on. */
+MR_ALWAYS_INLINE unsigned hand_out_run(struct mr_client *c, struct mr_subscription *s,
+	const struct mr_message_view *m, unsigned count)
+{
+	size_t stride = mr_message_stride(m->header.bytes);
+	unsigned step = s->batch != NULL ? count : 1;
+	uint32_t id = m->header.target;
+	struct mr_message message;
+	unsigned done = 0;
+	uint64_t head;
+
+	message_fill(&message, m, s);
+	for (;;) {
+		mr_bytes_skip(&c->down, step * stride);
+		head = c->down.head;
+		hand_out(c, s, &message, step, stride);
+		done += step;
+		if (done == count || c->down.head != head || c->subscriptions[id] != s || *c->until)
+			return done;
+		message_step(&message, stride);
+	}
+}
+
+/* Of a message for a subscription its number. */
+static uint32_t subscription_of(const struct mrf_message_header *h)
+{
+	switch (h->kind) {
+	case MRF_MESSAGE_KIND_DELIVER:
+	case MRF_MESSAGE_KIND_PART:
+	case MRF_MESSAGE_KIND_CREDIT: return h->target;
+	default: return 0;
+	}
+}
+
+static void keep(struct mr_client *c, const uint8_t *at, struct mrf_message_header h)
+{
+	uint32_t subscription = subscription_of(&h);
+
+	if (!mr_deferred_push(c, at, h.bytes, subscription))
+		c->missed++;
+}
+
+static unsigned answer(struct mr_client *c, const struct mr_message_view *m)
+{
+	struct mr_message message;
+	int error = 0;
+
+	if ((m->header.flags & MRF_MESSAGE_FLAG_TOKEN) == 0) {
+		c->malformed++;
+		return 0;
+	}
+	if (mr_call_is(m->token.correlation))
+		return mr_call_answered(c, m);
+	if (m->header.kind == MRF_MESSAGE_KIND_STATUS)
+		error = mr_status_error(m->header.target);
+	message_fill(&message, m, NULL);
+	message.wants_reply = false;
+	if (!mr_request_finish(c, m->token.correlation, error == 0 ? &message : NULL, error)) {
+		c->unmatched++;
+		return 0;
+	}
+	return 1;
+}
+
+static void gap(struct mr_client *c, const struct mr_message_view *m)
+{
+	struct mrf_gap g;
+
+	if (m->payload_bytes < sizeof(g)) {
+		c->malformed++;
+		return;
+	}
+	g = mrf_gap_read(m->payload);
+	c->missed += g.missed;
+	if (c->options.on_gap == NULL)
+		return;
+	c->depth++;
+	c->options.on_gap(c, g.missed, c->missed, c->options.arg);
+	c->depth--;
+}
+
+/* Everything but deliveries, and what is kept for later. Returns how many were handed out. */
+static unsigned other_now(struct mr_client *c, const struct mr_message_view *m)
+{
+	uint64_t received = c->received;
+	uint32_t consumer;
+
+	switch (m->header.kind) {
+	case MRF_MESSAGE_KIND_REPLY:
+	case MRF_MESSAGE_KIND_STATUS: return answer(c, m);
+	case MRF_MESSAGE_KIND_PART: return mr_service_received(c, m);
+	case MRF_MESSAGE_KIND_CREDIT:
+		/* One for a caller is addressed as a reply. */
+		return m->header.target != 0 ? mr_service_received(c, m) : mr_call_answered(c, m);
+	case MRF_MESSAGE_KIND_GAP: gap(c, m); return 0;
+	case MRF_MESSAGE_KIND_CONTROL:
+		/* An answer of the bus itself may be a reply to somebody. */
+		if (mr_control_request_answered(c, m, &consumer))
+			mr_consumer_disconnected(c, consumer);
+		return (unsigned)(c->received - received);
+	/* Who waits for room to push has some now. */
+	case MRF_MESSAGE_KIND_ACCEPTED: mr_queue_accepted(c, m); return 1;
+	case MRF_MESSAGE_KIND_BEAT: mr_heartbeat_heard(&c->heartbeat); return 0;
+	case MRF_MESSAGE_KIND_RECALL: mr_renew_recalled(c, m); return 0;
+	default: c->malformed++; return 0;
+	}
+}
+
+/* A Reply or Status that a call on the stack waits for. */
+static bool is_awaited(const struct mr_client *c, const struct mr_message_view *m)
+{
+	uint64_t correlation = m->token.correlation;
+
+	return mr_call_is(correlation) ? mr_call_is_sync(c, correlation)
+				       : mr_request_is_sync(c, correlation);
+}
+
+/* False: it is kept for later. Parts come behind the request that they belong to. */
+static bool is_handled_now(const struct mr_client *c, const struct mr_message_view *m)
+{
+	const struct mr_subscription *s;
+
+	switch (m->header.kind) {
+	case MRF_MESSAGE_KIND_REPLY:
+	case MRF_MESSAGE_KIND_STATUS: return c->depth == 0 || is_awaited(c, m);
+	case MRF_MESSAGE_KIND_GAP: return c->depth == 0;
+	case MRF_MESSAGE_KIND_PART:
+	case MRF_MESSAGE_KIND_CREDIT:
+		s = mr_subscription_find(c, m->header.target);
+		return s == NULL || (c->depth == 0 && s->deferred == 0);
+	default: return true;
+	}
+}
+
+/* A piece of a reply or of a part. */
+static unsigned other_fragment(struct mr_client *c, const struct mr_message_view *m)
+{
+	struct mr_deferred *whole = mr_reassemble(c, m);
+	unsigned handled;
+
+	if (whole == NULL)
+		return 0;
+	if (!is_handled_now(c, &whole->view)) {
+		c->missed += !mr_deferred_keep(c, whole);
+		return 0;
+	}
+	handled = other_now(c, &whole->view);
+	/* Who waits for it reads it after this. */
+	mr_deferred_free_out(c);
+	c->deferred_out = whole;
+	return handled;
+}
+
+/* Everything but deliveries. Returns how many were handed out. */
+static unsigned other(struct mr_client *c, const uint8_t *at, const struct mr_message_view *m)
+{
+	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0))
+		return other_fragment(c, m);
+	if (mr_likely(is_handled_now(c, m)))
+		return other_now(c, m);
+	keep(c, at, m->header);
+	return 0;
+}
+
+/* False: it came before. */
+static bool is_first(
+	struct mr_client *c, struct mr_subscription *s, const struct mr_message_view *m)
+{
+	if (s->promise != MR_EXACTLY_ONCE || m->extra.origin.publisher == 0)
+		return true;
+	if (s->dedup == NULL)
+		s->dedup = mr_dedup_new();
+	/* Without memory to tell, twice is better than never. */
+	if (s->dedup == NULL ||
+		mr_dedup_first(s->dedup, m->extra.origin.publisher, m->extra.origin.id))
+		return true;
+	c->duplicates++;
+	return false;
+}
+
+static unsigned deliver_plain(struct mr_client *c, struct mr_subscription *s, const uint8_t *at,
+	const struct mr_message_view *m, struct mr_deferred *whole)
+{
+	struct mr_message message;
+	bool kept;
+
+	if (!is_first(c, s, m)) {
+		free(whole);
+		return 0;
+	}
+	if (!mr_subscription_is_pulled(s) && c->depth == 0 && s->deferred == 0) {
+		message_fill(&message, m, s);
+		hand_out(c, s, &message, 1, 0);
+		free(whole);
+		return 1;
+	}
+	kept = whole != NULL ? mr_deferred_keep(c, whole)
+			     : mr_deferred_push(c, at, m->header.bytes, s->id);
+	c->missed += !kept;
+	return 0;
+}
+
+/* A delivery of a queue, or with an origin, or a piece of one. It has been skipped. Returns how many were handed out.
+ */
+static unsigned deliver_extra(struct mr_client *c, struct mr_subscription *s, const uint8_t *at,
+	struct mr_message_view *m)
+{
+	const uint8_t calls = MRF_MESSAGE_FLAG_MORE | MRF_MESSAGE_FLAG_HIGH | MRF_MESSAGE_FLAG_LOW;
+	struct mr_deferred *whole = NULL;
+
+	if (s->consumes != ((m->header.flags & MRF_MESSAGE_FLAG_DELIVERY) != 0) ||
+		(!s->consumes && (m->header.flags & calls) != 0)) {
+		c->malformed++;
+		return 0;
+	}
+	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0)) {
+		whole = mr_reassemble(c, m);
+		if (whole == NULL)
+			return 0;
+		*m = whole->view;
+	}
+	if (s->consumes)
+		return mr_consumer_take((struct mr_consumer *)s, at, m, whole);
+	return deliver_plain(c, s, at, m, whole);
+}
+
+/* Everything but plain deliveries, whose view need not be in memory. Returns how many were handed out. */
+static unsigned serve_special(
+	struct mr_client *c, const uint8_t *at, struct mrf_message_header header)
+{
+	struct mr_message_view m;
+	struct mr_subscription *s;
+
+	mr_bytes_skip(&c->down, header.bytes);
+	if (mr_unlikely(!mr_message_parse(at, header, &m))) {
+		c->malformed++;
+		return 0;
+	}
+	if (header.kind != MRF_MESSAGE_KIND_DELIVER)
+		return other(c, at, &m);
+	s = deliver_to(c, &header);
+	return s != NULL ? deliver_extra(c, s, at, &m) : 0;
+}
+
+/* One record of the ring, or a run of up to `max` that is handed out. False: nothing there, or it
+ * waits for mr_receive. */
+MR_ALWAYS_INLINE bool serve_some(struct mr_client *c, bool defer, unsigned max, unsigned *handled)
+{
+	size_t ready = mr_bytes_readable(&c->down);
+	struct mr_message_view m;
+	struct mr_subscription *s;
+	const uint8_t *at;
+
+	if (ready == 0)
+		return false;
+	at = mr_bytes_peek(&c->down);
+	m.header = mr_message_header_load(at);
+	if (mr_unlikely(ready == MR_BYTES_CORRUPT || !mr_message_fits(&m.header, ready))) {
+		/* Where the next record starts is not known any more. */
+		c->malformed++;
+		mr_state_eof(c, nonsense);
+		return false;
+	}
+	if (m.header.kind != MRF_MESSAGE_KIND_DELIVER ||
+		(m.header.flags & MR_MESSAGE_FLAGS_EXTRA) != 0) {
+		*handled += serve_special(c, at, m.header);
+		return true;
+	}
+	if (mr_unlikely(!mr_message_parse(at, m.header, &m))) {
+		c->malformed++;
+		mr_bytes_skip(&c->down, m.header.bytes);
+		return true;
+	}
+	s = deliver_to(c, &m.header);
+	if (mr_unlikely(s != NULL && s->consumes)) {
+		/* Without what it is to be settled by. */
+		c->malformed++;
+		mr_bytes_skip(&c->down, m.header.bytes);
+		return true;
+	}
+	if (mr_likely(s != NULL && !mr_subscription_is_pulled(s) && c->depth == 0 &&
+		      s->deferred == 0)) {
+		*handled += hand_out_run(c, s, &m, run_of(at, &m, ready, max));
+		return true;
+	}
+	if (s != NULL && mr_subscription_is_pulled(s) && !defer) {
+		c->blocked = true;
+		return false;
+	}
+	mr_bytes_skip(&c->down, m.header.bytes);
+	if (s != NULL)
+		keep(c, at, m.header);
+	return true;
+}
+
+/* The oldest message set aside. False: it waits for mr_receive. */
+static bool serve_deferred(struct mr_client *c, unsigned *handled)
+{
+	struct mr_subscription *s = mr_subscription_find(c, c->deferred_first->subscription);
+	struct mr_message message;
+	struct mr_message_view m;
+	struct mr_deferred *a;
+
+	if (s != NULL && mr_subscription_is_pulled(s)) {
+		c->blocked = true;
+		return false;
+	}
+	a = mr_deferred_pop(c);
+	if (mr_deferred_parse(c, a, &m)) {
+		if (m.header.kind != MRF_MESSAGE_KIND_DELIVER) {
+			*handled += other_now(c, &m);
+		} else if (s != NULL && s->consumes) {
+			mr_consumer_hand_out((struct mr_consumer *)s, &m);
+			*handled += 1;
+		} else if (s != NULL) {
+			message_fill(&message, &m, s);
+			hand_out(c, s, &message, 1, 0);
+			*handled += 1;
+		}
+	}
+	free(a);
+	return true;
+}
+
+MR_ALWAYS_INLINE bool serve_next(struct mr_client *c, bool defer, unsigned max, unsigned *handled)
+{
+	if (mr_unlikely(c->deferred_count > 0 && !defer))
+		return serve_deferred(c, handled);
+	if (mr_unlikely(c->state == MR_STATE_LOST))
+		return false;
+	if (mr_unlikely(c->down.head - c->down.head_out >= RELEASE_BYTES_MAX))
+		mr_release_read(c);
+	return serve_some(c, defer, max, handled);
+}
+
+unsigned mr_dispatch_some(struct mr_client *c, unsigned max, bool defer)
+{
+	uint64_t now_ns = mr_housekeep_now_ns(c);
+	unsigned handled = 0;
+	bool more = true;
+
+	bool late = c->housekeep_ns != 0 && now_ns >= c->housekeep_ns &&
+		    now_ns - c->housekeep_ns > LATE_NS;
+
+	c->blocked = false;
+	/* Nobody looked for long. What came meanwhile is read first: an answer that is there is in time. */
+	if (late && max > LATE_MESSAGES)
+		max = LATE_MESSAGES;
+	if (now_ns >= c->housekeep_ns && !late)
+		mr_housekeep(c, now_ns);
+	if (mr_unlikely(c->outboxes_busy))
+		mr_outboxes_step(c, now_ns);
+	if (c->transport->fill != NULL)
+		c->transport->fill(c);
+	while (handled < max && more && !*c->until)
+		more = serve_next(c, defer, max - handled, &handled);
+	if (mr_unlikely(late) && c->housekeep_ns != 0 && now_ns >= c->housekeep_ns)
+		mr_housekeep(c, now_ns);
+	/* What the bus left behind is read first; what a waiting call was given must stay mapped. */
+	if (mr_unlikely(c->eof) && !more && c->depth == 0 && !*c->until)
+		mr_session_lose(c);
+	return handled;
+}
+
+void mr_dispatch_rest(struct mr_client *c)
+{
+	/* A peer that is alive and hostile might write for ever. */
+	uint64_t end = c->down.head + c->down.capacity;
+	unsigned handled = 0;
+
+	while (c->down.head < end) {
+		if (serve_some(c, true, 1, &handled))
+			continue;
+		/* What waited for room in the ring. */
+		mr_release_read(c);
+		if (c->transport->fill == NULL || !c->transport->fill(c))
+			return;
+	}
+}
+
+static bool take_deferred(struct mr_client *c, struct mr_message *out)
+{
+	struct mr_subscription *s = mr_subscription_find(c, c->deferred_first->subscription);
+	struct mr_message_view m;
+
+	c->deferred_out = mr_deferred_pop(c);
+	if (!mr_deferred_parse(c, c->deferred_out, &m))
+		return false;
+	message_fill(out, &m, s);
+	return true;
+}
+
+static bool take_blocked(struct mr_client *c, struct mr_message *out)
+{
+	struct mr_message_view m;
+	const uint8_t *at;
+
+	if (c->deferred_count > 0) {
+		if (!take_deferred(c, out))
+			return false;
+	} else {
+		at = mr_bytes_peek(&c->down);
+		m.header = mr_message_header_load(at);
+		/* Looked at a moment ago; a hostile writer may have changed it since. */
+		if (!mr_message_fits(&m.header, mr_bytes_readable(&c->down)) ||
+			!mr_message_parse(at, m.header, &m) ||
+			mr_subscription_find(c, m.header.target) == NULL)
+			return false;
+		mr_bytes_skip(&c->down, m.header.bytes);
+		message_fill(out, &m, c->subscriptions[m.header.target]);
+	}
+	out->subscription->count++;
+	c->received++;
+	return true;
+}
+
+int mr_process(struct mr_client *c, unsigned max)
+{
+	int error = mr_begin(c, false);
+	unsigned handled;
+
+	if (error != 0)
+		return error;
+	if (max > INT32_MAX)
+		max = INT32_MAX;
+	handled = mr_dispatch_some(c, max, false);
+	/* An event loop woke up for something else than messages. */
+	if (handled == 0 && c->epoll_fd >= 0 && max > 0 && !c->blocked) {
+		c->housekeep_ns = 0;
+		handled = mr_dispatch_some(c, max, false);
+	}
+	mr_end(c);
+	if (handled == 0 && c->state != MR_STATE_UP)
+		return mr_ring_out_refused(c);
+	return (int)handled;
+}
+
+/* What mr_wait and mr_receive have in common: waits until something was handed out, or a message
+ * waits for mr_receive. */
+static int wait_for_messages(struct mr_client *c, struct mr_wait_limit *p)
+{
+	bool was_lost = c->state == MR_STATE_LOST;
+	int error = 0;
+
+	while (error == 0) {
+		unsigned handled = mr_dispatch_some(c, MR_WAIT_MESSAGES_MAX, false);
+
+		if (handled > 0 || c->blocked)
+			return (int)handled;
+		if (c->state == MR_STATE_LOST && (!was_lost || c->options.no_reconnect))
+			return mr_ring_out_refused(c);
+		was_lost = c->state == MR_STATE_LOST;
+		error = mr_pause(c, p);
+	}
+	if (error == -ETIMEDOUT && c->state != MR_STATE_UP)
+		return mr_ring_out_refused(c);
+	return error;
+}
+
+int mr_wait(struct mr_client *c, int timeout_ms)
+{
+	struct mr_wait_limit p;
+	int n = mr_begin(c, false);
+
+	if (n != 0)
+		return n;
+	mr_wait_limit_init(&p, c, timeout_ms);
+	n = wait_for_messages(c, &p);
+	mr_end(c);
+	if (n == -ETIMEDOUT || n == -EINTR)
+		return 0;
+	return n >= 0 && c->blocked ? n + 1 : n;
+}
+
+int mr_receive(struct mr_client *c, struct mr_message *out, int timeout_ms)
+{
+	struct mr_wait_limit p;
+	int n = mr_begin(c, false);
+
+	if (n != 0)
+		return n;
+	mr_wait_limit_init(&p, c, timeout_ms);
+	do {
+		n = wait_for_messages(c, &p);
+		if (n >= 0 && c->blocked && take_blocked(c, out)) {
+			c->hold = true;
+			n = 0;
+			break;
+		}
+		/* Callbacks alone may keep this busy for longer than was asked. */
+		if (n > 0 && mr_now_ns() >= p.deadline_ns)
+			n = -ETIMEDOUT;
+	} while (n >= 0);
+	mr_end(c);
+	return n == -ETIMEDOUT || n == -EINTR ? mr_fail(c, n, NULL) : n;
+}

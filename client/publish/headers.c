@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* headers: writes, checks and reads header blocks of the NATS/1.0 form (NATS ADR-4). docs/protocol.md has the
+ * grammar: what is sent keeps to it, and what is read need not. */
+#include <string.h>
+#include <strings.h>
+
+#include "client/publish/publish.h"
+
+static const char first_line[] = "NATS/1.0\r\n";
+#define FIRST_BYTES (sizeof(first_line) - 1)
+
+void mr_headers_init(struct mr_headers *h, void *memory, size_t capacity)
+{
+	h->data = memory;
+	h->bytes = 0;
+	h->capacity = capacity;
+}
+
+static bool name_valid(const char *name, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++) {
+		unsigned char ch = (unsigned char)name[i];
+
+		if (ch <= ' ' || ch == ':' || ch == 0x7f)
+			return false;
+	}
+	return bytes > 0;
+}
+
+static char *append(char *to, const void *from, size_t bytes)
+{
+	memcpy(to, from, bytes);
+	return to + bytes;
+}
+
+int mr_headers_add(struct mr_headers *h, const char *name, const char *value)
+{
+	size_t name_bytes = strlen(name);
+	size_t value_bytes = strlen(value);
+	/* The empty line at the end is written over by each addition. */
+	size_t at = h->bytes == 0 ? FIRST_BYTES : h->bytes - 2;
+	size_t end = at + name_bytes + 2 + value_bytes + 2 + 2;
+	char *p;
+
+	if (!name_valid(name, name_bytes) || strpbrk(value, "\r\n") != NULL)
+		return -EINVAL;
+	if (end > h->capacity)
+		return -ENOSPC;
+	if (h->bytes == 0)
+		memcpy(h->data, first_line, FIRST_BYTES);
+	p = append(h->data + at, name, name_bytes);
+	p = append(p, ": ", 2);
+	p = append(p, value, value_bytes);
+	append(p, "\r\n\r\n", 4);
+	h->bytes = end;
+	return 0;
+}
+
+/* Length of the line at the start of `text`, without its CR LF. SIZE_MAX: it does not end, or has CR, LF or NUL
+ * within. */
+static size_t line_bytes(const char *text, size_t bytes)
+{
+	const char *end = memchr(text, '\r', bytes);
+	size_t n = end != NULL ? (size_t)(end - text) : bytes;
+
+	if (n + 1 >= bytes || end[1] != '\n')
+		return SIZE_MAX;
+	return memchr(text, '\n', n) == NULL && memchr(text, '\0', n) == NULL ? n : SIZE_MAX;
+}
+
+static bool first_line_valid(const char *block, size_t bytes)
+{
+	const size_t version_bytes = FIRST_BYTES - 2;
+
+	return bytes != SIZE_MAX && bytes >= version_bytes &&
+	       memcmp(block, first_line, version_bytes) == 0 &&
+	       (bytes == version_bytes || block[version_bytes] == ' ');
+}
+
+const char *mr_headers_fault(const char *block, size_t block_bytes)
+{
+	size_t n = line_bytes(block, block_bytes);
+
+	if (!first_line_valid(block, n))
+		return "not a NATS/1.0 block";
+	for (size_t at = n + 2; at < block_bytes; at += n + 2) {
+		const char *colon;
+
+		n = line_bytes(block + at, block_bytes - at);
+		if (n == SIZE_MAX)
+			return "a line without CR LF at its end, or with CR, LF or NUL within";
+		if (n == 0)
+			return at + 2 == block_bytes ? NULL : "a line behind the empty line";
+		colon = memchr(block + at, ':', n);
+		if (colon == NULL || !name_valid(block + at, (size_t)(colon - block) - at))
+			return "a line that is not \"Name: value\"";
+	}
+	return "no empty line at the end";
+}
+
+/* Where the line that starts at `at` ends, before its CR LF; `bytes` if it does not. */
+static size_t line_end(const char *block, size_t bytes, size_t at)
+{
+	const char *p = block + at;
+
+	while ((p = memchr(p, '\r', (size_t)(block + bytes - p))) != NULL) {
+		if ((size_t)(p - block) + 1 < bytes && p[1] == '\n')
+			return (size_t)(p - block);
+		p++;
+	}
+	return bytes;
+}
+
+static void trim(const char **text, size_t *bytes)
+{
+	while (*bytes > 0 && (**text == ' ' || **text == '\t')) {
+		(*text)++;
+		(*bytes)--;
+	}
+	while (*bytes > 0 && ((*text)[*bytes - 1] == ' ' || (*text)[*bytes - 1] == '\t'))
+		(*bytes)--;
+}
+
+/* The first line may carry a status behind the version: "NATS/1.0 503". */
+static size_t after_first_line(const char *block, size_t bytes)
+{
+	size_t end = line_end(block, bytes, 0);
+
+	if (end == bytes || end < FIRST_BYTES - 2 ||
+		memcmp(block, first_line, FIRST_BYTES - 2) != 0)
+		return bytes;
+	return end + 2;
+}
+
+/* False: the line is none of a header, and is passed over. */
+static bool header_take(const char *line, size_t bytes, struct mr_header *out)
+{
+	const char *colon = memchr(line, ':', bytes);
+
+	if (colon == NULL || !name_valid(line, (size_t)(colon - line)))
+		return false;
+	out->name = line;
+	out->name_bytes = (size_t)(colon - line);
+	out->value = colon + 1;
+	out->value_bytes = (size_t)(line + bytes - out->value);
+	trim(&out->value, &out->value_bytes);
+	return true;
+}
+
+bool mr_headers_next(const char *block, size_t block_bytes, size_t *cursor, struct mr_header *out)
+{
+	size_t at = *cursor;
+	bool found = false;
+
+	if (block == NULL)
+		return false;
+	if (at == 0)
+		at = after_first_line(block, block_bytes);
+	while (!found && at < block_bytes) {
+		size_t end = line_end(block, block_bytes, at);
+
+		found = header_take(block + at, end - at, out);
+		at = end < block_bytes ? end + 2 : block_bytes;
+	}
+	*cursor = at;
+	return found;
+}
+
+bool mr_headers_find(const char *block, size_t block_bytes, const char *name, struct mr_header *out)
+{
+	size_t bytes = strlen(name);
+	size_t cursor = 0;
+
+	while (mr_headers_next(block, block_bytes, &cursor, out)) {
+		if (out->name_bytes == bytes && strncasecmp(out->name, name, bytes) == 0)
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* recut: records that were kept for larger frames than this session has, cut anew. What stands in pieces already is
+ * put together first: all pieces of a message but the last have one size. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/publish/outbox.h"
+#include "client/publish/outgoing.h"
+
+/* What comes in the place of the records. */
+struct records {
+	uint8_t *records;
+	uint32_t bytes;
+};
+
+/* Room for `bytes` more; NULL: there is no memory. */
+static uint8_t *more(struct records *out, uint64_t bytes)
+{
+	uint8_t *grown =
+		out->bytes + bytes <= UINT32_MAX ? realloc(out->records, out->bytes + bytes) : NULL;
+
+	if (grown == NULL)
+		return NULL;
+	out->records = grown;
+	out->bytes += (uint32_t)bytes;
+	return grown + out->bytes - bytes;
+}
+
+/* The record at `at`; false: it is none of ours. Returns its length, padded, in *stride. */
+static bool load(const uint8_t *at, uint32_t left, struct mr_message_view *m, uint32_t *stride)
+{
+	struct mrf_message_header h = mr_message_header_load(at);
+
+	memset(m, 0, sizeof(*m));
+	*stride = mr_message_stride(h.bytes);
+	return h.bytes >= sizeof(h) && *stride <= left && mr_message_parse(at, h, m);
+}
+
+static int copy(struct records *out, const uint8_t *at, uint32_t stride)
+{
+	uint8_t *to = more(out, stride);
+
+	if (to == NULL)
+		return -ENOMEM;
+	memcpy(to, at, stride);
+	return 0;
+}
+
+/* A whole message, of which `m` is the first record: `headers`, and the payload behind it. */
+static int write(struct mr_client *c, struct records *out, const struct mr_message_view *m,
+	const uint8_t *headers, uint32_t payload_bytes)
+{
+	struct mr_outgoing l = {
+		.kind = (enum mrf_message_kind)m->header.kind,
+		.target = m->header.target,
+		.extra = m->extra,
+		.parts = {NULL, 0, (const char *)headers, m->header_bytes,
+			headers + m->header_bytes, payload_bytes},
+	};
+	int error;
+	uint8_t *to;
+
+	l.extra.flags =
+		m->header.flags & MR_MESSAGE_FLAGS_EXTRA & (uint8_t)~MRF_MESSAGE_FLAG_FRAGMENT;
+	error = mr_outgoing_measure(c, &l);
+	if (error != 0)
+		return error;
+	to = more(out, l.bytes);
+	if (to == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < l.fragments; i++) {
+		mr_outgoing_write(c, &l, i, 0, to);
+		to += mr_message_stride(mr_outgoing_fragment_bytes(&l, i));
+	}
+	return 0;
+}
+
+/* The pieces from `at` on, which are all of a message, into `whole`. Returns how many bytes of records they are; 0:
+ * they are not what was kept. */
+static uint32_t join(const uint8_t *at, uint32_t left, uint8_t *whole, uint32_t total)
+{
+	uint32_t came = 0, from = 0, stride;
+	struct mr_message_view m;
+
+	while (came < total) {
+		uint32_t body;
+
+		if (left - from < sizeof(m.header) || !load(at + from, left - from, &m, &stride))
+			return 0;
+		body = m.header_bytes + m.payload_bytes;
+		if (m.extra.fragment.offset != came || body == 0 || body > total - came)
+			return 0;
+		/* The header block and the payload stand behind each other. */
+		memcpy(whole + came, m.headers, body);
+		came += body;
+		from += stride;
+	}
+	return from;
+}
+
+static int refragment_message(struct mr_client *c, struct records *out,
+	const struct mr_message_view *first, const uint8_t *at, uint32_t left, uint32_t *stride)
+{
+	uint32_t total = first->extra.fragment.total_bytes;
+	uint8_t *whole = malloc(total);
+	int error = -ENOMEM;
+
+	if (whole != NULL) {
+		*stride = join(at, left, whole, total);
+		error = *stride == 0 ? -EPROTO
+				     : write(c, out, first, whole, total - first->header_bytes);
+	}
+	free(whole);
+	return error;
+}
+
+/* The message at `at`, whose records are *stride bytes. */
+static int refragment_one(struct mr_client *c, struct records *out, const uint8_t *at,
+	uint32_t left, uint32_t *stride)
+{
+	struct mr_message_view m;
+
+	if (!load(at, left, &m, stride))
+		return -EPROTO;
+	if (m.header.flags & MRF_MESSAGE_FLAG_FRAGMENT)
+		return refragment_message(c, out, &m, at, left, stride);
+	if (*stride <= c->record_bytes_max)
+		return copy(out, at, *stride);
+	return write(c, out, &m, m.headers, m.payload_bytes);
+}
+
+static bool fits(const struct mr_client *c, const uint8_t *records, uint32_t bytes)
+{
+	uint32_t stride;
+
+	for (uint32_t at = 0; at < bytes; at += stride) {
+		stride = mr_message_stride(mr_message_header_load(records + at).bytes);
+		if (stride > c->record_bytes_max || stride == 0)
+			return false;
+	}
+	return true;
+}
+
+static void put_in_place(struct mr_outbox *o, struct mr_outbox_entry *k, const struct records *out)
+{
+	if (k->place == MR_ENTRY_LARGE) {
+		o->large_bytes -= k->bytes;
+		free(k->large);
+	}
+	k->place = MR_ENTRY_LARGE;
+	k->large = out->records;
+	k->bytes = out->bytes;
+	o->large_bytes += k->bytes;
+}
+
+int mr_outbox_refragment(struct mr_outbox *o, struct mr_outbox_entry *k)
+{
+	const uint8_t *records = mr_outbox_store_records(o, k);
+	struct records out = {0};
+	uint32_t stride;
+	int error = 0;
+
+	if (fits(o->client, records, k->bytes))
+		return 0;
+	for (uint32_t at = 0; at < k->bytes && error == 0; at += stride) {
+		stride = 0;
+		error = refragment_one(o->client, &out, records + at, k->bytes - at, &stride);
+	}
+	if (error != 0) {
+		free(out.records);
+		return error;
+	}
+	put_in_place(o, k, &out);
+	return 0;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* promise: publishers of messages that must not be lost, and waiting until nothing can be any more. */
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/core/away.h"
+#include "client/core/error.h"
+#include "client/core/part.h"
+#include "client/core/random.h"
+#include "client/core/ring_out.h"
+#include "client/core/wait.h"
+#include "client/publish/away_store.h"
+#include "client/publish/outbox.h"
+#include "client/publish/outgoing.h"
+#include "client/publish/publish.h"
+
+#define WINDOW     16384u /* less than what is remembered of a publisher */
+#define WAIT_SPINS 64u
+
+/* FNV-1a, stirred so that the high bits depend on the last bytes too. */
+static uint64_t hash(const char *name, uint64_t start)
+{
+	uint64_t h = 0xcbf29ce484222325u ^ start;
+
+	for (; *name != '\0'; name++)
+		h = (h ^ (uint8_t)*name) * 0x100000001b3u;
+	h = (h ^ h >> 32) * 0xd6e8feb86659fd93u;
+	return h ^ h >> 32;
+}
+
+/* Who counts its messages itself is the same publisher whenever it starts. The others begin at 1, and are another
+ * each time: what the last one left in a queue must not look old because of the numbers of the next. */
+uint64_t mr_publisher_number(struct mr_client *c, const char *name, uint64_t next_id)
+{
+	uint64_t number = 0;
+
+	while (number == 0)
+		number = name == NULL   ? (uint64_t)mr_random(c) << 32 | mr_random(c)
+			 : next_id != 0 ? hash(name, 0) | 1
+					: hash(name, mr_clock_ns(CLOCK_REALTIME)) | 1;
+	return number;
+}
+
+static int open_box(struct mr_publisher *p, const struct mr_publisher_options *options)
+{
+	struct mr_client *c = p->client;
+
+	p->box = calloc(1, sizeof(*p->box));
+	if (p->box == NULL || mr_outbox_init(p->box, c, WINDOW) != 0) {
+		free(p->box);
+		p->box = NULL;
+		return mr_fail(c, -ENOMEM, NULL);
+	}
+	p->box->by_mark = true;
+	p->box->target = p->header.target;
+	if (options->promise == MR_EXACTLY_ONCE)
+		p->number = mr_publisher_number(c, options->publisher, options->next_id);
+	p->next_id = options->next_id != 0 ? options->next_id : 1;
+	/* What is not numbered is promised by a flag alone. */
+	p->header.flags = p->number != 0 ? MRF_MESSAGE_FLAG_ORIGIN : MRF_MESSAGE_FLAG_HIGH;
+	p->head_bytes += mr_message_extra_bytes(p->header.flags);
+	return 0;
+}
+
+int mr_publisher_open_with(struct mr_client *c, const char *subject,
+	const struct mr_publisher_options *options, struct mr_publisher **out)
+{
+	int error = mr_publisher_open(c, subject, out);
+
+	if (error != 0 || options == NULL || options->promise == MR_BEST_EFFORT)
+		return error;
+	error = open_box(*out, options);
+	if (error != 0) {
+		mr_publisher_close(*out);
+		*out = NULL;
+	}
+	return error;
+}
+
+uint8_t *mr_promise_place(struct mr_publisher *p, uint32_t bytes)
+{
+	if (mr_unlikely(mr_outbox_may_place(p->box, 1) == 0))
+		return NULL;
+	return mr_ring_promised_room(p->client, bytes);
+}
+
+/* What is one record stands in the ring alone; of what goes in pieces a copy is kept. */
+static int send_outgoing(struct mr_publisher *p, const struct mr_outgoing *l)
+{
+	struct mr_client *c = p->client;
+	uint8_t *to;
+
+	if (l->fragments > 1)
+		return mr_outbox_add(p->box, l);
+	to = mr_promise_place(p, (uint32_t)l->bytes);
+	if (to == NULL)
+		return mr_fail(c, -EAGAIN, NULL);
+	mr_outgoing_write(c, l, 0, 0, to);
+	mr_outbox_placed(p->box, 1, (uint32_t)l->bytes);
+	mr_ring_promised_pushed(c, l->bytes);
+	return 0;
+}
+
+int mr_publisher_send_with(struct mr_publisher *p, const char *headers, size_t header_bytes,
+	const void *payload, size_t bytes)
+{
+	struct mr_client *c = p->client;
+	struct mr_outgoing l = {
+		.kind = MRF_MESSAGE_KIND_PUBLISH,
+		.target = p->header.target,
+		.extra = {.flags = p->header.flags, .origin = {p->number, p->next_id}},
+		.parts = {NULL, 0, headers, header_bytes, payload, bytes},
+		.reserve_bytes = (uint32_t)(c->body_bytes_max - p->body_bytes_max),
+	};
+	int error;
+
+	error = p->box == NULL ? mr_publish_ready(c, false) : mr_ready(c, false);
+	if (mr_unlikely(error == -ENOTCONN && p->box == NULL)) {
+		l.parts.subject = p->subject;
+		l.parts.subject_bytes = strlen(p->subject);
+		return mr_away_store_keep(c, &l.parts);
+	}
+	l.target = p->header.target;
+	l.reserve_bytes = (uint32_t)(c->body_bytes_max - p->body_bytes_max);
+	if (error == 0)
+		error = mr_outgoing_measure(c, &l);
+	if (mr_unlikely(error != 0))
+		return error;
+	if (p->box == NULL)
+		return mr_outgoing_send(c, &l, false, false);
+	error = send_outgoing(p, &l);
+	p->next_id += error == 0;
+	return error;
+}
+
+void mr_promise_close(struct mr_publisher *p)
+{
+	if (p->box == NULL)
+		return;
+	if (p->client->state == MR_STATE_UP)
+		mr_outbox_look(p->box);
+	mr_outbox_fini(p->box);
+	free(p->box);
+}
+
+static void look_all(struct mr_client *c)
+{
+	if (c->state == MR_STATE_LOST)
+		return;
+	for (struct mr_outbox *o = c->outboxes; o != NULL; o = o->next) {
+		if (o->by_mark)
+			mr_outbox_look(o);
+	}
+}
+
+/* The bus does not ring when it has taken something from the ring: sleeps are short. */
+static void settle_pause(struct mr_client *c, unsigned *rounds)
+{
+	mr_release_read(c);
+	mr_parts_flush(c);
+	mr_ring_out_publish_rest(c);
+	if (c->transport->flush_acks != NULL && c->state != MR_STATE_LOST)
+		c->transport->flush_acks(c);
+	if (++*rounds < WAIT_SPINS)
+		mr_cpu_relax();
+	else if (c->state == MR_STATE_LOST)
+		poll(NULL, 0, 1);
+	else
+		c->transport->room_sleep(c);
+}
+
+static int settle(struct mr_client *c, uint64_t deadline_ns)
+{
+	unsigned rounds = 0;
+
+	for (;;) {
+		if (mr_receive_some(c, MR_WAIT_MESSAGES_MAX, true) > 0)
+			rounds = 0;
+		look_all(c);
+		if (c->settled)
+			return 0;
+		/* In a callback the session's end is dealt with later. */
+		if (c->state == MR_STATE_LOST ? c->options.no_reconnect : c->eof && c->depth > 0)
+			return mr_ring_out_refused(c);
+		if (rounds >= WAIT_SPINS && mr_now_ns() >= deadline_ns)
+			break;
+		settle_pause(c, &rounds);
+	}
+	if (c->state != MR_STATE_UP)
+		return mr_ring_out_refused(c);
+	return mr_fail(c, -ETIMEDOUT, "the bus did not accept everything in time");
+}
+
+int mr_settle(struct mr_client *c, unsigned timeout_ms)
+{
+	const bool *outer = c->until;
+	int error = mr_begin(c, true);
+
+	if (error != 0)
+		return error;
+	c->until = &c->settled;
+	error = settle(c, mr_now_ns() + timeout_ms * MR_NS_PER_MS);
+	c->until = outer;
+	if (error == 0 && c->promise_error != 0) {
+		error = mr_fail(c, c->promise_error, "the bus refused what was promised");
+		c->promise_error = 0;
+	}
+	mr_end(c);
+	return error;
+}

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* queue: queues opened by name, and pushes to them. */
+#include "client/queue/queue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/core/control_request.h"
+#include "client/core/error.h"
+#include "client/core/names.h"
+#include "client/core/ring_out.h"
+#include "client/core/wait.h"
+
+#define WINDOW_DEFAULT 1024u
+#define FIND_NS        (1000 * MR_NS_PER_MS)
+#define REFRESH_NS     (60000 * MR_NS_PER_MS)
+/* Numbers of pushes at least once, on the wire: of this queue's handle, and a count, which is what the program
+ * sees. The answer names nothing but the queue and the number. */
+#define OWN_ID       (1ull << 63)
+#define HANDLE_SHIFT 48u
+#define HANDLE_MASK  0x7fffull
+#define COUNT_MASK   ((1ull << HANDLE_SHIFT) - 1)
+
+uint32_t mr_queue_options_write(struct mrf_builder *b, const struct mr_queue_options *options)
+{
+	struct mrf_queue_options out = {
+		.policy = (uint8_t)options->policy,
+		.when_full = (uint8_t)options->when_full,
+		.messages_max = options->messages_max,
+		.bytes_max = options->bytes_max,
+		.age_max_ms = options->age_max_ms,
+		.ack_timeout_ms = options->ack_timeout_ms,
+		.max_deliver = options->max_deliver,
+		.not_idempotent = options->not_idempotent,
+		.breaker_failures = options->breaker_failures,
+		.breaker_reset_ms = options->breaker_reset_ms,
+		.breaker_probes = options->breaker_probes,
+	};
+
+	return mrf_queue_options_write(b, &out);
+}
+
+uint32_t mr_queue_encode(const struct mr_queue *q, uint8_t *to, uint32_t room)
+{
+	struct mrf_queue_request request = {
+		.kind = q->service ? MRF_QUEUE_KIND_SERVICE : MRF_QUEUE_KIND_QUEUE,
+		.name = mrf_str(q->name),
+		.knows_memory = true,
+		.knows_share = true,
+	};
+	uint8_t memory[MR_CONTROL_REQUEST_BYTES_MAX];
+	struct mrf_builder b;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	request.options = mr_queue_options_write(&b, &q->options);
+	return mr_control_request_encode(
+		&b, MRF_CLIENT_BODY_QUEUE_REQUEST, mrf_queue_request_write(&b, &request), to, room);
+}
+
+struct mr_queue *mr_queue_find(const struct mr_client *c, uint32_t serial)
+{
+	struct mr_queue *q = c->queues;
+
+	while (q != NULL && q->serial != serial)
+		q = q->next;
+	return q;
+}
+
+/* What will not be otherwise soon. */
+static bool final(int code)
+{
+	return code == -EEXIST || code == -EACCES || code == -EINVAL || code == -ENOENT;
+}
+
+int mr_queue_opened(struct mr_queue *q, const struct mr_control_answer *a)
+{
+	if (a->code == 0 && a->queue != 0) {
+		if (a->window != 0)
+			q->box.window = a->window;
+		q->box.unlimited_tries = a->waits;
+		mr_outbox_target(&q->box, a->queue, 0);
+		return 0;
+	}
+	if (a->code == -ENOTCONN)
+		return a->code;
+	mr_outbox_target(&q->box, 0, mr_now_ns() + FIND_NS);
+	if (final(a->code))
+		mr_outbox_fail(&q->box, -ENOENT);
+	return a->code != 0 ? a->code : -EPROTO;
+}
+
+static void found(
+	struct mr_client *c, const struct mr_control_answer *a, void *arg, uint32_t object)
+{
+	struct mr_queue *q = mr_queue_find(c, object);
+
+	(void)arg;
+	if (q != NULL)
+		mr_queue_opened(q, a);
+}
+
+static struct mr_queue *of_box(struct mr_outbox *o)
+{
+	return (struct mr_queue *)o;
+}
+_Static_assert(offsetof(struct mr_queue, box) == 0, "a box is its queue");
+
+static void ask(struct mr_outbox *o)
+{
+	struct mr_queue *q = of_box(o);
+	struct mr_control_request *request =
+		mr_control_request_new(o->client, found, NULL, q->serial);
+
+	if (request == NULL) {
+		o->retry_ns = mr_now_ns() + FIND_NS;
+		return;
+	}
+	request->bytes = mr_queue_encode(q, request->body, sizeof(request->body));
+	mr_control_request_send(o->client, request, MR_NEVER_NS);
+}
+
+static uint64_t own_id(const struct mr_queue *q, uint64_t count)
+{
+	return OWN_ID | (q->serial & HANDLE_MASK) << HANDLE_SHIFT | (count & COUNT_MASK);
+}
+
+static inline uint64_t shown_id(const struct mr_queue *q, uint64_t id)
+{
+	return q->promise == MR_AT_LEAST_ONCE ? id & COUNT_MASK : id;
+}
+
+static void told(struct mr_outbox *o, uint64_t id, int error)
+{
+	struct mr_queue *q = of_box(o);
+	struct mr_client *c = q->client;
+
+	if (q->on_outcome == NULL)
+		return;
+	c->depth++;
+	q->on_outcome(c, shown_id(q, id), error, q->arg);
+	c->depth--;
+}
+
+/* Of several handles of one queue, the one that pushed this. Numbers of at least once say so themselves; of the
+ * others only one has a number open at a time. */
+static struct mr_queue *pusher(const struct mr_client *c, uint32_t target, uint64_t id)
+{
+	bool own = (id & OWN_ID) != 0;
+
+	for (struct mr_queue *q = c->queues; q != NULL; q = q->next) {
+		if (q->box.target != target || (q->promise == MR_AT_LEAST_ONCE) != own)
+			continue;
+		if (own ? own_id(q, 0) == (id & ~COUNT_MASK) : mr_outbox_has(&q->box, id))
+			return q;
+	}
+	return NULL;
+}
+
+static void accepted(struct mr_client *c, uint32_t target, struct mrf_accepted_range range)
+{
+	struct mr_queue *q = pusher(c, target, range.first);
+	struct mrf_accepted_range one = {.count = 1, .status = range.status};
+
+	if (q != NULL && q->promise == MR_AT_LEAST_ONCE) {
+		mr_outbox_accepted(&q->box, &range);
+		return;
+	}
+	if (range.count > MR_BODY_BYTES) {
+		c->malformed++;
+		return;
+	}
+	for (one.first = range.first; range.count-- > 0; one.first++) {
+		q = pusher(c, target, one.first);
+		if (q != NULL)
+			mr_outbox_accepted(&q->box, &one);
+		else
+			c->unmatched++;
+	}
+}
+
+void mr_queue_accepted(struct mr_client *c, const struct mr_message_view *m)
+{
+	uint32_t count = m->payload_bytes / (uint32_t)sizeof(struct mrf_accepted_range);
+
+	if (m->header.target == 0) {
+		c->malformed++;
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		struct mrf_accepted_range range;
+
+		memcpy(&range, m->payload + i * sizeof(range), sizeof(range));
+		accepted(c, m->header.target, range);
+	}
+}
+
+static int open_now(struct mr_queue *q)
+{
+	struct mr_client *c = q->client;
+	uint8_t body[MR_CONTROL_REQUEST_BYTES_MAX];
+	struct mr_control_ask ask = {.body = body, .timeout_ms = -1};
+	struct mr_control_answer answer;
+	int error;
+
+	ask.bytes = mr_queue_encode(q, body, sizeof(body));
+	error = mr_control_request_wait(c, &ask, &answer);
+	if (error != 0)
+		return error;
+	error = mr_queue_opened(q, &answer);
+	return error != 0 ? mr_fail(c, error, "the bus answered without a queue") : 0;
+}
+
+static int queue_new(struct mr_client *c, bool service, const char *name,
+	const struct mr_push_options *options, struct mr_queue **out)
+{
+	struct mr_queue *q = calloc(1, sizeof(*q));
+
+	if (q == NULL || mr_outbox_init(&q->box, c, WINDOW_DEFAULT) != 0) {
+		free(q);
+		return mr_fail(c, -ENOMEM, NULL);
+	}
+	q->box.on_outcome = told;
+	q->box.find_target = ask;
+	q->client = c;
+	q->service = service;
+	q->promise = options->promise;
+	if (q->promise == MR_EXACTLY_ONCE)
+		q->publisher = mr_publisher_number(c, options->publisher, options->next_id);
+	q->next_id = options->next_id != 0 ? options->next_id : 1;
+	q->on_outcome = options->on_outcome;
+	q->arg = options->arg;
+	q->options = options->queue;
+	memcpy(q->name, name, strlen(name) + 1);
+	q->asked_ns = mr_clock_ns(CLOCK_MONOTONIC_COARSE);
+	q->serial = ++c->queue_serial;
+	q->next = c->queues;
+	c->queues = q;
+	*out = q;
+	return 0;
+}
+
+int mr_queue_open_as(struct mr_client *c, bool service, const char *name,
+	const struct mr_push_options *options, struct mr_queue **out)
+{
+	const char *fault = mr_name_subject_fault(name, strlen(name));
+	struct mr_queue *q = NULL;
+	int error;
+
+	*out = NULL;
+	error = mr_ready(c, true);
+	if (error != 0)
+		return error;
+	if (fault != NULL)
+		return mr_failf(c, -EINVAL, "queue: %s", fault);
+	error = queue_new(c, service, name, options, &q);
+	if (error != 0)
+		return error;
+	error = open_now(q);
+	if (error != 0) {
+		mr_queue_free(q);
+		return error;
+	}
+	*out = q;
+	return 0;
+}
+
+int mr_queue_open(struct mr_client *c, const char *name, const struct mr_push_options *options,
+	struct mr_queue **out)
+{
+	static const struct mr_push_options at_least_once = {.promise = MR_AT_LEAST_ONCE};
+
+	return mr_queue_open_as(c, false, name, options != NULL ? options : &at_least_once, out);
+}
+
+void mr_queue_free(struct mr_queue *q)
+{
+	struct mr_queue **at = &q->client->queues;
+
+	while (*at != q)
+		at = &(*at)->next;
+	*at = q->next;
+	mr_outbox_fini(&q->box);
+	free(q);
+}
+
+/* Within a callback whoever called it may still be at work on the queue. */
+void mr_queue_close(struct mr_queue *q)
+{
+	if (q == NULL)
+		return;
+	if (q->client->depth == 0) {
+		mr_queue_free(q);
+		return;
+	}
+	q->closed = true;
+	q->on_outcome = NULL;
+	q->client->sweep_wanted = true;
+}
+
+static void sweep(struct mr_client *c)
+{
+	struct mr_queue *next;
+
+	for (struct mr_queue *q = c->queues; q != NULL; q = next) {
+		next = q->next;
+		if (q->closed)
+			mr_queue_free(q);
+	}
+}
+
+const struct mr_part mr_queue_part = {.sweep = sweep};
+
+unsigned mr_queue_unaccepted(const struct mr_queue *q)
+{
+	return q->box.open;
+}
+
+static const uint8_t priority_flags[] = {0, MRF_MESSAGE_FLAG_HIGH, MRF_MESSAGE_FLAG_LOW};
+
+static struct mr_outgoing outgoing_of(const struct mr_queue *q, const struct mr_push *push)
+{
+	return (struct mr_outgoing){
+		.kind = MRF_MESSAGE_KIND_PUSH,
+		.target = q->box.target,
+		.extra.flags = priority_flags[push->priority],
+		.parts = {NULL, 0, push->headers, push->header_bytes, push->payload, push->bytes},
+	};
+}
+
+/* The answers to two of one number could not be told apart. */
+static bool is_open(const struct mr_queue *q, uint64_t id, bool own)
+{
+	for (const struct mr_queue *other = q->client->queues; other != NULL; other = other->next) {
+		if (other->promise == MR_EXACTLY_ONCE && (!own || other != q) &&
+			other->box.target == q->box.target && mr_outbox_has(&other->box, id))
+			return true;
+	}
+	return false;
+}
+
+static int find_origin(
+	struct mr_queue *q, const struct mr_push *push, struct mrf_message_origin *out)
+{
+	bool given = push->publisher != 0 || push->id != 0;
+	struct mrf_message_origin origin = {.publisher = q->publisher, .id = q->next_id};
+
+	if (q->promise == MR_AT_LEAST_ONCE)
+		origin.id = own_id(q, q->next_id);
+	if (mr_unlikely(given)) {
+		if (q->promise != MR_EXACTLY_ONCE || push->id == 0 || (push->id & OWN_ID) != 0)
+			return mr_fail(q->client, -EINVAL,
+				"a number of one's own is for queues opened with exactly once");
+		origin.id = push->id;
+		if (push->publisher != 0)
+			origin.publisher = push->publisher;
+	}
+	if (q->promise == MR_EXACTLY_ONCE && is_open(q, origin.id, !given))
+		return mr_fail(q->client, -EAGAIN, "that number is not accepted yet");
+	*out = origin;
+	return 0;
+}
+
+static int add_outgoing(
+	struct mr_queue *q, const struct mr_push *push, const struct mrf_message_origin *origin)
+{
+	struct mr_outgoing l = outgoing_of(q, push);
+	int error;
+
+	l.extra.flags |= MRF_MESSAGE_FLAG_ORIGIN;
+	l.extra.origin = *origin;
+	error = mr_outgoing_measure(q->client, &l);
+	return error != 0 ? error : mr_outbox_add(&q->box, &l);
+}
+
+static inline int add(
+	struct mr_queue *q, const struct mr_push *push, const struct mrf_message_origin *origin)
+{
+	const struct mrf_message_header h = {
+		.kind = MRF_MESSAGE_KIND_PUSH,
+		.flags = priority_flags[push->priority] | MRF_MESSAGE_FLAG_ORIGIN,
+		.target = q->box.target,
+	};
+
+	if (mr_unlikely(!mr_outgoing_is_plain(
+		    q->client, push->header_bytes, push->payload, push->bytes)))
+		return add_outgoing(q, push, origin);
+	return mr_outbox_add_plain(&q->box, h, origin, push->payload, (uint32_t)push->bytes);
+}
+
+static int push_promised(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
+{
+	struct mrf_message_origin origin;
+	int error = find_origin(q, push, &origin);
+
+	if (error == 0)
+		error = add(q, push, &origin);
+	if (error != 0)
+		return error;
+	if (q->promise == MR_AT_LEAST_ONCE)
+		q->next_id++;
+	else if (origin.publisher == q->publisher && origin.id >= q->next_id)
+		q->next_id = origin.id + 1;
+	if (id != NULL)
+		*id = shown_id(q, origin.id);
+	return 0;
+}
+
+/* Nobody says when the queue was removed because it was not used: it is asked for from time to time, which is
+ * use. */
+static int push_best_effort(struct mr_queue *q, const struct mr_push *push)
+{
+	struct mr_outgoing l = outgoing_of(q, push);
+	struct mr_client *c = q->client;
+	uint64_t now_ns = mr_clock_ns(CLOCK_MONOTONIC_COARSE);
+	int error;
+
+	if (mr_unlikely(now_ns - q->asked_ns >= REFRESH_NS)) {
+		q->asked_ns = now_ns;
+		ask(&q->box);
+	}
+	if (mr_unlikely(q->box.target == 0))
+		return mr_fail(c, -EAGAIN, "the queue is not open now");
+	error = mr_outgoing_measure(c, &l);
+	return error != 0 ? error : mr_outgoing_send(c, &l, true, false);
+}
+
+int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
+{
+	struct mr_client *c = q->client;
+	int error = mr_ready(c, false);
+
+	if (mr_unlikely(error != 0))
+		return error;
+	if (mr_unlikely((unsigned)push->priority > MR_PRIORITY_LOW))
+		return mr_fail(c, -EINVAL, "no such priority");
+	if (mr_likely(q->promise != MR_BEST_EFFORT))
+		return push_promised(q, push, id);
+	if (id != NULL)
+		*id = 0;
+	return push_best_effort(q, push);
+}
+
+/* What comes meanwhile is set aside, but for the bus's word of pushes. */
+static int wait_for_room(struct mr_client *c, struct mr_wait_limit *p)
+{
+	unsigned handled;
+	int error = 0;
+
+	c->depth++;
+	handled = mr_receive_some(c, MR_WAIT_MESSAGES_MAX, true);
+	if (c->eof || c->state == MR_STATE_LOST)
+		error = mr_ring_out_refused(c);
+	else if (handled == 0)
+		error = mr_pause(c, p);
+	c->depth--;
+	return error == -ETIMEDOUT ? mr_fail(c, error, "the bus does not accept what was pushed")
+				   : error;
+}
+
+int mr_push(struct mr_queue *q, const void *payload, size_t bytes)
+{
+	struct mr_push push = {.payload = payload, .bytes = bytes};
+	struct mr_client *c = q->client;
+	struct mr_wait_limit p;
+	int error = mr_push_with(q, &push, NULL);
+
+	if (mr_unlikely(error == -ENOTCONN)) {
+		error = mr_ready(c, true);
+		if (error == 0)
+			error = mr_push_with(q, &push, NULL);
+	}
+	if (mr_likely(error != -EAGAIN))
+		return error;
+	error = mr_begin(c, true);
+	if (error != 0)
+		return error;
+	mr_wait_limit_init(&p, c, c->options.request_timeout_ms);
+	while ((error = mr_push_with(q, &push, NULL)) == -EAGAIN) {
+		error = wait_for_room(c, &p);
+		if (error != 0 && error != -EINTR)
+			break;
+	}
+	mr_end(c);
+	return error;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* settle: what a program says of its deliveries, and that it leaves. */
+#include "client/core/error.h"
+#include "client/queue/consumer.h"
+
+static int settle(struct mr_consumer *k, uint64_t tag, enum mrf_settle_verb verb, uint32_t delay_ms)
+{
+	struct mr_client *c = k->client;
+	uint64_t bus_tag;
+
+	if (k->manual) {
+		if (!mr_consumer_tag(k, tag, true, &bus_tag))
+			return mr_fail(c, -ENOENT, "no such delivery is to be settled");
+	} else {
+		if (tag == 0 || tag != k->current)
+			return mr_fail(c, -ENOENT, "no such delivery is to be settled");
+		bus_tag = tag;
+		k->current = 0;
+	}
+	mr_consumer_settle(k, bus_tag, verb, delay_ms);
+	return 0;
+}
+
+int mr_ack(struct mr_consumer *k, uint64_t tag)
+{
+	return settle(k, tag, MRF_SETTLE_VERB_ACK, 0);
+}
+
+int mr_nack(struct mr_consumer *k, uint64_t tag, bool requeue, uint32_t delay_ms)
+{
+	return settle(k, tag, requeue ? MRF_SETTLE_VERB_REQUEUE : MRF_SETTLE_VERB_REJECT, delay_ms);
+}
+
+int mr_give_back(struct mr_consumer *k, uint64_t tag)
+{
+	return settle(k, tag, MRF_SETTLE_VERB_RETURNED, 0);
+}
+
+/* The bus's tag of the delivery that the program was given last; 0: it has none. An older one may have timed out,
+ * and then its tag says nothing to the bus. */
+static uint64_t in_hand(const struct mr_consumer *k)
+{
+	const struct mr_unsettled *newest = NULL;
+
+	if (!k->manual)
+		return k->current;
+	for (uint32_t i = 0; i < k->unsettled_room; i++)
+		if (k->unsettled[i].serial != 0 &&
+			(newest == NULL || k->unsettled[i].serial > newest->serial))
+			newest = &k->unsettled[i];
+	return newest != NULL ? newest->tag : 0;
+}
+
+void mr_consumers_leave(struct mr_client *c)
+{
+	for (uint32_t i = 0; i < c->subscriptions_top; i++) {
+		struct mr_consumer *k = (struct mr_consumer *)c->subscriptions[i];
+		uint64_t tag = k != NULL && k->base.consumes ? in_hand(k) : 0;
+
+		if (tag != 0)
+			mr_consumer_settle(k, tag, MRF_SETTLE_VERB_LEAVE, 0);
+	}
+}
+
+unsigned mr_delivery_attempts(const struct mr_delivery *d)
+{
+	const struct mr_consumer *k = d->consumer;
+	uint64_t bus_tag = d->tag;
+
+	if (k->manual && !mr_consumer_tag(d->consumer, d->tag, false, &bus_tag))
+		return d->redelivered;
+	if (bus_tag != k->current || k->spared > d->redelivered)
+		return d->redelivered;
+	return d->redelivered - k->spared;
+}

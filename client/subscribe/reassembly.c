@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* assemble: messages that come in pieces, put together. What a piece says is checked against what the first one
+ * said: pieces come in order, so what does not follow on its predecessor cannot be completed any more. */
+#include "client/subscribe/reassembly.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/core/part.h"
+
+#define REASSEMBLIES_MAX 16u
+
+struct mr_reassembly {
+	/* Of which message, for whom. */
+	uint64_t session;
+	uint64_t to; /* tag, correlation */
+	uint32_t message;
+	uint32_t target;
+	uint8_t kind;
+	uint32_t total_bytes;
+	uint32_t came; /* bytes, from the start on */
+	struct mr_deferred *whole;
+};
+
+static uint64_t addressee(const struct mr_message_view *m)
+{
+	return m->header.flags & MRF_MESSAGE_FLAG_DELIVERY ? m->extra.delivery.tag
+							   : m->token.correlation;
+}
+
+static struct mr_reassembly *find(struct mr_client *c, const struct mr_message_view *m)
+{
+	for (unsigned i = 0; i < c->reassemblies_count; i++) {
+		struct mr_reassembly *a = &c->reassemblies[i];
+
+		if (a->session == m->extra.fragment.session &&
+			a->message == m->extra.fragment.message && a->kind == m->header.kind &&
+			a->target == m->header.target && a->to == addressee(m))
+			return a;
+	}
+	return NULL;
+}
+
+/* The order is that of their coming. */
+static void take_out(struct mr_client *c, struct mr_reassembly *a)
+{
+	unsigned behind = c->reassemblies_count - (unsigned)(a - c->reassemblies) - 1;
+
+	memmove(a, a + 1, behind * sizeof(*a));
+	c->reassemblies_count--;
+}
+
+static void drop(struct mr_client *c, struct mr_reassembly *a)
+{
+	free(a->whole);
+	take_out(c, a);
+	c->missed++;
+}
+
+void mr_reassembly_clear(struct mr_client *c)
+{
+	while (c->reassemblies_count > 0)
+		drop(c, &c->reassemblies[0]);
+}
+
+/* What of the subject and the header block is behind the body. */
+static struct mr_deferred *whole_new(const struct mr_message_view *m)
+{
+	uint32_t total = m->extra.fragment.total_bytes;
+	struct mr_deferred *w = malloc(sizeof(*w) + (size_t)total + m->subject_bytes);
+
+	if (w == NULL)
+		return NULL;
+	*w = (struct mr_deferred){
+		.subscription = m->header.kind == MRF_MESSAGE_KIND_DELIVER ? m->header.target : 0,
+		.bytes = total + m->subject_bytes,
+		.whole = true,
+		.view = *m,
+	};
+	w->view.header.flags &= (uint8_t)~MRF_MESSAGE_FLAG_FRAGMENT;
+	w->view.extra.flags &= (uint8_t)~MRF_MESSAGE_FLAG_FRAGMENT;
+	w->view.headers = w->record;
+	w->view.payload = w->record + m->header_bytes;
+	w->view.payload_bytes = total - m->header_bytes;
+	w->view.subject = w->record + total;
+	memcpy(w->record + total, m->subject, m->subject_bytes);
+	return w;
+}
+
+static bool bad(struct mr_client *c)
+{
+	c->malformed++;
+	return false;
+}
+
+/* Of the first piece. */
+static bool fits(struct mr_client *c, const struct mr_message_view *m)
+{
+	const struct mrf_message_fragment *f = &m->extra.fragment;
+
+	return f->total_bytes <= mr_message_bytes_max(c) &&
+	       f->total_bytes >= m->header_bytes + m->payload_bytes;
+}
+
+static struct mr_reassembly *begin(struct mr_client *c, const struct mr_message_view *m)
+{
+	struct mr_reassembly *a;
+
+	if (c->reassemblies == NULL)
+		c->reassemblies = calloc(REASSEMBLIES_MAX, sizeof(*c->reassemblies));
+	if (c->reassemblies == NULL)
+		return NULL;
+	if (c->reassemblies_count == REASSEMBLIES_MAX)
+		drop(c, &c->reassemblies[0]);
+	a = &c->reassemblies[c->reassemblies_count];
+	*a = (struct mr_reassembly){
+		.session = m->extra.fragment.session,
+		.to = addressee(m),
+		.message = m->extra.fragment.message,
+		.target = m->header.target,
+		.kind = m->header.kind,
+		.total_bytes = m->extra.fragment.total_bytes,
+		.whole = whole_new(m),
+	};
+	if (a->whole == NULL) {
+		c->missed++;
+		return NULL;
+	}
+	c->reassemblies_count++;
+	return a;
+}
+
+static void copy_in(struct mr_reassembly *a, const struct mr_message_view *m)
+{
+	memcpy(a->whole->record + a->came, m->headers, m->header_bytes);
+	a->came += m->header_bytes;
+	memcpy(a->whole->record + a->came, m->payload, m->payload_bytes);
+	a->came += m->payload_bytes;
+}
+
+/* A piece that is not the first. */
+static bool follows(const struct mr_reassembly *a, const struct mr_message_view *m)
+{
+	return m->header_bytes == 0 && m->payload_bytes > 0 &&
+	       m->extra.fragment.offset == a->came &&
+	       m->extra.fragment.total_bytes == a->total_bytes &&
+	       m->payload_bytes <= a->total_bytes - a->came;
+}
+
+static struct mr_reassembly *take(struct mr_client *c, const struct mr_message_view *m)
+{
+	struct mr_reassembly *a = find(c, m);
+
+	if (m->extra.fragment.offset == 0) {
+		/* From the start again: it was sent again. */
+		if (a != NULL)
+			drop(c, a);
+		if (!fits(c, m)) {
+			bad(c);
+			return NULL;
+		}
+		return begin(c, m);
+	}
+	if (a == NULL) {
+		/* Its beginning was lost, or it was dropped and counted. */
+		c->unmatched++;
+		return NULL;
+	}
+	if (!follows(a, m)) {
+		drop(c, a);
+		return NULL;
+	}
+	return a;
+}
+
+struct mr_deferred *mr_reassemble(struct mr_client *c, const struct mr_message_view *m)
+{
+	struct mr_reassembly *a = take(c, m);
+	struct mr_deferred *whole;
+
+	if (a == NULL)
+		return NULL;
+	copy_in(a, m);
+	if (a->came < a->total_bytes)
+		return NULL;
+	whole = a->whole;
+	take_out(c, a);
+	return whole;
+}
+
+const struct mr_part mr_reassembly_part = {.lost = mr_reassembly_clear};

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* subscribe: subscriptions, and their ids, which index a table so that a delivery finds its
+ * subscription with one load. */
+#include "client/subscribe/subscribe.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/core/away.h"
+#include "client/core/control_request.h"
+#include "client/core/deferred.h"
+#include "client/core/error.h"
+#include "client/core/names.h"
+#include "client/core/ring_out.h"
+#include "client/subscribe/dedup.h"
+
+/* So many other ids are given up before one is used again, so that deliveries that were under way
+ * are not taken for the new subscription's. */
+#define IDS_REST 64u
+
+uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, uint32_t room)
+{
+	struct mrf_subscribe_request request = {
+		.subscription = s->id,
+		.kind = s->prefix ? MRF_SUBSCRIPTION_KIND_PREFIX : MRF_SUBSCRIPTION_KIND_PATTERN,
+		.pattern = mrf_str(s->pattern),
+		.group = mrf_str(s->group[0] != '\0' ? s->group : NULL),
+		.when_full =
+			s->promise != MR_BEST_EFFORT ? MRF_WHEN_FULL_BLOCK : MRF_WHEN_FULL_DROP,
+		.high_water = s->high_water,
+	};
+	uint8_t memory[MR_CONTROL_REQUEST_BYTES_MAX];
+	struct mrf_builder b;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	return mr_control_request_encode(&b, MRF_CLIENT_BODY_SUBSCRIBE_REQUEST,
+		mrf_subscribe_request_write(&b, &request), to, room);
+}
+
+static uint32_t encode_unsubscribe(uint32_t id, uint32_t queue, uint8_t *to, uint32_t room)
+{
+	struct mrf_unsubscribe_request request = {.subscription = id, .queue = queue};
+	uint8_t memory[128];
+	struct mrf_builder b;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	return mr_control_request_encode(&b, MRF_CLIENT_BODY_UNSUBSCRIBE_REQUEST,
+		mrf_unsubscribe_request_write(&b, &request), to, room);
+}
+
+int mr_subscription_id_take(struct mr_client *c, uint32_t *id)
+{
+	struct mr_subscription **grown;
+	uint32_t room;
+
+	if (c->ids_free_count > IDS_REST) {
+		*id = c->ids_free[0];
+		c->ids_free_count--;
+		memmove(c->ids_free, c->ids_free + 1, c->ids_free_count * sizeof(*c->ids_free));
+		return 0;
+	}
+	if (c->subscriptions_top >= c->subscriptions_room) {
+		room = c->subscriptions_room == 0 ? 64 : 2 * c->subscriptions_room;
+		grown = realloc(c->subscriptions, room * sizeof(*grown));
+		if (grown == NULL)
+			return -ENOMEM;
+		memset(grown + c->subscriptions_room, 0,
+			(room - c->subscriptions_room) * sizeof(*grown));
+		c->subscriptions = grown;
+		c->subscriptions_room = room;
+	}
+	/* 0 is nobody's. */
+	if (c->subscriptions_top == 0)
+		c->subscriptions_top = 1;
+	*id = c->subscriptions_top++;
+	return 0;
+}
+
+/* Without memory to remember it, the id is not used again. */
+void mr_subscription_id_give_back(struct mr_client *c, uint32_t id)
+{
+	uint32_t room = c->ids_free_room == 0 ? 128 : 2 * c->ids_free_room;
+	uint32_t *grown;
+
+	if (c->ids_free_count == c->ids_free_room) {
+		grown = realloc(c->ids_free, room * sizeof(*grown));
+		if (grown == NULL)
+			return;
+		c->ids_free = grown;
+		c->ids_free_room = room;
+	}
+	c->ids_free[c->ids_free_count++] = id;
+}
+
+static int check(
+	struct mr_client *c, const char *pattern, const struct mr_subscribe_options *options)
+{
+	const char *fault = mr_name_pattern_fault(pattern, strlen(pattern), options->prefix);
+
+	if (fault != NULL)
+		return mr_failf(c, -EINVAL, "pattern: %s", fault);
+	fault = options->group != NULL ? mr_name_group_fault(options->group) : NULL;
+	if (fault != NULL)
+		return mr_failf(c, -EINVAL, "group: %s", fault);
+	if ((unsigned)options->promise > MR_EXACTLY_ONCE)
+		return mr_fail(c, -EINVAL, "promise: of a kind that there is not");
+	if (options->high_water > 100)
+		return mr_fail(c, -EINVAL, "high water: over 100 percent");
+	return 0;
+}
+
+static int enrol(struct mr_client *c, struct mr_subscription *s)
+{
+	uint8_t body[MR_CONTROL_REQUEST_BYTES_MAX];
+	struct mr_control_ask ask = {.body = body, .timeout_ms = -1};
+	int error;
+
+	if (mr_subscription_id_take(c, &s->id) != 0)
+		return mr_fail(c, -ENOMEM, NULL);
+	/* The first delivery may be there before the answer. */
+	c->subscriptions[s->id] = s;
+	ask.bytes = mr_subscription_encode(s, body, sizeof(body));
+	error = mr_control_request_wait(c, &ask, NULL);
+	if (error == 0)
+		return 0;
+	/* The bus may know the id after a time-out: it rests for the client's life. */
+	c->subscriptions[s->id] = NULL;
+	mr_deferred_forget(c, s->id);
+	if (error != -ETIMEDOUT)
+		mr_subscription_id_give_back(c, s->id);
+	return error;
+}
+
+int mr_subscribe(struct mr_client *c, const char *pattern,
+	const struct mr_subscribe_options *options, mr_message_fn *callback, void *arg,
+	struct mr_subscription **out)
+{
+	static const struct mr_subscribe_options none;
+	struct mr_subscription *s;
+	int error;
+
+	if (out != NULL)
+		*out = NULL;
+	error = mr_ready(c, true);
+	if (error != 0)
+		return error;
+	if (options == NULL)
+		options = &none;
+	error = check(c, pattern, options);
+	if (error != 0)
+		return error;
+	if (callback != NULL && options->batch != NULL)
+		return mr_fail(c, -EINVAL, "two callbacks: for one message and for many");
+	s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return mr_fail(c, -ENOMEM, NULL);
+	s->client = c;
+	s->callback = callback;
+	s->batch = options->batch;
+	s->arg = arg;
+	s->prefix = options->prefix;
+	s->promise = options->promise;
+	s->high_water = (uint8_t)options->high_water;
+	memcpy(s->pattern, pattern, strlen(pattern) + 1);
+	if (options->group != NULL)
+		memcpy(s->group, options->group, strlen(options->group) + 1);
+	error = enrol(c, s);
+	if (error != 0) {
+		free(s);
+		return error;
+	}
+	if (out != NULL)
+		*out = s;
+	return 0;
+}
+
+void mr_subscription_free(struct mr_subscription *s)
+{
+	if (s == NULL)
+		return;
+	mr_dedup_free(s->dedup);
+	free(s);
+}
+
+static void unsubscribed_late(
+	struct mr_client *c, const struct mr_control_answer *a, void *arg, uint32_t object)
+{
+	(void)a;
+	(void)arg;
+	mr_subscription_id_give_back(c, object);
+}
+
+int mr_subscription_end(struct mr_client *c, uint32_t id, uint32_t queue)
+{
+	uint8_t body[128];
+	struct mr_control_ask ask = {
+		.body = body, .timeout_ms = -1, .late = unsubscribed_late, .object = id};
+	int error = 0;
+
+	/* Restoration is not to ask for it any more. */
+	if (c->state == MR_STATE_RESTORING)
+		c->subscriptions[id] = NULL;
+	if (c->state != MR_STATE_LOST && !c->eof) {
+		ask.bytes = encode_unsubscribe(id, queue, body, sizeof(body));
+		error = mr_control_request_wait(c, &ask, NULL);
+	}
+	c->subscriptions[id] = NULL;
+	mr_deferred_forget(c, id);
+	if (error != -ETIMEDOUT)
+		mr_subscription_id_give_back(c, id);
+	return error == -ENOTCONN ? 0 : error;
+}
+
+int mr_unsubscribe(struct mr_subscription *s)
+{
+	struct mr_client *c = s->client;
+	int error;
+
+	if (c->refuse == -EBUSY)
+		return mr_ring_out_refused(c);
+	error = mr_subscription_end(c, s->id, 0);
+	mr_subscription_free(s);
+	return error;
+}
+
+const char *mr_subscription_pattern(const struct mr_subscription *s)
+{
+	return s->pattern;
+}
+
+uint64_t mr_subscription_count(const struct mr_subscription *s)
+{
+	return s->count;
+}
