@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* emit: writes the parts of a generated header.
  *
- * Each part writes only what the schema file declares itself, not what it includes.
+ * Each part covers only declarations of the schema file itself, not those of included files.
  */
 #ifndef MILLRACE_FLATBUF_GEN_EMIT_H
 #define MILLRACE_FLATBUF_GEN_EMIT_H
@@ -14,7 +14,7 @@
 void gen_emit_enums(FILE *f, const struct gen_model *m);
 void gen_emit_structs(FILE *f, struct gen_model *m);
 
-/* emit_describe.c: what the verifier needs, and parse functions. */
+/* emit_describe.c: descriptions for the verifier, and parse functions. */
 void gen_emit_descriptions(FILE *f, const struct gen_model *m);
 void gen_emit_parse(FILE *f, const struct gen_model *m, const struct gen_object *o);
 
@@ -25,12 +25,12 @@ void gen_emit_readers(FILE *f, const struct gen_object *o);
 void gen_emit_arguments(FILE *f, const struct gen_object *o);
 void gen_emit_writer(FILE *f, const struct gen_model *m, const struct gen_object *o);
 
-/* emit_text.c: small pieces that all of them use. */
+/* emit_text.c: helpers of the other files. */
 
-/* The schema's comment of `source` as a C comment, `indent` ("" or "\t") before each line. */
+/* Writes the schema's comment of `source` as a C comment, with `indent` before each line. */
 void gen_emit_doc(FILE *f, struct mrf_table source, enum gen_doc doc, const char *indent);
 
-/* The same as a C string on one line. */
+/* Writes the schema's comment of `source` as a C string on one line. */
 void gen_emit_doc_string(FILE *f, struct mrf_table source, enum gen_doc doc);
 
 /* "uint32_t"; `in_memory` gives bools a type that any byte may be copied into. */
@@ -39,10 +39,10 @@ const char *gen_c_type(enum gen_base base, bool in_memory);
 /* "u32", as in mr_fb_get_u32. */
 const char *gen_suffix(enum gen_base base);
 
-/* An integer constant of the type. */
+/* Writes an integer constant of the type. */
 void gen_emit_integer(FILE *f, enum gen_base base, int64_t value);
 
-/* The default of a scalar field as a constant. */
+/* Writes the default of a scalar field as a constant. */
 void gen_emit_default(FILE *f, const struct gen_field *field);
 
 bool gen_default_is_zero(const struct gen_field *field);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Writes the descriptions (constants for the verifier) and the parse function of each table. */
 #include "flatbuf/gen/emit.h"
 
 static bool is_mine(const struct gen_object *o)
@@ -6,7 +7,7 @@ static bool is_mine(const struct gen_object *o)
 	return o->mine && !o->is_struct;
 }
 
-/* Structs and scalars; the size of what lies in the table or the vector itself. */
+/* Size of a value inside its table or vector: a struct or a scalar. */
 static uint32_t inline_bytes(enum gen_base base, const struct gen_object *object)
 {
 	return base == GEN_OBJECT ? object->bytes : gen_scalar_bytes(base);

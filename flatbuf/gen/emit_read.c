@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Writes the accessors of a table. */
 #include "flatbuf/gen/emit.h"
 #include "flatbuf/gen/names.h"
 
@@ -25,7 +26,7 @@ static void emit_scalar(FILE *f, const struct gen_object *o, const struct gen_fi
 	fprintf(f, ");\n}\n\n");
 }
 
-/* `at` is the expression for where the struct lies. */
+/* `at` is the expression for the struct's position. */
 static void emit_struct_body(FILE *f, const struct gen_object *type, const char *at)
 {
 	fprintf(f, "\tstruct mrf_%s v;\n\tmemset(&v, 0, sizeof(v));\n", type->name);
@@ -80,7 +81,7 @@ static void emit_vector(FILE *f, const struct gen_object *o, const struct gen_fi
 	emit_element(f, o, field);
 }
 
-/* A member of a type that is not known here was not verified and must not be reached. */
+/* A union member of a type that is not known here was not verified and must not be reached. */
 static void emit_union(FILE *f, const struct gen_object *o, const struct gen_field *field)
 {
 	const struct gen_enum *e = field->type.choice;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Writes comments, strings, type names and constants. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "flatbuf/gen/emit.h"
 
-/* A comment's text must not end the comment. */
+/* The text of a comment must not end the comment. */
 static void emit_line(FILE *f, const char *text)
 {
 	while (*text == ' ')
@@ -31,7 +32,7 @@ void gen_emit_doc(FILE *f, struct mrf_table source, enum gen_doc doc, const char
 	fprintf(f, count > 1 ? "\n%s */\n" : " */\n", indent);
 }
 
-/* Bytes that a string literal cannot hold as they are go in as octal, which has a fixed length. */
+/* Bytes that a string literal cannot hold are written in octal, which has a fixed length. */
 static void emit_quoted(FILE *f, const char *text)
 {
 	while (*text == ' ')

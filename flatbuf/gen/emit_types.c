@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Writes enums and structs. */
 #include <inttypes.h>
 
 #include "flatbuf/gen/emit.h"
@@ -14,7 +15,7 @@ static bool is_signed(enum gen_base base)
 	return base == GEN_I8 || base == GEN_I16 || base == GEN_I32 || base == GEN_I64;
 }
 
-/* The type that a name function takes. */
+/* Type of the parameter of a name function. */
 static const char *parameter_type(enum gen_base base)
 {
 	if (is_wide(base))
@@ -87,7 +88,7 @@ static void emit_member(FILE *f, const struct gen_field *field)
 	fprintf(f, ";\n");
 }
 
-/* Padding has a name so that an initialiser makes it zero and nothing leaks through it. */
+/* Padding has a name, so that an initialiser zeroes it and no old memory leaks. */
 static void emit_members(FILE *f, const struct gen_object *o)
 {
 	uint32_t at = 0, pads = 0;
@@ -136,7 +137,7 @@ static void emit_struct_members(FILE *f, const struct gen_object *o)
 	fprintf(f, "};\n\n");
 }
 
-/* C wants the structs that this one contains first. */
+/* Writes the structs that this one contains first, as C demands. */
 static void emit_struct(FILE *f, const struct gen_model *m, struct gen_object *o)
 {
 	if (!o->mine || !o->is_struct || o->emitted)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Writes the arguments struct, the defaults and the write function of a table. */
 #include "flatbuf/gen/emit.h"
 
 static bool is_bytes(const struct gen_type *type)
@@ -48,7 +49,7 @@ static void emit_argument(FILE *f, const struct gen_field *field)
 		fprintf(f, "\t%s %s;\n", gen_c_type(type->base, false), field->member);
 }
 
-/* Zero is not every field's default; a caller who leaves one out starts from these. */
+/* Some defaults are not zero; a caller who leaves a field out starts from these. */
 static void emit_defaults(FILE *f, const struct gen_object *o)
 {
 	fprintf(f, "/* What to start from where a field's default is not 0. */\n");
@@ -79,7 +80,7 @@ void gen_emit_arguments(FILE *f, const struct gen_object *o)
 	emit_defaults(f, o);
 }
 
-/* Strings and vectors go in before the table that refers to them. */
+/* Writes strings and vectors before the table that refers to them. */
 static void emit_child(FILE *f, const struct gen_field *field)
 {
 	const struct gen_type *type = &field->type;
@@ -104,7 +105,8 @@ static void emit_child(FILE *f, const struct gen_field *field)
 			type->object ? type->object->align : gen_scalar_bytes(type->element));
 }
 
-/* The condition under which a scalar is written: that it is not what its absence means. */
+/* Writes the condition under which a scalar is stored: it differs from the value that absence
+ * means. */
 static void emit_condition(FILE *f, const struct gen_field *field)
 {
 	if (field->optional) {
@@ -147,7 +149,7 @@ static void emit_put(FILE *f, const struct gen_field *field)
 	}
 }
 
-/* Widest first, so that nothing is lost to padding between fields. */
+/* Writes the widest fields first, so that no padding is needed between fields. */
 static void emit_puts(FILE *f, const struct gen_object *o)
 {
 	for (uint32_t align = 8; align > 0; align /= 2) {
@@ -158,7 +160,7 @@ static void emit_puts(FILE *f, const struct gen_object *o)
 	}
 }
 
-/* What would be refused by a reader is refused here first. */
+/* Refuses here a table that a reader would refuse. */
 static void emit_requirement(FILE *f, const struct gen_field *field)
 {
 	if (field->type.base == GEN_UNION)

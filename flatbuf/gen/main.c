@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mr-fbgen: flatc's binary reflection of a schema in, a C header out.
+/* mr-fbgen: reads flatc's binary reflection of a schema, writes a C header.
  *
  * usage: mr-fbgen SCHEMA.bfbs OUT.h INCLUDE-PREFIX
- * Headers of included schemas are expected under the same prefix ("flatbuf/").
+ * Headers of included schemas have the same prefix ("flatbuf/").
  */
 #include <errno.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
 
 #include "flatbuf/gen/names.h"
 
-/* Field ids of reflection.fbs, as far as they are read here. */
+/* Field ids of reflection.fbs that are read here. */
 enum { TYPE_BASE = 0, TYPE_ELEMENT = 1, TYPE_INDEX = 2, TYPE_FIXED_LENGTH = 3 };
 enum { VALUE_NAME = 0, VALUE_VALUE = 1, VALUE_UNION_TYPE = 3 };
 enum { ENUM_NAME = 0, ENUM_VALUES = 1, ENUM_IS_UNION = 2, ENUM_TYPE = 3, ENUM_FILE = 6 };
@@ -300,7 +300,7 @@ static void load_enum(const struct gen_model *m, struct gen_enum *e, struct mrf_
 		load_value(m, e, i);
 }
 
-/* Names of the runtime's own types, which no schema may take. */
+/* True for names of the runtime's own types, which no schema may use. */
 static bool is_reserved(const char *name)
 {
 	static const char *const names[] = {"string", "bytes", "table", "builder", "member"};
@@ -316,7 +316,7 @@ static const char *type_name(const struct gen_model *m, uint32_t i)
 	return i < m->objects_count ? m->objects[i].name : m->enums[i - m->objects_count].name;
 }
 
-/* Namespaces and capitals are not in C names, so types that differ in nothing else would meet. */
+/* C names have neither namespaces nor capitals: refuses types whose C names are equal. */
 static void check_names(const struct gen_model *m)
 {
 	uint32_t count = m->objects_count + m->enums_count;

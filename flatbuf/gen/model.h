@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model: a schema as the generator sees it, read from flatc's binary reflection.
  *
- * Owns      Everything in a model is the model's until gen_model_fini; names and comments point
- * into the reflection file, which it keeps. Errors    A build tool: whatever it cannot generate
- * code for ends the program with a message.
+ * Owns      The model owns everything in it until gen_model_fini. Names and comments point into the
+ *           reflection file, which it keeps.
+ * Errors    This is a build tool: a schema that it cannot generate code for ends the program with a
+ *           message.
  */
 #ifndef MILLRACE_FLATBUF_GEN_MODEL_H
 #define MILLRACE_FLATBUF_GEN_MODEL_H
@@ -13,7 +14,7 @@
 
 #include "flatbuf/runtime/mr_fb.h"
 
-/* reflection.fbs BaseType */
+/* BaseType of reflection.fbs. */
 enum gen_base {
 	GEN_NONE,
 	GEN_UTYPE,
@@ -43,20 +44,21 @@ struct gen_enum;
 
 struct gen_type {
 	enum gen_base base;
-	enum gen_base element; /* of a vector or array */
+	enum gen_base element; /* element type of a vector or array */
 	uint32_t array_count;
-	const struct gen_object *object; /* the table or struct, or that of the elements */
-	const struct gen_enum *choice;   /* the union */
+	/* the table or struct; of a vector, that of the elements */
+	const struct gen_object *object;
+	const struct gen_enum *choice; /* the union */
 };
 
 struct gen_field {
 	struct mrf_table source;
-	const char *label;           /* as the schema spells it */
+	const char *label;           /* the name in the schema */
 	char name[GEN_NAME_BYTES];   /* snake_case */
-	char member[GEN_NAME_BYTES]; /* as a C struct member: never a keyword */
+	char member[GEN_NAME_BYTES]; /* name as a member of a C struct: never a keyword */
 	struct gen_type type;
 	uint32_t id;
-	uint32_t offset; /* in a struct */
+	uint32_t offset; /* only in a struct */
 	int64_t default_integer;
 	double default_real;
 	bool deprecated;
@@ -67,10 +69,10 @@ struct gen_field {
 struct gen_object {
 	struct mrf_table source;
 	char name[GEN_NAME_BYTES];
-	const char *label;        /* as the schema spells it */
-	struct gen_field *fields; /* by id, deprecated ones left out */
+	const char *label;        /* the name in the schema */
+	struct gen_field *fields; /* by id, without deprecated ones */
 	uint32_t fields_count;
-	uint32_t ids_count; /* highest id + 1, deprecated ones counted */
+	uint32_t ids_count; /* highest id + 1, including deprecated ones */
 	uint32_t align;
 	uint32_t bytes;
 	bool is_struct;
@@ -83,7 +85,7 @@ struct gen_value {
 	char name[GEN_NAME_BYTES];
 	const char *label;
 	int64_t value;
-	const struct gen_object *table; /* of a union's member */
+	const struct gen_object *table; /* the member of a union */
 };
 
 struct gen_enum {
@@ -98,7 +100,7 @@ struct gen_enum {
 };
 
 struct gen_model {
-	void *file; /* the reflection, which all strings point into */
+	void *file; /* the reflection file; all strings point into it */
 	const char *path;
 	char name[GEN_NAME_BYTES]; /* "wire" of wire.bfbs */
 	struct mrf_table schema;
@@ -113,11 +115,11 @@ struct gen_model {
 void gen_model_init(struct gen_model *m, const char *path);
 void gen_model_fini(struct gen_model *m);
 
-/* Calls `visit` with the base name ("wire") of each schema that this one includes itself. */
+/* Calls `visit` with the base name ("wire") of each schema that this one includes directly. */
 void gen_model_includes(
 	const struct gen_model *m, void (*visit)(const char *name, void *ctx), void *ctx);
 
-/* Which documentation field a source table has. */
+/* Ids of the documentation field in each kind of source table. */
 enum gen_doc { GEN_DOC_OBJECT = 6, GEN_DOC_ENUM = 5, GEN_DOC_VALUE = 4, GEN_DOC_FIELD = 10 };
 
 static inline bool gen_is_scalar(enum gen_base base)
@@ -125,7 +127,7 @@ static inline bool gen_is_scalar(enum gen_base base)
 	return base >= GEN_UTYPE && base <= GEN_F64;
 }
 
-/* Of a scalar. */
+/* Size of a scalar. */
 uint32_t gen_scalar_bytes(enum gen_base base);
 
 /* Prints "mr-fbgen: ..." and ends the program. */

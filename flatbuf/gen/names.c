@@ -61,7 +61,7 @@ bool gen_name_is_keyword(const char *name)
 	return false;
 }
 
-/* Does a word begin at name[i]? "aB" and, for acronyms, the last capital of "ABc". */
+/* True if a word begins at name[i]: the B of "aB", and of an acronym the last capital ("ABc"). */
 static bool begins_word(const char *name, size_t i)
 {
 	if (i == 0 || !isupper((unsigned char)name[i]) || name[i - 1] == '_')

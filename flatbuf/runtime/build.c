@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* The widest scalar; the generator refuses structs that ask for more. */
+/* Alignment of the widest scalar; the generator refuses structs that need more. */
 #define ALIGN_MAX        8
 #define GROW_BYTES_FIRST 1024
 
@@ -62,7 +62,7 @@ void mrf_builder_fini(struct mrf_builder *b)
 	*b = (struct mrf_builder){0};
 }
 
-/* What is written stays at the end, so that references stay true. */
+/* Moves the written part to the end of the new memory, so that references stay valid. */
 static int grow(struct mrf_builder *b, size_t bytes)
 {
 	size_t capacity = b->capacity_bytes;
@@ -80,7 +80,7 @@ static int grow(struct mrf_builder *b, size_t bytes)
 	return 0;
 }
 
-/* Moves the head down by `bytes`; false when there is no room or the builder failed before. */
+/* Moves the head down by `bytes`; false if there is no room or the builder failed before. */
 static bool reserve(struct mrf_builder *b, size_t bytes)
 {
 	if (b->error)
@@ -105,7 +105,7 @@ static bool push(struct mrf_builder *b, const void *value, size_t bytes)
 	return true;
 }
 
-/* Pads so that the head is a multiple of `align` from the end once `bytes` more are pushed. */
+/* Pads so that the head is a multiple of `align` from the end after `bytes` more are pushed. */
 static bool pad(struct mrf_builder *b, uint32_t align, size_t bytes)
 {
 	if (align > b->align_max)
@@ -123,7 +123,7 @@ static uint32_t here(const struct mrf_builder *b)
 	return b->error ? 0 : (uint32_t)b->used_bytes;
 }
 
-/* Pushes an offset to `ref` where the head, being aligned, will be. */
+/* Pushes an offset to `ref` from the position that the head will have; the head is aligned. */
 static bool push_offset(struct mrf_builder *b, uint32_t ref)
 {
 	if (ref == 0 || ref > b->used_bytes)
@@ -131,7 +131,7 @@ static bool push_offset(struct mrf_builder *b, uint32_t ref)
 	return push_u32(b, (uint32_t)b->used_bytes + 4 - ref);
 }
 
-/* Is there anything to write? A count without data is a caller's mistake. */
+/* True if there is something to write. A count without data is the caller's fault. */
 static bool given(struct mrf_builder *b, const void *data, uint32_t count)
 {
 	if (!data && count)
@@ -156,7 +156,7 @@ uint32_t mr_fb_put_vector(struct mrf_builder *b, const void *items, uint32_t cou
 	size_t bytes = (size_t)count * item_bytes;
 	if (!given(b, items, count))
 		return 0;
-	/* The items are aligned for themselves and for the count before them. */
+	/* Aligns both the items and the count before them. */
 	pad(b, item_align > 4 ? item_align : 4, bytes);
 	push(b, items, bytes);
 	push_u32(b, count);
@@ -168,9 +168,8 @@ static uint32_t string_bytes_padded(struct mrf_string s)
 	return (4 + s.bytes + 1 + 3) & ~UINT32_C(3);
 }
 
-/* The strings lie one after the other, each padded to 4, so that their references can be counted
- * back from the last one instead of being kept.
- */
+/* The strings lie one after the other, each padded to 4 bytes. So their references can be computed
+ * backwards from the last one and need not be kept. */
 uint32_t mr_fb_put_strings(struct mrf_builder *b, const struct mrf_string *items, uint32_t count)
 {
 	if (!given(b, items, count))
@@ -222,7 +221,7 @@ void mr_fb_put_ref(struct mrf_builder *b, uint32_t *at, uint32_t ref)
 	*at = here(b);
 }
 
-/* Makes the vtable at the head an earlier one of the same content, if one is at hand. */
+/* Replaces the vtable at the head by an earlier one of the same content, if there is one. */
 static uint32_t share_vtable(struct mrf_builder *b, uint32_t bytes)
 {
 	const uint8_t *end = b->memory + b->capacity_bytes;

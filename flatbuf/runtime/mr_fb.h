@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mr_fb: all that a generated header needs: reading, verifying and building FlatBuffers.
+/* mr_fb: the includes of a generated header: reading, verifying and building FlatBuffers.
  *
  * Programs include the header of their schema ("flatbuf/wire.h"), which includes this one.
  */

@@ -2,12 +2,12 @@
 /* read: takes values out of a verified FlatBuffer.
  *
  * A `struct mrf_table` names one table of a buffer. It comes from a generated
- * `mrf_<table>_parse()`, or from an accessor of a table that did; the zero value is the empty
- * table, whose every field reads as its default. Accessors of one table type must not be given a
- * table of another: the buffer was verified for the type it was parsed as.
+ * `mrf_<table>_parse()`, or from an accessor of such a table. The zero value is the empty table:
+ * every field reads as its default. Accessors of one table type must not be given a table of
+ * another type: the buffer was verified for the type that it was parsed as.
  *
  * Owns      Nothing. Strings, bytes and tables point into the buffer, which must outlive them and
- *           must not change after it was parsed: memory that a peer can write is copied first.
+ *           must not change after it was parsed: copy memory that a peer can write first.
  * Threads   Any; readers of one buffer need no lock.
  * Errors    None. An absent field is its default, an index past the end is 0 or empty.
  * Hot path  No allocation, no call, no alignment needed.
@@ -20,8 +20,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* FlatBuffers are little-endian; so are all hosts we build for, and structs are copied as they are.
- */
+/* FlatBuffers are little-endian. All supported hosts are too, so structs are copied unchanged. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little-endian hosts only");
 _Static_assert(sizeof(bool) == 1, "a bool is copied to and from one byte");
 
@@ -38,16 +37,16 @@ struct mrf_bytes {
 
 struct mrf_table {
 	const uint8_t *buf; /* NULL: the empty table */
-	uint32_t bytes;     /* of the whole buffer */
-	uint32_t pos;       /* of the table in it */
+	uint32_t bytes;     /* length of the whole buffer */
+	uint32_t pos;       /* the table's position in it */
 };
 
-/* What the schema says of a member of a struct: for programs that list counters. */
+/* Describes a member of a struct, from the schema, for programs that list counters. */
 struct mrf_member {
-	const char *name; /* as the schema spells it */
+	const char *name; /* the name in the schema */
 	uint32_t offset;
 	uint32_t bytes;
-	const char *text; /* the schema's comment on one line; "" when it has none */
+	const char *text; /* the schema's comment on one line; "" if there is none */
 };
 
 static inline struct mrf_string mrf_str_n(const char *data, uint32_t bytes)
@@ -55,7 +54,7 @@ static inline struct mrf_string mrf_str_n(const char *data, uint32_t bytes)
 	return (struct mrf_string){data, bytes};
 }
 
-/* NULL gives the string that writers omit. */
+/* NULL gives the string that writers leave out. */
 static inline struct mrf_string mrf_str(const char *text)
 {
 	return (struct mrf_string){text, text ? (uint32_t)strlen(text) : 0};
@@ -66,7 +65,7 @@ static inline struct mrf_bytes mrf_bytes_n(const void *data, uint32_t bytes)
 	return (struct mrf_bytes){data, bytes};
 }
 
-/* True of the empty table: what an absent field, or an index past the end, gives. */
+/* True for the empty table, which an absent field or an index past the end gives. */
 static inline bool mrf_table_is_empty(struct mrf_table t)
 {
 	return !t.buf;
@@ -86,12 +85,12 @@ static inline uint32_t mr_fb_load_u32(const uint8_t *p)
 	return v;
 }
 
-/* Where field `id` of `t` lies in the buffer; 0 when absent. */
+/* Position of field `id` of `t` in the buffer; 0 if absent. */
 static inline uint32_t mr_fb_slot(struct mrf_table t, uint32_t id)
 {
 	if (!t.buf)
 		return 0;
-	/* The vtable's offset is signed; its wrap-around is the subtraction that is wanted. */
+	/* The vtable's offset is signed; unsigned wrap-around gives the right difference. */
 	uint32_t vtable = t.pos - mr_fb_load_u32(t.buf + t.pos);
 	uint32_t entry = 4 + 2 * id;
 	if (entry + 2 > mr_fb_load_u16(t.buf + vtable))
@@ -105,21 +104,21 @@ static inline bool mr_fb_has(struct mrf_table t, uint32_t id)
 	return mr_fb_slot(t, id) != 0;
 }
 
-/* Where the offset stored in field `id` points to; 0 when the field is absent. */
+/* Target of the offset stored in field `id`; 0 if the field is absent. */
 static inline uint32_t mr_fb_target(struct mrf_table t, uint32_t id)
 {
 	uint32_t at = mr_fb_slot(t, id);
 	return at ? at + mr_fb_load_u32(t.buf + at) : 0;
 }
 
-/* Number of elements of the vector in field `id`; 0 when absent. */
+/* Number of elements of the vector in field `id`; 0 if absent. */
 static inline uint32_t mr_fb_count(struct mrf_table t, uint32_t id)
 {
 	uint32_t at = mr_fb_target(t, id);
 	return at ? mr_fb_load_u32(t.buf + at) : 0;
 }
 
-/* Where element `index` of the vector in field `id` lies; 0 when there is none. */
+/* Position of element `index` of the vector in field `id`; 0 if there is none. */
 static inline uint32_t mr_fb_element(
 	struct mrf_table t, uint32_t id, uint32_t index, uint32_t element_bytes)
 {
@@ -129,7 +128,7 @@ static inline uint32_t mr_fb_element(
 	return at + 4 + index * element_bytes;
 }
 
-/* Copies what lies at `at` into `value`, which keeps what it holds where `at` is 0. */
+/* Copies the bytes at `at` into `value`; leaves `value` unchanged if `at` is 0. */
 static inline void mr_fb_copy(struct mrf_table t, uint32_t at, void *value, uint32_t bytes)
 {
 	if (at)
@@ -165,7 +164,7 @@ MR_FB_SCALAR(f32, float)
 MR_FB_SCALAR(f64, double)
 #undef MR_FB_SCALAR
 
-/* A peer may send any byte for a bool; only 0 and 1 may become one. */
+/* A peer may send any byte for a bool; this makes it 0 or 1. */
 static inline bool mr_fb_get_bool(struct mrf_table t, uint32_t id, bool absent)
 {
 	return mr_fb_get_u8(t, id, absent) != 0;

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-/* Positions are 32 bits wide and their sums with any 32-bit length are made in 64. */
+/* Positions have 32 bits; sums with a 32-bit length are computed in 64. */
 struct verifier {
 	const uint8_t *buf;
 	uint32_t bytes;
@@ -26,9 +26,8 @@ static bool visit(struct verifier *v)
 	return true;
 }
 
-/* Follows the offset at `pos`, itself known to be inside. An offset of 0 would point at itself, and
- * one past 2 GiB is not a FlatBuffers offset; the caller checks what lies at the target.
- */
+/* Follows the offset at `pos`, which is known to be inside. Refuses an offset of 0, which would
+ * point at itself, and one that leaves the buffer. The caller checks the target's content. */
 static bool follow(const struct verifier *v, uint32_t pos, uint32_t *target)
 {
 	uint32_t offset = mr_fb_load_u32(v->buf + pos);
@@ -92,7 +91,7 @@ static const struct mr_fb_type *find_member(const struct mr_fb_choice *choice, u
 	return NULL;
 }
 
-/* A type that is none, or not known here, leaves the value unread and therefore unverified. */
+/* A type that is none or not known here leaves the value unread, so it need not be verified. */
 static bool verify_union(
 	struct verifier *v, struct mrf_table t, const struct mr_fb_field *field, uint32_t at)
 {
@@ -119,7 +118,7 @@ static bool verify_offset(struct verifier *v, const struct mr_fb_field *field, u
 	}
 }
 
-/* `table_bytes` is the inline size that the vtable gives, known to be inside the buffer. */
+/* `table_bytes` is the inline size from the vtable, known to be inside the buffer. */
 static bool verify_field(struct verifier *v, struct mrf_table t, uint32_t table_bytes,
 	const struct mr_fb_field *field)
 {
@@ -134,7 +133,7 @@ static bool verify_field(struct verifier *v, struct mrf_table t, uint32_t table_
 	return !at || field->kind == MR_FB_INLINE || verify_offset(v, field, at);
 }
 
-/* After this, mr_fb_slot() of the table stays inside the buffer. */
+/* After this check mr_fb_slot() of the table stays inside the buffer. */
 static bool verify_vtable(const struct verifier *v, uint32_t pos, uint32_t *table_bytes)
 {
 	if (!holds(v, pos, 4))
