@@ -57,7 +57,8 @@ uint32_t mr_aliases_find(const struct mr_aliases *a, const void *subject, size_t
 	return at;
 }
 
-/* Numbers never used come first: a number given back rests as long as it can. */
+/* Returns a number that was never used, if there is one, so that a returned number rests as long as
+ * possible. */
 static uint32_t number_take(struct mr_aliases *a)
 {
 	uint32_t number;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* alias: numbers that stand for subjects on the wire, the same for the whole bus.
  *
- * Owns      The subjects' texts, until after grace.
+ * Owns      The texts of the subjects, until their grace period is over.
  * Threads   Changes: the table writer's thread. mr_alias_at: workers too.
  * Ordering  [alias.slot] release of a slot -> acquire of it: the alias is complete.
  * Errors    take: 0 when there is no number or no memory (`*rc` says which).
@@ -31,7 +31,7 @@ struct mr_aliases {
 	uint32_t max;
 	/* writer only */
 	uint32_t fresh;
-	uint32_t *freed; /* ring: given back, oldest first */
+	uint32_t *freed; /* ring of returned numbers, oldest first */
 	uint32_t freed_head;
 	uint32_t freed_count;
 	uint32_t used;
@@ -46,26 +46,27 @@ int mr_aliases_init(struct mr_aliases *a, uint32_t max, const struct mr_hash_key
 	struct mr_reclaim *reclaim, unsigned reclaim_kind);
 void mr_aliases_fini(struct mr_aliases *a);
 
-/* 0: the subject has none. */
+/* Returns the alias of the subject; 0: it has none. */
 uint32_t mr_aliases_find(const struct mr_aliases *a, const void *subject, size_t bytes);
 
-/* Numbers that could be given out; those that wait for grace are not among them. */
+/* Returns how many numbers could be assigned; those that wait for a grace period are not among
+ * them. */
 static inline uint32_t mr_aliases_left(const struct mr_aliases *a)
 {
 	return a->max + 1 - a->fresh + a->freed_count;
 }
 
-/* The subject's number, made if it has none; a hold is the caller's to count. */
+/* Returns the subject's number, and makes one if there is none. The caller counts the hold. */
 uint32_t mr_aliases_take(struct mr_aliases *a, const void *subject, size_t bytes, int *rc);
 
-/* Takes the number from the subject: for workers it stands for nothing from here on. The caller
- * raises the subject's version, then retires the alias. */
+/* Unassigns the number: workers no longer find a subject for it. The caller then raises the
+ * subject's version and retires the alias. */
 void mr_aliases_unassign(struct mr_aliases *a, struct mr_alias *alias);
 
-/* What the reclaim queue calls when an alias is past its grace. */
+/* Called by the reclaim queue when an alias's grace period is over. */
 void mr_aliases_release(struct mr_aliases *a, struct mr_alias *alias);
 
-/* NULL: not assigned, or out of range. */
+/* Returns NULL if the number is not assigned, or out of range. */
 static inline struct mr_alias *mr_alias_at(const struct mr_aliases *a, uint32_t number)
 {
 	if (number == 0 || number > a->max)

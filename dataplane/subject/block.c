@@ -8,8 +8,8 @@
 
 #include "dataplane/subject/router.h"
 
-/* Blocks up to this many sinks are copied at each removal, so that a small group's turns stay fair
- * and small patterns stay compact. */
+/* Blocks of up to this many sinks are copied at each removal, so that the turns of small groups
+ * stay fair and small patterns stay compact. */
 #define COPY_SINKS_MAX 32u
 
 static uint32_t count_of(const struct mr_block *b)
@@ -27,7 +27,8 @@ size_t mr_block_bytes(const struct mr_block *b)
 	return bytes_for(b->capacity);
 }
 
-/* The link that leads to the block, or the list's last link. */
+/* Returns the link to the block of (worker, group), or the list's last link. *groups: group blocks
+ * before it. */
 static mr_block_link *find_block(
 	mr_block_link *list, uint16_t worker, uint16_t group, unsigned *groups)
 {
@@ -75,7 +76,7 @@ static void append_sink(
 	atomic_store_explicit(&b->count, at + 1, memory_order_release); /* [block.count] */
 }
 
-/* Copies the living and tells where each went. */
+/* Copies the live sinks, and reports each that moved. */
 static void copy_live(
 	const struct mr_block_ops *ops, struct mr_block *to, const struct mr_block *from)
 {
@@ -95,7 +96,7 @@ static void copy_live(
 	}
 }
 
-/* Puts `fresh` (or what followed, if NULL) in the place of the block that `link` leads to. */
+/* Replaces the block that `link` leads to by `fresh`, or by the following block if NULL. */
 static void replace_block(
 	const struct mr_block_ops *ops, mr_block_link *link, struct mr_block *fresh)
 {
@@ -123,7 +124,8 @@ static int append_larger(const struct mr_block_ops *ops, mr_block_link *link,
 	return 0;
 }
 
-/* Says at the head whether its block is all there is. One of capacity 1 never changes in place. */
+/* Notes at the head that one plain sink is the whole list. A block of capacity 1 never changes in
+ * place. */
 static void mark_lone(mr_block_link *list)
 {
 	struct mr_block *b = mr_block_first(list);
@@ -175,7 +177,7 @@ struct mr_sink *mr_block_sink(
 	return &b->sinks[position];
 }
 
-/* A copy without the dead; false when there is no memory, which does no harm. */
+/* Replaces a block by a copy without dead sinks. False: no memory, which does no harm. */
 static bool compact_block(const struct mr_block_ops *ops, mr_block_link *link, uint32_t live)
 {
 	struct mr_block *old = mr_block_first(link);

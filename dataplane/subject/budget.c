@@ -3,12 +3,12 @@
 
 #include <errno.h>
 
-/* Counts of peers at the beginning; they grow. Other limits bound them. */
+/* Initial and largest number of peers' counts. Other limits bound them. */
 #define PEERS_FIRST 64u
 #define PEERS_MAX   (1u << 28)
 #define USES_MAX    (1u << 28)
 
-/* What is counted for a peer: the items of a kind, and how often it uses each. */
+/* The counts of a peer: its items of each kind, and its uses of each item. */
 enum peer_kind {
 	PEER_SUBSCRIPTIONS,
 	PEER_HOLDS,
@@ -21,15 +21,16 @@ enum peer_kind {
 	PEER_LENGTH,
 	PEER_GROUPS,
 	PEER_GROUP,
-	PEER_GROUPS_AT, /* of one pattern */
+	PEER_GROUPS_AT, /* groups on one pattern */
 	PEER_GROUP_AT,
-	PEER_IDENTICAL, /* subscriptions at one place beyond the first of each of its sessions */
+	PEER_IDENTICAL, /* subscriptions at one place, beyond the first of each session */
 };
 
-/* A peer may have this many times what one session may. */
+/* A peer may have this many times the limit of one session. */
 #define IDENTICAL_OF_PEER 16u
 
-/* A subscription uses a pattern, and as many shapes or lengths as its owner may. */
+/* Returns a bound of the uses: each subscription uses a pattern, and up to one shape or length for
+ * each of its owner's. */
 static uint32_t uses_max(const struct mr_table *t)
 {
 	uint64_t most = (uint64_t)t->limits.subscriptions_max * 2 + MR_TABLE_SHAPES_MAX;
@@ -82,7 +83,7 @@ static int refuse_with(struct mr_table *t, int error, const char *why)
 	return error;
 }
 
-/* Counts one more; `why` is for a peer that has its share. */
+/* Counts one more; `why` is the refusal if the peer has its share. */
 static int peer_take(
 	struct mr_table *t, uint64_t peer, uint64_t of, uint64_t share, const char *why)
 {
@@ -91,7 +92,8 @@ static int peer_take(
 	return rc == -EDQUOT ? refuse_with(t, rc, why) : rc;
 }
 
-/* One more use of an item; the first use takes one of the peer's share of all such items. */
+/* Counts one more use of an item. The first use also takes one of the peer's share of all such
+ * items. */
 static int item_take(struct mr_table *t, uint64_t peer, uint64_t item, uint64_t all,
 	const struct mr_share_bound *bound, const char *why)
 {
@@ -185,7 +187,7 @@ static bool is_starred(const struct mr_table *t, const struct mr_node *node)
 	"the patterns of this host or user have too many tokens (peers.share_percent of 4 times"   \
 	" tables.subscriptions_max)"
 
-/* Once for an owner, however many of its subscriptions use the shape or length: then for its peer. */
+/* Counts a use of a shape or length by the owner; the first use counts for the owner's peer too. */
 static int use_add(struct mr_table *t, uint32_t owner, enum mr_use_kind kind, uint32_t id)
 {
 	bool shape = kind == MR_USE_SHAPE;
@@ -204,7 +206,7 @@ static int use_add(struct mr_table *t, uint32_t owner, enum mr_use_kind kind, ui
 	return rc;
 }
 
-/* True if the owner does not use it any more. */
+/* Uncounts a use. True if the owner has no other use of the item. */
 static bool use_drop(struct mr_table *t, uint32_t owner, enum mr_use_kind kind, uint32_t id)
 {
 	bool shape = kind == MR_USE_SHAPE;
@@ -217,7 +219,7 @@ static bool use_drop(struct mr_table *t, uint32_t owner, enum mr_use_kind kind, 
 	return true;
 }
 
-/* Takes back the shapes of the path from `node` up to `end`, which is left out. */
+/* Uncounts the shapes of the path from `node` up to, not including, `end`. */
 static void drop_shapes(struct mr_table *t, uint32_t owner, uint32_t node, uint32_t end)
 {
 	for (; node != end; node = mr_node_at(&t->nodes, node)->parent) {
@@ -228,7 +230,7 @@ static void drop_shapes(struct mr_table *t, uint32_t owner, uint32_t node, uint3
 	}
 }
 
-/* Counts a shape of the owner's; mr_budget_path_check has compared it with the limits. */
+/* Counts a shape for the owner; mr_budget_path_check has compared it with the limits. */
 static int use_shape(struct mr_table *t, uint32_t owner, uint16_t shape)
 {
 	bool first = mr_uses_count(&t->uses, owner, MR_USE_SHAPE, shape) == 0;
@@ -290,11 +292,11 @@ static void drop_path(struct mr_table *t, uint32_t owner, uint32_t node)
 		mr_owner_at(&t->records, owner)->lengths--;
 }
 
-/* What a path would add. */
+/* The cost of a new path. */
 struct path_cost {
 	uint32_t tokens;
-	uint32_t own_shapes;  /* starred ones that the owner does not use yet */
-	uint32_t peer_shapes; /* nor any other of its peer */
+	uint32_t own_shapes;  /* starred shapes new to the owner */
+	uint32_t peer_shapes; /* starred shapes new to its peer */
 };
 
 static struct path_cost cost_of(
@@ -324,7 +326,7 @@ static struct path_cost cost_of(
 	return cost;
 }
 
-/* The same for a peer other than the bus's own. */
+/* Checks the limits of a peer other than the bus's own. */
 static int peer_path_check(struct mr_table *t, uint64_t peer, const struct path_cost *cost)
 {
 	const struct mr_share_bound *nodes = &t->bounds.nodes;
@@ -376,16 +378,17 @@ static uint64_t identical_at(const struct mr_record *rec)
 	return MR_SHARE_OF(PEER_IDENTICAL, place_id(rec));
 }
 
-/* Another one of a session that has some there: each is one more copy of each message, and sessions are many. */
+/* Counts a further subscription of a session at one place: each is one more copy of every message,
+ * and a peer may have many sessions. */
 static int use_identical(struct mr_table *t, const struct mr_record *rec)
 {
 	return peer_take(t, peer_of(t, rec), identical_at(rec),
 		(uint64_t)t->limits.identical_max * IDENTICAL_OF_PEER,
-		"the sessions of this host or user have too many subscriptions to this pattern beside"
-		" the first of each (16 times tables.identical_per_client_max)");
+		"the sessions of this host or user have too many subscriptions to this pattern"
+		" beside the first of each (16 times tables.identical_per_client_max)");
 }
 
-/* Takes one back; `identical`: it was not the first of its session. */
+/* Uncounts one; `identical`: it was not the first of its session. */
 static void drop_pattern(struct mr_table *t, const struct mr_record *rec, bool identical)
 {
 	(void)mr_uses_drop(&t->uses, rec->owner, MR_USE_PATTERN, place_id(rec));
@@ -416,7 +419,7 @@ static int use_pattern(struct mr_table *t, const struct mr_record *rec)
 	return rc;
 }
 
-/* A peer pays for the whole path, also for nodes that other paths have in common with it. */
+/* Counts the whole path for the peer, including nodes that other paths share. */
 int mr_budget_take(struct mr_table *t, const struct mr_record *rec)
 {
 	uint64_t nodes = depth_of(t, rec->node);
@@ -457,7 +460,7 @@ static uint64_t group_at(const struct mr_record *rec, uint16_t group)
 	"this host or user has its share of the queue groups on this pattern (peers.share_percent" \
 	" of 64)"
 
-/* True if one more group would be one too many. */
+/* True if the item is new to the peer and its share is used up. */
 static bool has_share(const struct mr_table *t, uint64_t peer, uint64_t item, uint64_t all,
 	const struct mr_share_bound *bound)
 {

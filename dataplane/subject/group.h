@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* group: the names of queue groups as numbers, so that a lookup compares numbers.
+/* group: names of queue groups as numbers, so that a lookup compares numbers.
  *
- * Owns      The names. A number is given out again only by mr_groups_release, after grace.
+ * Owns      The names. A number is reused only after mr_groups_release, after a grace period.
  * Threads   The table writer's thread.
  */
 #ifndef MILLRACE_SUBJECT_GROUP_H
@@ -35,14 +35,14 @@ int mr_groups_init(struct mr_groups *g, const struct mr_hash_key *hash_key,
 	struct mr_reclaim *reclaim, unsigned reclaim_kind);
 void mr_groups_fini(struct mr_groups *g);
 
-/* 0: no such group. */
+/* Returns the number of the name; 0: no such group. */
 uint16_t mr_groups_find(const struct mr_groups *g, const void *name, size_t bytes);
 
-/* One subscription more, or fewer; take returns 0 when there is no room for another name. */
+/* Count one subscription more, or less. take returns 0 when there is no room for another name. */
 uint16_t mr_groups_take(struct mr_groups *g, const void *name, size_t bytes);
 void mr_groups_drop(struct mr_groups *g, uint16_t group);
 
-/* What the reclaim queue calls when a number is past its grace. */
+/* Called by the reclaim queue when a number's grace period is over. */
 void mr_groups_release(struct mr_groups *g, uint16_t group);
 
 static inline struct mr_group *mr_group_at(const struct mr_groups *g, uint32_t group)

@@ -14,7 +14,7 @@
 
 #include "lib/base/compiler.h"
 
-/* Random for each table; a guess of it is all that stands between a client and long probes. */
+/* Random for each table. Only its secrecy keeps a client from making long probes. */
 struct mr_hash_key {
 	uint64_t word[4];
 };
@@ -35,7 +35,8 @@ static inline uint64_t mr_load32(const void *p)
 	return v;
 }
 
-/* Both halves of the 128-bit product, so that high input bits reach the low output bits too. */
+/* Combines both halves of the 128-bit product, so that high input bits affect low output bits
+ * too. */
 static inline uint64_t mr_hash_fold(uint64_t a, uint64_t b)
 {
 	unsigned __int128 product = (unsigned __int128)a * b;
@@ -43,14 +44,14 @@ static inline uint64_t mr_hash_fold(uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* Two numbers into one. */
+/* Hashes two numbers. */
 static inline uint64_t mr_hash_pair(const struct mr_hash_key *key, uint64_t a, uint64_t b)
 {
 	return mr_hash_fold(
 		mr_hash_fold(a ^ key->word[0], b ^ key->word[1]) ^ key->word[2], key->word[3]);
 }
 
-/* Texts shorter than 8 bytes as a number; together with the length it is unambiguous. */
+/* Packs a text shorter than 8 bytes into a number; together with the length it is unique. */
 static inline uint64_t mr_hash_short(const uint8_t *p, size_t bytes)
 {
 	if (bytes >= 4)
@@ -73,18 +74,18 @@ static inline uint64_t mr_hash_text(const struct mr_hash_key *key, const void *t
 			key->word[3]);
 	for (; mr_unlikely(left > 16); left -= 16, p += 16)
 		state = mr_hash_fold(mr_load64(p) ^ key->word[0], mr_load64(p + 8) ^ state);
-	/* The last loads may overlap what was read before: cheaper than a tail byte by byte. */
+	/* The last loads may overlap bytes already read: cheaper than a tail byte by byte. */
 	const uint8_t *end = p + left;
 	uint64_t low = left >= 8 ? mr_load64(p) : mr_load64(end - 16);
 	state = mr_hash_fold(low ^ key->word[0], mr_load64(end - 8) ^ state);
 	return mr_hash_fold(state ^ bytes, key->word[3]);
 }
 
-/* Hashes all prefixes of a text in one pass: each asked for is longer than the one before. */
+/* Hashes all prefixes of a text in one pass; each request must be longer than the one before. */
 struct mr_prefix_hash {
 	const struct mr_hash_key *key;
 	const uint8_t *text; /* with MR_PREFIX_SPARE readable bytes behind it */
-	uint64_t state;      /* of the whole words so far */
+	uint64_t state;      /* hash of the whole words so far */
 	size_t done;
 };
 #define MR_PREFIX_SPARE 8u
@@ -107,7 +108,8 @@ static inline uint64_t mr_prefix_hash_of(struct mr_prefix_hash *p, size_t bytes)
 		mr_hash_fold(rest ^ p->key->word[0], p->state ^ bytes) ^ bytes, p->key->word[3]);
 }
 
-/* memcmp as a call costs more than the comparison, for the lengths that subjects have. */
+/* Compares without a call of memcmp, which costs more than the comparison at the lengths of
+ * subjects. */
 static inline bool mr_text_equal(const void *a, const void *b, size_t bytes)
 {
 	const uint8_t *x = a, *y = b;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* index: chains of pool items by hash; what an item is equal to, its user knows.
+/* index: chains of pool items by hash; its user compares the items.
  *
- * Each item keeps the number of the next one of its chain. Grows by itself; when it cannot, chains
- * get longer and nothing else happens.
+ * Each item holds the number of the next one in its chain. The index grows by itself; without
+ * memory it keeps its size, and chains become longer.
  *
  * Owns      Its buckets.
  * Threads   The table writer's thread.
@@ -17,7 +17,7 @@ struct mr_index {
 	uint32_t *buckets;
 	uint32_t mask;
 	uint32_t count;
-	uint32_t *(*next)(void *arg, uint32_t item); /* where the item keeps its chain */
+	uint32_t *(*next)(void *arg, uint32_t item); /* the item's chain field */
 	uint64_t (*hash)(void *arg, uint32_t item);
 	void *arg;
 };
@@ -29,7 +29,7 @@ void mr_index_fini(struct mr_index *x);
 void mr_index_add(struct mr_index *x, uint32_t item);
 void mr_index_remove(struct mr_index *x, uint32_t item);
 
-/* The first candidate for a hash; the others follow by `next`. 0: none. */
+/* Returns the first candidate for a hash, 0: none. The others follow by `next`. */
 static inline uint32_t mr_index_first(const struct mr_index *x, uint64_t hash)
 {
 	return x->buckets[hash & x->mask];

@@ -9,7 +9,7 @@
 #include "lib/base/memory.h"
 
 #define LINES_FIRST 32u
-/* Nodes a line on average before the hash is doubled: few lines are ever full. */
+/* Nodes a line on average before the hash is doubled, so that few lines are ever full. */
 #define LINE_FILL 7u
 
 static struct mr_node_map *map_of(const struct mr_nodes *n)
@@ -85,7 +85,7 @@ static void map_put(struct mr_node_map *map, uint64_t key, uint32_t node)
 	tag_set(line, slot, mr_node_tag(key));
 }
 
-/* Room for one more. */
+/* Makes room for one more node; may double the hash. */
 static int map_ready(struct mr_nodes *n)
 {
 	struct mr_node_map *old = map_of(n);
@@ -118,7 +118,8 @@ static void map_add(struct mr_nodes *n, uint64_t key, uint32_t node)
 	n->map_live++;
 }
 
-/* The slot's number stays: a lookup that has read the tag may read it yet. */
+/* Removes a node from the hash. The slot keeps its number, because a lookup that has read the tag
+ * may still read it. */
 static void map_remove(struct mr_nodes *n, uint64_t key, uint32_t node)
 {
 	struct mr_node_map *map = map_of(n);
@@ -245,7 +246,7 @@ static int name_set(struct mr_nodes *n, struct mr_node *node, const void *text, 
 	return 0;
 }
 
-/* A node that nobody can find yet. */
+/* Makes a node that no reader can find yet. */
 static uint32_t node_new(struct mr_nodes *n, uint32_t parent, enum mr_node_kind kind,
 	const void *text, size_t bytes, int *rc)
 {
@@ -310,7 +311,7 @@ uint32_t mr_nodes_find(const struct mr_nodes *n, uint32_t parent, const void *te
 	return 0;
 }
 
-/* What the parent knows of its children lets a lookup skip the hash. */
+/* Updates the parent's knowledge of its children, which lets a lookup skip the hash. */
 static void tell_parent(struct mr_nodes *n, const struct mr_node *node, uint32_t index, bool more)
 {
 	if (node->kind == MR_NODE_STAR) {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* node: where patterns, literals and byte prefixes hang, found by one hash over (parent, text).
+/* node: the places of patterns, literals and byte prefixes, found by one hash over (parent, text).
  *
  * A literal pattern or a byte prefix is one node with its whole text, below a parent that is only a
- * number. A pattern with wildcards is a path of trie nodes, one a token; a '*' is also known to its
- * parent as its one star child, a '>' is the tail list of the node before it. A node's key is made of its parent's key and its own text: where
- * a path may stand in the hash is known without looking at the nodes on the way.
+ * number. A pattern with wildcards is a path of trie nodes, one a token. A parent also knows the
+ * child for '*' directly; a '>' is the tail list of the node before it. A node's key is computed
+ * from its parent's key and its own text, so the place of a path in the hash is known without a
+ * look at the nodes on the way.
  *
- * Owns      Its nodes; a retired one is the reclaim queue's until mr_nodes_release.
+ * Owns      Its nodes; a retired one belongs to the reclaim queue until mr_nodes_release.
  * Threads   Changes: the table writer's thread. mr_nodes_probe, mr_node_*: workers too.
  * Ordering  [node.slot] release of a slot of the hash, or of a star child -> acquire of it: the
  *           node is complete, and never changes its name.
@@ -28,7 +29,7 @@
 #include "dataplane/subject/pool.h"
 #include "dataplane/subject/shape.h"
 
-/* Parents that are no nodes; as with the root, the number is the key. */
+/* Parents that are not nodes; their numbers serve as keys, as the root's does. */
 #define MR_NODE_LITERALS 0u
 #define MR_NODE_PREFIXES UINT32_MAX
 /* The trie's root. */
@@ -39,9 +40,9 @@
 
 enum mr_node_kind { MR_NODE_FREE, MR_NODE_FLAT, MR_NODE_TOKEN, MR_NODE_STAR };
 
-/* One cache line: a visit is one miss. */
+/* One cache line, so a visit costs one cache miss. */
 struct mr_node {
-	uint64_t key; /* hash of (parent's key, text) */
+	uint64_t key; /* hash of (key of the parent, text) */
 	mr_block_link exact;
 	uint32_t parent;
 	uint8_t kind;
@@ -50,8 +51,8 @@ struct mr_node {
 	union {
 		struct { /* MR_NODE_TOKEN, MR_NODE_STAR */
 			mr_block_link tail;
-			_Atomic uint32_t literals; /* children by a token */
-			_Atomic uint32_t star;     /* the child by a '*' */
+			_Atomic uint32_t literals; /* number of children for a token */
+			_Atomic uint32_t star;     /* the child for '*' */
 			union {
 				char near[MR_NODE_TOKEN_NEAR];
 				char *far;
@@ -67,12 +68,12 @@ _Static_assert(sizeof(struct mr_node) == MR_CACHE_LINE, "a node is one cache lin
 
 #define MR_NODE_LINE_SLOTS 12
 
-/* One cache line of the hash. A node is in the line its key says or, past full ones, in one after
- * it. */
+/* One cache line of the hash. A node is in the line that its key selects or, after full lines, in a
+ * later one. */
 struct mr_node_line {
-	_Atomic uint64_t tags_low; /* a byte a slot, of its node's key; 0: empty */
+	_Atomic uint64_t tags_low; /* one byte a slot, from its node's key; 0: empty */
 	_Atomic uint32_t tags_high;
-	_Atomic uint32_t passed; /* so many nodes are further on because this line was full */
+	_Atomic uint32_t passed; /* nodes that are in later lines because this one was full */
 	_Atomic uint32_t nodes[MR_NODE_LINE_SLOTS];
 };
 _Static_assert(sizeof(struct mr_node_line) == MR_CACHE_LINE, "a look into the hash is one line");
@@ -85,8 +86,8 @@ struct mr_node_map {
 /* A search in the hash. */
 struct mr_node_probe {
 	uint64_t key;
-	uint64_t matches; /* slots of the line whose tag is the key's */
-	uint64_t passed;  /* lines looked at before this one */
+	uint64_t matches; /* slots of the line whose tag matches the key */
+	uint64_t passed;  /* lines searched before this one */
 };
 
 struct mr_nodes {
@@ -95,7 +96,7 @@ struct mr_nodes {
 	struct mr_hash_key hash_key;
 	_Atomic(struct mr_node_map *) map;  /* [node.map] */
 	_Atomic uint64_t prefix_lengths[4]; /* bit n: there is a prefix of n bytes (0..255) */
-	uint64_t star_hash;                 /* of "*" */
+	uint64_t star_hash;                 /* hash of "*" */
 	struct mr_shapes shapes;
 	/* writer only */
 	uint32_t prefixes_of[MR_SUBJECT_BYTES_MAX + 1];
@@ -110,21 +111,23 @@ int mr_nodes_init(struct mr_nodes *n, uint32_t nodes_max, struct mr_reclaim *rec
 	unsigned reclaim_node, unsigned reclaim_memory);
 void mr_nodes_fini(struct mr_nodes *n);
 
-/* What the reclaim queue calls when a node, or a hash, is past its grace. */
+/* Called by the reclaim queue when the grace period of a node, or of a hash, is over. */
 void mr_nodes_release(struct mr_nodes *n, uint32_t node);
 void mr_nodes_release_map(struct mr_nodes *n, struct mr_node_map *map);
 
-/* The child with that text, made if there is none; MR_NODE_STAR goes with the text "*". */
+/* Returns the child with that text, and makes it if there is none. MR_NODE_STAR goes with the text
+ * "*". */
 uint32_t mr_nodes_child(struct mr_nodes *n, uint32_t parent, enum mr_node_kind kind,
 	const void *text, size_t bytes, int *rc);
 
-/* Without making anything; 0: there is none. */
+/* Returns the child with that text, or 0; makes nothing. */
 uint32_t mr_nodes_find(const struct mr_nodes *n, uint32_t parent, const void *text, size_t bytes);
 
-/* Retires the node if nothing hangs at it, and then its parents. */
+/* Retires the node if it is empty, then its parents likewise. */
 void mr_nodes_prune(struct mr_nodes *n, uint32_t node);
 
-/* Writes the pattern or prefix that the node and `tail` stand for, without terminating it. */
+/* Writes the pattern or prefix that the node and `tail` stand for, not terminated; returns its
+ * bytes. */
 size_t mr_nodes_text(
 	const struct mr_nodes *n, uint32_t node, bool tail, char out[static MR_SUBJECT_BYTES_MAX]);
 
@@ -158,7 +161,7 @@ static inline struct mr_node_line *mr_node_map_line(const struct mr_node_map *ma
 	return &map->lines[at & map->mask];
 }
 
-/* The top bit of each byte that is zero, exactly. */
+/* Sets the top bit of each byte that is zero, and no other. */
 static inline uint64_t mr_zero_bytes(uint64_t bytes)
 {
 	const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f);
@@ -166,7 +169,7 @@ static inline uint64_t mr_zero_bytes(uint64_t bytes)
 	return ~(((bytes & low) + low) | bytes | low);
 }
 
-/* Bit 8s: slot s of the first eight has that tag, bit 8s + 1: slot 8 + s. */
+/* Returns the slots with that tag. Bit 8s: slot s of the first eight; bit 8s + 1: slot 8 + s. */
 static inline uint64_t mr_node_line_match(const struct mr_node_line *line, uint64_t tag)
 {
 	uint64_t tags = tag * UINT64_C(0x0101010101010101);
@@ -190,8 +193,8 @@ static inline struct mr_node_probe mr_node_probe_begin(const struct mr_node_map 
 		key, mr_node_line_match(mr_node_map_line(map, key), mr_node_tag(key)), 0};
 }
 
-/* The next node that may have the key; 0: none. Without a branch for most keys, as whether there is
- * a node cannot be predicted. */
+/* Returns the next node that may have the key; 0: none. Without a branch for most keys, because
+ * whether a node exists cannot be predicted. */
 static inline uint32_t mr_node_probe_next(const struct mr_node_map *map, struct mr_node_probe *p)
 {
 	struct mr_node_line *line = mr_node_map_line(map, p->key + p->passed);
@@ -204,7 +207,7 @@ static inline uint32_t mr_node_probe_next(const struct mr_node_map *map, struct 
 		line = mr_node_map_line(map, p->key + ++p->passed);
 		matches = mr_node_line_match(line, mr_node_tag(p->key));
 	}
-	/* Without a match slot 7 is read and not used. */
+	/* Without a match slot 7 is read and its value ignored. */
 	uint32_t node =
 		atomic_load_explicit(&line->nodes[mr_node_line_slot(matches | UINT64_C(1) << 56)],
 			memory_order_acquire); /* [node.slot] */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pool: items of one size by number, in one reserved stretch of memory that never moves.
  *
- * A number is half a pointer's size and items have no allocator header: that is most of what keeps
- * a subscription small. Number 0 means none. The lowest 4 bytes of a free item are the pool's.
+ * A number is half the size of a pointer, and items have no allocator header: that keeps a
+ * subscription small. Number 0 means none. The lowest 4 bytes of a free item belong to the pool.
  *
- * Owns      Its memory, until fini; what was once in use is not given back before.
+ * Owns      Its memory, until fini; pages once in use are not returned before.
  * Threads   alloc and free: the table writer's thread. at: also readers that got the number through
  *           an acquire load.
  * Errors    alloc returns 0 when all items are in use.
@@ -20,21 +20,21 @@ struct mr_pool {
 	uint8_t *items;
 	uint32_t item_bytes;
 	uint32_t items_max;
-	uint32_t fresh; /* never used from here on */
+	uint32_t fresh; /* first item never used */
 	uint32_t freed; /* head of the list of free items */
 	uint32_t used;
 	bool huge;
 };
 
-/* `item_bytes` from 4 on. `huge`: readers go from item to item at random, so that 2 MiB pages are
- * worth what they waste. -ENOMEM. */
+/* `item_bytes` from 4 up. `huge` asks for 2 MiB pages: worth their waste if readers access items at
+ * random. -ENOMEM. */
 int mr_pool_init(struct mr_pool *p, uint32_t item_bytes, uint32_t items_max, bool huge);
 void mr_pool_fini(struct mr_pool *p);
 
-/* A zeroed item's number, or 0. */
+/* Returns the number of a zeroed item, or 0. */
 uint32_t mr_pool_alloc(struct mr_pool *p);
 void mr_pool_free(struct mr_pool *p, uint32_t index);
-/* What it takes up, in whole pages. */
+/* Returns the resident memory, in whole pages. */
 size_t mr_pool_memory_bytes(const struct mr_pool *p);
 
 static inline void *mr_pool_at(const struct mr_pool *p, uint32_t index)

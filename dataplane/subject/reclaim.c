@@ -79,7 +79,7 @@ void mr_reclaim_defer(struct mr_reclaim *q, unsigned kind, uintptr_t value)
 	q->unstarted++;
 }
 
-/* One token covers all that was deferred since the last one. */
+/* Takes one token for all pieces deferred since the last one. */
 static void start_grace_period(struct mr_reclaim *q)
 {
 	if (q->unstarted == 0)
@@ -105,7 +105,7 @@ uint32_t mr_reclaim_run(struct mr_reclaim *q)
 	while (q->count > 0) {
 		uint64_t token = item_at(q, 0)->token;
 		if (token == 0)
-			break; /* deferred by a release in this very loop */
+			break; /* deferred by a release in this loop */
 		if (token != passed && !is_over(q, token))
 			break;
 		passed = token;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* record: who asked for what, so that it can be taken back: owners, and a record for each of their
- * subscriptions and alias holds. Workers never look at it.
+/* record: the subscriptions and alias holds of each owner, so that they can be removed. Workers
+ * never read it.
  *
  * Owns      Its records and owners. An owner exists while it has records.
  * Threads   The table writer's thread.
- * Errors    0 for none.
+ * Errors    0: none.
  */
 #ifndef MILLRACE_SUBJECT_RECORD_H
 #define MILLRACE_SUBJECT_RECORD_H
@@ -24,10 +24,10 @@ struct mr_record {
 	uint32_t owner;
 	uint32_t id; /* sub_id or alias */
 	uint32_t chain;
-	uint32_t before; /* among the owner's records */
+	uint32_t before; /* in the list of the owner's records */
 	uint32_t after;
-	uint32_t node;     /* subscription: where it hangs */
-	uint32_t position; /* and where in its block */
+	uint32_t node;     /* subscription: its node */
+	uint32_t position; /* index in the node's block */
 	uint16_t group;
 	uint8_t kind;
 	bool tail;
@@ -38,11 +38,11 @@ struct mr_owner_record {
 	uint32_t slot;
 	uint32_t generation;
 	uint32_t chain;
-	uint32_t first; /* record */
+	uint32_t first; /* its first record */
 	uint64_t peer;
 	uint16_t worker;
-	uint16_t shapes;  /* starred ones that it uses: see use.h */
-	uint16_t lengths; /* of its prefixes */
+	uint16_t shapes;  /* starred shapes in use: see use.h */
+	uint16_t lengths; /* prefix lengths in use */
 };
 
 struct mr_records {
@@ -60,7 +60,7 @@ uint32_t mr_records_owner(const struct mr_records *r, const struct mr_owner *o);
 uint32_t mr_records_find(
 	const struct mr_records *r, uint32_t owner, enum mr_record_kind kind, uint32_t id);
 
-/* The caller fills in what the record says; the owner is made when it is new. */
+/* Adds a record, and the owner if it is new. The caller fills in the other fields. */
 uint32_t mr_records_add(
 	struct mr_records *r, const struct mr_owner *o, enum mr_record_kind kind, uint32_t id);
 void mr_records_remove(struct mr_records *r, uint32_t record);

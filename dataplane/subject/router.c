@@ -11,10 +11,10 @@
 #include "dataplane/subject/walk.h"
 
 #define WAYS 4u
-/* A route has so many bits. */
+/* Largest value of the field `far` of a route. */
 #define FAR_MAX 0x7fffu
 
-/* What a cached route may hold; larger ones are built in the arena each time. */
+/* The room of a cached route; a larger one goes to the large entries or the arena. */
 #define CACHE_SPANS   11u
 #define CACHE_GROUPS  4u
 #define CACHE_MEMBERS 8u
@@ -22,17 +22,17 @@
 #define ALIAS_GROUPS  2u
 #define ALIAS_MEMBERS 2u
 
-/* Routes that no cache entry has room for: as many are kept, each with so many bytes of arrays. */
+/* Routes too large for a cache entry: this many are kept, each with LARGE_BYTES of arrays. */
 #define LARGE_ROUTES 8u
 #define LARGE_BYTES  (256u << 10)
 
-/* Beyond room for one route of the largest kind: that many bytes for routes that found no place. */
+/* Arena for routes without a place, in addition to one route of the largest kind. */
 #define ARENA_SPARE_BYTES (1u << 20)
 
-/* What a lookup reads first. `sum` is 0 in a place that was never filled. */
+/* The part of an entry that a lookup reads first. `sum` is 0 in an entry that was never filled. */
 struct place {
 	uint64_t sum;
-	uint64_t period; /* when it was last handed out: in the current one it must stay */
+	uint64_t period; /* last one in which it was handed out; unchanged until that ends */
 	uint32_t bucket_subject;
 	uint32_t bucket_first;
 	struct mr_route route;
@@ -54,13 +54,13 @@ struct alias_entry {
 };
 _Static_assert(sizeof(struct alias_entry) == 3 * MR_CACHE_LINE, "there may be many aliases");
 
-/* Its arrays stand in the router's `large_arrays`. */
+/* A large route; its arrays are in the router's `large_arrays`. */
 struct large_entry {
 	alignas(MR_CACHE_LINE) struct place place;
 	char subject[MR_SUBJECT_BYTES_MAX + 1];
 };
 
-/* Where a route's arrays go, and how much they take. */
+/* The memory of a route and its arrays. */
 struct room {
 	struct place *place;
 	struct mr_sink_span *spans;
@@ -82,14 +82,14 @@ struct mr_router {
 	uint8_t *arena;
 	size_t arena_bytes;
 	size_t footprint_bytes;
-	/* the worker's */
+	/* the worker's own */
 	uint64_t period;
 	size_t arena_used;
 	bool full;
 	struct mr_router_counters counters;
 };
 
-/* A subject that is looked for. */
+/* The subject to look up. */
 struct key {
 	const char *subject;
 	size_t bytes;
@@ -103,7 +103,7 @@ static size_t arena_worst_bytes(void)
 		       (sizeof(struct mr_route_group) + sizeof(struct mr_sink_span));
 }
 
-/* Parts of the router's one mapping, one after the other; the first pass only measures. */
+/* Reserves the next part of the router's one mapping; with base NULL it only adds up the size. */
 static void *reserve_part(uint8_t *base, size_t *used, size_t bytes)
 {
 	void *at = base != NULL ? base + *used : NULL;
@@ -144,8 +144,8 @@ int mr_router_new(
 		(entries & (entries - 1)) != 0)
 		return -EINVAL;
 	lay_out(NULL, t, entries, &bytes);
-	/* A mapping, as it is zero without being touched: aliases and overflow are mostly unused.
-	 */
+	/* A mapping is zero without being touched; most aliases and most of the arena are never
+	 * used. */
 	void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (base == MAP_FAILED)
 		return -ENOMEM;
@@ -173,7 +173,7 @@ void mr_router_free(struct mr_router *r)
 	munmap(r, r->footprint_bytes);
 }
 
-/* All routes handed out so far may be overwritten from here on. */
+/* Ends the period: all routes handed out so far may be overwritten. */
 static void period_end(struct mr_router *r)
 {
 	r->period++;
@@ -185,7 +185,7 @@ void mr_router_online(struct mr_router *r)
 {
 	period_end(r);
 	rte_rcu_qsbr_thread_online(r->t->qsbr, r->worker);
-	/* Going online reads the token without acquiring; this does [table.grace]. */
+	/* thread_online reads the token without acquire; this report acquires [table.grace]. */
 	rte_rcu_qsbr_quiescent(r->t->qsbr, r->worker);
 }
 
@@ -224,7 +224,7 @@ const struct mr_router_counters *mr_router_counters(const struct mr_router *r)
 	return &r->counters;
 }
 
-/* Whether the place still says what the table says; hands it out if so. */
+/* True if the place is up to date with the table; then it counts as handed out. */
 static inline bool place_hit(struct mr_router *r, struct place *p)
 {
 	if (mr_unlikely(p->sum != mr_table_version(r->t, p->bucket_subject, p->bucket_first)))
@@ -233,7 +233,7 @@ static inline bool place_hit(struct mr_router *r, struct place *p)
 	return true;
 }
 
-/* What was true when a walk began: a change during it makes the result stale, not wrong. */
+/* Notes the versions before a walk: a change during the walk makes the result stale, not wrong. */
 static void place_begin(const struct mr_router *r, struct place *p, const struct key *k)
 {
 	const char *dot = memchr(k->subject, '.', k->bytes);
@@ -268,7 +268,7 @@ static bool walk_fits(const struct mr_walk *w, uint32_t spans, uint32_t groups, 
 	return mr_walk_spans(w) <= spans && w->group_count <= groups && w->member_count <= members;
 }
 
-/* Writes the walk's result into a place; `begun` is from before the walk. */
+/* Writes the walk's result into a place; `begun` holds the versions from before the walk. */
 static const struct mr_route *fill_place(const struct mr_router *r, const struct room *room,
 	const struct place *begun, const char *subject, const struct key *k)
 {
@@ -295,7 +295,7 @@ static const struct mr_route *fill_place(const struct mr_router *r, const struct
 	return &room->place->route;
 }
 
-/* For a route that has no place in the cache. */
+/* Writes a route that has no place in the cache. */
 static const struct mr_route *fill_arena(
 	struct mr_router *r, const struct place *begun, const struct key *k)
 {
@@ -319,7 +319,8 @@ static const struct mr_route *fill_arena(
 	return fill_place(r, &room, begun, subject, k);
 }
 
-/* The way to overwrite: an empty one, else the one unused for longest; WAYS if all are held. */
+/* Returns the way to overwrite: an empty one, else the one unused for longest; WAYS if all are in
+ * use. */
 static unsigned find_victim(const struct mr_router *r, uint32_t set)
 {
 	uint64_t oldest = r->period;
@@ -367,7 +368,7 @@ static uint32_t set_of(const struct mr_router *r, uint64_t hash)
 	return (uint32_t)(hash >> 12) & r->set_mask;
 }
 
-/* One of those that are too large for the cache's entries. */
+/* Finds a route among those too large for the cache. */
 static const struct mr_route *large_find(struct mr_router *r, const struct key *k)
 {
 	for (unsigned i = 0; i < LARGE_ROUTES; i++) {
@@ -377,7 +378,7 @@ static const struct mr_route *large_find(struct mr_router *r, const struct key *
 			e->place.route.bytes != k->bytes ||
 			!mr_text_equal(e->subject, k->subject, k->bytes))
 			continue;
-		/* One that is out of date is left to who holds it, and never hit again. */
+		/* A stale entry stays for the route's holders, and is never hit again. */
 		if (place_hit(r, &e->place)) {
 			r->counters.cache_hits++;
 			return &e->place.route;
@@ -386,7 +387,7 @@ static const struct mr_route *large_find(struct mr_router *r, const struct key *
 	return NULL;
 }
 
-/* The one unused for longest; NULL: all are in use. */
+/* Returns the entry unused for longest; NULL: all are in use. */
 static struct large_entry *large_victim(struct mr_router *r)
 {
 	struct large_entry *oldest = NULL;
@@ -403,7 +404,7 @@ static struct large_entry *large_victim(struct mr_router *r)
 	return oldest;
 }
 
-/* Arrays of the walk's result in room for `bytes`; false: it has not as much. */
+/* Lays out arrays for the walk's result in `bytes` at `base`; false: they do not fit. */
 static bool lay_arrays(const struct mr_walk *w, uint8_t *base, size_t bytes, struct room *room)
 {
 	size_t used = 0;
@@ -446,7 +447,7 @@ MR_ALWAYS_INLINE const struct mr_route *cache_look(struct mr_router *r, const st
 			r->counters.cache_hits++;
 			return &e->place.route;
 		}
-		/* Not to be found again; who holds it may go on reading it. */
+		/* The entry cannot be found again; holders of the route may go on reading it. */
 		r->counters.cache_invalidations++;
 		r->tags[set][way] = 0;
 		return NULL;
@@ -459,7 +460,7 @@ static const struct mr_route *cache_find(struct mr_router *r, const struct key *
 	return cache_look(r, k);
 }
 
-/* The subject is well-formed and not in the cache. */
+/* Walks the table for a subject that is well-formed and not in the cache. */
 static __attribute__((noinline)) const struct mr_route *cache_miss(
 	struct mr_router *r, const struct key *k)
 {
@@ -521,8 +522,8 @@ static __attribute__((noinline)) const struct mr_route *alias_miss(
 		goto unknown;
 	struct key k = {alias->subject, alias->bytes, alias->hash};
 	place_begin(r, &begun, &k);
-	/* Taking an alias away empties its slot, then raises the version: had that version been
-	 * seen, the slot would be seen empty now. */
+	/* The writer empties the slot, then raises the version. So if the version read above
+	 * already included that change, the slot reads empty here. */
 	if (mr_alias_at(&r->t->aliases, number) != alias)
 		goto unknown;
 	struct alias_entry *e = &r->aliases[number];
@@ -587,7 +588,7 @@ size_t mr_route_copy_bytes_max(void)
 	return arena_worst_bytes();
 }
 
-/* The widest come first, so each stands aligned. */
+/* The widest arrays come first, so all are aligned. */
 const struct mr_route *mr_route_copy(const struct mr_route *route, void *to)
 {
 	struct mr_route *copy = to;

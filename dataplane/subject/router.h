@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* router: one worker's way to read the table: subject or alias in, route out.
  *
- * Owns      mr_router_new allocates all it will ever need; mr_router_free before mr_table_free. A
- *           route belongs to the router. It stays as it is until the worker's next
- *           mr_router_quiescent, mr_router_offline or mr_router_forget, and must not be touched
- *           after that.
+ * Owns      mr_router_new allocates all that it will ever need; call mr_router_free before
+ *           mr_table_free. A route belongs to the router. It stays unchanged until the worker's
+ *           next mr_router_quiescent, mr_router_offline or mr_router_forget, and must not be
+ *           touched after that.
  * Threads   new and free: the table writer's thread, while the worker does not run. All else: the
  *           worker's thread only.
  * Ordering  [table.version], [table.grace]: see table.h.
@@ -33,14 +33,13 @@ struct mr_sink_span {
 	uint32_t count;
 };
 
-/* Plain subscribers of another worker, met in a walk. True: that is enough, no others are visited. */
+/* Visits plain subscribers of another worker during a walk. True: enough, no others are visited. */
 typedef bool (*mr_far_visit)(void *arg, unsigned worker, const struct mr_sink_span *span);
 
-/* A queue group with interest: its members over all workers are some of the route's member spans.
- */
+/* A queue group with interest. Its members on all workers are some of the route's member spans. */
 struct mr_route_group {
 	uint32_t group;   /* the name's number in the table */
-	uint32_t members; /* those already gone included */
+	uint32_t members; /* including members already gone */
 	uint32_t span_first;
 	uint32_t span_count;
 };
@@ -54,17 +53,17 @@ struct mr_route {
 	uint32_t group_count : 20;
 	uint32_t span_count : 12;
 	uint16_t far : 15; /* plain subscribers of other workers; 32,767: that many or more */
-	uint16_t cut : 1;  /* some of one session's are left out; see mr_route_cut */
+	uint16_t cut : 1;  /* some sinks of one session are left out; see mr_route_cut */
 	uint8_t bytes;
 	uint8_t sinks : 6; /* this worker's plain subscribers; 63: that many or more */
-	bool interest : 1; /* somebody gets a copy, unless all are gone by now */
-	bool large : 1; /* many sinks or groups, MR_ROUTE_LARGE of both together; or several of one session */
-	uint64_t hash; /* of the subject */
+	bool interest : 1; /* there are subscribers, unless all are gone by now */
+	bool large : 1;    /* MR_ROUTE_LARGE sinks and groups or more, or a session has several */
+	uint64_t hash;     /* hash of the subject */
 };
 
 #define MR_ROUTE_LARGE 64u
 
-/* The group member chosen. */
+/* The chosen member of a group. */
 struct mr_member {
 	uint16_t worker;
 	uint8_t water;
@@ -73,7 +72,7 @@ struct mr_member {
 	uint32_t sub_id;
 };
 
-/* Written by the worker alone; others read a copy that the worker made. */
+/* Written by the worker alone; others read a copy that the worker makes. */
 struct mr_router_counters {
 	uint64_t alias_hits;
 	uint64_t alias_fills;
@@ -81,85 +80,89 @@ struct mr_router_counters {
 	uint64_t cache_hits;
 	uint64_t cache_misses;
 	uint64_t cache_evictions;
-	uint64_t cache_invalidations; /* found, but the table had changed under it */
+	uint64_t cache_invalidations; /* found, but changed in the table since */
 	uint64_t malformed;           /* subjects refused */
-	uint64_t overflows;           /* routes too large to be cached */
+	uint64_t overflows;           /* routes too large for an entry of the cache */
 	uint64_t spills;              /* routes not cached because a whole set was in use */
-	uint64_t full;                /* lookups refused until the routes held are let go of */
-	uint64_t visits;              /* nodes looked at in all walks */
-	uint64_t visits_max;          /* and in the longest one */
+	uint64_t full;                /* lookups refused until held routes are released */
+	uint64_t visits;              /* nodes visited in all walks */
+	uint64_t visits_max;          /* nodes visited in the longest walk */
 };
 
-/* `worker` below the table's workers, one router each; `cache_entries` a power of two from 4 to
- * MR_ROUTER_CACHE_MAX, or 0 for the default. Registers `worker` with the QSBR variable, offline.
- * -EINVAL, -ENOMEM. */
+/* `worker` is below the table's workers and has one router. `cache_entries` is a power of two from
+ * 4 to MR_ROUTER_CACHE_MAX, or 0 for the default. Registers `worker` with the QSBR variable,
+ * offline. -EINVAL, -ENOMEM. */
 int mr_router_new(
 	struct mr_table *t, unsigned worker, uint32_t cache_entries, struct mr_router **out);
 void mr_router_free(struct mr_router *r);
 
-/* Before the first lookup and after sleeping; before sleeping, as reclamation must not wait for a
- * sleeper; and once a loop. All three end the life of routes handed out. */
+/* online: before the first lookup and after sleep. offline: before sleep, so that reclamation does
+ * not wait for a sleeper. quiescent: once a round. All three end the life of the routes handed out.
+ */
 void mr_router_online(struct mr_router *r);
 void mr_router_offline(struct mr_router *r);
 void mr_router_quiescent(struct mr_router *r);
 
-/* The route of a subject, never NULL merely because nobody is interested (see route->interest).
- * The subject is read while the call lasts and must not change under it; nothing beyond `bytes` is
- * read. NULL: malformed, and `*fault` names it; or `*fault` is MR_SUBJECT_OK: so many routes are
- * held that there is no room for another; let go of them and ask again. `fault` is written only
- * when NULL is returned. */
+/* Returns the route of a subject, also if nobody subscribes (see route->interest). The subject is
+ * read during the call, must not change meanwhile, and nothing beyond `bytes` is read. NULL:
+ * malformed, named by `*fault`; or, with `*fault` MR_SUBJECT_OK, no room because too many routes
+ * are held: release them and ask again. `fault` is written only when NULL is returned. */
 const struct mr_route *mr_router_subject(
 	struct mr_router *r, const void *subject, size_t bytes, enum mr_subject_fault *fault);
 
-/* The route of an alias. NULL: not assigned or out of range, or, if mr_router_full, no room. */
+/* Returns the route of an alias. NULL: not assigned or out of range, or, if mr_router_full, no
+ * room. */
 const struct mr_route *mr_router_alias(struct mr_router *r, uint32_t alias);
 
-/* The last lookup that returned NULL did so for want of room. Cleared by quiescence, and by forget. */
+/* True if the last lookup that returned NULL found no room. Cleared by quiescence and by forget. */
 bool mr_router_full(const struct mr_router *r);
 
-/* For a worker that holds no route now, and is in the midst of a round: ends the life of those handed
- * out, as quiescence would, and reports nothing. */
+/* Ends the life of the routes handed out, like quiescence, but reports nothing. For a worker that
+ * holds no route now and is in the middle of a round. */
 void mr_router_let_go(struct mr_router *r);
 
-/* For a worker that holds no route now, and is in the midst of what it must not report quiescence in.
- * If full, all routes may be overwritten from here on: ask again. False: that is not why. */
+/* If full, allows all routes to be overwritten: ask again. False: the router was not full. For a
+ * worker that holds no route now and must not report quiescence here. */
 bool mr_router_forget(struct mr_router *r);
 
 const struct mr_router_counters *mr_router_counters(const struct mr_router *r);
 
-/* Visits the plain subscribers that other workers have of the route's subject, those already gone
- * included. Costs a walk: a route knows the workers alone. */
+/* Visits the plain subscribers of the route's subject on other workers, including those already
+ * gone. Costs a walk, because a route holds only the numbers of their workers. */
 void mr_router_far(
 	struct mr_router *r, const struct mr_route *route, mr_far_visit visit, void *arg);
 
-/* Equal for two routes of one subject only if nothing changed between them. */
+/* Returns a number that is equal for two routes of one subject only if nothing changed between
+ * them. */
 uint64_t mr_route_version(const struct mr_route *route);
 
-/* This worker's plain subscriptions that the message does not reach, as their sessions have so many others. */
+/* Returns how many plain subscriptions of this worker the message does not reach, because their
+ * sessions have too many others. */
 static inline uint32_t mr_route_cut(const struct mr_route *route)
 {
 	return route->cut ? route->spans[route->span_count].count : 0;
 }
 
-/* A copy of a route with all that it points to but the sinks: it stays as it is. */
+/* Copy a route with everything that it points to but the sinks; a copy is not overwritten. */
 size_t mr_route_copy_bytes(const struct mr_route *route);
 size_t mr_route_copy_bytes_max(void);
 const struct mr_route *mr_route_copy(const struct mr_route *route, void *to);
 
-/* The worker's last report of quiescence. */
+/* Returns the worker's last report of quiescence. */
 uint64_t mr_router_reported(const struct mr_router *r);
-/* Tells the table writer which routes the worker keeps over its reports: it looked them up after the report
- * `oldest`. 0: none. Called before the next report, it keeps the sinks of these routes in memory. */
+/* Tells the table writer which routes the worker keeps over its reports: those looked up after the
+ * report `oldest`; 0: none. Called before the next report, it keeps the sinks of these routes in
+ * memory. */
 void mr_router_hold(struct mr_router *r, uint64_t oldest);
 
-/* False once the subscription is gone; the sink is to be skipped then. */
+/* False once the subscription is gone; skip the sink then. */
 static inline bool mr_sink_live(const struct mr_sink *s)
 {
 	return !(atomic_load_explicit(&s->flags, memory_order_relaxed) & MR_SINK_GONE);
 }
 
-/* The member whose turn it is, of the route's group `g` (0..group_count-1); turns that count up by
- * one go round. False: all are gone. */
+/* Picks the next live member of the route's group `g` (0..group_count-1); a `turn` that counts up
+ * by one visits all members in rotation. False: all are gone. */
 bool mr_route_group_pick(
 	const struct mr_route *route, uint32_t g, uint32_t turn, struct mr_member *out);
 

@@ -77,7 +77,7 @@ void mr_shapes_drop(struct mr_shapes *s, uint16_t slot)
 	assert(slot != MR_SHAPE_ROOT && shape->nodes > 0);
 	if (--shape->nodes > 0)
 		return;
-	/* A node goes before its parent does, so nothing hangs below an empty shape. */
+	/* A node is removed before its parent, so an empty shape has no children. */
 	assert(mr_shapes_below(s, slot) == 0);
 	if (costs_budget(shape))
 		s->deep--;

@@ -11,7 +11,7 @@
 #include "dataplane/subject/budget.h"
 #include "dataplane/subject/table_impl.h"
 
-/* Changes reclaim by themselves when so many pieces wait; at most once in as many changes. */
+/* A change also reclaims when this many pieces wait, at most once in as many changes. */
 #define RECLAIM_PENDING 1024u
 
 #define SUBSCRIPTIONS_DEFAULT (1u << 20)
@@ -39,7 +39,7 @@ static void release_item(void *arg, unsigned kind, uintptr_t value)
 	}
 }
 
-/* A block was compacted: the record of the sink must know where it stands now. */
+/* Updates the record of a sink that moved when its block was copied. */
 static void sink_moved(void *arg, const struct mr_sink *sink, uint32_t position)
 {
 	struct mr_table *t = arg;
@@ -85,7 +85,8 @@ static int limits_parse(const struct mr_table_limits *in, const struct rte_rcu_q
 	return 0;
 }
 
-/* To be asked when all have reported. */
+/* True if a worker holds a route from before the token. Ask only after all workers have
+ * reported. */
 static bool is_held(const void *table, uint64_t token)
 {
 	const struct mr_table *t = table;
@@ -185,7 +186,7 @@ void mr_table_free(struct mr_table *t)
 	free(t);
 }
 
-/* A subscription's text, taken apart once. */
+/* A subscription, parsed once. */
 struct spec {
 	enum mr_sub_kind kind;
 	const char *text;
@@ -218,7 +219,7 @@ static int spec_parse(struct spec *s)
 
 static void raise_version(_Atomic uint64_t *version)
 {
-	/* One writer: no read-modify-write is needed. */
+	/* There is one writer, so no read-modify-write is needed. */
 	uint64_t now = atomic_load_explicit(version, memory_order_relaxed);
 
 	atomic_store_explicit(version, now + 1, memory_order_release); /* [table.version] */
@@ -231,7 +232,7 @@ static void raise_text(struct mr_table *t, const char *text, size_t bytes)
 	raise_version(&t->versions[mr_table_bucket(hash)]);
 }
 
-/* Tells the routers which routes may be wrong: of one subject, of a first token, or all. */
+/* Tells the routers which routes may be stale: those of one subject, of a first token, or all. */
 static void raise_pattern(struct mr_table *t, const char *text, size_t bytes, bool prefix)
 {
 	size_t first = mr_table_token_bytes(text, bytes);
@@ -245,8 +246,8 @@ static void raise_pattern(struct mr_table *t, const char *text, size_t bytes, bo
 		raise_text(t, text, bytes);
 }
 
-/* The end of a path in the trie. With `make`, what is missing is made; on failure the caller prunes
- * `*node`, the last node there is. Without it, false says that there is no such path. */
+/* Follows a path in the trie to its end. With `make`, missing nodes are made; on failure the caller
+ * prunes `*node`, the last existing node. Without it, false: there is no such path. */
 static bool follow_path(struct mr_table *t, const char *text, size_t bytes, bool make,
 	uint32_t *node, bool *tail, int *rc)
 {
@@ -306,7 +307,7 @@ static mr_block_link *list_of(struct mr_table *t, uint32_t node, bool tail)
 	return tail ? &at->tail : &at->exact;
 }
 
-/* The owner has that sub_id already: fine if it means the same. */
+/* Compares a subscription with the owner's existing one of the same sub_id: 0 if they are equal. */
 static int same_again(struct mr_table *t, const struct mr_record *rec, const struct spec *s)
 {
 	uint32_t node;
@@ -335,7 +336,6 @@ const char *mr_table_refusal(const struct mr_table *t)
 	return t->refusal;
 }
 
-/* Leaves the group. */
 static void leave_group(struct mr_table *t, const struct mr_record *rec)
 {
 	mr_budget_group_give(t, rec);
@@ -478,7 +478,7 @@ int mr_table_water(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id
 	sink = sink_of(t, mr_record_at(&t->records, record));
 	flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
 	flags &= ~(0xffu << MR_SINK_WATER_SHIFT);
-	/* Nobody else writes here. */
+	/* The table writer is the only writer of flags. */
 	atomic_store_explicit(
 		&sink->flags, flags | (uint32_t)water << MR_SINK_WATER_SHIFT, memory_order_relaxed);
 	return 0;
@@ -539,7 +539,7 @@ static void alias_drop(struct mr_table *t, uint32_t number)
 	mr_reclaim_defer(&t->reclaim, RECLAIM_ALIAS, (uintptr_t)alias);
 }
 
-static void alias_let_go(struct mr_table *t, const struct mr_record *rec)
+static void alias_release_hold(struct mr_table *t, const struct mr_record *rec)
 {
 	mr_budget_alias_give(t, mr_owner_at(&t->records, rec->owner)->peer, rec->id);
 	t->alias_holds--;
@@ -559,7 +559,7 @@ unsigned mr_table_drop_owner(struct mr_table *t, const struct mr_owner *o)
 		if (rec->kind == MR_RECORD_SUBSCRIPTION)
 			detach_record(t, rec);
 		else
-			alias_let_go(t, rec);
+			alias_release_hold(t, rec);
 		mr_records_remove(&t->records, record);
 		count_change(t);
 		count++;
@@ -575,7 +575,7 @@ unsigned mr_table_drop_subscriptions(struct mr_table *t, const struct mr_owner *
 	uint32_t record = owner != 0 ? mr_owner_at(&t->records, owner)->first : 0;
 	unsigned count = 0;
 
-	/* With its last record the owner goes too: it is not looked at again. */
+	/* The owner ends with its last record, so it is not read again. */
 	while (record != 0) {
 		const struct mr_record *rec = mr_record_at(&t->records, record);
 		uint32_t after = rec->after;
@@ -643,7 +643,7 @@ int mr_table_alias_release(struct mr_table *t, const struct mr_owner *o, uint32_
 
 	if (record == 0)
 		return -ENOENT;
-	alias_let_go(t, mr_record_at(&t->records, record));
+	alias_release_hold(t, mr_record_at(&t->records, record));
 	mr_records_remove(&t->records, record);
 	count_change(t);
 	return 0;

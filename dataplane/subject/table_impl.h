@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* table_impl: the table's inside, for the table, its budgets and the router alone.
+/* table_impl: the internals of the table, for the table, its budgets and the router only.
  *
- * Ordering  [table.version] see table.h. Three versions stand behind a route: that of its whole
- *           subject, that of its first token, and the one of all. All only grow, so their sum is
- *           the same only if all three are.
+ * Ordering  [table.version] see table.h. A route depends on three versions: that of its whole
+ *           subject, that of its first token, and that of all routes. Versions only grow, so an
+ *           equal sum means that all three are equal.
  */
 #ifndef MILLRACE_SUBJECT_TABLE_IMPL_H
 #define MILLRACE_SUBJECT_TABLE_IMPL_H
@@ -21,36 +21,36 @@
 #include "dataplane/subject/table.h"
 #include "dataplane/subject/use.h"
 
-/* More buckets: fewer routes fall with an unrelated change; 4096 of them are 32 KiB of L2. */
+/* More buckets: an unrelated change invalidates fewer routes; 4096 of them take 32 KiB of L2. */
 #define MR_TABLE_BUCKETS 4096u
 
-/* What each peer may have of what: see budget.h. */
+/* The shares of each peer: see budget.h. */
 struct mr_table_bounds {
 	struct mr_share_bound subscriptions;
 	struct mr_share_bound aliases;
 	struct mr_share_bound holds;
 	struct mr_share_bound nodes;
-	struct mr_share_bound shapes; /* with a '*' */
+	struct mr_share_bound shapes; /* starred ones */
 	struct mr_share_bound lengths;
 	struct mr_share_bound groups;
-	struct mr_share_bound groups_at; /* of one pattern */
+	struct mr_share_bound groups_at; /* on one pattern */
 };
 
 struct mr_table {
-	/* w: table writer, r: workers; starts at 1, so that 0 is no route's sum */
+	/* w: table writer, r: workers; starts at 1, so that no route has the sum 0 */
 	alignas(MR_CACHE_LINE) _Atomic uint64_t version_all; /* [table.version] */
 	alignas(MR_CACHE_LINE) _Atomic uint64_t versions[MR_TABLE_BUCKETS];
 	struct mr_nodes nodes;
 	struct mr_aliases aliases;
 	struct rte_rcu_qsbr *qsbr;
 	struct mr_table_limits limits;
-	/* The oldest report at which a worker looked up a route that it still holds; 0: it holds none.
-	 * w: worker, r: table writer. [table.held] */
+	/* For each worker, the report of quiescence at which it looked up its oldest held route; 0:
+	 * it holds none. w: worker, r: table writer. [table.held] */
 	alignas(MR_CACHE_LINE) _Atomic uint64_t held[MR_TABLE_WORKERS_MAX];
 	/* writer only */
 	struct mr_records records;
-	struct mr_uses uses;    /* of each owner */
-	struct mr_shares peers; /* of each peer */
+	struct mr_uses uses;    /* counts of each owner */
+	struct mr_shares peers; /* counts of each peer */
 	struct mr_table_bounds bounds;
 	const char *refusal; /* see mr_table_refusal */
 	struct mr_groups groups;
@@ -62,7 +62,7 @@ struct mr_table {
 	uint64_t changes;
 };
 
-/* Of the text up to its first dot. */
+/* Returns the bytes of the text up to its first dot. */
 static inline size_t mr_table_token_bytes(const char *text, size_t bytes)
 {
 	const char *dot = memchr(text, '.', bytes);

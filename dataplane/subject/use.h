@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* use: counts what each owner uses of the table: subscriptions at one pattern, shapes, prefix lengths.
+/* use: counts what each owner uses of the table: subscriptions to one pattern, shapes, prefix
+ * lengths.
  *
- * A count exists while it is above 0. The table bounds them, because each of them makes the work of
- * others longer: a sink is a copy of every message, a shape or a length a step of every walk.
+ * A count exists while it is above 0. The table bounds the counts, because each adds to the work of
+ * others: a sink is a copy of every message, a shape or a length is a step of every walk.
  *
  * Owns      Its counts.
- * Threads   The table writer's thread. Workers never look at it.
+ * Threads   The table writer's thread. Workers never read it.
  * Errors    add returns 0 when there is no memory, and nothing has changed then.
  */
 #ifndef MILLRACE_SUBJECT_USE_H
@@ -18,7 +19,7 @@
 #include "dataplane/subject/pool.h"
 
 enum mr_use_kind {
-	MR_USE_PATTERN, /* subscriptions at one pattern or prefix, of any queue group */
+	MR_USE_PATTERN, /* subscriptions to one pattern or prefix, in any queue group */
 	MR_USE_SHAPE,   /* nodes of one starred shape on the paths of the owner's patterns */
 	MR_USE_LENGTH,  /* prefixes of one length */
 };
@@ -41,9 +42,9 @@ void mr_uses_fini(struct mr_uses *u);
 
 /* `id` below 2^30. */
 uint32_t mr_uses_count(const struct mr_uses *u, uint32_t owner, enum mr_use_kind kind, uint32_t id);
-/* Counts one more and returns how many there are now. */
+/* Counts one more; returns the new count. */
 uint32_t mr_uses_add(struct mr_uses *u, uint32_t owner, enum mr_use_kind kind, uint32_t id);
-/* Counts one less of what was added; returns how many are left. */
+/* Counts one less; returns the new count. */
 uint32_t mr_uses_drop(struct mr_uses *u, uint32_t owner, enum mr_use_kind kind, uint32_t id);
 
 size_t mr_uses_memory_bytes(const struct mr_uses *u);

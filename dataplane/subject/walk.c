@@ -4,9 +4,9 @@
 #include <assert.h>
 #include <string.h>
 
-/* Steps in flight: enough to hide a miss, few enough for the processor to take that many. */
+/* Steps in flight: enough to hide a cache miss, few enough for the processor's miss buffers. */
 #define WINDOW_STEPS 32u
-/* The step of the trie's root. */
+/* Index of the step for the trie's root. */
 #define ROOT_STEP 0u
 
 void mr_walk_init(struct mr_walk *w, const struct mr_table *t, unsigned worker)
@@ -24,7 +24,7 @@ static void see_far(struct mr_walk *w, unsigned worker, const struct mr_sink *si
 		w->see.enough = w->see.visit(w->see.arg, worker, &span);
 }
 
-/* A list of one sink is taken without touching it. */
+/* Takes a list of one sink without touching its block. */
 static void take_lone(struct mr_walk *w, uintptr_t link)
 {
 	unsigned worker = (unsigned)(link >> MR_BLOCK_WORKER_SHIFT);
@@ -53,7 +53,7 @@ static void add_list(struct mr_walk *w, mr_block_link *list)
 	w->lists[w->list_count++] = mr_block_of(link);
 }
 
-/* A step to be filled in; NULL: no room, for the table changed under the walk. */
+/* Returns a new step; NULL: no room, because the table changed during the walk. */
 static struct mr_walk_step *add_step(struct mr_walk *w, uint64_t key)
 {
 	if (mr_unlikely(w->step_count == MR_TABLE_VISITS_MAX))
@@ -79,7 +79,7 @@ static bool add_flat(struct mr_walk *w, uint32_t parent, size_t bytes, uint64_t 
 	return true;
 }
 
-/* The prefixes of all lengths that there are. */
+/* Adds steps for the prefixes of all lengths in use. */
 static bool add_prefixes(struct mr_walk *w, size_t bytes)
 {
 	const struct mr_nodes *nodes = &w->t->nodes;
@@ -133,7 +133,7 @@ static uint32_t star_of(const struct mr_walk *w, uint32_t node)
 		&mr_node_at(&w->t->nodes, node)->star, memory_order_acquire); /* [node.slot] */
 }
 
-/* The shapes one token on from a step that is not settled: its children may exist. */
+/* Adds the shapes one token below an unsettled step: its children may exist. */
 static bool guess_children(struct mr_walk *w, uint32_t index)
 {
 	uint32_t below = mr_shapes_below(&w->t->nodes.shapes, w->steps[index].shape);
@@ -143,7 +143,7 @@ static bool guess_children(struct mr_walk *w, uint32_t index)
 	       (star == 0 || add_child(w, index, star, true) != NULL);
 }
 
-/* The children that a node has. */
+/* Adds the children of an existing node. */
 static bool add_children(struct mr_walk *w, uint32_t index)
 {
 	const struct mr_nodes *nodes = &w->t->nodes;
@@ -210,7 +210,7 @@ static uint32_t find_named(struct mr_walk *w, struct mr_walk_step *step, uint32_
 	return node;
 }
 
-/* The node a step leads to, or 0. */
+/* Returns the node that a step leads to, or 0. */
 static uint32_t find_node(struct mr_walk *w, struct mr_walk_step *step)
 {
 	if (step->shape == 0)
@@ -254,7 +254,7 @@ static void split_tokens(struct mr_walk *w, size_t bytes)
 	}
 }
 
-/* The one step that is settled from the start. */
+/* Adds the root, the only step that is settled from the start. */
 static void add_root(struct mr_walk *w)
 {
 	w->steps[ROOT_STEP] = (struct mr_walk_step){
@@ -280,7 +280,7 @@ static bool take_steps(struct mr_walk *w, size_t bytes, uint64_t hash)
 	return true;
 }
 
-/* Which of the route's groups a group of the table is; a new one if it was not met in this walk. */
+/* Returns the route's index of a group of the table; a new one if this walk has not met it yet. */
 static uint32_t group_index(struct mr_walk *w, uint16_t group)
 {
 	struct mr_walk_mark *mark = &w->marks[group];
@@ -334,7 +334,7 @@ static bool is_live(const struct mr_sink *sink)
 	return (atomic_load_explicit(&sink->flags, memory_order_relaxed) & MR_SINK_GONE) == 0;
 }
 
-/* NULL: the session is not told apart from others. */
+/* Returns the count of the sink's session; NULL: the session is not distinguished from others. */
 static struct mr_walk_seen *seen_of(struct mr_walk *w, const struct mr_sink *sink)
 {
 	struct mr_walk_seen *seen;
@@ -347,7 +347,7 @@ static struct mr_walk_seen *seen_of(struct mr_walk *w, const struct mr_sink *sin
 	return seen;
 }
 
-/* Most that one session has. */
+/* Counts the sinks of each session; returns the largest count. */
 static uint32_t count_sessions(struct mr_walk *w)
 {
 	uint32_t most = 0;
@@ -371,7 +371,7 @@ static bool is_kept(struct mr_walk *w, const struct mr_sink *sink)
 	return seen == NULL || !is_live(sink) || seen->kept++ < w->t->limits.copies_max;
 }
 
-/* Keeps stretches of a span; false: there are too many of them. */
+/* Keeps the parts of a span that are not left out; false: too many parts. */
 static bool keep_span(struct mr_walk *w, const struct mr_sink_span *span, uint32_t *count)
 {
 	bool open = false;
@@ -393,7 +393,8 @@ static bool keep_span(struct mr_walk *w, const struct mr_sink_span *span, uint32
 	return true;
 }
 
-/* A message reaches so many subscriptions of one session: what one holds must not be dear for others. */
+/* Leaves out the sinks of a session beyond copies_max: one session's subscriptions must not slow
+ * others down. */
 static void look_at_sessions(struct mr_walk *w)
 {
 	uint32_t most = count_sessions(w), count = 0;
@@ -443,7 +444,7 @@ bool mr_walk_run(struct mr_walk *w, const char *subject, size_t bytes, uint64_t 
 	return true;
 }
 
-/* Counting sort by group: the first pass counted as it gathered. */
+/* Sorts by group (counting sort): the first pass counted while it gathered. */
 static void emit_groups(
 	const struct mr_walk *w, struct mr_route_group *groups, struct mr_sink_span *members)
 {
