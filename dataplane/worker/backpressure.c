@@ -95,7 +95,7 @@ static void ring_peers(struct mr_worker *w)
 {
 	for (unsigned i = 0; i < w->workers; i++)
 		if (i != w->index)
-			w->mesh.rung |= 1ull << i;
+			w->mesh.to_wake |= 1ull << i;
 	w->moved = true;
 }
 

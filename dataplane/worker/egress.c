@@ -149,7 +149,7 @@ void mr_worker_seal(struct mr_worker *w, struct mr_session *s)
 		r->sequence = 1; /* 0 says that a frame is in no flow */
 	mr_frame_write(payload_of(m, r->headers_bytes), s->id, r->sequence, (uint16_t)messages);
 	if (mr_unlikely(r->flow.speaks))
-		mr_worker_flow_say(w, s, payload_of(m, r->headers_bytes));
+		mr_worker_flow_add_ack(w, s, payload_of(m, r->headers_bytes));
 	put_headers(wp->port, m, r->headers, r->headers_bytes, bytes);
 	mr_count(w->stats->frames_tx, 1);
 	mr_count(s->stats->frames_tx, 1);

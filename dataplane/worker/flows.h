@@ -42,10 +42,17 @@ uint32_t mr_worker_flow_copy_run(struct mr_worker *w, struct mr_session *s,
 void *mr_worker_flow_claim_new(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
 /* Sends the open frame, if there is one. */
 void mr_worker_flow_seal(struct mr_worker *w, struct mr_session *s);
-/* Acks, what is to be sent again, and the list; at the end of a round. */
+/* Sends a frame of the log, new or again. Without a buffer it counts as sent and lost. */
+void mr_worker_flow_send_frame(struct mr_worker *w, struct mr_session *s, uint32_t sequence,
+	const struct mr_reliable_frame *frame);
+/* flow_run.c: acks, what is to be sent again, and the list; at the end of a round. */
 void mr_worker_flows_run(struct mr_worker *w);
+/* flow_ack.c: writes ack and credit into a frame header; `came`, if not NULL, gets the `*words` words that say
+ * what came out of order. */
+void mr_worker_flow_write_ack(struct mr_worker *w, struct mr_session *s, uint8_t *header,
+	uint64_t came[MR_RELIABLE_SACK_WORDS], uint32_t *words);
 /* Adds to a frame at `header` that goes to the session what there is to say of the other way. */
-void mr_worker_flow_say(struct mr_worker *w, struct mr_session *s, uint8_t *header);
+void mr_worker_flow_add_ack(struct mr_worker *w, struct mr_session *s, uint8_t *header);
 /* Puts the session on the list. */
 void mr_worker_flow_list(struct mr_worker *w, struct mr_session *s);
 /* True if nothing that was sent waits for its ack. */

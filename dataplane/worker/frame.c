@@ -11,12 +11,6 @@
 #define LOST_AT_FIRST 65536u
 #define LOST_FOR_EACH 16u
 
-void mr_worker_route_now(struct mr_worker *w)
-{
-	mr_worker_route(w);
-	w->burst_count = 0;
-}
-
 /* Goes without its reason where that would make it much larger than what it answers: the source may be
  * forged. */
 static struct mr_message_plan close_for(const struct mr_frame *f, uint64_t memory[MR_CLOSE_WORDS])
@@ -45,37 +39,6 @@ static void answer_unknown(struct mr_worker *w, const struct mr_frame *f)
 		mr_count(w->stats->closes_sent, 1);
 	else
 		mr_count(w->stats->drop_no_session, 1);
-}
-
-void __attribute__((noinline))
-mr_worker_take_special(struct mr_session *s, struct mrf_message_header h)
-{
-	switch (h.kind) {
-	case MRF_MESSAGE_KIND_PADDING:
-	case MRF_MESSAGE_KIND_PATH: break; /* proved already, or it would not have come here */
-	case MRF_MESSAGE_KIND_CLOSE: mr_worker_remote_end(s, MR_REMOTE_CLOSED); break;
-	default: break;
-	}
-}
-
-/* The peer's router has changed, or its card: the path is the same. */
-static void follow_mac(struct mr_remote *r, const struct mr_frame *f)
-{
-	struct mrf_network_path path = r->path;
-
-	path.peer_mac = f->path.peer_mac;
-	mr_remote_headers(r, &path, f->port->port->mac);
-}
-
-void mr_worker_note_frame(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
-{
-	struct mr_remote *r = s->remote;
-
-	mr_worker_note_life(w, s);
-	if (mr_unlikely(r->path.peer_mac != f->path.peer_mac))
-		follow_mac(r, f);
-	mr_count(w->stats->frames_rx, 1);
-	mr_count(s->stats->frames_rx, 1);
 }
 
 /* A client writes its sequence itself, and could write any loss into the counters. So at most 16 frames

@@ -36,8 +36,6 @@ struct mr_frame {
 void mr_worker_ports_rx(struct mr_worker *w);
 /* Frees what was received, passed on or not yet sent; the worker has left its loop. */
 void mr_worker_ports_fini(struct mr_worker *w);
-/* Takes a frame from the mesh. */
-void mr_worker_take_passed(struct mr_worker *w, const struct mr_descriptor *d);
 
 /* frame.c: of a session of this worker, or of none that is. */
 void mr_worker_frame(struct mr_worker *w, const struct mr_frame *f);

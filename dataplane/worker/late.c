@@ -4,9 +4,6 @@
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/backpressure.h"
 
-/* Sessions that a round looks at; it routes something of MR_LATE_SERVES. */
-#define LOOKS_MAX 16u
-
 /* Then the message, as it came. */
 struct mr_late_message {
 	struct mr_late_message *next;
@@ -28,17 +25,7 @@ static uint32_t piece_bytes(const struct mr_late_message *m)
 	return (uint32_t)sizeof(*m) + m->stride;
 }
 
-static struct mr_late *take_first(struct mr_worker *w)
-{
-	struct mr_late *x = w->late.first;
-
-	w->late.first = x->next;
-	x->next = NULL;
-	w->late.count--;
-	return x;
-}
-
-static void put_last(struct mr_worker *w, struct mr_late *x)
+void mr_worker_late_list(struct mr_worker *w, struct mr_late *x)
 {
 	if (w->late.first == NULL)
 		w->late.first = x;
@@ -58,7 +45,7 @@ static struct mr_late *late_of(struct mr_worker *w, struct mr_session *s)
 	if (x == NULL)
 		return NULL;
 	*x = (struct mr_late){.slot = s->slot, .generation = s->generation};
-	put_last(w, x);
+	mr_worker_late_list(w, x);
 	s->late = x;
 	return x;
 }
@@ -112,7 +99,7 @@ static struct mr_late_message *copy_of(struct mr_worker *w, const struct mr_burs
 	memcpy(message_of(m), e->at, e->header.bytes);
 	return m;
 }
-static void drop_first(struct mr_worker *w, struct mr_late *x)
+void mr_worker_late_drop_first(struct mr_worker *w, struct mr_late *x)
 {
 	struct mr_late_message *m = x->first;
 
@@ -153,16 +140,16 @@ static bool route_deferred(
 	return mr_worker_route_late(w, &e);
 }
 
-static bool route_first(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
+bool mr_worker_late_route_first(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
 {
 	if (!route_deferred(w, s, x->first))
 		return false;
-	drop_first(w, x);
+	mr_worker_late_drop_first(w, x);
 	return true;
 }
 
 /* A receiver may have become full meanwhile. What a session leaves is not held up. */
-static bool may_take_first(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
+bool mr_worker_late_may_route_first(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
 {
 	struct mr_late_message *m = x->first;
 
@@ -174,113 +161,6 @@ static bool may_take_first(struct mr_worker *w, struct mr_session *s, struct mr_
 	return false;
 }
 
-/* Nothing of it is late any more: its ring is given back, and it is read again. */
-static void caught_up(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
-{
-	s->late = NULL;
-	mr_slab_release(w->store, x, sizeof(*x));
-	if (s->remote == NULL && !s->consumed) {
-		s->consumed = true;
-		w->consumed[w->consumed_count++] = s;
-	}
-	/* It waited for that with its end. */
-	if (mr_worker_is_over(s)) {
-		w->burst_count = 0; /* routed */
-		mr_worker_flow_finish(w, s);
-	}
-}
-
-static void drop_messages(struct mr_worker *w, struct mr_late *x)
-{
-	while (x->first != NULL) {
-		mr_count(w->stats->drop_session_gone, 1);
-		drop_first(w, x);
-	}
-}
-
-/* Nobody may publish the messages of a session that is gone; a fan-out that was begun goes on. False: nothing is
- * left. */
-static bool serve_gone(struct mr_worker *w, struct mr_late *x)
-{
-	drop_messages(w, x);
-	if (x->fan != NULL && mr_worker_mesh_ready(w) && mr_worker_route_fan(w, NULL, x->fan))
-		x->fan = NULL;
-	return x->fan != NULL;
-}
-
-/* As much as a turn has; false: nothing is left. */
-static bool serve_deferred(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
-{
-	uint64_t work = 0;
-
-	atomic_store_explicit(&s->heard, mr_worker_clock(w), memory_order_relaxed);
-	if (x->fan != NULL) {
-		if (!mr_worker_mesh_ready(w) || !mr_worker_route_fan(w, s, x->fan))
-			return true;
-		x->fan = NULL;
-		work = mr_worker_turn_work(w);
-	}
-	while (x->first != NULL && x->fan == NULL && work < MR_TURN_WORK &&
-		mr_worker_mesh_ready(w) && may_take_first(w, s, x)) {
-		if (!route_first(w, s, x))
-			break;
-		work += mr_worker_turn_work(w) + 1;
-		/* Routes of a late message are let go of at once: there may be many. */
-		(void)mr_router_forget(w->router);
-	}
-	return x->first != NULL || x->fan != NULL;
-}
-
-/* Looks at one; false: it is done with. */
-static bool run_one(struct mr_worker *w, struct mr_late *x, uint32_t *serves)
-{
-	struct mr_session *s = mr_directory_find(&w->directory, x->slot, x->generation);
-
-	if (s == NULL) {
-		(*serves)++;
-		if (serve_gone(w, x))
-			return true;
-		mr_slab_release(w->store, x, sizeof(*x));
-		return false;
-	}
-	if (x->fan == NULL && mr_session_waits(s) && !mr_worker_is_over(s)) {
-		mr_worker_count_stall(w, s);
-		return true;
-	}
-	w->moved = true;
-	if (w->share.turns > 0 && mr_session_is_ahead(w, s)) {
-		w->share.last = NULL; /* somebody waits for the others to be charged */
-		return true;
-	}
-	(*serves)++;
-	if (serve_deferred(w, s, x))
-		return true;
-	caught_up(w, s, x);
-	return false;
-}
-
-static void __attribute__((noinline)) run_some(struct mr_worker *w)
-{
-	uint32_t looks = w->late.count < LOOKS_MAX ? w->late.count : LOOKS_MAX;
-	uint32_t serves = 0;
-
-	for (; looks > 0 && serves < MR_LATE_SERVES && !mr_worker_round_is_over(w); looks--) {
-		struct mr_late *x = take_first(w);
-
-		if (run_one(w, x, &serves))
-			put_last(w, x);
-	}
-	/* While something goes on the worker does not sleep. */
-	if (w->fans->used != NULL || looks > 0)
-		w->moved = true;
-}
-
-void mr_worker_late_run(struct mr_worker *w)
-{
-	if (mr_unlikely(w->late.count > 0 || w->fans->used != NULL))
-		run_some(w);
-}
-
 /* All that is late of it, whatever that costs. */
 static void force_deferred(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
 {
@@ -288,7 +168,7 @@ static void force_deferred(struct mr_worker *w, struct mr_session *s, struct mr_
 		(void)mr_worker_route_fan(w, s, x->fan);
 	x->fan = NULL;
 	while (x->first != NULL)
-		(void)route_first(w, s, x);
+		(void)mr_worker_late_route_first(w, s, x);
 }
 
 /* There is no room to let it wait, and it may not be lost: its order is kept, and its turn is not. */

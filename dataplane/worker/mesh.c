@@ -3,11 +3,8 @@
  * read by all others that have interest in anything in it. The others learn of a part of a block by
  * one descriptor and drop one reference for it.
  */
-#include "dataplane/worker/deliver.h"
-#include "dataplane/worker/fan.h"
-#include "dataplane/worker/backpressure.h"
-#include "dataplane/worker/promise_deliver.h"
-#include "dataplane/worker/queues.h"
+
+#include "dataplane/worker/stages.h"
 
 #include <assert.h>
 
@@ -75,7 +72,7 @@ void mr_worker_mesh_flush(struct mr_worker *w)
 		mr_count(w->stats->mesh_tx_frames, pushed);
 		mr_count(w->stats->mesh_tx_messages, d.messages);
 	}
-	w->mesh.rung |= w->mesh.wanted_by;
+	w->mesh.to_wake |= w->mesh.wanted_by;
 	w->mesh.wanted_by = 0;
 	w->mesh.messages = 0;
 	w->mesh.sent = w->mesh.used;
@@ -290,13 +287,13 @@ bool mr_worker_mesh_spare(struct mr_worker *w, unsigned to, uint32_t bytes)
 		       (w->mesh.open != NULL && w->mesh.used + bytes <= MR_BLOCK_BYTES));
 }
 
-void mr_worker_mesh_ring(struct mr_worker *w)
+void mr_worker_mesh_wake(struct mr_worker *w)
 {
-	while (w->mesh.rung != 0) {
-		unsigned to = (unsigned)__builtin_ctzll(w->mesh.rung);
+	while (w->mesh.to_wake != 0) {
+		unsigned to = (unsigned)__builtin_ctzll(w->mesh.to_wake);
 		struct mr_worker *peer = w->peers[to];
 
-		w->mesh.rung &= w->mesh.rung - 1;
+		w->mesh.to_wake &= w->mesh.to_wake - 1;
 		/* [worker.sleep] */
 		if (atomic_load_explicit(&peer->page->asleep, memory_order_seq_cst) != 0) {
 			mr_bell_ring(peer->bell_fd);
@@ -305,131 +302,9 @@ void mr_worker_mesh_ring(struct mr_worker *w)
 	}
 }
 
-static void deliver_member(struct mr_worker *w, const struct mr_mesh_member *member,
-	const struct mr_route *r, bool promised, const struct mr_message_plan *plan)
-{
-	struct mr_session *s = mr_directory_find(&w->directory, member->slot, member->generation);
-
-	if (s == NULL || mr_worker_is_over(s))
-		mr_count(w->stats->drop_session_gone, 1);
-	else if (promised && member->water != 0)
-		w->round.delivered +=
-			mr_worker_promise_member(w, s, r, member->water, plan, member->sub_id);
-	else if (mr_worker_copy(w, s, plan, member->sub_id))
-		w->round.delivered++;
-	else
-		mr_worker_no_room(w, s, plan->stride, &w->stats->drop_group_full);
-}
-
-static void count_missed(struct mr_session *s)
-{
-	s->missed_untold++;
-	mr_count(s->stats->missed, 1);
-}
-
-/* The alias became another's while the message was under way, which the table writer does not let happen
- * (passage.c). Should it all the same, whose it was is not known here: all who subscribe are told. */
-static void __attribute__((noinline)) lose_publish(struct mr_worker *w,
-	const struct mr_mesh_record *record, const struct mr_mesh_member *members)
-{
-	struct mr_session *s;
-
-	mr_count(w->stats->drop_bad_alias, 1);
-	for (uint32_t i = 0; i < record->members; i++) {
-		s = mr_directory_find(&w->directory, members[i].slot, members[i].generation);
-		if (members[i].worker == w->index && s != NULL)
-			count_missed(s);
-	}
-	if (!(record->workers & 1ull << w->index))
-		return;
-	for (uint32_t slot = 0; slot < w->directory.slots_count; slot++) {
-		/* [session.slot] */
-		s = atomic_load_explicit(&w->directory.slots[slot], memory_order_acquire);
-		if (s != NULL && __atomic_load_n(&s->subscriptions, __ATOMIC_RELAXED) > 0)
-			count_missed(s);
-	}
-}
-
-/* A copy of it was made for everybody who is named. */
-static void end_publish(struct mr_worker *w, const struct mr_mesh_record *record,
-	const struct mr_mesh_member *members, const struct mr_route *r,
-	const struct mr_message_view *m, const struct mr_message_plan *plan)
-{
-	bool promised = mr_message_is_promised(m->header.flags);
-
-	for (uint32_t i = 0; i < record->members; i++)
-		if (members[i].worker == w->index)
-			deliver_member(w, &members[i], r, promised, plan);
-	if (promised)
-		mr_worker_window_taken(w, m->header_bytes + m->payload_bytes);
-}
-
-/* To many: what is not done in this turn is kept. */
-static struct mr_fan *__attribute__((noinline))
-take_large(struct mr_worker *w, const struct mr_message_view *m, const struct mr_route *r)
-{
-	struct mr_fan_load l = {.view = m, .count = 1, .bytes = m->header.bytes};
-	struct mr_fan_at at = {0};
-
-	l.token = m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL;
-	l.promised = mr_message_is_promised(m->header.flags);
-	mr_fan_count_cut(w, r, &l);
-	if (l.promised)
-		at.number = ++w->promised_count;
-	return mr_fan_deliver(w, r, &l, &at, false) ? NULL : mr_fan_keep(w, r, &l, &at, 0);
-}
-
-/* Returns the fan-out that was left; then the rest of the record is to be done behind it. */
-static struct mr_fan *take_publish(struct mr_worker *w, const struct mr_mesh_record *record,
-	const struct mr_mesh_member *members, const struct mr_message_view *m)
-{
-	const struct mrf_reply_token *token =
-		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL;
-	bool own = (record->workers & 1ull << w->index) != 0;
-	struct mr_message_plan plan;
-	struct mr_message_extra extra;
-	const struct mr_route *r;
-	struct mr_fan *fan = NULL;
-
-	r = m->header.target != 0 ? mr_worker_alias(w, m->header.target)
-				  : mr_worker_subject(w, m->subject, m->subject_bytes);
-	if (mr_unlikely(r == NULL || r->hash != record->hash)) {
-		if (mr_message_is_promised(m->header.flags))
-			mr_worker_window_taken(w, m->header_bytes + m->payload_bytes);
-		lose_publish(w, record, members);
-		return NULL;
-	}
-	w->share.turn_work += 1 + r->sinks * (1 + (m->header.bytes >> MR_FAN_BYTES_SHIFT));
-	plan = mr_worker_delivery(r, m, token);
-	if (mr_unlikely((m->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0)) {
-		extra = mr_worker_passed_on(m);
-		mr_message_plan_extra(&plan, &extra);
-	}
-	if (own && mr_unlikely(r->large))
-		fan = take_large(w, m, r);
-	else if (own)
-		(void)(mr_message_is_promised(m->header.flags)
-				? mr_worker_promise_own(w, r, &plan)
-				: mr_worker_deliver_own(w, r, &plan));
-	if (mr_likely(fan == NULL))
-		end_publish(w, record, members, r, m, &plan);
-	return fan;
-}
-
-/* A block goes to all who want anything in it: not every record in it is for everyone. */
-static bool for_this_worker(const struct mr_worker *w, const struct mr_mesh_record *record,
-	const struct mr_mesh_member *members)
-{
-	if (record->workers & 1ull << w->index)
-		return true;
-	for (uint32_t i = 0; i < record->members; i++)
-		if (members[i].worker == w->index)
-			return true;
-	return false;
-}
-
 /* The home worker is to know that a delivery did not come to its consumer. */
-static void send_back(struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
+void mr_worker_mesh_undelivered(
+	struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
 {
 	unsigned home = mr_queue_worker(m->extra.delivery.queue);
 	struct mr_mesh_record record = {
@@ -441,191 +316,6 @@ static void send_back(struct mr_worker *w, uint64_t session, const struct mr_mes
 
 	mr_message_plan_extra(&plan, &extra);
 	send_record(w, &record, &plan, 0);
-}
-
-/* A delivery can be taken back, so it leaves half of what a session may be held to what cannot. One to a
- * session that is gone is not sent back: its home looks for the session, too. */
-static void take_for_session(struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
-{
-	struct mr_session *s = mr_directory_find(
-		&w->directory, mr_session_slot(session), mr_session_generation(session));
-	bool delivery = m->header.kind == MRF_MESSAGE_KIND_DELIVER &&
-			(m->header.flags & MRF_MESSAGE_FLAG_DELIVERY) != 0;
-	struct mr_message_plan plan;
-
-	if (mr_unlikely(s == NULL || mr_worker_is_over(s))) {
-		mr_count(w->stats->drop_session_gone, 1);
-		return;
-	}
-	if (delivery && mr_unlikely(s->stats->held_bytes > w->held_bytes_max / 2)) {
-		send_back(w, session, m);
-		return;
-	}
-	plan = mr_message_replan(m, (enum mrf_message_kind)m->header.kind);
-	if (mr_unlikely(mr_worker_promise(w, s, &plan, m->header.target) == MR_PROMISE_LOST) &&
-		delivery)
-		send_back(w, session, m);
-}
-
-/* What is not routed: queues' traffic. */
-static void __attribute__((noinline)) take_further(
-	struct mr_worker *w, const struct mr_mesh_record *record, const struct mr_message_view *m)
-{
-	switch (record->what) {
-	case MR_MESH_HOME: mr_worker_queues_take(w, record->session, m); break;
-	case MR_MESH_SESSION: take_for_session(w, record->session, m); break;
-	case MR_MESH_UNDELIVERED:
-		mr_worker_queues_undelivered(w, record->session, m->extra.delivery.tag);
-		break;
-	default: mr_count(w->stats->drop_bad_message, 1); break;
-	}
-}
-
-/* A record, as it stands in a block. */
-struct record {
-	struct mr_mesh_record head;
-	struct mr_mesh_member members[MR_MESH_MEMBERS_MAX];
-	struct mrf_message_header header;
-	const uint8_t *message;
-	uint32_t stride;
-};
-
-/* Blocks come from a worker of this process, which checked what is in them. */
-MR_ALWAYS_INLINE void read_record(struct record *record, const uint8_t *at)
-{
-	size_t prefix;
-
-	memcpy(&record->head, at, sizeof(record->head));
-	memcpy(record->members, at + sizeof(record->head),
-		record->head.members * sizeof(record->members[0]));
-	prefix = sizeof(record->head) + record->head.members * sizeof(record->members[0]);
-	record->message = at + prefix;
-	record->header = mr_message_header_load(record->message);
-	record->stride = (uint32_t)prefix + mr_message_stride(record->header.bytes);
-}
-
-/* Returns the fan-out that was left, or NULL. */
-MR_ALWAYS_INLINE struct mr_fan *take_record(struct mr_worker *w, const struct record *record)
-{
-	struct mr_message_view m;
-
-	if (!for_this_worker(w, &record->head, record->members))
-		; /* another worker's */
-	else if (mr_unlikely(!mr_message_parse(record->message, record->header, &m)))
-		mr_count(w->stats->drop_bad_message, 1);
-	else if (record->head.what != MR_MESH_ROUTE)
-		take_further(w, &record->head, &m);
-	else if (record->header.kind == MRF_MESSAGE_KIND_REPLY)
-		mr_worker_reply(w, &m);
-	else
-		return take_publish(w, &record->head, record->members, &m);
-	return NULL;
-}
-
-/* Goes on with a fan-out, and with the rest of its record, which starts at `at`. False: the turn is over. */
-static bool take_fan(struct mr_worker *w, struct mr_fan *f, const uint8_t *at)
-{
-	struct mr_message_plan plan;
-	struct mr_message_extra extra;
-	uint16_t number = w->promised_count;
-	struct record record;
-	bool done;
-
-	w->promised_count = f->at.number;
-	done = mr_fan_deliver(w, f->route, &f->load, &f->at, false);
-	w->promised_count = number;
-	if (!done)
-		return false;
-	read_record(&record, at);
-	plan = mr_worker_delivery(f->route, f->load.view, f->load.token);
-	if ((f->load.view->header.flags & MR_MESSAGE_FLAGS_PARTS) != 0) {
-		extra = mr_worker_passed_on(f->load.view);
-		mr_message_plan_extra(&plan, &extra);
-	}
-	end_publish(w, &record.head, record.members, f->route, f->load.view, &plan);
-	mr_fan_end(w, f);
-	return true;
-}
-
-/* From in->used on. False: the turn is over, and there is more. */
-static bool take_block(
-	struct mr_worker *w, struct mr_mesh_source *in, const struct mr_descriptor *d)
-{
-	const uint8_t *first =
-		rte_pktmbuf_mtod_offset((struct rte_mbuf *)d->buffer, const uint8_t *, d->offset);
-	const uint8_t *at = first + in->used, *end = first + d->bytes;
-	struct record record;
-
-	while (at < end && !mr_worker_turn_is_over(w)) {
-		read_record(&record, at);
-		if (mr_likely(in->fan == NULL))
-			in->fan = take_record(w, &record);
-		else if (take_fan(w, in->fan, at))
-			in->fan = NULL;
-		if (mr_unlikely(in->fan != NULL))
-			break;
-		at += record.stride;
-	}
-	in->used = (uint32_t)(at - first);
-	mr_worker_window_tell(w, d->source);
-	/* A block may use up more routes than a burst does: let go of them. Quiescence is reported only at
-	 * the end of a round, with nothing in hand. */
-	mr_worker_show(w);
-	mr_router_let_go(w->router);
-	if (at < end)
-		return false;
-	in->used = 0;
-	rte_pktmbuf_free(d->buffer);
-	mr_count(w->stats->mesh_rx_frames, 1);
-	mr_count(w->stats->mesh_rx_messages, d->messages);
-	return true;
-}
-
-/* A turn of one other worker. True: it has more. */
-static bool take_turn(struct mr_worker *w, unsigned from)
-{
-	struct mr_mesh_source *in = &w->mesh.sources[from];
-
-	if (in->next == in->count) {
-		in->next = 0;
-		in->count = mr_spsc_pop(w->mesh_in[from], in->blocks, MR_MESH_BURST);
-	}
-	if (in->count == 0)
-		return false;
-	w->moved = true;
-	mr_worker_turn_begin(w);
-	for (; in->next < in->count; in->next++) {
-		const struct mr_descriptor *d = &in->blocks[in->next];
-
-		if (mr_unlikely((d->tag & MR_TAG_FRAME) != 0))
-			mr_worker_take_passed(w, d);
-		else if (!take_block(w, in, d))
-			return true;
-	}
-	in->next = in->count = 0;
-	/* Nothing of these is in hand any more: aliases that they name may go to other subjects. */
-	mr_spsc_done(w->mesh_in[from]);
-	return false;
-}
-
-/* Turns go round, so that no worker's messages wait for long behind another's. */
-void mr_worker_mesh_rx(struct mr_worker *w)
-{
-	uint32_t turns = MR_MESH_TURNS;
-	unsigned idle = 0, from = w->mesh.first;
-
-	if (w->workers == 1)
-		return;
-	while (idle < w->workers && turns > 0) {
-		if (from != w->index && take_turn(w, from)) {
-			idle = 0;
-			turns--;
-		} else {
-			idle++;
-		}
-		from = from + 1 < w->workers ? from + 1 : 0;
-	}
-	w->mesh.first = from;
 }
 
 void mr_worker_mesh_fini(struct mr_worker *w)

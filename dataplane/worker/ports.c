@@ -101,19 +101,8 @@ static bool pass_on(struct mr_worker *w, const struct mr_frame *f, unsigned to)
 		return false;
 	}
 	mr_count(w->stats->frames_passed, 1);
-	w->mesh.rung |= 1ull << to;
+	w->mesh.to_wake |= 1ull << to;
 	return true;
-}
-
-void mr_worker_take_passed(struct mr_worker *w, const struct mr_descriptor *d)
-{
-	if (mr_unlikely(w->passed_count == MR_PASSED_MAX)) {
-		mr_count(w->stats->drop_pass_full, 1);
-		rte_pktmbuf_free(d->buffer);
-		return;
-	}
-	w->passed[w->passed_count++] =
-		(struct mr_passed){d->buffer, (uint32_t)(d->tag & ~MR_TAG_FRAME)};
 }
 
 /* So that the session is at hand when the frame's turn comes. */
@@ -232,7 +221,7 @@ static void finish_batch(struct mr_worker *w, struct batch *b, uint32_t taken)
 	rte_pktmbuf_free_bulk(b->done, b->done_count);
 	/* As with the mesh: a burst may use up more routes than a round of channels does. What was routed
 	 * may not be told of yet, so quiescence is not reported. */
-	mr_worker_show(w);
+	mr_worker_publish_tails(w);
 	mr_router_let_go(w->router);
 	w->moved = true;
 }

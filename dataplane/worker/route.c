@@ -2,6 +2,7 @@
 #include "dataplane/worker/beyond.h"
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/fan.h"
+#include "dataplane/worker/frames.h"
 #include "dataplane/worker/backpressure.h"
 #include "dataplane/worker/promise_deliver.h"
 #include "dataplane/worker/queues.h"
@@ -725,6 +726,12 @@ void mr_worker_route(struct mr_worker *w)
 		since = rte_rdtsc();
 	while (e < end)
 		e = take_turn(w, e, end, &since);
+}
+
+void mr_worker_route_now(struct mr_worker *w)
+{
+	mr_worker_route(w);
+	w->burst_count = 0;
 }
 
 bool mr_worker_route_late(struct mr_worker *w, const struct mr_burst_entry *e)

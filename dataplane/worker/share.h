@@ -72,7 +72,14 @@ void mr_worker_late_put(struct mr_worker *w, const struct mr_burst_entry *e);
 /* Keeps a fan-out that was left. False: there is no memory for that. */
 bool mr_worker_late_fan(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	const struct mr_fan_load *l, const struct mr_fan_at *at);
-/* Routes some of what is late, of sessions that have their share yet; once a round, behind all else. */
+/* Puts a session's record at the end of the list. */
+void mr_worker_late_list(struct mr_worker *w, struct mr_late *x);
+/* True if no receiver that became full meanwhile holds the first late message up. */
+bool mr_worker_late_may_route_first(struct mr_worker *w, struct mr_session *s, struct mr_late *x);
+/* Routes the first late message and drops it. False: it stays. */
+bool mr_worker_late_route_first(struct mr_worker *w, struct mr_session *s, struct mr_late *x);
+void mr_worker_late_drop_first(struct mr_worker *w, struct mr_late *x);
+/* late_run.c: routes some of what is late, of sessions that have their share yet; once a round, behind all else. */
 void mr_worker_late_run(struct mr_worker *w);
 
 /* True of a session that has had its share. */

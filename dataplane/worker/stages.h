@@ -23,7 +23,7 @@ bool mr_worker_route_late(struct mr_worker *w, const struct mr_burst_entry *e);
 /* Goes on with a fan-out of a session, or, NULL, of one that is gone. True: it is done, and freed. */
 bool mr_worker_route_fan(struct mr_worker *w, struct mr_session *s, struct mr_fan *f);
 /* Shows what was written to its readers and rings who sleeps. */
-void mr_worker_show(struct mr_worker *w);
+void mr_worker_publish_tails(struct mr_worker *w);
 /* The same, and gives back what was read. */
 void mr_worker_tx(struct mr_worker *w);
 
@@ -53,8 +53,6 @@ const struct mr_session *mr_worker_missed(
 void mr_worker_missed_many(struct mr_worker *w, struct mr_session *s, uint32_t count);
 /* What waits for it, and when it last missed anything, a little late. */
 void mr_worker_gauge(struct mr_worker *w, struct mr_session *s);
-/* Counts what was pushed since it was last shown. */
-void mr_worker_count_copies(struct mr_worker *w, struct mr_session *s);
 /* A reply whose token names this worker. */
 void mr_worker_reply(struct mr_worker *w, const struct mr_message_view *m);
 /* Tells a session what it missed, if its ring has room for that and for `room_bytes` behind it.
@@ -101,6 +99,9 @@ bool mr_worker_mesh_hold(struct mr_worker *w, const struct mr_mesh_record *recor
 /* The one or the other. */
 void mr_worker_mesh_home(struct mr_worker *w, unsigned home, uint64_t from,
 	const struct mr_message_plan *plan, uint32_t target);
+/* Tells the home worker that a delivery did not reach its consumer. */
+void mr_worker_mesh_undelivered(
+	struct mr_worker *w, uint64_t session, const struct mr_message_view *m);
 void mr_worker_mesh_to_session(
 	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target);
 /* True if a message of so many bytes to that worker would not have to wait, and would leave something for
@@ -109,7 +110,7 @@ bool mr_worker_mesh_spare(struct mr_worker *w, unsigned to, uint32_t bytes);
 /* Tells the others what is in the open block. */
 void mr_worker_mesh_flush(struct mr_worker *w);
 /* Rings the bells of those told, if they sleep. */
-void mr_worker_mesh_ring(struct mr_worker *w);
+void mr_worker_mesh_wake(struct mr_worker *w);
 /* Gives all blocks back, at the end. */
 void mr_worker_mesh_fini(struct mr_worker *w);
 
@@ -161,12 +162,24 @@ static inline void mr_worker_keep(
 	mr_worker_keep_word(w, s, at, word);
 }
 
+/* Counts what was pushed to the session since its tail was last published. */
+static inline void mr_worker_count_copies(struct mr_worker *w, struct mr_session *s)
+{
+	uint64_t bytes = s->down.tail - s->down.tail_out;
+
+	mr_count(s->stats->tx_messages, s->down_messages);
+	mr_count(s->stats->tx_bytes, bytes);
+	mr_count(w->stats->tx_messages, s->down_messages);
+	mr_count(w->stats->tx_bytes, bytes);
+	s->down_messages = 0;
+}
+
 static inline void mr_worker_mark_dirty(struct mr_worker *w, struct mr_session *s)
 {
 	if (s->dirty)
 		return;
 	if (mr_unlikely(w->dirty_count == MR_DIRTY_MAX))
-		mr_worker_show(w);
+		mr_worker_publish_tails(w);
 	s->dirty = true;
 	w->dirty[w->dirty_count++] = s;
 }

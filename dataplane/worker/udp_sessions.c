@@ -11,41 +11,6 @@
 /* So long a session that is to be closed is left what it needs to acknowledge. */
 #define LEAVE_MS 1000u
 
-struct mr_message_plan mr_worker_close_plan(int32_t code, uint64_t memory[MR_CLOSE_WORDS])
-{
-	struct mrf_result result = {.code = code};
-	struct mrf_client_message message = {.body_type = MRF_CLIENT_BODY_RESULT};
-	struct mrf_builder b;
-	const void *data = NULL;
-	size_t bytes = 0;
-
-	mrf_builder_init(&b, memory, MR_CLOSE_WORDS * sizeof(memory[0]));
-	message.body = mrf_result_write(&b, &result);
-	if (mrf_builder_finish(&b, mrf_client_message_write(&b, &message), &data, &bytes) != 0)
-		bytes = 0; /* a Close without a reason is one, too */
-	return mr_message_plan(MRF_MESSAGE_KIND_CLOSE, NULL, NULL, 0, data, 0, (uint32_t)bytes);
-}
-
-void mr_worker_remote_end(struct mr_session *s, enum mr_remote_end why)
-{
-	struct mr_remote *r = s->remote;
-
-	if (atomic_load_explicit(&r->end, memory_order_relaxed) != MR_REMOTE_LIVES)
-		return;
-	r->why = (uint8_t)why;
-	atomic_store_explicit(&r->end, MR_REMOTE_LEAVES, memory_order_relaxed);
-}
-
-void mr_worker_remote_close(struct mr_worker *w, struct mr_session *s)
-{
-	struct mr_remote *r = s->remote;
-
-	if (atomic_load_explicit(&r->end, memory_order_relaxed) != MR_REMOTE_LEAVES)
-		return;
-	atomic_store_explicit(&r->end, r->why, memory_order_release); /* [remote.end] */
-	mr_bell_ring(w->writer_bell_fd);
-}
-
 static void say_goodbye(struct mr_worker *w, struct mr_session *s, int32_t code)
 {
 	uint64_t memory[MR_CLOSE_WORDS];
@@ -151,7 +116,7 @@ void mr_worker_udp_sessions_look(struct mr_worker *w)
 		if (++w->scan.next == slots)
 			w->scan.next = 0;
 	}
-	mr_worker_show(w);
+	mr_worker_publish_tails(w);
 	mr_worker_ports_tx(w);
 }
 

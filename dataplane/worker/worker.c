@@ -99,24 +99,6 @@ int mr_worker_run(void *worker)
 	return 0;
 }
 
-static void gauge_backlog(struct mr_session *s, uint64_t bytes)
-{
-	uint64_t all = bytes + s->stats->held_bytes;
-
-	mr_gauge(s->stats->backlog_bytes, bytes);
-	if (all > s->stats->backlog_bytes_max)
-		mr_gauge(s->stats->backlog_bytes_max, all);
-}
-
-void mr_worker_gauge(struct mr_worker *w, struct mr_session *s)
-{
-	gauge_backlog(s, mr_worker_underway_now(s));
-	if (mr_likely(s->stats->missed == s->missed_seen))
-		return;
-	s->missed_seen = s->stats->missed;
-	mr_gauge(s->stats->missed_last_ns, mr_worker_now_ns(w));
-}
-
 /* Gaps that nobody has been told of, and gauges. */
 static void look_after_sessions(struct mr_worker *w)
 {
@@ -130,7 +112,7 @@ static void look_after_sessions(struct mr_worker *w)
 		if (s->missed_untold > 0)
 			(void)mr_worker_tell_gap(w, s, s->down.capacity / 8);
 	}
-	mr_worker_show(w);
+	mr_worker_publish_tails(w);
 }
 
 void mr_worker_housekeep(struct mr_worker *w)
@@ -337,10 +319,10 @@ void mr_worker_stop(struct mr_worker *w)
 {
 	atomic_store_explicit(
 		&w->stopping, true, memory_order_seq_cst); /* [worker.sleep] [worker.stop] */
-	mr_worker_ring(w);
+	mr_worker_wake(w);
 }
 
-void mr_worker_ring(struct mr_worker *w)
+void mr_worker_wake(struct mr_worker *w)
 {
 	mr_bell_ring(w->bell_fd);
 }

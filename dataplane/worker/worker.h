@@ -304,7 +304,7 @@ struct mr_worker {
 		uint64_t wanted_by;    /* workers with interest in what is not yet told of */
 		struct rte_mbuf *stash[MR_MESH_STASH];
 		uint32_t stash_count;
-		uint64_t rung;             /* workers pushed to this round */
+		uint64_t to_wake;          /* workers pushed to this round */
 		struct mr_mesh_held *held; /* what had no room, oldest first */
 		struct mr_mesh_held **held_end;
 		uint64_t held_bytes;            /* of records */
@@ -405,7 +405,7 @@ int mr_worker_port_add(struct mr_worker *w, struct mr_port *p);
 int mr_worker_run(void *worker);
 void mr_worker_stop(struct mr_worker *w);
 /* Wakes it, if it sleeps, to look at a changed poll list or to stop. */
-void mr_worker_ring(struct mr_worker *w);
+void mr_worker_wake(struct mr_worker *w);
 /* Its bell that a channel's client rings. */
 int mr_worker_watch(struct mr_worker *w, int bell_fd);
 /* No more; closing the bell is not enough, its client has it too. */

@@ -160,7 +160,7 @@ static int open_at(struct mr_writer *wr, unsigned worker, uint32_t slot, struct 
 		return error;
 	}
 	mr_writer_session_opened(wr, s, mrf_link_open_session_name(request));
-	mr_worker_ring(wr->workers[worker]);
+	mr_worker_wake(wr->workers[worker]);
 	*out = s;
 	return 0;
 }
@@ -267,7 +267,7 @@ void mr_writer_session_close(struct mr_writer *wr, struct mr_session *s, const c
 			atomic_load_explicit(&s->channel.up_shared->tail, memory_order_acquire);
 	s->next = wr->closing;
 	wr->closing = s;
-	mr_worker_ring(wr->workers[s->worker]);
+	mr_worker_wake(wr->workers[s->worker]);
 }
 
 void mr_writer_session_end(struct mr_writer *wr, struct mr_session *s, int code, const char *reason)
@@ -360,7 +360,7 @@ static bool retire(struct mr_writer *wr, struct mr_session *s)
 	announce_closed(wr, s);
 	/* What queues had given it is somebody else's now. */
 	for (unsigned i = 0; i < wr->workers_count; i++)
-		mr_worker_ring(wr->workers[i]);
+		mr_worker_wake(wr->workers[i]);
 	return true;
 }
 
@@ -378,7 +378,7 @@ static bool is_taken(const struct mr_writer *wr, struct mr_session *s)
 	if (mr_writer_now_ns() >= s->close_deadline_ns &&
 		!atomic_load_explicit(&s->ends, memory_order_relaxed)) {
 		atomic_store_explicit(&s->ends, true, memory_order_seq_cst); /* [worker.sleep] */
-		mr_worker_ring(wr->workers[s->worker]);
+		mr_worker_wake(wr->workers[s->worker]);
 	}
 	return false;
 }
