@@ -283,12 +283,12 @@ static void report_removed(struct mr_port *p)
 		MR_LOG_STR("port", p->name), MR_LOG_STR("interface", p->config->device));
 }
 
-void mr_port_look(struct mr_port *p, bool let_alone)
+void mr_port_look(struct mr_port *p, bool unused)
 {
 	bool was_up = atomic_load_explicit(&p->link_up, memory_order_relaxed);
 	bool up;
 
-	if (!was_up && let_alone && p->driver->revive != NULL)
+	if (!was_up && unused && p->driver->revive != NULL)
 		p->driver->revive(p);
 	up = p->driver->link_up(p);
 	if (up != was_up)

@@ -94,9 +94,9 @@ int mr_port_open(struct mr_port *p, const struct mr_config_port *config, const c
  * interface that it made. */
 void mr_port_close(struct mr_port *p);
 /* Reads the link's state and the driver's counters into `state`; logs a change of the link. Called
- * about once a second. `let_alone`: a grace period has passed since the link went down, so no
+ * about once a second. `unused`: a grace period has passed since the link went down, so no
  * worker uses the port. */
-void mr_port_look(struct mr_port *p, bool let_alone);
+void mr_port_look(struct mr_port *p, bool unused);
 
 /* Returns the index of the port's address that equals `a`, or -1. */
 static inline int mr_port_find_address(const struct mr_port *p, const struct mr_address *a)

@@ -9,8 +9,8 @@
 #define TAKEN_OUT   UINT32_MAX
 #define SLOTS_FIRST 16u
 
-/* Beyond this share of its aliases' limit a set is not made larger: only somebody who picks aliases
- * whose first slots are the same gets there. */
+/* Slots for each alias of the session's limit. A set grows no larger: only a client that picks
+ * aliases with the same first slot needs more. */
 #define SLOTS_PER_ALIAS_MAX 4u
 
 static struct mr_alias_set *set_of(const struct mr_session *s)
@@ -18,8 +18,8 @@ static struct mr_alias_set *set_of(const struct mr_session *s)
 	return atomic_load_explicit(&s->remote->aliases, memory_order_relaxed);
 }
 
-/* The slot that has the alias; NULL: none has. */
-static _Atomic uint32_t *find(struct mr_alias_set *set, uint32_t alias)
+/* Returns the slot of the alias, or NULL. */
+static _Atomic uint32_t *set_find(struct mr_alias_set *set, uint32_t alias)
 {
 	uint32_t at = mr_alias_set_first(set, alias);
 
@@ -32,8 +32,8 @@ static _Atomic uint32_t *find(struct mr_alias_set *set, uint32_t alias)
 	return NULL;
 }
 
-/* False: the set is half full, or has no slot where readers would look. */
-static bool put(struct mr_alias_set *set, uint32_t alias)
+/* Adds an alias. False: the set is half full, or no slot where readers look is free. */
+static bool set_add(struct mr_alias_set *set, uint32_t alias)
 {
 	uint32_t at = mr_alias_set_first(set, alias);
 
@@ -52,12 +52,12 @@ static bool put(struct mr_alias_set *set, uint32_t alias)
 	return false;
 }
 
-static bool copy(struct mr_alias_set *to, struct mr_alias_set *from)
+static bool set_copy(struct mr_alias_set *to, struct mr_alias_set *from)
 {
 	for (uint32_t i = 0; from != NULL && i <= from->mask; i++) {
 		uint32_t alias = atomic_load_explicit(&from->slots[i], memory_order_relaxed);
 
-		if (alias != 0 && alias != TAKEN_OUT && !put(to, alias))
+		if (alias != 0 && alias != TAKEN_OUT && !set_add(to, alias))
 			return false;
 	}
 	return true;
@@ -72,8 +72,8 @@ static uint32_t slots_for(uint32_t aliases)
 	return slots;
 }
 
-/* A set of all that the session holds and of one more, with room to grow. */
-static int remake(const struct mr_writer *wr, const struct mr_session *s, uint32_t alias,
+/* Makes a set of all aliases that the session holds and of one more, with room to grow. */
+static int make_larger_set(const struct mr_writer *wr, const struct mr_session *s, uint32_t alias,
 	struct mr_alias_set **out)
 {
 	uint32_t most = slots_for(wr->config->tables.aliases_per_client_max);
@@ -85,7 +85,7 @@ static int remake(const struct mr_writer *wr, const struct mr_session *s, uint32
 		if (set == NULL)
 			return -ENOMEM;
 		set->mask = slots - 1;
-		if (copy(set, set_of(s)) && put(set, alias)) {
+		if (set_copy(set, set_of(s)) && set_add(set, alias)) {
 			*out = set;
 			return 0;
 		}
@@ -94,7 +94,7 @@ static int remake(const struct mr_writer *wr, const struct mr_session *s, uint32
 	return -ENOSPC;
 }
 
-static void retire(struct mr_writer *wr, struct mr_alias_set *set)
+static void retire_set(struct mr_writer *wr, struct mr_alias_set *set)
 {
 	if (set == NULL)
 		return;
@@ -113,14 +113,14 @@ int mr_writer_hold(struct mr_writer *wr, struct mr_session *s, uint32_t alias)
 		return 0;
 	}
 	old = set_of(s);
-	if (old != NULL && put(old, alias))
+	if (old != NULL && set_add(old, alias))
 		return 0;
-	error = remake(wr, s, alias, &set);
+	error = make_larger_set(wr, s, alias, &set);
 	if (error != 0)
 		return error;
 	atomic_store_explicit(
 		&s->remote->aliases, set, memory_order_release); /* [remote.aliases] */
-	retire(wr, old);
+	retire_set(wr, old);
 	return 0;
 }
 
@@ -132,7 +132,7 @@ void mr_writer_unhold(struct mr_session *s, uint32_t alias)
 		mr_session_hold(s, alias, false);
 		return;
 	}
-	slot = set_of(s) != NULL ? find(set_of(s), alias) : NULL;
+	slot = set_of(s) != NULL ? set_find(set_of(s), alias) : NULL;
 	if (slot != NULL)
 		atomic_store_explicit(slot, TAKEN_OUT, memory_order_relaxed);
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who leaves a queue group may give its subscription's number to another one when it is told that it has left.
- * Until then members that were chosen before are on their way in the mesh, with that number.
- */
+/* Delays the answer to an unsubscribe from a queue group until a passage is over. After the answer
+ * the client may use the subscription's number again; until then the mesh may carry messages for
+ * the old member. */
 #include "dataplane/writer/writer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define ROOM_FIRST 64u
-/* More than control ever asks at once. */
+/* More than control ever has pending at once. */
 #define ROOM_MAX 65536u
 
 static bool grow(struct mr_writer_answers *a)
@@ -44,7 +44,7 @@ bool mr_writer_answers_tick(struct mr_writer *wr)
 	struct mr_writer_answers *a = &wr->answers;
 	uint32_t over = 0;
 
-	/* To say something may end the link, and then there are none any more. */
+	/* Sending may close the link, which drops all waiting answers. */
 	while (over < a->count && mr_writer_passage_over(wr, a->items[over].due))
 		mr_writer_link_result(wr, a->items[over++].id, 0, "");
 	if (over > 0 && over <= a->count) {

@@ -3,12 +3,14 @@
 
 #include <rte_mbuf.h>
 
-/* What a worker keeps, filled or in stock, and as much again for it to get and for others to read. */
+/* Blocks that a worker keeps, filled or in stock, and as many again for it to get and for others to
+ * read. */
 #define BLOCKS_PER_WORKER (2 * (MR_MESH_STASH + 1))
 
 _Static_assert(MR_BLOCK_BYTES + RTE_PKTMBUF_HEADROOM <= UINT16_MAX, "an mbuf counts in 16 bits");
 
-/* Fewer than this and workers could stand still for ever, waiting for what others keep in stock. */
+/* With fewer blocks workers could deadlock: each would wait for a block that another keeps in
+ * stock. */
 static uint32_t blocks_count(const struct mr_writer *wr)
 {
 	uint32_t least = wr->workers_count * BLOCKS_PER_WORKER;
@@ -19,9 +21,9 @@ static uint32_t blocks_count(const struct mr_writer *wr)
 int mr_writer_blocks_open(struct mr_writer *wr)
 {
 	if (wr->workers_count == 1)
-		return 0; /* there is nobody to send a block to */
-	/* No caches: a worker needs a few blocks for each megabyte, and those that it gives back belong
-	 * to others, who would never see them again in a cache of its own. */
+		return 0; /* there is no other worker */
+	/* No caches: a worker needs only a few blocks for each megabyte. It frees blocks of other
+	 * workers; in its cache they would be lost to them. */
 	return mr_packet_pool_open(&wr->blocks, "millrace-mesh", blocks_count(wr),
 		MR_BLOCK_BYTES + RTE_PKTMBUF_HEADROOM, 0);
 }

@@ -13,7 +13,7 @@
 #include "lib/base/log.h"
 #include "lib/channel/packet.h"
 
-/* Control that does not read for so long is taken for dead. */
+/* Control that does not read for this time is taken for dead. */
 #define SEND_WAIT_MS 500
 
 static int socket_path(const struct mr_writer *wr, struct sockaddr_un *at)
@@ -37,7 +37,7 @@ int mr_writer_listen(struct mr_writer *wr)
 	wr->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (wr->listen_fd < 0)
 		return -errno;
-	/* The lock is ours, so a socket that is there belongs to nobody alive. */
+	/* We have the lock, so an existing socket is left over from a process that has ended. */
 	unlink(at.sun_path);
 	if (bind(wr->listen_fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
 		chmod(at.sun_path, 0600) < 0 || listen(wr->listen_fd, 4) < 0 ||
@@ -70,7 +70,7 @@ void mr_writer_accept(struct mr_writer *wr)
 	}
 	if (wr->link_fd >= 0)
 		mr_writer_link_close(wr, "replaced by another control");
-	/* Larger packets of listings fit at once; with less they only wait. */
+	/* Room for large packets of listings; with less they only wait longer. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer_bytes, sizeof(send_buffer_bytes));
 	if (epoll_ctl(wr->epoll_fd, EPOLL_CTL_ADD, fd, &e) < 0) {
 		close(fd);
@@ -85,7 +85,7 @@ void mr_writer_link_close(struct mr_writer *wr, const char *why)
 {
 	if (wr->link_fd < 0)
 		return;
-	mr_log(MR_LOG_INFO, "control gone", MR_LOG_STR("why", why));
+	mr_log(MR_LOG_INFO, "control disconnected", MR_LOG_STR("why", why));
 	close(wr->link_fd);
 	wr->link_fd = -1;
 	mr_writer_answers_forget(wr);
@@ -114,13 +114,14 @@ void mr_writer_link_send(struct mr_writer *wr, struct mrf_builder *b, uint64_t i
 			n = mr_packet_send(wr->link_fd, data, bytes, fds, fds_count);
 	}
 	if (n == -ETOOMANYREFS && type == MRF_LINK_BODY_LINK_SESSION_OPENED) {
-		/* Clients do not take what was sent to them. That is no fault of control's. */
+		/* Clients do not receive the descriptors that were sent to them: not control's
+		 * fault. */
 		mr_writer_link_result(wr, id, (int)n, "too many descriptors under way to clients");
 		return;
 	}
 	if (n < 0) {
-		mr_log(MR_LOG_WARN, "packet to control not sent", MR_LOG_ERR((int)n));
-		mr_writer_link_close(wr, "does not read");
+		mr_log(MR_LOG_WARN, "cannot send a packet to control", MR_LOG_ERR((int)n));
+		mr_writer_link_close(wr, "it does not read");
 	}
 }
 
@@ -135,7 +136,7 @@ void mr_writer_link_result(struct mr_writer *wr, uint64_t id, int code, const ch
 		wr, &b, id, MRF_LINK_BODY_LINK_RESULT, mrf_link_result_write(&b, &r), NULL, 0);
 }
 
-static void welcome(struct mr_writer *wr, uint64_t id)
+static void send_welcome(struct mr_writer *wr, uint64_t id)
 {
 	struct mrf_link_welcome v = {
 		.version = 1,
@@ -164,18 +165,18 @@ static void welcome(struct mr_writer *wr, uint64_t id)
 	mr_writer_link_send(
 		wr, &b, id, MRF_LINK_BODY_LINK_WELCOME, mrf_link_welcome_write(&b, &v), fds, count);
 	wr->link_welcomed = true;
-	mr_log(MR_LOG_INFO, "control came");
+	mr_log(MR_LOG_INFO, "control connected");
 }
 
-static void bad_packet(struct mr_writer *wr, const char *why)
+static void refuse_packet(struct mr_writer *wr, const char *why)
 {
 	mr_count(wr->stats->bad_link_messages, 1);
-	mr_log(MR_LOG_WARN, "packet from control refused", MR_LOG_STR("why", why));
-	mr_writer_link_close(wr, "sent what makes no sense");
+	mr_log(MR_LOG_WARN, "refused a packet from control", MR_LOG_STR("why", why));
+	mr_writer_link_close(wr, "it sent a malformed packet");
 }
 
-/* Takes over the descriptor, if there is one. */
-static void packet(struct mr_writer *wr, const void *data, size_t bytes, int fd)
+/* Owns `fd`; -1: none. */
+static void handle_packet(struct mr_writer *wr, const void *data, size_t bytes, int fd)
 {
 	struct mrf_table m;
 	int error = mrf_link_message_parse(data, bytes, &m);
@@ -187,15 +188,15 @@ static void packet(struct mr_writer *wr, const void *data, size_t bytes, int fd)
 	if (fd >= 0)
 		close(fd);
 	if (error != 0) {
-		bad_packet(wr, "not a link message");
+		refuse_packet(wr, "not a link message");
 	} else if (mrf_link_message_body_type(m) != MRF_LINK_BODY_LINK_HELLO) {
-		bad_packet(wr, "no hello");
+		refuse_packet(wr, "the first packet is not a hello");
 	} else if (mrf_link_hello_version(mrf_link_message_body(m)) != 1) {
 		mr_writer_link_result(
 			wr, mrf_link_message_id(m), -EPROTO, "this data plane speaks version 1");
-		mr_writer_link_close(wr, "speaks another version");
+		mr_writer_link_close(wr, "it speaks another version");
 	} else {
-		welcome(wr, mrf_link_message_id(m));
+		send_welcome(wr, mrf_link_message_id(m));
 	}
 }
 
@@ -203,7 +204,7 @@ void mr_writer_link_read(struct mr_writer *wr)
 {
 	static uint64_t buffer[MR_WRITER_LINK_BYTES_MAX / sizeof(uint64_t)];
 
-	/* A bounded batch: sessions that die meanwhile are looked at in between. */
+	/* A bounded batch, so that dead sessions are handled in between. */
 	for (unsigned i = 0; i < 64 && wr->link_fd >= 0; i++) {
 		unsigned fds = 1;
 		int fd = -1;
@@ -212,12 +213,12 @@ void mr_writer_link_read(struct mr_writer *wr)
 		if (n == -EAGAIN)
 			return;
 		if (n == 0)
-			mr_writer_link_close(wr, "closed");
+			mr_writer_link_close(wr, "it closed the link");
 		else if (n < 0 && n != -EMSGSIZE)
 			mr_writer_link_close(wr, mr_log_errno_text((int)n));
 		else if (n < 0)
-			bad_packet(wr, "too large");
+			refuse_packet(wr, "too large");
 		else
-			packet(wr, buffer, (size_t)n, fds > 0 ? fd : -1);
+			handle_packet(wr, buffer, (size_t)n, fds > 0 ? fd : -1);
 	}
 }

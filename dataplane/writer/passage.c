@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A passage ends when all that was under way between workers at its beginning has been dealt with.
+/* Runs passages. A passage ends when all messages that were under way between workers at its
+ * beginning have been dealt with. Its steps:
  *
- *   round   each worker ends the round that it is in, or sleeps, and the deliveries that it has begun:
- *           what it took is in the mesh, or held
- *   held    what had no room in the mesh has found some
- *   flush   each worker ends a round: others are told of that
- *   read    each worker is through with all that was in its rings
+ *   round   each worker ends its round, or sleeps, and ends the fan-outs that it had begun: all
+ *           that it took is in the mesh, or waits for room there
+ *   held    all that waited for room in the mesh has found it
+ *   flush   each worker ends a round: the other workers have been told of that
+ *   read    each worker has dealt with all that was in its rings
  *
- * Nothing here counts rounds or time: a worker that sleeps, or whose thread is not run, reports
- * quiescence though its rings are full, and a passage waits for it. One passage serves all who began
- * to wait before it did.
+ * Grace periods alone are not enough: a worker that sleeps, or whose thread does not run, reports
+ * quiescence though its rings are full. A passage waits for such a worker. One passage serves all
+ * that asked before it began.
  */
 #include "dataplane/writer/writer.h"
 
@@ -31,7 +32,7 @@ static uint64_t held_out(const struct mr_worker *w)
 	return atomic_load_explicit(&w->mesh.held_out, memory_order_acquire); /* [mesh.held] */
 }
 
-/* True if there is anything to wait for. */
+/* Notes how much each worker has waiting for room in the mesh; true if there is any. */
 static bool note_held(struct mr_writer *wr)
 {
 	bool any = false;
@@ -46,7 +47,7 @@ static bool note_held(struct mr_writer *wr)
 	return any;
 }
 
-static bool held_is_gone(const struct mr_writer *wr)
+static bool held_is_out(const struct mr_writer *wr)
 {
 	for (unsigned i = 0; i < wr->workers_count; i++)
 		if (held_out(wr->workers[i]) < wr->passage.held[i])
@@ -54,7 +55,7 @@ static bool held_is_gone(const struct mr_writer *wr)
 	return true;
 }
 
-/* NULL: a worker has none to itself. */
+/* NULL if `from` is `to`. */
 static struct mr_spsc *ring_of(const struct mr_writer *wr, unsigned from, unsigned to)
 {
 	return wr->workers[from]->mesh_out[to];
@@ -69,7 +70,7 @@ static void note_tails(struct mr_writer *wr)
 	wr->passage.step = MR_PASSAGE_READ;
 }
 
-static bool all_is_read(const struct mr_writer *wr)
+static bool rings_are_read(const struct mr_writer *wr)
 {
 	for (unsigned from = 0; from < wr->workers_count; from++)
 		for (unsigned to = 0; to < wr->workers_count; to++)
@@ -79,8 +80,8 @@ static bool all_is_read(const struct mr_writer *wr)
 	return true;
 }
 
-/* False: it has to wait. */
-static bool go_on(struct mr_writer *wr)
+/* Takes the next step; false if it has to wait. */
+static bool take_step(struct mr_writer *wr)
 {
 	switch (wr->passage.step) {
 	case MR_PASSAGE_REST: await_round(wr, MR_PASSAGE_ROUND); return true;
@@ -93,7 +94,7 @@ static bool go_on(struct mr_writer *wr)
 			note_tails(wr);
 		return true;
 	case MR_PASSAGE_HELD:
-		if (!held_is_gone(wr))
+		if (!held_is_out(wr))
 			return false;
 		await_round(wr, MR_PASSAGE_FLUSH);
 		return true;
@@ -103,7 +104,7 @@ static bool go_on(struct mr_writer *wr)
 		note_tails(wr);
 		return true;
 	case MR_PASSAGE_READ:
-		if (!all_is_read(wr))
+		if (!rings_are_read(wr))
 			return false;
 		wr->passage.step = MR_PASSAGE_REST;
 		wr->passage.number++;
@@ -126,7 +127,7 @@ bool mr_writer_passage_over(const struct mr_writer *wr, uint64_t number)
 bool mr_writer_passages_tick(struct mr_writer *wr)
 {
 	while (wr->passage.step != MR_PASSAGE_REST || wr->passage.wanted >= wr->passage.number)
-		if (!go_on(wr))
+		if (!take_step(wr))
 			return true;
 	return false;
 }

@@ -11,10 +11,11 @@
 #define LOOK_NS   1000000000ull
 #define MAC_BYTES 18
 
-_Static_assert(sizeof(struct mrf_port_stats) == MR_CACHE_LINE, "a line a port and worker");
-_Static_assert(sizeof(struct mrf_port_state) == MR_CACHE_LINE, "at the same distance");
+_Static_assert(sizeof(struct mrf_port_stats) == MR_CACHE_LINE, "a line for each port and worker");
+_Static_assert(sizeof(struct mrf_port_state) == MR_CACHE_LINE, "stats_at uses one stride for both");
 
-/* PortStats of all ports and workers, then a PortState a port. */
+/* Returns entry `index` of the ports' statistics: a PortStats for each port and worker, then a
+ * PortState for each port. */
 static void *stats_at(const struct mr_writer *wr, uint32_t index)
 {
 	const struct mrf_stats_header *h = wr->stats_map;
@@ -45,8 +46,9 @@ int mr_writer_ports_open(struct mr_writer *wr)
 	return 0;
 }
 
-/* From when a link goes down, workers let the port alone; in between they may still be in it. */
-static bool let_alone(struct mr_writer *wr, unsigned port)
+/* True if a grace period has passed since the link went down. Workers stop using the port when they
+ * see that; until then one may still be inside the driver. */
+static bool is_unused(struct mr_writer *wr, unsigned port)
 {
 	uint64_t *since = &wr->ports_down_since[port];
 
@@ -67,7 +69,7 @@ void mr_writer_ports_look(struct mr_writer *wr)
 		return;
 	wr->ports_looked_ns = now;
 	for (unsigned i = 0; i < wr->ports_count; i++)
-		mr_port_look(&wr->ports[i], let_alone(wr, i));
+		mr_port_look(&wr->ports[i], is_unused(wr, i));
 }
 
 void mr_writer_ports_close(struct mr_writer *wr)

@@ -60,8 +60,8 @@ static int grow(struct mr_writer_releases *r)
 	return 0;
 }
 
-/* 0: it waits for nothing. */
-static uint32_t find(const struct mr_writer_releases *r, uint64_t session, uint32_t alias)
+/* Returns the number of the alias's release; 0: it is not being released. */
+static uint32_t find_release(const struct mr_writer_releases *r, uint64_t session, uint32_t alias)
 {
 	uint32_t number = mr_index_first(&r->by_alias, hash_of(r, session, alias));
 
@@ -70,7 +70,7 @@ static uint32_t find(const struct mr_writer_releases *r, uint64_t session, uint3
 	return number;
 }
 
-static void append(struct mr_writer_releases *r, uint32_t number)
+static void append_release(struct mr_writer_releases *r, uint32_t number)
 {
 	at(r, number)->before = r->last;
 	if (r->last != 0)
@@ -81,7 +81,7 @@ static void append(struct mr_writer_releases *r, uint32_t number)
 	mr_index_add(&r->by_alias, number);
 }
 
-static void take_out(struct mr_writer_releases *r, uint32_t number)
+static void unlink_release(struct mr_writer_releases *r, uint32_t number)
 {
 	struct mr_writer_release *e = at(r, number);
 
@@ -109,25 +109,26 @@ int mr_writer_release_begin(struct mr_writer *wr, const struct mr_session *s, ui
 	r->free = at(r, number)->chain;
 	*at(r, number) = (struct mr_writer_release){
 		.session = s->id, .alias = alias, .due = mr_writer_passage_next(wr)};
-	append(r, number);
+	append_release(r, number);
 	return 0;
 }
 
 bool mr_writer_release_waits(const struct mr_writer *wr, const struct mr_session *s, uint32_t alias)
 {
-	return find(&wr->releases, s->id, alias) != 0;
+	return find_release(&wr->releases, s->id, alias) != 0;
 }
 
 void mr_writer_release_cancel(struct mr_writer *wr, const struct mr_session *s, uint32_t alias)
 {
-	uint32_t number = find(&wr->releases, s->id, alias);
+	uint32_t number = find_release(&wr->releases, s->id, alias);
 
 	if (number != 0)
-		take_out(&wr->releases, number);
+		unlink_release(&wr->releases, number);
 }
 
-/* Of a session that is over the table may have taken it already. */
-static void end(struct mr_writer *wr, const struct mr_writer_release *e)
+/* Frees the alias for other subjects. If its session is closed, the table may have done so already.
+ * */
+static void end_release(struct mr_writer *wr, const struct mr_writer_release *e)
 {
 	struct mr_owner owner = {.worker = (uint16_t)mr_session_worker(e->session),
 		.slot = mr_session_slot(e->session),
@@ -144,8 +145,8 @@ bool mr_writer_releases_tick(struct mr_writer *wr)
 	struct mr_writer_releases *r = &wr->releases;
 
 	while (r->first != 0 && mr_writer_passage_over(wr, at(r, r->first)->due)) {
-		end(wr, at(r, r->first));
-		take_out(r, r->first);
+		end_release(wr, at(r, r->first));
+		unlink_release(r, r->first);
 	}
 	return r->first != 0;
 }

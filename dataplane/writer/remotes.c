@@ -10,15 +10,14 @@
 #include "dataplane/port/packet.h"
 #include "lib/wire/path.h"
 
-/* What a session over UDP takes of this module, besides what session/remote.h counts: its slot, a
- * place in the index (as many buckets as sessions, or twice that), its generation, its place in the
- * directory, its statistics. */
+/* Bytes for a session over UDP besides those in session/remote.h: its slot, its place in the index
+ * (up to two buckets a session), its generation, its place in the directory, its statistics. */
 #define SLOT_BYTES                                                                                 \
 	(sizeof(struct mr_writer_remote) + 2 * sizeof(uint32_t) + sizeof(uint32_t) +               \
 		sizeof(struct mr_session *) + sizeof(struct mrf_session_stats))
 
 _Static_assert(sizeof(struct mr_session) + sizeof(struct mr_remote) + SLOT_BYTES <= 1408,
-	"memory of a session over UDP, all told");
+	"all memory of a session over UDP but its log");
 
 static uint32_t sessions_max(const struct mr_writer *wr)
 {
@@ -57,7 +56,7 @@ static uint64_t stored_hash(void *writer, uint32_t number)
 	return entry_of(writer, number)->hash;
 }
 
-/* Of what mr_path_same compares. */
+/* Hashes the fields that mr_path_same compares. */
 static uint32_t hash_of(const struct mr_writer *wr, const struct mrf_network_path *p)
 {
 	const uint64_t words[] = {p->peer_0, p->peer_1, p->local_0, p->local_1,
@@ -75,7 +74,7 @@ static uint64_t peer_of(const struct mr_writer *wr, const struct mrf_network_pat
 	return mr_peer_of_address(address, wr->config->peers.ip6_prefix_bits);
 }
 
-/* Sessions of one host. */
+/* Returns the number of sessions that one host may have. */
 static uint64_t share_of(const struct mr_writer *wr)
 {
 	uint32_t most = wr->config->sessions.per_address_max;
@@ -83,8 +82,8 @@ static uint64_t share_of(const struct mr_writer *wr)
 	return most != 0 ? most : wr->remote.share;
 }
 
-/* Behind the others. */
-static void give_back(struct mr_writer *wr, unsigned worker, uint32_t number)
+/* Appends a slot to the list of free slots. */
+static void give_slot(struct mr_writer *wr, unsigned worker, uint32_t number)
 {
 	struct mr_writer_remotes *r = &wr->remotes;
 
@@ -96,8 +95,8 @@ static void give_back(struct mr_writer *wr, unsigned worker, uint32_t number)
 	r->on[worker].last_free = number;
 }
 
-/* 0: there is none. */
-static uint32_t take_free(struct mr_writer *wr, unsigned worker)
+/* Takes the first free slot; 0: there is none. */
+static uint32_t take_slot(struct mr_writer *wr, unsigned worker)
 {
 	uint32_t number = wr->remotes.on[worker].first_free;
 
@@ -117,7 +116,7 @@ int mr_writer_remotes_open(struct mr_writer *wr)
 		return -ENOMEM;
 	for (unsigned i = 0; i < wr->workers_count; i++)
 		for (uint32_t k = 0; k < sessions_max(wr); k++)
-			give_back(wr, i, i * sessions_max(wr) + k + 1);
+			give_slot(wr, i, i * sessions_max(wr) + k + 1);
 	return mr_index_init(&r->by_path, chain, stored_hash, wr);
 }
 
@@ -128,9 +127,9 @@ void mr_writer_remotes_close(struct mr_writer *wr)
 	wr->remotes.slots = NULL;
 }
 
-/* A session that has moved is at its old path no more: who says hello there is somebody else, and
- * nothing is known of him. */
-static bool moved(const struct mr_session *s)
+/* True if the client's path has changed since the session was opened. A Hello from the old path
+ * then comes from another client. */
+static bool has_moved(const struct mr_session *s)
 {
 	return __atomic_load_n(&s->stats->paths_changed, __ATOMIC_RELAXED) != 0;
 }
@@ -146,13 +145,14 @@ static struct mr_session *find_path(
 		if (entry_of(wr, number)->hash != hash)
 			continue;
 		s = session_of(wr, number);
-		if (mr_path_same(&s->remote->path, path) && !moved(s))
+		if (mr_path_same(&s->remote->path, path) && !has_moved(s))
 			return s;
 	}
 	return NULL;
 }
 
-/* What the client offers, or the port has room for. 0: neither is enough. */
+/* Returns the client's largest frame, or the port's if that is smaller. 0: the port cannot carry
+ * frames of the smallest size. */
 static uint32_t frame_bytes_of(
 	const struct mr_port *p, const struct mrf_network_path *path, uint32_t offered)
 {
@@ -170,7 +170,8 @@ static int new_secret(uint64_t *out)
 	return 0;
 }
 
-/* A log is this part of what is left for all, and for its peer, at most; and at least so long, whatever is left. */
+/* A log gets at most this fraction of the log memory that is left for all and for its peer, but at
+ * least LOG_BYTES_LEAST. */
 #define LOG_PART        8u
 #define LOG_BYTES_LEAST (16u << 10)
 
@@ -179,7 +180,7 @@ static uint64_t left_of(uint64_t max, uint64_t used)
 	return used < max ? max - used : 0;
 }
 
-/* A power of two. */
+/* Returns the bytes of a new log, a power of two. */
 static uint32_t log_bytes_for(const struct mr_writer *wr, uint64_t peer)
 {
 	uint64_t has = mr_share_count(&wr->shares, peer, MR_SHARE_OF(MR_WRITER_LOGS, 0));
@@ -193,7 +194,8 @@ static uint32_t log_bytes_for(const struct mr_writer *wr, uint64_t peer)
 	return bytes;
 }
 
-/* Never refused: who has his share gets the least. -ENOMEM. */
+/* Counts a log for a new session. A peer that has used up its share gets the smallest one. -ENOMEM.
+ * */
 static int log_take(struct mr_writer *wr, uint32_t number, uint64_t peer)
 {
 	uint32_t bytes = log_bytes_for(wr, peer);
@@ -218,7 +220,7 @@ static void log_give(struct mr_writer *wr, uint32_t number, uint64_t peer)
 	mr_gauge(wr->stats->logs_bytes, wr->logs_bytes);
 }
 
-static int make(struct mr_writer *wr, uint32_t number, struct mrf_table request,
+static int make_session(struct mr_writer *wr, uint32_t number, struct mrf_table request,
 	const struct mrf_network_path *path, struct mr_session **out)
 {
 	const struct mr_port *port = &wr->ports[path->port];
@@ -240,7 +242,7 @@ static int make(struct mr_writer *wr, uint32_t number, struct mrf_table request,
 	return error;
 }
 
-static void note(struct mr_writer *wr, uint32_t number, unsigned worker, uint32_t hash)
+static void enter_in_index(struct mr_writer *wr, uint32_t number, unsigned worker, uint32_t hash)
 {
 	entry_of(wr, number)->hash = hash;
 	mr_index_add(&wr->remotes.by_path, number);
@@ -255,16 +257,16 @@ static int open_in(struct mr_writer *wr, uint32_t number, struct mrf_table reque
 	int error = log_take(wr, number, peer_of(wr, path));
 
 	if (error == 0) {
-		error = make(wr, number, request, path, out);
+		error = make_session(wr, number, request, path, out);
 		if (error != 0)
 			log_give(wr, number, peer_of(wr, path));
 	}
 	if (error != 0) {
-		give_back(wr, worker, number);
+		give_slot(wr, worker, number);
 		return error;
 	}
 	(*out)->peer = peer_of(wr, path);
-	note(wr, number, worker, hash);
+	enter_in_index(wr, number, worker, hash);
 	mr_directory_put(&wr->workers[worker]->directory, *out);
 	mr_writer_session_opened(wr, *out, mrf_link_open_remote_name(request));
 	return 0;
@@ -280,19 +282,19 @@ static int open_new(struct mr_writer *wr, struct mrf_table request,
 
 	if (error != 0)
 		return error;
-	number = take_free(wr, mrf_link_open_remote_worker(request));
+	number = take_slot(wr, mrf_link_open_remote_worker(request));
 	error = number != 0 ? open_in(wr, number, request, path, hash, out) : -ENOSPC;
 	if (error != 0)
 		mr_share_give(&wr->shares, peer, of, 1);
 	return error;
 }
 
-/* Who says hello anew has no use for the session that he had, but what it has acknowledged is to be
- * taken. Where that leaves no room for the new one, it is lost with the old. */
-static void displace(struct mr_writer *wr, struct mr_session *s, unsigned worker,
+/* Closes the session of a client that said hello again. What the session has acknowledged is still
+ * taken, unless the new session needs its slot or share at once: then the old one is dropped. */
+static void close_displaced(struct mr_writer *wr, struct mr_session *s, unsigned worker,
 	const struct mrf_network_path *path)
 {
-	const char *reason = "its client said hello anew";
+	const char *reason = "its client opened a new session";
 
 	if ((s->worker == worker && wr->remotes.on[worker].first_free == 0) ||
 		mr_share_count(&wr->shares, peer_of(wr, path), MR_SHARE_OF(MR_WRITER_REMOTES, 0)) >=
@@ -320,7 +322,7 @@ int mr_writer_remote_open(struct mr_writer *wr, struct mrf_table request, struct
 	if (*out != NULL && (*out)->remote->nonce == nonce)
 		return 0;
 	if (*out != NULL)
-		displace(wr, *out, mrf_link_open_remote_worker(request), &path);
+		close_displaced(wr, *out, mrf_link_open_remote_worker(request), &path);
 	return open_new(wr, request, &path, hash, out);
 }
 
@@ -336,7 +338,7 @@ void mr_writer_remote_take_out(struct mr_writer *wr, struct mr_session *s)
 	mr_directory_take(&wr->workers[s->worker]->directory, s);
 	mr_share_give(&wr->shares, s->peer, MR_SHARE_OF(MR_WRITER_REMOTES, 0), 1);
 	log_give(wr, number, s->peer);
-	give_back(wr, s->worker, number);
+	give_slot(wr, s->worker, number);
 	wr->remotes.on[s->worker].count--;
 	mr_gauge(wr->stats->remote_sessions, wr->stats->remote_sessions - 1);
 }
@@ -344,11 +346,11 @@ void mr_writer_remote_take_out(struct mr_writer *wr, struct mr_session *s)
 static const char *reason_of(uint8_t end)
 {
 	if (end == MR_REMOTE_EXPIRED)
-		return "nothing came for too long";
+		return "liveness time-out: no frame came";
 	return end == MR_REMOTE_STOOD_STILL ? MR_STOOD_STILL_REASON : "closed by its client";
 }
 
-static void look_at(struct mr_writer *wr, struct mr_session *s)
+static void close_if_ended(struct mr_writer *wr, struct mr_session *s)
 {
 	/* [remote.end] */
 	uint8_t end = atomic_load_explicit(&s->remote->end, memory_order_acquire);
@@ -364,9 +366,9 @@ static void look_at(struct mr_writer *wr, struct mr_session *s)
 
 void mr_writer_remotes_look(struct mr_writer *wr)
 {
-	if (!wr->remotes.rung)
+	if (!wr->remotes.notified)
 		return;
-	wr->remotes.rung = false;
+	wr->remotes.notified = false;
 	for (unsigned i = 0; i < wr->workers_count; i++) {
 		const struct mr_directory *d = &wr->workers[i]->directory;
 		uint32_t left = wr->remotes.on[i].count;
@@ -379,7 +381,7 @@ void mr_writer_remotes_look(struct mr_writer *wr)
 			if (s == NULL)
 				continue;
 			left--;
-			look_at(wr, s);
+			close_if_ended(wr, s);
 		}
 	}
 }

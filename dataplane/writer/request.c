@@ -6,7 +6,7 @@
 
 #include "lib/base/log.h"
 
-/* Rows gathered for one packet of a listing: the largest row is under 1 KiB. */
+/* Rows in one packet of a listing; the largest row is below 1 KiB. */
 #define ROWS_MAX      256u
 #define ROW_BYTES_MAX 1024u
 
@@ -23,7 +23,7 @@ static const char *text_of(int error, const char *table_full)
 	}
 }
 
-/* A limit, or a peer's share. */
+/* True if a limit or a peer's share is used up. */
 static bool is_full(int error)
 {
 	return error == -ENOSPC || error == -EDQUOT;
@@ -59,14 +59,15 @@ static void open_session(struct mr_writer *wr, uint64_t id, struct mrf_table t, 
 	mrf_builder_init(&b, memory, sizeof(memory));
 	mr_writer_link_send(wr, &b, id, MRF_LINK_BODY_LINK_SESSION_OPENED,
 		mrf_link_session_opened_write(&b, &v), fds, MR_CHANNEL_FDS);
-	/* Should control be gone, nobody has the other end, and the session ends by itself. */
+	/* If control did not get the packet, nobody has the other end, and the session closes by
+	 * itself. */
 	close(peer_fd);
 }
 
 static const char *remote_text_of(int error)
 {
 	switch (error) {
-	case -EINVAL: return "a hello that makes no sense";
+	case -EINVAL: return "malformed hello";
 	case -EMSGSIZE: return "the port's MTU has no room for frames of 1,200 bytes";
 	case -EDQUOT:
 		return "too many sessions from this address (sessions.per_address_max, or "
@@ -100,7 +101,7 @@ static void open_remote(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 		mrf_link_session_opened_write(&b, &v), NULL, 0);
 }
 
-/* See mr_table_water; it may be another one than the last time. */
+/* Sets the subscription's high-water mark (mr_table_water), also if it was subscribed before. */
 static int set_water(struct mr_writer *wr, const struct mr_owner *owner, struct mrf_table t)
 {
 	uint32_t water = mrf_link_subscribe_high_water(t);
@@ -128,7 +129,7 @@ static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 	int error;
 
 	if (s == NULL) {
-		mr_writer_link_result(wr, id, -ENOENT, "the session is gone");
+		mr_writer_link_result(wr, id, -ENOENT, "the session is closed");
 		return;
 	}
 	owner = mr_writer_owner(s);
@@ -138,7 +139,7 @@ static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 	if (error == 0)
 		error = set_water(wr, &owner, t);
 	mr_table_stats_get(wr->table, &after);
-	/* The same again is a success that changes nothing, also for a client that is at its limit. */
+	/* Repeating a subscription succeeds and changes nothing, also for a client at its limit. */
 	s->subscriptions += after.subscriptions - before.subscriptions;
 	if (s->subscriptions > wr->config->tables.subscriptions_per_client_max) {
 		(void)mr_table_unsubscribe(wr->table, &owner, mrf_link_subscribe_subscription(t));
@@ -224,7 +225,7 @@ static void close_session(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 	mr_writer_link_result(wr, id, 0, "");
 }
 
-/* A listing in the making: rows gather until a packet is full. */
+/* A listing that is being made. It is sent each time that a packet is full of rows. */
 struct listing {
 	struct mr_writer *wr;
 	uint64_t id;
@@ -236,7 +237,7 @@ struct listing {
 
 static bool listing_full(const struct listing *l)
 {
-	/* The worst rows fill the memory at this count; typical ones are far smaller. */
+	/* Sized for the largest rows; typical ones are far smaller. */
 	return l->count == ROWS_MAX || (l->count + 2) * ROW_BYTES_MAX > sizeof(l->memory);
 }
 
@@ -361,6 +362,7 @@ void mr_writer_request(struct mr_writer *wr, struct mrf_table m, int fd)
 	case MRF_LINK_BODY_LINK_LIST_PORTS: mr_writer_ports_list(wr, id); break;
 	default:
 		mr_count(wr->stats->bad_link_messages, 1);
-		mr_writer_link_result(wr, id, -ENOSYS, "this data plane does not know the request");
+		mr_writer_link_result(
+			wr, id, -ENOSYS, "this data plane does not know this request");
 	}
 }

@@ -15,13 +15,13 @@
 #include "lib/channel/packet.h"
 #include "flatbuf/attach.h"
 
-/* What a dead client has pushed is taken as if it lived for so long; then also what a full receiver
- * holds up, which is held for it as far as there is room. */
+/* For this time the messages of a client that is gone wait for full receivers as before. After it
+ * they are taken, and queued for a full receiver as far as there is room. */
 #define DRAIN_NS 1000000000ull
 
-/* Descriptors that clients leave to others, control's next connection among them. */
+/* Descriptors that clients leave free for other uses, such as control's next connection. */
 #define FILES_SPARE 64u
-/* Of all descriptors, kept for clients of root and of the bus's own user. */
+/* This fraction of all descriptors is kept for clients of root and of the bus's own user. */
 #define FILES_RESERVE_SHARE 16u
 
 struct mrf_session_stats *mr_writer_stats_of(
@@ -33,7 +33,8 @@ struct mrf_session_stats *mr_writer_stats_of(
 	return (void *)((char *)wr->stats_map + h->session_offset + index * h->session_stride);
 }
 
-/* Of those that have a slot for another local client; one that has none if there is no other. */
+/* Returns the worker with the fewest sessions among those with a free slot for a local client; if
+ * none has one, among all. */
 static unsigned least_loaded(const struct mr_writer *wr)
 {
 	unsigned best = 0;
@@ -48,7 +49,8 @@ static unsigned least_loaded(const struct mr_writer *wr)
 	return best;
 }
 
-/* The generation is never 0, and not to be guessed from the last one: tokens carry it. */
+/* The new generation is never 0 and is random, as reply tokens carry it. Without random bytes it
+ * counts. */
 uint64_t mr_writer_next_id(struct mr_writer *wr, unsigned worker, uint32_t slot)
 {
 	uint32_t *g = &wr->generations[(size_t)worker * wr->slots_count + slot];
@@ -68,8 +70,9 @@ static void retire_list(struct mr_writer *wr, struct mr_poll_list *list)
 	wr->retired_lists = list;
 }
 
-/* A bell, the liveness socket and the process are watched from before the session can be seen. */
-static int put_in(struct mr_writer *wr, struct mr_session *s)
+/* Watches the client's doorbell, liveness socket and process, then shows the session to its worker.
+ * */
+static int show_to_worker(struct mr_writer *wr, struct mr_session *s)
 {
 	struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = s};
 	struct mr_worker *w = wr->workers[s->worker];
@@ -80,7 +83,8 @@ static int put_in(struct mr_writer *wr, struct mr_session *s)
 		return error;
 	if (epoll_ctl(wr->epoll_fd, EPOLL_CTL_ADD, s->liveness_fd, &e) < 0)
 		return -errno;
-	/* Whoever was forked from the client has the liveness socket too, and may outlive it. */
+	/* A process that the client forked has the liveness socket, too, and may outlive the
+	 * client. */
 	if (s->pidfd >= 0 && epoll_ctl(wr->epoll_fd, EPOLL_CTL_ADD, s->pidfd, &e) < 0)
 		return -errno;
 	error = mr_directory_add(&w->directory, s, &retired);
@@ -106,8 +110,8 @@ static void describe(struct mr_session *s, struct mrf_table request)
 	s->peer = mr_peer_of_user(s->uid, geteuid());
 }
 
-/* Who may make network traffic could fill the log with sessions over UDP: those are counted, and
- * listed, but told of only where somebody looks for a fault. */
+/* Sessions over UDP are logged at debug level only: anybody who can send packets could fill the
+ * log. They are counted and listed. */
 static enum mr_log_level log_level(const struct mr_session *s)
 {
 	return s->remote != NULL ? MR_LOG_DEBUG : MR_LOG_INFO;
@@ -127,7 +131,8 @@ void mr_writer_session_opened(struct mr_writer *wr, struct mr_session *s, struct
 		MR_LOG_U64("worker", s->worker));
 }
 
-/* The kernel gives the lowest number that is free, so a high one says how many are in use. */
+/* True if enough descriptors are left. The kernel gives the lowest free number, so the newest one
+ * tells how many are in use. */
 static bool leaves_files(const struct mr_writer *wr, const struct mr_session *s, int fd)
 {
 	uint64_t reserve = s->peer == MR_PEER_OWN ? 0 : wr->files_max / FILES_RESERVE_SHARE;
@@ -135,7 +140,7 @@ static bool leaves_files(const struct mr_writer *wr, const struct mr_session *s,
 	return (uint64_t)fd + FILES_SPARE + reserve < wr->files_max;
 }
 
-/* Takes pidfd over if it is successful. */
+/* Owns `pidfd` if it succeeds. */
 static int open_at(struct mr_writer *wr, unsigned worker, uint32_t slot, struct mrf_table request,
 	int pidfd, struct mr_session **out, int *peer_fd)
 {
@@ -152,7 +157,7 @@ static int open_at(struct mr_writer *wr, unsigned worker, uint32_t slot, struct 
 		return error;
 	s->pidfd = pidfd;
 	describe(s, request);
-	error = leaves_files(wr, s, *peer_fd) ? put_in(wr, s) : -EMFILE;
+	error = leaves_files(wr, s, *peer_fd) ? show_to_worker(wr, s) : -EMFILE;
 	if (error != 0) {
 		s->pidfd = -1;
 		mr_session_free(s);
@@ -165,8 +170,8 @@ static int open_at(struct mr_writer *wr, unsigned worker, uint32_t slot, struct 
 	return 0;
 }
 
-/* A slot that nobody has in hand any more, if there is one: workers count for the tenant before to the end of
- * a round. UINT32_MAX: all are taken. */
+/* Returns a free slot for a local session; UINT32_MAX: there is none. Prefers a slot whose last
+ * session is freed: a worker may update the statistics of a session until that. */
 static uint32_t free_slot(const struct mr_writer *wr, unsigned worker)
 {
 	const struct mr_directory *d = &wr->workers[worker]->directory;
@@ -230,9 +235,9 @@ struct mr_owner mr_writer_owner(const struct mr_session *s)
 	return (struct mr_owner){(uint16_t)s->worker, s->slot, s->generation, s->peer};
 }
 
-static void hang_up(struct mr_writer *wr, struct mr_session *s)
+static void close_descriptors(struct mr_writer *wr, struct mr_session *s)
 {
-	/* A client that only publishes looks at this and at nothing else. */
+	/* A client that only publishes looks at nothing but this flag. */
 	atomic_store_explicit(&s->channel.up_shared->closed, 1, memory_order_relaxed);
 	epoll_ctl(wr->epoll_fd, EPOLL_CTL_DEL, s->liveness_fd, NULL);
 	close(s->liveness_fd);
@@ -255,9 +260,9 @@ void mr_writer_session_close(struct mr_writer *wr, struct mr_session *s, const c
 	if (s->remote != NULL)
 		mr_writer_remote_forget(wr, s);
 	else
-		hang_up(wr, s);
-	/* Nothing more goes to it, but what it has published before still counts: its aliases stay
-	 * until the last of that is on its way. */
+		close_descriptors(wr, s);
+	/* Nothing more is delivered to it. Its aliases stay until its last messages are dealt with.
+	 * */
 	mr_table_drop_subscriptions(wr->table, &owner);
 	atomic_store_explicit(&s->gone, true, memory_order_release); /* [session.gone] */
 	s->close_deadline_ns = mr_writer_now_ns() + DRAIN_NS;
@@ -321,8 +326,8 @@ static void announce_closed(struct mr_writer *wr, const struct mr_session *s)
 		mrf_link_session_closed_write(&b, &v), NULL, 0);
 }
 
-/* Out of the worker's sight. False: no memory to do it with, try again. */
-static bool take_out(struct mr_writer *wr, struct mr_session *s)
+/* Removes the session from its worker's directory. False: no memory; try again. */
+static bool remove_from_directory(struct mr_writer *wr, struct mr_session *s)
 {
 	struct mr_poll_list *list;
 
@@ -344,10 +349,11 @@ static void forget_local(struct mr_writer *wr, const struct mr_session *s)
 	mr_share_give(&wr->shares, s->peer, MR_SHARE_OF(MR_WRITER_LOCALS, 0), 1);
 }
 
-/* Freed after a passage: what it published by alias may lie in the mesh. False as above. */
-static bool retire(struct mr_writer *wr, struct mr_session *s)
+/* Removes the session from the directory and marks it to be freed after a passage: messages that it
+ * published by alias may be in the mesh. False: no memory; try again. */
+static bool retire_session(struct mr_writer *wr, struct mr_session *s)
 {
-	if (!take_out(wr, s))
+	if (!remove_from_directory(wr, s))
 		return false;
 	s->passage = mr_writer_passage_next(wr);
 	s->next = wr->retired;
@@ -358,14 +364,14 @@ static bool retire(struct mr_writer *wr, struct mr_session *s)
 	mr_gauge(wr->stats->sessions, wr->stats->sessions - 1);
 	mr_count(wr->stats->sessions_closed, 1);
 	announce_closed(wr, s);
-	/* What queues had given it is somebody else's now. */
+	/* Wake all workers: their queues give its deliveries to other consumers. */
 	for (unsigned i = 0; i < wr->workers_count; i++)
 		mr_worker_wake(wr->workers[i]);
 	return true;
 }
 
-/* True if its worker has taken all that it is to take. That has no time limit, as a worker may not be run
- * for a while: but it comes, whatever the client does. */
+/* True if the worker has taken all that it must take from the session. This has no time limit, as
+ * the worker's thread may not run for a while; but no client can prevent it. */
 static bool is_taken(const struct mr_writer *wr, struct mr_session *s)
 {
 	/* [remote.end] */
@@ -383,8 +389,8 @@ static bool is_taken(const struct mr_writer *wr, struct mr_session *s)
 	return false;
 }
 
-/* What it said last may be on its way to a queue at home with another worker, which must not find the
- * session gone before. */
+/* True if the session may leave the directory. Its last message may be on its way to a queue that
+ * another worker owns, which must still find the session. So a passage must be over. */
 static bool may_leave(struct mr_writer *wr, struct mr_session *s)
 {
 	if (s->close_deadline_ns == 0)
@@ -394,7 +400,7 @@ static bool may_leave(struct mr_writer *wr, struct mr_session *s)
 	return s->passage != 0 && mr_writer_passage_over(wr, s->passage);
 }
 
-static void leave(struct mr_writer *wr)
+static void close_waiting(struct mr_writer *wr)
 {
 	struct mr_session **at = &wr->closing;
 
@@ -402,7 +408,7 @@ static void leave(struct mr_writer *wr)
 		struct mr_session *s = *at;
 		struct mr_session *next = s->next;
 
-		if (may_leave(wr, s) && retire(wr, s))
+		if (may_leave(wr, s) && retire_session(wr, s))
 			*at = next;
 		else
 			at = &s->next;
@@ -413,7 +419,7 @@ void mr_writer_session_drop(struct mr_writer *wr, struct mr_session *s, const ch
 {
 	mr_writer_session_close(wr, s, reason);
 	s->close_deadline_ns = 0;
-	leave(wr);
+	close_waiting(wr);
 }
 
 static void free_session(struct mr_writer *wr, struct mr_session *s)
@@ -453,8 +459,8 @@ static void free_retired(struct mr_writer *wr)
 
 static const char *reason_of_corrupt(unsigned corrupt)
 {
-	return corrupt == MR_CORRUPT_POSITION ? "wrote a ring position that makes no sense"
-					      : "wrote a message whose length makes no sense";
+	return corrupt == MR_CORRUPT_POSITION ? "wrote a malformed ring position"
+					      : "wrote a message of malformed length";
 }
 
 static void expel_faulty(struct mr_writer *wr)
@@ -484,7 +490,7 @@ bool mr_writer_sessions_tick(struct mr_writer *wr)
 	expel_faulty(wr);
 	mr_writer_remotes_look(wr);
 	(void)mr_writer_passages_tick(wr);
-	leave(wr);
+	close_waiting(wr);
 	free_retired(wr);
 	more = mr_writer_aliases_tick(wr);
 	more |= mr_writer_releases_tick(wr);
@@ -507,11 +513,11 @@ void mr_writer_sessions_close_all(struct mr_writer *wr)
 			if (s == NULL)
 				continue;
 			mr_writer_session_expel(wr, s, -ESHUTDOWN, "the bus is shutting down");
-			s->close_deadline_ns = 0; /* workers read and say no more */
+			s->close_deadline_ns = 0; /* workers have stopped */
 		}
 	}
 	(void)mr_writer_sessions_tick(wr);
-	/* No worker runs: nothing is under way. */
+	/* No worker runs: free them without a passage. */
 	while (wr->retired != NULL) {
 		struct mr_session *s = wr->retired;
 

@@ -24,17 +24,17 @@
 #include "lib/base/stats.h"
 
 #define EVENTS_MAX 64
-/* Counts of peers at the beginning; they grow. */
+/* First size of the table of peers; it grows. */
 #define PEERS_FIRST     1u
 #define TICK_PENDING_MS 1
-/* Control takes a main thread without rounds for stopped: control/watch/watch.c. */
+/* Control takes the table writer for stopped if it makes no rounds (control/watch/watch.c). */
 #define TICK_IDLE_MS 400
-/* Sessions of a worker that may all be held as much for as one may. */
+/* A worker's store holds this many times what may be queued for one slow session. */
 #define HELD_SHARES 4u
-#define STUCK_NS    2000000000ull
-#define LATE_NS     1000000000ull
+#define STUCK_NS    2000000000ull /* a worker without a round for this time counts as stalled */
+#define LATE_NS     1000000000ull /* time that this thread may be late before it is not counted */
 
-_Static_assert(sizeof(struct mrf_session_stats) == 4 * MR_CACHE_LINE, "four lines a session");
+_Static_assert(sizeof(struct mrf_session_stats) == 4 * MR_CACHE_LINE, "four lines each");
 
 uint64_t mr_writer_now_ns(void)
 {
@@ -44,7 +44,8 @@ uint64_t mr_writer_now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Statistics memory: header, table, workers, ports, sessions; each from a line of its own. */
+/* Makes the statistics memory: header, table, workers, ports, sessions; each starts a cache line.
+ * */
 static int open_stats(struct mr_writer *wr)
 {
 	uint32_t slots = wr->slots_count;
@@ -141,7 +142,7 @@ static bool polls_busy(const struct mr_config *c)
 	       (c->workers.poll == MR_CONFIG_POLL_AUTO && c->ports.open_count > 0);
 }
 
-/* Complete options: what a client leaves open is filled in from these. */
+/* Returns the configured options of queues and services; a client's own options override them. */
 static struct mr_queues_config queues_config(const struct mr_config *c)
 {
 	return (struct mr_queues_config){
@@ -234,7 +235,7 @@ static void path_in_run_dir(const struct mr_writer *wr, const char *name, char *
 	snprintf(out, bytes, "%s/%s", wr->config->run_dir, name);
 }
 
-/* One data plane a run directory. */
+/* Takes the lock that allows one data plane in a run directory. */
 static int take_lock(struct mr_writer *wr)
 {
 	char path[PATH_MAX];
@@ -243,7 +244,7 @@ static int take_lock(struct mr_writer *wr)
 	return mr_lockfile_take(path, &wr->lock_fd);
 }
 
-static int watch(struct mr_writer *wr, int *fd)
+static int watch_fd(struct mr_writer *wr, int *fd)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data.ptr = fd};
 
@@ -261,8 +262,8 @@ static int open_events(struct mr_writer *wr)
 	wr->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (wr->bell_fd < 0 || wr->epoll_fd < 0)
 		return -errno;
-	error = watch(wr, &wr->signal_fd);
-	return error != 0 ? error : watch(wr, &wr->bell_fd);
+	error = watch_fd(wr, &wr->signal_fd);
+	return error != 0 ? error : watch_fd(wr, &wr->bell_fd);
 }
 
 static int open_generations(struct mr_writer *wr)
@@ -272,7 +273,8 @@ static int open_generations(struct mr_writer *wr)
 	return wr->generations == NULL ? -ENOMEM : mr_writer_remotes_open(wr);
 }
 
-/* Peers of sessions: at most as many as there may be sessions; each over UDP has its logs counted, too. */
+/* Makes the shares of peers. Each session has at most one entry; one over UDP has a second one for
+ * its log. */
 static int open_shares(struct mr_writer *wr)
 {
 	const struct mr_config *c = wr->config;
@@ -292,13 +294,13 @@ int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)
 		int (*open)(struct mr_writer *wr);
 		const char *what;
 	} steps[] = {
-		{take_lock, "lock of the run directory (another data plane?)"},
-		{open_events, "signals and bell"},
+		{take_lock, "lock of the run directory (does another data plane run?)"},
+		{open_events, "signals and doorbell"},
 		{open_stats, "statistics memory"},
 		{open_table, "table"},
 		{open_generations, "session table"},
 		{open_shares, "shares of peers"},
-		{mr_writer_releases_open, "aliases given back"},
+		{mr_writer_releases_open, "released aliases"},
 		{mr_writer_ports_open, "ports"},
 		{open_workers, "workers"},
 		{mr_writer_listen, "link socket"},
@@ -328,8 +330,9 @@ int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)
 	return 0;
 }
 
-/* Counts workers that neither sleep nor make rounds. Control says who it is: it sees the whole process
- * stand still, too. The time in which this thread did not run itself is nobody's fault. */
+/* Counts the stalls of workers that neither sleep nor make rounds. Control logs which worker it is;
+ * it also notices when the whole process stands still. Time in which this thread did not run does
+ * not count. */
 static void watch_workers(struct mr_writer *wr)
 {
 	uint64_t now = mr_writer_now_ns();
@@ -355,7 +358,7 @@ static void watch_workers(struct mr_writer *wr)
 	}
 }
 
-static void show_table_stats(struct mr_writer *wr)
+static void update_table_stats(struct mr_writer *wr)
 {
 	struct mr_table_stats t;
 
@@ -368,18 +371,18 @@ static void show_table_stats(struct mr_writer *wr)
 	mr_gauge(wr->stats->pending_reclaim, t.pending_reclaim);
 }
 
-static void handle(struct mr_writer *wr, const struct epoll_event *e)
+static void handle_event(struct mr_writer *wr, const struct epoll_event *e)
 {
 	if (e->data.ptr == &wr->signal_fd)
 		wr->stopping = true;
-	else if (e->data.ptr == &wr->bell_fd) /* the tick that follows finds why */
-		wr->remotes.rung = mr_bell_clear(wr->bell_fd);
+	else if (e->data.ptr == &wr->bell_fd) /* the next tick finds the reason */
+		wr->remotes.notified = mr_bell_clear(wr->bell_fd);
 	else if (e->data.ptr == &wr->listen_fd)
 		mr_writer_accept(wr);
 	else if (e->data.ptr == &wr->link_fd)
 		mr_writer_link_read(wr);
 	else
-		mr_writer_session_close(wr, e->data.ptr, "client went away");
+		mr_writer_session_close(wr, e->data.ptr, "its client is gone");
 }
 
 int mr_writer_run(struct mr_writer *wr)
@@ -394,10 +397,10 @@ int mr_writer_run(struct mr_writer *wr)
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		for (int i = 0; i < n; i++)
-			handle(wr, &events[i]);
+			handle_event(wr, &events[i]);
 		pending = mr_writer_sessions_tick(wr);
 		pending |= mr_table_reclaim(wr->table) > 0;
-		show_table_stats(wr);
+		update_table_stats(wr);
 		watch_workers(wr);
 		mr_count(wr->stats->rounds, 1);
 		mr_writer_ports_look(wr);
@@ -424,7 +427,7 @@ static void close_files(struct mr_writer *wr)
 {
 	char path[PATH_MAX];
 
-	/* Without the lock they are another's. */
+	/* Without the lock the files belong to another data plane. */
 	if (wr->lock_fd < 0)
 		return;
 	path_in_run_dir(wr, "dataplane.sock", path, sizeof(path));
@@ -436,8 +439,8 @@ static void close_files(struct mr_writer *wr)
 
 void mr_writer_close(struct mr_writer *wr)
 {
-	/* Workers are offline, so every grace period is over at once. The mesh comes last: without it there
-	 * have been no sessions. */
+	/* Workers are offline, so each grace period is over at once. The mesh was opened last:
+	 * without it there were no sessions. */
 	if (wr->mesh != NULL)
 		mr_writer_sessions_close_all(wr);
 	close_fd(&wr->link_fd);

@@ -17,11 +17,11 @@ attack_counted channel_corrupt tail-jump
 attack_counted channel_corrupt tail-misaligned
 attack_counted channel_corrupt tail-back
 say "each is told why; the log may count what it has no line for"
-grep -q 'expelled: .*wrote a message whose length makes no sense' "$dir/attack-garbage-records.out" ||
+grep -q 'expelled: .*wrote a message of malformed length' "$dir/attack-garbage-records.out" ||
 	fail "who wrote garbage was not told so"
-grep -q 'expelled: .*wrote a ring position that makes no sense' "$dir/attack-tail-misaligned.out" ||
+grep -q 'expelled: .*wrote a malformed ring position' "$dir/attack-tail-misaligned.out" ||
 	fail "who wrote a bad position was not told so"
-has_line "$bus_log" "session closed .*makes no sense" || fail "nothing of it is logged"
+has_line "$bus_log" "session closed .*malformed" || fail "nothing of it is logged"
 attack_counted sessions_expelled tail-jump 1
 attack head-jump
 attack_counted drop_bad_message record-changes

@@ -99,7 +99,7 @@ static struct mr_session *open_session(uint32_t number, uint64_t nonce)
 static void end(struct mr_session *s, enum mr_remote_end how)
 {
 	atomic_store_explicit(&s->remote->end, (uint8_t)how, memory_order_release);
-	writer.remotes.rung = true;
+	writer.remotes.notified = true;
 	while (mr_writer_sessions_tick(&writer))
 		;
 }
@@ -160,7 +160,7 @@ static void a_request_frees_no_session(void **state)
 		(void)open_session(1 + WORKERS * i, NONCE);
 	(void)open_session(1, NONCE);
 	atomic_store(&other->remote->end, (uint8_t)MR_REMOTE_CLOSED);
-	writer.remotes.rung = true;
+	writer.remotes.notified = true;
 	(void)open_session(1, NONCE + 1);
 	assert_false(other->closing);
 	assert_non_null(writer.retired);
@@ -572,7 +572,7 @@ static void ten_thousand_sessions_open_and_close(void **state)
 		assert_non_null(s);
 		atomic_store(&s->remote->end, MR_REMOTE_EXPIRED);
 	}
-	writer.remotes.rung = true;
+	writer.remotes.notified = true;
 	while (mr_writer_sessions_tick(&writer))
 		;
 	assert_int_equal(writer.stats->remote_sessions, 0);
