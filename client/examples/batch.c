@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Publishes in batches of 32 with one call each, and waits until the bus has taken all of it.
+/* batch: publishes in batches of 32, one call per batch.
  *
  *   batch [-n COUNT] [SUBJECT [ADDRESS]]
- */
+ *   build/client/examples/example_batch -n 1000000 example.batch
+ *
+ * Shows mr_publisher_send_batch() and mr_drain(). Ends when the bus has taken all COUNT messages,
+ * 100,000 by default. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +26,7 @@ static int publish_all(struct mr_client *c, struct mr_publisher *p, unsigned lon
 		unsigned count = wanted - sent < BATCH ? (unsigned)(wanted - sent) : BATCH;
 		int taken = mr_publisher_send_batch(p, buffers, count);
 
-		/* Fewer than offered: the ring is full, and this is how to wait for room. */
+		/* The ring is full: mr_drain() waits until the bus has taken all of it. */
 		if (taken >= 0 && (unsigned)taken < count) {
 			int error = mr_drain(c, 1000);
 

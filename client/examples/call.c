@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls a service and prints the reply.
+/* call: calls a service and prints the reply.
  *
  *   call SERVICE PAYLOAD [ADDRESS]
+ *   build/client/examples/example_call capitals hello
  *
- * A call that gets no reply in two seconds is made again once. Exits with 5 if no worker took it,
- * with 4 if no reply came. */
+ * Shows mr_call() with a retry: a call without a reply in two seconds is tried once more. Start the
+ * example serve first. Exits with 5 if no worker serves the name, with 4 if no reply comes. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +29,7 @@ int main(int argc, char **argv)
 	}
 	error = mr_call(c, argv[1], argv[2], strlen(argv[2]), &options, &reply);
 	if (error == 0)
-		/* The reply is ours until the next call. */
+		/* The reply is valid until the next call that processes. */
 		printf("%.*s\n", (int)reply.payload_bytes, (const char *)reply.payload);
 	else
 		fprintf(stderr, "call: %s\n", mr_error(c));

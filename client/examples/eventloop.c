@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bus in an event loop of one's own: epoll here, beside a timer.
+/* eventloop: uses a client in an epoll loop, beside a timer.
  *
  *   eventloop [ADDRESS]
+ *   build/client/examples/example_eventloop
  *
- * A timer publishes a number every 10 ms; the same client receives them, and stops at ten. */
+ * Shows mr_fd() and mr_process(). A timer publishes a number every 10 ms; the same client receives
+ * the numbers, and ends after ten. */
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -45,7 +47,7 @@ static int loop(struct mr_client *c, int epoll, int timer, const unsigned *recei
 		if (event.data.fd == timer)
 			error = publish_tick(c, timer);
 		else
-			/* Until it returns 0: from then on the bus rings for the next message. */
+			/* After it returns 0, the next message makes the descriptor readable. */
 			while (mr_process(c, 64) > 0)
 				continue;
 		if (error != 0) {
@@ -78,7 +80,7 @@ int main(int argc, char **argv)
 	timerfd_settime(timer, 0, &often, NULL);
 	event.data.fd = timer;
 	epoll_ctl(epoll, EPOLL_CTL_ADD, timer, &event);
-	/* One descriptor for all that the client waits for, and for its whole life. */
+	/* One descriptor covers all that the client waits for, for its whole life. */
 	event.data.fd = mr_fd(c);
 	epoll_ctl(epoll, EPOLL_CTL_ADD, event.data.fd, &event);
 	status = loop(c, epoll, timer, &received);

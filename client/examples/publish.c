@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Publishes one message.
+/* publish: publishes one message.
  *
  *   publish SUBJECT PAYLOAD [ADDRESS]
+ *   build/client/examples/example_publish orders.eu.created '{"id":1}'
  *
- * Without an address the library takes MILLRACE_SERVER from the environment. */
+ * Shows mr_connect(), mr_publish(), mr_close() and the error texts. ADDRESS is as in mr_connect();
+ * without it the library takes MILLRACE_SERVER from the environment. */
 #include <stdio.h>
 #include <string.h>
 
@@ -20,7 +22,7 @@ int main(int argc, char **argv)
 	}
 	error = mr_connect(argc > 3 ? argv[3] : NULL, NULL, &c);
 	if (error != 0) {
-		/* There is no client to ask: mr_error(NULL) tells of the last mr_connect. */
+		/* Without a client, mr_error(NULL) describes the last mr_connect(). */
 		fprintf(stderr, "publish: %s\n", mr_error(NULL));
 		return 1;
 	}

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pulls jobs from a queue, one at a time, and settles each when it is done.
+/* pull: pulls jobs from a queue, one at a time, and acknowledges each when it is done.
  *
  *   pull [-n COUNT] QUEUE [ADDRESS]
+ *   build/client/examples/example_pull -n 3 example.jobs
  *
- * Several of them share the work. A job whose payload is "bad" is given back, and ends among the dead letters of
- * QUEUE when that has happened often enough. Says "pulling" when it is ready. */
+ * Shows mr_consume() with manual acknowledgement, mr_pull(), mr_ack() and mr_nack(). Start several:
+ * they share the jobs. A job with the payload "bad" is rejected, and goes to the dead letters,
+ * QUEUE.dead, after its last attempt. Prints "pulling" when it is ready, and ends after COUNT
+ * deliveries, 1 by default. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +22,7 @@ static int work(const struct mr_delivery *d)
 		return mr_nack(d->consumer, d->tag, true, 0);
 	printf("%.*s%s\n", (int)m->payload_bytes, (const char *)m->payload,
 		d->redelivered > 0 ? " (again)" : "");
-	/* If this program dies before, another gets the job. */
+	/* If the program dies before this, another consumer gets the job. */
 	return mr_ack(d->consumer, d->tag);
 }
 

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pushes jobs into a queue, and ends when the queue has them all.
+/* push: pushes jobs to a queue, and ends when the queue has accepted them all.
  *
- *   push [-n COUNT] QUEUE PAYLOAD [ADDRESS] */
+ *   push [-n COUNT] QUEUE PAYLOAD [ADDRESS]
+ *   build/client/examples/example_push -n 3 example.jobs 'a job'
+ *
+ * Shows mr_queue_open(), mr_push(), the outcomes of pushes, and mr_settle(). COUNT is 1 by default.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,10 +29,10 @@ static int push_all(struct mr_client *c, struct mr_queue *q, const char *payload
 {
 	int error = 0;
 
-	/* Waits when as many are open as the bus allows, and so is held up by a queue that is full. */
+	/* mr_push() waits while the window of open pushes is full: back-pressure of the queue. */
 	for (unsigned i = 0; i < count && error == 0; i++)
 		error = mr_push(q, payload, strlen(payload));
-	/* The bus answers many at once; until then the library keeps copies. */
+	/* The library keeps a copy of each job until the queue has accepted it. */
 	return error != 0 ? error : mr_settle(c, 5000);
 }
 

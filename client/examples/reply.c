@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A service: answers requests with their payload in capitals.
+/* reply: answers requests with their payload in capitals.
  *
  *   reply [-n COUNT] SUBJECT [ADDRESS]
+ *   build/client/examples/example_reply -n 1 greet
  *
- * Several of them share the work: they are members of one queue group, and each request goes to one
- * member. Says "serving" when it is ready, and ends after COUNT requests. */
+ * Shows mr_reply() and a queue group: start several, and each request goes to one of them. Prints
+ * "serving" when it is ready, and ends after COUNT requests, 10 by default. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +16,14 @@
 static void serve(struct mr_client *c, const struct mr_message *m, void *arg)
 {
 	static char answer[MR_BODY_BYTES];
+	size_t bytes = m->payload_bytes < sizeof(answer) ? m->payload_bytes : sizeof(answer);
 	unsigned *count = arg;
 
 	if (!m->wants_reply)
 		return;
-	for (size_t i = 0; i < m->payload_bytes; i++)
+	for (size_t i = 0; i < bytes; i++)
 		answer[i] = (char)toupper(((const unsigned char *)m->payload)[i]);
-	if (mr_reply(c, m->reply_token, answer, m->payload_bytes) != 0)
+	if (mr_reply(c, m->reply_token, answer, bytes) != 0)
 		fprintf(stderr, "reply: %s\n", mr_error(c));
 	++*count;
 }

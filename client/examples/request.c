@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sends one request and prints the reply.
+/* request: sends one request and prints the reply.
  *
  *   request SUBJECT PAYLOAD [ADDRESS]
+ *   build/client/examples/example_request greet hello
  *
- * Exits with 5 if nobody serves the subject, with 4 if no reply comes in two seconds. */
+ * Shows mr_request(). Start the example reply first. Exits with 5 if nobody serves the subject,
+ * with 4 if no reply comes in two seconds. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +28,7 @@ int main(int argc, char **argv)
 	}
 	error = mr_request(c, argv[1], argv[2], strlen(argv[2]), 2000, &reply);
 	if (error == 0)
-		/* The reply is still in the ring, and ours until the next call. */
+		/* The reply stands in the ring; it is valid until the next call that processes. */
 		printf("%.*s\n", (int)reply.payload_bytes, (const char *)reply.payload);
 	else
 		fprintf(stderr, "request: %s\n", mr_error(c));

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A worker of a service: answers requests with their payload in capitals, and streaming requests
- * part by part.
+/* serve: a worker of a service, which answers with the payload in capitals.
  *
  *   serve [-n COUNT] SERVICE [ADDRESS]
+ *   build/client/examples/example_serve -n 2 capitals
  *
- * Start several: each request goes to the one that has waited longest, and to another if that one
- * dies with it. Says "serving" when it is ready, and ends after COUNT requests. */
+ * Shows mr_serve(), mr_respond() and streaming requests: it answers each part with a partial reply.
+ * Start several: each request goes to the least recently used worker, and to another if that one
+ * dies. Prints "serving" when it is ready, and ends after COUNT requests, 10 by default. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 struct worker {
 	struct mr_service *service;
 	unsigned served;
-	unsigned parts; /* of the streaming request in hand */
+	unsigned parts; /* received of the streaming request in hand */
 };
 
 static void answer(
@@ -36,7 +37,7 @@ static void on_work(struct mr_client *c, const struct mr_work *work, void *arg)
 	struct worker *w = arg;
 
 	w->parts = 0;
-	/* What follows comes to on_part. */
+	/* The parts come to on_part. */
 	if (work->more)
 		return;
 	answer(w, c, work->delivery.tag, &work->delivery.message, false);
@@ -89,7 +90,7 @@ int main(int argc, char **argv)
 	}
 	printf("serving\n");
 	fflush(stdout);
-	/* Signs of life go out meanwhile. */
+	/* mr_wait() sends the heartbeats. */
 	while (w.served < wanted)
 		mr_wait(c, -1);
 	mr_service_close(w.service);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A streaming request: sends words one by one, and prints what comes back meanwhile.
+/* stream: sends a streaming request word by word, and prints the partial replies.
  *
  *   stream [-s ADDRESS] SERVICE WORD...
- */
+ *   build/client/examples/example_stream capitals one two three
+ *
+ * Shows mr_stream_open(), mr_stream_send() and mr_stream_close(). Start the example serve first. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,7 +40,7 @@ static int send_words(
 		error = mr_stream_send(s, word, strlen(word), *words != NULL);
 		if (error == 0 && *words++ == NULL)
 			return 0;
-		/* The worker says how many it takes; until then other things may be done. */
+		/* The worker grants credit for parts; mr_wait() returns when it does. */
 		if (error == -EAGAIN) {
 			mr_wait(c, 100);
 			error = 0;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prints the messages of a pattern, as many as asked for.
+/* subscribe: prints the messages of a pattern.
  *
  *   subscribe [-n COUNT] PATTERN [ADDRESS]
+ *   build/client/examples/example_subscribe -n 1 'orders.>'
  *
- * Says "subscribed" when nothing that is published from then on will be missed. */
+ * Shows a subscription with a callback, and the reports of gaps and of a lost connection. Prints
+ * "subscribed" once every message published from then on will be delivered. Ends after COUNT
+ * messages, 10 by default. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +18,7 @@ static void print(struct mr_client *c, const struct mr_message *m, void *arg)
 	unsigned *count = arg;
 
 	(void)c;
-	/* Nothing in a message ends with a zero byte: print by length. */
+	/* Texts in a message do not end with a zero byte: print by length. */
 	printf("%.*s: %.*s\n", (int)m->subject_bytes, m->subject, (int)m->payload_bytes,
 		(const char *)m->payload);
 	fflush(stdout);
@@ -65,7 +68,7 @@ int main(int argc, char **argv)
 	}
 	printf("subscribed\n");
 	fflush(stdout);
-	/* -ENOTCONN is no reason to stop: while we wait, the library reconnects and resubscribes. */
+	/* -ENOTCONN is no reason to stop: mr_wait() reconnects and subscribes again. */
 	while (count < wanted)
 		mr_wait(c, -1);
 	mr_close(c);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Builds messages where the bus reads them, without a copy.
+/* zero_copy: writes messages straight into the ring to the bus.
  *
  *   zero_copy [-n COUNT] [ADDRESS]
+ *   build/client/examples/example_zero_copy -n 1000
  *
- * Publishes COUNT samples to example.samples and receives them in the same program; prints how many
- * came and the sum of their values, which is known beforehand. */
+ * Shows mr_publisher_claim() and mr_publisher_commit(). Publishes COUNT samples, 100,000 by
+ * default, to example.samples, receives them in the same program, and prints their number and the
+ * sum of their values, which must be 3 * COUNT * (COUNT - 1) / 2. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,13 +32,13 @@ static void add(struct mr_client *c, const struct mr_message *m, void *arg)
 	(void)c;
 	if (m->payload_bytes != sizeof(s))
 		return;
-	/* The payload may lie at any address. */
+	/* A payload may have any alignment. */
 	memcpy(&s, m->payload, sizeof(s));
 	t->count++;
 	t->sum += s.value;
 }
 
-/* 0, or -EAGAIN when the ring is full: receive first, then come again. */
+/* Returns 0, or -EAGAIN when the ring is full: receive, then try again. */
 static int publish_sample(struct mr_publisher *p, uint64_t number)
 {
 	struct sample s = {.number = number, .value = 3 * number};
@@ -55,7 +57,7 @@ static int run(struct mr_client *c, struct mr_publisher *p, uint64_t wanted, str
 	int error = 0;
 
 	while (t->count < wanted && error >= 0) {
-		/* Few enough under way that the receiver's ring holds them all. */
+		/* At most 1024 in flight: the ring of the receiver holds them all. */
 		error = 0;
 		while (sent < wanted && sent - t->count < 1024 && error == 0) {
 			error = publish_sample(p, sent);
@@ -87,7 +89,7 @@ int main(int argc, char **argv)
 	error = mr_subscribe(c, "example.samples", NULL, add, &t, NULL);
 	if (error == 0)
 		error = mr_publisher_open(c, "example.samples", &p);
-	/* The bus is told once in 64 KiB, or when we wait. */
+	/* Corked: the bus sees the samples after each 64 KiB, or when mr_wait() runs. */
 	mr_cork(c, true);
 	if (error == 0)
 		error = run(c, p, wanted, &t);
