@@ -6,7 +6,7 @@
 #define SWEEP_MS      20u
 #define SWEEP_CLIENTS 256u
 /* Deliveries of one that is gone that go back at once. */
-#define GONE_AT_ONCE 8192u
+#define CLOSED_AT_ONCE 8192u
 
 static struct mr_queue_client **client_bucket(const struct mr_queues *q, uint64_t session)
 {
@@ -76,9 +76,9 @@ static void unlink_client(struct mr_queues *q, struct mr_queue_client *client)
 }
 
 /* False: there are more. */
-static bool consumers_gone(struct mr_queues *q, struct mr_queue_client *client)
+static bool close_consumers(struct mr_queues *q, struct mr_queue_client *client)
 {
-	uint32_t budget = GONE_AT_ONCE;
+	uint32_t budget = CLOSED_AT_ONCE;
 
 	while (client->consumers != NULL) {
 		if (!mr_consumer_give_back(q, client->consumers, MR_BACK_LOST, &budget))
@@ -90,10 +90,10 @@ static bool consumers_gone(struct mr_queues *q, struct mr_queue_client *client)
 }
 
 /* False: it is to be looked at again. */
-static bool client_gone(struct mr_queues *q, struct mr_queue_client *client)
+static bool close_client(struct mr_queues *q, struct mr_queue_client *client)
 {
 	mr_fragment_drop_all(q, client);
-	if (!consumers_gone(q, client) || !mr_limit_maker_gone(q, client))
+	if (!close_consumers(q, client) || !mr_limit_maker_closed(q, client))
 		return false;
 	mr_clients_flush(q); /* so that it is in no list but these */
 	unlink_client(q, client);
@@ -205,16 +205,16 @@ static void send_heartbeat(struct mr_queues *q, struct mr_queue_client *client)
 	struct mr_message_plan plan =
 		mr_message_plan(MRF_MESSAGE_KIND_BEAT, NULL, NULL, 0, NULL, 0, 0);
 
-	if (q->now_ms < client->beat_ms)
+	if (q->now_ms < client->heartbeat_due_ms)
 		return;
-	client->beat_ms = q->now_ms + q->c.heartbeat_ms;
+	client->heartbeat_due_ms = q->now_ms + q->c.heartbeat_ms;
 	(void)q->c.ops->send(q->c.arg, client->session, &plan, 0, true);
 }
 
 static bool look_at(struct mr_queues *q, struct mr_queue_client *client)
 {
 	if (!q->c.ops->lives(q->c.arg, client->session))
-		return client_gone(q, client);
+		return close_client(q, client);
 	if (client->services > 0)
 		remove_silent(q, client);
 	if (client->services > 0)

@@ -97,7 +97,7 @@ static bool agrees_with_options(const struct request *r, const struct mr_queue *
 		       wants.breaker_probes == has->breaker_probes);
 }
 
-static bool makes_sense(const struct mrf_queue_options *o)
+static bool options_are_valid(const struct mrf_queue_options *o)
 {
 	return o->policy > MRF_QUEUE_POLICY_DEFAULT && o->policy <= MRF_QUEUE_POLICY_WEIGHTED &&
 	       o->when_full > MRF_QUEUE_FULL_DEFAULT && o->when_full <= MRF_QUEUE_FULL_REFUSE &&
@@ -113,7 +113,7 @@ static int make_queue(struct request *r, struct mr_queue **out)
 	int rc;
 
 	if (mr_queue_name_parse(r->name.data, r->name.bytes) != MR_SUBJECT_OK ||
-		r->kind > MRF_QUEUE_KIND_SERVICE || !makes_sense(&options))
+		r->kind > MRF_QUEUE_KIND_SERVICE || !options_are_valid(&options))
 		return -EINVAL;
 	if (r->session != 0) {
 		if (!r->q->c.ops->lives(r->q->c.arg, r->session))

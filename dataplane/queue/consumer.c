@@ -20,7 +20,7 @@ struct mr_queue_consumer *mr_consumer_find(struct mr_queue_client *client, uint3
 	return c;
 }
 
-void mr_consumer_tell(struct mr_queues *q, struct mr_queue_consumer *c)
+void mr_consumer_toggle(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	if (c->ready) {
 		mr_policy_remove(c->queue, c);
@@ -109,12 +109,12 @@ int mr_consumer_add(
 		.queue = queue,
 		.session = wish->session,
 		.subscription = wish->subscription,
-		.row_ms = (uint32_t)q->now_ms,
+		.restart_ms = (uint32_t)q->now_ms,
 		.recalls = wish->recalls,
 		.says_handed = wish->says_handed,
 		.out = {{MR_QUEUE_NONE, MR_QUEUE_NONE}, {MR_QUEUE_NONE, MR_QUEUE_NONE}},
 		.train = MR_QUEUE_NONE,
-		.timer = {.kind = MR_TIMER_CONSUMER},
+		.timer = {.kind = MR_QUEUE_TIMER_CONSUMER},
 	};
 	link_consumer(client, c);
 	client->consumers_count++;
@@ -150,7 +150,7 @@ static void unlink_blocked(struct mr_queues *q, struct mr_queue_consumer *c)
 	c->blocked = false;
 }
 
-static void say_disconnect(
+static void send_disconnect(
 	struct mr_queues *q, const struct mr_queue_consumer *c, int code, const char *text)
 {
 	uint64_t memory[64];
@@ -176,7 +176,7 @@ static void say_disconnect(
 /* When its time began: with its delivery, or when what was before it was done. */
 static uint32_t began_ms(const struct mr_queue_consumer *c, const struct mr_queue_delivery *d)
 {
-	return (int32_t)(c->row_ms - d->sent_ms) > 0 ? c->row_ms : d->sent_ms;
+	return (int32_t)(c->restart_ms - d->sent_ms) > 0 ? c->restart_ms : d->sent_ms;
 }
 
 uint32_t mr_consumer_oldest(const struct mr_queues *q, const struct mr_queue_consumer *c)
@@ -222,10 +222,10 @@ void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum m
 
 	(void)mr_consumer_give_back(q, c, why, &all);
 	if (code != 0)
-		say_disconnect(q, c, code, text);
+		send_disconnect(q, c, code, text);
 	if (c->blocked)
 		unlink_blocked(q, c);
-	mr_timer_clear(&q->timers, &c->timer);
+	mr_queue_timer_clear(&q->timers, &c->timer);
 	mr_policy_leave(queue, c);
 	unlink_consumer(c);
 	c->client->consumers_count--;
@@ -274,14 +274,14 @@ void mr_consumer_recall(struct mr_queues *q, const struct mr_queue_delivery *d)
 	c->client->overdue = true;
 	if (!c->recalls)
 		return;
-	mr_delivery_say(&extra, mr_delivery_tag(q, d), c->queue, 0, MRF_PRIORITY_NORMAL, 0);
+	mr_delivery_describe(&extra, mr_delivery_tag(q, d), c->queue, 0, MRF_PRIORITY_NORMAL, 0);
 	mr_message_plan_extra(&plan, &extra);
 	(void)q->c.ops->send(q->c.arg, c->session, &plan, c->subscription, true);
 }
 
 /* Its oldest deliveries have taken too long. They go to others, but it gets no new ones in their
  * place before anything is heard of it: who never acks holds up no more than its credit. */
-void mr_consumer_timer(struct mr_queues *q, struct mr_queue_consumer *c)
+void mr_consumer_on_timer(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	uint32_t max = c->queue->options.ack_timeout_ms;
 	uint32_t age = 0, oldest;
@@ -299,5 +299,5 @@ void mr_consumer_timer(struct mr_queues *q, struct mr_queue_consumer *c)
 		mr_settle_back(q, d, MR_BACK_TIMEOUT, 0);
 	}
 	if (c->outstanding > 0)
-		mr_timer_set(&q->timers, &c->timer, q->now_ms + (age < max ? max - age : 1));
+		mr_queue_timer_set(&q->timers, &c->timer, q->now_ms + (age < max ? max - age : 1));
 }

@@ -12,7 +12,7 @@
 /* A first line, an end of the last one and the empty line, where a block lacks them. */
 #define BLOCK_SLACK (BLOCK_BYTES_MIN + 2)
 /* Of the pieces in which a message goes that was one and is too large with its lines. */
-#define PIECE_BYTES 49152u
+#define FRAGMENT_BYTES 49152u
 
 struct block {
 	char text[MR_BODY_BYTES_MAX];
@@ -45,7 +45,7 @@ static void append_text(struct block *b, const char *text, uint32_t bytes)
 }
 
 /* Ours, or an empty one, which would end the block before its time. */
-static bool line_goes(const char *line, uint32_t bytes)
+static bool line_is_dropped(const char *line, uint32_t bytes)
 {
 	return (bytes == 2 && memcmp(line, "\r\n", 2) == 0) ||
 	       (bytes >= sizeof(DEAD_PREFIX) - 1 &&
@@ -57,7 +57,7 @@ static void append_rest(struct block *b, const char *old, uint32_t old_bytes)
 {
 	for (uint32_t at = 0, n; at < old_bytes; at += n) {
 		n = line_bytes(old + at, old_bytes - at);
-		if (line_goes(old + at, n))
+		if (line_is_dropped(old + at, n))
 			continue;
 		append_text(b, old + at, n);
 		if (n < 2 || memcmp(old + at + n - 2, "\r\n", 2) != 0)
@@ -106,24 +106,24 @@ static bool take_lines(struct block *b, const char *old, uint32_t old_bytes)
 static bool change_chain(struct mr_queues *q, struct mr_queue_entry *e, const struct block *b)
 {
 	struct mr_queue_chain *chain = mr_entry_body(e);
-	struct mr_queue_piece *old = chain->first, *p;
+	struct mr_queue_fragment *old = chain->first, *p;
 	uint32_t payload_bytes = old->bytes - e->header_bytes;
 	uint32_t bytes = b->bytes + payload_bytes;
 
-	if (b->bytes > PIECE_BYTES ||
+	if (b->bytes > FRAGMENT_BYTES ||
 		sizeof(*p) + b->bytes + payload_bytes > MR_SLAB_CHUNK_BYTES_MAX)
 		return false;
-	p = mr_entry_first_anew(q, e, bytes);
+	p = mr_entry_first_replace(q, e, bytes);
 	if (p == NULL)
 		return false;
 	memcpy(p->body, b->text, b->bytes);
 	memcpy(p->body + b->bytes, old->body + e->header_bytes, payload_bytes);
 	/* The header block goes in one fragment. */
-	if (b->bytes > chain->piece_bytes)
-		chain->piece_bytes = (uint32_t)mr_align_up(b->bytes, MR_MESSAGE_ALIGN);
+	if (b->bytes > chain->fragment_bytes)
+		chain->fragment_bytes = (uint32_t)mr_align_up(b->bytes, MR_MESSAGE_ALIGN);
 	e->body_bytes += b->bytes - e->header_bytes;
 	e->header_bytes = (uint16_t)b->bytes;
-	mr_entry_piece_release(q, e, old);
+	mr_entry_fragment_release(q, e, old);
 	return true;
 }
 
@@ -135,13 +135,13 @@ static struct mr_queue_entry *change_to_chain(
 	const uint8_t *payload = (const uint8_t *)mr_entry_body(e) + e->header_bytes;
 	struct mr_queue_chain *chain;
 
-	if (b->bytes <= PIECE_BYTES)
+	if (b->bytes <= FRAGMENT_BYTES)
 		n = mr_entry_new(q, mr_entry_account(e), e->flags | MR_ENTRY_CHAIN,
 			mr_entry_origin(e), b->bytes, 0);
 	if (n == NULL)
 		return e;
 	chain = mr_entry_body(n);
-	chain->piece_bytes = PIECE_BYTES;
+	chain->fragment_bytes = FRAGMENT_BYTES;
 	if (!mr_entry_append(q, n, b->text, b->bytes) ||
 		!mr_entry_append(q, n, payload, e->body_bytes - e->header_bytes)) {
 		mr_entry_free(q, n);

@@ -41,7 +41,7 @@ static struct mr_queue_delivery *delivery_new(struct mr_queues *q, struct mr_que
 	d->prev = MR_QUEUE_NONE;
 	d->next = MR_QUEUE_NONE;
 	d->sent_ms = (uint32_t)q->now_ms;
-	d->timer.kind = MR_TIMER_DELIVERY; /* not set, as when it was mapped or cleared */
+	d->timer.kind = MR_QUEUE_TIMER_DELIVERY; /* not set, as when it was mapped or cleared */
 	d->partial = false;
 	d->streamed = false;
 	d->handed = false;
@@ -77,7 +77,8 @@ static inline void link_out(struct mr_queues *q, struct mr_queue_delivery *d, bo
 
 	d->prev = out->tail;
 	if (c->outstanding == 0)
-		mr_timer_set(&q->timers, &c->timer, q->now_ms + d->queue->options.ack_timeout_ms);
+		mr_queue_timer_set(
+			&q->timers, &c->timer, q->now_ms + d->queue->options.ack_timeout_ms);
 	if (out->tail == MR_QUEUE_NONE)
 		out->head = index;
 	else
@@ -128,7 +129,7 @@ struct mr_queue_entry *mr_delivery_end(struct mr_queues *q, struct mr_queue_deli
 		q->deliveries_delayed--;
 	}
 	if (d->timer.at != 0)
-		mr_timer_clear(&q->timers, &d->timer);
+		mr_queue_timer_clear(&q->timers, &d->timer);
 	give_free(q, d);
 	return e;
 }
@@ -171,7 +172,8 @@ bool mr_delivery_delay(
 	queue->delayed_count++;
 	q->deliveries_delayed++;
 	/* Its age may be over before. */
-	mr_timer_set(&q->timers, &d->timer, q->now_ms + (delay_ms < left_ms ? delay_ms : left_ms));
+	mr_queue_timer_set(
+		&q->timers, &d->timer, q->now_ms + (delay_ms < left_ms ? delay_ms : left_ms));
 	return true;
 }
 
@@ -181,7 +183,7 @@ static void set_caller_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 	const struct mr_queue_call *call = mr_entry_caller(d->entry);
 
 	if (call->wait_ms != 0)
-		mr_timer_set(
+		mr_queue_timer_set(
 			&q->timers, &d->timer, q->now_ms + (call->until_ms - (uint32_t)q->now_ms));
 }
 
@@ -214,7 +216,7 @@ static void caller_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 }
 
 /* Its delay is over, or the patience of its caller. */
-void mr_delivery_timer(struct mr_queues *q, struct mr_queue_delivery *d)
+void mr_delivery_on_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	struct mr_queue *queue = d->queue;
 
@@ -227,7 +229,7 @@ void mr_delivery_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 static inline void set_extra(struct mr_message_extra *extra, const struct mr_queue *queue,
 	struct mr_queue_entry *e, uint64_t tag)
 {
-	mr_delivery_say(extra, tag, queue, mr_entry_redelivered(e), e->priority, e->spared);
+	mr_delivery_describe(extra, tag, queue, mr_entry_redelivered(e), e->priority, e->spared);
 	if (e->flags & MR_ENTRY_ORIGIN) {
 		extra->flags |= MRF_MESSAGE_FLAG_ORIGIN;
 		extra->origin = *mr_entry_origin(e);
@@ -257,11 +259,11 @@ static struct mrf_message_fragment fragment_of(
 	const struct mr_queue_delivery *d, struct mr_queue_entry *e, uint64_t tag)
 {
 	const struct mr_queue_chain *chain = mr_entry_body(e);
-	bool pieces = (e->flags & MR_ENTRY_CHAIN) != 0;
+	bool fragmented = (e->flags & MR_ENTRY_CHAIN) != 0;
 
 	return (struct mrf_message_fragment){
-		.session = pieces && chain->session != 0 ? chain->session : tag,
-		.message = pieces && chain->session != 0 ? chain->message : d->serial,
+		.session = fragmented && chain->session != 0 ? chain->session : tag,
+		.message = fragmented && chain->session != 0 ? chain->message : d->serial,
 		.total_bytes = e->body_bytes,
 	};
 }
@@ -282,7 +284,7 @@ bool mr_fragment_train(struct mr_queues *q, struct mr_queue_consumer *c)
 		token.correlation = mr_entry_call(e)->correlation;
 	while (c->train_offset < e->body_bytes) {
 		uint32_t left = e->body_bytes - c->train_offset;
-		uint32_t bytes = left < c->train_piece_bytes ? left : c->train_piece_bytes;
+		uint32_t bytes = left < c->train_fragment_bytes ? left : c->train_fragment_bytes;
 		uint32_t header_bytes = c->train_offset == 0 ? e->header_bytes : 0;
 		const uint8_t *body = mr_entry_slice(q, e, &c->train_place, c->train_offset, bytes);
 		struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_DELIVER,
@@ -314,22 +316,23 @@ static void count_delivery(
 }
 
 /* Length of the pieces in which it has to go to the session; 0: it goes whole. */
-static uint32_t pieces_for(const struct mr_queues *q, uint64_t session, struct mr_queue_entry *e)
+static uint32_t fragment_bytes_for(
+	const struct mr_queues *q, uint64_t session, struct mr_queue_entry *e)
 {
 	const struct mr_queue_chain *chain = mr_entry_body(e);
-	bool pieces = (e->flags & MR_ENTRY_CHAIN) != 0;
+	bool fragmented = (e->flags & MR_ENTRY_CHAIN) != 0;
 	uint32_t most;
 
-	if (mr_likely(!pieces && e->body_bytes <= MR_QUEUE_FITS_ANY))
+	if (mr_likely(!fragmented && e->body_bytes <= MR_QUEUE_FITS_ANY))
 		return 0;
 	most = mr_queue_body_room(q, session);
-	if (pieces)
-		return chain->piece_bytes < most ? chain->piece_bytes : most;
+	if (fragmented)
+		return chain->fragment_bytes < most ? chain->fragment_bytes : most;
 	return e->body_bytes <= most ? 0 : most;
 }
 
 /* The header block goes in one piece, and is too large for that. Waiting would stop all behind it. */
-static bool put_aside(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+static bool bury_oversized(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	if (queue->is_dead)
 		return false;
@@ -342,11 +345,11 @@ static bool put_aside(struct mr_queues *q, struct mr_queue *queue, struct mr_que
 }
 
 static void begin_train(struct mr_queues *q, struct mr_queue_consumer *c,
-	const struct mr_queue_delivery *d, uint32_t piece_bytes)
+	const struct mr_queue_delivery *d, uint32_t fragment_bytes)
 {
 	c->train = mr_delivery_index(q, d);
 	c->train_offset = 0;
-	c->train_piece_bytes = piece_bytes;
+	c->train_fragment_bytes = fragment_bytes;
 	c->train_place = (struct mr_queue_place){0};
 	if (!mr_fragment_train(q, c))
 		mr_consumer_block(q, c);
@@ -356,16 +359,16 @@ static void begin_train(struct mr_queues *q, struct mr_queue_consumer *c,
 static bool deliver_entry(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer *c,
 	struct mr_queue_entry *e)
 {
-	uint32_t piece_bytes = pieces_for(q, c->session, e);
+	uint32_t fragment_bytes = fragment_bytes_for(q, c->session, e);
 	struct mr_queue_delivery *d = NULL;
 
-	if (mr_unlikely(piece_bytes != 0 && e->header_bytes > piece_bytes))
-		return put_aside(q, queue, e);
+	if (mr_unlikely(fragment_bytes != 0 && e->header_bytes > fragment_bytes))
+		return bury_oversized(q, queue, e);
 	if (mr_likely(!mr_share_used_up(c->outstanding, q->deliveries_max - q->deliveries_used)))
 		d = delivery_new(q, queue, c, e);
 	if (mr_unlikely(d == NULL)) /* it, or all together, hold too many: until one is settled */
 		return false;
-	if (mr_likely(piece_bytes == 0) && !send_whole(q, d, c, e)) {
+	if (mr_likely(fragment_bytes == 0) && !send_whole(q, d, c, e)) {
 		give_free(q, d);
 		return false;
 	}
@@ -375,8 +378,8 @@ static bool deliver_entry(struct mr_queues *q, struct mr_queue *queue, struct mr
 		set_caller_timer(q, d);
 	count_delivery(q, queue, c, (e->attempts | e->spared) != 0);
 	mr_policy_used(queue, c);
-	if (mr_unlikely(piece_bytes != 0))
-		begin_train(q, c, d, piece_bytes);
+	if (mr_unlikely(fragment_bytes != 0))
+		begin_train(q, c, d, fragment_bytes);
 	mr_consumer_update(q, c);
 	return true;
 }

@@ -34,11 +34,11 @@
 #define MR_QUEUE_PREFETCH_MAX  65535u
 #define MR_QUEUE_RANGES        16u /* of accepted pushes, that a client may have before they are sent */
 
-/* Of struct mr_timer. */
+/* Of struct mr_queue_timer. */
 enum mr_queue_timer_kind {
-	MR_TIMER_CONSUMER,
-	MR_TIMER_DELIVERY,
-	MR_TIMER_QUEUE,
+	MR_QUEUE_TIMER_CONSUMER,
+	MR_QUEUE_TIMER_DELIVERY,
+	MR_QUEUE_TIMER_QUEUE,
 };
 
 /* One cache line. */
@@ -50,11 +50,11 @@ struct mr_queue_delivery {
 	uint32_t prev;    /* of the consumer's, oldest first, or of the queue's that are delayed */
 	uint32_t next;    /* the same, or the next that is free */
 	uint32_t sent_ms; /* low bits */
-	struct mr_timer timer; /* of the delay; of a call in hand: until its caller waits */
-	bool partial;          /* a part of the answer went to the caller */
-	bool streamed;         /* a part of the request went to the worker */
-	bool handed;           /* the consumer said that the program is given it */
-	bool renewed;          /* progress was said of it: no AckUpTo of another settles it */
+	struct mr_queue_timer timer; /* of the delay; of a call in hand: until its caller waits */
+	bool partial;                /* a part of the answer went to the caller */
+	bool streamed;               /* a part of the request went to the worker */
+	bool handed;                 /* the consumer said that the program is given it */
+	bool renewed;                /* progress was said of it: no AckUpTo of another settles it */
 };
 _Static_assert(sizeof(struct mr_queue_delivery) <= MR_CACHE_LINE, "one line");
 
@@ -80,16 +80,16 @@ struct mr_queue_consumer {
 	uint32_t heap_at; /* in queue->heap */
 	uint32_t train;   /* delivery whose fragments are on their way, or MR_QUEUE_NONE */
 	uint32_t train_offset;
-	uint32_t train_piece_bytes;
+	uint32_t train_fragment_bytes;
 	struct mr_queue_place train_place;
-	uint32_t row_ms;       /* low bits: when an AckUpTo began the time of the rest anew */
-	bool recalls;          /* is told what is taken back */
-	bool ready;            /* has credit, and the policy knows */
-	bool blocked;          /* its session had no room */
-	bool says_handed;      /* what it does not say, its program was not given */
-	bool blamed;           /* one that does not say: the oldest was taken for the one in hand */
-	bool failed;           /* its end was counted as a failure of its service */
-	struct mr_timer timer; /* of the oldest delivery */
+	uint32_t restart_ms; /* low bits: when an AckUpTo began the time of the rest anew */
+	bool recalls;        /* is told what is taken back */
+	bool ready;          /* has credit, and the policy knows */
+	bool blocked;        /* its session had no room */
+	bool says_handed;    /* what it does not say, its program was not given */
+	bool blamed;         /* one that does not say: the oldest was taken for the one in hand */
+	bool failed;         /* its end was counted as a failure of its service */
+	struct mr_queue_timer timer; /* of the oldest delivery */
 	uint64_t delivered;
 	uint64_t acked;
 	uint64_t redelivered;
@@ -150,7 +150,7 @@ struct mr_queue {
 	struct mr_queue *dead; /* the queue of its dead letters, or back; NULL: none yet */
 	struct mr_queue_window *windows;
 	struct mr_queue_breaker breaker;
-	struct mr_timer timer; /* of age and of idleness */
+	struct mr_queue_timer timer; /* of age and of idleness */
 	uint64_t used_ms;
 	uint64_t maker;             /* session that made it, or 0 */
 	uint64_t peer;              /* that it is counted for */
@@ -188,8 +188,8 @@ struct mr_queue_client {
 	uint32_t made;                /* of them */
 	uint32_t consumers_count;
 	uint32_t services;
-	uint64_t beat_ms; /* when it is told next that the bus lives, if it serves */
-	uint32_t windows; /* publishers first heard of from it, and not forgotten */
+	uint64_t heartbeat_due_ms; /* when it is told next that the bus lives, if it serves */
+	uint32_t windows;          /* publishers first heard of from it, and not forgotten */
 	uint32_t ranges_count;
 	bool knows_memory; /* from a full queue */
 	bool knows_share;  /* from the memory of all queues */
@@ -235,7 +235,7 @@ struct mr_queues {
 	uint32_t deliveries_used;
 	uint32_t deliveries_delayed;
 	uint32_t serial;
-	struct mr_timers timers;
+	struct mr_queue_timers timers;
 	struct mr_queue_windows *windows;
 	uint8_t *scratch; /* a fragment that does not stand in a row */
 	/* lists */
@@ -324,7 +324,7 @@ void mr_queue_activate(struct mr_queues *q, struct mr_queue *queue);
 void mr_queue_deactivate(struct mr_queues *q, struct mr_queue *queue);
 /* Sets the timer that the state of the queue wants. */
 void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue);
-void mr_queue_timer(struct mr_queues *q, struct mr_queue *queue);
+void mr_queue_on_timer(struct mr_queues *q, struct mr_queue *queue);
 /* At most `max` of those that have waited too long. */
 void mr_queue_expire(struct mr_queues *q, struct mr_queue *queue, unsigned max);
 
@@ -500,16 +500,16 @@ struct mr_queue_consumer *mr_consumer_find(struct mr_queue_client *client, uint3
 /* Its delivery whose time began first; MR_QUEUE_NONE: it has none. */
 uint32_t mr_consumer_oldest(const struct mr_queues *q, const struct mr_queue_consumer *c);
 /* Its credit is, or is no more, what the policy was told. */
-void mr_consumer_tell(struct mr_queues *q, struct mr_queue_consumer *c);
+void mr_consumer_toggle(struct mr_queues *q, struct mr_queue_consumer *c);
 void mr_consumer_block(struct mr_queues *q, struct mr_queue_consumer *c);
 void mr_consumers_unblock(struct mr_queues *q);
-void mr_consumer_timer(struct mr_queues *q, struct mr_queue_consumer *c);
+void mr_consumer_on_timer(struct mr_queues *q, struct mr_queue_consumer *c);
 /* It is told that the delivery is its no more, and gets no other in its place before it is heard. */
 void mr_consumer_recall(struct mr_queues *q, const struct mr_queue_delivery *d);
 /* It works in order: the time of what it still has begins now. */
-static inline void mr_consumer_row(const struct mr_queues *q, struct mr_queue_consumer *c)
+static inline void mr_consumer_restart(const struct mr_queues *q, struct mr_queue_consumer *c)
 {
-	c->row_ms = (uint32_t)q->now_ms;
+	c->restart_ms = (uint32_t)q->now_ms;
 }
 
 static inline bool mr_consumer_has_credit(const struct mr_queue_consumer *c)
@@ -522,7 +522,7 @@ static inline bool mr_consumer_has_credit(const struct mr_queue_consumer *c)
 static inline void mr_consumer_update(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	if (mr_consumer_has_credit(c) != c->ready)
-		mr_consumer_tell(q, c);
+		mr_consumer_toggle(q, c);
 }
 
 /* Policy (policy.c): which of those that are ready is next. */
@@ -572,7 +572,7 @@ static inline uint64_t mr_delivery_tag(const struct mr_queues *q, const struct m
 }
 /* Written in words, as it is read in words soon after: a wider load of narrower stores waits for
  * them. */
-static inline void mr_delivery_say(struct mr_message_extra *extra, uint64_t tag,
+static inline void mr_delivery_describe(struct mr_message_extra *extra, uint64_t tag,
 	const struct mr_queue *queue, uint16_t redelivered, uint8_t priority, uint8_t spared)
 {
 	const uint64_t words[2] = {tag, queue->number | (uint64_t)redelivered << 32 |
@@ -592,7 +592,7 @@ bool mr_delivery_delay(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t delay_ms);
 /* Something came of it: its time begins anew, behind the consumer's others. `renewed`: out of their order, too. */
 void mr_delivery_touch(struct mr_queues *q, struct mr_queue_delivery *d, bool renewed);
-void mr_delivery_timer(struct mr_queues *q, struct mr_queue_delivery *d);
+void mr_delivery_on_timer(struct mr_queues *q, struct mr_queue_delivery *d);
 /* Its caller has heard something, and waits as long again. */
 void mr_delivery_extend(struct mr_queues *q, struct mr_queue_delivery *d);
 

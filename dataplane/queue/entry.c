@@ -2,7 +2,7 @@
 #include "dataplane/queue/engine.h"
 
 /* Bytes of the piece of the store in which it stands. */
-static inline uint32_t piece_bytes(unsigned flags, uint32_t body_bytes)
+static inline uint32_t chunk_bytes(unsigned flags, uint32_t body_bytes)
 {
 	return mr_entry_prefix(flags) +
 	       (flags & MR_ENTRY_CHAIN ? (uint32_t)sizeof(struct mr_queue_chain) : body_bytes);
@@ -20,7 +20,7 @@ static void charge_account(struct mr_queues *q, struct mr_queue_entry *e, uint32
 static void set_owner(struct mr_queues *q, struct mr_queue_entry *e, uint32_t account)
 {
 	*mr_entry_owner(e) = (struct mr_queue_owner){.account = account};
-	charge_account(q, e, piece_bytes(e->flags, e->body_bytes));
+	charge_account(q, e, chunk_bytes(e->flags, e->body_bytes));
 }
 
 struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsigned flags,
@@ -30,7 +30,7 @@ struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsig
 
 	flags = account != 0 ? flags | MR_ENTRY_OWNED : flags & ~MR_ENTRY_OWNED;
 	if (mr_likely(!mr_queue_full(q)))
-		e = mr_slab_alloc(q->store, piece_bytes(flags, body_bytes));
+		e = mr_slab_alloc(q->store, chunk_bytes(flags, body_bytes));
 	if (mr_unlikely(e == NULL))
 		return NULL;
 	e->next = NULL;
@@ -58,27 +58,27 @@ void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e)
 			&q->limits.accounts, mr_entry_owner(e)->account, mr_entry_owner(e)->bytes);
 	if (mr_unlikely((e->flags & MR_ENTRY_CHAIN) != 0)) {
 		struct mr_queue_chain *chain = mr_entry_body(e);
-		struct mr_queue_piece *next;
+		struct mr_queue_fragment *next;
 
-		for (struct mr_queue_piece *p = chain->first; p != NULL; p = next) {
+		for (struct mr_queue_fragment *p = chain->first; p != NULL; p = next) {
 			next = p->next;
 			mr_slab_release(q->store, p, (uint32_t)sizeof(*p) + p->bytes);
 		}
 	}
-	mr_slab_release(q->store, e, piece_bytes(e->flags, e->body_bytes));
+	mr_slab_release(q->store, e, chunk_bytes(e->flags, e->body_bytes));
 }
 
 bool mr_entry_append(
 	struct mr_queues *q, struct mr_queue_entry *e, const void *body, uint32_t bytes)
 {
 	struct mr_queue_chain *chain = mr_entry_body(e);
-	struct mr_queue_piece *p = NULL;
+	struct mr_queue_fragment *p = NULL;
 
 	if (!mr_queue_full(q))
 		p = mr_slab_alloc(q->store, (uint32_t)sizeof(*p) + bytes);
 	if (p == NULL)
 		return false;
-	*p = (struct mr_queue_piece){.bytes = bytes};
+	*p = (struct mr_queue_fragment){.bytes = bytes};
 	memcpy(p->body, body, bytes);
 	if (chain->last == NULL)
 		chain->first = p;
@@ -90,15 +90,15 @@ bool mr_entry_append(
 	return true;
 }
 
-struct mr_queue_piece *mr_entry_first_anew(
+struct mr_queue_fragment *mr_entry_first_replace(
 	struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes)
 {
 	struct mr_queue_chain *chain = mr_entry_body(e);
-	struct mr_queue_piece *p = mr_slab_alloc(q->store, (uint32_t)sizeof(*p) + bytes);
+	struct mr_queue_fragment *p = mr_slab_alloc(q->store, (uint32_t)sizeof(*p) + bytes);
 
 	if (p == NULL)
 		return NULL;
-	*p = (struct mr_queue_piece){.next = chain->first->next, .bytes = bytes};
+	*p = (struct mr_queue_fragment){.next = chain->first->next, .bytes = bytes};
 	if (chain->last == chain->first)
 		chain->last = p;
 	chain->first = p;
@@ -106,15 +106,16 @@ struct mr_queue_piece *mr_entry_first_anew(
 	return p;
 }
 
-void mr_entry_piece_release(struct mr_queues *q, struct mr_queue_entry *e, struct mr_queue_piece *p)
+void mr_entry_fragment_release(
+	struct mr_queues *q, struct mr_queue_entry *e, struct mr_queue_fragment *p)
 {
 	uint32_t bytes = (uint32_t)sizeof(*p) + p->bytes;
 
 	if (e->flags & MR_ENTRY_OWNED) {
-		uint32_t of_piece = mr_slab_chunk_bytes(q->store, bytes);
+		uint32_t fragment_chunk = mr_slab_chunk_bytes(q->store, bytes);
 
-		mr_entry_owner(e)->bytes -= of_piece;
-		mr_share_less(&q->limits.accounts, mr_entry_owner(e)->account, of_piece);
+		mr_entry_owner(e)->bytes -= fragment_chunk;
+		mr_share_less(&q->limits.accounts, mr_entry_owner(e)->account, fragment_chunk);
 	}
 	mr_slab_release(q->store, p, bytes);
 }
@@ -123,19 +124,19 @@ const uint8_t *mr_entry_slice(struct mr_queues *q, struct mr_queue_entry *e,
 	struct mr_queue_place *place, uint32_t offset, uint32_t bytes)
 {
 	const struct mr_queue_chain *chain = mr_entry_body(e);
-	const struct mr_queue_piece *p;
+	const struct mr_queue_fragment *p;
 	uint32_t copied = 0;
 
 	assert(offset + bytes <= e->body_bytes && bytes <= MR_BODY_BYTES_MAX);
 	if (!(e->flags & MR_ENTRY_CHAIN))
 		return (const uint8_t *)mr_entry_body(e) + offset;
-	if (place->piece == NULL)
-		*place = (struct mr_queue_place){.piece = chain->first};
-	while (offset - place->offset >= place->piece->bytes && place->piece->next != NULL) {
-		place->offset += place->piece->bytes;
-		place->piece = place->piece->next;
+	if (place->fragment == NULL)
+		*place = (struct mr_queue_place){.fragment = chain->first};
+	while (offset - place->offset >= place->fragment->bytes && place->fragment->next != NULL) {
+		place->offset += place->fragment->bytes;
+		place->fragment = place->fragment->next;
 	}
-	p = place->piece;
+	p = place->fragment;
 	offset -= place->offset;
 	if (offset + bytes <= p->bytes)
 		return p->body + offset;

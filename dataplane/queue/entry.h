@@ -58,8 +58,8 @@ struct mr_queue_owner {
 #define MR_CALL_WAIT_WORKER   (1ull << 32) /* he waits for a first worker, too */
 
 /* The body of a message that came in fragments. */
-struct mr_queue_piece {
-	struct mr_queue_piece *next;
+struct mr_queue_fragment {
+	struct mr_queue_fragment *next;
 	uint32_t bytes;
 	uint32_t reserved;
 	uint8_t body[];
@@ -67,16 +67,16 @@ struct mr_queue_piece {
 
 /* Where in a chain the piece begins that was looked at last: none begins anew. */
 struct mr_queue_place {
-	const struct mr_queue_piece *piece;
+	const struct mr_queue_fragment *fragment;
 	uint32_t offset;
 };
 
 struct mr_queue_chain {
-	struct mr_queue_piece *first;
-	struct mr_queue_piece *last;
+	struct mr_queue_fragment *first;
+	struct mr_queue_fragment *last;
 	uint64_t session; /* as in the fragments */
 	uint32_t message;
-	uint32_t piece_bytes; /* length of all fragments but the last */
+	uint32_t fragment_bytes; /* length of all fragments but the last */
 };
 
 struct mr_queue_list {
@@ -156,10 +156,10 @@ bool mr_entry_append(
 	struct mr_queues *q, struct mr_queue_entry *e, const void *body, uint32_t bytes);
 /* Another first piece of a chain, of so many bytes, in place of the one that it has; that is released by the second,
  * once it was copied from. NULL: no memory. */
-struct mr_queue_piece *mr_entry_first_anew(
+struct mr_queue_fragment *mr_entry_first_replace(
 	struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes);
-void mr_entry_piece_release(
-	struct mr_queues *q, struct mr_queue_entry *e, struct mr_queue_piece *p);
+void mr_entry_fragment_release(
+	struct mr_queues *q, struct mr_queue_entry *e, struct mr_queue_fragment *p);
 /* `bytes` of the body from `offset` on, in a row; valid until the next call. `place` is {NULL} at first, and
  * offsets go up. */
 const uint8_t *mr_entry_slice(struct mr_queues *q, struct mr_queue_entry *e,

@@ -3,7 +3,7 @@
 
 #define CLIENT_ASSEMBLIES_MAX 16u
 /* What a piece that is not the last has at least: smaller ones would cost more than what is in them. */
-#define PIECE_BYTES_MIN 256u
+#define FRAGMENT_BYTES_MIN 256u
 
 /* A message of which not all pieces came. */
 struct mr_queue_assembly {
@@ -150,7 +150,7 @@ static struct mr_queue_assembly *begin_assembly(struct mr_queues *q, struct mr_q
 		return NULL;
 	*(struct mr_queue_chain *)mr_entry_body(e) = (struct mr_queue_chain){.session = f->session,
 		.message = f->message,
-		.piece_bytes = m->header_bytes + m->payload_bytes};
+		.fragment_bytes = m->header_bytes + m->payload_bytes};
 	a = assembly_new(q, client, queue, m, e);
 	if (a == NULL)
 		mr_entry_free(q, e);
@@ -166,11 +166,11 @@ static bool fragment_fits(const struct mr_queue_assembly *a, const struct mr_que
 	uint32_t bytes = m->header_bytes + m->payload_bytes;
 	uint32_t left = a->total_bytes - a->entry->body_bytes;
 
-	if (bytes < left && (bytes < PIECE_BYTES_MIN || bytes % MR_MESSAGE_ALIGN != 0))
+	if (bytes < left && (bytes < FRAGMENT_BYTES_MIN || bytes % MR_MESSAGE_ALIGN != 0))
 		return false;
 	return a->queue == queue && f->total_bytes == a->total_bytes &&
 	       f->offset == a->entry->body_bytes && bytes > 0 &&
-	       (bytes == left || (bytes < left && bytes == chain->piece_bytes)) &&
+	       (bytes == left || (bytes < left && bytes == chain->fragment_bytes)) &&
 	       (f->offset == 0 || m->header_bytes == 0);
 }
 

@@ -119,7 +119,7 @@ void mr_limit_idle(struct mr_queues *q, struct mr_queue *queue)
 		idle_append(q, queue);
 }
 
-static bool may_go(const struct mr_queues *q, const struct mr_queue *queue)
+static bool may_evict(const struct mr_queues *q, const struct mr_queue *queue)
 {
 	uint64_t idle_ms = q->now_ms - queue->used_ms;
 
@@ -127,7 +127,7 @@ static bool may_go(const struct mr_queues *q, const struct mr_queue *queue)
 }
 
 /* The queue that has been idle for longest, of that peer or of any, goes. False: none may. */
-static bool give_way(struct mr_queues *q, bool any, uint64_t peer)
+static bool evict_idle(struct mr_queues *q, bool any, uint64_t peer)
 {
 	struct mr_queue *queue = q->limits.idle_head, *next;
 
@@ -138,7 +138,7 @@ static bool give_way(struct mr_queues *q, bool any, uint64_t peer)
 		} else if (queue->used_ms != queue->idle_ms) {
 			idle_unlink(q, queue);
 			idle_append(q, queue);
-		} else if ((any || queue->peer == peer) && may_go(q, queue)) {
+		} else if ((any || queue->peer == peer) && may_evict(q, queue)) {
 			mr_count(q->c.stats->queues_displaced, 1);
 			mr_queue_remove(q, queue);
 			return true;
@@ -165,18 +165,18 @@ int mr_limit_make(struct mr_queues *q, const struct mr_queue_client *client)
 			q, -ENOSPC, "this client has made too many queues (queues.per_client_max)");
 	if (peer != MR_PEER_OWN &&
 		mr_share_count(&q->limits.shares, peer, MR_SHARE_OF(QUEUES, 0)) >= b->share &&
-		!give_way(q, false, peer))
+		!evict_idle(q, false, peer))
 		return refuse_with(q, -EDQUOT,
 			"this host or user has its share of the queues (peers.share_percent of "
 			"queues.queues_max)");
-	if (mr_share_none_left(b, peer, q->limits.queues_count) && !give_way(q, true, 0))
+	if (mr_share_none_left(b, peer, q->limits.queues_count) && !evict_idle(q, true, 0))
 		return refuse_with(q, -ENOSPC, "no room for another queue (queues.queues_max)");
 	return 0;
 }
 
 bool mr_limit_make_room(struct mr_queues *q)
 {
-	return give_way(q, true, 0);
+	return evict_idle(q, true, 0);
 }
 
 void mr_limit_made(struct mr_queues *q, struct mr_queue *queue, uint64_t peer)
@@ -238,7 +238,7 @@ static bool never_used(const struct mr_queue *queue)
 	       !mr_queue_in_use(queue);
 }
 
-bool mr_limit_maker_gone(struct mr_queues *q, struct mr_queue_client *client)
+bool mr_limit_maker_closed(struct mr_queues *q, struct mr_queue_client *client)
 {
 	for (unsigned i = 0; client->queues_made != NULL; i++) {
 		struct mr_queue *queue = client->queues_made;

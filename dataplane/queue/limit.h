@@ -47,7 +47,7 @@ void mr_limit_made_by(struct mr_queues *q, struct mr_queue *queue, struct mr_que
 void mr_limit_uncount(struct mr_queues *q, struct mr_queue *queue);
 void mr_limit_removed(struct mr_queues *q, struct mr_queue *queue);
 /* Queues that it made and that nobody used go. False: there are more to look at. */
-bool mr_limit_maker_gone(struct mr_queues *q, struct mr_queue_client *client);
+bool mr_limit_maker_closed(struct mr_queues *q, struct mr_queue_client *client);
 /* The queue may have come to be idle: empty and without consumers. */
 void mr_limit_idle(struct mr_queues *q, struct mr_queue *queue);
 /* Another consumer of the queue: -EDQUOT, -ENOSPC; and one less. */

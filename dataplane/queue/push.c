@@ -32,7 +32,7 @@ static void count_refused(struct mr_queues *q, struct mr_queue *queue, uint32_t 
 }
 
 /* A client that does not know a status gets an older one in its place. */
-static uint32_t told_status(struct mr_queues *q, uint64_t session, uint32_t status)
+static uint32_t status_client_knows(struct mr_queues *q, uint64_t session, uint32_t status)
 {
 	const struct mr_queue_client *client = mr_client_find(q, session);
 
@@ -48,7 +48,7 @@ void mr_push_refuse(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 	const struct mr_message_view *m, uint32_t status)
 {
 	count_refused(q, queue, status);
-	status = told_status(q, session, status);
+	status = status_client_knows(q, session, status);
 	if (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN)
 		accept_one(q, session, number, &m->extra.origin, status);
 	if (m->header.flags & MRF_MESSAGE_FLAG_TOKEN)
@@ -76,7 +76,7 @@ uint32_t mr_push_window(const struct mr_queues *q, const struct mr_queue *queue)
 }
 
 /* Beyond the limit by as many as producers may have under way, whoever they are. */
-static bool far_over(const struct mr_queue *queue)
+static bool far_over_limit(const struct mr_queue *queue)
 {
 	const struct mrf_queue_options *o = &queue->options;
 
@@ -90,7 +90,7 @@ static bool takes_beyond(const struct mr_queues *q, uint64_t session, const stru
 {
 	uint64_t has = mr_limit_withheld(q, session, queue);
 
-	return has < (far_over(queue) ? BEYOND_MAX : mr_push_window(q, queue) + 1);
+	return has < (far_over_limit(queue) ? BEYOND_MAX : mr_push_window(q, queue) + 1);
 }
 
 /* About what is in it takes of the store. */
@@ -172,7 +172,7 @@ static void withhold_acceptance(struct mr_queues *q, uint64_t session, struct mr
 }
 
 /* The first `count` of it are withheld no more. */
-static void let_go(
+static void unwithhold(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_withheld *w, uint32_t count)
 {
 	uint32_t counted = count < w->counted ? count : w->counted;
@@ -188,7 +188,7 @@ static void drop_first(struct mr_queues *q, struct mr_queue *queue)
 {
 	struct mr_queue_withheld *w = queue->withheld_head;
 
-	let_go(q, queue, w, w->range.count);
+	unwithhold(q, queue, w, w->range.count);
 	queue->withheld_head = w->next;
 	mr_slab_release(q->store, w, (uint32_t)sizeof(*w));
 }
@@ -224,14 +224,14 @@ void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue)
 		queue->accepted += range.count;
 		if (mr_client_find(q, w->session) != NULL)
 			mr_client_accept(q, w->session, queue->number, &range);
-		let_go(q, queue, w, range.count);
+		unwithhold(q, queue, w, range.count);
 		if (w->range.count == 0)
 			drop_first(q, queue);
 	}
 }
 
 /* Said in time, so that the promise is one of what the queue has. */
-static void promise_kept(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+static void accept_or_withhold(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mrf_message_origin *origin, bool full)
 {
 	if (mr_unlikely(queue->withheld_head != NULL || full)) {
@@ -256,7 +256,7 @@ MR_ALWAYS_INLINE void finish_push(struct mr_queues *q, uint64_t session, struct 
 	mr_count(q->c.stats->pushed, 1);
 	mr_queue_put(q, queue, e);
 	if (origin != NULL)
-		promise_kept(q, session, queue, origin, full);
+		accept_or_withhold(q, session, queue, origin, full);
 }
 
 void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
@@ -266,7 +266,7 @@ void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 }
 
 /* Of what came before: 0, or the StatusCode to refuse with; Ok and `known`: it is there already. */
-static uint32_t look_back(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+static uint32_t check_duplicate(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mrf_message_origin *origin, bool *known)
 {
 	enum mr_window window = mr_window_look(q, session, queue, origin);
@@ -308,7 +308,7 @@ MR_ALWAYS_INLINE uint32_t check_push(struct mr_queues *q, uint64_t session, stru
 		facts->origin = &m->extra.origin;
 	if (facts->origin != NULL && facts->origin->publisher != 0 && status == 0) {
 		facts->entry_flags |= MR_ENTRY_ORIGIN;
-		status = look_back(q, session, queue, facts->origin, &facts->known);
+		status = check_duplicate(q, session, queue, facts->origin, &facts->known);
 		if (facts->known)
 			return status;
 	}

@@ -98,7 +98,7 @@ int mr_queues_new(const struct mr_queues_config *c, struct mr_slab *store, struc
 	if (getrandom(&q->name_key, sizeof(q->name_key), 0) != (ssize_t)sizeof(q->name_key) ||
 		map_tables(q) != 0)
 		goto free_q;
-	if (mr_timers_init(&q->timers, timers_max(q)) != 0)
+	if (mr_queue_timers_init(&q->timers, timers_max(q)) != 0)
 		goto unmap;
 	if (mr_windows_new(q) != 0)
 		goto fini_timers;
@@ -109,7 +109,7 @@ int mr_queues_new(const struct mr_queues_config *c, struct mr_slab *store, struc
 free_windows:
 	mr_windows_free(q);
 fini_timers:
-	mr_timers_fini(&q->timers);
+	mr_queue_timers_fini(&q->timers);
 unmap:
 	unmap_tables(q);
 free_q:
@@ -123,14 +123,14 @@ void mr_queues_free(struct mr_queues *q)
 		return;
 	mr_limits_fini(q);
 	mr_windows_free(q);
-	mr_timers_fini(&q->timers);
+	mr_queue_timers_fini(&q->timers);
 	unmap_tables(q);
 	free(q);
 }
 
 static uint64_t due_ms(const struct mr_queues *q)
 {
-	uint64_t due = mr_timers_due(&q->timers);
+	uint64_t due = mr_queue_timers_due(&q->timers);
 
 	if (q->sweep_ms < due)
 		due = q->sweep_ms;
@@ -185,10 +185,10 @@ void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue)
 
 	due = due < idle ? due : idle;
 	/* What is due already is so for more than is done at once: the rest has its turn. */
-	mr_timer_set(&q->timers, &queue->timer, due > q->now_ms ? due : q->now_ms + 1);
+	mr_queue_timer_set(&q->timers, &queue->timer, due > q->now_ms ? due : q->now_ms + 1);
 }
 
-void mr_queue_timer(struct mr_queues *q, struct mr_queue *queue)
+void mr_queue_on_timer(struct mr_queues *q, struct mr_queue *queue)
 {
 	mr_queue_expire(q, queue, EXPIRE_AT_ONCE);
 	if (!mr_queue_in_use(queue) && !queue->paused && !queue->is_set &&
@@ -198,25 +198,26 @@ void mr_queue_timer(struct mr_queues *q, struct mr_queue *queue)
 		mr_queue_arm(q, queue);
 }
 
-static void fire_timer(struct mr_queues *q, struct mr_timer *t)
+static void fire_timer(struct mr_queues *q, struct mr_queue_timer *t)
 {
 	switch (t->kind) {
-	case MR_TIMER_CONSUMER:
-		mr_consumer_timer(q, mr_container_of(t, struct mr_queue_consumer, timer));
+	case MR_QUEUE_TIMER_CONSUMER:
+		mr_consumer_on_timer(q, mr_container_of(t, struct mr_queue_consumer, timer));
 		break;
-	case MR_TIMER_DELIVERY:
-		mr_delivery_timer(q, mr_container_of(t, struct mr_queue_delivery, timer));
+	case MR_QUEUE_TIMER_DELIVERY:
+		mr_delivery_on_timer(q, mr_container_of(t, struct mr_queue_delivery, timer));
 		break;
-	default: mr_queue_timer(q, mr_container_of(t, struct mr_queue, timer)); break;
+	default: mr_queue_on_timer(q, mr_container_of(t, struct mr_queue, timer)); break;
 	}
 }
 
 void mr_queues_tick(struct mr_queues *q, uint64_t now_ms)
 {
-	struct mr_timer *t;
+	struct mr_queue_timer *t;
 
 	mr_queues_at(q, now_ms);
-	for (unsigned i = 0; i < TIMERS_AT_ONCE && (t = mr_timers_pop(&q->timers, q->now_ms)); i++)
+	for (unsigned i = 0; i < TIMERS_AT_ONCE && (t = mr_queue_timers_pop(&q->timers, q->now_ms));
+		i++)
 		fire_timer(q, t);
 	mr_clients_sweep(q);
 }

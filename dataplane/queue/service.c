@@ -31,7 +31,7 @@ static bool is_last(const struct mr_message_view *m)
 
 /* To who takes only smaller messages in pieces, or in smaller ones: its frames are its own matter, which the
  * other side knows nothing of. */
-static void send_cut(struct mr_queues *q, uint64_t session, const struct mr_message_view *m,
+static void send_fragments(struct mr_queues *q, uint64_t session, const struct mr_message_view *m,
 	const struct mrf_reply_token *token, struct mr_message_extra *extra, uint32_t target)
 {
 	uint32_t left = m->header_bytes + m->payload_bytes;
@@ -68,14 +68,15 @@ static void pass_on(struct mr_queues *q, const struct mr_queue_delivery *d,
 	uint32_t target = to_worker ? d->consumer->subscription : 0;
 	struct mr_message_extra extra;
 
-	mr_delivery_say(&extra, tag, d->queue, 0, MRF_PRIORITY_NORMAL, 0);
+	mr_delivery_describe(&extra, tag, d->queue, 0, MRF_PRIORITY_NORMAL, 0);
 	extra.flags |= m->header.flags & kept;
 	extra.fragment = m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT
 				 ? m->extra.fragment
 				 : (struct mrf_message_fragment){.session = tag,
 					   .message = d->serial,
 					   .total_bytes = m->header_bytes + m->payload_bytes};
-	send_cut(q, to_worker ? d->consumer->session : call->session, m, &token, &extra, target);
+	send_fragments(
+		q, to_worker ? d->consumer->session : call->session, m, &token, &extra, target);
 }
 
 void mr_queues_reply(

@@ -149,7 +149,7 @@ static void acknowledge_up_to(struct mr_queues *q, struct mr_queue_delivery *las
 		acknowledge_delivery(q, last);
 		return;
 	}
-	mr_consumer_row(q, c);
+	mr_consumer_restart(q, c);
 	do {
 		at = c->out[false].head;
 		if (mr_likely(q->deliveries[at].next != MR_QUEUE_NONE))

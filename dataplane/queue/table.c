@@ -100,7 +100,7 @@ int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t
 		.kind = (uint8_t)kind,
 		.is_dead = kind == MRF_QUEUE_KIND_QUEUE && mr_queue_name_is_dead(name, bytes),
 		.options = *options,
-		.timer = {.kind = MR_TIMER_QUEUE},
+		.timer = {.kind = MR_QUEUE_TIMER_QUEUE},
 		.used_ms = q->now_ms,
 		.delayed_head = MR_QUEUE_NONE,
 		.name_bytes = bytes,
@@ -125,7 +125,7 @@ static void end_calls(
 	}
 }
 
-static void throw_away(struct mr_queues *q, struct mr_queue *queue, unsigned priority)
+static void discard_all(struct mr_queues *q, struct mr_queue *queue, unsigned priority)
 {
 	struct mr_queue_list *list = &queue->ready[priority];
 
@@ -169,7 +169,7 @@ uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t st
 		if (queue->kind == MRF_QUEUE_KIND_SERVICE)
 			end_calls(q, queue, i, status);
 		else
-			throw_away(q, queue, i);
+			discard_all(q, queue, i);
 	queue->ready_count = 0;
 	queue->returned_count = 0;
 	queue->body_bytes = bytes_out(q, queue);
@@ -187,7 +187,7 @@ void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
 	mr_push_drop_withheld(q, queue);
 	mr_windows_drop(q, queue);
 	mr_queue_deactivate(q, queue);
-	mr_timer_clear(&q->timers, &queue->timer);
+	mr_queue_timer_clear(&q->timers, &queue->timer);
 	mr_limit_removed(q, queue);
 	mr_dead_part(q, queue);
 	unlink_name(q, queue);
@@ -226,13 +226,13 @@ void mr_queue_deactivate(struct mr_queues *q, struct mr_queue *queue)
 }
 
 /* There is something to deliver, and to get too old, that was not there before. */
-static void is_ready(
+static void note_ready(
 	struct mr_queues *q, struct mr_queue *queue, const struct mr_queue_entry *e, bool oldest)
 {
 	uint64_t left_ms = oldest ? mr_queue_age_left(q, queue, e) : UINT64_MAX;
 
 	if (mr_unlikely(left_ms != UINT64_MAX))
-		mr_timer_set(&q->timers, &queue->timer, q->now_ms + left_ms);
+		mr_queue_timer_set(&q->timers, &queue->timer, q->now_ms + left_ms);
 	queue->ready_count++;
 	if (queue->heap_count > 0 && !queue->paused)
 		mr_queue_activate(q, queue);
@@ -246,14 +246,14 @@ void mr_queue_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_e
 	e->born_ms = (uint32_t)q->now_ms;
 	e->order = ++q->order;
 	mr_list_push_back(list, e);
-	is_ready(q, queue, e, oldest);
+	note_ready(q, queue, e, oldest);
 }
 
 void mr_queue_put_back(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	mr_returned_push(q, &queue->returned[e->priority], e);
 	queue->returned_count++;
-	is_ready(q, queue, e, true);
+	note_ready(q, queue, e, true);
 }
 
 void mr_queue_done(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
