@@ -214,26 +214,28 @@ static int run_call(const struct mr_cli *cli, const void *settings, const struct
 }
 
 static const struct mr_cli_option options[] = {
-	MR_CLI_TIMEOUT_OPTION("wait so long for each reply (default 5000)"),
+	MR_CLI_TIMEOUT_OPTION("wait MS milliseconds for each reply (default 5000)"),
 	{.name = "retries",
 		.type = MR_CLI_COUNT,
 		.value = "N",
 		.offset = offsetof(struct settings, retries),
 		.min = 0,
 		.max = 1000,
-		.help = "after a time-out or overload (default 2)"},
+		.help = "repeat the call N times after a time-out or overload (default "
+			"2)"},
 	{.name = "wait",
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, wait),
-		.help = "wait for a worker as long as for a reply, if nobody serves it now"},
+		.help = "if the service has no worker, wait for one as long as for a "
+			"reply"},
 	{.name = "stream",
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, stream),
-		.help = "a streaming request: each line of standard input is a part"},
-	MR_CLI_HEADER_OPTION("add a header; may be given many times"),
+		.help = "streaming request: each line of standard input is a part"},
+	MR_CLI_HEADER_OPTION("add a header; may be repeated"),
 	MR_CLI_COUNT_OPTION(
-		1, MR_CLI_TIMES_MAX, "call so many times, one after the other (default 1)"),
-	MR_CLI_RAW_OPTION("print payloads as they are, and nothing else"),
+		1, MR_CLI_TIMES_MAX, "call COUNT times, one call after the other (default 1)"),
+	MR_CLI_RAW_OPTION("print only payloads, unchanged"),
 	MR_CLI_JSON_OPTION("print each reply as a JSON object"),
 	{0},
 };
@@ -244,11 +246,15 @@ const struct mr_cli_verb mr_cli_call = {
 	.name = "call",
 	.summary = "call a service and print its replies",
 	.operands = "SERVICE [PAYLOAD|-]",
-	.details =
-		"Prints each reply on one line as it comes, partial ones too, and ends with the final one. The\n"
-		"exit code is 5 when nobody serves it, at once unless --wait is given, 4 when no reply came in\n"
-		"time. A worker's command is stopped when its caller waits no longer. What starts with mmi. the bus answers itself: mmi.service NAME says 200 if it has\n"
-		"workers and 404 if not, mmi.workers NAME how many.",
+	.details = "Prints each reply on one line when it comes, and ends with the final reply;\n"
+		   "partial replies are printed too. The exit code is 5 if the service has no\n"
+		   "worker (at once, unless --wait is given), and 4 if no reply comes in time.\n"
+		   "When the caller no longer waits, the worker's command is stopped.\n"
+		   "\n"
+		   "The bus itself answers names that begin with mmi. (ZeroMQ RFC 8):\n"
+		   "\n"
+		   "mmi.service NAME  200 if the service has workers, 404 if not\n"
+		   "mmi.workers NAME  the number of its workers",
 	.examples = "  millrace call upper 'hello'\n"
 		    "  millrace call resize - --raw < photo.jpeg > small.jpeg\n"
 		    "  seq 1000 | millrace call sum --stream\n"

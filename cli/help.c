@@ -1,19 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The help, made from the tables that the parser uses. */
+/* Prints the help, from the tables that the parser uses. */
 #include <string.h>
 
 #include "cli/cli.h"
 
-static const char exit_codes[] = "Exit codes:\n"
-				 "  0    done\n"
-				 "  1    failed\n"
-				 "  2    the command line makes no sense\n"
-				 "  3    no bus can be reached\n"
-				 "  4    timed out\n"
-				 "  5    nobody answers on that subject\n"
-				 "  130  interrupted\n";
+static const char exit_codes[] =
+	"Exit codes:\n"
+	"  0    done\n"
+	"  1    failed\n"
+	"  2    wrong usage\n"
+	"  3    no bus reached\n"
+	"  4    timed out\n"
+	"  5    nobody answers on this subject, or no worker of this service\n"
+	"  130  interrupted\n";
 
-/* `own` says a thing itself of what it has by the same name. */
+/* Where the explanations of options begin, and how wide the help is. */
+#define TEXT_COLUMN 29u
+#define COLUMNS     80u
+
+/* Prints a text from `column` on; further lines begin at TEXT_COLUMN. */
+static void print_wrapped(FILE *out, const char *text, size_t column)
+{
+	bool first = true;
+
+	while (*text) {
+		size_t bytes = strcspn(text, " ");
+
+		if (!first && column + 1 + bytes > COLUMNS) {
+			fprintf(out, "\n%*s", (int)TEXT_COLUMN, "");
+			column = TEXT_COLUMN;
+		} else if (!first) {
+			fputc(' ', out);
+			column++;
+		}
+		fwrite(text, 1, bytes, out);
+		column += bytes;
+		text += bytes + strspn(text + bytes, " ");
+		first = false;
+	}
+	fputc('\n', out);
+}
+
+/* Prints the options but those that `own` has too, with an explanation of its own. */
 static void print_options(
 	FILE *out, const struct mr_cli_option *options, const struct mr_cli_option *own)
 {
@@ -25,7 +53,7 @@ static void print_options(
 		snprintf(shown, sizeof(shown), "%c%c%c --%s%s%s", o->letter ? '-' : ' ',
 			o->letter ? o->letter : ' ', o->letter ? ',' : ' ', o->name,
 			o->value ? " " : "", o->value ? o->value : "");
-		fprintf(out, "  %-26s %s\n", shown, o->help);
+		print_wrapped(out, o->help, (size_t)fprintf(out, "  %-26s ", shown));
 	}
 }
 
@@ -54,8 +82,8 @@ void mr_cli_help(FILE *out)
 	fputs("\nOptions:\n", out);
 	print_options(out, mr_cli_common_options, NULL);
 	fprintf(out,
-		"\nThe bus is the one named by --server, else by MILLRACE_SERVER, else this user's own,\n"
-		"else the system's (shm:/run/millrace/attach.sock).\n"
-		"`millrace help VERB` tells all about a verb.\n\n%s",
+		"\nThe bus is that of --server; without it that of MILLRACE_SERVER; without both the\n"
+		"user's own bus, or else the system's (shm:/run/millrace/attach.sock).\n"
+		"`millrace help VERB` explains a verb.\n\n%s",
 		exit_codes);
 }

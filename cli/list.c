@@ -287,7 +287,7 @@ static const struct mr_cli_option counter_options[] = {
 		.letter = 'a',
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct counter_settings, all),
-		.help = "also those that are zero"},
+		.help = "list also counters that are zero"},
 	{.name = "json",
 		.letter = 'j',
 		.type = MR_CLI_FLAG,
@@ -298,12 +298,14 @@ static const struct mr_cli_option counter_options[] = {
 
 const struct mr_cli_verb mr_cli_workers = {
 	.name = "workers",
-	.summary = "list the workers and what they did",
+	.summary = "list the workers and their work",
 	.operands = "",
-	.details =
-		"Counts are since the data plane's start. BUSY% leaves sleep out; CYCLES/MSG are busy cycles\n"
-		"for each message taken in. --json has every statistic under the name it has in\n"
-		"flatbuf/schemas/stats.fbs.",
+	.details = "All values are counted since the start of the data plane.\n"
+		   "\n"
+		   "BUSY%       share of busy cycles while the worker was awake\n"
+		   "CYCLES/MSG  busy cycles for each message received\n"
+		   "\n"
+		   "--json has all statistics, under the names in flatbuf/schemas/stats.fbs.",
 	.examples = "  millrace workers\n  millrace workers --json | jq '.[].busy_cycles'",
 	.options = mr_cli_list_options,
 	.settings_bytes = sizeof(struct mr_cli_list_settings),
@@ -314,10 +316,12 @@ const struct mr_cli_verb mr_cli_clients = {
 	.name = "clients",
 	.summary = "list the clients",
 	.operands = "",
-	.details =
-		"IN and OUT are messages from and to the client. MISSED are deliveries dropped because the\n"
-		"client was behind; REJECTED its messages that made no sense; BACKLOG bytes not read yet.\n"
-		"`millrace sessions` tells more of those whose TRANSPORT is udp.",
+	.details = "IN, OUT   messages from and to the client\n"
+		   "MISSED    deliveries dropped because the client was too slow\n"
+		   "REJECTED  malformed messages of the client\n"
+		   "BACKLOG   bytes that the client has not read yet\n"
+		   "\n"
+		   "`millrace sessions` shows more about clients over UDP (TRANSPORT udp).",
 	.examples =
 		"  millrace clients\n  millrace clients --json | jq '.[] | select(.missed > 0)'",
 	.options = mr_cli_list_options,
@@ -338,10 +342,10 @@ const struct mr_cli_verb mr_cli_subjects = {
 
 const struct mr_cli_verb mr_cli_counters = {
 	.name = "counters",
-	.summary = "list every counter, with what it counts",
+	.summary = "list every counter with its explanation",
 	.operands = "",
-	.details =
-		"Every message that the bus discards is counted in exactly one counter, named by the reason.",
+	.details = "The bus counts each message that it discards in exactly one counter, whose\n"
+		   "name says why.",
 	.examples =
 		"  millrace counters\n"
 		"  millrace counters --all --json | jq '.[] | select(.name == \"drop_unrouted\")'",

@@ -54,13 +54,13 @@ const struct mr_cli_option mr_cli_common_options[] = {
 		.type = MR_CLI_TEXT,
 		.value = "ADDRESS",
 		.offset = offsetof(struct common, server),
-		.help = "the bus: shm:PATH of its attach.sock, or udp://HOST:PORT (default: "
-			"MILLRACE_SERVER)"},
+		.help = "address of the bus: shm:PATH of its attach.sock, or udp://HOST:PORT "
+			"(default: MILLRACE_SERVER)"},
 	{.name = "run-dir",
 		.type = MR_CLI_TEXT,
 		.value = "DIR",
 		.offset = offsetof(struct common, run_dir),
-		.help = "where the bus's admin.sock is (default: beside its attach.sock)"},
+		.help = "directory of the bus's admin.sock (default: that of its attach.sock)"},
 	{.name = "help",
 		.letter = 'h',
 		.type = MR_CLI_FLAG,
@@ -134,7 +134,7 @@ static int run_help(const struct mr_cli *cli, const void *settings, const struct
 
 const struct mr_cli_verb mr_cli_help_of = {
 	.name = "help",
-	.summary = "print the help of all or of one verb",
+	.summary = "print the help of all verbs or of one",
 	.operands = "[VERB]",
 	.operands_max = 1,
 	.run = run_help,

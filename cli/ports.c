@@ -129,13 +129,14 @@ static int run_ports(const struct mr_cli *cli, const void *settings, const struc
 
 const struct mr_cli_verb mr_cli_ports = {
 	.name = "ports",
-	.summary = "list the ports onto networks",
+	.summary = "list the network ports",
 	.operands = "",
-	.details =
-		"DISCARDED are packets that were not for the bus, or made no sense: millrace counters says\n"
-		"which (drop_...). MISSED and ERRORS are the driver's own counts. LINK is gone when the\n"
-		"interface was removed. --json has every statistic under the name it has in\n"
-		"flatbuf/schemas/stats.fbs.",
+	.details = "DISCARDED       packets that are not for the bus, or malformed; the counters\n"
+		   "                drop_... tell which\n"
+		   "MISSED, ERRORS  the counts of the driver\n"
+		   "LINK            gone if the interface was removed\n"
+		   "\n"
+		   "--json has all statistics, under the names in flatbuf/schemas/stats.fbs.",
 	.examples =
 		"  millrace ports\n  millrace ports --json | jq '.[] | select(.link != \"up\")'",
 	.options = mr_cli_list_options,

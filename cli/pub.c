@@ -252,19 +252,18 @@ static int run_request(const struct mr_cli *cli, const void *settings, const str
 }
 
 static const struct mr_cli_option pub_options[] = {
-	MR_CLI_HEADER_OPTION("add a header; may be given many times"),
-	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "send it so many times (default 1)"),
-	MR_CLI_STDIN_LINES_OPTION("publish each line of standard input"),
-	MR_CLI_PROMISE_OPTION("wait for receivers that are full and want it so, instead of passing "
-			      "them by"),
+	MR_CLI_HEADER_OPTION("add a header; may be repeated"),
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "publish the message COUNT times (default 1)"),
+	MR_CLI_STDIN_LINES_OPTION("publish each line of standard input as a message"),
+	MR_CLI_PROMISE_OPTION("best-effort (default), at-least-once or exactly-once"),
 	{0},
 };
 
 static const struct mr_cli_option request_options[] = {
-	MR_CLI_HEADER_OPTION("add a header; may be given many times"),
-	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "send it so many times (default 1)"),
-	MR_CLI_TIMEOUT_OPTION("wait so long for the reply (default 5000)"),
-	MR_CLI_RAW_OPTION("print the reply's payload as it is, and nothing else"),
+	MR_CLI_HEADER_OPTION("add a header; may be repeated"),
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "send the request COUNT times (default 1)"),
+	MR_CLI_TIMEOUT_OPTION("wait MS milliseconds for each reply (default 5000)"),
+	MR_CLI_RAW_OPTION("print only the payload of the reply, unchanged"),
 	MR_CLI_JSON_OPTION("print the reply as a JSON object"),
 	{0},
 };
@@ -275,10 +274,13 @@ const struct mr_cli_verb mr_cli_pub = {
 	.name = "pub",
 	.summary = "publish a message",
 	.operands = "SUBJECT [PAYLOAD|-]",
-	.details =
-		"Without PAYLOAD the message is empty; - takes all of standard input. Ends when the bus has\n"
-		"taken everything. What is promised waits for receivers that are full, if they asked for that.\n"
-		"While the bus is away lines wait for it; the exit code is 1 if some were lost with it.",
+	.details = "Without PAYLOAD the message is empty. If PAYLOAD is -, it is read from\n"
+		   "standard input. The command ends when the bus has taken all messages.\n"
+		   "\n"
+		   "With --promise at-least-once or exactly-once the message waits for full\n"
+		   "receivers that subscribed with a promise; best effort passes them by. While\n"
+		   "the bus is away, lines wait for it. The exit code is 1 if messages were lost\n"
+		   "with the bus.",
 	.examples = "  millrace pub orders.eu.created '{\"id\":1}' -H trace:abc\n"
 		    "  millrace pub blobs.photo - < photo.jpeg\n"
 		    "  tail -f app.log | millrace pub logs.app --stdin-lines",
@@ -294,9 +296,8 @@ const struct mr_cli_verb mr_cli_request = {
 	.name = "request",
 	.summary = "send a request and print the reply",
 	.operands = "SUBJECT [PAYLOAD|-]",
-	.details =
-		"Prints the first reply on one line. The exit code is 5 at once when nobody subscribes to\n"
-		"SUBJECT, and 4 when no reply comes in time.",
+	.details = "Prints the first reply on one line. The exit code is 5, at once, if nobody\n"
+		   "subscribes to SUBJECT, and 4 if no reply comes in time.",
 	.examples = "  millrace request time.now\n"
 		    "  millrace request sum '{\"a\":1,\"b\":2}' --timeout 500 --json",
 	.options = request_options,

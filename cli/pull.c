@@ -707,39 +707,46 @@ static int run_pull(const struct mr_cli *cli, const void *settings, const struct
 }
 
 static const struct mr_cli_option options_[] = {
-	MR_CLI_PREFETCH_OPTION("take so many in hand (default 10; with --exec twice the jobs)"),
+	MR_CLI_PREFETCH_OPTION("take at most N messages that are not settled (default 10; with "
+			       "--exec twice the jobs)"),
 	{.name = "ack",
 		.type = MR_CLI_TEXT,
 		.value = "HOW",
 		.offset = offsetof(struct settings, ack),
 		.choices = "auto|manual",
-		.help = "auto: when it is written out; manual: as standard input says (default auto)"},
+		.help = "auto (default): when the message is written; manual: as "
+			"standard input says"},
 	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX,
-		"stop when so many are done, or have failed for good (default: never)"),
+		"stop when COUNT messages are done or have failed for good "
+		"(default: never)"),
 	{.name = "idle-exit",
 		.type = MR_CLI_COUNT,
 		.value = "MS",
 		.offset = offsetof(struct settings, idle_exit_ms),
 		.min = 1,
 		.max = 86400000,
-		.help = "stop when nothing has come for so long, and nothing is in hand"},
-	MR_CLI_EXEC_OPTION("run it with sh for each message, which it gets on standard input"),
+		.help = "stop when no message came for MS milliseconds and all are "
+			"settled"},
+	MR_CLI_EXEC_OPTION("run COMMAND with sh for each message, which is its standard "
+			   "input"),
 	{.name = "to",
 		.type = MR_CLI_TEXT,
 		.value = "QUEUE",
 		.offset = offsetof(struct settings, to),
-		.help = "with --exec: push what it writes into this queue"},
-	MR_CLI_JOBS_OPTION("with --exec: run it for so many messages at once (default 1)"),
-	MR_CLI_TIMEOUT_OPTION("with --exec: kill a command that takes longer (default 25000)"),
+		.help = "with --exec: push the output of the command into QUEUE"},
+	MR_CLI_JOBS_OPTION("with --exec: run at most N commands at once (default 1)"),
+	MR_CLI_TIMEOUT_OPTION("with --exec: kill the command after MS milliseconds (default "
+			      "25000)"),
 	{.name = "delay",
 		.type = MR_CLI_COUNT,
 		.value = "MS",
 		.offset = offsetof(struct settings, delay_ms),
 		.min = 0,
 		.max = 86400000,
-		.help = "with --exec: what failed comes again after so long (default 100)"},
-	MR_CLI_RAW_OPTION("print payloads alone, as they are, a newline after each"),
-	MR_CLI_JSON_OPTION("print a JSON object a line"),
+		.help = "with --exec: redeliver a failed message after MS milliseconds "
+			"(default 100)"},
+	MR_CLI_RAW_OPTION("print only payloads, unchanged, each followed by a newline"),
+	MR_CLI_JSON_OPTION("print one JSON object per line"),
 	{0},
 };
 
@@ -749,26 +756,36 @@ const struct mr_cli_verb mr_cli_pull = {
 	.name = "pull",
 	.summary = "pull messages from a queue",
 	.operands = "QUEUE",
-	.details =
-		"Prints each message on a line, and acks it when the line is written out. With --ack manual each\n"
-		"line starts with a tag, and standard input says what becomes of it: ack TAG, nack TAG [MS] (it\n"
-		"comes again after so long), reject TAG (to the dead letters), progress TAG (its time begins anew).\n"
-		"\n"
-		"With --exec a command gets each message, and finds the queue in MILLRACE_QUEUE and how often\n"
-		"the message was delivered before in MILLRACE_REDELIVERED. If it ends well, what it wrote is\n"
-		"printed, or pushed --to a queue with the headers of the message, and only when that has\n"
-		"accepted it the message is acked; if it fails, the message comes again, until it goes to the\n"
-		"dead letters. What was pushed exactly once is passed on exactly once. While a command runs, and\n"
-		"while a message waits for one, the queue's ack time-out does not end; a command whose message\n"
-		"was given to another all the same is stopped. The exit code is 1 if something failed and was\n"
-		"not done later, and 4 if --idle-exit ended it before -n were done.\n"
-		"\n"
-		"\"pulling\" on standard error says that messages are taken from then on. Interrupted, it finishes\n"
-		"the commands that run and leaves everything else to others.",
+	.details = "Prints each message on a line, and acknowledges it when the line is written.\n"
+		   "With --ack manual each line starts with a tag, and standard input settles\n"
+		   "the messages:\n"
+		   "\n"
+		   "ack TAG        the message is done\n"
+		   "nack TAG [MS]  redeliver the message, after MS milliseconds if given\n"
+		   "reject TAG     the message becomes a dead letter\n"
+		   "progress TAG   the ack time-out of the message begins anew\n"
+		   "\n"
+		   "With --exec a command gets each message on standard input. It finds the\n"
+		   "queue in MILLRACE_QUEUE, and in MILLRACE_REDELIVERED how often the message\n"
+		   "was delivered before. If the command succeeds, its output is printed, or\n"
+		   "pushed into the queue of --to with the headers of the message. The message\n"
+		   "is acknowledged only when that queue has accepted the output. If the command\n"
+		   "fails, the message is redelivered, and at last becomes a dead letter. A\n"
+		   "message that was pushed exactly once is passed on exactly once.\n"
+		   "\n"
+		   "The ack time-out of the queue does not end while a command runs or a message\n"
+		   "waits for one. If a message is given to another consumer all the same, its\n"
+		   "command is stopped.\n"
+		   "\n"
+		   "The exit code is 1 if a message failed and was not done later, and 4 if\n"
+		   "--idle-exit ended this command before COUNT messages were done. After\n"
+		   "\"pulling\" on standard error messages are taken. When interrupted, this\n"
+		   "command waits for running commands, and leaves all other messages to other\n"
+		   "consumers.",
 	.examples =
 		"  millrace pull jobs -n 10\n"
 		"  millrace pull raw --exec ./cook --to cooked --jobs 4\n"
-		"  millrace pull jobs --exec 'curl -fsS -d @- http://localhost/job' --idle-exit 1000",
+		"  millrace pull jobs --exec 'curl -fsS -d @- http://localhost' --idle-exit 1000",
 	.options = options_,
 	.defaults = &defaults,
 	.settings_bytes = sizeof(struct settings),

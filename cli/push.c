@@ -302,68 +302,74 @@ static int run_push(const struct mr_cli *cli, const void *settings, const struct
 }
 
 static const struct mr_cli_option options[] = {
-	MR_CLI_HEADER_OPTION("add a header; may be given many times"),
-	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "push it so many times (default 1)"),
-	MR_CLI_STDIN_LINES_OPTION("push each line of standard input"),
+	MR_CLI_HEADER_OPTION("add a header; may be repeated"),
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "push the message COUNT times (default 1)"),
+	MR_CLI_STDIN_LINES_OPTION("push each line of standard input as a message"),
 	{.name = "priority",
 		.type = MR_CLI_TEXT,
 		.value = "PRIORITY",
 		.offset = offsetof(struct settings, priority),
 		.choices = "high|normal|low",
-		.help = "before or behind what is normal"},
-	MR_CLI_PROMISE_OPTION("what is promised of each push (default exactly-once)"),
+		.help = "high, normal (default) or low: high goes before normal, low "
+			"after it"},
+	MR_CLI_PROMISE_OPTION("best-effort, at-least-once or exactly-once (default)"),
 	{.name = "publisher",
 		.type = MR_CLI_TEXT,
 		.value = "NAME",
 		.offset = offsetof(struct settings, publisher),
-		.help = "with --first-id: numbered under this name, over runs of this command"},
+		.help = "with --first-id: the publisher of the messages, the same in "
+			"each run"},
 	{.name = "first-id",
 		.type = MR_CLI_COUNT,
 		.value = "ID",
 		.offset = offsetof(struct settings, first_id),
 		.min = 1,
 		.max = 1e15,
-		.help = "with exactly-once: number of the first (default: 1)"},
+		.help = "with exactly-once: id of the first message (default 1)"},
 	{.name = "limit",
 		.type = MR_CLI_COUNT,
 		.value = "COUNT",
 		.offset = offsetof(struct settings, limit),
 		.min = 1,
 		.max = 4294967295.0,
-		.help = "if this makes the queue: it is full from so many messages on"},
+		.help = "for a new queue: it is full with COUNT messages"},
 	{.name = "when-full",
 		.type = MR_CLI_TEXT,
 		.value = "WHAT",
 		.offset = offsetof(struct settings, when_full),
 		.choices = "wait|refuse",
-		.help = "if this makes the queue: what pushes do then (default: wait)"},
+		.help = "for a new queue that is full: wait (pushes wait, the default) "
+			"or refuse"},
 	{.name = "policy",
 		.type = MR_CLI_TEXT,
 		.value = "POLICY",
 		.offset = offsetof(struct settings, policy),
 		.choices = "lru|round-robin|least-outstanding|random|weighted",
-		.help = "if this makes the queue: who gets the next message"},
+		.help = "for a new queue, to choose the next consumer: lru, "
+			"round-robin, least-outstanding, random or weighted"},
 	{.name = "age",
 		.type = MR_CLI_COUNT,
 		.value = "MS",
 		.offset = offsetof(struct settings, age_ms),
 		.min = 1,
 		.max = 4294967295.0,
-		.help = "if this makes the queue: what is older is dead"},
+		.help = "for a new queue: older messages become dead letters"},
 	{.name = "ack-timeout",
 		.type = MR_CLI_COUNT,
 		.value = "MS",
 		.offset = offsetof(struct settings, ack_timeout_ms),
 		.min = 10,
 		.max = 86400000,
-		.help = "if this makes the queue: what is not settled for so long comes again"},
+		.help = "for a new queue: redeliver a message that is not settled after "
+			"MS milliseconds"},
 	{.name = "max-deliver",
 		.type = MR_CLI_COUNT,
 		.value = "COUNT",
 		.offset = offsetof(struct settings, max_deliver),
 		.min = 1,
 		.max = 65535,
-		.help = "if this makes the queue: what was delivered so often is dead"},
+		.help = "for a new queue: a message becomes a dead letter after COUNT "
+			"delivery attempts"},
 	{0},
 };
 
@@ -373,11 +379,14 @@ const struct mr_cli_verb mr_cli_push = {
 	.name = "push",
 	.summary = "push messages into a queue",
 	.operands = "QUEUE [PAYLOAD|-]",
-	.details =
-		"Without PAYLOAD the message is empty; - takes all of standard input. The queue is made if there\n"
-		"is none. Ends when the queue has accepted everything, however long it is full; the exit code\n"
-		"is 1 if it refused something. Exactly once holds while this command runs, and over runs with\n"
-		"--publisher and --first-id; best effort ends when the bus has taken it, without an answer.",
+	.details = "Without PAYLOAD the message is empty. If PAYLOAD is -, it is read from\n"
+		   "standard input. A queue that does not exist is created. The command ends\n"
+		   "when the queue has accepted all messages, however long it is full. The exit\n"
+		   "code is 1 if the queue refused a message.\n"
+		   "\n"
+		   "Exactly once holds within one run of this command; with --publisher and\n"
+		   "--first-id it holds over several runs. With best effort the command ends\n"
+		   "when the bus has taken the messages, without an answer.",
 	.examples = "  millrace push jobs '{\"id\":1}'\n"
 		    "  seq 1000 | millrace push jobs --stdin-lines\n"
 		    "  millrace push orders - --publisher shop --first-id 17 < order",

@@ -343,26 +343,28 @@ static const struct mr_cli_option service_options[] = {MR_CLI_JSON_OPTION("print
 static const struct mr_cli_option options[] = {
 	MR_CLI_JSON_OPTION("print JSON"),
 	MR_CLI_COUNT_OPTION(1, UINT32_MAX,
-		"dead, redrive: at most so many (default: dead 16, the most; redrive all)"),
+		"dead, redrive: at most COUNT messages (default: dead 16, the "
+		"most; redrive all)"),
 	{0},
 };
 
 const struct mr_cli_verb mr_cli_queue = {
 	.name = "queue",
-	.summary = "look at one queue, or tell it what to do",
+	.summary = "show or change one queue",
 	.operands = "show|purge|pause|resume|dead|redrive|delete NAME",
-	.details =
-		"show     all about it, and its consumers\n"
-		"purge    throw away what is ready or delayed; what consumers have is left to them\n"
-		"pause    deliver nothing more until resume; pushes go on\n"
-		"resume   deliver again\n"
-		"dead     the first of its dead letters: why, after how many deliveries, and how they begin\n"
-		"redrive  send its dead letters back into it\n"
-		"delete   remove it with all that is in it, and with its dead letters (queue dead shows them);\n"
-		"         not while it or they have consumers\n"
-		"\n"
-		"The exit code is 1 when there is no such queue. Names that end in .dead are the dead letters\n"
-		"of others, and may be shown, purged and paused too.",
+	.details = "show     print everything about the queue, and its consumers\n"
+		   "purge    discard ready and delayed messages; consumers keep theirs\n"
+		   "pause    deliver no messages until resume; pushes are still accepted\n"
+		   "resume   deliver messages again\n"
+		   "dead     print the first dead letters: reason, number of deliveries,\n"
+		   "         beginning\n"
+		   "redrive  push its dead letters back into it\n"
+		   "delete   remove the queue with its messages and dead letters; refused while\n"
+		   "         the queue or its dead letters have consumers\n"
+		   "\n"
+		   "The exit code is 1 if there is no such queue. A queue whose name ends in\n"
+		   ".dead holds the dead letters of another queue; show, purge and pause work on\n"
+		   "it too.",
 	.examples = "  millrace queue show jobs --json | jq '.consumer_rows[].session'\n"
 		    "  millrace queue dead jobs -n 5\n"
 		    "  millrace queue redrive jobs",
@@ -375,11 +377,10 @@ const struct mr_cli_verb mr_cli_queue = {
 
 const struct mr_cli_verb mr_cli_service = {
 	.name = "service",
-	.summary = "look at one service",
+	.summary = "show one service",
 	.operands = "show NAME",
-	.details =
-		"Tells all about a service: its circuit (breaker) and the failures that open it, the calls\n"
-		"that wait, and its workers with what they have in hand.",
+	.details = "Prints everything about a service: its circuit breaker and the failures that\n"
+		   "open it, waiting calls, and its workers with the calls that they have taken.",
 	.examples =
 		"  millrace service show echo\n  millrace service show echo --json | jq .breaker",
 	.options = service_options,

@@ -354,9 +354,9 @@ static const struct mr_cli_option options[] = {
 		.letter = 'w',
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, watch),
-		.help = "go on, with rates in place of counts"},
-	MR_CLI_INTERVAL_OPTION("with --watch: time between readings (default 1000)"),
-	MR_CLI_COUNT_OPTION(0, 1e9, "with --watch: stop after so many (default 0: never)"),
+		.help = "repeat, with rates instead of counts"},
+	MR_CLI_INTERVAL_OPTION("with --watch: milliseconds between readings (default 1000)"),
+	MR_CLI_COUNT_OPTION(0, 1e9, "with --watch: stop after COUNT readings (default 0: never)"),
 	{0},
 };
 
@@ -366,12 +366,18 @@ const struct mr_cli_verb mr_cli_queues = {
 	.name = "queues",
 	.summary = "list the queues",
 	.operands = "",
-	.details =
-		"READY wait for a consumer, DELAYED for their time; OUT are with consumers and not settled;\n"
-		"OLDEST-MS is how long the oldest of them has waited. CREDIT is what the consumers would\n"
-		"still take. DEAD are in the dead letters: `millrace queue dead NAME` shows them. Counts are\n"
-		"since the queue was opened. --json has every field under the name it has in\n"
-		"flatbuf/schemas/link.fbs (QueueRow, QueueOptions).",
+	.details = "All values are counted since the queue was opened.\n"
+		   "\n"
+		   "READY      messages that wait for a consumer\n"
+		   "DELAYED    messages that wait for their time\n"
+		   "OUT        messages with consumers, not settled yet\n"
+		   "OLDEST-MS  time that the oldest message has waited, milliseconds\n"
+		   "CREDIT     messages that the consumers would still take\n"
+		   "DEAD       dead letters: `millrace queue dead NAME` shows them\n"
+		   "\n"
+		   "--json has all fields, under the names in flatbuf/schemas/link.fbs\n"
+		   "(QueueRow, QueueOptions); with --watch also pushed_per_s, delivered_per_s\n"
+		   "and acked_per_s.",
 	.examples = "  millrace queues\n"
 		    "  millrace queues --watch --interval 500\n"
 		    "  millrace queues --json | jq '.[] | select(.oldest_ms > 60000) | .name'",
@@ -385,10 +391,13 @@ const struct mr_cli_verb mr_cli_services = {
 	.name = "services",
 	.summary = "list the services",
 	.operands = "",
-	.details =
-		"WAITING are calls that no worker has taken yet, IN-HAND those that workers have; AGAIN were\n"
-		"given to another worker. FAILURES are those in a row that open the CIRCUIT: while it is\n"
-		"open, calls are refused at once. --json has every field, as of `millrace queues`.",
+	.details = "WAITING   calls that no worker has taken yet\n"
+		   "IN-HAND   calls that workers have taken\n"
+		   "AGAIN     calls that were given to another worker\n"
+		   "FAILURES  consecutive failures; enough of them open the circuit\n"
+		   "CIRCUIT   the circuit breaker; while it is open, calls are refused at once\n"
+		   "\n"
+		   "--json has all fields, as `millrace queues` does.",
 	.examples = "  millrace services\n"
 		    "  millrace services --json | jq '.[] | select(.breaker != \"closed\")'",
 	.options = options,

@@ -191,13 +191,14 @@ static int run_reply(const struct mr_cli *cli, const void *settings, const struc
 }
 
 static const struct mr_cli_option options_[] = {
-	MR_CLI_EXEC_OPTION("run it with sh for each request: payload in, reply out"),
+	MR_CLI_EXEC_OPTION("run COMMAND with sh for each request: standard input is the "
+			   "request, the output is the reply"),
 	MR_CLI_ECHO_OPTION("answer with the payload of the request"),
-	MR_CLI_GROUP_OPTION("join a queue group: one member answers each request"),
-	MR_CLI_HEADER_OPTION("add a header to the replies; may be given many times"),
-	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after so many replies (default: never)"),
-	MR_CLI_TIMEOUT_OPTION("kill a command that takes longer (default 10000)"),
-	MR_CLI_VERBOSE_OPTION("tell each request on standard error"),
+	MR_CLI_GROUP_OPTION("join a queue group: each request goes to one member"),
+	MR_CLI_HEADER_OPTION("add a header to each reply; may be repeated"),
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after COUNT replies (default: never)"),
+	MR_CLI_TIMEOUT_OPTION("kill the command after MS milliseconds (default 10000)"),
+	MR_CLI_VERBOSE_OPTION("report each request on standard error"),
 	{0},
 };
 
@@ -207,11 +208,12 @@ const struct mr_cli_verb mr_cli_reply = {
 	.name = "reply",
 	.summary = "answer requests",
 	.operands = "SUBJECT [PAYLOAD|-]",
-	.details =
-		"Answers with PAYLOAD, with the request itself (--echo), or with what a command prints\n"
-		"(--exec), which finds the subject in MILLRACE_SUBJECT; if it fails, the reply carries its\n"
-		"exit status in the header Exit-Status (124: it took too long). \"subscribed\" on standard\n"
-		"error says that requests are answered from then on.",
+	.details = "Answers each request with PAYLOAD, with the payload of the request (--echo),\n"
+		   "or with the output of a command (--exec). The command finds the subject in\n"
+		   "MILLRACE_SUBJECT. If the command fails, the reply carries its exit status in\n"
+		   "the header Exit-Status (124 if it took too long).\n"
+		   "\n"
+		   "After \"subscribed\" on standard error requests are answered.",
 	.examples = "  millrace reply greet 'hello'\n"
 		    "  millrace reply 'upper.*' --exec 'tr a-z A-Z' --group upper\n"
 		    "  millrace reply echo --echo -n 100",

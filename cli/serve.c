@@ -339,22 +339,24 @@ static int run_serve(const struct mr_cli *cli, const void *settings, const struc
 }
 
 static const struct mr_cli_option options[] = {
-	MR_CLI_EXEC_OPTION("run it with sh for each request: payload in, reply out"),
+	MR_CLI_EXEC_OPTION("run COMMAND with sh for each request: standard input is the "
+			   "request, the output is the reply"),
 	MR_CLI_ECHO_OPTION("answer with the payload of the request"),
-	MR_CLI_JOBS_OPTION("run the command for so many requests at once (default 1)"),
-	MR_CLI_PREFETCH_OPTION("take so many requests in hand (default: as many as jobs)"),
+	MR_CLI_JOBS_OPTION("run at most N commands at once (default 1)"),
+	MR_CLI_PREFETCH_OPTION("take at most N requests that are not answered (default: as "
+			       "many as jobs)"),
 	{.name = "retry-on-failure",
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, retry_on_failure),
-		.help = "give what the command fails at to another worker"},
+		.help = "if the command fails, give the request to another worker"},
 	{.name = "not-idempotent",
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, not_idempotent),
-		.help = "never give a request whose worker died to another"},
-	MR_CLI_HEADER_OPTION("add a header to the replies; may be given many times"),
-	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after so many requests (default: never)"),
-	MR_CLI_TIMEOUT_OPTION("kill a command that takes longer (default 30000)"),
-	MR_CLI_VERBOSE_OPTION("tell each request on standard error"),
+		.help = "if a worker dies, never give its requests to another worker"},
+	MR_CLI_HEADER_OPTION("add a header to each reply; may be repeated"),
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after COUNT requests (default: never)"),
+	MR_CLI_TIMEOUT_OPTION("kill the command after MS milliseconds (default 30000)"),
+	MR_CLI_VERBOSE_OPTION("report each request on standard error"),
 	{0},
 };
 
@@ -365,14 +367,17 @@ const struct mr_cli_verb mr_cli_serve = {
 	.summary = "be a worker of a service",
 	.operands = "SERVICE",
 	.details =
-		"Each request goes to one worker of the service, the one that has waited longest. The command\n"
-		"(--exec) gets it on standard input and finds the name in MILLRACE_SERVICE, and how often the\n"
-		"request was given to others before in MILLRACE_REDELIVERED; what it prints is the reply. If it\n"
-		"fails, the caller is told so, or another worker has a try (--retry-on-failure). \"serving\" on\n"
-		"standard error says that requests are taken from then on. Interrupted, it finishes the\n"
-		"commands that run, and leaves everything else to others. A command whose caller waits no longer\n"
-		"is stopped. Ended by -n, the exit code is 1 if the command failed at one. Streaming requests are\n"
-		"refused.",
+		"Each request goes to the worker of the service that has waited longest. With\n"
+		"--exec a command gets the request on standard input, and its output is the\n"
+		"reply. It finds the service in MILLRACE_SERVICE, and in MILLRACE_REDELIVERED\n"
+		"how often the request was given to other workers before. If the command\n"
+		"fails, the caller gets an error, or another worker gets the request\n"
+		"(--retry-on-failure). A command is stopped when its caller no longer waits.\n"
+		"Streaming requests are refused.\n"
+		"\n"
+		"After \"serving\" on standard error requests are taken. When interrupted, this\n"
+		"command waits for running commands, and leaves all other requests to other\n"
+		"workers. With -n the exit code is 1 if the command failed for a request.",
 	.examples = "  millrace serve upper --exec 'tr a-z A-Z'\n"
 		    "  millrace serve thumbnails --exec ./thumbnail --jobs 4 --retry-on-failure\n"
 		    "  millrace serve echo --echo -n 100",

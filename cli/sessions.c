@@ -163,7 +163,8 @@ static const struct mr_cli_option options[] = {
 	{.name = "slow",
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, slow),
-		.help = "only those that do not keep up, or wait for one; local ones too"},
+		.help = "list only slow receivers and the publishers that wait for "
+			"them, over UDP or not"},
 	{0},
 };
 
@@ -171,18 +172,27 @@ const struct mr_cli_verb mr_cli_sessions = {
 	.name = "sessions",
 	.summary = "list the sessions over UDP",
 	.operands = "",
-	.details =
-		"PORT is the bus's own; FRAME the largest UDP payload, in bytes; AGE and IDLE are seconds,\n"
-		"IDLE since a frame last came. LOST are frames of the client that never came, LATE came after\n"
-		"a later one, DUPLICATE came twice or too late; MISSED are deliveries that were dropped;\n"
-		"MOVES the times that the client proved another address.\n"
-		"\n"
-		"With --slow: STATE is full (a receiver of what is promised, over its high water), passed over\n"
-		"(it stood full without reading for sessions.block_ms_max, and misses messages), held up (a\n"
-		"publisher that waits for such a one) or missing (deliveries were dropped in the last 10\n"
-		"seconds); SECONDS since it is so, or since the last one was dropped; SUBJECT, or the first 40\n"
-		"bytes of it, where that was found; BLOCKS who waits for it; BACKLOG the bytes in its ring, HELD\n"
-		"the messages that wait beside it.",
+	.details = "PORT       port of the bus\n"
+		   "FRAME      largest UDP payload, bytes\n"
+		   "AGE, IDLE  seconds since the session was opened, and since its last frame\n"
+		   "           came\n"
+		   "LOST       frames of the client that never came\n"
+		   "LATE       frames that came after a later one\n"
+		   "DUPLICATE  frames that came twice or too late\n"
+		   "MISSED     deliveries that were dropped\n"
+		   "MOVES      times that the client proved another address\n"
+		   "\n"
+		   "With --slow:\n"
+		   "\n"
+		   "STATE    full: a receiver of promised messages above its high-water mark;\n"
+		   "         passed over: it was full without reading for sessions.block_ms_max,\n"
+		   "         and misses messages; held up: a publisher that waits for a full\n"
+		   "         receiver; missing: deliveries were dropped in the last 10 seconds\n"
+		   "SECONDS  time since the state began, or since the last dropped delivery\n"
+		   "SUBJECT  the subject of the message concerned (the first 40 bytes), if known\n"
+		   "BLOCKS   the publishers that wait for this receiver\n"
+		   "BACKLOG  bytes in its ring\n"
+		   "HELD     messages that are queued for it",
 	.examples = "  millrace sessions\n"
 		    "  millrace sessions --slow\n"
 		    "  millrace sessions --json | jq '.[] | select(.frames_lost > 0) | .peer'",

@@ -157,13 +157,14 @@ static int run_status(const struct mr_cli *cli, const void *settings, const stru
 
 const struct mr_cli_verb mr_cli_status = {
 	.name = "status",
-	.summary = "tell how the bus is",
+	.summary = "show the state of the bus",
 	.operands = "",
-	.details =
-		"Prints version, processes, how much there is of everything, and what is wrong now: threads\n"
-		"that make no rounds, slow receivers, publishers that are held up, full queues and tables.\n"
-		"The exit code is 3 while control runs without a data plane, or while that or one of its\n"
-		"workers makes no rounds.",
+	.details = "Prints the version, the processes, the number of workers, clients and\n"
+		   "subscriptions, and the current troubles: threads that make no rounds, slow\n"
+		   "receivers, paused publishers, full queues and tables.\n"
+		   "\n"
+		   "The exit code is 3 if control runs without a data plane, or if the data\n"
+		   "plane or one of its workers makes no rounds.",
 	.examples = "  millrace status\n  millrace status --json | jq '.clients, .troubles[].name'",
 	.options = json_option,
 	.settings_bytes = sizeof(struct settings),
@@ -190,11 +191,10 @@ static int run_kick(const struct mr_cli *cli, const void *settings, const struct
 
 const struct mr_cli_verb mr_cli_kick = {
 	.name = "kick",
-	.summary = "close a client's session",
+	.summary = "close the session of a client",
 	.operands = "SESSION",
-	.details =
-		"SESSION is the id that `millrace clients` and `millrace sessions` show. The client learns why, and may connect\n"
-		"again at once.",
+	.details = "SESSION is the id that `millrace clients` and `millrace sessions` show. The\n"
+		   "client gets the reason, and may connect again at once.",
 	.examples = "  millrace kick 0x0000000300000001",
 	.operands_min = 1,
 	.operands_max = 1,
@@ -244,9 +244,9 @@ static int run_ping(const struct mr_cli *cli, const void *settings, const struct
 }
 
 static const struct mr_cli_option ping_options[] = {
-	MR_CLI_COUNT_OPTION(1, 1e9, "so many, one after the other (default 1)"),
-	MR_CLI_TIMEOUT_OPTION("wait so long for each answer (default 5000)"),
-	MR_CLI_JSON_OPTION("print a JSON object a line"),
+	MR_CLI_COUNT_OPTION(1, 1e9, "send COUNT requests, one after the other (default 1)"),
+	MR_CLI_TIMEOUT_OPTION("wait MS milliseconds for each answer (default 5000)"),
+	MR_CLI_JSON_OPTION("print one JSON object per line"),
 	{0},
 };
 
@@ -254,11 +254,11 @@ static const struct settings ping_defaults = {.timeout_ms = 5000, .count = 1};
 
 const struct mr_cli_verb mr_cli_ping = {
 	.name = "ping",
-	.summary = "measure the way to control and back",
+	.summary = "measure the round-trip time to control",
 	.operands = "",
-	.details =
-		"The question goes through this client's worker and the hand-off to control, the answer the\n"
-		"same way back: it shows that every part of the bus is alive.",
+	.details = "The request goes through the worker of this client and the hand-off to\n"
+		   "control; the answer takes the same way back. So an answer shows that all\n"
+		   "parts of the bus are alive.",
 	.examples = "  millrace ping\n  millrace ping -n 5",
 	.options = ping_options,
 	.defaults = &ping_defaults,

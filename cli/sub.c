@@ -145,36 +145,43 @@ static int run_sub(const struct mr_cli *cli, const void *settings, const struct 
 }
 
 static const struct mr_cli_option options_[] = {
-	MR_CLI_GROUP_OPTION("join a queue group: one member gets each message"),
+	MR_CLI_GROUP_OPTION("join a queue group: each message goes to one member"),
 	{.name = "prefix",
 		.letter = 'p',
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, prefix),
 		.help = "PATTERN is a prefix in bytes, without wildcards"},
-	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after so many messages (default: never)"),
-	MR_CLI_TIMEOUT_OPTION("stop after so long; exit code 4 if -n were not there by then"),
-	MR_CLI_RAW_OPTION("print payloads alone, as they are, a newline after each"),
-	MR_CLI_JSON_OPTION("print a JSON object a line"),
-	MR_CLI_PROMISE_OPTION("hold publishers of what is promised up while this reader is full"),
+	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after COUNT messages (default: never)"),
+	MR_CLI_TIMEOUT_OPTION("stop after MS milliseconds; exit code 4 if fewer than COUNT "
+			      "messages came"),
+	MR_CLI_RAW_OPTION("print only payloads, unchanged, each followed by a newline"),
+	MR_CLI_JSON_OPTION("print one JSON object per line"),
+	MR_CLI_PROMISE_OPTION("best-effort (default), at-least-once or exactly-once"),
 	{.name = "high-water",
 		.type = MR_CLI_COUNT,
 		.value = "PERCENT",
 		.offset = offsetof(struct settings, high_water),
 		.min = 1,
 		.max = 100,
-		.help = "with --promise: full from so much of the ring on (default: the bus's)"},
+		.help = "with --promise: this reader is full above PERCENT of its ring "
+			"(default: as the bus is configured)"},
 	{0},
 };
 
 const struct mr_cli_verb mr_cli_sub = {
 	.name = "sub",
-	.summary = "subscribe and print what comes",
+	.summary = "subscribe and print messages",
 	.operands = "PATTERN...",
 	.details =
-		"A pattern is tokens with dots between; * stands for one token, a final > for one or more.\n"
-		"Each message is a line: subject, [headers], payload, with what is not printable as \\n or\n"
-		"\\xNN. In JSON a payload that is not UTF-8 is in payload_base64. \"subscribed\" on standard\n"
-		"error says that nothing published from then on is missed; gaps are told there too.",
+		"A pattern is tokens separated by dots: * stands for one token, and > at the\n"
+		"end for one or more tokens. Each message is printed on one line: subject,\n"
+		"[headers], payload. Bytes that are not printable are shown as \\n or \\xNN. In\n"
+		"JSON a payload that is not UTF-8 is in payload_base64.\n"
+		"\n"
+		"After \"subscribed\" on standard error no message is missed in silence: gaps\n"
+		"are reported there too. With --promise at-least-once or exactly-once the\n"
+		"publishers of promised messages wait while this reader is full; with best\n"
+		"effort the reader misses messages.",
 	.examples = "  millrace sub 'orders.>'\n"
 		    "  millrace sub 'orders.*.created' 'payments.>' --json\n"
 		    "  millrace sub jobs --group workers -n 10 --timeout 60000",

@@ -262,8 +262,8 @@ static int run_top(const struct mr_cli *cli, const void *settings, const struct 
 }
 
 static const struct mr_cli_option options[] = {
-	MR_CLI_INTERVAL_OPTION("time between readings (default 1000)"),
-	MR_CLI_COUNT_OPTION(0, 1e9, "stop after so many (default 0: never)"),
+	MR_CLI_INTERVAL_OPTION("milliseconds between readings (default 1000)"),
+	MR_CLI_COUNT_OPTION(0, 1e9, "stop after COUNT readings (default 0: never)"),
 	{0},
 };
 
@@ -273,10 +273,10 @@ const struct mr_cli_verb mr_cli_top = {
 	.name = "top",
 	.summary = "show live rates of workers and clients",
 	.operands = "",
-	.details =
-		"On a terminal the figures are refreshed in place; elsewhere each reading is a block of its\n"
-		"own. BUSY% is the share of the time in which the worker moved something. A restart of\n"
-		"either process is sat out. Ctrl-C ends it.",
+	.details = "On a terminal the values are updated in place; elsewhere each reading is\n"
+		   "printed as a block. BUSY% is the share of the time in which the worker did\n"
+		   "work. If data plane or control restarts, the command waits for it. Ctrl-C\n"
+		   "ends the command.",
 	.examples = "  millrace top\n  millrace top --interval 200 -n 5 | cat",
 	.options = options,
 	.defaults = &defaults,

@@ -383,49 +383,58 @@ static const struct mr_cli_option options[] = {
 	TEXT("pattern", pattern, "HOW", "pubsub|request|service|queue",
 		"pubsub (default), request, service or queue"),
 	COUNT("size", bytes, "BYTES", MR_BENCH_STAMP_BYTES, MR_BODY_BYTES,
-		"payload (default 64, at least 16)"),
+		"payload size (default 64, at least 16)"),
 	COUNT("publishers", publishers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
-		"publishers or requesters (default 1)"),
+		"number of publishers or requesters (default 1)"),
 	COUNT("subscribers", subscribers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
-		"each gets every message; or responders (default 1)"),
+		"number of subscribers, each of which gets every message, or of "
+		"responders (default 1)"),
 	COUNT("batch", batch, "N", 1, 65536,
-		"messages shown to the bus at once (default 32, over UDP up to 512)"),
+		"messages published to the bus at once (default 32, over UDP up "
+		"to 512)"),
 	COUNT("window", window, "N", 1, 1e9,
-		"closed loop: messages in flight at most (default 32768,"
-		" less if large)"),
+		"closed loop: at most N messages under way (default 32768, "
+		"fewer if large)"),
 	TEXT("subscribe-at", subscribe_at, "ADDRESS", NULL,
-		"subscribers or responders connect there, such as over shm, instead of --server"),
-	REAL("rate", rate, "N", 1, 1e9, "open loop instead: messages/s of all publishers together"),
-	REAL("seconds", seconds, "S", 0.05, 86400, "measure so long (default 5)"),
-	REAL("warmup", warmup, "S", 0, 3600, "run so long before (default 0.5)"),
+		"bus address of subscribers or responders, if not that of "
+		"--server"),
+	REAL("rate", rate, "N", 1, 1e9,
+		"open loop: messages per second of all publishers together"),
+	REAL("seconds", seconds, "S", 0.05, 86400, "duration of the measurement (default 5)"),
+	REAL("warmup", warmup, "S", 0, 3600, "time to run before the measurement (default 0.5)"),
 	COUNT("outstanding", outstanding, "N", 1, 65536,
-		"requests in flight a requester (default 1, of a service 64)"),
+		"open requests of each requester (default 1; for services 64)"),
 	COUNT("servers", servers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
-		"workers of the service (default: as many as --subscribers)"),
-	MR_CLI_PREFETCH_OPTION(
-		"messages that a consumer or worker of a service takes in hand (default 64)"),
+		"number of workers of the service (default: as many as "
+		"--subscribers)"),
+	MR_CLI_PREFETCH_OPTION("messages or requests that a consumer or worker takes at once "
+			       "(default 64)"),
 	COUNT("producers", producers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
-		"of a queue (default: as many as --publishers)"),
+		"producers of a queue (default: as many as --publishers)"),
 	COUNT("consumers", consumers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
-		"of a queue (default 4, or as many as --subscribers)"),
+		"consumers of a queue (default 4, or as many as --subscribers)"),
 	TEXT("ack", ack, "HOW", "auto|manual",
-		"of consumers: by the library (default), or each message by the program"),
-	MR_CLI_PROMISE_OPTION(
-		"of pushes into the queue (default at-least-once), or what is published"
-		" (default best-effort)"),
+		"acks of consumers: auto (default), by the library; manual, "
+		"each message by the program"),
+	MR_CLI_PROMISE_OPTION("best-effort (default for publishers), at-least-once (default "
+			      "for queues) or exactly-once"),
 	REAL("loss", loss, "PERCENT", 0, 90,
-		"over UDP: through a relay in this process, which loses so much each way"),
+		"over UDP: a relay in this process loses PERCENT of the frames "
+		"in each direction"),
 	COUNT("threads", threads, "N", 1, MR_BENCH_THREADS_MAX,
-		"threads to drive the connections (default 1)"),
-	TEXT("cpus", cpus, "LIST", NULL, "pin the threads to these CPUs, as in 0,2-4"),
+		"threads that drive the connections (default 1)"),
+	TEXT("cpus", cpus, "LIST", NULL, "pin the threads to these CPUs, such as 0,2-4"),
 	COUNT("subjects", subjects, "N", 1, MR_BENCH_SUBJECTS_MAX,
-		"for each publisher (default 1)"),
-	TEXT("verify", verify, "WHAT", "full|sequence", "full (default): every byte; or sequence"),
+		"subjects of each publisher (default 1)"),
+	TEXT("verify", verify, "WHAT", "full|sequence",
+		"full (default): check every byte; sequence: check only the "
+		"order"),
 	{.name = "progress",
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, progress),
-		.help = "tell rates each second even where standard error is no terminal"},
-	MR_CLI_JSON_OPTION("print one JSON object, and nothing else, on standard output"),
+		.help = "report rates each second, even if standard error is no "
+			"terminal"},
+	MR_CLI_JSON_OPTION("print only one JSON object on standard output"),
 	{0},
 };
 
@@ -445,20 +454,25 @@ static const struct settings defaults = {
 
 const struct mr_cli_verb mr_cli_bench = {
 	.name = "bench",
-	.summary = "measure the bus with traffic that is checked",
+	.summary = "measure the bus with checked traffic",
 	.operands = "",
-	.details =
-		"A closed loop (--window) sends as fast as the slowest subscriber takes, so that nothing need\n"
-		"be lost. An open loop (--rate) sends by the clock, and counts latency from the time a\n"
-		"message was meant to go. Receivers check sequence and content; lost is what was published\n"
-		"and had not come, whole, when all was quiet at the end. One thread drives all connections\n"
-		"unless --threads says otherwise: on few cores the bus's worker wants one to itself.\n"
-		"With --loss the connections share a relay in a thread of its own, whose time it costs: what\n"
-		"is lost is to be compared with --loss 0. What is promised must come, in order.\n"
-		"Over UDP frames may be lost; the default window is small enough that few are. What a worker\n"
-		"spends is known where its admin socket can be reached: --run-dir.\n"
-		"Latencies share a look at the clock in a batch. The exit code is 1 if anything came twice,\n"
-		"out of order or damaged.",
+	.details = "A closed loop (--window) sends as fast as the slowest subscriber reads, so\n"
+		   "that nothing need be lost. An open loop (--rate) sends by the clock; latency\n"
+		   "counts from the time at which a message was due.\n"
+		   "\n"
+		   "Receivers check order and content. A message is lost if it has not arrived\n"
+		   "whole when all traffic has ended. Losses of best-effort messages are\n"
+		   "reported, but are no failure; promised messages must all arrive, in order.\n"
+		   "The exit code is 1 if a message came twice, out of order or damaged.\n"
+		   "\n"
+		   "One thread drives all connections unless --threads is given: on a machine\n"
+		   "with few cores the worker of the bus needs one of its own. Latencies of one\n"
+		   "batch share one look at the clock. The costs of workers are reported if the\n"
+		   "admin socket can be reached (--run-dir).\n"
+		   "\n"
+		   "Over UDP frames may be lost; the default window is small enough that few\n"
+		   "are. With --loss all connections share a relay in a thread of this process,\n"
+		   "which costs time: compare with --loss 0.",
 	.examples = "  millrace bench --subscribers 4 --seconds 3 --json\n"
 		    "  millrace bench --pattern request --seconds 2\n"
 		    "  millrace bench --pattern service --servers 4 --json\n"

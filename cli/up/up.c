@@ -388,7 +388,7 @@ static const struct mr_cli_option options_[] = {
 		.type = MR_CLI_TEXT,
 		.value = "DIR",
 		.offset = offsetof(struct settings, run_dir),
-		.help = "where the sockets live; made if missing"},
+		.help = "directory of the sockets; created if missing"},
 	{.name = "workers",
 		.letter = 'w',
 		.type = MR_CLI_COUNT,
@@ -396,55 +396,57 @@ static const struct mr_cli_option options_[] = {
 		.offset = offsetof(struct settings, workers),
 		.min = 1,
 		.max = 32,
-		.help = "so many workers (default 1): workers.count"},
+		.help = "number of workers (default 1); key workers.count"},
 	{.name = "cpus",
 		.type = MR_CLI_TEXT,
 		.value = "LIST",
 		.offset = offsetof(struct settings, cpus),
-		.help = "pin the workers to these CPUs, as in 0,2-4: workers.cpus"},
+		.help = "pin the workers to these CPUs, such as 0,2-4; key workers.cpus"},
 	{.name = "poll",
 		.type = MR_CLI_TEXT,
 		.value = "HOW",
 		.offset = offsetof(struct settings, poll),
 		.choices = "auto|adaptive|busy",
-		.help = "adaptive: sleep when idle; busy: never; auto (default): busy with a port: "
-			"workers.poll"},
+		.help = "idle workers sleep (adaptive), never sleep (busy), or never "
+			"sleep if there is a port (auto, the default); key workers.poll"},
 	{.name = "port",
 		.letter = 'p',
 		.type = MR_CLI_WORDS,
 		.value = "PORT",
 		.offset = offsetof(struct settings, ports),
-		.help = "open a port, DRIVER,key=value,...; may be given 8 times: ports.open"},
+		.help = "open a port: DRIVER,key=value,...; may be given 8 times; key "
+			"ports.open"},
 	{.name = "set",
 		.type = MR_CLI_WORDS,
 		.value = "KEY=VALUE",
 		.offset = offsetof(struct settings, sets),
-		.help = "set any key of the configuration; may be given many times"},
+		.help = "set any key of the configuration; may be repeated"},
 	{.name = "ready-fd",
 		.type = MR_CLI_COUNT,
 		.value = "N",
 		.offset = offsetof(struct settings, ready_fd),
 		.min = 1,
 		.max = 65535,
-		.help = "write the address to this descriptor when the bus is up"},
+		.help = "write the address to descriptor N when the bus is up"},
 	{0},
 };
 
 const struct mr_cli_verb mr_cli_up = {
 	.name = "up",
-	.summary = "run a bus: both processes in the foreground",
+	.summary = "run a bus: data plane and control, in the foreground",
 	.operands = "",
-	.details =
-		"Starts millrace-dataplane and millrace-control, and prints one line when clients can\n"
-		"attach. A process that dies later is started again; the other goes on meanwhile. Ctrl-C\n"
-		"or SIGTERM stops both; what has not stopped after 5 s is killed.\n\n"
-		"Without --run-dir: /run/millrace for root, else $XDG_RUNTIME_DIR/millrace, else\n"
-		"/tmp/millrace-UID. The other verbs look there by themselves.",
-	.examples =
-		"  millrace up\n"
-		"  millrace up --workers 2 --cpus 2,3 --poll busy\n"
-		"  millrace up --port af_xdp,interface=eth1,address=10.0.0.1/24\n"
-		"  millrace up --config /etc/millrace.yaml --set log.level=debug --run-dir /run/bus1",
+	.details = "Starts millrace-dataplane and millrace-control, and prints one line when\n"
+		   "clients can attach. If one of them dies, it is started again while the other\n"
+		   "one keeps running. Ctrl-C or SIGTERM stops both; a process that has not\n"
+		   "stopped after 5 s is killed.\n"
+		   "\n"
+		   "Without --run-dir the sockets are in /run/millrace for root, otherwise in\n"
+		   "$XDG_RUNTIME_DIR/millrace, or in /tmp/millrace-UID if that variable is not\n"
+		   "set. The other verbs look there by default.",
+	.examples = "  millrace up\n"
+		    "  millrace up --workers 2 --cpus 2,3 --poll busy\n"
+		    "  millrace up --port af_xdp,interface=eth1,address=10.0.0.1/24\n"
+		    "  millrace up --config /etc/millrace.yaml --run-dir /run/bus1",
 	.options = options_,
 	.settings_bytes = sizeof(struct settings),
 	.run = run_up,
