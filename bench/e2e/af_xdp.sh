@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# af_xdp.sh: the bus behind an AF_XDP port on a veth pair beside dpdk-testpmd behind the same, under the same
-# generator at the pair's other end. Root, in a network namespace of its own. See lib.sh for the options.
+# af_xdp.sh: compares the bus and dpdk-testpmd, each behind an AF_XDP port on a veth pair, under the same
+# generator at the pair's other end. Needs root and a network namespace of its own. See lib.sh for the options.
 . "$(dirname "$0")/lib.sh"
 
 [ "$(id -u)" -eq 0 ] || fail "AF_XDP needs root"
@@ -12,7 +12,7 @@ clean_up() { ip netns del "$space" 2>/dev/null || true; }
 
 ip netns add "$space"
 "${in_place[@]}" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
-# The pair is new for each run: no program is left of the one before.
+# Makes a new pair for each run, so that no program of the run before remains on it.
 make_pair() {
 	"${in_place[@]}" ip link del mr0 2>/dev/null || true
 	"${in_place[@]}" ip link add mr0 numrxqueues 1 numtxqueues 1 type veth \

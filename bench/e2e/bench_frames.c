@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_frames: a bus's port under load: clients over UDP in one thread, on a device of DPDK whose other
- * end is the bus's.
+/* bench_frames: loads a bus's port with many clients over UDP. They run in one thread, on a DPDK
+ * device that is connected to the bus's device.
  *
  *   millrace up --port memif,socket=/tmp/m.sock,address=10.77.0.1/24 --run-dir /tmp/mr &
  *   bench_frames --memif /tmp/m.sock,server --run-dir /tmp/mr
  *
- * Opens its sessions by the protocol, subscribes the first of them to a subject and publishes to it from
- * the last. What is sent, what comes back and what frame sequences say was lost is counted by the
- * round; what the worker spent is read from the bus itself, if --run-dir says where.
+ * Opens its sessions by the protocol, subscribes the first ones to a subject and publishes to it
+ * from the last ones. Counts for each round the messages sent, the messages received, and the
+ * frames that sequence numbers show as lost. With --run-dir it reads the worker's cycles from the
+ * bus itself.
  *
- * With --promise at-least-once what is published is promised, and the subscriptions wait for it: it goes both
- * ways in the reliable flow, whatever is lost is sent again, and at the end all of it must be back; if
- * it is not, that is said, and the status is 1.
+ * With --promise at-least-once the publishes are promised, and the subscriptions block. Then both
+ * ways use the reliable flow and retransmit lost frames. At the end every message must have come
+ * back; otherwise the program reports it and exits with status 1.
  *
- * With --blast there is no bus: packets of that size are sent, and those counted that come back from
- * whoever is there, such as dpdk-testpmd in macswap mode. That is the yardstick.
+ * With --blast there is no bus: sends packets of that size and counts those that come back from the
+ * other end, for example dpdk-testpmd in macswap mode. That is the yardstick.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@
 #define ROUNDS_MAX   1000u
 #define LINK_WAIT_MS 30000u
 #define DRAIN_MS     50u
-#define PROMISE_MS   5000u /* without any of what is still to come */
+#define PROMISE_MS   5000u /* longest wait without any of the missing messages */
 #define SUBJECT      "bench.frames"
 
 struct settings {
@@ -41,7 +42,7 @@ struct settings {
 	char admin[256];
 };
 
-/* What the bus has counted. */
+/* Counters that are read from the bus. */
 enum {
 	BUSY_CYCLES,
 	IDLE_CYCLES,
@@ -89,14 +90,16 @@ static int choose_device(struct settings *s)
 		snprintf(s->device, sizeof(s->device), "%s", s->vdev);
 	} else if (s->af_xdp != NULL) {
 		snprintf(s->device, sizeof(s->device),
-			"net_af_xdp0,iface=%s,start_queue=0,queue_count=1,force_copy=1,busy_budget=0",
+			"net_af_xdp0,iface=%s,start_queue=0,queue_count=1,"
+			"force_copy=1,busy_budget=0",
 			s->af_xdp);
 	} else {
 		comma = strrchr(s->memif, ',');
 		if (comma != NULL && strcmp(comma, ",server") != 0 && strcmp(comma, ",client") != 0)
 			return fault("--memif takes SOCKET, SOCKET,server or SOCKET,client");
 		snprintf(s->device, sizeof(s->device),
-			"net_memif0,role=%s,id=0,bsize=2048,rsize=11,socket-abstract=no,socket=%.*s",
+			"net_memif0,role=%s,id=0,bsize=2048,rsize=11,"
+			"socket-abstract=no,socket=%.*s",
 			comma != NULL ? comma + 1 : "client",
 			(int)(comma != NULL ? (size_t)(comma - s->memif) : strlen(s->memif)),
 			s->memif);
@@ -172,7 +175,7 @@ static double counted(const struct moment *t0, const struct moment *t1, unsigned
 	return (double)(t1->bus[counter].value - t0->bus[counter].value);
 }
 
-/* Returns whether the worker took anything, so that its cycles mean something. */
+/* Returns whether the worker received anything, so that its cycles are meaningful. */
 static bool sample(
 	struct samples *to, size_t i, size_t c, const struct moment *t0, const struct moment *t1)
 {
@@ -273,7 +276,7 @@ static void measure(struct bench *b, const struct settings *set, struct gen_load
 
 /* ---- */
 
-/* The header of a delivery of what is published, as it stands in memory. */
+/* Header of the expected delivery, as it stands in memory. */
 static uint64_t deliver_word(uint32_t size)
 {
 	const char *payload = "";
@@ -295,7 +298,7 @@ static void open_sessions(struct bench *b, const struct settings *s, struct gen 
 	gen_ask(g, (uint32_t)(s->sessions - s->publishers), (uint32_t)s->publishers, GEN_ALIAS);
 }
 
-/* True if what was promised was kept. */
+/* True if every promised message arrived. */
 static bool is_kept(const struct gen_load *l)
 {
 	const struct gen_counts *c = &l->g->counts;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_handoff: the slow path of a running bus: how many messages a second one worker hands to control,
- * and how long a sleeping control takes to handle one.
+/* bench_handoff: measures the slow path of a running bus: how many messages a second one worker
+ * hands to control, and how long a sleeping control takes to handle one.
  *
- * Throughput: a client floods the bus with messages of a kind that the worker does not know and so
- * passes on; what control has taken is read from its own counters. Latency: pings, each sent when
- * control has had time to fall asleep; from the client's send to control's handling, and back.
+ * Throughput: a client floods the bus with messages of a kind unknown to the worker, which passes
+ * them on; control's own counters say how many it received. Latency: pings, each sent after control
+ * had time to fall asleep; measured from the client's send to control's handling, and back.
  *
  *   millrace up --poll busy & bench_handoff shm:DIR/attach.sock
  */

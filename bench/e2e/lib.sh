@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# lib: what memif.sh and af_xdp.sh share: they run dpdk-testpmd and the bus in turn behind the same kind of
-# port, under the same generator, and compare; and the bus's two flows, with what is published promised and
-# not. Sourced, with the arguments of the script.
+# lib: the common part of memif.sh and af_xdp.sh. Runs dpdk-testpmd and the bus in turn behind the same kind of
+# port, under the same generator, and compares them; also compares the bus's two flows, with promised publishes
+# and without. Sourced, with the arguments of the script.
 #
 #   --build DIR      build directory with the programs (default: build/ at the top of the tree)
-#   --repeat N       times that everything is run, in turn (default 5)
-#   --seconds S      of each run, without its warm-up (default 2)
-#   --flows          the bus alone: its two flows, without testpmd
-#   --keep DIR       leave what the runs printed there
+#   --repeat N       number of runs of each, in turn (default 5)
+#   --seconds S      length of a run, without its warm-up (default 2)
+#   --flows          compare only the bus's two flows, without testpmd
+#   --keep DIR       leave the output of the runs there
 #
-# Two CPUs are wanted: the first one is for who forwards, the second one for the generator.
+# Needs two CPUs: the first one for the bus or testpmd, the second one for the generator.
 # Environment: TESTPMD (default: dpdk-testpmd).
 set -euo pipefail
 
@@ -94,7 +94,7 @@ stop() {
 	wait "$1" 2>/dev/null || true
 }
 
-# testpmd_start VDEV: sends back what it gets, from the first CPU; pid in `pid`.
+# testpmd_start VDEV: starts testpmd on the first CPU; it sends each packet back. Sets `pid`.
 testpmd_start() {
 	local memory=(--no-huge -m 256)
 
@@ -111,7 +111,7 @@ testpmd_start() {
 	running+=("$pid")
 }
 
-# bus_start PORT: one worker on the first CPU; pid in `pid`.
+# bus_start PORT: starts a bus with one worker on the first CPU. Sets `pid`.
 bus_start() {
 	rm -f "$dir/ready"
 	mkfifo "$dir/ready"
@@ -125,7 +125,7 @@ bus_start() {
 	}
 }
 
-# generator_start NAME ARGUMENT...: in the background on the second CPU; pid in `generator_pid`.
+# generator_start NAME ARGUMENT...: starts the generator on the second CPU. Sets `generator_pid`.
 generator_start() {
 	local name=$1
 
@@ -141,8 +141,8 @@ generator_start() {
 
 reported() { grep -qx '}' "$dir/report" || ! kill -0 "$generator_pid" 2>/dev/null; }
 
-# generator_end NAME PID: waits for the report, then stops the other side before the generator, which waits
-# for that: memif's driver may crash whoever polls while its peer goes away.
+# generator_end NAME PID: waits for the report, then stops the other side and after it the generator: memif's
+# driver may crash a program that polls while its peer closes.
 generator_end() {
 	wait_for "the generator's report" reported
 	grep -qx '}' "$dir/report" || {
@@ -156,7 +156,7 @@ generator_end() {
 		fail "what was promised did not come: $(jq -c .totals "$results/$1.json")"
 }
 
-# median NAME-PREFIX LABEL: of that figure's medians over the repetitions, with lowest and highest.
+# median NAME-PREFIX LABEL: prints the median of a figure's medians over the runs, with lowest and highest.
 figures() {
 	jq -s --arg wanted "$2" '[.[].results[] | select(.label == $wanted) | .median] | sort' \
 		"$results/$1".[0-9]*.json
@@ -176,7 +176,7 @@ row() {
 		"| \($title) | \($sent | range) | \($back | range) | \($cycles | cycle) |"'
 }
 
-# ratio TITLE NAME LABEL YARDSTICK LABEL: repetition by repetition.
+# ratio TITLE NAME LABEL YARDSTICK LABEL: prints the ratio of two figures, run by run.
 ratio() {
 	jq -rn --arg title "$1" --argjson ours "$(in_order "$2" "$3")" \
 		--argjson theirs "$(in_order "$4" "$5")" '
@@ -219,14 +219,14 @@ ratios_to_testpmd() {
 		packed 'frames sent' testpmd-1434 'packets back'
 }
 
-# repeated NAME: frames sent again in all runs, by the generator and by the bus, of all that they sent.
+# repeated NAME: prints the share of retransmitted frames in all runs, of the generator and of the bus.
 repeated() {
 	jq -rs '[.[].totals] |
 		"again: \(map(.sent_again) | add) of \(map(.sent / .messages_a_frame) | add | round) frames by the generator, " +
 		"\(map(.retransmits) | add) by the bus"' "$results/$1".[0-9]*.json
 }
 
-# table: all that was run.
+# table: prints all results.
 table() {
 	jq -r '.machine | "\(.cpu), \(.cpus) CPUs, \(.tsc_ghz * 100 | round / 100) GHz, Linux \(.kernel)"' \
 		"$results/packed.1.json"
@@ -250,7 +250,7 @@ table() {
 	echo "packed, promised, $(repeated packed-promised)"
 }
 
-# both_flows RUN NAME N ARGUMENT...: one right after the other.
+# both_flows RUN NAME N ARGUMENT...: runs both flows, one right after the other.
 both_flows() {
 	local run=$1 name=$2 n=$3
 
@@ -259,7 +259,7 @@ both_flows() {
 	"$run" "$name-promised.$n" --promise at-least-once "$@" "${bus_arguments[@]}"
 }
 
-# compare TESTPMD_RUN BUS_RUN: functions that get a name, and arguments for the generator.
+# compare TESTPMD_RUN BUS_RUN: both are functions that take a name, and arguments for the generator.
 compare() {
 	local n size
 
@@ -274,7 +274,7 @@ compare() {
 	table
 }
 
-# Under way at most, about half a ring: what is lost for want of room says nothing of speed.
+# Most packets in flight, about half a ring: losses for lack of room say nothing about speed.
 window_packets=1024
 bus_arguments=(--run-dir "$dir/run" --size 64 --frame-bytes 1400)
 in_place=() # prefix that starts a program where the port is

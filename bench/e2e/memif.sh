@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# memif.sh: the bus behind a memif port beside dpdk-testpmd behind the same, under the same generator.
+# memif.sh: compares the bus and dpdk-testpmd, each behind a memif port, under the same generator.
 # Needs neither root nor hugepages. See lib.sh for the options.
 #
-# The generator is memif's server, and there first: testpmd does not wait for its server.
+# The generator is memif's server and starts first: testpmd does not wait for its server.
 . "$(dirname "$0")/lib.sh"
 
 serve() {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What control costs, with a worker that this program plays: how long a ping takes that finds control
- * asleep, until control handles it and until its answer is back, and how many messages of unknown
- * kinds control takes from one hand-off ring in a second. */
+/* Measures control with a worker that this program plays. Latency: a ping that finds control
+ * asleep, until control handles it and until its answer returns. Throughput: messages of unknown
+ * kinds that control takes from one hand-off ring in a second. */
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -14,13 +14,13 @@
 static struct fake fake;
 static uint64_t pings = 2000, messages = 2000000, pause_us = 300;
 
-/* CLOCK_MONOTONIC on both sides; latencies are reported in cycles. */
+/* CLOCK_MONOTONIC on both sides; reports latencies in cycles. */
 static double cycles(const struct bench *b, uint64_t ns)
 {
 	return (double)ns * b->cycles_per_ns;
 }
 
-/* Until control sleeps: it spins a little after each message. */
+/* Waits until control sleeps: it spins a little after each message. */
 static void wait_asleep(void)
 {
 	struct mr_bytes_shared *shared = fake.workers[0].to_control.shared;
@@ -52,8 +52,8 @@ static void ping_asleep(struct bench *b)
 	bench_report_latency(b, "control asleep: until answered", back, pings);
 }
 
-/* Cycles until control has taken all; the worker yields while the ring is full, as a burst later
- * would find room. */
+/* Returns the cycles until control has taken all. The worker yields while the ring is full, as a
+ * later burst would find room. */
 static uint64_t drain(void *unused)
 {
 	struct mr_bytes_producer *p = &fake.workers[0].to_control;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_crossing: what two workers pay for a message from a channel of the one to a channel of the other.
+/* bench_crossing: measures the cost of a message from a channel of one worker to a channel of
+ * another.
  *
- * Both are stepped by hand in one thread, so no line travels between cores: what is left is the code. A
- * round's messages of 64 bytes are pushed, then each worker makes a round; only rounds are timed. Plain: by
- * alias to a subscriber. Group: to the only member of a queue group. Queue: pushed to a queue that is at
- * home with the other worker, and delivered by it to a client of the first: each message crosses twice; one
- * acknowledgement for all of a round.
+ * One thread steps both by hand, so no cache line travels between cores: it measures the code
+ * alone. It pushes the 64-byte messages of a round, then each worker makes a round; only rounds are
+ * timed. Plain: by alias to a subscriber. Group: to the only member of a queue group. Queue: pushed
+ * to a queue owned by the other worker, which delivers it to a client of the first: each message
+ * crosses twice, and one acknowledgement covers a round.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static void must(bool ok, const char *what)
 	exit(1);
 }
 
-/* One without housekeeping, which is rare. */
+/* Times a round without housekeeping, which is rare. */
 static void round_of(struct mr_worker *w, uint64_t now)
 {
 	w->round_start = now;
@@ -102,8 +103,8 @@ static uint64_t through_queue(void *context)
 	(void)context;
 	for (uint32_t n = 0; n < ROUNDS; n++) {
 		push(MRF_MESSAGE_KIND_PUSH, queue);
-		cycles += timed_rounds(); /* there */
-		cycles += timed_rounds(); /* and back */
+		cycles += timed_rounds(); /* to the other worker */
+		cycles += timed_rounds(); /* back to the first */
 		count += empty(&near, &m);
 		acknowledge(m.extra.delivery.tag);
 		cycles += timed_rounds();
@@ -158,7 +159,7 @@ int main(int argc, char **argv)
 	plain = alias_of(owner, "a");
 	group = alias_of(owner, "b");
 	open_queue();
-	/* One after the other and again: what the machine does meanwhile meets all. */
+	/* The kinds take turns, so that a disturbance of the machine affects all. */
 	for (unsigned i = 0; i < 3; i++) {
 		bench_measure(&b, "plain", MESSAGES, publish, &plain);
 		bench_measure(&b, "group", MESSAGES, publish, &group);

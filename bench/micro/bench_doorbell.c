@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_doorbell: how long a sleeper takes to wake, and what waking it costs the one who rings.
+/* bench_doorbell: measures how long a sleeper takes to wake, and the cost of the wake for its peer.
  *
- * The ringer spins on one CPU, the sleeper sleeps on the other. Each sample: the sleeper says that
- * it goes to sleep, the ringer waits until it surely does, rings, and the sleeper notes when it
- * runs again. The ways are measured in turn, round after round, so that a change of the machine's
- * mood meets them all.
+ * The ringer spins on one CPU, the sleeper sleeps on the other. For each sample the sleeper
+ * announces that it goes to sleep; the ringer waits until it surely sleeps, then wakes it; the
+ * sleeper notes when it runs again. The ways take turns, so that a disturbance of the machine
+ * affects all.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,16 +30,16 @@ struct bell {
 	int epoll_fd;
 	struct io_uring sleeper; /* waits */
 	struct io_uring ringer;  /* sends MSG_RING */
-	uint64_t taken;          /* where a read through the ring goes */
+	uint64_t taken;          /* target of a read through the ring */
 };
 
 struct way {
 	const char *name;
 	int (*open)(struct bell *b);
 	void (*ring)(struct bell *b);
-	void (*sleep)(struct bell *b); /* returns when rung */
+	void (*sleep)(struct bell *b); /* returns when woken */
 	void (*close)(struct bell *b);
-	unsigned ring_flags; /* of the sleeper's ring */
+	unsigned ring_flags; /* flags of the sleeper's ring */
 	double *latency;
 	double *cost;
 	size_t count;
@@ -88,7 +88,7 @@ static void ring_fd(struct bell *b)
 	mr_bell_ring(b->ring_fd);
 }
 
-/* As a worker sleeps: edge-triggered, nothing to read. */
+/* Sleeps as a worker does: edge-triggered, nothing to read. */
 static void sleep_epoll(struct bell *b)
 {
 	struct epoll_event e;
@@ -96,7 +96,7 @@ static void sleep_epoll(struct bell *b)
 	(void)epoll_wait(b->epoll_fd, &e, 1, -1);
 }
 
-/* As a client sleeps, in an event loop of its own. */
+/* Sleeps as a client does, in an event loop of its own. */
 static void sleep_poll(struct bell *b)
 {
 	struct pollfd p = {.fd = b->wait_fd, .events = POLLIN};
@@ -107,11 +107,12 @@ static void sleep_poll(struct bell *b)
 
 static int open_sleeper(struct bell *b, unsigned flags)
 {
-	/* By the sleeper's own thread, which may be the only one to submit to it. */
+	/* The sleeper's own thread opens the ring, because it may be the only one to submit
+	 * to it. */
 	return io_uring_queue_init(8, &b->sleeper, flags);
 }
 
-/* As control sleeps, with a read of the bell through its ring. */
+/* Sleeps as control does, with a read of the doorbell through its ring. */
 static void sleep_read(struct bell *b)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&b->sleeper);
@@ -131,7 +132,7 @@ static void sleep_message(struct bell *b)
 		io_uring_cqe_seen(&b->sleeper, cqe);
 }
 
-/* The ringer's own ring: one entry, and no completion for it unless it fails. */
+/* Opens the ringer's own ring: one entry, and no completion for it unless it fails. */
 static int open_ringer(struct bell *b)
 {
 	return io_uring_queue_init(8, &b->ringer, 0);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_fanout: what copying one message into many rings costs, for each ring.
+/* bench_fanout: measures the cost of a copy of a message, for each ring it goes to.
  *
- * A burst of 32 messages is copied into each of 1, 4, 16 and 64 rings of 4 MiB, message by message
- * as a worker does, and the rings are shown to their readers. The readers' part, emptying the
- * rings, is done by the same thread and is not timed. Memory walks through the whole of every ring.
+ * Copies a burst of 32 messages into each of 1, 4, 16 and 64 rings of 4 MiB, message by message as
+ * a worker does, and publishes the tails. The same thread empties the rings; that is not timed. The
+ * copies walk through the whole memory of every ring.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ static void copy_burst(struct fanout *f)
 			void *to = mr_bytes_claim(&f->out[i], f->bytes);
 
 			if (to == NULL)
-				abort(); /* the rings are emptied after each burst */
+				abort(); /* The rings are emptied after each burst. */
 			memcpy(to, f->message, f->bytes);
 			mr_bytes_push(&f->out[i], f->bytes);
 		}

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_flows: what a worker pays for a message in a frame of the datagram flow, and of the reliable one.
+/* bench_flows: measures a worker's cost of a message in a frame of the datagram flow and of the
+ * reliable flow.
  *
- * A worker with a port whose devices are rings is stepped by hand. Only its rounds are timed: making packets,
- * and emptying rings and devices, is not. In: frames of a session with publishes by alias, to a
- * channel. Out: messages for a session, put into frames, and for the reliable flow the client's acks of them,
- * one for eight frames. Through: publishes of a session to itself, promised in the reliable flow. Frames are
- * full, and everything is in cache.
+ * A worker with a port whose devices are rings is stepped by hand. Only its rounds are timed, not
+ * making packets or emptying rings and devices. In: frames of a session with publishes by alias, to
+ * a channel. Out: messages for a session, put into frames, and for the reliable flow the client's
+ * acks of them, one for eight frames. Through: publishes of a session to itself, promised in the
+ * reliable flow. Frames are full, and everything is in cache.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +17,9 @@
 #include "tests/support/net/rig.h"
 
 #define ROUNDS        16u
-#define FRAMES        8u /* a round */
+#define FRAMES        8u /* frames of a round */
 #define PAYLOAD_BYTES 64u
-#define EACH          19u /* messages a frame */
+#define EACH          19u /* messages in a frame */
 #define MESSAGES      (ROUNDS * FRAMES * EACH)
 
 static struct mr_rig r;
@@ -29,7 +30,7 @@ struct end {
 	struct mr_rig_client client;
 	struct mr_session *s;
 	uint32_t alias;
-	uint32_t sequence; /* of the reliable flow */
+	uint32_t sequence; /* sequence in the reliable flow */
 };
 
 static struct end to_local, to_itself;
@@ -93,7 +94,7 @@ static void send_publishes(struct end *e, bool reliable, bool promised)
 	mr_rig_send(&r, 0, &e->client.path, &f);
 }
 
-/* A round without frames follows, in which an ack is sent that is owed. */
+/* A round without frames follows, so that a due ack is sent. */
 static uint64_t in(void *context)
 {
 	uint64_t cycles = 0, before = r.stats[0].published;
@@ -181,7 +182,7 @@ static uint64_t through(void *context)
 	return cycles;
 }
 
-/* A client over UDP, whose one alias is the subject. */
+/* Opens a client over UDP; its one alias is the subject. */
 static void open_end(struct end *e, uint32_t slot, uint16_t udp_port, const char *subject)
 {
 	struct mrf_network_path path = mr_rig_path(false, udp_port);
@@ -192,7 +193,7 @@ static void open_end(struct end *e, uint32_t slot, uint16_t udp_port, const char
 	mr_rig_round(&r, 0);
 }
 
-/* Full only when its whole log is. */
+/* Subscribes so that it is full only when its whole log is. */
 static void subscribe_itself(const struct end *e, const char *subject)
 {
 	struct mr_owner owner = {0, e->s->slot, e->s->generation};
@@ -214,7 +215,7 @@ int main(int argc, char **argv)
 	mr_rig_attach(&r, 0, 0, &local);
 	mr_rig_subscribe(&r, local.session, 9, "a");
 	subscribe_itself(&to_itself, "b");
-	/* One after the other and again: what the machine does meanwhile meets both. */
+	/* Both flows take turns, so that a disturbance of the machine affects both. */
 	for (unsigned i = 0; i < 3; i++) {
 		bench_measure(&b, "in: datagram", MESSAGES, in, NULL);
 		bench_measure(&b, "in: reliable", MESSAGES, in, &reliably);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_mesh: what handing a burst of messages to another worker costs.
+/* bench_mesh: measures the hand-over of a burst of messages to another worker.
  *
- * One thread fills a block with a burst of 64-byte messages and pushes one descriptor for it; the
- * other, on the other CPU, pops it, reads every message and gives its reference to the block back.
- * Blocks are plain memory with a reference count, as an mbuf has, so that no EAL is needed; taking
- * one from a pool is not part of what is measured.
+ * One thread fills a block with a burst of 64-byte messages and pushes one descriptor for it. The
+ * other, on the other CPU, pops it, reads every message and returns its reference to the block.
+ * Blocks are plain memory with a reference count, like an mbuf, so that no EAL is needed; taking
+ * one from a pool is not measured.
  *
  * Ordering  [mesh.block] release of a reference -> acquire by the owner: the reader is done.
  */

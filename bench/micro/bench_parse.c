@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_parse: what taking a message apart and putting one together costs.
+/* bench_parse: measures parsing and composing a message.
  *
  * A few thousand messages of one kind lie in a row, as in a ring, in the second-level cache.
- * Parsing is what a worker does with each: load the header, see that it fits, parse. Composing
+ * Parsing does the same as a worker for each: load the header, check that it fits, parse. Composing
  * writes header, token and sections, and copies subject and payload.
  */
 #include <errno.h>

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_queue: what a message in a queue costs its home worker, and what one weighs that waits.
+/* bench_queue: measures a message in a queue: the cycles of its home worker, and the memory of a
+ * waiting one.
  *
  * The engine alone: pushes come from a row of messages, deliveries are written into a ring of each
- * consumer, which settles them from there. Bursts of 32; what is measured is the whole way: push,
- * accept, choose, deliver, settle. `weight` fills a queue and says how much of the store each
- * message took beside its body, and drains it.
+ * consumer, which settles them from there. Bursts of 32 go the whole way: push, accept, choose,
+ * deliver, settle. `weight` fills a queue, reports how much of the store each message used beside
+ * its body, and drains it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -19,7 +20,7 @@
 #define CONSUMERS  4u
 #define BURST      32u
 #define RING_BYTES (64u << 10)
-#define CLIENT     1u /* consumers are the sessions behind it */
+#define CLIENT     1u /* the consumers have the session numbers after it */
 
 struct consumer {
 	uint8_t ring[RING_BYTES];
@@ -39,7 +40,7 @@ struct rig {
 	uint64_t next_id;
 	uint64_t publisher;
 	uint64_t delivered;
-	uint64_t others; /* accepted, replies: bytes, so that they are written too */
+	uint64_t others; /* bytes for Accepted and replies, so that they are written too */
 	uint32_t queue;
 	enum settling settling;
 	uint64_t messages;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_relay: the yardstick. One thread publishes and receives, another copies messages from one
- * byte ring to N others through an alias table: no checks, no features, nothing that could be left
- * out.
+/* bench_relay: the yardstick. One thread publishes and receives. Another copies messages from one
+ * byte ring to N others through an alias table: no checks, no features, only the parts that nothing
+ * could leave out.
  *
  * Rings and sizes are those of a local client. Both threads spin. At most `window` messages are in
  * flight, so that the down rings never fill.
@@ -47,7 +47,7 @@ struct relay {
 	_Atomic bool stop;
 };
 
-/* One burst; returns the messages moved. */
+/* Relays one burst; returns the messages moved. */
 static uint64_t relay_burst(struct relay *r)
 {
 	size_t ready = mr_bytes_readable(&r->in);
@@ -64,7 +64,7 @@ static uint64_t relay_burst(struct relay *r)
 			void *to = mr_bytes_claim(sinks->rings[i], stride);
 
 			if (mr_unlikely(to == NULL))
-				abort(); /* the window keeps the rings from filling */
+				abort(); /* The window keeps the rings from filling. */
 			memcpy(to, from, stride);
 			mr_bytes_push(sinks->rings[i], stride);
 		}

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_ring: what moving one record or descriptor through a ring costs, for bursts of 1 to 64.
+/* bench_ring: measures the move of one record or descriptor through a ring, for bursts of 1 to 64.
  *
- * "own" is one thread that pushes a burst and pops it: the instructions. "between" is two threads
- * on two CPUs that spin: the cache lines' way too. Records have 72 bytes, the smallest usual
- * message.
+ * "own": one thread pushes a burst and pops it; that measures the instructions. "between": two
+ * threads spin on two CPUs; that includes the way of the cache lines. Records have 72 bytes, the
+ * smallest usual message.
  */
 #include <errno.h>
 #include <pthread.h>

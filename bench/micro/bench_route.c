@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_route: what a lookup costs, and what a subscription weighs.
+/* bench_route: measures a lookup, and the memory of a subscription.
  *
  * Prints, for each kind of lookup, nanoseconds and cycles an operation as percentiles over batches,
  * after a warm-up. Asserts nothing about time.
@@ -40,8 +40,8 @@ struct bench {
 	char (*subjects)[SUBJECT_BYTES];
 	uint8_t *bytes;
 	uint32_t *aliases;
-	uint64_t found; /* keeps the lookups from being optimised away, and says they found
-			   something */
+	/* Keeps the lookups from being optimised away, and shows that they found something. */
+	uint64_t found;
 	double ns_per_cycle;
 };
 
@@ -77,7 +77,8 @@ static void calibrate(struct bench *b)
 	b->ns_per_cycle = (clock_ns() - start) / (double)(rte_rdtsc() - cycles);
 }
 
-/* Of ten: six literals, two with '*', one with '>', one of another worker's with both. */
+/* Six patterns of ten are literals, two have '*', one has '>', and one of another worker has
+ * both. */
 static size_t pattern_text(uint32_t i, char *out, size_t room)
 {
 	unsigned site = i % 997, device = i / 7;
@@ -107,7 +108,7 @@ static void subscribe_all(struct bench *b)
 		;
 }
 
-/* A quarter of the subjects is somebody's literal; the others meet wildcards or nobody. */
+/* A quarter of the subjects match a literal; the others match wildcards or nothing. */
 static void make_subjects(struct bench *b)
 {
 	uint64_t seed = 42;
@@ -189,7 +190,8 @@ static void report(const struct bench *b, const char *name, uint32_t subjects, u
 	printf("\n");
 }
 
-/* Batches over subjects in a scattered order; `quiescent` between batches as in a worker's loop. */
+/* Times batches over subjects in a scattered order, with `quiescent` between batches as in a
+ * worker's loop. */
 static void measure(struct bench *b, const char *name, uint32_t subjects,
 	void (*lookup)(struct bench *b, uint32_t i))
 {
@@ -202,7 +204,7 @@ static void measure(struct bench *b, const char *name, uint32_t subjects,
 	for (uint32_t n = 0; n < 2 * b->o.batches; n++) {
 		for (int i = 0; i < BATCH_LOOKUPS; i++)
 			order[i] = next_random(&seed) % subjects;
-		/* Every subject once before anything counts. */
+		/* Looks up every subject once as a warm-up. */
 		for (uint32_t i = 0; n == 0 && i < subjects; i++) {
 			lookup(b, i);
 			mr_router_quiescent(b->router);
@@ -255,8 +257,8 @@ static void measure_missed(struct bench *b)
 	close_all(b);
 }
 
-/* What somebody can do at worst to others' misses: patterns of every shape the table takes, all of
- * which lead one step on and none of which matches. */
+/* Measures the worst that one client can do to others' misses: patterns of every shape that the
+ * table accepts. All of them lead one step on, and none matches. */
 static void measure_hostile(struct bench *b)
 {
 	uint32_t count = b->o.subjects < 4096 ? b->o.subjects : 4096;
@@ -289,7 +291,7 @@ static void measure_hostile(struct bench *b)
 	close_all(b);
 }
 
-/* Of this process, as the kernel counts them; 0: not known. */
+/* Resident memory of this process, from the kernel; 0: not known. */
 static uint64_t resident_bytes(void)
 {
 	FILE *f = fopen("/proc/self/statm", "re");
@@ -387,7 +389,8 @@ int main(int argc, char **argv)
 	measure_cached(&b);
 	measure_missed(&b);
 	weigh(&b);
-	measure_hostile(&b); /* last, as it overwrites the subjects */
+	/* Comes last, as it overwrites the subjects. */
+	measure_hostile(&b);
 	free(b.subjects);
 	free(b.bytes);
 	free(b.aliases);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_worker: what the worker's own stages cost a message, everything in this core's cache.
+/* bench_worker: measures the cost of a message in the worker's own stages, with everything in this
+ * core's cache.
  *
- * One thread is client, worker and client in turn: it publishes a burst, lets the worker make one
- * round, and empties the subscribers' rings. Only the worker's round is timed, so what is missing
- * against a real run is the way of the cache lines between two cores.
+ * One thread plays the client and the worker in turn: it publishes a burst, lets the worker make
+ * one round, and empties the subscribers' rings. Only the worker's round is timed. Against a real
+ * run the way of the cache lines between two cores is missing.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -97,7 +98,7 @@ static void open_plane(struct plane *p)
 	mr_router_online(p->bus.worker->router);
 }
 
-/* From here on all subscribers would rather hold publishers up than miss what is promised. */
+/* From here on all subscribers block: publishers of promised messages wait for them. */
 static void want_promises(struct plane *p)
 {
 	for (uint32_t i = 0; i < p->subscribers; i++) {

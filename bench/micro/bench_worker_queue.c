@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_worker_queue: what a message through a queue, and a call of a service, costs the worker at which
- * both are at home, everything in this core's cache.
+/* bench_worker_queue: measures a message through a queue, and a call of a service, at their home
+ * worker, with everything in this core's cache.
  *
- * One thread is producer, worker, consumer and worker in turn: pushes, a round, settlements of what was
- * delivered, a round. Only the worker's rounds are timed, so what is missing against a real run is
- * the way of the cache lines between cores.
+ * One thread plays producer, worker, consumer and worker in turn: pushes, a round, settlements of
+ * the deliveries, a round. Only the worker's rounds are timed. Against a real run the way of the
+ * cache lines between cores is missing.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ struct plane {
 	uint64_t consumers, size, batch, only, prefetch;
 	enum how how;
 	bool origin;
-	uint32_t queue[3]; /* by how */
+	uint32_t queue[3]; /* by message size */
 	uint64_t pushed;
 	uint8_t payload[MR_BODY_BYTES_MAX];
 };
@@ -83,7 +83,7 @@ static void settle_all(struct plane *p, struct bench_client *c, uint64_t tag)
 	bench_client_put(c, &plan, p->queue[p->how]);
 }
 
-/* Returns how many deliveries there were. */
+/* Settles the deliveries and returns how many there were. */
 static uint64_t consume(struct plane *p, struct bench_client *c)
 {
 	size_t ready = mr_bytes_readable(&c->down);
@@ -134,7 +134,7 @@ static uint64_t run(void *plane)
 	return total;
 }
 
-/* As control would. */
+/* Gives the worker a command, as control would. */
 static uint32_t command(struct plane *p, struct mrf_queue_command c)
 {
 	uint64_t memory[512], built[512];
@@ -219,7 +219,7 @@ static void open_plane(struct plane *p)
 	};
 
 	bench_plane_open(&p->bus, &config);
-	/* Without DPDK's environment nobody has measured it; nothing here waits for a time. */
+	/* Without DPDK's environment the clock is not measured; nothing here waits for a time. */
 	p->bus.worker->queues.ms_cycles = MS_CYCLES;
 	(void)bench_client_open(&p->bus, &p->producer, 0);
 	for (uint32_t i = 0; i < p->consumers; i++)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The generator's own addresses and the bus's: parses them, asks for the bus by ARP. */
 #include "bench/e2e/frames/generator.h"
 
 #include <arpa/inet.h>
@@ -65,7 +66,7 @@ void gen_end_set(struct gen *g, const uint8_t mac[MR_ETHER_BYTES])
 	gen_headers_make(&g->headers, &g->path, g->port.mac);
 }
 
-/* The IPv4 address in a mapped one. */
+/* Returns the IPv4 address in a mapped one. */
 static uint32_t ip4_of(const uint64_t *mapped)
 {
 	uint32_t raw;
@@ -93,10 +94,11 @@ static void send_request(struct gen *g)
 	memcpy(&a.arp.arp_data.arp_sha, g->port.mac, MR_ETHER_BYTES);
 	memcpy(at, &a, sizeof(a));
 	gen_port_set(g->single, at, sizeof(a));
-	(void)gen_port_send(&g->port, &g->single, 1); /* if it is lost there will be another */
+	/* If it is lost, another one follows. */
+	(void)gen_port_send(&g->port, &g->single, 1);
 }
 
-/* True for the reply, which it takes the address out of. */
+/* True for the reply; takes the address from it. */
 static bool take_reply(struct gen *g, const struct rte_mbuf *m)
 {
 	struct arp_packet a;

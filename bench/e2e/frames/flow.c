@@ -9,11 +9,11 @@
 #include "bench/e2e/frames/generator.h"
 #include "bench/micro/support/bench.h"
 
-/* Frames taken after which an ack goes by itself, though more may come. */
+/* Frames received after which an ack is sent at once, even if more may follow. */
 #define ACK_FRAMES 32u
 #define SLOTS_MIN  8u
 
-/* What all are granted together fits the ring of the port, where there are not too many of them. */
+/* All credit together fits the port's ring, unless there are too many sessions. */
 static uint32_t slots_of(uint32_t sessions)
 {
 	uint32_t slots = SLOTS_MIN;
@@ -101,7 +101,7 @@ bool gen_flow_has_room(const struct gen_session *s)
 	return s->flow == NULL || mr_reliable_tx_room(&s->flow->tx) > 0;
 }
 
-/* What the driver does not take is lost, as on the way. */
+/* Retransmits. A frame that the driver does not take counts as lost on the way. */
 static void send_again(struct gen *g, struct gen_session *s)
 {
 	struct gen_flow *f = s->flow;
@@ -120,7 +120,7 @@ static void send_again(struct gen *g, struct gen_session *s)
 	}
 }
 
-/* A frame without messages, or of one alone. False: there was no room for it. */
+/* Sends a frame with no message or one message. False: there was no room for it. */
 static bool send_alone(struct gen *g, struct gen_session *s, const struct mrf_frame_header *h,
 	const struct mr_message_plan *plan)
 {
@@ -146,7 +146,7 @@ static void probe(struct gen *g, struct gen_session *s)
 	(void)send_alone(g, s, &h, NULL);
 }
 
-/* Outside of both flows, with what came ahead. */
+/* Sends an ack outside of both flows, with the frames that arrived early. */
 static void send_ack(struct gen *g, struct gen_session *s)
 {
 	struct mrf_frame_header h = {.session = s->id};
@@ -162,7 +162,7 @@ static void send_ack(struct gen *g, struct gen_session *s)
 	g->counts.acks++;
 }
 
-/* False: there is nothing more to look after. */
+/* False: this flow needs no more attention. */
 static bool run(struct gen *g, struct gen_session *s)
 {
 	struct gen_flow *f = s->flow;
@@ -228,7 +228,7 @@ void gen_flow_heed(struct gen *g, struct gen_session *s, const struct mrf_frame_
 		list(g, s);
 }
 
-/* The buffer is given back by who received it, and once more from here. */
+/* Keeps the buffer: it is freed by the receiving code and once more from here. */
 static void keep(struct gen_flow *f, uint32_t sequence, struct rte_mbuf *buffer,
 	const uint8_t *messages, uint32_t bytes)
 {

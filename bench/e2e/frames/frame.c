@@ -10,13 +10,13 @@
 #define ETHER_BYTES  14u
 #define UDP_BYTES    8u
 #define IP4_HEADERS  42u
-#define UDP_SOURCE   0u /* offsets */
+#define UDP_SOURCE   0u /* offsets in the UDP header */
 #define UDP_LENGTH   4u
 #define UDP_CHECKSUM 6u
 #define IP4_LENGTH   2u
 #define IP4_CHECKSUM 10u
 #define IP6_LENGTH   4u
-#define NO_CHECKSUM  0xffffu /* 0 on the wire would say that there is none */
+#define NO_CHECKSUM  0xffffu /* stands for a sum of 0, as 0 means no checksum (RFC 768) */
 
 static uint16_t get_raw16(const uint8_t *at)
 {
@@ -55,7 +55,7 @@ uint64_t gen_datagram_close(uint8_t *payload, uint32_t bytes, const struct gen_h
 		put_raw16(ip + IP6_LENGTH, udp_length);
 	}
 	put_raw16(udp + UDP_LENGTH, udp_length);
-	/* The length stands in the UDP header and in the pseudo-header. */
+	/* Counts the length twice: it stands in the UDP header and in the pseudo-header. */
 	return (uint64_t)get_raw16(udp + UDP_CHECKSUM) + 2u * (uint64_t)udp_length +
 	       mr_checksum_sum(payload, bytes);
 }
@@ -125,7 +125,7 @@ void gen_frame_aim(struct gen_frame *f, uint32_t target, const struct gen_header
 
 void gen_frame_stamp(struct gen_frame *f, uint16_t udp_port, const struct mrf_frame_header *as)
 {
-	/* All of them words at even offsets of the payload, but for the flags, which are the second half of
+	/* All of them are words at even offsets of the payload. The flags are the second half of
 	 * such a word. */
 	uint64_t sum = f->sum + as->sequence + (uint32_t)as->session + (as->session >> 32) +
 		       as->ack + as->credit + ((uint32_t)as->flags << 8);

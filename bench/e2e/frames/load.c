@@ -7,8 +7,8 @@
 
 #include "bench/micro/support/bench.h"
 
-#define ROUNDS_A_LOOK 8u /* between looks at the clock */
-#define TAKE_BURSTS   2u /* for each that is sent: deliveries may be many */
+#define ROUNDS_A_LOOK 8u /* rounds between two looks at the clock */
+#define TAKE_BURSTS   2u /* receive bursts for each one sent: deliveries may be many */
 #define PATTERN       0xa5
 
 static int open_buffers(struct gen_load *l)
@@ -35,7 +35,7 @@ static void fill(struct gen *g, struct gen_frame *f, struct rte_mbuf *buffer,
 	gen_port_set(buffer, payload - h->count, gen_frame_close(f, h));
 }
 
-/* All frames, those of the burst and the one that is sent again. */
+/* Fills all frames: those of the burst and the one to retransmit. */
 static int fill_all(struct gen_load *l, const struct mr_message_plan *plan, uint32_t pack)
 {
 	struct gen *g = l->g;
@@ -69,11 +69,11 @@ int gen_load_init(struct gen_load *l, struct gen *g, uint32_t size, uint32_t pac
 	memset(payload, PATTERN, size);
 	plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL, NULL, 0, payload, 0, size);
 	if (g->flows.all != NULL)
-		plan.header |= (uint64_t)MRF_MESSAGE_FLAG_HIGH << 24; /* promised */
+		plan.header |= (uint64_t)MRF_MESSAGE_FLAG_HIGH << 24; /* promised at least once */
 	return fill_all(l, &plan, pack);
 }
 
-/* The next that is open and has room; NULL: none of them has. */
+/* Returns the next publisher that is open and has room; NULL: none has. */
 static struct gen_session *next_publisher(struct gen_load *l)
 {
 	bool any = false;
@@ -101,7 +101,7 @@ static void stamp_frames(struct gen_load *l, uint64_t now)
 
 		if (s == NULL)
 			break;
-		/* Seldom: the bus knows a subject by one alias. */
+		/* Seldom true: the bus knows a subject by one alias. */
 		if (mr_unlikely(s->alias != l->frames[i].target))
 			gen_frame_aim(&l->frames[i], s->alias, &g->headers);
 		h = gen_flow_head(g, s, true);
@@ -156,7 +156,7 @@ static uint32_t take(struct gen_load *l)
 	return l->publishers > 0 ? gen_receive(l->g) : take_back(l);
 }
 
-/* Messages, or packets, that came back, for each one sent. */
+/* Messages, or packets, that should come back for each one sent. */
 static uint64_t back(const struct gen_load *l)
 {
 	if (l->publishers == 0)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pace: how much may be sent: as much as a rate allows, and as a window of what is under way allows.
+/* pace: limits sending to a rate, and to a window of messages in flight.
  *
- * What is lost would stay under way for ever: when nothing has come back for a while, what is under way
- * is written off.
+ * A lost message would stay in flight for ever. So when nothing has come back for a while, all
+ * messages in flight are written off.
  *
  * Threads   One.
- * Units     Cycles; things are counted in whatever the caller counts.
+ * Units     Cycles; the caller decides what it counts.
  */
 #ifndef MILLRACE_BENCH_E2E_FRAMES_PACE_H
 #define MILLRACE_BENCH_E2E_FRAMES_PACE_H
@@ -47,7 +47,7 @@ static inline bool gen_pace_allows(struct gen_pace *p, uint64_t count, uint64_t 
 		p->back = back;
 		p->back_at = now;
 	}
-	/* What was written off may come after all. */
+	/* A message that was written off may still come back. */
 	if (back + p->written_off > p->sent)
 		p->written_off = p->sent > back ? p->sent - back : 0;
 	if (p->sent + count <= back + p->written_off + p->window)

@@ -17,7 +17,7 @@
 #define BUFFERS_SENT   1024u
 #define BUFFERS_CACHED 256u
 #define DATA_BYTES     (RTE_PKTMBUF_HEADROOM + 2048u)
-/* The kernel keeps so much before each packet of AF_XDP. */
+/* Bytes that the kernel needs before each packet of AF_XDP. */
 #define KERNEL_HEADROOM 256u
 #define LOOK_US         1000u
 
@@ -54,7 +54,7 @@ static void open_device(struct gen_port *p)
 
 void gen_port_open(struct gen_port *p, const char *vdev, unsigned cpu_index)
 {
-	/* Asks which CPUs are allowed while it is still all of them. */
+	/* Reads the allowed CPUs before the thread is pinned. */
 	(void)bench_cpus();
 	*p = (struct gen_port){.device = 0};
 	open_eal(vdev);
@@ -67,8 +67,8 @@ void gen_port_open(struct gen_port *p, const char *vdev, unsigned cpu_index)
 	open_device(p);
 }
 
-/* memif's driver frees what EAL's interrupt thread may be looking at just then. The process ends, and
- * the kernel closes what there is. */
+/* The driver of memif frees memory that EAL's interrupt thread may be using. The process is about
+ * to end, and the kernel closes everything. */
 static bool may_be_closed(const struct gen_port *p)
 {
 	struct rte_eth_dev_info info;
@@ -114,7 +114,7 @@ void gen_port_linger(struct gen_port *p, uint64_t timeout_ms)
 		usleep(LOOK_US);
 }
 
-/* Sending frees a buffer; two references are one more than that. */
+/* Sending frees a buffer; a second reference keeps it. */
 struct rte_mbuf *gen_port_new(struct gen_port *p)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(p->sent.buffers);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Dispatches received packets: control messages, deliveries, frames, neighbour requests. */
 #include "bench/e2e/frames/generator.h"
 
 #include <errno.h>
@@ -33,7 +34,8 @@ static void end_session(struct gen *g, struct gen_session *s)
 static void welcome(struct gen *g, struct gen_session *s, struct mrf_table w)
 {
 	if (mrf_welcome_nonce(w) != s->nonce || s->need != GEN_WELCOME)
-		return; /* the answer to a repetition */
+		/* The answer to a repeated hello. */
+		return;
 	s->id = mrf_welcome_session(w);
 	s->last_rx = bench_cycles();
 	s->window = mr_frame_window_first();
@@ -55,7 +57,8 @@ static void take_answer(struct gen_session *s, uint32_t correlation, struct mrf_
 	struct mrf_table result;
 
 	if (correlation != s->need || s->need == GEN_NOTHING)
-		return; /* again */
+		/* A duplicate. */
+		return;
 	if (type == MRF_CLIENT_BODY_ALIAS_RESPONSE) {
 		s->alias = mrf_alias_response_alias(
 			mrf_client_message_body_as_alias_response(message));
@@ -67,7 +70,7 @@ static void take_answer(struct gen_session *s, uint32_t correlation, struct mrf_
 	s->need = GEN_NOTHING;
 }
 
-/* Copied out: tables are read aligned. False: no ClientMessage. */
+/* Parses a copy, because tables are read aligned. False: no ClientMessage. */
 static bool parse_control(
 	const struct mr_message_view *m, uint8_t out[CONTROL_BYTES_MAX], struct mrf_table *message)
 {
@@ -134,7 +137,7 @@ static void take_message(struct gen *g, struct gen_session *s, const struct mr_m
 	}
 }
 
-/* All that is not a delivery as expected; returns its stride, 0 if it makes no sense. */
+/* Handles all but the expected deliveries; returns the message's stride, 0 if it is malformed. */
 static uint32_t take_any(struct gen *g, struct gen_session *s, const uint8_t *at, uint32_t left)
 {
 	struct mrf_message_header h = mr_message_header_load(at);
@@ -168,7 +171,7 @@ void gen_take_messages(struct gen *g, struct gen_session *s, const uint8_t *at, 
 
 /* ---- frames */
 
-/* Of the session that is open; counts what the sequence says. */
+/* Handles the sequence of a frame of an open session, and counts losses. */
 static bool in_flow(struct gen *g, struct gen_session *s, uint32_t sequence)
 {
 	int64_t lost;
@@ -185,15 +188,16 @@ static bool in_flow(struct gen *g, struct gen_session *s, uint32_t sequence)
 
 static bool is_ours(const struct gen_session *s, const struct mrf_frame_header *h)
 {
-	if (h->sequence == 0) /* of no flow: Retry, Refusal, Close, Path */
+	if (h->sequence == 0) /* outside of the flows: Retry, Refusal, Close, Path */
 		return h->session == 0 || h->session == s->id;
-	if (s->id == 0) /* the Welcome, if it is */
+	/* Handles the Welcome, if it is one. */
+	if (s->id == 0)
 		return s->need == GEN_WELCOME;
 	return h->session == s->id;
 }
 
-/* With flags, of a session that has the reliable flow. True: it is one of the datagram flow, to be looked at
- * further. */
+/* Handles the flags of a frame of a session with the reliable flow. True: the frame is of the
+ * datagram flow and its messages are to be handled. */
 static bool take_flags(struct gen *g, struct gen_session *s, const struct mrf_frame_header *h,
 	struct rte_mbuf *m, const uint8_t *messages, uint32_t bytes)
 {
@@ -229,12 +233,12 @@ static void take_frame(
 	if (was_open && h.sequence != 0 && !in_flow(g, s, h.sequence))
 		return;
 	gen_take_messages(g, s, at, bytes);
-	/* The frame that brought the Welcome is of the flow, too. */
+	/* The frame with the Welcome belongs to the flow, too. */
 	if (!was_open && s->id != 0 && h.sequence != 0)
 		(void)in_flow(g, s, h.sequence);
 }
 
-/* A neighbour asks: the answer goes back in what asked. */
+/* Answers an ARP request or ping in the buffer that brought it. */
 static void answer(struct gen *g, const struct mr_packet *k, struct rte_mbuf *m)
 {
 	uint8_t *at = gen_port_payload(g->single, 0);
@@ -247,8 +251,8 @@ static void answer(struct gen *g, const struct mr_packet *k, struct rte_mbuf *m)
 		(void)gen_port_send(&g->port, &g->single, 1);
 }
 
-/* Each session is at a UDP port of its own: the packet says which, and is then checked like any other
- * that comes to that port. */
+/* Each session has its own UDP port. The packet's port gives the session, and the packet is then
+ * checked like any other of that port. */
 static void take_packet(struct gen *g, struct rte_mbuf *m)
 {
 	const uint8_t *at = rte_pktmbuf_mtod(m, const uint8_t *);

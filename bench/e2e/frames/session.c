@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Opens, keeps and closes the sessions: hellos, requests, heartbeats, goodbyes. */
 #include "bench/e2e/frames/generator.h"
 
 #include <errno.h>
@@ -11,12 +12,12 @@
 #define ASK_MS_MAX     60000u
 #define HELLO_MS_FIRST 100u
 #define HELLO_MS_MAX   1000u
-#define HELLO_TRIES    4u /* at full size; then in turn with the least size */
+#define HELLO_TRIES    4u /* at full size; later ones alternate with the smallest size */
 #define REQUEST_MS     1000u
 #define ASK_AT_ONCE    256u
-#define SEND_MS_MAX    1000u /* who does not take anything for so long sends nothing either */
+#define SEND_MS_MAX    1000u /* a session that receives nothing for so long sends nothing either */
 #define CONTROL_BYTES  512u
-#define LOOK_PARTS     64u /* of all sessions are looked at in one call */
+#define LOOK_PARTS     64u /* one part of the sessions is checked in one call */
 #define GOODBYE_MS     100u
 
 uint32_t gen_next_sequence(struct gen_session *s)
@@ -58,7 +59,8 @@ void gen_send(
 {
 	struct gen_frame f = open_single(g, g->frame_bytes);
 
-	(void)gen_frame_add(&f, plan, target); /* the least frame has room for any of ours */
+	/* The smallest frame has room for each of these messages. */
+	(void)gen_frame_add(&f, plan, target);
 	send_single(g, &f, s);
 }
 
@@ -71,7 +73,7 @@ static void heartbeat(struct gen *g, struct gen_session *s)
 
 /* ---- requests */
 
-/* A ClientMessage around `body`, behind the `used` bytes that `out` holds already; returns all bytes. */
+/* Writes a ClientMessage around `body` after the `used` bytes of `out`; returns all bytes. */
 static uint32_t finish(struct mrf_builder *b, enum mrf_client_body type, uint32_t body,
 	uint8_t out[CONTROL_BYTES], size_t used)
 {
@@ -132,7 +134,7 @@ static uint32_t write_request(struct gen *g, const struct gen_session *s, struct
 		out, 0);
 }
 
-/* What a session waits for is the correlation of its request too. */
+/* The correlation of a request is the need of its session. */
 static void request(struct gen *g, struct gen_session *s)
 {
 	uint8_t memory[CONTROL_BYTES], payload[CONTROL_BYTES];
@@ -179,7 +181,7 @@ static void begin(struct gen *g, struct gen_session *s, enum gen_need need, uint
 	ask(g, s, now);
 }
 
-/* At any time those in [oldest, next) have been asked for, and some of them not answered. */
+/* Those in [oldest, next) have been asked for, and some of them are not answered. */
 static void pursue(
 	struct gen *g, uint32_t first, uint32_t last, enum gen_need need, uint32_t at_once)
 {
@@ -247,7 +249,7 @@ void gen_close_all(struct gen *g)
 		g->sessions[i].id = 0;
 		(void)gen_receive(g);
 	}
-	/* What was sent last may still stand in the rings of the driver. */
+	/* The last packets may still be in the driver's rings. */
 	end = bench_cycles() + gen_cycles_ms(g, GOODBYE_MS);
 	while (bench_cycles() < end)
 		(void)gen_receive(g);

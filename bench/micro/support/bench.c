@@ -23,7 +23,7 @@ static cpu_set_t allowed_cpus(void)
 	static cpu_set_t allowed;
 	static bool known;
 
-	/* Asked once: a pinned thread would be told of its own CPU alone. */
+	/* Asked once: a pinned thread would be told only its own CPU. */
 	if (!known && sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
 		bench_check(-errno, "sched_getaffinity");
 	known = true;
@@ -62,7 +62,7 @@ static double measure_clock(void)
 	return (double)(bench_cycles() - cycles) / (double)(now - ns);
 }
 
-/* The first line of a file, or what follows "key : " in it. */
+/* Reads the first line of a file, or the text after "key : " in it. */
 static void read_line(const char *path, const char *key, char *to, size_t bytes)
 {
 	FILE *f = fopen(path, "r");
@@ -247,7 +247,7 @@ static void print_raw(const struct bench *b, const double *samples, size_t count
 	printf("\n");
 }
 
-/* Raw samples are kept in the order in which they were taken. */
+/* Keeps raw samples in the order in which they were taken. */
 static json_t *new_result(
 	struct bench *b, const char *label, const char *unit, double *samples, size_t count)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench: what every micro-benchmark does the same way: options, warm-up, rounds, report.
+/* bench: the common part of the micro-benchmarks: options, warm-up, rounds, report.
  *
  * A benchmark is opened, measures any number of things, and is closed. A measurement is a set of
- * samples, one a round, of which the report gives median, minimum, maximum and, with --raw, all.
- * The machine, its clock and the parameters are said first, so that a figure is never without them.
+ * samples, one a round; the report gives median, minimum, maximum and, with --raw, all. The
+ * machine, its clock and the parameters come first, so that no figure is without them.
  *
  * Threads   One; threads that a benchmark starts report through their own atomics.
- * Units     Cycles are those of the time-stamp counter, which need not be the core's.
+ * Units     Cycles of the time-stamp counter, which need not be the core's.
  * Errors    A wrong option or a failed set-up ends the program with status 2.
  */
 #ifndef MILLRACE_BENCH_MICRO_SUPPORT_BENCH_H
@@ -23,7 +23,7 @@
 
 struct bench_option {
 	const char *name; /* "size" for --size */
-	uint64_t *value;  /* holds the default; NULL: a text is wanted */
+	uint64_t *value;  /* holds the default; NULL: the option is a text */
 	uint64_t min;
 	uint64_t max;
 	const char *help;
@@ -67,26 +67,26 @@ static inline void bench_keep(const void *p)
 	__asm__ __volatile__("" : : "r"(p) : "memory");
 }
 
-/* Reads the options common to all (--rounds, --json, --raw, --help) and those given, and says where
- * and with what this runs. */
+/* Reads the options common to all (--rounds, --json, --raw, --help) and those given, and prints the
+ * machine and the parameters. */
 void bench_open(struct bench *b, const char *name, int argc, char **argv,
 	const struct bench_option *options, size_t options_count);
 void bench_close(struct bench *b);
 
-/* Runs `run` once to warm up and then once a round; it does `operations` and returns the cycles
- * that they took. Reports cycles and nanoseconds for each operation. */
+/* Runs `run` once to warm up and then once a round; it does `operations` and returns their cycles.
+ * Reports cycles and nanoseconds for each operation. */
 void bench_measure(struct bench *b, const char *label, uint64_t operations,
 	uint64_t (*run)(void *context), void *context);
 
 /* Reports samples taken by the caller; sorts them. */
 void bench_report(
 	struct bench *b, const char *label, const char *unit, double *samples, size_t count);
-/* The same, and in nanoseconds too. */
+/* Reports such samples in cycles and in nanoseconds. */
 void bench_report_cycles(struct bench *b, const char *label, double *samples, size_t count);
 /* Reports the distribution of many single events, in cycles: percentiles, not rounds. */
 void bench_report_latency(struct bench *b, const char *label, double *cycles, size_t count);
 
-/* The CPUs this may run on, counted round from the first; threads stay where they are pinned. */
+/* Pins the thread to one of the allowed CPUs, counted round from the first. */
 void bench_pin(unsigned index);
 unsigned bench_cpus(void);
 

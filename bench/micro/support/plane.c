@@ -42,7 +42,7 @@ void bench_client_put(struct bench_client *c, const struct mr_message_plan *plan
 	void *to = mr_bytes_claim(&c->up, plan->stride);
 
 	if (to == NULL)
-		abort(); /* the worker has emptied the ring */
+		abort(); /* The worker has emptied the ring. */
 	mr_message_write(to, plan, target);
 	mr_bytes_push(&c->up, plan->bytes);
 }

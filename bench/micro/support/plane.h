@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plane: one worker and its clients, all played by one thread: what is timed is the worker alone.
+/* plane: one worker and its clients, all played by one thread, so that the worker alone is timed.
  *
- * Owns      The caller owns the structures; what is opened in them stays until the program ends.
+ * Owns      The caller owns the structures; their contents stay until the program ends.
  * Errors    End the program.
  */
 #ifndef MILLRACE_BENCH_PLANE_H
@@ -27,13 +27,13 @@ struct bench_plane {
 	struct mrf_session_stats session_stats[BENCH_CLIENTS_MAX];
 };
 
-/* `config` says one worker, and BENCH_CLIENTS_MAX slots. */
+/* `config` must give one worker and BENCH_CLIENTS_MAX slots. */
 void bench_plane_open(struct bench_plane *p, const struct mr_worker_config *config);
-/* A session in a slot of its own; its owner in the table. */
+/* Opens a session in a slot of its own; returns its owner in the table. */
 struct mr_owner bench_client_open(struct bench_plane *p, struct bench_client *c, uint32_t slot);
-/* Into the up ring, which has room; mr_bytes_publish_quiet shows it to the worker. */
+/* Writes into the up ring, which has room; mr_bytes_publish_quiet publishes the tail. */
 void bench_client_put(struct bench_client *c, const struct mr_message_plan *plan, uint32_t target);
-/* Throws away what is in the down ring. */
+/* Discards the content of the down ring. */
 void bench_client_skip(struct bench_client *c);
 
 #endif
