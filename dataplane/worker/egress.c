@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A session's open frame is a buffer of its port's, with room left in front for the headers, whose end
- * stands at a multiple of 8, and so do the messages. It is sent when it is full, and at the end of
- * the round: batches form by what a round brings, never by waiting.
+/* egress: sends frames. A session's open frame is a buffer of its port's pool. Room for the headers
+ * is left in front; the headers end at a multiple of 8, so messages are aligned. The frame is sent
+ * when it is full, and at the end of the round: batches form by what a round brings, never by
+ * waiting.
  */
 #include "dataplane/worker/flows.h"
 
@@ -20,9 +21,9 @@
 #define HEADERS_BYTES_4    (ETHER_BYTES + IP4_BYTES + UDP_BYTES)
 #define HEADERS_BYTES_6    (ETHER_BYTES + IP6_BYTES + UDP_BYTES)
 
-_Static_assert(HEADERS_BYTES_6 == MR_REMOTE_HEADERS_MAX, "the larger of the two");
+_Static_assert(HEADERS_BYTES_6 == MR_REMOTE_HEADERS_MAX, "IPv6 headers are the larger ones");
 
-/* Where the UDP payload starts in a buffer. */
+/* Returns the offset of the UDP payload in a buffer. */
 static uint32_t payload_offset(uint32_t headers_bytes)
 {
 	return (uint32_t)mr_align_up(RTE_PKTMBUF_HEADROOM + headers_bytes, MR_MESSAGE_ALIGN);
@@ -53,7 +54,8 @@ static void put_raw16(uint8_t *at, uint16_t raw)
 	memcpy(at, &raw, sizeof(raw));
 }
 
-/* UDP's length counts twice: in its header and in the pseudo-header. `udp`: its header. */
+/* Fills UDP's length and checksum. The length counts twice: in the header and in the pseudo-header.
+ * `udp`: the header. */
 static void finish_udp(struct rte_mbuf *m, uint8_t *udp, uint32_t bytes, bool by_device)
 {
 	uint64_t partial = be16_at(udp + 6);
@@ -62,7 +64,7 @@ static void finish_udp(struct rte_mbuf *m, uint8_t *udp, uint32_t bytes, bool by
 
 	put_raw16(udp + 4, length);
 	if (by_device) {
-		/* The device sums the header too: take the ports out that the sum has in it. */
+		/* The device sums the header, too: take the ports out of the prepared sum. */
 		partial += (uint16_t)~be16_at(udp) + (uint16_t)~be16_at(udp + 2) + length;
 		put_raw16(udp + 6, mr_checksum_fold(partial));
 		m->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM;
@@ -120,8 +122,9 @@ static bool open_frame(struct mr_worker *w, struct mr_session *s)
 	if (mr_unlikely(m == NULL))
 		return false;
 	payload = payload_of(m, r->headers_bytes) + FRAME_HEADER_BYTES;
-	/* What pads messages is none of the buffer's old contents. All at once, as it brings the lines
-	 * here too: a cycle a message of 64 bytes, and none in the copies, which rings share. */
+	/* Padding must not show the buffer's old contents. One memset also brings the cache lines
+	 * in: it costs a cycle for a message of 64 bytes, and nothing in the copying code, which
+	 * rings share. */
 	memset(payload, 0, MR_FRAME_ROOM(r->frame_bytes));
 	r->open = m;
 	mr_remote_onto(s, payload, MR_FRAME_ROOM(r->frame_bytes));
@@ -146,7 +149,7 @@ void mr_worker_seal(struct mr_worker *w, struct mr_session *s)
 	r->last_tx = mr_worker_clock(w);
 	r->sequence++;
 	if (mr_unlikely(r->sequence == 0))
-		r->sequence = 1; /* 0 says that a frame is in no flow */
+		r->sequence = 1; /* 0 marks a frame outside of any flow */
 	mr_frame_write(payload_of(m, r->headers_bytes), s->id, r->sequence, (uint16_t)messages);
 	if (mr_unlikely(r->flow.speaks))
 		mr_worker_flow_add_ack(w, s, payload_of(m, r->headers_bytes));
@@ -209,7 +212,7 @@ static void push_message(struct mr_session *s, const struct mr_message_plan *pla
 	s->down_messages++;
 }
 
-/* Fills what is left of the open frame. */
+/* Fills the rest of the open frame with a Padding message. */
 static void pad_frame(struct mr_session *s)
 {
 	uint32_t bytes = (uint32_t)(s->down.capacity - s->down.tail);
@@ -219,7 +222,7 @@ static void pad_frame(struct mr_session *s)
 
 	if (bytes == 0)
 		return;
-	memcpy(to, &h, sizeof(h)); /* the rest is zero from the beginning */
+	memcpy(to, &h, sizeof(h)); /* open_frame has zeroed the rest */
 	mr_bytes_push(&s->down, bytes);
 	s->down_messages++;
 }

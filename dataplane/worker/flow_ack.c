@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a frame says of the other way: acknowledgement and credit. */
+/* flow_ack: writes acknowledgement and credit of the receiving direction into frames. */
 #include "dataplane/worker/flows.h"
 
-/* Least that a session is granted, however many there are. */
+/* Least credit of a session in frames, however many sessions there are. */
 #define SHARE_LEAST 2u
 
-/* Of the receive ring, and of the room for frames that come early; in frames. */
+/* Returns the session's share, in frames, of the receive ring or of the memory for early frames,
+ * whichever is less. */
 static uint32_t share_of(const struct mr_worker *w, const struct mr_session *s)
 {
 	uint32_t active = w->flows.active_now > w->flows.active_before ? w->flows.active_now
@@ -13,7 +14,7 @@ static uint32_t share_of(const struct mr_worker *w, const struct mr_session *s)
 	uint32_t share = w->ports[s->remote->port].rx_entries / (active > 0 ? active : 1);
 	uint32_t early = mr_early_frames_left(&w->early, &s->remote->flow, s->peer);
 
-	/* What comes ahead of its turn needs room until that has come. */
+	/* An early frame needs memory until its turn. */
 	if (mr_unlikely(early / (active > 0 ? active : 1) < share))
 		share = early / (active > 0 ? active : 1);
 	return share > SHARE_LEAST ? share : SHARE_LEAST;

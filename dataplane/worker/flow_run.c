@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Once a round for each session on the list: acks, retransmits, probes. */
+/* flow_run: sends acks, retransmits and probes once a round for each session on the list. */
 #include <errno.h>
 
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
 
 #define HEADER_BYTES ((uint32_t)sizeof(struct mrf_frame_header))
-/* Frames taken after which an ack goes by itself, though more may come. */
+/* After this many frames without an ack one is sent, though more frames may come in the next round.
+ * */
 #define ACK_FRAMES 24u
-/* Frames sent again to one session in a round. */
-#define AGAIN_A_ROUND 32u
-/* Who took a frame within two of these counts as active. */
+/* Frames retransmitted to one session in a round. */
+#define RETRANSMITS_A_ROUND 32u
+/* A session from which a frame was taken in this activity window or the one before counts as
+ * active. */
 #define ACTIVITY_WINDOW_MS 10u
 
-/* With what came out of order, outside of both flows. */
+/* Sends an ack in a frame of its own, outside of both flows, with the bits of early frames. */
 static void send_ack(struct mr_worker *w, struct mr_session *s)
 {
 	uint64_t came[MR_RELIABLE_SACK_WORDS];
@@ -25,7 +27,7 @@ static void send_ack(struct mr_worker *w, struct mr_session *s)
 		w, s, HEADER_BYTES + (uint32_t)(sizeof(h) + sizeof(came)), &payload);
 
 	if (m == NULL)
-		return; /* still owed */
+		return; /* the ack stays pending */
 	mr_frame_write(header, s->id, 0, 0);
 	mr_worker_flow_write_ack(w, s, header, came, &words);
 	h.bytes = (uint16_t)(sizeof(h) + words * sizeof(came[0]));
@@ -36,15 +38,16 @@ static void send_ack(struct mr_worker *w, struct mr_session *s)
 	mr_worker_packet_send(w, s, m, HEADER_BYTES + (words > 0 ? h.bytes : 0));
 }
 
-/* The client has moved to where frames of its log cannot go, and they are not made anew. */
-static void give_up(struct mr_worker *w, struct mr_session *s)
+/* Closes a session whose client has moved to a path that is too narrow for a frame in its log.
+ * Frames are not refragmented. */
+static void close_too_narrow(struct mr_worker *w, struct mr_session *s)
 {
 	uint64_t memory[MR_CLOSE_WORDS];
 	struct mr_message_plan plan = mr_worker_close_plan(-EMSGSIZE, memory);
 
 	(void)mr_worker_send_alone(w, s, &plan, 0, false);
 	mr_worker_remote_end(s, MR_REMOTE_CLOSED);
-	w->burst_count = 0; /* routed */
+	w->burst_count = 0; /* the burst is routed already */
 	mr_worker_flow_finish(w, s);
 }
 
@@ -56,11 +59,11 @@ static bool is_too_wide(
 	return f->bytes > mr_path_frame_bytes(&r->path, w->ports[r->port].port->mtu);
 }
 
-static void send_again(struct mr_worker *w, struct mr_session *s, uint64_t now_ns)
+static void retransmit(struct mr_worker *w, struct mr_session *s, uint64_t now_ns)
 {
 	struct mr_flow *flow = &s->remote->flow;
 
-	for (uint32_t i = 0; i < AGAIN_A_ROUND; i++) {
+	for (uint32_t i = 0; i < RETRANSMITS_A_ROUND; i++) {
 		uint32_t sequence;
 		bool timed_out;
 		const struct mr_reliable_frame *frame =
@@ -69,7 +72,7 @@ static void send_again(struct mr_worker *w, struct mr_session *s, uint64_t now_n
 		if (frame == NULL)
 			return;
 		if (mr_unlikely(is_too_wide(w, s, frame))) {
-			give_up(w, s);
+			close_too_narrow(w, s);
 			return;
 		}
 		mr_count(w->stats->retransmits, 1);
@@ -79,7 +82,8 @@ static void send_again(struct mr_worker *w, struct mr_session *s, uint64_t now_n
 	}
 }
 
-/* A frame of the flow without messages, which came before: the client says its credit again. */
+/* Sends a frame of the flow without messages and with a sequence that was acknowledged: the client
+ * answers with its credit. */
 static void send_probe(struct mr_worker *w, struct mr_session *s, uint32_t sequence)
 {
 	const struct mr_reliable_frame empty = {.bytes = HEADER_BYTES};
@@ -87,14 +91,14 @@ static void send_probe(struct mr_worker *w, struct mr_session *s, uint32_t seque
 	mr_worker_flow_send_frame(w, s, sequence, &empty);
 }
 
-/* False: there is nothing more to look after. */
+/* Sends a session's retransmits, probe and ack; false if it can leave the list. */
 static bool service_flow(struct mr_worker *w, struct mr_session *s, uint64_t now_ns)
 {
 	struct mr_flow *flow = &s->remote->flow;
 	uint32_t sequence;
 
 	if (flow->tx.lost > 0 || now_ns >= mr_reliable_tx_due_ns(&flow->tx)) {
-		send_again(w, s, now_ns);
+		retransmit(w, s, now_ns);
 		if (mr_reliable_tx_probe(&flow->tx, now_ns, &sequence))
 			send_probe(w, s, sequence);
 	}
@@ -119,7 +123,7 @@ static void next_activity_window(struct mr_worker *w)
 	w->flows.active_now = 0;
 }
 
-/* One that is over stays for as long as frames of it wait. */
+/* True if the session stays on the list. A closed one stays while frames of it wait. */
 static bool keep_listed(struct mr_worker *w, struct mr_session *s, uint64_t now_ns)
 {
 	if (s == NULL)

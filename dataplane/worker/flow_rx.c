@@ -6,8 +6,8 @@
 #include "dataplane/worker/share.h"
 #include "dataplane/worker/frame_messages.h"
 
-/* Frames that a session's slots give at a time; with the smallest messages that is a few
- * thousand. */
+/* Frames taken from one session's slots at a time; with the smallest messages, a few thousand
+ * messages. */
 #define SLOTS_A_ROUND 8u
 
 static void process_ack(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f,
@@ -29,7 +29,7 @@ static void process_ack(struct mr_worker *w, struct mr_session *s, const struct 
 		mr_worker_flow_list(w, s);
 }
 
-/* An ack by itself stands outside of both flows. */
+/* Handles an ack in a frame of its own, which is outside of both flows. */
 static void take_ack(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
 	uint64_t came[MR_RELIABLE_SACK_WORDS];
@@ -46,7 +46,7 @@ static void take_ack(struct mr_worker *w, struct mr_session *s, const struct mr_
 	process_ack(w, s, f, came, (uint32_t)words);
 }
 
-/* Sessions that took frames in this while or the last share what the ring holds. */
+/* Counts the session as active in this activity window. */
 static void note_active(struct mr_worker *w, struct mr_flow *flow)
 {
 	if (flow->activity_window == w->flows.activity_window)
@@ -55,8 +55,8 @@ static void note_active(struct mr_worker *w, struct mr_flow *flow)
 	w->flows.active_now++;
 }
 
-/* The messages of a frame whose turn it is; false: one of them has to wait, and *k is what is
- * left. */
+/* Takes the messages of a frame in its turn. False: a message has to wait, and *k names the rest.
+ * */
 MR_ALWAYS_INLINE bool take_messages(
 	struct mr_worker *w, struct mr_session *s, struct mr_frame_messages *k, uint32_t passed)
 {
@@ -82,7 +82,7 @@ static bool is_beyond(const struct mr_session *s, uint32_t sequence)
 	return s->beyond >> 16 == (sequence & 0xffff);
 }
 
-/* Bytes of the messages left in the slot whose turn it is that were looked through before. */
+/* Returns how many bytes of the slot's remaining messages were looked through before. */
 static uint32_t passed_of(const struct mr_session *s, const struct mr_flow_slot *slot)
 {
 	if (mr_likely(!s->looked))
@@ -92,8 +92,8 @@ static uint32_t passed_of(const struct mr_session *s, const struct mr_flow_slot 
 	return beyond_used(s) > slot->offset ? beyond_used(s) - slot->offset : 0;
 }
 
-/* The frame whose turn it is is done: there is nothing to remember once that was the last looked at. */
-static void let_go(struct mr_worker *w, struct mr_session *s)
+/* Releases the slot of the frame that was taken. Forgets `beyond` if it lies in that frame. */
+static void release_slot(struct mr_worker *w, struct mr_session *s)
 {
 	struct mr_flow *flow = &s->remote->flow;
 	struct mr_flow_slot *slot = mr_flow_let_go(flow, flow->rx.taken);
@@ -107,7 +107,7 @@ static void let_go(struct mr_worker *w, struct mr_session *s)
 		s->looked = s->beyond != beyond_of(flow->rx.taken, 0);
 }
 
-/* The first frame that was not looked through whole. */
+/* Returns the first frame that was not looked through completely. */
 static uint32_t first_beyond(const struct mr_session *s)
 {
 	uint32_t sequence = s->remote->flow.rx.taken;
@@ -117,14 +117,15 @@ static uint32_t first_beyond(const struct mr_session *s)
 	return sequence;
 }
 
-/* Frames behind a publish that waits: all that is not a publish. */
+/* Looks through the frames behind a publish that waits, and takes all messages but publishes
+ * (beyond.h). */
 static void look_beyond(struct mr_worker *w, struct mr_session *s)
 {
 	struct mr_flow *flow = &s->remote->flow;
 	uint32_t looks = MR_BEYOND_LOOKS, sequence;
 
 	if (s->late != NULL)
-		return; /* it goes before */
+		return; /* the late message goes first */
 	if (!s->looked)
 		s->beyond = beyond_of(flow->rx.taken, 0);
 	s->looked = true;
@@ -144,7 +145,8 @@ static void look_beyond(struct mr_worker *w, struct mr_session *s)
 	}
 }
 
-/* One that waits in its slot, whose turn it is. `waits`: its messages may have to. */
+/* Takes the waiting frame whose turn it is. `waits`: its messages may wait for full receivers.
+ * False: a message has to wait. */
 static bool take_slot(struct mr_worker *w, struct mr_session *s, bool waits)
 {
 	struct mr_flow *flow = &s->remote->flow;
@@ -157,7 +159,7 @@ static bool take_slot(struct mr_worker *w, struct mr_session *s, bool waits)
 
 	w->moved = true;
 	if (all) {
-		let_go(w, s);
+		release_slot(w, s);
 		return true;
 	}
 	slot->offset += (uint32_t)(k.at - at);
@@ -190,7 +192,7 @@ static void take_slots(struct mr_worker *w, struct mr_session *s)
 		mr_worker_flow_finish(w, s);
 }
 
-/* Of a session that is over. What came before its end is taken first, in turns, and only then the table writer
+/* First takes what came before the session's end, a few frames at a time. Then the table writer
  * closes it. */
 void mr_worker_flow_finish(struct mr_worker *w, struct mr_session *s)
 {
@@ -230,7 +232,7 @@ void mr_worker_flows_take(struct mr_worker *w)
 			take_slots(w, s);
 		else if (s->late == NULL)
 			mr_worker_flow_finish(w, s);
-		/* A round's routes are let go of at its end; and other sessions are to come. */
+		/* Routes are released at the end of a round; and other sessions follow. */
 		mr_worker_route_now(w);
 	}
 }
@@ -248,7 +250,8 @@ static struct mr_frame_messages messages_of(const struct mr_frame *f)
 		f->bytes - (uint32_t)sizeof(f->header), f->header.messages};
 }
 
-/* In its turn, from the buffer; what has to wait goes into the session's own slot. */
+/* Takes a frame in its turn, from the buffer. If a message has to wait, the rest of the frame goes
+ * into the session's own slot. */
 static void take_now(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
 	struct mr_flow *flow = &s->remote->flow;
@@ -262,8 +265,8 @@ static void take_now(struct mr_worker *w, struct mr_session *s, const struct mr_
 	w->flows.any_waits |= mr_reliable_rx_waits(&flow->rx);
 }
 
-/* One that is to be kept: ahead of its turn, or behind one that waits. NULL: no room, and the client is to send
- * it again. */
+/* Returns a slot for a frame that is early or behind a waiting one. NULL: no room; the client
+ * retransmits the frame. */
 static struct mr_flow_slot *room_for(struct mr_worker *w, struct mr_session *s, bool in_turn)
 {
 	struct mr_flow *flow = &s->remote->flow;
@@ -272,7 +275,7 @@ static struct mr_flow_slot *room_for(struct mr_worker *w, struct mr_session *s, 
 					    : mr_early_take(&w->early, flow, s->peer);
 
 	if (mr_unlikely(slot == NULL)) {
-		flow->rx.ack_due = true; /* with how much credit there is */
+		flow->rx.ack_due = true; /* tells the client its credit */
 		mr_count(w->stats->drop_early_full, 1);
 	}
 	return slot;
@@ -286,7 +289,8 @@ static void note_taken(struct mr_worker *w, struct mr_session *s, const struct m
 	mr_count(s->stats->reliable_rx, 1);
 }
 
-/* Not from the buffer at once: it came again, is outside of the window, or is to be kept. */
+/* Handles a frame that cannot be taken from the buffer at once: a duplicate, one outside of the
+ * window, one that is early or behind a waiting one. */
 static void take_later(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
 	struct mr_flow *flow = &s->remote->flow;
@@ -303,7 +307,7 @@ static void take_later(struct mr_worker *w, struct mr_session *s, const struct m
 	}
 	(void)mr_reliable_rx_take(&flow->rx, f->header.sequence);
 	if (order == MR_RELIABLE_DUPLICATE) {
-		/* A publisher that is held up has nothing else to send: a sign of life. */
+		/* A paused publisher sends nothing but retransmits: they count as heartbeats. */
 		mr_worker_note_life(w, s);
 		mr_count(w->stats->drop_reliable_again, 1);
 		mr_count(s->stats->frames_duplicate, 1);

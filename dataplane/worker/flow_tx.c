@@ -12,14 +12,12 @@ void mr_worker_flow_list(struct mr_worker *w, struct mr_session *s)
 
 	if (flow->listed)
 		return;
-	/* One that is gone leaves the list in the next round, before its slot is given to
-	 * another. */
+	/* A closed session leaves the list in the next round, before its slot is reused. */
 	assert(w->flows.count < w->directory.slots_count - w->remote_first);
 	flow->listed = true;
 	w->flows.list[w->flows.count++] = (struct mr_flow_entry){s->slot, s->generation};
 }
 
-/* A frame of the log, new or again. Without a buffer it counts as sent and lost. */
 void mr_worker_flow_send_frame(struct mr_worker *w, struct mr_session *s, uint32_t sequence,
 	const struct mr_reliable_frame *frame)
 {
@@ -79,11 +77,12 @@ void *mr_worker_flow_claim_new(struct mr_worker *w, struct mr_session *s, uint32
 	return open_frame(w, s) ? flow->log + flow->head + flow->open_used : NULL;
 }
 
-/* Into the open frame, as many as it has room for. */
+/* Copies messages of a run into the open frame; returns how many had room. */
 static uint32_t fill_open(struct mr_flow *flow, const struct mr_route *r,
 	const struct mr_burst_entry *e, uint32_t count, uint32_t target)
 {
-	/* In registers, so that the copies' stores are known not to change them. */
+	/* Locals stay in registers: the compiler knows that the copies' stores do not change them.
+	 * */
 	uint8_t *to = flow->log + flow->head + flow->open_used;
 	uint32_t room = flow->open_room == 0 ? 0 : flow->open_room - flow->open_used;
 	uint32_t left = room, n;
@@ -94,7 +93,7 @@ static uint32_t fill_open(struct mr_flow *flow, const struct mr_route *r,
 
 		if (mr_unlikely(plan.stride > left))
 			break;
-		/* What pads the message is nothing of what stood here before. */
+		/* Padding must not show older contents of the log. */
 		memset(to + plan.stride - MR_MESSAGE_ALIGN, 0, MR_MESSAGE_ALIGN);
 		mr_message_write(to, &plan, target);
 		to += plan.stride;

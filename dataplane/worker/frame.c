@@ -11,8 +11,8 @@
 #define LOST_AT_FIRST 65536u
 #define LOST_FOR_EACH 16u
 
-/* Goes without its reason where that would make it much larger than what it answers: the source may be
- * forged. */
+/* Makes the Close for an unknown session. It carries no reason if it would be larger than the frame
+ * that it answers: the source address may be forged (amplification, RFC 9000 §8). */
 static struct mr_message_plan close_for(const struct mr_frame *f, uint64_t memory[MR_CLOSE_WORDS])
 {
 	struct mr_message_plan plan = mr_worker_close_plan(-ENOTCONN, memory);
@@ -22,9 +22,9 @@ static struct mr_message_plan close_for(const struct mr_frame *f, uint64_t memor
 	return plan;
 }
 
-/* A client of a bus that was started anew, or one that was closed, is told at once. Not so what stands
- * outside of any flow: clients send no such frames, only other buses do, and two that answered each
- * other's Close would never end. */
+/* Answers a frame of an unknown session with a Close: the bus was restarted, or has closed the
+ * session. Frames outside of any flow get no answer: only buses send them, and two buses would
+ * answer each other's Close for ever. */
 static void answer_unknown(struct mr_worker *w, const struct mr_frame *f)
 {
 	uint64_t memory[MR_CLOSE_WORDS];
@@ -41,8 +41,9 @@ static void answer_unknown(struct mr_worker *w, const struct mr_frame *f)
 		mr_count(w->stats->drop_no_session, 1);
 }
 
-/* A client writes its sequence itself, and could write any loss into the counters. So at most 16 frames
- * are believed lost for each that came, and a first gap of any size that a path may make. */
+/* Bounds the loss that a frame's sequence shows. The client chooses its sequences and could make
+ * the counters show any loss. So at most 16 lost frames are counted for each that came, plus
+ * LOST_AT_FIRST. */
 static int64_t credible_loss(const struct mr_session *s, int64_t lost)
 {
 	uint64_t counted = s->stats->frames_lost;
@@ -67,7 +68,7 @@ static void count_order(
 	}
 }
 
-/* Its sequence: true if it is to be taken. */
+/* Counts the frame's sequence; false if it is a duplicate. */
 static bool take_sequence(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
 	struct mr_remote *r = s->remote;
@@ -120,5 +121,5 @@ void mr_worker_frame(struct mr_worker *w, const struct mr_frame *f)
 		if (mr_likely(take_sequence(w, s, f)))
 			take_datagram_messages(w, s, f);
 	if (mr_unlikely(mr_worker_is_over(s)))
-		mr_worker_flow_finish(w, s); /* it said so in this frame */
+		mr_worker_flow_finish(w, s); /* the frame had a Close */
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* frames: what the worker does with packets, and what sends frames. Private to the worker.
+/* frames: receiving and sending packets and frames. Private to the worker.
  *
- *   ports.c            bursts of packets; who they are for
+ *   ports.c            bursts of packets, sorted by kind and by worker
  *   frame.c            a frame of a session: its path, its sequence, its messages
- *   hello.c            a frame of nobody's: cookies, and what control is asked
- *   path_validation.c  a frame of a session from elsewhere
+ *   hello.c            a frame of no session: cookies, and hellos for control
+ *   path_validation.c  a frame of a session from another path
  *   egress.c           frames out
  *   udp_sessions.c     heartbeats, expiry, goodbyes
  *
@@ -18,11 +18,10 @@
 #include "dataplane/session/remote.h"
 #include "dataplane/worker/stages.h"
 
-/* Says in a mesh descriptor's tag that the buffer is a frame; the port's index is in the low
- * bits. */
+/* Flag in a mesh descriptor's tag: the buffer is a frame. The low bits are the port's index. */
 #define MR_TAG_FRAME (1ull << 63)
 
-/* A frame that was received, whole as far as its headers say. */
+/* A received frame. Its headers were checked. */
 struct mr_frame {
 	struct rte_mbuf *buffer;
 	struct mr_worker_port *port;
@@ -32,69 +31,73 @@ struct mr_frame {
 	struct mrf_network_path path;
 };
 
-/* ports.c: takes packets and does with them what is to be done. */
+/* ports.c: receives packets from all ports and handles them. */
 void mr_worker_ports_rx(struct mr_worker *w);
-/* Frees what was received, passed on or not yet sent; the worker has left its loop. */
+/* Sends or frees all buffers of ports. Call it when the worker has left its loop. */
 void mr_worker_ports_fini(struct mr_worker *w);
 
-/* frame.c: of a session of this worker, or of none that is. */
+/* frame.c: handles a frame of a session of this worker, or of an unknown session. */
 void mr_worker_frame(struct mr_worker *w, const struct mr_frame *f);
-/* A frame of the session came by its path: it lives. */
+/* Notes that a frame came from the session's path, which counts as a heartbeat. */
 static inline void mr_worker_note_life(const struct mr_worker *w, struct mr_session *s)
 {
 	s->remote->last_rx = w->round_start;
 	atomic_store_explicit(&s->heard, s->remote->last_rx, memory_order_relaxed);
 }
-/* A frame that is in its flow and new: the session lives, and by this way. */
+/* Counts a new frame of the session, which also counts as a heartbeat, and follows a change of the
+ * peer's MAC. */
 void mr_worker_note_frame(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f);
-/* Routes the burst as it is, and begins a new one. */
+/* Routes the burst, and begins a new one. */
 void mr_worker_route_now(struct mr_worker *w);
 
-/* hello.c: of session 0. */
+/* hello.c: handles a frame of session 0. */
 void mr_worker_hello(struct mr_worker *w, const struct mr_frame *f);
-/* A keyed hash of a path and two words that nobody else can make; never 0. */
+/* Returns a keyed hash of a path and two words, which nobody else can compute; never 0. */
 uint64_t mr_worker_cookie(
 	const struct mr_worker *w, const struct mrf_network_path *path, uint64_t a, uint64_t b);
 
-/* path_validation.c: of a session, but not from its path. True: it proved the new one, which is taken,
- * and the frame is to be looked at further. False: it is discarded and counted. */
+/* path_validation.c: handles a frame of a session that came from another path. True: it proved the
+ * new path, which the session now has, and is still to be taken. False: it is discarded and
+ * counted. */
 bool mr_worker_validate_path(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f);
 
-/* egress.c: room for a message of `bytes` at the end of the session's open frame, or of a new one,
- * the full one being sent. NULL: the session is local, the message is too large, or there is no
- * buffer. */
+/* egress.c: sends the session's open frame, opens a new one and returns room for a message of
+ * `bytes` in it. NULL: the session is local, the message is too large, or there is no buffer. */
 void *mr_worker_frame_claim(struct mr_worker *w, struct mr_session *s, uint32_t bytes);
-/* A buffer for a frame of at most `bytes` to the session, that is to be written at *payload. NULL:
- * there is none, or it is too small, as after a change to a narrower path. */
+/* Returns a buffer for a frame of at most `bytes` to the session; the caller writes it at *payload.
+ * NULL: there is no buffer, or the session's path is too narrow for the frame. */
 struct rte_mbuf *mr_worker_packet_new(
 	struct mr_worker *w, struct mr_session *s, uint32_t bytes, uint8_t **payload);
-/* Sends it, with `bytes` written; its messages are not lost if the device does not take it. */
+/* Sends such a buffer with `bytes` written. Its messages do not count as lost if the device does
+ * not take it. */
 void mr_worker_packet_send(
 	struct mr_worker *w, struct mr_session *s, struct rte_mbuf *m, uint32_t bytes);
 /* Sends the session's open frame, if there is one. */
 void mr_worker_seal(struct mr_worker *w, struct mr_session *s);
 /* Sends a frame without messages. False: no buffer. */
 bool mr_worker_heartbeat(struct mr_worker *w, struct mr_session *s);
-/* Sends a frame with this message alone; `padded`: as large as the session's frames may be. False:
- * no room, and nothing was counted. */
+/* Sends a frame with this message alone. `padded`: as large as the session's frames may be. False:
+ * no buffer; nothing was counted. */
 bool mr_worker_send_alone(struct mr_worker *w, struct mr_session *s,
 	const struct mr_message_plan *plan, uint32_t target, bool padded);
-/* Sends a message outside of any flow, with sequence 0. False: no buffer, and nothing was
+/* Sends a message in a frame outside of any flow, with sequence 0. False: no buffer; nothing was
  * counted. */
 bool mr_worker_send_apart(struct mr_worker *w, const struct mrf_network_path *path,
 	uint64_t session, const struct mr_message_plan *plan, uint32_t target);
-/* Takes a packet over, to be given to the port's device. `messages` are counted if it is not. */
+/* Queues a packet for the port's device and owns it from then on. If the device does not take it,
+ * `messages` are counted as dropped. */
 void mr_worker_port_put(
 	struct mr_worker *w, struct mr_worker_port *port, struct rte_mbuf *m, uint32_t messages);
-/* Gives all that waits to the devices. */
+/* Gives all queued packets to the devices. */
 void mr_worker_ports_tx(struct mr_worker *w);
 
-/* udp_sessions.c: some of the sessions over UDP, so that all of them are looked after in an eighth of
- * a heartbeat. */
+/* udp_sessions.c: checks some of the sessions over UDP: in an eighth of a heartbeat it checks all
+ * of them. */
 void mr_worker_udp_sessions_look(struct mr_worker *w);
-/* Tells all of them that the bus stops. */
+/* Sends all of them a Close: the bus stops. */
 void mr_worker_udp_sessions_stop(struct mr_worker *w);
-/* The session is over: nothing more is taken of it, or sent to it. mr_worker_flow_finish goes on. */
+/* The session is over: nothing more is taken of it, or sent to it. mr_worker_flow_finish goes on.
+ * */
 void mr_worker_remote_end(struct mr_session *s, enum mr_remote_end why);
 /* All that came of it is taken: the table writer is to close it. */
 void mr_worker_remote_close(struct mr_worker *w, struct mr_session *s);
@@ -103,11 +106,11 @@ void mr_worker_remote_close(struct mr_worker *w, struct mr_session *s);
 /* Makes the message that says so; it refers to `memory`. */
 struct mr_message_plan mr_worker_close_plan(int32_t code, uint64_t memory[MR_CLOSE_WORDS]);
 
-/* Of a local session whose client is gone: who asked what it did not read is told that nobody is there. Bounded;
- * goes on where it stopped. */
+/* Answers requests that a local client which is gone has left unread in its down ring: no
+ * responders. Bounded; the next call continues. */
 void mr_worker_bereave(struct mr_worker *w, struct mr_session *s);
 
-/* The clock of a round: cycles when it began. */
+/* Returns the round's clock: cycles when the round began. */
 static inline uint64_t mr_worker_clock(const struct mr_worker *w)
 {
 	return w->round_start;
@@ -119,7 +122,8 @@ static inline void mr_rate_init(struct mr_rate *r, uint64_t hz, uint32_t per_sec
 	r->next = 0;
 }
 
-/* False: too many. Of a rate below ten a second, one is a tenth of a second's worth. */
+/* Takes a token; false: there is none. The bucket holds what comes in 100 ms, but at least one
+ * token. */
 static inline bool mr_rate_take(struct mr_rate *r, uint64_t hz, uint64_t now)
 {
 	uint64_t start = now - (r->interval > hz / 10 ? r->interval : hz / 10);
@@ -135,9 +139,10 @@ static inline bool mr_rate_take(struct mr_rate *r, uint64_t hz, uint64_t now)
 }
 
 void mr_rate_shared_init(struct mr_rate_shared *r, uint64_t hz, uint32_t per_second);
-/* The same for `source`, and for all. */
+/* Takes a token of `source` and one of all sources; false: one of the two has none. */
 bool mr_rate_shared_take(struct mr_rate_shared *r, uint64_t hz, uint64_t now, uint32_t source);
-/* Which source a packet is of: by its IP address, or, if there is none, its Ethernet address. */
+/* Returns a packet's source for a shared rate: a hash of its IP address or, without one, its MAC.
+ * */
 uint32_t mr_worker_source(const struct mr_worker *w, const struct mrf_network_path *path);
 
 #endif

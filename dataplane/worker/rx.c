@@ -129,7 +129,7 @@ static void pass_by(struct mr_worker *w, struct mr_session *s)
 
 	mr_worker_count_stall(w, s);
 	if (s->late != NULL)
-		return; /* it goes before */
+		return; /* the late message goes first */
 	if (mr_unlikely(ready == MR_BYTES_CORRUPT))
 		give_up(w, s, MR_CORRUPT_POSITION);
 	else if (ready > 0)

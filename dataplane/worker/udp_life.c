@@ -4,7 +4,7 @@
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/frame_messages.h"
 
-/* The peer's router has changed, or its card: the path is the same. */
+/* Updates the peer's MAC address: its router or network card has changed, but not the path. */
 static void follow_mac(struct mr_remote *r, const struct mr_frame *f)
 {
 	struct mrf_network_path path = r->path;
@@ -64,7 +64,7 @@ mr_worker_take_special(struct mr_session *s, struct mrf_message_header h)
 {
 	switch (h.kind) {
 	case MRF_MESSAGE_KIND_PADDING:
-	case MRF_MESSAGE_KIND_PATH: break; /* proved already, or it would not have come here */
+	case MRF_MESSAGE_KIND_PATH: break; /* the path was validated before */
 	case MRF_MESSAGE_KIND_CLOSE: mr_worker_remote_end(s, MR_REMOTE_CLOSED); break;
 	default: break;
 	}
