@@ -89,7 +89,8 @@ struct mr_options {
  * @retval -ENOSPC        the table of clients is full
  * @retval -EDQUOT        this host or user has used its share of the clients
  * @retval -EPROTO        the bus speaks another version
- * @retval -ENOMEM        no memory; -EMFILE: too many open files */
+ * @retval -ENOMEM        no memory
+ * @retval -EMFILE        too many open files */
 MR_API int mr_connect(
 	const char *address, const struct mr_options *options, struct mr_client **out);
 

@@ -52,18 +52,19 @@ struct mr_publisher;
 /** A subscription, made by mr_subscribe(). */
 struct mr_subscription;
 
-/** A received message. Valid as long as "Ownership and lifetime" of millrace.h says. */
+/** A received message. The section "Ownership and lifetime" of millrace.h says how long it is
+ * valid. Its texts do not end with a zero byte. */
 struct mr_message {
-	const char *
-		subject; /**< no zero byte at the end; empty for replies and deliveries of queues */
+	const char *subject;  /**< empty for replies and deliveries of queues */
 	size_t subject_bytes; /**< 0 to MR_SUBJECT_BYTES */
-	const char *headers;  /**< NATS/1.0 header block, read it with mr_headers_next(); or NULL */
+	const char *headers;  /**< NATS/1.0 header block, for mr_headers_next(); or NULL */
 	size_t header_bytes;  /**< 0 without a header block */
 	const void *payload;  /**< may have any alignment */
 	size_t payload_bytes; /**< 0 to mr_message_bytes_max() */
-	struct mr_subscription *subscription; /**< it matched; NULL for replies and deliveries */
-	bool wants_reply;                     /**< true: answer with mr_reply() */
-	uint64_t reply_token[2];              /**< opaque, for mr_reply(); may be kept for later */
+	/** The subscription that it matched; NULL for replies and deliveries of queues. */
+	struct mr_subscription *subscription;
+	bool wants_reply;        /**< true: answer with mr_reply() */
+	uint64_t reply_token[2]; /**< opaque, for mr_reply(); may be kept for later */
 };
 
 /** Returns the largest header block and payload together of one unfragmented message.

@@ -72,10 +72,11 @@ MR_API int mr_publish_with(struct mr_client *c, const char *subject, const char 
  * @retval 0           open; it stays usable after reconnections
  * @retval -EINVAL     malformed subject
  * @retval -EACCES     the bus refuses this subject
- * @retval -ENOSPC     the table of subjects is full; -EDQUOT: this host's or user's share is used
- *                     up
+ * @retval -ENOSPC     the table of subjects is full
+ * @retval -EDQUOT     this host's or user's share is used up
  * @retval -ETIMEDOUT  no answer within `request_timeout_ms`
  * @retval -ENOTCONN   no connection
+ * @retval -EBUSY      a claim is open, or 64 requests to control are under way
  * @retval -ENOMEM     no memory */
 MR_API int mr_publisher_open(struct mr_client *c, const char *subject, struct mr_publisher **out);
 
@@ -115,7 +116,8 @@ MR_API int mr_publisher_send_batch(
  * Until mr_publisher_commit() or mr_publisher_abort() most calls on the client return -EBUSY.
  *
  * @param p        the publisher
- * @param bytes    bytes wanted, 0 to mr_body_bytes_max()
+ * @param bytes    bytes wanted, 0 to mr_body_bytes_max(); 16 less if the publisher promises exactly
+ *                 once
  * @param payload  place to write to; valid until commit or abort
  * @return 0; -EAGAIN while the ring is full; -ENOTCONN while the bus is away (a claim is never
  *         kept); or another error, see above */
@@ -138,7 +140,7 @@ MR_API void mr_publisher_abort(struct mr_publisher *p);
  * Payload i goes to `*first + i * *stride`. The bytes between the payloads belong to the library.
  *
  * @param p       the publisher
- * @param bytes   payload of each message, 0 to mr_body_bytes_max()
+ * @param bytes   payload of each message, as in mr_publisher_claim()
  * @param count   messages wanted
  * @param first   place of the first payload; valid until commit or abort
  * @param stride  distance from one payload to the next, bytes

@@ -110,10 +110,11 @@ struct mr_push_options {
  * @retval -EINVAL     malformed name or option
  * @retval -EEXIST     the queue exists with other options
  * @retval -EACCES     the bus refuses this name
- * @retval -ENOSPC     the table of queues is full; -EDQUOT: this host's or user's share is used
- *                     up
+ * @retval -ENOSPC     the table of queues is full
+ * @retval -EDQUOT     this host's or user's share is used up
  * @retval -ETIMEDOUT  no answer within `request_timeout_ms`
  * @retval -ENOTCONN   no connection
+ * @retval -EBUSY      a claim is open, or 64 requests to control are under way
  * @retval -ENOMEM     no memory */
 MR_API int mr_queue_open(struct mr_client *c, const char *name,
 	const struct mr_push_options *options, struct mr_queue **out);
@@ -152,7 +153,8 @@ struct mr_push {
  * @retval -EINVAL    malformed headers, unknown priority, or an `id` without exactly once
  * @retval -EMSGSIZE  too large
  * @retval -ENOTCONN  no connection
- * @retval -EBUSY     a claim is open; -ENOMEM: no memory */
+ * @retval -EBUSY     a claim is open
+ * @retval -ENOMEM    no memory */
 MR_API int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id);
 
 /** Pushes one message. Waits for room up to `request_timeout_ms`; serves no callback but

@@ -32,7 +32,9 @@
  * @retval -EINTR         a signal handler ran
  * @retval -ENOTCONN      no connection, or it was lost before the reply
  * @retval -ENOSPC        1,048,576 requests of this client are open already
- * @retval -EINVAL        malformed subject; -EMSGSIZE: too large; -ENOMEM: no memory */
+ * @retval -EINVAL        malformed subject
+ * @retval -EMSGSIZE      too large
+ * @retval -ENOMEM        no memory */
 MR_API int mr_request(struct mr_client *c, const char *subject, const void *payload, size_t bytes,
 	int timeout_ms, struct mr_message *reply);
 

@@ -21,9 +21,10 @@ struct mr_service;
 
 /** A request in hand: the worker has it and has not sent the final reply. */
 struct mr_work {
-	struct mr_delivery
-		delivery; /**< `message` is the request, `tag` names it to mr_respond() */
-	bool more;        /**< true: a streaming request, its parts follow */
+	/** `message` is the request, `tag` names it to mr_respond(). */
+	struct mr_delivery delivery;
+	/** True: a streaming request, its parts follow. */
+	bool more;
 };
 
 /** Receives one request, within the calls that process. Answer it now or later, in any order. A
@@ -71,10 +72,11 @@ struct mr_serve_options {
  * @retval -EINVAL     malformed name, no callback, or `prefetch` above 65,535
  * @retval -EEXIST     this client serves it already, or it exists with other options
  * @retval -EACCES     the bus refuses this name
- * @retval -ENOSPC     the table of services is full; -EDQUOT: this host's or user's share is used
- *                     up
+ * @retval -ENOSPC     the table of services is full
+ * @retval -EDQUOT     this host's or user's share is used up
  * @retval -ETIMEDOUT  no answer within `request_timeout_ms`
  * @retval -ENOTCONN   no connection
+ * @retval -EBUSY      a claim is open, or 64 requests to control are under way
  * @retval -ENOMEM     no memory */
 MR_API int mr_serve(struct mr_client *c, const char *service,
 	const struct mr_serve_options *options, mr_work_fn *callback, void *arg,
@@ -89,7 +91,7 @@ MR_API int mr_service_close(struct mr_service *s);
 /** Sends the final reply to a request, which acknowledges it. Waits for room up to
  * `request_timeout_ms`.
  *
- * @param s        the worker
+ * @param s        the worker of the service
  * @param tag      `tag` of the request
  * @param payload  copied; NULL with `bytes` 0
  * @param bytes    0 to mr_message_bytes_max()
@@ -99,12 +101,13 @@ MR_API int mr_service_close(struct mr_service *s);
  * @retval -EMSGSIZE   too large
  * @retval -ETIMEDOUT  the ring stayed full
  * @retval -ENOTCONN   no connection
- * @retval -EBUSY      a claim is open; -EINVAL: malformed headers */
+ * @retval -EBUSY      a claim is open
+ * @retval -EINVAL     malformed headers */
 MR_API int mr_respond(struct mr_service *s, uint64_t tag, const void *payload, size_t bytes);
 
 /** Sends a partial or the final reply. Otherwise as mr_respond().
  *
- * @param s             the worker
+ * @param s             the worker of the service
  * @param tag           `tag` of the request
  * @param more          true: a partial reply, the request stays in hand; false: the final reply
  * @param headers       NATS/1.0 header block, copied; NULL: none
@@ -118,14 +121,14 @@ MR_API int mr_respond_with(struct mr_service *s, uint64_t tag, bool more, const 
 
 /** Returns the credit for partial replies, which the caller grants; 64 at first.
  *
- * @param s    the worker
+ * @param s    the worker of the service
  * @param tag  `tag` of the request
  * @return partial replies that may be sent now; 0 also if the request is not in hand */
 MR_API unsigned mr_respond_room(const struct mr_service *s, uint64_t tag);
 
 /** Gives a request up.
  *
- * @param s      the worker
+ * @param s      the worker of the service
  * @param tag    `tag` of the request
  * @param again  true: a worker gets it again, perhaps this one; false: the caller gets -EREMOTEIO
  * @retval 0        will be sent, as mr_ack()
@@ -134,21 +137,21 @@ MR_API int mr_respond_failed(struct mr_service *s, uint64_t tag, bool again);
 
 /** Restarts the time of a request that is still worked on: see mr_progress().
  *
- * @param s    the worker
+ * @param s    the worker of the service
  * @param tag  `tag` of the request
  * @return 0; -ENOENT: not in hand any more, stop working on it */
 MR_API int mr_respond_progress(struct mr_service *s, uint64_t tag);
 
 /** Turns automatic renewal of the requests in hand on or off: see mr_consumer_renew().
  *
- * @param s   the worker
+ * @param s   the worker of the service
  * @param on  true: renew */
 MR_API void mr_service_renew(struct mr_service *s, bool on);
 
 /** Sets the function for recalled requests: see mr_consumer_on_recall(). A request is also
  * recalled when its caller has stopped waiting.
  *
- * @param s    the worker
+ * @param s    the worker of the service
  * @param fn   the function; NULL: none
  * @param arg  passed to it */
 MR_API void mr_service_on_recall(struct mr_service *s, mr_recall_fn *fn, void *arg);

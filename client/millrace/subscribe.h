@@ -73,8 +73,8 @@ struct mr_subscribe_options {
  * @retval 0           subscribed
  * @retval -EINVAL     malformed pattern, group or option
  * @retval -EACCES     the bus refuses this pattern
- * @retval -ENOSPC     the table of subscriptions is full; -EDQUOT: this host's or user's share is
- *                     used up
+ * @retval -ENOSPC     the table of subscriptions is full
+ * @retval -EDQUOT     this host's or user's share is used up
  * @retval -ETIMEDOUT  no answer within `request_timeout_ms`
  * @retval -ENOTCONN   no connection
  * @retval -EBUSY      a claim is open, or 64 requests to control are under way
