@@ -74,8 +74,8 @@ MR_ALWAYS_INLINE void hand_out(struct mr_client *c, struct mr_subscription *s,
 }
 
 /* A run is deliveries one behind the other whose header and sections are those of the first, bit by
- * bit: what was checked of it holds for all of them, in the same places. At most as many bytes as may
- * wait for release, so that the bus gets its room back in time. */
+ * bit: what was checked of it holds for all of them, in the same places. At most as many bytes as
+ * may wait for release, so that the bus gets its room back in time. */
 MR_ALWAYS_INLINE unsigned run_of(
 	const uint8_t *at, const struct mr_message_view *m, size_t ready, unsigned max)
 {
@@ -112,9 +112,9 @@ static inline void message_step(struct mr_message *m, size_t stride)
 	m->payload = (const uint8_t *)m->payload + stride;
 }
 
-/* Hands out a run, whose first message is at the head; returns how many of it. The head moves before
- * each callback: a call within it goes on behind what was handed out. Ends when a callback has changed
- * what the rest of the run depends on. */
+/* Hands out a run, whose first message is at the head; returns how many of it. The head moves
+ * before each callback: a call within it goes on behind what was handed out. Ends when a callback
+ * has changed what the rest of the run depends on. */
 MR_ALWAYS_INLINE unsigned hand_out_run(struct mr_client *c, struct mr_subscription *s,
 	const struct mr_message_view *m, unsigned count)
 {
@@ -316,8 +316,8 @@ static unsigned deliver_plain(struct mr_client *c, struct mr_subscription *s, co
 	return 0;
 }
 
-/* A delivery of a queue, or with an origin, or a piece of one. It has been skipped. Returns how many were handed out.
- */
+/* A delivery of a queue, or with an origin, or a piece of one. It has been skipped. Returns how
+ * many were handed out. */
 static unsigned deliver_extra(struct mr_client *c, struct mr_subscription *s, const uint8_t *at,
 	struct mr_message_view *m)
 {
@@ -340,7 +340,8 @@ static unsigned deliver_extra(struct mr_client *c, struct mr_subscription *s, co
 	return deliver_plain(c, s, at, m, whole);
 }
 
-/* Everything but plain deliveries, whose view need not be in memory. Returns how many were handed out. */
+/* Everything but plain deliveries, whose view need not be in memory. Returns how many were handed
+ * out. */
 static unsigned serve_special(
 	struct mr_client *c, const uint8_t *at, struct mrf_message_header header)
 {
@@ -459,7 +460,8 @@ unsigned mr_dispatch_some(struct mr_client *c, unsigned max, bool defer)
 		    now_ns - c->housekeep_ns > LATE_NS;
 
 	c->blocked = false;
-	/* Nobody looked for long. What came meanwhile is read first: an answer that is there is in time. */
+	/* Nobody looked for long. What came meanwhile is read first: an answer that is there is in
+	 * time. */
 	if (late && max > LATE_MESSAGES)
 		max = LATE_MESSAGES;
 	if (now_ns >= c->housekeep_ns && !late)
@@ -472,7 +474,8 @@ unsigned mr_dispatch_some(struct mr_client *c, unsigned max, bool defer)
 		more = serve_next(c, defer, max - handled, &handled);
 	if (mr_unlikely(late) && c->housekeep_ns != 0 && now_ns >= c->housekeep_ns)
 		mr_housekeep(c, now_ns);
-	/* What the bus left behind is read first; what a waiting call was given must stay mapped. */
+	/* What the bus left behind is read first; what a waiting call was given must stay
+	 * mapped. */
 	if (mr_unlikely(c->eof) && !more && c->depth == 0 && !*c->until)
 		mr_session_lose(c);
 	return handled;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dispatch: takes messages out of the down ring, checks them, and gives each to the module or callback that waits
- * for it. Private to the top of client/.
+/* dispatch: takes messages out of the down ring, checks them, and gives each to the module or
+ * callback that waits for it. Private to the top of client/.
  *
  * Threads   The client's.
  */

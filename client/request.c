@@ -260,7 +260,8 @@ int mr_publisher_request(struct mr_publisher *p, const void *payload, size_t byt
 	if (error != 0)
 		return error;
 	alias = p->header.target; /* another after each connection */
-	/* In pieces, or not at all: what fits one is known with the subject, which an alias hides. */
+	/* In pieces, or not at all: what fits one is known with the subject, which an alias
+	 * hides. */
 	if (bytes > p->body_bytes_max) {
 		parts.subject = p->subject;
 		parts.subject_bytes = strlen(p->subject);
@@ -307,7 +308,8 @@ int mr_request_with(struct mr_client *c, const char *subject, const char *header
 	uint32_t index;
 	int error;
 
-	/* Begins first: it lets go of what was handed out last, which would keep the client from reconnecting. */
+	/* Begins first: it lets go of what was handed out last, which would keep the client from
+	 * reconnecting. */
 	error = mr_begin(c, true);
 	if (error != 0)
 		return error;

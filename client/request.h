@@ -28,8 +28,8 @@ struct mr_pending {
 	uint32_t heap_at; /* place in the heap, or the next free entry */
 };
 
-/* Finishes the request with this correlation. False: no request waits for it. `m` as given to callbacks; NULL with
- * an error. */
+/* Finishes the request with this correlation. False: no request waits for it. `m` as given to
+ * callbacks; NULL with an error. */
 bool mr_request_finish(
 	struct mr_client *c, uint64_t correlation, const struct mr_message *m, int error);
 /* True: the request waits in a call that is on the stack now. */

@@ -85,8 +85,8 @@ static void subscription_restored(
 	restored(c, a);
 }
 
-/* A queue that is refused now, as somebody else has made it otherwise, is asked for again, and does not
- * keep the client from what else it does. */
+/* A queue that is refused now, as somebody else has made it otherwise, is asked for again, and does
+ * not keep the client from what else it does. */
 static const struct mr_control_answer no_error;
 
 static void consumer_restored(
@@ -152,7 +152,8 @@ static struct mr_control_request *restore_next(struct mr_client *c)
 	struct mr_control_request *request = NULL;
 	struct mr_queue *q;
 
-	/* There is a free call: all were freed with the old session, and nobody else may ask now. */
+	/* There is a free call: all were freed with the old session, and nobody else may ask
+	 * now. */
 	while (request == NULL && c->restore_subscription < c->subscriptions_top) {
 		uint32_t id = c->restore_subscription++;
 

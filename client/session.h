@@ -8,7 +8,8 @@
 
 #include "client/core/part.h"
 
-/* Takes the session down: defers what can be read, fails what is pending, reports it. Not within a callback. */
+/* Takes the session down: defers what can be read, fails what is pending, reports it. Not within a
+ * callback. */
 void mr_session_lose(struct mr_client *c);
 /* The same when all that can be read was deferred already. */
 void mr_session_end(struct mr_client *c);

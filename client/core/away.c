@@ -5,16 +5,16 @@
 #include "client/core/ring_out.h"
 #include "client/core/wait.h"
 
-/* For each outage: so long do calls that need not wait stay for the next connection. */
+/* Time per outage for which calls that need not wait stay for the next connection. */
 #define OUTAGE_WAIT_MS 100u
 
-/* The message that mr_receive or a request gave out last may stand in the ring of the session. */
+/* False while a message that mr_receive or a request gave out may stand in the session's ring. */
 static bool may_step(const struct mr_client *c)
 {
 	return c->depth == 0 && !c->hold && c->refuse != -EBUSY;
 }
 
-/* Reads why, if the bus said so. */
+/* Notes the end of the session, with the reason if the bus gave one. */
 static void notice(struct mr_client *c)
 {
 	if (c->state == MR_STATE_LOST || c->eof || !mr_bus_gone(c))
@@ -23,7 +23,7 @@ static void notice(struct mr_client *c)
 	mr_state_eof(c, "the data plane went away");
 }
 
-/* Control's answers are what is waited for; all else is set aside. */
+/* Handles control's answers; defers all other messages. */
 static void serve_quietly(struct mr_client *c)
 {
 	c->depth++;
@@ -31,7 +31,8 @@ static void serve_quietly(struct mr_client *c)
 	c->depth--;
 }
 
-/* Sets aside what the session has left: what is in the ring, then what waited for room in it. */
+/* Defers the rest of the session's messages: those in the ring, then those that waited for room in
+ * it. */
 static void end_quietly(struct mr_client *c)
 {
 	for (unsigned i = 0; i < 2; i++) {
@@ -58,14 +59,14 @@ static void step(struct mr_client *c)
 		c->parts->session_step(c, now_ns);
 }
 
-/* False: the time is over, or a signal came. */
+/* False: the time is up, or a signal arrived. */
 static bool wait_step(struct mr_client *c, struct mr_wait_limit *p)
 {
 	int error;
 
 	if (c->eof)
 		return true;
-	/* step takes the messages that come meanwhile. */
+	/* The next step takes the messages that arrive meanwhile. */
 	c->depth++;
 	error = mr_pause(c, p);
 	c->depth--;
@@ -84,7 +85,8 @@ void mr_away_wait(struct mr_client *c, uint64_t timeout_ms)
 	while (c->state != MR_STATE_UP && wait_step(c, &p));
 }
 
-/* How long this call may stay, ms. An event loop is not to be kept, unless that is wanted. */
+/* Returns how long this call may wait, in ms. A program with an event loop is not blocked, unless
+ * its options ask for it. */
 static uint64_t wait_ms(const struct mr_client *c, bool wait)
 {
 	uint64_t now_ns = mr_now_ns();

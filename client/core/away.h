@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* away: calls while the bus is away: they notice the end of the session and drive the next connection. Messages
- * are not handed out meanwhile: what arrives while the session is restored is deferred.
+/* away: calls while the bus is away: they notice the end of the session and drive the next
+ * connection. Messages are not handed out meanwhile: what arrives while the session is restored is
+ * deferred.
  *
  * Threads   The client's.
  */
@@ -9,8 +10,8 @@
 
 #include "client/core/state.h"
 
-/* Notices the end of the session and goes on with the next one. `wait`: may wait for it. 0: connected;
- * -ENOTCONN; -EBUSY: a claim is open. */
+/* Notices the end of the session and goes on with the next one. `wait`: may wait for it. 0:
+ * connected; -ENOTCONN; -EBUSY: a claim is open. */
 int mr_away_check(struct mr_client *c, bool wait);
 /* Waits for the next connection. Does nothing within callbacks. */
 void mr_away_wait(struct mr_client *c, uint64_t timeout_ms);

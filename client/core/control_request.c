@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* call: requests to control, inside messages of kind Control. Control may be killed with a request
- * in its hands and says nothing then, so a request is sent again each second until it is answered;
- * they are made so that asking twice does no harm. */
 #include "client/core/control_request.h"
 
 #include <stdio.h>
@@ -124,7 +121,7 @@ static bool answer_read(struct mrf_table message, struct mr_control_answer *a)
 	}
 }
 
-/* What control says without being asked. Over UDP the welcome may come once more. */
+/* Handles messages that control sends unasked. Over UDP a welcome may arrive once more. */
 static bool told(
 	struct mr_client *c, struct mrf_table message, bool *closed, uint32_t *subscription)
 {
@@ -160,7 +157,7 @@ bool mr_control_request_answered(
 	alignas(8) uint8_t body[2048];
 	struct mrf_table message;
 
-	/* Asked twice, answered twice; or given up meanwhile. */
+	/* A repeated request is answered twice; or the request was abandoned meanwhile. */
 	if (!event && request->correlation != m->header.target) {
 		c->unmatched++;
 		return false;
@@ -169,7 +166,7 @@ bool mr_control_request_answered(
 		c->malformed++;
 		return false;
 	}
-	/* Not to be changed while it is read. */
+	/* Copied, so that the bus cannot change it while it is read. */
 	memcpy(body, m->payload, m->payload_bytes);
 	if (mrf_client_message_parse(body, m->payload_bytes, &message) != 0 ||
 		!(event ? told(c, message, &closed, subscription) : answered(c, request, message)))
@@ -262,8 +259,8 @@ static void wait_for(struct mr_client *c, struct waiter *w)
 {
 	struct mr_wait_limit p;
 
-	/* A signal does not end it: what was asked would be done all the same. The call's own
-	 * deadline ends it. */
+	/* A signal does not end the wait: control would do what was asked all the same. The
+	 * request's own deadline ends it. */
 	do {
 		mr_wait_limit_init(&p, c, -1);
 	} while (mr_await(c, &w->done, &p) == -EINTR);
@@ -281,7 +278,7 @@ static void ask_again(struct mr_client *c, const struct mr_control_ask *ask)
 	mr_control_request_send(c, request, MR_NEVER_NS);
 }
 
-/* Fills in the waiter, whatever happens. */
+/* Fills in the waiter in all cases. */
 static int ask_and_wait(struct mr_client *c, const struct mr_control_ask *ask, struct waiter *w)
 {
 	uint64_t timeout_ms =
@@ -297,7 +294,7 @@ static int ask_and_wait(struct mr_client *c, const struct mr_control_ask *ask, s
 	mr_control_request_send(c, request, mr_now_ns() + timeout_ms * MR_NS_PER_MS);
 	wait_for(c, w);
 	if (!w->done && request->correlation == correlation) {
-		/* Only in a callback, where the session's end is not yet dealt with. */
+		/* Happens only within a callback, where the session's end is handled later. */
 		request_free(c, request);
 		w->answer.code = -ENOTCONN;
 	}

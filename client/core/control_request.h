@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* control_request: requests to control, inside messages of kind Control. Control may be killed while it handles
- * one, and then says nothing, so a request is sent again each second until it is answered. All requests are
- * idempotent.
+/* control_request: requests to control, inside messages of kind Control. Control may be killed
+ * while it handles one, and then says nothing, so a request is sent again each second until it is
+ * answered. All requests are idempotent.
  *
- * Owns      The client owns the MR_CONTROL_REQUESTS_MAX places. A request is freed before its `done` is called.
+ * Owns      The client owns the MR_CONTROL_REQUESTS_MAX places. A request is freed before its
+ *           `done` is called.
  * Threads   The client's.
  */
 #ifndef MILLRACE_CLIENT_CORE_CONTROL_REQUEST_H
@@ -56,13 +57,14 @@ struct mr_control_ask {
 	const uint8_t *body;
 	uint32_t bytes;
 	int timeout_ms; /* < 0: the client's request_timeout_ms */
-	/* If set, a time-out does not end the request: it goes on in the background, and the answer is given to
-	 * this function with `object`. */
+	/* If set, a time-out does not end the request: it goes on in the background, and the answer
+	 * is given to this function with `object`. */
 	mr_control_answer_fn *late;
 	uint32_t object;
 };
 
-/* Wraps a body into a ClientMessage; `b` is finished into memory of its own. Returns the bytes; 0: no room. */
+/* Wraps a body into a ClientMessage; `b` is finished into memory of its own. Returns the bytes; 0:
+ * no room. */
 uint32_t mr_control_request_encode(struct mrf_builder *b, enum mrf_client_body type, uint32_t body,
 	uint8_t *to, uint32_t room);
 /* Returns a request to fill in and send; NULL when all places are taken. */

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* aside: messages that came while they could not be handed out, in the order of their coming. */
 #include "client/core/deferred.h"
 
 #include <stdlib.h>
@@ -22,7 +21,7 @@ struct mr_deferred *mr_deferred_new(const void *record, uint32_t bytes, uint32_t
 	return a;
 }
 
-/* A message that is larger than all that may be set aside may be there alone. */
+/* One message larger than the limit is taken if it is alone. */
 static bool room_for(const struct mr_client *c, uint32_t bytes)
 {
 	return c->deferred_count < MESSAGES_MAX &&
@@ -70,7 +69,7 @@ bool mr_deferred_parse(struct mr_client *c, const struct mr_deferred *a, struct 
 		return true;
 	}
 	m->header = mr_message_header_load(a->record);
-	/* Its header may have been changed while the record was copied. */
+	/* A hostile bus may have changed the header while the record was copied. */
 	if (mr_message_fits(&m->header, mr_message_stride(a->bytes)) &&
 		m->header.bytes <= a->bytes && mr_message_parse(a->record, m->header, m))
 		return true;
@@ -96,7 +95,7 @@ struct mr_deferred *mr_deferred_pop(struct mr_client *c)
 	return a;
 }
 
-/* Its id may be given to another one day. */
+/* The id may be given to another subscription later. */
 void mr_deferred_forget(struct mr_client *c, uint32_t subscription)
 {
 	struct mr_deferred **at = &c->deferred_first;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* deferred: messages that arrived while they could not be handed out, in the order of arrival.
  *
- * Owns      The client owns the list; a popped message belongs to the caller, who frees it with free().
+ * Owns      The client owns the list; a popped message belongs to the caller, who frees it with
+ *           free().
  * Threads   The client's.
- * Errors    A message for which there is no room or memory is refused; the caller counts it as missed.
+ * Errors    A message for which there is no room or memory is refused; the caller counts it as
+ *           missed.
  */
 #ifndef MILLRACE_CLIENT_CORE_DEFERRED_H
 #define MILLRACE_CLIENT_CORE_DEFERRED_H

@@ -90,7 +90,8 @@ int mr_fail(struct mr_client *c, int code, const char *text)
 	return code;
 }
 
-/* Part of a text may be the bus's, and most texts end on a terminal. */
+/* Replaces control characters: part of a text may come from the bus, and most texts end on a
+ * terminal. */
 static void make_printable(char *text)
 {
 	for (; *text != '\0'; text++)

@@ -25,7 +25,7 @@ const char *mr_name_group_fault(const char *group)
 	return text(mr_group_parse(group, strlen(group)));
 }
 
-/* Bytes of the UTF-8 character at `t` (RFC 3629); 0: it is none. A NUL is one. */
+/* Returns the length of the UTF-8 character at `t` (RFC 3629); 0: not a character. NUL is one. */
 static size_t character_bytes(const unsigned char *t)
 {
 	size_t bytes = *t < 0x80   ? 1
@@ -38,7 +38,7 @@ static size_t character_bytes(const unsigned char *t)
 	for (size_t i = 1; i < bytes; i++)
 		if ((t[i] & 0xc0) != 0x80)
 			return 0;
-	/* Longer than need be, a surrogate, beyond the last. */
+	/* Overlong forms, surrogates, and code points above U+10FFFF. */
 	if ((t[0] == 0xe0 && t[1] < 0xa0) || (t[0] == 0xed && t[1] >= 0xa0) ||
 		(t[0] == 0xf0 && t[1] < 0x90) || (t[0] == 0xf4 && t[1] >= 0x90))
 		return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* part: the functions through which core and session.c call the modules above them.
  *
- * client.c lists all parts in one table; the functions of one kind run in the order of that table. Parts run on
- * cold paths only: housekeeping, before a sleep, at the end of a session.
+ * client.c lists all parts in one table; the functions of one kind run in the order of that table.
+ * Parts run on cold paths only: housekeeping, before a sleep, at the end of a session.
  *
  * Owns      Nothing: parts are constants.
  * Threads   The client's.
@@ -37,13 +37,14 @@ struct mr_parts {
 	/* dispatch.c: as mr_receive_some and mr_receive_rest. */
 	unsigned (*receive_some)(struct mr_client *c, unsigned max, bool defer);
 	void (*receive_rest)(struct mr_client *c);
-	/* session.c: ends the session when all that can be read was deferred; reconnects by steps. */
+	/* session.c: ends the session when all that can be read was deferred; reconnects by
+	 * steps. */
 	void (*session_end)(struct mr_client *c);
 	void (*session_step)(struct mr_client *c, uint64_t now_ns);
 };
 
-/* Handles up to `max` messages. `defer`: defers messages that cannot be handed out; otherwise stops in front of a
- * message for mr_receive and sets `blocked`. Returns the number handed out. */
+/* Handles up to `max` messages. `defer`: defers messages that cannot be handed out; otherwise stops
+ * in front of a message for mr_receive and sets `blocked`. Returns the number handed out. */
 static inline unsigned mr_receive_some(struct mr_client *c, unsigned max, bool defer)
 {
 	return c->parts->receive_some(c, max, defer);

@@ -7,8 +7,8 @@
 
 uint32_t mr_random(struct mr_client *c)
 {
-	/* One system call serves many requests. getrandom does not fail or return less for this size once the
-	 * system is up; until then it waits. */
+	/* One system call serves many requests. getrandom does not fail or return less for this
+	 * size once the system is up; until then it waits. */
 	while (c->random_left == 0) {
 		ssize_t n = getrandom(c->random, sizeof(c->random), 0);
 

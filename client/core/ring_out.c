@@ -28,7 +28,7 @@ static uint8_t *room(struct mr_client *c, struct mr_bytes_producer *ring, uint32
 
 	if (mr_likely(to != NULL))
 		return to;
-	/* The worker makes no room for what it was not shown. */
+	/* The worker makes no room for bytes that were not published. */
 	mr_ring_out_publish_rest(c);
 	return mr_bytes_claim(ring, mr_message_stride(bytes));
 }
@@ -44,7 +44,7 @@ uint8_t *mr_ring_promised_room(struct mr_client *c, uint32_t bytes)
 
 	if (mr_likely(to != NULL) || c->promised == &c->up || c->eof)
 		return to;
-	/* The bus may have made room and said so. */
+	/* The bus may have made room and acknowledged it. */
 	c->transport->look(c);
 	return mr_bytes_claim(c->promised, mr_message_stride(bytes));
 }

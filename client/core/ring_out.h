@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ring_out: room in the rings to the bus, and publishing their tails.
  *
- * The up ring takes best-effort messages. The promised ring takes messages that must not be lost on the way:
- * control requests, promised messages, and those of queues and services. Over shared memory both are the same
- * ring. Over UDP the promised ring feeds the reliable flow; order holds within each ring, not between them.
+ * The up ring takes best-effort messages. The promised ring takes messages that must not be lost on
+ * the way: control requests, promised messages, and those of queues and services. Over shared
+ * memory both are the same ring. Over UDP the promised ring feeds the reliable flow; order holds
+ * within each ring, not between them.
  *
- * Owns      Room belongs to the caller until the next call that asks for room; it counts once it is pushed.
+ * Owns      Room belongs to the caller until the next call that asks for room; it counts once it is
+ *           pushed.
  * Threads   The client's.
  * Ordering  lib/ring/bytes.h.
  */
@@ -17,7 +19,8 @@
 /* Unpublished bytes at which the tail is published, corked or not. */
 #define MR_UNPUBLISHED_BYTES_MAX (64u << 10)
 
-/* Returns -EBUSY or -ENOTCONN, with the error text: a claim is open, or the client is not connected. */
+/* Returns -EBUSY or -ENOTCONN, with the error text: a claim is open, or the client is not
+ * connected. */
 int mr_ring_out_refused(struct mr_client *c);
 /* Returns the time until which a call that begins now waits for room. */
 uint64_t mr_ring_out_deadline_ns(const struct mr_client *c);
@@ -51,7 +54,8 @@ static inline void mr_ring_out_publish_rest(struct mr_client *c)
 uint8_t *mr_ring_promised_room(struct mr_client *c, uint32_t bytes);
 uint8_t *mr_ring_promised_room_wait(
 	struct mr_client *c, uint32_t bytes, uint64_t deadline_ns, int *error);
-/* Returns the bytes pushed that the bus has not taken yet. 0: nothing of this session can be lost any more. */
+/* Returns the bytes pushed that the bus has not taken yet. 0: nothing of this session can be lost
+ * any more. */
 uint64_t mr_ring_promised_backlog(struct mr_client *c);
 
 static inline void mr_ring_promised_pushed(struct mr_client *c, size_t bytes)
@@ -61,8 +65,8 @@ static inline void mr_ring_promised_pushed(struct mr_client *c, size_t bytes)
 		mr_ring_out_publish(c);
 }
 
-/* Returns the ring's tail, which counts up over the session. The bus has taken all that was pushed before it once
- * mr_ring_promised_taken has reached it. */
+/* Returns the ring's tail, which counts up over the session. The bus has taken all that was pushed
+ * before it once mr_ring_promised_taken has reached it. */
 static inline uint64_t mr_ring_promised_tail(const struct mr_client *c)
 {
 	return c->promised->tail;

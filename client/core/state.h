@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* state: the state of a client. Each group of fields names the files that own it.
  *
- *   core/        state, waiting, the rings' ends, requests to control, deferred messages, errors
- *   transport/   shm: a bus of this host; udp: a bus elsewhere, whose rings belong to this process
- *   publish/     messages to subjects, promised messages          subscribe/  subscriptions
- *   queue/       queues and consumers                             service/    calls and services
- *   dispatch.c   messages out of the down ring                    request.c   requests to subjects
- *   session.c    loss and restoration of a session                client.c    connect, close, the table of parts
+ *   core/        state, waiting, ends of the rings, requests to control, deferred messages, errors
+ *   transport/   shm: a bus of this host; udp: a bus elsewhere, with rings of this process
+ *   publish/     messages to subjects, promised messages
+ *   subscribe/   subscriptions, reassembly, deduplication
+ *   queue/       queues and consumers
+ *   service/     calls and services
+ *   dispatch.c   messages out of the down ring
+ *   request.c    requests to subjects
+ *   session.c    loss and restoration of a session
+ *   client.c     connect, close, the table of parts
  *
  * Owns      A client owns everything made from it. Its memory from the bus (the channel) goes away
  *           in mr_session_lose alone, which runs only when no callback is on the stack.
@@ -53,7 +57,7 @@ struct mr_subscription {
 struct mr_publisher {
 	struct mr_client *client;
 	struct mrf_message_header
-		header;      /* of its messages, without length; `target` is the alias */
+		header;      /* header of its messages, without length; `target` is the alias */
 	uint32_t head_bytes; /* in front of each payload */
 	uint32_t index;      /* in the client's publishers */
 	uint32_t body_bytes_max;
@@ -83,11 +87,13 @@ struct mr_heartbeat {
 struct mr_client {
 	/* Publishing: core/ring_out.c, publish/. */
 	struct mr_bytes_producer up;
-	/* The ring of promised messages: `up` over shared memory, which loses nothing; over UDP the ring of the
-	 * reliable flow, which keeps bytes until the bus has acknowledged them. Never NULL. */
+	/* The ring of promised messages: `up` over shared memory, which loses nothing; over UDP the
+	 * ring of the reliable flow, which keeps bytes until the bus has acknowledged them. Never
+	 * NULL. */
 	struct mr_bytes_producer *promised;
 	int refuse; /* 0, or the reason why nothing may be published: -ENOTCONN, -EBUSY */
-	/* The same for best-effort publishes; -EAGAIN: those kept while the bus was away go first. */
+	/* The same for best-effort publishes; -EAGAIN: those kept while the bus was away go
+	 * first. */
 	int refuse_publish;
 	bool corked;
 	int worker_bell_fd; /* the channel's */
@@ -166,7 +172,8 @@ struct mr_client {
 	enum mr_state state;
 	const struct mr_transport *transport;
 	struct mr_udp *udp; /* NULL over shared memory */
-	/* Largest header block and payload together. Over UDP the subject counts too; the mask is all ones then. */
+	/* Largest header block and payload together. Over UDP the subject counts too; the mask is
+	 * all ones then. */
 	size_t body_bytes_max;
 	size_t body_subject_mask;
 	size_t whole_bytes_max;    /* largest message in fragments; 0: the bus takes none */
@@ -235,8 +242,8 @@ static inline void mr_state_refuse(struct mr_client *c, int code)
 	c->refuse_publish = code == 0 && c->away_first != NULL ? -EAGAIN : code;
 }
 
-/* True if the worker's thread has ended, or the bus has closed the session. In shared memory this is two loads of
- * lines that this core has, as nobody writes them during a session. */
+/* True if the worker's thread has ended, or the bus has closed the session. In shared memory this
+ * is two loads of lines that stay in this core's cache, as nobody writes them during a session. */
 static inline bool mr_bus_gone(const struct mr_client *c)
 {
 	uint32_t owner = atomic_load_explicit(&c->watched->owner, memory_order_relaxed);

@@ -5,7 +5,7 @@ static struct mr_wheel_timer *due_in(const struct mr_wheel *w, uint32_t slot, ui
 {
 	struct mr_wheel_timer *t = w->slots[slot];
 
-	/* Others are for a later turn of the wheel. */
+	/* The others are due in a later turn of the wheel. */
 	while (t != NULL && t->due_ns > now_ns)
 		t = t->next;
 	return t;
@@ -24,12 +24,12 @@ static void forget_if_empty(struct mr_wheel *w, uint32_t slot)
 
 struct mr_wheel_timer *mr_wheel_expired(struct mr_wheel *w, uint64_t now_ns)
 {
-	/* A tick has passed when all that it may hold is due. */
+	/* A tick has passed when all timers of its slot are due. */
 	uint64_t end = now_ns / MR_WHEEL_TICK_NS + 1;
 
 	if (w->count == 0)
 		return NULL;
-	/* After a turn every slot has been looked at. */
+	/* After one turn every slot was looked at. */
 	if (end > w->tick + MR_WHEEL_SLOTS)
 		w->tick = end - MR_WHEEL_SLOTS;
 	for (; w->tick < end; w->tick++) {
@@ -55,7 +55,7 @@ uint64_t mr_wheel_due_ns(struct mr_wheel *w)
 		forget_if_empty(w, slot);
 		if (is_occupied(w, slot))
 			return tick * MR_WHEEL_TICK_NS;
-		/* A word of empty slots at once. */
+		/* Skips a word of empty slots. */
 		if (slot % 64 == 0 && w->occupied[slot / 64] == 0)
 			tick += 63;
 	}

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wheel: timers of a millisecond, of which most are taken away before they are due: adding and
- * removing one costs the same however many there are. A timer is at most a millisecond late, and
- * never early.
+/* timer_wheel: timers with a resolution of a millisecond, most of which are removed before they are
+ * due. Adding and removing one costs the same for any number of timers. A timer is at most a
+ * millisecond late, and never early. (Hashed timing wheel: Varghese and Lauck, SOSP 1987.)
  *
- * Owns      Nothing: timers are part of what they are for. All zero bytes are an empty wheel.
+ * Owns      Nothing: a timer is a member of its object. All zero bytes are an empty wheel.
  * Threads   One at a time.
  * Units     Nanoseconds of a monotonic clock that the caller reads.
- * Hot path  add, remove: constant time. expired: the slots that have passed since the last time.
+ * Hot path  add, remove: constant time. expired: visits the slots that have passed since the last
+ *           call.
  */
 #ifndef MILLRACE_CLIENT_CORE_TIMER_WHEEL_H
 #define MILLRACE_CLIENT_CORE_TIMER_WHEEL_H
@@ -20,14 +21,14 @@
 
 struct mr_wheel_timer {
 	struct mr_wheel_timer *next;
-	struct mr_wheel_timer **at; /* what points to it; NULL: not on a wheel */
+	struct mr_wheel_timer **at; /* the pointer that points to it; NULL: not on a wheel */
 	uint64_t due_ns;
 };
 
 struct mr_wheel {
 	struct mr_wheel_timer *slots[MR_WHEEL_SLOTS];
 	uint64_t occupied[MR_WHEEL_SLOTS / 64];
-	uint64_t tick; /* the first one not looked at in full */
+	uint64_t tick; /* the first tick that was not looked at in full */
 	uint32_t count;
 };
 
@@ -36,7 +37,7 @@ static inline uint64_t mr_wheel_tick_of(uint64_t due_ns)
 	return due_ns / MR_WHEEL_TICK_NS + 1;
 }
 
-/* The timer is on no wheel. `now_ns` as for expired; it matters to an empty wheel alone. */
+/* Adds a timer that is on no wheel. `now_ns`: as for expired; used only if the wheel is empty. */
 static inline void mr_wheel_add(
 	struct mr_wheel *w, struct mr_wheel_timer *t, uint64_t due_ns, uint64_t now_ns)
 {
@@ -46,7 +47,7 @@ static inline void mr_wheel_add(
 	/* An empty wheel need not catch up. */
 	if (w->count++ == 0)
 		w->tick = mr_wheel_tick_of(now_ns);
-	/* What is overdue goes where it is looked at next. */
+	/* An overdue timer goes into the slot that is looked at next. */
 	if (tick < w->tick)
 		tick = w->tick;
 	slot = tick % MR_WHEEL_SLOTS;
@@ -64,7 +65,8 @@ static inline bool mr_wheel_timer_is_on(const struct mr_wheel_timer *t)
 	return t->at != NULL;
 }
 
-/* Harmless where it is on no wheel. That its slot may be empty is found out by who looks there. */
+/* Does nothing for a timer that is on no wheel. A slot that becomes empty is cleared by the next
+ * look at it. */
 static inline void mr_wheel_remove(struct mr_wheel *w, struct mr_wheel_timer *t)
 {
 	if (t->at == NULL)
@@ -76,9 +78,10 @@ static inline void mr_wheel_remove(struct mr_wheel *w, struct mr_wheel_timer *t)
 	w->count--;
 }
 
-/* Takes one that is due off the wheel; NULL: there is none. */
+/* Removes and returns one timer that is due; NULL: there is none. */
 struct mr_wheel_timer *mr_wheel_expired(struct mr_wheel *w, uint64_t now_ns);
-/* When to look again: not later than the first is due, or UINT64_MAX. */
+/* Returns when to call expired again, at the latest when the first timer is due; UINT64_MAX: no
+ * timers. */
 uint64_t mr_wheel_due_ns(struct mr_wheel *w);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* transport: a way to the bus: shared memory (transport/shm) or UDP (transport/udp). Both end in the same two
- * rings of bytes, so no function here is called for each message.
+/* transport: a way to the bus: shared memory (transport/shm) or UDP (transport/udp). Both end in
+ * the same two rings of bytes, so no function here is called for each message.
  *
  * Errors    0 or -errno.
  */
@@ -21,19 +21,21 @@ struct mr_transport {
 	void (*attach_end)(struct mr_client *c);
 	/* Wakes the reader of the up ring, which sleeps, after the tail was published. */
 	void (*wake)(struct mr_client *c);
-	/* Fills an empty down ring with what has arrived. True: the ring is not empty. NULL: the bus writes into
-	 * the ring itself. */
+	/* Fills an empty down ring with what has arrived. True: the ring is not empty. NULL: the
+	 * bus writes into the ring itself. */
 	bool (*fill)(struct mr_client *c);
 	/* Asks for a wake-up. False: something has arrived. */
 	bool (*arm)(struct mr_client *c);
-	/* Returns the descriptors to sleep on. The first one carries messages; the rest needs housekeeping. */
+	/* Returns the descriptors to sleep on. The first one carries messages; the rest needs
+	 * housekeeping. */
 	unsigned (*sleep_on)(const struct mr_client *c, struct pollfd fds[2]);
 	/* Sleeps for at most a millisecond, until the up ring has room. */
 	void (*room_sleep)(struct mr_client *c);
-	/* Receives what makes room, while a call waits for room or for the bus to read all and hands out nothing.
-	 * NULL: the bus makes room by itself. */
+	/* Receives what makes room, while a call waits for room or for the bus to read all and
+	 * hands out nothing. NULL: the bus makes room by itself. */
 	void (*press)(struct mr_client *c);
-	/* Sends acknowledgements that are due, when everything received was handed out. NULL: there are none. */
+	/* Sends acknowledgements that are due, when everything received was handed out. NULL: there
+	 * are none. */
 	void (*flush_acks)(struct mr_client *c);
 	/* Checks whether the bus is still there; sets eof. Makes a system call. */
 	void (*look)(struct mr_client *c);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wait: the calls that process, and how they wait: they look, spin for a while, then sleep on the
- * bell or the socket. With mr_fd the caller's event loop sleeps instead, on an epoll set of what there
- * is to sleep on, the attach socket and a timer; the timer also stands for "there is more to do". */
+/* With mr_fd the caller's event loop sleeps on an epoll set: the doorbell or the socket, the attach
+ * socket, and a timer. The timer also stands for "there is more to do". */
 #include "client/core/wait.h"
 
 #include <poll.h>
@@ -18,8 +17,8 @@
 #define SPIN_LOOKS   64u
 #define HOUSEKEEP_NS 10000000ull
 
-/* The cheap clock is a few milliseconds late, which time-outs may be when nobody sleeps. An event
- * loop that was woken by a timer must see that it is due. */
+/* The coarse clock is a few milliseconds late. Time-outs may be late when nobody sleeps; an event
+ * loop that a timer woke must see that it is due. */
 uint64_t mr_housekeep_now_ns(const struct mr_client *c)
 {
 	return c->epoll_fd >= 0 ? mr_now_ns() : mr_clock_ns(CLOCK_MONOTONIC_COARSE);
@@ -72,7 +71,7 @@ static int sleep_until(struct mr_client *c, uint64_t now_ns, uint64_t until_ns)
 		mr_bytes_wake(&c->down);
 	if (n < 0)
 		return errno == EINTR ? -EINTR : 0;
-	/* Anything but what messages come by is for housekeeping. */
+	/* A time-out, or any descriptor but the one that carries messages, needs housekeeping. */
 	if (n == 0 || c->state == MR_STATE_LOST || fds[1].revents != 0)
 		c->housekeep_ns = 0;
 	return 0;
@@ -118,7 +117,7 @@ int mr_pause(struct mr_client *c, struct mr_wait_limit *w)
 	if (now >= w->deadline_ns)
 		return -ETIMEDOUT;
 	if (c->state != MR_STATE_LOST && now < w->spin_ns) {
-		/* With so few processors the bus may want this one. */
+		/* With so few processors the bus may need this one. */
 		if (c->few_cpus && ++w->rounds % 4 == 0)
 			sched_yield();
 		return 0;
@@ -183,7 +182,7 @@ void mr_timer_by(struct mr_client *c, uint64_t due_ns)
 		timer_set(c, due_ns);
 }
 
-/* Leaves the event loop's descriptor readable if there is more to do, else asks for the bell. */
+/* Makes the event loop's descriptor readable if there is more to do; else asks for the doorbell. */
 static void settle(struct mr_client *c)
 {
 	uint64_t due;
@@ -197,7 +196,7 @@ static void settle(struct mr_client *c)
 	due = idle ? mr_parts_due_ns(c) : 1;
 	if (due == c->timer_ns || (due == MR_NEVER_NS && c->timer_ns == 0))
 		return;
-	/* A timer that is early costs one look; one that has gone off must be set anew. */
+	/* A timer that is early costs one look; one that has expired must be set again. */
 	if (due > c->timer_ns && c->timer_ns != 0 && c->timer_ns > mr_now_ns())
 		return;
 	if (due == MR_NEVER_NS)

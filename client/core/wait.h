@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wait: how calls wait: they look into the ring, spin for a while, then sleep on the doorbell or the socket. With
- * mr_fd the caller's event loop sleeps instead.
+/* wait: how calls wait: they look into the ring, spin for a while, then sleep on the doorbell or
+ * the socket. With mr_fd the caller's event loop sleeps instead.
  *
  * Threads   The client's.
  * Units     Nanoseconds of CLOCK_MONOTONIC, but for timeout_ms.
@@ -28,7 +28,8 @@ int mr_await(struct mr_client *c, const bool *done, struct mr_wait_limit *w);
 int mr_pause(struct mr_client *c, struct mr_wait_limit *w);
 /* Gives the bytes read back to the bus. Does nothing within callbacks. */
 void mr_release_read(struct mr_client *c);
-/* Opens each call that reads the ring. -EBUSY while a claim is open and, unless `nested`, within a callback. */
+/* Opens each call that reads the ring. -EBUSY while a claim is open and, unless `nested`, within a
+ * callback. */
 int mr_begin(struct mr_client *c, bool nested);
 /* Closes it: sends and releases what was gathered. */
 void mr_end(struct mr_client *c);
@@ -48,7 +49,7 @@ void mr_nudge(struct mr_client *c);
 void mr_timer_by(struct mr_client *c, uint64_t due_ns);
 /* Adds a descriptor to the epoll set of mr_fd, if there is one, or removes it. */
 void mr_wait_watch(struct mr_client *c, int fd);
-/* Needed before each close: the bus has the same open file, which would stay in the set. */
+/* Must precede each close: the bus has the same open file, which would stay in the epoll set. */
 void mr_wait_unwatch(struct mr_client *c, int fd);
 
 #endif

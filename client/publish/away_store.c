@@ -7,10 +7,10 @@
 #include "client/core/error.h"
 #include "client/core/ring_out.h"
 
-/* A publish of the time when the bus is away. */
+/* A publish that was made while the bus was away. */
 struct mr_away_publish {
 	struct mr_away_publish *next;
-	size_t bytes; /* of all */
+	size_t bytes; /* size of the whole allocation */
 	struct mr_message_parts parts;
 	char data[];
 };
@@ -28,7 +28,7 @@ static void drop_oldest(struct mr_client *c)
 	mr_state_refuse(c, c->refuse);
 }
 
-/* False: no room, and none is made. */
+/* False: no room, and the options forbid dropping the oldest. */
 static bool make_room(struct mr_client *c, size_t bytes)
 {
 	if (bytes > c->options.away_bytes_max)
@@ -78,7 +78,7 @@ int mr_away_store_keep(struct mr_client *c, const struct mr_message_parts *p)
 	return 0;
 }
 
-/* Room that is enough to begin with it. */
+/* Returns the room that is enough to begin with the message. */
 static uint32_t room_bytes(const struct mr_client *c, const struct mr_message_parts *p)
 {
 	size_t body_bytes = p->header_bytes + p->payload_bytes;
@@ -109,7 +109,7 @@ int mr_away_store_send(struct mr_client *c, uint64_t deadline_ns)
 		if (error == -EAGAIN || error == -ETIMEDOUT || error == -ENOTCONN ||
 			error == -EBUSY)
 			return error;
-		/* It is too large for this bus. */
+		/* An error here means that it is too large for this bus. */
 		c->lost += error != 0;
 		drop_oldest(c);
 	}
@@ -129,7 +129,7 @@ void mr_away_store_clear(struct mr_client *c)
 		drop_oldest(c);
 }
 
-/* A message that is in pieces counts with its last one. */
+/* True for a best-effort publish. A message in fragments counts with its last fragment. */
 static bool counts(const struct mr_message_view *m)
 {
 	const struct mrf_message_fragment *f = &m->extra.fragment;
@@ -151,7 +151,7 @@ static void count_lost(struct mr_client *c)
 		struct mr_message_view m = {.header = mr_message_header_load(record)};
 		uint64_t stride = mr_message_stride(m.header.bytes);
 
-		/* The bus may write there. */
+		/* Stops here: the bus can write there too. */
 		if (!mr_message_fits(&m.header, left) || stride > left)
 			return;
 		if (mr_message_parse(record, m.header, &m))

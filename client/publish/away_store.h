@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* away_store: best-effort publishes made while the bus is away, kept until the next connection.
  *
- *   publish ──▶ mr_publish_ready ── up ────────────────────────▶ ring
+ *   publish ──▶ mr_publish_ready ── up ──────────────────▶ ring
  *                  │ away
- *                  └── mr_away_store_keep ──▶ list ── up again ──▶ mr_away_store_send ──▶ ring
+ *                  └── _keep ──▶ list ── up again ── _send ──▶ ring
  *
  * Owns      The client owns the copies, up to options.away_bytes_max.
  * Threads   The client's.
@@ -15,10 +15,11 @@
 
 /* Keeps a copy of a publish. -ENOTCONN: no room, or the options say no; -EINVAL, -EMSGSIZE. */
 int mr_away_store_keep(struct mr_client *c, const struct mr_message_parts *p);
-/* Publishes what was kept; the connection is up. Waits for room until deadline_ns; 0: does not wait. 0: all is
- * published. -EAGAIN, -ETIMEDOUT: the rest is still kept; -ENOTCONN. */
+/* Publishes what was kept; the connection is up. Waits for room until deadline_ns; 0: does not
+ * wait. 0: all is published. -EAGAIN, -ETIMEDOUT: the rest is still kept; -ENOTCONN. */
 int mr_away_store_send(struct mr_client *c, uint64_t deadline_ns);
-/* Comes before a best-effort publish: as mr_away_check, then mr_away_store_send, which waits if `wait`. */
+/* Comes before a best-effort publish: as mr_away_check, then mr_away_store_send, which waits if
+ * `wait`. */
 int mr_away_store_first(struct mr_client *c, bool wait);
 void mr_away_store_clear(struct mr_client *c);
 

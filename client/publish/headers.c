@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* headers: writes, checks and reads header blocks of the NATS/1.0 form (NATS ADR-4). docs/protocol.md has the
- * grammar: what is sent keeps to it, and what is read need not. */
+/* headers: writes, checks and reads header blocks of the NATS/1.0 form (NATS ADR-4). Blocks that
+ * are sent keep to the grammar of docs/protocol.md; blocks that are read need not. */
 #include <string.h>
 #include <strings.h>
 
@@ -37,7 +37,7 @@ int mr_headers_add(struct mr_headers *h, const char *name, const char *value)
 {
 	size_t name_bytes = strlen(name);
 	size_t value_bytes = strlen(value);
-	/* The empty line at the end is written over by each addition. */
+	/* Each addition overwrites the empty line at the end. */
 	size_t at = h->bytes == 0 ? FIRST_BYTES : h->bytes - 2;
 	size_t end = at + name_bytes + 2 + value_bytes + 2 + 2;
 	char *p;
@@ -56,8 +56,8 @@ int mr_headers_add(struct mr_headers *h, const char *name, const char *value)
 	return 0;
 }
 
-/* Length of the line at the start of `text`, without its CR LF. SIZE_MAX: it does not end, or has CR, LF or NUL
- * within. */
+/* Returns the length of the first line of `text`, without CR LF. SIZE_MAX: it does not end, or
+ * contains CR, LF or NUL. */
 static size_t line_bytes(const char *text, size_t bytes)
 {
 	const char *end = memchr(text, '\r', bytes);
@@ -98,7 +98,7 @@ const char *mr_headers_fault(const char *block, size_t block_bytes)
 	return "no empty line at the end";
 }
 
-/* Where the line that starts at `at` ends, before its CR LF; `bytes` if it does not. */
+/* Returns the end of the line that starts at `at`, before its CR LF; `bytes` if it does not end. */
 static size_t line_end(const char *block, size_t bytes, size_t at)
 {
 	const char *p = block + at;
@@ -121,7 +121,7 @@ static void trim(const char **text, size_t *bytes)
 		(*bytes)--;
 }
 
-/* The first line may carry a status behind the version: "NATS/1.0 503". */
+/* Skips the first line, which may carry a status behind the version: "NATS/1.0 503". */
 static size_t after_first_line(const char *block, size_t bytes)
 {
 	size_t end = line_end(block, bytes, 0);
@@ -132,7 +132,7 @@ static size_t after_first_line(const char *block, size_t bytes)
 	return end + 2;
 }
 
-/* False: the line is none of a header, and is passed over. */
+/* False: the line is not a header, and is skipped. */
 static bool header_take(const char *line, size_t bytes, struct mr_header *out)
 {
 	const char *colon = memchr(line, ':', bytes);

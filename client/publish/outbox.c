@@ -7,7 +7,7 @@
 #include "client/core/ring_out.h"
 #include "client/core/wait.h"
 
-#define RUN_BYTES_MAX (16u << 10) /* of messages in the ring that are one entry */
+#define RUN_BYTES_MAX (16u << 10) /* largest run of messages in the ring that share an entry */
 
 int mr_outbox_init(struct mr_outbox *o, struct mr_client *c, uint32_t window)
 {
@@ -40,7 +40,7 @@ void mr_outbox_fini(struct mr_outbox *o)
 
 /* Sending. */
 
-/* A copy into the ring, under today's numbers. */
+/* Copies a record into the ring, with the numbers of this session. */
 static void copy_out(struct mr_outbox *o, uint8_t *to, const uint8_t *from, uint32_t bytes)
 {
 	struct mrf_message_header h = mr_message_header_load(from);
@@ -60,7 +60,7 @@ static void copy_out(struct mr_outbox *o, uint8_t *to, const uint8_t *from, uint
 	memcpy(to + at, &f, sizeof(f));
 }
 
-/* Goes on with the one that is being written. False: no room now. */
+/* Continues the entry that is being written. False: no room now. */
 static bool write_on(struct mr_outbox *o)
 {
 	struct mr_outbox_entry *k = mr_outbox_entry_at(o, o->writing_at);
@@ -115,7 +115,7 @@ static bool retransmit(struct mr_outbox *o, uint64_t now_ns)
 	return true;
 }
 
-/* True: everything is sent that may be now. */
+/* True: all that may be sent now was sent. */
 static bool send_all(struct mr_outbox *o, uint64_t now_ns)
 {
 	if (o->writing && !write_on(o))
@@ -163,7 +163,7 @@ static uint64_t due_ns(const struct mr_client *c)
 	if (!c->outboxes_busy || c->refuse != 0)
 		return due;
 	for (const struct mr_outbox *o = c->outboxes; o != NULL; o = o->next) {
-		/* What waits for room is looked after soon. */
+		/* Messages that wait for room are tried again soon. */
 		if (o->target != 0 && (o->writing || o->unsent != o->tail))
 			due = mr_now_ns() + MR_NS_PER_MS;
 		if (o->retry_ns != 0 && o->retry_ns < due)
@@ -182,7 +182,7 @@ static void write_outgoing(struct mr_outbox *o, const struct mr_outgoing *l, uin
 	}
 }
 
-/* The next one, with memory for so many bytes; NULL: *error says why. */
+/* Returns the next entry, with memory for `bytes`; NULL: *error says why. */
 static inline struct mr_outbox_entry *entry_next(struct mr_outbox *o, uint32_t bytes, int *error)
 {
 	struct mr_outbox_entry *k = mr_outbox_entry_at(o, o->tail);
@@ -191,7 +191,7 @@ static inline struct mr_outbox_entry *entry_next(struct mr_outbox *o, uint32_t b
 		*error = mr_fail(o->client, -EAGAIN, "too much is not accepted yet");
 		return NULL;
 	}
-	/* There may be more of them now. */
+	/* The table may have moved when it grew. */
 	k = mr_outbox_entry_at(o, o->tail);
 	if (mr_unlikely(!mr_outbox_store_take_memory(o, k, bytes))) {
 		*error = mr_fail(o->client, -EAGAIN, "too many bytes are not accepted yet");
@@ -204,7 +204,7 @@ static inline struct mr_outbox_entry *entry_next(struct mr_outbox *o, uint32_t b
 	return k;
 }
 
-/* True: it goes next, and may go now. */
+/* True: this entry is the next to be sent, and may be sent now. */
 static inline bool entry_added(struct mr_outbox *o, const struct mr_outbox_entry *k)
 {
 	o->id_offset = k->id - o->tail;
@@ -308,7 +308,7 @@ void mr_outbox_placed(struct mr_outbox *o, uint32_t count, uint32_t bytes)
 	o->unsent = ++o->tail;
 }
 
-/* Everything that is open goes out anew. */
+/* Marks all open messages as unsent. */
 static void rewind_all(struct mr_outbox *o)
 {
 	o->writing = false;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* outbox: what was promised, until the bus has it in charge: of a queue when it says so, of subjects when it has
- * taken it from the ring. In a new session everything that is still here is sent again. Private to the library.
+/* outbox: promised messages until the bus has accepted them. A queue accepts a message by an
+ * answer; subjects accept it when the bus has taken it from the ring. In a new session all messages
+ * that are still here are sent again. Private to the library.
  *
- *   outbox.c       adding and sending
- *   outcome.c      what the bus says of it
- *   kept.c         what is kept of each, and where
- *   recut.c        what was kept for larger frames
+ *   outbox.c             adding and sending
+ *   outbox_ack.c         the bus's answers
+ *   outbox_store.c       entries and their memory
+ *   outbox_refragment.c  messages that were kept for larger frames
  *
- * What goes to a queue is kept as a copy, as the bus answers long after it has taken it from the ring. What goes to
- * subjects stands in the ring until it is taken: nothing of it is copied but when the session is lost, and then
- * out of the ring that was. Messages of such that follow each other are one entry.
+ * A message to a queue is kept as a copy, as the answer arrives long after the bus has taken it
+ * from the ring. A message to subjects stands in the ring until it is taken. It is copied only when
+ * the session is lost, out of the ring of that session. Consecutive messages of this kind share an
+ * entry.
  *
  * Owns      An outbox owns its copies.
  * Threads   The client's.
@@ -23,12 +25,12 @@
 enum mr_outbox_entry_state {
 	MR_ENTRY_UNSENT,
 	MR_ENTRY_SENT,
-	MR_ENTRY_RETRANSMIT, /* refused for now: sent again when it is time */
+	MR_ENTRY_RETRANSMIT, /* refused for now; sent again at retry_ns */
 	MR_ENTRY_DONE,
 };
 
 enum mr_outbox_entry_place {
-	MR_ENTRY_MEMORY, /* the outbox's */
+	MR_ENTRY_MEMORY, /* the outbox's memory */
 	MR_ENTRY_LARGE,  /* memory of its own */
 	MR_ENTRY_RING,   /* the ring of this session */
 };
@@ -36,7 +38,7 @@ enum mr_outbox_entry_place {
 struct mr_outbox_entry {
 	uint64_t id;
 	uint64_t publisher;
-	uint64_t mark; /* of a publisher: taken when the ring has come so far */
+	uint64_t mark; /* by_mark: accepted when the bus has read the ring up to here */
 	union {
 		uint64_t at;    /* position in the outbox's memory, or in the ring */
 		uint8_t *large; /* its own memory */
@@ -51,32 +53,31 @@ struct mr_outbox_entry {
 struct mr_outbox {
 	struct mr_client *client;
 	struct mr_outbox *next;
-	/* Told of each outcome, once; may add to the box. */
+	/* Called once for each outcome; may add to the outbox. NULL: nobody wants it. */
 	void (*on_outcome)(struct mr_outbox *o, uint64_t id, int error);
-	/* `target` is not known: asks for it. */
+	/* Asks for `target`, which is not known. */
 	void (*find_target)(struct mr_outbox *o);
-	uint32_t target;      /* of its messages; 0: not known now, nothing is sent */
-	bool unlimited_tries; /* what the queue has no room for is sent again without end */
-	bool by_mark;         /* taken when the ring is, not when accepted */
+	uint32_t target;      /* number of the queue or alias; 0: not known now, nothing is sent */
+	bool unlimited_tries; /* the queue makes publishers wait when it is full */
+	bool by_mark;         /* accepted when taken from the ring, not by an answer */
 
 	struct mr_outbox_entry *entries; /* by position */
 	uint32_t entries_room;           /* power of two */
 	uint32_t window;                 /* messages that may be open at once */
-	uint32_t head;                   /* positions: oldest that is not done, */
-	uint32_t tail;                   /* the next, */
-	uint32_t unsent;                 /* the first never sent in this session */
-	uint32_t open;                   /* messages not done */
-	uint32_t retransmits;            /* of them, to be sent again */
-	uint64_t retry_ns;               /* when, or when to ask for the target; 0: nothing waits */
-	uint64_t id_offset;              /* of the last: id less position */
-	/* The one that is being written into the ring, which may take several turns. */
+	uint32_t head;                   /* position of the oldest entry that is not done */
+	uint32_t tail;                   /* position of the next new entry */
+	uint32_t unsent;                 /* position of the first entry not sent in this session */
+	uint32_t open;                   /* messages that are not done */
+	uint32_t retransmits;            /* entries to be retransmitted */
+	uint64_t retry_ns;  /* time of the retransmits, or of asking for the target; 0: none */
+	uint64_t id_offset; /* of the last entry: id less position */
+	/* The entry that is being written into the ring, which may take several turns. */
 	bool writing;
-	uint32_t writing_at;    /* its position */
-	uint32_t writing_bytes; /* of it that are there */
-	uint32_t
-		writing_message; /* the number of a message in pieces; others may be written between them */
-	uint32_t
-		refragment_before; /* those before this position were cut for another session's frames */
+	uint32_t writing_at;      /* its position */
+	uint32_t writing_bytes;   /* bytes of it that are written */
+	uint32_t writing_message; /* message number of its fragments */
+	/* Entries before this position were fragmented for another session's frames. */
+	uint32_t refragment_before;
 
 	uint8_t *memory;
 	uint64_t memory_bytes; /* power of two, grows */
@@ -89,37 +90,39 @@ struct mr_outbox {
 
 int mr_outbox_init(struct mr_outbox *o, struct mr_client *c, uint32_t window);
 void mr_outbox_fini(struct mr_outbox *o);
-/* Keeps a copy of a measured letter, and sends it if it can. -EAGAIN: the window or the memory is full. */
+/* Keeps a copy of a measured message, and sends it if possible. -EAGAIN: the window or the memory
+ * is full. */
 int mr_outbox_add(struct mr_outbox *o, const struct mr_outgoing *l);
-/* The same for what is a record of this connection without subject, token and header block. `h`: kind, flags
- * and today's target. */
+/* The same for a single record of this connection without subject, token and header block. `h`:
+ * kind, flags and the current target. */
 int mr_outbox_add_plain(struct mr_outbox *o, struct mrf_message_header h,
 	const struct mrf_message_origin *origin, const void *payload, uint32_t bytes);
-/* Of a publisher: how many messages, up to `count`, may be written into the ring of promises as far as that has
- * room, behind everything that was given before. */
+/* For a publisher: returns how many messages, up to `count`, may be written into the promised ring
+ * behind all earlier ones, as far as the ring has room. */
 uint32_t mr_outbox_may_place(struct mr_outbox *o, uint32_t count);
-/* So many were written at the ring's tail; they are not pushed yet. */
+/* Takes note of `count` messages at the ring's tail, which are not pushed yet. */
 void mr_outbox_placed(struct mr_outbox *o, uint32_t count, uint32_t bytes);
-/* The number of its messages is known, or not (0); `find_ns`: when to ask for it then. */
+/* Sets the target; 0: not known, `find_ns` says when to ask for it. */
 void mr_outbox_target(struct mr_outbox *o, uint32_t target, uint64_t find_ns);
-/* Of all outboxes: sends what can be; the session's end; when there is something to do again. */
+/* Sends what can be sent, of all outboxes. */
 void mr_outboxes_step(struct mr_client *c, uint64_t now_ns);
 extern const struct mr_part mr_outbox_part;
 
-/* outcome.c */
+/* outbox_ack.c */
 
-/* True if that id is open; then the answer to another of the same could not be told apart. */
+/* True if this id is open; the answer to a second message with the same id could not be told
+ * apart. */
 bool mr_outbox_has(const struct mr_outbox *o, uint64_t id);
-/* What the bus says of `count` ids from `first` on. */
+/* Handles the bus's answer for a range of ids. */
 void mr_outbox_accepted(struct mr_outbox *o, const struct mrf_accepted_range *range);
-/* Everything that is open fails. */
+/* Fails all open messages. */
 void mr_outbox_fail(struct mr_outbox *o, int error);
-/* Lets go of what the bus has taken from the ring. */
+/* Finishes the messages that the bus has taken from the ring. */
 void mr_outbox_look(struct mr_outbox *o);
-/* That entry is over: 0 or why it failed. */
+/* Finishes an entry: 0, or the reason of the failure. */
 void mr_outbox_done(struct mr_outbox *o, uint32_t position, int error);
 
-/* kept.c: private to the three. */
+/* outbox_store.c: private to the outbox's files. */
 
 static inline struct mr_outbox_entry *mr_outbox_entry_at(
 	const struct mr_outbox *o, uint32_t position)
@@ -127,7 +130,7 @@ static inline struct mr_outbox_entry *mr_outbox_entry_at(
 	return &o->entries[position & (o->entries_room - 1)];
 }
 
-/* Counts messages that are open, and that are not any more. */
+/* Counts messages that become open, or done. */
 static inline void mr_outbox_opened(struct mr_outbox *o, uint32_t count)
 {
 	o->open += count;
@@ -146,26 +149,27 @@ int mr_outbox_store_init(struct mr_outbox *o);
 void mr_outbox_store_fini(struct mr_outbox *o);
 bool mr_outbox_store_make_room(struct mr_outbox *o);
 
-/* True: there is an entry for one more, and the window has room. */
+/* True: there is a free entry, and the window has room. */
 static inline bool mr_outbox_store_has_room(struct mr_outbox *o)
 {
 	return mr_likely(o->open < o->window && o->tail - o->head < o->entries_room) ||
 	       mr_outbox_store_make_room(o);
 }
 
-/* Memory for an entry. False: there is none now. */
+/* Takes memory for an entry. False: there is none now. */
 bool mr_outbox_store_take_memory(struct mr_outbox *o, struct mr_outbox_entry *k, uint32_t bytes);
-/* Where its records are. */
+/* Returns the entry's records. */
 uint8_t *mr_outbox_store_records(const struct mr_outbox *o, const struct mr_outbox_entry *k);
-/* Frees those at the head that are done. */
+/* Frees entries at the head that are done. */
 void mr_outbox_store_advance(struct mr_outbox *o);
-/* The session is lost, and its ring will be: copies what stands there and was not taken. */
+/* The session is lost, and its ring will be: copies the messages in the ring that the bus has not
+ * taken. */
 void mr_outbox_store_salvage(struct mr_outbox *o);
 
-/* recut.c */
+/* outbox_refragment.c */
 
-/* Puts pieces in the place of records that are too large for this session. -EMSGSIZE: the bus takes none, or none
- * so large; -ENOMEM. */
+/* Fragments records that are too large for this session's frames. -EMSGSIZE: the bus takes no
+ * fragments, or no message of this size; -ENOMEM. */
 int mr_outbox_refragment(struct mr_outbox *o, struct mr_outbox_entry *k);
 
 #endif

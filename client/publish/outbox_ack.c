@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* outcome: what the bus says of what was promised to it, and what its ring says. */
+/* outbox_ack: outcomes of promised messages, from the bus's answers and from its position in the
+ * ring. */
 #include "client/core/ring_out.h"
 #include "client/core/wait.h"
 #include "client/publish/outbox.h"
@@ -7,7 +8,7 @@
 #define TRIES_MAX      10u
 #define AGAIN_NS_MIN   (10 * MR_NS_PER_MS)
 #define AGAIN_NS_MAX   (1000 * MR_NS_PER_MS)
-#define PATIENT_NS_MAX (100 * MR_NS_PER_MS) /* where a queue makes who pushes wait */
+#define PATIENT_NS_MAX (100 * MR_NS_PER_MS) /* for queues that make publishers wait */
 
 void mr_outbox_done(struct mr_outbox *o, uint32_t position, int error)
 {
@@ -26,7 +27,7 @@ void mr_outbox_done(struct mr_outbox *o, uint32_t position, int error)
 		o->on_outcome(o, id, error);
 }
 
-/* The position of an open message. False: there is none, as an answer to one that was sent twice has none. */
+/* Finds an open message. False: there is none; a message that was sent twice is answered twice. */
 static inline bool find(const struct mr_outbox *o, uint64_t id, uint32_t *position)
 {
 	uint32_t guess = (uint32_t)(id - o->id_offset);
@@ -77,7 +78,7 @@ static void later(struct mr_outbox *o, uint32_t position, int error)
 	mr_housekeep_by(o->client, o->retry_ns);
 }
 
-/* The queue went away: its number is asked for, and everything goes out anew. */
+/* The queue was removed: asks for its number again, then sends everything anew. */
 static void unknown(struct mr_outbox *o)
 {
 	if (o->target == 0)
@@ -99,7 +100,8 @@ static void outcome(struct mr_outbox *o, uint32_t position, uint32_t status)
 	}
 }
 
-/* One of which only some pieces went out may be refused by then, or be known to the queue: the others need not go. */
+/* True if an answer may be for this entry. A message of which only some fragments were sent may be
+ * refused, or known to the queue; its other fragments need not be sent. */
 static bool is_answerable(struct mr_outbox *o, uint32_t position)
 {
 	if (mr_likely(mr_outbox_entry_at(o, position)->state != MR_ENTRY_UNSENT))
@@ -110,7 +112,7 @@ static bool is_answerable(struct mr_outbox *o, uint32_t position)
 	return true;
 }
 
-/* Of `count` ids from `first` on those that stand in a row and wait for just that are done, all at once.
+/* Finishes at once those of the `count` ids from `first` on that stand in a row and are sent.
  * Returns how many. */
 static uint32_t done_row(struct mr_outbox *o, uint64_t first, uint32_t count)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* recut: records that were kept for larger frames than this session has, cut anew. What stands in pieces already is
- * put together first: all pieces of a message but the last have one size. */
+/* outbox_refragment: records that were kept for larger frames than those of this session are
+ * fragmented again. Existing fragments are reassembled first: all fragments of a message but the
+ * last have one size. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,13 +9,13 @@
 #include "client/publish/outbox.h"
 #include "client/publish/outgoing.h"
 
-/* What comes in the place of the records. */
+/* The new records of an entry. */
 struct records {
 	uint8_t *records;
 	uint32_t bytes;
 };
 
-/* Room for `bytes` more; NULL: there is no memory. */
+/* Adds room for `bytes`; NULL: no memory. */
 static uint8_t *more(struct records *out, uint64_t bytes)
 {
 	uint8_t *grown =
@@ -27,7 +28,7 @@ static uint8_t *more(struct records *out, uint64_t bytes)
 	return grown + out->bytes - bytes;
 }
 
-/* The record at `at`; false: it is none of ours. Returns its length, padded, in *stride. */
+/* Parses the record at `at` and returns its padded length in *stride. False: malformed. */
 static bool load(const uint8_t *at, uint32_t left, struct mr_message_view *m, uint32_t *stride)
 {
 	struct mrf_message_header h = mr_message_header_load(at);
@@ -47,7 +48,7 @@ static int copy(struct records *out, const uint8_t *at, uint32_t stride)
 	return 0;
 }
 
-/* A whole message, of which `m` is the first record: `headers`, and the payload behind it. */
+/* Writes a whole message whose first record is `m`. The payload follows `headers`. */
 static int write(struct mr_client *c, struct records *out, const struct mr_message_view *m,
 	const uint8_t *headers, uint32_t payload_bytes)
 {
@@ -76,8 +77,8 @@ static int write(struct mr_client *c, struct records *out, const struct mr_messa
 	return 0;
 }
 
-/* The pieces from `at` on, which are all of a message, into `whole`. Returns how many bytes of records they are; 0:
- * they are not what was kept. */
+/* Reassembles the fragments from `at` on, which are all of one message, into `whole`. Returns the
+ * bytes of their records; 0: malformed. */
 static uint32_t join(const uint8_t *at, uint32_t left, uint8_t *whole, uint32_t total)
 {
 	uint32_t came = 0, from = 0, stride;
@@ -91,7 +92,7 @@ static uint32_t join(const uint8_t *at, uint32_t left, uint8_t *whole, uint32_t 
 		body = m.header_bytes + m.payload_bytes;
 		if (m.extra.fragment.offset != came || body == 0 || body > total - came)
 			return 0;
-		/* The header block and the payload stand behind each other. */
+		/* The payload stands directly behind the header block. */
 		memcpy(whole + came, m.headers, body);
 		came += body;
 		from += stride;
@@ -115,7 +116,7 @@ static int refragment_message(struct mr_client *c, struct records *out,
 	return error;
 }
 
-/* The message at `at`, whose records are *stride bytes. */
+/* Handles the message at `at`; its records take *stride bytes. */
 static int refragment_one(struct mr_client *c, struct records *out, const uint8_t *at,
 	uint32_t left, uint32_t *stride)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kept: the entries of an outbox, in the order in which they were given, and their memory: a ring that grows as it
- * must, so that a steady flow stays in the processor's cache; large ones have memory of their own. */
+/* outbox_store: the entries of an outbox in order, and their memory. The memory is a ring that
+ * grows only when it must, so that a steady flow stays in the processor's cache. Large messages
+ * have memory of their own. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@
 #define MEMORY_BYTES_MIN (16u << 10)
 #define MEMORY_BYTES_MAX (8u << 20)
 #define LARGE_BYTES      (4u << 10)
-#define LARGE_BYTES_MAX  (32u << 20) /* one may always be there */
+#define LARGE_BYTES_MAX  (32u << 20) /* a single larger message is always taken */
 
 int mr_outbox_store_init(struct mr_outbox *o)
 {
@@ -68,11 +69,11 @@ bool mr_outbox_store_make_room(struct mr_outbox *o)
 		mr_outbox_look(o);
 	if (o->open >= o->window)
 		return false;
-	/* Those done behind one that is not take places too, but not for ever. */
+	/* Entries that are done behind an open one take places too; this bounds their number. */
 	return o->tail - o->head < o->entries_room || (o->entries_room < 4 * o->window && grow(o));
 }
 
-/* Where `bytes` go in one piece: not over the end. */
+/* Returns a position where `bytes` do not wrap around. */
 static uint64_t memory_at(const struct mr_outbox *o, uint32_t bytes)
 {
 	uint64_t left = o->memory_bytes - (o->memory_tail & (o->memory_bytes - 1));
@@ -85,7 +86,7 @@ static bool memory_fits(const struct mr_outbox *o, uint32_t bytes)
 	return memory_at(o, bytes) + bytes - o->memory_head <= o->memory_bytes;
 }
 
-/* Into twice the memory, one behind the other. */
+/* Copies the entries, without gaps, into twice the memory. */
 static bool memory_grow(struct mr_outbox *o)
 {
 	uint8_t *grown = o->memory_bytes < MEMORY_BYTES_MAX ? malloc(2 * o->memory_bytes) : NULL;
@@ -160,7 +161,8 @@ void mr_outbox_store_advance(struct mr_outbox *o)
 		o->memory_head = o->memory_tail;
 }
 
-/* Length of the record at `at`, padded; 0: what stands there is none of ours. The bus could write to the ring too. */
+/* Returns the padded length of the record at `at`; 0: not a record of ours. The bus can write to
+ * the ring too. */
 static uint32_t salvaged_bytes(const uint8_t *at, uint32_t left)
 {
 	struct mrf_message_header h = mr_message_header_load(at);
@@ -171,7 +173,7 @@ static uint32_t salvaged_bytes(const uint8_t *at, uint32_t left)
 	return mr_message_stride(h.bytes);
 }
 
-/* Leaves off what was taken of a copy that starts at position `from` of the ring. */
+/* Removes the messages that the bus has taken from a copy that starts at ring position `from`. */
 static int leave_off_taken(
 	struct mr_outbox *o, struct mr_outbox_entry *k, uint64_t from, uint64_t taken)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pieces: each has the whole message's subject, token and origin, the first has the header block too. All
- * but the last have a body of one size, a multiple of 8, so that whoever puts them together knows where each
- * belongs; a fragment's offset is where its part of header block and payload starts. */
+/* Each fragment has the whole message's subject, token and origin; the first one has the header
+ * block too. All but the last have a body of one size, a multiple of 8, so that the receiver knows
+ * where each belongs. A fragment's offset is the start of its part of header block and payload. */
 #include "client/publish/outgoing.h"
 
 #include <string.h>
@@ -14,7 +14,7 @@ static size_t body_bytes(const struct mr_outgoing *l)
 	return l->parts.header_bytes + l->parts.payload_bytes;
 }
 
-/* What a record of this connection holds beside `extra_bytes`. */
+/* Returns the body that a record of this connection holds beside `extra_bytes`. */
 static size_t record_body_bytes_max(
 	const struct mr_client *c, const struct mr_outgoing *l, uint32_t extra_bytes)
 {
@@ -26,7 +26,8 @@ static size_t record_body_bytes_max(
 	return room > extra_bytes ? room - extra_bytes : 0;
 }
 
-/* As a delivery it may get an origin, and what a consumer needs to settle it. */
+/* Returns the room for the origin, and for the consumer's settlement data, that a delivery may
+ * get. */
 static uint32_t extra_bytes_max(const struct mr_outgoing *l)
 {
 	uint32_t bytes = 0;
@@ -83,7 +84,7 @@ int mr_outgoing_measure(struct mr_client *c, struct mr_outgoing *l)
 	return 0;
 }
 
-/* Of piece `index`: where its body starts in the whole, its header block and its payload. */
+/* A fragment: the start of its body in the whole message, its header block and its payload. */
 struct fragment {
 	size_t start;
 	size_t header_bytes;
@@ -212,7 +213,7 @@ int mr_outgoing_send(struct mr_client *c, struct mr_outgoing *l, bool promised, 
 		c->published += error == 0;
 		return error;
 	}
-	/* A longer message goes out as the bus makes room for it. */
+	/* A longer message is written as the bus makes room for it. */
 	if (!wait && mr_bytes_room(ring, least) < least)
 		return mr_fail(c, -EAGAIN, NULL);
 	message = ++c->fragment_message;

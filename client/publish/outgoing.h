@@ -1,48 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* outgoing: a message that is about to be written: in one record, or in pieces if it is larger than one
- * may be. Private to the library.
+/* outgoing: a message that is about to be written, as one record or, if it is too large for that,
+ * in fragments. Private to the library.
  *
  * Owns      Nothing: parts and token are the caller's.
  * Threads   The client's.
- * Errors    0, or as the public calls say.
+ * Errors    0, or the errors of the public calls.
  */
 #ifndef MILLRACE_CLIENT_PUBLISH_OUTGOING_H
 #define MILLRACE_CLIENT_PUBLISH_OUTGOING_H
 
 #include "client/publish/publish.h"
 
-/* Of the body of one piece, where frames do not make it smaller. */
+/* Largest body of a fragment, where frames do not make it smaller. */
 #define MR_FRAGMENT_BYTES_MAX (32u << 10)
 
 struct mr_outgoing {
 	enum mrf_message_kind kind;
 	uint32_t target;
 	const struct mrf_reply_token *token; /* NULL: none */
-	struct mr_message_extra extra;       /* without fragment */
+	struct mr_message_extra extra;       /* without fragment data */
 	struct mr_message_parts parts;
-	uint32_t reserve_bytes; /* that a delivery needs beside it: the subject of an alias */
+	uint32_t reserve_bytes; /* room that a delivery needs beside it: the alias's subject */
 	/* Set by mr_outgoing_measure: */
-	uint32_t fragment_bytes; /* body of all pieces but the last; 0: one record */
+	uint32_t fragment_bytes; /* body of all fragments but the last; 0: one record */
 	uint32_t fragments;
-	uint64_t bytes; /* of all records, with what pads them */
+	uint64_t bytes; /* of all padded records */
 };
 
-/* Checks the parts, and works out how they go. -EINVAL, -EMSGSIZE. */
+/* Checks the parts, and decides on fragments. -EINVAL, -EMSGSIZE. */
 int mr_outgoing_measure(struct mr_client *c, struct mr_outgoing *l);
-/* Bytes of piece `index`, without padding. */
+/* Returns the bytes of fragment `index`, without padding. */
 uint32_t mr_outgoing_fragment_bytes(const struct mr_outgoing *l, uint32_t index);
-/* Writes piece `index`, of message number `message` if there are several. */
+/* Writes fragment `index`. `message`: the message's number, if there are several fragments. */
 void mr_outgoing_write(const struct mr_client *c, const struct mr_outgoing *l, uint32_t index,
 	uint32_t message, uint8_t *to);
-/* Writes it into the ring; `promised`: into the one that loses nothing. What is in pieces waits for room, unless
+/* Writes it into the up ring, or the promised ring. A message in fragments waits for room, unless
  * `wait` is false and the ring could hold all of them at once: -EAGAIN. */
 int mr_outgoing_send(struct mr_client *c, struct mr_outgoing *l, bool promised, bool wait);
-/* True of what most are: one record of this connection, without header block and with nothing to say of it
- * that mr_outgoing_measure would find out. */
+/* True if it is one record of this connection, without header block, that needs no
+ * mr_outgoing_measure. Most messages are. */
 static inline bool mr_outgoing_is_plain(
 	const struct mr_client *c, size_t header_bytes, const void *payload, size_t bytes)
 {
-	/* What a delivery may need beside it. */
+	/* A delivery may need this beside it. */
 	size_t extra_bytes =
 		sizeof(struct mrf_message_origin) + sizeof(struct mrf_message_delivery);
 
@@ -50,10 +50,10 @@ static inline bool mr_outgoing_is_plain(
 	       bytes + (extra_bytes & c->body_subject_mask) <= c->body_bytes_max &&
 	       (payload != NULL || bytes == 0);
 }
-/* As measuring and sending a promised one that is plain, at a third of the price. */
+/* Measures and sends a plain promised message, at a third of the cost. */
 int mr_outgoing_send_plain(struct mr_client *c, enum mrf_message_kind kind, uint32_t target,
 	const struct mrf_reply_token *token, const void *payload, size_t bytes, bool wait);
-/* Measures and sends what is too large for one record, if it is not too large for the bus. */
+/* Measures and sends a message that is too large for one record. */
 int mr_outgoing_send_large(struct mr_client *c, enum mrf_message_kind kind, uint32_t target,
 	const struct mrf_reply_token *token, const struct mr_message_parts *parts,
 	uint32_t reserve_bytes, bool wait);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* promise: publishers of messages that must not be lost, and waiting until nothing can be any more. */
+/* promise: publishers of promised messages, and waiting until the bus has accepted all of them. */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +15,10 @@
 #include "client/publish/outgoing.h"
 #include "client/publish/publish.h"
 
-#define WINDOW     16384u /* less than what is remembered of a publisher */
+#define WINDOW     16384u /* less than the bus remembers of a publisher */
 #define WAIT_SPINS 64u
 
-/* FNV-1a, stirred so that the high bits depend on the last bytes too. */
+/* FNV-1a, with a final mix so that the high bits depend on the last bytes too. */
 static uint64_t hash(const char *name, uint64_t start)
 {
 	uint64_t h = 0xcbf29ce484222325u ^ start;
@@ -29,8 +29,9 @@ static uint64_t hash(const char *name, uint64_t start)
 	return h ^ h >> 32;
 }
 
-/* Who counts its messages itself is the same publisher whenever it starts. The others begin at 1, and are another
- * each time: what the last one left in a queue must not look old because of the numbers of the next. */
+/* A publisher that counts its messages itself keeps its number over restarts. Others begin at id 1
+ * and get a new number each time: messages that an earlier run left in a queue must not make the
+ * new ids look old. */
 uint64_t mr_publisher_number(struct mr_client *c, const char *name, uint64_t next_id)
 {
 	uint64_t number = 0;
@@ -57,7 +58,7 @@ static int open_box(struct mr_publisher *p, const struct mr_publisher_options *o
 	if (options->promise == MR_EXACTLY_ONCE)
 		p->number = mr_publisher_number(c, options->publisher, options->next_id);
 	p->next_id = options->next_id != 0 ? options->next_id : 1;
-	/* What is not numbered is promised by a flag alone. */
+	/* A message without number is promised by a flag alone. */
 	p->header.flags = p->number != 0 ? MRF_MESSAGE_FLAG_ORIGIN : MRF_MESSAGE_FLAG_HIGH;
 	p->head_bytes += mr_message_extra_bytes(p->header.flags);
 	return 0;
@@ -85,7 +86,7 @@ uint8_t *mr_promise_place(struct mr_publisher *p, uint32_t bytes)
 	return mr_ring_promised_room(p->client, bytes);
 }
 
-/* What is one record stands in the ring alone; of what goes in pieces a copy is kept. */
+/* A single record stands in the ring only; a message in fragments is kept as a copy. */
 static int send_outgoing(struct mr_publisher *p, const struct mr_outgoing *l)
 {
 	struct mr_client *c = p->client;
@@ -154,7 +155,8 @@ static void look_all(struct mr_client *c)
 	}
 }
 
-/* The bus does not ring when it has taken something from the ring: sleeps are short. */
+/* Sleeps are short, as the bus does not ring the doorbell when it has taken messages from the
+ * ring. */
 static void settle_pause(struct mr_client *c, unsigned *rounds)
 {
 	mr_release_read(c);
@@ -180,7 +182,7 @@ static int settle(struct mr_client *c, uint64_t deadline_ns)
 		look_all(c);
 		if (c->settled)
 			return 0;
-		/* In a callback the session's end is dealt with later. */
+		/* Within a callback the session's end is handled later. */
 		if (c->state == MR_STATE_LOST ? c->options.no_reconnect : c->eof && c->depth > 0)
 			return mr_ring_out_refused(c);
 		if (rounds >= WAIT_SPINS && mr_now_ns() >= deadline_ns)

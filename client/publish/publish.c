@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* publish: writes messages into the up ring, waits for room, and shows the bus what is there. */
+/* publish: publishing by subject, replies, flush and drain. */
 #include "client/publish/publish.h"
 
 #include <string.h>

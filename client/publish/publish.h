@@ -39,12 +39,13 @@ int mr_publish_parts(struct mr_client *c, enum mrf_message_kind kind, uint32_t t
 
 /* promise.c */
 
-/* Returns room for one record behind everything that was given before; NULL: not now. mr_outbox_placed takes it. */
+/* Returns room for one record behind everything that was given before; NULL: not now.
+ * mr_outbox_placed takes it. */
 uint8_t *mr_promise_place(struct mr_publisher *p, uint32_t bytes);
 /* Closes the outbox of a publisher. */
 void mr_promise_close(struct mr_publisher *p);
-/* Returns the number of a publisher with this name; one that counts its messages itself has next_id != 0. NULL: a
- * random number. Never 0. */
+/* Returns the number of a publisher with this name; one that counts its messages itself has next_id
+ * != 0. NULL: a random number. Never 0. */
 uint64_t mr_publisher_number(struct mr_client *c, const char *name, uint64_t next_id);
 
 /* publisher.c */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* publisher: subjects resolved to a number once, and the fast ways to publish to them. */
+/* publisher: subjects that are resolved to a number once (an alias), and the fast ways to publish
+ * to them. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,7 @@ uint32_t mr_publisher_encode(const struct mr_publisher *p, uint8_t *to, uint32_t
 	return mr_control_request_encode(&b, MRF_CLIENT_BODY_ALIAS_REQUEST, body, to, room);
 }
 
-/* Two publishers of one subject share its alias, which is then given back once. */
+/* Returns another publisher of the same subject. They share its alias, which is released once. */
 static struct mr_publisher *twin(const struct mr_client *c, const struct mr_publisher *of)
 {
 	for (uint32_t i = 0; i < c->publishers_count; i++) {
@@ -65,8 +66,8 @@ static int list(struct mr_client *c, struct mr_publisher *p)
 	return 0;
 }
 
-/* A network may bring the release of an alias behind the request for the same one, which it would take
- * away again. */
+/* Waits until no release is under way: a network may deliver the release of an alias behind the
+ * request for the same one, and the bus would then remove it again. */
 static void await_releases(struct mr_client *c)
 {
 	struct mr_wait_limit p;
@@ -149,7 +150,7 @@ static void released(
 	c->released = --c->releases_open == 0;
 }
 
-/* Asked once and not again: were it repeated, it could take away what was acquired meanwhile. An
+/* Sends the release once: a repeated one could remove an alias that was acquired meanwhile. An
  * alias that stays behind goes with the session. */
 static void release(struct mr_client *c, uint32_t alias)
 {
@@ -210,7 +211,7 @@ static inline void header_store(uint8_t *to, uint32_t bytes, const struct mr_pub
 	memcpy(to, &h, sizeof(h));
 }
 
-/* The next one of a publisher that promises: behind its header. */
+/* Writes the next origin of a publisher that promises, behind the header. */
 static inline void origin_store(uint8_t *to, struct mr_publisher *p)
 {
 	const struct mrf_message_origin origin = {p->number, p->next_id++};
@@ -228,7 +229,7 @@ static int send_large(struct mr_publisher *p, const void *payload, size_t bytes)
 		(uint32_t)(c->body_bytes_max - p->body_bytes_max), false);
 }
 
-/* As a delivery it may have an origin, beside its subject. */
+/* Returns the largest payload: a delivery may have an origin beside its subject. */
 static inline size_t placed_bytes_max(const struct mr_publisher *p)
 {
 	size_t extra_bytes = p->head_bytes - sizeof(p->header);
@@ -236,7 +237,7 @@ static inline size_t placed_bytes_max(const struct mr_publisher *p)
 	return p->body_bytes_max > extra_bytes ? p->body_bytes_max - extra_bytes : 0;
 }
 
-/* The same into the ring of promises. */
+/* Publishes into the promised ring. */
 static int send_promised(struct mr_publisher *p, const void *payload, size_t bytes)
 {
 	struct mr_client *c = p->client;
@@ -257,8 +258,8 @@ static int send_promised(struct mr_publisher *p, const void *payload, size_t byt
 	return 0;
 }
 
-/* The bus is, or was, away: mr_publish_ready said so. 0: it was sent or kept. What is promised waits for no publish
- * that was kept. */
+/* Handles a publish after mr_publish_ready failed with `error`. 0: it was sent or kept. A promised
+ * message does not wait for publishes that were kept. */
 static int send_away(struct mr_publisher *p, const void *payload, size_t bytes, int error)
 {
 	const struct mr_message_parts parts = {
@@ -359,7 +360,7 @@ int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buff
 	return (int)i;
 }
 
-/* 0, or why nothing of that size may be written in place. */
+/* 0, or the reason why no message of that size may be written in place. */
 static int claim_check(struct mr_publisher *p, size_t bytes)
 {
 	struct mr_client *c = p->client;
@@ -372,13 +373,13 @@ static int claim_check(struct mr_publisher *p, size_t bytes)
 	return 0;
 }
 
-/* Where its messages go. */
+/* Returns the ring of its messages. */
 static inline struct mr_bytes_producer *ring_of(const struct mr_publisher *p)
 {
 	return mr_likely(p->box == NULL) ? &p->client->up : p->client->promised;
 }
 
-/* For how many records of `stride` bytes there is room, up to `count`. */
+/* Returns for how many records of `stride` bytes there is room, up to `count`. */
 static uint32_t room_for(struct mr_publisher *p, uint32_t stride, uint32_t count)
 {
 	struct mr_bytes_producer *ring = ring_of(p);
@@ -394,7 +395,7 @@ static uint32_t room_for(struct mr_publisher *p, uint32_t stride, uint32_t count
 	return mr_likely(room >= wanted) ? count : (uint32_t)(room / stride);
 }
 
-/* Opens a claim of one message, or of several that follow each other. */
+/* Opens a claim of one message, or of several consecutive ones. */
 static void claim(struct mr_publisher *p, uint8_t *at, size_t bytes, uint32_t count)
 {
 	p->claimed = at;
@@ -403,14 +404,14 @@ static void claim(struct mr_publisher *p, uint8_t *at, size_t bytes, uint32_t co
 	mr_state_refuse(p->client, -EBUSY);
 }
 
-/* The session may have ended while it was open. */
+/* The session may have ended while the claim was open. */
 static void claim_over(struct mr_publisher *p)
 {
 	p->claimed = NULL;
 	mr_state_refuse(p->client, mr_unlikely(p->client->eof) ? -ENOTCONN : 0);
 }
 
-/* The claim is over: `count` messages, `bytes` of the ring in all, are given to the bus. */
+/* Closes the claim: gives `count` messages, `bytes` of the ring in all, to the bus. */
 static void pushed(struct mr_publisher *p, uint32_t count, size_t bytes)
 {
 	struct mr_client *c = p->client;
@@ -471,7 +472,7 @@ int mr_publisher_claim_batch(
 		return error;
 	count = room_for(p, step, count < INT32_MAX ? count : INT32_MAX);
 	if (mr_unlikely(count == 0)) {
-		/* The worker makes no room for what it was not shown. */
+		/* The worker makes no room for bytes that were not published. */
 		mr_ring_out_publish_rest(p->client);
 		return 0;
 	}

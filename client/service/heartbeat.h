@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* heartbeat: heartbeats of clients that serve over shared memory; over UDP the session has its own. It counts
- * unanswered heartbeats instead of time: a program that was busy elsewhere must not take its own silence for the
- * bus's.
+/* heartbeat: heartbeats of clients that serve over shared memory; over UDP the session has its own.
+ * It counts unanswered heartbeats instead of time: a program that was busy elsewhere must not take
+ * its own silence for the bus's.
  *
  * Threads   The client's.
  */

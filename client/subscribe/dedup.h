@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dedup: deduplication of messages from publishers that promise exactly once: for each publisher a window of its
- * last ids. When there are too many publishers, the one that has been silent longest is forgotten.
+/* dedup: deduplication of messages from publishers that promise exactly once: for each publisher a
+ * window of its last ids. When there are too many publishers, the one that has been silent longest
+ * is forgotten.
  *
  * Owns      The caller owns it.
  * Threads   One at a time.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* assemble: messages that come in pieces, put together. What a piece says is checked against what the first one
- * said: pieces come in order, so what does not follow on its predecessor cannot be completed any more. */
+/* assemble: messages that come in pieces, put together. What a piece says is checked against what
+ * the first one said: pieces come in order, so what does not follow on its predecessor cannot be
+ * completed any more. */
 #include "client/subscribe/reassembly.h"
 
 #include <stdlib.h>

@@ -11,8 +11,8 @@
 
 struct mr_part;
 
-/* Takes a fragment. Returns the whole message when it was the last one missing. NULL: more fragments are to come,
- * or the message was dropped and counted. */
+/* Takes a fragment. Returns the whole message when it was the last one missing. NULL: more
+ * fragments are to come, or the message was dropped and counted. */
 struct mr_deferred *mr_reassemble(struct mr_client *c, const struct mr_message_view *m);
 void mr_reassembly_clear(struct mr_client *c);
 
