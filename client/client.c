@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* client: connecting, closing, and what a client says of itself. */
+/* client: connecting and closing, the table of parts, statistics. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,7 +151,7 @@ static void subscriptions_free(struct mr_client *c)
 
 static void client_free(struct mr_client *c)
 {
-	/* Publishers look a last time at what the rings say. */
+	/* Closing publishers look at the rings a last time. */
 	mr_publishers_sweep(c);
 	for (uint32_t i = 0; i < c->publishers_count; i++)
 		mr_publisher_free(c->publishers[i]);
@@ -180,7 +180,7 @@ static void client_free(struct mr_client *c)
 	free(c);
 }
 
-/* Milliseconds to the deadline, at least 1 and at most `max`. */
+/* Returns the milliseconds to the deadline, at least 1 and at most `max`. */
 static int slice_ms(uint64_t deadline_ns, int max)
 {
 	uint64_t now = mr_now_ns();
@@ -203,8 +203,8 @@ static int attach_once(struct mr_client *c)
 	return error;
 }
 
-/* What passes soon: a full backlog, more who attach at once than control takes, a control that is
- * being started anew. */
+/* True for errors that pass soon: a full backlog, too many clients attaching at once, a restarting
+ * control. */
 static bool transient(int error)
 {
 	return error == -EAGAIN || error == -EBUSY || error == -EPIPE || error == -ECONNRESET;
@@ -247,7 +247,7 @@ int mr_connect(const char *address, const struct mr_options *options, struct mr_
 	return 0;
 }
 
-/* For what was published and promised to reach the bus. */
+/* Waits until published and promised messages have reached the bus. */
 static void drain_at_close(struct mr_client *c)
 {
 	uint64_t end_ns = mr_now_ns() + CLOSE_DRAIN_MS * MR_NS_PER_MS;
@@ -263,7 +263,7 @@ void mr_close(struct mr_client *c)
 {
 	if (c == NULL || c->depth > 0)
 		return;
-	c->options.on_state = NULL; /* who closes wants to hear no more */
+	c->options.on_state = NULL; /* a closing client reports nothing more */
 	for (uint32_t i = 0; i < c->publishers_count; i++) {
 		if (c->publishers[i] != NULL)
 			mr_publisher_abort(c->publishers[i]);

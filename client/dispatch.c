@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* receive: takes messages out of the down ring, checks them and hands them out. */
 #include "client/dispatch.h"
 
 #include <stdlib.h>
@@ -41,7 +40,7 @@ static inline void message_fill(
 	out->reply_token[1] = m->token.correlation;
 }
 
-/* Finds whom a delivery is for. NULL: counted and to be dropped. */
+/* Finds the subscription of a delivery. NULL: counted, to be dropped. */
 static inline struct mr_subscription *deliver_to(
 	struct mr_client *c, const struct mrf_message_header *h)
 {
@@ -51,7 +50,7 @@ static inline struct mr_subscription *deliver_to(
 		s = c->subscriptions[h->target];
 	if (mr_likely(s != NULL))
 		return s;
-	/* One that was given up may still have deliveries under way. */
+	/* A closed subscription may still have deliveries under way. */
 	if (h->target != 0 && h->target < c->subscriptions_top)
 		c->unmatched++;
 	else
@@ -59,7 +58,7 @@ static inline struct mr_subscription *deliver_to(
 	return NULL;
 }
 
-/* `count` messages, more than one only to who takes many at once. */
+/* Hands out `count` messages; more than one only to a batch callback. */
 MR_ALWAYS_INLINE void hand_out(struct mr_client *c, struct mr_subscription *s,
 	const struct mr_message *first, unsigned count, size_t stride)
 {
@@ -73,9 +72,10 @@ MR_ALWAYS_INLINE void hand_out(struct mr_client *c, struct mr_subscription *s,
 	c->depth--;
 }
 
-/* A run is deliveries one behind the other whose header and sections are those of the first, bit by
- * bit: what was checked of it holds for all of them, in the same places. At most as many bytes as
- * may wait for release, so that the bus gets its room back in time. */
+/* Returns the length of a run: consecutive deliveries whose header and sections are equal to the
+ * first one's, bit by bit. Checks of the first one hold for all of them, in the same places. A run
+ * is at most as long as the bytes that may wait for release, so that the bus gets its room back in
+ * time. */
 MR_ALWAYS_INLINE unsigned run_of(
 	const uint8_t *at, const struct mr_message_view *m, size_t ready, unsigned max)
 {
@@ -97,13 +97,13 @@ MR_ALWAYS_INLINE unsigned run_of(
 		if (mr_message_load_64(next) != header_word ||
 			(sections && mr_message_load_32(next + 8) != section_word))
 			break;
-		/* What this look does not bring in by itself, for the callback. */
+		/* For the callback: the line that this look does not load. */
 		mr_prefetch(next + MR_CACHE_LINE);
 	}
 	return count;
 }
 
-/* The same message, one stride further on. */
+/* Advances to the message one stride further on. */
 static inline void message_step(struct mr_message *m, size_t stride)
 {
 	m->subject += stride;
@@ -112,9 +112,9 @@ static inline void message_step(struct mr_message *m, size_t stride)
 	m->payload = (const uint8_t *)m->payload + stride;
 }
 
-/* Hands out a run, whose first message is at the head; returns how many of it. The head moves
- * before each callback: a call within it goes on behind what was handed out. Ends when a callback
- * has changed what the rest of the run depends on. */
+/* Hands out a run whose first message is at the head, and returns how many of it. The head moves
+ * before each callback, so that a call within it goes on behind the messages handed out. Ends early
+ * when a callback has changed something on which the rest of the run depends. */
 MR_ALWAYS_INLINE unsigned hand_out_run(struct mr_client *c, struct mr_subscription *s,
 	const struct mr_message_view *m, unsigned count)
 {
@@ -137,7 +137,7 @@ MR_ALWAYS_INLINE unsigned hand_out_run(struct mr_client *c, struct mr_subscripti
 	}
 }
 
-/* Of a message for a subscription its number. */
+/* Returns the subscription number of a message; 0: it is for none. */
 static uint32_t subscription_of(const struct mrf_message_header *h)
 {
 	switch (h->kind) {
@@ -195,7 +195,7 @@ static void gap(struct mr_client *c, const struct mr_message_view *m)
 	c->depth--;
 }
 
-/* Everything but deliveries, and what is kept for later. Returns how many were handed out. */
+/* Handles any message but a delivery, now. Returns how many were handed out. */
 static unsigned other_now(struct mr_client *c, const struct mr_message_view *m)
 {
 	uint64_t received = c->received;
@@ -206,7 +206,7 @@ static unsigned other_now(struct mr_client *c, const struct mr_message_view *m)
 	case MRF_MESSAGE_KIND_STATUS: return answer(c, m);
 	case MRF_MESSAGE_KIND_PART: return mr_service_received(c, m);
 	case MRF_MESSAGE_KIND_CREDIT:
-		/* One for a caller is addressed as a reply. */
+		/* A Credit for a caller is addressed as a reply. */
 		return m->header.target != 0 ? mr_service_received(c, m) : mr_call_answered(c, m);
 	case MRF_MESSAGE_KIND_GAP: gap(c, m); return 0;
 	case MRF_MESSAGE_KIND_CONTROL:
@@ -214,7 +214,7 @@ static unsigned other_now(struct mr_client *c, const struct mr_message_view *m)
 		if (mr_control_request_answered(c, m, &consumer))
 			mr_consumer_disconnected(c, consumer);
 		return (unsigned)(c->received - received);
-	/* Who waits for room to push has some now. */
+	/* A call that waits for room to push has room now. */
 	case MRF_MESSAGE_KIND_ACCEPTED: mr_queue_accepted(c, m); return 1;
 	case MRF_MESSAGE_KIND_BEAT: mr_heartbeat_heard(&c->heartbeat); return 0;
 	case MRF_MESSAGE_KIND_RECALL: mr_renew_recalled(c, m); return 0;
@@ -222,7 +222,7 @@ static unsigned other_now(struct mr_client *c, const struct mr_message_view *m)
 	}
 }
 
-/* A Reply or Status that a call on the stack waits for. */
+/* True for a Reply or Status that a call on the stack waits for. */
 static bool is_awaited(const struct mr_client *c, const struct mr_message_view *m)
 {
 	uint64_t correlation = m->token.correlation;
@@ -231,7 +231,7 @@ static bool is_awaited(const struct mr_client *c, const struct mr_message_view *
 				       : mr_request_is_sync(c, correlation);
 }
 
-/* False: it is kept for later. Parts come behind the request that they belong to. */
+/* False: it is deferred. Parts must stay behind the request to which they belong. */
 static bool is_handled_now(const struct mr_client *c, const struct mr_message_view *m)
 {
 	const struct mr_subscription *s;
@@ -248,7 +248,7 @@ static bool is_handled_now(const struct mr_client *c, const struct mr_message_vi
 	}
 }
 
-/* A piece of a reply or of a part. */
+/* Handles a fragment of a reply or of a part. */
 static unsigned other_fragment(struct mr_client *c, const struct mr_message_view *m)
 {
 	struct mr_deferred *whole = mr_reassemble(c, m);
@@ -261,13 +261,13 @@ static unsigned other_fragment(struct mr_client *c, const struct mr_message_view
 		return 0;
 	}
 	handled = other_now(c, &whole->view);
-	/* Who waits for it reads it after this. */
+	/* A waiting call reads it after this function returns. */
 	mr_deferred_free_out(c);
 	c->deferred_out = whole;
 	return handled;
 }
 
-/* Everything but deliveries. Returns how many were handed out. */
+/* Handles any message but a delivery. Returns how many were handed out. */
 static unsigned other(struct mr_client *c, const uint8_t *at, const struct mr_message_view *m)
 {
 	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0))
@@ -278,7 +278,7 @@ static unsigned other(struct mr_client *c, const uint8_t *at, const struct mr_me
 	return 0;
 }
 
-/* False: it came before. */
+/* False: a duplicate. */
 static bool is_first(
 	struct mr_client *c, struct mr_subscription *s, const struct mr_message_view *m)
 {
@@ -286,7 +286,7 @@ static bool is_first(
 		return true;
 	if (s->dedup == NULL)
 		s->dedup = mr_dedup_new();
-	/* Without memory to tell, twice is better than never. */
+	/* Without memory to tell, a duplicate is better than a loss. */
 	if (s->dedup == NULL ||
 		mr_dedup_first(s->dedup, m->extra.origin.publisher, m->extra.origin.id))
 		return true;
@@ -316,8 +316,8 @@ static unsigned deliver_plain(struct mr_client *c, struct mr_subscription *s, co
 	return 0;
 }
 
-/* A delivery of a queue, or with an origin, or a piece of one. It has been skipped. Returns how
- * many were handed out. */
+/* Handles a delivery of a queue, one with an origin, or a fragment of one. The ring's head is
+ * behind it already. Returns how many were handed out. */
 static unsigned deliver_extra(struct mr_client *c, struct mr_subscription *s, const uint8_t *at,
 	struct mr_message_view *m)
 {
@@ -340,8 +340,8 @@ static unsigned deliver_extra(struct mr_client *c, struct mr_subscription *s, co
 	return deliver_plain(c, s, at, m, whole);
 }
 
-/* Everything but plain deliveries, whose view need not be in memory. Returns how many were handed
- * out. */
+/* Handles any message but a plain delivery; plain deliveries need no view in memory. Returns how
+ * many were handed out. */
 static unsigned serve_special(
 	struct mr_client *c, const uint8_t *at, struct mrf_message_header header)
 {
@@ -359,8 +359,8 @@ static unsigned serve_special(
 	return s != NULL ? deliver_extra(c, s, at, &m) : 0;
 }
 
-/* One record of the ring, or a run of up to `max` that is handed out. False: nothing there, or it
- * waits for mr_receive. */
+/* Handles one record of the ring, or hands out a run of up to `max`. False: the ring is empty, or
+ * the message waits for mr_receive. */
 MR_ALWAYS_INLINE bool serve_some(struct mr_client *c, bool defer, unsigned max, unsigned *handled)
 {
 	size_t ready = mr_bytes_readable(&c->down);
@@ -373,7 +373,7 @@ MR_ALWAYS_INLINE bool serve_some(struct mr_client *c, bool defer, unsigned max, 
 	at = mr_bytes_peek(&c->down);
 	m.header = mr_message_header_load(at);
 	if (mr_unlikely(ready == MR_BYTES_CORRUPT || !mr_message_fits(&m.header, ready))) {
-		/* Where the next record starts is not known any more. */
+		/* The start of the next record is unknown. */
 		c->malformed++;
 		mr_state_eof(c, nonsense);
 		return false;
@@ -390,7 +390,7 @@ MR_ALWAYS_INLINE bool serve_some(struct mr_client *c, bool defer, unsigned max, 
 	}
 	s = deliver_to(c, &m.header);
 	if (mr_unlikely(s != NULL && s->consumes)) {
-		/* Without what it is to be settled by. */
+		/* A consumer could not settle it. */
 		c->malformed++;
 		mr_bytes_skip(&c->down, m.header.bytes);
 		return true;
@@ -410,7 +410,7 @@ MR_ALWAYS_INLINE bool serve_some(struct mr_client *c, bool defer, unsigned max, 
 	return true;
 }
 
-/* The oldest message set aside. False: it waits for mr_receive. */
+/* Handles the oldest deferred message. False: it waits for mr_receive. */
 static bool serve_deferred(struct mr_client *c, unsigned *handled)
 {
 	struct mr_subscription *s = mr_subscription_find(c, c->deferred_first->subscription);
@@ -460,8 +460,8 @@ unsigned mr_dispatch_some(struct mr_client *c, unsigned max, bool defer)
 		    now_ns - c->housekeep_ns > LATE_NS;
 
 	c->blocked = false;
-	/* Nobody looked for long. What came meanwhile is read first: an answer that is there is in
-	 * time. */
+	/* Nobody looked for long. Messages that arrived meanwhile are read before time-outs are
+	 * checked, so an answer that is there counts as in time. */
 	if (late && max > LATE_MESSAGES)
 		max = LATE_MESSAGES;
 	if (now_ns >= c->housekeep_ns && !late)
@@ -474,7 +474,7 @@ unsigned mr_dispatch_some(struct mr_client *c, unsigned max, bool defer)
 		more = serve_next(c, defer, max - handled, &handled);
 	if (mr_unlikely(late) && c->housekeep_ns != 0 && now_ns >= c->housekeep_ns)
 		mr_housekeep(c, now_ns);
-	/* What the bus left behind is read first; what a waiting call was given must stay
+	/* Reads first what the bus left behind. A message that a waiting call was given must stay
 	 * mapped. */
 	if (mr_unlikely(c->eof) && !more && c->depth == 0 && !*c->until)
 		mr_session_lose(c);
@@ -490,7 +490,7 @@ void mr_dispatch_rest(struct mr_client *c)
 	while (c->down.head < end) {
 		if (serve_some(c, true, 1, &handled))
 			continue;
-		/* What waited for room in the ring. */
+		/* Makes room for messages that waited for it. */
 		mr_release_read(c);
 		if (c->transport->fill == NULL || !c->transport->fill(c))
 			return;
@@ -520,7 +520,7 @@ static bool take_blocked(struct mr_client *c, struct mr_message *out)
 	} else {
 		at = mr_bytes_peek(&c->down);
 		m.header = mr_message_header_load(at);
-		/* Looked at a moment ago; a hostile writer may have changed it since. */
+		/* It was checked a moment ago; a hostile writer may have changed it since. */
 		if (!mr_message_fits(&m.header, mr_bytes_readable(&c->down)) ||
 			!mr_message_parse(at, m.header, &m) ||
 			mr_subscription_find(c, m.header.target) == NULL)
@@ -543,7 +543,7 @@ int mr_process(struct mr_client *c, unsigned max)
 	if (max > INT32_MAX)
 		max = INT32_MAX;
 	handled = mr_dispatch_some(c, max, false);
-	/* An event loop woke up for something else than messages. */
+	/* The event loop woke up for something other than messages. */
 	if (handled == 0 && c->epoll_fd >= 0 && max > 0 && !c->blocked) {
 		c->housekeep_ns = 0;
 		handled = mr_dispatch_some(c, max, false);
@@ -554,8 +554,8 @@ int mr_process(struct mr_client *c, unsigned max)
 	return (int)handled;
 }
 
-/* What mr_wait and mr_receive have in common: waits until something was handed out, or a message
- * waits for mr_receive. */
+/* Waits until messages were handed out, or one waits for mr_receive. The common part of mr_wait and
+ * mr_receive. */
 static int wait_for_messages(struct mr_client *c, struct mr_wait_limit *p)
 {
 	bool was_lost = c->state == MR_STATE_LOST;
@@ -606,7 +606,7 @@ int mr_receive(struct mr_client *c, struct mr_message *out, int timeout_ms)
 			n = 0;
 			break;
 		}
-		/* Callbacks alone may keep this busy for longer than was asked. */
+		/* Callbacks alone may keep this busy beyond the time-out. */
 		if (n > 0 && mr_now_ns() >= p.deadline_ns)
 			n = -ETIMEDOUT;
 	} while (n >= 0);

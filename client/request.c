@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* request: requests that wait for a reply, in a table that their correlation indexes.
- *
- * A correlation is 40 random bits above 24 bits of index + 1, so that one who guesses replies hits
- * nothing. Those with a callback are also in a heap by deadline; those without wait in mr_request,
- * which minds its own. */
+/* A correlation is 40 random bits above 24 bits of index + 1, so that nobody can guess the
+ * correlation of a reply. Requests with a callback are also in a heap, by deadline; the others wait
+ * in mr_request, which has a deadline of its own. */
 #include "client/request.h"
 
 #include <stdlib.h>
@@ -200,7 +198,7 @@ const struct mr_part mr_request_part = {
 	.fail = fail_all,
 };
 
-/* Sends for the pending entry `index`, which it frees on failure. */
+/* Sends the request of entry `index`, and frees the entry on failure. */
 static int send_request(struct mr_client *c, uint32_t index, uint32_t alias,
 	const struct mr_message_parts *parts, bool wait)
 {
@@ -259,9 +257,9 @@ int mr_publisher_request(struct mr_publisher *p, const void *payload, size_t byt
 
 	if (error != 0)
 		return error;
-	alias = p->header.target; /* another after each connection */
-	/* In pieces, or not at all: what fits one is known with the subject, which an alias
-	 * hides. */
+	alias = p->header.target; /* a new one after each connection */
+	/* A request that is too large for one record, with its subject, is sent in fragments by
+	 * subject. */
 	if (bytes > p->body_bytes_max) {
 		parts.subject = p->subject;
 		parts.subject_bytes = strlen(p->subject);
@@ -308,8 +306,8 @@ int mr_request_with(struct mr_client *c, const char *subject, const char *header
 	uint32_t index;
 	int error;
 
-	/* Begins first: it lets go of what was handed out last, which would keep the client from
-	 * reconnecting. */
+	/* Begins first: mr_begin releases the message handed out last, which would keep the client
+	 * from reconnecting. */
 	error = mr_begin(c, true);
 	if (error != 0)
 		return error;

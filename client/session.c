@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* session: how a session ends, and how the next one takes its place.
+/* How sessions end, and how the next one takes its place:
  *
  *   up --bus gone--> lost --attached--> restoring --subscriptions, aliases in place--> up
  *                     ^  (10 ms, doubling to 500)        |
@@ -34,7 +34,7 @@ static void retry_later(struct mr_client *c, uint64_t now_ns)
 	c->backoff_ns = c->backoff_ns == 0 ? BACKOFF_NS_MIN : 2 * c->backoff_ns;
 	if (c->backoff_ns > BACKOFF_NS_MAX)
 		c->backoff_ns = BACKOFF_NS_MAX;
-	/* Three quarters to five quarters, so that many clients do not come at once. */
+	/* 75 to 125 % of the back-off, so that many clients do not attach at once. */
 	c->retry_ns = now_ns + c->backoff_ns * (384 + jitter) / 512;
 	mr_housekeep_by(c, c->retry_ns);
 }
@@ -85,8 +85,8 @@ static void subscription_restored(
 	restored(c, a);
 }
 
-/* A queue that is refused now, as somebody else has made it otherwise, is asked for again, and does
- * not keep the client from what else it does. */
+/* A queue may be refused now, because somebody has made it with other options. It is asked for
+ * again later, and does not keep the client from all else. */
 static const struct mr_control_answer no_error;
 
 static void consumer_restored(
@@ -136,7 +136,7 @@ static struct mr_control_request *restore_subscription(
 	return request;
 }
 
-/* Those opened since the last came in front of it. */
+/* Returns the queue opened next after `serial`: new queues are put in front of the list. */
 static struct mr_queue *next_queue(const struct mr_client *c, uint32_t serial)
 {
 	struct mr_queue *next = NULL;
@@ -146,13 +146,13 @@ static struct mr_queue *next_queue(const struct mr_client *c, uint32_t serial)
 	return next;
 }
 
-/* A call for the next thing that the new session lacks; NULL: nothing. */
+/* Returns a request for the next thing that the new session lacks; NULL: nothing. */
 static struct mr_control_request *restore_next(struct mr_client *c)
 {
 	struct mr_control_request *request = NULL;
 	struct mr_queue *q;
 
-	/* There is a free call: all were freed with the old session, and nobody else may ask
+	/* There is a free request: all were freed with the old session, and nobody else may ask
 	 * now. */
 	while (request == NULL && c->restore_subscription < c->subscriptions_top) {
 		uint32_t id = c->restore_subscription++;
@@ -178,7 +178,7 @@ static struct mr_control_request *restore_next(struct mr_client *c)
 	return request;
 }
 
-/* The text for mr_error says what the outage has cost. */
+/* Reports the connection; the text for mr_error says how many publishes the outage has cost. */
 static void tell_up(struct mr_client *c)
 {
 	uint64_t lost = c->lost - c->lost_told;

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* consumer: deliveries of queues, handed out, and settled in batches.
- *
- * Acks that the library makes by itself name the last of a row (AckUpTo), so one settlement does for a burst. They go
- * out when processing ends, and when half of the prefetch waits, so that the bus always has somebody to
- * deliver to. */
+/* The library's own acks name the last delivery of a row (AckUpTo), so one settlement does for a
+ * burst. They go out when processing ends, and when half of the prefetch waits, so that the bus
+ * always has a consumer to deliver to. */
 #include "client/queue/consumer.h"
 
 #include <stdlib.h>
@@ -24,7 +22,7 @@
 #define SLOT_MASK        (UNSETTLED_MAX - 1)
 #define NONE             UINT32_MAX
 #define AGAIN_NS         (1000 * MR_NS_PER_MS)
-#define ROW_NS           (20 * MR_NS_PER_MS) /* a row of acks is not held for longer */
+#define ROW_NS           (20 * MR_NS_PER_MS) /* longest time for which a row of acks waits */
 _Static_assert(UNSETTLED_MAX == 1u << SLOT_BITS, "a slot fits its bits");
 
 /* Settling. */
@@ -34,7 +32,7 @@ static uint32_t settle_bytes(uint32_t count)
 	return mr_message_bytes(false, 0, 0, count * (uint32_t)sizeof(struct mrf_settlement));
 }
 
-/* One message of up to MR_SETTLEMENTS_MAX. False: no room now. */
+/* Writes one message of up to MR_SETTLEMENTS_MAX settlements. False: no room now. */
 static bool flush_some(struct mr_consumer *k)
 {
 	uint32_t count = k->settlements_count;
@@ -57,19 +55,19 @@ static bool flush_some(struct mr_consumer *k)
 	return true;
 }
 
-/* Puts the gathered acks behind the settlements before them. */
+/* Puts the gathered acks behind the earlier settlements. */
 static void close_row(struct mr_consumer *k)
 {
 	if (k->acked == 0)
 		return;
 	k->acked = 0;
-	/* That it was handed out need not be said any more. */
+	/* The ack makes its Handed unnecessary. */
 	if (k->settlements_count > 0 && k->said != 0 &&
 		k->settlements[k->settlements_count - 1].tag == k->said)
 		k->settlements_count--;
 	k->said = 0;
 	k->said_again = false;
-	/* One that did not go out yet says it for this one too. */
+	/* The ack replaces an earlier one that was not sent yet. */
 	if (k->settlements_count > 0 &&
 		k->settlements[k->settlements_count - 1].verb == MRF_SETTLE_VERB_ACK_UP_TO)
 		k->settlements_count--;
@@ -129,7 +127,7 @@ static void clean(struct mr_consumer *k)
 	k->dirty = false;
 }
 
-/* Always leaves one place free, for a row. */
+/* Makes room, and always leaves one place free for a row. */
 static bool settlements_room(struct mr_consumer *k)
 {
 	uint32_t room = k->settlements_room == 0 ? MR_SETTLEMENTS_MAX : 2 * k->settlements_room;
@@ -151,7 +149,7 @@ static bool settlements_room(struct mr_consumer *k)
 void mr_consumer_settle(
 	struct mr_consumer *k, uint64_t bus_tag, enum mrf_settle_verb verb, uint32_t delay_ms)
 {
-	/* Without memory to say it, the bus finds out by its time-out. */
+	/* Without memory the bus finds out by its ack time-out. */
 	if (!settlements_room(k))
 		return;
 	close_row(k);
@@ -166,7 +164,8 @@ void mr_consumer_settle(
 		flush(k);
 }
 
-/* A slow callback must not hold back the acks before it: their time runs. */
+/* True if the row must go out now: a slow callback must not hold back earlier acks, whose time-out
+ * runs. */
 static inline bool row_is_old(struct mr_consumer *k)
 {
 	uint64_t now_ns = mr_clock_ns(CLOCK_MONOTONIC_COARSE);
@@ -194,7 +193,8 @@ static inline void ack_row(struct mr_consumer *k, uint64_t bus_tag)
 
 /* Handing out. */
 
-/* Tells the bus what the program is given next. Over UDP that of a new one waits for the next frame. */
+/* Tells the bus which delivery the program is given next. Over UDP a new delivery's Handed waits
+ * for the next frame. */
 static void say_handed(struct mr_consumer *k, uint64_t bus_tag, bool again)
 {
 	mr_consumer_settle(k, bus_tag, MRF_SETTLE_VERB_HANDED, 0);
@@ -233,7 +233,7 @@ static bool unsettled_grow(struct mr_consumer *k)
 	return true;
 }
 
-/* What to hand out as the tag; 0: there is no memory for it. */
+/* Returns the tag to hand out; 0: no memory. */
 static uint64_t unsettled_add(struct mr_consumer *k, uint64_t bus_tag)
 {
 	struct mr_unsettled *u;
@@ -293,7 +293,7 @@ static inline void delivery_fill(
 	};
 }
 
-/* A message that cannot be handed out goes back to the bus. */
+/* Gives a message that cannot be handed out back to the bus. */
 static void send_back(struct mr_consumer *k, const struct mr_message_view *m)
 {
 	k->client->missed++;
@@ -323,7 +323,7 @@ void mr_consumer_hand_out(struct mr_consumer *k, const struct mr_message_view *m
 	else
 		k->callback(c, &d, k->arg);
 	c->depth--;
-	/* The callback may have closed it, or settled the delivery. */
+	/* The callback may have closed the consumer, or settled the delivery. */
 	if (mr_unlikely(c->subscriptions[id] != &k->base))
 		return;
 	if (!k->manual && k->current == bus_tag)
@@ -339,7 +339,7 @@ static bool is_pulled(const struct mr_consumer *k)
 	return k->callback == NULL && k->hook == NULL;
 }
 
-/* More than the bus was asked for is not kept. */
+/* Appends a delivery for mr_pull. Deliveries beyond what the bus was asked for are refused. */
 static bool fifo_push(struct mr_consumer *k, struct mr_deferred *a)
 {
 	if (a == NULL || k->fifo_count > 2 * PREFETCH_MAX) {
@@ -402,7 +402,7 @@ static void pull_out(struct mr_consumer *k, const struct mr_message_view *m)
 	c->pulled = true;
 }
 
-/* For mr_pull: at once, if it waits for just that. */
+/* Hands a delivery to mr_pull at once if it waits for one of this consumer; else queues it. */
 static unsigned take_pulled(struct mr_consumer *k, const uint8_t *at,
 	const struct mr_message_view *m, struct mr_deferred *whole)
 {
@@ -525,7 +525,7 @@ int mr_consumer_new(struct mr_client *c, bool service, const char *name,
 	k->unsettled_free = NONE;
 	k->fifo_end = &k->fifo_first;
 	memcpy(k->name, name, strlen(name) + 1);
-	/* A first place for a row of acks. */
+	/* The first place is for a row of acks. */
 	if (!settlements_room(k)) {
 		free(k);
 		return mr_fail(c, -ENOMEM, NULL);
@@ -538,7 +538,7 @@ void mr_consumer_free(struct mr_consumer *k)
 {
 	struct mr_deferred *a;
 
-	/* It may have been handed deliveries while it was being closed. */
+	/* Deliveries may have been handed out while it was being closed. */
 	clean(k);
 	while ((a = fifo_pop(k)) != NULL)
 		free(a);
@@ -559,7 +559,7 @@ int mr_consumer_open(struct mr_consumer *k)
 		mr_consumer_free(k);
 		return mr_fail(c, -ENOMEM, NULL);
 	}
-	/* The first delivery may be there before the answer. */
+	/* The first delivery may arrive before the answer. */
 	c->subscriptions[k->base.id] = &k->base;
 	ask.bytes = mr_consumer_encode(k, body, sizeof(body));
 	error = mr_control_request_wait(c, &ask, &found);
@@ -589,7 +589,7 @@ int mr_consume(struct mr_client *c, const char *queue, const struct mr_consume_o
 		return error;
 	k->callback = callback;
 	k->arg = arg;
-	/* A callback may be called before this returns. */
+	/* A callback may run before this returns. */
 	*out = k;
 	error = mr_consumer_open(k);
 	if (error != 0)
@@ -641,13 +641,13 @@ static int pull_wait(struct mr_consumer *k, struct mr_wait_limit *p)
 	while (!c->pulled && error == 0) {
 		bool was_lost = c->state == MR_STATE_LOST;
 
-		/* By a callback. */
+		/* A callback has closed it. */
 		if (c->pull_from != k)
 			return mr_fail(c, -ENOENT, "the consumer was closed");
 		if (pull_kept(k))
 			continue;
 		mr_receive_some(c, MR_WAIT_MESSAGES_MAX, false);
-		/* What is for mr_receive is in the way. */
+		/* A message for mr_receive is in the way. */
 		if (!c->pulled && c->blocked)
 			mr_receive_some(c, MR_WAIT_MESSAGES_MAX, true);
 		if (c->pulled || c->pull_from != k || k->fifo_count > 0)
@@ -694,7 +694,7 @@ int mr_pull(struct mr_consumer *k, struct mr_delivery *out, int timeout_ms)
 	return error == -ETIMEDOUT || error == -EINTR ? mr_fail(c, error, NULL) : error;
 }
 
-/* Sessions that end, and the bus's own word that a consumer is no more. */
+/* Lost sessions, and consumers that the bus has closed. */
 
 static void consumer_lost(struct mr_consumer *k)
 {

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queue: queues opened by name, and pushes to them. */
 #include "client/queue/queue.h"
 
 #include <stdlib.h>
@@ -14,8 +13,8 @@
 #define WINDOW_DEFAULT 1024u
 #define FIND_NS        (1000 * MR_NS_PER_MS)
 #define REFRESH_NS     (60000 * MR_NS_PER_MS)
-/* Numbers of pushes at least once, on the wire: of this queue's handle, and a count, which is what the program
- * sees. The answer names nothing but the queue and the number. */
+/* Ids of at-least-once pushes, on the wire: the serial number of the queue's handle, and a count,
+ * which the program sees. The bus's answer names only the queue and the id. */
 #define OWN_ID       (1ull << 63)
 #define HANDLE_SHIFT 48u
 #define HANDLE_MASK  0x7fffull
@@ -66,7 +65,7 @@ struct mr_queue *mr_queue_find(const struct mr_client *c, uint32_t serial)
 	return q;
 }
 
-/* What will not be otherwise soon. */
+/* True for errors that do not pass. */
 static bool final(int code)
 {
 	return code == -EEXIST || code == -EACCES || code == -EINVAL || code == -ENOENT;
@@ -141,8 +140,8 @@ static void told(struct mr_outbox *o, uint64_t id, int error)
 	c->depth--;
 }
 
-/* Of several handles of one queue, the one that pushed this. Numbers of at least once say so themselves; of the
- * others only one has a number open at a time. */
+/* Returns the handle that pushed this message, of several handles of one queue. An at-least-once id
+ * names its handle; of the others only one has an id open at a time. */
 static struct mr_queue *pusher(const struct mr_client *c, uint32_t target, uint64_t id)
 {
 	bool own = (id & OWN_ID) != 0;
@@ -283,7 +282,7 @@ void mr_queue_free(struct mr_queue *q)
 	free(q);
 }
 
-/* Within a callback whoever called it may still be at work on the queue. */
+/* Within a callback the caller may still use the queue. */
 void mr_queue_close(struct mr_queue *q)
 {
 	if (q == NULL)
@@ -327,7 +326,7 @@ static struct mr_outgoing outgoing_of(const struct mr_queue *q, const struct mr_
 	};
 }
 
-/* The answers to two of one number could not be told apart. */
+/* True if the id is open already: the answers to both could not be told apart. */
 static bool is_open(const struct mr_queue *q, uint64_t id, bool own)
 {
 	for (const struct mr_queue *other = q->client->queues; other != NULL; other = other->next) {
@@ -405,8 +404,8 @@ static int push_promised(struct mr_queue *q, const struct mr_push *push, uint64_
 	return 0;
 }
 
-/* Nobody says when the queue was removed because it was not used: it is asked for from time to time, which is
- * use. */
+/* The bus does not say when it removed an unused queue. The queue is asked for from time to time,
+ * which counts as use. */
 static int push_best_effort(struct mr_queue *q, const struct mr_push *push)
 {
 	struct mr_outgoing l = outgoing_of(q, push);
@@ -440,7 +439,7 @@ int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
 	return push_best_effort(q, push);
 }
 
-/* What comes meanwhile is set aside, but for the bus's word of pushes. */
+/* Defers the messages that arrive meanwhile, but for the bus's answers to pushes. */
 static int wait_for_room(struct mr_client *c, struct mr_wait_limit *p)
 {
 	unsigned handled;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* renew: the time of deliveries that are held for long.
+/* renew: keeps deliveries that are held for long from timing out.
  *
  *   waits in the ring, or in a list of this library ──┐
- *   in the program's hand, which says progress  ──────┼──▶ Progress, each quarter of the bus's ack time-out
+ *   in the program's hand, which reports progress ────┼──▶ Progress, four times per ack time-out
  *   in hand of a consumer that renews by itself ──────┘
  *
- *   bus ──▶ Recall: the delivery was taken back ──▶ no ack of it counts; the program is told ──▶ Released
+ *   bus ──▶ Recall: the delivery was taken back ──▶ its ack does not count ──▶ Released
  *
- * A consumer whose deliveries the library acks needs none of it: its AckUpTo begins the time of all that it
- * has left anew. */
+ * A consumer whose deliveries the library acks needs none of this: its AckUpTo restarts the
+ * time-out of all deliveries that it still has.
+ */
 #include <stdlib.h>
 
 #include "client/core/control_request.h"
@@ -18,7 +19,7 @@
 #include "client/core/wait.h"
 #include "client/queue/consumer.h"
 
-#define PARTS   4u /* a delivery is renewed so often within its time */
+#define PARTS   4u /* renewals within a delivery's ack time-out */
 #define BUSY_NS (10 * MR_NS_PER_MS)
 
 void mr_renew_opened(struct mr_consumer *k, const struct mr_control_answer *a)
@@ -52,7 +53,7 @@ static bool is_delivery_of(const struct mr_consumer *k, const struct mr_message_
 	       ((flags & MRF_MESSAGE_FLAG_FRAGMENT) == 0 || m->extra.fragment.offset == 0);
 }
 
-/* Looks at the messages that the bus has written and nobody has read yet. It takes none. */
+/* Reports progress of messages in the ring that nobody has read yet. It takes none. */
 static void renew_ring(struct mr_consumer *k)
 {
 	struct mr_bytes_consumer *down = &k->client->down;
@@ -100,7 +101,7 @@ void mr_renew_step(struct mr_consumer *k, uint64_t now_ns)
 	if (now_ns < k->renew_ns || k->queue == 0)
 		return;
 	mr_consumer_flush(k);
-	/* The settlements before have not gone out: the ring is full. */
+	/* Earlier settlements were not sent: the ring is full. */
 	if (k->settlements_count > 0) {
 		k->renew_ns = now_ns + BUSY_NS;
 		return;
@@ -132,7 +133,7 @@ static void renew_all(struct mr_client *c, uint64_t now_ns)
 	}
 }
 
-/* The program's part. */
+/* Calls of the program. */
 
 int mr_progress(struct mr_consumer *k, uint64_t tag)
 {
@@ -183,7 +184,8 @@ static void tell(struct mr_consumer *k, uint64_t tag)
 	c->depth--;
 }
 
-/* In the program's hand. One that is told lets go of it; of one that is not, the bus hears when it settles. */
+/* Recalls a delivery in the program's hand. If the program has a recall callback, the slot is freed
+ * at once; else the bus hears of it when the program settles the delivery. */
 static bool recall_in_hand(struct mr_consumer *k, uint64_t bus_tag)
 {
 	uint32_t id = k->base.id;
@@ -232,7 +234,8 @@ void mr_renew_recalled(struct mr_client *c, const struct mr_message_view *m)
 		released(k, bus_tag);
 		return;
 	}
-	/* Settled meanwhile, where this says nothing; or pieces of it are still to come. */
+	/* It was settled meanwhile, and the bus ignores this; or some of its fragments are still to
+	 * come. */
 	c->unmatched++;
 	released(k, bus_tag);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* settle: what a program says of its deliveries, and that it leaves. */
+/* settle: a program's settlements of its deliveries, and its leave-taking when it closes. */
 #include "client/core/error.h"
 #include "client/queue/consumer.h"
 
@@ -36,8 +36,8 @@ int mr_give_back(struct mr_consumer *k, uint64_t tag)
 	return settle(k, tag, MRF_SETTLE_VERB_RETURNED, 0);
 }
 
-/* The bus's tag of the delivery that the program was given last; 0: it has none. An older one may have timed out,
- * and then its tag says nothing to the bus. */
+/* Returns the bus's tag of the delivery that the program was given last; 0: none. An older one may
+ * have timed out, and the bus would not know its tag. */
 static uint64_t in_hand(const struct mr_consumer *k)
 {
 	const struct mr_unsettled *newest = NULL;

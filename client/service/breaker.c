@@ -22,7 +22,7 @@ void mr_breaker_failure(struct mr_breaker *b, uint64_t now_ns, const struct mr_b
 {
 	if (rule->failures == UINT32_MAX)
 		return;
-	/* What was under way when it opened says nothing new. */
+	/* Attempts that were under way when it opened say nothing new. */
 	if (!mr_breaker_is_closed(b) && !b->probing)
 		return;
 	b->failures += b->failures < UINT32_MAX;

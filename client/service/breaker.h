@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* breaker: fails what would fail anyway, at once: after so many failures in a row nothing is let
- * through for a while, then one, whose outcome says how it goes on.
+/* breaker: circuit breaker: fails at once what would fail anyway. After `failures` in a row it lets
+ * nothing through for reset_ms, then one attempt, the probe, whose outcome decides.
  *
  *   closed ──failures──▶ open ──reset_ms──▶ half-open: one probe ──success──▶ closed
  *                          ▲                        └──failure──┐
  *                          └────────────────────────────────────┘
  *
- * Owns      Nothing; all zero bytes are a closed one.
+ * Owns      Nothing; all zero bytes are a closed breaker.
  * Threads   One at a time.
  * Units     Nanoseconds of a monotonic clock that the caller reads.
- * Hot path  Of a closed one: allows and success are a comparison each.
+ * Hot path  A closed breaker: allows and success are a comparison each.
  */
 #ifndef MILLRACE_CLIENT_SERVICE_BREAKER_H
 #define MILLRACE_CLIENT_SERVICE_BREAKER_H
@@ -19,13 +19,13 @@
 
 struct mr_breaker {
 	uint64_t open_until_ns; /* 0: closed */
-	uint32_t failures;      /* in a row */
-	uint32_t reset_ms;      /* of the failure that opened it */
-	uint64_t probe_ns;      /* when the last was let through */
-	bool probing;           /* the one that was let through has no outcome yet */
+	uint32_t failures;      /* consecutive */
+	uint32_t reset_ms;      /* of the rule whose failure opened it */
+	uint64_t probe_ns;      /* time of the last probe */
+	bool probing;           /* the probe has no outcome yet */
 };
 
-/* What the one whose attempt it is wants of it. */
+/* The limits of an attempt. */
 struct mr_breaker_rule {
 	uint32_t failures; /* UINT32_MAX: never opens */
 	uint32_t reset_ms;
@@ -36,12 +36,11 @@ static inline bool mr_breaker_is_closed(const struct mr_breaker *b)
 	return b->open_until_ns == 0;
 }
 
-/* A probe that has no outcome when the time that the circuit stays open has passed again makes room for another.
- * True: go on, and say how it went. *probe: this attempt is the one that decides, and must be
- * abandoned if it comes to no outcome. */
+/* True: go on, and report the outcome. *probe: this attempt is the probe, and must be abandoned if
+ * it has no outcome. A probe without outcome makes room for another one after reset_ms. */
 bool mr_breaker_allows(struct mr_breaker *b, uint64_t now_ns, bool *probe);
 void mr_breaker_failure(struct mr_breaker *b, uint64_t now_ns, const struct mr_breaker_rule *rule);
-/* The probe came to no outcome: the next one decides. */
+/* The probe had no outcome: the next one decides. */
 void mr_breaker_abandon(struct mr_breaker *b);
 
 static inline void mr_breaker_success(struct mr_breaker *b)
@@ -49,9 +48,9 @@ static inline void mr_breaker_success(struct mr_breaker *b)
 	*b = (struct mr_breaker){0};
 }
 
-/* How long to wait before attempt `attempt` (1: the first repetition): `base_ms`, doubled for each
- * up to a minute, times a half to three halves by `random`, so that many who failed together do not
- * come again together. */
+/* Returns the wait before attempt `attempt` (1: the first repetition): exponential back-off from
+ * `base_ms`, at most a minute, times 0.5 to 1.5 by `random`, so that many callers that failed
+ * together do not return together. */
 uint64_t mr_backoff_ns(uint32_t base_ms, unsigned attempt, uint32_t random);
 
 #endif

@@ -11,15 +11,15 @@
 #include "client/publish/outgoing.h"
 #include "client/publish/publish.h"
 
-#define ROOM_NS            MR_NS_PER_MS /* until the next look for room */
+#define ROOM_NS            MR_NS_PER_MS /* until the next try for room */
 #define RETRIES_DEFAULT    2u
 #define BACKOFF_MS_DEFAULT 100u
 #define FAILURES_DEFAULT   5u
 #define RESET_MS_DEFAULT   10000u
-/* Of time-outs: from so many on a few milliseconds more do not matter. */
+/* Time-outs from here on may be a few milliseconds late. */
 #define LONG_MS         1000u
 #define CHEAP_BEHIND_NS (10 * MR_NS_PER_MS)
-/* In the token of a Push of a call, above how long it waits. */
+/* A flag in the token of a call's Push, above the time-out: the call waits for a worker. */
 #define WAIT_WORKER (1ull << 32)
 
 /* Ends. */
@@ -81,7 +81,7 @@ void mr_call_finish(
 
 /* Tries. */
 
-/* Says how long the bus is to keep it for us. */
+/* Returns the token, which tells the bus how long to keep the call. */
 static struct mrf_reply_token token_of(const struct mr_call *r)
 {
 	return (struct mrf_reply_token){
@@ -134,7 +134,7 @@ static int push(struct mr_client *c, struct mr_call *r)
 	return error;
 }
 
-/* Sends it, as its stub is open; without room it looks again soon. */
+/* Sends the call; its stub has a number. Without room it tries again soon. */
 static void send(struct mr_client *c, struct mr_call *r)
 {
 	int error = push(c, r);
@@ -179,7 +179,7 @@ static void try_again(struct mr_client *c, struct mr_call *r, uint64_t now_ns)
 		try_now(c, r, now_ns);
 }
 
-/* What says that the service is in trouble, rather than the caller or the bus. */
+/* True for errors of the service, rather than of the caller or the bus. */
 static bool is_failure(int error)
 {
 	return error == -ETIMEDOUT || error == -EREMOTEIO || error == -EHOSTUNREACH ||
@@ -192,7 +192,7 @@ static void note_failure(struct mr_call *r, uint64_t now_ns)
 	r->probe = false;
 }
 
-/* A try failed: another one, if there may be; else it ends. */
+/* Handles a failed try: makes another one if allowed, else ends the call. */
 static void failed(struct mr_client *c, struct mr_call *r, int error)
 {
 	uint64_t now_ns = mr_now_ns();
@@ -201,11 +201,12 @@ static void failed(struct mr_client *c, struct mr_call *r, int error)
 
 	if (is_failure(error) && r->state != MR_CALL_OPENING)
 		note_failure(r, now_ns);
-	/* It says nothing of the service: the next try, or call, is the probe. */
+	/* The error says nothing about the service: the next try, or call, is the probe. */
 	if (r->probe)
 		mr_breaker_abandon(&r->stub->breaker);
 	r->probe = false;
-	/* Who was handed a part of one answer does not want another from its start. */
+	/* A caller that was given a part of one answer does not want another answer from its
+	 * start. */
 	if (!again || r->tries > r->retries || r->stream != NULL || r->tag != 0) {
 		mr_call_finish(c, r, NULL, error);
 		return;
@@ -246,7 +247,7 @@ void mr_call_opened(struct mr_client *c, struct mr_stub *stub, int error)
 		else if (error == -ETIMEDOUT)
 			failed(c, r, error);
 		else if (error == -EHOSTUNREACH && r->waits)
-			waits = true; /* it joined one that does not */
+			waits = true; /* it joined an opening that does not wait */
 		else
 			mr_call_finish(c, r, NULL, error);
 	}
@@ -261,7 +262,7 @@ static int keep_request(struct mr_client *c, struct mr_call *r, const struct mr_
 	uint32_t bytes = (uint32_t)(p->header_bytes + p->payload_bytes);
 	uint8_t *grown;
 
-	/* Also without a request: what the bus itself answers is kept in its place. */
+	/* Allocated for an empty request too: the bus's own answers (MMI) are stored there. */
 	if (mr_unlikely(bytes > r->room || r->room == 0)) {
 		grown = realloc(r->request, bytes > 256 ? bytes : 256);
 		if (grown == NULL)
@@ -291,13 +292,14 @@ static void set_options(struct mr_client *c, struct mr_call *r, const struct mr_
 	r->told = o->correlation != 0 ? o->correlation : r->correlation;
 }
 
-/* The time to count from. The cheap clock is some milliseconds behind, which is nothing to a long time-out. */
+/* Returns the start of the time-out. The coarse clock is some milliseconds behind, which a long
+ * time-out can bear. */
 static uint64_t start_ns(const struct mr_client *c, const struct mr_call *r)
 {
 	return r->timeout_ms >= LONG_MS ? mr_housekeep_now_ns(c) + CHEAP_BEHIND_NS : mr_now_ns();
 }
 
-/* The first try. One that finds no room is the caller's matter, unless it waits anyway. */
+/* Makes the first try. Without room it fails, unless the caller waits anyway. */
 static int first_try(struct mr_client *c, struct mr_call *r)
 {
 	uint64_t now_ns = start_ns(c, r);
@@ -375,7 +377,7 @@ int mr_call_begin(struct mr_client *c, const struct mr_call_begin *b, struct mr_
 	return 0;
 }
 
-/* What comes. */
+/* Answers. */
 
 static void message_fill(struct mr_message *out, const struct mr_message_view *m)
 {
@@ -388,8 +390,8 @@ static void message_fill(struct mr_message *out, const struct mr_message_view *m
 	};
 }
 
-/* It may have been made anew, or have another number since the worker's home restarted: asked for
- * again, once a try. */
+/* The service may have been created anew, or have another number since its home worker restarted:
+ * asks for the number again, once per try. */
 static void not_found(struct mr_client *c, struct mr_call *r)
 {
 	if (r->reopened || r->stream != NULL) {
@@ -407,14 +409,14 @@ static void not_found(struct mr_client *c, struct mr_call *r)
 
 static unsigned status(struct mr_client *c, struct mr_call *r, uint32_t code)
 {
-	/* Of a try that was given up already. */
+	/* The status is of a try that was abandoned. */
 	if (r->state != MR_CALL_SENT)
 		return 0;
 	if (code == MRF_STATUS_CODE_NOT_FOUND) {
 		not_found(c, r);
 		return 0;
 	}
-	/* That nobody is there says nothing of how well it is: the circuit stays as it is. */
+	/* The absence of workers says nothing about their health: the breaker stays as it is. */
 	if (code == MRF_STATUS_CODE_NO_RESPONDERS)
 		mr_call_finish(c, r, NULL, -EHOSTUNREACH);
 	else
@@ -426,7 +428,7 @@ static unsigned partial(struct mr_client *c, struct mr_call *r, const struct mr_
 {
 	uint64_t correlation = r->correlation;
 
-	/* The time-out is one of silence. */
+	/* The time-out is the longest silence. */
 	mr_call_set_due(c, r, mr_now_ns() + r->timeout_ms * MR_NS_PER_MS);
 	if (r->callback != NULL) {
 		c->depth++;
@@ -443,8 +445,9 @@ static unsigned reply(struct mr_client *c, struct mr_call *r, const struct mr_me
 	bool more = (m->header.flags & MRF_MESSAGE_FLAG_MORE) != 0;
 	struct mr_message message;
 
-	/* Of the worker that has it in hand the bus says so; anybody else's is made up. Two workers
-	 * may have had it, one after the other: the first to answer is the one. */
+	/* The bus marks a reply of the worker that holds the request; a reply without mark is
+	 * forged. If two workers held the request, one after the other, the first to answer is the
+	 * one. */
 	if ((m->header.flags & MRF_MESSAGE_FLAG_DELIVERY) == 0 ||
 		(r->tag != 0 && r->tag != m->extra.delivery.tag)) {
 		c->unmatched++;

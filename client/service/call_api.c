@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* call_service: calls of services, waited for or not. */
+/* call_api: mr_call and mr_call_async. */
 #include "client/core/away.h"
 #include "client/core/error.h"
 #include "client/core/ring_out.h"
@@ -60,7 +60,7 @@ static void say(struct mr_client *c, const char *service, int error)
 	case -ETIMEDOUT:
 	case -EINTR:
 	case -ENOENT: mr_fail(c, error, NULL); break;
-	default: break; /* said already */
+	default: break; /* the text is set already */
 	}
 }
 
@@ -79,7 +79,8 @@ int mr_call(struct mr_client *c, const char *service, const void *payload, size_
 	struct mr_call *r;
 	int error;
 
-	/* Begins first: it lets go of what was handed out last, which would keep the client from reconnecting. */
+	/* Begins first: mr_begin releases the message handed out last, which would keep the client
+	 * from reconnecting. */
 	error = mr_begin(c, true);
 	if (error != 0)
 		return error;

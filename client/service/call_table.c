@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of calls: places that stay where they are, in chunks, and are used again the last first. */
+/* call_table: the table of calls, in chunks that do not move. Freed places are reused last in,
+ * first out. */
 #include <stdlib.h>
 
 #include "client/core/error.h"
@@ -8,7 +9,7 @@
 
 #define INDEX_MASK   (MR_CALL_BIT - 1)
 #define SERIAL_SHIFT 24u
-/* A request's memory stays with its place if it is no larger. */
+/* A place keeps the memory of its request up to this size. */
 #define REQUEST_KEPT_BYTES 4096u
 _Static_assert(MR_CALLS_MAX <= MR_CALL_BIT, "an index fits its bits");
 

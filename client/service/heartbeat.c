@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counts beats that went unanswered instead of the time: a program that was busy elsewhere for long
- * must not take its own silence for the bus's. */
 #include "client/service/heartbeat.h"
 
 #include "client/core/ring_out.h"
@@ -45,7 +43,7 @@ static void step(struct mr_client *c, uint64_t now_ns)
 		return;
 	}
 	to = mr_ring_promised_room(c, bytes);
-	/* What fills the ring is a sign of life as well. */
+	/* The messages that fill the ring prove that the client lives. */
 	if (to == NULL)
 		return;
 	mr_message_begin(to, MRF_MESSAGE_KIND_BEAT, 0, NULL, 0, 0, 0);

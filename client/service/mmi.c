@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mmi: what the bus itself answers of its services (RFC 8). To callers it looks like any other
- * call. */
+/* mmi: questions about services that the bus answers itself (Majordomo Management Interface, ZeroMQ
+ * RFC 8). To callers they look like any other call. */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@ void mr_mmi_tell(struct mr_client *c, struct mr_call *r)
 	char text[sizeof(c->calls->mmi_text)];
 	struct mr_message reply = {.subject = "", .payload = text, .payload_bytes = r->bytes};
 
-	/* Of a call that waits it must outlive the call. */
+	/* The reply to a waiting call must outlive the call. */
 	if (r->callback == NULL)
 		reply.payload = c->calls->mmi_text;
 	memcpy((char *)reply.payload, r->request, r->bytes);
@@ -21,7 +21,7 @@ void mr_mmi_tell(struct mr_client *c, struct mr_call *r)
 	mr_call_finish(c, r, &reply, 0);
 }
 
-/* The figure that was asked for, or else the status. */
+/* Stores the answer: the figure that was asked for, else the status. */
 static void note(struct mr_call *r, const struct mr_control_answer *a)
 {
 	char text[sizeof(((struct mr_calls *)0)->mmi_text)];

@@ -13,7 +13,7 @@
 
 #define SLOT_MASK 0xffffu
 
-/* What is in hand. */
+/* Requests in hand. */
 
 static uint32_t *bucket_of(const struct mr_service *s, uint64_t bus_tag)
 {
@@ -95,7 +95,7 @@ static void forget(struct mr_service *s, struct mr_in_hand *w)
 	w->tag = 0;
 }
 
-/* The session ended, or the bus has taken everything away; or the service is there again. */
+/* The session ended, or the bus has taken all requests away, or the service is in place again. */
 static void on_change(struct mr_consumer *k)
 {
 	struct mr_service *s = k->arg;
@@ -119,7 +119,7 @@ static void on_recalled(struct mr_consumer *k, uint64_t tag)
 	w->tag = 0;
 }
 
-/* Requests that come. */
+/* Requests received. */
 
 static struct mr_in_hand *take(
 	struct mr_service *s, const struct mr_delivery *d, const struct mr_message_view *m)
@@ -157,8 +157,8 @@ static void on_delivery(
 	struct mr_in_hand *w = take(s, d, m);
 	struct mr_work work;
 
-	/* Without memory for it, another worker may have it; one that takes no streams refuses them
-	 * all. */
+	/* Without memory the request goes to another worker. A service without on_part refuses
+	 * streams. */
 	if (w == NULL) {
 		mr_consumer_settle(k, m->extra.delivery.tag, MRF_SETTLE_VERB_RETURNED, 0);
 		return;
@@ -217,7 +217,7 @@ unsigned mr_service_received(struct mr_client *c, const struct mr_message_view *
 	}
 	if (m->header.kind == MRF_MESSAGE_KIND_PART)
 		return part(s, w, m);
-	/* Who waits for room wants to be woken. */
+	/* A sender that waits for room wants to be woken. */
 	return mr_stream_credit(c, m, &w->room, &was_empty) && was_empty;
 }
 
@@ -227,7 +227,7 @@ static int not_in_hand(struct mr_service *s, uint64_t tag)
 {
 	uint64_t bus_tag;
 
-	/* Of one that was taken back: the bus hears that the worker is free again. */
+	/* If the request was recalled, this tells the bus that the worker is free again. */
 	if (tag != 0)
 		(void)mr_consumer_tag(s->consumer, tag, true, &bus_tag);
 	return mr_fail(s->client, -ENOENT, "the request is not in hand any more");
@@ -275,7 +275,7 @@ int mr_respond_with(struct mr_service *s, uint64_t tag, bool more, const char *h
 		return not_in_hand(s, tag);
 	if (more && w->room == 0)
 		return mr_fail(c, -EAGAIN, "the caller takes no more replies now");
-	/* Its caller's credit comes by the bus's tag. */
+	/* The caller's credit names the bus's tag. */
 	if (more && !w->linked)
 		link_work(s, w);
 	error = respond(s, w, more, &p);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stream: requests of many parts, and the flow of partial replies. The worker grants parts, we
- * grant partial replies; both start with a window that is known beforehand, so only what goes
- * beyond it needs a grant. */
+/* stream: requests of many parts, and flow control of partial replies. The worker grants parts, the
+ * caller grants partial replies. Both start with a known window, so only messages beyond it need a
+ * grant. */
 #include <stdlib.h>
 
 #include "client/core/error.h"
@@ -21,7 +21,7 @@ int mr_stream_grant(
 	};
 	int error = mr_outgoing_measure(c, &l);
 
-	/* The other side may be waiting for nothing else. */
+	/* Waits for room: the other side may be waiting for nothing else. */
 	return error != 0 ? error : mr_outgoing_send(c, &l, true, true);
 }
 
@@ -54,7 +54,7 @@ unsigned mr_stream_granted(struct mr_client *c, struct mr_call *r, const struct 
 	if (!mr_stream_credit(c, m, &r->credit, &was_empty))
 		return 0;
 	mr_call_set_due(c, r, mr_now_ns() + r->timeout_ms * MR_NS_PER_MS);
-	/* Who waits for room wants to be woken. */
+	/* A sender that waits for room wants to be woken. */
 	return was_empty;
 }
 

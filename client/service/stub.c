@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stub: services as their callers know them: by name, with the number that the bus has for them
- * in this session and a breaker that outlives it. None is forgotten before the client is closed: a
- * program calls few. */
+/* stub: services as their callers know them: by name, with the bus's number in this session, and a
+ * breaker that outlives the session. Stubs are kept until the client is closed: a program calls few
+ * services. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +23,7 @@ static uint32_t hash_of(const char *name)
 	return hash;
 }
 
-/* The place of the name, or an empty one. */
+/* Returns the place of the name, or an empty one. */
 static uint32_t *place_of(const struct mr_calls *s, const char *name)
 {
 	uint32_t mask = 2 * s->stubs_room - 1;
@@ -90,7 +90,7 @@ int mr_stub_find(struct mr_client *c, const char *service, struct mr_stub **out)
 	uint32_t *place;
 	int error = 0;
 
-	/* Mostly it is the one that was called before. */
+	/* Most calls are of the same service as the one before. */
 	if (mr_likely(s->stub_last != NULL && strcmp(s->stub_last->name, service) == 0)) {
 		*out = s->stub_last;
 		return 0;
@@ -141,7 +141,8 @@ void mr_stub_open(struct mr_client *c, struct mr_stub *stub, bool any)
 	if (stub->opening)
 		return;
 	request = mr_control_request_new(c, opened, NULL, stub->index);
-	/* All are taken: those who wait are told at their time-out, or by the next who opens it. */
+	/* All places are taken: waiting calls fail at their time-out, or are served by the next
+	 * opening. */
 	if (request == NULL)
 		return;
 	stub->opening = true;

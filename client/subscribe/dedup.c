@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* seen: for each publisher the window of its last ids. The least recently heard of publishers is
- * forgotten when there are too many. */
 #include "client/subscribe/dedup.h"
 
 #include <stdlib.h>
@@ -11,7 +9,7 @@
 
 struct window {
 	uint64_t publisher;
-	uint64_t used; /* turn when it was last looked at */
+	uint64_t used; /* turn of the last look at it */
 	struct mr_id_window *ids;
 };
 
@@ -85,7 +83,7 @@ bool mr_dedup_first(struct mr_dedup *s, uint64_t publisher, uint64_t id)
 {
 	struct window *w = window_of(s, publisher);
 
-	/* Without memory to tell, twice is better than never. */
+	/* Without memory to tell, a duplicate is better than a loss. */
 	if (w == NULL)
 		return true;
 	if (mr_id_window_look(w->ids, id) != MR_ID_NEW)

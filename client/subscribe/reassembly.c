@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* assemble: messages that come in pieces, put together. What a piece says is checked against what
- * the first one said: pieces come in order, so what does not follow on its predecessor cannot be
- * completed any more. */
+/* Each fragment is checked against the first one. Fragments arrive in order, so a message cannot be
+ * completed any more once a fragment does not follow its predecessor. */
 #include "client/subscribe/reassembly.h"
 
 #include <stdlib.h>
@@ -12,14 +11,14 @@
 #define REASSEMBLIES_MAX 16u
 
 struct mr_reassembly {
-	/* Of which message, for whom. */
+	/* The key: the message and its addressee. */
 	uint64_t session;
-	uint64_t to; /* tag, correlation */
+	uint64_t to; /* delivery tag or correlation */
 	uint32_t message;
 	uint32_t target;
 	uint8_t kind;
 	uint32_t total_bytes;
-	uint32_t came; /* bytes, from the start on */
+	uint32_t came; /* bytes received, from the start on */
 	struct mr_deferred *whole;
 };
 
@@ -42,7 +41,7 @@ static struct mr_reassembly *find(struct mr_client *c, const struct mr_message_v
 	return NULL;
 }
 
-/* The order is that of their coming. */
+/* Removes an entry; the others stay in their order of arrival. */
 static void take_out(struct mr_client *c, struct mr_reassembly *a)
 {
 	unsigned behind = c->reassemblies_count - (unsigned)(a - c->reassemblies) - 1;
@@ -64,7 +63,8 @@ void mr_reassembly_clear(struct mr_client *c)
 		drop(c, &c->reassemblies[0]);
 }
 
-/* What of the subject and the header block is behind the body. */
+/* Allocates the whole message. The subject stands behind the body; the header block is its first
+ * part. */
 static struct mr_deferred *whole_new(const struct mr_message_view *m)
 {
 	uint32_t total = m->extra.fragment.total_bytes;
@@ -94,7 +94,7 @@ static bool bad(struct mr_client *c)
 	return false;
 }
 
-/* Of the first piece. */
+/* Checks the first fragment. */
 static bool fits(struct mr_client *c, const struct mr_message_view *m)
 {
 	const struct mrf_message_fragment *f = &m->extra.fragment;
@@ -139,7 +139,7 @@ static void copy_in(struct mr_reassembly *a, const struct mr_message_view *m)
 	a->came += m->payload_bytes;
 }
 
-/* A piece that is not the first. */
+/* Checks a fragment that is not the first. */
 static bool follows(const struct mr_reassembly *a, const struct mr_message_view *m)
 {
 	return m->header_bytes == 0 && m->payload_bytes > 0 &&
@@ -153,7 +153,7 @@ static struct mr_reassembly *take(struct mr_client *c, const struct mr_message_v
 	struct mr_reassembly *a = find(c, m);
 
 	if (m->extra.fragment.offset == 0) {
-		/* From the start again: it was sent again. */
+		/* The message was retransmitted from its start. */
 		if (a != NULL)
 			drop(c, a);
 		if (!fits(c, m)) {
@@ -163,7 +163,7 @@ static struct mr_reassembly *take(struct mr_client *c, const struct mr_message_v
 		return begin(c, m);
 	}
 	if (a == NULL) {
-		/* Its beginning was lost, or it was dropped and counted. */
+		/* Its first fragment was lost, or the message was dropped and counted. */
 		c->unmatched++;
 		return NULL;
 	}

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* subscribe: subscriptions, and their ids, which index a table so that a delivery finds its
- * subscription with one load. */
 #include "client/subscribe/subscribe.h"
 
 #include <stdlib.h>
@@ -14,8 +12,8 @@
 #include "client/core/ring_out.h"
 #include "client/subscribe/dedup.h"
 
-/* So many other ids are given up before one is used again, so that deliveries that were under way
- * are not taken for the new subscription's. */
+/* Ids given up before one is used again, so that late deliveries are not taken for those of the new
+ * subscription. */
 #define IDS_REST 64u
 
 uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, uint32_t room)
@@ -69,7 +67,7 @@ int mr_subscription_id_take(struct mr_client *c, uint32_t *id)
 		c->subscriptions = grown;
 		c->subscriptions_room = room;
 	}
-	/* 0 is nobody's. */
+	/* No subscription has id 0. */
 	if (c->subscriptions_top == 0)
 		c->subscriptions_top = 1;
 	*id = c->subscriptions_top++;
@@ -117,13 +115,13 @@ static int enrol(struct mr_client *c, struct mr_subscription *s)
 
 	if (mr_subscription_id_take(c, &s->id) != 0)
 		return mr_fail(c, -ENOMEM, NULL);
-	/* The first delivery may be there before the answer. */
+	/* The first delivery may arrive before the answer. */
 	c->subscriptions[s->id] = s;
 	ask.bytes = mr_subscription_encode(s, body, sizeof(body));
 	error = mr_control_request_wait(c, &ask, NULL);
 	if (error == 0)
 		return 0;
-	/* The bus may know the id after a time-out: it rests for the client's life. */
+	/* After a time-out the bus may know the id: it is not used again. */
 	c->subscriptions[s->id] = NULL;
 	mr_deferred_forget(c, s->id);
 	if (error != -ETIMEDOUT)
@@ -197,7 +195,7 @@ int mr_subscription_end(struct mr_client *c, uint32_t id, uint32_t queue)
 		.body = body, .timeout_ms = -1, .late = unsubscribed_late, .object = id};
 	int error = 0;
 
-	/* Restoration is not to ask for it any more. */
+	/* Restoration must not ask for it any more. */
 	if (c->state == MR_STATE_RESTORING)
 		c->subscriptions[id] = NULL;
 	if (c->state != MR_STATE_LOST && !c->eof) {
