@@ -520,7 +520,7 @@ static bool take_blocked(struct mr_client *c, struct mr_message *out)
 	} else {
 		at = mr_bytes_peek(&c->down);
 		m.header = mr_message_header_load(at);
-		/* It was checked a moment ago; a hostile writer may have changed it since. */
+		/* A hostile writer may have changed it since it was checked, a moment ago. */
 		if (!mr_message_fits(&m.header, mr_bytes_readable(&c->down)) ||
 			!mr_message_parse(at, m.header, &m) ||
 			mr_subscription_find(c, m.header.target) == NULL)

@@ -9,7 +9,7 @@
 
 #include "client/core/state.h"
 
-/* As mr_receive_some and mr_receive_rest of core/part.h. */
+/* Implement mr_receive_some and mr_receive_rest of core/part.h. */
 unsigned mr_dispatch_some(struct mr_client *c, unsigned max, bool defer);
 void mr_dispatch_rest(struct mr_client *c);
 

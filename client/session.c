@@ -39,7 +39,7 @@ static void retry_later(struct mr_client *c, uint64_t now_ns)
 	mr_housekeep_by(c, c->retry_ns);
 }
 
-static void tell(struct mr_client *c, bool up, int error)
+static void report_state(struct mr_client *c, bool up, int error)
 {
 	if (c->told_up == up)
 		return;
@@ -60,7 +60,7 @@ void mr_session_end(struct mr_client *c)
 	c->eof = false;
 	retry_later(c, mr_now_ns());
 	mr_parts_fail(c);
-	tell(c, false, mr_failf(c, -ENOTCONN, "%s", c->lost_text));
+	report_state(c, false, mr_failf(c, -ENOTCONN, "%s", c->lost_text));
 }
 
 void mr_session_lose(struct mr_client *c)
@@ -179,7 +179,7 @@ static struct mr_control_request *restore_next(struct mr_client *c)
 }
 
 /* Reports the connection; the text for mr_error says how many publishes the outage has cost. */
-static void tell_up(struct mr_client *c)
+static void report_up(struct mr_client *c)
 {
 	uint64_t lost = c->lost - c->lost_told;
 
@@ -187,7 +187,7 @@ static void tell_up(struct mr_client *c)
 		mr_failf(c, 0, "connected again; %" PRIu64 " publishes were lost meanwhile", lost);
 	c->lost_told = c->lost;
 	if (mr_connected(c))
-		tell(c, true, 0);
+		report_state(c, true, 0);
 }
 
 static void restore(struct mr_client *c)
@@ -204,7 +204,7 @@ static void restore(struct mr_client *c)
 	c->outboxes_busy = c->promised_open > 0;
 	c->reconnects++;
 	(void)mr_away_store_send(c, 0);
-	tell_up(c);
+	report_up(c);
 }
 
 static void reattach(struct mr_client *c, uint64_t now_ns)

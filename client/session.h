@@ -11,7 +11,7 @@
 /* Takes the session down: defers what can be read, fails what is pending, reports it. Not within a
  * callback. */
 void mr_session_lose(struct mr_client *c);
-/* The same when all that can be read was deferred already. */
+/* Does the same when all that can be read was deferred already. */
 void mr_session_end(struct mr_client *c);
 /* Reconnects by steps. */
 void mr_session_step(struct mr_client *c, uint64_t now_ns);

@@ -18,7 +18,7 @@ struct mr_deferred {
 	uint32_t subscription; /* 0: not a delivery, or its subscription is closed */
 	uint32_t bytes;
 	bool whole;                  /* reassembled */
-	struct mr_message_view view; /* of a reassembled message */
+	struct mr_message_view view; /* set for a reassembled message */
 	alignas(MR_MESSAGE_ALIGN) uint8_t record[];
 };
 

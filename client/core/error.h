@@ -13,7 +13,7 @@ struct mr_client;
 
 /* Stores the error and returns `code`. `text` is constant; NULL: the text of the code. */
 int mr_fail(struct mr_client *c, int code, const char *text);
-/* The same with a text that is formatted into the client. */
+/* Formats the text into the client, then as mr_fail. */
 int mr_failf(struct mr_client *c, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Stores the text that mr_error(NULL) returns after a failed mr_connect. */

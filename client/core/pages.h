@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pages: memory for large structures of which an idle client uses little. The kernel gives it page
- * by page, when a page is first touched. */
+/* pages: memory for large structures, most of which an idle client does not use. The kernel gives
+ * it page by page, when a page is first touched. */
 #ifndef MILLRACE_CLIENT_CORE_PAGES_H
 #define MILLRACE_CLIENT_CORE_PAGES_H
 

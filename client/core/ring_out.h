@@ -50,7 +50,7 @@ static inline void mr_ring_out_publish_rest(struct mr_client *c)
 		mr_ring_out_publish(c);
 }
 
-/* The same for the promised ring. */
+/* Promised ring: */
 uint8_t *mr_ring_promised_room(struct mr_client *c, uint32_t bytes);
 uint8_t *mr_ring_promised_room_wait(
 	struct mr_client *c, uint32_t bytes, uint64_t deadline_ns, int *error);

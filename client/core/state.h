@@ -211,7 +211,7 @@ struct mr_client {
 	size_t away_bytes;
 	uint64_t away_count;
 	uint64_t lost;             /* publishes that the bus did not get */
-	uint64_t lost_told;        /* of them, those reported to on_state */
+	uint64_t lost_told;        /* number reported to on_state so far */
 	uint64_t away_wait_end_ns; /* until then calls wait for the next connection by default */
 
 	/* Time and sleep: core/wait.c. */

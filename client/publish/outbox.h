@@ -43,7 +43,7 @@ struct mr_outbox_entry {
 		uint64_t at;    /* position in the outbox's memory, or in the ring */
 		uint8_t *large; /* its own memory */
 	};
-	uint32_t bytes; /* of all its records */
+	uint32_t bytes; /* bytes of its records */
 	uint32_t count; /* messages */
 	uint8_t place;  /* enum mr_outbox_entry_place */
 	uint8_t state;  /* enum mr_outbox_entry_state */
@@ -70,7 +70,7 @@ struct mr_outbox {
 	uint32_t open;                   /* messages that are not done */
 	uint32_t retransmits;            /* entries to be retransmitted */
 	uint64_t retry_ns;  /* time of the retransmits, or of asking for the target; 0: none */
-	uint64_t id_offset; /* of the last entry: id less position */
+	uint64_t id_offset; /* id less position, of the last entry */
 	/* The entry that is being written into the ring, which may take several turns. */
 	bool writing;
 	uint32_t writing_at;      /* its position */
@@ -93,7 +93,7 @@ void mr_outbox_fini(struct mr_outbox *o);
 /* Keeps a copy of a measured message, and sends it if possible. -EAGAIN: the window or the memory
  * is full. */
 int mr_outbox_add(struct mr_outbox *o, const struct mr_outgoing *l);
-/* The same for a single record of this connection without subject, token and header block. `h`:
+/* Adds a single record of this connection without subject, token and header block. `h`:
  * kind, flags and the current target. */
 int mr_outbox_add_plain(struct mr_outbox *o, struct mrf_message_header h,
 	const struct mrf_message_origin *origin, const void *payload, uint32_t bytes);

@@ -174,7 +174,7 @@ static uint32_t salvaged_bytes(const uint8_t *at, uint32_t left)
 }
 
 /* Removes the messages that the bus has taken from a copy that starts at ring position `from`. */
-static int leave_off_taken(
+static int remove_taken(
 	struct mr_outbox *o, struct mr_outbox_entry *k, uint64_t from, uint64_t taken)
 {
 	uint32_t bytes, at, skipped = 0, count = 0, found = 0;
@@ -210,7 +210,7 @@ static int salvage_one(struct mr_outbox *o, struct mr_outbox_entry *k, uint64_t 
 	k->large = copy;
 	k->place = MR_ENTRY_LARGE;
 	o->large_bytes += k->bytes;
-	return leave_off_taken(o, k, from, taken);
+	return remove_taken(o, k, from, taken);
 }
 
 void mr_outbox_store_salvage(struct mr_outbox *o)

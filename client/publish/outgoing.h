@@ -24,7 +24,7 @@ struct mr_outgoing {
 	/* Set by mr_outgoing_measure: */
 	uint32_t fragment_bytes; /* body of all fragments but the last; 0: one record */
 	uint32_t fragments;
-	uint64_t bytes; /* of all padded records */
+	uint64_t bytes; /* bytes of all padded records */
 };
 
 /* Checks the parts, and decides on fragments. -EINVAL, -EMSGSIZE. */

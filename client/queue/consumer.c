@@ -107,7 +107,7 @@ static void flush_all(struct mr_client *c)
 	}
 }
 
-static inline void soil(struct mr_consumer *k)
+static inline void mark_dirty(struct mr_consumer *k)
 {
 	if (k->dirty)
 		return;
@@ -116,7 +116,7 @@ static inline void soil(struct mr_consumer *k)
 	k->client->dirty = k;
 }
 
-static void clean(struct mr_consumer *k)
+static void mark_clean(struct mr_consumer *k)
 {
 	struct mr_consumer **at = &k->client->dirty;
 
@@ -159,7 +159,7 @@ void mr_consumer_settle(
 		k->said = 0;
 	k->settlements[k->settlements_count++] = (struct mrf_settlement){
 		.tag = bus_tag, .delay_ms = delay_ms, .verb = (uint8_t)verb};
-	soil(k);
+	mark_dirty(k);
 	if (k->settlements_count >= k->batch)
 		flush(k);
 }
@@ -184,7 +184,7 @@ static inline void ack_row(struct mr_consumer *k, uint64_t bus_tag)
 		return;
 	}
 	k->acked_to = bus_tag;
-	soil(k);
+	mark_dirty(k);
 	if (++k->acked >= k->batch || mr_unlikely(k->said_again))
 		flush(k);
 	else if (row_is_old(k))
@@ -195,7 +195,7 @@ static inline void ack_row(struct mr_consumer *k, uint64_t bus_tag)
 
 /* Tells the bus which delivery the program is given next. Over UDP a new delivery's Handed waits
  * for the next frame. */
-static void say_handed(struct mr_consumer *k, uint64_t bus_tag, bool again)
+static void report_handed(struct mr_consumer *k, uint64_t bus_tag, bool again)
 {
 	mr_consumer_settle(k, bus_tag, MRF_SETTLE_VERB_HANDED, 0);
 	k->said = bus_tag;
@@ -206,12 +206,12 @@ static void say_handed(struct mr_consumer *k, uint64_t bus_tag, bool again)
 		mr_ring_out_publish_rest(k->client);
 }
 
-static inline void handing(struct mr_consumer *k, const struct mr_message_view *m)
+static inline void before_hand_out(struct mr_consumer *k, const struct mr_message_view *m)
 {
 	bool again = m->extra.delivery.redelivered > 0;
 
 	if (mr_unlikely(again || k->said == 0))
-		say_handed(k, m->extra.delivery.tag, again);
+		report_handed(k, m->extra.delivery.tag, again);
 }
 
 static bool unsettled_grow(struct mr_consumer *k)
@@ -316,7 +316,7 @@ void mr_consumer_hand_out(struct mr_consumer *k, const struct mr_message_view *m
 	c->received++;
 	k->current = bus_tag;
 	k->spared = m->extra.delivery.spared;
-	handing(k, m);
+	before_hand_out(k, m);
 	c->depth++;
 	if (k->hook != NULL)
 		k->hook(k, &d, m);
@@ -398,7 +398,7 @@ static void pull_out(struct mr_consumer *k, const struct mr_message_view *m)
 	c->received++;
 	k->current = bus_tag;
 	k->spared = m->extra.delivery.spared;
-	handing(k, m);
+	before_hand_out(k, m);
 	c->pulled = true;
 }
 
@@ -539,7 +539,7 @@ void mr_consumer_free(struct mr_consumer *k)
 	struct mr_deferred *a;
 
 	/* Deliveries may have been handed out while it was being closed. */
-	clean(k);
+	mark_clean(k);
 	while ((a = fifo_pop(k)) != NULL)
 		free(a);
 	free(k->settlements);
@@ -571,7 +571,7 @@ int mr_consumer_open(struct mr_consumer *k)
 	mr_deferred_forget(c, k->base.id);
 	if (error != -ETIMEDOUT)
 		mr_subscription_id_give_back(c, k->base.id);
-	clean(k);
+	mark_clean(k);
 	mr_consumer_free(k);
 	return error;
 }
@@ -608,7 +608,7 @@ int mr_consumer_close(struct mr_consumer *k)
 	if (!k->manual && k->current != 0 && is_pulled(k))
 		ack_row(k, k->current);
 	flush(k);
-	clean(k);
+	mark_clean(k);
 	if (c->pull_from == k)
 		c->pull_from = NULL;
 	error = mr_subscription_end(c, id, queue);
@@ -707,7 +707,7 @@ static void consumer_lost(struct mr_consumer *k)
 	k->said_again = false;
 	k->settlements_count = 0;
 	k->again_ns = 0;
-	clean(k);
+	mark_clean(k);
 	while ((a = fifo_pop(k)) != NULL)
 		free(a);
 	mr_deferred_forget(k->client, k->base.id);

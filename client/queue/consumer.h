@@ -79,7 +79,7 @@ struct mr_consumer {
 	 * 0: none. The report covers the deliveries behind it too, but not a redelivered one, which
 	 * may be the message that crashes programs. */
 	uint64_t said;
-	bool said_again; /* it was redelivered: its outcome is sent at once */
+	bool said_again; /* the delivery was redelivered: its outcome is sent at once */
 	/* With `manual`. */
 	struct mr_unsettled *unsettled;
 	uint32_t unsettled_room;

@@ -66,7 +66,7 @@ struct mr_queue *mr_queue_find(const struct mr_client *c, uint32_t serial)
 }
 
 /* True for errors that do not pass. */
-static bool final(int code)
+static bool is_permanent(int code)
 {
 	return code == -EEXIST || code == -EACCES || code == -EINVAL || code == -ENOENT;
 }
@@ -83,7 +83,7 @@ int mr_queue_opened(struct mr_queue *q, const struct mr_control_answer *a)
 	if (a->code == -ENOTCONN)
 		return a->code;
 	mr_outbox_target(&q->box, 0, mr_now_ns() + FIND_NS);
-	if (final(a->code))
+	if (is_permanent(a->code))
 		mr_outbox_fail(&q->box, -ENOENT);
 	return a->code != 0 ? a->code : -EPROTO;
 }
@@ -98,7 +98,7 @@ static void found(
 		mr_queue_opened(q, a);
 }
 
-static struct mr_queue *of_box(struct mr_outbox *o)
+static struct mr_queue *queue_of_box(struct mr_outbox *o)
 {
 	return (struct mr_queue *)o;
 }
@@ -106,7 +106,7 @@ _Static_assert(offsetof(struct mr_queue, box) == 0, "a box is its queue");
 
 static void ask(struct mr_outbox *o)
 {
-	struct mr_queue *q = of_box(o);
+	struct mr_queue *q = queue_of_box(o);
 	struct mr_control_request *request =
 		mr_control_request_new(o->client, found, NULL, q->serial);
 
@@ -128,9 +128,9 @@ static inline uint64_t shown_id(const struct mr_queue *q, uint64_t id)
 	return q->promise == MR_AT_LEAST_ONCE ? id & COUNT_MASK : id;
 }
 
-static void told(struct mr_outbox *o, uint64_t id, int error)
+static void on_outcome_of_push(struct mr_outbox *o, uint64_t id, int error)
 {
-	struct mr_queue *q = of_box(o);
+	struct mr_queue *q = queue_of_box(o);
 	struct mr_client *c = q->client;
 
 	if (q->on_outcome == NULL)
@@ -218,7 +218,7 @@ static int queue_new(struct mr_client *c, bool service, const char *name,
 		free(q);
 		return mr_fail(c, -ENOMEM, NULL);
 	}
-	q->box.on_outcome = told;
+	q->box.on_outcome = on_outcome_of_push;
 	q->box.find_target = ask;
 	q->client = c;
 	q->service = service;

@@ -39,7 +39,7 @@ void mr_renew_opened(struct mr_consumer *k, const struct mr_control_answer *a)
 		mr_timer_by(c, k->renew_ns);
 }
 
-static void say(struct mr_consumer *k, uint64_t bus_tag)
+static void report_progress(struct mr_consumer *k, uint64_t bus_tag)
 {
 	mr_consumer_settle(k, bus_tag, MRF_SETTLE_VERB_PROGRESS, 0);
 }
@@ -71,7 +71,7 @@ static void renew_ring(struct mr_consumer *k)
 		if (m.header.kind == MRF_MESSAGE_KIND_DELIVER &&
 			(m.header.flags & MRF_MESSAGE_FLAG_DELIVERY) != 0 &&
 			mr_message_parse(record, m.header, &m) && is_delivery_of(k, &m))
-			say(k, m.extra.delivery.tag);
+			report_progress(k, m.extra.delivery.tag);
 	}
 }
 
@@ -82,7 +82,7 @@ static void renew_list(struct mr_consumer *k, const struct mr_deferred *a)
 	for (; a != NULL; a = a->next) {
 		if (a->subscription == k->base.id && mr_deferred_parse(k->client, a, &m) &&
 			m.header.kind == MRF_MESSAGE_KIND_DELIVER)
-			say(k, m.extra.delivery.tag);
+			report_progress(k, m.extra.delivery.tag);
 	}
 }
 
@@ -92,7 +92,7 @@ static void renew_in_hand(struct mr_consumer *k)
 		const struct mr_unsettled *u = &k->unsettled[i];
 
 		if (u->serial != 0 && !u->recalled)
-			say(k, u->tag);
+			report_progress(k, u->tag);
 	}
 }
 
@@ -142,7 +142,7 @@ int mr_progress(struct mr_consumer *k, uint64_t tag)
 	if (k->manual ? !mr_consumer_tag(k, tag, false, &bus_tag) : tag == 0 || tag != k->current)
 		return mr_fail(k->client, -ENOENT, "no such delivery is to be settled");
 	k->progressed = true;
-	say(k, bus_tag);
+	report_progress(k, bus_tag);
 	mr_consumer_flush(k);
 	return 0;
 }
@@ -175,7 +175,7 @@ static void released(struct mr_consumer *k, uint64_t bus_tag)
 	mr_consumer_settle(k, bus_tag, MRF_SETTLE_VERB_RELEASED, 0);
 }
 
-static void tell(struct mr_consumer *k, uint64_t tag)
+static void report_recall(struct mr_consumer *k, uint64_t tag)
 {
 	struct mr_client *c = k->client;
 
@@ -203,7 +203,7 @@ static bool recall_in_hand(struct mr_consumer *k, uint64_t bus_tag)
 		k->on_recalled(k, tag);
 	if (k->on_recall == NULL)
 		return true;
-	tell(k, tag);
+	report_recall(k, tag);
 	if (k->client->subscriptions[id] == &k->base)
 		(void)mr_consumer_tag(k, tag, true, &unused);
 	return true;
@@ -234,8 +234,8 @@ void mr_renew_recalled(struct mr_client *c, const struct mr_message_view *m)
 		released(k, bus_tag);
 		return;
 	}
-	/* It was settled meanwhile, and the bus ignores this; or some of its fragments are still to
-	 * come. */
+	/* The delivery was settled meanwhile, and the bus ignores this; or some of its fragments
+	 * are still to come. */
 	c->unmatched++;
 	released(k, bus_tag);
 }

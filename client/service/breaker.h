@@ -20,7 +20,7 @@
 struct mr_breaker {
 	uint64_t open_until_ns; /* 0: closed */
 	uint32_t failures;      /* consecutive */
-	uint32_t reset_ms;      /* of the rule whose failure opened it */
+	uint32_t reset_ms;      /* the rule that opened it */
 	uint64_t probe_ns;      /* time of the last probe */
 	bool probing;           /* the probe has no outcome yet */
 };

@@ -247,7 +247,7 @@ void mr_call_opened(struct mr_client *c, struct mr_stub *stub, int error)
 		else if (error == -ETIMEDOUT)
 			failed(c, r, error);
 		else if (error == -EHOSTUNREACH && r->waits)
-			waits = true; /* it joined an opening that does not wait */
+			waits = true; /* joined an opening that does not wait */
 		else
 			mr_call_finish(c, r, NULL, error);
 	}

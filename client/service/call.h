@@ -81,8 +81,8 @@ struct mr_call {
 	uint64_t correlation; /* on the wire */
 	uint64_t told;        /* the caller's own correlation, or the same */
 	uint64_t due_ns;
-	uint64_t deadline_ns; /* of this try */
-	uint64_t tag;         /* of the delivery that is answered; 0: no reply yet */
+	uint64_t deadline_ns; /* end of this try */
+	uint64_t tag;         /* tag of the answered delivery; 0: no reply yet */
 	mr_call_fn *callback; /* NULL: `sync` waits */
 	union {
 		void *arg;
@@ -100,7 +100,7 @@ struct mr_call {
 	uint32_t sent_to; /* number of the service at the last try */
 	uint32_t credit;  /* parts that the worker takes now */
 	uint32_t taken;   /* partial replies since the last grant */
-	int error;        /* of a call that has ended */
+	int error;        /* the outcome of an ended call */
 	uint8_t state;
 	bool probe; /* this try is the probe of the stub's breaker */
 	bool waits; /* for a worker, if the service has none */
@@ -153,7 +153,7 @@ bool mr_call_is_sync(const struct mr_client *c, uint64_t correlation);
 void mr_call_free_all(struct mr_client *c);
 
 /* call.c */
-/* As mr_call_async. -EAGAIN: the ring is full. */
+/* Starts a call, as mr_call_async does. -EAGAIN: the ring is full. */
 int mr_call_begin(struct mr_client *c, const struct mr_call_begin *begin, struct mr_call **out);
 /* Ends the call and reports nothing. */
 void mr_call_forget(struct mr_client *c, struct mr_call *r);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* attach: the exchange over the attach socket, one packet each way, without blocking; then the
- * channel is mapped and the socket closed. */
+/* attach: the exchange over the attach socket, one packet each way, without blocking. It ends with
+ * the channel mapped and the socket closed. */
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -43,7 +43,7 @@ void mr_attach_end(struct mr_client *c)
 	c->attach_fd = -1;
 }
 
-/* What connect says, as this library's callers know it. */
+/* Translates an error of connect into one for the library's callers. */
 static int connect_failed(struct mr_client *c, int error)
 {
 	if (error == -EAGAIN)
@@ -188,7 +188,7 @@ int mr_attach_step(struct mr_client *c)
 	} else if (error == 0) {
 		error = accept_response(c, &p);
 		fds_close(&p);
-		/* -EAGAIN is for the exchange alone; the bus means "not yet". */
+		/* -EAGAIN means "not yet" in the exchange; from the bus it is a refusal. */
 		if (error == -EAGAIN)
 			error = -ECONNREFUSED;
 	} else {

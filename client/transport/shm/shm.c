@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* shm: a bus of this host: rings in memory that a worker reads and writes, a bell each way, and a socket
- * that says that the bus lives. How they come here: attach.c. */
 #include "client/transport/shm/shm.h"
 
 #include <poll.h>
@@ -15,7 +13,7 @@ static void wake(struct mr_client *c)
 	mr_bell_ring(c->worker_bell_fd);
 }
 
-/* Clearing comes first: a ring after it is for what was not seen here. */
+/* Clears the doorbell first: a ring after that is for something not seen here. */
 static bool arm(struct mr_client *c)
 {
 	mr_bell_clear(c->channel.peer_bell_fd);
@@ -29,7 +27,7 @@ static unsigned sleep_on(const struct mr_client *c, struct pollfd fds[2])
 	return 2;
 }
 
-/* Why the bus ends the session. */
+/* Reads the bus's reason for ending the session. */
 static void read_notice(struct mr_client *c, const void *packet, size_t bytes)
 {
 	struct mrf_table t;
@@ -56,7 +54,7 @@ static void look(struct mr_client *c)
 	mr_state_eof(c, "the data plane went away");
 }
 
-/* No longer than a millisecond: the worker may have missed that its bell is wanted. */
+/* Sleeps for at most a millisecond: the worker may have missed that a wake-up is wanted. */
 static void room_sleep(struct mr_client *c)
 {
 	struct pollfd fds[2];
@@ -68,18 +66,18 @@ static void room_sleep(struct mr_client *c)
 	if (fds[0].revents == 0)
 		return;
 	mr_bell_clear(c->channel.peer_bell_fd);
-	/* The bell may have been rung for a message, which the event loop must still hear of. */
+	/* The doorbell may have rung for a message, of which the event loop must be told. */
 	mr_nudge(c);
 }
 
-/* The data plane holds a socket of this client, and asks for no other sign of life. */
+/* The data plane holds a socket of this client, and needs no heartbeat. */
 static uint64_t due_ns(const struct mr_client *c)
 {
 	(void)c;
 	return MR_NEVER_NS;
 }
 
-/* A child that was forked meanwhile has the socket too, so that close alone would not tell the bus. */
+/* A child process may have inherited the socket, so that close alone would not tell the bus. */
 static void hang_up(struct mr_client *c)
 {
 	if (c->liveness_fd < 0)

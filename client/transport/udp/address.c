@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the bus is: "udp://HOST", "udp://HOST:PORT", "udp://[IPV6]:PORT". */
+/* Addresses of a bus: "udp://HOST", "udp://HOST:PORT", "udp://[IPV6]:PORT". */
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ static bool port_is_valid(const char *port)
 	return atoi(port) >= 1 && atoi(port) <= 65535;
 }
 
-/* A host of several colons is an IPv6 address without its brackets, and its port could not be told. */
+/* Splits an address. An IPv6 address without brackets is refused: its port would be ambiguous. */
 static bool split(const char *from, struct parts *out)
 {
 	const char *host = from[0] == '[' ? from + 1 : from;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hello: opens a session. The client says hello until the bus answers: first with a cookie to repeat,
- * then with a welcome or a refusal. All of it may be lost or come twice.
+/* hello: opens a session. The client sends Hello until the bus answers: first with a cookie to
+ * repeat, then with a welcome or a refusal. Each message may be lost or arrive twice.
  *
- *   Hello ──▶             after 0, 100, 300, 700, 1500 ms, then each second; from the 4th on every other
- *         ◀── Retry       with frames of 1,200 bytes, in case that the path swallows larger ones
+ *   Hello ──▶             after 0, 100, 300, 700, 1500 ms, then each second
+ *         ◀── Retry
  *   Hello ──▶             at once, with the cookie
  *         ◀── Welcome
  *
- * The two sizes are two attempts with a nonce each: the answer to one is as large as what it asked for. The
- * later one closes the session of the earlier one, whose welcome may be on its way still: such a welcome says
- * that its size passes, and that size alone is tried from then on. */
+ * From the fourth Hello on every other one has a frame of 1,200 bytes, in case the path drops
+ * larger ones. The two sizes are two attempts with a nonce each; the answer to one is as large as
+ * its Hello. The later attempt closes the session of the earlier one, whose welcome may still
+ * arrive. Such a welcome proves that its size passes, and only that size is tried from then on.
+ */
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
@@ -22,16 +24,16 @@
 #include "client/transport/udp/udp.h"
 
 #define HELLO_VERSION 1u
-/* Padding that fills a frame is a message, and has no more body than others. */
+/* Padding that fills a frame is a message, with the largest body of a message. */
 #define FRAME_BYTES_MAX   MR_BODY_BYTES_MAX
 #define FIRST_PAUSE_NS    (100 * MR_NS_PER_MS)
 #define PAUSE_NS_MAX      (1000 * MR_NS_PER_MS)
-#define FULL_SENDS        3u /* before the path's ability is doubted */
-#define REFUSALS_MAX      4u /* of each address: a bus may be starting */
+#define FULL_SENDS        3u /* sends of the full size before a smaller one is tried */
+#define REFUSALS_MAX      4u /* per address: a bus may be starting */
 #define ANSWERS_MAX       16u
 #define SOCKET_BYTES      (4 << 20)
 #define SEND_TRIES        3u
-#define REPLIES_MAX       64u /* looked at in one step */
+#define REPLIES_MAX       64u /* handled in one step */
 #define CONTROL_BYTES_MAX 2048u
 
 uint32_t mr_udp_path_bytes(int fd)
@@ -57,7 +59,7 @@ static void set_option(int fd, int level, int name, int value)
 	setsockopt(fd, level, name, &value, sizeof(value));
 }
 
-/* What is not granted is done without. */
+/* Options that the kernel refuses are not essential. */
 static void set_options(int fd, sa_family_t family)
 {
 	set_option(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BYTES);
@@ -76,7 +78,7 @@ static int failed(struct mr_client *c, int error)
 
 	if (error == -ECONNREFUSED)
 		return mr_failf(c, error, "%s: no bus listens there", text);
-	/* -EAGAIN is for the exchange alone. */
+	/* -EAGAIN means "not yet" in the exchange. */
 	return mr_failf(
 		c, error == -EAGAIN ? -ENOBUFS : error, "%s: %s", text, strerrordesc_np(-error));
 }
@@ -86,7 +88,7 @@ static uint64_t random_nonce(struct mr_client *c)
 	return ((uint64_t)mr_random(c) << 32 | mr_random(c)) | 1;
 }
 
-/* An attempt that knows nothing of those before it. */
+/* Starts an attempt without knowledge of earlier ones. */
 static void hello_anew(struct mr_client *c, struct mr_udp_hello *hello, uint32_t frame_bytes)
 {
 	*hello = (struct mr_udp_hello){.nonce = random_nonce(c), .frame_bytes = frame_bytes};
@@ -110,7 +112,7 @@ void mr_udp_attach_end(struct mr_client *c)
 	c->attach_fd = -1;
 }
 
-/* A socket to the address whose turn it is. */
+/* Opens a socket to the current address. */
 static int open_socket(struct mr_client *c)
 {
 	struct mr_udp *u = c->udp;
@@ -132,7 +134,7 @@ static int open_socket(struct mr_client *c)
 	return 0;
 }
 
-/* Goes on to the next address that there is a way to. */
+/* Advances to the next address that can be reached. */
 static int next_address(struct mr_client *c)
 {
 	struct mr_udp *u = c->udp;
@@ -178,7 +180,7 @@ static uint32_t encode_request(const struct mr_client *c, uint8_t *to, uint32_t 
 		&b, MRF_CLIENT_BODY_HELLO_REQUEST, mrf_hello_request_write(&b, &request), to, room);
 }
 
-/* Writes a Hello that fills its frame to the end. `to` has room for frame_bytes. */
+/* Writes a Hello that fills its frame. `to` has room for frame_bytes. */
 static void build(const struct mr_client *c, const struct mr_udp_hello *hello, uint8_t *to)
 {
 	const struct mrf_hello_head head = {
@@ -202,7 +204,7 @@ static void build(const struct mr_client *c, const struct mr_udp_hello *hello, u
 	memcpy(to + at, &padding, sizeof(padding));
 }
 
-/* The kernel has learned that the path is narrow. True: narrower than what was tried. */
+/* Asks the kernel for the path's MTU. True: it is smaller than the size tried. */
 static bool learn_path(struct mr_client *c)
 {
 	struct mr_udp_hello *full = &c->udp->hellos[MR_UDP_FULL];
@@ -214,20 +216,20 @@ static bool learn_path(struct mr_client *c)
 	return true;
 }
 
-static void shake_others(struct mr_udp *u, const struct mr_udp_hello *by)
+static void supersede_others(struct mr_udp *u, const struct mr_udp_hello *by)
 {
 	for (unsigned i = 0; i < MR_UDP_SIZES; i++)
-		u->hellos[i].shaken |= &u->hellos[i] != by && u->hellos[i].cookie != 0;
+		u->hellos[i].superseded |= &u->hellos[i] != by && u->hellos[i].cookie != 0;
 }
 
-/* Sends one. 0, or what the socket says for good. */
+/* Sends a Hello. 0, or an error that does not pass. */
 static int send_hello(struct mr_client *c, enum mr_udp_size size)
 {
 	struct mr_udp *u = c->udp;
 	struct mr_udp_hello *hello = &u->hellos[size];
 	ssize_t n = -1;
 
-	/* "Too large" may be said of this one, or late of one before. */
+	/* "Too large" may be about this frame, or a late ICMP error about an earlier one. */
 	for (unsigned i = 0; i < SEND_TRIES; i++) {
 		build(c, hello, u->buffers);
 		n = send(c->attach_fd, u->buffers, hello->frame_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -237,14 +239,14 @@ static int send_hello(struct mr_client *c, enum mr_udp_size size)
 		errno = EMSGSIZE;
 	}
 	if (hello->cookie != 0)
-		shake_others(u, hello);
-	/* The least size has its turn. */
+		supersede_others(u, hello);
+	/* The attempt of the smallest size goes on. */
 	if (n < 0 && errno == EMSGSIZE && hello->frame_bytes > MR_FRAME_BYTES_MIN)
 		return 0;
 	return n < 0 && errno != EAGAIN && errno != ENOBUFS ? -errno : 0;
 }
 
-/* Something told that nobody is there. -EAGAIN: it is tried again. */
+/* Handles an ICMP error: no bus at the address. -EAGAIN: another attempt follows. */
 static int refused(struct mr_client *c, int error, uint64_t now_ns)
 {
 	struct mr_udp *u = c->udp;
@@ -284,7 +286,7 @@ static enum mr_udp_size size_now(const struct mr_udp *u)
 	return u->sends < FULL_SENDS || u->sends % 2 == 0 ? MR_UDP_FULL : MR_UDP_LEAST;
 }
 
-/* Says hello if it is time to. */
+/* Sends a Hello if it is time to. */
 static int hello_by_clock(struct mr_client *c)
 {
 	struct mr_udp *u = c->udp;
@@ -296,7 +298,7 @@ static int hello_by_clock(struct mr_client *c)
 		return late(c);
 	if (now_ns < u->hello_ns)
 		return -EAGAIN;
-	/* Silence for so long: perhaps another address of that host answers. */
+	/* After this much silence another address of the host may answer. */
 	if (u->addresses_count > 1 && u->sends > 0 && u->sends % 4 == 0)
 		error = next_address(c);
 	if (error != 0)
@@ -317,7 +319,8 @@ static struct mr_udp_hello *hello_of(struct mr_udp *u, uint64_t nonce)
 	return NULL;
 }
 
-/* A cookie is good for a while; one that is known is sent by the clock alone. */
+/* Takes a cookie and repeats the Hello at once. A cookie that is known already is sent by the clock
+ * alone. */
 static void take_retry(struct mr_client *c, const struct mr_message_view *m)
 {
 	struct mr_udp *u = c->udp;
@@ -347,11 +350,11 @@ static int take_refusal(struct mr_client *c, struct mrf_table refusal)
 		return mr_failf(c, -EPROTO, "%s: the answer makes no sense", c->udp->text);
 	mr_failf(c, code, "%s: the bus refuses: %s", c->udp->text,
 		text[0] != '\0' ? text : mr_error_text(code));
-	/* -EAGAIN is for the exchange alone; from a bus it means "not now". */
+	/* -EAGAIN means "not yet" in the exchange; from a bus it means "not now". */
 	return code == -EAGAIN ? -EBUSY : code;
 }
 
-/* Answers of before do not count any more. */
+/* Settles on a size; answers to earlier attempts do not count any more. */
 static void settle_size(struct mr_client *c, enum mr_udp_size size)
 {
 	struct mr_udp *u = c->udp;
@@ -373,7 +376,7 @@ static int take_welcome(
 	if (frame_bytes < MR_FRAME_BYTES_MIN || frame_bytes > hello->frame_bytes ||
 		mrf_welcome_heartbeat_ms(welcome) == 0 || mrf_welcome_missed_max(welcome) == 0)
 		return mr_failf(c, -EPROTO, "%s: the answer makes no sense", c->udp->text);
-	if (hello->shaken) {
+	if (hello->superseded) {
 		settle_size(c, (enum mr_udp_size)(hello - c->udp->hellos));
 		return -EAGAIN;
 	}
@@ -401,7 +404,8 @@ static int take_control(
 	}
 }
 
-/* The first message says it all; what is behind it fills the frame. -EAGAIN: nothing to act on. */
+/* Handles a reply: its first message says all, the rest fills the frame. -EAGAIN: nothing to act
+ * on. */
 static int take_reply(struct mr_client *c, const uint8_t *at, size_t bytes)
 {
 	struct mrf_frame_header frame;
@@ -433,7 +437,7 @@ static int take_replies(struct mr_client *c)
 		else if (errno == EAGAIN || errno == EINTR)
 			return -EAGAIN;
 		else if (errno == EMSGSIZE)
-			/* A router's word of a hello before; the next one goes at once. */
+			/* A late ICMP error about an earlier Hello; the next one goes at once. */
 			c->udp->hello_ns = learn_path(c) ? 0 : c->udp->hello_ns;
 		else
 			error = refused(c, -errno, mr_now_ns());

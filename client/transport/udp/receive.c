@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Takes frames from the socket and puts their messages into the down ring, which must have room for all
- * that one call can bring before it is made, unless somebody presses. */
+/* receive: takes frames from the socket and puts their messages into the down ring. The ring must
+ * have room for all that a system call can bring before it is made, unless the caller presses for
+ * acknowledgements. */
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
@@ -25,7 +26,7 @@ bool mr_udp_frame_is_filled(const uint8_t *at, size_t bytes, unsigned messages)
 	return messages == 0 && at == end;
 }
 
-/* The session is over, and why. */
+/* Ends the session, with the bus's reason. */
 static void take_close(struct mr_client *c, const struct mr_message_view *m)
 {
 	alignas(8) uint8_t body[CONTROL_BYTES_MAX];
@@ -45,7 +46,8 @@ static void take_close(struct mr_client *c, const struct mr_message_view *m)
 	mr_state_eof(c, why);
 }
 
-/* The bus sees this session at another address, as after a NAT's change of mind. */
+/* Answers a path challenge: the bus sees this session at another address, as after a NAT
+ * rebinding. */
 static void take_challenge(struct mr_client *c, const struct mr_message_view *m)
 {
 	alignas(8)
@@ -64,7 +66,7 @@ static void take_challenge(struct mr_client *c, const struct mr_message_view *m)
 	mr_udp_send_alone(c, message, sizeof(message));
 }
 
-/* Messages that are not for the ring. False: it is. */
+/* Handles messages that are not for the ring. False: it is for the ring. */
 static bool take_own(struct mr_client *c, const uint8_t *at, struct mrf_message_header h)
 {
 	struct mr_message_view m;
@@ -106,8 +108,8 @@ void mr_udp_messages_take(struct mr_client *c, const uint8_t *at, size_t bytes)
 	mr_bytes_push(in, (size_t)(end - from));
 }
 
-/* A frame of number 0 stands outside of the flow: word from a worker that does not know the session any
- * more, or not at this address. */
+/* True for a frame with number 0 outside of the flow: from a worker that does not know the session
+ * any more, or not at this address. */
 static bool stands_outside(const struct mrf_frame_header *frame, const uint8_t *at)
 {
 	uint8_t kind;
@@ -118,8 +120,8 @@ static bool stands_outside(const struct mrf_frame_header *frame, const uint8_t *
 	return kind == MRF_MESSAGE_KIND_CLOSE || kind == MRF_MESSAGE_KIND_PATH;
 }
 
-/* Whether a frame comes for the first time. Number 0 is never for the window: late in a long session it
- * would be half of all numbers ahead. */
+/* True if the frame is new. Number 0 is not given to the window: late in a long session it would be
+ * half of all numbers ahead. */
 static bool take_number(struct mr_udp *u, const struct mrf_frame_header *frame, const uint8_t *at)
 {
 	int64_t lost;
@@ -136,7 +138,7 @@ static bool take_number(struct mr_udp *u, const struct mrf_frame_header *frame, 
 	return true;
 }
 
-/* What may be lost, and is where there is no room. */
+/* Takes a best-effort frame. Without room its messages are lost, and counted. */
 static bool take_datagrams(
 	struct mr_client *c, const struct mrf_frame_header *frame, const uint8_t *at, size_t bytes)
 {
@@ -158,7 +160,8 @@ bool mr_udp_frame_take(struct mr_client *c, const uint8_t *at, size_t bytes)
 		c->malformed++;
 		return false;
 	}
-	/* An old session's, or a late answer to an attempt that another one has overtaken. */
+	/* The frame belongs to an old session, or is a late answer to an attempt that another one
+	 * has overtaken. */
 	if (frame.session != c->session) {
 		c->udp->frames_strange++;
 		return false;
@@ -171,14 +174,14 @@ bool mr_udp_frame_take(struct mr_client *c, const uint8_t *at, size_t bytes)
 		mr_udp_reliable_acked(c, at, &frame);
 	if ((frame.flags & MRF_FRAME_FLAG_RELIABLE) != 0)
 		return mr_udp_reliable_take(c, at, bytes, &frame);
-	/* Word of the reliable flow and nothing else. */
+	/* The frame carries only an ack of the reliable flow. */
 	if (frame.sequence == 0 && (frame.flags & MRF_FRAME_FLAG_ACK) != 0 &&
 		!stands_outside(&frame, at))
 		return true;
 	return take_datagrams(c, &frame, at, bytes);
 }
 
-/* How long the frames are that the kernel has put together; 0: one alone. */
+/* Returns the size of the frames that the kernel has coalesced (UDP_GRO); 0: a single frame. */
 static size_t segment_bytes(struct msghdr *m)
 {
 	int bytes = 0;
@@ -194,7 +197,7 @@ static bool take_datagram(struct mr_client *c, const uint8_t *at, size_t bytes, 
 {
 	bool taken = false;
 
-	/* No frame has such a length, and the next would stand askew. */
+	/* No frame has such a length, and the next frame would not be aligned. */
 	if (segment == 0 || segment >= bytes || segment % MR_MESSAGE_ALIGN != 0)
 		segment = bytes;
 	for (size_t done = 0; done < bytes; done += segment) {
@@ -205,7 +208,8 @@ static bool take_datagram(struct mr_client *c, const uint8_t *at, size_t bytes, 
 	return taken;
 }
 
-/* One call. How many datagrams came; `count` more may be there when all of it was used. */
+/* Makes one system call. Returns how many datagrams it brought; more may be there if that is
+ * `count`. */
 static unsigned receive_some(struct mr_client *c, unsigned count)
 {
 	alignas(struct cmsghdr) uint8_t control[MR_UDP_RECEIVES][CMSG_SPACE(sizeof(int))];
@@ -224,7 +228,8 @@ static unsigned receive_some(struct mr_client *c, unsigned count)
 	}
 	n = recvmmsg(u->fd, calls, count, MSG_DONTWAIT, NULL);
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		/* Of what was sent, once: frames may stand behind it. */
+		/* An ICMP error about earlier frames, reported once; datagrams may stand behind
+		 * it. */
 		u->error = errno;
 		return count;
 	}
@@ -250,7 +255,7 @@ static unsigned receives(struct mr_udp *u, bool press)
 	return (unsigned)(room / MR_UDP_BUFFER);
 }
 
-/* What was heard may let something go to the bus, and the bus waits to hear what came. */
+/* Sends what the received acks allow, and the ack that the bus waits for. */
 static void answer(struct mr_client *c)
 {
 	struct mr_udp_reliable *r = &c->udp->reliable;

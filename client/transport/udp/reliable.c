@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reliable flow of a session, both ways: what the machine of lib/wire/reliable.h decides is done here
- * to rings, slots and the socket. */
+/* reliable: the reliable flow of a session, both ways. It applies the decisions of
+ * lib/wire/reliable.h to rings, slots and the socket. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/transport/udp/udp.h"
 
-/* What the kernel reckons for a frame of so many bytes, at most: its memory comes in halves of what the next power
- * of two would hold, and it counts its own record of it. */
+/* Upper bound of the socket-buffer memory that the kernel charges for a frame: at most twice its
+ * size, as allocations are rounded up, and the kernel's own record. */
 #define KERNEL_BYTES(frame_bytes) (2 * (frame_bytes) + 768)
 
 static uint32_t power_of_two_below(uint32_t most)
@@ -19,7 +19,8 @@ static uint32_t power_of_two_below(uint32_t most)
 	return n;
 }
 
-/* Frames that this side takes without being looked at: what fits the socket's buffer, and a bound of our own. */
+/* Returns how many frames this side takes without being looked at: as many as fit the socket's
+ * buffer, up to a limit of our own. */
 static uint32_t slots_count(const struct mr_udp *u, int fd)
 {
 	int buffer = 0;
@@ -92,7 +93,8 @@ void mr_udp_reliable_fini(struct mr_udp *u)
 
 /* To the bus. */
 
-/* Words of the SelectiveAck that may be a frame's first message; 0: none. */
+/* Returns the number of words of the SelectiveAck that may be the frame's first message; 0:
+ * none. */
 static uint32_t words_of(const uint8_t *at, const struct mrf_frame_header *frame,
 	uint64_t came[MR_RELIABLE_SACK_WORDS])
 {
@@ -175,7 +177,7 @@ bool mr_udp_reliable_take(
 {
 	struct mr_udp_reliable *r = &c->udp->reliable;
 
-	/* Larger than was agreed on. */
+	/* Larger than the session's frames. */
 	if (bytes > r->slot_bytes) {
 		c->malformed++;
 		return false;

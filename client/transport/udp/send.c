@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Packs the messages of the up ring into frames, in place: what a frame holds is one stretch of the
- * ring, with a header put in front of it by the system call. Frames that follow each other are of one
- * size, filled up with padding where little is missing, so that the kernel can cut them from one piece.
- * A stretch is given back to the ring when the socket has taken it, and not before; of the reliable flow when
- * the bus has: nothing is lost here, and nothing is kept elsewhere. */
+/* send: packs messages of the up ring into frames, in place. A frame holds one stretch of the ring;
+ * the system call puts a header in front of it. Consecutive frames have one size, and are padded
+ * where little is missing, so that the kernel can segment them from one datagram. A stretch goes
+ * back to the ring when the socket has taken it; in the reliable flow, when the bus has
+ * acknowledged it. So nothing is lost here, and nothing is copied. */
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
@@ -11,21 +11,22 @@
 #include "client/core/wait.h"
 #include "client/transport/udp/udp.h"
 
-#define SEGMENTS_MAX   64u
-#define CALL_BYTES_MAX 65000u /* of one piece, less than IP allows */
-#define HEADER_BYTES   ((uint32_t)sizeof(struct mrf_frame_header))
-#define ERRORS_MAX     4u
-#define LOOK_NS        (100 * MR_NS_PER_MS)
-#define LOOK_OUT_NS    200000u /* while acknowledgements are to come */
-#define LOOK_SHUT_NS   10000u  /* while nothing can go without them */
-/* Worth filling up: a frame that lacks no more than half of what those before it have. */
+#define SEGMENTS_MAX    64u
+#define CALL_BYTES_MAX  65000u /* one segmented datagram, less than IP allows */
+#define HEADER_BYTES    ((uint32_t)sizeof(struct mrf_frame_header))
+#define ERRORS_MAX      4u
+#define LOOK_NS         (100 * MR_NS_PER_MS)
+#define LOOK_OUT_NS     200000u /* while acknowledgements are outstanding */
+#define LOOK_BLOCKED_NS 10000u  /* while nothing can be sent without them */
+/* A frame is padded if at most half of its size is missing. */
 #define FILL_SHARE 2u
 
-/* Never written; were it const, it would be zeros in the file. */
+/* Never written. Not const, as const zeros would take space in the file. */
 static uint8_t zeros[MR_FRAME_BYTES_MAX / FILL_SHARE];
 
-/* Messages from `at` on that fill up to `room` bytes. */
-static uint32_t stretch(const uint8_t *at, uint64_t ready, uint32_t room, uint32_t *messages)
+/* Returns the bytes of the messages from `at` on that fit into `room`. */
+static uint32_t messages_that_fit(
+	const uint8_t *at, uint64_t ready, uint32_t room, uint32_t *messages)
 {
 	uint32_t limit = ready < room ? (uint32_t)ready : room;
 	uint32_t bytes = 0, count = 0;
@@ -65,8 +66,8 @@ static struct iovec *put_frame(struct iovec *part, struct mr_udp_frame *frame, c
 	return part;
 }
 
-/* What all frames that go out now have in common. */
-static struct mrf_frame_header head_of(const struct mr_client *c, enum mr_udp_flow flow)
+/* Returns the part of the header that all frames sent now have in common. */
+static struct mrf_frame_header frame_header(const struct mr_client *c, enum mr_udp_flow flow)
 {
 	struct mr_udp_reliable *r = &c->udp->reliable;
 	struct mrf_frame_header head;
@@ -83,28 +84,28 @@ static struct mrf_frame_header head_of(const struct mr_client *c, enum mr_udp_fl
 	return head;
 }
 
-/* Where packing stands. */
+/* State of packing. */
 struct packing {
 	struct mr_udp *u;
 	struct mrf_frame_header head;
-	const uint8_t *data; /* of the ring */
+	const uint8_t *data; /* the ring */
 	uint64_t mask;
 	uint64_t at;
 	uint64_t to;
-	uint32_t number; /* of the frame before the first */
+	uint32_t number; /* number of the frame before the first */
 	uint32_t frames;
 	uint32_t frames_max;
 	struct iovec *part;
 };
 
-/* Adds a frame of at most `size` bytes; returns its length, 0 if the next message does not fit. `exact`:
- * others of that size stand before it, so it is filled up if more will follow. */
+/* Adds a frame of at most `size` bytes and returns its length; 0: the next message does not fit.
+ * `exact`: frames of this size precede it, so it is padded if more will follow. */
 static uint32_t pack_frame(struct packing *p, uint32_t size, bool exact)
 {
 	struct mr_udp_frame *frame = &p->u->batch.frames[p->frames];
 	const uint8_t *from = p->data + (p->at & p->mask);
 	uint32_t messages, fill = 0;
-	uint32_t bytes = stretch(from, p->to - p->at, size - HEADER_BYTES, &messages);
+	uint32_t bytes = messages_that_fit(from, p->to - p->at, size - HEADER_BYTES, &messages);
 
 	if (bytes == 0)
 		return 0;
@@ -121,8 +122,8 @@ static uint32_t pack_frame(struct packing *p, uint32_t size, bool exact)
 	return HEADER_BYTES + bytes + fill;
 }
 
-/* The kernel cuts the piece every `bytes`. */
-static void cut(struct msghdr *m, uint8_t *control, uint32_t bytes)
+/* Asks the kernel to segment the datagram every `bytes` (UDP_SEGMENT). */
+static void set_segment_bytes(struct msghdr *m, uint8_t *control, uint32_t bytes)
 {
 	struct cmsghdr *c;
 	uint16_t size = (uint16_t)bytes;
@@ -136,7 +137,7 @@ static void cut(struct msghdr *m, uint8_t *control, uint32_t bytes)
 	memcpy(CMSG_DATA(c), &size, sizeof(size));
 }
 
-/* Frames of one size, and one at the end that may be shorter. False: nothing fits. */
+/* Packs frames of one size, and one at the end that may be shorter. False: nothing fits. */
 static bool pack_call(struct packing *p, unsigned index)
 {
 	struct mr_udp_batch *b = &p->u->batch;
@@ -158,7 +159,7 @@ static bool pack_call(struct packing *p, unsigned index)
 	}
 	m->msg_iovlen = (size_t)(p->part - m->msg_iov);
 	if (segments > 1)
-		cut(m, b->of[index].control, size);
+		set_segment_bytes(m, b->of[index].control, size);
 	b->of[index].messages_bytes = (uint32_t)(p->at - first);
 	b->of[index].frames = p->frames - first_frame;
 	b->of[index].frame_bytes = size;
@@ -174,7 +175,7 @@ static struct packing packing_of(struct mr_client *c, enum mr_udp_flow flow)
 {
 	struct mr_udp *u = c->udp;
 	const struct mr_udp_reliable *r = &u->reliable;
-	struct packing p = {.u = u, .head = head_of(c, flow), .part = u->batch.parts};
+	struct packing p = {.u = u, .head = frame_header(c, flow), .part = u->batch.parts};
 
 	if (flow == MR_UDP_DATAGRAM) {
 		p.data = u->out.data;
@@ -194,7 +195,8 @@ static struct packing packing_of(struct mr_client *c, enum mr_udp_flow flow)
 	return p;
 }
 
-/* Packs what was pushed into the batch; returns how many datagrams. 0: the first message fits no frame. */
+/* Packs pushed messages into the batch. Returns how many datagrams; 0: the first message fits no
+ * frame. */
 static unsigned pack(struct mr_client *c, enum mr_udp_flow flow)
 {
 	struct packing p = packing_of(c, flow);
@@ -242,7 +244,8 @@ static void taken(struct mr_udp *u, enum mr_udp_flow flow, unsigned count)
 		u->told_tx_ns = now_ns;
 }
 
-/* A path that has become narrower, or a device that does not cut. False: neither can be. */
+/* Reacts to a narrower path, or to a device that does not segment. False: there is nothing to
+ * reduce. */
 static bool make_smaller(struct mr_client *c)
 {
 	struct mr_udp *u = c->udp;
@@ -261,26 +264,26 @@ static bool make_smaller(struct mr_client *c)
 	return true;
 }
 
-/* What is promised cannot go any more as it is: the next session takes it anew. */
+/* The promised messages cannot be sent in this session; the next one fragments them again. */
 static void too_large(struct mr_client *c)
 {
 	mr_state_eof(c, "the path takes no frames so large any more");
 }
 
-/* What failed is the first of the batch. True: it may go now. */
+/* Handles an error of the batch's first datagram. True: it may be sent now. */
 static bool recover(struct mr_client *c, enum mr_udp_flow flow, int error, unsigned errors)
 {
 	struct mr_udp *u = c->udp;
-	/* Of a piece that is to be cut some kernels say so. */
+	/* Some kernels report EINVAL for a datagram that is to be segmented. */
 	bool large = error == EMSGSIZE || (error == EINVAL && u->segments);
 
 	if (error == EAGAIN || error == ENOBUFS || error == ENOMEM || errors >= ERRORS_MAX)
 		return false;
-	/* A router's late word of frames that were larger: said once, it is out of the way. */
+	/* A late ICMP error about larger frames; it is reported once. */
 	if (large && errors == 1 && mr_udp_path_bytes(u->fd) >= u->frame_bytes)
 		return true;
 	if (large) {
-		/* Too large for the least of paths: gone, as the path would have it. */
+		/* Too large even for the smallest frame: dropped, as the path would do. */
 		if (make_smaller(c))
 			return true;
 		if (flow == MR_UDP_RELIABLE)
@@ -293,13 +296,13 @@ static bool recover(struct mr_client *c, enum mr_udp_flow flow, int error, unsig
 		u->segments = false;
 		return true;
 	}
-	/* Word from the network of what was sent before; this was not. */
+	/* An ICMP error about earlier frames; this datagram was not sent. */
 	if (error != EINTR)
 		u->error = error;
 	return true;
 }
 
-/* A message that was pushed when frames were larger. */
+/* Drops a message that was pushed when frames were larger. */
 static void drop_first(struct mr_udp *u)
 {
 	const uint8_t *at = u->out.data + (u->out.head & (u->out.capacity - 1));
@@ -327,7 +330,7 @@ static bool send_some(struct mr_client *c, enum mr_udp_flow flow, unsigned *erro
 		taken(u, flow, (unsigned)n);
 		return true;
 	}
-	/* What the frames would have said of the other way is still to be said. */
+	/* The ack that the frames would have carried is still due. */
 	u->reliable.rx.ack_due = u->reliable.on;
 	return recover(c, flow, errno, ++*errors);
 }
@@ -350,9 +353,9 @@ static bool send_flow(struct mr_client *c, enum mr_udp_flow flow)
 	return !going && !c->eof;
 }
 
-/* Between the calls that process. An event loop would have heard of what has come by the socket, which is
- * empty now. */
-static void look_aside(struct mr_client *c)
+/* Looks for frames between the calls that process. The socket would have told an event loop of
+ * them, but is empty now. */
+static void look_between_calls(struct mr_client *c)
 {
 	mr_udp_look(c);
 	if (c->depth == 0 && (c->eof || mr_bytes_readable(&c->down) != 0))
@@ -363,7 +366,7 @@ static uint64_t look_pause_ns(const struct mr_udp *u)
 {
 	if (!mr_udp_reliable_is_out(u))
 		return LOOK_NS;
-	return u->reliable.sent != u->reliable.up.tail ? LOOK_SHUT_NS : LOOK_OUT_NS;
+	return u->reliable.sent != u->reliable.up.tail ? LOOK_BLOCKED_NS : LOOK_OUT_NS;
 }
 
 static void look_if_due(struct mr_client *c)
@@ -377,7 +380,7 @@ static void look_if_due(struct mr_client *c)
 		return;
 	u->look_ns = by_ns;
 	u->looking = true;
-	look_aside(c);
+	look_between_calls(c);
 	u->looking = false;
 }
 
@@ -388,7 +391,8 @@ void mr_udp_send(struct mr_client *c)
 	u->stuck = send_flow(c, MR_UDP_RELIABLE);
 	u->stuck |= send_flow(c, MR_UDP_DATAGRAM);
 	mr_bytes_release(&u->out);
-	/* What the socket did not take counts as not shown, so that whoever waits shows it again. */
+	/* Bytes that the socket did not take count as not published, so that waiting callers
+	 * publish them again. */
 	c->up.tail_out = u->out.head;
 	u->last_tx_ns = mr_now_ns();
 	if (mr_unlikely(u->stuck))
@@ -399,7 +403,7 @@ void mr_udp_send(struct mr_client *c)
 }
 
 /* Adds a frame to the batch as it was sent before. */
-static void pack_again(struct mr_udp *u, unsigned index, const struct mr_reliable_frame *f,
+static void pack_retransmit(struct mr_udp *u, unsigned index, const struct mr_reliable_frame *f,
 	uint32_t sequence, const struct mrf_frame_header *head)
 {
 	struct mr_udp_frame *frame = &u->batch.frames[index];
@@ -414,7 +418,7 @@ static void pack_again(struct mr_udp *u, unsigned index, const struct mr_reliabl
 	u->batch.calls[index].msg_hdr = (struct msghdr){.msg_iov = parts, .msg_iovlen = 2};
 }
 
-/* What the socket does not take is lost, as on the way. */
+/* Frames that the socket does not take are lost, as on the path. */
 static void send_batch(struct mr_client *c, unsigned count)
 {
 	struct mr_udp *u = c->udp;
@@ -438,11 +442,11 @@ static void send_batch(struct mr_client *c, unsigned count)
 	u->reliable.retransmits += done;
 }
 
-static void send_again(struct mr_client *c, uint64_t now_ns)
+static void retransmit(struct mr_client *c, uint64_t now_ns)
 {
 	struct mr_udp *u = c->udp;
 	struct mr_udp_reliable *r = &u->reliable;
-	const struct mrf_frame_header head = head_of(c, MR_UDP_RELIABLE);
+	const struct mrf_frame_header head = frame_header(c, MR_UDP_RELIABLE);
 	const struct mr_reliable_frame *f;
 	uint32_t sequence;
 	bool timed_out;
@@ -451,7 +455,7 @@ static void send_again(struct mr_client *c, uint64_t now_ns)
 	while (!c->eof &&
 		(f = mr_reliable_tx_retransmit(&r->tx, now_ns, &sequence, &timed_out)) != NULL) {
 		r->timeouts += timed_out;
-		pack_again(u, count++, f, sequence, &head);
+		pack_retransmit(u, count++, f, sequence, &head);
 		if (count < MR_UDP_CALLS_MAX)
 			continue;
 		send_batch(c, count);
@@ -460,7 +464,7 @@ static void send_again(struct mr_client *c, uint64_t now_ns)
 	send_batch(c, count);
 }
 
-/* A frame that goes alone, and not for long: what is not taken is not tried again. */
+/* Sends a single frame. If the socket does not take it, it is not tried again. */
 static bool send_small(struct mr_client *c, const void *frame, size_t bytes)
 {
 	struct mr_udp *u = c->udp;
@@ -483,11 +487,11 @@ void mr_udp_send_reliable(struct mr_client *c, uint64_t now_ns)
 	struct mrf_frame_header probe;
 
 	if (tx->lost > 0 || (tx->due_ns != 0 && now_ns >= tx->due_ns))
-		send_again(c, now_ns);
+		retransmit(c, now_ns);
 	if (mr_reliable_tx_probe(tx, now_ns, &probe.sequence)) {
 		uint32_t sequence = probe.sequence;
 
-		probe = head_of(c, MR_UDP_RELIABLE);
+		probe = frame_header(c, MR_UDP_RELIABLE);
 		probe.sequence = sequence;
 		send_small(c, &probe, sizeof(probe));
 	}
@@ -498,7 +502,7 @@ bool mr_udp_send_alone(struct mr_client *c, const void *message, uint32_t bytes)
 {
 	struct mr_udp *u = c->udp;
 	uint8_t frame[HEADER_BYTES + MR_UDP_ALONE_BYTES_MAX];
-	struct mrf_frame_header head = head_of(c, MR_UDP_DATAGRAM);
+	struct mrf_frame_header head = frame_header(c, MR_UDP_DATAGRAM);
 
 	head.sequence = mr_udp_number(u->sequence, 1);
 	head.messages = bytes > 0;
@@ -528,7 +532,7 @@ void mr_udp_send_ack(struct mr_client *c)
 			came, said);
 		bytes += (uint32_t)sizeof(struct mrf_message_header) + said;
 	}
-	/* Otherwise the next time that all is handed out. */
+	/* Else it is sent when all messages are handed out. */
 	if (send_small(c, frame, bytes))
 		c->udp->told_tx_ns = mr_now_ns();
 	else

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A session over UDP: how it starts and ends, and the signs of life that keep it. */
+/* session: how a session over UDP starts and ends, its heartbeats, and the transport's table. */
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <poll.h>
@@ -16,15 +16,17 @@
 #include "client/core/wait.h"
 #include "client/transport/udp/udp.h"
 
-/* The part of a delivery that is neither subject nor headers nor payload. */
+/* Delay of this side, beyond two heartbeats, that counts as a pause of the whole program. */
 #define LATE_NS (500 * MR_NS_PER_MS)
+/* Bytes of a delivery beside subject, headers and payload. */
 #define OVERHEAD_BYTES                                                                             \
 	(sizeof(struct mrf_message_header) + sizeof(struct mrf_reply_token) +                      \
 		sizeof(struct mrf_message_sections))
-#define AGAIN_NS (10 * MR_NS_PER_MS) /* what the socket did not take is tried again */
-#define SOON_NS  50000u              /* between two looks of one who does nothing else */
+#define AGAIN_NS (10 * MR_NS_PER_MS) /* until the next try after the socket took nothing */
+#define SOON_NS  50000u              /* longest pause between two looks of a program that polls */
 
-/* A message fits if it also fits as a delivery, with its subject and the token of a request. */
+/* Sets the limits: a message fits if it also fits as a delivery, with its subject and a request's
+ * token. */
 void mr_udp_limits(struct mr_client *c)
 {
 	size_t room = MR_FRAME_ROOM(c->udp->frame_bytes) - OVERHEAD_BYTES;
@@ -33,10 +35,10 @@ void mr_udp_limits(struct mr_client *c)
 	c->record_bytes_max = MR_FRAME_ROOM(c->udp->frame_bytes);
 }
 
-/* Empty rings: new ones, or those of the last session. */
+/* Empties the rings: new ones, or those of the last session. */
 static int rings_reset(struct mr_client *c)
 {
-	/* Whoever reads the up ring is told of each show, as one who sleeps is. */
+	/* The reader of the up ring is woken at each publish, as if it always slept. */
 	static const struct mr_worker_page always = {.asleep = 1};
 	struct mr_udp *u = c->udp;
 	int error;
@@ -75,7 +77,7 @@ int mr_udp_open(struct mr_client *c, struct mrf_table welcome, uint32_t sequence
 	u->heartbeat_ns = mrf_welcome_heartbeat_ms(welcome) * MR_NS_PER_MS;
 	u->dead_ns = u->heartbeat_ns * mrf_welcome_missed_max(welcome);
 	u->sequence = 0;
-	/* What came before are welcomes too. They may come late, and were not counted as lost. */
+	/* Earlier frames are welcomes too. They may arrive late, and must not count as lost. */
 	u->window = (struct mr_frame_window){.highest = sequence, .seen = UINT64_MAX};
 	u->last_tx_ns = u->told_tx_ns = u->last_rx_ns = u->look_ns = u->looked_ns = mr_now_ns();
 	u->stuck = u->closed = u->looking = false;
@@ -83,14 +85,14 @@ int mr_udp_open(struct mr_client *c, struct mrf_table welcome, uint32_t sequence
 	c->whole_bytes_max = mrf_welcome_message_bytes_max(welcome);
 	mr_udp_limits(c);
 	mr_housekeep_by(c, 0);
-	/* So the bus learns that this side has the flow too, and how much it takes. */
+	/* Tells the bus that this side has the reliable flow too, and its credit. */
 	if (u->reliable.on)
 		mr_udp_send_ack(c);
 	return 0;
 }
 
-/* Nothing for so long: the bus, or the way to it, is gone. */
-static void died(struct mr_client *c)
+/* The bus was silent for too long: it, or the path to it, is gone. */
+static void bus_died(struct mr_client *c)
 {
 	const struct mr_udp *u = c->udp;
 	char why[128];
@@ -101,7 +103,7 @@ static void died(struct mr_client *c)
 	mr_state_eof(c, why);
 }
 
-/* Nothing stands in any ring, nor does anybody look into one. */
+/* True if all rings are empty and nobody looks into one. */
 static bool rings_empty(const struct mr_client *c)
 {
 	const struct mr_udp *u = c->udp;
@@ -112,7 +114,8 @@ static bool rings_empty(const struct mr_client *c)
 	       (!r->on || r->log.head == r->up.tail);
 }
 
-/* Of slots in which no frame waits. Their memory is the C library's, so whole pages of it alone. */
+/* Gives back the memory of slots in which no frame waits. It is heap memory, so only whole pages
+ * are given back. */
 static void slots_trim(struct mr_udp_reliable *r)
 {
 	const uintptr_t page = 4096;
@@ -123,7 +126,8 @@ static void slots_trim(struct mr_udp_reliable *r)
 		(void)madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
-/* With a heartbeat, which says that nothing was sent for an interval. */
+/* Gives back the rings' memory if nothing has moved since the last heartbeat. Called with a
+ * heartbeat, which means that nothing was sent for an interval. */
 static void trim(struct mr_client *c)
 {
 	struct mr_udp *u = c->udp;
@@ -143,7 +147,7 @@ static void trim(struct mr_client *c)
 	}
 }
 
-static void beat(struct mr_client *c, uint64_t now_ns)
+static void heartbeat(struct mr_client *c, uint64_t now_ns)
 {
 	struct mr_udp *u = c->udp;
 
@@ -159,25 +163,25 @@ void mr_udp_look(struct mr_client *c)
 {
 	struct mr_udp *u = c->udp;
 	uint64_t now_ns = mr_now_ns();
-	bool dry = mr_udp_receive(c, false);
+	bool drained = mr_udp_receive(c, false);
 
 	if (c->eof)
 		return;
 	mr_udp_reliable_turn(c);
 	if (u->stuck)
 		mr_udp_send(c);
-	beat(c, now_ns);
-	/* Time in which this side did not look, as all that runs here was paused, says nothing of the bus. One that
-	 * sleeps looks each heartbeat. */
+	heartbeat(c, now_ns);
+	/* A pause of this side, as when the whole machine was paused, says nothing about the bus. A
+	 * sleeping client looks at each heartbeat. */
 	if (now_ns - u->looked_ns > 2 * u->heartbeat_ns + LATE_NS &&
 		u->last_rx_ns + u->dead_ns < now_ns + u->heartbeat_ns)
 		u->last_rx_ns = now_ns + u->heartbeat_ns - u->dead_ns;
 	u->looked_ns = now_ns;
 	if (now_ns < u->last_rx_ns + u->dead_ns)
 		return;
-	/* A sign of life may stand behind what there is no room for yet. */
-	if (dry)
-		died(c);
+	/* A heartbeat may stand behind frames for which there is no room yet. */
+	if (drained)
+		bus_died(c);
 	else
 		u->last_rx_ns = now_ns - u->dead_ns + AGAIN_NS;
 }
@@ -204,8 +208,8 @@ static void press(struct mr_client *c)
 	mr_udp_reliable_turn(c);
 }
 
-/* Who looks again and again, without a sleep between that would be told of what comes, is likely to look soon: a few
- * frames wait for more, until it has looked once in vain. */
+/* True if the program polls without sleeping and is likely to look again soon. Then the ack of a
+ * few frames is delayed, until a look finds nothing new. */
 static bool looks_again(struct mr_client *c)
 {
 	struct mr_udp_reliable *r = &c->udp->reliable;
@@ -225,8 +229,8 @@ static void flush_acks(struct mr_client *c)
 		mr_udp_send_ack(c);
 }
 
-/* A socket wakes whoever sleeps on it without being asked, but not for what was taken from it: a last look
- * before the sleep may have met the end of the session. */
+/* A socket wakes its sleeper without being asked, but not for datagrams already taken from it: the
+ * last look before the sleep may have met the end of the session. */
 static bool arm(struct mr_client *c)
 {
 	struct mr_udp_reliable *r = &c->udp->reliable;
@@ -243,8 +247,8 @@ static unsigned sleep_on(const struct mr_client *c, struct pollfd fds[2])
 	return 1;
 }
 
-/* A socket with room that takes nothing all the same waits for something else, as a link: that is not to
- * be polled for. */
+/* A socket that has room but takes nothing waits for something else, such as the link; polling it
+ * for room would return at once. */
 static void room_sleep(struct mr_client *c)
 {
 	struct pollfd room = {.fd = c->udp->fd, .events = c->udp->full ? POLLOUT : 0};
@@ -268,8 +272,8 @@ static uint64_t due_ns(const struct mr_client *c)
 	return again_ns < due ? again_ns : due;
 }
 
-/* Said once: should it be lost, the bus misses the heartbeats. */
-static void say_goodbye(struct mr_client *c)
+/* Sent once: if it is lost, the bus misses the heartbeats. */
+static void send_close(struct mr_client *c)
 {
 	const struct mrf_message_header close_message = {
 		.bytes = sizeof(close_message), .kind = MRF_MESSAGE_KIND_CLOSE};
@@ -284,7 +288,7 @@ static void unmap(struct mr_client *c)
 	if (u->fd < 0)
 		return;
 	if (!u->closed)
-		say_goodbye(c);
+		send_close(c);
 	u->reliable.tx.due_ns = 0;
 	mr_wait_unwatch(c, u->fd);
 	close(u->fd);
