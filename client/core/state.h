@@ -92,7 +92,7 @@ struct mr_client {
 	 * NULL. */
 	struct mr_bytes_producer *promised;
 	int refuse; /* 0, or the reason why nothing may be published: -ENOTCONN, -EBUSY */
-	/* The same for best-effort publishes; -EAGAIN: those kept while the bus was away go
+	/* `refuse` for best-effort publishes; -EAGAIN: those kept while the bus was away go
 	 * first. */
 	int refuse_publish;
 	bool corked;

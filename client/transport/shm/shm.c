@@ -66,7 +66,7 @@ static void room_sleep(struct mr_client *c)
 	if (fds[0].revents == 0)
 		return;
 	mr_bell_clear(c->channel.peer_bell_fd);
-	/* The doorbell may have rung for a message, of which the event loop must be told. */
+	/* The doorbell may have rung for a message: the event loop must learn of it. */
 	mr_nudge(c);
 }
 
