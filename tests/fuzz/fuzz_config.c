@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as a configuration file and, behind the first NUL, as a --set. What is accepted must keep
- * every promise of struct mr_config. */
+/* fuzz_config: any bytes as a configuration file and, after the first NUL, as a --set. An accepted
+ * configuration must keep every promise of struct mr_config. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

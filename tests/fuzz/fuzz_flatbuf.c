@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_flatbuf: whatever the verifier accepts must be readable to the last field.
+/* fuzz_flatbuf: a buffer that the verifier accepts must be readable to the last field.
  *
  * The input is copied to memory of exactly its size, so that a read past it is seen. Seeds are
  * FlatBuffers of tests/unit/flatbuf/sample.fbs and evolution.fbs.
@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
-/* Written through here, so that no read is optimised away. */
+/* All values are written here, so that no read is optimised away. */
 static _Atomic uint64_t sink;
 
 static void keep(uint64_t value)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz_frame: a packet from Ethernet up, or a frame alone, and the messages in it.
  *
- * The first byte says how the rest is taken: bits 0 and 1 are what the device has checked, bit 2 that it
- * is a UDP payload, bits 3 and 4 how far from a multiple of 8 it stands, times 2. Whatever is
- * parsed ends where its allocation ends.
+ * The first byte selects the form of the rest: bits 0 and 1 are the device's checksum results, bit
+ * 2 says that it is a UDP payload, bits 3 and 4 give its distance from a multiple of 8, divided by
+ * 2. Each parsed piece ends where its allocation ends.
  */
 #include <stdbool.h>
 #include <stdlib.h>
@@ -39,7 +39,7 @@ static void touch(const uint8_t *at, size_t bytes)
 		sink ^= at[i];
 }
 
-/* As a worker walks them. */
+/* Walks the messages as a worker does. */
 static void walk(const uint8_t *at, uint32_t bytes, const struct mrf_frame_header *header)
 {
 	uint32_t left = bytes - (uint32_t)sizeof(*header);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz_message: the message parser on any bytes, and a channel drained as a worker drains one whose
- * client writes any positions and any bytes into it.
+ * client writes any positions and bytes into it.
  *
- * Input: three positions of 8 bytes (where the up ring starts, how far its tail is said to be, how far
- * the down ring's head is said to be), then what lies in the up ring.
+ * Input: three positions of 8 bytes (start of the up ring, its claimed tail, the claimed head of
+ * the down ring), then the content of the up ring.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 			abort();                                                                   \
 	} while (0)
 
-/* Reads every byte of a part, so that the sanitizer sees one that lies outside. */
+/* Reads every byte of a part, so that the sanitizer sees a byte outside. */
 static uint32_t touch(const uint8_t *at, uint32_t bytes)
 {
 	uint32_t sum = 0;
@@ -32,7 +32,7 @@ static uint32_t touch(const uint8_t *at, uint32_t bytes)
 	return sum;
 }
 
-/* Puts the message together again from its parts and expects the same parts from that. */
+/* Composes the message again from its parts, and expects the same parts of the result. */
 static void recompose(const struct mr_message_view *m)
 {
 	static alignas(8) uint8_t memory[MR_MESSAGE_BYTES_MAX];
@@ -70,7 +70,7 @@ static bool parse(const uint8_t *at, struct mrf_message_header h, struct mr_mess
 	return true;
 }
 
-/* The messages of a block of memory that ends where the input ends. */
+/* Walks the messages of a block of memory that ends where the input ends. */
 static void walk(const uint8_t *data, size_t size)
 {
 	size_t left = size & ~(size_t)7;
@@ -95,7 +95,7 @@ static void walk(const uint8_t *data, size_t size)
 	free(block);
 }
 
-/* Delivers a message as a worker does, if the ring that its reader lies about has room. */
+/* Delivers a message as a worker does, if the ring, whose reader lies, has room. */
 static void deliver(struct mr_bytes_producer *down, const struct mr_message_view *m)
 {
 	uint32_t bytes =
@@ -125,7 +125,8 @@ static void drain(struct mr_bytes_consumer *up, struct mr_bytes_producer *down)
 		struct mr_message_view m;
 
 		if (!mr_message_fits(&h, ready))
-			return; /* a worker gives the session up */
+			/* A worker gives the session up. */
+			return;
 		if (parse(at, h, &m))
 			deliver(down, &m);
 		mr_bytes_skip(up, h.bytes);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pieces of messages as a bus may send them: records one behind the other, each a length, flags and what the
- * parser makes of the rest. What comes out whole must lie in memory, all of it, and what is open is bounded. */
+/* fuzz_pieces: fragments as a bus may send them: records of a length, flags and the bytes for the
+ * parser. A reassembled message must lie in memory completely, and the number of open ones is
+ * bounded. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +9,7 @@
 
 #define WHOLE_BYTES (1u << 16)
 
-/* Stands in for core/limits.c. */
+/* Replaces core/limits.c. */
 size_t mr_message_bytes_max(const struct mr_client *c)
 {
 	return c->whole_bytes_max;
@@ -25,7 +26,7 @@ static uint32_t sum(const uint8_t *at, size_t bytes)
 	return s;
 }
 
-/* Each byte is read, and the compiler cannot know for what. */
+/* Every byte is read; volatile, so that the compiler cannot leave the reads out. */
 volatile uint32_t read_all;
 
 static void take(struct mr_client *c, const struct mr_message_view *m)

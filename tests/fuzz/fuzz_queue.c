@@ -2,8 +2,8 @@
 /* fuzz_queue: the queues of a worker under any sequence of messages, commands, deaths and time.
  *
  * Input: steps of an operation byte, four bytes of arguments and, for messages, a length and that
- * many bytes of body. Tags are mostly those that were given out lately. At the end everybody
- * leaves and all queues are deleted: not a byte of the store may be left in use.
+ * many bytes of body. Tags are mostly recent ones. At the end all clients leave and all queues are
+ * deleted: no byte of the store may be in use.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -34,7 +34,7 @@ struct world {
 	struct mr_queues *queues;
 	struct mrf_worker_stats stats;
 	uint64_t now_ms;
-	uint32_t numbers[4]; /* of the queues below */
+	uint32_t numbers[4]; /* numbers of the queues below */
 	uint64_t tags[TAGS];
 	unsigned tags_next;
 	bool gone[CLIENTS];
@@ -56,7 +56,7 @@ static uint64_t session(unsigned client)
 	return mr_session_id(0, client % CLIENTS, 7);
 }
 
-/* Of some what the smallest frame has room for. */
+/* Room of a session; some have only that of the smallest frame. */
 static uint32_t room(void *arg, uint64_t id)
 {
 	(void)arg;
@@ -191,7 +191,7 @@ static uint8_t byte(struct input *in)
 	return *in->at++;
 }
 
-/* A body of its own memory, so that reading past its end is seen. */
+/* Copies the body to memory of its own, so that a read past its end is seen. */
 static uint8_t *take_body(struct input *in, struct mr_message_view *m)
 {
 	uint32_t bytes = byte(in) * 8u, header_bytes = byte(in);

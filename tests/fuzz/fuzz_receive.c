@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_receive: two workers with a port, sessions and subscribers, and whatever comes from the network.
+/* fuzz_receive: two workers with a port, sessions and subscribers, and any packets from the
+ * network.
  *
- * The input is a program of steps, each a byte of operation, a byte of argument, and for those that
- * need it a byte of length, times 8, and so many bytes:
- *   0  a packet as it stands
- *   1  a UDP payload from path ARGUMENT; bit 7: 1,472 bytes of it; bit 6: with a good cookie where a
- *      Hello has it
- *   2  messages in the next frame of session ARGUMENT, whose header is made for it
+ * The input is a program of steps: a byte of operation, a byte of argument, and for some a byte of
+ * length, times 8, and that many bytes:
+ *   0  a packet as it is
+ *   1  a UDP payload from path ARGUMENT; bit 7: 1,472 bytes of it; bit 6: with a valid cookie in a
+ *      Hello
+ *   2  messages in the next frame of session ARGUMENT, with a correct header
  *   3  the same with the bytes as header and messages, but for the session
- *   4  time passes, ARGUMENT times 20 ms 5  buffers run out, or are there again
+ *   4  time passes, ARGUMENT times 20 ms
+ *   5  buffers run out, or are there again
  *   6  a record of control for session ARGUMENT
- *   7  the session ARGUMENT speaks from another address, as 2; bit 6: with a good proof of it
+ *   7  session ARGUMENT sends from another address, as 2; bit 6: with a valid proof of it
  * Bit 7 of the operation: the other worker receives it.
  */
 #include <stdlib.h>
@@ -26,7 +28,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 const char *__lsan_default_suppressions(void);
 
-/* DPDK keeps some of what it allocates at start until the process ends. */
+/* DPDK keeps some of its start-up allocations until the process ends. */
 const char *__lsan_default_suppressions(void)
 {
 	return "leak:librte_\nleak:rte_eal_init\n";
@@ -55,7 +57,7 @@ static uint8_t take_byte(struct input *in)
 	return *in->at++;
 }
 
-/* A block of bytes, in memory that ends where it ends. */
+/* Copies a block of bytes to memory that ends where the block ends. */
 static uint32_t take_block(struct input *in, uint8_t *to, uint32_t capacity)
 {
 	uint32_t bytes = take_byte(in) * 8u;
@@ -90,7 +92,7 @@ static void open_all(void)
 	mr_rig_subscribe(&r, local.session, 9, ">");
 }
 
-/* What is sent is well-formed, whatever it was made of. */
+/* Sent frames are well-formed, whatever their source was. */
 static void drain(unsigned worker)
 {
 	static struct mr_rig_frame f;
@@ -102,7 +104,8 @@ static void drain(unsigned worker)
 		uint32_t at = 0, count = 0;
 
 		if (!mr_rig_parse(packet, bytes, &f, NULL))
-			continue; /* an answer to a neighbour */
+			/* An answer to a neighbour. */
+			continue;
 		while (mr_rig_message(&f, &at, &m))
 			count++;
 		expect(count == f.header.messages);
@@ -133,7 +136,7 @@ static void send_raw(struct input *in, unsigned worker)
 	mr_rig_inject(&r, worker, packet, bytes);
 }
 
-/* No fuzzer guesses a keyed hash. */
+/* No fuzzer can guess a keyed hash, so the cookie is filled in. */
 static void bake_cookie(
 	struct mr_rig_frame *f, unsigned worker, const struct mrf_network_path *path)
 {
@@ -154,7 +157,7 @@ static void send_payload(struct input *in, unsigned worker, uint8_t argument)
 	memset(f.at, 0, 1472);
 	f.bytes = take_block(in, f.at, 1472);
 	if (argument & 0x80)
-		f.bytes = 1472; /* zeros behind */
+		f.bytes = 1472; /* zeros follow */
 	if (argument & 0x40)
 		bake_cookie(&f, worker, &path);
 	mr_rig_send(&r, worker, &path, &f);
@@ -187,7 +190,7 @@ static void send_frame(
 		memcpy(f.at + offsetof(struct mrf_frame_header, session), &c->session,
 			sizeof(c->session));
 	} else {
-		/* As many messages as the bytes make. */
+		/* Appends as many messages as the bytes make. */
 		uint32_t at = from;
 
 		f.bytes &= ~7u;
@@ -204,8 +207,8 @@ static void send_frame(
 	mr_rig_send(&r, worker, &path, &f);
 }
 
-/* Control says where a refusal goes, and is believed but for the port: whatever else stood there would be
- * sent to. */
+/* Control gives the address of a refusal and is trusted but for the port: any other value would be
+ * used. */
 static void aim(const struct mrf_handoff_header *h, uint8_t *block, uint32_t bytes)
 {
 	struct mrf_network_path path;
@@ -246,7 +249,7 @@ static void step(struct input *in, bool *starved)
 	uint8_t operation = take_byte(in), argument = take_byte(in);
 	unsigned worker = operation >> 7;
 
-	/* What is to be sent by the test needs buffers, too. */
+	/* The test's own packets need buffers, too. */
 	if (*starved && (operation & 7) != 4)
 		mr_rig_feed(&r);
 	switch (operation & 7) {
@@ -264,7 +267,7 @@ static void step(struct input *in, bool *starved)
 	rounds();
 }
 
-/* Every packet is in one counter at least. */
+/* Every packet is in at least one counter. */
 static void check_counts(void)
 {
 	uint64_t packets = 0, counted = 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_reliable: both machines of the reliable flow and whatever a peer may say to them.
+/* fuzz_reliable: both machines of the reliable flow, and any message of a peer to them.
  *
- * The input is a row of operations, a byte each with what it takes behind it; the first two bytes say how
- * near to the wrap the sequences start, and how large log and slots are. After each operation the
- * machines must be such as no word of a peer can make them otherwise.
+ * The input is a row of operations, each a byte with its arguments. The first two bytes set the
+ * distance of the sequences from the wrap, and the sizes of log and slots. After each operation the
+ * invariants that no peer can break are checked.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -3,8 +3,8 @@
  *
  * The input is a program of lines, each an operation letter and a text:
  *   sTEXT  subscribe to a pattern      gTEXT  the same in a queue group
- *   pTEXT  subscribe to a byte prefix  uB     unsubscribe what the byte's number stands for
- *   qTEXT  publish: the route must be what the reference says
+ *   pTEXT  subscribe to a byte prefix  uB     unsubscribe the subscription of this byte's number
+ *   qTEXT  publish: the route must equal the reference's
  *   aTEXT  take an alias and look it up    .  quiescent report and reclamation
  */
 #include <errno.h>
@@ -72,7 +72,7 @@ static void check_parsers(const char *text, size_t bytes)
 
 	check((mr_subject_check(text, bytes) == 0) == (subject == MR_SUBJECT_OK));
 	check(mr_subject_fault_text(subject) != NULL);
-	/* Every subject is a pattern and a prefix of itself. */
+	/* Every subject is also a pattern, and a prefix of itself. */
 	if (subject == MR_SUBJECT_OK) {
 		check(mr_pattern_parse(text, bytes) == MR_SUBJECT_OK);
 		check(mr_prefix_parse(text, bytes) == MR_SUBJECT_OK);
@@ -205,7 +205,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	struct rig rig = {0};
 
 	rig_open(&rig);
-	/* A route may be refused only when very many are held: not within so few lines. */
+	/* A route may be refused only when very many are held, not within so few lines. */
 	for (int lines = 0; at < end && lines < 256; lines++) {
 		const char *stop = memchr(at, '\n', (size_t)(end - at));
 		if (stop == NULL)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_udp: what a client makes of any datagrams: those of the session that it has, from the frame's header
- * to the callback.
+/* fuzz_udp: a client that receives any datagrams of its session, from the frame's header to the
+ * callback.
  *
- * Input: datagrams, each behind two bytes that say how long it is.
+ * Input: datagrams, each after two bytes with its length.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static struct mr_client *c;
 static struct mr_subscription *subscriptions[4];
 static unsigned sum;
 
-/* Reads all of it, so that the sanitizer sees what lies outside. */
+/* Reads all of it, so that the sanitizer sees a byte outside. */
 static void touch(struct mr_client *of, const struct mr_message *m, void *arg)
 {
 	(void)of, (void)arg;
@@ -34,7 +34,7 @@ static void touch(struct mr_client *of, const struct mr_message *m, void *arg)
 		sum += ((const uint8_t *)m->payload)[i];
 }
 
-/* A client that is connected to nobody. */
+/* Makes a client without a connection. */
 static void make(void)
 {
 	static const struct mr_worker_page always = {.asleep = 1};
@@ -52,7 +52,8 @@ static void make(void)
 	if (mr_udp_reliable_open(c, -1, MR_RELIABLE_WINDOW_MAX) != 0)
 		abort();
 	c->control_requests = calloc(MR_CONTROL_REQUESTS_MAX, sizeof(*c->control_requests));
-	c->transport = &mr_transport_shm; /* which fills nothing by itself */
+	/* This transport sends nothing by itself. */
+	c->transport = &mr_transport_shm;
 	c->deferred_end = &c->deferred_first;
 	c->until = &never;
 	c->epoll_fd = c->timer_fd = c->attach_fd = -1;
@@ -68,7 +69,7 @@ static void make(void)
 
 static void take(const uint8_t *data, size_t size)
 {
-	/* A copy of its own, so that what lies behind it is out of bounds. */
+	/* A copy of its own makes every byte after it out of bounds. */
 	uint8_t *frame = aligned_alloc(8, mr_align_up(size + 1, 8));
 
 	memcpy(frame, data, size);
@@ -98,7 +99,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		c->eof = false;
 		mr_dispatch_some(c, UINT32_MAX, false);
 		if (c->eof || mr_bytes_readable(&c->down) != 0)
-			abort(); /* what is taken is whole */
+			/* A taken datagram must be whole. */
+			abort();
 		mr_release_read(c);
 		mr_deferred_clear(c);
 	}

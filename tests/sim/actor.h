@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* actor: a program with a part in a run: what it is and has to remember over the death of its process.
+/* actor: a program with a role in a run, and the state that must survive the death of its process.
  *
- * Threads   The fields are those of its process, while it runs; one that was killed touches none of them.
+ * Threads   The fields belong to its process while it runs; a killed process touches none of them.
  */
 #ifndef MILLRACE_TESTS_SIM_ACTOR_H
 #define MILLRACE_TESTS_SIM_ACTOR_H
@@ -24,17 +24,17 @@ enum actor_kind {
 struct actor {
 	enum actor_kind kind;
 	unsigned index;
-	unsigned queue; /* of the model */
+	unsigned queue; /* the model's number of it */
 	struct process *process;
-	bool stop; /* it is to end in good order */
+	bool stop; /* to end in good order */
 	/* a producer */
 	uint64_t next_id;
-	uint32_t open[MODEL_MESSAGES_MAX];   /* numbers whose outcome is not known, by id */
-	uint64_t own_id[MODEL_MESSAGES_MAX]; /* at least once: ids by the library's */
+	uint32_t open[MODEL_MESSAGES_MAX];   /* numbers with unknown outcome, by id */
+	uint64_t own_id[MODEL_MESSAGES_MAX]; /* at least once: by the library's ids */
 	/* a consumer */
 	bool drains; /* takes all there is, and does nothing else */
 	bool reads_dead;
-	uint64_t handed_ns; /* when it was handed something last */
+	uint64_t handed_ns; /* time of the last delivery handed out */
 	unsigned held_count;
 	struct {
 		uint64_t tag;
@@ -56,9 +56,9 @@ void actor_start(struct actor *a);
 /* The programs. */
 process_main_fn actor_produce, actor_consume, actor_serve, actor_call;
 
-/* A connection, tried until it comes about; NULL: the process is to end. */
+/* Connects, retrying until it succeeds; NULL: the process is to end. */
 struct mr_client *actor_connect(const struct actor *a, const char *name);
-bool actor_is_dead(void); /* the process was killed */
+bool actor_is_dead(void); /* True if the process was killed. */
 bool actor_goes_on(const struct actor *a);
 struct mr_queue_options actor_queue_options(unsigned queue);
 

@@ -61,7 +61,7 @@ static void transmit(struct bus_session *s, const void *frame, size_t bytes)
 	net_send_to(s->port, frame, bytes);
 }
 
-/* A frame of one message of control, padded to `fill` bytes if that is not 0. */
+/* Sends a frame with one message of control, padded to `fill` bytes if that is not 0. */
 static void send_control(uint16_t port, uint64_t session, uint32_t sequence,
 	enum mrf_message_kind kind, const void *payload, uint32_t bytes, uint32_t fill)
 {
@@ -249,7 +249,8 @@ static void receive(uint16_t port, const uint8_t *at, size_t bytes)
 	struct bus_session *s;
 
 	if (world_now_ns() < bus.frozen_until_ns)
-		return; /* its buffers are full of others */
+		/* Its buffers are full of frames of others. */
+		return;
 	if (mr_frame_parse(at, bytes, &frame) != MR_FRAME_OK)
 		world_fail("a client sent a frame that makes no sense");
 	if (frame.session == 0) {
@@ -277,7 +278,7 @@ void bus_put(struct bus_session *s, const struct mr_message_plan *plan, uint32_t
 	s->end = &m->next;
 }
 
-/* As many messages as fit. */
+/* Fills a frame with as many messages as fit. */
 static uint32_t fill(struct bus_session *s, uint8_t *frame, uint16_t *messages)
 {
 	uint32_t at = HEAD_BYTES;
@@ -356,7 +357,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Returns when it wants to be looked at again. */
+/* Returns the time when it must run again. */
 static uint64_t turn(struct bus_session *s)
 {
 	uint64_t now_ns = world_now_ns();
@@ -397,7 +398,8 @@ static void round_of(void *arg, uint64_t at_ns)
 
 	(void)arg;
 	if (at_ns != bus.round_ns || bus.queues == NULL)
-		return; /* another was planned before it */
+		/* An earlier round is planned. */
+		return;
 	bus.round_ns = UINT64_MAX;
 	if (world_now_ns() < bus.frozen_until_ns) {
 		plan(bus.frozen_until_ns);
@@ -435,7 +437,7 @@ void bus_close(void)
 	bus_queues_close();
 }
 
-/* While nobody ran, nobody could be heard. */
+/* While the bus stands still, no client can be heard. */
 void bus_freeze(uint64_t until_ns)
 {
 	uint64_t ns = until_ns - world_now_ns();

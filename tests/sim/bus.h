@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bus: the simulated bus: one worker with the real queues (dataplane/queue) and the real reliable flow
- * (lib/wire/reliable), and of sessions, frames and control as little as clients need.
+/* bus: the simulated bus: one worker with the real queues (dataplane/queue) and the real reliable
+ * flow (lib/wire/reliable), and the minimum of sessions, frames and control that clients need.
  *
  *   datagrams ──▶ session: reliable flow, in order ──▶ messages ──▶ queues, requests
  *   queues, answers ──▶ session: FIFO ──▶ frames of the reliable flow ──▶ datagrams
@@ -17,7 +17,7 @@
 #include "flatbuf/stats.h"
 
 #define BUS_SESSIONS_MAX 64u
-#define BUS_FRAMES       64u /* of the log, and slots */
+#define BUS_FRAMES       64u /* size of the log, and number of slots */
 #define BUS_FRAME_BYTES  1472u
 #define BUS_HEARTBEAT_MS 200u
 #define BUS_MISSED_MAX   3u
@@ -36,7 +36,7 @@ struct bus_session {
 	uint16_t port;
 	uint64_t heard_ns;
 	uint64_t sent_ns;
-	uint32_t sequence; /* of the datagram flow to the client */
+	uint32_t sequence; /* sequence in the datagram flow to the client */
 	bool speaks;       /* the client has the reliable flow */
 	struct mr_reliable_tx tx;
 	struct mr_reliable_rx rx;
@@ -46,7 +46,7 @@ struct bus_session {
 	struct bus_message *first;
 	struct bus_message **end;
 	uint32_t waiting_bytes;
-	uint32_t piece_of[BUS_PIECES]; /* the model's number of a message in pieces */
+	uint32_t piece_of[BUS_PIECES]; /* model's number of a fragmented message */
 };
 
 struct bus_settings {
@@ -63,7 +63,7 @@ struct bus {
 	struct mrf_worker_stats stats;
 	struct bus_session sessions[BUS_SESSIONS_MAX];
 	uint32_t generation;
-	uint64_t round_ns; /* when the next round is; UINT64_MAX: none is planned */
+	uint64_t round_ns; /* time of the next round; UINT64_MAX: none is planned */
 	uint64_t rounds;
 	uint64_t frozen_until_ns;
 };
@@ -73,28 +73,28 @@ extern struct bus bus;
 void bus_open(const struct bus_settings *s);
 void bus_close(void);
 void bus_freeze(uint64_t until_ns);
-/* Ends the session that was opened `index` sessions after the first that is open. */
+/* Closes the session at `index`, counted from the first that is open. */
 void bus_kick(uint32_t index);
-/* A round is made soon. */
+/* Plans a round soon. */
 void bus_poke(void);
 uint64_t bus_now_ms(void);
-/* The queues' own: without the time in which the bus stood still. */
+/* Time of the queues, without the time in which the bus stood still. */
 uint64_t bus_queues_ms(void);
 
 /* For bus_queues.c. */
 struct bus_session *bus_session_of(uint64_t id);
-/* Puts a message behind the others of the session. */
+/* Appends a message to the session's outgoing ones. */
 void bus_put(struct bus_session *s, const struct mr_message_plan *plan, uint32_t target);
 
 /* bus_queues.c */
 void bus_queues_open(const struct bus_settings *s);
 void bus_queues_close(void);
-/* A message of the reliable flow of a session. */
+/* Takes a message of a session's reliable flow. */
 void bus_take(struct bus_session *s, const struct mr_message_view *m);
 /* True: there is more to do at once. */
 bool bus_queues_round(void);
-/* A command of the operator; returns the code, and the row that it was answered with in *row, if that is
- * not NULL; valid until the next command. */
+/* Gives an operator's command; returns its code and stores the row of the answer in *row, if that
+ * is not NULL. The row is valid until the next command. */
 int bus_command(enum mrf_queue_verb verb, enum mrf_queue_kind kind, const char *name,
 	uint32_t count, struct mrf_table *row);
 

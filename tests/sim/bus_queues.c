@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The queues of the simulated bus, what control does for clients, and what the model is told of both. */
+/* The queues of the simulated bus, control's work for clients, and the reports of both to the
+ * model. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 #include "tests/sim/model.h"
 #include "tests/sim/world.h"
 
-#define WAITING_BYTES_MAX 32768u /* of a session: more deliveries are not taken */
+#define WAITING_BYTES_MAX 32768u /* limit of a session: beyond it deliveries are refused */
 #define WINDOW            64u
 #define HOST              (UINT64_C(1) << 60)
 
@@ -53,7 +54,7 @@ static uint32_t room(void *arg, uint64_t session)
 	return MR_FRAME_ROOM(BUS_FRAME_BYTES);
 }
 
-/* Some hosts, none of which is root: what they have of memory and places is counted. */
+/* Several hosts, none of them root: their memory and places are counted. */
 static uint64_t peer(void *arg, uint64_t session)
 {
 	(void)arg;
@@ -93,7 +94,8 @@ void bus_queues_open(const struct bus_settings *s)
 		world_fail("no memory for queues");
 }
 
-/* All queues are empty: of each client one is counted, and of those without an account of their own. */
+/* All queues are empty: only clients are counted, each once, and once more those without an account
+ * of their own. */
 static void check_counts(void)
 {
 	const struct mr_shares *s = &bus.queues->limits.accounts;
@@ -121,7 +123,7 @@ bool bus_queues_round(void)
 	return mr_queues_run(bus.queues, bus_now_ms());
 }
 
-/* The answer to a command; valid until the next. */
+/* Answers a command; the table is valid until the next one. */
 static struct mrf_table ask(struct mrf_queue_command v, const struct mrf_queue_options *options)
 {
 	static uint64_t memory[512];
@@ -166,7 +168,7 @@ int bus_command(enum mrf_queue_verb verb, enum mrf_queue_kind kind, const char *
 	return mrf_queue_answer_code(t);
 }
 
-/* Control's part. */
+/* Does control's part. */
 
 static void answer(struct bus_session *s, uint32_t correlation, struct mrf_builder *b,
 	enum mrf_client_body type, uint32_t body)
@@ -285,9 +287,7 @@ static void request(struct bus_session *s, const struct mr_message_view *m)
 	}
 }
 
-/* What is for queues. */
-
-/* The model's number of the message; of one in pieces the first has it. */
+/* Returns the model's number of the message; the first fragment of a message has it. */
 static uint32_t number_of(struct bus_session *s, const struct mr_message_view *m)
 {
 	uint32_t *piece = &s->piece_of[m->extra.fragment.message % BUS_PIECES];
@@ -310,7 +310,7 @@ static void push(struct bus_session *s, const struct mr_message_view *m)
 		model_taken(number);
 }
 
-/* One by one, so that the model learns what came of each. */
+/* Settles one by one, so that the model learns each outcome. */
 static void settle(struct bus_session *s, const struct mr_message_view *m)
 {
 	for (uint32_t at = 0; at + sizeof(struct mrf_settlement) <= m->payload_bytes;

@@ -8,7 +8,7 @@
 #include "tests/sim/program.h"
 #include "tests/sim/world.h"
 
-#define DRAIN_NS (8 * WORLD_S) /* nothing more comes */
+#define DRAIN_NS (8 * WORLD_S) /* nothing more arrives in this time */
 
 static bool takes_all(const struct actor *a)
 {
@@ -46,14 +46,16 @@ static void settle(struct actor *a, struct mr_consumer *k, uint64_t tag, uint32_
 	} else if (r < 94) {
 		model_program_rejected(number);
 		mr_nack(k, tag, false, 0);
-	} /* the rest is forgotten */
+		/* The rest is forgotten. */
+	}
 }
 
 static void read_dead(const struct mr_delivery *d, uint32_t number)
 {
 	struct mr_header reason = {0};
 
-	/* Where the memory of all queues is used up there is no room for the lines, which the bus counts. */
+	/* If the memory of all queues is used up there is no room for the lines; the bus counts
+	 * that. */
 	if (!mr_headers_find(
 		    d->message.headers, d->message.header_bytes, "Millrace-Dead-Reason", &reason) &&
 		bus.stats.queue_dead_bare == 0)
@@ -88,7 +90,7 @@ static void on_delivery(struct mr_client *c, const struct mr_delivery *d, void *
 		settle(a, d->consumer, d->tag, number);
 }
 
-/* It is acked when the callback returns. */
+/* The delivery is acked when the callback returns. */
 static void on_auto(struct mr_client *c, const struct mr_delivery *d, void *arg)
 {
 	uint32_t number = note(arg, d);
@@ -149,7 +151,7 @@ static struct mr_consumer *open_consumer(struct actor *a, struct mr_client *c, e
 	return k;
 }
 
-/* Until it is closed and opened anew. */
+/* Consumes until it is closed and opened anew. */
 static void consume(struct actor *a, struct mr_client *c, struct mr_consumer *k, enum manner manner)
 {
 	for (uint32_t n = 5 + world_draw(60); n > 0 && actor_goes_on(a); n--) {
@@ -182,7 +184,8 @@ void actor_consume(struct process *p, void *arg)
 		if (k == NULL) {
 			mr_wait(c, 20);
 			if (a->reads_dead)
-				break; /* nothing ever died */
+				/* Nothing has died yet. */
+				break;
 			continue;
 		}
 		if (takes_all(a)) {
@@ -196,6 +199,6 @@ void actor_consume(struct process *p, void *arg)
 			break;
 	}
 	mr_close(c);
-	if (c != NULL && actor_goes_on(a) && !takes_all(a)) /* once more, by a new connection */
+	if (c != NULL && actor_goes_on(a) && !takes_all(a)) /* Once more, with a new connection. */
 		actor_consume(p, arg);
 }

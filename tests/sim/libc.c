@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libc: the calls into the system that libmillrace makes, as the simulated machine answers them. They
- * stand in the program itself, so the library finds these instead of the C library's. */
+/* libc: libmillrace's system calls, answered by the simulated machine. They are defined in the
+ * program itself, so the library uses these instead of the C library's. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -70,7 +70,7 @@ int close(int fd)
 	return 0;
 }
 
-/* Nor does the kernel cut frames for the library here: UDP_SEGMENT is not there. */
+/* The simulated kernel does not segment frames for the library: UDP_SEGMENT is not supported. */
 int setsockopt(int fd, int level, int name, const void *value, socklen_t bytes)
 {
 	if (!net_is_socket(fd))

@@ -8,8 +8,8 @@
 #include "tests/sim/world.h"
 
 #define MAGIC       0x4d53524dull
-#define SLACK_MS    3u    /* the bus learns that it is time */
-#define WHOLE_BYTES 1200u /* surely go in one piece */
+#define SLACK_MS    3u    /* delay with which the bus notices a time-out */
+#define WHOLE_BYTES 1200u /* surely sent without fragments */
 
 enum state {
 	NONE, /* the bus has not taken it */
@@ -18,7 +18,7 @@ enum state {
 	OUT,
 	DONE,
 	DEAD,
-	DOUBT, /* done, or to be delivered again */
+	DOUBT, /* settled, or to be delivered again: not known */
 };
 
 struct message {
@@ -28,15 +28,15 @@ struct message {
 	uint32_t bytes;
 	unsigned priority; /* 0: first */
 	enum state state;
-	uint32_t number; /* of the queue that took it */
-	uint64_t place;  /* in the order of being taken */
+	uint32_t number; /* number of the queue that took it */
+	uint64_t place;  /* order in which it was taken */
 	uint64_t taken_ms;
-	uint64_t since_ms; /* ready or put off until, or out since */
+	uint64_t since_ms; /* ready or delayed until, or delivered since */
 	uint64_t tag;
 	uint64_t session;
 	uint32_t subscription;
 	uint64_t sent_order;
-	bool renewed; /* progress was said of it */
+	bool renewed; /* its progress was reported */
 	uint32_t sends;
 	uint32_t handed;
 	uint32_t dead_read;
@@ -148,7 +148,7 @@ static void check(bool ok, const struct message *m, const char *what)
 			what);
 }
 
-/* What programs see. */
+/* Events that programs see. */
 
 void model_outcome(uint32_t number, int error)
 {
@@ -209,15 +209,15 @@ void model_dead(uint32_t number, const char *reason, size_t bytes)
 		check(false, m, "dead for a reason that does not hold");
 }
 
-/* What the bus does. */
+/* Actions of the bus. */
 
 static bool timed_out(const struct message *m, uint64_t now_ms, uint64_t slack_ms)
 {
 	return now_ms >= m->since_ms + queue_of(m)->ack_timeout_ms + slack_ms;
 }
 
-/* Nobody can have doubts that it waits to be delivered. A message that goes in pieces is given to a consumer before
- * the first piece is sent. */
+/* True if it surely waits to be delivered. A fragmented message is assigned to a consumer before
+ * its first fragment is sent. */
 static bool surely_ready(const struct message *m, uint64_t now_ms)
 {
 	if (m->bytes > WHOLE_BYTES)
@@ -265,7 +265,7 @@ static void check_sendable(const struct message *m, uint64_t now_ms)
 	}
 }
 
-/* NULL: it is none of the model's queues that sends. */
+/* NULL: the message is not of one of the model's queues. */
 static struct message *sent_message(const struct mr_message_plan *plan)
 {
 	uint32_t header_bytes = plan->sections >> 16;
@@ -293,7 +293,7 @@ void model_sent(uint64_t session, const struct mr_message_plan *plan, uint32_t t
 	world_trace(
 		"%s: %u to session %u", queue_of(m)->name, number_of(m), mr_session_slot(session));
 	check_sendable(m, now_ms);
-	/* One in pieces may have been begun before. */
+	/* A fragmented message may have been begun earlier. */
 	if (!(plan->extra->flags & MRF_MESSAGE_FLAG_FRAGMENT)) {
 		check(!queue_of(m)->paused, m, "sent while the queue is paused");
 		check_order(m, now_ms);
@@ -317,7 +317,7 @@ void model_taken(uint32_t number)
 		return;
 	}
 	world_trace("%s: %u is taken", queue_of(m)->name, number);
-	/* A queue that is removed when it is empty and idle takes along what it knows of publishers. */
+	/* A queue that is removed when it is empty and idle forgets its publishers. */
 	check(m->state == NONE || m->number != queue_of(m)->number, m, "taken again");
 	m->number = queue_of(m)->number;
 	m->state = READY;
@@ -334,7 +334,7 @@ static struct message *by_tag(uint64_t session, uint64_t tag)
 	return NULL;
 }
 
-/* Around the time-out nobody can say whether it was before or after. */
+/* Near the time-out it is unknown whether it came before or after. */
 static bool in_doubt(const struct message *m)
 {
 	return timed_out(m, bus_queues_ms(), 0) && !timed_out(m, bus_queues_ms(), SLACK_MS);
@@ -346,7 +346,7 @@ static bool with_same_consumer(const struct message *a, const struct message *b)
 	       a->subscription == b->subscription;
 }
 
-/* One that was renewed stands for itself. */
+/* A delivery with reported progress must be settled by itself. */
 static bool goes_with(const struct message *m, const struct message *up_to)
 {
 	if (!with_same_consumer(m, up_to))
@@ -355,7 +355,7 @@ static bool goes_with(const struct message *m, const struct message *up_to)
 			      : m->sent_order <= up_to->sent_order && !m->renewed;
 }
 
-/* Its time begins anew, if it was not over. */
+/* Begins its time-out anew, if that has not ended. */
 static void renew(struct message *m)
 {
 	if (in_doubt(m))
@@ -385,7 +385,7 @@ static void acked_up_to(const struct message *last, uint64_t acked)
 		if (!with_same_consumer(m, &up_to))
 			continue;
 		if (!goes_with(m, &up_to)) {
-			/* The bus does nothing for one that it took back before. */
+			/* The bus ignores the ack of a delivery that it took back before. */
 			if (!up_to.renewed && acked > 0)
 				renew(m);
 			continue;
@@ -403,7 +403,7 @@ static void given_back(struct message *m, const struct mrf_settlement *s, uint64
 	m->since_ms = bus_queues_ms() + s->delay_ms;
 }
 
-/* All that the consumer has out comes back. */
+/* All deliveries of the consumer come back. */
 static void left(const struct message *of)
 {
 	const struct message any = *of;
@@ -477,7 +477,7 @@ void model_cancelled(uint64_t session, uint32_t subscription)
 	}
 }
 
-/* Said right after the bus has looked at its clock. */
+/* Called right after the bus has read its clock. */
 void model_oldest(unsigned queue, uint64_t oldest_ms)
 {
 	uint64_t now_ms = bus_queues_ms();
@@ -491,7 +491,7 @@ void model_oldest(unsigned queue, uint64_t oldest_ms)
 	}
 }
 
-/* The end. */
+/* The end of a run. */
 
 static void check_end(const struct message *m)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model: what has to be true of queues, said simply, and looked at whenever something happens.
+/* model: the simple statement of the properties of queues, checked at every event.
  *
- *   each message is in one place: ready, put off, out with one consumer, done, or dead
- *   of those that are surely ready the first in order goes first: by priority, then by when it was taken
- *   nothing is delivered while its queue is paused, nor before its delay is over, nor twice at once
- *   an ack of what is out is taken; a program is handed what was pushed, byte for byte
- *   in the end each message that was accepted is done, or dead for a reason that holds
+ *   Each message is in one place: ready, delayed, delivered to one consumer, done, or dead.
+ *   Among the messages that are surely ready the first goes first: by priority, then by age.
+ *   No message is delivered while its queue is paused, before its delay ends, or twice at once.
+ *   The ack of a current delivery is taken. A program gets the pushed message, byte for byte.
+ *   In the end each accepted message is done, or dead for a reason that holds.
  *
- * Some things the bus learns later than the model: that a session ended, that a delivery timed out. For
- * such a while a message is in doubt, and only what holds either way is demanded.
+ * The bus learns some things later than the model: that a session ended, that a delivery timed out.
+ * Until then a message is in doubt, and only properties that hold either way are checked.
  *
  * Threads   The world's and its processes'.
  */
@@ -34,7 +34,7 @@ struct model_queue {
 	bool refuses;
 	bool exactly_once;
 	bool paused;
-	uint32_t number; /* the bus's, since it was opened last */
+	uint32_t number; /* number that the bus gave it when it was last opened */
 };
 
 extern struct model_queue model_queues[MODEL_QUEUES_MAX];
@@ -42,32 +42,33 @@ extern unsigned model_queues_count;
 
 void model_open(void);
 
-/* Programs. The number of a new message of the producer, whose body model_body writes; 0: there is no room for more. */
+/* Programs call these. Returns the number of the producer's new message, whose body model_body
+ * writes; 0: there is no room for more. */
 uint32_t model_new(unsigned queue, unsigned producer, uint64_t id, unsigned priority);
 size_t model_body(uint32_t number, uint8_t to[MODEL_BYTES_MAX]);
 uint64_t model_id(uint32_t number);
 unsigned model_priority(uint32_t number);
-/* The number in a body. */
+/* Returns the number in a body. */
 uint32_t model_number(const void *body, size_t bytes);
-/* The producer was told what became of it. */
+/* The producer learned the outcome. */
 void model_outcome(uint32_t number, int error);
-/* A program was handed it, complete; and settled it. */
+/* A program got the complete message; and settled it. */
 void model_handed(uint32_t number, const void *body, size_t bytes, unsigned queue);
 void model_program_acked(uint32_t number);
 void model_program_rejected(uint32_t number);
 /* A dead letter was read. */
 void model_dead(uint32_t number, const char *reason, size_t reason_bytes);
 
-/* The bus. A queue was opened by its name. */
+/* The bus calls these. A queue was opened by its name. */
 void model_named(const char *name, size_t bytes, uint32_t number);
 void model_taken(uint32_t number);
 void model_sent(uint64_t session, const struct mr_message_plan *plan, uint32_t target);
 void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t acked, uint64_t dead);
 void model_cancelled(uint64_t session, uint32_t subscription);
-/* The bus says of a queue how long the oldest of its messages has waited. */
+/* The bus reports how long the oldest message of a queue has waited. */
 void model_oldest(unsigned queue, uint64_t oldest_ms);
 
-/* At the end, when everything was drained. */
+/* Checks the end of a run, when everything was drained. */
 void model_finish(void);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* net: the simulated network: datagrams between the bus and the sockets of processes, which may be lost,
- * late, out of order and doubled.
+/* net: the simulated network: datagrams between the bus and the sockets of processes. They may be
+ * lost, late, out of order and duplicated.
  *
- * Owns      Sockets, and datagrams on their way.
+ * Owns      Sockets, and datagrams in flight.
  */
 #ifndef MILLRACE_TESTS_SIM_NET_H
 #define MILLRACE_TESTS_SIM_NET_H
@@ -26,22 +26,22 @@ struct net_settings {
 
 void net_open(const struct net_settings *s);
 void net_close(void);
-/* From now on; of what is on its way nothing changes. */
+/* Applies to datagrams sent from now on. */
 void net_set(const struct net_settings *s);
-/* Nothing comes through, either way, until then. */
+/* Drops everything, either way, until then. */
 void net_cut(uint64_t until_ns);
 
-/* The descriptor, or -1. */
+/* Returns a descriptor, or -1. */
 int net_socket(void);
 bool net_is_socket(int fd);
 void net_socket_close(int fd);
-/* A datagram to the bus. */
+/* Sends a datagram to the bus. */
 void net_send(int fd, const void *data, size_t bytes);
-/* Takes the next that came; -1: none. */
+/* Takes the next datagram received; -1: none. */
 long net_receive(int fd, void *to, size_t room);
 bool net_readable(int fd);
 
-/* From the bus to the socket with that port. */
+/* Sends from the bus to the socket with that port. */
 void net_send_to(uint16_t port, const void *data, size_t bytes);
 /* Called with each datagram that arrives at the bus. */
 extern void (*net_to_bus)(uint16_t port, const uint8_t *data, size_t bytes);

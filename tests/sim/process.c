@@ -19,7 +19,7 @@
 #endif
 
 #define STACK_BYTES (512u << 10)
-#define CLOCK_NS    40u /* that a look at the clock takes */
+#define CLOCK_NS    40u /* duration of a look at the clock */
 
 struct process {
 	char name[32];
@@ -32,15 +32,15 @@ struct process {
 	size_t outside_bytes;
 	bool ended;
 	bool killed;
-	uint64_t wait; /* number of the wait it is in; 0: none */
+	uint64_t wait; /* number of its current wait; 0: none */
 	uint64_t waits;
 	uint64_t frozen_until_ns;
-	uint64_t limbo_ns; /* the clock of one that was killed */
+	uint64_t limbo_ns; /* the clock of a killed process */
 };
 
 struct process *process_now;
 
-/* The sanitizer is told of each change of stacks. */
+/* Tells the sanitizer of each change of stacks. */
 static void switch_begin(void **fake, const void *bottom, size_t bytes)
 {
 #ifdef HAS_ASAN

@@ -23,7 +23,8 @@ static void on_outcome(struct mr_client *c, uint64_t id, int error, void *arg)
 		return;
 	number = a->open[id];
 	if (error == -ENOENT)
-		return; /* pushed again when the queue is opened again */
+		/* The library pushes it again when the queue is opened again. */
+		return;
 	if (error != 0 && error != -EBUSY)
 		world_fail("%s was told of message %u: %s", process_name(process_now), number,
 			mr_error_text(error));
@@ -79,7 +80,7 @@ static bool push(struct actor *a, struct mr_client *c, struct mr_queue *q, uint3
 	return false;
 }
 
-/* What the process before this one has left open is pushed again, under the numbers that it had. */
+/* Pushes the open messages of the previous process again, under their old numbers. */
 static void push_open(struct actor *a, struct mr_client *c, struct mr_queue *q)
 {
 	for (uint64_t id = 1; id < a->next_id && !actor_is_dead(); id++) {

@@ -12,7 +12,7 @@
 #include "tests/sim/world.h"
 
 #define ACTORS_MAX 48u
-#define END_NS     (600 * WORLD_S) /* everybody has ended long before */
+#define END_NS     (600 * WORLD_S) /* every program has ended long before */
 #define BREAKER_MS 500u
 
 struct program_counts program_counts;
@@ -20,7 +20,7 @@ struct program_counts program_counts;
 static struct {
 	struct actor actors[ACTORS_MAX];
 	unsigned actors_count;
-	struct process *old[256]; /* killed, and replaced */
+	struct process *old[256]; /* killed processes that were replaced */
 	unsigned old_count;
 	bool playing;
 	struct net_settings net;
@@ -86,7 +86,7 @@ static void draw_network(struct net_settings *s)
 	s->delay_us_max = s->delay_us_min + (world_chance(40) ? world_draw(50) : world_draw(6000));
 }
 
-/* The operator, and what else befalls the machine. */
+/* The operator's actions, and other events of the machine. */
 
 static void replace(struct actor *a)
 {
@@ -128,7 +128,7 @@ static void freeze_some(void)
 	uint64_t until_ns = world_now_ns() + (1 + world_draw(1500)) * WORLD_MS;
 
 	program_counts.frozen++;
-	if (world_chance(20)) { /* all of it, as a laptop that is shut */
+	if (world_chance(20)) { /* The whole machine, like a laptop that is closed. */
 		until_ns += world_draw(20) * WORLD_S;
 		bus_freeze(until_ns);
 		for (unsigned i = 0; i < run.actors_count; i++)
@@ -256,7 +256,8 @@ static void drain(bool dead)
 		struct actor *a = add(ACTOR_CONSUMER, i);
 
 		a->drains = !dead;
-		a->stop = true; /* when nothing more comes */
+		/* Nothing more arrives. */
+		a->stop = true;
 		a->reads_dead = dead;
 	}
 	until_all_ended("drain");
@@ -267,7 +268,8 @@ static void check_empty(const char *name)
 	struct mrf_table row;
 
 	if (bus_command(MRF_QUEUE_VERB_SHOW, MRF_QUEUE_KIND_QUEUE, name, 0, &row) != 0)
-		return; /* it is not there any more */
+		/* The queue no longer exists. */
+		return;
 	if (mrf_queue_row_ready(row) + mrf_queue_row_delayed(row) +
 			mrf_queue_row_outstanding(row) !=
 		0)
@@ -296,7 +298,7 @@ static void recover(void)
 	until_all_ended("recover");
 }
 
-/* What the operator has paused stays so, though nobody uses it for long. */
+/* A queue that the operator paused stays paused, even if it is not used for long. */
 static void check_pause(void)
 {
 	struct model_queue *q = &model_queues[0];

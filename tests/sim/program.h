@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* program: what runs on the simulated machine in one run: producers, consumers, workers of a service, callers,
- * and an operator, all of whom do at random what such programs do, with the real libmillrace.
+/* program: the programs of a run: producers, consumers, workers of a service, callers and an
+ * operator. They act at random, as such programs do, with the real libmillrace.
  *
- *   play    all do what they like, and are killed, frozen, cut off and kicked, for some seconds
- *   settle  the network is well again, everybody ends in good order
- *   drain   one consumer a queue takes all that is left; then the dead letters are read
- *   check   the model says whether all is where it has to be
+ *   play    all act at random, and are killed, frozen, cut off and kicked, for some seconds
+ *   settle  the network works again, all end in good order
+ *   drain   one consumer for each queue takes all that is left; then the dead letters are read
+ *   check   the model checks that each message is where it must be
  */
 #ifndef MILLRACE_TESTS_SIM_PROGRAM_H
 #define MILLRACE_TESTS_SIM_PROGRAM_H
 
 #include <stdint.h>
 
-/* One run; ends the program if anything is wrong. */
+/* Makes one run; a fault ends the program. */
 void program_run(uint64_t seed);
 
-/* What was done in all runs so far. */
+/* Totals of all runs so far. */
 struct program_counts {
 	uint64_t runs;
 	uint64_t pushed;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Workers of a service, and who calls it. */
+/* Workers of a service, and its callers. */
 #include <errno.h>
 #include <string.h>
 
@@ -31,7 +31,7 @@ static void on_work(struct mr_client *c, const struct mr_work *work, void *arg)
 		mr_respond(a->service, work->delivery.tag, &token, sizeof(token));
 	else if (r < 85)
 		mr_respond_failed(a->service, work->delivery.tag, r % 2 == 0);
-	/* the rest is forgotten */
+	/* ^The rest is forgotten. */
 }
 
 void actor_serve(struct process *p, void *arg)
@@ -107,7 +107,7 @@ static void call_one(struct actor *a, struct mr_client *c)
 	}
 }
 
-/* A worker that is well and a caller that is patient: calls must come through again. */
+/* With a healthy worker and a patient caller, calls must get through again. */
 static void recover(struct actor *a, struct mr_client *c)
 {
 	uint64_t until_ns = process_clock_ns() + 30 * WORLD_S;
@@ -140,7 +140,7 @@ void actor_call(struct process *p, void *arg)
 
 	if (c == NULL)
 		return;
-	if (!actor_is_dead()) { /* those of a process before were lost with it */
+	if (!actor_is_dead()) { /* The calls of an earlier process were lost with it. */
 		memset(a->call_open, 0, sizeof(a->call_open));
 		a->calls_open = 0;
 	}

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sim: runs of the simulation, one seed after the other.
  *
- *   sim [--seeds FILE] [--seconds N | --steps N] [--first N] [--seed N [--trace]]
+ *   sim [--seeds FILE] [--seconds N
+ *  --steps N] [--first N] [--seed N [--trace]]
  *
- *   --seconds N    ends after so much time of the real clock; default 10
- *   --steps N      ends after so many events instead
- *   --seed N       this run alone; with --trace it says what happens
- *   --first N      the seed of the first run; default: the day's, so that each day tries others
- *   --seeds FILE   the seeds in the file first, one a line: those that found a fault before
+ *   --seconds N    ends after that much real time; default 10
+ *   --steps N      ends after that many events instead
+ *   --seed N       makes only this run; with --trace it prints the events
+ *   --first N      the seed of the first run; default: from the date, so that each day tries others
+ *   --seeds FILE   first tries the seeds in the file, one a line: those that found a fault before
  */
 #include <getopt.h>
 #include <inttypes.h>

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The clock does not start at 0, nor at a round number: the low 32 bits of milliseconds soon wrap. */
+/* The clock starts neither at 0 nor at a round number: the low 32 bits of milliseconds soon
+ * wrap. */
 #define START_NS ((UINT32_MAX - 7000ull) * WORLD_MS + 123457)
 
 struct event {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* world: time, chance and what happens next, of one simulated run.
+/* world: time, random numbers and the next event of a simulated run.
  *
  *   event heap ──▶ world_step ──▶ a datagram arrives, a process goes on, the bus makes a round
  *
- * Everything in a run follows from its seed: events at the same time happen in the order in which they
- * were entered. Time passes between events, and a little with each look at a clock.
+ * A run depends only on its seed: simultaneous events happen in the order in which they were
+ * entered. Time passes between events, and a little with each look at a clock.
  *
  * Owns      The event heap.
  * Threads   One.
- * Units     Nanoseconds since the start of the machine that is simulated.
+ * Units     Nanoseconds since the start of the simulated machine.
  * Errors    world_fail ends the program: it prints the seed that shows the fault again.
  */
 #ifndef MILLRACE_TESTS_SIM_WORLD_H
@@ -28,7 +28,7 @@ uint64_t world_now_ns(void);
 /* Lets time pass within an event. */
 void world_pass(uint64_t ns);
 
-/* Numbers from the seed: 0 .. below - 1; true in so many of a hundred cases. */
+/* Random numbers from the seed: 0 .. below - 1; true in so many of a hundred cases. */
 uint32_t world_draw(uint32_t below);
 bool world_chance(uint32_t percent);
 uint64_t world_draw_64(void);
@@ -36,12 +36,12 @@ uint64_t world_draw_64(void);
 typedef void world_event_fn(void *arg, uint64_t tag);
 /* Calls `run` at that time, or at once if it is past. */
 void world_at(uint64_t at_ns, world_event_fn *run, void *arg, uint64_t tag);
-/* The next event; false: there is none. */
+/* Runs the next event; false: there is none. */
 bool world_step(void);
 /* Events since the start of the program. */
 uint64_t world_steps(void);
 
-/* Prints what happens, with the time, if the run is traced. */
+/* Prints an event, with the time, if the run is traced. */
 extern bool world_traced;
 void world_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void world_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));

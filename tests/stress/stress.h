@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stress: what the stress programs share: an end to every wait, cheap random numbers, failing
- * aloud.
+/* stress: the common part of the stress programs: a bound for every wait, cheap random numbers,
+ * loud failure.
  *
- * A program is `stress_NAME [COUNT]`: COUNT bounds the work, and so the time. A wake-up that gets
- * lost would hang it; the alarm ends it then with the words that say so. */
+ * A program is `stress_NAME [COUNT]`: COUNT bounds the work, and so the time. A lost wake-up would
+ * hang it; then the alarm ends it with a message that says so.
+ */
 #ifndef MILLRACE_TESTS_STRESS_STRESS_H
 #define MILLRACE_TESTS_STRESS_STRESS_H
 
@@ -38,7 +39,7 @@ static inline void stress_hung(int signal)
 	_exit(1);
 }
 
-/* The work to do: as the command line says, or `count`. */
+/* Returns the amount of work: from the command line, or `count`. */
 static inline uint64_t stress_begin(int argc, char **argv, uint64_t count)
 {
 	signal(SIGALRM, stress_hung);
@@ -54,7 +55,7 @@ static inline pthread_t stress_start(void *(*run)(void *), void *context)
 	return thread;
 }
 
-/* splitmix64: the n-th number of a sequence that both sides know. */
+/* splitmix64: returns the n-th number of a sequence that both sides know. */
 static inline uint64_t stress_number(uint64_t n)
 {
 	n += 0x9e3779b97f4a7c15u;
@@ -63,7 +64,7 @@ static inline uint64_t stress_number(uint64_t n)
 	return n ^ (n >> 31);
 }
 
-/* Sleeps until the bell rings; at most `ms` unless that is -1. */
+/* Sleeps until the doorbell wakes it; at most `ms` unless that is -1. */
 static inline void stress_wait(int bell_fd, int ms)
 {
 	struct pollfd p = {.fd = bell_fd, .events = POLLIN};

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stress_bytes: a whole channel under three threads. One pushes records up, the worker copies them
- * down, the third checks number, length and every byte of what arrives.
+ * down, the third checks number, length and every byte of each arrival.
  *
- * Both ways of sleeping are used: the worker's flag is in its page and its bell is polled edge-
- * triggered and never read; the receiver's flag is in the ring and its bell is a socket. Full rings
- * wait for room with wants_bell. Positions wrap past 2^64 within the first megabyte. Every so often
- * a producer holds still until the other side sleeps, so that sleeping and waking are sure to
- * happen.
+ * Both ways of sleeping are used. The worker's flag is in its page, and its doorbell is polled
+ * edge-triggered and never read. The receiver's flag is in the ring, and its doorbell is a socket.
+ * Full rings wait for room with wants_bell. Positions wrap past 2^64 within the first megabyte. Now
+ * and then a producer waits until the other side sleeps, so that sleeping and waking surely happen.
  */
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,7 +18,7 @@
 
 struct record {
 	uint64_t number;
-	uint32_t bytes; /* of the record */
+	uint32_t bytes; /* bytes of the record */
 	uint32_t zero;
 };
 
@@ -29,7 +28,7 @@ struct stress {
 	struct mr_bytes_producer up_in, down_in;
 	struct mr_bytes_consumer up, down;
 	uint64_t records;
-	/* Who found it so counts it; read after the threads have ended. */
+	/* Each thread counts its own; read after the threads have ended. */
 	uint64_t worker_sleeps, receiver_sleeps, waits_for_room;
 };
 
@@ -67,13 +66,13 @@ static void check(const uint8_t *at, size_t ready, uint64_t number)
 
 static void publish_up(struct stress *s)
 {
-	/* The page is the worker's: it takes the flag back itself. */
+	/* [bytes.sleep] The page is the worker's: it clears the flag itself. */
 	if (mr_bytes_publish(&s->up_in)) /* [bytes.sleep] */
 		mr_bell_ring(s->channel.worker_bell_fd);
 }
 
-/* Until the worker sleeps, and the receiver too if `both`: with nothing under way it surely will.
- */
+/* Waits until the worker sleeps, and the receiver too if `both`: with nothing in flight it surely
+ * will. */
 static void hold_still(struct stress *s, bool both)
 {
 	const _Atomic uint32_t *receiver = &s->channel.down_shared->asleep;
@@ -115,7 +114,7 @@ static void publish_down(struct stress *s)
 	mr_peer_bell_ring(s->channel.peer_bell_fd);
 }
 
-/* Sleeps for good while there is nothing to read; while there is no room, only for a while. */
+/* Sleeps without limit while there is nothing to read; only for a while if there is no room. */
 static void worker_sleep(struct stress *s, int epoll_fd, bool for_room)
 {
 	struct epoll_event e;
@@ -133,7 +132,7 @@ static void worker_sleep(struct stress *s, int epoll_fd, bool for_room)
 	mr_bytes_want_bell(&s->down_in, false);
 }
 
-/* Copies what is ready until it is done, there is no room, or the burst is full. */
+/* Copies ready records until there are none, there is no room, or the burst is full. */
 static bool copy_burst(struct stress *s, size_t ready, uint64_t *next)
 {
 	for (unsigned burst = 0; ready > 0 && burst < 32; burst++) {
@@ -207,7 +206,7 @@ static void *receive(void *context)
 			check(mr_bytes_peek(&s->down), ready, n);
 			mr_bytes_skip(&s->down, record_bytes(n));
 			ready -= mr_align_up(record_bytes(n++), 8);
-			/* Sometimes it holds on to what it has read, and the ring fills. */
+			/* Sometimes keeps the records that it has read, so that the ring fills. */
 			if (stress_number(n) >> 60 == 0 && mr_bytes_release(&s->down))
 				mr_bell_ring(s->channel.worker_bell_fd);
 			if (stress_number(n) >> 53 == 0)

@@ -3,13 +3,12 @@
  *
  * Each worker fills blocks of its own and gives one reference to each other worker, as the mesh
  * does with the buffers of a burst. Receivers check every byte and the order for each sender, and
- * give their reference back; a block is filled again only when all have. Workers sleep on an
- * eventfd when they have found nothing, with one flag for all their rings, and a lost wake-up would
- * hang them.
+ * return their reference; a block is filled again only when all have. Workers sleep on an eventfd
+ * when they have found nothing, with one flag for all their rings; a lost wake-up would hang them.
  *
  * Ordering  [mesh.block] release of a reference -> acquire by the owner: the readers are done.
  *           [mesh.sleep] tail stored, then asleep loaded, by the pusher, against asleep stored,
- * then every tail loaded, by the sleeper; all seq_cst.
+ *           then every tail loaded, by the sleeper; all seq_cst.
  */
 #include <string.h>
 #include <sys/eventfd.h>
@@ -143,7 +142,7 @@ static bool nothing_waits(const struct worker *w)
 	return true;
 }
 
-/* A worker with something left to send must look for room: it sleeps for a while only. */
+/* A worker with messages left to send must look for room, so it sleeps only for a while. */
 static void sleep_until_rung(struct worker *w)
 {
 	bool for_good = w->sent == blocks_each;
@@ -159,7 +158,7 @@ static void sleep_until_rung(struct worker *w)
 		;
 }
 
-/* Holds still until one of the others sleeps or has ended, so that sleepers are surely met. */
+/* Waits until one of the others sleeps or has ended, so that sleepers surely occur. */
 static void let_others_sleep(struct worker *w)
 {
 	for (unsigned i = 0; i < 200 && nothing_waits(w); i++) {

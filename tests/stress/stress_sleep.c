@@ -2,10 +2,10 @@
 /* stress_sleep: the moment in which a consumer goes to sleep while its producer pushes.
  *
  * The producer pushes one thing, waits until it has been taken, lingers a few cycles and pushes the
- * next: just when the consumer, having found nothing, says that it sleeps and looks once more. Nothing
- * comes after it that would wake the consumer by luck, so that one lost wake-up hangs the program.
- * Tried for a byte ring with its own flag, for one whose consumer has one flag for all its rings, and
- * for a ring of descriptors.
+ * next. That is just when the consumer, having found nothing, announces its sleep and looks once
+ * more. Nothing follows that would wake the consumer by luck, so one lost wake-up hangs the
+ * program. Covers a byte ring with its own flag, one whose consumer has one flag for all its rings,
+ * and a ring of descriptors.
  */
 #include <string.h>
 #include <sys/eventfd.h>
@@ -30,9 +30,10 @@ struct stress {
 
 struct way {
 	const char *name;
-	bool (*push)(struct stress *s, uint64_t n);      /* true: the consumer must be rung */
-	bool (*pop)(struct stress *s, uint64_t *n);      /* false: there is nothing */
-	bool (*may_sleep)(struct stress *s, bool sleep); /* false: something has come; or wakes */
+	bool (*push)(struct stress *s, uint64_t n); /* true: the consumer must be woken */
+	bool (*pop)(struct stress *s, uint64_t *n); /* false: there is nothing */
+	/* false: something has arrived; or wakes */
+	bool (*may_sleep)(struct stress *s, bool sleep);
 };
 
 struct turn {
@@ -124,11 +125,12 @@ static const struct way ways[] = {
 	{"descriptors", push_descriptor, pop_descriptor, sleep_by_descriptors},
 };
 
-/* A few cycles, another number of them each time. */
+/* Waits a few cycles, a different number each time. */
 static void linger(uint64_t n)
 {
 	for (uint64_t delay = stress_number(n) % LINGER_MAX; delay > 0; delay--)
-		atomic_signal_fence(memory_order_seq_cst); /* an empty loop would be removed */
+		/* An empty loop would be removed. */
+		atomic_signal_fence(memory_order_seq_cst);
 }
 
 static void *consume(void *context)
@@ -145,7 +147,7 @@ static void *consume(void *context)
 			atomic_store_explicit(&s->taken, ++want, memory_order_release);
 			continue;
 		}
-		/* The news that it has taken one needs a while to reach the producer. */
+		/* The producer learns only after a while that it was taken. */
 		linger(~want);
 		if (!t->way->may_sleep(s, true))
 			continue;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stress_spsc: one ring of descriptors under two threads, bursts of any size, indices that wrap
- * early. Every field of every descriptor is checked; a descriptor lost, doubled or torn is found at
- * once.
- */
+ * early. Every field of every descriptor is checked, so that a lost, doubled or torn descriptor is
+ * found at once. */
 #include <string.h>
 
 #include "lib/ring/spsc.h"

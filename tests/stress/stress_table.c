@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stress_table: one writer changes the table under two workers that look up all the time.
  *
- * What must hold in every single lookup: who is subscribed from before to after it is found, with
- * the right numbers; who never was is not; a sink belongs to a subscription whose text matches; a
- * released alias stands for nothing or for another well-known subject; a route held over later
- * lookups does not change. Meant to be run under the thread and address sanitizers, too.
+ * Every single lookup must hold: a sink subscribed from before to after it is found, with the right
+ * numbers; one that was never subscribed is not; a sink belongs to a subscription whose text
+ * matches; a released alias stands for nothing or for another well-known subject; a route held over
+ * later lookups does not change. Also run it under the thread and address sanitizers.
  *
  *   stress_table [rounds]
  */
@@ -44,7 +44,7 @@
 static const char *const subjects[SUBJECTS] = {"steady.literal.x", "star.one.x", "tail.one.two",
 	"prefix.one", "churn.a", "churn.b.c", "churn.b.d.e", "nobody.ever"};
 static const char *const steady[4] = {"steady.literal.x", "star.*.x", "tail.>", "pre"};
-/* What comes and goes; sub_id modulo CHURN_TEXTS says which. */
+/* Patterns of subscriptions that come and go; sub_id modulo CHURN_TEXTS is the index. */
 static const char *const churn[CHURN_TEXTS] = {"steady.literal.x", "star.one.x", "star.*.*",
 	"tail.one.>", "prefix.one", "churn.a", "churn.*", "churn.>", "churn.b.*.e", "churn.b.c",
 	"churn.*.d.>", "*.b.c"};
@@ -146,7 +146,7 @@ static void look_up_alias(struct worker *w)
 	CHECK(!"an alias of a subject that was never given one");
 }
 
-/* One burst between two quiescent reports; its first route is looked at again at the end. */
+/* Looks up one burst between two quiescent reports; checks its first route again at the end. */
 static void burst(struct worker *w)
 {
 	const struct mr_route *held = NULL;
@@ -251,7 +251,7 @@ static void writer_run(struct world *world, uint32_t rounds)
 	}
 }
 
-/* Both workers have seen the last state and every retired piece is freed. */
+/* Waits until both workers have seen the last state and every retired piece is freed. */
 static void settle(struct world *world)
 {
 	uint64_t patience = 0;

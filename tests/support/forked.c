@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* forked NAME: a client that takes one job from the queue "jobs", subscribes to "orders.>" with a promise and reads
- * nothing, then forks a helper that sleeps with all descriptors. Prints the helper's pid. With SIGTERM it closes its
- * client and lives on. */
+/* forked NAME: a client that takes one job from the queue "jobs" and subscribes to "orders.>" with
+ * a promise. It reads nothing and forks a helper that sleeps with all descriptors. Prints the
+ * helper's pid. On SIGTERM it closes its client and lives on. */
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>

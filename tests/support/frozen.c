@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* frozen: a thread of the data plane is not run for a while, as on a busy host, while messages are under way to
- * its worker.
+/* frozen: stops a thread of the data plane for a while, as on a busy host, while messages are in
+ * flight to its worker.
  *
  *   frozen THREAD MILLISECONDS WAY
  *
- * A client of worker 1 subscribes; the thread of that worker sleeps and is stopped. A client of worker 0 promises
- * and settles messages and then, by WAY: keeps its publisher, closes it, closes it and opens others (reuse), closes
- * itself (exit), or is killed before it settles (kill). Says on one line what came, as JSON. 0: all of them, under
- * their subject; 77: threads cannot be stopped here. */
+ * A client of worker 1 subscribes; that worker's thread sleeps and is stopped. A client of worker 0
+ * promises and settles messages. Then, by WAY, it keeps its publisher, closes it, closes it and
+ * opens others (reuse), closes itself (exit), or is killed before it settles (kill). Prints the
+ * messages received on one line, as JSON. Status 0: all of them, under their subject; 77: threads
+ * cannot be stopped here.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +63,7 @@ static void on_gap(struct mr_client *c, uint64_t missed, uint64_t total, void *a
 	seen.missed = total;
 }
 
-/* Clients go to the worker that has fewest. */
+/* A new client goes to the worker that has fewest. */
 static struct mr_client *client_at(unsigned worker)
 {
 	const struct mr_options options = {
@@ -80,7 +82,7 @@ static struct mr_client *client_at(unsigned worker)
 	return NULL;
 }
 
-/* Its child stops the thread, says so, and lets it go when it ends. */
+/* A child process stops the thread, reports it, and releases it when it ends. */
 static pid_t stop_thread(pid_t thread, unsigned ms)
 {
 	int said[2], status;
@@ -123,7 +125,7 @@ static void promise_all(struct mr_publisher *p)
 			die("send");
 }
 
-/* As many as there may be, for as long as the thread stands still. */
+/* Opens as many as possible, as long as the thread stands still. */
 static void open_others(struct mr_client *c, double until)
 {
 	char subject[32];
@@ -136,7 +138,7 @@ static void open_others(struct mr_client *c, double until)
 	}
 }
 
-/* A program that dies with all of it in its ring, or taken a moment ago. */
+/* A program that dies with all messages in its ring, or just taken from it. */
 static void promise_and_die(void)
 {
 	pid_t child = fork();
@@ -193,7 +195,7 @@ int main(int argc, char **argv)
 	waitpid(stopper, NULL, 0);
 	for (double until = now_ms() + PATIENCE_S * 1000; seen.came < MESSAGES && now_ms() < until;)
 		mr_wait(receiver, 10);
-	/* What comes twice comes at once. */
+	/* A duplicate would arrive at once. */
 	mr_wait(receiver, 50);
 	printf("{\"way\":\"%s\",\"promised\":%u,\"came\":%u,\"wrong\":%u,\"missed\":%llu}\n", way,
 		MESSAGES, seen.came, seen.wrong, seen.missed);

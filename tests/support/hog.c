@@ -3,8 +3,8 @@
  *
  *   hog CLIENTS SUBSCRIPTIONS
  *
- * Each client subscribes to ">" until it has so many subscriptions, or is refused. Prints how many there are of
- * all, then stands still until its standard input ends.
+ * Each client subscribes to ">" until it has SUBSCRIPTIONS or is refused. Prints the number of all
+ * subscriptions, then stands still until its standard input ends.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* idle_clients ADDRESS COUNT [USE]: connects COUNT clients and prints how many KiB of memory each has added to this
- * process, shared and private. With USE, each sends and takes 2 MiB first and is then left alone for three heartbeats;
- * that many KiB are printed too. */
+/* idle_clients ADDRESS COUNT [USE]: connects COUNT clients and prints how many KiB each has added
+ * to this process, shared and private. With USE, each first sends and receives 2 MiB and is then
+ * left alone for three heartbeats; prints those KiB too. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +64,7 @@ int main(int argc, char **argv)
 
 	if (most < 1 || most > CLIENTS_MAX)
 		return 2;
-	/* Once, so that the code is there. */
+	/* The first one loads the code. */
 	if (mr_connect(argv[1], NULL, &clients[0]) != 0 || use(clients[0]) != 0)
 		return 1;
 	mr_close(clients[0]);

@@ -76,7 +76,7 @@ static int try_connect(struct mr_test_plane *p)
 	return -errno;
 }
 
-/* The next packet; answers to requests come in order here, events in between are passed over. */
+/* Receives the next packet; answers come in order here, and events in between are skipped. */
 static void receive(struct mr_test_plane *p, uint64_t id)
 {
 	struct pollfd ready = {.fd = p->link_fd, .events = POLLIN};
@@ -433,7 +433,7 @@ struct mr_message_view mr_test_next(struct mr_test_session *s)
 	const uint8_t *at;
 	size_t ready;
 
-	/* The worker may wait for room, to tell of a gap. */
+	/* The worker may wait for room to send a Gap. */
 	if (mr_bytes_release(&s->down))
 		mr_bell_ring(s->channel.worker_bell_fd);
 	while ((ready = mr_bytes_readable(&s->down)) == 0) {
@@ -452,7 +452,7 @@ struct mr_message_view mr_test_next(struct mr_test_session *s)
 
 bool mr_test_nothing(struct mr_test_plane *p, struct mr_test_session *s)
 {
-	/* A message for itself, which the worker takes after all that was there before. */
+	/* A message to itself, which the worker takes after all earlier ones. */
 	static const uint64_t correlation = 0x5eed;
 	struct mr_message_view m;
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* load: programs that are made to be killed. What each of them knows to be so it writes to a file, by
- * appending whole lines with one write each, so that what stands there was so before the kill.
+/* load: programs that are made to be killed. Each writes its certain knowledge to a file, by
+ * appending whole lines with one write each, so that the file's content was true before the kill.
  *
- *   load produce QUEUE NAME FILE       pushes without end; a line for each message that was accepted
+ *   load produce QUEUE NAME FILE       pushes without end; a line for each accepted message
  *   load consume QUEUE NAME FILE       pulls; a line for each message, written before it is acked
- *   load stage IN OUT                  pulls, pushes what it made under the input's name, then acks
- *   load serve SERVICE                 answers each request with itself
- *   load call SERVICE NAME FILE        calls without end; a line for each answer that was right
+ *   load stage IN OUT                  pulls, pushes its output under the input's name, then acks
+ *   load serve SERVICE                 answers each request with its own payload
+ *   load call SERVICE NAME FILE        calls without end; a line for each correct answer
  *
- * NAME is the publisher of a promise of exactly once, or "-" for at least once. Payloads are lines
- * themselves: PUBLISHER-RUN-NUMBER. Ends with 0 on SIGTERM, when all it promised is settled.
+ * NAME is the publisher of a promise of exactly once, or "-" for at least once. Payloads are lines:
+ * PUBLISHER-RUN-NUMBER. Ends with 0 on SIGTERM, when all its promises are settled.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,8 +29,8 @@
 #define WAIT_MS      100
 #define SETTLE_MS    20000
 #define CONNECTS_MAX 1000u
-/* A producer pushes as fast as it can, more than the scenario's queues hold, and then rests: every line is
- * sorted in the end. */
+/* A producer pushes a burst as fast as it can, more than the scenario's queues hold, and then
+ * rests: every line is sorted in the end. */
 #define BURST    3000u
 #define BURST_MS 100u
 
@@ -60,7 +60,7 @@ static void note(const char *text, size_t bytes)
 	}
 }
 
-/* What is open at a producer, by the id that its outcome comes with. */
+/* A producer's open message, found by the id of its outcome. */
 struct open_push {
 	uint64_t id;
 	char text[64];
@@ -88,7 +88,7 @@ static void on_outcome(struct mr_client *c, uint64_t id, int error, void *arg)
 	o->id = 0;
 }
 
-/* Of another run of the same publisher, texts must differ: they count what was accepted. */
+/* Texts of two runs of one publisher must differ, because the accepted ones are counted. */
 static uint64_t run_number(void)
 {
 	struct timespec t;
@@ -197,7 +197,7 @@ static int consume(struct mr_client *c, const char *queue)
 	return serve_callbacks(c);
 }
 
-/* A stage's inputs whose outputs are under way. */
+/* A stage's inputs whose outputs are not accepted yet. */
 struct stage {
 	struct mr_queue *out;
 	struct mr_consumer *in;
@@ -209,7 +209,7 @@ struct stage {
 	int error;
 };
 
-/* No two that are open have one number: the library sees to that. */
+/* Two open messages never have the same number: the library ensures that. */
 static int find_open(const struct stage *s, bool used, uint64_t id)
 {
 	for (unsigned i = 0; i < STAGE_MAX; i++)
@@ -230,7 +230,7 @@ static void on_passed(struct mr_client *c, uint64_t id, int error, void *arg)
 		return;
 	}
 	s->open[at].used = false;
-	/* The connection may have been lost meanwhile: then it comes again. */
+	/* The connection may be lost meanwhile; the message then comes again. */
 	if (error == 0)
 		(void)mr_ack(s->in, s->open[at].tag);
 	else

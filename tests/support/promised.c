@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* promised: publishes numbered messages of many sizes that must not be lost, to itself, and checks that each comes
- * back once, in its place and to the byte.
+/* promised: publishes numbered messages of many sizes to itself, with a promise, and checks that
+ * each comes back once, in order and unchanged.
  *
  *   promised [-n COUNT] [-b BYTES_MAX] [-x] ADDRESS SUBJECT
  *
- * -x: exactly once, else at least once. Says on one line what came, as JSON; 0: all that was sent, in order. */
+ * -x: exactly once, else at least once. Prints the received messages on one line, as JSON. Status
+ * 0: all, in order.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +19,7 @@
 #define WAIT_MS    10
 #define SILENCE_MS 20000
 #define SETTLE_MS  20000
-#define CONNECT_MS 60000 /* a hello must come through twice */
+#define CONNECT_MS 60000 /* a hello must get through twice */
 
 struct check {
 	unsigned next;
@@ -69,7 +71,7 @@ static int publish(struct mr_client *c, struct mr_publisher *p, unsigned count, 
 		unsigned bytes = bytes_of(i, check->bytes_max);
 
 		fill(payload, i, bytes);
-		/* Room is made by reading, which may be what the bus waits for. */
+		/* Reading makes room, and the bus may be waiting for that. */
 		while ((error = mr_publisher_send_with(p, NULL, 0, payload, bytes)) == -EAGAIN ||
 			error == -ENOTCONN)
 			mr_wait(c, WAIT_MS);

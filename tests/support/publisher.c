@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* publisher SUBJECT: calls mr_publish with 1, 2, 3, ... every 10 ms, prints each number, and calls nothing else until
- * SIGTERM. Ends with 1 if a call fails. */
+/* publisher SUBJECT: calls mr_publish with 1, 2, 3, ... every 10 ms, prints each number, and calls
+ * nothing else until SIGTERM. Ends with 1 if a call fails. */
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* relay: a bad path between clients and a bus, as a program. Prints its port when it is ready, and at SIGTERM or
- * SIGINT what it did to the packets of each direction. */
+/* relay: a bad path between clients and a bus, as a program. Prints its port when it is ready. On
+ * SIGTERM or SIGINT it prints the faults that it caused, for each direction. */
 #include <errno.h>
 #include <getopt.h>
 #include <netdb.h>
@@ -15,12 +15,12 @@
 
 static const char usage[] =
 	"usage: relay [OPTION...] BUS PORT\n"
-	"  --listen ADDRESS   where clients send to, at a port of its own choice; default 127.0.0.1\n"
+	"  --listen ADDRESS   address for clients; the port is chosen; default 127.0.0.1\n"
 	"  --drop P, --duplicate P, --reorder P, --corrupt P   percent of the packets\n"
 	"  --delay-us N, --jitter-us N\n"
-	"  --direction both|up|down   for the faults behind it; up is to the bus\n"
+	"  --direction both|up|down   for the faults named after it; up is to the bus\n"
 	"  --seed N\n"
-	"  --rebind-after N   so many packets of a client later the bus sees it at another port\n";
+	"  --rebind-after N   after N packets of a client the bus sees it at another port\n";
 
 static volatile sig_atomic_t ended;
 
@@ -70,7 +70,7 @@ static bool resolve(const char *host, const char *port, struct sockaddr_storage 
 	return true;
 }
 
-/* Directions that the faults named from here on are for. */
+/* Directions that the faults named after it apply to. */
 static bool direction(const char *text, bool to[MR_RELAY_DIRECTIONS])
 {
 	bool both = strcmp(text, "both") == 0;
@@ -121,8 +121,8 @@ static bool parse(int argc, char **argv, struct mr_relay_options *o)
 
 static void report(const char *name, const struct mr_relay_counts *c)
 {
-	printf("%s received %llu sent %llu dropped %llu duplicated %llu reordered %llu corrupted %llu "
-	       "refused %llu\n",
+	printf("%s received %llu sent %llu dropped %llu duplicated %llu reordered %llu "
+	       "corrupted %llu refused %llu\n",
 		name, (unsigned long long)c->received, (unsigned long long)c->sent,
 		(unsigned long long)c->dropped, (unsigned long long)c->duplicated,
 		(unsigned long long)c->reordered, (unsigned long long)c->corrupted,

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* attacks: what a hostile local program might do to the bus, one function a way.
+/* attacks: attacks of a hostile local program on the bus, one function for each.
  *
- * `path` is the socket it goes through, `count` how often it does it. Each returns 0 when the attack
- * was made as planned and the bus answered it as it should, else -errno with a line that says why.
+ * `path` is the socket that it uses, `count` the number of attacks. Each returns 0 if the attack
+ * was made as planned and the bus answered correctly; otherwise -errno, after printing the reason.
  */
 #ifndef MILLRACE_TESTS_HOSTILE_ATTACKS_H
 #define MILLRACE_TESTS_HOSTILE_ATTACKS_H
 
 typedef int mr_attack_fn(const char *path, unsigned count);
 
-/* Through the channel's memory. */
+/* Attacks through the channel's memory. */
 mr_attack_fn mr_attack_garbage_records;
 mr_attack_fn mr_attack_tail_jump;
 mr_attack_fn mr_attack_tail_misaligned;
@@ -21,7 +21,7 @@ mr_attack_fn mr_attack_die_mid_write;
 mr_attack_fn mr_attack_stop_reading;
 mr_attack_fn mr_attack_bells;
 
-/* Through well-formed records. */
+/* Attacks through well-formed records. */
 mr_attack_fn mr_attack_unknown_kinds;
 mr_attack_fn mr_attack_bus_kinds;
 mr_attack_fn mr_attack_bad_aliases;
@@ -37,7 +37,7 @@ mr_attack_fn mr_attack_control_flood;
 mr_attack_fn mr_attack_subscriptions_hoard;
 mr_attack_fn mr_attack_aliases_hoard;
 
-/* Through what is promised of queues and services. */
+/* Attacks through the promises of queues and services. */
 mr_attack_fn mr_attack_double_acks;
 mr_attack_fn mr_attack_stolen_tags;
 mr_attack_fn mr_attack_wrong_worker;
@@ -53,7 +53,7 @@ mr_attack_fn mr_attack_unread_answers;
 mr_attack_fn mr_attack_parts_without_credit;
 mr_attack_fn mr_attack_requests_flood;
 
-/* Through the sockets. */
+/* Attacks through the sockets. */
 mr_attack_fn mr_attack_attach_garbage;
 mr_attack_fn mr_attack_attach_flood;
 mr_attack_fn mr_attack_attach_refused;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attacks through the channel's memory: records, positions, bells. */
+/* Attacks through the channel's memory: records, positions, doorbells. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -13,10 +13,10 @@
 #include "tests/support/hostile/attacks.h"
 #include "tests/support/hostile/raw.h"
 
-/* What one session does; all of its lifetime. */
+/* The actions of one session over its whole life. */
 typedef int once_fn(struct mr_raw *c, unsigned round);
 
-/* Each round as a session of its own, which the bus must shut. */
+/* Runs each round as a session of its own, which the bus must expel. */
 static int rounds_until_expelled(const char *path, unsigned count, const char *name, once_fn *once)
 {
 	for (unsigned i = 0; i < count; i++) {
@@ -50,7 +50,8 @@ static int garbage(struct mr_raw *c, unsigned round)
 	mr_bytes_push(&c->up, bytes);
 	mr_raw_show(c);
 	if (round % 2 == 1) {
-		/* Should the random lengths end where the bytes do: one that cannot be. */
+		/* If the random lengths end exactly with the bytes, one that is impossible
+		 * follows. */
 		to = mr_raw_claim(c, 8);
 		if (to != NULL) {
 			memset(to, 0, 8);
@@ -113,7 +114,7 @@ int mr_attack_tail_back(const char *path, unsigned count)
 	return rounds_until_expelled(path, count, "tail-back", tail_back);
 }
 
-/* As a receiver that lies about how far it has read, of its own messages. */
+/* A receiver that lies about its position, with its own messages. */
 int mr_attack_head_jump(const char *path, unsigned count)
 {
 	struct mr_raw c;
@@ -134,7 +135,7 @@ int mr_attack_head_jump(const char *path, unsigned count)
 	if (error == 0)
 		error = mr_raw_drain(&c);
 	mr_raw_close(&c);
-	/* Shutting such a session is right, too. */
+	/* ^The bus may also expel such a session. */
 	return error == -ENOTCONN ? 0 : error;
 }
 
@@ -143,7 +144,7 @@ struct spoiler {
 	_Atomic bool stop;
 };
 
-/* Changes bytes of the up ring at random, above all those of headers and sections. */
+/* Changes bytes of the up ring at random, above those of headers and sections. */
 static void *spoil(void *arg)
 {
 	struct spoiler *s = arg;
@@ -155,9 +156,10 @@ static void *spoil(void *arg)
 			uint64_t r = mr_raw_random();
 			uint64_t at = (r & mask) / 64 * 64 + (r >> 40) % 40;
 
-			/* Lengths stay: with them gone the session would be over at once. So do the
-			 * low bytes of targets: a small one is a subject's number, perhaps of those
-			 * who are to notice nothing, and to publish there is no attack. */
+			/* Lengths stay: without them the session would be closed at once. The low
+			 * bytes of targets stay too: a small one is the number of a subject,
+			 * perhaps of a client that must notice nothing, and publishing is no
+			 * attack. */
 			if (at % 64 >= 2 && (at % 64 < 4 || at % 64 >= 7))
 				__atomic_store_n(&data[at], (uint8_t)(r >> 50), __ATOMIC_RELAXED);
 		}
@@ -196,7 +198,7 @@ int mr_attack_record_changes(const char *path, unsigned count)
 	return error == -ENOTCONN ? 0 : error;
 }
 
-/* Tries to take the memory away under the worker. */
+/* Tries to remove the memory under the worker. */
 int mr_attack_memory_shrinks(const char *path, unsigned count)
 {
 	struct mr_raw c;
@@ -220,7 +222,7 @@ int mr_attack_memory_shrinks(const char *path, unsigned count)
 	return error == -ENOTCONN ? 0 : error;
 }
 
-/* Dies as a program dies in the middle of something, at a point that `round` chooses. */
+/* Dies like a program in the middle of an action; `round` selects the point. */
 static _Noreturn void die_in_child(const char *path, unsigned round)
 {
 	struct mr_raw c;
@@ -236,7 +238,7 @@ static _Noreturn void die_in_child(const char *path, unsigned round)
 	memcpy(mr_message_begin(to, MRF_MESSAGE_KIND_PUBLISH, 0, NULL, 12, 0, 36), "hostile.dies",
 		12);
 	mr_bytes_push(&c.up, 60);
-	if (round % 4 == 1) /* shows more than it wrote */
+	if (round % 4 == 1) /* publishes more than it wrote */
 		mr_bytes_push(&c.up, 4096);
 	if (round % 4 != 0)
 		mr_bytes_publish_quiet(&c.up);
@@ -282,7 +284,7 @@ int mr_attack_stop_reading(const char *path, unsigned count)
 		pause();
 }
 
-/* Turns every knob of the bells: rings for nothing, reads both, makes them block, fills them. */
+/* Misuses the doorbells: rings without need, reads both, makes them block, fills them. */
 int mr_attack_bells(const char *path, unsigned count)
 {
 	uint64_t most = UINT64_MAX - 1;
@@ -306,7 +308,8 @@ int mr_attack_bells(const char *path, unsigned count)
 	if (write(c.channel.worker_bell_fd, &most, sizeof(most)) < 0)
 		printf("the worker's bell takes no more\n");
 	for (unsigned i = 0; error == 0 && i < count / 10; i++) {
-		/* Asleep for ever, never reading its bell: the worker rings it each time. */
+		/* Claims to be asleep and never reads its doorbell: the worker wakes it each
+		 * time. */
 		atomic_store_explicit(&c.channel.down_shared->asleep, 1, memory_order_seq_cst);
 		error = mr_raw_send(
 			&c, MRF_MESSAGE_KIND_PUBLISH, 0, NULL, "hostile.bells", 13, "abc", 3);

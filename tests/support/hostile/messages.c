@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attacks through records that are well formed and say what they must not. */
+/* Attacks through well-formed records with forbidden content. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 
 typedef int send_fn(struct mr_raw *c, unsigned i);
 
-/* `count` messages, all of which the worker must take without shutting the session. */
+/* Sends `count` messages; the worker must take all of them without closing the session. */
 static int flood(const char *path, unsigned count, const char *name, send_fn *send)
 {
 	struct mr_raw c;
@@ -36,7 +36,7 @@ int mr_attack_unknown_kinds(const char *path, unsigned count)
 	return flood(path, count, "unknown-kinds", unknown_kind);
 }
 
-/* Kinds that only the bus sends. */
+/* Kinds that only the bus may send. */
 static int bus_kind(struct mr_raw *c, unsigned i)
 {
 	static const uint8_t kinds[] = {MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_KIND_STATUS,
@@ -95,7 +95,7 @@ int mr_attack_bad_subjects(const char *path, unsigned count)
 	return flood(path, count, "bad-subjects", bad_subject);
 }
 
-/* Flags and lengths of parts that contradict the length of the message. */
+/* Flags and lengths of sections that contradict the length of the message. */
 static int bad_sections(struct mr_raw *c, unsigned i)
 {
 	struct mrf_message_header h = {.bytes = 32, .kind = MRF_MESSAGE_KIND_PUBLISH};
@@ -105,7 +105,7 @@ static int bad_sections(struct mr_raw *c, unsigned i)
 		return -ENOTCONN;
 	memset(to, 0, 32);
 	switch (i % 5) {
-	case 0: /* flags nobody knows */ h.flags = (uint8_t)(4u << i / 5 % 6); break;
+	case 0: /* unknown flags */ h.flags = (uint8_t)(4u << i / 5 % 6); break;
 	case 1: /* too short for the token */
 		h.flags = MRF_MESSAGE_FLAG_TOKEN;
 		h.bytes = 16;
@@ -151,7 +151,7 @@ int mr_attack_stale_tokens(const char *path, unsigned count)
 	return flood(path, count, "stale-tokens", stale_token);
 }
 
-/* Answers that nobody asked for, to sessions that may well exist. */
+/* Replies to no request, for sessions that may well exist. */
 static int forged_reply(struct mr_raw *c, unsigned i)
 {
 	struct mrf_reply_token token = {
@@ -167,7 +167,7 @@ int mr_attack_forged_replies(const char *path, unsigned count)
 	return flood(path, count, "forged-replies", forged_reply);
 }
 
-/* Of queues that are not, and of workers that are not. */
+/* Numbers of queues and workers that do not exist. */
 static uint32_t queue_number(unsigned i)
 {
 	return i % 3 == 0 ? i / 3 % 64 : (uint32_t)mr_raw_random();
@@ -184,8 +184,8 @@ int mr_attack_unknown_queues(const char *path, unsigned count)
 	return flood(path, count, "unknown-queues", unknown_queue);
 }
 
-/* Settlements, replies, parts and credits of deliveries that this client never had, and payloads that are
- * none. */
+/* Settlements, replies, parts and credits for deliveries that this client never had, and malformed
+ * payloads. */
 static int forged_tag(struct mr_raw *c, unsigned i)
 {
 	static const uint8_t kinds[] = {MRF_MESSAGE_KIND_SETTLE, MRF_MESSAGE_KIND_REPLY,
@@ -209,7 +209,7 @@ int mr_attack_forged_tags(const char *path, unsigned count)
 	return flood(path, count, "forged-tags", forged_tag);
 }
 
-/* Pieces of others' messages, and such as do not fit what they say. */
+/* Fragments of others' messages, and fragments that are inconsistent. */
 static int forged_fragment(struct mr_raw *c, unsigned i)
 {
 	struct mr_message_extra extra = {
@@ -246,7 +246,8 @@ static int control_garbage(struct mr_raw *c, unsigned i)
 	size_t bytes = mr_raw_random() % sizeof(payload);
 
 	mr_raw_random_fill(payload, bytes);
-	if (bytes >= 4 && i % 2 == 0) { /* a root that is in the buffer */
+	/* A root inside the buffer. */
+	if (bytes >= 4 && i % 2 == 0) {
 		uint32_t root = (uint32_t)(mr_raw_random() % bytes);
 
 		memcpy(payload, &root, sizeof(root));
@@ -259,7 +260,7 @@ int mr_attack_control_garbage(const char *path, unsigned count)
 	return flood(path, count, "control-garbage", control_garbage);
 }
 
-/* Requests whose answers nobody reads. */
+/* Requests whose answers are not read. */
 static int ping(struct mr_raw *c, unsigned i)
 {
 	uint8_t memory[256];
@@ -286,7 +287,7 @@ int mr_attack_control_flood(const char *path, unsigned count)
 	return flood(path, count, "control-flood", ping);
 }
 
-/* Takes what can be had until the bus says that it is enough. */
+/* Takes resources until the bus refuses more. */
 static int hoard(const char *path, unsigned count, bool aliases)
 {
 	struct mr_raw c;

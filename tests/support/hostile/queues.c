@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attacks on queues and services: with numbers that are right, by those whom they are not for, or more often
- * than they are good for. */
+/* Attacks on queues and services: with valid numbers of others, or more often than is useful. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,7 +55,7 @@ static int settle(struct mr_raw *c, uint32_t queue, uint64_t tag, unsigned verb)
 	return mr_raw_send(c, MRF_MESSAGE_KIND_SETTLE, queue, NULL, NULL, 0, &s, sizeof(s));
 }
 
-/* One delivery to `one`, of a message that it pushed itself. */
+/* Makes one delivery to `one`, of a message that it pushed itself. */
 static int deliver(struct pair *p, uint64_t *tag)
 {
 	struct mr_message_view m;
@@ -88,7 +87,7 @@ int mr_attack_double_acks(const char *path, unsigned count)
 	return pair_close(&p, error);
 }
 
-/* Each tag is first used by another session, in every way there is. */
+/* Another session uses each tag first, in every possible way. */
 int mr_attack_stolen_tags(const char *path, unsigned count)
 {
 	struct pair p;
@@ -125,7 +124,7 @@ static int send_call(struct mr_raw *c, uint32_t service, uint64_t correlation, b
 	return error;
 }
 
-/* Answers of a session that serves too, but does not have that call; then the right one. */
+/* A session that serves too, but does not have the call, answers it; then the right one does. */
 int mr_attack_wrong_worker(const char *path, unsigned count)
 {
 	struct pair p;
@@ -163,7 +162,7 @@ int mr_attack_wrong_worker(const char *path, unsigned count)
 	return pair_close(&p, error);
 }
 
-/* All but the first are to be answered with that. */
+/* All but the first must be refused with that. */
 static int refused_as(int error, int expected)
 {
 	return error == expected ? 0 : error == 0 ? -EPROTO : error;
@@ -216,7 +215,7 @@ int mr_attack_queues_hoard(const char *path, unsigned count)
 	return refused_as(error, -ENOSPC);
 }
 
-/* Pushes with a promise, of which no outcome is read. */
+/* Makes promised pushes and reads no outcome. */
 static int push_all(const char *path, unsigned count, const char *name, bool publishers,
 	uint32_t bytes, unsigned when_full)
 {
@@ -226,7 +225,7 @@ static int push_all(const char *path, unsigned count, const char *name, bool pub
 
 	if (error == 0)
 		error = mr_raw_open(&c, QUEUE, name, when_full, &queue);
-	/* Numbers that differ where a poor hash would not look. */
+	/* Numbers that a poor hash would not tell apart. */
 	for (unsigned i = 1; error == 0 && i <= count; i++)
 		error = push(&c, queue, publishers ? (uint64_t)i << 40 : 0, i, bytes);
 	if (error == 0)
@@ -245,7 +244,7 @@ int mr_attack_store_hoard(const char *path, unsigned count)
 	return push_all(path, count, "hostile.store", false, 4096, MRF_QUEUE_FULL_REFUSE);
 }
 
-/* Takes all that it can get and settles none. */
+/* Takes all the deliveries that it can get and settles none. */
 int mr_attack_never_acks(const char *path, unsigned count)
 {
 	struct mr_raw c;
@@ -302,9 +301,9 @@ int mr_attack_half_fragments(const char *path, unsigned count)
 	return error;
 }
 
-/* A beginning and then what does not follow it: holes, overlaps, other totals, nothing, too much, what is
- * beyond all ends, a piece of another length. Five of seven end their message as bad; the other two are
- * refused before, and their message is given up when there are too many. */
+/* A first fragment, and then one that does not follow it: holes, overlaps, other totals, nothing,
+ * too much, beyond all ends, another length. Five of seven end their message as malformed. The
+ * other two are refused before, and their message is given up when there are too many. */
 int mr_attack_lying_fragments(const char *path, unsigned count)
 {
 	static const struct {
@@ -339,7 +338,7 @@ int mr_attack_lying_fragments(const char *path, unsigned count)
 	return error;
 }
 
-/* Calls of nothing: each is answered with a status, which nobody reads. */
+/* Calls that do not exist: each gets a status, which is not read. */
 int mr_attack_unread_answers(const char *path, unsigned count)
 {
 	struct mr_raw c;
@@ -353,7 +352,7 @@ int mr_attack_unread_answers(const char *path, unsigned count)
 	return error;
 }
 
-/* Far more parts than a worker granted, which does not read them. */
+/* Sends far more parts than were granted by a worker, which does not read them. */
 int mr_attack_parts_without_credit(const char *path, unsigned count)
 {
 	static const uint8_t part[1024];
@@ -383,7 +382,7 @@ int mr_attack_parts_without_credit(const char *path, unsigned count)
 	return pair_close(&p, error);
 }
 
-/* Queues are asked for, each in its turn, and no answer is read. */
+/* Asks for queues one after the other and reads no answer. */
 int mr_attack_requests_flood(const char *path, unsigned count)
 {
 	struct mr_raw c;

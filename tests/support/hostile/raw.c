@@ -55,7 +55,7 @@ static int send_request(int fd, const char *name)
 	return send(fd, request, bytes, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-/* Receives the answer and its descriptors; how many these are. */
+/* Receives the answer and its descriptors; returns their number. */
 static int receive_answer(int fd, uint8_t *answer, size_t *bytes, int fds[MR_CHANNEL_FDS])
 {
 	alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * MR_CHANNEL_FDS)];
@@ -146,7 +146,8 @@ static bool expelled(const struct mr_raw *c)
 	return poll(&wait, 1, 0) > 0 && (wait.revents & (POLLHUP | POLLERR)) != 0;
 }
 
-/* Gives the worker a moment. False when the bus has shut the session or `deadline_ms` has passed. */
+/* Waits a moment for the worker. False if the bus has closed the session or `deadline_ms` has
+ * passed. */
 static bool patient(struct mr_raw *c, uint64_t deadline_ms)
 {
 	struct timespec moment = {.tv_nsec = 50000};
@@ -208,7 +209,7 @@ int mr_raw_send(struct mr_raw *c, unsigned kind, uint32_t target,
 	return 0;
 }
 
-/* Waits for control's answer to `correlation`; other messages are dropped. The table points into
+/* Waits for control's answer to `correlation`; drops other messages. The table points into
  * `memory`. */
 static int await_answer(
 	struct mr_raw *c, uint32_t correlation, uint8_t memory[4096], struct mrf_table *out)
@@ -305,7 +306,7 @@ int mr_raw_alias(struct mr_raw *c, const char *subject, uint32_t *alias)
 	return 0;
 }
 
-/* The code of an answer that has a number when all is well. */
+/* Returns the code of an answer that carries a number on success. */
 static int queue_of(struct mrf_table answer, uint32_t *queue)
 {
 	if (mrf_client_message_body_type(answer) != MRF_CLIENT_BODY_QUEUE_RESPONSE)
@@ -371,7 +372,7 @@ int mr_raw_next(struct mr_raw *c, unsigned kind, struct mr_message_view *m)
 		h = mr_message_header_load(at);
 		if (!mr_message_parse(at, h, m))
 			return -EBADMSG;
-		/* Nothing is written over it before the next call has shown that it was read. */
+		/* The message stays intact until the next call publishes that it was read. */
 		mr_bytes_release(&c->down);
 		mr_bytes_skip(&c->down, h.bytes);
 		if (h.kind == kind)
@@ -412,7 +413,7 @@ uint64_t mr_raw_random(void)
 {
 	static _Thread_local uint64_t state = 0x9e3779b97f4a7c15;
 
-	/* xorshift64* of Vigna, "An experimental exploration of Marsaglia's xorshift generators". */
+	/* xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators"). */
 	state ^= state >> 12;
 	state ^= state << 25;
 	state ^= state >> 27;

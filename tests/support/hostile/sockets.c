@@ -13,7 +13,7 @@
 #include "tests/support/hostile/attacks.h"
 #include "tests/support/hostile/raw.h"
 
-/* True when the other side has answered or closed. Bounded. */
+/* True if the other side has answered or closed. Bounded. */
 static bool answered(int fd)
 {
 	struct pollfd wait = {.fd = fd, .events = POLLIN};
@@ -37,7 +37,7 @@ static size_t wrong_version(uint8_t *to, size_t room)
 	return bytes;
 }
 
-/* Prints what a refusal says. */
+/* Prints the text of a refusal. */
 static void print_refusal(int fd)
 {
 	uint8_t answer[4096];
@@ -75,8 +75,8 @@ int mr_attack_attach_garbage(const char *path, unsigned count)
 	return 0;
 }
 
-/* Connections as fast as the bus takes them, most of them open at the same time, none of them asking
- * for anything. */
+/* Opens connections as fast as the bus takes them, most of them at the same time; none makes a
+ * request. */
 static int open_many(const char *path, int type, unsigned count)
 {
 	struct rlimit limit;
@@ -111,7 +111,7 @@ int mr_attack_attach_flood(const char *path, unsigned count)
 	return open_many(path, SOCK_SEQPACKET, count);
 }
 
-/* By a user who may not attach: each must be refused. */
+/* A user who may not attach must be refused each time. */
 int mr_attack_attach_refused(const char *path, unsigned count)
 {
 	struct mr_raw c;
@@ -133,8 +133,8 @@ static bool closed(int fd)
 	return poll(&wait, 1, 0) > 0;
 }
 
-/* Connections that do not go on after `first`: the bus must close all but `kept` of them, in time or
- * to make room. */
+/* Connections that stop after `first`: the bus must close all but `kept` of them, in time or to
+ * make room. */
 static int stay_silent(
 	const char *path, int type, unsigned count, const void *first, size_t bytes, unsigned kept)
 {
@@ -186,7 +186,7 @@ int mr_attack_sessions_hoard(const char *path, unsigned count)
 	return error == -ENOSPC ? 0 : error != 0 ? error : -EPROTO;
 }
 
-/* Lengths that lie, requests that are none, connections that end in the middle. */
+/* Wrong lengths, invalid requests, connections that end in the middle. */
 int mr_attack_admin_garbage(const char *path, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
@@ -204,7 +204,8 @@ int mr_attack_admin_garbage(const char *path, unsigned count)
 			length = (uint32_t)bytes + 1000;
 		memcpy(request, &length, sizeof(length));
 		send(fd, request, bytes, MSG_NOSIGNAL);
-		if (i % 4 == 2) /* the rest never comes */
+		/* The rest never comes. */
+		if (i % 4 == 2)
 			shutdown(fd, SHUT_WR);
 		if (!answered(fd)) {
 			printf("nothing came back\n");
@@ -218,11 +219,12 @@ int mr_attack_admin_garbage(const char *path, unsigned count)
 
 int mr_attack_admin_silent(const char *path, unsigned count)
 {
-	/* Half a length, then nothing. */
+	/* Sends half a length, then nothing. */
 	return stay_silent(path, SOCK_STREAM, count, "\x10\x00", 2, 16);
 }
 
-/* Packets that make no sense where control alone should speak: the data plane drops the speaker. */
+/* Sends malformed packets where only control may speak: the data plane must close the
+ * connection. */
 int mr_attack_link_garbage(const char *path, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {

@@ -23,7 +23,7 @@
 #define BLOCKS        64u
 #define RING_ENTRIES  256u
 
-/* DPDK is there once a process, and so is what it made. */
+/* DPDK is initialised once for the process, and its objects stay. */
 static struct {
 	bool open;
 	struct rte_mempool *pool;
@@ -319,7 +319,7 @@ void mr_rig_hand_over(struct mr_rig *r, unsigned worker, const void *data, uint3
 	mr_bytes_publish_quiet(&r->from_control[worker]);
 }
 
-/* Stays where it is until the next round of the worker but one. */
+/* Stays in place until the worker's next round but one. */
 static struct mrf_table take_answer(struct mr_rig *r, unsigned worker)
 {
 	struct mr_bytes_consumer *ring = &r->to_control[worker];
@@ -486,7 +486,7 @@ void mr_rig_publish(
 	mr_rig_add(f, MRF_MESSAGE_KIND_PUBLISH, 0, subject, text, (uint32_t)strlen(text));
 }
 
-/* The path as the client would write it into what it sends: both ends changed. */
+/* Returns the path as the client's packets have it: with both ends exchanged. */
 static struct mrf_network_path turned(const struct mrf_network_path *path)
 {
 	struct mrf_network_path t = *path;
@@ -502,7 +502,7 @@ static struct mrf_network_path turned(const struct mrf_network_path *path)
 	return t;
 }
 
-/* Lengths and checksums filled in anew, unlike the worker does it. */
+/* Computes lengths and checksums anew, in another way than the worker. */
 static void finish_packet(uint8_t *at, uint32_t headers_bytes, uint32_t bytes)
 {
 	bool ip6 = headers_bytes == MR_REMOTE_HEADERS_MAX;
@@ -576,7 +576,7 @@ uint32_t mr_rig_collect(struct mr_rig *r, unsigned worker, uint8_t *out, uint32_
 	return bytes;
 }
 
-/* The client's stack, as a port that has the peer's addresses. */
+/* Makes the client's stack: a port that has the peer's addresses. */
 static void be_peer(struct mr_port *p, const uint8_t *packet, uint32_t bytes)
 {
 	memset(p, 0, sizeof(*p));

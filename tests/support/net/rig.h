@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rig: workers with a port, stepped by hand in the test's own process. The port's devices are rings: what
- * the test puts in is received, what is sent it takes out. Control is the test, too.
+/* rig: workers with a port, stepped by hand in the test's own process. The port's devices are
+ * rings: the test puts received packets in and takes sent packets out. The test also plays control.
  *
  * Errors    Anything unexpected ends the program with a message.
  */
@@ -11,14 +11,14 @@
 #include "dataplane/worker/frames.h"
 
 #define MR_RIG_WORKERS           3u
-#define MR_RIG_LOCALS            4u /* slots of local sessions, a worker */
+#define MR_RIG_LOCALS            4u /* slots of local sessions of a worker */
 #define MR_RIG_SLOTS             16u
 #define MR_RIG_FRAME_BYTES       1472u
 #define MR_RIG_LOG_BYTES         131072u
 #define MR_RIG_UDP_PORT          7400u
 #define MR_RIG_MESSAGE_BYTES_MAX (1u << 20)
 #define MR_RIG_ACK_TIMEOUT_MS    2000u
-#define MR_RIG_SECRET            0x5ec7e7u /* of every session */
+#define MR_RIG_SECRET            0x5ec7e7u /* secret of every session */
 
 struct rte_ring;
 
@@ -35,10 +35,10 @@ struct mr_rig {
 	struct mr_bytes_consumer to_control[MR_RIG_WORKERS];
 	struct mr_bytes_producer from_control[MR_RIG_WORKERS];
 	int writer_bell_fd;
-	uint64_t clock; /* cycles; 0: the real one */
+	uint64_t clock; /* cycles; 0: use the real clock */
 };
 
-/* A client attached. */
+/* An attached client. */
 struct mr_rig_local {
 	struct mr_session *session;
 	int liveness_fd;
@@ -46,7 +46,7 @@ struct mr_rig_local {
 	struct mr_bytes_consumer down;
 };
 
-/* A client over UDP: its end of the path, and what it has sent. */
+/* A client over UDP: its end of the path, and its counters. */
 struct mr_rig_client {
 	struct mrf_network_path path; /* as the bus sees it */
 	uint64_t session;
@@ -60,14 +60,14 @@ struct mr_rig_frame {
 	alignas(8) uint8_t at[4096];
 };
 
-/* Of the tables of rigs that are opened from now on; 0: no limit. */
+/* Limit of the tables of rigs opened from now on; 0: no limit. */
 extern uint32_t mr_rig_copies_max;
 
-/* 10.77.0.1 and fd77::1 on the port. */
+/* Opens workers with 10.77.0.1 and fd77::1 on the port. */
 void mr_rig_open(struct mr_rig *r, unsigned workers);
 void mr_rig_close(struct mr_rig *r);
 
-/* One round of a worker. */
+/* Makes one round of a worker. */
 void mr_rig_round(struct mr_rig *r, unsigned worker);
 /* Lets time pass. */
 void mr_rig_wait_ms(struct mr_rig *r, uint64_t ms);
@@ -78,57 +78,58 @@ void mr_rig_subscribe(
 	struct mr_rig *r, const struct mr_session *s, uint32_t id, const char *subject);
 void mr_rig_join(struct mr_rig *r, const struct mr_session *s, uint32_t id, const char *subject,
 	const char *group);
-/* A message of a local client, shown to its worker. */
+/* Pushes a message of a local client and publishes the tail. */
 void mr_rig_push(struct mr_rig_local *c, const struct mr_message_plan *plan, uint32_t target);
-/* The client is gone, and its session out of sight. */
+/* Removes the client and its session. */
 void mr_rig_detach(struct mr_rig *r, struct mr_rig_local *c);
-/* Gives a worker the payload of a command; makes a round of it and returns its QueueAnswer, valid until
- * the next one. */
+/* Gives a worker the payload of a command; makes a round of it and returns its QueueAnswer, valid
+ * until the next one. */
 void mr_rig_hand_over(struct mr_rig *r, unsigned worker, const void *data, uint32_t bytes);
 struct mrf_table mr_rig_command(
 	struct mr_rig *r, unsigned worker, const struct mrf_queue_command *command);
 /* Next message in the ring of a local client, or false. */
 bool mr_rig_next(struct mr_rig_local *c, struct mr_message_view *m);
 
-/* Paths from 10.77.0.2 or fd77::2. */
+/* Returns a path from 10.77.0.2 or fd77::2. */
 struct mrf_network_path mr_rig_path(bool ip6, uint16_t udp_port);
-/* A session for the client, in a slot from MR_RIG_LOCALS on. */
+/* Opens a session for the client, in a slot from MR_RIG_LOCALS on. */
 struct mr_session *mr_rig_remote(struct mr_rig *r, unsigned worker, uint32_t slot,
 	const struct mrf_network_path *path, uint32_t frame_bytes, struct mr_rig_client *c);
 /* Gives a session over UDP an alias, its only one. */
 uint32_t mr_rig_alias(struct mr_rig *r, struct mr_session *s, const char *subject);
 
-/* Frames to make. */
+/* Begins a frame. */
 void mr_rig_begin(struct mr_rig_frame *f, uint64_t session, uint32_t sequence);
 void mr_rig_add(struct mr_rig_frame *f, enum mrf_message_kind kind, uint32_t target,
 	const char *subject, const void *payload, uint32_t bytes);
 void mr_rig_add_plan(struct mr_rig_frame *f, const struct mr_message_plan *plan, uint32_t target);
-/* Pads it to as many bytes. */
+/* Pads the frame to `bytes`. */
 void mr_rig_pad(struct mr_rig_frame *f, uint32_t bytes);
-/* The next frame of a client with one publish in it. */
+/* Sends the client's next frame, with one publish in it. */
 void mr_rig_publish(
 	struct mr_rig_client *c, struct mr_rig_frame *f, const char *subject, const char *text);
 
-/* Ethernet up; returns the packet's bytes. */
+/* Builds the packet from Ethernet up; returns its bytes. */
 uint32_t mr_rig_packet(const struct mrf_network_path *path, const struct mr_rig_frame *f,
 	uint8_t *out, uint32_t capacity);
 void mr_rig_inject(struct mr_rig *r, unsigned worker, const void *packet, uint32_t bytes);
-/* A frame along a path. */
+/* Sends a frame along a path. */
 void mr_rig_send(struct mr_rig *r, unsigned worker, const struct mrf_network_path *path,
 	const struct mr_rig_frame *f);
-/* Next packet sent by a worker, or 0. */
+/* Takes the next packet that a worker sent; 0: none. */
 uint32_t mr_rig_collect(struct mr_rig *r, unsigned worker, uint8_t *out, uint32_t capacity);
-/* The frame in a packet that was sent, checked as its receiver would; false if it is an answer to a
+/* Takes the frame from a sent packet, checked as its receiver would; false if it is an answer to a
  * neighbour instead. */
 bool mr_rig_parse(const uint8_t *packet, uint32_t bytes, struct mr_rig_frame *f,
 	struct mrf_network_path *path);
-/* Next frame sent by a worker, checked as its receiver would; *path as the bus sees it. */
+/* Takes the next frame that a worker sent, checked as its receiver would; *path as the bus
+ * sees it. */
 bool mr_rig_receive(
 	struct mr_rig *r, unsigned worker, struct mr_rig_frame *f, struct mrf_network_path *path);
-/* Messages of a received frame, one after the other; start with *at == 0. */
+/* Returns the messages of a received frame, one after the other; start with *at == 0. */
 bool mr_rig_message(const struct mr_rig_frame *f, uint32_t *at, struct mr_message_view *m);
 
-/* Takes all buffers of the port away but so many; gives them back. */
+/* Takes away all but `leave` buffers of the port; gives them back. */
 void mr_rig_starve(struct mr_rig *r, unsigned leave);
 void mr_rig_feed(struct mr_rig *r);
 
