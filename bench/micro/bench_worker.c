@@ -116,7 +116,8 @@ int main(int argc, char **argv)
 		{"subscribers", &p.subscribers, 1, SUBSCRIBERS_MAX, "rings that get a copy"},
 		{"size", &p.size, 8, 16000, "bytes of payload"},
 		{"batch", &p.batch, 1, MR_SESSION_BURST, "messages in a round"},
-		{"only", &p.only, 0, 3, "1: by alias, 2: by subject, 3: promised, 0: all"},
+		{"only", &p.only, 0, 4,
+			"1: by alias, 2: by subject, 3: promised, 4: promised by subject, 0: all"},
 	};
 
 	bench_open(&b, "bench_worker", argc, argv, options, MR_ARRAY_COUNT(options));
@@ -132,6 +133,10 @@ int main(int argc, char **argv)
 	if (p.only == 0 || p.only == 3)
 		bench_measure(
 			&b, "round by alias, promised, each message", BURSTS * p.batch, run, &p);
+	p.by_alias = false;
+	if (p.only == 0 || p.only == 4)
+		bench_measure(
+			&b, "round by subject, promised, each message", BURSTS * p.batch, run, &p);
 	bench_close(&b);
 	return 0;
 }

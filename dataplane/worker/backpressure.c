@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/backpressure.h"
 
+#include "dataplane/subject/hash.h"
+
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/share.h"
@@ -313,17 +315,13 @@ static bool windows_full(struct mr_worker *w, const struct mr_route *r)
 	return false;
 }
 
-/* A publish as it would be routed; NULL: it would not be. The subject is copied, as it may change. */
+/* Returns the route of a publish; NULL: it has none. */
 static const struct mr_route *route_of(
 	struct mr_worker *w, const struct mr_session *s, const struct mr_message_view *m)
 {
-	char subject[MR_SUBJECT_BYTES_MAX + 1];
-
-	if (m->header.target != 0)
-		return mr_session_holds(s, m->header.target) ? mr_worker_alias(w, m->header.target)
-							     : NULL;
-	memcpy(subject, m->subject, m->subject_bytes);
-	return mr_worker_subject(w, subject, m->subject_bytes);
+	if (m->header.target == 0)
+		return mr_worker_subject(w, m->subject, m->subject_bytes);
+	return mr_session_holds(s, m->header.target) ? mr_worker_alias(w, m->header.target) : NULL;
 }
 
 /* `gate`: that at which it is asked next; NULL: any of a queue group's, so it is asked in each round. */
@@ -386,21 +384,70 @@ static bool check_receivers(struct mr_worker *w, struct mr_session *s, const str
 	return passes;
 }
 
-bool mr_worker_gates_pass(
-	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h)
+bool mr_worker_may_publish(
+	struct mr_worker *w, struct mr_session *s, const struct mr_message_view *m)
 {
-	const struct mr_route *r = NULL;
-	struct mr_message_view m;
+	const struct mr_route *r = route_of(w, s, m);
 
-	/* What makes no sense is refused by who takes it. */
-	if (mr_message_parse(at, h, &m))
-		r = route_of(w, s, &m);
-	if (r != NULL && !check_receivers(w, s, r, &m))
+	if (r != NULL && !check_receivers(w, s, r, m))
 		return false;
 	if (mr_unlikely(s->stalled))
 		resume_publisher(s);
-	w->passed_gates.from = h.target != 0 ? s : NULL;
-	w->passed_gates.target = h.target;
+	return true;
+}
+
+static bool may_take(struct mr_worker *w, struct mr_session *s, const struct mr_message_view *m)
+{
+	return mr_worker_may_publish(w, s, m) ||
+	       atomic_load_explicit(&s->ends, memory_order_relaxed);
+}
+
+/* A bare publish by alias, whose view nobody needs later. */
+static bool __attribute__((noinline)) may_take_bare(
+	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h)
+{
+	struct mr_message_view m = mr_message_plain(at, h);
+
+	return may_take(w, s, &m);
+}
+
+/* True if an earlier message of the burst went to the same subject: one look is enough for all of them. */
+static bool is_like_last(
+	const struct mr_worker *w, const struct mr_session *s, const struct mr_message_view *m)
+{
+	const struct mr_burst_entry *last = w->passed_gates.by_subject;
+
+	return last != NULL && last->from == s && last->view->subject_bytes == m->subject_bytes &&
+	       m->subject_bytes != 0 && (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) == 0 &&
+	       mr_text_equal(last->view->subject, m->subject, m->subject_bytes);
+}
+
+bool mr_worker_take_promised(
+	struct mr_worker *w, struct mr_session *s, const uint8_t *at, uint64_t word)
+{
+	struct mrf_message_header h = mr_message_header(word);
+	const struct mr_message_view *view = NULL;
+
+	if (mr_worker_needs_view(h)) {
+		view = mr_worker_take_apart(w, s, w->burst_count, at, h);
+		if (mr_unlikely(view == NULL)) {
+			mr_count(s->stats->rejected, 1);
+			if (s->stalled)
+				resume_publisher(s);
+			return true;
+		}
+	}
+	if (h.target != 0 || view == NULL) {
+		if (!(view != NULL ? may_take(w, s, view) : may_take_bare(w, s, at, h)))
+			return false;
+		w->passed_gates.from = h.target != 0 ? s : NULL;
+		w->passed_gates.target = h.target;
+	} else if (!is_like_last(w, s, view)) {
+		if (!may_take(w, s, view))
+			return false;
+		w->passed_gates.by_subject = &w->burst[w->burst_count];
+	}
+	mr_worker_append(w, s, at, word, view);
 	return true;
 }
 

@@ -52,24 +52,28 @@ struct mr_gates {
 /* NULL: no memory. */
 struct mr_gates *mr_gates_new(uint32_t slots);
 
-/* False: the Publish of `s` at `at`, whose header was read and fits, is promised and somebody that
- * it is for is full: it is to be taken later, and nothing behind it before it. Until then the
- * session is stalled. */
-bool mr_worker_gates_pass(
-	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h);
+/* True if no receiver of the promised Publish `m` of `s` is full. False: it has to be routed later, and
+ * nothing behind it before it; until then the session is paused. */
+bool mr_worker_may_publish(
+	struct mr_worker *w, struct mr_session *s, const struct mr_message_view *m);
 
-/* The same of any message. */
-static inline bool mr_worker_may_take(
-	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h)
+/* Takes a promised Publish, whose header was read and fits, into the burst. False: it has to wait. */
+bool mr_worker_take_promised(
+	struct mr_worker *w, struct mr_session *s, const uint8_t *at, uint64_t word);
+
+/* Takes any message into the burst, which has room. False: it is a promised Publish that has to wait. */
+MR_ALWAYS_INLINE bool mr_worker_take(
+	struct mr_worker *w, struct mr_session *s, const uint8_t *at, uint64_t word)
 {
-	if (mr_likely(!mr_message_is_promised(h.flags)) || h.kind != MRF_MESSAGE_KIND_PUBLISH)
-		return true;
-	/* A burst's messages of one subject need be asked for once. */
-	if (w->passed_gates.from == s && w->passed_gates.target == h.target &&
-		!(h.flags & MRF_MESSAGE_FLAG_FRAGMENT))
-		return true;
-	return mr_worker_gates_pass(w, s, at, h) ||
-	       atomic_load_explicit(&s->ends, memory_order_relaxed);
+	struct mrf_message_header h = mr_message_header(word);
+
+	/* One look is enough for all messages of one alias in a burst. */
+	if (mr_unlikely(mr_message_is_promised(h.flags)) && h.kind == MRF_MESSAGE_KIND_PUBLISH &&
+		!(w->passed_gates.from == s && w->passed_gates.target == h.target &&
+			!(h.flags & MRF_MESSAGE_FLAG_FRAGMENT)))
+		return mr_worker_take_promised(w, s, at, word);
+	mr_worker_keep_word(w, s, at, word);
+	return true;
 }
 
 /* Keeps a promised publish that came where nothing can wait, in the datagram flow: as one that is
@@ -92,7 +96,7 @@ static inline bool mr_gate_holds(const struct mr_gate *gate, uint32_t generation
 }
 
 /* True while the gate at which the session is stalled is shut. False of one that waits for no gate
- * alone: it is to be asked again by mr_worker_may_take. Of a client that is gone nothing waits for long. */
+ * alone: it is to be asked again by mr_worker_take. Of a client that is gone nothing waits for long. */
 static inline bool mr_session_waits(const struct mr_session *s)
 {
 	return s->gate != NULL && mr_gate_holds(s->gate, s->gate_of) &&

@@ -45,17 +45,17 @@ MR_ALWAYS_INLINE bool mr_worker_take_frame_messages(struct mr_worker *w, struct 
 			at += mr_message_stride(h.bytes); /* it was taken before */
 			continue;
 		}
-		if (waits && mr_unlikely(!mr_worker_may_take(w, s, at, h))) {
+		if (mr_unlikely(mr_worker_is_special(h.kind))) {
+			mr_worker_take_special(s, h);
+		} else if (!promises && mr_unlikely(mr_message_is_promised(h.flags)) &&
+			   h.kind == MRF_MESSAGE_KIND_PUBLISH) {
+			mr_worker_keep_unpromised(w, s, at, h);
+		} else if (!waits) {
+			mr_worker_keep_word(w, s, at, word);
+		} else if (mr_unlikely(!mr_worker_take(w, s, at, word))) {
 			stalled = true;
 			break;
 		}
-		if (mr_unlikely(mr_worker_is_special(h.kind)))
-			mr_worker_take_special(s, h);
-		else if (!promises && mr_unlikely(mr_message_is_promised(h.flags)) &&
-			 h.kind == MRF_MESSAGE_KIND_PUBLISH)
-			mr_worker_keep_unpromised(w, s, at, h);
-		else
-			mr_worker_keep_word(w, s, at, word);
 		at += mr_message_stride(h.bytes);
 		if (mr_unlikely(w->burst_count == MR_BURST))
 			mr_worker_route_now(w);

@@ -152,10 +152,11 @@ bool mr_worker_late_route_first(struct mr_worker *w, struct mr_session *s, struc
 bool mr_worker_late_may_route_first(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
 {
 	struct mr_late_message *m = x->first;
+	struct mr_message_view view;
 
-	w->passed_gates.from = NULL;
-	if (!m->promised || mr_worker_may_take(w, s, message_of(m), m->header) ||
-		mr_worker_is_over(s))
+	if (!m->promised || !mr_message_parse(message_of(m), m->header, &view) ||
+		mr_worker_may_publish(w, s, &view) || mr_worker_is_over(s) ||
+		atomic_load_explicit(&s->ends, memory_order_relaxed))
 		return true;
 	mr_worker_count_stall(w, s);
 	return false;

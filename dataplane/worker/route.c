@@ -720,6 +720,7 @@ void mr_worker_route(struct mr_worker *w)
 	uint64_t since = 0;
 
 	w->passed_gates.from = NULL; /* gates may shut from here on */
+	w->passed_gates.by_subject = NULL;
 	if (e == end)
 		return;
 	if (mr_unlikely(e->from != w->share.last || e->from != end[-1].from))
@@ -740,6 +741,7 @@ bool mr_worker_route_late(struct mr_worker *w, const struct mr_burst_entry *e)
 	bool took;
 
 	w->passed_gates.from = NULL;
+	w->passed_gates.by_subject = NULL;
 	mr_worker_turn_begin(w);
 	took = run_of(e, e + 1) == 0 ? route_one(w, e) : publish_run(w, e, 1) > 0;
 	end_turn(w, e, e + took, &since);

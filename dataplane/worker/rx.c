@@ -63,12 +63,11 @@ MR_ALWAYS_INLINE uint32_t take_ready(
 			at += stride; /* it was taken before */
 			continue;
 		}
-		if (mr_unlikely(!mr_worker_may_take(w, s, at, h))) {
+		if (mr_unlikely(!mr_worker_take(w, s, at, word))) {
 			wait_at(w, s, ready, (uint32_t)(at - first));
 			waits = true;
 			break;
 		}
-		mr_worker_keep_word(w, s, at, word);
 		at += stride;
 		left--;
 	}

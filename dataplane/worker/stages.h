@@ -129,28 +129,42 @@ static inline bool mr_worker_is_bare_promise(struct mrf_message_header h)
 	return h.kind == MRF_MESSAGE_KIND_PUBLISH && h.flags == MRF_MESSAGE_FLAG_HIGH;
 }
 
-/* Puts a message whose header was read and fits into the burst, which has room. `word` is the header, and is
- * written as it was read: at once. */
-MR_ALWAYS_INLINE void mr_worker_keep_word(
-	struct mr_worker *w, struct mr_session *s, const uint8_t *at, uint64_t word)
+/* Appends a message to the burst, which has room. `word` is the header as it was read, and is written at
+ * once. `view`: NULL or entry `burst_count` of the burst's views. */
+MR_ALWAYS_INLINE void mr_worker_append(struct mr_worker *w, struct mr_session *s, const uint8_t *at,
+	uint64_t word, const struct mr_message_view *view)
 {
-	struct mrf_message_header h = mr_message_header(word);
 	uint32_t index = w->burst_count;
-	const struct mr_message_view *view = NULL;
 
-	if ((h.flags != 0 && !mr_worker_is_bare_promise(h)) ||
-		mr_unlikely(h.bytes > sizeof(h) + MR_BODY_BYTES_MAX)) {
-		view = mr_worker_take_apart(w, s, index, at, h);
-		if (mr_unlikely(view == NULL)) {
-			mr_count(s->stats->rejected, 1);
-			return;
-		}
-	}
 	memcpy(&w->burst[index].header, &word, sizeof(word));
 	w->burst[index].at = at;
 	w->burst[index].view = view;
 	w->burst[index].from = s;
 	w->burst_count = index + 1;
+}
+
+/* True of a message that is more than a header and a body of a permitted size: it gets a view. */
+MR_ALWAYS_INLINE bool mr_worker_needs_view(struct mrf_message_header h)
+{
+	return (h.flags != 0 && !mr_worker_is_bare_promise(h)) ||
+	       mr_unlikely(h.bytes > sizeof(h) + MR_BODY_BYTES_MAX);
+}
+
+/* Appends a message whose header was read and fits, or discards and counts it. */
+MR_ALWAYS_INLINE void mr_worker_keep_word(
+	struct mr_worker *w, struct mr_session *s, const uint8_t *at, uint64_t word)
+{
+	struct mrf_message_header h = mr_message_header(word);
+	const struct mr_message_view *view = NULL;
+
+	if (mr_worker_needs_view(h)) {
+		view = mr_worker_take_apart(w, s, w->burst_count, at, h);
+		if (mr_unlikely(view == NULL)) {
+			mr_count(s->stats->rejected, 1);
+			return;
+		}
+	}
+	mr_worker_append(w, s, at, word, view);
 }
 
 static inline void mr_worker_keep(

@@ -251,9 +251,10 @@ struct mr_worker {
 	bool moved; /* this round did something */
 	bool handoff_dirty;
 	bool handoff_consumed;
-	struct { /* the last promised publish of this burst that had nobody to wait for */
-		const struct mr_session *from; /* NULL: none */
+	struct { /* the last promised publishes of this burst that had nobody to wait for */
+		const struct mr_session *from; /* by alias; NULL: none */
 		uint32_t target;
+		const struct mr_burst_entry *by_subject; /* NULL: none */
 	} passed_gates;
 	struct { /* sessions that are full, or for which something is held */
 		struct mr_waiting *first;

@@ -229,6 +229,46 @@ static void other_receivers_of_the_worker_are_waited_for_by_nobody(void **state)
 	close_all();
 }
 
+/* Publishes of one burst alternate between a receiver that is full and one that is not. */
+static void each_subject_of_a_burst_is_looked_at(void **state)
+{
+	struct mr_message_view m;
+	uint32_t got = 0, number;
+
+	(void)state;
+	open_all(1);
+	block(slow.session, 1, "a.>");
+	block(reader.session, 1, "b.*");
+	for (uint32_t i = 1; !pub.session->stalled; i++) {
+		assert_true(i < 1000);
+		(void)promise(&pub, "a.b", i);
+		rounds(1);
+	}
+	assert_true(promise(&second, "b.b", 1));
+	assert_true(promise(&second, "b.b", 2));
+	assert_true(promise(&second, "a.b", 3));
+	assert_true(promise(&second, "b.b", 4));
+	rounds(3);
+	while (mr_rig_next(&reader, &m)) {
+		memcpy(&number, m.payload, sizeof(number));
+		assert_int_equal(number, ++got);
+	}
+	assert_int_equal(got, 2);
+	assert_true(second.session->stalled);
+	(void)mr_bytes_release(&reader.down);
+	while (second.session->stalled) {
+		while (mr_rig_next(&slow, &m))
+			;
+		(void)mr_bytes_release(&slow.down);
+		rounds(1);
+	}
+	rounds(1);
+	assert_true(mr_rig_next(&reader, &m));
+	memcpy(&number, m.payload, sizeof(number));
+	assert_int_equal(number, 4);
+	close_all();
+}
+
 /* One message makes many copies for one session, and all of them find room. */
 static void overlapping_subscriptions_of_one_session_are_counted(void **state)
 {
@@ -448,6 +488,7 @@ int main(void)
 		cmocka_unit_test(a_worker_that_seldom_runs_gets_no_more_than_its_window),
 		cmocka_unit_test(what_is_on_its_way_to_a_worker_is_bounded),
 		cmocka_unit_test(other_receivers_of_the_worker_are_waited_for_by_nobody),
+		cmocka_unit_test(each_subject_of_a_burst_is_looked_at),
 		cmocka_unit_test(overlapping_subscriptions_of_one_session_are_counted),
 		cmocka_unit_test(little_memory_holds_all_publishers_up),
 		cmocka_unit_test(who_does_not_read_is_passed_over_until_he_has_caught_up),
