@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2154
-# report: counts results and says them, one line each. Sourced by scripts/test.
+# report: counts results and prints them, one line each. Sourced by scripts/test.
 
 passed_count=0
 failed_names=()
 skipped_names=()
 
-# Wanted by --only (or no --only given)? A step is entered if something in it may be wanted.
+# True if the name matches an --only, or no --only was given. A step runs if a test in it may match.
 wanted() {
 	local pattern
 
@@ -32,13 +32,13 @@ skipped() {
 	printf 'skipped  %s: %s\n' "$1" "$2"
 }
 
-# Shows the end of a log below the line of its failure.
+# Prints the end of a log below the line of its failure.
 show_log() {
 	sed 's/^/    | /' <(tail -n "${2:-100}" "$1")
 }
 
-# Runs a command as one test; its output goes to a log and is shown if it fails. Status 77 skips,
-# with the last line of output as the reason.
+# Runs a command as one test; its output goes to a log, which is printed if it fails. Status 77 means
+# skipped, with the last line of output as the reason.
 run_one() {
 	local name=$1 log status=0
 
@@ -56,7 +56,7 @@ run_one() {
 	esac
 }
 
-# Says what `meson test` found: one JSON object a line in its log.
+# Prints the results of `meson test` from its log, which has one JSON object a line.
 report_meson() {
 	local prefix=$1 json=$2 name result reason figures
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2154
-# steps: what scripts/test does, a function a step. Sourced by it.
+# steps: the steps of scripts/test, one function each. Sourced by it.
 
 checks=(
 	check-format check-layers check-layers-selftest check-shell check-man check-docs check-spelling check-edges
@@ -27,22 +27,22 @@ step_checks() {
 # Meson's options for a build directory build-NAME.
 build_options() {
 	case $1 in
-	clang) echo -Dtests=false ;; # the build for asan has them, by the same compiler
+	clang) echo -Dtests=false ;; # the build for asan has tests, by the same compiler
 	asan) echo -Db_sanitize=address,undefined -Db_lundef=false -Dbench=false ;;
 	tsan) echo -Db_sanitize=thread -Db_lundef=false -Dbench=false ;;
 	fuzz) echo -Dfuzzers=true -Dbench=false ;;
 	esac
 }
 
-# Configures and builds build-NAME; failing to is one failed test. A build is needed, and not
-# counted by itself, when --only asks for a test in it.
+# Configures and builds build-NAME; a failure counts as one failed test. When --only asks for a test in
+# the build, the build itself is made and not counted.
 build() {
 	local name=$1 compiler=$2 type=$3 options
 	local dir=build-$name log=$logs/build-$name.log
 
 	read -ra options < <(build_options "$name") || true
 	local stamp="$compiler $type ${options[*]-}"
-	# One that was configured otherwise is made anew.
+	# A build directory with other options is made anew.
 	if [ ! -f "$dir/build.ninja" ] || [ "$(cat "$dir/configured" 2>/dev/null)" != "$stamp" ]; then
 		rm -rf "$dir"
 		CC=$compiler meson setup "$dir" --buildtype="$type" -Dwerror=true \
@@ -53,7 +53,7 @@ build() {
 		}
 		echo "$stamp" >"$dir/configured"
 	fi
-	# Of the fuzzing build, the fuzzers alone are wanted, and of the one for threads the stress tests.
+	# The fuzzing build makes only the fuzzers, and the one for threads only the stress tests.
 	local targets=()
 	[ "$name" != fuzz ] || mapfile -t targets < <(targets_of fuzz fuzz_)
 	[ "$name" != tsan ] || mapfile -t targets < <(targets_of tsan stress_)
@@ -73,14 +73,14 @@ step_build() {
 	build "$@"
 }
 
-# Names of the tests in a build, one a line, as meson shows them, restricted to suites.
+# Prints the names of the tests in a build, one a line, as meson shows them, restricted to suites.
 tests_in() {
 	meson test -C "build-$1" --no-rebuild --list "${@:2}" 2>/dev/null |
 		grep -v '^ninja:' | sed 's,^.* / ,,'
 }
 
-# True if some --only might name a test of a build that is not there yet: if it names nothing that
-# can be known without.
+# True if some --only might name a test of a build that does not exist yet: it names no check and no
+# build.
 only_unknown() {
 	local pattern check name known
 
@@ -97,7 +97,7 @@ only_unknown() {
 	return 1
 }
 
-# True if --only names this build's step or might name tests in it.
+# True if --only names this build's step, or might name tests in it.
 step_wanted() {
 	local name=$1 test
 
@@ -133,7 +133,7 @@ step_build_and_test() {
 	# Sanitizers slow a test down two to ten times.
 	local multiplier=1
 	[ "$name" = release ] || multiplier=4
-	# The minute of kills is for the release build; with the sanitizers it is the finds that count.
+	# The full minute of kills is for the release build; with the sanitizers 15 s are enough.
 	[ "$name" = release ] || export MILLRACE_KILL_S=15
 	rm -f "build-$name/meson-logs/testlog.json"
 	meson test -C "build-$name" --no-rebuild --num-processes "$jobs" \
@@ -150,7 +150,7 @@ step_build_and_test() {
 	report_meson "$name" "$logs/test-$name.json"
 }
 
-# targets_of NAME PREFIX: the programs of a build whose names begin so, as ninja names them.
+# targets_of NAME PREFIX: prints the programs of a build whose names begin with PREFIX, as ninja names them.
 targets_of() {
 	meson introspect "build-$1" --targets | jq -r --arg top "$PWD/build-$1/" --arg prefix "$2" \
 		'.[] | select(.type == "executable" and (.name | startswith($prefix))) | .filename[0] |
@@ -161,7 +161,7 @@ fuzzers_in() {
 	[ -f build-fuzz/build.ninja ] && targets_of fuzz fuzz_ | sed 's,^,build-fuzz/,' | sort
 }
 
-# One fuzzer for its time, over a copy of its seeds. What it finds stays in the logs.
+# Runs one fuzzer for its time, over its seeds and a temporary corpus. Inputs of crashes stay in the logs.
 fuzz_one() {
 	local program=$1 name=${1##*/} seeds corpus status=0
 
@@ -188,7 +188,7 @@ step_fuzz() {
 		fuzz_one "$program" >"$logs/${program##*/}.log" 2>&1 &
 		running+=($!)
 		names+=("$name")
-		# Two at a time.
+		# Two fuzzers run at a time.
 		if [ "${#running[@]}" -eq 2 ]; then
 			fuzz_collect
 		fi
