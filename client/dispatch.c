@@ -23,7 +23,7 @@
 #define RELEASE_BYTES_MAX (32u << 10) /* read bytes that are not yet given back */
 #define LATE_MESSAGES     64u
 
-static const char nonsense[] = "the bus sent what makes no sense";
+static const char malformed_text[] = "the bus sent a malformed message";
 
 static inline void message_fill(
 	struct mr_message *out, const struct mr_message_view *m, struct mr_subscription *s)
@@ -375,7 +375,7 @@ MR_ALWAYS_INLINE bool serve_some(struct mr_client *c, bool defer, unsigned max, 
 	if (mr_unlikely(ready == MR_BYTES_CORRUPT || !mr_message_fits(&m.header, ready))) {
 		/* The start of the next record is unknown. */
 		c->malformed++;
-		mr_state_eof(c, nonsense);
+		mr_state_eof(c, malformed_text);
 		return false;
 	}
 	if (m.header.kind != MRF_MESSAGE_KIND_DELIVER ||

@@ -287,7 +287,7 @@ static int ask_and_wait(struct mr_client *c, const struct mr_control_ask *ask, s
 	uint32_t correlation;
 
 	if (request == NULL)
-		return mr_fail(c, -EBUSY, "too many requests to control are under way");
+		return mr_fail(c, -EBUSY, "too many requests to control are pending");
 	correlation = request->correlation;
 	memcpy(request->body, ask->body, ask->bytes);
 	request->bytes = ask->bytes;

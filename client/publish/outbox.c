@@ -188,13 +188,13 @@ static inline struct mr_outbox_entry *entry_next(struct mr_outbox *o, uint32_t b
 	struct mr_outbox_entry *k = mr_outbox_entry_at(o, o->tail);
 
 	if (mr_unlikely(!mr_outbox_store_has_room(o))) {
-		*error = mr_fail(o->client, -EAGAIN, "too much is not accepted yet");
+		*error = mr_fail(o->client, -EAGAIN, "the window of unaccepted messages is full");
 		return NULL;
 	}
 	/* The table may have moved when it grew. */
 	k = mr_outbox_entry_at(o, o->tail);
 	if (mr_unlikely(!mr_outbox_store_take_memory(o, k, bytes))) {
-		*error = mr_fail(o->client, -EAGAIN, "too many bytes are not accepted yet");
+		*error = mr_fail(o->client, -EAGAIN, "the memory for unaccepted messages is full");
 		return NULL;
 	}
 	k->bytes = bytes;

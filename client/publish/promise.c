@@ -205,7 +205,7 @@ int mr_settle(struct mr_client *c, unsigned timeout_ms)
 	error = settle(c, mr_now_ns() + timeout_ms * MR_NS_PER_MS);
 	c->until = outer;
 	if (error == 0 && c->promise_error != 0) {
-		error = mr_fail(c, c->promise_error, "the bus refused what was promised");
+		error = mr_fail(c, c->promise_error, "the bus refused a promised message");
 		c->promise_error = 0;
 	}
 	mr_end(c);

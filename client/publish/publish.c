@@ -20,8 +20,8 @@ int mr_publish_too_large(struct mr_client *c)
 	if (c->body_subject_mask == 0)
 		return mr_fail(c, -EMSGSIZE, NULL);
 	return mr_failf(c, -EMSGSIZE,
-		"subject, headers and payload together exceed %zu bytes, what a frame of this "
-		"connection holds",
+		"subject, headers and payload together exceed %zu bytes, the frame size of this "
+		"connection",
 		c->body_bytes_max);
 }
 
@@ -39,7 +39,7 @@ int mr_message_parts_check(struct mr_client *c, const struct mr_message_parts *p
 		return mr_publish_too_large(c);
 	if ((p->headers == NULL && p->header_bytes > 0) ||
 		(p->payload == NULL && p->payload_bytes > 0))
-		return mr_fail(c, -EINVAL, "a length without data");
+		return mr_fail(c, -EINVAL, "a length is given without data");
 	if (p->header_bytes == 0)
 		return 0;
 	fault = mr_headers_fault(p->headers, p->header_bytes);

@@ -348,13 +348,13 @@ static int find_origin(
 	if (mr_unlikely(given)) {
 		if (q->promise != MR_EXACTLY_ONCE || push->id == 0 || (push->id & OWN_ID) != 0)
 			return mr_fail(q->client, -EINVAL,
-				"a number of one's own is for queues opened with exactly once");
+				"a publisher's own id needs a queue opened with exactly once");
 		origin.id = push->id;
 		if (push->publisher != 0)
 			origin.publisher = push->publisher;
 	}
 	if (q->promise == MR_EXACTLY_ONCE && is_open(q, origin.id, !given))
-		return mr_fail(q->client, -EAGAIN, "that number is not accepted yet");
+		return mr_fail(q->client, -EAGAIN, "a message with this id is not accepted yet");
 	*out = origin;
 	return 0;
 }
@@ -452,7 +452,7 @@ static int wait_for_room(struct mr_client *c, struct mr_wait_limit *p)
 	else if (handled == 0)
 		error = mr_pause(c, p);
 	c->depth--;
-	return error == -ETIMEDOUT ? mr_fail(c, error, "the bus does not accept what was pushed")
+	return error == -ETIMEDOUT ? mr_fail(c, error, "the bus did not accept the message in time")
 				   : error;
 }
 

@@ -140,7 +140,7 @@ int mr_progress(struct mr_consumer *k, uint64_t tag)
 	uint64_t bus_tag = tag;
 
 	if (k->manual ? !mr_consumer_tag(k, tag, false, &bus_tag) : tag == 0 || tag != k->current)
-		return mr_fail(k->client, -ENOENT, "no such delivery is to be settled");
+		return mr_fail(k->client, -ENOENT, "no delivery in hand has this tag");
 	k->progressed = true;
 	report_progress(k, bus_tag);
 	mr_consumer_flush(k);

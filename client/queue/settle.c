@@ -10,10 +10,10 @@ static int settle(struct mr_consumer *k, uint64_t tag, enum mrf_settle_verb verb
 
 	if (k->manual) {
 		if (!mr_consumer_tag(k, tag, true, &bus_tag))
-			return mr_fail(c, -ENOENT, "no such delivery is to be settled");
+			return mr_fail(c, -ENOENT, "no delivery in hand has this tag");
 	} else {
 		if (tag == 0 || tag != k->current)
-			return mr_fail(c, -ENOENT, "no such delivery is to be settled");
+			return mr_fail(c, -ENOENT, "no delivery in hand has this tag");
 		bus_tag = tag;
 		k->current = 0;
 	}

@@ -50,12 +50,14 @@ static void say(struct mr_client *c, const char *service, int error)
 	switch (error) {
 	case -ENOTCONN: mr_ring_out_refused(c); break;
 	case -EBUSY: mr_failf(c, error, "too many calls of %s wait already", service); break;
-	case -EHOSTUNREACH: mr_failf(c, error, "nobody serves %s", service); break;
+	case -EHOSTUNREACH: mr_failf(c, error, "no worker serves %s", service); break;
 	case -EREMOTEIO:
-		mr_failf(c, error, "a worker of %s gave it up, or died with it", service);
+		mr_failf(c, error, "a worker of %s gave up on the call, or died while it had it",
+			service);
 		break;
 	case -ECONNABORTED:
-		mr_failf(c, error, "%s failed too often lately and is given a rest", service);
+		mr_failf(c, error, "the circuit breaker of %s is open: it failed too often",
+			service);
 		break;
 	case -ETIMEDOUT:
 	case -EINTR:

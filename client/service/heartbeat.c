@@ -39,7 +39,7 @@ static void step(struct mr_client *c, uint64_t now_ns)
 		return;
 	b->due_ns = now_ns + b->interval_ns;
 	if (b->unanswered >= b->missed_max && b->missed_max > 0) {
-		mr_state_eof(c, "the bus gives no sign of life");
+		mr_state_eof(c, "the bus does not answer heartbeats");
 		return;
 	}
 	to = mr_ring_promised_room(c, bytes);

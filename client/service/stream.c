@@ -103,7 +103,7 @@ int mr_stream_open(struct mr_client *c, const char *service, const void *payload
 	if (callback == NULL)
 		return mr_fail(c, -EINVAL, "a callback is needed");
 	if (mr_mmi_is(service))
-		return mr_fail(c, -EINVAL, "the bus takes no streams");
+		return mr_fail(c, -EINVAL, "the bus's own services (mmi.) take no streams");
 	s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return mr_fail(c, -ENOMEM, NULL);

@@ -101,9 +101,9 @@ static int check(
 	if (fault != NULL)
 		return mr_failf(c, -EINVAL, "group: %s", fault);
 	if ((unsigned)options->promise > MR_EXACTLY_ONCE)
-		return mr_fail(c, -EINVAL, "promise: of a kind that there is not");
+		return mr_fail(c, -EINVAL, "promise: unknown kind");
 	if (options->high_water > 100)
-		return mr_fail(c, -EINVAL, "high water: over 100 percent");
+		return mr_fail(c, -EINVAL, "high_water: more than 100 percent");
 	return 0;
 }
 
@@ -148,7 +148,7 @@ int mr_subscribe(struct mr_client *c, const char *pattern,
 	if (error != 0)
 		return error;
 	if (callback != NULL && options->batch != NULL)
-		return mr_fail(c, -EINVAL, "two callbacks: for one message and for many");
+		return mr_fail(c, -EINVAL, "both a callback and a batch callback are given");
 	s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return mr_fail(c, -ENOMEM, NULL);

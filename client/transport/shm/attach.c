@@ -156,7 +156,7 @@ static int accept_response(struct mr_client *c, struct packet *p)
 	int error;
 
 	if (mrf_attach_response_parse(p->data, p->bytes, &t) != 0)
-		return mr_fail(c, -EPROTO, "attach: the answer makes no sense");
+		return mr_fail(c, -EPROTO, "attach: the answer is malformed");
 	if (mrf_attach_response_code(t) != 0)
 		return refused(c, t);
 	if (p->fds_count != MR_CHANNEL_FDS)
@@ -182,9 +182,10 @@ int mr_attach_step(struct mr_client *c)
 			return -EAGAIN;
 		error = mr_failf(c, -ETIMEDOUT, "%s: control does not answer", c->path);
 	} else if (error == -EMSGSIZE) {
-		error = mr_fail(c, -EMFILE, "attach: descriptors were lost: too many open files?");
+		error = mr_fail(c, -EMFILE,
+			"attach: descriptors were lost; perhaps too many files are open");
 	} else if (error == 0 && p.bytes == 0) {
-		error = mr_failf(c, -ECONNRESET, "%s: control hung up", c->path);
+		error = mr_failf(c, -ECONNRESET, "%s: control closed the connection", c->path);
 	} else if (error == 0) {
 		error = accept_response(c, &p);
 		fds_close(&p);

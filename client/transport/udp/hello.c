@@ -347,7 +347,7 @@ static int take_refusal(struct mr_client *c, struct mrf_table refusal)
 	if (hello_of(c->udp, mrf_refusal_nonce(refusal)) == NULL)
 		return -EAGAIN;
 	if (code >= 0 || code < -4095)
-		return mr_failf(c, -EPROTO, "%s: the answer makes no sense", c->udp->text);
+		return mr_failf(c, -EPROTO, "%s: the answer is malformed", c->udp->text);
 	mr_failf(c, code, "%s: the bus refuses: %s", c->udp->text,
 		text[0] != '\0' ? text : mr_error_text(code));
 	/* -EAGAIN means "not yet" in the exchange; from a bus it means "not now". */
@@ -375,7 +375,7 @@ static int take_welcome(
 		return -EAGAIN;
 	if (frame_bytes < MR_FRAME_BYTES_MIN || frame_bytes > hello->frame_bytes ||
 		mrf_welcome_heartbeat_ms(welcome) == 0 || mrf_welcome_missed_max(welcome) == 0)
-		return mr_failf(c, -EPROTO, "%s: the answer makes no sense", c->udp->text);
+		return mr_failf(c, -EPROTO, "%s: the answer is malformed", c->udp->text);
 	if (hello->superseded) {
 		settle_size(c, (enum mr_udp_size)(hello - c->udp->hellos));
 		return -EAGAIN;

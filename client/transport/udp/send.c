@@ -267,7 +267,7 @@ static bool make_smaller(struct mr_client *c)
 /* The promised messages cannot be sent in this session; the next one fragments them again. */
 static void too_large(struct mr_client *c)
 {
-	mr_state_eof(c, "the path takes no frames so large any more");
+	mr_state_eof(c, "the path does not take frames of this size any more");
 }
 
 /* Handles an error of the batch's first datagram. True: it may be sent now. */

@@ -383,7 +383,7 @@ static void a_bus_without_signs_of_life_is_left(void **state)
 	bus_unlock(&f->bus);
 	serve(f, &w, 1);
 	PROCESS_UNTIL(f->client, f->downs == 1);
-	assert_non_null(strstr(f->why, "sign of life"));
+	assert_non_null(strstr(f->why, "heartbeats"));
 	bus_lock(&f->bus);
 	assert_true(f->bus.services.beats >= 3);
 	f->bus.services.deaf = false;
