@@ -70,7 +70,7 @@ struct mr_session {
 	uint32_t message_cycles; /* mean of measured short turns; 0: none was measured */
 	const struct mr_gate *gate; /* the full receiver that pauses it; NULL: not exactly one */
 	uint32_t gate_of;           /* generation of that receiver's session */
-	uint32_t bereft_bytes;      /* looked at in the down ring of a client that is gone */
+	uint32_t unread_looked;     /* looked at in the down ring of a client that is gone */
 	struct mr_waiting *waiting; /* messages queued for it, or that it is full; NULL: neither */
 	uint32_t handoff_calm;      /* the worker's handoff_calm when handoff_bytes was reset */
 	uint16_t copies_of;         /* number of the promised message that `copies` counts */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* Returned pieces that go back into the store at once. */
+/* Returned pieces that one call puts back into the slab. */
 #define BACK_AT_ONCE 64u
 
 int mr_early_init(struct mr_early *e, uint64_t bytes_max, uint32_t percent, uint32_t peers_max)
@@ -29,7 +29,7 @@ static struct mr_early_piece *piece_of(struct mr_flow_slot *slot)
 	return mr_container_of(slot, struct mr_early_piece, slot);
 }
 
-/* All of a session's are of one size, so that what one leaves serves another. */
+/* All pieces of a session have one size, so a freed one serves the next frame. */
 static uint32_t piece_bytes(const struct mr_flow *flow)
 {
 	return (uint32_t)offsetof(struct mr_early_piece, slot) + flow->slot_bytes;

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* early: memory for frames of the reliable flow that came ahead of their turn, or that wait behind one
- * that does; of all sessions of a worker together, with a share for each peer.
+/* early: memory for early frames of the reliable flow, and for frames that wait behind another one.
+ * One slab serves all sessions of a worker, with a share for each peer.
  *
- *   frame ahead -> take: a piece of the store -> its turn -> give
- *   session gone, pieces left -> return (table writer) -> back into the store (worker)
+ *   early frame -> take: a piece of the slab -> its turn -> give
+ *   session closed, pieces left -> return (table writer) -> back into the slab (worker)
  *
- * A frame for which there is no room is dropped, and sent again by its client. The credit that sessions are
- * granted shrinks before that: mr_early_frames_left.
+ * A frame without room is dropped, and its client retransmits it. Before that the credit of
+ * sessions shrinks (mr_early_frames_left).
  *
- * Owns      The store. A piece belongs to the flow that keeps it (session/flow.h).
- * Threads   return: the table writer, of a session that no worker sees. All else: the worker.
- * Ordering  [early.returned] release of the list's head in return -> acquire of it in take: the pieces
- *           are linked.
+ * Owns      The slab. A piece belongs to the flow that has it in a slot (session/flow.h).
+ * Threads   return: the table writer, for a session that no worker can find. All else: the worker.
+ * Ordering  [early.returned] release of the list's head in return -> acquire of it in take: the
+ *           pieces are linked.
  * Errors    take: NULL.
- * Hot path  take, give, frames_left: no call into the system, no allocation but from the store, no lock.
+ * Hot path  take, give, frames_left: no system call, no allocation but from the slab, no lock.
  */
 #ifndef MILLRACE_WORKER_EARLY_H
 #define MILLRACE_WORKER_EARLY_H
@@ -25,34 +25,35 @@
 #include "dataplane/session/flow.h"
 
 struct mr_early_piece {
-	struct mr_early_piece *next; /* of those that are returned */
+	struct mr_early_piece *next; /* in the list of returned pieces */
 	uint64_t peer;
-	uint32_t bytes; /* with this */
+	uint32_t bytes; /* this header included */
 	uint32_t reserved;
 	struct mr_flow_slot slot;
 };
 
 struct mr_early {
 	struct mr_slab *store;
-	struct mr_shares shares; /* bytes of each peer */
+	struct mr_shares shares; /* bytes in use by each peer */
 	uint64_t bytes_max;
 	uint64_t share_bytes;
-	struct mr_early_piece *taking_back; /* returned, and not in the store yet */
-	/* w: table writer adds, worker takes all */
+	struct mr_early_piece *taking_back; /* returned pieces that are not in the slab yet */
+	/* w: the table writer adds, the worker takes all. [early.returned] */
 	_Atomic(struct mr_early_piece *) returned;
 };
 
-/* `percent` of the bytes for one peer; 0: all. `peers_max`: sessions, at most. -ENOMEM, -EIO. */
+/* `percent`: share of the bytes for one peer; 0: all. `peers_max`: the number of sessions. -ENOMEM,
+ * -EIO. */
 int mr_early_init(struct mr_early *e, uint64_t bytes_max, uint32_t percent, uint32_t peers_max);
 void mr_early_fini(struct mr_early *e);
 
-/* Room for a frame of the flow, whatever its length. NULL: there is none left for this peer. */
+/* Returns room for any frame of the flow. NULL: none is left for this peer. */
 struct mr_flow_slot *mr_early_take(struct mr_early *e, const struct mr_flow *flow, uint64_t peer);
 void mr_early_give(struct mr_early *e, struct mr_flow_slot *slot);
-/* What a flow kept when its session ended. */
+/* Returns all pieces of a flow whose session is closed. */
 void mr_early_return(struct mr_early *e, struct mr_flow *flow);
 
-/* How many frames of the flow there is room for; UINT32_MAX while nothing is kept at all. */
+/* Returns how many frames of the flow have room; UINT32_MAX while no frame waits at all. */
 uint32_t mr_early_frames_left(const struct mr_early *e, const struct mr_flow *flow, uint64_t peer);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/fragment.h"
 
-/* Least body that a piece must have room for. */
+/* A fragment must have room for a body of at least this size. */
 #define BODY_BYTES_LEAST 64u
 
 static enum mrf_message_kind kind_of(const struct mr_message_plan *plan)
@@ -15,7 +15,7 @@ static bool may_be_fragmented(enum mrf_message_kind kind)
 	       kind == MRF_MESSAGE_KIND_PART;
 }
 
-/* What a piece has beside its part of header block and payload. */
+/* Returns the bytes of a fragment besides its part of header block and payload. */
 static uint32_t overhead_bytes(const struct mr_fragments *p)
 {
 	return (uint32_t)sizeof(struct mrf_message_header) +

@@ -108,7 +108,7 @@ struct mr_message_plan mr_worker_close_plan(int32_t code, uint64_t memory[MR_CLO
 
 /* Answers requests that a local client which is gone has left unread in its down ring: no
  * responders. Bounded; the next call continues. */
-void mr_worker_bereave(struct mr_worker *w, struct mr_session *s);
+void mr_worker_answer_unread(struct mr_worker *w, struct mr_session *s);
 
 /* Returns the round's clock: cycles when the round began. */
 static inline uint64_t mr_worker_clock(const struct mr_worker *w)

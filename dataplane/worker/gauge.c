@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gauges of a session: what waits for it, and when it last missed a message. */
+/* gauge: a session's gauges: the bytes that wait for it, and when it last missed a message. */
 #include "dataplane/worker/promise.h"
 
 static void gauge_backlog(struct mr_session *s, uint64_t bytes)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Passes messages to control. */
+/* handoff: passes messages to control. */
 #include "dataplane/worker/stages.h"
 
 #define HANDOFF_SHARES 64u
 
 _Static_assert(sizeof(struct mrf_handoff_header) == 16, "shared between processes");
 
-/* While the ring to control is more than half full, each session has a small share of what is left:
- * one that floods it may lose its own requests, not those of others. */
+/* While the ring to control is more than half full, each session may use a small share of it: a
+ * session that floods it loses its own requests, not those of others. */
 static bool has_share(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
 {
 	struct mr_bytes_producer *ring = &w->handoff.to_control;
@@ -28,7 +28,7 @@ static bool has_share(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
 	return true;
 }
 
-/* The message goes as its parts were checked, not as the client's memory may read by now. */
+/* Rebuilds the message from its checked parts: the client may have changed its memory since. */
 void mr_worker_handoff(struct mr_worker *w, struct mr_session *from,
 	const struct mr_message_view *m, enum mrf_handoff_reason reason)
 {
@@ -55,7 +55,7 @@ void mr_worker_handoff(struct mr_worker *w, struct mr_session *from,
 	mr_count(w->stats->handoff_tx, 1);
 }
 
-/* Hellos leave half of the ring to those who have a session. */
+/* Hellos use at most half of the ring: the rest is for clients that have a session. */
 bool mr_worker_handoff_hello(
 	struct mr_worker *w, const struct mrf_network_path *path, const struct mr_message_view *m)
 {
@@ -84,7 +84,7 @@ bool mr_worker_handoff_hello(
 	return true;
 }
 
-/* Control asks again if it does not come. */
+/* Sends an answer to a command. If it is lost, control repeats the command. */
 void mr_worker_handoff_answer(
 	struct mr_worker *w, uint64_t session, uint32_t target, const void *data, uint32_t bytes)
 {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Delivers what control sent: answers, Welcomes, refusals, and commands to queues.
- */
+/* handoff_rx: handles records from control: answers, Welcomes, refusals, commands for queues. */
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/fan.h"
 #include "dataplane/worker/flows.h"
@@ -28,7 +27,8 @@ static void deliver_answer(struct mr_worker *w, uint64_t session, const struct m
 		mr_worker_no_room(w, s, plan.stride, &w->stats->drop_control_full);
 }
 
-/* Alone in a frame as large as the session's may be: that it arrives shows that the path carries it. */
+/* Sends the Welcome alone in a frame of the session's largest size: its arrival proves that the
+ * path carries such frames. */
 static void send_welcome(struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
 {
 	struct mr_message_plan plan = mr_message_plan(
@@ -53,7 +53,7 @@ static void send_refusal(
 		mr_count(w->stats->drop_no_buffer, 1);
 }
 
-/* What stands behind the record's header and, if it has one, its path. */
+/* Handles the message behind a record's header and, if it has one, its path. */
 static void take_message(struct mr_worker *w, const struct mrf_handoff_header *h,
 	const struct mrf_network_path *path, const uint8_t *at, size_t bytes)
 {
@@ -74,7 +74,7 @@ static void take_message(struct mr_worker *w, const struct mrf_handoff_header *h
 		deliver_answer(w, h->session, &m);
 }
 
-/* One record; returns its stride, or 0 when the ring makes no sense from here on. */
+/* Handles one record; returns its stride, or 0 if its length is malformed. */
 static uint32_t take_record(struct mr_worker *w, const uint8_t *at, size_t ready)
 {
 	struct mrf_network_path path;
@@ -103,10 +103,10 @@ static uint32_t take_record(struct mr_worker *w, const uint8_t *at, size_t ready
 	return stride;
 }
 
-/* True if this worker is through with what others said before control said this, and with the fan-outs that it
- * had begun. What control says may follow on that: a consumer's end on its last acks, a subscription's end on
- * its last delivery. */
-static bool others_have_come(struct mr_worker *w, size_t *ready)
+/* True if this worker has handled all that other workers sent before control sent this, and has
+ * ended the fan-outs that it had begun. A record of control may depend on them: the end of a
+ * consumer on its last acks, the end of a subscription on its last delivery. */
+static bool mesh_is_handled(struct mr_worker *w, size_t *ready)
 {
 	struct mr_handoff_ring *h = &w->handoff;
 
@@ -126,7 +126,8 @@ static bool others_have_come(struct mr_worker *w, size_t *ready)
 			w->moved = true;
 			return false;
 		}
-	/* Behind a worker that stands still fan-outs stand still, too, and control is to be heard all the same. */
+	/* If another worker stands still, so do the fan-outs to it. Records of control are handled
+	 * all the same. */
 	return !mr_fan_is_older(w, h->fans_until) || !mr_worker_mesh_ready(w);
 }
 
@@ -134,7 +135,7 @@ static void __attribute__((noinline)) take_records(struct mr_worker *w, size_t r
 {
 	struct mr_bytes_consumer *ring = &w->handoff.from_control;
 
-	if (ready != MR_BYTES_CORRUPT && !others_have_come(w, &ready))
+	if (ready != MR_BYTES_CORRUPT && !mesh_is_handled(w, &ready))
 		return;
 	if (ready == MR_BYTES_CORRUPT) {
 		/* Control alone writes here: start anew where it says it stands, if that is sane.
@@ -151,7 +152,7 @@ static void __attribute__((noinline)) take_records(struct mr_worker *w, size_t r
 
 		if (stride == 0) {
 			mr_count(w->stats->drop_bad_handoff, 1);
-			stride = (uint32_t)ready; /* skip all that is there */
+			stride = (uint32_t)ready; /* skip the rest */
 		} else {
 			mr_count(w->stats->handoff_rx, 1);
 		}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who says hello gets a cookie, and nothing is kept: a flood from addresses that are not the sender's
- * costs an answer each, no larger than the question. Only who has shown with the cookie that it
- * receives at its address gets to control, and of those so many a second.
+/* hello: answers a Hello with a cookie and keeps no state (as the stateless retry of RFC 9000
+ * §8.1.2). A flood from forged addresses costs one answer each, no larger than the Hello. A Hello
+ * with a good cookie shows that the client receives at its address; it goes to control, bounded by
+ * a token bucket.
  */
 #include "dataplane/worker/frames.h"
 #include "lib/wire/path.h"
@@ -11,7 +12,7 @@
 
 #define EPOCH_S   16u
 #define REPEAT_MS 50u
-/* Head, name and what FlatBuffers need around it. */
+/* Largest Hello: head, name and FlatBuffers' overhead. */
 #define HELLO_BYTES_MAX 512u
 
 _Static_assert(crypto_shorthash_KEYBYTES == MR_COOKIE_KEY_BYTES, "SipHash-2-4");
@@ -26,13 +27,14 @@ uint64_t mr_worker_cookie(
 	} text = {*path, {a, b}};
 	uint64_t cookie;
 
-	text.path.peer_mac = 0; /* may change at any time */
+	text.path.peer_mac = 0; /* the MAC may change at any time */
 	crypto_shorthash((unsigned char *)&cookie, (const unsigned char *)&text, sizeof(text),
 		w->cookie_key);
 	return cookie != 0 ? cookie : 1;
 }
 
-/* Epochs are counted by the cycle counter, which all workers share. */
+/* True if the cookie is of this epoch or the last one. Epochs come from the cycle counter, which
+ * all workers share. */
 static bool cookie_is_good(
 	const struct mr_worker *w, const struct mr_frame *f, const struct mrf_hello_head *h)
 {
@@ -58,7 +60,8 @@ bool mr_rate_shared_take(struct mr_rate_shared *r, uint64_t hz, uint64_t now, ui
 	       mr_rate_take(&r->all, hz, now);
 }
 
-/* fe80::/10: all of them have one network, and whoever sends from there is on the link. */
+/* True for fe80::/10. All link-local addresses have one network prefix, so they are told apart by
+ * the whole address; their senders are on the link. */
 static bool is_link_local(const struct mrf_network_path *path)
 {
 	uint8_t first[2];
@@ -67,7 +70,7 @@ static bool is_link_local(const struct mrf_network_path *path)
 	return first[0] == 0xfe && (first[1] & 0xc0) == 0x80;
 }
 
-/* A host of IPv6 may have any address of its network. */
+/* An IPv6 host may use any address of its network, so only the network's prefix counts. */
 uint32_t mr_worker_source(const struct mr_worker *w, const struct mrf_network_path *path)
 {
 	const uint64_t nowhere = path->peer_0 | path->peer_1;
@@ -81,8 +84,8 @@ uint32_t mr_worker_source(const struct mr_worker *w, const struct mrf_network_pa
 	return (uint32_t)hash;
 }
 
-/* A client repeats its hello after 100 ms at the soonest; what comes sooner is somebody's replay. It takes
- * nothing from the bucket that others need. */
+/* True if this Hello came within REPEAT_MS. Clients repeat a Hello after 100 ms at the earliest, so
+ * it is a replay. It takes no token from the bucket. */
 static bool is_repeat(struct mr_worker *w, uint64_t cookie)
 {
 	struct mr_hello_recent *r = &w->hellos_recent[cookie % MR_HELLOS_RECENT];
@@ -126,7 +129,8 @@ static void accept_hello(struct mr_worker *w, const struct mr_frame *f,
 		mr_count(w->stats->hellos_taken, 1);
 }
 
-/* The hello's frame shows that its path carries frames as large as it asks for. */
+/* Parses a Hello. Its frame is padded to the frame size that it asks for, which shows that the path
+ * carries such frames. */
 static bool parse_hello(
 	const struct mr_frame *f, struct mr_message_view *m, struct mrf_hello_head *out)
 {

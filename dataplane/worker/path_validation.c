@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A client whose address has changed, by a network address translation or because it moved, proves that
- * it is at the new one and that it is the one who was welcomed: it returns a number that was sent
- * there, with the secret that it got in the Welcome. The number is a hash, so nothing is kept.
+/* path_validation: lets a session continue from another address (compare RFC 9000 §8.2). The client
+ * has moved, or a NAT has changed its address. It proves that it receives there and that it is the
+ * same client: it returns a number that was sent to the new address, with the secret from its
+ * Welcome. The number is a keyed hash, so the worker keeps no state for it.
  */
 #include "dataplane/worker/frames.h"
 
 #include <rte_mbuf.h>
 
-#define ASK_MS 100u
+#define CHALLENGE_MS 100u
 
 static uint64_t nonce_of(
 	const struct mr_worker *w, const struct mr_session *s, const struct mrf_network_path *path)
@@ -34,7 +35,8 @@ static bool carries_proof(struct mr_worker *w, const struct mr_session *s, const
 	return proof.secret == s->remote->secret && proof.nonce == nonce_of(w, s, &f->path);
 }
 
-/* At most so often a session: who sends in its name from elsewhere makes the bus say little. */
+/* Sends a challenge to the new address, at most one in CHALLENGE_MS for a session: forged frames
+ * cause few. */
 static void send_challenge(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
 	uint64_t now = mr_worker_clock(w);
@@ -42,7 +44,7 @@ static void send_challenge(struct mr_worker *w, struct mr_session *s, const stru
 	struct mrf_path_proof proof;
 	struct mr_message_plan plan;
 
-	if (now - r->asked < w->tsc_hz / 1000 * ASK_MS ||
+	if (now - r->asked < w->tsc_hz / 1000 * CHALLENGE_MS ||
 		!mr_rate_take(&w->challenges, w->tsc_hz, now))
 		return;
 	r->asked = now;
@@ -52,8 +54,8 @@ static void send_challenge(struct mr_worker *w, struct mr_session *s, const stru
 		mr_count(w->stats->paths_asked, 1);
 }
 
-/* The new path may have room for less: the other family of addresses, or a port with a smaller MTU, whose
- * buffers are smaller too. What the client sends is not bound by it. */
+/* Gives the session the new path. The path may carry less: it may have the other address family, or
+ * a port with a smaller MTU and smaller buffers. This bounds frames to the client only. */
 static void adopt_path(struct mr_session *s, const struct mr_frame *f, uint32_t most)
 {
 	struct mr_remote *r = s->remote;
@@ -75,11 +77,10 @@ bool mr_worker_validate_path(struct mr_worker *w, struct mr_session *s, const st
 			send_challenge(w, s, f);
 		return false;
 	}
-	/* One that somebody has recorded does not move the session back; it is counted as what it is by
-	 * who looks at its sequence next. */
+	/* A replayed frame must not move the session back. The caller counts it as a duplicate. */
 	if (mr_frame_take(&window, f->header.sequence, &lost) == MR_FRAME_DUPLICATE)
 		return true;
-	mr_worker_seal(w, s); /* under way to where it was begun for */
+	mr_worker_seal(w, s); /* send the open frame along the old path */
 	adopt_path(s, f, most);
 	mr_count(w->stats->paths_changed, 1);
 	mr_count(s->stats->paths_changed, 1);

@@ -9,7 +9,7 @@
 
 #include "dataplane/port/answer.h"
 
-/* Frames of a burst that are for sessions of this worker, and the buffers that go when it is done. */
+/* Frames of a burst that are to be taken, and the buffers to be freed after it. */
 struct batch {
 	uint32_t frames_count;
 	uint32_t done_count;
@@ -40,7 +40,8 @@ static unsigned checked_by_device(const struct rte_mbuf *m)
 	return checked;
 }
 
-/* Who only wants to know whether the bus is there must not fill what its frames are sent by. */
+/* Bounds the answers to pings and neighbour requests, so that a flood of them leaves the transmit
+ * queue to frames. */
 static bool is_too_many(struct mr_worker *w, const struct mr_packet *k)
 {
 	bool echo = k->kind == MR_PACKET_ECHO || k->kind == MR_PACKET_ECHO_6;
@@ -49,7 +50,7 @@ static bool is_too_many(struct mr_worker *w, const struct mr_packet *k)
 		mr_worker_clock(w), mr_worker_source(w, &k->path));
 }
 
-/* The packet becomes its answer. */
+/* Turns the packet into its answer and sends it. */
 static void answer_packet(struct mr_worker *w, struct mr_worker_port *wp, struct rte_mbuf *m,
 	const struct mr_packet *k)
 {
@@ -77,8 +78,8 @@ static void answer_packet(struct mr_worker *w, struct mr_worker_port *wp, struct
 	mr_worker_port_put(w, wp, m, 0);
 }
 
-/* Half of the ring is for blocks: whoever sends frames to the wrong worker, in whosever name, must not
- * keep those waiting who have channels here and subscribers there. */
+/* True if the mesh ring has room for a passed frame. Half of the ring is reserved for blocks:
+ * frames sent to the wrong worker, perhaps forged, must not delay local publishers' messages. */
 static bool may_pass(struct mr_spsc *ring)
 {
 	uint32_t kept = (ring->mask + 1) / 2;
@@ -86,7 +87,7 @@ static bool may_pass(struct mr_spsc *ring)
 	return mr_spsc_room(ring, kept + 1) > kept;
 }
 
-/* To the session's own worker. */
+/* Passes a frame to its session's home worker. */
 static bool pass_on(struct mr_worker *w, const struct mr_frame *f, unsigned to)
 {
 	struct mr_descriptor d = {
@@ -105,7 +106,7 @@ static bool pass_on(struct mr_worker *w, const struct mr_frame *f, unsigned to)
 	return true;
 }
 
-/* So that the session is at hand when the frame's turn comes. */
+/* Prefetches the session, so that its lines are in the cache when its frame is taken. */
 static void prefetch_session(const struct mr_worker *w, uint64_t id)
 {
 	uint32_t slot = mr_session_slot(id);
@@ -124,7 +125,8 @@ static void prefetch_session(const struct mr_worker *w, uint64_t id)
 
 enum verdict { DISCARDED, KEPT, TAKEN };
 
-/* What is to be done with a frame whose UDP payload is at f->at. */
+/* Decides about a frame whose UDP payload is at f->at: keep it for this worker, pass it on or
+ * discard it. */
 static enum verdict sort_frame(struct mr_worker *w, struct mr_frame *f, bool passed)
 {
 	enum mr_frame_fault fault = mr_frame_parse(f->at, f->bytes, &f->header);
@@ -146,8 +148,8 @@ static enum verdict sort_frame(struct mr_worker *w, struct mr_frame *f, bool pas
 	return pass_on(w, f, worker) ? TAKEN : DISCARDED;
 }
 
-/* One packet, into the batch if it is for later. */
-static void look_at(struct mr_worker *w, struct mr_worker_port *wp, struct rte_mbuf *m,
+/* Sorts one packet: answers it, discards it, passes it on, or adds its frame to the batch. */
+static void sort_packet(struct mr_worker *w, struct mr_worker_port *wp, struct rte_mbuf *m,
 	unsigned checked, bool passed, struct batch *b)
 {
 	const uint8_t *at = rte_pktmbuf_mtod(m, const uint8_t *);
@@ -179,7 +181,7 @@ static void look_at(struct mr_worker *w, struct mr_worker_port *wp, struct rte_m
 		b->done[b->done_count++] = m;
 }
 
-/* What the header says may be a lie. */
+/* Returns an upper bound of the frame's messages: the header's count may be forged. */
 static uint32_t messages_at_most(const struct mr_frame *f)
 {
 	uint32_t fit = (f->bytes - (uint32_t)sizeof(f->header)) / MR_MESSAGE_ALIGN;
@@ -187,8 +189,8 @@ static uint32_t messages_at_most(const struct mr_frame *f)
 	return f->header.messages < fit ? f->header.messages : fit;
 }
 
-/* Takes the frames until the mesh is full or the messages that may be taken are used up; returns how
- * many. */
+/* Takes frames until the mesh is full or the limit of messages is reached; returns how many frames.
+ * */
 static uint32_t take_frames(struct mr_worker *w, const struct batch *b, uint32_t *messages)
 {
 	uint32_t i, bytes = 0;
@@ -203,7 +205,7 @@ static uint32_t take_frames(struct mr_worker *w, const struct batch *b, uint32_t
 			mr_worker_hello(w, f);
 		else
 			mr_worker_frame(w, f);
-		/* What is ready in the mesh is enough for a burst. */
+		/* The mesh is only known to have room for one burst. */
 		bytes += f->bytes;
 		if (mr_unlikely(bytes >= MR_BURST_BYTES)) {
 			mr_worker_route_now(w);
@@ -219,8 +221,9 @@ static void finish_batch(struct mr_worker *w, struct batch *b, uint32_t taken)
 	for (uint32_t i = 0; i < taken; i++)
 		b->done[b->done_count++] = b->frames[i].buffer;
 	rte_pktmbuf_free_bulk(b->done, b->done_count);
-	/* As with the mesh: a burst may use up more routes than a round of channels does. What was routed
-	 * may not be told of yet, so quiescence is not reported. */
+	/* Release the routes now, as after a mesh burst: a burst may use more of them than a round
+	 * of channels. Quiescence is not reported: other workers may not have been told of the
+	 * messages yet. */
 	mr_worker_publish_tails(w);
 	mr_router_let_go(w->router);
 	w->moved = true;
@@ -236,7 +239,7 @@ static void count_rx(struct mr_worker_port *wp, struct rte_mbuf *const *m, uint3
 	mr_count(wp->stats->rx_bytes, bytes);
 }
 
-/* A new burst, or the rest of one that was left lying. */
+/* Receives a new burst, or returns the frames that were left over from the last one. */
 static uint32_t receive_burst(struct mr_worker_port *wp, struct rte_mbuf **m)
 {
 	uint32_t count = wp->rx_count;
@@ -256,8 +259,9 @@ static uint32_t receive_burst(struct mr_worker_port *wp, struct rte_mbuf **m)
 	return count;
 }
 
-/* Its checksums are good; it need not be summed again. */
-static void leave_lying(struct mr_worker_port *wp, struct rte_mbuf *m)
+/* Leaves a frame for the next round. Its checksums are marked as good, so they are not computed
+ * again. */
+static void keep_for_next_round(struct mr_worker_port *wp, struct rte_mbuf *m)
 {
 	m->ol_flags &= ~(RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK);
 	m->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
@@ -275,14 +279,14 @@ static void serve_port(struct mr_worker *w, struct mr_worker_port *wp)
 	b.frames_count = 0;
 	b.done_count = 0;
 	for (uint32_t i = 0; i < count; i++)
-		look_at(w, wp, m[i], checked_by_device(m[i]), false, &b);
+		sort_packet(w, wp, m[i], checked_by_device(m[i]), false, &b);
 	taken = take_frames(w, &b, &messages);
 	for (uint32_t i = taken; i < b.frames_count; i++)
-		leave_lying(wp, b.frames[i].buffer);
+		keep_for_next_round(wp, b.frames[i].buffer);
 	finish_batch(w, &b, taken);
 }
 
-/* Their checksums were looked at by the worker that received them. */
+/* Takes frames that other workers passed on. Those workers have checked the checksums. */
 static void serve_passed(struct mr_worker *w, uint32_t *messages)
 {
 	uint32_t count = w->passed_count < MR_PORT_BURST ? w->passed_count : MR_PORT_BURST;
@@ -293,14 +297,14 @@ static void serve_passed(struct mr_worker *w, uint32_t *messages)
 	b.frames_count = 0;
 	b.done_count = 0;
 	for (uint32_t i = 0; i < count; i++)
-		look_at(w, &w->ports[w->passed[i].port], w->passed[i].buffer,
+		sort_packet(w, &w->ports[w->passed[i].port], w->passed[i].buffer,
 			MR_PACKET_IP_CHECKED | MR_PACKET_UDP_CHECKED, true, &b);
 	taken = take_frames(w, &b, messages);
 	left = b.frames_count - taken;
 	for (uint32_t i = 0; i < left; i++)
 		rest[i] = (struct mr_passed){
 			b.frames[taken + i].buffer, b.frames[taken + i].path.port};
-	/* What is left goes first, and moves up to those that have not been looked at. */
+	/* The frames left over stay in front of those that were not sorted yet. */
 	memcpy(&w->passed[count - left], rest, left * sizeof(rest[0]));
 	w->passed_count -= count - left;
 	memmove(w->passed, &w->passed[count - left], w->passed_count * sizeof(w->passed[0]));

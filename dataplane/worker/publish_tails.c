@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Publishes the tails of rings that were written, and sends the open frames of sessions over UDP. */
+/* publish_tails: publishes the tails of written rings, and sends the open frames of sessions over
+ * UDP. */
 #include "dataplane/worker/flows.h"
 
-/* The flag is taken back before the bell is rung: a reader that goes to sleep again in between has
- * the ring still coming. */
+/* Wakes a reader that sleeps. The flag is cleared before the doorbell is written: a reader that
+ * goes to sleep again in between is still woken. */
 static void wake_reader(struct mr_worker *w, struct mr_bytes_shared *shared, int bell_fd)
 {
 	atomic_store_explicit(&shared->asleep, 0, memory_order_relaxed);
@@ -27,8 +28,9 @@ void mr_worker_publish_tails(struct mr_worker *w)
 			wake_reader(w, s->down.shared, s->peer_bell_fd);
 	}
 	w->dirty_count = 0;
-	/* What control says to another worker must not overtake what was said to that one before, nor what
-	 * waits for room in its ring. */
+	/* A command that control sends to another worker must not overtake messages that this
+	 * worker sent there before. So the mesh is flushed first; while messages wait for room in
+	 * it, control waits. */
 	if (w->handoff_dirty && mr_likely(w->mesh.held == NULL)) {
 		struct mr_handoff_ring *h = &w->handoff;
 

@@ -8,19 +8,19 @@
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/promise.h"
 
-/* A command is small; an answer may be as large as a message. */
+/* Commands are small; an answer may be as large as a message. */
 #define COMMAND_BYTES_MAX 4096u
 #define ANSWER_BYTES_MAX  MR_BODY_BYTES_MAX
 #define MS_PER_SECOND     1000u
 #define NS_PER_MS         1000000
 
-/* What is copied out before it is looked at, and what is built. */
+/* Copy of the command that is being handled, and its answer. */
 struct mr_worker_commands {
 	alignas(8) uint8_t command[COMMAND_BYTES_MAX];
 	alignas(8) uint8_t answer[ANSWER_BYTES_MAX];
 };
 
-/* Milliseconds of the round's clock; one division a millisecond. */
+/* Returns the round's clock in milliseconds, with one division in each millisecond. */
 static uint64_t now_ms(struct mr_worker *w)
 {
 	uint64_t now = mr_worker_clock(w);
@@ -32,7 +32,7 @@ static uint64_t now_ms(struct mr_worker *w)
 	return w->queues.now_ms;
 }
 
-/* The session wherever it is, or NULL when it is over. */
+/* Returns a session of any worker, or NULL if it is closed. */
 static struct mr_session *find_any(struct mr_worker *w, uint64_t id)
 {
 	unsigned worker = mr_session_worker(id);
@@ -47,8 +47,9 @@ static uint64_t *slow_place(struct mr_worker *w, uint64_t session)
 	return &w->queues.slow[(session ^ session >> 32) % MR_QUEUES_SLOW];
 }
 
-/* A session of another worker that sent a delivery back gets no other before most of what is held for it
- * is gone; or what cannot come would go there and back again all the time. */
+/* True if a session of another worker has returned a delivery, and more than a quarter of its limit
+ * is still queued for it. It gets no other delivery until then: deliveries would go back and forth
+ * all the time. */
 static bool is_slow(struct mr_worker *w, uint64_t session)
 {
 	uint64_t *place = slow_place(w, session);
@@ -64,7 +65,8 @@ static bool is_slow(struct mr_worker *w, uint64_t session)
 	return false;
 }
 
-/* Deliveries leave a part of the mesh to what must not wait. */
+/* Sends a delivery to a session. Deliveries leave a part of the mesh free for messages that must
+ * not wait. */
 static bool deliver_to_session(
 	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target)
 {
@@ -106,7 +108,8 @@ static uint64_t heard_ms(void *worker, uint64_t session)
 		       : 0;
 }
 
-/* Of a channel's rings all that a message may be fits any. */
+/* Returns the largest message that fits the session's frames. A channel takes messages of any size.
+ * */
 static uint32_t session_room(void *worker, uint64_t session)
 {
 	const struct mr_session *s = find_any(worker, session);
@@ -177,7 +180,8 @@ void mr_worker_queues_undelivered(struct mr_worker *w, uint64_t session, uint64_
 	mr_queues_undelivered(w->queues.engine, tag, now_ms(w));
 }
 
-/* A number that is no worker's is nobody's queue, which this worker can say as well as any. */
+/* Passes a message to the home worker of its queue. A number that names no worker names no queue,
+ * which this worker can answer itself. */
 static void send_home(struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m)
 {
 	unsigned home = mr_queue_worker(m->header.target);
@@ -206,7 +210,7 @@ void mr_worker_queues_entry(struct mr_worker *w, const struct mr_burst_entry *e)
 	}
 }
 
-/* Copied out first: what is checked is what is read. */
+/* Copies the command before it checks it, so that it cannot change in between. */
 static bool read_command(
 	struct mr_worker *w, const struct mr_message_view *m, struct mrf_table *message)
 {

@@ -4,8 +4,9 @@
 #include "dataplane/worker/backpressure.h"
 #include "dataplane/worker/share.h"
 
-/* Makes a session silent and calls the table writer, which shuts it. */
-static void give_up(struct mr_worker *w, struct mr_session *s, enum mr_corrupt why)
+/* Marks a channel as corrupt: nothing more is read from it, and the table writer closes the
+ * session. */
+static void mark_corrupt(struct mr_worker *w, struct mr_session *s, enum mr_corrupt why)
 {
 	if (!atomic_load_explicit(&s->corrupt, memory_order_relaxed)) {
 		mr_count(w->stats->channel_corrupt, 1);
@@ -15,8 +16,9 @@ static void give_up(struct mr_worker *w, struct mr_session *s, enum mr_corrupt w
 	}
 }
 
-/* How many of so many messages were not read and left before (route.c). */
-static uint32_t counted_now(struct mr_session *s, uint32_t taken)
+/* Returns how many of `taken` messages were not counted before: route.c counts messages that it
+ * leaves in the ring. */
+static uint32_t count_new(struct mr_session *s, uint32_t taken)
 {
 	uint32_t again = taken < s->again_messages ? taken : s->again_messages;
 
@@ -24,17 +26,17 @@ static uint32_t counted_now(struct mr_session *s, uint32_t taken)
 	return taken - again;
 }
 
-/* A publish behind the first `from` bytes waits. */
+/* Handles a publish that waits behind the first `from` bytes. */
 static void __attribute__((noinline))
-wait_at(struct mr_worker *w, struct mr_session *s, size_t ready, uint32_t from)
+publish_waits(struct mr_worker *w, struct mr_session *s, size_t ready, uint32_t from)
 {
 	mr_worker_count_stall(w, s);
 	mr_worker_ring_beyond(w, s, ready, from);
 }
 
-/* Takes messages of one session into the burst; returns their bytes. `looked`: that of the session. Inlined
- * twice, so that the usual case has nothing to ask. A message's length is what the next one waits for: it
- * stays in registers. */
+/* Takes messages of one session into the burst; returns their bytes. `looked`: s->looked. Inlined
+ * twice, so that the usual case has no test of it. The next message depends on this one's length,
+ * which stays in registers. */
 MR_ALWAYS_INLINE uint32_t take_ready(
 	struct mr_worker *w, struct mr_session *s, size_t ready, uint32_t bytes_max, bool looked)
 {
@@ -46,8 +48,8 @@ MR_ALWAYS_INLINE uint32_t take_ready(
 
 	if (messages_max > mr_session_burst(s))
 		messages_max = mr_session_burst(s);
-	/* Where a message is, the one before it says: its line would be asked for only when that one
-	 * has come. */
+	/* A message's place depends on the length of the one before it, so the processor cannot
+	 * prefetch it by itself. */
 	mr_prefetch_lines(at, ready);
 	for (left = messages_max; at < stop && left > 0;) {
 		uint64_t word = mr_message_load_64(at);
@@ -55,16 +57,16 @@ MR_ALWAYS_INLINE uint32_t take_ready(
 		uint32_t stride = mr_message_stride(h.bytes);
 
 		if (mr_unlikely(!mr_message_fits(&h, (size_t)(end - at)))) {
-			/* Where the next message starts cannot be known any more. */
-			give_up(w, s, MR_CORRUPT_MESSAGE);
+			/* The start of the next message is not known. */
+			mark_corrupt(w, s, MR_CORRUPT_MESSAGE);
 			break;
 		}
 		if (looked && at < passed && mr_message_passes(h)) {
-			at += stride; /* it was taken before */
+			at += stride; /* taken before */
 			continue;
 		}
 		if (mr_unlikely(!mr_worker_take(w, s, at, word))) {
-			wait_at(w, s, ready, (uint32_t)(at - first));
+			publish_waits(w, s, ready, (uint32_t)(at - first));
 			waits = true;
 			break;
 		}
@@ -79,7 +81,7 @@ MR_ALWAYS_INLINE uint32_t take_ready(
 	mr_bytes_skip(&s->up, (size_t)(at - first));
 	messages = messages_max - left;
 	if (looked)
-		messages = counted_now(s, messages);
+		messages = count_new(s, messages);
 	if (looked && !waits)
 		s->looked = at < passed || s->again_messages > 0;
 	mr_count(s->stats->rx_messages, messages);
@@ -93,16 +95,16 @@ MR_ALWAYS_INLINE uint32_t take_ready(
 	return (uint32_t)(at - first);
 }
 
-/* Nothing can be taken, or some of it was taken already. */
+/* The rare cases: nothing is ready, the ring is corrupt, or some messages were taken already. */
 static uint32_t __attribute__((noinline))
 take_rare(struct mr_worker *w, struct mr_session *s, size_t ready, uint32_t bytes_max)
 {
 	if (ready == 0) {
-		mr_worker_bereave(w, s);
+		mr_worker_answer_unread(w, s);
 		return 0;
 	}
 	if (ready == MR_BYTES_CORRUPT) {
-		give_up(w, s, MR_CORRUPT_POSITION);
+		mark_corrupt(w, s, MR_CORRUPT_POSITION);
 		return 0;
 	}
 	return take_ready(w, s, ready, bytes_max, true);
@@ -121,8 +123,9 @@ MR_ALWAYS_INLINE uint32_t take_session_burst(
 	return take_ready(w, s, ready, bytes_max, false);
 }
 
-/* One that is stalled: a publish at its head waits. */
-static void pass_by(struct mr_worker *w, struct mr_session *s)
+/* Handles a paused session: the publish at its ring's head waits. Messages behind it are looked
+ * through. */
+static void look_past_pause(struct mr_worker *w, struct mr_session *s)
 {
 	size_t ready = mr_bytes_readable_now(&s->up);
 
@@ -130,27 +133,28 @@ static void pass_by(struct mr_worker *w, struct mr_session *s)
 	if (s->late != NULL)
 		return; /* the late message goes first */
 	if (mr_unlikely(ready == MR_BYTES_CORRUPT))
-		give_up(w, s, MR_CORRUPT_POSITION);
+		mark_corrupt(w, s, MR_CORRUPT_POSITION);
 	else if (ready > 0)
 		mr_worker_ring_beyond(w, s, ready, 0);
 }
 
-/* A burst of those that have their share yet; returns its bytes. *first: when the first of the others has. */
+/* Takes a burst from the sessions that have not used up their share; returns its bytes. Counts the
+ * others in *ahead; *first is the earliest virtual time at which one of them has a share again. */
 MR_ALWAYS_INLINE uint32_t take_burst(
 	struct mr_worker *w, const struct mr_poll_list *list, uint64_t *first, uint32_t *ahead)
 {
 	uint32_t bytes = 0;
 
-	/* Whoever did not get into this burst is asked first in the next. */
+	/* The next burst begins with the first session that did not get into this one. */
 	if (w->cursor >= list->count)
 		w->cursor = 0;
 	for (uint32_t i = 0, at = w->cursor; i < list->count; i++) {
 		struct mr_session *s = list->sessions[at];
 
 		if (mr_unlikely(atomic_load_explicit(&s->corrupt, memory_order_relaxed))) {
-			; /* to be closed */
+			; /* the table writer closes it */
 		} else if (mr_unlikely(mr_session_waits(s))) {
-			pass_by(w, s);
+			look_past_pause(w, s);
 		} else if (mr_unlikely(
 				   mr_session_is_ahead(w, s) && mr_bytes_readable(&s->up) > 0)) {
 			if ((*ahead)++ == 0 || (int64_t)(s->share_due - *first) < 0)
@@ -159,7 +163,7 @@ MR_ALWAYS_INLINE uint32_t take_burst(
 			bytes += take_session_burst(w, s, MR_BURST_BYTES - bytes);
 		}
 		at = at + 1 < list->count ? at + 1 : 0;
-		/* Of some sessions nothing may have been fit for the burst: their count is bounded too. */
+		/* Some sessions may add nothing to the burst, so their number is bounded, too. */
 		if (w->burst_count == MR_BURST || bytes >= MR_BURST_BYTES ||
 			w->consumed_count == MR_BURST) {
 			w->cursor = at;
@@ -169,10 +173,10 @@ MR_ALWAYS_INLINE uint32_t take_burst(
 	return bytes;
 }
 
-/* Nobody but those that had their share wants the worker, which is not to stand still: virtual time goes to
- * where the first of them has its share again. */
-static uint32_t __attribute__((noinline))
-go_ahead(struct mr_worker *w, const struct mr_poll_list *list, uint64_t first, uint32_t *ahead)
+/* Only sessions that have used up their share have messages. The worker must not stand still, so
+ * virtual time advances to where the first of them has a share again. */
+static uint32_t __attribute__((noinline)) advance_virtual_time(
+	struct mr_worker *w, const struct mr_poll_list *list, uint64_t first, uint32_t *ahead)
 {
 	w->share.now = first;
 	return take_burst(w, list, &first, ahead);
@@ -192,14 +196,15 @@ void mr_worker_rx(struct mr_worker *w)
 	}
 	bytes = take_burst(w, list, &first, &ahead);
 	if (mr_unlikely(ahead > 0 && bytes == 0 && w->share.turns == 0))
-		bytes = go_ahead(w, list, first, &ahead);
+		bytes = advance_virtual_time(w, list, first, &ahead);
 	if (bytes > 0) {
 		mr_count(w->stats->rx_bytes, bytes);
 		w->moved = true;
 	}
 	if (mr_unlikely(ahead > 0)) {
 		w->moved = true;
-		/* Somebody waits for the others to be charged, also for one that has burst after burst for itself. */
+		/* Sessions wait until others are charged. So end the current turn, also of a
+		 * session that has had several bursts in a row. */
 		w->share.last = NULL;
 	}
 }

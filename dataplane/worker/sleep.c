@@ -9,10 +9,10 @@
 #define NS_OF_MS    1000000
 #define NS_OF_S     1000000000
 #define GAP_LOOK_NS (10 * NS_OF_MS)
-/* Drivers give nothing to wait on. */
+/* Drivers have no descriptor to wait on, so ports are polled at this interval. */
 #define PORTS_LOOK_NS 500000
 
-/* The last look at all that could be work; everything loaded here is seq_cst. [worker.sleep] */
+/* Looks for work a last time before a sleep; all loads here are seq_cst. [worker.sleep] */
 static bool work_waits(struct mr_worker *w)
 {
 	const struct mr_poll_list *list =
@@ -37,8 +37,9 @@ static bool work_waits(struct mr_worker *w)
 	return false;
 }
 
-/* Clients that have yet to be told of a gap, or are full, are asked to ring when they have made room. They
- * may miss that, so with one of them about, the worker sleeps for a bounded time only. -1: for ever. */
+/* Returns how long the worker may sleep, in nanoseconds; -1: for ever. Clients that are full, or
+ * have a gap pending, are asked to notify the worker when they have made room. They may miss that
+ * request, so with such a client the sleep is bounded. */
 static int64_t sleep_ns_max(struct mr_worker *w)
 {
 	int64_t queues = mr_worker_queues_sleep_ns(w);
@@ -52,7 +53,7 @@ static int64_t sleep_ns_max(struct mr_worker *w)
 			if (ns < 0)
 				ns = GAP_LOOK_NS;
 		}
-	/* Those over UDP cannot ring. */
+	/* Sessions over UDP have no doorbell. */
 	if (w->waiting.count > 0 && ns < 0)
 		ns = GAP_LOOK_NS;
 	return ns < 0 || (queues >= 0 && queues < ns) ? queues : ns;
@@ -69,7 +70,7 @@ void mr_worker_sleep(struct mr_worker *w)
 		mr_count(w->stats->sleeps, 1);
 		atomic_store_explicit(&w->sleeping, true, memory_order_relaxed);
 		mr_router_offline(w->router);
-		/* Bells are edge-triggered: every ring wakes, none has to be read. */
+		/* Doorbells are edge-triggered: each write wakes, and none has to be read. */
 		(void)epoll_pwait2(w->epoll_fd, events, EVENTS_MAX, ns < 0 ? NULL : &time, NULL);
 		mr_router_online(w->router);
 		atomic_store_explicit(&w->sleeping, false, memory_order_relaxed);

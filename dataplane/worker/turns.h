@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* turns: whose turn it is in each queue group, for each subject by itself. Private to the worker.
+/* turns: the next member of each queue group, for each subject separately. Private to the worker.
  *
- * A shared counter starves members: two groups of two on one subject take a turn each, so the first
- * group sees only even ones. Here each pair of subject and group has a counter, found by a hash with
- * tags. A pair that has none starts at the next turn of its group, so that a group whose subjects
- * are all used once still goes round. A group that has none starts anywhere. A full set gives up
- * one of its entries at random: whoever uses more pairs than there are entries shares at random.
+ * One shared counter would starve members: with two groups of two on one subject each group takes
+ * every second number, so the first group would see even ones only. So each pair of subject and
+ * group has a counter, in a set-associative table with tags. A new pair starts at the next turn of
+ * its group; so a group whose subjects are all used once still goes round. A new group starts at a
+ * random turn. A full set replaces a random entry: with more pairs than entries, members are chosen
+ * at random.
  *
- * Owns      Nothing. Part of its worker.
+ * Owns      Nothing: it is part of its worker.
  * Threads   The worker's lcore.
  * Hot path  All of it: one cache line a group.
  */
@@ -32,13 +33,13 @@ struct mr_turns {
 };
 _Static_assert(MR_TURNS_WAYS * sizeof(struct mr_turn) == MR_CACHE_LINE, "a set is one line");
 
-/* `seed` is not 0. The rest of the memory is zero. */
+/* `seed`: not 0. The caller has zeroed the memory. */
 static inline void mr_turns_init(struct mr_turns *t, uint64_t seed)
 {
 	t->random = seed;
 }
 
-/* Marsaglia's xorshift64. */
+/* Returns the next random number (xorshift64: Marsaglia 2003). */
 static inline uint64_t mr_turns_random(struct mr_turns *t)
 {
 	t->random ^= t->random << 13;
@@ -47,7 +48,7 @@ static inline uint64_t mr_turns_random(struct mr_turns *t)
 	return t->random;
 }
 
-/* The entry of a key; one that is new is marked by *fresh. */
+/* Returns the entry of a key; sets *fresh if it is new. */
 static inline struct mr_turn *mr_turns_entry(struct mr_turns *t, uint64_t key, bool *fresh)
 {
 	struct mr_turn *set = t->sets[key >> 54 & (MR_TURNS_SETS - 1)];
@@ -68,7 +69,8 @@ static inline struct mr_turn *mr_turns_entry(struct mr_turns *t, uint64_t key, b
 	return e;
 }
 
-/* The next turn of a group for a subject, to be counted up by who takes it. Valid until the next call. */
+/* Returns the next turn of a group for a subject; the caller increments it. Valid until the next
+ * call. */
 static inline uint32_t *mr_turns_of(struct mr_turns *t, uint64_t subject_hash, uint32_t group)
 {
 	const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
@@ -84,7 +86,7 @@ static inline uint32_t *mr_turns_of(struct mr_turns *t, uint64_t subject_hash, u
 		if (new_group)
 			all->next = (uint32_t)mr_turns_random(t);
 		turn = all->next++;
-		/* The group's entry may have taken the pair's place. */
+		/* The group's entry may have replaced the pair's. */
 		pair->tag = tag;
 		pair->next = turn;
 	}

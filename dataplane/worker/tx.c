@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The last stage of a round: publishes what was written and releases what was read. */
+/* tx: the last stage of a round. Publishes the tails of written rings and releases the heads of
+ * read ones. */
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/share.h"
 
-static void give_back(struct mr_worker *w)
+static void release_heads(struct mr_worker *w)
 {
 	for (uint32_t i = 0; i < w->consumed_count; i++) {
 		struct mr_session *s = w->consumed[i];
 
 		s->consumed = false;
-		/* What is late of it is not given back, or it would count as taken. */
+		/* Late messages are not released: they would count as taken. */
 		if (mr_unlikely(s->late != NULL))
 			continue;
 		if (mr_bytes_release(&s->up)) {
@@ -40,7 +41,7 @@ void mr_worker_tx(struct mr_worker *w)
 	w->round.published = 0;
 	w->round.delivered = 0;
 	mr_worker_share_round(w);
-	give_back(w);
+	release_heads(w);
 	mr_worker_flows_run(w);
 	mr_worker_ports_tx(w);
 	mr_worker_mesh_wake(w);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life of a session over UDP: frames that show that it lives, and its end.
- */
+/* udp_life: the life of a session over UDP: frames that count as heartbeats, and its end. */
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/frame_messages.h"
 
@@ -35,7 +34,7 @@ struct mr_message_plan mr_worker_close_plan(int32_t code, uint64_t memory[MR_CLO
 	mrf_builder_init(&b, memory, MR_CLOSE_WORDS * sizeof(memory[0]));
 	message.body = mrf_result_write(&b, &result);
 	if (mrf_builder_finish(&b, mrf_client_message_write(&b, &message), &data, &bytes) != 0)
-		bytes = 0; /* a Close without a reason is one, too */
+		bytes = 0; /* a Close without a reason is valid */
 	return mr_message_plan(MRF_MESSAGE_KIND_CLOSE, NULL, NULL, 0, data, 0, (uint32_t)bytes);
 }
 

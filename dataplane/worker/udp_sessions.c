@@ -6,12 +6,12 @@
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
 
-/* All sessions are looked at this many times a heartbeat. */
+/* All sessions are checked this many times in a heartbeat interval. */
 #define LOOKS 8u
-/* So long a session that is to be closed is left what it needs to acknowledge. */
+/* The time that a closing session has to acknowledge its log. */
 #define LEAVE_MS 1000u
 
-static void say_goodbye(struct mr_worker *w, struct mr_session *s, int32_t code)
+static void send_close(struct mr_worker *w, struct mr_session *s, int32_t code)
 {
 	uint64_t memory[MR_CLOSE_WORDS];
 	struct mr_message_plan plan = mr_worker_close_plan(code, memory);
@@ -19,15 +19,15 @@ static void say_goodbye(struct mr_worker *w, struct mr_session *s, int32_t code)
 	(void)mr_worker_send_alone(w, s, &plan, 0, false);
 }
 
-/* What the client was told had come is taken before. */
+/* Ends a session. All that it has acknowledged is taken first. */
 static void end_session(struct mr_worker *w, struct mr_session *s, enum mr_remote_end why)
 {
 	mr_worker_remote_end(s, why);
-	w->burst_count = 0; /* of a round that is over */
+	w->burst_count = 0; /* the last round's burst is routed */
 	mr_worker_flow_finish(w, s);
 }
 
-/* What is in its log has a while to come to the client. */
+/* True if the session's log is acknowledged, or LEAVE_MS have passed. */
 static bool may_leave(struct mr_worker *w, struct mr_session *s, uint64_t now)
 {
 	struct mr_flow *flow = &s->remote->flow;
@@ -39,7 +39,8 @@ static bool may_leave(struct mr_worker *w, struct mr_session *s, uint64_t now)
 	return now - flow->leaving_since >= w->tsc_hz / 1000 * LEAVE_MS;
 }
 
-/* Time in which this worker did not run counts against nobody. */
+/* Returns how long the client has been silent. Time in which this worker did not run does not
+ * count. */
 static int64_t silent_cycles(const struct mr_worker *w, const struct mr_remote *r, uint64_t now)
 {
 	int64_t since_rx = (int64_t)(now - r->last_rx);
@@ -60,17 +61,17 @@ static void check_session(struct mr_worker *w, struct mr_session *s, uint64_t no
 		(int64_t)((double)r->last_rx * 1e9 / (double)w->tsc_hz) + w->scan.clock_delta);
 	mr_worker_gauge(w, s);
 	if (expel != 0 && may_leave(w, s, now)) {
-		say_goodbye(w, s, expel);
+		send_close(w, s, expel);
 		end_session(w, s, MR_REMOTE_CLOSED);
 	} else if (atomic_load_explicit(&s->stands_still, memory_order_relaxed)) {
-		say_goodbye(w, s, -ETIMEDOUT);
+		send_close(w, s, -ETIMEDOUT);
 		end_session(w, s, MR_REMOTE_STOOD_STILL);
 	} else if (silent > 0 && (uint64_t)silent >= w->liveness_timeout) {
 		end_session(w, s, MR_REMOTE_EXPIRED);
 	} else {
 		if (s->missed_untold > 0)
 			(void)mr_worker_tell_gap(w, s, 0);
-		/* A little early, so that it is not late: the next look is that far away. */
+		/* One check early, as the next one would be late. */
 		if ((int64_t)(now - r->last_tx) >= (int64_t)(w->heartbeat - w->heartbeat / LOOKS))
 			(void)mr_worker_heartbeat(w, s);
 	}
@@ -95,7 +96,8 @@ void mr_worker_udp_sessions_look(struct mr_worker *w)
 
 	if (w->ports_count == 0 || elapsed <= 0)
 		return;
-	/* With ports it looks each millisecond or so. */
+	/* With ports this is called about each millisecond: after half a second without, the worker
+	 * stood still. */
 	if (mr_unlikely(now - w->scan.looked > w->tsc_hz / 2))
 		w->scan.thawed = now;
 	w->scan.looked = now;
@@ -128,7 +130,7 @@ void mr_worker_udp_sessions_stop(struct mr_worker *w)
 		struct mr_session *s = remote_at(w, i);
 
 		if (s != NULL)
-			say_goodbye(w, s, -ESHUTDOWN);
+			send_close(w, s, -ESHUTDOWN);
 	}
 	mr_worker_ports_tx(w);
 }

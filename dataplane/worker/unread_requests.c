@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bereave: requests that wait unread in the ring of a client that is gone. Who asked is told that nobody is there, if
- * nobody else is, instead of waiting until his time is over.
+/* unread_requests: answers requests that are unread in the down ring of a client that is gone. If
+ * the subject has no other subscriber, the requester gets the status NoResponders instead of
+ * waiting for its time-out.
  *
- *   down ring of the dead:  read │ request │ event │ request │ ◀─ nothing more comes: its subscriptions are gone
- *                                    └─▶ is anybody interested in the subject now? ──no──▶ Status 503
+ *   down ring:  read │ request │ event │ request │ ◀─ nothing more comes: no subscriptions
+ *                        └─▶ does the subject have a subscriber now? ──no──▶ Status 503
  *
- * The ring is the client's memory too: what stands in it is copied out, and checked. */
+ * The client can write to the ring, too: records are copied out and checked. */
 #include <string.h>
 
 #include "dataplane/worker/frames.h"
@@ -34,7 +35,8 @@ static void tell_no_responders(struct mr_worker *w, const struct mr_message_view
 	mr_worker_promise_to(w, m->token.session, &plan, MRF_STATUS_CODE_NO_RESPONDERS);
 }
 
-static void look_at(struct mr_worker *w, const uint8_t *record, struct mrf_message_header h)
+static void answer_if_request(
+	struct mr_worker *w, const uint8_t *record, struct mrf_message_header h)
 {
 	const unsigned parts = MRF_MESSAGE_FLAG_DELIVERY | MRF_MESSAGE_FLAG_FRAGMENT;
 	struct mr_message_view m;
@@ -46,7 +48,7 @@ static void look_at(struct mr_worker *w, const uint8_t *record, struct mrf_messa
 		tell_no_responders(w, &m);
 }
 
-void mr_worker_bereave(struct mr_worker *w, struct mr_session *s)
+void mr_worker_answer_unread(struct mr_worker *w, struct mr_session *s)
 {
 	struct mr_bytes_producer *down = &s->down;
 	uint64_t left;
@@ -57,16 +59,16 @@ void mr_worker_bereave(struct mr_worker *w, struct mr_session *s)
 		struct mrf_message_header h;
 
 		left = down->tail - down->head_seen;
-		if (s->bereft_bytes >= left)
+		if (s->unread_looked >= left)
 			return;
-		left -= s->bereft_bytes;
+		left -= s->unread_looked;
 		record = down->data + ((down->tail - left) & (down->capacity - 1));
 		h = mr_message_header_load(record);
 		if (!mr_message_fits(&h, left)) {
-			s->bereft_bytes = UINT32_MAX;
+			s->unread_looked = UINT32_MAX;
 			return;
 		}
-		look_at(w, record, h);
-		s->bereft_bytes += (uint32_t)mr_message_stride(h.bytes);
+		answer_if_request(w, record, h);
+		s->unread_looked += (uint32_t)mr_message_stride(h.bytes);
 	}
 }
