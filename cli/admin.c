@@ -10,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Longer than control waits for a worker. */
+/* longer than control waits for a worker */
 #define ANSWER_SECONDS 8
 
 static int fail(struct mr_cli_admin *a, int error, const char *what)
@@ -20,7 +20,7 @@ static int fail(struct mr_cli_admin *a, int error, const char *what)
 	return error;
 }
 
-/* shm:DIR/attach.sock -> DIR/admin.sock */
+/* Derives DIR/admin.sock from shm:DIR/attach.sock. */
 static int find_socket(
 	struct mr_cli_admin *a, const struct mr_cli *cli, struct sockaddr_un *address)
 {
@@ -182,7 +182,7 @@ static int receive_body(struct mr_cli_admin *a, enum mrf_admin_body body, struct
 			return refusal(a, result);
 		return fail(a, -EBADMSG, "control's answer");
 	}
-	/* A plain result is also what a request without a better answer gets. */
+	/* A plain result may also be an error, which control sends in place of any answer. */
 	if (body == MRF_ADMIN_BODY_ADMIN_RESULT && mrf_admin_result_code(result) != 0)
 		return refusal(a, result);
 	*out = result;
@@ -217,19 +217,19 @@ int mr_cli_admin_fail(const struct mr_cli *cli, const struct mr_cli_admin *a, in
 			"give --server shm:PATH of the bus's attach.sock, or --run-dir");
 	case -EDESTADDRREQ:
 		return mr_cli_fail(cli, MR_EXIT_USAGE, cli->server,
-			"this is asked of the bus's admin socket, on its own host",
+			"this verb needs the admin socket of the bus, on the host of the bus",
 			"name its directory with --run-dir");
 	case -ENOENT:
 	case -ECONNREFUSED:
 		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "no bus", a->error,
-			"start one with `millrace up`, or name one with --server");
+			"start a bus with `millrace up`, or name one with --server");
 	case -ENOTCONN:
 		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "no data plane", a->error,
-			"look at the log of `millrace up`");
+			"see the log of `millrace up`");
 	case -ETIMEDOUT: return mr_cli_fail(cli, MR_EXIT_TIMEOUT, "no answer", a->error, NULL);
 	case -EACCES:
 		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "refused", a->error,
-			"run it as the bus's own user or as root");
+			"run this as the user of the bus, or as root");
 	default: return mr_cli_fail(cli, MR_EXIT_FAILED, "admin socket", a->error, NULL);
 	}
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* admin: questions to the bus's admin socket, which stands beside its attach socket.
+/* admin: questions to the bus's admin socket, which is in the directory of its attach socket.
  *
- * Owns      open takes a descriptor, ask keeps the last answer: tables that it gave out are valid
- *           until the next ask or close.
+ * Owns      open makes a descriptor. The struct keeps the last answer: its tables are valid until
+ *           the next ask or close.
  * Threads   One at a time.
- * Errors    -errno; `error` says in words what happened. -EBADMSG: an answer made no sense.
+ * Errors    -errno; `error` describes it in words. -EBADMSG: a malformed answer.
  */
 #ifndef MILLRACE_CLI_ADMIN_H
 #define MILLRACE_CLI_ADMIN_H
@@ -18,30 +18,31 @@ struct mr_cli_admin {
 	int fd;
 	uint8_t *answer;
 	size_t answer_capacity;
-	bool refused; /* the last failure was control's own answer */
+	bool refused; /* control itself answered the last request with an error */
 	char error[256];
 };
 
-/* The bus of --server or --run-dir. -EINVAL: not an address; -EDESTADDRREQ: an address over UDP, which
- * says nothing of the socket. */
+/* Connects to the bus of --server or --run-dir. -EINVAL: not an address; -EDESTADDRREQ: an address
+ * over UDP, from which no socket can be derived. */
 int mr_cli_admin_open(struct mr_cli_admin *a, const struct mr_cli *cli);
 void mr_cli_admin_close(struct mr_cli_admin *a);
 
-/* Asks and waits up to 8 s. The answer's body is of type `body` (MRF_ADMIN_BODY_*), or the call
- * fails with the code of the AdminResult that came in its place. */
+/* Sends a request and waits up to 8 s. Returns the answer's body if it is of type `body`
+ * (MRF_ADMIN_BODY_*). Otherwise fails with the code of the AdminResult that came instead. */
 int mr_cli_admin_ask(struct mr_cli_admin *a, enum mrf_admin_verb verb, uint64_t session,
 	enum mrf_admin_body body, struct mrf_table *out);
-/* The same of the verbs about queues, whose request has a command. */
+/* The same for the verbs about queues, whose request carries a command. */
 int mr_cli_admin_ask_queue(struct mr_cli_admin *a, enum mrf_admin_verb verb,
 	const struct mrf_queue_command *command, enum mrf_admin_body body, struct mrf_table *out);
 
-/* Open and ask for a verb: what goes wrong is told, and an exit code returned. Close in any case. */
+/* Opens and asks, for a verb: reports a failure and returns an exit code. Call close in any
+ * case. */
 int mr_cli_admin_query(const struct mr_cli *cli, struct mr_cli_admin *a, enum mrf_admin_verb verb,
 	uint64_t session, enum mrf_admin_body body, struct mrf_table *out);
 int mr_cli_admin_query_queue(const struct mr_cli *cli, struct mr_cli_admin *a,
 	enum mrf_admin_verb verb, const struct mrf_queue_command *command, enum mrf_admin_body body,
 	struct mrf_table *out);
-/* Tells a failure of ask. */
+/* Reports a failure of ask. Returns an exit code. */
 int mr_cli_admin_fail(const struct mr_cli *cli, const struct mr_cli_admin *a, int error);
 
 #endif

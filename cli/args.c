@@ -16,7 +16,7 @@ struct parse {
 	size_t error_bytes;
 };
 
-/* An option as it was found on the command line. */
+/* An option found on the command line. */
 struct found {
 	const struct mr_cli_option *option;
 	void *setting;
@@ -61,7 +61,7 @@ static int parse_text(const struct mr_cli_option *option, const char *value, con
 	return 0;
 }
 
-/* The factor that an ending k, M or G stands for; 0 where the text ends in something else. */
+/* Returns the factor of an ending k, M or G, 1 without an ending, 0 for any other text. */
 static uint64_t suffix_factor(const char *end)
 {
 	if (*end == '\0')
@@ -78,7 +78,7 @@ static int parse_count(const struct mr_cli_option *option, const char *value, ui
 	char *end;
 
 	if (!isdigit((unsigned char)*value))
-		return -EINVAL; /* strtoull would take a sign and blanks */
+		return -EINVAL; /* strtoull would accept a sign and blanks */
 	errno = 0;
 	number = strtoull(value, &end, 10);
 	factor = suffix_factor(end);
@@ -97,7 +97,7 @@ static int parse_real(const struct mr_cli_option *option, const char *value, dou
 	char *end;
 
 	if (!isdigit((unsigned char)*value) && *value != '.')
-		return -EINVAL; /* nor are "inf" and "nan" numbers to us */
+		return -EINVAL; /* "inf" and "nan" are no numbers here */
 	number = strtod(value, &end);
 	factor = suffix_factor(end);
 	if (end == value || factor == 0)
@@ -126,7 +126,7 @@ static int refuse(const struct parse *p, const struct found *f, const char *valu
 	const struct mr_cli_option *option = f->option;
 
 	if (option->choices)
-		snprintf(p->error, p->error_bytes, "%s: '%s' is none of %s", f->shown, value,
+		snprintf(p->error, p->error_bytes, "%s: '%s' is not one of %s", f->shown, value,
 			option->choices);
 	else if (option->type == MR_CLI_WORDS)
 		snprintf(p->error, p->error_bytes, "%s: given more than %d times", f->shown,
@@ -164,7 +164,7 @@ static bool find(
 
 static int say(const struct parse *p, const char *format, const char *what)
 {
-	/* The format is one of the literals of this file. */
+	/* All formats are literals of this file. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 	snprintf(p->error, p->error_bytes, format, what);
@@ -172,7 +172,7 @@ static int say(const struct parse *p, const char *format, const char *what)
 	return -EINVAL;
 }
 
-/* Returns how many words it took, or -EINVAL. */
+/* Returns the number of words that the option took, or -EINVAL. */
 static int parse_long(const struct parse *p, int argc, char *const *argv)
 {
 	const char *name = argv[0] + 2;
@@ -190,7 +190,7 @@ static int parse_long(const struct parse *p, int argc, char *const *argv)
 	if (equals)
 		return take(p, &f, equals + 1) ?: 1;
 	if (argc < 2)
-		return say(p, "%s: a value is missing", f.shown);
+		return say(p, "%s: the value is missing", f.shown);
 	rc = take(p, &f, argv[1]);
 	return rc ? rc : 2;
 }
@@ -209,7 +209,7 @@ static int parse_short(const struct parse *p, int argc, char *const *argv)
 			if (at[1] != '\0')
 				return take(p, &f, at + 1) ?: 1;
 			if (argc < 2)
-				return say(p, "%s: a value is missing", shown);
+				return say(p, "%s: the value is missing", shown);
 			rc = take(p, &f, argv[1]);
 			return rc ? rc : 2;
 		}

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* args: command line words into a struct of settings, by a table of options.
+/* args: parses command-line words into a struct of settings, by a table of options.
  *
  * Options may stand before, between and after operands; `--` ends them. `--name value`,
- * `--name=value`, `-n value` and `-nvalue` are the same. The last one given counts.
+ * `--name=value`, `-n value` and `-nvalue` are equal. The last one given counts.
  *
  * Owns      Nothing: texts point into argv.
- * Errors    -EINVAL, and a text that names the option, what was found and what was expected.
+ * Errors    -EINVAL, and a text that names the option, the found value and the expected one.
  */
 #ifndef MILLRACE_CLI_ARGS_H
 #define MILLRACE_CLI_ARGS_H
@@ -22,36 +22,36 @@ struct mr_cli_words {
 };
 
 enum mr_cli_type {
-	MR_CLI_FLAG,  /* bool: true */
+	MR_CLI_FLAG,  /* bool, set to true */
 	MR_CLI_TEXT,  /* const char * */
-	MR_CLI_COUNT, /* uint64_t within min and max; k, M and G multiply by thousands */
-	MR_CLI_REAL,  /* double within min and max; the same letters */
-	MR_CLI_WORDS, /* struct mr_cli_words: may be given many times */
+	MR_CLI_COUNT, /* uint64_t from min to max; k, M and G multiply by thousands */
+	MR_CLI_REAL,  /* double from min to max; also with k, M and G */
+	MR_CLI_WORDS, /* struct mr_cli_words: may be repeated */
 };
 
 struct mr_cli_option {
 	const char *name; /* without the dashes */
 	char letter;      /* 0: none */
 	enum mr_cli_type type;
-	const char *value; /* what the help calls its value; NULL for flags */
-	size_t offset;     /* of the setting */
+	const char *value; /* name of the value in the help; NULL for flags */
+	size_t offset;     /* offset of the setting */
 	double min;
 	double max;
-	const char *choices; /* of a text, parted by |; NULL: any */
+	const char *choices; /* allowed texts, separated by |; NULL: any */
 	const char *help;
 };
 
-/* Parses argv[0 .. argc) with the options of `own` and `common` (either may be NULL; both end with
- * an entry without name). `own` writes to `settings`, `common` to `common_settings`. */
+/* Parses argv[0 .. argc) with the options of `own` and `common`. Either may be NULL; both end with
+ * an entry without a name. `own` writes to `settings`, `common` to `common_settings`. */
 int mr_cli_args_parse(int argc, char *const *argv, const struct mr_cli_option *own, void *settings,
 	const struct mr_cli_option *common, void *common_settings, struct mr_cli_words *operands,
 	char *error, size_t error_bytes);
 
-/* The entry of that name, or NULL. `options` may be NULL. */
+/* Returns the entry of this name, or NULL. `options` may be NULL. */
 const struct mr_cli_option *mr_cli_option_find(
 	const struct mr_cli_option *options, const char *name);
 
-/* "0,2-4" into at most `max` CPU numbers. The count, or -EINVAL. */
+/* Parses "0,2-4" into at most `max` CPU numbers. Returns their number, or -EINVAL. */
 int mr_cli_args_cpus(const char *text, int *cpus, unsigned max);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* call: calls a service, and prints its replies as they come. */
+/* call: calls a service, and prints its replies when they come. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "cli/options.h"
 #include "cli/verbs.h"
 
-#define WAIT_MS_MAX 200 /* how long an interrupt may go unnoticed */
+#define WAIT_MS_MAX 200 /* longest time until an interrupt is noticed */
 
 struct settings {
 	struct mr_cli_words headers;
@@ -45,7 +45,7 @@ static const struct {
 	{-EHOSTUNREACH, "nobody serves it",
 		"start a worker with `millrace serve`, or wait for one with --wait"},
 	{-EREMOTEIO, "its worker failed, or died with the request", NULL},
-	{-ECONNABORTED, "it failed too often lately and is given a rest", "try again later"},
+	{-ECONNABORTED, "the circuit is open: the service failed too often", "try again later"},
 	{-EBUSY, "too many calls wait already", "start more workers"},
 	{0, NULL, NULL},
 };
@@ -98,13 +98,13 @@ static struct mr_call_options options_of(const struct call *k)
 	};
 }
 
-/* 0 or an exit code. */
+/* Waits until the call is done. Returns 0 or an exit code. */
 static int await(struct call *k)
 {
 	while (!k->done) {
 		if (mr_cli_interrupted())
 			return MR_EXIT_INTERRUPTED;
-		/* What it says of the connection, the call is told as well. */
+		/* Ignore errors of the connection here: the call gets them too. */
 		mr_wait(k->client, WAIT_MS_MAX);
 	}
 	return k->error ? fail(k, k->error) : MR_EXIT_OK;
@@ -133,7 +133,7 @@ static int send_part(struct call *k, struct mr_stream *s, const void *data, size
 	return rc;
 }
 
-/* A worker may answer before it has heard everything. */
+/* Sends standard input, line by line. Stops early if the worker has already answered. */
 static int send_lines(struct call *k, struct mr_stream *s)
 {
 	struct mr_cli_feed feed = {.client = k->client, .stop = &k->done};
@@ -193,7 +193,7 @@ static int prepare(struct call *k, const char *payload)
 
 	if (k->set->stream && (k->set->count > 1 || strcmp(payload, "-") == 0))
 		return mr_cli_fail(k->cli, MR_EXIT_USAGE, "--stream",
-			"its parts are standard input", "leave out - and --count");
+			"the parts come from standard input", "leave out - and --count");
 	code = mr_cli_headers_take(
 		k->cli, &k->set->headers, &k->headers, k->header_memory, sizeof(k->header_memory));
 	if (code)

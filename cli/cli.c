@@ -23,7 +23,7 @@ static void on_signal(int number)
 
 void mr_cli_catch_interrupts(void)
 {
-	/* No SA_RESTART: a wait that is under way shall end. A second Ctrl-C kills. */
+	/* Without SA_RESTART a signal ends a wait. With SA_RESETHAND a second Ctrl-C kills. */
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
 
 	sigaction(SIGINT, &action, NULL);
@@ -65,7 +65,7 @@ void mr_cli_note(const struct mr_cli *cli, const char *format, ...)
 void mr_cli_note_state(
 	const struct mr_cli *cli, const struct mr_client *c, bool connected, const char *doing)
 {
-	/* The library says what the outage has cost. */
+	/* After a reconnect the library's text says what the outage cost. */
 	if (connected && strncmp(mr_error(c), "connected again;", 16) == 0)
 		mr_cli_note(cli, "%s", mr_error(c));
 	else if (connected)
@@ -74,7 +74,7 @@ void mr_cli_note_state(
 		mr_cli_note(cli, "connection lost: %s; connecting again", mr_error(c));
 }
 
-/* What an error of the library means to the one who typed the command. */
+/* Exit codes and hints for the library's errors. */
 static const struct meaning {
 	int error;
 	enum mr_cli_exit code;
@@ -85,15 +85,15 @@ static const struct meaning {
 	{-ECONNREFUSED, MR_EXIT_UNREACHABLE,
 		"start a bus with `millrace up`, or name one with --server"},
 	{-ENOENT, MR_EXIT_UNREACHABLE, "start a bus with `millrace up`, or name one with --server"},
-	{-ENOTCONN, MR_EXIT_UNREACHABLE, "look with `millrace status` whether the bus runs"},
+	{-ENOTCONN, MR_EXIT_UNREACHABLE, "check with `millrace status` whether the bus runs"},
 	{-EPROTO, MR_EXIT_UNREACHABLE,
-		"client and bus must be of the same version: `millrace status`"},
-	{-EACCES, MR_EXIT_FAILED, "the bus must allow this user: access in its configuration"},
-	{-ENOSPC, MR_EXIT_FAILED, "raise the limits in the bus's configuration"},
-	{-EDQUOT, MR_EXIT_FAILED, "raise peers.share_percent in the bus's configuration"},
+		"client and bus must have the same version: see `millrace status`"},
+	{-EACCES, MR_EXIT_FAILED, "allow this user in the configuration of the bus (access)"},
+	{-ENOSPC, MR_EXIT_FAILED, "raise the limits in the configuration of the bus"},
+	{-EDQUOT, MR_EXIT_FAILED, "raise peers.share_percent in the configuration of the bus"},
 	{-ETIMEDOUT, MR_EXIT_TIMEOUT, "give more time with --timeout"},
 	{-EHOSTUNREACH, MR_EXIT_NO_RESPONDERS, "start one with `millrace reply`"},
-	{-EBUSY, MR_EXIT_FAILED, "every responder is behind: try again, or start more of them"},
+	{-EBUSY, MR_EXIT_FAILED, "all responders are busy: try again, or start more"},
 	{0, MR_EXIT_FAILED, NULL},
 };
 
@@ -143,12 +143,14 @@ int mr_cli_connect(
 			"look at the log of `millrace up`");
 	while (m->error && m->error != rc)
 		m++;
-	/* Over UDP the reason may be the host's name, the network, or a bus that allows us not. */
+	/* Over UDP the cause may be the host's name, the network, or a bus that refuses this
+	 * host. */
 	if (mr_cli_is_udp(cli))
 		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "no connection", mr_error(NULL),
-			rc == -EACCES ? "access.networks of the bus must hold this host"
-				      : "look on its host with `millrace ports`");
-	/* Whatever the reason, there is no bus to talk to. */
+			rc == -EACCES
+				? "allow this host in the bus's configuration (access.networks)"
+				: "check the bus on its host with `millrace ports`");
+	/* Without an attach socket there is no bus, whatever the error is. */
 	return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, cli->server, mr_error_text(rc),
 		rc == -ETIMEDOUT ? "look at the log of `millrace up`" : m->hint);
 }
@@ -167,7 +169,7 @@ int mr_cli_run_dir_default(char *out, size_t out_bytes)
 	return n < (int)out_bytes ? 0 : -ENAMETOOLONG;
 }
 
-/* Another user could have made that directory in /tmp before us. */
+/* Another user may have created that directory in /tmp. */
 static bool is_ours(const char *dir)
 {
 	struct stat st;

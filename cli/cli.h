@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli: what the verbs of the `millrace` command share: who is asked, how failure is told, exit codes.
+/* cli: shared by the verbs of the `millrace` command: the address of the bus, error reports, exit
+ * codes.
  *
  * Owns      Nothing; strings live as long as main's argv and environment.
- * Threads   The main thread, but for mr_cli_interrupted, which any may ask.
- * Errors    A verb returns an exit code and has told why on standard error by then.
+ * Threads   The main thread; any thread may call mr_cli_interrupted.
+ * Errors    A verb has reported its error on standard error when it returns the exit code.
  */
 #ifndef MILLRACE_CLI_CLI_H
 #define MILLRACE_CLI_CLI_H
@@ -30,8 +31,8 @@ enum mr_cli_exit {
 struct mr_cli {
 	const char *verb;    /* for messages */
 	const char *server;  /* "shm:PATH" or "udp://HOST:PORT" */
-	const char *run_dir; /* where the admin socket is; NULL: beside the attach socket */
-	bool colour;         /* standard output is a terminal that wants it */
+	const char *run_dir; /* directory of the admin socket; NULL: that of the attach socket */
+	bool colour;         /* standard output is a terminal that shows colours */
 };
 
 struct mr_cli_verb {
@@ -41,7 +42,7 @@ struct mr_cli_verb {
 	const char *details;                 /* paragraphs of the help, or NULL */
 	const char *examples;                /* lines of the help, or NULL */
 	const struct mr_cli_option *options; /* ends with a zero entry; NULL: none */
-	const void *defaults;                /* the settings that options write to */
+	const void *defaults;                /* initial settings, which options then change */
 	size_t settings_bytes;
 	unsigned operands_min;
 	unsigned operands_max;
@@ -49,54 +50,56 @@ struct mr_cli_verb {
 		const struct mr_cli_words *operands);
 };
 
-/* Bound of struct mr_cli_verb.settings_bytes. */
+/* Upper limit of struct mr_cli_verb.settings_bytes. */
 #define MR_CLI_SETTINGS_BYTES 2048
 
-/* Every verb, in the order of the help; ends with a NULL name. */
+/* All verbs, in the order of the help; ends with NULL. */
 extern const struct mr_cli_verb *const mr_cli_verbs[];
 const struct mr_cli_verb *mr_cli_verb_find(const char *name);
 
-/* --server, --run-dir and --help, known to every verb. */
+/* --server, --run-dir and --help, which all verbs have. */
 extern const struct mr_cli_option mr_cli_common_options[];
 
-/* What the text of the option --promise means; NULL: nothing is promised. */
+/* Returns the promise for the text of --promise; best effort for NULL. */
 enum mr_promise_kind mr_cli_promise(const char *text);
 
-/* "millrace VERB: what: why; what to try" on standard error; `hint` may be NULL. Returns `code`. */
+/* Prints "millrace VERB: what: why; hint" on standard error. `hint` may be NULL. Returns `code`. */
 int mr_cli_fail(const struct mr_cli *cli, enum mr_cli_exit code, const char *what, const char *why,
 	const char *hint);
-/* The same for a failed call of the library: the exit code and the hint follow from `error`, a
- * negative errno; `c` may be NULL. */
+/* Reports a failed call of the library. Exit code and hint follow from `error`, a negative errno;
+ * `c` may be NULL. */
 int mr_cli_fail_call(
 	const struct mr_cli *cli, const struct mr_client *c, int error, const char *what);
-/* A remark on standard error: "millrace VERB: text". */
+/* Prints a remark on standard error: "millrace VERB: text". */
 void mr_cli_note(const struct mr_cli *cli, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* For a verb's on_state: the connection is lost, or there again and the verb "subscribed" or the like. */
+/* Reports the state of the connection, for a verb's on_state: lost, or connected again and `doing`
+ * ("subscribed" or similar). */
 void mr_cli_note_state(
 	const struct mr_cli *cli, const struct mr_client *c, bool connected, const char *doing);
 
-/* True if the bus is reached over UDP. */
+/* True if the address of the bus is one over UDP. */
 bool mr_cli_is_udp(const struct mr_cli *cli);
 
-/* Connects to cli->server, by the verb's name unless `options` (may be NULL) has one, and says why if
- * that fails. 0 or an exit code. */
+/* Connects to cli->server under the verb's name, unless `options` (may be NULL) has a name. Reports
+ * a failure. Returns 0 or an exit code. */
 int mr_cli_connect(
 	const struct mr_cli *cli, const struct mr_options *options, struct mr_client **out);
 
-/* From now on SIGINT, SIGTERM and SIGHUP do not kill but make mr_cli_interrupted true. */
+/* From now on SIGINT, SIGTERM and SIGHUP make mr_cli_interrupted true instead of killing. */
 void mr_cli_catch_interrupts(void);
 bool mr_cli_interrupted(void);
 
-/* Flushes standard output. False: nobody reads it any more, and the verb should end quietly. */
+/* Flushes standard output. False: its reader has closed it, and the verb should end without a
+ * message. */
 bool mr_cli_flush(void);
 
-/* The directory for a bus of this user when none is named: /run/millrace for root, else
+/* Returns the default directory for a bus of this user: /run/millrace for root, else
  * $XDG_RUNTIME_DIR/millrace, else /tmp/millrace-UID. 0 or -ENAMETOOLONG. */
 int mr_cli_run_dir_default(char *out, size_t out_bytes);
-/* The address used when neither --server nor MILLRACE_SERVER gives one: that user's bus, or the
- * system's where the user runs none. */
+/* Returns the default address, for use without --server and MILLRACE_SERVER: the user's own bus, or
+ * the system's if the user runs none. */
 int mr_cli_server_default(char *out, size_t out_bytes);
 
 /* CLOCK_MONOTONIC and CLOCK_REALTIME. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* completion: scripts for the shells, made from the tables that the parser and the help use. */
+/* completion: scripts for the shells, made from the option tables that the parser and the help
+ * use. */
 #include <string.h>
 
 #include "cli/verbs.h"
 
-/* Inside single quotes of any of the shells. */
+/* Prints a text inside single quotes, for any of the shells. */
 static void print_quoted(const char *text)
 {
 	for (; *text; text++) {
@@ -21,7 +22,7 @@ static void print_verb_names(void)
 		printf("%s%s", v == mr_cli_verbs ? "" : " ", (*v)->name);
 }
 
-/* `own` has its own of what it has by the same name; so below. */
+/* Prints the names of options, without those that `own` overrides. The same rule holds below. */
 static void print_option_names(const struct mr_cli_option *options, const struct mr_cli_option *own)
 {
 	for (const struct mr_cli_option *o = options; o && o->name; o++) {
@@ -30,8 +31,7 @@ static void print_option_names(const struct mr_cli_option *options, const struct
 	}
 }
 
-/* What the first operand may be, where the usage line says it in so many words: "show|purge NAME". False:
- * it is somebody's name. */
+/* True if the usage line lists the words of the first operand, as in "show|purge NAME". */
 static bool has_words(const struct mr_cli_verb *verb)
 {
 	size_t bytes = strcspn(verb->operands, " ");
@@ -63,7 +63,8 @@ static void print_bash(void)
 {
 	puts("# bash completion for millrace");
 	puts("_millrace() {");
-	puts("\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb= words= i");
+	puts("\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb= "
+	     "words= i");
 	puts("\tfor ((i = 1; i < COMP_CWORD; i++)); do");
 	puts("\t\tcase ${COMP_WORDS[i]} in");
 	puts("\t\t-s|--server|--run-dir) ((i++)) ;;");
@@ -156,7 +157,8 @@ static void print_zsh(void)
 	}
 	puts("\tesac");
 	puts("}");
-	puts("if [ \"$funcstack[1]\" = _millrace ]; then _millrace \"$@\"; else compdef _millrace millrace; fi");
+	puts("if [ \"$funcstack[1]\" = _millrace ]; then _millrace \"$@\"; "
+	     "else compdef _millrace millrace; fi");
 }
 
 static void print_fish_options(const struct mr_cli_option *options, const char *verb)
@@ -176,7 +178,7 @@ static void print_fish_options(const struct mr_cli_option *options, const char *
 				putchar(*at == '|' ? ' ' : *at);
 			putchar('\'');
 		}
-		/* fish has no quote inside single quotes but \'. */
+		/* Inside single quotes fish only knows \' and \\. */
 		fputs(" -d '", stdout);
 		for (const char *at = o->help; *at; at++)
 			printf("%s%c", *at == '\'' ? "\\" : "", *at);

@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 #include "cli/jobs.h"
 
-#define LOOK_MS 200 /* how long an interrupt may go unnoticed */
+#define LOOK_MS 200 /* longest time until an interrupt is noticed */
 
 static void done(const struct mr_cli_job *job, void *arg)
 {

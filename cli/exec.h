@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exec: a shell command as a filter: bytes in, bytes out, within a time; the caller waits (jobs.h
- * does not).
+/* exec: runs a shell command as a filter, with a time limit, and waits for it (jobs.h does not
+ * wait).
  *
  * Threads   Not while another thread forks.
- * Errors    -errno. -ETIMEDOUT: it ran too long and was killed. -EMSGSIZE: it wrote too much and
- *           was killed.
+ * Errors    -errno. -ETIMEDOUT: it ran too long and was killed. -EMSGSIZE: its output was too large
+ *           and it was killed.
  */
 #ifndef MILLRACE_CLI_EXEC_H
 #define MILLRACE_CLI_EXEC_H
@@ -13,8 +13,9 @@
 #include <stdint.h>
 
 struct mr_cli_exec {
-	const char *command;            /* for sh -c */
-	const char *const *environment; /* "NAME=value" besides our own; ends with NULL */
+	const char *command; /* for sh -c */
+	/* "NAME=value" in addition to our own environment; ends with NULL */
+	const char *const *environment;
 	const void *in;
 	size_t in_bytes;
 	char *out;
@@ -22,7 +23,7 @@ struct mr_cli_exec {
 	uint64_t timeout_ms;
 	size_t out_bytes; /* result */
 	int status;       /* result: exit status, or 128 + signal */
-	int error;        /* as returned */
+	int error;        /* result: the return value */
 };
 
 int mr_cli_exec_run(struct mr_cli_exec *e);

@@ -10,7 +10,7 @@
 #include "cli/cli.h"
 
 #define READ_BYTES 65536u
-/* How long *stop may go unnoticed. */
+/* longest time until *stop is noticed */
 #define WAIT_MS 200
 #define SERVED  256u
 
@@ -54,7 +54,7 @@ static int read_some(struct mr_cli_feed *f)
 	return 0;
 }
 
-/* What the client has to say of the connection it has told by on_state. */
+/* Waits for input, and serves the client. on_state reports the state of its connection. */
 static int wait(struct mr_cli_feed *f)
 {
 	struct pollfd fds[] = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* feed: standard input line by line, while a client is served: it notices a lost connection, comes back and hears
- * what the bus says, however long no line comes.
+/* feed: reads standard input line by line, and serves a client meanwhile. So a lost connection is
+ * noticed and made again, and messages are received, even if no line comes for long.
  *
- * Owns      The line is the feed's, until the next call.
+ * Owns      The line, until the next call.
  * Threads   One.
  * Errors    -errno of read, -ENOMEM.
  */
@@ -16,17 +16,17 @@
 
 struct mr_cli_feed {
 	struct mr_client *client;
-	const bool *stop; /* no more lines are wanted; NULL: never */
+	const bool *stop; /* stop reading when true; NULL: never */
 	char *data;
-	size_t begin; /* of the next line */
-	size_t seen;  /* no newline before */
+	size_t begin; /* start of the next line */
+	size_t seen;  /* no newline before this position */
 	size_t end;
 	size_t capacity;
-	bool over; /* the input has ended */
+	bool over; /* end of input */
 };
 
-/* The next line, of any length, without its newline. 1; 0: the input has ended, the user has interrupted, or
- * *stop. */
+/* Returns 1 and the next line, of any length, without its newline. Returns 0 at the end of input,
+ * after an interrupt, or if *stop is true. */
 int mr_cli_feed_line(struct mr_cli_feed *f, const char **line, size_t *bytes);
 void mr_cli_feed_free(struct mr_cli_feed *f);
 

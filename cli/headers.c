@@ -67,7 +67,7 @@ void mr_cli_headers_print(FILE *out, const char *block, size_t bytes)
 		fputs("] ", out);
 }
 
-/* Header values are bytes; JSON takes those that are no UTF-8 in their escaped form. */
+/* Header values are bytes; in JSON, values that are not UTF-8 are escaped. */
 static json_t *value_json(const struct mr_header *header)
 {
 	json_t *value = json_stringn(header->value, header->value_bytes);

@@ -14,7 +14,7 @@ static const char exit_codes[] =
 	"  5    nobody answers on this subject, or no worker of this service\n"
 	"  130  interrupted\n";
 
-/* Where the explanations of options begin, and how wide the help is. */
+/* The column where explanations of options begin, and the width of the help. */
 #define TEXT_COLUMN 29u
 #define COLUMNS     80u
 
@@ -41,7 +41,7 @@ static void print_wrapped(FILE *out, const char *text, size_t column)
 	fputc('\n', out);
 }
 
-/* Prints the options but those that `own` has too, with an explanation of its own. */
+/* Prints the options, without those that `own` overrides. */
 static void print_options(
 	FILE *out, const struct mr_cli_option *options, const struct mr_cli_option *own)
 {
@@ -82,8 +82,8 @@ void mr_cli_help(FILE *out)
 	fputs("\nOptions:\n", out);
 	print_options(out, mr_cli_common_options, NULL);
 	fprintf(out,
-		"\nThe bus is that of --server; without it that of MILLRACE_SERVER; without both the\n"
-		"user's own bus, or else the system's (shm:/run/millrace/attach.sock).\n"
+		"\nThe bus is that of --server, or else of MILLRACE_SERVER, or else the user's\n"
+		"own, or else the system's (shm:/run/millrace/attach.sock).\n"
 		"`millrace help VERB` explains a verb.\n\n%s",
 		exit_codes);
 }

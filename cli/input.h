@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* input: a payload from the command line, or all of standard input where it says "-".
+/* input: a payload from the command line, or from standard input if the word is "-".
  *
- * Owns      take gives memory of its own or points to the word; free releases either.
- * Errors    -EMSGSIZE: more than any bus takes; what this one takes the library says. -errno of read.
+ * Owns      take allocates memory or points to the word; free releases either.
+ * Errors    -EMSGSIZE: larger than any bus allows (the library checks this bus's limit). -errno of
+ *           read.
  */
 #ifndef MILLRACE_CLI_INPUT_H
 #define MILLRACE_CLI_INPUT_H
@@ -14,7 +15,7 @@
 struct mr_cli_input {
 	const char *data;
 	size_t bytes;
-	char *memory; /* NULL: not ours */
+	char *memory; /* NULL: nothing to free */
 };
 
 int mr_cli_input_take(struct mr_cli_input *in, const char *word);

@@ -102,7 +102,7 @@ static int spawn(const struct mr_cli_jobs *j, const char *const *environment,
 		return -errno;
 	if (pid == 0)
 		child(j->command, environment, to[0], from[1], parent);
-	setpgid(pid, pid); /* whoever of the two comes first */
+	setpgid(pid, pid); /* parent and child both call it: either may be first */
 	job->pid_fd = pidfd_open(pid, 0);
 	if (job->pid_fd < 0) {
 		int error = -errno;
@@ -204,7 +204,7 @@ static void feed(struct mr_cli_job *job)
 		else if (errno == EAGAIN)
 			return;
 		else if (errno != EINTR)
-			break; /* a command need not read what it is given */
+			break; /* a command need not read its input */
 	}
 	close_fd(&job->to_fd);
 }
@@ -214,7 +214,7 @@ static bool make_room(const struct mr_cli_jobs *j, struct mr_cli_job *job)
 	size_t capacity = job->capacity ? 2 * job->capacity : OUT_BYTES_MIN;
 	char *grown;
 
-	/* One byte beyond what it may write shows that it wrote too much. */
+	/* One byte more than allowed shows that the output is too large. */
 	if (capacity > j->out_bytes_max + 1)
 		capacity = j->out_bytes_max + 1;
 	if (job->out_bytes < job->capacity)
@@ -256,7 +256,7 @@ static bool has_exited(const struct mr_cli_job *job)
 	return poll(&fd, 1, 0) == 1;
 }
 
-/* Ended when it has exited and what it wrote is read to its end. */
+/* Feeds and reads a job. True when it has exited and its output is read to the end. */
 static bool step(struct mr_cli_jobs *j, struct mr_cli_job *job, uint64_t now_ns)
 {
 	feed(job);
@@ -282,7 +282,7 @@ unsigned mr_cli_jobs_step(struct mr_cli_jobs *j, mr_cli_job_fn *done, void *arg)
 
 		if (!job->pid || !step(j, job, now_ns))
 			continue;
-		/* What came out is taken along, as the next one may start in its place. */
+		/* Take the output along: the callback may start the next job in this slot. */
 		result = *job;
 		job->memory = NULL;
 		job->capacity = 0;
@@ -323,8 +323,8 @@ void mr_cli_jobs_wait(struct mr_cli_jobs *j, int fd, int timeout_ms)
 		if (!job->pid)
 			continue;
 		fds[count++] = (struct pollfd){.fd = job->to_fd, .events = POLLOUT};
-		/* First to its end, then for its exit: a shell may have ended before what it
-		 * started in the background has. */
+		/* Wait for the end of the output first, then for the exit: the shell may exit
+		 * before its background processes close the output. */
 		if (job->from_fd >= 0)
 			fds[count++] = (struct pollfd){.fd = job->from_fd, .events = POLLIN};
 		else

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* jobs: shell commands that run beside the caller's own work, several at once: bytes in, bytes out.
+/* jobs: runs several shell commands at once, beside the caller's own work: bytes in, bytes out.
  *
  *   start ─▶ step (feeds, reads, reaps) … ─▶ done, once for each
  *
- * A command leads a process group of its own, so that a Ctrl-C at the terminal is the caller's to
- * answer and what is killed is killed with all that it started; it gets SIGTERM if the caller dies.
+ * Each command leads its own process group. So the caller handles a Ctrl-C at the terminal, and a
+ * kill reaches all processes of the command. The command gets SIGTERM if the caller dies.
  *
- * Owns      Copies what goes in. What came out is the job's, until done returns.
+ * Owns      A copy of the input. The job owns its output until done returns.
  * Threads   One, and not while another thread forks.
  * Units     Bytes, milliseconds.
- * Errors    -errno. Of a job: -ETIMEDOUT, it ran too long and was killed; -EMSGSIZE, it wrote too
- *           much and was killed; -ECANCELED, it was stopped.
+ * Errors    -errno. For a job: -ETIMEDOUT, it ran too long and was killed; -EMSGSIZE, its output
+ *           was too large and it was killed; -ECANCELED, it was stopped.
  */
 #ifndef MILLRACE_CLI_JOBS_H
 #define MILLRACE_CLI_JOBS_H
@@ -23,12 +23,12 @@
 #define MR_CLI_JOBS_MAX 256
 
 struct mr_cli_job {
-	unsigned index; /* 0 .. count - 1, for what the caller keeps beside it */
+	unsigned index; /* 0 .. count - 1, an index for the caller's own tables */
 	const char *out;
 	size_t out_bytes;
-	int error;  /* 0 or why it was ended */
+	int error;  /* 0, or the reason why it was ended */
 	int status; /* exit status, or 128 + signal */
-	/* jobs.c's own */
+	/* private to jobs.c */
 	pid_t pid; /* 0: free */
 	int pid_fd;
 	int to_fd;
@@ -45,17 +45,17 @@ struct mr_cli_job {
 struct mr_cli_jobs {
 	/* read-only after init */
 	const char *command;  /* for sh -c */
-	size_t out_bytes_max; /* of each; what the caller has set */
+	size_t out_bytes_max; /* for each job; set by the caller */
 	uint64_t timeout_ms;  /* 0: none */
 	unsigned count;
 	unsigned running;
 	struct mr_cli_job *jobs;
 };
 
-/* The caller has set command, out_bytes_max and timeout_ms. `count`: 1 .. MR_CLI_JOBS_MAX at once.
- * -ENOMEM. */
+/* Prepares `count` jobs at once (1 .. MR_CLI_JOBS_MAX). The caller has set command, out_bytes_max
+ * and timeout_ms. 0 or -ENOMEM. */
 int mr_cli_jobs_init(struct mr_cli_jobs *j, unsigned count);
-/* Kills what runs, without a word to anybody. */
+/* Kills running jobs without calling `done`. */
 void mr_cli_jobs_fini(struct mr_cli_jobs *j);
 
 static inline bool mr_cli_jobs_full(const struct mr_cli_jobs *j)
@@ -63,20 +63,21 @@ static inline bool mr_cli_jobs_full(const struct mr_cli_jobs *j)
 	return j->running == j->count;
 }
 
-/* `environment`: "NAME=value" besides our own; ends with NULL; may be NULL. Returns the job's
- * index; -EAGAIN: as many run as may. */
+/* Starts a job. `environment` adds "NAME=value" to our own; it ends with NULL and may be NULL.
+ * Returns the job's index, -EAGAIN if `count` jobs are running, or another -errno. */
 int mr_cli_jobs_start(
 	struct mr_cli_jobs *j, const char *const *environment, const void *in, size_t in_bytes);
 
-/* Kills it; `done` is called as of any other. */
+/* Kills a job; `done` is called as usual. */
 void mr_cli_jobs_stop(struct mr_cli_jobs *j, unsigned index);
 
-/* `done` may start the next one; the job is free by the time it returns. */
+/* Called for each job that ended. The job's slot is free, so the callback may start the next
+ * one. */
 typedef void mr_cli_job_fn(const struct mr_cli_job *job, void *arg);
-/* Does what can be done without waiting. Returns how many ended. */
+/* Does all work that is possible without waiting. Returns the number of jobs that ended. */
 unsigned mr_cli_jobs_step(struct mr_cli_jobs *j, mr_cli_job_fn *done, void *arg);
-/* Sleeps until there is something to do for a job, `fd` (< 0: none) is readable, or a signal came:
- * at most `timeout_ms` (< 0: for ever). */
+/* Sleeps until a job needs work, `fd` (< 0: none) is readable, or a signal comes; at most
+ * `timeout_ms` (< 0: for ever). */
 void mr_cli_jobs_wait(struct mr_cli_jobs *j, int fd, int timeout_ms);
 
 #endif

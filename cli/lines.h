@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lines: standard input by lines, without waiting for more than is there.
+/* lines: reads standard input by lines, without blocking for an incomplete line.
  *
  * Threads   One.
- * Errors    A line longer than MR_CLI_LINE_BYTES is cut there. -EPIPE: the input has ended.
+ * Errors    A line longer than MR_CLI_LINE_BYTES is cut there. -EPIPE: end of input.
  */
 #ifndef MILLRACE_CLI_LINES_H
 #define MILLRACE_CLI_LINES_H
@@ -18,8 +18,8 @@ struct mr_cli_lines {
 
 typedef void mr_cli_line_fn(const char *line, void *arg);
 
-/* Sleeps until there is input, `fd` is readable or a signal came, at most `timeout_ms`; gives each whole line to
- * `each`. 0 or -EPIPE. */
+/* Sleeps until there is input, `fd` is readable or a signal comes, at most `timeout_ms`. Gives each
+ * complete line to `each`. Returns 0 or -EPIPE. */
 int mr_cli_lines_wait(
 	struct mr_cli_lines *l, int fd, int timeout_ms, mr_cli_line_fn *each, void *arg);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* workers, clients, subjects, counters: what the bus has, row by row. */
+/* workers, clients, subjects, counters: tables with one row for each. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,7 +117,7 @@ static const struct mr_cli_column client_columns[] = {
 	{"BACKLOG", "backlog_bytes", true},
 };
 
-/* Of a client of this host: who it is. */
+/* Adds a process or user id; a client of another host has none. */
 static void local_cell(struct mr_cli_table *t, bool local, uint32_t id)
 {
 	if (local)

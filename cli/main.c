@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* millrace: the operator's and developer's command line. A table of verbs, and finding the one meant.
- */
+/* millrace: the command line for operators and developers. Finds the verb in a table and runs
+ * it. */
 #include <errno.h>
 #include <signal.h>
 #include <stdalign.h>
@@ -196,7 +196,7 @@ static int run_verb(const struct mr_cli_verb *verb, int argc, char **argv, struc
 	return verb->run(&cli, settings, &operands);
 }
 
-/* Options that stand before the verb: counts the words they take. */
+/* Parses options before the verb. Returns the number of their words. */
 static int parse_leading(int argc, char **argv, struct common *common)
 {
 	struct mr_cli_words none;
@@ -243,7 +243,8 @@ int main(int argc, char **argv)
 {
 	int code;
 
-	/* A reader that went away is no failure; it shows as an error of the write. */
+	/* If the reader closes the pipe, the write fails with EPIPE, which is no failure of
+	 * ours. */
 	signal(SIGPIPE, SIG_IGN);
 	code = dispatch(argc - 1, argv + 1);
 	if (!mr_cli_flush() && errno != EPIPE && code == MR_EXIT_OK) {

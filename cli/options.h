@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* options: entries for tables of options that several verbs have: one name, letter, kind of value and
- * bounds wherever they stand. What one does to a verb, its help there says.
+/* options: entries for option tables, for options that several verbs have. They have the same name,
+ * letter, type and limits everywhere; only the explanation is the verb's own.
  *
- * Each writes to the field of `struct settings` that is named behind it; the file with the table
- * defines that.
+ * Each entry writes to a field of `struct settings`, which the including file defines. The comment
+ * at each entry names the field.
  */
 #ifndef MILLRACE_CLI_OPTIONS_H
 #define MILLRACE_CLI_OPTIONS_H
 
 #include "cli/args.h"
 
-/* Times to do a thing, or things after which to stop. */
+/* Limit for repetitions and counts. */
 #define MR_CLI_TIMES_MAX 1e15
 
 /* bool json */

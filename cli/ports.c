@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ports: the ways onto networks that the bus has open. */
+/* ports: the network ports of the bus, as a table. */
 #include <string.h>
 
 #include "cli/listing.h"

@@ -13,7 +13,7 @@
 #include "cli/verbs.h"
 
 #define DRAIN_MS 5000
-/* How long an interrupt may go unnoticed. */
+/* Longest time until an interrupt is noticed. */
 #define WAIT_MS 200
 
 struct settings {
@@ -51,7 +51,8 @@ static int prepare(const struct mr_cli *cli, const struct settings *set, const c
 	return MR_EXIT_OK;
 }
 
-/* However long those who are to get it hold it up. */
+/* Waits until the bus has accepted all promised messages, however long full receivers delay
+ * that. */
 static int settle(struct mr_client *c)
 {
 	int rc;
@@ -80,7 +81,8 @@ static int publish_promised(
 	return rc;
 }
 
-/* While the bus is away the library keeps some; then the input waits. */
+/* Publishes with best effort. While the bus is away, the library keeps messages up to its limit;
+ * then this waits. */
 static int publish_plain(struct mr_client *c, const char *subject, const struct outgoing *out,
 	const void *payload, size_t bytes)
 {
@@ -133,7 +135,7 @@ static int publish_all(struct mr_client *c, const struct settings *set, const ch
 		for (uint64_t i = 0; i < set->count && rc == 0 && !mr_cli_interrupted(); i++)
 			rc = publish(c, subject, out, out->payload.data, out->payload.bytes);
 	}
-	/* It is done when the bus has it. */
+	/* A promised message is done when the bus has accepted it. */
 	if (rc == 0 && out->promised != NULL)
 		return settle(c);
 	return rc ? rc : mr_drain(c, DRAIN_MS);
@@ -163,7 +165,8 @@ static int tell_lost(const struct mr_cli *cli, const struct mr_client *c)
 	mr_client_stats(c, &stats);
 	if (stats.lost == 0)
 		return MR_EXIT_OK;
-	mr_cli_note(cli, "%" PRIu64 " messages were lost with a connection; --promise keeps them",
+	mr_cli_note(cli,
+		"%" PRIu64 " messages were lost with a connection; --promise prevents that",
 		stats.lost);
 	return MR_EXIT_FAILED;
 }
@@ -178,7 +181,7 @@ static int run_pub(const struct mr_cli *cli, const void *settings, const struct 
 	int code, rc;
 
 	if (set->stdin_lines && w->count > 1)
-		return mr_cli_fail(cli, MR_EXIT_USAGE, w->at[1], "a payload, and --stdin-lines",
+		return mr_cli_fail(cli, MR_EXIT_USAGE, w->at[1], "PAYLOAD and --stdin-lines",
 			"leave one of them out");
 	code = prepare(cli, set, payload, &out);
 	if (code)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pull: what a queue delivers is printed, or given to a command whose output may go into the next queue.
+/* pull: prints the messages of a queue, or gives them to a command whose output may go to the next
+ * queue.
  *
  *   delivery ─▶ waiting ─▶ job ─▶ output ─▶ pushed on ─▶ accepted ─▶ acked
  *                           └─ it failed ─▶ given back
  *
- * A message is acked when nothing of it can be lost any more: it is written out, its command has ended well, and
- * what that wrote is in the next queue. */
+ * A message is acked when it can no longer be lost: it is written out, or its command has succeeded
+ * and the command's output is written out or accepted by the next queue.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -20,7 +22,7 @@
 #include "cli/verbs.h"
 
 #define PROCESS_MAX 64
-#define WAIT_MS_MAX 200 /* how long an interrupt may go unnoticed */
+#define WAIT_MS_MAX 200 /* longest time until an interrupt is noticed */
 #define SETTLE_MS   5000
 
 struct settings {
@@ -37,17 +39,19 @@ struct settings {
 	bool json;
 };
 
-/* A message in hand: waits for a job, is with one, or waits until its output is accepted. */
+/* A message that is not settled: it waits for a job, is with a job, or waits until its output is
+ * accepted. */
 struct item {
 	struct item *next;
 	uint64_t tag;
 	uint64_t publisher;
-	uint64_t id; /* of its publisher; of the push, once its output is pushed on */
+	uint64_t id; /* its id at the publisher; after the push of its output the id of that push */
 	unsigned redelivered;
-	unsigned attempts; /* those of redelivered that count */
-	bool old;          /* taken back, or the connection was lost since: another has it too */
+	unsigned attempts; /* earlier deliveries that count as attempts */
+	/* recalled, or the connection was lost since: another consumer gets it */
+	bool old;
 	size_t header_bytes;
-	size_t bytes; /* of headers and payload, or output, which follow */
+	size_t bytes; /* headers with payload or output, which follow */
 	char body[];
 };
 
@@ -62,22 +66,22 @@ struct pull {
 	const char *name;
 	struct mr_client *client;
 	struct mr_consumer *consumer;
-	struct mr_queue *to[2]; /* for outputs without and with the number of a publisher */
+	struct mr_queue *to[2]; /* queues for outputs without and with a publisher number */
 	struct mr_cli_jobs jobs;
 	struct list waiting;
 	struct item *in_job[MR_CLI_JOBS_MAX];
-	struct list outputs; /* not pushed on yet */
-	struct list pushed;  /* not accepted yet */
+	struct list outputs; /* not pushed yet */
+	struct list pushed;  /* pushed, not accepted yet */
 	uint64_t taken;      /* printed, or given to a job that has not failed */
 	uint64_t done;
 	uint64_t dead;      /* failed for good */
-	uint64_t failed;    /* failed, and will come again, here or elsewhere */
-	uint64_t active_ns; /* when something last happened */
+	uint64_t failed;    /* failed, will be redelivered here or elsewhere */
+	uint64_t active_ns; /* time of the last activity */
 	struct mr_cli_lines acks;
 	bool acks_end;
-	uint64_t *printed; /* tags to be acked when the lines are out */
+	uint64_t *printed; /* tags to ack when the lines are written */
 	uint64_t printed_count;
-	bool unread; /* nobody reads what is printed */
+	bool unread; /* the reader of standard output has closed it */
 };
 
 static void append(struct list *l, struct item *i)
@@ -124,7 +128,8 @@ static bool has_all(const struct pull *p)
 	return p->set->count != 0 && p->taken >= p->set->count;
 }
 
-/* What waits beyond the count goes to others in the end. */
+/* True if no work is left. Messages beyond --count do not count: they go to other consumers at the
+ * end. */
 static bool is_idle(const struct pull *p)
 {
 	return (!p->waiting.first || has_all(p)) && !p->outputs.first && !p->pushed.first &&
@@ -136,7 +141,8 @@ static bool is_manual(const struct pull *p)
 	return p->set->ack && strcmp(p->set->ack, "manual") == 0;
 }
 
-/* Tags that are known no more were delivered before the connection was lost: they come again. */
+/* Acks a message. False if its tag is unknown: it was delivered before the connection was lost, and
+ * will be redelivered. */
 static bool ack(struct pull *p, uint64_t tag)
 {
 	bool acked = mr_ack(p->consumer, tag) == 0;
@@ -145,14 +151,14 @@ static bool ack(struct pull *p, uint64_t tag)
 	return acked;
 }
 
-/* It is not counted: it comes again. */
+/* Gives a message back for redelivery, and does not count it. */
 static void give_back(struct pull *p, uint64_t tag)
 {
 	p->taken--;
 	mr_nack(p->consumer, tag, true, (uint32_t)p->set->delay_ms);
 }
 
-/* What it failed at before, here or elsewhere, is settled with it. */
+/* Uncounts earlier failures of this message, here or elsewhere: it is settled now. */
 static void forget_failures(struct pull *p, const struct item *i)
 {
 	p->failed -= i->attempts < p->failed ? i->attempts : p->failed;
@@ -166,8 +172,8 @@ static void item_done(struct pull *p, const struct item *i)
 		p->taken--;
 }
 
-/* The last of the attempts that it may have is counted: it is dead. Of a bus that does not say how many it may have,
- * each is. */
+/* Gives a failed message back. After the last allowed attempt it counts as dead. Some buses do not
+ * tell the maximum; then every failure counts as dead. */
 static void item_failed(struct pull *p, const struct item *i)
 {
 	unsigned max = mr_consumer_max_deliver(p->consumer);
@@ -183,7 +189,7 @@ static void item_failed(struct pull *p, const struct item *i)
 	p->taken++;
 }
 
-/* Printing. */
+/* Printing */
 
 static void print_json(const struct mr_delivery *d, bool with_tag)
 {
@@ -217,7 +223,8 @@ static void print(struct pull *p, const struct mr_delivery *d)
 		p->printed[p->printed_count++] = d->tag;
 }
 
-/* Everything that was printed is out. False: nobody reads it, and it goes to others. */
+/* Writes out all lines and acks their messages. False: nobody reads them, so the messages go to
+ * other consumers. */
 static bool ack_printed(struct pull *p)
 {
 	if (p->set->command)
@@ -230,7 +237,7 @@ static bool ack_printed(struct pull *p)
 	return true;
 }
 
-/* "ack TAG", "nack TAG [DELAY-MS]", "reject TAG", "progress TAG". */
+/* Handles a line "ack TAG", "nack TAG [DELAY-MS]", "reject TAG" or "progress TAG". */
 static void settle_line(const char *line, void *arg)
 {
 	struct pull *p = arg;
@@ -258,7 +265,7 @@ static void settle_line(const char *line, void *arg)
 				: mr_error_text(rc));
 }
 
-/* Commands. */
+/* Commands */
 
 static void enqueue(struct pull *p, const struct mr_delivery *d)
 {
@@ -292,7 +299,7 @@ static void on_delivery(struct mr_client *c, const struct mr_delivery *d, void *
 		enqueue(p, d);
 		return;
 	}
-	/* What is beyond the count was delivered ahead, and goes back when this ends. */
+	/* Messages beyond --count were delivered ahead; they are given back at the end. */
 	if (has_all(p))
 		return;
 	p->taken++;
@@ -313,7 +320,8 @@ static bool drop(struct list *l, uint64_t tag)
 	return i != NULL;
 }
 
-/* Another has it, or will have it: what is made of it here would be done twice. */
+/* Another consumer gets the message: discard it, or stop its command, so that it is not done
+ * twice. */
 static void on_recall(struct mr_client *c, uint64_t tag, void *arg)
 {
 	struct pull *p = arg;
@@ -349,7 +357,8 @@ static int start(struct pull *p, struct item *i)
 	return job < 0 ? job : 0;
 }
 
-/* Interrupted, what was not begun goes to others. */
+/* Starts jobs for waiting messages. After an interrupt it starts none: they go to other
+ * consumers. */
 static void start_waiting(struct pull *p)
 {
 	while (p->waiting.first && !has_all(p) && !mr_cli_jobs_full(&p->jobs) &&
@@ -371,7 +380,7 @@ static void start_waiting(struct pull *p)
 	}
 }
 
-/* The item with the command's output in place of its payload. */
+/* Returns a copy of the item with the command's output in place of the payload. */
 static struct item *output_of(const struct item *i, const struct mr_cli_job *job)
 {
 	struct item *out = malloc(sizeof(*out) + i->header_bytes + job->out_bytes);
@@ -391,7 +400,7 @@ static void job_succeeded(struct pull *p, const struct item *i, const struct mr_
 
 	if (!p->set->to) {
 		fwrite(job->out, 1, job->out_bytes, stdout);
-		/* What nobody reads is not done. */
+		/* If nobody reads the output, the message is not done. */
 		if (mr_cli_flush())
 			item_done(p, i);
 		else
@@ -414,8 +423,8 @@ static void on_job(const struct mr_cli_job *job, void *arg)
 	p->active_ns = mr_cli_now_ns();
 	if (i->old) {
 		p->taken--;
-		mr_cli_note(
-			p->cli, "%s: stopped: its message was given to another", p->set->command);
+		mr_cli_note(p->cli, "%s: stopped: its message was given to another consumer",
+			p->set->command);
 	} else if (job->error || job->status) {
 		if (job->error)
 			mr_cli_note(p->cli, "%s: %s", p->set->command, strerror(-job->error));
@@ -428,7 +437,7 @@ static void on_job(const struct mr_cli_job *job, void *arg)
 	free(i);
 }
 
-/* Pushing on. */
+/* Pushing outputs */
 
 static void accepted(struct pull *p, bool numbered, uint64_t id, int error)
 {
@@ -463,7 +472,7 @@ static void on_numbered(struct mr_client *c, uint64_t id, int error, void *arg)
 	accepted(arg, true, id, error);
 }
 
-/* An output is known by its input, if that has a number. */
+/* Pushes an output. It takes the publisher number and id of its input, if there are any. */
 static int push_on(struct pull *p, struct item *i)
 {
 	bool numbered = i->publisher != 0;
@@ -479,7 +488,7 @@ static int push_on(struct pull *p, struct item *i)
 	return mr_push_with(p->to[numbered], &push, &i->id);
 }
 
-/* Those that wait do so in order; a queue that is full holds up what comes behind. */
+/* Pushes waiting outputs in order; a full queue delays those behind. */
 static void push_outputs(struct pull *p)
 {
 	while (p->outputs.first) {
@@ -501,9 +510,9 @@ static void push_outputs(struct pull *p)
 	}
 }
 
-/* The loop. */
+/* Loop */
 
-/* What is in hand went to others with the connection. */
+/* When the connection is lost, all unsettled messages go to other consumers. */
 static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 {
 	struct pull *p = arg;
@@ -551,7 +560,7 @@ static bool has_ended(const struct pull *p)
 
 static int sleep_ms(const struct pull *p)
 {
-	/* Outputs that find no room are tried again soon. */
+	/* Outputs that found the queue full are tried again soon. */
 	return p->outputs.first ? 5 : WAIT_MS_MAX;
 }
 
@@ -612,7 +621,7 @@ static const char *of_count(const struct pull *p, char *text, size_t bytes)
 	return text;
 }
 
-/* What was not done, if anything. */
+/* Returns the exit code, and reports what was not done. */
 static int outcome(const struct pull *p)
 {
 	uint64_t done = p->set->command || is_manual(p) ? p->done : p->taken;
@@ -639,7 +648,7 @@ static int pull(struct pull *p)
 
 	if (rc)
 		return mr_cli_fail_call(p->cli, p->client, rc, p->set->to);
-	/* As many may be printed before they are acked. */
+	/* Up to this many lines may be printed before their messages are acked. */
 	p->printed = calloc(2 * options.prefetch + PROCESS_MAX, sizeof(*p->printed));
 	if (!p->printed)
 		return mr_cli_fail_call(p->cli, NULL, -ENOMEM, "start");
@@ -662,20 +671,20 @@ static int check(const struct pull *p)
 	const struct settings *set = p->set;
 
 	if (set->to && !set->command)
-		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--to", "what is to go there?",
-			"add --exec COMMAND; --exec cat passes on what comes");
+		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--to", "there is no output to push",
+			"add --exec COMMAND; --exec cat passes messages on");
 	if (set->command && is_manual(p))
 		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--ack manual",
 			"with --exec the exit status decides", "leave one of them out");
 	if (is_manual(p) && set->raw)
-		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--ack manual",
-			"--raw prints no tags to ack by", "use --json");
+		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--ack manual", "--raw prints no tags",
+			"use --json");
 	return MR_EXIT_OK;
 }
 
 static int run_pull(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
-	static struct pull state; /* there is one */
+	static struct pull state; /* one per process */
 	struct pull *p = &state;
 	struct mr_options options = {.on_state = on_state, .arg = p};
 	int code;

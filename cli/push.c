@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* push: messages into a queue, from the command line or from standard input, and their outcome. */
+/* push: pushes messages from the command line or standard input into a queue, and reports
+ * outcomes. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,9 +13,9 @@
 #include "cli/options.h"
 #include "cli/verbs.h"
 
-/* How long an interrupt may go unnoticed. */
+/* Longest time until an interrupt is noticed. */
 #define WAIT_MS 200
-/* Nothing was accepted for so long: it is said that pushes wait. */
+/* Time without progress after which a note says that pushes wait. */
 #define QUIET_MS 1000
 
 struct settings {
@@ -40,16 +41,16 @@ struct push {
 	struct mr_queue *queue;
 	struct mr_push message;
 	uint64_t accepted;
-	int error; /* the first */
+	int error; /* of the first failure */
 	bool refused;
 	uint64_t failed;
-	uint64_t progress_ns; /* when the last was accepted */
-	bool waits;           /* that was said */
+	uint64_t progress_ns; /* time of the last accepted push */
+	bool waits;           /* the note was printed */
 	struct mr_headers headers;
 	char header_memory[16384];
 };
 
-/* A queue that refuses one for want of room may take the next. */
+/* True if the queue refused a push for lack of room; it may accept the next one. */
 static bool has_no_room(int error)
 {
 	return error == -EBUSY || error == -ENOBUFS || error == -EDQUOT;
@@ -72,13 +73,13 @@ static void on_outcome(struct mr_client *c, uint64_t id, int error, void *arg)
 	p->refused |= error && !has_no_room(error);
 }
 
-/* A bus that is away comes back, and a queue that is full has room one day. */
+/* True for errors that pass: the bus is away, or the queue is full. */
 static bool passes(int error)
 {
 	return error == -EAGAIN || error == -ENOTCONN || error == -ETIMEDOUT || error == -EINTR;
 }
 
-/* Who types a command that does not end is to know why. */
+/* Tells the user why the command does not end. */
 static void say_waiting(struct push *p)
 {
 	uint64_t now_ns = mr_cli_now_ns();
@@ -90,7 +91,7 @@ static void say_waiting(struct push *p)
 	mr_cli_note(p->cli,
 		"%" PRIu64
 		" accepted, %u waiting: the queue is full, or the bus has no memory for it; "
-		"pull from it to go on",
+		"pull from it to continue",
 		p->accepted, mr_queue_unaccepted(p->queue));
 }
 
@@ -133,7 +134,7 @@ static int push_lines(struct push *p)
 	return rc;
 }
 
-/* However long the queue holds it up. */
+/* Waits until all pushes are accepted, however long the queue is full. */
 static int settle(struct push *p)
 {
 	int rc;
@@ -168,18 +169,18 @@ static int fail(const struct push *p, const char *queue, int error)
 			p->failed);
 	if (error == -EBUSY)
 		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue, "the queue is full",
-			"pull from it, or let pushes wait: --when-full wait where it is opened");
+			"pull from it, or open it with --when-full wait");
 	if (error == -ENOBUFS)
 		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue,
-			"the memory of all queues is full, or the share of it that one may have",
+			"the memory of all queues is full, or the share of one queue is used up",
 			"pull from queues or purge dead letters, or raise queues.memory_mib");
 	if (error == -EDQUOT && p->failed > 0)
 		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue,
-			"this host or user has its share of the memory of all queues",
+			"this host or user has used up its share of the memory of all queues",
 			"pull from queues, or raise peers.share_percent or queues.memory_mib");
 	if (error == -EEXIST)
 		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue, mr_error(p->client),
-			"leave out what it is to be like, as --limit, or say the same as who opened it first");
+			"leave out options such as --limit, or give those it was opened with");
 	return mr_cli_fail_call(p->cli, p->client, error, queue);
 }
 
@@ -271,12 +272,12 @@ static int prepare(struct push *p, const struct mr_cli_words *w, struct mr_cli_i
 	int code, rc;
 
 	if (p->set->stdin_lines && w->count > 1)
-		return mr_cli_fail(p->cli, MR_EXIT_USAGE, w->at[1], "a payload, and --stdin-lines",
+		return mr_cli_fail(p->cli, MR_EXIT_USAGE, w->at[1], "PAYLOAD and --stdin-lines",
 			"leave one of them out");
 	if ((p->set->publisher || p->set->first_id) &&
 		mr_cli_promise(p->set->promise) != MR_EXACTLY_ONCE)
 		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--publisher, --first-id",
-			"nothing is numbered", "add --promise exactly-once");
+			"only exactly-once messages have ids", "add --promise exactly-once");
 	code = mr_cli_headers_take(
 		p->cli, &p->set->headers, &p->headers, p->header_memory, sizeof(p->header_memory));
 	if (code)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queue, service: one of them, looked at and told what to do. */
+/* queue, service: shows one queue or service, or changes a queue. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "lib/base/compiler.h"
 #include "lib/wire/queue_name.h"
 
-/* Of a payload, in a line of a table. */
+/* Bytes of a payload shown in a table. */
 #define EXCERPT_BYTES 64u
 
 struct settings {
@@ -57,7 +57,7 @@ static void fill_consumers(struct mr_cli_table *t, struct mrf_table queue)
 	}
 }
 
-/* One JSON object with the consumers in it; or lines, and the consumers as a table. */
+/* Prints one JSON object that contains the consumers, or lines and a table of consumers. */
 static void print_queue(const struct asked *q, struct mrf_table queues)
 {
 	struct mr_cli_column columns[MR_CLI_QUEUE_COLUMNS];
@@ -102,8 +102,7 @@ static int show(const struct asked *q)
 		ask(q, &admin, MRF_QUEUE_VERB_SHOW, q->name, MRF_ADMIN_BODY_ADMIN_QUEUES, &queues);
 
 	if (code == MR_EXIT_OK && mrf_admin_queues_rows_count(queues) == 0)
-		code = mr_cli_fail(
-			q->cli, MR_EXIT_FAILED, q->name, "no answer that makes sense", NULL);
+		code = mr_cli_fail(q->cli, MR_EXIT_FAILED, q->name, "malformed answer", NULL);
 	else if (code == MR_EXIT_OK)
 		print_queue(q, queues);
 	mr_cli_admin_close(&admin);
@@ -145,7 +144,7 @@ static int resume(const struct asked *q)
 
 static int redrive(const struct asked *q)
 {
-	return command(q, MRF_QUEUE_VERB_REDRIVE, "messages sent back");
+	return command(q, MRF_QUEUE_VERB_REDRIVE, "messages pushed back");
 }
 
 static int delete (const struct asked *q)
@@ -153,7 +152,7 @@ static int delete (const struct asked *q)
 	return command(q, MRF_QUEUE_VERB_DELETE, NULL);
 }
 
-/* What the bus noted in the header block of a dead letter; empty: it is none. */
+/* Returns the bus's note in the header block of a dead letter; empty if there is none. */
 static struct mrf_string noted(struct mrf_table message, const char *name)
 {
 	struct mrf_bytes block = mrf_queue_message_row_headers(message);
@@ -161,7 +160,7 @@ static struct mrf_string noted(struct mrf_table message, const char *name)
 	size_t cursor = 0;
 	struct mrf_string last = {0};
 
-	/* The last one is the bus's own: it puts its notes behind what was there. */
+	/* Take the last one: the bus appends its notes to the existing headers. */
 	while (mr_headers_next((const char *)block.data, block.bytes, &cursor, &h)) {
 		if (h.name_bytes == strlen(name) && memcmp(h.name, name, h.name_bytes) == 0)
 			last = (struct mrf_string){h.value, (uint32_t)h.value_bytes};
@@ -255,7 +254,8 @@ static void print_dead(const struct asked *q, struct mrf_table messages)
 	mr_cli_table_fini(&t);
 }
 
-/* A queue has no dead letters before the first: that is none, as long as there is the queue. */
+/* Reads the first dead letters. Without a dead-letter queue there are none; then checks that the
+ * queue itself exists. */
 static int peek(struct mr_cli_admin *a, const struct mrf_queue_command *command, const char *queue,
 	struct mrf_table *messages)
 {
@@ -309,7 +309,7 @@ static int run(
 		if (strcmp(name, actions->name) == 0)
 			return actions->run(q);
 	}
-	return mr_cli_fail(q->cli, MR_EXIT_USAGE, name, "nothing that can be done", expected);
+	return mr_cli_fail(q->cli, MR_EXIT_USAGE, name, "no such action", expected);
 }
 
 static int run_queue(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)

@@ -18,8 +18,8 @@ struct settings {
 	uint64_t count;
 };
 
-/* Both have the same cells under the same keys; what stands in a terminal's columns differs. `rate`
- * says in which form a count is shown. */
+/* Queues and services have the same cells under the same keys, but different columns on a terminal.
+ * `rate` says in which mode a column is shown. */
 enum rate { ALWAYS, COUNT, RATE };
 
 struct column {
@@ -74,7 +74,7 @@ static const struct column all_columns[] = {
 
 _Static_assert(MR_ARRAY_COUNT(all_columns) <= MR_CLI_QUEUE_COLUMNS, "room for all of them");
 
-/* Words of the schema for the terminal: "least-outstanding". */
+/* The CLI's words for the schema's values. */
 static const char *policy_text(uint8_t policy)
 {
 	switch (policy) {
@@ -246,13 +246,13 @@ void mr_cli_queue_reading_fini(struct mr_cli_queue_reading *r)
 	*r = (struct mr_cli_queue_reading){0};
 }
 
-/* What --watch goes on with from reading to reading. */
+/* State of --watch between readings. */
 struct watching {
 	enum mrf_queue_kind kind;
 	bool json;
 	struct mr_cli_queue_reading was;
 	struct mr_cli_column columns[MR_CLI_QUEUE_COLUMNS];
-	struct mr_cli_table table; /* of the last reading */
+	struct mr_cli_table table; /* the last reading */
 };
 
 static int ask(struct mr_cli_admin *a, enum mrf_queue_kind kind, struct mrf_table *queues)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queues: queues and services, as tables.
+/* queues: tables of queues and of services.
  *
  * Owns      A reading keeps counts of the last answer, for rates; fini frees them.
  * Errors    Out of memory ends the program, as in table.h.
@@ -19,7 +19,7 @@ struct mr_cli_queue_counts {
 	uint64_t acked;
 };
 
-/* Counts of an AdminQueues, by number of the queue. */
+/* The counts of an AdminQueues, by queue number. */
 struct mr_cli_queue_reading {
 	uint64_t read_ns;
 	struct mr_cli_queue_counts *rows;
@@ -29,8 +29,8 @@ struct mr_cli_queue_reading {
 void mr_cli_queue_reading_take(struct mr_cli_queue_reading *r, struct mrf_table queues);
 void mr_cli_queue_reading_fini(struct mr_cli_queue_reading *r);
 
-/* Of an AdminQueues. `columns` is filled in, and must live as long as the table; `was` is what
- * rates are of, NULL: counts are shown instead. */
+/* Makes the table of an AdminQueues. Fills in `columns`, which must live as long as the table. With
+ * `was` (may be NULL) it shows rates since that reading instead of counts. */
 void mr_cli_queues_table(struct mr_cli_table *t, struct mr_cli_column columns[MR_CLI_QUEUE_COLUMNS],
 	enum mrf_queue_kind kind, struct mrf_table queues, const struct mr_cli_queue_reading *was);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reply: answers requests with a text, with themselves, or with what a command makes of them. */
+/* reply: answers requests with a text, with their own payload, or with the output of a command. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include "cli/options.h"
 #include "cli/verbs.h"
 
-#define WAIT_MS_MAX 200 /* how long an interrupt may go unnoticed */
+#define WAIT_MS_MAX 200 /* longest time until an interrupt is noticed */
 #define DRAIN_MS    2000
 
 struct settings {
@@ -33,7 +33,7 @@ struct reply {
 	uint64_t answered;
 	int error; /* of the last reply that could not be sent */
 	char header_memory[4096];
-	char made[MR_BODY_BYTES]; /* by the command */
+	char made[MR_BODY_BYTES]; /* output of the command */
 };
 
 static int send_reply(struct reply *r, struct mr_client *c, const struct mr_message *m,
@@ -44,7 +44,7 @@ static int send_reply(struct reply *r, struct mr_client *c, const struct mr_mess
 		       ?: (r->answered++, 0);
 }
 
-/* A command that fails says so in a header of the reply. */
+/* Replies; a header tells the exit status of a command that failed. */
 static int reply_with_status(
 	struct reply *r, struct mr_client *c, const struct mr_message *m, int status, size_t bytes)
 {
@@ -81,7 +81,7 @@ static int reply_by_command(struct reply *r, struct mr_client *c, const struct m
 	rc = mr_cli_exec_run(&e);
 	if (rc) {
 		mr_cli_note(r->cli, "%s: %s", r->set->command, strerror(-rc));
-		/* The one who asked shall not wait for nothing. */
+		/* Reply at once, so that the requester does not wait for its time-out. */
 		return reply_with_status(r, c, m, rc == -ETIMEDOUT ? 124 : 126, 0);
 	}
 	return reply_with_status(r, c, m, e.status, e.out_bytes);
@@ -163,7 +163,7 @@ static int prepare(struct reply *r, const struct mr_cli_words *w)
 	int code, rc;
 
 	if (ways != 1)
-		return mr_cli_fail(r->cli, MR_EXIT_USAGE, w->at[0], "what to answer?",
+		return mr_cli_fail(r->cli, MR_EXIT_USAGE, w->at[0], "there is no answer",
 			"give exactly one of PAYLOAD, --exec and --echo");
 	code = mr_cli_headers_take(
 		r->cli, &set->headers, &r->headers, r->header_memory, sizeof(r->header_memory));

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* serve: a worker of a service: each request is answered with what a command makes of it, or with
- * itself. */
+/* serve: a worker of a service, which answers requests by a command or with their own payload. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,14 +12,14 @@
 #include "cli/verbs.h"
 
 #define PROCESS_MAX 64
-#define WAIT_MS_MAX 200 /* how long an interrupt may go unnoticed */
+#define WAIT_MS_MAX 200 /* longest time until an interrupt is noticed */
 #define DRAIN_MS    2000
 
 struct settings {
 	const char *command;
 	struct mr_cli_words headers;
 	uint64_t jobs;
-	uint64_t prefetch; /* 0: as jobs */
+	uint64_t prefetch; /* 0: as many as jobs */
 	uint64_t timeout_ms;
 	uint64_t count;
 	bool echo;
@@ -46,11 +45,11 @@ struct serve {
 	struct mr_service *service;
 	struct mr_headers headers;
 	struct mr_cli_jobs jobs;
-	uint64_t tags[MR_CLI_JOBS_MAX]; /* of each job; 0: its request was taken back */
+	uint64_t tags[MR_CLI_JOBS_MAX]; /* tag of each job; 0: its request was recalled */
 	struct waiting *first;
 	struct waiting **end;
 	uint64_t answered;
-	uint64_t failed; /* of them, those that the command failed at */
+	uint64_t failed; /* done requests for which the command failed */
 	char header_memory[4096];
 };
 
@@ -61,9 +60,10 @@ static bool is_done(const struct serve *s)
 
 static void note_lost(const struct serve *s, int rc)
 {
-	/* Taken away, as it took too long or the connection was lost: another has it. */
+	/* The request was recalled: it took too long, or the connection was lost. Another worker
+	 * has it. */
 	if (rc == -ENOENT || rc == -ENOTCONN)
-		mr_cli_note(s->cli, "a request was given to another meanwhile");
+		mr_cli_note(s->cli, "a request was given to another worker");
 	else if (rc)
 		mr_cli_note(s->cli, "a reply was not sent: %s", mr_error(s->client));
 }
@@ -74,7 +74,7 @@ static void respond(struct serve *s, uint64_t tag, const void *payload, size_t b
 		s->headers.bytes, payload, bytes);
 
 	s->answered += rc == 0;
-	/* What is too large to be answered with will be so at the next as well. */
+	/* A retry would not help: another worker's reply would be too large, too. */
 	if (rc == -EMSGSIZE)
 		mr_respond_failed(s->service, tag, false);
 	note_lost(s, rc);
@@ -96,7 +96,8 @@ static void on_job(const struct mr_cli_job *job, void *arg)
 
 	s->tags[job->index] = 0;
 	if (tag == 0) {
-		mr_cli_note(s->cli, "%s: stopped: its caller waits no longer, or another has it",
+		mr_cli_note(s->cli,
+			"%s: stopped: its caller no longer waits, or another worker has it",
 			s->set->command);
 		return;
 	}
@@ -152,7 +153,7 @@ static void drop_first(struct serve *s)
 	free(w);
 }
 
-/* What waits, as far as it may start. Interrupted, it is left to others. */
+/* Starts jobs for waiting requests. After an interrupt they are left to other workers. */
 static void start_waiting(struct serve *s)
 {
 	while (s->first && !mr_cli_jobs_full(&s->jobs) && !mr_cli_interrupted() && !is_done(s)) {
@@ -187,7 +188,7 @@ static void stop_job(struct serve *s, unsigned index)
 	mr_cli_jobs_stop(&s->jobs, index);
 }
 
-/* Its caller waits no longer, or another has it. */
+/* The caller no longer waits, or another worker has the request. */
 static void on_recall(struct mr_client *c, uint64_t tag, void *arg)
 {
 	struct serve *s = arg;
@@ -210,7 +211,7 @@ static void on_recall(struct mr_client *c, uint64_t tag, void *arg)
 	free(w);
 }
 
-/* Requests in hand went to others with the connection. */
+/* When the connection is lost, all requests in hand go to other workers. */
 static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 {
 	struct serve *s = arg;
@@ -257,13 +258,13 @@ static int serve(struct serve *s)
 
 	if (rc)
 		return mr_cli_fail_call(s->cli, s->client, rc, s->name);
-	/* READY no more: what is in hand and not begun goes to others. */
+	/* Stops taking requests; those that no job has begun go to other workers. */
 	mr_service_close(s->service);
 	mr_drain(s->client, DRAIN_MS);
 	if (!is_done(s))
 		return MR_EXIT_INTERRUPTED;
 	if (s->failed > 0)
-		mr_cli_note(s->cli, "%" PRIu64 " answered, %" PRIu64 " of them as failed",
+		mr_cli_note(s->cli, "%" PRIu64 " answered, %" PRIu64 " of them with an error",
 			s->answered, s->failed);
 	return s->failed > 0 ? MR_EXIT_FAILED : MR_EXIT_OK;
 }
@@ -272,10 +273,10 @@ static int refused(const struct serve *s, int rc)
 {
 	if (rc == -EACCES && strncmp(s->name, "mmi.", 4) == 0)
 		return mr_cli_fail(s->cli, MR_EXIT_FAILED, s->name,
-			"the bus itself serves what starts with mmi.", "choose another name");
+			"the bus itself serves names that begin with mmi.", "choose another name");
 	if (rc == -EEXIST)
 		return mr_cli_fail(s->cli, MR_EXIT_FAILED, s->name, mr_error(s->client),
-			"leave --not-idempotent as the first worker had it");
+			"use --not-idempotent as the first worker did");
 	return mr_cli_fail_call(s->cli, s->client, rc, s->name);
 }
 
@@ -310,7 +311,7 @@ static int open_and_serve(struct serve *s)
 static int prepare(struct serve *s)
 {
 	if ((s->set->command != NULL) == s->set->echo)
-		return mr_cli_fail(s->cli, MR_EXIT_USAGE, s->name, "what to answer?",
+		return mr_cli_fail(s->cli, MR_EXIT_USAGE, s->name, "there is no answer",
 			"give one of --exec and --echo");
 	s->jobs.command = s->set->command;
 	s->jobs.timeout_ms = s->set->timeout_ms;
@@ -321,7 +322,7 @@ static int prepare(struct serve *s)
 
 static int run_serve(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
-	static struct serve serve; /* there is one */
+	static struct serve serve; /* one per process */
 	struct serve *s = &serve;
 	int code;
 

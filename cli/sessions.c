@@ -55,7 +55,7 @@ static void address_cell(
 	mr_cli_table_text(t, text, strlen(text));
 }
 
-/* Ports have names; a control that does not know it tells the number. */
+/* Adds a port's name, or its number if control does not know the name. */
 static void port_cell(struct mr_cli_table *t, struct mrf_string name, uint16_t number)
 {
 	char text[16];
@@ -85,7 +85,7 @@ static void time_cells(struct mr_cli_table *t, struct mrf_table row,
 	mr_cli_table_count(t, opened_ns);
 	mr_cli_table_count(t, date_ns > opened_ns ? (date_ns - opened_ns) / NS_PER_S : 0);
 	if (s->last_rx_ns == 0)
-		mr_cli_table_none(t); /* nothing yet */
+		mr_cli_table_none(t); /* no frame came yet */
 	else
 		mr_cli_table_real(t,
 			read_ns > s->last_rx_ns ? (double)(read_ns - s->last_rx_ns) / NS_PER_S : 0);

@@ -6,7 +6,7 @@
 #include "cli/table.h"
 #include "flatbuf/admin.h"
 
-/* Those of an AdminClients that are over UDP. `date_ns`: CLOCK_REALTIME now, for their age. */
+/* Lists the sessions over UDP of an AdminClients. `date_ns`: CLOCK_REALTIME now, for their age. */
 void mr_cli_sessions_table(struct mr_cli_table *t, struct mrf_table clients, uint64_t date_ns);
 
 #endif

@@ -8,10 +8,10 @@
 #include "lib/base/stats.h"
 
 #define NS_PER_S 1000000000u
-/* Who missed nothing for so long keeps up again. */
+/* A session that missed nothing for this time keeps up again. */
 #define LATELY_NS  (10ull * NS_PER_S)
 #define TEXT_BYTES 256
-/* Publishers named in a row; of others the number is told. */
+/* Publishers named in a row; of more only the number is shown. */
 #define NAMED_MAX 4u
 
 static const struct mr_cli_column columns[] = {
@@ -80,7 +80,7 @@ static void state_cells(struct mr_cli_table *t, enum state state, const struct m
 	case PASSED_OVER:
 		text_cell(t, "passed over");
 		seconds_cell(t, s->full_since_ns & ~MR_FULL_OVER, read_ns);
-		text_cell(t, "stood full for sessions.block_ms_max: misses what finds no room");
+		text_cell(t, "was full for sessions.block_ms_max: misses messages");
 		return;
 	case HELD_UP:
 		text_cell(t, "held up");
@@ -113,7 +113,7 @@ static void subject_cell(
 	}
 	memcpy(text, words, sizeof(words));
 	bytes = strnlen(text, sizeof(words));
-	/* Not all of a long one is known. */
+	/* The statistics hold only the beginning of a long subject. */
 	if (bytes == sizeof(words)) {
 		memcpy(text + bytes, "...", 3);
 		bytes += 3;
@@ -121,7 +121,7 @@ static void subject_cell(
 	mr_cli_table_text(t, text, bytes);
 }
 
-/* The publishers that wait for a session. */
+/* Adds the publishers that wait for a session. */
 static void blocks_cell(struct mr_cli_table *t, struct mrf_table clients, uint64_t session)
 {
 	char text[TEXT_BYTES] = "";

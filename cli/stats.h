@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stats: structures of statistics taken as a whole. */
+/* stats: the sum of a worker's drop counters, and whole statistics as JSON. */
 #ifndef MILLRACE_CLI_STATS_H
 #define MILLRACE_CLI_STATS_H
 
@@ -7,7 +7,7 @@
 
 #include "flatbuf/stats.h"
 
-/* Messages discarded, for whatever reason. */
+/* Returns the number of discarded messages, for all reasons. */
 uint64_t mr_cli_stats_dropped(const struct mrf_worker_stats *s);
 /* Sets every statistic of a structure under its name. */
 void mr_cli_stats_json(

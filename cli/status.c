@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status, kick, ping: the bus as a whole, and one client of it. */
+/* status, kick, ping: the whole bus, or one client of it. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sub: prints what is published. */
+/* sub: prints published messages. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -10,14 +10,14 @@
 #include "cli/options.h"
 #include "cli/verbs.h"
 
-/* How long an interrupt may go unnoticed. */
+/* Longest time until an interrupt is noticed. */
 #define WAIT_MS_MAX 200
 
 struct settings {
 	const char *group;
 	const char *promise;
 	uint64_t high_water;
-	uint64_t count;      /* 0: no end */
+	uint64_t count;      /* 0: no limit */
 	uint64_t timeout_ms; /* 0: none */
 	bool prefix;
 	bool raw;
@@ -118,7 +118,7 @@ static int receive(struct sub *s, struct mr_client *c)
 			return MR_EXIT_TIMEOUT;
 		}
 		rc = mr_wait(c, wait_ms(deadline_ns, now_ns));
-		/* While the bus is away, waiting is what finds it again. */
+		/* While the bus is away, the wait connects again. */
 		if (rc < 0 && rc != -ENOTCONN && rc != -EINTR)
 			return mr_cli_fail_call(s->cli, c, rc, "receive");
 		if (rc != 0 && !mr_cli_flush())

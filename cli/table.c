@@ -8,7 +8,7 @@
 
 #include "cli/text.h"
 
-#define CELL_BYTES_MAX 1100 /* the longest subject with every byte escaped, and then some */
+#define CELL_BYTES_MAX 1100 /* the longest subject with every byte escaped, and some room */
 
 static void *must(void *memory)
 {
@@ -100,7 +100,7 @@ static void cell_show(const struct mr_cli_cell *cell, char *out, size_t out_byte
 	}
 }
 
-/* Characters, not bytes; close enough to columns for names and subjects. */
+/* Counts characters, not bytes; for names and subjects this is close to the width in columns. */
 static size_t width_of(const char *text)
 {
 	size_t width = 0;
@@ -135,7 +135,7 @@ static void print_padded(
 	fputs(last ? "\n" : "  ", out);
 }
 
-/* `cells` NULL: the titles. */
+/* Prints a row; `cells` NULL: the titles. */
 static void print_row(const struct mr_cli_table *t, const struct mr_cli_cell *cells,
 	const size_t *widths, size_t last, FILE *out)
 {

@@ -7,7 +7,7 @@
  *   mr_cli_table_fini(&t);
  *
  * Owns      Its cells and copies of their texts.
- * Errors    Out of memory ends the program: there is nothing left to print with.
+ * Errors    Out of memory ends the program.
  */
 #ifndef MILLRACE_CLI_TABLE_H
 #define MILLRACE_CLI_TABLE_H
@@ -22,8 +22,8 @@
 
 struct mr_cli_column {
 	const char *title; /* NULL: in JSON only */
-	const char *key;   /* in JSON; NULL: for people only */
-	bool right;        /* flush right */
+	const char *key;   /* key in JSON; NULL: not in JSON */
+	bool right;        /* aligned right */
 };
 
 enum mr_cli_cell_type {
@@ -55,25 +55,26 @@ void mr_cli_table_init(
 	struct mr_cli_table *t, const struct mr_cli_column *columns, size_t columns_count);
 void mr_cli_table_fini(struct mr_cli_table *t);
 
-/* "-" for people, null in JSON. */
+/* Adds an empty cell: "-" for people, null in JSON. */
 void mr_cli_table_none(struct mr_cli_table *t);
 void mr_cli_table_text(struct mr_cli_table *t, const char *text, size_t bytes);
 void mr_cli_table_string(struct mr_cli_table *t, struct mrf_string text);
 void mr_cli_table_count(struct mr_cli_table *t, uint64_t value);
-/* "yes" or "no"; true or false in JSON. */
+/* Adds "yes" or "no"; true or false in JSON. */
 void mr_cli_table_bool(struct mr_cli_table *t, bool value);
-/* A 64-bit id: 0x and 16 digits, a string in JSON too, whose numbers do not reach so far. */
+/* Adds a 64-bit id: 0x and 16 digits. In JSON it is a string too: JSON numbers are not exact above
+ * 2^53. */
 void mr_cli_table_id(struct mr_cli_table *t, uint64_t value);
-/* One decimal place for people. */
+/* Adds a number with one decimal place for people. */
 void mr_cli_table_real(struct mr_cli_table *t, double value);
 
-/* Columns with a line of titles; nothing when there are no rows but the titles. */
+/* Prints aligned columns under a line of titles. */
 void mr_cli_table_print(const struct mr_cli_table *t, FILE *out, bool colour);
-/* Each row as lines of a key and its value, for tables with more columns than a terminal has. */
+/* Prints each row as lines of key and value, for tables with too many columns for a terminal. */
 void mr_cli_table_print_lines(const struct mr_cli_table *t, FILE *out);
-/* An array with an object a row. */
+/* Returns an array with one object for each row. */
 json_t *mr_cli_table_json(const struct mr_cli_table *t);
-/* One or the other on standard output, and the end of the table. */
+/* Prints columns or JSON on standard output, and frees the table. */
 void mr_cli_table_show(struct mr_cli_table *t, bool colour, bool json);
 
 #endif

@@ -38,7 +38,7 @@ bool mr_cli_text_count(const char *data, size_t bytes, uint64_t *count)
 	return true;
 }
 
-/* One character of `p` as it is to be shown, at most 4 bytes; *taken tells how many it stands for. */
+/* Escapes one character of `p` into at most 4 bytes. *taken gets the bytes that it stands for. */
 static size_t show(char out[5], const uint8_t *p, size_t bytes, size_t *taken)
 {
 	size_t n = p[0] == '\\' ? 0 : mr_text_printable_bytes(p, bytes);
@@ -89,7 +89,7 @@ size_t mr_cli_text_escape(char *out, size_t out_bytes, const void *data, size_t 
 
 char *mr_cli_text_escaped(const void *data, size_t bytes)
 {
-	/* A byte is shown by four at most. */
+	/* A byte becomes at most four. */
 	char *out = malloc(4 * bytes + 1);
 
 	if (out != NULL)
@@ -169,8 +169,8 @@ static void print_json_escape(uint32_t c)
 		printf("\\u%04x", c);
 }
 
-/* Prints a JSON text with the escapes of RFC 8259 §7 for what is not printable. Only strings can hold
- * that: jansson puts no white space into a compact text. */
+/* Prints a JSON text, with the escapes of RFC 8259 §7 for characters that are not printable. These
+ * occur only in strings, as jansson puts no white space into a compact text. */
 static void print_json(const char *text)
 {
 	const uint8_t *p = (const uint8_t *)text;

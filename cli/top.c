@@ -12,7 +12,7 @@
 #include "lib/base/compiler.h"
 
 #define WORKERS_MAX 256
-#define CLIENTS_MAX 4096 /* more are not shown */
+#define CLIENTS_MAX 4096 /* further clients are not shown */
 
 struct settings {
 	uint64_t interval_ms;
@@ -201,7 +201,7 @@ static void print_clients(const struct mr_cli *cli, const struct reading *now,
 		printf("… and %u more clients\n", now->clients_count - rows_max);
 }
 
-/* Two readings, of which the later one is at `now`. */
+/* Two readings; `now` is the index of the later one. */
 struct readings {
 	struct reading both[2];
 	unsigned now;
@@ -221,7 +221,7 @@ static void show(const struct mr_cli_watch *w, bool in_place)
 		putchar('\n');
 }
 
-/* A connection for each reading: control may have been restarted since the last one. */
+/* Takes a reading, over a new connection each time: control may have been restarted. */
 static int take(const struct mr_cli_watch *w, struct mr_cli_admin *a)
 {
 	struct readings *r = w->arg;

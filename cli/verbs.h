@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* verbs: one object a verb; main.c lists them, the file of each says what it does. */
+/* verbs: one object for each verb, defined in the verb's file and listed in main.c. */
 #ifndef MILLRACE_CLI_VERBS_H
 #define MILLRACE_CLI_VERBS_H
 

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Readings in a row that may fail before it gives up. */
+/* Failed readings in a row before it gives up. */
 #define FAILURES_MAX 10
 
 void mr_cli_watch_head(const struct mr_cli *cli, bool in_place)
@@ -25,7 +25,7 @@ void mr_cli_watch_head(const struct mr_cli *cli, bool in_place)
 
 static bool is_last(const struct mr_cli_watch *w, uint64_t taken)
 {
-	/* The first one is only there to be compared with. */
+	/* The first reading is only a base for comparison. */
 	return mr_cli_interrupted() || (w->count && taken > w->count);
 }
 
@@ -41,7 +41,7 @@ int mr_cli_watch(const struct mr_cli_watch *w)
 		struct mr_cli_admin admin = {.fd = -1};
 		int rc = w->take(w, &admin);
 
-		/* A bus that was there and is away may come again. */
+		/* A bus that was reached once may come back. */
 		if (rc && !mr_cli_interrupted() && (taken == 0 || ++failures > FAILURES_MAX)) {
 			rc = mr_cli_admin_fail(w->cli, &admin, rc);
 			mr_cli_admin_close(&admin);

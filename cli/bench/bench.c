@@ -102,14 +102,14 @@ static int make_plan(struct bench *b)
 	if (code)
 		return code;
 	if (cpus < 0)
-		return refuse(b, "--cpus", "expected numbers and ranges, as in 0,2-4");
+		return refuse(b, "--cpus", "expected: numbers and ranges, such as 0,2-4");
 	if (set->window && set->rate > 0)
 		return refuse(b, "--window and --rate", "a loop is either closed or open");
 	if (set->loss >= 0 && !plan->udp)
-		return refuse(b, "--loss", "a path that loses is one over UDP");
+		return refuse(b, "--loss", "only a bus over UDP has losses");
 	if (set->promise && strcmp(set->pattern, "pubsub") != 0 &&
 		strcmp(set->pattern, "queue") != 0)
-		return refuse(b, "--promise", "is of the patterns pubsub and queue");
+		return refuse(b, "--promise", "works only with the patterns pubsub and queue");
 	plan->service = strcmp(set->pattern, "service") == 0;
 	plan->request = plan->service || strcmp(set->pattern, "request") == 0;
 	plan->full = strcmp(set->verify, "full") == 0;
@@ -313,7 +313,7 @@ static int measure(struct bench *b)
 	mr_bench_load_join(b->load);
 	rc = atomic_load_explicit(&b->load->error, memory_order_relaxed);
 	if (rc)
-		return mr_cli_fail_call(b->cli, NULL, rc, "the run was cut short");
+		return mr_cli_fail_call(b->cli, NULL, rc, "the run ended early");
 	conclude(b);
 	if (b->set->json)
 		mr_bench_report_json(&b->report);
@@ -462,8 +462,9 @@ const struct mr_cli_verb mr_cli_bench = {
 		   "\n"
 		   "Receivers check order and content. A message is lost if it has not arrived\n"
 		   "whole when all traffic has ended. Losses of best-effort messages are\n"
-		   "reported, but are no failure; promised messages must all arrive, in order.\n"
-		   "The exit code is 1 if a message came twice, out of order or damaged.\n"
+		   "reported, but are no failure. The exit code is 1 if a message came twice or\n"
+		   "damaged, out of order (over UDP only if it was promised), or if a promised\n"
+		   "message was lost.\n"
 		   "\n"
 		   "One thread drives all connections unless --threads is given: on a machine\n"
 		   "with few cores the worker of the bus needs one of its own. Latencies of one\n"

@@ -60,7 +60,7 @@ static void print_errors(const struct mr_bench_totals *t, bool request)
 {
 	printf("  %-18s %" PRIu64 "\n", "lost", t->lost);
 	if (t->missed)
-		printf("  %-18s %" PRIu64 "\n", "told as missed", t->missed);
+		printf("  %-18s %" PRIu64 "\n", "reported missed", t->missed);
 	if (!request || t->duplicates || t->reordered)
 		printf("  %-18s %" PRIu64 " duplicate, %" PRIu64 " out of order\n", "sequence",
 			t->duplicates, t->reordered);

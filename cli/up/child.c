@@ -59,7 +59,7 @@ static void become(const struct mr_cli_child *child, pid_t parent)
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
-		_exit(1); /* the parent died before it could be noticed */
+		_exit(1); /* the parent died before the signal was set */
 	setsid();
 	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);

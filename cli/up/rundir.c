@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The processes get it on their command lines and may change their directory. */
+/* Processes get the path on their command lines and may change their directory. */
 static int make_absolute(struct mr_cli_rundir *d, const char *path)
 {
 	char here[256] = "";
@@ -36,7 +36,7 @@ static int lock(struct mr_cli_rundir *d)
 	d->lock = open(d->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (d->lock < 0)
 		return -errno;
-	/* In a directory of another user, sockets could be swapped under our feet. */
+	/* In a directory of another user, that user could replace our sockets. */
 	if (fstat(d->lock, &st) != 0 || st.st_uid != geteuid())
 		rc = -EPERM;
 	else
@@ -58,7 +58,7 @@ int mr_cli_rundir_open(struct mr_cli_rundir *d, const char *path)
 	rc = make_absolute(d, path);
 	if (rc)
 		return rc;
-	/* Root's bus is there for others too, as far as its configuration lets them in. */
+	/* Root's bus is open to other users, as its configuration allows. */
 	if (mkdir(d->path, geteuid() == 0 ? 0755 : 0700) == 0)
 		d->made = true;
 	else if (errno != EEXIST)
@@ -73,11 +73,11 @@ void mr_cli_rundir_close(struct mr_cli_rundir *d)
 {
 	static const char *const sockets[] = {"attach.sock", "admin.sock", "dataplane.sock"};
 
-	/* A process that had to be killed could not remove its own. */
+	/* A killed process did not remove its sockets. */
 	for (size_t i = 0; d->lock >= 0 && i < sizeof(sockets) / sizeof(sockets[0]); i++)
 		unlinkat(d->lock, sockets[i], 0);
 	if (d->made)
-		rmdir(d->path); /* unless there is something else in it */
+		rmdir(d->path); /* fails if there are other files in it */
 	if (d->lock >= 0)
 		close(d->lock);
 	d->lock = -1;

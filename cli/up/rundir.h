@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rundir: the directory of one bus: made where it is missing, locked against a second bus, and removed
- * again by the one who made it. The lock is on the directory itself and leaves no file behind.
+/* rundir: the run directory of one bus: created if missing, locked against a second bus, and
+ * removed by its creator. The lock is on the directory itself and leaves no file behind.
  *
  * Errors    -errno; -EBUSY: a bus runs there. -EPERM: it belongs to another user.
  */
@@ -16,11 +16,11 @@ struct mr_cli_rundir {
 	bool made;
 };
 
-/* Longest path: a socket's name behind it must fit an address. */
+/* Longest path: with a socket's name behind it, it must fit an address. */
 #define MR_CLI_RUNDIR_BYTES_MAX 79
 
 int mr_cli_rundir_open(struct mr_cli_rundir *d, const char *path);
-/* No process of the bus is left: removes the sockets of those that were killed. */
+/* Removes the sockets of processes that were killed; no process of the bus may run any more. */
 void mr_cli_rundir_close(struct mr_cli_rundir *d);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* up: both processes of the bus in the foreground.
+/* up: runs both processes of the bus in the foreground.
  *
- * Either can live without the other, so each is restarted alone. One that dies before the bus was
- * ever up has a reason that a restart does not heal, and ends it.
+ * Either process can live without the other, so each is restarted alone. If one dies before the bus
+ * was ever ready, a restart would not help: `up` ends.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -47,14 +47,14 @@ struct up {
 	struct mr_cli_rundir dir;
 	struct mr_cli_child children[CHILDREN]; /* data plane, control */
 	char *argv[CHILDREN][ARGS_MAX];
-	char made[3][512]; /* --set values made of other options */
+	char made[3][512]; /* --set values made from other options */
 	char made_ports[PORTS_BYTES];
 	char address[sizeof(((struct mr_cli_rundir *)0)->path) + 32];
 	int signals;
 	bool ready;
 	bool stopping;
 	int code;
-	uint64_t stop_ns; /* when patience ends */
+	uint64_t stop_ns; /* deadline after which processes are killed */
 	bool killed;
 };
 
@@ -76,7 +76,7 @@ static void add_pair(struct up *u, unsigned *n, const char *name, const char *va
 	*n += 2;
 }
 
-/* They are texts with commas of their own. */
+/* Joins the ports with ";": their texts contain commas. */
 static void add_ports(struct up *u, unsigned *n)
 {
 	const struct mr_cli_words *ports = &u->set->ports;
@@ -88,7 +88,7 @@ static void add_ports(struct up *u, unsigned *n)
 	add_set(u, n, u->made_ports);
 }
 
-/* Both get the same command line. */
+/* Makes the command line, which is the same for both. */
 static void make_argv(struct up *u)
 {
 	const struct settings *set = u->set;
@@ -133,7 +133,7 @@ static void stop(struct up *u, int code)
 	u->stopping = true;
 	u->code = code;
 	u->stop_ns = mr_cli_now_ns() + STOP_MS * 1000000ull;
-	/* Control first: it would only complain about a data plane that is leaving. */
+	/* Stop control first: it would only log the loss of the data plane. */
 	for (int i = CHILDREN - 1; i >= 0; i--) {
 		if (u->children[i].pid)
 			kill(u->children[i].pid, SIGTERM);
@@ -166,7 +166,7 @@ static void child_ended(struct up *u, struct mr_cli_child *child, int status)
 	}
 	if (!u->ready) {
 		stop(u, mr_cli_fail(u->cli, MR_EXIT_FAILED, child->name, how,
-				"its last lines above say why"));
+				"see its last lines above"));
 		return;
 	}
 	mr_cli_note(u->cli, "%s %s; starting it again in %u ms", child->name, how,
@@ -223,7 +223,7 @@ static void say_ready(struct up *u)
 	}
 }
 
-/* Ready is when a client can be one. */
+/* The bus is ready when a client can attach. */
 static void look_ready(struct up *u)
 {
 	struct mr_options options = {
@@ -293,7 +293,7 @@ static int open_signals(struct up *u)
 static int open_run_dir(struct up *u)
 {
 	char path[256];
-	/* Before the verb it is the option that all verbs have. */
+	/* --run-dir before the verb is the common option of all verbs. */
 	const char *named = u->set->run_dir ? u->set->run_dir : u->cli->run_dir;
 	const char *hint = NULL;
 	int rc = 0;
@@ -306,7 +306,7 @@ static int open_run_dir(struct up *u)
 	if (rc == -EBUSY)
 		hint = "a bus runs there: stop it, or name another with --run-dir";
 	else if (rc == -ENAMETOOLONG)
-		hint = "the addresses of sockets leave room for 79 bytes";
+		hint = "a path of at most 79 bytes fits the sockets' addresses";
 	else if (rc)
 		hint = "name a directory of yours with --run-dir";
 	if (rc)
@@ -324,7 +324,7 @@ static int find_children(struct up *u)
 
 		if (rc)
 			return mr_cli_fail(u->cli, MR_EXIT_FAILED, names[i], "not found",
-				"it is looked for beside this program, in ../libexec/millrace and in PATH");
+				"searched beside this program, in ../libexec/millrace and in PATH");
 	}
 	return MR_EXIT_OK;
 }
@@ -336,10 +336,10 @@ static int check(const struct up *u)
 	int count = set->cpus ? mr_cli_args_cpus(set->cpus, cpus, 64) : 0;
 
 	if (count < 0)
-		return mr_cli_fail(u->cli, MR_EXIT_USAGE, set->cpus, "no list of CPUs",
-			"expected: numbers and ranges, as in 0,2-4");
+		return mr_cli_fail(u->cli, MR_EXIT_USAGE, set->cpus, "not a list of CPUs",
+			"expected: numbers and ranges, such as 0,2-4");
 	if (set->ports.count > PORTS_MAX)
-		return mr_cli_fail(u->cli, MR_EXIT_USAGE, "--port", "said too often",
+		return mr_cli_fail(u->cli, MR_EXIT_USAGE, "--port", "given too often",
 			"expected: at most 8 ports");
 	if (set->config && access(set->config, R_OK) != 0)
 		return mr_cli_fail(u->cli, MR_EXIT_FAILED, set->config, strerror(errno), NULL);
@@ -348,7 +348,7 @@ static int check(const struct up *u)
 
 static int run_up(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
-	static struct up up; /* too large for a stack, and there is one */
+	static struct up up; /* too large for the stack */
 	struct up *u = &up;
 	int code;
 
@@ -361,7 +361,7 @@ static int run_up(const struct mr_cli *cli, const void *settings, const struct m
 	if (code)
 		return code;
 	make_argv(u);
-	if (u->set->ready_fd) /* ours alone, so that a reader sees its end when we go */
+	if (u->set->ready_fd) /* close-on-exec, so that its reader sees its end when we exit */
 		fcntl((int)u->set->ready_fd, F_SETFD, FD_CLOEXEC);
 	if (open_signals(u) == 0) {
 		mr_cli_voice_open();

@@ -14,7 +14,7 @@ static struct mr_outlet out, err;
 static size_t say_dropped(char *line, size_t bytes, uint64_t count)
 {
 	int n = snprintf(
-		line, bytes, "millrace up: %" PRIu64 " lines dropped: nobody took them\n", count);
+		line, bytes, "millrace up: %" PRIu64 " lines dropped: nobody read them\n", count);
 
 	return n > 0 && (size_t)n < bytes ? (size_t)n : 0;
 }

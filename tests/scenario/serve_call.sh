@@ -35,7 +35,7 @@ for _ in 1 2 3 4 5; do
 	expect_status 1 "$millrace" call ill x
 done
 expect_status 1 "$millrace" call ill x
-expect_match "what it says" "$errors" 'given a rest'
+expect_match "what it says" "$errors" 'the circuit is open'
 touch "$dir/well"
 wait_for "the circuit closes" "$millrace" call ill x
 expect_status 0 "$millrace" call ill x
