@@ -242,7 +242,7 @@ int mr_connect(const char *address, const struct mr_options *options, struct mr_
 		return error;
 	}
 	mr_state_set(c, MR_STATE_UP);
-	c->told_up = true;
+	c->reported_up = true;
 	*out = c;
 	return 0;
 }

@@ -41,9 +41,9 @@ static void retry_later(struct mr_client *c, uint64_t now_ns)
 
 static void report_state(struct mr_client *c, bool up, int error)
 {
-	if (c->told_up == up)
+	if (c->reported_up == up)
 		return;
-	c->told_up = up;
+	c->reported_up = up;
 	if (c->options.on_state == NULL)
 		return;
 	c->depth++;
@@ -181,11 +181,11 @@ static struct mr_control_request *restore_next(struct mr_client *c)
 /* Reports the connection; the text for mr_error says how many publishes the outage has cost. */
 static void report_up(struct mr_client *c)
 {
-	uint64_t lost = c->lost - c->lost_told;
+	uint64_t lost = c->lost - c->lost_reported;
 
 	if (lost > 0)
 		mr_failf(c, 0, "connected again; %" PRIu64 " publishes were lost meanwhile", lost);
-	c->lost_told = c->lost;
+	c->lost_reported = c->lost;
 	if (mr_connected(c))
 		report_state(c, true, 0);
 }

@@ -19,7 +19,7 @@ static void notice(struct mr_client *c)
 {
 	if (c->state == MR_STATE_LOST || c->eof || !mr_bus_gone(c))
 		return;
-	c->transport->look(c);
+	c->transport->check_bus(c);
 	mr_state_eof(c, "the data plane went away");
 }
 

@@ -122,7 +122,7 @@ static bool answer_read(struct mrf_table message, struct mr_control_answer *a)
 }
 
 /* Handles messages that control sends unasked. Over UDP a welcome may arrive once more. */
-static bool told(
+static bool unasked(
 	struct mr_client *c, struct mrf_table message, bool *closed, uint32_t *subscription)
 {
 	struct mrf_table body = mrf_client_message_body(message);
@@ -169,7 +169,8 @@ bool mr_control_request_answered(
 	/* Copied, so that the bus cannot change it while it is read. */
 	memcpy(body, m->payload, m->payload_bytes);
 	if (mrf_client_message_parse(body, m->payload_bytes, &message) != 0 ||
-		!(event ? told(c, message, &closed, subscription) : answered(c, request, message)))
+		!(event ? unasked(c, message, &closed, subscription)
+			: answered(c, request, message)))
 		c->malformed++;
 	return closed;
 }

@@ -45,14 +45,14 @@ uint8_t *mr_ring_promised_room(struct mr_client *c, uint32_t bytes)
 	if (mr_likely(to != NULL) || c->promised == &c->up || c->eof)
 		return to;
 	/* The bus may have made room and acknowledged it. */
-	c->transport->look(c);
+	c->transport->check_bus(c);
 	return mr_bytes_claim(c->promised, mr_message_stride(bytes));
 }
 
 void mr_ring_out_pause(struct mr_client *c, unsigned *rounds)
 {
-	if (c->transport->press != NULL)
-		c->transport->press(c);
+	if (c->transport->make_room != NULL)
+		c->transport->make_room(c);
 	if ((*rounds)++ >= ROOM_SPINS) {
 		c->transport->room_sleep(c);
 		return;

@@ -134,7 +134,7 @@ struct mr_client {
 	bool settled;                  /* promised_open is 0 */
 	int promise_error;             /* the first failure since mr_settle reported one */
 	struct mr_consumer *dirty;     /* consumers with settlements to send */
-	bool consumers_again;          /* some consumers are to be opened again */
+	bool consumers_to_reopen;      /* some consumers are to be opened again */
 	uint64_t renew_ns;             /* the next renewal of some consumer's deliveries */
 	struct mr_consumer *pull_from; /* the consumer of the mr_pull on the stack */
 	struct mr_delivery *pull_out;  /* its output */
@@ -190,7 +190,7 @@ struct mr_client {
 	uint64_t session;
 	uint64_t reconnects;
 	unsigned worker;
-	bool told_up;
+	bool reported_up;
 	uint32_t restore_subscription;
 	uint32_t restore_publisher;
 	uint32_t restore_queue;
@@ -211,7 +211,7 @@ struct mr_client {
 	size_t away_bytes;
 	uint64_t away_count;
 	uint64_t lost;             /* publishes that the bus did not get */
-	uint64_t lost_told;        /* number reported to on_state so far */
+	uint64_t lost_reported;    /* number reported to on_state so far */
 	uint64_t away_wait_end_ns; /* until then calls wait for the next connection by default */
 
 	/* Time and sleep: core/wait.c. */

@@ -33,12 +33,12 @@ struct mr_transport {
 	void (*room_sleep)(struct mr_client *c);
 	/* Receives what makes room, while a call waits for room or for the bus to read all and
 	 * hands out nothing. NULL: the bus makes room by itself. */
-	void (*press)(struct mr_client *c);
+	void (*make_room)(struct mr_client *c);
 	/* Sends acknowledgements that are due, when everything received was handed out. NULL: there
 	 * are none. */
 	void (*flush_acks)(struct mr_client *c);
 	/* Checks whether the bus is still there; sets eof. Makes a system call. */
-	void (*look)(struct mr_client *c);
+	void (*check_bus)(struct mr_client *c);
 	/* Returns the time at which it wants `look`, or MR_NEVER_NS. */
 	uint64_t (*due_ns)(const struct mr_client *c);
 	/* Ends the session, if there is one. */

@@ -33,7 +33,7 @@ void mr_housekeep(struct mr_client *c, uint64_t now_ns)
 {
 	c->housekeep_ns = MR_NEVER_NS;
 	if (c->state != MR_STATE_LOST && !c->eof)
-		c->transport->look(c);
+		c->transport->check_bus(c);
 	mr_parts_step(c, now_ns);
 	mr_housekeep_by(c, earlier(now_ns + HOUSEKEEP_NS, mr_parts_due_ns(c)));
 }
@@ -183,7 +183,7 @@ void mr_timer_by(struct mr_client *c, uint64_t due_ns)
 }
 
 /* Makes the event loop's descriptor readable if there is more to do; else asks for the doorbell. */
-static void settle(struct mr_client *c)
+static void arm_event_loop(struct mr_client *c)
 {
 	uint64_t due;
 	bool idle;
@@ -216,7 +216,7 @@ void mr_end(struct mr_client *c)
 	if (!c->hold)
 		mr_release_read(c);
 	flush_acks(c);
-	settle(c);
+	arm_event_loop(c);
 }
 
 void mr_wait_watch(struct mr_client *c, int fd)
@@ -267,7 +267,7 @@ int mr_fd(struct mr_client *c)
 
 		if (error != 0)
 			return error;
-		settle(c);
+		arm_event_loop(c);
 	}
 	return c->epoll_fd;
 }

@@ -279,7 +279,7 @@ uint32_t mr_outbox_may_place(struct mr_outbox *o, uint32_t count)
 		return 0;
 	}
 	if (mr_unlikely(o->window - o->open < count))
-		mr_outbox_look(o);
+		mr_outbox_finish_taken(o);
 	if (mr_unlikely(!mr_outbox_store_has_room(o)))
 		return 0;
 	return count < o->window - o->open ? count : o->window - o->open;
@@ -341,7 +341,7 @@ static void lost(struct mr_client *c)
 {
 	for (struct mr_outbox *o = c->outboxes; o != NULL; o = o->next) {
 		if (o->by_mark) {
-			mr_outbox_look(o);
+			mr_outbox_finish_taken(o);
 			mr_outbox_store_salvage(o);
 		}
 		rewind_all(o);

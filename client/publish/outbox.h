@@ -118,7 +118,7 @@ void mr_outbox_accepted(struct mr_outbox *o, const struct mrf_accepted_range *ra
 /* Fails all open messages. */
 void mr_outbox_fail(struct mr_outbox *o, int error);
 /* Finishes the messages that the bus has taken from the ring. */
-void mr_outbox_look(struct mr_outbox *o);
+void mr_outbox_finish_taken(struct mr_outbox *o);
 /* Finishes an entry: 0, or the reason of the failure. */
 void mr_outbox_done(struct mr_outbox *o, uint32_t position, int error);
 

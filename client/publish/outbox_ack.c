@@ -5,10 +5,10 @@
 #include "client/core/wait.h"
 #include "client/publish/outbox.h"
 
-#define TRIES_MAX      10u
-#define AGAIN_NS_MIN   (10 * MR_NS_PER_MS)
-#define AGAIN_NS_MAX   (1000 * MR_NS_PER_MS)
-#define PATIENT_NS_MAX (100 * MR_NS_PER_MS) /* for queues that make publishers wait */
+#define TRIES_MAX        10u
+#define RETRY_NS_MIN     (10 * MR_NS_PER_MS)
+#define RETRY_NS_MAX     (1000 * MR_NS_PER_MS)
+#define UNLIMITED_NS_MAX (100 * MR_NS_PER_MS) /* for queues that make publishers wait */
 
 void mr_outbox_done(struct mr_outbox *o, uint32_t position, int error)
 {
@@ -55,15 +55,15 @@ bool mr_outbox_has(const struct mr_outbox *o, uint64_t id)
 	return find(o, id, &position);
 }
 
-static void later(struct mr_outbox *o, uint32_t position, int error)
+static void retry_later(struct mr_outbox *o, uint32_t position, int error)
 {
 	struct mr_outbox_entry *k = mr_outbox_entry_at(o, position);
-	bool patient = o->unlimited_tries && error == -EBUSY;
-	uint64_t max_ns = patient ? PATIENT_NS_MAX : AGAIN_NS_MAX;
-	uint64_t wait_ns = AGAIN_NS_MIN << (k->tries < 8 ? k->tries : 7);
+	bool unlimited = o->unlimited_tries && error == -EBUSY;
+	uint64_t max_ns = unlimited ? UNLIMITED_NS_MAX : RETRY_NS_MAX;
+	uint64_t wait_ns = RETRY_NS_MIN << (k->tries < 8 ? k->tries : 7);
 
 	k->tries += k->tries < TRIES_MAX;
-	if (k->tries == TRIES_MAX && !patient) {
+	if (k->tries == TRIES_MAX && !unlimited) {
 		mr_outbox_done(o, position, error);
 		return;
 	}
@@ -79,7 +79,7 @@ static void later(struct mr_outbox *o, uint32_t position, int error)
 }
 
 /* The queue was removed: asks for its number again, then sends everything anew. */
-static void unknown(struct mr_outbox *o)
+static void queue_unknown(struct mr_outbox *o)
 {
 	if (o->target == 0)
 		return;
@@ -90,10 +90,10 @@ static void outcome(struct mr_outbox *o, uint32_t position, uint32_t status)
 {
 	switch (status) {
 	case MRF_STATUS_CODE_OK: mr_outbox_done(o, position, 0); break;
-	case MRF_STATUS_CODE_OVERLOADED: later(o, position, -EBUSY); break;
-	case MRF_STATUS_CODE_NO_MEMORY: later(o, position, -ENOBUFS); break;
-	case MRF_STATUS_CODE_SHARE_USED: later(o, position, -EDQUOT); break;
-	case MRF_STATUS_CODE_NOT_FOUND: unknown(o); break;
+	case MRF_STATUS_CODE_OVERLOADED: retry_later(o, position, -EBUSY); break;
+	case MRF_STATUS_CODE_NO_MEMORY: retry_later(o, position, -ENOBUFS); break;
+	case MRF_STATUS_CODE_SHARE_USED: retry_later(o, position, -EDQUOT); break;
+	case MRF_STATUS_CODE_NOT_FOUND: queue_unknown(o); break;
 	case MRF_STATUS_CODE_TOO_OLD: mr_outbox_done(o, position, -ESTALE); break;
 	case MRF_STATUS_CODE_BAD: mr_outbox_done(o, position, -EINVAL); break;
 	default: mr_outbox_done(o, position, -EPROTO); break;
@@ -169,7 +169,7 @@ void mr_outbox_fail(struct mr_outbox *o, int error)
 	}
 }
 
-void mr_outbox_look(struct mr_outbox *o)
+void mr_outbox_finish_taken(struct mr_outbox *o)
 {
 	uint64_t taken = mr_ring_promised_taken(o->client);
 

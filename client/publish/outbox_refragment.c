@@ -81,20 +81,20 @@ static int write(struct mr_client *c, struct records *out, const struct mr_messa
  * bytes of their records; 0: malformed. */
 static uint32_t join(const uint8_t *at, uint32_t left, uint8_t *whole, uint32_t total)
 {
-	uint32_t came = 0, from = 0, stride;
+	uint32_t joined = 0, from = 0, stride;
 	struct mr_message_view m;
 
-	while (came < total) {
+	while (joined < total) {
 		uint32_t body;
 
 		if (left - from < sizeof(m.header) || !load(at + from, left - from, &m, &stride))
 			return 0;
 		body = m.header_bytes + m.payload_bytes;
-		if (m.extra.fragment.offset != came || body == 0 || body > total - came)
+		if (m.extra.fragment.offset != joined || body == 0 || body > total - joined)
 			return 0;
 		/* The payload stands directly behind the header block. */
-		memcpy(whole + came, m.headers, body);
-		came += body;
+		memcpy(whole + joined, m.headers, body);
+		joined += body;
 		from += stride;
 	}
 	return from;

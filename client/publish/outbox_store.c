@@ -66,7 +66,7 @@ static bool grow(struct mr_outbox *o)
 bool mr_outbox_store_make_room(struct mr_outbox *o)
 {
 	if (o->by_mark)
-		mr_outbox_look(o);
+		mr_outbox_finish_taken(o);
 	if (o->open >= o->window)
 		return false;
 	/* Entries that are done behind an open one take places too; this bounds their number. */
@@ -128,7 +128,7 @@ bool mr_outbox_store_take_memory(struct mr_outbox *o, struct mr_outbox_entry *k,
 	if (bytes > LARGE_BYTES)
 		return take_large(o, k, bytes);
 	if (mr_unlikely(!memory_fits(o, bytes)) && o->by_mark)
-		mr_outbox_look(o);
+		mr_outbox_finish_taken(o);
 	while (mr_unlikely(!memory_fits(o, bytes))) {
 		if (!memory_grow(o))
 			return false;

@@ -140,7 +140,7 @@ void mr_promise_close(struct mr_publisher *p)
 	if (p->box == NULL)
 		return;
 	if (p->client->state == MR_STATE_UP)
-		mr_outbox_look(p->box);
+		mr_outbox_finish_taken(p->box);
 	mr_outbox_fini(p->box);
 	free(p->box);
 }
@@ -151,7 +151,7 @@ static void look_all(struct mr_client *c)
 		return;
 	for (struct mr_outbox *o = c->outboxes; o != NULL; o = o->next) {
 		if (o->by_mark)
-			mr_outbox_look(o);
+			mr_outbox_finish_taken(o);
 	}
 }
 

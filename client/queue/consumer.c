@@ -21,7 +21,7 @@
 #define SLOT_BITS        MR_UNSETTLED_SLOT_BITS
 #define SLOT_MASK        (UNSETTLED_MAX - 1)
 #define NONE             UINT32_MAX
-#define AGAIN_NS         (1000 * MR_NS_PER_MS)
+#define REOPEN_NS        (1000 * MR_NS_PER_MS)
 #define ROW_NS           (20 * MR_NS_PER_MS) /* longest time for which a row of acks waits */
 _Static_assert(UNSETTLED_MAX == 1u << SLOT_BITS, "a slot fits its bits");
 
@@ -62,11 +62,11 @@ static void close_row(struct mr_consumer *k)
 		return;
 	k->acked = 0;
 	/* The ack makes its Handed unnecessary. */
-	if (k->settlements_count > 0 && k->said != 0 &&
-		k->settlements[k->settlements_count - 1].tag == k->said)
+	if (k->settlements_count > 0 && k->handed_tag != 0 &&
+		k->settlements[k->settlements_count - 1].tag == k->handed_tag)
 		k->settlements_count--;
-	k->said = 0;
-	k->said_again = false;
+	k->handed_tag = 0;
+	k->handed_again = false;
 	/* The ack replaces an earlier one that was not sent yet. */
 	if (k->settlements_count > 0 &&
 		k->settlements[k->settlements_count - 1].verb == MRF_SETTLE_VERB_ACK_UP_TO)
@@ -155,8 +155,8 @@ void mr_consumer_settle(
 	close_row(k);
 	if (!settlements_room(k))
 		return;
-	if (bus_tag == k->said)
-		k->said = 0;
+	if (bus_tag == k->handed_tag)
+		k->handed_tag = 0;
 	k->settlements[k->settlements_count++] = (struct mrf_settlement){
 		.tag = bus_tag, .delay_ms = delay_ms, .verb = (uint8_t)verb};
 	mark_dirty(k);
@@ -185,7 +185,7 @@ static inline void ack_row(struct mr_consumer *k, uint64_t bus_tag)
 	}
 	k->acked_to = bus_tag;
 	mark_dirty(k);
-	if (++k->acked >= k->batch || mr_unlikely(k->said_again))
+	if (++k->acked >= k->batch || mr_unlikely(k->handed_again))
 		flush(k);
 	else if (row_is_old(k))
 		mr_consumer_flush(k);
@@ -198,8 +198,8 @@ static inline void ack_row(struct mr_consumer *k, uint64_t bus_tag)
 static void report_handed(struct mr_consumer *k, uint64_t bus_tag, bool again)
 {
 	mr_consumer_settle(k, bus_tag, MRF_SETTLE_VERB_HANDED, 0);
-	k->said = bus_tag;
-	k->said_again = again;
+	k->handed_tag = bus_tag;
+	k->handed_again = again;
 	if (again || k->client->udp == NULL)
 		flush(k);
 	if (again)
@@ -210,7 +210,7 @@ static inline void before_hand_out(struct mr_consumer *k, const struct mr_messag
 {
 	bool again = m->extra.delivery.redelivered > 0;
 
-	if (mr_unlikely(again || k->said == 0))
+	if (mr_unlikely(again || k->handed_tag == 0))
 		report_handed(k, m->extra.delivery.tag, again);
 }
 
@@ -469,16 +469,16 @@ int mr_consumer_opened(struct mr_consumer *k, const struct mr_control_answer *a)
 	if (k->queue != 0) {
 		k->heartbeat_ms = a->heartbeat_ms;
 		k->missed_max = a->missed_max;
-		k->again_ns = 0;
+		k->reopen_ns = 0;
 		mr_renew_opened(k, a);
 		if (k->on_change != NULL)
 			k->on_change(k);
 		return 0;
 	}
 	if (a->code != -ENOTCONN) {
-		k->again_ns = mr_now_ns() + AGAIN_NS;
-		k->client->consumers_again = true;
-		mr_housekeep_by(k->client, k->again_ns);
+		k->reopen_ns = mr_now_ns() + REOPEN_NS;
+		k->client->consumers_to_reopen = true;
+		mr_housekeep_by(k->client, k->reopen_ns);
 	}
 	return a->code != 0 ? a->code : -EPROTO;
 }
@@ -703,10 +703,10 @@ static void consumer_lost(struct mr_consumer *k)
 	k->queue = 0;
 	k->current = 0;
 	k->acked = 0;
-	k->said = 0;
-	k->said_again = false;
+	k->handed_tag = 0;
+	k->handed_again = false;
 	k->settlements_count = 0;
-	k->again_ns = 0;
+	k->reopen_ns = 0;
 	mark_clean(k);
 	while ((a = fifo_pop(k)) != NULL)
 		free(a);
@@ -738,12 +738,12 @@ void mr_consumer_disconnected(struct mr_client *c, uint32_t subscription)
 		return;
 	}
 	consumer_lost((struct mr_consumer *)s);
-	((struct mr_consumer *)s)->again_ns = 1;
-	c->consumers_again = true;
+	((struct mr_consumer *)s)->reopen_ns = 1;
+	c->consumers_to_reopen = true;
 	mr_housekeep_by(c, 0);
 }
 
-static void opened_again(
+static void reopened(
 	struct mr_client *c, const struct mr_control_answer *a, void *arg, uint32_t object)
 {
 	struct mr_subscription *s = mr_subscription_find(c, object);
@@ -753,34 +753,34 @@ static void opened_again(
 		mr_consumer_opened((struct mr_consumer *)s, a);
 }
 
-static void open_again(struct mr_consumer *k)
+static void reopen(struct mr_consumer *k)
 {
 	struct mr_control_request *request =
-		mr_control_request_new(k->client, opened_again, NULL, k->base.id);
+		mr_control_request_new(k->client, reopened, NULL, k->base.id);
 
 	if (request == NULL)
 		return;
-	k->again_ns = 0;
+	k->reopen_ns = 0;
 	request->bytes = mr_consumer_encode(k, request->body, sizeof(request->body));
 	mr_control_request_send(k->client, request, MR_NEVER_NS);
 }
 
 static void open_lost(struct mr_client *c, uint64_t now_ns)
 {
-	if (!c->consumers_again || c->refuse != 0)
+	if (!c->consumers_to_reopen || c->refuse != 0)
 		return;
-	c->consumers_again = false;
+	c->consumers_to_reopen = false;
 	for (uint32_t i = 0; i < c->subscriptions_top; i++) {
 		struct mr_consumer *k = (struct mr_consumer *)c->subscriptions[i];
 
-		if (k == NULL || !k->base.consumes || k->again_ns == 0)
+		if (k == NULL || !k->base.consumes || k->reopen_ns == 0)
 			continue;
-		if (k->again_ns <= now_ns)
-			open_again(k);
-		if (k->again_ns == 0)
+		if (k->reopen_ns <= now_ns)
+			reopen(k);
+		if (k->reopen_ns == 0)
 			continue;
-		c->consumers_again = true;
-		mr_housekeep_by(c, k->again_ns);
+		c->consumers_to_reopen = true;
+		mr_housekeep_by(c, k->reopen_ns);
 	}
 }
 

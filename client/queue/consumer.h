@@ -51,7 +51,7 @@ struct mr_consumer {
 	void (*on_change)(struct mr_consumer *k);
 	/* Services: the bus has recalled a delivery. */
 	void (*on_recalled)(struct mr_consumer *k, uint64_t tag);
-	uint64_t again_ns; /* time to open it again; 0: it is open, or being opened */
+	uint64_t reopen_ns; /* time to open it again; 0: it is open, or being opened */
 
 	/* Time of deliveries: renew.c. */
 	uint32_t ack_timeout_ms; /* 0: the bus does not say */
@@ -78,8 +78,8 @@ struct mr_consumer {
 	/* The bus's tag of the last delivery that was reported as Handed and has no settlement yet;
 	 * 0: none. The report covers the deliveries behind it too, but not a redelivered one, which
 	 * may be the message that crashes programs. */
-	uint64_t said;
-	bool said_again; /* the delivery was redelivered: its outcome is sent at once */
+	uint64_t handed_tag;
+	bool handed_again; /* the delivery was redelivered: its outcome is sent at once */
 	/* With `manual`. */
 	struct mr_unsettled *unsettled;
 	uint32_t unsettled_room;

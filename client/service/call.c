@@ -28,7 +28,7 @@ void mr_call_set_due(struct mr_client *c, struct mr_call *r, uint64_t due_ns)
 {
 	r->due_ns = due_ns;
 	if (r->callback == NULL) {
-		r->sync->look = true;
+		r->sync->changed = true;
 		return;
 	}
 	mr_wheel_remove(&c->calls->wheel, &r->timer);
@@ -48,7 +48,7 @@ void mr_call_forget(struct mr_client *c, struct mr_call *r)
 
 static void tell_sync(struct mr_call_sync *sync, const struct mr_message *reply, int error)
 {
-	sync->look = true;
+	sync->changed = true;
 	sync->done = true;
 	sync->error = error;
 	if (reply != NULL)
@@ -59,7 +59,7 @@ void mr_call_finish(
 	struct mr_client *c, struct mr_call *r, const struct mr_message *reply, int error)
 {
 	mr_call_fn *callback = r->callback;
-	uint64_t told = r->told;
+	uint64_t correlation = r->caller_correlation;
 	void *arg = r->arg;
 
 	if (reply == NULL && callback != NULL && c->depth > 0) {
@@ -75,7 +75,7 @@ void mr_call_finish(
 		return;
 	}
 	c->depth++;
-	callback(c, told, reply, false, error, arg);
+	callback(c, correlation, reply, false, error, arg);
 	c->depth--;
 }
 
@@ -289,7 +289,7 @@ static void set_options(struct mr_client *c, struct mr_call *r, const struct mr_
 	r->rule.failures = o->breaker_failures != 0 ? o->breaker_failures : FAILURES_DEFAULT;
 	r->rule.reset_ms = o->breaker_reset_ms != 0 ? o->breaker_reset_ms : RESET_MS_DEFAULT;
 	r->waits = o->wait;
-	r->told = o->correlation != 0 ? o->correlation : r->correlation;
+	r->caller_correlation = o->correlation != 0 ? o->correlation : r->correlation;
 }
 
 /* Returns the start of the time-out. The coarse clock is some milliseconds behind, which a long
@@ -432,7 +432,7 @@ static unsigned partial(struct mr_client *c, struct mr_call *r, const struct mr_
 	mr_call_set_due(c, r, mr_now_ns() + r->timeout_ms * MR_NS_PER_MS);
 	if (r->callback != NULL) {
 		c->depth++;
-		r->callback(c, r->told, message, true, 0, r->arg);
+		r->callback(c, r->caller_correlation, message, true, 0, r->arg);
 		c->depth--;
 	}
 	if (r->correlation == correlation)

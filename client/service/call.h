@@ -61,7 +61,7 @@ struct mr_stub {
 
 /* A call that waits on the stack. */
 struct mr_call_sync {
-	bool look; /* done, or `due_ns` has changed */
+	bool changed; /* done, or `due_ns` has changed */
 	bool done;
 	int error;
 	struct mr_message *reply;
@@ -78,8 +78,8 @@ struct mr_stream {
 struct mr_call {
 	struct mr_wheel_timer
 		timer; /* calls with a callback; first member, as the wheel's timer is cast */
-	uint64_t correlation; /* on the wire */
-	uint64_t told;        /* the caller's own correlation, or the same */
+	uint64_t correlation;        /* on the wire */
+	uint64_t caller_correlation; /* the caller's own correlation, or the same */
 	uint64_t due_ns;
 	uint64_t deadline_ns; /* end of this try */
 	uint64_t tag;         /* tag of the answered delivery; 0: no reply yet */

@@ -29,10 +29,10 @@ static int await(struct mr_client *c, struct mr_call *r, struct mr_call_sync *sy
 	int error;
 
 	while (!sync->done) {
-		sync->look = false;
+		sync->changed = false;
 		mr_wait_limit_init(&p, c, -1);
 		p.deadline_ns = r->due_ns;
-		error = mr_await(c, &sync->look, &p);
+		error = mr_await(c, &sync->changed, &p);
 		if (sync->done)
 			break;
 		if (error == -ETIMEDOUT) {

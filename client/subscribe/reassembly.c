@@ -13,16 +13,16 @@
 struct mr_reassembly {
 	/* The key: the message and its addressee. */
 	uint64_t session;
-	uint64_t to; /* delivery tag or correlation */
+	uint64_t addressee; /* delivery tag or correlation */
 	uint32_t message;
 	uint32_t target;
 	uint8_t kind;
 	uint32_t total_bytes;
-	uint32_t came; /* bytes received, from the start on */
+	uint32_t received_bytes; /* bytes received, from the start on */
 	struct mr_deferred *whole;
 };
 
-static uint64_t addressee(const struct mr_message_view *m)
+static uint64_t addressee_of(const struct mr_message_view *m)
 {
 	return m->header.flags & MRF_MESSAGE_FLAG_DELIVERY ? m->extra.delivery.tag
 							   : m->token.correlation;
@@ -35,7 +35,7 @@ static struct mr_reassembly *find(struct mr_client *c, const struct mr_message_v
 
 		if (a->session == m->extra.fragment.session &&
 			a->message == m->extra.fragment.message && a->kind == m->header.kind &&
-			a->target == m->header.target && a->to == addressee(m))
+			a->target == m->header.target && a->addressee == addressee_of(m))
 			return a;
 	}
 	return NULL;
@@ -116,7 +116,7 @@ static struct mr_reassembly *begin(struct mr_client *c, const struct mr_message_
 	a = &c->reassemblies[c->reassemblies_count];
 	*a = (struct mr_reassembly){
 		.session = m->extra.fragment.session,
-		.to = addressee(m),
+		.addressee = addressee_of(m),
 		.message = m->extra.fragment.message,
 		.target = m->header.target,
 		.kind = m->header.kind,
@@ -133,19 +133,19 @@ static struct mr_reassembly *begin(struct mr_client *c, const struct mr_message_
 
 static void copy_in(struct mr_reassembly *a, const struct mr_message_view *m)
 {
-	memcpy(a->whole->record + a->came, m->headers, m->header_bytes);
-	a->came += m->header_bytes;
-	memcpy(a->whole->record + a->came, m->payload, m->payload_bytes);
-	a->came += m->payload_bytes;
+	memcpy(a->whole->record + a->received_bytes, m->headers, m->header_bytes);
+	a->received_bytes += m->header_bytes;
+	memcpy(a->whole->record + a->received_bytes, m->payload, m->payload_bytes);
+	a->received_bytes += m->payload_bytes;
 }
 
 /* Checks a fragment that is not the first. */
 static bool follows(const struct mr_reassembly *a, const struct mr_message_view *m)
 {
 	return m->header_bytes == 0 && m->payload_bytes > 0 &&
-	       m->extra.fragment.offset == a->came &&
+	       m->extra.fragment.offset == a->received_bytes &&
 	       m->extra.fragment.total_bytes == a->total_bytes &&
-	       m->payload_bytes <= a->total_bytes - a->came;
+	       m->payload_bytes <= a->total_bytes - a->received_bytes;
 }
 
 static struct mr_reassembly *take(struct mr_client *c, const struct mr_message_view *m)
@@ -182,7 +182,7 @@ struct mr_deferred *mr_reassemble(struct mr_client *c, const struct mr_message_v
 	if (a == NULL)
 		return NULL;
 	copy_in(a, m);
-	if (a->came < a->total_bytes)
+	if (a->received_bytes < a->total_bytes)
 		return NULL;
 	whole = a->whole;
 	take_out(c, a);

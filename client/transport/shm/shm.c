@@ -39,7 +39,7 @@ static void read_notice(struct mr_client *c, const void *packet, size_t bytes)
 	mr_state_eof(c, mrf_session_notice_text(t).data);
 }
 
-static void look(struct mr_client *c)
+static void check_bus(struct mr_client *c)
 {
 	alignas(8) uint8_t packet[1024];
 	ssize_t n;
@@ -62,7 +62,7 @@ static void room_sleep(struct mr_client *c)
 	if (poll(fds, sleep_on(c, fds), 1) <= 0)
 		return;
 	if (fds[1].revents != 0)
-		look(c);
+		check_bus(c);
 	if (fds[0].revents == 0)
 		return;
 	mr_bell_clear(c->channel.peer_bell_fd);
@@ -112,7 +112,7 @@ const struct mr_transport mr_transport_shm = {
 	.arm = arm,
 	.sleep_on = sleep_on,
 	.room_sleep = room_sleep,
-	.look = look,
+	.check_bus = check_bus,
 	.due_ns = due_ns,
 	.unmap = unmap,
 	.fini = fini,

@@ -96,29 +96,29 @@ void mr_udp_reliable_fini(struct mr_udp *u)
 /* Returns the number of words of the SelectiveAck that may be the frame's first message; 0:
  * none. */
 static uint32_t words_of(const uint8_t *at, const struct mrf_frame_header *frame,
-	uint64_t came[MR_RELIABLE_SACK_WORDS])
+	uint64_t received[MR_RELIABLE_SACK_WORDS])
 {
 	struct mr_message_view m;
 
 	at += sizeof(*frame);
 	if (frame->messages == 0 || mr_message_header_load(at).kind != MRF_MESSAGE_KIND_ACK ||
 		!mr_message_parse(at, mr_message_header_load(at), &m) ||
-		m.payload_bytes % sizeof(came[0]) != 0 ||
-		m.payload_bytes > MR_RELIABLE_SACK_WORDS * sizeof(came[0]))
+		m.payload_bytes % sizeof(received[0]) != 0 ||
+		m.payload_bytes > MR_RELIABLE_SACK_WORDS * sizeof(received[0]))
 		return 0;
-	memcpy(came, m.payload, m.payload_bytes);
-	return m.payload_bytes / (uint32_t)sizeof(came[0]);
+	memcpy(received, m.payload, m.payload_bytes);
+	return m.payload_bytes / (uint32_t)sizeof(received[0]);
 }
 
 void mr_udp_reliable_acked(
 	struct mr_client *c, const uint8_t *at, const struct mrf_frame_header *frame)
 {
 	struct mr_udp_reliable *r = &c->udp->reliable;
-	uint64_t came[MR_RELIABLE_SACK_WORDS];
-	uint32_t words = words_of(at, frame, came);
+	uint64_t received[MR_RELIABLE_SACK_WORDS];
+	uint32_t words = words_of(at, frame, received);
 	bool alone = frame->sequence == 0 || words > 0;
 	int gone = mr_reliable_tx_ack(
-		&r->tx, frame->ack, frame->credit, alone ? came : NULL, words, mr_now_ns());
+		&r->tx, frame->ack, frame->credit, alone ? received : NULL, words, mr_now_ns());
 
 	if (gone < 0)
 		c->malformed++;

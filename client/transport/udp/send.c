@@ -357,7 +357,7 @@ static bool send_flow(struct mr_client *c, enum mr_udp_flow flow)
  * them, but is empty now. */
 static void look_between_calls(struct mr_client *c)
 {
-	mr_udp_look(c);
+	mr_udp_check_bus(c);
 	if (c->depth == 0 && (c->eof || mr_bytes_readable(&c->down) != 0))
 		mr_nudge(c);
 }
@@ -519,17 +519,17 @@ bool mr_udp_send_alone(struct mr_client *c, const void *message, uint32_t bytes)
 void mr_udp_send_ack(struct mr_client *c)
 {
 	struct mr_udp_reliable *r = &c->udp->reliable;
-	uint64_t came[MR_RELIABLE_SACK_WORDS];
-	uint8_t frame[HEADER_BYTES + sizeof(struct mrf_message_header) + sizeof(came)];
+	uint64_t received[MR_RELIABLE_SACK_WORDS];
+	uint8_t frame[HEADER_BYTES + sizeof(struct mrf_message_header) + sizeof(received)];
 	uint32_t ack, credit, bytes = HEADER_BYTES;
-	uint32_t words = mr_reliable_rx_ack(&r->rx, r->rx.slots, &ack, &credit, came);
-	uint32_t said = words * (uint32_t)sizeof(came[0]);
+	uint32_t words = mr_reliable_rx_ack(&r->rx, r->rx.slots, &ack, &credit, received);
+	uint32_t said = words * (uint32_t)sizeof(received[0]);
 
 	mr_frame_write(frame, c->session, 0, words > 0);
 	mr_frame_write_ack(frame, ack, credit);
 	if (words > 0) {
 		memcpy(mr_message_begin(frame + bytes, MRF_MESSAGE_KIND_ACK, 0, NULL, 0, 0, said),
-			came, said);
+			received, said);
 		bytes += (uint32_t)sizeof(struct mrf_message_header) + said;
 	}
 	/* Else it is sent when all messages are handed out. */

@@ -159,7 +159,7 @@ static void heartbeat(struct mr_client *c, uint64_t now_ns)
 		trim(c);
 }
 
-void mr_udp_look(struct mr_client *c)
+void mr_udp_check_bus(struct mr_client *c)
 {
 	struct mr_udp *u = c->udp;
 	uint64_t now_ns = mr_now_ns();
@@ -200,7 +200,7 @@ static bool fill(struct mr_client *c)
 	return mr_bytes_readable(&c->down) != 0;
 }
 
-static void press(struct mr_client *c)
+static void make_room(struct mr_client *c)
 {
 	if (c->eof || !mr_udp_reliable_is_out(c->udp))
 		return;
@@ -313,9 +313,9 @@ const struct mr_transport mr_transport_udp = {
 	.arm = arm,
 	.sleep_on = sleep_on,
 	.room_sleep = room_sleep,
-	.press = press,
+	.make_room = make_room,
 	.flush_acks = flush_acks,
-	.look = mr_udp_look,
+	.check_bus = mr_udp_check_bus,
 	.due_ns = due_ns,
 	.unmap = unmap,
 	.fini = fini,

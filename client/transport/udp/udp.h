@@ -205,7 +205,7 @@ void mr_udp_attach_end(struct mr_client *c);
 uint32_t mr_udp_path_bytes(int fd);
 /* session.c: opens the session of a Welcome, on the socket of the exchange. */
 int mr_udp_open(struct mr_client *c, struct mrf_table welcome, uint32_t sequence);
-void mr_udp_look(struct mr_client *c);
+void mr_udp_check_bus(struct mr_client *c);
 /* Sets the limits of messages by frame_bytes. */
 void mr_udp_limits(struct mr_client *c);
 /* send.c: sends pushed messages, as far as the socket takes them. */
