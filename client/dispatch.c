@@ -474,8 +474,8 @@ unsigned mr_dispatch_some(struct mr_client *c, unsigned max, bool defer)
 		more = serve_next(c, defer, max - handled, &handled);
 	if (mr_unlikely(late) && c->housekeep_ns != 0 && now_ns >= c->housekeep_ns)
 		mr_housekeep(c, now_ns);
-	/* Reads first what the bus left behind. A message that a waiting call was given must stay
-	 * mapped. */
+	/* Reads the rest of the bus's messages first. A message that a waiting call was given must
+	 * stay mapped. */
 	if (mr_unlikely(c->eof) && !more && c->depth == 0 && !*c->until)
 		mr_session_lose(c);
 	return handled;
@@ -554,7 +554,7 @@ int mr_process(struct mr_client *c, unsigned max)
 	return (int)handled;
 }
 
-/* Waits until messages were handed out, or one waits for mr_receive. The common part of mr_wait and
+/* Waits until messages were handed out, or one waits for mr_receive. Common to mr_wait and
  * mr_receive. */
 static int wait_for_messages(struct mr_client *c, struct mr_wait_limit *p)
 {

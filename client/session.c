@@ -86,7 +86,7 @@ static void subscription_restored(
 }
 
 /* A queue may be refused now, because somebody has made it with other options. It is asked for
- * again later, and does not keep the client from all else. */
+ * again later, and does not stop the restoration. */
 static const struct mr_control_answer no_error;
 
 static void consumer_restored(

@@ -8,10 +8,10 @@
 
 #include "client/core/part.h"
 
-/* Takes the session down: defers what can be read, fails what is pending, reports it. Not within a
- * callback. */
+/* Takes the session down: defers the messages that can be read, fails pending requests, and reports
+ * the loss. Not within a callback. */
 void mr_session_lose(struct mr_client *c);
-/* Does the same when all that can be read was deferred already. */
+/* Takes the session down when its messages are deferred already. */
 void mr_session_end(struct mr_client *c);
 /* Reconnects by steps. */
 void mr_session_step(struct mr_client *c, uint64_t now_ns);

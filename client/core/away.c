@@ -5,10 +5,11 @@
 #include "client/core/ring_out.h"
 #include "client/core/wait.h"
 
-/* Time per outage for which calls that need not wait stay for the next connection. */
+/* Time after the loss of a session during which calls wait for the next one by default. */
 #define OUTAGE_WAIT_MS 100u
 
-/* False while a message that mr_receive or a request gave out may stand in the session's ring. */
+/* False within callbacks, during a claim, and while the caller may still read a message in the
+ * session's ring. */
 static bool may_step(const struct mr_client *c)
 {
 	return c->depth == 0 && !c->hold && c->refuse != -EBUSY;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* away: calls while the bus is away: they notice the end of the session and drive the next
- * connection. Messages are not handed out meanwhile: what arrives while the session is restored is
- * deferred.
+ * connection. No message is handed out meanwhile: messages that arrive while the session is
+ * restored are deferred.
  *
  * Threads   The client's.
  */
@@ -10,7 +10,7 @@
 
 #include "client/core/state.h"
 
-/* Notices the end of the session and goes on with the next one. `wait`: may wait for it. 0:
+/* Notices the end of the session and continues with the next session. `wait`: may wait for it. 0:
  * connected; -ENOTCONN; -EBUSY: a claim is open. */
 int mr_away_check(struct mr_client *c, bool wait);
 /* Waits for the next connection. Does nothing within callbacks. */

@@ -260,8 +260,8 @@ static void wait_for(struct mr_client *c, struct waiter *w)
 {
 	struct mr_wait_limit p;
 
-	/* A signal does not end the wait: control would do what was asked all the same. The
-	 * request's own deadline ends it. */
+	/* A signal does not end the wait, as control would still handle the request. The request's
+	 * own deadline ends it. */
 	do {
 		mr_wait_limit_init(&p, c, -1);
 	} while (mr_await(c, &w->done, &p) == -EINTR);

@@ -33,7 +33,7 @@ struct mr_control_answer {
 	uint32_t missed_max;
 	uint32_t ack_timeout_ms;
 	uint16_t max_deliver;
-	/* For an MMI request, whose body is `text`. */
+	/* For an MMI request; `text` is the body. */
 	uint32_t status;
 };
 
@@ -57,8 +57,8 @@ struct mr_control_ask {
 	const uint8_t *body;
 	uint32_t bytes;
 	int timeout_ms; /* < 0: the client's request_timeout_ms */
-	/* If set, a time-out does not end the request: it goes on in the background, and the answer
-	 * is given to this function with `object`. */
+	/* If set, a time-out does not end the request: it continues in the background, and this
+	 * function gets the answer with `object`. */
 	mr_control_answer_fn *late;
 	uint32_t object;
 };
@@ -72,7 +72,7 @@ struct mr_control_request *mr_control_request_new(
 	struct mr_client *c, mr_control_answer_fn *done, void *arg, uint32_t object);
 void mr_control_request_send(
 	struct mr_client *c, struct mr_control_request *request, uint64_t deadline_ns);
-/* Sends and waits for the answer, whose code it returns. `found` may be NULL. */
+/* Sends the request, waits for the answer and returns its code. `found` may be NULL. */
 int mr_control_request_wait(
 	struct mr_client *c, const struct mr_control_ask *ask, struct mr_control_answer *found);
 /* Handles a Control message. True: control has closed a consumer; *subscription is its id. */

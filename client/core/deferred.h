@@ -12,7 +12,7 @@
 
 #include "client/core/state.h"
 
-/* A copied record, or a reassembled message, whose body follows and to which the view points. */
+/* A copied record, or a reassembled message: its body follows, and the view points to it. */
 struct mr_deferred {
 	struct mr_deferred *next;
 	uint32_t subscription; /* 0: not a delivery, or its subscription is closed */

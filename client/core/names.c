@@ -25,7 +25,8 @@ const char *mr_name_group_fault(const char *group)
 	return text(mr_group_parse(group, strlen(group)));
 }
 
-/* Returns the length of the UTF-8 character at `t` (RFC 3629); 0: not a character. NUL is one. */
+/* Returns the length of the UTF-8 character at `t` (RFC 3629); 0: not a character. NUL counts as a
+ * character. */
 static size_t character_bytes(const unsigned char *t)
 {
 	size_t bytes = *t < 0x80   ? 1

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* random: numbers that nobody can guess, from the kernel, many at a time. */
+/* random: unpredictable numbers from the kernel (getrandom), fetched many at a time. */
 #ifndef MILLRACE_CLIENT_CORE_RANDOM_H
 #define MILLRACE_CLIENT_CORE_RANDOM_H
 

@@ -41,7 +41,7 @@ static inline void mr_ring_out_pushed(struct mr_client *c, size_t bytes)
 		mr_ring_out_publish(c);
 }
 
-/* Publishes the tails if one of them was not published yet. */
+/* Publishes the tails if some bytes are not published yet. */
 static inline void mr_ring_out_publish_rest(struct mr_client *c)
 {
 	if (c->state == MR_STATE_LOST)
@@ -65,8 +65,8 @@ static inline void mr_ring_promised_pushed(struct mr_client *c, size_t bytes)
 		mr_ring_out_publish(c);
 }
 
-/* Returns the ring's tail, which counts up over the session. The bus has taken all that was pushed
- * before it once mr_ring_promised_taken has reached it. */
+/* Returns the ring's tail, which counts up over the session. Once mr_ring_promised_taken has
+ * reached a tail, the bus has taken everything pushed before it. */
 static inline uint64_t mr_ring_promised_tail(const struct mr_client *c)
 {
 	return c->promised->tail;

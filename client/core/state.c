@@ -13,7 +13,7 @@ void mr_state_set(struct mr_client *c, enum mr_state state)
 
 void mr_state_eof(struct mr_client *c, const char *why)
 {
-	/* Requests of a restoration fail after the session is gone. */
+	/* The requests of a restoration fail only after the session has ended. */
 	if (c->eof || c->state == MR_STATE_LOST)
 		return;
 	c->eof = true;

@@ -44,7 +44,7 @@ struct mr_subscription {
 	void *arg;
 	uint64_t count;
 	uint32_t id;
-	uint32_t deferred; /* its messages in the list of deferred ones */
+	uint32_t deferred; /* its deferred messages */
 	bool prefix;
 	uint8_t high_water;
 	bool consumes; /* it is the first member of a struct mr_consumer */
@@ -98,7 +98,7 @@ struct mr_client {
 	bool corked;
 	int worker_bell_fd; /* the channel's */
 	uint64_t published;
-	/* The page whose `owner` says that the worker has ended: mr_bus_gone. */
+	/* Its `owner` tells when the worker has ended: mr_bus_gone. */
 	const struct mr_worker_page *watched;
 
 	/* Receiving: dispatch.c, subscribe/, core/deferred.c. */
@@ -210,7 +210,7 @@ struct mr_client {
 	struct mr_away_publish **away_end;
 	size_t away_bytes;
 	uint64_t away_count;
-	uint64_t lost;             /* publishes that the bus did not get */
+	uint64_t lost;             /* publishes that did not reach the bus */
 	uint64_t lost_reported;    /* number reported to on_state so far */
 	uint64_t away_wait_end_ns; /* until then calls wait for the next connection by default */
 

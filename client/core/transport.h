@@ -21,18 +21,18 @@ struct mr_transport {
 	void (*attach_end)(struct mr_client *c);
 	/* Wakes the reader of the up ring, which sleeps, after the tail was published. */
 	void (*wake)(struct mr_client *c);
-	/* Fills an empty down ring with what has arrived. True: the ring is not empty. NULL: the
+	/* Fills an empty down ring with arrived messages. True: the ring is not empty. NULL: the
 	 * bus writes into the ring itself. */
 	bool (*fill)(struct mr_client *c);
 	/* Asks for a wake-up. False: something has arrived. */
 	bool (*arm)(struct mr_client *c);
-	/* Returns the descriptors to sleep on. The first one carries messages; the rest needs
-	 * housekeeping. */
+	/* Returns the descriptors to sleep on. The first carries messages; events of the others
+	 * need housekeeping. */
 	unsigned (*sleep_on)(const struct mr_client *c, struct pollfd fds[2]);
 	/* Sleeps for at most a millisecond, until the up ring has room. */
 	void (*room_sleep)(struct mr_client *c);
-	/* Receives what makes room, while a call waits for room or for the bus to read all and
-	 * hands out nothing. NULL: the bus makes room by itself. */
+	/* Receives acknowledgements, which make room, while a call waits for room or for a drain
+	 * and hands out nothing. NULL: the bus makes room by itself. */
 	void (*make_room)(struct mr_client *c);
 	/* Sends acknowledgements that are due, when everything received was handed out. NULL: there
 	 * are none. */

@@ -17,8 +17,8 @@
 #define SPIN_LOOKS   64u
 #define HOUSEKEEP_NS 10000000ull
 
-/* The coarse clock is a few milliseconds late. Time-outs may be late when nobody sleeps; an event
- * loop that a timer woke must see that it is due. */
+/* The coarse clock is a few milliseconds late. That is no harm without an event loop. An event loop
+ * that a timer woke must see that the timer is due. */
 uint64_t mr_housekeep_now_ns(const struct mr_client *c)
 {
 	return c->epoll_fd >= 0 ? mr_now_ns() : mr_clock_ns(CLOCK_MONOTONIC_COARSE);

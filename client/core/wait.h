@@ -31,7 +31,7 @@ void mr_release_read(struct mr_client *c);
 /* Opens each call that reads the ring. -EBUSY while a claim is open and, unless `nested`, within a
  * callback. */
 int mr_begin(struct mr_client *c, bool nested);
-/* Closes it: sends and releases what was gathered. */
+/* Closes such a call: sends gathered messages and releases read ones. */
 void mr_end(struct mr_client *c);
 
 /* Housekeeping: checks the bus, then runs the steps of all parts. */

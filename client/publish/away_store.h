@@ -13,9 +13,9 @@
 
 #include "client/publish/publish.h"
 
-/* Keeps a copy of a publish. -ENOTCONN: no room, or the options say no; -EINVAL, -EMSGSIZE. */
+/* Keeps a copy of a publish. -ENOTCONN: no room, or the options forbid it; -EINVAL, -EMSGSIZE. */
 int mr_away_store_keep(struct mr_client *c, const struct mr_message_parts *p);
-/* Publishes what was kept; the connection is up. Waits for room until deadline_ns; 0: does not
+/* Publishes the kept messages; the connection is up. Waits for room until deadline_ns; 0: does not
  * wait. 0: all is published. -EAGAIN, -ETIMEDOUT: the rest is still kept; -ENOTCONN. */
 int mr_away_store_send(struct mr_client *c, uint64_t deadline_ns);
 /* Comes before a best-effort publish: as mr_away_check, then mr_away_store_send, which waits if

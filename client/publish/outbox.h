@@ -53,7 +53,7 @@ struct mr_outbox_entry {
 struct mr_outbox {
 	struct mr_client *client;
 	struct mr_outbox *next;
-	/* Called once for each outcome; may add to the outbox. NULL: nobody wants it. */
+	/* Called once for each outcome; may add to the outbox. May be NULL. */
 	void (*on_outcome)(struct mr_outbox *o, uint64_t id, int error);
 	/* Asks for `target`, which is not known. */
 	void (*find_target)(struct mr_outbox *o);
@@ -93,8 +93,8 @@ void mr_outbox_fini(struct mr_outbox *o);
 /* Keeps a copy of a measured message, and sends it if possible. -EAGAIN: the window or the memory
  * is full. */
 int mr_outbox_add(struct mr_outbox *o, const struct mr_outgoing *l);
-/* Adds a single record of this connection without subject, token and header block. `h`:
- * kind, flags and the current target. */
+/* Adds a single record of this connection without subject, token and header block. `h`: kind, flags
+ * and the current target. */
 int mr_outbox_add_plain(struct mr_outbox *o, struct mrf_message_header h,
 	const struct mrf_message_origin *origin, const void *payload, uint32_t bytes);
 /* For a publisher: returns how many messages, up to `count`, may be written into the promised ring

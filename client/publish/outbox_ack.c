@@ -100,8 +100,8 @@ static void outcome(struct mr_outbox *o, uint32_t position, uint32_t status)
 	}
 }
 
-/* True if an answer may be for this entry. A message of which only some fragments were sent may be
- * refused, or known to the queue; its other fragments need not be sent. */
+/* True if an answer may be for this entry. A message may be refused, or known to the queue, when
+ * only some of its fragments were sent; the others need not be sent then. */
 static bool is_answerable(struct mr_outbox *o, uint32_t position)
 {
 	if (mr_likely(mr_outbox_entry_at(o, position)->state != MR_ENTRY_UNSENT))

@@ -39,8 +39,8 @@ int mr_publish_parts(struct mr_client *c, enum mrf_message_kind kind, uint32_t t
 
 /* promise.c */
 
-/* Returns room for one record behind everything that was given before; NULL: not now.
- * mr_outbox_placed takes it. */
+/* Returns room for one record behind all earlier messages; NULL: not now. mr_outbox_placed takes
+ * the room. */
 uint8_t *mr_promise_place(struct mr_publisher *p, uint32_t bytes);
 /* Closes the outbox of a publisher. */
 void mr_promise_close(struct mr_publisher *p);

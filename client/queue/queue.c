@@ -404,8 +404,8 @@ static int push_promised(struct mr_queue *q, const struct mr_push *push, uint64_
 	return 0;
 }
 
-/* The bus does not say when it removed an unused queue. The queue is asked for from time to time,
- * which counts as use. */
+/* The bus does not report that it removed an unused queue. A request for the queue from time to
+ * time counts as use. */
 static int push_best_effort(struct mr_queue *q, const struct mr_push *push)
 {
 	struct mr_outgoing l = outgoing_of(q, push);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* renew: keeps deliveries that are held for long from timing out.
+/* renew: extends the ack time-out of deliveries that are held for long.
  *
  *   waits in the ring, or in a list of this library ──┐
  *   in the program's hand, which reports progress ────┼──▶ Progress, four times per ack time-out

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* settle: a program's settlements of its deliveries, and its leave-taking when it closes. */
+/* settle: settlements by the program, and the Leave of a client that closes. */
 #include "client/core/error.h"
 #include "client/queue/consumer.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* breaker: circuit breaker: fails at once what would fail anyway. After `failures` in a row it lets
- * nothing through for reset_ms, then one attempt, the probe, whose outcome decides.
+/* breaker: circuit breaker: makes attempts fail at once while a service is in trouble. After
+ * `failures` consecutive failures it lets nothing through for reset_ms, then one attempt, the
+ * probe. The probe's outcome decides.
  *
  *   closed ──failures──▶ open ──reset_ms──▶ half-open: one probe ──success──▶ closed
  *                          ▲                        └──failure──┐

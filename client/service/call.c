@@ -446,8 +446,8 @@ static unsigned reply(struct mr_client *c, struct mr_call *r, const struct mr_me
 	struct mr_message message;
 
 	/* The bus marks a reply of the worker that holds the request; a reply without mark is
-	 * forged. If two workers held the request, one after the other, the first to answer is the
-	 * one. */
+	 * forged. Two workers may have held the request in turn: only the first to answer
+	 * counts. */
 	if ((m->header.flags & MRF_MESSAGE_FLAG_DELIVERY) == 0 ||
 		(r->tag != 0 && r->tag != m->extra.delivery.tag)) {
 		c->unmatched++;

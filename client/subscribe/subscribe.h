@@ -2,7 +2,7 @@
 /* subscribe: subscriptions, and their ids. An id is the index of a table, so a delivery finds its
  * subscription with one load.
  *
- * Owns      The client owns the table and what it points to.
+ * Owns      The client owns the table and the subscriptions.
  * Threads   The client's.
  */
 #ifndef MILLRACE_CLIENT_SUBSCRIBE_SUBSCRIBE_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* shm: a bus of this host, reached through shared memory: rings that a worker reads and writes, a
- * doorbell each way, and a socket whose end says that the bus is gone.
+ * doorbell each way, and a socket that the bus closes when it ends.
  *
  *   attach.c  the exchange with control      shm.c  the transport
  *

@@ -240,7 +240,7 @@ static int send_hello(struct mr_client *c, enum mr_udp_size size)
 	}
 	if (hello->cookie != 0)
 		supersede_others(u, hello);
-	/* The attempt of the smallest size goes on. */
+	/* The attempt of the smallest size continues. */
 	if (n < 0 && errno == EMSGSIZE && hello->frame_bytes > MR_FRAME_BYTES_MIN)
 		return 0;
 	return n < 0 && errno != EAGAIN && errno != ENOBUFS ? -errno : 0;

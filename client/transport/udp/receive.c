@@ -255,7 +255,7 @@ static unsigned receives(struct mr_udp *u, bool press)
 	return (unsigned)(room / MR_UDP_BUFFER);
 }
 
-/* Sends what the received acks allow, and the ack that the bus waits for. */
+/* Sends frames that the received acks allow, and the ack that the bus waits for. */
 static void answer(struct mr_client *c)
 {
 	struct mr_udp_reliable *r = &c->udp->reliable;

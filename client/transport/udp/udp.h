@@ -135,8 +135,8 @@ struct mr_udp {
 	uint32_t sequence;    /* number of the last frame sent */
 	uint32_t frame_bytes; /* largest that may be sent */
 	bool segments;        /* the kernel segments datagrams */
-	bool stuck;           /* the socket took no more; tried again later */
-	bool full;            /* its buffer is full: it reports room by itself */
+	bool stuck;           /* the socket took no more; retried later */
+	bool full;            /* the socket's buffer is full; poll reports room */
 	uint64_t last_tx_ns;  /* last attempt to send */
 	uint64_t told_tx_ns;  /* last frame sent that the bus takes as a heartbeat */
 	uint64_t look_ns;     /* next look for frames of a client that only publishes */
