@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/queue/engine.h"
-
-/*            failures in a row                 reset time
+/* breaker: the circuit breaker of a service.
+ *
+ *            failures in a row                 reset time
  *   closed ────────────────────▶ open ───────────────────▶ half open
  *      ▲                           ▲                          │  │
  *      └───── probes passed ───────┼──────────────────────────┘  │
  *                                  └──────── a probe failed ─────┘
  *
- * A probe is a call that came in while the circuit was half open. `probes` counts those that are
- * not decided, also over a circuit that opens again meanwhile.
+ * A probe is a call that came in while the circuit was half open. `probes` counts the undecided
+ * ones, also when the circuit opens again meanwhile.
  */
+#include "dataplane/queue/engine.h"
 
 static void let_through(struct mr_queues *q, struct mr_queue *queue, uint32_t max)
 {
@@ -17,7 +18,8 @@ static void let_through(struct mr_queues *q, struct mr_queue *queue, uint32_t ma
 	queue->breaker.until_ms = q->now_ms + queue->options.breaker_reset_ms;
 }
 
-/* Probes that are not decided in time, as no worker takes them or one never answers, make room for others. */
+/* Probes that are not decided in time, because no worker takes them or one never answers, make room
+ * for others. */
 bool mr_breaker_admits(struct mr_queues *q, struct mr_queue *queue)
 {
 	struct mr_queue_breaker *b = &queue->breaker;
@@ -44,7 +46,7 @@ void mr_breaker_enter(struct mr_queue *queue, struct mr_queue_entry *e)
 	}
 }
 
-/* True: it was a probe. */
+/* Ends a probe; true: the call was one. */
 static bool end_probe(struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	if (mr_likely(!(e->flags & MR_ENTRY_PROBE)))

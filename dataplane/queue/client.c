@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* client: the sessions that use a worker's queues: accepted ranges, heartbeats, and their end. */
 #include <errno.h>
 
 #include "dataplane/queue/engine.h"
 
 #define SWEEP_MS      20u
 #define SWEEP_CLIENTS 256u
-/* Deliveries of one that is gone that go back at once. */
+/* Deliveries of a closed session that are returned in one call. */
 #define CLOSED_AT_ONCE 8192u
 
 static struct mr_queue_client **client_bucket(const struct mr_queues *q, uint64_t session)
@@ -75,7 +76,7 @@ static void unlink_client(struct mr_queues *q, struct mr_queue_client *client)
 		q->last = NULL;
 }
 
-/* False: there are more. */
+/* Removes the consumers of a closed session. False: there are more. */
 static bool close_consumers(struct mr_queues *q, struct mr_queue_client *client)
 {
 	uint32_t budget = CLOSED_AT_ONCE;
@@ -89,13 +90,13 @@ static bool close_consumers(struct mr_queues *q, struct mr_queue_client *client)
 	return true;
 }
 
-/* False: it is to be looked at again. */
+/* Removes the client of a closed session. False: call again. */
 static bool close_client(struct mr_queues *q, struct mr_queue_client *client)
 {
 	mr_fragment_drop_all(q, client);
 	if (!close_consumers(q, client) || !mr_limit_maker_closed(q, client))
 		return false;
-	mr_clients_flush(q); /* so that it is in no list but these */
+	mr_clients_flush(q); /* removes it from the list of dirty clients */
 	unlink_client(q, client);
 	mr_limit_account_gone(q, client->account);
 	mr_slab_release(q->store, client, (uint32_t)sizeof(*client));
@@ -111,7 +112,7 @@ static void send_ranges(struct mr_queues *q, uint64_t session, uint32_t number,
 	(void)q->c.ops->send(q->c.arg, session, &plan, number, true);
 }
 
-/* One message for all in a row of one queue. */
+/* Sends one message for each run of ranges of one queue. */
 static void flush_accepted(struct mr_queues *q, struct mr_queue_client *client)
 {
 	uint32_t from = 0;
@@ -174,7 +175,7 @@ void mr_clients_flush(struct mr_queues *q)
 	}
 }
 
-/* By the queues' clock. What could not be heard, as nobody ran, is not missed. */
+/* Returns when the session was last heard, by the queues' clock. A frozen time counts as heard. */
 static uint64_t heard_ms(const struct mr_queues *q, const struct mr_queue_client *client)
 {
 	uint64_t heard = q->c.ops->heard_ms(q->c.arg, client->session);
@@ -195,11 +196,12 @@ static void remove_silent(struct mr_queues *q, struct mr_queue_client *client)
 		if (c->queue->kind != MRF_QUEUE_KIND_SERVICE)
 			continue;
 		mr_count(q->c.stats->consumers_silent, 1);
-		mr_consumer_remove(q, c, MR_BACK_LOST, -ETIMEDOUT, "no sign of life");
+		mr_consumer_remove(q, c, MR_BACK_LOST, -ETIMEDOUT, "no heartbeat");
 	}
 }
 
-/* A sign of life, whether it asked for one or not: what it says may wait behind what is held up for others. */
+/* Sends a heartbeat, whether or not the client asked: its own request may wait behind messages
+ * queued for other sessions. */
 static void send_heartbeat(struct mr_queues *q, struct mr_queue_client *client)
 {
 	struct mr_message_plan plan =

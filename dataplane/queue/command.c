@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* command: executes control's queue commands: open, consume, list, pause, redrive and others. */
 #include <errno.h>
 
 #include "dataplane/queue/engine.h"
 
-/* An answer is one message of at most MR_BODY_BYTES_MAX: so many rows, and so much of each. */
+/* An answer is one message of at most MR_BODY_BYTES_MAX; these limits keep it within that. */
 #define LIST_ROWS_MAX     48u
 #define CONSUMER_ROWS_MAX 256u
 #define PEEK_MAX          16u
-/* Deliveries that are looked at for the oldest, in one request: beyond them it is the oldest of these. */
+/* Deliveries examined in one request to find the oldest; with more, the result is the oldest of
+ * these. */
 #define LOOKS_MAX       4096u
 #define PEEK_PART_BYTES 1024u
 
@@ -19,7 +21,7 @@ struct request {
 	uint64_t session;
 	struct mrf_builder *b;
 	struct mrf_queue_answer answer;
-	uint32_t looks; /* deliveries that may still be looked at */
+	uint32_t looks; /* deliveries that may still be examined */
 	uint32_t rows[LIST_ROWS_MAX];
 	uint32_t messages[PEEK_MAX];
 };
@@ -34,7 +36,7 @@ static uint64_t value_or(uint64_t value, uint64_t otherwise)
 	return value != 0 ? value : otherwise;
 }
 
-/* What was asked for, and the bus's defaults in place of 0. */
+/* Returns the requested options, with the bus's defaults in place of 0. */
 static struct mrf_queue_options options_of(const struct request *r)
 {
 	struct mrf_table t = mrf_queue_command_options(r->command);
@@ -60,7 +62,7 @@ static struct mrf_queue_options options_of(const struct request *r)
 	};
 }
 
-/* True: something else than the bus's defaults is asked for. */
+/* True if the request asks for anything but the bus's defaults. */
 static bool asks_for_options(const struct request *r)
 {
 	struct mrf_table t = mrf_queue_command_options(r->command);
@@ -73,7 +75,8 @@ static bool asks_for_options(const struct request *r)
 	       mrf_queue_options_breaker_probes(t);
 }
 
-/* Who opened first decided; what is not asked for is as it is. */
+/* True if the queue has the requested options. The first opener decided; options not asked for
+ * agree. */
 static bool agrees_with_options(const struct request *r, const struct mr_queue *queue)
 {
 	struct mrf_table t = mrf_queue_command_options(r->command);
@@ -105,7 +108,7 @@ static bool options_are_valid(const struct mrf_queue_options *o)
 	       o->ack_timeout_ms <= INT32_MAX && o->age_max_ms <= INT32_MAX;
 }
 
-/* The limits of one client hold for what it makes, not for what it uses. */
+/* Makes a queue. The limits of a client count the queues that it makes, not those that it uses. */
 static int make_queue(struct request *r, struct mr_queue **out)
 {
 	struct mrf_queue_options options = options_of(r);
@@ -148,7 +151,7 @@ static int open_queue(struct request *r, struct mr_queue **out)
 	return mrf_queue_command_lookup(r->command) ? -ENOENT : make_queue(r, out);
 }
 
-/* `exists` is what counts an -EEXIST. */
+/* Counts a refusal; `exists` is the counter for -EEXIST. */
 static int count_refusal(const struct request *r, int code, uint64_t *exists)
 {
 	if (code == -EEXIST)
@@ -220,7 +223,8 @@ static int command_consume(struct request *r)
 	return count_refusal(r, rc, &r->q->c.stats->refused_consumer_again);
 }
 
-/* Said twice it is no error: the answer to the first may have been lost. */
+/* Cancels a consumer. A repeated request is no error: the answer to the first may have been
+ * lost. */
 static int command_cancel(struct request *r)
 {
 	struct mr_queue_client *client = mr_client_find(r->q, r->session);
@@ -273,7 +277,8 @@ static uint32_t age_of(const struct mr_queues *q, const struct mr_queue_entry *e
 	return e == NULL ? 0 : (uint32_t)q->now_ms - e->born_ms;
 }
 
-/* Of those from `at` on that are out or delayed, as far as the request may still look. */
+/* Returns the age of the oldest delivery in the list from `at` on, as far as the request may still
+ * look. */
 static uint32_t oldest_out(struct request *r, uint32_t at)
 {
 	uint32_t oldest = 0;
@@ -357,7 +362,8 @@ static int command_show(struct request *r)
 	return 0;
 }
 
-/* Of one kind. `count` of the answer: the cursor to go on from, 0 at the end. */
+/* Lists the queues of one kind. `count` of the answer: the cursor to continue from, 0 at the
+ * end. */
 static int command_list(struct request *r)
 {
 	struct mr_queues *q = r->q;
@@ -388,7 +394,8 @@ static int command_purge(struct request *r)
 	return 0;
 }
 
-/* The dead letters of a queue, which it may have none of yet. */
+/* Returns the queue of the dead letters with that name, and makes it if its queue exists; else
+ * NULL. */
 static struct mr_queue *dead_named(const struct request *r)
 {
 	struct mr_queue *of;
@@ -416,9 +423,10 @@ static int pause_queue(struct request *r, bool paused)
 	return 0;
 }
 
-/* The queue, by its own name or that of its dead letters; it may have been removed for idleness
- * before them. Services have none, nor have dead letters: a client may have made a queue of such a name,
- * but it belongs to nobody. */
+/* Finds the queue to redrive to, by its own name or that of its dead letters. It may have been
+ * removed for idleness before its dead letters, and is then made again. Services have no dead
+ * letters, nor have dead letters: a client may have made a queue with such a name, but it belongs
+ * to no queue. */
 static int redrive_to(struct request *r, struct mr_queue **queue)
 {
 	struct mr_queue *dead;
@@ -443,7 +451,7 @@ static int redrive_to(struct request *r, struct mr_queue **queue)
 	return 0;
 }
 
-/* They go back one by one, in the rounds that follow. */
+/* Starts a redrive: the dead letters go back one by one, in the following rounds. */
 static int command_redrive(struct request *r)
 {
 	uint64_t count = mrf_queue_command_count(r->command);
@@ -492,7 +500,7 @@ static uint32_t write_message(struct request *r, struct mr_queue_entry *e)
 		});
 }
 
-/* The dead letters of a queue that is there but has none yet. */
+/* True if the name is that of the dead letters of an existing queue that has none yet. */
 static bool dead_of_some(const struct request *r)
 {
 	return mr_queue_name_is_dead(r->name.data, r->name.bytes) &&
@@ -517,7 +525,7 @@ static void peek_at(struct request *r, struct mr_queue *queue, unsigned priority
 		r->messages[r->answer.messages_count++] = write_message(r, e);
 }
 
-/* As they would be delivered. */
+/* Shows messages in the order in which they would be delivered. */
 static int command_peek(struct request *r)
 {
 	static const uint8_t order[] = {MRF_PRIORITY_HIGH, MRF_PRIORITY_NORMAL, MRF_PRIORITY_LOW};
@@ -535,7 +543,7 @@ static int command_peek(struct request *r)
 	return 0;
 }
 
-/* With its dead letters. */
+/* Deletes a queue and its dead letters. */
 static int command_delete(struct request *r)
 {
 	struct mr_queue *queue = named_queue(r);
@@ -578,14 +586,13 @@ static const char *text_of(const struct request *r, int code)
 	switch (code) {
 	case 0: return NULL;
 	case -ENOENT: return service ? "no such service" : "no such queue";
-	case -EEXIST:
-		return "it is there already, and not like that, or this client has it already";
+	case -EEXIST: return "it exists already with other options, or this client has it already";
 	case -ENOSPC: return "too many queues or consumers";
-	case -ENOMEM: return "no memory left for queues";
+	case -ENOMEM: return "no memory left for queues (queues.memory_mib)";
 	case -EBUSY: return "it has consumers";
 	case -EHOSTUNREACH: return "nobody serves it";
-	case -ENOTCONN: return "the session is gone";
-	default: return "the request makes no sense";
+	case -ENOTCONN: return "the session is closed";
+	default: return "the request is malformed";
 	}
 }
 

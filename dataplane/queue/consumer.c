@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* consumer: the consumers of queues: credit, back-pressure of their sessions, time-outs. */
 #include <errno.h>
 
 #include "dataplane/queue/engine.h"
@@ -41,8 +42,9 @@ static void set_share(
 	mr_consumer_update(q, c);
 }
 
-/* The same subscription again changes its share; another of the same session to the same service
- * is a worker that said READY twice. */
+/* Handles a repeated request. The same subscription changes its prefetch and weight. Another
+ * subscription of the same session to the same service is refused: a worker that sent READY twice.
+ */
 static int consume_again(struct mr_queues *q, struct mr_queue_client *client,
 	struct mr_queue *queue, const struct mr_consumer_wish *wish, bool *done)
 {
@@ -173,7 +175,8 @@ static void send_disconnect(
 	(void)q->c.ops->send(q->c.arg, c->session, &plan, 0, true);
 }
 
-/* When its time began: with its delivery, or when what was before it was done. */
+/* Returns when the time-out of a delivery began: with the delivery, or when the deliveries before
+ * it were settled. */
 static uint32_t began_ms(const struct mr_queue_consumer *c, const struct mr_queue_delivery *d)
 {
 	return (int32_t)(c->restart_ms - d->sent_ms) > 0 ? c->restart_ms : d->sent_ms;
@@ -191,8 +194,9 @@ uint32_t mr_consumer_oldest(const struct mr_queues *q, const struct mr_queue_con
 		       : in_order;
 }
 
-/* Of one that does not say what its program is given the oldest is taken for the one in hand, once before it is
- * heard again: so a message that kills consumers is dead in the end, and those behind it are not. */
+/* Marks the oldest delivery as handed, if the consumer does not report Handed: once until it is
+ * heard again. So a message that kills consumers becomes a dead letter in the end, and those behind
+ * it do not. */
 static void presume_handed(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	uint32_t oldest = mr_consumer_oldest(q, c);
@@ -246,7 +250,7 @@ void mr_consumer_block(struct mr_queues *q, struct mr_queue_consumer *c)
 	mr_consumer_update(q, c);
 }
 
-/* Some of them, those that have waited longest. */
+/* Tries again the blocked consumers that have waited longest. */
 void mr_consumers_unblock(struct mr_queues *q)
 {
 	struct mr_queue_consumer *last = q->blocked_tail, *c;
@@ -279,8 +283,8 @@ void mr_consumer_recall(struct mr_queues *q, const struct mr_queue_delivery *d)
 	(void)q->c.ops->send(q->c.arg, c->session, &plan, c->subscription, true);
 }
 
-/* Its oldest deliveries have taken too long. They go to others, but it gets no new ones in their
- * place before anything is heard of it: who never acks holds up no more than its credit. */
+/* Returns the consumer's timed-out deliveries to the queue. It gets no others in their place until
+ * it is heard, so a consumer that never acks holds no more messages than its credit. */
 void mr_consumer_on_timer(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	uint32_t max = c->queue->options.ack_timeout_ms;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* dead: dead letters: the queue NAME.dead, the lines in their header blocks, and redrive. */
 #include <stdio.h>
 #include <strings.h>
 
@@ -7,11 +8,11 @@
 #define VERSION_LINE    "NATS/1.0\r\n"
 #define DEAD_PREFIX     "Millrace-Dead-"
 #define RETRY_MS        1000u
-#define LINES_BYTES_MAX 512u /* of the lines that are added */
+#define LINES_BYTES_MAX 512u /* all added lines together */
 #define BLOCK_BYTES_MIN (sizeof(VERSION_LINE) - 1 + 2)
-/* A first line, an end of the last one and the empty line, where a block lacks them. */
+/* Room for a first line, an end of the last line and the empty line, where a block lacks them. */
 #define BLOCK_SLACK (BLOCK_BYTES_MIN + 2)
-/* Of the pieces in which a message goes that was one and is too large with its lines. */
+/* Size of the fragments of a message that was whole and is too large with its lines. */
 #define FRAGMENT_BYTES 49152u
 
 struct block {
@@ -19,7 +20,7 @@ struct block {
 	uint32_t bytes;
 };
 
-/* Bytes of the line at `text`, with its CR LF if it has one. */
+/* Returns the bytes of the line at `text`, with its CR LF if it has one. */
 static uint32_t line_bytes(const char *text, uint32_t bytes)
 {
 	const char *end = memmem(text, bytes, "\r\n", 2);
@@ -27,7 +28,7 @@ static uint32_t line_bytes(const char *text, uint32_t bytes)
 	return end == NULL ? bytes : (uint32_t)(end - text) + 2;
 }
 
-/* Of the first line; 0: the block does not begin as one does. */
+/* Returns the bytes of the first line; 0: the block does not begin like a header block. */
 static uint32_t first_line_bytes(const char *block, uint32_t bytes)
 {
 	uint32_t n;
@@ -44,7 +45,7 @@ static void append_text(struct block *b, const char *text, uint32_t bytes)
 	b->bytes += bytes;
 }
 
-/* Ours, or an empty one, which would end the block before its time. */
+/* True for a line of the bus, and for an empty line, which would end the block too early. */
 static bool line_is_dropped(const char *line, uint32_t bytes)
 {
 	return (bytes == 2 && memcmp(line, "\r\n", 2) == 0) ||
@@ -52,7 +53,7 @@ static bool line_is_dropped(const char *line, uint32_t bytes)
 		       strncasecmp(line, DEAD_PREFIX, sizeof(DEAD_PREFIX) - 1) == 0);
 }
 
-/* What the producer wrote, but for lines that only the bus may write. */
+/* Appends the producer's lines, but for lines that only the bus may write. */
 static void append_rest(struct block *b, const char *old, uint32_t old_bytes)
 {
 	for (uint32_t at = 0, n; at < old_bytes; at += n) {
@@ -66,7 +67,8 @@ static void append_rest(struct block *b, const char *old, uint32_t old_bytes)
 	append_text(b, "\r\n", 2);
 }
 
-/* The bus's lines come first, where no odd line of the producer's can hide them. False: there is no room. */
+/* Writes the block with the bus's lines first, where no malformed line of the producer can hide
+ * them. False: no room. */
 static bool add_lines(struct block *b, const char *old, uint32_t old_bytes,
 	const struct mr_queue *queue, const char *reason, unsigned count)
 {
@@ -88,7 +90,7 @@ static bool add_lines(struct block *b, const char *old, uint32_t old_bytes,
 	return true;
 }
 
-/* Without the lines that add_lines added; empty, if there were no others. */
+/* Writes the block without the lines that add_lines added; empty if there were no others. */
 static bool take_lines(struct block *b, const char *old, uint32_t old_bytes)
 {
 	uint32_t first_bytes = first_line_bytes(old, old_bytes);
@@ -102,7 +104,7 @@ static bool take_lines(struct block *b, const char *old, uint32_t old_bytes)
 	return true;
 }
 
-/* The first piece with another header block. */
+/* Replaces the header block in the first fragment. False: it does not fit, or no memory. */
 static bool change_chain(struct mr_queues *q, struct mr_queue_entry *e, const struct block *b)
 {
 	struct mr_queue_chain *chain = mr_entry_body(e);
@@ -118,7 +120,7 @@ static bool change_chain(struct mr_queues *q, struct mr_queue_entry *e, const st
 		return false;
 	memcpy(p->body, b->text, b->bytes);
 	memcpy(p->body + b->bytes, old->body + e->header_bytes, payload_bytes);
-	/* The header block goes in one fragment. */
+	/* The header block must fit one fragment. */
 	if (b->bytes > chain->fragment_bytes)
 		chain->fragment_bytes = (uint32_t)mr_align_up(b->bytes, MR_MESSAGE_ALIGN);
 	e->body_bytes += b->bytes - e->header_bytes;
@@ -127,7 +129,8 @@ static bool change_chain(struct mr_queues *q, struct mr_queue_entry *e, const st
 	return true;
 }
 
-/* One that was whole, and is too large for that with another header block: it goes in pieces from here on. */
+/* Turns a whole message, too large with its new header block, into fragments. Returns the old entry
+ * if that fails. */
 static struct mr_queue_entry *change_to_chain(
 	struct mr_queues *q, struct mr_queue_entry *e, const struct block *b)
 {
@@ -154,7 +157,7 @@ static struct mr_queue_entry *change_to_chain(
 	return n;
 }
 
-/* The entry with another header block, or as it was if there is no memory or no room for that. */
+/* Returns the entry with another header block; unchanged if there is no memory or no room. */
 static struct mr_queue_entry *replace_header_block(
 	struct mr_queues *q, struct mr_queue_entry *e, const struct block *b)
 {
@@ -218,8 +221,8 @@ void mr_dead_part(struct mr_queues *q, struct mr_queue *queue)
 		mr_queue_remove(q, other);
 }
 
-/* Dead letters are limited together with their queue, by the share of the store that one may have (mr_push_footprint),
- * and have their place beside it: there is one for each queue that there may be. */
+/* Dead letters count with their queue against the largest part of the store
+ * (mr_push_share_used_up), and have a slot beside it: there is one for each possible queue. */
 struct mr_queue *mr_dead_of(struct mr_queues *q, struct mr_queue *queue)
 {
 	char name[MR_SUBJECT_BYTES_MAX];
@@ -252,7 +255,7 @@ void mr_dead_letter(
 	struct block b = {.bytes = 0};
 	bool told;
 
-	if (dead == NULL) { /* no memory for another queue: it is not lost for that */
+	if (dead == NULL) { /* no memory for another queue: keep the message */
 		if (!mr_delivery_delay(q, queue, e, RETRY_MS))
 			mr_queue_put_back(q, queue, e);
 		return;
@@ -260,7 +263,7 @@ void mr_dead_letter(
 	queue->body_bytes -= e->body_bytes;
 	queue->dead_count++;
 	mr_count(q->c.stats->queue_dead, 1);
-	/* Moving alone takes no memory, the lines do. */
+	/* The move itself takes no memory, the lines do. */
 	told = !mr_push_share_used_up(q, queue) &&
 	       add_lines(&b, headers_of(e), e->header_bytes, queue, reason, e->attempts);
 	if (told)
@@ -296,7 +299,7 @@ uint32_t mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t m
 			queue->redriving = 0;
 			break;
 		}
-		/* The rest has its turn when something has left the queue. */
+		/* The redrive continues when an entry has left the queue. */
 		if (mr_push_is_full(queue, mr_queue_next(queue->dead)->body_bytes)) {
 			queue->redrive_waits = true;
 			break;

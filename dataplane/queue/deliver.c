@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* deliver: the table of deliveries, and the run that gives ready entries to consumers. */
 #include "dataplane/queue/engine.h"
 
-#define RUN_DELIVERIES   1024u /* of all queues, in one run */
-#define QUEUE_DELIVERIES 256u  /* of one of them, before the next has its turn */
+#define RUN_DELIVERIES   1024u /* all queues together, in one run */
+#define QUEUE_DELIVERIES 256u  /* one queue, before the next has its turn */
 #define RUN_GARBAGE      512u
 
 static uint32_t take_free(struct mr_queues *q)
@@ -24,7 +25,7 @@ static void give_free(struct mr_queues *q, struct mr_queue_delivery *d)
 	q->deliveries_free = mr_delivery_index(q, d);
 }
 
-/* NULL: there is room for no more of them. */
+/* Makes a delivery; NULL: the table is full. */
 static struct mr_queue_delivery *delivery_new(struct mr_queues *q, struct mr_queue *queue,
 	struct mr_queue_consumer *c, struct mr_queue_entry *e)
 {
@@ -41,7 +42,7 @@ static struct mr_queue_delivery *delivery_new(struct mr_queues *q, struct mr_que
 	d->prev = MR_QUEUE_NONE;
 	d->next = MR_QUEUE_NONE;
 	d->sent_ms = (uint32_t)q->now_ms;
-	d->timer.kind = MR_QUEUE_TIMER_DELIVERY; /* not set, as when it was mapped or cleared */
+	d->timer.kind = MR_QUEUE_TIMER_DELIVERY; /* not set, as after mapping and clearing */
 	d->partial = false;
 	d->streamed = false;
 	d->handed = false;
@@ -155,7 +156,8 @@ bool mr_delivery_delay(
 	uint32_t max = q->deliveries_max / 2;
 	uint64_t left_ms;
 
-	/* Half of them at most, so that those who put everything off hold up nobody. */
+	/* At most half of the deliveries are delayed ones, so that a consumer that delays
+	 * everything stops nobody. */
 	if (q->deliveries_delayed >= max ||
 		mr_share_used_up(queue->delayed_count, max - q->deliveries_delayed))
 		return false;
@@ -163,7 +165,7 @@ bool mr_delivery_delay(
 	if (d == NULL)
 		return false;
 	left_ms = mr_queue_age_left(q, queue, e);
-	if (left_ms == 0) /* it is too old, and waits for room among the dead letters */
+	if (left_ms == 0) /* too old already: waits for room among the dead letters */
 		left_ms = delay_ms;
 	d->next = queue->delayed_head;
 	if (d->next != MR_QUEUE_NONE)
@@ -171,13 +173,13 @@ bool mr_delivery_delay(
 	queue->delayed_head = mr_delivery_index(q, d);
 	queue->delayed_count++;
 	q->deliveries_delayed++;
-	/* Its age may be over before. */
+	/* The entry may reach its age limit earlier. */
 	mr_queue_timer_set(
 		&q->timers, &d->timer, q->now_ms + (delay_ms < left_ms ? delay_ms : left_ms));
 	return true;
 }
 
-/* Its caller waits for so long; set early and looked at when it fires. */
+/* Sets the timer for the end of the caller's wait; set early and checked when it fires. */
 static void set_caller_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	const struct mr_queue_call *call = mr_entry_caller(d->entry);
@@ -201,7 +203,7 @@ static bool caller_gave_up(const struct mr_queues *q, struct mr_queue_entry *e)
 	return call->wait_ms != 0 && (int32_t)((uint32_t)q->now_ms - call->until_ms) >= 0;
 }
 
-/* A call in hand whose caller may have given up: the worker need not go on. */
+/* Ends a call in hand if its caller has stopped waiting: its worker need not continue. */
 static void caller_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	struct mr_queue *queue = d->queue;
@@ -215,7 +217,7 @@ static void caller_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 	mr_service_abandon(q, queue, mr_delivery_end(q, d));
 }
 
-/* Its delay is over, or the patience of its caller. */
+/* Handles the end of a delay, or of a caller's wait. */
 void mr_delivery_on_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	struct mr_queue *queue = d->queue;
@@ -254,7 +256,7 @@ static bool send_whole(struct mr_queues *q, const struct mr_queue_delivery *d,
 	return q->c.ops->send(q->c.arg, c->session, &plan, c->subscription, false);
 }
 
-/* One that came whole and goes in pieces has the delivery's own numbers. */
+/* Returns the fragment part. A message that was pushed whole gets the delivery's own numbers. */
 static struct mrf_message_fragment fragment_of(
 	const struct mr_queue_delivery *d, struct mr_queue_entry *e, uint64_t tag)
 {
@@ -268,7 +270,7 @@ static struct mrf_message_fragment fragment_of(
 	};
 }
 
-/* What is left of the fragments of one message; they go to one consumer, with nothing between them. */
+/* Sends the remaining fragments of one message, all to one consumer, with nothing between them. */
 bool mr_fragment_train(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	struct mr_queue_delivery *d = &q->deliveries[c->train];
@@ -315,7 +317,7 @@ static void count_delivery(
 	}
 }
 
-/* Length of the pieces in which it has to go to the session; 0: it goes whole. */
+/* Returns the fragment size for the session; 0: the message goes whole. */
 static uint32_t fragment_bytes_for(
 	const struct mr_queues *q, uint64_t session, struct mr_queue_entry *e)
 {
@@ -331,7 +333,8 @@ static uint32_t fragment_bytes_for(
 	return e->body_bytes <= most ? 0 : most;
 }
 
-/* The header block goes in one piece, and is too large for that. Waiting would stop all behind it. */
+/* Removes a message whose header block exceeds one fragment. To wait would stop all messages behind
+ * it. */
 static bool bury_oversized(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	if (queue->is_dead)
@@ -355,7 +358,7 @@ static void begin_train(struct mr_queues *q, struct mr_queue_consumer *c,
 		mr_consumer_block(q, c);
 }
 
-/* The entry is next in its queue. False: the consumer cannot take it now. */
+/* Delivers the next entry of the queue. False: the consumer cannot take it now. */
 static bool deliver_entry(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer *c,
 	struct mr_queue_entry *e)
 {
@@ -366,7 +369,7 @@ static bool deliver_entry(struct mr_queues *q, struct mr_queue *queue, struct mr
 		return bury_oversized(q, queue, e);
 	if (mr_likely(!mr_share_used_up(c->outstanding, q->deliveries_max - q->deliveries_used)))
 		d = delivery_new(q, queue, c, e);
-	if (mr_unlikely(d == NULL)) /* it, or all together, hold too many: until one is settled */
+	if (mr_unlikely(d == NULL)) /* the consumer, or all together, have too many unsettled */
 		return false;
 	if (mr_likely(fragment_bytes == 0) && !send_whole(q, d, c, e)) {
 		give_free(q, d);
@@ -384,7 +387,8 @@ static bool deliver_entry(struct mr_queues *q, struct mr_queue *queue, struct mr
 	return true;
 }
 
-/* A call that says how long it waits is too old by that, and no other by the age of its service. */
+/* True if the entry is too old. A call with a caller's wait expires by that, any other entry by the
+ * age limit. */
 static bool too_old(
 	const struct mr_queues *q, const struct mr_queue *queue, struct mr_queue_entry *e)
 {
@@ -415,7 +419,7 @@ void mr_queue_expire(struct mr_queues *q, struct mr_queue *queue, unsigned max)
 	}
 }
 
-/* Takes what nobody wants any more out of the way. */
+/* Removes an entry that nobody waits for any more; true: it did. */
 static bool drop_unwanted(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	if (mr_unlikely(too_old(q, queue, e))) {
@@ -430,7 +434,8 @@ static bool drop_unwanted(struct mr_queues *q, struct mr_queue *queue, struct mr
 	return false;
 }
 
-/* Returns what is left of the budget; the queue stays active if it has more to deliver. */
+/* Delivers from one queue; returns the remaining budget. The queue stays active if it has more to
+ * deliver. */
 static uint32_t run_queue(struct mr_queues *q, struct mr_queue *queue, uint32_t budget)
 {
 	struct mr_queue_entry *e;

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine: what the parts of the queues of one worker share. Private to dataplane/queue.
+/* engine: the data structures that the parts of a worker's queues share. Private to
+ * dataplane/queue.
  *
  *   client ──has──▶ consumers ──of──▶ queue ──has──▶ entries that are ready, in three lists
  *                      └─has─▶ deliveries ──of──▶ entries that are out
- *                                  ▲────── those that wait for a delay stand in a delivery too
+ *                                  ▲────── a delayed entry has a delivery too
  *
- * An entry is in exactly one place: one of its queue's lists, or one delivery. A delivery has a
- * number and a serial, and the two together are the tag: what a client names is looked up in the
- * table of deliveries and compared, so that no tag leads to memory that is something else.
+ * An entry is in exactly one place: a list or heap of its queue, or one delivery. The tag of a
+ * delivery is its number and a serial. A tag from a client is looked up in the table of deliveries
+ * and compared, so that no tag leads to memory of another kind.
  *
- * Owns      Entries, queues, consumers, clients and windows are pieces of the store; of which a
- *           share is kept for all that is not an entry, so that a full store can be emptied.
+ * Owns      Entries, queues, consumers, clients and windows are chunks of the store. A part of the
+ *           store is reserved for all that is not an entry, so that a full store can be emptied.
  * Threads   One: the home worker.
  * Units     Milliseconds of the caller's clock.
  */
@@ -32,9 +33,9 @@
 #define MR_QUEUE_PRIORITIES    3u
 #define MR_QUEUE_CONSUMERS_MAX 2048u
 #define MR_QUEUE_PREFETCH_MAX  65535u
-#define MR_QUEUE_RANGES        16u /* of accepted pushes, that a client may have before they are sent */
+#define MR_QUEUE_RANGES        16u /* accepted ranges held for a client until sent */
 
-/* Of struct mr_queue_timer. */
+/* Kinds of struct mr_queue_timer. */
 enum mr_queue_timer_kind {
 	MR_QUEUE_TIMER_CONSUMER,
 	MR_QUEUE_TIMER_DELIVERY,
@@ -44,17 +45,17 @@ enum mr_queue_timer_kind {
 /* One cache line. */
 struct mr_queue_delivery {
 	struct mr_queue_entry *entry;       /* NULL: free */
-	struct mr_queue_consumer *consumer; /* NULL: waits for its delay */
+	struct mr_queue_consumer *consumer; /* NULL: delayed */
 	struct mr_queue *queue;
-	uint32_t serial;  /* of the tag; never the same for long */
-	uint32_t prev;    /* of the consumer's, oldest first, or of the queue's that are delayed */
-	uint32_t next;    /* the same, or the next that is free */
-	uint32_t sent_ms; /* low bits */
-	struct mr_queue_timer timer; /* of the delay; of a call in hand: until its caller waits */
-	bool partial;                /* a part of the answer went to the caller */
-	bool streamed;               /* a part of the request went to the worker */
-	bool handed;                 /* the consumer said that the program is given it */
-	bool renewed;                /* progress was said of it: no AckUpTo of another settles it */
+	uint32_t serial;  /* second half of the tag; does not recur soon */
+	uint32_t prev;    /* in its list: the consumer's, oldest first, or the delayed ones */
+	uint32_t next;    /* in the same list, or the free list */
+	uint32_t sent_ms; /* low bits of the time of sending */
+	struct mr_queue_timer timer; /* end of the delay, or of the caller's wait */
+	bool partial;                /* a part of the answer was sent to the caller */
+	bool streamed;               /* a part of the request was sent to the worker */
+	bool handed;                 /* the consumer said that its program was given it */
+	bool renewed; /* by Progress: an AckUpTo of another delivery does not settle it */
 };
 _Static_assert(sizeof(struct mr_queue_delivery) <= MR_CACHE_LINE, "one line");
 
@@ -65,134 +66,136 @@ struct mr_queue_consumer {
 	struct mr_queue_consumer *blocked_next;
 	struct mr_queue_consumer *blocked_prev;
 	uint64_t session;
-	uint64_t key; /* of the policy: the least is chosen */
+	uint64_t key; /* the policy's key: the least is chosen */
 	uint32_t subscription;
 	uint32_t prefetch;
 	uint32_t weight;
 	uint32_t outstanding;
-	uint32_t overdue; /* timed out, nothing heard since: credit that it does not get */
-	/* Its deliveries, the one whose time began first at the head: those in order, and those that were renewed. */
+	uint32_t overdue; /* timed out since it was last heard; count against its credit */
+	/* Its deliveries, the earliest time-out at the head: [0] those in order, [1] those renewed
+	 * by Progress. */
 	struct mr_queue_out {
 		uint32_t head;
 		uint32_t tail;
 	} out[2];
-	uint32_t index;   /* in queue->consumers */
-	uint32_t heap_at; /* in queue->heap */
-	uint32_t train;   /* delivery whose fragments are on their way, or MR_QUEUE_NONE */
+	uint32_t index;   /* index in queue->consumers */
+	uint32_t heap_at; /* index in queue->heap */
+	uint32_t train;   /* delivery whose fragments are being sent, or MR_QUEUE_NONE */
 	uint32_t train_offset;
 	uint32_t train_fragment_bytes;
 	struct mr_queue_place train_place;
-	uint32_t restart_ms; /* low bits: when an AckUpTo began the time of the rest anew */
-	bool recalls;        /* is told what is taken back */
-	bool ready;          /* has credit, and the policy knows */
-	bool blocked;        /* its session had no room */
-	bool says_handed;    /* what it does not say, its program was not given */
-	bool blamed;         /* one that does not say: the oldest was taken for the one in hand */
-	bool failed;         /* its end was counted as a failure of its service */
-	struct mr_queue_timer timer; /* of the oldest delivery */
+	uint32_t restart_ms;         /* low bits: when an AckUpTo restarted the other time-outs */
+	bool recalls;                /* wants Recall messages */
+	bool ready;                  /* has credit, and is in the policy's set */
+	bool blocked;                /* its session had no room */
+	bool says_handed;            /* reports Handed when its program is given a delivery */
+	bool blamed;                 /* its oldest delivery was presumed handed already */
+	bool failed;                 /* its loss was counted as a failure of its service */
+	struct mr_queue_timer timer; /* time-out of the oldest delivery */
 	uint64_t delivered;
 	uint64_t acked;
 	uint64_t redelivered;
 };
 
-/* Pushes that the queue has and whose acceptance waits for room. */
+/* Pushes in the queue whose acceptance is withheld until there is room. */
 struct mr_queue_withheld {
 	struct mr_queue_withheld *next;
 	uint64_t session;
 	struct mrf_accepted_range range;
-	uint32_t counted; /* of them, in mr_limit_withheld */
+	uint32_t counted; /* how many of them mr_limit_withheld counts */
 };
 
 struct mr_queue_breaker {
-	uint64_t until_ms;   /* open until; half open: until more probes are let through */
-	uint32_t failures;   /* in a row */
-	uint32_t probes;     /* let through and not decided, while half open */
-	uint32_t passed;     /* probes that came well */
-	uint32_t probes_max; /* to be let through, with those that passed */
+	uint64_t until_ms;   /* end of the open state; half open: time for more probes */
+	uint32_t failures;   /* consecutive failures */
+	uint32_t probes;     /* let through and undecided, while half open */
+	uint32_t passed;     /* probes that succeeded */
+	uint32_t probes_max; /* limit of undecided and successful probes together */
 	uint8_t state;       /* enum mrf_breaker_state */
 };
 
 struct mr_queue {
 	uint32_t number;
 	uint8_t kind;
-	bool paused;  /* by an operator, until he takes it back */
-	bool is_set;  /* somebody said what it is to be like: that is not forgotten for idleness */
-	bool active;  /* in the list of those that may have something to deliver */
+	bool paused;  /* by an operator, until resumed */
+	bool is_set;  /* made with options: not removed for idleness */
+	bool active;  /* in the list of queues that may have something to deliver */
 	bool is_dead; /* holds dead letters */
 	struct mr_queue_list ready[MR_QUEUE_PRIORITIES]; /* by enum mrf_priority */
-	/* What was delivered and came back, the oldest on top: all of it is older than what is in the lists. */
+	/* Entries that were delivered and came back, a heap with the oldest on top. All are older
+	 * than those in the lists. */
 	struct mr_queue_entry *returned[MR_QUEUE_PRIORITIES];
-	uint64_t returned_count; /* of ready_count */
+	uint64_t returned_count; /* part of ready_count */
 	uint64_t ready_count;
 	uint64_t delayed_count;
 	uint64_t outstanding_count;
-	uint64_t body_bytes; /* of all of them */
+	uint64_t body_bytes; /* bodies of all entries */
 	/* policy */
 	struct mr_queue_consumer **consumers;
-	struct mr_queue_consumer **heap; /* those that are ready, by key */
-	uint64_t *ready_bits;            /* those that are ready, by index */
+	struct mr_queue_consumer **heap; /* ready consumers, by key */
+	uint64_t *ready_bits;            /* ready consumers, by index */
 	uint32_t consumers_count;
 	uint32_t consumers_room;
 	uint32_t heap_count;
 	uint32_t cursor; /* round robin: where to look next */
-	uint64_t clock;  /* of keys */
+	uint64_t clock;  /* source of keys */
 	/* limits */
-	struct mrf_queue_options options; /* complete */
+	struct mrf_queue_options options; /* without zeros: defaults filled in */
 	struct mr_queue_withheld *withheld_head;
 	struct mr_queue_withheld *withheld_tail;
 	uint64_t withheld_count;
 	uint64_t redriving; /* dead letters still to be moved back */
-	bool redrive_waits; /* until there is room for them */
-	/* others */
+	bool redrive_waits; /* redrive waits for room */
+	/* other */
 	struct mr_queue *active_next;
 	struct mr_queue *active_prev;
 	struct mr_queue *hash_next;
-	struct mr_queue *dead; /* the queue of its dead letters, or back; NULL: none yet */
+	struct mr_queue *dead; /* queue of its dead letters, or the other way; NULL: none */
 	struct mr_queue_window *windows;
 	struct mr_queue_breaker breaker;
-	struct mr_queue_timer timer; /* of age and of idleness */
+	struct mr_queue_timer timer; /* age limit and idleness */
 	uint64_t used_ms;
 	uint64_t maker;             /* session that made it, or 0 */
-	uint64_t peer;              /* that it is counted for */
-	struct mr_queue *made_prev; /* of the same maker, while that is there */
+	uint64_t peer;              /* peer that it counts for */
+	struct mr_queue *made_prev; /* list of the maker's queues, while the maker is there */
 	struct mr_queue *made_next;
-	struct mr_queue *idle_prev; /* see mr_limit_idle */
+	struct mr_queue *idle_prev; /* list of idle queues: see mr_limit_idle */
 	struct mr_queue *idle_next;
-	uint64_t idle_ms; /* used_ms when it was listed */
+	uint64_t idle_ms; /* used_ms at the time of listing */
 	bool idle_listed;
 	bool wanted;  /* had a consumer, or was opened by others than its maker */
-	bool kept;    /* an operator opened it */
-	bool counted; /* it has a place of queues_max; dead letters have that of their queue */
+	bool kept;    /* opened by an operator */
+	bool counted; /* counts against queues_max; dead letters share the count of their queue */
 	uint32_t delayed_head;
-	uint32_t assemblies; /* messages of which not all fragments came */
+	uint32_t assemblies; /* messages still being reassembled */
 	uint64_t pushed, accepted, refused, duplicates, delivered, acked, redelivered;
 	uint64_t dead_count, expired, failures, replies;
 	uint32_t name_bytes;
 	char name[];
 };
 
-/* A session that has to do with queues of this worker. */
+/* A session that uses queues of this worker. */
 struct mr_queue_client {
 	uint64_t session;
 	struct mr_queue_client *hash_next;
 	struct mr_queue_client *all_prev;
 	struct mr_queue_client *all_next;
-	struct mr_queue_client *dirty_next; /* has ranges to be sent */
+	struct mr_queue_client *dirty_next; /* list of clients with ranges to be sent */
 	struct mr_queue_consumer *consumers;
 	struct mr_queue_assembly *assemblies; /* oldest first */
 	uint32_t assemblies_count;
-	uint64_t assemblies_bytes; /* of pieces that came */
+	uint64_t assemblies_bytes; /* received fragments */
 	uint64_t peer;
-	uint32_t account;             /* of what its peer has of the store; 0: root's */
-	struct mr_queue *queues_made; /* that are still there */
-	uint32_t made;                /* of them */
+	uint32_t account;             /* account of its peer's use of the store; 0: root's */
+	struct mr_queue *queues_made; /* queues made by it that still exist */
+	uint32_t made;                /* number of those */
 	uint32_t consumers_count;
 	uint32_t services;
-	uint64_t heartbeat_due_ms; /* when it is told next that the bus lives, if it serves */
-	uint32_t windows;          /* publishers first heard of from it, and not forgotten */
+	uint64_t heartbeat_due_ms; /* when its next heartbeat is sent, if it serves */
+	uint32_t windows;          /* publishers first heard of from it that are still remembered */
 	uint32_t ranges_count;
-	bool knows_memory; /* from a full queue */
-	bool knows_share;  /* from the memory of all queues */
+	bool knows_memory; /* knows the status NO_MEMORY */
+	bool knows_share;  /* knows the status SHARE_USED */
 	bool overdue;      /* one of its consumers has overdue deliveries */
 	bool dirty;
 	uint32_t range_queue[MR_QUEUE_RANGES];
@@ -201,31 +204,31 @@ struct mr_queue_client {
 
 struct mr_queue_slot {
 	struct mr_queue *queue;
-	uint32_t generation; /* of the queue that is there, or that will be */
+	uint32_t generation; /* generation of the present queue, or of the next one */
 	uint32_t next_free;
 };
 
 struct mr_queues {
 	struct mr_queues_config c;
 	struct mr_slab *store;
-	uint64_t store_entries_max; /* bytes of the store beyond which no entry is taken */
-	uint64_t store_share;       /* of one queue, as of the last run */
-	uint64_t now_ms;    /* of the queues: the caller's without the time in which nobody ran */
-	uint64_t caller_ms; /* as it was last */
-	uint64_t lost_ms;   /* between the two */
-	uint64_t thawed_ms; /* when time went on after it had last stood still */
-	/* tables, mapped whole and taken as they are touched */
+	uint64_t store_entries_max; /* no entry is taken above this size of the store */
+	uint64_t store_share;       /* limit of one queue, computed in the last run */
+	uint64_t now_ms;            /* clock of the queues: the caller's without frozen times */
+	uint64_t caller_ms;         /* the caller's clock at the last call */
+	uint64_t lost_ms;           /* total of frozen times */
+	uint64_t thawed_ms;         /* end of the last frozen time */
+	/* tables, mapped at full size and taken as they are touched */
 	struct mr_queue_limits limits;
-	struct mr_hash_key name_key; /* random: nobody can choose names that collide */
+	struct mr_hash_key name_key; /* random, so that nobody can choose names that collide */
 	struct mr_queue_slot *slots;
 	uint32_t slots_fresh;
-	uint32_t slots_free; /* given back first: taken first */
-	uint32_t slots_last; /* given back last */
+	uint32_t slots_free; /* head of the free list, returned first and reused first */
+	uint32_t slots_last; /* tail of the free list */
 	uint32_t slots_free_count;
 	unsigned index_bits;
-	struct mr_queue **names; /* hash */
+	struct mr_queue **names; /* hash table */
 	uint32_t names_mask;
-	struct mr_queue_client **sessions; /* hash */
+	struct mr_queue_client **sessions; /* hash table */
 	uint32_t clients_count;
 	uint32_t sessions_mask;
 	struct mr_queue_delivery *deliveries;
@@ -237,25 +240,26 @@ struct mr_queues {
 	uint32_t serial;
 	struct mr_queue_timers timers;
 	struct mr_queue_windows *windows;
-	uint8_t *scratch; /* a fragment that does not stand in a row */
+	uint8_t *scratch; /* buffer for a fragment that is not contiguous */
 	/* lists */
 	struct mr_queue *active_head;
 	struct mr_queue *active_tail;
 	struct mr_queue_client *dirty;
 	struct mr_queue_client *clients;
-	struct mr_queue_client *sweep;     /* next to be looked at */
-	struct mr_queue_client *last;      /* that was looked up */
-	struct mr_queue_consumer *blocked; /* the first of them */
+	struct mr_queue_client *sweep;     /* next client to be examined */
+	struct mr_queue_client *last;      /* last client looked up */
+	struct mr_queue_consumer *blocked; /* head of the list of blocked consumers */
 	struct mr_queue_consumer *blocked_tail;
-	struct mr_queue_entry *garbage; /* to be freed a few at a time */
+	struct mr_queue_entry *garbage; /* entries to be freed, a few at a time */
 	struct mr_queue_entry *garbage_tree;
-	uint16_t order;    /* of the last entry */
-	uint64_t retry_ms; /* when those that are blocked are tried again */
+	uint16_t order;    /* order of the newest entry */
+	uint64_t retry_ms; /* when blocked consumers are tried again */
 	uint64_t sweep_ms;
 	uint64_t random;
 };
 
-/* The caller's clock has gone on: the queues' too, but for a time in which nobody ran (queue.c). */
+/* Advances the clock of the queues to the caller's, without a time in which the worker was frozen
+ * (queue.c). */
 void mr_queues_clock(struct mr_queues *q, uint64_t caller_ms);
 static inline void mr_queues_at(struct mr_queues *q, uint64_t caller_ms)
 {
@@ -263,8 +267,8 @@ static inline void mr_queues_at(struct mr_queues *q, uint64_t caller_ms)
 		mr_queues_clock(q, caller_ms);
 }
 
-/* Of what many share, each may have so many times what is left: so there is something left for who comes
- * later, whatever one of them does. */
+/* One user of a shared resource may have this many times the amount that is left for all. So a
+ * later user always finds some, whatever one of them does. */
 #define MR_QUEUE_SHARE 4u
 
 static inline bool mr_share_used_up(uint64_t has, uint64_t left)
@@ -278,7 +282,7 @@ static inline bool mr_queue_full(const struct mr_queues *q)
 	return mr_slab_bytes(q->store) >= q->store_entries_max;
 }
 
-/* 32 bits for a piece of a store of up to 64 GiB; 0: none. */
+/* Converts between an entry and its 32-bit number in a store of up to 64 GiB; 0: none. */
 static inline uint32_t mr_entry_ref(const struct mr_queues *q, const struct mr_queue_entry *e)
 {
 	return (uint32_t)(((const uint8_t *)e - mr_slab_base(q->store)) / 16) + 1;
@@ -290,7 +294,7 @@ static inline struct mr_queue_entry *mr_entry_of_ref(const struct mr_queues *q, 
 			: (struct mr_queue_entry *)(mr_slab_base(q->store) + (ref - 1) * 16ull);
 }
 
-/* Bytes that entries may still take. */
+/* Returns the bytes that entries may still take. */
 static inline uint64_t mr_queue_store_left(const struct mr_queues *q)
 {
 	uint64_t used = mr_slab_bytes(q->store);
@@ -299,7 +303,7 @@ static inline uint64_t mr_queue_store_left(const struct mr_queues *q)
 }
 
 /* Queues (table.c) */
-/* NULL: no queue has it, or none any more. */
+/* Returns NULL if no queue has the number. */
 static inline struct mr_queue *mr_queue_by_number(const struct mr_queues *q, uint32_t number)
 {
 	uint32_t index = number & ((1u << q->index_bits) - 1);
@@ -310,25 +314,25 @@ static inline struct mr_queue *mr_queue_by_number(const struct mr_queues *q, uin
 
 struct mr_queue *mr_queue_by_name(
 	const struct mr_queues *q, unsigned kind, const char *name, uint32_t bytes);
-/* -ENOSPC, -ENOMEM. */
+/* Makes a queue. -ENOSPC, -ENOMEM. */
 int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t bytes,
 	const struct mrf_queue_options *options, struct mr_queue **out);
-/* With all that is in it; it has no consumers. */
+/* Removes a queue without consumers, with all its entries. */
 void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue);
-/* It has consumers or messages, or dead letters. */
+/* True if the queue has consumers, messages or dead letters. */
 bool mr_queue_in_use(const struct mr_queue *queue);
-/* Takes all that is ready or delayed out of it; returns how many. Who called is told the status. */
+/* Removes all ready and delayed entries; returns how many. Callers receive `status`. */
 uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t status);
-/* Something may be to be delivered: run looks at it. */
+/* Puts the queue in the list that run serves, or takes it out. */
 void mr_queue_activate(struct mr_queues *q, struct mr_queue *queue);
 void mr_queue_deactivate(struct mr_queues *q, struct mr_queue *queue);
-/* Sets the timer that the state of the queue wants. */
+/* Sets the timer for the queue's age limit and idleness. */
 void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue);
 void mr_queue_on_timer(struct mr_queues *q, struct mr_queue *queue);
-/* At most `max` of those that have waited too long. */
+/* Expires at most `max` entries that are too old. */
 void mr_queue_expire(struct mr_queues *q, struct mr_queue *queue, unsigned max);
 
-/* A queue and its dead letters for each place. */
+/* Returns the number of slots: one for a queue and one for its dead letters. */
 static inline uint32_t mr_queue_slots_max(const struct mr_queues_config *c)
 {
 	return 2 * c->queues_max;
@@ -339,21 +343,22 @@ static inline uint64_t mr_queue_depth(const struct mr_queue *queue)
 	return queue->ready_count + queue->delayed_count + queue->outstanding_count;
 }
 
-/* New in the queue: behind all others of its priority. */
+/* Appends a new entry behind all others of its priority. */
 void mr_queue_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
-/* It was out, and is where it was. */
+/* Returns an entry that was out to its place by age. */
 void mr_queue_put_back(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 
-/* What came back (returned.c): a heap by age. */
+/* Returned entries (returned.c): a heap by age. */
 void mr_returned_push(struct mr_queues *q, struct mr_queue_entry **root, struct mr_queue_entry *e);
 struct mr_queue_entry *mr_returned_pop(struct mr_queues *q, struct mr_queue_entry **root);
-/* All of `from` goes to *root. */
+/* Merges the heap `from` into *root. */
 void mr_returned_merge(
 	struct mr_queues *q, struct mr_queue_entry **root, struct mr_queue_entry *from);
-/* Some entry of *root, cheaper than the oldest; NULL: what is at the top changed, try again, or nothing is left. */
+/* Takes out some entry of *root, cheaper than the oldest. NULL: the top has changed, try again; or
+ * the heap is empty. */
 struct mr_queue_entry *mr_returned_any(struct mr_queues *q, struct mr_queue_entry **root);
 
-/* The oldest of a priority that is ready, or NULL. */
+/* Returns the oldest ready entry of a priority, or NULL. */
 static inline struct mr_queue_entry *mr_queue_oldest(
 	const struct mr_queue *queue, unsigned priority)
 {
@@ -362,7 +367,7 @@ static inline struct mr_queue_entry *mr_queue_oldest(
 	return e != NULL ? e : queue->ready[priority].head;
 }
 
-/* The next to be delivered, or NULL; it stays. */
+/* Returns the next entry to be delivered, or NULL; does not take it out. */
 static inline struct mr_queue_entry *mr_queue_next(const struct mr_queue *queue)
 {
 	struct mr_queue_entry *e;
@@ -381,7 +386,8 @@ static inline struct mr_queue_entry *mr_queue_next(const struct mr_queue *queue)
 	return e;
 }
 
-/* Takes out what mr_queue_next or mr_queue_oldest returned. It is still counted in body_bytes. */
+/* Takes out the entry that mr_queue_next or mr_queue_oldest returned. body_bytes still counts
+ * it. */
 static inline void mr_queue_take(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
@@ -394,11 +400,10 @@ static inline void mr_queue_take(
 	(void)mr_list_pop(&queue->ready[e->priority]);
 }
 
-/* The entry has left the queue: depth and bytes were or are now less. Frees it, and accepts what
- * waited. */
+/* Frees an entry that has left the queue, updates body_bytes, and accepts withheld pushes. */
 void mr_queue_done(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 
-/* Milliseconds until it is too old; UINT64_MAX: it does not get old. */
+/* Returns the milliseconds until the entry is too old; UINT64_MAX: it has no age limit. */
 static inline uint64_t mr_queue_age_left(
 	const struct mr_queues *q, const struct mr_queue *queue, const struct mr_queue_entry *e)
 {
@@ -410,11 +415,12 @@ static inline uint64_t mr_queue_age_left(
 	return age < max ? max - age : 0;
 }
 
-/* Something has left the queue, or its dead letters: what waits for that goes on. */
+/* Accepts withheld pushes and continues a redrive, because an entry has left the queue or its dead
+ * letters. */
 static inline void mr_queue_has_room(struct mr_queues *q, struct mr_queue *queue);
 
 /* Pushes (push.c) */
-/* Whether the client may put so many bytes more into the store: 0, or the StatusCode. */
+/* Checks that the client may put `bytes` more into the store: 0, or the StatusCode. */
 static inline uint32_t mr_push_memory(
 	const struct mr_queues *q, const struct mr_queue_client *client, uint32_t bytes)
 {
@@ -423,27 +429,27 @@ static inline uint32_t mr_push_memory(
 	return mr_likely(client->account == 0) ? (uint32_t)MRF_STATUS_CODE_OK
 					       : mr_limit_memory(q, client, bytes);
 }
-/* It and its dead letters together have all of the store that one may have. */
+/* True if the queue and its dead letters together have the largest allowed part of the store. */
 bool mr_push_share_used_up(const struct mr_queues *q, const struct mr_queue *queue);
-/* Pushes that a producer who opens the queue now may have open. */
+/* Returns the window of unaccepted pushes for a producer that opens the queue now. */
 uint32_t mr_push_window(const struct mr_queues *q, const struct mr_queue *queue);
-/* A message with such a body is beyond the limits of the queue. */
+/* True if a message with such a body exceeds the limits of the queue. */
 bool mr_push_is_full(const struct mr_queue *queue, uint64_t body_bytes);
 void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue);
 void mr_push_drop_withheld(struct mr_queues *q, struct mr_queue *queue);
-/* All of it came: limits, window, list, acceptance. Takes the entry. */
+/* Finishes a complete push: limits, deduplication window, list, acceptance. Takes the entry. */
 void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	struct mr_queue_entry *e, const struct mrf_message_origin *origin);
-/* What a push is, as far as that needs looking at the queue. */
+/* The result of checking a push against its queue. */
 struct mr_push_facts {
-	const struct mrf_message_origin *origin; /* NULL: it is not promised */
+	const struct mrf_message_origin *origin; /* NULL: not promised */
 	unsigned entry_flags;
-	bool known; /* it is there already */
+	bool known; /* a duplicate */
 };
-/* Form, window, limits, circuit: 0, or the StatusCode to refuse with. */
+/* Checks form, deduplication window, limits and circuit: 0, or the StatusCode to refuse with. */
 uint32_t mr_push_check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts);
-/* Of a push that was checked; NULL: no memory. */
+/* Makes the entry of a checked push; NULL: no memory. */
 struct mr_queue_entry *mr_push_entry(struct mr_queues *q, uint64_t session,
 	const struct mr_message_view *m, unsigned flags, uint32_t body_bytes);
 void mr_push_known(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
@@ -452,7 +458,7 @@ void mr_push_refuse(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 	const struct mr_message_view *m, uint32_t status);
 
 /* Clients (client.c) */
-/* Makes it if there is none; NULL: no memory. */
+/* Returns the client, and makes it if there is none; NULL: no memory. */
 struct mr_queue_client *mr_client_of(struct mr_queues *q, uint64_t session);
 struct mr_queue_client *mr_client_look(struct mr_queues *q, uint64_t session);
 static inline struct mr_queue_client *mr_client_find(struct mr_queues *q, uint64_t session)
@@ -461,23 +467,23 @@ static inline struct mr_queue_client *mr_client_find(struct mr_queues *q, uint64
 		       ? q->last
 		       : mr_client_look(q, session);
 }
-/* Tells what became of a push, with others of the round. */
+/* Reports the outcome of a push, together with others of the round. */
 void mr_client_accept(struct mr_queues *q, uint64_t session, uint32_t number,
 	const struct mrf_accepted_range *range);
 void mr_clients_flush(struct mr_queues *q);
-/* Looks at some clients: are they there, are they heard. */
+/* Examines some clients: closed sessions, silent services, old reassemblies. */
 void mr_clients_sweep(struct mr_queues *q);
 void mr_client_status(struct mr_queues *q, uint64_t session, uint64_t correlation, uint32_t status);
-/* Something good came of it: what was overdue is forgiven. */
+/* Notes an outcome from the session: its overdue deliveries are forgiven. */
 void mr_client_heard(struct mr_queues *q, uint64_t session);
 
 /* Consumers (consumer.c) */
 enum mr_queue_back {
-	MR_BACK_LOST,     /* the consumer is gone */
+	MR_BACK_LOST,     /* the consumer was lost */
 	MR_BACK_LEFT,     /* the consumer left in good order */
-	MR_BACK_TIMEOUT,  /* it took too long */
-	MR_BACK_RETURNED, /* it says that it did not work on it */
-	MR_BACK_REQUEUE,  /* it says that it did */
+	MR_BACK_TIMEOUT,  /* the ack time-out */
+	MR_BACK_RETURNED, /* the consumer did not work on it */
+	MR_BACK_REQUEUE,  /* the consumer worked on it */
 	MR_BACK_REJECT,
 };
 struct mr_consumer_wish {
@@ -490,23 +496,26 @@ struct mr_consumer_wish {
 };
 int mr_consumer_add(
 	struct mr_queues *q, struct mr_queue *queue, const struct mr_consumer_wish *wish);
-/* It gets no more, and what it had out goes back, at most *budget; true: all of it. */
+/* Withdraws the consumer's credit, and returns at most *budget of its deliveries to the queue;
+ * true: all of them. */
 bool mr_consumer_give_back(
 	struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why, uint32_t *budget);
-/* What it had out goes back. `code` not 0: it is told so in a Disconnect. */
+/* Removes a consumer, and returns its deliveries to the queue. `code` not 0: sends it a
+ * Disconnect. */
 void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why,
 	int code, const char *text);
 struct mr_queue_consumer *mr_consumer_find(struct mr_queue_client *client, uint32_t subscription);
-/* Its delivery whose time began first; MR_QUEUE_NONE: it has none. */
+/* Returns its delivery with the earliest time-out; MR_QUEUE_NONE: it has none. */
 uint32_t mr_consumer_oldest(const struct mr_queues *q, const struct mr_queue_consumer *c);
-/* Its credit is, or is no more, what the policy was told. */
+/* Adds the consumer to the policy's set or removes it, because its credit has changed. */
 void mr_consumer_toggle(struct mr_queues *q, struct mr_queue_consumer *c);
 void mr_consumer_block(struct mr_queues *q, struct mr_queue_consumer *c);
 void mr_consumers_unblock(struct mr_queues *q);
 void mr_consumer_on_timer(struct mr_queues *q, struct mr_queue_consumer *c);
-/* It is told that the delivery is its no more, and gets no other in its place before it is heard. */
+/* Counts the delivery as overdue and sends a Recall: the consumer no longer has it, and gets no
+ * other in its place until it is heard. */
 void mr_consumer_recall(struct mr_queues *q, const struct mr_queue_delivery *d);
-/* It works in order: the time of what it still has begins now. */
+/* Restarts the time-out of its remaining deliveries now: the consumer works in order. */
 static inline void mr_consumer_restart(const struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	c->restart_ms = (uint32_t)q->now_ms;
@@ -518,15 +527,15 @@ static inline bool mr_consumer_has_credit(const struct mr_queue_consumer *c)
 	       c->train == MR_QUEUE_NONE;
 }
 
-/* Its credit may have changed. */
+/* Updates the policy if the consumer's credit has changed. */
 static inline void mr_consumer_update(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	if (mr_consumer_has_credit(c) != c->ready)
 		mr_consumer_toggle(q, c);
 }
 
-/* Policy (policy.c): which of those that are ready is next. */
-/* Room for one more consumer: -ENOSPC, -ENOMEM. */
+/* Policy (policy.c): chooses among the ready consumers. */
+/* Makes room for one more consumer: -ENOSPC, -ENOMEM. */
 int mr_policy_reserve(struct mr_queues *q, struct mr_queue *queue);
 void mr_policy_fini(struct mr_queues *q, struct mr_queue *queue);
 void mr_policy_join(struct mr_queue *queue, struct mr_queue_consumer *c);
@@ -534,14 +543,15 @@ void mr_policy_leave(struct mr_queue *queue, struct mr_queue_consumer *c);
 void mr_policy_add(struct mr_queue *queue, struct mr_queue_consumer *c);
 void mr_policy_remove(struct mr_queue *queue, struct mr_queue_consumer *c);
 struct mr_queue_consumer *mr_policy_choose(struct mr_queues *q, struct mr_queue *queue);
-/* It was given one, and is ready still. */
+/* Notes that the consumer was given a delivery. */
 void mr_policy_used(struct mr_queue *queue, struct mr_queue_consumer *c);
-/* It has one less out, and was ready before. */
+/* Notes that a ready consumer has one delivery less. */
 void mr_policy_settled(struct mr_queue *queue, struct mr_queue_consumer *c);
 
-/* Bodies so long fit any session's messages, in the smallest frame and with all that may stand before them. */
+/* Bodies of this size fit one message to any session, with all optional parts in the smallest
+ * frame. */
 #define MR_QUEUE_FITS_ANY 1024u
-/* The most of a body that one message to the session may have, a multiple of 8. */
+/* Returns the largest body, a multiple of 8, of one message to the session. */
 static inline uint32_t mr_queue_body_room(const struct mr_queues *q, uint64_t session)
 {
 	const uint32_t parts =
@@ -557,7 +567,7 @@ static inline uint32_t mr_queue_body_room(const struct mr_queues *q, uint64_t se
 }
 
 /* Deliveries (deliver.c) */
-/* NULL: the tag is none of this session's. */
+/* Returns NULL if the tag is not a delivery of this session and queue. */
 struct mr_queue_delivery *mr_delivery_find(
 	struct mr_queues *q, uint64_t tag, uint64_t session, uint32_t number);
 struct mr_queue_delivery *mr_delivery_by_tag(struct mr_queues *q, uint64_t tag);
@@ -570,8 +580,8 @@ static inline uint64_t mr_delivery_tag(const struct mr_queues *q, const struct m
 {
 	return (uint64_t)mr_delivery_index(q, d) << 32 | d->serial;
 }
-/* Written in words, as it is read in words soon after: a wider load of narrower stores waits for
- * them. */
+/* Fills in the delivery part. Written in words, because it is soon read in words: a wide load waits
+ * for narrower stores. */
 static inline void mr_delivery_describe(struct mr_message_extra *extra, uint64_t tag,
 	const struct mr_queue *queue, uint16_t redelivered, uint8_t priority, uint8_t spared)
 {
@@ -585,15 +595,16 @@ static inline void mr_delivery_describe(struct mr_message_extra *extra, uint64_t
 	extra->flags = MRF_MESSAGE_FLAG_DELIVERY;
 	memcpy(&extra->delivery, words, sizeof(extra->delivery));
 }
-/* Takes the entry out of the delivery, and the delivery from its consumer or from the delayed. */
+/* Ends a delivery: removes it from its consumer or from the delayed ones, and returns its entry. */
 struct mr_queue_entry *mr_delivery_end(struct mr_queues *q, struct mr_queue_delivery *d);
-/* Waits for `delay_ms`; false: there is no place for it. */
+/* Delays an entry by `delay_ms`; false: there is no room for another delayed one. */
 bool mr_delivery_delay(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t delay_ms);
-/* Something came of it: its time begins anew, behind the consumer's others. `renewed`: out of their order, too. */
+/* Restarts the delivery's time-out, behind the consumer's others. `renewed`: it also leaves their
+ * order. */
 void mr_delivery_touch(struct mr_queues *q, struct mr_queue_delivery *d, bool renewed);
 void mr_delivery_on_timer(struct mr_queues *q, struct mr_queue_delivery *d);
-/* Its caller has heard something, and waits as long again. */
+/* Restarts the wait of the delivery's caller: a part or credit was passed on. */
 void mr_delivery_extend(struct mr_queues *q, struct mr_queue_delivery *d);
 
 /* Settling (settle.c) */
@@ -606,11 +617,11 @@ enum mr_window {
 	MR_WINDOW_NEW = MR_ID_NEW,
 	MR_WINDOW_KNOWN = MR_ID_KNOWN,
 	MR_WINDOW_OLD = MR_ID_OLD,
-	MR_WINDOW_FULL, /* no room to remember the publisher, or none for another of this session */
+	MR_WINDOW_FULL, /* no room to remember the publisher, or the session has too many */
 };
 int mr_windows_new(struct mr_queues *q);
 void mr_windows_free(struct mr_queues *q);
-/* What is known of the push; the first time it is NEW, and must be noted if it is taken. */
+/* Looks a push up. The result for a first push is NEW; the push must be noted if it is taken. */
 enum mr_window mr_window_look(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mrf_message_origin *origin);
 void mr_window_note(
@@ -628,43 +639,44 @@ static inline void mr_queue_has_room(struct mr_queues *q, struct mr_queue *queue
 }
 
 /* Dead letters (dead.c) */
-/* The queue of its dead letters; NULL: there is no memory for one. */
+/* Returns the queue of the dead letters, and makes it if there is none; NULL: no memory. */
 struct mr_queue *mr_dead_of(struct mr_queues *q, struct mr_queue *queue);
-/* They are its own from here on. */
+/* Makes `dead` the queue's dead letters; they share its count. */
 void mr_dead_join(struct mr_queues *q, struct mr_queue *queue, struct mr_queue *dead);
-/* The queue, or its dead letters, goes: the other stays alone, or goes with it if it is dead letters that nobody needs.
- */
+/* Separates a queue and its dead letters, because one of them is removed. Dead letters that nobody
+ * needs are removed too. */
 void mr_dead_part(struct mr_queues *q, struct mr_queue *queue);
 void mr_dead_letter(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, const char *reason);
-/* Moves at most `max` of those that are to be moved back; returns how many. */
+/* Moves at most `max` dead letters back to the queue; returns how many. */
 uint32_t mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t max);
 
 /* Fragments (fragment.c) */
 void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mr_message_view *m);
-/* Gives up what did not become complete: of a client, of all that are for a queue, or that are too
+/* Give up reassembly: of a client, of a queue's messages, or of a client's messages that are too
  * old. */
 void mr_fragment_drop_all(struct mr_queues *q, struct mr_queue_client *client);
 void mr_fragment_drop_queue(struct mr_queues *q, struct mr_queue *queue);
 void mr_fragment_expire(struct mr_queues *q, struct mr_queue_client *client);
-/* Sends what is left of a consumer's train; false: no room. */
+/* Sends the remaining fragments of a consumer's delivery; false: no room. */
 bool mr_fragment_train(struct mr_queues *q, struct mr_queue_consumer *c);
 
-/* Circuit of a service (breaker.c) */
+/* Circuit breaker of a service (breaker.c) */
 bool mr_breaker_admits(struct mr_queues *q, struct mr_queue *queue);
-/* It was admitted and is in the queue now. */
+/* Notes that an admitted call is in the queue. */
 void mr_breaker_enter(struct mr_queue *queue, struct mr_queue_entry *e);
 void mr_breaker_passed(struct mr_queue *queue, struct mr_queue_entry *e);
 void mr_breaker_failed(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
-/* Neither: it never came to a worker. */
+/* Undoes mr_breaker_enter for a call whose outcome says nothing about the service. */
 void mr_breaker_void(struct mr_queue *queue, struct mr_queue_entry *e);
 
 /* Services (service.c) */
-/* A call ends without an answer of a worker. Takes the entry, which is in no list any more. */
+/* Ends a call without a worker's answer: its caller receives `status`. Takes the entry, which is in
+ * no list any more. */
 void mr_service_end(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t status);
-/* The same where nobody waits for a word of it: a status would be taken for one of the next try. */
+/* Ends a call silently: the caller would take a status for one of its next attempt. */
 void mr_service_abandon(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/queue/engine.h"
 
-/* Bytes of the piece of the store in which it stands. */
+/* Returns the bytes of the store's chunk that holds the entry. */
 static inline uint32_t chunk_bytes(unsigned flags, uint32_t body_bytes)
 {
 	return mr_entry_prefix(flags) +

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* entry: a message in a queue, and what stands behind its header. Private to dataplane/queue.
+/* entry: a message in a queue, and the parts behind its header. Private to dataplane/queue.
  *
- *   entry | origin | call | owner | body, or the chain of the pieces in which it came
+ *   entry | origin | call | owner | body, or the chain of the fragments in which it was received
  *
- * Owns      An entry, and each piece of its chain, is a piece of the store.
+ * Owns      An entry, and each fragment of its chain, is a chunk of the store.
  * Threads   One: the home worker.
  */
 #ifndef MILLRACE_QUEUE_ENTRY_H
@@ -11,53 +11,52 @@
 
 #include "dataplane/queue/queue.h"
 
-/* The parts behind an entry's header, in this order. */
+/* The parts behind an entry's header, in this order; and its flags. */
 #define MR_ENTRY_ORIGIN 1u  /* struct mrf_message_origin */
-#define MR_ENTRY_CALL   2u  /* struct mr_queue_call: who asked */
+#define MR_ENTRY_CALL   2u  /* struct mr_queue_call: the caller */
 #define MR_ENTRY_CHAIN  4u  /* struct mr_queue_chain in place of the body */
-#define MR_ENTRY_MORE   8u  /* parts of the request follow */
-#define MR_ENTRY_PROBE  16u /* let through to see whether the service is well */
-#define MR_ENTRY_OWNED  32u /* struct mr_queue_owner: in whose share it counts */
+#define MR_ENTRY_MORE   8u  /* parts of the request will follow */
+#define MR_ENTRY_PROBE  16u /* probe of a half-open circuit */
+#define MR_ENTRY_OWNED  32u /* struct mr_queue_owner: the account that it counts in */
 
-/* A message. Followed by what the flags say and the body: header block, payload. */
+/* A message, followed by the parts that the flags name and by the body: header block, payload. */
 struct mr_queue_entry {
 	union {
 		struct mr_queue_entry *next; /* in its list */
 		struct {
-			uint32_t
-				left; /* among what came back: mr_entry_ref of the children, or 0 */
+			uint32_t left; /* heap of returned entries: refs of the children, or 0 */
 			uint32_t right;
 		} tree;
 	};
 	uint32_t body_bytes;
-	uint32_t born_ms; /* low bits: when the queue got it */
+	uint32_t born_ms; /* low bits of the time when the queue received it */
 	uint16_t header_bytes;
-	uint16_t attempts; /* deliveries that reached a program and came back; stays at its most */
+	uint16_t attempts; /* deliveries that reached a program and came back; saturates */
 	uint8_t flags;
 	uint8_t priority : 2;
-	uint8_t spared : 6; /* deliveries that came back without that; stays at its most */
-	uint16_t order; /* among those of one millisecond, of which there are less than 32,768 */
+	uint8_t spared : 6; /* deliveries that came back without reaching one; saturates */
+	uint16_t order;     /* order within one millisecond, which has fewer than 32,768 entries */
 };
 _Static_assert(sizeof(struct mr_queue_entry) == 24, "64 bytes with origin, call and rounding");
 
 /* The caller, and how long it waits. */
 struct mr_queue_call {
 	struct mrf_reply_token token;
-	uint32_t wait_ms;  /* from the push, or the last partial answer, on; 0: not said */
-	uint32_t until_ms; /* low bits */
+	uint32_t wait_ms;  /* from the push or the last partial answer; 0: not said */
+	uint32_t until_ms; /* low bits of the end of the wait */
 };
 
-/* In front of the body: what it takes of the store, and of whose share; none: of root's. */
+/* In front of the body: the account and the bytes counted in it. Root's entries have none. */
 struct mr_queue_owner {
 	uint32_t account; /* mr_limit_account */
 	uint32_t bytes;
 };
 
-/* The word of a call's push that stands where a session stands in other tokens. */
+/* The wait of the caller, in the word of a call's Push that is the session in other tokens. */
 #define MR_CALL_WAIT_MS(word) ((uint32_t)(word) <= INT32_MAX ? (uint32_t)(word) : 0)
-#define MR_CALL_WAIT_WORKER   (1ull << 32) /* he waits for a first worker, too */
+#define MR_CALL_WAIT_WORKER   (1ull << 32) /* the caller also waits for a first worker */
 
-/* The body of a message that came in fragments. */
+/* A fragment of the body of a message that was received in fragments. */
 struct mr_queue_fragment {
 	struct mr_queue_fragment *next;
 	uint32_t bytes;
@@ -65,7 +64,8 @@ struct mr_queue_fragment {
 	uint8_t body[];
 };
 
-/* Where in a chain the piece begins that was looked at last: none begins anew. */
+/* A position in a chain: the fragment last looked at, and its offset in the body. {NULL}: from the
+ * start. */
 struct mr_queue_place {
 	const struct mr_queue_fragment *fragment;
 	uint32_t offset;
@@ -74,7 +74,7 @@ struct mr_queue_place {
 struct mr_queue_chain {
 	struct mr_queue_fragment *first;
 	struct mr_queue_fragment *last;
-	uint64_t session; /* as in the fragments */
+	uint64_t session; /* session of the received fragments */
 	uint32_t message;
 	uint32_t fragment_bytes; /* length of all fragments but the last */
 };
@@ -84,7 +84,8 @@ struct mr_queue_list {
 	struct mr_queue_entry *tail;
 };
 
-/* Bytes in front of the body, by the flags: a load, as this is asked several times for each message. */
+/* Bytes in front of the body for all values of the flags. A table, because each message needs it
+ * several times. */
 #define MR_PREFIX(flags)                                                                           \
 	(sizeof(struct mr_queue_entry) +                                                           \
 		((flags)&MR_ENTRY_ORIGIN ? sizeof(struct mrf_message_origin) : 0) +                \
@@ -106,7 +107,8 @@ static inline uint32_t mr_entry_prefix(unsigned flags)
 
 #define MR_ENTRY_SPARED_MAX 63u
 
-/* As on the wire: the deliveries that came back, and how many of them were no attempts. */
+/* Returns the number of deliveries that came back, as on the wire; `spared` of them were no
+ * attempts. */
 static inline uint16_t mr_entry_redelivered(const struct mr_queue_entry *e)
 {
 	uint32_t sum = (uint32_t)e->attempts + e->spared;
@@ -130,7 +132,7 @@ static inline struct mr_queue_call *mr_entry_caller(struct mr_queue_entry *e)
 	return (struct mr_queue_call *)mr_entry_call(e);
 }
 
-/* The body, or the struct mr_queue_chain. */
+/* Returns the body, or the struct mr_queue_chain. */
 static inline void *mr_entry_body(struct mr_queue_entry *e)
 {
 	return (uint8_t *)e + mr_entry_prefix(e->flags);
@@ -146,22 +148,22 @@ static inline uint32_t mr_entry_account(struct mr_queue_entry *e)
 	return e->flags & MR_ENTRY_OWNED ? mr_entry_owner(e)->account : 0;
 }
 
-/* With an empty body of body_bytes, or an empty chain; NULL: no memory. `account`: whose share it counts in. Who
- * calls (mr_entry_caller) is for the caller to write. */
+/* Makes an entry with an empty body of body_bytes, or an empty chain; NULL: no memory. `account`:
+ * the account that it counts in. The caller of this function fills in mr_entry_caller. */
 struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsigned flags,
 	const struct mrf_message_origin *origin, uint32_t header_bytes, uint32_t body_bytes);
 void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e);
-/* Copies a piece behind those that a chain has. */
+/* Appends a copy of a fragment to the chain. False: no memory. */
 bool mr_entry_append(
 	struct mr_queues *q, struct mr_queue_entry *e, const void *body, uint32_t bytes);
-/* Another first piece of a chain, of so many bytes, in place of the one that it has; that is released by the second,
- * once it was copied from. NULL: no memory. */
+/* Makes a new first fragment of `bytes` in place of the old one. The old one stays readable until
+ * it is released with mr_entry_fragment_release. NULL: no memory. */
 struct mr_queue_fragment *mr_entry_first_replace(
 	struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes);
 void mr_entry_fragment_release(
 	struct mr_queues *q, struct mr_queue_entry *e, struct mr_queue_fragment *p);
-/* `bytes` of the body from `offset` on, in a row; valid until the next call. `place` is {NULL} at first, and
- * offsets go up. */
+/* Returns `bytes` of the body from `offset` on, contiguous; valid until the next call. `place`
+ * starts as {NULL}, and offsets must ascend. */
 const uint8_t *mr_entry_slice(struct mr_queues *q, struct mr_queue_entry *e,
 	struct mr_queue_place *place, uint32_t offset, uint32_t bytes);
 

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* fragment: reassembles pushed messages that arrive in fragments. */
 #include "dataplane/queue/engine.h"
 
 #define CLIENT_ASSEMBLIES_MAX 16u
-/* What a piece that is not the last has at least: smaller ones would cost more than what is in them. */
+/* Least size of a fragment that is not the last: smaller ones would cost more memory than they
+ * carry. */
 #define FRAGMENT_BYTES_MIN 256u
 
-/* A message of which not all pieces came. */
+/* A message being reassembled. */
 struct mr_queue_assembly {
-	struct mr_queue_assembly *next; /* of the client, the younger */
+	struct mr_queue_assembly *next; /* the client's next younger one */
 	struct mr_queue *queue;
 	struct mr_queue_entry *entry;
 	struct mrf_message_origin origin;
 	uint32_t message;
 	uint32_t total_bytes;
-	uint32_t heard_ms; /* low bits: when its last piece came */
+	uint32_t heard_ms; /* low bits of the time of its last fragment */
 	bool promised;
 };
 
@@ -26,7 +28,7 @@ static struct mr_queue_assembly *find_assembly(struct mr_queue_client *client, u
 	return a;
 }
 
-/* Takes it out; the entry is the caller's. */
+/* Removes a reassembly; its entry becomes the caller's. */
 static struct mr_queue_entry *end_assembly(
 	struct mr_queues *q, struct mr_queue_client *client, struct mr_queue_assembly *a)
 {
@@ -49,7 +51,7 @@ static void drop_assembly(
 	mr_entry_free(q, end_assembly(q, client, a));
 }
 
-/* Gives it up; the sender is told to try again. */
+/* Gives up a reassembly; the sender is told to try again. */
 static void give_up(
 	struct mr_queues *q, struct mr_queue_client *client, struct mr_queue_assembly *a)
 {
@@ -126,7 +128,8 @@ static struct mr_queue_assembly *assembly_new(struct mr_queues *q, struct mr_que
 	return a;
 }
 
-/* The first piece: what can be refused is, before the others are kept. NULL: refused, or known. */
+/* Starts a reassembly with the first fragment, and refuses what can be refused before more are
+ * stored. NULL: refused, or a duplicate. */
 static struct mr_queue_assembly *begin_assembly(struct mr_queues *q, struct mr_queue_client *client,
 	struct mr_queue *queue, const struct mr_message_view *m, uint32_t *status)
 {
@@ -157,7 +160,7 @@ static struct mr_queue_assembly *begin_assembly(struct mr_queues *q, struct mr_q
 	return a;
 }
 
-/* All pieces but the last have one size, and follow each other without holes. */
+/* True if the fragment follows without a gap. All fragments but the last have one size. */
 static bool fragment_fits(const struct mr_queue_assembly *a, const struct mr_queue *queue,
 	const struct mr_message_view *m)
 {
@@ -182,7 +185,7 @@ static void complete_assembly(
 	bool promised = a->promised;
 	struct mr_queue_entry *e = end_assembly(q, client, a);
 
-	/* The same may have come whole, or by another session, meanwhile. */
+	/* Meanwhile the message may have arrived whole, or by another session. */
 	if ((e->flags & MR_ENTRY_ORIGIN) &&
 		mr_window_look(q, client->session, queue, &origin) == MR_WINDOW_KNOWN) {
 		mr_push_known(q, client->session, queue, &origin);
@@ -204,13 +207,13 @@ void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 	a = find_assembly(client, m->extra.fragment.message);
 	if (m->extra.fragment.offset == 0) {
 		if (a != NULL)
-			drop_assembly(q, client, a); /* it begins anew */
+			drop_assembly(q, client, a); /* the sender starts again */
 		a = begin_assembly(q, client, queue, m, &status);
 		if (a == NULL && status == MRF_STATUS_CODE_OK)
 			return;
 		if (a == NULL)
 			goto refuse;
-	} else if (a == NULL) { /* of one that was refused, and said to be, at its first */
+	} else if (a == NULL) { /* rest of a message refused with its first fragment */
 		mr_count(q->c.stats->drop_fragment_rest, 1);
 		return;
 	}

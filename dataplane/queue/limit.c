@@ -3,25 +3,25 @@
 
 #include <errno.h>
 
-/* Kinds of what is counted for each peer. */
+/* Kinds of counts for each peer. */
 enum { QUEUES, CONSUMERS, CONSUMERS_OF, PUBLISHERS };
 
-/* Consumers take at most this share of the store. */
+/* Consumers take at most one part in 16 of the store. */
 #define CONSUMERS_STORE_SHARE 16u
 #define CONSUMERS_LEAST       64u
 #define CONSUMERS_MOST        (1u << 20)
 
-/* A queue that was used so lately does not give way: whoever opened it is about to use it. */
+/* A queue used within this time is not removed: its opener is about to use it. */
 #define IDLE_LEAST_MS 1000u
-/* Nor one that knows publishers, for as long as they may send again what they sent. */
+/* Nor is a queue that remembers publishers, as long as they may send a message again. */
 #define IDLE_WINDOWS_MS 60000u
-/* Peers that have something in the store: those beyond have one account. */
+/* Peers with an account of the store; any others share one account. */
 #define ACCOUNTS_MAX 16384u
-/* Sessions with pushes that a queue has not accepted, for each queue: those beyond are not counted. */
+/* Counts of withheld pushes, one for each session and queue; any further ones are not counted. */
 #define WITHHELD_MAX 65536u
-/* Idle queues looked at to find one that gives way. */
+/* Idle queues examined to find one to remove. */
 #define IDLE_LOOKS 256u
-/* Queues of one client that is gone that go at once. */
+/* Queues of a closed client removed in one call. */
 #define MADE_AT_ONCE 256u
 
 static uint64_t consumers_max(const struct mr_slab *store)
@@ -44,7 +44,7 @@ int mr_limits_init(struct mr_queues *q)
 	q->limits.consumers_of = mr_share_bound(MR_QUEUE_CONSUMERS_MAX, percent);
 	q->limits.publishers = mr_share_bound(q->c.publishers_max, percent);
 	q->limits.memory = mr_share_bound(q->store_entries_max, percent);
-	/* Each thing that is counted makes so many counts at most. */
+	/* Upper bound of the counts: each counted thing makes at most this many. */
 	entries = q->limits.queues.max + q->limits.consumers.max * 2 + q->limits.publishers.max;
 	if (mr_shares_init(&q->limits.shares, (uint32_t)entries, (uint32_t)entries) != 0)
 		return -ENOMEM;
@@ -52,7 +52,7 @@ int mr_limits_init(struct mr_queues *q)
 		goto fini_shares;
 	if (mr_shares_init(&q->limits.withheld, WITHHELD_MAX, WITHHELD_MAX) != 0)
 		goto fini_accounts;
-	/* That of those who find no other. */
+	/* The account of the peers that find no other. */
 	(void)mr_share_take(&q->limits.accounts, MR_PEER_UNKNOWN, 0, 1, UINT64_MAX);
 	return 0;
 fini_accounts:
@@ -74,8 +74,8 @@ uint64_t mr_limit_peer(struct mr_queues *q, uint64_t session)
 	return q->c.ops->peer != NULL ? q->c.ops->peer(q->c.arg, session) : MR_PEER_OWN;
 }
 
-/* Idle queues: listed when they come to be idle, the longest first. One that is used again stays in
- * the list until it is looked at. */
+/* Idle queues are listed when they become idle, the longest idle first. A queue that is used again
+ * stays in the list until it is examined. */
 
 static void idle_unlink(struct mr_queues *q, struct mr_queue *queue)
 {
@@ -105,7 +105,8 @@ static void idle_append(struct mr_queues *q, struct mr_queue *queue)
 	q->limits.idle_tail = queue;
 }
 
-/* What somebody decided about, or what holds another's dead letters, goes only when its own time is up. */
+/* True for a queue that is removed only at its own idle time: an operator's decision, or dead
+ * letters. */
 static bool is_kept(const struct mr_queue *queue)
 {
 	return queue->kept || queue->paused || queue->maker == 0 || queue->is_dead;
@@ -126,7 +127,8 @@ static bool may_evict(const struct mr_queues *q, const struct mr_queue *queue)
 	return idle_ms >= (queue->windows != NULL ? IDLE_WINDOWS_MS : IDLE_LEAST_MS);
 }
 
-/* The queue that has been idle for longest, of that peer or of any, goes. False: none may. */
+/* Removes the queue that has been idle longest, of that peer or of any. False: none may be
+ * removed. */
 static bool evict_idle(struct mr_queues *q, bool any, uint64_t peer)
 {
 	struct mr_queue *queue = q->limits.idle_head, *next;
@@ -181,7 +183,7 @@ bool mr_limit_make_room(struct mr_queues *q)
 
 void mr_limit_made(struct mr_queues *q, struct mr_queue *queue, uint64_t peer)
 {
-	/* There is an entry for each queue, and whether it may be made was asked before. */
+	/* There is a count for each queue, and mr_limit_make has checked the share. */
 	(void)mr_share_take(&q->limits.shares, peer, MR_SHARE_OF(QUEUES, 0), 1, UINT64_MAX);
 	q->limits.queues_count++;
 	queue->peer = peer;
@@ -322,7 +324,7 @@ void mr_limit_publisher_gone(struct mr_queues *q, uint64_t peer)
 	mr_share_give(&q->limits.shares, peer, MR_SHARE_OF(PUBLISHERS, 0), 1);
 }
 
-/* Pushes that wait to be accepted. */
+/* Withheld pushes. */
 
 uint64_t mr_limit_withheld(
 	const struct mr_queues *q, uint64_t session, const struct mr_queue *queue)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* policy: the choice of the next consumer. Round robin and random choose by index, over a bit for
+ * each consumer; the other policies take the least key of a heap:
+ *
+ *   least recently used   time of the last delivery
+ *   least outstanding     number of outstanding deliveries, then time of the last delivery
+ *   weighted              virtual time, advancing by 1 / weight with each delivery
+ */
 #include <errno.h>
 
 #include "dataplane/queue/engine.h"
 
-/* Round robin and random go by place, over a bit for each consumer; the others take the least key
- * of a heap:
- *
- *   least recently used   when it was last given one
- *   least outstanding     what it has out, and then the same
- *   weighted              how far it has come, in steps of 1 / weight
- */
 #define STRIDE (1u << 24)
 
 static bool by_place(const struct mr_queue *queue)
@@ -50,7 +50,7 @@ static uint64_t outstanding_key(struct mr_queue *queue, const struct mr_queue_co
 	return (uint64_t)c->outstanding << 40 | (++queue->clock & ((1ull << 40) - 1));
 }
 
-/* Who comes back waited while the others went on: it starts where they are. */
+/* Sets the key of a consumer that becomes ready: it starts where the others are. */
 static void set_key(struct mr_queue *queue, struct mr_queue_consumer *c)
 {
 	if (queue->options.policy == MRF_QUEUE_POLICY_LEAST_OUTSTANDING)
@@ -88,7 +88,7 @@ void mr_policy_remove(struct mr_queue *queue, struct mr_queue_consumer *c)
 		heap_down(queue, heap_up(queue, c->heap_at, last), last);
 }
 
-/* The first at `from` or behind, round the end; there is one. */
+/* Returns the first ready index from `from` on, wrapping around; there is one. */
 static uint32_t next_place(const struct mr_queue *queue, uint32_t from)
 {
 	uint32_t words = (queue->consumers_count + 63) / 64;
@@ -102,7 +102,7 @@ static uint32_t next_place(const struct mr_queue *queue, uint32_t from)
 	return word * 64 + (uint32_t)__builtin_ctzll(bits);
 }
 
-/* Places at random until one is ready; after some vain ones the next that is. */
+/* Tries random indexes until one is ready; after 16 misses, the next ready one. */
 static uint32_t random_place(struct mr_queues *q, const struct mr_queue *queue)
 {
 	uint32_t at = 0;
@@ -155,7 +155,7 @@ void mr_policy_settled(struct mr_queue *queue, struct mr_queue_consumer *c)
 	heap_down(queue, heap_up(queue, c->heap_at, c), c);
 }
 
-/* The three arrays stand in one piece: consumers, heap, bits. */
+/* The three arrays are one chunk: consumers, heap, bits. */
 static uint32_t arrays_bytes(uint32_t room)
 {
 	return room * 2 * (uint32_t)sizeof(struct mr_queue_consumer *) +
@@ -204,7 +204,7 @@ void mr_policy_join(struct mr_queue *queue, struct mr_queue_consumer *c)
 	queue->consumers[c->index] = c;
 }
 
-/* The last takes its place. */
+/* Removes a consumer; the last one takes its index. */
 void mr_policy_leave(struct mr_queue *queue, struct mr_queue_consumer *c)
 {
 	struct mr_queue_consumer *last = queue->consumers[queue->consumers_count - 1];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* push: checks a Push, makes its entry, and accepts it, withholds acceptance or refuses it. */
 #include "dataplane/queue/engine.h"
 
-/* Of an entry besides its body, with rounding: about. */
+/* Size of an entry without its body, rounded: approximate. */
 #define ENTRY_BYTES 32u
 
 static void accept_one(struct mr_queues *q, uint64_t session, uint32_t number,
@@ -31,7 +32,7 @@ static void count_refused(struct mr_queues *q, struct mr_queue *queue, uint32_t 
 	}
 }
 
-/* A client that does not know a status gets an older one in its place. */
+/* Replaces a status that the client does not know by an older one. */
 static uint32_t status_client_knows(struct mr_queues *q, uint64_t session, uint32_t status)
 {
 	const struct mr_queue_client *client = mr_client_find(q, session);
@@ -43,7 +44,7 @@ static uint32_t status_client_knows(struct mr_queues *q, uint64_t session, uint3
 	return status;
 }
 
-/* What comes of it goes to whoever wants to know: the promise and the call are told each for itself. */
+/* Refuses a push. The outcome of the promise and that of the call are reported separately. */
 void mr_push_refuse(struct mr_queues *q, uint64_t session, struct mr_queue *queue, uint32_t number,
 	const struct mr_message_view *m, uint32_t status)
 {
@@ -55,7 +56,7 @@ void mr_push_refuse(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 		mr_client_status(q, session, m->token.correlation, status);
 }
 
-/* Bytes of the body count against their limit if there is one. */
+/* Bytes of the body count against the byte limit if there is one. */
 static bool over_limit(const struct mr_queue *queue, uint64_t more_bytes)
 {
 	return mr_queue_depth(queue) >= queue->options.messages_max ||
@@ -63,9 +64,9 @@ static bool over_limit(const struct mr_queue *queue, uint64_t more_bytes)
 		       queue->body_bytes + more_bytes > queue->options.bytes_max);
 }
 
-/* A window is what a full queue takes beyond its limit: an eighth of it. */
+/* A window is one part in 8 of the limit: a full queue accepts that much beyond it. */
 #define WINDOW_PART 8u
-/* And of each client so many beyond that. */
+/* Pushes beyond that, for each client. */
 #define BEYOND_MAX 2u
 
 uint32_t mr_push_window(const struct mr_queues *q, const struct mr_queue *queue)
@@ -75,7 +76,7 @@ uint32_t mr_push_window(const struct mr_queues *q, const struct mr_queue *queue)
 	return window == 0 ? 1 : window < q->c.window ? (uint32_t)window : q->c.window;
 }
 
-/* Beyond the limit by as many as producers may have under way, whoever they are. */
+/* True if the queue is above its limit by a whole window, whoever pushed. */
 static bool far_over_limit(const struct mr_queue *queue)
 {
 	const struct mrf_queue_options *o = &queue->options;
@@ -84,8 +85,9 @@ static bool far_over_limit(const struct mr_queue *queue)
 	       (o->bytes_max != 0 && queue->body_bytes > o->bytes_max + o->bytes_max / WINDOW_PART);
 }
 
-/* Whether a full queue takes one more of the client, to be accepted later: as many as its window, in what all have in
- * common; then one, which nobody else can take from it, and the one that was on its way when it was told so. */
+/* True if a full queue takes one more push of the client, to be accepted later. Up to the window,
+ * from the part that all share; then one that no other client can use, and one that was under way
+ * when the client was told so. */
 static bool takes_beyond(const struct mr_queues *q, uint64_t session, const struct mr_queue *queue)
 {
 	uint64_t has = mr_limit_withheld(q, session, queue);
@@ -93,7 +95,7 @@ static bool takes_beyond(const struct mr_queues *q, uint64_t session, const stru
 	return has < (far_over_limit(queue) ? BEYOND_MAX : mr_push_window(q, queue) + 1);
 }
 
-/* About what is in it takes of the store. */
+/* Returns about how much of the store the queue's entries take. */
 static uint64_t footprint_bytes(const struct mr_queue *queue)
 {
 	return queue->body_bytes + mr_queue_depth(queue) * ENTRY_BYTES;
@@ -154,7 +156,7 @@ static void withhold_acceptance(struct mr_queues *q, uint64_t session, struct mr
 		return;
 	}
 	w = mr_slab_alloc(q->store, (uint32_t)sizeof(*w));
-	if (w == NULL) { /* it is in the queue: better too early than never */
+	if (w == NULL) { /* already in the queue: better accepted too early than never */
 		accept_one(q, session, queue->number, origin, MRF_STATUS_CODE_OK);
 		return;
 	}
@@ -171,7 +173,7 @@ static void withhold_acceptance(struct mr_queues *q, uint64_t session, struct mr
 	count_withheld(q, queue, 1);
 }
 
-/* The first `count` of it are withheld no more. */
+/* Removes the first `count` pushes of a range from the withheld ones. */
 static void unwithhold(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_withheld *w, uint32_t count)
 {
@@ -199,7 +201,7 @@ void mr_push_drop_withheld(struct mr_queues *q, struct mr_queue *queue)
 		drop_first(q, queue);
 }
 
-/* How many may be accepted now. */
+/* Returns how many pushes may be accepted now. */
 static uint64_t acceptable_count(const struct mr_queue *queue)
 {
 	uint64_t depth = mr_queue_depth(queue);
@@ -230,7 +232,7 @@ void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue)
 	}
 }
 
-/* Said in time, so that the promise is one of what the queue has. */
+/* Accepts a push, or withholds its acceptance if the queue is full. */
 static void accept_or_withhold(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mrf_message_origin *origin, bool full)
 {
@@ -265,7 +267,7 @@ void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 	finish_push(q, session, queue, e, origin);
 }
 
-/* Of what came before: 0, or the StatusCode to refuse with; Ok and `known`: it is there already. */
+/* Looks for an earlier copy: 0, or the StatusCode to refuse with. Ok and `known`: a duplicate. */
 static uint32_t check_duplicate(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mrf_message_origin *origin, bool *known)
 {
@@ -277,7 +279,7 @@ static uint32_t check_duplicate(struct mr_queues *q, uint64_t session, struct mr
 	return window == MR_WINDOW_FULL ? MRF_STATUS_CODE_OVERLOADED : MRF_STATUS_CODE_OK;
 }
 
-/* What only few pushes have: parts and flags that must fit the kind of queue. */
+/* Checks parts and flags that must fit the kind of queue. */
 static uint32_t check_form(const struct mr_queue *queue, const struct mr_message_view *m)
 {
 	const unsigned both = MRF_MESSAGE_FLAG_HIGH | MRF_MESSAGE_FLAG_LOW;
@@ -292,7 +294,8 @@ static uint32_t check_form(const struct mr_queue *queue, const struct mr_message
 	return flags & MRF_MESSAGE_FLAG_TOKEN ? MRF_STATUS_CODE_OK : MRF_STATUS_CODE_BAD;
 }
 
-/* Of a call: nobody serving is an answer. Who does not say how long he waits, waits. */
+/* True if the caller wants an answer at once when nobody serves. A caller without a stated wait
+ * waits. */
 static bool wants_worker(const struct mr_message_view *m)
 {
 	return MR_CALL_WAIT_MS(m->token.session) != 0 && !(m->token.session & MR_CALL_WAIT_WORKER);
@@ -340,7 +343,7 @@ void mr_push_known(struct mr_queues *q, uint64_t session, struct mr_queue *queue
 	accept_one(q, session, queue->number, origin, MRF_STATUS_CODE_OK);
 }
 
-/* Field by field, where it is to stand: made elsewhere and copied it would wait for its own stores. */
+/* Field by field in place: a struct built elsewhere and copied would wait for its own stores. */
 static inline void set_caller(const struct mr_queues *q, struct mr_queue_call *call,
 	uint64_t session, const struct mr_message_view *m)
 {
@@ -374,7 +377,7 @@ struct mr_queue_entry *mr_push_entry(struct mr_queues *q, uint64_t session,
 	return make_entry(q, session, m, flags, body_bytes);
 }
 
-/* Checked, made and finished without a call for each: pieces of a message call them (fragment.c). */
+/* Check, make and finish are inlined here; reassembly calls them as functions (fragment.c). */
 void mr_queues_push(
 	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms)
 {

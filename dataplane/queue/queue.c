@@ -10,11 +10,11 @@
 
 #define TIMERS_AT_ONCE 1024u
 #define EXPIRE_AT_ONCE 1024u
-/* Called later than was asked for by so much, the worker did not run. */
+/* If called later than due by this much, the worker did not run. */
 #define FREEZE_MS       500u
 #define RESERVE_BYTES   (512u << 10)
 #define SESSION_BUCKETS (1u << 16)
-/* Of the store's bytes to one that may be out: what is out takes at most as much again. */
+/* Bytes of the store for each delivery: the table of deliveries takes about as much again. */
 #define STORE_PER_DELIVERY 256u
 
 static unsigned bits_of(uint32_t values)
@@ -33,8 +33,8 @@ static uint32_t deliveries_max(const struct mr_slab *store)
 	return max < 1024 ? 1024 : max > (1u << 28) ? 1u << 28 : (uint32_t)max;
 }
 
-/* A part of the store is kept for what it takes to empty it: consumers, their queues, their
- * sessions. */
+/* Returns the limit for entries. The rest of the store is reserved for what empties it: consumers,
+ * their queues, their sessions. */
 static uint64_t entries_max(const struct mr_slab *store)
 {
 	uint64_t max = mr_slab_bytes_max(store);
@@ -71,7 +71,7 @@ static int map_tables(struct mr_queues *q)
 	return 0;
 }
 
-/* Deliveries, queues, and consumers, of which a piece of the store is the smallest part. */
+/* Returns the number of timers: deliveries, queues, and as many consumers as fit the store. */
 static uint32_t timers_max(const struct mr_queues *q)
 {
 	uint64_t consumers = mr_slab_bytes_max(q->store) / sizeof(struct mr_queue_consumer);
@@ -139,8 +139,8 @@ static uint64_t due_ms(const struct mr_queues *q)
 	return due;
 }
 
-/* Who should have been called long ago, and was not, stood still: most likely all that runs here did, as in a container
- * that was paused. What others did not say in that time is not held against them. */
+/* A worker called long after it was due was frozen, most likely with all programs of its machine,
+ * as in a paused container. Silence of others in that time is not held against them. */
 void mr_queues_clock(struct mr_queues *q, uint64_t caller_ms)
 {
 	uint64_t now = caller_ms - q->lost_ms, due;
@@ -164,7 +164,7 @@ bool mr_queue_in_use(const struct mr_queue *queue)
 	       (queue->dead != NULL && !queue->is_dead && mr_queue_depth(queue->dead) > 0);
 }
 
-/* When the oldest of what is ready is too old. */
+/* Returns when the oldest ready entry reaches its age limit. */
 static uint64_t age_due(const struct mr_queues *q, const struct mr_queue *queue)
 {
 	uint64_t left = UINT64_MAX;
@@ -184,7 +184,7 @@ void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue)
 	uint64_t idle = (mr_queue_in_use(queue) ? q->now_ms : queue->used_ms) + q->c.idle_ms;
 
 	due = due < idle ? due : idle;
-	/* What is due already is so for more than is done at once: the rest has its turn. */
+	/* Due already: more entries than one call handles; the rest has its turn. */
 	mr_queue_timer_set(&q->timers, &queue->timer, due > q->now_ms ? due : q->now_ms + 1);
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* returned: what was delivered and came back, by age: a randomized meldable heap (Gambin and Malinowski, 1998).
+/* returned: the entries that were delivered and came back, by age, in a randomized meldable heap
+ * (Gambin and Malinowski, 1998).
  *
- * Merging goes down one path, and a coin says at each node to which side: some log2(n) steps whatever the shape, and who
- * chooses what comes back in which order does not choose the coins. The children of an entry are two
- * numbers of 32 bits in place of the pointer that it has in a list, so an entry is no larger for this.
+ * A merge goes down one path, and a random bit at each node chooses the side: about log2(n) steps
+ * whatever the shape. A client that chooses the order of returns cannot choose the bits. The
+ * children of an entry are two numbers of 32 bits in place of its list pointer, so an entry is no
+ * larger for this.
  */
 #include "dataplane/queue/engine.h"
 
@@ -72,7 +74,7 @@ void mr_returned_merge(
 	*root = merge_heaps(q, *root, from);
 }
 
-/* A rotation to the right for each left child, until there is none: each node moves at most once. */
+/* Rotates right for each left child until there is none: each node moves at most once. */
 struct mr_queue_entry *mr_returned_any(struct mr_queues *q, struct mr_queue_entry **root)
 {
 	struct mr_queue_entry *e = *root;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* service: passes replies, parts and credit between the two sides of a call. */
 #include "dataplane/queue/engine.h"
 
 void mr_service_end(
@@ -18,7 +19,7 @@ void mr_service_abandon(struct mr_queues *q, struct mr_queue *queue, struct mr_q
 	mr_queue_done(q, queue, e);
 }
 
-/* The last of its pieces, or all of it; nothing like it follows. */
+/* True if the message is the last fragment, or whole, and no part follows. */
 static bool is_last(const struct mr_message_view *m)
 {
 	const struct mrf_message_fragment *f = &m->extra.fragment;
@@ -29,8 +30,8 @@ static bool is_last(const struct mr_message_view *m)
 	       (uint64_t)f->offset + m->header_bytes + m->payload_bytes >= f->total_bytes;
 }
 
-/* To who takes only smaller messages in pieces, or in smaller ones: its frames are its own matter, which the
- * other side knows nothing of. */
+/* Sends the message, in fragments or smaller fragments if the receiver takes only smaller messages.
+ * Neither side of a call knows the frame size of the other. */
 static void send_fragments(struct mr_queues *q, uint64_t session, const struct mr_message_view *m,
 	const struct mrf_reply_token *token, struct mr_message_extra *extra, uint32_t target)
 {
@@ -57,7 +58,8 @@ static void send_fragments(struct mr_queues *q, uint64_t session, const struct m
 	} while (left > 0);
 }
 
-/* One side of a call to the other: the message as it came, with what the other needs to speak of it. */
+/* Passes a message from one side of a call to the other, with the delivery part that the receiver
+ * needs to refer to it. */
 static void pass_on(struct mr_queues *q, const struct mr_queue_delivery *d,
 	const struct mr_message_view *m, bool to_worker)
 {
@@ -103,7 +105,8 @@ void mr_queues_reply(
 	mr_delivery_touch(q, d, d->renewed);
 }
 
-/* A part goes from who asked to who works; credit goes either way, and who does both is told both. */
+/* A Part goes from the caller to the worker. A Credit goes either way; a session that is both sides
+ * gets both. */
 void mr_queues_part(
 	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms)
 {
@@ -118,7 +121,7 @@ void mr_queues_part(
 	asks = mr_entry_call(d->entry)->session == session;
 	works = d->consumer->session == session && !part;
 	if (part && !(d->entry->flags & MR_ENTRY_MORE))
-		asks = false; /* the request is whole */
+		asks = false; /* the request is complete */
 	if (!asks && !works)
 		goto bad;
 	if (asks)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* settle: settlements of consumers, and what becomes of a delivery that comes back. */
 #include "dataplane/queue/engine.h"
 
 void mr_settle_done(struct mr_queues *q, struct mr_queue_delivery *d)
@@ -24,7 +25,8 @@ static void requeue_entry(
 	mr_queue_put_back(q, queue, e);
 }
 
-/* Of a queue. The dead letters' own are given out again for ever, or thrown away. */
+/* Handles a returned message of a queue. Returned dead letters are delivered again without limit,
+ * or discarded. */
 static void back_of_queue(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
 	enum mr_queue_back why, uint32_t delay_ms)
 {
@@ -38,8 +40,8 @@ static void back_of_queue(struct mr_queues *q, struct mr_queue *queue, struct mr
 		requeue_entry(q, queue, e, delay_ms);
 }
 
-/* Of a request that its caller did not finish, or does not wait for, nothing follows for the service; or any
- * caller could open its circuit for all. */
+/* True if a failure counts against the service. A request that its caller did not complete, or no
+ * longer waits for, does not count; otherwise any caller could open the circuit for all. */
 static bool blames_service(struct mr_queues *q, struct mr_queue_entry *e, enum mr_queue_back why)
 {
 	if (why == MR_BACK_LOST)
@@ -47,7 +49,8 @@ static bool blames_service(struct mr_queues *q, struct mr_queue_entry *e, enum m
 	return !(e->flags & MR_ENTRY_MORE) && q->c.ops->lives(q->c.arg, mr_entry_call(e)->session);
 }
 
-/* True: the delivery counts as an attempt. What did not reach the program, or was given back on purpose, does not. */
+/* True if the delivery counts as an attempt. A delivery that did not reach the program, or was
+ * returned on purpose, does not. */
 static bool counts_as_attempt(const struct mr_queue_delivery *d, enum mr_queue_back why)
 {
 	if (why == MR_BACK_LEFT || why == MR_BACK_RETURNED)
@@ -63,7 +66,8 @@ static void count_attempt(struct mr_queue_entry *e, bool counted)
 		e->spared += e->spared < MR_ENTRY_SPARED_MAX;
 }
 
-/* A worker that is lost is one failure, whatever it had in hand. */
+/* True if the return is a failure of the service. A lost worker is one failure, however many calls
+ * it had. */
 static bool is_failure(const struct mr_queue_delivery *d, enum mr_queue_back why, bool counted)
 {
 	struct mr_queue_consumer *c = d->consumer;
@@ -75,13 +79,14 @@ static bool is_failure(const struct mr_queue_delivery *d, enum mr_queue_back why
 	return counted && first;
 }
 
-/* May another worker have it: one that may have begun only if that does no harm. */
+/* True if another worker may have the call. If a worker may have begun it, only when a repetition
+ * does no harm. */
 static bool may_repeat(const struct mr_queue *queue, enum mr_queue_back why)
 {
 	return why == MR_BACK_REQUEUE || why == MR_BACK_RETURNED || !queue->options.not_idempotent;
 }
 
-/* A call that can be given to another worker is; the caller is told what became of any other. */
+/* Gives a returned call to another worker if possible, else tells its caller the outcome. */
 static void back_of_service(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
 	enum mr_queue_back why, uint32_t delay_ms, bool begun)
 {
@@ -129,7 +134,8 @@ void mr_settle_back(
 	}
 }
 
-/* The ack of a call is its final reply: without one the caller is told that there is none. */
+/* Acks a delivery. The ack of a call is its final reply: without one the caller is told that there
+ * is none. */
 static void acknowledge_delivery(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	if (d->queue->kind == MRF_QUEUE_KIND_SERVICE)
@@ -138,7 +144,8 @@ static void acknowledge_delivery(struct mr_queues *q, struct mr_queue_delivery *
 		mr_settle_done(q, d);
 }
 
-/* The oldest first, up to this one. Those that were renewed are out of the order: each stands for itself. */
+/* Acks the consumer's deliveries in order, up to `last`. A renewed delivery is out of order and is
+ * acked alone. */
 static void acknowledge_up_to(struct mr_queues *q, struct mr_queue_delivery *last)
 {
 	struct mr_queue_consumer *c = last->consumer;
@@ -170,8 +177,9 @@ static void delivery_progress(struct mr_queues *q, struct mr_queue_delivery *d)
 	mr_delivery_touch(q, d, true);
 }
 
-/* A consumer that leaves is sent deliveries until its leave is heard, and gives them back: that is no fault.
- * One that acks them says that it did the work, which another will do again. */
+/* Counts a settlement of an unknown tag. A consumer that leaves still receives deliveries until its
+ * Leave arrives, and returns them: that is normal. An ack means work that another consumer will do
+ * again. */
 static void count_unknown(struct mr_queues *q, const struct mrf_settlement *s)
 {
 	bool gives_back = s->verb == MRF_SETTLE_VERB_REQUEUE || s->verb == MRF_SETTLE_VERB_HANDED ||
@@ -180,7 +188,7 @@ static void count_unknown(struct mr_queues *q, const struct mrf_settlement *s)
 
 	if (gives_back && mr_delivery_by_tag(q, s->tag) == NULL)
 		mr_count(q->c.stats->late_settlements, 1);
-	else /* another's, or done by who is not to do it any more */
+	else /* another session's, or an ack that came too late */
 		mr_count(q->c.stats->bad_tags, 1);
 }
 
@@ -190,7 +198,7 @@ static void settle_delivery(
 	struct mr_queue_delivery *d;
 
 	if (mr_unlikely(s->verb == MRF_SETTLE_VERB_RELEASED))
-		return; /* that it was heard is all */
+		return; /* only shows that the consumer was heard */
 	d = mr_delivery_find(q, s->tag, session, number);
 	if (mr_unlikely(d == NULL)) {
 		count_unknown(q, s);
@@ -221,7 +229,7 @@ void mr_queues_settle(
 	}
 	for (uint32_t at = 0; at < m->payload_bytes; at += (uint32_t)sizeof(s)) {
 		memcpy(&s, m->payload + at, sizeof(s));
-		/* These are no outcomes. */
+		/* Handed and Progress are not outcomes. */
 		if (s.verb != MRF_SETTLE_VERB_HANDED && s.verb != MRF_SETTLE_VERB_PROGRESS)
 			mr_client_heard(q, session);
 		settle_delivery(q, session, m->header.target, &s);

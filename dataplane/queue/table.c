@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* table: names, numbers and slots of queues, and the lists of their entries. */
 #include <errno.h>
 
 #include "dataplane/queue/engine.h"
 
-/* Of one size, whatever the name: each size takes a slab of the store at least. */
+/* One size for all names: each size takes at least a slab of the store. */
 #define QUEUE_BYTES ((uint32_t)(sizeof(struct mr_queue) + MR_SUBJECT_BYTES_MAX))
 
-/* Slots that were used are left alone while there are fewer, and new ones. */
+/* Used slots rest while there are fewer than this many, as long as new ones are left. */
 #define SLOTS_REST 2048u
 
 static struct mr_queue **chain_of(
@@ -28,8 +29,8 @@ struct mr_queue *mr_queue_by_name(
 	return queue;
 }
 
-/* Slots rest before they are used again: a number has few bits of generation, and comes again when its slot
- * was used that often, while a message for the queue that had it may be under way. */
+/* Takes a slot. Used slots rest first: a number has few bits of generation and recurs when its slot
+ * is used that often, while a message for its former queue may still be under way. */
 static uint32_t slot_take(struct mr_queues *q)
 {
 	uint32_t index = q->slots_free;
@@ -43,7 +44,7 @@ static uint32_t slot_take(struct mr_queues *q)
 	return index;
 }
 
-/* Behind the others. */
+/* Appends the slot to the free list. */
 static void slot_give_back(struct mr_queues *q, uint32_t index)
 {
 	q->slots[index].queue = NULL;
@@ -113,7 +114,7 @@ int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t
 	return 0;
 }
 
-/* Who called is told the status. */
+/* Ends all calls of one priority; callers receive `status`. */
 static void end_calls(
 	struct mr_queues *q, struct mr_queue *queue, unsigned priority, uint32_t status)
 {
@@ -147,7 +148,7 @@ static uint64_t bytes_from(const struct mr_queues *q, uint32_t d)
 	return bytes;
 }
 
-/* Of all that is out. */
+/* Returns the bytes of all entries that are out. */
 static uint64_t bytes_out(const struct mr_queues *q, const struct mr_queue *queue)
 {
 	uint64_t bytes = 0;
@@ -225,7 +226,7 @@ void mr_queue_deactivate(struct mr_queues *q, struct mr_queue *queue)
 		queue->active_next->active_prev = queue->active_prev;
 }
 
-/* There is something to deliver, and to get too old, that was not there before. */
+/* Notes one more ready entry: starts delivery, and sets the timer for its age limit. */
 static void note_ready(
 	struct mr_queues *q, struct mr_queue *queue, const struct mr_queue_entry *e, bool oldest)
 {

@@ -1,32 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* window: deduplication: ids received from each exactly-once publisher, for each queue. */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #include "dataplane/queue/engine.h"
 
-/* Publishers that were heard of so lately are not forgotten for new ones. */
+/* Publishers heard of within this time are not forgotten for new ones. */
 #define KEEP_MS    60000u
-#define PEER_LOOKS 256u /* for one of the same peer */
+#define PEER_LOOKS 256u /* windows examined to find one of the same peer */
 
-/* Of one publisher to one queue. */
+/* The deduplication window of one publisher to one queue. */
 struct mr_queue_window {
 	struct mr_queue_window *hash_next;
-	struct mr_queue_window *queue_prev; /* of the same queue */
+	struct mr_queue_window *queue_prev; /* list of the queue's windows */
 	struct mr_queue_window *queue_next;
 	struct mr_queue_window *older;
 	struct mr_queue_window *younger;
 	struct mr_queue *queue;
 	uint64_t publisher;
-	uint64_t session; /* that it was first heard of from */
-	uint64_t peer;    /* of that session */
+	uint64_t session; /* first session that it was heard of from */
+	uint64_t peer;    /* peer of that session */
 	uint64_t used_ms;
 	struct mr_id_window ids;
 };
 static_assert(sizeof(struct mr_queue_window) <= 16384, "eight of them fill a slab of the store");
 
 struct mr_queue_windows {
-	struct mr_queue_window *last; /* that was looked up */
+	struct mr_queue_window *last; /* last one looked up */
 	struct mr_queue_window *oldest;
 	struct mr_queue_window *youngest;
 	uint64_t seed;
@@ -59,7 +60,8 @@ static struct mr_queue_window **window_bucket(
 {
 	uint64_t hash = publisher ^ (uint64_t)queue->number << 32 ^ ws->seed;
 
-	/* The finalizer of MurmurHash3: clients choose the number, and must not choose the bucket. */
+	/* Finalizer of MurmurHash3: clients choose the publisher number, and must not choose the
+	 * bucket. */
 	hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdull;
 	hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53ull;
 	return &ws->hash[(uint32_t)(hash >> 32) & ws->mask];
@@ -148,7 +150,8 @@ void mr_windows_drop(struct mr_queues *q, struct mr_queue *queue)
 		forget_window(q, queue->windows);
 }
 
-/* In a full table the place of one that was not heard of for long, if not too many are this session's. */
+/* True if the client may have another publisher remembered. In a full table it takes the place of
+ * one not heard of for long, unless the session has too many. */
 static bool may_have_another(const struct mr_queues *q, const struct mr_queue_client *client)
 {
 	const struct mr_queue_windows *ws = q->windows;
@@ -177,7 +180,7 @@ static bool forget_one_of(struct mr_queues *q, uint64_t peer)
 	return false;
 }
 
-/* A place of the peer's share, if need be of one of its own. */
+/* Takes one of the peer's share, if necessary by forgetting another of its publishers. */
 static bool take_place(struct mr_queues *q, uint64_t peer)
 {
 	return mr_limit_publisher(q, peer) ||
@@ -241,7 +244,7 @@ void mr_window_note(
 {
 	struct mr_queue_window *w = find_window(q->windows, queue, origin->publisher);
 
-	if (mr_unlikely(w == NULL)) /* forgotten while its fragments came */
+	if (mr_unlikely(w == NULL)) /* forgotten while its fragments arrived */
 		return;
 	mr_id_window_note(&w->ids, origin->id);
 }

@@ -226,7 +226,8 @@ static size_t say_dropped(char *out, size_t bytes, uint64_t dropped)
 	const struct mr_log_field field = MR_LOG_U64("lines", dropped);
 	struct line l;
 
-	make_line(&l, MR_LOG_WARN, "lines of the log dropped: nobody took them", &field, 1);
+	make_line(
+		&l, MR_LOG_WARN, "log lines dropped: standard error did not take them", &field, 1);
 	memcpy(out, l.text, l.bytes < bytes ? l.bytes : bytes);
 	return l.bytes < bytes ? l.bytes : bytes;
 }
