@@ -35,7 +35,7 @@ enum state { KEEPS_UP, FULL, PASSED_OVER, HELD_UP, MISSING };
 
 static enum state state_of(const struct mrf_session_stats *s, uint64_t read_ns)
 {
-	if (s->full_since_ns & MR_FULL_OVER)
+	if (s->full_since_ns & MR_FULL_PASSED_OVER)
 		return PASSED_OVER;
 	if (s->full_since_ns != 0 || s->held_messages != 0)
 		return FULL;
@@ -79,7 +79,7 @@ static void state_cells(struct mr_cli_table *t, enum state state, const struct m
 		return;
 	case PASSED_OVER:
 		text_cell(t, "passed over");
-		seconds_cell(t, s->full_since_ns & ~MR_FULL_OVER, read_ns);
+		seconds_cell(t, s->full_since_ns & ~MR_FULL_PASSED_OVER, read_ns);
 		text_cell(t, "was full for sessions.block_ms_max: misses messages");
 		return;
 	case HELD_UP:

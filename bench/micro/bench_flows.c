@@ -199,7 +199,7 @@ static void subscribe_itself(const struct end *e, const char *subject)
 	struct mr_owner owner = {0, e->s->slot, e->s->generation};
 
 	mr_rig_subscribe(&r, e->s, 1, subject);
-	must(mr_table_water(r.table, &owner, 1, 100) == 0, "subscription");
+	must(mr_table_high_water(r.table, &owner, 1, 100) == 0, "subscription");
 }
 
 int main(int argc, char **argv)

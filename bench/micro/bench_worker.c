@@ -104,7 +104,7 @@ static void want_promises(struct plane *p)
 	for (uint32_t i = 0; i < p->subscribers; i++) {
 		struct mr_owner owner = {.slot = 1 + i, .generation = 1};
 
-		bench_check(mr_table_water(p->bus.table, &owner, 1, 50), "water");
+		bench_check(mr_table_high_water(p->bus.table, &owner, 1, 50), "water");
 	}
 }
 

@@ -62,7 +62,7 @@ static struct mr_block *block_new(
 }
 
 static void append_sink(
-	struct mr_block *b, const struct mr_owner *owner, uint32_t sub_id, uint32_t water)
+	struct mr_block *b, const struct mr_owner *owner, uint32_t sub_id, uint32_t high_water)
 {
 	uint32_t at = count_of(b);
 	struct mr_sink *sink = &b->sinks[at];
@@ -71,7 +71,8 @@ static void append_sink(
 	sink->generation = owner->generation;
 	sink->sub_id = sub_id;
 	atomic_store_explicit(&sink->flags,
-		(uint32_t)owner->worker << MR_SINK_WORKER_SHIFT | water << MR_SINK_WATER_SHIFT,
+		(uint32_t)owner->worker << MR_SINK_WORKER_SHIFT |
+			high_water << MR_SINK_HIGH_WATER_SHIFT,
 		memory_order_relaxed);
 	atomic_store_explicit(&b->count, at + 1, memory_order_release); /* [block.count] */
 }
@@ -90,7 +91,7 @@ static void copy_live(
 			&(struct mr_owner){.worker = (uint16_t)(flags >> MR_SINK_WORKER_SHIFT),
 				.slot = sink->slot,
 				.generation = sink->generation},
-			sink->sub_id, mr_sink_water(flags));
+			sink->sub_id, mr_sink_high_water(flags));
 		if (at != i)
 			ops->moved(ops->arg, &to->sinks[at], at);
 	}

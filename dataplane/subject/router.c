@@ -642,7 +642,7 @@ bool mr_route_group_pick(
 		uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
 		if (mr_likely(!(flags & MR_SINK_GONE))) {
 			*out = (struct mr_member){(uint16_t)(flags >> MR_SINK_WORKER_SHIFT),
-				(uint8_t)mr_sink_water(flags), sink->slot, sink->generation,
+				(uint8_t)mr_sink_high_water(flags), sink->slot, sink->generation,
 				sink->sub_id};
 			return true;
 		}

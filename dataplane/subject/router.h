@@ -66,7 +66,7 @@ struct mr_route {
 /* The chosen member of a group. */
 struct mr_member {
 	uint16_t worker;
-	uint8_t water;
+	uint8_t high_water;
 	uint32_t slot;
 	uint32_t generation;
 	uint32_t sub_id;

@@ -462,7 +462,8 @@ static struct mr_sink *sink_of(struct mr_table *t, const struct mr_record *rec)
 		mr_owner_at(&t->records, rec->owner)->worker, rec->group, rec->position);
 }
 
-int mr_table_water(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id, uint8_t water)
+int mr_table_high_water(
+	struct mr_table *t, const struct mr_owner *o, uint32_t sub_id, uint8_t high_water)
 {
 	uint32_t owner = mr_records_owner(&t->records, o);
 	uint32_t record =
@@ -473,14 +474,14 @@ int mr_table_water(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id
 
 	if (record == 0)
 		return -ENOENT;
-	if (water > MR_WATER_MAX)
+	if (high_water > MR_HIGH_WATER_MAX)
 		return -EINVAL;
 	sink = sink_of(t, mr_record_at(&t->records, record));
 	flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
-	flags &= ~(0xffu << MR_SINK_WATER_SHIFT);
+	flags &= ~(0xffu << MR_SINK_HIGH_WATER_SHIFT);
 	/* The table writer is the only writer of flags. */
-	atomic_store_explicit(
-		&sink->flags, flags | (uint32_t)water << MR_SINK_WATER_SHIFT, memory_order_relaxed);
+	atomic_store_explicit(&sink->flags,
+		flags | (uint32_t)high_water << MR_SINK_HIGH_WATER_SHIFT, memory_order_relaxed);
 	return 0;
 }
 
@@ -666,7 +667,7 @@ static void row_fill(struct mr_table *t, const struct mr_record *rec,
 		.kind = node->parent == MR_NODE_PREFIXES ? MR_SUB_PREFIX : MR_SUB_PATTERN,
 		.text = text,
 		.text_bytes = mr_nodes_text(&t->nodes, rec->node, rec->tail, text),
-		.water = (uint8_t)mr_sink_water(
+		.high_water = (uint8_t)mr_sink_high_water(
 			atomic_load_explicit(&sink_of(t, rec)->flags, memory_order_relaxed)),
 	};
 	if (rec->group != 0) {

@@ -79,12 +79,12 @@ struct mr_owner {
 
 /* Set in a sink's flags once its subscription is gone; readers skip such a sink. */
 #define MR_SINK_GONE 1u
-/* Its high-water mark, one byte: see mr_table_water. */
-#define MR_SINK_WATER_SHIFT 8
+/* Its high-water mark, one byte: see mr_table_high_water. */
+#define MR_SINK_HIGH_WATER_SHIFT 8
 /* The worker that owns the sink's session: flags >> MR_SINK_WORKER_SHIFT. */
 #define MR_SINK_WORKER_SHIFT 16
 /* Largest high-water mark, in percent: the whole ring or log. */
-#define MR_WATER_MAX 100u
+#define MR_HIGH_WATER_MAX 100u
 
 /* One subscription of one session, in the form that workers read. `sub_id` is the client's own
  * number. */
@@ -95,10 +95,10 @@ struct mr_sink {
 	_Atomic uint32_t flags; /* w: table writer, r: workers */
 };
 
-/* Returns the sink's high-water mark in percent: see mr_table_water. */
-static inline uint32_t mr_sink_water(uint32_t flags)
+/* Returns the sink's high-water mark in percent: see mr_table_high_water. */
+static inline uint32_t mr_sink_high_water(uint32_t flags)
 {
-	return flags >> MR_SINK_WATER_SHIFT & 0xff;
+	return flags >> MR_SINK_HIGH_WATER_SHIFT & 0xff;
 }
 
 enum mr_sub_kind { MR_SUB_PATTERN, MR_SUB_PREFIX };
@@ -112,7 +112,7 @@ struct mr_table_row {
 	size_t text_bytes;
 	const char *group; /* NULL and 0: no group */
 	size_t group_bytes;
-	uint8_t water;
+	uint8_t high_water;
 };
 
 struct mr_table_stats {
@@ -147,10 +147,11 @@ int mr_table_subscribe(struct mr_table *t, const struct mr_owner *o, uint32_t su
 const char *mr_table_refusal(const struct mr_table *t);
 
 /* Sets the high-water mark of a subscription, in percent of the session's ring or log. 1 ..
- * MR_WATER_MAX: above the mark, promised messages pause their publishers (back-pressure). 0, the
+ * MR_HIGH_WATER_MAX: above the mark, promised messages pause their publishers (back-pressure). 0, the
  * default: a full session misses them like other messages. -ENOENT: the owner has no such
- * subscription; -EINVAL: above MR_WATER_MAX. */
-int mr_table_water(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id, uint8_t water);
+ * subscription; -EINVAL: above MR_HIGH_WATER_MAX. */
+int mr_table_high_water(
+	struct mr_table *t, const struct mr_owner *o, uint32_t sub_id, uint8_t high_water);
 
 /* True if the subscription is in a queue group. */
 bool mr_table_is_member(const struct mr_table *t, const struct mr_owner *o, uint32_t sub_id);

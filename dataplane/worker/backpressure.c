@@ -175,7 +175,7 @@ static enum member_state member_state(struct mr_worker *w, const struct mr_membe
 	const struct mr_worker *of = worker_at(w, m->worker);
 	uint64_t shut_by, id;
 
-	if (m->water == 0)
+	if (m->high_water == 0)
 		return MEMBER_OPEN;
 	if (m->worker != w->index && mr_unlikely(window_full(w, m->worker)))
 		return MEMBER_LATE;
@@ -245,7 +245,7 @@ static bool find_shut(struct stop *stop, unsigned worker, const struct mr_sink_s
 		uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
 		uint64_t id = mr_session_id(worker, sink->slot, sink->generation);
 
-		if ((flags & MR_SINK_GONE) || mr_sink_water(flags) == 0)
+		if ((flags & MR_SINK_GONE) || mr_sink_high_water(flags) == 0)
 			continue;
 		if (!all && !mr_gate_is_shut(&gates->of[sink->slot], id))
 			continue;

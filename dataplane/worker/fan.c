@@ -163,7 +163,7 @@ static void to_sink(struct mr_worker *w, const struct mr_route *r, const struct 
 	struct shut *shut)
 {
 	uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
-	uint32_t water = l->promised ? mr_sink_water(flags) : 0;
+	uint32_t water = l->promised ? mr_sink_high_water(flags) : 0;
 	struct mr_session *s;
 
 	if (flags & MR_SINK_GONE) {

@@ -404,7 +404,7 @@ static void give_up(struct mr_worker *w, struct mr_session *s, struct mr_waiting
 	mr_count(w->stats->blocks_over, 1);
 	x->level = x->open_below;
 	mr_worker_not_full(w, s, x);
-	mr_gauge(s->stats->full_since_ns, mr_worker_now_ns(w) | MR_FULL_OVER);
+	mr_gauge(s->stats->full_since_ns, mr_worker_now_ns(w) | MR_FULL_PASSED_OVER);
 	if (!w->block_expels)
 		return;
 	/* [session.stands_still] */

@@ -81,7 +81,7 @@ uint32_t mr_worker_promise_own(
 
 		for (; sink < end; sink++) {
 			uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
-			uint32_t water = mr_sink_water(flags);
+			uint32_t water = mr_sink_high_water(flags);
 			struct mr_session *s;
 
 			if (flags & MR_SINK_GONE)
@@ -165,7 +165,7 @@ static void run_to_sink(struct mr_worker *w, const struct mr_route *r, const str
 	const struct mr_burst_entry *e, uint32_t count)
 {
 	uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
-	uint32_t water = mr_sink_water(flags);
+	uint32_t water = mr_sink_high_water(flags);
 	struct mr_session *s;
 
 	if (flags & MR_SINK_GONE)

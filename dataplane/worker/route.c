@@ -105,7 +105,7 @@ static void name_member(struct mr_worker *w, struct publish *p, const struct mr_
 		put_on_mesh(w, p);
 	p->member[p->members++] = (struct mr_mesh_member){
 		.worker = chosen->worker,
-		.water = chosen->water,
+		.water = chosen->high_water,
 		.slot = chosen->slot,
 		.generation = chosen->generation,
 		.sub_id = chosen->sub_id,
@@ -131,8 +131,8 @@ static bool give_member(struct mr_worker *w, struct publish *p, const struct mr_
 	s = session_of(w, chosen);
 	if (s == NULL)
 		return false;
-	if (!(p->promised ? mr_worker_promise_member(
-				    w, s, p->route, chosen->water, &p->delivery, chosen->sub_id)
+	if (!(p->promised ? mr_worker_promise_member(w, s, p->route, chosen->high_water,
+				    &p->delivery, chosen->sub_id)
 			  : mr_worker_copy(w, s, &p->delivery, chosen->sub_id)))
 		return false;
 	w->round.delivered++;

@@ -80,7 +80,7 @@ struct mr_mesh_record {
 };
 struct mr_mesh_member {
 	uint16_t worker;
-	uint16_t water; /* see mr_table_water */
+	uint16_t water; /* see mr_table_high_water */
 	uint32_t slot;
 	uint32_t generation;
 	uint32_t sub_id;

@@ -101,7 +101,7 @@ static void open_remote(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 		mrf_link_session_opened_write(&b, &v), NULL, 0);
 }
 
-/* Sets the subscription's high-water mark (mr_table_water), also if it was subscribed before. */
+/* Sets the subscription's high-water mark (mr_table_high_water), also if it was subscribed before. */
 static int set_water(struct mr_writer *wr, const struct mr_owner *owner, struct mrf_table t)
 {
 	uint32_t water = mrf_link_subscribe_high_water(t);
@@ -110,9 +110,10 @@ static int set_water(struct mr_writer *wr, const struct mr_owner *owner, struct 
 		water = 0;
 	else if (water == 0)
 		water = wr->config->sessions.high_water;
-	if (water > MR_WATER_MAX)
-		water = MR_WATER_MAX;
-	return mr_table_water(wr->table, owner, mrf_link_subscribe_subscription(t), (uint8_t)water);
+	if (water > MR_HIGH_WATER_MAX)
+		water = MR_HIGH_WATER_MAX;
+	return mr_table_high_water(
+		wr->table, owner, mrf_link_subscribe_subscription(t), (uint8_t)water);
 }
 
 static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
@@ -320,8 +321,8 @@ static bool list_subscription(void *listing, const struct mr_table_row *r)
 						 : MRF_SUBSCRIPTION_KIND_PATTERN,
 		.pattern = mrf_str_n(r->text, (uint32_t)r->text_bytes),
 		.group = mrf_str_n(r->group, (uint32_t)r->group_bytes),
-		.when_full = r->water != 0 ? MRF_WHEN_FULL_BLOCK : MRF_WHEN_FULL_DROP,
-		.high_water = r->water,
+		.when_full = r->high_water != 0 ? MRF_WHEN_FULL_BLOCK : MRF_WHEN_FULL_DROP,
+		.high_water = r->high_water,
 	};
 
 	l->rows[l->count++] = mrf_subscription_row_write(&l->b, &row);

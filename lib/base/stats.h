@@ -8,7 +8,7 @@
 #define MILLRACE_BASE_STATS_H
 
 /* Topmost bit of a session's full_since_ns: see stats.fbs. */
-#define MR_FULL_OVER   (1ull << 63)
-#define MR_STATS_MAGIC 0x363054415453524dull /* "MRSTAT06" */
+#define MR_FULL_PASSED_OVER (1ull << 63)
+#define MR_STATS_MAGIC      0x363054415453524dull /* "MRSTAT06" */
 
 #endif

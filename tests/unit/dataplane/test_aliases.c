@@ -402,7 +402,7 @@ static void what_a_client_left_before_a_gate_is_held_for_the_receiver(void **sta
 	(void)state;
 	payload_bytes = 60000;
 	assert_int_equal(give("a", &alias), 0);
-	assert_int_equal(mr_table_water(writer.table, &owner, 9, 1), 0);
+	assert_int_equal(mr_table_high_water(writer.table, &owner, 9, 1), 0);
 	online(true);
 	for (uint32_t i = 0; i < LARGE; i++) {
 		if (pub.session->stalled && mr_bytes_room(&pub.up, 65536) < 65536)

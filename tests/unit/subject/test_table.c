@@ -152,7 +152,7 @@ struct waters {
 
 static bool note_water(void *arg, const struct mr_table_row *row)
 {
-	((struct waters *)arg)->of[row->sub_id] = row->water;
+	((struct waters *)arg)->of[row->sub_id] = row->high_water;
 	return true;
 }
 
@@ -169,10 +169,10 @@ static void a_subscription_keeps_its_water_while_others_come_and_go(void **state
 	rig_open(&rig, 1);
 	assert_int_equal(rig_sub(&rig, 0, 1, 1, "a", NULL), 0);
 	assert_int_equal(rig_sub(&rig, 0, 1, 2, "a", NULL), 0);
-	assert_int_equal(mr_table_water(rig.table, &o, 2, 75), 0);
+	assert_int_equal(mr_table_high_water(rig.table, &o, 2, 75), 0);
 	for (uint32_t id = 3; id < 8; id++)
 		assert_int_equal(rig_sub(&rig, 0, 1, id, "a", NULL), 0);
-	assert_int_equal(mr_table_water(rig.table, &o, 7, 100), 0);
+	assert_int_equal(mr_table_high_water(rig.table, &o, 7, 100), 0);
 	assert_int_equal(rig_unsub(&rig, 0, 1, 1), 0);
 	assert_int_equal(rig_unsub(&rig, 0, 1, 5), 0);
 	mr_table_each(rig.table, note_water, &waters);
@@ -184,13 +184,14 @@ static void a_subscription_keeps_its_water_while_others_come_and_go(void **state
 	for (uint32_t i = 0; i < r->spans[0].count; i++) {
 		const struct mr_sink *sink = &r->spans[0].sinks[i];
 
-		assert_int_equal(mr_sink_water(atomic_load(&sink->flags)), waters.of[sink->sub_id]);
+		assert_int_equal(
+			mr_sink_high_water(atomic_load(&sink->flags)), waters.of[sink->sub_id]);
 	}
-	assert_int_equal(mr_table_water(rig.table, &o, 7, 0), 0);
+	assert_int_equal(mr_table_high_water(rig.table, &o, 7, 0), 0);
 	mr_table_each(rig.table, note_water, &waters);
 	assert_int_equal(waters.of[7], 0);
-	assert_int_equal(mr_table_water(rig.table, &o, 1, 50), -ENOENT);
-	assert_int_equal(mr_table_water(rig.table, &o, 2, 101), -EINVAL);
+	assert_int_equal(mr_table_high_water(rig.table, &o, 1, 50), -ENOENT);
+	assert_int_equal(mr_table_high_water(rig.table, &o, 2, 101), -EINVAL);
 	rig_close(&rig);
 }
 

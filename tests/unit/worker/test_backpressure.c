@@ -21,7 +21,7 @@ static void block(const struct mr_session *session, uint32_t id, const char *pat
 		(uint16_t)mr_session_worker(session->id), session->slot, session->generation};
 
 	mr_rig_subscribe(&r, session, id, pattern);
-	assert_int_equal(mr_table_water(r.table, &owner, id, 50), 0);
+	assert_int_equal(mr_table_high_water(r.table, &owner, id, 50), 0);
 }
 
 static void join(const struct mr_session *session, uint32_t id, const char *group)
@@ -30,7 +30,7 @@ static void join(const struct mr_session *session, uint32_t id, const char *grou
 		(uint16_t)mr_session_worker(session->id), session->slot, session->generation};
 
 	mr_rig_join(&r, session, id, "a.b", group);
-	assert_int_equal(mr_table_water(r.table, &owner, id, 50), 0);
+	assert_int_equal(mr_table_high_water(r.table, &owner, id, 50), 0);
 }
 
 /* Two publishers of worker 0; the receivers are the last worker's. */
@@ -387,7 +387,7 @@ static void who_does_not_read_is_passed_over_until_he_has_caught_up(void **state
 	assert_false(pub.session->stalled);
 	assert_true(slow.session->over);
 	assert_int_equal(stats->blocks_over, 1);
-	assert_true((slow.session->stats->full_since_ns & MR_FULL_OVER) != 0);
+	assert_true((slow.session->stats->full_since_ns & MR_FULL_PASSED_OVER) != 0);
 	for (uint32_t i = 0; i < 100; i++) {
 		assert_true(promise(&pub, "a.b", 1001 + i));
 		rounds(2);

@@ -33,7 +33,7 @@ static void block(
 	struct mr_owner owner = {0, session->slot, session->generation};
 
 	mr_rig_join(&r, session, id, pattern, group);
-	assert_int_equal(mr_table_water(r.table, &owner, id, 50), 0);
+	assert_int_equal(mr_table_high_water(r.table, &owner, id, 50), 0);
 }
 
 static void open_all(const char *group)

@@ -807,7 +807,7 @@ static void promises_that_wait_when_their_session_ends_are_kept(bool by_itself)
 
 	open_both();
 	owner = (struct mr_owner){0, local.session->slot, local.session->generation};
-	assert_int_equal(mr_table_water(r.table, &owner, 9, 50), 0);
+	assert_int_equal(mr_table_high_water(r.table, &owner, 9, 50), 0);
 	r.workers[0]->ports[0].rx_entries = 4096;
 	stall();
 	acknowledged = promise_while_granted(400);

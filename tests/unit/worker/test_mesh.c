@@ -23,7 +23,7 @@ static void open_all(void)
 	owner = mr_rig_attach(&r, 1, 1, &local);
 	mr_rig_attach(&r, 1, 2, &other);
 	mr_rig_subscribe(&r, local.session, 9, SUBJECT);
-	assert_int_equal(mr_table_water(r.table, &owner, 9, 50), 0);
+	assert_int_equal(mr_table_high_water(r.table, &owner, 9, 50), 0);
 }
 
 static void close_all(void)

@@ -31,7 +31,7 @@ static void block(const struct mr_session *session, uint32_t id, uint8_t water)
 {
 	struct mr_owner owner = {0, session->slot, session->generation};
 
-	assert_int_equal(mr_table_water(r.table, &owner, id, water), 0);
+	assert_int_equal(mr_table_high_water(r.table, &owner, id, water), 0);
 }
 
 /* A publisher on a channel, a client over UDP and one on a channel that both would rather hold it up. */

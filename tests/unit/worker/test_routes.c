@@ -32,7 +32,7 @@ static void subscribe(const struct mr_session *of, uint32_t id, enum mr_sub_kind
 	assert_int_equal(mr_table_subscribe(r.table, &owner, id, kind, pattern, strlen(pattern),
 				 group, strlen(group)),
 		0);
-	assert_int_equal(mr_table_water(r.table, &owner, id, water), 0);
+	assert_int_equal(mr_table_high_water(r.table, &owner, id, water), 0);
 }
 
 /* As many groups as patterns may have, that all want everything. */
