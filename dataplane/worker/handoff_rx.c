@@ -138,7 +138,7 @@ static void __attribute__((noinline)) take_records(struct mr_worker *w, size_t r
 	if (ready != MR_BYTES_CORRUPT && !mesh_is_handled(w, &ready))
 		return;
 	if (ready == MR_BYTES_CORRUPT) {
-		/* Control alone writes here: start anew where it says it stands, if that is sane.
+		/* Only control writes here: continue at its tail, aligned down.
 		 * [bytes.data] */
 		ring->tail_seen = atomic_load_explicit(&ring->shared->tail, memory_order_acquire) &
 				  ~(uint64_t)(MR_BYTES_ALIGN - 1);
