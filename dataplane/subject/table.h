@@ -146,9 +146,9 @@ int mr_table_subscribe(struct mr_table *t, const struct mr_owner *o, uint32_t su
 /* Names the limit of the last -ENOSPC or -EDQUOT, in words for a client. */
 const char *mr_table_refusal(const struct mr_table *t);
 
-/* Sets the high-water mark of a subscription, in percent of the session's ring or log. 1 ..
- * MR_HIGH_WATER_MAX: above the mark, promised messages pause their publishers (back-pressure). 0, the
- * default: a full session misses them like other messages. -ENOENT: the owner has no such
+/* Sets the high-water mark of a subscription, in percent of the session's ring or log. Above a mark
+ * of 1 .. MR_HIGH_WATER_MAX, promised messages pause their publishers (back-pressure). 0, the
+ * default: a full session misses promised messages like others. -ENOENT: the owner has no such
  * subscription; -EINVAL: above MR_HIGH_WATER_MAX. */
 int mr_table_high_water(
 	struct mr_table *t, const struct mr_owner *o, uint32_t sub_id, uint8_t high_water);

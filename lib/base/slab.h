@@ -4,12 +4,13 @@
  *   mapping  | slab 128 KiB | slab | slab | not touched yet ...
  *   slab     | chunk | chunk | chunk | ...   all of one size
  *
- * An empty slab can serve another size. Chunk sizes grow in steps of 16 bytes up to 2 KiB, in eighths
- * of a power of two up to 16 KiB, and above that by the number of chunks in a slab, so rounding wastes
- * little. The records of the slabs are outside of them: a free chunk contains only the position of the
- * next free chunk.
+ * An empty slab can serve another size. Chunk sizes grow in steps of 16 bytes up to 2 KiB, in
+ * eighths of a power of two up to 16 KiB, and above that by the number of chunks in a slab, so
+ * rounding wastes little. The records of the slabs are outside of them: a free chunk contains only
+ * the position of the next free chunk.
  *
- * Owns      The mapping. It is reserved at its full size; pages become resident when they are touched.
+ * Owns      The mapping. It is reserved at its full size; pages become resident when they are
+ *           touched.
  * Threads   One: each worker has its own allocators.
  * Units     Bytes.
  * Errors    alloc returns NULL when the limit is reached or the size is above
