@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Log lines: one event a line, whatever is in it. */
+/* Log lines: one line for each event, whatever its content. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 static int ends[2];
 static int old_stderr;
 
-/* What the event's line reads behind its time, which is checked for its form here. */
+/* Returns the line of the event after its time; checks the form of the time. */
 static const char *line(bool json)
 {
 	static char text[8192];
@@ -57,7 +57,8 @@ static void outside_text_cannot_forge_a_line(void **state)
 					 "b=\"q\\\"\\\\=\" c=\"\" d=\"\" f=\"\\u001b[2J\"");
 }
 
-/* C1, the right-to-left override, a separator, a tag beyond the basic plane; joiners of emoji stay. */
+/* Hidden are C1 controls, the right-to-left override, a separator, and a tag beyond the basic
+ * plane. Joiners of emoji stay. */
 static void hidden_characters_are_escaped(void **state)
 {
 	(void)state;
@@ -77,7 +78,7 @@ static void flood_of_one_line(const char *name)
 	mr_log_limited(MR_LOG_INFO, "attach refused", MR_LOG_STR("name", name));
 }
 
-/* A second may end within: then the next has its lines, too. */
+/* A second may end during the flood: then the next second has its lines, too. */
 static void lines_of_a_flood_are_counted(void **state)
 {
 	static char text[65536];
@@ -90,7 +91,8 @@ static void lines_of_a_flood_are_counted(void **state)
 	for (unsigned i = 0; i < 1000; i++)
 		flood_of_one_line("x");
 	mr_log_limits_tell();
-	mr_log_limits_tell(); /* nothing more to tell */
+	/* There is nothing more to report. */
+	mr_log_limits_tell();
 	n = read(ends[0], text, sizeof(text) - 1);
 	assert_true(n > 0);
 	text[n] = '\0';

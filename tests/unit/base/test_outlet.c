@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lines for a descriptor that stands still: nobody waits, and what is dropped is said. */
+/* Lines for a descriptor that stands still: put does not wait, and dropped lines are counted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,7 +40,7 @@ static bool put_number(struct mr_outlet *o, unsigned i)
 	return mr_outlet_put(o, line, (size_t)snprintf(line, sizeof(line), "line %08u\n", i));
 }
 
-/* What came, in order: numbers that were put, and counts that fill their gaps exactly. */
+/* Reads the lines in order: numbers that were put, and counts that fill their gaps exactly. */
 struct reader {
 	char rest[64];
 	size_t rest_bytes;
@@ -92,7 +92,7 @@ static void full_pipe_stops_nobody_and_gaps_are_told(void **state)
 	(void)state;
 	assert_int_equal(pipe(ends), 0);
 	open_outlet(&o, ends[1]);
-	/* Nobody reads: with a write in put, this would never end. */
+	/* There is no reader: with a write in put, this would never end. */
 	for (unsigned i = 0; i < LINES; i++)
 		taken += put_number(&o, i);
 	assert_true(taken < LINES);
@@ -133,7 +133,7 @@ static void stopped_terminal_stops_nobody(void **state)
 	close(slave);
 }
 
-/* The shell of the user may have left the terminal's description that way. */
+/* The user's shell may have left the terminal's description non-blocking. */
 static void nonblocking_description_loses_nothing(void **state)
 {
 	struct reader r = {.next = 0};
@@ -155,7 +155,8 @@ static void nonblocking_description_loses_nothing(void **state)
 
 static void closing_beside_a_stuck_reader_ends(void **state)
 {
-	struct mr_outlet *o = calloc(1, sizeof(*o)); /* its thread lives on */
+	/* Never freed, as its thread lives on. */
+	struct mr_outlet *o = calloc(1, sizeof(*o));
 	int ends[2];
 
 	(void)state;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Shares of tables: peers by address and user, exact counts, limits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -87,14 +88,15 @@ static void peers_are_hosts_networks_and_users(void **state)
 {
 	uint8_t a[16] = {0x20, 1, [15] = 1}, b[16] = {0x20, 1, [15] = 2};
 	uint8_t c[16] = {0x20, 1, [7] = 1}, d[16] = {0x20, 1, [5] = 1};
-	uint8_t reserved[16] = {[3] = 1, [7] = 9}; /* would be the number of 0.0.0.9 */
+	/* Would otherwise be the number of 0.0.0.9. */
+	uint8_t reserved[16] = {[3] = 1, [7] = 9};
 
 	(void)state;
 	assert_true(mr_peer_of_address(a, 64) == mr_peer_of_address(b, 64));
 	assert_true(mr_peer_of_address(a, 64) != mr_peer_of_address(c, 64));
 	assert_true(peer_of(1) != peer_of(2));
 	assert_true(mr_peer_of_address(reserved, 64) == MR_PEER_UNKNOWN);
-	/* Whole customers. */
+	/* Providers assign whole prefixes to customers. */
 	assert_true(mr_peer_of_address(a, 48) == mr_peer_of_address(c, 48));
 	assert_true(mr_peer_of_address(a, 48) != mr_peer_of_address(d, 48));
 	assert_true(mr_peer_of_user(0, 500) == MR_PEER_OWN);
@@ -103,7 +105,7 @@ static void peers_are_hosts_networks_and_users(void **state)
 	assert_true(mr_peer_of_user(501, 500) != MR_PEER_OWN);
 }
 
-/* Against an array of counts. */
+/* The reference is an array of counts. */
 static void whatever_happens_counts_are_exact(void **state)
 {
 	static uint64_t counts[PEERS][OFS];

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The slab allocator: sizes, reuse, limits. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stdbool.h>
@@ -69,9 +70,9 @@ static void full_store_refuses_and_serves_again(void **state)
 	assert_int_equal(count, 64);
 	assert_null(mr_slab_alloc(s, 32));
 	mr_slab_release(s, chunks[0], 65536);
-	assert_null(mr_slab_alloc(s, 32)); /* the slab still has one chunk in use */
+	assert_null(mr_slab_alloc(s, 32)); /* The slab still has one chunk in use. */
 	mr_slab_release(s, chunks[1], 65536);
-	assert_non_null(mr_slab_alloc(s, 32)); /* an empty slab serves another size */
+	assert_non_null(mr_slab_alloc(s, 32)); /* An empty slab serves another size. */
 	mr_slab_free(s);
 }
 

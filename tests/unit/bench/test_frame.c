@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the frame generator sends, as the data plane's own parsers see it. */
+/* Packets of the frame generator, read by the data plane's own parsers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,7 +59,7 @@ static struct mr_message_plan publish(void)
 	return mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL, NULL, 0, body, 0, sizeof(body));
 }
 
-/* Checksums and all. */
+/* Checks everything, including checksums. */
 static struct mr_packet accepted(const struct ends *e, uint32_t bytes)
 {
 	struct mr_packet k;
@@ -205,7 +205,7 @@ static void heartbeat_is_a_frame_without_messages(void **state)
 	assert_int_equal(h.messages, 0);
 }
 
-/* A checksum that comes out as 0 is sent as 0xffff: 0 says that there is none. */
+/* A checksum of 0 is sent as 0xffff, because 0 means that there is none (RFC 768). */
 static void checksum_is_never_absent(void **state)
 {
 	uint16_t checksum;
@@ -249,7 +249,7 @@ static void what_is_lost_is_written_off(void **state)
 	assert_true(gen_pace_allows(&p, 1, 10, 1005));
 	p.sent = 200;
 	assert_false(gen_pace_allows(&p, 1, 10, 1006));
-	/* 90 were written off; they come late, and count once. */
+	/* 90 were written off; they arrive late, and count once. */
 	assert_true(gen_pace_allows(&p, 1, 111, 1007));
 	assert_true(gen_pace_allows(&p, 90, 200, 1008));
 	assert_false(gen_pace_allows(&p, 91, 200, 1009));

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Channels: layout, hand-over of descriptors, hostile memory, doorbells. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -49,7 +50,7 @@ static int copy_of(int fd)
 	return copy;
 }
 
-/* Maps the channel as its peer does, with copies of the descriptors that the peer is sent. */
+/* Maps the channel as its peer does, with duplicates of the descriptors that the peer gets. */
 static int map_far_side(const struct mr_channel *ch, struct mr_channel *far)
 {
 	return mr_channel_map(far, copy_of(ch->memory_fd), copy_of(ch->worker_bell_fd),
@@ -65,7 +66,7 @@ static unsigned open_descriptors(void)
 	return count;
 }
 
-/* A memory as a stranger might send it: any size, any header. */
+/* Makes a memory as a stranger might send it: any size, any header. */
 static int foreign_memory(const struct mrf_channel_header *h, off_t bytes, int seals)
 {
 	int fd = memfd_create("foreign", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -366,7 +367,8 @@ static void worker_page_cannot_be_written_by_those_who_get_it(void **state)
 	again = open(path, O_RDWR | O_CLOEXEC);
 	assert_true(again >= 0);
 	expect_no_way_to_write(again);
-	atomic_store(&page->asleep, 1); /* its owner still can */
+	/* Its owner can still write. */
+	atomic_store(&page->asleep, 1);
 	mr_worker_page_unmap(page);
 	close(again);
 	close(fd);
@@ -397,19 +399,21 @@ static void bell_rung_wakes_the_peer_once_however_often(void **state)
 	mr_channel_close(&far);
 }
 
-/* What the peer does to the flags and the contents of its end must not make the ringer sleep. */
+/* Whatever the peer does to the flags and content of its end, waking it must not block. */
 static void ringing_never_blocks_whatever_the_peer_does_to_its_end(void **state)
 {
 	struct mr_channel *ch = *state, far;
 
 	assert_int_equal(map_far_side(ch, &far), 0);
 	assert_int_equal(fcntl(far.peer_bell_fd, F_SETFL, 0), 0);
-	/* More than it holds: a ring that could block would hang here until the alarm. */
+	/* Rings more often than the doorbell holds: one that could block would hang here until the
+	 * alarm. */
 	alarm(30);
 	for (unsigned i = 0; i < 20000; i++)
 		mr_peer_bell_ring(ch->peer_bell_fd);
 	mr_channel_close(&far);
-	mr_peer_bell_ring(ch->peer_bell_fd); /* nor die of it when the peer is gone */
+	/* A closed peer must not kill this process either. */
+	mr_peer_bell_ring(ch->peer_bell_fd);
 	alarm(0);
 }
 
@@ -427,7 +431,8 @@ static void *read_slowly(void *arg)
 	return NULL;
 }
 
-/* A page that comes when its owner says so; -1 where that takes rights that this process lacks. */
+/* Makes a page that arrives only when its owner allows it; -1 if this process lacks the rights for
+ * that. */
 static int page_in_waiting(void **page)
 {
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
@@ -444,7 +449,7 @@ static int page_in_waiting(void **page)
 	return fd;
 }
 
-/* The peer keeps the kernel in the middle of its read for as long as it likes. */
+/* The peer can delay the kernel in the middle of its read for as long as it likes. */
 static void ringing_never_waits_for_a_peer_that_reads_slowly(void **state)
 {
 	struct mr_channel *ch = *state, far;
@@ -524,7 +529,8 @@ static void closing_twice_closes_once(void **state)
 	(void)state;
 	assert_int_equal(mr_channel_new(&ch, "test", RING_BYTES, RING_BYTES), 0);
 	mr_channel_close(&ch);
-	innocent = copy_of(STDERR_FILENO); /* takes a number that was the channel's */
+	/* Takes a number that belonged to the channel. */
+	innocent = copy_of(STDERR_FILENO);
 	mr_channel_close(&ch);
 	assert_true(fcntl(innocent, F_GETFD) >= 0);
 	close(innocent);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What cmocka wants to be included before it. */
+/* Headers that cmocka needs before its own. */
 #ifndef MILLRACE_TESTS_UNIT_CLI_CMOCKA_ALL_H
 #define MILLRACE_TESTS_UNIT_CLI_CMOCKA_ALL_H
 

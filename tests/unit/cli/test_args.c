@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Options and arguments of the command line. */
 #include "tests/unit/cli/cmocka_all.h"
 
 #include <errno.h>

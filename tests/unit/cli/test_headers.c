@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Header blocks: from words of the command line, and as JSON and text. */
 #include "tests/unit/cli/cmocka_all.h"
 
 #include <errno.h>

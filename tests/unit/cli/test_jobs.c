@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs: commands that are run for messages. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -193,7 +194,7 @@ int main(void)
 		cmocka_unit_test(what_runs_at_the_end_is_killed),
 	};
 
-	/* As main of the command does. */
+	/* The command's main does the same. */
 	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

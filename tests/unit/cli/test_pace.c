@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The pace of a bench's publisher. */
 #include "tests/unit/cli/cmocka_all.h"
 
 #include "cli/bench/pace.h"
@@ -18,7 +19,7 @@ static void messages_fall_due_at_the_rate(void **state)
 	struct mr_bench_pace p;
 
 	(void)state;
-	mr_bench_pace_init(&p, 0, 1e9, 1e6, 0); /* one each 1000 ticks */
+	mr_bench_pace_init(&p, 0, 1e9, 1e6, 0); /* one every 1000 ticks */
 	assert_int_equal(mr_bench_pace_due(&p, 9999), 10);
 	for (unsigned i = 0; i < 10; i++)
 		assert_int_equal(mr_bench_pace_take(&p), i * 1000);
@@ -33,7 +34,7 @@ static void late_messages_keep_the_time_they_were_meant_for(void **state)
 	(void)state;
 	mr_bench_pace_init(&p, 500, 1e9, 1e6, 0);
 	assert_int_equal(mr_bench_pace_take(&p), 500);
-	/* A long pause: all that was meant for it is due at once, each with its own time. */
+	/* After a long pause all missed sends are due at once, each with its own time. */
 	assert_int_equal(mr_bench_pace_due(&p, 500 + 5000), 5);
 	assert_int_equal(mr_bench_pace_take(&p), 1500);
 	assert_int_equal(mr_bench_pace_take(&p), 2500);
@@ -54,7 +55,7 @@ static void a_rate_beyond_the_clock_is_kept_on_average(void **state)
 	struct mr_bench_pace p;
 
 	(void)state;
-	mr_bench_pace_init(&p, 0, 1e6, 3e6, 0); /* three a tick */
+	mr_bench_pace_init(&p, 0, 1e6, 3e6, 0); /* three for each tick */
 	for (unsigned i = 0; i < 3000; i++)
 		mr_bench_pace_take(&p);
 	assert_in_range(mr_bench_pace_due(&p, 1001), 3, 5);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Queues and services, from what control answers to what is printed. */
+/* Queues and services, from control's answer to the printed text. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,7 +46,7 @@ static struct mrf_table finish(const uint32_t *rows, uint32_t count, uint64_t re
 	return mrf_admin_response_body(m);
 }
 
-/* One row in an answer. */
+/* Makes an answer with one row. */
 static struct mrf_table answer(struct mrf_queue_row row, uint64_t read_ns)
 {
 	uint32_t rows[1];
@@ -189,7 +189,7 @@ static void a_queue_that_was_not_there_before_counts_from_nothing(void **state)
 	mr_cli_queue_reading_fini(&was);
 }
 
-/* What people see of it. */
+/* Returns the printed text. */
 static char *printed(enum mrf_queue_kind kind, struct mrf_table queues,
 	const struct mr_cli_queue_reading *was, bool lines)
 {

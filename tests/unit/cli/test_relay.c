@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The relay of a bad path: losses, order, duplicates, new ports. */
 #include "tests/unit/cli/cmocka_all.h"
 
 #include <arpa/inet.h>
@@ -11,13 +12,13 @@
 
 #define SEED    42
 #define PACKETS 1000u
-#define STEPS   50 /* without a packet, until nothing comes any more */
+#define STEPS   50 /* rounds without a packet after which all has arrived */
 
 struct rig {
 	struct mr_relay *relay;
 	int client;
 	int bus;
-	struct sockaddr_in seen; /* where the bus saw the client last */
+	struct sockaddr_in seen; /* address under which the bus last saw the client */
 };
 
 static int open_socket(void)
@@ -52,7 +53,7 @@ static void rig_down(struct rig *r)
 	close(r->bus);
 }
 
-/* What came at the bus: numbers, in their order. */
+/* Takes the numbers that arrived at the bus, in their order. */
 static unsigned bus_takes(struct rig *r, uint32_t *to, unsigned room)
 {
 	socklen_t bytes = sizeof(r->seen);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Run directories: paths, and leftovers of a killed process. */
 #include "tests/unit/cli/cmocka_all.h"
 
 #include <errno.h>
@@ -51,7 +52,8 @@ static void a_directory_that_was_made_is_removed(void **state)
 
 	assert_int_equal(mr_cli_rundir_open(&d, f->path), 0);
 	assert_int_equal(access(f->path, F_OK), 0);
-	touch(f->path, "attach.sock"); /* left by a process that was killed */
+	/* Left behind by a killed process. */
+	touch(f->path, "attach.sock");
 	mr_cli_rundir_close(&d);
 	assert_int_equal(access(f->path, F_OK), -1);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sessions over UDP, from what control answers to what is printed. */
+/* Sessions over UDP, from control's answer to the printed text. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,7 +54,7 @@ static uint32_t add_client(enum mrf_transport transport, const struct mrf_networ
 	return mrf_admin_client_write(&builder, &v);
 }
 
-/* The table as JSON; the caller drops it. */
+/* Returns the table as JSON; the caller drops it. */
 static json_t *rows_of(const uint32_t *clients, uint32_t count)
 {
 	struct mrf_admin_clients v = {.rows = clients, .rows_count = count, .read_ns = READ_NS};
@@ -140,7 +140,7 @@ static void addresses_of_six_stand_in_brackets(void **state)
 	rows = rows_of(&client, 1);
 	row = json_array_get(rows, 0);
 	assert_string_equal(text(row, "peer"), "[fd77::2]:7");
-	/* A port without a name, a session from which nothing came. */
+	/* A port without a name, a session that sent nothing. */
 	assert_string_equal(text(row, "port"), "1");
 	assert_true(json_is_null(json_object_get(row, "idle_s")));
 	json_decref(rows);

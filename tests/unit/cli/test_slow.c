@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sessions that do not keep up, from what control answers to what is printed. */
+/* Slow sessions, from control's answer to the printed text. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,7 +31,7 @@ static uint32_t add_client(
 	return mrf_admin_client_write(&builder, &v);
 }
 
-/* The table as JSON; the caller drops it. */
+/* Returns the table as JSON; the caller drops it. */
 static json_t *rows_of(const uint32_t *clients, uint32_t count)
 {
 	struct mrf_admin_clients v = {.rows = clients, .rows_count = count, .read_ns = READ_NS};
@@ -120,7 +120,7 @@ static void who_is_full_is_told_with_those_who_wait_for_it(void **state)
 	json_decref(rows);
 }
 
-/* As a hostile or broken data plane might have it. */
+/* Figures as a hostile or broken data plane might write them. */
 static void figures_that_make_no_sense_are_told_as_they_are(void **state)
 {
 	const uint64_t word = ~0ull;

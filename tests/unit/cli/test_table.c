@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Tables: on the terminal, and as JSON. */
 #include "tests/unit/cli/cmocka_all.h"
 
 #include "cli/table.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Texts for terminals: escaping, base64, numbers. */
 #include "tests/unit/cli/cmocka_all.h"
 
 #include "cli/text.h"
@@ -24,7 +25,7 @@ static void what_steers_a_terminal_is_escaped(void **state)
 	(void)state;
 	assert_escaped("a\x1b[2Jb", 6, "a\\x1b[2Jb");
 	assert_escaped("\n\t\r\\\x7f", 5, "\\n\\t\\r\\\\\\x7f");
-	assert_escaped("\xc2\x9b", 2, "\\xc2\\x9b"); /* CSI in one character */
+	assert_escaped("\xc2\x9b", 2, "\\xc2\\x9b"); /* CSI as one character */
 	assert_escaped("\0", 1, "\\x00");
 	assert_escaped("\xe2\x80\xaegnp", 6, "\\xe2\\x80\\xaegnp"); /* right-to-left override */
 }
@@ -33,7 +34,7 @@ static void malformed_utf8_is_escaped_byte_by_byte(void **state)
 {
 	(void)state;
 	assert_escaped("\xff", 1, "\\xff");
-	assert_escaped("\xc3", 1, "\\xc3");                            /* cut short */
+	assert_escaped("\xc3", 1, "\\xc3");                            /* truncated */
 	assert_escaped("\xc0\xaf", 2, "\\xc0\\xaf");                   /* overlong */
 	assert_escaped("\xed\xa0\x80", 3, "\\xed\\xa0\\x80");          /* surrogate */
 	assert_escaped("\xf4\x90\x80\x80", 4, "\\xf4\\x90\\x80\\x80"); /* beyond Unicode */
@@ -97,7 +98,7 @@ static void json_of_nothing_is_an_empty_text(void **state)
 	json_decref(o);
 }
 
-/* In memory of exactly that length, where a sanitizer sees what is read behind it. */
+/* Copies the text to memory of exactly that length, so that a sanitizer sees a read behind it. */
 static bool count_of(const char *text, uint64_t *count)
 {
 	size_t bytes = strlen(text);

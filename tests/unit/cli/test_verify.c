@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The verification of a bench's messages: order, losses, duplicates, content. */
 #include "tests/unit/cli/cmocka_all.h"
 
 #include "cli/bench/verify.h"
@@ -132,7 +133,7 @@ static void rows_count_each_of_their_sequences(void **state)
 	mr_bench_flow_take(&f, 0, 10);
 	mr_bench_flow_take(&f, 15, 10);
 	assert_flow(&f, 25, 20, 0, 0);
-	/* Three that were missing, two that were not. */
+	/* Three were missing, two were not. */
 	mr_bench_flow_take(&f, 12, 5);
 	assert_flow(&f, 25, 23, 2, 3);
 	assert_int_equal(f.missing, 2);
@@ -190,7 +191,7 @@ static void holes_beyond_what_is_remembered_stay_missing(void **state)
 	for (uint64_t i = 0; i < count; i++)
 		mr_bench_flow_take(&f, 2 * i + 1, 1);
 	assert_flow(&f, 2 * count, count, 0, 0);
-	mr_bench_flow_take(&f, 0, 1); /* long forgotten */
+	mr_bench_flow_take(&f, 0, 1); /* forgotten long ago */
 	assert_int_equal(mr_bench_flow_received(&f), count);
 	assert_int_equal(f.duplicates + f.reordered, 1);
 }

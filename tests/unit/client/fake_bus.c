@@ -91,7 +91,8 @@ static bool matches(const struct bus_subscription *sub, const char *subject, siz
 
 	if (sub->prefix)
 		return bytes >= length && memcmp(subject, sub->pattern, length) == 0;
-	/* Wildcards at the end alone, and one for the other: enough for tests of the client. */
+	/* Supports wildcards only at the end, and treats both alike: enough for tests of the
+	 * client. */
 	if (length > 0 && strchr("*>", sub->pattern[length - 1]) != NULL)
 		return bytes >= length && memcmp(subject, sub->pattern, length - 1) == 0;
 	return bytes == length && memcmp(subject, sub->pattern, length) == 0;
@@ -146,7 +147,7 @@ static void publish(struct bus *b, struct bus_session *from, struct mr_message_v
 	}
 	b->published++;
 	m->token.session = from->id;
-	/* What is promised without a number comes as any other. */
+	/* A message promised without an Origin is delivered like any other. */
 	m->header.flags &= (uint8_t)~MRF_MESSAGE_FLAG_HIGH;
 	if (m->header.flags & MR_MESSAGE_FLAGS_EXTRA)
 		m->extra.flags &= (uint8_t)~MRF_MESSAGE_FLAG_HIGH;
@@ -582,7 +583,7 @@ void bus_init_udp(struct bus *b)
 	init(b);
 	b->down_bytes = 4 * MR_CHANNEL_RING_BYTES_MIN;
 	b->udp.frame_bytes_max = MR_FRAME_BYTES_MAX;
-	/* Long enough that a test that is kept from the processor is not held for dead. */
+	/* Long enough that a test that is kept from the processor is not taken for dead. */
 	b->udp.heartbeat_ms = 400;
 	b->udp.missed_max = 3;
 	b->udp.host = 0x7f4d0000u | ((uint32_t)getpid() & 0xffff);

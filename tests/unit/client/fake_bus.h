@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fake_bus: a bus in a thread, for tests of the client library alone: control's attach socket or a UDP
- * port, and one worker that routes by comparing subjects. It counts what it refuses, and misbehaves on request.
+/* fake_bus: a bus in a thread, for tests of the client library alone: control's attach socket or a
+ * UDP port, and one worker that routes by comparing subjects. It counts the messages that it
+ * refuses, and misbehaves on request.
  *
  * Owns      The caller owns the structure; bus_fini stops the thread and removes all files.
  * Threads   The fields in the middle part are the bus thread's, and anyone's between bus_lock and
- *           bus_unlock. bus_unlock makes the thread look at what was changed.
+ *           bus_unlock. bus_unlock makes the thread look at the changes.
  */
 #ifndef MILLRACE_TESTS_UNIT_CLIENT_FAKE_BUS_H
 #define MILLRACE_TESTS_UNIT_CLIENT_FAKE_BUS_H
@@ -59,22 +60,22 @@ struct bus {
 	char aliases[BUS_ALIASES_MAX][256]; /* alias - 1 */
 	uint32_t generation;
 	uint64_t published;
-	uint64_t bad; /* messages that made no sense */
+	uint64_t bad; /* malformed messages */
 	uint64_t control_requests;
-	uint64_t releases; /* of aliases */
+	uint64_t releases; /* releases of aliases */
 	uint64_t unsubscribes;
-	unsigned ignore_control; /* so many requests to control get no answer */
-	int refuse_control;      /* code to answer them with */
-	int refuse_attach;       /* code to answer attaching with */
+	unsigned ignore_control; /* this many requests to control get no answer */
+	int refuse_control;      /* code of the answers to requests */
+	int refuse_attach;       /* code of the answers to attaching */
 	bool ignore_attach;
-	char last_name[128];   /* of who attached last */
+	char last_name[128];   /* last client that attached */
 	bool stalled;          /* reads nothing */
-	unsigned hold_replies; /* so many replies are kept back, until let_replies */
+	unsigned hold_replies; /* this many replies are kept back, until let_replies */
 	bool let_replies;
-	bool overloaded; /* answers requests so */
+	bool overloaded; /* answers requests with Overloaded */
 	bool stop;
 	struct fake_services services;
-	uint32_t whole_bytes_max; /* said when attaching; 0: nothing in pieces */
+	uint32_t whole_bytes_max; /* sent when attaching; 0: no fragments */
 	struct fake_queues queues;
 	uint32_t up_bytes;
 	uint32_t down_bytes;
@@ -86,26 +87,26 @@ struct bus {
 };
 
 void bus_init(struct bus *b);
-/* The same, with a UDP port in place of the attach socket. */
+/* Starts a bus with a UDP port in place of the attach socket. */
 void bus_init_udp(struct bus *b);
 void bus_fini(struct bus *b);
 void bus_lock(struct bus *b);
 void bus_unlock(struct bus *b);
 
-/* Ends all sessions and stops listening; with a notice if `text` is not NULL. */
+/* Closes all sessions and stops listening; sends a notice if `text` is not NULL. */
 void bus_kill(struct bus *b, const char *text);
 void bus_revive(struct bus *b);
 
-/* For fake_udp.c: a session that has no rings yet, and the end of one. */
+/* For fake_udp.c: makes a session without rings, and closes one. */
 struct bus_session *bus_session_new(struct bus *b);
 void bus_session_close(struct bus_session *s);
 
 /* For fake_queue.c, fake_service.c, fake_target.c and tests. False: no room. */
 bool bus_send_plan(struct bus_session *s, const struct mr_message_plan *plan, uint32_t target);
 
-/* Puts raw bytes into the down ring of the first session, which the caller has locked. */
+/* Writes raw bytes into the down ring of the first session, which the caller has locked. */
 void bus_inject(struct bus *b, const void *bytes, size_t count);
-/* A message of these parts, in the same way. */
+/* Writes a message of these parts in the same way. */
 void bus_send(struct bus *b, enum mrf_message_kind kind, uint32_t target,
 	const struct mrf_reply_token *token, const char *subject, const void *payload,
 	uint32_t payload_bytes);

@@ -191,7 +191,7 @@ void fake_queue_push(struct bus *b, struct bus_session *s, const struct mr_messa
 	} else {
 		store(q, m);
 	}
-	/* Said of the last piece, or of the one that was refused. */
+	/* Sent for the last fragment, or for the one that was refused. */
 	if (promised && !b->queues.withhold && (is_last_piece(m) || status != MRF_STATUS_CODE_OK))
 		accepted(b, s, m->header.target, m->extra.origin.id, status);
 }
@@ -307,7 +307,7 @@ static bool deliver(
 	return true;
 }
 
-/* What those had who are gone is for others. */
+/* Deliveries of closed sessions go to others. */
 static void release_gone(struct bus *b, struct fake_queue *q)
 {
 	for (unsigned k = 0; k < FAKE_CONSUMERS_MAX; k++) {

@@ -15,7 +15,7 @@ struct bus;
 struct bus_session;
 
 struct fake_reliable {
-	bool on; /* the client has said that it has the flow */
+	bool on; /* the client has announced that it has the flow */
 	struct mr_reliable_tx tx;
 	struct mr_reliable_frame frames[FAKE_RELIABLE_FRAMES];
 	struct mr_reliable_rx rx;
@@ -25,15 +25,15 @@ struct fake_reliable {
 
 void fake_reliable_open(struct bus_session *s, uint32_t credit);
 void fake_reliable_close(struct bus_session *s);
-/* True: there is room for another frame. */
+/* True if there is room for another frame. */
 bool fake_reliable_has_room(const struct bus_session *s);
-/* Sends a frame of the flow, whose messages stand behind the room for a header. */
+/* Sends a frame of the flow; its messages stand behind the room for a header. */
 void fake_reliable_send(
 	struct bus *b, struct bus_session *s, uint8_t *frame, uint32_t bytes, uint16_t messages);
-/* A frame with any flag, or of sequence 0. */
+/* Takes a frame with any flag, or of sequence 0. */
 void fake_reliable_take(struct bus *b, struct bus_session *s, const uint8_t *at, size_t bytes,
 	const struct mrf_frame_header *frame);
-/* Once a round: what is due, and acks. */
+/* Once a round: retransmits due frames, and sends acks. */
 void fake_reliable_turn(struct bus *b, struct bus_session *s);
 bool fake_reliable_is_out(const struct bus_session *s);
 

@@ -55,7 +55,7 @@ static struct fake_service *find_or_make(struct bus *b, const char *name)
 	return s;
 }
 
-/* To a session, if it is still there. */
+/* Sends to a session, if it still exists. */
 static void send_on(struct bus *b, uint64_t session, enum mrf_message_kind kind, uint32_t target,
 	uint64_t correlation, struct mr_message_extra *extra, const struct mr_message_view *m)
 {
@@ -241,7 +241,7 @@ bool fake_service_act(struct bus *b, struct bus_session *s, struct mrf_table mes
 		if (mrf_consume_request_kind(t) != MRF_QUEUE_KIND_SERVICE)
 			return false;
 		*body = open_worker(b, s, t, out, type);
-		/* What waited may go behind the answer, or before it. */
+		/* Waiting parts and credits may go after the answer, or before it. */
 		for (unsigned i = 0; i < FAKE_SERVICES_MAX; i++)
 			run(b, &b->services.services[i]);
 		return true;
@@ -306,7 +306,7 @@ static struct fake_call *in_hand(struct bus *b, uint32_t number, uint64_t tag)
 	return NULL;
 }
 
-/* The worker is free for the next one. */
+/* The worker is free for the next call. */
 static void let_go(struct fake_service *s, uint64_t session)
 {
 	for (unsigned w = 0; w < FAKE_CONSUMERS_MAX; w++) {
@@ -333,7 +333,7 @@ static void reply(struct bus *b, struct bus_session *from, const struct mr_messa
 	run(b, s);
 }
 
-/* A part, or a credit of either side. */
+/* Passes on a part, or a credit of either side. */
 static void part(struct bus *b, struct bus_session *from, const struct mr_message_view *m)
 {
 	enum mrf_message_kind kind = (enum mrf_message_kind)m->header.kind;
@@ -345,8 +345,8 @@ static void part(struct bus *b, struct bus_session *from, const struct mr_messag
 	b->services.credits += kind == MRF_MESSAGE_KIND_CREDIT;
 	if (call == NULL)
 		return;
-	/* One client may be both: what its worker sends while the call is in hand is told by kind
-	 * and by whether it is a streaming one. */
+	/* One client may be both caller and worker. Kind and streaming tell which side sent a
+	 * message during the call. */
 	if (kind == MRF_MESSAGE_KIND_CREDIT && call->holder == from->id && call->more)
 		send_on(b, call->caller, kind, 0, call->correlation, &extra, m);
 	else

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fake_target: what queues and services of the fake bus have alike: a name, the number that pushes
- * go to, and who takes from it.
+/* fake_target: the common part of queues and services of the fake bus: a name, the number that
+ * pushes go to, and the consumers.
  *
  * Owns      Nothing; it begins each struct fake_queue and each struct fake_service.
  * Threads   As those.
@@ -38,27 +38,28 @@ struct fake_targets {
 };
 
 struct fake_target *fake_target_at(const struct fake_targets *all, size_t index);
-/* NULL: there is none. */
+/* Finds one by its name; NULL: there is none. */
 struct fake_target *fake_target_by_name(const struct fake_targets *all, const char *name);
 struct fake_target *fake_target_by_number(const struct fake_targets *all, uint32_t number);
-/* A free one gets the name; the caller gives it a number. NULL: there is none. */
+/* Gives a free one the name; the caller gives it a number. NULL: none is free. */
 struct fake_target *fake_target_new(const struct fake_targets *all, const char *name);
-/* Its name is free again, and nobody takes from it. */
+/* Frees its name, and forgets its consumers. */
 void fake_target_forget(struct fake_target *t);
 
-/* NULL: that session takes nothing by that number; below, of any of them. */
+/* Finds the session's consumer of that number; below, in any of the targets. NULL: there is
+ * none. */
 struct fake_consumer *fake_consumer_find(
 	struct fake_target *t, uint64_t session, uint32_t subscription);
 struct fake_target *fake_target_of(const struct fake_targets *all, uint64_t session,
 	uint32_t subscription, struct fake_consumer **consumer);
 void fake_consumer_add(
 	struct fake_target *t, uint64_t session, uint32_t subscription, uint32_t prefetch);
-/* The first that has room for another. NULL: none has. */
+/* Returns the first consumer that has room for another message. NULL: none has. */
 struct fake_consumer *fake_consumer_with_room(struct fake_target *t);
 
-/* The session of that number, if it is still there. */
+/* Returns the session of that number, if it still exists. */
 struct bus_session *fake_session_of(struct bus *b, uint64_t id);
-/* Tells a session that the bus has ended what it took by that number. */
+/* Tells a session that the bus has ended its consumer of that number. */
 void fake_disconnect(struct bus *b, uint64_t session, uint32_t subscription);
 
 #endif

@@ -33,7 +33,8 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* The socket that a killed bus has closed keeps the port until the bus's thread has left its poll. */
+/* Retries: the socket that a killed bus has closed keeps the port until the bus's thread has left
+ * its poll. */
 static bool bind_soon(int fd, const struct sockaddr_in *at)
 {
 	for (unsigned ms = 0; ms < BIND_MS_MAX; ms++) {
@@ -76,7 +77,7 @@ static bool dropped(unsigned *left)
 	return true;
 }
 
-/* Splitmix64. */
+/* Uses splitmix64. */
 static bool lost(struct bus *b)
 {
 	uint64_t z = b->udp.chance += 0x9e3779b97f4a7c15ull;
@@ -101,7 +102,7 @@ void fake_udp_send(struct bus *b, struct bus_session *s, const void *frame, size
 		send_to(b, &s->udp.peer, frame, bytes);
 }
 
-/* A frame of one message, and padding up to `frame_bytes` if that is not 0. */
+/* Sends a frame of one message, with padding up to `frame_bytes` if that is not 0. */
 static void send_one(struct bus *b, const struct sockaddr_in *peer, uint64_t session,
 	uint32_t sequence, enum mrf_message_kind kind, const void *payload, size_t bytes,
 	uint32_t frame_bytes)
@@ -221,7 +222,7 @@ static struct bus_session *open_session(struct bus *b, const struct sockaddr_in 
 	return s;
 }
 
-/* Opens a session or finds it; another nonce closes what was there. */
+/* Opens a session or finds it; another nonce closes the earlier one. */
 static void admit(struct bus *b, const struct fake_udp_hello *h)
 {
 	struct bus_session *s = find(b, &h->peer);
@@ -372,7 +373,7 @@ static void take(struct bus *b, const struct sockaddr_in *peer, const uint8_t *a
 			return;
 		}
 	}
-	/* As a bus does that was started anew: sequence 0, for it knows none. */
+	/* A restarted bus knows no sequence and sends 0. */
 	send_one(b, peer, frame.session, 0, MRF_MESSAGE_KIND_CLOSE, NULL, 0, 0);
 }
 
@@ -404,7 +405,7 @@ bool fake_udp_turn(struct bus *b)
 	return count > 0;
 }
 
-/* As many messages as fit a frame; an empty one if nothing was sent for a while. */
+/* Sends as many messages as fit a frame; an empty frame if nothing was sent for a while. */
 static bool flush_frame(struct bus *b, struct bus_session *s)
 {
 	alignas(8) static uint8_t frame[MR_FRAME_BYTES_MAX];
@@ -417,7 +418,7 @@ static bool flush_frame(struct bus *b, struct bus_session *s)
 	ready = shut ? 0 : mr_bytes_readable(&s->udp.out);
 	for (; ready > 0; ready = mr_bytes_readable(&s->udp.out)) {
 		struct mrf_message_header h = mr_message_header_load(mr_bytes_peek(&s->udp.out));
-		/* What bus_inject put there may be any rubbish: it goes out as it stands. */
+		/* The bytes of bus_inject may be anything: they are sent unchanged. */
 		uint32_t stride =
 			mr_message_fits(&h, ready) ? mr_message_stride(h.bytes) : (uint32_t)ready;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fake_udp: lets the fake bus be reached over UDP: frames from a socket of the loopback go into the up rings
- * of its sessions, and what is in the down rings goes out in frames. Loses and mangles on request.
+/* fake_udp: makes the fake bus reachable over UDP: frames from a socket of the loopback go into the
+ * up rings of its sessions, and messages of the down rings are sent in frames. Loses and mangles on
+ * request.
  *
  * Threads   The bus's; the fields as those of struct bus.
  */
@@ -25,7 +26,7 @@ struct fake_udp_hello {
 	uint32_t frame_bytes;
 };
 
-/* Of each session. */
+/* UDP state of a session. */
 struct fake_udp_session {
 	struct sockaddr_in peer;
 	uint64_t nonce;
@@ -35,41 +36,43 @@ struct fake_udp_session {
 	struct mr_bytes_producer in;
 	struct mr_bytes_consumer out;
 	uint64_t sent_ns;
-	uint64_t frames; /* taken */
-	bool ended;      /* said goodbye; what it said before is still read */
+	uint64_t frames; /* frames taken */
+	bool ended;      /* said goodbye; its earlier messages are still read */
 	struct fake_reliable reliable;
 };
 
-/* Of the bus. */
+/* UDP state of the bus. */
 struct fake_udp {
 	int fd; /* -1: none, or killed */
 	uint32_t
-		host; /* of 127/8, and no client's: a port that is closed for a while is nobody else's */
+		/* An address of 127/8 that no client has, so that no other program takes the port meanwhile. */
+		host;
 	uint16_t port;
-	/* on request */
+	/* changed on request */
 	uint32_t frame_bytes_max;
 	uint32_t heartbeat_ms;
 	uint32_t missed_max;
-	uint64_t salt;          /* of cookies: a change makes them stale */
+	uint64_t salt;          /* salt of cookies: a change invalidates them */
 	uint32_t swallow_above; /* frames larger than this are lost, both ways */
-	unsigned hold_hellos;   /* good ones are answered together when so many have come */
-	unsigned drop_hellos;   /* so many are lost; the same below */
+	unsigned hold_hellos;   /* valid ones are answered together, after this many */
+	unsigned drop_hellos;   /* this many are lost; the same below */
 	unsigned drop_retries;
 	unsigned drop_welcomes;
 	unsigned drop_frames_in;
 	unsigned drop_frames_out;
-	bool twice;         /* each frame goes out twice */
-	bool silent;        /* nothing goes out at all */
-	uint32_t credit;    /* of the reliable flow, in which all goes then; 0: there is none */
-	bool hold_reliable; /* what comes in it is kept and not taken */
+	bool twice;  /* each frame is sent twice */
+	bool silent; /* nothing is sent at all */
+	/* Credit of the reliable flow, which all messages then use; 0: there is none. */
+	uint32_t credit;
+	bool hold_reliable; /* frames of the reliable flow are kept and not taken */
 	unsigned loss;      /* percent of the frames of sessions, both ways */
-	uint64_t chance;    /* state of the numbers that say which */
+	uint64_t chance;    /* state of the random numbers for losses */
 	uint64_t challenge; /* nonce to challenge the first session with */
-	/* seen */
+	/* counters */
 	struct fake_udp_hello held[FAKE_UDP_HELD_MAX];
 	unsigned held_count;
 	unsigned hellos;
-	unsigned hellos_least; /* of 1,200 bytes */
+	unsigned hellos_least; /* shortest of 1,200 bytes */
 	unsigned welcomes;
 	unsigned heartbeats;
 	unsigned frames;
@@ -85,17 +88,17 @@ struct fake_udp {
 };
 
 void fake_udp_listen(struct bus *b);
-/* One round: true if something came. */
+/* Makes one round: true if something arrived. */
 bool fake_udp_turn(struct bus *b);
 void fake_udp_flush(struct bus *b);
-/* How long the bus may sleep. */
+/* Returns how long the bus may sleep. */
 int fake_udp_due_ms(const struct bus *b);
-/* Tells a session that it is over, with a text. */
+/* Closes a session, with a text. */
 void fake_udp_close(struct bus *b, struct bus_session *s, const char *text);
-/* For fake_reliable.c: a frame to the client; the messages of a frame from it. */
+/* For fake_reliable.c: sends a frame to the client; takes the messages of a frame from it. */
 void fake_udp_send(struct bus *b, struct bus_session *s, const void *frame, size_t bytes);
 void fake_udp_messages(struct bus *b, struct bus_session *s, const uint8_t *at, size_t bytes);
-/* A datagram to the client of the first session, as it is. */
+/* Sends a datagram unchanged to the client of the first session. */
 void fake_udp_raw(struct bus *b, const void *data, size_t bytes);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fixture: what each test of the client starts with: a bus and one client on it. */
+/* fixture: the start of each test of the client: a bus and one client on it. */
 #ifndef MILLRACE_TESTS_UNIT_CLIENT_FIXTURE_H
 #define MILLRACE_TESTS_UNIT_CLIENT_FIXTURE_H
 
@@ -26,7 +26,7 @@ struct fixture {
 	struct mr_client *client;
 	unsigned ups;
 	unsigned downs;
-	char why[160]; /* what the last of them said */
+	char why[160]; /* text of the last state change */
 	uint64_t gap_missed;
 	uint64_t gap_total;
 };
@@ -61,8 +61,8 @@ static inline struct mr_options fixture_options(struct fixture *f)
 		.arg = f};
 }
 
-/* With FIXTURE_UDP defined everything goes over UDP, with FIXTURE_RELIABLE too to a bus that has the reliable
- * flow, and in it what comes from the bus. */
+/* With FIXTURE_UDP defined everything goes over UDP. With FIXTURE_RELIABLE the bus has the reliable
+ * flow, too, and uses it for all that it sends. */
 static inline int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -103,7 +103,7 @@ static inline uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* Waits until the bus has taken what the client published, and delivered it. True if so. */
+/* Waits until the bus has taken and delivered the client's publishes. True if so. */
 static inline bool bus_took_all(struct fixture *f)
 {
 	uint64_t give_up_ms = now_ms() + PATIENCE_MS;
@@ -111,7 +111,7 @@ static inline bool bus_took_all(struct fixture *f)
 	bool all = mr_drain(f->client, PATIENCE_MS) == 0;
 
 	mr_client_stats(f->client, &stats);
-	/* Over UDP what is drained is on its way. */
+	/* Over UDP, drained messages are still on their way. */
 	for (bool there = stats.frames_sent == 0; all && !there; all = now_ms() < give_up_ms) {
 		bus_lock(&f->bus);
 		there = f->bus.sessions[0].udp.frames >= stats.frames_sent;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A client that does nothing but publish, while the bus goes away and comes back. */
+/* A client that only publishes, while the bus disappears and comes back. */
 #include "tests/unit/client/fixture.h"
 
 static struct mr_client_stats stats_of(struct mr_client *c)
@@ -80,7 +80,7 @@ static void a_publisher_handle_does_the_same(void **state)
 	wait_published(f, 5);
 }
 
-/* Nothing is closed and nothing said: the kernel writes one word. */
+/* Nothing is closed and no message sent: the kernel writes one word. */
 static void death_of_the_worker_is_seen_by_the_next_publish(void **state)
 {
 	struct fixture *f = *state;
@@ -169,7 +169,7 @@ static void nothing_is_kept_where_that_is_wanted(void **state)
 	bus_kill(&f->bus, NULL);
 	assert_int_equal(mr_publish(c, "a", "x", 1), -ENOTCONN);
 	bus_revive(&f->bus);
-	/* Calls alone bring it back. */
+	/* Calls alone make it reconnect. */
 	for (uint64_t give_up_ms = now_ms() + PATIENCE_MS; mr_publish(c, "a", "x", 1) != 0;)
 		assert_true(now_ms() < give_up_ms);
 	wait_published(f, 1);
@@ -183,7 +183,8 @@ static void stall(struct fixture *f, bool on)
 	bus_unlock(&f->bus);
 }
 
-/* A bus that is back and reads nothing, with more kept than its ring holds. */
+/* Makes a client of a bus that is back and reads nothing, with more messages kept than its ring
+ * holds. */
 static struct mr_client *client_of_a_deaf_bus(struct fixture *f, unsigned count)
 {
 	struct mr_client *c = client_with(f, MR_AWAY_KEEP, 0);
@@ -324,7 +325,7 @@ static void answer(struct mr_client *c, const struct mr_message *m, void *arg)
 	assert_int_equal(mr_reply(c, m->reply_token, "y", 1), 0);
 }
 
-/* The reply that was given out last is let go of by the next request. */
+/* The next request releases the reply that was handed out last. */
 static void who_was_answered_comes_back_too(void **state)
 {
 	struct fixture *f = *state;
@@ -352,7 +353,7 @@ static void close_publisher(struct mr_client *c, bool connected, int error, void
 	closed_when_lost = connected ? closed_when_lost : NULL;
 }
 
-/* For the sanitizers: the publish that notices the loss goes on with it. */
+/* For the sanitizers: the publish that notices the loss goes on after it. */
 static void a_publisher_may_be_closed_by_its_own_publish(void **state)
 {
 	struct fixture *f = *state;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The circuit breaker of a service's calls. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -118,7 +119,7 @@ static void late_failures_do_not_keep_it_open(void **state)
 
 	(void)state;
 	fail_times(&b, 3, 0);
-	/* Were under way when it opened. */
+	/* These were under way when it opened. */
 	fail_times(&b, 10, 99 * MS);
 	assert_true(mr_breaker_allows(&b, 100 * MS, &probe));
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Calls of services: outcomes, time-outs, circuit breaker, forged replies. */
 #include "tests/unit/client/fixture.h"
 
-static struct mr_service *echo_service; /* of the test that runs */
+static struct mr_service *echo_service; /* the service of the running test */
 
 static void echo(struct mr_client *c, const struct mr_work *work, void *arg)
 {
@@ -50,7 +51,7 @@ static void a_call_returns_the_reply(void **state)
 	}
 	assert_int_equal(count, 3);
 	assert_int_equal(mr_call(f->client, "echo", NULL, 0, NULL, NULL), 0);
-	/* Its number is asked for once, and READY was said once. */
+	/* The client asked for the number once, and sent READY once. */
 	bus_lock(&f->bus);
 	assert_int_equal(f->bus.services.opens, 2);
 	bus_unlock(&f->bus);
@@ -268,7 +269,7 @@ static void many_services_are_told_apart(void **state)
 	bus_lock(&f->bus);
 	f->bus.services.open_code = -EACCES;
 	bus_unlock(&f->bus);
-	/* More than the table of names starts with. */
+	/* More than the initial size of the table of names. */
 	for (unsigned i = 0; i < 300; i++) {
 		snprintf(name, sizeof(name), "service.%u", i % 150);
 		assert_int_equal(mr_call(f->client, name, "x", 1, NULL, NULL), -EACCES);
@@ -311,10 +312,10 @@ static void the_breaker_fails_fast_and_recovers(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(mr_call(f->client, "echo", "x", 1, &o, NULL), -EREMOTEIO);
 	start = now_ms();
-	/* At once, and the bus hears nothing of it. */
+	/* Refused at once, and the bus gets no message. */
 	assert_int_equal(mr_call(f->client, "echo", "x", 1, &o, NULL), -ECONNABORTED);
 	assert_int_equal(calls_seen(f), 3);
-	/* Another service is not concerned. */
+	/* Another service is not affected. */
 	refuse_next(f, 1, MRF_STATUS_CODE_EXPIRED);
 	assert_int_equal(mr_call(f->client, "other", "x", 1, &o, NULL), -EHOSTUNREACH);
 	while (mr_call(f->client, "echo", "x", 1, &o, NULL) == -ECONNABORTED)
@@ -323,7 +324,7 @@ static void the_breaker_fails_fast_and_recovers(void **state)
 	assert_int_equal(mr_call(f->client, "echo", "x", 1, &o, NULL), 0);
 }
 
-/* Who asks whether it is back must not keep all others from asking. */
+/* A probe that fails must not keep others from probing. */
 static void a_probe_that_comes_to_nothing_leaves_the_next(void **state)
 {
 	struct mr_call_options o = {.retries = MR_NO_RETRIES,
@@ -341,7 +342,7 @@ static void a_probe_that_comes_to_nothing_leaves_the_next(void **state)
 	PROCESS_UNTIL(f->client, f->downs == 1);
 	bus_revive(&f->bus);
 	PROCESS_UNTIL(f->client, f->ups == 1);
-	/* Where the service is now, control does not say in time. */
+	/* Control does not answer in time where the service is now. */
 	bus_lock(&f->bus);
 	f->bus.ignore_control = UINT32_MAX;
 	bus_unlock(&f->bus);
@@ -378,10 +379,10 @@ static void replies_of_another_worker_are_not_mixed_in(void **state)
 	fake_service_reply(&f->bus, caller, correlation, 77, true, "one");
 	fake_service_reply(&f->bus, caller, correlation, 78, true, "strange");
 	fake_service_reply(&f->bus, caller, correlation, 78, false, "strange");
-	/* Neither are those of calls that never were, or are over. */
+	/* Replies to calls that never existed, or are done, change nothing either. */
 	fake_service_reply(&f->bus, caller, correlation + 1, 77, false, "strange");
 	fake_service_reply(&f->bus, caller, correlation + (1 << 24), 77, false, "strange");
-	/* Nor one that any client could have sent. */
+	/* Nor does one that any client could have sent. */
 	token = (struct mrf_reply_token){.session = caller, .correlation = correlation};
 	bus_send(&f->bus, MRF_MESSAGE_KIND_REPLY, 0, &token, "", "strange", 7);
 	fake_service_reply(&f->bus, caller, correlation, 77, false, "two");
@@ -409,7 +410,7 @@ static void a_late_reply_to_an_earlier_try_is_one(void **state)
 	bus_unlock(&f->bus);
 	assert_int_equal(mr_call_async(f->client, "echo", "x", 1, &o, note, &out), 0);
 	PROCESS_UNTIL(f->client, calls_seen(f) > 0);
-	/* It rests before the next try, which is far away. */
+	/* The client waits before the next try, which is far away. */
 	for (uint64_t until = now_ms() + 60; now_ms() < until && now_ms() < give_up;)
 		mr_wait(f->client, 5);
 	bus_lock(&f->bus);

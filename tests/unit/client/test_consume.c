@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Consumers: pull and callbacks, settlements, credit, progress, recalls. */
 #include "tests/unit/client/fixture.h"
 
 static void fill(struct fixture *f, unsigned count)
@@ -16,7 +17,7 @@ static void fill(struct fixture *f, unsigned count)
 	mr_queue_close(q);
 }
 
-/* Waits until the bus has been told of so many. */
+/* Waits until the bus has received that many. */
 #define SETTLED(f, field, wanted)                                                                  \
 	do {                                                                                       \
 		uint64_t is_settled_;                                                              \
@@ -84,7 +85,7 @@ static void deliveries_are_acked_in_batches_when_the_callback_returns(void **sta
 	SETTLED(f, acked, 1000);
 	bus_lock(&f->bus);
 	assert_int_equal(f->bus.queues.bad_tags, 0);
-	/* Half of the prefetch is the most that one word says. */
+	/* One message acknowledges at most half of the prefetch. */
 	assert_true(f->bus.queues.settlements <= 1000 / 2);
 	assert_int_equal(fake_queue_depth(&f->bus, "jobs"), 0);
 	bus_unlock(&f->bus);
@@ -213,7 +214,7 @@ static void pulling_gets_one_at_a_time_and_acks_the_one_before(void **state)
 	assert_int_equal(mr_consumer_close(k), 0);
 }
 
-/* Calls that wait for something else find deliveries on their way. */
+/* Calls that wait for something else receive deliveries meanwhile. */
 static void pulled_deliveries_that_came_in_other_calls_are_kept_in_order(void **state)
 {
 	struct fixture *f = *state;
@@ -240,7 +241,7 @@ static void pulled_deliveries_that_came_in_other_calls_are_kept_in_order(void **
 	assert_int_equal(d.redelivered, 1);
 }
 
-/* The one message is out. */
+/* True while the one message is delivered and not settled. */
 static bool k_waits(struct fixture *f)
 {
 	bool waits = false;
@@ -254,7 +255,7 @@ static bool k_waits(struct fixture *f)
 	return waits;
 }
 
-/* A nack is one; what goes back as its consumer is closed is none. */
+/* A nack is an attempt; a delivery returned by closing its consumer is none. */
 static void attempts_are_told_from_other_deliveries(void **state)
 {
 	struct fixture *f = *state;
@@ -301,7 +302,7 @@ static void set_ack_timeout(struct fixture *f, uint32_t ms)
 	bus_unlock(&f->bus);
 }
 
-/* Each four times within the queue's time, as long as the client is processed. */
+/* Each is renewed four times within the queue's time-out, as long as the client is processed. */
 static void what_waits_to_be_pulled_is_renewed(void **state)
 {
 	struct fixture *f = *state;
@@ -320,7 +321,7 @@ static void what_waits_to_be_pulled_is_renewed(void **state)
 	SETTLED(f, acked, 1);
 }
 
-/* A program that is slow with each leaves the rest in the ring. */
+/* A slow program leaves the other deliveries in the ring. */
 static void slow(struct mr_client *c, const struct mr_delivery *d, void *arg)
 {
 	uint64_t end_ms = now_ms() + 30;
@@ -343,7 +344,7 @@ static void what_waits_in_the_ring_behind_a_slow_callback_is_renewed(void **stat
 	assert_int_equal(mr_consume(f->client, "jobs", &options, slow, &w, &k), 0);
 	PROCESS_UNTIL(f->client, w.count == 8);
 	SETTLED(f, acked, 8);
-	/* After each the rest: 7 + 6 + 5 ... */
+	/* Renewed after each: 7 + 6 + 5 ... */
 	SETTLED_AT_LEAST(f, progressed, 14);
 	assert_int_equal(peek(f, &f->bus.queues.bad_tags), 0);
 }
@@ -429,7 +430,7 @@ static void what_was_taken_back_is_told_and_cannot_be_settled(void **state)
 	SETTLED(f, released, 1);
 }
 
-/* Its credit is free when the program has let go of it. */
+/* Its credit is free when the program has settled it. */
 static void who_is_not_told_of_a_recall_finds_out_when_settling(void **state)
 {
 	struct fixture *f = *state;
@@ -567,7 +568,7 @@ static void count_one(struct mr_client *c, const struct mr_delivery *d, void *ar
 	++*(unsigned *)arg;
 }
 
-/* A client whose `count` deliveries are there, and which has no room to say anything. */
+/* Makes a client whose `count` deliveries have arrived, and which has no room to send. */
 static struct mr_client *stuck(struct fixture *f, unsigned count, struct mr_options options,
 	unsigned *handed_out, struct mr_consumer **k)
 {

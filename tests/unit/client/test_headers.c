@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Header blocks: building, reading, malformed ones, default names. */
 #include "tests/unit/client/fixture.h"
 
 static bool is(const char *text, size_t bytes, const char *expected)
@@ -60,7 +61,7 @@ static void iteration_gives_every_header_once(void **state)
 	(void)state;
 	assert_true(mr_headers_next(block, sizeof(block) - 1, &cursor, &h));
 	assert_true(is(h.name, h.name_bytes, "A") && is(h.value, h.value_bytes, "1"));
-	/* A space in a name makes no sense: the line is passed over. */
+	/* A space in a name is malformed: the line is skipped. */
 	assert_true(mr_headers_next(block, sizeof(block) - 1, &cursor, &h));
 	assert_true(is(h.name, h.name_bytes, "B") && is(h.value, h.value_bytes, "two words"));
 	assert_true(mr_headers_next(block, sizeof(block) - 1, &cursor, &h));
@@ -80,7 +81,7 @@ static void header_is_found_without_regard_to_case(void **state)
 	assert_false(mr_headers_find(NULL, 0, "trace", &h));
 }
 
-/* Each cut is in memory of its own size, so that a sanitizer sees a step too far. */
+/* Each truncation is in memory of its own size, so that a sanitizer sees a step too far. */
 static void truncated_blocks_are_read_within_their_bounds(void **state)
 {
 	static const char block[] = "NATS/1.0\r\nTrace: 1\r\nB: 2\r\n\r\n";
@@ -101,7 +102,7 @@ static void truncated_blocks_are_read_within_their_bounds(void **state)
 	}
 }
 
-/* Lines that a reader cannot read hide none behind them. */
+/* Unreadable lines do not hide the lines after them. */
 static void odd_lines_are_passed_over(void **state)
 {
 	static const char *const odd[] = {
@@ -116,7 +117,7 @@ static void odd_lines_are_passed_over(void **state)
 
 		assert_true(mr_headers_find(block, (size_t)bytes, "B", &h));
 		assert_true(is(h.value, h.value_bytes, "2"));
-		/* Nor does a line that does not end. */
+		/* Nor does an unterminated line. */
 		assert_true(mr_headers_find(block, (size_t)bytes - 2, "B", &h));
 		assert_true(is(h.value, h.value_bytes, "2"));
 	}
@@ -149,7 +150,7 @@ static const struct {
 	{"\r\n\r\n", 0, false},
 };
 
-/* What is refused is just what a reader would not read: each way to send asks the same. */
+/* Sending refuses exactly what a reader would not read; every way to send checks the same. */
 static void blocks_that_readers_would_not_read_are_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -160,7 +161,8 @@ static void blocks_that_readers_would_not_read_are_refused(void **state)
 	for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
 		size_t bytes = blocks[i].bytes > 0 ? blocks[i].bytes : strlen(blocks[i].block);
 		int expected = blocks[i].fine ? 0 : -EINVAL;
-		char *block = malloc(bytes); /* a sanitizer sees a step too far */
+		/* A sanitizer sees a step too far. */
+		char *block = malloc(bytes);
 
 		memcpy(block, blocks[i].block, bytes);
 		assert_int_equal(mr_publish_with(f->client, "a", block, bytes, "x", 1), expected);
@@ -170,7 +172,7 @@ static void blocks_that_readers_would_not_read_are_refused(void **state)
 	}
 }
 
-/* The library tells what it was called. */
+/* The library returns its own name. */
 static void name_that_nobody_chose_is_made_fit(void **state)
 {
 	static const struct {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A bus that sends malformed messages and lies about its rings. */
 #include "tests/unit/client/fixture.h"
 
 static uint64_t malformed(const struct mr_client *c)
@@ -23,26 +24,26 @@ static void bad_messages_are_counted_and_passed_over(void **state)
 		struct mrf_message_header header;
 		uint8_t rest[24];
 	} bad[] = {
-		/* Unknown kind; kinds that only clients send; nothing at all. */
+		/* Unknown kind; kinds that only clients send; no content. */
 		{.header = header(16, 99, 0, 1)},
 		{.header = header(16, MRF_MESSAGE_KIND_PUBLISH, 0, 1)},
 		{.header = header(16, MRF_MESSAGE_KIND_PADDING, 0, 1)},
-		/* Flags of calls and of queues' deliveries, to who asked for subjects. */
+		/* Flags of calls and queue deliveries, sent to a subscriber. */
 		{.header = header(16, MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_FLAG_LOW, 1)},
 		{.header = header(16, MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_FLAG_MORE, 1)},
 		{.header = header(24, MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_FLAG_DELIVERY, 1)},
-		/* No room for the token, the parts or the sections that flags promise. */
+		/* No room for the token, the parts or the sections that flags announce. */
 		{.header = header(16, MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_FLAG_ORIGIN, 1)},
 		{.header = header(24, MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_FLAG_FRAGMENT, 1)},
 		{.header = header(16, MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_FLAG_TOKEN, 1)},
 		{.header = header(8, MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_FLAG_SECTIONS, 1)},
 		{.header = header(16, MRF_MESSAGE_KIND_DELIVER, MRF_MESSAGE_FLAG_SECTIONS, 1),
 			.rest = {200}},
-		/* Subscriptions that never were. */
+		/* Subscriptions that never existed. */
 		{.header = header(16, MRF_MESSAGE_KIND_DELIVER, 0, 0)},
 		{.header = header(16, MRF_MESSAGE_KIND_DELIVER, 0, 2)},
 		{.header = header(16, MRF_MESSAGE_KIND_DELIVER, 0, UINT32_MAX)},
-		/* Answers to nobody, a gap that is too short. */
+		/* Answers without a request, a gap that is too short. */
 		{.header = header(16, MRF_MESSAGE_KIND_REPLY, 0, 0)},
 		{.header = header(16, MRF_MESSAGE_KIND_STATUS, 0, 503)},
 		{.header = header(16, MRF_MESSAGE_KIND_GAP, 0, 0)},
@@ -68,7 +69,7 @@ static void control_answers_that_make_no_sense_are_passed_over(void **state)
 	for (size_t i = 0; i < sizeof(noise); i++)
 		noise[i] = (uint8_t)(i * 31 + 7);
 	bus_lock(&f->bus);
-	/* The correlation of the call to come; the good answer is behind them. */
+	/* With the correlation of the next call; the valid answer follows them. */
 	bus_send(&f->bus, MRF_MESSAGE_KIND_CONTROL, 1 << 6, NULL, "", noise, 64);
 	bus_send(&f->bus, MRF_MESSAGE_KIND_CONTROL, 1 << 6, NULL, "", noise, sizeof(noise));
 	bus_send(&f->bus, MRF_MESSAGE_KIND_CONTROL, 1 << 6, NULL, "", noise, 0);
@@ -77,7 +78,7 @@ static void control_answers_that_make_no_sense_are_passed_over(void **state)
 	assert_int_equal(malformed(f->client), 3);
 }
 
-/* Where records begin is lost: the session cannot go on, the next one can. */
+/* The boundaries of records are lost: the session must end, and the next one works. */
 static void broken_lengths_and_positions_end_the_session_and_it_is_replaced(void **state)
 {
 	struct fixture *f = *state;
@@ -91,7 +92,7 @@ static void broken_lengths_and_positions_end_the_session_and_it_is_replaced(void
 		else if (i == 1)
 			bus_inject(&f->bus, &beyond, sizeof(beyond));
 		else
-			/* Further than the ring is long; between two records. */
+			/* Beyond the ring's length; between two records. */
 			atomic_store(&f->bus.sessions[0].channel.down_shared->tail,
 				i == 2 ? UINT64_C(1) << 40 : f->bus.sessions[0].down.tail + 4);
 		bus_unlock(&f->bus);
@@ -115,7 +116,7 @@ struct sum {
 	unsigned bytes;
 };
 
-/* Reads all that a message is said to have. */
+/* Reads all bytes of a message. */
 static void sum_up(struct mr_client *c, const struct mr_message *first, unsigned count,
 	size_t stride, void *arg)
 {
@@ -133,8 +134,8 @@ static void sum_up(struct mr_client *c, const struct mr_message *first, unsigned
 	}
 }
 
-/* Records of right length and random content otherwise, so that every kind and flag is met; some are
- * repeated, so that there are some alike. */
+/* Records of correct length with random content, so that every kind and flag occurs; some are
+ * repeated, so that some are alike. */
 static void random_records_never_break_the_client(void **state)
 {
 	struct fixture *f = *state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is promised and large: in pieces among those of others, known to the bus at its first, and in a
- * session whose frames are smaller than those it was cut for. */
+/* Large promised messages: fragmented among those of others, accepted at the first fragment, and
+ * retransmitted in a session with smaller frames. */
 #include "tests/unit/client/fixture.h"
 
 #define WHOLE_BYTES (1u << 20)
@@ -22,7 +22,7 @@ static uint8_t *pattern(size_t bytes, uint8_t seed)
 	return p;
 }
 
-/* Of messages with that pattern: how many came, and how many as they were sent. */
+/* For messages with that pattern: how many arrived, and how many of these unchanged. */
 struct got {
 	uint8_t seed;
 	size_t bytes;
@@ -84,7 +84,8 @@ static void pieces_of_messages_that_are_written_in_turns_are_not_mixed_up(void *
 	assert_int_equal(mr_subscribe(c, "a", NULL, on_message, &a, NULL), 0);
 	assert_int_equal(mr_subscribe(c, "b", NULL, on_message, &b, NULL), 0);
 	assert_int_equal(mr_subscribe(c, "other", NULL, on_message, &other, NULL), 0);
-	/* Neither fits what is left of the ring: both wait in their midst, and a third goes in between. */
+	/* Neither fits the rest of the ring: both wait half-written, and a third goes in
+	 * between. */
 	stall(f, true);
 	send_one(pa, &a);
 	send_one(pb, &b);
@@ -105,7 +106,7 @@ static void told(struct mr_client *c, uint64_t id, int error, void *arg)
 	++*(unsigned *)arg;
 }
 
-/* As when it was accepted in an earlier session, and nobody heard so. */
+/* The queue accepted it in an earlier session, and the answer was lost. */
 static void push_that_the_queue_knows_is_over_with_its_first_piece(void **state)
 {
 	struct fixture *f = *state;
@@ -128,7 +129,7 @@ static void push_that_the_queue_knows_is_over_with_its_first_piece(void **state)
 	assert_int_equal(mr_settle(c, PATIENCE_MS), 0);
 	assert_int_equal(outcomes, 1);
 	assert_int_equal(mr_queue_unaccepted(q), 0);
-	/* What comes next is whole. */
+	/* The next message is whole. */
 	bus_lock(&f->bus);
 	f->bus.queues.known_at_first = false;
 	bus_unlock(&f->bus);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Fragments: large messages of publishers, and reassembly of what the bus sends. */
 #include "tests/unit/client/fixture.h"
 
 #define WHOLE_BYTES (1u << 20)
 
-/* The client of the fixture knows no pieces: another that does. */
+/* The fixture's client does not know fragments, so this connects one that does. */
 static struct mr_client *connect_wide(struct fixture *f)
 {
 	struct mr_options options = fixture_options(f);
@@ -11,7 +12,7 @@ static struct mr_client *connect_wide(struct fixture *f)
 
 	bus_lock(&f->bus);
 	f->bus.whole_bytes_max = WHOLE_BYTES;
-	/* Who publishes takes nothing in meanwhile. */
+	/* A publisher receives nothing meanwhile. */
 	f->bus.down_bytes = 2 * WHOLE_BYTES;
 	bus_unlock(&f->bus);
 	assert_int_equal(mr_connect(f->bus.address, &options, &c), 0);
@@ -76,7 +77,7 @@ static void large_messages_come_whole(void **state)
 	assert_int_equal(mr_subscribe(c, "a", NULL, on_large, &l, NULL), 0);
 	assert_int_equal(mr_publisher_open(c, "a", &p), 0);
 	for (size_t i = 0; i < MR_ARRAY_COUNT(sizes); i++) {
-		/* The ring of the fake bus takes no more at once. */
+		/* The fake bus's ring takes no more at once. */
 		if (sizes[i] < 60000 * 2) {
 			assert_int_equal(mr_publisher_send(p, payload, sizes[i]), 0);
 			count++;
@@ -112,7 +113,7 @@ static void large_pushes_come_whole_and_are_accepted_once(void **state)
 	assert_int_equal(mr_push_with(q, &push, NULL), 0);
 	assert_int_equal(mr_settle(c, PATIENCE_MS), 0);
 	bus_lock(&f->bus);
-	/* The fake bus puts nothing together: it sees the pieces. */
+	/* The fake bus does not reassemble: it sees the fragments. */
 	assert_int_equal(
 		fake_queue_depth(&f->bus, "jobs"), (200000 + 32767) / 32768 + WHOLE_BYTES / 32768);
 	assert_int_equal(f->bus.queues.ids[0] & 0xffff, 2);
@@ -121,7 +122,8 @@ static void large_pushes_come_whole_and_are_accepted_once(void **state)
 	mr_close(c);
 }
 
-/* The first piece is refused while others are still to be written; then all of it goes out again. */
+/* The first fragment is refused while others are still to be written; then all of it is sent
+ * again. */
 static void a_large_push_that_is_refused_at_its_start_is_tried_again(void **state)
 {
 	struct fixture *f = *state;
@@ -166,7 +168,7 @@ static void a_large_reply_reaches_who_waits_for_it(void **state)
 	mr_close(c);
 }
 
-/* Behind it comes one for who uses mr_receive. */
+/* After it comes one for mr_receive. */
 static void a_large_message_can_be_received_and_set_aside(void **state)
 {
 	struct fixture *f = *state;
@@ -187,7 +189,7 @@ static void a_large_message_can_be_received_and_set_aside(void **state)
 	mr_close(c);
 }
 
-/* Pieces of one message, as the bus may send them; made anew for each. */
+/* Sends a fragment of a message as the bus may send it. */
 static void send_piece(struct fixture *f, uint64_t session, uint32_t message, uint32_t total,
 	uint32_t offset, uint32_t bytes)
 {
@@ -224,7 +226,7 @@ static void pieces_that_do_not_fit_are_dropped_and_counted(void **state)
 	send_piece(f, 1, 1, 24, 16, 8);
 	PROCESS_UNTIL(f->client, l.count == 2);
 	assert_true(l.same);
-	/* One is missing; one overlaps; one says another length; one is beyond the end. */
+	/* One is missing; one overlaps; one gives another length; one is beyond the end. */
 	send_piece(f, 1, 2, 32, 0, 8);
 	send_piece(f, 1, 2, 32, 16, 8);
 	send_piece(f, 1, 3, 32, 0, 16);
@@ -233,10 +235,10 @@ static void pieces_that_do_not_fit_are_dropped_and_counted(void **state)
 	send_piece(f, 1, 4, 40, 16, 16);
 	send_piece(f, 1, 5, 32, 0, 16);
 	send_piece(f, 1, 5, 32, 16, 24);
-	/* A first piece longer than the whole, and larger than the bus takes. */
+	/* A first fragment longer than the whole, and one larger than the bus takes. */
 	send_piece(f, 1, 6, 8, 0, 16);
 	send_piece(f, 1, 7, UINT32_MAX, 0, 16);
-	/* The beginning was never there; sent again from the start. */
+	/* The first fragment was missing; the message is sent again from the start. */
 	send_piece(f, 1, 8, 32, 16, 16);
 	send_piece(f, 1, 9, 32, 0, 16);
 	send_piece(f, 1, 9, 32, 0, 16);

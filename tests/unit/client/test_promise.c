@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What publishers promise to subjects: it stands in the ring until the bus has taken it, and outlives the session. */
+/* Promised publishes: a message stays in the ring until the bus has taken it, and survives the
+ * session. */
 #include "tests/unit/client/fixture.h"
 
 #define PUBLISHERS 2u
 
-/* Numbers of each publisher, which are to come in order. */
+/* Numbers of each publisher, expected in order. */
 struct numbers {
 	unsigned next[PUBLISHERS];
 	unsigned strange;
@@ -75,7 +76,7 @@ static void stall(struct fixture *f, bool on)
 	bus_unlock(&f->bus);
 }
 
-/* What the bus has not taken by now it never will. */
+/* Messages that the bus has not taken by now are lost. */
 static void lose_the_bus(struct fixture *f)
 {
 	bus_kill(&f->bus, NULL);
@@ -200,7 +201,7 @@ static void what_was_taken_before_the_loss_does_not_come_again(void **state)
 	assert_int_equal(n.strange, 0);
 }
 
-/* Waits until the bus has been through so many, and sees that there are no more. */
+/* Waits until the bus has taken that many, and checks that there are no more. */
 static void expect_taken(struct fixture *f, uint64_t count)
 {
 	uint64_t give_up_ms = now_ms() + PATIENCE_MS;
@@ -256,7 +257,7 @@ static void a_publisher_that_is_closed_has_still_said_what_it_wrote(void **state
 }
 
 #ifndef FIXTURE_UDP
-/* The bus has the ring's memory too. */
+/* The bus can write the ring's memory too. */
 static void what_was_overwritten_in_the_ring_is_an_error_and_not_sent(void **state)
 {
 	struct fixture *f = *state;

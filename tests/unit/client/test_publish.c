@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Publishing: aliases, sizes, publishers, refused arguments. */
 #include "tests/unit/client/fixture.h"
 
 static struct mr_subscription *listen_on(struct fixture *f, const char *pattern, struct inbox *in)

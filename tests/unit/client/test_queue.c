@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Pushes: promises, outcomes, deduplication, refusals. */
 #include "tests/unit/client/fixture.h"
 
 struct outcomes {
@@ -224,7 +225,7 @@ static void exactly_once_is_numbered_by_the_name_of_the_publisher(void **state)
 	assert_int_equal(mr_push_with(q, &own, &id), 0);
 	assert_int_equal(id, 500);
 	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
-	/* The second 500 and the third came before. */
+	/* The second 500 and the third are duplicates. */
 	assert_int_equal(depth(f), 2);
 	bus_lock(&f->bus);
 	assert_int_equal(f->bus.queues.duplicates, 2);
@@ -295,7 +296,7 @@ static void a_refused_opening_says_why(void **state)
 	assert_int_equal(mr_queue_open(f->client, "jobs.*", NULL, &q), -EINVAL);
 }
 
-/* Answers to what was never sent, ranges without end, and for queues that are not open. */
+/* Answers to pushes that were never sent, ranges without end, and queues that are not open. */
 static void strange_acceptances_change_nothing(void **state)
 {
 	struct fixture *f = *state;

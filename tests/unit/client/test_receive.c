@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Receiving: callbacks, batches, mr_receive, deferred messages. */
 #include "tests/unit/client/fixture.h"
 
 struct sequence {
@@ -124,7 +125,7 @@ static void messages_for_receive_outlast_a_subscribe_in_order(void **state)
 	assert_int_equal(mr_subscribe(f->client, "pull", NULL, NULL, NULL, NULL), 0);
 	for (unsigned i = 0; i < 5; i++)
 		assert_int_equal(mr_publish(f->client, "pull", &i, sizeof(i)), 0);
-	/* Its answer comes behind the five. */
+	/* Its answer comes after the five. */
 	assert_int_equal(mr_subscribe(f->client, "push", NULL, keep_message, &in, NULL), 0);
 	for (unsigned i = 5; i < 10; i++)
 		assert_int_equal(mr_publish(f->client, "pull", &i, sizeof(i)), 0);
@@ -250,7 +251,7 @@ static void callback_may_subscribe_and_what_comes_meanwhile_is_kept(void **state
 	PROCESS_UNTIL(f->client, a.added.count == 1);
 }
 
-/* What a callback for many saw. */
+/* Records the batches of a callback for many. */
 struct batches {
 	struct mr_subscription *subscription;
 	struct sequence sequence;
@@ -258,7 +259,7 @@ struct batches {
 	unsigned messages;
 	unsigned largest;
 	size_t payload_bytes;
-	char subject[16]; /* of the last message */
+	char subject[16]; /* subject of the last message */
 };
 
 static void check_batch(struct mr_client *c, const struct mr_message *first, unsigned count,
@@ -287,7 +288,7 @@ static void subscribe_batch(struct fixture *f, mr_messages_fn *callback, struct 
 	assert_int_equal(mr_subscribe(f->client, "a.*", &options, NULL, b, &b->subscription), 0);
 }
 
-/* `count` numbered messages of `bytes`, taken by the bus. */
+/* Publishes `count` numbered messages of `bytes`; the bus has taken them. */
 static void publish_numbers(
 	struct fixture *f, const char *subject, uint32_t first, uint32_t count, size_t bytes)
 {
@@ -309,7 +310,7 @@ static void messages_that_are_alike_come_at_once(void **state)
 
 	subscribe_batch(f, check_batch, &b);
 	publish_numbers(f, "a.x", 0, 50, 8);
-	/* Another subject of the same length goes with them, another size does not. */
+	/* Another subject of the same length joins the batch, another size does not. */
 	publish_numbers(f, "a.y", 50, 50, 8);
 	publish_numbers(f, "a.z", 100, 10, 16);
 	assert_int_equal(mr_process(f->client, 30), 30);
@@ -343,7 +344,7 @@ static void a_message_with_other_sections_of_the_same_length_starts_anew(void **
 	assert_int_equal(mr_process(f->client, 1000), 9);
 	assert_int_equal(b.calls, 3);
 	assert_int_equal(b.sequence.wrong, 0);
-	/* And one that wants a reply comes alone. */
+	/* A message that wants a reply comes alone. */
 	b.sequence.next = 0;
 	assert_int_equal(
 		mr_request_async(f->client, "a.x", &number, 4, PATIENCE_MS, no_reply, NULL), 0);
@@ -394,7 +395,7 @@ static void subscription_may_end_in_its_callback_for_many(void **state)
 static void ping_on_batch(struct mr_client *c, const struct mr_message *first, unsigned count,
 	size_t stride, void *arg)
 {
-	/* What comes meanwhile is set aside, and given one by one. */
+	/* Messages received meanwhile are deferred, and given one by one. */
 	assert_int_equal(mr_ping(c, -1, NULL, NULL), 0);
 	check_batch(c, first, count, stride, arg);
 }

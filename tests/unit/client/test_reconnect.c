@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reconnecting: what is restored, and what fails meanwhile. */
 #include <limits.h>
 #include <poll.h>
 
@@ -46,7 +47,7 @@ static void refusal_to_attach_comes_with_its_text(void **state)
 	f->bus.refuse_attach = 0;
 	f->bus.ignore_attach = true;
 	bus_unlock(&f->bus);
-	/* Control that hangs up may be on its way out: tried again until the time is up. */
+	/* A control that hangs up may be stopping: the client retries until the time is up. */
 	assert_int_equal(mr_connect(f->bus.address, &brief, &c), -ETIMEDOUT);
 #ifdef FIXTURE_UDP
 	assert_non_null(strstr(mr_error(NULL), "control does not answer"));
@@ -108,7 +109,7 @@ static void waiting_request_fails_when_the_bus_dies(void **state)
 
 	assert_int_equal(mr_subscribe(f->client, "deaf", NULL, ignore, NULL, NULL), 0);
 	bus_kill(&f->bus, NULL);
-	/* Not yet noticed: the request itself finds out. */
+	/* The loss is not noticed yet: the request itself finds out. */
 	assert_int_equal(mr_request(f->client, "deaf", "x", 1, -1, &m), -ENOTCONN);
 	assert_int_equal(f->downs, 1);
 }
@@ -164,7 +165,7 @@ static void everything_is_in_place_again_after_a_reconnect(void **state)
 	bus_kill(&f->bus, NULL);
 	PROCESS_UNTIL(f->client, f->downs == 1);
 	bus_lock(&f->bus);
-	/* The new bus gives other numbers, and forgets an answer. */
+	/* The new bus gives other numbers, and does not answer once. */
 	snprintf(f->bus.aliases[0], sizeof(f->bus.aliases[0]), "taken");
 	f->bus.ignore_control = 1;
 	bus_unlock(&f->bus);
@@ -186,7 +187,7 @@ static void everything_is_in_place_again_after_a_reconnect(void **state)
 	assert_int_equal(f->downs, 1);
 }
 
-/* Requests of control that the fake bus has seen. */
+/* Returns the requests of control that the fake bus has seen. */
 static uint64_t requests_seen(struct bus *b)
 {
 	uint64_t n;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a client over UDP does in the reliable flow: of what goes in it nothing is lost, and all comes in order. */
+/* A client over UDP with the reliable flow: nothing in it is lost, and everything arrives in
+ * order. */
 #include <poll.h>
 
 #include "client/core/ring_out.h"
@@ -9,7 +10,7 @@
 #define BYTES_MAX     1024u
 #define UNDER_WAY_MAX 400u
 
-/* A promised message to "a" that starts with its number. */
+/* Makes a promised message to "a" that starts with its number. */
 static void fill(uint8_t *to, uint32_t number, uint32_t bytes)
 {
 	to = mr_message_begin(to, MRF_MESSAGE_KIND_PUBLISH, 0, NULL, 1, 0, bytes);
@@ -80,7 +81,7 @@ static void subscribe(struct fixture *f, struct row *row)
 	assert_int_equal(mr_subscribe(f->client, "a", NULL, check, row, NULL), 0);
 }
 
-/* Through the bus and back, through losses each way. */
+/* Sends through the bus and back, through losses each way. */
 static void echo(struct fixture *f, unsigned loss, uint32_t count)
 {
 	struct row row = {0};
@@ -92,7 +93,7 @@ static void echo(struct fixture *f, unsigned loss, uint32_t count)
 	bus_unlock(&f->bus);
 	for (uint32_t i = 0; i < count; i++) {
 		publish(f->client, i);
-		/* The fake bus drops what its rings have no room for. */
+		/* The fake bus drops messages for which its rings have no room. */
 		PROCESS_UNTIL(f->client, i < row.next + UNDER_WAY_MAX);
 	}
 	PROCESS_UNTIL(f->client, row.next == count);
@@ -141,7 +142,7 @@ static void numbers_go_on_where_they_begin_anew(void **state)
 	struct fake_reliable *bus = &f->bus.sessions[0].udp.reliable;
 	const uint32_t start = UINT32_MAX - 20;
 
-	/* What is on its way still speaks of other numbers. */
+	/* Frames in flight still have other numbers. */
 	assert_true(bus_took_all(f));
 	bus_lock(&f->bus);
 	mr_reliable_tx_init(&r->tx, r->frames, MR_RELIABLE_WINDOW_MAX, FAKE_RELIABLE_FRAMES);
@@ -207,7 +208,7 @@ static void bus_that_takes_nothing_leaves_no_room_and_loses_nothing(void **state
 	bus_lock(&f->bus);
 	f->bus.udp.hold_reliable = true;
 	bus_unlock(&f->bus);
-	/* What the bus holds back may still be on its way to there. */
+	/* Messages that the bus holds back may still be on their way to it. */
 	for (until = now_ms() + 500; now_ms() < until && count < 100000;) {
 		if (offer(f->client, count))
 			count++;
@@ -216,7 +217,7 @@ static void bus_that_takes_nothing_leaves_no_room_and_loses_nothing(void **state
 	}
 	assert_true(count < 100000);
 	assert_int_equal(row.next, 0);
-	/* Others are not held up. */
+	/* Other messages are not delayed. */
 	assert_int_equal(mr_publish(f->client, "b", "x", 1), 0);
 	bus_lock(&f->bus);
 	f->bus.udp.hold_reliable = false;
@@ -225,7 +226,7 @@ static void bus_that_takes_nothing_leaves_no_room_and_loses_nothing(void **state
 	assert_int_equal(row.wrong, 0);
 }
 
-/* The bus keeps what the client has no room for. */
+/* The bus keeps messages for which the client has no room. */
 static void client_that_reads_nothing_loses_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -303,7 +304,7 @@ static bool bus_heard_all(struct fixture *f)
 	return all;
 }
 
-/* Until the message that was published has come back; nothing of the client's is called after that. */
+/* Waits until the published message has come back; then calls nothing of the client's. */
 static void bring_one(struct fixture *f, struct row *row)
 {
 	uint64_t until = now_ms() + PATIENCE_MS;
@@ -316,7 +317,7 @@ static void bring_one(struct fixture *f, struct row *row)
 	assert_int_equal(row->next, before + 1);
 }
 
-/* It sleeps now, and is not called before something else comes. */
+/* The program sleeps now, and calls nothing before something arrives. */
 static void event_loop_leaves_no_ack_unsaid(void **state)
 {
 	struct fixture *f = *state;
@@ -380,8 +381,8 @@ static void nonsense_changes_nothing_and_is_counted(void **state)
 	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
 	tx = r->tx;
 	malformed = stats_of(f->client).malformed;
-	frame_of(f, ack, 0, tx.next + 1, 64, 24);       /* of what was never sent */
-	frame_of(f, ack, 0, 0, 64, 24);                 /* of nothing */
+	frame_of(f, ack, 0, tx.next + 1, 64, 24);       /* for frames that were never sent */
+	frame_of(f, ack, 0, 0, 64, 24);                 /* for no frame */
 	frame_of(f, ack, 0, tx.next, UINT32_MAX, 24);   /* more than any window */
 	frame_of(f, reliable, r->rx.granted, 0, 0, 24); /* not granted */
 	frame_of(f, reliable, r->rx.next + (1u << 31), 0, 0, 24);
@@ -425,7 +426,7 @@ static unsigned heartbeats(struct fixture *f)
 	return n;
 }
 
-/* It tries to send again and again, and has no room for a frame. */
+/* The client tries again and again to send, and has no room for a frame. */
 static void client_that_is_held_up_gives_signs_of_life(void **state)
 {
 	const struct mr_publisher_options promised = {.promise = MR_AT_LEAST_ONCE};
@@ -455,7 +456,7 @@ static void client_that_is_held_up_gives_signs_of_life(void **state)
 	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
 }
 
-/* What was acknowledged before the end is handed out, also from slots. */
+/* Messages acknowledged before the end are handed out, also those in slots. */
 static void what_came_before_the_end_is_handed_out(void **state)
 {
 	struct fixture *f = *state;
@@ -479,7 +480,7 @@ static void what_came_before_the_end_is_handed_out(void **state)
 static unsigned fills_left;
 static uint32_t fill_ids[FILLS_MAX];
 
-/* Something comes whenever the ring is empty, each for another subscription. */
+/* Whenever the ring is empty, a message for another subscription arrives. */
 static bool fill_again(struct mr_client *c)
 {
 	uint8_t *to = mr_bytes_claim(&c->udp->in, mr_message_bytes(false, 0, 0, RECORD_BYTES));
@@ -501,7 +502,8 @@ static void count_one(struct mr_client *c, const struct mr_message *m, void *arg
 	++*(unsigned *)arg;
 }
 
-/* More than the ring holds is left when the bus goes away, and a publish is the call that notices it. */
+/* More messages than the ring holds are left when the bus disappears, and a publish notices
+ * that. */
 static void publish_hands_out_nothing_of_what_was_left(void **state)
 {
 	struct fixture *f = *state;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Requests: replies, time-outs, status codes, nested requests. */
 #include "tests/unit/client/fixture.h"
 
 static void echo(struct mr_client *c, const struct mr_message *m, void *arg)
@@ -15,7 +16,7 @@ struct replies {
 	unsigned failed;
 	int error;
 	char last[64];
-	struct mr_publisher *next; /* the callback sends one more through it */
+	struct mr_publisher *next; /* the callback sends one more message through it */
 };
 
 static void note(struct mr_client *c, const struct mr_message *reply, int error, void *arg)
@@ -101,7 +102,7 @@ static void request_times_out_and_its_late_reply_is_counted(void **state)
 	assert_int_equal(f->bus.held_count, 2);
 	f->bus.let_replies = true;
 	bus_unlock(&f->bus);
-	/* Comes behind the late ones. */
+	/* This reply comes after the late ones. */
 	assert_int_equal(mr_request(f->client, "echo", "y", 1, -1, &m), 0);
 	assert_memory_equal(m.payload, "y", 1);
 	mr_client_stats(f->client, &stats);
@@ -136,7 +137,7 @@ static void many_requests_are_under_way_at_once(void **state)
 	assert_int_equal(mr_subscribe(f->client, "echo", NULL, echo, &served, NULL), 0);
 	assert_int_equal(mr_publisher_open(f->client, "echo", &p), 0);
 	for (unsigned i = 0; i < 500; i++) {
-		/* Time-outs in no order: the nearest must be found among them. */
+		/* Time-outs in no order: the nearest one must be found. */
 		int timeout_ms = PATIENCE_MS + (int)(i * 7919 % 1000);
 
 		assert_int_equal(mr_publisher_request(p, "x", 1, timeout_ms, note, &r), 0);
@@ -224,7 +225,7 @@ struct nested {
 	uint32_t seen;
 };
 
-/* Asks another service, of the same client, before it answers: its own callback cannot run then, so
+/* Asks another service of the same client before it answers: its own callback cannot run then, so
  * another client serves it. */
 static void ask_within(struct mr_client *c, const struct mr_message *m, void *arg)
 {
@@ -347,7 +348,7 @@ static void silent_control_ends_in_a_timeout(void **state)
 	assert_int_equal(mr_ping(c, 10, NULL, NULL), -ETIMEDOUT);
 	assert_int_equal(mr_subscribe(c, "b", NULL, NULL, NULL, NULL), -ETIMEDOUT);
 	assert_string_equal(mr_error(c), "control does not answer");
-	/* The bus is asked on until it has forgotten the subscription. */
+	/* The client keeps asking the bus until it has forgotten the subscription. */
 	assert_int_equal(mr_unsubscribe(s), -ETIMEDOUT);
 	PROCESS_UNTIL(c, ({
 		uint64_t n;

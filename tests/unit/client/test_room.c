@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What rings of shared memory do when they are full: the publisher waits, the subscriber misses. */
+/* Full rings of shared memory: the publisher waits, the subscriber misses messages. */
 #include "tests/unit/client/fixture.h"
 
 static void a_full_batch_is_shown_in_spite_of_the_cork(void **state)
@@ -153,7 +153,7 @@ static void a_slow_client_hears_how_many_it_missed(void **state)
 		assert_int_equal(mr_publish(f->client, "a", payload, sizeof(payload)), 0);
 	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
 	PROCESS_UNTIL(f->client, in.count > 0);
-	/* The bus tells as soon as it looks again. */
+	/* The bus sends the Gap as soon as it looks again. */
 	assert_int_equal(mr_publish(f->client, "b", "x", 1), 0);
 	PROCESS_UNTIL(f->client, in.count + f->gap_missed == 10);
 	assert_true(f->gap_missed >= 6);

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Services: workers, replies, heartbeats, giving up, malformed requests. */
 #include "tests/unit/client/fixture.h"
 
 #define HANDS 16
 
-/* What a worker has in hand, and does with it. */
+/* The requests that a worker has, and its behaviour. */
 struct worker {
 	struct mr_service *service;
 	unsigned count;
 	uint64_t tags[HANDS];
 	unsigned redelivered;
-	bool hold;  /* keeps requests in hand */
+	bool hold;  /* keeps requests unanswered */
 	int giving; /* 0: answers; 1: gives up; 2: gives up for another */
-	int error;  /* of the last answer */
+	int error;  /* result of the last answer */
 	bool close;
 };
 
@@ -112,7 +113,7 @@ static void a_request_is_answered_once(void **state)
 	assert_int_equal(mr_respond(w.service, 0, "x", 1), -ENOENT);
 	assert_int_equal(mr_respond(w.service, UINT64_MAX, "x", 1), -ENOENT);
 	assert_int_equal(mr_respond_room(w.service, w.tags[0]), 0);
-	/* The bus is not bothered. */
+	/* Nothing is sent to the bus. */
 	assert_int_equal(bad_tags(f), 0);
 }
 
@@ -228,7 +229,7 @@ static void partial_replies_wait_for_the_callers_credit(void **state)
 		sent++;
 	assert_int_equal(sent, 64);
 	assert_int_equal(mr_respond_room(w.service, w.tags[0]), 0);
-	/* The caller takes them, and says so. */
+	/* The caller takes them, and grants more. */
 	PROCESS_UNTIL(f->client, out.partial == 64);
 	PROCESS_UNTIL(f->client, mr_respond_room(w.service, w.tags[0]) == 64);
 	for (; sent < 1000; sent++) {
@@ -309,7 +310,7 @@ static void after_a_disconnect_it_serves_again(void **state)
 	workers = fake_service_workers(&f->bus, "svc");
 	bus_unlock(&f->bus);
 	assert_int_equal(workers, 1);
-	/* The same request anew: the first delivery of it is nobody's. */
+	/* Delivered anew: the first delivery is no longer valid. */
 	assert_int_equal(mr_respond(w.service, w.tags[0], "old", 3), -ENOENT);
 	assert_int_equal(mr_respond(w.service, w.tags[1], "new", 3), 0);
 	PROCESS_UNTIL(f->client, out.calls == 1);
@@ -362,7 +363,7 @@ static void who_serves_gives_signs_of_life(void **state)
 	bus_lock(&f->bus);
 	f->bus.services.heartbeat_ms = 20;
 	bus_unlock(&f->bus);
-	/* Who only calls does not. */
+	/* A client that only calls sends none. */
 	assert_int_equal(mr_call(f->client, "mmi.service", "svc", 3, NULL, NULL), 0);
 	mr_wait(f->client, 60);
 	assert_int_equal(beats_seen(f), 0);
@@ -424,7 +425,7 @@ static void hostile_deliveries_are_counted(void **state)
 	serve(f, &w, 1);
 	mr_client_stats(f->client, &before);
 	bus_lock(&f->bus);
-	/* Parts and credits of what is not in hand, of no service, without a tag, cut short. */
+	/* Parts and credits for other calls, of no service, without a tag, truncated. */
 	for (uint32_t target = 0; target < 5; target++) {
 		extra.delivery.tag = target;
 		plan = mr_message_plan(MRF_MESSAGE_KIND_PART, &token, "", 0, "x", 0, 1);
@@ -436,7 +437,7 @@ static void hostile_deliveries_are_counted(void **state)
 		plan = mr_message_plan(MRF_MESSAGE_KIND_PART, NULL, "", 0, "x", 0, 1);
 		bus_send_plan(&f->bus.sessions[0], &plan, target);
 	}
-	/* A delivery of a service that is not one. */
+	/* A delivery of a service that does not exist. */
 	plan = mr_message_plan(MRF_MESSAGE_KIND_DELIVER, NULL, "", 0, "x", 0, 1);
 	bus_send_plan(&f->bus.sessions[0], &plan, 1);
 	bus_unlock(&f->bus);

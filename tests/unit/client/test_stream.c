@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Streaming calls: parts both ways, credit, early ends. */
 #include "tests/unit/client/fixture.h"
 
-/* A worker that adds up the numbers of a streaming request. */
+/* A worker that adds the numbers of a streaming request. */
 struct adder {
 	struct mr_service *service;
 	uint64_t tag;
@@ -9,7 +10,7 @@ struct adder {
 	unsigned parts;
 	unsigned sum;
 	bool echo;       /* answers each part with a partial reply */
-	unsigned answer; /* at this part, before the request has ended; 0: at its end */
+	unsigned answer; /* answers at this part, before the request has ended; 0: at its end */
 };
 
 static void on_begin(struct mr_client *c, const struct mr_work *work, void *arg)
@@ -47,7 +48,7 @@ struct outcome {
 	unsigned partial;
 	int error;
 	char last[64];
-	struct mr_stream *close; /* to be closed by the callback */
+	struct mr_stream *close; /* stream that the callback closes */
 };
 
 static void note(struct mr_client *c, uint64_t correlation, const struct mr_message *reply,
@@ -82,7 +83,7 @@ static struct mr_stream *open_stream(struct fixture *f, struct outcome *out)
 	return s;
 }
 
-/* As a program would: waits where there is no room. */
+/* Sends as a program would: waits if there is no room. */
 static void send_part(struct fixture *f, struct mr_stream *s, unsigned number, bool more)
 {
 	uint64_t give_up_ms = now_ms() + PATIENCE_MS;
@@ -106,7 +107,7 @@ static void parts_come_in_order_and_are_answered_at_the_end(void **state)
 
 	serve(f, &a, 0);
 	s = open_stream(f, &out);
-	/* Nothing is granted before a worker has it. */
+	/* No credit is granted before a worker has the call. */
 	assert_int_equal(mr_stream_send(s, "1", 1, true), -EAGAIN);
 	for (unsigned i = 1; i <= 500; i++)
 		send_part(f, s, i, i < 500);
@@ -127,7 +128,7 @@ static void no_more_is_sent_than_was_granted(void **state)
 	serve(f, &a, 8);
 	s = open_stream(f, &out);
 	PROCESS_UNTIL(f->client, a.begun == 1);
-	/* The grant comes behind. */
+	/* The grant comes after it. */
 	send_part(f, s, 1, true);
 	while (mr_stream_send(s, "1", 1, true) == 0)
 		sent++;
@@ -151,7 +152,7 @@ static void both_ways_at_once(void **state)
 	struct mr_stream *s;
 	unsigned sent = 0;
 
-	/* Apart, so that the fake bus can tell whose credit is whose. */
+	/* A client of its own, so that the fake bus can tell whose credit it is. */
 	assert_int_equal(mr_connect(f->bus.address, &options, &worker), 0);
 	assert_int_equal(mr_serve(worker, "sum", &o, on_begin, &a, &a.service), 0);
 	s = open_stream(f, &out);
@@ -215,7 +216,7 @@ static void it_may_be_closed_from_its_callback_and_before_its_end(void **state)
 	s = open_stream(f, &out);
 	PROCESS_UNTIL(f->client, a.begun == 2);
 	mr_stream_close(s);
-	/* The worker answers all the same, and nobody is told. */
+	/* The worker still answers, and the answer goes nowhere. */
 	assert_int_equal(mr_respond(a.service, a.tag, "x", 1), 0);
 	assert_true(bus_took_all(f));
 	mr_wait(f->client, 10);
@@ -272,7 +273,7 @@ static void credits_do_not_overflow(void **state)
 	send_credit(f, 0, correlation, tag, UINT32_MAX, 5);
 	send_credit(f, 0, correlation, tag, 1, 1);
 	send_credit(f, subscription, correlation, tag, UINT32_MAX, 5);
-	/* Of another delivery, of nobody's. */
+	/* For another delivery, and for no delivery. */
 	send_credit(f, 0, correlation, tag + 1, UINT32_MAX, 1);
 	send_credit(f, 0, correlation + 1, tag, UINT32_MAX, 1);
 	bus_unlock(&f->bus);

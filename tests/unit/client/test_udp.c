@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a session over UDP has that one over shared memory has not. What both have is tested by the other
- * files of this folder, built for UDP once more. */
+/* Properties of sessions over UDP alone. The other files of this folder are built once more for UDP
+ * and test the common ones. */
 #include <poll.h>
 
 #include "tests/unit/client/fixture.h"
@@ -35,7 +35,7 @@ static void host_name_is_looked_up_and_its_addresses_are_tried(void **state)
 	struct mr_client *c;
 	char address[64];
 
-	/* Names have the loopback's first address alone. */
+	/* Names resolve only to the loopback's first address. */
 	bus_kill(&f->bus, NULL);
 	f->bus.udp.host = INADDR_LOOPBACK;
 	bus_revive(&f->bus);
@@ -46,7 +46,7 @@ static void host_name_is_looked_up_and_its_addresses_are_tried(void **state)
 	assert_non_null(strstr(mr_error(NULL), "no such host"));
 }
 
-/* Connects once more while so many of each are lost. */
+/* Connects once more while that many of each are lost. */
 static void connect_through_losses(
 	struct fixture *f, unsigned hellos, unsigned retries, unsigned welcomes)
 {
@@ -71,7 +71,7 @@ static void session_opens_whatever_is_lost_on_the_way(void **state)
 {
 	struct fixture *f = *state;
 
-	/* The first one is without a cookie, the second has it. */
+	/* The first one has no cookie, the second has it. */
 	assert_int_equal(f->bus.udp.hellos, 2);
 	assert_int_equal(f->bus.udp.welcomes, 1);
 	connect_through_losses(f, 1, 0, 0);
@@ -95,7 +95,8 @@ static void path_that_swallows_large_frames_gets_small_ones(void **state)
 	mr_close(c);
 }
 
-/* Control was away: when it is back, it opens a session for each size, and closes it for the next one. */
+/* Control was away: when it is back, it opens a session for each size, and closes it for the next
+ * one. */
 static void session_that_opens_late_is_the_one_that_stays(void **state)
 {
 	struct fixture *f = *state;
@@ -115,7 +116,7 @@ static void session_that_opens_late_is_the_one_that_stays(void **state)
 	}
 }
 
-/* A client whose frames are as on Ethernet. */
+/* Connects a client with frames as on Ethernet. */
 static struct mr_client *connect_narrow(struct fixture *f)
 {
 	struct mr_options options = fixture_options(f);
@@ -128,7 +129,7 @@ static struct mr_client *connect_narrow(struct fixture *f)
 	return c;
 }
 
-/* Frames of the second session that the bus has taken. */
+/* Returns the frames of the second session that the bus has taken. */
 static uint64_t frames_taken(struct fixture *f)
 {
 	uint64_t frames;
@@ -165,7 +166,8 @@ static void corked_messages_fill_their_frames(void **state)
 		assert_int_equal(mr_publisher_send(p, payload, sizeof(payload)), 0);
 	assert_int_equal(mr_drain(c, PATIENCE_MS), 0);
 	mr_client_stats(c, &after);
-	/* 20 of 72 bytes fit 1,448; what is sent at 64 KiB ends in a frame that is not full. */
+	/* 20 messages of 72 bytes fit 1,448; those sent at 64 KiB end in a frame that is not
+	 * full. */
 	assert_in_range(after.frames_sent - before.frames_sent, 100, 104);
 	wait_for_frames(f, c);
 	bus_lock(&f->bus);
@@ -275,7 +277,7 @@ static void lost_frames_are_counted_on_both_sides(void **state)
 	f->bus.udp.drop_frames_out = 1;
 	bus_unlock(&f->bus);
 	assert_int_equal(mr_publish(f->client, "a", "3", 1), 0);
-	/* Until something has come behind what was lost. */
+	/* Until something has arrived after the lost frames. */
 	do {
 		assert_int_equal(mr_publish(f->client, "a", "4", 1), 0);
 		mr_wait(f->client, 20);
@@ -320,15 +322,15 @@ static void rubbish_from_the_bus_is_counted_and_harms_nothing(void **state)
 	fake_udp_raw(&f->bus, "short", 5);
 	fake_udp_raw(&f->bus, frame, 24); /* version 0 */
 	mr_frame_write(frame, session, 1000, 1);
-	fake_udp_raw(&f->bus, frame, 24); /* a message in name only */
+	fake_udp_raw(&f->bus, frame, 24); /* a message only by its header */
 	fake_udp_raw(&f->bus, frame, 27); /* no multiple of 8 */
-	fake_udp_raw(&f->bus, frame, 32); /* a message of no length */
+	fake_udp_raw(&f->bus, frame, 32); /* a message of length 0 */
 	mr_message_begin(frame + 24, MRF_MESSAGE_KIND_DELIVER, 1, NULL, 0, 0, 100);
 	fake_udp_raw(&f->bus, frame, 64); /* one that is longer than its frame */
 	mr_message_begin(frame + 24, MRF_MESSAGE_KIND_DELIVER, 1, NULL, 0, 0, 8);
-	fake_udp_raw(&f->bus, frame, 64); /* and one that is shorter */
+	fake_udp_raw(&f->bus, frame, 64); /* one that is shorter */
 	mr_frame_write(frame, session ^ 1, 1000, 1);
-	fake_udp_raw(&f->bus, frame, 40); /* another session's */
+	fake_udp_raw(&f->bus, frame, 40); /* another session */
 	bus_unlock(&f->bus);
 	assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
 	PROCESS_UNTIL(f->client, in.count == 1);
@@ -368,7 +370,7 @@ static void client_that_waits_gives_signs_of_life(void **state)
 	uint64_t give_up_ms = now_ms() + PATIENCE_MS;
 
 	PROCESS_UNTIL(f->client, heartbeats(f) >= 2);
-	/* And one in an event loop, that nothing else wakes: */
+	/* One in an event loop that nothing else wakes: */
 	p.fd = mr_fd(f->client);
 	while (heartbeats(f) < 4) {
 		assert_true(now_ms() < give_up_ms);
@@ -428,7 +430,7 @@ static void client_that_only_publishes_notices_the_end(void **state)
 		assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
 		assert_true(now_ms() < give_up_ms);
 	}
-	/* And comes back by the same call. */
+	/* This call also makes it reconnect. */
 	while (f->ups == 0) {
 		assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
 		assert_true(now_ms() < give_up_ms);

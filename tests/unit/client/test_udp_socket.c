@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a client over UDP makes of a socket that is full, or tells of the path. The calls that the library
- * makes on sockets are these here, which fail on request. */
+/* A client over UDP whose socket is full, or reports errors of the path. This file replaces the
+ * library's calls on sockets; they fail on request. */
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -11,9 +11,9 @@
 /* Errors for the next calls; 0: none. The library is used by one thread. */
 static int recv_error;
 static int send_error;
-static unsigned send_error_after; /* EMSGSIZE, at this one */
+static unsigned send_error_after; /* EMSGSIZE, from this one on */
 static int sendmmsg_error;
-static unsigned sendmmsg_errors; /* so many times */
+static unsigned sendmmsg_errors; /* this many times */
 static unsigned sends;
 
 /* Less than the next heartbeat of either side takes, and more than a timer. */
@@ -69,7 +69,7 @@ static void settle_down(struct mr_client *c)
 		continue;
 }
 
-/* Nothing but what is tested may wake the event loop. */
+/* Only the tested event may wake the event loop. */
 static void hold_timers(struct fixture *f)
 {
 	f->client->udp->heartbeat_ns = f->client->udp->dead_ns = 3600000 * MR_NS_PER_MS;
@@ -77,7 +77,7 @@ static void hold_timers(struct fixture *f)
 	mr_timer_by(f->client, mr_now_ns() + f->client->udp->heartbeat_ns);
 }
 
-/* The client's own socket, which the event loop does not see. */
+/* Uses the client's own socket, which the event loop does not see. */
 static void wait_for_datagram(struct fixture *f)
 {
 	wait_readable(f->client->udp->fd, PATIENCE_MS);
@@ -126,7 +126,7 @@ static void event_loop_hears_of_an_end_that_a_publish_met(void **state)
 	assert_int_equal(f->downs, 1);
 }
 
-/* What the socket did not take goes out when the timer fires, a millisecond later. */
+/* Frames that the socket did not take are sent when the timer fires, a millisecond later. */
 static void event_loop_sends_what_a_full_socket_left(void **state)
 {
 	struct fixture *f = *state;
@@ -161,7 +161,7 @@ static void frames_of_the_bus(struct fixture *f, uint32_t sequence, const char *
 	mr_udp_frame_take(f->client, frame, bytes);
 }
 
-/* As after some hours at full speed. */
+/* The state after some hours at full speed. */
 static void number_0_is_left_out_when_numbers_begin_anew(void **state)
 {
 	struct fixture *f = *state;
@@ -214,7 +214,7 @@ static void welcomes_that_come_late_are_no_frames_found_again(void **state)
 	assert_int_equal(stats.frames_duplicate, 2);
 }
 
-/* A router on the way told that frames were too large, and the kernel says so at the next call. */
+/* A router reported that frames were too large, and the kernel reports it at the next call. */
 static void word_of_a_narrow_path_does_not_end_the_opening(void **state)
 {
 	struct fixture *f = *state;
@@ -230,7 +230,7 @@ static void word_of_a_narrow_path_does_not_end_the_opening(void **state)
 	f->bus.udp.swallow_above = 1200;
 	bus_unlock(&f->bus);
 	assert_true(mr_udp_path_bytes(f->client->udp->fd) > MR_FRAME_BYTES_MIN);
-	/* The fourth hello is of the least size. */
+	/* The fourth hello has the smallest size. */
 	send_error_after = 4;
 	assert_int_equal(mr_connect(f->bus.address, NULL, &c), 0);
 	assert_int_equal(c->udp->frame_bytes, MR_FRAME_BYTES_MIN);
@@ -258,7 +258,7 @@ static void word_of_a_narrow_path_that_is_late_changes_nothing(void **state)
 	assert_int_equal(published, 5);
 }
 
-/* Stands for the last answer that restoration waited for, among messages. */
+/* Stands for the last answer that the restoration waited for, among messages. */
 static void ask_for_housekeeping(struct mr_client *c, const struct mr_message *m, void *arg)
 {
 	unsigned *count = arg;
@@ -287,7 +287,8 @@ static void event_loop_looks_again_for_what_came_among_messages(void **state)
 	wait_readable(fd, SOON_MS);
 }
 
-/* A socket that is writable and sends nothing, as while a link is down or a device's queue is full. */
+/* A socket that is writable and sends nothing, as while a link is down or a device's queue is
+ * full. */
 static void who_waits_for_the_network_sleeps(void **state)
 {
 	static const int errors[] = {ENOBUFS, ENETUNREACH, EPERM};
@@ -299,7 +300,7 @@ static void who_waits_for_the_network_sleeps(void **state)
 		assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
 		sends = 0;
 		assert_int_equal(mr_drain(f->client, 200), -ETIMEDOUT);
-		/* Some at first without a sleep, then once a millisecond, with a few tries each. */
+		/* Some tries come first without a sleep, then a few once a millisecond. */
 		assert_in_range(sends, 1, 4 * (256 + 2 * 200));
 		sendmmsg_errors = 0;
 		assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
@@ -307,7 +308,7 @@ static void who_waits_for_the_network_sleeps(void **state)
 	assert_true(mr_connected(f->client));
 }
 
-/* The release may still be under way, and must not take away what is asked for behind it. */
+/* The release may still be under way, and must not remove the alias that is requested after it. */
 static void alias_is_asked_for_again_when_its_release_is_settled(void **state)
 {
 	struct fixture *f = *state;
@@ -324,7 +325,7 @@ static void alias_is_asked_for_again_when_its_release_is_settled(void **state)
 	begun_ms = now_ms();
 	mr_publisher_close(p);
 	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
-	/* Half a second is what a release may take. */
+	/* A release may take half a second. */
 	assert_in_range(now_ms() - begun_ms, 450, PATIENCE_MS);
 	mr_publisher_close(p);
 	bus_lock(&f->bus);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* mr_wait and event loops: time-outs, wake-ups, descriptors. */
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -115,7 +116,7 @@ static void fd_stays_readable_while_something_is_left(void **state)
 	assert_true(readable(fd, 0));
 	process_all(f->client);
 	assert_false(readable(fd, 0));
-	/* What a call set aside counts too. */
+	/* A deferred message counts too. */
 	assert_int_equal(mr_publish(f->client, "pull", "x", 1), 0);
 	assert_int_equal(mr_ping(f->client, -1, NULL, NULL), 0);
 	assert_true(readable(fd, 0));

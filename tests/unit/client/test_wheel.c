@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The timer wheel. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -99,7 +100,7 @@ static void due_is_not_after_the_first_timer(void **state)
 	(void)state;
 	mr_wheel_add(&w, &t[0], START + 2500 * MS, START);
 	mr_wheel_add(&w, &t[1], START + 2600 * MS, START);
-	/* Sleeping until it says so comes to both, in few steps. */
+	/* Sleeping as long as it says reaches both, in few steps. */
 	for (unsigned left = 2; left > 0; looks++) {
 		uint64_t due = mr_wheel_due_ns(&w);
 
@@ -111,7 +112,7 @@ static void due_is_not_after_the_first_timer(void **state)
 	assert_in_range(now, START + 2600 * MS, START + 2601 * MS);
 }
 
-/* Against a list that is searched. */
+/* The reference is a list that is searched. */
 static void agrees_with_a_simple_list(void **state)
 {
 	struct mr_wheel w = {0};

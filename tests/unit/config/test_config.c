@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configuration: what is read, what is refused, and with which words. */
+/* The configuration: accepted files, refused ones, and the texts of refusals. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The texts of ports: what they become, what is refused, and with which words. */
+/* The texts of ports: parsed values, refused ones, and the texts of refusals. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

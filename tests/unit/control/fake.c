@@ -415,7 +415,7 @@ static void wait_answer(struct fake_worker *w)
 	}
 }
 
-/* The next record, copied out; its header and path are in *out, the message in *m. */
+/* Copies the next record; its header and path are in *out, the message in *m. */
 static void take_record(
 	struct fake *f, unsigned worker, struct fake_taken *out, struct mr_message_view *m)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may open sessions over UDP. */
+/* Addresses that may open sessions over UDP. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,7 +28,7 @@ static int set_up(void **state)
 	return 0;
 }
 
-/* `peer` as an address with a prefix of any length. */
+/* `peer` is an address with a prefix of any length. */
 static bool allowed(const char *peer, uint16_t port)
 {
 	struct mrf_network_path path = {.port = port};

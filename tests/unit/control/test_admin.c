@@ -103,7 +103,7 @@ static void without_a_data_plane_status_and_counters_still_answer(void **state)
 	close(fd);
 }
 
-/* Pings go through the same loop, so what came before on the link has been seen. */
+/* Pings go through the same loop, so all earlier packets on the link have been seen. */
 static void settle(void)
 {
 	uint64_t session;
@@ -308,7 +308,7 @@ static void idle_connections_make_room_for_new_ones(void **state)
 	for (unsigned i = 0; i < MR_ARRAY_COUNT(fds); i++)
 		fds[i] = connect_admin();
 	assert_true(fake_counter(&fake, "control", "admin_refused_busy") >= 44);
-	/* The first were closed, the last is served. */
+	/* The first ones were closed, the last one is served. */
 	fake_expect_eof(fds[0]);
 	fake_admin_send(fds[59], MRF_ADMIN_VERB_STATUS, 0);
 	assert_false(mrf_table_is_empty(mrf_admin_response_body_as_admin_status(receive(fds[59]))));
@@ -316,7 +316,7 @@ static void idle_connections_make_room_for_new_ones(void **state)
 		close(fds[i]);
 }
 
-/* True once the socket takes no more: the answers of what it took are not being read. */
+/* True once the socket takes no more: the answers to its requests are not read. */
 static bool fill_with_requests(int fd)
 {
 	const struct mrf_admin_request v = {.verb = MRF_ADMIN_VERB_COUNTERS};
@@ -349,7 +349,7 @@ static void a_peer_that_does_not_read_is_no_burden_to_others(void **state)
 	before = fake_counter(&fake, "control", "admin_requests");
 	for (unsigned i = 0; i < 10; i++)
 		(void)fake_counter(&fake, "control", "admin_requests");
-	/* Those of the peer are left alone until it reads; a few may still have been under way. */
+	/* Requests of the peer wait until it reads; a few may still have been in flight. */
 	assert_true(fake_counter(&fake, "control", "admin_requests") - before < 1000);
 	close(fd);
 }

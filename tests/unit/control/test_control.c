@@ -205,7 +205,7 @@ static void silent_connections_do_not_keep_others_out(void **state)
 	for (unsigned i = 0; i < 20; i++)
 		attach("honest", 100 + i);
 	assert_true(fake_counter(&fake, "control", "attach_refused_busy") >= 300);
-	/* The first to be silent were told so. */
+	/* The oldest silent connections were refused with a text. */
 	expect_refused(fds[0], -EBUSY, "too many");
 	for (unsigned i = 1; i < MR_ARRAY_COUNT(fds); i++)
 		close(fds[i]);
@@ -228,7 +228,7 @@ static void clients_that_go_before_the_answer_leave_nothing(void **state)
 	close(fd);
 	while (fake_counter(&fake, "control", "attach_hangups") == 0)
 		;
-	/* The descriptors that come for it are closed: the other end sees that. */
+	/* The descriptors of its answer are closed: the other end sees that. */
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 	mrf_builder_init(&b, memory, sizeof(memory));
 	fake_answer(&fake, id, &b, MRF_LINK_BODY_LINK_SESSION_OPENED,
@@ -498,7 +498,8 @@ static void answers_without_room_are_dropped_and_counted(void **state)
 static void a_dead_data_plane_is_noticed_and_a_new_one_found(void **state)
 {
 	(void)state;
-	hand_subscribe(1, "a", NULL); /* a request that nobody will answer */
+	/* A request that stays unanswered. */
+	hand_subscribe(1, "a", NULL);
 	(void)fake_next(&fake);
 	for (unsigned i = 0; i < 3; i++) {
 		fake_dataplane_close(&fake);
@@ -518,7 +519,7 @@ static void a_killed_control_comes_back_and_goes_on(void **state)
 	fake_hand_ping(&fake, 0, SESSION, 1);
 	expect_pong(1);
 	assert_int_equal(fake_control_end(&fake, SIGKILL), -SIGKILL);
-	/* Handed over while nobody is there: it waits in the ring. */
+	/* Handed over while control is away: it waits in the ring. */
 	fake_hand_ping(&fake, 0, SESSION, 2);
 	fake_hand_ping(&fake, 0, SESSION, 3);
 	fake_control_start(&fake);
@@ -571,8 +572,8 @@ static void a_data_plane_that_talks_nonsense_is_left_and_tried_again(void **stat
 #define FRIEND   64002
 #define CLUB     64003
 
-/* Attaches as another user, who is in `group` besides; the code of the answer goes back as the
- * child's exit status, negated. */
+/* Attaches as another user, with `group` as a supplementary group; the negated code of the answer
+ * is the child's exit status. */
 static int attach_as(uid_t uid, gid_t group)
 {
 	pid_t pid = fork();

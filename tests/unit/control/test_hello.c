@@ -30,7 +30,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* From 10.0.x.y, each number another host. */
+/* From 10.0.x.y: each number is another host. */
 static struct fake_hello hello_of(uint32_t number)
 {
 	uint8_t peer[16] = {[10] = 0xff,
@@ -58,7 +58,7 @@ static void hand(unsigned worker, const struct fake_hello *h)
 	fake_flush(&fake, worker);
 }
 
-/* Everything handed over before has been looked at. */
+/* Waits until everything handed over before has been looked at. */
 static void settle(unsigned worker)
 {
 	struct fake_taken t;
@@ -154,7 +154,7 @@ static void repeats_of_an_open_question_are_not_asked_again(void **state)
 	for (unsigned i = 0; i < 10; i++)
 		hand(1, &h);
 	id = expect_question(&h, 1);
-	/* Another router on the way is no other client. */
+	/* Another router on the way does not make another client. */
 	h.path.peer_mac++;
 	hand(1, &h);
 	settle(1);
@@ -164,7 +164,8 @@ static void repeats_of_an_open_question_are_not_asked_again(void **state)
 	expect_welcome(other.nonce);
 	answer(id);
 	expect_welcome(h.nonce);
-	/* The Welcome was lost: the next hello is asked, and answered the same. */
+	/* The Welcome was lost: the next hello causes the same request, and gets the same
+	 * answer. */
 	hand(1, &h);
 	answer(expect_question(&h, 1));
 	expect_welcome(h.nonce);
@@ -229,7 +230,7 @@ static void nonsense_is_counted_and_answered_if_it_can_be(void **state)
 	hand(0, &h);
 	settle(0);
 	assert_int_equal(fake_counter(&fake, "control", "hello_malformed"), 4);
-	/* A nonce, and then something else than a hello. */
+	/* A nonce, and then no hello. */
 	h.nonce = head.nonce;
 	memcpy(payload, &head, sizeof(head));
 	assert_true(fake_hand_hello_bytes(

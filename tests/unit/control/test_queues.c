@@ -10,7 +10,7 @@
 #include "lib/wire/queue_name.h"
 
 #define WORKERS 2u
-#define PLACES  2048u                 /* of commands that may be open */
+#define PLACES  2048u                 /* limit of open commands */
 #define SESSION 0x0000000300000009ull /* worker 0 */
 
 static struct fake fake;
@@ -37,7 +37,7 @@ static unsigned home(enum mrf_queue_kind kind, const char *name)
 	return mr_queue_home(kind, name, strlen(name), WORKERS);
 }
 
-/* A name that is at home at the worker. */
+/* Returns a name whose home worker is this one. */
 static const char *name_at(unsigned worker)
 {
 	static char name[16];
@@ -382,7 +382,7 @@ static void a_command_is_put_again_until_it_is_answered(void **state)
 	assert_string_equal(mrf_queue_command_name(t).data, "jobs");
 	answer(worker, second, 0, "", 5);
 	expect_queue(5, 5);
-	/* The answer to the other one finds nobody. */
+	/* The answer to the other one finds no request. */
 	answer(worker, first, 0, "", 5);
 	while (fake_counter(&fake, "control", "queue_unmatched") == 0)
 		;
@@ -443,7 +443,7 @@ static void answers_of_others_and_garbage_are_not_taken(void **state)
 	assert_int_equal(fake_counter(&fake, "control", "handoff_malformed"), 1);
 }
 
-/* Until control has seen all that was handed over. */
+/* Waits until control has seen all that was handed over. */
 static void wait_control(uint64_t count)
 {
 	while (fake_counter(&fake, "control", "handoff_control") < count)
@@ -471,7 +471,7 @@ static void a_client_that_floods_keeps_nobody_else_out(void **state)
 	assert_int_equal(session, honest);
 }
 
-/* Takes commands of worker 1 until so many different ones have come; some come several times. */
+/* Takes commands of worker 1 until that many different ones have arrived; some are repeated. */
 static void gather(uint32_t *ids, uint32_t *have, uint32_t wanted)
 {
 	while (*have < wanted) {
@@ -517,7 +517,7 @@ static void a_control_that_was_killed_is_asked_again(void **state)
 	hand_open(SESSION, 5, MRF_QUEUE_KIND_QUEUE, "jobs", NULL);
 	(void)fake_take_command(&fake, worker, &old);
 	assert_int_equal(fake_control_end(&fake, SIGKILL), -SIGKILL);
-	/* Answered to the one that is gone: the next one knows nothing of it. */
+	/* An answer for the closed session: the next one must not see it. */
 	answer(worker, old, 0, "", 5);
 	fake_control_start(&fake);
 	fake_greet(&fake);

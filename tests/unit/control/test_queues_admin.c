@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Queues and services as the admin socket of a real millrace-control tells about them. */
+/* Queues and services in the answers of the admin socket of a real millrace-control. */
 #include "tests/unit/control/fake.h"
 
 #include <errno.h>
@@ -170,7 +170,7 @@ static void a_listing_during_which_the_data_plane_dies_is_an_error(void **state)
 	expect_result(-ENOTCONN, "data plane");
 }
 
-/* Every count of a row has a value of its own, so that none can be taken for another. */
+/* Every count of a row has its own value, so that none can be mistaken for another. */
 static uint32_t write_full_row(struct mrf_builder *b)
 {
 	const struct mrf_queue_options options = {.messages_max = 21, .max_deliver = 22};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What control says is wrong with the data plane, stepped by hand. */
+/* The faults that control reports of the data plane, stepped by hand. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,7 +55,8 @@ static int set_up(void **state)
 		worker_runs[i] = true;
 	}
 	config = (struct mr_config){0};
-	config.channels.clients_max = 10 / WORKERS; /* a worker */
+	/* For each worker. */
+	config.channels.clients_max = 10 / WORKERS;
 	config.sessions.sessions_max = 20 / WORKERS;
 	main_runs = true;
 	now_ns = 1000000000000ull;
@@ -73,7 +74,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* One that sleeps makes a round only when its bell was rung. */
+/* A sleeping worker makes a round only when its doorbell rang. */
 static void run_worker(unsigned i)
 {
 	uint64_t rung = 0;
@@ -187,7 +188,8 @@ static void slow_receiver_is_named_and_ends_when_calm(void **state)
 	struct mrf_session_stats *s = &stats.sessions[SLOTS + 2];
 
 	(void)state;
-	stats.workers[1].drop_receiver_full = 1000; /* of before control came */
+	/* From the time before control connected. */
+	stats.workers[1].drop_receiver_full = 1000;
 	pass_ms(1000);
 	assert_int_equal(troubles(), 0);
 	s->session = 0x0100000000000002ull;
@@ -218,7 +220,7 @@ static void held_publisher_is_named(void **state)
 	assert_int_equal(troubles(), 1);
 }
 
-/* A queue that is full and waits gets no pushes any more: what stands there is the sign. */
+/* A full queue that makes producers wait gets no pushes any more: the waiting ones are the sign. */
 static void full_queue_is_told_while_pushes_wait(void **state)
 {
 	(void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inside: what the tests share that have the table writer in their own process. No worker runs unless a
- * test plays one. */
+/* inside: the common part of tests with the table writer in their own process. No worker runs
+ * unless a test plays one. */
 #ifndef MILLRACE_TESTS_UNIT_DATAPLANE_INSIDE_H
 #define MILLRACE_TESTS_UNIT_DATAPLANE_INSIDE_H
 
@@ -27,7 +27,7 @@ static struct mr_config config;
 static struct mr_writer writer;
 static char run_dir[] = "/tmp/millrace-inside-XXXXXX";
 
-/* Once a program; false: it cannot go on. */
+/* Call it once a program; false: it cannot go on. */
 static inline bool inside_open(void)
 {
 	if (mkdtemp(run_dir) == NULL)
@@ -46,7 +46,7 @@ static inline void inside_close(void)
 	rmdir(run_dir);
 }
 
-/* The body of a request as it comes from control. */
+/* Returns the body of a request as it comes from control. */
 static inline struct mrf_table inside_request(
 	struct mrf_builder *b, enum mrf_link_body type, uint32_t body)
 {

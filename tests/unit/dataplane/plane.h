@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plane: what the data plane's test programs share: a plane for each test, sessions on it. */
+/* plane: the common part of the data plane's test programs: a plane for each test, sessions
+ * on it. */
 #ifndef MILLRACE_TESTS_UNIT_DATAPLANE_PLANE_H
 #define MILLRACE_TESTS_UNIT_DATAPLANE_PLANE_H
 
@@ -13,7 +14,7 @@
 
 #include "tests/support/link.h"
 
-/* The data plane's program, from the environment that meson sets. */
+/* The data plane's program comes from the environment that meson sets. */
 static inline void start(struct mr_test_plane *p, const char *const *sets)
 {
 	const char *program = getenv("MILLRACE_DATAPLANE");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Aliases given back while messages by them are under way: the table writer in this process, and its
+/* Aliases released while messages by them are in flight: the table writer in this process, and its
  * workers stepped by hand. */
 #include "tests/unit/dataplane/inside.h"
 
@@ -105,7 +105,7 @@ static void publish(uint32_t alias, uint32_t number)
 		mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL, NULL, 0, payload, 0, payload_bytes);
 	uint8_t *to = mr_bytes_claim(&pub.up, plan.stride);
 
-	plan.header |= (uint64_t)MRF_MESSAGE_FLAG_HIGH << 24; /* promised */
+	plan.header |= (uint64_t)MRF_MESSAGE_FLAG_HIGH << 24; /* promised at least once */
 	assert_non_null(to);
 	memcpy(payload, &number, sizeof(number));
 	mr_message_write(to, &plan, alias);
@@ -113,7 +113,7 @@ static void publish(uint32_t alias, uint32_t number)
 	mr_bytes_publish_quiet(&pub.up);
 }
 
-/* Returns how many have come so far. */
+/* Returns how many have arrived so far. */
 static uint32_t read_all(uint32_t number)
 {
 	while (mr_bytes_readable(&sub.down) > 0) {
@@ -131,7 +131,7 @@ static uint32_t read_all(uint32_t number)
 	return number;
 }
 
-/* Worker 1 is behind by more than it takes in a round, and by more than the way of the release. */
+/* Worker 1 is behind by more than it takes in a round, and by more than the release takes. */
 static void what_lies_in_the_mesh_arrives_though_its_alias_was_given_back(void **state)
 {
 	uint32_t alias, got = 0;
@@ -169,7 +169,8 @@ static void an_alias_given_back_is_to_be_had_again_at_once(void **state)
 	(void)state;
 	assert_int_equal(give("a", &alias), 0);
 	assert_int_equal(give("b", &again), 0);
-	online(true); /* and no worker reports */
+	/* No worker reports. */
+	online(true);
 	for (unsigned i = 0; i < 1000; i++) {
 		assert_int_equal(mr_writer_alias_take(&writer, pub.session, alias), 0);
 		assert_false(mr_session_holds(pub.session, alias));
@@ -187,7 +188,7 @@ static void an_alias_given_back_is_to_be_had_again_at_once(void **state)
 	assert_true(mr_session_holds(pub.session, alias));
 }
 
-/* It comes into the mesh only when there is room. */
+/* A message enters the mesh only when there is room. */
 static void an_alias_given_back_is_kept_while_a_worker_holds_something_for_the_mesh(void **state)
 {
 	uint32_t alias;
@@ -200,7 +201,7 @@ static void an_alias_given_back_is_kept_while_a_worker_holds_something_for_the_m
 	for (unsigned i = 0; i < 1000; i++)
 		assert_true(mr_writer_sessions_tick(&writer));
 	assert_int_equal(aliases(), 1);
-	/* What is held later is not waited for. */
+	/* Messages that are queued later are not waited for. */
 	atomic_store(&writer.workers[0]->mesh.held_in, 3);
 	atomic_store(&writer.workers[0]->mesh.held_out, 2);
 	while (mr_writer_sessions_tick(&writer))
@@ -277,8 +278,8 @@ static void a_session_that_ends_meanwhile_takes_its_aliases_along(void **state)
 	assert_int_equal(writer.releases.first, 0);
 }
 
-/* Worker 1 sleeps, and its thread is not run though there is work: to the grace of the tables it is not
- * there. Worker 0 sleeps as well when it has told of all. */
+/* Worker 1 sleeps, and its thread does not run though there is work: for the grace period of the
+ * tables it is absent. Worker 0 sleeps as well when it has sent all. */
 static void publish_to_a_sleeper(uint32_t alias, uint32_t count)
 {
 	mr_router_online(writer.workers[0]->router);
@@ -290,7 +291,7 @@ static void publish_to_a_sleeper(uint32_t alias, uint32_t count)
 	assert_true(mr_session_drained(pub.session));
 }
 
-/* A block a step, so that there are steps in which only a part has been read. */
+/* One block a step, so that in some steps only a part has been read. */
 static uint32_t wake_and_read(uint32_t got, uint32_t expected, uint32_t aliases_left)
 {
 	mr_router_online(writer.workers[1]->router);
@@ -323,7 +324,7 @@ static void a_sleeper_reads_what_was_published_before_the_release(void **state)
 	assert_int_equal(writer.workers[1]->stats->drop_bad_alias, 0);
 }
 
-/* What was published between two releases of the same alias is read, too. */
+/* Messages published between two releases of the same alias are read, too. */
 static void a_sleeper_reads_what_came_after_an_earlier_release(void **state)
 {
 	uint32_t alias;
@@ -357,7 +358,7 @@ static void a_sleeper_reads_what_a_client_published_that_is_gone(void **state)
 	mr_writer_session_close(&writer, pub.session, "client went away");
 	for (unsigned i = 0; i < 1000; i++)
 		assert_true(mr_writer_sessions_tick(&writer));
-	/* A queue of worker 1 takes nothing from a session that is not there. */
+	/* A queue of worker 1 takes nothing from a session that does not exist. */
 	assert_ptr_equal(mr_directory_find(&writer.workers[0]->directory, pub.session->slot,
 				 pub.session->generation),
 		pub.session);
@@ -367,7 +368,7 @@ static void a_sleeper_reads_what_a_client_published_that_is_gone(void **state)
 	assert_int_equal(aliases(), 0);
 }
 
-/* The publisher's own worker is not run for longer than a client that is gone is waited for. */
+/* The publisher's own worker does not run for longer than the drain time of a closed client. */
 static void what_a_client_left_in_its_ring_is_read_however_late(void **state)
 {
 	uint32_t alias, got = 0;
@@ -391,8 +392,8 @@ static void what_a_client_left_in_its_ring_is_read_however_late(void **state)
 	assert_int_equal(aliases(), 0);
 }
 
-/* A receiver that would rather have its publishers wait shuts its gate: who is gone waits no more, and what
- * it had promised is held. */
+/* A receiver that blocks pauses its publishers: a closed publisher does not wait, and its promised
+ * messages are queued for the receiver. */
 static void what_a_client_left_before_a_gate_is_held_for_the_receiver(void **state)
 {
 	enum { LARGE = 64 };
@@ -435,7 +436,7 @@ static void what_a_client_left_before_a_gate_is_held_for_the_receiver(void **sta
 	payload_bytes = sizeof(uint32_t);
 }
 
-/* Whoever has its memory still may go on writing: that does not keep it. */
+/* A process that still has its memory may go on writing: that does not keep the session. */
 static void a_client_that_writes_after_its_end_is_let_go(void **state)
 {
 	uint32_t alias;
@@ -480,7 +481,7 @@ static void ask_to_unsubscribe(uint32_t id)
 	mr_writer_request(&writer, t, -1);
 }
 
-/* Its worker may be in the midst of a round that it has a part in, and count what it does for it. */
+/* Its worker may be in the middle of a round that uses it, and count in its statistics. */
 static void a_slot_rests_until_its_worker_is_through_with_it(void **state)
 {
 	struct client next, third;
@@ -507,7 +508,7 @@ static void a_slot_rests_until_its_worker_is_through_with_it(void **state)
 	close(third.liveness_fd);
 }
 
-/* Its number may be another subscription's from then on, and members chosen before are in the mesh. */
+/* Its number may then be another subscription's, and members chosen before are in the mesh. */
 static void who_leaves_a_group_is_told_when_nothing_is_under_way_for_it(void **state)
 {
 	struct mr_owner owner = mr_writer_owner(sub.session);
@@ -544,7 +545,7 @@ static void who_leaves_a_group_is_told_when_nothing_is_under_way_for_it(void **s
 	close(link[1]);
 }
 
-/* A table of 8 aliases, of which a user has two. */
+/* A table of 8 aliases; a user may have two. */
 static int set_up_small(void **state)
 {
 	config.tables.aliases_max = 8;
@@ -564,13 +565,14 @@ static void aliases_of_a_user_count_together_until_they_are_given_back(void **st
 	(void)state;
 	online(true);
 	pub.session->peer = sub.session->peer = mr_peer_of_user(4242, 0);
-	/* As if they had been opened by that user. */
+	/* Counts them for that user. */
 	assert_int_equal(mr_share_take(&writer.shares, pub.session->peer,
 				 MR_SHARE_OF(MR_WRITER_LOCALS, 0), 2, UINT64_MAX),
 		0);
 	assert_int_equal(give("a", &one), 0);
 	assert_int_equal(give("b", &two), 0);
-	pub.session->aliases_count = 1; /* its own limit is not the one that is tried */
+	/* Its own limit is not the tested one. */
+	pub.session->aliases_count = 1;
 	assert_int_equal(give("c", &three), -EDQUOT);
 	assert_non_null(strstr(mr_table_refusal(writer.table), "tables.aliases_max"));
 	assert_int_equal(aliases(), 2);

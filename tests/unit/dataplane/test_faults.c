@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The real data plane against clients and controls that do what they should not. Each test has a
- * bystander, who must notice nothing. */
+/* The real data plane against misbehaving clients and controls. Each test has a bystander, which
+ * must notice nothing. */
 #include "tests/unit/dataplane/plane.h"
 
 #include <errno.h>
@@ -33,7 +33,7 @@ static int setup(void **state)
 	return 0;
 }
 
-/* The bystander still gets its own messages, and the data plane ends as it should. */
+/* The bystander still gets its own messages, and the data plane ends correctly. */
 static int teardown(void **state)
 {
 	(void)state;
@@ -49,7 +49,7 @@ static const struct mrf_worker_stats *stats(void)
 	return mr_test_worker_stats(&p, 0);
 }
 
-/* Waits for the data plane to hang up; returns its notice's code, 0 without one. */
+/* Waits until the data plane closes the session; returns its notice's code, 0 without one. */
 static int wait_expelled(struct mr_test_session *s)
 {
 	struct pollfd ready = {.fd = s->liveness_fd, .events = POLLIN};
@@ -116,7 +116,8 @@ static void misaligned_tail_expels(void **state)
 	mr_test_session_close(&bad);
 }
 
-/* More sessions in one round than a burst has messages, and nothing of theirs gets into the burst. */
+/* More sessions in one round than a burst has messages, and none of their bytes enters the
+ * burst. */
 static void nonsense_of_many_clients_at_once_is_refused(void **state)
 {
 	static const char *const sets[] = {"channels.clients_max=256",
@@ -130,7 +131,7 @@ static void nonsense_of_many_clients_at_once_is_refused(void **state)
 	for (unsigned i = 0; i < MR_ARRAY_COUNT(many); i++)
 		mr_test_session_open(&wide, &many[i], "one of many");
 	subscribe(&wide, &many[0], 1, "calm", NULL);
-	/* The worker sees all of it at once when it goes on, and good messages among it. */
+	/* The worker sees all of it at once when it goes on, with valid messages among it. */
 	assert_int_equal(kill(wide.pid, SIGSTOP), 0);
 	for (unsigned i = 0; i < MR_ARRAY_COUNT(many); i++)
 		push_raw(&many[i], h, 16);
@@ -157,7 +158,7 @@ static void malformed_messages_are_counted_each_by_its_reason(void **state)
 	push_raw(&bad, (struct mrf_message_header){.bytes = 16, .kind = 1, .flags = 1}, 16);
 	push_raw(&bad, (struct mrf_message_header){.bytes = 16, .kind = 1, .flags = 2}, 16);
 	mr_test_wait_count(&stats()->drop_bad_message, 3, "bad message");
-	/* What only the bus may say. */
+	/* Kinds that only the bus may send. */
 	push_raw(&bad, (struct mrf_message_header){.bytes = 16, .kind = MRF_MESSAGE_KIND_DELIVER},
 		16);
 	push_raw(&bad, (struct mrf_message_header){.bytes = 16, .kind = MRF_MESSAGE_KIND_GAP}, 16);
@@ -258,7 +259,7 @@ static void what_was_published_before_death_arrives(void **state)
 	for (int i = 0; i < 100; i++)
 		mr_test_publish(&bad, 0, "calm", NULL, NULL, "last words");
 	mr_test_flush(&bad);
-	/* One more that was pushed but never shown, as when the writer is killed. */
+	/* One more was pushed but never published, as when the writer is killed. */
 	mr_test_publish(&bad, 0, "calm", NULL, NULL, "never said");
 	mr_test_session_close(&bad);
 	for (int i = 0; i < 100; i++)
@@ -273,7 +274,8 @@ static void what_was_published_by_alias_before_death_arrives(void **state)
 
 	(void)state;
 	assert_int_equal(mr_test_alias(&p, &bad, "calm", &alias), 0);
-	/* Death is known before the worker has read: it reads when it goes on, as the writer does. */
+	/* The death is known before the worker has read: it reads when it goes on, as the writer
+	 * does. */
 	assert_int_equal(kill(p.pid, SIGSTOP), 0);
 	for (int i = 0; i < 2000; i++)
 		mr_test_publish(&bad, alias, NULL, NULL, NULL, "last words");
@@ -309,7 +311,7 @@ static void tables_that_are_full_say_so(void **state)
 		assert_int_equal(mr_test_alias(&p, &bad, pattern, &alias), 0);
 	}
 	assert_int_equal(mr_test_alias(&p, &bad, "a.5", &alias), -ENOSPC);
-	/* Room comes back with those who leave. */
+	/* Sessions that close free their places. */
 	mr_test_session_close(&bad);
 	mr_test_wait_count(&mr_test_table_stats(&p)->sessions_closed, 1, "closed");
 	for (int error = -1; error != 0;)
@@ -342,13 +344,13 @@ static void client_that_hoards_leaves_room_for_others(void **state)
 		assert_int_equal(
 			mr_test_alias(&own, &greedy, subject, &alias), i <= 2 ? 0 : -ENOSPC);
 	}
-	/* What it has may be asked for again; what was refused went to nobody. */
+	/* A held alias may be requested again; the refused one was assigned to nobody. */
 	subscribe(&own, &greedy, 3, "s.3", NULL);
 	assert_int_equal(mr_test_alias(&own, &greedy, "s.1", &alias), 0);
 	assert_int_equal(mr_test_table_stats(&own)->refused_subscriptions, 1);
 	assert_int_equal(mr_test_table_stats(&own)->refused_aliases, 2);
 	subscribe(&own, &modest, 1, "s.4", NULL);
-	/* What makes the work of others longer is bounded, too. */
+	/* Subscriptions that make the work of others longer are bounded, too. */
 	assert_int_equal(
 		mr_test_subscribe(&own, &modest, 2, MRF_SUBSCRIPTION_KIND_PATTERN, "s.4", NULL),
 		-ENOSPC);
@@ -423,7 +425,7 @@ static void garbage_from_control_ends_the_link_alone(void **state)
 	void *to = mr_bytes_claim(ring, 64);
 
 	(void)state;
-	/* Into the hand-off ring: a record whose length makes no sense. */
+	/* Into the hand-off ring: a record with a malformed length. */
 	memset(to, 0xff, 64);
 	mr_bytes_push(ring, 64);
 	if (mr_bytes_publish(ring))
@@ -474,7 +476,7 @@ static void fill_with_clients(const char *ulimit, int expected, unsigned count_m
 	unsigned count = 0;
 	int error;
 
-	/* Of the data plane alone: this process has each client's descriptors too. */
+	/* Limits only the data plane: this process has each client's descriptors too. */
 	assert_true(dprintf(fd, "#!/bin/sh\nulimit %s\nexec '%s' \"$@\"\n", ulimit,
 			    getenv("MILLRACE_DATAPLANE")) > 0);
 	assert_int_equal(fchmod(fd, 0700), 0);
@@ -502,7 +504,7 @@ static void clients_find_room_until_descriptors_run_out_and_control_comes_back(v
 	fill_with_clients("-n 256", -EMFILE, 10);
 }
 
-/* Descriptors that the data plane's epoll sets watch. */
+/* Counts the descriptors that the data plane's epoll sets watch. */
 static unsigned watched(void)
 {
 	char path[64], line[256];
@@ -529,7 +531,7 @@ static void bell_of_an_expelled_client_is_not_heard_any_more(void **state)
 	(void)state;
 	assert_int_equal(mr_test_kick(&p, bad.id, "enough"), 0);
 	mr_test_wait_count(&mr_test_table_stats(&p)->sessions_closed, 1, "closed");
-	/* It has its bell still; the worker and the table writer have let go of theirs. */
+	/* The client still has its doorbell; the worker and the table writer have closed theirs. */
 	assert_int_equal(watched(), with_it - 2);
 	mr_test_session_close(&bad);
 }
@@ -542,7 +544,7 @@ static void channel_memory_cannot_be_shrunk(void **state)
 	mr_test_session_close(&bad);
 }
 
-/* A sibling thread of chaos: the child rewrites the same records while the worker reads them. */
+/* The child rewrites the same records while the worker reads them. */
 static void changing_records_under_the_reader(void **state)
 {
 	pid_t child = fork();
@@ -573,7 +575,7 @@ static void changing_records_under_the_reader(void **state)
 	mr_test_session_close(&bad);
 }
 
-/* By the kernel, in a word of the worker page, which one load of a client sees. */
+/* The kernel sets a word of the worker page, which a client reads with one load. */
 static void death_of_the_data_plane_is_seen_in_the_worker_page(void **state)
 {
 	static struct mr_test_plane other;
@@ -583,7 +585,8 @@ static void death_of_the_data_plane_is_seen_in_the_worker_page(void **state)
 	(void)state;
 	start(&other, NULL);
 	mr_test_session_open(&other, &s, "witness");
-	publish(&s, "a", "x"); /* the worker's thread runs */
+	/* The worker's thread runs. */
+	publish(&s, "a", "x");
 	mr_test_wait_count(&mr_test_worker_stats(&other, 0)->published, 1, "published");
 	assert_int_equal(atomic_load(&s.page->owner) & MR_WORKER_PAGE_GONE, 0);
 	kill(other.pid, SIGKILL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What goes with a message beside subject and body: origins and fragments. */
+/* Parts of a message beside subject and body: origins and fragments. */
 #include "tests/unit/dataplane/plane.h"
 
 static struct mr_test_plane p;
@@ -26,7 +26,7 @@ static struct mr_message_extra piece(uint32_t message, uint32_t total_bytes, uin
 	};
 }
 
-/* The publisher and the subscribers are of different workers, and of the same. */
+/* The publisher and the subscribers belong to different workers, and to the same. */
 static void open_plane(void)
 {
 	static const char *const sets[] = {"workers.count=2", NULL};
@@ -116,13 +116,13 @@ static void fragments_that_cannot_be_are_refused(void **state)
 	extra = piece(1, 16, 0);
 	extra.fragment.session = subscriber[0].id;
 	publish_with(&publisher, &extra);
-	extra = piece(1, 4, 0); /* shorter than the piece */
+	extra = piece(1, 4, 0); /* shorter than the fragment */
 	publish_with(&publisher, &extra);
 	extra = piece(1, 16, 9); /* ends behind the message */
 	publish_with(&publisher, &extra);
 	extra = piece(1, 16, UINT32_MAX);
 	publish_with(&publisher, &extra);
-	extra = piece(1, UINT32_MAX, 0); /* longer than any may be */
+	extra = piece(1, UINT32_MAX, 0); /* longer than allowed */
 	publish_with(&publisher, &extra);
 	mr_test_wait_count(&stats->drop_bad_fragment, 5, "refused fragments");
 	assert_int_equal(mr_test_session_stats(&p, &publisher)->rejected, 5);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Queues in the real data plane, with control played by the test: workers that sleep, clients that die. */
+/* Queues in the real data plane, with control played by the test: workers that sleep, clients that
+ * die. */
 #include "lib/wire/queue_name.h"
 #include "tests/unit/dataplane/plane.h"
 
@@ -66,7 +67,7 @@ static uint64_t expect_delivery(struct mr_test_session *s, const char *text, uns
 	return m.extra.delivery.tag;
 }
 
-/* A session of each worker, and one more. */
+/* Opens a session of each worker, and one more. */
 static void open_plane(const char *const *sets)
 {
 	start(&p, sets);
@@ -75,7 +76,7 @@ static void open_plane(const char *const *sets)
 	mr_test_session_open(&p, &other, "other");
 }
 
-/* All sleep when the client dies; nothing else wakes them. */
+/* All workers sleep when the client dies; nothing else wakes them. */
 static void work_of_a_dead_consumer_goes_on_elsewhere(void **state)
 {
 	static const char *const sets[] = {"workers.count=2", NULL};
@@ -120,7 +121,7 @@ static void sleeping_worker_wakes_for_a_time_out(void **state)
 	mr_test_plane_stop(&p);
 }
 
-/* What a client wrote before it died still counts. */
+/* Messages that a client wrote before it died still count. */
 static void acks_of_a_client_that_leaves_are_taken_first(void **state)
 {
 	uint32_t queue;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table writer's part of sessions over UDP, in this process: opening, finding, closing them, and
- * the aliases they hold. No worker runs unless a test plays one. */
+/* The table writer's part of sessions over UDP, in this process: opening, finding and closing them,
+ * and their aliases. No worker runs unless a test plays one. */
 #include "tests/unit/dataplane/inside.h"
 
 #include <pthread.h>
@@ -16,7 +16,7 @@ static int open_with(uint32_t sessions_max)
 {
 	config.sessions.sessions_max = sessions_max;
 	assert_int_equal(mr_writer_open(&writer, &config), 0);
-	/* A port as far as the table writer knows it. */
+	/* A port with the fields that the table writer uses. */
 	writer.ports[0] = (struct mr_port){.mtu = MTU, .mac = {2, 0, 0, 0, 0, 1}};
 	writer.ports[1] = (struct mr_port){.mtu = 1000};
 	writer.ports_count = 2;
@@ -43,7 +43,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* Each number another peer; below 65,536 of IPv4. */
+/* Each number is another peer; IPv4 below 65,536. */
 static struct mrf_network_path path_of(uint32_t number)
 {
 	struct mrf_network_path p = {
@@ -95,7 +95,7 @@ static struct mr_session *open_session(uint32_t number, uint64_t nonce)
 	return s;
 }
 
-/* As a worker ends it: rings, and the table writer looks. */
+/* Ends a session as its worker does, and lets the table writer look. */
 static void end(struct mr_session *s, enum mr_remote_end how)
 {
 	atomic_store_explicit(&s->remote->end, (uint8_t)how, memory_order_release);
@@ -150,7 +150,7 @@ static void a_router_that_changes_makes_no_other_path(void **state)
 	assert_ptr_equal(again, s);
 }
 
-/* Events that came with the request may name any session that was there when they came. */
+/* Events received with the request may name any session that existed then. */
 static void a_request_frees_no_session(void **state)
 {
 	struct mr_session *other = open_session(1 + WORKERS, NONCE);
@@ -178,7 +178,7 @@ static void another_nonce_from_the_same_path_begins_anew(void **state)
 	assert_true(s->id != id);
 	assert_true(s->remote->secret != old->remote->secret);
 	assert_null(mr_writer_session_find(&writer, id));
-	/* Its worker has it still, and is to end it. */
+	/* Its worker still has it, and must end it. */
 	assert_true(mr_writer_sessions_tick(&writer));
 	assert_ptr_equal(mr_directory_find(d, old->slot, old->generation), old);
 	assert_true(atomic_load(&old->remote->expel) != 0);
@@ -246,14 +246,14 @@ static int tear_down_logs(void **state)
 	return tear_down(state);
 }
 
-/* Of the log and what stands beside it: a frame, and where frames that come early are. */
+/* Memory of the log and of its companions: a frame, and the slots of early frames. */
 static uint64_t memory_of(uint32_t host, uint16_t port, struct mr_session **out)
 {
 	assert_int_equal(try_port(host, port, out), 0);
 	return (*out)->remote->flow.memory_bytes;
 }
 
-/* The first have whole logs; then they get shorter, and none is refused. */
+/* The first ones get whole logs; later ones get shorter logs, and none is refused. */
 static void logs_of_a_host_s_sessions_have_a_share(void **state)
 {
 	const uint64_t most = 4u << 20, least = 16u << 10;
@@ -271,7 +271,7 @@ static void logs_of_a_host_s_sessions_have_a_share(void **state)
 	assert_in_range(all, 200 * least, 2 * (most + 200 * least));
 	assert_true(writer.stats->short_logs > 150);
 	assert_int_equal(memory_of(2, 1, &other), first);
-	/* What ends gives its part back. */
+	/* A closed session returns its share. */
 	for (uint16_t port = 1; port < 200; port++) {
 		(void)memory_of(1, port, &s);
 		end(s, MR_REMOTE_CLOSED);
@@ -283,7 +283,7 @@ static void logs_of_a_host_s_sessions_have_a_share(void **state)
 	assert_int_equal(writer.stats->logs_bytes, least);
 }
 
-/* More of them than any table of buckets would tell apart. */
+/* More hosts than any table of buckets would tell apart. */
 static void no_host_counts_for_another(void **state)
 {
 	struct mr_session *s;
@@ -368,10 +368,10 @@ static void frames_are_as_large_as_both_sides_can(void **state)
 		bool ip6;
 		uint16_t mtu;
 		uint32_t offered;
-		int result; /* of the session, or the error */
+		int result; /* frame bytes of the session, or the error */
 	} cases[] = {
 		{false, 1500, 9000, 1472},
-		{true, 1500, 9000, 1448}, /* 1,452, in whole messages */
+		{true, 1500, 9000, 1448}, /* 1,452, rounded to whole messages */
 		{false, 1500, 1207, 1200},
 		{false, 1500, 1199, -EINVAL},
 		{false, 1228, 9000, 1200},
@@ -430,7 +430,7 @@ static void a_full_table_refuses_until_somebody_leaves(void **state)
 	for (uint32_t i = 1; i < SESSIONS; i++)
 		(void)open_session(WORKERS * i, NONCE);
 	assert_int_equal(try_open(WORKERS * SESSIONS, NONCE, &s), -ENOSPC);
-	/* Those on other workers, and those that are here, are not concerned. */
+	/* Sessions on other workers, and those that stay, are not affected. */
 	(void)open_session(1, NONCE);
 	assert_ptr_equal(open_session(0, NONCE), first);
 	first = open_session(0, NONCE + 1);
@@ -469,7 +469,7 @@ static void one_host_cannot_take_the_room_of_all(void **state)
 	end(s, MR_REMOTE_CLOSED);
 	s = from(1, 4, 0);
 	(void)from(1, 5, -EDQUOT);
-	/* It still counts where it came from. */
+	/* The session still counts at its old address. */
 	mr_count(s->stats->paths_changed, 1);
 	(void)from(1, 5, -EDQUOT);
 	config.sessions.per_address_max = 0;
@@ -511,7 +511,7 @@ static void an_expelled_session_stays_until_its_goodbye(void **state)
 	mr_writer_session_expel(&writer, s, -ECONNABORTED, "closed by the operator");
 	assert_int_equal(atomic_load(&s->remote->expel), -ECONNABORTED);
 	assert_true(mr_writer_sessions_tick(&writer));
-	/* The worker finds it still, requests do not, and its path is free. */
+	/* The worker still finds it, requests do not, and its path is free. */
 	assert_ptr_equal(mr_directory_find(d, s->slot, s->generation), s);
 	assert_null(mr_writer_session_find(&writer, id));
 	assert_true(open_session(0, NONCE)->id != id);
@@ -527,7 +527,7 @@ static void an_expelled_session_waits_for_its_worker_however_late_that_is(void *
 
 	(void)state;
 	mr_writer_session_expel(&writer, s, -ECONNABORTED, "closed by the operator");
-	/* It is not run for very long; what the session has acknowledged is to be taken all the same. */
+	/* Its worker does not run for very long; acknowledged frames must still be taken. */
 	s->close_deadline_ns = 1;
 	for (unsigned i = 0; i < 100; i++)
 		assert_true(mr_writer_sessions_tick(&writer));
@@ -609,13 +609,13 @@ static void aliases_are_held_and_given_back(void **state)
 static void picked_aliases_do_not_make_a_set_large(void **state)
 {
 	struct mr_session *s = open_session(0, NONCE);
-	struct mr_alias_set whole = {
-		.mask = (1u << 15) - 1}; /* four times the limit of 4,096, twice */
+	struct mr_alias_set whole = {/* Four times the limit of 4,096, twice. */
+		.mask = (1u << 15) - 1};
 	uint32_t first = mr_alias_set_first(&whole, 1);
 	int error = 0;
 
 	(void)state;
-	/* All of them stand in the same slot of any set that is small enough. */
+	/* All of them share one slot of any set that is small enough. */
 	for (uint32_t alias = 1; error == 0 && alias < 1u << 24; alias++) {
 		if (mr_alias_set_first(&whole, alias) != first)
 			continue;
