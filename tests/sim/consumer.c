@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A program that consumes: settles, forgets, drains, reads dead letters. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A program that pushes with a promise, and repeats open pushes after its death. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

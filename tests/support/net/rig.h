@@ -48,7 +48,7 @@ struct mr_rig_local {
 
 /* A client over UDP: its end of the path, and its counters. */
 struct mr_rig_client {
-	struct mrf_network_path path; /* as the bus sees it */
+	struct mrf_network_path path; /* from the bus's point of view */
 	uint64_t session;
 	uint32_t sequence;
 };

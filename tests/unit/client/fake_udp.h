@@ -44,9 +44,8 @@ struct fake_udp_session {
 /* UDP state of the bus. */
 struct fake_udp {
 	int fd; /* -1: none, or killed */
-	uint32_t
-		/* An address of 127/8 that no client has, so that no other program takes the port meanwhile. */
-		host;
+	/* An address of 127/8 that no client has, so that no other program takes the port. */
+	uint32_t host;
 	uint16_t port;
 	/* changed on request */
 	uint32_t frame_bytes_max;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The real data plane, with control played by the test: who gets what. */
+/* The real data plane, with control played by the test: which sessions get which messages. */
 #include "tests/unit/dataplane/plane.h"
 
 static void publish_reaches_every_matching_subscription_once(void **state)
@@ -36,8 +36,8 @@ static void publish_reaches_every_matching_subscription_once(void **state)
 	mr_test_plane_stop(&p);
 }
 
-/* The largest message there is, to more queue groups of another worker than one record names, with as
- * few blocks as the configuration allows: round and round. */
+/* The largest message, to more queue groups of another worker than one record names, with the
+ * fewest blocks that the configuration allows, again and again. */
 static void largest_messages_cross_to_groups_of_another_worker(void **state)
 {
 	enum { GROUPS = 40, ROUNDS = 20 };
@@ -130,7 +130,7 @@ static void one_member_of_a_group_gets_each_message(void **state)
 	for (unsigned total = 0; total < 300; total++) {
 		int i = 0;
 
-		/* Whoever has one: all 300 arrive, so somebody has. */
+		/* All 300 arrive, so one of the members has a message. */
 		while (mr_bytes_readable(&member[i].down) == 0)
 			i = (i + 1) % 3;
 		expect(&member[i], MRF_MESSAGE_KIND_DELIVER, 1, "work.x", "m");
@@ -179,7 +179,7 @@ static void check_request_reply(const char *const *sets)
 	assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_REPLY);
 	assert_int_equal(m.token.correlation, correlation);
 	assert_memory_equal(m.payload, "pong", 4);
-	/* Nobody there: the bus says so itself. */
+	/* There is no responder: the bus answers itself. */
 	mr_test_publish(&asks, 0, "svc.none", &correlation, NULL, "");
 	mr_test_flush(&asks);
 	m = mr_test_next(&asks);

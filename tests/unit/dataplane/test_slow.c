@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The real data plane, with control played by the test: receivers that do not read, and those that publish
- * what they are promised. */
+/* The real data plane, with control played by the test: receivers that do not read, and publishers
+ * of promised messages to them. */
 #include "tests/unit/dataplane/plane.h"
 
-/* Rings of the least size there is: they fill at once. */
+/* Rings of the smallest size: they fill at once. */
 #define RING "channels.down_ring_bytes=262144"
 
 struct item {
@@ -24,7 +24,7 @@ static void promise(struct mr_test_session *s, const char *subject, uint64_t num
 	mr_test_flush(s);
 }
 
-/* As many as get into the publisher's ring while nobody takes them. */
+/* Publishes until the publisher's ring is full, as nothing is taken. */
 static uint64_t promise_until_stuck(
 	struct mr_test_plane *p, struct mr_test_session *s, const char *subject, uint64_t first)
 {
@@ -66,7 +66,8 @@ static void expect_item(struct mr_test_session *s, uint64_t number)
 	assert_int_equal(next_item(s), number);
 }
 
-/* Up to that one: the publisher's worker is done with those before it, but some may still be on their way to another. */
+/* Reads up to that item: the publisher's worker is done with those before it, but some may still be
+ * on their way to another worker. */
 static void expect_item_behind_others(struct mr_test_session *s, uint64_t number)
 {
 	uint64_t first = next_item(s);
@@ -94,7 +95,7 @@ static void nothing_is_lost_behind_a_receiver_that_blocks(unsigned workers)
 	sent = promise_until_stuck(&p, &pub, "slow.a", 1);
 	assert_true(mr_test_session_stats(&p, &pub)->blocked_rounds > 0);
 	assert_true(mr_test_session_stats(&p, &slow)->full_since_ns > 0);
-	/* Another publisher's other subject passes it by, and so it does from the same worker. */
+	/* Another publisher's other subject is not delayed, nor is one from the same worker. */
 	for (uint64_t i = 1; i <= 2000; i++) {
 		promise(&other, "quick", i);
 		expect_item(&reader, i);
@@ -155,7 +156,8 @@ static void a_full_receiver_that_dies_holds_nobody_up(void **state)
 	mr_test_plane_stop(&p);
 }
 
-/* It drops: promised or not, what finds it full is missed, and it is told where. */
+/* A receiver that drops misses every message that finds it full, promised or not, and a Gap tells
+ * it where. */
 static void a_receiver_that_drops_holds_nobody_up(void **state)
 {
 	enum { COUNT = 4000 };
@@ -198,7 +200,7 @@ static void a_receiver_that_drops_holds_nobody_up(void **state)
 	mr_test_plane_stop(&p);
 }
 
-/* Whatever it subscribes to waits, so that nothing is missed. */
+/* All messages for its subscriptions wait, so that nothing is missed. */
 static void all_subjects_of_a_full_receiver_wait(void **state)
 {
 	enum { SUBJECTS = 200, BYTES = 4000 };
@@ -237,7 +239,7 @@ static void all_subjects_of_a_full_receiver_wait(void **state)
 	mr_test_plane_stop(&p);
 }
 
-/* The same, while somebody reads. */
+/* Promises messages while a subscriber reads. */
 static void promise_to_reader(struct mr_test_session *s, struct mr_test_session *reader,
 	const char *subject, uint64_t number)
 {
@@ -269,7 +271,7 @@ static void a_group_waits_only_when_all_of_its_members_are_full(void **state)
 	assert_int_equal(mr_test_subscribe_block(&p, &slow, 1, "s", "g", 0), 0);
 	assert_int_equal(mr_test_subscribe_block(&p, &reader, 1, "s", "g", 0), 0);
 	stats = mr_test_session_stats(&p, &slow);
-	/* The first member fills, the second gets all from then on. */
+	/* The first member fills, the second gets all messages from then on. */
 	for (; __atomic_load_n(&stats->full_since_ns, __ATOMIC_RELAXED) == 0; sent++)
 		promise_to_reader(&pub, &reader, "s", sent);
 	for (unsigned i = 0; i < 3000; i++)
@@ -286,7 +288,7 @@ static void a_group_waits_only_when_all_of_its_members_are_full(void **state)
 	mr_test_plane_stop(&p);
 }
 
-/* Takes what there is; items say whose they are in their first filler byte. */
+/* Takes the messages that have arrived; their first filler byte names the publisher. */
 static void take_in_order(struct mr_test_session *s, uint64_t next[2])
 {
 	while (mr_bytes_readable(&s->down) > 0) {
@@ -300,7 +302,7 @@ static void take_in_order(struct mr_test_session *s, uint64_t next[2])
 	}
 }
 
-/* Over and over everything comes to a halt, and to life again when the receivers read. */
+/* Again and again everything stops, and goes on when the receivers read. */
 static void publishers_of_both_workers_go_on_whenever_receivers_read(void **state)
 {
 	enum { ROUNDS = 30 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmocka_all: cmocka's header with the ones that it wants before it. */
+/* cmocka_all: cmocka's header after the ones that it needs. */
 #ifndef MILLRACE_TESTS_FLATBUF_CMOCKA_ALL_H
 #define MILLRACE_TESTS_FLATBUF_CMOCKA_ALL_H
 

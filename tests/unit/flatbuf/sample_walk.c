@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reads every field of a sample. */
 #include "tests/unit/flatbuf/sample_data.h"
 
 static uint64_t sum_bytes(const void *data, size_t bytes)
@@ -10,7 +11,7 @@ static uint64_t sum_bytes(const void *data, size_t bytes)
 	return sum;
 }
 
-/* The NUL is part of what a reader may touch. */
+/* A reader may read the NUL too. */
 static uint64_t sum_string(struct mrf_string s)
 {
 	return sum_bytes(s.data, (size_t)s.bytes + 1);
@@ -37,7 +38,7 @@ static uint64_t walk_scalars(struct mrf_table t)
 	       SUM(mrf_sample_maybe(t)) + SUM(mrf_sample_maybe_real(t)) + mrf_sample_has_maybe(t);
 }
 
-/* One element past the end of each vector is asked for as well. */
+/* Also reads one element past the end of each vector. */
 #define SUM_VECTOR(field)                                                                          \
 	for (uint32_t i = 0; i <= mrf_sample_##field##_count(t); i++)                              \
 	sum += SUM(mrf_sample_##field##_at(t, i))

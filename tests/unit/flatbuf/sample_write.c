@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Writes the content of sample.json. */
 #include "tests/unit/flatbuf/sample_data.h"
 
 static uint32_t write_child_with_leaf(struct mrf_builder *b)
@@ -17,7 +18,7 @@ static uint32_t write_child_with_nothing(struct mrf_builder *b)
 	return mrf_sample_write(b, &child);
 }
 
-/* Present but empty is not the same as absent. */
+/* Present but empty differs from absent. */
 static uint32_t write_child_with_empties(struct mrf_builder *b)
 {
 	struct mrf_string none;

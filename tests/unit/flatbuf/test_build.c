@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the builder promises besides its bytes: bounds, errors, alignment. */
+/* Promises of the builder beside its bytes: bounds, errors, alignment. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -126,7 +126,7 @@ static size_t finish_leaves(uint32_t count)
 static void tables_of_one_shape_share_a_vtable(void **state)
 {
 	(void)state;
-	/* An offset in the vector and one to the vtable: nothing else is left of an empty table. */
+	/* An offset in the vector and one to the vtable: nothing else remains of an empty table. */
 	assert_int_equal(finish_leaves(40) - finish_leaves(20), 20 * 8);
 }
 

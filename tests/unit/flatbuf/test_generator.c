@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Schemas that flatc takes but that have no C form here are refused, with no header left behind.
+/* The generator refuses schemas that flatc accepts but that have no C form here, and leaves no
+ * header behind.
  *
  * Environment: FLATC the compiler, FBGEN the generator.
  */
@@ -48,7 +49,7 @@ static void write_text(const char *path, const char *text)
 	assert_int_equal(fclose(f), 0);
 }
 
-/* Returns the exit code; what the program says on stderr goes nowhere. */
+/* Returns the exit code; discards stderr. */
 static int run(const char *variable, const char *const *args)
 {
 	int status;
@@ -71,7 +72,7 @@ static int generate(const struct dir *d)
 	return run("FBGEN", (const char *[]){"mr-fbgen", d->bfbs, d->header, "", NULL});
 }
 
-/* The generator's exit code for a schema. */
+/* Returns the generator's exit code for a schema. */
 static int compile(const struct dir *d, const char *schema)
 {
 	write_text(d->fbs, schema);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Our bytes against the official implementation: what C writes flatc reads, and back.
+/* Our bytes against the official implementation: flatc reads what C writes, and the other way
+ * round.
  *
- * Environment: FLATC the compiler, SOURCE_DIR where sample.fbs and sample.json are.
+ * Environment: FLATC the compiler, SOURCE_DIR the folder of sample.fbs and sample.json.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -192,7 +193,7 @@ static void check_children(struct mrf_table t)
 	assert_string_equal(mrf_sample_default(empties).data, "");
 }
 
-/* Of a table in which nothing was set. */
+/* Checks a table in which nothing was set. */
 static void check_defaults(struct mrf_table t)
 {
 	assert_false(mrf_sample_flag(t));

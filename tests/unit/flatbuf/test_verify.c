@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is accepted, what is refused, and that whatever is accepted can be read to the last byte.
+/* Accepted and refused buffers; an accepted buffer can be read to the last byte.
  *
- * Buffers stand against pages that may not be touched, before and after, so that a read outside
- * ends the test with or without a sanitizer.
+ * Buffers lie against inaccessible pages, before and after, so that a read outside ends the test
+ * with or without a sanitizer.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 
 #define ROOM 16384
 
-static uint8_t *room; /* ROOM bytes between two forbidden stretches */
+static uint8_t *room; /* ROOM bytes between two inaccessible ranges */
 static uint64_t memory[1024];
 static uint64_t sum;
 
@@ -34,7 +34,8 @@ static int drop_room(void **state)
 	return munmap(room - ROOM, 3 * ROOM);
 }
 
-/* Parses the bytes right before the forbidden page and right after one; reads all if accepted. */
+/* Parses the bytes right before the inaccessible page and right after one; reads all if
+ * accepted. */
 static bool parse_and_walk(const uint8_t *data, size_t bytes)
 {
 	struct mrf_table t;
@@ -70,7 +71,7 @@ static void truncated_buffers_are_never_read_past_their_end(void **state)
 	assert_true(parse_and_walk(data, bytes));
 	for (size_t n = 0; n < bytes; n++)
 		refused += !parse_and_walk(data, n);
-	/* The first thing written, a tag's name, ends in at most 4 bytes that nothing needs. */
+	/* The first thing written, a tag's name, ends in at most 4 bytes that are not needed. */
 	assert_in_range(refused, bytes - 4, bytes);
 }
 
@@ -149,7 +150,7 @@ static void tables_may_nest_64_deep_and_no_deeper(void **state)
 	assert_int_equal(parse_chain(65), -EBADMSG);
 }
 
-/* Each level refers to the one below it `width` times. */
+/* Each level refers `width` times to the one below it. */
 static int parse_shared(uint32_t depth, uint32_t width)
 {
 	struct mrf_builder b;
@@ -197,7 +198,7 @@ static void file_identifier_is_asked_of_the_root_type_only(void **state)
 	assert_false(parse_and_walk(data, bytes));
 }
 
-/* Builds a table of the given fields alone, as no generated writer would. */
+/* Builds a table of only the given fields, as no generated writer would. */
 static int parse_raw(const struct mr_fb_type *type, uint32_t id, uint8_t value)
 {
 	struct mrf_builder b;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loop's wait, as newer kernels have it and as older ones do. */
+/* The loop's wait, in the form of newer kernels and in that of older ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -74,7 +74,7 @@ static void bell_ends_the_wait(void)
 	bell.stopped = note_stop;
 	assert_int_equal(mr_doorbell_start(&bell, &loop, fd), 0);
 	assert_int_equal(pthread_create(&thread, NULL, ring_later, &fd), 0);
-	/* No timer is set: only the bell can end this. */
+	/* No timer is set: only the doorbell can end this. */
 	for (unsigned i = 0; i < WAITS_MAX && rings == 0; i++)
 		(void)mr_loop_wait(&loop);
 	assert_int_equal(rings, 1);

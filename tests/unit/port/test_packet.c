@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Packets from Ethernet up: what is ours, and every fault by its name; and the answers of a port. */
+/* Packets from Ethernet up: accepted ones, every fault by its name, and the answers of a port. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +22,8 @@ static const struct mr_port port = {
 		},
 };
 
-/* "payload!" from 10.77.0.2:4001, from fd77::2, and requests, as other stacks send them; checksums of
- * IP, UDP and ICMP are 0 here and filled in by fresh(). */
+/* "payload!" from 10.77.0.2:4001, from fd77::2, and requests, as other stacks send them. Checksums
+ * of IP, UDP and ICMP are 0 here; fresh() fills them in. */
 static const uint8_t udp4[] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0,         /* */
 	0x45, 0, 0, 36, 0, 1, 0x40, 0, 64, 17, 0, 0, 10, 77, 0, 2, 10, 77, 0, 1, /* */
 	0x0f, 0xa1, 0x1c, 0xe8, 0, 16, 0, 0, 'p', 'a', 'y', 'l', 'o', 'a', 'd', '!'};
@@ -62,7 +62,7 @@ static void put16(uint32_t offset, uint16_t value)
 	memcpy(&at[offset], &value, sizeof(value));
 }
 
-/* Fills checksums in; `upper`: offset of the one of UDP or ICMP. */
+/* Fills in checksums; `upper`: offset of that of UDP or ICMP. */
 static void sum_up(uint32_t bytes)
 {
 	bool ip6 = at[12] == 0x86;
@@ -132,7 +132,7 @@ static void what_ethernet_pads_is_cut_off(void **state)
 	assert_int_equal(k.bytes, sizeof(udp4));
 }
 
-/* In memory of exactly that size, so that a sanitizer sees each byte read too many. */
+/* Each truncation is in memory of exactly its size, so that a sanitizer sees a read too far. */
 static void every_truncation_is_a_fault(void **state)
 {
 	static const struct {
@@ -170,7 +170,8 @@ static void every_flipped_bit_of_a_datagram_is_noticed(void **state)
 			fresh(all[i].packet, all[i].bytes);
 			at[bit / 8] ^= (uint8_t)(1 << bit % 8);
 			if (all[i].packet == udp6 && bit / 8 == IP6 + 7)
-				continue; /* IPv6's hop limit is in no checksum */
+				/* No checksum covers IPv6's hop limit. */
+				continue;
 			assert_int_not_equal(parse(all[i].bytes), MR_PACKET_OK);
 		}
 }
@@ -203,7 +204,7 @@ static void absent_checksum_is_good_in_ip4_alone(void **state)
 	assert_int_equal(parse(bytes), MR_PACKET_BAD_UDP);
 }
 
-/* Changes one byte, makes the checksums good again, and says what comes of it. */
+/* Changes one byte, makes the checksums valid again, and returns the resulting fault. */
 static enum mr_packet_fault with4(uint32_t offset, uint8_t value)
 {
 	uint32_t bytes = FRESH(udp4);
@@ -226,7 +227,7 @@ static void faults_of_ip4(void **state)
 {
 	(void)state;
 	assert_int_equal(with4(5, 9), MR_PACKET_NOT_IP);          /* another Ethernet address */
-	assert_int_equal(with4(6, 3), MR_PACKET_NOT_IP);          /* from a group */
+	assert_int_equal(with4(6, 3), MR_PACKET_NOT_IP);          /* from a multicast address */
 	assert_int_equal(with4(12, 0x81), MR_PACKET_NOT_IP);      /* VLAN */
 	assert_int_equal(with4(IP4, 0x46), MR_PACKET_IP_OPTIONS); /* 6 words of header */
 	assert_int_equal(with4(IP4, 0x44), MR_PACKET_BAD_IP);
@@ -234,7 +235,7 @@ static void faults_of_ip4(void **state)
 	assert_int_equal(with4(IP4 + 3, 19), MR_PACKET_BAD_IP);
 	assert_int_equal(with4(IP4 + 3, 37), MR_PACKET_BAD_IP);
 	assert_int_equal(with4(IP4 + 6, 0x20), MR_PACKET_IP_OPTIONS); /* more fragments */
-	assert_int_equal(with4(IP4 + 7, 1), MR_PACKET_IP_OPTIONS);    /* the last of some */
+	assert_int_equal(with4(IP4 + 7, 1), MR_PACKET_IP_OPTIONS);    /* the last fragment */
 	assert_int_equal(with4(IP4 + 9, 6), MR_PACKET_NOT_OURS);      /* TCP */
 	assert_int_equal(with4(IP4 + 12, 0), MR_PACKET_BAD_IP);       /* from 0.77.0.2 */
 	assert_int_equal(with4(IP4 + 12, 127), MR_PACKET_BAD_IP);
@@ -250,12 +251,12 @@ static void faults_of_ip6(void **state)
 	(void)state;
 	assert_int_equal(with6(IP6, 0x50), MR_PACKET_BAD_IP);
 	assert_int_equal(with6(IP6 + 5, 17), MR_PACKET_BAD_IP);
-	assert_int_equal(with6(IP6 + 8, 0xff), MR_PACKET_BAD_IP); /* from a group */
+	assert_int_equal(with6(IP6 + 8, 0xff), MR_PACKET_BAD_IP); /* from a multicast address */
 	assert_int_equal(with6(IP6 + 39, 9), MR_PACKET_NOT_OURS);
 	for (unsigned i = 0; i < sizeof(extensions); i++)
 		assert_int_equal(with6(IP6 + 6, extensions[i]), MR_PACKET_IP_OPTIONS);
 	assert_int_equal(with6(IP6 + 6, 6), MR_PACKET_NOT_OURS);
-	/* An IPv4 address in disguise would be taken for another peer. */
+	/* A mapped IPv4 address would be taken for another peer. */
 	FRESH(udp6);
 	memcpy(&at[IP6 + 8], &(uint8_t[16]){[10] = 0xff, [11] = 0xff, 10, 77, 0, 2}, 16);
 	sum_up(sizeof(udp6));
@@ -271,7 +272,8 @@ static void faults_of_udp(void **state)
 	assert_int_equal(with6(UDP6 + 3, 0xe9), MR_PACKET_NOT_OURS);
 	assert_int_equal(with6(UDP6 + 5, 7), MR_PACKET_BAD_UDP);
 	FRESH(udp4);
-	put16(UDP4, 0); /* nobody to answer */
+	/* There is no source port to answer. */
+	put16(UDP4, 0);
 	sum_up(sizeof(udp4));
 	assert_int_equal(parse(sizeof(udp4)), MR_PACKET_BAD_UDP);
 }
@@ -302,7 +304,7 @@ static void other_arp_is_nothing_of_ours(void **state)
 	}
 }
 
-/* The bus's own address, and those of its network that are nobody's; in every kind of packet. */
+/* The bus's own address, and unassignable ones of its network, in every kind of packet. */
 static void sources_that_nobody_can_have_get_no_answer(void **state)
 {
 	static const uint8_t bad4[][4] = {{10, 77, 0, 1}, {10, 77, 0, 255}, {10, 77, 0, 0},
@@ -340,12 +342,12 @@ static void sources_that_nobody_can_have_get_no_answer(void **state)
 	FRESH(arp); /* a broadcast Ethernet address as the sender's */
 	memset(&at[22], 255, 6);
 	assert_int_equal(parse(60), MR_PACKET_BAD_IP);
-	FRESH(arp); /* who has no address yet may ask whether it is taken */
+	FRESH(arp); /* A host without an address may ask whether one is taken (RFC 5227). */
 	memset(&at[28], 0, 4);
 	assert_int_equal(parse(60), MR_PACKET_OK);
 }
 
-/* Seen with the eyes of the one who asked. */
+/* Checks the advertisement as the asking host would. */
 static void expect_advertisement(const uint8_t *to_mac, const uint8_t *to, uint32_t flags)
 {
 	uint32_t got;
@@ -378,7 +380,7 @@ static void solicitation_is_answered_with_an_advertisement(void **state)
 	expect_advertisement((const uint8_t *)"\2\0\0\0\0\2", peer, 0x60000000);
 }
 
-/* RFC 4862 §5.4: somebody wants our address; all nodes hear that it is taken. */
+/* RFC 4862 §5.4: another host wants our address; all nodes must hear that it is taken. */
 static void who_wants_the_address_hears_that_it_is_taken(void **state)
 {
 	static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1};
@@ -401,10 +403,10 @@ static void bad_solicitations_are_not_answered(void **state)
 		uint8_t offset, value;
 		enum mr_packet_fault fault;
 	} changes[] = {
-		{IP6 + 7, 254, MR_PACKET_BAD_IP},  /* was routed */
+		{IP6 + 7, 254, MR_PACKET_BAD_IP},  /* forwarded by a router */
 		{55, 1, MR_PACKET_BAD_IP},         /* code */
 		{79, 0, MR_PACKET_BAD_IP},         /* an empty option */
-		{79, 2, MR_PACKET_BAD_IP},         /* one that is longer than the rest */
+		{79, 2, MR_PACKET_BAD_IP},         /* an option longer than the rest */
 		{77, 9, MR_PACKET_NOT_OURS},       /* another target */
 		{IP6 + 39, 9, MR_PACKET_NOT_OURS}, /* another group */
 		{54, 134, MR_PACKET_NOT_OURS},     /* a router's advertisement */
@@ -465,7 +467,7 @@ static void other_icmp_is_not_answered(void **state)
 	assert_int_equal(parse(bytes), MR_PACKET_NOT_OURS);
 }
 
-/* Against sixteen bits at a time, with all lengths and odd ends. */
+/* The reference sums sixteen bits at a time, with all lengths and odd ends. */
 static void checksum_is_the_plain_one(void **state)
 {
 	uint8_t bytes[67];

@@ -99,7 +99,8 @@ static const struct mrf_queue_options service_options = {
 
 void rig_open_store(struct rig *r, uint64_t store_bytes, void (*change)(struct mr_queues_config *c))
 {
-	*r = (struct rig){.now_ms = UINT32_MAX - 3000ull}; /* low bits soon wrap */
+	/* Low bits soon wrap. */
+	*r = (struct rig){.now_ms = UINT32_MAX - 3000ull};
 	r->c = (struct mr_queues_config){
 		.worker = 3,
 		.queues_max = 64,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rig: the queues of one worker with everything around them played: sessions, time, and a list of
- * what was sent.
+/* rig: the queues of one worker, with played surroundings: sessions, time, and a list of the sent
+ * messages.
  *
- * A test pushes and settles as clients do, steps the time, and reads what came out.
+ * A test pushes and settles as clients do, steps the time, and reads the sent messages.
  */
 #ifndef MILLRACE_TESTS_QUEUE_RIG_H
 #define MILLRACE_TESTS_QUEUE_RIG_H
@@ -24,7 +24,7 @@
 #define RIG_SENT_MAX 65536
 #define RIG_BODY_MAX 256
 
-/* One message of the engine to a session. */
+/* A message of the engine to a session. */
 struct rig_sent {
 	uint64_t session;
 	uint32_t target;
@@ -32,7 +32,7 @@ struct rig_sent {
 	struct mr_message_view view;
 	struct mrf_reply_token token;
 	uint32_t body_bytes;
-	uint8_t body[RIG_BODY_MAX]; /* as much of it as fits */
+	uint8_t body[RIG_BODY_MAX]; /* the part that fits */
 };
 
 struct rig {
@@ -44,27 +44,27 @@ struct rig {
 	bool gone[RIG_SESSIONS];
 	uint64_t peer[RIG_SESSIONS]; /* MR_PEER_OWN at first */
 	bool full[RIG_SESSIONS];     /* takes no deliveries, */
-	unsigned room[RIG_SESSIONS]; /* but so many */
+	unsigned room[RIG_SESSIONS]; /* except this many */
 	uint64_t heard_ms[RIG_SESSIONS];
-	uint32_t message_bytes[RIG_SESSIONS]; /* the largest that it takes; 0: any */
+	uint32_t message_bytes[RIG_SESSIONS]; /* the largest that it takes; 0: any size */
 	struct rig_sent *sent;
 	uint32_t sent_count;
-	uint32_t sent_seen; /* those before were taken */
-	/* of the last command */
+	uint32_t sent_seen; /* earlier ones were taken */
+	/* code of the last command */
 	int code;
 	uint32_t queue;
 	uint64_t count;
 	uint8_t answer[65536];
 	struct mrf_table row;
-	struct mrf_table table; /* the whole answer */
+	struct mrf_table table; /* its whole answer */
 	struct mrf_queue_options options;
-	bool says_handed; /* those who consume from now on do */
-	bool recalls;     /* consumers from now on want to be told */
-	bool knows;       /* clients from now on know 507 and 508 */
-	bool served;      /* services are opened from now on if somebody serves */
+	bool says_handed; /* consumers that begin from now on use Handed */
+	bool recalls;     /* consumers from now on ask for recalls */
+	bool knows;       /* clients from now on know the statuses 507 and 508 */
+	bool served;      /* services are opened from now on only if they have a worker */
 };
 
-/* With small limits; `change` may be NULL. */
+/* Opens queues with small limits; `change` may be NULL. */
 void rig_open(struct rig *r, void (*change)(struct mr_queues_config *c));
 void rig_open_store(
 	struct rig *r, uint64_t store_bytes, void (*change)(struct mr_queues_config *c));
@@ -72,14 +72,15 @@ void rig_close(struct rig *r);
 /* For a test that has a rig of its own called r. */
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-/* Session ids are not what their index is. */
+/* Returns a session id, which differs from the index. */
 uint64_t rig_session(unsigned client);
 
-/* Commands; `options` of the rig are used and then reset. All return the code. */
+/* Commands; they use the rig's `options` and then reset them. All return the code. */
 int rig_command(struct rig *r, enum mrf_queue_verb verb, enum mrf_queue_kind kind, const char *name,
 	unsigned client, uint32_t subscription, uint32_t prefetch);
-uint32_t rig_make(struct rig *r, const char *name);         /* a queue; its number */
-uint32_t rig_make_service(struct rig *r, const char *name); /* a service */
+uint32_t rig_make(struct rig *r, const char *name); /* makes a queue; returns its number */
+uint32_t rig_make_service(
+	struct rig *r, const char *name); /* makes a service; returns its number */
 void rig_consume(struct rig *r, const char *name, unsigned client, uint32_t prefetch);
 void rig_serve(struct rig *r, const char *name, unsigned client, uint32_t prefetch);
 /* Reads the row of a queue into r->row. */
@@ -102,24 +103,24 @@ void rig_settle(struct rig *r, unsigned client, uint32_t queue, uint64_t tag,
 	enum mrf_settle_verb verb, uint32_t delay_ms);
 void rig_reply(
 	struct rig *r, unsigned client, uint32_t queue, uint64_t tag, bool more, const char *text);
-/* Part or Credit. */
+/* Sends a Part or a Credit. */
 void rig_part(struct rig *r, unsigned client, enum mrf_message_kind kind, uint32_t queue,
 	uint64_t tag, bool more, const char *text);
 
-/* Runs until there is nothing to do at once. */
+/* Runs until nothing is left to do at once. */
 void rig_run(struct rig *r);
-/* Steps the time and runs, millisecond by millisecond as far as something is due. */
+/* Steps the time and runs, millisecond by millisecond while something is due. */
 void rig_pass(struct rig *r, uint64_t ms);
 
-/* The first message of this kind to the session that was not taken yet; NULL: none. */
+/* Returns the first message of this kind to the session that was not taken yet; NULL: none. */
 struct rig_sent *rig_take(struct rig *r, unsigned client, enum mrf_message_kind kind);
 unsigned rig_count(struct rig *r, unsigned client, enum mrf_message_kind kind);
-/* What was sent so far is of no interest. */
+/* Ignores the messages sent so far. */
 void rig_sent_forget(struct rig *r);
-/* A delivery with this text; its tag. */
+/* Expects a delivery with this text; returns its tag. */
 uint64_t rig_expect(struct rig *r, unsigned client, const char *text);
 void rig_expect_none(struct rig *r, unsigned client);
-/* An Accepted of one range. */
+/* Expects an Accepted of one range. */
 void rig_expect_accepted(struct rig *r, unsigned client, uint64_t first, uint32_t count,
 	enum mrf_status_code status);
 void rig_expect_status(struct rig *r, unsigned client, uint64_t correlation, uint32_t status);

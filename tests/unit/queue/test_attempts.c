@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What counts as an attempt: a delivery that reached a program and came to nothing, and no other. */
+/* Delivery attempts: only a delivery that reached a program and came to nothing counts as one. */
 #include <stdio.h>
 
 #include "tests/unit/queue/rig.h"
@@ -65,7 +65,7 @@ static void who_leaves_in_good_order_uses_nothing_up(void **state)
 	assert_int_equal(dead(), 0);
 }
 
-/* As a consumer needs it to know which attempt the next is. */
+/* A consumer needs this to know the number of the next attempt. */
 static void deliveries_that_were_no_attempts_are_said(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
@@ -107,7 +107,7 @@ static void leave_gives_back_all_that_a_consumer_has(void **state)
 	assert_int_equal(mrf_queue_row_ready(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work")), 5);
 }
 
-/* One that kills its consumers ends, and those behind it do not. */
+/* A message that kills its consumers ends, and those behind it do not. */
 static void of_a_silent_consumer_the_oldest_was_in_hand(void **state)
 {
 	uint32_t q = rig_make(&r, "work");

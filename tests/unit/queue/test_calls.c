@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls at random against a simple reference: callers, workers that answer in parts, refuse, fall
  * silent or die, time, and the circuit. Each call ends exactly once, by a final reply or a status,
- * whatever becomes of its workers; until then it is in no two hands, and nobody but who has it can
- * answer it.
- */
+ * whatever happens to its workers. Until then at most one worker has it, and no other can answer
+ * it. */
 #include <inttypes.h>
 
 #include "tests/unit/queue/rig.h"
@@ -18,9 +17,9 @@
 
 struct call {
 	unsigned caller;
-	uint32_t status; /* that ended it; 0: a reply */
+	uint32_t status; /* the status that ended it; 0: a reply */
 	bool ended;
-	bool begun;    /* a part went one way or the other: nobody else gets it */
+	bool begun;    /* a part went one way or the other: no other worker may get it */
 	uint32_t hold; /* index + 1 */
 };
 
@@ -30,7 +29,7 @@ struct hold {
 	uint64_t tag;
 	uint64_t heard_ms;
 	bool valid;
-	bool parts; /* more of the request may come */
+	bool parts; /* more of the request may follow */
 };
 
 static struct rig r;
@@ -142,7 +141,7 @@ static void call(void)
 	note_all();
 }
 
-/* From whoever has it, or had it, or never had. */
+/* Answers as its worker, as an earlier one, or as one that never had it. */
 static void answer(struct hold *h)
 {
 	bool forged = draw(20) == 0, more = draw(4) == 0;

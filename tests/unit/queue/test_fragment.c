@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Fragmented messages of queues: reassembly, refusals, deduplication, small frames. */
 #include "tests/unit/queue/rig.h"
 
 static struct rig r;
@@ -26,7 +27,7 @@ static uint32_t make(void)
 	return rig_make(&r, "work");
 }
 
-/* A piece of `text`, of which the first has the header block. */
+/* Pushes a fragment of `text`; the first one has the header block. */
 static void piece(uint32_t q, uint32_t message, uint32_t total, uint32_t offset, uint32_t bytes,
 	const char *headers)
 {
@@ -157,7 +158,7 @@ static void holes_and_overlaps_and_lies_are_refused(void **state)
 	assert_int_equal(r.stats.pushed, 0);
 	piece(q, 50, 2u << 20, 0, 1000, NULL);
 	rig_expect_accepted(&r, 1, 50, 1, MRF_STATUS_CODE_BAD);
-	piece(q, 51, 500, 0, 1000, NULL); /* more than it says */
+	piece(q, 51, 500, 0, 1000, NULL); /* more than announced */
 	rig_expect_accepted(&r, 1, 51, 1, MRF_STATUS_CODE_BAD);
 }
 
@@ -222,7 +223,7 @@ static void push_whole(uint32_t q, uint64_t id)
 	rig_run(&r);
 }
 
-/* Its bit of the window is that of the id 65,536 further on. */
+/* Its bit in the window is shared with the id 65,536 further on. */
 static void message_that_completes_behind_the_window_makes_no_other_known(void **state)
 {
 	uint32_t q = make();
@@ -280,7 +281,7 @@ static void deleted_queue_takes_its_fragments_along(void **state)
 	rig_pass(&r, 2000);
 }
 
-/* Text of one message of the rig goes up to here. */
+/* Returns the text's beginning, as long as one message of the rig. */
 static const char *part(uint32_t bytes)
 {
 	static char copy[sizeof(text) + 1];
@@ -340,7 +341,7 @@ static void reply_larger_than_the_callers_frame_goes_in_pieces(void **state)
 	assert_int_equal(r.stats.queue_acked, 1);
 }
 
-/* Whatever the header block is, those behind it are delivered. */
+/* Whatever the header block is, the messages behind it are delivered. */
 static void header_block_larger_than_a_frame_is_put_aside(void **state)
 {
 	static char headers[4000];

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Hostile use of queues: forged tags, exhausted tables, large clean-ups. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -41,7 +42,7 @@ static void second_ack_is_not_heeded(void **state)
 	assert_int_equal(r.stats.bad_tags, 9);
 }
 
-/* The next delivery stands in the same place of the table. */
+/* The next delivery uses the same place of the table. */
 static void old_tag_does_not_settle_the_next_delivery(void **state)
 {
 	uint32_t q;
@@ -159,7 +160,7 @@ static void session_that_opens_a_million_queues_gets_a_few(void **state)
 	assert_int_equal(r.code, -ENOSPC);
 	assert_int_equal(r.stats.refused_queue_room, 1000000 - 16);
 	assert_true(mr_slab_bytes(r.store) <= bytes + (512u << 10));
-	/* Others are not affected, and it may go on when some are gone. */
+	/* Others are not affected, and it may go on when some are settled. */
 	assert_int_equal(
 		rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, "other", 6, 0, 0), 0);
 	rig_pass(&r, 10001);
@@ -250,7 +251,7 @@ static void consumer_that_delays_everything_stops_nobody(void **state)
 	(void)state;
 	teardown(NULL);
 	rig_open_store(
-		&r, 4u << 20, NULL); /* so few deliveries that half of them is soon reached */
+		&r, 4u << 20, NULL); /* few deliveries, so that half of them is soon reached */
 	r.options.max_deliver = 60000;
 	q = rig_make(&r, "work");
 	other = rig_make(&r, "other");
@@ -390,7 +391,7 @@ static void answers_to_lists_are_bounded_and_complete(void **state)
 		assert_int_equal(r.code, 0);
 	}
 	do {
-		/* The rig gives its last argument as the cursor. */
+		/* The rig passes its last argument as the cursor. */
 		rig_command(&r, MRF_QUEUE_VERB_LIST, MRF_QUEUE_KIND_QUEUE, "", 0, 0, cursor);
 		seen += mrf_queue_answer_rows_count(r.table);
 		assert_true(r.count == 0 || r.count > cursor);

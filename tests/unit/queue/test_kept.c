@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an operator said is kept, and limits hold at every door of a queue. */
+/* An operator's settings persist, and limits hold on every way into a queue. */
 #include <errno.h>
 
 #include "tests/unit/queue/rig.h"
@@ -86,7 +86,7 @@ static void dead_letters_can_be_paused_before_there_are_any(void **state)
 	rig_expect_none(&r, 3);
 }
 
-/* All of them die at once. */
+/* All of them become dead letters at once. */
 static uint32_t fill_dead(const char *text, unsigned count)
 {
 	uint32_t q;
@@ -125,7 +125,7 @@ static void dead_letters_leave_room_for_others(void **state)
 	check_room_for_others(text);
 }
 
-/* The lines that say why are longer than they are. */
+/* The lines with the reason are longer than the letters. */
 static void small_dead_letters_leave_room_for_others(void **state)
 {
 	(void)state;

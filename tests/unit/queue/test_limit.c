@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What one host or user may have of the queues' tables, and which queues give way. */
+/* The share of one host or user in the queues' tables, and the queues that make room. */
 #include <errno.h>
 #include <stdio.h>
 
 #include "lib/base/share.h"
 #include "tests/unit/queue/rig.h"
 
-#define QUEUES   64u /* of the rig */
+#define QUEUES   64u /* limits of the rig */
 #define SHARE    16u
 #define RESERVE  4u
 #define HOST     ((uint64_t)1 << 60)
@@ -19,7 +19,7 @@ static void no_client_limit(struct mr_queues_config *c)
 	c->per_client_max = 10000;
 }
 
-/* Clients 1 to 9 are of one host, 10 to 19 of another, and so on; those from 60 on of root. */
+/* Clients 1 to 9 are of one host, 10 to 19 of another, and so on; those from 60 on are root's. */
 static int setup(void **state)
 {
 	(void)state;
@@ -77,7 +77,7 @@ static void a_host_has_its_share_of_the_queues_however_many_sessions_it_has(void
 	}
 	assert_int_equal(r.stats.refused_queue_room, 9);
 	assert_int_equal(open_queue(10, "c", 0), 0);
-	assert_int_equal(open_queue(1, "a", 3), 0); /* is there */
+	assert_int_equal(open_queue(1, "a", 3), 0); /* exists */
 }
 
 static void a_reserve_is_root_s(void **state)
@@ -202,7 +202,8 @@ static void make_dead_letter(unsigned client, const char *prefix, unsigned numbe
 	rig_sent_forget(&r);
 }
 
-/* A full table of queues has room for the dead letters of each, and they take nobody's place. */
+/* A full table of queues has room for the dead letters of each; they take no other queue's
+ * place. */
 static void dead_letters_have_the_place_of_their_queue(void **state)
 {
 	unsigned made = 0, number = 0;
@@ -223,7 +224,8 @@ static void dead_letters_have_the_place_of_their_queue(void **state)
 	assert_int_equal(open_queue(51, "b", 1), -ENOSPC);
 }
 
-/* Emptied by a consumer who stays, while their queue goes: else there would be more of them than queues. */
+/* A consumer that stays empties them while their queue is removed: otherwise there would be more of
+ * them than queues. */
 static void dead_letters_that_outlive_their_queue_are_counted_for_themselves(void **state)
 {
 	(void)state;
@@ -312,7 +314,7 @@ static void a_host_has_its_share_of_the_publishers_whatever_becomes_of_its_sessi
 	uint32_t queue = rig_make(&r, "work");
 
 	(void)state;
-	/* 8 in all: two of them for one host, and the last is root's. */
+	/* 8 in all: two of them for one host, and the last one for root. */
 	assert_int_equal(promise(1, queue, 101), MRF_STATUS_CODE_OK);
 	assert_int_equal(promise(2, queue, 102), MRF_STATUS_CODE_OK);
 	r.gone[1] = r.gone[2] = true;
@@ -320,7 +322,7 @@ static void a_host_has_its_share_of_the_publishers_whatever_becomes_of_its_sessi
 	assert_int_equal(promise(3, queue, 103), MRF_STATUS_CODE_OVERLOADED);
 	assert_int_equal(promise(10, queue, 104), MRF_STATUS_CODE_OK);
 	assert_int_equal(promise(60, queue, 105), MRF_STATUS_CODE_OK);
-	/* One that was not heard of for a minute makes room for another of its host. */
+	/* A publisher that was not heard of for a minute makes room for another one of its host. */
 	rig_pass(&r, 60000);
 	assert_int_equal(promise(3, queue, 103), MRF_STATUS_CODE_OK);
 	assert_int_equal(promise(3, queue, 106), MRF_STATUS_CODE_OK);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What one host or user may have of the memory of the queues, whatever queues it fills, and that all of it comes back. */
+/* The share of one host or user in the memory of the queues, whatever queues it fills; all of it is
+ * given back. */
 #include <stdio.h>
 
 #include "lib/base/share.h"
@@ -8,7 +9,7 @@
 #define QUEUES    8u
 #define TEXT      1024u
 #define STORE     (16u << 20)
-#define ENTRIES   (STORE - STORE / 16) /* what is for messages */
+#define ENTRIES   (STORE - STORE / 16) /* the part for messages */
 #define HOST      ((uint64_t)1 << 60)
 #define FIRST     1u
 #define SECOND    10u
@@ -29,7 +30,8 @@ static const char *name_of(unsigned i)
 	return name;
 }
 
-/* Clients 1 to 9 are of one host, 10 to 19 of another; those from 60 on of root, who made the queues. */
+/* Clients 1 to 9 are of one host, 10 to 19 of another; those from 60 on are root's, which made the
+ * queues. */
 static int setup(void **state)
 {
 	(void)state;
@@ -58,7 +60,8 @@ static bool push(uint32_t queue, unsigned client)
 	return r.stats.pushed > before;
 }
 
-/* By several sessions of the host into all queues, until it is refused; returns how many. */
+/* Pushes from several sessions of the host into all queues until it is refused; returns how
+ * many. */
 static unsigned fill(unsigned client)
 {
 	unsigned count = 0;
@@ -129,7 +132,7 @@ static void purge_all(const char *suffix)
 	rig_pass(&r, 100);
 }
 
-/* Of all queues, by root. */
+/* Takes all messages of all queues, as root. */
 static void take_all(enum mrf_settle_verb verb)
 {
 	for (unsigned i = 0; i < QUEUES; i++) {
@@ -160,10 +163,10 @@ static void what_leaves_the_queues_comes_back(void **state)
 	purge_all("");
 	assert_int_equal(fill(FIRST), count);
 	take_all(MRF_SETTLE_VERB_REJECT);
-	assert_false(push(queues[0], FIRST)); /* dead letters count still */
+	assert_false(push(queues[0], FIRST)); /* dead letters still count */
 	purge_all(".dead");
 	assert_int_equal(fill(FIRST), count);
-	/* Also of sessions that are gone. */
+	/* Messages of closed sessions count too. */
 	for (unsigned i = 1; i < 10; i++)
 		r.gone[i] = true;
 	rig_pass(&r, 100);
@@ -195,13 +198,13 @@ static void pieces_count_as_they_come(void **state)
 	for (uint32_t message = 1; message <= 3; message++)
 		for (pieces = 0; pieces < 1000; pieces++)
 			push_piece(message, pieces * TEXT, total);
-	/* They are there, and go in pieces to the dead letters, with other header blocks. */
+	/* They fit, and go step by step to the dead letters, with other header blocks. */
 	assert_in_range(fill(FIRST), 1, count - 2900);
 	take_all(MRF_SETTLE_VERB_REJECT);
 	purge_all(".dead");
 	assert_int_equal(fill(FIRST), count);
 	purge_all("");
-	/* What does not become whole goes with its sender. */
+	/* Incomplete messages are freed with their sender's session. */
 	for (pieces = 0; pieces < 999; pieces++)
 		push_piece(4, pieces * TEXT, total);
 	assert_in_range(fill(FIRST), 1, count - 950);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The place of what comes again is by its age, and the oldest is known wherever it is. */
+/* A redelivered message has its place by its age, and the oldest is known wherever it is. */
 #include <stdio.h>
 
 #include "tests/unit/queue/rig.h"
@@ -60,7 +60,7 @@ static void pause(bool paused)
 		"work", 0, 0, 0);
 }
 
-/* Four of six in hand; their tags. */
+/* Takes four of six; stores their tags. */
 static uint32_t hold(uint64_t tags[4])
 {
 	uint32_t q = rig_make(&r, "work");
@@ -160,7 +160,7 @@ static void priority_goes_before_age(void **state)
 	rig_expect(&r, 2, "low");
 }
 
-/* As many as there may be, given back in an order that is none. */
+/* The most that are possible, given back in random order. */
 static void many_come_again_in_order(void **state)
 {
 	static uint64_t tags[MANY];
@@ -230,7 +230,7 @@ static void old_one_dies_within_its_delay(void **state)
 	assert_int_equal(mrf_queue_row_delayed(show()), 0);
 }
 
-/* A consumer may have been given it after a younger one. */
+/* A consumer may have got it after a younger one. */
 static void oldest_is_known_while_it_is_out(void **state)
 {
 	uint64_t tags[4];

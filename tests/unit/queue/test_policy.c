@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Policies: which consumer gets the next message. */
 #include "tests/unit/queue/rig.h"
 
 static struct rig r;
@@ -123,7 +124,8 @@ static void random_reaches_everybody_alike(void **state)
 		assert_in_range(got(2 + i), 850, 1150);
 }
 
-/* Consumers come and go under all policies; each message is delivered as long as there is credit. */
+/* Consumers come and leave under all policies; each message is delivered as long as there is
+ * credit. */
 static void policies_keep_their_books_while_consumers_come_and_go(void **state)
 {
 	uint64_t seed = 3;
@@ -165,7 +167,7 @@ static void policies_keep_their_books_while_consumers_come_and_go(void **state)
 	}
 }
 
-/* Of the consumers that have credit, the least that one has out; UINT32_MAX: none has. */
+/* The smallest number of deliveries of a consumer that has credit; UINT32_MAX: none has credit. */
 static uint32_t least_out(struct mrf_table row)
 {
 	uint32_t least = UINT32_MAX;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Pushes: acceptance, refusal, windows, fairness among producers, memory. */
 #include <inttypes.h>
 
 #include "tests/unit/queue/rig.h"
@@ -37,7 +38,7 @@ static void drain(uint32_t queue, unsigned count)
 	}
 }
 
-/* The window of the rig is 8, and 8 / 8 beyond. */
+/* The window of the rig is 8, with 8 / 8 beyond. */
 static void full_queue_takes_a_little_more_and_accepts_when_there_is_room(void **state)
 {
 	uint32_t q;
@@ -63,7 +64,7 @@ static void full_queue_takes_a_little_more_and_accepts_when_there_is_room(void *
 	assert_int_equal(rig_count(&r, 1, MRF_MESSAGE_KIND_ACCEPTED), 0);
 }
 
-/* So that pressure is all that producers feel of a full queue, however many they are. */
+/* Producers of a full queue notice only back-pressure, however many they are. */
 static void full_queue_takes_one_more_of_each_producer(void **state)
 {
 	uint32_t q;
@@ -102,7 +103,7 @@ static void purge_accepts_all_that_waited(void **state)
 	rig_expect_accepted(&r, 1, 33, 5, MRF_STATUS_CODE_OK);
 }
 
-/* All that producers have under way fits what a full queue takes beyond its limit. */
+/* The pushes of all producers in flight fit the margin of a full queue. */
 static void windows_of_all_producers_are_a_part_of_the_limit(void **state)
 {
 	uint64_t sum = 0;
@@ -177,7 +178,7 @@ static void push_of_an_exactly_once_publisher_counts_once(void **state)
 	push(q, 7, 100);
 	rig_expect_accepted(&r, 1, 100, 1, MRF_STATUS_CODE_OK);
 	rig_expect_accepted(&r, 1, 100, 1, MRF_STATUS_CODE_OK);
-	push(q, 8, 100); /* another's */
+	push(q, 8, 100); /* another session's */
 	push(q, 7, 99);  /* late, and new */
 	push(q, 7, 99);
 	assert_int_equal(rig_count(&r, 2, MRF_MESSAGE_KIND_DELIVER), 3);
@@ -274,7 +275,7 @@ static void full_store_refuses_and_can_be_emptied(void **state)
 #define TINY      10u
 
 struct producer {
-	uint64_t id; /* of the push that is open, or to be made again */
+	uint64_t id; /* id of the open push, or of the one to repeat */
 	bool open;
 	unsigned waits; /* messages taken from the queue meanwhile */
 	unsigned accepted;
@@ -289,7 +290,7 @@ static void push_of(unsigned i, uint32_t q)
 			     .queue = q, .client = 2 + i, .text = "x", .id = producers[i].id});
 }
 
-/* What the bus said to it: the next push, or the same again. */
+/* Handles the bus's answer: pushes the next one, or the same again. */
 static void hear(unsigned i)
 {
 	struct mrf_accepted_range range;
@@ -306,8 +307,8 @@ static void hear(unsigned i)
 	producers[i].waits = 0;
 }
 
-/* One takes message by message out of a full queue; `flood` more are pushed each time by one who asks nobody.
- * Returns the longest that a producer waited, in messages. */
+/* A consumer takes message by message from a full queue; each time `flood` more are pushed by a
+ * producer that ignores refusals. Returns the longest wait of a producer, in messages. */
 static unsigned longest_wait(unsigned flood, unsigned steps)
 {
 	uint32_t q;
@@ -353,7 +354,7 @@ static void producers_of_a_tiny_queue_take_turns(void **state)
 	assert_int_equal(r.stats.refused_push_full, 0);
 }
 
-/* It takes what was on its way when it was told, and no more. */
+/* The queue takes the pushes that were in flight at the refusal, and no more. */
 static void one_who_keeps_no_window_takes_no_turn_of_others(void **state)
 {
 	(void)state;
@@ -362,7 +363,7 @@ static void one_who_keeps_no_window_takes_no_turn_of_others(void **state)
 		assert_in_range(producers[i].accepted, 2000 / PRODUCERS - 4, 2000 / PRODUCERS + 2);
 }
 
-/* The figure for ten million is bench_queue's. */
+/* bench_queue has the figure for ten million. */
 static void waiting_message_costs_no_more_than_64_bytes_beside_its_body(void **state)
 {
 	char text[65] = {0};
@@ -374,7 +375,8 @@ static void waiting_message_costs_no_more_than_64_bytes_beside_its_body(void **s
 	rig_open_store(&r, 256u << 20, NULL);
 	memset(text, 'x', 64);
 	q = rig_make(&r, "work");
-	for (unsigned kind = 0; kind < 2; kind++) { /* without and with what exactly once needs */
+	/* Without and with the part that exactly once needs. */
+	for (unsigned kind = 0; kind < 2; kind++) {
 		before = mr_slab_bytes(r.store);
 		for (uint64_t id = 1; id <= 200000; id++)
 			rig_push(&r, &(struct rig_push){.queue = q,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Queues: delivery, acknowledgement, prefetch, priorities, full and closed sessions. */
 #include <errno.h>
 
 #include "tests/unit/queue/rig.h"

@@ -3,11 +3,11 @@
  * crashes, late and forged settlements, full sessions and time, in hundreds of thousands of steps
  * from a seed. After each step:
  *
- *   what is delivered was accepted, is as it was pushed, is not done, and is in no other living hand
- *   a settlement counts exactly when the reference says that the hand holds it
- *   every accepted message that is not done is in exactly one place, and the sums agree
+ *   A delivered message was accepted, is unchanged, not done, and at no other living consumer.
+ *   A settlement counts exactly if the delivery is the sender's in the reference.
+ *   Every accepted message that is not done is in exactly one place, and the sums agree.
  *
- * At the end all that is left is drained: nothing is lost, and the memory is given back.
+ * At the end everything is drained: nothing is lost, and all memory is given back.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,28 +18,29 @@
 #define MESSAGES_MAX 100000u
 #define HELD_MAX     4096u
 #define CONSUMERS    8u /* clients from 2 on */
-#define MOURNERS     2u /* of the dead letters, behind them */
+#define MOURNERS     2u /* consumers of the dead letters, after them */
 #define CLIENTS      (2 + CONSUMERS + MOURNERS)
 #define ACK_MS       1000u
 
 struct message {
 	bool done;
-	uint32_t hold; /* index + 1 of its hold, 0: nobody has it */
+	uint32_t hold; /* index + 1 of its hold; 0: not delivered */
 };
 
 struct hold {
 	uint32_t message;
 	unsigned client;
 	uint64_t tag;
-	uint64_t order; /* of deliveries */
+	uint64_t order; /* order of deliveries */
 	uint64_t sent_ms;
 	bool valid;
-	bool renewed; /* progress was said of it */
+	bool renewed; /* its progress was reported */
 };
 
 static struct rig r;
 static struct message messages[MESSAGES_MAX];
-static struct hold holds[HELD_MAX]; /* a ring: old ones are forgotten */
+/* A ring: old ones are forgotten. */
+static struct hold holds[HELD_MAX];
 static uint32_t messages_count, holds_next;
 static uint64_t deliveries, done_count, bad_tags, acked, seed;
 static uint32_t work, dead;
@@ -95,7 +96,7 @@ static void push(void)
 	}
 }
 
-/* Of the publisher that is known: the queue has it, or had it. */
+/* For the known publisher: the queue has it, or had it. */
 static void push_again(void)
 {
 	uint64_t before = r.stats.queue_duplicates + r.stats.refused_push_old;
@@ -122,7 +123,8 @@ static void note_delivery(const struct rig_sent *s)
 	assert_int_equal(messages[message].hold, 0);
 	assert_true(consuming[client] && !r.gone[client]);
 	assert_int_equal(s->view.extra.delivery.queue, mourns(client) ? dead : work);
-	assert_false(h->valid); /* or the ring is too small */
+	/* Otherwise the ring is too small. */
+	assert_false(h->valid);
 	*h = (struct hold){.message = message,
 		.client = client,
 		.tag = s->view.extra.delivery.tag,
@@ -147,7 +149,7 @@ static void run(void)
 	note_deliveries();
 }
 
-/* What is held too long is in nobody's hand any more when the time has come. */
+/* Takes back deliveries that were held too long. */
 static void pass(uint64_t ms)
 {
 	for (; ms > 0; ms--) {
@@ -168,8 +170,8 @@ static void finish(struct hold *h)
 	release(h);
 }
 
-/* In the order in which their time began; that of what is left begins anew. One that was renewed stands for
- * itself. */
+/* In the order in which their time-outs began; those of the others begin anew. A renewed delivery
+ * is settled only by itself. */
 static void finish_up_to(const struct hold *last)
 {
 	for (unsigned i = 0; i < HELD_MAX && !last->renewed; i++) {
@@ -218,7 +220,7 @@ static void settle_one(struct hold *h)
 	assert_int_equal(r.stats.queue_acked, acked);
 }
 
-/* Somebody else's tag, a guess, or the wrong queue. */
+/* Another consumer's tag, a guess, or the wrong queue. */
 static void settle_forged(const struct hold *h)
 {
 	unsigned client = 2 + (h->client - 2 + 1 + draw(CLIENTS - 3)) % (CLIENTS - 2);
@@ -249,7 +251,8 @@ static void start(unsigned client)
 static void crash(unsigned client)
 {
 	r.gone[client] = true;
-	for (unsigned i = 0; i < 50; i++) { /* until it is noticed, nobody else gets what it has */
+	/* Until its death is noticed, no other gets its deliveries. */
+	for (unsigned i = 0; i < 50; i++) {
 		pass(1);
 		if (r.stats.consumers_gone > 0)
 			break;
@@ -276,7 +279,8 @@ static void change_consumer(void)
 	} else if (draw(2)) {
 		stop(client);
 	} else {
-		release_all_of(client); /* dies: from now on any of them may come again */
+		/* Dies: from now on any of its deliveries may come again. */
+		release_all_of(client);
 		crash(client);
 	}
 }
@@ -355,7 +359,7 @@ static void drain(void)
 	}
 }
 
-/* When all are gone, nothing of them is left. */
+/* When all have left, nothing of theirs remains. */
 static void leave(void)
 {
 	memset(r.gone, true, sizeof(r.gone));

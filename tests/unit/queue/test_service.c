@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Services: workers, heartbeats, calls, circuit breaker. */
 #include <errno.h>
 
 #include "tests/unit/queue/rig.h"
@@ -81,7 +82,7 @@ static void worker_has_one_call_at_a_time_and_the_one_idle_longest_is_next(void 
 	tags[1] = rig_expect(&r, 3, "ask");
 	rig_reply(&r, 3, q, tags[1], false, "a");
 	rig_reply(&r, 2, q, tags[0], false, "a");
-	call(q, 4, 0); /* 2 was given its last before 3 was */
+	call(q, 4, 0); /* 2 got its last call before 3 did */
 	rig_expect(&r, 2, "ask");
 }
 
@@ -94,7 +95,8 @@ static void partial_replies_come_before_the_final_one(void **state)
 	(void)state;
 	call(q, 5, 0);
 	tag = rig_expect(&r, 2, "ask");
-	for (unsigned i = 0; i < 4; i++) { /* each one gives the worker more time */
+	/* Each one gives the worker more time. */
+	for (unsigned i = 0; i < 4; i++) {
 		rig_pass(&r, 600);
 		rig_reply(&r, 2, q, tag, true, "part");
 	}
@@ -239,7 +241,8 @@ static void slow_worker_is_timed_out(void **state)
 	rig_serve(&r, "echo", 3, 0);
 	rig_pass(&r, 1000);
 	rig_expect(&r, 3, "ask");
-	rig_pass(&r, 1000); /* both are overdue: nobody is left, and the call expires */
+	/* Both are overdue: no worker is left, and the call expires. */
+	rig_pass(&r, 1000);
 	rig_pass(&r, 5000);
 	rig_expect_status(&r, 1, 1, MRF_STATUS_CODE_EXPIRED);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Settlements: acknowledge, requeue, reject, redelivery, dead letters. */
 #include <errno.h>
 
 #include "tests/unit/queue/rig.h"
@@ -92,7 +93,7 @@ static void message_not_settled_in_time_goes_to_another(void **state)
 	assert_int_equal(r.stats.queue_acked, 0);
 }
 
-/* Or it would take, time-out for time-out, all messages to the dead letters. */
+/* Otherwise it would move all messages, time-out by time-out, to the dead letters. */
 static void consumer_that_never_acks_gets_no_more_than_its_prefetch(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
@@ -104,7 +105,7 @@ static void consumer_that_never_acks_gets_no_more_than_its_prefetch(void **state
 	rig_pass(&r, 10000);
 	assert_int_equal(rig_count(&r, 2, MRF_MESSAGE_KIND_DELIVER), 2);
 	assert_int_equal(r.stats.queue_dead, 0);
-	/* Late as it is, it is there. */
+	/* The delivery arrives, though late. */
 	rig_settle(&r, 2, q, rig_expect(&r, 2, "x"), MRF_SETTLE_VERB_ACK, 0);
 	rig_run(&r);
 	assert_int_equal(rig_count(&r, 2, MRF_MESSAGE_KIND_DELIVER), 3);
@@ -136,7 +137,8 @@ static void message_delivered_too_often_is_a_dead_letter(void **state)
 	assert_int_equal(r.stats.queue_dead, 1);
 }
 
-/* It is sent deliveries until its leave is heard, and what it says of them then is no sign of a broken client. */
+/* A consumer gets deliveries until its Leave arrives. Its settlements of those are no sign of a
+ * broken client. */
 static void what_a_consumer_gives_back_when_it_has_left_is_late_and_not_bad(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
@@ -178,7 +180,7 @@ static void rejected_message_is_a_dead_letter_with_its_headers(void **state)
 		"Millrace-Dead-Count: 1\r\nColour: red\r\n\r\n"));
 }
 
-/* Pushes one with these headers, rejects it, and takes it from the dead letters. */
+/* Pushes a message with these headers, rejects it, and takes it from the dead letters. */
 static struct rig_sent *rejected_with(const char *headers)
 {
 	uint32_t q = rig_make(&r, "work");
@@ -310,7 +312,8 @@ static void redrive_moves_no_more_than_asked_for(void **state)
 	assert_int_equal(mrf_queue_row_ready(show("work.dead")), 3);
 }
 
-/* Were they bound to the queue of that name, theirs would not know when they are gone. */
+/* If they were bound to the queue of that name, their own queue would not know when they are
+ * removed. */
 static void dead_letters_have_none_to_go_back(void **state)
 {
 	uint32_t q = rig_make(&r, "work");

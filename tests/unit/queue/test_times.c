@@ -128,7 +128,7 @@ static void ack_up_to_leaves_what_was_renewed(void **state)
 	c = rig_expect(&r, 2, "c");
 	rig_settle(&r, 2, q, a, MRF_SETTLE_VERB_PROGRESS, 0);
 	rig_settle(&r, 2, q, c, MRF_SETTLE_VERB_PROGRESS, 0);
-	/* Behind them, and all of it is worked on. */
+	/* The new message is behind deliveries that are in progress. */
 	rig_pass(&r, 1);
 	push(q, "d");
 	rig_settle(&r, 2, q, b, MRF_SETTLE_VERB_ACK_UP_TO, 0);
@@ -142,7 +142,7 @@ static void ack_up_to_leaves_what_was_renewed(void **state)
 	assert_int_equal(r.stats.bad_tags, 0);
 }
 
-/* Each by its own time, whichever list it is in. */
+/* Each times out by its own time, in whichever list it is. */
 static void what_was_renewed_times_out_by_its_own_time(void **state)
 {
 	uint32_t q = rig_make(&r, "jobs");
@@ -223,7 +223,7 @@ static void call_whose_caller_gave_up_goes_to_no_worker(void **state)
 	rig_run(&r);
 	assert_int_equal(rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER)->view.token.correlation, 2);
 	rig_expect_none(&r, 2);
-	/* A word of it would be taken for one of the next try. */
+	/* A status would be taken for one of the next try. */
 	assert_int_equal(rig_count(&r, 1, MRF_MESSAGE_KIND_STATUS), 0);
 	assert_int_equal(r.stats.calls_abandoned, 1);
 }
@@ -299,7 +299,7 @@ static void partial_reply_renews_the_patience_of_the_caller(void **state)
 	assert_int_equal(rig_count(&r, 1, MRF_MESSAGE_KIND_REPLY), 11);
 }
 
-/* 5 s is the age of this service. */
+/* 5 s is the age limit of this service. */
 static void patience_of_the_caller_goes_before_the_age_of_the_service(void **state)
 {
 	uint32_t q = rig_make_service(&r, "echo");
@@ -356,7 +356,7 @@ static void opening_tells_the_time_and_tries_of_a_delivery(void **state)
 	assert_int_equal(mrf_queue_answer_max_deliver(r.table), 3);
 }
 
-/* Nothing runs for so long, as when a container is paused. */
+/* Nothing runs for that long, as when a container is paused. */
 static void freeze(uint64_t ms)
 {
 	r.now_ms += ms;
@@ -380,7 +380,7 @@ static void time_in_which_nobody_ran_makes_nothing_time_out(void **state)
 	assert_int_equal(rig_count(&r, 2, MRF_MESSAGE_KIND_RECALL), 0);
 	rig_settle(&r, 2, q, tag, MRF_SETTLE_VERB_ACK, 0);
 	assert_int_equal(r.stats.queue_acked, 1);
-	/* And from then on time runs as ever. */
+	/* From then on time runs as always. */
 	push(q, "b");
 	tag = rig_expect(&r, 2, "b");
 	rig_pass(&r, ACK_MS - 1);
@@ -399,14 +399,14 @@ static void time_in_which_nobody_ran_silences_no_worker(void **state)
 	freeze(60000);
 	rig_pass(&r, 250);
 	assert_int_equal(r.stats.consumers_silent, 0);
-	r.heard_ms[2] = r.now_ms; /* its sign of life, as soon as it runs */
+	r.heard_ms[2] = r.now_ms; /* its heartbeat, as soon as it runs */
 	rig_pass(&r, 290);
 	assert_int_equal(r.stats.consumers_silent, 0);
 	rig_pass(&r, 50);
 	assert_int_equal(r.stats.consumers_silent, 1);
 }
 
-/* The first that the queues hear of it need not be the tick. */
+/* The first event after the freeze need not be the tick. */
 static void push_right_after_a_freeze_is_not_too_old(void **state)
 {
 	uint32_t q;

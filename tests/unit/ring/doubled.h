@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* doubled: memory mapped twice in a row, as a byte ring wants it, of any number of pages.
+/* doubled: memory mapped twice in a row, as a byte ring needs it, of any number of pages.
  *
  * Owns      The caller unmaps with doubled_unmap().
  * Errors    NULL.

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The byte ring: records, wrap, corrupt positions, sleeping. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -172,7 +173,7 @@ static void full_ring_takes_a_record_again_only_after_release(void **state)
 	expect_filled(f, 8, 0xee);
 }
 
-/* 4096 is no multiple of 24: the record's start walks over every place, the seam included. */
+/* 4096 is no multiple of 24: the record's start visits every place, also the seam. */
 static void record_across_the_seam_reads_straight_on(void **state)
 {
 	struct fixture *f = *state;
@@ -226,7 +227,7 @@ static void tail_beyond_the_capacity_is_corrupt(void **state)
 		start_at(f, NEAR_WRAP);
 		atomic_store(&f->shared.tail, NEAR_WRAP + jumps[i]);
 		assert_true(mr_bytes_readable(&f->c) == MR_BYTES_CORRUPT);
-		/* And stays so: a peer that mends it has lied all the same. */
+		/* The ring stays corrupt: a peer that corrects itself has lied before. */
 		atomic_store(&f->shared.tail, NEAR_WRAP);
 		assert_true(mr_bytes_readable(&f->c) == MR_BYTES_CORRUPT);
 	}
@@ -252,8 +253,7 @@ static void corrupt_ring_never_lets_its_consumer_sleep(void **state)
 	assert_true(mr_bytes_readable(&f->c) == MR_BYTES_CORRUPT);
 }
 
-/* Whatever head says, a claim that is granted lies within both mappings and the room in the ring.
- */
+/* Whatever head is, a granted claim lies within both mappings and the ring's room. */
 static void head_that_lies_is_a_full_ring(void **state)
 {
 	static const uint64_t lies[] = {8, 64, 4088, CAPACITY, CAPACITY + 8, 1ull << 40, 1ull << 63,
@@ -266,7 +266,8 @@ static void head_that_lies_is_a_full_ring(void **state)
 		/* Ahead of the tail, behind by more than the ring, or misaligned. */
 		atomic_store(&f->shared.head, f->p.tail + lies[i]);
 		if (lies[i] >= UINT64_MAX - CAPACITY + 1 && lies[i] % 8 == 0)
-			continue; /* a head that could be true */
+			/* A possible head. */
+			continue;
 		assert_null(mr_bytes_claim(&f->p, 1));
 		assert_int_equal(mr_bytes_backlog(&f->p), CAPACITY);
 	}
@@ -320,7 +321,7 @@ static void consumer_with_something_to_read_must_not_sleep(void **state)
 	mr_bytes_publish(&f->p);
 	assert_false(mr_bytes_empty(&f->c));
 	assert_false(mr_bytes_sleep(&f->c));
-	/* It said that it sleeps and took it back: no bell. */
+	/* The consumer announced its sleep and took that back: no wake. */
 	assert_false(mr_bytes_publish(&f->p));
 }
 
@@ -388,7 +389,8 @@ static void new_consumer_goes_on_at_the_first_record_not_released(void **state)
 	assert_int_equal(mr_bytes_readable(&f->c), 24);
 	expect_filled(f, 8, 1);
 	mr_bytes_release(&f->c);
-	expect_filled(f, 8, 2); /* read and not released: it comes again */
+	/* Read and not released: it comes again. */
+	expect_filled(f, 8, 2);
 	mr_bytes_consumer_init(&f->c, &f->shared, f->data, CAPACITY);
 	assert_int_equal(mr_bytes_readable(&f->c), 16);
 	expect_filled(f, 8, 2);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The ring of descriptors: order, bursts, wrap, done. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The remote part of a session: a frame written as a ring is, headers, aliases. */
+/* The remote part of a session: frames written like a ring, headers, aliases. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +52,7 @@ static void new_session_is_complete_and_shut(void **state)
 	assert_int_equal(stats.session, 0);
 }
 
-/* For each room that a frame may have: exactly it can be claimed, one byte behind the other. */
+/* For each size of a frame: exactly its room can be claimed, byte by byte. */
 static void frame_has_exactly_its_room(void **state)
 {
 	static alignas(8) uint8_t memory[4096];
@@ -87,7 +87,7 @@ static void headers_of_ip4(void **state)
 	(void)state;
 	assert_int_equal(r->headers_bytes, sizeof(want));
 	memcpy(got, r->headers, sizeof(want));
-	/* What is folded already, with the lengths added, is the sum of all. */
+	/* A folded sum with the lengths added equals the sum of all. */
 	assert_int_equal(got[24] | got[25] << 8, mr_checksum_fold(mr_checksum_sum(want + 14, 20)));
 	assert_int_equal(got[40] | got[41] << 8,
 		mr_checksum_fold(
@@ -164,7 +164,7 @@ static void alias_behind_one_taken_out_is_found(void **state)
 	free(set);
 }
 
-/* A set that is full of others does not keep a lookup for long, nor for ever. */
+/* A lookup in a set that is full of others is short. */
 static void lookup_in_a_full_set_ends(void **state)
 {
 	struct mr_alias_set *set = new_set(1024);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reference: what a subscription means, written as plainly as can be, to compare the tables with.
- */
+/* reference: the meaning of subscriptions in the plainest code, to compare the tables with. */
 #ifndef MILLRACE_TESTS_SUBJECT_REFERENCE_H
 #define MILLRACE_TESTS_SUBJECT_REFERENCE_H
 
@@ -18,7 +17,7 @@ static inline size_t reference_token(const char *s, size_t bytes)
 	return n;
 }
 
-/* Both well-formed. */
+/* Both must be well-formed. */
 static inline bool reference_pattern_matches(
 	const char *pattern, size_t pattern_bytes, const char *subject, size_t bytes)
 {

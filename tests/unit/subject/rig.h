@@ -3,7 +3,7 @@
 #ifndef MILLRACE_TESTS_SUBJECT_RIG_H
 #define MILLRACE_TESTS_SUBJECT_RIG_H
 
-/* cmocka wants these first. */
+/* cmocka needs these first. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,7 +72,7 @@ static inline struct mr_owner rig_owner(uint16_t worker, uint32_t slot)
 	return (struct mr_owner){.worker = worker, .slot = slot, .generation = slot + 1000};
 }
 
-/* Session `slot` of `worker` subscribes; `group` may be NULL. */
+/* Subscribes session `slot` of `worker`; `group` may be NULL. */
 static inline int rig_sub(struct rig *rig, uint16_t worker, uint32_t slot, uint32_t sub_id,
 	const char *pattern, const char *group)
 {
@@ -98,7 +98,7 @@ static inline int rig_unsub(struct rig *rig, uint16_t worker, uint32_t slot, uin
 	return mr_table_unsubscribe(rig->table, &o, sub_id);
 }
 
-/* The route that a worker sees; the subject must be well-formed. */
+/* Returns the route that a worker sees; the subject must be well-formed. */
 static inline const struct mr_route *rig_route(
 	struct rig *rig, unsigned worker, const char *subject)
 {
@@ -134,7 +134,7 @@ static inline bool rig_has_sink(const struct mr_route *route, uint32_t slot, uin
 	return false;
 }
 
-/* Live plain subscribers of the subject on the worker, as of now. */
+/* Returns the live plain subscribers of the subject on the worker. */
 static inline unsigned rig_sinks(struct rig *rig, unsigned worker, const char *subject)
 {
 	return rig_live_count(rig_route(rig, worker, subject));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a lookup finds, compared with the reference and in corners it might miss. */
+/* Results of lookups, compared with the reference and in corner cases. */
 #include "tests/unit/subject/rig.h"
 
 #include <errno.h>
@@ -65,7 +65,7 @@ static bool matches(const struct sub *s, const char *subject)
 	return reference_pattern_matches(s->text, strlen(s->text), subject, strlen(subject));
 }
 
-/* Marks who is found; nobody may be found twice. */
+/* Marks the found sinks; none may be found twice. */
 static void collect(const struct mr_sink_span *spans, unsigned count, bool *found)
 {
 	for (unsigned s = 0; s < count; s++) {
@@ -293,7 +293,7 @@ static void subjects_of_128_tokens_match(void **state)
 	rig_close(&rig);
 }
 
-/* Every way to put a '*' or the token itself, token by token: without a bound, each token would
+/* Every combination of '*' and the token itself, token by token: without a bound, each token would
  * double the work. */
 static void hostile_patterns_are_refused_before_a_lookup_gets_long(void **state)
 {
@@ -325,7 +325,7 @@ static void hostile_patterns_are_refused_before_a_lookup_gets_long(void **state)
 	const struct mr_router_counters *counters = mr_router_counters(rig.router[0]);
 	assert_true(counters->visits_max > 100);
 	assert_true(counters->visits_max <= MR_TABLE_VISITS_MAX);
-	/* The refused left nothing behind, and others are not locked out. */
+	/* Refused patterns leave nothing behind, and others are not locked out. */
 	assert_true(rig_stats(&rig).shapes <= MR_TABLE_SHAPES_MAX);
 	assert_int_equal(rig_sub(&rig, 0, 1, 1, "x.*.y.*.z.*.*.>", NULL), 0);
 	assert_int_equal(rig_sub(&rig, 0, 1, 2, "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.>", NULL), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What happens when the allocator says no, at each allocation in turn. The linker puts the
- * functions below in front of malloc, calloc, aligned_alloc and mr_memory_map. */
+/* The allocator fails, at each allocation in turn. The linker puts the functions below in front of
+ * malloc, calloc, aligned_alloc and mr_memory_map. */
 #include "tests/unit/subject/rig.h"
 
 #include "lib/base/memory.h"
@@ -17,7 +17,7 @@ void *__wrap_aligned_alloc(size_t align, size_t bytes);
 void *__real_mr_memory_map(size_t bytes, bool huge);
 void *__wrap_mr_memory_map(size_t bytes, bool huge);
 
-/* So many allocations succeed before one fails; negative: all do. */
+/* Allocations that succeed before one fails; negative: all do. */
 static int allowed = -1;
 
 static bool refused(void)
@@ -72,8 +72,8 @@ static void assert_same(const struct mr_table_stats *a, const struct mr_table_st
 	assert_int_equal(a->groups, b->groups);
 }
 
-/* Subscribes with the n-th allocation failing, for n from 0 on, until none is left to fail. Some
- * may fail without harm; then it is taken back and tried with the next. */
+/* Subscribes with the n-th allocation failing, for n from 0 on, until none is left to fail. A
+ * failure may be harmless; then the subscription is removed and tried with the next n. */
 static unsigned subscribe_stubbornly(
 	struct rig *rig, uint32_t id, const char *text, const char *group)
 {

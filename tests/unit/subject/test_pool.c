@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The pool of the subject tables: its items, the memory that it counts, refusals. */
 #include "tests/unit/subject/rig.h"
 
 #include "lib/base/memory.h"

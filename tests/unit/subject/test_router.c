@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a worker may rely on: what the cache keeps, how long a route lives, groups and aliases. */
+/* Promises to a worker: the route cache, the life of a route, groups and aliases. */
 #include "tests/unit/subject/rig.h"
 
 #include <errno.h>
@@ -34,7 +34,7 @@ static void a_second_lookup_is_a_hit_even_of_nobody(void **state)
 	rig_close(&rig);
 }
 
-/* One change may share a bucket with one subject; hardly with one of twenty at a time. */
+/* A change may share a bucket with one subject, but hardly with one of twenty at a time. */
 static unsigned still_cached_after(struct rig *rig, const char *pattern, uint32_t sub_id)
 {
 	char subject[32];
@@ -114,7 +114,7 @@ static void malformed_subjects_are_named_counted_and_not_kept(void **state)
 		assert_int_equal(fault, MR_SUBJECT_EMPTY);
 	}
 	memset(long_one, 'x', sizeof(long_one));
-	/* 256 + 1 would be 1 if the length were cut to a byte. */
+	/* 256 + 1 would be 1 if the length were truncated to a byte. */
 	rig_route(&rig, 0, "x");
 	assert_null(mr_router_subject(rig.router[0], long_one, 257, &fault));
 	assert_null(mr_router_subject(rig.router[0], long_one, sizeof(long_one), &fault));
@@ -174,7 +174,7 @@ static void a_member_that_left_is_not_picked(void **state)
 		assert_true(mr_route_group_pick(rig_route(&rig, 0, "a.b"), 0, turn, &m));
 		assert_int_equal(m.slot, 99);
 	}
-	/* The old route still has all the members it had, most of them in retired blocks. */
+	/* The old route still has all its members, most of them in retired blocks. */
 	assert_int_equal(held->groups[0].members, 100);
 	assert_int_equal(rig_unsub(&rig, 0, 99, 99), 0);
 	assert_int_equal(rig_route(&rig, 0, "a.b")->group_count, 0);
@@ -225,7 +225,7 @@ static void routes_stay_until_the_quiescent_report(void **state)
 		sprintf(subject, "t.%d", i);
 		held[i] = rig_route(&rig, 0, subject);
 	}
-	/* A change replaces what is found from now on, not what is held. */
+	/* A change affects later lookups, not held routes. */
 	assert_int_equal(rig_sub(&rig, 0, 0, 2, "t.*", NULL), 0);
 	assert_int_equal(rig_sinks(&rig, 0, "t.7"), 2);
 	for (int i = 0; i < 3000; i++) {
@@ -447,7 +447,7 @@ static void an_alias_is_reused_after_grace_and_as_late_as_possible(void **state)
 	assert_int_equal(mr_table_reclaim(rig.table), 0);
 	assert_int_equal(acquire(&rig, 1, "d"), 2);
 	assert_int_equal(acquire(&rig, 1, "e"), 1);
-	/* The worker's memory of alias 1 was of another subject. */
+	/* The worker remembered alias 1 for another subject. */
 	const struct mr_route *route = mr_router_alias(rig.router[0], 1);
 	assert_memory_equal(route->subject, "e", 1);
 	assert_false(route->interest);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shares of peers: whoever opens many sessions has no more than one who opens few. */
+/* Shares of peers: a peer with many sessions gets no more than one with few. */
 #include "tests/unit/subject/rig.h"
 
 #include <errno.h>
@@ -72,7 +72,7 @@ static void subscriptions_of_all_sessions_of_a_host_count_together(void **state)
 		assert_int_equal(subscribe(&rig, session_of(HOST, i), i, "a.b", NULL), 0);
 	assert_int_equal(subscribe(&rig, session_of(HOST, 16), 1, "a.b", NULL), -EDQUOT);
 	assert_share_refused(&rig, "tables.subscriptions_max");
-	/* The same again is no other subscription. */
+	/* A repetition is no other subscription. */
 	assert_int_equal(subscribe(&rig, session_of(HOST, 3), 3, "a.b", NULL), 0);
 	assert_int_equal(subscribe(&rig, session_of(OTHER, 20), 1, "a.b", NULL), 0);
 	assert_int_equal(rig_stats(&rig).subscriptions, 17);
@@ -85,7 +85,7 @@ static void subscriptions_of_all_sessions_of_a_host_count_together(void **state)
 	rig_close(&rig);
 }
 
-/* Each session its first, and 16 times what one may have for the rest of all of them. */
+/* One for each session, and for the rest of all of them 16 times the share of one. */
 static void sessions_of_a_host_do_not_multiply_identical_subscriptions(void **state)
 {
 	struct mr_table_limits many = limits;
@@ -106,7 +106,7 @@ static void sessions_of_a_host_do_not_multiply_identical_subscriptions(void **st
 	assert_int_equal(subscribe(&rig, session_of(HOST, 99), 10, "b.>", NULL), 0);
 	assert_int_equal(subscribe(&rig, session_of(OTHER, 200), 1, "a.>", NULL), 0);
 	assert_int_equal(subscribe(&rig, session_of(OTHER, 200), 2, "a.>", NULL), 0);
-	/* They come back one by one, and with their sessions. */
+	/* They are given back one by one, and with their sessions. */
 	assert_int_equal(unsubscribe(&rig, session_of(HOST, 0), 0), 0);
 	assert_int_equal(subscribe(&rig, session_of(HOST, 99), 11, "a.>", NULL), 0);
 	assert_int_equal(subscribe(&rig, session_of(HOST, 98), 12, "a.>", NULL), -EDQUOT);
@@ -172,11 +172,11 @@ static void aliases_of_all_sessions_of_a_host_count_together(void **state)
 		assert_int_equal(alias(&rig, session_of(HOST, 5), 16, &number), -EDQUOT);
 	assert_share_refused(&rig, "tables.aliases_max");
 	assert_int_equal(rig_stats(&rig).pending_reclaim, 0);
-	/* What another session of the host has does not cost it anything more. */
+	/* An alias that another session of the host holds costs it nothing more. */
 	assert_int_equal(alias(&rig, session_of(HOST, 5), 0, &number), 0);
 	assert_int_equal(number, numbers[0]);
 	assert_int_equal(alias(&rig, session_of(OTHER, 20), 16, &number), 0);
-	/* One that somebody else has counts for those who use it, too. */
+	/* An alias that another host holds counts for its other users, too. */
 	assert_int_equal(alias(&rig, session_of(HOST, 5), 16, &number), -EDQUOT);
 	/* Session 5 still holds it. */
 	assert_int_equal(mr_table_alias_release(rig.table, &first, numbers[0]), 0);
@@ -286,7 +286,7 @@ static void the_last_groups_on_a_pattern_are_for_the_bus_itself(void **state)
 	rig_close(&rig);
 }
 
-/* As many names as there may be, by four hosts on patterns of their own. */
+/* Makes as many names as possible, by four hosts on their own patterns. */
 static void group_names_of_all_sessions_of_a_host_count_together(void **state)
 {
 	struct mr_table_limits many = limits;
@@ -356,8 +356,8 @@ static void prefix_lengths_of_all_sessions_of_a_host_count_together(void **state
 	rig_close(&rig);
 }
 
-/* Nine literals, then ten tokens that say in bits which of them is a '*': a deep shape, and those of its
- * beginnings. */
+/* Nine literals, then ten tokens whose bits say which of them are '*': a deep shape, and those of
+ * its beginnings. */
 static void deep_pattern(char *text, unsigned number)
 {
 	for (unsigned i = 0; i < 20; i++) {
@@ -369,7 +369,7 @@ static void deep_pattern(char *text, unsigned number)
 	text[-1] = '\0';
 }
 
-/* Subscribes from one session a pattern until it is refused. */
+/* Subscribes one session to patterns until it is refused. */
 static int take_shapes(struct rig *rig, uint64_t peer, uint32_t first, uint32_t *patterns)
 {
 	char text[128];
@@ -398,12 +398,12 @@ static void shapes_of_all_sessions_of_a_host_count_together(void **state)
 	assert_int_equal(take_shapes(&rig, HOST, 0, &count), -EDQUOT);
 	assert_share_refused(&rig, "'*' in too many different places");
 	assert_true(count >= 64);
-	/* What is refused leaves nothing that waits for grace. */
+	/* A refusal leaves nothing that waits for a grace period. */
 	settle(&rig);
 	deep_pattern(text, count);
 	assert_int_equal(subscribe(&rig, session_of(HOST, 5000), 1, text, NULL), -EDQUOT);
 	assert_int_equal(rig_stats(&rig).pending_reclaim, 0);
-	/* What its sessions use already does not cost it anything more. */
+	/* A shape that its sessions use already costs it nothing more. */
 	deep_pattern(text, 1);
 	assert_int_equal(subscribe(&rig, session_of(HOST, 5000), 1, text, NULL), 0);
 	for (uint64_t peer = OTHER; rc != -ENOSPC && peer < OTHER + 10; peer++) {

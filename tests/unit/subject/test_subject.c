@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Subjects, patterns, prefixes and group names: parsing, limits, texts of faults. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

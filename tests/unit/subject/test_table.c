@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the table's writer may rely on: idempotence, limits, listing, reclamation, no surprises in
- * time or memory with very many subscriptions. */
+/* Promises of the table to its writer: idempotence, limits, listing, reclamation, bounded time and
+ * memory with very many subscriptions. */
 #include "tests/unit/subject/rig.h"
 
 #include <errno.h>
@@ -67,7 +67,7 @@ static void one_owner_has_some_subscriptions_to_a_pattern_and_no_more(void **sta
 	assert_refused(&rig, rig_sub(&rig, 0, 1, 4, "a.>", NULL), "identical_per_client_max");
 	assert_refused(&rig, rig_sub(&rig, 0, 1, 4, "a.>", "h"), "identical_per_client_max");
 	assert_int_equal(rig_stats(&rig).groups, 1);
-	/* What it has may be asked for again, another pattern or another owner is not concerned. */
+	/* A repetition is granted; another pattern or another owner is not affected. */
 	assert_int_equal(rig_sub(&rig, 0, 1, 2, "a.>", NULL), 0);
 	assert_int_equal(rig_sub(&rig, 0, 1, 5, "a", NULL), 0);
 	assert_int_equal(rig_sub(&rig, 0, 2, 4, "a.>", NULL), 0);
@@ -85,7 +85,7 @@ static void one_owner_has_a_budget_of_shapes_that_it_gets_back(void **state)
 	(void)state;
 	open_shares(&rig, 0, 3, 0);
 	assert_int_equal(rig_sub(&rig, 0, 1, 1, "*.a.b", NULL), 0);
-	/* The same places of '*', and what has none. */
+	/* Patterns with '*' at the same places, and without any. */
 	assert_int_equal(rig_sub(&rig, 0, 1, 2, "*.c.d", NULL), 0);
 	assert_int_equal(rig_sub(&rig, 0, 1, 3, "*.e.>", NULL), 0);
 	assert_int_equal(rig_sub(&rig, 0, 1, 4, "a.b.c.d.>", NULL), 0);
@@ -120,7 +120,7 @@ static void one_owner_has_a_budget_of_prefix_lengths(void **state)
 	rig_close(&rig);
 }
 
-/* Texts of all lengths, so that each end of a word of the hash is met. */
+/* Texts of all lengths, so that each end of a word of the hash occurs. */
 static void a_prefix_of_any_length_is_found(void **state)
 {
 	char text[MR_SUBJECT_BYTES_MAX + 1];
@@ -156,7 +156,7 @@ static bool note_water(void *arg, const struct mr_table_row *row)
 	return true;
 }
 
-/* Blocks of sinks are copied as others come and go. */
+/* Blocks of sinks are copied as others come and leave. */
 static void a_subscription_keeps_its_water_while_others_come_and_go(void **state)
 {
 	struct rig rig;
@@ -385,7 +385,7 @@ static void nothing_is_freed_before_every_worker_was_quiescent(void **state)
 	assert_true(mr_table_reclaim(rig.table) > 0);
 	mr_router_quiescent(rig.router[1]);
 	assert_true(mr_table_reclaim(rig.table) > 0);
-	/* The route is readable, and says that its one subscriber is gone. */
+	/* The route is readable, and says that its one subscriber is closed. */
 	assert_int_equal(held->span_count, 1);
 	assert_int_equal(held->spans[0].sinks[0].slot, 1);
 	assert_int_equal(rig_live_count(held), 0);

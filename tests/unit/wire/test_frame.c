@@ -27,7 +27,7 @@ static void header_is_checked(void **state)
 	assert_int_equal(parse(2, 0, 0, 24), MR_FRAME_VERSION_UNKNOWN);
 	for (unsigned bit = 2; bit < 8; bit++)
 		assert_int_equal(parse(1, (uint8_t)(1u << bit), 0, 24), MR_FRAME_FLAGS_UNKNOWN);
-	/* Without a sequence it is in no flow. */
+	/* Without a sequence it is outside of the flows. */
 	assert_int_equal(parse(1, MRF_FRAME_FLAG_RELIABLE, 0, 24), MR_FRAME_FLAGS_UNKNOWN);
 	assert_int_equal(parse(1, MRF_FRAME_FLAG_ACK, 0, 24), MR_FRAME_OK);
 	assert_int_equal(parse(1, 0, 1, 24), MR_FRAME_LENGTH);
@@ -84,7 +84,7 @@ static void gaps_are_lost_until_they_fill(void **state)
 	take_all(&w, steps, MR_ARRAY_COUNT(steps));
 }
 
-/* The 64 up to the highest may be late; what is older is not told from a repetition. */
+/* The 64 up to the highest may be late; an older one cannot be told from a duplicate. */
 static void window_is_64_frames(void **state)
 {
 	static const struct step steps[] = {{1, MR_FRAME_NEXT, 0}, {100, MR_FRAME_NEXT, 98},
@@ -108,7 +108,7 @@ static void window_goes_over_the_wrap(void **state)
 	take_all(&w, steps, MR_ARRAY_COUNT(steps));
 }
 
-/* Against a list of all that came, in an order that jumps back and forth. */
+/* The reference is a list of all received ones; the order jumps back and forth. */
 static void window_agrees_with_a_plain_list(void **state)
 {
 	enum { FRAMES = 4096 };

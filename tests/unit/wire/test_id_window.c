@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The deduplication window of ids: order, gaps, ids that are too old. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +21,7 @@ static int setup(void **state)
 	return 0;
 }
 
-/* As those who keep windows do: what is new is noted. */
+/* Notes a new id, as owners of windows do. */
 static enum mr_id_sight take(uint64_t id)
 {
 	enum mr_id_sight sight = mr_id_window_look(&w, id);
@@ -81,7 +82,7 @@ static void ids_behind_the_window_are_known_or_new_as_they_came(void **state)
 	assert_int_equal(take(127), MR_ID_KNOWN);
 }
 
-/* What a stage of a pipeline had in hand while others passed on a million. */
+/* Messages that a stage of a pipeline had while others passed on a million. */
 static void few_that_are_missing_may_come_however_late(void **state)
 {
 	const uint64_t last = 1000000;
@@ -98,7 +99,7 @@ static void few_that_are_missing_may_come_however_late(void **state)
 			assert_int_equal(take(id), round == 0 ? MR_ID_NEW : MR_ID_KNOWN);
 }
 
-/* One of each 64 never comes: the oldest gap makes room for the next. */
+/* One of each 64 never arrives: the oldest gap makes room for the next. */
 static void with_more_gaps_than_are_remembered_the_oldest_ids_are_too_old(void **state)
 {
 	const uint64_t words = MR_ID_WINDOW_WORDS + MR_ID_GAPS_MAX;
@@ -119,7 +120,7 @@ static void with_more_gaps_than_are_remembered_the_oldest_ids_are_too_old(void *
 	assert_int_equal(take(64 + 4), MR_ID_KNOWN);
 }
 
-/* Gaps that were filled make room before any that is open is given up. */
+/* Filled gaps make room before any open one is given up. */
 static void filled_gaps_make_room_for_others(void **state)
 {
 	const uint64_t words = MR_ID_WINDOW_WORDS + 8 * MR_ID_GAPS_MAX;
@@ -139,7 +140,7 @@ static void filled_gaps_make_room_for_others(void **state)
 	assert_int_equal(take(2), MR_ID_KNOWN);
 }
 
-/* Bits are used again by ids a window further on. */
+/* Ids a window further on use the bits again. */
 static void an_id_is_not_known_by_the_one_a_window_before(void **state)
 {
 	(void)state;
@@ -167,7 +168,7 @@ static void fill(uint64_t first, uint64_t count)
 		assert_int_equal(take(first + i), MR_ID_NEW);
 }
 
-/* All ids of the window but `top`, and those in [kept_from, kept_to), are new. */
+/* Expects all ids of the window but `top`, and those in [kept_from, kept_to), to be new. */
 static void expect_only(uint64_t top, uint64_t kept_from, uint64_t kept_to)
 {
 	for (uint64_t i = 0; i < IDS; i++) {
@@ -223,7 +224,7 @@ static void highest_ids_neither_wrap_nor_touch_low_ones(void **state)
 	assert_int_equal(take(1), MR_ID_OLD);
 }
 
-/* Against a set of all ids that came. */
+/* The reference is a set of all received ids. */
 static void window_tells_what_came_for_any_order(void **state)
 {
 	static bool came[2000000];

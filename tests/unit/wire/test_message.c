@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Messages: parsing, composing, the bytes on the wire, flags by kind. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +17,7 @@ static alignas(8) uint8_t memory[1 << 16];
 
 static const struct mrf_reply_token asker = {.session = 0x0102030405060708, .correlation = 42};
 
-/* What a composed message is made of; each part is filled with a byte of its own. */
+/* The parts of a composed message; each is filled with a byte of its own. */
 struct parts {
 	bool token;
 	uint32_t subject_bytes;
@@ -35,7 +36,7 @@ static uint32_t compose(const struct parts *p)
 	return mr_message_bytes(p->token, p->subject_bytes, p->header_bytes, p->payload_bytes);
 }
 
-/* A raw message: header with these flags and this length, zero bytes behind it. */
+/* Returns a raw message: a header with these flags and this length, then zeros. */
 static struct mrf_message_header raw(uint32_t bytes, uint8_t flags)
 {
 	struct mrf_message_header h = {
@@ -188,7 +189,7 @@ static void message_fits_only_with_its_padding(void **state)
 	}
 }
 
-/* Which flags a client may set depends on the kind; none may say what the bus alone says. */
+/* The flags that a client may set depend on the kind; none may be one that only the bus sets. */
 static void clients_set_no_flag_that_is_the_buss(void **state)
 {
 	(void)state;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Names of queues: valid ones, and their home worker. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

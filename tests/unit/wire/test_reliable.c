@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The machine of the reliable flow, each end by itself. Both together: test_reliable_net.c. */
+/* The machine of the reliable flow, each end by itself. For both together see
+ * test_reliable_net.c. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +24,7 @@ static void open_tx(uint32_t count, uint32_t credit)
 	mr_reliable_tx_init(&t, frames, count, credit);
 }
 
-/* As if so many frames had gone through. */
+/* Opens a sender as if that many frames had passed. */
 static void open_tx_at(uint32_t sequence, uint32_t count, uint32_t credit)
 {
 	open_tx(count, 0);
@@ -86,7 +87,7 @@ static void room_is_what_was_granted(void **state)
 	assert_int_equal(mr_reliable_tx_room(&t), 0);
 	assert_int_equal(ack(3, 5), 2);
 	assert_int_equal(mr_reliable_tx_room(&t), 2);
-	/* What was granted is not taken back, and an old word says nothing new. */
+	/* Granted credit is not taken back, and an old ack changes nothing. */
 	assert_int_equal(ack(4, 0), 1);
 	assert_int_equal(ack(2, 1), 0);
 	assert_int_equal(mr_reliable_tx_room(&t), 2);
@@ -137,7 +138,7 @@ static void acks_that_lie_change_nothing(void **state)
 	assert_int_equal(mr_reliable_tx_ack(&t, 3, 64, came, 8, now), -EPROTO);
 	assert_int_equal(mr_reliable_tx_ack(&t, 3, 64, came, 9, now), -EPROTO);
 	assert_memory_equal(&before, &t, sizeof(t));
-	/* The last that was sent may be said to have come. */
+	/* The last sent frame may be reported as received. */
 	assert_int_equal(ack_with(3, 64, 1ull << 6), 0);
 }
 
@@ -147,7 +148,7 @@ static void frame_that_three_later_ones_came_after_is_lost(void **state)
 	open_tx(64, 64);
 	send_frames(6);
 	now += 50 * US;
-	assert_int_equal(ack_with(1, 64, 0x1), 0); /* 2 came */
+	assert_int_equal(ack_with(1, 64, 0x1), 0); /* 2 was received */
 	expect_nothing_again();
 	assert_int_equal(ack_with(1, 64, 0x3), 0);
 	expect_nothing_again();
@@ -159,7 +160,7 @@ static void frame_that_three_later_ones_came_after_is_lost(void **state)
 	assert_int_equal(t.lost, 0);
 }
 
-/* By the order of sending: what was sent after it was sent again. */
+/* In order of sending: the later ones were sent after its retransmission. */
 static void frame_sent_again_may_be_lost_again(void **state)
 {
 	(void)state;
@@ -196,12 +197,12 @@ static void silence_brings_the_oldest_again_and_doubles(void **state)
 	}
 	assert_int_equal(wait, MR_RELIABLE_RTO_NS_MAX);
 	now += 50 * US;
-	/* It was the one that was missing, and the others are too. */
+	/* This one was missing, and the others are too. */
 	assert_int_equal(mr_reliable_tx_ack(&t, 2, 64, &(uint64_t){0}, 0, now), 1);
 	expect_again(2, false);
 	expect_again(3, false);
 	assert_int_equal(ack(4, 64), 2);
-	/* Until one that was sent once comes back. */
+	/* Until a frame that was sent once is acknowledged. */
 	send_frames(1);
 	assert_int_equal(mr_reliable_tx_due_ns(&t) - now, MR_RELIABLE_RTO_NS_MAX);
 	now += 50 * US;
@@ -258,7 +259,7 @@ static void window_follows_the_delay(void **state)
 	assert_int_equal(t.window, MR_RELIABLE_WINDOW_MAX);
 }
 
-/* A peer that has other things to do answers late, however few frames are out. */
+/* A busy peer answers late, however few frames are in flight. */
 static void delay_that_a_small_window_does_not_end_is_the_paths(void **state)
 {
 	(void)state;
@@ -270,7 +271,7 @@ static void delay_that_a_small_window_does_not_end_is_the_paths(void **state)
 	assert_int_equal(t.window, MR_RELIABLE_WINDOW_MAX);
 }
 
-/* What is in flight stands in a queue, 20 us a frame. */
+/* Frames in flight stand in a queue, 20 us a frame. */
 static void window_leaves_the_queue_short(void **state)
 {
 	(void)state;
@@ -280,7 +281,7 @@ static void window_leaves_the_queue_short(void **state)
 	assert_in_range(t.window, 8, 160);
 }
 
-/* Who sends little learns nothing of a large window. */
+/* A sender of few frames learns nothing about a large window. */
 static void window_grows_where_it_is_used(void **state)
 {
 	(void)state;
@@ -307,7 +308,7 @@ static void loss_alone_leaves_the_window(void **state)
 	assert_int_equal(t.window, 32);
 }
 
-/* One frame at a time, twenty of them; returns how often the last was sent again. */
+/* Sends twenty frames, one at a time; returns the retransmissions of the last one. */
 static uint32_t go_one_by_one(uint32_t next, uint64_t rtt)
 {
 	uint32_t again = 0, last;
@@ -328,7 +329,7 @@ static uint32_t go_one_by_one(uint32_t next, uint64_t rtt)
 	return again;
 }
 
-/* Sent again before its ack can be there, none would ever be measured. */
+/* Retransmitted before its ack can arrive, no round trip would ever be measured. */
 static void round_trip_longer_than_the_time_out_is_found(void **state)
 {
 	(void)state;
@@ -337,7 +338,7 @@ static void round_trip_longer_than_the_time_out_is_found(void **state)
 	assert_in_range(t.rtt_ns, 49 * MS, 51 * MS);
 }
 
-/* The path was short, and is long of a sudden. */
+/* The path was short, and suddenly is long. */
 static void round_trip_that_grows_beyond_the_time_out_is_found(void **state)
 {
 	(void)state;
@@ -347,7 +348,7 @@ static void round_trip_that_grows_beyond_the_time_out_is_found(void **state)
 	assert_in_range(t.rtt_ns, 30 * MS, 81 * MS);
 }
 
-/* They came long ago, and the word of it was lost: that says nothing of the path. */
+/* They arrived long ago, and the acks were lost: that says nothing about the path. */
 static void late_word_of_older_frames_is_no_round_trip(void **state)
 {
 	uint64_t known;
@@ -366,12 +367,13 @@ static void late_word_of_older_frames_is_no_round_trip(void **state)
 	now += MS;
 	assert_int_equal(ack(51, 64), 1);
 	now += 500 * MS;
-	assert_int_equal(ack_with(51, 64, 0x1), 0); /* 52, of those before */
+	assert_int_equal(ack_with(51, 64, 0x1), 0); /* 52, one of those before */
 	assert_int_equal(ack(54, 64), 3);
 	assert_int_equal(t.rtt_ns, known);
 }
 
-/* One that was sent again and comes back in the time that is known: the path is as it was. */
+/* A retransmitted frame whose ack takes the known time: the path has not changed (Eifel, RFC
+ * 3522). */
 static void prompt_word_of_one_sent_again_ends_the_doubling(void **state)
 {
 	(void)state;
@@ -392,7 +394,7 @@ static void prompt_word_of_one_sent_again_ends_the_doubling(void **state)
 	assert_in_range(mr_reliable_tx_due_ns(&t) - now, MS, 3 * MS);
 }
 
-/* The ack is there sooner than any came: of the frame as it was sent first. */
+/* The ack arrives sooner than any before: it is of the first transmission. */
 static void time_out_for_nothing_is_taken_back(void **state)
 {
 	(void)state;
@@ -466,7 +468,7 @@ static void sending_leaves_out_zero(void **state)
 	assert_int_equal(mr_reliable_tx_room(&t), 0);
 	now += 50 * US;
 	assert_int_equal(ack(UINT32_MAX, 8), 2);
-	/* Of UINT32_MAX, (0), 1, 2, 3, 4: the last three came. */
+	/* The last three of UINT32_MAX, (0), 1, 2, 3, 4 arrived. */
 	assert_int_equal(ack_with(UINT32_MAX, 8, 0x1c), 0);
 	expect_again(UINT32_MAX, false);
 	expect_again(1, false);
@@ -510,7 +512,7 @@ static void gaps_are_told_and_filled(void **state)
 	assert_int_equal(mr_reliable_rx_take(&r, 100), MR_RELIABLE_EARLY);
 	assert_false(mr_reliable_rx_waits(&r));
 	assert_true(mr_reliable_rx_ack_due(&r, 100));
-	/* Without room for words they are still owed. */
+	/* Without room for words they remain pending. */
 	assert_int_equal(mr_reliable_rx_ack(&r, 128, &next, &credit, NULL), 0);
 	assert_true(mr_reliable_rx_ack_due(&r, 100));
 	assert_int_equal(mr_reliable_rx_ack(&r, 128, &next, &credit, came), 2);
@@ -543,7 +545,7 @@ static void frames_beyond_the_grant_are_refused(void **state)
 	for (uint32_t i = 1; i <= 3; i++)
 		assert_int_equal(mr_reliable_rx_take(&r, i), MR_RELIABLE_NEXT);
 	assert_int_equal(mr_reliable_rx_take(&r, 5), MR_RELIABLE_WINDOW);
-	/* Nobody let go of one: the slots are the limit, whatever the owner would take. */
+	/* None was released: the slots are the limit, whatever the owner would take. */
 	mr_reliable_rx_ack(&r, 100, &next, &credit, NULL);
 	assert_int_equal(next, 5);
 	assert_int_equal(credit, 4);
@@ -560,7 +562,7 @@ static void frames_beyond_the_grant_are_refused(void **state)
 	assert_int_equal(credit, 1);
 }
 
-/* Else who waits for credit would be told of each frame, and send them one by one. */
+/* Otherwise a peer that waits for credit would hear of each frame, and send them one by one. */
 static void new_credit_is_told_a_few_frames_at_a_time(void **state)
 {
 	uint32_t next, credit;
@@ -582,7 +584,8 @@ static void new_credit_is_told_a_few_frames_at_a_time(void **state)
 	assert_int_equal(credit, 4);
 }
 
-/* A frame with an Ack of so many bytes of payload; what mr_reliable_selective_ack says of it. */
+/* Makes a frame with an Ack of that many payload bytes; returns the result of
+ * mr_reliable_selective_ack. */
 static int came_of(uint16_t messages, uint8_t kind, uint8_t flags, uint32_t payload, uint32_t bytes,
 	uint64_t came[MR_RELIABLE_SACK_WORDS])
 {

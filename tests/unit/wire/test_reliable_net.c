@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Both ends of the reliable flow, and a network between them that drops, repeats, delays and reorders, by
- * a seed: all comes once and in order, in both directions, whatever the network does, with memory that
- * is bounded, and in bounded time. */
+/* Both ends of the reliable flow, and between them a network that drops, repeats, delays and
+ * reorders, by a seed. All values arrive once and in order, in both directions, with bounded memory
+ * and in bounded time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +19,7 @@
 struct packet {
 	uint64_t due_ns; /* 0: free */
 	unsigned to;
-	uint32_t sequence; /* 0: an ack alone */
+	uint32_t sequence; /* 0: only an ack */
 	uint64_t value;
 	uint32_t ack, credit, words;
 	uint64_t came[MR_RELIABLE_SACK_WORDS];
@@ -32,13 +32,13 @@ struct end {
 	uint64_t slots[SLOTS];
 	uint64_t sent, taken; /* values, from 0 on */
 	uint64_t again;
-	uint64_t awake_ns; /* takes nothing before */
+	uint64_t awake_ns; /* takes nothing before then */
 };
 
 struct weather {
 	unsigned drop, repeat; /* percent */
 	uint64_t delay_ns, jitter_ns;
-	unsigned stall; /* a thousandth of steps after which an end takes nothing for a while */
+	unsigned stall; /* thousandths of steps after which an end takes nothing for a while */
 	uint32_t start; /* first sequence */
 };
 
@@ -74,7 +74,7 @@ static void give_to_network(const struct packet *p)
 		put(p);
 }
 
-/* A frame, or with sequence 0 an ack alone. */
+/* Sends a frame, or with sequence 0 only an ack. */
 static void emit(unsigned from, uint32_t sequence, uint64_t value)
 {
 	struct packet p = {.to = 1 - from, .sequence = sequence, .value = value};
@@ -249,7 +249,7 @@ static void stalled_ends_go_on(void **state)
 	}
 }
 
-/* At one percent of loss half of the rate, at ten it goes on steadily. */
+/* One percent of loss costs half of the rate; at ten percent it goes on steadily. */
 static void loss_costs_little_of_the_rate(void **state)
 {
 	struct weather w = {.delay_ns = 50000, .start = 1};
@@ -278,7 +278,7 @@ static void path_that_changes_the_order_is_not_held_for_one_that_loses(void **st
 	assert_true(ends[0].again + ends[1].again < 4000);
 }
 
-/* Time-outs must not feed on lost acks: a bad path goes on at its pace, also when little is sent. */
+/* Time-outs must not feed on lost acks: a bad path goes on at its pace, also with few frames. */
 static void bad_path_goes_on_steadily(void **state)
 {
 	struct weather w = {.drop = 30, .repeat = 5, .delay_ns = 50000, .start = 1};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Receivers that stand still: all that could reach one waits before its room is used up, whatever its
- * subject and whoever publishes it; for as long as the bus waits for it, and then no longer. */
+/* Receivers that stand still: every message that could reach one waits before its room is used up,
+ * whatever its subject and publisher. It waits as long as the bus waits for the receiver, and no
+ * longer. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -33,7 +34,7 @@ static void join(const struct mr_session *session, uint32_t id, const char *grou
 	assert_int_equal(mr_table_high_water(r.table, &owner, id, 50), 0);
 }
 
-/* Two publishers of worker 0; the receivers are the last worker's. */
+/* Opens two publishers on worker 0; the receivers are on the last worker. */
 static void open_all(unsigned workers)
 {
 	mr_rig_open(&r, workers);
@@ -78,7 +79,7 @@ static bool promise(struct mr_rig_local *from, const char *subject, uint32_t num
 	return true;
 }
 
-/* To a subject each, until nothing more is taken; returns how many were pushed. */
+/* Promises to one subject each, until nothing more is taken; returns how many were pushed. */
 static uint32_t promise_to_many(unsigned steps_of_receiver)
 {
 	uint32_t number = 0, vain = 0;
@@ -110,7 +111,8 @@ static uint64_t lost(void)
 	return n;
 }
 
-/* Until nothing comes any more; returns how many came, and that both publishers' came in order. */
+/* Reads until nothing more arrives; returns how many, and checks the order of both publishers'
+ * messages. */
 static uint32_t read_all(struct mr_rig_local *from)
 {
 	uint32_t got = 0, number, last[2] = {0, 0};
@@ -169,7 +171,7 @@ static void a_worker_that_seldom_runs_gets_no_more_than_its_window(void **state)
 	all_subjects_of_a_full_receiver_wait(3, 1);
 }
 
-/* Nothing but the window holds the publishers up while the receiver's worker does not run at all. */
+/* Only the window holds the publishers up while the receiver's worker does not run at all. */
 static void what_is_on_its_way_to_a_worker_is_bounded(void **state)
 {
 	uint32_t number = 0;
@@ -200,7 +202,7 @@ static void what_is_on_its_way_to_a_worker_is_bounded(void **state)
 	close_all();
 }
 
-/* Whoever is for the other receivers of that worker goes on, in the midst of it. */
+/* Messages for the other receivers of that worker go on meanwhile. */
 static void other_receivers_of_the_worker_are_waited_for_by_nobody(void **state)
 {
 	struct mr_message_view m;
@@ -308,7 +310,7 @@ static void overlapping_subscriptions_of_one_session_are_counted(void **state)
 	close_all();
 }
 
-/* All that block wait when there is little memory, before a message is dropped. */
+/* All blocking publishers wait when memory is short, before a message is dropped. */
 static void little_memory_holds_all_publishers_up(void **state)
 {
 	struct mr_worker *w;
@@ -326,7 +328,7 @@ static void little_memory_holds_all_publishers_up(void **state)
 	}
 	mr_worker_look_at_store(w);
 	assert_true(promise(&pub, "a.b", 1));
-	assert_true(promise(&second, "b.c", 1)); /* to nobody who blocks */
+	assert_true(promise(&second, "b.c", 1)); /* has no subscriber that blocks */
 	rounds(3);
 	assert_true(pub.session->stalled);
 	assert_int_equal(pub.session->stats->blocked_by, 0);
@@ -395,7 +397,7 @@ static void who_does_not_read_is_passed_over_until_he_has_caught_up(void **state
 	}
 	assert_true(stats->drop_block_over > 0);
 	assert_int_equal(slow.session->stats->missed, stats->drop_block_over);
-	/* It reads: is told what it missed, and is waited for again. */
+	/* The receiver reads: a Gap tells what it missed, and publishers wait for it again. */
 	for (unsigned vain = 0; vain < 20; vain++) {
 		while (mr_rig_next(&slow, &m)) {
 			if (m.header.kind == MRF_MESSAGE_KIND_GAP) {
@@ -434,7 +436,7 @@ static void who_reads_a_little_is_waited_for(void **state)
 	}
 	assert_true(pub.session->stalled);
 	assert_int_equal(r.stats[0].blocks_over, 0);
-	/* Nor does it count against it that the whole bus stood still. */
+	/* Time in which the whole bus stood still does not count against it either. */
 	mr_rig_wait_ms(&r, 60000);
 	rounds(3);
 	assert_true(pub.session->stalled);
@@ -455,7 +457,7 @@ static void who_does_not_read_is_expelled_if_that_is_asked_for(void **state)
 	close_all();
 }
 
-/* The group's others get what one that is passed over would miss; nothing is counted as missed. */
+/* The group's others get the messages of the member that is passed over; none counts as missed. */
 static void a_group_does_without_the_member_that_is_passed_over(void **state)
 {
 	uint32_t before;

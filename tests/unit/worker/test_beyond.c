@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a publisher says behind a promised publish that waits: all but publishes is taken, once, in its
- * order; through a ring and over UDP. */
+/* Messages behind a promised publish that waits: all but publishes are taken, once, in order;
+ * through a ring and over UDP. */
 #include <unistd.h>
 
 #include "tests/unit/worker/cmocka_all.h"
@@ -150,7 +150,7 @@ static void what_is_no_publish_is_taken_once(const char *group)
 	assert_true(mr_rig_next(&pub, &m));
 	assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_BEAT);
 	assert_int_equal(read_all(&reader), 0); /* publishes stay, in their order */
-	/* More of it, while it waits. */
+	/* More messages, while it waits. */
 	ask(MRF_CLIENT_BODY_PING);
 	rounds(5);
 	assert_int_equal(stats()->handoff_tx, 3);
@@ -175,7 +175,7 @@ static void behind_a_publish_to_a_group(void **state)
 	what_is_no_publish_is_taken_once("g");
 }
 
-/* What waits may have been published by it. */
+/* The waiting message may use that alias. */
 static void the_release_of_an_alias_is_not_passed(void **state)
 {
 	(void)state;
@@ -191,7 +191,7 @@ static void the_release_of_an_alias_is_not_passed(void **state)
 	close_all();
 }
 
-/* Far more than is looked through in a round, and more than a burst. */
+/* Far more than one round looks at, and more than a burst. */
 static void much_behind_it_comes_by_and_by(void **state)
 {
 	enum { COUNT = 1000 };
@@ -224,7 +224,7 @@ static void send_now(void)
 	rounds(1);
 }
 
-/* Frames of it wait in slots: one with more behind the publish, others behind that. */
+/* Its frames wait in slots: one with more messages behind the publish, and others after it. */
 static void behind_a_publish_over_udp(void **state)
 {
 	struct mr_message_plan plan = promised("full");
@@ -245,7 +245,7 @@ static void behind_a_publish_over_udp(void **state)
 	mr_rig_add_plan(&f, &plan, 0);
 	mr_rig_add_plan(&f, &ping, 7);
 	send_now();
-	begin(4); /* before its turn: nothing of it is taken */
+	begin(4); /* early: nothing of it is taken */
 	mr_rig_add_plan(&f, &ping, 7);
 	send_now();
 	rounds(5);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whatever one client does, another keeps half of what it has beside a second honest one, and no round takes long.
- * Both are measured in the processor time of the thread, and the best of some tries counts: what another
- * program does on this machine can only make a try worse. */
+/* Whatever one client does, another keeps half of the rate that it has beside a second honest one,
+ * and no round takes long. Both are measured in the thread's processor time. The best of some tries
+ * counts: another program on this machine can only make a try worse. */
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,8 +11,8 @@
 #include "dataplane/worker/share.h"
 #include "tests/support/net/rig.h"
 
-/* Sanitizers make some things ten times as slow as others: under them the programs run, and nothing is
- * measured. */
+/* Sanitizers make some things ten times as slow as others: under them the programs run, and nothing
+ * is measured. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
 #elif defined(__has_feature)
@@ -21,12 +21,12 @@
 #endif
 #endif
 
-/* Of the honest client. */
+/* The honest client's. */
 #define SUBJECT "a.a.a.a.a.a.b"
 #define BURST   32u
 /* The default of tables.copies_per_client_max. */
 #define COPIES_MAX 6u
-/* Measured in turns, until it is as it should be. */
+/* Measures in turns, until the result is as it should be. */
 #ifdef SANITIZED
 #define TRIES        1u
 #define PAIRS_MAX    1u
@@ -45,11 +45,11 @@ static struct mr_rig r;
 static struct mr_rig_local honest, second, one, many;
 
 struct outcome {
-	double ns_a_message; /* of the honest client */
-	double ns_longest;   /* round */
+	double ns_a_message; /* honest client's */
+	double ns_longest;   /* longest round */
 };
 
-/* What the second client does before, and in each round. */
+/* Actions of the second client before, and in each round. */
 struct behaviour {
 	void (*prepare)(void);
 	void (*act)(uint32_t round);
@@ -106,7 +106,7 @@ static void try_once(const struct behaviour *b, struct outcome *best)
 		mr_rig_round(&r, 0);
 		since = cpu_ns() - since;
 		read_all(&one);
-		/* The first ones touch memory for the first time. */
+		/* The first rounds touch memory for the first time. */
 		if (i < ROUNDS / 10) {
 			before = honest.session->stats->rx_messages;
 			continue;
@@ -176,7 +176,7 @@ static void subscribe_often(uint32_t count, const char *subject)
 		mr_rig_subscribe(&r, many.session, id, subject);
 }
 
-/* It publishes to very many subscriptions of its own, of which nobody reads. */
+/* Publishes to very many subscriptions of its own and reads none. */
 static void prepare_many(void)
 {
 	subscribe_often(40000, "to.many");
@@ -196,7 +196,7 @@ static void who_publishes_to_many_takes_half(void **state)
 	expect_half("40,000 full subscriptions", &b);
 }
 
-/* The same, and all is read. */
+/* Does the same and reads all. */
 static void publish_and_read(uint32_t round)
 {
 	publish_to_many(round);
@@ -242,14 +242,14 @@ static void who_publishes_to_many_groups_takes_half(void **state)
 	expect_half("448 queue groups of 4", &b);
 }
 
-/* It holds as much as a client may on the other's subject, and reads nothing. */
+/* Holds as many subscriptions as a client may on the other's subject, and reads nothing. */
 static void prepare_passive(void)
 {
 	for (uint32_t id = 1; id <= 16; id++)
 		mr_rig_subscribe(&r, many.session, id, SUBJECT);
 }
 
-/* As much as a client may, under as many patterns. */
+/* Holds as many as a client may, under as many patterns. */
 static void prepare_wide(void)
 {
 	static const char *const token[2] = {"*", "a"};
@@ -277,7 +277,7 @@ static void who_reads_nothing_costs_little(void **state)
 	expect_half("16 full subscriptions to the same", &b);
 }
 
-/* The same, and all is read. */
+/* Does the same and reads all. */
 static void read_copies(uint32_t round)
 {
 	(void)round;
@@ -300,7 +300,7 @@ static void who_overlaps_and_reads_nothing_costs_little(void **state)
 	expect_half("16 full subscriptions by 64 patterns", &b);
 }
 
-/* It does both. */
+/* Does both. */
 static void prepare_own(void)
 {
 	for (uint32_t id = 1; id <= 16; id++)
@@ -315,7 +315,7 @@ static void who_publishes_and_multiplies_takes_half(void **state)
 	expect_half("16 full subscriptions, and as many publishes", &b);
 }
 
-/* It publishes large messages to as many as are no large route. */
+/* Publishes large messages to the most subscriptions that make no large route. */
 static void prepare_large(void)
 {
 	subscribe_often(MR_ROUTE_LARGE - 1, "to.many");

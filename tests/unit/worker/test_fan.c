@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A fan-out that takes more than a turn is left and resumed: it is whole and in order, whatever changes meanwhile. */
+/* A fan-out that takes more than a turn is interrupted and resumed: it is whole and in order,
+ * whatever changes meanwhile. */
 #include <time.h>
 #include <unistd.h>
 
@@ -17,7 +18,8 @@ static struct mr_rig r;
 static struct mr_rig_local hog, honest, many, one;
 static uint32_t last[2 * SINKS + 1];
 
-/* `many` has so many subscriptions to "big", `one` has one to "small"; both are the last worker's. */
+/* `many` has that many subscriptions to "big", `one` has one to "small"; both are on the last
+ * worker. */
 static void open_all(unsigned workers, uint32_t sinks)
 {
 	unsigned far = workers - 1;
@@ -50,7 +52,7 @@ static void publish(struct mr_rig_local *c, const char *subject, uint32_t number
 	mr_rig_push(c, &plan, 0);
 }
 
-/* What has come, each subscription's messages in their order; returns how many. */
+/* Takes arrived messages, in order for each subscription; returns how many. */
 static uint32_t take(struct mr_rig_local *c)
 {
 	struct mr_message_view m;
@@ -72,8 +74,8 @@ static void round_of_all(void)
 		mr_rig_round(&r, i);
 }
 
-/* Both publish one message. Returns the rounds until all copies of it are made, in each of which the other's
- * message comes. */
+/* Both publish one message. Returns the rounds until all copies of it are made; in each round the
+ * other's message arrives. */
 static unsigned fan_out_beside_another(uint32_t sinks, uint32_t number)
 {
 	uint32_t got = 0, came = 0, asked = 0;
@@ -88,7 +90,7 @@ static unsigned fan_out_beside_another(uint32_t sinks, uint32_t number)
 		came += take(&one);
 		got += take(&many);
 		assert_true(got - before <= 2 * MR_ROUND_WORK);
-		/* What comes from another worker comes behind it. */
+		/* Messages of another worker come after it. */
 		assert_true(r.workers_count > 1 || came + 1 >= asked);
 	}
 	assert_int_equal(got, sinks);
@@ -130,7 +132,7 @@ static void unsubscribe(uint32_t from, uint32_t until)
 		assert_int_equal(mr_table_unsubscribe(r.table, &owner, id), 0);
 }
 
-/* The sinks stay where they are until the fan-out is done; then their memory is given back. */
+/* The sinks stay until the fan-out is done; then their memory is freed. */
 static void the_table_may_change_meanwhile(unsigned workers)
 {
 	uint32_t got = 0;
@@ -154,7 +156,7 @@ static void the_table_may_change_meanwhile(unsigned workers)
 		round_of_all();
 		got += take(&many);
 	}
-	/* Who unsubscribed may have got it, who came later has not. */
+	/* A subscriber that left may have got it, one that came later has not. */
 	assert_in_range(got, SINKS / 4 - 1, SINKS);
 	assert_int_equal(last[SINKS / 4 - 1], 1);
 	assert_int_equal(last[SINKS + 1], 0);
@@ -176,7 +178,7 @@ static void the_table_may_change_meanwhile_at_another_worker(void **state)
 	the_table_may_change_meanwhile(2);
 }
 
-/* What stands behind it in the ring is read again, in its order, and counted once. */
+/* The messages behind it in the ring are read again, in order, and counted once. */
 static void what_stands_behind_it_keeps_its_order(void **state)
 {
 	enum { EACH = 8, ALL = 4 * EACH };
@@ -224,7 +226,7 @@ static void what_stands_behind_it_keeps_its_order(void **state)
 	close_all();
 }
 
-/* A subscriber that goes in the middle is passed over from there on. */
+/* A subscriber that leaves in the middle is skipped from there on. */
 static void a_receiver_may_go_meanwhile(void **state)
 {
 	uint32_t got;
@@ -246,7 +248,7 @@ static void a_receiver_may_go_meanwhile(void **state)
 	mr_rig_close(&r);
 }
 
-/* All of it is for queue groups, at this worker and at another. */
+/* All of it is for queue groups, on this worker and on another. */
 static void groups_are_left_and_resumed(void **state)
 {
 	enum { GROUPS = 64, PATTERNS = 6 };
@@ -291,7 +293,7 @@ static void groups_are_left_and_resumed(void **state)
 	mr_rig_close(&r);
 }
 
-/* One client's many subscriptions make few copies; those that are left out are counted. */
+/* One client's many subscriptions get few copies; those left out are counted. */
 static void a_client_gets_so_many_copies(unsigned workers)
 {
 	enum { MOST = 16, HAS = 100 };
@@ -308,7 +310,7 @@ static void a_client_gets_so_many_copies(unsigned workers)
 	assert_int_equal(take(&one), 2);
 	assert_int_equal(r.stats[workers - 1].drop_copies, HAS - MOST);
 	assert_int_equal(many.session->stats->missed, 0);
-	/* When some are gone others take their place. */
+	/* When some end, others take their place. */
 	unsubscribe(1, HAS - 1);
 	publish(&hog, "big", 1);
 	for (unsigned i = 0; i < 8; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reliable flow of a session over UDP, at the bus: what is taken, kept, acknowledged, sent again, and
- * what a peer may say without harm. */
+/* The reliable flow of a session over UDP, at the bus: frames taken, queued, acknowledged and
+ * retransmitted, and the harmless lies of a peer. */
 #include <errno.h>
 #include <unistd.h>
 
@@ -16,7 +16,7 @@ static struct mr_rig_client client;
 static struct mr_rig_local local;
 static struct mr_session *s;
 
-/* A client over UDP, and one on a channel that hears "a". */
+/* Opens a client over UDP, and one on a channel that subscribes to "a". */
 static void open_both(void)
 {
 	struct mrf_network_path path = mr_rig_path(false, 4001);
@@ -43,7 +43,7 @@ static void send_now(void)
 	mr_rig_send(&r, 0, &client.path, &f);
 }
 
-/* A frame of the reliable flow with one publish, its number. */
+/* Sends a frame of the reliable flow with one publish, its number. */
 static void send_number(uint32_t sequence, uint32_t number)
 {
 	mr_rig_begin(&f, client.session, sequence);
@@ -52,7 +52,7 @@ static void send_number(uint32_t sequence, uint32_t number)
 	send_now();
 }
 
-/* An ack by itself. */
+/* Sends only an ack. */
 static void send_ack(uint32_t ack, uint32_t credit, const uint64_t *came, uint32_t words)
 {
 	mr_rig_begin(&f, client.session, 0);
@@ -76,7 +76,7 @@ static void expect_numbers(uint32_t from, uint32_t to)
 	assert_false(mr_rig_next(&local, &m));
 }
 
-/* The next frame is an ack alone, that says so. */
+/* Expects the next frame to be only this ack. */
 static void expect_ack(uint32_t ack, uint64_t came)
 {
 	struct mr_message_view m;
@@ -111,13 +111,13 @@ static void frames_in_order_are_taken_and_acknowledged_once(void **state)
 		send_number(i, i);
 	rounds(1);
 	expect_numbers(1, 5);
-	expect_ack(6, 0); /* little was left of what was granted first */
+	expect_ack(6, 0); /* little was left of the first grant */
 	assert_true(f.header.credit > MR_FLOW_CREDIT_FIRST);
 	for (uint32_t i = 6; i <= 8; i++)
 		send_number(i, i);
 	rounds(1);
 	expect_numbers(6, 8);
-	assert_false(mr_rig_receive(&r, 0, &f, NULL)); /* more might come */
+	assert_false(mr_rig_receive(&r, 0, &f, NULL)); /* more frames might come */
 	rounds(3);
 	expect_ack(9, 0);
 	assert_false(mr_rig_receive(&r, 0, &f, NULL));
@@ -151,7 +151,7 @@ static void frames_out_of_order_are_kept_for_their_turn(void **state)
 	close_both();
 }
 
-/* Which an honest peer would not notice: what had no room is sent again, as what was lost is. */
+/* An honest peer would not notice: frames without room are retransmitted like lost ones. */
 static void frames_ahead_are_kept_as_far_as_their_peer_has_room(void **state)
 {
 	struct mr_early *early;
@@ -169,7 +169,8 @@ static void frames_ahead_are_kept_as_far_as_their_peer_has_room(void **state)
 	send_number(2, 2);
 	rounds(1);
 	expect_ack(1, 0x6);
-	assert_int_equal(f.header.credit, MR_FLOW_CREDIT_FIRST); /* is not taken back */
+	/* Is not taken back. */
+	assert_int_equal(f.header.credit, MR_FLOW_CREDIT_FIRST);
 	assert_int_equal(stats()->drop_early_full, 1);
 	send_number(3, 3);
 	rounds(2);
@@ -203,7 +204,7 @@ static void credit_shrinks_as_the_room_for_early_frames_is_used(void **state)
 	rounds(1);
 	expect_numbers(1, 5);
 	expect_ack(6, 0);
-	assert_int_equal(f.header.credit, MR_FLOW_CREDIT_FIRST - 5); /* not more, as before */
+	assert_int_equal(f.header.credit, MR_FLOW_CREDIT_FIRST - 5); /* not more than before */
 	close_both();
 }
 
@@ -223,7 +224,8 @@ static void what_a_session_kept_goes_back_and_serves_others(void **state)
 	rounds(1);
 	bytes = mr_share_count(&early->shares, 77, 0);
 	assert_true(bytes > 0);
-	mr_early_return(early, flow); /* as the table writer does, of one that is gone */
+	/* The table writer does this for a closed session. */
+	mr_early_return(early, flow);
 	memset(flow->kept, 0, flow->rx.slots * sizeof(flow->kept[0]));
 	assert_int_equal(mr_share_count(&early->shares, 77, 0), bytes);
 	early->share_bytes = bytes / 2;
@@ -247,14 +249,14 @@ static void all_peers_together_are_bounded(void **state)
 	assert_true(mr_slab_bytes(early->store) <= early->bytes_max);
 	assert_in_range(count, early->bytes_max / 2 / s->remote->flow.slot_bytes,
 		early->bytes_max / s->remote->flow.slot_bytes);
-	/* In its turn nothing needs that room. */
+	/* In its turn a frame needs no such room. */
 	send_number(1, 1);
 	rounds(1);
 	expect_numbers(1, 1);
 	close_both();
 }
 
-/* Replayed, and out of what was granted: each has its counter, and nobody gets anything twice. */
+/* Replayed, and outside of the grant: each has its counter, and no message is delivered twice. */
 static void frames_again_or_beyond_the_grant_are_discarded(void **state)
 {
 	(void)state;
@@ -282,7 +284,7 @@ static void frames_that_lie_are_discarded(void **state)
 
 	(void)state;
 	open_both();
-	/* Larger than was agreed. */
+	/* Larger than agreed. */
 	mr_rig_begin(&f, client.session, 1);
 	mr_rig_add(&f, MRF_MESSAGE_KIND_PUBLISH, 0, "a", zero, MR_RIG_FRAME_BYTES + 64);
 	mr_frame_write_reliable(f.at);
@@ -290,11 +292,11 @@ static void frames_that_lie_are_discarded(void **state)
 	rounds(1);
 	assert_int_equal(stats()->drop_bad_frame_length + stats()->drop_bad_ip, 1);
 	assert_int_equal(stats()->reliable_rx, 0);
-	/* In no flow. */
+	/* Outside of the flow. */
 	send_number(0, 0);
 	rounds(1);
 	assert_int_equal(stats()->drop_bad_frame, 1);
-	/* From somewhere else: neither frames nor acks are heeded. */
+	/* From another address: neither frames nor acks are used. */
 	client.path.peer_udp_port++;
 	send_number(1, 1);
 	send_ack(1, 64, NULL, 0);
@@ -305,7 +307,7 @@ static void frames_that_lie_are_discarded(void **state)
 	close_both();
 }
 
-/* Messages for the client in its reliable flow, so many bytes each. */
+/* Sends messages of that many bytes to the client, in its reliable flow. */
 static uint32_t tell(uint32_t from, uint32_t count, uint32_t bytes)
 {
 	uint8_t payload[2048] = {0};
@@ -325,7 +327,7 @@ static uint32_t tell(uint32_t from, uint32_t count, uint32_t bytes)
 	return count;
 }
 
-/* A frame of the reliable flow comes, with so many messages from that number on. */
+/* Expects a frame of the reliable flow, with that many messages from that number on. */
 static void expect_told(uint32_t sequence, uint32_t from, uint32_t count)
 {
 	struct mr_message_view m;
@@ -443,7 +445,7 @@ static void full_log_is_no_room(void **state)
 	assert_in_range(told, 32, MR_RIG_LOG_BYTES / 1400);
 	assert_int_equal(frames, told);
 	assert_true(mr_flow_backlog(&s->remote->flow) <= mr_flow_capacity(&s->remote->flow));
-	/* Round and round the log: what was acknowledged is room again. */
+	/* Many times round the log: acknowledged frames make room. */
 	for (uint32_t i = 1; i <= 500; i++) {
 		send_ack(i + 1, 512, NULL, 0);
 		rounds(1);
@@ -470,7 +472,8 @@ static void client_without_credit_is_asked_for_it(void **state)
 	assert_int_equal(tell(3, 1, 8), 0);
 	mr_rig_wait_ms(&r, 20);
 	rounds(1);
-	expect_told(2, 0, 0); /* it has had that one */
+	/* The client has that one. */
+	expect_told(2, 0, 0);
 	send_ack(3, 1, NULL, 0);
 	rounds(1);
 	assert_int_equal(tell(3, 1, 8), 1);
@@ -488,15 +491,15 @@ static void acks_that_lie_are_counted_and_not_heeded(void **state)
 	assert_int_equal(tell(1, 1, 8), 1);
 	rounds(1);
 	expect_told(1, 1, 1);
-	send_ack(3, 64, NULL, 0);         /* what was never sent */
-	send_ack(1u << 31, 64, NULL, 0);  /* likewise */
+	send_ack(3, 64, NULL, 0);         /* never sent */
+	send_ack(1u << 31, 64, NULL, 0);  /* never sent either */
 	send_ack(0, 64, NULL, 0);         /* no sequence */
 	send_ack(2, UINT32_MAX, NULL, 0); /* credit that wraps */
-	send_ack(1, 64, came, 1);         /* came, and never was sent */
+	send_ack(1, 64, came, 1);         /* reported as received, but never sent */
 	send_ack(1, 64, came, 9);         /* more words than there are */
 	rounds(1);
 	assert_int_equal(stats()->bad_acks, 6);
-	/* Half a word; two messages; something else. */
+	/* Half a word; two messages; another kind. */
 	mr_rig_begin(&f, client.session, 0);
 	mr_rig_add(&f, MRF_MESSAGE_KIND_ACK, 0, NULL, came, 12);
 	mr_frame_write_ack(f.at, 2, 64);
@@ -514,13 +517,13 @@ static void acks_that_lie_are_counted_and_not_heeded(void **state)
 	assert_int_equal(stats()->bad_acks, 9);
 	expect_numbers(1, 0);
 	assert_false(mr_worker_flow_drained(s));
-	/* Outside of both flows and no ack: refused as ever. */
+	/* Outside of both flows and no ack: refused as always. */
 	mr_rig_begin(&f, client.session, 0);
 	mr_rig_add(&f, MRF_MESSAGE_KIND_PUBLISH, 0, "a", came, 8);
 	send_now();
 	rounds(1);
 	assert_int_equal(stats()->drop_duplicate_frame, 1);
-	/* In a frame of a flow an Ack message means nothing. */
+	/* In a frame of a flow an Ack message has no meaning. */
 	mr_rig_begin(&f, client.session, ++client.sequence);
 	mr_rig_add(&f, MRF_MESSAGE_KIND_ACK, 0, NULL, came, 8);
 	send_now();
@@ -533,7 +536,7 @@ static void acks_that_lie_are_counted_and_not_heeded(void **state)
 	close_both();
 }
 
-/* Any frame says what there is to say; an ack alone is not needed then. */
+/* Any frame carries the pending ack; a frame only for it is then not needed. */
 static void acks_go_with_what_goes(void **state)
 {
 	(void)state;
@@ -549,7 +552,7 @@ static void acks_go_with_what_goes(void **state)
 	assert_int_equal(f.header.ack, 3);
 	rounds(3);
 	assert_false(mr_rig_receive(&r, 0, &f, NULL));
-	/* And any frame is heard. */
+	/* The ack of any frame is used. */
 	mr_rig_begin(&f, client.session, ++client.sequence);
 	mr_frame_write_ack(f.at, 2, 64);
 	send_now();
@@ -558,7 +561,7 @@ static void acks_go_with_what_goes(void **state)
 	close_both();
 }
 
-/* Each active session has its part of the receive ring, and no less than two frames. */
+/* Each active session has its part of the receive ring, at least two frames. */
 static void grants_of_all_fit_the_ring(void **state)
 {
 	enum { SESSIONS = MR_RIG_SLOTS - MR_RIG_LOCALS };
@@ -587,12 +590,12 @@ static void grants_of_all_fit_the_ring(void **state)
 		}
 		mr_rig_wait_ms(&r, 11);
 	}
-	/* What was granted at first is used up. */
+	/* The first grants are used up. */
 	assert_in_range(sum, 2 * SESSIONS, 64 + SESSIONS);
 	mr_rig_close(&r);
 }
 
-/* The log goes to where the client is now; nothing that was under way is lost. */
+/* The log goes to the client's new address; no message in flight is lost. */
 static void change_of_address_loses_nothing(void **state)
 {
 	struct mrf_path_proof proof = {.secret = MR_RIG_SECRET};
@@ -605,7 +608,7 @@ static void change_of_address_loses_nothing(void **state)
 	assert_int_equal(tell(1, 1, 8), 1);
 	send_number(1, 1);
 	rounds(1);
-	/* The challenge, and the frame, which goes to where nobody is. */
+	/* The challenge, and the frame, which goes to the old address. */
 	do
 		assert_true(mr_rig_receive(&r, 0, &f, NULL));
 	while (f.header.sequence != 0);
@@ -630,7 +633,7 @@ static void change_of_address_loses_nothing(void **state)
 
 static struct mr_gate gate;
 
-/* Somebody is full that what the client publishes is for. */
+/* Fills a receiver of the client's publishes. */
 static void stall(void)
 {
 	atomic_store(&gate.shut, 1);
@@ -652,7 +655,8 @@ static void stalled_session_keeps_its_frames_and_gets_no_credit(void **state)
 		uint32_t until = s->remote->flow.rx.granted - 1;
 
 		if (until > sequence + 64)
-			until = sequence + 64; /* the device holds no more */
+			/* The device holds no more. */
+			until = sequence + 64;
 		while (sequence < until && sequence < slots) {
 			sequence++;
 			send_number(sequence, sequence);
@@ -679,7 +683,7 @@ static void stalled_session_keeps_its_frames_and_gets_no_credit(void **state)
 	close_both();
 }
 
-/* What was acknowledged is in the bus's charge. */
+/* The bus is responsible for acknowledged messages. */
 static void end_session(bool by_itself)
 {
 	if (by_itself) {
@@ -687,7 +691,8 @@ static void end_session(bool by_itself)
 		mr_rig_add(&f, MRF_MESSAGE_KIND_CLOSE, 0, NULL, NULL, 0);
 		send_now();
 	} else {
-		/* Stepped as a loop would: a worker that is away for long ends nobody for that. */
+		/* Stepped as a loop would: a worker that did not run for long closes no session for
+		 * that. */
 		for (unsigned i = 0; i < 600 && atomic_load(&s->remote->end) == MR_REMOTE_LIVES;
 			i++) {
 			mr_rig_wait_ms(&r, 100);
@@ -712,7 +717,7 @@ static void frames_that_wait_when_their_session_ends_are_taken(bool by_itself)
 	close_both();
 }
 
-/* A round takes so many slots; as many or fewer wait when the client leaves. */
+/* A round takes a fixed number of slots; as many or fewer wait when the client leaves. */
 static void a_session_is_closed_however_many_frames_wait(void **state)
 {
 	(void)state;
@@ -744,7 +749,7 @@ static void frames_that_wait_when_their_client_dies_are_taken(void **state)
 	frames_that_wait_when_their_session_ends_are_taken(false);
 }
 
-/* A frame of the reliable flow with one promise of a named publisher, its number. */
+/* Sends a frame of the reliable flow with one promise of a named publisher, its number. */
 static void send_promise(uint32_t number, uint32_t bytes)
 {
 	static uint8_t payload[MR_RIG_FRAME_BYTES];
@@ -773,7 +778,7 @@ static void expect_promise(const struct mr_message_view *m, uint32_t number)
 	assert_int_equal(got, number);
 }
 
-/* The last promise that an ack said came, of those sent up to now. */
+/* Returns the last promise that an ack confirmed, of those sent so far. */
 static uint32_t last_acknowledged(uint32_t last)
 {
 	while (mr_rig_receive(&r, 0, &f, NULL))
@@ -782,7 +787,7 @@ static uint32_t last_acknowledged(uint32_t last)
 	return last;
 }
 
-/* As many as the bus grants: more than the receiver has room for. */
+/* Promises as many as the bus grants: more than the receiver has room for. */
 static uint32_t promise_while_granted(uint32_t until)
 {
 	uint32_t sequence = 0, acknowledged = 0;
@@ -798,7 +803,7 @@ static uint32_t promise_while_granted(uint32_t until)
 	return acknowledged;
 }
 
-/* What a client was told came, it may forget: it comes to a receiver that is full, as what it was. */
+/* A client may forget acknowledged messages: they reach a receiver that is full, unchanged. */
 static void promises_that_wait_when_their_session_ends_are_kept(bool by_itself)
 {
 	struct mr_owner owner;

@@ -13,7 +13,7 @@ static struct mr_rig_frame f;
 static struct mr_rig_client pub, sub;
 static struct mr_rig_local local;
 
-/* A publisher and a subscriber to "a.b", both over UDP. */
+/* Opens a publisher and a subscriber to "a.b", both over UDP. */
 static struct mr_session *open_pair(bool ip6, struct mr_session **publisher)
 {
 	struct mrf_network_path path = mr_rig_path(ip6, 4001);
@@ -44,7 +44,8 @@ static void publish_locally(const char *text)
 	void *to = mr_bytes_claim(&local.up, plan.stride);
 
 	assert_non_null(to);
-	if (to != NULL) /* for compilers that do not know what asserting is */
+	/* For compilers that do not know the meaning of an assertion. */
+	if (to != NULL)
 		mr_message_write(to, &plan, 0);
 	mr_bytes_push(&local.up, plan.stride);
 	mr_bytes_publish(&local.up);
@@ -111,7 +112,7 @@ static void local_publisher_reaches_remote_subscriber(void **state)
 	mr_rig_close(&r);
 }
 
-/* The table writer has not yet heard of it; what it would have got goes to the others. */
+/* The table writer does not know yet; its messages go to the other members. */
 static void member_that_said_goodbye_gets_no_more(void **state)
 {
 	enum { MESSAGES = 8 };
@@ -139,7 +140,7 @@ static void member_that_said_goodbye_gets_no_more(void **state)
 	mr_rig_close(&r);
 }
 
-/* Who fills frames with the smallest messages does not keep those waiting who have channels. */
+/* A client that fills frames with the smallest messages does not delay clients on channels. */
 static void small_messages_leave_time_to_others(void **state)
 {
 	enum { FRAMES = 32, EACH = 180 };
@@ -205,7 +206,7 @@ static void runs_fill_frame_after_frame(void **state)
 		}
 	}
 	assert_int_equal(next, FRAMES * EACH);
-	/* Deliveries carry their subject: 19 of them to a frame of 1,472 bytes is not possible. */
+	/* Deliveries carry their subject: 19 of them do not fit a frame of 1,472 bytes. */
 	assert_true(frames <= FRAMES * EACH / 16 + 1);
 	assert_int_equal(r.stats[0].drop_bad_alias, 0);
 	mr_rig_close(&r);
@@ -266,7 +267,7 @@ static void passed_frames_without_room_are_counted(void **state)
 		}
 		mr_rig_round(&r, 1);
 	}
-	/* Half of the ring stays for blocks, and nobody waits for the other worker. */
+	/* Half of the ring stays for blocks, and no one waits for the other worker. */
 	assert_int_equal(r.stats[1].frames_passed, 32);
 	assert_int_equal(r.stats[1].drop_pass_full, sent - 32);
 	assert_int_equal(r.stats[1].mesh_stalls, 0);
@@ -318,7 +319,7 @@ static void duplicate_is_dropped_and_late_is_taken(void **state)
 	assert_int_equal(r.stats[0].frames_rx, 4);
 	assert_int_equal(r.stats[0].drop_duplicate_frame, 3);
 	assert_int_equal(r.stats[0].frames_late, 1);
-	assert_int_equal(r.stats[0].frames_lost, 1); /* 4 */
+	assert_int_equal(r.stats[0].frames_lost, 1); /* the frame 4 */
 	assert_int_equal(p->stats->frames_duplicate, 3);
 	assert_int_equal(p->stats->frames_lost, 1);
 	assert_int_equal(r.stats[0].published, 4);
@@ -369,7 +370,8 @@ static void what_does_not_fit_a_frame_is_missed_and_told(void **state)
 	assert_int_equal(r.stats[0].drop_too_large, 1);
 	assert_int_equal(r.stats[0].drop_receiver_full, 0);
 	assert_int_equal(small->stats->missed, 1);
-	assert_true(mr_rig_receive(&r, 0, &f, NULL)); /* of the one that it fits */
+	/* The one that it fits. */
+	assert_true(mr_rig_receive(&r, 0, &f, NULL));
 	expect_delivery(&at, 3, text);
 	mr_rig_publish(&pub, &f, "a.c", "small");
 	mr_rig_send(&r, 0, &pub.path, &f);
@@ -400,7 +402,8 @@ static void no_buffer_is_counted_and_told_later(void **state)
 	assert_int_equal(r.stats[0].drop_no_buffer, 1);
 	assert_int_equal(s->stats->missed, 1);
 	mr_rig_feed(&r);
-	mr_rig_wait_ms(&r, 200); /* the next look at all sessions, not yet a heartbeat */
+	/* The next look at all sessions, not yet a heartbeat. */
+	mr_rig_wait_ms(&r, 200);
 	mr_rig_round(&r, 0);
 	assert_true(mr_rig_receive(&r, 0, &f, NULL));
 	assert_true(mr_rig_message(&f, &at, &m));
@@ -409,7 +412,7 @@ static void no_buffer_is_counted_and_told_later(void **state)
 	mr_rig_close(&r);
 }
 
-/* The other end takes nothing: what it cannot hold is dropped and counted, nobody waits. */
+/* The other end takes nothing: frames beyond its room are dropped and counted, nothing waits. */
 static void full_transmit_ring_drops_and_counts(void **state)
 {
 	enum { FRAMES = 400 };
@@ -469,7 +472,7 @@ static void bad_frames_have_counters_of_their_own(void **state)
 	f.at[0] = 2; /* version */
 	mr_rig_send(&r, 0, &pub.path, &f);
 	f.at[0] = 1;
-	f.at[1] = MRF_FRAME_FLAG_SEALED; /* a flag that nobody has set up */
+	f.at[1] = MRF_FRAME_FLAG_SEALED; /* a flag for which nothing was agreed */
 	mr_rig_send(&r, 0, &pub.path, &f);
 	f.at[1] = 0;
 	f.bytes = 23; /* truncated */
@@ -483,7 +486,7 @@ static void bad_frames_have_counters_of_their_own(void **state)
 	assert_int_equal(r.stats[0].drop_bad_frame_length, 1);
 	assert_int_equal(r.stats[0].frames_rx, 0);
 	mr_rig_publish(&pub, &f, "a.b", "x");
-	f.at[2] = 2; /* a message more than there is */
+	f.at[2] = 2; /* one message more than there is */
 	mr_rig_send(&r, 0, &pub.path, &f);
 	mr_rig_round(&r, 0);
 	assert_int_equal(r.stats[0].drop_bad_frame_length, 2);
@@ -525,7 +528,7 @@ static void unknown_session_is_answered_with_a_close(void **state)
 	mr_rig_close(&r);
 }
 
-/* Its sender may be forged: who is far away would get more than was sent. */
+/* Its sender may be forged: a distant victim must not get more bytes than were sent. */
 static void answer_to_a_heartbeat_is_short(void **state)
 {
 	struct mr_message_view m;
@@ -579,7 +582,7 @@ static void answers_to_unknown_sessions_are_bounded(void **state)
 		while (mr_rig_collect(&r, 0, packet, sizeof(packet)) > 0)
 			;
 	}
-	/* A tenth of a second's worth, as no time passes. */
+	/* The burst of a tenth of a second, as no time passes. */
 	assert_int_equal(r.stats[0].closes_sent, MR_ANSWERS_PER_SECOND / 10);
 	assert_int_equal(r.stats[0].drop_no_session, FRAMES - MR_ANSWERS_PER_SECOND / 10);
 	mr_rig_close(&r);
@@ -642,7 +645,7 @@ static void arp_requests_are_bounded_by_source(void **state)
 	mr_rig_close(&r);
 }
 
-/* Buffers are used again and again; nobody gets to see what others were sent. */
+/* Buffers are reused; no session may see messages of others. */
 static void padding_tells_nothing(void **state)
 {
 	static char text[512];
@@ -676,7 +679,7 @@ static void padding_tells_nothing(void **state)
 	mr_rig_close(&r);
 }
 
-/* Such a device wants the pseudo-header's sum in UDP's checksum, and 0 in IP's. */
+/* Such a device needs the pseudo-header's sum in UDP's checksum, and 0 in IP's. */
 static void device_that_computes_checksums_gets_what_it_wants(void **state)
 {
 	struct mr_session *p;
@@ -703,7 +706,7 @@ static void device_that_computes_checksums_gets_what_it_wants(void **state)
 	mr_rig_close(&r);
 }
 
-/* Kinds that frames of a session do not carry. */
+/* Kinds that frames of a session may not carry. */
 static void kinds_of_the_bus_are_rejected(void **state)
 {
 	static const enum mrf_message_kind kinds[] = {MRF_MESSAGE_KIND_DELIVER,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hellos up to control, and what control answers down to the client. */
+/* Hellos up to control, and control's answers down to the client. */
 #include "tests/unit/worker/cmocka_all.h"
 
 #include "dataplane/worker/frames.h"
@@ -27,7 +27,7 @@ static void hello(uint64_t nonce, uint64_t cookie, uint32_t frame_bytes, uint32_
 	mr_rig_pad(&f, padded);
 }
 
-/* Says hello and returns the cookie that comes back. */
+/* Sends a hello and returns the cookie of the answer. */
 static uint64_t ask_cookie(const struct mrf_network_path *path, uint64_t nonce)
 {
 	struct mrf_network_path to;
@@ -113,7 +113,7 @@ static void good_cookie_leads_to_control_over_ip6(void **state)
 	good_cookie_leads_to_control(true);
 }
 
-/* Of another address, port, nonce or time: asked again. */
+/* With another address, port, nonce or time: the bus sends a new cookie. */
 static void cookies_are_good_for_whom_and_when_they_were_made(void **state)
 {
 	struct mrf_network_path path = mr_rig_path(false, 4001), other = mr_rig_path(false, 4002);
@@ -130,7 +130,8 @@ static void cookies_are_good_for_whom_and_when_they_were_made(void **state)
 	mr_rig_send(&r, 0, &path, &f);
 	mr_rig_round(&r, 0);
 	assert_int_equal(r.stats[0].hellos_retried, 4);
-	mr_rig_wait_ms(&r, 16000); /* the epoch before this one still counts */
+	/* The previous epoch still counts. */
+	mr_rig_wait_ms(&r, 16000);
 	hello(77, cookie, 1472, 1472);
 	mr_rig_send(&r, 0, &path, &f);
 	mr_rig_round(&r, 0);
@@ -150,24 +151,26 @@ static void small_or_odd_hellos_get_no_answer(void **state)
 
 	(void)state;
 	mr_rig_open(&r, 1);
-	hello(77, 0, 1472, 1192); /* would be answered with more than it costs, some day */
+	/* The answer could one day be larger than the hello. */
+	hello(77, 0, 1472, 1192);
 	mr_rig_send(&r, 0, &path, &f);
 	bad++;
 	hello(0, 0, 1472, 1472); /* no nonce */
 	mr_rig_send(&r, 0, &path, &f);
 	bad++;
-	hello(77, 0, 1480, 1472); /* asks for more than it shows to be possible */
+	/* Asks for larger frames than it shows to be possible. */
+	hello(77, 0, 1480, 1472);
 	mr_rig_send(&r, 0, &path, &f);
 	bad++;
-	hello(77, 0, 1000, 1472); /* and for too little */
+	hello(77, 0, 1000, 1472); /* asks for too small frames */
 	mr_rig_send(&r, 0, &path, &f);
 	bad++;
-	mr_rig_begin(&f, 0, 0); /* something else */
+	mr_rig_begin(&f, 0, 0); /* another message */
 	mr_rig_add(&f, MRF_MESSAGE_KIND_PUBLISH, 0, "a.b", "x", 1);
 	mr_rig_pad(&f, 1472);
 	mr_rig_send(&r, 0, &path, &f);
 	bad++;
-	mr_rig_begin(&f, 0, 0); /* nothing in it */
+	mr_rig_begin(&f, 0, 0); /* no message */
 	mr_rig_send(&r, 0, &path, &f);
 	bad++;
 	mr_rig_round(&r, 0);
@@ -197,7 +200,7 @@ static void floods_are_bounded(void **state)
 	assert_int_equal(taken, 25); /* a tenth of a second's worth of one source's quarter */
 	assert_int_equal(r.stats[0].hellos_taken, taken);
 	assert_int_equal(r.stats[0].drop_rate, ASKED - taken);
-	/* Another source comes through. */
+	/* Another source gets through. */
 	path = mr_rig_path(true, 4001);
 	cookie = ask_cookie(&path, 5);
 	hello(5, cookie, 1472, 1472);
@@ -215,7 +218,7 @@ static uint32_t source_of(bool ip6, unsigned byte, uint8_t flip)
 	return mr_worker_source(r.workers[0], &path);
 }
 
-/* Who has a network of IPv6 has no more than one address of IPv4 has. */
+/* An IPv6 network gets no more than a single IPv4 address. */
 static void addresses_of_one_network_are_one_source(void **state)
 {
 	const uint8_t link_local = 0xfd ^ 0xfe;
@@ -227,7 +230,7 @@ static void addresses_of_one_network_are_one_source(void **state)
 	assert_int_equal(source_of(true, 15, 0), source_of(true, 8, 0x80));
 	assert_int_not_equal(source_of(true, 15, 0), source_of(true, 7, 1));
 	assert_int_not_equal(source_of(false, 15, 0), source_of(false, 15, 1));
-	/* Neighbours are told apart. */
+	/* Neighbours are distinguished. */
 	((uint8_t *)&a.peer_0)[0] ^= link_local;
 	((uint8_t *)&a.peer_0)[1] = 0x80;
 	b = a;
@@ -237,7 +240,7 @@ static void addresses_of_one_network_are_one_source(void **state)
 	mr_rig_close(&r);
 }
 
-/* Repeats take nothing from anybody's bucket; what a client repeats itself comes through. */
+/* Replays take nothing from another's bucket; a client's own repetitions get through. */
 static void replay_of_a_good_hello_hinders_nobody(void **state)
 {
 	struct mrf_network_path path = mr_rig_path(false, 4001);
@@ -269,7 +272,8 @@ static void replay_of_a_good_hello_hinders_nobody(void **state)
 	mr_rig_close(&r);
 }
 
-/* A flood of small frames is cheap; who wants to open or to move a session does not wait for its end. */
+/* A flood of small frames is cheap; a client that opens or moves a session does not wait for its
+ * end. */
 static void flood_of_unknown_sessions_hinders_nobody(void **state)
 {
 	struct mrf_network_path path = mr_rig_path(false, 4001),
@@ -296,7 +300,7 @@ static void flood_of_unknown_sessions_hinders_nobody(void **state)
 	mr_rig_close(&r);
 }
 
-/* So few a second that a tenth of it is none. */
+/* The rate is so low that a tenth of it is none. */
 static void rate_of_one_lets_one_in(void **state)
 {
 	struct mrf_network_path path = mr_rig_path(false, 4001);
@@ -336,7 +340,7 @@ static void hellos_leave_room_to_control(void **state)
 	mr_rig_close(&r);
 }
 
-/* A record as control writes it. */
+/* Writes a record as control does. */
 static void tell(enum mrf_handoff_reason reason, uint64_t session,
 	const struct mrf_network_path *path, const char *text)
 {

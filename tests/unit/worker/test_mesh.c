@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Publishes that make more of themselves in the mesh than there are blocks and descriptors for. */
+/* Publishes that multiply in the mesh beyond its blocks and descriptors. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -13,7 +13,8 @@
 static struct mr_rig r;
 static struct mr_rig_local pub, second, local, other;
 
-/* A publisher of the one worker; one of the other would rather hold it up; and one has many groups there. */
+/* Opens a publisher on one worker; on the other a subscriber that blocks, and one with many
+ * groups. */
 static void open_all(void)
 {
 	struct mr_owner owner;
@@ -48,7 +49,7 @@ static void join_groups(unsigned patterns)
 		}
 }
 
-/* A promised publish, its number at the beginning; by alias, unless that is 0. */
+/* Promises a message with its number at the beginning; by alias, unless that is 0. */
 static void promise_by(struct mr_rig_local *by, uint32_t number, uint32_t bytes, uint32_t alias)
 {
 	static uint8_t payload[MR_BODY_BYTES_MAX];
@@ -62,7 +63,7 @@ static void promise_by(struct mr_rig_local *by, uint32_t number, uint32_t bytes,
 	mr_rig_push(by, &plan, alias);
 }
 
-/* The same without a promise, by subject. */
+/* Publishes without a promise, by subject. */
 static void publish_by(struct mr_rig_local *by, uint32_t number, uint32_t bytes)
 {
 	static uint8_t payload[MR_BODY_BYTES_MAX];
@@ -78,7 +79,7 @@ static void promise(uint32_t number, uint32_t bytes, uint32_t alias)
 	promise_by(&pub, number, bytes, alias);
 }
 
-/* What has come, the next in order; returns how many by now. */
+/* Takes arrived messages, in order; returns how many by now. */
 static uint32_t take(uint32_t got)
 {
 	struct mr_message_view m;
@@ -130,14 +131,14 @@ static void what_waits_for_the_mesh_outlives_its_alias(void **state)
 	assert_int_equal(
 		mr_table_alias_acquire(r.table, &owner, SUBJECT, sizeof(SUBJECT) - 1, &alias), 0);
 	mr_session_hold(pub.session, alias, true);
-	/* Each of them has a round for itself: it is a route of many members. */
+	/* Each has a round for itself: it is a route of many members. */
 	while (r.workers[0]->mesh.held == NULL && sent < 8) {
 		promise(++sent, 60000, alias);
 		mr_rig_round(&r, 0);
 	}
 	assert_true(mr_session_drained(pub.session));
 	assert_non_null(r.workers[0]->mesh.held);
-	/* The other worker is through with what is in the ring; then the alias goes. */
+	/* The other worker has handled the ring; then the alias is released. */
 	for (unsigned i = 0; i < 8; i++)
 		mr_rig_round(&r, 1);
 	got = take(got);
@@ -154,7 +155,8 @@ static void what_waits_for_the_mesh_outlives_its_alias(void **state)
 	close_all();
 }
 
-/* Messages that would take more than all of the store: half of it is left, and plain subscribers come first. */
+/* Messages that would take more than the whole store: half of it is left, and plain subscribers
+ * come first. */
 static void what_groups_multiply_leaves_memory_to_others(void **state)
 {
 	const uint64_t slab = 128u << 10;
@@ -188,7 +190,7 @@ static void what_groups_multiply_leaves_memory_to_others(void **state)
 	close_all();
 }
 
-/* Its worker knows that it is over, and the table does not yet. */
+/* Its worker knows that it is passed over, and the table does not yet. */
 static void a_promise_to_a_group_goes_to_none_that_is_over_elsewhere(void **state)
 {
 	enum { MESSAGES = 10 };
@@ -228,8 +230,8 @@ static uint32_t alias_of(const char *subject)
 	return alias;
 }
 
-/* Gives an alias back without a look at the mesh, as the table writer must not, and then gives it to another
- * subject. */
+/* Releases an alias without a look at the mesh, as the table writer must not, and then assigns it
+ * to another subject. */
 static void pass_on(uint32_t alias)
 {
 	struct mr_owner owner = {0, pub.session->slot, pub.session->generation};
@@ -280,11 +282,11 @@ static void what_comes_by_an_alias_of_another_is_missed_and_told(void **state)
 	close_all();
 }
 
-/* Its ring is longer than what it takes in a round. */
+/* Its ring is longer than one round takes. */
 static void what_control_says_comes_after_what_others_said_before(void **state)
 {
 	enum { BLOCKS = 3 * MR_MESH_BURST };
-	const uint64_t command = 0; /* makes no sense, and is counted as taken */
+	const uint64_t command = 0; /* malformed, and counted as taken */
 	uint64_t before;
 
 	(void)state;

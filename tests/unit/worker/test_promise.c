@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Promised messages on their way to receivers that are full: held, bounded, in order, over both transports;
- * and the gates that hold their publishers up meanwhile. */
+/* Promised messages on their way to full receivers: queued, bounded, in order, over both
+ * transports; and the back-pressure on their publishers meanwhile. */
 #include <unistd.h>
 
 #include "tests/unit/worker/cmocka_all.h"
@@ -34,7 +34,8 @@ static void block(const struct mr_session *session, uint32_t id, uint8_t water)
 	assert_int_equal(mr_table_high_water(r.table, &owner, id, water), 0);
 }
 
-/* A publisher on a channel, a client over UDP and one on a channel that both would rather hold it up. */
+/* Opens a publisher on a channel, and two subscribers that block: one over UDP, one on a
+ * channel. */
 static void open_all(void)
 {
 	struct mrf_network_path path = mr_rig_path(false, 4001);
@@ -51,7 +52,8 @@ static void open_all(void)
 
 static void close_all(void)
 {
-	rounds(1); /* what was sent last is taken */
+	/* The last frame is taken. */
+	rounds(1);
 	while (mr_rig_receive(&r, 0, &f, NULL))
 		;
 	close(pub.liveness_fd);
@@ -60,7 +62,7 @@ static void close_all(void)
 	mr_rig_close(&r);
 }
 
-/* A promised publish with a number at its beginning. False: no room in the publisher's ring. */
+/* Promises a publish with a number at its beginning. False: no room in the publisher's ring. */
 static bool promise(const char *subject, uint32_t number, uint32_t bytes)
 {
 	static uint8_t payload[MR_BODY_BYTES_MAX];
@@ -82,7 +84,7 @@ static bool publisher_waits(void)
 	return pub.session->stalled && !mr_bytes_empty(&pub.session->up);
 }
 
-/* Until the publisher waits; returns how many were pushed. */
+/* Promises until the publisher is paused; returns how many were pushed. */
 static uint32_t promise_until_held_up(const char *subject, uint32_t bytes)
 {
 	uint32_t number = 0;
@@ -93,7 +95,8 @@ static uint32_t promise_until_held_up(const char *subject, uint32_t bytes)
 		number++;
 		rounds(1);
 		while (mr_rig_receive(&r, 0, &f, NULL))
-			; /* lost, as nobody acknowledges it */
+			/* Lost, as it is not acknowledged. */
+			;
 	}
 	return number;
 }
@@ -105,7 +108,7 @@ static void say(uint32_t ack, uint32_t credit)
 	mr_rig_send(&r, 0, &client.path, &f);
 }
 
-/* What has come in order, acknowledged as it comes; returns the last number. */
+/* Reads in order and acknowledges; returns the last number. */
 static uint32_t read_far(uint32_t *sequence, uint32_t number)
 {
 	while (mr_rig_receive(&r, 0, &f, NULL)) {
@@ -137,11 +140,11 @@ static void a_client_that_acknowledges_nothing_holds_its_publisher_up(void **sta
 	assert_true(s->stats->full_since_ns != 0);
 	assert_true(pub.session->stats->blocked_since_ns != 0);
 	assert_true(mr_worker_underway(s) + s->stats->held_bytes > mr_worker_capacity(s) / 2);
-	/* Nothing more is taken, however many rounds go by. */
+	/* Nothing more is taken, however many rounds pass. */
 	rounds(100);
 	assert_int_equal(stats()->published, sent - 1);
 	for (unsigned i = 0; i < 2000 && number < sent; i++) {
-		mr_rig_wait_ms(&r, 20); /* frames that were lost are sent again */
+		mr_rig_wait_ms(&r, 20); /* lost frames are retransmitted */
 		rounds(1);
 		number = read_far(&sequence, number);
 	}
@@ -154,7 +157,7 @@ static void a_client_that_acknowledges_nothing_holds_its_publisher_up(void **sta
 	close_all();
 }
 
-/* The client's window is shut from the first frame on: all of it is held. */
+/* The client's window is closed from the first frame on: all messages are queued. */
 static void what_a_shut_window_has_no_room_for_is_held_in_order(void **state)
 {
 	uint32_t sequence = 1, number = 0;
@@ -179,7 +182,8 @@ static void what_a_shut_window_has_no_room_for_is_held_in_order(void **state)
 	close_all();
 }
 
-/* Promised publishes of the client itself, by alias and alike, so that they go as runs. */
+/* Sends promised publishes of the client itself, by alias and alike, so that they are handled as
+ * runs. */
 static void send_run(uint32_t sequence, uint32_t alias, uint32_t from, uint32_t to)
 {
 	mr_rig_begin(&f, client.session, sequence);
@@ -195,7 +199,7 @@ static void send_run(uint32_t sequence, uint32_t alias, uint32_t from, uint32_t 
 	mr_rig_send(&r, 0, &client.path, &f);
 }
 
-/* The client takes one frame; the run fills it, and goes on in order behind what is held. */
+/* The client takes one frame; the run fills it, and goes on in order behind the queued messages. */
 static void a_run_goes_into_frames_as_far_as_there_is_room(void **state)
 {
 	uint32_t alias, sequence = 1, number = 0;
@@ -220,7 +224,7 @@ static void a_run_goes_into_frames_as_far_as_there_is_room(void **state)
 	assert_int_equal(number, 36);
 	assert_int_equal(s->stats->held_messages, 0);
 	assert_int_equal(s->stats->missed, 0);
-	/* With room for all of it nothing is held. */
+	/* With room for all of it nothing is queued. */
 	held = stats()->held;
 	rounds(1);
 	send_run(4, alias, 37, 49);
@@ -267,7 +271,7 @@ static void a_local_receiver_that_dies_full_opens_its_gate(void **state)
 	close_all();
 }
 
-/* Full above the mark, and until half of that is left. */
+/* Full above the mark, until half of it is left. */
 static void a_receiver_is_full_until_half_of_its_mark(void **state)
 {
 	uint32_t capacity, open_below;
@@ -282,7 +286,7 @@ static void a_receiver_is_full_until_half_of_its_mark(void **state)
 	open_below = capacity / 4;
 	for (;;) {
 		assert_true(mr_rig_next(&local, &m));
-		/* As far as the client has said. */
+		/* Releases the read part: the low-water mark counts released bytes. */
 		(void)mr_bytes_release(&local.down);
 		if (local.session->down.tail - local.down.head <= open_below)
 			break;
@@ -295,7 +299,7 @@ static void a_receiver_is_full_until_half_of_its_mark(void **state)
 	close_all();
 }
 
-/* Who publishes without a promise waits for nobody, and the receiver is told what it missed, where. */
+/* An unpromised publish does not wait, and a Gap tells the receiver what it missed, and where. */
 static void an_unpromised_message_does_not_overtake_held_ones(void **state)
 {
 	const struct mr_message_plan plain =
@@ -314,7 +318,7 @@ static void an_unpromised_message_does_not_overtake_held_ones(void **state)
 	mr_rig_push(&pub, &plain, 0);
 	rounds(1);
 	assert_int_equal(local.session->stats->missed, 1);
-	assert_true(promise("near", ++number, 1000)); /* from behind the gate: later */
+	assert_true(promise("near", ++number, 1000)); /* from the paused publisher: later */
 	for (uint32_t got = 0; got < number;) {
 		if (!mr_rig_next(&local, &m)) {
 			(void)mr_bytes_release(&local.down);
@@ -337,7 +341,7 @@ static void an_unpromised_message_does_not_overtake_held_ones(void **state)
 	close_all();
 }
 
-/* A frame of a client over UDP that promises something stays in its slot while its receiver is full. */
+/* A frame with a promise of a client over UDP stays in its slot while its receiver is full. */
 static void a_publisher_over_udp_is_held_up_and_goes_on(void **state)
 {
 	const uint8_t payload[1000] = {0};
@@ -377,7 +381,7 @@ static void a_publisher_over_udp_is_held_up_and_goes_on(void **state)
 	close_all();
 }
 
-/* What came in the datagram flow cannot wait: it is as one that was not promised. */
+/* A message of the datagram flow cannot wait: it counts as not promised. */
 static void a_promise_in_the_datagram_flow_is_none(void **state)
 {
 	const uint8_t payload[1000] = {0};
@@ -417,7 +421,8 @@ static void set_turn(uint32_t turn)
 	*mr_turns_of(r.workers[0]->turns, route->hash, route->groups[0].group) = turn;
 }
 
-/* One member is full, the other is over while its subscription is still there: whoever's turn it is. */
+/* One member is full, the other is closed while its subscription still exists: whichever has the
+ * turn. */
 static void a_promise_to_a_group_is_not_lost_with_a_member_that_is_over(uint32_t turn)
 {
 	enum { MESSAGES = 60 };

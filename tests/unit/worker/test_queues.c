@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Queues as their users see them through workers: at home with the client's worker and with another. */
+/* Queues seen by their users through workers: owned by the client's worker and by another. */
 #include <stdio.h>
 
 #include "tests/unit/worker/cmocka_all.h"
@@ -19,7 +19,7 @@ static void rounds(unsigned count)
 			mr_rig_round(&r, i);
 }
 
-/* A name whose home is that worker. */
+/* Returns a name whose home is that worker. */
 static const char *name_at(enum mrf_queue_kind kind, unsigned home)
 {
 	static char name[16];
@@ -103,7 +103,7 @@ static void expect_nothing(struct mr_rig_local *c)
 	assert_false(mr_rig_next(c, &m));
 }
 
-/* A delivery with that text; returns its tag. */
+/* Expects a delivery with that text; returns its tag. */
 static uint64_t expect_delivery(
 	struct mr_rig_local *c, uint32_t queue, const char *text, unsigned redelivered)
 {
@@ -130,7 +130,7 @@ static void expect_accepted(
 	assert_int_equal(range.status, status);
 }
 
-/* The producer is the first worker's, both consumers are the last's. */
+/* Opens a producer on the first worker, and two consumers on the last. */
 static void open_rig(unsigned workers)
 {
 	mr_rig_open(&r, workers);
@@ -222,7 +222,7 @@ static void delivery_that_is_not_settled_in_time_is_made_again(void **state)
 	push_from(&producer, queue, NULL, "slow");
 	rounds(4);
 	first = expect_delivery(&consumer, queue, "slow", 0);
-	/* Stepped as a loop would: a worker that is away for long does not count that time. */
+	/* Stepped as a loop would: time in which a worker did not run does not count. */
 	for (unsigned ms = 0; ms < MR_RIG_ACK_TIMEOUT_MS - 100; ms += 100) {
 		mr_rig_wait_ms(&r, 100);
 		rounds(1);
@@ -254,7 +254,7 @@ static void tags_of_others_and_forged_ones_settle_nothing(void **state)
 	push_from(&producer, queue, NULL, "mine");
 	rounds(4);
 	tag = expect_delivery(&consumer, queue, "mine", 0);
-	settle(&other, queue, tag, MRF_SETTLE_VERB_ACK);    /* another's */
+	settle(&other, queue, tag, MRF_SETTLE_VERB_ACK);    /* another consumer's */
 	settle(&producer, queue, tag, MRF_SETTLE_VERB_ACK); /* the producer's own message */
 	settle(&consumer, queue, tag ^ 1, MRF_SETTLE_VERB_ACK);
 	settle(&consumer, queue, ~tag, MRF_SETTLE_VERB_ACK);
@@ -271,7 +271,7 @@ static void tags_of_others_and_forged_ones_settle_nothing(void **state)
 	mr_rig_close(&r);
 }
 
-/* The home says so, or, where the number names no worker, the client's own. */
+/* The home worker answers, or, if the number names no worker, the client's own. */
 static void push_to_what_is_no_queue_is_answered(void **state)
 {
 	struct mrf_message_origin origin = {.publisher = 0, .id = 5};
@@ -279,8 +279,8 @@ static void push_to_what_is_no_queue_is_answered(void **state)
 	(void)state;
 	open_rig(2);
 	push_from(&producer, 3, &origin, "x");              /* this worker's */
-	push_from(&producer, (1u << 27) + 3, &origin, "x"); /* the other's */
-	push_from(&producer, UINT32_MAX, &origin, "x");     /* nobody's */
+	push_from(&producer, (1u << 27) + 3, &origin, "x"); /* the other worker's */
+	push_from(&producer, UINT32_MAX, &origin, "x");     /* no worker's */
 	rounds(4);
 	for (unsigned i = 0; i < 3; i++) {
 		struct mr_message_view m;
@@ -352,7 +352,7 @@ static void call_is_answered_by_the_worker_that_got_it(void **state)
 	}
 }
 
-/* Next message in the frames that a worker sent; false: none. */
+/* Returns the next message in the frames that a worker sent; false: none. */
 static bool next_in_frames(unsigned worker, struct mr_message_view *m)
 {
 	static struct mr_rig_frame f;
@@ -460,7 +460,7 @@ static void queue_messages_have_no_subject(void **state)
 	mr_rig_close(&r);
 }
 
-/* The message whose number is in the payload: for the first time. */
+/* Takes the message whose number is in the payload; it must be the first time. */
 static void take_once(bool *came, uint32_t count, const struct mr_message_view *m)
 {
 	uint32_t number;
@@ -472,8 +472,8 @@ static void take_once(bool *came, uint32_t count, const struct mr_message_view *
 	came[number] = true;
 }
 
-/* More than the mesh and its blocks hold, to a home that makes no rounds meanwhile, and back to a worker
- * that makes none: all of it comes, once. */
+/* More than the mesh and its blocks hold, to a home worker that makes no rounds meanwhile, and back
+ * to a worker that makes none: all arrive, once. */
 static void nothing_is_lost_while_the_mesh_is_full(void **state)
 {
 	enum { MESSAGES = 3000, BYTES = 1000 };
@@ -501,7 +501,8 @@ static void nothing_is_lost_while_the_mesh_is_full(void **state)
 			mr_message_plan_extra(&plan, &extra);
 			mr_rig_push(&producer, &plan, queue);
 		}
-		mr_rig_round(&r, i / 50 % 2); /* one for a while, then the other */
+		/* One for a while, then the other. */
+		mr_rig_round(&r, i / 50 % 2);
 		mr_rig_wait_ms(&r, 1);
 		while (mr_rig_next(&producer, &m)) {
 			struct mrf_accepted_range range;
@@ -535,8 +536,8 @@ static void push_number(struct mr_rig_local *c, uint32_t queue, uint32_t number)
 	mr_rig_push(c, &plan, queue);
 }
 
-/* A descriptor a round, while the consumer's worker makes none: more than there are in a ring. What the
- * consumer was not sent it does not acknowledge with what it was. */
+/* One descriptor a round, while the consumer's worker makes none: more than a ring holds. The
+ * consumer must not acknowledge deliveries that it did not get together with those that it got. */
 static void trickle_to_a_worker_that_stands_still_is_not_lost(void **state)
 {
 	enum { MESSAGES = 200 };
@@ -573,7 +574,7 @@ static void trickle_to_a_worker_that_stands_still_is_not_lost(void **state)
 	mr_rig_close(&r);
 }
 
-/* The other way: what a home answers to a worker that stands still. */
+/* The other way: the answers of a home worker to a worker that stands still. */
 static void acceptances_for_a_worker_that_stands_still_are_not_lost(void **state)
 {
 	enum { MESSAGES = 200 };
@@ -585,7 +586,7 @@ static void acceptances_for_a_worker_that_stands_still_are_not_lost(void **state
 	mr_rig_open(&r, 3);
 	(void)mr_rig_attach(&r, 2, 0, &producer);
 	queue = open_queue(MRF_QUEUE_KIND_QUEUE, 0);
-	/* Pushed as if the producer's worker had sent them; it takes in nothing of what comes back. */
+	/* Pushed as if by the producer's worker, which handles none of the answers. */
 	for (uint32_t i = 0; i < MESSAGES; i++) {
 		struct mr_message_plan plan =
 			mr_message_plan(MRF_MESSAGE_KIND_PUSH, NULL, NULL, 0, &i, 0, sizeof(i));
@@ -618,7 +619,7 @@ static void acceptances_for_a_worker_that_stands_still_are_not_lost(void **state
 	mr_rig_close(&r);
 }
 
-/* Far more than its ring and what it may be held, and it takes all of them at once. */
+/* Far more than its ring and its queued bytes, and it takes all of them at once. */
 static void what_a_slow_consumer_cannot_take_stays_in_the_queue(void **state)
 {
 	enum { MESSAGES = 2500, BYTES = 1000 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests whose responder ends with them in its ring. */
+/* Requests whose responder closes with them in its ring. */
 #include <unistd.h>
 
 #include "tests/unit/worker/cmocka_all.h"
@@ -44,7 +44,7 @@ static void ask(uint64_t correlation)
 	rounds();
 }
 
-/* As the table writer does, when it finds that the client is gone. */
+/* Does the table writer's part when the client is closed. */
 static void responder_dies(void)
 {
 	struct mr_session *s = responder.session;

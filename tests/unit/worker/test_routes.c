@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Routes so large that they are made anew for each message, of which a round has more than there is room
- * for: many queue groups want the same subject. */
+/* Routes so large that they are made anew for each message, more in a round than there is room for:
+ * many queue groups subscribe to the same subject. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -35,7 +35,7 @@ static void subscribe(const struct mr_session *of, uint32_t id, enum mr_sub_kind
 	assert_int_equal(mr_table_high_water(r.table, &owner, id, water), 0);
 }
 
-/* As many groups as patterns may have, that all want everything. */
+/* Makes as many groups as patterns may have; all subscribe to everything. */
 static void join_groups(void)
 {
 	static const struct {
@@ -52,7 +52,8 @@ static void join_groups(void)
 		}
 }
 
-/* A publisher over UDP and the groups at the first worker, who is to get everything at another. */
+/* Opens a publisher over UDP and the groups on the first worker; a receiver of everything on
+ * another. */
 static void open_all(unsigned receiver)
 {
 	struct mrf_network_path path = mr_rig_path(false, 4001);
@@ -68,7 +69,7 @@ static void open_all(unsigned receiver)
 
 static void close_all(void)
 {
-	mr_rig_round(&r, 1); /* what the mesh has is taken */
+	mr_rig_round(&r, 1); /* the mesh is emptied */
 	while (mr_rig_receive(&r, 0, &f, NULL))
 		;
 	close(crowd.liveness_fd);
@@ -81,7 +82,7 @@ static void send_frame(uint32_t sequence, const char *subject, uint32_t alias)
 	uint32_t number = (sequence - 1) * MESSAGES_A_FRAME;
 	struct mr_message_extra extra = {.flags = MRF_MESSAGE_FLAG_ORIGIN, .origin.publisher = 5};
 
-	/* By alias, those that are alike would be one run, and are routed once. */
+	/* By alias, equal ones would be one run, and be routed once. */
 	mr_rig_begin(&f, client.session, sequence);
 	for (uint32_t i = 0; i < MESSAGES_A_FRAME; i++) {
 		struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL,
@@ -98,7 +99,7 @@ static void send_frame(uint32_t sequence, const char *subject, uint32_t alias)
 	mr_rig_send(&r, 0, &client.path, &f);
 }
 
-/* What has come to the receiver, in order; returns the last number. */
+/* Reads the receiver's messages in order; returns the last number. */
 static uint32_t read_all(uint32_t number)
 {
 	struct mr_message_view m;
@@ -120,7 +121,7 @@ static void promise_all(const char *subject, uint32_t alias)
 	for (unsigned i = 0; i < 200 * ROUNDS && got < PROMISED; i++) {
 		uint32_t most = s->remote->flow.rx.granted - 1;
 
-		/* Many at once, and a worker that is behind has as many to take. */
+		/* Many at once, so that a worker that is behind has as many to take. */
 		for (uint32_t k = 0; i % ROUNDS == 0 && k < FRAMES_AT_ONCE; k++)
 			if (sequence < most && sequence < FRAMES)
 				send_frame(++sequence, subject, alias);
@@ -163,8 +164,8 @@ static void promises_find_their_way_at_another_worker(void **state)
 	close_all();
 }
 
-/* What was routed stands in a block that others are told of later: who waits for quiescence takes it for all
- * that was under way. */
+/* A routed message is in a block that other workers hear of later: a grace period covers all in
+ * flight. */
 static void no_stage_reports_quiescence(void **state)
 {
 	struct mr_worker *w;
@@ -194,8 +195,8 @@ static void no_stage_reports_quiescence(void **state)
 	close_all();
 }
 
-/* Its gate is shut; then the client falls silent, and what the bus has acknowledged is routed when somebody looks
- * for that, after the round's stages. */
+/* A receiver is full; then the client falls silent, and its acknowledged messages are routed by the
+ * check for that, after the round's stages. */
 static void others_are_told_of_what_a_session_leaves(void **state)
 {
 	uint32_t alias, got;
@@ -217,10 +218,12 @@ static void others_are_told_of_what_a_session_leaves(void **state)
 	mr_rig_round(&r, 0);
 	mr_rig_round(&r, 1);
 	assert_int_equal(read_all(MESSAGES_A_FRAME), MESSAGES_A_FRAME);
-	/* Stepped as a loop would: a worker that is away for long hears nobody, and ends nobody for that. */
+	/* Stepped as a loop would: a worker that did not run for long hears no client, and closes
+	 * none for that. */
 	for (unsigned i = 0; i < 600 && atomic_load(&s->remote->end) == MR_REMOTE_LIVES; i++) {
 		mr_rig_wait_ms(&r, 100);
-		mr_rig_round(&r, 0); /* fails if they are not */
+		/* Fails if they are not. */
+		mr_rig_round(&r, 0);
 	}
 	assert_int_not_equal(atomic_load(&s->remote->end), MR_REMOTE_LIVES);
 	got = read_all(MESSAGES_A_FRAME);

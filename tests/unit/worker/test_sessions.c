@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life of a session over UDP: heartbeats, expiry, goodbyes, and moving to another address. */
+/* The life of a session over UDP: heartbeats, expiry, goodbyes, and moves to another address. */
 #include <errno.h>
 #include <unistd.h>
 
@@ -8,7 +8,7 @@
 #include "tests/support/net/rig.h"
 #include "lib/wire/path.h"
 
-/* As the rig's workers are configured. */
+/* The configuration of the rig's workers. */
 #define HEARTBEAT_MS 1000u
 #define MISSED_MAX   3u
 
@@ -57,7 +57,7 @@ static void silence_is_broken_by_heartbeats(void **state)
 	mr_rig_close(&r);
 }
 
-/* Stepped as a loop would: whoever speaks lives, and no heartbeat is late. */
+/* Stepped as a loop would: a client that sends stays open, and no heartbeat is late. */
 static void heartbeats_keep_a_session_alive(void **state)
 {
 	struct mr_session *s = open_one(false);
@@ -81,7 +81,7 @@ static void heartbeats_keep_a_session_alive(void **state)
 	mr_rig_close(&r);
 }
 
-/* Stepped as a loop would. */
+/* Steps as a loop would. */
 static void pass_ms(unsigned ms)
 {
 	for (; ms > 0; ms -= 100) {
@@ -90,7 +90,7 @@ static void pass_ms(unsigned ms)
 	}
 }
 
-/* A worker that did not run could hear nobody. */
+/* A worker that did not run could not hear its clients. */
 static void time_in_which_the_worker_did_not_run_ends_no_session(void **state)
 {
 	struct mr_session *s = open_one(false);
@@ -106,7 +106,7 @@ static void time_in_which_the_worker_did_not_run_ends_no_session(void **state)
 	mr_rig_close(&r);
 }
 
-/* A publisher without credit says nothing else. */
+/* A publisher without credit sends nothing else. */
 static void probes_keep_a_session_alive(void **state)
 {
 	struct mr_session *s = open_one(false);
@@ -201,7 +201,7 @@ static void stopping_bus_says_so(void **state)
 	mr_rig_close(&r);
 }
 
-/* Lets the client speak from another address; returns the nonce that it is asked to prove it with. */
+/* The client sends from another address; returns the nonce of the challenge. */
 static uint64_t speak_from(const struct mrf_network_path *path)
 {
 	struct mrf_network_path to;
@@ -269,7 +269,7 @@ static void proved_address_of_the_other_family_is_taken(void **state)
 	proved_address_is_taken(true, false);
 }
 
-/* Largest packet of what a session gets that is offered messages of all sizes. */
+/* Offers messages of all sizes to a session; returns the largest packet sent to it. */
 static uint32_t largest_sent(struct mr_session *s)
 {
 	static const uint8_t body[MR_RIG_FRAME_BYTES];
@@ -289,7 +289,7 @@ static uint32_t largest_sent(struct mr_session *s)
 	return largest;
 }
 
-/* Headers of IPv6 are larger, and the MTU is what it was. */
+/* IPv6 headers are larger, and the MTU stays. */
 static void frames_fit_the_path_that_was_taken(void **state)
 {
 	struct mrf_network_path path = mr_rig_path(true, 5001);
@@ -303,7 +303,7 @@ static void frames_fit_the_path_that_was_taken(void **state)
 	mr_rig_close(&r);
 }
 
-/* As of another port, whose buffers may be of another size too. */
+/* Moves to another port, whose buffers may have another size too. */
 static void frames_fit_the_port_that_was_moved_to(void **state)
 {
 	struct mrf_network_path path = mr_rig_path(false, 5001);
@@ -336,7 +336,7 @@ static void unproved_address_is_not_taken(void **state)
 	mr_rig_close(&r);
 }
 
-/* Recorded by somebody and sent again, after the client has moved on. */
+/* Recorded by another host and replayed, after the client has moved on. */
 static void proof_is_good_once(void **state)
 {
 	struct mrf_network_path path = mr_rig_path(false, 5001);

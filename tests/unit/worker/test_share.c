@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What one client makes expensive costs itself, and what it has to wait for loses neither messages nor order. */
+/* Expensive actions of a client cost only itself, and its delayed messages keep order and
+ * completeness. */
 #include <unistd.h>
 
 #include "tests/unit/worker/cmocka_all.h"
@@ -10,7 +11,7 @@
 static struct mr_rig r;
 static struct mr_rig_local hog, honest, many, one;
 
-/* `many` has so many subscriptions to "big", `one` has one to "small". */
+/* `many` has that many subscriptions to "big", `one` has one to "small". */
 static void open_all(uint32_t sinks)
 {
 	mr_rig_open(&r, 1);
@@ -51,7 +52,7 @@ static uint32_t take(struct mr_rig_local *c, void (*look)(const struct mr_messag
 	return count;
 }
 
-/* Both have something to say in each round. A message of the one is 1,000 copies, so that one burst of the
+/* Both publish in each round. A message of the one makes 1,000 copies, so that one burst of the
  * other costs less than one of its messages. */
 static void publishers_share_by_cost_and_not_by_count(void **state)
 {
@@ -71,7 +72,7 @@ static void publishers_share_by_cost_and_not_by_count(void **state)
 	}
 	assert_true(dear > 0);
 	assert_true(cheap > 8 * dear);
-	/* When the other has nothing to say it has the worker for itself. */
+	/* When the other is idle it has the worker for itself. */
 	before = dear;
 	for (uint32_t i = 0; i < 16; i++) {
 		mr_rig_round(&r, 0);
@@ -108,7 +109,7 @@ static void what_is_left_for_later_is_whole_and_in_order(void **state)
 	mr_rig_round(&r, 0);
 	assert_int_equal(take(&one, NULL), 1);
 	got = take(&many, look_for_the_next);
-	/* A turn's work is bounded, and nothing counts as taken while something of it is late. */
+	/* A turn's work is bounded, and nothing counts as taken while a part of it is late. */
 	assert_in_range(got, SINKS, 2 * (MR_TURN_WORK + SINKS));
 	assert_int_equal(hog.session->stats->rx_messages, MESSAGES);
 	assert_true(r.stats[0].late > 0);
@@ -127,7 +128,7 @@ static void what_is_left_for_later_is_whole_and_in_order(void **state)
 	close_all();
 }
 
-/* What it began is done, and the rest of it is nobody's. */
+/* Its begun message is completed, and the rest of its messages are dropped. */
 static void a_fan_out_outlives_its_session(void **state)
 {
 	enum { SINKS = 4000, MESSAGES = 32 };
@@ -151,7 +152,7 @@ static void a_fan_out_outlives_its_session(void **state)
 	close_all();
 }
 
-/* A frame cannot be left lying: what is left of it waits, and what comes behind it. */
+/* A frame cannot wait in place: the rest of it is stored, and later messages wait behind it. */
 static void what_a_frame_leaves_for_later_is_whole_and_in_order(void **state)
 {
 	enum { SINKS = 300, FRAMES = 3, EACH = 16 };
@@ -184,7 +185,7 @@ static void what_a_frame_leaves_for_later_is_whole_and_in_order(void **state)
 	close_all();
 }
 
-/* It is looked at once for all that it has. */
+/* The session is checked once for all its copies. */
 static void a_full_session_misses_all_of_its_copies(void **state)
 {
 	enum { SINKS = 100 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Members of a queue group share its messages, whatever else is subscribed and published. */
+/* Members of a queue group share its messages equally, whatever else is subscribed and
+ * published. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -33,7 +34,7 @@ static void close_all(void)
 	mr_rig_close(&r);
 }
 
-/* Members `first` and on, every other one at the other worker if `spread`. */
+/* Joins members from `first` on; every other one is on the other worker if `spread`. */
 static void join(
 	const char *pattern, const char *group, uint32_t first, uint32_t count, bool spread)
 {
@@ -80,7 +81,7 @@ static void assert_shared(uint32_t first, uint32_t count, uint32_t messages)
 		assert_in_range(got[first + i], messages / count, (messages + count - 1) / count);
 }
 
-/* 120 messages to each of the subjects, in turn. */
+/* Publishes 120 messages to each of the subjects, in turn. */
 static void publish_all(const char *const *subjects, uint32_t count, bool promised)
 {
 	for (uint32_t i = 0; i < 120; i++) {
@@ -123,7 +124,7 @@ static void groups_spread_over_workers_share_alike(void **state)
 	groups_on_one_subject_turn_by_themselves(true, true);
 }
 
-/* So many that the route is made anew for each message. */
+/* Joins so many groups that the route is made anew for each message. */
 static void many_groups_share_alike(void **state)
 {
 	static const char *const subjects[] = {"jobs.a"};
@@ -141,7 +142,8 @@ static void many_groups_share_alike(void **state)
 	close_all();
 }
 
-/* What comes from elsewhere in between takes no turn: of each subject every member gets its share. */
+/* Messages of other workers in between take no turn: every member gets its share of each
+ * subject. */
 static void subjects_in_turn_take_no_turn_of_each_other(void **state)
 {
 	static const char *const subjects[] = {"jobs.a", "jobs.b"};
@@ -153,7 +155,7 @@ static void subjects_in_turn_take_no_turn_of_each_other(void **state)
 	join("jobs.b", "work", 10 + 2, 2, true);
 	publish_all(subjects, 2, false);
 	assert_shared(20, 2, 120);
-	/* Two have half of a, four a quarter of b. */
+	/* Two members have half of a each, four a quarter of b. */
 	assert_in_range(got[10], 89, 91);
 	assert_in_range(got[11], 89, 91);
 	assert_in_range(got[12], 29, 31);
@@ -180,7 +182,7 @@ static void subjects_used_once_go_round_the_group(void **state)
 	close_all();
 }
 
-/* A table that changes with every message makes routes anew; turns go on. */
+/* A table that changes with every message makes routes anew; turns continue. */
 static void turns_outlive_changes_of_the_table(void **state)
 {
 	struct mr_owner owner;
@@ -201,7 +203,7 @@ static void turns_outlive_changes_of_the_table(void **state)
 	close_all();
 }
 
-/* Far more pairs than have an entry: nobody has nothing, of no subject. */
+/* Far more pairs than entries: every member gets something, of every subject. */
 static void who_has_no_entry_shares_at_random(void **state)
 {
 	enum { PAIRS = 4 * MR_TURNS_SETS * MR_TURNS_WAYS, ROUNDS = 40 };
