@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/stages.h"
 
-/* A fragment says whose it is and how large the whole: what cannot be goes no further. */
+/* True if a fragment names its own session, and it fits a whole message of allowed size. */
 static bool fragment_fits(
 	const struct mr_worker *w, const struct mr_session *s, const struct mr_message_view *m)
 {
@@ -12,7 +12,7 @@ static bool fragment_fits(
 	       bytes <= f->total_bytes && f->offset <= f->total_bytes - bytes;
 }
 
-/* False: it has flags that its kind has not. What most messages have is known without asking. */
+/* True if the message's kind may have its flags. The flags of most messages need no look-up. */
 static bool may_have(struct mrf_message_header h)
 {
 	const unsigned common = MRF_MESSAGE_FLAG_SECTIONS | MRF_MESSAGE_FLAG_TOKEN;
@@ -24,8 +24,8 @@ static bool may_have(struct mrf_message_header h)
 	return (h.flags & ~mr_message_client_flags(h.kind)) == 0;
 }
 
-/* A subject is looked at more than once, so it must not change meanwhile. It is copied here, a stage before
- * it is read: its bytes have left the store buffer by then. */
+/* Copies the subject: it is read more than once, and the client must not change it in between. It
+ * is copied a stage before it is read, so its bytes have left the store buffer by then. */
 const struct mr_message_view *mr_worker_take_apart(struct mr_worker *w, struct mr_session *s,
 	uint32_t index, const uint8_t *at, struct mrf_message_header h)
 {
@@ -38,12 +38,12 @@ const struct mr_message_view *mr_worker_take_apart(struct mr_worker *w, struct m
 		mr_count(w->stats->drop_bad_message, 1);
 		return NULL;
 	}
-	memcpy(&m->header, &word, sizeof(word)); /* at once */
+	memcpy(&m->header, &word, sizeof(word)); /* in one store */
 	if (mr_unlikely((h.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0 && !fragment_fits(w, s, m))) {
 		mr_count(w->stats->drop_bad_fragment, 1);
 		return NULL;
 	}
-	/* Most of what has a token has none. */
+	/* Most messages with a token have no subject. */
 	if (mr_unlikely(m->subject_bytes == 0))
 		return m;
 	mr_message_copy((uint8_t *)w->subjects[index], m->subject, m->subject_bytes);

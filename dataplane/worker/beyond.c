@@ -3,10 +3,10 @@
 
 #include "flatbuf/wire.h"
 
-/* No builder makes a longer one; what is longer is not looked into. */
+/* Builders make no longer release; longer messages are not parsed. */
 #define RELEASE_BYTES_MAX 256u
 
-/* Copied, as the client may change it while it is read. */
+/* Copies the message before it parses it, as the client may change it. */
 bool mr_message_releases_alias(const uint8_t *at, struct mrf_message_header h)
 {
 	uint64_t copy[RELEASE_BYTES_MAX / sizeof(uint64_t)];
@@ -56,8 +56,8 @@ void mr_worker_ring_beyond(struct mr_worker *w, struct mr_session *s, size_t rea
 	};
 
 	if (b.used > b.bytes)
-		return; /* the client has taken it back */
-	/* Where the next message starts the publisher's turn will show. */
+		return; /* the client has moved its tail back */
+	/* A malformed length is reported when the publisher's turn comes to it. */
 	if (mr_worker_look_beyond(w, s, &b) == MR_BEYOND_STOP && b.looks == 0)
 		w->moved = true;
 	s->beyond = (uint32_t)s->up.head + b.used;

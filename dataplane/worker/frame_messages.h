@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* frame_messages: the messages of a frame, in place, into the burst. Private to the worker.
+/* frame_messages: takes the messages of a frame, in place, into the burst. Private to the worker.
  *
- * Inline: it is most of what a frame costs, and both flows end here.
+ * Inline, as it is most of a frame's cost. Both flows use it.
  *
  * Threads   The worker's lcore.
  * Hot path  All of it.
@@ -13,20 +13,20 @@
 #include "dataplane/worker/frames.h"
 #include "dataplane/worker/backpressure.h"
 
-/* What is left of a frame. */
+/* The rest of a frame. */
 struct mr_frame_messages {
 	const uint8_t *at;
 	uint32_t left;  /* bytes */
-	uint32_t count; /* messages, as the frame says */
+	uint32_t count; /* messages, by the frame's header */
 };
 
-/* What only frames carry: Close, and what means nothing any more. */
+/* Handles a message of a kind that only frames carry: a Close; Padding and Path are ignored. */
 void mr_worker_take_special(struct mr_session *s, struct mrf_message_header h);
 
-/* Into the burst, which is routed whenever it is full, and counts them. False: the message at k->at
- * has to wait, and so all behind it, if the frame is one that may (`waits`). `promises`: the frame is of
- * the reliable flow, in which alone a promise is one, whether it may wait or not. `passed`: so many bytes were
- * looked through before (beyond.h). */
+/* Takes messages into the burst, which is routed whenever it is full, and counts them. False: the
+ * message at k->at has to wait for a full receiver, and so have all behind it. `waits`: messages
+ * may wait. `promises`: the frame is of the reliable flow; only there a publish can be promised.
+ * `passed`: bytes that were looked through before (beyond.h). */
 MR_ALWAYS_INLINE bool mr_worker_take_frame_messages(struct mr_worker *w, struct mr_session *s,
 	struct mr_frame_messages *k, bool waits, bool promises, uint32_t passed)
 {
@@ -42,7 +42,7 @@ MR_ALWAYS_INLINE bool mr_worker_take_frame_messages(struct mr_worker *w, struct 
 		if (mr_unlikely(!mr_message_fits(&h, (size_t)(end - at))))
 			break;
 		if (passed != 0 && mr_unlikely(at < passed_to) && mr_message_passes(h)) {
-			at += mr_message_stride(h.bytes); /* it was taken before */
+			at += mr_message_stride(h.bytes); /* taken before */
 			continue;
 		}
 		if (mr_unlikely(mr_worker_is_special(h.kind))) {

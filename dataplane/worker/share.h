@@ -1,28 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* share: what each publisher may cost its worker, and what is left for later. Private to the worker.
+/* share: divides a worker's cycles among publishers, and keeps their late messages. Private to the
+ * worker.
  *
- * A *turn* is the messages of one session that stand side by side in a burst. Its cycles are charged to the
- * session: copies made or missed, look-ups, and the copies that other workers make of it.
+ * A *turn* is the messages of one session that stand side by side in a burst. Its cycles are
+ * charged to the session: copies made or missed, look-ups, and the copies that other workers make
+ * of its messages.
  *
- *   share.now  virtual time: the cycles that each session that wanted some has had; goes on by the mean of
- *              a round's turns
- *   share_due  of a session: the virtual time up to which it has had its share
+ *   share.now     virtual time: the cycles that each session with messages has had; it advances by
+ *                 the mean of a round's turns
+ *   s->share_due  virtual time up to which the session has had its share
  *
- * A session that has burst after burst for itself is not charged: it could only be ahead of itself.
+ * A session that has several bursts in a row for itself is not charged: it could only be ahead of
+ * itself.
  *
- * A session that is ahead of virtual time by more than MR_SHARE_AHEAD is passed over until the others have
- * caught up. If nobody else wants the worker, virtual time goes to where the first of them is. This is
- * start-time fair queueing (Goyal, Vin, Cheng 1996) with the cost known after the fact.
+ * A session ahead of virtual time by more than MR_SHARE_AHEAD is skipped until the others have
+ * caught up. If no other session has messages, virtual time advances to the first of those ahead.
+ * This is start-time fair queueing (Goyal, Vin, Cheng 1996) with costs that are known only
+ * afterwards.
  *
- * A turn ends when its work is used up, and the work of a round is bounded, too. A fan-out that takes more
- * than a turn is left in the middle, and resumed in the session's next turn (fan.h). What stands behind it
- * is *late*. A local session's messages stay in its ring, which is read again from there. Frames of a
- * reliable flow wait in their slots. What came in the same frame, and datagrams, are copied into the
- * worker's store; datagrams beyond MR_LATE_BYTES are dropped. A session of which something is late is not
- * read, and its ring is not released, so its order is kept and it feels the pressure.
+ * A turn ends when its work is used up, and the work of a round is bounded, too. A fan-out that
+ * takes more than a turn is left unfinished, and resumed in the session's next turn (fan.h). The
+ * messages behind it are *late*:
  *
- * Units     Work: a sink looked at, 256 bytes copied, or a node visited in a look-up; some 32 cycles.
- * Owns      What is late: pieces of the worker's store, and a list of sessions by slot and generation.
+ *   of a local session        stay in its ring, which is read again from there
+ *   frames, reliable flow     wait in their slots
+ *   of the same frame, and    are copied into the worker's store; datagrams beyond MR_LATE_BYTES
+ *   datagrams                 are dropped
+ *
+ * A session with late messages is not read, and its ring is not released. So its order is kept, and
+ * it feels back-pressure.
+ *
+ * Units     Work: a sink looked at, 256 bytes copied, or a node visited in a look-up; some 32
+ *           cycles.
+ * Owns      The late messages: pieces of the worker's store, and a list of sessions by slot and
+ *           generation.
  * Threads   The worker's lcore.
  * Hot path  All of it.
  */
@@ -33,21 +44,22 @@
 
 #include "dataplane/worker/stages.h"
 
-/* Cycles that a session may be ahead. */
+/* Cycles that a session may be ahead of virtual time. */
 #define MR_SHARE_AHEAD 131072
-/* A copy that another worker makes, cycles. */
+/* Charge for a copy that another worker makes, cycles. */
 #define MR_SHARE_FAR 32u
-/* As far ahead a session comes by what it receives. */
+/* Cycles that a session may get ahead by receiving. */
 #define MR_SHARE_RECEIVER_AHEAD (8 * MR_SHARE_AHEAD)
-/* A look at a gate, or at a sink of a session that is full, cycles. */
+/* Charge for a look at a session's full flag, or at a sink of a full session, cycles. */
 #define MR_SHARE_LOOK 8u
-/* Messages, and copies, of a turn that may be charged without a look at the clock. */
+/* A turn of at most this many messages and copies may be charged without reading the clock. */
 #define MR_SHARE_SHORT 8u
 #define MR_TURN_WORK   1024u
 #define MR_ROUND_WORK  8192u
-/* Turns that a round gives to other workers that have more. */
+/* Turns in a round for other workers that have more messages. */
 #define MR_MESH_TURNS 8u
-/* Late messages of one session over UDP. What its reliable flow can bring behind a late one is less. */
+/* Bytes of late messages of one session over UDP. Its reliable flow can bring less behind a late
+ * message. */
 #define MR_LATE_BYTES 131072u
 
 struct mr_fan;
@@ -55,10 +67,10 @@ struct mr_fan_at;
 struct mr_fan_load;
 struct mr_late_message;
 
-/* A session of which something is late. */
+/* A session with late messages or an unfinished fan-out. */
 struct mr_late {
 	struct mr_late *next; /* in the worker's list */
-	struct mr_fan *fan;   /* that was left, and goes before the messages; NULL: none */
+	struct mr_fan *fan;   /* unfinished, goes before the messages; NULL: none */
 	uint32_t slot;
 	uint32_t generation;
 	uint32_t bytes;
@@ -66,37 +78,39 @@ struct mr_late {
 	struct mr_late_message *last;
 };
 
-/* late.c: copies an entry of a frame behind what is late of its session. Without memory for it a datagram is
- * dropped and counted; what came in a reliable flow is routed now, behind all that is late of it. */
+/* late.c: appends a copy of a frame's message to the late messages of its session. Without memory a
+ * datagram is dropped and counted; a message of the reliable flow is routed now, after all late
+ * messages of the session. */
 void mr_worker_late_put(struct mr_worker *w, const struct mr_burst_entry *e);
-/* Keeps a fan-out that was left. False: there is no memory for that. */
+/* Keeps an unfinished fan-out. False: no memory. */
 bool mr_worker_late_fan(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	const struct mr_fan_load *l, const struct mr_fan_at *at);
 /* Puts a session's record at the end of the list. */
 void mr_worker_late_list(struct mr_worker *w, struct mr_late *x);
-/* True if no receiver that became full meanwhile holds the first late message up. */
+/* True if no full receiver blocks the first late message. */
 bool mr_worker_late_may_route_first(struct mr_worker *w, struct mr_session *s, struct mr_late *x);
 /* Routes the first late message and drops it. False: it stays. */
 bool mr_worker_late_route_first(struct mr_worker *w, struct mr_session *s, struct mr_late *x);
 void mr_worker_late_drop_first(struct mr_worker *w, struct mr_late *x);
-/* late_run.c: routes some of what is late, of sessions that have their share yet; once a round, behind all else. */
+/* late_run.c: routes some late messages of sessions that have a share left; once a round, after
+ * other messages. */
 void mr_worker_late_run(struct mr_worker *w);
 
-/* True of a session that has had its share. */
+/* True if the session has used up its share. */
 static inline bool mr_session_is_ahead(const struct mr_worker *w, const struct mr_session *s)
 {
 	return (int64_t)(s->share_due - w->share.now) > MR_SHARE_AHEAD;
 }
 
-/* True if what comes of this session is to wait: behind what is late of it, or because it is ahead of the
- * others, who want the worker too, and came by a port, which could not leave it lying. */
+/* True if a new frame's messages of this session must wait: behind its late messages, or because
+ * the session over UDP is ahead of the others. */
 static inline bool mr_session_must_wait(const struct mr_worker *w, const struct mr_session *s)
 {
 	return s->late != NULL ||
 	       (s->remote != NULL && mr_session_is_ahead(w, s) && w->share.last != s);
 }
 
-/* Ends a round: virtual time goes on by what the last one's turns took on average. */
+/* Ends a round: virtual time advances by the mean cost of its charged turns. */
 static inline void mr_worker_share_round(struct mr_worker *w)
 {
 	if (mr_unlikely(w->share.charged > 0))
@@ -133,13 +147,13 @@ static inline bool mr_worker_round_is_over(const struct mr_worker *w)
 	return w->share.work + w->share.turn_work >= MR_ROUND_WORK;
 }
 
-/* The work of the turn so far. */
+/* Returns the work of the turn so far. */
 static inline uint64_t mr_worker_turn_work(const struct mr_worker *w)
 {
 	return w->share.turn_work + mr_worker_visits(w) - w->share.turn_visits;
 }
 
-/* Ends a turn of so much work. What a message is worth of it is remembered for some turns. */
+/* Ends a turn of `work`. The work of a message is remembered for some turns. */
 static inline void mr_worker_turn_end(
 	struct mr_worker *w, struct mr_session *s, uint64_t work, uint32_t messages)
 {
@@ -156,8 +170,9 @@ static inline void mr_worker_turn_end(
 		each > s->message_work ? each : (uint32_t)((s->message_work * 7ull + each) / 8);
 }
 
-/* True if a turn is charged what the session's short turns took on average. To read the clock costs as much
- * as a message, so one short turn in eight is measured, chosen at random: no client can tell which. */
+/* True if a turn is charged the mean of the session's short turns. Reading the clock costs as much
+ * as a message, so only one short turn in eight is measured. It is chosen at random: no client can
+ * tell which. */
 static inline bool mr_worker_turn_is_estimated(
 	struct mr_worker *w, const struct mr_session *s, uint64_t work, uint32_t messages)
 {
@@ -168,7 +183,7 @@ static inline bool mr_worker_turn_is_estimated(
 	return w->share.random >> 61 != 0;
 }
 
-/* Remembers what the messages of a measured turn took on average. */
+/* Updates the mean cycles of a message from a measured turn. */
 static inline void mr_worker_turn_measured(struct mr_session *s, uint32_t messages, uint64_t cycles)
 {
 	if (messages - 1 >= MR_SHARE_SHORT)
@@ -179,13 +194,13 @@ static inline void mr_worker_turn_measured(struct mr_session *s, uint32_t messag
 				    : (uint32_t)((s->message_cycles * 3ull + cycles) / 4);
 }
 
-/* Most that a turn of that work and those bytes of messages is charged. */
+/* Returns the largest charge for a turn of that work and those bytes of messages. */
 static inline uint64_t mr_worker_most_cycles(uint64_t work, uint64_t bytes)
 {
 	return 4096 + bytes * 32 + work * 512;
 }
 
-/* Charges a turn. */
+/* Charges a turn, less the cycles that receivers were charged. */
 static inline void mr_worker_charge(struct mr_worker *w, struct mr_session *s, uint64_t cycles)
 {
 	cycles -= cycles < w->share.turn_paid ? cycles : w->share.turn_paid;
@@ -197,8 +212,9 @@ static inline void mr_worker_charge(struct mr_worker *w, struct mr_session *s, u
 	w->share.charged++;
 }
 
-/* Charges a session for more copies of a message than its first, and for looks at it while it is full; who
- * publishes is charged as much less. Not without end, as it may publish nothing for long. */
+/* Charges a receiver for the copies of a message beyond its first, and for looks at it while it is
+ * full. The publisher is charged less by the same amount. The charge is bounded, as the receiver
+ * may publish nothing for long. */
 static inline void mr_worker_charge_receiver(
 	struct mr_worker *w, struct mr_session *s, uint64_t cycles)
 {
@@ -214,7 +230,7 @@ static inline void mr_worker_charge_receiver(
 	w->share.turn_paid += cycles;
 }
 
-/* Charges looks at the gates of receivers, which cost less than a turn's. */
+/* Charges a publisher for looks at receivers' full flags, outside of a turn. */
 static inline void mr_worker_charge_looks(struct mr_worker *w, struct mr_session *s, uint64_t looks)
 {
 	if ((int64_t)(s->share_due - w->share.now) < 0)
@@ -223,7 +239,7 @@ static inline void mr_worker_charge_looks(struct mr_worker *w, struct mr_session
 	w->share.work += looks * MR_SHARE_LOOK / MR_SHARE_FAR;
 }
 
-/* Messages that the session may give to a burst. */
+/* Returns how many messages the session may add to a burst. */
 static inline uint32_t mr_session_burst(const struct mr_session *s)
 {
 	if (mr_likely(s->message_work <= MR_TURN_WORK / MR_SESSION_BURST))
