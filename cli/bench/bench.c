@@ -28,22 +28,22 @@ struct settings {
 	const char *pattern;
 	const char *verify;
 	const char *cpus;
-	const char *subscribe_at; /* NULL: as the rest */
+	const char *subscribe_at; /* NULL: the address of all connections */
 	const char *ack;
 	const char *promise;
 	uint64_t bytes;
 	uint64_t publishers;
 	uint64_t subscribers;
-	uint64_t batch;  /* 0: by the transport */
-	uint64_t window; /* 0: by the ring, or the socket */
+	uint64_t batch;  /* 0: default of the transport */
+	uint64_t window; /* 0: default for the ring or socket */
 	double rate;
-	double loss; /* below 0: no relay */
+	double loss; /* negative: no relay */
 	double seconds;
 	double warmup;
-	uint64_t outstanding; /* 0: by the pattern */
-	uint64_t servers;     /* 0: subscribers */
-	uint64_t producers;   /* 0: publishers */
-	uint64_t consumers;   /* 0: subscribers */
+	uint64_t outstanding; /* 0: default of the pattern */
+	uint64_t servers;     /* 0: as many as subscribers */
+	uint64_t producers;   /* 0: as many as publishers */
+	uint64_t consumers;   /* 0: as many as subscribers */
 	uint64_t prefetch;
 	uint64_t threads;
 	uint64_t subjects;
@@ -51,7 +51,7 @@ struct settings {
 	bool json;
 };
 
-/* A moment of the run. */
+/* Counts and times at one moment of the run. */
 struct mark {
 	struct mr_bench_totals totals;
 	uint64_t ns;
@@ -130,7 +130,8 @@ static int make_plan(struct bench *b)
 			    : plan->service  ? OUTSTANDING_SERVICE
 					     : 1;
 	plan->prefetch = (unsigned)set->prefetch;
-	/* What is under way in a queue beyond that waits in it, and costs it the processor's cache. */
+	/* More messages under way only wait in the queue, and no longer fit the processor's
+	 * cache. */
 	if (plan->queue && !set->window && window > QUEUE_WINDOW)
 		window = QUEUE_WINDOW;
 	plan->window = window ? window : 1;
@@ -143,7 +144,7 @@ static int make_plan(struct bench *b)
 	return MR_EXIT_OK;
 }
 
-/* -errno. Control may just be starting again. */
+/* Reads the workers' statistics. Returns 0 or -errno; control may be restarting. */
 static int ask_workers(const struct bench *b, struct mark *m)
 {
 	struct mr_cli_admin admin;
@@ -175,7 +176,7 @@ static void look(const struct bench *b, struct mark *m)
 	m->ns = mr_cli_now_ns();
 }
 
-/* At the end a control that is just starting again gets time for it. */
+/* Reads the statistics at the end; gives a control that is restarting time for it. */
 static void ask_workers_patiently(const struct bench *b, struct mark *m)
 {
 	for (int i = 0; i < ADMIN_TRIES && ask_workers(b, m) != 0; i++) {
@@ -205,7 +206,7 @@ static void print_progress(const struct bench *b, const struct mr_bench_totals *
 		b->plan.request ? "replies" : "delivered");
 }
 
-/* Waits for the seconds to pass, and tells how it goes. */
+/* Waits for some seconds, and reports progress. */
 static void watch(struct bench *b, double seconds, bool progress)
 {
 	struct mr_bench_totals was, now;
@@ -229,7 +230,7 @@ static void watch(struct bench *b, double seconds, bool progress)
 	}
 }
 
-/* Until everything has come, or nothing comes any more. */
+/* Waits until all messages have arrived, or until none arrive any more. */
 static void drain(struct bench *b)
 {
 	struct mr_bench_totals now;
@@ -276,7 +277,7 @@ static int verdict(const struct bench *b)
 
 	if (mr_cli_interrupted())
 		return MR_EXIT_INTERRUPTED;
-	/* A network may bring frames out of their order, unless that is promised. */
+	/* A network may reorder frames; only promised messages keep their order. */
 	if (t->duplicates || t->corrupt ||
 		(t->reordered && (!b->plan.udp || b->plan.promise != MR_BEST_EFFORT)))
 		return mr_cli_fail(b->cli, MR_EXIT_FAILED, "result",
@@ -322,7 +323,7 @@ static int measure(struct bench *b)
 	return verdict(b);
 }
 
-/* The load's connections go through the relay, if there is to be one. */
+/* Runs the load, through the relay if --loss is given. */
 static int load_and_measure(struct bench *b)
 {
 	struct mr_cli at = *b->cli;
@@ -345,7 +346,7 @@ static int load_and_measure(struct bench *b)
 
 static int run_bench(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
-	static struct bench bench; /* too large for a stack, and there is one */
+	static struct bench bench; /* too large for the stack */
 	struct bench *b = &bench;
 	int code;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/bench/clock.h"
 
-/* Both clocks as of one moment: the closest of a few pairs, since we may be interrupted between. */
+/* Reads both clocks at one moment: takes the closest of several pairs, as an interrupt may come
+ * between. */
 static void read_both(uint64_t *ticks, uint64_t *ns)
 {
 	uint64_t best = UINT64_MAX;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* clock: the cheapest clock that there is, in ticks, and what a tick is.
+/* clock: the processor's cheapest clock, in ticks, and the length of a tick.
  *
- * A system call for the time of every message would cost more than the message. The counters used here
- * run at a constant rate and alike on all cores of a machine that is fit for measuring.
+ * A system call for the time of each message would cost more than the message. The counters used
+ * here have a constant rate and agree on all cores of a machine that is fit for measuring.
  */
 #ifndef MILLRACE_CLI_BENCH_CLOCK_H
 #define MILLRACE_CLI_BENCH_CLOCK_H
@@ -35,9 +35,9 @@ struct mr_bench_clock {
 	double ticks_per_ns;
 };
 
-/* Notes where both clocks stand. */
+/* Notes the values of both clocks. */
 void mr_bench_clock_start(struct mr_bench_clock *c);
-/* Computes the rate since start; the longer ago, the better: 20 ms give 0.01 %. */
+/* Computes the rate since start. A longer time gives a better rate: 20 ms give 0.01 %. */
 void mr_bench_clock_calibrate(struct mr_bench_clock *c);
 
 #endif

@@ -24,7 +24,8 @@ struct mr_fault mr_fault_of(
 
 	state = next(&state) ^ flow;
 	state = next(&state) ^ number;
-	/* Each asks for its number whether it happens or not: one fault does not move the others. */
+	/* Every fault draws its number in any case, so that one fault does not change the
+	 * others. */
 	out.drop = happens(&state, f->drop);
 	out.duplicate = happens(&state, f->duplicate);
 	out.corrupt = happens(&state, f->corrupt);

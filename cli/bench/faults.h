@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* faults: what a bad path does to a packet, by chance and yet the same each time: what becomes of a packet depends
- * on the seed, the flow and the packet's number in it alone.
+/* faults: the effects of a bad path on packets, random but repeatable. The effect on a packet
+ * depends only on the seed, the flow and the packet's number in the flow.
  *
  * Threads   Pure functions.
  * Units     Percent; microseconds.
@@ -13,14 +13,14 @@
 
 #define MR_FAULTS_BEHIND_MAX 8u
 
-/* How often, 0 .. 100, and how long. All zero: a good path. */
+/* Rates in percent, 0 .. 100, and delays. All zero: a good path. */
 struct mr_faults {
 	double drop;
 	double duplicate;
 	double reorder;
 	double corrupt;
 	uint32_t delay_us;
-	uint32_t jitter_us; /* 0 to so much on top */
+	uint32_t jitter_us; /* further delay, 0 to this value */
 };
 
 struct mr_fault {
@@ -28,12 +28,13 @@ struct mr_fault {
 	bool duplicate;
 	bool corrupt;
 	uint32_t
-		behind; /* goes behind so many later ones, up to MR_FAULTS_BEHIND_MAX; 0: in its place */
-	uint64_t where; /* a random number, for the bit that is turned */
+		/* number of later packets that overtake it, up to MR_FAULTS_BEHIND_MAX; 0: none */
+		behind;
+	uint64_t where; /* a random number that chooses the bit to flip */
 	uint64_t delay_ns;
 };
 
-/* Packet `number` of flow `flow`. */
+/* Returns the fault of packet `number` of flow `flow`. */
 struct mr_fault mr_fault_of(
 	const struct mr_faults *f, uint64_t seed, uint32_t flow, uint64_t number);
 

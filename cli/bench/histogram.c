@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/bench/histogram.h"
 
-/* Largest value that goes to a bucket. */
+/* Returns the largest value of a bucket. */
 static uint64_t bucket_end(uint32_t bucket)
 {
 	uint32_t linear = 1u << MR_HISTOGRAM_LINEAR_BITS;
@@ -21,7 +21,7 @@ uint64_t mr_histogram_at(const struct mr_histogram *h, double quantile)
 
 	if (h->total == 0)
 		return 0;
-	rank += (double)rank < exact; /* the first that is not below the quantile */
+	rank += (double)rank < exact; /* the first rank that is not below the quantile */
 	rank += rank == 0;
 	for (uint32_t i = 0; i < MR_HISTOGRAM_BUCKETS; i++) {
 		seen += h->counts[i];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* histogram: counts of 64-bit values in log-linear buckets: 128 to each doubling, so that a value read
- * back is at most 0.8 % too large. Values below 256 are exact.
+/* histogram: counts of 64-bit values in log-linear buckets: 128 for each power of two, so that a
+ * value read back is at most 0.8 % too large. Values below 256 are exact.
  *
- * Owns      The caller's memory, nothing else. All zero bytes is an empty histogram.
+ * Owns      Nothing but the caller's struct. All zero bytes are an empty histogram.
  * Threads   One at a time.
  * Hot path  record: no call, no division.
  */
@@ -39,7 +39,7 @@ static inline void mr_histogram_record(struct mr_histogram *h, uint64_t value, u
 	h->counts[mr_histogram_bucket(value)] += times;
 }
 
-/* The smallest value, to the bucket, that `quantile` (0 to 1) of all do not exceed. 0 when empty. */
+/* Returns the upper end of the bucket of the `quantile` (0 to 1); 0 if empty. */
 uint64_t mr_histogram_at(const struct mr_histogram *h, double quantile);
 void mr_histogram_merge(struct mr_histogram *into, const struct mr_histogram *from);
 

@@ -5,7 +5,7 @@
 #include <sched.h>
 #include <stdlib.h>
 
-#define IDLE_ROUNDS_MAX 512 /* then another thread may have the core */
+#define IDLE_ROUNDS_MAX 512 /* rounds without work before the thread yields its core */
 #define STALL_NS        500000000.0
 
 static int open_lanes(struct mr_bench_publisher *p)
@@ -39,7 +39,7 @@ static int connect_one(const struct mr_cli *cli, const char *what, unsigned inde
 
 	snprintf(name, sizeof(name), "bench %s %u", what, index);
 	own.name = name;
-	own.no_reconnect = true; /* a bus that went away is the end of a measurement */
+	own.no_reconnect = true; /* if the bus is lost, the measurement ends */
 	return mr_cli_connect(cli, &own, out);
 }
 
@@ -98,7 +98,7 @@ static int open_publisher(const struct mr_cli *cli, struct mr_bench_publisher *p
 	return rc ? mr_cli_fail_call(cli, p->client, rc, "publisher") : MR_EXIT_OK;
 }
 
-/* Connections are dealt out to threads in turn, publishers first. */
+/* Returns a connection's thread. Connections are dealt to threads in turn, publishers first. */
 static struct mr_bench_thread *thread_of(struct mr_bench_load *load, unsigned connection)
 {
 	return &load->threads[connection % load->plan->threads];
@@ -201,7 +201,8 @@ static int subscriber_round(struct mr_bench_subscriber *s)
 			     : mr_bench_pubsub_receive_round(s);
 }
 
-/* One round over this thread's connections: how many messages moved, or -errno. */
+/* Runs one round over this thread's connections. Returns the number of messages moved, or
+ * -errno. */
 static int thread_round(struct mr_bench_thread *t, bool sending)
 {
 	const struct mr_bench_plan *plan = t->load->plan;
@@ -220,8 +221,8 @@ static int thread_round(struct mr_bench_thread *t, bool sending)
 	return moved;
 }
 
-/* Nothing moves although the windows are shut: what they wait for was lost at the end of a stretch,
- * where no later message shows the gap. It stays counted as lost. */
+/* Reopens closed windows when nothing moves any more: the missing messages were lost at the end of
+ * a run, where no later message shows the gap. They still count as lost. */
 static void write_off(struct mr_bench_thread *t)
 {
 	for (unsigned i = t->index; i < t->load->plan->publishers; i += t->load->plan->threads)
@@ -368,7 +369,7 @@ static void sum_subscriber(const struct mr_bench_load *load, const struct mr_ben
 	}
 }
 
-/* What publishers send and subscribers receive; a requester does both. */
+/* Adds the frames that publishers sent and subscribers received; a requester does both. */
 static void sum_frames(const struct mr_bench_load *load, struct mr_bench_totals *t)
 {
 	const struct mr_bench_plan *plan = load->plan;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* load: the connections of a bench and the threads that drive them.
+/* load: the connections of a bench, and the threads that drive them.
  *
- * One thread drives many connections in turn, because on a small machine the bus's worker wants a core
- * of its own; more threads share the connections out among them.
+ * One thread drives many connections in turn, because on a small machine the worker of the bus
+ * needs its own core. More threads share the connections.
  *
- * Owns      open makes and connects everything, close frees it. From start to join each connection
- *           belongs to its thread.
- * Threads   The main thread steers by `phase` and reads what is atomic; the rest after join.
- * Ordering  [load.seen] release of a subscriber's positions -> acquire by publishers: nothing but the
- *           numbers goes with them; the order keeps a window from being counted twice.
- * Errors    0 or an exit code of the command, told already. A thread that fails notes its error and
- *           everyone stops.
- * Hot path  The loop: no allocation, no lock, no system call but the library's bells and a yield when
- *           there is nothing to do.
+ * Owns      open creates and connects everything, close frees it. From start to join each
+ *           connection belongs to its thread.
+ * Threads   The main thread sets `phase` and reads the atomics; it reads the rest after join.
+ * Ordering  [load.seen] release of a subscriber's positions -> acquire by publishers: only the
+ *           numbers themselves are passed; the order keeps a window from being counted twice.
+ * Errors    0 or an exit code, already reported. A thread that fails stores its error, and all
+ *           stop.
+ * Hot path  The loop: no allocation, no lock, no system call except the library's doorbells and a
+ *           yield when there is nothing to do.
  */
 #ifndef MILLRACE_CLI_BENCH_LOAD_H
 #define MILLRACE_CLI_BENCH_LOAD_H
@@ -34,18 +34,18 @@
 
 enum mr_bench_phase {
 	MR_BENCH_WARM,    /* send and receive */
-	MR_BENCH_MEASURE, /* and note latencies */
+	MR_BENCH_MEASURE, /* send, receive and record latencies */
 	MR_BENCH_DRAIN,   /* receive only */
 	MR_BENCH_STOP,
 };
 
-/* What is to be done; constant. */
+/* The plan of a run; constant. */
 struct mr_bench_plan {
-	bool udp;     /* else shared memory */
+	bool udp;     /* over UDP, else shared memory */
 	bool request; /* else publish-subscribe */
 	bool service; /* requests are calls of a service */
 	bool queue;   /* publishers push into a queue from which subscribers pull */
-	bool manual;  /* and ack each message */
+	bool manual;  /* the program acks each message */
 	enum mr_promise_kind promise;
 	bool full; /* check every byte */
 	unsigned publishers;
@@ -53,22 +53,24 @@ struct mr_bench_plan {
 	unsigned threads;
 	unsigned subjects; /* for each publisher */
 	unsigned outstanding;
-	unsigned prefetch; /* messages or requests that a consumer or server takes in hand */
+	/* limit of unsettled messages or unanswered requests of a consumer or server */
+	unsigned prefetch;
 	uint32_t batch;
-	uint64_t window; /* of each publisher */
-	double loss;     /* percent, each way; below 0: no relay */
-	double rate;     /* of all publishers, messages/s; 0: closed loop */
+	uint64_t window; /* for each publisher */
+	double loss;     /* percent, in each direction; negative: no relay */
+	double rate;     /* messages/s of all publishers; 0: closed loop */
 	size_t bytes;
 	int cpus[MR_BENCH_THREADS_MAX];
 	unsigned cpus_count;
-	const char *subscribe_at; /* address of the bus for subscribers; NULL: that of all */
-	char run[32];             /* makes the subjects this run's own */
+	/* address of the bus for subscribers; NULL: that of all connections */
+	const char *subscribe_at;
+	char run[32]; /* makes the run's subjects unique */
 };
 
 struct mr_bench_load;
 struct mr_bench_publisher;
 
-/* A request under way. */
+/* An open request. */
 struct mr_bench_slot {
 	struct mr_bench_publisher *publisher;
 	struct mr_bench_stamp stamp;
@@ -79,23 +81,23 @@ struct mr_bench_publisher {
 	/* read-only after open */
 	struct mr_bench_load *load;
 	struct mr_client *client;
-	char service[64];            /* that it calls */
-	struct mr_publisher **lanes; /* one a subject */
+	char service[64];            /* the service that it calls */
+	struct mr_publisher **lanes; /* one for each subject */
 	struct mr_queue *queue;
-	_Atomic uint64_t *came; /* a bit a message; w: consumers' threads */
+	_Atomic uint64_t *came; /* one bit for each message; w: consumers' threads */
 	unsigned index;
-	/* its thread's */
+	/* w, r: its own thread */
 	alignas(MR_CACHE_LINE) unsigned lane;
 	uint64_t sent;
-	uint64_t written_off; /* positions known never to be reached */
-	uint64_t in_flight;   /* requests */
+	uint64_t written_off; /* positions that will never be reached, because messages were lost */
+	uint64_t in_flight;   /* open requests */
 	uint64_t failed;      /* requests without an answer */
 	struct mr_bench_pace pace;
 	struct mr_bench_slot *slots;
 	struct mr_bench_slot *free_slots;
 	struct mr_histogram *histogram;
 	bool recording;
-	uint64_t now; /* sampled, of requests */
+	uint64_t now; /* sampled time, for requests */
 	unsigned now_uses;
 	uint64_t corrupt;
 	uint8_t *payload;
@@ -109,14 +111,14 @@ struct mr_bench_subscriber {
 	struct mr_bench_load *load;
 	struct mr_client *client;
 	struct mr_service *service;
-	struct mr_bench_flow *flows; /* one a publisher */
-	_Atomic uint64_t *seen;      /* one a publisher, w: its thread, r: publishers */
+	struct mr_bench_flow *flows; /* one for each publisher */
+	_Atomic uint64_t *seen;      /* one for each publisher; w: its thread, r: publishers */
 	struct mr_histogram *histogram;
-	/* its thread's */
+	/* w, r: its own thread */
 	alignas(MR_CACHE_LINE) uint64_t received;
 	uint64_t corrupt;
-	uint64_t missed; /* as the bus tells */
-	uint64_t now;    /* sampled */
+	uint64_t missed; /* missed messages that the bus reported */
+	uint64_t now;    /* sampled time */
 	unsigned now_uses;
 	bool recording;
 	uint64_t run_when; /* messages of one batch share their latency and are recorded together */
@@ -156,7 +158,7 @@ struct mr_bench_totals {
 	uint64_t failed;
 	/* over UDP, after join */
 	uint64_t frames_sent;     /* by publishers */
-	uint64_t frames_received; /* by subscribers; of requests: by requesters */
+	uint64_t frames_received; /* by subscribers, or by requesters */
 	uint64_t frames_lost;
 	uint64_t retransmits; /* by all connections */
 };
@@ -168,19 +170,19 @@ void mr_bench_load_join(struct mr_bench_load *load);
 void mr_bench_load_close(struct mr_bench_load *load);
 
 void mr_bench_load_enter(struct mr_bench_load *load, enum mr_bench_phase phase);
-/* While it runs: published and delivered alone. */
+/* Sums what is known while the load runs: published and delivered messages only. */
 void mr_bench_load_look(const struct mr_bench_load *load, struct mr_bench_totals *out);
-/* After join: all, and the latencies of all threads in ticks. */
+/* Sums everything after join, with the latencies of all threads in ticks. */
 void mr_bench_load_sum(const struct mr_bench_load *load, struct mr_bench_totals *totals,
 	struct mr_histogram *latency);
-/* Deliveries that there will be when nothing is lost. */
+/* Returns the number of deliveries if nothing is lost. */
 uint64_t mr_bench_load_expected(const struct mr_bench_load *load, uint64_t published);
 
-/* Of subscribers and consumers: how far they have come, to publishers and to main. */
+/* Publishes the position of a subscriber or consumer to publishers and main. */
 void mr_bench_subscriber_show(struct mr_bench_subscriber *s);
 
-/* The patterns: each prepares a connection, and does one round of it, returning how many messages it
- * moved or -errno. */
+/* The patterns: each prepares a connection, and runs one round of it. A round returns the number of
+ * messages moved, or -errno. */
 int mr_bench_pubsub_subscribe(struct mr_bench_subscriber *s);
 int mr_bench_pubsub_open(struct mr_bench_publisher *p, unsigned lane, const char *subject);
 int mr_bench_pubsub_publish_round(struct mr_bench_publisher *p, bool sending);

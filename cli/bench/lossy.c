@@ -23,7 +23,7 @@ struct mr_lossy {
 	char address[64];
 };
 
-/* "[::1]:7400", "host:7400" or "host" into its two parts. */
+/* Splits "[::1]:7400", "host:7400" or "host" into host and port. */
 static bool split(const char *text, char host[256], char port[8])
 {
 	const char *from = text[0] == '[' ? text + 1 : text;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pace: when each message of an open loop is to be sent. Times are ticks of the bench's clock.
+/* pace: the times at which the messages of an open loop are due, in ticks of the bench's clock.
  *
- * Message i is meant for start + i * gap, whatever became of those before it: a sender that falls behind
- * sends at once what is due, and its delay shows in the latency, which counts from the time meant.
+ * Message i is due at start + i * gap, independent of the messages before it. A sender that falls
+ * behind sends all due messages at once; the delay shows in the latency, which counts from the due
+ * time.
  *
- * Hot path  One division a batch.
+ * Hot path  One division per batch.
  */
 #ifndef MILLRACE_CLI_BENCH_PACE_H
 #define MILLRACE_CLI_BENCH_PACE_H
@@ -17,7 +18,8 @@ struct mr_bench_pace {
 	uint64_t sent;
 };
 
-/* `rate` in messages a second, `phase` (0 to 1) of a gap later than `start`. */
+/* Starts a pace of `rate` messages per second; the first is `phase` (0 to 1) of a gap later than
+ * `start`. */
 static inline void mr_bench_pace_init(
 	struct mr_bench_pace *p, uint64_t start, double ticks_per_second, double rate, double phase)
 {
@@ -26,7 +28,7 @@ static inline void mr_bench_pace_init(
 	p->sent = 0;
 }
 
-/* How many more are due by `now`. */
+/* Returns the number of messages due by `now` and not taken yet. */
 static inline uint64_t mr_bench_pace_due(const struct mr_bench_pace *p, uint64_t now)
 {
 	uint64_t due;
@@ -37,13 +39,13 @@ static inline uint64_t mr_bench_pace_due(const struct mr_bench_pace *p, uint64_t
 	return due > p->sent ? due - p->sent : 0;
 }
 
-/* The time that the next message is meant for. */
+/* Returns the due time of the next message. */
 static inline uint64_t mr_bench_pace_next(const struct mr_bench_pace *p)
 {
 	return p->start + (uint64_t)((double)p->sent * p->gap);
 }
 
-/* Takes it. */
+/* Takes the next message; returns its due time. */
 static inline uint64_t mr_bench_pace_take(struct mr_bench_pace *p)
 {
 	uint64_t when = mr_bench_pace_next(p);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Publish-subscribe: every subscriber gets every message of every publisher. */
+/* Publish-subscribe: each subscriber gets every message of every publisher. */
 #include "cli/bench/load.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #define RECEIVE_MAX 256
-/* Messages that share one look at the clock: at 50 ns a message an error below 2 us. */
+/* Messages that share one look at the clock: at 50 ns per message the error is below 2 us. */
 #define NOW_USES 32
 
 static void flush_run(struct mr_bench_subscriber *s)
@@ -27,7 +27,8 @@ static void note_latency(struct mr_bench_subscriber *s, uint64_t when, uint32_t 
 	s->run_count += count;
 }
 
-/* Takes what one publisher sent in a row, up to `count`; returns how many, one if it is damaged. */
+/* Checks a run of one publisher's messages, up to `count`. Returns its length; 1 if the first
+ * message is damaged. */
 static uint32_t take_row(
 	struct mr_bench_subscriber *s, const uint8_t *first, size_t stride, uint32_t count)
 {
@@ -95,7 +96,7 @@ int mr_bench_pubsub_receive_round(struct mr_bench_subscriber *s)
 	return n;
 }
 
-/* Messages of a publisher that the slowest subscriber has not seen. */
+/* Returns the number of messages that the slowest subscriber has not received. */
 static uint64_t in_flight(struct mr_bench_publisher *p)
 {
 	const struct mr_bench_load *load = p->load;
@@ -113,8 +114,8 @@ static uint64_t in_flight(struct mr_bench_publisher *p)
 	return p->sent - slowest;
 }
 
-/* How many may be sent now. In a closed loop whole batches or nothing: small ones would measure the
- * cost of batches, not of messages. */
+/* Returns the number of messages to send now. A closed loop sends whole batches or nothing: small
+ * batches would measure the cost of batches, not of messages. */
 static uint32_t allowance(struct mr_bench_publisher *p, uint64_t now)
 {
 	const struct mr_bench_plan *plan = p->load->plan;
@@ -146,8 +147,8 @@ static void fill_row(
 	}
 }
 
-/* Sends up to `count`, as many as there is room for: what finds none keeps the time it was meant for.
- * Returns how many, or -errno. */
+/* Sends up to `count` messages, as far as there is room. The others keep their due times. Returns
+ * the number sent, or -errno. */
 static int send_some(struct mr_bench_publisher *p, uint32_t count, uint64_t now)
 {
 	struct mr_publisher *lane = p->lanes[p->lane];
@@ -173,7 +174,7 @@ int mr_bench_pubsub_open(struct mr_bench_publisher *p, unsigned lane, const char
 	return mr_publisher_open_with(p->client, subject, &options, &p->lanes[lane]);
 }
 
-/* What the bus has taken makes room for more; what it has not may have to be sent again. */
+/* Handles acceptances, which make room, and sends unaccepted messages again. */
 static int look_after_promises(struct mr_bench_publisher *p)
 {
 	int rc = mr_process(p->client, RECEIVE_MAX);

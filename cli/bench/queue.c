@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Queues: each message of every producer goes to one consumer, exactly once, which is checked over all of them. */
+/* Queues: each message of every producer goes to exactly one consumer; the check covers all
+ * consumers. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -7,8 +8,8 @@
 
 #define RECEIVE_MAX 256
 #define NOW_USES    32
-/* A bit for each message that may be under way, and far more: what it says changes with each turn through
- * them, so that it is never cleared. */
+/* A bit for each message, far more than can be under way. The meaning of a bit changes with each
+ * pass over the field, so that it is never cleared. */
 #define BITS (1u << 22)
 
 _Static_assert(BITS % 64 == 0, "in words");
@@ -20,7 +21,7 @@ static bool came_first(struct mr_bench_publisher *p, uint64_t sequence)
 	bool was_set = (sequence / BITS & 1) != 0;
 	uint64_t was;
 
-	/* Other threads have consumers too. */
+	/* consumers of other threads set bits too */
 	if (p->load->plan->threads > 1) {
 		was = atomic_fetch_xor_explicit(word, bit, memory_order_relaxed);
 	} else {
@@ -114,7 +115,7 @@ int mr_bench_queue_consume_round(struct mr_bench_subscriber *s)
 	return n;
 }
 
-/* Messages that no consumer has. */
+/* Returns the number of messages that no consumer has received. */
 static uint64_t in_flight(const struct mr_bench_publisher *p)
 {
 	const struct mr_bench_load *load = p->load;
@@ -140,7 +141,7 @@ static uint32_t allowance(struct mr_bench_publisher *p, uint64_t now)
 	return room < plan->batch ? (uint32_t)room : plan->batch;
 }
 
-/* Returns how many, or -errno. */
+/* Pushes up to `count` messages. Returns the number, or -errno. */
 static int push_some(struct mr_bench_publisher *p, uint32_t count, uint64_t now)
 {
 	const struct mr_bench_plan *plan = p->load->plan;
@@ -174,7 +175,7 @@ int mr_bench_queue_push_round(struct mr_bench_publisher *p, bool sending)
 
 	if (done < 0)
 		return done;
-	/* What the bus says of the pushes before. */
+	/* Outcomes of earlier pushes. */
 	rc = mr_process(p->client, RECEIVE_MAX);
 	return rc < 0 ? rc : done;
 }

@@ -18,7 +18,7 @@
 /* A packet that waits. */
 struct waiting {
 	uint64_t due_ns;
-	uint64_t order; /* of those due together */
+	uint64_t order; /* order of arrival, for equal times */
 	struct flow *flow;
 	uint32_t bytes;
 	uint8_t data[];
@@ -26,14 +26,14 @@ struct waiting {
 
 struct parked {
 	struct waiting *packet;
-	uint64_t behind; /* the flow's number that lets it go */
+	uint64_t behind; /* number of the flow's packet after which it may go */
 };
 
 /* One direction of one client. */
 struct flow {
 	struct client *client;
 	enum mr_relay_direction direction;
-	uint64_t number; /* of packets so far */
+	uint64_t number; /* packets so far */
 	struct parked parked[PARKED_MAX];
 	unsigned parked_count;
 };
@@ -51,16 +51,16 @@ struct mr_relay {
 	struct client *clients;
 	unsigned clients_count;
 	struct mr_relay_counts counts[MR_RELAY_DIRECTIONS];
-	/* Delayed, a heap. */
+	/* Delayed packets, a heap by time. */
 	struct waiting **delayed;
 	size_t delayed_count;
 	size_t delayed_room;
 	uint64_t order;
-	/* What came, and what goes out with one call. */
+	/* Buffers for receiving, and for packets that one call sends. */
 	uint8_t *buffers;
 	struct mmsghdr sends[SENDS_MAX];
 	struct iovec parts[SENDS_MAX];
-	struct waiting *sent[SENDS_MAX]; /* to be freed then; or NULL */
+	struct waiting *sent[SENDS_MAX]; /* packets to free after the call, or NULL */
 	unsigned sends_count;
 	struct flow *sends_flow;
 };
@@ -78,14 +78,14 @@ static socklen_t address_bytes(const struct sockaddr_storage *a)
 	return a->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 }
 
-/* Sending. */
+/* Sending */
 
 static struct mr_relay_counts *counts_of(struct mr_relay *r, const struct flow *f)
 {
 	return &r->counts[f->direction];
 }
 
-/* Waits for the socket: a relay that is slow loses nothing by itself. */
+/* Sends the buffers. Waits if the socket is full: a slow relay loses nothing by itself. */
 static void flush(struct mr_relay *r)
 {
 	struct flow *f = r->sends_flow;
@@ -101,7 +101,7 @@ static void flush(struct mr_relay *r)
 			done += (unsigned)n;
 			errors = 0;
 		} else if (errno != EINTR && ++errors > 1) {
-			/* The first may be word of what was sent before. */
+			/* The first error may belong to an earlier packet. */
 			counts_of(r, f)->refused++;
 			done++;
 			errors = 0;
@@ -112,7 +112,7 @@ static void flush(struct mr_relay *r)
 	r->sends_count = 0;
 }
 
-/* `owned`: NULL, or what holds the data and is freed when it is sent. */
+/* Queues data for sending. `owned` holds the data and is freed after sending; NULL: none. */
 static void send_later(
 	struct mr_relay *r, struct flow *f, void *data, size_t bytes, struct waiting *owned)
 {
@@ -131,7 +131,7 @@ static void send_later(
 	}
 }
 
-/* Delay. */
+/* Delay */
 
 static bool before(const struct waiting *a, const struct waiting *b)
 {
@@ -177,7 +177,7 @@ static struct waiting *copy_of(struct flow *f, const uint8_t *data, size_t bytes
 	return w;
 }
 
-/* No memory: the path has lost it. */
+/* Delays a packet; without memory the packet is lost. */
 static void delay(struct mr_relay *r, struct waiting *w, uint64_t due_ns)
 {
 	size_t room = r->delayed_room == 0 ? 1024 : 2 * r->delayed_room;
@@ -208,9 +208,9 @@ static void send_due(struct mr_relay *r, uint64_t now)
 	flush(r);
 }
 
-/* Reordering. */
+/* Reordering */
 
-/* Lets go of those that enough have passed, or that waited long enough. */
+/* Releases parked packets that enough others have passed, or that have waited long enough. */
 static void unpark(struct mr_relay *r, struct flow *f, uint64_t now)
 {
 	unsigned kept = 0;
@@ -240,7 +240,7 @@ static bool park(struct flow *f, const uint8_t *data, size_t bytes, uint32_t beh
 	return true;
 }
 
-/* What comes. */
+/* Receiving */
 
 static void pass_on(struct mr_relay *r, struct flow *f, uint8_t *data, size_t bytes,
 	const struct mr_fault *fault, uint64_t now)
@@ -285,7 +285,7 @@ static void handle(struct mr_relay *r, struct flow *f, uint8_t *data, size_t byt
 	unpark(r, f, now);
 }
 
-/* Clients. */
+/* Clients */
 
 static int open_socket(const struct sockaddr_storage *bind_to, const struct sockaddr_storage *to)
 {
@@ -307,7 +307,7 @@ static int open_socket(const struct sockaddr_storage *bind_to, const struct sock
 	return fd;
 }
 
-/* Another port of this host, as seen from the bus. What is under way to the one before is lost. */
+/* Changes the client's port as seen by the bus, if it is time. Packets to the old port are lost. */
 static void rebind_if_due(struct mr_relay *r, struct client *c)
 {
 	int fd;
@@ -345,7 +345,7 @@ static struct client *client_of(
 	return c;
 }
 
-/* One burst. `client` NULL: from the clients, whoever they are. */
+/* Receives one burst. `client` NULL: from clients, else from the bus to this client. */
 static void receive(struct mr_relay *r, struct client *client, uint64_t now)
 {
 	struct sockaddr_storage from[BURST];
@@ -378,7 +378,7 @@ static void receive(struct mr_relay *r, struct client *client, uint64_t now)
 	flush(r);
 }
 
-/* Lets go of what is due; returns when the next one is, or UINT64_MAX. */
+/* Releases packets that are due. Returns the time of the next one, or UINT64_MAX. */
 static uint64_t let_go(struct mr_relay *r, uint64_t now)
 {
 	uint64_t due = UINT64_MAX;

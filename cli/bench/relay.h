@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* relay: passes UDP packets on between clients and a bus, and does to them what a bad path does.
+/* relay: forwards UDP packets between clients and a bus, with the faults of a bad path.
  *
- *   client ──▶ listening socket ──▶ faults ──▶ parked ──▶ delayed ──▶ a socket of the client's own ──▶ bus
- *          ◀──                                                                                    ◀──
+ *   client ──▶ listening socket ──▶ faults ──▶ parked ──▶ delayed ──▶ the client's socket ──▶ bus
+ *          ◀──                                                                            ◀──
  *
- * A packet that is to come late is parked until so many later ones of its flow have passed it, or for
- * MR_RELAY_PARK_NS if there are no later ones.
+ * A packet to be reordered is parked until enough later packets of its flow have passed it, or for
+ * MR_RELAY_PARK_NS if there are none.
  *
- * Owns      The relay owns its sockets and the packets in it.
+ * Owns      Its sockets, and the packets in it.
  * Threads   One.
- * Errors    What a socket does not take is counted as refused.
+ * Errors    A packet that a socket does not accept is counted as refused.
  */
 #ifndef MILLRACE_CLI_BENCH_RELAY_H
 #define MILLRACE_CLI_BENCH_RELAY_H
@@ -32,7 +32,8 @@ struct mr_relay_options {
 	struct sockaddr_storage bus;
 	struct mr_faults faults[MR_RELAY_DIRECTIONS];
 	uint64_t seed;
-	/* After so many packets of a client the bus sees it at another port, once; 0: never. */
+	/* After this many packets of a client its port changes once, as seen by the bus; 0:
+	 * never. */
 	uint64_t rebind_after;
 };
 
@@ -49,9 +50,9 @@ struct mr_relay_counts {
 struct mr_relay;
 
 int mr_relay_open(const struct mr_relay_options *options, struct mr_relay **out);
-/* The port that clients send to. */
+/* Returns the port to which clients send. */
 uint16_t mr_relay_port(const struct mr_relay *r);
-/* Waits for packets up to timeout_ms and passes on what has come or is due. 0; -EINTR. */
+/* Waits for packets up to timeout_ms, and forwards those that came or are due. 0 or -EINTR. */
 int mr_relay_step(struct mr_relay *r, int timeout_ms);
 const struct mr_relay_counts *mr_relay_counts(
 	const struct mr_relay *r, enum mr_relay_direction direction);

@@ -69,7 +69,7 @@ static void print_errors(const struct mr_bench_totals *t, bool request)
 		printf("  %-18s %" PRIu64 "\n", "requests failed", t->failed);
 }
 
-/* Frames of the measured time, by what a frame held over the whole run. */
+/* Returns frames per second in the measured time, from the messages per frame of the whole run. */
 static double frames_per_second(uint64_t frames, uint64_t messages, double messages_per_second)
 {
 	return messages ? (double)frames / (double)messages * messages_per_second : 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Request-reply: every publisher keeps so many requests outstanding; responders send them back as
- * they came. Latency is the round trip as the requester sees it. Calls of a service are the same by
- * other means. */
+/* Request-reply: every publisher keeps a number of requests open; responders return each payload
+ * unchanged. Latency is the round-trip time at the requester. Calls of a service work the same way,
+ * by other functions of the library.
+ */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -20,7 +21,7 @@ static bool is_answer(const struct mr_bench_slot *slot, const struct mr_message 
 	       (!plan->full || mr_bench_is_intact(reply->payload, reply->payload_bytes));
 }
 
-/* A few share a look at the clock, within a round. */
+/* Returns the time; several requests of a round share one look at the clock. */
 static uint64_t now_of(struct mr_bench_publisher *p)
 {
 	if (p->now_uses == 0) {
@@ -86,7 +87,7 @@ int mr_bench_request_prepare(struct mr_bench_publisher *p)
 	return 0;
 }
 
-/* One that fails is to be seen, not mended. */
+/* Failures shall be counted, not repaired by retries. */
 static const struct mr_call_options call_options = {
 	.timeout_ms = REPLY_TIMEOUT_MS,
 	.retries = MR_NO_RETRIES,
@@ -165,7 +166,7 @@ static void on_request(struct mr_client *c, const struct mr_message *m, void *ar
 {
 	struct mr_bench_subscriber *s = arg;
 
-	/* What it says is checked by the one who knows: the requester. */
+	/* The requester checks the content. */
 	if (mr_reply(c, m->reply_token, m->payload, m->payload_bytes) == 0)
 		s->received++;
 }

@@ -21,8 +21,8 @@ uint64_t mr_bench_rest_difference(const uint8_t *from, size_t bytes, mr_bench_pa
 	return wrong;
 }
 
-/* The oldest hole is forgotten for a new one: what still comes of it counts as seen before, and stays
- * missing. Either way it is told. */
+/* Notes a gap of missing sequences. If the list is full, the oldest gap is dropped: its messages
+ * then count as duplicates when they come, and as missing. Both are reported. */
 static void add_hole(struct mr_bench_flow *f, uint64_t first, uint64_t end)
 {
 	if (f->holes_count == MR_BENCH_HOLES_MAX) {
@@ -40,7 +40,7 @@ static void remove_hole(struct mr_bench_flow *f, uint32_t index)
 		(f->holes_count - index) * sizeof(f->holes[0]));
 }
 
-/* Takes one sequence out of the hole that it is in. */
+/* Removes one sequence from its gap. */
 static void fill_hole(struct mr_bench_flow *f, uint32_t index, uint64_t sequence)
 {
 	struct mr_bench_hole *hole = &f->holes[index];
@@ -52,7 +52,7 @@ static void fill_hole(struct mr_bench_flow *f, uint32_t index, uint64_t sequence
 	} else {
 		hole->end = sequence;
 		if (sequence + 1 < end) {
-			f->missing -= end - sequence - 1; /* counted again by add_hole */
+			f->missing -= end - sequence - 1; /* add_hole counts it again */
 			add_hole(f, sequence + 1, end);
 		}
 		return;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* verify: payloads that say who sent them, which they are and when, and whose every further byte follows
- * from that; and what a receiver concludes from the numbers that come.
+/* verify: payloads that contain publisher, sequence and time; all other bytes follow from these.
+ * And the conclusions of a receiver from the sequences that arrive.
  *
- * Payload: 8 bytes publisher and sequence, 8 bytes time stamp, then words of a series that starts at
- * a hash of both and goes on in steps; a last part of a word where the size is no multiple of 8.
+ * Payload: 8 bytes publisher and sequence, 8 bytes time stamp, then words of a series that starts
+ * at a hash of both and continues in steps. If the size is no multiple of 8, the last word is cut.
  *
  * Owns      Nothing.
  * Threads   A flow belongs to its receiver's thread.
@@ -50,15 +50,15 @@ static inline uint64_t mr_bench_series_start(struct mr_bench_stamp stamp)
 	return (stamp.who * 0xd6e8feb86659fd93ull) ^ (stamp.when * 0xa0761d6478bd642full);
 }
 
-/* Two words at a time, which is what a vector register of every machine holds. */
+/* Two words at a time: the vector registers of all machines hold that many. */
 typedef uint64_t mr_bench_pair __attribute__((vector_size(16)));
 
-/* The last 1 to 15 bytes of the series, of which `pair` comes next. */
+/* Writes the last 1 to 15 bytes of the series; `pair` is its next pair. */
 void mr_bench_fill_rest(uint8_t *to, size_t bytes, mr_bench_pair pair);
-/* Zero if they are what fill_rest makes. */
+/* Returns zero if the bytes are those of fill_rest. */
 uint64_t mr_bench_rest_difference(const uint8_t *from, size_t bytes, mr_bench_pair pair);
 
-/* `bytes` >= MR_BENCH_STAMP_BYTES. Without `full` the series is left out. */
+/* Writes a payload; `bytes` >= MR_BENCH_STAMP_BYTES. Without `full` it writes the stamp only. */
 MR_ALWAYS_INLINE void mr_bench_fill(
 	void *payload, size_t bytes, struct mr_bench_stamp stamp, bool full)
 {
@@ -76,7 +76,7 @@ MR_ALWAYS_INLINE void mr_bench_fill(
 		mr_bench_fill_rest(to, left, pair);
 }
 
-/* Zero if the payload is what fill makes of this stamp; without `full` the stamp alone is looked at. */
+/* Returns zero if the payload is that of this stamp; without `full` it compares the stamp only. */
 MR_ALWAYS_INLINE uint64_t mr_bench_difference(
 	const void *payload, size_t bytes, struct mr_bench_stamp stamp, bool full)
 {
@@ -108,10 +108,10 @@ static inline bool mr_bench_is_intact(const void *payload, size_t bytes)
 	return mr_bench_difference(payload, bytes, stamp, true) == 0;
 }
 
-/* A row is what one publisher sends at a time: payloads of one size, `stride` bytes apart, each with
- * the sequence after that of the one before, all with one time stamp. */
+/* A row is a batch of one publisher: payloads of one size, `stride` bytes apart, with consecutive
+ * sequences and one time stamp. */
 
-/* Fills `count`, the first with `stamp`. */
+/* Writes `count` payloads, the first with `stamp`. */
 static inline void mr_bench_fill_row(uint8_t *first, size_t stride, uint32_t count, size_t bytes,
 	struct mr_bench_stamp stamp, bool full)
 {
@@ -125,7 +125,7 @@ static inline void mr_bench_fill_row(uint8_t *first, size_t stride, uint32_t cou
 			mr_bench_fill(first, bytes, stamp, false);
 }
 
-/* How many of `count` payloads are a row, and intact. 0: the first is damaged. */
+/* Returns how many of `count` payloads form an intact row. 0: the first is damaged. */
 static inline uint32_t mr_bench_row(
 	const uint8_t *first, size_t stride, uint32_t count, size_t bytes, bool full)
 {
@@ -144,26 +144,26 @@ static inline uint32_t mr_bench_row(
 	return (uint32_t)(stamp.who - start);
 }
 
-/* Sequences [first, end) that were jumped over. */
+/* Missing sequences [first, end). */
 struct mr_bench_hole {
 	uint64_t first;
 	uint64_t end;
 };
 
-/* What one receiver has of one publisher. All zero bytes: nothing, sequence 0 expected. */
+/* The sequences that one receiver got from one publisher. All zero bytes: none, 0 expected. */
 struct mr_bench_flow {
-	uint64_t next;       /* sequence expected */
-	uint64_t missing;    /* below next and not seen */
-	uint64_t duplicates; /* seen before */
-	uint64_t reordered;  /* came after a later one */
+	uint64_t next;       /* next expected sequence */
+	uint64_t missing;    /* below next and not received */
+	uint64_t duplicates; /* received twice */
+	uint64_t reordered;  /* received after a later one */
 	uint32_t holes_count;
 	struct mr_bench_hole holes[MR_BENCH_HOLES_MAX];
 };
 
-/* Takes any sequence, also one that is not the one expected. */
+/* Notes a sequence that is not the expected one. */
 void mr_bench_flow_odd(struct mr_bench_flow *f, uint64_t sequence);
 
-/* Takes `count` sequences in a row. */
+/* Notes `count` consecutive sequences. */
 static inline void mr_bench_flow_take(struct mr_bench_flow *f, uint64_t sequence, uint32_t count)
 {
 	if (mr_likely(sequence == f->next)) {
@@ -174,7 +174,7 @@ static inline void mr_bench_flow_take(struct mr_bench_flow *f, uint64_t sequence
 		mr_bench_flow_odd(f, sequence + i);
 }
 
-/* Different messages seen. */
+/* Returns the number of different messages received. */
 static inline uint64_t mr_bench_flow_received(const struct mr_bench_flow *f)
 {
 	return f->next - f->missing;

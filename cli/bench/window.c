@@ -5,21 +5,22 @@
 #include <unistd.h>
 
 #define WINDOW_MAX 32768u
-/* What a subscriber's ring takes under the bus's defaults (4 MiB), with room to spare, and what a
+/* Bytes of a subscriber's ring in use with the default ring of 4 MiB, with a reserve; bytes that a
  * delivery adds to its payload: header, lengths, subject, padding. */
 #define RING_BYTES     3700000u
 #define DELIVERY_BYTES 46u
-/* What libmillrace asks of a socket; what the kernel counts for a frame of an Ethernet; and how many of its
- * bytes are messages, roughly. */
+/* Socket buffer that libmillrace requests; the kernel's cost of an Ethernet frame; and roughly the
+ * bytes of messages in a frame. */
 #define SOCKET_BYTES   (4 << 20)
 #define FRAME_COST     2304u
 #define FRAME_MESSAGES 1300u
-/* Over UDP nobody waits for room: the receive rings of ports hold some 2,000 frames. */
+/* Over UDP nobody waits for room: the receive rings of ports hold about 2,000 frames. */
 #define PORT_BYTES 1800000u
 #define BATCH_SHM  32u
-#define BATCH_UDP  512u /* so many that the kernel gets frames by the dozen */
+#define BATCH_UDP  512u /* large enough that the kernel gets frames in dozens */
 
-/* Bytes of messages that a socket of ours holds: the privileged get more than others. */
+/* Returns the bytes of messages that our socket's buffer holds; privileged users get a larger
+ * one. */
 static uint64_t socket_room(void)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -43,7 +44,7 @@ uint64_t mr_bench_window(bool udp, uint64_t bytes)
 	return fits < WINDOW_MAX ? fits : WINDOW_MAX;
 }
 
-/* Over UDP a quarter of the window at most, so that the bus works while the next one is made. */
+/* Over UDP at most a quarter of the window, so that the bus works while the next batch is made. */
 uint32_t mr_bench_batch(bool udp, uint64_t window)
 {
 	uint64_t quarter = window >= 4 ? window / 4 : 1;
