@@ -31,7 +31,7 @@ void mr_cli_admin_close(struct mr_cli_admin *a);
  * (MRF_ADMIN_BODY_*). Otherwise fails with the code of the AdminResult that came instead. */
 int mr_cli_admin_ask(struct mr_cli_admin *a, enum mrf_admin_verb verb, uint64_t session,
 	enum mrf_admin_body body, struct mrf_table *out);
-/* The same for the verbs about queues, whose request carries a command. */
+/* Sends a request with a command, for the verbs about queues. */
 int mr_cli_admin_ask_queue(struct mr_cli_admin *a, enum mrf_admin_verb verb,
 	const struct mrf_queue_command *command, enum mrf_admin_body body, struct mrf_table *out);
 

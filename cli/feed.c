@@ -49,7 +49,7 @@ static int read_some(struct mr_cli_feed *f)
 	n = read(STDIN_FILENO, f->data + f->end, f->capacity - f->end);
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN ? 0 : -errno;
-	f->over = n == 0;
+	f->ended = n == 0;
 	f->end += (size_t)n;
 	return 0;
 }
@@ -75,7 +75,7 @@ static bool take(struct mr_cli_feed *f, const char **line, size_t *bytes)
 		f->end > f->seen ? memchr(f->data + f->seen, '\n', f->end - f->seen) : NULL;
 
 	f->seen = f->end;
-	if (end == NULL && (!f->over || f->begin == f->end))
+	if (end == NULL && (!f->ended || f->begin == f->end))
 		return false;
 	*line = f->data + f->begin;
 	*bytes = end != NULL ? (size_t)(end - *line) : f->end - f->begin;
@@ -91,7 +91,7 @@ int mr_cli_feed_line(struct mr_cli_feed *f, const char **line, size_t *bytes)
 	while (error == 0 && wanted(f)) {
 		if (take(f, line, bytes))
 			return 1;
-		if (f->over)
+		if (f->ended)
 			return 0;
 		error = wait(f);
 	}

@@ -22,7 +22,7 @@ struct mr_cli_feed {
 	size_t seen;  /* no newline before this position */
 	size_t end;
 	size_t capacity;
-	bool over; /* end of input */
+	bool ended; /* end of input */
 };
 
 /* Returns 1 and the next line, of any length, without its newline. Returns 0 at the end of input,

@@ -49,7 +49,7 @@ struct item {
 	unsigned redelivered;
 	unsigned attempts; /* earlier deliveries that count as attempts */
 	/* recalled, or the connection was lost since: another consumer gets it */
-	bool old;
+	bool stale;
 	size_t header_bytes;
 	size_t bytes; /* headers with payload or output, which follow */
 	char body[];
@@ -117,10 +117,10 @@ static void empty(struct list *l)
 		free(i);
 }
 
-static void set_old(struct list *l)
+static void set_stale(struct list *l)
 {
 	for (struct item *i = l->first; i; i = i->next)
-		i->old = true;
+		i->stale = true;
 }
 
 static bool has_all(const struct pull *p)
@@ -336,7 +336,7 @@ static void on_recall(struct mr_client *c, uint64_t tag, void *arg)
 	for (unsigned i = 0; i < MR_CLI_JOBS_MAX; i++) {
 		if (!p->in_job[i] || p->in_job[i]->tag != tag)
 			continue;
-		p->in_job[i]->old = true;
+		p->in_job[i]->stale = true;
 		mr_cli_jobs_stop(&p->jobs, i);
 	}
 }
@@ -366,7 +366,7 @@ static void start_waiting(struct pull *p)
 		struct item *i = pop(&p->waiting);
 		int rc;
 
-		if (i->old) {
+		if (i->stale) {
 			free(i);
 			continue;
 		}
@@ -421,7 +421,7 @@ static void on_job(const struct mr_cli_job *job, void *arg)
 
 	p->in_job[job->index] = NULL;
 	p->active_ns = mr_cli_now_ns();
-	if (i->old) {
+	if (i->stale) {
 		p->taken--;
 		mr_cli_note(p->cli, "%s: stopped: its message was given to another consumer",
 			p->set->command);
@@ -521,14 +521,14 @@ static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 	mr_cli_note_state(p->cli, c, connected, "pulling");
 	if (connected)
 		return;
-	set_old(&p->waiting);
+	set_stale(&p->waiting);
 	for (struct item *i = p->outputs.first; i; i = i->next)
 		p->taken--;
 	empty(&p->outputs);
 	for (unsigned i = 0; i < MR_CLI_JOBS_MAX; i++) {
 		if (!p->in_job[i])
 			continue;
-		p->in_job[i]->old = true;
+		p->in_job[i]->stale = true;
 		mr_cli_jobs_stop(&p->jobs, i);
 	}
 }

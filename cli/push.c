@@ -41,7 +41,7 @@ struct push {
 	struct mr_queue *queue;
 	struct mr_push message;
 	uint64_t accepted;
-	int error; /* of the first failure */
+	int error; /* error of the first failure */
 	bool refused;
 	uint64_t failed;
 	uint64_t progress_ns; /* time of the last accepted push */

@@ -31,7 +31,7 @@ struct reply {
 	struct mr_cli_input text;
 	struct mr_headers headers;
 	uint64_t answered;
-	int error; /* of the last reply that could not be sent */
+	int error; /* error of the last reply that could not be sent */
 	char header_memory[4096];
 	char made[MR_BODY_BYTES]; /* output of the command */
 };

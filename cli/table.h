@@ -37,7 +37,7 @@ enum mr_cli_cell_type {
 
 struct mr_cli_cell {
 	enum mr_cli_cell_type type;
-	char *text; /* as given */
+	char *text; /* unescaped */
 	size_t text_bytes;
 	uint64_t count;
 	double real;

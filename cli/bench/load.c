@@ -168,7 +168,7 @@ void mr_bench_load_close(struct mr_bench_load *load)
 		free(p->lanes);
 		free(p->slots);
 		free(p->payload);
-		free(p->came);
+		free(p->arrived);
 	}
 	for (unsigned i = 0; load->subscribers && i < load->plan->subscribers; i++) {
 		struct mr_bench_subscriber *s = &load->subscribers[i];
@@ -324,7 +324,7 @@ void mr_bench_load_join(struct mr_bench_load *load)
 	load->threads_started = 0;
 }
 
-void mr_bench_subscriber_show(struct mr_bench_subscriber *s)
+void mr_bench_subscriber_publish(struct mr_bench_subscriber *s)
 {
 	for (unsigned p = 0; p < s->load->plan->publishers; p++)
 		atomic_store_explicit(

@@ -84,7 +84,7 @@ struct mr_bench_publisher {
 	char service[64];            /* the service that it calls */
 	struct mr_publisher **lanes; /* one for each subject */
 	struct mr_queue *queue;
-	_Atomic uint64_t *came; /* one bit for each message; w: consumers' threads */
+	_Atomic uint64_t *arrived; /* one bit for each message; w: consumers' threads */
 	unsigned index;
 	/* w, r: its own thread */
 	alignas(MR_CACHE_LINE) unsigned lane;
@@ -179,7 +179,7 @@ void mr_bench_load_sum(const struct mr_bench_load *load, struct mr_bench_totals 
 uint64_t mr_bench_load_expected(const struct mr_bench_load *load, uint64_t published);
 
 /* Publishes the position of a subscriber or consumer to publishers and main. */
-void mr_bench_subscriber_show(struct mr_bench_subscriber *s);
+void mr_bench_subscriber_publish(struct mr_bench_subscriber *s);
 
 /* The patterns: each prepares a connection, and runs one round of it. A round returns the number of
  * messages moved, or -errno. */

@@ -92,7 +92,7 @@ int mr_bench_pubsub_receive_round(struct mr_bench_subscriber *s)
 	if (n <= 0)
 		return n;
 	flush_run(s);
-	mr_bench_subscriber_show(s);
+	mr_bench_subscriber_publish(s);
 	return n;
 }
 

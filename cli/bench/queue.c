@@ -14,9 +14,9 @@
 
 _Static_assert(BITS % 64 == 0, "in words");
 
-static bool came_first(struct mr_bench_publisher *p, uint64_t sequence)
+static bool is_first_copy(struct mr_bench_publisher *p, uint64_t sequence)
 {
-	_Atomic uint64_t *word = &p->came[sequence % BITS / 64];
+	_Atomic uint64_t *word = &p->arrived[sequence % BITS / 64];
 	uint64_t bit = 1ull << sequence % 64;
 	bool was_set = (sequence / BITS & 1) != 0;
 	uint64_t was;
@@ -51,7 +51,8 @@ static void take(struct mr_bench_subscriber *s, const struct mr_delivery *d)
 	}
 	s->flows[producer].next++;
 	s->received++;
-	if (mr_unlikely(!came_first(&s->load->publishers[producer], mr_bench_sequence_of(stamp))))
+	if (mr_unlikely(
+		    !is_first_copy(&s->load->publishers[producer], mr_bench_sequence_of(stamp))))
 		s->flows[producer].duplicates++;
 	if (s->recording && s->now > stamp.when)
 		mr_histogram_record(s->histogram, s->now - stamp.when, 1);
@@ -94,9 +95,9 @@ int mr_bench_queue_open(struct mr_bench_publisher *p)
 	struct mr_push_options options = {.promise = plan->promise};
 	char name[64];
 
-	p->came = calloc(BITS / 64, sizeof(*p->came));
+	p->arrived = calloc(BITS / 64, sizeof(*p->arrived));
 	p->payload = malloc(plan->bytes);
-	if (!p->came || !p->payload)
+	if (!p->arrived || !p->payload)
 		return -ENOMEM;
 	queue_name(name, sizeof(name), plan);
 	return mr_queue_open(p->client, name, &options, &p->queue);
@@ -111,7 +112,7 @@ int mr_bench_queue_consume_round(struct mr_bench_subscriber *s)
 	n = mr_process(s->client, RECEIVE_MAX);
 	if (n <= 0)
 		return n;
-	mr_bench_subscriber_show(s);
+	mr_bench_subscriber_publish(s);
 	return n;
 }
 

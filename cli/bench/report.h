@@ -7,7 +7,7 @@
 
 struct mr_bench_report {
 	const struct mr_bench_plan *plan;
-	struct mr_bench_totals totals; /* of the whole run, with warm-up and drain */
+	struct mr_bench_totals totals; /* whole run, with warm-up and drain */
 	double seconds;                /* measured time */
 	double warmup_seconds;
 	double published_per_second;

@@ -18,7 +18,7 @@
 #include "client/millrace.h"
 #include "cli/up/child.h"
 #include "cli/up/rundir.h"
-#include "cli/up/voice.h"
+#include "cli/up/output.h"
 #include "cli/verbs.h"
 
 #define CHILDREN      2
@@ -364,7 +364,7 @@ static int run_up(const struct mr_cli *cli, const void *settings, const struct m
 	if (u->set->ready_fd) /* close-on-exec, so that its reader sees its end when we exit */
 		fcntl((int)u->set->ready_fd, F_SETFD, FD_CLOEXEC);
 	if (open_signals(u) == 0) {
-		mr_cli_voice_open();
+		mr_cli_output_open();
 		supervise(u);
 		code = u->code;
 		close(u->signals);
@@ -372,7 +372,7 @@ static int run_up(const struct mr_cli *cli, const void *settings, const struct m
 		code = mr_cli_fail(cli, MR_EXIT_FAILED, "signals", strerror(errno), NULL);
 	}
 	mr_cli_rundir_close(&u->dir);
-	mr_cli_voice_close();
+	mr_cli_output_close();
 	return code;
 }
 

@@ -45,7 +45,7 @@ struct mr_admin_slot {
 	uint64_t used; /* order of last use */
 	uint64_t request_id;
 	struct {
-		uint32_t id; /* of the pending queue command; 0: none */
+		uint32_t id; /* pending queue command; 0: none */
 		uint8_t kind;
 		uint32_t worker, cursor; /* position in the listing */
 	} queues;

@@ -23,7 +23,7 @@
 #include "flatbuf/link.h"
 
 #define MR_QUEUE_COMMAND_PENDING_MAX 2048u /* a power of two */
-#define MR_QUEUE_COMMAND_SESSION_MAX 128u  /* of one client: twice the library's maximum */
+#define MR_QUEUE_COMMAND_SESSION_MAX 128u  /* per client: twice the library's maximum */
 #define MR_QUEUE_COMMAND_BYTES_MAX   640u
 
 struct mr_handoff;

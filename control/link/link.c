@@ -167,7 +167,7 @@ static void closed(struct mr_conn *c, int error)
 		if (!l->stopping)
 			mr_log(MR_LOG_WARN, "lost the data plane", MR_LOG_ERR(error));
 		l->down(l);
-		mr_link_requests_lose(l);
+		mr_link_requests_fail_all(l);
 		mr_dataplane_close(&l->dataplane);
 	}
 	try_later(l);

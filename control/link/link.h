@@ -103,7 +103,7 @@ void mr_link_forget(struct mr_link *l, uint64_t id);
 
 /* request.c, for link.c */
 void mr_link_requests_init(struct mr_link *l);
-void mr_link_requests_lose(struct mr_link *l);
+void mr_link_requests_fail_all(struct mr_link *l);
 void mr_link_request_answer(
 	struct mr_link *l, uint64_t id, struct mrf_table message, int *fds, unsigned fds_count);
 

@@ -156,7 +156,7 @@ void mr_link_request_answer(
 		give_back(l, r);
 }
 
-void mr_link_requests_lose(struct mr_link *l)
+void mr_link_requests_fail_all(struct mr_link *l)
 {
 	const struct mr_link_answer lost = {{NULL, 0, 0}, NULL, 0};
 

@@ -37,7 +37,7 @@ struct mr_attach_slot {
 	uint64_t order; /* order of arrival */
 	uint64_t request_id;
 	struct ucred peer;
-	int pidfd; /* of the peer; negative: none */
+	int pidfd; /* the peer's; negative: none */
 	char name[MR_ACCESS_NAME_MAX + 1];
 	uint64_t in[MR_ATTACH_REQUEST_MAX / sizeof(uint64_t)];
 };

@@ -89,8 +89,7 @@ void mr_trouble_sign(struct mr_troubles *t, unsigned kind, int worker, uint64_t 
 	log_begin(kind, x);
 }
 
-void mr_trouble_quiet(
-	struct mr_troubles *t, unsigned kind, uint64_t elapsed_ns, uint64_t patience_ns)
+void mr_trouble_quiet(struct mr_troubles *t, unsigned kind, uint64_t elapsed_ns, uint64_t calm_ns)
 {
 	struct mr_trouble *x = &t->at[kind];
 	const char *end = words[word(kind)].end;
@@ -99,7 +98,7 @@ void mr_trouble_quiet(
 	if (!x->on)
 		return;
 	x->quiet_ns += elapsed_ns;
-	if (x->quiet_ns < patience_ns)
+	if (x->quiet_ns < calm_ns)
 		return;
 	x->on = false;
 	lasted_ms = (realtime_ns() - x->since_ns) / 1000000;

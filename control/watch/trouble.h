@@ -43,9 +43,8 @@ const char *mr_trouble_text(unsigned kind);
 
 /* Records a sign: the trouble begins or continues. */
 void mr_trouble_sign(struct mr_troubles *t, unsigned kind, int worker, uint64_t session);
-/* Records `elapsed_ns` without a sign. The trouble ends after `patience_ns` without one. */
-void mr_trouble_quiet(
-	struct mr_troubles *t, unsigned kind, uint64_t elapsed_ns, uint64_t patience_ns);
+/* Records `elapsed_ns` without a sign. The trouble ends after `calm_ns` without one. */
+void mr_trouble_quiet(struct mr_troubles *t, unsigned kind, uint64_t elapsed_ns, uint64_t calm_ns);
 /* Ends all trouble without logging: the data plane is gone. */
 void mr_troubles_forget(struct mr_troubles *t);
 

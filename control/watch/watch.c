@@ -91,7 +91,8 @@ static bool all_workers_silent(const struct mr_watch *w)
 }
 
 /* Records a sign of trouble if the thread is silent, else ends the trouble at once. */
-static void judge(struct mr_watch *w, unsigned kind, bool silent, int worker, uint64_t elapsed_ns)
+static void update_silent(
+	struct mr_watch *w, unsigned kind, bool silent, int worker, uint64_t elapsed_ns)
 {
 	if (silent)
 		mr_trouble_sign(&w->troubles, kind, worker, 0);
@@ -101,13 +102,13 @@ static void judge(struct mr_watch *w, unsigned kind, bool silent, int worker, ui
 
 /* Decides which thread to report. While the main thread may be stopped too, no worker is reported:
  * the whole process may be stopped. */
-static void blame(struct mr_watch *w, uint64_t elapsed_ns)
+static void report_silent(struct mr_watch *w, uint64_t elapsed_ns)
 {
 	bool main_silent = w->main_silent_ns >= MAIN_SILENT_NS;
 	bool all = main_silent && all_workers_silent(w);
 
-	judge(w, MR_TROUBLE_DATAPLANE_STOPPED, all, -1, elapsed_ns);
-	judge(w, MR_TROUBLE_MAIN_SILENT, main_silent && !all, -1, elapsed_ns);
+	update_silent(w, MR_TROUBLE_DATAPLANE_STOPPED, all, -1, elapsed_ns);
+	update_silent(w, MR_TROUBLE_MAIN_SILENT, main_silent && !all, -1, elapsed_ns);
 	for (unsigned i = 0; i < w->link->dataplane.workers_count; i++) {
 		bool silent = w->workers[i].silent_ns >= WORKER_SILENT_NS;
 		unsigned kind = MR_TROUBLE_WORKER_SILENT + i;
@@ -115,7 +116,7 @@ static void blame(struct mr_watch *w, uint64_t elapsed_ns)
 		if (silent && (all || (w->main_silent_ns >= MAIN_LATE_NS && !main_silent)) &&
 			!w->troubles.at[kind].on)
 			continue;
-		judge(w, kind, silent, (int)i, elapsed_ns);
+		update_silent(w, kind, silent, (int)i, elapsed_ns);
 	}
 }
 
@@ -133,7 +134,7 @@ void mr_watch_look(struct mr_watch *w, uint64_t now_ns)
 	look_at_main(w, elapsed_ns);
 	for (unsigned i = 0; i < w->link->dataplane.workers_count; i++)
 		look_at_worker(w, i, elapsed_ns);
-	blame(w, elapsed_ns);
+	report_silent(w, elapsed_ns);
 	mr_watch_load(w, elapsed_ns);
 }
 

@@ -32,7 +32,7 @@ struct mr_watch {
 	struct mr_link *link;
 	const struct mr_config *config;
 	struct mr_loop_timer timer;
-	uint64_t last_ns; /* of the last look; 0: none since the data plane connected */
+	uint64_t last_ns; /* last look; 0: none since the data plane connected */
 	uint64_t main_rounds;
 	uint64_t main_silent_ns;
 	struct mr_watch_worker workers[MR_DATAPLANE_WORKERS_MAX];

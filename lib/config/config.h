@@ -47,13 +47,13 @@ struct mr_config_port {
 	uint8_t mac[6];           /* all 0: the device's own, or a generated one */
 	bool memif_server;        /* default: client */
 	uint32_t memif_id;
-	uint32_t queue_entries; /* of each receive and transmit ring, default 2,048 */
+	uint32_t queue_entries; /* each receive and transmit ring, default 2,048 */
 };
 
 /* The fate of a full receiver for which publishers have waited block_ms_max. */
 enum mr_config_block_over {
-	MR_CONFIG_BLOCK_GAP,   /* it misses messages until it has caught up */
-	MR_CONFIG_BLOCK_EXPEL, /* it is closed */
+	MR_CONFIG_BLOCK_GAP,   /* misses messages until it has caught up */
+	MR_CONFIG_BLOCK_EXPEL, /* is closed */
 };
 
 enum mr_config_poll {
@@ -120,7 +120,7 @@ struct mr_config {
 		enum mr_config_block_over block_over; /* default gap */
 	} sessions;
 	struct {
-		/* of each table, for one host or user, 1 .. 100, default 25 */
+		/* largest part of a table for one host or user, 1 .. 100, default 25 */
 		uint32_t share_percent;
 		uint32_t ip6_prefix_bits; /* prefix length of one host, 16 .. 64, default 64 */
 	} peers;

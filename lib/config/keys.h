@@ -26,7 +26,7 @@ enum mr_config_type {
 struct mr_config_key {
 	const char *name; /* "section.key", or "key" */
 	enum mr_config_type type;
-	size_t offset;       /* of the value in struct mr_config */
+	size_t offset;       /* place of the value in struct mr_config */
 	size_t count_offset; /* lists: offset of the number of entries */
 	uint64_t min;        /* numbers and sizes; in lists: for each entry */
 	uint64_t max;        /* also the bytes of a path, with its NUL */

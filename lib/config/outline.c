@@ -16,7 +16,7 @@ struct walk {
 	struct {
 		bool mapping;
 		bool value_next;   /* mapping: the key has been read */
-		size_t path_bytes; /* of the mapping or list itself */
+		size_t path_bytes; /* path of the mapping or list itself */
 	} frames[DEPTH_MAX];
 	unsigned depth;
 	unsigned documents;

@@ -22,9 +22,9 @@ static void accept_on(struct mr_accept *a)
 	io_uring_prep_accept(e, a->fd, NULL, NULL, SOCK_CLOEXEC);
 }
 
-static void again(struct mr_loop_timer *t)
+static void retry(struct mr_loop_timer *t)
 {
-	accept_on(mr_container_of(t, struct mr_accept, again));
+	accept_on(mr_container_of(t, struct mr_accept, retry));
 }
 
 static void done(struct mr_op *op, int result)
@@ -44,7 +44,7 @@ static void done(struct mr_op *op, int result)
 	} else {
 		/* No descriptor or memory is left. Wait until others are freed; an immediate retry
 		 * would spin. */
-		mr_loop_timer_start(a->loop, &a->again, RETRY_AFTER_NS);
+		mr_loop_timer_start(a->loop, &a->retry, RETRY_AFTER_NS);
 	}
 }
 
@@ -77,7 +77,7 @@ int mr_accept_open(struct mr_accept *a, struct mr_loop *l, const char *path, int
 	int error;
 
 	a->op = (struct mr_op){.done = done};
-	a->again = (struct mr_loop_timer){.fire = again};
+	a->retry = (struct mr_loop_timer){.fire = retry};
 	a->loop = l;
 	a->fd = -1;
 	a->stopping = a->paused = false;
@@ -99,7 +99,7 @@ void mr_accept_pause(struct mr_accept *a)
 void mr_accept_resume(struct mr_accept *a)
 {
 	a->paused = false;
-	if (a->again.at_ns == 0)
+	if (a->retry.at_ns == 0)
 		accept_on(a);
 }
 
@@ -108,7 +108,7 @@ void mr_accept_close(struct mr_accept *a)
 	if (a->fd < 0)
 		return;
 	a->stopping = true;
-	mr_loop_timer_stop(a->loop, &a->again);
+	mr_loop_timer_stop(a->loop, &a->retry);
 	mr_loop_cancel(a->loop, &a->op);
 	unlink(a->at.sun_path);
 	close(a->fd);

@@ -18,7 +18,7 @@
 
 struct mr_accept {
 	struct mr_op op;
-	struct mr_loop_timer again; /* retries after a shortage of descriptors or memory */
+	struct mr_loop_timer retry; /* retries after a shortage of descriptors or memory */
 	struct mr_loop *loop;
 	int fd;
 	bool stopping;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/up/voice.h"
+#include "cli/up/output.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -31,14 +31,14 @@ static void replace(FILE **stream, struct mr_outlet *o, int fd)
 		*stream = f;
 }
 
-void mr_cli_voice_open(void)
+void mr_cli_output_open(void)
 {
 	fflush(stdout);
 	replace(&stdout, &out, STDOUT_FILENO);
 	replace(&stderr, &err, STDERR_FILENO);
 }
 
-void mr_cli_voice_close(void)
+void mr_cli_output_close(void)
 {
 	fflush(stdout);
 	fflush(stderr);
