@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pages: memory for large structures, most of which an idle client does not use. The kernel gives
+/* pages: memory for large structures that an idle client leaves mostly unused. The kernel gives
  * it page by page, when a page is first touched. */
 #ifndef MILLRACE_CLIENT_CORE_PAGES_H
 #define MILLRACE_CLIENT_CORE_PAGES_H

@@ -24,7 +24,7 @@ void mr_parts_step(struct mr_client *c, uint64_t now_ns)
 	}
 }
 
-void mr_parts_flush(struct mr_client *c)
+void mr_parts_flush_all(struct mr_client *c)
 {
 	for (unsigned i = 0; i < c->parts->count; i++) {
 		if (c->parts->parts[i]->flush != NULL)

@@ -58,9 +58,16 @@ static inline void mr_receive_rest(struct mr_client *c)
 
 uint64_t mr_parts_due_ns(const struct mr_client *c);
 void mr_parts_step(struct mr_client *c, uint64_t now_ns);
-void mr_parts_flush(struct mr_client *c);
+void mr_parts_flush_all(struct mr_client *c);
 void mr_parts_sweep(struct mr_client *c);
 void mr_parts_lost(struct mr_client *c);
 void mr_parts_fail(struct mr_client *c);
+
+/* Only consumers gather messages. Calls that wait come here on every turn. */
+static inline void mr_parts_flush(struct mr_client *c)
+{
+	if (mr_unlikely(c->dirty != NULL))
+		mr_parts_flush_all(c);
+}
 
 #endif

@@ -47,7 +47,7 @@ struct mr_subscription {
 	uint32_t deferred; /* its deferred messages */
 	bool prefix;
 	uint8_t high_water;
-	bool consumes; /* it is the first member of a struct mr_consumer */
+	bool consumes; /* the first member of a struct mr_consumer */
 	enum mr_promise_kind promise;
 	struct mr_dedup *dedup;          /* exactly once: ids received; NULL: none yet */
 	char group[MR_GROUP_TEXT_BYTES]; /* empty: none */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* timer_wheel: timers with a resolution of a millisecond, most of which are removed before they are
- * due. Adding and removing one costs the same for any number of timers. A timer is at most a
- * millisecond late, and never early. (Hashed timing wheel: Varghese and Lauck, SOSP 1987.)
+/* timer_wheel: timers with a resolution of a millisecond, made for time-outs that are mostly
+ * removed before they are due. Adding and removing one costs the same for any number of timers. A
+ * timer is at most a millisecond late, and never early. (Hashed timing wheel: Varghese and Lauck,
+ * SOSP 1987.)
  *
  * Owns      Nothing: a timer is a member of its object. All zero bytes are an empty wheel.
  * Threads   One at a time.

@@ -210,7 +210,7 @@ void mr_end(struct mr_client *c)
 		c->sweep_wanted = false;
 		mr_parts_sweep(c);
 	}
-	if (c->dirty != NULL && !c->pulling)
+	if (!c->pulling)
 		mr_parts_flush(c);
 	mr_ring_out_publish_rest(c);
 	if (!c->hold)

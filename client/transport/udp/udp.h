@@ -63,7 +63,7 @@ struct mr_udp_hello {
 	uint64_t nonce;
 	uint64_t cookie; /* 0: not known yet */
 	uint32_t frame_bytes;
-	bool superseded; /* a later attempt of the other size closes the session that this one opens */
+	bool superseded; /* a later attempt of the other size closes its session */
 };
 
 enum mr_udp_size {
