@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_pieces: fragments as a bus may send them: records of a length, flags and the bytes for the
+/* fuzz_reassembly: fragments as a bus may send them: records of a length, flags and the bytes for the
  * parser. A reassembled message must lie in memory completely, and the number of open ones is
  * bounded. */
 #include <stdlib.h>
