@@ -1,80 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The reliable flow of a session over UDP, at the bus: frames taken, queued, acknowledged and
  * retransmitted, and the harmless lies of a peer. */
-#include <errno.h>
-#include <unistd.h>
-
-#include "tests/unit/worker/cmocka_all.h"
-
-#include "dataplane/worker/flows.h"
-#include "dataplane/worker/backpressure.h"
-#include "tests/support/net/rig.h"
-
-static struct mr_rig r;
-static struct mr_rig_frame f;
-static struct mr_rig_client client;
-static struct mr_rig_local local;
-static struct mr_session *s;
-
-/* Opens a client over UDP, and one on a channel that subscribes to "a". */
-static void open_both(void)
-{
-	struct mrf_network_path path = mr_rig_path(false, 4001);
-
-	mr_rig_open(&r, 1);
-	s = mr_rig_remote(&r, 0, 6, &path, MR_RIG_FRAME_BYTES, &client);
-	mr_rig_attach(&r, 0, 0, &local);
-	mr_rig_subscribe(&r, local.session, 9, "a");
-}
-
-static void close_both(void)
-{
-	close(local.liveness_fd);
-	mr_rig_close(&r);
-}
-
-static struct mrf_worker_stats *stats(void)
-{
-	return &r.stats[0];
-}
-
-static void send_now(void)
-{
-	mr_rig_send(&r, 0, &client.path, &f);
-}
-
-/* Sends a frame of the reliable flow with one publish, its number. */
-static void send_number(uint32_t sequence, uint32_t number)
-{
-	mr_rig_begin(&f, client.session, sequence);
-	mr_rig_add(&f, MRF_MESSAGE_KIND_PUBLISH, 0, "a", &number, sizeof(number));
-	mr_frame_write_reliable(f.at);
-	send_now();
-}
-
-/* Sends only an ack. */
-static void send_ack(uint32_t ack, uint32_t credit, const uint64_t *came, uint32_t words)
-{
-	mr_rig_begin(&f, client.session, 0);
-	if (words > 0)
-		mr_rig_add(&f, MRF_MESSAGE_KIND_ACK, 0, NULL, came, words * 8);
-	mr_frame_write_ack(f.at, ack, credit);
-	send_now();
-}
-
-static void expect_numbers(uint32_t from, uint32_t to)
-{
-	struct mr_message_view m;
-
-	for (uint32_t i = from; i <= to; i++) {
-		uint32_t number = 0;
-
-		assert_true(mr_rig_next(&local, &m));
-		memcpy(&number, m.payload, sizeof(number));
-		assert_int_equal(number, i);
-	}
-	assert_false(mr_rig_next(&local, &m));
-}
+#include "tests/unit/worker/flow_rig.h"
 
 /* Expects the next frame to be only this ack. */
 static void expect_ack(uint32_t ack, uint64_t came)
@@ -95,12 +22,6 @@ static void expect_ack(uint32_t ack, uint64_t came)
 		memcpy(&word, m.payload, sizeof(word));
 	}
 	assert_true(word == came);
-}
-
-static void rounds(unsigned count)
-{
-	while (count-- > 0)
-		mr_rig_round(&r, 0);
 }
 
 static void frames_in_order_are_taken_and_acknowledged_once(void **state)
@@ -305,55 +226,6 @@ static void frames_that_lie_are_discarded(void **state)
 	assert_false(mr_session_speaks_reliably(s));
 	expect_numbers(1, 0);
 	close_both();
-}
-
-/* Sends messages of that many bytes to the client, in its reliable flow. */
-static uint32_t tell(uint32_t from, uint32_t count, uint32_t bytes)
-{
-	uint8_t payload[2048] = {0};
-
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t number = from + i;
-		struct mr_message_plan plan =
-			mr_message_plan(MRF_MESSAGE_KIND_DELIVER, NULL, NULL, 0, payload, 0, bytes);
-		void *to = mr_worker_flow_claim(r.workers[0], s, plan.stride);
-
-		if (to == NULL)
-			return i;
-		memcpy(payload, &number, sizeof(number));
-		mr_message_write(to, &plan, 7);
-		mr_worker_flow_push(r.workers[0], s, plan.stride);
-	}
-	return count;
-}
-
-/* Expects a frame of the reliable flow, with that many messages from that number on. */
-static void expect_told(uint32_t sequence, uint32_t from, uint32_t count)
-{
-	struct mr_message_view m;
-	uint32_t at = 0;
-
-	assert_true(mr_rig_receive(&r, 0, &f, NULL));
-	assert_int_equal(f.header.flags, MRF_FRAME_FLAG_RELIABLE | MRF_FRAME_FLAG_ACK);
-	assert_int_equal(f.header.sequence, sequence);
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t number = 0;
-
-		assert_true(mr_rig_message(&f, &at, &m));
-		assert_int_equal(m.header.target, 7);
-		memcpy(&number, m.payload, sizeof(number));
-		assert_int_equal(number, from + i);
-	}
-	assert_false(mr_rig_message(&f, &at, &m));
-}
-
-static void open_speaking(uint32_t credit)
-{
-	open_both();
-	send_ack(1, credit, NULL, 0);
-	rounds(1);
-	assert_true(mr_session_speaks_reliably(s));
-	assert_false(mr_rig_receive(&r, 0, &f, NULL));
 }
 
 /* A client that never acknowledged anything does not know the flow. */
@@ -631,16 +503,6 @@ static void change_of_address_loses_nothing(void **state)
 	close_both();
 }
 
-static struct mr_gate gate;
-
-/* Fills a receiver of the client's publishes. */
-static void stall(void)
-{
-	atomic_store(&gate.shut, 1);
-	s->gate = &gate;
-	s->gate_of = 1;
-}
-
 static void stalled_session_keeps_its_frames_and_gets_no_credit(void **state)
 {
 	uint32_t sequence = 0, slots;
@@ -683,205 +545,6 @@ static void stalled_session_keeps_its_frames_and_gets_no_credit(void **state)
 	close_both();
 }
 
-/* The bus is responsible for acknowledged messages. */
-static void end_session(bool by_itself)
-{
-	if (by_itself) {
-		mr_rig_begin(&f, client.session, ++client.sequence);
-		mr_rig_add(&f, MRF_MESSAGE_KIND_CLOSE, 0, NULL, NULL, 0);
-		send_now();
-	} else {
-		/* Stepped as a loop would: a worker that did not run for long closes no session for
-		 * that. */
-		for (unsigned i = 0; i < 600 && atomic_load(&s->remote->end) == MR_REMOTE_LIVES;
-			i++) {
-			mr_rig_wait_ms(&r, 100);
-			rounds(1);
-		}
-	}
-	rounds(3);
-	assert_int_not_equal(atomic_load(&s->remote->end), MR_REMOTE_LIVES);
-}
-
-static void frames_that_wait_when_their_session_ends_are_taken(bool by_itself)
-{
-	open_both();
-	stall();
-	for (uint32_t i = 1; i <= 5; i++)
-		send_number(i, i);
-	rounds(2);
-	expect_numbers(1, 0);
-	end_session(by_itself);
-	expect_numbers(1, 5);
-	assert_int_equal(r.workers[0]->flows.count, 0);
-	close_both();
-}
-
-/* A round takes a fixed number of slots; as many or fewer wait when the client leaves. */
-static void a_session_is_closed_however_many_frames_wait(void **state)
-{
-	(void)state;
-	for (uint32_t frames = 0; frames <= 8; frames++) {
-		open_both();
-		stall();
-		for (uint32_t i = 1; i <= frames; i++)
-			send_number(i, i);
-		rounds(2);
-		end_session(true);
-		for (uint32_t i = 0; i < 8; i++)
-			rounds(1);
-		assert_int_equal(atomic_load(&s->remote->end), MR_REMOTE_CLOSED);
-		if (frames > 0)
-			expect_numbers(1, frames);
-		close_both();
-	}
-}
-
-static void frames_that_wait_when_their_client_leaves_are_taken(void **state)
-{
-	(void)state;
-	frames_that_wait_when_their_session_ends_are_taken(true);
-}
-
-static void frames_that_wait_when_their_client_dies_are_taken(void **state)
-{
-	(void)state;
-	frames_that_wait_when_their_session_ends_are_taken(false);
-}
-
-/* Sends a frame of the reliable flow with one promise of a named publisher, its number. */
-static void send_promise(uint32_t number, uint32_t bytes)
-{
-	static uint8_t payload[MR_RIG_FRAME_BYTES];
-	const struct mr_message_extra extra = {
-		.flags = MRF_MESSAGE_FLAG_ORIGIN, .origin = {.publisher = 5, .id = number}};
-	struct mr_message_plan plan =
-		mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL, "a", 1, payload, 0, bytes);
-
-	memcpy(payload, &number, sizeof(number));
-	mr_message_plan_extra(&plan, &extra);
-	mr_rig_begin(&f, client.session, number);
-	mr_rig_add_plan(&f, &plan, 0);
-	mr_frame_write_reliable(f.at);
-	send_now();
-}
-
-static void expect_promise(const struct mr_message_view *m, uint32_t number)
-{
-	uint32_t got;
-
-	assert_int_equal(m->header.kind, MRF_MESSAGE_KIND_DELIVER);
-	assert_true((m->header.flags & MRF_MESSAGE_FLAG_ORIGIN) != 0);
-	assert_int_equal(m->extra.origin.publisher, 5);
-	assert_int_equal(m->extra.origin.id, number);
-	memcpy(&got, m->payload, sizeof(got));
-	assert_int_equal(got, number);
-}
-
-/* Returns the last promise that an ack confirmed, of those sent so far. */
-static uint32_t last_acknowledged(uint32_t last)
-{
-	while (mr_rig_receive(&r, 0, &f, NULL))
-		if (f.header.flags & MRF_FRAME_FLAG_ACK)
-			last = f.header.ack - 1;
-	return last;
-}
-
-/* Promises as many as the bus grants: more than the receiver has room for. */
-static uint32_t promise_while_granted(uint32_t until)
-{
-	uint32_t sequence = 0, acknowledged = 0;
-
-	for (unsigned i = 0; i < 100 && acknowledged < until; i++) {
-		for (unsigned k = 0;
-			k < 64 && sequence < until && sequence + 1 < s->remote->flow.rx.granted;
-			k++)
-			send_promise(++sequence, 1000);
-		rounds(8);
-		acknowledged = last_acknowledged(acknowledged);
-	}
-	return acknowledged;
-}
-
-/* A client may forget acknowledged messages: they reach a receiver that is full, unchanged. */
-static void promises_that_wait_when_their_session_ends_are_kept(bool by_itself)
-{
-	struct mr_owner owner;
-	uint32_t acknowledged, got = 0;
-	struct mr_message_view m;
-
-	open_both();
-	owner = (struct mr_owner){0, local.session->slot, local.session->generation};
-	assert_int_equal(mr_table_high_water(r.table, &owner, 9, 50), 0);
-	r.workers[0]->ports[0].rx_entries = 4096;
-	stall();
-	acknowledged = promise_while_granted(400);
-	assert_true(acknowledged * 1000 > local.session->down.capacity);
-	end_session(by_itself);
-	for (unsigned i = 0; i < 200 && got < acknowledged; i++) {
-		while (mr_rig_next(&local, &m))
-			expect_promise(&m, ++got);
-		(void)mr_bytes_release(&local.down);
-		rounds(1);
-	}
-	assert_int_equal(got, acknowledged);
-	assert_int_equal(local.session->stats->missed, 0);
-	close_both();
-}
-
-static void promises_that_wait_when_their_client_leaves_are_kept(void **state)
-{
-	(void)state;
-	promises_that_wait_when_their_session_ends_are_kept(true);
-}
-
-static void promises_that_wait_when_their_client_dies_are_kept(void **state)
-{
-	(void)state;
-	promises_that_wait_when_their_session_ends_are_kept(false);
-}
-
-static void session_is_closed_when_its_log_is_empty_or_after_a_while(void **state)
-{
-	(void)state;
-	open_speaking(64);
-	assert_int_equal(tell(1, 1, 8), 1);
-	rounds(1);
-	expect_told(1, 1, 1);
-	atomic_store(&s->remote->expel, -EPERM);
-	for (unsigned ms = 0; ms < 900; ms += 50) {
-		mr_rig_wait_ms(&r, 50);
-		rounds(1);
-	}
-	assert_int_equal(atomic_load(&s->remote->end), MR_REMOTE_LIVES);
-	for (unsigned ms = 0; ms < 900; ms += 50) {
-		mr_rig_wait_ms(&r, 50);
-		rounds(1);
-	}
-	assert_int_equal(atomic_load(&s->remote->end), MR_REMOTE_CLOSED);
-	close_both();
-}
-
-static void log_that_a_narrower_path_cannot_carry_ends_the_session(void **state)
-{
-	struct mr_message_view m;
-	uint32_t at = 0;
-
-	(void)state;
-	open_speaking(64);
-	assert_int_equal(tell(1, 1, 1400), 1);
-	rounds(1);
-	expect_told(1, 1, 1);
-	r.port.mtu = 1280;
-	mr_rig_wait_ms(&r, 11);
-	rounds(1);
-	assert_true(mr_rig_receive(&r, 0, &f, NULL));
-	assert_true(mr_rig_message(&f, &at, &m));
-	assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_CLOSE);
-	assert_int_equal(atomic_load(&s->remote->end), MR_REMOTE_CLOSED);
-	close_both();
-}
-
 static void without_buffers_frames_go_later(void **state)
 {
 	(void)state;
@@ -918,13 +581,6 @@ int main(void)
 		cmocka_unit_test(grants_of_all_fit_the_ring),
 		cmocka_unit_test(change_of_address_loses_nothing),
 		cmocka_unit_test(stalled_session_keeps_its_frames_and_gets_no_credit),
-		cmocka_unit_test(a_session_is_closed_however_many_frames_wait),
-		cmocka_unit_test(frames_that_wait_when_their_client_leaves_are_taken),
-		cmocka_unit_test(frames_that_wait_when_their_client_dies_are_taken),
-		cmocka_unit_test(promises_that_wait_when_their_client_leaves_are_kept),
-		cmocka_unit_test(promises_that_wait_when_their_client_dies_are_kept),
-		cmocka_unit_test(session_is_closed_when_its_log_is_empty_or_after_a_while),
-		cmocka_unit_test(log_that_a_narrower_path_cannot_carry_ends_the_session),
 		cmocka_unit_test(without_buffers_frames_go_later),
 	};
 
