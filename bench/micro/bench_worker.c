@@ -50,7 +50,7 @@ static uint64_t round_of_worker(struct mr_worker *w)
 
 	mr_worker_mesh_rx(w);
 	mr_worker_handoff_rx(w);
-	mr_worker_held_run(w);
+	mr_worker_slow_sessions_run(w);
 	mr_worker_rx(w);
 	mr_worker_route(w);
 	mr_worker_tx(w);

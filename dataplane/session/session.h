@@ -30,13 +30,13 @@
 #define MR_SESSION_NAME_BYTES   64
 #define MR_SESSION_REASON_BYTES 64
 
-struct mr_gate;
+struct mr_full_flag;
 struct mr_late;
 struct mr_remote;
-struct mr_waiting;
+struct mr_slow_session;
 
 /* Flag in missed_untold: messages are queued for this slow session; nothing may overtake them. */
-#define MR_SESSION_HELD (UINT64_C(1) << 63)
+#define MR_SESSION_QUEUED (UINT64_C(1) << 63)
 
 /* Reasons why a client's channel is corrupt. */
 enum mr_corrupt {
@@ -50,7 +50,8 @@ struct mr_session {
 	struct mr_bytes_producer down;
 	uint32_t generation;    /* read-only after open */
 	uint32_t down_messages; /* pushed since the last publish */
-	uint64_t missed_untold; /* deliveries missed since the last Gap message; MR_SESSION_HELD */
+	uint64_t
+		missed_untold; /* deliveries missed since the last Gap message; MR_SESSION_QUEUED */
 	struct mr_remote *remote; /* NULL: a local channel; else its part over UDP */
 	struct mr_bytes_consumer up;
 	/* Bit a: the session may publish by alias a. w: table writer, r: worker */
@@ -58,8 +59,8 @@ struct mr_session {
 	uint32_t aliases_end; /* first alias without a bit; 0 over UDP; read-only after open */
 	bool dirty;           /* pushed to since the last publish of the tail */
 	bool consumed;        /* read from since the last release of the head */
-	bool stalled : 1;     /* paused: a full receiver blocks one of its promised messages */
-	bool over : 1;   /* passed over: it was full for too long, publishers do not wait for it */
+	bool paused : 1;      /* a full receiver blocks one of its promised messages */
+	bool passed_over : 1; /* it was full for too long: publishers do not wait for it */
 	bool looked : 1; /* `beyond` is valid: messages behind a blocked publish were looked at */
 	uint8_t copies;  /* made for this session so far of the promised message `copies_of` */
 	uint64_t missed_seen; /* stats->missed at the last housekeeping */
@@ -68,13 +69,13 @@ struct mr_session {
 	uint64_t share_due;      /* virtual time up to which it has had its share */
 	uint32_t message_work;   /* work of its most expensive recent messages (worker/share.h) */
 	uint32_t message_cycles; /* mean of measured short turns; 0: none was measured */
-	const struct mr_gate *gate; /* the full receiver that pauses it; NULL: not exactly one */
-	uint32_t gate_of;           /* generation of that receiver's session */
-	uint32_t unread_looked;     /* looked at in the down ring of a client that is gone */
-	struct mr_waiting *waiting; /* messages queued for it, or that it is full; NULL: neither */
-	uint32_t handoff_calm;      /* the worker's handoff_calm when handoff_bytes was reset */
-	uint16_t copies_of;         /* number of the promised message that `copies` counts */
-	uint8_t copies_max;         /* most copies of one message since it was last full */
+	const struct mr_full_flag *paused_by; /* by the receiver that is full; NULL: not just one */
+	uint32_t paused_by_generation;        /* generation of that receiver's session */
+	uint32_t unread_looked;       /* looked at in the down ring of a client that is gone */
+	struct mr_slow_session *slow; /* it is full, or messages are queued for it; or NULL */
+	uint32_t handoff_calm;        /* the worker's handoff_calm when handoff_bytes was reset */
+	uint16_t copies_of;           /* number of the promised message that `copies` counts */
+	uint8_t copies_max;           /* most copies of one message since it was last full */
 	/* Was full for too long: close it. w: worker, r: table writer. [session.stands_still] */
 	_Atomic bool stands_still;
 	uint64_t handoff_bytes; /* put into the ring to control while that was crowded */

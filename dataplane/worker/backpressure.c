@@ -1,32 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker/backpressure.h"
 
-#include "dataplane/subject/hash.h"
+#include <stdlib.h>
 
+#include "dataplane/subject/hash.h"
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/share.h"
 #include "dataplane/worker/turns.h"
 
-#include <stdlib.h>
-
-/* Members of a queue group that are looked at before a publisher has to wait. */
+/* Members of a queue group that are checked before a publisher is paused. */
 #define MEMBERS_MAX MR_GROUP_PROMISE_TRIES_MAX
-/* Who waits at the gate of all waits for nobody in particular. */
+/* Stands in the flag of all sessions instead of a session id. */
 #define EVERYBODY (UINT64_MAX >> 1)
 
-struct mr_gates *mr_gates_new(uint32_t slots)
+struct mr_full_flags *mr_full_flags_new(uint32_t slots)
 {
 	size_t bytes = mr_align_up(
-		sizeof(struct mr_gates) + slots * sizeof(struct mr_gate), MR_CACHE_LINE);
-	struct mr_gates *gates = aligned_alloc(MR_CACHE_LINE, bytes);
+		sizeof(struct mr_full_flags) + slots * sizeof(struct mr_full_flag), MR_CACHE_LINE);
+	struct mr_full_flags *full = aligned_alloc(MR_CACHE_LINE, bytes);
 
-	if (gates != NULL)
-		memset(gates, 0, bytes);
-	return gates;
+	if (full != NULL)
+		memset(full, 0, bytes);
+	return full;
 }
 
-static void show_subject(struct mrf_session_stats *stats, const struct mr_route *r)
+static void gauge_subject(struct mrf_session_stats *stats, const struct mr_route *r)
 {
 	uint64_t words[5] = {0};
 
@@ -43,57 +42,57 @@ static const struct mr_worker *worker_at(const struct mr_worker *w, unsigned ind
 	return index == w->index ? w : w->peers[index];
 }
 
-static bool any_shut(const struct mr_worker *of)
+static bool any_full(const struct mr_worker *of)
 {
-	return atomic_load_explicit(&of->gates->count, memory_order_relaxed) != 0;
+	return atomic_load_explicit(&of->full->count, memory_order_relaxed) != 0;
 }
 
 /* The receiver's side. */
 
-/* The count of times comes behind the gate: who saw the new number sees the gate shut. */
-static void mark_full(struct mr_worker *w, struct mr_gate *gate, uint64_t value)
+/* Raises `sets` after the flag: a worker that sees the new count sees the flag set. */
+static void mark_full(struct mr_worker *w, struct mr_full_flag *flag, uint64_t value)
 {
-	struct mr_gates *gates = w->gates;
-	uint64_t was = atomic_load_explicit(&gate->shut, memory_order_relaxed);
+	struct mr_full_flags *full = w->full;
+	uint64_t was = atomic_load_explicit(&flag->session, memory_order_relaxed);
 
 	if (was == value)
 		return;
-	atomic_store_explicit(&gate->shut, value, memory_order_seq_cst);
+	atomic_store_explicit(&flag->session, value, memory_order_seq_cst);
 	/* [backpressure.count] */
-	atomic_fetch_add_explicit(&gates->shuts, 1, memory_order_release);
+	atomic_fetch_add_explicit(&full->sets, 1, memory_order_release);
 	if (was == 0)
-		atomic_fetch_add_explicit(&gates->count, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&full->count, 1, memory_order_relaxed);
 }
 
-static void clear_full(struct mr_worker *w, struct mr_gate *gate)
+static void clear_full(struct mr_worker *w, struct mr_full_flag *flag)
 {
-	atomic_store_explicit(&gate->shut, 0, memory_order_seq_cst); /* [worker.sleep] */
-	atomic_fetch_sub_explicit(&w->gates->count, 1, memory_order_relaxed);
+	atomic_store_explicit(&flag->session, 0, memory_order_seq_cst); /* [worker.sleep] */
+	atomic_fetch_sub_explicit(&w->full->count, 1, memory_order_relaxed);
 }
 
-static struct mr_gate *gate_of(struct mr_worker *w, const struct mr_waiting *x)
+static struct mr_full_flag *flag_of(struct mr_worker *w, const struct mr_slow_session *x)
 {
-	return &w->gates->of[x->slot];
+	return &w->full->of[x->slot];
 }
 
-static uint64_t id_of(const struct mr_worker *w, const struct mr_waiting *x)
+static uint64_t id_of(const struct mr_worker *w, const struct mr_slow_session *x)
 {
 	return mr_session_id(w->index, x->slot, x->generation);
 }
 
-void mr_worker_full(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x,
+void mr_worker_full(struct mr_worker *w, struct mr_session *s, struct mr_slow_session *x,
 	const struct mr_route *r, uint64_t low)
 {
-	show_subject(s->stats, r);
+	gauge_subject(s->stats, r);
 	mr_gauge(s->stats->full_since_ns, mr_worker_now_ns(w));
 	x->level = UINT64_MAX;
 	x->since = x->looked = mr_worker_clock(w);
 	x->open_below = low > 0 ? low : 1;
-	mark_full(w, gate_of(w, x), s->id);
+	mark_full(w, flag_of(w, x), s->id);
 }
 
-/* Workers whose sessions may have waited. */
-static void ring_peers(struct mr_worker *w)
+/* Wakes the workers that may have paused publishers. */
+static void wake_peers(struct mr_worker *w)
 {
 	for (unsigned i = 0; i < w->workers; i++)
 		if (i != w->index)
@@ -101,44 +100,44 @@ static void ring_peers(struct mr_worker *w)
 	w->moved = true;
 }
 
-/* A slot may have another tenant by now, whose gate is none of this one's. */
-void mr_worker_not_full(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
+/* The slot may belong to another session by now: then its flag is left alone. */
+void mr_worker_not_full(struct mr_worker *w, struct mr_session *s, struct mr_slow_session *x)
 {
-	struct mr_gate *gate = gate_of(w, x);
-	uint64_t now = atomic_load_explicit(&gate->shut, memory_order_relaxed);
+	struct mr_full_flag *flag = flag_of(w, x);
+	uint64_t now = atomic_load_explicit(&flag->session, memory_order_relaxed);
 
 	x->open_below = 0;
 	if (s != NULL) {
 		mr_gauge(s->stats->full_since_ns, 0);
 		s->copies_max = 0;
 	}
-	if ((now & ~MR_GATE_OVER) != id_of(w, x))
+	if ((now & ~MR_FULL_FLAG_PASSED_OVER) != id_of(w, x))
 		return;
-	if (s != NULL && s->over)
-		mark_full(w, gate, id_of(w, x) | MR_GATE_OVER);
+	if (s != NULL && s->passed_over)
+		mark_full(w, flag, id_of(w, x) | MR_FULL_FLAG_PASSED_OVER);
 	else
-		clear_full(w, gate);
-	ring_peers(w);
+		clear_full(w, flag);
+	wake_peers(w);
 }
 
 void mr_worker_look_at_store(struct mr_worker *w)
 {
 	uint64_t most = mr_slab_bytes_max(w->store);
 	uint64_t left = most - mr_slab_bytes(w->store);
-	bool is_shut = mr_worker_store_is_short(w);
+	bool is_short = mr_worker_store_is_short(w);
 
 	w->held_share = left / 4 < w->held_bytes_max ? left / 4 : w->held_bytes_max;
-	if (!is_shut && left < most / 4) {
-		mark_full(w, &w->gates->all, EVERYBODY);
-	} else if (is_shut && left > most / 2) {
-		clear_full(w, &w->gates->all);
-		ring_peers(w);
+	if (!is_short && left < most / 4) {
+		mark_full(w, &w->full->all, EVERYBODY);
+	} else if (is_short && left > most / 2) {
+		clear_full(w, &w->full->all);
+		wake_peers(w);
 	}
 }
 
 /* The publisher's side. */
 
-/* True if no more that is promised may be on its way to that worker now. */
+/* True if the window of promised bytes to that worker is used up. */
 static bool window_full(struct mr_worker *w, unsigned to)
 {
 	if (mr_likely(w->window.sent[to] - w->window.seen[to] <= MR_UNDERWAY_WINDOW_BYTES))
@@ -154,7 +153,7 @@ void mr_worker_window_sent(struct mr_worker *w, uint64_t workers, uint32_t body_
 		w->window.sent[__builtin_ctzll(workers)] += body_bytes + MR_UNDERWAY_EACH_BYTES;
 }
 
-/* A number alone, which orders nothing. */
+/* A plain counter: it orders nothing else. */
 void mr_worker_window_tell(struct mr_worker *w, unsigned from)
 {
 	_Atomic uint64_t *told = &w->windows[from].taken;
@@ -167,8 +166,8 @@ void mr_worker_window_tell(struct mr_worker *w, unsigned from)
 	w->window.taken = 0;
 }
 
-/* LATE: its worker has not taken what is on its way there. */
-enum member_state { MEMBER_OPEN, MEMBER_LATE, MEMBER_FULL, MEMBER_OVER };
+/* LATE: the window to the member's worker is used up. */
+enum member_state { MEMBER_OPEN, MEMBER_LATE, MEMBER_FULL, MEMBER_PASSED_OVER };
 
 static enum member_state member_state(struct mr_worker *w, const struct mr_member *m)
 {
@@ -179,14 +178,14 @@ static enum member_state member_state(struct mr_worker *w, const struct mr_membe
 		return MEMBER_OPEN;
 	if (m->worker != w->index && mr_unlikely(window_full(w, m->worker)))
 		return MEMBER_LATE;
-	if (mr_likely(!any_shut(of)))
+	if (mr_likely(!any_full(of)))
 		return MEMBER_OPEN;
 	id = mr_session_id(m->worker, m->slot, m->generation);
-	shut_by = atomic_load_explicit(&of->gates->of[m->slot].shut, memory_order_seq_cst);
-	if (shut_by == (id | MR_GATE_OVER))
-		return MEMBER_OVER;
-	return shut_by == id || mr_gate_is_shut(&of->gates->all, EVERYBODY) ? MEMBER_FULL
-									    : MEMBER_OPEN;
+	shut_by = atomic_load_explicit(&of->full->of[m->slot].session, memory_order_seq_cst);
+	if (shut_by == (id | MR_FULL_FLAG_PASSED_OVER))
+		return MEMBER_PASSED_OVER;
+	return shut_by == id || mr_full_flag_is(&of->full->all, EVERYBODY) ? MEMBER_FULL
+									   : MEMBER_OPEN;
 }
 
 bool mr_worker_member_full(struct mr_worker *w, const struct mr_member *member)
@@ -194,12 +193,13 @@ bool mr_worker_member_full(struct mr_worker *w, const struct mr_member *member)
 	return member_state(w, member) != MEMBER_OPEN;
 }
 
-bool mr_worker_member_over(struct mr_worker *w, const struct mr_member *member)
+bool mr_worker_member_passed_over(struct mr_worker *w, const struct mr_member *member)
 {
-	return member_state(w, member) == MEMBER_OVER;
+	return member_state(w, member) == MEMBER_PASSED_OVER;
 }
 
-/* What a publisher waits for: MEMBER_OPEN: nothing, as one that is over is waited for by nobody. */
+/* Returns the best state of the group's members. If all are passed over, MEMBER_OPEN: nobody waits
+ * for them. */
 static enum member_state group_state(struct mr_worker *w, const struct mr_route *r, uint32_t group,
 	const struct mr_message_view *m, uint64_t *looks)
 {
@@ -208,7 +208,7 @@ static enum member_state group_state(struct mr_worker *w, const struct mr_route 
 	uint32_t turn = piece ? mr_worker_turn_of(&m->extra.fragment) : *turns;
 	uint32_t members = piece ? 1 : r->groups[group].members;
 	uint32_t tries = members < MEMBERS_MAX ? members : MEMBERS_MAX;
-	enum member_state least = MEMBER_OVER;
+	enum member_state least = MEMBER_PASSED_OVER;
 	struct mr_member member;
 
 	for (uint32_t i = 0; i < tries && least != MEMBER_OPEN; i++) {
@@ -219,25 +219,25 @@ static enum member_state group_state(struct mr_worker *w, const struct mr_route 
 			state = member_state(w, &member);
 		least = state < least ? state : least;
 	}
-	if (least == MEMBER_OPEN || least == MEMBER_OVER)
+	if (least == MEMBER_OPEN || least == MEMBER_PASSED_OVER)
 		return MEMBER_OPEN;
-	*turns += tries; /* of a large group others are asked next */
+	*turns += tries; /* the next check of a large group looks at other members */
 	return least;
 }
 
-/* Where a publish has to wait. */
+/* The receiver that a publish must wait for. */
 struct stop {
 	struct mr_worker *w;
-	const struct mr_gate *gate; /* NULL: nowhere */
-	uint64_t of;
-	uint64_t looks; /* at sinks and members */
+	const struct mr_full_flag *flag; /* NULL: none */
+	uint64_t session;
+	uint64_t looks; /* sinks and members that were checked */
 };
 
-/* True if one of those subscribers would rather be waited for, and is full. */
-static bool find_shut(struct stop *stop, unsigned worker, const struct mr_sink_span *span)
+/* True if one of these subscribers blocks and is full. */
+static bool find_full(struct stop *stop, unsigned worker, const struct mr_sink_span *span)
 {
-	const struct mr_gates *gates = worker_at(stop->w, worker)->gates;
-	bool all = mr_gate_is_shut(&gates->all, EVERYBODY);
+	const struct mr_full_flags *full = worker_at(stop->w, worker)->full;
+	bool all = mr_full_flag_is(&full->all, EVERYBODY);
 
 	stop->looks += span->count;
 
@@ -247,10 +247,10 @@ static bool find_shut(struct stop *stop, unsigned worker, const struct mr_sink_s
 
 		if ((flags & MR_SINK_GONE) || mr_sink_high_water(flags) == 0)
 			continue;
-		if (!all && !mr_gate_is_shut(&gates->of[sink->slot], id))
+		if (!all && !mr_full_flag_is(&full->of[sink->slot], id))
 			continue;
-		stop->gate = all ? &gates->all : &gates->of[sink->slot];
-		stop->of = all ? EVERYBODY : id;
+		stop->flag = all ? &full->all : &full->of[sink->slot];
+		stop->session = all ? EVERYBODY : id;
 		return true;
 	}
 	return false;
@@ -260,51 +260,50 @@ static bool see_far(void *arg, unsigned worker, const struct mr_sink_span *span)
 {
 	struct stop *stop = arg;
 
-	return any_shut(stop->w->peers[worker]) && find_shut(stop, worker, span);
+	return any_full(stop->w->peers[worker]) && find_full(stop, worker, span);
 }
 
-/* Times that gates of those workers were shut. */
-static uint64_t shuts_of(const struct mr_worker *w, uint64_t workers)
+/* Returns how many times flags of these workers were set. */
+static uint64_t sets_of(const struct mr_worker *w, uint64_t workers)
 {
-	uint64_t shuts = 0;
+	uint64_t sets = 0;
 
 	for (; workers != 0; workers &= workers - 1)
 		/* [backpressure.count] */
-		shuts += atomic_load_explicit(
-			&w->peers[__builtin_ctzll(workers)]->gates->shuts, memory_order_acquire);
-	return shuts;
+		sets += atomic_load_explicit(
+			&w->peers[__builtin_ctzll(workers)]->full->sets, memory_order_acquire);
+	return sets;
 }
 
-/* Some gate of those workers is shut: is it of this subject's subscribers? A walk tells; that nobody had to
- * be waited for stays true until another gate is shut, or the table changes. */
-static void __attribute__((noinline)) look_far(struct stop *stop, const struct mr_route *r)
+/* A flag of another worker is set: walks the table to find out if it is of a subscriber of this
+ * subject. A negative result stays valid until another flag is set or the table changes. */
+static void __attribute__((noinline)) look_at_far(struct stop *stop, const struct mr_route *r)
 {
 	struct mr_worker *w = stop->w;
-	struct mr_far_passed *passed = &w->far_passed[r->hash % MR_FAR_PASSED];
-	struct mr_far_passed now = {r->hash, mr_route_version(r), shuts_of(w, r->workers)};
+	struct mr_far_ready *ready = &w->far_ready[r->hash % MR_FAR_READY];
+	struct mr_far_ready now = {r->hash, mr_route_version(r), sets_of(w, r->workers)};
 
-	if (passed->hash == now.hash && passed->version == now.version &&
-		passed->shuts == now.shuts)
+	if (ready->hash == now.hash && ready->version == now.version && ready->sets == now.sets)
 		return;
 	mr_router_far(w->router, r, see_far, stop);
-	if (stop->gate == NULL)
-		*passed = now;
+	if (stop->flag == NULL)
+		*ready = now;
 }
 
-/* The gate of a plain subscriber that the message would have to wait at. */
+/* Looks for a full plain subscriber. */
 static void look_at_plain(struct stop *stop, const struct mr_route *r)
 {
 	struct mr_worker *w = stop->w;
 	bool far = false;
 
-	if (r->span_count > 0 && mr_unlikely(any_shut(w)))
+	if (r->span_count > 0 && mr_unlikely(any_full(w)))
 		for (uint32_t i = 0; i < r->span_count; i++)
-			if (find_shut(stop, w->index, &r->spans[i]))
+			if (find_full(stop, w->index, &r->spans[i]))
 				return;
 	for (uint64_t left = r->workers; left != 0; left &= left - 1)
-		far |= any_shut(w->peers[__builtin_ctzll(left)]);
+		far |= any_full(w->peers[__builtin_ctzll(left)]);
 	if (mr_unlikely(far))
-		look_far(stop, r);
+		look_at_far(stop, r);
 }
 
 static bool windows_full(struct mr_worker *w, const struct mr_route *r)
@@ -324,37 +323,38 @@ static const struct mr_route *route_of(
 	return mr_session_holds(s, m->header.target) ? mr_worker_alias(w, m->header.target) : NULL;
 }
 
-/* `gate`: that at which it is asked next; NULL: any of a queue group's, so it is asked in each round. */
+/* `flag`: the receiver to wait for; NULL: any member of a queue group, so each round checks
+ * again. */
 static void pause_publisher(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
-	const struct mr_gate *gate, uint64_t of)
+	const struct mr_full_flag *flag, uint64_t of)
 {
-	if (!s->stalled)
+	if (!s->paused)
 		mr_gauge(s->stats->blocked_since_ns, mr_worker_now_ns(w));
-	s->stalled = true;
-	s->gate = gate;
-	s->gate_of = mr_session_generation(of);
-	show_subject(s->stats, r);
+	s->paused = true;
+	s->paused_by = flag;
+	s->paused_by_generation = mr_session_generation(of);
+	gauge_subject(s->stats, r);
 }
 
 static void resume_publisher(struct mr_session *s)
 {
-	s->stalled = false;
-	s->gate = NULL;
-	s->gate_of = 0;
+	s->paused = false;
+	s->paused_by = NULL;
+	s->paused_by_generation = 0;
 	mr_gauge(s->stats->blocked_since_ns, 0);
 	mr_gauge(s->stats->blocked_by, 0);
 }
 
-/* False: it has to wait; for a window only until the other worker has made a round, which nobody needs to
- * be told of. */
+/* False: the publish must wait. If only a window is used up the session is not paused: the other
+ * worker's next round makes room. */
 static bool may_publish_now(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	const struct mr_message_view *m, struct stop *stop)
 {
 	bool late = false;
 
 	look_at_plain(stop, r);
-	if (mr_unlikely(stop->gate != NULL)) {
-		pause_publisher(w, s, r, stop->gate, stop->of);
+	if (mr_unlikely(stop->flag != NULL)) {
+		pause_publisher(w, s, r, stop->flag, stop->session);
 		return false;
 	}
 	for (uint32_t g = 0; g < r->group_count && !late; g++) {
@@ -368,7 +368,7 @@ static bool may_publish_now(struct mr_worker *w, struct mr_session *s, const str
 	}
 	if (mr_likely(!late && !windows_full(w, r)))
 		return true;
-	if (mr_unlikely(s->stalled))
+	if (mr_unlikely(s->paused))
 		resume_publisher(s);
 	return false;
 }
@@ -391,7 +391,7 @@ bool mr_worker_may_publish(
 
 	if (r != NULL && !check_receivers(w, s, r, m))
 		return false;
-	if (mr_unlikely(s->stalled))
+	if (mr_unlikely(s->paused))
 		resume_publisher(s);
 	return true;
 }
@@ -402,7 +402,7 @@ static bool may_take(struct mr_worker *w, struct mr_session *s, const struct mr_
 	       atomic_load_explicit(&s->ends, memory_order_relaxed);
 }
 
-/* A bare publish by alias, whose view nobody needs later. */
+/* A bare publish needs a view here only. */
 static bool __attribute__((noinline)) may_take_bare(
 	struct mr_worker *w, struct mr_session *s, const uint8_t *at, struct mrf_message_header h)
 {
@@ -411,11 +411,12 @@ static bool __attribute__((noinline)) may_take_bare(
 	return may_take(w, s, &m);
 }
 
-/* True if an earlier message of the burst went to the same subject: one look is enough for all of them. */
+/* True if an earlier message of the burst had the same subject: one check is enough for all of
+ * them. */
 static bool is_like_last(
 	const struct mr_worker *w, const struct mr_session *s, const struct mr_message_view *m)
 {
-	const struct mr_burst_entry *last = w->passed_gates.by_subject;
+	const struct mr_burst_entry *last = w->had_room.by_subject;
 
 	return last != NULL && last->from == s && last->view->subject_bytes == m->subject_bytes &&
 	       m->subject_bytes != 0 && (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) == 0 &&
@@ -432,7 +433,7 @@ bool mr_worker_take_promised(
 		view = mr_worker_take_apart(w, s, w->burst_count, at, h);
 		if (mr_unlikely(view == NULL)) {
 			mr_count(s->stats->rejected, 1);
-			if (s->stalled)
+			if (s->paused)
 				resume_publisher(s);
 			return true;
 		}
@@ -440,12 +441,12 @@ bool mr_worker_take_promised(
 	if (h.target != 0 || view == NULL) {
 		if (!(view != NULL ? may_take(w, s, view) : may_take_bare(w, s, at, h)))
 			return false;
-		w->passed_gates.from = h.target != 0 ? s : NULL;
-		w->passed_gates.target = h.target;
+		w->had_room.from = h.target != 0 ? s : NULL;
+		w->had_room.target = h.target;
 	} else if (!is_like_last(w, s, view)) {
 		if (!may_take(w, s, view))
 			return false;
-		w->passed_gates.by_subject = &w->burst[w->burst_count];
+		w->had_room.by_subject = &w->burst[w->burst_count];
 	}
 	mr_worker_append(w, s, at, word, view);
 	return true;
@@ -462,28 +463,28 @@ void mr_worker_keep_unpromised(
 	mr_worker_keep(w, s, at, h);
 	if (w->burst_count == index || w->burst[index].view == NULL)
 		return;
-	/* It was taken apart by what it says; from here on it is as others. */
+	/* Its parts were read by these flags; from here on it is best effort. */
 	w->burst[index].header.flags &= (uint8_t)~promises;
 	w->views[index].header.flags &= (uint8_t)~promises;
-	/* A copy is made by these. */
+	/* Copies are made by these flags. */
 	w->views[index].extra.flags &= (uint8_t)~promises;
 }
 
-/* 0: nobody alone. */
+/* Returns the session that the publisher waits for; 0: not exactly one. */
 static uint64_t waited_for(const struct mr_session *s)
 {
 	uint64_t by = 0;
 
-	if (s->gate != NULL)
-		by = atomic_load_explicit(&s->gate->shut, memory_order_relaxed);
-	return by == EVERYBODY ? 0 : by & ~MR_GATE_OVER;
+	if (s->paused_by != NULL)
+		by = atomic_load_explicit(&s->paused_by->session, memory_order_relaxed);
+	return by == EVERYBODY ? 0 : by & ~MR_FULL_FLAG_PASSED_OVER;
 }
 
-void mr_worker_count_stall(struct mr_worker *w, struct mr_session *s)
+void mr_worker_count_pause(struct mr_worker *w, struct mr_session *s)
 {
-	/* What it says meanwhile is not read: it is not silent. */
+	/* Its ring is not read: that must not count as silence. */
 	atomic_store_explicit(&s->heard, mr_worker_clock(w), memory_order_relaxed);
-	if (!s->stalled && s->gate == NULL) {
+	if (!s->paused && s->paused_by == NULL) {
 		mr_count(w->stats->mesh_stalls, 1);
 		return;
 	}

@@ -10,7 +10,7 @@ bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room
 		mr_message_plan(MRF_MESSAGE_KIND_GAP, NULL, NULL, 0, &gap, 0, sizeof(gap));
 	void *to;
 
-	if (s->missed_untold & MR_SESSION_HELD)
+	if (s->missed_untold & MR_SESSION_QUEUED)
 		return false; /* it has its place behind what is held */
 	if (s->remote != NULL)
 		room_bytes = 0; /* the next frame has room again */
@@ -56,7 +56,7 @@ const struct mr_session *mr_worker_missed(struct mr_worker *w, struct mr_session
 	s->missed_untold++;
 	mr_count(s->stats->missed, 1);
 	mr_worker_no_room(w, s, bytes, &w->stats->drop_receiver_full);
-	return mr_worker_is_shut(s) ? s : NULL;
+	return mr_worker_has_no_room(s) ? s : NULL;
 }
 
 void mr_worker_missed_many(struct mr_worker *w, struct mr_session *s, uint32_t count)

@@ -92,7 +92,7 @@ static inline uint32_t mr_worker_turn_of(const struct mrf_message_fragment *f)
 #define MR_FULL_BYTES 1024u
 
 /* True of a local session that just had no room for a message, and has none for any other. */
-static inline bool mr_worker_is_shut(const struct mr_session *s)
+static inline bool mr_worker_has_no_room(const struct mr_session *s)
 {
 	return s->remote == NULL &&
 	       s->down.capacity - (s->down.tail - s->down.head_seen) < MR_FULL_BYTES;
@@ -103,7 +103,7 @@ static inline bool mr_worker_is_shut(const struct mr_session *s)
 MR_ALWAYS_INLINE uint32_t mr_worker_deliver_own(
 	struct mr_worker *w, const struct mr_route *r, const struct mr_message_plan *plan)
 {
-	const struct mr_session *shut = NULL;
+	const struct mr_session *full = NULL;
 	uint32_t delivered = 0;
 
 	for (uint32_t i = 0; i < r->span_count; i++) {
@@ -118,12 +118,12 @@ MR_ALWAYS_INLINE uint32_t mr_worker_deliver_own(
 			s = mr_directory_find(&w->directory, sink->slot, sink->generation);
 			if (mr_unlikely(s == NULL))
 				mr_count(w->stats->drop_session_gone, 1);
-			else if (mr_unlikely(s == shut))
+			else if (mr_unlikely(s == full))
 				mr_worker_missed_many(w, s, 1);
 			else if (mr_likely(mr_worker_copy(w, s, plan, sink->sub_id)))
 				delivered++;
 			else
-				shut = mr_worker_missed(w, s, plan->stride);
+				full = mr_worker_missed(w, s, plan->stride);
 		}
 	}
 	w->round.delivered += delivered;
@@ -203,7 +203,7 @@ MR_ALWAYS_INLINE uint32_t mr_worker_deliver_run(struct mr_worker *w, struct mr_s
 static inline void mr_worker_deliver_run_own(struct mr_worker *w, const struct mr_route *r,
 	const struct mr_burst_entry *e, uint32_t count)
 {
-	const struct mr_session *shut = NULL;
+	const struct mr_session *full = NULL;
 
 	for (uint32_t i = 0; i < r->span_count; i++) {
 		const struct mr_sink *sink = r->spans[i].sinks;
@@ -217,13 +217,14 @@ static inline void mr_worker_deliver_run_own(struct mr_worker *w, const struct m
 			s = mr_directory_find(&w->directory, sink->slot, sink->generation);
 			if (mr_unlikely(s == NULL))
 				mr_count(w->stats->drop_session_gone, count);
-			else if (mr_unlikely(s == shut))
+			else if (mr_unlikely(s == full))
 				mr_worker_missed_many(w, s, count);
 			else
 				w->round.delivered +=
 					mr_worker_deliver_run(w, s, r, e, count, sink->sub_id);
-			if (mr_unlikely(s != NULL && s->missed_untold != 0 && mr_worker_is_shut(s)))
-				shut = s;
+			if (mr_unlikely(
+				    s != NULL && s->missed_untold != 0 && mr_worker_has_no_room(s)))
+				full = s;
 		}
 	}
 }

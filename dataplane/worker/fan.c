@@ -79,7 +79,7 @@ bool mr_fan_may_be_kept(const struct mr_worker *w, const struct mr_fan_load *l, 
 }
 
 /* The session that was last found full, and by what its sinks are known. */
-struct shut {
+struct full_session {
 	struct mr_session *session; /* NULL: none */
 	uint32_t slot;              /* of the last that was looked at */
 	uint32_t generation;
@@ -87,32 +87,33 @@ struct shut {
 	uint32_t missed; /* of them, not yet counted */
 };
 
-static bool is_of(const struct shut *shut, const struct mr_sink *sink)
+static bool is_of(const struct full_session *full, const struct mr_sink *sink)
 {
-	return sink->slot == shut->slot && sink->generation == shut->generation;
+	return sink->slot == full->slot && sink->generation == full->generation;
 }
 
 /* Passes over what the session that is shut has side by side; returns the sink behind that. */
 static inline const struct mr_sink *skip_full_session(
-	struct shut *shut, const struct mr_sink *sink, const struct mr_sink *end)
+	struct full_session *full, const struct mr_sink *sink, const struct mr_sink *end)
 {
 	const struct mr_sink *first = sink;
 
-	for (; sink < end && is_of(shut, sink); sink++)
-		shut->missed += mr_sink_live(sink);
-	shut->passed += (uint32_t)(sink - first);
+	for (; sink < end && is_of(full, sink); sink++)
+		full->missed += mr_sink_live(sink);
+	full->passed += (uint32_t)(sink - first);
 	return sink;
 }
 
-static void count_missed(struct mr_worker *w, const struct mr_fan_load *l, struct shut *shut)
+static void count_missed(
+	struct mr_worker *w, const struct mr_fan_load *l, struct full_session *full)
 {
-	if (shut->session != NULL && shut->passed > 0)
-		mr_worker_charge_receiver(w, shut->session, shut->passed * MR_SHARE_LOOK);
-	if (shut->missed > 0)
-		mr_worker_missed_many(w, shut->session, l->count * shut->missed);
-	shut->missed = 0;
-	w->share.turn_work += shut->passed >> PASSED_SHIFT;
-	shut->passed &= (1u << PASSED_SHIFT) - 1;
+	if (full->session != NULL && full->passed > 0)
+		mr_worker_charge_receiver(w, full->session, full->passed * MR_SHARE_LOOK);
+	if (full->missed > 0)
+		mr_worker_missed_many(w, full->session, l->count * full->missed);
+	full->missed = 0;
+	w->share.turn_work += full->passed >> PASSED_SHIFT;
+	full->passed &= (1u << PASSED_SHIFT) - 1;
 }
 
 static const struct mr_session *deliver_one(struct mr_worker *w, struct mr_session *s,
@@ -135,7 +136,7 @@ static const struct mr_session *deliver_run(struct mr_worker *w, struct mr_sessi
 	w->round.delivered += delivered;
 	if (delivered > 0)
 		w->share.turn_work += l->count + (l->bytes >> MR_FAN_BYTES_SHIFT);
-	return s->missed_untold != 0 && mr_worker_is_shut(s) ? s : NULL;
+	return s->missed_untold != 0 && mr_worker_has_no_room(s) ? s : NULL;
 }
 
 /* Not promised, or to who would rather miss it. Returns the session if it has no room for anything. */
@@ -160,14 +161,14 @@ static void deliver_promised(struct mr_worker *w, struct mr_session *s, const st
 
 static void to_sink(struct mr_worker *w, const struct mr_route *r, const struct mr_fan_load *l,
 	struct mr_fan_at *at, const struct mr_message_plan *plan, const struct mr_sink *sink,
-	struct shut *shut)
+	struct full_session *full)
 {
 	uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
 	uint32_t water = l->promised ? mr_sink_high_water(flags) : 0;
 	struct mr_session *s;
 
 	if (flags & MR_SINK_GONE) {
-		shut->passed++;
+		full->passed++;
 		return;
 	}
 	w->share.turn_work++;
@@ -177,32 +178,33 @@ static void to_sink(struct mr_worker *w, const struct mr_route *r, const struct 
 	} else if (water != 0) {
 		deliver_promised(w, s, r, l, at, plan, sink, water);
 	} else {
-		if (is_of(shut, sink))
+		if (is_of(full, sink))
 			mr_worker_charge_receiver(
 				w, s, (uint64_t)l->count * MR_SHARE_FAR + l->bytes / 8);
-		shut->session =
+		full->session =
 			(struct mr_session *)deliver_plain(w, s, r, l, at, plan, sink->sub_id);
-		shut->slot = sink->slot;
-		shut->generation = sink->generation;
+		full->slot = sink->slot;
+		full->generation = sink->generation;
 	}
 }
 
 /* The span at->span, from at->sink on. False: the turn's work is used up. */
 static bool deliver_span(struct mr_worker *w, const struct mr_route *r, const struct mr_fan_load *l,
-	struct mr_fan_at *at, const struct mr_message_plan *plan, struct shut *shut, bool whole)
+	struct mr_fan_at *at, const struct mr_message_plan *plan, struct full_session *full,
+	bool whole)
 {
 	const struct mr_sink *first = r->spans[at->span].sinks;
 	const struct mr_sink *sink = first + at->sink, *end = first + r->spans[at->span].count;
 
 	for (;;) {
-		if (shut->session != NULL)
-			sink = skip_full_session(shut, sink, end);
+		if (full->session != NULL)
+			sink = skip_full_session(full, sink, end);
 		if (sink == end)
 			return true;
-		count_missed(w, l, shut);
+		count_missed(w, l, full);
 		if (!whole && mr_worker_turn_is_over(w))
 			break;
-		to_sink(w, r, l, at, plan, sink++, shut);
+		to_sink(w, r, l, at, plan, sink++, full);
 	}
 	at->sink = (uint32_t)(sink - first);
 	return false;
@@ -213,7 +215,7 @@ bool mr_fan_deliver(struct mr_worker *w, const struct mr_route *r, const struct 
 {
 	struct mr_message_plan plan; /* of one message alone */
 	struct mr_message_extra extra;
-	struct shut shut = {0};
+	struct full_session full = {0};
 
 	if (l->view != NULL) {
 		plan = mr_worker_delivery(r, l->view, l->token);
@@ -223,9 +225,9 @@ bool mr_fan_deliver(struct mr_worker *w, const struct mr_route *r, const struct 
 		}
 	}
 	for (; at->span < r->span_count; at->span++, at->sink = 0)
-		if (!deliver_span(w, r, l, at, &plan, &shut, whole))
+		if (!deliver_span(w, r, l, at, &plan, &full, whole))
 			return false;
-	count_missed(w, l, &shut);
+	count_missed(w, l, &full);
 	return true;
 }
 

@@ -63,7 +63,7 @@ MR_ALWAYS_INLINE bool take_messages(
 	bool all = mr_worker_take_frame_messages(w, s, k, true, true, passed);
 
 	if (mr_unlikely(!all))
-		mr_worker_count_stall(w, s);
+		mr_worker_count_pause(w, s);
 	return all;
 }
 
@@ -172,8 +172,8 @@ static void take_slots(struct mr_worker *w, struct mr_session *s)
 {
 	struct mr_flow *flow = &s->remote->flow;
 
-	if (mr_unlikely(mr_session_waits(s))) {
-		mr_worker_count_stall(w, s);
+	if (mr_unlikely(mr_session_stays_paused(s))) {
+		mr_worker_count_pause(w, s);
 		look_beyond(w, s);
 		return;
 	}
@@ -328,7 +328,7 @@ static void take_frame(struct mr_worker *w, struct mr_session *s, const struct m
 	if (!flow->listed)
 		mr_worker_flow_list(w, s);
 	if (mr_unlikely(sequence != flow->rx.next || flow->rx.taken != sequence ||
-			mr_session_waits(s) || mr_session_must_wait(w, s)) ||
+			mr_session_stays_paused(s) || mr_session_must_wait(w, s)) ||
 		mr_unlikely(mr_reliable_rx_take(&flow->rx, sequence) != MR_RELIABLE_NEXT)) {
 		take_later(w, s, f);
 		return;

@@ -158,7 +158,7 @@ bool mr_worker_late_may_route_first(struct mr_worker *w, struct mr_session *s, s
 		mr_worker_may_publish(w, s, &view) || mr_worker_is_over(s) ||
 		atomic_load_explicit(&s->ends, memory_order_relaxed))
 		return true;
-	mr_worker_count_stall(w, s);
+	mr_worker_count_pause(w, s);
 	return false;
 }
 

@@ -89,8 +89,8 @@ static bool run_one(struct mr_worker *w, struct mr_late *x, uint32_t *serves)
 		mr_slab_release(w->store, x, sizeof(*x));
 		return false;
 	}
-	if (x->fan == NULL && mr_session_waits(s) && !mr_worker_is_over(s)) {
-		mr_worker_count_stall(w, s);
+	if (x->fan == NULL && mr_session_stays_paused(s) && !mr_worker_is_over(s)) {
+		mr_worker_count_pause(w, s);
 		return true;
 	}
 	w->moved = true;

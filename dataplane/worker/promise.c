@@ -19,16 +19,17 @@
 #define LOOK_GAP_MS 500u
 
 /* Then the message, as it will stand in ring or frame. */
-struct mr_held {
-	struct mr_held *next;
+struct mr_queued {
+	struct mr_queued *next;
 	uint32_t stride;
 	uint32_t reserved;
 };
 
-_Static_assert(sizeof(struct mr_held) % MR_MESSAGE_ALIGN == 0, "a message is behind it");
-_Static_assert(sizeof(struct mr_held) + MR_MESSAGE_BYTES_MAX <= MR_SLAB_CHUNK_BYTES_MAX, "a piece");
+_Static_assert(sizeof(struct mr_queued) % MR_MESSAGE_ALIGN == 0, "a message is behind it");
+_Static_assert(
+	sizeof(struct mr_queued) + MR_MESSAGE_BYTES_MAX <= MR_SLAB_CHUNK_BYTES_MAX, "a piece");
 
-static uint32_t piece_bytes(const struct mr_held *h)
+static uint32_t chunk_bytes(const struct mr_queued *h)
 {
 	return (uint32_t)sizeof(*h) + h->stride;
 }
@@ -54,42 +55,42 @@ uint64_t mr_worker_underway_now(struct mr_session *s)
 	return s->remote == NULL ? mr_bytes_backlog(&s->down) : mr_worker_underway(s);
 }
 
-static struct mr_waiting *take_first(struct mr_worker *w)
+static struct mr_slow_session *take_first(struct mr_worker *w)
 {
-	struct mr_waiting *x = w->waiting.first;
+	struct mr_slow_session *x = w->slow.first;
 
-	w->waiting.first = x->next;
+	w->slow.first = x->next;
 	x->next = NULL;
-	w->waiting.count--;
+	w->slow.count--;
 	return x;
 }
 
-static void put_last(struct mr_worker *w, struct mr_waiting *x)
+static void put_last(struct mr_worker *w, struct mr_slow_session *x)
 {
-	if (w->waiting.first == NULL)
-		w->waiting.first = x;
+	if (w->slow.first == NULL)
+		w->slow.first = x;
 	else
-		w->waiting.last->next = x;
-	w->waiting.last = x;
-	w->waiting.count++;
+		w->slow.last->next = x;
+	w->slow.last = x;
+	w->slow.count++;
 }
 
-struct mr_waiting *mr_worker_waiting(struct mr_worker *w, struct mr_session *s)
+struct mr_slow_session *mr_worker_slow_session(struct mr_worker *w, struct mr_session *s)
 {
-	struct mr_waiting *x = s->waiting;
+	struct mr_slow_session *x = s->slow;
 
 	if (x != NULL)
 		return x;
 	x = mr_slab_alloc(w->store, sizeof(*x));
 	if (x == NULL)
 		return NULL;
-	*x = (struct mr_waiting){.slot = s->slot, .generation = s->generation};
+	*x = (struct mr_slow_session){.slot = s->slot, .generation = s->generation};
 	put_last(w, x);
-	s->waiting = x;
+	s->slow = x;
 	return x;
 }
 
-static void publish_held_gauges(const struct mr_session *s, const struct mr_waiting *x)
+static void gauge_queued(const struct mr_session *s, const struct mr_slow_session *x)
 {
 	mr_gauge(s->stats->held_messages, x->messages);
 	mr_gauge(s->stats->held_bytes, x->bytes);
@@ -103,25 +104,25 @@ static bool is_publish(const struct mr_message_plan *plan)
 }
 
 /* Of other things as much as is left for all, so that those who never read leave something to others. */
-static uint64_t most_of_one(const struct mr_worker *w, const struct mr_message_plan *plan)
+static uint64_t queued_bytes_max(const struct mr_worker *w, const struct mr_message_plan *plan)
 {
 	uint64_t left = mr_slab_bytes_max(w->store) - mr_slab_bytes(w->store);
 
 	return left < w->held_bytes_max || is_publish(plan) ? left : w->held_bytes_max;
 }
 
-static bool append_held(struct mr_worker *w, struct mr_waiting *x,
+static bool append_queued(struct mr_worker *w, struct mr_slow_session *x,
 	const struct mr_message_plan *plan, uint32_t target)
 {
-	struct mr_held *h;
+	struct mr_queued *h;
 	uint8_t *message;
 
-	if (x->bytes + plan->stride > most_of_one(w, plan))
+	if (x->bytes + plan->stride > queued_bytes_max(w, plan))
 		return false;
 	h = mr_slab_alloc(w->store, (uint32_t)sizeof(*h) + plan->stride);
 	if (h == NULL)
 		return false;
-	*h = (struct mr_held){.stride = plan->stride};
+	*h = (struct mr_queued){.stride = plan->stride};
 	message = (uint8_t *)(h + 1);
 	/* What pads it is nothing of what the memory held before. */
 	memset(message + plan->stride - MR_MESSAGE_ALIGN, 0, MR_MESSAGE_ALIGN);
@@ -140,7 +141,7 @@ static bool append_held(struct mr_worker *w, struct mr_waiting *x,
 static struct mrf_gap gap_of(const struct mr_session *s)
 {
 	return (struct mrf_gap){
-		.missed = s->missed_untold & ~MR_SESSION_HELD, .missed_total = s->stats->missed};
+		.missed = s->missed_untold & ~MR_SESSION_QUEUED, .missed_total = s->stats->missed};
 }
 
 static struct mr_message_plan plan_of(const struct mrf_gap *gap)
@@ -149,16 +150,16 @@ static struct mr_message_plan plan_of(const struct mrf_gap *gap)
 }
 
 /* What was missed until now stands before what is held next. */
-static bool append_gap(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
+static bool append_gap(struct mr_worker *w, struct mr_session *s, struct mr_slow_session *x)
 {
 	struct mrf_gap gap = gap_of(s);
 	struct mr_message_plan plan = plan_of(&gap);
 
 	if (gap.missed == 0)
 		return true;
-	if (!append_held(w, x, &plan, 0))
+	if (!append_queued(w, x, &plan, 0))
 		return false;
-	s->missed_untold &= MR_SESSION_HELD;
+	s->missed_untold &= MR_SESSION_QUEUED;
 	return true;
 }
 
@@ -176,22 +177,22 @@ static enum mr_promise lose_message(struct mr_session *s, uint64_t *why)
 	return MR_PROMISE_LOST;
 }
 
-static enum mr_promise __attribute__((noinline)) hold_message(struct mr_worker *w,
+static enum mr_promise __attribute__((noinline)) queue_message(struct mr_worker *w,
 	struct mr_session *s, const struct mr_message_plan *plan, uint32_t target)
 {
-	struct mr_waiting *x;
+	struct mr_slow_session *x;
 
 	if (never_fits(s, plan->stride))
 		return lose_message(s, &w->stats->drop_too_large);
-	x = mr_worker_waiting(w, s);
-	if (x == NULL || !append_gap(w, s, x) || !append_held(w, x, plan, target))
+	x = mr_worker_slow_session(w, s);
+	if (x == NULL || !append_gap(w, s, x) || !append_queued(w, x, plan, target))
 		return lose_message(s, &w->stats->drop_held_full);
 	/* Of the two flows of a session over UDP neither waits for the other. */
 	if (!mr_session_speaks_reliably(s))
-		s->missed_untold |= MR_SESSION_HELD;
+		s->missed_untold |= MR_SESSION_QUEUED;
 	mr_count(w->stats->held, 1);
-	publish_held_gauges(s, x);
-	return MR_PROMISE_HELD;
+	gauge_queued(s, x);
+	return MR_PROMISE_QUEUED;
 }
 
 static bool flow_copy(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan,
@@ -213,7 +214,7 @@ static bool flow_try(struct mr_worker *w, struct mr_session *s, const struct mr_
 	struct mrf_gap gap = gap_of(s);
 	struct mr_message_plan told = plan_of(&gap);
 
-	if (mr_unlikely(s->waiting != NULL && s->waiting->first != NULL))
+	if (mr_unlikely(s->slow != NULL && s->slow->first != NULL))
 		return false;
 	if (mr_unlikely(s->missed_untold != 0)) {
 		if (!flow_copy(w, s, &told, 0))
@@ -235,13 +236,13 @@ static enum mr_promise promise_one(struct mr_worker *w, struct mr_session *s,
 {
 	if (mr_likely(try_one(w, s, plan, target)))
 		return MR_PROMISE_SENT;
-	if (mr_unlikely(s->over) && is_publish(plan))
+	if (mr_unlikely(s->passed_over) && is_publish(plan))
 		return lose_message(s, &w->stats->drop_block_over);
-	return hold_message(w, s, plan, target);
+	return queue_message(w, s, plan, target);
 }
 
 /* Larger than the session's frames: what comes of its worst piece. */
-static enum mr_promise __attribute__((noinline)) promise_cut(struct mr_worker *w,
+static enum mr_promise __attribute__((noinline)) promise_fragments(struct mr_worker *w,
 	struct mr_session *s, const struct mr_message_plan *plan, uint32_t target)
 {
 	enum mr_promise worst = MR_PROMISE_SENT;
@@ -262,12 +263,12 @@ static enum mr_promise __attribute__((noinline)) promise_cut(struct mr_worker *w
 /* In pieces, what does not fit the flow now is held and not refused: half of them sent, and all of them
  * again later, would be more than once. One that cannot be cut at all counts as sent, too: it would never
  * be taken, and its queue knows what to do with what is not settled. */
-static bool try_cut(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan,
-	uint32_t target)
+static bool try_fragments(struct mr_worker *w, struct mr_session *s,
+	const struct mr_message_plan *plan, uint32_t target)
 {
-	if (s->waiting != NULL && s->waiting->first != NULL)
+	if (s->slow != NULL && s->slow->first != NULL)
 		return false;
-	(void)promise_cut(w, s, plan, target);
+	(void)promise_fragments(w, s, plan, target);
 	return true;
 }
 
@@ -275,7 +276,7 @@ bool mr_worker_try(struct mr_worker *w, struct mr_session *s, const struct mr_me
 	uint32_t target)
 {
 	return mr_unlikely(mr_worker_needs_fragments(s, plan->stride))
-		       ? try_cut(w, s, plan, target)
+		       ? try_fragments(w, s, plan, target)
 		       : try_one(w, s, plan, target);
 }
 
@@ -283,7 +284,7 @@ enum mr_promise mr_worker_promise(struct mr_worker *w, struct mr_session *s,
 	const struct mr_message_plan *plan, uint32_t target)
 {
 	return mr_unlikely(mr_worker_needs_fragments(s, plan->stride))
-		       ? promise_cut(w, s, plan, target)
+		       ? promise_fragments(w, s, plan, target)
 		       : promise_one(w, s, plan, target);
 }
 
@@ -314,7 +315,7 @@ void mr_worker_promise_to(
 }
 
 /* One that is held, as it stands. */
-static bool send_held(struct mr_worker *w, struct mr_session *s, const struct mr_held *h)
+static bool send_queued(struct mr_worker *w, struct mr_session *s, const struct mr_queued *h)
 {
 	bool reliably = mr_session_speaks_reliably(s);
 	void *to = reliably ? mr_worker_flow_claim(w, s, h->stride)
@@ -335,25 +336,25 @@ static bool send_held(struct mr_worker *w, struct mr_session *s, const struct mr
 	return true;
 }
 
-static void drop_first(struct mr_worker *w, struct mr_waiting *x)
+static void drop_first(struct mr_worker *w, struct mr_slow_session *x)
 {
-	struct mr_held *h = x->first;
+	struct mr_queued *h = x->first;
 
 	x->first = h->next;
 	x->bytes -= h->stride;
 	x->messages--;
-	mr_slab_release(w->store, h, piece_bytes(h));
+	mr_slab_release(w->store, h, chunk_bytes(h));
 }
 
 /* As much of what is held as there is room for, and as a round gives to one. */
-static void drain_held(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
+static void send_all_queued(struct mr_worker *w, struct mr_session *s, struct mr_slow_session *x)
 {
 	uint32_t bytes = 0;
 
 	while (x->first != NULL && bytes < RUN_BYTES) {
 		if (mr_unlikely(never_fits(s, x->first->stride)))
 			(void)lose_message(s, &w->stats->drop_too_large);
-		else if (!send_held(w, s, x->first))
+		else if (!send_queued(w, s, x->first))
 			break;
 		bytes += x->first->stride;
 		drop_first(w, x);
@@ -362,12 +363,12 @@ static void drain_held(struct mr_worker *w, struct mr_session *s, struct mr_wait
 		return;
 	w->moved = true;
 	if (x->first == NULL)
-		s->missed_untold &= ~MR_SESSION_HELD;
-	publish_held_gauges(s, x);
+		s->missed_untold &= ~MR_SESSION_QUEUED;
+	gauge_queued(s, x);
 }
 
 /* True if there is nothing left that the record is for. */
-static bool clear_up(struct mr_worker *w, struct mr_waiting *x)
+static bool clear_up(struct mr_worker *w, struct mr_slow_session *x)
 {
 	for (uint32_t i = 0; i < FORGET_MESSAGES && x->first != NULL; i++) {
 		drop_first(w, x);
@@ -378,7 +379,7 @@ static bool clear_up(struct mr_worker *w, struct mr_waiting *x)
 }
 
 /* A full session that reads is waited for, however slowly it does; a step of READS is enough. */
-static bool stands_still(struct mr_worker *w, const struct mr_session *s, struct mr_waiting *x,
+static bool stands_still(struct mr_worker *w, const struct mr_session *s, struct mr_slow_session *x,
 	uint64_t waiting_bytes)
 {
 	uint64_t now = mr_worker_clock(w), gap = now - x->looked;
@@ -398,9 +399,9 @@ static bool stands_still(struct mr_worker *w, const struct mr_session *s, struct
 }
 
 /* From here on it is not waited for: until it has caught up, or until the table writer has closed it. */
-static void give_up(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
+static void give_up(struct mr_worker *w, struct mr_session *s, struct mr_slow_session *x)
 {
-	s->over = true;
+	s->passed_over = true;
 	mr_count(w->stats->blocks_over, 1);
 	x->level = x->open_below;
 	mr_worker_not_full(w, s, x);
@@ -412,17 +413,17 @@ static void give_up(struct mr_worker *w, struct mr_session *s, struct mr_waiting
 	mr_bell_ring(w->writer_bell_fd);
 }
 
-static void catch_up(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
+static void catch_up(struct mr_worker *w, struct mr_session *s, struct mr_slow_session *x)
 {
-	s->over = false;
+	s->passed_over = false;
 	mr_worker_not_full(w, s, x);
 }
 
-static void look_at_level(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
+static void check_level(struct mr_worker *w, struct mr_session *s, struct mr_slow_session *x)
 {
 	uint64_t waiting_bytes = mr_worker_underway_now(s) + x->bytes;
 
-	if (s->over) {
+	if (s->passed_over) {
 		if (waiting_bytes <= x->level)
 			catch_up(w, s, x);
 	} else if (x->open_below != 0) {
@@ -434,43 +435,43 @@ static void look_at_level(struct mr_worker *w, struct mr_session *s, struct mr_w
 }
 
 /* The same of a session that is there. */
-static bool service_waiting(struct mr_worker *w, struct mr_session *s, struct mr_waiting *x)
+static bool service_session(struct mr_worker *w, struct mr_session *s, struct mr_slow_session *x)
 {
 	if (x->first != NULL)
-		drain_held(w, s, x);
-	look_at_level(w, s, x);
-	if (x->first != NULL || x->open_below != 0 || s->over)
+		send_all_queued(w, s, x);
+	check_level(w, s, x);
+	if (x->first != NULL || x->open_below != 0 || s->passed_over)
 		return false;
-	s->waiting = NULL;
+	s->slow = NULL;
 	return true;
 }
 
-static bool look_at(struct mr_worker *w, struct mr_waiting *x)
+static bool service_record(struct mr_worker *w, struct mr_slow_session *x)
 {
 	struct mr_session *s = NULL;
 
 	if (!x->gone)
 		s = mr_directory_find(&w->directory, x->slot, x->generation);
 	if (mr_likely(s != NULL && !mr_worker_is_over(s)))
-		return service_waiting(w, s, x);
+		return service_session(w, s, x);
 	if (!x->gone) {
 		x->gone = true;
 		mr_worker_not_full(w, NULL, x);
 		if (s != NULL)
-			s->waiting = NULL;
+			s->slow = NULL;
 	}
 	return clear_up(w, x);
 }
 
-static void __attribute__((noinline)) look_at_all(struct mr_worker *w)
+static void __attribute__((noinline)) service_some(struct mr_worker *w)
 {
-	uint32_t looks = w->waiting.count < LOOKS_MAX ? w->waiting.count : LOOKS_MAX;
+	uint32_t looks = w->slow.count < LOOKS_MAX ? w->slow.count : LOOKS_MAX;
 	bool looked = looks > 0;
 
 	for (; looks > 0; looks--) {
-		struct mr_waiting *x = take_first(w);
+		struct mr_slow_session *x = take_first(w);
 
-		if (look_at(w, x))
+		if (service_record(w, x))
 			mr_slab_release(w->store, x, sizeof(*x));
 		else
 			put_last(w, x);
@@ -480,8 +481,8 @@ static void __attribute__((noinline)) look_at_all(struct mr_worker *w)
 		mr_worker_look_at_store(w);
 }
 
-void mr_worker_held_run(struct mr_worker *w)
+void mr_worker_slow_sessions_run(struct mr_worker *w)
 {
-	if (mr_unlikely(w->waiting.count > 0 || mr_worker_store_is_short(w)))
-		look_at_all(w);
+	if (mr_unlikely(w->slow.count > 0 || mr_worker_store_is_short(w)))
+		service_some(w);
 }

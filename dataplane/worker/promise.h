@@ -27,20 +27,20 @@
 #include "dataplane/worker/stages.h"
 
 enum mr_promise {
-	MR_PROMISE_SENT, /* in the ring or a frame */
-	MR_PROMISE_HELD, /* will be */
+	MR_PROMISE_SENT,   /* in the ring or a frame */
+	MR_PROMISE_QUEUED, /* will be */
 	MR_PROMISE_LOST, /* its share of held messages is full: counted, and the session is told */
 };
 
-struct mr_held;
+struct mr_queued;
 
 /* A session that is full, or for which something is held. */
-struct mr_waiting {
-	struct mr_waiting *next; /* in the worker's list */
+struct mr_slow_session {
+	struct mr_slow_session *next; /* in the worker's list */
 	uint32_t slot;
 	uint32_t generation;
-	struct mr_held *first;
-	struct mr_held *last;
+	struct mr_queued *first;
+	struct mr_queued *last;
 	uint64_t bytes; /* held, as they will be in ring or log */
 	uint32_t messages;
 	bool gone;           /* nobody is to get it any more */
@@ -60,10 +60,10 @@ bool mr_worker_try(struct mr_worker *w, struct mr_session *s, const struct mr_me
 void mr_worker_promise_to(
 	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target);
 /* Goes on with what is held, and opens gates; once a round. Bounded. */
-void mr_worker_held_run(struct mr_worker *w);
+void mr_worker_slow_sessions_run(struct mr_worker *w);
 
 /* The session's record, made if there is none. NULL: no memory. */
-struct mr_waiting *mr_worker_waiting(struct mr_worker *w, struct mr_session *s);
+struct mr_slow_session *mr_worker_slow_session(struct mr_worker *w, struct mr_session *s);
 /* Bytes that are on their way to the session's reader, as far as was seen; and looked at anew. */
 uint64_t mr_worker_underway(const struct mr_session *s);
 uint64_t mr_worker_underway_now(struct mr_session *s);

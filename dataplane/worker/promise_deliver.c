@@ -5,7 +5,7 @@
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
 
-static uint64_t mark_of(const struct mr_session *s, uint32_t water)
+static uint64_t mark_bytes(const struct mr_session *s, uint32_t water)
 {
 	return mr_worker_capacity(s) * water / 100;
 }
@@ -20,7 +20,7 @@ static uint64_t underway_max(const struct mr_worker *w, const struct mr_session 
 static uint64_t full_at(const struct mr_worker *w, const struct mr_session *s, uint32_t water)
 {
 	uint64_t room = mr_worker_capacity(s) + w->held_share;
-	uint64_t mark = mark_of(s, water), need = underway_max(w, s);
+	uint64_t mark = mark_bytes(s, water), need = underway_max(w, s);
 
 	if (mark + need <= room)
 		return mark;
@@ -29,21 +29,21 @@ static uint64_t full_at(const struct mr_worker *w, const struct mr_session *s, u
 
 /* After a promised message went to a session that rather waits: shuts its gate if that made it
  * full. */
-static void look_at_water(
+static void check_high_water(
 	struct mr_worker *w, struct mr_session *s, uint32_t water, const struct mr_route *r)
 {
-	struct mr_waiting *x = s->waiting;
+	struct mr_slow_session *x = s->slow;
 	uint64_t held = x != NULL ? x->bytes : 0;
 	uint64_t used = mr_worker_underway(s) + held;
 
-	if (mr_likely(used <= mark_of(s, water) &&
+	if (mr_likely(used <= mark_bytes(s, water) &&
 		      used + underway_max(w, s) <= mr_worker_capacity(s) + w->held_share))
 		return;
-	if (s->over || (x != NULL && x->open_below != 0))
+	if (s->passed_over || (x != NULL && x->open_below != 0))
 		return;
 	if (mr_worker_underway_now(s) + held <= full_at(w, s, water))
 		return;
-	x = mr_worker_waiting(w, s);
+	x = mr_worker_slow_session(w, s);
 	if (x == NULL)
 		return; /* there is no memory to hold anything either: it is missed, and told */
 	mr_worker_full(w, s, x, r, full_at(w, s, water) / 2);
@@ -94,7 +94,7 @@ uint32_t mr_worker_promise_own(
 					     MR_PROMISE_LOST;
 				if (many)
 					count_copy(w, s);
-				look_at_water(w, s, water, r);
+				check_high_water(w, s, water, r);
 			} else if (mr_worker_copy(w, s, plan, sink->sub_id)) {
 				delivered++;
 			} else {
@@ -115,8 +115,7 @@ static uint32_t copy_run(struct mr_worker *w, struct mr_session *s, const struct
 	if (mr_unlikely(s->missed_untold != 0))
 		return 0;
 	if (s->remote != NULL) {
-		if (!mr_session_speaks_reliably(s) ||
-			(s->waiting != NULL && s->waiting->first != NULL))
+		if (!mr_session_speaks_reliably(s) || (s->slow != NULL && s->slow->first != NULL))
 			return 0;
 		return mr_worker_flow_copy_run(w, s, r, e, count, target);
 	}
@@ -147,7 +146,7 @@ uint32_t mr_worker_promise_sink(struct mr_worker *w, struct mr_session *s, const
 
 	if (is_many(r))
 		count_copy(w, s);
-	look_at_water(w, s, water, r);
+	check_high_water(w, s, water, r);
 	w->round.delivered += delivered;
 	return delivered;
 }
@@ -158,7 +157,7 @@ void mr_worker_promise_run_sink(struct mr_worker *w, struct mr_session *s, const
 	w->round.delivered += promise_run(w, s, r, e, count, sub_id);
 	if (is_many(r))
 		count_copy(w, s);
-	look_at_water(w, s, water, r);
+	check_high_water(w, s, water, r);
 }
 
 static void run_to_sink(struct mr_worker *w, const struct mr_route *r, const struct mr_sink *sink,
@@ -195,9 +194,9 @@ bool mr_worker_promise_member(struct mr_worker *w, struct mr_session *s, const s
 
 	if (water == 0)
 		return mr_worker_copy(w, s, plan, sub_id);
-	if (mr_unlikely(s->over))
+	if (mr_unlikely(s->passed_over))
 		return mr_worker_try(w, s, plan, sub_id);
 	delivered = mr_worker_promise(w, s, plan, sub_id) != MR_PROMISE_LOST;
-	look_at_water(w, s, water, r);
+	check_high_water(w, s, water, r);
 	return delivered;
 }

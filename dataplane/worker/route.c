@@ -164,7 +164,7 @@ deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
 		if (!mr_route_group_pick(p->route, group, turn, &chosen))
 			break;
 		if (p->promised && mr_unlikely(mr_worker_member_full(w, &chosen))) {
-			bool over = mr_worker_member_over(w, &chosen);
+			bool over = mr_worker_member_passed_over(w, &chosen);
 
 			if (session_of(w, &chosen) != NULL && (!any_full || (full_over && !over))) {
 				full = chosen;
@@ -719,8 +719,8 @@ void mr_worker_route(struct mr_worker *w)
 	const struct mr_burst_entry *end = e + w->burst_count;
 	uint64_t since = 0;
 
-	w->passed_gates.from = NULL; /* gates may shut from here on */
-	w->passed_gates.by_subject = NULL;
+	w->had_room.from = NULL; /* gates may shut from here on */
+	w->had_room.by_subject = NULL;
 	if (e == end)
 		return;
 	if (mr_unlikely(e->from != w->share.last || e->from != end[-1].from))
@@ -740,8 +740,8 @@ bool mr_worker_route_late(struct mr_worker *w, const struct mr_burst_entry *e)
 	uint64_t since = rte_rdtsc();
 	bool took;
 
-	w->passed_gates.from = NULL;
-	w->passed_gates.by_subject = NULL;
+	w->had_room.from = NULL;
+	w->had_room.by_subject = NULL;
 	mr_worker_turn_begin(w);
 	took = run_of(e, e + 1) == 0 ? route_one(w, e) : publish_run(w, e, 1) > 0;
 	end_turn(w, e, e + took, &since);

@@ -30,7 +30,7 @@ static uint32_t count_new(struct mr_session *s, uint32_t taken)
 static void __attribute__((noinline))
 publish_waits(struct mr_worker *w, struct mr_session *s, size_t ready, uint32_t from)
 {
-	mr_worker_count_stall(w, s);
+	mr_worker_count_pause(w, s);
 	mr_worker_ring_beyond(w, s, ready, from);
 }
 
@@ -129,7 +129,7 @@ static void look_past_pause(struct mr_worker *w, struct mr_session *s)
 {
 	size_t ready = mr_bytes_readable_now(&s->up);
 
-	mr_worker_count_stall(w, s);
+	mr_worker_count_pause(w, s);
 	if (s->late != NULL)
 		return; /* the late message goes first */
 	if (mr_unlikely(ready == MR_BYTES_CORRUPT))
@@ -153,7 +153,7 @@ MR_ALWAYS_INLINE uint32_t take_burst(
 
 		if (mr_unlikely(atomic_load_explicit(&s->corrupt, memory_order_relaxed))) {
 			; /* the table writer closes it */
-		} else if (mr_unlikely(mr_session_waits(s))) {
+		} else if (mr_unlikely(mr_session_stays_paused(s))) {
 			look_past_pause(w, s);
 		} else if (mr_unlikely(
 				   mr_session_is_ahead(w, s) && mr_bytes_readable(&s->up) > 0)) {

@@ -31,7 +31,7 @@ static bool work_waits(struct mr_worker *w)
 
 		if (atomic_load_explicit(&s->corrupt, memory_order_relaxed))
 			continue;
-		if (mr_session_waits(s) ? mr_bytes_grew(&s->up) : !mr_bytes_empty(&s->up))
+		if (mr_session_stays_paused(s) ? mr_bytes_grew(&s->up) : !mr_bytes_empty(&s->up))
 			return true;
 	}
 	return false;
@@ -48,13 +48,13 @@ static int64_t sleep_ns_max(struct mr_worker *w)
 	int64_t ns = w->ports_count > 0 ? PORTS_LOOK_NS : -1;
 
 	for (uint32_t i = 0; i < list->count; i++)
-		if (list->sessions[i]->missed_untold > 0 || list->sessions[i]->waiting != NULL) {
+		if (list->sessions[i]->missed_untold > 0 || list->sessions[i]->slow != NULL) {
 			mr_bytes_want_bell(&list->sessions[i]->down, true);
 			if (ns < 0)
 				ns = GAP_LOOK_NS;
 		}
 	/* Sessions over UDP have no doorbell. */
-	if (w->waiting.count > 0 && ns < 0)
+	if (w->slow.count > 0 && ns < 0)
 		ns = GAP_LOOK_NS;
 	return ns < 0 || (queues >= 0 && queues < ns) ? queues : ns;
 }

@@ -46,7 +46,7 @@ bool mr_worker_handoff_hello(
  * the reason. */
 void mr_worker_no_room(struct mr_worker *w, struct mr_session *s, uint32_t bytes, uint64_t *full);
 /* The same of a delivery; the session is told later. Returns the session if it has no room for anything
- * (mr_worker_is_shut), else NULL. */
+ * (mr_worker_has_no_room), else NULL. */
 const struct mr_session *mr_worker_missed(
 	struct mr_worker *w, struct mr_session *s, uint32_t bytes);
 /* The same of `count` deliveries to a session that was found so. */

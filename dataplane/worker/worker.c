@@ -56,12 +56,12 @@ static void account_round(struct mr_worker *w)
 
 void mr_worker_round(struct mr_worker *w)
 {
-	mr_worker_mesh_rx(w);    /* from other workers -> own sinks, queues */
-	mr_worker_handoff_rx(w); /* from control -> own sinks, queues */
-	mr_worker_ports_rx(w);   /* packets -> own sinks, mesh, queues, control */
-	mr_worker_held_run(w);   /* what is held -> own sinks */
-	mr_worker_rx(w);         /* channels -> burst */
-	mr_worker_route(w);      /* burst -> own sinks, mesh, queues, control */
+	mr_worker_mesh_rx(w);           /* from other workers -> own sinks, queues */
+	mr_worker_handoff_rx(w);        /* from control -> own sinks, queues */
+	mr_worker_ports_rx(w);          /* packets -> own sinks, mesh, queues, control */
+	mr_worker_slow_sessions_run(w); /* what is held -> own sinks */
+	mr_worker_rx(w);                /* channels -> burst */
+	mr_worker_route(w);             /* burst -> own sinks, mesh, queues, control */
 	mr_worker_late_run(w);   /* what was left for later -> own sinks, mesh, queues, control */
 	mr_worker_queues_run(w); /* queues -> own sinks, mesh */
 	mr_worker_tx(w);         /* sinks and mesh -> their readers, ports */
@@ -173,8 +173,8 @@ static int open_waiting(struct mr_worker *w, const struct mr_worker_config *c)
 {
 	int error;
 
-	w->gates = mr_gates_new(c->slots);
-	if (w->gates == NULL)
+	w->full = mr_full_flags_new(c->slots);
+	if (w->full == NULL)
 		return -ENOMEM;
 	w->flows.list = calloc(c->slots - c->remote_first + 1, sizeof(*w->flows.list));
 	if (w->flows.list == NULL)
@@ -301,7 +301,7 @@ void mr_worker_free(struct mr_worker *w)
 	free(w->flows.list);
 	mr_early_fini(&w->early);
 	mr_slab_free(w->store);
-	free(w->gates);
+	free(w->full);
 	free(w->turns);
 	free(w->mesh.sources);
 	mr_fans_free(w->fans);

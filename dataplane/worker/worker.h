@@ -35,10 +35,10 @@
 
 struct mr_fan;
 struct mr_fans;
-struct mr_gates;
+struct mr_full_flags;
 struct mr_late;
 struct mr_turns;
-struct mr_waiting;
+struct mr_slow_session;
 struct rte_mbuf;
 struct rte_mempool;
 
@@ -78,7 +78,7 @@ struct rte_mempool;
 #define MR_RETRIES_PER_SECOND 100000u
 
 /* Subjects remembered for which nobody of another worker has to be waited for. */
-#define MR_FAR_PASSED 64u
+#define MR_FAR_READY 64u
 /* Members of a queue group that are asked to take a promised message. */
 #define MR_GROUP_PROMISE_TRIES_MAX 256u
 
@@ -86,10 +86,10 @@ struct mr_mesh_held;
 struct mr_worker_commands;
 
 /* See backpressure.c. */
-struct mr_far_passed {
+struct mr_far_ready {
 	uint64_t hash;
 	uint64_t version;
-	uint64_t shuts;
+	uint64_t sets;
 };
 
 /* Promised bytes of one worker that another has taken. */
@@ -219,7 +219,7 @@ struct mr_worker {
 	struct rte_mempool *blocks; /* NULL with one worker */
 	struct mr_directory directory;
 	struct mr_slab *store;
-	struct mr_gates *gates; /* w: worker, r: all workers */
+	struct mr_full_flags *full; /* w: worker, r: all workers */
 	struct mr_turns *turns;
 	struct mr_fans *fans;
 	uint64_t held_bytes_max;
@@ -255,12 +255,12 @@ struct mr_worker {
 		const struct mr_session *from; /* by alias; NULL: none */
 		uint32_t target;
 		const struct mr_burst_entry *by_subject; /* NULL: none */
-	} passed_gates;
+	} had_room;
 	struct { /* sessions that are full, or for which something is held */
-		struct mr_waiting *first;
-		struct mr_waiting *last;
+		struct mr_slow_session *first;
+		struct mr_slow_session *last;
 		uint32_t count;
-	} waiting;
+	} slow;
 	struct {                               /* see share.h */
 		uint64_t now;                  /* virtual time, cycles */
 		uint64_t spent;                /* cycles of this round's turns */
@@ -289,7 +289,7 @@ struct mr_worker {
 		uint64_t seen[MR_WORKERS_MAX]; /* of these taken there, when last looked at */
 		uint64_t taken;                /* in the block that is being read */
 	} window;
-	struct mr_far_passed far_passed[MR_FAR_PASSED];
+	struct mr_far_ready far_ready[MR_FAR_READY];
 	uint32_t handoff_calm; /* times that the ring to control was seen half empty again */
 	struct {               /* counted since the last tx, then added to the statistics */
 		uint64_t published;

@@ -406,14 +406,14 @@ static void what_a_client_left_before_a_gate_is_held_for_the_receiver(void **sta
 	assert_int_equal(mr_table_high_water(writer.table, &owner, 9, 1), 0);
 	online(true);
 	for (uint32_t i = 0; i < LARGE; i++) {
-		if (pub.session->stalled && mr_bytes_room(&pub.up, 65536) < 65536)
+		if (pub.session->paused && mr_bytes_room(&pub.up, 65536) < 65536)
 			break;
 		publish(alias, i);
 		got = i + 1;
 		step(0);
 		step(1);
 	}
-	assert_true(pub.session->stalled);
+	assert_true(pub.session->paused);
 	mr_writer_session_close(&writer, pub.session, "client went away");
 	for (unsigned i = 0; i < 10; i++) {
 		assert_true(mr_writer_sessions_tick(&writer));

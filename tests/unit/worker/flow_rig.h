@@ -137,14 +137,14 @@ static inline void open_speaking(uint32_t credit)
 	assert_false(mr_rig_receive(&r, 0, &f, NULL));
 }
 
-static struct mr_gate gate;
+static struct mr_full_flag gate;
 
 /* Fills a receiver of the client's publishes. */
 static inline void stall(void)
 {
-	atomic_store(&gate.shut, 1);
-	s->gate = &gate;
-	s->gate_of = 1;
+	atomic_store(&gate.session, 1);
+	s->paused_by = &gate;
+	s->paused_by_generation = 1;
 }
 
 #endif

@@ -141,15 +141,15 @@ static void all_subjects_of_a_full_receiver_wait(unsigned workers, unsigned step
 	block(slow.session, 1, "a.>");
 	block(reader.session, 1, "b.>");
 	sent = promise_to_many(steps_of_receiver);
-	assert_true(pub.session->stalled && second.session->stalled);
+	assert_true(pub.session->paused && second.session->paused);
 	assert_true(slow.session->stats->full_since_ns != 0);
 	assert_true(slow.session->stats->held_bytes <= mr_underway_bytes(workers));
 	assert_int_equal(pub.session->stats->blocked_by, slow.session->id);
 	assert_int_equal(lost(), 0);
 	assert_int_equal(read_all(&slow), sent);
 	assert_int_equal(slow.session->stats->missed, 0);
-	assert_false(pub.session->stalled || second.session->stalled);
-	assert_int_equal(r.workers[workers - 1]->gates->count, 0);
+	assert_false(pub.session->paused || second.session->paused);
+	assert_int_equal(r.workers[workers - 1]->full->count, 0);
 	close_all();
 }
 
@@ -212,7 +212,7 @@ static void other_receivers_of_the_worker_are_waited_for_by_nobody(void **state)
 	open_all(2);
 	block(slow.session, 1, "a.>");
 	block(reader.session, 1, "b.*");
-	for (uint32_t i = 1; !pub.session->stalled; i++) {
+	for (uint32_t i = 1; !pub.session->paused; i++) {
 		assert_true(i < 1000);
 		(void)promise(&pub, "a.b", i);
 		rounds(1);
@@ -225,7 +225,7 @@ static void other_receivers_of_the_worker_are_waited_for_by_nobody(void **state)
 		(void)mr_bytes_release(&reader.down);
 		assert_int_equal(got, i);
 	}
-	assert_true(pub.session->stalled);
+	assert_true(pub.session->paused);
 	/* One walk for the subject, not one for each message. */
 	assert_true(mr_router_counters(r.workers[0]->router)->cache_misses <= 3);
 	close_all();
@@ -241,7 +241,7 @@ static void each_subject_of_a_burst_is_looked_at(void **state)
 	open_all(1);
 	block(slow.session, 1, "a.>");
 	block(reader.session, 1, "b.*");
-	for (uint32_t i = 1; !pub.session->stalled; i++) {
+	for (uint32_t i = 1; !pub.session->paused; i++) {
 		assert_true(i < 1000);
 		(void)promise(&pub, "a.b", i);
 		rounds(1);
@@ -256,9 +256,9 @@ static void each_subject_of_a_burst_is_looked_at(void **state)
 		assert_int_equal(number, ++got);
 	}
 	assert_int_equal(got, 2);
-	assert_true(second.session->stalled);
+	assert_true(second.session->paused);
 	(void)mr_bytes_release(&reader.down);
-	while (second.session->stalled) {
+	while (second.session->paused) {
 		while (mr_rig_next(&slow, &m))
 			;
 		(void)mr_bytes_release(&slow.down);
@@ -292,7 +292,7 @@ static void overlapping_subscriptions_of_one_session_are_counted(void **state)
 			rounds(1);
 	}
 	rounds(10);
-	assert_true(pub.session->stalled);
+	assert_true(pub.session->paused);
 	assert_int_equal(lost(), 0);
 	for (uint32_t got = 0, vain = 0; vain < 20; vain++) {
 		struct mr_message_view m;
@@ -330,14 +330,14 @@ static void little_memory_holds_all_publishers_up(void **state)
 	assert_true(promise(&pub, "a.b", 1));
 	assert_true(promise(&second, "b.c", 1)); /* has no subscriber that blocks */
 	rounds(3);
-	assert_true(pub.session->stalled);
+	assert_true(pub.session->paused);
 	assert_int_equal(pub.session->stats->blocked_by, 0);
 	assert_int_equal(r.stats[0].published, 1);
 	while (count > 0)
 		mr_slab_release(w->store, taken[--count], MR_SLAB_CHUNK_BYTES_MAX);
 	mr_worker_look_at_store(w);
 	rounds(2);
-	assert_false(pub.session->stalled);
+	assert_false(pub.session->paused);
 	assert_int_equal(read_all(&slow), 1);
 	close_all();
 }
@@ -353,7 +353,7 @@ static void stand_still_ms(unsigned ms)
 
 static void fill(struct mr_rig_local *from, const char *subject)
 {
-	for (uint32_t i = 1; !from->session->stalled; i++) {
+	for (uint32_t i = 1; !from->session->paused; i++) {
 		assert_true(i < 1000);
 		(void)promise(from, subject, i);
 		rounds(1);
@@ -384,10 +384,10 @@ static void who_does_not_read_is_passed_over_until_he_has_caught_up(void **state
 	fill(&pub, "a.b");
 	(void)read_all(&reader);
 	stand_still_ms(800);
-	assert_true(pub.session->stalled);
+	assert_true(pub.session->paused);
 	stand_still_ms(400);
-	assert_false(pub.session->stalled);
-	assert_true(slow.session->over);
+	assert_false(pub.session->paused);
+	assert_true(slow.session->passed_over);
 	assert_int_equal(stats->blocks_over, 1);
 	assert_true((slow.session->stats->full_since_ns & MR_FULL_PASSED_OVER) != 0);
 	for (uint32_t i = 0; i < 100; i++) {
@@ -412,9 +412,9 @@ static void who_does_not_read_is_passed_over_until_he_has_caught_up(void **state
 	}
 	assert_int_equal(missed, stats->drop_block_over);
 	assert_int_equal(got + missed, r.stats[0].published);
-	assert_false(slow.session->over);
+	assert_false(slow.session->passed_over);
 	assert_int_equal(slow.session->stats->full_since_ns, 0);
-	assert_int_equal(r.workers[1]->gates->count, 0);
+	assert_int_equal(r.workers[1]->full->count, 0);
 	fill(&pub, "a.c");
 	assert_int_equal(pub.session->stats->blocked_by, slow.session->id);
 	close_all();
@@ -434,12 +434,12 @@ static void who_reads_a_little_is_waited_for(void **state)
 		assert_true(mr_rig_next(&slow, &m));
 		(void)mr_bytes_release(&slow.down);
 	}
-	assert_true(pub.session->stalled);
+	assert_true(pub.session->paused);
 	assert_int_equal(r.stats[0].blocks_over, 0);
 	/* Time in which the whole bus stood still does not count against it either. */
 	mr_rig_wait_ms(&r, 60000);
 	rounds(3);
-	assert_true(pub.session->stalled);
+	assert_true(pub.session->paused);
 	assert_int_equal(r.stats[0].blocks_over, 0);
 	close_all();
 }
@@ -452,7 +452,7 @@ static void who_does_not_read_is_expelled_if_that_is_asked_for(void **state)
 	wait_for_at_most(1000, true);
 	fill(&pub, "a.b");
 	stand_still_ms(1200);
-	assert_false(pub.session->stalled);
+	assert_false(pub.session->paused);
 	assert_true(atomic_load(&slow.session->stands_still));
 	close_all();
 }
@@ -470,7 +470,7 @@ static void a_group_does_without_the_member_that_is_passed_over(void **state)
 	wait_for_at_most(1000, false);
 	fill(&pub, "c");
 	stand_still_ms(1200);
-	assert_true(slow.session->over);
+	assert_true(slow.session->passed_over);
 	before = (uint32_t)slow.session->stats->tx_messages;
 	for (uint32_t i = 1; i <= 50; i++) {
 		assert_true(promise(&second, "a.b", 2 * i));

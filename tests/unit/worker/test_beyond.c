@@ -76,7 +76,7 @@ static uint32_t fill(void)
 	struct mr_message_plan plan = promised("full");
 	uint32_t count = 0;
 
-	for (; !pub.session->stalled; count++) {
+	for (; !pub.session->paused; count++) {
 		assert_true(count < 10000);
 		mr_rig_push(&pub, &plan, 0);
 		rounds(1);
@@ -145,7 +145,7 @@ static void what_is_no_publish_is_taken_once(const char *group)
 	mr_rig_push(&pub, &beat, 0);
 	ask(MRF_CLIENT_BODY_PING);
 	rounds(20);
-	assert_true(pub.session->stalled);
+	assert_true(pub.session->paused);
 	assert_int_equal(stats()->handoff_tx, 2);
 	assert_true(mr_rig_next(&pub, &m));
 	assert_int_equal(m.header.kind, MRF_MESSAGE_KIND_BEAT);
@@ -240,7 +240,7 @@ static void behind_a_publish_over_udp(void **state)
 	mr_rig_add_plan(&f, &plan, 0);
 	mr_rig_add_plan(&f, &ping, 7);
 	send_now();
-	assert_true(s->stalled);
+	assert_true(s->paused);
 	begin(2);
 	mr_rig_add_plan(&f, &plan, 0);
 	mr_rig_add_plan(&f, &ping, 7);

@@ -535,7 +535,7 @@ static void stalled_session_keeps_its_frames_and_gets_no_credit(void **state)
 	send_number(slots + 1, slots + 1);
 	rounds(1);
 	assert_int_equal(stats()->drop_reliable_window, 1);
-	atomic_store(&gate.shut, 0);
+	atomic_store(&full_flag.session, 0);
 	rounds(slots / 4);
 	expect_numbers(1, slots);
 	while (mr_rig_receive(&r, 0, &f, NULL))

@@ -81,7 +81,7 @@ static bool promise(const char *subject, uint32_t number, uint32_t bytes)
 
 static bool publisher_waits(void)
 {
-	return pub.session->stalled && !mr_bytes_empty(&pub.session->up);
+	return pub.session->paused && !mr_bytes_empty(&pub.session->up);
 }
 
 /* Promises until the publisher is paused; returns how many were pushed. */
@@ -178,7 +178,7 @@ static void what_a_shut_window_has_no_room_for_is_held_in_order(void **state)
 	}
 	assert_int_equal(number, 20);
 	assert_int_equal(s->stats->held_messages, 0);
-	assert_null(r.workers[0]->waiting.first);
+	assert_null(r.workers[0]->slow.first);
 	close_all();
 }
 
@@ -248,11 +248,11 @@ static void what_is_held_for_a_session_that_is_gone_is_given_back(void **state)
 	rounds(1);
 	(void)promise_until_held_up("far", 1000);
 	assert_true(mr_slab_bytes(w->store) > bytes);
-	assert_int_equal(w->waiting.count, 1);
+	assert_int_equal(w->slow.count, 1);
 	mr_worker_remote_end(s, MR_REMOTE_CLOSED);
 	rounds(20);
 	assert_int_equal(mr_slab_bytes(w->store), bytes);
-	assert_int_equal(w->waiting.count, 0);
+	assert_int_equal(w->slow.count, 0);
 	assert_false(publisher_waits());
 	assert_true(stats()->drop_session_gone > 0);
 	close_all();
@@ -267,7 +267,7 @@ static void a_local_receiver_that_dies_full_opens_its_gate(void **state)
 	local.session = NULL;
 	rounds(2);
 	assert_false(publisher_waits());
-	assert_int_equal(r.workers[0]->waiting.count, 0);
+	assert_int_equal(r.workers[0]->slow.count, 0);
 	close_all();
 }
 
@@ -365,7 +365,7 @@ static void a_publisher_over_udp_is_held_up_and_goes_on(void **state)
 	mr_rig_send(&r, 0, &client.path, &f);
 	rounds(10);
 	assert_int_equal(stats()->published, published);
-	assert_true(s->stalled);
+	assert_true(s->paused);
 	assert_int_equal(stats()->frames_held, 1);
 	assert_true(s->stats->blocked_since_ns != 0);
 	for (unsigned i = 0; i < 10; i++) {
@@ -374,7 +374,7 @@ static void a_publisher_over_udp_is_held_up_and_goes_on(void **state)
 		(void)mr_bytes_release(&local.down);
 		rounds(2);
 	}
-	assert_false(s->stalled);
+	assert_false(s->paused);
 	assert_int_equal(stats()->published, published + 2);
 	assert_int_equal(got, published + 2);
 	assert_int_equal(s->stats->blocked_since_ns, 0);

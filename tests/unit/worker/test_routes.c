@@ -211,9 +211,9 @@ static void others_are_told_of_what_a_session_leaves(void **state)
 		mr_rig_round(&r, 1);
 	}
 	assert_int_equal(read_all(0), MESSAGES_A_FRAME);
-	s->gate = &r.workers[1]->gates->of[0];
-	s->gate_of = 77;
-	atomic_store(&r.workers[1]->gates->of[0].shut, 77);
+	s->paused_by = &r.workers[1]->full->of[0];
+	s->paused_by_generation = 77;
+	atomic_store(&r.workers[1]->full->of[0].session, 77);
 	send_frame(2, "", alias);
 	mr_rig_round(&r, 0);
 	mr_rig_round(&r, 1);
@@ -234,7 +234,7 @@ static void others_are_told_of_what_a_session_leaves(void **state)
 	}
 	assert_int_equal(got, 2 * MESSAGES_A_FRAME);
 	assert_int_equal(atomic_load(&s->remote->end), MR_REMOTE_EXPIRED);
-	atomic_store(&r.workers[1]->gates->of[0].shut, 0);
+	atomic_store(&r.workers[1]->full->of[0].session, 0);
 	close_all();
 }
 
