@@ -29,8 +29,8 @@ struct mr_queue *mr_queue_by_name(
 	return queue;
 }
 
-/* Takes a slot. Used slots rest first: a number has few bits of generation and recurs when its slot
- * is used that often, while a message for its former queue may still be under way. */
+/* Takes a slot. Used slots rest first: a number has few bits of generation, so it recurs after that
+ * many uses of its slot. A message for its former queue may then still be under way. */
 static uint32_t slot_take(struct mr_queues *q)
 {
 	uint32_t index = q->slots_free;

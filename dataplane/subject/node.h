@@ -4,8 +4,8 @@
  * A literal pattern or a byte prefix is one node with its whole text, below a parent that is only a
  * number. A pattern with wildcards is a path of trie nodes, one a token. A parent also knows the
  * child for '*' directly; a '>' is the tail list of the node before it. A node's key is computed
- * from its parent's key and its own text, so the place of a path in the hash is known without a
- * look at the nodes on the way.
+ * from its parent's key and its own text. So the place of a path in the hash is known before the
+ * nodes on the way are read.
  *
  * Owns      Its nodes; a retired one belongs to the reclaim queue until mr_nodes_release.
  * Threads   Changes: the table writer's thread. mr_nodes_probe, mr_node_*: workers too.

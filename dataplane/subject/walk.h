@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* walk: one lookup in the table without a cache: subject in, lists of sinks out.
  *
- * A subject leads to at most one node of each shape, and the place of that node in the hash follows
+ * A subject leads to at most one node of each shape. The place of that node in the hash follows
  * from the shape and the subject's tokens alone. So a walk takes the shapes in order of depth, a
  * window at a time: prefetch the slots of all, then read the slots and prefetch the nodes, then
  * compare. The cache misses of a window overlap, even of a node and its children; a walk speculates

@@ -4,8 +4,8 @@
  *   mapping  | slab 128 KiB | slab | slab | not touched yet ...
  *   slab     | chunk | chunk | chunk | ...   all of one size
  *
- * An empty slab can serve another size. Chunk sizes grow in steps of 16 bytes up to 2 KiB, in
- * eighths of a power of two up to 16 KiB, and above that by the number of chunks in a slab, so
+ * An empty slab can serve another size. Chunk sizes grow in steps of 16 bytes up to 2 KiB, and in
+ * eighths of a power of two up to 16 KiB. Above that they divide the slab into 7 .. 2 chunks. So
  * rounding wastes little. The records of the slabs are outside of them: a free chunk contains only
  * the position of the next free chunk.
  *
