@@ -48,7 +48,7 @@ static int find_socket(
 
 int mr_cli_admin_open(struct mr_cli_admin *a, const struct mr_cli *cli)
 {
-	struct timeval patience = {.tv_sec = ANSWER_SECONDS};
+	struct timeval timeout = {.tv_sec = ANSWER_SECONDS};
 	struct sockaddr_un address = {0};
 	int rc;
 
@@ -59,8 +59,8 @@ int mr_cli_admin_open(struct mr_cli_admin *a, const struct mr_cli *cli)
 	a->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (a->fd < 0)
 		return fail(a, -errno, "socket");
-	setsockopt(a->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	setsockopt(a->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	setsockopt(a->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	setsockopt(a->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
 	if (connect(a->fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
 		rc = fail(a, -errno, address.sun_path);
 		close(a->fd);

@@ -162,7 +162,7 @@ static bool find(
 	return false;
 }
 
-static int say(const struct parse *p, const char *format, const char *what)
+static int report(const struct parse *p, const char *format, const char *what)
 {
 	/* All formats are literals of this file. */
 #pragma GCC diagnostic push
@@ -181,16 +181,16 @@ static int parse_long(const struct parse *p, int argc, char *const *argv)
 	int rc;
 
 	if (!find(p, name, equals ? (size_t)(equals - name) : strlen(name), 0, &f))
-		return say(p, "%s: no such option", argv[0]);
+		return report(p, "%s: no such option", argv[0]);
 	if (f.option->type == MR_CLI_FLAG) {
 		if (equals)
-			return say(p, "%s: takes no value", f.shown);
+			return report(p, "%s: takes no value", f.shown);
 		return take(p, &f, "") ?: 1;
 	}
 	if (equals)
 		return take(p, &f, equals + 1) ?: 1;
 	if (argc < 2)
-		return say(p, "%s: the value is missing", f.shown);
+		return report(p, "%s: the value is missing", f.shown);
 	rc = take(p, &f, argv[1]);
 	return rc ? rc : 2;
 }
@@ -204,12 +204,12 @@ static int parse_short(const struct parse *p, int argc, char *const *argv)
 		char shown[3] = {'-', *at, '\0'};
 
 		if (!find(p, NULL, 0, *at, &f))
-			return say(p, "%s: no such option", shown);
+			return report(p, "%s: no such option", shown);
 		if (f.option->type != MR_CLI_FLAG) {
 			if (at[1] != '\0')
 				return take(p, &f, at + 1) ?: 1;
 			if (argc < 2)
-				return say(p, "%s: the value is missing", shown);
+				return report(p, "%s: the value is missing", shown);
 			rc = take(p, &f, argv[1]);
 			return rc ? rc : 2;
 		}
@@ -234,8 +234,9 @@ int mr_cli_args_parse(int argc, char *const *argv, const struct mr_cli_option *o
 		if (!options_over && strcmp(argv[i], "--") == 0)
 			options_over = true;
 		else if (options_over || argv[i][0] != '-' || argv[i][1] == '\0')
-			taken = add_word(operands, argv[i]) ? say(&p, "%s: too many words", argv[i])
-							    : 1;
+			taken = add_word(operands, argv[i])
+					? report(&p, "%s: too many words", argv[i])
+					: 1;
 		else if (argv[i][1] == '-')
 			taken = parse_long(&p, argc - i, argv + i);
 		else

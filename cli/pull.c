@@ -779,7 +779,7 @@ const struct mr_cli_verb mr_cli_pull = {
 		   "was delivered before. If the command succeeds, its output is printed, or\n"
 		   "pushed into the queue of --to with the headers of the message. The message\n"
 		   "is acknowledged only when that queue has accepted the output. If the command\n"
-		   "fails, the message is redelivered, and at last becomes a dead letter. A\n"
+		   "fails, the message is redelivered, and finally becomes a dead letter. A\n"
 		   "message that was pushed exactly once is passed on exactly once.\n"
 		   "\n"
 		   "The ack time-out of the queue does not end while a command runs or a message\n"
@@ -787,8 +787,8 @@ const struct mr_cli_verb mr_cli_pull = {
 		   "command is stopped.\n"
 		   "\n"
 		   "The exit code is 1 if a message failed and was not done later, and 4 if\n"
-		   "--idle-exit ended this command before COUNT messages were done. After\n"
-		   "\"pulling\" on standard error messages are taken. When interrupted, this\n"
+		   "--idle-exit ended this command before COUNT messages were done. Standard\n"
+		   "error shows \"pulling\" as soon as messages are taken. When interrupted, this\n"
 		   "command waits for running commands, and leaves all other messages to other\n"
 		   "consumers.",
 	.examples =

@@ -80,7 +80,7 @@ static bool passes(int error)
 }
 
 /* Tells the user why the command does not end. */
-static void say_waiting(struct push *p)
+static void note_waiting(struct push *p)
 {
 	uint64_t now_ns = mr_cli_now_ns();
 
@@ -104,7 +104,7 @@ static int push_one(struct push *p, const void *payload, size_t bytes)
 	while (passes(rc = mr_push_with(p->queue, &p->message, NULL)) && !mr_cli_interrupted()) {
 		int waited = mr_wait(p->client, WAIT_MS);
 
-		say_waiting(p);
+		note_waiting(p);
 		if (waited < 0 && !passes(waited))
 			return waited;
 	}
@@ -142,7 +142,7 @@ static int settle(struct push *p)
 	do {
 		rc = mr_settle(p->client, WAIT_MS);
 		if (passes(rc))
-			say_waiting(p);
+			note_waiting(p);
 	} while (passes(rc) && !mr_cli_interrupted());
 	return passes(rc) ? 0 : rc;
 }

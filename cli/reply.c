@@ -213,7 +213,7 @@ const struct mr_cli_verb mr_cli_reply = {
 		   "MILLRACE_SUBJECT. If the command fails, the reply carries its exit status in\n"
 		   "the header Exit-Status (124 if it took too long).\n"
 		   "\n"
-		   "After \"subscribed\" on standard error requests are answered.",
+		   "Standard error shows \"subscribed\" as soon as requests are answered.",
 	.examples = "  millrace reply greet 'hello'\n"
 		    "  millrace reply 'upper.*' --exec 'tr a-z A-Z' --group upper\n"
 		    "  millrace reply echo --echo -n 100",

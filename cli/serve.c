@@ -367,18 +367,18 @@ const struct mr_cli_verb mr_cli_serve = {
 	.name = "serve",
 	.summary = "be a worker of a service",
 	.operands = "SERVICE",
-	.details =
-		"Each request goes to the worker of the service that has waited longest. With\n"
-		"--exec a command gets the request on standard input, and its output is the\n"
-		"reply. It finds the service in MILLRACE_SERVICE, and in MILLRACE_REDELIVERED\n"
-		"how often the request was given to other workers before. If the command\n"
-		"fails, the caller gets an error, or another worker gets the request\n"
-		"(--retry-on-failure). A command is stopped when its caller no longer waits.\n"
-		"Streaming requests are refused.\n"
-		"\n"
-		"After \"serving\" on standard error requests are taken. When interrupted, this\n"
-		"command waits for running commands, and leaves all other requests to other\n"
-		"workers. With -n the exit code is 1 if the command failed for a request.",
+	.details = "Each request goes to the worker of the service that has waited longest. With\n"
+		   "--exec a command gets the request on standard input, and its output is the\n"
+		   "reply. It finds the service in MILLRACE_SERVICE, and in MILLRACE_REDELIVERED\n"
+		   "how often the request was given to other workers before. If the command\n"
+		   "fails, the caller gets an error, or another worker gets the request\n"
+		   "(--retry-on-failure). A command is stopped when its caller no longer waits.\n"
+		   "Streaming requests are refused.\n"
+		   "\n"
+		   "Standard error shows \"serving\" as soon as requests are taken. When\n"
+		   "interrupted, this command waits for running commands, and leaves all other\n"
+		   "requests to other workers. With -n the exit code is 1 if the command failed\n"
+		   "for a request.",
 	.examples = "  millrace serve upper --exec 'tr a-z A-Z'\n"
 		    "  millrace serve thumbnails --exec ./thumbnail --jobs 4 --retry-on-failure\n"
 		    "  millrace serve echo --echo -n 100",

@@ -178,10 +178,11 @@ const struct mr_cli_verb mr_cli_sub = {
 		"[headers], payload. Bytes that are not printable are shown as \\n or \\xNN. In\n"
 		"JSON a payload that is not UTF-8 is in payload_base64.\n"
 		"\n"
-		"After \"subscribed\" on standard error no message is missed in silence: gaps\n"
-		"are reported there too. With --promise at-least-once or exactly-once the\n"
-		"publishers of promised messages wait while this reader is full; with best\n"
-		"effort the reader misses messages.",
+		"Standard error shows \"subscribed\" when the subscription is active. From then\n"
+		"on no message is missed in silence: gaps are reported on standard error.\n"
+		"With --promise at-least-once or exactly-once the publishers of promised\n"
+		"messages wait while this reader is full; with best effort the reader misses\n"
+		"messages.",
 	.examples = "  millrace sub 'orders.>'\n"
 		    "  millrace sub 'orders.*.created' 'payments.>' --json\n"
 		    "  millrace sub jobs --group workers -n 10 --timeout 60000",

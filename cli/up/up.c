@@ -213,7 +213,7 @@ static void start_due(struct up *u, uint64_t now_ns)
 	}
 }
 
-static void say_ready(struct up *u)
+static void print_ready(struct up *u)
 {
 	printf("millrace is up: %s (pid %d)\n", u->address, (int)getpid());
 	mr_cli_flush();
@@ -236,7 +236,7 @@ static void look_ready(struct up *u)
 		return;
 	mr_close(c);
 	u->ready = true;
-	say_ready(u);
+	print_ready(u);
 }
 
 static int time_left_ms(const struct up *u, uint64_t now_ns)

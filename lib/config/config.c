@@ -82,14 +82,15 @@ void mr_config_default(struct mr_config *c)
 	c->log.level = 2; /* info */
 }
 
-static void say(const struct place *p, uint32_t line, const char *key, const char *found,
+static void report(const struct place *p, uint32_t line, const char *key, const char *found,
 	const char *expected)
 {
 	snprintf(p->error, p->error_bytes, "%s:%u: %s%sfound %s; expected %s", p->file, line, key,
 		key[0] != '\0' ? ": " : "", found, expected);
 }
 
-static void say_set(const struct place *p, const char *key, const char *found, const char *expected)
+static void report_set(
+	const struct place *p, const char *key, const char *found, const char *expected)
 {
 	snprintf(
 		p->error, p->error_bytes, "--set: %s: found %s; expected %s", key, found, expected);
@@ -141,7 +142,7 @@ static int apply_document(
 			mr_config_key_set(key, c, items, count, &f) == 0)
 			continue;
 		node = mr_config_outline_find(p->outline, key->name);
-		say(p, node != NULL ? node->line : 1, key->name, f.found, f.expected);
+		report(p, node != NULL ? node->line : 1, key->name, f.found, f.expected);
 		return -EINVAL;
 	}
 	return 0;
@@ -154,7 +155,7 @@ static int load_text(const struct place *p, struct mr_config *c, const char *tex
 	int error = mr_config_document_load(&d, text, bytes, why, sizeof(why));
 
 	if (error != 0) {
-		say(p, 1, "", why, "a configuration");
+		report(p, 1, "", why, "a configuration");
 		return error;
 	}
 	error = apply_document(p, c, d);
@@ -171,7 +172,7 @@ static int parse_text(const struct place *p, struct mr_config *c, struct mr_conf
 	int error = mr_config_outline_read(o, text, bytes, &line, &f);
 
 	if (error != 0) {
-		say(p, line, "", f.found, f.expected);
+		report(p, line, "", f.found, f.expected);
 		return error;
 	}
 	/* A file of comments alone reads as an empty value at the top. */
@@ -181,7 +182,7 @@ static int parse_text(const struct place *p, struct mr_config *c, struct mr_conf
 		return 0;
 	error = mr_config_outline_check(o, &node, &f);
 	if (error != 0) {
-		say(p, node->line, node->path, f.found, f.expected);
+		report(p, node->line, node->path, f.found, f.expected);
 		return error;
 	}
 	return load_text(p, c, text, bytes);
@@ -257,18 +258,19 @@ static int apply_set(const struct place *p, struct mr_config *c, const char *set
 
 	mr_config_printable(name, sizeof(name), set, name_bytes);
 	if (equals == NULL || key == NULL) {
-		say_set(p, name, equals == NULL ? "no value" : "an unknown key",
+		report_set(p, name, equals == NULL ? "no value" : "an unknown key",
 			equals == NULL ? "KEY=VALUE" : "a key of the configuration file");
 		return -EINVAL;
 	}
 	error = set_value(key, c, equals + 1, &f);
 	if (error != 0)
-		say_set(p, name, f.found, f.expected);
+		report_set(p, name, f.found, f.expected);
 	return error;
 }
 
 /* Reports a key whose value is valid alone but not with others, at its last source. */
-static void say_key(const struct place *p, const char *key, const char *found, const char *expected)
+static void report_key(
+	const struct place *p, const char *key, const char *found, const char *expected)
 {
 	const struct mr_config_node *node =
 		p->outline != NULL ? mr_config_outline_find(p->outline, key) : NULL;
@@ -278,9 +280,9 @@ static void say_key(const struct place *p, const char *key, const char *found, c
 			node = NULL;
 	}
 	if (node != NULL)
-		say(p, node->line, key, found, expected);
+		report(p, node->line, key, found, expected);
 	else
-		say_set(p, key, found, expected);
+		report_set(p, key, found, expected);
 }
 
 static int check_cpus(const struct place *p, const struct mr_config *c)
@@ -292,7 +294,7 @@ static int check_cpus(const struct place *p, const struct mr_config *c)
 	snprintf(found, sizeof(found), "%u CPUs", c->workers.cpus_count);
 	snprintf(expected, sizeof(expected), "none, or one for each of workers.count, which is %u",
 		c->workers.count);
-	say_key(p, "workers.cpus", found, expected);
+	report_key(p, "workers.cpus", found, expected);
 	return -EINVAL;
 }
 
@@ -309,7 +311,7 @@ static int check_held(const struct place *p, const struct mr_config *c)
 	snprintf(expected, sizeof(expected),
 		"at least %u KiB: promised messages of %u worker%s on the way to one receiver",
 		(unsigned)(least >> 10), c->workers.count, c->workers.count == 1 ? "" : "s");
-	say_key(p, "sessions.held_bytes_max", found, expected);
+	report_key(p, "sessions.held_bytes_max", found, expected);
 	return -EINVAL;
 }
 
@@ -324,7 +326,7 @@ static int check_whole(const struct place *p, const struct mr_config *c)
 		return error;
 	error = mr_config_ports_check(c->ports.open, c->ports.open_count, c->workers.count, &f);
 	if (error != 0)
-		say_key(p, "ports.open", f.found, f.expected);
+		report_key(p, "ports.open", f.found, f.expected);
 	return error;
 }
 

@@ -204,7 +204,7 @@ static int parse_size(const char *text, uint64_t *out)
 	return 0;
 }
 
-static void say_size(char *to, size_t to_bytes, uint64_t value)
+static void format_size(char *to, size_t to_bytes, uint64_t value)
 {
 	if (value != 0 && value % (1u << 30) == 0)
 		snprintf(to, to_bytes, "%" PRIu64 " GiB", value >> 30);
@@ -219,8 +219,8 @@ static void expect_number(const struct mr_config_key *key, struct mr_config_faul
 	char least[32], most[32];
 
 	if (key->type == MR_CONFIG_TYPE_SIZE) {
-		say_size(least, sizeof(least), key->min);
-		say_size(most, sizeof(most), key->max);
+		format_size(least, sizeof(least), key->min);
+		format_size(most, sizeof(most), key->max);
 		snprintf(f->expected, sizeof(f->expected),
 			"a power of two from %s to %s, such as 1 MiB", least, most);
 	} else {
