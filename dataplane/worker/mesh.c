@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages for other workers are copied once, into a block: an mbuf filled by this worker alone and
- * read by all others that have interest in anything in it. The others learn of a part of a block by
- * one descriptor and drop one reference for it.
+/* mesh: sends messages to other workers. Each message is copied once, into a block: an mbuf that
+ * only this worker fills, and all workers read that have interest in a record of it. One descriptor
+ * tells a worker of a part of a block; the worker drops one reference for it.
  */
 
 #include "dataplane/worker/stages.h"
@@ -17,18 +17,18 @@ _Static_assert(sizeof(struct mr_mesh_record) + MR_MESH_MEMBERS_MAX * sizeof(stru
 		       MR_BLOCK_BYTES,
 	"the largest message fits a block, for as many as a record names");
 
-/* Blocks that deliveries leave to what must not wait. */
+/* Blocks that deliveries leave for messages that must not wait. */
 #define BLOCKS_SPARED 3u
 
 /* A record that waits for room, as it will stand in a block. */
 struct mr_mesh_held {
 	struct mr_mesh_held *next;
-	uint64_t workers; /* that it is for */
+	uint64_t workers; /* bit mask of its receivers */
 	uint32_t bytes;
 	alignas(8) uint8_t record[];
 };
 
-/* A count that another thread reads. */
+/* Increments a counter that another thread reads. */
 static void count_up(_Atomic uint64_t *count)
 {
 	uint64_t now = atomic_load_explicit(count, memory_order_relaxed);
@@ -40,7 +40,7 @@ static bool restock_blocks(struct mr_worker *w)
 {
 	uint32_t missing = MR_MESH_STASH - w->mesh.stash_count;
 
-	/* All or none: half a stash would have to be asked for again in the next round anyway. */
+	/* All or none: with half a stash the next round would ask again anyway. */
 	if (missing > MR_MESH_STASH / 2 &&
 		rte_pktmbuf_alloc_bulk(w->blocks, &w->mesh.stash[w->mesh.stash_count], missing) ==
 			0)
@@ -61,14 +61,14 @@ void mr_worker_mesh_flush(struct mr_worker *w)
 
 	if (wanted == 0)
 		return;
-	/* One reference for each reader, taken before any of them can give its own back. */
+	/* One reference for each reader, added before any reader can drop its own. */
 	rte_mbuf_refcnt_update(w->mesh.open, (int16_t)__builtin_popcountll(wanted));
 	while (wanted != 0) {
 		unsigned to = (unsigned)__builtin_ctzll(wanted);
 		uint32_t pushed = mr_spsc_push(w->mesh_out[to], &d, 1);
 
 		wanted &= wanted - 1;
-		assert(pushed == 1); /* its room was sure before anything was written for `to` */
+		assert(pushed == 1); /* room was checked at its first record */
 		mr_count(w->stats->mesh_tx_frames, pushed);
 		mr_count(w->stats->mesh_tx_messages, d.messages);
 	}
@@ -78,8 +78,9 @@ void mr_worker_mesh_flush(struct mr_worker *w)
 	w->mesh.sent = w->mesh.used;
 }
 
-/* A worker that wants something in the open block is told by one descriptor, whose room is looked for when
- * it wants the first: nobody but this worker takes of it, and frames that are passed on leave half. */
+/* True if the rings of these workers have room for a descriptor of the open block. A worker gets
+ * one descriptor, so this is checked at its first record only: no other thread pushes to the ring,
+ * and passed frames leave half of it free. */
 static bool rings_have_room(struct mr_worker *w, uint64_t workers)
 {
 	for (workers &= ~w->mesh.wanted_by; workers != 0; workers &= workers - 1)
@@ -88,7 +89,8 @@ static bool rings_have_room(struct mr_worker *w, uint64_t workers)
 	return true;
 }
 
-/* True if all of them are to be told of the open block anyway, and it has the room: what is most often so. */
+/* True if all these workers get a descriptor of the open block anyway, and the block has room: the
+ * usual case. */
 static inline bool is_wanted(const struct mr_worker *w, uint32_t bytes, uint64_t workers)
 {
 	return (workers & ~w->mesh.wanted_by) == 0 && w->mesh.used + bytes <= MR_BLOCK_BYTES;
@@ -99,8 +101,8 @@ static inline uint8_t *block_room(const struct mr_worker *w)
 	return rte_pktmbuf_mtod_offset(w->mesh.open, uint8_t *, w->mesh.used);
 }
 
-/* Room for `bytes` in the open block or a new one, and to tell them all of it; NULL when there is none to
- * be had. */
+/* Returns room for `bytes` in the open block or a new one, if the rings of all `workers` have room;
+ * else NULL. */
 static uint8_t *reserve_record(struct mr_worker *w, uint32_t bytes, uint64_t workers)
 {
 	if (w->mesh.open != NULL && w->mesh.used + bytes > MR_BLOCK_BYTES) {
@@ -120,7 +122,8 @@ static uint8_t *reserve_record(struct mr_worker *w, uint32_t bytes, uint64_t wor
 	return block_room(w);
 }
 
-/* `members`: NULL if there are none, which most callers know. */
+/* Returns the bytes of a record before its message. `members`: NULL if there are none, which most
+ * callers know. */
 MR_ALWAYS_INLINE uint32_t prefix_of(
 	const struct mr_mesh_record *record, const struct mr_mesh_member *members)
 {
@@ -150,7 +153,7 @@ MR_ALWAYS_INLINE void write_record(uint8_t *to, const struct mr_mesh_record *rec
 	mr_message_write(to + prefix_of(record, members), plan, target);
 }
 
-/* What stands in the open block's room is its own now. */
+/* Adds the record that was written into the open block's room. */
 static void commit_record(struct mr_worker *w, uint32_t bytes, uint64_t workers)
 {
 	w->mesh.used += bytes;
@@ -158,7 +161,8 @@ static void commit_record(struct mr_worker *w, uint32_t bytes, uint64_t workers)
 	w->mesh.wanted_by |= workers;
 }
 
-/* Many queue groups make much of little: what clients publish leaves as much as it takes to all others. */
+/* True if a record may wait in the store. Publishes are multiplied by queue groups, so they may
+ * take only as much of the store as they leave free. */
 static bool may_wait(const struct mr_worker *w, const struct mr_mesh_record *record, uint32_t bytes)
 {
 	uint64_t left = mr_slab_bytes_max(w->store) - mr_slab_bytes(w->store);
@@ -189,7 +193,7 @@ bool mr_worker_mesh_hold(struct mr_worker *w, const struct mr_mesh_record *recor
 	return true;
 }
 
-/* Sends what was held, as far as blocks and rings go. True: all of it. */
+/* Sends waiting records as far as blocks and rings have room. True: none is left. */
 static bool release_held(struct mr_worker *w)
 {
 	while (w->mesh.held != NULL) {
@@ -217,12 +221,13 @@ bool mr_worker_mesh_ready(struct mr_worker *w)
 		if (to != w->index &&
 			mr_spsc_room(w->mesh_out[to], MR_MESH_ROOM_MIN) < MR_MESH_ROOM_MIN)
 			return false;
-	/* What waited goes first. */
+	/* Records that waited go first. */
 	return restock_blocks(w) &&
 	       (mr_likely(w->mesh.held == NULL) || (release_held(w) && restock_blocks(w)));
 }
 
-/* Behind what waits, or what one client says would go in another order. */
+/* Writes a record into the open block. False: no room, or other records wait: overtaking them would
+ * change the order of a client's messages. */
 MR_ALWAYS_INLINE bool put_record(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target)
 {
@@ -302,7 +307,7 @@ void mr_worker_mesh_wake(struct mr_worker *w)
 	}
 }
 
-/* The home worker is to know that a delivery did not come to its consumer. */
+/* Returns a delivery that its consumer had no room for to the queue's home worker. */
 void mr_worker_mesh_undelivered(
 	struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Delivers what other workers sent through the mesh: blocks of records (stages.h), and frames that they
- * passed on.
+/* mesh_rx: delivers the messages that other workers sent through the mesh: blocks of records
+ * (stages.h), and frames that they passed on.
  */
 #include "dataplane/worker/backpressure.h"
 #include "dataplane/worker/deliver.h"
@@ -32,8 +32,9 @@ static void count_missed(struct mr_session *s)
 	mr_count(s->stats->missed, 1);
 }
 
-/* The alias became another's while the message was under way, which the table writer does not let happen
- * (passage.c). Should it all the same, whose it was is not known here: all who subscribe are told. */
+/* Drops a publish whose alias got another subject while it was under way, and counts it as missed.
+ * The table writer prevents this (passage.c). If it happens all the same, the old subject is not
+ * known here, so all subscribers of this worker are told of a gap. */
 static void __attribute__((noinline)) lose_publish(struct mr_worker *w,
 	const struct mr_mesh_record *record, const struct mr_mesh_member *members)
 {
@@ -55,7 +56,7 @@ static void __attribute__((noinline)) lose_publish(struct mr_worker *w,
 	}
 }
 
-/* A copy of it was made for everybody who is named. */
+/* Delivers to the members of queue groups that the record names, and ends the publish. */
 static void end_publish(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members, const struct mr_route *r,
 	const struct mr_message_view *m, const struct mr_message_plan *plan)
@@ -69,7 +70,7 @@ static void end_publish(struct mr_worker *w, const struct mr_mesh_record *record
 		mr_worker_window_taken(w, m->header_bytes + m->payload_bytes);
 }
 
-/* To many: what is not done in this turn is kept. */
+/* Begins the fan-out of a large route; returns it if it is unfinished. */
 static struct mr_fan *__attribute__((noinline))
 take_large(struct mr_worker *w, const struct mr_message_view *m, const struct mr_route *r)
 {
@@ -84,7 +85,8 @@ take_large(struct mr_worker *w, const struct mr_message_view *m, const struct mr
 	return mr_fan_deliver(w, r, &l, &at, false) ? NULL : mr_fan_keep(w, r, &l, &at, 0);
 }
 
-/* Returns the fan-out that was left; then the rest of the record is to be done behind it. */
+/* Delivers a publish. Returns its fan-out if that is unfinished; the members are delivered to after
+ * it. */
 static struct mr_fan *take_publish(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members, const struct mr_message_view *m)
 {
@@ -121,7 +123,8 @@ static struct mr_fan *take_publish(struct mr_worker *w, const struct mr_mesh_rec
 	return fan;
 }
 
-/* A block goes to all who want anything in it: not every record in it is for everyone. */
+/* True if the record is for this worker. A block goes to all workers with interest in any of its
+ * records. */
 static bool for_this_worker(const struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members)
 {
@@ -133,8 +136,9 @@ static bool for_this_worker(const struct mr_worker *w, const struct mr_mesh_reco
 	return false;
 }
 
-/* A delivery can be taken back, so it leaves half of what a session may be held to what cannot. One to a
- * session that is gone is not sent back: its home looks for the session, too. */
+/* Handles a message for a session. A delivery can be returned to its queue, so it leaves half of
+ * the session's limit of queued bytes to messages that cannot. A delivery to a closed session is
+ * not returned: its home worker finds that the session is closed. */
 static void take_for_session(struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
 {
 	struct mr_session *s = mr_directory_find(
@@ -157,7 +161,7 @@ static void take_for_session(struct mr_worker *w, uint64_t session, const struct
 		mr_worker_mesh_undelivered(w, session, m);
 }
 
-/* What is not routed: queues' traffic. */
+/* Handles records that are not routed: the traffic of queues. */
 static void __attribute__((noinline)) take_further(
 	struct mr_worker *w, const struct mr_mesh_record *record, const struct mr_message_view *m)
 {
@@ -171,7 +175,7 @@ static void __attribute__((noinline)) take_further(
 	}
 }
 
-/* A record, as it stands in a block. */
+/* A record of a block. */
 struct record {
 	struct mr_mesh_record head;
 	struct mr_mesh_member members[MR_MESH_MEMBERS_MAX];
@@ -180,7 +184,7 @@ struct record {
 	uint32_t stride;
 };
 
-/* Blocks come from a worker of this process, which checked what is in them. */
+/* Reads a record. Blocks come from a worker of this process, which has checked their messages. */
 MR_ALWAYS_INLINE void read_record(struct record *record, const uint8_t *at)
 {
 	size_t prefix;
@@ -194,13 +198,13 @@ MR_ALWAYS_INLINE void read_record(struct record *record, const uint8_t *at)
 	record->stride = (uint32_t)prefix + mr_message_stride(record->header.bytes);
 }
 
-/* Returns the fan-out that was left, or NULL. */
+/* Handles a record; returns an unfinished fan-out, or NULL. */
 MR_ALWAYS_INLINE struct mr_fan *take_record(struct mr_worker *w, const struct record *record)
 {
 	struct mr_message_view m;
 
 	if (!for_this_worker(w, &record->head, record->members))
-		; /* another worker's */
+		; /* for another worker */
 	else if (mr_unlikely(!mr_message_parse(record->message, record->header, &m)))
 		mr_count(w->stats->drop_bad_message, 1);
 	else if (record->head.what != MR_MESH_ROUTE)
@@ -212,7 +216,8 @@ MR_ALWAYS_INLINE struct mr_fan *take_record(struct mr_worker *w, const struct re
 	return NULL;
 }
 
-/* Goes on with a fan-out, and with the rest of its record, which starts at `at`. False: the turn is over. */
+/* Resumes a fan-out, then does the rest of its record, which starts at `at`. False: the turn is
+ * over. */
 static bool take_fan(struct mr_worker *w, struct mr_fan *f, const uint8_t *at)
 {
 	struct mr_message_plan plan;
@@ -237,7 +242,7 @@ static bool take_fan(struct mr_worker *w, struct mr_fan *f, const uint8_t *at)
 	return true;
 }
 
-/* From in->used on. False: the turn is over, and there is more. */
+/* Handles a block's records from in->used on. False: the turn is over, and there are more. */
 static bool take_block(
 	struct mr_worker *w, struct mr_mesh_source *in, const struct mr_descriptor *d)
 {
@@ -258,8 +263,8 @@ static bool take_block(
 	}
 	in->used = (uint32_t)(at - first);
 	mr_worker_window_tell(w, d->source);
-	/* A block may use up more routes than a burst does: let go of them. Quiescence is reported only at
-	 * the end of a round, with nothing in hand. */
+	/* Release the routes: a block may use more of them than a burst. Quiescence is reported
+	 * only at the end of a round, when no route is in use. */
 	mr_worker_publish_tails(w);
 	mr_router_let_go(w->router);
 	if (at < end)
@@ -283,7 +288,7 @@ static void take_passed(struct mr_worker *w, const struct mr_descriptor *d)
 		(struct mr_passed){d->buffer, (uint32_t)(d->tag & ~MR_TAG_FRAME)};
 }
 
-/* A turn of one other worker. True: it has more. */
+/* Gives one other worker a turn. True: it has more. */
 static bool take_turn(struct mr_worker *w, unsigned from)
 {
 	struct mr_mesh_source *in = &w->mesh.sources[from];
@@ -305,12 +310,12 @@ static bool take_turn(struct mr_worker *w, unsigned from)
 			return true;
 	}
 	in->next = in->count = 0;
-	/* Nothing of these is in hand any more: aliases that they name may go to other subjects. */
+	/* These blocks are dealt with: the aliases that they name may get other subjects. */
 	mr_spsc_done(w->mesh_in[from]);
 	return false;
 }
 
-/* Turns go round, so that no worker's messages wait for long behind another's. */
+/* Gives the other workers turns, round robin, so that none waits long behind another. */
 void mr_worker_mesh_rx(struct mr_worker *w)
 {
 	uint32_t turns = MR_MESH_TURNS;
