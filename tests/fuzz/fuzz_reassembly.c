@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_reassembly: fragments as a bus may send them: records of a length, flags and the bytes for the
- * parser. A reassembled message must lie in memory completely, and the number of open ones is
- * bounded. */
+/* fuzz_reassembly: fragments as a bus may send them: records of a length, flags and the bytes
+ * for the parser. A reassembled message must lie in memory completely, and the number of open
+ * ones is bounded. */
 #include <stdlib.h>
 #include <string.h>
 

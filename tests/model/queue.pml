@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queue: the life of messages in a queue (dataplane/queue/): two consumers that settle, refuse,
- * settle twice, fall silent, or die and come back; time-outs and the late notice of a death race
+/* queue: the life of messages in a queue (dataplane/queue/). Two consumers settle, refuse, settle
+ * twice, fall silent, or die and come back. Time-outs, and the late notice of a death, race with
  * all of that.
  *
  *   ready ──▶ out ──ack──▶ acked
- *     ▲        └── requeue, time-out, consumer gone ──▶ ready again, or dead after MAX_DELIVER
+ *     ▲        └── requeue, time-out, consumer closed ▶ ready again, or dead after MAX_DELIVER
  *
- * A delivery has a place in a table, which is used again at once, and a serial; the two are the
- * tag. Found would be: a message in two hands, in no place or in two; an ack that counts for
- * another message or twice; a message that comes back after it was acked, or that waits for ever
- * while somebody could take it.
+ * A delivery has a place in a table, which is reused at once, and a serial; the two are the tag.
+ * The model would show: a message at two consumers, in no place or in two; an ack that counts for
+ * another message or twice; a message that comes back after its ack, or that waits for ever while
+ * a consumer could take it.
  */
 #define MESSAGES    2
 #define CONSUMERS   2
@@ -20,27 +20,27 @@
 mtype = { ready, out, acked, dead };
 mtype = { ack, requeue, reject };
 
-/* What the queue knows. */
+/* The queue's knowledge. */
 mtype state[MESSAGES];
-byte times[MESSAGES];   /* delivered */
+byte times[MESSAGES];   /* deliveries */
 byte counted[MESSAGES]; /* acks */
 bool used[PLACES];
 byte serial[PLACES];
 byte what[PLACES];  /* message */
 byte whose[PLACES]; /* consumer, */
-byte which[PLACES]; /* and which session of it */
+byte which[PLACES]; /* and its session */
 byte last_serial;
-byte seen[CONSUMERS];    /* session that the queue knows */
-bool overdue[CONSUMERS]; /* timed out and not heard since: gets nothing */
+byte seen[CONSUMERS];    /* session known to the queue */
+bool overdue[CONSUMERS]; /* timed out and silent since: gets no delivery */
 
-/* What is so. */
-byte life[CONSUMERS]; /* session that the consumer has */
+/* The truth. */
+byte life[CONSUMERS]; /* the consumer's session */
 byte deaths = DEATHS;
 bool started;
 
 /* place, serial, message */
 chan deliveries[CONSUMERS] = [1] of { byte, byte, byte };
-/* place, serial, consumer, its session, message it means, verb */
+/* place, serial, consumer, its session, intended message, verb */
 chan settlements = [2] of { byte, byte, byte, byte, byte, mtype };
 
 #define HOLDS(p, m)   (used[p] && what[p] == m)
@@ -58,7 +58,7 @@ inline again(m)
 	fi
 }
 
-/* The first place that is free, as the table's last freed would be. */
+/* Uses the first free place, as the table uses the one freed last. */
 inline deliver(m, c)
 {
 	p = (used[0] -> 1 : 0);
@@ -96,8 +96,8 @@ end:	do
 	:: atomic { CAN(0, 1) -> deliver(0, 1) }
 	:: atomic { CAN(1, 0) -> deliver(1, 0) }
 	:: atomic { CAN(1, 1) -> deliver(1, 1) }
-	/* A settlement counts if its tag is that of a delivery that is out, and its sender who has
-	 * it. */
+	/* A settlement counts if its tag is that of a current delivery, and its sender has that
+	 * delivery. */
 	:: atomic {
 		settlements ? p, n, c, l, m, v ->
 		if
@@ -117,7 +117,7 @@ end:	do
 		fi;
 		p = 0; n = 0; c = 0; l = 0; m = 0; v = 0
 	   }
-	/* It took too long, or the session is seen to be gone. */
+	/* The delivery timed out, or its session was found closed. */
 	:: atomic { used[0] -> overdue[whose[0]] = true; take_back(0) }
 	:: atomic { used[1] -> overdue[whose[1]] = true; take_back(1) }
 	:: atomic {
@@ -135,7 +135,7 @@ end:	do
 	od
 }
 
-/* What was on the way to a session that ends is lost with it; what it said before is not. */
+/* Deliveries on their way to a session that ends are lost with it; its settlements are not. */
 active proctype reaper()
 {
 	byte c;
@@ -167,7 +167,7 @@ active [CONSUMERS] proctype consumer()
 
 end:	do
 	:: atomic { deliveries[me] ? p, n, m -> l = life[me] }
-		/* It may die before it says anything, and then says nothing. */
+		/* The consumer may die before it settles, and then settles nothing. */
 		if
 		:: atomic { l == life[me] && nfull(settlements) -> settlements ! p, n, me, l, m, ack }
 		:: atomic { l == life[me] && nfull(settlements) -> settlements ! p, n, me, l, m, requeue }
@@ -183,7 +183,7 @@ end:	do
 	od
 }
 
-/* Where nothing moves any more, nothing is left behind but what nobody wants to take. */
+/* When nothing moves any more, only messages are left that no consumer takes. */
 active proctype judge()
 {
 	timeout;

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# run: checks a model with spin, every state of it, for assertions, for runs that stand still, and for each
-# of its ltl properties.
+# run: checks every state of a model with spin: its assertions, runs that stand still, and each of its ltl
+# properties.
 #
-#   run.sh MODEL.pml    exits with 77 without spin; prints how many states there are
+#   run.sh MODEL.pml    exits with 77 without spin; prints the number of states
 set -euo pipefail
 
 model=$(readlink -f "$1")
@@ -31,7 +31,7 @@ check() {
 	echo "$(basename "$model"): $name: $(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' "$name.out" | head -1) states, no error"
 }
 
-# What spin makes is not ours to have warnings about.
+# Without warnings: spin generated this code.
 spin -a model.pml >spin.out
 cc -w -O2 -DSAFETY -DMEMLIM=2048 -DNOCLAIM -o pan pan.c
 check "assertions and end states" -m1000000

@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* session: the reliable flow one way (lib/wire/reliable.h), on a network that loses, doubles and
- * reorders, towards a receiver whose owner takes frames when it likes.
+/* session: the reliable flow one way (lib/wire/reliable.h), on a network that loses, duplicates and
+ * reorders, towards a receiver whose owner takes frames at any time.
  *
- * The faults of a run are bounded, so every run must come to its end: all frames taken, once and in
- * order, all acknowledged. Whoever stands still before that is found as an invalid end state. What is
- * modelled of time is only that a time-out comes at the latest when nothing else can happen, and that it
- * may come too early.
+ * The faults of a run are bounded, so every run must end: all frames taken once and in order, all
+ * acknowledged. A process that stands still before that is found as an invalid end state. Time is
+ * modelled only by time-outs: one comes at the latest when nothing else can happen, and may come
+ * too early.
  */
-#define FRAMES  5 /* to be sent, numbered from 1 */
-#define SLOTS   2 /* that the receiver can keep; so much credit at first */
+#define FRAMES  5 /* frames to send, numbered from 1 */
+#define SLOTS   2 /* slots of the receiver, and the first credit */
 #define LOSSES  2
 #define DOUBLES 1
-#define EARLY   1 /* time-outs that come though nothing was lost */
+#define EARLY   1 /* time-outs although nothing was lost */
 
 #define AT(set, n)  ((set >> (n)) & 1)
 
-/* Room for what may be under way at once; what does not fit is lost, which the bound does not count. */
+/* Room for the frames in flight. One that does not fit is lost, beyond the bound of losses. */
 chan data = [3] of { byte };             /* sequence */
-chan acks = [3] of { byte, byte, byte }; /* ack, limit (first not granted), which came beyond ack */
+chan acks = [3] of { byte, byte, byte }; /* ack, limit (first not granted), received beyond ack */
 
 byte losses = LOSSES, doubles = DOUBLES, early = EARLY;
 
 /* sender */
 byte first = 1, next = 1, limit = 1 + SLOTS;
-byte came; /* bit n: frame n came, as a selective ack says */
+byte came; /* bit n: a selective ack reported frame n */
 /* receiver */
-byte expected = 1; /* the first that did not come */
-byte taken = 1;    /* the first that its owner did not take */
+byte expected = 1; /* the first not received */
+byte taken = 1;    /* the first not taken by its owner */
 byte kept;         /* bit n: frame n is in its slot */
 
 inline put(sequence)
@@ -48,8 +48,8 @@ inline say()
 	fi
 }
 
-/* Again: the oldest that is not known to have come; and, with nothing out and no credit, the number of one
- * that came, since that is answered with the credit, word of which may have been lost. */
+/* Retransmits the oldest frame that is not acknowledged. With no frame in flight and no credit it
+ * sends an acknowledged number as a probe: the answer has the credit, which may have been lost. */
 inline time_out(at_last)
 {
 	atomic {
@@ -61,7 +61,7 @@ inline time_out(at_last)
 		if
 		:: n < next -> put(n)
 		:: n >= next && next <= FRAMES && next >= limit -> put(first - 1)
-		:: else -> assert(!at_last) /* it would come again and again, and nothing else */
+		:: else -> assert(!at_last) /* the time-out would repeat for ever */
 		fi
 	}
 }
@@ -104,7 +104,7 @@ end:	do
 	:: atomic {
 		data ?? sequence ->
 		if
-		:: sequence < expected || AT(kept, sequence) -> say() /* the ack was lost, or a probe */
+		:: sequence < expected || AT(kept, sequence) -> say() /* the ack was lost, or it is a probe */
 		:: sequence >= taken + SLOTS -> say()                 /* not granted */
 		:: else ->
 			kept = kept | (1 << sequence);
@@ -116,18 +116,18 @@ end:	do
 		fi;
 		sequence = 0
 	   }
-	/* Its owner takes the next: once and in order, as it is the only one that it looks at. */
+	/* The owner takes the next frame. It looks at no other, so it takes each once and in order. */
 	:: atomic {
 		taken < expected ->
 		assert(AT(kept, taken));
 		kept = kept & ~(1 << taken);
 		taken++;
-		say() /* there is credit again */
+		say() /* sends the new credit */
 	   }
 	od
 }
 
-/* Never more kept than there are slots, and never an acknowledgement of what did not come. */
+/* The receiver never keeps more frames than slots, and never acknowledges one not received. */
 active proctype bounds()
 {
 	assert(expected - taken <= SLOTS && first <= expected && expected <= next + 1)

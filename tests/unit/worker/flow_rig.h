@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* flow_rig: a worker with one client over UDP that uses the reliable flow, and one on a channel. The
- * common part of test_flows.c and test_flow_end.c.
+/* flow_rig: a worker with one client over UDP that uses the reliable flow, and one on a channel.
+ * The common part of test_flows.c and test_flow_end.c.
  *
  * Owns      Its one rig: open_both or open_speaking opens it, close_both closes it.
  * Errors    Anything unexpected fails the test.
