@@ -31,10 +31,10 @@ struct mr_queue_entry {
 	uint32_t body_bytes;
 	uint32_t born_ms; /* low bits of the time when the queue received it */
 	uint16_t header_bytes;
-	uint16_t attempts; /* deliveries that reached a program and came back; saturates */
+	uint16_t attempts; /* failed delivery attempts; saturates */
 	uint8_t flags;
 	uint8_t priority : 2;
-	uint8_t spared : 6; /* deliveries that came back without reaching one; saturates */
+	uint8_t spared : 6; /* deliveries that came back and were no attempts; saturates */
 	uint16_t order;     /* order within one millisecond, which has fewer than 32,768 entries */
 };
 _Static_assert(sizeof(struct mr_queue_entry) == 24, "64 bytes with origin, call and rounding");

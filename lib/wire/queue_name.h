@@ -2,8 +2,8 @@
 /* queue_name: the rules for names of queues and services, and their home workers.
  *
  * A name is a subject without wildcards, of at most 250 bytes. NAME.dead holds the dead letters of
- * the queue NAME and has the same home worker; clients cannot create it. Services whose names begin
- * with "mmi." belong to the bus itself (ZeroMQ RFC 8).
+ * the queue NAME and has the same home worker. Clients can consume from it by name, but not open it
+ * to push. Services whose names begin with "mmi." belong to the bus itself (ZeroMQ RFC 8).
  *
  * Owns      Nothing; texts have a length and need no terminating zero.
  * Threads   Any.
