@@ -137,13 +137,13 @@ static inline void open_speaking(uint32_t credit)
 	assert_false(mr_rig_receive(&r, 0, &f, NULL));
 }
 
-static struct mr_full_flag gate;
+static struct mr_full_flag full_flag;
 
 /* Fills a receiver of the client's publishes. */
 static inline void stall(void)
 {
-	atomic_store(&gate.session, 1);
-	s->paused_by = &gate;
+	atomic_store(&full_flag.session, 1);
+	s->paused_by = &full_flag;
 	s->paused_by_generation = 1;
 }
 
