@@ -110,17 +110,17 @@ static bool mesh_is_handled(struct mr_worker *w, size_t *ready)
 {
 	struct mr_handoff_ring *h = &w->handoff;
 
-	if (h->awaits_others && h->said_until == h->from_control.head)
+	if (h->awaits_others && h->control_until == h->from_control.head)
 		h->awaits_others = false;
 	if (!h->awaits_others) {
 		for (unsigned from = 0; from < w->workers; from++)
 			if (from != w->index)
 				h->mesh_until[from] = mr_spsc_tail(w->mesh_in[from]);
 		h->fans_until = w->fans->number;
-		h->said_until = h->from_control.head + *ready;
+		h->control_until = h->from_control.head + *ready;
 	}
 	h->awaits_others = true;
-	*ready = h->said_until - h->from_control.head;
+	*ready = h->control_until - h->from_control.head;
 	for (unsigned from = 0; from < w->workers; from++)
 		if (from != w->index && !mr_spsc_is_done(w->mesh_in[from], h->mesh_until[from])) {
 			w->moved = true;

@@ -23,7 +23,8 @@ static bool is_stopping(struct mr_worker *w)
 	return atomic_load_explicit(&w->stopping, memory_order_acquire); /* [worker.stop] */
 }
 
-/* Ends the round: its cycles go to busy or idle, and a worker idle for long enough sleeps. */
+/* Ends a round: counts its cycles as busy or idle. A worker that was idle for spin_cycles sleeps.
+ * */
 static void account_round(struct mr_worker *w)
 {
 	uint64_t now = rte_rdtsc();
@@ -59,15 +60,16 @@ void mr_worker_round(struct mr_worker *w)
 	mr_worker_mesh_rx(w);           /* from other workers -> own sinks, queues */
 	mr_worker_handoff_rx(w);        /* from control -> own sinks, queues */
 	mr_worker_ports_rx(w);          /* packets -> own sinks, mesh, queues, control */
-	mr_worker_slow_sessions_run(w); /* what is held -> own sinks */
+	mr_worker_slow_sessions_run(w); /* queued for slow sessions -> own sinks */
 	mr_worker_rx(w);                /* channels -> burst */
 	mr_worker_route(w);             /* burst -> own sinks, mesh, queues, control */
-	mr_worker_late_run(w);   /* what was left for later -> own sinks, mesh, queues, control */
-	mr_worker_queues_run(w); /* queues -> own sinks, mesh */
-	mr_worker_tx(w);         /* sinks and mesh -> their readers, ports */
+	mr_worker_late_run(w);          /* late messages -> own sinks, mesh, queues, control */
+	mr_worker_queues_run(w);        /* queues -> own sinks, mesh */
+	mr_worker_tx(w);                /* sinks and mesh -> their readers, ports */
 }
 
-/* By time, so that neither long rounds nor short ones change how often. */
+/* True if housekeeping is due. It goes by time, so the length of rounds does not change its rate.
+ * */
 static bool housekeeping_is_due(const struct mr_worker *w)
 {
 	const struct mr_poll_list *list =
@@ -99,7 +101,7 @@ int mr_worker_run(void *worker)
 	return 0;
 }
 
-/* Gaps that nobody has been told of, and gauges. */
+/* Sends pending Gap messages, and updates the gauges of sessions. */
 static void look_after_sessions(struct mr_worker *w)
 {
 	const struct mr_poll_list *list =
@@ -122,7 +124,8 @@ void mr_worker_housekeep(struct mr_worker *w)
 	w->housekept_at = w->round_start;
 	look_after_sessions(w);
 	mr_worker_udp_sessions_look(w);
-	/* Sessions that ended have left something for others, who are told before quiescence is reported. */
+	/* Sessions that ended may have messages in the mesh: flush them before quiescence is
+	 * reported. */
 	mr_worker_mesh_flush(w);
 	mr_gauge(w->stats->route_hits, r->alias_hits + r->cache_hits);
 	mr_gauge(w->stats->route_misses, r->alias_fills + r->cache_misses);

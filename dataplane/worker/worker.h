@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* worker: one lcore that moves messages from channels and mesh to channels and mesh.
+/* worker: one lcore that moves messages between channels, ports, the mesh and control.
  *
- *   ports  bursts of packets: frames of sessions, and all else      ports.c, frame.c, hello.c
- *   rx     burst of messages from channels, checked in place        rx.c
- *   route  who gets a copy of each, and the copies                  route.c, deliver.h
- *   mesh   blocks of messages to and from other workers             mesh.c
- *   queues those at home here, and the way to the others            queues.c
- *   tx     show the rings to their readers, ring bells, send frames tx.c, egress.c
- *   house  idle, sleep, counters, gaps, heartbeats                  worker.c, sleep.c, udp_sessions.c
+ *   ports         bursts of packets: frames of sessions, and others     ports.c, frame.c, hello.c
+ *   rx            a burst of messages from channels, checked in place   rx.c
+ *   route         the receivers of each message, and the copies         route.c, deliver.h
+ *   mesh          blocks of messages to and from other workers          mesh.c, mesh_rx.c
+ *   queues        own queues, and the way to those of other workers     queues.c
+ *   tx            publishes tails, wakes readers, sends frames          tx.c, egress.c
+ *   housekeeping  idling, sleep, counters, gaps, heartbeats             worker.c, udp_sessions.c
  *
- * Owns      Nothing but its own memory; sessions, tables and rings are the table writer's.
- * Threads   mr_worker_run and what it calls: the worker's lcore. new, free: the table writer, while
- *           the worker does not run. stop, ring: any thread.
- * Ordering  [worker.sleep] whoever has work for a worker stores it, then loads page->asleep; the
- *           worker stores page->asleep, then loads all that could be work; all seq_cst. One of the
- *           two sees the other.
- *           [worker.stop] release of stopping in stop -> acquire in the loop: what the stopping thread
- *           wrote before is seen.
- *           [mesh.held] release of held_in or held_out -> acquire by the table writer: the records that
- *           it counts are queued, or are in a block of the mesh.
- * Hot path  No lock or log, and no allocation but of buffers for frames. The only system calls are the
- * write that rings the bell of a reader who has said that it sleeps, the worker's own sleep, and what
- * a port's driver does.
+ * Owns      Its own memory only; sessions, tables and rings are the table writer's.
+ * Threads   mr_worker_run and its callees: the worker's lcore. new, free: the table writer, while
+ *           the worker does not run. stop, wake: any thread.
+ * Ordering  [worker.sleep] a thread with work for a worker stores the work, then loads
+ *           page->asleep; the worker stores page->asleep, then loads all that could be work; all
+ *           seq_cst. One of the two sees the other.
+ *           [worker.stop] release of stopping in stop -> acquire in the loop: what the stopping
+ *           thread wrote before is seen.
+ *           [mesh.held] release of held_in or held_out -> acquire by the table writer: the records
+ *           that it counts are queued, or are in a block of the mesh.
+ * Hot path  No lock or log, and no allocation but of buffers for frames. The only system calls are
+ *           the write to the doorbell of a reader that has said that it sleeps, the worker's own
+ *           sleep, and those of a port's driver.
  */
 #ifndef MILLRACE_WORKER_WORKER_H
 #define MILLRACE_WORKER_WORKER_H
@@ -55,31 +55,30 @@ struct rte_mempool;
 /* A round closes at most this many mesh blocks: its bytes over a block's, and those left open. */
 #define MR_MESH_ROOM_MIN 16u
 #define MR_BLOCK_BYTES   65344u
-/* So often the worker looks after its sessions, and after as many of them one time less often. */
+/* Housekeeping runs at this rate, divided by 1 + sessions / MR_HOUSEKEEP_SESSIONS. */
 #define MR_HOUSEKEEP_HZ       1000u
 #define MR_HOUSEKEEP_SESSIONS 4096u
 #define MR_DIRTY_MAX          256u
-/* Packets taken from a port at a time, and those that gather before they are given to it. */
+/* Packets received from a port at a time, and packets queued before they are sent. */
 #define MR_PORT_BURST 32u
 #define MR_PORT_TX    64u
-/* After as many messages of a port's frames its others wait for the next round: above what a burst of
- * frames with messages of some size has, and far below what one with the smallest has. */
+/* After this many messages the other frames of a burst wait for the next round. A burst of frames
+ * has more only if its messages are very small. */
 #define MR_PORT_MESSAGES 1024u
-/* Frames passed on by other workers, as many as a round takes from the mesh. */
+/* Frames passed on by other workers: as many as a round takes from the mesh. */
 #define MR_PASSED_MAX       (MR_MESH_BURST * MR_WORKERS_MAX)
 #define MR_COOKIE_KEY_BYTES 16u
-/* Closes and challenges, each, a worker. */
-#define MR_ANSWERS_PER_SECOND 10000u
-/* Pings, a worker. */
-#define MR_ECHOES_PER_SECOND 10000u
-/* Answers to ARP requests and neighbour solicitations. */
+/* Token buckets of a worker: Closes and path challenges (each); answers to pings; answers to ARP
+ * requests and neighbour solicitations; Retries, which are smaller than the Hellos that they
+ * answer. */
+#define MR_ANSWERS_PER_SECOND    10000u
+#define MR_ECHOES_PER_SECOND     10000u
 #define MR_NEIGHBOURS_PER_SECOND 10000u
-/* Retries, a worker. What asks for one is a large frame. */
-#define MR_RETRIES_PER_SECOND 100000u
+#define MR_RETRIES_PER_SECOND    100000u
 
-/* Subjects remembered for which nobody of another worker has to be waited for. */
+/* Remembered subjects that have no full receiver on other workers. */
 #define MR_FAR_READY 64u
-/* Members of a queue group that are asked to take a promised message. */
+/* Members of a queue group that are tried for a promised message. */
 #define MR_GROUP_PROMISE_TRIES_MAX 256u
 
 struct mr_mesh_held;
@@ -92,54 +91,53 @@ struct mr_far_ready {
 	uint64_t sets;
 };
 
-/* Promised bytes of one worker that another has taken. */
+/* Promised bytes from one worker that another has taken. */
 struct mr_window {
-	alignas(MR_CACHE_LINE) _Atomic uint64_t taken; /* w: who takes, r: who sends */
+	alignas(MR_CACHE_LINE) _Atomic uint64_t taken; /* w: receiver, r: sender */
 };
 
-/* A message in a channel: the header as it was read and checked against the ring, and where the rest
- * is. The memory may change; what stands here does not. */
+/* A message of a burst: its header, read once and checked, and the place of the rest. The client
+ * may change the message's memory, but not this entry. */
 struct mr_burst_entry {
 	struct mrf_message_header header;
 	const uint8_t *at;
-	const struct mr_message_view *view; /* its parts; NULL: a body and nothing else */
+	const struct mr_message_view *view; /* its parsed parts; NULL: it is a body only */
 	struct mr_session *from;
 };
 
-/* Blocks of another worker that were taken out of its ring. */
+/* Blocks that were popped from another worker's ring. */
 struct mr_mesh_source {
 	struct mr_descriptor blocks[MR_MESH_BURST];
 	uint32_t count;
 	uint32_t next;
 	uint32_t used;      /* bytes of blocks[next] that are done */
-	struct mr_fan *fan; /* of the message behind them, which was left; NULL: none */
+	struct mr_fan *fan; /* unfinished, of the message at `used`; NULL: none */
 };
 
-/* To and from control. Made by the table writer; lives as long as the worker. */
+/* The rings to and from control. Made by the table writer; they live as long as the worker. */
 struct mr_handoff_ring {
 	struct mr_channel channel;
 	struct mr_bytes_producer to_control;
 	struct mr_bytes_consumer from_control;
-	/* What control had said when it was last looked at, up to a position, is taken when this worker
-	 * is through with what other workers had said by then, and with the fan-outs that it had begun. */
+	/* Records of control up to a position are handled once this worker has dealt with all that
+	 * other workers had sent when they came, and has ended the fan-outs that it had begun. */
 	bool awaits_others;
-	uint64_t said_until;
+	uint64_t control_until;
 	uint64_t fans_until;
 	uint32_t mesh_until[MR_WORKERS_MAX];
 };
 
-/* A port as one worker has it. */
+/* A worker's part of a port. */
 struct mr_worker_port {
 	/* read-only while the worker runs */
 	struct mr_port *port;
 	struct mrf_port_stats *stats;
-	uint16_t device; /* DPDK's number */
+	uint16_t device; /* DPDK's port id */
 	uint16_t queue;
-	uint32_t rx_entries; /* of the receive ring */
+	uint32_t rx_entries; /* entries of the receive ring */
 	/* worker's own */
-	uint32_t
-		rx_count; /* taken, and to be looked at again: there was no time, or the mesh was full */
-	uint32_t tx_count; /* to be given to the device */
+	uint32_t rx_count; /* frames left over from the last round */
+	uint32_t tx_count; /* packets queued for the device */
 	struct rte_mbuf *rx[MR_PORT_BURST];
 	struct rte_mbuf *tx[MR_PORT_TX];
 };
@@ -150,20 +148,21 @@ struct mr_passed {
 	uint32_t port;
 };
 
-/* A session whose reliable flow is to be looked after. */
+/* An entry of the list of reliable flows (flows.h). */
 struct mr_flow_entry {
 	uint32_t slot;
 	uint32_t generation;
 };
 
-/* So many a second, and a tenth of a second's worth of them at once, but at least one. */
+/* Token bucket: rate per second, burst 100 ms, at least one token. Kept as a time (GCRA, ITU-T
+ * I.371). */
 struct mr_rate {
-	uint64_t interval; /* cycles; UINT64_MAX: none */
-	uint64_t next;     /* when the bucket would be full of what was taken */
+	uint64_t interval; /* cycles for a token; UINT64_MAX: there are none */
+	uint64_t next;     /* cycles up to which tokens are used up */
 };
 
-/* A rate of which one source has a quarter at most, so that others come through beside it. Sources are
- * told apart by a keyed hash of their address; two that fall together share their quarter. */
+/* A token bucket that gives one source a quarter at most. Sources are told apart by a keyed hash
+ * of their address; two with the same hash share a quarter. */
 #define MR_RATE_SOURCES 256u
 #define MR_RATE_SHARE   4u
 struct mr_rate_shared {
@@ -171,7 +170,7 @@ struct mr_rate_shared {
 	struct mr_rate by_source[MR_RATE_SOURCES];
 };
 
-/* A hello that was handed to control. Its cookie is a keyed hash of it and of where it came from. */
+/* A Hello that was passed to control. Its cookie is a keyed hash of its nonce and path. */
 #define MR_HELLOS_RECENT 1024u
 struct mr_hello_recent {
 	uint64_t cookie;
@@ -182,24 +181,24 @@ struct mr_worker_config {
 	unsigned index;
 	unsigned workers;
 	uint32_t slots;
-	uint32_t remote_first; /* slots from here on are of sessions over UDP */
+	uint32_t remote_first; /* slots from here on are for sessions over UDP */
 	uint32_t heartbeat_ms;
 	uint32_t missed_max;
 	uint32_t hellos_per_second;
-	uint8_t cookie_key[MR_COOKIE_KEY_BYTES]; /* the same for all workers */
+	uint8_t cookie_key[MR_COOKIE_KEY_BYTES]; /* all workers have one key */
 	uint32_t route_cache_entries;
 	uint32_t handoff_ring_bytes;
-	uint32_t message_bytes_max; /* of all fragments */
-	uint64_t store_bytes;       /* of messages that wait for full sessions and for the mesh */
-	uint64_t early_bytes;       /* of frames that came ahead of their turn */
-	uint32_t peer_percent;      /* of them for one peer; 0: all */
-	uint32_t ip6_prefix_bits;   /* of an address that are one host; 0: 64 */
-	uint64_t held_bytes_max;    /* of them, for one session */
-	uint32_t block_ms_max;      /* a full session is waited for; 0: for ever */
-	bool block_expels;          /* it is closed then, not only passed over */
-	uint64_t queue_bytes_max;   /* of messages in queues */
-	struct mr_queues_config queues; /* but for what the worker knows itself */
-	uint64_t spin_cycles;           /* without work, before it sleeps */
+	uint32_t message_bytes_max;     /* sum of all fragments */
+	uint64_t store_bytes;           /* messages that wait for slow sessions or for the mesh */
+	uint64_t early_bytes;           /* early frames */
+	uint32_t peer_percent;          /* one peer's share of early_bytes; 0: all */
+	uint32_t ip6_prefix_bits;       /* addresses with one prefix are one host; 0: 64 */
+	uint64_t held_bytes_max;        /* one session's part of store_bytes */
+	uint32_t block_ms_max;          /* publishers wait for a full session; 0: for ever */
+	bool block_expels;              /* closes it then, instead of passing it over */
+	uint64_t queue_bytes_max;       /* messages in queues */
+	struct mr_queues_config queues; /* the worker fills the rest in */
+	uint64_t spin_cycles;           /* time without work before it sleeps */
 	int writer_bell_fd;             /* rung when a session must be shut */
 	bool busy;                      /* never sleeps */
 };
@@ -223,15 +222,15 @@ struct mr_worker {
 	struct mr_turns *turns;
 	struct mr_fans *fans;
 	uint64_t held_bytes_max;
-	uint64_t underway_max;     /* bytes that may come for a subscription that is waited for */
-	uint64_t block_cycles_max; /* a session may be waited for; 0: for ever */
-	bool block_expels;         /* it is closed then */
+	uint64_t underway_max;     /* bytes that may come after a subscription is full */
+	uint64_t block_cycles_max; /* publishers wait for a full session; 0: for ever */
+	bool block_expels;         /* closes it then */
 	struct mr_handoff_ring handoff;
 	struct mr_worker_page *page;
 	struct mr_worker_page_owner page_owner;
 	int page_fd;
 	int epoll_fd;
-	int bell_fd; /* of other workers and of the table writer */
+	int bell_fd; /* doorbell for other workers and the table writer */
 	int writer_bell_fd;
 	unsigned ports_count;
 	uint32_t remote_first;
@@ -240,23 +239,23 @@ struct mr_worker {
 	uint64_t liveness_timeout; /* cycles without a frame after which a session is dead */
 	uint64_t tsc_hz;
 	uint8_t cookie_key[MR_COOKIE_KEY_BYTES];
-	uint64_t ip6_mask; /* of the first half of an address, in its order: what makes a host */
+	uint64_t ip6_mask; /* masks a host's prefix in the first half of an address */
 	/* worker's own */
 	alignas(MR_CACHE_LINE) uint32_t burst_count;
-	uint32_t cursor;              /* in the poll list: who is asked first */
-	uint32_t messages_fragmented; /* messages that this worker cut into pieces */
+	uint32_t cursor;              /* the next burst's first session in the poll list */
+	uint32_t messages_fragmented; /* messages that this worker fragmented */
 	uint64_t housekept_at;        /* cycles, at the last housekeeping */
 	uint32_t dirty_count;
 	uint32_t consumed_count;
 	bool moved; /* this round did something */
 	bool handoff_dirty;
 	bool handoff_consumed;
-	struct { /* the last promised publishes of this burst that had nobody to wait for */
+	struct { /* the last promised publishes of this burst without a full receiver */
 		const struct mr_session *from; /* by alias; NULL: none */
 		uint32_t target;
 		const struct mr_burst_entry *by_subject; /* NULL: none */
 	} had_room;
-	struct { /* sessions that are full, or for which something is held */
+	struct { /* sessions that are full or have messages queued */
 		struct mr_slow_session *first;
 		struct mr_slow_session *last;
 		uint32_t count;
@@ -264,33 +263,33 @@ struct mr_worker {
 	struct {                               /* see share.h */
 		uint64_t now;                  /* virtual time, cycles */
 		uint64_t spent;                /* cycles of this round's turns */
-		uint32_t turns;                /* of this round */
-		uint32_t charged;              /* of them */
-		const struct mr_session *last; /* that had a turn; only to compare with */
+		uint32_t turns;                /* turns in this round */
+		uint32_t charged;              /* turns that were charged */
+		const struct mr_session *last; /* had the last turn; compared only, never read */
 		uint32_t turn_work;
-		uint64_t work; /* of this round, but for the turn that goes on */
+		uint64_t work; /* work of this round without the current turn */
 		uint64_t turn_far;
 		uint64_t turn_paid;      /* cycles that receivers were charged */
-		uint64_t turn_visits;    /* counters->visits when it began */
-		uint64_t turn_delivered; /* round.delivered when it began */
+		uint64_t turn_visits;    /* counters->visits when the turn began */
+		uint64_t turn_delivered; /* round.delivered when the turn began */
 		uint64_t random;         /* a linear congruential generator's state */
 	} share;
-	struct { /* sessions of which something is late */
+	struct { /* sessions with late messages */
 		struct mr_late *first;
 		struct mr_late *last;
 		uint32_t count;
-		uint64_t bytes; /* of messages */
-		bool forced;    /* what is routed must not wait any longer */
+		uint64_t bytes; /* sum of their messages */
+		bool forced;    /* the message being routed must not wait any longer */
 	} late;
-	uint64_t held_share;     /* bytes that one session may be held, by what is left for all */
-	uint16_t promised_count; /* messages to this worker's subscribers, runs as one */
+	uint64_t held_share;     /* bytes that may be queued for one session now */
+	uint16_t promised_count; /* promised messages to own subscribers; a run is one */
 	struct {                 /* promised bytes, by the other worker */
 		uint64_t sent[MR_WORKERS_MAX];
-		uint64_t seen[MR_WORKERS_MAX]; /* of these taken there, when last looked at */
+		uint64_t seen[MR_WORKERS_MAX]; /* taken by that worker, when last looked at */
 		uint64_t taken;                /* in the block that is being read */
 	} window;
 	struct mr_far_ready far_ready[MR_FAR_READY];
-	uint32_t handoff_calm; /* times that the ring to control was seen half empty again */
+	uint32_t handoff_calm; /* times that the ring to control became half empty again */
 	struct {               /* counted since the last tx, then added to the statistics */
 		uint64_t published;
 		uint64_t delivered;
@@ -300,54 +299,54 @@ struct mr_worker {
 	struct {
 		struct rte_mbuf *open; /* block being filled, or NULL */
 		uint32_t used;         /* bytes in it */
-		uint32_t sent;         /* of which others have been told */
-		uint32_t messages;     /* not yet told of */
-		uint64_t wanted_by;    /* workers with interest in what is not yet told of */
+		uint32_t sent;         /* bytes that descriptors name already */
+		uint32_t messages;     /* messages behind `sent` */
+		uint64_t wanted_by;    /* workers with interest in bytes behind `sent` */
 		struct rte_mbuf *stash[MR_MESH_STASH];
 		uint32_t stash_count;
 		uint64_t to_wake;          /* workers pushed to this round */
-		struct mr_mesh_held *held; /* what had no room, oldest first */
+		struct mr_mesh_held *held; /* records that wait for room, oldest first */
 		struct mr_mesh_held **held_end;
-		uint64_t held_bytes;            /* of records */
+		uint64_t held_bytes;            /* sum of their records */
 		_Atomic uint64_t held_in;       /* records that ever waited; r: table writer */
-		_Atomic uint64_t held_out;      /* of these, in a block by now; r: table writer */
+		_Atomic uint64_t held_out;      /* records that ceased to wait; r: table writer */
 		struct mr_mesh_source *sources; /* by worker */
-		unsigned first;                 /* source that has the next turn */
+		unsigned first;                 /* the source with the next turn */
 	} mesh;
 	struct {
 		struct mr_queues *engine;
 		struct mr_slab *store;
-		uint64_t ms_cycles; /* in a millisecond */
-		uint64_t ms_end;    /* cycles, of the millisecond now_ms */
+		uint64_t ms_cycles; /* cycles in a millisecond */
+		uint64_t ms_end;    /* cycles at the end of the millisecond now_ms */
 		uint64_t now_ms;
-		uint64_t ticked_ms; /* when the engine last looked at the clock */
-		bool touched;       /* it may have something to send */
+		uint64_t ticked_ms; /* the engine's last tick */
+		bool touched;       /* the engine may have messages to send */
 		bool used;          /* there may be queues */
-		/* Sessions of other workers that could not take a delivery, by a few bits of their ids;
-		 * asked before they are given another. */
+		/* Sessions of other workers that returned a delivery, by a few bits of their ids.
+		 * They are looked at before they get another one. */
 		uint64_t slow[MR_QUEUES_SLOW];
 		struct mr_worker_commands *commands;
 	} queues;
 	struct {
 		uint32_t next;       /* slot, from remote_first */
-		uint64_t since;      /* cycles, when the last step was made */
-		uint64_t looked;     /* last look; */
-		uint64_t thawed;     /* and the last that came long after the one before */
+		uint64_t since;      /* cycles at the last step */
+		uint64_t looked;     /* cycles at the last call */
+		uint64_t thawed;     /* cycles at the last call after a long pause */
 		int64_t clock_delta; /* CLOCK_MONOTONIC nanoseconds when cycles were 0 */
 	} scan;
 	struct {
 		struct mr_flow_entry *list; /* room for all sessions over UDP */
 		uint32_t count;
-		bool any_waits;           /* of the list, some have frames that wait */
-		uint32_t activity_window; /* see flow_tx.c */
+		bool any_waits;           /* a session on the list may have waiting frames */
+		uint32_t activity_window; /* see flow_run.c */
 		uint32_t active_now;      /* sessions that took frames in this activity window */
 		uint32_t active_before;   /* in the one before */
 		uint64_t window_since;    /* cycles */
 		uint64_t ns_a_cycle;      /* times 2^32 */
 	} flows;
-	struct mr_early early; /* frames that came ahead of their turn */
-	/* What nobody's session pays for; each its own, so that a flood of what asks for one leaves
-	 * the others to those who need them. */
+	struct mr_early early;
+	/* Token buckets for answers to packets of no session. Each kind has its own, so that a
+	 * flood of one kind does not stop the others. */
 	struct mr_rate closes;
 	struct mr_rate challenges;
 	struct mr_rate_shared retries;
@@ -367,12 +366,13 @@ struct mr_worker {
 	alignas(MR_CACHE_LINE) _Atomic bool stopping; /* w: table writer */
 	/* shared-out */
 	alignas(MR_CACHE_LINE) _Atomic uint64_t rounds; /* w: worker, r: table writer's watchdog */
-	_Atomic bool sleeping;                          /* likewise */
+	_Atomic bool sleeping;                          /* w: worker, r: table writer */
 	struct mr_window windows[MR_WORKERS_MAX];
 };
 
-/* The route of an alias or a subject; NULL: there is none. The one before it must not be touched any
- * more: routes too large to be kept are made anew for each message, and there is room for some only. */
+/* Returns the route of an alias or a subject; NULL: there is none. The caller must not use an
+ * earlier route any more: routes too large for the cache are made for each message, and there is
+ * room for a few only. */
 static inline const struct mr_route *mr_worker_alias(struct mr_worker *w, uint32_t alias)
 {
 	const struct mr_route *r = mr_router_alias(w->router, alias);
@@ -393,23 +393,23 @@ static inline const struct mr_route *mr_worker_subject(
 	return r;
 }
 
-/* -ENOMEM, -EMFILE. Mesh rings, peers and blocks are set by the caller before run. */
+/* Makes a worker. The caller sets mesh rings, peers and blocks before run. -ENOMEM, -EMFILE. */
 int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	struct mrf_worker_stats *stats, struct mr_worker **out);
 void mr_worker_free(struct mr_worker *w);
 
-/* Before it runs: gives it its queue of an open port; ports come in the order of their index. -EINVAL:
- * another order, or buffers too small for the port's largest packet. */
+/* Gives the worker its queue of an open port, before it runs, in the order of the ports' indexes.
+ * -EINVAL: another order, or buffers too small for the port's largest packet. */
 int mr_worker_port_add(struct mr_worker *w, struct mr_port *p);
 
-/* The loop; an lcore function, returns 0 once stopped. */
+/* Runs the loop; an lcore function. Returns 0 once stopped. */
 int mr_worker_run(void *worker);
 void mr_worker_stop(struct mr_worker *w);
-/* Wakes it, if it sleeps, to look at a changed poll list or to stop. */
+/* Wakes the worker, if it sleeps, to look at a changed poll list or to stop. */
 void mr_worker_wake(struct mr_worker *w);
-/* Its bell that a channel's client rings. */
+/* Lets a channel's doorbell wake the worker. */
 int mr_worker_watch(struct mr_worker *w, int bell_fd);
-/* No more; closing the bell is not enough, its client has it too. */
+/* Ends that. Closing the doorbell is not enough: the client has it open, too. */
 void mr_worker_unwatch(struct mr_worker *w, int bell_fd);
 
 #endif
