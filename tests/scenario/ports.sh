@@ -31,7 +31,7 @@ capabilities() { awk '/^CapEff/ { print $2 }' "/proc/$(dataplane_pid)/task"/*/st
 
 say "bad texts are refused before anything is opened"
 expect_status 1 "$millrace" up --run-dir "$run" --port "af_xdp,interface=$net_port"
-expect_match refusal "$errors" 'ports\.open: found af_xdp.*expected address='
+expect_match refusal "$errors" 'ports\.open: found af_xdp.*expected also address='
 expect_status 1 "$millrace" up --run-dir "$run" --port tape,interface=x
 expect_match refusal "$errors" 'found tape; expected a driver first'
 
