@@ -83,18 +83,18 @@ static int set_options(struct mr_client *c, const struct mr_options *options)
 
 /* The parts, in the order in which their functions run. */
 static const struct mr_part *const parts[] = {
-	&mr_away_store_part,
-	&mr_outbox_part,
-	&mr_control_request_part,
-	&mr_consumer_part,
-	&mr_renew_part,
-	&mr_queue_part,
-	&mr_publisher_part,
-	&mr_reassembly_part,
-	&mr_heartbeat_part,
-	&mr_request_part,
-	&mr_call_part,
-	&mr_session_part,
+	&mr_away_store_part,      /* due_ns, step, lost */
+	&mr_outbox_part,          /* due_ns, lost */
+	&mr_control_request_part, /* due_ns, step, fail */
+	&mr_consumer_part,        /* due_ns, step, flush, lost */
+	&mr_renew_part,           /* due_ns, step */
+	&mr_queue_part,           /* sweep */
+	&mr_publisher_part,       /* sweep */
+	&mr_reassembly_part,      /* lost */
+	&mr_heartbeat_part,       /* due_ns, step */
+	&mr_request_part,         /* due_ns, step outside callbacks, fail */
+	&mr_call_part,            /* due_ns, step outside callbacks, fail */
+	&mr_session_part,         /* due_ns, step outside callbacks */
 };
 
 static const struct mr_parts client_parts = {

@@ -7,22 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/core/control_request.h"
 #include "client/core/error.h"
-#include "client/core/names.h"
 #include "client/core/ring_out.h"
 #include "client/core/wait.h"
-#include "client/queue/queue.h"
 #include "client/subscribe/subscribe.h"
 
-#define PREFETCH_DEFAULT 10u
-#define PREFETCH_MAX     65535u
-#define UNSETTLED_MAX    65536u
-#define SLOT_BITS        MR_UNSETTLED_SLOT_BITS
-#define SLOT_MASK        (UNSETTLED_MAX - 1)
-#define NONE             UINT32_MAX
-#define REOPEN_NS        (1000 * MR_NS_PER_MS)
-#define ROW_NS           (20 * MR_NS_PER_MS) /* longest time for which a row of acks waits */
+#define UNSETTLED_MAX 65536u
+#define SLOT_BITS     MR_UNSETTLED_SLOT_BITS
+#define SLOT_MASK     (UNSETTLED_MAX - 1)
+#define NONE          UINT32_MAX
+#define ROW_NS        (20 * MR_NS_PER_MS) /* longest time for which a row of acks waits */
 _Static_assert(UNSETTLED_MAX == 1u << SLOT_BITS, "a slot fits its bits");
 
 /* Settling. */
@@ -91,7 +85,7 @@ void mr_consumer_flush(struct mr_consumer *k)
 	mr_ring_out_publish_rest(k->client);
 }
 
-static void flush_all(struct mr_client *c)
+void mr_consumers_flush(struct mr_client *c)
 {
 	struct mr_consumer **at = &c->dirty;
 
@@ -128,7 +122,7 @@ static void mark_clean(struct mr_consumer *k)
 }
 
 /* Makes room, and always leaves one place free for a row. */
-static bool settlements_room(struct mr_consumer *k)
+bool mr_consumer_settlements_room(struct mr_consumer *k)
 {
 	uint32_t room = k->settlements_room == 0 ? MR_SETTLEMENTS_MAX : 2 * k->settlements_room;
 	struct mrf_settlement *grown;
@@ -150,10 +144,10 @@ void mr_consumer_settle(
 	struct mr_consumer *k, uint64_t bus_tag, enum mrf_settle_verb verb, uint32_t delay_ms)
 {
 	/* Without memory the bus finds out by its ack time-out. */
-	if (!settlements_room(k))
+	if (!mr_consumer_settlements_room(k))
 		return;
 	close_row(k);
-	if (!settlements_room(k))
+	if (!mr_consumer_settlements_room(k))
 		return;
 	if (bus_tag == k->handed_tag)
 		k->handed_tag = 0;
@@ -342,7 +336,7 @@ static bool is_pulled(const struct mr_consumer *k)
 /* Appends a delivery for mr_pull. Deliveries beyond what the bus was asked for are refused. */
 static bool fifo_push(struct mr_consumer *k, struct mr_deferred *a)
 {
-	if (a == NULL || k->fifo_count > 2 * PREFETCH_MAX) {
+	if (a == NULL || k->fifo_count > 2 * MR_PREFETCH_MAX) {
 		free(a);
 		return false;
 	}
@@ -441,160 +435,34 @@ unsigned mr_consumer_take(struct mr_consumer *k, const uint8_t *at, const struct
 	return 0;
 }
 
-/* Opening. */
+/* Closing. */
 
-uint32_t mr_consumer_encode(const struct mr_consumer *k, uint8_t *to, uint32_t room)
+void mr_consumer_forget(struct mr_consumer *k)
 {
-	struct mrf_consume_request request = {
-		.subscription = k->base.id,
-		.kind = k->service ? MRF_QUEUE_KIND_SERVICE : MRF_QUEUE_KIND_QUEUE,
-		.name = mrf_str(k->name),
-		.prefetch = k->prefetch,
-		.weight = k->weight,
-		.says_handed = true,
-		.recalls = true,
-	};
-	uint8_t memory[MR_CONTROL_REQUEST_BYTES_MAX];
-	struct mrf_builder b;
+	struct mr_deferred *a;
 
-	mrf_builder_init(&b, memory, sizeof(memory));
-	request.options = mr_queue_options_write(&b, &k->options);
-	return mr_control_request_encode(&b, MRF_CLIENT_BODY_CONSUME_REQUEST,
-		mrf_consume_request_write(&b, &request), to, room);
-}
-
-int mr_consumer_opened(struct mr_consumer *k, const struct mr_control_answer *a)
-{
-	k->queue = a->code == 0 ? a->queue : 0;
-	if (k->queue != 0) {
-		k->heartbeat_ms = a->heartbeat_ms;
-		k->missed_max = a->missed_max;
-		k->reopen_ns = 0;
-		mr_renew_opened(k, a);
-		if (k->on_change != NULL)
-			k->on_change(k);
-		return 0;
-	}
-	if (a->code != -ENOTCONN) {
-		k->reopen_ns = mr_now_ns() + REOPEN_NS;
-		k->client->consumers_to_reopen = true;
-		mr_housekeep_by(k->client, k->reopen_ns);
-	}
-	return a->code != 0 ? a->code : -EPROTO;
-}
-
-static int check(struct mr_client *c, const char *name, const struct mr_consume_options *options)
-{
-	const char *fault = mr_name_subject_fault(name, strlen(name));
-
-	if (fault != NULL)
-		return mr_failf(c, -EINVAL, "queue: %s", fault);
-	if (options->prefetch > PREFETCH_MAX)
-		return mr_failf(c, -EINVAL, "prefetch: at most %u", PREFETCH_MAX);
-	return 0;
-}
-
-int mr_consumer_new(struct mr_client *c, bool service, const char *name,
-	const struct mr_consume_options *options, struct mr_consumer **out)
-{
-	struct mr_consumer *k;
-	uint32_t prefetch;
-	int error;
-
-	*out = NULL;
-	if (c->refuse != 0)
-		return mr_ring_out_refused(c);
-	error = check(c, name, options);
-	if (error != 0)
-		return error;
-	k = calloc(1, sizeof(*k));
-	if (k == NULL)
-		return mr_fail(c, -ENOMEM, NULL);
-	prefetch = options->prefetch != 0 ? options->prefetch : service ? 1 : PREFETCH_DEFAULT;
-	k->base.client = c;
-	k->base.consumes = true;
-	k->client = c;
-	k->service = service;
-	k->manual = options->manual;
-	k->prefetch = options->prefetch;
-	k->weight = options->weight;
-	k->batch = prefetch / 2 > MR_SETTLEMENTS_MAX ? MR_SETTLEMENTS_MAX : prefetch / 2;
-	if (k->batch == 0)
-		k->batch = 1;
-	k->options = options->queue;
+	k->current = 0;
+	k->acked = 0;
+	k->handed_tag = 0;
+	k->handed_again = false;
+	k->settlements_count = 0;
+	mark_clean(k);
+	while ((a = fifo_pop(k)) != NULL)
+		free(a);
 	k->unsettled_free = NONE;
-	k->fifo_end = &k->fifo_first;
-	memcpy(k->name, name, strlen(name) + 1);
-	/* The first place is for a row of acks. */
-	if (!settlements_room(k)) {
-		free(k);
-		return mr_fail(c, -ENOMEM, NULL);
+	for (uint32_t i = k->unsettled_room; i-- > 0;) {
+		k->unsettled[i] = (struct mr_unsettled){.next_free = k->unsettled_free};
+		k->unsettled_free = i;
 	}
-	*out = k;
-	return 0;
 }
 
 void mr_consumer_free(struct mr_consumer *k)
 {
-	struct mr_deferred *a;
-
 	/* Deliveries may have been handed out while it was being closed. */
-	mark_clean(k);
-	while ((a = fifo_pop(k)) != NULL)
-		free(a);
+	mr_consumer_forget(k);
 	free(k->settlements);
 	free(k->unsettled);
 	free(k);
-}
-
-int mr_consumer_open(struct mr_consumer *k)
-{
-	struct mr_client *c = k->client;
-	uint8_t body[MR_CONTROL_REQUEST_BYTES_MAX];
-	struct mr_control_ask ask = {.body = body, .timeout_ms = -1};
-	struct mr_control_answer found;
-	int error;
-
-	if (mr_subscription_id_take(c, &k->base.id) != 0) {
-		mr_consumer_free(k);
-		return mr_fail(c, -ENOMEM, NULL);
-	}
-	/* The first delivery may arrive before the answer. */
-	c->subscriptions[k->base.id] = &k->base;
-	ask.bytes = mr_consumer_encode(k, body, sizeof(body));
-	error = mr_control_request_wait(c, &ask, &found);
-	if (error == 0 && mr_consumer_opened(k, &found) != 0)
-		error = mr_fail(c, -EPROTO, "the bus answered without a queue");
-	if (error == 0)
-		return 0;
-	c->subscriptions[k->base.id] = NULL;
-	mr_deferred_forget(c, k->base.id);
-	if (error != -ETIMEDOUT)
-		mr_subscription_id_give_back(c, k->base.id);
-	mark_clean(k);
-	mr_consumer_free(k);
-	return error;
-}
-
-int mr_consume(struct mr_client *c, const char *queue, const struct mr_consume_options *options,
-	mr_delivery_fn *callback, void *arg, struct mr_consumer **out)
-{
-	static const struct mr_consume_options none;
-	struct mr_consumer *k;
-	int error;
-
-	*out = NULL;
-	error = mr_consumer_new(c, false, queue, options != NULL ? options : &none, &k);
-	if (error != 0)
-		return error;
-	k->callback = callback;
-	k->arg = arg;
-	/* A callback may run before this returns. */
-	*out = k;
-	error = mr_consumer_open(k);
-	if (error != 0)
-		*out = NULL;
-	return error;
 }
 
 int mr_consumer_close(struct mr_consumer *k)
@@ -693,108 +561,3 @@ int mr_pull(struct mr_consumer *k, struct mr_delivery *out, int timeout_ms)
 	c->pulling = false;
 	return error == -ETIMEDOUT || error == -EINTR ? mr_fail(c, error, NULL) : error;
 }
-
-/* Lost sessions, and consumers that the bus has closed. */
-
-static void consumer_lost(struct mr_consumer *k)
-{
-	struct mr_deferred *a;
-
-	k->queue = 0;
-	k->current = 0;
-	k->acked = 0;
-	k->handed_tag = 0;
-	k->handed_again = false;
-	k->settlements_count = 0;
-	k->reopen_ns = 0;
-	mark_clean(k);
-	while ((a = fifo_pop(k)) != NULL)
-		free(a);
-	mr_deferred_forget(k->client, k->base.id);
-	k->base.deferred = 0;
-	k->unsettled_free = NONE;
-	for (uint32_t i = k->unsettled_room; i-- > 0;) {
-		k->unsettled[i] = (struct mr_unsettled){.next_free = k->unsettled_free};
-		k->unsettled_free = i;
-	}
-	if (k->on_change != NULL)
-		k->on_change(k);
-}
-
-static void consumers_lost(struct mr_client *c)
-{
-	for (uint32_t i = 0; i < c->subscriptions_top; i++) {
-		if (c->subscriptions[i] != NULL && c->subscriptions[i]->consumes)
-			consumer_lost((struct mr_consumer *)c->subscriptions[i]);
-	}
-}
-
-void mr_consumer_disconnected(struct mr_client *c, uint32_t subscription)
-{
-	struct mr_subscription *s = mr_subscription_find(c, subscription);
-
-	if (s == NULL || !s->consumes) {
-		c->unmatched++;
-		return;
-	}
-	consumer_lost((struct mr_consumer *)s);
-	((struct mr_consumer *)s)->reopen_ns = 1;
-	c->consumers_to_reopen = true;
-	mr_housekeep_by(c, 0);
-}
-
-static void reopened(
-	struct mr_client *c, const struct mr_control_answer *a, void *arg, uint32_t object)
-{
-	struct mr_subscription *s = mr_subscription_find(c, object);
-
-	(void)arg;
-	if (s != NULL && s->consumes)
-		mr_consumer_opened((struct mr_consumer *)s, a);
-}
-
-static void reopen(struct mr_consumer *k)
-{
-	struct mr_control_request *request =
-		mr_control_request_new(k->client, reopened, NULL, k->base.id);
-
-	if (request == NULL)
-		return;
-	k->reopen_ns = 0;
-	request->bytes = mr_consumer_encode(k, request->body, sizeof(request->body));
-	mr_control_request_send(k->client, request, MR_NEVER_NS);
-}
-
-static void open_lost(struct mr_client *c, uint64_t now_ns)
-{
-	if (!c->consumers_to_reopen || c->refuse != 0)
-		return;
-	c->consumers_to_reopen = false;
-	for (uint32_t i = 0; i < c->subscriptions_top; i++) {
-		struct mr_consumer *k = (struct mr_consumer *)c->subscriptions[i];
-
-		if (k == NULL || !k->base.consumes || k->reopen_ns == 0)
-			continue;
-		if (k->reopen_ns <= now_ns)
-			reopen(k);
-		if (k->reopen_ns == 0)
-			continue;
-		c->consumers_to_reopen = true;
-		mr_housekeep_by(c, k->reopen_ns);
-	}
-}
-
-/* Settlements that found no room are tried again soon. */
-static uint64_t due_ns(const struct mr_client *c)
-{
-	if (mr_likely(c->dirty == NULL) || c->refuse != 0)
-		return MR_NEVER_NS;
-	return mr_now_ns() + MR_NS_PER_MS;
-}
-
-const struct mr_part mr_consumer_part = {
-	.due_ns = due_ns,
-	.step = open_lost,
-	.flush = flush_all,
-	.lost = consumers_lost,
-};

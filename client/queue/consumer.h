@@ -3,9 +3,10 @@
  *
  *   bus ──▶ dispatch.c ──▶ consumer.c ──▶ callback, or mr_pull ──▶ Settle, in batches
  *
- *   consumer.c  handing out, gathering settlements, opening
- *   settle.c    mr_ack, mr_nack, mr_give_back
- *   renew.c     deliveries that are held for long, recalls
+ *   consumer.c       handing out, gathering settlements, mr_pull
+ *   consumer_open.c  opening, and opening again
+ *   settle.c         mr_ack, mr_nack, mr_give_back
+ *   renew.c          deliveries that are held for long, recalls
  *
  * Owns      A client owns its consumers; they stand in its table of subscriptions.
  * Threads   The client's.
@@ -29,6 +30,7 @@ struct mr_unsettled {
 #define MR_UNSETTLED_SLOT_BITS 16u
 
 #define MR_SETTLEMENTS_MAX 64u
+#define MR_PREFETCH_MAX    65535u
 
 struct mr_consumer {
 	struct mr_subscription base; /* first: the table of subscriptions points to it */
@@ -100,13 +102,6 @@ static inline struct mr_consumer *mr_consumer_of(struct mr_subscription *s)
 	return s->consumes ? (struct mr_consumer *)s : NULL;
 }
 
-/* Makes a consumer; the caller sets callback or hook and opens it. mr_consumer_open frees it if it
- * fails. */
-int mr_consumer_new(struct mr_client *c, bool service, const char *name,
-	const struct mr_consume_options *options, struct mr_consumer **out);
-int mr_consumer_open(struct mr_consumer *k);
-uint32_t mr_consumer_encode(const struct mr_consumer *k, uint8_t *to, uint32_t room);
-int mr_consumer_opened(struct mr_consumer *k, const struct mr_control_answer *a);
 /* Takes a delivery at `at`, or the reassembled `whole`, which it owns then. Returns how many were
  * handed out, or wait for mr_pull now. */
 unsigned mr_consumer_take(struct mr_consumer *k, const uint8_t *at, const struct mr_message_view *m,
@@ -121,14 +116,29 @@ void mr_consumer_settle(
 	struct mr_consumer *k, uint64_t bus_tag, enum mrf_settle_verb verb, uint32_t delay_ms);
 /* The client is being closed: returns the deliveries in hand. */
 void mr_consumers_leave(struct mr_client *c);
-/* The bus has closed the consumer. */
-void mr_consumer_disconnected(struct mr_client *c, uint32_t subscription);
+/* Drops all its deliveries and gathered settlements. */
+void mr_consumer_forget(struct mr_consumer *k);
 void mr_consumer_free(struct mr_consumer *k);
 /* Sends the gathered settlements of one consumer, as far as there is room. */
 void mr_consumer_flush(struct mr_consumer *k);
+/* Sends all gathered settlements, as far as there is room. */
+void mr_consumers_flush(struct mr_client *c);
+/* Makes room for two settlements, one of them for a row of acks. False: no memory. */
+bool mr_consumer_settlements_room(struct mr_consumer *k);
 /* Drops a delivery that waits for mr_pull. False: none has this tag. */
 bool mr_consumer_drop_waiting(struct mr_consumer *k, uint64_t bus_tag);
 
+/* consumer_open.c */
+
+/* Makes a consumer; the caller sets callback or hook and opens it. mr_consumer_open frees it if it
+ * fails. */
+int mr_consumer_new(struct mr_client *c, bool service, const char *name,
+	const struct mr_consume_options *options, struct mr_consumer **out);
+int mr_consumer_open(struct mr_consumer *k);
+uint32_t mr_consumer_encode(const struct mr_consumer *k, uint8_t *to, uint32_t room);
+int mr_consumer_opened(struct mr_consumer *k, const struct mr_control_answer *a);
+/* The bus has closed the consumer. */
+void mr_consumer_disconnected(struct mr_client *c, uint32_t subscription);
 extern const struct mr_part mr_consumer_part;
 
 /* renew.c */
