@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Congestion control follows the delay. The path has no queue while a round trip takes little longer
- * than the shortest one lately. Then the window grows if it was used up; above that delay it shrinks
- * in proportion. A loss alone is no sign of a queue, so it costs the frame and not the window. After
- * LEDBAT (RFC 6817); loss detection after RACK (RFC 8985), the time-out after RFC 6298.
+/* Congestion control follows the delay. The path has no queue while a round trip takes little
+ * longer than the shortest one lately. Then the window grows if it was used up; above that delay it
+ * shrinks in proportion. A loss alone is no sign of a queue, so it costs the frame and not the
+ * window. After LEDBAT (RFC 6817); loss detection after RACK (RFC 8985), the time-out after RFC
+ * 6298.
  */
 #include "lib/wire/reliable.h"
 
