@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# as_ordinary_user: the bus needs neither root nor hugepages, and admits by who one is.
+# as_ordinary_user: the bus needs neither root nor hugepages, and admits clients by user and group.
 . "$(dirname "$0")/../support/lib.sh"
 become_ordinary_user
 
@@ -34,7 +34,7 @@ if [ "$(id -u)" -eq 0 ]; then
 	bus_stop
 
 	say "unless the configuration lets everyone in"
-	# The directory that up makes is for its user alone; this one is for all.
+	# `up` makes its directory for its user only; this one is for all.
 	"${as[@]}" mkdir -p "$run"
 	"${as[@]}" chmod 755 "$run"
 	bus_start --set access.anyone=true

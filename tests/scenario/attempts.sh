@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# attempts: what kills its consumers is a dead letter in the end and nothing else is, what comes again comes in order, and
-# what an operator said stays.
+# attempts: a message that kills its consumers becomes a dead letter, and no other does. Redelivered messages keep
+# their order, and an operator's settings persist.
 . "$(dirname "$0")/../support/lib.sh"
 
 bus_start --set queues.idle_ms=1000
@@ -30,7 +30,7 @@ say "one that kills its consumer"
 lines 8 poison
 is_dead() { [ "$(dead poison)" = '["3"]' ]; }
 in_hand_or_dead() { [ -e "$dir/in-hand.$1" ] || is_dead; }
-# The first time it may stand behind one that is in hand too, and then not count.
+# The first time it may be behind another delivery, and then it is no attempt.
 kills=0
 for i in 1 2 3 4 5 6 7; do
 	"$millrace" pull poison --exec "read x; [ \$x != 3 ] || touch $dir/in-hand.$i; [ \$x != 3 ] || sleep 60" \

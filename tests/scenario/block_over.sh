@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# block_over: a receiver that blocks and does not read is waited for as long as the bus is told to: then its publishers go
-# on, it misses what finds no room, and is told of it when it reads again; or it is expelled. What a publisher asks of
-# control meanwhile is not held up with what it promised.
+# block_over: publishers wait for a receiver that blocks and does not read, as long as configured. Then it is passed
+# over: it misses messages that find no room, and a Gap tells it when it reads again; or it is expelled. A publisher's
+# requests to control are answered meanwhile.
 . "$(dirname "$0")/../support/lib.sh"
 
 lines=40000
@@ -15,7 +15,7 @@ state_is() {
 		jq -e --arg session "$1" --arg state "$2" 'any(.[]; .session == $session and .state == $state)'
 }
 is_closed() { [ -z "$(session_of "$1")" ]; }
-# publish_all: the lines, promised, to somebody who does not read.
+# publish_all: promises the lines to a subscriber that does not read.
 publish_all() {
 	# shellcheck disable=SC2016
 	start source bash -c 'exec "$0" pub row.subject --promise at-least-once --stdin-lines <"$1"' \

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# clean_shutdown: after Ctrl-C both processes are gone and nothing stays in the file system.
+# clean_shutdown: after Ctrl-C both processes have ended and no file remains.
 . "$(dirname "$0")/../support/lib.sh"
 
-# Where a fresh /tmp, /run and /dev/shm can be had, whatever is in them afterwards is ours.
+# With a fresh /tmp, /run and /dev/shm, every file in them afterwards is the bus's.
 private=false
 if [ "$(id -u)" -eq 0 ] && unshare --mount true 2>/dev/null; then
 	private=true
@@ -43,7 +43,7 @@ for signal in INT TERM; do
 		children=$(bus_pids)
 		expect_equal "processes of the bus" "$(wc -w <<<"$children")" 2
 		if [ "$signal" = INT ] && [ "$round" = 1 ]; then
-			# As a terminal does: the whole process group hears it.
+			# Like a terminal: signals the whole process group.
 			kill -INT -- "-$bus"
 			wait_child "$bus" "millrace up"
 			bus=''

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# config_errors: a configuration with a mistake is refused with file, line and what was expected.
+# config_errors: a configuration with a mistake is refused, with file, line and the expected value.
 . "$(dirname "$0")/../support/lib.sh"
 
 # refused LINE WHAT: the file on standard input is refused, naming its line.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# examples: the programs of client/examples do on a real bus what they say they do.
+# examples: the programs of client/examples work on a real bus as their comments say.
 . "$(dirname "$0")/../support/lib.sh"
 
 example() { echo "$build/client/examples/example_$1"; }

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# fork_helper: a program that was killed, or left in good order, is gone at once, also when a child that it forked
-# lives on with its descriptors: what it had in hand goes to others, and whom it held up goes on. With control
-# there and away.
+# fork_helper: the session of a program that was killed, or that closed its client, ends at once, even if a forked
+# child keeps its descriptors. Its deliveries go to others, and publishers that waited for it go on. With control
+# running and stopped.
 . "$(dirname "$0")/../support/lib.sh"
 
 sessions_named() { "$millrace" clients --json | jq --arg name "$1" '[.[] | select(.name == $name)] | length'; }
 sessions_are() { [ "$(sessions_named "$1")" -eq "$2" ]; }
 helper_of() { cat "$dir/$1.out"; }
-# forked_start NAME: a consumer of jobs with one message in hand and a subscriber that blocks; its helper sleeps.
+# forked_start NAME: starts a consumer of jobs with one delivery and a subscriber that blocks; its helper sleeps.
 forked_start() {
 	start "$1" "$build/tests/support/forked" "$1"
 	wait_for "$1 has a job in hand and a helper" has_line "$dir/$1.out" '^[0-9]+$'
@@ -16,7 +16,7 @@ forked_start() {
 }
 
 held_up() { "$millrace" sessions --slow --json | jq -e 'any(.[]; .blocked_by != null)'; }
-# publisher_start: one that the subscriber holds up; its pid in `publisher`.
+# publisher_start: starts one that the subscriber pauses; sets `publisher` to its pid.
 publisher_start() {
 	# shellcheck disable=SC2016
 	start publisher bash -c 'exec "$0" pub orders.a - -n 400 --promise at-least-once <"$1"' "$millrace" "$dir/big"

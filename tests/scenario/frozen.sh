@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# frozen: status tells within two seconds that the data plane is stopped or one of its threads makes no
-# rounds; the log blames the right one, once when it begins and once when it ends.
+# frozen: `status` reports within two seconds that the data plane is stopped or one of its threads makes no
+# rounds. The log names the right one, once at the beginning and once at the end.
 . "$(dirname "$0")/../support/lib.sh"
 command -v python3 >/dev/null || skip "python3 is not installed"
 
-# Stops one thread, as a debugger does, until it is killed itself.
+# Stops one thread, as a debugger does, until this program is killed.
 cat >"$dir/freeze.py" <<'P'
 import ctypes, os, signal, sys
 SEIZE, INTERRUPT, WALL = 0x4206, 0x4207, 0x40000000
@@ -34,7 +34,7 @@ worker_tid() {
 trouble() { "$millrace" status --json | jq -r '[.troubles[].name] | join(" ")'; }
 trouble_is() { [ "$(trouble)" = "$1" ]; }
 trouble_has() { [[ " $(trouble) " == *" $1 "* ]]; }
-# told WITHIN_MS NAME SINCE: the trouble of that name stood in status soon enough.
+# told WITHIN_MS NAME SINCE: the trouble of that name appeared in `status` soon enough.
 told() {
 	local ms
 
@@ -97,8 +97,8 @@ expect_status 0 "$millrace" status
 
 say "control is stopped itself: nobody else is blamed when it goes on"
 kill -STOP "$(control_pid)"
-sleep 3 # not a wait: the time that it is stopped
+sleep 3 # not a wait: it is stopped for this time
 kill -CONT "$(control_pid)"
-wait_for "it answers" trouble_is queue_full # nobody pulls
+wait_for "it answers" trouble_is queue_full # no consumer pulls
 expect_equal "blamed" "$(logged 'makes no rounds\|does not run')" 2
 bus_stop

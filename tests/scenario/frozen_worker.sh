@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# frozen_worker: a worker's thread is not run for a while: what was promised to its clients meanwhile arrives all the
-# same, under its own subject, whatever becomes of the publisher.
+# frozen_worker: a worker's thread does not run for a while. Messages promised to its clients meanwhile still arrive,
+# under their subject, whatever happens to the publisher.
 . "$(dirname "$0")/../support/lib.sh"
 
 frozen=$build/tests/support/frozen
@@ -26,7 +26,7 @@ freeze() {
 	expect_json "$dir/frozen.out" '[.came, .wrong, .missed]' '[10,0,0]'
 }
 
-# So few aliases that one which is given back is wanted at once.
+# Few aliases, so that a released one is assigned again at once.
 bus_start --workers 2 --set tables.aliases_max=64 --set tables.aliases_per_client_max=64
 for way in keep close exit kill; do
 	freeze 200 "$way"

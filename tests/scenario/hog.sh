@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# hog: a client that subscribes to everything again and again and reads nothing is refused what is too much, and does not stop others.
+# hog: a client that subscribes to everything many times and reads nothing is limited, and does not stop others.
 . "$(dirname "$0")/../support/lib.sh"
 
-# What was measured on a busy machine says little: an honest client keeps a tenth at least. Without shares of a round it
-# was left with less than a hundredth.
+# Measurements on a busy machine say little: an honest client must keep at least a tenth of its rate. Without shares
+# of a round it kept less than a hundredth.
 clients=1
 least=10
 
-rate() { # delivered per second, of a bench that loses nothing
+rate() { # deliveries a second of a bench that loses nothing
 	expect_status 0 "$millrace" bench --transport shm --seconds 2 --warmup 0.2 --json
 	expect_equal "messages that the bench lost" "$(jq .lost <<<"$output")" 0
 	jq '.delivered_per_second | floor' <<<"$output"

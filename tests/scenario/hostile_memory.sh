@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# hostile_memory: clients that spoil the memory that they share with the bus harm only themselves.
+# hostile_memory: clients that damage the memory shared with the bus harm only themselves.
 . "$(dirname "$0")/../support/lib.sh"
 . "$(dirname "$0")/../support/hostile.sh"
 

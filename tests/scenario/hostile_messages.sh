@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# hostile_messages: messages that make no sense are counted by reason, and nobody else notices.
+# hostile_messages: malformed messages are counted by reason, and other clients notice nothing.
 . "$(dirname "$0")/../support/lib.sh"
 . "$(dirname "$0")/../support/hostile.sh"
 

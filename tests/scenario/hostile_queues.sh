@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# hostile_queues: who misuses queues, services and promises costs itself, is counted exactly, and is no
-# hindrance to others, whose work goes on after each attack as before.
+# hostile_queues: misuse of queues, services and promises costs only its client and is counted exactly. It does
+# not hinder others; their work goes on after each attack as before.
 . "$(dirname "$0")/../support/lib.sh"
 . "$(dirname "$0")/../support/hostile.sh"
 
 bus_start --set workers.count=1 --set queues.memory_mib=16 --set queues.per_client_max=100 \
 	--set queues.publishers_max=100 --set sessions.held_bytes_max=1048576 --set channels.down_ring_bytes=262144
 
-# attack_counts "COUNTER=N ..." NAME [COUNT]: it must be made as planned, and the counters rise by just that.
+# attack_counts "COUNTER=N ..." NAME [COUNT]: makes the attack; the counters must rise by exactly that.
 attack_counts() {
 	local expected=$1 each
 	local -A before
@@ -24,7 +24,7 @@ attack_counts() {
 	done
 	work_goes_on
 }
-# Counters of the worker are as they are when the attack has been taken; those of a session's end may come later.
+# The worker's counters are final when the attack is over; those of a session's end may come later.
 expect_counted() {
 	wait_for "counter $1 after $4" counter_reaches "$1" $(($2 + $3))
 	expect_equal "counter $1 after $4" $(($(counter "$1") - $2)) "$3"

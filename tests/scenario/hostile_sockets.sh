@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# hostile_sockets: floods and garbage on the sockets hinder neither the clients nor those who come.
+# hostile_sockets: floods and garbage on the sockets hinder neither the clients nor new ones.
 . "$(dirname "$0")/../support/lib.sh"
 . "$(dirname "$0")/../support/hostile.sh"
 

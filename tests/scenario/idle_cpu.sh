@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# idle_cpu: a bus with nothing to do costs next to nothing: under 2 % of a core with adaptive polling,
-# and it is no I/O pressure.
+# idle_cpu: an idle bus uses less than 2 % of a core with adaptive polling,
+# and causes no I/O pressure.
 . "$(dirname "$0")/../support/lib.sh"
 
 bus_start --set workers.poll=adaptive
@@ -21,7 +21,7 @@ ticks() {
 	echo "$sum"
 }
 
-# A control group of the bus alone has an io.pressure of its own; empty where that cannot be had.
+# A control group for the bus has its own io.pressure; empty if there can be none.
 group=''
 leave_group() { [ -z "$group" ] || rmdir "$group"; }
 leaving+=(leave_group)
@@ -46,7 +46,7 @@ measures_io=$([ -z "$group" ] || [ ! -r "$group/io.pressure" ] || echo yes)
 io_before=${measures_io:+$(io_wait_us)}
 before=$(ticks)
 began=$(date +%s%N)
-# A measurement over time, not a wait for something.
+# A measurement over time, not a wait.
 sleep 5
 spent=$(($(ticks) - before))
 elapsed_ms=$((($(date +%s%N) - began) / 1000000))

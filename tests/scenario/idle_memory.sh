@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# idle_memory: a client over UDP takes memory as it uses it, and gives it back when it is idle.
+# idle_memory: a client over UDP takes memory when it uses it, and returns it when it is idle.
 . "$(dirname "$0")/../support/lib.sh"
 . "$top/tests/support/net.sh"
 net_needs
 
-# Meson sets it, and then malloc writes to all that it gives: nothing would be left untouched.
+# Meson sets it; malloc would then write to all memory that it gives, and none would be untouched.
 unset MALLOC_PERTURB_
 
 clients=50

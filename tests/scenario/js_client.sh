@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# js_client: a client that was written from docs/protocol.md alone, in another language, in another network namespace
-# behind an AF_XDP port, and programs on this host understand each other.
+# js_client: a client written from docs/protocol.md alone, in JavaScript, in another network namespace behind an
+# AF_XDP port, works together with programs on this host.
 . "$(dirname "$0")/../support/lib.sh"
 . "$top/tests/support/js/js.sh"
 . "$top/tests/support/net.sh"
@@ -9,13 +9,13 @@ js_prepare
 net_needs
 
 net_pair 2
-# A client must see another data plane in the place of a dead one before it takes the bus for dead: 10 s.
+# A client must find the new data plane before its liveness time-out: 10 s.
 bus_start --set workers.count=2 --set sessions.heartbeat_ms=200 --set sessions.missed_max=50 --port "$(net_af_xdp)"
 udp4=udp://$net_bus4:7400
 udp6="udp://[$net_bus6]:7400"
 
-# js ARGUMENT...: the client's command line, on the other side; js_start NAME ARGUMENT...: the same in the background.
-# The former says where it hangs.
+# js ARGUMENT...: runs the client's command line on the other side, and reports where it hangs. js_start NAME
+# ARGUMENT...: does so in the background.
 js() {
 	MILLRACE_JS_PATIENCE_S=$((patience_s + 20)) "${net_in[@]}" timeout -k 5 $((patience_s * 2)) node "$js/cli.js" "$@"
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# js_unit: the client that was written in JavaScript from docs/protocol.md does what that page says,
-# towards a bus of its own kind that loses, doubles, delays and forges.
+# js_unit: the JavaScript client follows docs/protocol.md,
+# against a fake bus that loses, duplicates, delays and forges.
 . "$(dirname "$0")/../support/lib.sh"
 . "$top/tests/support/js/js.sh"
 js_prepare

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# kill_control: control may be killed at any time; not one message between clients is lost.
+# kill_control: control may be killed at any time; no message between clients is lost.
 . "$(dirname "$0")/../support/lib.sh"
 
 bus_start --set log.json=false

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# kill_dataplane: when the data plane is killed its clients are told, and come back by themselves.
+# kill_dataplane: when the data plane is killed its clients notice, and reconnect by themselves.
 . "$(dirname "$0")/../support/lib.sh"
 
 bus_start

@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# kill_loop: programs and control die at any time under load, and nothing is lost that was promised.
+# kill_loop: programs and control are killed at any time under load, and no promised message is lost.
 #
 #   producers ──▶ raw ──▶ stages ──▶ cooked ──▶ consumer      exactly once, named publishers
 #   producer  ──▶ plain ──────────────────────▶ consumers     at least once
-#   callers   ──▶ echo  ──▶ servers                           each call is answered, rightly
+#   callers   ──▶ echo  ──▶ servers                           each call is answered correctly
 #
-# For MILLRACE_KILL_S seconds (a minute) one of them after the other is killed with SIGKILL and started
-# anew, and control now and then. What a producer was told to be accepted must have been processed: at
-# least once, and behind the stages exactly once. The last consumer of cooked alone is left to live:
-# what it had processed before it could say so, would come to it again.
+# For MILLRACE_KILL_S seconds (default: a minute) one after the other is killed with SIGKILL and started
+# anew, and now and then control. Each accepted message must have been processed: at
+# least once, and after the stages exactly once. Only the last consumer of cooked is not killed:
+# a message that it processed but could not acknowledge would be delivered again.
 . "$(dirname "$0")/../support/lib.sh"
 export LC_ALL=C # millions of lines are sorted
 
@@ -68,7 +68,7 @@ for file in cooked raw.accepted plain plain.accepted called; do
 	wait_for "$file grows" test -s "$dir/$file"
 done
 
-# bytes_of NAME...: so far; some twenty a line.
+# bytes_of NAME...: bytes written so far; some twenty a line.
 bytes_of() { (cd "$dir" && stat -c %s "$@") | awk '{ sum += $1 } END { print sum }'; }
 
 victims=(stage1 made1 eat1 serve1 call1 plain stage2 made2 eat2 serve2 call2)
@@ -78,7 +78,7 @@ while [ "$SECONDS" -lt "$deadline" ]; do
 	kill_one "${victims[round % ${#victims[@]}]}"
 	round=$((round + 1))
 	[ $((round % 7)) -ne 0 ] || kill_control
-	# Something must get done between two kills, or nothing is tested.
+	# Some work must be done between two kills, or nothing is tested.
 	bytes=$(bytes_of cooked plain called)
 	goes_on() { [ "$(bytes_of cooked plain called)" -gt $((bytes + 6000)) ]; }
 	wait_for "work goes on" goes_on
@@ -105,7 +105,7 @@ for name in drain stage1 stage2 eat1 eat2 serve1 serve2; do
 	expect_equal "exit status of $name" "$status" 0
 done
 
-# missing ACCEPTED PROCESSED: accepted and never processed.
+# missing ACCEPTED PROCESSED: prints messages that were accepted and never processed.
 for file in cooked raw.accepted plain plain.accepted; do
 	sort "$dir/$file" >"$dir/$file.sorted"
 done

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# late_stage: what a stage of an exactly-once pipeline has in hand while it is stopped comes when its publisher
-# is far ahead, and is neither too old for the queue behind the stage nor taken twice by it. One stopped stage
-# goes on; the other one is killed, and somebody else does its work.
+# late_stage: a stage of an exactly-once pipeline is stopped with messages that it took. They arrive when their
+# publisher is far ahead; the next queue neither refuses them as too old nor takes them twice. One stopped stage
+# goes on; the other one is killed, and another stage does its work.
 . "$(dirname "$0")/../support/lib.sh"
 export LC_ALL=C
 patience_s=120 # under sanitizers

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Ten thousand sessions over UDP at once, opened, used and closed by the frame generator through a memif.
+# many_sessions: the frame generator opens, uses and closes ten thousand sessions over UDP through a memif.
 . "$(dirname "$0")/../support/lib.sh"
 
 sessions=10000
-# Of the data plane's own memory. Rings and statistics are shared, and there from the start.
-# 1 KiB, and the state of the reliable flow; logs are taken as they are used.
+# The data plane's private memory. Rings and statistics are shared, and exist from the start.
+# 1 KiB, and the state of the reliable flow; logs take memory when they are used.
 bytes_a_session_max=$((1024 + 512))
 
 generator=$build/bench/e2e/bench_frames
@@ -20,7 +20,7 @@ total() { sed '/^[^ {}]/d' "$dir/generator.out" | jq ".totals.$1"; }
 bus_start --port "memif,socket=$dir/m.sock,address=10.77.0.1/24" --set sessions.sessions_max=$sessions \
 	--set sessions.per_address_max=$sessions
 before=$(own_bytes)
-# It stays until the bus has gone: the driver does not like it the other way round.
+# The generator ends after the bus: memif's driver may crash in the other order.
 start generator "$generator" --json --memif "$dir/m.sock,server" --run-dir "$run" --sessions $sessions \
 	--subscribers 2 --publishers 100 --rate 20000 --rounds 1 --milliseconds 4000 --linger 60000
 

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# no_syscalls: a worker under load makes no system call while nobody it serves sleeps.
+# no_syscalls: a worker under load makes no system call while none of its clients sleeps.
 . "$(dirname "$0")/../support/lib.sh"
 
 command -v strace >/dev/null || skip "strace is not installed"
 strace -o /dev/null true 2>/dev/null || skip "this process may not trace others"
 
 bus_start --set workers.poll=busy
-# A subscriber that sleeps would be rung, rightly: the bench polls.
+# The bench polls: a sleeping subscriber would have to be woken.
 bench_start bench --seconds 8 --subscribers 2
 bench_pid=$pid
 
@@ -31,14 +31,14 @@ trace_start() {
 }
 attached() { grep -q '^TracerPid:[[:space:]]*[1-9]' "/proc/$worker/status"; }
 
-# How many system calls the worker made is then in `calls`.
+# Sets `calls` to the number of system calls that the worker made.
 trace_end() {
 	kill -INT "$tracer"
 	wait_child "$tracer" strace
 	calls=$(grep -cE '^[a-z_0-9]+\(' "$dir/strace.out" || true)
 }
 
-# Traces the worker until so many more messages went through it.
+# Traces the worker until that many more messages went through it.
 published=$(counter published)
 trace_start
 after_attach=$(counter published)
@@ -47,15 +47,15 @@ trace_end
 bench_end bench "$bench_pid"
 say "messages while it was traced: at least $((after_attach - published + 1000000))"
 
-# The counter queries themselves attach to nothing: they go through control, not through the worker.
+# The counter queries go through control, not through the worker.
 [ "$calls" -eq 0 ] || {
 	cut -d'(' -f1 "$dir/strace.out" | sort | uniq -c >&2
 	fail "the worker made $calls system calls"
 }
 say "no system call"
 
-# Towards control: the only calls are rings of a control that had said that it sleeps, and a flood
-# keeps it awake. Each ring is counted.
+# Towards control: the only calls wake a control that announced its sleep, and a flood
+# keeps it awake. Each wake is counted.
 start flood "$build/tests/support/hostile" unknown-kinds "$run/attach.sock" 20000000
 flood_pid=$pid
 wait_for "the flood has begun" counter_above handoff_unknown 1000
@@ -72,8 +72,8 @@ say "$records messages handed to control, $bells bells, $calls system calls"
 	cut -d'(' -f1 "$dir/strace.out" | sort | uniq -c >&2
 	fail "the worker made $calls system calls, and only $bells were bells"
 }
-# Beside other work the flood stops at each turn of somebody else's, and control falls asleep: 500 then,
-# thousands without. If each message rang, it would be 1.
+# On a busy machine the flood pauses whenever another program runs, and control falls asleep: then a wake comes for
+# each 500 messages, otherwise for thousands. If each message woke control, it would be 1.
 expect_above "messages for each bell" "$((records / (bells + 1)))" 20
 
 bus_stop

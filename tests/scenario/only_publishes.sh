@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# only_publishes: a program that does nothing but publish notices that the bus was killed, stopped and expelled it, and
-# goes on by itself. Lines of standard input that comes slowly arrive at once, over a restart of the bus too.
+# only_publishes: a program that only publishes notices that the bus was killed, was stopped, or expelled it, and
+# goes on by itself. Lines of a slow standard input arrive at once, also over a restart of the bus.
 . "$(dirname "$0")/../support/lib.sh"
 
 bus_start

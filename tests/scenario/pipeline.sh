@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# pipeline: three stages of a shell pipeline over queues; a worker is killed in the midst of it.
+# pipeline: three stages of a shell pipeline over queues; a worker is killed in the middle of it.
 . "$(dirname "$0")/../support/lib.sh"
 
 lines=1000

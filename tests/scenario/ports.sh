@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# ports: AF_XDP, memif and tap open, are seen, go down and up, and leave nothing behind.
+# ports: AF_XDP, memif and tap ports open, are listed, go down and up, and leave nothing behind.
 . "$(dirname "$0")/../support/lib.sh"
 . "$(dirname "$0")/../support/net.sh"
 net_needs

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What is promised through a memif: the frame generator speaks the reliable flow both ways, and has all of it back.
+# promise_memif: the frame generator uses the reliable flow both ways through a memif; all promises come back.
 . "$(dirname "$0")/../support/lib.sh"
 
 subscribers=20
@@ -12,7 +12,7 @@ total() { sed '/^[^ {}]/d' "$dir/generator.out" | jq ".totals.$1"; }
 none_left() { [ "$("$millrace" sessions --json | jq length)" -eq 0 ]; }
 
 bus_start --port "memif,socket=$dir/m.sock,address=10.77.0.1/24"
-# It stays until the bus has gone: the driver does not like it the other way round.
+# The generator ends after the bus: memif's driver may crash in the other order.
 start generator "$generator" --json --memif "$dir/m.sock,server" --run-dir "$run" --promise at-least-once \
 	--sessions $((subscribers + 4)) --subscribers $subscribers --publishers 4 --rate 20000 --rounds 1 \
 	--milliseconds 1000 --linger 60000

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# protocol: a client written from docs/protocol.md alone is understood, and understands.
+# protocol: a client written from docs/protocol.md alone works with the bus.
 . "$(dirname "$0")/../support/lib.sh"
 command -v flatc >/dev/null || skip "flatc is not installed"
 

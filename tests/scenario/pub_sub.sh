@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# pub_sub: what is published reaches those who asked for it, whole, in order, and nobody else.
+# pub_sub: published messages reach their subscribers, complete and in order, and no other client.
 . "$(dirname "$0")/../support/lib.sh"
 
 received() { jq -r '.subject + " " + .payload' "$dir/$1.out"; }
-# received_is NAME COUNT: waits for so many messages.
+# received_is NAME COUNT: waits for that many messages.
 received_is() { wait_for "sub $1 has $2 messages" lines_at_least "$dir/$1.out" "$2"; }
 
 bus_start
@@ -97,7 +97,7 @@ jq -r .payload "$dir/ordered.out" | cmp - "$dir/lines" >&2 || fail "lost or out 
 say "published to nobody is counted"
 kill -TERM "$all_pid"
 wait_child "$all_pid" "sub all"
-# The bus hears of its end a little later.
+# The bus notices its end a little later.
 unrouted() { "$millrace" pub nobody.listens.here x && counter_above drop_unrouted 0; }
 wait_for "drop_unrouted rises" unrouted
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# push_pull: the verbs push and pull: what is accepted, printed, acked by hand, refused, numbered, and large.
+# push_pull: the verbs push and pull: acceptance, output, manual acks, refusals, numbers, large messages.
 . "$(dirname "$0")/../support/lib.sh"
 
 bus_start

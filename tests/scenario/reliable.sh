@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# reliable: what is promised over UDP comes once, in order and to the byte, whatever the path loses, doubles and reorders in
-# both directions, and also when it changes. The relay between the clients and the bus is the path.
+# reliable: messages promised over UDP arrive once, in order and unchanged, although the path loses, duplicates and
+# reorders in both directions, and changes. The relay between the clients and the bus is the path.
 . "$(dirname "$0")/../support/lib.sh"
 . "$top/tests/support/net.sh"
 net_needs
@@ -11,11 +11,11 @@ relay=$build/tests/support/relay
 seed=7
 
 net_pair 1
-# Where the relay is: else frames would be tried that are larger than those behind it.
+# The MTU behind the relay: otherwise the client would try larger frames.
 "${net_in[@]}" ip link set lo mtu 1500
 bus_start --set workers.count=1 --set workers.poll=adaptive --port "$(net_af_xdp)"
 
-# path NAME [OPTION...]: a relay beside the clients; its address in `address`.
+# path NAME [OPTION...]: starts a relay beside the clients; sets `address`.
 path() {
 	local name=$1
 
@@ -25,7 +25,7 @@ path() {
 	wait_for "the relay listens" has_line "$dir/relay-$name.out" '^port '
 	address=udp://127.0.0.1:$(sed -n 's/^port //p' "$dir/relay-$name.out")
 }
-# path_end NAME: what it did, in `path_did`.
+# path_end NAME: stops the relay; sets `path_did` to its report.
 path_end() {
 	kill "$path_pid"
 	wait_child "$path_pid" "relay $1"
@@ -34,7 +34,7 @@ path_end() {
 }
 did() { sed -n "s/^$1 .* $2 \([0-9]*\).*/\1/p" <<<"$path_did"; }
 
-# all_come NAME COUNT [ARGUMENT...]: published through the path to oneself.
+# all_come NAME COUNT [ARGUMENT...]: publishes through the path to itself; all must arrive.
 all_come() {
 	local name=$1 count=$2
 

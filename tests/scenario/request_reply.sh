@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# request_reply: a request finds a responder and its answer finds the one who asked.
+# request_reply: a request reaches a responder, and its reply reaches the requester.
 . "$(dirname "$0")/../support/lib.sh"
 
 bus_start

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# serve_call: what workers and callers of the command line promise: commands that fail, run long, run side by side, and
-# are interrupted; streams; services that nobody serves; circuits; workers that fall silent.
+# serve_call: workers and callers of the command line: commands that fail, run long, run in parallel, and are
+# interrupted; streams; services without workers; circuits; workers that fall silent.
 # shellcheck disable=SC2016 # variables in commands are theirs
 . "$(dirname "$0")/../support/lib.sh"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# services: workers serve, callers are answered, whoever of the workers dies.
+# services: callers are answered, whichever worker dies.
 . "$(dirname "$0")/../support/lib.sh"
 
 bus_start

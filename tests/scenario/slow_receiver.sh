@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# slow_receiver: a receiver that does not read, and one that is dead, do not slow others: how fast those get theirs is
-# shown with and without them. One that blocks holds up those alone who promised it something, and nothing of
-# that is lost when it reads again. Through shared memory, and over UDP where networks can be made.
+# slow_receiver: a receiver that does not read, or is dead, does not slow others: the rates of others are shown
+# with and without it. One that blocks pauses only publishers of messages promised to it, and none of these
+# messages is lost when it reads again. Through shared memory, and over UDP where networks can be made.
 . "$(dirname "$0")/../support/lib.sh"
 . "$top/tests/support/net.sh"
 
 lines=100000
 seq -f '%.0f of a row that is long enough to fill rings' 1 $lines >"$dir/lines"
 
-# The session's number, of the local program whose pid is given.
+# Prints the session number of the local program with that pid.
 session_of() { "$millrace" clients --json | jq -r --argjson pid "$1" '.[] | select(.pid == $pid) | .session'; }
 has_session() { [ -n "$(session_of "$1")" ]; }
 # state_is SESSION STATE
@@ -22,14 +22,14 @@ waits_for() {
 	"$millrace" sessions --slow --json |
 		jq -e --arg session "$1" --arg by "$2" 'any(.[]; .session == $session and .blocked_by == $by)'
 }
-# promise_start NAME SUBJECT [PREFIX...]: the lines, promised, in the background.
+# promise_start NAME SUBJECT [PREFIX...]: promises the lines, in the background.
 promise_start() {
 	# shellcheck disable=SC2016
 	start "$1" "${@:3}" bash -c 'exec "$0" pub "$1" --promise at-least-once --stdin-lines <"$2"' \
 		"$millrace" "$2" "$dir/lines"
 }
 
-# rate NAME SUBJECT: all lines promised to a subscriber that reads: NAME.rate has messages a second.
+# rate NAME SUBJECT: promises all lines to a subscriber that reads; NAME.rate has messages a second.
 rate() {
 	local begun
 
@@ -104,7 +104,7 @@ one_session() { "$millrace" sessions --json | jq -r '.[0].session // empty'; }
 for workers in 1 2; do
 	ip link delete "$net_port" 2>/dev/null || true # of the round before
 	net_pair $workers
-	# Who is stopped is silent; it is not to be taken for dead meanwhile.
+	# A stopped client is silent; it must not be taken for dead meanwhile.
 	bus_start --set workers.count=$workers --set workers.poll=adaptive --set sessions.missed_max=50 \
 		--port "$(net_af_xdp)"
 	say "$workers workers, over UDP: one blocks and does not read"

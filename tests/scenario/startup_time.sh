@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# startup_time: how long from start to first message. The figure is for people; the bound is wide, as
+# startup_time: the time from start to the first message. The figure is for people; the bound is wide, as
 # the machine may be busy.
 . "$(dirname "$0")/../support/lib.sh"
 

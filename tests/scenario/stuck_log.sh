@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# stuck_log: a log that nobody takes, in a pipe or on a stopped terminal, stops neither process of the
-# bus nor `up`; what was dropped is said when somebody reads again.
+# stuck_log: a log that is not read, in a pipe or on a stopped terminal, stops neither process of the
+# bus nor `up`; the number of dropped lines is logged when reading goes on.
 . "$(dirname "$0")/../support/lib.sh"
 command -v python3 >/dev/null || skip "python3 is not installed"
 
-# Runs a program whose standard error is a pipe of one page, or a terminal that is stopped by Ctrl-S
-# when the bus is up; lets the log out when it gets a line, and ends with the program.
+# Runs a program whose standard error is a pipe of one page, or a terminal stopped by Ctrl-S
+# when the bus is up. Reads the log after it gets a line, and ends with the program.
 cat >"$dir/stuck.py" <<'P'
 import os, fcntl, pty, subprocess, sys
 kind, log, go = sys.argv[1:4]

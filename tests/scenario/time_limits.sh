@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# time_limits: what waits and what is worked on keeps its time; what nobody waits for is not worked on; exit codes say
-# what was not done.
+# time_limits: waiting messages and deliveries in progress keep their time limits; calls without a waiting caller are
+# not started; exit codes report the failures.
 # shellcheck disable=SC2016 # variables in commands are theirs
 . "$(dirname "$0")/../support/lib.sh"
 
@@ -86,7 +86,7 @@ wait_for "it works" test -e "$dir/cold"
 # shellcheck disable=SC2046
 set -- "$bus" $(pgrep -P "$bus") "$worker" "$cold"
 kill -STOP "$@"
-sleep 2 # three times what a worker may be silent, and what a delivery may take
+sleep 2 # three times a worker's liveness time-out, and a delivery's
 kill -CONT "$@"
 touch "$dir/warm"
 wait_child "$cold" "the consumer"

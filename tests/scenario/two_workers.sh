@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# two_workers: clients of different workers meet through the mesh: every message once, in order.
+# two_workers: clients of different workers exchange messages through the mesh: each once, in order.
 . "$(dirname "$0")/../support/lib.sh"
 
 # The thread of worker 0.
@@ -20,7 +20,7 @@ bus_start --config "$dir/two.yaml"
 expect_equal workers "$("$millrace" workers --json | jq length)" 2
 
 say "workers run where they are told to"
-# The last CPU that may be used, for there may be one only.
+# The last allowed CPU; there may be only one.
 cpu=$(taskset -cp $$ | grep -o '[0-9]*$')
 bus_stop
 bus_start --cpus "$cpu"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# udp: programs of another host, behind an AF_XDP port with two queues, and programs of this one meet through two
-# workers; control may be killed without a session noticing, and a data plane that is killed is found again.
+# udp: programs of another host, behind an AF_XDP port with two queues, and programs of this host communicate through
+# two workers. Sessions survive a killed control, and clients find a restarted data plane.
 . "$(dirname "$0")/../support/lib.sh"
 . "$top/tests/support/net.sh"
 net_needs
@@ -11,7 +11,7 @@ bus_start --set workers.count=2 --set workers.poll=adaptive --port "$(net_af_xdp
 udp4=udp://$net_bus4:7400
 udp6="udp://[$net_bus6]:7400"
 
-# far ADDRESS COMMAND...: millrace on the other side; far_start NAME ADDRESS COMMAND...: the same in the background.
+# far ADDRESS COMMAND...: runs millrace on the other side; far_start NAME ADDRESS COMMAND...: in the background.
 far() {
 	local address=$1
 
@@ -37,7 +37,7 @@ sessions_are() { [ "$("$millrace" sessions --json | jq length)" -eq "$1" ]; }
 say "what is published on either side reaches both, over both workers"
 sub_start near 'orders.>' --json -n 6
 names=(near)
-# Which queue a client's packets come to, its port number decides: there are as many clients as it takes.
+# A client's port number decides the queue of its packets: as many clients as needed use both.
 workers_serving() { "$millrace" sessions --json | jq '[.[].worker] | unique | length'; }
 n=0
 until [ "$n" -ge 6 ] && [ "$(workers_serving)" -eq 2 ]; do

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# udp_hostile: damaged, forged and random packets are discarded and counted by name, and neither the clients over UDP
-# nor those of this host notice.
+# udp_hostile: damaged, forged and random packets are discarded and counted by reason, and neither clients over UDP
+# nor those of this host notice them.
 . "$(dirname "$0")/../support/lib.sh"
 . "$top/tests/support/net.sh"
 net_needs
@@ -21,14 +21,14 @@ reply_start local greet 'from here'
 # Sends COUNT packets of a kind; hostile KIND COUNT [SESSION].
 hostile() { "${net_in[@]}" python3 "$top/tests/support/net_hostile.py" "$net_peer" "$net_peer4" "$net_bus4" "$mac" "$@"; }
 all_counted() { [ $(($(counter "$1") - $2)) -ge "$3" ]; }
-# nobody_noticed: both kinds of clients are served, and the session of before is the only one.
+# nobody_noticed: both kinds of clients are served, and the earlier session is the only one.
 nobody_noticed() {
 	expect_equal "answer of the far one" "$("$millrace" request far.greet hello --timeout 20000)" 'from there'
 	expect_equal "answer to the far one" "$("${far[@]}" request greet hello --timeout 20000)" 'from here'
 	expect_equal "the far one's session" \
 		"$("$millrace" sessions --json | jq -r '[.[] | select(.name == "millrace reply") | .session] | join(" ")')" "$far_session"
 }
-# counts KIND COUNTER: each of 50 packets of the kind is in the counter.
+# counts KIND COUNTER: sends 50 packets of the kind; the counter must have each.
 counts() {
 	local before
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2154
-# hostile: sets tests/support/hostile on a bus, while honest clients work. Sourced after lib.sh.
+# hostile: attacks a bus with tests/support/hostile, while honest clients work. Sourced after lib.sh.
 
 hostile=$build/tests/support/hostile
 [ -x "$hostile" ] || fail "$hostile is not built"
 
-# attack NAME [COUNT]: it must be made as planned; what it says is in `said`.
+# attack NAME [COUNT]: makes the attack as planned; sets `said` to its output.
 attack() {
 	local name=$1 began
 
@@ -18,7 +18,7 @@ attack() {
 	say "attack $name, $((($(date +%s%N) - began) / 1000000)) ms${said:+: $(tail -n 1 <<<"$said")}"
 }
 
-# attack_counted COUNTER NAME [COUNT]: it must be made as planned, and the counter must rise.
+# attack_counted COUNTER NAME [COUNT]: makes the attack as planned; the counter must rise.
 attack_counted() {
 	local name=$1 before
 

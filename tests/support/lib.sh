@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2119,SC2120
-# lib: what scenarios share. A scenario is a script that sources this, starts real processes with it,
-# and says with expect_* what must be so; the first expectation that fails ends it, shows what it got
-# and the logs, and exits 1. Leaving, it stops what it started and fails if anything stays behind.
+# lib: the common part of scenarios. A scenario is a script that sources this, starts real processes with it,
+# and checks results with expect_*. The first expectation that fails ends it, shows the actual result
+# and the logs, and exits 1. At the end it stops all that it started and fails if anything stays behind.
 #
 #   MILLRACE_BUILD  build directory with the programs; default: build/ at the top of the tree
 #
-# Nothing here waits for a time to pass: waits are for conditions, and bounded.
+# Nothing here sleeps for a fixed time: waits are for conditions, and bounded.
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -18,7 +18,7 @@ patience_s=60
 
 say() { printf '%s\n' "-- $*"; }
 
-# figures TEXT: what was counted or measured; scripts/test shows it, also of a test that passes.
+# figures TEXT: reports a measurement; scripts/test shows it, also for a test that passes.
 figures() { printf '%s\n' "== $*"; }
 
 skip() {
@@ -35,7 +35,7 @@ fail() {
 	exit 1
 }
 
-# fail_slow WHAT: something did not happen in its time; says where the programs are that might have done it.
+# fail_slow WHAT: fails because something did not happen in time; shows where the programs are.
 fail_slow() {
 	show_processes
 	fail "$@"
@@ -59,8 +59,8 @@ chmod 755 "$dir"
 
 # ---- waiting
 
-# wait_for WHAT COMMAND...: until the command succeeds; fails after `patience_s`, and shows then what
-# the command says, which it may fail for another reason than that its condition is not met.
+# wait_for WHAT COMMAND...: waits until the command succeeds; fails after `patience_s`, and then shows
+# the command's output, as it may have failed for another reason.
 wait_for() {
 	local what=$1 deadline=$((SECONDS + patience_s))
 
@@ -96,7 +96,7 @@ child_ended() {
 
 # ---- the bus
 
-# bus_start [ARGUMENT...]: `millrace up` with the run directory, waits until it is ready.
+# bus_start [ARGUMENT...]: starts `millrace up` with the run directory, and waits until it is ready.
 bus_start() {
 	local line
 
@@ -113,7 +113,7 @@ bus_start() {
 	say "bus: $line"
 }
 
-# bus_stop [SIGNAL]: stops it; it must exit with 0, all of its processes gone.
+# bus_stop [SIGNAL]: stops it; it must exit with 0, and all of its processes must have ended.
 bus_stop() {
 	local pids
 
@@ -128,7 +128,7 @@ bus_stop() {
 }
 
 bus_pids() { [ -z "$bus" ] || pgrep -P "$bus" || true; }
-# A child of `up` by the name of its program.
+# Prints the pid of a child of `up`, by the name of its program.
 bus_child() { pgrep -P "$bus" -f "^[^ ]*$1( |$)"; }
 dataplane_pid() { bus_child millrace-dataplane; }
 control_pid() { bus_child millrace-control; }
@@ -138,7 +138,7 @@ bus_child_is_not() {
 	pid=$(bus_child "$1") && [ -n "$pid" ] && [ "$pid" != "$2" ]
 }
 
-# Sum of a counter over all scopes and workers; of one scope with a second argument.
+# Prints the sum of a counter over all scopes and workers; of one scope with a second argument.
 counter() {
 	"$millrace" counters --all --json | jq --arg name "$1" --arg scope "${2:-}" \
 		'[.. | objects | select(.name? == $name and ($scope == "" or .scope == $scope)) | .value] | add // 0'
@@ -151,12 +151,12 @@ counter_above() { [ "$(counter "$1")" -gt "$2" ]; }
 
 # ---- programs
 
-# start NAME COMMAND...: in the background; NAME.out and NAME.err in $dir; pid in `pid`.
+# start NAME COMMAND...: runs it in the background; writes NAME.out and NAME.err in $dir; sets `pid`.
 start() {
 	local name=$1
 
 	shift
-	# Here and not where it starts, or a look at what it said might meet what another of that name did.
+	# Truncates here, not in the child: otherwise a reader might see the output of an earlier program of that name.
 	: >"$dir/$name.out"
 	: >"$dir/$name.err"
 	"$@" >"$dir/$name.out" 2>"$dir/$name.err" </dev/null &
@@ -164,7 +164,7 @@ start() {
 	started+=("$pid")
 }
 
-# sub_start NAME ARGUMENT...: `millrace sub`, live when this returns.
+# sub_start NAME ARGUMENT...: starts `millrace sub`, which is subscribed when this returns.
 sub_start() {
 	local name=$1
 
@@ -185,7 +185,7 @@ reply_start() {
 subscriptions() { "$millrace" status --json | jq .subscriptions; }
 subscriptions_above() { [ "$(subscriptions)" -gt "$1" ]; }
 
-# bench_start NAME ARGUMENT...: a verified bench, under way when this returns.
+# bench_start NAME ARGUMENT...: starts a verified bench, which is running when this returns.
 bench_start() {
 	local name=$1 before
 
@@ -195,7 +195,7 @@ bench_start() {
 	wait_for "bench $name publishes" counter_above published "$before"
 }
 
-# bench_end NAME PID: it must have lost, doubled, reordered and spoilt nothing.
+# bench_end NAME PID: waits for it; it must not have lost, duplicated, reordered or damaged any message.
 bench_end() {
 	wait_child "$2" "bench $1"
 	say "bench $1: $(jq -c '{published_per_second, delivered_per_second, lost, duplicates, reordered, corrupt}' \
@@ -205,7 +205,7 @@ bench_end() {
 	expect_equal "exit status of bench $1" "$status" 0
 }
 
-# Makes what follows run as a user without rights, from a copy of the programs that it can read.
+# Runs later commands as an unprivileged user, from a copy of the programs that this user can read.
 become_ordinary_user() {
 	mkdir -p "$dir/bin"
 	find "$build" -maxdepth 3 -type f -perm -u+x \( -name millrace -o -name 'millrace-*' \) \
@@ -232,7 +232,7 @@ expect_above() {
 	[ "$2" -gt "$3" ] || fail "$1: got $2, expected more than $3"
 }
 
-# expect_lines FILE TEXT: the file is that text.
+# expect_lines FILE TEXT: the file must have that content.
 expect_lines() {
 	printf '%s\n' "$2" | diff -u --label expected --label "${1##*/}" - "$1" >&2 ||
 		fail "${1##*/} is not what was expected (diff above)"
@@ -255,7 +255,7 @@ expect_json() {
 	[ "$got" = "$3" ] || fail "${1##*/}: $2 is $got, expected $3; all of it: $(jq -c . "$1")"
 }
 
-# expect_status STATUS COMMAND...: runs it; output in `output`, standard error in `errors`.
+# expect_status STATUS COMMAND...: runs it; stores output in `output`, standard error in `errors`.
 expect_status() {
 	local expected=$1 got=0
 
@@ -270,7 +270,7 @@ expect_status() {
 
 # ---- leaving
 
-# Programs of this scenario that still run: they name its directory.
+# Lists programs of this scenario that still run: their command lines name its directory.
 left_processes() {
 	pgrep -f -a -- "$dir/" | grep -v "^$$ " || true
 }
@@ -285,7 +285,7 @@ show_logs() {
 	done
 }
 
-# Where the programs of this scenario are: a line a thread, with what it calls if there is a debugger.
+# Shows where the programs of this scenario are: a line for each thread, with its calls if there is a debugger.
 show_processes() {
 	local pid
 
@@ -300,14 +300,14 @@ show_processes() {
 	done >&2 2>/dev/null || true
 }
 
-# The debugger's frames, a line a thread, what was called last first.
+# Prints the debugger's frames, a line for each thread, innermost first.
 stack_lines() {
 	awk '/^Thread/ { if (line) print line; gsub(/["()]/, "", $NF); line = "thread " $NF }
 		/^#/ { name = $3 == "in" ? $4 : $2; if (name !~ /^(\?\?|start_thread|clone3|__futex_.*)$/) line = line " " name }
 		END { if (line) print line }' | cut -c -200
 }
 
-# A command that failed outside of an expectation, with the functions and lines that it was called from.
+# Reports a command that failed outside of an expectation, with the calling functions and lines.
 show_command() {
 	local i calls=''
 
@@ -317,7 +317,7 @@ show_command() {
 	failure="'$1' exited with $2$calls"
 }
 
-# Stops the bus without the expectations, which may not fail here any more.
+# Stops the bus without expectations, which may not fail here any more.
 stop_in_finish() {
 	local deadline=$((SECONDS + patience_s))
 
@@ -336,7 +336,7 @@ stop_in_finish() {
 	bus=''
 }
 
-# True for a child that ended by a signal that says it was at fault itself.
+# True for a child that was ended by a signal of its own fault.
 crashed() {
 	local code=0
 
@@ -387,7 +387,7 @@ finish() {
 	if [ "$status" -ne 0 ]; then
 		show_logs
 		echo "load of the machine: $(cat /proc/loadavg)" >&2
-		# Again, as the logs may be long: what reads the end alone sees why.
+		# Repeats the reason, because the logs may be long and some readers see only the end.
 		[ -z "$failure" ] || echo "FAILED: $failure" >&2
 	fi
 	rm -rf "$dir"

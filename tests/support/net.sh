@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2154
-# net: for scenarios with a network: a namespace that is joined to this one by a veth pair, whose end here is for a port
-# of the bus. Source lib.sh first. Leaving takes both away.
+# net: a network for scenarios: a namespace joined to this one by a veth pair, whose near end serves a port
+# of the bus. Source lib.sh first. The end of the scenario removes both.
 
 net_bus4=10.77.0.1
 net_peer4=10.77.0.2
@@ -27,12 +27,12 @@ net_needs() {
 # The namespace takes the pair with it.
 net_drop() { ip netns delete "$net_space"; }
 
-# net_pair QUEUES: both ends up, the other one with addresses.
+# net_pair QUEUES: makes the pair; both ends are up, the far one has addresses.
 net_pair() {
 	ip link add "$net_port" numtxqueues "$1" numrxqueues "$1" type veth \
 		peer name "$net_peer" numtxqueues "$1" numrxqueues "$1" netns "$net_space"
 	ip link set "$net_port" up
-	# Else UDP checksums are left to a card that is not there.
+	# Otherwise UDP checksums are left to a card that does not exist.
 	"${net_in[@]}" ethtool -K "$net_peer" tx off >/dev/null
 	"${net_in[@]}" ip address add "$net_peer4/24" dev "$net_peer"
 	"${net_in[@]}" ip address add "$net_peer6/64" dev "$net_peer" nodad
@@ -40,5 +40,5 @@ net_pair() {
 	"${net_in[@]}" ip link set "$net_peer" up
 }
 
-# The text of a port on the end here.
+# Prints the text of a port on the near end.
 net_af_xdp() { echo "af_xdp,interface=$net_port,address=$net_bus4/24,address=$net_bus6/64"; }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""net_hostile: sends what no honest client would, to a port of the bus.
+"""net_hostile: sends packets that no honest client would to a port of the bus.
 
 usage: net_hostile.py INTERFACE OWN-ADDRESS BUS-ADDRESS BUS-MAC KIND COUNT [SESSION]
 
@@ -68,7 +68,7 @@ def message(kind_of, payload=b"", target=0, flags=0, length=None):
 
 
 def hello(nonce, cookie=0, size=1472):
-    # What stands behind the head is for control, which nobody without a cookie gets to.
+    # The rest after the head is for control, which a client without a cookie cannot reach.
     head = message(9, struct.pack("<QQII", nonce, cookie, size, 0) + b"\0" * 32)
     padding = size - 24 - len(head)
     return frame(head + message(0, b"\0" * (padding - 8)), 2)

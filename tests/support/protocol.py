@@ -26,7 +26,7 @@ PUBLISH, DELIVER, REPLY, STATUS, GAP, CONTROL = range(1, 7)
 TOKEN, SECTIONS = 1, 2
 HEADERS = b"NATS/1.0\r\ntrace: abc\r\n\r\n"
 PATIENCE_S = 30
-# Less than expect_status of lib.sh waits, so that it is known where this one hung.
+# Shorter than the wait of expect_status in lib.sh, so that the place of a hang is known.
 HANGS_S = 50
 
 
@@ -231,7 +231,7 @@ def messages(c, session, alias):
 
 
 def gap(c):
-    """What finds the ring full is told of, in front of what follows."""
+    """A Gap reports messages that found the ring full, before the next message."""
     body, sent = b"z" * 60000, 0
     while sent < c.down.size // len(body) + 20:
         c.send(message(PUBLISH, subject=b"a.z", payload=body))
@@ -249,7 +249,7 @@ def gap(c):
 
 
 def discarded(c, alias):
-    """Messages that are refused cost themselves alone."""
+    """Refused messages cost only themselves."""
     equal("release", c.code("AliasRelease", alias=alias), 0)
     for bad in (message(PUBLISH, alias, payload=b"x"), message(PUBLISH, subject=b"a..z"),
                 message(PUBLISH, payload=b"no subject"), message(DELIVER, 7, subject=b"a.z"),
@@ -262,7 +262,7 @@ def discarded(c, alias):
 
 
 def end(c):
-    """A record shorter than its header ends the session, and the client is told."""
+    """A record shorter than its header closes the session, and a notice tells the client."""
     c.send(struct.pack("<HBBI", 4, PUBLISH, 0, 0))
     notice = c.notice()
     assert notice["code"] < 0 and notice["text"], notice

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// cli: what scenarios run of the client, shaped after the command line of millrace.
+// cli: the client's command line for scenarios, like that of millrace.
 //
 //   cli.js udp://HOST:PORT sub PATTERN COUNT [GROUP]   prints "subscribed" on standard error, then a line of JSON each
 //                          pub SUBJECT PAYLOAD COUNT   the first one inline, the others by alias
-//                          request SUBJECT PAYLOAD     prints the answer; exits with 5 if nobody is there
+//                          request SUBJECT PAYLOAD     prints the answer; exits with 5 without a responder
 //                          reply PATTERN PAYLOAD COUNT
 //                          move SUBJECT                publishes to itself, goes to another port, does so again
 //                          push QUEUE COUNT            messages 1 to COUNT, each accepted before it ends
 //                          pull QUEUE COUNT            acks and prints each
 //                          call SERVICE PAYLOAD        prints the answer
-//                          serve SERVICE COUNT         answers with what it was asked, in capitals
+//                          serve SERVICE COUNT         answers with the request in capitals
 //                          promise SUBJECT COUNT       publishes 1 to COUNT at least once
 //                          block PATTERN COUNT         subscribes with Block; prints as sub does
-//                          hold                        prints "open", waits for the end of the session, and says why
+//                          hold                        prints "open", waits for the end of the session, prints the reason
 //
 // Leaves with a Close. Exits with 1 and a text if something fails. With MILLRACE_JS_PATIENCE_S in the environment
-// it exits with 3 after so many seconds, and says what it waited for.
+// it exits with 3 after that many seconds, and prints the condition that it waited for.
 'use strict'
 
 const { Client } = require('./client.js')
@@ -25,7 +25,7 @@ const print = (value) => process.stdout.write(`${JSON.stringify(value)}\n`)
 const headersOf = (block) =>
   Object.fromEntries(block.split('\r\n').slice(1).filter((line) => /^[^\x00- :\x7f]+:/.test(line)).map((line) => line.split(/:[ \t]*(.*?)[ \t]*$/s, 2)))
 
-// Resolves when `each` has been called with so many deliveries.
+// Resolves when `each` has been called with that many deliveries.
 function take(client, pattern, count, each, options) {
   let came = 0
   return new Promise((resolve, reject) => {
@@ -57,7 +57,7 @@ const verbs = {
     return take(client, pattern, Number(count), (m) => client.reply(m, payload))
   },
 
-  // What is published from the new port is lost until the bus has asked for a proof and got it.
+  // Publishes from the new port are lost until the bus has asked for the proof and received it.
   async move(client, subject) {
     let here
     await client.subscribe(subject, (m) => here === m.payload.toString() && client.arrived())
@@ -65,7 +65,7 @@ const verbs = {
       here = name
       const timer = setInterval(() => client.publish(subject, name), 50)
       client.arrived = () => {
-        here = undefined // what was said again meanwhile is no news
+        here = undefined // a retransmission is no news
         clearInterval(timer)
         print(name)
         resolve()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// client: what a program wants of a session: subscribe, publish, request, reply (docs/protocol.md, "Messages" and
+// client: the calls of a program on a session: subscribe, publish, request, reply (docs/protocol.md, "Messages" and
 // "Control messages"). Waiting calls are promises; they fail when the session ends.
 'use strict'
 
@@ -26,7 +26,7 @@ class Client {
     this.calls = new Map() // correlation of a Control request: {resolve, reject, timer}
     this.requests = new Map() // correlation of a request: the same
     this.pushes = new Map() // "publisher id": {resolve, reject}
-    this.pieces = new Map() // of messages that are not complete
+    this.pieces = new Map() // fragments of incomplete messages
     this.fragments = 0
     this.serial = 0
     this.missed = 0n
@@ -59,7 +59,7 @@ class Client {
     else request.reject(new Failed(m.target, `status ${m.target}`))
   }
 
-  // The whole message, when this piece was the last of it. Pieces of one sender come in order.
+  // Returns the whole message if this was its last fragment. Fragments of one sender arrive in order.
   assemble(m) {
     const key = `${m.fragment.session()} ${m.fragment.message()} ${m.kind} ${m.target}`
     const total = m.fragment.totalBytes()
@@ -97,7 +97,7 @@ class Client {
   called(m) {
     const call = this.calls.get(m.target)
     const table = wire.parseTable(m.payload)
-    if (!call || !table) return this.session.ignore() // it was asked twice, and answered before
+    if (!call || !table) return this.session.ignore() // repeated, and answered before
     this.calls.delete(m.target)
     clearInterval(call.timer)
     const code = table.name === 'Result' ? table.body.code() : 0
@@ -118,7 +118,7 @@ class Client {
 
   // ---- going out
 
-  // A Control request, repeated until it is answered.
+  // Sends a Control request and repeats it until it is answered.
   call(name, fields) {
     const correlation = ++this.serial
     const m = wire.message(Kind.Control, { target: correlation, payload: wire.table(name, fields) })
@@ -160,7 +160,7 @@ class Client {
     this.session.send(wire.message(Kind.Publish, { ...where, headers, payload, token }))
   }
 
-  // Promised: at least once. In pieces, if one frame does not hold it.
+  // Promises at least once. Fragmented, if one frame does not hold it.
   promise(to, payload, { headers = '' } = {}) {
     const where = typeof to === 'number' ? { target: to } : { subject: to }
     this.pieced(Kind.Publish, { ...where, headers, payload, flags: wire.Flag.High })
@@ -225,7 +225,7 @@ class Client {
   }
 
   request(to, payload, { headers = '', timeoutMs = 5000 } = {}) {
-    const correlation = randomBytes(8).readBigUInt64LE() // not to be guessed
+    const correlation = randomBytes(8).readBigUInt64LE() // cannot be guessed
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.requests.delete(correlation)
@@ -241,7 +241,7 @@ class Client {
     this.session.send(wire.message(Kind.Reply, { token: delivery.token, headers, payload }))
   }
 
-  // When the bus has everything that was promised.
+  // Resolves when the bus has acknowledged all promises.
   async leave() {
     await this.session.drain()
     this.session.close()

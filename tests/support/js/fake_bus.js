@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// fake_bus: the bus's side of docs/protocol.md for one session, as far as tests of the client need it. What the
-// client's frames hold is kept in `got`; `lose(n)` discards the next n datagrams that come, and so is a Hello longer
-// than the path carries; `hold(n)` keeps back the answers to the next n Hellos with a cookie until another one comes.
+// fake_bus: the bus's side of docs/protocol.md for one session, as far as tests of the client need it. Messages of the
+// client's frames are kept in `got`. `lose(n)` discards the next n datagrams; a Hello longer than the path carries is
+// discarded too. `hold(n)` delays the answers to the next n Hellos with a cookie until another one arrives.
 'use strict'
 
 const dgram = require('dgram')
@@ -19,7 +19,7 @@ class FakeBus extends EventEmitter {
     Object.assign(this, { heartbeatMs, frameBytes, pathBytes, refuse, credit, taken: new Set() })
     Object.assign(this, { holding: 0, losing: 0, sequence: 0, frames: 0, silent: false })
     this.hellos = [] // {bytes, nonce, cookie, name, at}
-    this.got = [] // messages of the session, with `frame`, the number of the frame that they came in
+    this.got = [] // messages of the session; `frame` is the number of their frame
     this.window = new wire.Window()
     this.setMaxListeners(0)
   }
@@ -41,7 +41,7 @@ class FakeBus extends EventEmitter {
     this.held = []
   }
 
-  // Resolves with what `find` returns as soon as that is something.
+  // Resolves with the first result of `find`.
   async until(find) {
     for (;;) {
       const found = find()
@@ -109,7 +109,7 @@ class FakeBus extends EventEmitter {
     if (!this.silent) for (const m of f.messages) this.answer(m)
   }
 
-  // Takes frames in any order, each once, and acknowledges as far as all came.
+  // Takes frames in any order, each once, and acknowledges those without a gap.
   insideReliable(f) {
     if (!this.taken.has(f.sequence)) this.got.push(...f.messages.map((m) => ({ ...m, frame: this.frames })))
     this.taken.add(f.sequence)
@@ -137,7 +137,7 @@ class FakeBus extends EventEmitter {
     this.send([wire.message(Kind.Control, { target: m.target, payload })])
   }
 
-  // In the session's flow.
+  // Sends in the session's flow.
   send(messages, { fill = 0, sequence = ++this.sequence, session = SESSION } = {}) {
     this.to(this.peer, { session, sequence, messages, fill })
   }

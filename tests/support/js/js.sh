@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2154
 # js: for scenarios that run the JavaScript client. Source lib.sh first.
 
-# js_prepare: leaves the client's directory in `js`; skips the scenario where it cannot be made.
+# js_prepare: sets `js` to the client's directory; skips the scenario if it cannot be made.
 js_prepare() {
 	local status=0
 

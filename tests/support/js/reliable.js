@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // reliable: the reliable flow of a session, both ways (docs/protocol.md, "The reliable flow").
 //
-// Neither sockets nor clocks: Sender says what to send and when, Receiver what to hand out and what to acknowledge; the
-// session does it. Times are milliseconds. Congestion is left to the window below: what this client sends is little.
+// Without sockets and clocks: Sender decides what to send and when, Receiver what to hand out and to acknowledge; the
+// session carries it out. Times are milliseconds. There is no congestion control: this client sends little.
 'use strict'
 
 const RTO_MS = 10
 const RTO_MS_MIN = 1
 const RTO_MS_MAX = 1000
-const LATER = 3 // frames acknowledged behind one that was not
+const LATER = 3 // later frames acknowledged before a frame counts as lost
 const WINDOW = 64
 const SLOTS = 256
 const SACK_WORDS = 8
 
 const after = (sequence) => (sequence === 0xffffffff ? 1 : sequence + 1)
-// How far `to` lies ahead of `from`; negative: behind.
+// Returns the distance from `from` to `to`; negative: behind.
 const ahead = (from, to) => (to - from) | 0
 
 class Sender {
@@ -50,7 +50,7 @@ class Sender {
     return frames
   }
 
-  // `came`: words of a SelectiveAck. False: of what was never sent.
+  // `came`: words of a SelectiveAck. False: it names a frame that was never sent.
   acked(ack, credit, came, now) {
     if (ahead(this.first, ack) < 0) return true // an old one
     if (ahead(ack, this.next) < 0) return false
@@ -96,7 +96,7 @@ class Sender {
     return Math.min(RTO_MS_MAX, measured * this.backoff)
   }
 
-  // The frames to send again now.
+  // Returns the frames to retransmit now.
   again(now) {
     const out = [...this.log.values()].filter((frame) => !frame.came)
     const came = [...this.log.values()].filter((frame) => frame.came)
@@ -112,7 +112,7 @@ class Sender {
     return lost
   }
 
-  // When to ask again; Infinity: nothing is out.
+  // Returns when to call again; Infinity: nothing is in flight.
   get due() {
     const oldest = [...this.log.values()].find((frame) => !frame.came)
     return oldest ? oldest.sentMs + this.rto : Infinity
@@ -128,7 +128,7 @@ class Receiver {
     this.again = 0
   }
 
-  // The frames that are in order now: none, this one, or this one and those that waited for it.
+  // Returns the frames that are in order now: none, this one, or this one and those that waited for it.
   take(frame) {
     const distance = ahead(this.next, frame.sequence)
     this.owes = true
@@ -148,7 +148,7 @@ class Receiver {
     return ready
   }
 
-  // {ack, credit, came}: what the next frame is to say.
+  // Returns {ack, credit, came} for the next frame.
   say() {
     const came = new Array(SACK_WORDS).fill(0n)
     let words = 0

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The reliable flow on a network that loses, doubles and reorders, by a seed; and the session that it belongs to.
+// The reliable flow on a network that loses, duplicates and reorders, by a seed; and its session.
 'use strict'
 
 const { test: nodeTest } = require('node:test')
@@ -9,7 +9,7 @@ const { FakeBus } = require('./fake_bus.js')
 const { Receiver, Sender } = require('./reliable.js')
 const wire = require('./wire.js')
 
-// One that hangs is named, before the scenario ends all of them.
+// Names a test that hangs, before the scenario ends all of them.
 const test = (name, run) => nodeTest(name, { timeout: 30000 }, run)
 
 const { Kind } = wire
@@ -23,7 +23,7 @@ function dice(seed) {
   }
 }
 
-// Moves `count` messages from one end to the other by a clock of its own; returns what came, in its order.
+// Moves `count` messages from one end to the other by its own clock; returns the received ones in order.
 function simulate(seed, lossShare, count) {
   const roll = dice(seed)
   const tx = new Sender(64)

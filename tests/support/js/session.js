@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // session: one session over UDP, from the first Hello to the Close (docs/protocol.md, "Sessions over UDP").
 //
-//   opening ──Welcome──▶ open ──Close, silence──▶ over
-//      └────Refusal, time-out────────────────────▶ over
+//   opening ──Welcome──▶ open ──Close, silence──▶ closed
+//      └────Refusal, time-out────────────────────▶ closed
 //
-// Emits 'message' for each message of a kind that is not the session's own affair, and 'end' {code, text} once.
+// Emits 'message' for each message of a kind that the session does not handle itself, and 'end' {code, text} once.
 // Numbers of sessions, nonces, cookies and secrets are BigInt.
 'use strict'
 
@@ -23,11 +23,11 @@ const HEADERS_BYTES = { udp4: 28, udp6: 48 }
 const ETHERNET_MTU = 1500
 const CODE_TIMED_OUT = -110 // ETIMEDOUT
 const CODE_LOST = -107 // ENOTCONN
-// An ack goes out by itself when nothing else went.
+// An ack is sent alone if no other frame carried it.
 const ACK_MS = 1
-const CLOSE_MS = 1000 // for what the bus has not acknowledged yet
+const CLOSE_MS = 1000 // for unacknowledged frames
 
-// The n-th Hello, from 1 on: how long to wait for its answer, and whether it is one of 1,200 bytes.
+// For the n-th Hello, from 1 on: the wait for its answer, and whether it has 1,200 bytes.
 const helloWaitMs = (n) => Math.min(HELLO_WAIT_MS * 2 ** (n - 1), HELLO_WAIT_MS_MAX)
 const helloIsSmall = (n) => n > HELLOS_LARGE && (n - HELLOS_LARGE) % 2 === 1
 
@@ -41,8 +41,8 @@ class Refused extends Error {
   }
 }
 
-// One size of Hello, and what names it. The cookie is for this nonce alone. Overtaken: a Hello of the other size, which
-// closes what this one opens, went out behind one of this that had its cookie.
+// One size of Hello, with its nonce. The cookie is valid only for this nonce. Overtaken: after a Hello of this size with
+// its cookie, one of the other size was sent, which closes the session that this one opens.
 class Attempt {
   constructor(bytes) {
     this.bytes = bytes
@@ -87,7 +87,7 @@ class Session extends EventEmitter {
     })
   }
 
-  // A socket that takes datagrams from the bus alone.
+  // Makes a socket that takes datagrams only from the bus.
   connect() {
     const socket = dgram.createSocket({ type: this.family, recvBufferSize: 1 << 20 })
     socket.on('message', (bytes) => this.take(socket, bytes))
@@ -117,7 +117,7 @@ class Session extends EventEmitter {
     this.helloTimer = setTimeout(() => this.helloNext(), helloWaitMs(this.hellos))
   }
 
-  // The session is closed already, or soon; but datagrams of this size come through.
+  // The session is closed already, or soon will be; but datagrams of this size get through.
   anew(attempt) {
     this.attempts = [new Attempt(attempt.bytes)]
     this.hello(this.attempts[0])
@@ -196,7 +196,7 @@ class Session extends EventEmitter {
     for (const frame of ready) this.inside({ ...frame, say: null })
   }
 
-  // What a frame says of our own.
+  // Handles the ack and credit of a frame.
   heed(f) {
     if (!f.say || !this.reliable) return
     const words = []
@@ -206,7 +206,7 @@ class Session extends EventEmitter {
     if (!this.reliable.tx.acked(f.say.ack, f.say.credit, words, performance.now())) this.stats.faults++
   }
 
-  // Sends what may go, what must go again, and the acks that are owed.
+  // Sends new frames as credit allows, retransmits, and sends due acks.
   goOn() {
     const { tx, rx } = this.reliable
     const now = performance.now()
@@ -245,7 +245,7 @@ class Session extends EventEmitter {
     this.stats.ignored++
   }
 
-  // A message of session 0.
+  // Handles a message of session 0.
   outside(m) {
     if (m.kind === Kind.Retry) this.retry(m)
     else if (m.kind === Kind.Control) this.refusal(m)
@@ -271,7 +271,7 @@ class Session extends EventEmitter {
     this.end(result?.code() ?? CODE_LOST, result?.text() ?? 'closed by the bus')
   }
 
-  // The first message of a frame, so what waits goes out before.
+  // Sends waiting messages first, so that this is the first message of a frame.
   prove(m) {
     const asked = wire.readStruct('PathProof', m.payload, 0)
     if (!asked) return this.ignore()
@@ -283,7 +283,7 @@ class Session extends EventEmitter {
 
   // ---- sending
 
-  // Puts a message into the open frame, which leaves when it is full, or when what runs now is done.
+  // Puts a message into the open frame, which is sent when it is full, or when the current callback ends.
   send(message) {
     if (this.state !== 'open') throw new Error('the session is not open')
     if (message.length > this.frameBytes - wire.FRAME_HEADER_BYTES) {
@@ -295,7 +295,7 @@ class Session extends EventEmitter {
     this.queueBytes += message.length
   }
 
-  // The same in the reliable flow.
+  // Sends a message in the reliable flow.
   promise(message) {
     if (!this.reliable) return this.send(message)
     if (this.state !== 'open') throw new Error('the session is not open')
@@ -321,7 +321,7 @@ class Session extends EventEmitter {
     if (this.state === 'open') this.goOn()
   }
 
-  // Resolves when the bus has acknowledged everything that was promised to it, or after `ms`.
+  // Resolves when the bus has acknowledged all promises, or after `ms`.
   async drain(ms = CLOSE_MS) {
     const until = performance.now() + ms
     while (this.reliable && this.state === 'open' && performance.now() < until &&
@@ -351,7 +351,7 @@ class Session extends EventEmitter {
     this.beatTimer = setTimeout(() => this.beat(), Math.max(1, nextMs))
   }
 
-  // Goes on from another port, as if a NAT had forgotten it.
+  // Continues from another port, as if a NAT had forgotten it.
   async move() {
     const old = this.socket
     this.socket = await this.connect()
@@ -370,7 +370,7 @@ class Session extends EventEmitter {
     const opening = this.state === 'opening'
     this.state = 'over'
     for (const timer of [this.helloTimer, this.giveUp, this.beatTimer, this.reliableTimer]) clearTimeout(timer)
-    setImmediate(() => this.socket.close()) // what was given to it has left
+    setImmediate(() => this.socket.close()) // its datagrams have been sent
     if (opening) this.settle.reject(new Refused(code, text))
     else this.emit('end', { code, text })
   }

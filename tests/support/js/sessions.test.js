@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The client against a bus of its own kind: what the network loses, doubles, delays and forges. Run by node --test.
+// The client against a fake bus: loss, duplicates, delays, forged datagrams. Run by node --test.
 'use strict'
 
 const { test: nodeTest } = require('node:test')
@@ -9,12 +9,12 @@ const { FakeBus, SESSION } = require('./fake_bus.js')
 const { helloIsSmall, helloWaitMs } = require('./session.js')
 const wire = require('./wire.js')
 
-// One that hangs is named, before the scenario ends all of them.
+// Names a test that hangs, before the scenario ends all of them.
 const test = (name, run) => nodeTest(name, { timeout: 30000 }, run)
 
 const { Kind } = wire
 
-// A client that is open, on a bus of its own; both are closed behind the test.
+// Makes an open client on its own bus; both are closed after the test.
 async function joined(t, options = {}) {
   const { bus, client } = await strangers(t, options)
   await client.open()

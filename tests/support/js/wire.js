@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // wire: frames and messages as bytes, and back (docs/protocol.md, "Messages" and "Frames").
 //
-// Structs are written and read by the code that flatc made of the schemas: no offset of a field stands here.
-// Buffers that come from outside are looked at within their bounds; what makes no sense is null.
+// Code that flatc generated from the schemas writes and reads the structs: no field offset stands here.
+// Foreign buffers are read within their bounds; malformed ones give null.
 'use strict'
 
 const { readdirSync } = require('fs')
@@ -64,7 +64,7 @@ function message(kind, { target = 0, token = null, origin = null, delivery = nul
   return Buffer.concat(parts, padded(bytes))
 }
 
-// A Padding of exactly so many bytes, a multiple of 8.
+// A Padding of exactly that many bytes, a multiple of 8.
 function padding(bytes) {
   return message(Kind.Padding, { payload: Buffer.alloc(bytes - fbs.MessageHeader.sizeOf()) })
 }
@@ -85,7 +85,7 @@ const EXTRA = [
   [Flag.Fragment, 'MessageFragment', 'fragment']
 ]
 
-// The message that `bytes` is, without its padding; null if its parts do not fit it.
+// Parses `bytes` as a message without its padding; null if its parts do not fit.
 function parseMessage(bytes) {
   const header = readStruct('MessageHeader', bytes, 0)
   const m = { kind: header.kind(), target: header.target(), flags: header.flags(), token: null, origin: null,
@@ -118,8 +118,8 @@ function parseMessage(bytes) {
   return m
 }
 
-// The frame that a datagram is: {session, sequence, reliable, say, messages, faults}, or null. `faults` counts what was
-// discarded in it: messages whose parts do not fit, and once what stands behind a length that makes no sense.
+// Parses a datagram as a frame: {session, sequence, reliable, say, messages, faults}, or null. `faults` counts the
+// discarded parts: messages that do not fit, and once the rest after a malformed length.
 function parseFrame(bytes) {
   const header = readStruct('FrameHeader', bytes, 0)
   if (!header || header.version() !== VERSION || bytes.length % 8 !== 0) return null
@@ -143,7 +143,7 @@ function parseFrame(bytes) {
   return f
 }
 
-// The payload of a Control message, or what is in a Hello: 'SubscribeRequest', {subscription: 1, ...}.
+// Makes the payload of a Control message, or of a Hello: 'SubscribeRequest', {subscription: 1, ...}.
 function table(name, fields) {
   const builder = new Builder(256)
   const type = fbs[name]
@@ -156,7 +156,7 @@ function table(name, fields) {
   return Buffer.from(builder.asUint8Array())
 }
 
-// {name, body} of a ClientMessage; null if it is none or of a later version.
+// Returns {name, body} of a ClientMessage; null if it is none or of a later version.
 function parseTable(bytes) {
   try {
     const root = fbs.ClientMessage.getRootAsClientMessage(new ByteBuffer(bytes))
@@ -168,16 +168,16 @@ function parseTable(bytes) {
   }
 }
 
-// Which frames of a flow came: the highest sequence, and the 64 up to it.
+// The frames of a flow that were received: the highest sequence, and the 64 up to it.
 class Window {
   constructor() {
     this.highest = 0
-    this.seen = (1n << 64n) - 1n // bit i: highest - i came
+    this.seen = (1n << 64n) - 1n // bit i: highest - i was received
     this.lost = 0
     this.late = 0
   }
 
-  // False: it came before, or is too old.
+  // False: it is a duplicate, or too old.
   take(sequence) {
     const ahead = (sequence - this.highest) >>> 0
     if (ahead > 0 && ahead < 2 ** 31) {
