@@ -8,15 +8,15 @@
 #include "dataplane/worker/promise_deliver.h"
 
 #define FANS_PER_PEER (MR_FANS_MAX / 4)
-/* Sinks that are passed over, because they are gone or their session was found full: so many cost as much
- * as a look. */
+/* log2 of the skipped sinks that cost as much as one look. Removed sinks are skipped, and those of
+ * a session that was found full. */
 #define PASSED_SHIFT 3u
-/* Of a queue group: members asked. */
+/* Members of a queue group that are tried. */
 #define GROUP_TRIES         8u
 #define GROUP_PROMISE_TRIES MR_GROUP_PROMISE_TRIES_MAX
 #define PAGE_BYTES          4096u
 
-/* A burst, its last message whole. */
+/* Bytes of a burst, the last message complete. */
 #define MESSAGES_BYTES (MR_BURST_BYTES + 2 * MR_MESSAGE_BYTES_MAX)
 
 static size_t fan_bytes(void)
@@ -78,13 +78,13 @@ bool mr_fan_may_be_kept(const struct mr_worker *w, const struct mr_fan_load *l, 
 	return same < FANS_PER_PEER;
 }
 
-/* The session that was last found full, and by what its sinks are known. */
+/* The session that was last found full, and how its sinks are recognised. */
 struct full_session {
 	struct mr_session *session; /* NULL: none */
-	uint32_t slot;              /* of the last that was looked at */
+	uint32_t slot;              /* slot of the last session looked at */
 	uint32_t generation;
-	uint32_t passed; /* sinks that were passed over, less than a look is worth */
-	uint32_t missed; /* of them, not yet counted */
+	uint32_t passed; /* skipped sinks that were not counted as work yet */
+	uint32_t missed; /* live ones among them that were not counted as missed yet */
 };
 
 static bool is_of(const struct full_session *full, const struct mr_sink *sink)
@@ -92,7 +92,7 @@ static bool is_of(const struct full_session *full, const struct mr_sink *sink)
 	return sink->slot == full->slot && sink->generation == full->generation;
 }
 
-/* Passes over what the session that is shut has side by side; returns the sink behind that. */
+/* Skips consecutive sinks of a full session; returns the sink behind them. */
 static inline const struct mr_sink *skip_full_session(
 	struct full_session *full, const struct mr_sink *sink, const struct mr_sink *end)
 {
@@ -139,7 +139,8 @@ static const struct mr_session *deliver_run(struct mr_worker *w, struct mr_sessi
 	return s->missed_untold != 0 && mr_worker_has_no_room(s) ? s : NULL;
 }
 
-/* Not promised, or to who would rather miss it. Returns the session if it has no room for anything. */
+/* Delivers a best-effort message, or one to a subscription that drops. Returns the session if it
+ * has no room for any message. */
 static const struct mr_session *deliver_plain(struct mr_worker *w, struct mr_session *s,
 	const struct mr_route *r, const struct mr_fan_load *l, struct mr_fan_at *at,
 	const struct mr_message_plan *plan, uint32_t sub_id)
@@ -188,7 +189,7 @@ static void to_sink(struct mr_worker *w, const struct mr_route *r, const struct 
 	}
 }
 
-/* The span at->span, from at->sink on. False: the turn's work is used up. */
+/* Delivers to the span at->span, from at->sink on. False: the turn's work is used up. */
 static bool deliver_span(struct mr_worker *w, const struct mr_route *r, const struct mr_fan_load *l,
 	struct mr_fan_at *at, const struct mr_message_plan *plan, struct full_session *full,
 	bool whole)
@@ -213,7 +214,7 @@ static bool deliver_span(struct mr_worker *w, const struct mr_route *r, const st
 bool mr_fan_deliver(struct mr_worker *w, const struct mr_route *r, const struct mr_fan_load *l,
 	struct mr_fan_at *at, bool whole)
 {
-	struct mr_message_plan plan; /* of one message alone */
+	struct mr_message_plan plan; /* unused for a run */
 	struct mr_message_extra extra;
 	struct full_session full = {0};
 
@@ -231,7 +232,7 @@ bool mr_fan_deliver(struct mr_worker *w, const struct mr_route *r, const struct 
 	return true;
 }
 
-/* The writer is told what the oldest of them may read. */
+/* Tells the table writer which quiescence report the oldest fan-out depends on. */
 static void tell_oldest(struct mr_worker *w)
 {
 	uint64_t oldest = 0;
@@ -249,7 +250,7 @@ static uint8_t *copy_to(uint8_t *at, const uint8_t **what, uint32_t bytes)
 	return at + mr_align_up(bytes, MR_MESSAGE_ALIGN);
 }
 
-/* What stands in a client's ring, or in a packet. */
+/* Copies the messages out of the client's ring or the packet. */
 static void copy_messages(struct mr_fan *f, uint8_t *at)
 {
 	if (f->load.view != NULL) {

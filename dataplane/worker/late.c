@@ -4,17 +4,17 @@
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/backpressure.h"
 
-/* Then the message, as it came. */
+/* A late message; the message's bytes follow, as they came. */
 struct mr_late_message {
 	struct mr_late_message *next;
 	struct mrf_message_header header;
 	uint32_t stride;
-	bool promised; /* false also where it says so and came where a promise is none */
+	bool promised; /* false for publishes of the datagram flow, whatever their flags say */
 };
 
 _Static_assert(sizeof(struct mrf_message_header) == 8, "messages are 8-aligned behind theirs");
 
-/* The worker's, behind the header: a message needs an alignment of 8. */
+/* Returns the message's bytes, 8-aligned. */
 static uint8_t *message_of(struct mr_late_message *m)
 {
 	return (uint8_t *)(m + 1);
@@ -61,7 +61,8 @@ bool mr_worker_late_fan(struct mr_worker *w, struct mr_session *s, const struct 
 	return true;
 }
 
-/* A promise of the datagram flow is none, whatever its header in the frame says. */
+/* True for a promised publish. Of the datagram flow none is promised: the entry's header says so,
+ * but not the header in the frame. */
 static bool is_promised(const struct mr_burst_entry *e)
 {
 	return e->header.kind == MRF_MESSAGE_KIND_PUBLISH &&
@@ -73,13 +74,14 @@ static bool has_room(const struct mr_worker *w, uint32_t bytes)
 	return w->late.bytes + bytes <= mr_slab_bytes_max(w->store) / 4;
 }
 
-/* Datagrams come whether they are read or not. */
+/* True if the session has used up its room for late messages: no back-pressure stops datagrams. */
 static bool has_too_much(const struct mr_session *s)
 {
 	return s->late != NULL && s->late->bytes > MR_LATE_BYTES;
 }
 
-/* What is promised must come, and all else that only the reliable flow brings. */
+/* True if the message may be dropped: it is a best-effort publish, or its session has no reliable
+ * flow. */
 static bool may_be_dropped(const struct mr_burst_entry *e)
 {
 	return e->from->remote->flow.memory == NULL ||
@@ -99,6 +101,7 @@ static struct mr_late_message *copy_of(struct mr_worker *w, const struct mr_burs
 	memcpy(message_of(m), e->at, e->header.bytes);
 	return m;
 }
+
 void mr_worker_late_drop_first(struct mr_worker *w, struct mr_late *x)
 {
 	struct mr_late_message *m = x->first;
@@ -109,8 +112,8 @@ void mr_worker_late_drop_first(struct mr_worker *w, struct mr_late *x)
 	mr_slab_release(w->store, m, piece_bytes(m));
 }
 
-/* Parses the message as it was when it was put there. */
-static bool look_at(const struct mr_late_message *m, struct mr_message_view *view)
+/* Parses a late message. It keeps the header and the promise that its entry had. */
+static bool parse_late(const struct mr_late_message *m, struct mr_message_view *view)
 {
 	const uint8_t promises = MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_HIGH;
 	const uint8_t *at = (const uint8_t *)(m + 1);
@@ -123,15 +126,15 @@ static bool look_at(const struct mr_late_message *m, struct mr_message_view *vie
 	return true;
 }
 
-/* False: it has to wait. */
-static bool route_deferred(
+/* Routes a late message; false if it has to wait. */
+static bool route_message(
 	struct mr_worker *w, struct mr_session *s, const struct mr_late_message *m)
 {
 	struct mr_burst_entry e = {.header = m->header, .at = (const uint8_t *)(m + 1), .from = s};
 	struct mr_message_view view;
 
 	if (m->header.flags != 0 && !mr_worker_is_bare_promise(m->header)) {
-		if (!look_at(m, &view)) {
+		if (!parse_late(m, &view)) {
 			mr_count(w->stats->drop_bad_message, 1);
 			return true;
 		}
@@ -142,13 +145,13 @@ static bool route_deferred(
 
 bool mr_worker_late_route_first(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
 {
-	if (!route_deferred(w, s, x->first))
+	if (!route_message(w, s, x->first))
 		return false;
 	mr_worker_late_drop_first(w, x);
 	return true;
 }
 
-/* A receiver may have become full meanwhile. What a session leaves is not held up. */
+/* A receiver may have become full meanwhile. The messages of a closing session do not wait. */
 bool mr_worker_late_may_route_first(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
 {
 	struct mr_late_message *m = x->first;
@@ -162,8 +165,8 @@ bool mr_worker_late_may_route_first(struct mr_worker *w, struct mr_session *s, s
 	return false;
 }
 
-/* All that is late of it, whatever that costs. */
-static void force_deferred(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
+/* Routes all late messages of a session now, whatever that costs. */
+static void route_all(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
 {
 	if (x->fan != NULL)
 		(void)mr_worker_route_fan(w, s, x->fan);
@@ -172,14 +175,15 @@ static void force_deferred(struct mr_worker *w, struct mr_session *s, struct mr_
 		(void)mr_worker_late_route_first(w, s, x);
 }
 
-/* There is no room to let it wait, and it may not be lost: its order is kept, and its turn is not. */
+/* Routes a message that has no room to wait and must not be lost. All late messages of its session
+ * go first, so the order is kept; the bounds of turns are not. */
 static void __attribute__((noinline)) route_now(struct mr_worker *w, const struct mr_burst_entry *e)
 {
 	bool forced = w->late.forced;
 
 	w->late.forced = true;
 	if (e->from->late != NULL)
-		force_deferred(w, e->from, e->from->late);
+		route_all(w, e->from, e->from->late);
 	(void)mr_worker_route_late(w, e);
 	w->late.forced = forced;
 }

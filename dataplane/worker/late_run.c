@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goes on with what was left for later rounds: fan-outs and late messages (share.h).
- */
+/* late_run: resumes unfinished fan-outs and routes late messages (share.h). */
 #include "dataplane/worker/backpressure.h"
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/fan.h"
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/share.h"
 
-/* Sessions that a round looks at; it routes something of MR_LATE_SERVES. */
+/* Sessions that a round looks at; it routes messages of at most MR_LATE_SERVES. */
 #define LOOKS_MAX 16u
 
 static struct mr_late *take_first(struct mr_worker *w)
@@ -20,8 +19,8 @@ static struct mr_late *take_first(struct mr_worker *w)
 	return x;
 }
 
-/* Nothing of it is late any more: its ring is given back, and it is read again. */
-static void caught_up(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
+/* Ends the lateness of a session: its ring is released, and it is read again. */
+static void catch_up(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
 {
 	s->late = NULL;
 	mr_slab_release(w->store, x, sizeof(*x));
@@ -29,9 +28,9 @@ static void caught_up(struct mr_worker *w, struct mr_session *s, struct mr_late 
 		s->consumed = true;
 		w->consumed[w->consumed_count++] = s;
 	}
-	/* It waited for that with its end. */
+	/* The end of a closing session waited for its late messages. */
 	if (mr_worker_is_over(s)) {
-		w->burst_count = 0; /* routed */
+		w->burst_count = 0; /* the burst is routed already */
 		mr_worker_flow_finish(w, s);
 	}
 }
@@ -44,9 +43,9 @@ static void drop_messages(struct mr_worker *w, struct mr_late *x)
 	}
 }
 
-/* Nobody may publish the messages of a session that is gone; a fan-out that was begun goes on. False: nothing is
- * left. */
-static bool serve_gone(struct mr_worker *w, struct mr_late *x)
+/* Drops the late messages of a freed session, as nobody may publish them; resumes its fan-out.
+ * False: nothing is left. */
+static bool serve_freed(struct mr_worker *w, struct mr_late *x)
 {
 	drop_messages(w, x);
 	if (x->fan != NULL && mr_worker_mesh_ready(w) && mr_worker_route_fan(w, NULL, x->fan))
@@ -54,8 +53,8 @@ static bool serve_gone(struct mr_worker *w, struct mr_late *x)
 	return x->fan != NULL;
 }
 
-/* As much as a turn has; false: nothing is left. */
-static bool serve_deferred(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
+/* Gives a session a turn for its fan-out and late messages. False: nothing is left. */
+static bool serve_session(struct mr_worker *w, struct mr_session *s, struct mr_late *x)
 {
 	uint64_t work = 0;
 
@@ -71,20 +70,20 @@ static bool serve_deferred(struct mr_worker *w, struct mr_session *s, struct mr_
 		if (!mr_worker_late_route_first(w, s, x))
 			break;
 		work += mr_worker_turn_work(w) + 1;
-		/* Routes of a late message are let go of at once: there may be many. */
+		/* Release the route of each late message at once: there may be many. */
 		(void)mr_router_forget(w->router);
 	}
 	return x->first != NULL || x->fan != NULL;
 }
 
-/* Looks at one; false: it is done with. */
+/* Serves one session's record; false if the record is freed. */
 static bool run_one(struct mr_worker *w, struct mr_late *x, uint32_t *serves)
 {
 	struct mr_session *s = mr_directory_find(&w->directory, x->slot, x->generation);
 
 	if (s == NULL) {
 		(*serves)++;
-		if (serve_gone(w, x))
+		if (serve_freed(w, x))
 			return true;
 		mr_slab_release(w->store, x, sizeof(*x));
 		return false;
@@ -95,13 +94,13 @@ static bool run_one(struct mr_worker *w, struct mr_late *x, uint32_t *serves)
 	}
 	w->moved = true;
 	if (w->share.turns > 0 && mr_session_is_ahead(w, s)) {
-		w->share.last = NULL; /* somebody waits for the others to be charged */
+		w->share.last = NULL; /* end the current turn: this session waits for its charge */
 		return true;
 	}
 	(*serves)++;
-	if (serve_deferred(w, s, x))
+	if (serve_session(w, s, x))
 		return true;
-	caught_up(w, s, x);
+	catch_up(w, s, x);
 	return false;
 }
 
@@ -116,7 +115,7 @@ static void __attribute__((noinline)) run_some(struct mr_worker *w)
 		if (run_one(w, x, &serves))
 			mr_worker_late_list(w, x);
 	}
-	/* While something goes on the worker does not sleep. */
+	/* The worker does not sleep while fan-outs are unfinished. */
 	if (w->fans->used != NULL || looks > 0)
 		w->moved = true;
 }
