@@ -148,7 +148,7 @@ static uint32_t subscription_of(const struct mrf_message_header *h)
 	}
 }
 
-static void keep(struct mr_client *c, const uint8_t *at, struct mrf_message_header h)
+static void defer_record(struct mr_client *c, const uint8_t *at, struct mrf_message_header h)
 {
 	uint32_t subscription = subscription_of(&h);
 
@@ -156,7 +156,7 @@ static void keep(struct mr_client *c, const uint8_t *at, struct mrf_message_head
 		c->missed++;
 }
 
-static unsigned answer(struct mr_client *c, const struct mr_message_view *m)
+static unsigned handle_answer(struct mr_client *c, const struct mr_message_view *m)
 {
 	struct mr_message message;
 	int error = 0;
@@ -178,7 +178,7 @@ static unsigned answer(struct mr_client *c, const struct mr_message_view *m)
 	return 1;
 }
 
-static void gap(struct mr_client *c, const struct mr_message_view *m)
+static void handle_gap(struct mr_client *c, const struct mr_message_view *m)
 {
 	struct mrf_gap g;
 
@@ -196,19 +196,19 @@ static void gap(struct mr_client *c, const struct mr_message_view *m)
 }
 
 /* Handles any message but a delivery, now. Returns how many were handed out. */
-static unsigned other_now(struct mr_client *c, const struct mr_message_view *m)
+static unsigned handle_now(struct mr_client *c, const struct mr_message_view *m)
 {
 	uint64_t received = c->received;
 	uint32_t consumer;
 
 	switch (m->header.kind) {
 	case MRF_MESSAGE_KIND_REPLY:
-	case MRF_MESSAGE_KIND_STATUS: return answer(c, m);
+	case MRF_MESSAGE_KIND_STATUS: return handle_answer(c, m);
 	case MRF_MESSAGE_KIND_PART: return mr_service_received(c, m);
 	case MRF_MESSAGE_KIND_CREDIT:
 		/* A Credit for a caller is addressed as a reply. */
 		return m->header.target != 0 ? mr_service_received(c, m) : mr_call_answered(c, m);
-	case MRF_MESSAGE_KIND_GAP: gap(c, m); return 0;
+	case MRF_MESSAGE_KIND_GAP: handle_gap(c, m); return 0;
 	case MRF_MESSAGE_KIND_CONTROL:
 		/* An answer of the bus itself may be a reply to somebody. */
 		if (mr_control_request_answered(c, m, &consumer))
@@ -249,7 +249,7 @@ static bool is_handled_now(const struct mr_client *c, const struct mr_message_vi
 }
 
 /* Handles a fragment of a reply or of a part. */
-static unsigned other_fragment(struct mr_client *c, const struct mr_message_view *m)
+static unsigned handle_fragment(struct mr_client *c, const struct mr_message_view *m)
 {
 	struct mr_deferred *whole = mr_reassemble(c, m);
 	unsigned handled;
@@ -260,7 +260,7 @@ static unsigned other_fragment(struct mr_client *c, const struct mr_message_view
 		c->missed += !mr_deferred_keep(c, whole);
 		return 0;
 	}
-	handled = other_now(c, &whole->view);
+	handled = handle_now(c, &whole->view);
 	/* A waiting call reads it after this function returns. */
 	mr_deferred_free_out(c);
 	c->deferred_out = whole;
@@ -268,13 +268,14 @@ static unsigned other_fragment(struct mr_client *c, const struct mr_message_view
 }
 
 /* Handles any message but a delivery. Returns how many were handed out. */
-static unsigned other(struct mr_client *c, const uint8_t *at, const struct mr_message_view *m)
+static unsigned handle_other(
+	struct mr_client *c, const uint8_t *at, const struct mr_message_view *m)
 {
 	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0))
-		return other_fragment(c, m);
+		return handle_fragment(c, m);
 	if (mr_likely(is_handled_now(c, m)))
-		return other_now(c, m);
-	keep(c, at, m->header);
+		return handle_now(c, m);
+	defer_record(c, at, m->header);
 	return 0;
 }
 
@@ -354,7 +355,7 @@ static unsigned serve_special(
 		return 0;
 	}
 	if (header.kind != MRF_MESSAGE_KIND_DELIVER)
-		return other(c, at, &m);
+		return handle_other(c, at, &m);
 	s = deliver_to(c, &header);
 	return s != NULL ? deliver_extra(c, s, at, &m) : 0;
 }
@@ -406,7 +407,7 @@ MR_ALWAYS_INLINE bool serve_some(struct mr_client *c, bool defer, unsigned max, 
 	}
 	mr_bytes_skip(&c->down, m.header.bytes);
 	if (s != NULL)
-		keep(c, at, m.header);
+		defer_record(c, at, m.header);
 	return true;
 }
 
@@ -425,7 +426,7 @@ static bool serve_deferred(struct mr_client *c, unsigned *handled)
 	a = mr_deferred_pop(c);
 	if (mr_deferred_parse(c, a, &m)) {
 		if (m.header.kind != MRF_MESSAGE_KIND_DELIVER) {
-			*handled += other_now(c, &m);
+			*handled += handle_now(c, &m);
 		} else if (s != NULL && s->consumes) {
 			mr_consumer_hand_out((struct mr_consumer *)s, &m);
 			*handled += 1;

@@ -73,7 +73,7 @@ static void heap_remove(struct mr_client *c, uint32_t place)
 	heap_down(c, c->pending[c->heap[place]].heap_at);
 }
 
-static int grow(struct mr_client *c)
+static int table_grow(struct mr_client *c)
 {
 	uint32_t room = c->pending_room == 0 ? FIRST_ROOM : 2 * c->pending_room;
 	struct mr_pending *pending;
@@ -104,7 +104,7 @@ static int pending_new(struct mr_client *c, uint32_t *index)
 	int error;
 
 	if (c->pending_free == NONE) {
-		error = grow(c);
+		error = table_grow(c);
 		if (error != 0)
 			return error;
 	}
@@ -127,7 +127,7 @@ static void pending_free(struct mr_client *c, uint32_t index)
 	c->pending_free = index;
 }
 
-static uint32_t find(const struct mr_client *c, uint64_t correlation)
+static uint32_t find_pending(const struct mr_client *c, uint64_t correlation)
 {
 	uint32_t index = (uint32_t)(correlation & INDEX_MASK) - 1;
 
@@ -138,12 +138,13 @@ static uint32_t find(const struct mr_client *c, uint64_t correlation)
 
 bool mr_request_is_sync(const struct mr_client *c, uint64_t correlation)
 {
-	uint32_t index = find(c, correlation);
+	uint32_t index = find_pending(c, correlation);
 
 	return index != NONE && c->pending[index].callback == NULL;
 }
 
-static void finish(struct mr_client *c, uint32_t index, const struct mr_message *m, int error)
+static void finish_pending(
+	struct mr_client *c, uint32_t index, const struct mr_message *m, int error)
 {
 	struct mr_pending p = c->pending[index];
 
@@ -164,18 +165,18 @@ static void finish(struct mr_client *c, uint32_t index, const struct mr_message 
 bool mr_request_finish(
 	struct mr_client *c, uint64_t correlation, const struct mr_message *m, int error)
 {
-	uint32_t index = find(c, correlation);
+	uint32_t index = find_pending(c, correlation);
 
 	if (index == NONE)
 		return false;
-	finish(c, index, m, error);
+	finish_pending(c, index, m, error);
 	return true;
 }
 
 static void expire(struct mr_client *c, uint64_t now_ns)
 {
 	while (c->heap_count > 0 && deadline_at(c, 0) <= now_ns)
-		finish(c, c->heap[0], NULL, -ETIMEDOUT);
+		finish_pending(c, c->heap[0], NULL, -ETIMEDOUT);
 }
 
 static uint64_t due_ns(const struct mr_client *c)
@@ -187,7 +188,7 @@ static void fail_all(struct mr_client *c)
 {
 	for (uint32_t i = 0; i < c->pending_room; i++) {
 		if (c->pending[i].correlation != 0)
-			finish(c, i, NULL, -ENOTCONN);
+			finish_pending(c, i, NULL, -ENOTCONN);
 	}
 }
 
@@ -279,13 +280,13 @@ static int await_reply(struct mr_client *c, uint32_t index, struct mr_sync *sync
 	error = mr_await(c, &sync->done, &p);
 	if (sync->done)
 		return sync->error;
-	index = find(c, correlation);
+	index = find_pending(c, correlation);
 	if (index != NONE)
 		pending_free(c, index);
 	return error;
 }
 
-static void say(struct mr_client *c, int error)
+static void set_error_text(struct mr_client *c, int error)
 {
 	if (error == -ENOTCONN)
 		mr_ring_out_refused(c);
@@ -325,7 +326,7 @@ int mr_request_with(struct mr_client *c, const char *subject, const char *header
 		error = await_reply(c, index, &sync, timeout_ms);
 		c->hold = error == 0 && c->depth == 0;
 		if (error != 0)
-			say(c, error);
+			set_error_text(c, error);
 	}
 	mr_end(c);
 	return error;

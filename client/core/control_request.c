@@ -56,7 +56,7 @@ static void request_free(struct mr_client *c, struct mr_control_request *request
 	c->control_requests_open--;
 }
 
-static void push(struct mr_client *c, struct mr_control_request *request, uint64_t now_ns)
+static void push_request(struct mr_client *c, struct mr_control_request *request, uint64_t now_ns)
 {
 	uint32_t bytes = mr_message_bytes(false, 0, 0, request->bytes);
 	uint8_t *to = mr_ring_promised_room(c, bytes);
@@ -77,10 +77,10 @@ void mr_control_request_send(
 	struct mr_client *c, struct mr_control_request *request, uint64_t deadline_ns)
 {
 	request->deadline_ns = deadline_ns;
-	push(c, request, mr_now_ns());
+	push_request(c, request, mr_now_ns());
 }
 
-static void finish(
+static void finish_request(
 	struct mr_client *c, struct mr_control_request *request, const struct mr_control_answer *a)
 {
 	mr_control_answer_fn *done = request->done;
@@ -144,7 +144,7 @@ static bool answered(
 
 	if (!answer_read(message, &a))
 		return false;
-	finish(c, request, &a);
+	finish_request(c, request, &a);
 	return true;
 }
 
@@ -185,9 +185,9 @@ static void step(struct mr_client *c, uint64_t now_ns)
 		if (request->correlation == 0)
 			continue;
 		if (now_ns >= request->deadline_ns)
-			finish(c, request, &late);
+			finish_request(c, request, &late);
 		else if (now_ns >= request->resend_ns && c->state != MR_STATE_LOST && !c->eof)
-			push(c, request, now_ns);
+			push_request(c, request, now_ns);
 	}
 }
 
@@ -213,7 +213,7 @@ static void fail_all(struct mr_client *c)
 
 	for (uint32_t i = 0; i < MR_CONTROL_REQUESTS_MAX; i++) {
 		if (c->control_requests[i].correlation != 0)
-			finish(c, &c->control_requests[i], &gone);
+			finish_request(c, &c->control_requests[i], &gone);
 	}
 }
 
@@ -242,7 +242,7 @@ static void waited(
 	w->answer.text = w->text;
 }
 
-static int outcome(struct mr_client *c, const struct waiter *w)
+static int answer_code(struct mr_client *c, const struct waiter *w)
 {
 	int code = w->answer.code;
 
@@ -301,7 +301,7 @@ static int ask_and_wait(struct mr_client *c, const struct mr_control_ask *ask, s
 	}
 	if (w->answer.code == -ETIMEDOUT && ask->late != NULL)
 		ask_again(c, ask);
-	return outcome(c, w);
+	return answer_code(c, w);
 }
 
 int mr_control_request_wait(

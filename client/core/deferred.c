@@ -28,7 +28,7 @@ static bool room_for(const struct mr_client *c, uint32_t bytes)
 	       (c->deferred_bytes + bytes <= BYTES_MAX || c->deferred_bytes == 0);
 }
 
-static void append(struct mr_client *c, struct mr_deferred *a)
+static void append_deferred(struct mr_client *c, struct mr_deferred *a)
 {
 	struct mr_subscription *s = mr_subscription_find(c, a->subscription);
 
@@ -48,7 +48,7 @@ bool mr_deferred_push(
 
 	if (a == NULL)
 		return false;
-	append(c, a);
+	append_deferred(c, a);
 	return true;
 }
 
@@ -58,7 +58,7 @@ bool mr_deferred_keep(struct mr_client *c, struct mr_deferred *a)
 		free(a);
 		return false;
 	}
-	append(c, a);
+	append_deferred(c, a);
 	return true;
 }
 

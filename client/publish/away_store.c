@@ -42,7 +42,7 @@ static bool make_room(struct mr_client *c, size_t bytes)
 	return true;
 }
 
-static const void *put(char **to, const void *from, size_t bytes)
+static const void *put_copy(char **to, const void *from, size_t bytes)
 {
 	char *at = *to;
 
@@ -68,9 +68,9 @@ int mr_away_store_keep(struct mr_client *c, const struct mr_message_parts *p)
 		return mr_fail(c, -ENOMEM, NULL);
 	*k = (struct mr_away_publish){.bytes = bytes, .parts = *p};
 	to = k->data;
-	k->parts.subject = put(&to, p->subject, p->subject_bytes);
-	k->parts.headers = put(&to, p->headers, p->header_bytes);
-	k->parts.payload = put(&to, p->payload, p->payload_bytes);
+	k->parts.subject = put_copy(&to, p->subject, p->subject_bytes);
+	k->parts.headers = put_copy(&to, p->headers, p->header_bytes);
+	k->parts.payload = put_copy(&to, p->payload, p->payload_bytes);
 	*c->away_end = k;
 	c->away_end = &k->next;
 	c->away_bytes += bytes;
@@ -130,7 +130,7 @@ void mr_away_store_clear(struct mr_client *c)
 }
 
 /* True for a best-effort publish. A message in fragments counts with its last fragment. */
-static bool counts(const struct mr_message_view *m)
+static bool is_counted(const struct mr_message_view *m)
 {
 	const struct mrf_message_fragment *f = &m->extra.fragment;
 
@@ -155,7 +155,7 @@ static void count_lost(struct mr_client *c)
 		if (!mr_message_fits(&m.header, left) || stride > left)
 			return;
 		if (mr_message_parse(record, m.header, &m))
-			c->lost += counts(&m);
+			c->lost += is_counted(&m);
 		at += stride;
 		left -= stride;
 	}

@@ -28,7 +28,7 @@ void mr_outbox_done(struct mr_outbox *o, uint32_t position, int error)
 }
 
 /* Finds an open message. False: there is none; a message that was sent twice is answered twice. */
-static inline bool find(const struct mr_outbox *o, uint64_t id, uint32_t *position)
+static inline bool find_open(const struct mr_outbox *o, uint64_t id, uint32_t *position)
 {
 	uint32_t guess = (uint32_t)(id - o->id_offset);
 
@@ -52,7 +52,7 @@ bool mr_outbox_has(const struct mr_outbox *o, uint64_t id)
 {
 	uint32_t position;
 
-	return find(o, id, &position);
+	return find_open(o, id, &position);
 }
 
 static void retry_later(struct mr_outbox *o, uint32_t position, int error)
@@ -86,7 +86,7 @@ static void queue_unknown(struct mr_outbox *o)
 	mr_outbox_target(o, 0, mr_now_ns());
 }
 
-static void outcome(struct mr_outbox *o, uint32_t position, uint32_t status)
+static void handle_status(struct mr_outbox *o, uint32_t position, uint32_t status)
 {
 	switch (status) {
 	case MRF_STATUS_CODE_OK: mr_outbox_done(o, position, 0); break;
@@ -150,10 +150,10 @@ void mr_outbox_accepted(struct mr_outbox *o, const struct mrf_accepted_range *ra
 	if (mr_likely(range->status == MRF_STATUS_CODE_OK))
 		done_count = done_row(o, range->first, count);
 	for (uint32_t i = done_count; i < count; i++) {
-		if (!find(o, range->first + i, &position) || !is_answerable(o, position))
+		if (!find_open(o, range->first + i, &position) || !is_answerable(o, position))
 			o->client->unmatched++;
 		else
-			outcome(o, position, range->status);
+			handle_status(o, position, range->status);
 	}
 }
 

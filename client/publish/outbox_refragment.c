@@ -16,7 +16,7 @@ struct records {
 };
 
 /* Adds room for `bytes`; NULL: no memory. */
-static uint8_t *more(struct records *out, uint64_t bytes)
+static uint8_t *grow_records(struct records *out, uint64_t bytes)
 {
 	uint8_t *grown =
 		out->bytes + bytes <= UINT32_MAX ? realloc(out->records, out->bytes + bytes) : NULL;
@@ -29,7 +29,8 @@ static uint8_t *more(struct records *out, uint64_t bytes)
 }
 
 /* Parses the record at `at` and returns its padded length in *stride. False: malformed. */
-static bool load(const uint8_t *at, uint32_t left, struct mr_message_view *m, uint32_t *stride)
+static bool load_record(
+	const uint8_t *at, uint32_t left, struct mr_message_view *m, uint32_t *stride)
 {
 	struct mrf_message_header h = mr_message_header_load(at);
 
@@ -38,9 +39,9 @@ static bool load(const uint8_t *at, uint32_t left, struct mr_message_view *m, ui
 	return h.bytes >= sizeof(h) && *stride <= left && mr_message_parse(at, h, m);
 }
 
-static int copy(struct records *out, const uint8_t *at, uint32_t stride)
+static int copy_record(struct records *out, const uint8_t *at, uint32_t stride)
 {
-	uint8_t *to = more(out, stride);
+	uint8_t *to = grow_records(out, stride);
 
 	if (to == NULL)
 		return -ENOMEM;
@@ -49,7 +50,7 @@ static int copy(struct records *out, const uint8_t *at, uint32_t stride)
 }
 
 /* Writes a whole message whose first record is `m`. The payload follows `headers`. */
-static int write(struct mr_client *c, struct records *out, const struct mr_message_view *m,
+static int write_message(struct mr_client *c, struct records *out, const struct mr_message_view *m,
 	const uint8_t *headers, uint32_t payload_bytes)
 {
 	struct mr_outgoing l = {
@@ -67,7 +68,7 @@ static int write(struct mr_client *c, struct records *out, const struct mr_messa
 	error = mr_outgoing_measure(c, &l);
 	if (error != 0)
 		return error;
-	to = more(out, l.bytes);
+	to = grow_records(out, l.bytes);
 	if (to == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < l.fragments; i++) {
@@ -79,7 +80,7 @@ static int write(struct mr_client *c, struct records *out, const struct mr_messa
 
 /* Reassembles the fragments from `at` on, which are all of one message, into `whole`. Returns the
  * bytes of their records; 0: malformed. */
-static uint32_t join(const uint8_t *at, uint32_t left, uint8_t *whole, uint32_t total)
+static uint32_t join_fragments(const uint8_t *at, uint32_t left, uint8_t *whole, uint32_t total)
 {
 	uint32_t joined = 0, from = 0, stride;
 	struct mr_message_view m;
@@ -87,7 +88,8 @@ static uint32_t join(const uint8_t *at, uint32_t left, uint8_t *whole, uint32_t 
 	while (joined < total) {
 		uint32_t body;
 
-		if (left - from < sizeof(m.header) || !load(at + from, left - from, &m, &stride))
+		if (left - from < sizeof(m.header) ||
+			!load_record(at + from, left - from, &m, &stride))
 			return 0;
 		body = m.header_bytes + m.payload_bytes;
 		if (m.extra.fragment.offset != joined || body == 0 || body > total - joined)
@@ -108,9 +110,10 @@ static int refragment_message(struct mr_client *c, struct records *out,
 	int error = -ENOMEM;
 
 	if (whole != NULL) {
-		*stride = join(at, left, whole, total);
-		error = *stride == 0 ? -EPROTO
-				     : write(c, out, first, whole, total - first->header_bytes);
+		*stride = join_fragments(at, left, whole, total);
+		error = *stride == 0
+				? -EPROTO
+				: write_message(c, out, first, whole, total - first->header_bytes);
 	}
 	free(whole);
 	return error;
@@ -122,16 +125,16 @@ static int refragment_one(struct mr_client *c, struct records *out, const uint8_
 {
 	struct mr_message_view m;
 
-	if (!load(at, left, &m, stride))
+	if (!load_record(at, left, &m, stride))
 		return -EPROTO;
 	if (m.header.flags & MRF_MESSAGE_FLAG_FRAGMENT)
 		return refragment_message(c, out, &m, at, left, stride);
 	if (*stride <= c->record_bytes_max)
-		return copy(out, at, *stride);
-	return write(c, out, &m, m.headers, m.payload_bytes);
+		return copy_record(out, at, *stride);
+	return write_message(c, out, &m, m.headers, m.payload_bytes);
 }
 
-static bool fits(const struct mr_client *c, const uint8_t *records, uint32_t bytes)
+static bool records_fit(const struct mr_client *c, const uint8_t *records, uint32_t bytes)
 {
 	uint32_t stride;
 
@@ -162,7 +165,7 @@ int mr_outbox_refragment(struct mr_outbox *o, struct mr_outbox_entry *k)
 	uint32_t stride;
 	int error = 0;
 
-	if (fits(o->client, records, k->bytes))
+	if (records_fit(o->client, records, k->bytes))
 		return 0;
 	for (uint32_t at = 0; at < k->bytes && error == 0; at += stride) {
 		stride = 0;

@@ -49,7 +49,7 @@ void mr_outbox_store_fini(struct mr_outbox *o)
 	free(o->memory);
 }
 
-static bool grow(struct mr_outbox *o)
+static bool entries_grow(struct mr_outbox *o)
 {
 	struct mr_outbox_entry *grown = calloc(2 * (size_t)o->entries_room, sizeof(*grown));
 
@@ -70,7 +70,8 @@ bool mr_outbox_store_make_room(struct mr_outbox *o)
 	if (o->open >= o->window)
 		return false;
 	/* Entries that are done behind an open one take places too; this bounds their number. */
-	return o->tail - o->head < o->entries_room || (o->entries_room < 4 * o->window && grow(o));
+	return o->tail - o->head < o->entries_room ||
+	       (o->entries_room < 4 * o->window && entries_grow(o));
 }
 
 /* Returns a position where `bytes` do not wrap around. */

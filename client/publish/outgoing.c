@@ -114,7 +114,7 @@ uint32_t mr_outgoing_fragment_bytes(const struct mr_outgoing *l, uint32_t index)
 	return record_bytes(l, flags, p.header_bytes, p.payload_bytes);
 }
 
-static uint8_t *put(uint8_t *to, const void *from, size_t bytes)
+static uint8_t *put_bytes(uint8_t *to, const void *from, size_t bytes)
 {
 	if (bytes > 0)
 		mr_message_copy(to, from, bytes);
@@ -128,9 +128,9 @@ static uint8_t *put_sections(uint8_t *to, const struct mr_outgoing *l, size_t he
 		.header_bytes = (uint16_t)header_bytes,
 	};
 
-	to = put(to, &s, sizeof(s));
-	to = put(to, l->parts.subject, l->parts.subject_bytes);
-	return put(to, l->parts.headers, header_bytes);
+	to = put_bytes(to, &s, sizeof(s));
+	to = put_bytes(to, l->parts.subject, l->parts.subject_bytes);
+	return put_bytes(to, l->parts.headers, header_bytes);
 }
 
 void mr_outgoing_write(const struct mr_client *c, const struct mr_outgoing *l, uint32_t index,
@@ -158,9 +158,9 @@ void mr_outgoing_write(const struct mr_client *c, const struct mr_outgoing *l, u
 		h.flags |= MRF_MESSAGE_FLAG_TOKEN;
 	if (l->parts.subject_bytes + p.header_bytes > 0)
 		h.flags |= MRF_MESSAGE_FLAG_SECTIONS;
-	to = put(to, &h, sizeof(h));
+	to = put_bytes(to, &h, sizeof(h));
 	if (l->token != NULL)
-		to = put(to, l->token, sizeof(*l->token));
+		to = put_bytes(to, l->token, sizeof(*l->token));
 	if (extra.flags & MR_MESSAGE_FLAGS_PARTS)
 		to = mr_message_extra_store(to, &extra);
 	if (h.flags & MRF_MESSAGE_FLAG_SECTIONS)
@@ -172,7 +172,7 @@ void mr_outgoing_write(const struct mr_client *c, const struct mr_outgoing *l, u
 			p.payload_bytes);
 }
 
-static uint8_t *room(struct mr_client *c, uint32_t bytes, bool promised)
+static uint8_t *ring_room(struct mr_client *c, uint32_t bytes, bool promised)
 {
 	return promised ? mr_ring_promised_room(c, bytes) : mr_ring_out_room(c, bytes);
 }
@@ -181,7 +181,7 @@ static int send_one(struct mr_client *c, const struct mr_outgoing *l, uint32_t i
 	uint32_t message, bool promised, bool wait)
 {
 	uint32_t bytes = mr_outgoing_fragment_bytes(l, index);
-	uint8_t *to = room(c, bytes, promised);
+	uint8_t *to = ring_room(c, bytes, promised);
 	int error;
 
 	if (mr_unlikely(to == NULL)) {

@@ -19,7 +19,7 @@
 #define WAIT_SPINS 64u
 
 /* FNV-1a, with a final mix so that the high bits depend on the last bytes too. */
-static uint64_t hash(const char *name, uint64_t start)
+static uint64_t name_hash(const char *name, uint64_t start)
 {
 	uint64_t h = 0xcbf29ce484222325u ^ start;
 
@@ -38,8 +38,8 @@ uint64_t mr_publisher_number(struct mr_client *c, const char *name, uint64_t nex
 
 	while (number == 0)
 		number = name == NULL   ? (uint64_t)mr_random(c) << 32 | mr_random(c)
-			 : next_id != 0 ? hash(name, 0) | 1
-					: hash(name, mr_clock_ns(CLOCK_REALTIME)) | 1;
+			 : next_id != 0 ? name_hash(name, 0) | 1
+					: name_hash(name, mr_clock_ns(CLOCK_REALTIME)) | 1;
 	return number;
 }
 
@@ -172,7 +172,7 @@ static void settle_pause(struct mr_client *c, unsigned *rounds)
 		c->transport->room_sleep(c);
 }
 
-static int settle(struct mr_client *c, uint64_t deadline_ns)
+static int settle_all(struct mr_client *c, uint64_t deadline_ns)
 {
 	unsigned rounds = 0;
 
@@ -202,7 +202,7 @@ int mr_settle(struct mr_client *c, unsigned timeout_ms)
 	if (error != 0)
 		return error;
 	c->until = &c->settled;
-	error = settle(c, mr_now_ns() + timeout_ms * MR_NS_PER_MS);
+	error = settle_all(c, mr_now_ns() + timeout_ms * MR_NS_PER_MS);
 	c->until = outer;
 	if (error == 0 && c->promise_error != 0) {
 		error = mr_fail(c, c->promise_error, "the bus refused a promised message");

@@ -46,7 +46,7 @@ int mr_message_parts_check(struct mr_client *c, const struct mr_message_parts *p
 	return fault == NULL ? 0 : mr_failf(c, -EINVAL, "headers: %s", fault);
 }
 
-static uint8_t *put(uint8_t *to, const void *from, size_t bytes)
+static uint8_t *put_bytes(uint8_t *to, const void *from, size_t bytes)
 {
 	if (bytes > 0)
 		mr_message_copy(to, from, bytes);
@@ -74,9 +74,9 @@ int mr_publish_parts(struct mr_client *c, enum mrf_message_kind kind, uint32_t t
 	}
 	to = mr_message_begin(to, kind, target, token, (uint32_t)p->subject_bytes,
 		(uint32_t)p->header_bytes, (uint32_t)p->payload_bytes);
-	to = put(to, p->subject, p->subject_bytes);
-	to = put(to, p->headers, p->header_bytes);
-	put(to, p->payload, p->payload_bytes);
+	to = put_bytes(to, p->subject, p->subject_bytes);
+	to = put_bytes(to, p->headers, p->header_bytes);
+	put_bytes(to, p->payload, p->payload_bytes);
 	c->published++;
 	mr_ring_out_pushed(c, bytes);
 	return 0;

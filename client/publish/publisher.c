@@ -30,7 +30,7 @@ uint32_t mr_publisher_encode(const struct mr_publisher *p, uint8_t *to, uint32_t
 }
 
 /* Returns another publisher of the same subject. They share its alias, which is released once. */
-static struct mr_publisher *twin(const struct mr_client *c, const struct mr_publisher *of)
+static struct mr_publisher *find_twin(const struct mr_client *c, const struct mr_publisher *of)
 {
 	for (uint32_t i = 0; i < c->publishers_count; i++) {
 		struct mr_publisher *p = c->publishers[i];
@@ -41,7 +41,7 @@ static struct mr_publisher *twin(const struct mr_client *c, const struct mr_publ
 	return NULL;
 }
 
-static int list(struct mr_client *c, struct mr_publisher *p)
+static int add_to_list(struct mr_client *c, struct mr_publisher *p)
 {
 	struct mr_publisher **grown;
 	uint32_t room;
@@ -82,7 +82,7 @@ static void await_releases(struct mr_client *c)
 
 static int resolve(struct mr_client *c, struct mr_publisher *p)
 {
-	struct mr_publisher *other = twin(c, p);
+	struct mr_publisher *other = find_twin(c, p);
 	uint8_t body[MR_CONTROL_REQUEST_BYTES_MAX];
 	struct mr_control_ask ask = {.body = body, .timeout_ms = -1};
 	struct mr_control_answer found;
@@ -124,7 +124,7 @@ int mr_publisher_open(struct mr_client *c, const char *subject, struct mr_publis
 	memcpy(p->subject, subject, strlen(subject) + 1);
 	mr_publisher_limit(p);
 	error = resolve(c, p);
-	if (error == 0 && list(c, p) != 0)
+	if (error == 0 && add_to_list(c, p) != 0)
 		error = mr_fail(c, -ENOMEM, NULL);
 	if (error != 0) {
 		free(p);
@@ -180,7 +180,7 @@ void mr_publisher_close(struct mr_publisher *p)
 	c = p->client;
 	mr_publisher_abort(p);
 	c->publishers[p->index] = NULL;
-	if (c->state == MR_STATE_UP && twin(c, p) == NULL)
+	if (c->state == MR_STATE_UP && find_twin(c, p) == NULL)
 		release(c, p->header.target);
 	if (c->depth == 0) {
 		mr_publisher_free(p);
@@ -396,7 +396,7 @@ static uint32_t room_for(struct mr_publisher *p, uint32_t stride, uint32_t count
 }
 
 /* Opens a claim of one message, or of several consecutive ones. */
-static void claim(struct mr_publisher *p, uint8_t *at, size_t bytes, uint32_t count)
+static void open_claim(struct mr_publisher *p, uint8_t *at, size_t bytes, uint32_t count)
 {
 	p->claimed = at;
 	p->claimed_bytes = bytes;
@@ -405,18 +405,18 @@ static void claim(struct mr_publisher *p, uint8_t *at, size_t bytes, uint32_t co
 }
 
 /* The session may have ended while the claim was open. */
-static void claim_over(struct mr_publisher *p)
+static void close_claim(struct mr_publisher *p)
 {
 	p->claimed = NULL;
 	mr_state_refuse(p->client, mr_unlikely(p->client->eof) ? -ENOTCONN : 0);
 }
 
 /* Closes the claim: gives `count` messages, `bytes` of the ring in all, to the bus. */
-static void pushed(struct mr_publisher *p, uint32_t count, size_t bytes)
+static void commit_claim(struct mr_publisher *p, uint32_t count, size_t bytes)
 {
 	struct mr_client *c = p->client;
 
-	claim_over(p);
+	close_claim(p);
 	if (count == 0)
 		return;
 	if (mr_unlikely(p->box != NULL)) {
@@ -440,7 +440,7 @@ int mr_publisher_claim(struct mr_publisher *p, size_t bytes, void **payload)
 	to = p->box == NULL ? mr_ring_out_room(c, total) : mr_promise_place(p, total);
 	if (mr_unlikely(to == NULL))
 		return mr_fail(c, -EAGAIN, NULL);
-	claim(p, to, bytes, 0);
+	open_claim(p, to, bytes, 0);
 	*payload = to + p->head_bytes;
 	return 0;
 }
@@ -457,7 +457,7 @@ int mr_publisher_commit(struct mr_publisher *p, size_t bytes)
 	header_store(p->claimed, total, p);
 	if (p->box != NULL)
 		origin_store(p->claimed, p);
-	pushed(p, 1, mr_message_stride(total));
+	commit_claim(p, 1, mr_message_stride(total));
 	return 0;
 }
 
@@ -479,7 +479,7 @@ int mr_publisher_claim_batch(
 	to = mr_bytes_claim(ring_of(p), (size_t)step * count);
 	/* The worker has read these lines when they were last used. */
 	mr_prefetch_lines_write(to, (size_t)step * count);
-	claim(p, to, bytes, count);
+	open_claim(p, to, bytes, count);
 	*first = to + p->head_bytes;
 	*stride = step;
 	return (int)count;
@@ -513,12 +513,12 @@ int mr_publisher_commit_batch(struct mr_publisher *p, unsigned count)
 	if (mr_unlikely(count > p->claimed_count))
 		return mr_fail(c, -EINVAL, "more is committed than was claimed");
 	headers_store(p, total, stride, count);
-	pushed(p, count, (size_t)stride * count);
+	commit_claim(p, count, (size_t)stride * count);
 	return 0;
 }
 
 void mr_publisher_abort(struct mr_publisher *p)
 {
 	if (p->claimed != NULL)
-		claim_over(p);
+		close_claim(p);
 }

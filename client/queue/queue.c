@@ -142,7 +142,7 @@ static void on_outcome_of_push(struct mr_outbox *o, uint64_t id, int error)
 
 /* Returns the handle that pushed this message, of several handles of one queue. An at-least-once id
  * names its handle; of the others only one has an id open at a time. */
-static struct mr_queue *pusher(const struct mr_client *c, uint32_t target, uint64_t id)
+static struct mr_queue *find_pusher(const struct mr_client *c, uint32_t target, uint64_t id)
 {
 	bool own = (id & OWN_ID) != 0;
 
@@ -155,9 +155,9 @@ static struct mr_queue *pusher(const struct mr_client *c, uint32_t target, uint6
 	return NULL;
 }
 
-static void accepted(struct mr_client *c, uint32_t target, struct mrf_accepted_range range)
+static void range_accepted(struct mr_client *c, uint32_t target, struct mrf_accepted_range range)
 {
-	struct mr_queue *q = pusher(c, target, range.first);
+	struct mr_queue *q = find_pusher(c, target, range.first);
 	struct mrf_accepted_range one = {.count = 1, .status = range.status};
 
 	if (q != NULL && q->promise == MR_AT_LEAST_ONCE) {
@@ -169,7 +169,7 @@ static void accepted(struct mr_client *c, uint32_t target, struct mrf_accepted_r
 		return;
 	}
 	for (one.first = range.first; range.count-- > 0; one.first++) {
-		q = pusher(c, target, one.first);
+		q = find_pusher(c, target, one.first);
 		if (q != NULL)
 			mr_outbox_accepted(&q->box, &one);
 		else
@@ -189,7 +189,7 @@ void mr_queue_accepted(struct mr_client *c, const struct mr_message_view *m)
 		struct mrf_accepted_range range;
 
 		memcpy(&range, m->payload + i * sizeof(range), sizeof(range));
-		accepted(c, m->header.target, range);
+		range_accepted(c, m->header.target, range);
 	}
 }
 
@@ -371,7 +371,7 @@ static int add_outgoing(
 	return error != 0 ? error : mr_outbox_add(&q->box, &l);
 }
 
-static inline int add(
+static inline int add_push(
 	struct mr_queue *q, const struct mr_push *push, const struct mrf_message_origin *origin)
 {
 	const struct mrf_message_header h = {
@@ -392,7 +392,7 @@ static int push_promised(struct mr_queue *q, const struct mr_push *push, uint64_
 	int error = find_origin(q, push, &origin);
 
 	if (error == 0)
-		error = add(q, push, &origin);
+		error = add_push(q, push, &origin);
 	if (error != 0)
 		return error;
 	if (q->promise == MR_AT_LEAST_ONCE)

@@ -115,7 +115,7 @@ static int push_outgoing(struct mr_client *c, const struct mr_call *r)
 	return error != 0 ? error : mr_outgoing_send(c, &l, true, false);
 }
 
-static int push(struct mr_client *c, struct mr_call *r)
+static int push_call(struct mr_client *c, struct mr_call *r)
 {
 	struct mrf_reply_token token = token_of(r);
 	uint32_t target = r->stub->queue;
@@ -135,9 +135,9 @@ static int push(struct mr_client *c, struct mr_call *r)
 }
 
 /* Sends the call; its stub has a number. Without room it tries again soon. */
-static void send(struct mr_client *c, struct mr_call *r)
+static void send_call(struct mr_client *c, struct mr_call *r)
 {
-	int error = push(c, r);
+	int error = push_call(c, r);
 	uint64_t soon;
 
 	if (error == 0) {
@@ -164,7 +164,7 @@ static void try_now(struct mr_client *c, struct mr_call *r, uint64_t now_ns)
 	r->tries++;
 	r->reopened = false;
 	if (r->stub->queue != 0)
-		send(c, r);
+		send_call(c, r);
 	else
 		open_stub(c, r);
 }
@@ -193,7 +193,7 @@ static void note_failure(struct mr_call *r, uint64_t now_ns)
 }
 
 /* Handles a failed try: makes another one if allowed, else ends the call. */
-static void failed(struct mr_client *c, struct mr_call *r, int error)
+static void try_failed(struct mr_client *c, struct mr_call *r, int error)
 {
 	uint64_t now_ns = mr_now_ns();
 	bool again =
@@ -226,11 +226,11 @@ void mr_call_due(struct mr_client *c, struct mr_call *r)
 	else if (r->state == MR_CALL_RESTING)
 		try_again(c, r, now_ns);
 	else if (r->state == MR_CALL_SQUEEZED && now_ns < r->deadline_ns)
-		send(c, r);
+		send_call(c, r);
 	else if (r->state == MR_CALL_MMI)
 		mr_call_finish(c, r, NULL, -ETIMEDOUT);
 	else
-		failed(c, r, -ETIMEDOUT);
+		try_failed(c, r, -ETIMEDOUT);
 }
 
 void mr_call_opened(struct mr_client *c, struct mr_stub *stub, int error)
@@ -243,9 +243,9 @@ void mr_call_opened(struct mr_client *c, struct mr_stub *stub, int error)
 		if (r->state != MR_CALL_OPENING || r->stub != stub)
 			continue;
 		if (error == 0)
-			send(c, r);
+			send_call(c, r);
 		else if (error == -ETIMEDOUT)
-			failed(c, r, error);
+			try_failed(c, r, error);
 		else if (error == -EHOSTUNREACH && r->waits)
 			waits = true; /* joined an opening that does not wait */
 		else
@@ -311,7 +311,7 @@ static int first_try(struct mr_client *c, struct mr_call *r)
 		try_now(c, r, now_ns);
 		return 0;
 	}
-	error = push(c, r);
+	error = push_call(c, r);
 	if (error != 0)
 		return error;
 	r->tries = 1;
@@ -327,7 +327,7 @@ static int check_large(struct mr_client *c, const struct mr_message_parts *parts
 	return mr_outgoing_measure(c, &l);
 }
 
-static int fill(struct mr_client *c, struct mr_call *r, const struct mr_call_begin *b,
+static int fill_call(struct mr_client *c, struct mr_call *r, const struct mr_call_begin *b,
 	const struct mr_call_options *o)
 {
 	struct mr_message_parts parts = {
@@ -360,7 +360,7 @@ int mr_call_begin(struct mr_client *c, const struct mr_call_begin *b, struct mr_
 		error = mr_call_new(c, &r);
 	if (error != 0)
 		return error;
-	error = fill(c, r, b, o);
+	error = fill_call(c, r, b, o);
 	if (error == 0 && mr_unlikely(mr_mmi_is(b->service)))
 		error = mr_mmi_ask(c, r, b->service);
 	else if (error == 0) {
@@ -402,12 +402,12 @@ static void not_found(struct mr_client *c, struct mr_call *r)
 	if (r->stub->queue == r->sent_to)
 		r->stub->queue = 0;
 	if (r->stub->queue != 0)
-		send(c, r);
+		send_call(c, r);
 	else
 		open_stub(c, r);
 }
 
-static unsigned status(struct mr_client *c, struct mr_call *r, uint32_t code)
+static unsigned handle_status(struct mr_client *c, struct mr_call *r, uint32_t code)
 {
 	/* The status is of a try that was abandoned. */
 	if (r->state != MR_CALL_SENT)
@@ -420,11 +420,12 @@ static unsigned status(struct mr_client *c, struct mr_call *r, uint32_t code)
 	if (code == MRF_STATUS_CODE_NO_RESPONDERS)
 		mr_call_finish(c, r, NULL, -EHOSTUNREACH);
 	else
-		failed(c, r, mr_status_error(code));
+		try_failed(c, r, mr_status_error(code));
 	return 1;
 }
 
-static unsigned partial(struct mr_client *c, struct mr_call *r, const struct mr_message *message)
+static unsigned handle_partial(
+	struct mr_client *c, struct mr_call *r, const struct mr_message *message)
 {
 	uint64_t correlation = r->correlation;
 
@@ -440,7 +441,8 @@ static unsigned partial(struct mr_client *c, struct mr_call *r, const struct mr_
 	return r->callback != NULL;
 }
 
-static unsigned reply(struct mr_client *c, struct mr_call *r, const struct mr_message_view *m)
+static unsigned handle_reply(
+	struct mr_client *c, struct mr_call *r, const struct mr_message_view *m)
 {
 	bool more = (m->header.flags & MRF_MESSAGE_FLAG_MORE) != 0;
 	struct mr_message message;
@@ -457,7 +459,7 @@ static unsigned reply(struct mr_client *c, struct mr_call *r, const struct mr_me
 	message_fill(&message, m);
 	c->received++;
 	if (more)
-		return partial(c, r, &message);
+		return handle_partial(c, r, &message);
 	mr_breaker_success(&r->stub->breaker);
 	r->probe = false;
 	mr_call_finish(c, r, &message, 0);
@@ -473,10 +475,10 @@ unsigned mr_call_answered(struct mr_client *c, const struct mr_message_view *m)
 		return 0;
 	}
 	if (m->header.kind == MRF_MESSAGE_KIND_STATUS)
-		return status(c, r, m->header.target);
+		return handle_status(c, r, m->header.target);
 	if (m->header.kind == MRF_MESSAGE_KIND_CREDIT)
 		return mr_stream_granted(c, r, m);
-	return reply(c, r, m);
+	return handle_reply(c, r, m);
 }
 
 /* Time, and the end of a session. */

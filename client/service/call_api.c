@@ -23,7 +23,7 @@ int mr_call_async(struct mr_client *c, const char *service, const void *payload,
 	return mr_call_begin(c, &b, NULL);
 }
 
-static int await(struct mr_client *c, struct mr_call *r, struct mr_call_sync *sync)
+static int await_call(struct mr_client *c, struct mr_call *r, struct mr_call_sync *sync)
 {
 	struct mr_wait_limit p;
 	int error;
@@ -45,7 +45,7 @@ static int await(struct mr_client *c, struct mr_call *r, struct mr_call_sync *sy
 	return sync->error;
 }
 
-static void say(struct mr_client *c, const char *service, int error)
+static void set_error_text(struct mr_client *c, const char *service, int error)
 {
 	switch (error) {
 	case -ENOTCONN: mr_ring_out_refused(c); break;
@@ -90,10 +90,10 @@ int mr_call(struct mr_client *c, const char *service, const void *payload, size_
 	if (error == 0)
 		error = mr_call_begin(c, &b, &r);
 	if (error == 0)
-		error = await(c, r, &sync);
+		error = await_call(c, r, &sync);
 	c->hold = error == 0 && c->depth == 0;
 	if (error != 0)
-		say(c, service, error);
+		set_error_text(c, service, error);
 	mr_end(c);
 	return error;
 }

@@ -26,7 +26,7 @@ int mr_calls_need(struct mr_client *c)
 	return c->calls != NULL ? 0 : mr_fail(c, -ENOMEM, NULL);
 }
 
-static int grow(struct mr_client *c)
+static int table_grow(struct mr_client *c)
 {
 	struct mr_calls *s = c->calls;
 	uint32_t at = s->top / MR_CALL_CHUNK;
@@ -63,7 +63,7 @@ int mr_call_new(struct mr_client *c, struct mr_call **out)
 	int error;
 
 	if (mr_unlikely(s->free == NULL)) {
-		error = grow(c);
+		error = table_grow(c);
 		if (error != 0)
 			return error;
 	}

@@ -22,7 +22,7 @@ void mr_mmi_tell(struct mr_client *c, struct mr_call *r)
 }
 
 /* Stores the answer: the figure that was asked for, else the status. */
-static void note(struct mr_call *r, const struct mr_control_answer *a)
+static void store_answer(struct mr_call *r, const struct mr_control_answer *a)
 {
 	char text[sizeof(((struct mr_calls *)0)->mmi_text)];
 
@@ -48,7 +48,7 @@ static void answered(
 		mr_call_finish(c, r, NULL, a->code);
 		return;
 	}
-	note(r, a);
+	store_answer(r, a);
 	if (r->callback == NULL || c->depth == 0)
 		mr_mmi_tell(c, r);
 	else

@@ -41,7 +41,7 @@ static void unlink_work(struct mr_service *s, const struct mr_in_hand *w)
 	*at = w->next;
 }
 
-static bool grow(struct mr_service *s, uint32_t slot)
+static bool requests_grow(struct mr_service *s, uint32_t slot)
 {
 	uint32_t room = s->works_room == 0 ? 16 : s->works_room;
 	struct mr_in_hand *works;
@@ -76,7 +76,7 @@ static struct mr_in_hand *find_by_bus_tag(const struct mr_service *s, uint64_t b
 	return at != 0 ? &s->works[at - 1] : NULL;
 }
 
-static struct mr_in_hand *find(const struct mr_service *s, uint64_t tag)
+static struct mr_in_hand *find_request(const struct mr_service *s, uint64_t tag)
 {
 	uint32_t slot = (uint32_t)(tag & SLOT_MASK);
 
@@ -85,7 +85,7 @@ static struct mr_in_hand *find(const struct mr_service *s, uint64_t tag)
 	return &s->works[slot];
 }
 
-static void forget(struct mr_service *s, struct mr_in_hand *w)
+static void forget_request(struct mr_service *s, struct mr_in_hand *w)
 {
 	uint64_t bus_tag;
 
@@ -110,7 +110,7 @@ static void on_change(struct mr_consumer *k)
 static void on_recalled(struct mr_consumer *k, uint64_t tag)
 {
 	struct mr_service *s = k->arg;
-	struct mr_in_hand *w = find(s, tag);
+	struct mr_in_hand *w = find_request(s, tag);
 
 	if (w == NULL)
 		return;
@@ -121,13 +121,13 @@ static void on_recalled(struct mr_consumer *k, uint64_t tag)
 
 /* Requests received. */
 
-static struct mr_in_hand *take(
+static struct mr_in_hand *take_request(
 	struct mr_service *s, const struct mr_delivery *d, const struct mr_message_view *m)
 {
 	uint32_t slot = (uint32_t)(d->tag & SLOT_MASK);
 	struct mr_in_hand *w;
 
-	if (mr_unlikely(slot >= s->works_room) && !grow(s, slot))
+	if (mr_unlikely(slot >= s->works_room) && !requests_grow(s, slot))
 		return NULL;
 	w = &s->works[slot];
 	*w = (struct mr_in_hand){
@@ -143,7 +143,7 @@ static struct mr_in_hand *take(
 	return w;
 }
 
-static int grant(struct mr_service *s, const struct mr_in_hand *w, uint32_t parts)
+static int grant_parts(struct mr_service *s, const struct mr_in_hand *w, uint32_t parts)
 {
 	struct mrf_reply_token token = {.session = w->bus_tag, .correlation = w->correlation};
 
@@ -154,7 +154,7 @@ static void on_delivery(
 	struct mr_consumer *k, const struct mr_delivery *d, const struct mr_message_view *m)
 {
 	struct mr_service *s = k->arg;
-	struct mr_in_hand *w = take(s, d, m);
+	struct mr_in_hand *w = take_request(s, d, m);
 	struct mr_work work;
 
 	/* Without memory the request goes to another worker. A service without on_part refuses
@@ -163,7 +163,7 @@ static void on_delivery(
 		mr_consumer_settle(k, m->extra.delivery.tag, MRF_SETTLE_VERB_RETURNED, 0);
 		return;
 	}
-	if (w->more && (s->on_part == NULL || grant(s, w, s->window) != 0)) {
+	if (w->more && (s->on_part == NULL || grant_parts(s, w, s->window) != 0)) {
 		mr_respond_failed(s, d->tag, s->on_part != NULL);
 		return;
 	}
@@ -171,7 +171,8 @@ static void on_delivery(
 	s->callback(s->client, &work, s->arg);
 }
 
-static unsigned part(struct mr_service *s, struct mr_in_hand *w, const struct mr_message_view *m)
+static unsigned handle_part(
+	struct mr_service *s, struct mr_in_hand *w, const struct mr_message_view *m)
 {
 	bool more = (m->header.flags & MRF_MESSAGE_FLAG_MORE) != 0;
 	struct mr_message message = {
@@ -195,8 +196,9 @@ static unsigned part(struct mr_service *s, struct mr_in_hand *w, const struct mr
 	/* The callback may have closed the service, or answered. */
 	if (c->subscriptions[id] == NULL)
 		return 1;
-	w = find(s, tag);
-	if (w != NULL && w->more && ++w->taken >= (s->window + 1) / 2 && grant(s, w, w->taken) == 0)
+	w = find_request(s, tag);
+	if (w != NULL && w->more && ++w->taken >= (s->window + 1) / 2 &&
+		grant_parts(s, w, w->taken) == 0)
 		w->taken = 0;
 	return 1;
 }
@@ -216,7 +218,7 @@ unsigned mr_service_received(struct mr_client *c, const struct mr_message_view *
 		return 0;
 	}
 	if (m->header.kind == MRF_MESSAGE_KIND_PART)
-		return part(s, w, m);
+		return handle_part(s, w, m);
 	/* A sender that waits for room wants to be woken. */
 	return mr_stream_credit(c, m, &w->room, &was_empty) && was_empty;
 }
@@ -270,7 +272,7 @@ int mr_respond_with(struct mr_service *s, uint64_t tag, bool more, const char *h
 
 	if (c->refuse != 0)
 		return mr_ring_out_refused(c);
-	w = find(s, tag);
+	w = find_request(s, tag);
 	if (w == NULL)
 		return not_in_hand(s, tag);
 	if (more && w->room == 0)
@@ -284,7 +286,7 @@ int mr_respond_with(struct mr_service *s, uint64_t tag, bool more, const char *h
 	if (more)
 		w->room--;
 	else
-		forget(s, w);
+		forget_request(s, w);
 	return 0;
 }
 
@@ -295,20 +297,20 @@ int mr_respond(struct mr_service *s, uint64_t tag, const void *payload, size_t b
 
 unsigned mr_respond_room(const struct mr_service *s, uint64_t tag)
 {
-	const struct mr_in_hand *w = find(s, tag);
+	const struct mr_in_hand *w = find_request(s, tag);
 
 	return w != NULL ? w->room : 0;
 }
 
 int mr_respond_failed(struct mr_service *s, uint64_t tag, bool again)
 {
-	struct mr_in_hand *w = find(s, tag);
+	struct mr_in_hand *w = find_request(s, tag);
 	uint64_t bus_tag;
 
 	if (w == NULL)
 		return not_in_hand(s, tag);
 	bus_tag = w->bus_tag;
-	forget(s, w);
+	forget_request(s, w);
 	mr_consumer_settle(
 		s->consumer, bus_tag, again ? MRF_SETTLE_VERB_REQUEUE : MRF_SETTLE_VERB_REJECT, 0);
 	return 0;
@@ -316,7 +318,7 @@ int mr_respond_failed(struct mr_service *s, uint64_t tag, bool again)
 
 int mr_respond_progress(struct mr_service *s, uint64_t tag)
 {
-	return find(s, tag) != NULL ? mr_progress(s->consumer, tag) : not_in_hand(s, tag);
+	return find_request(s, tag) != NULL ? mr_progress(s->consumer, tag) : not_in_hand(s, tag);
 }
 
 void mr_service_renew(struct mr_service *s, bool on)

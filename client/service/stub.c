@@ -35,7 +35,7 @@ static uint32_t *place_of(const struct mr_calls *s, const char *name)
 	return &s->stubs_by_name[at];
 }
 
-static int grow(struct mr_client *c)
+static int stubs_grow(struct mr_client *c)
 {
 	struct mr_calls *s = c->calls;
 	uint32_t room = s->stubs_room == 0 ? FIRST_ROOM : 2 * s->stubs_room;
@@ -58,7 +58,7 @@ static int grow(struct mr_client *c)
 	return 0;
 }
 
-static int add(struct mr_client *c, const char *service, struct mr_stub **out)
+static int add_stub(struct mr_client *c, const char *service, struct mr_stub **out)
 {
 	struct mr_calls *s = c->calls;
 	const char *fault = mr_name_subject_fault(service, strlen(service));
@@ -70,7 +70,7 @@ static int add(struct mr_client *c, const char *service, struct mr_stub **out)
 	if (s->stubs_count >= STUBS_MAX)
 		return mr_fail(c, -ENOSPC, "too many services are called");
 	if (s->stubs_count == s->stubs_room)
-		error = grow(c);
+		error = stubs_grow(c);
 	if (error != 0)
 		return error;
 	stub = calloc(1, sizeof(*stub));
@@ -99,7 +99,7 @@ int mr_stub_find(struct mr_client *c, const char *service, struct mr_stub **out)
 	if (place != NULL && *place != 0)
 		*out = s->stubs[*place - 1];
 	else
-		error = add(c, service, out);
+		error = add_stub(c, service, out);
 	if (error == 0)
 		s->stub_last = *out;
 	return error;

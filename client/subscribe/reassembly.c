@@ -28,7 +28,7 @@ static uint64_t addressee_of(const struct mr_message_view *m)
 							   : m->token.correlation;
 }
 
-static struct mr_reassembly *find(struct mr_client *c, const struct mr_message_view *m)
+static struct mr_reassembly *find_reassembly(struct mr_client *c, const struct mr_message_view *m)
 {
 	for (unsigned i = 0; i < c->reassemblies_count; i++) {
 		struct mr_reassembly *a = &c->reassemblies[i];
@@ -50,7 +50,7 @@ static void take_out(struct mr_client *c, struct mr_reassembly *a)
 	c->reassemblies_count--;
 }
 
-static void drop(struct mr_client *c, struct mr_reassembly *a)
+static void drop_reassembly(struct mr_client *c, struct mr_reassembly *a)
 {
 	free(a->whole);
 	take_out(c, a);
@@ -60,7 +60,7 @@ static void drop(struct mr_client *c, struct mr_reassembly *a)
 void mr_reassembly_clear(struct mr_client *c)
 {
 	while (c->reassemblies_count > 0)
-		drop(c, &c->reassemblies[0]);
+		drop_reassembly(c, &c->reassemblies[0]);
 }
 
 /* Allocates the whole message. The subject stands behind the body; the header block is its first
@@ -88,14 +88,14 @@ static struct mr_deferred *whole_new(const struct mr_message_view *m)
 	return w;
 }
 
-static bool bad(struct mr_client *c)
+static bool count_malformed(struct mr_client *c)
 {
 	c->malformed++;
 	return false;
 }
 
 /* Checks the first fragment. */
-static bool fits(struct mr_client *c, const struct mr_message_view *m)
+static bool first_fits(struct mr_client *c, const struct mr_message_view *m)
 {
 	const struct mrf_message_fragment *f = &m->extra.fragment;
 
@@ -103,7 +103,7 @@ static bool fits(struct mr_client *c, const struct mr_message_view *m)
 	       f->total_bytes >= m->header_bytes + m->payload_bytes;
 }
 
-static struct mr_reassembly *begin(struct mr_client *c, const struct mr_message_view *m)
+static struct mr_reassembly *begin_reassembly(struct mr_client *c, const struct mr_message_view *m)
 {
 	struct mr_reassembly *a;
 
@@ -112,7 +112,7 @@ static struct mr_reassembly *begin(struct mr_client *c, const struct mr_message_
 	if (c->reassemblies == NULL)
 		return NULL;
 	if (c->reassemblies_count == REASSEMBLIES_MAX)
-		drop(c, &c->reassemblies[0]);
+		drop_reassembly(c, &c->reassemblies[0]);
 	a = &c->reassemblies[c->reassemblies_count];
 	*a = (struct mr_reassembly){
 		.session = m->extra.fragment.session,
@@ -148,19 +148,19 @@ static bool follows(const struct mr_reassembly *a, const struct mr_message_view 
 	       m->payload_bytes <= a->total_bytes - a->received_bytes;
 }
 
-static struct mr_reassembly *take(struct mr_client *c, const struct mr_message_view *m)
+static struct mr_reassembly *take_fragment(struct mr_client *c, const struct mr_message_view *m)
 {
-	struct mr_reassembly *a = find(c, m);
+	struct mr_reassembly *a = find_reassembly(c, m);
 
 	if (m->extra.fragment.offset == 0) {
 		/* The message was retransmitted from its start. */
 		if (a != NULL)
-			drop(c, a);
-		if (!fits(c, m)) {
-			bad(c);
+			drop_reassembly(c, a);
+		if (!first_fits(c, m)) {
+			count_malformed(c);
 			return NULL;
 		}
-		return begin(c, m);
+		return begin_reassembly(c, m);
 	}
 	if (a == NULL) {
 		/* Its first fragment was lost, or the message was dropped and counted. */
@@ -168,7 +168,7 @@ static struct mr_reassembly *take(struct mr_client *c, const struct mr_message_v
 		return NULL;
 	}
 	if (!follows(a, m)) {
-		drop(c, a);
+		drop_reassembly(c, a);
 		return NULL;
 	}
 	return a;
@@ -176,7 +176,7 @@ static struct mr_reassembly *take(struct mr_client *c, const struct mr_message_v
 
 struct mr_deferred *mr_reassemble(struct mr_client *c, const struct mr_message_view *m)
 {
-	struct mr_reassembly *a = take(c, m);
+	struct mr_reassembly *a = take_fragment(c, m);
 	struct mr_deferred *whole;
 
 	if (a == NULL)

@@ -246,7 +246,7 @@ static unsigned receive_some(struct mr_client *c, unsigned count)
 	return n > 0 ? (unsigned)n : 0;
 }
 
-static unsigned receives(struct mr_udp *u, bool press)
+static unsigned receives_max(struct mr_udp *u, bool press)
 {
 	uint64_t room = mr_bytes_room(&u->in, MR_UDP_RECEIVES * MR_UDP_BUFFER);
 
@@ -256,7 +256,7 @@ static unsigned receives(struct mr_udp *u, bool press)
 }
 
 /* Sends frames that the received acks allow, and the ack that the bus waits for. */
-static void answer(struct mr_client *c)
+static void send_answers(struct mr_client *c)
 {
 	struct mr_udp_reliable *r = &c->udp->reliable;
 
@@ -274,12 +274,12 @@ bool mr_udp_receive(struct mr_client *c, bool press)
 
 	mr_udp_reliable_drain(c);
 	for (unsigned i = 0; i < CALLS_MAX; i++) {
-		count = receives(c->udp, press);
+		count = receives_max(c->udp, press);
 		if (count == 0)
 			return false;
 		n = receive_some(c, count);
 		if (n > 0)
-			answer(c);
+			send_answers(c);
 		if (n < count)
 			return true;
 	}

@@ -142,7 +142,8 @@ static bool take_now(struct mr_client *c, const uint8_t *at, size_t bytes, uint6
 	return true;
 }
 
-static void keep(struct mr_udp_reliable *r, uint32_t sequence, const uint8_t *at, size_t bytes)
+static void keep_in_slot(
+	struct mr_udp_reliable *r, uint32_t sequence, const uint8_t *at, size_t bytes)
 {
 	uint32_t slot = mr_reliable_slot(&r->rx, sequence);
 
@@ -151,7 +152,7 @@ static void keep(struct mr_udp_reliable *r, uint32_t sequence, const uint8_t *at
 	r->frames_kept++;
 }
 
-static void drain(struct mr_client *c)
+static void drain_slots(struct mr_client *c)
 {
 	struct mr_udp_reliable *r = &c->udp->reliable;
 
@@ -168,7 +169,7 @@ void mr_udp_reliable_drain(struct mr_client *c)
 {
 	if (!c->udp->reliable.on || !mr_reliable_rx_waits(&c->udp->reliable.rx))
 		return;
-	drain(c);
+	drain_slots(c);
 	mr_bytes_publish_quiet(&c->udp->in);
 }
 
@@ -185,11 +186,11 @@ bool mr_udp_reliable_take(
 	switch (mr_reliable_rx_take(&r->rx, frame->sequence)) {
 	case MR_RELIABLE_NEXT:
 		if (r->rx.taken != frame->sequence || !take_now(c, at, bytes, 0))
-			keep(r, frame->sequence, at, bytes);
+			keep_in_slot(r, frame->sequence, at, bytes);
 		else
-			drain(c);
+			drain_slots(c);
 		break;
-	case MR_RELIABLE_EARLY: keep(r, frame->sequence, at, bytes); break;
+	case MR_RELIABLE_EARLY: keep_in_slot(r, frame->sequence, at, bytes); break;
 	case MR_RELIABLE_DUPLICATE: c->udp->frames_duplicate++; return true;
 	default: c->malformed++; return false;
 	}

@@ -43,7 +43,7 @@ static uint32_t messages_that_fit(
 	return bytes;
 }
 
-static struct iovec *put(struct iovec *part, const void *at, size_t bytes)
+static struct iovec *put_part(struct iovec *part, const void *at, size_t bytes)
 {
 	*part = (struct iovec){.iov_base = (void *)(uintptr_t)at, .iov_len = bytes};
 	return part + 1;
@@ -53,16 +53,16 @@ static struct iovec *put(struct iovec *part, const void *at, size_t bytes)
 static struct iovec *put_frame(struct iovec *part, struct mr_udp_frame *frame, const uint8_t *at,
 	uint32_t bytes, uint32_t fill)
 {
-	part = put(part, &frame->header, sizeof(frame->header));
-	part = put(part, at, bytes);
+	part = put_part(part, &frame->header, sizeof(frame->header));
+	part = put_part(part, at, bytes);
 	if (fill == 0)
 		return part;
 	frame->header.messages++;
 	frame->padding = (struct mrf_message_header){
 		.bytes = (uint16_t)fill, .kind = MRF_MESSAGE_KIND_PADDING};
-	part = put(part, &frame->padding, sizeof(frame->padding));
+	part = put_part(part, &frame->padding, sizeof(frame->padding));
 	if (fill > sizeof(frame->padding))
-		part = put(part, zeros, fill - sizeof(frame->padding));
+		part = put_part(part, zeros, fill - sizeof(frame->padding));
 	return part;
 }
 
@@ -197,7 +197,7 @@ static struct packing packing_of(struct mr_client *c, enum mr_udp_flow flow)
 
 /* Packs pushed messages into the batch. Returns how many datagrams; 0: the first message fits no
  * frame. */
-static unsigned pack(struct mr_client *c, enum mr_udp_flow flow)
+static unsigned pack_batch(struct mr_client *c, enum mr_udp_flow flow)
 {
 	struct packing p = packing_of(c, flow);
 	unsigned count = 0;
@@ -227,7 +227,7 @@ static void taken_reliable(struct mr_udp *u, unsigned index, uint32_t first, uin
 	}
 }
 
-static void taken(struct mr_udp *u, enum mr_udp_flow flow, unsigned count)
+static void batch_taken(struct mr_udp *u, enum mr_udp_flow flow, unsigned count)
 {
 	uint64_t now_ns = mr_now_ns();
 	uint32_t frames = 0;
@@ -271,7 +271,8 @@ static void too_large(struct mr_client *c)
 }
 
 /* Handles an error of the batch's first datagram. True: it may be sent now. */
-static bool recover(struct mr_client *c, enum mr_udp_flow flow, int error, unsigned errors)
+static bool recover_from_error(
+	struct mr_client *c, enum mr_udp_flow flow, int error, unsigned errors)
 {
 	struct mr_udp *u = c->udp;
 	/* Some kernels report EINVAL for a datagram that is to be segmented. */
@@ -289,7 +290,7 @@ static bool recover(struct mr_client *c, enum mr_udp_flow flow, int error, unsig
 		if (flow == MR_UDP_RELIABLE)
 			too_large(c);
 		else
-			taken(u, flow, 1);
+			batch_taken(u, flow, 1);
 		return !c->eof;
 	}
 	if ((error == EIO || error == EOPNOTSUPP) && u->segments) {
@@ -314,7 +315,7 @@ static void drop_first(struct mr_udp *u)
 static bool send_some(struct mr_client *c, enum mr_udp_flow flow, unsigned *errors)
 {
 	struct mr_udp *u = c->udp;
-	unsigned count = pack(c, flow);
+	unsigned count = pack_batch(c, flow);
 	int n;
 
 	if (count == 0) {
@@ -327,12 +328,12 @@ static bool send_some(struct mr_client *c, enum mr_udp_flow flow, unsigned *erro
 	n = sendmmsg(u->fd, u->batch.calls, count, MSG_DONTWAIT | MSG_NOSIGNAL);
 	u->full = n < 0 && errno == EAGAIN;
 	if (n >= 0) {
-		taken(u, flow, (unsigned)n);
+		batch_taken(u, flow, (unsigned)n);
 		return true;
 	}
 	/* The ack that the frames would have carried is still due. */
 	u->reliable.rx.ack_due = u->reliable.on;
-	return recover(c, flow, errno, ++*errors);
+	return recover_from_error(c, flow, errno, ++*errors);
 }
 
 /* True: something is left that the socket does not take now. */
@@ -413,8 +414,8 @@ static void pack_retransmit(struct mr_udp *u, unsigned index, const struct mr_re
 	frame->header = *head;
 	frame->header.sequence = sequence;
 	frame->header.messages = (uint16_t)f->messages;
-	put(parts, &frame->header, sizeof(frame->header));
-	put(parts + 1, log->data + (f->at & (log->capacity - 1)), f->bytes);
+	put_part(parts, &frame->header, sizeof(frame->header));
+	put_part(parts + 1, log->data + (f->at & (log->capacity - 1)), f->bytes);
 	u->batch.calls[index].msg_hdr = (struct msghdr){.msg_iov = parts, .msg_iovlen = 2};
 }
 
