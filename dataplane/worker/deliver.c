@@ -11,9 +11,9 @@ bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room
 	void *to;
 
 	if (s->missed_untold & MR_SESSION_QUEUED)
-		return false; /* it has its place behind what is held */
+		return false; /* it goes behind the queued messages */
 	if (s->remote != NULL)
-		room_bytes = 0; /* the next frame has room again */
+		room_bytes = 0; /* the next frame has room */
 	to = mr_bytes_claim(&s->down, plan.stride + room_bytes);
 	if (to == NULL)
 		to = mr_worker_frame_claim(w, s, plan.stride);
@@ -37,17 +37,17 @@ void mr_worker_no_room(struct mr_worker *w, struct mr_session *s, uint32_t bytes
 		mr_count(w->stats->drop_no_buffer, 1);
 }
 
-bool mr_worker_copy_cut(struct mr_worker *w, struct mr_session *s,
+bool mr_worker_copy_fragments(struct mr_worker *w, struct mr_session *s,
 	const struct mr_message_plan *plan, uint32_t target)
 {
-	struct mr_message_plan piece;
+	struct mr_message_plan fragment;
 	struct mr_fragments p;
 	bool all = true;
 
 	if (!mr_worker_needs_fragments(s, plan->stride) || !mr_fragments_begin(&p, w, s, plan))
 		return false;
-	while (all && mr_fragments_next(&p, &piece))
-		all = mr_worker_copy(w, s, &piece, target);
+	while (all && mr_fragments_next(&p, &fragment))
+		all = mr_worker_copy(w, s, &fragment, target);
 	return all;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* deliver: copies of a message into the rings of this worker's sessions. Private to the worker.
+/* deliver: copies messages into the rings and frames of this worker's sessions. Private to the
+ * worker.
  *
- * Inline: the copy is most of what a worker does, and route and mesh both end here.
+ * Inline: copying is most of a worker's work. Route and mesh both use it.
  *
  * Threads   The worker's lcore.
  * Hot path  All of it.
@@ -11,29 +12,29 @@
 
 #include "dataplane/worker/frames.h"
 
-/* Copies of a message that is larger than the session's frames, in pieces. False: it is not, or it
- * cannot be cut, or there was no room for all of them. */
-bool mr_worker_copy_cut(struct mr_worker *w, struct mr_session *s,
+/* Copies a message that is larger than the session's frames, in fragments. False: it is not larger,
+ * it cannot be fragmented, or there was no room for all fragments. */
+bool mr_worker_copy_fragments(struct mr_worker *w, struct mr_session *s,
 	const struct mr_message_plan *plan, uint32_t target);
 
-/* A copy into a session's ring or frame. False: no room. */
+/* Copies a message into a session's ring or frame. False: no room. */
 MR_ALWAYS_INLINE bool mr_worker_copy(struct mr_worker *w, struct mr_session *s,
 	const struct mr_message_plan *plan, uint32_t target)
 {
 	void *to;
 
-	/* What was missed is told first, so that the receiver sees the gap where it is; and only when
-	 * there is room for what comes behind, or the gap would grow again at once. */
+	/* A pending Gap message goes first, so that the receiver sees the gap in its place. It goes
+	 * only if the next message has room behind it, or the gap would grow again at once. */
 	if (mr_unlikely(s->missed_untold > 0) && !mr_worker_tell_gap(w, s, plan->stride))
 		return false;
 	to = mr_bytes_claim(&s->down, plan->stride);
 	if (mr_unlikely(to == NULL)) {
 		to = mr_worker_frame_claim(w, s, plan->stride);
 		if (to == NULL) {
-			/* A copy, so that the plan need not be in memory. */
+			/* A copy, so that the compiler can keep the plan in registers. */
 			struct mr_message_plan copy = *plan;
 
-			return mr_worker_copy_cut(w, s, &copy, target);
+			return mr_worker_copy_fragments(w, s, &copy, target);
 		}
 	}
 	mr_message_write(to, plan, target);
@@ -43,15 +44,16 @@ MR_ALWAYS_INLINE bool mr_worker_copy(struct mr_worker *w, struct mr_session *s,
 	return true;
 }
 
-/* True of a session over UDP that is over, while the table writer has yet to take it out: what is copied to
- * it nobody receives. */
+/* True if the session over UDP is closed, but the table writer has not removed it yet: nobody
+ * receives messages copied to it. */
 static inline bool mr_worker_is_over(const struct mr_session *s)
 {
 	return s->remote != NULL &&
 	       atomic_load_explicit(&s->remote->end, memory_order_relaxed) != MR_REMOTE_LIVES;
 }
 
-/* The session of that worker, or NULL when it is over: of another worker, as far as can be seen from here. */
+/* Returns a session of any worker, or NULL if it is closed. Another worker's session may close at
+ * any time. */
 static inline struct mr_session *mr_worker_find(
 	const struct mr_worker *w, unsigned worker, uint32_t slot, uint32_t generation)
 {
@@ -62,7 +64,7 @@ static inline struct mr_session *mr_worker_find(
 	return s != NULL && !mr_worker_is_over(s) ? s : NULL;
 }
 
-/* What a subscriber gets of a message that came by this route. */
+/* Plans the Deliver message that a subscriber gets for a message of this route. */
 MR_ALWAYS_INLINE struct mr_message_plan mr_worker_delivery(const struct mr_route *r,
 	const struct mr_message_view *m, const struct mrf_reply_token *token)
 {
@@ -70,7 +72,7 @@ MR_ALWAYS_INLINE struct mr_message_plan mr_worker_delivery(const struct mr_route
 		m->header_bytes, m->payload_bytes);
 }
 
-/* Which extra parts of a Publish its subscribers get. */
+/* Returns the extra parts of a Publish that its subscribers get. */
 static inline struct mr_message_extra mr_worker_passed_on(const struct mr_message_view *m)
 {
 	struct mr_message_extra extra = m->extra;
@@ -80,7 +82,8 @@ static inline struct mr_message_extra mr_worker_passed_on(const struct mr_messag
 	return extra;
 }
 
-/* All pieces of a message go to one member of a group, for as long as the group is what it is. */
+/* Returns the turn of a fragment's message: all its fragments go to one member of a group while the
+ * group does not change. */
 static inline uint32_t mr_worker_turn_of(const struct mrf_message_fragment *f)
 {
 	uint64_t mixed = (f->session ^ (uint64_t)f->message << 20) * 0x9e3779b97f4a7c15u;
@@ -88,18 +91,18 @@ static inline uint32_t mr_worker_turn_of(const struct mrf_message_fragment *f)
 	return (uint32_t)(mixed >> 32);
 }
 
-/* With less room than this a ring is full for whatever comes next. */
+/* A ring with less room than this counts as full for any message. */
 #define MR_FULL_BYTES 1024u
 
-/* True of a local session that just had no room for a message, and has none for any other. */
+/* True if a local session that just had no room for a message has none for any other. */
 static inline bool mr_worker_has_no_room(const struct mr_session *s)
 {
 	return s->remote == NULL &&
 	       s->down.capacity - (s->down.tail - s->down.head_seen) < MR_FULL_BYTES;
 }
 
-/* To all plain subscribers of this worker; returns how many got it. A session that is full is looked at
- * once for all that it has side by side. */
+/* Delivers to all plain subscribers of this worker; returns how many got the message. Of a full
+ * session, consecutive subscriptions are tried once. */
 MR_ALWAYS_INLINE uint32_t mr_worker_deliver_own(
 	struct mr_worker *w, const struct mr_route *r, const struct mr_message_plan *plan)
 {
@@ -130,18 +133,18 @@ MR_ALWAYS_INLINE uint32_t mr_worker_deliver_own(
 	return delivered;
 }
 
-/* A run is messages of one session by one alias, with a body and nothing else, that stand one behind
- * the other in the burst: the route is looked up once for all of them, and each subscriber's ring is
- * gone to once. A subscriber gets them in their order; between subscribers there is none. */
+/* A run is consecutive messages of a burst, of one session and by one alias, that are bodies only.
+ * Their route is looked up once, and each subscriber's ring is visited once. A subscriber gets them
+ * in their order; there is no order between subscribers. */
 
-/* So far ahead of a copy the ring's lines are asked for: a dozen small messages. */
+/* The ring's lines are prefetched this far ahead of a copy: a dozen small messages. */
 #define MR_COPY_AHEAD_BYTES 1024u
 
-/* Copies of a run into a session's ring, as many as there is room for; returns how many. */
+/* Copies messages of a run into a session's ring; returns how many had room. */
 MR_ALWAYS_INLINE uint32_t mr_worker_copy_run(struct mr_session *s, const struct mr_route *r,
 	const struct mr_burst_entry *e, uint32_t count, uint32_t target)
 {
-	/* On the stack, so that the copies' stores are known not to change the positions. */
+	/* A local copy: the compiler knows that the copies' stores do not change its positions. */
 	struct mr_bytes_producer down = s->down;
 	uint32_t n;
 
@@ -161,7 +164,7 @@ MR_ALWAYS_INLINE uint32_t mr_worker_copy_run(struct mr_session *s, const struct 
 	return n;
 }
 
-/* True if there is a new frame for the next message of a run, the last one being full. */
+/* True if a new frame was opened for the next message of a run. */
 static inline bool mr_worker_run_goes_on(struct mr_worker *w, struct mr_session *s,
 	const struct mr_route *r, const struct mr_burst_entry *next)
 {
@@ -171,7 +174,8 @@ static inline bool mr_worker_run_goes_on(struct mr_worker *w, struct mr_session 
 	return s->remote != NULL && mr_worker_frame_claim(w, s, plan.stride) != NULL;
 }
 
-/* The same, with what a full ring or frame calls for. */
+/* Copies a run to a session, opening new frames, and counts the messages without room as missed;
+ * returns how many were delivered. */
 MR_ALWAYS_INLINE uint32_t mr_worker_deliver_run(struct mr_worker *w, struct mr_session *s,
 	const struct mr_route *r, const struct mr_burst_entry *e, uint32_t count, uint32_t target)
 {
@@ -199,7 +203,7 @@ MR_ALWAYS_INLINE uint32_t mr_worker_deliver_run(struct mr_worker *w, struct mr_s
 	return delivered;
 }
 
-/* To all plain subscribers of this worker. */
+/* Delivers a run to all plain subscribers of this worker. */
 static inline void mr_worker_deliver_run_own(struct mr_worker *w, const struct mr_route *r,
 	const struct mr_burst_entry *e, uint32_t count)
 {
