@@ -309,6 +309,6 @@ void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out)
 	out->reliable_received = u->reliable.frames_received;
 	out->retransmits = u->reliable.retransmits;
 	out->retransmit_timeouts = u->reliable.timeouts;
-	out->frames_held = u->reliable.frames_kept;
+	out->frames_held = u->reliable.frames_held;
 	out->rtt_us = u->reliable.tx.rtt_ns / 1000;
 }

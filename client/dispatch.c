@@ -41,7 +41,7 @@ static inline void message_fill(
 }
 
 /* Finds the subscription of a delivery. NULL: counted, to be dropped. */
-static inline struct mr_subscription *deliver_to(
+static inline struct mr_subscription *find_subscription(
 	struct mr_client *c, const struct mrf_message_header *h)
 {
 	struct mr_subscription *s = NULL;
@@ -319,7 +319,7 @@ static unsigned deliver_plain(struct mr_client *c, struct mr_subscription *s, co
 
 /* Handles a delivery of a queue, one with an origin, or a fragment of one. The ring's head is
  * behind it already. Returns how many were handed out. */
-static unsigned deliver_extra(struct mr_client *c, struct mr_subscription *s, const uint8_t *at,
+static unsigned deliver_special(struct mr_client *c, struct mr_subscription *s, const uint8_t *at,
 	struct mr_message_view *m)
 {
 	const uint8_t calls = MRF_MESSAGE_FLAG_MORE | MRF_MESSAGE_FLAG_HIGH | MRF_MESSAGE_FLAG_LOW;
@@ -356,8 +356,8 @@ static unsigned serve_special(
 	}
 	if (header.kind != MRF_MESSAGE_KIND_DELIVER)
 		return handle_other(c, at, &m);
-	s = deliver_to(c, &header);
-	return s != NULL ? deliver_extra(c, s, at, &m) : 0;
+	s = find_subscription(c, &header);
+	return s != NULL ? deliver_special(c, s, at, &m) : 0;
 }
 
 /* Handles one record of the ring, or hands out a run of up to `max`. False: the ring is empty, or
@@ -389,7 +389,7 @@ MR_ALWAYS_INLINE bool serve_some(struct mr_client *c, bool defer, unsigned max, 
 		mr_bytes_skip(&c->down, m.header.bytes);
 		return true;
 	}
-	s = deliver_to(c, &m.header);
+	s = find_subscription(c, &m.header);
 	if (mr_unlikely(s != NULL && s->consumes)) {
 		/* A consumer could not settle it. */
 		c->malformed++;

@@ -56,8 +56,8 @@ struct mr_subscription {
 
 struct mr_publisher {
 	struct mr_client *client;
-	struct mrf_message_header
-		header;      /* header of its messages, without length; `target` is the alias */
+	/* Header of its messages, without their length; `target` is the alias. */
+	struct mrf_message_header header;
 	uint32_t head_bytes; /* in front of each payload */
 	uint32_t index;      /* in the client's publishers */
 	uint32_t body_bytes_max;
@@ -198,8 +198,8 @@ struct mr_client {
 
 	/* publish/publisher.c */
 	struct mr_publisher **publishers;
-	struct mr_publisher
-		*publishers_closed; /* within a callback; one of its calls may be on the stack */
+	/* Closed within a callback; one of their calls may be on the stack. */
+	struct mr_publisher *publishers_closed;
 	uint32_t publishers_count;
 	uint32_t publishers_room;
 	uint32_t releases_open; /* alias releases that are not answered yet */

@@ -144,7 +144,7 @@ static void send_call(struct mr_client *c, struct mr_call *r)
 		mr_call_set_due(c, r, r->deadline_ns);
 	} else if (error == -EAGAIN) {
 		soon = mr_now_ns() + ROOM_NS;
-		r->state = MR_CALL_SQUEEZED;
+		r->state = MR_CALL_NO_ROOM;
 		mr_call_set_due(c, r, soon < r->deadline_ns ? soon : r->deadline_ns);
 	} else {
 		mr_call_finish(c, r, NULL, error);
@@ -211,7 +211,7 @@ static void try_failed(struct mr_client *c, struct mr_call *r, int error)
 		mr_call_finish(c, r, NULL, error);
 		return;
 	}
-	r->state = MR_CALL_RESTING;
+	r->state = MR_CALL_BACKOFF;
 	mr_call_set_due(c, r, now_ns + mr_backoff_ns(r->backoff_ms, r->tries, mr_random(c)));
 }
 
@@ -223,9 +223,9 @@ void mr_call_due(struct mr_client *c, struct mr_call *r)
 		mr_mmi_tell(c, r);
 	else if (r->state == MR_CALL_ENDED)
 		mr_call_finish(c, r, NULL, r->error);
-	else if (r->state == MR_CALL_RESTING)
+	else if (r->state == MR_CALL_BACKOFF)
 		try_again(c, r, now_ns);
-	else if (r->state == MR_CALL_SQUEEZED && now_ns < r->deadline_ns)
+	else if (r->state == MR_CALL_NO_ROOM && now_ns < r->deadline_ns)
 		send_call(c, r);
 	else if (r->state == MR_CALL_MMI)
 		mr_call_finish(c, r, NULL, -ETIMEDOUT);

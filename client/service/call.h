@@ -4,7 +4,7 @@
  *   begin ─▶ opening ─▶ sent ─────────────────────────▶ finished
  *     │     (number of   │ ▲  final reply, or an error
  *     │     the service) ▼ │
- *     └─▶ mmi          resting: time-out or overload, and tries left
+ *     └─▶ mmi          back-off: time-out or overload, and tries left
  *
  *   call.c        begin, time-outs, tries, answers
  *   call_table.c  the table
@@ -28,28 +28,28 @@
 
 #include <string.h>
 
-#include "client/service/breaker.h"
 #include "client/core/part.h"
 #include "client/core/timer_wheel.h"
+#include "client/service/breaker.h"
 
 #define MR_CALL_BIT      0x800000u /* in a correlation: a call's, not a request's */
 #define MR_CALL_CHUNK    64u
 #define MR_CALLS_MAX     (1u << 20)
 #define MR_STREAM_WINDOW 64u /* parts or partial replies that may be under way */
-/* Larger grants are cut: no receiver takes so many. */
+/* Upper limit of a grant: no receiver takes so many. */
 #define MR_STREAM_CREDIT_MAX (1u << 30)
 
 enum mr_call_state {
 	MR_CALL_FREE,
-	MR_CALL_OPENING,  /* waits for the service's number */
-	MR_CALL_SQUEEZED, /* no room in the ring */
+	MR_CALL_OPENING, /* waits for the service's number */
+	MR_CALL_NO_ROOM, /* no room in the ring */
 	MR_CALL_SENT,
-	MR_CALL_RESTING, /* waits for the next try */
+	MR_CALL_BACKOFF, /* waits for the next try */
 	MR_CALL_MMI,     /* waits for control's answer */
 	MR_CALL_ENDED,   /* failed within a callback; reported later */
 };
 
-/* service stub: a service as its callers know it */
+/* Service stub: a service as its callers know it. */
 struct mr_stub {
 	struct mr_breaker breaker;
 	uint32_t index;
@@ -76,10 +76,10 @@ struct mr_stream {
 };
 
 struct mr_call {
-	struct mr_wheel_timer
-		timer; /* calls with a callback; first member, as the wheel's timer is cast */
+	/* For calls with a callback. The first member, as the timer of the wheel is cast. */
+	struct mr_wheel_timer timer;
 	uint64_t correlation;        /* on the wire */
-	uint64_t caller_correlation; /* the caller's own correlation, or the same */
+	uint64_t caller_correlation; /* as the callback gets it */
 	uint64_t due_ns;
 	uint64_t deadline_ns; /* end of this try */
 	uint64_t tag;         /* tag of the answered delivery; 0: no reply yet */

@@ -148,8 +148,8 @@ static void keep_in_slot(
 	uint32_t slot = mr_reliable_slot(&r->rx, sequence);
 
 	memcpy(r->slots + (size_t)slot * r->slot_bytes, at, bytes);
-	r->kept_bytes[slot] = (uint32_t)bytes;
-	r->frames_kept++;
+	r->slot_used[slot] = (uint32_t)bytes;
+	r->frames_held++;
 }
 
 static void drain_slots(struct mr_client *c)
@@ -159,7 +159,7 @@ static void drain_slots(struct mr_client *c)
 	while (mr_reliable_rx_waits(&r->rx)) {
 		uint32_t slot = mr_reliable_slot(&r->rx, r->rx.taken);
 
-		if (!take_now(c, r->slots + (size_t)slot * r->slot_bytes, r->kept_bytes[slot],
+		if (!take_now(c, r->slots + (size_t)slot * r->slot_bytes, r->slot_used[slot],
 			    c->udp->reserved))
 			return;
 	}

@@ -241,7 +241,7 @@ static void batch_taken(struct mr_udp *u, enum mr_udp_flow flow, unsigned count)
 	}
 	u->frames_sent += frames;
 	if (frames > 0)
-		u->told_tx_ns = now_ns;
+		u->heartbeat_tx_ns = now_ns;
 }
 
 /* Reacts to a narrower path, or to a device that does not segment. False: there is nothing to
@@ -513,7 +513,7 @@ bool mr_udp_send_alone(struct mr_client *c, const void *message, uint32_t bytes)
 	if (!send_small(c, frame, HEADER_BYTES + bytes))
 		return false;
 	u->sequence = head.sequence;
-	u->last_tx_ns = u->told_tx_ns = mr_now_ns();
+	u->last_tx_ns = u->heartbeat_tx_ns = mr_now_ns();
 	return true;
 }
 
@@ -535,7 +535,7 @@ void mr_udp_send_ack(struct mr_client *c)
 	}
 	/* Else it is sent when all messages are handed out. */
 	if (send_small(c, frame, bytes))
-		c->udp->told_tx_ns = mr_now_ns();
+		c->udp->heartbeat_tx_ns = mr_now_ns();
 	else
 		r->rx.ack_due = true;
 }

@@ -79,7 +79,8 @@ int mr_udp_open(struct mr_client *c, struct mrf_table welcome, uint32_t sequence
 	u->sequence = 0;
 	/* Earlier frames are welcomes too. They may arrive late, and must not count as lost. */
 	u->window = (struct mr_frame_window){.highest = sequence, .seen = UINT64_MAX};
-	u->last_tx_ns = u->told_tx_ns = u->last_rx_ns = u->look_ns = u->looked_ns = mr_now_ns();
+	u->last_tx_ns = u->heartbeat_tx_ns = u->last_rx_ns = u->look_ns = u->looked_ns =
+		mr_now_ns();
 	u->stuck = u->closed = u->looking = false;
 	u->error = 0;
 	c->whole_bytes_max = mrf_welcome_message_bytes_max(welcome);
@@ -151,10 +152,10 @@ static void heartbeat(struct mr_client *c, uint64_t now_ns)
 {
 	struct mr_udp *u = c->udp;
 
-	if (now_ns - u->told_tx_ns < u->heartbeat_ns)
+	if (now_ns - u->heartbeat_tx_ns < u->heartbeat_ns)
 		return;
 	if (!mr_udp_send_alone(c, NULL, 0))
-		u->told_tx_ns = now_ns - u->heartbeat_ns + AGAIN_NS;
+		u->heartbeat_tx_ns = now_ns - u->heartbeat_ns + AGAIN_NS;
 	else
 		trim(c);
 }
@@ -214,9 +215,10 @@ static bool looks_again(struct mr_client *c)
 {
 	struct mr_udp_reliable *r = &c->udp->reliable;
 	uint64_t now_ns = mr_now_ns();
-	bool soon = now_ns - r->rest_ns < SOON_NS && r->rx.ack_pending != r->ack_pending_seen;
+	bool soon =
+		now_ns - r->acks_flushed_ns < SOON_NS && r->rx.ack_pending != r->ack_pending_seen;
 
-	r->rest_ns = now_ns;
+	r->acks_flushed_ns = now_ns;
 	r->ack_pending_seen = r->rx.ack_pending;
 	return soon && c->epoll_fd < 0 && !mr_reliable_rx_ack_due(&r->rx, MR_UDP_ACK_FRAMES);
 }
@@ -261,7 +263,7 @@ static void room_sleep(struct mr_client *c)
 static uint64_t due_ns(const struct mr_client *c)
 {
 	const struct mr_udp *u = c->udp;
-	uint64_t beat_ns = u->told_tx_ns + u->heartbeat_ns;
+	uint64_t beat_ns = u->heartbeat_tx_ns + u->heartbeat_ns;
 	uint64_t dead_ns = u->last_rx_ns + u->dead_ns;
 	uint64_t due = beat_ns < dead_ns ? beat_ns : dead_ns;
 

@@ -50,8 +50,8 @@
 #define MR_UDP_LOG_BYTES       (1024u << 10)
 #define MR_UDP_SLOTS_BYTES_MAX (1024u << 10) /* bytes of waiting frames */
 #define MR_UDP_SLOTS_MIN       8u
-#define MR_UDP_ACK_FRAMES                                                                          \
-	32u /* frames received after which an ack is sent before they are handed out */
+/* Received frames after which an ack is sent before they are handed out. */
+#define MR_UDP_ACK_FRAMES 32u
 
 struct mr_udp_address {
 	struct sockaddr_storage at;
@@ -113,13 +113,13 @@ struct mr_udp_reliable {
 	struct mr_reliable_rx rx;
 	uint8_t *slots; /* rx.slots times slot_bytes */
 	uint32_t slot_bytes;
-	uint32_t kept_bytes[MR_RELIABLE_WINDOW_MAX]; /* bytes of the frame in each slot */
-	uint64_t rest_ns;          /* last time when all was handed out while an ack was due */
+	uint32_t slot_used[MR_RELIABLE_WINDOW_MAX]; /* bytes of the frame in each slot */
+	uint64_t acks_flushed_ns;  /* last time when all was handed out while an ack was due */
 	uint32_t ack_pending_seen; /* frames without ack at that time */
 	/* over the client's life */
 	uint64_t frames_sent; /* without retransmits */
 	uint64_t frames_received;
-	uint64_t frames_kept; /* waited in a slot: out of order, or no room in the ring */
+	uint64_t frames_held; /* waited in a slot: out of order, or no room in the ring */
 	uint64_t retransmits;
 	uint64_t timeouts;
 };
@@ -127,19 +127,18 @@ struct mr_udp_reliable {
 struct mr_udp {
 	int fd; /* -1: no session */
 	struct mr_channel rings;
-	struct mr_bytes_consumer
-		out; /* reader of the up ring; head: the first byte that the socket has not taken */
-	struct mr_bytes_producer in; /* writer of the down ring */
+	struct mr_bytes_consumer out; /* reader of the up ring; head: what the socket has taken */
+	struct mr_bytes_producer in;  /* writer of the down ring */
 
 	/* sending */
-	uint32_t sequence;    /* number of the last frame sent */
-	uint32_t frame_bytes; /* largest that may be sent */
-	bool segments;        /* the kernel segments datagrams */
-	bool stuck;           /* the socket took no more; retried later */
-	bool full;            /* the socket's buffer is full; poll reports room */
-	uint64_t last_tx_ns;  /* last attempt to send */
-	uint64_t told_tx_ns;  /* last frame sent that the bus takes as a heartbeat */
-	uint64_t look_ns;     /* next look for frames of a client that only publishes */
+	uint32_t sequence;        /* number of the last frame sent */
+	uint32_t frame_bytes;     /* largest that may be sent */
+	bool segments;            /* the kernel segments datagrams */
+	bool stuck;               /* the socket took no more; retried later */
+	bool full;                /* the socket's buffer is full; poll reports room */
+	uint64_t last_tx_ns;      /* last attempt to send */
+	uint64_t heartbeat_tx_ns; /* last frame sent that the bus takes as a heartbeat */
+	uint64_t look_ns;         /* next look for frames of a client that only publishes */
 	bool looking;
 	uint64_t idle_at; /* bytes through all rings until the last heartbeat */
 	bool trimmed;     /* memory was given back since then */
