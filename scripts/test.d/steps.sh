@@ -238,7 +238,7 @@ list_all() {
 		echo "$name: build"
 		[ -f "build-$name/build.ninja" ] || continue
 		case $name in
-		release) tests_in release --suite unit --suite stress --suite scenario ;;
+		release) tests_in release --suite tree --suite unit --suite stress --suite model --suite sim --suite scenario ;;
 		asan) tests_in asan --suite unit --suite fault ;;
 		tsan) tests_in tsan --suite stress ;;
 		fuzz) fuzzers_in | sed 's,.*/,,' ;;
