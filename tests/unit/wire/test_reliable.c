@@ -372,8 +372,7 @@ static void late_word_of_older_frames_is_no_round_trip(void **state)
 	assert_int_equal(t.rtt_ns, known);
 }
 
-/* A retransmitted frame whose ack takes the known time: the path has not changed (Eifel, RFC
- * 3522). */
+/* A retransmitted frame whose ack takes the known time ends the back-off: the path is as before. */
 static void prompt_word_of_one_sent_again_ends_the_doubling(void **state)
 {
 	(void)state;
@@ -394,7 +393,8 @@ static void prompt_word_of_one_sent_again_ends_the_doubling(void **state)
 	assert_in_range(mr_reliable_tx_due_ns(&t) - now, MS, 3 * MS);
 }
 
-/* The ack arrives sooner than any before: it is of the first transmission. */
+/* The ack arrives sooner than any before, so it is of the first transmission: the time-out was
+ * spurious, as in RFC 3522. */
 static void time_out_for_nothing_is_taken_back(void **state)
 {
 	(void)state;
