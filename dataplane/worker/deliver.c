@@ -11,7 +11,7 @@ bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room
 	void *to;
 
 	if (s->missed_untold & MR_SESSION_QUEUED)
-		return false; /* it goes behind the queued messages */
+		return false; /* the Gap goes behind the queued messages */
 	if (s->remote != NULL)
 		room_bytes = 0; /* the next frame has room */
 	to = mr_bytes_claim(&s->down, plan.stride + room_bytes);
