@@ -8,17 +8,16 @@
 #include "dataplane/worker/backpressure.h"
 #include "dataplane/worker/fragment.h"
 
-/* A round looks at so many sessions, gives each of them so much, and clears up so much of one that
- * is gone. */
+/* Bounds of a round: sessions serviced, bytes sent to each, messages dropped of a closed one. */
 #define LOOKS_MAX       16u
 #define RUN_BYTES       65536u
 #define FORGET_MESSAGES 256u
-/* Of a ring or log, one part in so many, read within block_ms_max. */
+/* A full session that reads 1/READS of its ring or log within block_ms_max is not passed over. */
 #define READS 256u
-/* A session that is full is looked at more often than that. */
+/* A longer time between two checks of a full session does not count against it. */
 #define LOOK_GAP_MS 500u
 
-/* Then the message, as it will stand in ring or frame. */
+/* The header of a queued message; the message follows as it will stand in ring or frame. */
 struct mr_queued {
 	struct mr_queued *next;
 	uint32_t stride;
@@ -27,15 +26,14 @@ struct mr_queued {
 
 _Static_assert(sizeof(struct mr_queued) % MR_MESSAGE_ALIGN == 0, "a message is behind it");
 _Static_assert(
-	sizeof(struct mr_queued) + MR_MESSAGE_BYTES_MAX <= MR_SLAB_CHUNK_BYTES_MAX, "a piece");
+	sizeof(struct mr_queued) + MR_MESSAGE_BYTES_MAX <= MR_SLAB_CHUNK_BYTES_MAX, "one chunk");
 
 static uint32_t chunk_bytes(const struct mr_queued *h)
 {
 	return (uint32_t)sizeof(*h) + h->stride;
 }
 
-/* Of a session over UDP whose client does not know the reliable flow yet nothing waits but what is
- * held. */
+/* A session over UDP without a reliable flow has its open frame only. */
 uint64_t mr_worker_capacity(const struct mr_session *s)
 {
 	return s->remote == NULL || s->remote->flow.memory == NULL
@@ -96,14 +94,15 @@ static void gauge_queued(const struct mr_session *s, const struct mr_slow_sessio
 	mr_gauge(s->stats->held_bytes, x->bytes);
 }
 
-/* True of what was published by subject: gates bound how much of it comes. */
+/* True of a promised publish: back-pressure bounds how many come. */
 static bool is_publish(const struct mr_message_plan *plan)
 {
 	return (plan->header >> 16 & 0xff) == MRF_MESSAGE_KIND_DELIVER &&
 	       (plan->header >> 24 & MRF_MESSAGE_FLAG_DELIVERY) == 0;
 }
 
-/* Of other things as much as is left for all, so that those who never read leave something to others. */
+/* Other messages of one session may take at most as much as they leave to all, so that sessions
+ * that never read leave room to others. */
 static uint64_t queued_bytes_max(const struct mr_worker *w, const struct mr_message_plan *plan)
 {
 	uint64_t left = mr_slab_bytes_max(w->store) - mr_slab_bytes(w->store);
@@ -124,7 +123,7 @@ static bool append_queued(struct mr_worker *w, struct mr_slow_session *x,
 		return false;
 	*h = (struct mr_queued){.stride = plan->stride};
 	message = (uint8_t *)(h + 1);
-	/* What pads it is nothing of what the memory held before. */
+	/* The padding must not show old memory. */
 	memset(message + plan->stride - MR_MESSAGE_ALIGN, 0, MR_MESSAGE_ALIGN);
 	mr_message_write(message, plan, target);
 	if (x->first == NULL)
@@ -149,7 +148,7 @@ static struct mr_message_plan plan_of(const struct mrf_gap *gap)
 	return mr_message_plan(MRF_MESSAGE_KIND_GAP, NULL, NULL, 0, gap, 0, sizeof(*gap));
 }
 
-/* What was missed until now stands before what is held next. */
+/* Queues the Gap message for what was missed so far, before the next message. */
 static bool append_gap(struct mr_worker *w, struct mr_session *s, struct mr_slow_session *x)
 {
 	struct mrf_gap gap = gap_of(s);
@@ -163,7 +162,7 @@ static bool append_gap(struct mr_worker *w, struct mr_session *s, struct mr_slow
 	return true;
 }
 
-/* Frames may have become smaller since it was held. */
+/* Frames may have become smaller since it was queued. */
 static bool never_fits(const struct mr_session *s, uint32_t stride)
 {
 	return s->remote != NULL && stride > MR_FRAME_ROOM(s->remote->frame_bytes);
@@ -187,7 +186,7 @@ static enum mr_promise __attribute__((noinline)) queue_message(struct mr_worker 
 	x = mr_worker_slow_session(w, s);
 	if (x == NULL || !append_gap(w, s, x) || !append_queued(w, x, plan, target))
 		return lose_message(s, &w->stats->drop_held_full);
-	/* Of the two flows of a session over UDP neither waits for the other. */
+	/* The two flows of a session over UDP do not wait for each other. */
 	if (!mr_session_speaks_reliably(s))
 		s->missed_untold |= MR_SESSION_QUEUED;
 	mr_count(w->stats->held, 1);
@@ -207,7 +206,7 @@ static bool flow_copy(struct mr_worker *w, struct mr_session *s, const struct mr
 	return true;
 }
 
-/* By the reliable flow. What was missed in either flow is told first, as in a ring. */
+/* Copies into the reliable flow. A gap of either flow is told first, as in a ring. */
 static bool flow_try(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan,
 	uint32_t target)
 {
@@ -241,18 +240,19 @@ static enum mr_promise promise_one(struct mr_worker *w, struct mr_session *s,
 	return queue_message(w, s, plan, target);
 }
 
-/* Larger than the session's frames: what comes of its worst piece. */
+/* Sends a message larger than the session's frames as fragments; returns the worst result of
+ * one. */
 static enum mr_promise __attribute__((noinline)) promise_fragments(struct mr_worker *w,
 	struct mr_session *s, const struct mr_message_plan *plan, uint32_t target)
 {
 	enum mr_promise worst = MR_PROMISE_SENT;
-	struct mr_message_plan piece;
+	struct mr_message_plan fragment;
 	struct mr_fragments p;
 
 	if (!mr_fragments_begin(&p, w, s, plan))
 		return lose_message(s, &w->stats->drop_too_large);
-	while (worst != MR_PROMISE_LOST && mr_fragments_next(&p, &piece)) {
-		enum mr_promise one = promise_one(w, s, &piece, target);
+	while (worst != MR_PROMISE_LOST && mr_fragments_next(&p, &fragment)) {
+		enum mr_promise one = promise_one(w, s, &fragment, target);
 
 		if (one > worst)
 			worst = one;
@@ -260,9 +260,9 @@ static enum mr_promise __attribute__((noinline)) promise_fragments(struct mr_wor
 	return worst;
 }
 
-/* In pieces, what does not fit the flow now is held and not refused: half of them sent, and all of them
- * again later, would be more than once. One that cannot be cut at all counts as sent, too: it would never
- * be taken, and its queue knows what to do with what is not settled. */
+/* Fragments that find no room are queued, not refused: to send all of them again later would
+ * deliver some twice. A message that cannot be fragmented counts as sent, too: it would never be
+ * taken, and its queue handles deliveries that are not settled. */
 static bool try_fragments(struct mr_worker *w, struct mr_session *s,
 	const struct mr_message_plan *plan, uint32_t target)
 {
@@ -314,7 +314,7 @@ void mr_worker_promise_to(
 	}
 }
 
-/* One that is held, as it stands. */
+/* Copies a queued message into the ring or a frame. False: no room. */
 static bool send_queued(struct mr_worker *w, struct mr_session *s, const struct mr_queued *h)
 {
 	bool reliably = mr_session_speaks_reliably(s);
@@ -346,7 +346,7 @@ static void drop_first(struct mr_worker *w, struct mr_slow_session *x)
 	mr_slab_release(w->store, h, chunk_bytes(h));
 }
 
-/* As much of what is held as there is room for, and as a round gives to one. */
+/* Sends what is queued, up to RUN_BYTES and as far as there is room. */
 static void send_all_queued(struct mr_worker *w, struct mr_session *s, struct mr_slow_session *x)
 {
 	uint32_t bytes = 0;
@@ -367,7 +367,7 @@ static void send_all_queued(struct mr_worker *w, struct mr_session *s, struct mr
 	gauge_queued(s, x);
 }
 
-/* True if there is nothing left that the record is for. */
+/* Drops messages of a closed session, some a round. True: none is left. */
 static bool clear_up(struct mr_worker *w, struct mr_slow_session *x)
 {
 	for (uint32_t i = 0; i < FORGET_MESSAGES && x->first != NULL; i++) {
@@ -378,13 +378,13 @@ static bool clear_up(struct mr_worker *w, struct mr_slow_session *x)
 	return x->first == NULL;
 }
 
-/* A full session that reads is waited for, however slowly it does; a step of READS is enough. */
+/* True if a full session did not read for block_ms_max. A slow reader is waited for. */
 static bool stands_still(struct mr_worker *w, const struct mr_session *s, struct mr_slow_session *x,
 	uint64_t waiting_bytes)
 {
 	uint64_t now = mr_worker_clock(w), gap = now - x->looked;
 
-	/* What was not looked at, as when the whole machine stood still, is nobody's fault. */
+	/* A time without checks, as when the whole machine stood still, does not count. */
 	if ((int64_t)gap > 0 && gap > w->tsc_hz / 1000 * LOOK_GAP_MS)
 		x->since += gap;
 	x->looked = now;
@@ -398,7 +398,7 @@ static bool stands_still(struct mr_worker *w, const struct mr_session *s, struct
 	       now - x->since >= w->block_cycles_max;
 }
 
-/* From here on it is not waited for: until it has caught up, or until the table writer has closed it. */
+/* Passes the session over, until it has caught up or the table writer has closed it. */
 static void give_up(struct mr_worker *w, struct mr_session *s, struct mr_slow_session *x)
 {
 	s->passed_over = true;
@@ -434,7 +434,7 @@ static void check_level(struct mr_worker *w, struct mr_session *s, struct mr_slo
 	}
 }
 
-/* The same of a session that is there. */
+/* Services a session that is not closed. True: its record can be freed. */
 static bool service_session(struct mr_worker *w, struct mr_session *s, struct mr_slow_session *x)
 {
 	if (x->first != NULL)
@@ -476,7 +476,7 @@ static void __attribute__((noinline)) service_some(struct mr_worker *w)
 		else
 			put_last(w, x);
 	}
-	/* What else stands in the store may have gone after the last that waited. */
+	/* Other users of the store may have released memory, too. */
 	if (looked || mr_worker_store_is_short(w))
 		mr_worker_look_at_store(w);
 }

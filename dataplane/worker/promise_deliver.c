@@ -10,13 +10,14 @@ static uint64_t mark_bytes(const struct mr_session *s, uint32_t water)
 	return mr_worker_capacity(s) * water / 100;
 }
 
-/* What may come yet once its gate is shut. */
+/* Returns the bytes that may still arrive after the session became full. */
 static uint64_t underway_max(const struct mr_worker *w, const struct mr_session *s)
 {
 	return w->underway_max * (s->copies_max > 1 ? s->copies_max : 1);
 }
 
-/* Bytes above which it is full: its mark, or less if what may come yet would find no room then. */
+/* Returns the bytes above which the session is full: its high-water mark, or less if what may still
+ * arrive would find no room. */
 static uint64_t full_at(const struct mr_worker *w, const struct mr_session *s, uint32_t water)
 {
 	uint64_t room = mr_worker_capacity(s) + w->held_share;
@@ -27,8 +28,7 @@ static uint64_t full_at(const struct mr_worker *w, const struct mr_session *s, u
 	return need < room ? room - need : 0;
 }
 
-/* After a promised message went to a session that rather waits: shuts its gate if that made it
- * full. */
+/* Marks the session full if the promised message that it just got made it so. */
 static void check_high_water(
 	struct mr_worker *w, struct mr_session *s, uint32_t water, const struct mr_route *r)
 {
@@ -45,12 +45,12 @@ static void check_high_water(
 		return;
 	x = mr_worker_slow_session(w, s);
 	if (x == NULL)
-		return; /* there is no memory to hold anything either: it is missed, and told */
+		return; /* no memory to queue messages either: it misses them, and is told */
 	mr_worker_full(w, s, x, r, full_at(w, s, water) / 2);
 }
 
-/* How many copies one message makes for a session: of some subscriptions of this worker, all to the same
- * one at worst. */
+/* Counts how many copies one message makes for one session: overlapping subscriptions get one
+ * each. */
 static void count_copy(struct mr_worker *w, struct mr_session *s)
 {
 	if (s->copies_of != w->promised_count) {
@@ -106,7 +106,7 @@ uint32_t mr_worker_promise_own(
 	return delivered;
 }
 
-/* As many as ring or frames have room for now. */
+/* Copies as many messages of a run as ring or frames have room for; returns how many. */
 static uint32_t copy_run(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	const struct mr_burst_entry *e, uint32_t count, uint32_t target)
 {

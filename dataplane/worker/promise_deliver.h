@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* promise_deliver: delivers promised messages to this worker's subscribers and group members. Private
- * to the worker.
+/* promise_deliver: delivers promised messages to this worker's subscribers and group members.
+ * Private to the worker.
  *
- * A copy goes into the session's ring or reliable flow, or is queued for the session (promise.h). After
- * each copy the session's fill is compared with its high-water mark; a session above the mark becomes
- * full, which pauses its publishers (backpressure.h).
+ * A copy goes into the session's ring or reliable flow, or is queued for the session (promise.h).
+ * After each copy the session's fill is compared with its high-water mark; a session above the mark
+ * becomes full, which pauses its publishers (backpressure.h).
  *
  * Units     `water`: percent of the ring's or log's capacity; 0: the subscription does not block.
  * Threads   The worker's lcore.
@@ -15,20 +15,20 @@
 
 #include "dataplane/worker/promise.h"
 
-/* To all plain subscribers of this worker, none of which misses a promised message that it would
- * rather wait for; returns how many get it. */
+/* Delivers a promised message to all plain subscribers of this worker; returns how many get it.
+ * Blocking subscriptions do not miss it. */
 uint32_t mr_worker_promise_own(
 	struct mr_worker *w, const struct mr_route *r, const struct mr_message_plan *plan);
-/* The same for a run (deliver.h). */
+/* The same for a run of messages (deliver.h). */
 void mr_worker_promise_run_own(struct mr_worker *w, const struct mr_route *r,
 	const struct mr_burst_entry *e, uint32_t count);
-/* The same for one sink of a session that is waited for from `water` percent on. */
+/* The same for one blocking sink. */
 uint32_t mr_worker_promise_sink(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id);
 void mr_worker_promise_run_sink(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	uint32_t water, const struct mr_burst_entry *e, uint32_t count, uint32_t sub_id);
-/* To a member of a queue group that is this worker's. False: it misses it, uncounted if `water` is
- * 0 or it is over. */
+/* Delivers to a queue group's member of this worker. False: it misses the message, which is not
+ * counted if `water` is 0 or the session is passed over. */
 bool mr_worker_promise_member(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id);
 #endif
