@@ -60,7 +60,7 @@ struct mr_session {
 	bool dirty;           /* pushed to since the last publish of the tail */
 	bool consumed;        /* read from since the last release of the head */
 	bool paused : 1;      /* a full receiver blocks one of its promised messages */
-	bool passed_over : 1; /* it was full for too long: publishers do not wait for it */
+	bool passed_over : 1; /* full for too long: publishers do not wait for it */
 	bool looked : 1; /* `beyond` is valid: messages behind a blocked publish were looked at */
 	uint8_t copies;  /* made for this session so far of the promised message `copies_of` */
 	uint64_t missed_seen; /* stats->missed at the last housekeeping */
@@ -72,7 +72,7 @@ struct mr_session {
 	const struct mr_full_flag *paused_by; /* by the receiver that is full; NULL: not just one */
 	uint32_t paused_by_generation;        /* generation of that receiver's session */
 	uint32_t unread_looked;       /* looked at in the down ring of a client that is gone */
-	struct mr_slow_session *slow; /* it is full, or messages are queued for it; or NULL */
+	struct mr_slow_session *slow; /* set while it is full or messages are queued for it */
 	uint32_t handoff_calm;        /* the worker's handoff_calm when handoff_bytes was reset */
 	uint16_t copies_of;           /* number of the promised message that `copies` counts */
 	uint8_t copies_max;           /* most copies of one message since it was last full */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* apart: parses the parts of a message that is more than a header and a body, and checks them. */
 #include "dataplane/worker/stages.h"
 
 /* True if a fragment names its own session, and it fits a whole message of allowed size. */

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* flow_rx: receives frames of the reliable flow: takes them in their turn, or puts them into slots.
+ * */
 #include "dataplane/worker/beyond.h"
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"

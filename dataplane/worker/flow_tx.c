@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* flow_tx: writes messages into the reliable flow's open frame, and sends frames of its log. */
 #include <assert.h>
 
 #include "dataplane/worker/deliver.h"

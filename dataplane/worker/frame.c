@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* frame: handles a received frame of a session: its path, its sequence, its messages. */
 #include <errno.h>
 
 #include <rte_mbuf.h>

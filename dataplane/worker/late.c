@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* late: keeps late messages and unfinished fan-outs, by session (share.h). */
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/fan.h"
 #include "dataplane/worker/flows.h"

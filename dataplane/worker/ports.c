@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* ports: receives bursts of packets from ports, answers neighbours, and sorts frames by worker. */
 #include "dataplane/worker/flows.h"
 
 #include <errno.h>

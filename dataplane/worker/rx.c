@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* rx: takes a burst of messages from the channels of local clients. */
 #include "dataplane/worker/beyond.h"
 #include "dataplane/worker/frames.h"
 #include "dataplane/worker/backpressure.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* sleep: lets an idle worker sleep until there is work. */
 #include "dataplane/worker/backpressure.h"
 #include "dataplane/worker/queues.h"
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* udp_sessions: checks the sessions over UDP: heartbeats, liveness time-out, expulsion. */
 #include "dataplane/worker/flows.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Keeps which session may publish by which alias: a bitmap for local ones, a set over UDP. */
 #include "dataplane/writer/writer.h"
 
 #include <errno.h>

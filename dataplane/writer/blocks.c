@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Makes the pool of the mesh's blocks. */
 #include "dataplane/writer/writer.h"
 
 #include <rte_mbuf.h>

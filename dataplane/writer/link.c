@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The link to control: a unix socket, one connection at a time, one message a packet. */
 #include "dataplane/writer/writer.h"
 
 #include <errno.h>

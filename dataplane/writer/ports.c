@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Opens the configured ports, reads their links once a second, and lists them. */
 #include "dataplane/writer/writer.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Keeps released aliases until no message by them is under way: a passage for each (passage.c). */
 #include "dataplane/writer/writer.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Opens and closes sessions over UDP: slots, logs, and an index by path. */
 #include "dataplane/writer/writer.h"
 
 #include <assert.h>

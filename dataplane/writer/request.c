@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Carries out control's requests: sessions, subscriptions, aliases, listings. */
 #include "dataplane/writer/writer.h"
 
 #include <errno.h>
@@ -101,7 +102,8 @@ static void open_remote(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 		mrf_link_session_opened_write(&b, &v), NULL, 0);
 }
 
-/* Sets the subscription's high-water mark (mr_table_high_water), also if it was subscribed before. */
+/* Sets the subscription's high-water mark (mr_table_high_water), also if it was subscribed before.
+ * */
 static int set_water(struct mr_writer *wr, const struct mr_owner *owner, struct mrf_table t)
 {
 	uint32_t water = mrf_link_subscribe_high_water(t);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Opens, closes, expels and frees sessions (see the table of steps in README.md). */
 #include "dataplane/writer/writer.h"
 
 #include <errno.h>
