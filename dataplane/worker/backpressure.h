@@ -48,7 +48,7 @@ struct mr_full_flag {
 struct mr_full_flags {
 	alignas(MR_CACHE_LINE) _Atomic uint32_t count; /* flags that are set, `all` included */
 	_Atomic uint64_t sets;                         /* times that a flag was set */
-	struct mr_full_flag all; /* of all blocking receivers: little memory is left */
+	struct mr_full_flag all; /* for all blocking receivers: little memory is left */
 	alignas(MR_CACHE_LINE) struct mr_full_flag of[]; /* by slot */
 };
 

@@ -54,11 +54,11 @@ struct mr_slow_session {
 /* Copies a message into the session's ring or reliable flow, behind what is queued for it. */
 enum mr_promise mr_worker_promise(struct mr_worker *w, struct mr_session *s,
 	const struct mr_message_plan *plan, uint32_t target);
-/* The same, but never queues. False: there is no room, or something is queued before it. */
+/* Copies a message, but never queues it. False: no room, or something is queued before it. */
 bool mr_worker_try(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan,
 	uint32_t target);
-/* The same for a session of any worker, through the mesh if needed. Counts it if the session is
- * closed. */
+/* Promises a message to a session of any worker, through the mesh if needed. Counts it if the
+ * session is closed. */
 void mr_worker_promise_to(
 	struct mr_worker *w, uint64_t session, const struct mr_message_plan *plan, uint32_t target);
 /* Sends what is queued and clears full flags, of some sessions; once a round. */

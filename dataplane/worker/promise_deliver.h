@@ -19,10 +19,10 @@
  * Blocking subscriptions do not miss it. */
 uint32_t mr_worker_promise_own(
 	struct mr_worker *w, const struct mr_route *r, const struct mr_message_plan *plan);
-/* The same for a run of messages (deliver.h). */
+/* Delivers a run of messages (deliver.h) likewise. */
 void mr_worker_promise_run_own(struct mr_worker *w, const struct mr_route *r,
 	const struct mr_burst_entry *e, uint32_t count);
-/* The same for one blocking sink. */
+/* Delivers to one blocking sink, a message or a run. */
 uint32_t mr_worker_promise_sink(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id);
 void mr_worker_promise_run_sink(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Finds the receivers of each message of the burst and copies it to them: this worker's
+ * subscribers, members of queue groups, other workers, queues, control.
+ */
 #include "dataplane/worker/beyond.h"
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/fan.h"
@@ -9,23 +12,22 @@
 #include "dataplane/worker/share.h"
 #include "dataplane/worker/turns.h"
 
-/* Members tried before a queue group's message is given up: all of a small group, some of a large.
- */
+/* Members that are tried before a queue group's message is dropped. */
 #define GROUP_TRIES_MAX 8u
-/* A route of more groups is gone along for each message by itself. */
+/* A run is split into single messages if its route has more groups. */
 #define RUN_GROUPS_MAX 8u
 
-/* What a publish asks for, and what has come of it so far. */
+/* One publish, and its progress. */
 struct publish {
 	const struct mr_message_view *message;
 	const struct mr_route *route;
-	const struct mrf_reply_token *token; /* NULL: no reply wanted */
+	const struct mrf_reply_token *token; /* NULL: it is not a request */
 	bool promised;
 	struct mr_message_plan delivery;
-	struct mr_message_extra extra; /* of the delivery */
+	struct mr_message_extra extra; /* the delivery's extra parts */
 	uint32_t delivered;            /* copies made or handed to other workers */
-	uint64_t workers;              /* that are to get plain copies, and were sent none yet */
-	uint32_t members;              /* of other workers, chosen for queue groups */
+	uint64_t workers;              /* workers that still have to get a plain copy */
+	uint32_t members; /* members of other workers that were chosen for queue groups */
 	struct mr_mesh_member member[MR_MESH_MEMBERS_MAX];
 };
 
@@ -56,7 +58,7 @@ MR_ALWAYS_INLINE const struct mr_route *find_route(
 	return r;
 }
 
-/* What waits for the mesh may do so for longer than its alias lives: it goes by its subject. */
+/* Queues a publish for the mesh. It goes by subject, as its alias may be released meanwhile. */
 static bool __attribute__((noinline))
 hold_for_mesh(struct mr_worker *w, const struct publish *p, const struct mr_mesh_record *record)
 {
@@ -79,7 +81,7 @@ static uint64_t workers_of(const struct publish *p)
 	return workers;
 }
 
-/* Sends the other workers' plain copies, if they have not been sent yet, and what stands in `p->member`. */
+/* Sends the message to p->workers and to the members in p->member. */
 static void put_on_mesh(struct mr_worker *w, struct publish *p)
 {
 	const struct mr_message_view *m = p->message;
@@ -98,7 +100,7 @@ static void put_on_mesh(struct mr_worker *w, struct publish *p)
 	p->members = 0;
 }
 
-/* To a member of another worker, with all others. */
+/* Adds a member of another worker to the record for the mesh. */
 static void name_member(struct mr_worker *w, struct publish *p, const struct mr_member *chosen)
 {
 	if (p->members == MR_MESH_MEMBERS_MAX)
@@ -122,7 +124,8 @@ static bool give_member(struct mr_worker *w, struct publish *p, const struct mr_
 	struct mr_session *s;
 
 	if (chosen->worker != w->index) {
-		/* To look costs a line of the other worker's, so only for what must not be lost. */
+		/* The check reads a cache line of the other worker: only promised messages pay for
+		 * it. */
 		if (mr_unlikely(p->promised) && session_of(w, chosen) == NULL)
 			return false;
 		name_member(w, p, chosen);
@@ -140,9 +143,9 @@ static bool give_member(struct mr_worker *w, struct publish *p, const struct mr_
 	return true;
 }
 
-/* One member gets the copy: the first in turn whose ring has room, as far as this worker can see. What is
- * promised goes to one that is full if no other takes it, and to one that is not waited for if all are such.
- * Returns how many members were asked. */
+/* Delivers to one member: the first in turn whose ring has room, as far as this worker can see. A
+ * promised message may go to a full member when no other takes it, and to one that is passed over
+ * when all are passed over. Returns how many members were tried. */
 static uint32_t __attribute__((noinline))
 deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
 {
@@ -191,7 +194,7 @@ static void answer_status(struct mr_worker *w, struct mr_session *s,
 		mr_worker_no_room(w, s, plan.stride, &w->stats->drop_reply_full);
 }
 
-/* Field by field: clearing the members would cost more than all else. */
+/* Fills `p` field by field: clearing the members would cost more than the rest. */
 MR_ALWAYS_INLINE void begin_publish(struct publish *p, const struct mr_message_view *m,
 	const struct mr_route *r, const struct mrf_reply_token *token, uint32_t delivered)
 {
@@ -204,7 +207,7 @@ MR_ALWAYS_INLINE void begin_publish(struct publish *p, const struct mr_message_v
 	p->members = 0;
 }
 
-/* What a member gets. */
+/* Plans the Deliver message of a group member. */
 MR_ALWAYS_INLINE void plan_for_groups(struct publish *p)
 {
 	p->delivery = mr_worker_delivery(p->route, p->message, p->token);
@@ -221,7 +224,7 @@ static void deliver_groups(struct mr_worker *w, struct publish *p)
 		(void)deliver_group(w, p, g);
 }
 
-/* Behind all copies. `from` NULL: its session is gone. */
+/* Ends a publish after its copies were made. `from` NULL: its session is closed. */
 MR_ALWAYS_INLINE void end_publish(struct mr_worker *w, struct mr_session *from, struct publish *p)
 {
 	const struct mr_route *r = p->route;
@@ -236,8 +239,8 @@ MR_ALWAYS_INLINE void end_publish(struct mr_worker *w, struct mr_session *from, 
 			r->interest ? MRF_STATUS_CODE_OVERLOADED : MRF_STATUS_CODE_NO_RESPONDERS);
 }
 
-/* Queue groups, other workers, and nobody at all. Kept out of line, and given a copy of the view, so
- * that the common case lives in registers. */
+/* Delivers to queue groups and other workers, and handles a publish without receivers. Out of line,
+ * with a copy of the view, so that the common case stays in registers. */
 static void __attribute__((noinline))
 publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m,
 	const struct mr_route *r, const struct mrf_reply_token *token, uint32_t delivered)
@@ -250,7 +253,8 @@ publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_me
 	end_publish(w, from, &p);
 }
 
-/* Of a fan-out: groups and other workers of the message at->message. False: the turn's work is used up. */
+/* Delivers the fan-out's message at->message to groups and other workers. False: the turn's work is
+ * used up. */
 static bool go_further(struct mr_worker *w, const struct mr_route *r, const struct mr_fan_load *l,
 	struct mr_fan_at *at, bool whole)
 {
@@ -280,7 +284,7 @@ static bool go_further(struct mr_worker *w, const struct mr_route *r, const stru
 	return true;
 }
 
-/* Goes on with a fan-out. False: the turn's work is used up. */
+/* Continues a fan-out. False: the turn's work is used up. */
 static bool fan_out(struct mr_worker *w, const struct mr_route *r, const struct mr_fan_load *l,
 	struct mr_fan_at *at, bool whole)
 {
@@ -294,7 +298,7 @@ static bool fan_out(struct mr_worker *w, const struct mr_route *r, const struct 
 	if (!done)
 		return false;
 	if (r->group_count == 0 && r->workers == 0 && l->token == NULL)
-		return true; /* it has interest, as it has many sinks */
+		return true; /* r->interest is true: it has many sinks */
 	for (; at->message < l->count; at->message++) {
 		if (!go_further(w, r, l, at, whole))
 			return false;
@@ -313,7 +317,8 @@ static uint32_t bytes_of(const struct mr_burst_entry *e, uint32_t count)
 	return bytes;
 }
 
-/* A fan-out that may take more than a turn. Returns how many messages it takes; 0: they have to wait. */
+/* Publishes by a fan-out that may take more than a turn. Returns how many messages it took; 0: they
+ * must wait. */
 static uint32_t __attribute__((noinline))
 publish_large(struct mr_worker *w, const struct mr_burst_entry *e, uint32_t count,
 	const struct mr_route *r, const struct mrf_reply_token *token)
@@ -330,7 +335,7 @@ publish_large(struct mr_worker *w, const struct mr_burst_entry *e, uint32_t coun
 		return 0;
 	whole |= mr_worker_turn_work(w) + mr_fan_work_max(r, &l) <= MR_TURN_WORK;
 	if (!whole && !mr_fan_may_be_kept(w, &l, from->peer)) {
-		from->message_work = MR_TURN_WORK; /* it is looked at again with one message */
+		from->message_work = MR_TURN_WORK; /* the next burst takes one message of it */
 		return 0;
 	}
 	w->round.published += l.count;
@@ -364,7 +369,7 @@ bool mr_worker_route_fan(struct mr_worker *w, struct mr_session *s, struct mr_fa
 	return done;
 }
 
-/* What large messages cost beside their sinks; returns true if it is more than a turn has. */
+/* Counts the copying of large messages as work. True: the fan-out may exceed a turn. */
 static inline bool is_dear(struct mr_worker *w, const struct mr_route *r, uint32_t bytes)
 {
 	uint32_t work = r->sinks * (bytes >> MR_FAN_BYTES_SHIFT);
@@ -389,7 +394,7 @@ MR_ALWAYS_INLINE void publish_by(struct mr_worker *w, struct mr_session *from,
 	}
 }
 
-/* The same of one that is promised, or of a piece. */
+/* Publishes a message with extra parts: promised, or a fragment. */
 static void __attribute__((noinline)) publish_parts(struct mr_worker *w, struct mr_session *from,
 	struct mr_message_view m, const struct mr_route *r)
 {
@@ -407,7 +412,7 @@ static void __attribute__((noinline)) publish_parts(struct mr_worker *w, struct 
 		publish_further(w, from, &m, r, asked, delivered);
 }
 
-/* False: it has to wait. */
+/* Routes one publish. False: it must wait. */
 MR_ALWAYS_INLINE bool publish_message(struct mr_worker *w, const struct mr_burst_entry *e)
 {
 	struct mr_session *from = e->from;
@@ -461,7 +466,7 @@ static void route_reply(
 	}
 }
 
-/* A sign of life, which is answered with one; that it was heard is remembered of every message. */
+/* Answers a heartbeat with a heartbeat. Any message proves that its session lives. */
 static void answer_heartbeat(struct mr_worker *w, struct mr_session *from)
 {
 	struct mr_message_plan plan =
@@ -471,7 +476,7 @@ static void answer_heartbeat(struct mr_worker *w, struct mr_session *from)
 		mr_worker_no_room(w, from, plan.stride, &w->stats->drop_reply_full);
 }
 
-/* Everything but a publish and what is for a queue. */
+/* Routes a message that is neither a publish nor for a queue. */
 static void __attribute__((noinline))
 route_other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m)
 {
@@ -487,13 +492,13 @@ route_other(struct mr_worker *w, struct mr_session *from, struct mr_message_view
 	case MRF_MESSAGE_KIND_RETRY:
 	case MRF_MESSAGE_KIND_ACCEPTED:
 	case MRF_MESSAGE_KIND_RECALL:
-		/* The bus says these; a client may not. */
+		/* Only the bus may send these. */
 	case MRF_MESSAGE_KIND_PADDING:
 	case MRF_MESSAGE_KIND_CLOSE:
 	case MRF_MESSAGE_KIND_PATH:
 	case MRF_MESSAGE_KIND_HELLO:
 	case MRF_MESSAGE_KIND_ACK:
-		/* These are not for channels, or for a frame of a session. */
+		/* These do not belong in a channel or in a frame of a session. */
 		mr_count(w->stats->drop_bad_message, 1);
 		count_rejected(from);
 		break;
@@ -501,7 +506,7 @@ route_other(struct mr_worker *w, struct mr_session *from, struct mr_message_view
 	}
 }
 
-/* Returns how many it took; 0: they have to wait. */
+/* Publishes a run. Returns how many messages it took; 0: they must wait. */
 static uint32_t publish_run(struct mr_worker *w, const struct mr_burst_entry *e, uint32_t count)
 {
 	const struct mr_route *r = NULL;
@@ -531,7 +536,7 @@ static uint32_t publish_run(struct mr_worker *w, const struct mr_burst_entry *e,
 	return count;
 }
 
-/* All of the header but the length. */
+/* Returns the header without the length. */
 static inline uint64_t sort_of(const struct mr_burst_entry *e)
 {
 	uint64_t word;
@@ -540,7 +545,7 @@ static inline uint64_t sort_of(const struct mr_burst_entry *e)
 	return word >> 16;
 }
 
-/* How many entries from `e` on are one run; 0: it is not of a kind that makes runs. */
+/* Returns how many entries from `e` on are one run; 0: `e` is not part of a run. */
 static inline uint32_t run_of(const struct mr_burst_entry *e, const struct mr_burst_entry *end)
 {
 	uint64_t sort = sort_of(e);
@@ -556,7 +561,7 @@ static inline uint32_t run_of(const struct mr_burst_entry *e, const struct mr_bu
 
 static bool route_viewed(struct mr_worker *w, const struct mr_burst_entry *e);
 
-/* One without parts that makes no run, which is rare: its view is made, and kept out of the others' way. */
+/* Routes a message without parts that is not part of a run, which is rare: makes a view of it. */
 static bool __attribute__((noinline))
 route_plain(struct mr_worker *w, const struct mr_burst_entry *e)
 {
@@ -567,7 +572,7 @@ route_plain(struct mr_worker *w, const struct mr_burst_entry *e)
 	return route_viewed(w, &viewed);
 }
 
-/* False: it has to wait. */
+/* Routes a message that is not for a queue. False: it must wait. */
 static bool route_viewed(struct mr_worker *w, const struct mr_burst_entry *e)
 {
 	if (mr_unlikely(e->view == NULL))
@@ -578,7 +583,7 @@ static bool route_viewed(struct mr_worker *w, const struct mr_burst_entry *e)
 	return true;
 }
 
-/* Routes one message that makes no run. Messages for queues are sorted out before route_viewed, which needs
+/* Routes one message that is not part of a run. Queues are checked before route_viewed, which needs
  * many registers. */
 static inline bool route_one(struct mr_worker *w, const struct mr_burst_entry *e)
 {
@@ -589,7 +594,7 @@ static inline bool route_one(struct mr_worker *w, const struct mr_burst_entry *e
 	return true;
 }
 
-/* When the thread did not run, the cycles say nothing. */
+/* Bounds the cycles of a turn: the thread may not have run in between. */
 static uint64_t __attribute__((noinline)) bound_cycles(const struct mr_burst_entry *first,
 	const struct mr_burst_entry *end, uint64_t work, uint64_t cycles)
 {
@@ -601,7 +606,7 @@ static uint64_t __attribute__((noinline)) bound_cycles(const struct mr_burst_ent
 	return cycles < most ? cycles : most;
 }
 
-/* `*since`: see take_turn. */
+/* Charges a turn. `*since`: see take_turn. */
 static void end_turn(struct mr_worker *w, const struct mr_burst_entry *first,
 	const struct mr_burst_entry *end, uint64_t *since)
 {
@@ -619,7 +624,7 @@ static void end_turn(struct mr_worker *w, const struct mr_burst_entry *first,
 	}
 	now = rte_rdtsc();
 	cycles = now - *since;
-	/* Each message has a header at least. */
+	/* The messages have at least their headers. */
 	if (mr_unlikely(cycles > mr_worker_most_cycles(work, count * sizeof(first->header))))
 		cycles = bound_cycles(first, end, work, cycles);
 	mr_worker_charge(w, first->from, cycles);
@@ -627,7 +632,7 @@ static void end_turn(struct mr_worker *w, const struct mr_burst_entry *first,
 	*since = now;
 }
 
-/* All that was taken behind a publish that waits. */
+/* Routes all messages of a session that were taken from behind a waiting publish. */
 static const struct mr_burst_entry *take_all(
 	struct mr_worker *w, const struct mr_burst_entry *e, const struct mr_burst_entry *end)
 {
@@ -638,8 +643,9 @@ static const struct mr_burst_entry *take_all(
 	return e;
 }
 
-/* Gives the session's ring back from *e on: it is read again later. Where messages behind it were taken
- * already (beyond.h), those that may pass a publish are taken now, up to the release of an alias. */
+/* Moves the session's ring back to *e, to be read again later. If messages behind a waiting publish
+ * were taken already (beyond.h), those that may pass a publish are routed now, up to an alias
+ * release. */
 static const struct mr_burst_entry *leave_in_ring(
 	struct mr_worker *w, const struct mr_burst_entry *e, const struct mr_burst_entry *end)
 {
@@ -669,7 +675,7 @@ static const struct mr_burst_entry *leave_in_ring(
 	return e;
 }
 
-/* What is left of a turn, for a later one; returns where the next turn begins. */
+/* Leaves the rest of a turn for a later one; returns where the next turn begins. */
 static const struct mr_burst_entry *__attribute__((noinline))
 defer_rest(struct mr_worker *w, const struct mr_burst_entry *e, const struct mr_burst_entry *end)
 {
@@ -687,8 +693,8 @@ defer_rest(struct mr_worker *w, const struct mr_burst_entry *e, const struct mr_
 	return e;
 }
 
-/* What stands side by side of one session; returns where the next one's begins. `*since`: when the turn
- * began, and then the next; 0: it is not measured. */
+/* Routes the adjacent messages of one session; returns where the next session's begin. `*since`:
+ * start of this turn, then of the next one, cycles; 0: turns are not measured. */
 static const struct mr_burst_entry *take_turn(struct mr_worker *w, const struct mr_burst_entry *e,
 	const struct mr_burst_entry *end, uint64_t *since)
 {
@@ -719,7 +725,7 @@ void mr_worker_route(struct mr_worker *w)
 	const struct mr_burst_entry *end = e + w->burst_count;
 	uint64_t since = 0;
 
-	w->had_room.from = NULL; /* gates may shut from here on */
+	w->had_room.from = NULL; /* receivers may become full from here on */
 	w->had_room.by_subject = NULL;
 	if (e == end)
 		return;
