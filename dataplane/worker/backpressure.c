@@ -126,7 +126,7 @@ void mr_worker_look_at_store(struct mr_worker *w)
 	uint64_t left = most - mr_slab_bytes(w->store);
 	bool is_short = mr_worker_store_is_short(w);
 
-	w->held_share = left / 4 < w->held_bytes_max ? left / 4 : w->held_bytes_max;
+	w->queued_share = left / 4 < w->held_bytes_max ? left / 4 : w->held_bytes_max;
 	if (!is_short && left < most / 4) {
 		mark_full(w, &w->full->all, EVERYBODY);
 	} else if (is_short && left > most / 2) {

@@ -151,13 +151,13 @@ static const struct mr_session *deliver_plain(struct mr_worker *w, struct mr_ses
 
 static void deliver_promised(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
 	const struct mr_fan_load *l, struct mr_fan_at *at, const struct mr_message_plan *plan,
-	const struct mr_sink *sink, uint32_t water)
+	const struct mr_sink *sink, uint32_t high_water)
 {
 	w->share.turn_work += l->count + (l->bytes >> MR_FAN_BYTES_SHIFT);
 	if (l->view != NULL)
-		at->delivered += mr_worker_promise_sink(w, s, r, water, plan, sink->sub_id);
+		at->delivered += mr_worker_promise_sink(w, s, r, high_water, plan, sink->sub_id);
 	else
-		mr_worker_promise_run_sink(w, s, r, water, l->run, l->count, sink->sub_id);
+		mr_worker_promise_run_sink(w, s, r, high_water, l->run, l->count, sink->sub_id);
 }
 
 static void to_sink(struct mr_worker *w, const struct mr_route *r, const struct mr_fan_load *l,
@@ -165,7 +165,7 @@ static void to_sink(struct mr_worker *w, const struct mr_route *r, const struct 
 	struct full_session *full)
 {
 	uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
-	uint32_t water = l->promised ? mr_sink_high_water(flags) : 0;
+	uint32_t high_water = l->promised ? mr_sink_high_water(flags) : 0;
 	struct mr_session *s;
 
 	if (flags & MR_SINK_GONE) {
@@ -176,8 +176,8 @@ static void to_sink(struct mr_worker *w, const struct mr_route *r, const struct 
 	s = mr_directory_find(&w->directory, sink->slot, sink->generation);
 	if (s == NULL || (l->promised && mr_worker_is_over(s))) {
 		mr_count(w->stats->drop_session_gone, l->count);
-	} else if (water != 0) {
-		deliver_promised(w, s, r, l, at, plan, sink, water);
+	} else if (high_water != 0) {
+		deliver_promised(w, s, r, l, at, plan, sink, high_water);
 	} else {
 		if (is_of(full, sink))
 			mr_worker_charge_receiver(

@@ -21,8 +21,8 @@ _Static_assert(sizeof(struct mr_mesh_record) + MR_MESH_MEMBERS_MAX * sizeof(stru
 #define BLOCKS_SPARED 3u
 
 /* A record that waits for room, as it will stand in a block. */
-struct mr_mesh_held {
-	struct mr_mesh_held *next;
+struct mr_mesh_queued {
+	struct mr_mesh_queued *next;
 	uint64_t workers; /* bit mask of its receivers */
 	uint32_t bytes;
 	alignas(8) uint8_t record[];
@@ -33,7 +33,7 @@ static void count_up(_Atomic uint64_t *count)
 {
 	uint64_t now = atomic_load_explicit(count, memory_order_relaxed);
 
-	atomic_store_explicit(count, now + 1, memory_order_release); /* [mesh.held] */
+	atomic_store_explicit(count, now + 1, memory_order_release); /* [mesh.queued] */
 }
 
 static bool restock_blocks(struct mr_worker *w)
@@ -167,14 +167,14 @@ static bool may_wait(const struct mr_worker *w, const struct mr_mesh_record *rec
 {
 	uint64_t left = mr_slab_bytes_max(w->store) - mr_slab_bytes(w->store);
 
-	return record->what != MR_MESH_ROUTE || w->mesh.held_bytes + bytes <= left;
+	return record->what != MR_MESH_ROUTE || w->mesh.queued_bytes + bytes <= left;
 }
 
-bool mr_worker_mesh_hold(struct mr_worker *w, const struct mr_mesh_record *record,
+bool mr_worker_mesh_queue(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target)
 {
 	uint32_t bytes = prefix_of(record, members) + plan->stride;
-	struct mr_mesh_held *h = NULL;
+	struct mr_mesh_queued *h = NULL;
 
 	if (may_wait(w, record, bytes))
 		h = mr_slab_alloc(w->store, (uint32_t)sizeof(*h) + bytes);
@@ -186,30 +186,30 @@ bool mr_worker_mesh_hold(struct mr_worker *w, const struct mr_mesh_record *recor
 	h->workers = workers_of(record, members);
 	h->bytes = bytes;
 	write_record(h->record, record, members, plan, target);
-	*w->mesh.held_end = h;
-	w->mesh.held_end = &h->next;
-	w->mesh.held_bytes += bytes;
-	count_up(&w->mesh.held_in);
+	*w->mesh.queued_end = h;
+	w->mesh.queued_end = &h->next;
+	w->mesh.queued_bytes += bytes;
+	count_up(&w->mesh.queued_in);
 	return true;
 }
 
 /* Sends waiting records as far as blocks and rings have room. True: none is left. */
-static bool release_held(struct mr_worker *w)
+static bool send_queued(struct mr_worker *w)
 {
-	while (w->mesh.held != NULL) {
-		struct mr_mesh_held *h = w->mesh.held;
+	while (w->mesh.queued != NULL) {
+		struct mr_mesh_queued *h = w->mesh.queued;
 		uint8_t *to = reserve_record(w, h->bytes, h->workers);
 
 		if (to == NULL)
 			return false;
 		memcpy(to, h->record, h->bytes);
 		commit_record(w, h->bytes, h->workers);
-		w->mesh.held = h->next;
-		w->mesh.held_bytes -= h->bytes;
-		count_up(&w->mesh.held_out);
+		w->mesh.queued = h->next;
+		w->mesh.queued_bytes -= h->bytes;
+		count_up(&w->mesh.queued_out);
 		mr_slab_release(w->store, h, (uint32_t)sizeof(*h) + h->bytes);
 	}
-	w->mesh.held_end = &w->mesh.held;
+	w->mesh.queued_end = &w->mesh.queued;
 	return true;
 }
 
@@ -223,7 +223,7 @@ bool mr_worker_mesh_ready(struct mr_worker *w)
 			return false;
 	/* Records that waited go first. */
 	return restock_blocks(w) &&
-	       (mr_likely(w->mesh.held == NULL) || (release_held(w) && restock_blocks(w)));
+	       (mr_likely(w->mesh.queued == NULL) || (send_queued(w) && restock_blocks(w)));
 }
 
 /* Writes a record into the open block. False: no room, or other records wait: overtaking them would
@@ -236,7 +236,7 @@ MR_ALWAYS_INLINE bool put_record(struct mr_worker *w, const struct mr_mesh_recor
 	uint8_t *to = NULL;
 
 	assert(workers != 0);
-	if (mr_likely(w->mesh.held == NULL))
+	if (mr_likely(w->mesh.queued == NULL))
 		to = mr_likely(is_wanted(w, bytes, workers)) ? block_room(w)
 							     : reserve_record(w, bytes, workers);
 	if (mr_unlikely(to == NULL))
@@ -256,7 +256,7 @@ static void send_record(struct mr_worker *w, const struct mr_mesh_record *record
 	const struct mr_message_plan *plan, uint32_t target)
 {
 	if (mr_unlikely(!put_record(w, record, NULL, plan, target)))
-		(void)mr_worker_mesh_hold(w, record, NULL, plan, target);
+		(void)mr_worker_mesh_queue(w, record, NULL, plan, target);
 }
 
 void mr_worker_mesh_home(struct mr_worker *w, unsigned home, uint64_t from,
@@ -283,7 +283,7 @@ void mr_worker_mesh_to_session(
 bool mr_worker_mesh_spare(struct mr_worker *w, unsigned to, uint32_t bytes)
 {
 	bytes += (uint32_t)sizeof(struct mr_mesh_record);
-	if (mr_unlikely(w->mesh.held != NULL))
+	if (mr_unlikely(w->mesh.queued != NULL))
 		return false;
 	if (mr_likely(is_wanted(w, bytes, 1ull << to)))
 		return true;

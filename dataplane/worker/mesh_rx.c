@@ -17,9 +17,9 @@ static void deliver_member(struct mr_worker *w, const struct mr_mesh_member *mem
 
 	if (s == NULL || mr_worker_is_over(s))
 		mr_count(w->stats->drop_session_gone, 1);
-	else if (promised && member->water != 0)
+	else if (promised && member->high_water != 0)
 		w->round.delivered +=
-			mr_worker_promise_member(w, s, r, member->water, plan, member->sub_id);
+			mr_worker_promise_member(w, s, r, member->high_water, plan, member->sub_id);
 	else if (mr_worker_copy(w, s, plan, member->sub_id))
 		w->round.delivered++;
 	else

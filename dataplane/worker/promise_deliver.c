@@ -5,9 +5,9 @@
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
 
-static uint64_t mark_bytes(const struct mr_session *s, uint32_t water)
+static uint64_t mark_bytes(const struct mr_session *s, uint32_t high_water)
 {
-	return mr_worker_capacity(s) * water / 100;
+	return mr_worker_capacity(s) * high_water / 100;
 }
 
 /* Returns the bytes that may still arrive after the session became full. */
@@ -18,10 +18,10 @@ static uint64_t underway_max(const struct mr_worker *w, const struct mr_session 
 
 /* Returns the bytes above which the session is full: its high-water mark, or less if what may still
  * arrive would find no room. */
-static uint64_t full_at(const struct mr_worker *w, const struct mr_session *s, uint32_t water)
+static uint64_t full_at(const struct mr_worker *w, const struct mr_session *s, uint32_t high_water)
 {
-	uint64_t room = mr_worker_capacity(s) + w->held_share;
-	uint64_t mark = mark_bytes(s, water), need = underway_max(w, s);
+	uint64_t room = mr_worker_capacity(s) + w->queued_share;
+	uint64_t mark = mark_bytes(s, high_water), need = underway_max(w, s);
 
 	if (mark + need <= room)
 		return mark;
@@ -30,23 +30,23 @@ static uint64_t full_at(const struct mr_worker *w, const struct mr_session *s, u
 
 /* Marks the session full if the promised message that it just got made it so. */
 static void check_high_water(
-	struct mr_worker *w, struct mr_session *s, uint32_t water, const struct mr_route *r)
+	struct mr_worker *w, struct mr_session *s, uint32_t high_water, const struct mr_route *r)
 {
 	struct mr_slow_session *x = s->slow;
 	uint64_t held = x != NULL ? x->bytes : 0;
 	uint64_t used = mr_worker_underway(s) + held;
 
-	if (mr_likely(used <= mark_bytes(s, water) &&
-		      used + underway_max(w, s) <= mr_worker_capacity(s) + w->held_share))
+	if (mr_likely(used <= mark_bytes(s, high_water) &&
+		      used + underway_max(w, s) <= mr_worker_capacity(s) + w->queued_share))
 		return;
 	if (s->passed_over || (x != NULL && x->open_below != 0))
 		return;
-	if (mr_worker_underway_now(s) + held <= full_at(w, s, water))
+	if (mr_worker_underway_now(s) + held <= full_at(w, s, high_water))
 		return;
 	x = mr_worker_slow_session(w, s);
 	if (x == NULL)
 		return; /* no memory to queue messages either: it misses them, and is told */
-	mr_worker_full(w, s, x, r, full_at(w, s, water) / 2);
+	mr_worker_full(w, s, x, r, full_at(w, s, high_water) / 2);
 }
 
 /* Counts how many copies one message makes for one session: overlapping subscriptions get one
@@ -81,7 +81,7 @@ uint32_t mr_worker_promise_own(
 
 		for (; sink < end; sink++) {
 			uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
-			uint32_t water = mr_sink_high_water(flags);
+			uint32_t high_water = mr_sink_high_water(flags);
 			struct mr_session *s;
 
 			if (flags & MR_SINK_GONE)
@@ -89,12 +89,12 @@ uint32_t mr_worker_promise_own(
 			s = mr_directory_find(&w->directory, sink->slot, sink->generation);
 			if (s == NULL || mr_worker_is_over(s)) {
 				mr_count(w->stats->drop_session_gone, 1);
-			} else if (water != 0) {
+			} else if (high_water != 0) {
 				delivered += mr_worker_promise(w, s, plan, sink->sub_id) !=
 					     MR_PROMISE_LOST;
 				if (many)
 					count_copy(w, s);
-				check_high_water(w, s, water, r);
+				check_high_water(w, s, high_water, r);
 			} else if (mr_worker_copy(w, s, plan, sink->sub_id)) {
 				delivered++;
 			} else {
@@ -140,31 +140,31 @@ static uint32_t promise_run(struct mr_worker *w, struct mr_session *s, const str
 }
 
 uint32_t mr_worker_promise_sink(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
-	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id)
+	uint32_t high_water, const struct mr_message_plan *plan, uint32_t sub_id)
 {
 	uint32_t delivered = mr_worker_promise(w, s, plan, sub_id) != MR_PROMISE_LOST;
 
 	if (is_many(r))
 		count_copy(w, s);
-	check_high_water(w, s, water, r);
+	check_high_water(w, s, high_water, r);
 	w->round.delivered += delivered;
 	return delivered;
 }
 
 void mr_worker_promise_run_sink(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
-	uint32_t water, const struct mr_burst_entry *e, uint32_t count, uint32_t sub_id)
+	uint32_t high_water, const struct mr_burst_entry *e, uint32_t count, uint32_t sub_id)
 {
 	w->round.delivered += promise_run(w, s, r, e, count, sub_id);
 	if (is_many(r))
 		count_copy(w, s);
-	check_high_water(w, s, water, r);
+	check_high_water(w, s, high_water, r);
 }
 
 static void run_to_sink(struct mr_worker *w, const struct mr_route *r, const struct mr_sink *sink,
 	const struct mr_burst_entry *e, uint32_t count)
 {
 	uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
-	uint32_t water = mr_sink_high_water(flags);
+	uint32_t high_water = mr_sink_high_water(flags);
 	struct mr_session *s;
 
 	if (flags & MR_SINK_GONE)
@@ -172,8 +172,8 @@ static void run_to_sink(struct mr_worker *w, const struct mr_route *r, const str
 	s = mr_directory_find(&w->directory, sink->slot, sink->generation);
 	if (s == NULL || mr_worker_is_over(s))
 		mr_count(w->stats->drop_session_gone, count);
-	else if (water != 0)
-		mr_worker_promise_run_sink(w, s, r, water, e, count, sink->sub_id);
+	else if (high_water != 0)
+		mr_worker_promise_run_sink(w, s, r, high_water, e, count, sink->sub_id);
 	else
 		w->round.delivered += mr_worker_deliver_run(w, s, r, e, count, sink->sub_id);
 }
@@ -188,15 +188,15 @@ void mr_worker_promise_run_own(struct mr_worker *w, const struct mr_route *r,
 }
 
 bool mr_worker_promise_member(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
-	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id)
+	uint32_t high_water, const struct mr_message_plan *plan, uint32_t sub_id)
 {
 	bool delivered;
 
-	if (water == 0)
+	if (high_water == 0)
 		return mr_worker_copy(w, s, plan, sub_id);
 	if (mr_unlikely(s->passed_over))
 		return mr_worker_try(w, s, plan, sub_id);
 	delivered = mr_worker_promise(w, s, plan, sub_id) != MR_PROMISE_LOST;
-	check_high_water(w, s, water, r);
+	check_high_water(w, s, high_water, r);
 	return delivered;
 }

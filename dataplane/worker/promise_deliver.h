@@ -6,7 +6,8 @@
  * After each copy the session's fill is compared with its high-water mark; a session above the mark
  * becomes full, which pauses its publishers (backpressure.h).
  *
- * Units     `water`: percent of the ring's or log's capacity; 0: the subscription does not block.
+ * Units     `high_water`: percent of the ring's or log's capacity; 0: the subscription does not
+ *           block.
  * Threads   The worker's lcore.
  * Hot path  All of it.
  */
@@ -24,11 +25,11 @@ void mr_worker_promise_run_own(struct mr_worker *w, const struct mr_route *r,
 	const struct mr_burst_entry *e, uint32_t count);
 /* Delivers to one blocking sink, a message or a run. */
 uint32_t mr_worker_promise_sink(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
-	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id);
+	uint32_t high_water, const struct mr_message_plan *plan, uint32_t sub_id);
 void mr_worker_promise_run_sink(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
-	uint32_t water, const struct mr_burst_entry *e, uint32_t count, uint32_t sub_id);
+	uint32_t high_water, const struct mr_burst_entry *e, uint32_t count, uint32_t sub_id);
 /* Delivers to a queue group's member of this worker. False: it misses the message, which is not
- * counted if `water` is 0 or the session is passed over. */
+ * counted if `high_water` is 0 or the session is passed over. */
 bool mr_worker_promise_member(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
-	uint32_t water, const struct mr_message_plan *plan, uint32_t sub_id);
+	uint32_t high_water, const struct mr_message_plan *plan, uint32_t sub_id);
 #endif

@@ -31,7 +31,7 @@ void mr_worker_publish_tails(struct mr_worker *w)
 	/* A command that control sends to another worker must not overtake messages that this
 	 * worker sent there before. So the mesh is flushed first; while messages wait for room in
 	 * it, control waits. */
-	if (w->handoff_dirty && mr_likely(w->mesh.held == NULL)) {
+	if (w->handoff_dirty && mr_likely(w->mesh.queued == NULL)) {
 		struct mr_handoff_ring *h = &w->handoff;
 
 		mr_worker_mesh_flush(w);

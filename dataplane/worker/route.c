@@ -60,7 +60,7 @@ MR_ALWAYS_INLINE const struct mr_route *find_route(
 
 /* Queues a publish for the mesh. It goes by subject, as its alias may be released meanwhile. */
 static bool __attribute__((noinline))
-hold_for_mesh(struct mr_worker *w, const struct publish *p, const struct mr_mesh_record *record)
+queue_for_mesh(struct mr_worker *w, const struct publish *p, const struct mr_mesh_record *record)
 {
 	struct mr_message_view named = *p->message;
 	struct mr_message_plan plan;
@@ -69,7 +69,7 @@ hold_for_mesh(struct mr_worker *w, const struct publish *p, const struct mr_mesh
 	named.subject_bytes = p->route->bytes;
 	plan = mr_message_replan(&named, MRF_MESSAGE_KIND_PUBLISH);
 	plan.token = p->token;
-	return mr_worker_mesh_hold(w, record, p->member, &plan, 0);
+	return mr_worker_mesh_queue(w, record, p->member, &plan, 0);
 }
 
 static uint64_t workers_of(const struct publish *p)
@@ -91,7 +91,7 @@ static void put_on_mesh(struct mr_worker *w, struct publish *p)
 
 	plan.token = p->token;
 	if (mr_likely(mr_worker_mesh_put(w, &record, p->member, &plan, m->header.target)) ||
-		hold_for_mesh(w, p, &record)) {
+		queue_for_mesh(w, p, &record)) {
 		p->delivered++;
 		if (mr_unlikely(p->promised))
 			mr_worker_window_sent(w, workers_of(p), m->header_bytes + m->payload_bytes);
@@ -107,7 +107,7 @@ static void name_member(struct mr_worker *w, struct publish *p, const struct mr_
 		put_on_mesh(w, p);
 	p->member[p->members++] = (struct mr_mesh_member){
 		.worker = chosen->worker,
-		.water = chosen->high_water,
+		.high_water = chosen->high_water,
 		.slot = chosen->slot,
 		.generation = chosen->generation,
 		.sub_id = chosen->sub_id,
@@ -462,7 +462,7 @@ static void route_reply(
 		record.workers = 1ull << to;
 		plan = mr_message_replan(m, MRF_MESSAGE_KIND_REPLY);
 		if (!mr_worker_mesh_put(w, &record, NULL, &plan, 0))
-			(void)mr_worker_mesh_hold(w, &record, NULL, &plan, 0);
+			(void)mr_worker_mesh_queue(w, &record, NULL, &plan, 0);
 	}
 }
 

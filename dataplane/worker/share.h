@@ -32,7 +32,7 @@
  *
  * Units     Work: a sink looked at, 256 bytes copied, or a node visited in a look-up; some 32
  *           cycles.
- * Owns      The late messages: pieces of the worker's store, and a list of sessions by slot and
+ * Owns      The late messages: chunks of the worker's store, and a list of sessions by slot and
  *           generation.
  * Threads   The worker's lcore.
  * Hot path  All of it.

@@ -20,7 +20,7 @@ static bool work_waits(struct mr_worker *w)
 		atomic_load_explicit(&w->directory.poll, memory_order_seq_cst);
 
 	if (atomic_load_explicit(&w->stopping, memory_order_seq_cst) || w->passed_count > 0 ||
-		w->mesh.held != NULL)
+		w->mesh.queued != NULL)
 		return true;
 	if (!mr_bytes_empty(&w->handoff.from_control)) /* [worker.sleep] */
 		return true;

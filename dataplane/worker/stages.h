@@ -80,7 +80,7 @@ struct mr_mesh_record {
 };
 struct mr_mesh_member {
 	uint16_t worker;
-	uint16_t water; /* high-water mark, percent (mr_table_high_water) */
+	uint16_t high_water; /* high-water mark, percent (mr_table_high_water) */
 	uint32_t slot;
 	uint32_t generation;
 	uint32_t sub_id;
@@ -96,7 +96,7 @@ bool mr_worker_mesh_put(struct mr_worker *w, const struct mr_mesh_record *record
 /* Queues the message in the worker's store, behind earlier ones. Nothing is taken from clients
  * until the queue is empty. That may take longer than an alias lives. False: no memory, as
  * counted. */
-bool mr_worker_mesh_hold(struct mr_worker *w, const struct mr_mesh_record *record,
+bool mr_worker_mesh_queue(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members, const struct mr_message_plan *plan, uint32_t target);
 /* Sends a message to a queue's home worker, or to a session of another worker; queues it if need
  * be. */

@@ -261,7 +261,7 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	w->message_bytes_max = c->message_bytes_max;
 	w->stats = stats;
 	init_network(w, c);
-	w->mesh.held_end = &w->mesh.held;
+	w->mesh.queued_end = &w->mesh.queued;
 	w->page_fd = w->epoll_fd = w->bell_fd = -1;
 	w->handoff.channel = mr_channel_none();
 	error = mr_directory_init(&w->directory, c->slots);

@@ -17,8 +17,8 @@
  *           seq_cst. One of the two sees the other.
  *           [worker.stop] release of stopping in stop -> acquire in the loop: what the stopping
  *           thread wrote before is seen.
- *           [mesh.held] release of held_in or held_out -> acquire by the table writer: the records
- *           that it counts are queued, or are in a block of the mesh.
+ *           [mesh.queued] release of queued_in or queued_out -> acquire by the table writer: the
+ *           records that it counts are queued, or are in a block of the mesh.
  * Hot path  No lock or log, and no allocation but of buffers for frames. The only system calls are
  *           the write to the doorbell of a reader that has said that it sleeps, the worker's own
  *           sleep, and those of a port's driver.
@@ -81,7 +81,7 @@ struct rte_mempool;
 /* Members of a queue group that are tried for a promised message. */
 #define MR_GROUP_PROMISE_TRIES_MAX 256u
 
-struct mr_mesh_held;
+struct mr_mesh_queued;
 struct mr_worker_commands;
 
 /* See backpressure.c. */
@@ -281,7 +281,7 @@ struct mr_worker {
 		uint64_t bytes; /* sum of their messages */
 		bool forced;    /* the message being routed must not wait any longer */
 	} late;
-	uint64_t held_share;     /* bytes that may be queued for one session now */
+	uint64_t queued_share;   /* bytes that may be queued for one session now */
 	uint16_t promised_count; /* promised messages to own subscribers; a run is one */
 	struct {                 /* promised bytes, by the other worker */
 		uint64_t sent[MR_WORKERS_MAX];
@@ -304,12 +304,12 @@ struct mr_worker {
 		uint64_t wanted_by;    /* workers with interest in bytes behind `sent` */
 		struct rte_mbuf *stash[MR_MESH_STASH];
 		uint32_t stash_count;
-		uint64_t to_wake;          /* workers pushed to this round */
-		struct mr_mesh_held *held; /* records that wait for room, oldest first */
-		struct mr_mesh_held **held_end;
-		uint64_t held_bytes;            /* sum of their records */
-		_Atomic uint64_t held_in;       /* records that ever waited; r: table writer */
-		_Atomic uint64_t held_out;      /* records that ceased to wait; r: table writer */
+		uint64_t to_wake;              /* workers pushed to this round */
+		struct mr_mesh_queued *queued; /* records that wait for room, oldest first */
+		struct mr_mesh_queued **queued_end;
+		uint64_t queued_bytes;          /* sum of their records */
+		_Atomic uint64_t queued_in;     /* records that ever waited; r: table writer */
+		_Atomic uint64_t queued_out;    /* records that ceased to wait; r: table writer */
 		struct mr_mesh_source *sources; /* by worker */
 		unsigned first;                 /* the source with the next turn */
 	} mesh;

@@ -27,9 +27,9 @@ static void await_round(struct mr_writer *wr, enum mr_passage_step step)
 	wr->passage.grace_token = rte_rcu_qsbr_start(wr->qsbr); /* [table.grace] */
 }
 
-static uint64_t held_out(const struct mr_worker *w)
+static uint64_t queued_out(const struct mr_worker *w)
 {
-	return atomic_load_explicit(&w->mesh.held_out, memory_order_acquire); /* [mesh.held] */
+	return atomic_load_explicit(&w->mesh.queued_out, memory_order_acquire); /* [mesh.queued] */
 }
 
 /* Notes how much each worker has waiting for room in the mesh; true if there is any. */
@@ -40,9 +40,10 @@ static bool note_held(struct mr_writer *wr)
 	for (unsigned i = 0; i < wr->workers_count; i++) {
 		struct mr_worker *w = wr->workers[i];
 
-		/* [mesh.held] */
-		wr->passage.held[i] = atomic_load_explicit(&w->mesh.held_in, memory_order_acquire);
-		any |= wr->passage.held[i] != held_out(w);
+		/* [mesh.queued] */
+		wr->passage.queued[i] =
+			atomic_load_explicit(&w->mesh.queued_in, memory_order_acquire);
+		any |= wr->passage.queued[i] != queued_out(w);
 	}
 	return any;
 }
@@ -50,7 +51,7 @@ static bool note_held(struct mr_writer *wr)
 static bool held_is_out(const struct mr_writer *wr)
 {
 	for (unsigned i = 0; i < wr->workers_count; i++)
-		if (held_out(wr->workers[i]) < wr->passage.held[i])
+		if (queued_out(wr->workers[i]) < wr->passage.queued[i])
 			return false;
 	return true;
 }

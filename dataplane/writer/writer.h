@@ -99,7 +99,7 @@ struct mr_writer_passage {
 	uint64_t wanted; /* last passage that is waited for; less than `number`: none */
 	enum mr_passage_step step;
 	uint64_t grace_token;
-	uint64_t held[MR_WORKERS_MAX]; /* each worker's mesh.held_out must reach this */
+	uint64_t queued[MR_WORKERS_MAX]; /* each worker's mesh.queued_out must reach this */
 	/* [from][to]: the ring must be read up to this position. */
 	uint32_t tails[MR_WORKERS_MAX][MR_WORKERS_MAX];
 };

@@ -196,14 +196,14 @@ static void an_alias_given_back_is_kept_while_a_worker_holds_something_for_the_m
 	(void)state;
 	assert_int_equal(give("a", &alias), 0);
 	assert_int_equal(mr_writer_alias_take(&writer, pub.session, alias), 0);
-	atomic_store(&writer.workers[0]->mesh.held_in, 2);
-	atomic_store(&writer.workers[0]->mesh.held_out, 1);
+	atomic_store(&writer.workers[0]->mesh.queued_in, 2);
+	atomic_store(&writer.workers[0]->mesh.queued_out, 1);
 	for (unsigned i = 0; i < 1000; i++)
 		assert_true(mr_writer_sessions_tick(&writer));
 	assert_int_equal(aliases(), 1);
 	/* Messages that are queued later are not waited for. */
-	atomic_store(&writer.workers[0]->mesh.held_in, 3);
-	atomic_store(&writer.workers[0]->mesh.held_out, 2);
+	atomic_store(&writer.workers[0]->mesh.queued_in, 3);
+	atomic_store(&writer.workers[0]->mesh.queued_out, 2);
 	while (mr_writer_sessions_tick(&writer))
 		;
 	assert_int_equal(aliases(), 0);

@@ -114,8 +114,8 @@ static void promises_that_many_groups_multiply_are_not_lost(void **state)
 	assert_int_equal(got, BURSTS * BURST);
 	assert_int_equal(local.session->stats->missed, 0);
 	assert_int_equal(r.stats[0].drop_mesh_full, 0);
-	assert_null(r.workers[0]->mesh.held);
-	assert_int_equal(r.workers[0]->mesh.held_bytes, 0);
+	assert_null(r.workers[0]->mesh.queued);
+	assert_int_equal(r.workers[0]->mesh.queued_bytes, 0);
 	close_all();
 }
 
@@ -132,12 +132,12 @@ static void what_waits_for_the_mesh_outlives_its_alias(void **state)
 		mr_table_alias_acquire(r.table, &owner, SUBJECT, sizeof(SUBJECT) - 1, &alias), 0);
 	mr_session_hold(pub.session, alias, true);
 	/* Each has a round for itself: it is a route of many members. */
-	while (r.workers[0]->mesh.held == NULL && sent < 8) {
+	while (r.workers[0]->mesh.queued == NULL && sent < 8) {
 		promise(++sent, 60000, alias);
 		mr_rig_round(&r, 0);
 	}
 	assert_true(mr_session_drained(pub.session));
-	assert_non_null(r.workers[0]->mesh.held);
+	assert_non_null(r.workers[0]->mesh.queued);
 	/* The other worker has handled the ring; then the alias is released. */
 	for (unsigned i = 0; i < 8; i++)
 		mr_rig_round(&r, 1);
@@ -184,7 +184,7 @@ static void what_groups_multiply_leaves_memory_to_others(void **state)
 	assert_true(mr_rig_next(&local, &m));
 	memcpy(&number, m.payload, sizeof(number));
 	assert_int_equal(number, 1);
-	assert_null(w->mesh.held);
+	assert_null(w->mesh.queued);
 	assert_int_equal(mr_slab_bytes(w->store), 0);
 	close(second.liveness_fd);
 	close_all();
