@@ -57,8 +57,8 @@ struct mr_flow {
 	uint32_t activity_window;  /* the one in which a frame was last taken */
 	/* Cycles when its close was asked for; the log then has a while to drain. 0: not asked */
 	uint64_t leaving_since;
-	bool speaks; /* the client has sent an ack: it knows the reliable flow */
-	bool listed; /* the worker looks at it each round */
+	bool knows_flow; /* the client has sent an ack: it knows the reliable flow */
+	bool listed;     /* the worker looks at it each round */
 };
 
 _Static_assert(sizeof(struct mr_flow) <= 512, "memory of a session besides its log");

@@ -32,10 +32,10 @@ struct rte_mbuf;
 /* State of a session over UDP, or why its worker ended it. */
 enum mr_remote_end {
 	MR_REMOTE_LIVES,
-	MR_REMOTE_CLOSED,      /* a Close was received or sent */
-	MR_REMOTE_EXPIRED,     /* liveness time-out: missed_max heartbeats did not come */
-	MR_REMOTE_STOOD_STILL, /* publishers waited for it for too long: it was full */
-	MR_REMOTE_LEAVES,      /* closed, but its worker has yet to take what it acknowledged */
+	MR_REMOTE_CLOSED,        /* a Close was received or sent */
+	MR_REMOTE_EXPIRED,       /* liveness time-out: missed_max heartbeats did not come */
+	MR_REMOTE_FULL_TOO_LONG, /* publishers waited for it for too long: it was full */
+	MR_REMOTE_LEAVES,        /* closed, but its worker has yet to take what it acknowledged */
 };
 
 /* The aliases that a session over UDP may publish by: an open-addressed set. The table writer

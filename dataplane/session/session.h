@@ -13,7 +13,7 @@
  *           subscriptions have left the table.
  *           [session.corrupt] release of corrupt by the worker -> acquire by the table writer: the
  *           worker takes nothing more from this session.
- *           [session.stands_still] release of stands_still by the worker -> acquire by the table
+ *           [session.full_too_long] release of full_too_long by the worker -> acquire by the table
  *           writer: the session's statistics say since when.
  * Hot path  find, and the worker's fields: no call, lock or allocation.
  */
@@ -35,7 +35,8 @@ struct mr_late;
 struct mr_remote;
 struct mr_slow_session;
 
-/* Flag in missed_untold: messages are queued for this slow session; nothing may overtake them. */
+/* Flag in missed_unreported: messages are queued for this slow session; nothing may overtake them.
+ * */
 #define MR_SESSION_QUEUED (UINT64_C(1) << 63)
 
 /* Reasons why a client's channel is corrupt. */
@@ -50,19 +51,19 @@ struct mr_session {
 	struct mr_bytes_producer down;
 	uint32_t generation;    /* read-only after open */
 	uint32_t down_messages; /* pushed since the last publish */
-	uint64_t
-		missed_untold; /* deliveries missed since the last Gap message; MR_SESSION_QUEUED */
+	/* Deliveries missed since the last Gap message; MR_SESSION_QUEUED. */
+	uint64_t missed_unreported;
 	struct mr_remote *remote; /* NULL: a local channel; else its part over UDP */
 	struct mr_bytes_consumer up;
 	/* Bit a: the session may publish by alias a. w: table writer, r: worker */
 	_Atomic uint64_t *aliases;
-	uint32_t aliases_end; /* first alias without a bit; 0 over UDP; read-only after open */
-	bool dirty;           /* pushed to since the last publish of the tail */
-	bool consumed;        /* read from since the last release of the head */
-	bool paused : 1;      /* a full receiver blocks one of its promised messages */
-	bool passed_over : 1; /* full for too long: publishers do not wait for it */
-	bool looked : 1; /* `beyond` is valid: messages behind a blocked publish were looked at */
-	uint8_t copies;  /* made for this session so far of the promised message `copies_of` */
+	uint32_t aliases_end;   /* first alias without a bit; 0 over UDP; read-only after open */
+	bool dirty;             /* pushed to since the last publish of the tail */
+	bool consumed;          /* read from since the last release of the head */
+	bool paused : 1;        /* a full receiver blocks one of its promised messages */
+	bool passed_over : 1;   /* full for too long: publishers do not wait for it */
+	bool looked_beyond : 1; /* `beyond` is valid (worker/beyond.h) */
+	uint8_t copies;       /* made for this session so far of the promised message `copies_of` */
 	uint64_t missed_seen; /* stats->missed at the last housekeeping */
 	/* A message that was begun, and messages that are late; NULL: none. See worker/share.h */
 	struct mr_late *late;
@@ -76,8 +77,8 @@ struct mr_session {
 	uint32_t handoff_calm;        /* the worker's handoff_calm when handoff_bytes was reset */
 	uint16_t copies_of;           /* number of the promised message that `copies` counts */
 	uint8_t copies_max;           /* most copies of one message since it was last full */
-	/* Was full for too long: close it. w: worker, r: table writer. [session.stands_still] */
-	_Atomic bool stands_still;
+	/* Was full for too long: close it. w: worker, r: table writer. [session.full_too_long] */
+	_Atomic bool full_too_long;
 	uint64_t handoff_bytes; /* put into the ring to control while that was crowded */
 	/* shared-out: from the worker to others */
 	_Atomic uint64_t heard; /* cycles, when the client last sent something; r: all workers */
@@ -90,11 +91,11 @@ struct mr_session {
 	/* Its client is gone, and its subscriptions are out of the table.
 	 * w: table writer, r: worker. [session.gone] */
 	_Atomic bool gone;
-	/* worker's. If `looked`: all messages before this position but publishes were taken. The
-	 * position is the low half of one in `up`. Over UDP it is the low half of a frame's
+	/* worker's. If `looked_beyond`: all messages before this position but publishes were taken.
+	 * The position is the low half of one in `up`. Over UDP it is the low half of a frame's
 	 * sequence, shifted left by 16, plus bytes of its messages. */
 	uint32_t beyond;
-	uint32_t again_messages;         /* counted already, and to be read again */
+	uint32_t reread_messages;        /* counted already, and to be read again */
 	struct mrf_session_stats *stats; /* w: worker, r: control */
 	/* read-only after open */
 	uint64_t id;

@@ -61,7 +61,7 @@ void mr_worker_ring_beyond(struct mr_worker *w, struct mr_session *s, size_t rea
 	if (mr_worker_look_beyond(w, s, &b) == MR_BEYOND_STOP && b.looks == 0)
 		w->moved = true;
 	s->beyond = (uint32_t)s->up.head + b.used;
-	s->looked = true;
+	s->looked_beyond = true;
 	mr_count(s->stats->rx_messages, b.taken);
 	mr_count(w->stats->rx_messages, b.taken);
 }

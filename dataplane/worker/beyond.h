@@ -58,7 +58,7 @@ static inline uint32_t mr_worker_ring_passed(const struct mr_session *s)
 {
 	int32_t passed = (int32_t)(s->beyond - (uint32_t)s->up.head);
 
-	return mr_unlikely(s->looked) && passed > 0 ? (uint32_t)passed : 0;
+	return mr_unlikely(s->looked_beyond) && passed > 0 ? (uint32_t)passed : 0;
 }
 
 /* Returns the bytes between two messages of one ring. */

@@ -5,12 +5,12 @@
 
 bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room_bytes)
 {
-	struct mrf_gap gap = {.missed = s->missed_untold, .missed_total = s->stats->missed};
+	struct mrf_gap gap = {.missed = s->missed_unreported, .missed_total = s->stats->missed};
 	struct mr_message_plan plan =
 		mr_message_plan(MRF_MESSAGE_KIND_GAP, NULL, NULL, 0, &gap, 0, sizeof(gap));
 	void *to;
 
-	if (s->missed_untold & MR_SESSION_QUEUED)
+	if (s->missed_unreported & MR_SESSION_QUEUED)
 		return false; /* the Gap goes behind the queued messages */
 	if (s->remote != NULL)
 		room_bytes = 0; /* the next frame has room */
@@ -22,7 +22,7 @@ bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room
 	mr_message_write(to, &plan, 0);
 	mr_bytes_push(&s->down, plan.stride);
 	s->down_messages++;
-	s->missed_untold = 0;
+	s->missed_unreported = 0;
 	mr_worker_mark_dirty(w, s);
 	return true;
 }
@@ -53,7 +53,7 @@ bool mr_worker_copy_fragments(struct mr_worker *w, struct mr_session *s,
 
 const struct mr_session *mr_worker_missed(struct mr_worker *w, struct mr_session *s, uint32_t bytes)
 {
-	s->missed_untold++;
+	s->missed_unreported++;
 	mr_count(s->stats->missed, 1);
 	mr_worker_no_room(w, s, bytes, &w->stats->drop_receiver_full);
 	return mr_worker_has_no_room(s) ? s : NULL;
@@ -61,7 +61,7 @@ const struct mr_session *mr_worker_missed(struct mr_worker *w, struct mr_session
 
 void mr_worker_missed_many(struct mr_worker *w, struct mr_session *s, uint32_t count)
 {
-	s->missed_untold += count;
+	s->missed_unreported += count;
 	mr_count(s->stats->missed, count);
 	mr_count(w->stats->drop_receiver_full, count);
 }

@@ -25,7 +25,7 @@ MR_ALWAYS_INLINE bool mr_worker_copy(struct mr_worker *w, struct mr_session *s,
 
 	/* A pending Gap message goes first, so that the receiver sees the gap in its place. It goes
 	 * only if the next message has room behind it, or the gap would grow again at once. */
-	if (mr_unlikely(s->missed_untold > 0) && !mr_worker_tell_gap(w, s, plan->stride))
+	if (mr_unlikely(s->missed_unreported > 0) && !mr_worker_tell_gap(w, s, plan->stride))
 		return false;
 	to = mr_bytes_claim(&s->down, plan->stride);
 	if (mr_unlikely(to == NULL)) {
@@ -181,7 +181,7 @@ MR_ALWAYS_INLINE uint32_t mr_worker_deliver_run(struct mr_worker *w, struct mr_s
 {
 	uint32_t done = 0, delivered;
 
-	if (mr_likely(s->missed_untold == 0)) {
+	if (mr_likely(s->missed_unreported == 0)) {
 		do
 			done += mr_worker_copy_run(s, r, e + done, count - done, target);
 		while (mr_unlikely(done < count) && mr_worker_run_goes_on(w, s, r, e + done));
@@ -226,8 +226,8 @@ static inline void mr_worker_deliver_run_own(struct mr_worker *w, const struct m
 			else
 				w->round.delivered +=
 					mr_worker_deliver_run(w, s, r, e, count, sink->sub_id);
-			if (mr_unlikely(
-				    s != NULL && s->missed_untold != 0 && mr_worker_has_no_room(s)))
+			if (mr_unlikely(s != NULL && s->missed_unreported != 0 &&
+					mr_worker_has_no_room(s)))
 				full = s;
 		}
 	}

@@ -151,7 +151,7 @@ void mr_worker_seal(struct mr_worker *w, struct mr_session *s)
 	if (mr_unlikely(r->sequence == 0))
 		r->sequence = 1; /* 0 marks a frame outside of any flow */
 	mr_frame_write(payload_of(m, r->headers_bytes), s->id, r->sequence, (uint16_t)messages);
-	if (mr_unlikely(r->flow.speaks))
+	if (mr_unlikely(r->flow.knows_flow))
 		mr_worker_flow_add_ack(w, s, payload_of(m, r->headers_bytes));
 	put_headers(wp->port, m, r->headers, r->headers_bytes, bytes);
 	mr_count(w->stats->frames_tx, 1);

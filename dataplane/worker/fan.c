@@ -136,7 +136,7 @@ static const struct mr_session *deliver_run(struct mr_worker *w, struct mr_sessi
 	w->round.delivered += delivered;
 	if (delivered > 0)
 		w->share.turn_work += l->count + (l->bytes >> MR_FAN_BYTES_SHIFT);
-	return s->missed_untold != 0 && mr_worker_has_no_room(s) ? s : NULL;
+	return s->missed_unreported != 0 && mr_worker_has_no_room(s) ? s : NULL;
 }
 
 /* Delivers a best-effort message, or one to a subscription that drops. Returns the session if it

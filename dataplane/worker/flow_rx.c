@@ -25,7 +25,7 @@ static void process_ack(struct mr_worker *w, struct mr_session *s, const struct 
 		mr_count(w->stats->bad_acks, 1);
 		return;
 	}
-	flow->speaks = true;
+	flow->knows_flow = true;
 	mr_gauge(s->stats->rtt_ns, flow->tx.rtt_ns);
 	if (!flow->listed && mr_reliable_tx_due_ns(&flow->tx) != UINT64_MAX)
 		mr_worker_flow_list(w, s);
@@ -87,7 +87,7 @@ static bool is_beyond(const struct mr_session *s, uint32_t sequence)
 /* Returns how many bytes of the slot's remaining messages were looked through before. */
 static uint32_t passed_of(const struct mr_session *s, const struct mr_flow_slot *slot)
 {
-	if (mr_likely(!s->looked))
+	if (mr_likely(!s->looked_beyond))
 		return 0;
 	if (!is_beyond(s, s->remote->flow.rx.taken))
 		return UINT32_MAX;
@@ -102,11 +102,11 @@ static void release_slot(struct mr_worker *w, struct mr_session *s)
 
 	if (slot != NULL)
 		mr_early_give(&w->early, slot);
-	if (mr_unlikely(s->looked))
-		s->looked = !is_beyond(s, flow->rx.taken);
+	if (mr_unlikely(s->looked_beyond))
+		s->looked_beyond = !is_beyond(s, flow->rx.taken);
 	mr_reliable_rx_let_go(&flow->rx);
-	if (mr_unlikely(s->looked))
-		s->looked = s->beyond != beyond_of(flow->rx.taken, 0);
+	if (mr_unlikely(s->looked_beyond))
+		s->looked_beyond = s->beyond != beyond_of(flow->rx.taken, 0);
 }
 
 /* Returns the first frame that was not looked through completely. */
@@ -128,9 +128,9 @@ static void look_beyond(struct mr_worker *w, struct mr_session *s)
 
 	if (s->late != NULL)
 		return; /* the late message goes first */
-	if (!s->looked)
+	if (!s->looked_beyond)
 		s->beyond = beyond_of(flow->rx.taken, 0);
-	s->looked = true;
+	s->looked_beyond = true;
 	for (sequence = first_beyond(s); sequence != flow->rx.next;
 		sequence = mr_reliable_after(sequence)) {
 		const struct mr_flow_slot *slot = mr_flow_slot(flow, sequence);

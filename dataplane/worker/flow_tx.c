@@ -73,7 +73,7 @@ void *mr_worker_flow_claim_new(struct mr_worker *w, struct mr_session *s, uint32
 {
 	const struct mr_flow *flow = &s->remote->flow;
 
-	if (mr_unlikely(!flow->speaks || bytes > MR_FRAME_ROOM(s->remote->frame_bytes)))
+	if (mr_unlikely(!flow->knows_flow || bytes > MR_FRAME_ROOM(s->remote->frame_bytes)))
 		return NULL;
 	return open_frame(w, s) ? flow->log + flow->head + flow->open_used : NULL;
 }

@@ -67,9 +67,9 @@ static inline bool mr_worker_flow_drained(const struct mr_session *s)
 }
 
 /* True if the client has shown that it knows the reliable flow. */
-static inline bool mr_session_speaks_reliably(const struct mr_session *s)
+static inline bool mr_session_knows_flow(const struct mr_session *s)
 {
-	return s->remote != NULL && s->remote->flow.speaks;
+	return s->remote != NULL && s->remote->flow.knows_flow;
 }
 
 /* Returns the round's clock in nanoseconds. */

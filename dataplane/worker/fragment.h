@@ -28,7 +28,7 @@ struct mr_fragments {
 static inline bool mr_worker_needs_fragments(const struct mr_session *s, uint32_t stride)
 {
 	return s->remote != NULL && stride > MR_FRAME_ROOM(s->remote->frame_bytes) &&
-	       mr_session_speaks_reliably(s);
+	       mr_session_knows_flow(s);
 }
 
 /* Begins to fragment `whole`, which must outlive the fragments. False: its kind cannot be

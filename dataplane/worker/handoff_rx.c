@@ -21,7 +21,7 @@ static void deliver_answer(struct mr_worker *w, uint64_t session, const struct m
 
 	if (s == NULL)
 		mr_count(w->stats->drop_session_gone, 1);
-	else if (mr_session_speaks_reliably(s))
+	else if (mr_session_knows_flow(s))
 		(void)mr_worker_promise(w, s, &plan, m->header.target); /* if lost, counted there */
 	else if (!mr_worker_copy(w, s, &plan, m->header.target))
 		mr_worker_no_room(w, s, plan.stride, &w->stats->drop_control_full);

@@ -28,7 +28,7 @@ static void deliver_member(struct mr_worker *w, const struct mr_mesh_member *mem
 
 static void count_missed(struct mr_session *s)
 {
-	s->missed_untold++;
+	s->missed_unreported++;
 	mr_count(s->stats->missed, 1);
 }
 

@@ -45,7 +45,7 @@ uint64_t mr_worker_underway(const struct mr_session *s)
 {
 	if (s->remote == NULL)
 		return s->down.tail - s->down.head_seen;
-	return mr_session_speaks_reliably(s) ? mr_flow_backlog(&s->remote->flow) : 0;
+	return mr_session_knows_flow(s) ? mr_flow_backlog(&s->remote->flow) : 0;
 }
 
 uint64_t mr_worker_underway_now(struct mr_session *s)
@@ -139,8 +139,8 @@ static bool append_queued(struct mr_worker *w, struct mr_slow_session *x,
 
 static struct mrf_gap gap_of(const struct mr_session *s)
 {
-	return (struct mrf_gap){
-		.missed = s->missed_untold & ~MR_SESSION_QUEUED, .missed_total = s->stats->missed};
+	return (struct mrf_gap){.missed = s->missed_unreported & ~MR_SESSION_QUEUED,
+		.missed_total = s->stats->missed};
 }
 
 static struct mr_message_plan plan_of(const struct mrf_gap *gap)
@@ -158,7 +158,7 @@ static bool append_gap(struct mr_worker *w, struct mr_session *s, struct mr_slow
 		return true;
 	if (!append_queued(w, x, &plan, 0))
 		return false;
-	s->missed_untold &= MR_SESSION_QUEUED;
+	s->missed_unreported &= MR_SESSION_QUEUED;
 	return true;
 }
 
@@ -170,7 +170,7 @@ static bool never_fits(const struct mr_session *s, uint32_t stride)
 
 static enum mr_promise lose_message(struct mr_session *s, uint64_t *why)
 {
-	s->missed_untold++;
+	s->missed_unreported++;
 	mr_count(s->stats->missed, 1);
 	mr_count(*why, 1);
 	return MR_PROMISE_LOST;
@@ -187,8 +187,8 @@ static enum mr_promise __attribute__((noinline)) queue_message(struct mr_worker 
 	if (x == NULL || !append_gap(w, s, x) || !append_queued(w, x, plan, target))
 		return lose_message(s, &w->stats->drop_held_full);
 	/* The two flows of a session over UDP do not wait for each other. */
-	if (!mr_session_speaks_reliably(s))
-		s->missed_untold |= MR_SESSION_QUEUED;
+	if (!mr_session_knows_flow(s))
+		s->missed_unreported |= MR_SESSION_QUEUED;
 	mr_count(w->stats->held, 1);
 	gauge_queued(s, x);
 	return MR_PROMISE_QUEUED;
@@ -215,10 +215,10 @@ static bool flow_try(struct mr_worker *w, struct mr_session *s, const struct mr_
 
 	if (mr_unlikely(s->slow != NULL && s->slow->first != NULL))
 		return false;
-	if (mr_unlikely(s->missed_untold != 0)) {
+	if (mr_unlikely(s->missed_unreported != 0)) {
 		if (!flow_copy(w, s, &told, 0))
 			return false;
-		s->missed_untold = 0;
+		s->missed_unreported = 0;
 	}
 	return flow_copy(w, s, plan, target);
 }
@@ -226,8 +226,8 @@ static bool flow_try(struct mr_worker *w, struct mr_session *s, const struct mr_
 static bool try_one(struct mr_worker *w, struct mr_session *s, const struct mr_message_plan *plan,
 	uint32_t target)
 {
-	return mr_session_speaks_reliably(s) ? flow_try(w, s, plan, target)
-					     : mr_worker_copy(w, s, plan, target);
+	return mr_session_knows_flow(s) ? flow_try(w, s, plan, target)
+					: mr_worker_copy(w, s, plan, target);
 }
 
 static enum mr_promise promise_one(struct mr_worker *w, struct mr_session *s,
@@ -317,7 +317,7 @@ void mr_worker_promise_to(
 /* Copies a queued message into the ring or a frame. False: no room. */
 static bool send_queued(struct mr_worker *w, struct mr_session *s, const struct mr_queued *h)
 {
-	bool reliably = mr_session_speaks_reliably(s);
+	bool reliably = mr_session_knows_flow(s);
 	void *to = reliably ? mr_worker_flow_claim(w, s, h->stride)
 			    : mr_bytes_claim(&s->down, h->stride);
 
@@ -363,7 +363,7 @@ static void send_all_queued(struct mr_worker *w, struct mr_session *s, struct mr
 		return;
 	w->moved = true;
 	if (x->first == NULL)
-		s->missed_untold &= ~MR_SESSION_QUEUED;
+		s->missed_unreported &= ~MR_SESSION_QUEUED;
 	gauge_queued(s, x);
 }
 
@@ -379,8 +379,8 @@ static bool clear_up(struct mr_worker *w, struct mr_slow_session *x)
 }
 
 /* True if a full session did not read for block_ms_max. A slow reader is waited for. */
-static bool stands_still(struct mr_worker *w, const struct mr_session *s, struct mr_slow_session *x,
-	uint64_t waiting_bytes)
+static bool full_too_long(struct mr_worker *w, const struct mr_session *s,
+	struct mr_slow_session *x, uint64_t waiting_bytes)
 {
 	uint64_t now = mr_worker_clock(w), gap = now - x->looked;
 
@@ -408,8 +408,8 @@ static void give_up(struct mr_worker *w, struct mr_session *s, struct mr_slow_se
 	mr_gauge(s->stats->full_since_ns, mr_worker_now_ns(w) | MR_FULL_PASSED_OVER);
 	if (!w->block_expels)
 		return;
-	/* [session.stands_still] */
-	atomic_store_explicit(&s->stands_still, true, memory_order_release);
+	/* [session.full_too_long] */
+	atomic_store_explicit(&s->full_too_long, true, memory_order_release);
 	mr_bell_ring(w->writer_bell_fd);
 }
 
@@ -429,7 +429,7 @@ static void check_level(struct mr_worker *w, struct mr_session *s, struct mr_slo
 	} else if (x->open_below != 0) {
 		if (waiting_bytes <= x->open_below)
 			mr_worker_not_full(w, s, x);
-		else if (mr_unlikely(stands_still(w, s, x, waiting_bytes)))
+		else if (mr_unlikely(full_too_long(w, s, x, waiting_bytes)))
 			give_up(w, s, x);
 	}
 }

@@ -112,10 +112,10 @@ static uint32_t copy_run(struct mr_worker *w, struct mr_session *s, const struct
 {
 	uint32_t done;
 
-	if (mr_unlikely(s->missed_untold != 0))
+	if (mr_unlikely(s->missed_unreported != 0))
 		return 0;
 	if (s->remote != NULL) {
-		if (!mr_session_speaks_reliably(s) || (s->slow != NULL && s->slow->first != NULL))
+		if (!mr_session_knows_flow(s) || (s->slow != NULL && s->slow->first != NULL))
 			return 0;
 		return mr_worker_flow_copy_run(w, s, r, e, count, target);
 	}

@@ -651,7 +651,7 @@ static const struct mr_burst_entry *leave_in_ring(
 {
 	struct mr_session *s = e->from;
 	const uint8_t *first = e->at;
-	bool passing = s->looked;
+	bool passing = s->looked_beyond;
 
 	if (passing && mr_worker_ring_is_beyond(s, e->at))
 		return take_all(w, e, end);
@@ -669,9 +669,9 @@ static const struct mr_burst_entry *leave_in_ring(
 		if (passes)
 			(void)route_one(w, e);
 		else
-			s->again_messages++;
+			s->reread_messages++;
 	}
-	s->looked = true;
+	s->looked_beyond = true;
 	return e;
 }
 

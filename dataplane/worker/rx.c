@@ -21,9 +21,9 @@ static void mark_corrupt(struct mr_worker *w, struct mr_session *s, enum mr_corr
  * leaves in the ring. */
 static uint32_t count_new(struct mr_session *s, uint32_t taken)
 {
-	uint32_t again = taken < s->again_messages ? taken : s->again_messages;
+	uint32_t again = taken < s->reread_messages ? taken : s->reread_messages;
 
-	s->again_messages -= again;
+	s->reread_messages -= again;
 	return taken - again;
 }
 
@@ -35,9 +35,9 @@ publish_waits(struct mr_worker *w, struct mr_session *s, size_t ready, uint32_t 
 	mr_worker_ring_beyond(w, s, ready, from);
 }
 
-/* Takes messages of one session into the burst; returns their bytes. `looked`: s->looked. Inlined
- * twice, so that the usual case has no test of it. The next message depends on this one's length,
- * which stays in registers. */
+/* Takes messages of one session into the burst; returns their bytes. `looked`: s->looked_beyond.
+ * Inlined twice, so that the usual case has no test of it. The next message depends on this one's
+ * length, which stays in registers. */
 MR_ALWAYS_INLINE uint32_t take_ready(
 	struct mr_worker *w, struct mr_session *s, size_t ready, uint32_t bytes_max, bool looked)
 {
@@ -76,7 +76,7 @@ MR_ALWAYS_INLINE uint32_t take_ready(
 	}
 	if (mr_unlikely(at == first)) {
 		if (looked && !waits)
-			s->looked = at < passed;
+			s->looked_beyond = at < passed;
 		return 0;
 	}
 	mr_bytes_skip(&s->up, (size_t)(at - first));
@@ -84,7 +84,7 @@ MR_ALWAYS_INLINE uint32_t take_ready(
 	if (looked)
 		messages = count_new(s, messages);
 	if (looked && !waits)
-		s->looked = at < passed || s->again_messages > 0;
+		s->looked_beyond = at < passed || s->reread_messages > 0;
 	mr_count(s->stats->rx_messages, messages);
 	mr_count(s->stats->rx_bytes, (uint64_t)(at - first));
 	mr_count(w->stats->rx_messages, messages);
@@ -114,12 +114,12 @@ take_rare(struct mr_worker *w, struct mr_session *s, size_t ready, uint32_t byte
 MR_ALWAYS_INLINE uint32_t take_session_burst(
 	struct mr_worker *w, struct mr_session *s, uint32_t bytes_max)
 {
-	size_t ready =
-		mr_unlikely(s->looked) ? mr_bytes_readable_now(&s->up) : mr_bytes_readable(&s->up);
+	size_t ready = mr_unlikely(s->looked_beyond) ? mr_bytes_readable_now(&s->up)
+						     : mr_bytes_readable(&s->up);
 
 	if (ready == 0 && mr_likely(!atomic_load_explicit(&s->gone, memory_order_acquire)))
 		return 0; /* [session.gone] */
-	if (mr_unlikely(ready == 0 || ready == MR_BYTES_CORRUPT || s->looked))
+	if (mr_unlikely(ready == 0 || ready == MR_BYTES_CORRUPT || s->looked_beyond))
 		return take_rare(w, s, ready, bytes_max);
 	return take_ready(w, s, ready, bytes_max, false);
 }

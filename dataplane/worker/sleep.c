@@ -49,7 +49,7 @@ static int64_t sleep_ns_max(struct mr_worker *w)
 	int64_t ns = w->ports_count > 0 ? PORTS_LOOK_NS : -1;
 
 	for (uint32_t i = 0; i < list->count; i++)
-		if (list->sessions[i]->missed_untold > 0 || list->sessions[i]->slow != NULL) {
+		if (list->sessions[i]->missed_unreported > 0 || list->sessions[i]->slow != NULL) {
 			mr_bytes_want_bell(&list->sessions[i]->down, true);
 			if (ns < 0)
 				ns = GAP_LOOK_NS;

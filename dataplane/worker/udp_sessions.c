@@ -64,13 +64,13 @@ static void check_session(struct mr_worker *w, struct mr_session *s, uint64_t no
 	if (expel != 0 && may_leave(w, s, now)) {
 		send_close(w, s, expel);
 		end_session(w, s, MR_REMOTE_CLOSED);
-	} else if (atomic_load_explicit(&s->stands_still, memory_order_relaxed)) {
+	} else if (atomic_load_explicit(&s->full_too_long, memory_order_relaxed)) {
 		send_close(w, s, -ETIMEDOUT);
-		end_session(w, s, MR_REMOTE_STOOD_STILL);
+		end_session(w, s, MR_REMOTE_FULL_TOO_LONG);
 	} else if (silent > 0 && (uint64_t)silent >= w->liveness_timeout) {
 		end_session(w, s, MR_REMOTE_EXPIRED);
 	} else {
-		if (s->missed_untold > 0)
+		if (s->missed_unreported > 0)
 			(void)mr_worker_tell_gap(w, s, 0);
 		/* One check early, as the next one would be late. */
 		if ((int64_t)(now - r->last_tx) >= (int64_t)(w->heartbeat - w->heartbeat / LOOKS))

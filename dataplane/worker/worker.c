@@ -111,7 +111,7 @@ static void look_after_sessions(struct mr_worker *w)
 		struct mr_session *s = list->sessions[i];
 
 		mr_worker_gauge(w, s);
-		if (s->missed_untold > 0)
+		if (s->missed_unreported > 0)
 			(void)mr_worker_tell_gap(w, s, s->down.capacity / 8);
 	}
 	mr_worker_publish_tails(w);

@@ -348,7 +348,7 @@ static const char *reason_of(uint8_t end)
 {
 	if (end == MR_REMOTE_EXPIRED)
 		return "liveness time-out: no frame came";
-	return end == MR_REMOTE_STOOD_STILL ? MR_STOOD_STILL_REASON : "closed by its client";
+	return end == MR_REMOTE_FULL_TOO_LONG ? MR_FULL_TOO_LONG_REASON : "closed by its client";
 }
 
 static void close_if_ended(struct mr_writer *wr, struct mr_session *s)
@@ -360,7 +360,7 @@ static void close_if_ended(struct mr_writer *wr, struct mr_session *s)
 		return;
 	if (end == MR_REMOTE_EXPIRED)
 		mr_count(wr->stats->sessions_expired, 1);
-	if (end == MR_REMOTE_STOOD_STILL)
+	if (end == MR_REMOTE_FULL_TOO_LONG)
 		mr_count(wr->stats->sessions_expelled, 1);
 	mr_writer_session_close(wr, s, reason_of(end));
 }

@@ -477,9 +477,9 @@ static void expel_faulty(struct mr_writer *wr)
 
 			if (corrupt != MR_CORRUPT_NOTHING)
 				mr_writer_session_expel(wr, s, -EPROTO, reason_of_corrupt(corrupt));
-			/* [session.stands_still] */
-			else if (atomic_load_explicit(&s->stands_still, memory_order_acquire))
-				mr_writer_session_expel(wr, s, -ETIMEDOUT, MR_STOOD_STILL_REASON);
+			/* [session.full_too_long] */
+			else if (atomic_load_explicit(&s->full_too_long, memory_order_acquire))
+				mr_writer_session_expel(wr, s, -ETIMEDOUT, MR_FULL_TOO_LONG_REASON);
 		}
 	}
 }

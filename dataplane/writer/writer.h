@@ -171,7 +171,7 @@ struct mr_writer {
 };
 
 /* Reason for expelling a receiver that paused its publishers for too long. */
-#define MR_STOOD_STILL_REASON "was full without reading for sessions.block_ms_max"
+#define MR_FULL_TOO_LONG_REASON "was full without reading for sessions.block_ms_max"
 
 int mr_writer_open(struct mr_writer *wr, const struct mr_config *config);
 /* Runs until SIGTERM or SIGINT. Call it when the workers run. */

@@ -453,7 +453,7 @@ static void who_does_not_read_is_expelled_if_that_is_asked_for(void **state)
 	fill(&pub, "a.b");
 	stand_still_ms(1200);
 	assert_false(pub.session->paused);
-	assert_true(atomic_load(&slow.session->stands_still));
+	assert_true(atomic_load(&slow.session->full_too_long));
 	close_all();
 }
 

@@ -257,7 +257,7 @@ static void behind_a_publish_over_udp(void **state)
 	assert_int_equal(stats()->handoff_tx, 5);
 	assert_int_equal(read_all(&slow), sent + 2);
 	assert_int_equal(stats()->handoff_tx, 5);
-	assert_false(s->looked);
+	assert_false(s->looked_beyond);
 	assert_int_equal(s->stats->rx_messages, 7);
 	begin(5);
 	mr_rig_add_plan(&f, &ping, 7);

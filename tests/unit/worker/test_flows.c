@@ -223,7 +223,7 @@ static void frames_that_lie_are_discarded(void **state)
 	send_ack(1, 64, NULL, 0);
 	rounds(1);
 	assert_int_equal(stats()->drop_wrong_path, 2);
-	assert_false(mr_session_speaks_reliably(s));
+	assert_false(mr_session_knows_flow(s));
 	expect_numbers(1, 0);
 	close_both();
 }
