@@ -82,7 +82,7 @@ static void take_some(struct reader *r, int fd)
 	}
 }
 
-static void full_pipe_stops_nobody_and_gaps_are_told(void **state)
+static void full_pipe_stops_no_writer_and_gaps_are_reported(void **state)
 {
 	struct reader r = {.next = 0};
 	struct mr_outlet o;
@@ -108,7 +108,7 @@ static void full_pipe_stops_nobody_and_gaps_are_told(void **state)
 	close(ends[1]);
 }
 
-static void stopped_terminal_stops_nobody(void **state)
+static void stopped_terminal_stops_no_writer(void **state)
 {
 	struct reader r = {.next = 0};
 	struct mr_outlet o;
@@ -193,8 +193,8 @@ static void stream_goes_through_the_outlet(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(full_pipe_stops_nobody_and_gaps_are_told),
-		cmocka_unit_test(stopped_terminal_stops_nobody),
+		cmocka_unit_test(full_pipe_stops_no_writer_and_gaps_are_reported),
+		cmocka_unit_test(stopped_terminal_stops_no_writer),
 		cmocka_unit_test(nonblocking_description_loses_nothing),
 		cmocka_unit_test(closing_beside_a_stuck_reader_ends),
 		cmocka_unit_test(stream_goes_through_the_outlet),

@@ -235,7 +235,7 @@ static void message_goes_each_way_between_the_two_sides(void **state)
 	mr_channel_close(&far);
 }
 
-static void peer_rings_the_worker_only_while_its_page_says_asleep(void **state)
+static void peer_wakes_the_worker_only_while_its_page_says_asleep(void **state)
 {
 	struct mr_channel *ch = *state;
 	struct mr_worker_page page = {.asleep = 1};
@@ -320,7 +320,7 @@ static void holes_punched_by_the_peer_read_as_an_empty_ring(void **state)
 	close(fd);
 }
 
-static void worker_page_shows_the_flag_to_those_who_map_it(void **state)
+static void worker_page_shows_the_flag_to_its_readers(void **state)
 {
 	const struct mr_worker_page *seen;
 	struct mr_worker_page *page;
@@ -354,7 +354,7 @@ static void expect_no_way_to_write(int fd)
 	mr_worker_page_unmap(seen);
 }
 
-static void worker_page_cannot_be_written_by_those_who_get_it(void **state)
+static void worker_page_cannot_be_written_by_its_readers(void **state)
 {
 	struct mr_worker_page *page;
 	char path[32];
@@ -385,7 +385,7 @@ static void worker_page_that_is_too_small_is_refused(void **state)
 	close(fd);
 }
 
-static void bell_rung_wakes_the_peer_once_however_often(void **state)
+static void doorbell_wakes_the_peer_once_however_often(void **state)
 {
 	struct mr_channel *ch = *state, far;
 
@@ -479,7 +479,7 @@ static void ringing_never_waits_for_a_peer_that_reads_slowly(void **state)
 	mr_channel_close(&far);
 }
 
-static void peer_cannot_send_into_its_bell_and_may_shut_it(void **state)
+static void peer_cannot_send_into_its_doorbell_and_may_close_it(void **state)
 {
 	struct mr_channel *ch = *state, far;
 
@@ -491,7 +491,7 @@ static void peer_cannot_send_into_its_bell_and_may_shut_it(void **state)
 	mr_channel_close(&far);
 }
 
-static void worker_wakes_at_every_ring_without_reading_its_bell(void **state)
+static void worker_wakes_at_every_signal_without_reading_its_doorbell(void **state)
 {
 	struct epoll_event e = {.events = EPOLLIN | EPOLLET};
 	struct mr_channel *ch = *state, far;
@@ -575,20 +575,20 @@ int main(void)
 		cmocka_unit_test(ring_offsets_out_of_range_are_refused),
 		cmocka_unit_test(rings_that_overlap_are_refused),
 		T(message_goes_each_way_between_the_two_sides),
-		T(peer_rings_the_worker_only_while_its_page_says_asleep),
+		T(peer_wakes_the_worker_only_while_its_page_says_asleep),
 		T(record_across_the_seam_is_whole_on_the_other_side),
 		T(peer_cannot_change_the_memory_size),
 		T(peer_cannot_add_seals),
 		T(header_changed_after_mapping_changes_nothing),
 		T(holes_punched_by_the_peer_read_as_an_empty_ring),
-		cmocka_unit_test(worker_page_shows_the_flag_to_those_who_map_it),
-		cmocka_unit_test(worker_page_cannot_be_written_by_those_who_get_it),
+		cmocka_unit_test(worker_page_shows_the_flag_to_its_readers),
+		cmocka_unit_test(worker_page_cannot_be_written_by_its_readers),
 		cmocka_unit_test(worker_page_that_is_too_small_is_refused),
-		T(bell_rung_wakes_the_peer_once_however_often),
+		T(doorbell_wakes_the_peer_once_however_often),
 		T(ringing_never_blocks_whatever_the_peer_does_to_its_end),
 		T(ringing_never_waits_for_a_peer_that_reads_slowly),
-		T(peer_cannot_send_into_its_bell_and_may_shut_it),
-		T(worker_wakes_at_every_ring_without_reading_its_bell),
+		T(peer_cannot_send_into_its_doorbell_and_may_close_it),
+		T(worker_wakes_at_every_signal_without_reading_its_doorbell),
 		cmocka_unit_test(closing_gives_back_every_descriptor),
 		cmocka_unit_test(closing_twice_closes_once),
 		cmocka_unit_test(without_descriptors_left_nothing_is_made_and_nothing_leaks),

@@ -71,7 +71,7 @@ static void json_gathers_values_of_a_repeated_name(void **state)
 	json_decref(o);
 }
 
-static void long_values_are_not_cut(void **state)
+static void long_values_are_not_truncated(void **state)
 {
 	char block[4096] = "NATS/1.0\r\nA: ";
 	size_t bytes = strlen(block);
@@ -108,7 +108,7 @@ int main(void)
 		cmocka_unit_test(words_that_are_no_headers_are_named),
 		cmocka_unit_test(more_than_fits_is_refused),
 		cmocka_unit_test(json_gathers_values_of_a_repeated_name),
-		cmocka_unit_test(long_values_are_not_cut),
+		cmocka_unit_test(long_values_are_not_truncated),
 		cmocka_unit_test(headers_are_printed_in_brackets),
 	};
 

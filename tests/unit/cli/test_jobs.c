@@ -77,7 +77,7 @@ static void several_run_at_once(void **state)
 	mr_cli_jobs_fini(&j);
 }
 
-static void exit_status_and_signal_are_told(void **state)
+static void exit_status_and_signal_are_reported(void **state)
 {
 	struct mr_cli_jobs j = jobs_of("read n; [ $n = k ] && kill -9 $$; exit $n", 2);
 	struct seen s = {0};
@@ -185,7 +185,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(input_goes_through_the_command),
 		cmocka_unit_test(several_run_at_once),
-		cmocka_unit_test(exit_status_and_signal_are_told),
+		cmocka_unit_test(exit_status_and_signal_are_reported),
 		cmocka_unit_test(more_than_a_pipe_holds_goes_through),
 		cmocka_unit_test(too_much_output_ends_the_command),
 		cmocka_unit_test(a_command_that_takes_too_long_is_killed),

@@ -95,7 +95,7 @@ static void a_path_too_long_for_sockets_is_refused(void **state)
 	mr_cli_rundir_close(&d);
 }
 
-static void a_missing_parent_is_told(void **state)
+static void a_missing_parent_is_reported(void **state)
 {
 	struct mr_cli_rundir d;
 
@@ -114,7 +114,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_second_bus_in_the_same_directory_is_refused, set_up, tear_down),
 		cmocka_unit_test(a_path_too_long_for_sockets_is_refused),
-		cmocka_unit_test(a_missing_parent_is_told),
+		cmocka_unit_test(a_missing_parent_is_reported),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,7 +86,7 @@ static json_int_t number(const json_t *row, const char *key)
 	return json_integer_value(json_object_get(row, key));
 }
 
-static void a_session_is_told_with_all_it_counts(void **state)
+static void a_session_is_listed_with_all_its_counts(void **state)
 {
 	static const uint8_t peer[16] = {[10] = 0xff, [11] = 0xff, 10, 77, 0, 2};
 	const struct mrf_network_path path = path_of(peer, 40000);
@@ -181,7 +181,7 @@ static void clocks_that_disagree_make_no_huge_numbers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_session_is_told_with_all_it_counts),
+		cmocka_unit_test(a_session_is_listed_with_all_its_counts),
 		cmocka_unit_test(addresses_of_six_stand_in_brackets),
 		cmocka_unit_test(clients_of_this_host_are_not_among_them),
 		cmocka_unit_test(clocks_that_disagree_make_no_huge_numbers),

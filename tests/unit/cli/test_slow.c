@@ -66,7 +66,7 @@ static uint64_t eight(const char *bytes)
 	return word;
 }
 
-static void who_keeps_up_is_not_told(void **state)
+static void receiver_that_keeps_up_is_not_listed(void **state)
 {
 	const struct mrf_session_stats fine = {.missed = 5,
 		.missed_last_ns = READ_NS - 11 * NS_PER_S,
@@ -84,7 +84,7 @@ static void who_keeps_up_is_not_told(void **state)
 	json_decref(rows);
 }
 
-static void who_is_full_is_told_with_those_who_wait_for_it(void **state)
+static void full_receiver_is_listed_with_its_paused_publishers(void **state)
 {
 	const struct mrf_session_stats full = {.full_since_ns = READ_NS - 2 * NS_PER_S,
 		.held_messages = 3,
@@ -121,7 +121,7 @@ static void who_is_full_is_told_with_those_who_wait_for_it(void **state)
 }
 
 /* Figures as a hostile or broken data plane might write them. */
-static void figures_that_make_no_sense_are_told_as_they_are(void **state)
+static void impossible_figures_are_shown_unchanged(void **state)
 {
 	const uint64_t word = ~0ull;
 	const struct mrf_session_stats odd = {.full_since_ns = READ_NS + NS_PER_S,
@@ -143,7 +143,7 @@ static void figures_that_make_no_sense_are_told_as_they_are(void **state)
 	json_decref(rows);
 }
 
-static void who_missed_something_lately_is_told(void **state)
+static void receiver_that_missed_messages_lately_is_listed(void **state)
 {
 	const struct mrf_session_stats missing = {
 		.missed = 9, .missed_last_ns = READ_NS - 3 * NS_PER_S};
@@ -163,10 +163,10 @@ static void who_missed_something_lately_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(who_keeps_up_is_not_told),
-		cmocka_unit_test(who_is_full_is_told_with_those_who_wait_for_it),
-		cmocka_unit_test(figures_that_make_no_sense_are_told_as_they_are),
-		cmocka_unit_test(who_missed_something_lately_is_told),
+		cmocka_unit_test(receiver_that_keeps_up_is_not_listed),
+		cmocka_unit_test(full_receiver_is_listed_with_its_paused_publishers),
+		cmocka_unit_test(impossible_figures_are_shown_unchanged),
+		cmocka_unit_test(receiver_that_missed_messages_lately_is_listed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

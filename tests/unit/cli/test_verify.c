@@ -87,7 +87,7 @@ static void damaged_first_message_is_no_row(void **state)
 	assert_int_equal(mr_bench_row(memory, 64, 1, 64, true), 0);
 }
 
-static void stamp_says_publisher_and_sequence(void **state)
+static void stamp_has_publisher_and_sequence(void **state)
 {
 	(void)state;
 	assert_int_equal(mr_bench_publisher_of(stamp), 3);
@@ -204,7 +204,7 @@ int main(void)
 		cmocka_unit_test(filling_writes_nothing_beyond_the_size),
 		cmocka_unit_test(row_ends_where_it_is_damaged_or_another_begins),
 		cmocka_unit_test(damaged_first_message_is_no_row),
-		cmocka_unit_test(stamp_says_publisher_and_sequence),
+		cmocka_unit_test(stamp_has_publisher_and_sequence),
 		cmocka_unit_test(flow_in_order_misses_nothing),
 		cmocka_unit_test(rows_count_each_of_their_sequences),
 		cmocka_unit_test(jumped_sequences_are_missing),

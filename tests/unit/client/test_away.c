@@ -47,7 +47,7 @@ static struct mr_client *client_with(struct fixture *f, enum mr_when_away when, 
 	return c;
 }
 
-static void who_only_publishes_notices_and_comes_back(void **state)
+static void client_that_only_publishes_notices_and_reconnects(void **state)
 {
 	struct fixture *f = *state;
 
@@ -122,7 +122,7 @@ static void kept_publishes_go_out_in_their_order_before_all_others(void **state)
 	}
 }
 
-static void without_room_the_call_says_so(void **state)
+static void call_without_room_fails(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_client *c = client_with(f, MR_AWAY_KEEP, 1000);
@@ -204,7 +204,7 @@ static struct mr_client *client_of_a_deaf_bus(struct fixture *f, unsigned count)
 }
 
 /* Each of them would wait for 50 ms, and be lost. */
-static void what_a_deaf_bus_does_not_take_is_kept(void **state)
+static void messages_that_a_bus_does_not_read_are_kept(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_client *c = client_of_a_deaf_bus(f, 900);
@@ -226,7 +226,7 @@ static void what_a_deaf_bus_does_not_take_is_kept(void **state)
 	mr_close(c);
 }
 
-static void nothing_goes_before_what_is_kept(void **state)
+static void nothing_overtakes_unacknowledged_messages(void **state)
 {
 	const struct mr_buffer two[] = {{"y", 1}, {"z", 1}};
 	struct fixture *f = *state;
@@ -272,7 +272,7 @@ static void *revive_later(void *arg)
 	return NULL;
 }
 
-static void who_wants_to_wait_waits_for_the_bus(void **state)
+static void client_with_wait_waits_for_the_bus(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_options options = fixture_options(f);
@@ -305,7 +305,7 @@ static void what_the_bus_had_not_taken_is_counted_as_lost(void **state)
 	assert_int_equal(stats_of(f->client).lost, 3);
 }
 
-static void who_only_asks_comes_back_too(void **state)
+static void client_that_only_requests_reconnects_too(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_message m;
@@ -326,7 +326,7 @@ static void answer(struct mr_client *c, const struct mr_message *m, void *arg)
 }
 
 /* The next request releases the reply that was handed out last. */
-static void who_was_answered_comes_back_too(void **state)
+static void client_that_got_a_reply_reconnects_too(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_message m;
@@ -389,7 +389,7 @@ static void a_message_that_was_received_stays_readable(void **state)
 	assert_memory_equal(m.payload, "held", 4);
 }
 
-static void close_waits_for_what_is_kept(void **state)
+static void close_waits_for_unacknowledged_messages(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_client *c = client_with(f, MR_AWAY_KEEP, 0);
@@ -426,22 +426,22 @@ static void callbacks_may_publish_meanwhile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(who_only_publishes_notices_and_comes_back),
+		TEST(client_that_only_publishes_notices_and_reconnects),
 		TEST(a_publisher_handle_does_the_same),
 		TEST(death_of_the_worker_is_seen_by_the_next_publish),
 		TEST(kept_publishes_go_out_in_their_order_before_all_others),
-		TEST(without_room_the_call_says_so),
+		TEST(call_without_room_fails),
 		TEST(the_oldest_makes_room_where_that_is_wanted),
 		TEST(nothing_is_kept_where_that_is_wanted),
-		TEST(what_a_deaf_bus_does_not_take_is_kept),
-		TEST(nothing_goes_before_what_is_kept),
-		TEST(who_wants_to_wait_waits_for_the_bus),
+		TEST(messages_that_a_bus_does_not_read_are_kept),
+		TEST(nothing_overtakes_unacknowledged_messages),
+		TEST(client_with_wait_waits_for_the_bus),
 		TEST(what_the_bus_had_not_taken_is_counted_as_lost),
-		TEST(who_only_asks_comes_back_too),
-		TEST(who_was_answered_comes_back_too),
+		TEST(client_that_only_requests_reconnects_too),
+		TEST(client_that_got_a_reply_reconnects_too),
 		TEST(a_publisher_may_be_closed_by_its_own_publish),
 		TEST(a_message_that_was_received_stays_readable),
-		TEST(close_waits_for_what_is_kept),
+		TEST(close_waits_for_unacknowledged_messages),
 		TEST(callbacks_may_publish_meanwhile),
 	};
 

@@ -229,7 +229,7 @@ static void overload_is_tried_again(void **state)
 	assert_int_equal(calls_seen(f), 3);
 }
 
-static void a_number_that_is_gone_is_asked_for_again(void **state)
+static void a_number_that_is_invalid_is_requested_again(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_message reply;
@@ -260,7 +260,7 @@ static void what_cannot_be_opened_fails(void **state)
 	assert_int_equal(calls_seen(f), 0);
 }
 
-static void many_services_are_told_apart(void **state)
+static void many_services_are_distinguished(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_message reply;
@@ -480,7 +480,7 @@ static void the_bus_answers_for_its_services(void **state)
 	PROCESS_UNTIL(f->client, called);
 }
 
-static void within_a_callback_failures_are_told_later(void **state)
+static void failures_within_a_callback_are_reported_later(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_call_options o = {.timeout_ms = 20, .retries = MR_NO_RETRIES};
@@ -525,9 +525,9 @@ int main(void)
 		TEST(without_waiting_the_same),
 		TEST(verdicts_of_the_bus_are_errors),
 		TEST(overload_is_tried_again),
-		TEST(a_number_that_is_gone_is_asked_for_again),
+		TEST(a_number_that_is_invalid_is_requested_again),
 		TEST(what_cannot_be_opened_fails),
-		TEST(many_services_are_told_apart),
+		TEST(many_services_are_distinguished),
 		TEST(malformed_calls_are_refused),
 		TEST(the_breaker_fails_fast_and_recovers),
 		TEST(a_probe_that_comes_to_nothing_leaves_the_next),
@@ -535,7 +535,7 @@ int main(void)
 		TEST(a_late_reply_to_an_earlier_try_is_one),
 		TEST(calls_fail_with_the_connection_and_work_again_after),
 		TEST(the_bus_answers_for_its_services),
-		TEST(within_a_callback_failures_are_told_later),
+		TEST(failures_within_a_callback_are_reported_later),
 		TEST(closing_with_calls_under_way_is_harmless),
 	};
 

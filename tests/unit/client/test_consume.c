@@ -121,7 +121,7 @@ static void rejected_deliveries_do_not_come_again(void **state)
 	assert_int_equal(w.count, 10);
 }
 
-static void what_was_out_before_is_said_before_it_is_handed_out(void **state)
+static void redelivery_is_reported_with_handed(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_consume_options options = {.prefetch = 4, .manual = true};
@@ -147,7 +147,7 @@ static void what_was_out_before_is_said_before_it_is_handed_out(void **state)
 	SETTLED(f, handed, before + 4);
 }
 
-static void closed_client_gives_back_what_it_has_in_hand(void **state)
+static void closed_client_gives_back_its_deliveries(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_consume_options options = {.prefetch = 4, .manual = true};
@@ -256,7 +256,7 @@ static bool k_waits(struct fixture *f)
 }
 
 /* A nack is an attempt; a delivery returned by closing its consumer is none. */
-static void attempts_are_told_from_other_deliveries(void **state)
+static void attempts_are_distinguished_from_other_deliveries(void **state)
 {
 	struct fixture *f = *state;
 
@@ -370,7 +370,7 @@ static void acks_of_slow_callbacks_do_not_gather(void **state)
 	SETTLED_AT_LEAST(f, settlements, 5);
 }
 
-static void a_program_says_progress_and_a_consumer_may_by_itself(void **state)
+static void a_program_reports_progress_and_a_consumer_may_by_itself(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_consume_options options = {.prefetch = 2, .manual = true};
@@ -411,7 +411,7 @@ static void recall(struct fixture *f)
 	bus_unlock(&f->bus);
 }
 
-static void what_was_taken_back_is_told_and_cannot_be_settled(void **state)
+static void recalled_delivery_is_reported_and_cannot_be_settled(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_consume_options options = {.prefetch = 1, .manual = true};
@@ -431,7 +431,7 @@ static void what_was_taken_back_is_told_and_cannot_be_settled(void **state)
 }
 
 /* Its credit is free when the program has settled it. */
-static void who_is_not_told_of_a_recall_finds_out_when_settling(void **state)
+static void consumer_without_recalls_finds_out_when_settling(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_consume_options options = {.prefetch = 1, .manual = true};
@@ -463,7 +463,7 @@ static void what_waits_to_be_pulled_is_taken_back(void **state)
 	assert_int_equal(mr_pull(k, &d, 1), -ETIMEDOUT);
 }
 
-static void priority_and_redelivery_are_told(void **state)
+static void priority_and_redelivery_are_delivered(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_push push = {.payload = "x", .bytes = 1, .priority = MR_PRIORITY_HIGH};
@@ -681,23 +681,23 @@ static void a_stage_pushes_on_from_its_callback(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(attempts_are_told_from_other_deliveries),
+		TEST(attempts_are_distinguished_from_other_deliveries),
 		TEST(deliveries_are_acked_in_batches_when_the_callback_returns),
 		TEST(what_is_nacked_in_its_callback_is_not_acked),
 		TEST(rejected_deliveries_do_not_come_again),
-		TEST(what_was_out_before_is_said_before_it_is_handed_out),
-		TEST(closed_client_gives_back_what_it_has_in_hand),
+		TEST(redelivery_is_reported_with_handed),
+		TEST(closed_client_gives_back_its_deliveries),
 		TEST(manual_deliveries_are_settled_later_and_once),
 		TEST(pulling_gets_one_at_a_time_and_acks_the_one_before),
 		TEST(pulled_deliveries_that_came_in_other_calls_are_kept_in_order),
 		TEST(what_waits_to_be_pulled_is_renewed),
 		TEST(what_waits_in_the_ring_behind_a_slow_callback_is_renewed),
 		TEST(acks_of_slow_callbacks_do_not_gather),
-		TEST(a_program_says_progress_and_a_consumer_may_by_itself),
-		TEST(what_was_taken_back_is_told_and_cannot_be_settled),
-		TEST(who_is_not_told_of_a_recall_finds_out_when_settling),
+		TEST(a_program_reports_progress_and_a_consumer_may_by_itself),
+		TEST(recalled_delivery_is_reported_and_cannot_be_settled),
+		TEST(consumer_without_recalls_finds_out_when_settling),
 		TEST(what_waits_to_be_pulled_is_taken_back),
-		TEST(priority_and_redelivery_are_told),
+		TEST(priority_and_redelivery_are_delivered),
 		TEST(after_reconnection_consumers_go_on_and_old_tags_are_unknown),
 		TEST(a_consumer_that_the_bus_ended_comes_back),
 		TEST(a_consumer_may_be_closed_in_its_callback),

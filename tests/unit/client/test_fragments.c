@@ -124,7 +124,7 @@ static void large_pushes_come_whole_and_are_accepted_once(void **state)
 
 /* The first fragment is refused while others are still to be written; then all of it is sent
  * again. */
-static void a_large_push_that_is_refused_at_its_start_is_tried_again(void **state)
+static void a_large_push_that_is_refused_at_its_first_fragment_is_retried(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_client *c = connect_wide(f);
@@ -153,7 +153,7 @@ static void answer_large(struct mr_client *c, const struct mr_message *m, void *
 	free(payload);
 }
 
-static void a_large_reply_reaches_who_waits_for_it(void **state)
+static void a_large_reply_reaches_its_requester(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_client *c = connect_wide(f);
@@ -169,7 +169,7 @@ static void a_large_reply_reaches_who_waits_for_it(void **state)
 }
 
 /* After it comes one for mr_receive. */
-static void a_large_message_can_be_received_and_set_aside(void **state)
+static void a_large_message_can_be_received_and_deferred(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_client *c = connect_wide(f);
@@ -211,7 +211,7 @@ static void send_piece(struct fixture *f, uint64_t session, uint32_t message, ui
 	free(whole);
 }
 
-static void pieces_that_do_not_fit_are_dropped_and_counted(void **state)
+static void fragments_that_do_not_fit_are_dropped_and_counted(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_client_stats stats;
@@ -272,10 +272,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(large_messages_come_whole),
 		TEST(large_pushes_come_whole_and_are_accepted_once),
-		TEST(a_large_push_that_is_refused_at_its_start_is_tried_again),
-		TEST(a_large_reply_reaches_who_waits_for_it),
-		TEST(a_large_message_can_be_received_and_set_aside),
-		TEST(pieces_that_do_not_fit_are_dropped_and_counted),
+		TEST(a_large_push_that_is_refused_at_its_first_fragment_is_retried),
+		TEST(a_large_reply_reaches_its_requester),
+		TEST(a_large_message_can_be_received_and_deferred),
+		TEST(fragments_that_do_not_fit_are_dropped_and_counted),
 		TEST(the_oldest_of_too_many_that_are_not_complete_is_dropped),
 	};
 

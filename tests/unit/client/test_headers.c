@@ -103,7 +103,7 @@ static void truncated_blocks_are_read_within_their_bounds(void **state)
 }
 
 /* Unreadable lines do not hide the lines after them. */
-static void odd_lines_are_passed_over(void **state)
+static void odd_lines_are_skipped(void **state)
 {
 	static const char *const odd[] = {
 		" continued", "no colon", ": 2", "B : 2", "", "a b: c", "\t"};
@@ -173,7 +173,7 @@ static void blocks_that_readers_would_not_read_are_refused(void **state)
 }
 
 /* The library returns its own name. */
-static void name_that_nobody_chose_is_made_fit(void **state)
+static void default_name_is_made_valid(void **state)
 {
 	static const struct {
 		const char *from, *to;
@@ -210,9 +210,9 @@ int main(void)
 		cmocka_unit_test(iteration_gives_every_header_once),
 		cmocka_unit_test(header_is_found_without_regard_to_case),
 		cmocka_unit_test(truncated_blocks_are_read_within_their_bounds),
-		cmocka_unit_test(odd_lines_are_passed_over),
+		cmocka_unit_test(odd_lines_are_skipped),
 		TEST(blocks_that_readers_would_not_read_are_refused),
-		TEST(name_that_nobody_chose_is_made_fit),
+		TEST(default_name_is_made_valid),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

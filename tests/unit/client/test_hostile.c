@@ -16,7 +16,7 @@ static struct mrf_message_header header(
 	return (struct mrf_message_header){bytes, kind, flags, target};
 }
 
-static void bad_messages_are_counted_and_passed_over(void **state)
+static void bad_messages_are_counted_and_skipped(void **state)
 {
 	struct fixture *f = *state;
 	struct inbox in = {0};
@@ -61,7 +61,7 @@ static void bad_messages_are_counted_and_passed_over(void **state)
 	assert_true(mr_connected(f->client));
 }
 
-static void control_answers_that_make_no_sense_are_passed_over(void **state)
+static void malformed_control_answers_are_skipped(void **state)
 {
 	struct fixture *f = *state;
 	uint8_t noise[2100];
@@ -174,8 +174,8 @@ static void random_records_never_break_the_client(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(bad_messages_are_counted_and_passed_over),
-		TEST(control_answers_that_make_no_sense_are_passed_over),
+		TEST(bad_messages_are_counted_and_skipped),
+		TEST(malformed_control_answers_are_skipped),
 		TEST(broken_lengths_and_positions_end_the_session_and_it_is_replaced),
 		TEST(random_records_never_break_the_client),
 	};

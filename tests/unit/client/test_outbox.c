@@ -72,7 +72,7 @@ static void send_one(struct mr_publisher *p, const struct got *g)
 }
 
 #ifndef FIXTURE_UDP
-static void pieces_of_messages_that_are_written_in_turns_are_not_mixed_up(void **state)
+static void fragments_of_interleaved_messages_are_not_mixed_up(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_client *c = connect_wide(f);
@@ -107,7 +107,7 @@ static void told(struct mr_client *c, uint64_t id, int error, void *arg)
 }
 
 /* The queue accepted it in an earlier session, and the answer was lost. */
-static void push_that_the_queue_knows_is_over_with_its_first_piece(void **state)
+static void duplicate_push_ends_with_its_first_fragment(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_client *c = connect_wide(f);
@@ -167,7 +167,7 @@ static void expect_all_in_the_next_session(
 	assert_int_equal(stats.reconnects, 1);
 }
 
-static void what_stands_in_the_ring_goes_in_pieces_when_frames_are_smaller(void **state)
+static void messages_in_the_ring_are_fragmented_when_frames_are_smaller(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_client *c = connect_wide(f);
@@ -183,7 +183,7 @@ static void what_stands_in_the_ring_goes_in_pieces_when_frames_are_smaller(void 
 	mr_close(c);
 }
 
-static void what_is_in_pieces_is_cut_anew_when_frames_are_smaller(void **state)
+static void fragments_are_refragmented_when_frames_are_smaller(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_client *c = connect_wide(f);
@@ -198,7 +198,7 @@ static void what_is_in_pieces_is_cut_anew_when_frames_are_smaller(void **state)
 	mr_close(c);
 }
 
-static void what_is_too_large_is_told_where_the_bus_takes_no_pieces(void **state)
+static void too_large_a_message_is_refused_if_the_bus_takes_no_fragments(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_client *c = connect_wide(f);
@@ -225,13 +225,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #ifndef FIXTURE_UDP
-		TEST(pieces_of_messages_that_are_written_in_turns_are_not_mixed_up),
-		TEST(push_that_the_queue_knows_is_over_with_its_first_piece),
+		TEST(fragments_of_interleaved_messages_are_not_mixed_up),
+		TEST(duplicate_push_ends_with_its_first_fragment),
 #endif
 #ifdef FIXTURE_RELIABLE
-		TEST(what_stands_in_the_ring_goes_in_pieces_when_frames_are_smaller),
-		TEST(what_is_in_pieces_is_cut_anew_when_frames_are_smaller),
-		TEST(what_is_too_large_is_told_where_the_bus_takes_no_pieces),
+		TEST(messages_in_the_ring_are_fragmented_when_frames_are_smaller),
+		TEST(fragments_are_refragmented_when_frames_are_smaller),
+		TEST(too_large_a_message_is_refused_if_the_bus_takes_no_fragments),
 #endif
 	};
 

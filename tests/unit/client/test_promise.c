@@ -155,7 +155,7 @@ static void claims_too_large_for_one_record_are_refused(void **state)
 	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
 }
 
-static void what_two_publishers_wrote_in_turns_comes_again_in_order(void **state)
+static void interleaved_messages_of_two_publishers_come_again_in_order(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_publisher *p[PUBLISHERS];
@@ -180,7 +180,7 @@ static void what_two_publishers_wrote_in_turns_comes_again_in_order(void **state
 	assert_int_equal(n.strange, 0);
 }
 
-static void what_was_taken_before_the_loss_does_not_come_again(void **state)
+static void messages_taken_before_the_loss_do_not_come_again(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_publisher *p = open_promising(f, MR_AT_LEAST_ONCE);
@@ -217,7 +217,7 @@ static void expect_taken(struct fixture *f, uint64_t count)
 	assert_int_equal(taken, count);
 }
 
-static void a_full_ring_says_so_and_loses_nothing(void **state)
+static void a_full_ring_refuses_and_loses_nothing(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_publisher *p = open_promising(f, MR_AT_LEAST_ONCE);
@@ -239,7 +239,7 @@ static void a_full_ring_says_so_and_loses_nothing(void **state)
 	expect_taken(f, count + 1);
 }
 
-static void a_publisher_that_is_closed_has_still_said_what_it_wrote(void **state)
+static void messages_that_a_closed_publisher_wrote_are_still_sent(void **state)
 {
 	struct fixture *f = *state;
 	struct numbers n = {0};
@@ -312,10 +312,10 @@ int main(void)
 		TEST(promised_publishes_are_sent_again_when_the_bus_did_not_take_them),
 		TEST(claims_keep_the_promise),
 		TEST(claims_too_large_for_one_record_are_refused),
-		TEST(what_two_publishers_wrote_in_turns_comes_again_in_order),
-		TEST(what_was_taken_before_the_loss_does_not_come_again),
-		TEST(a_full_ring_says_so_and_loses_nothing),
-		TEST(a_publisher_that_is_closed_has_still_said_what_it_wrote),
+		TEST(interleaved_messages_of_two_publishers_come_again_in_order),
+		TEST(messages_taken_before_the_loss_do_not_come_again),
+		TEST(a_full_ring_refuses_and_loses_nothing),
+		TEST(messages_that_a_closed_publisher_wrote_are_still_sent),
 #ifndef FIXTURE_UDP
 		TEST(what_was_overwritten_in_the_ring_is_an_error_and_not_sent),
 #endif

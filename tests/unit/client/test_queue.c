@@ -82,7 +82,7 @@ static void a_queue_closed_by_an_outcome_tells_no_more(void **state)
 	assert_int_equal(told, 1);
 }
 
-static void pushes_are_accepted_and_told_once(void **state)
+static void pushes_are_accepted_and_reported_once(void **state)
 {
 	struct fixture *f = *state;
 	struct outcomes outcomes = {0};
@@ -128,7 +128,7 @@ static void waiting_ends_when_the_bus_accepts(void **state)
 	assert_int_equal(mr_queue_unaccepted(q), 0);
 }
 
-static void a_full_queue_is_tried_again_and_then_told(void **state)
+static void a_push_to_a_full_queue_is_retried_and_then_reported(void **state)
 {
 	struct fixture *f = *state;
 	struct outcomes outcomes = {0};
@@ -172,7 +172,7 @@ static void a_queue_that_was_removed_is_opened_again(void **state)
 	assert_int_equal(depth(f), 10);
 }
 
-static void what_was_not_accepted_is_sent_again_after_reconnection(void **state)
+static void unaccepted_pushes_are_sent_again_after_reconnection(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_queue *q = open_queue(f, MR_EXACTLY_ONCE, NULL);
@@ -329,12 +329,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_queue_closed_by_an_outcome_tells_no_more),
-		TEST(pushes_are_accepted_and_told_once),
+		TEST(pushes_are_accepted_and_reported_once),
 		TEST(the_window_bounds_what_is_not_accepted),
 		TEST(waiting_ends_when_the_bus_accepts),
-		TEST(a_full_queue_is_tried_again_and_then_told),
+		TEST(a_push_to_a_full_queue_is_retried_and_then_reported),
 		TEST(a_queue_that_was_removed_is_opened_again),
-		TEST(what_was_not_accepted_is_sent_again_after_reconnection),
+		TEST(unaccepted_pushes_are_sent_again_after_reconnection),
 		TEST(exactly_once_is_numbered_by_the_name_of_the_publisher),
 		TEST(two_of_one_number_are_not_open_at_once),
 		TEST(several_handles_of_a_queue_have_outcomes_of_their_own),

@@ -135,7 +135,7 @@ static void messages_for_receive_outlast_a_subscribe_in_order(void **state)
 	}
 }
 
-static void more_than_can_be_set_aside_is_counted_as_missed(void **state)
+static void more_than_can_be_deferred_is_counted_as_missed(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_client_stats stats;
@@ -475,7 +475,7 @@ int main(void)
 		TEST(process_stops_in_front_of_what_is_for_receive),
 		TEST(receive_serves_callbacks_meanwhile),
 		TEST(messages_for_receive_outlast_a_subscribe_in_order),
-		TEST(more_than_can_be_set_aside_is_counted_as_missed),
+		TEST(more_than_can_be_deferred_is_counted_as_missed),
 		TEST(unsubscribe_stops_deliveries),
 		TEST(ids_are_used_again_only_after_a_rest),
 		TEST(subscription_may_end_in_its_own_callback),

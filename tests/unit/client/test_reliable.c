@@ -260,7 +260,7 @@ static void client_that_reads_nothing_loses_nothing(void **state)
 	assert_int_equal(stats_of(f->client).missed, 0);
 }
 
-static void event_loop_is_woken_to_send_again(void **state)
+static void event_loop_is_woken_to_retransmit(void **state)
 {
 	struct fixture *f = *state;
 	struct pollfd p = {.fd = mr_fd(f->client), .events = POLLIN};
@@ -334,7 +334,7 @@ static void event_loop_leaves_no_ack_unsaid(void **state)
 	}
 }
 
-static void who_looks_in_vain_leaves_no_ack_unsaid(void **state)
+static void poll_without_messages_leaves_no_ack_pending(void **state)
 {
 	struct fixture *f = *state;
 	uint64_t until = now_ms() + PATIENCE_MS;
@@ -427,7 +427,7 @@ static unsigned heartbeats(struct fixture *f)
 }
 
 /* The client tries again and again to send, and has no room for a frame. */
-static void client_that_is_held_up_gives_signs_of_life(void **state)
+static void client_that_waits_for_room_sends_heartbeats(void **state)
 {
 	const struct mr_publisher_options promised = {.promise = MR_AT_LEAST_ONCE};
 	struct fixture *f = *state;
@@ -457,7 +457,7 @@ static void client_that_is_held_up_gives_signs_of_life(void **state)
 }
 
 /* Messages acknowledged before the end are handed out, also those in slots. */
-static void what_came_before_the_end_is_handed_out(void **state)
+static void messages_received_before_the_end_are_handed_out(void **state)
 {
 	struct fixture *f = *state;
 	struct row row = {0};
@@ -542,14 +542,14 @@ int main(void)
 		TEST(close_waits_until_the_bus_has_it),
 		TEST(bus_that_takes_nothing_leaves_no_room_and_loses_nothing),
 		TEST(client_that_reads_nothing_loses_nothing),
-		TEST(event_loop_is_woken_to_send_again),
+		TEST(event_loop_is_woken_to_retransmit),
 		TEST(claim_that_outlives_its_session_opens_nothing),
 		TEST(event_loop_leaves_no_ack_unsaid),
-		TEST(who_looks_in_vain_leaves_no_ack_unsaid),
+		TEST(poll_without_messages_leaves_no_ack_pending),
 		TEST(nonsense_changes_nothing_and_is_counted),
 		TEST(bus_without_the_flow_is_talked_to_without_it),
-		TEST(client_that_is_held_up_gives_signs_of_life),
-		TEST(what_came_before_the_end_is_handed_out),
+		TEST(client_that_waits_for_room_sends_heartbeats),
+		TEST(messages_received_before_the_end_are_handed_out),
 		TEST(publish_hands_out_nothing_of_what_was_left),
 	};
 

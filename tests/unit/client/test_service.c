@@ -79,7 +79,7 @@ static unsigned bad_tags(struct fixture *f)
 	return count;
 }
 
-static void requests_in_hand_are_answered_in_any_order(void **state)
+static void requests_are_answered_in_any_order(void **state)
 {
 	struct fixture *f = *state;
 	struct worker w = {.hold = true};
@@ -135,7 +135,7 @@ static void old_tags_do_not_name_new_requests(void **state)
 	assert_string_equal(out.last, "right");
 }
 
-static void many_in_hand_are_all_found(void **state)
+static void many_unanswered_requests_are_all_found(void **state)
 {
 	enum { MANY = 200 };
 	struct mr_serve_options o = {.prefetch = MANY};
@@ -175,7 +175,7 @@ static void what_is_given_up_fails_at_the_caller(void **state)
 	assert_int_equal(w.error, 0);
 }
 
-static void what_is_given_up_for_another_comes_again(void **state)
+static void request_given_up_for_another_is_redelivered(void **state)
 {
 	struct fixture *f = *state;
 	struct worker w = {.giving = 2};
@@ -256,7 +256,7 @@ static void what_is_ready_twice_is_refused(void **state)
 	assert_int_equal(mr_serve(f->client, "svc2", NULL, NULL, &w, &second.service), -EINVAL);
 }
 
-static void closing_gives_what_is_in_hand_to_others(void **state)
+static void closing_gives_its_deliveries_to_others(void **state)
 {
 	struct mr_options options = {.name = "second"};
 	struct fixture *f = *state;
@@ -355,7 +355,7 @@ static unsigned beats_seen(struct fixture *f)
 	return beats;
 }
 
-static void who_serves_gives_signs_of_life(void **state)
+static void worker_of_a_service_sends_heartbeats(void **state)
 {
 	struct fixture *f = *state;
 	struct worker w = {0};
@@ -373,7 +373,7 @@ static void who_serves_gives_signs_of_life(void **state)
 	assert_int_equal(mr_service_close(w.service), 0);
 }
 
-static void a_bus_without_signs_of_life_is_left(void **state)
+static void a_bus_without_heartbeats_is_left(void **state)
 {
 	struct fixture *f = *state;
 	struct worker w = {0};
@@ -451,22 +451,22 @@ static void hostile_deliveries_are_counted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(requests_in_hand_are_answered_in_any_order),
+		TEST(requests_are_answered_in_any_order),
 		TEST(a_request_is_answered_once),
 		TEST(old_tags_do_not_name_new_requests),
-		TEST(many_in_hand_are_all_found),
+		TEST(many_unanswered_requests_are_all_found),
 		TEST(what_is_given_up_fails_at_the_caller),
-		TEST(what_is_given_up_for_another_comes_again),
+		TEST(request_given_up_for_another_is_redelivered),
 		TEST(partial_replies_come_in_order_before_the_final_one),
 		TEST(partial_replies_wait_for_the_callers_credit),
 		TEST(what_is_ready_twice_is_refused),
-		TEST(closing_gives_what_is_in_hand_to_others),
+		TEST(closing_gives_its_deliveries_to_others),
 		TEST(a_service_may_be_closed_from_its_callback),
 		TEST(after_a_disconnect_it_serves_again),
 		TEST(after_a_reconnection_it_serves_again),
 #ifndef FIXTURE_UDP
-		TEST(who_serves_gives_signs_of_life),
-		TEST(a_bus_without_signs_of_life_is_left),
+		TEST(worker_of_a_service_sends_heartbeats),
+		TEST(a_bus_without_heartbeats_is_left),
 #endif
 		TEST(a_program_that_was_busy_does_not_blame_the_bus),
 		TEST(hostile_deliveries_are_counted),

@@ -285,7 +285,7 @@ static void credits_do_not_overflow(void **state)
 	mr_stream_close(s);
 }
 
-static void without_a_word_it_times_out_and_is_not_tried_again(void **state)
+static void unanswered_stream_times_out_and_is_not_retried(void **state)
 {
 	struct mr_call_options o = {.timeout_ms = 20};
 	struct fixture *f = *state;
@@ -330,7 +330,7 @@ int main(void)
 		TEST(it_may_be_closed_from_its_callback_and_before_its_end),
 		TEST(a_worker_that_takes_no_streams_refuses_them),
 		TEST(credits_do_not_overflow),
-		TEST(without_a_word_it_times_out_and_is_not_tried_again),
+		TEST(unanswered_stream_times_out_and_is_not_retried),
 		TEST(streams_that_stay_open_are_freed_with_the_client),
 	};
 

@@ -54,7 +54,7 @@ static void one_that_was_taken_away_does_not_expire(void **state)
 	assert_int_equal(mr_wheel_due_ns(&w), UINT64_MAX);
 }
 
-static void turns_of_the_wheel_are_told_apart(void **state)
+static void turns_of_the_wheel_are_distinguished(void **state)
 {
 	struct mr_wheel w = {0};
 	struct mr_wheel_timer soon = {0}, later = {0};
@@ -141,7 +141,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(never_early_and_at_most_a_tick_late),
 		cmocka_unit_test(one_that_was_taken_away_does_not_expire),
-		cmocka_unit_test(turns_of_the_wheel_are_told_apart),
+		cmocka_unit_test(turns_of_the_wheel_are_distinguished),
 		cmocka_unit_test(a_long_sleep_misses_nothing),
 		cmocka_unit_test(what_is_overdue_expires_at_the_next_tick),
 		cmocka_unit_test(due_is_not_after_the_first_timer),

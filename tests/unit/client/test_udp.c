@@ -19,7 +19,7 @@ static void addresses_that_make_no_sense_are_refused(void **state)
 	}
 }
 
-static void nobody_there_is_told_before_the_time_is_up(void **state)
+static void missing_responder_is_reported_before_the_time_out(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_client *c;
@@ -342,7 +342,7 @@ static void rubbish_from_the_bus_is_counted_and_harms_nothing(void **state)
 	assert_int_equal(f->downs, 0);
 }
 
-static void gap_is_told(void **state)
+static void gap_is_reported(void **state)
 {
 	const struct mrf_gap gap = {.missed = 3, .missed_total = 3};
 	struct fixture *f = *state;
@@ -363,7 +363,7 @@ static unsigned heartbeats(struct fixture *f)
 	return n;
 }
 
-static void client_that_waits_gives_signs_of_life(void **state)
+static void client_that_waits_sends_heartbeats(void **state)
 {
 	struct fixture *f = *state;
 	struct pollfd p = {.events = POLLIN};
@@ -400,7 +400,7 @@ static void silence_of_the_bus_ends_the_session(void **state)
 	PROCESS_UNTIL(f->client, in.count == 1);
 }
 
-static void bus_that_has_forgotten_the_session_says_so_at_once(void **state)
+static void bus_that_has_forgotten_the_session_closes_it_at_once(void **state)
 {
 	struct fixture *f = *state;
 	struct inbox in = {0};
@@ -483,7 +483,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_that_make_no_sense_are_refused),
-		TEST(nobody_there_is_told_before_the_time_is_up),
+		TEST(missing_responder_is_reported_before_the_time_out),
 		TEST(host_name_is_looked_up_and_its_addresses_are_tried),
 		TEST(session_opens_whatever_is_lost_on_the_way),
 		TEST(path_that_swallows_large_frames_gets_small_ones),
@@ -494,10 +494,10 @@ int main(void)
 		TEST(lost_frames_are_counted_on_both_sides),
 		TEST(frame_that_comes_twice_is_taken_once),
 		TEST(rubbish_from_the_bus_is_counted_and_harms_nothing),
-		TEST(gap_is_told),
-		TEST(client_that_waits_gives_signs_of_life),
+		TEST(gap_is_reported),
+		TEST(client_that_waits_sends_heartbeats),
 		TEST(silence_of_the_bus_ends_the_session),
-		TEST(bus_that_has_forgotten_the_session_says_so_at_once),
+		TEST(bus_that_has_forgotten_the_session_closes_it_at_once),
 		TEST(client_that_only_publishes_notices_the_end),
 		TEST(challenge_is_answered_with_the_secret),
 		TEST(close_sends_what_is_left_and_says_goodbye),

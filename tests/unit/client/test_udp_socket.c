@@ -179,7 +179,7 @@ static void number_0_is_left_out_when_numbers_begin_anew(void **state)
 	bus_unlock(&f->bus);
 }
 
-static void word_outside_of_the_flow_does_not_move_the_window(void **state)
+static void frame_outside_of_the_flow_does_not_move_the_window(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_udp *u = f->client->udp;
@@ -215,7 +215,7 @@ static void welcomes_that_come_late_are_no_frames_found_again(void **state)
 }
 
 /* A router reported that frames were too large, and the kernel reports it at the next call. */
-static void word_of_a_narrow_path_does_not_end_the_opening(void **state)
+static void report_of_a_narrow_path_does_not_end_the_opening(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_client *c;
@@ -237,7 +237,7 @@ static void word_of_a_narrow_path_does_not_end_the_opening(void **state)
 	mr_close(c);
 }
 
-static void word_of_a_narrow_path_that_is_late_changes_nothing(void **state)
+static void late_report_of_a_narrow_path_changes_nothing(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_udp *u = f->client->udp;
@@ -289,7 +289,7 @@ static void event_loop_looks_again_for_what_came_among_messages(void **state)
 
 /* A socket that is writable and sends nothing, as while a link is down or a device's queue is
  * full. */
-static void who_waits_for_the_network_sleeps(void **state)
+static void client_that_waits_for_the_network_sleeps(void **state)
 {
 	static const int errors[] = {ENOBUFS, ENETUNREACH, EPERM};
 	struct fixture *f = *state;
@@ -361,12 +361,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(end_that_the_last_look_before_a_sleep_meets_is_not_slept_over),
 		TEST(alias_is_asked_for_again_when_its_release_is_settled),
-		TEST(who_waits_for_the_network_sleeps),
+		TEST(client_that_waits_for_the_network_sleeps),
 		TEST(event_loop_looks_again_for_what_came_among_messages),
-		TEST(word_of_a_narrow_path_does_not_end_the_opening),
-		TEST(word_of_a_narrow_path_that_is_late_changes_nothing),
+		TEST(report_of_a_narrow_path_does_not_end_the_opening),
+		TEST(late_report_of_a_narrow_path_changes_nothing),
 		TEST(number_0_is_left_out_when_numbers_begin_anew),
-		TEST(word_outside_of_the_flow_does_not_move_the_window),
+		TEST(frame_outside_of_the_flow_does_not_move_the_window),
 		TEST(welcomes_that_come_late_are_no_frames_found_again),
 		TEST(event_loop_hears_of_what_a_publish_took_in),
 		TEST(event_loop_hears_of_an_end_that_a_publish_met),

@@ -156,7 +156,7 @@ static void attach_while_the_data_plane_dies_waits_for_the_next(void **state)
 	expect_attached(fd, 4);
 }
 
-static void what_the_data_plane_refuses_the_client_is_told(void **state)
+static void refusals_of_the_data_plane_reach_the_client(void **state)
 {
 	int fd = fake_connect(&fake, "attach.sock", SOCK_SEQPACKET);
 
@@ -168,7 +168,7 @@ static void what_the_data_plane_refuses_the_client_is_told(void **state)
 	assert_int_equal(fake_counter(&fake, "control", "attach_refused_full"), 1);
 }
 
-static void bad_attach_requests_are_told_why(void **state)
+static void bad_attach_requests_get_a_reason(void **state)
 {
 	char name[65] = "";
 	char huge[4096] = "";
@@ -553,7 +553,7 @@ static void a_ring_that_makes_no_sense_cuts_the_link(void **state)
 	assert_int_equal(fake_counter(&fake, "control", "handoff_corrupt"), 1);
 }
 
-static void a_data_plane_that_talks_nonsense_is_left_and_tried_again(void **state)
+static void a_data_plane_that_sends_malformed_packets_is_left_and_tried_again(void **state)
 {
 	(void)state;
 	assert_int_equal(send(fake.link_fd, "nonsense", 8, 0), 8);
@@ -597,7 +597,7 @@ static int attach_as(uid_t uid, gid_t group)
 	return -WEXITSTATUS(status);
 }
 
-static void only_whom_the_configuration_names_may_attach(void **state)
+static void only_users_that_the_configuration_names_may_attach(void **state)
 {
 	char set[64];
 
@@ -636,8 +636,8 @@ int main(void)
 		TEST_ALONE(attach_waits_for_a_data_plane_that_comes),
 		TEST_ALONE(attach_without_a_data_plane_is_refused_in_the_end),
 		TEST(attach_while_the_data_plane_dies_waits_for_the_next),
-		TEST(what_the_data_plane_refuses_the_client_is_told),
-		TEST(bad_attach_requests_are_told_why),
+		TEST(refusals_of_the_data_plane_reach_the_client),
+		TEST(bad_attach_requests_get_a_reason),
 		TEST(silent_connections_do_not_keep_others_out),
 		TEST(clients_that_go_before_the_answer_leave_nothing),
 		TEST(subscribe_goes_to_the_data_plane_and_back),
@@ -653,9 +653,9 @@ int main(void)
 		TEST(a_killed_control_comes_back_and_goes_on),
 		TEST(two_controls_do_not_share_a_directory),
 		TEST(a_ring_that_makes_no_sense_cuts_the_link),
-		TEST(a_data_plane_that_talks_nonsense_is_left_and_tried_again),
-		cmocka_unit_test_setup_teardown(
-			only_whom_the_configuration_names_may_attach, set_up_nothing, tear_down),
+		TEST(a_data_plane_that_sends_malformed_packets_is_left_and_tried_again),
+		cmocka_unit_test_setup_teardown(only_users_that_the_configuration_names_may_attach,
+			set_up_nothing, tear_down),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -171,7 +171,7 @@ static void repeats_of_an_open_question_are_not_asked_again(void **state)
 	expect_welcome(h.nonce);
 }
 
-static void hellos_that_are_not_let_in_are_told_why(void **state)
+static void hellos_that_are_refused_get_a_reason(void **state)
 {
 	static const char too_long[65] =
 		"a123456789b123456789c123456789d123456789e123456789f12345678"
@@ -197,7 +197,7 @@ static void hellos_that_are_not_let_in_are_told_why(void **state)
 	assert_int_equal(fake_counter(&fake, "control", "link_requests"), 0);
 }
 
-static void what_the_data_plane_refuses_the_client_is_told(void **state)
+static void refusals_of_the_data_plane_reach_the_client(void **state)
 {
 	struct fake_hello h = hello_of(1);
 
@@ -320,8 +320,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_good_hello_is_welcomed_by_the_worker_of_its_session),
 		TEST(repeats_of_an_open_question_are_not_asked_again),
-		TEST(hellos_that_are_not_let_in_are_told_why),
-		TEST(what_the_data_plane_refuses_the_client_is_told),
+		TEST(hellos_that_are_refused_get_a_reason),
+		TEST(refusals_of_the_data_plane_reach_the_client),
 		TEST(nonsense_is_counted_and_answered_if_it_can_be),
 		TEST(records_that_end_early_do_no_harm),
 		TEST(a_flood_is_bounded_and_leaves_room_for_clients),

@@ -225,7 +225,7 @@ static void dead_letters_are_consumed_where_their_queue_is_and_not_opened(void *
 	expect_result(4, -EINVAL, ".dead");
 }
 
-static void what_the_worker_refuses_the_client_is_told(void **state)
+static void refusals_of_the_worker_reach_the_client(void **state)
 {
 	unsigned worker = home(MRF_QUEUE_KIND_QUEUE, "jobs");
 	uint32_t id;
@@ -368,7 +368,7 @@ static void mmi_answers_itself_what_needs_no_worker(void **state)
 	assert_int_equal(fake_counter(&fake, "control", "queue_commands"), 0);
 }
 
-static void a_command_is_put_again_until_it_is_answered(void **state)
+static void a_command_is_repeated_until_it_is_answered(void **state)
 {
 	unsigned worker = home(MRF_QUEUE_KIND_QUEUE, "jobs");
 	uint32_t first, second;
@@ -450,7 +450,7 @@ static void wait_control(uint64_t count)
 		;
 }
 
-static void a_client_that_floods_keeps_nobody_else_out(void **state)
+static void a_client_that_floods_does_not_keep_others_out(void **state)
 {
 	unsigned worker = home(MRF_QUEUE_KIND_QUEUE, "jobs");
 	uint64_t honest = mr_session_id(0, 77, 1);
@@ -555,17 +555,17 @@ int main(void)
 		TEST(opening_a_service_tells_its_heartbeats),
 		TEST(consuming_passes_all_that_was_asked),
 		TEST(dead_letters_are_consumed_where_their_queue_is_and_not_opened),
-		TEST(what_the_worker_refuses_the_client_is_told),
+		TEST(refusals_of_the_worker_reach_the_client),
 		TEST(requests_that_make_no_sense_are_refused_here),
 		TEST(services_of_the_bus_itself_cannot_be_served),
 		TEST(unsubscribing_from_a_queue_goes_to_the_worker_in_its_number),
 		TEST(mmi_tells_whether_a_service_has_workers_and_how_many),
 		TEST(mmi_answers_itself_what_needs_no_worker),
-		TEST(a_command_is_put_again_until_it_is_answered),
+		TEST(a_command_is_repeated_until_it_is_answered),
 		TEST(a_worker_that_does_not_answer_is_given_up_after_five_seconds),
 		TEST(a_request_that_is_repeated_is_put_once),
 		TEST(answers_of_others_and_garbage_are_not_taken),
-		TEST(a_client_that_floods_keeps_nobody_else_out),
+		TEST(a_client_that_floods_does_not_keep_others_out),
 		TEST(all_places_taken_and_freed_again),
 		TEST(a_control_that_was_killed_is_asked_again),
 		TEST(what_a_dead_data_plane_was_asked_is_forgotten),

@@ -144,7 +144,7 @@ static void a_listing_that_would_never_end_is_an_error(void **state)
 	expect_result(-EBADMSG, "");
 }
 
-static void a_listing_whose_asker_left_is_no_burden_to_the_next(void **state)
+static void a_listing_of_a_closed_connection_does_not_burden_the_next(void **state)
 {
 	(void)state;
 	send_list(MRF_QUEUE_KIND_QUEUE);
@@ -355,7 +355,7 @@ static void what_is_not_an_operators_is_refused_here(void **state)
 	assert_int_equal(fake_counter(&fake, "control", "queue_commands"), 0);
 }
 
-static void without_a_data_plane_nobody_knows(void **state)
+static void without_a_data_plane_no_session_is_known(void **state)
 {
 	(void)state;
 	fake_dataplane_close(&fake);
@@ -373,13 +373,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(queues_of_all_workers_are_gathered_part_by_part),
 		TEST(a_listing_that_would_never_end_is_an_error),
-		TEST(a_listing_whose_asker_left_is_no_burden_to_the_next),
+		TEST(a_listing_of_a_closed_connection_does_not_burden_the_next),
 		TEST(a_listing_during_which_the_data_plane_dies_is_an_error),
 		TEST(showing_a_queue_tells_all_of_it),
 		TEST(dead_letters_are_peeked_at),
 		TEST(commands_tell_how_many_or_why_not),
 		TEST(what_is_not_an_operators_is_refused_here),
-		TEST(without_a_data_plane_nobody_knows),
+		TEST(without_a_data_plane_no_session_is_known),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -123,7 +123,7 @@ static void what_runs_or_sleeps_is_fine(void **state)
 	assert_int_equal(troubles(), 0);
 }
 
-static void stopped_process_is_told_within_two_seconds_and_no_worker_blamed(void **state)
+static void stopped_process_is_reported_within_two_seconds_and_no_worker_blamed(void **state)
 {
 	(void)state;
 	atomic_store(&pages[1].asleep, 1);
@@ -144,7 +144,7 @@ static void stopped_process_is_told_within_two_seconds_and_no_worker_blamed(void
 	assert_int_equal(mr_watch_dataplane_silent_ms(&watch), 0);
 }
 
-static void frozen_worker_is_told_awake_and_asleep(void **state)
+static void frozen_worker_is_reported_awake_and_asleep(void **state)
 {
 	(void)state;
 	for (unsigned asleep = 0; asleep < 2; asleep++) {
@@ -172,7 +172,7 @@ static void main_thread_that_hangs_is_blamed_alone(void **state)
 	assert_int_equal(troubles(), 1);
 }
 
-static void who_was_frozen_itself_blames_nobody(void **state)
+static void frozen_control_blames_no_worker(void **state)
 {
 	(void)state;
 	pass_ms(5000);
@@ -207,7 +207,7 @@ static void slow_receiver_is_named_and_ends_when_calm(void **state)
 	assert_int_equal(troubles(), 0);
 }
 
-static void held_publisher_is_named(void **state)
+static void paused_publisher_is_named(void **state)
 {
 	(void)state;
 	pass_ms(1000);
@@ -221,7 +221,7 @@ static void held_publisher_is_named(void **state)
 }
 
 /* A full queue that makes producers wait gets no pushes any more: the waiting ones are the sign. */
-static void full_queue_is_told_while_pushes_wait(void **state)
+static void full_queue_is_reported_while_pushes_wait(void **state)
 {
 	(void)state;
 	stats.workers[0].store_bytes_max = 1000;
@@ -241,7 +241,7 @@ static void full_queue_is_told_while_pushes_wait(void **state)
 	assert_int_equal(troubles(), 1);
 }
 
-static void full_tables_are_told(void **state)
+static void full_tables_are_reported(void **state)
 {
 	(void)state;
 	stats.table.sessions = 29;
@@ -264,14 +264,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(what_runs_or_sleeps_is_fine),
-		T(stopped_process_is_told_within_two_seconds_and_no_worker_blamed),
-		T(frozen_worker_is_told_awake_and_asleep),
+		T(stopped_process_is_reported_within_two_seconds_and_no_worker_blamed),
+		T(frozen_worker_is_reported_awake_and_asleep),
 		T(main_thread_that_hangs_is_blamed_alone),
-		T(who_was_frozen_itself_blames_nobody),
+		T(frozen_control_blames_no_worker),
 		T(slow_receiver_is_named_and_ends_when_calm),
-		T(held_publisher_is_named),
-		T(full_queue_is_told_while_pushes_wait),
-		T(full_tables_are_told),
+		T(paused_publisher_is_named),
+		T(full_queue_is_reported_while_pushes_wait),
+		T(full_tables_are_reported),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

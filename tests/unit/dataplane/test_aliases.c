@@ -394,7 +394,7 @@ static void what_a_client_left_in_its_ring_is_read_however_late(void **state)
 
 /* A receiver that blocks pauses its publishers: a closed publisher does not wait, and its promised
  * messages are queued for the receiver. */
-static void what_a_client_left_before_a_gate_is_held_for_the_receiver(void **state)
+static void messages_of_a_closed_paused_publisher_are_queued_for_the_receiver(void **state)
 {
 	enum { LARGE = 64 };
 	struct mr_owner owner = mr_writer_owner(sub.session);
@@ -509,7 +509,7 @@ static void a_slot_rests_until_its_worker_is_through_with_it(void **state)
 }
 
 /* Its number may then be another subscription's, and members chosen before are in the mesh. */
-static void who_leaves_a_group_is_told_when_nothing_is_under_way_for_it(void **state)
+static void member_that_leaves_is_answered_when_nothing_is_in_flight_for_it(void **state)
 {
 	struct mr_owner owner = mr_writer_owner(sub.session);
 	uint32_t alias, got = 0;
@@ -599,10 +599,10 @@ int main(void)
 		TEST(a_sleeper_reads_what_came_after_an_earlier_release),
 		TEST(a_sleeper_reads_what_a_client_published_that_is_gone),
 		TEST(what_a_client_left_in_its_ring_is_read_however_late),
-		TEST(what_a_client_left_before_a_gate_is_held_for_the_receiver),
+		TEST(messages_of_a_closed_paused_publisher_are_queued_for_the_receiver),
 		TEST(a_client_that_writes_after_its_end_is_let_go),
 		TEST(a_slot_rests_until_its_worker_is_through_with_it),
-		TEST(who_leaves_a_group_is_told_when_nothing_is_under_way_for_it),
+		TEST(member_that_leaves_is_answered_when_nothing_is_in_flight_for_it),
 		cmocka_unit_test_setup_teardown(
 			aliases_of_a_user_count_together_until_they_are_given_back, set_up_small,
 			tear_down_small),

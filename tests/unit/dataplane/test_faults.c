@@ -220,7 +220,7 @@ static void stale_and_forged_tokens_are_counted(void **state)
 	mr_test_session_close(&bad);
 }
 
-static void reader_that_stops_misses_and_is_told(void **state)
+static void reader_that_stops_misses_and_gets_a_gap(void **state)
 {
 	static char text[1024];
 	struct mr_message_view m;
@@ -524,7 +524,7 @@ static unsigned watched(void)
 	return count;
 }
 
-static void bell_of_an_expelled_client_is_not_heard_any_more(void **state)
+static void doorbell_of_an_expelled_client_is_not_watched_any_more(void **state)
 {
 	unsigned with_it = watched();
 
@@ -626,7 +626,7 @@ int main(void)
 		FAULT(malformed_messages_are_counted_each_by_its_reason),
 		FAULT(alias_of_another_session_is_not_a_right),
 		FAULT(stale_and_forged_tokens_are_counted),
-		FAULT(reader_that_stops_misses_and_is_told),
+		FAULT(reader_that_stops_misses_and_gets_a_gap),
 		FAULT(what_was_published_before_death_arrives),
 		FAULT(what_was_published_by_alias_before_death_arrives),
 		FAULT(tables_that_are_full_say_so),
@@ -640,7 +640,7 @@ int main(void)
 		cmocka_unit_test(end_of_the_data_plane_is_seen_in_the_worker_page),
 		cmocka_unit_test(
 			clients_find_room_until_descriptors_run_out_and_control_comes_back),
-		FAULT(bell_of_an_expelled_client_is_not_heard_any_more),
+		FAULT(doorbell_of_an_expelled_client_is_not_watched_any_more),
 		FAULT(channel_memory_cannot_be_shrunk),
 		FAULT(changing_records_under_the_reader),
 	};

@@ -72,7 +72,7 @@ static void origin_of_a_named_publisher_goes_to_subscribers(void **state)
 	close_plane();
 }
 
-static void pieces_of_a_message_go_to_one_member_of_a_group(void **state)
+static void fragments_of_a_message_go_to_one_member_of_a_group(void **state)
 {
 	enum { MESSAGES = 32, PIECES = 4 };
 	unsigned members_used = 0;
@@ -132,7 +132,7 @@ static void fragments_that_cannot_be_are_refused(void **state)
 	close_plane();
 }
 
-static void pieces_of_a_reply_reach_the_one_who_asked(void **state)
+static void fragments_of_a_reply_reach_the_requester(void **state)
 {
 	const uint64_t correlation = 99;
 	struct mr_message_extra extra = {.flags = MRF_MESSAGE_FLAG_FRAGMENT};
@@ -167,9 +167,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(origin_of_a_named_publisher_goes_to_subscribers),
-		cmocka_unit_test(pieces_of_a_message_go_to_one_member_of_a_group),
+		cmocka_unit_test(fragments_of_a_message_go_to_one_member_of_a_group),
 		cmocka_unit_test(fragments_that_cannot_be_are_refused),
-		cmocka_unit_test(pieces_of_a_reply_reach_the_one_who_asked),
+		cmocka_unit_test(fragments_of_a_reply_reach_the_requester),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -190,7 +190,7 @@ static void another_nonce_from_the_same_path_begins_anew(void **state)
 	assert_ptr_equal(open_session(1, NONCE + 1), s);
 }
 
-static void who_begins_anew_at_the_limit_leaves_the_old_session_at_once(void **state)
+static void client_that_reconnects_at_the_limit_leaves_its_old_session_at_once(void **state)
 {
 	struct mr_session *s = open_session(1, NONCE);
 
@@ -422,7 +422,7 @@ static void what_makes_no_sense_is_refused(void **state)
 	assert_int_equal(writer.stats->sessions_opened, 0);
 }
 
-static void a_full_table_refuses_until_somebody_leaves(void **state)
+static void a_full_table_refuses_until_an_entry_is_freed(void **state)
 {
 	struct mr_session *first = open_session(0, NONCE), *s;
 
@@ -538,7 +538,7 @@ static void an_expelled_session_waits_for_its_worker_however_late_that_is(void *
 	assert_int_equal(writer.stats->remote_sessions, 0);
 }
 
-static void a_session_that_moved_is_not_closed_by_who_came_after(void **state)
+static void a_session_that_moved_is_not_closed_by_its_successor(void **state)
 {
 	struct mr_session *s = open_session(0, NONCE), *other;
 	struct mrf_network_path now = path_of(99);
@@ -685,7 +685,7 @@ int main(void)
 		TEST(a_router_that_changes_makes_no_other_path),
 		TEST(a_request_frees_no_session),
 		TEST(another_nonce_from_the_same_path_begins_anew),
-		TEST(who_begins_anew_at_the_limit_leaves_the_old_session_at_once),
+		TEST(client_that_reconnects_at_the_limit_leaves_its_old_session_at_once),
 		TEST(a_host_has_its_share_of_the_sessions),
 		cmocka_unit_test_setup_teardown(
 			logs_of_a_host_s_sessions_have_a_share, set_up_logs, tear_down_logs),
@@ -694,12 +694,12 @@ int main(void)
 		TEST(every_part_of_a_path_tells_sessions_apart),
 		TEST(frames_are_as_large_as_both_sides_can),
 		TEST(what_makes_no_sense_is_refused),
-		TEST(a_full_table_refuses_until_somebody_leaves),
+		TEST(a_full_table_refuses_until_an_entry_is_freed),
 		TEST(one_host_cannot_take_the_room_of_all),
 		TEST(what_a_worker_ends_is_closed),
 		TEST(an_expelled_session_stays_until_its_goodbye),
 		TEST(an_expelled_session_waits_for_its_worker_however_late_that_is),
-		TEST(a_session_that_moved_is_not_closed_by_who_came_after),
+		TEST(a_session_that_moved_is_not_closed_by_its_successor),
 		cmocka_unit_test_setup_teardown(
 			ten_thousand_sessions_open_and_close, set_up_many, tear_down),
 		TEST(aliases_are_held_and_given_back),

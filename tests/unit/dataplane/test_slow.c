@@ -130,7 +130,7 @@ static void a_publisher_waits_for_a_receiver_on_another_worker(void **state)
 	nothing_is_lost_behind_a_receiver_that_blocks(2);
 }
 
-static void a_full_receiver_that_dies_holds_nobody_up(void **state)
+static void a_full_receiver_that_dies_pauses_no_publisher(void **state)
 {
 	static const char *const sets[] = {"workers.count=2", RING, NULL};
 	static struct mr_test_plane p;
@@ -158,7 +158,7 @@ static void a_full_receiver_that_dies_holds_nobody_up(void **state)
 
 /* A receiver that drops misses every message that finds it full, promised or not, and a Gap tells
  * it where. */
-static void a_receiver_that_drops_holds_nobody_up(void **state)
+static void a_receiver_that_drops_pauses_no_publisher(void **state)
 {
 	enum { COUNT = 4000 };
 	static const char *const sets[] = {RING, NULL};
@@ -358,8 +358,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_publisher_waits_for_a_receiver_that_blocks),
 		cmocka_unit_test(a_publisher_waits_for_a_receiver_on_another_worker),
-		cmocka_unit_test(a_full_receiver_that_dies_holds_nobody_up),
-		cmocka_unit_test(a_receiver_that_drops_holds_nobody_up),
+		cmocka_unit_test(a_full_receiver_that_dies_pauses_no_publisher),
+		cmocka_unit_test(a_receiver_that_drops_pauses_no_publisher),
 		cmocka_unit_test(all_subjects_of_a_full_receiver_wait),
 		cmocka_unit_test(a_group_waits_only_when_all_of_its_members_are_full),
 		cmocka_unit_test(publishers_of_both_workers_go_on_whenever_receivers_read),

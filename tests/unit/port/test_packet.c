@@ -123,7 +123,7 @@ static void datagram_is_found_with_both_ends(void **state)
 	assert_false(mr_path_is_ip4(&k.path));
 }
 
-static void what_ethernet_pads_is_cut_off(void **state)
+static void ethernet_padding_is_cut_off(void **state)
 {
 	(void)state;
 	FRESH(udp4);
@@ -305,7 +305,7 @@ static void other_arp_is_nothing_of_ours(void **state)
 }
 
 /* The bus's own address, and unassignable ones of its network, in every kind of packet. */
-static void sources_that_nobody_can_have_get_no_answer(void **state)
+static void impossible_sources_get_no_answer(void **state)
 {
 	static const uint8_t bad4[][4] = {{10, 77, 0, 1}, {10, 77, 0, 255}, {10, 77, 0, 0},
 		{255, 255, 255, 255}, {224, 0, 0, 1}, {127, 0, 0, 1}, {0, 0, 0, 1}};
@@ -381,7 +381,7 @@ static void solicitation_is_answered_with_an_advertisement(void **state)
 }
 
 /* RFC 4862 §5.4: another host wants our address; all nodes must hear that it is taken. */
-static void who_wants_the_address_hears_that_it_is_taken(void **state)
+static void duplicate_address_detection_hears_that_the_address_is_taken(void **state)
 {
 	static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1};
 	uint32_t bytes;
@@ -490,7 +490,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(datagram_is_found_with_both_ends),
-		cmocka_unit_test(what_ethernet_pads_is_cut_off),
+		cmocka_unit_test(ethernet_padding_is_cut_off),
 		cmocka_unit_test(every_truncation_is_a_fault),
 		cmocka_unit_test(every_flipped_bit_of_a_datagram_is_noticed),
 		cmocka_unit_test(device_that_has_checked_is_believed),
@@ -500,9 +500,9 @@ int main(void)
 		cmocka_unit_test(faults_of_udp),
 		cmocka_unit_test(arp_for_the_ports_address_is_answered),
 		cmocka_unit_test(other_arp_is_nothing_of_ours),
-		cmocka_unit_test(sources_that_nobody_can_have_get_no_answer),
+		cmocka_unit_test(impossible_sources_get_no_answer),
 		cmocka_unit_test(solicitation_is_answered_with_an_advertisement),
-		cmocka_unit_test(who_wants_the_address_hears_that_it_is_taken),
+		cmocka_unit_test(duplicate_address_detection_hears_that_the_address_is_taken),
 		cmocka_unit_test(bad_solicitations_are_not_answered),
 		cmocka_unit_test(echo_comes_back),
 		cmocka_unit_test(other_icmp_is_not_answered),

@@ -50,7 +50,7 @@ static void cancel(unsigned client)
 	rig_sent_forget(&r);
 }
 
-static void who_leaves_in_good_order_uses_nothing_up(void **state)
+static void consumer_that_leaves_in_good_order_uses_up_no_attempt(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
 
@@ -66,7 +66,7 @@ static void who_leaves_in_good_order_uses_nothing_up(void **state)
 }
 
 /* A consumer needs this to know the number of the next attempt. */
-static void deliveries_that_were_no_attempts_are_said(void **state)
+static void deliveries_that_were_no_attempts_are_counted_as_spared(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
 	struct rig_sent *s;
@@ -108,7 +108,7 @@ static void leave_gives_back_all_that_a_consumer_has(void **state)
 }
 
 /* A message that kills its consumers ends, and those behind it do not. */
-static void of_a_silent_consumer_the_oldest_was_in_hand(void **state)
+static void oldest_delivery_of_a_silent_consumer_counts_as_attempt(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
 
@@ -178,7 +178,7 @@ static void what_times_out_unseen_is_not_counted(void **state)
 	assert_int_equal(mrf_queue_row_ready(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work")), 4);
 }
 
-static void what_is_returned_is_not_counted_and_comes_again(void **state)
+static void returned_delivery_is_not_counted_and_comes_again(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
 
@@ -230,7 +230,7 @@ static struct mrf_table service(void)
 	return rig_show(&r, MRF_QUEUE_KIND_SERVICE, "echo");
 }
 
-static void worker_that_leaves_with_calls_in_hand_is_no_failure(void **state)
+static void worker_that_leaves_with_calls_is_no_failure(void **state)
 {
 	(void)state;
 	called(10);
@@ -240,7 +240,7 @@ static void worker_that_leaves_with_calls_in_hand_is_no_failure(void **state)
 	assert_int_equal(mrf_queue_row_ready(service()), 10);
 }
 
-static void worker_that_dies_with_calls_in_hand_is_one_failure(void **state)
+static void worker_that_dies_with_calls_is_one_failure(void **state)
 {
 	uint32_t q;
 
@@ -258,17 +258,17 @@ static void worker_that_dies_with_calls_in_hand_is_one_failure(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RIG_TEST(deliveries_that_were_no_attempts_are_said),
-		RIG_TEST(who_leaves_in_good_order_uses_nothing_up),
+		RIG_TEST(deliveries_that_were_no_attempts_are_counted_as_spared),
+		RIG_TEST(consumer_that_leaves_in_good_order_uses_up_no_attempt),
 		RIG_TEST(leave_gives_back_all_that_a_consumer_has),
-		RIG_TEST(of_a_silent_consumer_the_oldest_was_in_hand),
+		RIG_TEST(oldest_delivery_of_a_silent_consumer_counts_as_attempt),
 		RIG_TEST(what_was_not_handed_out_is_not_counted_when_its_consumer_dies),
 		RIG_TEST(what_was_handed_out_is_counted_when_its_consumer_dies),
 		RIG_TEST(what_times_out_unseen_is_not_counted),
-		RIG_TEST(what_is_returned_is_not_counted_and_comes_again),
+		RIG_TEST(returned_delivery_is_not_counted_and_comes_again),
 		RIG_TEST(handed_of_another_session_is_refused),
-		RIG_TEST(worker_that_leaves_with_calls_in_hand_is_no_failure),
-		RIG_TEST(worker_that_dies_with_calls_in_hand_is_one_failure),
+		RIG_TEST(worker_that_leaves_with_calls_is_no_failure),
+		RIG_TEST(worker_that_dies_with_calls_is_one_failure),
 	};
 
 	return cmocka_run_group_tests_name("queue-attempts", tests, NULL, NULL);

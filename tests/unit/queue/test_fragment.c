@@ -71,7 +71,7 @@ static void expect_train(unsigned client, uint32_t message, uint32_t total)
 	rig_expect_none(&r, client);
 }
 
-static void fragments_are_one_message_once_all_came(void **state)
+static void fragments_are_one_message_once_all_arrived(void **state)
 {
 	uint32_t q = make();
 
@@ -190,7 +190,7 @@ static void many_that_never_complete_cost_no_more_than_a_few(void **state)
 	assert_int_equal(r.stats.drop_bad_fragment, 2000 - 1 - 16);
 }
 
-static void message_begun_anew_replaces_what_came(void **state)
+static void message_begun_anew_replaces_its_fragments(void **state)
 {
 	uint32_t q = make();
 
@@ -308,7 +308,7 @@ static uint32_t expect_pieces(
 	return pieces;
 }
 
-static void message_larger_than_a_frame_goes_in_pieces(void **state)
+static void message_larger_than_a_frame_is_fragmented(void **state)
 {
 	uint32_t q = make();
 	uint64_t tag;
@@ -323,7 +323,7 @@ static void message_larger_than_a_frame_goes_in_pieces(void **state)
 	assert_int_equal(r.stats.queue_acked, 1);
 }
 
-static void reply_larger_than_the_callers_frame_goes_in_pieces(void **state)
+static void reply_larger_than_the_callers_frame_is_fragmented(void **state)
 {
 	uint32_t q;
 	uint64_t tag;
@@ -342,7 +342,7 @@ static void reply_larger_than_the_callers_frame_goes_in_pieces(void **state)
 }
 
 /* Whatever the header block is, the messages behind it are delivered. */
-static void header_block_larger_than_a_frame_is_put_aside(void **state)
+static void header_block_larger_than_a_frame_is_a_dead_letter(void **state)
 {
 	static char headers[4000];
 	uint32_t q = make();
@@ -361,20 +361,20 @@ static void header_block_larger_than_a_frame_is_put_aside(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RIG_TEST(fragments_are_one_message_once_all_came),
+		RIG_TEST(fragments_are_one_message_once_all_arrived),
 		RIG_TEST(train_goes_on_when_there_is_room),
 		RIG_TEST(settled_in_the_middle_of_a_train),
 		RIG_TEST(holes_and_overlaps_and_lies_are_refused),
 		RIG_TEST(message_that_never_completes_is_given_up),
 		RIG_TEST(many_that_never_complete_cost_no_more_than_a_few),
-		RIG_TEST(message_begun_anew_replaces_what_came),
+		RIG_TEST(message_begun_anew_replaces_its_fragments),
 		RIG_TEST(known_message_is_accepted_and_not_kept),
 		RIG_TEST(message_that_completes_behind_the_window_makes_no_other_known),
 		RIG_TEST(dead_letter_of_fragments_has_its_reason),
 		RIG_TEST(deleted_queue_takes_its_fragments_along),
-		RIG_TEST(message_larger_than_a_frame_goes_in_pieces),
-		RIG_TEST(reply_larger_than_the_callers_frame_goes_in_pieces),
-		RIG_TEST(header_block_larger_than_a_frame_is_put_aside),
+		RIG_TEST(message_larger_than_a_frame_is_fragmented),
+		RIG_TEST(reply_larger_than_the_callers_frame_is_fragmented),
+		RIG_TEST(header_block_larger_than_a_frame_is_a_dead_letter),
 	};
 
 	return cmocka_run_group_tests_name("queue-fragment", tests, NULL, NULL);

@@ -30,7 +30,7 @@ static uint64_t deliver_one(uint32_t *q)
 	return rig_expect(&r, 2, "x");
 }
 
-static void second_ack_is_not_heeded(void **state)
+static void second_ack_is_ignored(void **state)
 {
 	uint32_t q;
 	uint64_t tag = deliver_one(&q);
@@ -59,7 +59,7 @@ static void old_tag_does_not_settle_the_next_delivery(void **state)
 	assert_int_equal(r.stats.bad_tags, 1);
 }
 
-static void tags_of_others_and_guesses_are_not_heeded(void **state)
+static void tags_of_others_and_guesses_are_ignored(void **state)
 {
 	uint32_t q;
 	uint64_t tag = deliver_one(&q);
@@ -243,7 +243,7 @@ static void options_and_names_that_make_no_sense_are_refused(void **state)
 		-EINVAL);
 }
 
-static void consumer_that_delays_everything_stops_nobody(void **state)
+static void consumer_that_delays_everything_stops_no_other(void **state)
 {
 	uint32_t q, other;
 	unsigned delayed = 0;
@@ -357,7 +357,7 @@ static void what_a_dead_consumer_had_goes_back_in_parts(void **state)
 	assert_int_equal(r.stats.consumers_gone, 1);
 }
 
-static void pieces_smaller_than_any_need_be_are_refused(void **state)
+static void needlessly_small_fragments_are_refused(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
 
@@ -405,9 +405,9 @@ static void answers_to_lists_are_bounded_and_complete(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RIG_TEST(second_ack_is_not_heeded),
+		RIG_TEST(second_ack_is_ignored),
 		RIG_TEST(old_tag_does_not_settle_the_next_delivery),
-		RIG_TEST(tags_of_others_and_guesses_are_not_heeded),
+		RIG_TEST(tags_of_others_and_guesses_are_ignored),
 		RIG_TEST(delay_without_end_is_a_long_delay),
 		RIG_TEST(settle_of_odd_length_is_refused),
 		RIG_TEST(unknown_queues_are_refused),
@@ -417,11 +417,11 @@ int main(void)
 		RIG_TEST(session_that_consumes_a_million_times_gets_a_few),
 		RIG_TEST(subscription_of_one_queue_is_none_of_another),
 		RIG_TEST(options_and_names_that_make_no_sense_are_refused),
-		RIG_TEST(consumer_that_delays_everything_stops_nobody),
+		RIG_TEST(consumer_that_delays_everything_stops_no_other),
 		RIG_TEST(queue_without_consumers_leaves_room_for_others),
 		RIG_TEST(consumers_that_never_settle_leave_deliveries_to_others),
 		RIG_TEST(what_a_dead_consumer_had_goes_back_in_parts),
-		RIG_TEST(pieces_smaller_than_any_need_be_are_refused),
+		RIG_TEST(needlessly_small_fragments_are_refused),
 		RIG_TEST(answers_to_lists_are_bounded_and_complete),
 	};
 

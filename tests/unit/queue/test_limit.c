@@ -106,7 +106,7 @@ static void a_removed_queue_gives_its_place_back(void **state)
 	assert_int_equal(open_queue(1, "b", 1), -EDQUOT);
 }
 
-static void what_nobody_used_goes_with_its_maker(void **state)
+static void unused_queue_is_removed_with_its_maker(void **state)
 {
 	(void)state;
 	open_all(1, "a", SHARE);
@@ -117,7 +117,7 @@ static void what_nobody_used_goes_with_its_maker(void **state)
 	open_all(2, "b", SHARE);
 }
 
-static void what_somebody_used_outlives_its_maker(void **state)
+static void used_queue_outlives_its_maker(void **state)
 {
 	(void)state;
 	open_all(1, "a", 5);
@@ -351,8 +351,8 @@ int main(void)
 		RIG_TEST(a_host_has_its_share_of_the_queues_however_many_sessions_it_has),
 		RIG_TEST(a_reserve_is_root_s),
 		RIG_TEST(a_removed_queue_gives_its_place_back),
-		RIG_TEST(what_nobody_used_goes_with_its_maker),
-		RIG_TEST(what_somebody_used_outlives_its_maker),
+		RIG_TEST(unused_queue_is_removed_with_its_maker),
+		RIG_TEST(used_queue_outlives_its_maker),
 		RIG_TEST(the_queue_idle_for_longest_gives_way),
 		RIG_TEST(queues_of_others_give_way_only_in_a_full_table),
 		RIG_TEST(dead_letters_have_the_place_of_their_queue),

@@ -108,7 +108,7 @@ static uint32_t status_of(unsigned client, uint64_t id)
 	return range.status;
 }
 
-static void who_knows_it_is_told_so(void **state)
+static void client_that_knows_the_status_gets_it(void **state)
 {
 	(void)state;
 	(void)fill(FIRST);
@@ -188,7 +188,7 @@ static void push_piece(uint32_t message, uint32_t offset, uint32_t total)
 				     .offset = offset}});
 }
 
-static void pieces_count_as_they_come(void **state)
+static void fragments_count_as_they_arrive(void **state)
 {
 	const uint32_t total = 1000 * TEXT;
 	unsigned count = fill(FIRST), pieces;
@@ -220,9 +220,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		RIG_TEST(one_host_fills_its_share_and_no_more),
 		RIG_TEST(the_last_of_it_is_root_s),
-		RIG_TEST(who_knows_it_is_told_so),
+		RIG_TEST(client_that_knows_the_status_gets_it),
 		RIG_TEST(what_leaves_the_queues_comes_back),
-		RIG_TEST(pieces_count_as_they_come),
+		RIG_TEST(fragments_count_as_they_arrive),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

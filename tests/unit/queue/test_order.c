@@ -76,7 +76,7 @@ static uint32_t hold(uint64_t tags[4])
 	return q;
 }
 
-static void what_timed_out_comes_again_in_order(void **state)
+static void timed_out_deliveries_come_again_in_order(void **state)
 {
 	uint64_t tags[4];
 
@@ -87,7 +87,7 @@ static void what_timed_out_comes_again_in_order(void **state)
 	expect_all(3, 6);
 }
 
-static void what_was_requeued_in_order_comes_again_in_order(void **state)
+static void requeued_messages_come_again_in_order(void **state)
 {
 	uint64_t tags[4];
 	uint32_t q = hold(tags);
@@ -102,7 +102,7 @@ static void what_was_requeued_in_order_comes_again_in_order(void **state)
 	expect_all(3, 6);
 }
 
-static void what_was_delayed_comes_again_in_order(void **state)
+static void delayed_messages_come_again_in_order(void **state)
 {
 	const unsigned order[] = {2, 0, 3, 1};
 	uint64_t tags[4];
@@ -271,9 +271,9 @@ static void purge_takes_what_came_back_too(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RIG_TEST(what_timed_out_comes_again_in_order),
-		RIG_TEST(what_was_requeued_in_order_comes_again_in_order),
-		RIG_TEST(what_was_delayed_comes_again_in_order),
+		RIG_TEST(timed_out_deliveries_come_again_in_order),
+		RIG_TEST(requeued_messages_come_again_in_order),
+		RIG_TEST(delayed_messages_come_again_in_order),
 		RIG_TEST(peek_shows_the_order_and_does_not_change_it),
 		RIG_TEST(priority_goes_before_age),
 		RIG_TEST(many_come_again_in_order),

@@ -52,7 +52,7 @@ static void round_robin_goes_round(void **state)
 	}
 }
 
-static void round_robin_passes_over_who_has_no_credit(void **state)
+static void round_robin_skips_consumers_without_credit(void **state)
 {
 	uint32_t q = make(MRF_QUEUE_POLICY_ROUND_ROBIN, 3, 2);
 	uint64_t tag;
@@ -68,7 +68,7 @@ static void round_robin_passes_over_who_has_no_credit(void **state)
 	rig_expect(&r, 3, "x");
 }
 
-static void least_recently_used_is_who_was_given_its_last_first(void **state)
+static void least_recently_used_gets_the_next_message(void **state)
 {
 	uint32_t q = make(MRF_QUEUE_POLICY_LEAST_RECENTLY_USED, 3, 1);
 	uint64_t tags[3];
@@ -231,8 +231,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RIG_TEST(round_robin_goes_round),
-		RIG_TEST(round_robin_passes_over_who_has_no_credit),
-		RIG_TEST(least_recently_used_is_who_was_given_its_last_first),
+		RIG_TEST(round_robin_skips_consumers_without_credit),
+		RIG_TEST(least_recently_used_gets_the_next_message),
 		RIG_TEST(least_outstanding_is_preferred),
 		RIG_TEST(weighted_goes_by_weight),
 		RIG_TEST(random_reaches_everybody_alike),

@@ -188,7 +188,7 @@ static void push_of_an_exactly_once_publisher_counts_once(void **state)
 	assert_int_equal(s->view.extra.origin.id, 100);
 }
 
-static void ids_skipped_long_ago_are_taken_and_those_nobody_knows_are_too_old(void **state)
+static void ids_skipped_long_ago_are_taken_and_unknown_ones_are_too_old(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
 
@@ -355,7 +355,7 @@ static void producers_of_a_tiny_queue_take_turns(void **state)
 }
 
 /* The queue takes the pushes that were in flight at the refusal, and no more. */
-static void one_who_keeps_no_window_takes_no_turn_of_others(void **state)
+static void producer_without_a_window_takes_no_turn_of_others(void **state)
 {
 	(void)state;
 	assert_in_range(longest_wait(100, 2000), PRODUCERS / 2, PRODUCERS + 3 * TINY);
@@ -408,7 +408,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RIG_TEST(producers_of_a_tiny_queue_take_turns),
-		RIG_TEST(one_who_keeps_no_window_takes_no_turn_of_others),
+		RIG_TEST(producer_without_a_window_takes_no_turn_of_others),
 		RIG_TEST(full_queue_takes_a_little_more_and_accepts_when_there_is_room),
 		RIG_TEST(full_queue_takes_one_more_of_each_producer),
 		RIG_TEST(purge_accepts_all_that_waited),
@@ -417,7 +417,7 @@ int main(void)
 		RIG_TEST(bytes_are_limited_too),
 		RIG_TEST(push_without_a_promise_is_dropped_at_the_limit),
 		RIG_TEST(push_of_an_exactly_once_publisher_counts_once),
-		RIG_TEST(ids_skipped_long_ago_are_taken_and_those_nobody_knows_are_too_old),
+		RIG_TEST(ids_skipped_long_ago_are_taken_and_unknown_ones_are_too_old),
 		RIG_TEST(publishers_at_work_are_not_forgotten_for_new_ones),
 		RIG_TEST(full_store_refuses_and_can_be_emptied),
 		RIG_TEST(waiting_message_costs_no_more_than_64_bytes_beside_its_body),

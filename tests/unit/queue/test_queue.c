@@ -111,7 +111,7 @@ static void full_session_is_tried_again(void **state)
 	rig_expect(&r, 2, "x");
 }
 
-static void full_session_holds_up_nobody_else(void **state)
+static void full_session_delays_no_other(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
 
@@ -280,7 +280,7 @@ int main(void)
 		RIG_TEST(prefetch_bounds_what_is_out),
 		RIG_TEST(ack_up_to_settles_all_before),
 		RIG_TEST(full_session_is_tried_again),
-		RIG_TEST(full_session_holds_up_nobody_else),
+		RIG_TEST(full_session_delays_no_other),
 		RIG_TEST(priorities_go_before_and_behind),
 		RIG_TEST(undelivered_message_comes_again_as_new),
 		RIG_TEST(cancelled_consumer_gives_back_in_order),

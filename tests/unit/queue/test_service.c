@@ -38,7 +38,7 @@ static void call(uint32_t q, uint64_t correlation, unsigned flags)
 	rig_run(&r);
 }
 
-static void reply_settles_the_call_and_reaches_who_asked(void **state)
+static void reply_settles_the_call_and_reaches_the_caller(void **state)
 {
 	uint32_t q = serve(2);
 	struct rig_sent *s;
@@ -141,7 +141,7 @@ static void call_waits_for_a_worker_and_expires(void **state)
 	rig_expect(&r, 2, "ask");
 }
 
-static void call_of_a_client_that_is_gone_is_dropped(void **state)
+static void call_of_a_closed_client_is_dropped(void **state)
 {
 	uint32_t q = rig_make_service(&r, "echo");
 
@@ -217,7 +217,7 @@ static void call_that_was_answered_in_part_is_not_repeated(void **state)
 	rig_expect_status(&r, 1, 1, MRF_STATUS_CODE_WORKER_LOST);
 }
 
-static void given_up_call_is_told(void **state)
+static void call_that_is_given_up_is_reported(void **state)
 {
 	uint32_t q = serve(2);
 
@@ -272,7 +272,7 @@ static void silent_worker_is_disconnected(void **state)
 	assert_int_equal(r.stats.consumers_silent, 1);
 }
 
-static void who_serves_is_sent_signs_of_life(void **state)
+static void worker_of_a_service_gets_heartbeats(void **state)
 {
 	(void)state;
 	serve(2);
@@ -426,7 +426,7 @@ static void streaming_request_goes_to_its_worker_part_by_part(void **state)
 	assert_non_null(rig_take(&r, 2, MRF_MESSAGE_KIND_CREDIT));
 }
 
-static void request_of_which_parts_came_is_not_repeated(void **state)
+static void request_with_delivered_parts_is_not_repeated(void **state)
 {
 	uint32_t q = serve(2);
 
@@ -440,7 +440,7 @@ static void request_of_which_parts_came_is_not_repeated(void **state)
 	rig_expect_status(&r, 1, 9, MRF_STATUS_CODE_WORKER_LOST);
 }
 
-static void purged_and_deleted_calls_are_told(void **state)
+static void purged_and_deleted_calls_are_reported(void **state)
 {
 	uint32_t q = rig_make_service(&r, "echo");
 
@@ -471,20 +471,20 @@ static void push_without_a_token_is_no_call(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RIG_TEST(reply_settles_the_call_and_reaches_who_asked),
+		RIG_TEST(reply_settles_the_call_and_reaches_the_caller),
 		RIG_TEST(worker_has_one_call_at_a_time_and_the_one_idle_longest_is_next),
 		RIG_TEST(partial_replies_come_before_the_final_one),
 		RIG_TEST(another_workers_call_cannot_be_answered),
 		RIG_TEST(call_waits_for_a_worker_and_expires),
-		RIG_TEST(call_of_a_client_that_is_gone_is_dropped),
+		RIG_TEST(call_of_a_closed_client_is_dropped),
 		RIG_TEST(call_of_a_dead_worker_goes_to_another),
 		RIG_TEST(retries_are_bounded),
 		RIG_TEST(call_that_must_not_be_repeated_is_not),
 		RIG_TEST(call_that_was_answered_in_part_is_not_repeated),
-		RIG_TEST(given_up_call_is_told),
+		RIG_TEST(call_that_is_given_up_is_reported),
 		RIG_TEST(slow_worker_is_timed_out),
 		RIG_TEST(silent_worker_is_disconnected),
-		RIG_TEST(who_serves_is_sent_signs_of_life),
+		RIG_TEST(worker_of_a_service_gets_heartbeats),
 		RIG_TEST(ready_twice_is_refused),
 		RIG_TEST(circuit_opens_after_failures_and_closes_after_a_probe),
 		RIG_TEST(circuit_opens_anew_when_the_probe_fails),
@@ -492,8 +492,8 @@ int main(void)
 		RIG_TEST(probe_that_never_came_to_a_worker_decides_nothing),
 		RIG_TEST(success_between_failures_keeps_the_circuit_closed),
 		RIG_TEST(streaming_request_goes_to_its_worker_part_by_part),
-		RIG_TEST(request_of_which_parts_came_is_not_repeated),
-		RIG_TEST(purged_and_deleted_calls_are_told),
+		RIG_TEST(request_with_delivered_parts_is_not_repeated),
+		RIG_TEST(purged_and_deleted_calls_are_reported),
 		RIG_TEST(push_without_a_token_is_no_call),
 	};
 

@@ -168,7 +168,7 @@ static void what_was_renewed_times_out_by_its_own_time(void **state)
 	rig_expect(&r, 3, "b");
 }
 
-static void who_asks_anew_for_recalls_gets_them(void **state)
+static void consumer_that_later_asks_for_recalls_gets_them(void **state)
 {
 	uint32_t q = rig_make(&r, "jobs");
 
@@ -182,7 +182,7 @@ static void who_asks_anew_for_recalls_gets_them(void **state)
 	assert_int_equal(rig_count(&r, 2, MRF_MESSAGE_KIND_RECALL), 1);
 }
 
-static void who_did_not_ask_for_recalls_gets_none(void **state)
+static void consumer_that_did_not_ask_for_recalls_gets_none(void **state)
 {
 	uint32_t q = rig_make(&r, "jobs");
 
@@ -325,7 +325,7 @@ static void call_to_a_service_without_workers_ends_at_once(void **state)
 	rig_expect(&r, 2, "ask");
 }
 
-static void opening_what_nobody_serves_makes_nothing(void **state)
+static void opening_a_service_without_workers_makes_none(void **state)
 {
 	(void)state;
 	r.served = true;
@@ -364,7 +364,7 @@ static void freeze(uint64_t ms)
 	rig_run(&r);
 }
 
-static void time_in_which_nobody_ran_makes_nothing_time_out(void **state)
+static void time_in_which_the_bus_stood_still_makes_nothing_time_out(void **state)
 {
 	uint32_t q = rig_make(&r, "jobs");
 	uint64_t tag;
@@ -389,7 +389,7 @@ static void time_in_which_nobody_ran_makes_nothing_time_out(void **state)
 	assert_recalled(2, tag);
 }
 
-static void time_in_which_nobody_ran_silences_no_worker(void **state)
+static void time_in_which_the_bus_stood_still_silences_no_worker(void **state)
 {
 	(void)state;
 	rig_make_service(&r, "echo");
@@ -445,8 +445,8 @@ int main(void)
 		RIG_TEST(ack_up_to_begins_the_time_of_what_is_left_anew),
 		RIG_TEST(ack_up_to_leaves_what_was_renewed),
 		RIG_TEST(what_was_renewed_times_out_by_its_own_time),
-		RIG_TEST(who_asks_anew_for_recalls_gets_them),
-		RIG_TEST(who_did_not_ask_for_recalls_gets_none),
+		RIG_TEST(consumer_that_later_asks_for_recalls_gets_them),
+		RIG_TEST(consumer_that_did_not_ask_for_recalls_gets_none),
 		RIG_TEST(released_frees_the_credit_of_a_recall),
 		RIG_TEST(call_whose_caller_gave_up_goes_to_no_worker),
 		RIG_TEST(call_is_taken_back_when_its_caller_gives_up),
@@ -455,10 +455,10 @@ int main(void)
 		RIG_TEST(partial_reply_renews_the_patience_of_the_caller),
 		RIG_TEST(patience_of_the_caller_goes_before_the_age_of_the_service),
 		RIG_TEST(call_to_a_service_without_workers_ends_at_once),
-		RIG_TEST(opening_what_nobody_serves_makes_nothing),
+		RIG_TEST(opening_a_service_without_workers_makes_none),
 		RIG_TEST(opening_tells_the_time_and_tries_of_a_delivery),
-		RIG_TEST(time_in_which_nobody_ran_makes_nothing_time_out),
-		RIG_TEST(time_in_which_nobody_ran_silences_no_worker),
+		RIG_TEST(time_in_which_the_bus_stood_still_makes_nothing_time_out),
+		RIG_TEST(time_in_which_the_bus_stood_still_silences_no_worker),
 		RIG_TEST(push_right_after_a_freeze_is_not_too_old),
 		RIG_TEST(long_idleness_is_no_freeze),
 	};

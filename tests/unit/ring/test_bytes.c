@@ -297,7 +297,7 @@ static void honest_head_after_a_lie_gives_room_again(void **state)
 	assert_null(mr_bytes_claim(&f->p, CAPACITY - 63));
 }
 
-static void publish_asks_for_the_bell_only_while_the_consumer_sleeps(void **state)
+static void publish_asks_for_a_wake_only_while_the_consumer_sleeps(void **state)
 {
 	struct fixture *f = *state;
 
@@ -351,7 +351,7 @@ static void flag_outside_the_ring_tells_the_producer_too(void **state)
 	assert_false(mr_bytes_publish(&f->p));
 }
 
-static void release_rings_for_a_waiting_producer_once_a_quarter(void **state)
+static void release_wakes_a_waiting_producer_once_a_quarter(void **state)
 {
 	struct fixture *f = *state;
 	unsigned rung = 0;
@@ -367,7 +367,7 @@ static void release_rings_for_a_waiting_producer_once_a_quarter(void **state)
 	assert_int_equal(rung, 16);
 }
 
-static void release_rings_for_nobody_when_nobody_waits(void **state)
+static void release_wakes_no_producer_when_none_waits(void **state)
 {
 	struct fixture *f = *state;
 
@@ -457,12 +457,12 @@ int main(void)
 		T(head_that_lies_is_a_full_ring),
 		T(head_between_two_records_never_lets_push_pass_the_capacity),
 		T(honest_head_after_a_lie_gives_room_again),
-		T(publish_asks_for_the_bell_only_while_the_consumer_sleeps),
+		T(publish_asks_for_a_wake_only_while_the_consumer_sleeps),
 		T(consumer_with_something_to_read_must_not_sleep),
 		T(what_was_skipped_does_not_keep_the_consumer_awake),
 		T(flag_outside_the_ring_tells_the_producer_too),
-		T(release_rings_for_a_waiting_producer_once_a_quarter),
-		T(release_rings_for_nobody_when_nobody_waits),
+		T(release_wakes_a_waiting_producer_once_a_quarter),
+		T(release_wakes_no_producer_when_none_waits),
 		T(new_consumer_goes_on_at_the_first_record_not_released),
 		T(new_producer_goes_on_behind_the_last_record_published),
 		T(new_producer_on_spoilt_positions_finds_a_full_ring),

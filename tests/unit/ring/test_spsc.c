@@ -153,7 +153,7 @@ static void room_comes_back_as_descriptors_are_popped(void **state)
 }
 
 /* The indices wrap within the first laps, at every offset of the slots. */
-static void what_was_popped_is_done_when_the_consumer_says_so(void **state)
+static void popped_descriptors_are_done_when_the_consumer_says_so(void **state)
 {
 	struct mr_spsc *r = *state;
 	struct mr_descriptor d[3] = {{0}};
@@ -212,7 +212,7 @@ int main(void)
 		T(pop_of_more_than_there_is_moves_what_there_is),
 		T(pushing_or_popping_none_moves_nothing),
 		T(room_comes_back_as_descriptors_are_popped),
-		T(what_was_popped_is_done_when_the_consumer_says_so),
+		T(popped_descriptors_are_done_when_the_consumer_says_so),
 		T(order_holds_over_many_laps_and_the_wrap_of_the_indices),
 	};
 

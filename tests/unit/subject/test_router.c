@@ -19,7 +19,7 @@ static bool hits(struct rig *rig, const char *subject)
 	return counters(rig).cache_hits == before + 1;
 }
 
-static void a_second_lookup_is_a_hit_even_of_nobody(void **state)
+static void a_second_lookup_is_a_hit_even_without_subscribers(void **state)
 {
 	struct rig rig;
 
@@ -474,7 +474,7 @@ static void malformed_alias_requests_and_too_many_holds_are_refused(void **state
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_second_lookup_is_a_hit_even_of_nobody),
+		cmocka_unit_test(a_second_lookup_is_a_hit_even_without_subscribers),
 		cmocka_unit_test(an_unrelated_change_leaves_routes_cached),
 		cmocka_unit_test(a_cached_route_notices_what_concerns_it),
 		cmocka_unit_test(malformed_subjects_are_named_counted_and_not_kept),

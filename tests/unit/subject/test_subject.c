@@ -119,7 +119,7 @@ static void lengths_end_where_the_limits_say(void **state)
 	assert_int_equal(mr_group_parse(text, 64), MR_SUBJECT_TOO_LONG);
 }
 
-static void check_says_the_fault_as_errno(void **state)
+static void check_returns_the_fault_as_errno(void **state)
 {
 	char text[256];
 
@@ -147,7 +147,7 @@ int main(void)
 		cmocka_unit_test(prefixes_may_be_empty_and_end_within_a_token),
 		cmocka_unit_test(group_names_have_no_wildcards),
 		cmocka_unit_test(lengths_end_where_the_limits_say),
-		cmocka_unit_test(check_says_the_fault_as_errno),
+		cmocka_unit_test(check_returns_the_fault_as_errno),
 		cmocka_unit_test(every_fault_has_its_own_text),
 	};
 

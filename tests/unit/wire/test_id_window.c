@@ -225,7 +225,7 @@ static void highest_ids_neither_wrap_nor_touch_low_ones(void **state)
 }
 
 /* The reference is a set of all received ids. */
-static void window_tells_what_came_for_any_order(void **state)
+static void window_knows_received_ids_in_any_order(void **state)
 {
 	static bool came[2000000];
 	uint64_t seed = 5, top = 0, olds = 0, late_count = 0;
@@ -272,7 +272,7 @@ int main(void)
 		cmocka_unit_test_setup(jump_by_all_but_one_of_the_window_keeps_one, setup),
 		cmocka_unit_test_setup(jump_beyond_the_window_makes_all_before_too_old, setup),
 		cmocka_unit_test_setup(highest_ids_neither_wrap_nor_touch_low_ones, setup),
-		cmocka_unit_test_setup(window_tells_what_came_for_any_order, setup),
+		cmocka_unit_test_setup(window_knows_received_ids_in_any_order, setup),
 	};
 
 	return cmocka_run_group_tests_name("id_window", tests, NULL, NULL);

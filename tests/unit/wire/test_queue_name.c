@@ -46,7 +46,7 @@ static void the_longest_name_leaves_room_for_its_dead_letters(void **state)
 	assert_int_equal(mr_queue_name_parse(name, MR_SUBJECT_BYTES_MAX), MR_SUBJECT_OK);
 }
 
-static void dead_letters_are_told_by_their_end(void **state)
+static void dead_letters_are_known_by_their_suffix(void **state)
 {
 	(void)state;
 	assert_true(mr_queue_name_is_dead("a.dead", 6));
@@ -102,7 +102,7 @@ static void homes_are_spread_evenly(void **state)
 	assert_in_range(apart, 2000, 4000);
 }
 
-static void a_number_says_its_worker(void **state)
+static void a_number_gives_its_worker(void **state)
 {
 	(void)state;
 	assert_int_equal(mr_queue_worker(5u << 27 | 77), 5);
@@ -114,11 +114,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_are_subjects_without_wildcards),
 		cmocka_unit_test(the_longest_name_leaves_room_for_its_dead_letters),
-		cmocka_unit_test(dead_letters_are_told_by_their_end),
+		cmocka_unit_test(dead_letters_are_known_by_their_suffix),
 		cmocka_unit_test(names_of_the_bus_begin_with_mmi),
 		cmocka_unit_test(a_home_is_a_worker_and_dead_letters_live_there_too),
 		cmocka_unit_test(homes_are_spread_evenly),
-		cmocka_unit_test(a_number_says_its_worker),
+		cmocka_unit_test(a_number_gives_its_worker),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -161,7 +161,7 @@ static void frame_that_three_later_ones_came_after_is_lost(void **state)
 }
 
 /* In order of sending: the later ones were sent after its retransmission. */
-static void frame_sent_again_may_be_lost_again(void **state)
+static void retransmitted_frame_may_be_lost_again(void **state)
 {
 	(void)state;
 	open_tx(64, 64);
@@ -177,7 +177,7 @@ static void frame_sent_again_may_be_lost_again(void **state)
 	expect_again(1, false);
 }
 
-static void silence_brings_the_oldest_again_and_doubles(void **state)
+static void silence_retransmits_the_oldest_and_doubles_the_time_out(void **state)
 {
 	uint64_t wait = MR_RELIABLE_RTO_NS;
 
@@ -349,7 +349,7 @@ static void round_trip_that_grows_beyond_the_time_out_is_found(void **state)
 }
 
 /* They arrived long ago, and the acks were lost: that says nothing about the path. */
-static void late_word_of_older_frames_is_no_round_trip(void **state)
+static void late_ack_of_older_frames_is_no_round_trip(void **state)
 {
 	uint64_t known;
 
@@ -373,7 +373,7 @@ static void late_word_of_older_frames_is_no_round_trip(void **state)
 }
 
 /* A retransmitted frame whose ack takes the known time ends the back-off: the path is as before. */
-static void prompt_word_of_one_sent_again_ends_the_doubling(void **state)
+static void prompt_ack_of_a_retransmission_ends_the_back_off(void **state)
 {
 	(void)state;
 	open_tx(64, 64);
@@ -414,7 +414,7 @@ static void time_out_for_nothing_is_taken_back(void **state)
 	expect_nothing_again();
 }
 
-static void shut_peer_is_asked_for_credit(void **state)
+static void peer_without_credit_is_probed(void **state)
 {
 	uint32_t sequence = 0;
 
@@ -439,7 +439,7 @@ static void shut_peer_is_asked_for_credit(void **state)
 	assert_true(mr_reliable_tx_due_ns(&t) == UINT64_MAX);
 }
 
-static void who_was_never_granted_anything_asks_for_nothing(void **state)
+static void sender_without_a_first_grant_sends_no_probe(void **state)
 {
 	uint32_t sequence;
 
@@ -500,7 +500,7 @@ static void in_order_frames_are_next(void **state)
 	assert_false(mr_reliable_rx_ack_due(&r, 1));
 }
 
-static void gaps_are_told_and_filled(void **state)
+static void gaps_are_reported_and_filled(void **state)
 {
 	uint64_t came[MR_RELIABLE_SACK_WORDS];
 	uint32_t next, credit;
@@ -657,8 +657,8 @@ int main(void)
 		cmocka_unit_test(acked_frames_are_out_of_the_log),
 		cmocka_unit_test(acks_that_lie_change_nothing),
 		cmocka_unit_test(frame_that_three_later_ones_came_after_is_lost),
-		cmocka_unit_test(frame_sent_again_may_be_lost_again),
-		cmocka_unit_test(silence_brings_the_oldest_again_and_doubles),
+		cmocka_unit_test(retransmitted_frame_may_be_lost_again),
+		cmocka_unit_test(silence_retransmits_the_oldest_and_doubles_the_time_out),
 		cmocka_unit_test(time_out_follows_the_round_trip),
 		cmocka_unit_test(window_follows_the_delay),
 		cmocka_unit_test(delay_that_a_small_window_does_not_end_is_the_paths),
@@ -667,14 +667,14 @@ int main(void)
 		cmocka_unit_test(loss_alone_leaves_the_window),
 		cmocka_unit_test(round_trip_longer_than_the_time_out_is_found),
 		cmocka_unit_test(round_trip_that_grows_beyond_the_time_out_is_found),
-		cmocka_unit_test(late_word_of_older_frames_is_no_round_trip),
-		cmocka_unit_test(prompt_word_of_one_sent_again_ends_the_doubling),
+		cmocka_unit_test(late_ack_of_older_frames_is_no_round_trip),
+		cmocka_unit_test(prompt_ack_of_a_retransmission_ends_the_back_off),
 		cmocka_unit_test(time_out_for_nothing_is_taken_back),
-		cmocka_unit_test(shut_peer_is_asked_for_credit),
-		cmocka_unit_test(who_was_never_granted_anything_asks_for_nothing),
+		cmocka_unit_test(peer_without_credit_is_probed),
+		cmocka_unit_test(sender_without_a_first_grant_sends_no_probe),
 		cmocka_unit_test(sending_leaves_out_zero),
 		cmocka_unit_test(in_order_frames_are_next),
-		cmocka_unit_test(gaps_are_told_and_filled),
+		cmocka_unit_test(gaps_are_reported_and_filled),
 		cmocka_unit_test(frames_beyond_the_grant_are_refused),
 		cmocka_unit_test(new_credit_is_told_a_few_frames_at_a_time),
 		cmocka_unit_test(words_are_those_of_an_ack_that_is_alone),

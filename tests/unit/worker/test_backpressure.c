@@ -203,7 +203,7 @@ static void what_is_on_its_way_to_a_worker_is_bounded(void **state)
 }
 
 /* Messages for the other receivers of that worker go on meanwhile. */
-static void other_receivers_of_the_worker_are_waited_for_by_nobody(void **state)
+static void publishers_wait_for_no_other_receiver_of_the_worker(void **state)
 {
 	struct mr_message_view m;
 	uint32_t got = 0;
@@ -368,7 +368,7 @@ static void wait_for_at_most(uint32_t ms, bool expels)
 	}
 }
 
-static void who_does_not_read_is_passed_over_until_he_has_caught_up(void **state)
+static void receiver_that_does_not_read_is_passed_over_until_it_has_caught_up(void **state)
 {
 	const struct mrf_worker_stats *stats;
 	struct mr_message_view m;
@@ -420,7 +420,7 @@ static void who_does_not_read_is_passed_over_until_he_has_caught_up(void **state
 	close_all();
 }
 
-static void who_reads_a_little_is_waited_for(void **state)
+static void publishers_wait_for_a_receiver_that_reads_a_little(void **state)
 {
 	struct mr_message_view m;
 
@@ -444,7 +444,7 @@ static void who_reads_a_little_is_waited_for(void **state)
 	close_all();
 }
 
-static void who_does_not_read_is_expelled_if_that_is_asked_for(void **state)
+static void receiver_that_does_not_read_is_expelled_if_configured(void **state)
 {
 	(void)state;
 	open_all(1);
@@ -489,13 +489,13 @@ int main(void)
 		cmocka_unit_test(all_subjects_of_a_receiver_of_another_worker_wait),
 		cmocka_unit_test(a_worker_that_seldom_runs_gets_no_more_than_its_window),
 		cmocka_unit_test(what_is_on_its_way_to_a_worker_is_bounded),
-		cmocka_unit_test(other_receivers_of_the_worker_are_waited_for_by_nobody),
+		cmocka_unit_test(publishers_wait_for_no_other_receiver_of_the_worker),
 		cmocka_unit_test(each_subject_of_a_burst_is_looked_at),
 		cmocka_unit_test(overlapping_subscriptions_of_one_session_are_counted),
 		cmocka_unit_test(little_memory_holds_all_publishers_up),
-		cmocka_unit_test(who_does_not_read_is_passed_over_until_he_has_caught_up),
-		cmocka_unit_test(who_reads_a_little_is_waited_for),
-		cmocka_unit_test(who_does_not_read_is_expelled_if_that_is_asked_for),
+		cmocka_unit_test(receiver_that_does_not_read_is_passed_over_until_it_has_caught_up),
+		cmocka_unit_test(publishers_wait_for_a_receiver_that_reads_a_little),
+		cmocka_unit_test(receiver_that_does_not_read_is_expelled_if_configured),
 		cmocka_unit_test(a_group_does_without_the_member_that_is_passed_over),
 	};
 

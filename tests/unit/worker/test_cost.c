@@ -188,7 +188,7 @@ static void publish_to_many(uint32_t round)
 	publish_burst(&second, "to.many");
 }
 
-static void who_publishes_to_many_takes_half(void **state)
+static void publisher_to_many_takes_half(void **state)
 {
 	static const struct behaviour b = {prepare_many, publish_to_many};
 
@@ -203,7 +203,7 @@ static void publish_and_read(uint32_t round)
 	read_all(&many);
 }
 
-static void who_reads_it_takes_half(void **state)
+static void publisher_whose_messages_are_read_takes_half(void **state)
 {
 	static const struct behaviour b = {prepare_many, publish_and_read};
 
@@ -234,7 +234,7 @@ static void publish_to_groups(uint32_t round)
 	publish_burst(&second, "a.b.groups");
 }
 
-static void who_publishes_to_many_groups_takes_half(void **state)
+static void publisher_to_many_groups_takes_half(void **state)
 {
 	static const struct behaviour b = {prepare_groups, publish_to_groups};
 
@@ -269,7 +269,7 @@ static void do_nothing(uint32_t round)
 	(void)round;
 }
 
-static void who_reads_nothing_costs_little(void **state)
+static void subscriber_that_reads_nothing_costs_little(void **state)
 {
 	static const struct behaviour b = {prepare_passive, do_nothing};
 
@@ -284,7 +284,7 @@ static void read_copies(uint32_t round)
 	read_all(&many);
 }
 
-static void who_reads_many_copies_costs_little(void **state)
+static void reader_of_many_copies_costs_little(void **state)
 {
 	static const struct behaviour b = {prepare_passive, read_copies};
 
@@ -292,7 +292,7 @@ static void who_reads_many_copies_costs_little(void **state)
 	expect_half("16 subscriptions to the same that are read", &b);
 }
 
-static void who_overlaps_and_reads_nothing_costs_little(void **state)
+static void overlapping_subscriptions_without_reading_cost_little(void **state)
 {
 	static const struct behaviour b = {prepare_wide, do_nothing};
 
@@ -307,7 +307,7 @@ static void prepare_own(void)
 		mr_rig_subscribe(&r, second.session, id, SUBJECT);
 }
 
-static void who_publishes_and_multiplies_takes_half(void **state)
+static void publisher_that_multiplies_takes_half(void **state)
 {
 	static const struct behaviour b = {prepare_own, be_honest};
 
@@ -333,7 +333,7 @@ static void publish_large(uint32_t round)
 	read_all(&many);
 }
 
-static void who_publishes_large_messages_takes_half(void **state)
+static void publisher_of_large_messages_takes_half(void **state)
 {
 	static const struct behaviour b = {prepare_large, publish_large};
 
@@ -365,7 +365,7 @@ static void publish_new_subjects(uint32_t round)
 	}
 }
 
-static void who_publishes_what_is_slow_to_look_up_takes_half(void **state)
+static void publisher_of_subjects_slow_to_look_up_takes_half(void **state)
 {
 	static const struct behaviour b = {prepare_shapes, publish_new_subjects};
 
@@ -376,15 +376,15 @@ static void who_publishes_what_is_slow_to_look_up_takes_half(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(who_publishes_to_many_takes_half),
-		cmocka_unit_test(who_reads_it_takes_half),
-		cmocka_unit_test(who_publishes_to_many_groups_takes_half),
-		cmocka_unit_test(who_reads_nothing_costs_little),
-		cmocka_unit_test(who_reads_many_copies_costs_little),
-		cmocka_unit_test(who_overlaps_and_reads_nothing_costs_little),
-		cmocka_unit_test(who_publishes_and_multiplies_takes_half),
-		cmocka_unit_test(who_publishes_large_messages_takes_half),
-		cmocka_unit_test(who_publishes_what_is_slow_to_look_up_takes_half),
+		cmocka_unit_test(publisher_to_many_takes_half),
+		cmocka_unit_test(publisher_whose_messages_are_read_takes_half),
+		cmocka_unit_test(publisher_to_many_groups_takes_half),
+		cmocka_unit_test(subscriber_that_reads_nothing_costs_little),
+		cmocka_unit_test(reader_of_many_copies_costs_little),
+		cmocka_unit_test(overlapping_subscriptions_without_reading_cost_little),
+		cmocka_unit_test(publisher_that_multiplies_takes_half),
+		cmocka_unit_test(publisher_of_large_messages_takes_half),
+		cmocka_unit_test(publisher_of_subjects_slow_to_look_up_takes_half),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,7 @@ static void end_session(bool by_itself)
 	assert_int_not_equal(atomic_load(&s->remote->end), MR_REMOTE_LIVES);
 }
 
-static void frames_that_wait_when_their_session_ends_are_taken(bool by_itself)
+static void waiting_frames_of_an_ended_session_are_taken(bool by_itself)
 {
 	open_both();
 	stall();
@@ -62,13 +62,13 @@ static void a_session_is_closed_however_many_frames_wait(void **state)
 static void frames_that_wait_when_their_client_leaves_are_taken(void **state)
 {
 	(void)state;
-	frames_that_wait_when_their_session_ends_are_taken(true);
+	waiting_frames_of_an_ended_session_are_taken(true);
 }
 
 static void frames_that_wait_when_their_client_dies_are_taken(void **state)
 {
 	(void)state;
-	frames_that_wait_when_their_session_ends_are_taken(false);
+	waiting_frames_of_an_ended_session_are_taken(false);
 }
 
 /* Sends a frame of the reliable flow with one promise of a named publisher, its number. */

@@ -129,7 +129,7 @@ static void credit_shrinks_as_the_room_for_early_frames_is_used(void **state)
 	close_both();
 }
 
-static void what_a_session_kept_goes_back_and_serves_others(void **state)
+static void early_frames_of_a_session_free_their_room_for_others(void **state)
 {
 	struct mr_early *early;
 	struct mr_flow *flow;
@@ -178,7 +178,7 @@ static void all_peers_together_are_bounded(void **state)
 }
 
 /* Replayed, and outside of the grant: each has its counter, and no message is delivered twice. */
-static void frames_again_or_beyond_the_grant_are_discarded(void **state)
+static void duplicates_and_frames_beyond_the_grant_are_discarded(void **state)
 {
 	(void)state;
 	open_both();
@@ -278,7 +278,7 @@ static void messages_are_sent_until_they_are_acknowledged(void **state)
 	close_both();
 }
 
-static void gap_that_is_told_is_filled_at_once(void **state)
+static void reported_gap_is_filled_at_once(void **state)
 {
 	uint64_t came = 0xe; /* 3, 4 and 5 of 1 .. 5; then 2 is missing, too */
 
@@ -354,7 +354,7 @@ static void client_without_credit_is_asked_for_it(void **state)
 	close_both();
 }
 
-static void acks_that_lie_are_counted_and_not_heeded(void **state)
+static void acks_that_lie_are_counted_and_ignored(void **state)
 {
 	uint64_t came[9] = {1ull << 40};
 
@@ -567,16 +567,16 @@ int main(void)
 		cmocka_unit_test(frames_out_of_order_are_kept_for_their_turn),
 		cmocka_unit_test(frames_ahead_are_kept_as_far_as_their_peer_has_room),
 		cmocka_unit_test(credit_shrinks_as_the_room_for_early_frames_is_used),
-		cmocka_unit_test(what_a_session_kept_goes_back_and_serves_others),
+		cmocka_unit_test(early_frames_of_a_session_free_their_room_for_others),
 		cmocka_unit_test(all_peers_together_are_bounded),
-		cmocka_unit_test(frames_again_or_beyond_the_grant_are_discarded),
+		cmocka_unit_test(duplicates_and_frames_beyond_the_grant_are_discarded),
 		cmocka_unit_test(frames_that_lie_are_discarded),
 		cmocka_unit_test(client_that_does_not_speak_gets_no_such_frame),
 		cmocka_unit_test(messages_are_sent_until_they_are_acknowledged),
-		cmocka_unit_test(gap_that_is_told_is_filled_at_once),
+		cmocka_unit_test(reported_gap_is_filled_at_once),
 		cmocka_unit_test(full_log_is_no_room),
 		cmocka_unit_test(client_without_credit_is_asked_for_it),
-		cmocka_unit_test(acks_that_lie_are_counted_and_not_heeded),
+		cmocka_unit_test(acks_that_lie_are_counted_and_ignored),
 		cmocka_unit_test(acks_go_with_what_goes),
 		cmocka_unit_test(grants_of_all_fit_the_ring),
 		cmocka_unit_test(change_of_address_loses_nothing),

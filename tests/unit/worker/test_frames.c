@@ -348,7 +348,7 @@ static void losses_that_cannot_be_are_not_counted(void **state)
 	mr_rig_close(&r);
 }
 
-static void what_does_not_fit_a_frame_is_missed_and_told(void **state)
+static void message_that_does_not_fit_a_frame_is_missed_and_reported(void **state)
 {
 	static char text[1400];
 	struct mrf_network_path path;
@@ -386,7 +386,7 @@ static void what_does_not_fit_a_frame_is_missed_and_told(void **state)
 	mr_rig_close(&r);
 }
 
-static void no_buffer_is_counted_and_told_later(void **state)
+static void no_buffer_is_counted_and_reported_later(void **state)
 {
 	struct mr_message_view m;
 	struct mr_session *p, *s;
@@ -743,8 +743,8 @@ int main(void)
 		cmocka_unit_test(delivery_crosses_the_mesh_into_a_frame),
 		cmocka_unit_test(duplicate_is_dropped_and_late_is_taken),
 		cmocka_unit_test(losses_that_cannot_be_are_not_counted),
-		cmocka_unit_test(what_does_not_fit_a_frame_is_missed_and_told),
-		cmocka_unit_test(no_buffer_is_counted_and_told_later),
+		cmocka_unit_test(message_that_does_not_fit_a_frame_is_missed_and_reported),
+		cmocka_unit_test(no_buffer_is_counted_and_reported_later),
 		cmocka_unit_test(full_transmit_ring_drops_and_counts),
 		cmocka_unit_test(port_without_link_is_let_alone),
 		cmocka_unit_test(bad_frames_have_counters_of_their_own),

@@ -114,7 +114,7 @@ static void good_cookie_leads_to_control_over_ip6(void **state)
 }
 
 /* With another address, port, nonce or time: the bus sends a new cookie. */
-static void cookies_are_good_for_whom_and_when_they_were_made(void **state)
+static void cookies_are_bound_to_address_and_time(void **state)
 {
 	struct mrf_network_path path = mr_rig_path(false, 4001), other = mr_rig_path(false, 4002);
 	uint64_t cookie;
@@ -241,7 +241,7 @@ static void addresses_of_one_network_are_one_source(void **state)
 }
 
 /* Replays take nothing from another's bucket; a client's own repetitions get through. */
-static void replay_of_a_good_hello_hinders_nobody(void **state)
+static void replay_of_a_valid_hello_hinders_no_client(void **state)
 {
 	struct mrf_network_path path = mr_rig_path(false, 4001);
 	struct record record;
@@ -274,7 +274,7 @@ static void replay_of_a_good_hello_hinders_nobody(void **state)
 
 /* A flood of small frames is cheap; a client that opens or moves a session does not wait for its
  * end. */
-static void flood_of_unknown_sessions_hinders_nobody(void **state)
+static void flood_of_unknown_sessions_hinders_no_client(void **state)
 {
 	struct mrf_network_path path = mr_rig_path(false, 4001),
 				elsewhere = mr_rig_path(false, 4003);
@@ -396,7 +396,7 @@ static void welcome_fills_a_frame(void **state)
 	mr_rig_close(&r);
 }
 
-static void refusal_goes_where_it_says(void **state)
+static void refusal_goes_to_its_address(void **state)
 {
 	struct mrf_network_path path = mr_rig_path(false, 4001), to;
 	struct mr_message_view m;
@@ -446,16 +446,16 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_cookie_leads_to_control_over_ip4),
 		cmocka_unit_test(good_cookie_leads_to_control_over_ip6),
-		cmocka_unit_test(cookies_are_good_for_whom_and_when_they_were_made),
+		cmocka_unit_test(cookies_are_bound_to_address_and_time),
 		cmocka_unit_test(small_or_odd_hellos_get_no_answer),
 		cmocka_unit_test(floods_are_bounded),
 		cmocka_unit_test(addresses_of_one_network_are_one_source),
-		cmocka_unit_test(replay_of_a_good_hello_hinders_nobody),
-		cmocka_unit_test(flood_of_unknown_sessions_hinders_nobody),
+		cmocka_unit_test(replay_of_a_valid_hello_hinders_no_client),
+		cmocka_unit_test(flood_of_unknown_sessions_hinders_no_client),
 		cmocka_unit_test(rate_of_one_lets_one_in),
 		cmocka_unit_test(hellos_leave_room_to_control),
 		cmocka_unit_test(welcome_fills_a_frame),
-		cmocka_unit_test(refusal_goes_where_it_says),
+		cmocka_unit_test(refusal_goes_to_its_address),
 		cmocka_unit_test(answers_of_control_go_into_frames),
 	};
 

@@ -191,7 +191,7 @@ static void what_groups_multiply_leaves_memory_to_others(void **state)
 }
 
 /* Its worker knows that it is passed over, and the table does not yet. */
-static void a_promise_to_a_group_goes_to_none_that_is_over_elsewhere(void **state)
+static void a_promise_to_a_group_goes_to_no_closed_member_of_another_worker(void **state)
 {
 	enum { MESSAGES = 10 };
 	const struct mrf_network_path path = mr_rig_path(false, 4001);
@@ -256,7 +256,7 @@ static void pass_on(uint32_t alias)
 	}
 }
 
-static void what_comes_by_an_alias_of_another_is_missed_and_told(void **state)
+static void messages_by_a_reassigned_alias_are_missed_and_reported(void **state)
 {
 	struct mr_message_view m;
 	struct mrf_gap gap;
@@ -283,7 +283,7 @@ static void what_comes_by_an_alias_of_another_is_missed_and_told(void **state)
 }
 
 /* Its ring is longer than one round takes. */
-static void what_control_says_comes_after_what_others_said_before(void **state)
+static void records_of_control_come_after_earlier_mesh_messages(void **state)
 {
 	enum { BLOCKS = 3 * MR_MESH_BURST };
 	const uint64_t command = 0; /* malformed, and counted as taken */
@@ -310,10 +310,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(promises_that_many_groups_multiply_are_not_lost),
 		cmocka_unit_test(what_waits_for_the_mesh_outlives_its_alias),
-		cmocka_unit_test(a_promise_to_a_group_goes_to_none_that_is_over_elsewhere),
+		cmocka_unit_test(a_promise_to_a_group_goes_to_no_closed_member_of_another_worker),
 		cmocka_unit_test(what_groups_multiply_leaves_memory_to_others),
-		cmocka_unit_test(what_comes_by_an_alias_of_another_is_missed_and_told),
-		cmocka_unit_test(what_control_says_comes_after_what_others_said_before),
+		cmocka_unit_test(messages_by_a_reassigned_alias_are_missed_and_reported),
+		cmocka_unit_test(records_of_control_come_after_earlier_mesh_messages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -158,7 +158,7 @@ static void a_client_that_acknowledges_nothing_holds_its_publisher_up(void **sta
 }
 
 /* The client's window is closed from the first frame on: all messages are queued. */
-static void what_a_shut_window_has_no_room_for_is_held_in_order(void **state)
+static void messages_beyond_a_closed_window_are_queued_in_order(void **state)
 {
 	uint32_t sequence = 1, number = 0;
 
@@ -235,7 +235,7 @@ static void a_run_goes_into_frames_as_far_as_there_is_room(void **state)
 	close_all();
 }
 
-static void what_is_held_for_a_session_that_is_gone_is_given_back(void **state)
+static void messages_queued_for_a_closed_session_are_freed(void **state)
 {
 	struct mr_worker *w;
 	uint64_t bytes;
@@ -258,7 +258,7 @@ static void what_is_held_for_a_session_that_is_gone_is_given_back(void **state)
 	close_all();
 }
 
-static void a_local_receiver_that_dies_full_opens_its_gate(void **state)
+static void a_local_receiver_that_dies_full_resumes_its_publishers(void **state)
 {
 	(void)state;
 	open_all();
@@ -300,7 +300,7 @@ static void a_receiver_is_full_until_half_of_its_mark(void **state)
 }
 
 /* An unpromised publish does not wait, and a Gap tells the receiver what it missed, and where. */
-static void an_unpromised_message_does_not_overtake_held_ones(void **state)
+static void an_unpromised_message_does_not_overtake_queued_ones(void **state)
 {
 	const struct mr_message_plan plain =
 		mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL, "near", 4, NULL, 0, 0);
@@ -342,7 +342,7 @@ static void an_unpromised_message_does_not_overtake_held_ones(void **state)
 }
 
 /* A frame with a promise of a client over UDP stays in its slot while its receiver is full. */
-static void a_publisher_over_udp_is_held_up_and_goes_on(void **state)
+static void a_publisher_over_udp_is_paused_and_resumed(void **state)
 {
 	const uint8_t payload[1000] = {0};
 	const struct mr_message_extra extra = {.flags = MRF_MESSAGE_FLAG_ORIGIN};
@@ -454,7 +454,7 @@ static void a_promise_to_a_group_is_not_lost_with_a_member_that_is_over(uint32_t
 	close_all();
 }
 
-static void a_promise_to_a_group_goes_to_the_full_member_if_the_other_is_over(void **state)
+static void a_promise_to_a_group_goes_to_the_full_member_if_the_other_is_closed(void **state)
 {
 	(void)state;
 	a_promise_to_a_group_is_not_lost_with_a_member_that_is_over(0);
@@ -473,7 +473,7 @@ static uint64_t hold_until_lost(struct mr_session *session)
 	return stats()->held - held;
 }
 
-static void who_never_reads_leaves_something_to_others(void **state)
+static void receiver_that_never_reads_leaves_memory_to_others(void **state)
 {
 	uint64_t first, second;
 
@@ -491,16 +491,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_client_that_acknowledges_nothing_holds_its_publisher_up),
-		cmocka_unit_test(what_a_shut_window_has_no_room_for_is_held_in_order),
+		cmocka_unit_test(messages_beyond_a_closed_window_are_queued_in_order),
 		cmocka_unit_test(a_run_goes_into_frames_as_far_as_there_is_room),
-		cmocka_unit_test(what_is_held_for_a_session_that_is_gone_is_given_back),
-		cmocka_unit_test(a_local_receiver_that_dies_full_opens_its_gate),
+		cmocka_unit_test(messages_queued_for_a_closed_session_are_freed),
+		cmocka_unit_test(a_local_receiver_that_dies_full_resumes_its_publishers),
 		cmocka_unit_test(a_receiver_is_full_until_half_of_its_mark),
-		cmocka_unit_test(an_unpromised_message_does_not_overtake_held_ones),
-		cmocka_unit_test(a_publisher_over_udp_is_held_up_and_goes_on),
+		cmocka_unit_test(an_unpromised_message_does_not_overtake_queued_ones),
+		cmocka_unit_test(a_publisher_over_udp_is_paused_and_resumed),
 		cmocka_unit_test(a_promise_in_the_datagram_flow_is_none),
-		cmocka_unit_test(a_promise_to_a_group_goes_to_the_full_member_if_the_other_is_over),
-		cmocka_unit_test(who_never_reads_leaves_something_to_others),
+		cmocka_unit_test(
+			a_promise_to_a_group_goes_to_the_full_member_if_the_other_is_closed),
+		cmocka_unit_test(receiver_that_never_reads_leaves_memory_to_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,13 +173,13 @@ static void queue_of_the_only_worker(void **state)
 	push_is_accepted_delivered_and_acked(1, 0);
 }
 
-static void queue_at_home_with_the_producer(void **state)
+static void queue_owned_by_the_producers_worker(void **state)
 {
 	(void)state;
 	push_is_accepted_delivered_and_acked(2, 0);
 }
 
-static void queue_at_home_with_the_consumer(void **state)
+static void queue_owned_by_the_consumers_worker(void **state)
 {
 	(void)state;
 	push_is_accepted_delivered_and_acked(2, 1);
@@ -210,7 +210,7 @@ static void delivery_of_a_consumer_that_died_goes_to_another(void **state)
 	}
 }
 
-static void delivery_that_is_not_settled_in_time_is_made_again(void **state)
+static void delivery_that_is_not_settled_in_time_is_redelivered(void **state)
 {
 	uint32_t queue;
 	uint64_t first, second;
@@ -413,7 +413,7 @@ static void command_that_makes_no_sense_is_counted(void **state)
 	mr_rig_close(&r);
 }
 
-static void beat_is_answered(void **state)
+static void heartbeat_is_answered(void **state)
 {
 	struct mr_message_plan plan =
 		mr_message_plan(MRF_MESSAGE_KIND_BEAT, NULL, NULL, 0, NULL, 0, 0);
@@ -426,7 +426,7 @@ static void beat_is_answered(void **state)
 	mr_rig_close(&r);
 }
 
-static void what_only_the_bus_says_is_refused(void **state)
+static void kinds_that_only_the_bus_sends_are_refused(void **state)
 {
 	static const uint8_t kinds[] = {MRF_MESSAGE_KIND_ACCEPTED, MRF_MESSAGE_KIND_ACK};
 	struct mrf_accepted_range range = {.first = 1, .count = 1};
@@ -667,17 +667,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(queue_of_the_only_worker),
-		cmocka_unit_test(queue_at_home_with_the_producer),
-		cmocka_unit_test(queue_at_home_with_the_consumer),
+		cmocka_unit_test(queue_owned_by_the_producers_worker),
+		cmocka_unit_test(queue_owned_by_the_consumers_worker),
 		cmocka_unit_test(delivery_of_a_consumer_that_died_goes_to_another),
-		cmocka_unit_test(delivery_that_is_not_settled_in_time_is_made_again),
+		cmocka_unit_test(delivery_that_is_not_settled_in_time_is_redelivered),
 		cmocka_unit_test(tags_of_others_and_forged_ones_settle_nothing),
 		cmocka_unit_test(push_to_what_is_no_queue_is_answered),
 		cmocka_unit_test(call_is_answered_by_the_worker_that_got_it),
 		cmocka_unit_test(client_over_udp_pushes_and_consumes),
 		cmocka_unit_test(command_that_makes_no_sense_is_counted),
-		cmocka_unit_test(beat_is_answered),
-		cmocka_unit_test(what_only_the_bus_says_is_refused),
+		cmocka_unit_test(heartbeat_is_answered),
+		cmocka_unit_test(kinds_that_only_the_bus_sends_are_refused),
 		cmocka_unit_test(queue_messages_have_no_subject),
 		cmocka_unit_test(nothing_is_lost_while_the_mesh_is_full),
 		cmocka_unit_test(trickle_to_a_worker_that_stands_still_is_not_lost),

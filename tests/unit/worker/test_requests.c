@@ -88,13 +88,13 @@ static void unread_requests_of_the_dead_end_as_nobody_there(unsigned worker)
 	close_all();
 }
 
-static void unread_requests_end_as_nobody_there(void **state)
+static void unread_requests_end_as_no_responders(void **state)
 {
 	(void)state;
 	unread_requests_of_the_dead_end_as_nobody_there(0);
 }
 
-static void unread_requests_end_as_nobody_there_at_another_worker(void **state)
+static void unread_requests_end_as_no_responders_at_another_worker(void **state)
 {
 	(void)state;
 	unread_requests_of_the_dead_end_as_nobody_there(1);
@@ -140,8 +140,8 @@ static void nonsense_in_the_ring_of_the_dead_does_no_harm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(unread_requests_end_as_nobody_there),
-		cmocka_unit_test(unread_requests_end_as_nobody_there_at_another_worker),
+		cmocka_unit_test(unread_requests_end_as_no_responders),
+		cmocka_unit_test(unread_requests_end_as_no_responders_at_another_worker),
 		cmocka_unit_test(request_that_another_may_answer_goes_on),
 		cmocka_unit_test(request_that_was_read_is_the_readers),
 		cmocka_unit_test(nonsense_in_the_ring_of_the_dead_does_no_harm),

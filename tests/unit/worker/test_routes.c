@@ -197,7 +197,7 @@ static void no_stage_reports_quiescence(void **state)
 
 /* A receiver is full; then the client falls silent, and its acknowledged messages are routed by the
  * check for that, after the round's stages. */
-static void others_are_told_of_what_a_session_leaves(void **state)
+static void messages_that_a_session_leaves_reach_other_workers(void **state)
 {
 	uint32_t alias, got;
 
@@ -245,7 +245,7 @@ int main(void)
 		cmocka_unit_test(promises_find_their_way_by_alias),
 		cmocka_unit_test(promises_find_their_way_at_another_worker),
 		cmocka_unit_test(no_stage_reports_quiescence),
-		cmocka_unit_test(others_are_told_of_what_a_session_leaves),
+		cmocka_unit_test(messages_that_a_session_leaves_reach_other_workers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -176,7 +176,7 @@ static int32_t received_code(void)
 	return mrf_result_code(result);
 }
 
-static void expelled_client_is_told_why(void **state)
+static void expelled_client_gets_the_reason(void **state)
 {
 	struct mr_session *s = open_one(false);
 
@@ -412,7 +412,7 @@ int main(void)
 		cmocka_unit_test(silent_client_expires),
 		cmocka_unit_test(time_in_which_the_worker_did_not_run_ends_no_session),
 		cmocka_unit_test(client_that_says_goodbye_is_closed),
-		cmocka_unit_test(expelled_client_is_told_why),
+		cmocka_unit_test(expelled_client_gets_the_reason),
 		cmocka_unit_test(stopping_bus_says_so),
 		cmocka_unit_test(proved_port_is_taken),
 		cmocka_unit_test(proved_address_of_the_other_family_is_taken),

@@ -204,7 +204,7 @@ static void turns_outlive_changes_of_the_table(void **state)
 }
 
 /* Far more pairs than entries: every member gets something, of every subject. */
-static void who_has_no_entry_shares_at_random(void **state)
+static void pairs_without_an_entry_share_at_random(void **state)
 {
 	enum { PAIRS = 4 * MR_TURNS_SETS * MR_TURNS_WAYS, ROUNDS = 40 };
 	struct mr_turns *t = aligned_alloc(MR_CACHE_LINE, sizeof(*t));
@@ -233,7 +233,7 @@ int main(void)
 		cmocka_unit_test(subjects_in_turn_take_no_turn_of_each_other),
 		cmocka_unit_test(subjects_used_once_go_round_the_group),
 		cmocka_unit_test(turns_outlive_changes_of_the_table),
-		cmocka_unit_test(who_has_no_entry_shares_at_random),
+		cmocka_unit_test(pairs_without_an_entry_share_at_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
