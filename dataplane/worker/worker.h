@@ -199,7 +199,7 @@ struct mr_worker_config {
 	uint64_t queue_bytes_max;       /* messages in queues */
 	struct mr_queues_config queues; /* the worker fills the rest in */
 	uint64_t spin_cycles;           /* time without work before it sleeps */
-	int writer_bell_fd;             /* rung when a session must be shut */
+	int writer_bell_fd;             /* table writer's doorbell: a session must be closed */
 	bool busy;                      /* never sleeps */
 };
 
