@@ -3,9 +3,10 @@
 # steps: the steps of scripts/test, one function each. Sourced by it.
 
 checks=(
-	check-format check-layers check-layers-selftest check-shell check-man check-docs check-spelling check-edges
-	check-lines-selftest check-openings-selftest check-edges-selftest check-words-selftest
-	check-reference call-circles-selftest
+	check-format check-layers check-shell check-man check-docs check-lines check-openings check-edges
+	check-words check-spelling
+	check-layers-selftest check-lines-selftest check-openings-selftest check-edges-selftest
+	check-words-selftest call-circles-selftest
 )
 
 check_command() {
