@@ -3,8 +3,8 @@
 # steps: the steps of scripts/test, one function each. Sourced by it.
 
 checks=(
-	check-format check-layers check-shell check-man check-docs check-lines check-openings check-edges
-	check-words check-spelling
+	check-format check-layers check-shell check-man check-docs check-reference check-lines
+	check-openings check-edges check-words check-spelling
 	check-layers-selftest check-lines-selftest check-openings-selftest check-edges-selftest
 	check-words-selftest call-circles-selftest
 )
