@@ -80,7 +80,7 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void say(const char *label, uint64_t *ns, uint64_t count)
+static void report(const char *label, uint64_t *ns, uint64_t count)
 {
 	qsort(ns, count, sizeof(ns[0]), by_value);
 	printf("%-40s p50 %.1f  p90 %.1f  p99 %.1f  max %.1f us  (%llu samples)\n", label,
@@ -104,8 +104,8 @@ static void measure_wake(const char *attach, uint64_t pings)
 		bench_check(mr_ping(c, 1000, &handled[i], &round[i]), "ping");
 	}
 	mr_close(c);
-	say("asleep to handled", handled, pings);
-	say("asleep to handled and back", round, pings);
+	report("asleep to handled", handled, pings);
+	report("asleep to handled and back", round, pings);
 }
 
 int main(int argc, char **argv)

@@ -221,7 +221,7 @@ static void aim(const struct mrf_handoff_header *h, uint8_t *block, uint32_t byt
 	memcpy(block, &path, sizeof(path));
 }
 
-static void tell(struct input *in, unsigned worker, uint8_t argument)
+static void send_control(struct input *in, unsigned worker, uint8_t argument)
 {
 	struct mr_bytes_producer *ring = &r.from_control[worker];
 	struct mrf_handoff_header h = {
@@ -259,7 +259,7 @@ static void step(struct input *in, bool *starved)
 	case 3: send_frame(in, worker, argument, true, false); break;
 	case 4: mr_rig_wait_ms(&r, argument * 20u); break;
 	case 5: *starved = !*starved; break;
-	case 6: tell(in, worker, argument); break;
+	case 6: send_control(in, worker, argument); break;
 	case 7: send_frame(in, worker, argument, false, true); break;
 	}
 	if (*starved)

@@ -92,7 +92,7 @@ static void send_some(uint32_t count)
 		expect(mr_reliable_tx_sent(&tx, 0, 8, 1, now) != 0);
 }
 
-static void send_again(void)
+static void retransmit(void)
 {
 	uint32_t sequence, count = 0;
 	bool timed_out;
@@ -116,7 +116,7 @@ static void receive(uint32_t sequence)
 		expect(sequence != 0 && sequence - rx.taken < rx.slots);
 }
 
-static void say(uint32_t most, bool words)
+static void make_ack(uint32_t most, bool words)
 {
 	uint64_t came[MR_RELIABLE_SACK_WORDS];
 	uint32_t before = rx.granted, ack, credit, count;
@@ -132,10 +132,10 @@ static void step(uint32_t what)
 	case 0: send_some(take(1)); break;
 	case 1: hear(); break;
 	case 2: now += (uint64_t)take(2) * 10000; break;
-	case 3: send_again(); break;
+	case 3: retransmit(); break;
 	case 4: receive(rx.next + take(1) - 16); break;
 	case 5: receive(take(4)); break;
-	case 6: say(take(2), take(1) & 1); break;
+	case 6: make_ack(take(2), take(1) & 1); break;
 	default:
 		if (mr_reliable_rx_waits(&rx))
 			mr_reliable_rx_let_go(&rx);

@@ -202,7 +202,7 @@ static void drain(struct bus_session *s)
 	}
 }
 
-static void heed(struct bus_session *s, const uint8_t *at, size_t bytes,
+static void take_ack(struct bus_session *s, const uint8_t *at, size_t bytes,
 	const struct mrf_frame_header *frame)
 {
 	uint64_t came[MR_RELIABLE_SACK_WORDS];
@@ -236,7 +236,7 @@ static void take_frame(struct bus_session *s, const uint8_t *at, size_t bytes,
 {
 	s->heard_ns = world_now_ns();
 	if (frame->flags & MRF_FRAME_FLAG_ACK)
-		heed(s, at, bytes, frame);
+		take_ack(s, at, bytes, frame);
 	if (frame->flags & MRF_FRAME_FLAG_RELIABLE)
 		keep(s, at, bytes, frame->sequence);
 	else if (frame->sequence != 0)
@@ -335,7 +335,7 @@ static void acknowledge(struct bus_session *s)
 	transmit(s, frame, bytes);
 }
 
-static void again(struct bus_session *s)
+static void retransmit(struct bus_session *s)
 {
 	const struct mr_reliable_frame *f;
 	struct mrf_frame_header head;
@@ -367,7 +367,7 @@ static uint64_t turn(struct bus_session *s)
 		end_session(s);
 		return UINT64_MAX;
 	}
-	again(s);
+	retransmit(s);
 	flush(s);
 	if (mr_reliable_rx_ack_due(&s->rx, 1))
 		acknowledge(s);

@@ -144,7 +144,7 @@ uint64_t world_steps(void)
 	return steps;
 }
 
-static void say(FILE *to, const char *format, va_list list)
+static void print(FILE *to, const char *format, va_list list)
 {
 	fprintf(to, "%10.3f ms  ", (double)(world.now_ns - START_NS) / 1e6);
 	vfprintf(to, format, list);
@@ -158,7 +158,7 @@ void world_trace(const char *format, ...)
 	if (!world_traced)
 		return;
 	va_start(list, format);
-	say(stdout, format, list);
+	print(stdout, format, list);
 	va_end(list);
 }
 
@@ -168,7 +168,7 @@ void world_fail(const char *format, ...)
 
 	fflush(stdout);
 	va_start(list, format);
-	say(stderr, format, list);
+	print(stderr, format, list);
 	va_end(list);
 	fprintf(stderr, "seed %" PRIu64 "\n", world.seed);
 	exit(1);

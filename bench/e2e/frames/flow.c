@@ -73,7 +73,7 @@ static void list(struct gen *g, struct gen_session *s)
 
 /* ---- out */
 
-static void say(struct gen_flow *f, struct mrf_frame_header *h, uint64_t *came, uint32_t *words)
+static void put_ack(struct gen_flow *f, struct mrf_frame_header *h, uint64_t *came, uint32_t *words)
 {
 	h->flags |= MRF_FRAME_FLAG_ACK;
 	*words = mr_reliable_rx_ack(&f->rx, f->rx.slots, &h->ack, &h->credit, came);
@@ -92,7 +92,7 @@ struct mrf_frame_header gen_flow_head(struct gen *g, struct gen_session *s, bool
 		list(g, s);
 	}
 	if (s->flow != NULL)
-		say(s->flow, &h, NULL, &none);
+		put_ack(s->flow, &h, NULL, &none);
 	return h;
 }
 
@@ -102,7 +102,7 @@ bool gen_flow_has_room(const struct gen_session *s)
 }
 
 /* Retransmits. A frame that the driver does not take counts as lost on the way. */
-static void send_again(struct gen *g, struct gen_session *s)
+static void retransmit(struct gen *g, struct gen_session *s)
 {
 	struct gen_flow *f = s->flow;
 	struct mrf_frame_header h = {.flags = MRF_FRAME_FLAG_RELIABLE, .session = s->id};
@@ -110,7 +110,7 @@ static void send_again(struct gen *g, struct gen_session *s)
 	bool timed_out;
 
 	while (mr_reliable_tx_retransmit(&f->tx, g->now_ns, &h.sequence, &timed_out) != NULL) {
-		say(f, &h, NULL, &none);
+		put_ack(f, &h, NULL, &none);
 		if (g->again.target != s->alias)
 			gen_frame_aim(&g->again, s->alias, &g->headers);
 		gen_frame_stamp(&g->again, gen_udp_port(g, s), &h);
@@ -142,7 +142,7 @@ static void probe(struct gen *g, struct gen_session *s)
 
 	if (!mr_reliable_tx_probe(&s->flow->tx, g->now_ns, &h.sequence))
 		return;
-	say(s->flow, &h, NULL, &none);
+	put_ack(s->flow, &h, NULL, &none);
 	(void)send_alone(g, s, &h, NULL);
 }
 
@@ -154,7 +154,7 @@ static void send_ack(struct gen *g, struct gen_session *s)
 	struct mr_message_plan plan;
 	uint32_t words;
 
-	say(s->flow, &h, came, &words);
+	put_ack(s->flow, &h, came, &words);
 	plan = mr_message_plan(
 		MRF_MESSAGE_KIND_ACK, NULL, NULL, 0, came, 0, words * (uint32_t)sizeof(came[0]));
 	if (!send_alone(g, s, &h, words > 0 ? &plan : NULL))
@@ -170,7 +170,7 @@ static bool run(struct gen *g, struct gen_session *s)
 	if (s->id == 0)
 		return false;
 	if (f->tx.lost > 0 || g->now_ns >= mr_reliable_tx_due_ns(&f->tx)) {
-		send_again(g, s);
+		retransmit(g, s);
 		probe(g, s);
 	}
 	if (mr_reliable_rx_ack_due(&f->rx, ACK_FRAMES) ||
@@ -211,7 +211,7 @@ bool gen_flows_drained(const struct gen *g)
 
 /* ---- in */
 
-void gen_flow_heed(struct gen *g, struct gen_session *s, const struct mrf_frame_header *h,
+void gen_flow_ack(struct gen *g, struct gen_session *s, const struct mrf_frame_header *h,
 	const uint8_t *messages, uint32_t bytes)
 {
 	uint64_t came[MR_RELIABLE_SACK_WORDS];

@@ -63,7 +63,7 @@ struct mrf_frame_header gen_flow_head(struct gen *g, struct gen_session *s, bool
 bool gen_flow_has_room(const struct gen_session *s);
 
 /* Handles the ack and credit of a frame with flag Ack. */
-void gen_flow_heed(struct gen *g, struct gen_session *s, const struct mrf_frame_header *h,
+void gen_flow_ack(struct gen *g, struct gen_session *s, const struct mrf_frame_header *h,
 	const uint8_t *messages, uint32_t bytes);
 /* Takes a frame of the flow, with its messages in `buffer`. */
 void gen_flow_take(struct gen *g, struct gen_session *s, uint32_t sequence, struct rte_mbuf *buffer,

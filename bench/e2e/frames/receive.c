@@ -206,7 +206,7 @@ static bool take_flags(struct gen *g, struct gen_session *s, const struct mrf_fr
 		return false;
 	}
 	if (h->flags & MRF_FRAME_FLAG_ACK)
-		gen_flow_heed(g, s, h, messages, bytes);
+		gen_flow_ack(g, s, h, messages, bytes);
 	if (h->flags & MRF_FRAME_FLAG_RELIABLE)
 		gen_flow_take(g, s, h->sequence, m, messages, bytes);
 	else if (h->sequence != 0)

@@ -487,7 +487,7 @@ void mr_rig_publish(
 }
 
 /* Returns the path as the client's packets have it: with both ends exchanged. */
-static struct mrf_network_path turned(const struct mrf_network_path *path)
+static struct mrf_network_path reversed(const struct mrf_network_path *path)
 {
 	struct mrf_network_path t = *path;
 
@@ -530,7 +530,7 @@ static void finish_packet(uint8_t *at, uint32_t headers_bytes, uint32_t bytes)
 uint32_t mr_rig_packet(const struct mrf_network_path *path, const struct mr_rig_frame *f,
 	uint8_t *out, uint32_t capacity)
 {
-	struct mrf_network_path back = turned(path);
+	struct mrf_network_path back = reversed(path);
 	uint8_t mac[6], headers[MR_REMOTE_HEADERS_MAX];
 	uint32_t headers_bytes;
 
@@ -608,7 +608,7 @@ bool mr_rig_parse(const uint8_t *packet, uint32_t bytes, struct mr_rig_frame *f,
 	memcpy(f->at, packet + k.payload_offset, f->bytes);
 	check(mr_frame_parse(f->at, f->bytes, &f->header) == MR_FRAME_OK, "a bad frame was sent");
 	if (path != NULL) {
-		*path = turned(&k.path);
+		*path = reversed(&k.path);
 		path->peer_mac = 0;
 		memcpy(&path->peer_mac, packet, sizeof(peer.mac));
 	}

@@ -144,7 +144,7 @@ static void a_command_need_not_read_its_input(void **state)
 	mr_cli_jobs_fini(&j);
 }
 
-static void again(const struct mr_cli_job *job, void *arg)
+static void start_next(const struct mr_cli_job *job, void *arg)
 {
 	struct mr_cli_jobs *j = ((void **)arg)[0];
 	struct seen *s = ((void **)arg)[1];
@@ -163,7 +163,7 @@ static void the_next_may_start_from_the_end_of_one(void **state)
 	(void)state;
 	assert_int_equal(mr_cli_jobs_start(&j, NULL, NULL, 0), 0);
 	while (s.count < 2) {
-		if (mr_cli_jobs_step(&j, again, arg) == 0)
+		if (mr_cli_jobs_step(&j, start_next, arg) == 0)
 			mr_cli_jobs_wait(&j, -1, WAIT_MS);
 	}
 	assert_string_equal(s.out[0], "+\n+\n");

@@ -134,7 +134,7 @@ static void accepted(
 		bus_send_plan(s, &plan, number);
 }
 
-static bool came_before(struct fake_queues *q, struct mrf_message_origin origin)
+static bool is_duplicate(struct fake_queues *q, struct mrf_message_origin origin)
 {
 	if (origin.publisher == 0)
 		return false;
@@ -160,7 +160,7 @@ static void store(struct fake_queue *q, const struct mr_message_view *m)
 	memcpy(to->record, m->payload + m->payload_bytes - m->header.bytes, m->header.bytes);
 }
 
-static bool is_last_piece(const struct mr_message_view *m)
+static bool is_last_fragment(const struct mr_message_view *m)
 {
 	return (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) == 0 ||
 	       m->extra.fragment.offset + m->payload_bytes == m->extra.fragment.total_bytes;
@@ -186,13 +186,14 @@ void fake_queue_push(struct bus *b, struct bus_session *s, const struct mr_messa
 	} else if (b->queues.refuse > 0) {
 		b->queues.refuse--;
 		status = b->queues.refuse_status;
-	} else if (promised && came_before(&b->queues, m->extra.origin)) {
+	} else if (promised && is_duplicate(&b->queues, m->extra.origin)) {
 		b->queues.duplicates++;
 	} else {
 		store(q, m);
 	}
 	/* Sent for the last fragment, or for the one that was refused. */
-	if (promised && !b->queues.withhold && (is_last_piece(m) || status != MRF_STATUS_CODE_OK))
+	if (promised && !b->queues.withhold &&
+		(is_last_fragment(m) || status != MRF_STATUS_CODE_OK))
 		accepted(b, s, m->header.target, m->extra.origin.id, status);
 }
 
@@ -308,7 +309,7 @@ static bool deliver(
 }
 
 /* Deliveries of closed sessions go to others. */
-static void release_gone(struct bus *b, struct fake_queue *q)
+static void release_closed(struct bus *b, struct fake_queue *q)
 {
 	for (unsigned k = 0; k < FAKE_CONSUMERS_MAX; k++) {
 		struct fake_consumer *c = &q->target.consumers[k];
@@ -322,7 +323,7 @@ static bool run_one(struct bus *b, struct fake_queue *q)
 {
 	bool moved = false;
 
-	release_gone(b, q);
+	release_closed(b, q);
 	for (uint32_t i = q->first; i < q->next; i++) {
 		struct fake_consumer *to;
 

@@ -190,7 +190,7 @@ static void a_large_message_can_be_received_and_deferred(void **state)
 }
 
 /* Sends a fragment of a message as the bus may send it. */
-static void send_piece(struct fixture *f, uint64_t session, uint32_t message, uint32_t total,
+static void send_fragment(struct fixture *f, uint64_t session, uint32_t message, uint32_t total,
 	uint32_t offset, uint32_t bytes)
 {
 	struct mr_message_extra extra = {
@@ -219,30 +219,30 @@ static void fragments_that_do_not_fit_are_dropped_and_counted(void **state)
 
 	assert_int_equal(mr_subscribe(f->client, "a", NULL, on_large, &l, NULL), 0);
 	/* In order; of two senders at once. */
-	send_piece(f, 1, 1, 24, 0, 8);
-	send_piece(f, 2, 1, 16, 0, 8);
-	send_piece(f, 1, 1, 24, 8, 8);
-	send_piece(f, 2, 1, 16, 8, 8);
-	send_piece(f, 1, 1, 24, 16, 8);
+	send_fragment(f, 1, 1, 24, 0, 8);
+	send_fragment(f, 2, 1, 16, 0, 8);
+	send_fragment(f, 1, 1, 24, 8, 8);
+	send_fragment(f, 2, 1, 16, 8, 8);
+	send_fragment(f, 1, 1, 24, 16, 8);
 	PROCESS_UNTIL(f->client, l.count == 2);
 	assert_true(l.same);
 	/* One is missing; one overlaps; one gives another length; one is beyond the end. */
-	send_piece(f, 1, 2, 32, 0, 8);
-	send_piece(f, 1, 2, 32, 16, 8);
-	send_piece(f, 1, 3, 32, 0, 16);
-	send_piece(f, 1, 3, 32, 8, 16);
-	send_piece(f, 1, 4, 32, 0, 16);
-	send_piece(f, 1, 4, 40, 16, 16);
-	send_piece(f, 1, 5, 32, 0, 16);
-	send_piece(f, 1, 5, 32, 16, 24);
+	send_fragment(f, 1, 2, 32, 0, 8);
+	send_fragment(f, 1, 2, 32, 16, 8);
+	send_fragment(f, 1, 3, 32, 0, 16);
+	send_fragment(f, 1, 3, 32, 8, 16);
+	send_fragment(f, 1, 4, 32, 0, 16);
+	send_fragment(f, 1, 4, 40, 16, 16);
+	send_fragment(f, 1, 5, 32, 0, 16);
+	send_fragment(f, 1, 5, 32, 16, 24);
 	/* A first fragment longer than the whole, and one larger than the bus takes. */
-	send_piece(f, 1, 6, 8, 0, 16);
-	send_piece(f, 1, 7, UINT32_MAX, 0, 16);
+	send_fragment(f, 1, 6, 8, 0, 16);
+	send_fragment(f, 1, 7, UINT32_MAX, 0, 16);
 	/* The first fragment was missing; the message is sent again from the start. */
-	send_piece(f, 1, 8, 32, 16, 16);
-	send_piece(f, 1, 9, 32, 0, 16);
-	send_piece(f, 1, 9, 32, 0, 16);
-	send_piece(f, 1, 9, 32, 16, 16);
+	send_fragment(f, 1, 8, 32, 16, 16);
+	send_fragment(f, 1, 9, 32, 0, 16);
+	send_fragment(f, 1, 9, 32, 0, 16);
+	send_fragment(f, 1, 9, 32, 16, 16);
 	PROCESS_UNTIL(f->client, l.count == 3);
 	assert_true(l.same);
 	mr_client_stats(f->client, &stats);
@@ -259,9 +259,9 @@ static void the_oldest_of_too_many_that_are_not_complete_is_dropped(void **state
 
 	assert_int_equal(mr_subscribe(f->client, "a", NULL, on_large, &l, NULL), 0);
 	for (uint32_t i = 0; i < 20; i++)
-		send_piece(f, 1, i, 32, 0, 16);
+		send_fragment(f, 1, i, 32, 0, 16);
 	for (uint32_t i = 0; i < 20; i++)
-		send_piece(f, 1, i, 32, 16, 16);
+		send_fragment(f, 1, i, 32, 16, 16);
 	PROCESS_UNTIL(f->client, l.count == 16);
 	mr_client_stats(f->client, &stats);
 	assert_int_equal(stats.missed, 4);

@@ -98,7 +98,7 @@ static void fragments_of_interleaved_messages_are_not_mixed_up(void **state)
 	mr_close(c);
 }
 
-static void told(struct mr_client *c, uint64_t id, int error, void *arg)
+static void on_outcome(struct mr_client *c, uint64_t id, int error, void *arg)
 {
 	(void)c;
 	(void)id;
@@ -113,7 +113,7 @@ static void duplicate_push_ends_with_its_first_fragment(void **state)
 	struct mr_client *c = connect_wide(f);
 	unsigned outcomes = 0;
 	struct mr_push_options options = {
-		.promise = MR_EXACTLY_ONCE, .on_outcome = told, .arg = &outcomes};
+		.promise = MR_EXACTLY_ONCE, .on_outcome = on_outcome, .arg = &outcomes};
 	uint8_t *payload = pattern(WHOLE_BYTES, 0);
 	struct mr_push push = {.payload = payload, .bytes = WHOLE_BYTES};
 	struct mr_queue *q;

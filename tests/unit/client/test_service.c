@@ -345,7 +345,7 @@ static void after_a_reconnection_it_serves_again(void **state)
 
 /* Over UDP the session has heartbeats of its own. */
 #ifndef FIXTURE_UDP
-static unsigned beats_seen(struct fixture *f)
+static unsigned heartbeats_seen(struct fixture *f)
 {
 	unsigned beats;
 
@@ -366,9 +366,9 @@ static void worker_of_a_service_sends_heartbeats(void **state)
 	/* A client that only calls sends none. */
 	assert_int_equal(mr_call(f->client, "mmi.service", "svc", 3, NULL, NULL), 0);
 	mr_wait(f->client, 60);
-	assert_int_equal(beats_seen(f), 0);
+	assert_int_equal(heartbeats_seen(f), 0);
 	serve(f, &w, 1);
-	PROCESS_UNTIL(f->client, beats_seen(f) >= 8);
+	PROCESS_UNTIL(f->client, heartbeats_seen(f) >= 8);
 	assert_int_equal(f->downs, 0);
 	assert_int_equal(mr_service_close(w.service), 0);
 }

@@ -297,7 +297,7 @@ void fake_greet(struct fake *f)
 		f, 0, &b, MRF_LINK_BODY_LINK_WELCOME, mrf_link_welcome_write(&b, &v), fds, count);
 }
 
-void fake_expect_cut(struct fake *f)
+void fake_expect_link_closed(struct fake *f)
 {
 	fake_expect_eof(f->link_fd);
 	close(f->link_fd);

@@ -80,7 +80,7 @@ void fake_dataplane_open(struct fake *f, unsigned workers);
 void fake_dataplane_close(struct fake *f);
 void fake_greet(struct fake *f);
 /* Waits until control has closed the link. */
-void fake_expect_cut(struct fake *f);
+void fake_expect_link_closed(struct fake *f);
 
 /* Receives the next LinkMessage; valid until the next call. */
 struct mrf_table fake_next(struct fake *f);

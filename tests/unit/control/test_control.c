@@ -544,7 +544,7 @@ static void a_ring_that_makes_no_sense_cuts_the_link(void **state)
 	atomic_store(&fake.workers[0].to_control.shared->tail, UINT64_MAX / 2 + 3);
 	atomic_store(&fake.workers[0].to_control.shared->asleep, 0);
 	mr_peer_bell_ring(fake.workers[0].channel.peer_bell_fd);
-	fake_expect_cut(&fake);
+	fake_expect_link_closed(&fake);
 	fake_dataplane_close(&fake);
 	fake_dataplane_open(&fake, 1);
 	fake_greet(&fake);
@@ -557,10 +557,10 @@ static void a_data_plane_that_sends_malformed_packets_is_left_and_tried_again(vo
 {
 	(void)state;
 	assert_int_equal(send(fake.link_fd, "nonsense", 8, 0), 8);
-	fake_expect_cut(&fake);
+	fake_expect_link_closed(&fake);
 	fake.stats->worker_offset = 1u << 30; /* outside of the memory */
 	fake_greet(&fake);
-	fake_expect_cut(&fake);
+	fake_expect_link_closed(&fake);
 	fake.stats->worker_offset = 256;
 	fake_greet(&fake);
 	fake_hand_ping(&fake, 0, SESSION, 1);

@@ -28,7 +28,7 @@ static uint32_t make(void)
 }
 
 /* Pushes a fragment of `text`; the first one has the header block. */
-static void piece(uint32_t q, uint32_t message, uint32_t total, uint32_t offset, uint32_t bytes,
+static void fragment(uint32_t q, uint32_t message, uint32_t total, uint32_t offset, uint32_t bytes,
 	const char *headers)
 {
 	char part[1001];
@@ -78,11 +78,11 @@ static void fragments_are_one_message_once_all_arrived(void **state)
 	(void)state;
 	rig_consume(&r, "work", 2, 10);
 	rig_consume(&r, "work", 3, 10);
-	piece(q, 1, 2500, 0, 1000, NULL);
-	piece(q, 1, 2500, 1000, 1000, NULL);
+	fragment(q, 1, 2500, 0, 1000, NULL);
+	fragment(q, 1, 2500, 1000, 1000, NULL);
 	rig_expect_none(&r, 2);
 	assert_int_equal(rig_count(&r, 1, MRF_MESSAGE_KIND_ACCEPTED), 0);
-	piece(q, 1, 2500, 2000, 500, NULL);
+	fragment(q, 1, 2500, 2000, 500, NULL);
 	rig_expect_accepted(&r, 1, 1, 1, MRF_STATUS_CODE_OK);
 	expect_train(2, 1, 2500);
 	rig_expect_none(&r, 3);
@@ -97,8 +97,8 @@ static void train_goes_on_when_there_is_room(void **state)
 	(void)state;
 	rig_consume(&r, "work", 2, 10);
 	r.full[2] = true;
-	piece(q, 1, 2000, 0, 1000, NULL);
-	piece(q, 1, 2000, 1000, 1000, NULL);
+	fragment(q, 1, 2000, 0, 1000, NULL);
+	fragment(q, 1, 2000, 1000, 1000, NULL);
 	rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = "small"});
 	rig_pass(&r, 5);
 	rig_expect_none(&r, 2);
@@ -120,8 +120,8 @@ static void settled_in_the_middle_of_a_train(void **state)
 	(void)state;
 	rig_consume(&r, "work", 2, 10);
 	r.full[2] = true;
-	piece(q, 1, 2000, 0, 1000, NULL);
-	piece(q, 1, 2000, 1000, 1000, NULL);
+	fragment(q, 1, 2000, 0, 1000, NULL);
+	fragment(q, 1, 2000, 1000, 1000, NULL);
 	r.room[2] = 1;
 	rig_pass(&r, 5);
 	s = rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER);
@@ -149,16 +149,16 @@ static void holes_and_overlaps_and_lies_are_refused(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < MR_ARRAY_COUNT(bad); i++) {
-		piece(q, i + 1, 3000, 0, 1000, NULL);
-		piece(q, i + 1, bad[i].total, bad[i].offset, bad[i].bytes, bad[i].headers);
+		fragment(q, i + 1, 3000, 0, 1000, NULL);
+		fragment(q, i + 1, bad[i].total, bad[i].offset, bad[i].bytes, bad[i].headers);
 		rig_expect_accepted(&r, 1, i + 1, 1, MRF_STATUS_CODE_BAD);
-		piece(q, i + 1, 3000, 1000, 1000, NULL);
+		fragment(q, i + 1, 3000, 1000, 1000, NULL);
 		assert_int_equal(r.stats.drop_bad_fragment + r.stats.drop_fragment_rest, i + 1);
 	}
 	assert_int_equal(r.stats.pushed, 0);
-	piece(q, 50, 2u << 20, 0, 1000, NULL);
+	fragment(q, 50, 2u << 20, 0, 1000, NULL);
 	rig_expect_accepted(&r, 1, 50, 1, MRF_STATUS_CODE_BAD);
-	piece(q, 51, 500, 0, 1000, NULL); /* more than announced */
+	fragment(q, 51, 500, 0, 1000, NULL); /* more than announced */
 	rig_expect_accepted(&r, 1, 51, 1, MRF_STATUS_CODE_BAD);
 }
 
@@ -168,7 +168,7 @@ static void message_that_never_completes_is_given_up(void **state)
 	uint64_t before;
 
 	(void)state;
-	piece(q, 1, 3000, 0, 1000, NULL);
+	fragment(q, 1, 3000, 0, 1000, NULL);
 	before = mr_slab_bytes(r.store);
 	rig_pass(&r, 1100);
 	rig_expect_accepted(&r, 1, 1, 1, MRF_STATUS_CODE_OVERLOADED);
@@ -182,7 +182,7 @@ static void many_that_never_complete_cost_no_more_than_a_few(void **state)
 
 	(void)state;
 	for (uint32_t i = 1; i < 2000; i++) {
-		piece(q, i, 3000, 0, 1000, NULL);
+		fragment(q, i, 3000, 0, 1000, NULL);
 		if (i == 100)
 			bytes = mr_slab_bytes(r.store);
 	}
@@ -196,9 +196,9 @@ static void message_begun_anew_replaces_its_fragments(void **state)
 
 	(void)state;
 	rig_consume(&r, "work", 2, 10);
-	piece(q, 1, 2000, 0, 1000, NULL);
-	piece(q, 1, 2000, 0, 1000, NULL);
-	piece(q, 1, 2000, 1000, 1000, NULL);
+	fragment(q, 1, 2000, 0, 1000, NULL);
+	fragment(q, 1, 2000, 0, 1000, NULL);
+	fragment(q, 1, 2000, 1000, 1000, NULL);
 	expect_train(2, 1, 2000);
 }
 
@@ -207,10 +207,10 @@ static void known_message_is_accepted_and_not_kept(void **state)
 	uint32_t q = make();
 
 	(void)state;
-	piece(q, 1, 2000, 0, 1000, NULL);
-	piece(q, 1, 2000, 1000, 1000, NULL);
+	fragment(q, 1, 2000, 0, 1000, NULL);
+	fragment(q, 1, 2000, 1000, 1000, NULL);
 	rig_expect_accepted(&r, 1, 1, 1, MRF_STATUS_CODE_OK);
-	piece(q, 1, 2000, 0, 1000, NULL);
+	fragment(q, 1, 2000, 0, 1000, NULL);
 	rig_expect_accepted(&r, 1, 1, 1, MRF_STATUS_CODE_OK);
 	assert_int_equal(r.stats.queue_duplicates, 1);
 	assert_int_equal(r.stats.pushed, 1);
@@ -229,9 +229,9 @@ static void message_that_completes_behind_the_window_makes_no_other_known(void *
 	uint32_t q = make();
 
 	(void)state;
-	piece(q, 1, 2000, 0, 1000, NULL);
+	fragment(q, 1, 2000, 0, 1000, NULL);
 	push_whole(q, 70000);
-	piece(q, 1, 2000, 1000, 1000, NULL);
+	fragment(q, 1, 2000, 1000, 1000, NULL);
 	assert_int_equal(r.stats.pushed, 2);
 	push_whole(q, 65537);
 	assert_int_equal(r.stats.pushed, 3);
@@ -246,9 +246,9 @@ static void dead_letter_of_fragments_has_its_reason(void **state)
 
 	(void)state;
 	rig_consume(&r, "work", 2, 10);
-	piece(q, 1, 2500, 0, 1000, NULL);
-	piece(q, 1, 2500, 1000, 1000, NULL);
-	piece(q, 1, 2500, 2000, 500, NULL);
+	fragment(q, 1, 2500, 0, 1000, NULL);
+	fragment(q, 1, 2500, 1000, 1000, NULL);
+	fragment(q, 1, 2500, 2000, 500, NULL);
 	s = rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER);
 	assert_non_null(s);
 	rig_settle(&r, 2, q, s->view.extra.delivery.tag, MRF_SETTLE_VERB_REJECT, 0);
@@ -273,10 +273,10 @@ static void deleted_queue_takes_its_fragments_along(void **state)
 	uint32_t q = make();
 
 	(void)state;
-	piece(q, 1, 2000, 0, 1000, NULL);
+	fragment(q, 1, 2000, 0, 1000, NULL);
 	rig_command(&r, MRF_QUEUE_VERB_DELETE, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0);
 	assert_int_equal(r.code, 0);
-	piece(q, 1, 2000, 1000, 1000, NULL);
+	fragment(q, 1, 2000, 1000, 1000, NULL);
 	rig_expect_accepted(&r, 1, 1, 1, MRF_STATUS_CODE_NOT_FOUND);
 	rig_pass(&r, 2000);
 }

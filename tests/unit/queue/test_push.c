@@ -291,7 +291,7 @@ static void push_of(unsigned i, uint32_t q)
 }
 
 /* Handles the bus's answer: pushes the next one, or the same again. */
-static void hear(unsigned i)
+static void handle_outcome(unsigned i)
 {
 	struct mrf_accepted_range range;
 	struct rig_sent *s = rig_take(&r, 2 + i, MRF_MESSAGE_KIND_ACCEPTED);
@@ -339,7 +339,7 @@ static unsigned longest_wait(unsigned flood, unsigned steps)
 		s = rig_take(&r, 1, MRF_MESSAGE_KIND_DELIVER);
 		tag = s != NULL ? s->view.extra.delivery.tag : 0;
 		for (unsigned i = 0; i < PRODUCERS; i++)
-			hear(i);
+			handle_outcome(i);
 		rig_sent_forget(&r);
 	}
 	return longest;

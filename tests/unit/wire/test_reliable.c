@@ -60,7 +60,7 @@ static int ack_with(uint32_t next, uint32_t credit, uint64_t came)
 	return mr_reliable_tx_ack(&t, next, credit, &came, 1, now);
 }
 
-static void expect_again(uint32_t sequence, bool by_time)
+static void expect_retransmit(uint32_t sequence, bool by_time)
 {
 	uint32_t got = 0;
 	bool timed_out = false;
@@ -70,7 +70,7 @@ static void expect_again(uint32_t sequence, bool by_time)
 	assert_int_equal(timed_out, by_time);
 }
 
-static void expect_nothing_again(void)
+static void expect_no_retransmit(void)
 {
 	uint32_t got;
 	bool timed_out;
@@ -149,12 +149,12 @@ static void frame_that_three_later_ones_came_after_is_lost(void **state)
 	send_frames(6);
 	now += 50 * US;
 	assert_int_equal(ack_with(1, 64, 0x1), 0); /* 2 was received */
-	expect_nothing_again();
+	expect_no_retransmit();
 	assert_int_equal(ack_with(1, 64, 0x3), 0);
-	expect_nothing_again();
+	expect_no_retransmit();
 	assert_int_equal(ack_with(1, 64, 0x7), 0);
-	expect_again(1, false);
-	expect_nothing_again();
+	expect_retransmit(1, false);
+	expect_no_retransmit();
 	assert_int_equal(ack(5, 64), 4);
 	assert_int_equal(t.received, 0);
 	assert_int_equal(t.lost, 0);
@@ -168,13 +168,13 @@ static void retransmitted_frame_may_be_lost_again(void **state)
 	send_frames(4);
 	now += 50 * US;
 	assert_int_equal(ack_with(1, 64, 0x7), 0);
-	expect_again(1, false);
+	expect_retransmit(1, false);
 	send_frames(3);
 	now += 60 * US;
 	assert_int_equal(ack_with(1, 64, 0x1f), 0);
-	expect_nothing_again();
+	expect_no_retransmit();
 	assert_int_equal(ack_with(1, 64, 0x3f), 0);
-	expect_again(1, false);
+	expect_retransmit(1, false);
 }
 
 static void silence_retransmits_the_oldest_and_doubles_the_time_out(void **state)
@@ -187,10 +187,10 @@ static void silence_retransmits_the_oldest_and_doubles_the_time_out(void **state
 	for (int i = 1; i <= 24; i++) {
 		assert_int_equal(mr_reliable_tx_due_ns(&t) - now, wait);
 		now += wait - 1;
-		expect_nothing_again();
+		expect_no_retransmit();
 		now += 1;
-		expect_again(1, true);
-		expect_nothing_again();
+		expect_retransmit(1, true);
+		expect_no_retransmit();
 		if (i % 2 == 0)
 			wait = wait * 2 < MR_RELIABLE_RTO_NS_MAX ? wait * 2
 								 : MR_RELIABLE_RTO_NS_MAX;
@@ -199,8 +199,8 @@ static void silence_retransmits_the_oldest_and_doubles_the_time_out(void **state
 	now += 50 * US;
 	/* This one was missing, and the others are too. */
 	assert_int_equal(mr_reliable_tx_ack(&t, 2, 64, &(uint64_t){0}, 0, now), 1);
-	expect_again(2, false);
-	expect_again(3, false);
+	expect_retransmit(2, false);
+	expect_retransmit(3, false);
 	assert_int_equal(ack(4, 64), 2);
 	/* Until a frame that was sent once is acknowledged. */
 	send_frames(1);
@@ -301,10 +301,10 @@ static void loss_alone_leaves_the_window(void **state)
 	send_frames(10);
 	now += 50 * US;
 	ack_with(1, 512, 0x1ff);
-	expect_again(1, false);
+	expect_retransmit(1, false);
 	assert_int_equal(t.window, 64);
 	now += 10 * MS;
-	expect_again(1, true);
+	expect_retransmit(1, true);
 	assert_int_equal(t.window, 32);
 }
 
@@ -363,7 +363,7 @@ static void late_ack_of_older_frames_is_no_round_trip(void **state)
 	known = t.rtt_ns;
 	send_frames(4);
 	now = mr_reliable_tx_due_ns(&t);
-	expect_again(50, true);
+	expect_retransmit(50, true);
 	now += MS;
 	assert_int_equal(ack(51, 64), 1);
 	now += 500 * MS;
@@ -385,7 +385,7 @@ static void prompt_ack_of_a_retransmission_ends_the_back_off(void **state)
 	send_frames(2);
 	for (int i = 0; i < 6; i++) {
 		now = mr_reliable_tx_due_ns(&t);
-		expect_again(50, true);
+		expect_retransmit(50, true);
 	}
 	assert_true(mr_reliable_tx_due_ns(&t) - now > 5 * MS);
 	now += MS;
@@ -406,12 +406,12 @@ static void time_out_for_nothing_is_taken_back(void **state)
 	}
 	send_frames(20);
 	now = mr_reliable_tx_due_ns(&t);
-	expect_again(10, true);
+	expect_retransmit(10, true);
 	assert_int_equal(t.window, 32);
 	now += 5 * US;
 	assert_int_equal(ack(30, 512), 20);
 	assert_in_range(t.window, 33, 64); /* by the delay that was seen */
-	expect_nothing_again();
+	expect_no_retransmit();
 }
 
 static void peer_without_credit_is_probed(void **state)
@@ -426,10 +426,10 @@ static void peer_without_credit_is_probed(void **state)
 	assert_int_equal(ack(3, 0), 2);
 	assert_int_equal(mr_reliable_tx_room(&t), 0);
 	for (int i = 0; i < 5; i++) {
-		expect_nothing_again();
+		expect_no_retransmit();
 		assert_false(mr_reliable_tx_probe(&t, now, &sequence));
 		now = mr_reliable_tx_due_ns(&t);
-		expect_nothing_again();
+		expect_no_retransmit();
 		assert_true(mr_reliable_tx_probe(&t, now, &sequence));
 		assert_int_equal(sequence, 2);
 		assert_true(mr_reliable_tx_due_ns(&t) >= now + MR_RELIABLE_RTO_NS_MIN);
@@ -470,12 +470,12 @@ static void sending_leaves_out_zero(void **state)
 	assert_int_equal(ack(UINT32_MAX, 8), 2);
 	/* The last three of UINT32_MAX, (0), 1, 2, 3, 4 arrived. */
 	assert_int_equal(ack_with(UINT32_MAX, 8, 0x1c), 0);
-	expect_again(UINT32_MAX, false);
-	expect_again(1, false);
-	expect_nothing_again();
+	expect_retransmit(UINT32_MAX, false);
+	expect_retransmit(1, false);
+	expect_no_retransmit();
 	now += 50 * US;
 	assert_int_equal(ack(1, 8), 1);
-	expect_nothing_again();
+	expect_no_retransmit();
 	assert_int_equal(ack(5, 8), 4);
 	assert_int_equal(mr_reliable_tx_room(&t), 8);
 }

@@ -89,7 +89,7 @@ static inline void rounds(unsigned count)
 }
 
 /* Sends messages of that many bytes to the client, in its reliable flow. */
-static inline uint32_t tell(uint32_t from, uint32_t count, uint32_t bytes)
+static inline uint32_t send_messages(uint32_t from, uint32_t count, uint32_t bytes)
 {
 	uint8_t payload[2048] = {0};
 
@@ -109,7 +109,7 @@ static inline uint32_t tell(uint32_t from, uint32_t count, uint32_t bytes)
 }
 
 /* Expects a frame of the reliable flow, with that many messages from that number on. */
-static inline void expect_told(uint32_t sequence, uint32_t from, uint32_t count)
+static inline void expect_messages(uint32_t sequence, uint32_t from, uint32_t count)
 {
 	struct mr_message_view m;
 	uint32_t at = 0;
@@ -128,7 +128,7 @@ static inline void expect_told(uint32_t sequence, uint32_t from, uint32_t count)
 	assert_false(mr_rig_message(&f, &at, &m));
 }
 
-static inline void open_speaking(uint32_t credit)
+static inline void open_with_flow(uint32_t credit)
 {
 	open_both();
 	send_ack(1, credit, NULL, 0);

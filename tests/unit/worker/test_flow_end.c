@@ -166,10 +166,10 @@ static void promises_that_wait_when_their_client_dies_are_kept(void **state)
 static void session_is_closed_when_its_log_is_empty_or_after_a_while(void **state)
 {
 	(void)state;
-	open_speaking(64);
-	assert_int_equal(tell(1, 1, 8), 1);
+	open_with_flow(64);
+	assert_int_equal(send_messages(1, 1, 8), 1);
 	rounds(1);
-	expect_told(1, 1, 1);
+	expect_messages(1, 1, 1);
 	atomic_store(&s->remote->expel, -EPERM);
 	for (unsigned ms = 0; ms < 900; ms += 50) {
 		mr_rig_wait_ms(&r, 50);
@@ -190,10 +190,10 @@ static void log_that_a_narrower_path_cannot_carry_ends_the_session(void **state)
 	uint32_t at = 0;
 
 	(void)state;
-	open_speaking(64);
-	assert_int_equal(tell(1, 1, 1400), 1);
+	open_with_flow(64);
+	assert_int_equal(send_messages(1, 1, 1400), 1);
 	rounds(1);
-	expect_told(1, 1, 1);
+	expect_messages(1, 1, 1);
 	r.port.mtu = 1280;
 	mr_rig_wait_ms(&r, 11);
 	rounds(1);

@@ -233,7 +233,7 @@ static void client_that_does_not_speak_gets_no_such_frame(void **state)
 {
 	(void)state;
 	open_both();
-	assert_int_equal(tell(1, 1, 8), 0);
+	assert_int_equal(send_messages(1, 1, 8), 0);
 	mr_rig_wait_ms(&r, 1500);
 	rounds(1);
 	assert_true(mr_rig_receive(&r, 0, &f, NULL));
@@ -244,12 +244,12 @@ static void client_that_does_not_speak_gets_no_such_frame(void **state)
 static void messages_are_sent_until_they_are_acknowledged(void **state)
 {
 	(void)state;
-	open_speaking(64);
-	assert_int_equal(tell(1, 3, 8), 3);
-	assert_int_equal(tell(4, 1, 1400), 1);
+	open_with_flow(64);
+	assert_int_equal(send_messages(1, 3, 8), 3);
+	assert_int_equal(send_messages(4, 1, 1400), 1);
 	rounds(1);
-	expect_told(1, 1, 3);
-	expect_told(2, 4, 1);
+	expect_messages(1, 1, 3);
+	expect_messages(2, 4, 1);
 	assert_false(mr_rig_receive(&r, 0, &f, NULL));
 	assert_true(mr_flow_backlog(&s->remote->flow) > 1400);
 	mr_rig_wait_ms(&r, 9);
@@ -257,11 +257,11 @@ static void messages_are_sent_until_they_are_acknowledged(void **state)
 	assert_false(mr_rig_receive(&r, 0, &f, NULL));
 	mr_rig_wait_ms(&r, 2);
 	rounds(1);
-	expect_told(1, 1, 3);
+	expect_messages(1, 1, 3);
 	assert_false(mr_rig_receive(&r, 0, &f, NULL));
 	send_ack(2, 64, NULL, 0);
 	rounds(1);
-	expect_told(2, 4, 1);
+	expect_messages(2, 4, 1);
 	send_ack(3, 64, NULL, 0);
 	rounds(1);
 	assert_int_equal(mr_flow_backlog(&s->remote->flow), 0);
@@ -283,16 +283,16 @@ static void reported_gap_is_filled_at_once(void **state)
 	uint64_t came = 0xe; /* 3, 4 and 5 of 1 .. 5; then 2 is missing, too */
 
 	(void)state;
-	open_speaking(64);
+	open_with_flow(64);
 	for (uint32_t i = 1; i <= 5; i++) {
-		assert_int_equal(tell(i, 1, 8), 1);
+		assert_int_equal(send_messages(i, 1, 8), 1);
 		rounds(1);
-		expect_told(i, i, 1);
+		expect_messages(i, i, 1);
 	}
 	send_ack(1, 64, &came, 1);
 	rounds(1);
-	expect_told(1, 1, 1);
-	expect_told(2, 2, 1);
+	expect_messages(1, 1, 1);
+	expect_messages(2, 2, 1);
 	assert_false(mr_rig_receive(&r, 0, &f, NULL));
 	assert_int_equal(stats()->retransmit_timeouts, 0);
 	close_both();
@@ -303,9 +303,9 @@ static void full_log_is_no_room(void **state)
 	uint32_t told = 0, frames = 0;
 
 	(void)state;
-	open_speaking(512);
+	open_with_flow(512);
 	for (unsigned i = 0; i < 1000; i++) {
-		uint32_t now = tell(told + 1, 1, 1400);
+		uint32_t now = send_messages(told + 1, 1, 1400);
 
 		told += now;
 		rounds(1);
@@ -321,10 +321,10 @@ static void full_log_is_no_room(void **state)
 	for (uint32_t i = 1; i <= 500; i++) {
 		send_ack(i + 1, 512, NULL, 0);
 		rounds(1);
-		assert_int_equal(tell(told + 1, 1, 600 + i), 1);
+		assert_int_equal(send_messages(told + 1, 1, 600 + i), 1);
 		told++;
 		rounds(1);
-		expect_told(told, told, 1);
+		expect_messages(told, told, 1);
 	}
 	close_both();
 }
@@ -332,25 +332,25 @@ static void full_log_is_no_room(void **state)
 static void client_without_credit_is_asked_for_it(void **state)
 {
 	(void)state;
-	open_speaking(2);
+	open_with_flow(2);
 	for (uint32_t i = 1; i <= 2; i++) {
-		assert_int_equal(tell(i, 1, 8), 1);
+		assert_int_equal(send_messages(i, 1, 8), 1);
 		rounds(1);
-		expect_told(i, i, 1);
+		expect_messages(i, i, 1);
 	}
-	assert_int_equal(tell(3, 1, 8), 0);
+	assert_int_equal(send_messages(3, 1, 8), 0);
 	send_ack(3, 0, NULL, 0);
 	rounds(1);
-	assert_int_equal(tell(3, 1, 8), 0);
+	assert_int_equal(send_messages(3, 1, 8), 0);
 	mr_rig_wait_ms(&r, 20);
 	rounds(1);
 	/* The client has that one. */
-	expect_told(2, 0, 0);
+	expect_messages(2, 0, 0);
 	send_ack(3, 1, NULL, 0);
 	rounds(1);
-	assert_int_equal(tell(3, 1, 8), 1);
+	assert_int_equal(send_messages(3, 1, 8), 1);
 	rounds(1);
-	expect_told(3, 3, 1);
+	expect_messages(3, 3, 1);
 	close_both();
 }
 
@@ -359,10 +359,10 @@ static void acks_that_lie_are_counted_and_ignored(void **state)
 	uint64_t came[9] = {1ull << 40};
 
 	(void)state;
-	open_speaking(64);
-	assert_int_equal(tell(1, 1, 8), 1);
+	open_with_flow(64);
+	assert_int_equal(send_messages(1, 1, 8), 1);
 	rounds(1);
-	expect_told(1, 1, 1);
+	expect_messages(1, 1, 1);
 	send_ack(3, 64, NULL, 0);         /* never sent */
 	send_ack(1u << 31, 64, NULL, 0);  /* never sent either */
 	send_ack(0, 64, NULL, 0);         /* no sequence */
@@ -412,15 +412,15 @@ static void acks_that_lie_are_counted_and_ignored(void **state)
 static void acks_go_with_what_goes(void **state)
 {
 	(void)state;
-	open_speaking(64);
+	open_with_flow(64);
 	send_number(1, 1);
 	rounds(1);
 	expect_ack(2, 0);
 	send_number(2, 2);
 	rounds(1);
-	assert_int_equal(tell(1, 1, 8), 1);
+	assert_int_equal(send_messages(1, 1, 8), 1);
 	rounds(1);
-	expect_told(1, 1, 1);
+	expect_messages(1, 1, 1);
 	assert_int_equal(f.header.ack, 3);
 	rounds(3);
 	assert_false(mr_rig_receive(&r, 0, &f, NULL));
@@ -475,9 +475,9 @@ static void change_of_address_loses_nothing(void **state)
 	uint32_t at = 0;
 
 	(void)state;
-	open_speaking(64);
+	open_with_flow(64);
 	client.path.peer_udp_port++;
-	assert_int_equal(tell(1, 1, 8), 1);
+	assert_int_equal(send_messages(1, 1, 8), 1);
 	send_number(1, 1);
 	rounds(1);
 	/* The challenge, and the frame, which goes to the old address. */
@@ -498,7 +498,7 @@ static void change_of_address_loses_nothing(void **state)
 	mr_rig_wait_ms(&r, 11);
 	rounds(1);
 	expect_numbers(1, 1);
-	expect_told(1, 1, 1);
+	expect_messages(1, 1, 1);
 	assert_int_equal(f.header.ack, 2);
 	close_both();
 }
@@ -548,14 +548,14 @@ static void stalled_session_keeps_its_frames_and_gets_no_credit(void **state)
 static void without_buffers_frames_go_later(void **state)
 {
 	(void)state;
-	open_speaking(64);
+	open_with_flow(64);
 	mr_rig_starve(&r, 0);
-	assert_int_equal(tell(1, 1, 8), 1);
+	assert_int_equal(send_messages(1, 1, 8), 1);
 	rounds(1);
 	mr_rig_feed(&r);
 	mr_rig_wait_ms(&r, 11);
 	rounds(1);
-	expect_told(1, 1, 1);
+	expect_messages(1, 1, 1);
 	assert_int_equal(stats()->drop_no_buffer, 0);
 	close_both();
 }

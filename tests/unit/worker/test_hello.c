@@ -341,7 +341,7 @@ static void hellos_leave_room_to_control(void **state)
 }
 
 /* Writes a record as control does. */
-static void tell(enum mrf_handoff_reason reason, uint64_t session,
+static void send_control(enum mrf_handoff_reason reason, uint64_t session,
 	const struct mrf_network_path *path, const char *text)
 {
 	struct mr_message_plan plan = mr_message_plan(
@@ -378,7 +378,7 @@ static void welcome_fills_a_frame(void **state)
 	(void)state;
 	mr_rig_open(&r, 1);
 	s = mr_rig_remote(&r, 0, 6, &path, 1400, &c);
-	tell(MRF_HANDOFF_REASON_WELCOME, s->id, NULL, "welcome");
+	send_control(MRF_HANDOFF_REASON_WELCOME, s->id, NULL, "welcome");
 	mr_rig_round(&r, 0);
 	assert_true(mr_rig_receive(&r, 0, &f, NULL));
 	assert_int_equal(f.bytes, 1400);
@@ -404,7 +404,7 @@ static void refusal_goes_to_its_address(void **state)
 
 	(void)state;
 	mr_rig_open(&r, 1);
-	tell(MRF_HANDOFF_REASON_REFUSE, 0, &path, "go away");
+	send_control(MRF_HANDOFF_REASON_REFUSE, 0, &path, "go away");
 	mr_rig_round(&r, 0);
 	assert_true(mr_rig_receive(&r, 0, &f, &to));
 	assert_true(mr_path_same(&path, &to));
@@ -412,7 +412,7 @@ static void refusal_goes_to_its_address(void **state)
 	assert_true(mr_rig_message(&f, &at, &m));
 	assert_memory_equal(m.payload, "go away", 7);
 	path.port = 3; /* there is one port */
-	tell(MRF_HANDOFF_REASON_REFUSE, 0, &path, "go away");
+	send_control(MRF_HANDOFF_REASON_REFUSE, 0, &path, "go away");
 	mr_rig_round(&r, 0);
 	assert_int_equal(r.stats[0].drop_bad_handoff, 1);
 	assert_false(mr_rig_receive(&r, 0, &f, NULL));
@@ -430,8 +430,8 @@ static void answers_of_control_go_into_frames(void **state)
 	(void)state;
 	mr_rig_open(&r, 1);
 	s = mr_rig_remote(&r, 0, 6, &path, 1400, &c);
-	tell(MRF_HANDOFF_REASON_CONTROL, s->id, NULL, "subscribed");
-	tell(MRF_HANDOFF_REASON_CONTROL, s->id + 1, NULL, "nobody's");
+	send_control(MRF_HANDOFF_REASON_CONTROL, s->id, NULL, "subscribed");
+	send_control(MRF_HANDOFF_REASON_CONTROL, s->id + 1, NULL, "nobody's");
 	mr_rig_round(&r, 0);
 	assert_true(mr_rig_receive(&r, 0, &f, NULL));
 	assert_true(mr_rig_message(&f, &at, &m));

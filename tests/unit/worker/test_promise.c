@@ -101,7 +101,7 @@ static uint32_t promise_until_held_up(const char *subject, uint32_t bytes)
 	return number;
 }
 
-static void say(uint32_t ack, uint32_t credit)
+static void send_ack(uint32_t ack, uint32_t credit)
 {
 	mr_rig_begin(&f, client.session, 0);
 	mr_frame_write_ack(f.at, ack, credit);
@@ -124,7 +124,7 @@ static uint32_t read_far(uint32_t *sequence, uint32_t number)
 			assert_int_equal(got, ++number);
 		}
 	}
-	say(*sequence, 64);
+	send_ack(*sequence, 64);
 	return number;
 }
 
@@ -134,7 +134,7 @@ static void a_client_that_acknowledges_nothing_holds_its_publisher_up(void **sta
 
 	(void)state;
 	open_all();
-	say(1, 64);
+	send_ack(1, 64);
 	rounds(1);
 	sent = promise_until_held_up("far", 200);
 	assert_true(s->stats->full_since_ns != 0);
@@ -164,7 +164,7 @@ static void messages_beyond_a_closed_window_are_queued_in_order(void **state)
 
 	(void)state;
 	open_all();
-	say(1, 0);
+	send_ack(1, 0);
 	rounds(1);
 	for (uint32_t i = 1; i <= 20; i++)
 		assert_true(promise("far", i, 1000));
@@ -208,7 +208,7 @@ static void a_run_goes_into_frames_as_far_as_there_is_room(void **state)
 	(void)state;
 	open_all();
 	alias = mr_rig_alias(&r, s, "far");
-	say(1, 1);
+	send_ack(1, 1);
 	rounds(1);
 	for (uint32_t i = 0; i < 3; i++)
 		send_run(1 + i, alias, 1 + 12 * i, 13 + 12 * i);
@@ -244,7 +244,7 @@ static void messages_queued_for_a_closed_session_are_freed(void **state)
 	open_all();
 	w = r.workers[0];
 	bytes = mr_slab_bytes(w->store);
-	say(1, 0);
+	send_ack(1, 0);
 	rounds(1);
 	(void)promise_until_held_up("far", 1000);
 	assert_true(mr_slab_bytes(w->store) > bytes);
