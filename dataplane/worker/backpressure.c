@@ -120,7 +120,7 @@ void mr_worker_not_full(struct mr_worker *w, struct mr_session *s, struct mr_slo
 	wake_peers(w);
 }
 
-void mr_worker_look_at_store(struct mr_worker *w)
+void mr_worker_check_store(struct mr_worker *w)
 {
 	uint64_t most = mr_slab_bytes_max(w->store);
 	uint64_t left = most - mr_slab_bytes(w->store);

@@ -132,7 +132,7 @@ void mr_worker_full(struct mr_worker *w, struct mr_session *s, struct mr_slow_se
 /* Clears the flag of a session that is no longer full, is passed over, or is closed (`s` NULL). */
 void mr_worker_not_full(struct mr_worker *w, struct mr_session *s, struct mr_slow_session *x);
 /* Sets or clears the flag of all sessions by how much memory the store has left. */
-void mr_worker_look_at_store(struct mr_worker *w);
+void mr_worker_check_store(struct mr_worker *w);
 /* True while the flag of all sessions is set: the store is short of memory. */
 static inline bool mr_worker_store_is_short(const struct mr_worker *w)
 {

@@ -46,7 +46,7 @@ MR_ALWAYS_INLINE bool mr_worker_copy(struct mr_worker *w, struct mr_session *s,
 
 /* True if the session over UDP is closed, but the table writer has not removed it yet: nobody
  * receives messages copied to it. */
-static inline bool mr_worker_is_over(const struct mr_session *s)
+static inline bool mr_worker_is_closed(const struct mr_session *s)
 {
 	return s->remote != NULL &&
 	       atomic_load_explicit(&s->remote->end, memory_order_relaxed) != MR_REMOTE_LIVES;
@@ -61,7 +61,7 @@ static inline struct mr_session *mr_worker_find(
 		worker == w->index ? &w->directory : &w->peers[worker]->directory;
 	struct mr_session *s = mr_directory_find(d, slot, generation);
 
-	return s != NULL && !mr_worker_is_over(s) ? s : NULL;
+	return s != NULL && !mr_worker_is_closed(s) ? s : NULL;
 }
 
 /* Plans the Deliver message that a subscriber gets for a message of this route. */

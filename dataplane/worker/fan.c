@@ -174,7 +174,7 @@ static void to_sink(struct mr_worker *w, const struct mr_route *r, const struct 
 	}
 	w->share.turn_work++;
 	s = mr_directory_find(&w->directory, sink->slot, sink->generation);
-	if (s == NULL || (l->promised && mr_worker_is_over(s))) {
+	if (s == NULL || (l->promised && mr_worker_is_closed(s))) {
 		mr_count(w->stats->drop_session_gone, l->count);
 	} else if (high_water != 0) {
 		deliver_promised(w, s, r, l, at, plan, sink, high_water);

@@ -128,7 +128,7 @@ static bool keep_listed(struct mr_worker *w, struct mr_session *s, uint64_t now_
 {
 	if (s == NULL)
 		return false;
-	if (mr_likely(!mr_worker_is_over(s)))
+	if (mr_likely(!mr_worker_is_closed(s)))
 		return service_flow(w, s, now_ns);
 	return atomic_load_explicit(&s->remote->end, memory_order_relaxed) == MR_REMOTE_LEAVES &&
 	       mr_reliable_rx_waits(&s->remote->flow.rx);

@@ -190,7 +190,7 @@ static void take_slots(struct mr_worker *w, struct mr_session *s)
 			look_beyond(w, s);
 			break;
 		}
-	if (mr_unlikely(mr_worker_is_over(s)))
+	if (mr_unlikely(mr_worker_is_closed(s)))
 		mr_worker_flow_finish(w, s);
 }
 
@@ -230,7 +230,7 @@ void mr_worker_flows_take(struct mr_worker *w)
 		w->flows.any_waits = true;
 		if (!mr_worker_mesh_ready(w))
 			;
-		else if (mr_likely(!mr_worker_is_over(s)))
+		else if (mr_likely(!mr_worker_is_closed(s)))
 			take_slots(w, s);
 		else if (s->late == NULL)
 			mr_worker_flow_finish(w, s);

@@ -121,6 +121,6 @@ void mr_worker_frame(struct mr_worker *w, const struct mr_frame *f)
 	if (mr_likely(f->header.flags == 0) || mr_worker_flow_frame(w, s, f))
 		if (mr_likely(take_sequence(w, s, f)))
 			take_datagram_messages(w, s, f);
-	if (mr_unlikely(mr_worker_is_over(s)))
+	if (mr_unlikely(mr_worker_is_closed(s)))
 		mr_worker_flow_finish(w, s); /* the frame had a Close */
 }

@@ -159,7 +159,7 @@ bool mr_worker_late_may_route_first(struct mr_worker *w, struct mr_session *s, s
 	struct mr_message_view view;
 
 	if (!m->promised || !mr_message_parse(message_of(m), m->header, &view) ||
-		mr_worker_may_publish(w, s, &view) || mr_worker_is_over(s) ||
+		mr_worker_may_publish(w, s, &view) || mr_worker_is_closed(s) ||
 		atomic_load_explicit(&s->ends, memory_order_relaxed))
 		return true;
 	mr_worker_count_pause(w, s);

@@ -29,7 +29,7 @@ static void catch_up(struct mr_worker *w, struct mr_session *s, struct mr_late *
 		w->consumed[w->consumed_count++] = s;
 	}
 	/* The end of a closing session waited for its late messages. */
-	if (mr_worker_is_over(s)) {
+	if (mr_worker_is_closed(s)) {
 		w->burst_count = 0; /* the burst is routed already */
 		mr_worker_flow_finish(w, s);
 	}
@@ -88,7 +88,7 @@ static bool run_one(struct mr_worker *w, struct mr_late *x, uint32_t *serves)
 		mr_slab_release(w->store, x, sizeof(*x));
 		return false;
 	}
-	if (x->fan == NULL && mr_session_stays_paused(s) && !mr_worker_is_over(s)) {
+	if (x->fan == NULL && mr_session_stays_paused(s) && !mr_worker_is_closed(s)) {
 		mr_worker_count_pause(w, s);
 		return true;
 	}

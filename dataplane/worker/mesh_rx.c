@@ -15,7 +15,7 @@ static void deliver_member(struct mr_worker *w, const struct mr_mesh_member *mem
 {
 	struct mr_session *s = mr_directory_find(&w->directory, member->slot, member->generation);
 
-	if (s == NULL || mr_worker_is_over(s))
+	if (s == NULL || mr_worker_is_closed(s))
 		mr_count(w->stats->drop_session_gone, 1);
 	else if (promised && member->high_water != 0)
 		w->round.delivered +=
@@ -147,7 +147,7 @@ static void take_for_session(struct mr_worker *w, uint64_t session, const struct
 			(m->header.flags & MRF_MESSAGE_FLAG_DELIVERY) != 0;
 	struct mr_message_plan plan;
 
-	if (mr_unlikely(s == NULL || mr_worker_is_over(s))) {
+	if (mr_unlikely(s == NULL || mr_worker_is_closed(s))) {
 		mr_count(w->stats->drop_session_gone, 1);
 		return;
 	}

@@ -133,7 +133,7 @@ static bool append_queued(struct mr_worker *w, struct mr_slow_session *x,
 	x->last = h;
 	x->bytes += h->stride;
 	x->messages++;
-	mr_worker_look_at_store(w);
+	mr_worker_check_store(w);
 	return true;
 }
 
@@ -294,7 +294,7 @@ static enum mr_promise promise_own(
 	struct mr_session *s = mr_directory_find(
 		&w->directory, mr_session_slot(session), mr_session_generation(session));
 
-	if (s != NULL && !mr_worker_is_over(s))
+	if (s != NULL && !mr_worker_is_closed(s))
 		return mr_worker_promise(w, s, plan, target);
 	mr_count(w->stats->drop_session_gone, 1);
 	return MR_PROMISE_LOST;
@@ -452,7 +452,7 @@ static bool service_record(struct mr_worker *w, struct mr_slow_session *x)
 
 	if (!x->gone)
 		s = mr_directory_find(&w->directory, x->slot, x->generation);
-	if (mr_likely(s != NULL && !mr_worker_is_over(s)))
+	if (mr_likely(s != NULL && !mr_worker_is_closed(s)))
 		return service_session(w, s, x);
 	if (!x->gone) {
 		x->gone = true;
@@ -478,7 +478,7 @@ static void __attribute__((noinline)) service_some(struct mr_worker *w)
 	}
 	/* Other users of the store may have released memory, too. */
 	if (looked || mr_worker_store_is_short(w))
-		mr_worker_look_at_store(w);
+		mr_worker_check_store(w);
 }
 
 void mr_worker_slow_sessions_run(struct mr_worker *w)

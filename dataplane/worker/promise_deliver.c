@@ -87,7 +87,7 @@ uint32_t mr_worker_promise_own(
 			if (flags & MR_SINK_GONE)
 				continue;
 			s = mr_directory_find(&w->directory, sink->slot, sink->generation);
-			if (s == NULL || mr_worker_is_over(s)) {
+			if (s == NULL || mr_worker_is_closed(s)) {
 				mr_count(w->stats->drop_session_gone, 1);
 			} else if (high_water != 0) {
 				delivered += mr_worker_promise(w, s, plan, sink->sub_id) !=
@@ -170,7 +170,7 @@ static void run_to_sink(struct mr_worker *w, const struct mr_route *r, const str
 	if (flags & MR_SINK_GONE)
 		return;
 	s = mr_directory_find(&w->directory, sink->slot, sink->generation);
-	if (s == NULL || mr_worker_is_over(s))
+	if (s == NULL || mr_worker_is_closed(s))
 		mr_count(w->stats->drop_session_gone, count);
 	else if (high_water != 0)
 		mr_worker_promise_run_sink(w, s, r, high_water, e, count, sink->sub_id);

@@ -189,7 +189,7 @@ static int open_waiting(struct mr_worker *w, const struct mr_worker_config *c)
 	error = mr_slab_new(c->store_bytes, &w->store);
 	if (error != 0)
 		return error;
-	mr_worker_look_at_store(w);
+	mr_worker_check_store(w);
 	return mr_early_init(
 		&w->early, c->early_bytes, c->peer_percent, c->slots - c->remote_first + 1);
 }

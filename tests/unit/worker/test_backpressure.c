@@ -326,7 +326,7 @@ static void little_memory_holds_all_publishers_up(void **state)
 		assert_non_null(taken[count]);
 		assert_true(++count < MR_ARRAY_COUNT(taken));
 	}
-	mr_worker_look_at_store(w);
+	mr_worker_check_store(w);
 	assert_true(promise(&pub, "a.b", 1));
 	assert_true(promise(&second, "b.c", 1)); /* has no subscriber that blocks */
 	rounds(3);
@@ -335,7 +335,7 @@ static void little_memory_holds_all_publishers_up(void **state)
 	assert_int_equal(r.stats[0].published, 1);
 	while (count > 0)
 		mr_slab_release(w->store, taken[--count], MR_SLAB_CHUNK_BYTES_MAX);
-	mr_worker_look_at_store(w);
+	mr_worker_check_store(w);
 	rounds(2);
 	assert_false(pub.session->paused);
 	assert_int_equal(read_all(&slow), 1);
