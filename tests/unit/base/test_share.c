@@ -106,7 +106,7 @@ static void peers_are_hosts_networks_and_users(void **state)
 }
 
 /* The reference is an array of counts. */
-static void whatever_happens_counts_are_exact(void **state)
+static void counts_are_exact_after_any_sequence(void **state)
 {
 	static uint64_t counts[PEERS][OFS];
 	unsigned kept = 0;
@@ -144,7 +144,7 @@ int main(void)
 		cmocka_unit_test(counts_are_bounded_and_grow_up_to_that),
 		cmocka_unit_test(a_table_keeps_a_reserve),
 		cmocka_unit_test(peers_are_hosts_networks_and_users),
-		cmocka_unit_test(whatever_happens_counts_are_exact),
+		cmocka_unit_test(counts_are_exact_after_any_sequence),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -238,7 +238,7 @@ static void window_shuts_until_something_comes_back(void **state)
 	assert_true(gen_pace_allows(&p, 60, 20, 4));
 }
 
-static void what_is_lost_is_written_off(void **state)
+static void lost_messages_are_written_off(void **state)
 {
 	struct gen_pace p = gen_pace_first(0, 90, 1000, 0);
 
@@ -278,7 +278,7 @@ int main(void)
 		cmocka_unit_test(heartbeat_is_a_frame_without_messages),
 		cmocka_unit_test(checksum_is_never_absent),
 		cmocka_unit_test(window_shuts_until_something_comes_back),
-		cmocka_unit_test(what_is_lost_is_written_off),
+		cmocka_unit_test(lost_messages_are_written_off),
 		cmocka_unit_test(rate_is_kept),
 	};
 

@@ -170,7 +170,7 @@ static void the_next_may_start_from_the_end_of_one(void **state)
 	mr_cli_jobs_fini(&j);
 }
 
-static void what_runs_at_the_end_is_killed(void **state)
+static void running_command_is_killed_at_the_end(void **state)
 {
 	struct mr_cli_jobs j = jobs_of("sleep 1000", 2);
 
@@ -191,7 +191,7 @@ int main(void)
 		cmocka_unit_test(a_command_that_takes_too_long_is_killed),
 		cmocka_unit_test(a_command_need_not_read_its_input),
 		cmocka_unit_test(the_next_may_start_from_the_end_of_one),
-		cmocka_unit_test(what_runs_at_the_end_is_killed),
+		cmocka_unit_test(running_command_is_killed_at_the_end),
 	};
 
 	/* The command's main does the same. */

@@ -105,7 +105,7 @@ static void good_path_passes_all_in_order_both_ways(void **state)
 	rig_down(&r);
 }
 
-static void what_is_dropped_and_doubled_is_counted_and_the_same_each_time(void **state)
+static void drops_and_duplicates_are_counted_and_the_same_each_time(void **state)
 {
 	static uint32_t got[2][2 * PACKETS];
 	unsigned count[2];
@@ -127,7 +127,7 @@ static void what_is_dropped_and_doubled_is_counted_and_the_same_each_time(void *
 	assert_memory_equal(got[0], got[1], count[0] * sizeof(got[0][0]));
 }
 
-static void what_is_reordered_comes_a_few_packets_later(void **state)
+static void reordered_packet_comes_a_few_packets_later(void **state)
 {
 	struct rig r = rig_up(with((struct mr_faults){.reorder = 20}));
 	uint32_t got[PACKETS];
@@ -200,8 +200,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_path_passes_all_in_order_both_ways),
-		cmocka_unit_test(what_is_dropped_and_doubled_is_counted_and_the_same_each_time),
-		cmocka_unit_test(what_is_reordered_comes_a_few_packets_later),
+		cmocka_unit_test(drops_and_duplicates_are_counted_and_the_same_each_time),
+		cmocka_unit_test(reordered_packet_comes_a_few_packets_later),
 		cmocka_unit_test(delay_holds_each_back),
 		cmocka_unit_test(one_bit_of_a_corrupted_packet_is_turned),
 		cmocka_unit_test(client_is_seen_at_another_port_after_so_many_packets),

@@ -20,7 +20,7 @@ static void printable_text_is_shown_as_it_is(void **state)
 	assert_true(mr_cli_text_is_printable("\xf0\x9f\x90\x99", 4));
 }
 
-static void what_steers_a_terminal_is_escaped(void **state)
+static void terminal_control_characters_are_escaped(void **state)
 {
 	(void)state;
 	assert_escaped("a\x1b[2Jb", 6, "a\\x1b[2Jb");
@@ -135,7 +135,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(printable_text_is_shown_as_it_is),
-		cmocka_unit_test(what_steers_a_terminal_is_escaped),
+		cmocka_unit_test(terminal_control_characters_are_escaped),
 		cmocka_unit_test(malformed_utf8_is_escaped_byte_by_byte),
 		cmocka_unit_test(escaping_ends_where_the_memory_does),
 		cmocka_unit_test(base64_is_that_of_the_standard),

@@ -8,7 +8,7 @@
 
 static const struct mr_bench_stamp stamp = {((uint64_t)3 << 48) | 12345, 0xabcdef0123456789ull};
 
-static void what_was_filled_is_intact_at_any_size_and_alignment(void **state)
+static void filled_payload_is_intact_at_any_size_and_alignment(void **state)
 {
 	uint8_t memory[SIZES_MAX + 8];
 
@@ -199,7 +199,7 @@ static void holes_beyond_what_is_remembered_stay_missing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_was_filled_is_intact_at_any_size_and_alignment),
+		cmocka_unit_test(filled_payload_is_intact_at_any_size_and_alignment),
 		cmocka_unit_test(any_flipped_bit_is_found),
 		cmocka_unit_test(filling_writes_nothing_beyond_the_size),
 		cmocka_unit_test(row_ends_where_it_is_damaged_or_another_begins),

@@ -291,7 +291,7 @@ static void client_with_wait_waits_for_the_bus(void **state)
 	mr_close(c);
 }
 
-static void what_the_bus_had_not_taken_is_counted_as_lost(void **state)
+static void messages_that_the_bus_had_not_taken_count_as_lost(void **state)
 {
 	struct fixture *f = *state;
 
@@ -436,7 +436,7 @@ int main(void)
 		TEST(messages_that_a_bus_does_not_read_are_kept),
 		TEST(nothing_overtakes_unacknowledged_messages),
 		TEST(client_with_wait_waits_for_the_bus),
-		TEST(what_the_bus_had_not_taken_is_counted_as_lost),
+		TEST(messages_that_the_bus_had_not_taken_count_as_lost),
 		TEST(client_that_only_requests_reconnects_too),
 		TEST(client_that_got_a_reply_reconnects_too),
 		TEST(a_publisher_may_be_closed_by_its_own_publish),

@@ -244,7 +244,7 @@ static void a_number_that_is_invalid_is_requested_again(void **state)
 	assert_payload(&reply, "2");
 }
 
-static void what_cannot_be_opened_fails(void **state)
+static void service_that_cannot_be_opened_fails(void **state)
 {
 	struct fixture *f = *state;
 	struct outcome out = {0};
@@ -526,7 +526,7 @@ int main(void)
 		TEST(verdicts_of_the_bus_are_errors),
 		TEST(overload_is_tried_again),
 		TEST(a_number_that_is_invalid_is_requested_again),
-		TEST(what_cannot_be_opened_fails),
+		TEST(service_that_cannot_be_opened_fails),
 		TEST(many_services_are_distinguished),
 		TEST(malformed_calls_are_refused),
 		TEST(the_breaker_fails_fast_and_recovers),

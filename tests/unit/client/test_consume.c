@@ -92,7 +92,7 @@ static void deliveries_are_acked_in_batches_when_the_callback_returns(void **sta
 	assert_int_equal(mr_consumer_close(k), 0);
 }
 
-static void what_is_nacked_in_its_callback_is_not_acked(void **state)
+static void delivery_nacked_in_its_callback_is_not_acked(void **state)
 {
 	struct fixture *f = *state;
 	struct work w = {.nack_first = 3};
@@ -303,7 +303,7 @@ static void set_ack_timeout(struct fixture *f, uint32_t ms)
 }
 
 /* Each is renewed four times within the queue's time-out, as long as the client is processed. */
-static void what_waits_to_be_pulled_is_renewed(void **state)
+static void deliveries_that_wait_for_a_pull_are_renewed(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_consume_options options = {.prefetch = 4, .manual = true};
@@ -332,7 +332,7 @@ static void slow(struct mr_client *c, const struct mr_delivery *d, void *arg)
 	on_delivery(c, d, arg);
 }
 
-static void what_waits_in_the_ring_behind_a_slow_callback_is_renewed(void **state)
+static void deliveries_in_the_ring_behind_a_slow_callback_are_renewed(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_consume_options options = {.prefetch = 8, .manual = true};
@@ -448,7 +448,7 @@ static void consumer_without_recalls_finds_out_when_settling(void **state)
 	SETTLED(f, released, 1);
 }
 
-static void what_waits_to_be_pulled_is_taken_back(void **state)
+static void deliveries_that_wait_for_a_pull_are_recalled(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_consume_options options = {.prefetch = 2, .manual = true};
@@ -683,20 +683,20 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(attempts_are_distinguished_from_other_deliveries),
 		TEST(deliveries_are_acked_in_batches_when_the_callback_returns),
-		TEST(what_is_nacked_in_its_callback_is_not_acked),
+		TEST(delivery_nacked_in_its_callback_is_not_acked),
 		TEST(rejected_deliveries_do_not_come_again),
 		TEST(redelivery_is_reported_with_handed),
 		TEST(closed_client_gives_back_its_deliveries),
 		TEST(manual_deliveries_are_settled_later_and_once),
 		TEST(pulling_gets_one_at_a_time_and_acks_the_one_before),
 		TEST(pulled_deliveries_that_came_in_other_calls_are_kept_in_order),
-		TEST(what_waits_to_be_pulled_is_renewed),
-		TEST(what_waits_in_the_ring_behind_a_slow_callback_is_renewed),
+		TEST(deliveries_that_wait_for_a_pull_are_renewed),
+		TEST(deliveries_in_the_ring_behind_a_slow_callback_are_renewed),
 		TEST(acks_of_slow_callbacks_do_not_gather),
 		TEST(a_program_reports_progress_and_a_consumer_may_by_itself),
 		TEST(recalled_delivery_is_reported_and_cannot_be_settled),
 		TEST(consumer_without_recalls_finds_out_when_settling),
-		TEST(what_waits_to_be_pulled_is_taken_back),
+		TEST(deliveries_that_wait_for_a_pull_are_recalled),
 		TEST(priority_and_redelivery_are_delivered),
 		TEST(after_reconnection_consumers_go_on_and_old_tags_are_unknown),
 		TEST(a_consumer_that_the_bus_ended_comes_back),

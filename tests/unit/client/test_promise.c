@@ -258,7 +258,7 @@ static void messages_that_a_closed_publisher_wrote_are_still_sent(void **state)
 
 #ifndef FIXTURE_UDP
 /* The bus can write the ring's memory too. */
-static void what_was_overwritten_in_the_ring_is_an_error_and_not_sent(void **state)
+static void overwritten_record_in_the_ring_is_an_error_and_not_sent(void **state)
 {
 	struct fixture *f = *state;
 	struct mr_publisher *p = open_promising(f, MR_AT_LEAST_ONCE);
@@ -317,7 +317,7 @@ int main(void)
 		TEST(a_full_ring_refuses_and_loses_nothing),
 		TEST(messages_that_a_closed_publisher_wrote_are_still_sent),
 #ifndef FIXTURE_UDP
-		TEST(what_was_overwritten_in_the_ring_is_an_error_and_not_sent),
+		TEST(overwritten_record_in_the_ring_is_an_error_and_not_sent),
 #endif
 		TEST(receivers_hand_out_once_what_is_promised_so),
 	};

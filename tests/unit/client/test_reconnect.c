@@ -125,7 +125,7 @@ static void busy_polling_notices_death(void **state)
 	assert_int_equal(f->downs, 1);
 }
 
-static void what_the_dead_bus_left_is_still_handed_out(void **state)
+static void messages_left_by_the_dead_bus_are_still_handed_out(void **state)
 {
 	struct fixture *f = *state;
 	struct inbox in = {0};
@@ -336,7 +336,7 @@ int main(void)
 		TEST(death_of_the_bus_fails_calls_clearly),
 		TEST(waiting_request_fails_when_the_bus_dies),
 		TEST(busy_polling_notices_death),
-		TEST(what_the_dead_bus_left_is_still_handed_out),
+		TEST(messages_left_by_the_dead_bus_are_still_handed_out),
 		TEST(everything_is_in_place_again_after_a_reconnect),
 		TEST(bus_that_dies_while_all_is_being_restored_is_survived),
 		TEST(event_loop_reconnects_by_the_descriptor_alone),

@@ -162,7 +162,7 @@ static void many_unanswered_requests_are_all_found(void **state)
 	assert_int_equal(bad_tags(f), 0);
 }
 
-static void what_is_given_up_fails_at_the_caller(void **state)
+static void request_that_is_given_up_fails_at_the_caller(void **state)
 {
 	struct fixture *f = *state;
 	struct worker w = {.giving = 1};
@@ -241,7 +241,7 @@ static void partial_replies_wait_for_the_callers_credit(void **state)
 	assert_int_equal(out.partial, 1000);
 }
 
-static void what_is_ready_twice_is_refused(void **state)
+static void second_ready_for_a_service_is_refused(void **state)
 {
 	struct fixture *f = *state;
 	struct worker w = {0}, second = {0};
@@ -455,11 +455,11 @@ int main(void)
 		TEST(a_request_is_answered_once),
 		TEST(old_tags_do_not_name_new_requests),
 		TEST(many_unanswered_requests_are_all_found),
-		TEST(what_is_given_up_fails_at_the_caller),
+		TEST(request_that_is_given_up_fails_at_the_caller),
 		TEST(request_given_up_for_another_is_redelivered),
 		TEST(partial_replies_come_in_order_before_the_final_one),
 		TEST(partial_replies_wait_for_the_callers_credit),
-		TEST(what_is_ready_twice_is_refused),
+		TEST(second_ready_for_a_service_is_refused),
 		TEST(closing_gives_its_deliveries_to_others),
 		TEST(a_service_may_be_closed_from_its_callback),
 		TEST(after_a_disconnect_it_serves_again),

@@ -78,7 +78,7 @@ static void a_long_sleep_misses_nothing(void **state)
 	assert_int_equal(expire_all(&w, START + 1000000 * MS), 100);
 }
 
-static void what_is_overdue_expires_at_the_next_tick(void **state)
+static void overdue_timer_expires_at_the_next_tick(void **state)
 {
 	struct mr_wheel w = {0};
 	struct mr_wheel_timer other = {0}, t = {0};
@@ -143,7 +143,7 @@ int main(void)
 		cmocka_unit_test(one_that_was_taken_away_does_not_expire),
 		cmocka_unit_test(turns_of_the_wheel_are_distinguished),
 		cmocka_unit_test(a_long_sleep_misses_nothing),
-		cmocka_unit_test(what_is_overdue_expires_at_the_next_tick),
+		cmocka_unit_test(overdue_timer_expires_at_the_next_tick),
 		cmocka_unit_test(due_is_not_after_the_first_timer),
 		cmocka_unit_test(agrees_with_a_simple_list),
 	};

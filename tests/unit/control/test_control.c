@@ -278,7 +278,7 @@ static void hand_subscribe_block(uint32_t correlation, uint8_t when_full, uint8_
 		mrf_subscribe_request_write(&b, &v));
 }
 
-static void what_a_subscription_wants_when_full_is_passed_on_if_it_makes_sense(void **state)
+static void when_full_of_a_subscription_is_passed_on_if_well_formed(void **state)
 {
 	struct mrf_table m, t;
 
@@ -641,7 +641,7 @@ int main(void)
 		TEST(silent_connections_do_not_keep_others_out),
 		TEST(clients_that_go_before_the_answer_leave_nothing),
 		TEST(subscribe_goes_to_the_data_plane_and_back),
-		TEST(what_a_subscription_wants_when_full_is_passed_on_if_it_makes_sense),
+		TEST(when_full_of_a_subscription_is_passed_on_if_well_formed),
 		TEST(flood_of_requests_leaves_room_for_those_of_others),
 		TEST(answers_find_their_requests_in_any_order),
 		TEST(bad_patterns_and_groups_do_not_reach_the_data_plane),

@@ -530,7 +530,7 @@ static void a_control_that_was_killed_is_asked_again(void **state)
 	expect_queue(5, 5);
 }
 
-static void what_a_dead_data_plane_was_asked_is_forgotten(void **state)
+static void requests_to_a_dead_data_plane_are_forgotten(void **state)
 {
 	unsigned worker = home(MRF_QUEUE_KIND_QUEUE, "jobs");
 	uint32_t id;
@@ -568,7 +568,7 @@ int main(void)
 		TEST(a_client_that_floods_does_not_keep_others_out),
 		TEST(all_places_taken_and_freed_again),
 		TEST(a_control_that_was_killed_is_asked_again),
-		TEST(what_a_dead_data_plane_was_asked_is_forgotten),
+		TEST(requests_to_a_dead_data_plane_are_forgotten),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

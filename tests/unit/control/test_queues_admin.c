@@ -335,7 +335,7 @@ static void commands_tell_how_many_or_why_not(void **state)
 	expect_result(-EBUSY, "it has consumers");
 }
 
-static void what_is_not_an_operators_is_refused_here(void **state)
+static void requests_that_are_not_an_operators_are_refused(void **state)
 {
 	(void)state;
 	send_command(MRF_QUEUE_VERB_OPEN, "jobs", 0);
@@ -378,7 +378,7 @@ int main(void)
 		TEST(showing_a_queue_tells_all_of_it),
 		TEST(dead_letters_are_peeked_at),
 		TEST(commands_tell_how_many_or_why_not),
-		TEST(what_is_not_an_operators_is_refused_here),
+		TEST(requests_that_are_not_an_operators_are_refused),
 		TEST(without_a_data_plane_no_session_is_known),
 	};
 

@@ -112,7 +112,7 @@ static bool on(unsigned kind)
 	return watch.troubles.at[kind].on;
 }
 
-static void what_runs_or_sleeps_is_fine(void **state)
+static void running_or_sleeping_threads_are_no_trouble(void **state)
 {
 	(void)state;
 	pass_ms(10000);
@@ -263,7 +263,7 @@ static void full_tables_are_reported(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(what_runs_or_sleeps_is_fine),
+		T(running_or_sleeping_threads_are_no_trouble),
 		T(stopped_process_is_reported_within_two_seconds_and_no_worker_blamed),
 		T(frozen_worker_is_reported_awake_and_asleep),
 		T(main_thread_that_hangs_is_blamed_alone),

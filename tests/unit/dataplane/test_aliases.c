@@ -132,7 +132,7 @@ static uint32_t read_all(uint32_t number)
 }
 
 /* Worker 1 is behind by more than it takes in a round, and by more than the release takes. */
-static void what_lies_in_the_mesh_arrives_though_its_alias_was_given_back(void **state)
+static void messages_in_the_mesh_arrive_though_their_alias_was_released(void **state)
 {
 	uint32_t alias, got = 0;
 
@@ -240,7 +240,7 @@ static void one_given_back_again_is_kept_for_as_long_again(void **state)
 	online(false);
 }
 
-static void what_is_given_back_counts_until_nothing_is_under_way(void **state)
+static void released_alias_counts_until_nothing_is_in_flight(void **state)
 {
 	uint32_t alias, other;
 
@@ -369,7 +369,7 @@ static void a_sleeper_reads_what_a_client_published_that_is_gone(void **state)
 }
 
 /* The publisher's own worker does not run for longer than the drain time of a closed client. */
-static void what_a_client_left_in_its_ring_is_read_however_late(void **state)
+static void messages_of_a_closed_client_are_read_however_late(void **state)
 {
 	uint32_t alias, got = 0;
 
@@ -589,16 +589,16 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(what_lies_in_the_mesh_arrives_though_its_alias_was_given_back),
+		TEST(messages_in_the_mesh_arrive_though_their_alias_was_released),
 		TEST(an_alias_given_back_is_to_be_had_again_at_once),
 		TEST(an_alias_given_back_is_kept_while_a_worker_holds_something_for_the_mesh),
 		TEST(one_given_back_again_is_kept_for_as_long_again),
-		TEST(what_is_given_back_counts_until_nothing_is_under_way),
+		TEST(released_alias_counts_until_nothing_is_in_flight),
 		TEST(a_session_that_ends_meanwhile_takes_its_aliases_along),
 		TEST(a_sleeper_reads_what_was_published_before_the_release),
 		TEST(a_sleeper_reads_what_came_after_an_earlier_release),
 		TEST(a_sleeper_reads_what_a_client_published_that_is_gone),
-		TEST(what_a_client_left_in_its_ring_is_read_however_late),
+		TEST(messages_of_a_closed_client_are_read_however_late),
 		TEST(messages_of_a_closed_paused_publisher_are_queued_for_the_receiver),
 		TEST(a_client_that_writes_after_its_end_is_let_go),
 		TEST(a_slot_rests_until_its_worker_is_through_with_it),

@@ -253,7 +253,7 @@ static void reader_that_stops_misses_and_gets_a_gap(void **state)
 	mr_test_session_close(&bad);
 }
 
-static void what_was_published_before_death_arrives(void **state)
+static void messages_published_before_death_arrive(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 100; i++)
@@ -268,7 +268,7 @@ static void what_was_published_before_death_arrives(void **state)
 	assert_true(mr_test_nothing(&p, &bystander));
 }
 
-static void what_was_published_by_alias_before_death_arrives(void **state)
+static void messages_published_by_alias_before_death_arrive(void **state)
 {
 	uint32_t alias;
 
@@ -627,8 +627,8 @@ int main(void)
 		FAULT(alias_of_another_session_is_not_a_right),
 		FAULT(stale_and_forged_tokens_are_counted),
 		FAULT(reader_that_stops_misses_and_gets_a_gap),
-		FAULT(what_was_published_before_death_arrives),
-		FAULT(what_was_published_by_alias_before_death_arrives),
+		FAULT(messages_published_before_death_arrive),
+		FAULT(messages_published_by_alias_before_death_arrive),
 		FAULT(tables_that_are_full_say_so),
 		FAULT(client_that_hoards_leaves_room_for_others),
 		FAULT(unknown_kinds_and_control_go_to_control),

@@ -399,7 +399,7 @@ static void frames_are_as_large_as_both_sides_can(void **state)
 	}
 }
 
-static void what_makes_no_sense_is_refused(void **state)
+static void malformed_request_to_open_is_refused(void **state)
 {
 	struct mrf_network_path good = path_of(1), bad = path_of(1);
 	const struct mrf_link_open_remote fine = {
@@ -475,7 +475,7 @@ static void one_host_cannot_take_the_room_of_all(void **state)
 	config.sessions.per_address_max = 0;
 }
 
-static void what_a_worker_ends_is_closed(void **state)
+static void session_that_its_worker_ends_is_closed(void **state)
 {
 	struct mr_session *closed = open_session(0, NONCE), *expired = open_session(2, NONCE);
 	struct mr_session *stays = open_session(4, NONCE);
@@ -693,10 +693,10 @@ int main(void)
 		TEST(a_user_has_its_share_of_the_clients_and_root_a_reserve),
 		TEST(every_part_of_a_path_tells_sessions_apart),
 		TEST(frames_are_as_large_as_both_sides_can),
-		TEST(what_makes_no_sense_is_refused),
+		TEST(malformed_request_to_open_is_refused),
 		TEST(a_full_table_refuses_until_an_entry_is_freed),
 		TEST(one_host_cannot_take_the_room_of_all),
-		TEST(what_a_worker_ends_is_closed),
+		TEST(session_that_its_worker_ends_is_closed),
 		TEST(an_expelled_session_stays_until_its_goodbye),
 		TEST(an_expelled_session_waits_for_its_worker_however_late_that_is),
 		TEST(a_session_that_moved_is_not_closed_by_its_successor),

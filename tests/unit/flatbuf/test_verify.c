@@ -214,7 +214,7 @@ static int parse_raw(const struct mr_fb_type *type, uint32_t id, uint8_t value)
 	return mr_fb_verify(out, bytes, type, NULL, &t);
 }
 
-static void what_must_be_there_is_asked_for(void **state)
+static void missing_required_values_are_refused(void **state)
 {
 	(void)state;
 	enum { PAYLOAD_TYPE = 32, TAG_UNKNOWN = 5 };
@@ -345,7 +345,7 @@ int main(void)
 		cmocka_unit_test(tables_may_nest_64_deep_and_no_deeper),
 		cmocka_unit_test(shared_tables_are_read_unless_they_multiply),
 		cmocka_unit_test(file_identifier_is_asked_of_the_root_type_only),
-		cmocka_unit_test(what_must_be_there_is_asked_for),
+		cmocka_unit_test(missing_required_values_are_refused),
 		cmocka_unit_test(field_of_too_few_bytes_is_refused),
 		cmocka_unit_test(string_without_its_nul_is_refused),
 		cmocka_unit_test(any_byte_is_a_bool),

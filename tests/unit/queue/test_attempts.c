@@ -126,7 +126,7 @@ static void oldest_delivery_of_a_silent_consumer_counts_as_attempt(void **state)
 	rig_expect(&r, 8, "1");
 }
 
-static void what_was_not_handed_out_is_not_counted_when_its_consumer_dies(void **state)
+static void delivery_not_handed_out_is_no_attempt_when_its_consumer_dies(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
 
@@ -141,7 +141,7 @@ static void what_was_not_handed_out_is_not_counted_when_its_consumer_dies(void *
 	assert_int_equal(dead(), 0);
 }
 
-static void what_was_handed_out_is_counted_when_its_consumer_dies(void **state)
+static void handed_out_delivery_is_an_attempt_when_its_consumer_dies(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
 
@@ -160,7 +160,7 @@ static void what_was_handed_out_is_counted_when_its_consumer_dies(void **state)
 	assert_int_equal(dead(), 1);
 }
 
-static void what_times_out_unseen_is_not_counted(void **state)
+static void time_out_before_hand_out_is_no_attempt(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
 
@@ -262,9 +262,9 @@ int main(void)
 		RIG_TEST(consumer_that_leaves_in_good_order_uses_up_no_attempt),
 		RIG_TEST(leave_gives_back_all_that_a_consumer_has),
 		RIG_TEST(oldest_delivery_of_a_silent_consumer_counts_as_attempt),
-		RIG_TEST(what_was_not_handed_out_is_not_counted_when_its_consumer_dies),
-		RIG_TEST(what_was_handed_out_is_counted_when_its_consumer_dies),
-		RIG_TEST(what_times_out_unseen_is_not_counted),
+		RIG_TEST(delivery_not_handed_out_is_no_attempt_when_its_consumer_dies),
+		RIG_TEST(handed_out_delivery_is_an_attempt_when_its_consumer_dies),
+		RIG_TEST(time_out_before_hand_out_is_no_attempt),
 		RIG_TEST(returned_delivery_is_not_counted_and_comes_again),
 		RIG_TEST(handed_of_another_session_is_refused),
 		RIG_TEST(worker_that_leaves_with_calls_is_no_failure),

@@ -335,7 +335,7 @@ static void consumers_that_never_settle_leave_deliveries_to_others(void **state)
 }
 
 /* Other queues have their turn meanwhile. */
-static void what_a_dead_consumer_had_goes_back_in_parts(void **state)
+static void deliveries_of_a_dead_consumer_go_back_in_parts(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
 	uint64_t back;
@@ -420,7 +420,7 @@ int main(void)
 		RIG_TEST(consumer_that_delays_everything_stops_no_other),
 		RIG_TEST(queue_without_consumers_leaves_room_for_others),
 		RIG_TEST(consumers_that_never_settle_leave_deliveries_to_others),
-		RIG_TEST(what_a_dead_consumer_had_goes_back_in_parts),
+		RIG_TEST(deliveries_of_a_dead_consumer_go_back_in_parts),
 		RIG_TEST(needlessly_small_fragments_are_refused),
 		RIG_TEST(answers_to_lists_are_bounded_and_complete),
 	};

@@ -153,7 +153,7 @@ static void take_all(enum mrf_settle_verb verb)
 	}
 }
 
-static void what_leaves_the_queues_comes_back(void **state)
+static void memory_that_leaves_the_queues_is_given_back(void **state)
 {
 	unsigned count = fill(FIRST);
 
@@ -221,7 +221,7 @@ int main(void)
 		RIG_TEST(one_host_fills_its_share_and_no_more),
 		RIG_TEST(the_last_of_it_is_root_s),
 		RIG_TEST(client_that_knows_the_status_gets_it),
-		RIG_TEST(what_leaves_the_queues_comes_back),
+		RIG_TEST(memory_that_leaves_the_queues_is_given_back),
 		RIG_TEST(fragments_count_as_they_arrive),
 	};
 

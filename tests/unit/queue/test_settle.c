@@ -139,7 +139,7 @@ static void message_delivered_too_often_is_a_dead_letter(void **state)
 
 /* A consumer gets deliveries until its Leave arrives. Its settlements of those are no sign of a
  * broken client. */
-static void what_a_consumer_gives_back_when_it_has_left_is_late_and_not_bad(void **state)
+static void deliveries_returned_after_leaving_are_late_and_not_bad(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
 	uint64_t tag;
@@ -451,7 +451,7 @@ int main(void)
 		RIG_TEST(message_not_settled_in_time_goes_to_another),
 		RIG_TEST(consumer_that_never_acks_gets_no_more_than_its_prefetch),
 		RIG_TEST(message_delivered_too_often_is_a_dead_letter),
-		RIG_TEST(what_a_consumer_gives_back_when_it_has_left_is_late_and_not_bad),
+		RIG_TEST(deliveries_returned_after_leaving_are_late_and_not_bad),
 		RIG_TEST(rejected_message_is_a_dead_letter_with_its_headers),
 		RIG_TEST(headers_that_make_no_sense_do_not_hide_the_reason),
 		RIG_TEST(a_producer_cannot_forge_the_reason),

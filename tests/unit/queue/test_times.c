@@ -143,7 +143,7 @@ static void ack_up_to_leaves_what_was_renewed(void **state)
 }
 
 /* Each times out by its own time, in whichever list it is. */
-static void what_was_renewed_times_out_by_its_own_time(void **state)
+static void renewed_delivery_times_out_by_its_own_time(void **state)
 {
 	uint32_t q = rig_make(&r, "jobs");
 	uint64_t a;
@@ -444,7 +444,7 @@ int main(void)
 		RIG_TEST(progress_of_one_does_not_hold_another),
 		RIG_TEST(ack_up_to_begins_the_time_of_what_is_left_anew),
 		RIG_TEST(ack_up_to_leaves_what_was_renewed),
-		RIG_TEST(what_was_renewed_times_out_by_its_own_time),
+		RIG_TEST(renewed_delivery_times_out_by_its_own_time),
 		RIG_TEST(consumer_that_later_asks_for_recalls_gets_them),
 		RIG_TEST(consumer_that_did_not_ask_for_recalls_gets_none),
 		RIG_TEST(released_frees_the_credit_of_a_recall),

@@ -325,7 +325,7 @@ static void consumer_with_something_to_read_must_not_sleep(void **state)
 	assert_false(mr_bytes_publish(&f->p));
 }
 
-static void what_was_skipped_does_not_keep_the_consumer_awake(void **state)
+static void skipped_record_does_not_keep_the_consumer_awake(void **state)
 {
 	struct fixture *f = *state;
 
@@ -459,7 +459,7 @@ int main(void)
 		T(honest_head_after_a_lie_gives_room_again),
 		T(publish_asks_for_a_wake_only_while_the_consumer_sleeps),
 		T(consumer_with_something_to_read_must_not_sleep),
-		T(what_was_skipped_does_not_keep_the_consumer_awake),
+		T(skipped_record_does_not_keep_the_consumer_awake),
 		T(flag_outside_the_ring_tells_the_producer_too),
 		T(release_wakes_a_waiting_producer_once_a_quarter),
 		T(release_wakes_no_producer_when_none_waits),

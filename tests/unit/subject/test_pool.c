@@ -56,7 +56,7 @@ static void memory_is_counted_as_far_as_it_was_used(void **state)
 	mr_pool_fini(&p);
 }
 
-static void what_cannot_be_reserved_is_refused(void **state)
+static void reservation_without_memory_is_refused(void **state)
 {
 	(void)state;
 	assert_null(mr_memory_map(1ull << 62, false));
@@ -68,7 +68,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(items_are_zeroed_numbered_and_do_not_move),
 		cmocka_unit_test(memory_is_counted_as_far_as_it_was_used),
-		cmocka_unit_test(what_cannot_be_reserved_is_refused),
+		cmocka_unit_test(reservation_without_memory_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

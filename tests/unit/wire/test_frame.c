@@ -36,7 +36,7 @@ static void header_is_checked(void **state)
 	assert_int_equal(parse(1, 0, 1, 32), MR_FRAME_OK);
 }
 
-static void what_is_written_is_parsed(void **state)
+static void written_header_is_parsed(void **state)
 {
 	struct mrf_frame_header out;
 	uint8_t at[32];
@@ -143,7 +143,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(header_is_checked),
-		cmocka_unit_test(what_is_written_is_parsed),
+		cmocka_unit_test(written_header_is_parsed),
 		cmocka_unit_test(gaps_are_lost_until_they_fill),
 		cmocka_unit_test(window_is_64_frames),
 		cmocka_unit_test(window_goes_over_the_wrap),

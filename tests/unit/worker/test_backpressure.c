@@ -172,7 +172,7 @@ static void a_worker_that_seldom_runs_gets_no_more_than_its_window(void **state)
 }
 
 /* Only the window holds the publishers up while the receiver's worker does not run at all. */
-static void what_is_on_its_way_to_a_worker_is_bounded(void **state)
+static void messages_in_flight_to_a_worker_are_bounded(void **state)
 {
 	uint32_t number = 0;
 
@@ -488,7 +488,7 @@ int main(void)
 		cmocka_unit_test(all_subjects_of_a_receiver_of_the_same_worker_wait),
 		cmocka_unit_test(all_subjects_of_a_receiver_of_another_worker_wait),
 		cmocka_unit_test(a_worker_that_seldom_runs_gets_no_more_than_its_window),
-		cmocka_unit_test(what_is_on_its_way_to_a_worker_is_bounded),
+		cmocka_unit_test(messages_in_flight_to_a_worker_are_bounded),
 		cmocka_unit_test(publishers_wait_for_no_other_receiver_of_the_worker),
 		cmocka_unit_test(each_subject_of_a_burst_is_looked_at),
 		cmocka_unit_test(overlapping_subscriptions_of_one_session_are_counted),

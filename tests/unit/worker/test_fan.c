@@ -179,7 +179,7 @@ static void the_table_may_change_meanwhile_at_another_worker(void **state)
 }
 
 /* The messages behind it in the ring are read again, in order, and counted once. */
-static void what_stands_behind_it_keeps_its_order(void **state)
+static void messages_behind_a_fan_out_keep_their_order(void **state)
 {
 	enum { EACH = 8, ALL = 4 * EACH };
 	struct mr_message_plan beat =
@@ -339,7 +339,7 @@ int main(void)
 		cmocka_unit_test(a_fan_out_is_left_and_resumed_at_another_worker),
 		cmocka_unit_test(the_table_may_change_meanwhile_here),
 		cmocka_unit_test(the_table_may_change_meanwhile_at_another_worker),
-		cmocka_unit_test(what_stands_behind_it_keeps_its_order),
+		cmocka_unit_test(messages_behind_a_fan_out_keep_their_order),
 		cmocka_unit_test(a_receiver_may_go_meanwhile),
 		cmocka_unit_test(groups_are_left_and_resumed),
 		cmocka_unit_test(a_client_gets_so_many_copies_here),

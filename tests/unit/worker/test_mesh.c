@@ -119,7 +119,7 @@ static void promises_that_many_groups_multiply_are_not_lost(void **state)
 	close_all();
 }
 
-static void what_waits_for_the_mesh_outlives_its_alias(void **state)
+static void messages_that_wait_for_the_mesh_outlive_their_alias(void **state)
 {
 	struct mr_owner owner;
 	uint32_t alias = 0, got = 0, sent = 0;
@@ -157,7 +157,7 @@ static void what_waits_for_the_mesh_outlives_its_alias(void **state)
 
 /* Messages that would take more than the whole store: half of it is left, and plain subscribers
  * come first. */
-static void what_groups_multiply_leaves_memory_to_others(void **state)
+static void messages_multiplied_by_groups_leave_memory_to_others(void **state)
 {
 	const uint64_t slab = 128u << 10;
 	struct mr_message_view m;
@@ -309,9 +309,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(promises_that_many_groups_multiply_are_not_lost),
-		cmocka_unit_test(what_waits_for_the_mesh_outlives_its_alias),
+		cmocka_unit_test(messages_that_wait_for_the_mesh_outlive_their_alias),
 		cmocka_unit_test(a_promise_to_a_group_goes_to_no_closed_member_of_another_worker),
-		cmocka_unit_test(what_groups_multiply_leaves_memory_to_others),
+		cmocka_unit_test(messages_multiplied_by_groups_leave_memory_to_others),
 		cmocka_unit_test(messages_by_a_reassigned_alias_are_missed_and_reported),
 		cmocka_unit_test(records_of_control_come_after_earlier_mesh_messages),
 	};

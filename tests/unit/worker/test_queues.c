@@ -620,7 +620,7 @@ static void acceptances_for_a_worker_that_stands_still_are_not_lost(void **state
 }
 
 /* Far more than its ring and its queued bytes, and it takes all of them at once. */
-static void what_a_slow_consumer_cannot_take_stays_in_the_queue(void **state)
+static void deliveries_beyond_a_slow_consumers_room_stay_in_the_queue(void **state)
 {
 	enum { MESSAGES = 2500, BYTES = 1000 };
 	static char text[BYTES];
@@ -682,7 +682,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_lost_while_the_mesh_is_full),
 		cmocka_unit_test(trickle_to_a_worker_that_stands_still_is_not_lost),
 		cmocka_unit_test(acceptances_for_a_worker_that_stands_still_are_not_lost),
-		cmocka_unit_test(what_a_slow_consumer_cannot_take_stays_in_the_queue),
+		cmocka_unit_test(deliveries_beyond_a_slow_consumers_room_stay_in_the_queue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,7 +95,7 @@ static void look_for_the_next(const struct mr_message_view *m)
 	assert_int_equal(number, ++last[m->header.target]);
 }
 
-static void what_is_left_for_later_is_whole_and_in_order(void **state)
+static void late_messages_are_whole_and_in_order(void **state)
 {
 	enum { SINKS = 200, MESSAGES = 32 };
 	uint32_t got = 0;
@@ -153,7 +153,7 @@ static void a_fan_out_outlives_its_session(void **state)
 }
 
 /* A frame cannot wait in place: the rest of it is stored, and later messages wait behind it. */
-static void what_a_frame_leaves_for_later_is_whole_and_in_order(void **state)
+static void late_messages_of_a_frame_are_whole_and_in_order(void **state)
 {
 	enum { SINKS = 300, FRAMES = 3, EACH = 16 };
 	const struct mrf_network_path path = mr_rig_path(false, 4001);
@@ -211,9 +211,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(publishers_share_by_cost_and_not_by_count),
-		cmocka_unit_test(what_is_left_for_later_is_whole_and_in_order),
+		cmocka_unit_test(late_messages_are_whole_and_in_order),
 		cmocka_unit_test(a_fan_out_outlives_its_session),
-		cmocka_unit_test(what_a_frame_leaves_for_later_is_whole_and_in_order),
+		cmocka_unit_test(late_messages_of_a_frame_are_whole_and_in_order),
 		cmocka_unit_test(a_full_session_misses_all_of_its_copies),
 	};
 
