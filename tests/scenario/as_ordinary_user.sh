@@ -21,7 +21,7 @@ printf '%s\n' "$output" >"$dir/bench.out"
 expect_json "$dir/bench.out" .lost 0
 
 if [ "$(id -u)" -eq 0 ]; then
-	say "root may always come in"
+	say "root is always admitted"
 	as=()
 	expect_status 0 "$millrace" status
 	say "another user may not"
@@ -33,7 +33,7 @@ if [ "$(id -u)" -eq 0 ]; then
 	as=(setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs)
 	bus_stop
 
-	say "unless the configuration lets everyone in"
+	say "unless the configuration admits everyone"
 	# `up` makes its directory for its user only; this one is for all.
 	"${as[@]}" mkdir -p "$run"
 	"${as[@]}" chmod 755 "$run"

@@ -10,14 +10,14 @@ shown() { "$millrace" queue show "$1" --json | jq "$2"; }
 dead() { "$millrace" queue dead "$1" --json | jq -c '[.[].payload]'; }
 lines() { seq "$1" >"$dir/lines"; expect_status 0 sh -c "'$millrace' push $2 --stdin-lines <'$dir/lines'"; }
 
-say "five that take one each of what was delivered ahead"
+say "five consumers that take one prefetched delivery each"
 lines 20 ahead
 for _ in 1 2 3 4 5; do
 	expect_status 0 "$millrace" pull ahead -n 1
 done
 expect_equal "dead letters" "$(dead ahead)" '[]'
 
-say "what was spared has all its attempts"
+say "a spared message still has all its attempts"
 lines 6 spared
 for _ in 1 2 3 4 5; do
 	expect_status 0 "$millrace" pull spared -n 1
@@ -26,7 +26,7 @@ expect_status 1 "$millrace" pull spared -n 1 --prefetch 1 --exec "cat >>'$dir/tr
 expect_equal "tries" "$(cat "$dir/tries")" 66666
 expect_equal "dead letters" "$(dead spared)" '["6"]'
 
-say "one that kills its consumer"
+say "a message that kills its consumer"
 lines 8 poison
 is_dead() { [ "$(dead poison)" = '["3"]' ]; }
 in_hand_or_dead() { [ -e "$dir/in-hand.$1" ] || is_dead; }

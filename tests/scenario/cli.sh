@@ -37,7 +37,7 @@ expect_status 2 "$millrace" bench --size 3
 expect_status 2 "$millrace" bench --transport udp
 expect_match "udp" "$errors" 'needs --server udp'
 
-say "nobody there: exit code 3, and a hint"
+say "no bus: exit code 3, and a hint"
 for verb in 'pub a b' 'sub a' 'request a b' 'reply a b' status workers clients sessions subjects ports counters \
 	queues services 'queue show a' 'queue dead a' 'queue purge a' 'service show a' 'queues --watch' 'top -n 1' 'kick 1' ping 'bench --seconds 1'; do
 	# shellcheck disable=SC2086 # words are wanted
@@ -85,7 +85,7 @@ for verb in sessions ports queues services; do
 	expect_equal "lines of $verb where there are none" "$("$millrace" "$verb" | wc -l)" 1
 done
 
-say "queues and services that are not there"
+say "queues and services that do not exist"
 for verb in 'queue show' 'queue dead' 'queue purge' 'queue pause' 'queue redrive' 'queue delete' 'service show'; do
 	# shellcheck disable=SC2086
 	expect_status 1 "$millrace" $verb nothing.here

@@ -31,7 +31,7 @@ leaving+=(stop_helpers)
 bus_start --set channels.down_ring_bytes=262144
 head -c 20000 /dev/zero | tr '\0' x >"$dir/big"
 
-say "killed, with control there"
+say "killed, with control running"
 "$millrace" push jobs one
 forked_start killed
 killed=$pid
@@ -44,7 +44,7 @@ alive "$(helper_of killed)" || fail "the helper has ended too: this shows nothin
 expect_status 0 "$millrace" pull jobs -n 1 --raw
 expect_equal "its job comes again" "$output" one
 
-say "killed, with control away"
+say "killed, with control stopped"
 "$millrace" push jobs two
 forked_start orphan
 orphan=$pid
@@ -57,7 +57,7 @@ kill -CONT "$(control_pid)"
 expect_status 0 "$millrace" pull jobs -n 1 --raw
 expect_equal "its job comes again" "$output" two
 
-say "closed in good order"
+say "closed in order"
 "$millrace" push jobs three
 forked_start leaver
 kill -TERM "$pid"

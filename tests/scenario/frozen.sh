@@ -95,7 +95,7 @@ wait_for "status tells of the queue" trouble_has queue_full
 kill "$pid" 2>/dev/null || true
 expect_status 0 "$millrace" status
 
-say "control is stopped itself: nobody else is blamed when it goes on"
+say "control itself is stopped: it blames no other when it goes on"
 kill -STOP "$(control_pid)"
 sleep 3 # not a wait: it is stopped for this time
 kill -CONT "$(control_pid)"

@@ -16,7 +16,7 @@ attack_counted channel_corrupt garbage-records
 attack_counted channel_corrupt tail-jump
 attack_counted channel_corrupt tail-misaligned
 attack_counted channel_corrupt tail-back
-say "each is told why; the log may count what it has no line for"
+say "each gets a reason; the log may count those without a line"
 grep -q 'expelled: .*wrote a message of malformed length' "$dir/attack-garbage-records.out" ||
 	fail "who wrote garbage was not told so"
 grep -q 'expelled: .*wrote a malformed ring position' "$dir/attack-tail-misaligned.out" ||
@@ -31,7 +31,7 @@ attack die-mid-write
 wait_for "every hostile and every dead session is closed" sessions_at_most "$honest_sessions"
 honest_end
 
-say "one that stops reading"
+say "a client that stops reading"
 honest_start 3
 start silent "$hostile" stop-reading "$run/attach.sock"
 silent_pid=$pid

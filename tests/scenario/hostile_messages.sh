@@ -25,11 +25,11 @@ attack_counted refused_aliases aliases-hoard
 expect_match "what the bus says" "$said" 'refused: -28 .+'
 honest_end
 
-say "what was rejected is in the row of who sent it; here all of them are gone"
+say "rejected messages are counted for their session; here all of these are closed"
 no_clients() { [ "$("$millrace" status --json | jq .clients)" -eq 0 ]; }
 wait_for "all sessions are closed" no_clients
 
-say "forged replies do not reach those who wait for true ones"
+say "forged replies do not reach clients that wait for replies"
 start requests "$millrace" bench --pattern request --outstanding 16 --seconds 4 --json
 requests_pid=$pid
 wait_for "requests are answered" counter_above replied 0

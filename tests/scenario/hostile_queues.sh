@@ -49,12 +49,12 @@ wait_for "the service is served" serves
 work_goes_on
 resident=$(resident_kib)
 
-say "tags: used twice, and by those whom they are not for"
+say "tags: used twice, and by other sessions"
 attack_counts "bad_tags=10000 queue_acked=10000" double-acks
 attack_counts "bad_tags=4000 queue_acked=1000" stolen-tags
 attack_counts "bad_tags=1000" wrong-worker
 
-say "names and numbers that one cannot have"
+say "invalid names and numbers"
 attack_counts "refused_consumer_again=10 refused_queue_differs=0 bad_tags=0" ready-twice 10
 expect_match "what the bus says" "$said" 'refused: -17 .+'
 attack_counts "refused_consumer_again=0 bad_tags=0" mmi-worker 10
@@ -63,7 +63,7 @@ attack_counted refused_queue_room queues-hoard
 expect_match "what the bus says" "$said" 'refused: -28 .+'
 expect_match "queues had" "$said" 'got 100$'
 
-say "publishers, memory and deliveries that others want too: four fifths at most"
+say "publishers, memory and deliveries that are shared: four fifths at most"
 attack_counts "pushed=76 refused_push_full=9924" publishers-hoard
 attack_counted refused_push_memory store-hoard 10000
 work_goes_on
@@ -71,7 +71,7 @@ work_goes_on
 attack_counts "pushed=200000" never-acks
 "$millrace" queue purge hostile.taken
 
-say "fragments: never whole, and none of what they say"
+say "fragments: never complete, and inconsistent"
 attack_counts "drop_bad_fragment=984 pushed=0" half-fragments
 attack_counts "drop_bad_message=5000 drop_bad_fragment=3985" lying-fragments
 
@@ -83,7 +83,7 @@ work_goes_on
 attack requests-flood
 work_goes_on
 
-say "who blocks all subjects and does not read holds up those alone who promise, and can be told to go"
+say "a receiver that blocks all subjects and does not read pauses only promising publishers, and can be kicked"
 sub_start blocking '>' --raw --promise at-least-once
 blocking=$pid
 kill -STOP "$blocking"

@@ -34,7 +34,7 @@ workers_with_frames() { "$millrace" workers --json | jq '[.. | objects | select(
 no_session() { [ "$("$millrace" status --json | jq .clients)" -eq 0 ]; }
 
 far=(near far4 far6 far7 far8 far9)
-say "what either side publishes reaches both"
+say "messages of either side reach both"
 sub_start near 'orders.>' --json -n 3
 js_sub_start far4 "$udp4" sub 'orders.>' 3
 js_sub_start far6 "$udp6" sub 'orders.>' 3
@@ -94,7 +94,7 @@ expect_equal "places" "$(js "$udp4" move self.test 2>/dev/null)" '"one port"
 expect_above paths_asked "$(counter paths_asked)" 0
 expect_above paths_changed "$(counter paths_changed)" 0
 
-say "who leaves is gone at once, who dies a little later"
+say "a session that closes ends at once, one that dies a little later"
 wait_for "those who said goodbye are gone" no_session
 js_start dies "$udp4" hold
 dies_pid=$pid

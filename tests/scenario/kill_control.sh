@@ -30,14 +30,14 @@ expect_equal "listed clients with a subscription" \
 expect_equal "clients that lost something" \
 	"$("$millrace" clients --json | jq '[.[] | select(.missed > 0)] | length')" 0
 
-say "the subscription of before still works, and new ones can be made"
+say "the earlier subscription still works, and new ones can be made"
 "$millrace" pub watch.this after
 wait_for "the watcher gets it" has_line "$dir/watcher.out" after
 sub_start fresh 'fresh.>' --json
 "$millrace" pub fresh.one hello
 wait_for "the new subscriber gets it" has_line "$dir/fresh.out" hello
 
-say "without control at all, attached clients go on"
+say "without control, attached clients go on"
 start idle "$millrace" bench --seconds 3 --json --rate 1000
 idle_pid=$pid
 wait_for "the bench publishes" counter_above published 0

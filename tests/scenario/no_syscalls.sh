@@ -45,7 +45,7 @@ after_attach=$(counter published)
 wait_for "a loaded while passes" counter_above published "$((after_attach + 1000000))"
 trace_end
 bench_end bench "$bench_pid"
-say "messages while it was traced: at least $((after_attach - published + 1000000))"
+say "messages during the trace: at least $((after_attach - published + 1000000))"
 
 # The counter queries go through control, not through the worker.
 [ "$calls" -eq 0 ] || {

@@ -23,7 +23,7 @@ wait_for "the first line is there" has_line "$dir/all.out" '^before$'
 resubscribed() { [ "$("$millrace" subjects --json | jq length)" -eq 1 ]; }
 told_again() { has_line "$dir/$1.err" "connected again.* and $2|connected again"; }
 
-say "kill -9 of the data plane: the pipe comes back before the next line"
+say "kill -9 of the data plane: the pipe reconnects before the next line"
 dataplane=$(dataplane_pid)
 kill -KILL "$dataplane"
 wait_for "up starts the data plane again" bus_child_is_not millrace-dataplane "$dataplane"

@@ -27,7 +27,7 @@ sort "$dir/sink.out" >"$dir/sorted"
 sed 's/^/cooked-/' "$dir/input" | sort >"$dir/expected"
 expect_equal "lines lost, doubled or changed" "$(diff "$dir/expected" "$dir/sorted" | wc -l)" 0
 
-say "what was promised is settled"
+say "promised messages are settled"
 empty() {
 	"$millrace" queues --json | jq -e --arg q "$1" \
 		'.[] | select(.name == $q) | .ready + .delayed + .outstanding == 0'
@@ -36,7 +36,7 @@ wait_for "raw is empty" empty raw
 wait_for "cooked is empty" empty cooked
 expect_equal "dead letters" "$(counter queue_dead)" 0
 
-say "what a worker refuses goes to the dead letters, and back"
+say "messages that a worker rejects go to the dead letters, and back"
 start refuser "$millrace" pull bad --exec false
 refuser=$pid
 "$millrace" push bad poison

@@ -35,7 +35,7 @@ expect_match refusal "$errors" 'ports\.open: found af_xdp.*expected also address
 expect_status 1 "$millrace" up --run-dir "$run" --port tape,interface=x
 expect_match refusal "$errors" 'found tape; expected a driver first'
 
-say "what cannot be had is said"
+say "refusals have a reason"
 expect_status 1 "$millrace" up --run-dir "$run" --port af_xdp,interface=mr$$x,address=10.0.0.1/24
 expect_match refusal "$errors" 'no such interface'
 expect_status 1 "$millrace" up --run-dir "$run" --workers 1 --port "$af_xdp"
@@ -100,7 +100,7 @@ wait_for "it has the ports" port_is af_xdp0 .link '"up"'
 knock 10.99.0.1
 expect_match log "$(cat "$bus_log")" 'took over the XDP program that a killed run left attached'
 
-say "nothing is left"
+say "nothing remains"
 xdp_attached || fail "no XDP program is seen where there is one"
 bus_stop
 ! xdp_attached || fail "an XDP program is still attached"

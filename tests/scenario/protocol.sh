@@ -5,7 +5,7 @@
 command -v flatc >/dev/null || skip "flatc is not installed"
 
 bus_start
-say "joins, subscribes, publishes, asks, falls behind, sends what is refused, and is shut"
+say "joins, subscribes, publishes, requests, falls behind, sends malformed messages, and is closed"
 expect_status 0 python3 "$top/tests/support/protocol.py" "$run/attach.sock" "$top/flatbuf/schemas"
 
 say "each message that was refused has been counted once"

@@ -94,7 +94,7 @@ seq 1 20000 >"$dir/lines"
 wait_child "$ordered_pid" "sub ordered"
 jq -r .payload "$dir/ordered.out" | cmp - "$dir/lines" >&2 || fail "lost or out of order"
 
-say "published to nobody is counted"
+say "publishes without a subscriber are counted"
 kill -TERM "$all_pid"
 wait_child "$all_pid" "sub all"
 # The bus notices its end a little later.

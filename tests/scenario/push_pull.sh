@@ -76,7 +76,7 @@ head -c 2000000 /dev/zero >"$dir/larger"
 expect_status 1 sh -c "'$millrace' push large - <'$dir/larger'"
 expect_match "why" "$errors" '1048576 bytes'
 
-say "words that make no sense"
+say "malformed arguments"
 expect_status 2 "$millrace" pull work --to other
 expect_status 2 "$millrace" pull work --exec cat --ack manual
 expect_status 2 "$millrace" push work x --publisher me --promise at-least-once

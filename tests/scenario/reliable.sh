@@ -61,7 +61,7 @@ path 30 --drop 30 --duplicate 5 --reorder 5
 all_come loss30 2000 -x
 path_end 30
 
-say "one direction alone"
+say "only one direction"
 path up --direction up --drop 10 --reorder 5
 all_come up 3000
 path_end up
@@ -69,7 +69,7 @@ path down --direction down --drop 10 --reorder 5
 all_come down 3000
 path_end down
 
-say "messages in many pieces"
+say "messages of many fragments"
 path pieces --drop 5 --duplicate 1 --reorder 2
 all_come pieces 200 -b 30000
 path_end pieces
@@ -85,7 +85,7 @@ all_come rebind 6000
 path_end rebind
 expect_equal "sessions that moved" "$(counter paths_changed)" 1
 
-say "damaged frames: whose they are may suffer, nobody else"
+say "damaged frames: their session may suffer, no other"
 path damaged --corrupt 5
 start damaged "${net_in[@]}" timeout -k 5 5 "$promised" -n 100000 "$address" test.damaged
 damaged_pid=$pid damaged_path_pid=$path_pid

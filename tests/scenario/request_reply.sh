@@ -34,7 +34,7 @@ for member in 1 2 3; do
 	expect_above "answers of member $member" "$(grep -c "from $member" "$dir/shared.text")" 0
 done
 
-say "several responders: the first answer counts, the others disturb nobody"
+say "several responders: the first answer counts, the others are ignored"
 for member in 1 2 3; do
 	reply_start "all$member" everyone "from $member"
 done

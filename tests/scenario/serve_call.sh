@@ -16,7 +16,7 @@ serve_start() { # NAME SERVICE ARGUMENT...
 
 bus_start --set services.expiry_ms=500 --set services.heartbeat_ms=200 --set services.breaker_reset_ms=300
 
-say "nobody serves: it ends at once"
+say "no worker of the service: the call ends at once"
 expect_status 5 "$millrace" call nobody x --timeout 20000
 expect_match "what it says" "$errors" 'nobody serves it'
 
@@ -29,7 +29,7 @@ serve_start later later --exec '[ "$MILLRACE_REDELIVERED" -ge 1 ] && echo "$MILL
 expect_status 0 "$millrace" call later x
 expect_equal "after another try" "$output" 'later x\n'
 
-say "the circuit opens, and closes when the service is well again"
+say "the circuit opens, and closes when the service works again"
 serve_start ill ill --exec "[ -e '$dir/well' ] && cat"
 for _ in 1 2 3 4 5; do
 	expect_status 1 "$millrace" call ill x

@@ -9,7 +9,7 @@ mmi() { "$millrace" call "mmi.$1" "$2"; }
 mmi_says() { [ "$(mmi "$1" "$2")" = "$3" ]; }
 workers_are() { [ "$(mmi workers echo)" = "$1" ]; }
 
-say "nobody serves: 404"
+say "no worker of the service: 404"
 expect_equal "mmi.service echo" "$(mmi service echo)" 404
 expect_equal "mmi.nonsense" "$(mmi nonsense echo)" 501
 

@@ -10,14 +10,14 @@ bus_start --set queues.ack_timeout_ms=600 --set services.expiry_ms=600 --set ser
 figure() { "$millrace" queue show "$1" --json | jq ".$2"; }
 queue_has() { [ "$(figure "$1" "$2")" = "$3" ]; }
 
-say "jobs that take most of the time each run once, though they wait for each other"
+say "jobs that take most of the time-out run once each, although they wait for each other"
 for i in 1 2 3 4; do "$millrace" push jobs "job $i"; done
 expect_status 0 "$millrace" pull jobs --exec "cat >>'$dir/ran'; echo >>'$dir/ran'; sleep 0.45" --idle-exit 200
 expect_equal "runs" "$(sort "$dir/ran" | tr '\n' ,)" 'job 1,job 2,job 3,job 4,'
 expect_equal "acked" "$(figure jobs acked)" 4
 expect_equal "redelivered" "$(figure jobs redelivered)" 0
 
-say "one that takes longer than the time runs once, too"
+say "a job that takes longer than its time-out runs once, too"
 "$millrace" push jobs long
 expect_status 0 "$millrace" pull jobs --exec "echo >>'$dir/long'; sleep 1.5" -n 1
 expect_equal "runs" "$(wc -l <"$dir/long")" 1
@@ -49,12 +49,12 @@ expect_status 0 "$millrace" pull fickle --exec '[ "$MILLRACE_REDELIVERED" -ge 1 
 expect_status 4 "$millrace" pull few --raw -n 2 --idle-exit 100
 expect_equal "what came" "$output" one
 
-say "nobody serves: at once, and no service is made"
+say "no worker of the service: at once, and no service is made"
 expect_status 5 "$millrace" call nobody x --timeout 20000
 expect_match "what it says" "$errors" 'nobody serves it'
 expect_equal "services" "$("$millrace" services --json | jq length)" 0
 
-say "who waits for a worker gets one"
+say "a caller that waits for a worker gets one"
 start caller "$millrace" call later hello --wait --timeout 20000
 caller=$pid
 wait_for "the call waits" eval '[ "$("$millrace" service show later --json | jq .ready)" = 1 ]'

@@ -19,7 +19,7 @@ YAML
 bus_start --config "$dir/two.yaml"
 expect_equal workers "$("$millrace" workers --json | jq length)" 2
 
-say "workers run where they are told to"
+say "workers run on the configured CPUs"
 # The last allowed CPU; there may be only one.
 cpu=$(taskset -cp $$ | grep -o '[0-9]*$')
 bus_stop

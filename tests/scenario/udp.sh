@@ -34,7 +34,7 @@ sessions() { "$millrace" sessions --json | jq -c '[.[].session] | sort'; }
 no_session() { [ "$(sessions)" = '[]' ]; }
 sessions_are() { [ "$("$millrace" sessions --json | jq length)" -eq "$1" ]; }
 
-say "what is published on either side reaches both, over both workers"
+say "messages of either side reach both, over both workers"
 sub_start near 'orders.>' --json -n 6
 names=(near)
 # A client's port number decides the queue of its packets: as many clients as needed use both.
@@ -90,7 +90,7 @@ group_has_all() { [ "$(group_total)" -ge 200 ]; }
 wait_for "the group has all" group_has_all
 expect_equal "messages in the group" "$(group_total)" 200
 
-say "larger than a frame: in pieces, cut once more for those whose frames are smaller"
+say "larger than a frame: fragmented, and refragmented for sessions with smaller frames"
 large=$(printf 'x%.0s' {1..5000})
 head -c 60000 /dev/urandom | base64 -w 0 >"$dir/larger"
 far_sub_start wide "$udp4" 'wide.>' --json
@@ -108,10 +108,10 @@ for name in wide near; do
 done
 "$millrace" push wide - <"$dir/larger"
 far "$udp4" pull wide -n 1 >"$dir/pulled"
-cmp <(cat "$dir/larger" && echo) "$dir/pulled" || fail "a large message of a queue came changed"
+cmp <(cat "$dir/larger" && echo) "$dir/pulled" || fail "a large message of a queue was changed"
 far "$udp4" push wide - <"$dir/larger"
 "$millrace" pull wide -n 1 >"$dir/pulled"
-cmp <(cat "$dir/larger" && echo) "$dir/pulled" || fail "a large message of a queue came changed"
+cmp <(cat "$dir/larger" && echo) "$dir/pulled" || fail "a large message of a queue was changed"
 far_start server "$udp4" serve echo --exec cat
 server_is_there() { [ "$("$millrace" call mmi.service echo)" = 200 ]; }
 wait_for "the server is there" server_is_there
@@ -121,7 +121,7 @@ far "$udp6" call echo - --raw <"$dir/larger" >"$dir/called"
 cmp "$dir/larger" "$dir/called" || fail "a large call came back changed"
 expect_equal drop_too_large "$(counter drop_too_large)" 0
 
-say "the bench over UDP counts what it says"
+say "the bench over UDP counts correctly"
 far "$udp4" bench --transport udp --size 64 --seconds 1 --run-dir "$run" --json >"$dir/bench.out"
 expect_json "$dir/bench.out" '[.transport, .published_per_second > 0, .delivered_per_second > 0, .duplicates, .corrupt,
 	.reordered, (.lost | type == "number"), (.latency_ns | [.p50, .p99, .p999, .max] | map(type == "number") | all),
@@ -154,7 +154,7 @@ wait_for "the port is back" port_is up
 answered() { [ "$(far "$udp4" request greet hello 2>/dev/null)" = 'from here' ]; }
 wait_for "requests are answered again" answered
 
-say "kill -9 of the data plane: who is there comes back by itself"
+say "kill -9 of the data plane: clients reconnect by themselves"
 old=$(dataplane_pid)
 kill -KILL "$old"
 wait_for "another data plane is there" bus_child_is_not millrace-dataplane "$old"

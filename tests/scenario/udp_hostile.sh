@@ -66,7 +66,7 @@ expect_equal "sessions opened" "$(counter sessions_opened)" "$opened"
 expect_equal "hellos taken" "$(counter hello_received)" "$(counter hello_welcomed)"
 nobody_noticed
 
-say "numbers of sessions that are not: answered or discarded, and of one that is: challenged and discarded"
+say "unknown session numbers: answered or discarded; the number of a real session: challenged and discarded"
 before=$(($(counter closes_sent) + $(counter drop_no_session) + $(counter frames_passed) + $(counter drop_rate)))
 hostile spoofed 50
 answered_or_discarded() {

@@ -4,8 +4,8 @@
 
 usage: net_hostile.py INTERFACE OWN-ADDRESS BUS-ADDRESS BUS-MAC KIND COUNT [SESSION]
 
-Each kind of damage is one that the bus has a counter for; COUNT packets of it are sent. Packets are made here from
-Ethernet up, so that headers may be as wrong as they need to be. SESSION is the number of somebody else's session.
+The bus has a counter for each kind of damage; sends COUNT packets of a kind. Builds packets from Ethernet up, so that
+any header can be wrong. SESSION is the number of another client's session.
 """
 import os
 import random

@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """protocol.py SOCKET SCHEMAS: a client written from docs/protocol.md alone.
 
-It knows nothing of libmillrace or of the generated code: structs are packed here as the page draws
-them, tables are made and read by flatc. Rings every bell, never sleeps on a ring. Exits 0 if the bus
-does what the page says, else an AssertionError says what it did instead; if it hangs, the stack says
-where.
+It knows nothing of libmillrace or of the generated code: it packs structs as the page draws them, and
+flatc makes and reads tables. It writes to every doorbell and never sleeps on a ring. Exits 0 if the bus
+follows the page; otherwise an AssertionError tells the difference. If it hangs, the stack tells where.
 """
 import array
 import faulthandler
@@ -215,7 +214,7 @@ def messages(c, session, alias):
     equal("inline", c.receive(), (DELIVER, 7, None, b"a.z", HEADERS, b"inline"))
     c.send(message(PUBLISH, alias, payload=b""))
     equal("alias", c.receive(), (DELIVER, 7, None, b"a.y", b"", b""))
-    # Whatever session the client claims, the bus puts its own into the token.
+    # The bus puts the real session into the token, whatever the client claims.
     c.send(message(PUBLISH, alias, token=(99, 4711), payload=b"ask"))
     delivery = c.receive()
     equal("request", delivery, (DELIVER, 7, (session, 4711), b"a.y", b"", b"ask"))
