@@ -28,10 +28,10 @@ step_checks() {
 # Meson's options for a build directory build-NAME.
 build_options() {
 	case $1 in
-	clang) echo -Dtests=false ;; # the build for asan has tests, by the same compiler
-	asan) echo -Db_sanitize=address,undefined -Db_lundef=false -Dbench=false ;;
-	tsan) echo -Db_sanitize=thread -Db_lundef=false -Dbench=false ;;
-	fuzz) echo -Dfuzzers=true -Dbench=false ;;
+	clang) echo -Dtests=disabled ;; # the build for asan has tests, by the same compiler
+	asan) echo -Db_sanitize=address,undefined -Db_lundef=false -Dbench=disabled -Dfuzzers=disabled ;;
+	tsan) echo -Db_sanitize=thread -Db_lundef=false -Dbench=disabled -Dfuzzers=disabled ;;
+	fuzz) echo -Dfuzzers=enabled -Dbench=disabled ;;
 	esac
 }
 
