@@ -56,6 +56,30 @@ run_one() {
 	esac
 }
 
+# follow_tests NAME LOG COMMAND...: runs `meson test`; each test that passes is shown as it ends. Failures are shown
+# by report_meson, with their output.
+follow_tests() {
+	local prefix=$1 log=$2 line shown=$SECONDS ended=0 of='?'
+
+	shift 2
+	while true; do
+		if read -r -t 8 line; then
+			printf '%s\n' "$line" >&7
+			[[ $line =~ ^([0-9]+)/([0-9]+)\ .*/\ ([^ ]+)\ +(OK|EXPECTEDFAIL|FAIL|TIMEOUT|ERROR)\ +([0-9.]+)s ]] || continue
+			ended=${BASH_REMATCH[1]} of=${BASH_REMATCH[2]} shown=$SECONDS
+			case ${BASH_REMATCH[4]} in
+			OK | EXPECTEDFAIL) printf 'ok       %s: %s  %s s\n' "$prefix" "${BASH_REMATCH[3]}" "${BASH_REMATCH[5]}" ;;
+			*) printf 'failed   %s: %s  (its output follows when all have run)\n' "$prefix" "${BASH_REMATCH[3]}" ;;
+			esac
+		elif [ $? -gt 128 ]; then # nothing came for 8 s
+			printf '         %s: %s of %s tests have ended; the last one %s s ago\n' "$prefix" "$ended" "$of" \
+				"$((SECONDS - shown))"
+		else
+			break
+		fi
+	done 7>"$log" < <("$@" 2>&1 </dev/null)
+}
+
 # Prints the results of `meson test` from its log, which has one JSON object a line.
 report_meson() {
 	local prefix=$1 json=$2 name result reason figures
@@ -64,8 +88,8 @@ report_meson() {
 		name="$prefix: $name"
 		case $result in
 		OK | EXPECTEDFAIL)
-			passed "$name"
-			[ -z "$figures" ] || printf '%b\n' "$figures" | sed 's/^/           /'
+			passed_count=$((passed_count + 1)) # follow_tests has shown it
+			[ -z "$figures" ] || printf '%b\n' "$figures" | sed "s/^/           ${name#"$prefix: "}: /"
 			;;
 		SKIP) skipped "$name" "$reason" ;;
 		*)

@@ -46,8 +46,8 @@ build() {
 	# A build directory with other options is made anew.
 	if [ ! -f "$dir/build.ninja" ] || [ "$(cat "$dir/configured" 2>/dev/null)" != "$stamp" ]; then
 		rm -rf "$dir"
-		CC=$compiler meson setup "$dir" --buildtype="$type" -Dwerror=true \
-			${options[@]+"${options[@]}"} >"$log" 2>&1 || {
+		CC=$compiler follow "$log" . meson setup "$dir" --buildtype="$type" -Dwerror=true \
+			${options[@]+"${options[@]}"} || {
 			failed "$name: build" "meson setup"
 			show_log "$log"
 			return 1
@@ -58,7 +58,7 @@ build() {
 	local targets=()
 	[ "$name" != fuzz ] || mapfile -t targets < <(targets_of fuzz fuzz_)
 	[ "$name" != tsan ] || mapfile -t targets < <(targets_of tsan stress_)
-	ninja -C "$dir" -j "$jobs" ${targets[@]+"${targets[@]}"} >>"$log" 2>&1 || {
+	follow "$log" '^\[[0-9]+/[0-9]+\]' ninja -C "$dir" -j "$jobs" ${targets[@]+"${targets[@]}"} || {
 		failed "$name: build" "ninja"
 		# The first failure, and the end: with several at a time they are not the same.
 		sed -n '/^FAILED/,$p' "$log" | head -n 40 >"$log.failed"
@@ -137,9 +137,9 @@ step_build_and_test() {
 	# The full minute of kills is for the release build; with the sanitizers 15 s are enough.
 	[ "$name" = release ] || export MILLRACE_KILL_S=15
 	rm -f "build-$name/meson-logs/testlog.json"
-	meson test -C "build-$name" --no-rebuild --num-processes "$jobs" \
-		--timeout-multiplier "$multiplier" "$@" ${chosen[@]+"${chosen[@]}"} \
-		>"$logs/test-$name.log" 2>&1
+	follow_tests "$name" "$logs/test-$name.log" env PYTHONUNBUFFERED=1 \
+		meson test -C "build-$name" --no-rebuild --num-processes "$jobs" \
+		--timeout-multiplier "$multiplier" "$@" ${chosen[@]+"${chosen[@]}"}
 	if [ ! -s "build-$name/meson-logs/testlog.json" ]; then
 		failed "$name: tests" "meson test ran nothing"
 		show_log "$logs/test-$name.log"
