@@ -193,6 +193,8 @@ static void on_signals(struct up *u)
 	while (read(u->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			reap(u);
+		else if (info.ssi_signo == SIGHUP)
+			fprintf(stderr, "millrace up: SIGHUP: the bus goes on; SIGTERM stops it\n");
 		else
 			stop(u, MR_EXIT_OK);
 	}

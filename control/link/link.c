@@ -25,6 +25,9 @@ static void try_later(struct mr_link *l)
 
 static void log_away(struct mr_link *l, int error)
 {
+	/* A data plane that starts at the same time is no reason to warn. */
+	if (l->pause_ns < PAUSE_NS_MAX)
+		return;
 	/* Log once for each absence: it may last for days. */
 	if (!l->away_logged)
 		mr_log(MR_LOG_WARN, "no data plane; trying to connect until there is one",

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +26,7 @@ static struct {
 	const char *program;
 	enum mr_log_level level;
 	bool json;
+	bool journal; /* standard error is the journal, which adds the time */
 } log_to = {.program = "millrace", .level = MR_LOG_INFO};
 
 static struct mr_outlet log_outlet;
@@ -146,11 +149,27 @@ static void put_time(struct line *l)
 	put_format(l, "%s.%03ldZ", text, now.tv_nsec / 1000000);
 }
 
+/* Writes the priority that the journal reads at the beginning of a line, see sd-daemon(3). */
+static void put_priority(struct line *l, enum mr_log_level level)
+{
+	static const int priorities[] = {
+		[MR_LOG_ERROR] = LOG_ERR,
+		[MR_LOG_WARN] = LOG_WARNING,
+		[MR_LOG_INFO] = LOG_INFO,
+		[MR_LOG_DEBUG] = LOG_DEBUG,
+	};
+
+	put_format(l, "<%d>", priorities[level]);
+}
+
 static void put_head(struct line *l, enum mr_log_level level, const char *event, bool json)
 {
+	if (log_to.journal)
+		put_priority(l, level);
 	put(l, json ? "{\"time\":\"" : "");
-	put_time(l);
-	put(l, json ? "\",\"level\":\"" : " ");
+	if (json || !log_to.journal)
+		put_time(l);
+	put(l, json ? "\",\"level\":\"" : log_to.journal ? "" : " ");
 	put(l, level_names[level]);
 	put(l, json ? "\",\"program\":" : " ");
 	if (json)
@@ -178,11 +197,23 @@ static void put_field(struct line *l, const struct mr_log_field *f, bool json)
 		l->bytes = before;
 }
 
+/* True if standard error is the stream of the journal that systemd names in the environment. */
+static bool is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	return stream != NULL && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
 void mr_log_init(const char *program, enum mr_log_level level, bool json)
 {
 	log_to.program = program;
 	log_to.level = level;
 	log_to.json = json;
+	log_to.journal = is_journal();
 }
 
 static void make_line(struct line *l, enum mr_log_level level, const char *event,

@@ -32,6 +32,21 @@ outside() {
 	fi
 }
 
+say "a healthy start without a warning; SIGHUP, SIGUSR1 and SIGUSR2 end nothing"
+bus_start
+expect_no_match "the log" "$(cat "$dir"/bus-*.log)" ' (warn|error) '
+children=$(bus_pids)
+for pid in $children; do
+	kill -HUP "$pid"
+	kill -USR1 "$pid"
+	kill -USR2 "$pid"
+done
+kill -HUP "$bus"
+wait_for "up says that it goes on" has_line "$dir/bus-1.log" 'SIGHUP: the bus goes on'
+"$millrace" pub some.thing x
+expect_equal "processes of the bus" "$(bus_pids)" "$children"
+bus_stop
+
 for signal in INT TERM; do
 	for round in 1 2; do
 		say "SIG$signal, round $round"

@@ -7,8 +7,10 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -44,6 +46,32 @@ static void text_lines_are_plain(void **state)
 		line(false), " info prog: session opened session=0x1234 n=7 i=-7 name=abc");
 	mr_log(MR_LOG_ERROR, "bad");
 	assert_string_equal(line(false), " error prog: bad");
+}
+
+/* The journal has the time itself, and takes the priority from the beginning of the line. */
+static void lines_for_the_journal_have_priorities(void **state)
+{
+	char stream[64], text[256];
+	struct stat st;
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
+		(unsigned long long)st.st_ino);
+	setenv("JOURNAL_STREAM", stream, 1);
+	mr_log_init("prog", MR_LOG_INFO, false);
+	mr_log(MR_LOG_WARN, "bad");
+	n = read(ends[0], text, sizeof(text) - 1);
+	assert_true(n > 0);
+	text[n] = '\0';
+	assert_string_equal(text, "<4>warn prog: bad\n");
+	/* Another stream: the program's output was sent elsewhere. */
+	setenv("JOURNAL_STREAM", "1:1", 1);
+	mr_log_init("prog", MR_LOG_INFO, false);
+	mr_log(MR_LOG_WARN, "bad");
+	assert_string_equal(line(false), " warn prog: bad");
+	unsetenv("JOURNAL_STREAM");
 }
 
 static void outside_text_cannot_forge_a_line(void **state)
@@ -174,6 +202,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(text_lines_are_plain, to_pipe, from_pipe),
+		cmocka_unit_test_setup_teardown(
+			lines_for_the_journal_have_priorities, to_pipe, from_pipe),
 		cmocka_unit_test_setup_teardown(
 			outside_text_cannot_forge_a_line, to_pipe, from_pipe),
 		cmocka_unit_test_setup_teardown(hidden_characters_are_escaped, to_pipe, from_pipe),
