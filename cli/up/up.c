@@ -17,6 +17,7 @@
 
 #include "client/millrace.h"
 #include "cli/up/child.h"
+#include "cli/up/log_file.h"
 #include "cli/up/rundir.h"
 #include "cli/up/output.h"
 #include "cli/verbs.h"
@@ -32,6 +33,7 @@
 
 struct settings {
 	const char *config;
+	const char *log_file;
 	const char *run_dir;
 	uint64_t workers; /* 0: as configured */
 	const char *cpus;
@@ -186,6 +188,16 @@ static void reap(struct up *u)
 	}
 }
 
+static void reopen_log(const struct up *u)
+{
+	int error = mr_cli_log_file_reopen();
+
+	if (error != 0)
+		fprintf(stderr,
+			"millrace up: %s: cannot be opened again: %s; the old file stays in use\n",
+			u->set->log_file, strerror(-error));
+}
+
 static void on_signals(struct up *u)
 {
 	struct signalfd_siginfo info;
@@ -195,6 +207,8 @@ static void on_signals(struct up *u)
 			reap(u);
 		else if (info.ssi_signo == SIGHUP)
 			fprintf(stderr, "millrace up: SIGHUP: the bus goes on; SIGTERM stops it\n");
+		else if (info.ssi_signo == SIGUSR1)
+			reopen_log(u);
 		else
 			stop(u, MR_EXIT_OK);
 	}
@@ -281,7 +295,7 @@ static void supervise(struct up *u)
 
 static int open_signals(struct up *u)
 {
-	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD};
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGQUIT, SIGCHLD};
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -348,6 +362,15 @@ static int check(const struct up *u)
 	return MR_EXIT_OK;
 }
 
+static int open_log(const struct up *u)
+{
+	int error = u->set->log_file != NULL ? mr_cli_log_file_open(u->set->log_file) : 0;
+
+	return error == 0 ? 0
+			  : mr_cli_fail(u->cli, MR_EXIT_FAILED, u->set->log_file, strerror(-error),
+				    "name a file in a directory that can be written to");
+}
+
 static int run_up(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
 	static struct up up; /* too large for the stack */
@@ -365,16 +388,17 @@ static int run_up(const struct mr_cli *cli, const void *settings, const struct m
 	make_argv(u);
 	if (u->set->ready_fd) /* close-on-exec, so that its reader sees its end when we exit */
 		fcntl((int)u->set->ready_fd, F_SETFD, FD_CLOEXEC);
-	if (open_signals(u) == 0) {
+	if (open_signals(u) == 0 && (code = open_log(u)) == 0) {
 		mr_cli_output_open();
 		supervise(u);
 		code = u->code;
 		close(u->signals);
-	} else {
+	} else if (code == 0) {
 		code = mr_cli_fail(cli, MR_EXIT_FAILED, "signals", strerror(errno), NULL);
 	}
 	mr_cli_rundir_close(&u->dir);
 	mr_cli_output_close();
+	mr_cli_log_file_close();
 	return code;
 }
 
@@ -423,6 +447,11 @@ static const struct mr_cli_option options_[] = {
 		.value = "KEY=VALUE",
 		.offset = offsetof(struct settings, sets),
 		.help = "set any key of the configuration; may be repeated"},
+	{.name = "log-file",
+		.type = MR_CLI_TEXT,
+		.value = "FILE",
+		.offset = offsetof(struct settings, log_file),
+		.help = "append the log to FILE instead of standard error; SIGUSR1 opens it again"},
 	{.name = "ready-fd",
 		.type = MR_CLI_COUNT,
 		.value = "N",
@@ -440,7 +469,7 @@ const struct mr_cli_verb mr_cli_up = {
 	.details = "Starts millrace-dataplane and millrace-control, and prints one line when\n"
 		   "clients can attach. If one of them dies, it is started again while the other\n"
 		   "one keeps running. Ctrl-C or SIGTERM stops both; a process that has not\n"
-		   "stopped after 5 s is killed.\n"
+		   "stopped after 5 s is killed. SIGHUP stops nothing.\n"
 		   "\n"
 		   "Without --run-dir the sockets are in /run/millrace for root, otherwise in\n"
 		   "$XDG_RUNTIME_DIR/millrace, or in /tmp/millrace-UID if that variable is not\n"

@@ -47,6 +47,20 @@ wait_for "up says that it goes on" has_line "$dir/bus-1.log" 'SIGHUP: the bus go
 expect_equal "processes of the bus" "$(bus_pids)" "$children"
 bus_stop
 
+say "a log file is rotated without a line lost"
+bus_start --log-file "$dir/bus.log"
+wait_for "the log goes to the file" has_line "$dir/bus.log" 'control runs'
+mv "$dir/bus.log" "$dir/bus.log.1"
+kill -USR1 "$bus"
+wait_for "the file is made again" test -e "$dir/bus.log"
+"$millrace" pub some.thing x
+wait_for "lines go to the new file" has_line "$dir/bus.log" 'session opened'
+bus_stop
+expect_match "the end of the log" "$(cat "$dir/bus.log")" 'data plane stopped'
+expect_no_match "the old file" "$(cat "$dir/bus.log.1")" 'data plane stopped'
+expect_status 1 "$millrace" up --run-dir "$run" --log-file "$dir/none/bus.log"
+expect_match "what up says" "$errors" 'none/bus.log: No such file or directory'
+
 for signal in INT TERM; do
 	for round in 1 2; do
 		say "SIG$signal, round $round"
