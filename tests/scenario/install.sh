@@ -47,10 +47,12 @@ config=$(find "$to" -path '*etc/millrace/millrace.yaml')
 expect_file "$config"
 
 say "each function has a page"
-grep -v '_fn(' "$top/client/millrace.h" | grep -oE '^MR_API [^(]*\bmr_[a-z_]+\(' | grep -oE 'mr_[a-z_]+\(' | tr -d '(' |
-	while read -r name; do
-		expect_file "$prefix/share/man/man3/$name.3"
-	done
+cat "$top"/client/millrace/*.h | grep -v '_fn(' | grep -oE '^MR_API [^(]*\bmr_[a-z_]+\(' | grep -oE 'mr_[a-z_]+\(' |
+	tr -d '(' >"$dir/functions"
+expect_above "functions of the headers" "$(wc -l <"$dir/functions")" 50
+while read -r name; do
+	expect_file "$prefix/share/man/man3/$name.3"
+done <"$dir/functions"
 expect_match "the page of mr_push" "$(cat "$prefix/share/man/man3/mr_push.3")" '^\.so man3/mr_queue'
 
 say "an installed bus, with the installed configuration, which nobody overwrites"
