@@ -7,8 +7,8 @@
 #ifndef MILLRACE_BASE_SIGNALS_H
 #define MILLRACE_BASE_SIGNALS_H
 
-/* Blocks both signals. Ignores SIGPIPE, so that a write to a closed peer is only an error, and SIGHUP, SIGUSR1 and
- * SIGUSR2: a terminal that closes must not end a bus. */
+/* Blocks both signals. Ignores SIGPIPE, so that a write to a closed peer is only an error. Ignores
+ * SIGHUP, SIGUSR1 and SIGUSR2, so that a terminal that closes does not end a bus. */
 void mr_signals_block(void);
 /* Returns a signalfd that delivers both; `flags` as for signalfd, SFD_CLOEXEC is added. */
 int mr_signals_open(int flags);
