@@ -12,10 +12,10 @@
 #ifndef MILLRACE_CLI_UP_LOG_FILE_H
 #define MILLRACE_CLI_UP_LOG_FILE_H
 
-/* Opens `path` to append, mode 0640, and puts the pipe in the place of standard error. The pointer is
- * kept. */
+/* Opens `path` to append, mode 0640, and puts the pipe in the place of standard error. The pointer
+ * is kept. */
 int mr_cli_log_file_open(const char *path);
-/* Opens the path again, after the file was renamed. After an error the old file stays in use. */
+/* Opens the path again, after the file was renamed. After an error the old file stays open. */
 int mr_cli_log_file_reopen(void);
 /* Puts the former standard error back and copies the rest, for half a second at most. */
 void mr_cli_log_file_close(void);
