@@ -8,7 +8,7 @@
 #define MILLRACE_CLI_LISTING_H
 
 #include "cli/admin.h"
-#include "cli/table.h"
+#include "cli/view.h"
 
 struct mr_cli_listing {
 	enum mrf_admin_verb verb;
@@ -17,16 +17,15 @@ struct mr_cli_listing {
 	size_t columns_count;
 	/* Adds the rows of the answer; `settings` are the verb's. */
 	void (*fill)(struct mr_cli_table *t, struct mrf_table answer, const void *settings);
-	/* Makes the JSON output; NULL: from the table. */
-	json_t *(*json)(struct mrf_table answer);
+	const char *sort; /* order without --sort; NULL: control's */
 };
 
-int mr_cli_list(
-	const struct mr_cli *cli, const struct mr_cli_listing *l, const void *settings, bool json);
+int mr_cli_list(const struct mr_cli *cli, const struct mr_cli_listing *l, const void *settings,
+	const struct mr_cli_view *view);
 
-/* Settings of verbs whose only option is --json. */
+/* Settings of verbs that have the options of a list and no others. */
 struct mr_cli_list_settings {
-	bool json;
+	struct mr_cli_view view;
 };
 extern const struct mr_cli_option mr_cli_list_options[];
 

@@ -64,6 +64,12 @@
 		.offset = offsetof(struct settings, interval_ms), .min = 10, .max = 3600000,       \
 		.help = help_                                                                      \
 	}
+/* bool watch */
+#define MR_CLI_WATCH_OPTION(help_)                                                                 \
+	{                                                                                          \
+		.name = "watch", .letter = 'w', .type = MR_CLI_FLAG,                               \
+		.offset = offsetof(struct settings, watch), .help = help_                          \
+	}
 /* uint64_t jobs */
 #define MR_CLI_JOBS_OPTION(help_)                                                                  \
 	{                                                                                          \

@@ -7,24 +7,33 @@
 #include "cli/verbs.h"
 #include "lib/base/compiler.h"
 
-#define ADDRESSES_BYTES 512
+#define ADDRESSES_BYTES 4096
 
-static const struct mr_cli_column columns[] = {
-	{"PORT", NULL, false},
-	{"DRIVER", NULL, false},
-	{"DEVICE", NULL, false},
-	{"LINK", NULL, false},
-	{"MTU", NULL, true},
-	{"ADDRESSES", NULL, false},
-	{"UDP", NULL, true},
-	{"QUEUES", NULL, true},
-	{"RX", NULL, true},
-	{"RX BYTES", NULL, true},
-	{"TX", NULL, true},
-	{"TX BYTES", NULL, true},
-	{"DISCARDED", NULL, true},
-	{"MISSED", NULL, true},
-	{"ERRORS", NULL, true},
+/* The columns of the screen, and those for JSON that are no statistics. */
+static const struct mr_cli_column own[] = {
+	{"PORT", "name", .least = 8},
+	{"DRIVER", "driver", .rank = 7},
+	{"DEVICE", "device", .rank = 4, .least = 8},
+	{"LINK", "link", .good = "up"},
+	{"MTU", "mtu", .right = true, .rank = 11},
+	{"ADDRESSES", "addresses", .rank = 3, .least = 14},
+	{NULL, "mac"},
+	{"UDP", "udp_port", .right = true, .rank = 8},
+	{"QUEUES", "queues", .right = true, .rank = 12},
+	{"RX", "rx_packets", .right = true, .rank = 1, .unit = MR_CLI_UNIT_COUNT},
+	{"RX-BYTES", "rx_bytes", .right = true, .rank = 9, .unit = MR_CLI_UNIT_BYTES},
+	{"TX", "tx_packets", .right = true, .rank = 1, .unit = MR_CLI_UNIT_COUNT},
+	{"TX-BYTES", "tx_bytes", .right = true, .rank = 10, .unit = MR_CLI_UNIT_BYTES},
+	{"DISCARDED", "rx_discarded", .right = true, .rank = 5, .unit = MR_CLI_UNIT_COUNT,
+		.alarm = true},
+	{"MISSED", "rx_missed", .right = true, .rank = 6, .unit = MR_CLI_UNIT_COUNT, .alarm = true},
+	{"ERRORS", "errors", .right = true, .screen_only = true, .rank = 2,
+		.unit = MR_CLI_UNIT_COUNT, .alarm = true},
+};
+
+static const struct mr_cli_stats statistics[] = {
+	{mrf_port_state_members, MRF_PORT_STATE_MEMBERS_COUNT},
+	{mrf_port_stats_members, MRF_PORT_STATS_MEMBERS_COUNT},
 };
 
 static const char *link_text(const struct mrf_port_state *s)
@@ -42,7 +51,7 @@ static void addresses_cell(struct mr_cli_table *t, struct mrf_table row)
 	for (uint32_t i = 0; i < mrf_port_row_addresses_count(row) && used < sizeof(text); i++)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", i ? "," : "",
 			mrf_port_row_addresses_at(row, i).data);
-	mr_cli_table_text(t, text, strlen(text));
+	mr_cli_table_list(t, text, strlen(text));
 }
 
 static void table_row(struct mr_cli_table *t, struct mrf_table port)
@@ -55,8 +64,9 @@ static void table_row(struct mr_cli_table *t, struct mrf_table port)
 	mr_cli_table_string(t, mrf_port_row_driver(row));
 	mr_cli_table_string(t, mrf_port_row_device(row));
 	mr_cli_table_string(t, mrf_str(link_text(&state)));
-	mr_cli_table_count(t, mrf_port_row_mtu(row));
+	mr_cli_table_count(t, state.mtu);
 	addresses_cell(t, row);
+	mr_cli_table_string(t, mrf_port_row_mac(row));
 	mr_cli_table_count(t, mrf_port_row_udp_port(row));
 	mr_cli_table_count(t, mrf_port_row_queues(row));
 	mr_cli_table_count(t, stats.rx_packets);
@@ -66,6 +76,8 @@ static void table_row(struct mr_cli_table *t, struct mrf_table port)
 	mr_cli_table_count(t, stats.rx_discarded);
 	mr_cli_table_count(t, state.rx_missed);
 	mr_cli_table_count(t, state.rx_errors + state.tx_errors);
+	mr_cli_stats_cells(t, own, MR_ARRAY_COUNT(own), &statistics[0], &state);
+	mr_cli_stats_cells(t, own, MR_ARRAY_COUNT(own), &statistics[1], &stats);
 }
 
 static void fill(struct mr_cli_table *t, struct mrf_table ports, const void *settings)
@@ -75,56 +87,21 @@ static void fill(struct mr_cli_table *t, struct mrf_table ports, const void *set
 		table_row(t, mrf_admin_ports_rows_at(ports, i));
 }
 
-static json_t *string_json(struct mrf_string s)
-{
-	return json_stringn_nocheck(s.data, s.bytes);
-}
-
-static json_t *port_json(struct mrf_table port)
-{
-	struct mrf_table row = mrf_admin_port_row(port);
-	struct mrf_port_state state = mrf_admin_port_state(port);
-	struct mrf_port_stats stats = mrf_admin_port_stats(port);
-	json_t *o = json_object(), *addresses = json_array();
-
-	for (uint32_t i = 0; i < mrf_port_row_addresses_count(row); i++)
-		json_array_append_new(addresses, string_json(mrf_port_row_addresses_at(row, i)));
-	json_object_set_new(o, "name", string_json(mrf_port_row_name(row)));
-	json_object_set_new(o, "driver", string_json(mrf_port_row_driver(row)));
-	json_object_set_new(o, "device", string_json(mrf_port_row_device(row)));
-	json_object_set_new(o, "link", json_string(link_text(&state)));
-	json_object_set_new(o, "addresses", addresses);
-	json_object_set_new(o, "mac", string_json(mrf_port_row_mac(row)));
-	json_object_set_new(o, "udp_port", json_integer(mrf_port_row_udp_port(row)));
-	json_object_set_new(o, "queues", json_integer(mrf_port_row_queues(row)));
-	mr_cli_stats_json(o, mrf_port_state_members, MRF_PORT_STATE_MEMBERS_COUNT, &state);
-	mr_cli_stats_json(o, mrf_port_stats_members, MRF_PORT_STATS_MEMBERS_COUNT, &stats);
-	return o;
-}
-
-static json_t *ports_json(struct mrf_table ports)
-{
-	json_t *rows = json_array();
-
-	for (uint32_t i = 0; i < mrf_admin_ports_rows_count(ports); i++)
-		json_array_append_new(rows, port_json(mrf_admin_ports_rows_at(ports, i)));
-	return rows;
-}
-
 static int run_ports(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
-	static const struct mr_cli_listing listing = {
+	struct mr_cli_column columns[MR_CLI_COLUMNS_MAX];
+	const struct mr_cli_listing listing = {
 		.verb = MRF_ADMIN_VERB_PORTS,
 		.body = MRF_ADMIN_BODY_ADMIN_PORTS,
 		.columns = columns,
-		.columns_count = MR_ARRAY_COUNT(columns),
+		.columns_count = mr_cli_stats_columns(
+			columns, own, MR_ARRAY_COUNT(own), statistics, MR_ARRAY_COUNT(statistics)),
 		.fill = fill,
-		.json = ports_json,
 	};
 	const struct mr_cli_list_settings *set = settings;
 
 	(void)w;
-	return mr_cli_list(cli, &listing, set, set->json);
+	return mr_cli_list(cli, &listing, set, &set->view);
 }
 
 const struct mr_cli_verb mr_cli_ports = {

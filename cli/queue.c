@@ -11,6 +11,7 @@
 #include "cli/queues.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "cli/view.h"
 #include "lib/base/compiler.h"
 #include "lib/wire/queue_name.h"
 
@@ -18,7 +19,7 @@
 #define EXCERPT_BYTES 64u
 
 struct settings {
-	bool json;
+	struct mr_cli_view view;
 	uint64_t count;
 };
 
@@ -30,14 +31,14 @@ struct asked {
 };
 
 static const struct mr_cli_column consumer_columns[] = {
-	{"SESSION", "session", false},
-	{"SUBSCRIPTION", "subscription", true},
-	{"PREFETCH", "prefetch", true},
-	{"WEIGHT", "weight", true},
-	{"OUT", "outstanding", true},
-	{"DELIVERED", "delivered", true},
-	{"ACKED", "acked", true},
-	{"REDELIVERED", "redelivered", true},
+	{"SESSION", "session"},
+	{"SUBSCRIPTION", "subscription", .right = true, .rank = 5},
+	{"PREFETCH", "prefetch", .right = true, .rank = 3},
+	{"WEIGHT", "weight", .right = true, .rank = 4},
+	{"OUT", "outstanding", .right = true, .unit = MR_CLI_UNIT_COUNT},
+	{"DELIVERED", "delivered", .right = true, .rank = 1, .unit = MR_CLI_UNIT_COUNT},
+	{"ACKED", "acked", .right = true, .unit = MR_CLI_UNIT_COUNT},
+	{"REDELIVERED", "redelivered", .right = true, .rank = 2, .unit = MR_CLI_UNIT_COUNT},
 };
 
 static void fill_consumers(struct mr_cli_table *t, struct mrf_table queue)
@@ -58,14 +59,15 @@ static void fill_consumers(struct mr_cli_table *t, struct mrf_table queue)
 }
 
 /* Prints one JSON object that contains the consumers, or lines and a table of consumers. */
-static void print_queue(const struct asked *q, struct mrf_table queues)
+static int print_queue(const struct asked *q, struct mrf_table queues)
 {
+	int code = MR_EXIT_OK;
 	struct mr_cli_column columns[MR_CLI_QUEUE_COLUMNS];
 	struct mr_cli_table queue, consumers;
 
 	mr_cli_queues_table(&queue, columns, q->kind, queues, NULL);
 	fill_consumers(&consumers, mrf_admin_queues_rows_at(queues, 0));
-	if (q->set->json) {
+	if (q->set->view.json) {
 		json_t *rows = mr_cli_table_json(&queue);
 		json_t *row = json_incref(json_array_get(rows, 0));
 
@@ -75,10 +77,13 @@ static void print_queue(const struct asked *q, struct mrf_table queues)
 	} else {
 		mr_cli_table_print_lines(&queue, stdout);
 		putchar('\n');
-		mr_cli_table_print(&consumers, stdout, q->cli->colour);
+		code = mr_cli_view_select(q->cli, &q->set->view, &consumers)
+			       ?: mr_cli_view_print(q->cli, &q->set->view, &consumers, 0,
+					  mr_cli_table_rows(&consumers));
 	}
 	mr_cli_table_fini(&queue);
 	mr_cli_table_fini(&consumers);
+	return code;
 }
 
 static int ask(const struct asked *q, struct mr_cli_admin *a, enum mrf_queue_verb verb,
@@ -104,7 +109,7 @@ static int show(const struct asked *q)
 	if (code == MR_EXIT_OK && mrf_admin_queues_rows_count(queues) == 0)
 		code = mr_cli_fail(q->cli, MR_EXIT_FAILED, q->name, "malformed answer", NULL);
 	else if (code == MR_EXIT_OK)
-		print_queue(q, queues);
+		code = print_queue(q, queues);
 	mr_cli_admin_close(&admin);
 	return code;
 }
@@ -118,7 +123,7 @@ static int command(const struct asked *q, enum mrf_queue_verb verb, const char *
 	if (code == MR_EXIT_OK) {
 		uint64_t count = strtoull(mrf_admin_result_text(result).data, NULL, 10);
 
-		if (q->set->json)
+		if (q->set->view.json)
 			printf("{\"count\":%" PRIu64 "}\n", count);
 		else if (done)
 			printf("%" PRIu64 " %s\n", count, done);
@@ -169,11 +174,11 @@ static struct mrf_string noted(struct mrf_table message, const char *name)
 }
 
 static const struct mr_cli_column dead_columns[] = {
-	{"AGE-MS", NULL, true},
-	{"REASON", NULL, false},
-	{"DELIVERIES", NULL, true},
-	{"BYTES", NULL, true},
-	{"PAYLOAD", NULL, false},
+	{"AGE", "age_ms", .right = true, .unit = MR_CLI_UNIT_MS},
+	{"REASON", "reason", .rank = 1, .least = 12, .elision = MR_CLI_ELIDE_END},
+	{"DELIVERIES", "deliveries", .right = true, .rank = 2},
+	{"BYTES", "bytes", .right = true, .rank = 3, .unit = MR_CLI_UNIT_BYTES},
+	{"PAYLOAD", "payload", .least = 12, .elision = MR_CLI_ELIDE_END},
 };
 
 static void noted_cell(struct mr_cli_table *t, struct mrf_table message, const char *name)
@@ -231,27 +236,24 @@ static json_t *dead_json(struct mrf_table message)
 	return o;
 }
 
-static void print_dead(const struct asked *q, struct mrf_table messages)
+static int print_dead(const struct asked *q, struct mrf_table messages)
 {
 	uint32_t count = mrf_admin_messages_messages_count(messages);
-	json_t *rows = json_array();
+	json_t *rows;
 	struct mr_cli_table t;
 
-	mr_cli_table_init(&t, dead_columns, MR_ARRAY_COUNT(dead_columns));
-	for (uint32_t i = 0; i < count; i++) {
-		struct mrf_table message = mrf_admin_messages_messages_at(messages, i);
-
-		if (q->set->json)
-			json_array_append_new(rows, dead_json(message));
-		else
-			dead_row(&t, message);
+	if (q->set->view.json) {
+		rows = json_array();
+		for (uint32_t i = 0; i < count; i++)
+			json_array_append_new(
+				rows, dead_json(mrf_admin_messages_messages_at(messages, i)));
+		mr_cli_text_json_line(rows);
+		return MR_EXIT_OK;
 	}
-	if (q->set->json)
-		mr_cli_text_json_line(json_incref(rows));
-	else
-		mr_cli_table_print(&t, stdout, q->cli->colour);
-	json_decref(rows);
-	mr_cli_table_fini(&t);
+	mr_cli_table_init(&t, dead_columns, MR_ARRAY_COUNT(dead_columns));
+	for (uint32_t i = 0; i < count; i++)
+		dead_row(&t, mrf_admin_messages_messages_at(messages, i));
+	return mr_cli_view_show(q->cli, &q->set->view, &t);
 }
 
 /* Reads the first dead letters. Without a dead-letter queue there are none; then checks that the
@@ -290,7 +292,7 @@ static int dead(const struct asked *q)
 	rc = mr_cli_admin_open(&admin, q->cli);
 	rc = rc ? rc : peek(&admin, &command, q->name, &messages);
 	if (rc == 0)
-		print_dead(q, messages);
+		rc = print_dead(q, messages);
 	else
 		rc = mr_cli_admin_fail(q->cli, &admin, rc);
 	mr_cli_admin_close(&admin);
@@ -338,10 +340,10 @@ static int run_service(const struct mr_cli *cli, const void *settings, const str
 	return run(&q, w->at[0], actions, "expected: show");
 }
 
-static const struct mr_cli_option service_options[] = {MR_CLI_JSON_OPTION("print JSON"), {0}};
+static const struct mr_cli_option service_options[] = {MR_CLI_VIEW_OPTIONS, {0}};
 
 static const struct mr_cli_option options[] = {
-	MR_CLI_JSON_OPTION("print JSON"),
+	MR_CLI_VIEW_OPTIONS,
 	MR_CLI_COUNT_OPTION(1, UINT32_MAX,
 		"dead, redrive: at most COUNT messages (default: dead 16, the "
 		"most; redrive all)"),

@@ -12,7 +12,7 @@
 #define NS_PER_S 1e9
 
 struct settings {
-	bool json;
+	struct mr_cli_view view;
 	bool watch;
 	uint64_t interval_ms;
 	uint64_t count;
@@ -28,48 +28,54 @@ struct column {
 	const char *key;
 	enum rate rate;
 	bool left;
+	uint8_t rank;
+	enum mr_cli_unit unit;
+	bool alarm;
+	const char *good;
 };
 
+#define COUNTED .unit = MR_CLI_UNIT_COUNT
+
 static const struct column all_columns[] = {
-	{"QUEUE", "SERVICE", "name", ALWAYS, true},
-	{NULL, NULL, "queue", ALWAYS, false},
-	{NULL, NULL, "kind", ALWAYS, true},
-	{"WORKER", "WORKER", "worker", ALWAYS, false},
-	{"PAUSED", "PAUSED", "paused", ALWAYS, true},
-	{NULL, "CIRCUIT", "breaker", ALWAYS, true},
-	{"READY", "WAITING", "ready", ALWAYS, false},
-	{"DELAYED", NULL, "delayed", ALWAYS, false},
-	{"OUT", "IN-HAND", "outstanding", ALWAYS, false},
-	{"BYTES", NULL, "bytes", ALWAYS, false},
-	{"OLDEST-MS", "OLDEST-MS", "oldest_ms", ALWAYS, false},
-	{"CONSUMERS", "WORKERS", "consumers", ALWAYS, false},
-	{"CREDIT", NULL, "credit", ALWAYS, false},
-	{"PUSHED", "CALLS", "pushed", COUNT, false},
-	{NULL, NULL, "accepted", ALWAYS, false},
-	{"REFUSED", "REFUSED", "refused", ALWAYS, false},
-	{NULL, NULL, "duplicates", ALWAYS, false},
-	{"DELIVERED", NULL, "delivered", COUNT, false},
-	{"ACKED", NULL, "acked", COUNT, false},
-	{"REDELIVERED", "AGAIN", "redelivered", ALWAYS, false},
-	{NULL, NULL, "dead", ALWAYS, false},
-	{NULL, "EXPIRED", "expired", ALWAYS, false},
-	{"DEAD", NULL, "dead_ready", ALWAYS, false},
-	{NULL, "REPLIES", "replies", ALWAYS, false},
-	{NULL, "FAILURES", "failures", ALWAYS, false},
-	{"IN/s", "CALLS/s", "pushed_per_s", RATE, false},
-	{"OUT/s", NULL, "delivered_per_s", RATE, false},
-	{"ACKED/s", "REPLIES/s", "acked_per_s", RATE, false},
-	{NULL, NULL, "policy", ALWAYS, true},
-	{NULL, NULL, "when_full", ALWAYS, true},
-	{NULL, NULL, "messages_max", ALWAYS, false},
-	{NULL, NULL, "bytes_max", ALWAYS, false},
-	{NULL, NULL, "age_max_ms", ALWAYS, false},
-	{NULL, NULL, "ack_timeout_ms", ALWAYS, false},
-	{NULL, NULL, "max_deliver", ALWAYS, false},
-	{NULL, NULL, "not_idempotent", ALWAYS, true},
-	{NULL, NULL, "breaker_failures", ALWAYS, false},
-	{NULL, NULL, "breaker_reset_ms", ALWAYS, false},
-	{NULL, NULL, "breaker_probes", ALWAYS, false},
+	{"QUEUE", "SERVICE", "name", .left = true},
+	{NULL, NULL, "queue"},
+	{NULL, NULL, "kind", .left = true},
+	{"WORKER", "WORKER", "worker", .rank = 14},
+	{"PAUSED", "PAUSED", "paused", .left = true, .rank = 5, .good = "no"},
+	{NULL, "CIRCUIT", "breaker", .left = true, .rank = 1, .good = "closed"},
+	{"READY", "WAITING", "ready", COUNTED},
+	{"DELAYED", NULL, "delayed", .rank = 9, COUNTED},
+	{"OUT", "IN-HAND", "outstanding", .rank = 2, COUNTED},
+	{"BYTES", NULL, "bytes", .rank = 7, .unit = MR_CLI_UNIT_BYTES},
+	{"OLDEST", "OLDEST", "oldest_ms", .rank = 3, .unit = MR_CLI_UNIT_MS},
+	{"CONSUMERS", "WORKERS", "consumers", .rank = 2},
+	{"CREDIT", NULL, "credit", .rank = 13, COUNTED},
+	{"PUSHED", "CALLS", "pushed", COUNT, .rank = 10, COUNTED},
+	{NULL, NULL, "accepted"},
+	{"REFUSED", "REFUSED", "refused", .rank = 4, COUNTED, .alarm = true},
+	{NULL, NULL, "duplicates"},
+	{"DELIVERED", NULL, "delivered", COUNT, .rank = 12, COUNTED},
+	{"ACKED", NULL, "acked", COUNT, .rank = 11, COUNTED},
+	{"REDELIVERED", "AGAIN", "redelivered", .rank = 8, COUNTED},
+	{NULL, NULL, "dead"},
+	{NULL, "EXPIRED", "expired", .rank = 6, COUNTED},
+	{"DEAD", NULL, "dead_ready", .rank = 1, COUNTED, .alarm = true},
+	{NULL, "REPLIES", "replies", .rank = 11, COUNTED},
+	{NULL, "FAILURES", "failures", .rank = 4, COUNTED, .alarm = true},
+	{"IN/s", "CALLS/s", "pushed_per_s", RATE, .rank = 1, COUNTED},
+	{"OUT/s", NULL, "delivered_per_s", RATE, .rank = 2, COUNTED},
+	{"ACKED/s", "REPLIES/s", "acked_per_s", RATE, .rank = 3, COUNTED},
+	{NULL, NULL, "policy", .left = true},
+	{NULL, NULL, "when_full", .left = true},
+	{NULL, NULL, "messages_max"},
+	{NULL, NULL, "bytes_max", .unit = MR_CLI_UNIT_BYTES},
+	{NULL, NULL, "age_max_ms", .unit = MR_CLI_UNIT_MS},
+	{NULL, NULL, "ack_timeout_ms", .unit = MR_CLI_UNIT_MS},
+	{NULL, NULL, "max_deliver"},
+	{NULL, NULL, "not_idempotent", .left = true},
+	{NULL, NULL, "breaker_failures"},
+	{NULL, NULL, "breaker_reset_ms", .unit = MR_CLI_UNIT_MS},
+	{NULL, NULL, "breaker_probes"},
 };
 
 _Static_assert(MR_ARRAY_COUNT(all_columns) <= MR_CLI_QUEUE_COLUMNS, "room for all of them");
@@ -197,6 +203,11 @@ static void choose_columns(
 			.title = c->rate == (rates ? COUNT : RATE) ? NULL : title,
 			.key = c->rate == RATE && !rates ? NULL : c->key,
 			.right = !c->left,
+			.rank = c->rank,
+			.least = strcmp(c->key, "name") == 0 ? 24 : 0,
+			.unit = c->unit,
+			.alarm = c->alarm,
+			.good = c->good,
 		};
 	}
 }
@@ -206,6 +217,8 @@ void mr_cli_queues_table(struct mr_cli_table *t, struct mr_cli_column columns[MR
 {
 	choose_columns(columns, kind, was != NULL);
 	mr_cli_table_init(t, columns, MR_ARRAY_COUNT(all_columns));
+	t->sort = kind == MRF_QUEUE_KIND_SERVICE ? "-breaker,-ready,-outstanding,name"
+						 : "-ready,-outstanding,-dead_ready,name";
 	for (uint32_t i = 0; i < mrf_admin_queues_rows_count(queues); i++) {
 		struct mrf_table row = mrf_admin_queues_rows_at(queues, i);
 
@@ -249,7 +262,7 @@ void mr_cli_queue_reading_fini(struct mr_cli_queue_reading *r)
 /* State of --watch between readings. */
 struct watching {
 	enum mrf_queue_kind kind;
-	bool json;
+	const struct mr_cli_view *view;
 	struct mr_cli_queue_reading was;
 	struct mr_cli_column columns[MR_CLI_QUEUE_COLUMNS];
 	struct mr_cli_table table; /* the last reading */
@@ -278,24 +291,19 @@ static int take(const struct mr_cli_watch *w, struct mr_cli_admin *a)
 	return 0;
 }
 
-static void show(const struct mr_cli_watch *w, bool in_place)
+static int show(const struct mr_cli_watch *w, bool in_place)
 {
 	struct watching *x = w->arg;
+	char head[64];
 
-	if (!x->json) {
-		mr_cli_watch_head(w->cli, in_place);
-		printf("%u %s\n\n", x->was.rows_count,
-			x->kind == MRF_QUEUE_KIND_SERVICE ? "services" : "queues");
-	}
-	mr_cli_table_show(&x->table, w->cli->colour, x->json);
-	x->table = (struct mr_cli_table){0};
-	if (!x->json && !in_place)
-		putchar('\n');
+	snprintf(head, sizeof(head), "%u %s", x->was.rows_count,
+		x->kind == MRF_QUEUE_KIND_SERVICE ? "services" : "queues");
+	return mr_cli_watch_show(w, in_place, head, x->view, &x->table);
 }
 
 static int watch(const struct mr_cli *cli, const struct settings *set, enum mrf_queue_kind kind)
 {
-	struct watching x = {.kind = kind, .json = set->json};
+	struct watching x = {.kind = kind, .view = &set->view};
 	const struct mr_cli_watch w = {
 		.interval_ms = set->interval_ms,
 		.count = set->count,
@@ -323,7 +331,7 @@ static int list(const struct mr_cli *cli, const struct settings *set, enum mrf_q
 
 	if (code == MR_EXIT_OK) {
 		mr_cli_queues_table(&t, columns, kind, queues, NULL);
-		mr_cli_table_show(&t, cli->colour, set->json);
+		code = mr_cli_view_show(cli, &set->view, &t);
 	}
 	mr_cli_admin_close(&admin);
 	return code;
@@ -349,12 +357,8 @@ static int run_services(
 }
 
 static const struct mr_cli_option options[] = {
-	MR_CLI_JSON_OPTION("print a JSON array of objects"),
-	{.name = "watch",
-		.letter = 'w',
-		.type = MR_CLI_FLAG,
-		.offset = offsetof(struct settings, watch),
-		.help = "repeat, with rates instead of counts"},
+	MR_CLI_VIEW_OPTIONS,
+	MR_CLI_WATCH_OPTION("repeat, with rates instead of counts"),
 	MR_CLI_INTERVAL_OPTION("with --watch: milliseconds between readings (default 1000)"),
 	MR_CLI_COUNT_OPTION(0, 1e9, "with --watch: stop after COUNT readings (default 0: never)"),
 	{0},
@@ -371,7 +375,7 @@ const struct mr_cli_verb mr_cli_queues = {
 		   "READY      messages that wait for a consumer\n"
 		   "DELAYED    messages that wait for their time\n"
 		   "OUT        messages with consumers, not settled yet\n"
-		   "OLDEST-MS  time that the oldest message has waited, milliseconds\n"
+		   "OLDEST     time that the oldest message has waited\n"
 		   "CREDIT     messages that the consumers would still take\n"
 		   "DEAD       dead letters: `millrace queue dead NAME` shows them\n"
 		   "\n"
@@ -380,6 +384,7 @@ const struct mr_cli_verb mr_cli_queues = {
 		   "and acked_per_s.",
 	.examples = "  millrace queues\n"
 		    "  millrace queues --watch --interval 500\n"
+		    "  millrace queues --filter 'oldest_ms>1m' --sort -oldest_ms\n"
 		    "  millrace queues --json | jq '.[] | select(.oldest_ms > 60000) | .name'",
 	.options = options,
 	.defaults = &defaults,

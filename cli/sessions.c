@@ -8,39 +8,41 @@
 #include "cli/slow.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "cli/view.h"
 #include "lib/base/compiler.h"
 
 #define NS_PER_S 1000000000u
 
 struct settings {
-	bool json;
+	struct mr_cli_view view;
 	bool slow;
 };
 
 static const struct mr_cli_column columns[] = {
-	{"SESSION", "session", false},
-	{"NAME", "name", false},
-	{"PEER", "peer", false},
-	{"PORT", "port", false},
-	{NULL, "local", false},
-	{"WORKER", "worker", true},
-	{"FRAME", "frame_bytes", true},
-	{NULL, "opened_ns", true},
-	{"AGE", "age_s", true},
-	{"IDLE", "idle_s", true},
-	{"SUBS", "subscriptions", true},
-	{"FRAMES-IN", "frames_rx", true},
-	{"FRAMES-OUT", "frames_tx", true},
-	{"IN", "rx_messages", true},
-	{"OUT", "tx_messages", true},
-	{NULL, "rx_bytes", true},
-	{NULL, "tx_bytes", true},
-	{"LOST", "frames_lost", true},
-	{"LATE", "frames_late", true},
-	{"DUPLICATE", "frames_duplicate", true},
-	{"MISSED", "missed", true},
-	{"REJECTED", "rejected", true},
-	{"MOVES", "paths_changed", true},
+	{"SESSION", "session"},
+	{"NAME", "name", .least = 16},
+	{"PEER", "peer", .rank = 1, .least = 15},
+	{"PORT", "port", .rank = 6, .least = 6},
+	{NULL, "local"},
+	{"WORKER", "worker", .right = true, .rank = 8},
+	{"FRAME", "frame_bytes", .right = true, .rank = 14},
+	{NULL, "opened_ns", .right = true},
+	{"AGE", "age_s", .right = true, .rank = 7, .unit = MR_CLI_UNIT_SECONDS},
+	{"IDLE", "idle_s", .right = true, .rank = 4, .unit = MR_CLI_UNIT_SECONDS},
+	{"SUBS", "subscriptions", .right = true, .rank = 12},
+	{"FRAMES-IN", "frames_rx", .right = true, .rank = 16, .unit = MR_CLI_UNIT_COUNT},
+	{"FRAMES-OUT", "frames_tx", .right = true, .rank = 15, .unit = MR_CLI_UNIT_COUNT},
+	{"IN", "rx_messages", .right = true, .rank = 3, .unit = MR_CLI_UNIT_COUNT},
+	{"OUT", "tx_messages", .right = true, .rank = 3, .unit = MR_CLI_UNIT_COUNT},
+	{NULL, "rx_bytes", .right = true, .unit = MR_CLI_UNIT_BYTES},
+	{NULL, "tx_bytes", .right = true, .unit = MR_CLI_UNIT_BYTES},
+	{"LOST", "frames_lost", .right = true, .rank = 2, .unit = MR_CLI_UNIT_COUNT, .alarm = true},
+	{"LATE", "frames_late", .right = true, .rank = 13, .unit = MR_CLI_UNIT_COUNT},
+	{"DUPLICATE", "frames_duplicate", .right = true, .rank = 11, .unit = MR_CLI_UNIT_COUNT},
+	{"MISSED", "missed", .right = true, .rank = 1, .unit = MR_CLI_UNIT_COUNT, .alarm = true},
+	{"REJECTED", "rejected", .right = true, .rank = 9, .unit = MR_CLI_UNIT_COUNT,
+		.alarm = true},
+	{"MOVES", "paths_changed", .right = true, .rank = 10, .unit = MR_CLI_UNIT_COUNT},
 };
 
 static void address_cell(
@@ -128,6 +130,7 @@ void mr_cli_sessions_table(struct mr_cli_table *t, struct mrf_table clients, uin
 	uint64_t read_ns = mrf_admin_clients_read_ns(clients);
 
 	mr_cli_table_init(t, columns, MR_ARRAY_COUNT(columns));
+	t->sort = "-missed,-frames_lost,-rx_messages,session";
 	for (uint32_t i = 0; i < mrf_admin_clients_rows_count(clients); i++) {
 		struct mrf_table client = mrf_admin_clients_rows_at(clients, i);
 
@@ -152,14 +155,14 @@ static int run_sessions(
 			mr_cli_slow_table(&t, clients);
 		else
 			mr_cli_sessions_table(&t, clients, mr_cli_date_ns());
-		mr_cli_table_show(&t, cli->colour, set->json);
+		code = mr_cli_view_show(cli, &set->view, &t);
 	}
 	mr_cli_admin_close(&admin);
 	return code;
 }
 
 static const struct mr_cli_option options[] = {
-	MR_CLI_JSON_OPTION("print a JSON array of objects"),
+	MR_CLI_VIEW_OPTIONS,
 	{.name = "slow",
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, slow),
@@ -174,8 +177,7 @@ const struct mr_cli_verb mr_cli_sessions = {
 	.operands = "",
 	.details = "PORT       port of the bus\n"
 		   "FRAME      largest UDP payload, bytes\n"
-		   "AGE, IDLE  seconds since the session was opened, and since its last frame\n"
-		   "           came\n"
+		   "AGE, IDLE  time since the session was opened, and since its last frame came\n"
 		   "LOST       frames of the client that never came\n"
 		   "LATE       frames that came after a later one\n"
 		   "DUPLICATE  frames that came twice or too late\n"
@@ -188,7 +190,7 @@ const struct mr_cli_verb mr_cli_sessions = {
 		   "         passed over: it was full without reading for sessions.block_ms_max,\n"
 		   "         and misses messages; held up: a publisher that waits for a full\n"
 		   "         receiver; missing: deliveries were dropped in the last 10 seconds\n"
-		   "SECONDS  time since the state began, or since the last dropped delivery\n"
+		   "FOR      time since the state began, or since the last dropped delivery\n"
 		   "SUBJECT  the subject of the message concerned (the first 40 bytes), if known\n"
 		   "BLOCKS   the publishers that wait for this receiver\n"
 		   "BACKLOG  bytes in its ring\n"

@@ -15,20 +15,20 @@
 #define NAMED_MAX 4u
 
 static const struct mr_cli_column columns[] = {
-	{"SESSION", "session", false},
-	{"NAME", "name", false},
-	{"TRANSPORT", "transport", false},
-	{"STATE", "state", false},
-	{"SECONDS", "seconds", true},
-	{"WHY", "why", false},
-	{"SUBJECT", "subject", false},
-	{NULL, "blocked_by", false},
-	{"BLOCKS", "blocks", false},
-	{"BACKLOG", "backlog_bytes", true},
-	{"HELD", "held_messages", true},
-	{NULL, "held_bytes", true},
-	{NULL, "backlog_bytes_max", true},
-	{"MISSED", "missed", true},
+	{"SESSION", "session"},
+	{"NAME", "name", .rank = 2, .least = 10},
+	{"TRANSPORT", "transport", .rank = 9},
+	{"STATE", "state"},
+	{"FOR", "seconds", .right = true, .unit = MR_CLI_UNIT_SECONDS},
+	{"WHY", "why", .rank = 1, .least = 14, .elision = MR_CLI_ELIDE_END},
+	{"SUBJECT", "subject", .rank = 3, .least = 10},
+	{NULL, "blocked_by"},
+	{"BLOCKS", "blocks", .rank = 4, .least = 14, .elision = MR_CLI_ELIDE_END},
+	{"BACKLOG", "backlog_bytes", .right = true, .rank = 5, .unit = MR_CLI_UNIT_BYTES},
+	{"HELD", "held_messages", .right = true, .rank = 6, .unit = MR_CLI_UNIT_COUNT},
+	{NULL, "held_bytes", .right = true, .unit = MR_CLI_UNIT_BYTES},
+	{NULL, "backlog_bytes_max", .right = true, .unit = MR_CLI_UNIT_BYTES},
+	{"MISSED", "missed", .right = true, .rank = 7, .unit = MR_CLI_UNIT_COUNT, .alarm = true},
 };
 
 enum state { KEEPS_UP, FULL, PASSED_OVER, HELD_UP, MISSING };
@@ -178,6 +178,7 @@ void mr_cli_slow_table(struct mr_cli_table *t, struct mrf_table clients)
 	uint64_t read_ns = mrf_admin_clients_read_ns(clients);
 
 	mr_cli_table_init(t, columns, MR_ARRAY_COUNT(columns));
+	t->sort = "-seconds,session";
 	for (uint32_t i = 0; i < mrf_admin_clients_rows_count(clients); i++) {
 		struct mrf_table client = mrf_admin_clients_rows_at(clients, i);
 		struct mrf_session_stats s = mrf_admin_client_stats(client);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/stats.h"
 
+#include <assert.h>
 #include <string.h>
 
 static uint64_t value_of(const void *s, const struct mrf_member *m)
@@ -22,14 +23,41 @@ uint64_t mr_cli_stats_dropped(const struct mrf_worker_stats *s)
 	return sum;
 }
 
-void mr_cli_stats_json(
-	json_t *object, const struct mrf_member *members, size_t count, const void *stats)
+/* True for a statistic that gets a column of its own. */
+static bool is_added(const struct mrf_member *m, const struct mr_cli_column *own, size_t own_count)
 {
-	for (size_t i = 0; i < count; i++) {
-		const struct mrf_member *m = &members[i];
+	for (size_t i = 0; i < own_count; i++) {
+		if (own[i].key && strcmp(own[i].key, m->name) == 0)
+			return false;
+	}
+	return strncmp(m->name, "reserved", strlen("reserved")) != 0;
+}
 
-		if (strncmp(m->name, "reserved", strlen("reserved")) != 0)
-			json_object_set_new(
-				object, m->name, json_integer((json_int_t)value_of(stats, m)));
+size_t mr_cli_stats_columns(struct mr_cli_column out[MR_CLI_COLUMNS_MAX],
+	const struct mr_cli_column *own, size_t own_count, const struct mr_cli_stats *stats,
+	size_t stats_count)
+{
+	size_t count = own_count;
+
+	memcpy(out, own, own_count * sizeof(*own));
+	for (size_t s = 0; s < stats_count; s++) {
+		for (size_t i = 0; i < stats[s].members_count; i++) {
+			const struct mrf_member *m = &stats[s].members[i];
+
+			assert(count < MR_CLI_COLUMNS_MAX);
+			if (is_added(m, own, own_count))
+				out[count++] =
+					(struct mr_cli_column){.key = m->name, .right = true};
+		}
+	}
+	return count;
+}
+
+void mr_cli_stats_cells(struct mr_cli_table *t, const struct mr_cli_column *own, size_t own_count,
+	const struct mr_cli_stats *stats, const void *values)
+{
+	for (size_t i = 0; i < stats->members_count; i++) {
+		if (is_added(&stats->members[i], own, own_count))
+			mr_cli_table_count(t, value_of(values, &stats->members[i]));
 	}
 }

@@ -7,73 +7,132 @@
 #include "client/millrace.h"
 #include "cli/admin.h"
 #include "cli/options.h"
+#include "cli/terminal.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "cli/view.h"
 
 struct settings {
+	struct mr_cli_view view; /* wide and colour */
 	bool json;
 	uint64_t timeout_ms;
 	uint64_t count;
 };
 
-static const struct mr_cli_option json_option[] = {
+static const struct mr_cli_option status_options[] = {
 	MR_CLI_JSON_OPTION("print one JSON object"),
+	MR_CLI_WIDE_OPTION,
+	MR_CLI_COLOUR_OPTION,
 	{0},
 };
 
-static void print_age(const char *title, uint64_t started_ns)
+/* How the lines of the status are printed. */
+struct lines {
+	size_t width; /* columns of the terminal; 0: unlimited */
+	bool colour;
+};
+
+#define TITLE_WIDTH 14
+#define LINE_BYTES  1024
+
+/* Prints a line, cut to the terminal. */
+static void print_line(const struct lines *l, bool wrong, const char *title, const char *text)
+{
+	size_t room = l->width > TITLE_WIDTH + 1 ? l->width - TITLE_WIDTH - 1 : 1;
+	char shown[LINE_BYTES + 4];
+
+	mr_cli_elide(shown, sizeof(shown), text, l->width ? room : SIZE_MAX, MR_CLI_ELIDE_MIDDLE);
+	printf("%-*s %s%s%s\n", TITLE_WIDTH, title, wrong && l->colour ? "\033[31m" : "", shown,
+		wrong && l->colour ? "\033[0m" : "");
+}
+
+static void print_count(
+	const struct lines *l, const char *title, const char *before, uint64_t count)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%s%" PRIu64, before, count);
+	print_line(l, false, title, text);
+}
+
+static void print_age(const struct lines *l, const char *title, uint64_t started_ns)
 {
 	uint64_t now_ns = mr_cli_date_ns();
 	uint64_t s = started_ns && now_ns > started_ns ? (now_ns - started_ns) / 1000000000u : 0;
+	char text[64];
 
-	printf("%-14s %" PRIu64 "d %02u:%02u:%02u\n", title, s / 86400, (unsigned)(s / 3600 % 24),
-		(unsigned)(s / 60 % 60), (unsigned)(s % 60));
+	snprintf(text, sizeof(text), "%" PRIu64 "d %02u:%02u:%02u", s / 86400,
+		(unsigned)(s / 3600 % 24), (unsigned)(s / 60 % 60), (unsigned)(s % 60));
+	print_line(l, false, title, text);
 }
 
-static void print_string(const char *title, struct mrf_string text)
+static void print_string(const struct lines *l, const char *title, struct mrf_string text)
 {
-	printf("%-14s ", title);
-	mr_cli_text_print(stdout, text.bytes ? text.data : "-", text.bytes ? text.bytes : 1);
-	putchar('\n');
+	char escaped[LINE_BYTES] = "-";
+
+	if (text.bytes > 0)
+		mr_cli_text_escape(escaped, sizeof(escaped), text.data, text.bytes);
+	print_line(l, false, title, escaped);
 }
 
-static void print_trouble(struct mrf_table t)
+/* Prints a trouble on as many lines as it takes: its end is as important as its beginning. */
+static void print_trouble(const struct lines *l, struct mrf_table t)
 {
 	uint64_t since_ns = mrf_admin_trouble_since_ns(t), now_ns = mr_cli_date_ns();
 	struct mrf_string text = mrf_admin_trouble_text(t);
 	int worker = mrf_admin_trouble_worker(t);
+	char line[LINE_BYTES], escaped[LINE_BYTES / 2], where[64] = "";
+	const char *title = "trouble";
+	size_t room = l->width > TITLE_WIDTH + 20 ? l->width - TITLE_WIDTH - 1 : SIZE_MAX;
 
-	printf("%-14s ", "trouble");
-	mr_cli_text_print(stdout, text.data, text.bytes);
+	mr_cli_text_escape(escaped, sizeof(escaped), text.data, text.bytes);
 	if (worker >= 0)
-		printf("; worker %d", worker);
+		snprintf(where, sizeof(where), "; worker %d", worker);
 	if (mrf_admin_trouble_session(t) != 0)
-		printf(", session 0x%016" PRIx64, mrf_admin_trouble_session(t));
-	printf("; for %" PRIu64 " s\n", now_ns > since_ns ? (now_ns - since_ns) / 1000000000u : 0);
+		snprintf(where + strlen(where), sizeof(where) - strlen(where),
+			", session 0x%016" PRIx64, mrf_admin_trouble_session(t));
+	snprintf(line, sizeof(line), "%s%s; for %" PRIu64 " s", escaped, where,
+		now_ns > since_ns ? (now_ns - since_ns) / 1000000000u : 0);
+	for (char *at = line; at; title = "") {
+		size_t bytes = mr_cli_wrap(at, room);
+		char *next = at[bytes] ? at + bytes + 1 : NULL;
+
+		at[bytes] = '\0';
+		print_line(l, true, title, at);
+		at = next;
+	}
 }
 
-static void print_status(struct mrf_table s)
+static void print_dataplane(const struct lines *l, struct mrf_table s)
 {
-	bool connected = mrf_admin_status_dataplane_connected(s);
+	char text[64];
 
-	print_string("version", mrf_admin_status_version(s));
-	print_string("run dir", mrf_admin_status_run_dir(s));
-	print_string("config", mrf_admin_status_config_file(s));
-	printf("%-14s pid %u\n", "control", mrf_admin_status_control_pid(s));
-	print_age("  up", mrf_admin_status_control_started_ns(s));
-	if (!connected) {
-		printf("%-14s not connected\n", "data plane");
+	print_count(l, "data plane", "pid ", mrf_admin_status_dataplane_pid(s));
+	print_age(l, "  up", mrf_admin_status_dataplane_started_ns(s));
+	print_string(l, "  version", mrf_admin_status_dataplane_version(s));
+	print_count(l, "workers", "", mrf_admin_status_workers(s));
+	snprintf(text, sizeof(text), "%" PRIu64 " (%" PRIu64 " over UDP)",
+		mrf_admin_status_sessions(s), mrf_admin_status_remote_sessions(s));
+	print_line(l, false, "clients", text);
+	print_count(l, "subscriptions", "", mrf_admin_status_subscriptions(s));
+}
+
+static void print_status(struct mrf_table s, bool colour, size_t width)
+{
+	const struct lines l = {.width = width, .colour = colour};
+
+	print_string(&l, "version", mrf_admin_status_version(s));
+	print_string(&l, "run dir", mrf_admin_status_run_dir(s));
+	print_string(&l, "config", mrf_admin_status_config_file(s));
+	print_count(&l, "control", "pid ", mrf_admin_status_control_pid(s));
+	print_age(&l, "  up", mrf_admin_status_control_started_ns(s));
+	if (!mrf_admin_status_dataplane_connected(s)) {
+		print_line(&l, true, "data plane", "not connected");
 		return;
 	}
-	printf("%-14s pid %u\n", "data plane", mrf_admin_status_dataplane_pid(s));
-	print_age("  up", mrf_admin_status_dataplane_started_ns(s));
-	print_string("  version", mrf_admin_status_dataplane_version(s));
-	printf("%-14s %u\n", "workers", mrf_admin_status_workers(s));
-	printf("%-14s %" PRIu64 " (%" PRIu64 " over UDP)\n", "clients",
-		mrf_admin_status_sessions(s), mrf_admin_status_remote_sessions(s));
-	printf("%-14s %" PRIu64 "\n", "subscriptions", mrf_admin_status_subscriptions(s));
+	print_dataplane(&l, s);
 	for (uint32_t i = 0; i < mrf_admin_status_troubles_count(s); i++)
-		print_trouble(mrf_admin_status_troubles_at(s, i));
+		print_trouble(&l, mrf_admin_status_troubles_at(s, i));
 }
 
 static void set_string(json_t *object, const char *key, struct mrf_string text)
@@ -145,7 +204,8 @@ static int run_status(const struct mr_cli *cli, const void *settings, const stru
 		if (set->json)
 			print_status_json(status);
 		else
-			print_status(status);
+			print_status(status, mr_cli_view_colour(cli, &set->view),
+				set->view.wide ? 0 : mr_cli_terminal_size().columns);
 		if (!mrf_admin_status_dataplane_connected(status) ||
 			mrf_admin_status_dataplane_silent_ms(status) > 0 ||
 			mrf_admin_status_workers_silent(status) > 0)
@@ -166,28 +226,44 @@ const struct mr_cli_verb mr_cli_status = {
 		   "The exit code is 3 if control runs without a data plane, or if the data\n"
 		   "plane or one of its workers makes no rounds.",
 	.examples = "  millrace status\n  millrace status --json | jq '.clients, .troubles[].name'",
-	.options = json_option,
+	.options = status_options,
 	.settings_bytes = sizeof(struct settings),
 	.run = run_status,
 };
 
+static void print_kicked(uint64_t session)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "session", json_sprintf("0x%016" PRIx64, session));
+	json_object_set_new(o, "closed", json_true());
+	mr_cli_text_json_line(o);
+}
+
 static int run_kick(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
+	const struct settings *set = settings;
 	char *end;
 	uint64_t session = strtoull(w->at[0], &end, 0);
 	struct mr_cli_admin admin;
 	struct mrf_table result;
 	int code;
 
-	(void)settings;
 	if (end == w->at[0] || *end != '\0' || session == 0)
 		return mr_cli_fail(cli, MR_EXIT_USAGE, w->at[0], "not a session id",
 			"`millrace clients` lists them");
 	code = mr_cli_admin_query(
 		cli, &admin, MRF_ADMIN_VERB_KICK, session, MRF_ADMIN_BODY_ADMIN_RESULT, &result);
 	mr_cli_admin_close(&admin);
+	if (code == MR_EXIT_OK && set->json)
+		print_kicked(session);
 	return code;
 }
+
+static const struct mr_cli_option kick_options[] = {
+	MR_CLI_JSON_OPTION("print one JSON object"),
+	{0},
+};
 
 const struct mr_cli_verb mr_cli_kick = {
 	.name = "kick",
@@ -196,6 +272,8 @@ const struct mr_cli_verb mr_cli_kick = {
 	.details = "SESSION is the id that `millrace clients` and `millrace sessions` show. The\n"
 		   "client gets the reason, and may connect again at once.",
 	.examples = "  millrace kick 0x0000000300000001",
+	.options = kick_options,
+	.settings_bytes = sizeof(struct settings),
 	.operands_min = 1,
 	.operands_max = 1,
 	.run = run_kick,

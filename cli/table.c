@@ -8,8 +8,6 @@
 
 #include "cli/text.h"
 
-#define CELL_BYTES_MAX 1100 /* the longest subject with every byte escaped, and some room */
-
 static void *must(void *memory)
 {
 	if (!memory) {
@@ -22,6 +20,7 @@ static void *must(void *memory)
 void mr_cli_table_init(
 	struct mr_cli_table *t, const struct mr_cli_column *columns, size_t columns_count)
 {
+	assert(columns_count > 0 && columns_count <= MR_CLI_COLUMNS_MAX);
 	*t = (struct mr_cli_table){.columns = columns, .columns_count = columns_count};
 }
 
@@ -86,108 +85,93 @@ void mr_cli_table_real(struct mr_cli_table *t, double value)
 	add(t, MR_CLI_CELL_REAL)->real = value;
 }
 
-static void cell_show(const struct mr_cli_cell *cell, char *out, size_t out_bytes)
+void mr_cli_table_list(struct mr_cli_table *t, const char *text, size_t bytes)
+{
+	mr_cli_table_text(t, text, bytes);
+	t->cells[t->cells_count - 1].type = MR_CLI_CELL_LIST;
+}
+
+static void show_number(const struct mr_cli_cell *cell, enum mr_cli_unit unit, bool raw,
+	bool compact, char *out, size_t out_bytes)
+{
+	bool real = cell->type == MR_CLI_CELL_REAL;
+	double value = real ? cell->real : (double)cell->count;
+	char text[MR_CLI_HUMAN_BYTES];
+
+	if (!raw && unit == MR_CLI_UNIT_BYTES)
+		mr_cli_human_bytes(text, value);
+	else if (!raw && unit == MR_CLI_UNIT_MS)
+		mr_cli_human_ms(text, value);
+	else if (!raw && unit == MR_CLI_UNIT_SECONDS && !real && cell->count < 60)
+		snprintf(text, sizeof(text), "%" PRIu64 "s", cell->count);
+	else if (!raw && unit == MR_CLI_UNIT_SECONDS)
+		mr_cli_human_ms(text, value * 1000);
+	else if (!raw && unit == MR_CLI_UNIT_COUNT && compact && value >= 99999.5)
+		mr_cli_human_count(text, value);
+	else if (real)
+		snprintf(text, sizeof(text), "%.1f", value);
+	else
+		snprintf(text, sizeof(text), "%" PRIu64, cell->count);
+	snprintf(out, out_bytes, "%s", text);
+}
+
+void mr_cli_cell_show(const struct mr_cli_cell *cell, enum mr_cli_unit unit, bool raw, bool compact,
+	char *out, size_t out_bytes)
 {
 	switch (cell->type) {
 	case MR_CLI_CELL_NONE: snprintf(out, out_bytes, "-"); break;
 	case MR_CLI_CELL_TEXT:
+	case MR_CLI_CELL_LIST:
 		mr_cli_text_escape(out, out_bytes, cell->text, cell->text_bytes);
 		break;
-	case MR_CLI_CELL_COUNT: snprintf(out, out_bytes, "%" PRIu64, cell->count); break;
+	case MR_CLI_CELL_COUNT:
+	case MR_CLI_CELL_REAL: show_number(cell, unit, raw, compact, out, out_bytes); break;
 	case MR_CLI_CELL_ID: snprintf(out, out_bytes, "0x%016" PRIx64, cell->count); break;
-	case MR_CLI_CELL_REAL: snprintf(out, out_bytes, "%.1f", cell->real); break;
 	case MR_CLI_CELL_BOOL: snprintf(out, out_bytes, cell->count ? "yes" : "no"); break;
 	}
 }
 
-/* Counts characters, not bytes; for names and subjects this is close to the width in columns. */
-static size_t width_of(const char *text)
+size_t mr_cli_table_rows(const struct mr_cli_table *t)
 {
-	size_t width = 0;
-
-	for (; *text; text++)
-		width += (*text & 0xc0) != 0x80;
-	return width;
+	assert(t->cells_count % t->columns_count == 0);
+	return t->cells_count / t->columns_count;
 }
 
-static size_t column_width(const struct mr_cli_table *t, size_t column)
+static bool in_json(const struct mr_cli_column *column)
 {
-	size_t width = width_of(t->columns[column].title);
-	char text[CELL_BYTES_MAX];
-
-	for (size_t i = column; i < t->cells_count; i += t->columns_count) {
-		cell_show(&t->cells[i], text, sizeof(text));
-		if (width_of(text) > width)
-			width = width_of(text);
-	}
-	return width;
-}
-
-static void print_padded(
-	FILE *out, const char *text, size_t width, const struct mr_cli_column *column, bool last)
-{
-	int pad = (int)(width - width_of(text));
-
-	if (column->right)
-		fprintf(out, "%*s%s", pad, "", text);
-	else
-		fprintf(out, "%s%*s", text, last ? 0 : pad, "");
-	fputs(last ? "\n" : "  ", out);
-}
-
-/* Prints a row; `cells` NULL: the titles. */
-static void print_row(const struct mr_cli_table *t, const struct mr_cli_cell *cells,
-	const size_t *widths, size_t last, FILE *out)
-{
-	char text[CELL_BYTES_MAX];
-
-	for (size_t c = 0; c <= last; c++) {
-		if (!t->columns[c].title)
-			continue;
-		if (cells)
-			cell_show(&cells[c], text, sizeof(text));
-		else
-			snprintf(text, sizeof(text), "%s", t->columns[c].title);
-		print_padded(out, text, widths[c], &t->columns[c], c == last);
-	}
-}
-
-void mr_cli_table_print(const struct mr_cli_table *t, FILE *out, bool colour)
-{
-	size_t widths[64] = {0};
-	size_t last = 0;
-
-	assert(t->columns_count <= 64 && t->cells_count % t->columns_count == 0);
-	for (size_t c = 0; c < t->columns_count; c++) {
-		if (!t->columns[c].title)
-			continue;
-		widths[c] = column_width(t, c);
-		last = c;
-	}
-	fputs(colour ? "\033[1m" : "", out);
-	print_row(t, NULL, widths, last, out);
-	fputs(colour ? "\033[0m" : "", out);
-	for (size_t i = 0; i < t->cells_count; i += t->columns_count)
-		print_row(t, &t->cells[i], widths, last, out);
+	return column->key && !column->screen_only;
 }
 
 void mr_cli_table_print_lines(const struct mr_cli_table *t, FILE *out)
 {
-	char text[CELL_BYTES_MAX];
+	char text[MR_CLI_CELL_BYTES_MAX];
 	size_t width = 0;
 
 	for (size_t c = 0; c < t->columns_count; c++) {
-		if (t->columns[c].key && width_of(t->columns[c].key) > width)
-			width = width_of(t->columns[c].key);
+		if (in_json(&t->columns[c]) && strlen(t->columns[c].key) > width)
+			width = strlen(t->columns[c].key);
 	}
 	for (size_t i = 0; i < t->cells_count; i++) {
-		const char *key = t->columns[i % t->columns_count].key;
+		const struct mr_cli_column *column = &t->columns[i % t->columns_count];
 
-		if (!key)
+		if (!in_json(column))
 			continue;
-		cell_show(&t->cells[i], text, sizeof(text));
-		fprintf(out, "%-*s  %s\n", (int)width, key, text);
+		mr_cli_cell_show(&t->cells[i], MR_CLI_UNIT_NONE, true, false, text, sizeof(text));
+		fprintf(out, "%-*s  %s\n", (int)width, column->key, text);
 	}
+}
+
+static json_t *list_json(const char *text)
+{
+	json_t *list = must(json_array());
+
+	while (*text) {
+		size_t bytes = strcspn(text, ",");
+
+		json_array_append_new(list, json_stringn_nocheck(text, bytes));
+		text += bytes + (text[bytes] == ',');
+	}
+	return list;
 }
 
 static void set_cell(json_t *row, const char *key, const struct mr_cli_cell *cell)
@@ -201,11 +185,12 @@ static void set_cell(json_t *row, const char *key, const struct mr_cli_cell *cel
 		json_object_set_new(row, key, json_integer((json_int_t)cell->count));
 		break;
 	case MR_CLI_CELL_ID:
-		cell_show(cell, text, sizeof(text));
+		snprintf(text, sizeof(text), "0x%016" PRIx64, cell->count);
 		json_object_set_new(row, key, json_string(text));
 		break;
 	case MR_CLI_CELL_REAL: json_object_set_new(row, key, json_real(cell->real)); break;
 	case MR_CLI_CELL_BOOL: json_object_set_new(row, key, json_boolean(cell->count)); break;
+	case MR_CLI_CELL_LIST: json_object_set_new(row, key, list_json(cell->text)); break;
 	}
 }
 
@@ -218,19 +203,10 @@ json_t *mr_cli_table_json(const struct mr_cli_table *t)
 		json_t *row = must(json_object());
 
 		for (size_t c = 0; c < t->columns_count; c++) {
-			if (t->columns[c].key)
+			if (in_json(&t->columns[c]))
 				set_cell(row, t->columns[c].key, &t->cells[i + c]);
 		}
 		json_array_append_new(rows, row);
 	}
 	return rows;
-}
-
-void mr_cli_table_show(struct mr_cli_table *t, bool colour, bool json)
-{
-	if (json)
-		mr_cli_text_json_line(mr_cli_table_json(t));
-	else
-		mr_cli_table_print(t, stdout, colour);
-	mr_cli_table_fini(t);
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* table: rows of typed cells, printed as aligned columns for people or as JSON for programs.
+/* table: rows of typed cells, for people (layout.h) or as JSON for programs.
  *
  *   mr_cli_table_init(&t, columns, MR_ARRAY_COUNT(columns));
  *   mr_cli_table_text(&t, "a", 1), mr_cli_table_count(&t, 3);   (one cell a column, row by row)
- *   mr_cli_table_print(&t, stdout, json);
- *   mr_cli_table_fini(&t);
+ *   mr_cli_view_show(cli, &view, &t, json);                      (view.h; frees the table)
  *
  * Owns      Its cells and copies of their texts.
  * Errors    Out of memory ends the program.
@@ -18,13 +17,27 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "cli/human.h"
+#include "cli/width.h"
 #include "flatbuf/runtime/read.h"
 
 struct mr_cli_column {
-	const char *title; /* NULL: in JSON only */
-	const char *key;   /* key in JSON; NULL: not in JSON */
+	const char *title; /* NULL: shown only if --columns names its key */
+	const char *key;   /* key in JSON, and name for --columns, --sort and --filter */
 	bool right;        /* aligned right */
+	bool screen_only;  /* not in JSON, though it has a key */
+	/* The column with the highest rank is dropped first where the room is short. 0: stays. */
+	uint8_t rank;
+	/* A text may be cut to this width. 0: it is not cut as long as columns can be dropped. */
+	uint8_t least;
+	enum mr_cli_elision elision;
+	enum mr_cli_unit unit;
+	bool alarm;       /* a number above 0 is wrong */
+	const char *good; /* any other text is wrong; NULL: none is */
 };
+
+/* Upper limit of a table's columns. */
+#define MR_CLI_COLUMNS_MAX 256
 
 enum mr_cli_cell_type {
 	MR_CLI_CELL_NONE,
@@ -33,6 +46,7 @@ enum mr_cli_cell_type {
 	MR_CLI_CELL_ID,
 	MR_CLI_CELL_REAL,
 	MR_CLI_CELL_BOOL,
+	MR_CLI_CELL_LIST, /* a text, whose parts are separated by commas; in JSON an array */
 };
 
 struct mr_cli_cell {
@@ -49,6 +63,7 @@ struct mr_cli_table {
 	struct mr_cli_cell *cells;
 	size_t cells_count;
 	size_t cells_capacity;
+	const char *sort; /* order of the rows without --sort, as its value; NULL: as they came */
 };
 
 void mr_cli_table_init(
@@ -68,13 +83,20 @@ void mr_cli_table_id(struct mr_cli_table *t, uint64_t value);
 /* Adds a number with one decimal place for people. */
 void mr_cli_table_real(struct mr_cli_table *t, double value);
 
-/* Prints aligned columns under a line of titles. */
-void mr_cli_table_print(const struct mr_cli_table *t, FILE *out, bool colour);
+/* Adds a text of parts with commas between them. */
+void mr_cli_table_list(struct mr_cli_table *t, const char *text, size_t bytes);
+
+/* Bytes for the text of any cell: the longest subject with every byte escaped, and some room. */
+#define MR_CLI_CELL_BYTES_MAX 1100
+/* Formats a cell; a long text is cut. `raw`: numbers without units; `compact`: counts shortened. */
+void mr_cli_cell_show(const struct mr_cli_cell *cell, enum mr_cli_unit unit, bool raw, bool compact,
+	char *out, size_t out_bytes);
+
+/* Returns the number of rows. */
+size_t mr_cli_table_rows(const struct mr_cli_table *t);
 /* Prints each row as lines of key and value, for tables with too many columns for a terminal. */
 void mr_cli_table_print_lines(const struct mr_cli_table *t, FILE *out);
 /* Returns an array with one object for each row. */
 json_t *mr_cli_table_json(const struct mr_cli_table *t);
-/* Prints columns or JSON on standard output, and frees the table. */
-void mr_cli_table_show(struct mr_cli_table *t, bool colour, bool json);
 
 #endif

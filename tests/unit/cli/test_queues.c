@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/layout.h"
 #include "cli/queues.h"
 
 #define READ_NS 7000000000000ull
@@ -202,7 +203,7 @@ static char *printed(enum mrf_queue_kind kind, struct mrf_table queues,
 	if (lines)
 		mr_cli_table_print_lines(&t, f);
 	else
-		mr_cli_table_print(&t, f, false);
+		mr_cli_layout_print(&t, &(struct mr_cli_look){0}, 0, mr_cli_table_rows(&t), f);
 	mr_cli_table_fini(&t);
 	fclose(f);
 	return out;

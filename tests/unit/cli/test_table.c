@@ -2,7 +2,7 @@
 /* Tables: on the terminal, and as JSON. */
 #include "tests/unit/cli/cmocka_all.h"
 
-#include "cli/table.h"
+#include "cli/layout.h"
 
 static const struct mr_cli_column columns[] = {
 	{"NAME", "name", false},
@@ -18,7 +18,7 @@ static char *print(const struct mr_cli_table *t)
 	FILE *out = open_memstream(&text, &bytes);
 
 	assert_non_null(out);
-	mr_cli_table_print(t, out, false);
+	mr_cli_layout_print(t, &(struct mr_cli_look){0}, 0, mr_cli_table_rows(t), out);
 	fclose(out);
 	return text;
 }
@@ -87,6 +87,33 @@ static void names_cannot_steer_the_terminal(void **state)
 	assert_printed(&t, "NAME\n\\x1b[31m\n");
 }
 
+static void json_has_lists_but_no_columns_of_the_screen(void **state)
+{
+	static const struct mr_cli_column some[] = {
+		{"ADDRESSES", "addresses"},
+		{"STATE", "state", .screen_only = true},
+	};
+	struct mr_cli_table t;
+	json_t *rows, *row;
+
+	(void)state;
+	mr_cli_table_init(&t, some, 2);
+	mr_cli_table_list(&t, "a,b", 3);
+	mr_cli_table_text(&t, "x", 1);
+	mr_cli_table_list(&t, "", 0);
+	mr_cli_table_none(&t);
+	rows = mr_cli_table_json(&t);
+	row = json_array_get(rows, 0);
+	assert_int_equal(json_object_size(row), 1);
+	assert_int_equal(json_array_size(json_object_get(row, "addresses")), 2);
+	assert_string_equal(
+		json_string_value(json_array_get(json_object_get(row, "addresses"), 1)), "b");
+	row = json_array_get(rows, 1);
+	assert_int_equal(json_array_size(json_object_get(row, "addresses")), 0);
+	json_decref(rows);
+	mr_cli_table_fini(&t);
+}
+
 static void json_rows_have_keys_and_types(void **state)
 {
 	struct mr_cli_table t;
@@ -121,6 +148,7 @@ int main(void)
 		cmocka_unit_test(width_counts_characters_and_not_bytes),
 		cmocka_unit_test(names_cannot_steer_the_terminal),
 		cmocka_unit_test(json_rows_have_keys_and_types),
+		cmocka_unit_test(json_has_lists_but_no_columns_of_the_screen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
