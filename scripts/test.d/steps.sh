@@ -6,7 +6,7 @@ checks=(
 	check-format check-layers check-shell check-man check-docs check-reference check-lines
 	check-openings check-edges check-words check-spelling
 	check-layers-selftest check-lines-selftest check-openings-selftest check-edges-selftest
-	check-words-selftest call-circles-selftest
+	check-words-selftest check-abi-selftest call-circles-selftest
 )
 
 check_command() {
@@ -23,6 +23,11 @@ step_checks() {
 		read -ra command < <(check_command "$check")
 		run_one "check: ${check#check-}" "${command[@]}"
 	done
+}
+
+# The exported functions are those of the release build.
+step_abi() {
+	run_one "check: abi" tests/tools/check-abi build-release
 }
 
 # Meson's options for a build directory build-NAME.
@@ -235,6 +240,7 @@ list_all() {
 	for check in "${checks[@]}"; do
 		echo "check: ${check#check-}"
 	done
+	echo "check: abi"
 	for name in release clang asan tsan fuzz; do
 		echo "$name: build"
 		[ -f "build-$name/build.ninja" ] || continue
