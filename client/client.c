@@ -14,6 +14,7 @@
 #include "client/core/names.h"
 #include "client/core/pages.h"
 #include "client/core/part.h"
+#include "client/core/sized.h"
 #include "client/dispatch.h"
 #include "client/publish/away_store.h"
 #include "client/publish/outbox.h"
@@ -59,10 +60,13 @@ static int set_path(struct mr_client *c, const char *address)
 	return 0;
 }
 
-static int set_options(struct mr_client *c, const struct mr_options *options)
+static int set_options(struct mr_client *c, const struct mr_options *options, size_t options_bytes)
 {
-	if (options != NULL)
-		c->options = *options;
+	int error = mr_sized_read(
+		c, "mr_connect", &c->options, sizeof(c->options), options, options_bytes);
+
+	if (error != 0)
+		return error;
 	if (c->options.connect_timeout_ms == 0)
 		c->options.connect_timeout_ms = DEFAULT_TIMEOUT_MS;
 	if (c->options.request_timeout_ms == 0)
@@ -90,6 +94,7 @@ static const struct mr_part *const parts[] = {
 	&mr_renew_part,           /* due_ns, step */
 	&mr_queue_part,           /* sweep */
 	&mr_publisher_part,       /* sweep */
+	&mr_subscription_part,    /* due_ns, step, lost */
 	&mr_reassembly_part,      /* lost */
 	&mr_heartbeat_part,       /* due_ns, step */
 	&mr_request_part,         /* due_ns, step outside callbacks, fail */
@@ -155,6 +160,7 @@ static void client_free(struct mr_client *c)
 	mr_publishers_sweep(c);
 	for (uint32_t i = 0; i < c->publishers_count; i++)
 		mr_publisher_free(c->publishers[i]);
+	mr_subscription_part.lost(c);
 	c->transport->attach_end(c);
 	c->transport->unmap(c);
 	c->transport->fini(c);
@@ -223,17 +229,21 @@ static int attach(struct mr_client *c)
 	return error;
 }
 
-int mr_connect(const char *address, const struct mr_options *options, struct mr_client **out)
+int mr_connect_sized(const char *address, const struct mr_options *options, struct mr_client **out,
+	size_t options_bytes)
 {
-	struct mr_client *c = client_new();
+	struct mr_client *c;
 	int error;
 
+	if (out == NULL)
+		return mr_fail(NULL, -EINVAL, "mr_connect: no place for the client: NULL");
 	*out = NULL;
+	c = client_new();
 	if (c == NULL)
-		return -ENOMEM;
+		return mr_fail(NULL, -ENOMEM, NULL);
 	error = set_path(c, address);
 	if (error == 0)
-		error = set_options(c, options);
+		error = set_options(c, options, options_bytes);
 	if (error == 0)
 		error = attach(c);
 	if (error != 0) {
@@ -277,10 +287,10 @@ void mr_close(struct mr_client *c)
 
 bool mr_connected(const struct mr_client *c)
 {
-	return c->state == MR_STATE_UP && !c->eof && !mr_bus_gone(c);
+	return c != NULL && c->state == MR_STATE_UP && !c->eof && !mr_bus_gone(c);
 }
 
-void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out)
+static void stats_fill(const struct mr_client *c, struct mr_client_stats *out)
 {
 	const struct mr_udp *u = c->udp;
 
@@ -311,4 +321,15 @@ void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out)
 	out->retransmit_timeouts = u->reliable.timeouts;
 	out->frames_held = u->reliable.frames_held;
 	out->rtt_us = u->reliable.tx.rtt_ns / 1000;
+}
+
+void mr_client_stats_sized(const struct mr_client *c, struct mr_client_stats *out, size_t out_bytes)
+{
+	struct mr_client_stats own = {0};
+
+	if (out == NULL)
+		return;
+	if (c != NULL)
+		stats_fill(c, &own);
+	mr_sized_write(out, out_bytes, &own, sizeof(own));
 }

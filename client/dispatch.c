@@ -2,11 +2,13 @@
 #include "client/dispatch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/core/control_request.h"
 #include "client/core/deferred.h"
 #include "client/core/error.h"
 #include "client/core/ring_out.h"
+#include "client/core/sized.h"
 #include "client/core/wait.h"
 #include "client/publish/outbox.h"
 #include "client/queue/consumer.h"
@@ -36,6 +38,8 @@ static inline void message_fill(
 	out->payload_bytes = m->payload_bytes;
 	out->subscription = s;
 	out->wants_reply = (m->header.flags & MRF_MESSAGE_FLAG_TOKEN) != 0;
+	memset(out->reserved8, 0, sizeof(out->reserved8));
+	out->reserved32 = 0;
 	out->reply_token[0] = m->token.session;
 	out->reply_token[1] = m->token.correlation;
 }
@@ -536,9 +540,12 @@ static bool take_blocked(struct mr_client *c, struct mr_message *out)
 
 int mr_process(struct mr_client *c, unsigned max)
 {
-	int error = mr_begin(c, false);
 	unsigned handled;
+	int error;
 
+	if (mr_unlikely(c == NULL))
+		return mr_fail(NULL, -EINVAL, "mr_process: the client is NULL");
+	error = mr_begin(c, false);
 	if (error != 0)
 		return error;
 	if (max > INT32_MAX)
@@ -580,8 +587,11 @@ static int wait_for_messages(struct mr_client *c, struct mr_wait_limit *p)
 int mr_wait(struct mr_client *c, int timeout_ms)
 {
 	struct mr_wait_limit p;
-	int n = mr_begin(c, false);
+	int n;
 
+	if (c == NULL)
+		return mr_fail(NULL, -EINVAL, "mr_wait: the client is NULL");
+	n = mr_begin(c, false);
 	if (n != 0)
 		return n;
 	mr_wait_limit_init(&p, c, timeout_ms);
@@ -592,17 +602,22 @@ int mr_wait(struct mr_client *c, int timeout_ms)
 	return n >= 0 && c->blocked ? n + 1 : n;
 }
 
-int mr_receive(struct mr_client *c, struct mr_message *out, int timeout_ms)
+int mr_receive_sized(struct mr_client *c, struct mr_message *out, int timeout_ms, size_t out_bytes)
 {
+	struct mr_message own;
 	struct mr_wait_limit p;
-	int n = mr_begin(c, false);
+	int n;
 
+	if (c == NULL || out == NULL)
+		return mr_fail(c, -EINVAL, "mr_receive: the client or the message is NULL");
+	n = mr_begin(c, false);
 	if (n != 0)
 		return n;
 	mr_wait_limit_init(&p, c, timeout_ms);
 	do {
 		n = wait_for_messages(c, &p);
-		if (n >= 0 && c->blocked && take_blocked(c, out)) {
+		if (n >= 0 && c->blocked && take_blocked(c, &own)) {
+			mr_sized_write(out, out_bytes, &own, sizeof(own));
 			c->hold = true;
 			n = 0;
 			break;

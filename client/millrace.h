@@ -31,6 +31,7 @@
  * | @ref queue      | millrace/queue.h       | pushing to queues, consuming from them            |
  * | @ref service    | millrace/service.h     | serving a service                                 |
  * | @ref call       | millrace/call.h        | calling a service, streams                        |
+ * | @ref abi        | millrace/abi.h         | versions, initialisers, structs that grow         |
  *
  * @section ownership Ownership and lifetime
  * The library frees the objects that it makes: the program closes them, and never calls free().
@@ -51,7 +52,7 @@
  * Callbacks run only within calls on their client, never at another time. "Processes" below
  * means: a call that hands out messages and does the client's other work, such as mr_process()
  * and mr_wait(). A callback may publish, reply, request, subscribe and unsubscribe. Within a
- * callback mr_process(), mr_wait(), mr_receive() and mr_pull() return -EBUSY, and mr_close() does
+ * callback mr_process(), mr_wait(), mr_receive() and mr_pull() return -EDEADLK, and mr_close() does
  * nothing.
  *
  * @section deferred Deferred messages
@@ -67,13 +68,15 @@
  *
  * @section errors Errors
  * Functions that return `int` return 0 or a count >= 0 on success, else a negative errno value.
- * mr_error() describes the last failed call on a client.
+ * mr_error() describes the last failed call on a client. A NULL argument where something is needed
+ * is -EINVAL; functions without error ignore it, or return 0, false or an empty text.
  *
  * | code             | meaning                                                                  |
  * |------------------|--------------------------------------------------------------------------|
  * | -EINVAL          | malformed argument: subject, pattern, group, address, headers            |
  * | -EMSGSIZE        | over mr_message_bytes_max(); in batches, claims over mr_body_bytes_max() |
- * | -EAGAIN          | no room now and the call does not wait: ring, window or credit used up   |
+ * | -EAGAIN          | no room now and the call does not wait: the ring, a window, credit, or   |
+ * |                  | the 64 requests to control are used up                                   |
  * | -ETIMEDOUT       | no answer, or no room, within the time given                             |
  * | -EINTR           | a signal handler ran while the call slept                                |
  * | -ENOTCONN        | no connection; calls reconnect the client, except within callbacks       |
@@ -82,15 +85,21 @@
  * | -ENOSPC          | a table of the bus, or the memory given to mr_headers_init(), is full    |
  * | -EDQUOT          | this host or user has used its share of a table or of queue memory       |
  * | -EHOSTUNREACH    | a request or call found no responder                                     |
- * | -EBUSY           | every responder is full, a claim is open, or not within a callback       |
+ * | -EBUSY           | the receiving side is full: every responder, or a service or queue       |
+ * | -EDEADLK         | not within a callback, or not while a claim is open                      |
  * | -ENOBUFS         | the memory of all queues of the bus is full                              |
  * | -EREMOTEIO       | the worker of a service gave the call up, or died with it                |
  * | -ECONNABORTED    | the circuit breaker of a service is open: too many calls failed          |
  * | -ENOENT          | the named object, request or delivery does not exist any more            |
  * | -EEXIST          | it exists already, with other options                                    |
  * | -ESTALE          | a message is older than the numbers that the bus remembers               |
- * | -EPROTO          | the bus speaks another version, or sent a malformed message              |
+ * | -EPROTO          | the bus or the library has another version, or the bus sent a malformed  |
+ * |                  | message                                                                  |
+ * | -E2BIG           | the library is older than the program, see @ref abi                      |
  * | -ENOMEM, -EMFILE | and the like: as from the system calls below                             |
+ *
+ * Programs that were built with release 0.1.0 get -EBUSY in place of -EDEADLK, and of -EAGAIN for
+ * requests to control. So do programs that connect through the address `&mr_connect`.
  *
  * @section example_programs Examples
  * Small complete programs, one per task: @ref publish.c "publish", @ref subscribe.c "subscribe",
@@ -124,6 +133,7 @@ extern "C" {
 #include "millrace/queue.h"
 #include "millrace/service.h"
 #include "millrace/call.h"
+#include "millrace/abi.h"
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,7 @@
 #include "client/core/error.h"
 #include "client/core/random.h"
 #include "client/core/ring_out.h"
+#include "client/core/sized.h"
 #include "client/core/wait.h"
 #include "client/publish/away_store.h"
 #include "client/publish/publish.h"
@@ -244,8 +245,11 @@ static int request_async(struct mr_client *c, uint32_t alias, const struct mr_me
 int mr_request_async(struct mr_client *c, const char *subject, const void *payload, size_t bytes,
 	int timeout_ms, mr_reply_fn *callback, void *arg)
 {
-	struct mr_message_parts parts = {subject, strlen(subject), NULL, 0, payload, bytes};
+	struct mr_message_parts parts = {subject, 0, NULL, 0, payload, bytes};
 
+	if (c == NULL || subject == NULL)
+		return mr_fail(c, -EINVAL, "mr_request_async: the client or the subject is NULL");
+	parts.subject_bytes = strlen(subject);
 	return request_async(c, 0, &parts, true, timeout_ms, callback, arg);
 }
 
@@ -253,9 +257,12 @@ int mr_publisher_request(struct mr_publisher *p, const void *payload, size_t byt
 	mr_reply_fn *callback, void *arg)
 {
 	struct mr_message_parts parts = {NULL, 0, NULL, 0, payload, bytes};
-	int error = mr_publish_ready(p->client, false);
 	uint32_t alias;
+	int error;
 
+	if (p == NULL)
+		return mr_fail(NULL, -EINVAL, "mr_publisher_request: the publisher is NULL");
+	error = mr_publish_ready(p->client, false);
 	if (error != 0)
 		return error;
 	alias = p->header.target; /* a new one after each connection */
@@ -296,17 +303,19 @@ static void set_error_text(struct mr_client *c, int error)
 		mr_fail(c, error, NULL);
 }
 
-int mr_request_with(struct mr_client *c, const char *subject, const char *headers,
+int mr_request_with_sized(struct mr_client *c, const char *subject, const char *headers,
 	size_t header_bytes, const void *payload, size_t bytes, int timeout_ms,
-	struct mr_message *reply)
+	struct mr_message *reply, size_t reply_bytes)
 {
-	struct mr_message_parts parts = {
-		subject, strlen(subject), headers, header_bytes, payload, bytes};
-	struct mr_message unused;
-	struct mr_sync sync = {.reply = reply != NULL ? reply : &unused};
+	struct mr_message_parts parts = {subject, 0, headers, header_bytes, payload, bytes};
+	struct mr_message own;
+	struct mr_sync sync = {.reply = &own};
 	uint32_t index;
 	int error;
 
+	if (c == NULL || subject == NULL)
+		return mr_fail(c, -EINVAL, "mr_request: the client or the subject is NULL");
+	parts.subject_bytes = strlen(subject);
 	/* Begins first: mr_begin releases the message handed out last, which would keep the client
 	 * from reconnecting. */
 	error = mr_begin(c, true);
@@ -328,12 +337,15 @@ int mr_request_with(struct mr_client *c, const char *subject, const char *header
 		if (error != 0)
 			set_error_text(c, error);
 	}
+	if (error == 0 && reply != NULL)
+		mr_sized_write(reply, reply_bytes, &own, sizeof(own));
 	mr_end(c);
 	return error;
 }
 
-int mr_request(struct mr_client *c, const char *subject, const void *payload, size_t bytes,
-	int timeout_ms, struct mr_message *reply)
+int mr_request_sized(struct mr_client *c, const char *subject, const void *payload, size_t bytes,
+	int timeout_ms, struct mr_message *reply, size_t reply_bytes)
 {
-	return mr_request_with(c, subject, NULL, 0, payload, bytes, timeout_ms, reply);
+	return mr_request_with_sized(
+		c, subject, NULL, 0, payload, bytes, timeout_ms, reply, reply_bytes);
 }

@@ -12,7 +12,7 @@
  * session's ring. */
 static bool may_step(const struct mr_client *c)
 {
-	return c->depth == 0 && !c->hold && c->refuse != -EBUSY;
+	return c->depth == 0 && !c->hold && c->refuse != -EDEADLK;
 }
 
 /* Notes the end of the session, with the reason if the bus gave one. */
@@ -103,7 +103,7 @@ static uint64_t wait_ms(const struct mr_client *c, bool wait)
 
 int mr_away_check(struct mr_client *c, bool wait)
 {
-	if (c->refuse == -EBUSY)
+	if (c->refuse == -EDEADLK)
 		return mr_ring_out_refused(c);
 	notice(c);
 	if (may_step(c)) {

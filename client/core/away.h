@@ -11,7 +11,7 @@
 #include "client/core/state.h"
 
 /* Notices the end of the session and continues with the next session. `wait`: may wait for it. 0:
- * connected; -ENOTCONN; -EBUSY: a claim is open. */
+ * connected; -ENOTCONN; -EDEADLK: a claim is open. */
 int mr_away_check(struct mr_client *c, bool wait);
 /* Waits for the next connection. Does nothing within callbacks. */
 void mr_away_wait(struct mr_client *c, uint64_t timeout_ms);

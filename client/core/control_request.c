@@ -50,6 +50,12 @@ struct mr_control_request *mr_control_request_new(
 	return NULL;
 }
 
+int mr_control_request_none(struct mr_client *c)
+{
+	return mr_failf(c, c->errors_0_1 ? -EBUSY : -EAGAIN,
+		"%u requests to control are under way already", MR_CONTROL_REQUESTS_MAX);
+}
+
 static void request_free(struct mr_client *c, struct mr_control_request *request)
 {
 	request->correlation = 0;
@@ -288,7 +294,7 @@ static int ask_and_wait(struct mr_client *c, const struct mr_control_ask *ask, s
 	uint32_t correlation;
 
 	if (request == NULL)
-		return mr_fail(c, -EBUSY, "too many requests to control are pending");
+		return mr_control_request_none(c);
 	correlation = request->correlation;
 	memcpy(request->body, ask->body, ask->bytes);
 	request->bytes = ask->bytes;
@@ -328,6 +334,8 @@ int mr_ping(struct mr_client *c, int timeout_ms, uint64_t *handled_ns, uint64_t 
 	struct mrf_builder b;
 	int error;
 
+	if (c == NULL)
+		return mr_fail(NULL, -EINVAL, "mr_ping: the client is NULL");
 	error = mr_ready(c, true);
 	if (error != 0)
 		return error;

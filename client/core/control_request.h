@@ -70,6 +70,13 @@ uint32_t mr_control_request_encode(struct mrf_builder *b, enum mrf_client_body t
 /* Returns a request to fill in and send; NULL when all places are taken. */
 struct mr_control_request *mr_control_request_new(
 	struct mr_client *c, mr_control_answer_fn *done, void *arg, uint32_t object);
+static inline bool mr_control_request_any(const struct mr_client *c)
+{
+	return c->control_requests_open < MR_CONTROL_REQUESTS_MAX;
+}
+
+/* Returns -EAGAIN (release 0.1.0: -EBUSY): all places are taken. */
+int mr_control_request_none(struct mr_client *c);
 void mr_control_request_send(
 	struct mr_client *c, struct mr_control_request *request, uint64_t deadline_ns);
 /* Sends the request, waits for the answer and returns its code. `found` may be NULL. */

@@ -7,7 +7,10 @@
 
 #include "client/core/state.h"
 
-static _Thread_local char connect_error[256];
+/* The last failure of a call that has no client, and whether no client of this thread has failed
+ * since. */
+static _Thread_local char thread_error[256];
+static _Thread_local bool thread_failed_last;
 
 static const struct {
 	int code;
@@ -24,7 +27,9 @@ static const struct {
 	{-ENOSPC, "a table of the bus, or the caller's memory, is full"},
 	{-EDQUOT, "this host or user has used its share of a table of the bus, or of queue memory"},
 	{-EHOSTUNREACH, "the request found no responder"},
-	{-EBUSY, "every responder is overloaded, or the call is not allowed at this moment"},
+	{-EBUSY, "every responder is full, or the queue stayed full"},
+	{-EDEADLK, "not allowed within a callback or while a claim is open"},
+	{-E2BIG, "the library is older than the program and does not know all of its options"},
 	{-ENOBUFS, "the memory of all queues of the bus is full"},
 	{-EPROTO, "the bus has another version, or sent a malformed message"},
 	{-EINTR, "a signal interrupted the call"},
@@ -66,25 +71,25 @@ int mr_status_error(uint32_t code)
 	}
 }
 
-const char *mr_version(void)
-{
-	return MR_VERSION;
-}
-
 const char *mr_error(const struct mr_client *c)
 {
-	if (c == NULL)
-		return connect_error[0] != '\0' ? connect_error : texts[0].text;
+	if (c == NULL || thread_failed_last)
+		return thread_error[0] != '\0' ? thread_error : texts[0].text;
 	return c->error != NULL ? c->error : texts[0].text;
 }
 
 void mr_connect_error_set(const char *text)
 {
-	snprintf(connect_error, sizeof(connect_error), "%s", text);
+	snprintf(thread_error, sizeof(thread_error), "%s", text);
 }
 
 int mr_fail(struct mr_client *c, int code, const char *text)
 {
+	thread_failed_last = c == NULL;
+	if (c == NULL) {
+		mr_connect_error_set(text != NULL ? text : mr_error_text(code));
+		return code;
+	}
 	c->error = text != NULL ? text : mr_error_text(code);
 	return code;
 }
@@ -100,11 +105,13 @@ static void make_printable(char *text)
 
 int mr_failf(struct mr_client *c, int code, const char *format, ...)
 {
+	char text[256];
+	char *to = c != NULL ? c->error_text : text;
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(c->error_text, sizeof(c->error_text), format, args);
+	vsnprintf(to, sizeof(text), format, args);
 	va_end(args);
-	make_printable(c->error_text);
-	return mr_fail(c, code, c->error_text);
+	make_printable(to);
+	return mr_fail(c, code, to);
 }

@@ -2,7 +2,8 @@
 /* error: the text of a client's last error, and the texts of error codes.
  *
  * Owns      The client keeps a pointer to a constant text, or a copy of a formatted one.
- * Threads   The client's. The text of a failed mr_connect belongs to the thread.
+ * Threads   The client's. The text of a failed call without client belongs to the thread, and is
+ *           what mr_error says of any client until one of the thread's clients fails.
  */
 #ifndef MILLRACE_CLIENT_CORE_ERROR_H
 #define MILLRACE_CLIENT_CORE_ERROR_H
@@ -11,7 +12,8 @@
 
 struct mr_client;
 
-/* Stores the error and returns `code`. `text` is constant; NULL: the text of the code. */
+/* Stores the error and returns `code`. `text` is constant; NULL: the text of the code. `c` is NULL
+ * for a call without client. */
 int mr_fail(struct mr_client *c, int code, const char *text);
 /* Formats the text into the client, then as mr_fail. */
 int mr_failf(struct mr_client *c, int code, const char *format, ...)

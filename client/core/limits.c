@@ -27,10 +27,12 @@ size_t mr_body_bytes_max(const struct mr_client *c, const char *subject)
 {
 	size_t subject_bytes = subject != NULL ? strlen(subject) : 0;
 
-	return c->body_bytes_max - (subject_bytes & c->body_subject_mask);
+	return c != NULL ? c->body_bytes_max - (subject_bytes & c->body_subject_mask) : 0;
 }
 
 size_t mr_message_bytes_max(const struct mr_client *c)
 {
+	if (c == NULL)
+		return 0;
 	return c->whole_bytes_max > c->body_bytes_max ? c->whole_bytes_max : c->body_bytes_max;
 }

@@ -7,10 +7,15 @@
 
 #define ROOM_SPINS 256u
 
+int mr_ring_out_not_now(struct mr_client *c, const char *text)
+{
+	return mr_fail(c, c->errors_0_1 ? -EBUSY : -EDEADLK, text);
+}
+
 int mr_ring_out_refused(struct mr_client *c)
 {
-	if (c->refuse == -EBUSY)
-		return mr_fail(c, -EBUSY, "a claim is open: commit or abort it first");
+	if (c->refuse == -EDEADLK)
+		return mr_ring_out_not_now(c, "a claim is open: commit or abort it first");
 	return mr_failf(c, -ENOTCONN, "not connected to the bus: %s", c->lost_text);
 }
 

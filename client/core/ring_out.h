@@ -19,9 +19,11 @@
 /* Unpublished bytes at which the tail is published, corked or not. */
 #define MR_UNPUBLISHED_BYTES_MAX (64u << 10)
 
-/* Returns -EBUSY or -ENOTCONN, with the error text: a claim is open, or the client is not
+/* Returns -EDEADLK or -ENOTCONN, with the error text: a claim is open, or the client is not
  * connected. */
 int mr_ring_out_refused(struct mr_client *c);
+/* Returns -EDEADLK (release 0.1.0: -EBUSY): the program must end something first. */
+int mr_ring_out_not_now(struct mr_client *c, const char *text);
 /* Returns the time until which a call that begins now waits for room. */
 uint64_t mr_ring_out_deadline_ns(const struct mr_client *c);
 /* Returns the room for a record, or NULL; publishes the tail if that may help. */

@@ -91,7 +91,7 @@ struct mr_client {
 	 * ring of the reliable flow, which keeps bytes until the bus has acknowledged them. Never
 	 * NULL. */
 	struct mr_bytes_producer *promised;
-	int refuse; /* 0, or the reason why nothing may be published: -ENOTCONN, -EBUSY */
+	int refuse; /* 0, or the reason why nothing may be published: -ENOTCONN, -EDEADLK */
 	/* `refuse` for best-effort publishes; -EAGAIN: those kept while the bus was away go
 	 * first. */
 	int refuse_publish;
@@ -151,6 +151,8 @@ struct mr_client {
 	uint32_t *ids_free;
 	uint32_t ids_free_count;
 	uint32_t ids_free_room;
+	/* Subscriptions that ended here, and of which the bus is to be told. */
+	struct mr_subscription_ending *endings;
 
 	/* Requests: request.c. */
 	struct mr_pending *pending;
@@ -222,6 +224,9 @@ struct mr_client {
 	int timer_fd;
 	bool few_cpus;
 
+	/* The program called the mr_connect of release 0.1.0: -EBUSY in place of -EDEADLK and of
+	 * -EAGAIN for requests to control. */
+	bool errors_0_1;
 	struct mr_options options;
 	char name[MR_NAME_BYTES_MAX + 1];
 	char path[108];

@@ -146,14 +146,14 @@ int mr_await(struct mr_client *c, const bool *done, struct mr_wait_limit *w)
 
 int mr_begin(struct mr_client *c, bool nested)
 {
-	if (mr_unlikely(c->refuse == -EBUSY))
+	if (mr_unlikely(c->refuse == -EDEADLK))
 		return mr_ring_out_refused(c);
 	if (c->depth == 0) {
 		c->hold = false;
 		if (mr_unlikely(c->deferred_out != NULL))
 			mr_deferred_free_out(c);
 	} else if (!nested) {
-		return mr_fail(c, -EBUSY, "not allowed within a callback");
+		return mr_ring_out_not_now(c, "not allowed within a callback");
 	}
 	mr_ring_out_publish_rest(c);
 	return 0;
@@ -262,6 +262,8 @@ static int open_epoll(struct mr_client *c)
 
 int mr_fd(struct mr_client *c)
 {
+	if (c == NULL)
+		return mr_fail(NULL, -EINVAL, "mr_fd: the client is NULL");
 	if (c->epoll_fd < 0) {
 		int error = open_epoll(c);
 

@@ -75,8 +75,8 @@ struct mr_call_options {
  * @param options  NULL: all defaults
  * @param reply    the final reply; valid until the next call that processes, or within a callback
  *                 until the callback returns; may be NULL
- * @return 0 or a negative errno value, see above; -EINTR: a signal handler ran; -EBUSY also while
- *         a claim is open */
+ * @return 0 or a negative errno value, see above; -EINTR: a signal handler ran; -EDEADLK: a
+ *         claim is open */
 MR_API int mr_call(struct mr_client *c, const char *service, const void *payload, size_t bytes,
 	const struct mr_call_options *options, struct mr_message *reply);
 
@@ -138,7 +138,7 @@ MR_API int mr_stream_open(struct mr_client *c, const char *service, const void *
  * @retval -EINVAL    the request has ended
  * @retval -EMSGSIZE  too large
  * @retval -ENOTCONN  no connection
- * @retval -EBUSY     a claim is open */
+ * @retval -EDEADLK   a claim is open */
 MR_API int mr_stream_send(struct mr_stream *s, const void *payload, size_t bytes, bool more);
 
 /** Frees a stream. If the call has not ended it is given up: the callback is not called any more.

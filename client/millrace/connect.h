@@ -83,6 +83,7 @@ struct mr_options {
  * @param out      the client; NULL after a failure. Close it with mr_close().
  * @retval 0              connected
  * @retval -EINVAL        malformed address or name
+ * @retval -E2BIG         options that the library does not know
  * @retval -ECONNREFUSED  no bus listens there, or there is no such host
  * @retval -ETIMEDOUT     no answer within `connect_timeout_ms`
  * @retval -EACCES        the bus refuses this user
@@ -109,9 +110,14 @@ MR_API void mr_close(struct mr_client *c);
 MR_API bool mr_connected(const struct mr_client *c);
 
 /** Describes the last failed call.
- * @param c  the client; NULL: the last failed mr_connect() of the calling thread
+ *
+ * The last failed call on the client, or a later one of this thread that has no client, such as
+ * mr_headers_add().
+ *
+ * @param c  the client; NULL: the last failed call of the calling thread that has no client, such
+ *           as mr_connect()
  * @return text, never NULL; valid until the next call on the client (with NULL: until the next
- *         mr_connect() of this thread) */
+ *         failed call of this thread without client) */
 MR_API const char *mr_error(const struct mr_client *c);
 
 /** Describes a return value of this library.
@@ -185,7 +191,8 @@ MR_API void mr_client_stats(const struct mr_client *c, struct mr_client_stats *o
  * @retval 0           answered
  * @retval -ETIMEDOUT  control did not answer in time
  * @retval -ENOTCONN   no connection
- * @retval -EBUSY      64 requests to control are under way, or a claim is open */
+ * @retval -EAGAIN     64 requests to control are under way
+ * @retval -EDEADLK    a claim is open */
 MR_API int mr_ping(struct mr_client *c, int timeout_ms, uint64_t *handled_ns, uint64_t *round_ns);
 
 /** @} */

@@ -13,7 +13,7 @@
  *
  * A block is `NATS/1.0`, lines of the form `Name: value`, and an empty line; each line ends with
  * CR LF. The bus passes it through untouched. The calls that send a block check it and return
- * -EINVAL for a malformed one.
+ * -EINVAL for a malformed one. mr_error() describes failures of mr_headers_add() too.
  * @{ */
 
 /** A header block under construction, in memory of the caller. */

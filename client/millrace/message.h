@@ -53,7 +53,8 @@ struct mr_publisher;
 struct mr_subscription;
 
 /** A received message. The section "Ownership and lifetime" of millrace.h says how long it is
- * valid. Its texts do not end with a zero byte. */
+ * valid. Its texts do not end with a zero byte. mr_message_dup() copies it. Its size does not
+ * change: struct mr_delivery contains it. */
 struct mr_message {
 	const char *subject;  /**< empty for replies and deliveries of queues */
 	size_t subject_bytes; /**< 0 to MR_SUBJECT_BYTES */
@@ -64,6 +65,8 @@ struct mr_message {
 	/** The subscription that it matched; NULL for replies and deliveries of queues. */
 	struct mr_subscription *subscription;
 	bool wants_reply;        /**< true: answer with mr_reply() */
+	uint8_t reserved8[3];    /**< 0 */
+	uint32_t reserved32;     /**< 0 */
 	uint64_t reply_token[2]; /**< opaque, for mr_reply(); may be kept for later */
 };
 

@@ -24,7 +24,7 @@
  * | -EAGAIN    | the ring is full and the call does not wait                                  |
  * | -ETIMEDOUT | the ring stayed full for `request_timeout_ms` (calls that wait)              |
  * | -ENOTCONN  | the bus is away, and the message is not kept (enum mr_when_away)             |
- * | -EBUSY     | a claim is open                                                              |
+ * | -EDEADLK   | a claim is open                                                              |
  * | -ENOMEM    | no memory to keep the message                                                |
  * @{ */
 
@@ -76,7 +76,8 @@ MR_API int mr_publish_with(struct mr_client *c, const char *subject, const char 
  * @retval -EDQUOT     this host's or user's share is used up
  * @retval -ETIMEDOUT  no answer within `request_timeout_ms`
  * @retval -ENOTCONN   no connection
- * @retval -EBUSY      a claim is open, or 64 requests to control are under way
+ * @retval -EAGAIN     64 requests to control are under way
+ * @retval -EDEADLK    a claim is open
  * @retval -ENOMEM     no memory */
 MR_API int mr_publisher_open(struct mr_client *c, const char *subject, struct mr_publisher **out);
 
@@ -113,7 +114,7 @@ MR_API int mr_publisher_send_batch(
 
 /** Opens a claim: room in the ring, into which the caller writes the payload without a copy.
  *
- * Until mr_publisher_commit() or mr_publisher_abort() most calls on the client return -EBUSY.
+ * Until mr_publisher_commit() or mr_publisher_abort() most calls on the client return -EDEADLK.
  *
  * @param p        the publisher
  * @param bytes    bytes wanted, 0 to mr_body_bytes_max(); 16 less if the publisher promises exactly
@@ -162,7 +163,7 @@ MR_API int mr_publisher_commit_batch(struct mr_publisher *p, unsigned count);
 /** Publishes the ring's tail: lets the bus see all messages written so far. Sends gathered
  * acknowledgements too.
  * @param c  the client
- * @return 0, -ENOTCONN, or -EBUSY while a claim is open */
+ * @return 0, -ENOTCONN, or -EDEADLK while a claim is open */
 MR_API int mr_flush(struct mr_client *c);
 
 /** Flushes, and waits until the bus has taken everything from the ring. Serves no callbacks.
@@ -175,7 +176,7 @@ MR_API int mr_flush(struct mr_client *c);
  * @retval 0           taken
  * @retval -ETIMEDOUT  not all was taken in time
  * @retval -ENOTCONN   no connection
- * @retval -EBUSY      a claim is open */
+ * @retval -EDEADLK    a claim is open */
 MR_API int mr_drain(struct mr_client *c, unsigned timeout_ms);
 
 /** @name Promised publishing

@@ -41,7 +41,8 @@ enum mr_priority {
 };
 
 /** Options of a queue or a service, used by the client that makes it. A field that is 0 has the
- * default of the bus, and agrees with any value of an existing queue. */
+ * default of the bus, and agrees with any value of an existing queue. Its size does not change:
+ * other options contain it. */
 struct mr_queue_options {
 	enum mr_policy policy;             /**< choice of the consumer */
 	enum mr_when_queue_full when_full; /**< answer to a push when it is full */
@@ -55,10 +56,13 @@ struct mr_queue_options {
 	uint32_t ack_timeout_ms;
 	uint16_t max_deliver;      /**< attempts before a message goes to the dead letters */
 	bool not_idempotent;       /**< service: a call whose worker died goes to no other worker */
+	uint8_t reserved8;         /**< 0 */
 	uint16_t breaker_failures; /**< service: consecutive failures that open its circuit breaker;
 				    * 65535: never */
+	uint16_t reserved16;       /**< 0 */
 	uint32_t breaker_reset_ms; /**< service: time the circuit breaker stays open, ms */
 	uint16_t breaker_probes;   /**< service: calls let through after that time, as a test */
+	uint16_t reserved16_end;   /**< 0 */
 };
 
 /** A queue opened for pushing, made by mr_queue_open(). */
@@ -114,7 +118,8 @@ struct mr_push_options {
  * @retval -EDQUOT     this host's or user's share is used up
  * @retval -ETIMEDOUT  no answer within `request_timeout_ms`
  * @retval -ENOTCONN   no connection
- * @retval -EBUSY      a claim is open, or 64 requests to control are under way
+ * @retval -EAGAIN     64 requests to control are under way
+ * @retval -EDEADLK    a claim is open
  * @retval -ENOMEM     no memory */
 MR_API int mr_queue_open(struct mr_client *c, const char *name,
 	const struct mr_push_options *options, struct mr_queue **out);
@@ -153,7 +158,7 @@ struct mr_push {
  * @retval -EINVAL    malformed headers, unknown priority, or an `id` without exactly once
  * @retval -EMSGSIZE  too large
  * @retval -ENOTCONN  no connection
- * @retval -EBUSY     a claim is open
+ * @retval -EDEADLK   a claim is open
  * @retval -ENOMEM    no memory */
 MR_API int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id);
 
@@ -230,7 +235,7 @@ MR_API int mr_consume(struct mr_client *c, const char *queue,
 /** Ends the deliveries. Unsettled ones go to other consumers and do not count as attempts. Serves
  * callbacks meanwhile. May be called in the consumer's own callback.
  *
- * @param consumer  must not be used afterwards, except after -EBUSY for an open claim
+ * @param consumer  must not be used afterwards, except after -EDEADLK
  * @return 0, or a negative errno value as from mr_unsubscribe() */
 MR_API int mr_consumer_close(struct mr_consumer *consumer);
 
@@ -246,7 +251,7 @@ MR_API int mr_consumer_close(struct mr_consumer *consumer);
  * @retval -EINTR      a signal handler ran
  * @retval -ENOENT     a callback closed the consumer
  * @retval -EINVAL     the consumer has a callback
- * @retval -EBUSY      within a callback, or a claim is open */
+ * @retval -EDEADLK    within a callback, or a claim is open */
 MR_API int mr_pull(struct mr_consumer *consumer, struct mr_delivery *out, int timeout_ms);
 
 /** Acknowledges a delivery: the queue removes the message.

@@ -12,7 +12,7 @@
  * The calls that hand out messages, and the descriptor for event loops. Manual page: mr_wait(3).
  *
  * Each of them also serves time-outs, heartbeats and reconnection. Within a callback they return
- * -EBUSY.
+ * -EDEADLK.
  * @{ */
 
 /** Handles the messages that are there, without waiting: callbacks, gaps, time-outs, reconnection.
@@ -23,7 +23,7 @@
  * @param c    the client
  * @param max  limit of messages to handle
  * @return messages handled, 0 to `max`; -ENOTCONN when none was handled and the bus is away;
- *         -EBUSY within a callback or while a claim is open */
+ *         -EDEADLK within a callback or while a claim is open */
 MR_API int mr_process(struct mr_client *c, unsigned max);
 
 /** Waits for the first message, and handles the messages that are there.
@@ -33,7 +33,7 @@ MR_API int mr_process(struct mr_client *c, unsigned max);
  *
  * @param c           the client
  * @param timeout_ms  limit, ms; < 0: no limit
- * @return messages handled; 0 on time-out and after a signal; -EBUSY as from mr_process();
+ * @return messages handled; 0 on time-out and after a signal; -EDEADLK as from mr_process();
  *         -ENOTCONN at once when the connection is lost. Called while there is no connection, it
  *         waits for the reconnection, and returns -ENOTCONN on time-out. */
 MR_API int mr_wait(struct mr_client *c, int timeout_ms);
@@ -48,7 +48,7 @@ MR_API int mr_wait(struct mr_client *c, int timeout_ms);
  * @retval -ETIMEDOUT  no message in time
  * @retval -ENOTCONN   the connection was lost; the next call waits for the reconnection
  * @retval -EINTR      a signal handler ran
- * @retval -EBUSY      within a callback, or a claim is open */
+ * @retval -EDEADLK    within a callback, or a claim is open */
 MR_API int mr_receive(struct mr_client *c, struct mr_message *out, int timeout_ms);
 
 /** Returns a descriptor for poll(), epoll or any event loop.

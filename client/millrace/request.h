@@ -27,7 +27,8 @@
  *                    until the callback returns; may be NULL
  * @retval 0              replied
  * @retval -EHOSTUNREACH  nobody subscribes to the subject
- * @retval -EBUSY         the ring of every responder is full, or a claim is open
+ * @retval -EBUSY         the ring of every responder is full
+ * @retval -EDEADLK       a claim is open
  * @retval -ETIMEDOUT     no reply in time, or no room in the ring within `request_timeout_ms`
  * @retval -EINTR         a signal handler ran
  * @retval -ENOTCONN      no connection, or it was lost before the reply

@@ -51,6 +51,7 @@ struct mr_serve_options {
 	struct mr_queue_options queue; /**< options of the service if this worker makes it */
 	mr_part_fn *on_part;           /**< NULL: streaming requests are refused */
 	unsigned window;               /**< parts in flight per streaming request; 0: 64 */
+	unsigned reserved;             /**< 0 */
 };
 
 /** Makes the client a worker of a service, and makes the service if there is none. Waits for the
@@ -76,7 +77,8 @@ struct mr_serve_options {
  * @retval -EDQUOT     this host's or user's share is used up
  * @retval -ETIMEDOUT  no answer within `request_timeout_ms`
  * @retval -ENOTCONN   no connection
- * @retval -EBUSY      a claim is open, or 64 requests to control are under way
+ * @retval -EAGAIN     64 requests to control are under way
+ * @retval -EDEADLK    a claim is open
  * @retval -ENOMEM     no memory */
 MR_API int mr_serve(struct mr_client *c, const char *service,
 	const struct mr_serve_options *options, mr_work_fn *callback, void *arg,
@@ -84,7 +86,7 @@ MR_API int mr_serve(struct mr_client *c, const char *service,
 
 /** Stops serving. Requests in hand go to other workers.
  *
- * @param s  must not be used afterwards, except after -EBUSY for an open claim
+ * @param s  must not be used afterwards, except after -EDEADLK
  * @return 0, or a negative errno value as from mr_unsubscribe() */
 MR_API int mr_service_close(struct mr_service *s);
 
@@ -101,7 +103,7 @@ MR_API int mr_service_close(struct mr_service *s);
  * @retval -EMSGSIZE   too large
  * @retval -ETIMEDOUT  the ring stayed full
  * @retval -ENOTCONN   no connection
- * @retval -EBUSY      a claim is open
+ * @retval -EDEADLK    a claim is open
  * @retval -EINVAL     malformed headers */
 MR_API int mr_respond(struct mr_service *s, uint64_t tag, const void *payload, size_t bytes);
 

@@ -77,7 +77,8 @@ struct mr_subscribe_options {
  * @retval -EDQUOT     this host's or user's share is used up
  * @retval -ETIMEDOUT  no answer within `request_timeout_ms`
  * @retval -ENOTCONN   no connection
- * @retval -EBUSY      a claim is open, or 64 requests to control are under way
+ * @retval -EAGAIN     64 requests to control are under way
+ * @retval -EDEADLK    a claim is open
  * @retval -ENOMEM     no memory */
 MR_API int mr_subscribe(struct mr_client *c, const char *pattern,
 	const struct mr_subscribe_options *options, mr_message_fn *callback, void *arg,
@@ -86,10 +87,10 @@ MR_API int mr_subscribe(struct mr_client *c, const char *pattern,
 /** Ends a subscription. Serves callbacks meanwhile; messages that arrive before the bus answers
  * are still handed out.
  *
- * @param s  must not be used afterwards, except after -EBUSY for an open claim: nothing has ended
- *           then
- * @return 0; -ETIMEDOUT: ended here, and the library keeps asking the bus in the background;
- *         -EBUSY: a claim is open; or another negative errno value: ended here */
+ * @param s  must not be used afterwards, except after -EDEADLK
+ * @return 0; -ETIMEDOUT: ended here, and the library keeps asking the bus in the background, also
+ *         when 64 requests to control are under way; -EDEADLK: a claim is open, and nothing has
+ *         ended; or another negative errno value: ended here */
 MR_API int mr_unsubscribe(struct mr_subscription *s);
 
 /** Returns the pattern of a subscription.

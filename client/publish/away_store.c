@@ -107,7 +107,7 @@ int mr_away_store_send(struct mr_client *c, uint64_t deadline_ns)
 		int error = c->refuse != 0 ? mr_ring_out_refused(c) : send_oldest(c, deadline_ns);
 
 		if (error == -EAGAIN || error == -ETIMEDOUT || error == -ENOTCONN ||
-			error == -EBUSY)
+			c->refuse == -EDEADLK)
 			return error;
 		/* An error here means that it is too large for this bus. */
 		c->lost += error != 0;

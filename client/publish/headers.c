@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "client/core/error.h"
 #include "client/publish/publish.h"
 
 static const char first_line[] = "NATS/1.0\r\n";
@@ -11,9 +12,11 @@ static const char first_line[] = "NATS/1.0\r\n";
 
 void mr_headers_init(struct mr_headers *h, void *memory, size_t capacity)
 {
+	if (h == NULL)
+		return;
 	h->data = memory;
 	h->bytes = 0;
-	h->capacity = capacity;
+	h->capacity = memory != NULL ? capacity : 0;
 }
 
 static bool name_valid(const char *name, size_t bytes)
@@ -33,19 +36,37 @@ static char *append(char *to, const void *from, size_t bytes)
 	return to + bytes;
 }
 
+static int add_check(const struct mr_headers *h, const char *name, const char *value)
+{
+	if (h == NULL || name == NULL || value == NULL)
+		return mr_fail(NULL, -EINVAL, "mr_headers_add: an argument is NULL");
+	if (!name_valid(name, strlen(name)))
+		return mr_failf(NULL, -EINVAL,
+			"mr_headers_add: name \"%.64s\": empty, or with a colon, space or control byte",
+			name);
+	if (strpbrk(value, "\r\n") != NULL)
+		return mr_failf(
+			NULL, -EINVAL, "mr_headers_add: the value of %.64s has CR or LF", name);
+	return 0;
+}
+
 int mr_headers_add(struct mr_headers *h, const char *name, const char *value)
 {
-	size_t name_bytes = strlen(name);
-	size_t value_bytes = strlen(value);
-	/* Each addition overwrites the empty line at the end. */
-	size_t at = h->bytes == 0 ? FIRST_BYTES : h->bytes - 2;
-	size_t end = at + name_bytes + 2 + value_bytes + 2 + 2;
+	int error = add_check(h, name, value);
+	size_t name_bytes, value_bytes, at, end;
 	char *p;
 
-	if (!name_valid(name, name_bytes) || strpbrk(value, "\r\n") != NULL)
-		return -EINVAL;
+	if (error != 0)
+		return error;
+	name_bytes = strlen(name);
+	value_bytes = strlen(value);
+	/* Each addition overwrites the empty line at the end. */
+	at = h->bytes == 0 ? FIRST_BYTES : h->bytes - 2;
+	end = at + name_bytes + 2 + value_bytes + 2 + 2;
 	if (end > h->capacity)
-		return -ENOSPC;
+		return mr_failf(NULL, -ENOSPC,
+			"mr_headers_add: %.64s does not fit: %zu bytes are needed, %zu are there",
+			name, end, h->capacity);
 	if (h->bytes == 0)
 		memcpy(h->data, first_line, FIRST_BYTES);
 	p = append(h->data + at, name, name_bytes);
@@ -149,11 +170,12 @@ static bool header_take(const char *line, size_t bytes, struct mr_header *out)
 
 bool mr_headers_next(const char *block, size_t block_bytes, size_t *cursor, struct mr_header *out)
 {
-	size_t at = *cursor;
 	bool found = false;
+	size_t at;
 
-	if (block == NULL)
+	if (block == NULL || cursor == NULL || out == NULL)
 		return false;
+	at = *cursor;
 	if (at == 0)
 		at = after_first_line(block, block_bytes);
 	while (!found && at < block_bytes) {
@@ -168,9 +190,11 @@ bool mr_headers_next(const char *block, size_t block_bytes, size_t *cursor, stru
 
 bool mr_headers_find(const char *block, size_t block_bytes, const char *name, struct mr_header *out)
 {
-	size_t bytes = strlen(name);
+	size_t bytes = name != NULL ? strlen(name) : 0;
 	size_t cursor = 0;
 
+	if (bytes == 0)
+		return false;
 	while (mr_headers_next(block, block_bytes, &cursor, out)) {
 		if (out->name_bytes == bytes && strncasecmp(out->name, name, bytes) == 0)
 			return true;

@@ -9,6 +9,7 @@
 #include "client/core/part.h"
 #include "client/core/random.h"
 #include "client/core/ring_out.h"
+#include "client/core/sized.h"
 #include "client/core/wait.h"
 #include "client/publish/away_store.h"
 #include "client/publish/outbox.h"
@@ -64,14 +65,22 @@ static int open_box(struct mr_publisher *p, const struct mr_publisher_options *o
 	return 0;
 }
 
-int mr_publisher_open_with(struct mr_client *c, const char *subject,
-	const struct mr_publisher_options *options, struct mr_publisher **out)
+int mr_publisher_open_with_sized(struct mr_client *c, const char *subject,
+	const struct mr_publisher_options *options, struct mr_publisher **out, size_t options_bytes)
 {
-	int error = mr_publisher_open(c, subject, out);
+	struct mr_publisher_options own;
+	int error = mr_sized_read(
+		c, "mr_publisher_open_with", &own, sizeof(own), options, options_bytes);
 
-	if (error != 0 || options == NULL || options->promise == MR_BEST_EFFORT)
+	if (out != NULL)
+		*out = NULL;
+	if (error == 0 && (unsigned)own.promise > MR_EXACTLY_ONCE)
+		error = mr_fail(c, -EINVAL, "promise: unknown kind");
+	if (error == 0)
+		error = mr_publisher_open(c, subject, out);
+	if (error != 0 || own.promise == MR_BEST_EFFORT)
 		return error;
-	error = open_box(*out, options);
+	error = open_box(*out, &own);
 	if (error != 0) {
 		mr_publisher_close(*out);
 		*out = NULL;
@@ -106,16 +115,18 @@ static int send_outgoing(struct mr_publisher *p, const struct mr_outgoing *l)
 int mr_publisher_send_with(struct mr_publisher *p, const char *headers, size_t header_bytes,
 	const void *payload, size_t bytes)
 {
-	struct mr_client *c = p->client;
 	struct mr_outgoing l = {
 		.kind = MRF_MESSAGE_KIND_PUBLISH,
-		.target = p->header.target,
-		.extra = {.flags = p->header.flags, .origin = {p->number, p->next_id}},
 		.parts = {NULL, 0, headers, header_bytes, payload, bytes},
-		.reserve_bytes = (uint32_t)(c->body_bytes_max - p->body_bytes_max),
 	};
+	struct mr_client *c;
 	int error;
 
+	if (mr_unlikely(p == NULL))
+		return mr_fail(NULL, -EINVAL, "mr_publisher_send_with: the publisher is NULL");
+	c = p->client;
+	l.extra.flags = p->header.flags;
+	l.extra.origin = (struct mrf_message_origin){p->number, p->next_id};
 	error = p->box == NULL ? mr_publish_ready(c, false) : mr_ready(c, false);
 	if (mr_unlikely(error == -ENOTCONN && p->box == NULL)) {
 		l.parts.subject = p->subject;
@@ -196,11 +207,15 @@ static int settle_all(struct mr_client *c, uint64_t deadline_ns)
 
 int mr_settle(struct mr_client *c, unsigned timeout_ms)
 {
-	const bool *outer = c->until;
-	int error = mr_begin(c, true);
+	const bool *outer;
+	int error;
 
+	if (c == NULL)
+		return mr_fail(NULL, -EINVAL, "mr_settle: the client is NULL");
+	error = mr_begin(c, true);
 	if (error != 0)
 		return error;
+	outer = c->until;
 	c->until = &c->settled;
 	error = settle_all(c, mr_now_ns() + timeout_ms * MR_NS_PER_MS);
 	c->until = outer;

@@ -100,9 +100,11 @@ static inline int publish_checked(struct mr_client *c, enum mrf_message_kind kin
 int mr_publish_with(struct mr_client *c, const char *subject, const char *headers,
 	size_t header_bytes, const void *payload, size_t bytes)
 {
-	struct mr_message_parts p = {
-		subject, strlen(subject), headers, header_bytes, payload, bytes};
+	struct mr_message_parts p = {subject, 0, headers, header_bytes, payload, bytes};
 
+	if (mr_unlikely(c == NULL || subject == NULL))
+		return mr_fail(c, -EINVAL, "mr_publish: the client or the subject is NULL");
+	p.subject_bytes = strlen(subject);
 	return publish_checked(c, MRF_MESSAGE_KIND_PUBLISH, NULL, &p);
 }
 
@@ -114,9 +116,12 @@ int mr_publish(struct mr_client *c, const char *subject, const void *payload, si
 int mr_reply_with(struct mr_client *c, const uint64_t reply_token[2], const char *headers,
 	size_t header_bytes, const void *payload, size_t bytes)
 {
-	struct mrf_reply_token token = {reply_token[0], reply_token[1]};
 	struct mr_message_parts p = {NULL, 0, headers, header_bytes, payload, bytes};
+	struct mrf_reply_token token;
 
+	if (mr_unlikely(c == NULL || reply_token == NULL))
+		return mr_fail(c, -EINVAL, "mr_reply: the client or the reply token is NULL");
+	token = (struct mrf_reply_token){reply_token[0], reply_token[1]};
 	return publish_checked(c, MRF_MESSAGE_KIND_REPLY, &token, &p);
 }
 
@@ -127,6 +132,8 @@ int mr_reply(struct mr_client *c, const uint64_t reply_token[2], const void *pay
 
 void mr_cork(struct mr_client *c, bool on)
 {
+	if (c == NULL)
+		return;
 	c->corked = on;
 	if (!on)
 		mr_ring_out_publish_rest(c);
@@ -134,8 +141,11 @@ void mr_cork(struct mr_client *c, bool on)
 
 int mr_flush(struct mr_client *c)
 {
-	int error = mr_ready(c, false);
+	int error;
 
+	if (c == NULL)
+		return mr_fail(NULL, -EINVAL, "mr_flush: the client is NULL");
+	error = mr_ready(c, false);
 	if (error != 0)
 		return error;
 	(void)mr_away_store_send(c, 0);

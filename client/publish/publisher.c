@@ -105,14 +105,17 @@ static int resolve(struct mr_client *c, struct mr_publisher *p)
 
 int mr_publisher_open(struct mr_client *c, const char *subject, struct mr_publisher **out)
 {
-	const char *fault = mr_name_subject_fault(subject, strlen(subject));
 	struct mr_publisher *p;
+	const char *fault;
 	int error;
 
+	if (c == NULL || subject == NULL || out == NULL)
+		return mr_fail(c, -EINVAL, "mr_publisher_open: an argument is NULL");
 	*out = NULL;
 	error = mr_ready(c, true);
 	if (error != 0)
 		return error;
+	fault = mr_name_subject_fault(subject, strlen(subject));
 	if (fault != NULL)
 		return mr_failf(c, -EINVAL, "subject: %s", fault);
 	p = calloc(1, sizeof(*p));
@@ -237,6 +240,14 @@ static inline size_t placed_bytes_max(const struct mr_publisher *p)
 	return p->body_bytes_max > extra_bytes ? p->body_bytes_max - extra_bytes : 0;
 }
 
+/* Returns -EINVAL: the publisher is NULL, or there is a length without data. */
+static int send_malformed(const struct mr_publisher *p)
+{
+	if (p == NULL)
+		return mr_fail(NULL, -EINVAL, "the publisher is NULL");
+	return mr_fail(p->client, -EINVAL, "a length is given without data");
+}
+
 /* Publishes into the promised ring. */
 static int send_promised(struct mr_publisher *p, const void *payload, size_t bytes)
 {
@@ -244,6 +255,8 @@ static int send_promised(struct mr_publisher *p, const void *payload, size_t byt
 	uint32_t total = p->head_bytes + (uint32_t)bytes;
 	uint8_t *to;
 
+	if (mr_unlikely(payload == NULL && bytes > 0))
+		return send_malformed(p);
 	if (mr_unlikely(bytes > placed_bytes_max(p)))
 		return mr_publisher_send_with(p, NULL, 0, payload, bytes);
 	to = mr_promise_place(p, total);
@@ -274,11 +287,15 @@ static int send_away(struct mr_publisher *p, const void *payload, size_t bytes, 
 
 int mr_publisher_send(struct mr_publisher *p, const void *payload, size_t bytes)
 {
-	struct mr_client *c = p->client;
 	uint32_t total = (uint32_t)(sizeof(p->header) + bytes);
-	int error = mr_publish_ready(c, false);
+	struct mr_client *c;
 	uint8_t *to;
+	int error;
 
+	if (mr_unlikely(p == NULL || (payload == NULL && bytes > 0)))
+		return send_malformed(p);
+	c = p->client;
+	error = mr_publish_ready(c, false);
 	if (mr_unlikely(error != 0))
 		return send_away(p, payload, bytes, error);
 	if (mr_unlikely(p->box != NULL))
@@ -327,10 +344,14 @@ static int send_batch_away(
 
 int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buffers, unsigned count)
 {
-	struct mr_client *c = p->client;
-	int error = mr_publish_ready(c, false);
+	struct mr_client *c;
 	unsigned i;
+	int error;
 
+	if (mr_unlikely(p == NULL || (buffers == NULL && count > 0)))
+		return send_malformed(p);
+	c = p->client;
+	error = mr_publish_ready(c, false);
 	if (mr_unlikely(error != 0))
 		return send_batch_away(p, buffers, count, error);
 	if (mr_unlikely(p->box != NULL))
@@ -339,10 +360,12 @@ int mr_publisher_send_batch(struct mr_publisher *p, const struct mr_buffer *buff
 		uint32_t total = (uint32_t)(sizeof(p->header) + buffers[i].bytes);
 		uint8_t *to;
 
-		if (mr_unlikely(buffers[i].bytes > p->body_bytes_max)) {
-			if (i == 0)
-				return mr_publish_too_large(c);
-			break;
+		if (mr_unlikely(buffers[i].bytes > p->body_bytes_max ||
+				(buffers[i].data == NULL && buffers[i].bytes > 0))) {
+			if (i > 0)
+				break;
+			return buffers[0].data == NULL ? send_malformed(p)
+						       : mr_publish_too_large(c);
 		}
 		to = mr_ring_out_room(c, total);
 		if (mr_unlikely(to == NULL))
@@ -373,6 +396,13 @@ static int claim_check(struct mr_publisher *p, size_t bytes)
 	return 0;
 }
 
+static int claim_malformed(const struct mr_publisher *p)
+{
+	if (p == NULL)
+		return mr_fail(NULL, -EINVAL, "the publisher is NULL");
+	return mr_fail(p->client, -EINVAL, "a claim needs a place for its result: NULL");
+}
+
 /* Returns the ring of its messages. */
 static inline struct mr_bytes_producer *ring_of(const struct mr_publisher *p)
 {
@@ -401,7 +431,7 @@ static void open_claim(struct mr_publisher *p, uint8_t *at, size_t bytes, uint32
 	p->claimed = at;
 	p->claimed_bytes = bytes;
 	p->claimed_count = count;
-	mr_state_refuse(p->client, -EBUSY);
+	mr_state_refuse(p->client, -EDEADLK);
 }
 
 /* The session may have ended while the claim was open. */
@@ -430,11 +460,16 @@ static void commit_claim(struct mr_publisher *p, uint32_t count, size_t bytes)
 
 int mr_publisher_claim(struct mr_publisher *p, size_t bytes, void **payload)
 {
-	struct mr_client *c = p->client;
-	uint32_t total = p->head_bytes + (uint32_t)bytes;
-	int error = claim_check(p, bytes);
+	struct mr_client *c;
+	uint32_t total;
 	uint8_t *to;
+	int error;
 
+	if (mr_unlikely(p == NULL || payload == NULL))
+		return claim_malformed(p);
+	c = p->client;
+	total = p->head_bytes + (uint32_t)bytes;
+	error = claim_check(p, bytes);
 	if (mr_unlikely(error != 0))
 		return error;
 	to = p->box == NULL ? mr_ring_out_room(c, total) : mr_promise_place(p, total);
@@ -447,9 +482,13 @@ int mr_publisher_claim(struct mr_publisher *p, size_t bytes, void **payload)
 
 int mr_publisher_commit(struct mr_publisher *p, size_t bytes)
 {
-	struct mr_client *c = p->client;
-	uint32_t total = p->head_bytes + (uint32_t)bytes;
+	struct mr_client *c;
+	uint32_t total;
 
+	if (mr_unlikely(p == NULL))
+		return claim_malformed(p);
+	c = p->client;
+	total = p->head_bytes + (uint32_t)bytes;
 	if (mr_unlikely(p->claimed == NULL || p->claimed_count != 0))
 		return mr_fail(c, -EINVAL, "no claim of one message is open");
 	if (mr_unlikely(bytes > p->claimed_bytes))
@@ -464,10 +503,14 @@ int mr_publisher_commit(struct mr_publisher *p, size_t bytes)
 int mr_publisher_claim_batch(
 	struct mr_publisher *p, size_t bytes, unsigned count, void **first, size_t *stride)
 {
-	uint32_t step = mr_message_stride(p->head_bytes + (uint32_t)bytes);
-	int error = claim_check(p, bytes);
+	uint32_t step;
 	uint8_t *to;
+	int error;
 
+	if (mr_unlikely(p == NULL || first == NULL || stride == NULL))
+		return claim_malformed(p);
+	step = mr_message_stride(p->head_bytes + (uint32_t)bytes);
+	error = claim_check(p, bytes);
 	if (mr_unlikely(error != 0))
 		return error;
 	count = room_for(p, step, count < INT32_MAX ? count : INT32_MAX);
@@ -504,10 +547,14 @@ static void headers_store(struct mr_publisher *p, uint32_t total, uint32_t strid
 
 int mr_publisher_commit_batch(struct mr_publisher *p, unsigned count)
 {
-	struct mr_client *c = p->client;
-	uint32_t total = p->head_bytes + (uint32_t)p->claimed_bytes;
-	uint32_t stride = mr_message_stride(total);
+	struct mr_client *c;
+	uint32_t total, stride;
 
+	if (mr_unlikely(p == NULL))
+		return claim_malformed(p);
+	c = p->client;
+	total = p->head_bytes + (uint32_t)p->claimed_bytes;
+	stride = mr_message_stride(total);
 	if (mr_unlikely(p->claimed == NULL || p->claimed_count == 0))
 		return mr_fail(c, -EINVAL, "no claim of a batch is open");
 	if (mr_unlikely(count > p->claimed_count))
@@ -519,6 +566,6 @@ int mr_publisher_commit_batch(struct mr_publisher *p, unsigned count)
 
 void mr_publisher_abort(struct mr_publisher *p)
 {
-	if (p->claimed != NULL)
+	if (p != NULL && p->claimed != NULL)
 		close_claim(p);
 }

@@ -9,6 +9,7 @@
 
 #include "client/core/error.h"
 #include "client/core/ring_out.h"
+#include "client/core/sized.h"
 #include "client/core/wait.h"
 #include "client/subscribe/subscribe.h"
 
@@ -467,11 +468,13 @@ void mr_consumer_free(struct mr_consumer *k)
 
 int mr_consumer_close(struct mr_consumer *k)
 {
-	struct mr_client *c = k->client;
-	uint32_t queue = k->queue, id = k->base.id;
+	struct mr_client *c;
 	int error;
 
-	if (c->refuse == -EBUSY)
+	if (k == NULL)
+		return mr_fail(NULL, -EINVAL, "mr_consumer_close: the consumer is NULL");
+	c = k->client;
+	if (c->refuse == -EDEADLK)
 		return mr_ring_out_refused(c);
 	if (!k->manual && k->current != 0 && is_pulled(k))
 		ack_row(k, k->current);
@@ -479,7 +482,7 @@ int mr_consumer_close(struct mr_consumer *k)
 	mark_clean(k);
 	if (c->pull_from == k)
 		c->pull_from = NULL;
-	error = mr_subscription_end(c, id, queue);
+	error = mr_subscription_end(c, k->base.id, k->queue);
 	mr_consumer_free(k);
 	return error;
 }
@@ -527,16 +530,13 @@ static int pull_wait(struct mr_consumer *k, struct mr_wait_limit *p)
 	return error == -ETIMEDOUT && c->state != MR_STATE_UP ? mr_ring_out_refused(c) : error;
 }
 
-int mr_pull(struct mr_consumer *k, struct mr_delivery *out, int timeout_ms)
+static int pull(struct mr_consumer *k, struct mr_delivery *out, int timeout_ms)
 {
 	struct mr_client *c = k->client;
 	struct mr_wait_limit p;
 	const bool *outer;
-	int error;
+	int error = mr_begin(c, false);
 
-	if (!is_pulled(k))
-		return mr_fail(c, -EINVAL, "the consumer has a callback");
-	error = mr_begin(c, false);
 	if (error != 0)
 		return error;
 	if (!k->manual && k->current != 0)
@@ -560,4 +560,20 @@ int mr_pull(struct mr_consumer *k, struct mr_delivery *out, int timeout_ms)
 	mr_end(c);
 	c->pulling = false;
 	return error == -ETIMEDOUT || error == -EINTR ? mr_fail(c, error, NULL) : error;
+}
+
+int mr_pull_sized(struct mr_consumer *k, struct mr_delivery *out, int timeout_ms, size_t out_bytes)
+{
+	struct mr_delivery own;
+	int error;
+
+	if (k == NULL || out == NULL)
+		return mr_fail(k != NULL ? k->client : NULL, -EINVAL,
+			"mr_pull: the consumer or the delivery is NULL");
+	if (!is_pulled(k))
+		return mr_fail(k->client, -EINVAL, "the consumer has a callback");
+	error = pull(k, &own, timeout_ms);
+	if (error == 0)
+		mr_sized_write(out, out_bytes, &own, sizeof(own));
+	return error;
 }

@@ -8,6 +8,7 @@
 #include "client/core/error.h"
 #include "client/core/names.h"
 #include "client/core/ring_out.h"
+#include "client/core/sized.h"
 #include "client/core/wait.h"
 #include "client/queue/consumer.h"
 #include "client/queue/queue.h"
@@ -64,7 +65,7 @@ static int check(struct mr_client *c, const char *name, const struct mr_consume_
 		return mr_failf(c, -EINVAL, "queue: %s", fault);
 	if (options->prefetch > MR_PREFETCH_MAX)
 		return mr_failf(c, -EINVAL, "prefetch: at most %u", MR_PREFETCH_MAX);
-	return 0;
+	return mr_queue_options_check(c, &options->queue);
 }
 
 int mr_consumer_new(struct mr_client *c, bool service, const char *name,
@@ -135,15 +136,20 @@ int mr_consumer_open(struct mr_consumer *k)
 	return error;
 }
 
-int mr_consume(struct mr_client *c, const char *queue, const struct mr_consume_options *options,
-	mr_delivery_fn *callback, void *arg, struct mr_consumer **out)
+int mr_consume_sized(struct mr_client *c, const char *queue,
+	const struct mr_consume_options *options, mr_delivery_fn *callback, void *arg,
+	struct mr_consumer **out, size_t options_bytes)
 {
-	static const struct mr_consume_options none;
+	struct mr_consume_options own;
 	struct mr_consumer *k;
 	int error;
 
+	if (c == NULL || queue == NULL || out == NULL)
+		return mr_fail(c, -EINVAL, "mr_consume: an argument is NULL");
 	*out = NULL;
-	error = mr_consumer_new(c, false, queue, options != NULL ? options : &none, &k);
+	error = mr_sized_read(c, "mr_consume", &own, sizeof(own), options, options_bytes);
+	if (error == 0)
+		error = mr_consumer_new(c, false, queue, &own, &k);
 	if (error != 0)
 		return error;
 	k->callback = callback;

@@ -8,6 +8,7 @@
 #include "client/core/error.h"
 #include "client/core/names.h"
 #include "client/core/ring_out.h"
+#include "client/core/sized.h"
 #include "client/core/wait.h"
 
 #define WINDOW_DEFAULT 1024u
@@ -42,7 +43,7 @@ uint32_t mr_queue_options_write(struct mrf_builder *b, const struct mr_queue_opt
 uint32_t mr_queue_encode(const struct mr_queue *q, uint8_t *to, uint32_t room)
 {
 	struct mrf_queue_request request = {
-		.kind = q->service ? MRF_QUEUE_KIND_SERVICE : MRF_QUEUE_KIND_QUEUE,
+		.kind = MRF_QUEUE_KIND_QUEUE,
 		.name = mrf_str(q->name),
 		.knows_memory = true,
 		.knows_share = true,
@@ -209,8 +210,8 @@ static int open_now(struct mr_queue *q)
 	return error != 0 ? mr_fail(c, error, "the bus answered without a queue") : 0;
 }
 
-static int queue_new(struct mr_client *c, bool service, const char *name,
-	const struct mr_push_options *options, struct mr_queue **out)
+static int queue_new(struct mr_client *c, const char *name, const struct mr_push_options *options,
+	struct mr_queue **out)
 {
 	struct mr_queue *q = calloc(1, sizeof(*q));
 
@@ -221,7 +222,6 @@ static int queue_new(struct mr_client *c, bool service, const char *name,
 	q->box.on_outcome = on_outcome_of_push;
 	q->box.find_target = ask;
 	q->client = c;
-	q->service = service;
 	q->promise = options->promise;
 	if (q->promise == MR_EXACTLY_ONCE)
 		q->publisher = mr_publisher_number(c, options->publisher, options->next_id);
@@ -238,20 +238,32 @@ static int queue_new(struct mr_client *c, bool service, const char *name,
 	return 0;
 }
 
-int mr_queue_open_as(struct mr_client *c, bool service, const char *name,
-	const struct mr_push_options *options, struct mr_queue **out)
+int mr_queue_options_check(struct mr_client *c, const struct mr_queue_options *options)
+{
+	if (options->reserved8 != 0 || options->reserved16 != 0 || options->reserved16_end != 0)
+		return mr_fail(c, -EINVAL, "queue: reserved options are not 0");
+	return 0;
+}
+
+static int check(struct mr_client *c, const char *name, const struct mr_push_options *options)
 {
 	const char *fault = mr_name_subject_fault(name, strlen(name));
-	struct mr_queue *q = NULL;
-	int error;
 
-	*out = NULL;
-	error = mr_ready(c, true);
-	if (error != 0)
-		return error;
 	if (fault != NULL)
 		return mr_failf(c, -EINVAL, "queue: %s", fault);
-	error = queue_new(c, service, name, options, &q);
+	if ((unsigned)options->promise > MR_EXACTLY_ONCE)
+		return mr_fail(c, -EINVAL, "promise: unknown kind");
+	return mr_queue_options_check(c, &options->queue);
+}
+
+static int open_queue(struct mr_client *c, const char *name, const struct mr_push_options *options,
+	struct mr_queue **out)
+{
+	struct mr_queue *q = NULL;
+	int error = check(c, name, options);
+
+	if (error == 0)
+		error = queue_new(c, name, options, &q);
 	if (error != 0)
 		return error;
 	error = open_now(q);
@@ -263,12 +275,23 @@ int mr_queue_open_as(struct mr_client *c, bool service, const char *name,
 	return 0;
 }
 
-int mr_queue_open(struct mr_client *c, const char *name, const struct mr_push_options *options,
-	struct mr_queue **out)
+int mr_queue_open_sized(struct mr_client *c, const char *name,
+	const struct mr_push_options *options, struct mr_queue **out, size_t options_bytes)
 {
-	static const struct mr_push_options at_least_once = {.promise = MR_AT_LEAST_ONCE};
+	static const struct mr_push_options at_least_once = MR_PUSH_OPTIONS_INIT;
+	struct mr_push_options own;
+	int error;
 
-	return mr_queue_open_as(c, false, name, options != NULL ? options : &at_least_once, out);
+	if (c == NULL || name == NULL || out == NULL)
+		return mr_fail(c, -EINVAL, "mr_queue_open: an argument is NULL");
+	*out = NULL;
+	error = mr_ready(c, true);
+	if (error != 0)
+		return error;
+	if (options == NULL)
+		return open_queue(c, name, &at_least_once, out);
+	error = mr_sized_read(c, "mr_queue_open", &own, sizeof(own), options, options_bytes);
+	return error != 0 ? error : open_queue(c, name, &own, out);
 }
 
 void mr_queue_free(struct mr_queue *q)
@@ -311,7 +334,7 @@ const struct mr_part mr_queue_part = {.sweep = sweep};
 
 unsigned mr_queue_unaccepted(const struct mr_queue *q)
 {
-	return q->box.open;
+	return q != NULL ? q->box.open : 0;
 }
 
 static const uint8_t priority_flags[] = {0, MRF_MESSAGE_FLAG_HIGH, MRF_MESSAGE_FLAG_LOW};
@@ -423,7 +446,7 @@ static int push_best_effort(struct mr_queue *q, const struct mr_push *push)
 	return error != 0 ? error : mr_outgoing_send(c, &l, true, false);
 }
 
-int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
+static int push_one(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
 {
 	struct mr_client *c = q->client;
 	int error = mr_ready(c, false);
@@ -437,6 +460,21 @@ int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
 	if (id != NULL)
 		*id = 0;
 	return push_best_effort(q, push);
+}
+
+int mr_push_with_sized(
+	struct mr_queue *q, const struct mr_push *push, uint64_t *id, size_t push_bytes)
+{
+	struct mr_push own;
+	int error;
+
+	if (mr_unlikely(q == NULL || push == NULL))
+		return mr_fail(q != NULL ? q->client : NULL, -EINVAL,
+			"mr_push_with: the queue or the push is NULL");
+	if (mr_likely(push_bytes == sizeof(own)))
+		return push_one(q, push, id);
+	error = mr_sized_read(q->client, "mr_push_with", &own, sizeof(own), push, push_bytes);
+	return error != 0 ? error : push_one(q, &own, id);
 }
 
 /* Defers the messages that arrive meanwhile, but for the bus's answers to pushes. */
@@ -459,14 +497,18 @@ static int wait_for_room(struct mr_client *c, struct mr_wait_limit *p)
 int mr_push(struct mr_queue *q, const void *payload, size_t bytes)
 {
 	struct mr_push push = {.payload = payload, .bytes = bytes};
-	struct mr_client *c = q->client;
 	struct mr_wait_limit p;
-	int error = mr_push_with(q, &push, NULL);
+	struct mr_client *c;
+	int error;
 
+	if (mr_unlikely(q == NULL))
+		return mr_fail(NULL, -EINVAL, "mr_push: the queue is NULL");
+	c = q->client;
+	error = push_one(q, &push, NULL);
 	if (mr_unlikely(error == -ENOTCONN)) {
 		error = mr_ready(c, true);
 		if (error == 0)
-			error = mr_push_with(q, &push, NULL);
+			error = push_one(q, &push, NULL);
 	}
 	if (mr_likely(error != -EAGAIN))
 		return error;
@@ -474,7 +516,7 @@ int mr_push(struct mr_queue *q, const void *payload, size_t bytes)
 	if (error != 0)
 		return error;
 	mr_wait_limit_init(&p, c, c->options.request_timeout_ms);
-	while ((error = mr_push_with(q, &push, NULL)) == -EAGAIN) {
+	while ((error = push_one(q, &push, NULL)) == -EAGAIN) {
 		error = wait_for_room(c, &p);
 		if (error != 0 && error != -EINTR)
 			break;

@@ -20,8 +20,7 @@ struct mr_queue {
 	struct mr_client *client;
 	struct mr_queue *next;
 	uint32_t serial; /* finds the queue when control answers */
-	bool service;
-	bool closed; /* within a callback: freed afterwards */
+	bool closed;     /* within a callback: freed afterwards */
 	enum mr_promise_kind promise;
 	uint64_t publisher;
 	uint64_t next_id;
@@ -32,9 +31,8 @@ struct mr_queue {
 	char name[MR_SUBJECT_BYTES + 1];
 };
 
-/* Opens a queue, or a service for calls, as mr_queue_open does. */
-int mr_queue_open_as(struct mr_client *c, bool service, const char *name,
-	const struct mr_push_options *options, struct mr_queue **out);
+/* 0, or -EINVAL for reserved fields that are not 0. */
+int mr_queue_options_check(struct mr_client *c, const struct mr_queue_options *options);
 struct mr_queue *mr_queue_find(const struct mr_client *c, uint32_t serial);
 uint32_t mr_queue_encode(const struct mr_queue *q, uint8_t *to, uint32_t room);
 /* Takes control's answer. 0, or the reason why the queue is not open. */

@@ -139,6 +139,8 @@ int mr_progress(struct mr_consumer *k, uint64_t tag)
 {
 	uint64_t bus_tag = tag;
 
+	if (k == NULL)
+		return mr_fail(NULL, -EINVAL, "mr_progress: the consumer is NULL");
 	if (k->manual ? !mr_consumer_tag(k, tag, false, &bus_tag) : tag == 0 || tag != k->current)
 		return mr_fail(k->client, -ENOENT, "no delivery in hand has this tag");
 	k->progressed = true;
@@ -149,23 +151,26 @@ int mr_progress(struct mr_consumer *k, uint64_t tag)
 
 void mr_consumer_renew(struct mr_consumer *k, bool on)
 {
-	k->renews = on;
+	if (k != NULL)
+		k->renews = on;
 }
 
 void mr_consumer_on_recall(struct mr_consumer *k, mr_recall_fn *fn, void *arg)
 {
+	if (k == NULL)
+		return;
 	k->on_recall = fn;
 	k->recall_arg = arg;
 }
 
 unsigned mr_consumer_ack_timeout_ms(const struct mr_consumer *k)
 {
-	return k->ack_timeout_ms;
+	return k != NULL ? k->ack_timeout_ms : 0;
 }
 
 unsigned mr_consumer_max_deliver(const struct mr_consumer *k)
 {
-	return k->max_deliver;
+	return k != NULL ? k->max_deliver : 0;
 }
 
 /* Recalls. */

@@ -5,9 +5,12 @@
 
 static int settle(struct mr_consumer *k, uint64_t tag, enum mrf_settle_verb verb, uint32_t delay_ms)
 {
-	struct mr_client *c = k->client;
+	struct mr_client *c;
 	uint64_t bus_tag;
 
+	if (k == NULL)
+		return mr_fail(NULL, -EINVAL, "the consumer is NULL");
+	c = k->client;
 	if (k->manual) {
 		if (!mr_consumer_tag(k, tag, true, &bus_tag))
 			return mr_fail(c, -ENOENT, "no delivery in hand has this tag");
@@ -64,9 +67,12 @@ void mr_consumers_leave(struct mr_client *c)
 
 unsigned mr_delivery_attempts(const struct mr_delivery *d)
 {
-	const struct mr_consumer *k = d->consumer;
-	uint64_t bus_tag = d->tag;
+	const struct mr_consumer *k = d != NULL ? d->consumer : NULL;
+	uint64_t bus_tag;
 
+	if (k == NULL)
+		return 0;
+	bus_tag = d->tag;
 	if (k->manual && !mr_consumer_tag(d->consumer, d->tag, false, &bus_tag))
 		return d->redelivered;
 	if (bus_tag != k->current || k->spared > d->redelivered)

@@ -139,6 +139,12 @@ struct mr_call_begin {
 	struct mr_stream *stream;
 };
 
+/* call_api.c */
+/* Lets *options point to options of the library's size: the caller's own, or a copy in `own`. 0 or
+ * -E2BIG. */
+int mr_call_options_read(struct mr_client *c, struct mr_call_options *own,
+	const struct mr_call_options **options, size_t options_bytes);
+
 /* call_table.c */
 int mr_calls_need(struct mr_client *c);
 /* `index` < c->calls->top. */

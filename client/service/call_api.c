@@ -3,11 +3,26 @@
 #include "client/core/away.h"
 #include "client/core/error.h"
 #include "client/core/ring_out.h"
+#include "client/core/sized.h"
 #include "client/core/wait.h"
 #include "client/service/call.h"
 
-int mr_call_async(struct mr_client *c, const char *service, const void *payload, size_t bytes,
-	const struct mr_call_options *options, mr_call_fn *callback, void *arg)
+int mr_call_options_read(struct mr_client *c, struct mr_call_options *own,
+	const struct mr_call_options **options, size_t options_bytes)
+{
+	int error;
+
+	/* Most programs have the library's own struct, which needs no copy. */
+	if (mr_likely(*options == NULL || options_bytes == sizeof(*own)))
+		return 0;
+	error = mr_sized_read(c, "mr_call", own, sizeof(*own), *options, options_bytes);
+	*options = own;
+	return error;
+}
+
+int mr_call_async_sized(struct mr_client *c, const char *service, const void *payload, size_t bytes,
+	const struct mr_call_options *options, mr_call_fn *callback, void *arg,
+	size_t options_bytes)
 {
 	struct mr_call_begin b = {
 		.service = service,
@@ -17,10 +32,14 @@ int mr_call_async(struct mr_client *c, const char *service, const void *payload,
 		.callback = callback,
 		.arg = arg,
 	};
+	struct mr_call_options own;
+	int error;
 
-	if (callback == NULL)
-		return mr_fail(c, -EINVAL, "a callback is needed");
-	return mr_call_begin(c, &b, NULL);
+	if (mr_unlikely(c == NULL || service == NULL || callback == NULL))
+		return mr_fail(c, -EINVAL,
+			"mr_call_async: the client, the service or the callback is NULL");
+	error = mr_call_options_read(c, &own, &b.options, options_bytes);
+	return error != 0 ? error : mr_call_begin(c, &b, NULL);
 }
 
 static int await_call(struct mr_client *c, struct mr_call *r, struct mr_call_sync *sync)
@@ -66,11 +85,13 @@ static void set_error_text(struct mr_client *c, const char *service, int error)
 	}
 }
 
-int mr_call(struct mr_client *c, const char *service, const void *payload, size_t bytes,
-	const struct mr_call_options *options, struct mr_message *reply)
+int mr_call_sized(struct mr_client *c, const char *service, const void *payload, size_t bytes,
+	const struct mr_call_options *options, struct mr_message *reply, size_t options_bytes,
+	size_t reply_bytes)
 {
-	struct mr_message unused;
-	struct mr_call_sync sync = {.reply = reply != NULL ? reply : &unused};
+	struct mr_call_options own_options;
+	struct mr_message own;
+	struct mr_call_sync sync = {.reply = &own};
 	struct mr_call_begin b = {
 		.service = service,
 		.payload = payload,
@@ -81,6 +102,8 @@ int mr_call(struct mr_client *c, const char *service, const void *payload, size_
 	struct mr_call *r;
 	int error;
 
+	if (c == NULL || service == NULL)
+		return mr_fail(c, -EINVAL, "mr_call: the client or the service is NULL");
 	/* Begins first: mr_begin releases the message handed out last, which would keep the client
 	 * from reconnecting. */
 	error = mr_begin(c, true);
@@ -88,9 +111,13 @@ int mr_call(struct mr_client *c, const char *service, const void *payload, size_
 		return error;
 	error = mr_ready(c, true);
 	if (error == 0)
+		error = mr_call_options_read(c, &own_options, &b.options, options_bytes);
+	if (error == 0)
 		error = mr_call_begin(c, &b, &r);
 	if (error == 0)
 		error = await_call(c, r, &sync);
+	if (error == 0 && reply != NULL)
+		mr_sized_write(reply, reply_bytes, &own, sizeof(own));
 	c->hold = error == 0 && c->depth == 0;
 	if (error != 0)
 		set_error_text(c, service, error);

@@ -78,7 +78,7 @@ int mr_mmi_ask(struct mr_client *c, struct mr_call *r, const char *name)
 	body[bytes] = '\0';
 	request = mr_control_request_new(c, answered, (void *)(uintptr_t)r->correlation, 0);
 	if (request == NULL)
-		return mr_fail(c, -EBUSY, "too many requests to control are pending");
+		return mr_control_request_none(c);
 	r->state = MR_CALL_MMI;
 	request->bytes = encode(name, body, request->body, sizeof(request->body));
 	mr_call_set_due(c, r, mr_now_ns() + r->timeout_ms * MR_NS_PER_MS);

@@ -6,6 +6,7 @@
 
 #include "client/core/error.h"
 #include "client/core/ring_out.h"
+#include "client/core/sized.h"
 #include "client/publish/outgoing.h"
 #include "client/publish/publish.h"
 #include "client/service/call.h"
@@ -266,10 +267,13 @@ int mr_respond_with(struct mr_service *s, uint64_t tag, bool more, const char *h
 	size_t header_bytes, const void *payload, size_t bytes)
 {
 	struct mr_message_parts p = {NULL, 0, headers, header_bytes, payload, bytes};
-	struct mr_client *c = s->client;
 	struct mr_in_hand *w;
+	struct mr_client *c;
 	int error;
 
+	if (mr_unlikely(s == NULL))
+		return mr_fail(NULL, -EINVAL, "mr_respond: the service is NULL");
+	c = s->client;
 	if (c->refuse != 0)
 		return mr_ring_out_refused(c);
 	w = find_request(s, tag);
@@ -297,16 +301,19 @@ int mr_respond(struct mr_service *s, uint64_t tag, const void *payload, size_t b
 
 unsigned mr_respond_room(const struct mr_service *s, uint64_t tag)
 {
-	const struct mr_in_hand *w = find_request(s, tag);
+	const struct mr_in_hand *w = s != NULL ? find_request(s, tag) : NULL;
 
 	return w != NULL ? w->room : 0;
 }
 
 int mr_respond_failed(struct mr_service *s, uint64_t tag, bool again)
 {
-	struct mr_in_hand *w = find_request(s, tag);
+	struct mr_in_hand *w;
 	uint64_t bus_tag;
 
+	if (s == NULL)
+		return mr_fail(NULL, -EINVAL, "mr_respond_failed: the service is NULL");
+	w = find_request(s, tag);
 	if (w == NULL)
 		return not_in_hand(s, tag);
 	bus_tag = w->bus_tag;
@@ -318,17 +325,21 @@ int mr_respond_failed(struct mr_service *s, uint64_t tag, bool again)
 
 int mr_respond_progress(struct mr_service *s, uint64_t tag)
 {
+	if (s == NULL)
+		return mr_fail(NULL, -EINVAL, "mr_respond_progress: the service is NULL");
 	return find_request(s, tag) != NULL ? mr_progress(s->consumer, tag) : not_in_hand(s, tag);
 }
 
 void mr_service_renew(struct mr_service *s, bool on)
 {
-	mr_consumer_renew(s->consumer, on);
+	if (s != NULL)
+		mr_consumer_renew(s->consumer, on);
 }
 
 void mr_service_on_recall(struct mr_service *s, mr_recall_fn *fn, void *arg)
 {
-	mr_consumer_on_recall(s->consumer, fn, arg);
+	if (s != NULL)
+		mr_consumer_on_recall(s->consumer, fn, arg);
 }
 
 /* Services. */
@@ -369,30 +380,36 @@ static int open_service(struct mr_service *s, const char *name, const struct mr_
 	return mr_consumer_open(k);
 }
 
-int mr_serve(struct mr_client *c, const char *service, const struct mr_serve_options *options,
-	mr_work_fn *callback, void *arg, struct mr_service **out)
+int mr_serve_sized(struct mr_client *c, const char *service, const struct mr_serve_options *options,
+	mr_work_fn *callback, void *arg, struct mr_service **out, size_t options_bytes)
 {
-	static const struct mr_serve_options none;
-	const struct mr_serve_options *o = options != NULL ? options : &none;
+	struct mr_serve_options o;
 	struct mr_service *s;
 	int error;
 
+	if (c == NULL || service == NULL || out == NULL)
+		return mr_fail(c, -EINVAL, "mr_serve: an argument is NULL");
 	*out = NULL;
 	if (c->refuse != 0)
 		return mr_ring_out_refused(c);
 	if (callback == NULL)
-		return mr_fail(c, -EINVAL, "a callback is needed");
+		return mr_fail(c, -EINVAL, "mr_serve: a callback is needed");
+	error = mr_sized_read(c, "mr_serve", &o, sizeof(o), options, options_bytes);
+	if (error == 0 && o.reserved != 0)
+		error = mr_fail(c, -EINVAL, "mr_serve: reserved options are not 0");
+	if (error != 0)
+		return error;
 	s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return mr_fail(c, -ENOMEM, NULL);
 	s->client = c;
 	s->callback = callback;
-	s->on_part = o->on_part;
+	s->on_part = o.on_part;
 	s->arg = arg;
-	s->window = o->window != 0 ? o->window : MR_STREAM_WINDOW;
+	s->window = o.window != 0 ? o.window : MR_STREAM_WINDOW;
 	/* A request may be handed out before this returns. */
 	*out = s;
-	error = open_service(s, service, o);
+	error = open_service(s, service, &o);
 	if (error == 0)
 		return 0;
 	*out = NULL;
@@ -405,10 +422,13 @@ int mr_serve(struct mr_client *c, const char *service, const struct mr_serve_opt
 
 int mr_service_close(struct mr_service *s)
 {
-	struct mr_client *c = s->client;
+	struct mr_client *c;
 	int error;
 
-	if (c->refuse == -EBUSY)
+	if (s == NULL)
+		return mr_fail(NULL, -EINVAL, "mr_service_close: the service is NULL");
+	c = s->client;
+	if (c->refuse == -EDEADLK)
 		return mr_ring_out_refused(c);
 	unlink_service(s);
 	error = mr_consumer_close(s->consumer);

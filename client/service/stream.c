@@ -84,10 +84,11 @@ static void stream_unlink(struct mr_stream *s)
 		s->next->at = s->at;
 }
 
-int mr_stream_open(struct mr_client *c, const char *service, const void *payload, size_t bytes,
-	const struct mr_call_options *options, mr_call_fn *callback, void *arg,
-	struct mr_stream **out)
+int mr_stream_open_sized(struct mr_client *c, const char *service, const void *payload,
+	size_t bytes, const struct mr_call_options *options, mr_call_fn *callback, void *arg,
+	struct mr_stream **out, size_t options_bytes)
 {
+	struct mr_call_options own;
 	struct mr_stream *s;
 	struct mr_call_begin b = {
 		.service = service,
@@ -99,9 +100,12 @@ int mr_stream_open(struct mr_client *c, const char *service, const void *payload
 	};
 	int error;
 
+	if (c == NULL || service == NULL || callback == NULL || out == NULL)
+		return mr_fail(c, -EINVAL, "mr_stream_open: an argument is NULL");
 	*out = NULL;
-	if (callback == NULL)
-		return mr_fail(c, -EINVAL, "a callback is needed");
+	error = mr_call_options_read(c, &own, &b.options, options_bytes);
+	if (error != 0)
+		return error;
 	if (mr_mmi_is(service))
 		return mr_fail(c, -EINVAL, "the bus's own services (mmi.) take no streams");
 	s = calloc(1, sizeof(*s));
@@ -137,10 +141,14 @@ static int send_part(
 
 int mr_stream_send(struct mr_stream *s, const void *payload, size_t bytes, bool more)
 {
-	struct mr_client *c = s->client;
-	struct mr_call *r = s->call;
+	struct mr_client *c;
+	struct mr_call *r;
 	int error;
 
+	if (mr_unlikely(s == NULL))
+		return mr_fail(NULL, -EINVAL, "mr_stream_send: the stream is NULL");
+	c = s->client;
+	r = s->call;
 	if (c->refuse != 0)
 		return mr_ring_out_refused(c);
 	if (r == NULL)
@@ -160,6 +168,8 @@ int mr_stream_send(struct mr_stream *s, const void *payload, size_t bytes, bool 
 
 void mr_stream_close(struct mr_stream *s)
 {
+	if (s == NULL)
+		return;
 	if (s->call != NULL)
 		mr_call_forget(s->client, s->call);
 	stream_unlink(s);

@@ -9,7 +9,10 @@
 #include "client/core/deferred.h"
 #include "client/core/error.h"
 #include "client/core/names.h"
+#include "client/core/part.h"
 #include "client/core/ring_out.h"
+#include "client/core/sized.h"
+#include "client/core/wait.h"
 #include "client/subscribe/dedup.h"
 
 /* Ids given up before one is used again, so that late deliveries are not taken for those of the new
@@ -129,30 +132,9 @@ static int enrol(struct mr_client *c, struct mr_subscription *s)
 	return error;
 }
 
-int mr_subscribe(struct mr_client *c, const char *pattern,
-	const struct mr_subscribe_options *options, mr_message_fn *callback, void *arg,
-	struct mr_subscription **out)
+static void fill(struct mr_subscription *s, const char *pattern,
+	const struct mr_subscribe_options *options, mr_message_fn *callback, void *arg)
 {
-	static const struct mr_subscribe_options none;
-	struct mr_subscription *s;
-	int error;
-
-	if (out != NULL)
-		*out = NULL;
-	error = mr_ready(c, true);
-	if (error != 0)
-		return error;
-	if (options == NULL)
-		options = &none;
-	error = check(c, pattern, options);
-	if (error != 0)
-		return error;
-	if (callback != NULL && options->batch != NULL)
-		return mr_fail(c, -EINVAL, "both a callback and a batch callback are given");
-	s = calloc(1, sizeof(*s));
-	if (s == NULL)
-		return mr_fail(c, -ENOMEM, NULL);
-	s->client = c;
 	s->callback = callback;
 	s->batch = options->batch;
 	s->arg = arg;
@@ -162,6 +144,34 @@ int mr_subscribe(struct mr_client *c, const char *pattern,
 	memcpy(s->pattern, pattern, strlen(pattern) + 1);
 	if (options->group != NULL)
 		memcpy(s->group, options->group, strlen(options->group) + 1);
+}
+
+int mr_subscribe_sized(struct mr_client *c, const char *pattern,
+	const struct mr_subscribe_options *options, mr_message_fn *callback, void *arg,
+	struct mr_subscription **out, size_t options_bytes)
+{
+	struct mr_subscribe_options own;
+	struct mr_subscription *s;
+	int error;
+
+	if (out != NULL)
+		*out = NULL;
+	if (c == NULL || pattern == NULL)
+		return mr_fail(c, -EINVAL, "mr_subscribe: the client or the pattern is NULL");
+	error = mr_ready(c, true);
+	if (error == 0)
+		error = mr_sized_read(c, "mr_subscribe", &own, sizeof(own), options, options_bytes);
+	if (error == 0)
+		error = check(c, pattern, &own);
+	if (error != 0)
+		return error;
+	if (callback != NULL && own.batch != NULL)
+		return mr_fail(c, -EINVAL, "both a callback and a batch callback are given");
+	s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return mr_fail(c, -ENOMEM, NULL);
+	s->client = c;
+	fill(s, pattern, &own, callback, arg);
 	error = enrol(c, s);
 	if (error != 0) {
 		free(s);
@@ -188,6 +198,67 @@ static void unsubscribed_late(
 	mr_subscription_id_give_back(c, object);
 }
 
+/* A subscription that ended while all requests to control were in use. Its id is not used again
+ * before the bus has answered. */
+struct mr_subscription_ending {
+	struct mr_subscription_ending *next;
+	uint32_t id;
+	uint32_t queue;
+};
+
+/* Without memory the id is not used again in this session, and the bus is not told. */
+static int end_later(struct mr_client *c, uint32_t id, uint32_t queue)
+{
+	struct mr_subscription_ending *e = malloc(sizeof(*e));
+
+	if (e != NULL) {
+		*e = (struct mr_subscription_ending){c->endings, id, queue};
+		c->endings = e;
+		mr_housekeep_by(c, 0);
+	}
+	return mr_fail(c, -ETIMEDOUT,
+		"all requests to control are in use: the bus is told when one is free");
+}
+
+static void endings_step(struct mr_client *c, uint64_t now_ns)
+{
+	(void)now_ns;
+	while (c->endings != NULL && c->refuse == 0 && mr_control_request_any(c)) {
+		struct mr_subscription_ending *e = c->endings;
+		struct mr_control_request *request =
+			mr_control_request_new(c, unsubscribed_late, NULL, e->id);
+
+		request->bytes =
+			encode_unsubscribe(e->id, e->queue, request->body, sizeof(request->body));
+		mr_control_request_send(c, request, MR_NEVER_NS);
+		c->endings = e->next;
+		free(e);
+	}
+}
+
+static uint64_t endings_due_ns(const struct mr_client *c)
+{
+	return c->endings != NULL && c->refuse == 0 && mr_control_request_any(c) ? 0 : MR_NEVER_NS;
+}
+
+/* The next session does not know them. */
+static void endings_lost(struct mr_client *c)
+{
+	while (c->endings != NULL) {
+		struct mr_subscription_ending *e = c->endings;
+
+		c->endings = e->next;
+		mr_subscription_id_give_back(c, e->id);
+		free(e);
+	}
+}
+
+const struct mr_part mr_subscription_part = {
+	.due_ns = endings_due_ns,
+	.step = endings_step,
+	.lost = endings_lost,
+};
+
 int mr_subscription_end(struct mr_client *c, uint32_t id, uint32_t queue)
 {
 	uint8_t body[128];
@@ -198,7 +269,9 @@ int mr_subscription_end(struct mr_client *c, uint32_t id, uint32_t queue)
 	/* Restoration must not ask for it any more. */
 	if (c->state == MR_STATE_RESTORING)
 		c->subscriptions[id] = NULL;
-	if (c->state != MR_STATE_LOST && !c->eof) {
+	if (c->state != MR_STATE_LOST && !c->eof && !mr_control_request_any(c)) {
+		error = end_later(c, id, queue);
+	} else if (c->state != MR_STATE_LOST && !c->eof) {
 		ask.bytes = encode_unsubscribe(id, queue, body, sizeof(body));
 		error = mr_control_request_wait(c, &ask, NULL);
 	}
@@ -211,10 +284,13 @@ int mr_subscription_end(struct mr_client *c, uint32_t id, uint32_t queue)
 
 int mr_unsubscribe(struct mr_subscription *s)
 {
-	struct mr_client *c = s->client;
+	struct mr_client *c;
 	int error;
 
-	if (c->refuse == -EBUSY)
+	if (s == NULL)
+		return mr_fail(NULL, -EINVAL, "mr_unsubscribe: the subscription is NULL");
+	c = s->client;
+	if (c->refuse == -EDEADLK)
 		return mr_ring_out_refused(c);
 	error = mr_subscription_end(c, s->id, 0);
 	mr_subscription_free(s);
@@ -223,10 +299,10 @@ int mr_unsubscribe(struct mr_subscription *s)
 
 const char *mr_subscription_pattern(const struct mr_subscription *s)
 {
-	return s->pattern;
+	return s != NULL ? s->pattern : "";
 }
 
 uint64_t mr_subscription_count(const struct mr_subscription *s)
 {
-	return s->count;
+	return s != NULL ? s->count : 0;
 }

@@ -8,6 +8,7 @@
 #ifndef MILLRACE_CLIENT_SUBSCRIBE_SUBSCRIBE_H
 #define MILLRACE_CLIENT_SUBSCRIBE_SUBSCRIBE_H
 
+#include "client/core/part.h"
 #include "client/core/state.h"
 
 /* 0 or -ENOMEM. */
@@ -19,5 +20,7 @@ int mr_subscription_end(struct mr_client *c, uint32_t id, uint32_t queue);
 uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, uint32_t room);
 /* Frees a subscription that consumes no queue. */
 void mr_subscription_free(struct mr_subscription *s);
+
+extern const struct mr_part mr_subscription_part;
 
 #endif

@@ -110,7 +110,7 @@ static bool rings_empty(const struct mr_client *c)
 	const struct mr_udp *u = c->udp;
 	const struct mr_udp_reliable *r = &u->reliable;
 
-	return c->depth == 0 && !c->hold && c->refuse != -EBUSY && u->out.head == c->up.tail &&
+	return c->depth == 0 && !c->hold && c->refuse != -EDEADLK && u->out.head == c->up.tail &&
 	       c->down.head == u->in.tail && c->down.head == c->down.head_out &&
 	       (!r->on || r->log.head == r->up.tail);
 }

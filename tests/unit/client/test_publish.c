@@ -156,15 +156,15 @@ static void other_calls_are_refused_while_a_claim_is_open(void **state)
 
 	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
 	assert_int_equal(mr_publisher_claim(p, 8, &payload), 0);
-	assert_int_equal(mr_publish(f->client, "a", "x", 1), -EBUSY);
-	assert_int_equal(mr_publisher_send(p, "x", 1), -EBUSY);
-	assert_int_equal(mr_publisher_claim(p, 8, &payload), -EBUSY);
-	assert_int_equal(mr_process(f->client, 1), -EBUSY);
-	assert_int_equal(mr_wait(f->client, 0), -EBUSY);
-	assert_int_equal(mr_receive(f->client, &m, 0), -EBUSY);
-	assert_int_equal(mr_request(f->client, "a", "x", 1, 0, &m), -EBUSY);
-	assert_int_equal(mr_subscribe(f->client, "a", NULL, NULL, NULL, NULL), -EBUSY);
-	assert_int_equal(mr_flush(f->client), -EBUSY);
+	assert_int_equal(mr_publish(f->client, "a", "x", 1), -EDEADLK);
+	assert_int_equal(mr_publisher_send(p, "x", 1), -EDEADLK);
+	assert_int_equal(mr_publisher_claim(p, 8, &payload), -EDEADLK);
+	assert_int_equal(mr_process(f->client, 1), -EDEADLK);
+	assert_int_equal(mr_wait(f->client, 0), -EDEADLK);
+	assert_int_equal(mr_receive(f->client, &m, 0), -EDEADLK);
+	assert_int_equal(mr_request(f->client, "a", "x", 1, 0, &m), -EDEADLK);
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, NULL, NULL, NULL), -EDEADLK);
+	assert_int_equal(mr_flush(f->client), -EDEADLK);
 	mr_publisher_abort(p);
 	assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
 }
@@ -258,9 +258,9 @@ static void claims_of_one_and_of_a_batch_are_not_mixed(void **state)
 	assert_int_equal(mr_publisher_open(f->client, "a", &p), 0);
 	assert_int_equal(mr_publisher_commit_batch(p, 1), -EINVAL);
 	assert_int_equal(mr_publisher_claim_batch(p, 8, 4, &place, &stride), 4);
-	assert_int_equal(mr_publisher_claim_batch(p, 8, 4, &place, &stride), -EBUSY);
-	assert_int_equal(mr_publisher_claim(p, 8, &place), -EBUSY);
-	assert_int_equal(mr_publish(f->client, "a", "x", 1), -EBUSY);
+	assert_int_equal(mr_publisher_claim_batch(p, 8, 4, &place, &stride), -EDEADLK);
+	assert_int_equal(mr_publisher_claim(p, 8, &place), -EDEADLK);
+	assert_int_equal(mr_publish(f->client, "a", "x", 1), -EDEADLK);
 	assert_int_equal(mr_publisher_commit(p, 8), -EINVAL);
 	assert_int_equal(mr_publisher_commit_batch(p, 5), -EINVAL);
 	mr_publisher_abort(p);
