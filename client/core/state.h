@@ -257,9 +257,11 @@ static inline bool mr_bus_gone(const struct mr_client *c)
 	       atomic_load_explicit(&c->up.shared->closed, memory_order_relaxed) != 0;
 }
 
+/* True: its messages wait for mr_receive. A consumer has callbacks of its own, or waits for
+ * mr_pull. */
 static inline bool mr_subscription_is_pulled(const struct mr_subscription *s)
 {
-	return s->callback == NULL && s->batch == NULL;
+	return s->callback == NULL && s->batch == NULL && !s->consumes;
 }
 
 /* NULL: no subscription has this id. */

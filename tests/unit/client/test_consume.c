@@ -657,6 +657,31 @@ static void a_consumer_may_be_closed_while_it_is_pulled(void **state)
 	assert_int_equal(mr_pull(k, &d, PATIENCE_MS), -ENOENT);
 }
 
+static void ask_and_count(struct mr_client *c, const struct mr_delivery *d, void *arg)
+{
+	on_delivery(c, d, arg);
+	/* Its answer stands behind the other deliveries, which are deferred. */
+	assert_int_equal(mr_ping(c, -1, NULL, NULL), 0);
+}
+
+static void deliveries_deferred_within_a_callback_are_handed_out_by_process(void **state)
+{
+	struct mr_consume_options options = {.prefetch = 64};
+	struct fixture *f = *state;
+	struct work w = {0};
+	struct mr_consumer *k;
+	struct mr_message m;
+
+	fill(f, 10);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, ask_and_count, &w, &k), 0);
+	PROCESS_UNTIL(f->client, w.count >= 1);
+	while (mr_process(f->client, 1) > 0)
+		continue;
+	assert_int_equal(w.count, 10);
+	assert_int_equal(mr_receive(f->client, &m, 0), -ETIMEDOUT);
+	SETTLED(f, acked, 10);
+}
+
 static void push_on(struct mr_client *c, const struct mr_delivery *d, void *arg)
 {
 	(void)c;
@@ -705,6 +730,7 @@ int main(void)
 		TEST(a_consumer_that_can_say_nothing_may_be_closed),
 		TEST(a_consumer_may_be_closed_while_it_is_pulled),
 		TEST(a_stage_pushes_on_from_its_callback),
+		TEST(deliveries_deferred_within_a_callback_are_handed_out_by_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
