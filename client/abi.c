@@ -7,6 +7,7 @@
 
 /* Ends of the structs of release 0.1.0. What follows up to their sizeof was padding, which the
  * caller need not have set. */
+#define QUEUE_OPTIONS     sizeof(struct mr_queue_options)
 #define OPTIONS           offsetof(struct mr_options, away_bytes_max) + sizeof(size_t)
 #define STATS             offsetof(struct mr_client_stats, kept) + sizeof(uint64_t)
 #define PUBLISHER_OPTIONS offsetof(struct mr_publisher_options, next_id) + sizeof(uint64_t)
@@ -15,7 +16,7 @@
 #define PUSH_OPTIONS      offsetof(struct mr_push_options, arg) + sizeof(void *)
 #define PUSH              offsetof(struct mr_push, publisher) + sizeof(uint64_t)
 #define DELIVERY          offsetof(struct mr_delivery, id) + sizeof(uint64_t)
-#define CONSUME_OPTIONS   offsetof(struct mr_consume_options, queue) + sizeof(struct mr_queue_options)
+#define CONSUME_OPTIONS   offsetof(struct mr_consume_options, queue) + QUEUE_OPTIONS
 #define SERVE_OPTIONS     offsetof(struct mr_serve_options, window) + sizeof(unsigned)
 #define CALL_OPTIONS      offsetof(struct mr_call_options, breaker_reset_ms) + sizeof(unsigned)
 

@@ -133,7 +133,8 @@ static struct mr_client *client_new(void)
 	c->epoll_fd = -1;
 	c->timer_fd = -1;
 	c->pending_free = UINT32_MAX;
-	c->deferred_end = &c->deferred_first;
+	c->deferred.end = &c->deferred.first;
+	c->deferred_pulled.end = &c->deferred_pulled.first;
 	c->until = &never;
 	c->renew_ns = MR_NEVER_NS;
 	c->settled = true;

@@ -407,7 +407,8 @@ MR_ALWAYS_INLINE bool serve_some(struct mr_client *c, bool defer, unsigned max, 
 	}
 	if (s != NULL && mr_subscription_is_pulled(s) && !defer) {
 		c->blocked = true;
-		return false;
+		if (!c->step_over || !mr_deferred_has_room(c, m.header.bytes))
+			return false;
 	}
 	mr_bytes_skip(&c->down, m.header.bytes);
 	if (s != NULL)
@@ -415,19 +416,14 @@ MR_ALWAYS_INLINE bool serve_some(struct mr_client *c, bool defer, unsigned max, 
 	return true;
 }
 
-/* Handles the oldest deferred message. False: it waits for mr_receive. */
-static bool serve_deferred(struct mr_client *c, unsigned *handled)
+/* Handles the oldest deferred message that is not for mr_receive. */
+static void serve_deferred(struct mr_client *c, unsigned *handled)
 {
-	struct mr_subscription *s = mr_subscription_find(c, c->deferred_first->subscription);
+	struct mr_deferred *a = mr_deferred_pop(c, &c->deferred);
+	struct mr_subscription *s = mr_subscription_find(c, a->subscription);
 	struct mr_message message;
 	struct mr_message_view m;
-	struct mr_deferred *a;
 
-	if (s != NULL && mr_subscription_is_pulled(s)) {
-		c->blocked = true;
-		return false;
-	}
-	a = mr_deferred_pop(c);
 	if (mr_deferred_parse(c, a, &m)) {
 		if (m.header.kind != MRF_MESSAGE_KIND_DELIVER) {
 			*handled += handle_now(c, &m);
@@ -441,13 +437,14 @@ static bool serve_deferred(struct mr_client *c, unsigned *handled)
 		}
 	}
 	free(a);
-	return true;
 }
 
 MR_ALWAYS_INLINE bool serve_next(struct mr_client *c, bool defer, unsigned max, unsigned *handled)
 {
-	if (mr_unlikely(c->deferred_count > 0 && !defer))
-		return serve_deferred(c, handled);
+	if (mr_unlikely(c->deferred.first != NULL && !defer)) {
+		serve_deferred(c, handled);
+		return true;
+	}
 	if (mr_unlikely(c->state == MR_STATE_LOST))
 		return false;
 	if (mr_unlikely(c->down.head - c->down.head_out >= RELEASE_BYTES_MAX))
@@ -464,7 +461,7 @@ unsigned mr_dispatch_some(struct mr_client *c, unsigned max, bool defer)
 	bool late = c->housekeep_ns != 0 && now_ns >= c->housekeep_ns &&
 		    now_ns - c->housekeep_ns > LATE_NS;
 
-	c->blocked = false;
+	c->blocked = c->deferred_pulled.first != NULL;
 	/* Nobody looked for long. Messages that arrived meanwhile are read before time-outs are
 	 * checked, so an answer that is there counts as in time. */
 	if (late && max > LATE_MESSAGES)
@@ -504,13 +501,12 @@ void mr_dispatch_rest(struct mr_client *c)
 
 static bool take_deferred(struct mr_client *c, struct mr_message *out)
 {
-	struct mr_subscription *s = mr_subscription_find(c, c->deferred_first->subscription);
 	struct mr_message_view m;
 
-	c->deferred_out = mr_deferred_pop(c);
+	c->deferred_out = mr_deferred_pop(c, &c->deferred_pulled);
 	if (!mr_deferred_parse(c, c->deferred_out, &m))
 		return false;
-	message_fill(out, &m, s);
+	message_fill(out, &m, mr_subscription_find(c, c->deferred_out->subscription));
 	return true;
 }
 
@@ -519,7 +515,7 @@ static bool take_blocked(struct mr_client *c, struct mr_message *out)
 	struct mr_message_view m;
 	const uint8_t *at;
 
-	if (c->deferred_count > 0) {
+	if (c->deferred_pulled.first != NULL) {
 		if (!take_deferred(c, out))
 			return false;
 	} else {
@@ -538,6 +534,28 @@ static bool take_blocked(struct mr_client *c, struct mr_message *out)
 	return true;
 }
 
+/* True if there may be callbacks for messages behind one that waits for mr_receive. Programs
+ * without any do not pay for looking. */
+static bool may_step_over(const struct mr_client *c)
+{
+	return (c->calls_back || c->heap_count > 0 || c->calls != NULL || c->queues != NULL) &&
+	       !c->errors_0_1;
+}
+
+/* Handles the messages that are there. Messages for mr_receive hold no callback up: when nothing
+ * else was handled they are deferred, as far as there is room. */
+static unsigned process_some(struct mr_client *c, unsigned max)
+{
+	unsigned handled = mr_dispatch_some(c, max, false);
+
+	if (mr_likely(handled > 0 || !c->blocked) || max == 0 || !may_step_over(c))
+		return handled;
+	c->step_over = true;
+	handled = mr_dispatch_some(c, max, false);
+	c->step_over = false;
+	return handled;
+}
+
 int mr_process(struct mr_client *c, unsigned max)
 {
 	unsigned handled;
@@ -550,11 +568,11 @@ int mr_process(struct mr_client *c, unsigned max)
 		return error;
 	if (max > INT32_MAX)
 		max = INT32_MAX;
-	handled = mr_dispatch_some(c, max, false);
+	handled = process_some(c, max);
 	/* The event loop woke up for something other than messages. */
 	if (handled == 0 && c->epoll_fd >= 0 && max > 0 && !c->blocked) {
 		c->housekeep_ns = 0;
-		handled = mr_dispatch_some(c, max, false);
+		handled = process_some(c, max);
 	}
 	mr_end(c);
 	if (handled == 0 && c->state != MR_STATE_UP)
@@ -596,6 +614,8 @@ int mr_wait(struct mr_client *c, int timeout_ms)
 		return n;
 	mr_wait_limit_init(&p, c, timeout_ms);
 	n = wait_for_messages(c, &p);
+	if (n == 0 && c->blocked)
+		n = (int)process_some(c, MR_WAIT_MESSAGES_MAX);
 	mr_end(c);
 	if (n == -ETIMEDOUT || n == -EINTR)
 		return 0;

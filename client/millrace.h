@@ -60,8 +60,9 @@
  * mr_publisher_open(), mr_ping()) serves callbacks while it waits. It cannot hand out messages
  * for mr_receive(), and within a callback it can run no other callback. It copies such messages
  * into a list of deferred messages; the next mr_process(), mr_wait() or mr_receive() hands them
- * out. The list holds at most 4096 messages and 16 MiB. The library counts messages beyond that
- * as missed. The order within a subscription stays.
+ * out. mr_process() and mr_wait() defer messages for mr_receive() that stand in front of others,
+ * as long as there is room. The list holds at most 4096 messages and 16 MiB. The library counts
+ * messages beyond that as missed. The order within a subscription stays.
  *
  * @section units Units
  * Times are in milliseconds unless a name ends in another unit. Sizes are in bytes.

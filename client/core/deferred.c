@@ -22,7 +22,7 @@ struct mr_deferred *mr_deferred_new(const void *record, uint32_t bytes, uint32_t
 }
 
 /* One message larger than the limit is taken if it is alone. */
-static bool room_for(const struct mr_client *c, uint32_t bytes)
+bool mr_deferred_has_room(const struct mr_client *c, uint32_t bytes)
 {
 	return c->deferred_count < MESSAGES_MAX &&
 	       (c->deferred_bytes + bytes <= BYTES_MAX || c->deferred_bytes == 0);
@@ -31,9 +31,11 @@ static bool room_for(const struct mr_client *c, uint32_t bytes)
 static void append_deferred(struct mr_client *c, struct mr_deferred *a)
 {
 	struct mr_subscription *s = mr_subscription_find(c, a->subscription);
+	struct mr_deferred_list *list =
+		s != NULL && mr_subscription_is_pulled(s) ? &c->deferred_pulled : &c->deferred;
 
-	*c->deferred_end = a;
-	c->deferred_end = &a->next;
+	*list->end = a;
+	list->end = &a->next;
 	c->deferred_count++;
 	c->deferred_bytes += a->bytes;
 	if (s != NULL)
@@ -43,8 +45,9 @@ static void append_deferred(struct mr_client *c, struct mr_deferred *a)
 bool mr_deferred_push(
 	struct mr_client *c, const void *record, uint32_t bytes, uint32_t subscription)
 {
-	struct mr_deferred *a =
-		room_for(c, bytes) ? mr_deferred_new(record, bytes, subscription) : NULL;
+	struct mr_deferred *a = mr_deferred_has_room(c, bytes)
+					? mr_deferred_new(record, bytes, subscription)
+					: NULL;
 
 	if (a == NULL)
 		return false;
@@ -54,7 +57,7 @@ bool mr_deferred_push(
 
 bool mr_deferred_keep(struct mr_client *c, struct mr_deferred *a)
 {
-	if (!room_for(c, a->bytes)) {
+	if (!mr_deferred_has_room(c, a->bytes)) {
 		free(a);
 		return false;
 	}
@@ -77,16 +80,16 @@ bool mr_deferred_parse(struct mr_client *c, const struct mr_deferred *a, struct 
 	return false;
 }
 
-struct mr_deferred *mr_deferred_pop(struct mr_client *c)
+struct mr_deferred *mr_deferred_pop(struct mr_client *c, struct mr_deferred_list *list)
 {
-	struct mr_deferred *a = c->deferred_first;
+	struct mr_deferred *a = list->first;
 	struct mr_subscription *s;
 
 	if (a == NULL)
 		return NULL;
-	c->deferred_first = a->next;
-	if (c->deferred_first == NULL)
-		c->deferred_end = &c->deferred_first;
+	list->first = a->next;
+	if (list->first == NULL)
+		list->end = &list->first;
 	c->deferred_count--;
 	c->deferred_bytes -= a->bytes;
 	s = mr_subscription_find(c, a->subscription);
@@ -95,10 +98,9 @@ struct mr_deferred *mr_deferred_pop(struct mr_client *c)
 	return a;
 }
 
-/* The id may be given to another subscription later. */
-void mr_deferred_forget(struct mr_client *c, uint32_t subscription)
+static void forget_in(struct mr_client *c, struct mr_deferred_list *list, uint32_t subscription)
 {
-	struct mr_deferred **at = &c->deferred_first;
+	struct mr_deferred **at = &list->first;
 
 	while (*at != NULL) {
 		struct mr_deferred *a = *at;
@@ -112,7 +114,14 @@ void mr_deferred_forget(struct mr_client *c, uint32_t subscription)
 		c->deferred_bytes -= a->bytes;
 		free(a);
 	}
-	c->deferred_end = at;
+	list->end = at;
+}
+
+/* The id may be given to another subscription later. */
+void mr_deferred_forget(struct mr_client *c, uint32_t subscription)
+{
+	forget_in(c, &c->deferred, subscription);
+	forget_in(c, &c->deferred_pulled, subscription);
 }
 
 bool mr_deferred_drop(struct mr_client *c, uint32_t subscription, uint64_t bus_tag)
@@ -120,7 +129,7 @@ bool mr_deferred_drop(struct mr_client *c, uint32_t subscription, uint64_t bus_t
 	struct mr_subscription *s = mr_subscription_find(c, subscription);
 	struct mr_message_view m;
 
-	for (struct mr_deferred **at = &c->deferred_first; *at != NULL; at = &(*at)->next) {
+	for (struct mr_deferred **at = &c->deferred.first; *at != NULL; at = &(*at)->next) {
 		struct mr_deferred *a = *at;
 
 		if (a->subscription != subscription || !mr_deferred_parse(c, a, &m) ||
@@ -129,7 +138,7 @@ bool mr_deferred_drop(struct mr_client *c, uint32_t subscription, uint64_t bus_t
 			continue;
 		*at = a->next;
 		if (a->next == NULL)
-			c->deferred_end = at;
+			c->deferred.end = at;
 		c->deferred_count--;
 		c->deferred_bytes -= a->bytes;
 		if (s != NULL)
@@ -150,7 +159,8 @@ void mr_deferred_clear(struct mr_client *c)
 {
 	struct mr_deferred *a;
 
-	while ((a = mr_deferred_pop(c)) != NULL)
+	while ((a = mr_deferred_pop(c, &c->deferred)) != NULL ||
+		(a = mr_deferred_pop(c, &c->deferred_pulled)) != NULL)
 		free(a);
 	mr_deferred_free_out(c);
 }

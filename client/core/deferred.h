@@ -31,8 +31,10 @@ bool mr_deferred_keep(struct mr_client *c, struct mr_deferred *a);
 struct mr_deferred *mr_deferred_new(const void *record, uint32_t bytes, uint32_t subscription);
 /* Parses the message. False: it is malformed, which is counted. */
 bool mr_deferred_parse(struct mr_client *c, const struct mr_deferred *a, struct mr_message_view *m);
-/* Takes the oldest; NULL: the list is empty. */
-struct mr_deferred *mr_deferred_pop(struct mr_client *c);
+/* True if a record of that size can be deferred now. */
+bool mr_deferred_has_room(const struct mr_client *c, uint32_t bytes);
+/* Takes the oldest of one of the client's two lists; NULL: it is empty. */
+struct mr_deferred *mr_deferred_pop(struct mr_client *c, struct mr_deferred_list *list);
 /* Drops all messages of a subscription. */
 void mr_deferred_forget(struct mr_client *c, uint32_t subscription);
 /* Drops the delivery with this tag. False: there is none. */

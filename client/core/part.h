@@ -44,7 +44,8 @@ struct mr_parts {
 };
 
 /* Handles up to `max` messages. `defer`: defers messages that cannot be handed out; otherwise stops
- * in front of a message for mr_receive and sets `blocked`. Returns the number handed out. */
+ * in front of a message for mr_receive, or defers it with `step_over`, and sets `blocked`. Returns
+ * the number handed out. */
 static inline unsigned mr_receive_some(struct mr_client *c, unsigned max, bool defer)
 {
 	return c->parts->receive_some(c, max, defer);

@@ -71,6 +71,11 @@ struct mr_publisher {
 	char subject[MR_SUBJECT_BYTES + 1];
 };
 
+struct mr_deferred_list {
+	struct mr_deferred *first; /* the oldest */
+	struct mr_deferred **end;
+};
+
 struct mr_udp;
 struct mr_calls;
 struct mr_service;
@@ -109,11 +114,13 @@ struct mr_client {
 	unsigned depth;             /* callbacks on the stack */
 	const bool *until;          /* the condition of the innermost waiting call; never NULL */
 	bool hold;                  /* the last record belongs to the caller until the next call */
-	bool blocked;               /* the next message waits for mr_receive */
+	bool blocked;               /* a message waits for mr_receive */
+	bool step_over;             /* defers such messages, to reach those behind them */
+	bool calls_back;            /* there was a subscription with a callback, or a consumer */
 	bool eof;                   /* the bus is gone; the rest of its messages is still read */
-	struct mr_deferred *deferred_first;
-	struct mr_deferred **deferred_end;
-	struct mr_deferred *deferred_out; /* given out by mr_receive */
+	struct mr_deferred_list deferred;        /* for callbacks, and answers */
+	struct mr_deferred_list deferred_pulled; /* for mr_receive */
+	struct mr_deferred *deferred_out;        /* given out by mr_receive */
 	uint32_t deferred_count;
 	uint64_t deferred_bytes;
 	uint64_t received;

@@ -28,8 +28,8 @@ int mr_await(struct mr_client *c, const bool *done, struct mr_wait_limit *w);
 int mr_pause(struct mr_client *c, struct mr_wait_limit *w);
 /* Gives the bytes read back to the bus. Does nothing within callbacks. */
 void mr_release_read(struct mr_client *c);
-/* Opens each call that reads the ring. -EDEADLK while a claim is open and, unless `nested`, within a
- * callback. */
+/* Opens each call that reads the ring. -EDEADLK while a claim is open and, unless `nested`,
+ * within a callback. */
 int mr_begin(struct mr_client *c, bool nested);
 /* Closes such a call: sends gathered messages and releases read ones. */
 void mr_end(struct mr_client *c);

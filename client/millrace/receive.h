@@ -17,8 +17,9 @@
 
 /** Handles the messages that are there, without waiting: callbacks, gaps, time-outs, reconnection.
  *
- * Stops at a message for a subscription without a callback; that message and all after it wait
- * for mr_receive().
+ * A message for a subscription without a callback waits for mr_receive(). Callbacks for messages
+ * behind it are called all the same: 0 means that none is left, unless the list of deferred
+ * messages is full (millrace.h). The order within a subscription stays.
  *
  * @param c    the client
  * @param max  limit of messages to handle

@@ -42,7 +42,8 @@ static int add_check(const struct mr_headers *h, const char *name, const char *v
 		return mr_fail(NULL, -EINVAL, "mr_headers_add: an argument is NULL");
 	if (!name_valid(name, strlen(name)))
 		return mr_failf(NULL, -EINVAL,
-			"mr_headers_add: name \"%.64s\": empty, or with a colon, space or control byte",
+			"mr_headers_add: name \"%.64s\": empty, or has a colon, a space or a "
+			"control byte",
 			name);
 	if (strpbrk(value, "\r\n") != NULL)
 		return mr_failf(

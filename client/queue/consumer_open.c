@@ -120,6 +120,7 @@ int mr_consumer_open(struct mr_consumer *k)
 		mr_consumer_free(k);
 		return mr_fail(c, -ENOMEM, NULL);
 	}
+	c->calls_back = true;
 	/* The first delivery may arrive before the answer. */
 	c->subscriptions[k->base.id] = &k->base;
 	ask.bytes = mr_consumer_encode(k, body, sizeof(body));

@@ -110,7 +110,7 @@ void mr_renew_step(struct mr_consumer *k, uint64_t now_ns)
 	if (k->fifo_count > 0)
 		renew_list(k, k->fifo_first);
 	if (k->base.deferred > 0)
-		renew_list(k, k->client->deferred_first);
+		renew_list(k, k->client->deferred.first);
 	renew_ring(k);
 	if (k->renews)
 		renew_in_hand(k);

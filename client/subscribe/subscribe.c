@@ -171,6 +171,7 @@ int mr_subscribe_sized(struct mr_client *c, const char *pattern,
 	if (s == NULL)
 		return mr_fail(c, -ENOMEM, NULL);
 	s->client = c;
+	c->calls_back |= callback != NULL || own.batch != NULL;
 	fill(s, pattern, &own, callback, arg);
 	error = enrol(c, s);
 	if (error != 0) {

@@ -80,7 +80,7 @@ static void receive_returns_messages_one_by_one(void **state)
 	assert_int_equal(mr_subscription_count(s), 1000);
 }
 
-static void process_stops_in_front_of_what_is_for_receive(void **state)
+static void process_hands_out_what_stands_behind_a_message_for_receive(void **state)
 {
 	struct fixture *f = *state;
 	struct inbox in = {0};
@@ -93,12 +93,67 @@ static void process_stops_in_front_of_what_is_for_receive(void **state)
 	assert_int_equal(mr_publish(f->client, "push", "3", 1), 0);
 	assert_true(bus_took_all(f));
 	assert_int_equal(mr_process(f->client, 100), 1);
-	assert_int_equal(mr_process(f->client, 100), 0);
-	assert_int_equal(mr_wait(f->client, -1), 1);
-	assert_int_equal(mr_receive(f->client, &m, 0), 0);
-	assert_memory_equal(m.payload, "2", 1);
+	assert_string_equal(in.last, "1");
 	assert_int_equal(mr_process(f->client, 100), 1);
 	assert_string_equal(in.last, "3");
+	assert_int_equal(mr_process(f->client, 100), 0);
+	assert_int_equal(mr_wait(f->client, -1), 1);
+	assert_int_equal(mr_publish(f->client, "pull", "4", 1), 0);
+	assert_int_equal(mr_publish(f->client, "push", "5", 1), 0);
+	assert_true(bus_took_all(f));
+	/* One was handed out, and one waits. */
+	assert_int_equal(mr_wait(f->client, -1), 2);
+	assert_string_equal(in.last, "5");
+	assert_int_equal(mr_receive(f->client, &m, 0), 0);
+	assert_memory_equal(m.payload, "2", 1);
+	assert_int_equal(mr_receive(f->client, &m, 0), 0);
+	assert_memory_equal(m.payload, "4", 1);
+	assert_int_equal(mr_receive(f->client, &m, 0), -ETIMEDOUT);
+}
+
+static void process_of_release_0_1_stops_in_front_of_what_is_for_receive(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox in = {0};
+	struct mr_client *c;
+	struct mr_message m;
+
+	assert_int_equal((mr_connect)(f->bus.address, NULL, &c), 0);
+	assert_int_equal(mr_subscribe(c, "pull", NULL, NULL, NULL, NULL), 0);
+	assert_int_equal(mr_subscribe(c, "push", NULL, keep_message, &in, NULL), 0);
+	assert_int_equal(mr_publish(c, "pull", "1", 1), 0);
+	assert_int_equal(mr_publish(c, "push", "2", 1), 0);
+	assert_int_equal(mr_wait(c, PATIENCE_MS), 1);
+	assert_int_equal(mr_process(c, 100), 0);
+	assert_int_equal(in.count, 0);
+	assert_int_equal(mr_receive(c, &m, 0), 0);
+	PROCESS_UNTIL(c, in.count == 1);
+	mr_close(c);
+}
+
+static void messages_for_receive_beyond_what_can_be_deferred_stay_in_the_ring(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_client_stats stats;
+	struct inbox in = {0};
+	struct mr_message m;
+	unsigned got = 0;
+
+	assert_int_equal(mr_subscribe(f->client, "pull", NULL, NULL, NULL, NULL), 0);
+	assert_int_equal(mr_subscribe(f->client, "push", NULL, keep_message, &in, NULL), 0);
+	for (unsigned i = 0; i < 5000; i++)
+		assert_int_equal(mr_publish(f->client, "pull", &i, sizeof(i)), 0);
+	assert_int_equal(mr_publish(f->client, "push", "x", 1), 0);
+	assert_true(bus_took_all(f));
+	assert_int_equal(mr_process(f->client, 100), 0);
+	for (; mr_receive(f->client, &m, 0) == 0; got++)
+		assert_memory_equal(m.payload, &got, sizeof(got));
+	mr_client_stats(f->client, &stats);
+	assert_int_equal(got + stats.missed, 5000);
+	PROCESS_UNTIL(f->client, in.count == 1);
+#ifndef FIXTURE_UDP
+	assert_int_equal(stats.missed, 0);
+#endif
 }
 
 static void receive_serves_callbacks_meanwhile(void **state)
@@ -472,7 +527,9 @@ int main(void)
 		TEST(messages_come_in_order_to_callbacks),
 		TEST(process_handles_at_most_what_it_is_told),
 		TEST(receive_returns_messages_one_by_one),
-		TEST(process_stops_in_front_of_what_is_for_receive),
+		TEST(process_hands_out_what_stands_behind_a_message_for_receive),
+		TEST(process_of_release_0_1_stops_in_front_of_what_is_for_receive),
+		TEST(messages_for_receive_beyond_what_can_be_deferred_stay_in_the_ring),
 		TEST(receive_serves_callbacks_meanwhile),
 		TEST(messages_for_receive_outlast_a_subscribe_in_order),
 		TEST(more_than_can_be_deferred_is_counted_as_missed),
