@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MILLRACE_HPP
+#error "include millrace.hpp: it includes this file"
+#endif
+#ifndef MILLRACE_MESSAGE_HPP
+#define MILLRACE_MESSAGE_HPP
+
+/** @file message.hpp
+ * Messages, deliveries, header blocks. */
+
+namespace millrace
+{
+
+/** A header block under construction. */
+class header_block
+{
+      public:
+	/** Adds a header; chains. Throws if the name or the value is malformed. */
+	header_block &add(const std::string &name, const std::string &value)
+	{
+		const std::size_t wanted = name.size() + value.size() + 32;
+		struct mr_headers h;
+
+		block_.resize(used_ + wanted);
+		mr_headers_init(&h, block_.data(), block_.size());
+		h.bytes = used_;
+		const int result = mr_headers_add(&h, name.c_str(), value.c_str());
+		used_ = h.bytes;
+		if (result < 0 || std::strlen(name.c_str()) != name.size() ||
+			std::strlen(value.c_str()) != value.size())
+			throw std::system_error(
+				to_code(-EINVAL), "a header's name or value is malformed");
+		return *this;
+	}
+	/** The block, for the calls that take one. */
+	operator std::string_view() const noexcept
+	{
+		return {block_.data(), used_};
+	}
+
+      private:
+	std::string block_;
+	std::size_t used_ = 0;
+};
+
+/** A received message: views of the library's memory. */
+class message
+{
+      public:
+	message() = default;
+	explicit message(const mr_message &raw) noexcept : raw_(raw)
+	{
+	}
+
+	/** Empty for replies and deliveries of queues. */
+	std::string_view subject() const noexcept
+	{
+		return {raw_.subject, raw_.subject_bytes};
+	}
+	std::string_view payload() const noexcept
+	{
+		return {static_cast<const char *>(raw_.payload), raw_.payload_bytes};
+	}
+	/** The header block; empty without one. */
+	std::string_view headers() const noexcept
+	{
+		return {raw_.headers, raw_.header_bytes};
+	}
+	/** Returns the first header of a name, compared without case. */
+	std::optional<std::string_view> header(const char *name) const noexcept
+	{
+		struct mr_header h;
+
+		if (!mr_headers_find(raw_.headers, raw_.header_bytes, name, &h))
+			return std::nullopt;
+		return std::string_view(h.value, h.value_bytes);
+	}
+	/** True: answer with client::reply(). */
+	bool wants_reply() const noexcept
+	{
+		return raw_.wants_reply;
+	}
+	const mr_message &native() const noexcept
+	{
+		return raw_;
+	}
+
+      private:
+	mr_message raw_{};
+};
+
+/** A message of a queue, or a request of a service. */
+class delivery
+{
+      public:
+	delivery() = default;
+	explicit delivery(const mr_delivery &raw) noexcept : raw_(raw)
+	{
+	}
+
+	millrace::message message() const noexcept
+	{
+		return millrace::message(raw_.message);
+	}
+	std::string_view payload() const noexcept
+	{
+		return message().payload();
+	}
+	/** Names it to consumer::ack() and the like, and to service::respond(). */
+	std::uint64_t tag() const noexcept
+	{
+		return raw_.tag;
+	}
+	/** Earlier deliveries of this message. */
+	unsigned redelivered() const noexcept
+	{
+		return raw_.redelivered;
+	}
+	/** Earlier attempts, which count towards `max_deliver`. */
+	unsigned attempts() const noexcept
+	{
+		return mr_delivery_attempts(&raw_);
+	}
+	mr_priority priority() const noexcept
+	{
+		return raw_.priority;
+	}
+	const mr_delivery &native() const noexcept
+	{
+		return raw_;
+	}
+
+      private:
+	mr_delivery raw_{};
+};
+
+} // namespace millrace
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MILLRACE_HPP
+#error "include millrace.hpp: it includes this file"
+#endif
+#ifndef MILLRACE_OPTIONS_HPP
+#define MILLRACE_OPTIONS_HPP
+
+/** @file options.hpp
+ * Options of the calls, and the types of functions. */
+
+namespace millrace
+{
+
+/** Options of a client, as mr_options. A field that is 0 or empty has its default. */
+struct connect_options {
+	std::string name;
+	milliseconds connect_timeout{0};
+	milliseconds request_timeout{0};
+	std::chrono::microseconds spin{0};
+	bool no_reconnect = false;
+	mr_when_away when_away = MR_AWAY_KEEP;
+	std::size_t away_bytes_max = 0;
+	/** Told of the lost connection (with its code) and of the restored one. */
+	std::function<void(bool connected, std::error_code)> on_state;
+	std::function<void(std::uint64_t missed, std::uint64_t missed_total)> on_gap;
+};
+
+struct subscribe_options {
+	std::string_view group;
+	bool prefix = false;
+	mr_promise_kind promise = MR_BEST_EFFORT;
+	unsigned high_water = 0;
+};
+
+struct publisher_options {
+	mr_promise_kind promise = MR_BEST_EFFORT;
+	std::string publisher;
+	std::uint64_t next_id = 0;
+};
+
+struct push_options {
+	mr_promise_kind promise = MR_AT_LEAST_ONCE;
+	std::string publisher;
+	std::uint64_t next_id = 0;
+	mr_queue_options queue{};
+	/** Outcome of each promised push. May push, and must not wait. */
+	std::function<void(std::uint64_t id, std::error_code)> on_outcome;
+};
+
+struct consume_options {
+	unsigned prefetch = 0;
+	unsigned weight = 0;
+	bool manual = false;
+	mr_queue_options queue{};
+};
+
+struct call_options {
+	milliseconds timeout{0}; /**< of each attempt; 0: `request_timeout` */
+	unsigned retries = 0;    /**< 0: 2; MR_NO_RETRIES: none */
+	milliseconds backoff{0};
+	bool wait = false;
+	std::string_view headers;
+	unsigned breaker_failures = 0;
+	milliseconds breaker_reset{0};
+};
+
+/** Functions of the program. `message` and `delivery` are valid until they return. */
+using message_function = std::function<void(const message &)>;
+using delivery_function = std::function<void(consumer_ref, const delivery &)>;
+/** `more`: a streaming request, its parts follow. */
+using work_function = std::function<void(service_ref, const delivery &, bool more)>;
+using part_function =
+	std::function<void(service_ref, std::uint64_t tag, const message &part, bool more)>;
+/** `reply` is NULL with an error. */
+using reply_function = std::function<void(const message *reply, std::error_code)>;
+/** `more`: a partial reply, others follow. */
+using call_function = std::function<void(const message *reply, bool more, std::error_code)>;
+
+/** Options of a service, as mr_serve_options. */
+struct serve_options {
+	unsigned prefetch = 0;
+	mr_queue_options queue{};
+	/** Receives the parts of streaming requests; without it these are refused. */
+	part_function on_part;
+	unsigned window = 0;
+};
+
+} // namespace millrace
+
+#endif

@@ -1,0 +1,25 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# cpp_examples: the programs of clients/cpp/examples work on a real bus as their comments say, and the C++ header adds
+# ownership and exceptions without a leak.
+. "$(dirname "$0")/../support/lib.sh"
+. "$top/tests/support/ten_examples.sh"
+[ -x "$build/clients/cpp/example_publish" ] || skip "the C++ examples are not built"
+
+# An example by its name; a program, so that exit statuses and signals are those of the example.
+mkdir "$dir/bin"
+cat >"$dir/bin/example" <<-EOF
+	#!/bin/sh
+	name=\$1
+	shift
+	exec "$build/clients/cpp/example_\$name" "\$@"
+EOF
+chmod +x "$dir/bin/example"
+
+bus_start
+ten_examples C++ "$dir/bin/example"
+
+say "ownership, exceptions, names"
+expect_status 0 "$build/tests/support/cpp_behaviour"
+expect_match "the last behaviour" "$output" a_stream_sends_parts
+bus_stop
