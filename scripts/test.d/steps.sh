@@ -44,14 +44,14 @@ build_options() {
 # the build, the build itself is made and not counted.
 build() {
 	local name=$1 compiler=$2 type=$3 options
-	local dir=build-$name log=$logs/build-$name.log
+	local dir=build-$name log=$logs/build-$name.log cxx=${compiler/gcc/g++}
 
 	read -ra options < <(build_options "$name") || true
 	local stamp="$compiler $type ${options[*]-}"
 	# A build directory with other options is made anew.
 	if [ ! -f "$dir/build.ninja" ] || [ "$(cat "$dir/configured" 2>/dev/null)" != "$stamp" ]; then
 		rm -rf "$dir"
-		CC=$compiler follow "$log" . meson setup "$dir" --buildtype="$type" -Dwerror=true \
+		CC=$compiler CXX=${cxx/clang/clang++} follow "$log" . meson setup "$dir" --buildtype="$type" -Dwerror=true \
 			${options[@]+"${options[@]}"} || {
 			failed "$name: build" "meson setup"
 			show_log "$log"

@@ -37,6 +37,7 @@ build_with() { # NAME FLAGS...: builds the example publish
 say "what is installed"
 install_into
 for file in bin/millrace libexec/millrace/millrace-dataplane libexec/millrace/millrace-control include/millrace.h \
+	include/millrace.hpp include/millrace/client.hpp \
 	share/man/man1/millrace.1 share/man/man3/mr_push.3 share/man/man3/mr_publish.3 share/man/man5/millrace.yaml.5 \
 	share/man/man8/millrace-dataplane.8 share/man/man8/millrace-control.8 share/doc/millrace/LICENSE \
 	share/doc/millrace/operations.md share/doc/millrace/examples/publish.c share/doc/millrace/examples/Makefile \
@@ -62,6 +63,12 @@ expect_equal "the last line" "$(tail -n 1 "$config")" '# mine'
 millrace=$prefix/bin/millrace
 bus_start --config "$config"
 expect_match "the data plane" "$(ps -o args= -p "$(dataplane_pid)")" libexec/millrace/millrace-dataplane
+
+if command -v c++ >/dev/null; then
+	say "a C++ program built against what is installed"
+	CCACHE_DISABLE=1 c++ -std=c++17 -fsyntax-only -I"$prefix/include" "$top/clients/cpp/examples/publish.cpp" ||
+		fail "a C++ program does not compile"
+fi
 
 say "a program built against what is installed, and one against the build tree"
 lib=$(dirname "$(find "$prefix" -name millrace.pc)")
