@@ -15,6 +15,8 @@
 #include "client/core/pages.h"
 #include "client/core/part.h"
 #include "client/core/sized.h"
+#include "client/core/timers.h"
+#include "client/core/wake.h"
 #include "client/dispatch.h"
 #include "client/publish/away_store.h"
 #include "client/publish/outbox.h"
@@ -26,6 +28,7 @@
 #include "client/service/heartbeat.h"
 #include "client/service/serve.h"
 #include "client/session.h"
+#include "client/subscribe/ending.h"
 #include "client/subscribe/reassembly.h"
 #include "client/subscribe/subscribe.h"
 #include "client/transport/shm/shm.h"
@@ -96,7 +99,9 @@ static const struct mr_part *const parts[] = {
 	&mr_publisher_part,       /* sweep */
 	&mr_subscription_part,    /* due_ns, step, lost */
 	&mr_reassembly_part,      /* lost */
+	&mr_ending_part,          /* due_ns, step outside callbacks, lost */
 	&mr_heartbeat_part,       /* due_ns, step */
+	&mr_timers_part,          /* due_ns, step outside callbacks */
 	&mr_request_part,         /* due_ns, step outside callbacks, fail */
 	&mr_call_part,            /* due_ns, step outside callbacks, fail */
 	&mr_session_part,         /* due_ns, step outside callbacks */
@@ -145,6 +150,7 @@ static struct mr_client *client_new(void)
 
 static void subscriptions_free(struct mr_client *c)
 {
+	mr_subscriptions_ended_free(c);
 	for (uint32_t i = 0; i < c->subscriptions_top; i++) {
 		struct mr_subscription *s = c->subscriptions[i];
 
@@ -178,6 +184,8 @@ static void client_free(struct mr_client *c)
 		close(c->epoll_fd);
 	if (c->timer_fd >= 0)
 		close(c->timer_fd);
+	mr_wake_fini(c);
+	mr_timers_free(c);
 	free(c->subscriptions);
 	free(c->publishers);
 	free(c->ids_free);
@@ -242,7 +250,11 @@ int mr_connect_sized(const char *address, const struct mr_options *options, stru
 	c = client_new();
 	if (c == NULL)
 		return mr_fail(NULL, -ENOMEM, NULL);
-	error = set_path(c, address);
+	error = mr_wake_init(c);
+	if (error != 0)
+		mr_fail(c, error, NULL);
+	if (error == 0)
+		error = set_path(c, address);
 	if (error == 0)
 		error = set_options(c, options, options_bytes);
 	if (error == 0)

@@ -7,9 +7,11 @@
 #include "client/core/control_request.h"
 #include "client/core/deferred.h"
 #include "client/core/error.h"
+#include "client/core/part.h"
 #include "client/core/ring_out.h"
 #include "client/core/sized.h"
 #include "client/core/wait.h"
+#include "client/core/wake.h"
 #include "client/publish/outbox.h"
 #include "client/queue/consumer.h"
 #include "client/queue/queue.h"
@@ -19,6 +21,7 @@
 #include "client/service/serve.h"
 #include "client/session.h"
 #include "client/subscribe/dedup.h"
+#include "client/subscribe/ending.h"
 #include "client/subscribe/reassembly.h"
 
 #define LATE_NS           (100 * MR_NS_PER_MS)
@@ -66,8 +69,7 @@ static inline struct mr_subscription *find_subscription(
 MR_ALWAYS_INLINE void hand_out(struct mr_client *c, struct mr_subscription *s,
 	const struct mr_message *first, unsigned count, size_t stride)
 {
-	s->count += count;
-	c->received += count;
+	mr_subscription_counted(c, s, count);
 	c->depth++;
 	if (s->batch != NULL)
 		s->batch(c, first, count, stride, s->arg);
@@ -123,12 +125,14 @@ MR_ALWAYS_INLINE unsigned hand_out_run(struct mr_client *c, struct mr_subscripti
 	const struct mr_message_view *m, unsigned count)
 {
 	size_t stride = mr_message_stride(m->header.bytes);
-	unsigned step = s->batch != NULL ? count : 1;
 	uint32_t id = m->header.target;
 	struct mr_message message;
-	unsigned done = 0;
+	unsigned done = 0, step;
 	uint64_t head;
 
+	if (mr_unlikely(count > s->limit - s->count))
+		count = (unsigned)(s->limit - s->count);
+	step = s->batch != NULL ? count : 1;
 	message_fill(&message, m, s);
 	for (;;) {
 		mr_bytes_skip(&c->down, step * stride);
@@ -452,6 +456,13 @@ MR_ALWAYS_INLINE bool serve_next(struct mr_client *c, bool defer, unsigned max, 
 	return serve_some(c, defer, max, handled);
 }
 
+/* Returns how many callbacks have run, of timers and the like, at most `max`. */
+static unsigned housekeep(struct mr_client *c, uint64_t now_ns, unsigned max)
+{
+	mr_housekeep(c, now_ns);
+	return mr_parts_ran(c, max);
+}
+
 unsigned mr_dispatch_some(struct mr_client *c, unsigned max, bool defer)
 {
 	uint64_t now_ns = mr_housekeep_now_ns(c);
@@ -467,7 +478,7 @@ unsigned mr_dispatch_some(struct mr_client *c, unsigned max, bool defer)
 	if (late && max > LATE_MESSAGES)
 		max = LATE_MESSAGES;
 	if (now_ns >= c->housekeep_ns && !late)
-		mr_housekeep(c, now_ns);
+		handled = housekeep(c, now_ns, max);
 	if (mr_unlikely(c->outboxes_busy))
 		mr_outboxes_step(c, now_ns);
 	if (c->transport->fill != NULL)
@@ -475,7 +486,7 @@ unsigned mr_dispatch_some(struct mr_client *c, unsigned max, bool defer)
 	while (handled < max && more && !*c->until)
 		more = serve_next(c, defer, max - handled, &handled);
 	if (mr_unlikely(late) && c->housekeep_ns != 0 && now_ns >= c->housekeep_ns)
-		mr_housekeep(c, now_ns);
+		handled += housekeep(c, now_ns, max - handled);
 	/* Reads the rest of the bus's messages first. A message that a waiting call was given must
 	 * stay mapped. */
 	if (mr_unlikely(c->eof) && !more && c->depth == 0 && !*c->until)
@@ -529,8 +540,7 @@ static bool take_blocked(struct mr_client *c, struct mr_message *out)
 		mr_bytes_skip(&c->down, m.header.bytes);
 		message_fill(out, &m, c->subscriptions[m.header.target]);
 	}
-	out->subscription->count++;
-	c->received++;
+	mr_subscription_counted(c, out->subscription, 1);
 	return true;
 }
 
@@ -556,6 +566,14 @@ static unsigned process_some(struct mr_client *c, unsigned max)
 	return handled;
 }
 
+/* Runs posted functions in the room that is left for handled messages. Returns the new number. */
+static unsigned run_posted(struct mr_client *c, unsigned handled, unsigned max)
+{
+	unsigned ran = mr_unlikely(mr_wake_pending(c)) ? mr_wake_run(c) : 0;
+
+	return ran < max - handled ? handled + ran : max;
+}
+
 int mr_process(struct mr_client *c, unsigned max)
 {
 	unsigned handled;
@@ -572,16 +590,18 @@ int mr_process(struct mr_client *c, unsigned max)
 	/* The event loop woke up for something other than messages. */
 	if (handled == 0 && c->epoll_fd >= 0 && max > 0 && !c->blocked) {
 		c->housekeep_ns = 0;
+		mr_wake_clear(c);
 		handled = process_some(c, max);
 	}
+	handled = run_posted(c, handled, max);
 	mr_end(c);
 	if (handled == 0 && c->state != MR_STATE_UP)
 		return mr_ring_out_refused(c);
 	return (int)handled;
 }
 
-/* Waits until messages were handed out, or one waits for mr_receive. Common to mr_wait and
- * mr_receive. */
+/* Waits until messages were handed out, or one waits for mr_receive. -EINTR: also for a wake-up.
+ * Common to mr_wait and mr_receive. */
 static int wait_for_messages(struct mr_client *c, struct mr_wait_limit *p)
 {
 	bool was_lost = c->state == MR_STATE_LOST;
@@ -595,7 +615,7 @@ static int wait_for_messages(struct mr_client *c, struct mr_wait_limit *p)
 		if (c->state == MR_STATE_LOST && (!was_lost || c->options.no_reconnect))
 			return mr_ring_out_refused(c);
 		was_lost = c->state == MR_STATE_LOST;
-		error = mr_pause(c, p);
+		error = mr_wake_pending(c) ? -EINTR : mr_pause(c, p);
 	}
 	if (error == -ETIMEDOUT && c->state != MR_STATE_UP)
 		return mr_ring_out_refused(c);
@@ -616,10 +636,12 @@ int mr_wait(struct mr_client *c, int timeout_ms)
 	n = wait_for_messages(c, &p);
 	if (n == 0 && c->blocked)
 		n = (int)process_some(c, MR_WAIT_MESSAGES_MAX);
-	mr_end(c);
 	if (n == -ETIMEDOUT || n == -EINTR)
-		return 0;
-	return n >= 0 && c->blocked ? n + 1 : n;
+		n = 0;
+	if (n >= 0)
+		n = (int)run_posted(c, (unsigned)n + c->blocked, INT32_MAX);
+	mr_end(c);
+	return n;
 }
 
 int mr_receive_sized(struct mr_client *c, struct mr_message *out, int timeout_ms, size_t out_bytes)
@@ -635,7 +657,14 @@ int mr_receive_sized(struct mr_client *c, struct mr_message *out, int timeout_ms
 		return n;
 	mr_wait_limit_init(&p, c, timeout_ms);
 	do {
+		if (mr_unlikely(mr_wake_pending(c))) {
+			mr_wake_run(c);
+			n = -EINTR;
+			break;
+		}
 		n = wait_for_messages(c, &p);
+		if (n == -EINTR && mr_wake_pending(c))
+			n = 0;
 		if (n >= 0 && c->blocked && take_blocked(c, &own)) {
 			mr_sized_write(out, out_bytes, &own, sizeof(own));
 			c->hold = true;

@@ -26,6 +26,7 @@
  * | @ref publish    | millrace/publish.h     | publishing: one, many, in place, promised         |
  * | @ref subscribe  | millrace/subscribe.h   | subscribing to subjects                           |
  * | @ref receive    | millrace/receive.h     | processing, waiting, event loops                  |
+ * | @ref timer      | millrace/timer.h       | timers on the client's loop                       |
  * | @ref request    | millrace/request.h     | requests and replies by subject                   |
  * | @ref headers    | millrace/headers.h     | header blocks of messages                         |
  * | @ref queue      | millrace/queue.h       | pushing to queues, consuming from them            |
@@ -44,9 +45,10 @@
  *
  * @section threads Threads
  * A client and everything made from it belongs to one thread at a time. Different threads may use
- * different clients freely. The library starts no threads. After fork() the child must not use a
- * client of its parent, not even to close it. A client of a local bus ends with the process that
- * connected, so a daemon connects after daemon().
+ * different clients freely. mr_client_wake() and mr_client_post() are the exceptions: any thread
+ * may call them. The library starts no threads. After fork() the child must not use a client of
+ * its parent, not even to close it. A client of a local bus ends with the process that connected,
+ * so a daemon connects after daemon().
  *
  * @section callbacks Callbacks
  * Callbacks run only within calls on their client, never at another time. "Processes" below
@@ -83,7 +85,7 @@
  * | -ENOTCONN        | no connection; calls reconnect the client, except within callbacks       |
  * | -ECONNREFUSED    | no bus listens at the address, or there is no such host                  |
  * | -EACCES          | the bus refuses this user, this subject or this name                     |
- * | -ENOSPC          | a table of the bus, or the memory given to mr_headers_init(), is full    |
+ * | -ENOSPC          | a table of the bus or of the client, or memory for headers, is full      |
  * | -EDQUOT          | this host or user has used its share of a table or of queue memory       |
  * | -EHOSTUNREACH    | a request or call found no responder                                     |
  * | -EBUSY           | the receiving side is full: every responder, or a service or queue       |
@@ -104,10 +106,10 @@
  *
  * @section example_programs Examples
  * Small complete programs, one per task: @ref publish.c "publish", @ref subscribe.c "subscribe",
- * @ref request.c "request", @ref reply.c "reply", @ref eventloop.c "eventloop", @ref zero_copy.c
- * "zero_copy", @ref batch.c "batch", @ref promise.c "promise", @ref push.c "push", @ref pull.c
- * "pull", @ref serve.c "serve", @ref call.c "call", @ref stream.c "stream". Manual pages:
- * libmillrace(3) and the pages that it names.
+ * @ref request.c "request", @ref reply.c "reply", @ref eventloop.c "eventloop", @ref threads.c
+ * "threads", @ref zero_copy.c "zero_copy", @ref batch.c "batch", @ref promise.c "promise",
+ * @ref push.c "push", @ref pull.c "pull", @ref serve.c "serve", @ref call.c "call",
+ * @ref stream.c "stream". Manual pages: libmillrace(3) and the pages that it names.
  */
 
 #include <stdbool.h>
@@ -124,11 +126,19 @@ extern "C" {
 #define MR_API
 #endif
 
+/* For the compiler: an argument that is a format of printf(). */
+#if defined(__GNUC__)
+#define MR_PRINTF(at, first) __attribute__((format(printf, at, first)))
+#else
+#define MR_PRINTF(at, first)
+#endif
+
 #include "millrace/message.h"
 #include "millrace/connect.h"
 #include "millrace/publish.h"
 #include "millrace/subscribe.h"
 #include "millrace/receive.h"
+#include "millrace/timer.h"
 #include "millrace/request.h"
 #include "millrace/headers.h"
 #include "millrace/queue.h"

@@ -157,7 +157,8 @@ static struct mr_control_request *restore_next(struct mr_client *c)
 	while (request == NULL && c->restore_subscription < c->subscriptions_top) {
 		uint32_t id = c->restore_subscription++;
 
-		if (c->subscriptions[id] == NULL)
+		/* Those that end by themselves are not subscribed again. */
+		if (c->subscriptions[id] == NULL || c->subscriptions[id]->ending != MR_ENDING_LIVE)
 			continue;
 		request = restore_subscription(c, c->subscriptions[id]);
 	}

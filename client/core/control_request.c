@@ -325,13 +325,23 @@ int mr_control_request_wait(
 	return error;
 }
 
+uint32_t mr_ping_encode(uint64_t sent_ns, uint8_t *to, uint32_t room)
+{
+	struct mrf_ping ping = {.sent_ns = sent_ns};
+	uint8_t memory[128];
+	struct mrf_builder b;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	return mr_control_request_encode(
+		&b, MRF_CLIENT_BODY_PING, mrf_ping_write(&b, &ping), to, room);
+}
+
 int mr_ping(struct mr_client *c, int timeout_ms, uint64_t *handled_ns, uint64_t *round_ns)
 {
-	struct mrf_ping ping = {.sent_ns = mr_now_ns()};
-	uint8_t memory[128], body[128];
+	uint64_t sent_ns = mr_now_ns();
+	uint8_t body[128];
 	struct mr_control_ask ask = {.body = body, .timeout_ms = timeout_ms};
 	struct mr_control_answer found;
-	struct mrf_builder b;
 	int error;
 
 	if (c == NULL)
@@ -339,15 +349,13 @@ int mr_ping(struct mr_client *c, int timeout_ms, uint64_t *handled_ns, uint64_t 
 	error = mr_ready(c, true);
 	if (error != 0)
 		return error;
-	mrf_builder_init(&b, memory, sizeof(memory));
-	ask.bytes = mr_control_request_encode(
-		&b, MRF_CLIENT_BODY_PING, mrf_ping_write(&b, &ping), body, sizeof(body));
+	ask.bytes = mr_ping_encode(sent_ns, body, sizeof(body));
 	error = mr_control_request_wait(c, &ask, &found);
 	if (error != 0)
 		return error;
 	if (round_ns != NULL)
-		*round_ns = mr_now_ns() - ping.sent_ns;
+		*round_ns = mr_now_ns() - sent_ns;
 	if (handled_ns != NULL)
-		*handled_ns = found.handled_ns - ping.sent_ns;
+		*handled_ns = found.handled_ns - sent_ns;
 	return 0;
 }

@@ -86,6 +86,9 @@ int mr_control_request_wait(
 bool mr_control_request_answered(
 	struct mr_client *c, const struct mr_message_view *m, uint32_t *subscription);
 
+/* Encodes a ping. */
+uint32_t mr_ping_encode(uint64_t sent_ns, uint8_t *to, uint32_t room);
+
 extern const struct mr_part mr_control_request_part;
 
 #endif

@@ -32,7 +32,7 @@ static const struct {
 	{-E2BIG, "the library is older than the program and does not know all of its options"},
 	{-ENOBUFS, "the memory of all queues of the bus is full"},
 	{-EPROTO, "the bus has another version, or sent a malformed message"},
-	{-EINTR, "a signal interrupted the call"},
+	{-EINTR, "a signal, or mr_client_wake, ended the call"},
 	{-ENOMEM, "out of memory"},
 	{-EMFILE, "too many open files"},
 	{-EREMOTEIO, "the worker gave up on the message, or died while it had it"},

@@ -64,6 +64,16 @@ void mr_parts_sweep(struct mr_client *c);
 void mr_parts_lost(struct mr_client *c);
 void mr_parts_fail(struct mr_client *c);
 
+/* Returns how many callbacks the steps have run and counted in `ran` since the last call, at most
+ * `max`. They end a wait, as messages do. */
+static inline unsigned mr_parts_ran(struct mr_client *c, unsigned max)
+{
+	unsigned ran = c->ran < max ? c->ran : max;
+
+	c->ran = 0;
+	return ran;
+}
+
 /* Only consumers gather messages. Calls that wait come here on every turn. */
 static inline void mr_parts_flush(struct mr_client *c)
 {

@@ -21,6 +21,8 @@
 #define MILLRACE_CLIENT_CORE_STATE_H
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "client/core/clock.h"
 #include "client/core/transport.h"
@@ -37,18 +39,36 @@ enum mr_state {
 	MR_STATE_UP,
 };
 
+/* How a subscription ends by itself: subscribe/ending.h. */
+enum mr_ending {
+	MR_ENDING_LIVE,
+	MR_ENDING_CLOSING, /* by mr_unsubscribe, which is on the stack */
+	MR_ENDING_FILLED,
+	MR_ENDING_STOP,
+	MR_ENDING_ASKED,
+	MR_ENDING_FLUSH,
+	MR_ENDING_FLUSHING,
+	MR_ENDING_DRAINED,
+	MR_ENDING_ENDED,
+};
+
 struct mr_subscription {
 	struct mr_client *client;
 	mr_message_fn *callback; /* NULL, with `batch` NULL: messages wait for mr_receive */
 	mr_messages_fn *batch;
 	void *arg;
 	uint64_t count;
+	uint64_t limit; /* count at which it ends; UINT64_MAX: never. Not for consumers. */
 	uint32_t id;
 	uint32_t deferred; /* its deferred messages */
 	bool prefix;
 	uint8_t high_water;
-	bool consumes; /* the first member of a struct mr_consumer */
+	bool consumes;  /* the first member of a struct mr_consumer */
+	uint8_t ending; /* enum mr_ending */
 	enum mr_promise_kind promise;
+	struct mr_subscription *next_ending;
+	mr_subscription_fn *on_end; /* may be NULL */
+	void *on_end_arg;
 	struct mr_dedup *dedup;          /* exactly once: ids received; NULL: none yet */
 	char group[MR_GROUP_TEXT_BYTES]; /* empty: none */
 	char pattern[MR_SUBJECT_BYTES + 1];
@@ -76,6 +96,17 @@ struct mr_deferred_list {
 	struct mr_deferred **end;
 };
 
+struct mr_posts;
+
+/* core/wake.c */
+struct mr_wake {
+	atomic_bool pending;    /* w: any thread, r: the client's */
+	int fd;                 /* an eventfd */
+	pthread_mutex_t lock;   /* for the posts */
+	struct mr_posts *posts; /* NULL: nothing was ever posted */
+};
+
+struct mr_timers;
 struct mr_udp;
 struct mr_calls;
 struct mr_service;
@@ -154,6 +185,11 @@ struct mr_client {
 	struct mr_service *services;
 	struct mr_heartbeat heartbeat;
 
+	/* Subscriptions that end by themselves, and those that have: subscribe/ending.c. */
+	struct mr_subscription *finishing;
+	struct mr_subscription *finished;
+	bool drained; /* mr_client_drain waits for no subscription */
+
 	/* Subscription ids that may be used again, oldest first: subscribe/subscribe.c. */
 	uint32_t *ids_free;
 	uint32_t ids_free_count;
@@ -230,6 +266,9 @@ struct mr_client {
 	int epoll_fd;                 /* -1 until mr_fd */
 	int timer_fd;
 	bool few_cpus;
+	struct mr_wake wake;
+	struct mr_timers *timers; /* core/timers.c; NULL until the first */
+	unsigned ran;             /* callbacks of parts: core/part.h */
 
 	/* The program called the mr_connect of release 0.1.0: -EBUSY in place of -EDEADLK and of
 	 * -EAGAIN for requests to control. */

@@ -13,6 +13,7 @@
 #include "client/core/error.h"
 #include "client/core/part.h"
 #include "client/core/ring_out.h"
+#include "client/core/wake.h"
 
 #define SPIN_LOOKS   64u
 #define HOUSEKEEP_NS 10000000ull
@@ -55,7 +56,7 @@ static int sleep_until(struct mr_client *c, uint64_t now_ns, uint64_t until_ns)
 		.tv_sec = (time_t)(left / 1000000000u),
 		.tv_nsec = (long)(left % 1000000000u),
 	};
-	struct pollfd fds[3] = {{0}};
+	struct pollfd fds[4] = {{0}};
 	nfds_t count = 0;
 	int n;
 
@@ -66,11 +67,14 @@ static int sleep_until(struct mr_client *c, uint64_t now_ns, uint64_t until_ns)
 	}
 	if (c->attach_fd >= 0)
 		fds[count++] = (struct pollfd){.fd = c->attach_fd, .events = POLLIN};
+	fds[count++] = (struct pollfd){.fd = c->wake.fd, .events = POLLIN};
 	n = ppoll(fds, count, until_ns == MR_NEVER_NS ? NULL : &timeout, NULL);
 	if (c->state != MR_STATE_LOST && c->epoll_fd < 0)
 		mr_bytes_wake(&c->down);
 	if (n < 0)
 		return errno == EINTR ? -EINTR : 0;
+	if (fds[count - 1].revents != 0)
+		mr_wake_clear(c);
 	/* A time-out, or any descriptor but the one that carries messages, needs housekeeping. */
 	if (n == 0 || c->state == MR_STATE_LOST || fds[1].revents != 0)
 		c->housekeep_ns = 0;
@@ -190,7 +194,7 @@ static void arm_event_loop(struct mr_client *c)
 
 	if (c->epoll_fd < 0 || c->depth > 0)
 		return;
-	idle = c->deferred_count == 0 && !c->eof && c->housekeep_ns != 0 &&
+	idle = c->deferred_count == 0 && !mr_wake_pending(c) && !c->eof && c->housekeep_ns != 0 &&
 	       (c->state == MR_STATE_LOST ||
 		       (mr_bytes_readable(&c->down) == 0 && c->transport->arm(c)));
 	due = idle ? mr_parts_due_ns(c) : 1;
@@ -251,6 +255,7 @@ static int open_epoll(struct mr_client *c)
 	c->timer_fd = timer_fd;
 	c->epoll_fd = epoll_fd;
 	mr_wait_watch(c, timer_fd);
+	mr_wait_watch(c, c->wake.fd);
 	if (c->state != MR_STATE_LOST) {
 		for (unsigned i = 0; i < c->transport->sleep_on(c, fds); i++)
 			mr_wait_watch(c, fds[i].fd);

@@ -179,6 +179,24 @@ MR_API int mr_flush(struct mr_client *c);
  * @retval -EDEADLK    a claim is open */
 MR_API int mr_drain(struct mr_client *c, unsigned timeout_ms);
 
+/** Ends the work of a client in order, before mr_close(). Serves callbacks meanwhile.
+ *
+ * 1. All subscriptions are drained, as by mr_subscription_drain(). Messages for mr_receive() stay
+ *    for it.
+ * 2. Settlements of consumers are sent. Consumers stay open; deliveries that are not settled go
+ *    back to their queues with mr_close().
+ * 3. Promised messages are accepted, as by mr_settle().
+ * 4. The bus takes all messages from the ring, as by mr_drain().
+ *
+ * @param c           the client; it can be used afterwards, but for its subscriptions
+ * @param timeout_ms  limit for all of it, ms
+ * @retval 0           done
+ * @retval -ETIMEDOUT  not done in time; subscriptions go on draining
+ * @retval -EDEADLK    within a callback, or a claim is open
+ * @retval -EINVAL     NULL
+ * @return otherwise as from mr_settle() and mr_drain() */
+MR_API int mr_client_drain(struct mr_client *c, unsigned timeout_ms);
+
 /** @name Promised publishing
  * @{ */
 

@@ -34,7 +34,8 @@ MR_API int mr_process(struct mr_client *c, unsigned max);
  *
  * @param c           the client
  * @param timeout_ms  limit, ms; < 0: no limit
- * @return messages handled; 0 on time-out and after a signal; -EDEADLK as from mr_process();
+ * @return messages handled; 0 on time-out, after a signal and after mr_client_wake();
+ *         -EDEADLK as from mr_process();
  *         -ENOTCONN at once when the connection is lost. Called while there is no connection, it
  *         waits for the reconnection, and returns -ENOTCONN on time-out. */
 MR_API int mr_wait(struct mr_client *c, int timeout_ms);
@@ -48,7 +49,7 @@ MR_API int mr_wait(struct mr_client *c, int timeout_ms);
  * @retval 0           received
  * @retval -ETIMEDOUT  no message in time
  * @retval -ENOTCONN   the connection was lost; the next call waits for the reconnection
- * @retval -EINTR      a signal handler ran
+ * @retval -EINTR      a signal handler ran, or mr_client_wake() was called
  * @retval -EDEADLK    within a callback, or a claim is open */
 MR_API int mr_receive(struct mr_client *c, struct mr_message *out, int timeout_ms);
 
@@ -63,6 +64,45 @@ MR_API int mr_receive(struct mr_client *c, struct mr_message *out, int timeout_m
  * @param c  the client
  * @return the same descriptor for the client's whole life, or -EMFILE, -ENFILE, -ENOMEM */
 MR_API int mr_fd(struct mr_client *c);
+
+/** @name Other threads
+ * The two calls on a client that a thread may make while another one uses it. The client must live
+ * until they return.
+ * @{ */
+
+/** Ends a wait of another thread, or the next one.
+ *
+ * mr_wait() then returns the messages handled so far, mr_receive() and mr_pull() return -EINTR,
+ * the descriptor of mr_fd() becomes readable, and mr_process() takes the wake-up. Calls that wait
+ * for an answer go on; the wake-up stays for the next call. Many wake-ups before the client looks
+ * count as one. Rarely a wake-up ends one call more than needed. May be called by any thread and by
+ * signal handlers.
+ *
+ * @param c  the client; NULL is ignored */
+MR_API void mr_client_wake(struct mr_client *c);
+
+/** A function that runs in the thread that processes a client, as a callback does.
+ * @param c    the client
+ * @param arg  as given to mr_client_post() */
+typedef void mr_post_fn(struct mr_client *c, void *arg);
+
+/** Posts a function to the thread that processes the client, and wakes it.
+ *
+ * mr_process(), mr_wait(), mr_receive() and mr_pull() run posted functions in their order, each as
+ * a callback; mr_process() and mr_wait() count each as a message. At most 1024 wait. mr_close()
+ * drops those that wait. May be called by any thread and within callbacks, but not by signal
+ * handlers.
+ *
+ * @param c    the client
+ * @param run  the function
+ * @param arg  passed to it
+ * @retval 0        posted
+ * @retval -EAGAIN  1024 functions wait: the client's thread does not process
+ * @retval -EINVAL  NULL
+ * @retval -ENOMEM  no memory */
+MR_API int mr_client_post(struct mr_client *c, mr_post_fn *run, void *arg);
+
+/** @} */
 
 /** @} */
 

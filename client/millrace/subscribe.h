@@ -93,6 +93,56 @@ MR_API int mr_subscribe(struct mr_client *c, const char *pattern,
  *         ended; or another negative errno value: ended here */
 MR_API int mr_unsubscribe(struct mr_subscription *s);
 
+/** @name Subscriptions that end by themselves
+ * Such a subscription hands out no message after its end. Its handle stays valid: the program
+ * passes it to mr_unsubscribe(), which then only frees it, or leaves it to mr_close().
+ * @{ */
+
+/** Called when a subscription has ended, as other callbacks: never within another callback.
+ * @param c    the client
+ * @param s    the subscription; the callback may pass it to mr_unsubscribe()
+ * @param arg  as given to mr_subscription_on_end() */
+typedef void mr_subscription_fn(struct mr_client *c, struct mr_subscription *s, void *arg);
+
+/** Ends a subscription after a number of messages. Does not wait.
+ *
+ * The number is exact: it counts the messages handed out since mr_subscribe(), as
+ * mr_subscription_count() does, over all reconnections. In a queue group, messages that the bus
+ * gave to this member beyond the number are lost for the group.
+ *
+ * @param s         the subscription
+ * @param messages  it ends when so many were handed out; at once if they were
+ * @retval 0        set
+ * @retval -EINVAL  NULL
+ * @retval -ENOENT  it is ending already, or has ended */
+MR_API int mr_unsubscribe_after(struct mr_subscription *s, uint64_t messages);
+
+/** Drains a subscription: asks the bus for no more messages, and ends when those that the bus has
+ * given were handed out. Does not wait; the calls that process do the rest.
+ *
+ * Messages for mr_receive() must be received before the subscription ends. When the connection is
+ * lost, the messages received before are handed out, and the subscription ends.
+ *
+ * @param s  the subscription; one that is ending or has ended is left alone
+ * @retval 0        begun
+ * @retval -EINVAL  NULL */
+MR_API int mr_subscription_drain(struct mr_subscription *s);
+
+/** Sets the callback for the end by mr_unsubscribe_after(), mr_subscription_drain() or
+ * mr_client_drain(). mr_unsubscribe() and mr_close() do not call it.
+ * @param s         the subscription; NULL is ignored
+ * @param callback  NULL: none
+ * @param arg       passed to it */
+MR_API void mr_subscription_on_end(
+	struct mr_subscription *s, mr_subscription_fn *callback, void *arg);
+
+/** Returns true when a subscription hands out no more messages.
+ * @param s  the subscription; true for NULL
+ * @return false for one that is drained but has not ended */
+MR_API bool mr_subscription_ended(const struct mr_subscription *s);
+
+/** @} */
+
 /** Returns the pattern of a subscription.
  * @param s  the subscription
  * @return text, valid as long as the subscription */

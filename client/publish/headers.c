@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* headers: writes, checks and reads header blocks of the NATS/1.0 form (NATS ADR-4). Blocks that
  * are sent keep to the grammar of docs/protocol.md; blocks that are read need not. */
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -76,6 +78,66 @@ int mr_headers_add(struct mr_headers *h, const char *name, const char *value)
 	append(p, "\r\n\r\n", 4);
 	h->bytes = end;
 	return 0;
+}
+
+/* Puts the value and the ends of two lines behind the name at `p`. The terminating zero byte of the
+ * value fits, because the ends of lines stand behind it. Returns the end, or NULL with *error. */
+static char *value_print(
+	const struct mr_headers *h, char *p, int *error, const char *format, va_list args)
+{
+	size_t room = (size_t)(h->data + h->capacity - p) - 3;
+	int n = vsnprintf(p, room, format, args);
+
+	*error = n < 0 ? -EINVAL : (size_t)n >= room ? -ENOSPC : 0;
+	if (*error == 0 &&
+		(memchr(p, '\r', (size_t)n) != NULL || memchr(p, '\n', (size_t)n) != NULL ||
+			memchr(p, '\0', (size_t)n) != NULL))
+		*error = -EINVAL;
+	return *error == 0 ? append(p + n, "\r\n\r\n", 4) : NULL;
+}
+
+/* As mr_headers_addf, but that the empty line at the end may be overwritten after a failure. */
+static int add_printed(struct mr_headers *h, const char *name, const char *format, va_list args)
+{
+	size_t at = h->bytes == 0 ? FIRST_BYTES : h->bytes - 2;
+	size_t name_bytes = strlen(name);
+	char *end;
+	int error;
+
+	if (at + name_bytes + 2 + 2 + 2 > h->capacity)
+		return -ENOSPC;
+	end = append(append(h->data + at, name, name_bytes), ": ", 2);
+	end = value_print(h, end, &error, format, args);
+	if (error != 0)
+		return error;
+	if (h->bytes == 0)
+		memcpy(h->data, first_line, FIRST_BYTES);
+	h->bytes = (size_t)(end - h->data);
+	return 0;
+}
+
+int mr_headers_addf(struct mr_headers *h, const char *name, const char *format, ...)
+{
+	va_list args;
+	int error;
+
+	if (h == NULL || name == NULL || format == NULL)
+		return mr_fail(NULL, -EINVAL, "mr_headers_addf: an argument is NULL");
+	if (!name_valid(name, strlen(name)))
+		return mr_failf(NULL, -EINVAL,
+			"mr_headers_addf: name \"%.64s\": empty, or has a colon, a space or a "
+			"control byte",
+			name);
+	va_start(args, format);
+	error = add_printed(h, name, format, args);
+	va_end(args);
+	if (error == 0)
+		return 0;
+	if (h->bytes > 0)
+		memcpy(h->data + h->bytes - 2, "\r\n", 2);
+	return mr_failf(NULL, error, "mr_headers_addf: the value of %.64s %s", name,
+		error == -ENOSPC ? "does not fit into the memory"
+				 : "has CR, LF or a zero byte, or its format is wrong");
 }
 
 /* Returns the length of the first line of `text`, without CR LF. SIZE_MAX: it does not end, or
@@ -201,4 +263,21 @@ bool mr_headers_find(const char *block, size_t block_bytes, const char *name, st
 			return true;
 	}
 	return false;
+}
+
+const char *mr_message_header(const struct mr_message *m, const char *name, size_t *bytes)
+{
+	struct mr_header found;
+
+	if (m == NULL || name == NULL ||
+		!mr_headers_find(m->headers, m->header_bytes, name, &found))
+		found = (struct mr_header){0};
+	if (bytes != NULL)
+		*bytes = found.value_bytes;
+	return found.value;
+}
+
+bool mr_message_header_next(const struct mr_message *m, size_t *cursor, struct mr_header *out)
+{
+	return m != NULL && mr_headers_next(m->headers, m->header_bytes, cursor, out);
 }

@@ -11,6 +11,7 @@
 #include "client/core/ring_out.h"
 #include "client/core/sized.h"
 #include "client/core/wait.h"
+#include "client/core/wake.h"
 #include "client/subscribe/subscribe.h"
 
 #define UNSETTLED_MAX 65536u
@@ -515,6 +516,10 @@ static int pull_wait(struct mr_consumer *k, struct mr_wait_limit *p)
 		/* A callback has closed it. */
 		if (c->pull_from != k)
 			return mr_fail(c, -ENOENT, "the consumer was closed");
+		if (mr_unlikely(mr_wake_pending(c))) {
+			mr_wake_run(c);
+			return -EINTR;
+		}
 		if (pull_kept(k))
 			continue;
 		mr_receive_some(c, MR_WAIT_MESSAGES_MAX, false);

@@ -14,6 +14,7 @@
 #include "client/core/sized.h"
 #include "client/core/wait.h"
 #include "client/subscribe/dedup.h"
+#include "client/subscribe/ending.h"
 
 /* Ids given up before one is used again, so that late deliveries are not taken for those of the new
  * subscription. */
@@ -38,7 +39,7 @@ uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, ui
 		mrf_subscribe_request_write(&b, &request), to, room);
 }
 
-static uint32_t encode_unsubscribe(uint32_t id, uint32_t queue, uint8_t *to, uint32_t room)
+uint32_t mr_unsubscribe_encode(uint32_t id, uint32_t queue, uint8_t *to, uint32_t room)
 {
 	struct mrf_unsubscribe_request request = {.subscription = id, .queue = queue};
 	uint8_t memory[128];
@@ -138,6 +139,7 @@ static void fill(struct mr_subscription *s, const char *pattern,
 	s->callback = callback;
 	s->batch = options->batch;
 	s->arg = arg;
+	s->limit = UINT64_MAX;
 	s->prefix = options->prefix;
 	s->promise = options->promise;
 	s->high_water = (uint8_t)options->high_water;
@@ -229,8 +231,8 @@ static void endings_step(struct mr_client *c, uint64_t now_ns)
 		struct mr_control_request *request =
 			mr_control_request_new(c, unsubscribed_late, NULL, e->id);
 
-		request->bytes =
-			encode_unsubscribe(e->id, e->queue, request->body, sizeof(request->body));
+		request->bytes = mr_unsubscribe_encode(
+			e->id, e->queue, request->body, sizeof(request->body));
 		mr_control_request_send(c, request, MR_NEVER_NS);
 		c->endings = e->next;
 		free(e);
@@ -273,7 +275,7 @@ int mr_subscription_end(struct mr_client *c, uint32_t id, uint32_t queue)
 	if (c->state != MR_STATE_LOST && !c->eof && !mr_control_request_any(c)) {
 		error = end_later(c, id, queue);
 	} else if (c->state != MR_STATE_LOST && !c->eof) {
-		ask.bytes = encode_unsubscribe(id, queue, body, sizeof(body));
+		ask.bytes = mr_unsubscribe_encode(id, queue, body, sizeof(body));
 		error = mr_control_request_wait(c, &ask, NULL);
 	}
 	c->subscriptions[id] = NULL;
@@ -286,14 +288,23 @@ int mr_subscription_end(struct mr_client *c, uint32_t id, uint32_t queue)
 int mr_unsubscribe(struct mr_subscription *s)
 {
 	struct mr_client *c;
-	int error;
+	int error = 0;
 
 	if (s == NULL)
 		return mr_fail(NULL, -EINVAL, "mr_unsubscribe: the subscription is NULL");
 	c = s->client;
 	if (c->refuse == -EDEADLK)
 		return mr_ring_out_refused(c);
-	error = mr_subscription_end(c, s->id, 0);
+	mr_subscription_unlink(c, s);
+	if (s->ending != MR_ENDING_ENDED) {
+		bool ending = s->ending != MR_ENDING_LIVE;
+
+		s->ending = MR_ENDING_CLOSING;
+		error = mr_subscription_end(c, s->id, 0);
+		/* The bus may have ended it already. */
+		if (ending && error == -ENOENT)
+			error = 0;
+	}
 	mr_subscription_free(s);
 	return error;
 }

@@ -18,6 +18,8 @@ void mr_subscription_id_give_back(struct mr_client *c, uint32_t id);
  * 0. */
 int mr_subscription_end(struct mr_client *c, uint32_t id, uint32_t queue);
 uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, uint32_t room);
+/* `queue` as above. */
+uint32_t mr_unsubscribe_encode(uint32_t id, uint32_t queue, uint8_t *to, uint32_t room);
 /* Frees a subscription that consumes no queue. */
 void mr_subscription_free(struct mr_subscription *s);
 

@@ -426,7 +426,7 @@ static bool is_like_last(
 bool mr_worker_take_promised(
 	struct mr_worker *w, struct mr_session *s, const uint8_t *at, uint64_t word)
 {
-	struct mrf_message_header h = mr_message_header(word);
+	struct mrf_message_header h = mr_message_header_of(word);
 	const struct mr_message_view *view = NULL;
 
 	if (mr_worker_needs_view(h)) {

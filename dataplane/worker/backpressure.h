@@ -69,7 +69,7 @@ bool mr_worker_take_promised(
 MR_ALWAYS_INLINE bool mr_worker_take(
 	struct mr_worker *w, struct mr_session *s, const uint8_t *at, uint64_t word)
 {
-	struct mrf_message_header h = mr_message_header(word);
+	struct mrf_message_header h = mr_message_header_of(word);
 
 	/* One check is enough for all messages of one alias in a burst. */
 	if (mr_unlikely(mr_message_is_promised(h.flags)) && h.kind == MRF_MESSAGE_KIND_PUBLISH &&

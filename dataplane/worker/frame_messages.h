@@ -37,7 +37,7 @@ MR_ALWAYS_INLINE bool mr_worker_take_frame_messages(struct mr_worker *w, struct 
 
 	for (i = 0; i < count && at < end; i++) {
 		uint64_t word = mr_message_load_64(at);
-		struct mrf_message_header h = mr_message_header(word);
+		struct mrf_message_header h = mr_message_header_of(word);
 
 		if (mr_unlikely(!mr_message_fits(&h, (size_t)(end - at))))
 			break;

@@ -54,7 +54,7 @@ MR_ALWAYS_INLINE uint32_t take_ready(
 	mr_prefetch_lines(at, ready);
 	for (left = messages_max; at < stop && left > 0;) {
 		uint64_t word = mr_message_load_64(at);
-		struct mrf_message_header h = mr_message_header(word);
+		struct mrf_message_header h = mr_message_header_of(word);
 		uint32_t stride = mr_message_stride(h.bytes);
 
 		if (mr_unlikely(!mr_message_fits(&h, (size_t)(end - at)))) {

@@ -158,7 +158,7 @@ MR_ALWAYS_INLINE bool mr_worker_needs_view(struct mrf_message_header h)
 MR_ALWAYS_INLINE void mr_worker_keep_word(
 	struct mr_worker *w, struct mr_session *s, const uint8_t *at, uint64_t word)
 {
-	struct mrf_message_header h = mr_message_header(word);
+	struct mrf_message_header h = mr_message_header_of(word);
 	const struct mr_message_view *view = NULL;
 
 	if (mr_worker_needs_view(h)) {

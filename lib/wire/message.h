@@ -102,7 +102,7 @@ static inline uint32_t mr_message_load_32(const void *at)
 }
 
 /* Converts a header that was read as one word. */
-static inline struct mrf_message_header mr_message_header(uint64_t word)
+static inline struct mrf_message_header mr_message_header_of(uint64_t word)
 {
 	struct mrf_message_header h;
 
@@ -113,7 +113,7 @@ static inline struct mrf_message_header mr_message_header(uint64_t word)
 /* Reads the header of the message at `at` once; 8 bytes must be readable. */
 static inline struct mrf_message_header mr_message_header_load(const void *at)
 {
-	return mr_message_header(mr_message_load_64(at));
+	return mr_message_header_of(mr_message_load_64(at));
 }
 
 /* True if `ready` bytes (not MR_BYTES_CORRUPT) hold the whole message with that header. */

@@ -4,8 +4,8 @@
 . "$(dirname "$0")/../support/lib.sh"
 
 example() { echo "$build/client/examples/example_$1"; }
-for name in publish subscribe request reply eventloop zero_copy batch push pull promise serve call \
-	stream; do
+for name in publish subscribe request reply eventloop threads zero_copy batch push pull promise serve \
+	call stream; do
 	[ -x "$(example "$name")" ] || fail "the example $name is not built"
 done
 
@@ -33,6 +33,10 @@ expect_equal "exit status of reply" "$status" 0
 say "event loop"
 expect_status 0 "$(example eventloop)"
 expect_above "what it printed" "$(wc -l <<<"$output")" 1
+
+say "threads"
+expect_status 0 "$(example threads)"
+expect_equal "results printed" "$(grep -c '^job' <<<"$output")" 4
 
 say "batch and zero copy"
 sub_start counted 'example.batch' -n 100 --json

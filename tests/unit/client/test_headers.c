@@ -172,6 +172,86 @@ static void blocks_that_readers_would_not_read_are_refused(void **state)
 	}
 }
 
+static void formatted_values_are_added_whole_or_not_at_all(void **state)
+{
+	static const char expected[] = "NATS/1.0\r\nattempt: 7\r\nname: a b\r\n\r\n";
+	/* A sanitizer sees a step too far. */
+	char *memory = malloc(sizeof(expected) - 1);
+	struct mr_headers h;
+
+	(void)state;
+	/* Exactly the room that is needed. */
+	mr_headers_init(&h, memory, sizeof(expected) - 1);
+	assert_int_equal(mr_headers_addf(&h, "attempt", "%d", 7), 0);
+	assert_int_equal(mr_headers_addf(&h, "name", "%s %s", "a", "bc"), -ENOSPC);
+	assert_int_equal(mr_headers_addf(&h, "a:b", "x"), -EINVAL);
+	assert_int_equal(mr_headers_addf(&h, "x", "a%cb", '\n'), -EINVAL);
+	assert_int_equal(mr_headers_addf(&h, "x", "a%cb", '\r'), -EINVAL);
+	assert_int_equal(mr_headers_addf(&h, "x", "a%cb", 0), -EINVAL);
+	assert_memory_equal(h.data, "NATS/1.0\r\nattempt: 7\r\n\r\n", h.bytes);
+	assert_int_equal(mr_headers_addf(&h, "name", "%s %s", "a", "b"), 0);
+	assert_int_equal(h.bytes, sizeof(expected) - 1);
+	assert_memory_equal(h.data, expected, h.bytes);
+	free(memory);
+}
+
+static void formatted_value_that_fits_nowhere_leaves_an_empty_block(void **state)
+{
+	char memory[14];
+	struct mr_headers h;
+
+	(void)state;
+	for (size_t room = 0; room <= sizeof(memory); room++) {
+		mr_headers_init(&h, memory, room);
+		assert_int_equal(mr_headers_addf(&h, "name", "%d", 1), -ENOSPC);
+		assert_int_equal(h.bytes, 0);
+	}
+}
+
+static void read_headers(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	unsigned *count = arg;
+	struct mr_header h;
+	size_t bytes, cursor = 0;
+
+	(void)c;
+	assert_memory_equal(mr_message_header(m, "TRACE", &bytes), "first", 5);
+	assert_int_equal(bytes, 5);
+	assert_non_null(mr_message_header(m, "trace", NULL));
+	assert_null(mr_message_header(m, "other", &bytes));
+	assert_int_equal(bytes, 0);
+	while (mr_message_header_next(m, &cursor, &h))
+		++*count;
+}
+
+static void read_none(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	struct mr_header h;
+	size_t cursor = 0;
+
+	(void)c;
+	assert_null(mr_message_header(m, "trace", NULL));
+	assert_false(mr_message_header_next(m, &cursor, &h));
+	++*(unsigned *)arg;
+}
+
+static void headers_of_a_message_are_read(void **state)
+{
+	struct fixture *f = *state;
+	unsigned headers = 0, bare = 0;
+	char memory[128];
+	struct mr_headers h;
+
+	mr_headers_init(&h, memory, sizeof(memory));
+	assert_int_equal(mr_headers_addf(&h, "Trace", "%s", "first"), 0);
+	assert_int_equal(mr_headers_add(&h, "trace", "second"), 0);
+	assert_int_equal(mr_subscribe(f->client, "a", NULL, read_headers, &headers, NULL), 0);
+	assert_int_equal(mr_subscribe(f->client, "b", NULL, read_none, &bare, NULL), 0);
+	assert_int_equal(mr_publish_with(f->client, "a", h.data, h.bytes, "x", 1), 0);
+	assert_int_equal(mr_publish(f->client, "b", "x", 1), 0);
+	PROCESS_UNTIL(f->client, headers == 2 && bare == 1);
+}
+
 /* The library returns its own name. */
 static void default_name_is_made_valid(void **state)
 {
@@ -211,6 +291,9 @@ int main(void)
 		cmocka_unit_test(header_is_found_without_regard_to_case),
 		cmocka_unit_test(truncated_blocks_are_read_within_their_bounds),
 		cmocka_unit_test(odd_lines_are_skipped),
+		cmocka_unit_test(formatted_values_are_added_whole_or_not_at_all),
+		cmocka_unit_test(formatted_value_that_fits_nowhere_leaves_an_empty_block),
+		TEST(headers_of_a_message_are_read),
 		TEST(blocks_that_readers_would_not_read_are_refused),
 		TEST(default_name_is_made_valid),
 	};

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mr_wait and event loops: time-outs, wake-ups, descriptors. */
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/time.h>
@@ -200,6 +202,148 @@ static void no_wakeup_is_lost_in_ten_thousand_exchanges(void **state)
 	mr_close(other);
 }
 
+static void *wake_soon(void *arg)
+{
+	poll(NULL, 0, 20);
+	mr_client_wake(arg);
+	return NULL;
+}
+
+static void a_wake_ends_waits_of_another_thread(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_message m;
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, wake_soon, f->client);
+	assert_int_equal(mr_wait(f->client, -1), 0);
+	pthread_join(thread, NULL);
+	pthread_create(&thread, NULL, wake_soon, f->client);
+	assert_int_equal(mr_receive(f->client, &m, -1), -EINTR);
+	pthread_join(thread, NULL);
+}
+
+static void a_wake_is_kept_for_the_next_wait_and_for_one_only(void **state)
+{
+	struct fixture *f = *state;
+
+	mr_client_wake(f->client);
+	mr_client_wake(f->client);
+	assert_int_equal(mr_wait(f->client, -1), 0);
+	mr_client_wake(f->client);
+	/* A call that waits for an answer does not end, and keeps it. */
+	assert_int_equal(mr_ping(f->client, -1, NULL, NULL), 0);
+	assert_int_equal(mr_wait(f->client, -1), 0);
+	assert_true(mr_wait(f->client, 30) == 0);
+}
+
+static void a_wake_ends_waits_while_the_bus_is_away(void **state)
+{
+	struct fixture *f = *state;
+
+	bus_kill(&f->bus, NULL);
+	PROCESS_UNTIL(f->client, f->downs == 1);
+	mr_client_wake(f->client);
+	assert_int_equal(mr_wait(f->client, -1), 0);
+}
+
+static void wake_in_handler(int signal)
+{
+	extern struct mr_client *woken_by_signal;
+
+	(void)signal;
+	mr_client_wake(woken_by_signal);
+}
+
+struct mr_client *woken_by_signal;
+
+static void a_signal_handler_may_wake(void **state)
+{
+	struct fixture *f = *state;
+	struct sigaction action = {.sa_handler = wake_in_handler};
+	int fd = mr_fd(f->client);
+
+	woken_by_signal = f->client;
+	process_all(f->client);
+	assert_false(readable(fd, 0));
+	sigaction(SIGALRM, &action, NULL);
+	raise(SIGALRM);
+	assert_true(readable(fd, 0));
+	process_all(f->client);
+	assert_false(readable(fd, 0));
+}
+
+static void count_up(struct mr_client *c, void *arg)
+{
+	/* Refused, as within each callback. */
+	assert_int_equal(mr_wait(c, 0), -EDEADLK);
+	++*(unsigned *)arg;
+}
+
+struct poster {
+	struct mr_client *client;
+	unsigned *sum;
+};
+
+static void *post_many(void *arg)
+{
+	struct poster *p = arg;
+
+	for (unsigned i = 0; i < 5000; i++) {
+		while (mr_client_post(p->client, count_up, p->sum) == -EAGAIN)
+			sched_yield();
+	}
+	return NULL;
+}
+
+/* Without a bound: a wake-up that is lost would never return. */
+static void functions_of_other_threads_all_run(void **state)
+{
+	struct fixture *f = *state;
+	unsigned sum = 0, counted = 0;
+	struct poster p = {f->client, &sum};
+	pthread_t threads[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, post_many, &p);
+	while (sum < 15000)
+		counted += (unsigned)mr_wait(f->client, -1);
+	assert_int_equal(counted, 15000);
+	for (unsigned i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static void functions_of_other_threads_all_run_in_an_event_loop(void **state)
+{
+	struct fixture *f = *state;
+	unsigned sum = 0;
+	struct poster p = {f->client, &sum};
+	int fd = mr_fd(f->client);
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, post_many, &p);
+	while (sum < 5000) {
+		assert_true(readable(fd, PATIENCE_MS));
+		process_all(f->client);
+	}
+	pthread_join(thread, NULL);
+	process_all(f->client);
+	assert_false(readable(fd, 0));
+}
+
+static void posts_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	unsigned sum = 0, posted = 0;
+
+	while (mr_client_post(f->client, count_up, &sum) == 0)
+		posted++;
+	assert_int_equal(posted, 1024);
+	assert_int_equal(mr_client_post(f->client, NULL, NULL), -EINVAL);
+	assert_int_equal(mr_process(f->client, 2000), 1024);
+	assert_int_equal(sum, 1024);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +354,13 @@ int main(void)
 		TEST(fd_is_readable_when_there_is_something_and_quiet_otherwise),
 		TEST(fd_stays_readable_while_something_is_left),
 		TEST(fd_becomes_readable_for_a_timeout),
+		TEST(a_wake_ends_waits_of_another_thread),
+		TEST(a_wake_is_kept_for_the_next_wait_and_for_one_only),
+		TEST(a_wake_ends_waits_while_the_bus_is_away),
+		TEST(a_signal_handler_may_wake),
+		TEST(functions_of_other_threads_all_run),
+		TEST(functions_of_other_threads_all_run_in_an_event_loop),
+		TEST(posts_are_bounded),
 		TEST(no_wakeup_is_lost_in_ten_thousand_exchanges),
 	};
 
