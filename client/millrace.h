@@ -89,7 +89,7 @@
  * | -EDQUOT          | this host or user has used its share of a table or of queue memory       |
  * | -EHOSTUNREACH    | a request or call found no responder                                     |
  * | -EBUSY           | the receiving side is full: every responder, or a service or queue       |
- * | -EDEADLK         | not within a callback, or not while a claim is open                      |
+ * | -EDEADLK         | the call may not run within a callback, or while a claim is open         |
  * | -ENOBUFS         | the memory of all queues of the bus is full                              |
  * | -EREMOTEIO       | the worker of a service gave the call up, or died with it                |
  * | -ECONNABORTED    | the circuit breaker of a service is open: too many calls failed          |

@@ -13,7 +13,7 @@
  *   client.c     connect, close, the table of parts
  *
  * Owns      A client owns everything made from it. Its memory from the bus (the channel) goes away
- *           in mr_session_lose alone, which runs only when no callback is on the stack.
+ *           in mr_session_end alone, which runs only when no callback is on the stack.
  * Threads   One thread at a time per client.
  * Ordering  lib/ring/bytes.h; the `asleep` flag of the down ring belongs to this side.
  */

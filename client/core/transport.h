@@ -39,7 +39,7 @@ struct mr_transport {
 	void (*flush_acks)(struct mr_client *c);
 	/* Checks whether the bus is still there; sets eof. Makes a system call. */
 	void (*check_bus)(struct mr_client *c);
-	/* Returns the time at which it wants `look`, or MR_NEVER_NS. */
+	/* Returns the time at which it wants `check_bus`, or MR_NEVER_NS. */
 	uint64_t (*due_ns)(const struct mr_client *c);
 	/* Ends the session, if there is one. */
 	void (*unmap)(struct mr_client *c);

@@ -25,7 +25,7 @@
  * | -ENOTCONN     | the connection was lost: calls are not made again by themselves           |
  * | -ENOENT       | the service was removed during the call                                   |
  * | -EINVAL       | malformed name or headers; -EMSGSIZE: too large; -EACCES: refused name    |
- * | -ENOSPC       | too many services are called; -ENOMEM: no memory                          |
+ * | -ENOSPC       | too many calls are open, or services called; -ENOMEM: no memory           |
  * @{ */
 
 /** For mr_call_options::retries: no retries. */

@@ -89,7 +89,9 @@ struct mr_options {
  * @retval -EACCES        the bus refuses this user
  * @retval -ENOSPC        the table of clients is full
  * @retval -EDQUOT        this host or user has used its share of the clients
- * @retval -EPROTO        the bus speaks another version
+ * @retval -EPROTO        the bus speaks another version, or its answer is malformed
+ * @retval -ENOTCONN      the bus has no data plane at the moment
+ * @retval -EMSGSIZE      over UDP: the path or the bus's port takes no frames of 1,200 bytes
  * @retval -ENOMEM        no memory
  * @retval -EMFILE        too many open files */
 MR_API int mr_connect(

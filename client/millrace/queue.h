@@ -154,7 +154,8 @@ struct mr_push {
  * @param id    number of the push, for `on_outcome`; 0 with best effort; may be NULL
  * @retval 0          sent, or kept for a retry
  * @retval -EAGAIN    the ring or the window of open pushes is full: so a full queue holds its
- *                    producers back; or `push->id` is open in this queue already
+ *                    producers back; or `push->id` is open in this queue already; or (best effort)
+ *                    the bus has no number for the queue now
  * @retval -EINVAL    malformed headers, unknown priority, or an `id` without exactly once
  * @retval -EMSGSIZE  too large
  * @retval -ENOTCONN  no connection
@@ -200,7 +201,7 @@ struct mr_consume_options {
 	/** Unsettled deliveries that this client holds at most, to 65,535; 0: the default of the
 	 * bus. */
 	unsigned prefetch;
-	/** Share under MR_POLICY_WEIGHTED, 1 to 65,536; 0: 1. */
+	/** Share under MR_POLICY_WEIGHTED, 1 to 65,535; 0: 1. */
 	unsigned weight;
 	/** True: mr_ack(), mr_nack() or mr_give_back() settle each delivery, now or later. False:
 	 * the library acknowledges a delivery when the callback returns (or at the next
@@ -226,8 +227,8 @@ typedef void mr_delivery_fn(struct mr_client *c, const struct mr_delivery *d, vo
  * @param arg       passed to the callback
  * @param out       the consumer; NULL after a failure. Lives until mr_consumer_close() or
  *                  mr_close().
- * @return 0 or a negative errno value as from mr_queue_open(); -EINVAL also for a `prefetch`
- *         above 65,535 */
+ * @return 0 or a negative errno value as from mr_queue_open(); -EINVAL also for a `prefetch` or
+ *         `weight` above 65,535 */
 MR_API int mr_consume(struct mr_client *c, const char *queue,
 	const struct mr_consume_options *options, mr_delivery_fn *callback, void *arg,
 	struct mr_consumer **out);
@@ -294,10 +295,10 @@ MR_API unsigned mr_delivery_attempts(const struct mr_delivery *d);
 
 /** @name Acknowledgement time-out
  * A delivery that is not settled within `ack_timeout_ms` goes to another consumer. The time runs
- * from the moment it is worked on: while the client is processed, the library renews deliveries
- * that wait here to be handed out, four times per time-out, and each automatic acknowledgement
- * restarts the time of the deliveries after it. A program that works long on one delivery calls
- * mr_progress().
+ * from the moment it is worked on. With `manual`, while the client is processed, the library renews
+ * deliveries that wait here to be handed out, four times per time-out. Without, each
+ * acknowledgement restarts the time of the deliveries after it. A program that works long on one
+ * delivery calls mr_progress().
  * @{ */
 
 /** Restarts the time of a delivery that is still worked on. Sent at once.

@@ -6,7 +6,8 @@
  *   hello.c            a frame of no session: cookies, and hellos for control
  *   path_validation.c  a frame of a session from another path
  *   egress.c           frames out
- *   udp_sessions.c     heartbeats, expiry, goodbyes
+ *   udp_life.c         frames that count as heartbeats; how a session ends
+ *   udp_sessions.c     heartbeats, liveness time-out, expulsion
  *
  * Threads   The worker's lcore.
  * Hot path  ports, frame, egress: all of it; no allocation but of buffers.
@@ -44,8 +45,8 @@ static inline void mr_worker_note_life(const struct mr_worker *w, struct mr_sess
 	s->remote->last_rx = w->round_start;
 	atomic_store_explicit(&s->heard, s->remote->last_rx, memory_order_relaxed);
 }
-/* Counts a new frame of the session, which also counts as a heartbeat, and follows a change of the
- * peer's MAC. */
+/* udp_life.c: counts a new frame of the session, which also counts as a heartbeat, and follows a
+ * change of the peer's MAC. */
 void mr_worker_note_frame(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f);
 /* Routes the burst, and begins a new one. */
 void mr_worker_route_now(struct mr_worker *w);
@@ -96,18 +97,18 @@ void mr_worker_ports_tx(struct mr_worker *w);
 void mr_worker_udp_sessions_look(struct mr_worker *w);
 /* Sends all of them a Close: the bus stops. */
 void mr_worker_udp_sessions_stop(struct mr_worker *w);
-/* The session is over: nothing more is taken of it, or sent to it. mr_worker_flow_finish goes on.
- * */
+/* udp_life.c: ends the session: its worker takes no further frame of it, and sends it none.
+ * mr_worker_flow_finish takes the frames that wait. */
 void mr_worker_remote_end(struct mr_session *s, enum mr_remote_end why);
-/* All that came of it is taken: the table writer is to close it. */
+/* Lets the table writer close an ended session: all its acknowledged frames are taken. */
 void mr_worker_remote_close(struct mr_worker *w, struct mr_session *s);
 /* Room for a Close with a code. */
 #define MR_CLOSE_WORDS 16
-/* Makes the message that says so; it refers to `memory`. */
+/* Makes a Close with that code, a negative errno; the plan refers to `memory`. */
 struct mr_message_plan mr_worker_close_plan(int32_t code, uint64_t memory[MR_CLOSE_WORDS]);
 
-/* Answers requests that a local client which is gone has left unread in its down ring: no
- * responders. Bounded; the next call continues. */
+/* unread_requests.c: answers NoResponders to requests that a closed local client has left unread in
+ * its down ring. Bounded; the next call continues. */
 void mr_worker_answer_unread(struct mr_worker *w, struct mr_session *s);
 
 /* Returns the round's clock: cycles when the round began. */

@@ -135,7 +135,7 @@ static inline void mr_worker_turn_begin(struct mr_worker *w)
 	w->share.turn_delivered = w->round.delivered;
 }
 
-/* True if the turn's work is used up, or the round's. */
+/* True if the turn's work is used up. */
 static inline bool mr_worker_turn_is_over(const struct mr_worker *w)
 {
 	return w->share.turn_work + mr_worker_visits(w) - w->share.turn_visits >= MR_TURN_WORK;

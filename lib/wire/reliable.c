@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define LATER_FRAMES     3u   /* reordering threshold: later frames received */
+#define LATER_FRAMES     3u   /* reordering threshold: frames by which a received one is later */
 #define LATER_FRAMES_MAX 128u /* its maximum, on a path that reorders */
 #define LATER_SHARE      16u  /* fraction of the excess that decays in a round trip */
 #define WINDOW_FIRST     64u

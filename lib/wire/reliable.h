@@ -10,11 +10,11 @@
  *   tx  the log of frames sent and not acknowledged, with the place of each frame's bytes
  *   rx  slots for frames that came early or cannot be consumed yet
  *
- * Loss detection (RFC 8985, RFC 9002 §6.1): a frame counts as lost when three frames sent after it
- * have been received. One received frame suffices if it was sent a round trip later. Frames are
- * compared by the order of sending, so a retransmitted frame can be lost again. The threshold of
- * three grows when a frame taken for lost turns out to be received: the path reorders. If no ack
- * comes in time the oldest frame is retransmitted, and its ack decides about the others.
+ * Loss detection (RFC 8985, RFC 9002 §6.1): a frame counts as lost when a frame was received that
+ * was sent three frames later, or more than a round trip later. Frames are compared by the order of
+ * sending, so a retransmitted frame can be lost again. The threshold of three grows when a frame
+ * taken for lost turns out to be received: the path reorders. If no ack comes in time the oldest
+ * frame is retransmitted, and its ack decides about the others.
  *
  * All windows count the skipped 0 as a received frame, so that a sequence is its own place in log
  * and slots. The one window that spans the wrap is smaller by one.
