@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <systemd/sd-daemon.h>
@@ -42,6 +43,19 @@ static void link_down(struct mr_link *l)
 	mr_watch_down(&c->watch);
 	mr_handoff_down(&c->handoff);
 	mr_queue_command_fail_all(&c->queue_commands);
+}
+
+static void session_closed(struct mr_link *l, struct mrf_table closed)
+{
+	struct mr_control *c = l->owner;
+	uint64_t session = mrf_link_session_closed_session(closed);
+	struct mrf_session_stats stats;
+	struct timespec now;
+	bool found = mr_dataplane_session_stats(&l->dataplane, session, &stats);
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	mr_ended_add(&c->ended, closed, found ? &stats : NULL,
+		(uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec);
 }
 
 static void signalled(struct mr_doorbell *b, size_t bytes)
@@ -121,7 +135,7 @@ static int open_attach(struct mr_control *c)
 static int open_admin(struct mr_control *c)
 {
 	return mr_admin_open(&c->admin, &c->loop, &c->link, &c->queue_commands, &c->watch,
-		c->config, &c->counters);
+		&c->ended, c->config, &c->counters);
 }
 
 static int open_link(struct mr_control *c)
@@ -132,6 +146,7 @@ static int open_link(struct mr_control *c)
 	mr_watch_open(&c->watch, &c->loop, &c->link, c->config);
 	mr_hello_init(&c->hello, &c->link, &c->handoff, c->config, &c->counters);
 	c->link.up = link_up;
+	c->link.session_closed = session_closed;
 	c->link.down = link_down;
 	c->link.owner = c;
 	return mr_link_open(&c->link, &c->loop, &c->counters, c->config->run_dir);

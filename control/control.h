@@ -10,6 +10,7 @@
 #include "control/admin/admin.h"
 #include "control/handoff/handoff.h"
 #include "control/session/attach.h"
+#include "control/session/ended.h"
 #include "control/watch/watch.h"
 
 struct mr_control {
@@ -21,6 +22,7 @@ struct mr_control {
 	struct mr_hello hello;
 	struct mr_queue_commands queue_commands;
 	struct mr_attach attach;
+	struct mr_ended ended;
 	struct mr_watch watch;
 	struct mr_admin admin;
 	struct mr_doorbell signals;

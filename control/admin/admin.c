@@ -261,7 +261,8 @@ static void accepted(struct mr_accept *accept, int fd)
 
 int mr_admin_open(struct mr_admin *a, struct mr_loop *loop, struct mr_link *link,
 	struct mr_queue_commands *queue_commands, const struct mr_watch *watch,
-	const struct mr_config *config, struct mr_control_counters *counters)
+	const struct mr_ended *ended, const struct mr_config *config,
+	struct mr_control_counters *counters)
 {
 	struct timespec now;
 	char path[PATH_MAX];
@@ -272,6 +273,7 @@ int mr_admin_open(struct mr_admin *a, struct mr_loop *loop, struct mr_link *link
 	a->link = link;
 	a->queue_commands = queue_commands;
 	a->watch = watch;
+	a->ended = ended;
 	a->config = config;
 	a->counters = counters;
 	for (unsigned i = 0; i < MR_ADMIN_SLOTS; i++) {

@@ -4,6 +4,7 @@
  *   admin.c    connections and packets
  *   verbs.c    answers from control's own state and from shared statistics
  *   listing.c  clients and subjects, which the data plane lists in parts; kick
+ *   ended.c    sessions that ended lately
  *   ports.c    ports
  *   queues.c   queues and services: questions and commands to their home workers
  *
@@ -20,6 +21,7 @@
 #include "lib/config/config.h"
 #include "control/handoff/queue_command.h"
 #include "control/link/link.h"
+#include "control/session/ended.h"
 #include "lib/loop/accept.h"
 #include "lib/loop/conn.h"
 #include "control/watch/watch.h"
@@ -63,6 +65,7 @@ struct mr_admin {
 	struct mr_link *link;
 	struct mr_queue_commands *queue_commands;
 	const struct mr_watch *watch;
+	const struct mr_ended *ended;
 	const struct mr_config *config;
 	struct mr_control_counters *counters;
 	uint64_t started_ns; /* CLOCK_REALTIME */
@@ -73,7 +76,8 @@ struct mr_admin {
 
 int mr_admin_open(struct mr_admin *a, struct mr_loop *loop, struct mr_link *link,
 	struct mr_queue_commands *queue_commands, const struct mr_watch *watch,
-	const struct mr_config *config, struct mr_control_counters *counters);
+	const struct mr_ended *ended, const struct mr_config *config,
+	struct mr_control_counters *counters);
 void mr_admin_close(struct mr_admin *a);
 
 /* admin.c, for the verbs: begin prepares the slot's builder, answer sends its content. result sends
@@ -89,6 +93,9 @@ int mr_admin_row(struct mr_admin_slot *s, uint32_t row);
 
 /* verbs.c */
 void mr_admin_handle(struct mr_admin_slot *s, struct mrf_table request);
+
+/* ended.c */
+void mr_admin_list_ended(struct mr_admin_slot *s);
 
 /* ports.c */
 void mr_admin_list_ports(struct mr_admin_slot *s);

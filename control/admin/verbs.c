@@ -212,6 +212,7 @@ void mr_admin_handle(struct mr_admin_slot *s, struct mrf_table request)
 	case MRF_ADMIN_VERB_CLIENTS: mr_admin_list_clients(s); break;
 	case MRF_ADMIN_VERB_SUBJECTS: mr_admin_list_subjects(s); break;
 	case MRF_ADMIN_VERB_COUNTERS: counters(s); break;
+	case MRF_ADMIN_VERB_ENDED: mr_admin_list_ended(s); break;
 	case MRF_ADMIN_VERB_PORTS: mr_admin_list_ports(s); break;
 	case MRF_ADMIN_VERB_KICK: mr_admin_kick(s, mrf_admin_request_session(request)); break;
 	case MRF_ADMIN_VERB_QUEUES:

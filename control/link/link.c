@@ -110,7 +110,7 @@ static void welcomed(struct mr_link *l, struct mrf_table welcome, int *fds, unsi
 	l->up(l);
 }
 
-static void event(struct mrf_table message)
+static void event(struct mr_link *l, struct mrf_table message)
 {
 	struct mrf_table closed = mrf_link_message_body_as_link_session_closed(message);
 
@@ -119,6 +119,8 @@ static void event(struct mrf_table message)
 	mr_log_limited(MR_LOG_DEBUG, "session closed",
 		MR_LOG_HEX("session", mrf_link_session_closed_session(closed)),
 		MR_LOG_STR("reason", mrf_link_session_closed_reason(closed).data));
+	if (l->session_closed != NULL)
+		l->session_closed(l, closed);
 }
 
 static void message(struct mr_link *l, struct mrf_table m, int *fds, unsigned fds_count)
@@ -134,7 +136,7 @@ static void message(struct mr_link *l, struct mrf_table m, int *fds, unsigned fd
 		mr_link_break(l, mrf_table_is_empty(r) ? "the data plane answered without a welcome"
 						       : mrf_link_result_text(r).data);
 	} else if (id == 0) {
-		event(m);
+		event(l, m);
 	} else {
 		mr_link_request_answer(l, id, m, fds, fds_count);
 	}

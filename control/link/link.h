@@ -70,6 +70,8 @@ struct mr_link {
 	/* Called when the data plane is connected, and before its memory is unmapped. */
 	void (*up)(struct mr_link *l);
 	void (*down)(struct mr_link *l);
+	/* Called with the LinkSessionClosed of a session that ended; may be NULL. */
+	void (*session_closed)(struct mr_link *l, struct mrf_table closed);
 	void *owner;
 	struct mr_link_request requests[MR_LINK_REQUESTS_MAX];
 	uint32_t first_free;

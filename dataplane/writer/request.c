@@ -261,24 +261,7 @@ static void send_sessions(struct listing *l, bool last)
 
 static void list_session(struct listing *l, const struct mr_session *s)
 {
-	struct mrf_session_row row = {
-		.session = s->id,
-		.name = mrf_str(s->name),
-		.uid = s->uid,
-		.gid = s->gid,
-		.pid = (uint32_t)s->pid,
-		.opened_ns = s->opened_ns,
-		.subscriptions = s->subscriptions,
-	};
-	struct mrf_network_path path;
-
-	if (s->remote != NULL) {
-		path = mr_writer_remote_path(s);
-		row.transport = MRF_TRANSPORT_UDP;
-		row.path = &path;
-		row.frame_bytes = __atomic_load_n(&s->remote->frame_bytes, __ATOMIC_RELAXED);
-	}
-	l->rows[l->count++] = mrf_session_row_write(&l->b, &row);
+	l->rows[l->count++] = mr_writer_session_row(&l->b, s, s->subscriptions);
 	if (listing_full(l))
 		send_sessions(l, false);
 }

@@ -312,17 +312,41 @@ void mr_writer_session_expel(
 	}
 }
 
+uint32_t mr_writer_session_row(
+	struct mrf_builder *b, const struct mr_session *s, uint32_t subscriptions)
+{
+	struct mrf_session_row row = {
+		.session = s->id,
+		.name = mrf_str(s->name),
+		.uid = s->uid,
+		.gid = s->gid,
+		.pid = (uint32_t)s->pid,
+		.opened_ns = s->opened_ns,
+		.subscriptions = subscriptions,
+	};
+	struct mrf_network_path path;
+
+	if (s->remote != NULL) {
+		path = mr_writer_remote_path(s);
+		row.transport = MRF_TRANSPORT_UDP;
+		row.path = &path;
+		row.frame_bytes = __atomic_load_n(&s->remote->frame_bytes, __ATOMIC_RELAXED);
+	}
+	return mrf_session_row_write(b, &row);
+}
+
 static void announce_closed(struct mr_writer *wr, const struct mr_session *s)
 {
 	struct mrf_link_session_closed v = {.session = s->id, .reason = mrf_str(s->reason)};
 	struct mrf_builder b;
-	uint64_t memory[64];
+	uint64_t memory[128];
 
 	mr_log_limited(log_level(s), "session closed", MR_LOG_HEX("session", s->id),
 		MR_LOG_STR("name", s->name), MR_LOG_STR("reason", s->reason));
 	if (wr->link_fd < 0 || !wr->link_welcomed)
 		return;
 	mrf_builder_init(&b, memory, sizeof(memory));
+	v.row = mr_writer_session_row(&b, s, 0);
 	mr_writer_link_send(wr, &b, 0, MRF_LINK_BODY_LINK_SESSION_CLOSED,
 		mrf_link_session_closed_write(&b, &v), NULL, 0);
 }

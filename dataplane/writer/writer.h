@@ -215,6 +215,9 @@ void mr_writer_session_expel(
 /* Closes a session and frees its slot at once. Like all functions but tick it frees no memory:
  * pending events may still name sessions. */
 void mr_writer_session_drop(struct mr_writer *wr, struct mr_session *s, const char *reason);
+/* Writes the row of a session for control. Returns the builder's reference. */
+uint32_t mr_writer_session_row(
+	struct mrf_builder *b, const struct mr_session *s, uint32_t subscriptions);
 /* Continues all closing that waits. Returns true while something waits still. */
 bool mr_writer_sessions_tick(struct mr_writer *wr);
 void mr_writer_sessions_close_all(struct mr_writer *wr);
