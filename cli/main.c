@@ -33,6 +33,7 @@ const struct mr_cli_verb *const mr_cli_verbs[] = {
 	&mr_cli_ports,
 	&mr_cli_counters,
 	&mr_cli_top,
+	&mr_cli_who,
 	&mr_cli_kick,
 	&mr_cli_ping,
 	&mr_cli_bench,

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/admin.h"
 #include "cli/headers.h"
@@ -21,6 +22,7 @@
 struct settings {
 	struct mr_cli_view view;
 	uint64_t count;
+	bool force;
 };
 
 struct asked {
@@ -132,17 +134,69 @@ static int command(const struct asked *q, enum mrf_queue_verb verb, const char *
 	return code;
 }
 
-static int purge(const struct asked *q)
+/* The messages that purge or delete would discard. */
+struct loss {
+	uint64_t messages;
+	uint64_t dead; /* dead letters */
+};
+
+static int ask_loss(const struct asked *q, struct loss *loss)
 {
-	return command(q, MRF_QUEUE_VERB_PURGE, "messages purged");
+	struct mr_cli_admin admin;
+	struct mrf_table queues, row;
+	int code =
+		ask(q, &admin, MRF_QUEUE_VERB_SHOW, q->name, MRF_ADMIN_BODY_ADMIN_QUEUES, &queues);
+
+	if (code == MR_EXIT_OK) {
+		row = mrf_admin_queues_rows_at(queues, 0);
+		loss->messages = mrf_queue_row_ready(row) + mrf_queue_row_delayed(row);
+		loss->dead = mrf_queue_row_dead_ready(row);
+	}
+	mr_cli_admin_close(&admin);
+	return code;
 }
 
-static int pause(const struct asked *q)
+/* Asks the person at the terminal. True without one, or with --force. */
+static bool agreed(const struct asked *q, const char *question)
+{
+	char answer[16];
+
+	if (q->set->force || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+		return true;
+	fprintf(stderr, "%s [y/N] ", question);
+	return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+static const char *plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
+static int refuse(const struct asked *q)
+{
+	return mr_cli_fail(q->cli, MR_EXIT_FAILED, q->name, "nothing was changed", NULL);
+}
+
+static int purge(const struct asked *q)
+{
+	struct loss loss;
+	char question[512];
+	int code = ask_loss(q, &loss);
+
+	if (code != MR_EXIT_OK)
+		return code;
+	snprintf(question, sizeof(question), "Discard %" PRIu64 " message%s of %s?", loss.messages,
+		plural(loss.messages), q->name);
+	return agreed(q, question) ? command(q, MRF_QUEUE_VERB_PURGE, "messages purged")
+				   : refuse(q);
+}
+
+static int pause_queue(const struct asked *q)
 {
 	return command(q, MRF_QUEUE_VERB_PAUSE, NULL);
 }
 
-static int resume(const struct asked *q)
+static int resume_queue(const struct asked *q)
 {
 	return command(q, MRF_QUEUE_VERB_RESUME, NULL);
 }
@@ -152,9 +206,36 @@ static int redrive(const struct asked *q)
 	return command(q, MRF_QUEUE_VERB_REDRIVE, "messages pushed back");
 }
 
+/* Deletes, and says what went with the queue. */
+static int delete_with(const struct asked *q, const struct loss *loss)
+{
+	struct mr_cli_admin admin;
+	struct mrf_table result;
+	int code = ask(
+		q, &admin, MRF_QUEUE_VERB_DELETE, q->name, MRF_ADMIN_BODY_ADMIN_RESULT, &result);
+
+	mr_cli_admin_close(&admin);
+	if (code == MR_EXIT_OK && q->set->view.json)
+		printf("{\"count\":%" PRIu64 ",\"dead\":%" PRIu64 "}\n", loss->messages,
+			loss->dead);
+	else if (code == MR_EXIT_OK)
+		printf("deleted, with %" PRIu64 " message%s and %" PRIu64 " dead letter%s\n",
+			loss->messages, plural(loss->messages), loss->dead, plural(loss->dead));
+	return code;
+}
+
 static int delete (const struct asked *q)
 {
-	return command(q, MRF_QUEUE_VERB_DELETE, NULL);
+	struct loss loss;
+	char question[512];
+	int code = ask_loss(q, &loss);
+
+	if (code != MR_EXIT_OK)
+		return code;
+	snprintf(question, sizeof(question),
+		"Delete %s with %" PRIu64 " message%s and %" PRIu64 " dead letter%s?", q->name,
+		loss.messages, plural(loss.messages), loss.dead, plural(loss.dead));
+	return agreed(q, question) ? delete_with(q, &loss) : refuse(q);
 }
 
 /* Returns the bus's note in the header block of a dead letter; empty if there is none. */
@@ -236,6 +317,89 @@ static json_t *dead_json(struct mrf_table message)
 	return o;
 }
 
+static const struct mr_cli_column message_columns[] = {
+	{"AGE", "age_ms", .right = true, .unit = MR_CLI_UNIT_MS},
+	{"PRIORITY", "priority", .rank = 2},
+	{"REDELIVERED", "redelivered", .right = true, .rank = 3},
+	{"BYTES", "bytes", .right = true, .rank = 1, .unit = MR_CLI_UNIT_BYTES},
+	{"PAYLOAD", "payload", .least = 12, .elision = MR_CLI_ELIDE_END},
+};
+
+static const char *priority_text(uint8_t priority)
+{
+	switch (priority) {
+	case MRF_PRIORITY_HIGH: return "high";
+	case MRF_PRIORITY_LOW: return "low";
+	default: return "normal";
+	}
+}
+
+static void message_row(struct mr_cli_table *t, struct mrf_table message)
+{
+	struct mrf_bytes payload = mrf_queue_message_row_payload(message);
+
+	mr_cli_table_count(t, mrf_queue_message_row_age_ms(message));
+	mr_cli_table_string(t, mrf_str(priority_text(mrf_queue_message_row_priority(message))));
+	mr_cli_table_count(t, mrf_queue_message_row_redelivered(message));
+	mr_cli_table_count(t, mrf_queue_message_row_bytes(message));
+	mr_cli_table_text(t, (const char *)payload.data,
+		payload.bytes < EXCERPT_BYTES ? payload.bytes : EXCERPT_BYTES);
+}
+
+static json_t *message_json(struct mrf_table message)
+{
+	struct mrf_bytes headers = mrf_queue_message_row_headers(message);
+	struct mrf_bytes payload = mrf_queue_message_row_payload(message);
+	json_t *o = json_object();
+
+	json_object_set_new(
+		o, "age_ms", json_integer((json_int_t)mrf_queue_message_row_age_ms(message)));
+	json_object_set_new(
+		o, "priority", json_string(priority_text(mrf_queue_message_row_priority(message))));
+	json_object_set_new(o, "redelivered",
+		json_integer((json_int_t)mrf_queue_message_row_redelivered(message)));
+	json_object_set_new(
+		o, "bytes", json_integer((json_int_t)mrf_queue_message_row_bytes(message)));
+	json_object_set_new(
+		o, "headers", mr_cli_headers_json((const char *)headers.data, headers.bytes));
+	mr_cli_text_json(o, "payload", payload.data, payload.bytes);
+	return o;
+}
+
+static int print_messages(const struct asked *q, struct mrf_table messages)
+{
+	uint32_t count = mrf_admin_messages_messages_count(messages);
+	struct mr_cli_table t;
+	json_t *rows;
+
+	if (q->set->view.json) {
+		rows = json_array();
+		for (uint32_t i = 0; i < count; i++)
+			json_array_append_new(
+				rows, message_json(mrf_admin_messages_messages_at(messages, i)));
+		mr_cli_text_json_line(rows);
+		return MR_EXIT_OK;
+	}
+	mr_cli_table_init(&t, message_columns, MR_ARRAY_COUNT(message_columns));
+	for (uint32_t i = 0; i < count; i++)
+		message_row(&t, mrf_admin_messages_messages_at(messages, i));
+	return mr_cli_view_show(q->cli, &q->set->view, &t);
+}
+
+/* Shows the first messages, which stay where they are. */
+static int peek(const struct asked *q)
+{
+	struct mr_cli_admin admin;
+	struct mrf_table messages;
+	int code = ask(
+		q, &admin, MRF_QUEUE_VERB_PEEK, q->name, MRF_ADMIN_BODY_ADMIN_MESSAGES, &messages);
+
+	if (code == MR_EXIT_OK)
+		code = print_messages(q, messages);
+	mr_cli_admin_close(&admin);
+	return code;
+}
+
 static int print_dead(const struct asked *q, struct mrf_table messages)
 {
 	uint32_t count = mrf_admin_messages_messages_count(messages);
@@ -258,8 +422,8 @@ static int print_dead(const struct asked *q, struct mrf_table messages)
 
 /* Reads the first dead letters. Without a dead-letter queue there are none; then checks that the
  * queue itself exists. */
-static int peek(struct mr_cli_admin *a, const struct mrf_queue_command *command, const char *queue,
-	struct mrf_table *messages)
+static int peek_dead(struct mr_cli_admin *a, const struct mrf_queue_command *command,
+	const char *queue, struct mrf_table *messages)
 {
 	struct mrf_queue_command show = *command;
 	struct mrf_table queues;
@@ -290,7 +454,7 @@ static int dead(const struct asked *q)
 		return mr_cli_fail(q->cli, MR_EXIT_USAGE, q->name, "too long for a queue", NULL);
 	command.name = mrf_str(name);
 	rc = mr_cli_admin_open(&admin, q->cli);
-	rc = rc ? rc : peek(&admin, &command, q->name, &messages);
+	rc = rc ? rc : peek_dead(&admin, &command, q->name, &messages);
 	if (rc == 0)
 		rc = print_dead(q, messages);
 	else
@@ -318,9 +482,10 @@ static int run_queue(const struct mr_cli *cli, const void *settings, const struc
 {
 	static const struct action actions[] = {
 		{"show", show},
+		{"peek", peek},
 		{"purge", purge},
-		{"pause", pause},
-		{"resume", resume},
+		{"pause", pause_queue},
+		{"resume", resume_queue},
 		{"dead", dead},
 		{"redrive", redrive},
 		{"delete", delete},
@@ -329,7 +494,7 @@ static int run_queue(const struct mr_cli *cli, const void *settings, const struc
 	const struct asked q = {cli, settings, MRF_QUEUE_KIND_QUEUE, w->at[1]};
 
 	return run(&q, w->at[0], actions,
-		"expected: show, purge, pause, resume, dead, redrive or delete");
+		"expected: show, peek, purge, pause, resume, dead, redrive or delete");
 }
 
 static int run_service(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
@@ -345,16 +510,22 @@ static const struct mr_cli_option service_options[] = {MR_CLI_VIEW_OPTIONS, {0}}
 static const struct mr_cli_option options[] = {
 	MR_CLI_VIEW_OPTIONS,
 	MR_CLI_COUNT_OPTION(1, UINT32_MAX,
-		"dead, redrive: at most COUNT messages (default: dead 16, the "
-		"most; redrive all)"),
+		"peek, dead, redrive: at most COUNT messages (default: peek and dead 16, "
+		"the most; redrive all)"),
+	{.name = "force",
+		.letter = 'f',
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct settings, force),
+		.help = "purge, delete: do not ask on a terminal"},
 	{0},
 };
 
 const struct mr_cli_verb mr_cli_queue = {
 	.name = "queue",
 	.summary = "show or change one queue",
-	.operands = "show|purge|pause|resume|dead|redrive|delete NAME",
+	.operands = "show|peek|purge|pause|resume|dead|redrive|delete NAME",
 	.details = "show     print everything about the queue, and its consumers\n"
+		   "peek     print the first messages, which stay in the queue\n"
 		   "purge    discard ready and delayed messages; consumers keep theirs\n"
 		   "pause    deliver no messages until resume; pushes are still accepted\n"
 		   "resume   deliver messages again\n"
@@ -364,6 +535,7 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "delete   remove the queue with its messages and dead letters; refused while\n"
 		   "         the queue or its dead letters have consumers\n"
 		   "\n"
+		   "On a terminal purge and delete ask first.\n"
 		   "The exit code is 1 if there is no such queue. A queue whose name ends in\n"
 		   ".dead holds the dead letters of another queue; show, purge and pause work on\n"
 		   "it too.",

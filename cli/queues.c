@@ -32,6 +32,7 @@ struct column {
 	enum mr_cli_unit unit;
 	bool alarm;
 	const char *good;
+	const char *section;
 };
 
 #define COUNTED .unit = MR_CLI_UNIT_COUNT
@@ -65,14 +66,14 @@ static const struct column all_columns[] = {
 	{"IN/s", "CALLS/s", "pushed_per_s", RATE, .rank = 1, COUNTED},
 	{"OUT/s", NULL, "delivered_per_s", RATE, .rank = 2, COUNTED},
 	{"ACKED/s", "REPLIES/s", "acked_per_s", RATE, .rank = 3, COUNTED},
-	{NULL, NULL, "policy", .left = true},
+	{NULL, NULL, "policy", .left = true, .section = "Settings of queues and services:"},
 	{NULL, NULL, "when_full", .left = true},
 	{NULL, NULL, "messages_max"},
 	{NULL, NULL, "bytes_max", .unit = MR_CLI_UNIT_BYTES},
 	{NULL, NULL, "age_max_ms", .unit = MR_CLI_UNIT_MS},
 	{NULL, NULL, "ack_timeout_ms", .unit = MR_CLI_UNIT_MS},
 	{NULL, NULL, "max_deliver"},
-	{NULL, NULL, "not_idempotent", .left = true},
+	{NULL, NULL, "not_idempotent", .left = true, .section = "Settings of services only:"},
 	{NULL, NULL, "breaker_failures"},
 	{NULL, NULL, "breaker_reset_ms", .unit = MR_CLI_UNIT_MS},
 	{NULL, NULL, "breaker_probes"},
@@ -208,6 +209,7 @@ static void choose_columns(
 			.unit = c->unit,
 			.alarm = c->alarm,
 			.good = c->good,
+			.section = c->section,
 		};
 	}
 }

@@ -156,6 +156,8 @@ void mr_cli_table_print_lines(const struct mr_cli_table *t, FILE *out)
 
 		if (!in_json(column))
 			continue;
+		if (column->section)
+			fprintf(out, "\n%s\n", column->section);
 		mr_cli_cell_show(&t->cells[i], MR_CLI_UNIT_NONE, true, false, text, sizeof(text));
 		fprintf(out, "%-*s  %s\n", (int)width, column->key, text);
 	}

@@ -34,6 +34,8 @@ struct mr_cli_column {
 	enum mr_cli_unit unit;
 	bool alarm;       /* a number above 0 is wrong */
 	const char *good; /* any other text is wrong; NULL: none is */
+	/* Title above this and the next columns in a list of lines; NULL: none. */
+	const char *section;
 };
 
 /* Upper limit of a table's columns. */
@@ -94,7 +96,8 @@ void mr_cli_cell_show(const struct mr_cli_cell *cell, enum mr_cli_unit unit, boo
 
 /* Returns the number of rows. */
 size_t mr_cli_table_rows(const struct mr_cli_table *t);
-/* Prints each row as lines of key and value, for tables with too many columns for a terminal. */
+/* Prints each row as lines of key and value, in sections, for tables with too many columns for a
+ * terminal. */
 void mr_cli_table_print_lines(const struct mr_cli_table *t, FILE *out);
 /* Returns an array with one object for each row. */
 json_t *mr_cli_table_json(const struct mr_cli_table *t);

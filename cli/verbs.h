@@ -26,6 +26,7 @@ extern const struct mr_cli_verb mr_cli_service;
 extern const struct mr_cli_verb mr_cli_ports;
 extern const struct mr_cli_verb mr_cli_counters;
 extern const struct mr_cli_verb mr_cli_top;
+extern const struct mr_cli_verb mr_cli_who;
 extern const struct mr_cli_verb mr_cli_kick;
 extern const struct mr_cli_verb mr_cli_ping;
 extern const struct mr_cli_verb mr_cli_bench;

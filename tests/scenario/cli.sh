@@ -3,7 +3,7 @@
 # cli: help, exit codes, JSON and completion of the command line.
 . "$(dirname "$0")/../support/lib.sh"
 
-verbs='up pub sub request reply status workers clients sessions subjects queues queue services service ports counters top kick ping bench version completion help'
+verbs='up pub sub request reply status workers clients sessions subjects queues queue services service ports counters top who kick ping bench version completion help'
 
 say "help"
 expect_status 0 "$millrace" help
@@ -31,7 +31,7 @@ expect_status 2 "$millrace" pub
 expect_status 2 "$millrace" kick notanumber
 expect_status 2 "$millrace" queue show
 expect_status 2 "$millrace" queue dance jobs
-expect_match "what a queue cannot do" "$errors" 'show, purge'
+expect_match "what a queue cannot do" "$errors" 'show, peek, purge'
 expect_status 2 "$millrace" service purge echo
 expect_status 2 "$millrace" bench --size 3
 expect_status 2 "$millrace" bench --transport udp
@@ -39,7 +39,7 @@ expect_match "udp" "$errors" 'needs --server udp'
 
 say "no bus: exit code 3, and a hint"
 for verb in 'pub a b' 'sub a' 'request a b' 'reply a b' status workers clients sessions subjects ports counters \
-	queues services 'queue show a' 'queue dead a' 'queue purge a' 'service show a' 'queues --watch' 'top -n 1' 'kick 1' ping 'bench --seconds 1'; do
+	queues services 'queue show a' 'queue dead a' 'queue purge a' 'service show a' 'queues --watch' 'top -n 1' who 'who 1' 'kick 1' ping 'bench --seconds 1'; do
 	# shellcheck disable=SC2086 # words are wanted
 	expect_status 3 "$millrace" $verb
 	expect_match "$verb without a bus" "$errors" "^millrace ${verb%% *}: .+: .+; .+"
@@ -86,13 +86,28 @@ for verb in sessions ports queues services; do
 done
 
 say "queues and services that do not exist"
-for verb in 'queue show' 'queue dead' 'queue purge' 'queue pause' 'queue redrive' 'queue delete' 'service show'; do
+for verb in 'queue show' 'queue peek' 'queue dead' 'queue purge' 'queue pause' 'queue redrive' 'queue delete' 'service show'; do
 	# shellcheck disable=SC2086
 	expect_status 1 "$millrace" $verb nothing.here
 	expect_match "$verb of what is not there" "$errors" 'no such'
 done
 expect_status 1 "$millrace" queue show 'no.*'
 expect_match "a name that cannot be" "$errors" 'wildcard'
+
+say "peek, purge and delete"
+printf 'one\ntwo\n' | "$millrace" push cli.jobs --stdin-lines
+expect_equal "peek" "$("$millrace" queue peek cli.jobs --json | jq -c '[.[] | [.payload, .priority, .redelivered]]')" \
+	'[["one","normal",0],["two","normal",0]]'
+expect_status 0 "$millrace" queue peek cli.jobs -n 1 --no-headers --columns payload
+expect_equal "peek of one" "$output" one
+expect_status 0 "$millrace" queue show cli.jobs
+expect_match "settings in show" "$(tr '\n' ' ' <<<"$output")" 'queues and services:.*messages_max.*services only:.*breaker_probes'
+expect_status 0 "$millrace" queue purge cli.jobs
+expect_equal "purge" "$output" '2 messages purged'
+"$millrace" push cli.jobs three
+expect_status 0 "$millrace" queue delete cli.jobs -f
+expect_equal "delete" "$output" 'deleted, with 1 message and 0 dead letters'
+expect_status 1 "$millrace" queue peek cli.jobs
 
 say "payloads that are no text"
 printf 'a\xff\x00b' | "$millrace" pub some.bytes -
@@ -104,6 +119,16 @@ session=$("$millrace" clients --json | jq -r '[.[] | select(.subscriptions == 1)
 expect_status 0 "$millrace" kick "$session"
 expect_status 1 "$millrace" kick 0x7f00000000000001
 wait_for "who was kicked says so, and why" has_line "$dir/one.err" 'connection lost: .*operator'
+who_ended() { "$millrace" who --json "$session" >"$dir/who.out" && [ "$(jq -r .state "$dir/who.out")" = ended ]; }
+wait_for "the end is remembered" who_ended
+expect_json "$dir/who.out" '[.session, .name, .reason, .user, .transport, (.ended_ns >= .opened_ns), (.pid > 0)]' \
+	"[\"$session\",\"millrace sub\",\"closed by the operator\",\"$(id -un)\",\"shm\",true,true]"
+expect_equal "sessions that the operator ended" "$("$millrace" who --json --filter 'reason~operator' | jq -r '.[].session')" "$session"
+"$millrace" who --json "$("$millrace" clients --json --limit 1 | jq -r '.[0].session')" >"$dir/who.out"
+expect_json "$dir/who.out" '[.state, .reason, (.subscriptions >= 0)]' '["connected",null,true]'
+expect_status 1 "$millrace" who 0x7f00000000000001
+expect_match "who nobody knows" "$errors" 'no such session'
+expect_status 2 "$millrace" who somebody
 
 say "--server before and after the verb"
 server=$MILLRACE_SERVER

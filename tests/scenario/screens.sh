@@ -82,6 +82,7 @@ for size in 80x24 200x60; do
 		services|^SERVICE .*CIRCUIT +WAITING .*WORKERS|services
 		workers|^ *WORKER .*STATE +BUSY% .*DROPPED|workers
 		ports|^PORT .*LINK .*RX .*TX|ports
+		who|^SESSION .*NAME .*REASON .*ENDED|who
 		counters|^SCOPE .*NAME .*VALUE|counters
 		status|^version|status
 	END
@@ -101,6 +102,17 @@ expect_equal "lines" "$(wc -l <"$screens/limited-80x24.txt")" 4
 terminal_start 80x24 "'$millrace' clients --wide --limit 1"
 wait_for "clients --wide" ended
 expect_above "characters with --wide" "$(head -n 1 "$dir/now" | wc -m)" 100
+
+say "delete asks on a terminal"
+queue=$("$millrace" queues --json --filter 'name~department-003' | jq -r '.[0].name')
+terminal_start 80x24 "'$millrace' queue delete '$queue'"
+wait_for "the question" on_screen 'with 3 messages and 0 dead letters\? \[y/N\]'
+terminal send-keys -t one n Enter
+wait_for "delete ends" ended
+expect_match "what was done" "$(cat "$dir/now")" 'nothing was changed'
+terminal_start 80x24 "'$millrace' queue delete --force '$queue'"
+wait_for "delete --force ends" ended
+expect_match "what was done" "$(cat "$dir/now")" '^deleted, with 3 messages and 0 dead letters'
 
 # expect_top SIZE: it fills the terminal and no more.
 expect_top() {
