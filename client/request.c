@@ -144,6 +144,16 @@ bool mr_request_is_sync(const struct mr_client *c, uint64_t correlation)
 	return index != NONE && c->pending[index].callback == NULL;
 }
 
+static void set_error_text(struct mr_client *c, int error)
+{
+	if (error == -ENOTCONN)
+		mr_ring_out_refused(c);
+	else if (error == -EBUSY)
+		mr_fail(c, error, "every responder's ring is full");
+	else
+		mr_fail(c, error, NULL);
+}
+
 static void finish_pending(
 	struct mr_client *c, uint32_t index, const struct mr_message *m, int error)
 {
@@ -158,6 +168,8 @@ static void finish_pending(
 			*p.sync->reply = *m;
 		return;
 	}
+	if (error != 0)
+		set_error_text(c, error);
 	c->depth++;
 	p.callback(c, m, error, p.arg);
 	c->depth--;
@@ -291,16 +303,6 @@ static int await_reply(struct mr_client *c, uint32_t index, struct mr_sync *sync
 	if (index != NONE)
 		pending_free(c, index);
 	return error;
-}
-
-static void set_error_text(struct mr_client *c, int error)
-{
-	if (error == -ENOTCONN)
-		mr_ring_out_refused(c);
-	else if (error == -EBUSY)
-		mr_fail(c, error, "every responder's ring is full");
-	else
-		mr_fail(c, error, NULL);
 }
 
 int mr_request_with_sized(struct mr_client *c, const char *subject, const char *headers,

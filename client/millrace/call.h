@@ -87,7 +87,7 @@ MR_API int mr_call(struct mr_client *c, const char *service, const void *payload
  * @param correlation  `correlation` of the options
  * @param reply        valid until the callback returns; NULL with an error
  * @param more         true: a partial reply, others follow
- * @param error        0 or a negative errno value, see above
+ * @param error        0 or a negative errno value, see above, which mr_error() describes
  * @param arg          as given to mr_call_async() or mr_stream_open() */
 typedef void mr_call_fn(struct mr_client *c, uint64_t correlation, const struct mr_message *reply,
 	bool more, int error, void *arg);

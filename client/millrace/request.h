@@ -58,7 +58,7 @@ MR_API int mr_request_with(struct mr_client *c, const char *subject, const char 
  *
  * @param c      the client
  * @param reply  the first reply, valid until the callback returns; NULL with an error
- * @param error  0, or a negative errno value as from mr_request()
+ * @param error  0, or a negative errno value as from mr_request(), which mr_error() describes
  * @param arg    as given to mr_request_async() */
 typedef void mr_reply_fn(struct mr_client *c, const struct mr_message *reply, int error, void *arg);
 

@@ -136,6 +136,8 @@ static void on_outcome_of_push(struct mr_outbox *o, uint64_t id, int error)
 
 	if (q->on_outcome == NULL)
 		return;
+	if (error != 0)
+		mr_failf(c, error, "queue %s: %s", q->name, mr_error_text(error));
 	c->depth++;
 	q->on_outcome(c, shown_id(q, id), error, q->arg);
 	c->depth--;

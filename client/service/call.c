@@ -7,6 +7,7 @@
 #include "client/core/away.h"
 #include "client/core/error.h"
 #include "client/core/random.h"
+#include "client/core/ring_out.h"
 #include "client/core/wait.h"
 #include "client/publish/outgoing.h"
 #include "client/publish/publish.h"
@@ -55,6 +56,30 @@ static void tell_sync(struct mr_call_sync *sync, const struct mr_message *reply,
 		*sync->reply = *reply;
 }
 
+void mr_call_set_error(struct mr_client *c, const struct mr_call *r, int error)
+{
+	const char *service = r->stub != NULL ? r->stub->name : "the bus itself";
+
+	switch (error) {
+	case -ENOTCONN: mr_ring_out_refused(c); break;
+	case -EBUSY: mr_failf(c, error, "too many calls of %s wait already", service); break;
+	case -EHOSTUNREACH: mr_failf(c, error, "no worker serves %s", service); break;
+	case -EREMOTEIO:
+		mr_failf(c, error, "a worker of %s gave up on the call, or died while it had it",
+			service);
+		break;
+	case -ECONNABORTED:
+		mr_failf(c, error, "the circuit breaker of %s is open: it failed too often",
+			service);
+		break;
+	case -ETIMEDOUT: mr_fail(c, error, NULL); break;
+	default:
+		/* The bus has refused the service: stub.c has set its text. */
+		if (r->state != MR_CALL_OPENING)
+			mr_fail(c, error, NULL);
+	}
+}
+
 void mr_call_finish(
 	struct mr_client *c, struct mr_call *r, const struct mr_message *reply, int error)
 {
@@ -68,6 +93,8 @@ void mr_call_finish(
 		mr_call_set_due(c, r, 0);
 		return;
 	}
+	if (reply == NULL)
+		mr_call_set_error(c, r, error);
 	/* Freed first: the callback may make the next call. */
 	mr_call_forget(c, r);
 	if (callback == NULL) {
@@ -305,8 +332,10 @@ static int first_try(struct mr_client *c, struct mr_call *r)
 	uint64_t now_ns = start_ns(c, r);
 	int error;
 
-	if (!mr_breaker_allows(&r->stub->breaker, now_ns, &r->probe))
-		return mr_fail(c, -ECONNABORTED, NULL);
+	if (!mr_breaker_allows(&r->stub->breaker, now_ns, &r->probe)) {
+		mr_call_set_error(c, r, -ECONNABORTED);
+		return -ECONNABORTED;
+	}
 	if (r->stub->queue == 0 || r->callback == NULL) {
 		try_now(c, r, now_ns);
 		return 0;

@@ -161,6 +161,8 @@ void mr_call_free_all(struct mr_client *c);
 /* call.c */
 /* Starts a call, as mr_call_async does. -EAGAIN: the ring is full. */
 int mr_call_begin(struct mr_client *c, const struct mr_call_begin *begin, struct mr_call **out);
+/* Sets the text of an error with which a call ends. */
+void mr_call_set_error(struct mr_client *c, const struct mr_call *r, int error);
 /* Ends the call and reports nothing. */
 void mr_call_forget(struct mr_client *c, struct mr_call *r);
 /* Ends the call and reports it. `reply` is NULL with an error; within a callback such an end is

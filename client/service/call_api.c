@@ -2,7 +2,6 @@
 /* call_api: mr_call and mr_call_async. */
 #include "client/core/away.h"
 #include "client/core/error.h"
-#include "client/core/ring_out.h"
 #include "client/core/sized.h"
 #include "client/core/wait.h"
 #include "client/service/call.h"
@@ -57,32 +56,12 @@ static int await_call(struct mr_client *c, struct mr_call *r, struct mr_call_syn
 		if (error == -ETIMEDOUT) {
 			mr_call_due(c, r);
 		} else if (error != 0) {
+			mr_call_set_error(c, r, error);
 			mr_call_forget(c, r);
 			return error;
 		}
 	}
 	return sync->error;
-}
-
-static void set_error_text(struct mr_client *c, const char *service, int error)
-{
-	switch (error) {
-	case -ENOTCONN: mr_ring_out_refused(c); break;
-	case -EBUSY: mr_failf(c, error, "too many calls of %s wait already", service); break;
-	case -EHOSTUNREACH: mr_failf(c, error, "no worker serves %s", service); break;
-	case -EREMOTEIO:
-		mr_failf(c, error, "a worker of %s gave up on the call, or died while it had it",
-			service);
-		break;
-	case -ECONNABORTED:
-		mr_failf(c, error, "the circuit breaker of %s is open: it failed too often",
-			service);
-		break;
-	case -ETIMEDOUT:
-	case -EINTR:
-	case -ENOENT: mr_fail(c, error, NULL); break;
-	default: break; /* the text is set already */
-	}
 }
 
 int mr_call_sized(struct mr_client *c, const char *service, const void *payload, size_t bytes,
@@ -119,8 +98,6 @@ int mr_call_sized(struct mr_client *c, const char *service, const void *payload,
 	if (error == 0 && reply != NULL)
 		mr_sized_write(reply, reply_bytes, &own, sizeof(own));
 	c->hold = error == 0 && c->depth == 0;
-	if (error != 0)
-		set_error_text(c, service, error);
 	mr_end(c);
 	return error;
 }

@@ -213,8 +213,18 @@ static void verdicts_of_the_bus_are_errors(void **state)
 	struct fixture *f = *state;
 
 	for (unsigned i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
-		refuse_next(f, 1, verdicts[i].status);
+		struct outcome out = {0};
+
+		refuse_next(f, 2, verdicts[i].status);
+		/* The text is that of the call, not of another one. */
+		assert_int_equal(mr_publish(f->client, "..", "x", 1), -EINVAL);
 		assert_int_equal(mr_call(f->client, "echo", "x", 1, &o, NULL), verdicts[i].error);
+		assert_null(strstr(mr_error(f->client), "subject: "));
+		assert_int_equal(mr_publish(f->client, "..", "x", 1), -EINVAL);
+		assert_int_equal(mr_call_async(f->client, "echo", "x", 1, &o, note, &out), 0);
+		PROCESS_UNTIL(f->client, out.calls > 0);
+		assert_int_equal(out.error, verdicts[i].error);
+		assert_null(strstr(mr_error(f->client), "subject: "));
 	}
 }
 

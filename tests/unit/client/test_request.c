@@ -15,6 +15,7 @@ struct replies {
 	unsigned good;
 	unsigned failed;
 	int error;
+	char why[128]; /* text of the last error */
 	char last[64];
 	struct mr_publisher *next; /* the callback sends one more message through it */
 };
@@ -23,8 +24,8 @@ static void note(struct mr_client *c, const struct mr_message *reply, int error,
 {
 	struct replies *r = arg;
 
-	(void)c;
 	r->error = error;
+	snprintf(r->why, sizeof(r->why), "%s", mr_error(c));
 	if (reply == NULL) {
 		assert_true(error < 0);
 		r->failed++;
@@ -71,9 +72,11 @@ static void request_without_responder_fails_at_once(void **state)
 
 	assert_int_equal(mr_request(f->client, "nobody", "x", 1, -1, &m), -EHOSTUNREACH);
 	assert_string_equal(mr_error(f->client), mr_error_text(-EHOSTUNREACH));
+	assert_int_equal(mr_publish(f->client, "..", "x", 1), -EINVAL);
 	assert_int_equal(mr_request_async(f->client, "nobody", "x", 1, -1, note, &r), 0);
 	PROCESS_UNTIL(f->client, r.failed == 1);
 	assert_int_equal(r.error, -EHOSTUNREACH);
+	assert_string_equal(r.why, mr_error_text(-EHOSTUNREACH));
 	bus_lock(&f->bus);
 	f->bus.overloaded = true;
 	bus_unlock(&f->bus);
