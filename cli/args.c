@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/suggest.h"
+#include "lib/base/units.h"
+
 struct parse {
 	const struct mr_cli_option *tables[2];
 	void *settings[2];
@@ -109,6 +112,44 @@ static int parse_real(const struct mr_cli_option *option, const char *value, dou
 	return 0;
 }
 
+static int check_range(const struct mr_cli_option *option, double number)
+{
+	return number < option->min || number > option->max ? -EINVAL : 0;
+}
+
+static int parse_ms(const struct mr_cli_option *option, const char *value, uint64_t *out)
+{
+	uint64_t ms;
+
+	if (mr_units_duration(value, MR_UNITS_MS, &ms) != 0 || check_range(option, (double)ms) != 0)
+		return -EINVAL;
+	*out = ms;
+	return 0;
+}
+
+/* A plain number may have more digits than a duration in ns can take. */
+static int parse_seconds(const struct mr_cli_option *option, const char *value, double *out)
+{
+	uint64_t ns;
+	int rc = parse_real(option, value, out);
+
+	if (rc == 0 || mr_units_duration(value, 1, &ns) != 0 ||
+		check_range(option, (double)ns / MR_UNITS_S) != 0)
+		return rc;
+	*out = (double)ns / MR_UNITS_S;
+	return 0;
+}
+
+static int parse_bytes(const struct mr_cli_option *option, const char *value, uint64_t *out)
+{
+	uint64_t bytes;
+
+	if (mr_units_size(value, 1, &bytes) != 0 || check_range(option, (double)bytes) != 0)
+		return -EINVAL;
+	*out = bytes;
+	return 0;
+}
+
 static int parse_value(const struct found *f, const char *value)
 {
 	switch (f->option->type) {
@@ -117,23 +158,61 @@ static int parse_value(const struct found *f, const char *value)
 	case MR_CLI_COUNT: return parse_count(f->option, value, f->setting);
 	case MR_CLI_REAL: return parse_real(f->option, value, f->setting);
 	case MR_CLI_WORDS: return add_word(f->setting, value);
+	case MR_CLI_MS: return parse_ms(f->option, value, f->setting);
+	case MR_CLI_S: return parse_seconds(f->option, value, f->setting);
+	case MR_CLI_BYTES: return parse_bytes(f->option, value, f->setting);
 	}
 	return -EINVAL;
+}
+
+/* Returns the choice that `value` probably means, as "; did you mean 'X'?", or "". */
+static const char *near_choice(const char *choices, const char *value, char *out, size_t out_bytes)
+{
+	struct mr_suggest s = mr_suggest_begin(value, strlen(value));
+
+	for (const char *at = choices; *at; at += strcspn(at, "|"), at += *at == '|')
+		mr_suggest_try_as(&s, at, strcspn(at, "|"), at);
+	*out = '\0';
+	if (s.best)
+		snprintf(out, out_bytes, "; did you mean '%.*s'?", (int)strcspn(s.best, "|"),
+			s.best);
+	return out;
+}
+
+/* Tells the expected range of a number, and how a unit is written. */
+static void expect_number(const struct mr_cli_option *o, char *out, size_t out_bytes)
+{
+	if (o->type == MR_CLI_MS)
+		snprintf(out, out_bytes, "%.12g to %.12g, in ms, or a time such as 500ms, 2s or 1m",
+			o->min, o->max);
+	else if (o->type == MR_CLI_S)
+		snprintf(out, out_bytes,
+			"%.12g to %.12g, in seconds, or a time such as 500ms or 1m", o->min,
+			o->max);
+	else if (o->type == MR_CLI_BYTES)
+		snprintf(out, out_bytes, "%.12g to %.12g, in bytes, or a size such as 16KiB or 1M",
+			o->min, o->max);
+	else
+		snprintf(out, out_bytes, "%.12g to %.12g", o->min, o->max);
 }
 
 static int refuse(const struct parse *p, const struct found *f, const char *value)
 {
 	const struct mr_cli_option *option = f->option;
+	char text[96];
 
-	if (option->choices)
-		snprintf(p->error, p->error_bytes, "%s: '%s' is not one of %s", f->shown, value,
-			option->choices);
-	else if (option->type == MR_CLI_WORDS)
+	if (option->choices) {
+		near_choice(option->choices, value, text, sizeof(text));
+		snprintf(p->error, p->error_bytes, "%s: '%s' is not one of %s%s", f->shown, value,
+			option->choices, text);
+	} else if (option->type == MR_CLI_WORDS) {
 		snprintf(p->error, p->error_bytes, "%s: given more than %d times", f->shown,
 			MR_CLI_WORDS_MAX);
-	else
-		snprintf(p->error, p->error_bytes, "%s: '%s' is not a number from %.12g to %.12g",
-			f->shown, value, option->min, option->max);
+	} else {
+		expect_number(option, text, sizeof(text));
+		snprintf(p->error, p->error_bytes, "%s: '%s' is not a number from %s", f->shown,
+			value, text);
+	}
 	return -EINVAL;
 }
 
@@ -172,6 +251,21 @@ static int report(const struct parse *p, const char *format, const char *what)
 	return -EINVAL;
 }
 
+/* Reports an option that is not in the tables, with the one that was probably meant. `word` is the
+ * text on the command line, `name` its part that should be the name. */
+static int unknown(const struct parse *p, const char *word, const char *name, size_t bytes)
+{
+	struct mr_suggest s = mr_suggest_begin(name, bytes);
+
+	for (unsigned t = 0; t < 2; t++) {
+		for (const struct mr_cli_option *o = p->tables[t]; o && o->name; o++)
+			mr_suggest_try(&s, o->name);
+	}
+	snprintf(p->error, p->error_bytes, "%.100s: no such option%s%s%s", word,
+		s.best ? "; did you mean --" : "", s.best ? s.best : "", s.best ? "?" : "");
+	return -EINVAL;
+}
+
 /* Returns the number of words that the option took, or -EINVAL. */
 static int parse_long(const struct parse *p, int argc, char *const *argv)
 {
@@ -181,7 +275,7 @@ static int parse_long(const struct parse *p, int argc, char *const *argv)
 	int rc;
 
 	if (!find(p, name, equals ? (size_t)(equals - name) : strlen(name), 0, &f))
-		return report(p, "%s: no such option", argv[0]);
+		return unknown(p, argv[0], name, equals ? (size_t)(equals - name) : strlen(name));
 	if (f.option->type == MR_CLI_FLAG) {
 		if (equals)
 			return report(p, "%s: takes no value", f.shown);
@@ -200,6 +294,9 @@ static int parse_short(const struct parse *p, int argc, char *const *argv)
 	struct found f;
 	int rc;
 
+	/* One dash before a long name, as in -json, would be read as -j -s on. */
+	if (argv[0][2] != '\0' && find(p, argv[0] + 1, strlen(argv[0] + 1), 0, &f))
+		return unknown(p, argv[0], argv[0] + 1, strlen(argv[0] + 1));
 	for (const char *at = argv[0] + 1; *at; at++) {
 		char shown[3] = {'-', *at, '\0'};
 

@@ -27,6 +27,9 @@ enum mr_cli_type {
 	MR_CLI_COUNT, /* uint64_t from min to max; k, M and G multiply by thousands */
 	MR_CLI_REAL,  /* double from min to max; also with k, M and G */
 	MR_CLI_WORDS, /* struct mr_cli_words: may be repeated */
+	MR_CLI_MS,    /* uint64_t, ms: "1500" or with a unit, "1.5s"; min and max in ms */
+	MR_CLI_S,     /* double, seconds: "5" or with a unit, "500ms"; min and max in seconds */
+	MR_CLI_BYTES, /* uint64_t, bytes: "64" or with a unit, "16KiB" */
 };
 
 struct mr_cli_option {

@@ -214,7 +214,7 @@ static int run_call(const struct mr_cli *cli, const void *settings, const struct
 }
 
 static const struct mr_cli_option options[] = {
-	MR_CLI_TIMEOUT_OPTION("wait MS milliseconds for each reply (default 5000)"),
+	MR_CLI_TIMEOUT_OPTION("wait TIME for each reply (default 5s)"),
 	{.name = "retries",
 		.type = MR_CLI_COUNT,
 		.value = "N",

@@ -57,6 +57,27 @@ static void print_options(
 	}
 }
 
+static bool has_type(const struct mr_cli_option *options, enum mr_cli_type type)
+{
+	for (const struct mr_cli_option *o = options; o && o->name; o++) {
+		if (o->type == type)
+			return true;
+	}
+	return false;
+}
+
+/* Tells how the values of the options are written, if any has a unit. */
+static void print_units(FILE *out, const struct mr_cli_option *options)
+{
+	bool seconds = has_type(options, MR_CLI_S);
+
+	if (seconds || has_type(options, MR_CLI_MS))
+		fprintf(out, "\nTIME: 500ms, 1.5s, 2m, 1h; without a unit %s.\n",
+			seconds ? "seconds" : "milliseconds");
+	if (has_type(options, MR_CLI_BYTES))
+		fputs("SIZE: 512, 16KiB, 1MiB; k, M and G are thousands.\n", out);
+}
+
 void mr_cli_help_verb(FILE *out, const struct mr_cli_verb *verb)
 {
 	fprintf(out, "millrace %s: %s\n\n", verb->name, verb->summary);
@@ -67,6 +88,7 @@ void mr_cli_help_verb(FILE *out, const struct mr_cli_verb *verb)
 	fputs("Options:\n", out);
 	print_options(out, verb->options, NULL);
 	print_options(out, mr_cli_common_options, verb->options);
+	print_units(out, verb->options);
 	if (verb->examples)
 		fprintf(out, "\nExamples:\n%s\n", verb->examples);
 	fprintf(out, "\n%s", exit_codes);

@@ -10,6 +10,7 @@
 
 #include "client/millrace.h"
 #include "cli/verbs.h"
+#include "lib/base/suggest.h"
 
 const struct mr_cli_verb *const mr_cli_verbs[] = {
 	&mr_cli_up,
@@ -113,7 +114,15 @@ const struct mr_cli_verb mr_cli_version = {
 
 static int unknown_verb(const char *name)
 {
-	fprintf(stderr, "millrace: %s: no such verb; see `millrace help`\n", name);
+	struct mr_suggest s = mr_suggest_begin(name, strlen(name));
+
+	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++)
+		mr_suggest_try(&s, (*v)->name);
+	if (s.best)
+		fprintf(stderr, "millrace: %s: no such verb; did you mean `millrace %s`?\n", name,
+			s.best);
+	else
+		fprintf(stderr, "millrace: %s: no such verb; see `millrace help`\n", name);
 	return MR_EXIT_USAGE;
 }
 
@@ -166,6 +175,25 @@ static int choose_server(struct mr_cli *cli, const char *option, char *memory, s
 	return mr_cli_server_default(memory, bytes);
 }
 
+/* Reports a wrong number of operands. A superfluous one may be an option without its dashes, as in
+ * `millrace status json`. */
+static int wrong_operands(const struct mr_cli_verb *verb, const struct mr_cli_words *operands)
+{
+	fprintf(stderr, "millrace %s: ", verb->name);
+	for (unsigned i = verb->operands_max; i < operands->count; i++) {
+		const char *word = operands->at[i];
+
+		if (mr_cli_option_find(verb->options, word) ||
+			mr_cli_option_find(mr_cli_common_options, word)) {
+			fprintf(stderr, "%s: one word too many; did you mean --%s?\n", word, word);
+			return MR_EXIT_USAGE;
+		}
+	}
+	fprintf(stderr, "expected: millrace %s%s%s; see `millrace help %s`\n", verb->name,
+		*verb->operands ? " " : "", verb->operands, verb->name);
+	return MR_EXIT_USAGE;
+}
+
 static int run_verb(const struct mr_cli_verb *verb, int argc, char **argv, struct common *common)
 {
 	alignas(max_align_t) uint8_t settings[MR_CLI_SETTINGS_BYTES] = {0};
@@ -185,11 +213,8 @@ static int run_verb(const struct mr_cli_verb *verb, int argc, char **argv, struc
 		mr_cli_help_verb(stdout, verb);
 		return MR_EXIT_OK;
 	}
-	if (operands.count < verb->operands_min || operands.count > verb->operands_max) {
-		fprintf(stderr, "millrace %s: expected: millrace %s %s; see `millrace help %s`\n",
-			verb->name, verb->name, verb->operands, verb->name);
-		return MR_EXIT_USAGE;
-	}
+	if (operands.count < verb->operands_min || operands.count > verb->operands_max)
+		return wrong_operands(verb, &operands);
 	if (choose_server(&cli, common->server, text, sizeof(text)) != 0)
 		return mr_cli_fail(&cli, MR_EXIT_USAGE, "XDG_RUNTIME_DIR", "too long",
 			"name the bus with --server");

@@ -53,14 +53,14 @@
 /* uint64_t timeout_ms */
 #define MR_CLI_TIMEOUT_OPTION(help_)                                                               \
 	{                                                                                          \
-		.name = "timeout", .letter = 't', .type = MR_CLI_COUNT, .value = "MS",             \
+		.name = "timeout", .letter = 't', .type = MR_CLI_MS, .value = "TIME",              \
 		.offset = offsetof(struct settings, timeout_ms), .min = 1, .max = 86400000,        \
 		.help = help_                                                                      \
 	}
 /* uint64_t interval_ms */
 #define MR_CLI_INTERVAL_OPTION(help_)                                                              \
 	{                                                                                          \
-		.name = "interval", .letter = 'i', .type = MR_CLI_COUNT, .value = "MS",            \
+		.name = "interval", .letter = 'i', .type = MR_CLI_MS, .value = "TIME",             \
 		.offset = offsetof(struct settings, interval_ms), .min = 10, .max = 3600000,       \
 		.help = help_                                                                      \
 	}

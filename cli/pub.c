@@ -265,7 +265,7 @@ static const struct mr_cli_option pub_options[] = {
 static const struct mr_cli_option request_options[] = {
 	MR_CLI_HEADER_OPTION("add a header; may be repeated"),
 	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "send the request COUNT times (default 1)"),
-	MR_CLI_TIMEOUT_OPTION("wait MS milliseconds for each reply (default 5000)"),
+	MR_CLI_TIMEOUT_OPTION("wait TIME for each reply (default 5s)"),
 	MR_CLI_RAW_OPTION("print only the payload of the reply, unchanged"),
 	MR_CLI_JSON_OPTION("print the reply as a JSON object"),
 	{0},

@@ -20,6 +20,7 @@
 #include "cli/options.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "lib/base/units.h"
 
 #define PROCESS_MAX 64
 #define WAIT_MS_MAX 200 /* longest time until an interrupt is noticed */
@@ -237,15 +238,17 @@ static bool ack_printed(struct pull *p)
 	return true;
 }
 
-/* Handles a line "ack TAG", "nack TAG [DELAY-MS]", "reject TAG" or "progress TAG". */
+/* Handles a line "ack TAG", "nack TAG [TIME]", "reject TAG" or "progress TAG". */
 static void settle_line(const char *line, void *arg)
 {
 	struct pull *p = arg;
-	unsigned long long tag, delay_ms = 0;
-	char word[9];
+	char word[9], delay[24] = "0";
+	unsigned long long tag;
+	uint64_t delay_ms;
 	int rc;
 
-	if (sscanf(line, "%8s %llu %llu", word, &tag, &delay_ms) < 2)
+	if (sscanf(line, "%8s %llu %23s", word, &tag, delay) < 2 ||
+		mr_units_duration(delay, MR_UNITS_MS, &delay_ms) != 0)
 		rc = -EINVAL;
 	else if (strcmp(word, "ack") == 0)
 		rc = mr_ack(p->consumer, tag);
@@ -261,7 +264,7 @@ static void settle_line(const char *line, void *arg)
 	if (rc)
 		mr_cli_note(p->cli, "%s: %s", line,
 			rc == -EINVAL
-				? "expected: ack TAG, nack TAG [MS], reject TAG or progress TAG"
+				? "expected: ack TAG, nack TAG [TIME], reject TAG or progress TAG"
 				: mr_error_text(rc));
 }
 
@@ -729,13 +732,12 @@ static const struct mr_cli_option options_[] = {
 		"stop when COUNT messages are done or have failed for good "
 		"(default: never)"),
 	{.name = "idle-exit",
-		.type = MR_CLI_COUNT,
-		.value = "MS",
+		.type = MR_CLI_MS,
+		.value = "TIME",
 		.offset = offsetof(struct settings, idle_exit_ms),
 		.min = 1,
 		.max = 86400000,
-		.help = "stop when no message came for MS milliseconds and all are "
-			"settled"},
+		.help = "stop when no message came for TIME and all are settled"},
 	MR_CLI_EXEC_OPTION("run COMMAND with sh for each message, which is its standard "
 			   "input"),
 	{.name = "to",
@@ -744,16 +746,14 @@ static const struct mr_cli_option options_[] = {
 		.offset = offsetof(struct settings, to),
 		.help = "with --exec: push the output of the command into QUEUE"},
 	MR_CLI_JOBS_OPTION("with --exec: run at most N commands at once (default 1)"),
-	MR_CLI_TIMEOUT_OPTION("with --exec: kill the command after MS milliseconds (default "
-			      "25000)"),
+	MR_CLI_TIMEOUT_OPTION("with --exec: kill the command after TIME (default 25s)"),
 	{.name = "delay",
-		.type = MR_CLI_COUNT,
-		.value = "MS",
+		.type = MR_CLI_MS,
+		.value = "TIME",
 		.offset = offsetof(struct settings, delay_ms),
 		.min = 0,
 		.max = 86400000,
-		.help = "with --exec: redeliver a failed message after MS milliseconds "
-			"(default 100)"},
+		.help = "with --exec: redeliver a failed message after TIME (default 100ms)"},
 	MR_CLI_RAW_OPTION("print only payloads, unchanged, each followed by a newline"),
 	MR_CLI_JSON_OPTION("print one JSON object per line"),
 	{0},
@@ -769,10 +769,10 @@ const struct mr_cli_verb mr_cli_pull = {
 		   "With --ack manual each line starts with a tag, and standard input settles\n"
 		   "the messages:\n"
 		   "\n"
-		   "ack TAG        the message is done\n"
-		   "nack TAG [MS]  redeliver the message, after MS milliseconds if given\n"
-		   "reject TAG     the message becomes a dead letter\n"
-		   "progress TAG   the ack time-out of the message begins anew\n"
+		   "ack TAG          the message is done\n"
+		   "nack TAG [TIME]  redeliver the message, after TIME if given\n"
+		   "reject TAG       the message becomes a dead letter\n"
+		   "progress TAG     the ack time-out of the message begins anew\n"
 		   "\n"
 		   "With --exec a command gets each message on standard input. It finds the\n"
 		   "queue in MILLRACE_QUEUE, and in MILLRACE_REDELIVERED how often the message\n"
@@ -791,10 +791,9 @@ const struct mr_cli_verb mr_cli_pull = {
 		   "error shows \"pulling\" as soon as messages are taken. When interrupted, this\n"
 		   "command waits for running commands, and leaves all other messages to other\n"
 		   "consumers.",
-	.examples =
-		"  millrace pull jobs -n 10\n"
-		"  millrace pull raw --exec ./cook --to cooked --jobs 4\n"
-		"  millrace pull jobs --exec 'curl -fsS -d @- http://localhost' --idle-exit 1000",
+	.examples = "  millrace pull jobs -n 10\n"
+		    "  millrace pull raw --exec ./cook --to cooked --jobs 4\n"
+		    "  millrace pull jobs --exec 'curl -fsS -d @- http://localhost' --idle-exit 1s",
 	.options = options_,
 	.defaults = &defaults,
 	.settings_bytes = sizeof(struct settings),

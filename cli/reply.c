@@ -197,7 +197,7 @@ static const struct mr_cli_option options_[] = {
 	MR_CLI_GROUP_OPTION("join a queue group: each request goes to one member"),
 	MR_CLI_HEADER_OPTION("add a header to each reply; may be repeated"),
 	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after COUNT replies (default: never)"),
-	MR_CLI_TIMEOUT_OPTION("kill the command after MS milliseconds (default 10000)"),
+	MR_CLI_TIMEOUT_OPTION("kill the command after TIME (default 10s)"),
 	MR_CLI_VERBOSE_OPTION("report each request on standard error"),
 	{0},
 };

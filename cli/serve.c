@@ -356,7 +356,7 @@ static const struct mr_cli_option options[] = {
 		.help = "if a worker dies, never give its requests to another worker"},
 	MR_CLI_HEADER_OPTION("add a header to each reply; may be repeated"),
 	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after COUNT requests (default: never)"),
-	MR_CLI_TIMEOUT_OPTION("kill the command after MS milliseconds (default 30000)"),
+	MR_CLI_TIMEOUT_OPTION("kill the command after TIME (default 30s)"),
 	MR_CLI_VERBOSE_OPTION("report each request on standard error"),
 	{0},
 };

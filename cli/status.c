@@ -323,7 +323,7 @@ static int run_ping(const struct mr_cli *cli, const void *settings, const struct
 
 static const struct mr_cli_option ping_options[] = {
 	MR_CLI_COUNT_OPTION(1, 1e9, "send COUNT requests, one after the other (default 1)"),
-	MR_CLI_TIMEOUT_OPTION("wait MS milliseconds for each answer (default 5000)"),
+	MR_CLI_TIMEOUT_OPTION("wait TIME for each answer (default 5s)"),
 	MR_CLI_JSON_OPTION("print one JSON object per line"),
 	{0},
 };

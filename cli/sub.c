@@ -152,7 +152,7 @@ static const struct mr_cli_option options_[] = {
 		.offset = offsetof(struct settings, prefix),
 		.help = "PATTERN is a prefix in bytes, without wildcards"},
 	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after COUNT messages (default: never)"),
-	MR_CLI_TIMEOUT_OPTION("stop after MS milliseconds; exit code 4 if fewer than COUNT "
+	MR_CLI_TIMEOUT_OPTION("stop after TIME; exit code 4 if fewer than COUNT "
 			      "messages came"),
 	MR_CLI_RAW_OPTION("print only payloads, unchanged, each followed by a newline"),
 	MR_CLI_JSON_OPTION("print one JSON object per line"),

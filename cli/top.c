@@ -352,7 +352,7 @@ static int run_top(const struct mr_cli *cli, const void *settings, const struct 
 
 static const struct mr_cli_option options[] = {
 	MR_CLI_VIEW_OPTIONS,
-	MR_CLI_INTERVAL_OPTION("milliseconds between readings (default 1000)"),
+	MR_CLI_INTERVAL_OPTION("time between readings (default 1s)"),
 	MR_CLI_COUNT_OPTION(0, 1e9, "stop after COUNT readings (default 0: never)"),
 	{0},
 };

@@ -372,6 +372,12 @@ static int run_bench(const struct mr_cli *cli, const void *settings, const struc
 		.offset = offsetof(struct settings, field), .min = min_, .max = max_,              \
 		.help = help_                                                                      \
 	}
+#define TYPED(name_, type_, field, value_, min_, max_, help_)                                      \
+	{                                                                                          \
+		.name = name_, .type = type_, .value = value_,                                     \
+		.offset = offsetof(struct settings, field), .min = min_, .max = max_,              \
+		.help = help_                                                                      \
+	}
 #define TEXT(name_, field, value_, choices_, help_)                                                \
 	{                                                                                          \
 		.name = name_, .type = MR_CLI_TEXT, .value = value_,                               \
@@ -383,7 +389,7 @@ static const struct mr_cli_option options[] = {
 		"shm or udp (default: that of --server, which must fit)"),
 	TEXT("pattern", pattern, "HOW", "pubsub|request|service|queue",
 		"pubsub (default), request, service or queue"),
-	COUNT("size", bytes, "BYTES", MR_BENCH_STAMP_BYTES, MR_BODY_BYTES,
+	TYPED("size", MR_CLI_BYTES, bytes, "SIZE", MR_BENCH_STAMP_BYTES, MR_BODY_BYTES,
 		"payload size (default 64, at least 16)"),
 	COUNT("publishers", publishers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
 		"number of publishers or requesters (default 1)"),
@@ -401,8 +407,10 @@ static const struct mr_cli_option options[] = {
 		"--server"),
 	REAL("rate", rate, "N", 1, 1e9,
 		"open loop: messages per second of all publishers together"),
-	REAL("seconds", seconds, "S", 0.05, 86400, "duration of the measurement (default 5)"),
-	REAL("warmup", warmup, "S", 0, 3600, "time to run before the measurement (default 0.5)"),
+	TYPED("seconds", MR_CLI_S, seconds, "TIME", 0.05, 86400,
+		"duration of the measurement, in seconds without a unit (default 5)"),
+	TYPED("warmup", MR_CLI_S, warmup, "TIME", 0, 3600,
+		"time to run before the measurement, in seconds without a unit (default 0.5)"),
 	COUNT("outstanding", outstanding, "N", 1, 65536,
 		"open requests of each requester (default 1; for services 64)"),
 	COUNT("servers", servers, "N", 1, MR_BENCH_CONNECTIONS_MAX,

@@ -257,8 +257,10 @@ static int apply_set(const struct place *p, struct mr_config *c, const char *set
 	int error;
 
 	mr_config_printable(name, sizeof(name), set, name_bytes);
+	if (key == NULL)
+		mr_config_key_unknown(f.found, sizeof(f.found), set, name_bytes);
 	if (equals == NULL || key == NULL) {
-		report_set(p, name, equals == NULL ? "no value" : "an unknown key",
+		report_set(p, name, equals == NULL ? "no value" : f.found,
 			equals == NULL ? "KEY=VALUE" : "a key of the configuration file");
 		return -EINVAL;
 	}

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/suggest.h"
+#include "lib/base/units.h"
 #include "lib/config/address.h"
 #include "lib/config/ports.h"
 
@@ -136,6 +138,32 @@ const struct mr_config_key *mr_config_key_find(const char *name, size_t name_byt
 	return NULL;
 }
 
+void mr_config_key_unknown(char *to, size_t to_bytes, const char *name, size_t name_bytes)
+{
+	struct mr_suggest s = mr_suggest_begin(name, name_bytes);
+
+	for (size_t i = 0; i < MR_CONFIG_KEYS_COUNT; i++) {
+		const char *known = mr_config_keys[i].name;
+		const char *dot = strchr(known, '.');
+
+		mr_suggest_try(&s, known);
+		if (dot == NULL)
+			continue;
+		mr_suggest_try_as(&s, known, (size_t)(dot - known), known);
+		/* A key without its section is meant if it is spelt rightly. */
+		if (strlen(dot + 1) == name_bytes && memcmp(dot + 1, name, name_bytes) == 0)
+			mr_suggest_try_as(&s, name, name_bytes, known);
+	}
+	/* A name without a dot that is near a section's name means the section. */
+	if (s.best == NULL)
+		snprintf(to, to_bytes, "an unknown key");
+	else if (s.best_distance > 0 && memchr(name, '.', name_bytes) == NULL)
+		snprintf(to, to_bytes, "an unknown key (did you mean %.*s?)",
+			(int)strcspn(s.best, "."), s.best);
+	else
+		snprintf(to, to_bytes, "an unknown key (did you mean %s?)", s.best);
+}
+
 bool mr_config_key_is_list(const struct mr_config_key *key)
 {
 	return key->type >= MR_CONFIG_TYPE_CPUS;
@@ -177,31 +205,32 @@ static int parse_digits(const char *text, size_t bytes, uint64_t *out)
 	return 0;
 }
 
-static bool ends_with(const char *text, const char *end)
+/* True if the name has `unit` as a word: "idle_ms" and "block_ms_max" have "ms". */
+static bool has_unit(const char *name, const char *unit)
 {
-	size_t text_bytes = strlen(text), end_bytes = strlen(end);
+	size_t bytes = strlen(unit);
 
-	return text_bytes >= end_bytes && strcmp(text + text_bytes - end_bytes, end) == 0;
+	for (const char *at = strchr(name, '_'); at != NULL; at = strchr(at + 1, '_')) {
+		if (strncmp(at + 1, unit, bytes) == 0 &&
+			(at[bytes + 1] == '_' || at[bytes + 1] == '\0'))
+			return true;
+	}
+	return false;
 }
 
-static int parse_size(const char *text, uint64_t *out)
+static int parse_number(const struct mr_config_key *key, const char *text, uint64_t *out)
 {
-	static const char *const units[] = {"KiB", "MiB", "GiB"};
-	size_t bytes = strlen(text);
-	unsigned shift = 0;
-
-	for (unsigned i = 0; i < 3; i++) {
-		if (!ends_with(text, units[i]))
-			continue;
-		shift = 10 * (i + 1);
-		bytes -= 3;
-		if (bytes > 0 && text[bytes - 1] == ' ')
-			bytes--;
-	}
-	if (parse_digits(text, bytes, out) != 0 || *out > UINT64_MAX >> 31)
-		return -EINVAL;
-	*out <<= shift;
-	return 0;
+	if (parse_digits(text, strlen(text), out) == 0)
+		return 0;
+	if (key->type == MR_CONFIG_TYPE_SIZE)
+		return mr_units_size(text, 1, out);
+	if (has_unit(key->name, "ms"))
+		return mr_units_duration(text, MR_UNITS_MS, out);
+	if (has_unit(key->name, "us"))
+		return mr_units_duration(text, MR_UNITS_US, out);
+	if (has_unit(key->name, "mib"))
+		return mr_units_size(text, 1u << 20, out);
+	return -EINVAL;
 }
 
 static void format_size(char *to, size_t to_bytes, uint64_t value)
@@ -214,6 +243,15 @@ static void format_size(char *to, size_t to_bytes, uint64_t value)
 		snprintf(to, to_bytes, "%" PRIu64 " KiB", value >> 10);
 }
 
+/* Tells which unit a plain number has, and how another one is written. */
+static const char *unit_hint(const char *name)
+{
+	return has_unit(name, "ms")    ? " (ms), or a time such as 500ms or 2s"
+	       : has_unit(name, "us")  ? " (us), or a time such as 50us or 1ms"
+	       : has_unit(name, "mib") ? " (MiB), or a size such as 64MiB or 1GiB"
+				       : "";
+}
+
 static void expect_number(const struct mr_config_key *key, struct mr_config_fault *f)
 {
 	char least[32], most[32];
@@ -224,9 +262,9 @@ static void expect_number(const struct mr_config_key *key, struct mr_config_faul
 		snprintf(f->expected, sizeof(f->expected),
 			"a power of two from %s to %s, such as 1 MiB", least, most);
 	} else {
-		snprintf(f->expected, sizeof(f->expected), "a %s from %" PRIu64 " to %" PRIu64,
+		snprintf(f->expected, sizeof(f->expected), "a %s from %" PRIu64 " to %" PRIu64 "%s",
 			key->type == MR_CONFIG_TYPE_NUMBER ? "number" : "power of two", key->min,
-			key->max);
+			key->max, unit_hint(key->name));
 	}
 }
 
@@ -234,8 +272,7 @@ static int set_number(
 	const struct mr_config_key *key, uint32_t *to, const char *text, struct mr_config_fault *f)
 {
 	uint64_t value;
-	int error = key->type == MR_CONFIG_TYPE_SIZE ? parse_size(text, &value)
-						     : parse_digits(text, strlen(text), &value);
+	int error = parse_number(key, text, &value);
 
 	if (error != 0 || value < key->min || value > key->max ||
 		(key->type != MR_CONFIG_TYPE_NUMBER && (value & (value - 1)) != 0)) {

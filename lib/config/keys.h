@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* keys: the one table of all configuration keys, for files and --set alike.
  *
+ * Units     The name of a number says its unit: _us, _ms or _mib at its end or before another _.
+ *           A value may have a unit of its own ("2s", "1GiB"); a plain number counts the key's.
  * Owns      Nothing.
  * Errors    -EINVAL with a struct mr_config_fault: the found text, the expected one.
  */
@@ -12,7 +14,7 @@
 enum mr_config_type {
 	MR_CONFIG_TYPE_NUMBER,
 	MR_CONFIG_TYPE_POWER_OF_TWO,
-	MR_CONFIG_TYPE_SIZE, /* bytes, a power of two, may end in KiB, MiB or GiB */
+	MR_CONFIG_TYPE_SIZE, /* bytes, a power of two, may have a unit */
 	MR_CONFIG_TYPE_BOOL,
 	MR_CONFIG_TYPE_CHOICE,
 	MR_CONFIG_TYPE_PATH,
@@ -44,6 +46,9 @@ extern const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT];
 
 /* Returns the key, or NULL if there is none of this name. */
 const struct mr_config_key *mr_config_key_find(const char *name, size_t name_bytes);
+
+/* Writes "an unknown key", with the key or section that `name` probably means, if there is one. */
+void mr_config_key_unknown(char *to, size_t to_bytes, const char *name, size_t name_bytes);
 
 bool mr_config_key_is_list(const struct mr_config_key *key);
 /* Returns the separator of a list's items in a --set. */

@@ -236,11 +236,11 @@ static int check_unknown(const struct mr_config_node *n, struct mr_config_fault 
 	char section[64];
 	char *dot;
 
+	mr_config_key_unknown(f->found, sizeof(f->found), n->path, strlen(n->path));
 	memcpy(section, n->path, sizeof(section));
 	dot = strchr(section, '.');
 	if (dot != NULL)
 		*dot = '\0';
-	snprintf(f->found, sizeof(f->found), "an unknown key");
 	list_keys(f->expected, sizeof(f->expected),
 		dot != NULL && is_section(section) ? section : "");
 	return -EINVAL;

@@ -14,6 +14,9 @@ struct settings {
 	uint64_t count;
 	double real;
 	struct mr_cli_words words;
+	uint64_t wait_ms;
+	double seconds;
+	uint64_t bytes;
 };
 
 static const struct mr_cli_option options[] = {
@@ -53,6 +56,25 @@ static const struct mr_cli_option options[] = {
 		.type = MR_CLI_WORDS,
 		.value = "W",
 		.offset = offsetof(struct settings, words)},
+	{.name = "wait",
+		.letter = 'w',
+		.type = MR_CLI_MS,
+		.value = "TIME",
+		.offset = offsetof(struct settings, wait_ms),
+		.min = 10,
+		.max = 86400000},
+	{.name = "seconds",
+		.type = MR_CLI_S,
+		.value = "TIME",
+		.offset = offsetof(struct settings, seconds),
+		.min = 0.05,
+		.max = 3600},
+	{.name = "size",
+		.type = MR_CLI_BYTES,
+		.value = "SIZE",
+		.offset = offsetof(struct settings, bytes),
+		.min = 16,
+		.max = 1 << 20},
 	{0},
 };
 
@@ -145,6 +167,57 @@ static void suffixes_multiply(void **state)
 	assert_int_equal(PARSE(&f, "--count", "20k", "--real", "1.5M"), 0);
 	assert_int_equal(f.settings.count, 20000);
 	assert_true(f.settings.real == 1500000.0);
+}
+
+static void durations_and_sizes_take_units(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	assert_int_equal(PARSE(&f, "-w1.5s", "--seconds", "250ms", "--size", "16KiB"), 0);
+	assert_int_equal(f.settings.wait_ms, 1500);
+	assert_true(f.settings.seconds == 0.25);
+	assert_int_equal(f.settings.bytes, 16384);
+}
+
+static void plain_numbers_keep_their_unit(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	assert_int_equal(PARSE(&f, "-w", "500", "--seconds", "0.5", "--size", "1k"), 0);
+	assert_int_equal(f.settings.wait_ms, 500);
+	assert_true(f.settings.seconds == 0.5);
+	assert_int_equal(f.settings.bytes, 1000);
+}
+
+static void durations_out_of_range_name_the_limits(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	assert_int_equal(PARSE(&f, "--wait", "2d"), -EINVAL);
+	assert_string_equal(f.error, "--wait: '2d' is not a number from 10 to 86400000, in ms, "
+				     "or a time such as 500ms, 2s or 1m");
+	assert_int_equal(PARSE(&f, "--wait", "5us"), -EINVAL);
+	assert_int_equal(PARSE(&f, "--seconds", "2h"), -EINVAL);
+	assert_int_equal(PARSE(&f, "--size", "2MiB"), -EINVAL);
+}
+
+static void mistyped_options_and_choices_get_a_suggestion(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	assert_int_equal(PARSE(&f, "--cuont=3"), -EINVAL);
+	assert_string_equal(f.error, "--cuont=3: no such option; did you mean --count?");
+	assert_int_equal(PARSE(&f, "-flag"), -EINVAL);
+	assert_string_equal(f.error, "-flag: no such option; did you mean --flag?");
+	assert_int_equal(PARSE(&f, "--choice", "adaptiv"), -EINVAL);
+	assert_string_equal(f.error, "--choice: 'adaptiv' is not one of busy|adaptive; "
+				     "did you mean 'adaptive'?");
+	assert_int_equal(PARSE(&f, "--frobnicate"), -EINVAL);
+	assert_string_equal(f.error, "--frobnicate: no such option");
 }
 
 static void words_gather_in_order(void **state)
@@ -262,6 +335,10 @@ int main(void)
 		cmocka_unit_test(two_dashes_end_the_options),
 		cmocka_unit_test(one_dash_is_an_operand),
 		cmocka_unit_test(suffixes_multiply),
+		cmocka_unit_test(durations_and_sizes_take_units),
+		cmocka_unit_test(plain_numbers_keep_their_unit),
+		cmocka_unit_test(durations_out_of_range_name_the_limits),
+		cmocka_unit_test(mistyped_options_and_choices_get_a_suggestion),
 		cmocka_unit_test(words_gather_in_order),
 		cmocka_unit_test(unknown_options_are_named),
 		cmocka_unit_test(missing_and_needless_values_are_refused),

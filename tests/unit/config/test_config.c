@@ -131,11 +131,14 @@ static void unknown_keys_are_refused_with_their_line(void **state)
 {
 	(void)state;
 	expect_error("run_dir: /x\n\nwrokers:\n  count: 2\n",
-		"3: wrokers: found an unknown key; "
+		"3: wrokers: found an unknown key (did you mean workers?); "
 		"expected one of run_dir, workers, channels, tables, mesh, ports, "
 		"sessions, peers, messages, queues, services, access, log");
 	expect_error("mesh:\n  blocks: 64\n  bricks: 1\n",
-		"3: mesh.bricks: found an unknown key; expected one of ring_entries, blocks");
+		"3: mesh.bricks: found an unknown key (did you mean mesh.blocks?); "
+		"expected one of ring_entries, blocks");
+	expect_error("mesh:\n  frobnicate: 1\n", "2: mesh.frobnicate: found an unknown key; "
+						 "expected one of ring_entries, blocks");
 	expect_error("mesh: {blocks: 64,\n bad\001key: 1}\n",
 		"1: found control characters are not allowed; expected YAML");
 	expect_error("'': 1\n", "1: nothing: found an unknown key; "
@@ -226,8 +229,9 @@ static void bad_sets_are_refused(void **state)
 	(void)state;
 	expect_set_error("workers.count", "--set: workers.count: found no value; "
 					  "expected KEY=VALUE");
-	expect_set_error("workers=1", "--set: workers: found an unknown key; "
-				      "expected a key of the configuration file");
+	expect_set_error("workers=1",
+		"--set: workers: found an unknown key "
+		"(did you mean workers.count?); expected a key of the configuration file");
 	expect_set_error(
 		"workers.count=0", "--set: workers.count: found 0; expected a number from 1 to 32");
 	expect_set_error("workers.cpus=1,2",
@@ -283,9 +287,56 @@ static void sessions_have_bounds(void **state)
 	assert_int_equal(config.sessions.missed_max, 5);
 	assert_int_equal(config.sessions.hellos_per_second, 100);
 	expect_set_error("sessions.heartbeat_ms=99",
-		"--set: sessions.heartbeat_ms: found 99; expected a number from 100 to 60000");
+		"--set: sessions.heartbeat_ms: found 99; expected a number from 100 to 60000 "
+		"(ms), or a time such as 500ms or 2s");
 	expect_set_error("sessions.sessions_max=0",
 		"--set: sessions.sessions_max: found 0; expected a number from 1 to 1048576");
+}
+
+static void values_take_units(void **state)
+{
+	(void)state;
+	assert_int_equal(load(NULL, "sessions.heartbeat_ms=2s"), 0);
+	assert_int_equal(config.sessions.heartbeat_ms, 2000);
+	assert_int_equal(load(NULL, "sessions.block_ms_max=0.5m"), 0);
+	assert_int_equal(config.sessions.block_ms_max, 30000);
+	assert_int_equal(load(NULL, "workers.spin_us=1ms"), 0);
+	assert_int_equal(config.workers.spin_us, 1000);
+	assert_int_equal(load(NULL, "queues.memory_mib=2GiB"), 0);
+	assert_int_equal(config.queues.memory_mib, 2048);
+	assert_int_equal(load("channels:\n  up_ring_bytes: 512KiB\n", NULL), 0);
+	assert_int_equal(config.channels.up_ring_bytes, 524288);
+	assert_int_equal(load("queues:\n  idle_ms: 1 min\n", NULL), 0);
+	assert_int_equal(config.queues.idle_ms, 60000);
+}
+
+static void units_that_do_not_fit_the_key_are_refused(void **state)
+{
+	(void)state;
+	expect_set_error("workers.count=2s",
+		"--set: workers.count: found 2s; expected a number from 1 to 32");
+	expect_set_error("workers.spin_us=1KiB", "--set: workers.spin_us: found 1KiB; expected a "
+						 "number from 0 to 1000000 (us), or a time such "
+						 "as 50us or 1ms");
+	expect_set_error("queues.memory_mib=1kB", "--set: queues.memory_mib: found 1kB; expected a "
+						  "number from 1 to 1048576 (MiB), or a size such "
+						  "as 64MiB or 1GiB");
+	expect_set_error("sessions.heartbeat_ms=1500us",
+		"--set: sessions.heartbeat_ms: found 1500us; expected a number from 100 to 60000 "
+		"(ms), or a time such as 500ms or 2s");
+}
+
+static void unknown_keys_of_a_set_get_a_suggestion(void **state)
+{
+	(void)state;
+	expect_set_error("workers.cuont=2",
+		"--set: workers.cuont: found an unknown key (did you mean workers.count?); "
+		"expected a key of the configuration file");
+	expect_set_error("spin_us=2",
+		"--set: spin_us: found an unknown key (did you mean workers.spin_us?); "
+		"expected a key of the configuration file");
+	expect_set_error("frobnicate=1", "--set: frobnicate: found an unknown key; "
+					 "expected a key of the configuration file");
 }
 
 static void a_path_too_long_for_sockets_is_refused(void **state)
@@ -337,6 +388,9 @@ int main(void)
 		cmocka_unit_test(bad_sets_are_refused),
 		cmocka_unit_test(networks_are_addresses_with_prefixes),
 		cmocka_unit_test(sessions_have_bounds),
+		cmocka_unit_test(values_take_units),
+		cmocka_unit_test(units_that_do_not_fit_the_key_are_refused),
+		cmocka_unit_test(unknown_keys_of_a_set_get_a_suggestion),
 		cmocka_unit_test(a_path_too_long_for_sockets_is_refused),
 		cmocka_unit_test(a_file_that_cannot_be_read_is_named),
 		cmocka_unit_test(long_lists_are_refused),
