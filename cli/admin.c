@@ -20,53 +20,71 @@ static int fail(struct mr_cli_admin *a, int error, const char *what)
 	return error;
 }
 
-/* Derives DIR/admin.sock from shm:DIR/attach.sock. */
-static int find_socket(
-	struct mr_cli_admin *a, const struct mr_cli *cli, struct sockaddr_un *address)
-{
-	const char *path = cli->server + 4;
-	const char *slash;
-	int n;
+/* The directories that may have the admin socket of the bus. */
+struct places {
+	unsigned count;
+	char dir[MR_BUS_ADDRESSES_MAX][MR_BUS_ADDRESS_BYTES];
+};
 
-	address->sun_family = AF_UNIX;
+/* Derives DIR from each shm:DIR/attach.sock, unless --run-dir names it. */
+static int find_places(struct mr_cli_admin *a, const struct mr_cli *cli, struct places *p)
+{
+	struct mr_bus_addresses list;
+
+	p->count = 0;
 	if (cli->run_dir) {
-		n = snprintf(address->sun_path, sizeof(address->sun_path), "%s/admin.sock",
-			cli->run_dir);
-	} else if (mr_cli_is_udp(cli)) {
-		return fail(a, -EDESTADDRREQ, cli->server);
-	} else if (strncmp(cli->server, "shm:", 4) != 0 || *path == '\0') {
-		return fail(a, -EINVAL, cli->server);
-	} else {
-		slash = strrchr(path, '/');
-		n = snprintf(address->sun_path, sizeof(address->sun_path), "%.*sadmin.sock",
-			slash ? (int)(slash - path) + 1 : 0, path);
+		snprintf(p->dir[p->count++], sizeof(p->dir[0]), "%s/", cli->run_dir);
+		return 0;
 	}
-	if (n >= (int)sizeof(address->sun_path))
-		return fail(a, -ENAMETOOLONG, cli->run_dir ? cli->run_dir : cli->server);
-	return 0;
+	if (mr_bus_addresses(cli->server, &list, a->error, sizeof(a->error)) != 0)
+		return -EINVAL;
+	for (unsigned i = 0; i < list.count; i++) {
+		const char *path = list.at[i] + 4;
+		const char *slash = strrchr(path, '/');
+
+		if (strncmp(list.at[i], "shm:", 4) == 0)
+			snprintf(p->dir[p->count++], sizeof(p->dir[0]), "%.*s",
+				slash ? (int)(slash - path) + 1 : 0, path);
+	}
+	return p->count > 0 ? 0 : fail(a, -EDESTADDRREQ, cli->server);
+}
+
+static int connect_to(struct mr_cli_admin *a, const char *dir)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int rc = 0;
+
+	if (snprintf(address.sun_path, sizeof(address.sun_path), "%sadmin.sock", dir) >=
+		(int)sizeof(address.sun_path))
+		return fail(a, -ENAMETOOLONG, dir);
+	a->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (a->fd < 0)
+		return fail(a, -errno, "socket");
+	if (connect(a->fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+		return 0;
+	rc = fail(a, -errno, address.sun_path);
+	close(a->fd);
+	a->fd = -1;
+	return rc;
 }
 
 int mr_cli_admin_open(struct mr_cli_admin *a, const struct mr_cli *cli)
 {
 	struct timeval timeout = {.tv_sec = ANSWER_SECONDS};
-	struct sockaddr_un address = {0};
+	struct places p;
 	int rc;
 
 	*a = (struct mr_cli_admin){.fd = -1};
-	rc = find_socket(a, cli, &address);
+	rc = find_places(a, cli, &p);
+	for (unsigned i = 0; i < p.count; i++) {
+		rc = connect_to(a, p.dir[i]);
+		if (rc == 0)
+			break;
+	}
 	if (rc)
 		return rc;
-	a->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (a->fd < 0)
-		return fail(a, -errno, "socket");
 	setsockopt(a->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	setsockopt(a->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-	if (connect(a->fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
-		rc = fail(a, -errno, address.sun_path);
-		close(a->fd);
-		a->fd = -1;
-		return rc;
-	}
 	return 0;
 }
 

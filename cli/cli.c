@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -135,8 +134,9 @@ int mr_cli_connect(
 	if (rc == 0)
 		return MR_EXIT_OK;
 	if (rc == -EINVAL)
-		return mr_cli_fail(cli, MR_EXIT_USAGE, cli->server, "not an address",
-			"give --server shm:PATH of the bus's attach.sock, or udp://HOST:PORT");
+		return mr_cli_fail(cli, MR_EXIT_USAGE, "--server", mr_error(NULL),
+			"expected shm:PATH of the bus's attach.sock, its run directory, or "
+			"udp://HOST:PORT");
 	if (rc == -ENOTCONN)
 		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, cli->server,
 			"the bus has no data plane at the moment",
@@ -151,44 +151,13 @@ int mr_cli_connect(
 				? "allow this host in the bus's configuration (access.networks)"
 				: "check the bus on its host with `millrace ports`");
 	/* Without an attach socket there is no bus, whatever the error is. */
-	return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, cli->server, mr_error_text(rc),
+	return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "no connection", mr_error(NULL),
 		rc == -ETIMEDOUT ? "look at the log of `millrace up`" : m->hint);
 }
 
 int mr_cli_run_dir_default(char *out, size_t out_bytes)
 {
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	int n;
-
-	if (geteuid() == 0)
-		n = snprintf(out, out_bytes, "/run/millrace");
-	else if (runtime && runtime[0] == '/')
-		n = snprintf(out, out_bytes, "%s/millrace", runtime);
-	else
-		n = snprintf(out, out_bytes, "/tmp/millrace-%u", (unsigned)geteuid());
-	return n < (int)out_bytes ? 0 : -ENAMETOOLONG;
-}
-
-/* Another user may have created that directory in /tmp. */
-static bool is_ours(const char *dir)
-{
-	struct stat st;
-
-	return lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
-}
-
-int mr_cli_server_default(char *out, size_t out_bytes)
-{
-	char dir[256];
-	int rc = mr_cli_run_dir_default(dir, sizeof(dir));
-	int n;
-
-	if (rc)
-		return rc;
-	if (!is_ours(dir) && access("/run/millrace/attach.sock", F_OK) == 0)
-		strcpy(dir, "/run/millrace");
-	n = snprintf(out, out_bytes, "shm:%s/attach.sock", dir);
-	return n < (int)out_bytes ? 0 : -ENAMETOOLONG;
+	return mr_bus_run_dir(out, out_bytes);
 }
 
 static uint64_t clock_ns(clockid_t clock)

@@ -16,6 +16,7 @@
 
 #include "client/millrace.h"
 #include "cli/args.h"
+#include "lib/base/bus.h"
 
 /* Exit codes; millrace(1) documents them. */
 enum mr_cli_exit {
@@ -30,8 +31,9 @@ enum mr_cli_exit {
 
 struct mr_cli {
 	const char *verb;    /* for messages */
-	const char *server;  /* "shm:PATH" or "udp://HOST:PORT" */
+	const char *server;  /* one or several addresses, see lib/base/bus.h; paths are complete */
 	const char *run_dir; /* directory of the admin socket; NULL: that of the attach socket */
+	const char *context; /* name of the context that the bus comes from; NULL: from elsewhere */
 	bool colour;         /* standard output is a terminal that shows colours */
 };
 
@@ -46,6 +48,8 @@ struct mr_cli_verb {
 	size_t settings_bytes;
 	unsigned operands_min;
 	unsigned operands_max;
+	/* Needs none: of its mr_cli server and context are NULL, and run_dir is the option. */
+	bool no_bus;
 	int (*run)(const struct mr_cli *cli, const void *settings,
 		const struct mr_cli_words *operands);
 };
@@ -98,9 +102,24 @@ bool mr_cli_flush(void);
 /* Returns the default directory for a bus of this user: /run/millrace for root, else
  * $XDG_RUNTIME_DIR/millrace, else /tmp/millrace-UID. 0 or -ENAMETOOLONG. */
 int mr_cli_run_dir_default(char *out, size_t out_bytes);
-/* Returns the default address, for use without --server and MILLRACE_SERVER: the user's own bus, or
- * the system's if the user runs none. */
-int mr_cli_server_default(char *out, size_t out_bytes);
+
+/* The bus as options name it; a NULL is an option that was not given. */
+struct mr_cli_bus_options {
+	const char *server;
+	const char *run_dir;
+	const char *context;
+};
+
+/* Memory for the texts of struct mr_cli. */
+struct mr_cli_bus {
+	char server[MR_BUS_TEXT_BYTES];
+	char run_dir[108];
+	char context[64];
+};
+
+/* Chooses the bus of all verbs, and points `cli` to it. Returns 0 or -EINVAL with a text. */
+int mr_cli_bus_choose(struct mr_cli *cli, const struct mr_cli_bus_options *options,
+	struct mr_cli_bus *memory, char *error, size_t error_bytes);
 
 /* CLOCK_MONOTONIC and CLOCK_REALTIME. */
 uint64_t mr_cli_now_ns(void);

@@ -67,7 +67,7 @@ static void print_bash(void)
 	     "words= i");
 	puts("\tfor ((i = 1; i < COMP_CWORD; i++)); do");
 	puts("\t\tcase ${COMP_WORDS[i]} in");
-	puts("\t\t-s|--server|--run-dir) ((i++)) ;;");
+	puts("\t\t-s|--server|--run-dir|--context) ((i++)) ;;");
 	puts("\t\t-*) ;;");
 	puts("\t\t*) verb=${COMP_WORDS[i]}; break ;;");
 	puts("\t\tesac");
@@ -229,5 +229,6 @@ const struct mr_cli_verb mr_cli_completion = {
 		    "  millrace completion fish > ~/.config/fish/completions/millrace.fish",
 	.operands_min = 1,
 	.operands_max = 1,
+	.no_bus = true,
 	.run = run_completion,
 };

@@ -97,15 +97,16 @@ void mr_cli_help_verb(FILE *out, const struct mr_cli_verb *verb)
 void mr_cli_help(FILE *out)
 {
 	fputs("millrace: the command line of the millrace message bus\n\n"
-	      "Usage: millrace [--server ADDRESS] VERB [OPTIONS] [OPERANDS]\n\nVerbs:\n",
+	      "Usage: millrace [--server ADDRESS|--context NAME] VERB [OPTIONS] [OPERANDS]\n\nVerbs:\n",
 		out);
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++)
 		fprintf(out, "  %-11s %s\n", (*v)->name, (*v)->summary);
 	fputs("\nOptions:\n", out);
 	print_options(out, mr_cli_common_options, NULL);
 	fprintf(out,
-		"\nThe bus is that of --server, or else of MILLRACE_SERVER, or else the user's\n"
-		"own, or else the system's (shm:/run/millrace/attach.sock).\n"
+		"\nThe bus is that of --server, --run-dir or --context; or else that of\n"
+		"MILLRACE_SERVER, of the current context (`millrace context`), the user's own,\n"
+		"or the system's (/run/millrace), in this order.\n"
 		"`millrace help VERB` explains a verb.\n\n%s",
 		exit_codes);
 }

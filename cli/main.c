@@ -38,6 +38,7 @@ const struct mr_cli_verb *const mr_cli_verbs[] = {
 	&mr_cli_kick,
 	&mr_cli_ping,
 	&mr_cli_bench,
+	&mr_cli_context,
 	&mr_cli_completion,
 	&mr_cli_version,
 	&mr_cli_help_of,
@@ -45,8 +46,7 @@ const struct mr_cli_verb *const mr_cli_verbs[] = {
 };
 
 struct common {
-	const char *server;
-	const char *run_dir;
+	struct mr_cli_bus_options bus;
 	bool help;
 };
 
@@ -55,14 +55,20 @@ const struct mr_cli_option mr_cli_common_options[] = {
 		.letter = 's',
 		.type = MR_CLI_TEXT,
 		.value = "ADDRESS",
-		.offset = offsetof(struct common, server),
-		.help = "address of the bus: shm:PATH of its attach.sock, or udp://HOST:PORT "
-			"(default: MILLRACE_SERVER)"},
+		.offset = offsetof(struct common, bus.server),
+		.help = "the bus: shm:PATH of its attach.sock, its run directory, or "
+			"udp://HOST:PORT; several with commas, the first that answers counts"},
 	{.name = "run-dir",
 		.type = MR_CLI_TEXT,
 		.value = "DIR",
-		.offset = offsetof(struct common, run_dir),
-		.help = "directory of the bus's admin.sock (default: that of its attach.sock)"},
+		.offset = offsetof(struct common, bus.run_dir),
+		.help = "the bus with this run directory; with --server udp://...: where its "
+			"admin.sock is"},
+	{.name = "context",
+		.type = MR_CLI_TEXT,
+		.value = "NAME",
+		.offset = offsetof(struct common, bus.context),
+		.help = "the bus of this name (see `millrace context`)"},
 	{.name = "help",
 		.letter = 'h',
 		.type = MR_CLI_FLAG,
@@ -109,6 +115,7 @@ const struct mr_cli_verb mr_cli_version = {
 	.summary = "print the version of this program and its library",
 	.operands = "",
 	.options = version_options,
+	.no_bus = true,
 	.run = run_version,
 };
 
@@ -147,6 +154,7 @@ const struct mr_cli_verb mr_cli_help_of = {
 	.summary = "print the help of all verbs or of one",
 	.operands = "[VERB]",
 	.operands_max = 1,
+	.no_bus = true,
 	.run = run_help,
 };
 
@@ -157,22 +165,6 @@ static bool wants_colour(void)
 
 	return isatty(STDOUT_FILENO) && !(no_colour && *no_colour) && term &&
 	       strcmp(term, "dumb") != 0;
-}
-
-static int choose_server(struct mr_cli *cli, const char *option, char *memory, size_t bytes)
-{
-	const char *environment = getenv("MILLRACE_SERVER");
-
-	if (option) {
-		cli->server = option;
-		return 0;
-	}
-	if (environment && *environment) {
-		cli->server = environment;
-		return 0;
-	}
-	cli->server = memory;
-	return mr_cli_server_default(memory, bytes);
 }
 
 /* Reports a wrong number of operands. A superfluous one may be an option without its dashes, as in
@@ -199,6 +191,7 @@ static int run_verb(const struct mr_cli_verb *verb, int argc, char **argv, struc
 	alignas(max_align_t) uint8_t settings[MR_CLI_SETTINGS_BYTES] = {0};
 	struct mr_cli cli = {.verb = verb->name, .colour = wants_colour()};
 	struct mr_cli_words operands;
+	struct mr_cli_bus bus;
 	char text[256];
 
 	if (verb->defaults)
@@ -215,10 +208,10 @@ static int run_verb(const struct mr_cli_verb *verb, int argc, char **argv, struc
 	}
 	if (operands.count < verb->operands_min || operands.count > verb->operands_max)
 		return wrong_operands(verb, &operands);
-	if (choose_server(&cli, common->server, text, sizeof(text)) != 0)
-		return mr_cli_fail(&cli, MR_EXIT_USAGE, "XDG_RUNTIME_DIR", "too long",
-			"name the bus with --server");
-	cli.run_dir = common->run_dir;
+	cli.run_dir = common->bus.run_dir;
+	if (!verb->no_bus && mr_cli_bus_choose(&cli, &common->bus, &bus, text, sizeof(text)) != 0)
+		return mr_cli_fail(&cli, MR_EXIT_USAGE, "bus", text,
+			"see `millrace help` for the ways to name one");
 	return verb->run(&cli, settings, &operands);
 }
 
@@ -232,7 +225,8 @@ static int parse_leading(int argc, char **argv, struct common *common)
 	while (words < argc && argv[words][0] == '-' && argv[words][1] != '\0') {
 		bool has_value = strcmp(argv[words], "--server") == 0 ||
 				 strcmp(argv[words], "-s") == 0 ||
-				 strcmp(argv[words], "--run-dir") == 0;
+				 strcmp(argv[words], "--run-dir") == 0 ||
+				 strcmp(argv[words], "--context") == 0;
 
 		if (strcmp(argv[words], "--version") == 0) {
 			argv[words] = "version";

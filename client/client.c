@@ -32,9 +32,8 @@
 #include "client/subscribe/reassembly.h"
 #include "client/subscribe/subscribe.h"
 #include "client/transport/shm/shm.h"
-#include "client/transport/udp/udp.h"
+#include "client/ways.h"
 
-#define DEFAULT_ADDRESS    "shm:/run/millrace/attach.sock"
 #define DEFAULT_TIMEOUT_MS 5000u
 #define DEFAULT_SPIN_US    50u
 #define DEFAULT_AWAY       (1u << 20)
@@ -43,25 +42,6 @@
 #define UDP_RETRY_MS       100
 
 static const bool never;
-
-static int set_path(struct mr_client *c, const char *address)
-{
-	if (address == NULL)
-		address = getenv("MILLRACE_SERVER");
-	if (address == NULL || address[0] == '\0')
-		address = DEFAULT_ADDRESS;
-	if (strncmp(address, "udp://", 6) == 0)
-		return mr_udp_init(c, address);
-	if (strncmp(address, "shm:", 4) != 0)
-		return mr_failf(c, -EINVAL, "address \"%s\": neither shm:PATH nor udp://HOST:PORT",
-			address);
-	address += 4;
-	if (address[0] == '\0' || strlen(address) >= sizeof(c->path))
-		return mr_failf(c, -EINVAL, "address: the path must have 1 to %zu bytes",
-			sizeof(c->path) - 1);
-	memcpy(c->path, address, strlen(address) + 1);
-	return 0;
-}
 
 static int set_options(struct mr_client *c, const struct mr_options *options, size_t options_bytes)
 {
@@ -170,7 +150,7 @@ static void client_free(struct mr_client *c)
 	mr_subscription_part.lost(c);
 	c->transport->attach_end(c);
 	c->transport->unmap(c);
-	c->transport->fini(c);
+	mr_ways_close(c);
 	mr_away_store_clear(c);
 	mr_deferred_clear(c);
 	mr_reassembly_clear(c);
@@ -225,9 +205,10 @@ static bool transient(int error)
 	return error == -EAGAIN || error == -EBUSY || error == -EPIPE || error == -ECONNRESET;
 }
 
-static int attach(struct mr_client *c)
+/* Tries the way in use until its share of the time is over. */
+static int attach_way(struct mr_client *c)
 {
-	uint64_t deadline_ns = mr_now_ns() + c->options.connect_timeout_ms * MR_NS_PER_MS;
+	uint64_t deadline_ns = mr_now_ns() + c->attach_ms * MR_NS_PER_MS;
 	int error;
 
 	while (transient(error = attach_once(c))) {
@@ -236,6 +217,24 @@ static int attach(struct mr_client *c)
 		poll(NULL, 0, slice_ms(deadline_ns, c->udp != NULL ? UDP_RETRY_MS : RETRY_MS));
 	}
 	return error;
+}
+
+/* Tries each way once. If all fail, the text tells of each, and the code is the first one's. */
+static int attach(struct mr_client *c)
+{
+	char text[sizeof(c->error_text)];
+	int error = attach_way(c), first = error;
+	size_t used = (size_t)snprintf(text, sizeof(text), "%s", mr_error(c));
+
+	while (error != 0 && mr_ways_next(c)) {
+		error = attach_way(c);
+		if (error != 0 && used < sizeof(text))
+			used += (size_t)snprintf(
+				text + used, sizeof(text) - used, "; %s", mr_error(c));
+	}
+	if (error == 0)
+		return 0;
+	return c->ways_count > 1 ? mr_failf(c, first, "%s", text) : error;
 }
 
 int mr_connect_sized(const char *address, const struct mr_options *options, struct mr_client **out,
@@ -254,9 +253,9 @@ int mr_connect_sized(const char *address, const struct mr_options *options, stru
 	if (error != 0)
 		mr_fail(c, error, NULL);
 	if (error == 0)
-		error = set_path(c, address);
-	if (error == 0)
 		error = set_options(c, options, options_bytes);
+	if (error == 0)
+		error = mr_ways_open(c, address);
 	if (error == 0)
 		error = attach(c);
 	if (error != 0) {
@@ -264,6 +263,7 @@ int mr_connect_sized(const char *address, const struct mr_options *options, stru
 		client_free(c);
 		return error;
 	}
+	mr_ways_round(c);
 	mr_state_set(c, MR_STATE_UP);
 	c->reported_up = true;
 	*out = c;
@@ -305,8 +305,6 @@ bool mr_connected(const struct mr_client *c)
 
 static void stats_fill(const struct mr_client *c, struct mr_client_stats *out)
 {
-	const struct mr_udp *u = c->udp;
-
 	*out = (struct mr_client_stats){
 		.published = c->published,
 		.received = c->received,
@@ -320,20 +318,7 @@ static void stats_fill(const struct mr_client *c, struct mr_client_stats *out)
 		.session = c->session,
 		.worker = c->worker,
 	};
-	if (u == NULL)
-		return;
-	out->frames_sent = u->frames_sent;
-	out->frames_received = u->frames_received;
-	out->frames_lost = u->frames_lost;
-	out->frames_duplicate = u->frames_duplicate;
-	out->frames_strange = u->frames_strange;
-	out->unsent = u->unsent;
-	out->reliable_sent = u->reliable.frames_sent;
-	out->reliable_received = u->reliable.frames_received;
-	out->retransmits = u->reliable.retransmits;
-	out->retransmit_timeouts = u->reliable.timeouts;
-	out->frames_held = u->reliable.frames_held;
-	out->rtt_us = u->reliable.tx.rtt_ns / 1000;
+	mr_ways_stats(c, out);
 }
 
 void mr_client_stats_sized(const struct mr_client *c, struct mr_client_stats *out, size_t out_bytes)

@@ -22,6 +22,7 @@
 #include "client/queue/consumer.h"
 #include "client/queue/queue.h"
 #include "client/subscribe/subscribe.h"
+#include "client/ways.h"
 
 #define BACKOFF_NS_MIN   (10 * MR_NS_PER_MS)
 #define BACKOFF_NS_MAX   (500 * MR_NS_PER_MS)
@@ -208,6 +209,17 @@ static void restore(struct mr_client *c)
 	report_up(c);
 }
 
+/* Tries the other addresses at once, and begins anew with the first after a pause. */
+static void next_way(struct mr_client *c, uint64_t now_ns)
+{
+	if (!mr_ways_next(c)) {
+		retry_later(c, now_ns);
+		return;
+	}
+	c->retry_ns = now_ns;
+	mr_housekeep_by(c, now_ns);
+}
+
 static void reattach(struct mr_client *c, uint64_t now_ns)
 {
 	int error = 0;
@@ -224,9 +236,10 @@ static void reattach(struct mr_client *c, uint64_t now_ns)
 	if (error != 0) {
 		snprintf(c->lost_text, sizeof(c->lost_text), "%.*s", (int)sizeof(c->lost_text) - 1,
 			c->error);
-		retry_later(c, now_ns);
+		next_way(c, now_ns);
 		return;
 	}
+	mr_ways_round(c);
 	mr_state_set(c, MR_STATE_RESTORING);
 	c->restore_subscription = 0;
 	c->restore_publisher = 0;

@@ -10,6 +10,7 @@
  *   dispatch.c   messages out of the down ring
  *   request.c    requests to subjects
  *   session.c    loss and restoration of a session
+ *   ways.c       the addresses of the bus
  *   client.c     connect, close, the table of parts
  *
  * Owns      A client owns everything made from it. Its memory from the bus (the channel) goes away
@@ -120,6 +121,13 @@ struct mr_heartbeat {
 	uint32_t unanswered;
 };
 
+/* ways.c: an address of the bus. */
+struct mr_way {
+	const struct mr_transport *transport;
+	struct mr_udp *udp; /* NULL over shared memory */
+	char path[108];     /* the attach socket; empty over UDP */
+};
+
 struct mr_client {
 	/* Publishing: core/ring_out.c, publish/. */
 	struct mr_bytes_producer up;
@@ -217,6 +225,12 @@ struct mr_client {
 	enum mr_state state;
 	const struct mr_transport *transport;
 	struct mr_udp *udp; /* NULL over shared memory */
+	const char *path;   /* the attach socket */
+	struct mr_way *ways;
+	unsigned ways_count;
+	unsigned way;       /* the one in use; transport, udp and path are its */
+	unsigned ways_left; /* ways that this round has not tried yet */
+	uint64_t attach_ms; /* limit of one attach exchange */
 	/* Largest header block and payload together. Over UDP the subject counts too; the mask is
 	 * all ones then. */
 	size_t body_bytes_max;
@@ -275,7 +289,6 @@ struct mr_client {
 	bool errors_0_1;
 	struct mr_options options;
 	char name[MR_NAME_BYTES_MAX + 1];
-	char path[108];
 	const char *error;
 	char error_text[256];
 	char lost_text[160];

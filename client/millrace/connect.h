@@ -34,7 +34,8 @@ struct mr_options {
 	/** Name shown by `millrace clients`, at most 63 bytes. Default: the program's name;
 	 * characters that the bus does not take become `_`. */
 	const char *name;
-	/** Limit of mr_connect(), ms; default 5000. */
+	/** Limit of mr_connect(), ms; default 5000. Several addresses share it equally, at least 100
+	 * ms each. */
 	unsigned connect_timeout_ms;
 	/** Limit for answers of the bus itself (to a subscription and the like) and for room in
 	 * the ring to the bus, ms; default 5000. */
@@ -75,16 +76,30 @@ struct mr_options {
  * - An uncorked publish is one system call and one packet. With mr_cork() a frame holds many
  *   messages.
  *
- * @param address  `shm:PATH` of the attach socket of a local bus, or `udp://HOST[:PORT]` of a
- *                 port of any bus. PORT is 7400 by default; IPv6 addresses stand in brackets; a
- *                 host name is resolved once, in this call. NULL: the environment variable
- *                 MILLRACE_SERVER, and without it `shm:/run/millrace/attach.sock`.
+ * An address is one of:
+ * - `shm:PATH` of the attach socket of a local bus, or of the run directory that it is in
+ * - a path with a slash: the same without `shm:`
+ * - `udp://HOST[:PORT]` of a port of any bus. PORT is 7400 by default; IPv6 addresses stand in
+ *   brackets; a host name is resolved once, in this call.
+ *
+ * Several addresses, up to 8, are separated by commas. The first one that has a bus is used. When
+ * that connection is lost, the client tries it again, then the others in turn, and stays with the
+ * first that answers. The addresses should lead to one bus: each bus has messages, queues and
+ * exactly-once memories of its own. A host that cannot be resolved is left out.
+ *
+ * Without an address the first of these counts: the environment variable MILLRACE_SERVER; the
+ * current context of the user (`millrace context`); the user's own run directory, if a bus is in
+ * it; /run/millrace, if a bus is in it; the user's own run directory. That is /run/millrace for
+ * root, else $XDG_RUNTIME_DIR/millrace, else /tmp/millrace-UID.
+ *
+ * @param address  one or several addresses; NULL or empty: the default, as above
  * @param options  copied; NULL: all defaults
  * @param out      the client; NULL after a failure. Close it with mr_close().
  * @retval 0              connected
- * @retval -EINVAL        malformed address or name
+ * @retval -EINVAL        malformed address, name or file of contexts
  * @retval -E2BIG         options that the library does not know
- * @retval -ECONNREFUSED  no bus listens there, or there is no such host
+ * @retval -ECONNREFUSED  no bus listens there, or there is no such host; of several addresses the
+ *                        first one's error is returned, and mr_error() tells of all
  * @retval -ETIMEDOUT     no answer within `connect_timeout_ms`
  * @retval -EACCES        the bus refuses this user
  * @retval -ENOSPC        the table of clients is full

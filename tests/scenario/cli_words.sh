@@ -5,9 +5,9 @@
 
 say "mistyped words get one suggestion, and exit code 2"
 expect_status 2 "$millrace" quee
-expect_equal "a verb" "$errors" 'millrace: quee: no such verb; did you mean `millrace queue`?'
+expect_match "a verb" "$errors" '^millrace: quee: no such verb; did you mean .millrace queue.\?'
 expect_status 2 "$millrace" frobnicate
-expect_match "a verb near none" "$errors" 'no such verb; see `millrace help`'
+expect_match "a verb near none" "$errors" 'no such verb; see .millrace help.'
 expect_status 2 "$millrace" status --jsn
 expect_match "an option" "$errors" '--jsn: no such option; did you mean --json\?'
 expect_status 2 "$millrace" status -json

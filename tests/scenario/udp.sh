@@ -122,7 +122,7 @@ cmp "$dir/larger" "$dir/called" || fail "a large call came back changed"
 expect_equal drop_too_large "$(counter drop_too_large)" 0
 
 say "the bench over UDP counts correctly"
-far "$udp4" bench --transport udp --size 64 --seconds 1 --run-dir "$run" --json >"$dir/bench.out"
+far "$udp4" bench --server "$udp4" --transport udp --size 64 --seconds 1 --run-dir "$run" --json >"$dir/bench.out"
 expect_json "$dir/bench.out" '[.transport, .published_per_second > 0, .delivered_per_second > 0, .duplicates, .corrupt,
 	.reordered, (.lost | type == "number"), (.latency_ns | [.p50, .p99, .p999, .max] | map(type == "number") | all),
 	.worker_cycles_per_message > 0, .payload_bytes, .publishers, .subscribers]' \

@@ -52,7 +52,7 @@ started=()   # pids of background programs
 as=()        # prefix that starts a program as another user
 leaving=()   # commands for the end, when all programs have stopped
 export MILLRACE_SERVER="shm:$run/attach.sock"
-export XDG_RUNTIME_DIR=$dir/xdg TMPDIR=$dir/tmp NO_COLOR=1
+export XDG_RUNTIME_DIR=$dir/xdg XDG_CONFIG_HOME=$dir/config TMPDIR=$dir/tmp NO_COLOR=1
 mkdir -m 700 "$XDG_RUNTIME_DIR"
 mkdir -m 1777 "$TMPDIR"
 chmod 755 "$dir"

@@ -74,7 +74,7 @@ int mr_attach_begin(struct mr_client *c)
 		c->attach_fd = -1;
 		return connect_failed(c, error);
 	}
-	c->attach_deadline_ns = mr_now_ns() + c->options.connect_timeout_ms * MR_NS_PER_MS;
+	c->attach_deadline_ns = mr_now_ns() + c->attach_ms * MR_NS_PER_MS;
 	c->attach_due_ns = c->attach_deadline_ns;
 	mr_wait_watch(c, c->attach_fd);
 	return 0;

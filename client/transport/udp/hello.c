@@ -164,7 +164,7 @@ int mr_udp_attach_begin(struct mr_client *c)
 	if (error != 0)
 		return failed(c, error);
 	u->hello_ns = now_ns;
-	c->attach_deadline_ns = now_ns + c->options.connect_timeout_ms * MR_NS_PER_MS;
+	c->attach_deadline_ns = now_ns + c->attach_ms * MR_NS_PER_MS;
 	c->attach_due_ns = now_ns;
 	return 0;
 }
