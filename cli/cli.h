@@ -48,7 +48,7 @@ struct mr_cli_verb {
 	size_t settings_bytes;
 	unsigned operands_min;
 	unsigned operands_max;
-	/* Needs none: of its mr_cli server and context are NULL, and run_dir is the option. */
+	/* Needs none: its mr_cli has the options as they were given, or NULL. */
 	bool no_bus;
 	int (*run)(const struct mr_cli *cli, const void *settings,
 		const struct mr_cli_words *operands);

@@ -3,6 +3,7 @@
  * use. */
 #include <string.h>
 
+#include "cli/names.h"
 #include "cli/verbs.h"
 
 /* Prints a text inside single quotes, for any of the shells. */
@@ -47,6 +48,82 @@ static void print_words(const struct mr_cli_verb *verb)
 		putchar(*at == '|' ? ' ' : *at);
 }
 
+/* Copies the word of the usage line for operand `index`. False: there is none. */
+static bool operand_word(const struct mr_cli_verb *verb, unsigned index, char out[64])
+{
+	const char *at = verb->operands;
+
+	for (; index > 0; index--) {
+		at += strcspn(at, " ");
+		at += strspn(at, " ");
+	}
+	snprintf(out, 64, "%.*s", (int)strcspn(at, " "), at);
+	return *out != '\0';
+}
+
+/* Returns the kind of names of operand `index`, or NULL. "SUBJECT [PAYLOAD|-]" has one for 0. */
+static const char *operand_kind(const struct mr_cli_verb *verb, unsigned index)
+{
+	char word[64];
+
+	return operand_word(verb, index, word) ? mr_cli_names_kind(verb, word, NULL) : NULL;
+}
+
+/* Operands that may have names: words before them are actions. */
+#define OPERANDS_MAX 3u
+
+static void print_bash_kinds(const struct mr_cli_verb *verb)
+{
+	for (unsigned i = 0; i < OPERANDS_MAX; i++) {
+		const char *kind = operand_kind(verb, i);
+
+		if (kind)
+			printf("\t%s/%u) names=%s ;;\n", verb->name, i, kind);
+	}
+}
+
+static void print_bash_option_kinds(
+	const struct mr_cli_verb *verb, const struct mr_cli_option *options)
+{
+	for (const struct mr_cli_option *o = options; o && o->name; o++) {
+		const char *kind = mr_cli_names_kind(verb, o->value, o->name);
+
+		if (kind)
+			printf("\t%s/--%s) names=%s words= ;;\n", verb ? verb->name : "*", o->name,
+				kind);
+	}
+}
+
+/* Names are somebody else's texts. They are compared as they are, and never expanded by the shell,
+ * as compgen -W would do. */
+static void print_bash_names(void)
+{
+	puts("_millrace_names() {");
+	puts("\tlocal name");
+	puts("\twhile IFS= read -r name; do");
+	puts("\t\t[[ $name == \"$word\"* ]] && COMPREPLY+=(\"$(printf %q \"$name\")\")");
+	puts("\tdone < <(\"${COMP_WORDS[0]}\" completion names \"$1\" \"${bus[@]}\" "
+	     "2>/dev/null)");
+	puts("}");
+}
+
+/* The options with a value, for counting operands. */
+static void print_bash_valued(void)
+{
+	fputs("\t\t-s|--server|--run-dir|--context)", stdout);
+	puts(" bus+=(\"${COMP_WORDS[i]}\" \"${COMP_WORDS[i+1]}\"); ((i++)) ;;");
+	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++) {
+		for (const struct mr_cli_option *o = (*v)->options; o && o->name; o++) {
+			if (!o->value)
+				continue;
+			printf("\t\t%s/--%s", (*v)->name, o->name);
+			if (o->letter)
+				printf("|%s/-%c", (*v)->name, o->letter);
+			puts(") ((i++)) ;;");
+		}
+	}
+}
+
 static void print_bash_choices(const struct mr_cli_option *options, const char *verb)
 {
 	for (const struct mr_cli_option *o = options; o && o->name; o++) {
@@ -62,14 +139,19 @@ static void print_bash_choices(const struct mr_cli_option *options, const char *
 static void print_bash(void)
 {
 	puts("# bash completion for millrace");
+	print_bash_names();
 	puts("_millrace() {");
 	puts("\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb= "
-	     "words= i");
+	     "words= names= operand=-1 i");
+	puts("\tlocal -a bus=()");
+	puts("\tCOMPREPLY=()");
 	puts("\tfor ((i = 1; i < COMP_CWORD; i++)); do");
-	puts("\t\tcase ${COMP_WORDS[i]} in");
-	puts("\t\t-s|--server|--run-dir|--context) ((i++)) ;;");
-	puts("\t\t-*) ;;");
-	puts("\t\t*) verb=${COMP_WORDS[i]}; break ;;");
+	puts("\t\tcase ${verb:+$verb/}${COMP_WORDS[i]} in");
+	print_bash_valued();
+	puts("\t\t*/-s|*/--server|*/--run-dir|*/--context) "
+	     "bus+=(\"${COMP_WORDS[i]}\" \"${COMP_WORDS[i+1]}\"); ((i++)) ;;");
+	puts("\t\t-*|*/-*) ;;");
+	puts("\t\t*) ((operand++)); [[ $verb ]] || verb=${COMP_WORDS[i]} ;;");
 	puts("\t\tesac");
 	puts("\tdone");
 	puts("\tcase $verb in");
@@ -87,18 +169,28 @@ static void print_bash(void)
 		puts("' ;;");
 	}
 	puts("\tesac");
-	puts("\tcase $verb/$before in");
+	puts("\tcase $verb/$operand in");
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++)
+		print_bash_kinds(*v);
+	puts("\tesac");
+	puts("\tcase $verb/$before in");
+	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++) {
 		print_bash_choices((*v)->options, (*v)->name);
+		print_bash_option_kinds(*v, (*v)->options);
+	}
+	print_bash_option_kinds(NULL, mr_cli_common_options);
 	puts("\t*/--config) COMPREPLY=($(compgen -f -- \"$word\")); return ;;");
 	puts("\t*/--run-dir) COMPREPLY=($(compgen -d -- \"$word\")); return ;;");
 	puts("\tesac");
 	puts("\tCOMPREPLY=($(compgen -W \"$words\" -- \"$word\"))");
+	puts("\t[[ $names && $word != -* ]] && _millrace_names \"$names\"");
+	puts("\treturn 0");
 	puts("}");
 	puts("complete -F _millrace millrace");
 }
 
-static void print_zsh_options(const struct mr_cli_option *options, const struct mr_cli_option *own)
+static void print_zsh_options(const struct mr_cli_verb *verb, const struct mr_cli_option *options,
+	const struct mr_cli_option *own)
 {
 	for (const struct mr_cli_option *o = options; o && o->name; o++) {
 		if (mr_cli_option_find(own, o->name))
@@ -120,15 +212,50 @@ static void print_zsh_options(const struct mr_cli_option *options, const struct 
 			putchar(')');
 		} else if (strcmp(o->name, "config") == 0) {
 			fputs("_files", stdout);
+		} else if (mr_cli_names_kind(verb, o->value, o->name)) {
+			printf("_millrace_names %s", mr_cli_names_kind(verb, o->value, o->name));
 		}
 		putchar('\'');
+	}
+}
+
+static void print_zsh_operands(const struct mr_cli_verb *verb)
+{
+	if (has_words(verb)) {
+		fputs(" '1:operand:(", stdout);
+		print_words(verb);
+		fputs(")'", stdout);
+	}
+	for (unsigned i = 0; i < OPERANDS_MAX; i++) {
+		const char *kind = operand_kind(verb, i);
+		char word[64];
+
+		if (!kind || !operand_word(verb, i, word))
+			continue;
+		if (strstr(word, "..."))
+			printf(" '*:name:_millrace_names %s'", kind);
+		else
+			printf(" '%u:name:_millrace_names %s'", i + 1, kind);
 	}
 }
 
 static void print_zsh(void)
 {
 	puts("#compdef millrace");
+	puts("_millrace_names() {");
+	puts("\tlocal -a names bus");
+	puts("\tlocal i");
+	puts("\tfor ((i = 1; i < $#millrace_line; i++)); do");
+	puts("\t\tcase ${millrace_line[i]} in");
+	puts("\t\t-s|--server|--run-dir|--context) "
+	     "bus+=(${millrace_line[i]} ${millrace_line[i+1]}) ;;");
+	puts("\t\tesac");
+	puts("\tdone");
+	puts("\tnames=(${(f)\"$(${millrace_line[1]} completion names $1 $bus 2>/dev/null)\"})");
+	puts("\tcompadd -a names");
+	puts("}");
 	puts("_millrace() {");
+	puts("\tlocal -a millrace_line=(${words[@]})");
 	puts("\tlocal -a verbs");
 	puts("\tverbs=(");
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++) {
@@ -146,13 +273,9 @@ static void print_zsh(void)
 	puts("\tcase $verb in");
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++) {
 		printf("\t%s) _arguments", (*v)->name);
-		print_zsh_options((*v)->options, NULL);
-		print_zsh_options(mr_cli_common_options, (*v)->options);
-		if (has_words(*v)) {
-			fputs(" '1:operand:(", stdout);
-			print_words(*v);
-			fputs(")'", stdout);
-		}
+		print_zsh_options(*v, (*v)->options, NULL);
+		print_zsh_options(*v, mr_cli_common_options, (*v)->options);
+		print_zsh_operands(*v);
 		puts(" ;;");
 	}
 	puts("\tesac");
@@ -161,9 +284,13 @@ static void print_zsh(void)
 	     "else compdef _millrace millrace; fi");
 }
 
-static void print_fish_options(const struct mr_cli_option *options, const char *verb)
+static void print_fish_options(const struct mr_cli_option *options, const struct mr_cli_verb *owner)
 {
+	const char *verb = owner ? owner->name : NULL;
+
 	for (const struct mr_cli_option *o = options; o && o->name; o++) {
+		const char *kind = mr_cli_names_kind(owner, o->value, o->name);
+
 		fputs("complete -c millrace", stdout);
 		if (verb)
 			printf(" -n '__fish_seen_subcommand_from %s'", verb);
@@ -178,6 +305,8 @@ static void print_fish_options(const struct mr_cli_option *options, const char *
 				putchar(*at == '|' ? ' ' : *at);
 			putchar('\'');
 		}
+		if (kind)
+			printf(" -a '(__millrace_names %s)'", kind);
 		/* Inside single quotes fish only knows \' and \\. */
 		fputs(" -d '", stdout);
 		for (const char *at = o->help; *at; at++)
@@ -186,21 +315,49 @@ static void print_fish_options(const struct mr_cli_option *options, const char *
 	}
 }
 
+static void print_fish_operands(const struct mr_cli_verb *verb)
+{
+	if (has_words(verb)) {
+		printf("complete -c millrace -n '__fish_seen_subcommand_from %s' -a '", verb->name);
+		print_words(verb);
+		puts("'");
+	}
+	for (unsigned i = 0; i < OPERANDS_MAX; i++) {
+		const char *kind = operand_kind(verb, i);
+
+		if (kind)
+			printf("complete -c millrace -n '__fish_seen_subcommand_from %s' "
+			       "-a '(__millrace_names %s)'\n",
+				verb->name, kind);
+	}
+}
+
+static void print_fish_names(void)
+{
+	puts("function __millrace_names");
+	puts("\tset -l line (commandline -opc)");
+	puts("\tset -l bus");
+	puts("\tfor i in (seq 2 (math (count $line) - 1))");
+	puts("\t\tif contains -- $line[$i] -s --server --run-dir --context");
+	puts("\t\t\tset bus $bus $line[$i] $line[(math $i + 1)]");
+	puts("\t\tend");
+	puts("\tend");
+	puts("\tcommand $line[1] completion names $argv[1] $bus 2>/dev/null");
+	puts("end");
+}
+
 static void print_fish(void)
 {
 	puts("# fish completion for millrace");
+	print_fish_names();
 	puts("complete -c millrace -f");
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++)
 		printf("complete -c millrace -n __fish_use_subcommand -a %s -d '%s'\n", (*v)->name,
 			(*v)->summary);
 	print_fish_options(mr_cli_common_options, NULL);
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++) {
-		print_fish_options((*v)->options, (*v)->name);
-		if (!has_words(*v))
-			continue;
-		printf("complete -c millrace -n '__fish_seen_subcommand_from %s' -a '", (*v)->name);
-		print_words(*v);
-		puts("'");
+		print_fish_options((*v)->options, *v);
+		print_fish_operands(*v);
 	}
 }
 
@@ -214,21 +371,27 @@ static int run_completion(
 		print_zsh();
 	else if (strcmp(w->at[0], "fish") == 0)
 		print_fish();
+	else if (strcmp(w->at[0], "names") == 0 && w->count == 2)
+		return mr_cli_names(cli, w->at[1]);
 	else
 		return mr_cli_fail(cli, MR_EXIT_USAGE, w->at[0], "no such shell",
-			"expected: bash, zsh or fish");
+			"expected: bash, zsh or fish, or names KIND");
 	return MR_EXIT_OK;
 }
 
 const struct mr_cli_verb mr_cli_completion = {
 	.name = "completion",
 	.summary = "print a completion script for a shell",
-	.operands = "bash|zsh|fish",
+	.operands = "bash|zsh|fish|names [KIND]",
+	.details = "The scripts complete verbs, options, and names of what is on the bus at the\n"
+		   "moment: queues, services, subjects, sessions; also keys of the configuration\n"
+		   "and contexts. `names KIND` prints the names of such a kind, for the scripts:\n"
+		   "within 200 ms or not at all, and without a message if there is no bus.",
 	.examples = "  source <(millrace completion bash)\n"
 		    "  millrace completion zsh > ~/.zfunc/_millrace\n"
 		    "  millrace completion fish > ~/.config/fish/completions/millrace.fish",
 	.operands_min = 1,
-	.operands_max = 1,
+	.operands_max = 2,
 	.no_bus = true,
 	.run = run_completion,
 };

@@ -208,7 +208,9 @@ static int run_verb(const struct mr_cli_verb *verb, int argc, char **argv, struc
 	}
 	if (operands.count < verb->operands_min || operands.count > verb->operands_max)
 		return wrong_operands(verb, &operands);
+	cli.server = common->bus.server;
 	cli.run_dir = common->bus.run_dir;
+	cli.context = common->bus.context;
 	if (!verb->no_bus && mr_cli_bus_choose(&cli, &common->bus, &bus, text, sizeof(text)) != 0)
 		return mr_cli_fail(&cli, MR_EXIT_USAGE, "bus", text,
 			"see `millrace help` for the ways to name one");
