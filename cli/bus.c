@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bus: the bus that all verbs use, admin and data, chosen from options, environment and contexts. */
+/* bus: the bus that all verbs use, chosen from options, environment and contexts. */
 #include <errno.h>
 #include <string.h>
 

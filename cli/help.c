@@ -97,7 +97,8 @@ void mr_cli_help_verb(FILE *out, const struct mr_cli_verb *verb)
 void mr_cli_help(FILE *out)
 {
 	fputs("millrace: the command line of the millrace message bus\n\n"
-	      "Usage: millrace [--server ADDRESS|--context NAME] VERB [OPTIONS] [OPERANDS]\n\nVerbs:\n",
+	      "Usage: millrace [--server ADDRESS|--context NAME] VERB [OPTIONS] [OPERANDS]\n\n"
+	      "Verbs:\n",
 		out);
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++)
 		fprintf(out, "  %-11s %s\n", (*v)->name, (*v)->summary);

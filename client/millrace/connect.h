@@ -34,8 +34,8 @@ struct mr_options {
 	/** Name shown by `millrace clients`, at most 63 bytes. Default: the program's name;
 	 * characters that the bus does not take become `_`. */
 	const char *name;
-	/** Limit of mr_connect(), ms; default 5000. Several addresses share it equally, at least 100
-	 * ms each. */
+	/** Limit of mr_connect(), ms; default 5000. Several addresses share it equally, with at
+	 * least 100 ms for each. */
 	unsigned connect_timeout_ms;
 	/** Limit for answers of the bus itself (to a subscription and the like) and for room in
 	 * the ring to the bus, ms; default 5000. */

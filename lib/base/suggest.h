@@ -29,7 +29,8 @@ struct mr_suggest {
 
 struct mr_suggest mr_suggest_begin(const char *word, size_t word_bytes);
 void mr_suggest_try(struct mr_suggest *s, const char *known);
-/* Tries a text of `known_bytes` that need not end there; if it is the nearest, `result` becomes best. */
+/* Tries a text of `known_bytes`, which need not end there; `result` becomes best if it is the
+ * nearest. */
 void mr_suggest_try_as(
 	struct mr_suggest *s, const char *known, size_t known_bytes, const char *result);
 

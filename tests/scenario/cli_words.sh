@@ -4,8 +4,8 @@
 . "$(dirname "$0")/../support/lib.sh"
 
 say "mistyped words get one suggestion, and exit code 2"
-expect_status 2 "$millrace" quee
-expect_match "a verb" "$errors" '^millrace: quee: no such verb; did you mean .millrace queue.\?'
+expect_status 2 "$millrace" queux
+expect_match "a verb" "$errors" '^millrace: queux: no such verb; did you mean .millrace queue.\?'
 expect_status 2 "$millrace" frobnicate
 expect_match "a verb near none" "$errors" 'no such verb; see .millrace help.'
 expect_status 2 "$millrace" status --jsn

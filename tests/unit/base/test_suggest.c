@@ -24,10 +24,10 @@ static const char *suggest(const char *word)
 static void one_mistake_of_each_kind_is_found(void **state)
 {
 	(void)state;
-	assert_string_equal(suggest("quee"), "queue");     /* a letter missing */
-	assert_string_equal(suggest("statuss"), "status"); /* one too many */
-	assert_string_equal(suggest("queme"), "queue");    /* a wrong one */
-	assert_string_equal(suggest("psuh"), "push");      /* two swapped */
+	assert_string_equal(suggest("quue"), "queue");     /* a letter missing */
+	assert_string_equal(suggest("statusx"), "status"); /* one too many */
+	assert_string_equal(suggest("quexe"), "queue");    /* a wrong one */
+	assert_string_equal(suggest("puhs"), "push");      /* two swapped */
 }
 
 static void the_nearest_word_wins(void **state)
