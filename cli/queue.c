@@ -246,7 +246,8 @@ static struct mrf_string noted(struct mrf_table message, const char *name)
 	size_t cursor = 0;
 	struct mrf_string last = {0};
 
-	/* Take the last one: the bus appends its notes to the existing headers. */
+	/* The bus leaves one line of each of its names (dataplane/queue/dead.c), so the first and
+	 * the last are the same. */
 	while (mr_headers_next((const char *)block.data, block.bytes, &cursor, &h)) {
 		if (h.name_bytes == strlen(name) && memcmp(h.name, name, h.name_bytes) == 0)
 			last = (struct mrf_string){h.value, (uint32_t)h.value_bytes};

@@ -94,7 +94,7 @@ struct mr_push_options {
 	 * | -ESTALE   | too old: the bus cannot tell whether it was pushed before            |
 	 * | -ENOENT   | the queue was removed and cannot be made again                       |
 	 * | -EMSGSIZE | too large for the bus connected to since                             |
-	 * | -EINVAL   | the bus found the push malformed; -EPROTO: an unknown answer         |
+	 * | -EINVAL   | malformed, or over the queue's `bytes_max`; -EPROTO: unknown answer  |
 	 *
 	 * Runs within any call that processes or waits, also within another callback. It may
 	 * push, and must not wait. */

@@ -34,8 +34,9 @@ uint32_t mr_outgoing_fragment_bytes(const struct mr_outgoing *l, uint32_t index)
 /* Writes fragment `index`. `message`: the message's number, if there are several fragments. */
 void mr_outgoing_write(const struct mr_client *c, const struct mr_outgoing *l, uint32_t index,
 	uint32_t message, uint8_t *to);
-/* Writes it into the up ring, or the promised ring. A message in fragments waits for room, unless
- * `wait` is false and the ring could hold all of them at once: -EAGAIN. */
+/* Writes it into the up ring, or the promised ring. `wait` false: -EAGAIN if the ring has no room
+ * for it, or for half of the ring if it is longer; a longer message in fragments that has begun
+ * waits for the rest. */
 int mr_outgoing_send(struct mr_client *c, struct mr_outgoing *l, bool promised, bool wait);
 /* True if it is one record of this connection, without header block, that needs no
  * mr_outgoing_measure. Most messages are. */

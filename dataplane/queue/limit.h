@@ -69,8 +69,8 @@ uint64_t mr_limit_withheld(
 bool mr_limit_withhold(struct mr_queues *q, uint64_t session, const struct mr_queue *queue);
 void mr_limit_withheld_gone(
 	struct mr_queues *q, uint64_t session, const struct mr_queue *queue, uint32_t count);
-/* Returns the account of the peer's use of the store, counting one more client in it; 0: it needs
- * none. And one less. */
+/* Counts one more client in the account of the peer's use of the store, and returns the account; 0:
+ * it needs none. The other function counts one client less. */
 uint32_t mr_limit_account(struct mr_queues *q, uint64_t peer);
 void mr_limit_account_gone(struct mr_queues *q, uint32_t account);
 /* Checks that a client with an account may put `bytes` more into the store: 0, or the

@@ -3,8 +3,8 @@
  *
  * Owns      mr_router_new allocates all that it will ever need; call mr_router_free before
  *           mr_table_free. A route belongs to the router. It stays unchanged until the worker's
- *           next mr_router_quiescent, mr_router_offline or mr_router_forget, and must not be
- *           touched after that.
+ *           next mr_router_online, _quiescent, _offline, _let_go or successful _forget, and must
+ *           not be touched after that.
  * Threads   new and free: the table writer's thread, while the worker does not run. All else: the
  *           worker's thread only.
  * Ordering  [table.version], [table.grace]: see table.h.

@@ -56,7 +56,8 @@ struct mr_full_flags {
 struct mr_full_flags *mr_full_flags_new(uint32_t slots);
 
 /* True if no receiver of the promised Publish `m` of `s` is full. False: it must be routed later,
- * and no later publish of `s` before it. The session is paused until then. */
+ * and no later publish of `s` before it. The session is paused until then, unless only a window of
+ * bytes to another worker is used up. */
 bool mr_worker_may_publish(
 	struct mr_worker *w, struct mr_session *s, const struct mr_message_view *m);
 
