@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The C declarations of libmillrace that this package uses, for cffi.
+
+With a compiler, layouts come from millrace.h: each struct ends in "...", and cffi asks the compiler.
+Without one, the layouts below are used. They are those of release 0.1.0, which the exported functions
+keep for ever.
+"""
+
+_TYPES = """
+struct mr_client;
+struct mr_publisher;
+struct mr_subscription;
+struct mr_queue;
+struct mr_consumer;
+struct mr_service;
+
+struct mr_options {
+    const char *name;
+    unsigned connect_timeout_ms;
+    unsigned request_timeout_ms;
+    unsigned spin_us;
+    bool no_reconnect;
+    void (*on_state)(struct mr_client *c, bool connected, int error, void *arg);
+    void (*on_gap)(struct mr_client *c, uint64_t missed, uint64_t missed_total, void *arg);
+    void *arg;
+    int when_away;
+    size_t away_bytes_max;
+    @GROWS@
+};
+
+struct mr_client_stats {
+    uint64_t published;
+    uint64_t received;
+    uint64_t missed;
+    uint64_t unmatched;
+    uint64_t malformed;
+    uint64_t reconnects;
+    uint64_t session;
+    unsigned worker;
+    uint64_t frames_sent;
+    uint64_t frames_received;
+    uint64_t frames_lost;
+    uint64_t frames_duplicate;
+    uint64_t frames_strange;
+    uint64_t unsent;
+    uint64_t reliable_sent;
+    uint64_t reliable_received;
+    uint64_t retransmits;
+    uint64_t retransmit_timeouts;
+    uint64_t frames_held;
+    uint64_t rtt_us;
+    uint64_t duplicates;
+    uint64_t lost;
+    uint64_t kept;
+    @GROWS@
+};
+
+struct mr_message {
+    const char *subject;
+    size_t subject_bytes;
+    const char *headers;
+    size_t header_bytes;
+    const void *payload;
+    size_t payload_bytes;
+    struct mr_subscription *subscription;
+    bool wants_reply;
+    uint64_t reply_token[2];
+    @GROWS@
+};
+
+typedef void mr_messages_fn(struct mr_client *c, const struct mr_message *first, unsigned count,
+    size_t stride, void *arg);
+typedef void mr_part_fn(
+    struct mr_client *c, uint64_t tag, const struct mr_message *part, bool more, void *arg);
+
+struct mr_publisher_options {
+    int promise;
+    const char *publisher;
+    uint64_t next_id;
+    @GROWS@
+};
+
+struct mr_subscribe_options {
+    const char *group;
+    bool prefix;
+    int promise;
+    unsigned high_water;
+    mr_messages_fn *batch;
+    @GROWS@
+};
+
+struct mr_queue_options {
+    int policy;
+    int when_full;
+    uint64_t messages_max;
+    uint64_t bytes_max;
+    uint32_t age_max_ms;
+    uint32_t ack_timeout_ms;
+    uint16_t max_deliver;
+    bool not_idempotent;
+    uint16_t breaker_failures;
+    uint32_t breaker_reset_ms;
+    uint16_t breaker_probes;
+    @GROWS@
+};
+
+struct mr_push_options {
+    int promise;
+    const char *publisher;
+    uint64_t next_id;
+    struct mr_queue_options queue;
+    void (*on_outcome)(struct mr_client *c, uint64_t id, int error, void *arg);
+    void *arg;
+    @GROWS@
+};
+
+struct mr_push {
+    const char *headers;
+    size_t header_bytes;
+    const void *payload;
+    size_t bytes;
+    int priority;
+    uint64_t id;
+    uint64_t publisher;
+    @GROWS@
+};
+
+struct mr_delivery {
+    struct mr_message message;
+    struct mr_consumer *consumer;
+    uint64_t tag;
+    unsigned redelivered;
+    int priority;
+    uint64_t publisher;
+    uint64_t id;
+    @GROWS@
+};
+
+struct mr_consume_options {
+    unsigned prefetch;
+    unsigned weight;
+    bool manual;
+    struct mr_queue_options queue;
+    @GROWS@
+};
+
+struct mr_work {
+    struct mr_delivery delivery;
+    bool more;
+    @GROWS@
+};
+
+struct mr_serve_options {
+    unsigned prefetch;
+    struct mr_queue_options queue;
+    mr_part_fn *on_part;
+    unsigned window;
+    @GROWS@
+};
+
+struct mr_call_options {
+    int timeout_ms;
+    unsigned retries;
+    unsigned backoff_ms;
+    bool wait;
+    const char *headers;
+    size_t header_bytes;
+    uint64_t correlation;
+    unsigned breaker_failures;
+    unsigned breaker_reset_ms;
+    @GROWS@
+};
+
+struct mr_headers {
+    char *data;
+    size_t bytes;
+    size_t capacity;
+    @GROWS@
+};
+
+struct mr_header {
+    const char *name;
+    size_t name_bytes;
+    const char *value;
+    size_t value_bytes;
+    @GROWS@
+};
+
+typedef void mr_message_fn(struct mr_client *c, const struct mr_message *m, void *arg);
+typedef void mr_reply_fn(struct mr_client *c, const struct mr_message *reply, int error, void *arg);
+typedef void mr_delivery_fn(struct mr_client *c, const struct mr_delivery *d, void *arg);
+typedef void mr_recall_fn(struct mr_client *c, uint64_t tag, void *arg);
+typedef void mr_work_fn(struct mr_client *c, const struct mr_work *work, void *arg);
+typedef void mr_call_fn(struct mr_client *c, uint64_t correlation, const struct mr_message *reply,
+    bool more, int error, void *arg);
+"""
+
+_FUNCTIONS = """
+int mr_connect(const char *address, const struct mr_options *options, struct mr_client **out);
+void mr_close(struct mr_client *c);
+bool mr_connected(const struct mr_client *c);
+const char *mr_error(const struct mr_client *c);
+const char *mr_error_text(int code);
+const char *mr_version(void);
+void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out);
+int mr_ping(struct mr_client *c, int timeout_ms, uint64_t *handled_ns, uint64_t *round_ns);
+size_t mr_body_bytes_max(const struct mr_client *c, const char *subject);
+size_t mr_message_bytes_max(const struct mr_client *c);
+
+void mr_cork(struct mr_client *c, bool on);
+int mr_publish_with(struct mr_client *c, const char *subject, const char *headers,
+    size_t header_bytes, const void *payload, size_t bytes);
+int mr_publisher_open_with(struct mr_client *c, const char *subject,
+    const struct mr_publisher_options *options, struct mr_publisher **out);
+int mr_publisher_send_with(struct mr_publisher *p, const char *headers, size_t header_bytes,
+    const void *payload, size_t bytes);
+void mr_publisher_close(struct mr_publisher *p);
+int mr_flush(struct mr_client *c);
+int mr_drain(struct mr_client *c, unsigned timeout_ms);
+int mr_settle(struct mr_client *c, unsigned timeout_ms);
+
+int mr_subscribe(struct mr_client *c, const char *pattern,
+    const struct mr_subscribe_options *options, mr_message_fn *callback, void *arg,
+    struct mr_subscription **out);
+int mr_unsubscribe(struct mr_subscription *s);
+uint64_t mr_subscription_count(const struct mr_subscription *s);
+
+int mr_process(struct mr_client *c, unsigned max);
+int mr_wait(struct mr_client *c, int timeout_ms);
+int mr_fd(struct mr_client *c);
+
+int mr_request_with(struct mr_client *c, const char *subject, const char *headers,
+    size_t header_bytes, const void *payload, size_t bytes, int timeout_ms,
+    struct mr_message *reply);
+int mr_request_async(struct mr_client *c, const char *subject, const void *payload,
+    size_t bytes, int timeout_ms, mr_reply_fn *callback, void *arg);
+int mr_reply_with(struct mr_client *c, const uint64_t reply_token[2], const char *headers,
+    size_t header_bytes, const void *payload, size_t bytes);
+
+void mr_headers_init(struct mr_headers *h, void *memory, size_t capacity);
+int mr_headers_add(struct mr_headers *h, const char *name, const char *value);
+bool mr_headers_next(
+    const char *block, size_t block_bytes, size_t *cursor, struct mr_header *out);
+
+int mr_queue_open(struct mr_client *c, const char *name,
+    const struct mr_push_options *options, struct mr_queue **out);
+void mr_queue_close(struct mr_queue *q);
+int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id);
+unsigned mr_queue_unaccepted(const struct mr_queue *q);
+int mr_consume(struct mr_client *c, const char *queue,
+    const struct mr_consume_options *options, mr_delivery_fn *callback, void *arg,
+    struct mr_consumer **out);
+int mr_consumer_close(struct mr_consumer *consumer);
+int mr_ack(struct mr_consumer *consumer, uint64_t tag);
+int mr_nack(struct mr_consumer *consumer, uint64_t tag, bool requeue, uint32_t delay_ms);
+int mr_give_back(struct mr_consumer *consumer, uint64_t tag);
+unsigned mr_delivery_attempts(const struct mr_delivery *d);
+int mr_progress(struct mr_consumer *consumer, uint64_t tag);
+void mr_consumer_renew(struct mr_consumer *consumer, bool on);
+void mr_consumer_on_recall(struct mr_consumer *consumer, mr_recall_fn *fn, void *arg);
+unsigned mr_consumer_ack_timeout_ms(const struct mr_consumer *consumer);
+unsigned mr_consumer_max_deliver(const struct mr_consumer *consumer);
+
+int mr_serve(struct mr_client *c, const char *service,
+    const struct mr_serve_options *options, mr_work_fn *callback, void *arg,
+    struct mr_service **out);
+int mr_service_close(struct mr_service *s);
+int mr_respond_with(struct mr_service *s, uint64_t tag, bool more, const char *headers,
+    size_t header_bytes, const void *payload, size_t bytes);
+unsigned mr_respond_room(const struct mr_service *s, uint64_t tag);
+int mr_respond_failed(struct mr_service *s, uint64_t tag, bool again);
+int mr_respond_progress(struct mr_service *s, uint64_t tag);
+void mr_service_renew(struct mr_service *s, bool on);
+void mr_service_on_recall(struct mr_service *s, mr_recall_fn *fn, void *arg);
+
+int mr_call(struct mr_client *c, const char *service, const void *payload, size_t bytes,
+    const struct mr_call_options *options, struct mr_message *reply);
+int mr_call_async(struct mr_client *c, const char *service, const void *payload,
+    size_t bytes, const struct mr_call_options *options, mr_call_fn *callback, void *arg);
+"""
+
+#: Functions of this package that the library calls: name -> type of the parameters.
+CALLBACKS = {
+    "mrpy_on_state": "struct mr_client *, bool, int, void *",
+    "mrpy_on_gap": "struct mr_client *, uint64_t, uint64_t, void *",
+    "mrpy_on_message": "struct mr_client *, const struct mr_message *, void *",
+    "mrpy_on_reply": "struct mr_client *, const struct mr_message *, int, void *",
+    "mrpy_on_outcome": "struct mr_client *, uint64_t, int, void *",
+    "mrpy_on_delivery": "struct mr_client *, const struct mr_delivery *, void *",
+    "mrpy_on_recall": "struct mr_client *, uint64_t, void *",
+    "mrpy_on_work": "struct mr_client *, const struct mr_work *, void *",
+    "mrpy_on_call": "struct mr_client *, uint64_t, const struct mr_message *, bool, int, void *",
+}
+
+
+def declarations(compiled: bool) -> str:
+    """Text for FFI.cdef(). compiled: layouts and callbacks come from the C compiler."""
+    if not compiled:
+        return _TYPES.replace("@GROWS@", "") + _FUNCTIONS
+    text = _TYPES.replace("@GROWS@", "...;") + _FUNCTIONS
+    for name, parameters in CALLBACKS.items():
+        text += f'extern "Python" void {name}({parameters});\n'
+    return text

@@ -1,0 +1,473 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client for asyncio: no thread, the event loop watches the client's descriptor.
+
+Messages are copied as they arrive. An iterated subscription keeps `pending_max` of them. Beyond that
+it drops and counts them; with a promise, the client stops reading instead, until half is read.
+"""
+import asyncio
+import errno
+from typing import (Any, AsyncIterator, Awaitable, Callable, List, Optional, Set, Type, TypeVar)
+
+from ._native import entry, ffi, lib
+from .core import (PENDING_MAX, Connection, ConsumerBase, PublisherBase, QueueBase, Receiving, Sink,
+                   ServiceBase, SubscriptionBase)
+from .errors import Error, NotConnected, error_of
+from .headers import HeadersIn, c_text
+from .message import Delivery, Message, Request
+from .options import Payload, Priority, Promise, QueueOptions, data_of, milliseconds
+
+T = TypeVar("T")
+Self = TypeVar("Self")
+
+# Messages handled before other tasks run.
+_BURST = 256
+# Room in the ring and what the bus has taken from it are not announced: they are looked for, s.
+_LOOK_S = 0.002
+# A client that does not read still sends heartbeats, s.
+_PAUSED_S = 0.05
+
+
+class AsyncClient(Connection):
+    """A connection to a bus, made in a running event loop, for `async with`.
+
+    The constructor, subscribe(), publisher(), queue(), consume() and serve() wait for an answer of the
+    bus and hold the event loop meanwhile, normally for less than a millisecond: `connect_timeout` and
+    `request_timeout` limit that.
+    """
+
+    def __init__(self, address: Optional[str] = None, **options: Any) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._futures: "Set[asyncio.Future[Any]]" = set()
+        self._active: "List[asyncio.Future[None]]" = []
+        self._tasks: "Set[asyncio.Task[None]]" = set()
+        self._scheduled = False
+        self._paused = False
+        self._timer: Optional[asyncio.TimerHandle] = None
+        super().__init__(address, **options)
+        self._fd = self._check(lib.mr_fd(self._c))
+        self._loop.add_reader(self._fd, self._ready)
+        self._kick()
+
+    async def __aenter__(self: Self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: Optional[Type[BaseException]], error: Any, trace: Any) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Waits up to 1 s for what was published and promised, and ends the session. Requests that
+        are open fail with NotConnected; handlers of services are cancelled."""
+        if self._c == ffi.NULL:
+            return
+        self._enter()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await self.settle(1.0)
+        except Error:
+            pass  # as mr_close(), which waits too
+        if self._c == ffi.NULL:
+            return
+        self._loop.remove_reader(self._fd)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._close()
+        self._report()
+        for future in list(self._futures):
+            if not future.done():
+                future.set_exception(NotConnected(errno.ENOTCONN, "the client was closed"))
+        self._wake_all()
+
+    # ---- the event loop
+
+    def _ready(self) -> None:
+        """The descriptor is readable, or more messages may be there."""
+        self._scheduled = False
+        if self._c == ffi.NULL:
+            return
+        handled = lib.mr_process(self._enter(), 0 if self._paused else _BURST)
+        self._report()
+        active, self._active = self._active, []
+        for future in active:
+            if not future.done():
+                future.set_result(None)
+        if not self._paused and any(inbox.full for inbox in self._kept):
+            self._paused = True
+            self._loop.remove_reader(self._fd)
+        if self._paused:
+            self._later()
+        elif handled > 0:
+            self._kick()
+
+    def _later(self) -> None:
+        """While paused, the client is processed for its heartbeats alone."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(_PAUSED_S, self._ready)
+
+    def _kick(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._ready)
+
+    def _resume(self) -> None:
+        """Messages were read. Begins to receive again when no promised inbox is over its half."""
+        if not self._paused or self._c == ffi.NULL:
+            return
+        if all(len(inbox.items) * 2 <= inbox.most for inbox in self._kept):
+            self._paused = False
+            self._loop.add_reader(self._fd, self._ready)
+            self._kick()
+
+    def _report(self) -> None:
+        """Gives the exceptions of callbacks to the event loop's handler."""
+        error = self._take_raised()
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise error
+        if error is not None:
+            self._loop.call_exception_handler(
+                {"message": "a callback of a millrace client failed", "exception": error})
+
+    def _wake_all(self) -> None:
+        for thing in list(self._objects):
+            if isinstance(thing, Receiving):
+                thing.inbox.notify()
+
+    def _state_changed(self, connected: bool, error: int) -> None:
+        self._wake_all()
+        super()._state_changed(connected, error)
+
+    def _made(self, thing: T) -> T:
+        """After a call that waited for the bus: what it left unread is served soon."""
+        self._kick()
+        return thing
+
+    async def _until(self, attempt: Callable[[], Optional[T]], timeout: Optional[float],
+                     what: str) -> T:
+        """Repeats the attempt, at each activity of the client, until it returns something."""
+        seconds = self._request_timeout if timeout is None else timeout
+        end = self._loop.time() + seconds
+        self._kick()
+        while True:
+            done = attempt()
+            if done is not None:
+                return self._made(done)
+            if self._loop.time() >= end:
+                raise error_of(-errno.ETIMEDOUT, what)
+            future: "asyncio.Future[None]" = self._loop.create_future()
+            self._active.append(future)
+            await asyncio.wait([future], timeout=_LOOK_S)
+            if future in self._active:
+                self._active.remove(future)
+
+    async def _next(self, owner: "Receiving[T]", timeout: Optional[float]) -> T:
+        milliseconds(timeout, 0)
+        items = owner.inbox.items
+        try:
+            async with asyncio.timeout(timeout) as limit:
+                while not items:
+                    owner._pointer()
+                    if not self._reconnect and not self.connected:
+                        raise NotConnected(errno.ENOTCONN, "the connection was lost")
+                    await _notified(owner, self._loop)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            if not items:
+                raise error_of(-errno.ETIMEDOUT, "no message in time") from None
+        item = items.popleft()
+        self._resume()
+        return item
+
+    # ---- subjects
+
+    def subscribe(self, pattern: str, callback: Optional[Callable[[Message], object]] = None, *,
+                  group: Optional[str] = None, prefix: bool = False,
+                  promise: Promise = Promise.BEST_EFFORT, high_water: int = 0,
+                  pending_max: int = PENDING_MAX) -> "AsyncSubscription":
+        """Subscribes to subjects. Without a callback, iterate over the result with `async for`. An
+        exception of the callback goes to the event loop's exception handler."""
+        return self._made(AsyncSubscription(self, pattern, callback, group, prefix, promise,
+                                            high_water, pending_max))
+
+    async def request(self, subject: str, payload: Payload = b"",
+                      timeout: Optional[float] = None) -> Message:
+        """Sends a request and returns the first reply. Raises NoResponders if nobody subscribes."""
+        future = self._future()
+
+        def arrived(reply: Any, error: int) -> None:
+            sink.drop()
+            if not future.done() and error < 0:
+                future.set_exception(error_of(error))
+            elif not future.done():
+                future.set_result(Message(self, reply, borrow=False))
+
+        data = ffi.from_buffer(data_of(payload))
+        c = self._enter()
+        sink = Sink(self, arrived)
+        code = lib.mr_request_async(c, c_text(subject), data, len(data), milliseconds(timeout, -1),
+                                    entry["mrpy_on_reply"], sink.handle)
+        return await self._answer_of(code, sink, future)
+
+    def _future(self) -> "asyncio.Future[Message]":
+        future: "asyncio.Future[Message]" = self._loop.create_future()
+        self._futures.add(future)
+        future.add_done_callback(self._futures.discard)
+        return future
+
+    async def _answer_of(self, code: int, sink: Sink, future: "asyncio.Future[Message]") -> Message:
+        if code < 0:
+            sink.drop()
+            future.cancel()
+            raise self._failed(code)
+        self._kick()
+        return await future
+
+    def publisher(self, subject: str, promise: Promise = Promise.BEST_EFFORT,
+                  publisher: Optional[str] = None, next_id: int = 0) -> "AsyncPublisher":
+        """Opens a subject for many messages, with a promise for them."""
+        return self._made(AsyncPublisher(self, subject, promise, publisher, next_id))
+
+    async def settle(self, timeout: float = 5.0) -> None:
+        """Waits until all that was promised is accepted. Raises the error of a refused message."""
+        await self._polled(lib.mr_settle, timeout, "not all was accepted in time")
+
+    async def drain(self, timeout: float = 5.0) -> None:
+        """Waits until the bus has taken all that was published."""
+        await self._polled(lib.mr_drain, timeout, "not all was taken in time")
+
+    async def _polled(self, function: Callable[[Any, int], int], timeout: float, what: str) -> None:
+        def attempt() -> Optional[bool]:
+            code = function(self._enter(), 0)
+            self._report()
+            away = code == -errno.ENOTCONN and self._reconnect
+            if code == -errno.ETIMEDOUT or away:
+                return None
+            return self._check(code) == 0
+
+        await self._until(attempt, timeout, what)
+
+    # ---- queues and services
+
+    def queue(self, name: str, promise: Promise = Promise.AT_LEAST_ONCE, *,
+              publisher: Optional[str] = None, next_id: int = 0,
+              options: Optional[QueueOptions] = None,
+              on_outcome: Optional[Callable[[int, Optional[Error]], object]] = None) -> "AsyncQueue":
+        """Opens a queue for pushing, and makes it if there is none."""
+        return self._made(AsyncQueue(self, name, promise, publisher, next_id, options, on_outcome))
+
+    def consume(self, queue: str, callback: Optional[Callable[[Delivery], object]] = None, *,
+                prefetch: int = 0, weight: int = 0, manual: bool = False,
+                options: Optional[QueueOptions] = None) -> "AsyncConsumer":
+        """Consumes from a queue, and makes it if there is none. Without `manual` a delivery is
+        acknowledged when the callback returns, or when the next one is asked for."""
+        return self._made(AsyncConsumer(self, queue, callback, prefetch, weight, manual, options))
+
+    def dead_letters(self, queue: str, callback: Optional[Callable[[Delivery], object]] = None, *,
+                     prefetch: int = 0, manual: bool = False) -> "AsyncConsumer":
+        """Consumes the dead letters of a queue, which are the queue NAME.dead."""
+        return self.consume(f"{queue}.dead", callback, prefetch=prefetch, manual=manual)
+
+    def serve(self, name: str,
+              handler: Optional[Callable[[Request], Awaitable[Optional[Payload]]]] = None, *,
+              prefetch: int = 0, options: Optional[QueueOptions] = None) -> "AsyncService":
+        """Becomes a worker of a service. The handler is a coroutine function; `prefetch` of them run at
+        a time, one by default. If it raises, the caller gets EREMOTEIO."""
+        return self._made(AsyncService(self, name, handler, prefetch, options))
+
+    async def call(self, service: str, payload: Payload = b"", headers: Optional[HeadersIn] = None,
+                   timeout: Optional[float] = None, retries: Optional[int] = None, wait: bool = False,
+                   on_part: Optional[Callable[[Message], object]] = None) -> Message:
+        """Calls a service and returns the final reply; `on_part` gets partial ones. `timeout` limits
+        each attempt. Raises NoResponders if no worker serves it; with `wait` it waits for one."""
+        future = self._future()
+
+        def arrived(reply: Any, more: bool, error: int) -> None:
+            if more:
+                if on_part is not None and not future.done():
+                    on_part(Message(self, reply, borrow=False))
+                return
+            sink.drop()
+            if not future.done() and error < 0:
+                future.set_exception(error_of(error))
+            elif not future.done():
+                future.set_result(Message(self, reply, borrow=False))
+
+        data = ffi.from_buffer(data_of(payload))
+        options, memory = self._call_options(timeout, retries, wait, headers)
+        c = self._enter()
+        sink = Sink(self, arrived)
+        code = lib.mr_call_async(c, c_text(service), data, len(data), options,
+                                 entry["mrpy_on_call"], sink.handle)
+        return await self._answer_of(code, sink, future)
+
+
+async def _notified(owner: "Receiving[Any]", loop: asyncio.AbstractEventLoop) -> None:
+    """Waits until something is put into the inbox, or its owner is closed."""
+    future: "asyncio.Future[None]" = loop.create_future()
+
+    def wake() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    owner.inbox.waiters.append(wake)
+    try:
+        await future
+    finally:
+        owner.inbox.waiters.remove(wake)
+
+
+class _AsyncClosing:
+    """close() at the end of an `async with` statement."""
+
+    async def close(self) -> None:
+        raise NotImplementedError
+
+    async def __aenter__(self: Self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: Optional[Type[BaseException]], error: Any, trace: Any) -> None:
+        await self.close()
+
+
+class AsyncSubscription(SubscriptionBase, _AsyncClosing):
+    """A subscription; without a callback, an asynchronous iterator, which ends with close()."""
+
+    connection: AsyncClient
+
+    async def receive(self, timeout: Optional[float] = None) -> Message:
+        """The next message. Raises Timeout."""
+        return await self.connection._next(self, timeout)
+
+    async def __aiter__(self) -> AsyncIterator[Message]:
+        while self.inbox.items or not self.closed:
+            try:
+                message = await self.receive()
+            except Error:
+                if self.closed:
+                    return
+                raise
+            yield message
+
+    async def close(self) -> None:
+        """Ends the subscription. Messages that came before can still be read."""
+        self._close_with(lib.mr_unsubscribe)
+        self.connection._resume()
+
+
+class AsyncConsumer(ConsumerBase, _AsyncClosing):
+    """A consumer; without a callback, an asynchronous iterator over its deliveries."""
+
+    connection: AsyncClient
+
+    async def pull(self, timeout: Optional[float] = None) -> Delivery:
+        """The next delivery. Without `manual`, acknowledges the one before. Raises Timeout."""
+        self._settle_last()
+        self.connection._kick()
+        delivery: Delivery = await self.connection._next(self, timeout)
+        self._last = delivery
+        return delivery
+
+    async def __aiter__(self) -> AsyncIterator[Delivery]:
+        while not self.closed:
+            try:
+                delivery = await self.pull()
+            except Error:
+                if self.closed:
+                    return
+                raise
+            yield delivery
+
+    async def close(self) -> None:
+        """Ends the deliveries. Unsettled ones go to other consumers."""
+        self.inbox.items.clear()
+        self._close_with(lib.mr_consumer_close)
+
+
+class AsyncPublisher(PublisherBase, _AsyncClosing):
+    """A subject opened for many messages."""
+
+    connection: AsyncClient
+
+    async def send(self, payload: Payload = b"", headers: Optional[HeadersIn] = None,
+                   timeout: Optional[float] = None) -> None:
+        """Publishes one message; waits for room up to `timeout` (default: `request_timeout`)."""
+        if not self.try_send(payload, headers):
+            await self.connection._until(lambda: self.try_send(payload, headers) or None, timeout,
+                                         "no room in time")
+
+    async def close(self) -> None:  # type: ignore[override]
+        """Closes the publisher."""
+        super().close()
+
+
+class AsyncQueue(QueueBase, _AsyncClosing):
+    """A queue opened for pushing."""
+
+    connection: AsyncClient
+
+    async def push(self, payload: Payload = b"", headers: Optional[HeadersIn] = None,
+                   priority: Priority = Priority.NORMAL, id: int = 0, publisher: int = 0,
+                   timeout: Optional[float] = None) -> int:
+        """Pushes one message and returns its number, 0 without a promise; waits for room up to
+        `timeout` (default: `request_timeout`). settle() of the client waits for the outcome."""
+        number = self.try_push(payload, headers, priority, id, publisher)
+        if number is None:
+            number = await self.connection._until(
+                lambda: self.try_push(payload, headers, priority, id, publisher), timeout,
+                "no room in time")
+        return number
+
+    async def close(self) -> None:  # type: ignore[override]
+        """Closes the handle, and forgets pushes that are not accepted."""
+        super().close()
+
+
+class AsyncService(ServiceBase, _AsyncClosing):
+    """A worker of a service; without a handler, an asynchronous iterator over its requests."""
+
+    connection: AsyncClient
+
+    def __init__(self, connection: AsyncClient, name: str,
+                 handler: Optional[Callable[[Request], Awaitable[Optional[Payload]]]], prefetch: int,
+                 options: Optional[QueueOptions]) -> None:
+        self._handler = handler
+        super().__init__(connection, name, prefetch, options, self._start if handler else None, False)
+
+    def _start(self, request: Request) -> None:
+        task = self.connection._loop.create_task(self._handle(request))
+        self.connection._tasks.add(task)
+        task.add_done_callback(self.connection._tasks.discard)
+
+    async def _handle(self, request: Request) -> None:
+        assert self._handler is not None
+        try:
+            self._answer(request, await self._handler(request))
+        except BaseException as error:
+            self._give_up(request)
+            if isinstance(error, Exception):
+                self.connection._raised.append(error)
+                self.connection._report()
+            else:
+                raise
+
+    async def receive(self, timeout: Optional[float] = None) -> Request:
+        """The next request. Raises Timeout."""
+        return await self.connection._next(self, timeout)
+
+    async def __aiter__(self) -> AsyncIterator[Request]:
+        while not self.closed:
+            try:
+                request = await self.receive()
+            except Error:
+                if self.closed:
+                    return
+                raise
+            yield request
+
+    async def close(self) -> None:
+        """Stops serving. Requests in hand go to other workers."""
+        self.inbox.items.clear()
+        self._close_with(lib.mr_service_close)

@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client without asyncio: calls that wait, and iterators."""
+import errno
+import time
+from typing import Any, Callable, Iterator, Optional, Type, TypeVar
+
+from ._native import ffi, lib
+from .core import (PENDING_MAX, Connection, ConsumerBase, PublisherBase, QueueBase, Receiving,
+                   ServiceBase, SubscriptionBase)
+from .errors import Error, error_of
+from .headers import HeadersIn, build, c_text
+from .message import Delivery, Message, Request
+from .options import Payload, Priority, Promise, QueueOptions, data_of, milliseconds
+
+T = TypeVar("T")
+Self = TypeVar("Self")
+
+# A signal that comes just before the library sleeps would wait for the next message. Python sees it
+# after this time at the latest.
+_SLEEP_S_MAX = 1.0
+
+
+class Deadline:
+    """The end of a wait; without a timeout there is none."""
+
+    def __init__(self, timeout: Optional[float]) -> None:
+        milliseconds(timeout, 0)
+        self._at = None if timeout is None else time.monotonic() + timeout
+
+    def left(self, most: float) -> float:
+        """Seconds to wait now, at most `most`."""
+        return most if self._at is None else max(0.0, min(most, self._at - time.monotonic()))
+
+    @property
+    def over(self) -> bool:
+        return self._at is not None and time.monotonic() >= self._at
+
+
+class Client(Connection):
+    """A connection to a bus. Use it in one thread, in a `with` statement, and wait() or iterate: the
+    library works within calls only, also for heartbeats and reconnection."""
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Any, trace: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Waits up to 1 s for what was published, and ends the session."""
+        self._close()
+        self._raise_kept()
+
+    # ---- waiting
+
+    def process(self, most: int = 1024) -> int:
+        """Handles the messages that are there, without waiting. Returns their number."""
+        self._raise_kept()
+        c = self._enter()
+        self._refuse_full()
+        code = lib.mr_process(c, most)
+        self._raise_kept()
+        if code == -errno.ENOTCONN and self._reconnect:
+            return 0
+        return self._check(code)
+
+    def wait(self, timeout: Optional[float] = None) -> int:
+        """Waits for a message and handles those that are there. Returns their number, 0 after the
+        time. While the bus is away it waits for the reconnection."""
+        deadline = Deadline(timeout)
+        while True:
+            handled = self._step(deadline.left(_SLEEP_S_MAX))
+            if handled > 0 or deadline.over:
+                return handled
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when process() has work."""
+        return self._check(lib.mr_fd(self._enter()))
+
+    def _step(self, seconds: float) -> int:
+        """One wait of the library. Raises the exceptions of callbacks."""
+        self._raise_kept()
+        c = self._enter()
+        self._refuse_full()
+        code = lib.mr_wait(c, milliseconds(seconds, -1))
+        self._raise_kept()
+        if code == -errno.ENOTCONN and self._reconnect:
+            return 0
+        return self._check(code)
+
+    def _refuse_full(self) -> None:
+        for inbox in self._kept:
+            if inbox.full:
+                raise Error(errno.ENOBUFS, f"a subscription with a promise has {inbox.most} unread "
+                                           "messages: read it, or give it a callback")
+
+    def _next(self, owner: "Receiving[T]", timeout: Optional[float]) -> T:
+        deadline = Deadline(timeout)
+        items = owner.inbox.items
+        while not items:
+            owner._pointer()
+            self._step(deadline.left(_SLEEP_S_MAX))
+            if not items and deadline.over:
+                raise error_of(-errno.ETIMEDOUT, "no message in time")
+        return items.popleft()
+
+    # ---- subjects
+
+    def subscribe(self, pattern: str, callback: Optional[Callable[[Message], object]] = None, *,
+                  group: Optional[str] = None, prefix: bool = False,
+                  promise: Promise = Promise.BEST_EFFORT, high_water: int = 0,
+                  pending_max: int = PENDING_MAX) -> "Subscription":
+        """Subscribes to subjects. With a callback, wait() and other calls that wait give it the
+        messages; without one, iterate over the result."""
+        return Subscription(self, pattern, callback, group, prefix, promise, high_water, pending_max)
+
+    def request(self, subject: str, payload: Payload = b"", headers: Optional[HeadersIn] = None,
+                timeout: Optional[float] = None) -> Message:
+        """Sends a request and returns the first reply. Raises NoResponders if nobody subscribes."""
+        self._raise_kept()
+        c, block, data = self._enter(), build(headers), ffi.from_buffer(data_of(payload))
+        reply = ffi.new("struct mr_message *")
+        code = lib.mr_request_with(c, c_text(subject), block or ffi.NULL, len(block), data, len(data),
+                                   milliseconds(timeout, -1), reply)
+        return self._reply_of(code, reply)
+
+    def _reply_of(self, code: int, reply: Any) -> Message:
+        error = None if code == 0 else self._failed(code)
+        message = None if error else Message(self, reply, borrow=False)
+        if not self._inside:
+            self._raise_kept()
+        if error is not None:
+            raise error
+        assert message is not None
+        return message
+
+    def publisher(self, subject: str, promise: Promise = Promise.BEST_EFFORT,
+                  publisher: Optional[str] = None, next_id: int = 0) -> "Publisher":
+        """Opens a subject for many messages, with a promise for them."""
+        return Publisher(self, subject, promise, publisher, next_id)
+
+    def settle(self, timeout: float = 5.0) -> None:
+        """Waits until all that was promised is accepted. Raises the error of a refused message."""
+        self._raise_kept()
+        code = lib.mr_settle(self._enter(), milliseconds(timeout, 0))
+        self._raise_kept()
+        self._check(code)
+
+    def drain(self, timeout: float = 5.0) -> None:
+        """Waits until the bus has taken all that was published."""
+        self._check(lib.mr_drain(self._enter(), milliseconds(timeout, 0)))
+
+    # ---- queues and services
+
+    def queue(self, name: str, promise: Promise = Promise.AT_LEAST_ONCE, *,
+              publisher: Optional[str] = None, next_id: int = 0,
+              options: Optional[QueueOptions] = None,
+              on_outcome: Optional[Callable[[int, Optional[Error]], object]] = None) -> "Queue":
+        """Opens a queue for pushing, and makes it if there is none. `on_outcome` gets the number of
+        each promised push, and None or the error."""
+        return Queue(self, name, promise, publisher, next_id, options, on_outcome)
+
+    def consume(self, queue: str, callback: Optional[Callable[[Delivery], object]] = None, *,
+                prefetch: int = 0, weight: int = 0, manual: bool = False,
+                options: Optional[QueueOptions] = None) -> "Consumer":
+        """Consumes from a queue, and makes it if there is none. Without `manual` a delivery is
+        acknowledged when the callback returns, or when the next one is asked for."""
+        return Consumer(self, queue, callback, prefetch, weight, manual, options)
+
+    def dead_letters(self, queue: str, callback: Optional[Callable[[Delivery], object]] = None, *,
+                     prefetch: int = 0, manual: bool = False) -> "Consumer":
+        """Consumes the dead letters of a queue, which are the queue NAME.dead."""
+        return self.consume(f"{queue}.dead", callback, prefetch=prefetch, manual=manual)
+
+    def serve(self, name: str, handler: Optional[Callable[[Request], Optional[Payload]]] = None, *,
+              prefetch: int = 0, options: Optional[QueueOptions] = None) -> "Service":
+        """Becomes a worker of a service. The handler returns the final reply, or None if it has used
+        request.respond(), or will. If it raises, the caller gets EREMOTEIO. Without a handler, iterate
+        over the result. Wait or iterate at least once per heartbeat interval: 2.5 s by default."""
+        return Service(self, name, handler, prefetch, options)
+
+    def call(self, service: str, payload: Payload = b"", headers: Optional[HeadersIn] = None,
+             timeout: Optional[float] = None, retries: Optional[int] = None,
+             wait: bool = False) -> Message:
+        """Calls a service and returns the final reply. `timeout` limits each attempt. Raises
+        NoResponders if no worker serves it; with `wait` it waits for one."""
+        self._raise_kept()
+        c, data = self._enter(), ffi.from_buffer(data_of(payload))
+        options, memory = self._call_options(timeout, retries, wait, headers)
+        reply = ffi.new("struct mr_message *")
+        code = lib.mr_call(c, c_text(service), data, len(data), options, reply)
+        return self._reply_of(code, reply)
+
+
+class _Closing:
+    """close() at the end of a `with` statement."""
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Any, trace: Any) -> None:
+        self.close()
+
+
+class Subscription(SubscriptionBase, _Closing):
+    """A subscription; without a callback, an iterator over its messages, which ends with close()."""
+
+    connection: Client
+
+    def receive(self, timeout: Optional[float] = None) -> Message:
+        """The next message. Raises Timeout."""
+        return self.connection._next(self, timeout)
+
+    def __iter__(self) -> Iterator[Message]:
+        while self.inbox.items or not self.closed:
+            try:
+                message = self.receive()
+            except Error:
+                if self.closed:
+                    return
+                raise
+            yield message
+
+    def close(self) -> None:
+        """Ends the subscription. Messages that came before can still be read."""
+        self._close_with(lib.mr_unsubscribe)
+
+
+class Consumer(ConsumerBase, _Closing):
+    """A consumer; without a callback, an iterator over its deliveries."""
+
+    connection: Client
+
+    def pull(self, timeout: Optional[float] = None) -> Delivery:
+        """The next delivery. Without `manual`, acknowledges the one before. Raises Timeout."""
+        self._settle_last()
+        self._last = self.connection._next(self, timeout)
+        return self._last
+
+    def __iter__(self) -> Iterator[Delivery]:
+        while not self.closed:
+            try:
+                delivery = self.pull()
+            except Error:
+                if self.closed:
+                    return
+                raise
+            yield delivery
+
+    def close(self) -> None:
+        """Ends the deliveries. Unsettled ones go to other consumers."""
+        self.inbox.items.clear()
+        self._close_with(lib.mr_consumer_close)
+
+
+class Publisher(PublisherBase, _Closing):
+    """A subject opened for many messages."""
+
+    connection: Client
+
+    def send(self, payload: Payload = b"", headers: Optional[HeadersIn] = None,
+             timeout: Optional[float] = None) -> None:
+        """Publishes one message. Processes while there is no room, up to `timeout` (by default the
+        client's `request_timeout`): so a full subscriber holds a promising publisher back."""
+        if not self.try_send(payload, headers):
+            _until_room(self.connection, timeout, lambda: self.try_send(payload, headers) or None)
+
+
+class Queue(QueueBase, _Closing):
+    """A queue opened for pushing."""
+
+    connection: Client
+
+    def push(self, payload: Payload = b"", headers: Optional[HeadersIn] = None,
+             priority: Priority = Priority.NORMAL, id: int = 0, publisher: int = 0,
+             timeout: Optional[float] = None) -> int:
+        """Pushes one message and returns its number, 0 without a promise. Processes while there is no
+        room, up to `timeout` (by default the client's `request_timeout`)."""
+        number = self.try_push(payload, headers, priority, id, publisher)
+        if number is not None:
+            return number
+        return _until_room(self.connection, timeout,
+                           lambda: self.try_push(payload, headers, priority, id, publisher))
+
+
+def _until_room(client: Client, timeout: Optional[float], attempt: Callable[[], Optional[T]]) -> T:
+    """Processes until the attempt succeeds. Nothing tells of room in the ring: it is looked for."""
+    deadline = Deadline(client._request_timeout if timeout is None else timeout)
+    while not deadline.over:
+        if client._inside:
+            raise error_of(-errno.EAGAIN, "no room, and a callback cannot wait for it")
+        client._step(deadline.left(0.001))
+        done = attempt()
+        if done is not None:
+            return done
+    raise error_of(-errno.ETIMEDOUT, "no room in time")
+
+
+class Service(ServiceBase, _Closing):
+    """A worker of a service; without a handler, an iterator over its requests."""
+
+    connection: Client
+
+    def __init__(self, connection: Client, name: str,
+                 handler: Optional[Callable[[Request], Optional[Payload]]], prefetch: int,
+                 options: Optional[QueueOptions]) -> None:
+        self._handler = handler
+        super().__init__(connection, name, prefetch, options, self._handle if handler else None, True)
+
+    def _handle(self, request: Request) -> None:
+        assert self._handler is not None
+        try:
+            reply = self._handler(request)
+        except BaseException:
+            self._give_up(request)
+            raise
+        self._answer(request, reply)
+
+    def receive(self, timeout: Optional[float] = None) -> Request:
+        """The next request. Raises Timeout."""
+        return self.connection._next(self, timeout)
+
+    def __iter__(self) -> Iterator[Request]:
+        while not self.closed:
+            try:
+                request = self.receive()
+            except Error:
+                if self.closed:
+                    return
+                raise
+            yield request
+
+    def close(self) -> None:
+        """Stops serving. Requests in hand go to other workers."""
+        self.inbox.items.clear()
+        self._close_with(lib.mr_service_close)
+
+
+def connect(address: Optional[str] = None, **options: Any) -> Client:
+    """Connects to a bus: `shm:PATH`, `udp://HOST[:PORT]`, or by default the one of MILLRACE_SERVER.
+    The options are those of Connection."""
+    return Client(address, **options)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Received messages.
+
+A message given to a callback lies in memory of the bus until the callback returns: `payload` is then
+released, and reading it raises ValueError. bytes(message) and message.copy() copy. All other messages
+own their memory.
+"""
+import sys
+from typing import TYPE_CHECKING, Any, Optional, Tuple
+
+from ._native import ffi, lib
+from .headers import Headers, HeadersIn, parse
+from .options import Payload, Priority
+
+if TYPE_CHECKING:
+    from .core import Connection, ConsumerBase, ServiceBase
+
+_EMPTY = Headers()
+_getrefcount = getattr(sys, "getrefcount", None)
+
+
+class Message:
+    """A message: `subject` (empty for replies and deliveries), `headers`, `payload`.
+
+    `reply_token` is None unless the sender wants a reply; it may be kept, for Client.reply().
+    """
+
+    __slots__ = ("subject", "headers", "payload", "reply_token", "_connection", "_borrowed")
+
+    payload: memoryview
+
+    def __init__(self, connection: "Connection", message: Any, borrow: bool) -> None:
+        m = message
+        self._connection = connection
+        self.subject: str = ffi.buffer(m.subject, m.subject_bytes)[:].decode("utf-8", "replace") \
+            if m.subject_bytes else ""
+        self.headers: Headers = parse(m.headers, m.header_bytes) if m.header_bytes else _EMPTY
+        self.reply_token: Optional[Tuple[int, int]] = \
+            (m.reply_token[0], m.reply_token[1]) if m.wants_reply else None
+        self._borrowed: Any = None
+        if m.payload_bytes == 0:
+            self.payload = memoryview(b"")
+        elif borrow:
+            self._borrowed = ffi.buffer(m.payload, m.payload_bytes)
+            with memoryview(self._borrowed) as writable:
+                self.payload = writable.toreadonly()
+        else:
+            self.payload = memoryview(ffi.buffer(m.payload, m.payload_bytes)[:])
+
+    def __bytes__(self) -> bytes:
+        return bytes(self.payload)
+
+    def __len__(self) -> int:
+        return len(self.payload)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.subject!r}>"
+
+    @property
+    def text(self) -> str:
+        """The payload as UTF-8 text."""
+        return bytes(self.payload).decode()
+
+    @property
+    def wants_reply(self) -> bool:
+        """True: the sender waits for reply()."""
+        return self.reply_token is not None
+
+    def copy(self) -> "Message":
+        """A message of the same type that owns its memory."""
+        other = type(self).__new__(type(self))
+        for kind in type(self).__mro__:
+            for name in getattr(kind, "__slots__", ()):
+                setattr(other, name, getattr(self, name))
+        other.payload, other._borrowed = memoryview(bytes(self.payload)), None
+        return other
+
+    def reply(self, payload: Payload = b"", headers: Optional[HeadersIn] = None) -> None:
+        """Answers a message that wants a reply, now or later."""
+        if self.reply_token is None:
+            raise ValueError("the sender of this message wants no reply")
+        self._connection.reply(self.reply_token, payload, headers)
+
+    def _expire(self) -> None:
+        """The memory of the payload goes back. BufferError if the program still has views of it."""
+        borrowed, self._borrowed = self._borrowed, None
+        if borrowed is None:
+            return
+        kept = False
+        try:
+            self.payload.release()
+        except BufferError:
+            kept = True
+        # A slice has the same owner as the released view: it shows in the owner's references, which
+        # are otherwise this function's and the counter's.
+        if kept or _getrefcount is not None and _getrefcount(borrowed) > 2:
+            raise BufferError("a view of the payload was kept beyond the callback: copy it with bytes()")
+
+
+class Delivery(Message):
+    """A message of a queue.
+
+    `redelivered` counts earlier deliveries, `attempts` those of them that failed. `publisher` and `id`
+    number it if its publisher promised exactly once. `recalled`: the bus took it back.
+    """
+
+    __slots__ = ("consumer", "tag", "redelivered", "attempts", "priority", "publisher", "id",
+                 "recalled", "settled")
+
+    def __init__(self, consumer: "ConsumerBase", delivery: Any, borrow: bool) -> None:
+        d = delivery
+        super().__init__(consumer.connection, d.message, borrow)
+        self.consumer = consumer
+        self.tag: int = d.tag
+        self.redelivered: int = d.redelivered
+        self.attempts: int = lib.mr_delivery_attempts(d)
+        self.priority = Priority(d.priority)
+        self.publisher: int = d.publisher
+        self.id: int = d.id
+        self.recalled = False
+        self.settled = False
+
+    def ack(self) -> None:
+        """The work is done: the queue removes the message."""
+        self._settle(lib.mr_ack)
+
+    def nack(self, requeue: bool = True, delay_ms: int = 0) -> None:
+        """The work failed: the queue delivers it again after `delay_ms`, up to its limit of attempts.
+        Without `requeue`, or after the last attempt, it goes to the dead letters."""
+        self._settle(lib.mr_nack, requeue, delay_ms)
+
+    def give_back(self) -> None:
+        """The work was not begun: another consumer gets it, and it does not count as an attempt."""
+        self._settle(lib.mr_give_back)
+
+    def progress(self) -> None:
+        """The work goes on: restarts the acknowledgement time-out."""
+        self.consumer._call(lib.mr_progress, self.tag)
+
+    def _settle(self, function: Any, *arguments: Any) -> None:
+        self.consumer._call(function, self.tag, *arguments)
+        self.settled = True
+
+
+class Request(Message):
+    """A call that a worker of a service has in hand until its final reply."""
+
+    __slots__ = ("service", "tag", "redelivered", "recalled", "settled")
+
+    def __init__(self, service: "ServiceBase", work: Any, borrow: bool) -> None:
+        d = work.delivery
+        super().__init__(service.connection, d.message, borrow)
+        self.service = service
+        self.tag: int = d.tag
+        self.redelivered: int = d.redelivered
+        self.recalled = False
+        self.settled = False
+
+    def respond(self, payload: Payload = b"", headers: Optional[HeadersIn] = None,
+                more: bool = False) -> None:
+        """Sends the final reply; with `more` a partial one, which another must follow."""
+        self.service._respond(self.tag, payload, headers, more)
+        self.settled = self.settled or not more
+
+    @property
+    def room(self) -> int:
+        """Partial replies that the caller takes now."""
+        return int(self.service._call(lib.mr_respond_room, self.tag))
+
+    def fail(self, again: bool = False) -> None:
+        """Gives the request up: the caller gets EREMOTEIO. With `again` a worker gets it again."""
+        self.service._call(lib.mr_respond_failed, self.tag, again)
+        self.settled = True
+
+    def progress(self) -> None:
+        """The work goes on: restarts the acknowledgement time-out."""
+        self.service._call(lib.mr_respond_progress, self.tag)

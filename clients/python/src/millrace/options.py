@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choices, options and counters: those of millrace.h, with its names."""
+import dataclasses
+import enum
+import math
+from typing import Any, Optional, Union
+
+Payload = Union[bytes, bytearray, memoryview, str]
+
+
+class Promise(enum.IntEnum):
+    """What is promised for the messages of a publisher, queue handle or subscription."""
+    BEST_EFFORT = 0
+    AT_LEAST_ONCE = 1
+    EXACTLY_ONCE = 2
+
+
+class WhenAway(enum.IntEnum):
+    """The fate of best-effort publishes while the bus is away."""
+    KEEP = 0
+    WAIT = 1
+    DROP_OLDEST = 2
+    FAIL = 3
+
+
+class Policy(enum.IntEnum):
+    """How a queue chooses the consumer of the next message."""
+    DEFAULT = 0
+    LEAST_RECENTLY_USED = 1
+    ROUND_ROBIN = 2
+    LEAST_OUTSTANDING = 3
+    RANDOM = 4
+    WEIGHTED = 5
+
+
+class WhenFull(enum.IntEnum):
+    """The answer to a push that finds the queue full."""
+    DEFAULT = 0
+    WAIT = 1
+    REFUSE = 2
+
+
+class Priority(enum.IntEnum):
+    """Priority of a message within its queue."""
+    NORMAL = 0
+    HIGH = 1
+    LOW = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class QueueOptions:
+    """Options of a queue or service, used by the client that makes it. 0: the default of the bus."""
+    policy: Policy = Policy.DEFAULT
+    when_full: WhenFull = WhenFull.DEFAULT
+    messages_max: int = 0
+    bytes_max: int = 0
+    age_max_ms: int = 0
+    ack_timeout_ms: int = 0
+    max_deliver: int = 0
+    not_idempotent: bool = False
+    breaker_failures: int = 0
+    breaker_reset_ms: int = 0
+    breaker_probes: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Stats:
+    """Counters of a client since it connected; struct mr_client_stats says what each counts."""
+    published: int
+    received: int
+    missed: int
+    unmatched: int
+    malformed: int
+    reconnects: int
+    session: int
+    worker: int
+    frames_sent: int
+    frames_received: int
+    frames_lost: int
+    frames_duplicate: int
+    frames_strange: int
+    unsent: int
+    reliable_sent: int
+    reliable_received: int
+    retransmits: int
+    retransmit_timeouts: int
+    frames_held: int
+    rtt_us: int
+    duplicates: int
+    lost: int
+    kept: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Ping:
+    """Times of a round trip to control, ns."""
+    handled_ns: int
+    round_ns: int
+
+
+def copy_fields(options: Any, struct: Any) -> None:
+    """Writes all fields of a dataclass into the struct of the same names."""
+    if options is None:
+        return
+    for field in dataclasses.fields(options):
+        setattr(struct, field.name, getattr(options, field.name))
+
+
+def milliseconds(seconds: Optional[float], none: int) -> int:
+    """Whole ms, at least 1 for a time that is not 0; `none` without a time."""
+    if seconds is None:
+        return none
+    if seconds < 0:
+        raise ValueError("a timeout is 0 or more seconds, or None")
+    return min(math.ceil(seconds * 1000), 2**31 - 1)
+
+
+def data_of(payload: Payload) -> Union[bytes, bytearray, memoryview]:
+    """A payload as bytes; a str in UTF-8."""
+    return payload.encode() if isinstance(payload, str) else payload

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queues, settlement, dead letters; promised publishing."""
+import unittest
+from typing import Callable, List, Optional, Tuple
+
+import millrace
+from millrace import Delivery, Policy, Priority, Promise, QueueOptions, WhenFull
+
+from .bus import BusTest
+
+
+class Queues(BusTest):
+    def push(self, client: millrace.Client, *payloads: str) -> None:
+        with client.queue(self.subject) as queue:
+            for payload in payloads:
+                queue.push(payload)
+            client.settle(10)
+            self.assertEqual(queue.unaccepted, 0)
+
+    def test_pull_gets_what_was_pushed_before(self) -> None:
+        client = self.client()
+        self.push(client, "1", "2", "3")
+        with client.consume(self.subject, manual=True) as consumer:
+            for expected in ("1", "2", "3"):
+                job = consumer.pull(10)
+                self.assertEqual((job.text, job.redelivered, job.attempts), (expected, 0, 0))
+                job.ack()
+            with self.assertRaises(millrace.Timeout):
+                consumer.pull(0.01)
+
+    def test_second_settlement_is_enoent(self) -> None:
+        client = self.client()
+        self.push(client, "1")
+        job = client.consume(self.subject, manual=True).pull(10)
+        job.ack()
+        settlements: List[Callable[[], None]] = [job.ack, job.nack, job.give_back, job.progress]
+        for again in settlements:
+            with self.assertRaises(millrace.Error) as caught:
+                again()
+            self.assertEqual(caught.exception.name, "ENOENT")
+
+    def test_rejected_message_comes_again_and_then_to_the_dead_letters(self) -> None:
+        client = self.client()
+        options = QueueOptions(max_deliver=2)
+        with client.queue(self.subject, options=options) as queue:
+            queue.push("bad", {"why": "x"})
+            client.settle(10)
+        with client.consume(self.subject, manual=True) as consumer:
+            self.assertEqual(consumer.max_deliver, 2)
+            for attempt in range(2):
+                job = consumer.pull(10)
+                self.assertEqual(job.attempts, attempt)
+                job.nack()
+        with client.dead_letters(self.subject, manual=True) as dead:
+            letter = dead.pull(10)
+            self.assertEqual((letter.text, letter.headers["why"]), ("bad", "x"))
+            letter.ack()
+
+    def test_nack_without_requeue_is_a_dead_letter_at_once(self) -> None:
+        client = self.client()
+        self.push(client, "bad")
+        client.consume(self.subject, manual=True).pull(10).nack(requeue=False)
+        self.assertEqual(client.dead_letters(self.subject).pull(10).text, "bad")
+
+    def test_given_back_message_is_no_attempt(self) -> None:
+        client = self.client()
+        self.push(client, "1")
+        consumer = client.consume(self.subject, manual=True)
+        consumer.pull(10).give_back()
+        again = consumer.pull(10)
+        self.assertEqual((again.attempts, again.text), (0, "1"))
+
+    def test_next_pull_acknowledges_the_one_before(self) -> None:
+        client = self.client()
+        self.push(client, "1", "2")
+        with client.consume(self.subject) as consumer:
+            self.assertEqual([consumer.pull(10).text, consumer.pull(10).text], ["1", "2"])
+        left = client.consume(self.subject, manual=True).pull(10)
+        self.assertEqual((left.text, left.redelivered), ("2", 1))
+
+    def test_callback_that_returns_acknowledges(self) -> None:
+        client = self.client()
+        self.push(client, "1", "2")
+        seen: List[str] = []
+        with client.consume(self.subject, lambda d: seen.append(d.text)):
+            self.until(client, lambda: len(seen) == 2)
+        with client.consume(self.subject) as consumer, self.assertRaises(millrace.Timeout):
+            consumer.pull(0.05)
+
+    def test_delivery_that_nobody_settles_is_recalled(self) -> None:
+        client, other = self.client(), self.client()
+        with client.queue(self.subject, options=QueueOptions(ack_timeout_ms=100)) as queue:
+            queue.push("slow")
+            client.settle(10)
+        slow = client.consume(self.subject, manual=True)
+        slow.renew(False)
+        job = slow.pull(10)
+        second = other.consume(self.subject, manual=True).pull(30)
+        self.assertEqual((second.text, second.redelivered), ("slow", 1))
+        second.ack()
+        self.until(client, lambda: job.recalled)
+        with self.assertRaises(millrace.Error):
+            job.ack()
+
+    def test_priority_comes_first(self) -> None:
+        client = self.client()
+        with client.queue(self.subject) as queue:
+            queue.push("low", priority=Priority.LOW)
+            queue.push("normal")
+            queue.push("high", priority=Priority.HIGH)
+            client.settle(10)
+        jobs = client.consume(self.subject)
+        self.assertEqual([(jobs.pull(10).text) for _ in range(3)], ["high", "normal", "low"])
+
+    def test_outcomes_name_refused_pushes(self) -> None:
+        client = self.client()
+        outcomes: List[Tuple[int, Optional[str]]] = []
+        options = QueueOptions(messages_max=2, when_full=WhenFull.REFUSE)
+        with client.queue(self.subject, options=options, on_outcome=lambda number, error:
+                          outcomes.append((number, error.name if error else None))) as queue:
+            numbers = [queue.push(b"x") for _ in range(3)]
+            with self.assertRaises(millrace.Error) as caught:
+                client.settle(30)
+        self.assertEqual(caught.exception.name, "EBUSY")
+        self.assertEqual(sorted(outcomes), list(zip(numbers, [None, None, "EBUSY"])))
+
+    def test_other_options_are_eexist(self) -> None:
+        client = self.client()
+        client.queue(self.subject, options=QueueOptions(policy=Policy.RANDOM))
+        with self.assertRaises(millrace.Error) as caught:
+            client.queue(self.subject, options=QueueOptions(policy=Policy.WEIGHTED))
+        self.assertEqual(caught.exception.name, "EEXIST")
+
+    def test_closed_handle_is_enoent(self) -> None:
+        client = self.client()
+        queue = client.queue(self.subject)
+        queue.close()
+        with self.assertRaises(millrace.Error) as caught:
+            queue.push(b"")
+        self.assertEqual(caught.exception.name, "ENOENT")
+
+    def test_exactly_once_numbers_go_through_a_pipeline(self) -> None:
+        client = self.client()
+        with client.queue(self.subject, Promise.EXACTLY_ONCE, publisher="p" + self.subject,
+                          next_id=1) as queue:
+            for number in (1, 2, 2, 1):
+                if queue.try_push(str(number), id=number) is not None:
+                    client.settle(10)
+        jobs: List[Delivery] = []
+        consumer = client.consume(self.subject, manual=True)
+        for _ in range(2):
+            jobs.append(consumer.pull(10))
+        self.assertEqual([(j.text, j.id) for j in jobs], [("1", 1), ("2", 2)])
+        self.assertNotEqual(jobs[0].publisher, 0)
+        with self.assertRaises(millrace.Timeout):
+            consumer.pull(0.05)
+
+
+class Promises(BusTest):
+    def test_promised_messages_come_and_settle(self) -> None:
+        client = self.client()
+        messages = client.subscribe(self.subject, promise=Promise.EXACTLY_ONCE, pending_max=100000)
+        with client.publisher(self.subject, Promise.EXACTLY_ONCE) as publisher:
+            for number in range(2000):
+                publisher.send(str(number), timeout=30)
+            client.settle(30)
+        self.assertEqual([messages.receive(10).text for _ in range(2000)],
+                         [str(n) for n in range(2000)])
+
+    def test_publisher_sends_headers(self) -> None:
+        client = self.client()
+        messages = client.subscribe(self.subject)
+        publisher = client.publisher(self.subject)
+        publisher.send(b"x", {"a": "1"})
+        self.assertEqual(messages.receive(10).headers.items(), [("a", "1")])
+        self.assertTrue(publisher.try_send(b"y"))
+
+
+if __name__ == "__main__":
+    unittest.main()
