@@ -82,6 +82,7 @@ static void padding_of_release_0_1_may_have_any_content(void **state)
 	push.next_id = 0;
 	push.queue.policy = MR_POLICY_DEFAULT;
 	push.queue.when_full = MR_QUEUE_FULL_DEFAULT;
+	push.queue.not_idempotent = false;
 	push.on_outcome = NULL;
 	assert_int_equal((mr_queue_open)(f->client, "q", &push, &q), 0);
 	mr_queue_close(q);
