@@ -21,10 +21,11 @@
 /** Largest header block and payload together of a message that is not fragmented, bytes. */
 #define MR_BODY_BYTES 64512
 
-/** The promise made for the messages of a publisher, a queue handle or a subscription.
+/** The promise (delivery guarantee) made for the messages of a publisher, a queue handle or a
+ * subscription.
  *
- * To a queue, "accepted" means that the queue has the message. To subjects it means that the bus
- * has taken the message from the ring.
+ * To a queue, "accepted" (confirmed) means that the queue has the message. To subjects it means
+ * that the bus has taken the message from the ring.
  *
  * Exactly once is deduplication by number. It holds over lost frames, lost acknowledgements and
  * reconnections. It has these limits:

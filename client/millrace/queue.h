@@ -9,7 +9,7 @@
  * Queues: pushing, consuming, acknowledgement. */
 
 /** @defgroup queue Queues
- * Queues: each message goes to one consumer. Manual page: mr_queue(3).
+ * Queues: producers push, and each message goes to one consumer. Manual page: mr_queue(3).
  *
  * A queue keeps each message until a consumer has settled it. Queues are in the memory of the
  * bus. The first to name a queue makes it, with its options; to ask for other options later is
