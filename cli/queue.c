@@ -11,6 +11,7 @@
 #include "cli/options.h"
 #include "cli/queues.h"
 #include "cli/text.h"
+#include "cli/transfer.h"
 #include "cli/verbs.h"
 #include "cli/view.h"
 #include "lib/base/compiler.h"
@@ -30,6 +31,7 @@ struct asked {
 	const struct settings *set;
 	enum mrf_queue_kind kind;
 	const char *name;
+	const char *to; /* of move */
 };
 
 static const struct mr_cli_column consumer_columns[] = {
@@ -464,6 +466,27 @@ static int dead(const struct asked *q)
 	return rc;
 }
 
+static int move(const struct asked *q)
+{
+	return mr_cli_transfer_move(&(struct mr_cli_transfer){.cli = q->cli,
+		.from = q->name,
+		.to = q->to,
+		.count = q->set->count,
+		.json = q->set->view.json});
+}
+
+static int export(const struct asked *q)
+{
+	return mr_cli_transfer_export(
+		&(struct mr_cli_transfer){.cli = q->cli, .from = q->name, .count = q->set->count});
+}
+
+static int import(const struct asked *q)
+{
+	return mr_cli_transfer_import(&(struct mr_cli_transfer){
+		.cli = q->cli, .to = q->name, .count = q->set->count, .json = q->set->view.json});
+}
+
 struct action {
 	const char *name;
 	int (*run)(const struct asked *q);
@@ -490,18 +513,27 @@ static int run_queue(const struct mr_cli *cli, const void *settings, const struc
 		{"dead", dead},
 		{"redrive", redrive},
 		{"delete", delete},
+		{"move", move},
+		{"export", export},
+		{"import", import},
 		{0},
 	};
-	const struct asked q = {cli, settings, MRF_QUEUE_KIND_QUEUE, w->at[1]};
+	const struct asked q = {
+		cli, settings, MRF_QUEUE_KIND_QUEUE, w->at[1], w->count > 2 ? w->at[2] : NULL};
+
+	if ((strcmp(w->at[0], "move") == 0) != (q.to != NULL))
+		return mr_cli_fail(cli, MR_EXIT_USAGE, w->at[0],
+			q.to ? "takes one queue" : "takes two queues", "see `millrace help queue`");
 
 	return run(&q, w->at[0], actions,
-		"expected: show, peek, purge, pause, resume, dead, redrive or delete");
+		"expected: show, peek, purge, pause, resume, dead, redrive, delete, move, export "
+		"or import");
 }
 
 static int run_service(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
 	static const struct action actions[] = {{"show", show}, {0}};
-	const struct asked q = {cli, settings, MRF_QUEUE_KIND_SERVICE, w->at[1]};
+	const struct asked q = {cli, settings, MRF_QUEUE_KIND_SERVICE, w->at[1], NULL};
 
 	return run(&q, w->at[0], actions, "expected: show");
 }
@@ -511,8 +543,8 @@ static const struct mr_cli_option service_options[] = {MR_CLI_VIEW_OPTIONS, {0}}
 static const struct mr_cli_option options[] = {
 	MR_CLI_VIEW_OPTIONS,
 	MR_CLI_COUNT_OPTION(1, UINT32_MAX,
-		"peek, dead, redrive: at most COUNT messages (default: peek and dead 16, "
-		"the most; redrive all)"),
+		"at most COUNT messages (default: peek and dead 16, the most; redrive, move, "
+		"export, import all)"),
 	{.name = "force",
 		.letter = 'f',
 		.type = MR_CLI_FLAG,
@@ -524,7 +556,8 @@ static const struct mr_cli_option options[] = {
 const struct mr_cli_verb mr_cli_queue = {
 	.name = "queue",
 	.summary = "show or change one queue",
-	.operands = "show|peek|purge|pause|resume|dead|redrive|delete NAME",
+	.operands = "show|peek|purge|pause|resume|dead|redrive|delete|move|export|import "
+		    "NAME [TO]",
 	.details = "show     print everything about the queue, and its consumers\n"
 		   "peek     print the first messages, which stay in the queue\n"
 		   "purge    discard ready and delayed messages; consumers keep theirs\n"
@@ -536,17 +569,26 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "delete   remove the queue with its messages and dead letters; refused while\n"
 		   "         the queue or its dead letters have consumers\n"
 		   "\n"
+		   "move     move its messages to the queue TO, which is made if there is none\n"
+		   "export   write its messages as lines of JSON, and take them out\n"
+		   "import   push such lines from standard input\n"
+		   "\n"
+		   "A message leaves its queue when TO has accepted it or its line is written.\n"
+		   "If the command is killed nothing is lost; a message may be in both places.\n"
 		   "On a terminal purge and delete ask first.\n"
 		   "The exit code is 1 if there is no such queue. A queue whose name ends in\n"
 		   ".dead holds the dead letters of another queue; show, purge and pause work on\n"
 		   "it too.",
 	.examples = "  millrace queue show jobs --json | jq '.consumer_rows[].session'\n"
 		    "  millrace queue dead jobs -n 5\n"
-		    "  millrace queue redrive jobs",
+		    "  millrace queue redrive jobs\n"
+		    "  millrace queue move jobs.dead jobs.later\n"
+		    "  millrace queue export jobs > jobs.jsonl\n"
+		    "  millrace queue import jobs < jobs.jsonl",
 	.options = options,
 	.settings_bytes = sizeof(struct settings),
 	.operands_min = 2,
-	.operands_max = 2,
+	.operands_max = 3,
 	.run = run_queue,
 };
 

@@ -135,6 +135,56 @@ static int set_base64(json_t *object, const char *key, const void *data, size_t 
 	return rc ? -ENOMEM : 0;
 }
 
+/* Returns the value of a base64 digit; -1: it is none. */
+static int digit_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* Decodes four digits, the last ones of which may be padding if `last`. Returns the bytes; 0: these
+ * are no such digits. */
+static size_t decode_four(const char *digits, bool last, uint8_t out[3])
+{
+	size_t padding = last ? (digits[3] == '=') + (digits[3] == '=' && digits[2] == '=') : 0;
+	uint32_t bits = 0;
+
+	for (size_t i = 0; i < 4; i++) {
+		int value = i < 4 - padding ? digit_value(digits[i]) : 0;
+
+		if (value < 0)
+			return 0;
+		bits = bits << 6 | (uint32_t)value;
+	}
+	out[0] = (uint8_t)(bits >> 16);
+	out[1] = (uint8_t)(bits >> 8);
+	out[2] = (uint8_t)bits;
+	return 3 - padding;
+}
+
+void *mr_cli_text_unbase64(const char *text, size_t *bytes)
+{
+	size_t length = strlen(text);
+	uint8_t *out = length % 4 == 0 ? malloc(length / 4 * 3 + 1) : NULL;
+
+	*bytes = 0;
+	for (size_t at = 0; out && at < length; at += 4) {
+		size_t n = decode_four(text + at, at + 4 == length, out + *bytes);
+
+		*bytes += n;
+		if (n == 0) {
+			free(out);
+			return NULL;
+		}
+	}
+	return out;
+}
+
 int mr_cli_text_json(json_t *object, const char *key, const void *data, size_t bytes)
 {
 	const uint8_t *p = data;

@@ -30,6 +30,10 @@ bool mr_cli_text_count(const char *data, size_t bytes, uint64_t *count);
 /* Returns base64 (RFC 4648 §4), NUL-terminated; the caller frees it. NULL: no memory. */
 char *mr_cli_text_base64(const void *data, size_t bytes);
 
+/* Decodes base64 (RFC 4648 §4, with padding). Returns the bytes, which the caller frees; NULL: not
+ * base64, or no memory. */
+void *mr_cli_text_unbase64(const char *text, size_t *bytes);
+
 /* Sets object[key] to the bytes as a string if they are UTF-8, else object[key + "_base64"]. */
 int mr_cli_text_json(json_t *object, const char *key, const void *data, size_t bytes);
 

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/record.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/text.h"
+
+static const char *const priorities[] = {"normal", "high", "low"};
+
+void mr_cli_record_print(const struct mr_delivery *d)
+{
+	const struct mr_message *m = &d->message;
+	json_t *o = json_object();
+
+	json_object_set_new(o, "priority", json_string(priorities[d->priority % 3]));
+	if (m->header_bytes)
+		mr_cli_text_json(o, "headers", m->headers, m->header_bytes);
+	mr_cli_text_json(o, "payload", m->payload, m->payload_bytes);
+	mr_cli_text_json_line(o);
+}
+
+static bool report(char *error, size_t error_bytes, const char *text, const char *key)
+{
+	snprintf(error, error_bytes, "%s%s", key, text);
+	return false;
+}
+
+/* Copies a string, or decodes the base64 of KEY_base64. Absent: no bytes. */
+static bool take_bytes(const json_t *o, const char *key, void **out, size_t *bytes, char *error,
+	size_t error_bytes)
+{
+	char encoded_key[32];
+	const json_t *plain = json_object_get(o, key), *encoded;
+
+	snprintf(encoded_key, sizeof(encoded_key), "%s_base64", key);
+	encoded = json_object_get(o, encoded_key);
+	if ((plain && !json_is_string(plain)) || (encoded && !json_is_string(encoded)))
+		return report(error, error_bytes, " is not a string", key);
+	*bytes = 0;
+	if (encoded) {
+		*out = mr_cli_text_unbase64(json_string_value(encoded), bytes);
+		return *out || report(error, error_bytes, " is not base64", encoded_key);
+	}
+	if (plain)
+		*bytes = json_string_length(plain);
+	*out = malloc(*bytes + 1);
+	if (*out && plain)
+		memcpy(*out, json_string_value(plain), *bytes);
+	return *out || report(error, error_bytes, "no memory", "");
+}
+
+static bool take_priority(const json_t *o, enum mr_priority *out, char *error, size_t error_bytes)
+{
+	const json_t *value = json_object_get(o, "priority");
+	const char *text = value ? json_string_value(value) : priorities[0];
+
+	for (unsigned i = 0; text && i < 3; i++) {
+		if (strcmp(text, priorities[i]) == 0) {
+			*out = (enum mr_priority)i;
+			return true;
+		}
+	}
+	return report(error, error_bytes, " is not one of normal, high or low", "priority");
+}
+
+static bool take_all(struct mr_cli_record *r, const json_t *o, char *error, size_t error_bytes)
+{
+	if (!json_is_object(o))
+		return report(error, error_bytes, "not a JSON object", "");
+	if (!json_object_get(o, "payload") && !json_object_get(o, "payload_base64"))
+		return report(error, error_bytes, " is missing", "payload");
+	return take_priority(o, &r->push.priority, error, error_bytes) &&
+	       take_bytes(o, "headers", &r->headers, &r->push.header_bytes, error, error_bytes) &&
+	       take_bytes(o, "payload", &r->payload, &r->push.bytes, error, error_bytes);
+}
+
+bool mr_cli_record_parse(
+	struct mr_cli_record *r, const char *line, size_t bytes, char *error, size_t error_bytes)
+{
+	json_t *o = json_loadb(line, bytes, JSON_ALLOW_NUL, NULL);
+	bool taken;
+
+	*r = (struct mr_cli_record){0};
+	taken = take_all(r, o, error, error_bytes);
+	json_decref(o);
+	if (!taken)
+		mr_cli_record_free(r);
+	r->push.headers = r->push.header_bytes ? r->headers : NULL;
+	r->push.payload = r->payload;
+	return taken;
+}
+
+void mr_cli_record_free(struct mr_cli_record *r)
+{
+	free(r->headers);
+	free(r->payload);
+	*r = (struct mr_cli_record){0};
+}

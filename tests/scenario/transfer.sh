@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# transfer: queue move, export and import carry every message, also if the command is killed.
+. "$(dirname "$0")/../support/lib.sh"
+
+ready() { "$millrace" queue show "$1" --json | jq .ready; }
+# has_at_least QUEUE N: pushes that wait for room count too.
+has_at_least() { [ "$(ready "$1" 2>/dev/null || echo 0)" -ge "$2" ]; }
+has_ready() { [ "$(ready "$1")" -eq "$2" ]; }
+has_taken() { [ "$("$millrace" queue show "$1" --json | jq .outstanding)" -gt 0 ]; }
+payloads() { jq -r .payload "$1" | sort -n; }
+
+bus_start
+
+say "move keeps payloads, headers, priorities and order"
+printf 'one\ntwo\n' | "$millrace" push t.a --stdin-lines -H kind:test
+printf 'a\xff\x00b' | "$millrace" push t.a - --priority high
+expect_status 0 "$millrace" queue move t.a t.b
+expect_equal "what move says" "$output" '3 messages moved'
+expect_equal "messages left" "$(ready t.a)" 0
+"$millrace" queue export t.b >"$dir/export.out" 2>"$dir/export.err"
+expect_equal "what export says" "$(cat "$dir/export.err")" '3 messages exported'
+expect_equal "lines" "$(jq -c '[.priority, .payload // .payload_base64, (.headers // "" | contains("kind:"))]' "$dir/export.out" | tr '\n' ' ')" \
+	'["high","Yf8AYg==",false] ["normal","one",true] ["normal","two",true] '
+expect_equal "messages left" "$(ready t.b)" 0
+
+say "import is the inverse of export"
+expect_status 0 sh -c "'$millrace' queue import t.c <'$dir/export.out'"
+expect_equal "what import says" "$output" '3 messages imported'
+"$millrace" queue export t.c >"$dir/again.out" 2>/dev/null
+cmp "$dir/export.out" "$dir/again.out" || fail "export after import differs"
+
+say "limits and errors"
+"$millrace" queue import t.d --json <"$dir/export.out" >"$dir/import.out"
+expect_json "$dir/import.out" .count 3
+expect_status 0 "$millrace" queue move t.d t.e -n 2 --json
+expect_equal "move -n 2" "$output" '{"count":2}'
+expect_equal "messages left" "$(ready t.d)" 1
+expect_status 1 "$millrace" queue move nothing.here t.e
+expect_match "a queue that does not exist" "$errors" 'no such'
+expect_status 2 "$millrace" queue move t.d
+expect_status 2 "$millrace" queue move t.d t.d
+expect_status 2 "$millrace" queue purge t.d t.e
+for line in nonsense '[]' '{}' '{"payload":1}' '{"payload_base64":"x"}' '{"payload":"a","priority":"urgent"}'; do
+	expect_status 1 sh -c "printf '%s\n' '$line' | '$millrace' queue import t.f"
+	expect_match "import of $line" "$errors" '^millrace queue: line 1: .*queue export'
+done
+"$millrace" queue pause t.d
+expect_status 1 "$millrace" queue move t.d t.e
+expect_match "a paused queue" "$errors" 'paused.*resume'
+expect_status 1 sh -c "'$millrace' queue resume t.d && '$millrace' queue export t.d >/dev/full"
+wait_for "what was not written is there" has_ready t.d 1
+
+say "a killed move loses nothing"
+seq 2 5000 | "$millrace" push t.g --stdin-lines
+# It has room for 1000: the move stands still with messages on their way.
+"$millrace" push t.h 1 --limit 1000
+start move "$millrace" queue move t.g t.h
+wait_for "it has filled the other queue" has_at_least t.h 1000
+kill -KILL "$pid"
+wait_child "$pid" "queue move"
+wait_for "what was on its way is back" has_at_least t.g 3000
+
+say "an interrupted move says how far it came"
+# Background programs of a script ignore SIGINT unless told otherwise.
+start move env --default-signal=INT "$millrace" queue move t.g t.h
+wait_for "it has taken some" has_taken t.g
+kill -INT "$pid"
+wait_child "$pid" "queue move"
+expect_equal "exit status" "$status" 130
+expect_match "what it says" "$(cat "$dir/move.out")" '^[0-9]+ messages? moved'
+expect_equal "errors" "$(cat "$dir/move.err")" ''
+
+say "a killed export loses nothing"
+start export "$millrace" queue export t.h
+wait_for "it has exported some" lines_at_least "$dir/export.out" 1
+kill -KILL "$pid"
+wait_child "$pid" "queue export"
+# The kill may have cut the last line; its message is in the queue still.
+[ -z "$(tail -c 1 "$dir/export.out")" ] || sed -i '$d' "$dir/export.out"
+cp "$dir/export.out" "$dir/all.out"
+"$millrace" queue export t.h >>"$dir/all.out" 2>/dev/null
+"$millrace" queue export t.g >>"$dir/all.out" 2>/dev/null
+expect_equal "payloads that are there" "$(payloads "$dir/all.out" | uniq | wc -l)" 5000
+expect_equal "first and last" "$(payloads "$dir/all.out" | sed -n '1p;$p' | tr '\n' ' ')" '1 5000 '
+bus_stop

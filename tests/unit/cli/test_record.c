@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages of a queue as lines of JSON. */
+#include "tests/unit/cli/cmocka_all.h"
+
+#include "cli/record.h"
+#include "cli/text.h"
+
+static void assert_refused(const char *line, const char *expected)
+{
+	struct mr_cli_record r;
+	char error[128];
+
+	assert_false(mr_cli_record_parse(&r, line, strlen(line), error, sizeof(error)));
+	assert_string_equal(error, expected);
+	assert_null(r.headers);
+	assert_null(r.payload);
+}
+
+static void a_line_has_payload_headers_and_priority(void **state)
+{
+	static const char line[] =
+		"{\"priority\":\"high\",\"headers\":\"NATS/1.0\\r\\na: b\\r\\n\\r\\n\","
+		"\"payload\":\"a\\u0000b\"}";
+	struct mr_cli_record r;
+	char error[128];
+
+	(void)state;
+	assert_true(mr_cli_record_parse(&r, line, sizeof(line) - 1, error, sizeof(error)));
+	assert_int_equal(r.push.priority, MR_PRIORITY_HIGH);
+	assert_int_equal(r.push.bytes, 3);
+	assert_memory_equal(r.push.payload, "a\0b", 3);
+	assert_int_equal(r.push.header_bytes, 18);
+	assert_memory_equal(r.push.headers, "NATS/1.0\r\na: b\r\n\r\n", 18);
+	mr_cli_record_free(&r);
+}
+
+static void bytes_that_are_no_text_are_base64(void **state)
+{
+	static const char line[] = "{\"payload_base64\":\"/wA=\"}";
+	struct mr_cli_record r;
+	char error[128];
+
+	(void)state;
+	assert_true(mr_cli_record_parse(&r, line, sizeof(line) - 1, error, sizeof(error)));
+	assert_int_equal(r.push.priority, MR_PRIORITY_NORMAL);
+	assert_int_equal(r.push.bytes, 2);
+	assert_memory_equal(r.push.payload, "\xff\0", 2);
+	assert_null(r.push.headers);
+	mr_cli_record_free(&r);
+}
+
+static void other_lines_are_refused_with_a_reason(void **state)
+{
+	(void)state;
+	assert_refused("", "not a JSON object");
+	assert_refused("[]", "not a JSON object");
+	assert_refused("{}", "payload is missing");
+	assert_refused("{\"payload\":1}", "payload is not a string");
+	assert_refused("{\"payload_base64\":\"x\"}", "payload_base64 is not base64");
+	assert_refused("{\"payload\":\"\",\"headers\":{}}", "headers is not a string");
+	assert_refused("{\"payload\":\"\",\"priority\":\"urgent\"}",
+		"priority is not one of normal, high or low");
+	assert_refused(
+		"{\"payload\":\"\",\"priority\":1}", "priority is not one of normal, high or low");
+}
+
+static void assert_decoded(const char *text, const char *expected, size_t expected_bytes)
+{
+	size_t bytes;
+	void *out = mr_cli_text_unbase64(text, &bytes);
+
+	assert_non_null(out);
+	assert_int_equal(bytes, expected_bytes);
+	assert_memory_equal(out, expected, bytes);
+	free(out);
+}
+
+/* The vectors of RFC 4648 §10. */
+static void base64_is_decoded(void **state)
+{
+	static const char *const wrong[] = {
+		"Z", "Zg", "Zg=", "Zg=a", "=", "====", "Zg==Zg==", "Zm9v Zm9v", "Zm9\xff"};
+	size_t bytes;
+
+	(void)state;
+	assert_decoded("", "", 0);
+	assert_decoded("Zg==", "f", 1);
+	assert_decoded("Zm8=", "fo", 2);
+	assert_decoded("Zm9v", "foo", 3);
+	assert_decoded("Zm9vYmFy", "foobar", 6);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_null(mr_cli_text_unbase64(wrong[i], &bytes));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_line_has_payload_headers_and_priority),
+		cmocka_unit_test(bytes_that_are_no_text_are_base64),
+		cmocka_unit_test(other_lines_are_refused_with_a_reason),
+		cmocka_unit_test(base64_is_decoded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
