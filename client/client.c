@@ -11,6 +11,7 @@
 #include "client/core/control_request.h"
 #include "client/core/deferred.h"
 #include "client/core/error.h"
+#include "client/core/log.h"
 #include "client/core/names.h"
 #include "client/core/pages.h"
 #include "client/core/part.h"
@@ -81,6 +82,7 @@ static const struct mr_part *const parts[] = {
 	&mr_reassembly_part,      /* lost */
 	&mr_ending_part,          /* due_ns, step outside callbacks, lost */
 	&mr_heartbeat_part,       /* due_ns, step */
+	&mr_log_part,             /* step */
 	&mr_timers_part,          /* due_ns, step outside callbacks */
 	&mr_request_part,         /* due_ns, step outside callbacks, fail */
 	&mr_call_part,            /* due_ns, step outside callbacks, fail */
@@ -287,6 +289,7 @@ void mr_close(struct mr_client *c)
 	if (c == NULL || c->depth > 0)
 		return;
 	c->options.on_state = NULL; /* a closing client reports nothing more */
+	c->log.hook = NULL;
 	for (uint32_t i = 0; i < c->publishers_count; i++) {
 		if (c->publishers[i] != NULL)
 			mr_publisher_abort(c->publishers[i]);

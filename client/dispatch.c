@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/dispatch.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/core/control_request.h"
 #include "client/core/deferred.h"
 #include "client/core/error.h"
+#include "client/core/log.h"
 #include "client/core/part.h"
 #include "client/core/ring_out.h"
 #include "client/core/sized.h"
@@ -196,6 +198,9 @@ static void handle_gap(struct mr_client *c, const struct mr_message_view *m)
 	}
 	g = mrf_gap_read(m->payload);
 	c->missed += g.missed;
+	c->log.missed += g.missed;
+	mr_event_log(c, MR_SEVERITY_WARNING, MR_EVENT_GAP,
+		"%" PRIu64 " deliveries missed: this client is too slow", (uint64_t)g.missed);
 	if (c->options.on_gap == NULL)
 		return;
 	c->depth++;

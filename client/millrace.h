@@ -27,6 +27,7 @@
  * | @ref subscribe  | millrace/subscribe.h   | subscribing to subjects                           |
  * | @ref receive    | millrace/receive.h     | processing, waiting, event loops                  |
  * | @ref timer      | millrace/timer.h       | timers on the client's loop                       |
+ * | @ref log        | millrace/log.h         | events of the library, for the program's log      |
  * | @ref request    | millrace/request.h     | requests and replies by subject                   |
  * | @ref headers    | millrace/headers.h     | header blocks of messages                         |
  * | @ref queue      | millrace/queue.h       | pushing to queues, consuming from them            |
@@ -41,7 +42,9 @@
  * mr_request() or mr_call() is valid until the next call of mr_receive(), mr_pull(),
  * mr_process(), mr_wait(), mr_request() or mr_call() on the same client. When mr_request() or
  * mr_call() is called within a callback, its reply is valid until that callback returns. The
- * texts of a message do not end with a zero byte: use the lengths.
+ * texts of a message do not end with a zero byte, so use the lengths. The exceptions are payload
+ * and subject of a message that came in fragments, as all do that are larger than
+ * mr_body_bytes_max(), and the copies of mr_message_dup(): a zero byte follows there.
  *
  * @section threads Threads
  * A client and everything made from it belongs to one thread at a time. Different threads may use
@@ -139,6 +142,7 @@ extern "C" {
 #include "millrace/subscribe.h"
 #include "millrace/receive.h"
 #include "millrace/timer.h"
+#include "millrace/log.h"
 #include "millrace/request.h"
 #include "millrace/headers.h"
 #include "millrace/queue.h"

@@ -13,6 +13,7 @@
 
 #include "client/core/control_request.h"
 #include "client/core/error.h"
+#include "client/core/log.h"
 #include "client/core/random.h"
 #include "client/core/wait.h"
 #include "client/dispatch.h"
@@ -45,6 +46,12 @@ static void report_state(struct mr_client *c, bool up, int error)
 	if (c->reported_up == up)
 		return;
 	c->reported_up = up;
+	if (up)
+		mr_event_log(c, MR_SEVERITY_INFO, MR_EVENT_CONNECTED,
+			"connected again: session %" PRIu64 " on worker %u", c->session, c->worker);
+	else
+		mr_event_log(c, MR_SEVERITY_ERROR, MR_EVENT_DISCONNECTED, "disconnected: %s",
+			c->lost_text);
 	if (c->options.on_state == NULL)
 		return;
 	c->depth++;
@@ -236,6 +243,8 @@ static void reattach(struct mr_client *c, uint64_t now_ns)
 	if (error != 0) {
 		snprintf(c->lost_text, sizeof(c->lost_text), "%.*s", (int)sizeof(c->lost_text) - 1,
 			c->error);
+		mr_event_log(c, MR_SEVERITY_INFO, MR_EVENT_RETRY, "cannot connect again: %s",
+			c->lost_text);
 		next_way(c, now_ns);
 		return;
 	}

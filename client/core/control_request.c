@@ -6,6 +6,7 @@
 
 #include "client/core/away.h"
 #include "client/core/error.h"
+#include "client/core/log.h"
 #include "client/core/part.h"
 #include "client/core/ring_out.h"
 #include "client/core/wait.h"
@@ -258,8 +259,10 @@ static int answer_code(struct mr_client *c, const struct waiter *w)
 		return mr_ring_out_refused(c);
 	if (code == -ETIMEDOUT)
 		return mr_fail(c, code, "control does not answer");
-	return mr_failf(
+	mr_failf(
 		c, code, "the bus refuses: %s", w->text[0] != '\0' ? w->text : mr_error_text(code));
+	mr_event_log(c, MR_SEVERITY_WARNING, MR_EVENT_REFUSED, "%s", c->error_text);
+	return code;
 }
 
 static void wait_for(struct mr_client *c, struct waiter *w)

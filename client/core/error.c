@@ -96,7 +96,7 @@ int mr_fail(struct mr_client *c, int code, const char *text)
 
 /* Replaces control characters: part of a text may come from the bus, and most texts end on a
  * terminal. */
-static void make_printable(char *text)
+void mr_error_printable(char *text)
 {
 	for (; *text != '\0'; text++)
 		if ((unsigned char)*text < 0x20 || *text == 0x7f)
@@ -112,6 +112,6 @@ int mr_failf(struct mr_client *c, int code, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(to, sizeof(text), format, args);
 	va_end(args);
-	make_printable(to);
+	mr_error_printable(to);
 	return mr_fail(c, code, to);
 }

@@ -18,6 +18,8 @@ int mr_fail(struct mr_client *c, int code, const char *text);
 /* Formats the text into the client, then as mr_fail. */
 int mr_failf(struct mr_client *c, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* Replaces control characters. */
+void mr_error_printable(char *text);
 /* Stores the text that mr_error(NULL) returns after a failed mr_connect. */
 void mr_connect_error_set(const char *text);
 /* Returns -errno for the code of a Status message. */

@@ -107,6 +107,26 @@ struct mr_wake {
 	struct mr_posts *posts; /* NULL: nothing was ever posted */
 };
 
+/* core/log.c */
+struct mr_event_limit {
+	uint64_t window_ns; /* begin of the second that is counted */
+	uint32_t count;
+	uint32_t left_out;
+};
+
+struct mr_event_log {
+	mr_log_fn *hook; /* NULL: none */
+	void *arg;
+	enum mr_severity severity;
+	bool busy; /* the hook is on the stack */
+	/* Counters reported so far. */
+	uint64_t malformed;
+	uint64_t unmatched;
+	uint64_t missed;
+	uint64_t lost;
+	struct mr_event_limit limits[MR_EVENT_LOST + 1];
+};
+
 struct mr_timers;
 struct mr_udp;
 struct mr_calls;
@@ -281,6 +301,7 @@ struct mr_client {
 	int timer_fd;
 	bool few_cpus;
 	struct mr_wake wake;
+	struct mr_event_log log;
 	struct mr_timers *timers; /* core/timers.c; NULL until the first */
 	unsigned ran;             /* callbacks of parts: core/part.h */
 

@@ -54,8 +54,8 @@ struct mr_publisher;
 struct mr_subscription;
 
 /** A received message. The section "Ownership and lifetime" of millrace.h says how long it is
- * valid. Its texts do not end with a zero byte. mr_message_dup() copies it. Its size does not
- * change: struct mr_delivery contains it. */
+ * valid. Its texts do not end with a zero byte; the exceptions stand there too. mr_message_dup()
+ * copies it. Its size does not change: struct mr_delivery contains it. */
 struct mr_message {
 	const char *subject;  /**< empty for replies and deliveries of queues */
 	size_t subject_bytes; /**< 0 to MR_SUBJECT_BYTES */

@@ -64,11 +64,11 @@ void mr_reassembly_clear(struct mr_client *c)
 }
 
 /* Allocates the whole message. The subject stands behind the body; the header block is its first
- * part. */
+ * part. A zero byte follows the payload and the subject: here it costs nothing. */
 static struct mr_deferred *whole_new(const struct mr_message_view *m)
 {
 	uint32_t total = m->extra.fragment.total_bytes;
-	struct mr_deferred *w = malloc(sizeof(*w) + (size_t)total + m->subject_bytes);
+	struct mr_deferred *w = malloc(sizeof(*w) + (size_t)total + m->subject_bytes + 2);
 
 	if (w == NULL)
 		return NULL;
@@ -83,8 +83,10 @@ static struct mr_deferred *whole_new(const struct mr_message_view *m)
 	w->view.headers = w->record;
 	w->view.payload = w->record + m->header_bytes;
 	w->view.payload_bytes = total - m->header_bytes;
-	w->view.subject = w->record + total;
-	memcpy(w->record + total, m->subject, m->subject_bytes);
+	w->view.subject = w->record + total + 1;
+	w->record[total] = 0;
+	memcpy(w->record + total + 1, m->subject, m->subject_bytes);
+	w->record[total + 1 + m->subject_bytes] = 0;
 	return w;
 }
 

@@ -53,6 +53,8 @@ static void on_large(struct mr_client *c, const struct mr_message *m, void *arg)
 
 	(void)c;
 	l->count++;
+	assert_int_equal(((const char *)m->payload)[m->payload_bytes], 0);
+	assert_int_equal(m->subject[m->subject_bytes], 0);
 	l->bytes = m->payload_bytes;
 	l->header_bytes = m->header_bytes;
 	l->same = is_pattern(m->payload, m->payload_bytes) && m->subject_bytes == 1 &&
