@@ -28,6 +28,7 @@
  * | @ref receive    | millrace/receive.h     | processing, waiting, event loops                  |
  * | @ref timer      | millrace/timer.h       | timers on the client's loop                       |
  * | @ref log        | millrace/log.h         | events of the library, for the program's log      |
+ * | @ref admin      | millrace/admin.h       | administration of a bus of this host              |
  * | @ref request    | millrace/request.h     | requests and replies by subject                   |
  * | @ref headers    | millrace/headers.h     | header blocks of messages                         |
  * | @ref queue      | millrace/queue.h       | pushing to queues, consuming from them            |
@@ -112,7 +113,8 @@
  * @ref request.c "request", @ref reply.c "reply", @ref eventloop.c "eventloop", @ref threads.c
  * "threads", @ref zero_copy.c "zero_copy", @ref batch.c "batch", @ref promise.c "promise",
  * @ref push.c "push", @ref pull.c "pull", @ref serve.c "serve", @ref call.c "call",
- * @ref stream.c "stream". Manual pages: libmillrace(3) and the pages that it names.
+ * @ref stream.c "stream",
+ * @ref admin.c "admin". Manual pages: libmillrace(3) and the pages that it names.
  */
 
 #include <stdbool.h>
@@ -143,6 +145,7 @@ extern "C" {
 #include "millrace/receive.h"
 #include "millrace/timer.h"
 #include "millrace/log.h"
+#include "millrace/admin.h"
 #include "millrace/request.h"
 #include "millrace/headers.h"
 #include "millrace/queue.h"

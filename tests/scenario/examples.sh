@@ -5,7 +5,7 @@
 
 example() { echo "$build/client/examples/example_$1"; }
 for name in publish subscribe request reply eventloop threads zero_copy batch push pull promise serve \
-	call stream; do
+	call stream admin; do
 	[ -x "$(example "$name")" ] || fail "the example $name is not built"
 done
 
@@ -60,6 +60,18 @@ expect_equal "jobs" "$(grep -c 'a job' "$dir/pull.out")" 3
 say "promise"
 expect_status 0 "$(example promise)" -n 10000 example.promise
 expect_match "what promise printed" "$output" '10000 of 10000 came, in order'
+
+say "administration"
+expect_status 0 "$(example push)" -n 2 example.admin 'a job'
+expect_status 0 "$(example admin)" "$run"
+expect_match "its queues" "$output" 'queue example.admin: 2 ready'
+expect_match "its workers" "$output" 'worker 0: [1-9]'
+expect_match "its counters" "$output" 'counter worker 0 rx_messages: [1-9]'
+expect_status 0 "$(example admin)" -d example.admin
+expect_status 0 "$(example admin)" -p example.admin
+expect_equal "what it purged" "$output" '2 messages'
+expect_status 1 "$(example admin)" -p example.nowhere
+expect_match "what it says" "$errors" 'refused'
 
 say "a service, a call, a stream"
 start serve "$(example serve)" -n 2 capitals

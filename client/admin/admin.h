@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* admin: one request at a time to the admin socket, and its answer.
+ *
+ * Owns      A connection owns its descriptor and the last answer, to which tables point.
+ * Threads   One at a time.
+ * Errors    -errno, with the text for mr_error(NULL).
+ */
+#ifndef MILLRACE_CLIENT_ADMIN_ADMIN_H
+#define MILLRACE_CLIENT_ADMIN_ADMIN_H
+
+#include "client/millrace.h"
+#include "flatbuf/admin.h"
+
+struct mr_admin {
+	int fd;
+	uint8_t *answer;
+	size_t answer_room;
+};
+
+/* Sends a request, with a command unless that is NULL, and waits for an answer of this type. */
+int mr_admin_ask(struct mr_admin *a, enum mrf_admin_verb verb,
+	const struct mrf_queue_command *command, enum mrf_admin_body body, struct mrf_table *out);
+
+#endif

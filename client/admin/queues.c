@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* queues: commands for one queue, and its dead letters. */
+#include "client/admin/admin.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/core/error.h"
+#include "lib/wire/message.h"
+#include "lib/wire/queue_name.h"
+
+static int check(const struct mr_admin *a, const char *queue)
+{
+	return a != NULL && queue != NULL
+		       ? 0
+		       : mr_fail(NULL, -EINVAL, "mr_admin: the connection or the name is NULL");
+}
+
+static int command(struct mr_admin *a, enum mrf_queue_verb verb, const char *queue, unsigned count,
+	uint64_t *done)
+{
+	struct mrf_queue_command command = {.verb = (uint8_t)verb, .count = count};
+	struct mrf_table result;
+	int error = check(a, queue);
+
+	if (error != 0)
+		return error;
+	command.name = mrf_str(queue);
+	error = mr_admin_ask(
+		a, MRF_ADMIN_VERB_QUEUE, &command, MRF_ADMIN_BODY_ADMIN_RESULT, &result);
+	if (error == 0 && done != NULL) {
+		struct mrf_string text = mrf_admin_result_text(result);
+
+		*done = text.bytes > 0 ? strtoull(text.data, NULL, 10) : 0;
+	}
+	return error;
+}
+
+int mr_admin_purge(struct mr_admin *a, const char *queue, uint64_t *dropped)
+{
+	return command(a, MRF_QUEUE_VERB_PURGE, queue, 0, dropped);
+}
+
+int mr_admin_redrive(struct mr_admin *a, const char *queue, unsigned count, uint64_t *moved)
+{
+	return command(a, MRF_QUEUE_VERB_REDRIVE, queue, count, moved);
+}
+
+/* Reads the oldest dead letters. Without a dead-letter queue there are none, if the queue itself
+ * exists. */
+static int peek(struct mr_admin *a, const char *queue, const char *dead, unsigned count,
+	struct mrf_table *out)
+{
+	struct mrf_queue_command peek = {
+		.verb = MRF_QUEUE_VERB_PEEK, .count = count, .name = mrf_str(dead)};
+	struct mrf_table found;
+	int error =
+		mr_admin_ask(a, MRF_ADMIN_VERB_QUEUE, &peek, MRF_ADMIN_BODY_ADMIN_MESSAGES, out);
+
+	if (error != -ENOENT)
+		return error;
+	*out = (struct mrf_table){0};
+	peek.verb = MRF_QUEUE_VERB_SHOW;
+	peek.name = mrf_str(queue);
+	return mr_admin_ask(a, MRF_ADMIN_VERB_QUEUE, &peek, MRF_ADMIN_BODY_ADMIN_QUEUES, &found);
+}
+
+static void hand_out(struct mrf_table t, mr_admin_dead_letter_fn *row, void *arg)
+{
+	struct mrf_bytes headers = mrf_queue_message_row_headers(t);
+	struct mrf_bytes payload = mrf_queue_message_row_payload(t);
+	const struct mr_admin_dead_letter letter = {
+		.age_ms = mrf_queue_message_row_age_ms(t),
+		.bytes = mrf_queue_message_row_bytes(t),
+		.headers = headers.bytes > 0 ? (const char *)headers.data : NULL,
+		.header_bytes = headers.bytes,
+		.payload = payload.data,
+		.payload_bytes = payload.bytes,
+	};
+
+	row(&letter, arg);
+}
+
+int mr_admin_dead_letters(struct mr_admin *a, const char *queue, unsigned count,
+	mr_admin_dead_letter_fn *row, void *arg)
+{
+	char dead[MR_SUBJECT_BYTES_MAX + sizeof(MR_QUEUE_DEAD)];
+	struct mrf_table list;
+	int error = check(a, row != NULL ? queue : NULL);
+	bool is_dead;
+
+	if (error != 0)
+		return error;
+	is_dead = mr_queue_name_is_dead(queue, strlen(queue));
+	if (snprintf(dead, sizeof(dead), "%s%s", queue, is_dead ? "" : MR_QUEUE_DEAD) >=
+		(int)sizeof(dead))
+		return mr_fail(NULL, -ENAMETOOLONG, "mr_admin_dead_letters: the name is too long");
+	error = peek(a, queue, dead, count, &list);
+	if (error != 0)
+		return error;
+	for (uint32_t i = 0; i < mrf_admin_messages_messages_count(list); i++)
+		hand_out(mrf_admin_messages_messages_at(list, i), row, arg);
+	return (int)mrf_admin_messages_messages_count(list);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MILLRACE_H
+#error "include millrace.h: it includes this file"
+#endif
+#ifndef MILLRACE_ADMIN_H
+#define MILLRACE_ADMIN_H
+
+/** @file admin.h
+ * Administration of a bus of this host. */
+
+/** @defgroup admin Administration
+ * Lists, counters, purging and dead letters over the admin socket of a bus of this host. Manual
+ * page: mr_admin(3).
+ *
+ * A connection needs no client. It may be used by one thread at a time. Calls wait for the answer,
+ * at most 8 s. After a failure mr_error(NULL) describes it, for the thread that called.
+ *
+ * The lists call a function for each row. The structs belong to the library, and are valid with
+ * their texts until the function returns. Later versions may add fields at their ends, so do not
+ * copy them as a whole. All texts end with a zero byte.
+ * @{ */
+
+/** A connection to the admin socket of a bus. */
+struct mr_admin;
+
+/** Connects to the admin socket.
+ *
+ * @param address  as for mr_connect(): the run directory of the bus, such as `/run/millrace`, or
+ *                 `shm:PATH` of its attach socket; of several addresses the first of this host.
+ *                 NULL: the default of mr_connect().
+ * @param out      the connection; NULL after a failure. Close it with mr_admin_close().
+ * @retval 0              connected
+ * @retval -EINVAL        not a path of this host, such as an address over UDP
+ * @retval -ENOENT        there is no such bus
+ * @retval -ECONNREFUSED  the bus does not run
+ * @retval -EACCES        this user may not administer the bus
+ * @retval -ENAMETOOLONG  the path is too long
+ * @retval -ENOMEM        no memory */
+MR_API int mr_admin_open(const char *address, struct mr_admin **out);
+
+/** Closes a connection.
+ * @param a  must not be used afterwards; NULL is ignored */
+MR_API void mr_admin_close(struct mr_admin *a);
+
+/** @name Lists
+ * Each returns the number of rows, or a negative errno value: -EINVAL for NULL, -ETIMEDOUT without
+ * an answer, -ENOTCONN while control has no data plane, -ECONNRESET when control ends, -EPROTO for
+ * a malformed answer. After -ETIMEDOUT, -ECONNRESET and -EPROTO close the connection and open
+ * another.
+ * @{ */
+
+/** A queue or a service. Counters count since it was made. */
+struct mr_admin_queue {
+	const char *name;     /**< its name */
+	bool service;         /**< false: a queue */
+	bool paused;          /**< true: it delivers nothing */
+	bool circuit_open;    /**< service: calls are refused, or some are tried */
+	unsigned worker;      /**< its home worker */
+	unsigned consumers;   /**< consumers, or workers of the service */
+	uint64_t ready;       /**< messages that are ready */
+	uint64_t delayed;     /**< messages that wait for a redelivery delay */
+	uint64_t outstanding; /**< messages delivered and not settled */
+	uint64_t bytes;       /**< bytes of these three */
+	uint64_t oldest_ms;   /**< age of the oldest of them, ms */
+	uint64_t dead_ready;  /**< messages in its dead letters now */
+	uint64_t pushed;      /**< pushes and calls that arrived */
+	uint64_t accepted;    /**< those that were accepted */
+	uint64_t refused;     /**< those that were refused */
+	uint64_t duplicates;  /**< those that were dropped as duplicates */
+	uint64_t delivered;   /**< deliveries */
+	uint64_t redelivered; /**< deliveries after the first of a message */
+	uint64_t acked;       /**< messages done */
+	uint64_t dead;        /**< messages that became dead letters */
+	uint64_t expired;     /**< messages that became too old */
+	uint64_t replies;     /**< service: replies */
+	uint64_t failures;    /**< service: failed calls */
+};
+/** Receives one row. */
+typedef void mr_admin_queue_fn(const struct mr_admin_queue *row, void *arg);
+/** Lists the queues or the services.
+ * @param a         the connection
+ * @param services  false: queues
+ * @param row       called for each
+ * @param arg       passed to it
+ * @return rows, or a negative errno value, see above */
+MR_API int mr_admin_queues(struct mr_admin *a, bool services, mr_admin_queue_fn *row, void *arg);
+
+/** A client. Counters count since it connected. */
+struct mr_admin_client {
+	const char *name;       /**< as given to mr_connect() */
+	uint64_t session;       /**< id of its session */
+	uint64_t opened_ns;     /**< CLOCK_REALTIME when it connected */
+	bool remote;            /**< true: over UDP */
+	unsigned worker;        /**< the worker that serves it */
+	unsigned subscriptions; /**< subscriptions */
+	unsigned uid;           /**< its user, if it is local */
+	unsigned gid;           /**< its group, if it is local */
+	unsigned pid;           /**< its process, if it is local */
+	uint64_t rx_messages;   /**< messages from it */
+	uint64_t rx_bytes;      /**< their bytes */
+	uint64_t tx_messages;   /**< messages to it */
+	uint64_t tx_bytes;      /**< their bytes */
+	uint64_t missed;        /**< deliveries that it missed because it was full */
+	uint64_t rejected;      /**< messages from it that were malformed */
+	uint64_t backlog_bytes; /**< bytes in its ring */
+	uint64_t held_messages; /**< promised messages that wait for room in its ring */
+};
+/** Receives one row. */
+typedef void mr_admin_client_fn(const struct mr_admin_client *row, void *arg);
+/** Lists the clients.
+ * @param a    the connection
+ * @param row  called for each
+ * @param arg  passed to it
+ * @return rows, or a negative errno value, see above */
+MR_API int mr_admin_clients(struct mr_admin *a, mr_admin_client_fn *row, void *arg);
+
+/** A subscription. */
+struct mr_admin_subject {
+	const char *pattern; /**< its pattern or prefix */
+	const char *group;   /**< its queue group; empty: none */
+	uint64_t session;    /**< the session of its client */
+	bool prefix;         /**< true: `pattern` is a byte prefix */
+};
+/** Receives one row. */
+typedef void mr_admin_subject_fn(const struct mr_admin_subject *row, void *arg);
+/** Lists the subscriptions.
+ * @param a    the connection
+ * @param row  called for each
+ * @param arg  passed to it
+ * @return rows, or a negative errno value, see above */
+MR_API int mr_admin_subjects(struct mr_admin *a, mr_admin_subject_fn *row, void *arg);
+
+/** A worker. Counters count since the bus started; mr_admin_counters() has all of them. */
+struct mr_admin_worker {
+	unsigned worker;      /**< its number */
+	int cpu;              /**< the processor that it is pinned to; -1: none */
+	unsigned silent_ms;   /**< time without a round though it does not sleep, ms; 0: it works */
+	uint64_t rx_messages; /**< messages from sessions */
+	uint64_t rx_bytes;    /**< their bytes */
+	uint64_t tx_messages; /**< messages to sessions */
+	uint64_t tx_bytes;    /**< their bytes */
+	uint64_t published;   /**< publishes routed */
+	uint64_t delivered;   /**< copies sent to subscribers */
+};
+/** Receives one row. */
+typedef void mr_admin_worker_fn(const struct mr_admin_worker *row, void *arg);
+/** Lists the workers.
+ * @param a    the connection
+ * @param row  called for each
+ * @param arg  passed to it
+ * @return rows, or a negative errno value, see above */
+MR_API int mr_admin_workers(struct mr_admin *a, mr_admin_worker_fn *row, void *arg);
+
+/** A counter of the statistics segment. */
+struct mr_admin_counter {
+	const char *scope; /**< worker, table, port or control */
+	unsigned index;    /**< number of the worker or port; 0 elsewhere */
+	const char *name;  /**< its name, as `millrace counters` shows it */
+	uint64_t value;    /**< its value */
+	const char *text;  /**< its meaning */
+};
+/** Receives one row. */
+typedef void mr_admin_counter_fn(const struct mr_admin_counter *row, void *arg);
+/** Reads all counters of the bus.
+ * @param a    the connection
+ * @param row  called for each
+ * @param arg  passed to it
+ * @return rows, or a negative errno value, see above */
+MR_API int mr_admin_counters(struct mr_admin *a, mr_admin_counter_fn *row, void *arg);
+
+/** A dead letter. */
+struct mr_admin_dead_letter {
+	uint64_t age_ms;      /**< its age, ms */
+	uint64_t bytes;       /**< bytes of its header block and payload */
+	const char *headers;  /**< header block, or the part of it that is shown; or NULL. With the
+	                           notes of the bus: Millrace-Dead-Reason, Millrace-Dead-Count */
+	size_t header_bytes;  /**< bytes shown */
+	const void *payload;  /**< payload, or the part of it that is shown */
+	size_t payload_bytes; /**< bytes shown */
+};
+/** Receives one row. */
+typedef void mr_admin_dead_letter_fn(const struct mr_admin_dead_letter *row, void *arg);
+/** Lists the oldest dead letters of a queue, and leaves them there.
+ * @param a      the connection
+ * @param queue  name of the queue that they come from
+ * @param count  at most so many; the bus shows at most 16
+ * @param row    called for each
+ * @param arg    passed to it
+ * @return rows, 0 also for a queue that never had any; -ENOENT: there is no such queue; or another
+ *         negative errno value, see above */
+MR_API int mr_admin_dead_letters(struct mr_admin *a, const char *queue, unsigned count,
+	mr_admin_dead_letter_fn *row, void *arg);
+
+/** @} */
+
+/** Drops the messages of a queue that are not delivered.
+ * @param a        the connection
+ * @param queue    its name
+ * @param dropped  number of messages; may be NULL
+ * @return 0; -ENOENT: there is no such queue; or another negative errno value */
+MR_API int mr_admin_purge(struct mr_admin *a, const char *queue, uint64_t *dropped);
+
+/** Moves dead letters back into the queue that they come from.
+ * @param a      the connection
+ * @param queue  name of the queue
+ * @param count  at most so many, the oldest first; 0: all
+ * @param moved  number of messages that go back, in the following rounds of the bus; may be NULL
+ * @return 0; -ENOENT: there is no such queue; or another negative errno value */
+MR_API int mr_admin_redrive(struct mr_admin *a, const char *queue, unsigned count, uint64_t *moved);
+
+/** @} */
+
+#endif

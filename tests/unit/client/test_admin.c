@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Administration, against a socket that answers as the test says. */
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "flatbuf/admin.h"
+#include "tests/unit/client/fixture.h"
+
+struct server {
+	char dir[64];
+	char path[96];
+	int listen_fd;
+	pthread_t thread;
+	uint8_t answers[4][2048]; /* each with its length in front */
+	size_t bytes[4];
+	unsigned count;
+	/* What was asked. */
+	uint8_t verbs[4];
+	uint8_t queue_verbs[4];
+	char names[4][300];
+};
+
+static bool read_all(int fd, void *to, size_t bytes)
+{
+	return recv(fd, to, bytes, MSG_WAITALL) == (ssize_t)bytes;
+}
+
+static void note_request(struct server *s, unsigned i, const uint8_t *data, size_t bytes)
+{
+	struct mrf_table request, command;
+
+	assert_int_equal(mrf_admin_request_parse(data, bytes, &request), 0);
+	command = mrf_admin_request_queue(request);
+	s->verbs[i] = mrf_admin_request_verb(request);
+	s->queue_verbs[i] = mrf_queue_command_verb(command);
+	snprintf(s->names[i], sizeof(s->names[i]), "%.*s",
+		(int)mrf_queue_command_name(command).bytes, mrf_queue_command_name(command).data);
+}
+
+/* Answers one request after the other, then hangs up. */
+static void *serve(void *arg)
+{
+	struct server *s = arg;
+	int fd = accept(s->listen_fd, NULL, NULL);
+	alignas(8) uint8_t data[2048];
+	uint32_t bytes;
+
+	for (unsigned i = 0; i < s->count; i++) {
+		if (!read_all(fd, &bytes, sizeof(bytes)) || bytes > sizeof(data) ||
+			!read_all(fd, data, bytes))
+			break;
+		note_request(s, i, data, bytes);
+		if (send(fd, s->answers[i], s->bytes[i], MSG_NOSIGNAL) < 0)
+			break;
+	}
+	close(fd);
+	return NULL;
+}
+
+static void server_start(struct server *s)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+	snprintf(s->dir, sizeof(s->dir), "/tmp/millrace-admin-XXXXXX");
+	assert_non_null(mkdtemp(s->dir));
+	snprintf(s->path, sizeof(s->path), "%s/admin.sock", s->dir);
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", s->path);
+	s->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(s->listen_fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(s->listen_fd, 1), 0);
+	assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
+}
+
+static void server_stop(struct server *s)
+{
+	pthread_join(s->thread, NULL);
+	close(s->listen_fd);
+	unlink(s->path);
+	rmdir(s->dir);
+}
+
+static void add_answer(struct server *s, struct mrf_builder *b, uint8_t type, uint32_t body)
+{
+	struct mrf_admin_response response = {.body_type = type, .body = body};
+	const void *data;
+	uint32_t length;
+	size_t bytes;
+
+	assert_int_equal(
+		mrf_builder_finish(b, mrf_admin_response_write(b, &response), &data, &bytes), 0);
+	length = (uint32_t)bytes;
+	memcpy(s->answers[s->count], &length, sizeof(length));
+	memcpy(s->answers[s->count] + sizeof(length), data, bytes);
+	s->bytes[s->count++] = sizeof(length) + bytes;
+}
+
+static void add_result(struct server *s, int code, const char *text)
+{
+	struct mrf_admin_result result = {.code = code, .text = mrf_str(text)};
+	uint8_t memory[1024];
+	struct mrf_builder b;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	add_answer(s, &b, MRF_ADMIN_BODY_ADMIN_RESULT, mrf_admin_result_write(&b, &result));
+}
+
+static void keep_queue(const struct mr_admin_queue *q, void *arg)
+{
+	assert_string_equal(q->name, "jobs");
+	assert_int_equal(q->ready, 7);
+	assert_true(q->paused);
+	assert_false(q->service);
+	++*(unsigned *)arg;
+}
+
+static void ignore_letter(const struct mr_admin_dead_letter *d, void *arg)
+{
+	(void)d;
+	++*(unsigned *)arg;
+}
+
+static void add_queues(struct server *s)
+{
+	struct mrf_queue_row row = {.name = mrf_str("jobs"), .ready = 7, .paused = true};
+	struct mrf_admin_queues list = {0};
+	uint8_t memory[1024];
+	struct mrf_builder b;
+	uint32_t at;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	at = mrf_queue_row_write(&b, &row);
+	list.rows = &at;
+	list.rows_count = 1;
+	add_answer(s, &b, MRF_ADMIN_BODY_ADMIN_QUEUES, mrf_admin_queues_write(&b, &list));
+}
+
+static void queues_are_listed(void **state)
+{
+	struct server s = {0};
+	struct mr_admin *a;
+	unsigned count = 0;
+	char address[128];
+
+	(void)state;
+	add_queues(&s);
+	server_start(&s);
+	/* The attach socket names the directory. */
+	snprintf(address, sizeof(address), "shm:%s/attach.sock", s.dir);
+	assert_int_equal(mr_admin_open(address, &a), 0);
+	assert_int_equal(mr_admin_queues(a, false, keep_queue, &count), 1);
+	assert_int_equal(count, 1);
+	/* The server has hung up. */
+	assert_in_set(mr_admin_queues(a, false, keep_queue, &count),
+		((uintmax_t[]){(uintmax_t)-ECONNRESET, (uintmax_t)-EPIPE}), 2);
+	mr_admin_close(a);
+	server_stop(&s);
+	assert_int_equal(s.verbs[0], MRF_ADMIN_VERB_QUEUES);
+}
+
+static void purge_and_redrive_return_the_number(void **state)
+{
+	struct server s = {0};
+	struct mr_admin *a;
+	uint64_t count = 0;
+
+	(void)state;
+	add_result(&s, 0, "12");
+	add_result(&s, 0, "3");
+	add_result(&s, -ENOENT, "no queue x");
+	server_start(&s);
+	assert_int_equal(mr_admin_open(s.dir, &a), 0);
+	assert_int_equal(mr_admin_purge(a, "jobs", &count), 0);
+	assert_int_equal(count, 12);
+	assert_int_equal(mr_admin_redrive(a, "jobs", 5, &count), 0);
+	assert_int_equal(count, 3);
+	assert_int_equal(mr_admin_purge(a, "x", NULL), -ENOENT);
+	assert_string_equal(mr_error(NULL), "refused: no queue x");
+	mr_admin_close(a);
+	server_stop(&s);
+	assert_int_equal(s.queue_verbs[0], MRF_QUEUE_VERB_PURGE);
+	assert_int_equal(s.queue_verbs[1], MRF_QUEUE_VERB_REDRIVE);
+	assert_string_equal(s.names[1], "jobs");
+}
+
+/* The queue is there, its dead letters are not. */
+static void queue_without_dead_letters_has_none(void **state)
+{
+	struct server s = {0};
+	struct mr_admin *a;
+	unsigned count = 0;
+
+	(void)state;
+	add_result(&s, -ENOENT, "no queue jobs.dead");
+	add_queues(&s);
+	server_start(&s);
+	assert_int_equal(mr_admin_open(s.dir, &a), 0);
+	assert_int_equal(mr_admin_dead_letters(a, "jobs", 16, ignore_letter, &count), 0);
+	mr_admin_close(a);
+	server_stop(&s);
+	assert_string_equal(s.names[0], "jobs.dead");
+	assert_string_equal(s.names[1], "jobs");
+	assert_int_equal(count, 0);
+}
+
+static void malformed_answers_are_refused(void **state)
+{
+	static const uint8_t junk[20] = {16, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
+	static const uint8_t huge[4] = {0xff, 0xff, 0xff, 0xff};
+	struct server s = {0};
+	struct mr_admin *a;
+	unsigned count = 0;
+
+	(void)state;
+	memcpy(s.answers[0], junk, sizeof(junk));
+	s.bytes[0] = sizeof(junk);
+	s.count = 1;
+	/* Another type than the one that was asked for. */
+	add_queues(&s);
+	memcpy(s.answers[2], huge, sizeof(huge));
+	s.bytes[2] = sizeof(huge);
+	s.count = 3;
+	server_start(&s);
+	assert_int_equal(mr_admin_open(s.dir, &a), 0);
+	assert_int_equal(mr_admin_queues(a, false, keep_queue, &count), -EPROTO);
+	assert_int_equal(mr_admin_purge(a, "jobs", NULL), -EPROTO);
+	assert_int_equal(mr_admin_purge(a, "jobs", NULL), -EPROTO);
+	mr_admin_close(a);
+	server_stop(&s);
+	assert_int_equal(count, 0);
+}
+
+static void addresses_that_name_no_bus_of_this_host_are_refused(void **state)
+{
+	struct mr_admin *a;
+	char name[400];
+
+	(void)state;
+	memset(name, 'x', sizeof(name) - 1);
+	name[0] = '/';
+	name[sizeof(name) - 1] = '\0';
+	assert_int_equal(mr_admin_open("udp://host:1", &a), -EINVAL);
+	assert_null(a);
+	assert_int_equal(mr_admin_open("/nowhere/at/all", &a), -ENOENT);
+	assert_true(mr_admin_open(name, &a) < 0);
+	assert_null(a);
+	assert_int_equal(mr_admin_open("/tmp", NULL), -EINVAL);
+	assert_int_equal(mr_admin_purge(NULL, "jobs", NULL), -EINVAL);
+	assert_int_equal(mr_admin_clients(NULL, NULL, NULL), -EINVAL);
+	mr_admin_close(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(queues_are_listed),
+		cmocka_unit_test(purge_and_redrive_return_the_number),
+		cmocka_unit_test(queue_without_dead_letters_has_none),
+		cmocka_unit_test(malformed_answers_are_refused),
+		cmocka_unit_test(addresses_that_name_no_bus_of_this_host_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
