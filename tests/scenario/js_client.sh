@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# js_client: a client written from docs/protocol.md alone, in JavaScript, in another network namespace behind an
+# js_client: the client for Node, which is written from docs/protocol.md alone, in another network namespace behind an
 # AF_XDP port, works together with programs on this host.
 . "$(dirname "$0")/../support/lib.sh"
 . "$top/tests/support/js/js.sh"
 . "$top/tests/support/net.sh"
-js_prepare
+js_needs
 net_needs
 
 net_pair 2

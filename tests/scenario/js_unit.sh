@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# js_unit: the JavaScript client follows docs/protocol.md,
-# against a fake bus that loses, duplicates, delays and forges.
+# js_unit: the client for Node follows docs/protocol.md against a fake bus that loses, duplicates, delays and forges, and
+# its parsers stand hostile bytes.
 . "$(dirname "$0")/../support/lib.sh"
 . "$top/tests/support/js/js.sh"
-js_prepare
+js_needs
 
-timeout -k 5 $((patience_s * 2)) node --test "$js/sessions.test.js" "$js/reliable.test.js"
+timeout -k 5 $((patience_s * 2)) node --test "$top/clients/node/test/"

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reliable flow on a network that loses, duplicates and reorders, by a seed; and its session.
-'use strict'
 
-const { test: nodeTest } = require('node:test')
-const assert = require('node:assert')
-const { Client } = require('./client.js')
-const { FakeBus } = require('./fake_bus.js')
-const { Receiver, Sender } = require('./reliable.js')
-const wire = require('./wire.js')
+import { test as nodeTest } from 'node:test'
+import assert from 'node:assert'
+import { Client } from '../src/client.js'
+import { FakeBus } from './fake_bus.js'
+import { Receiver, Sender } from '../src/reliable.js'
+import { Flag, Kind } from '../src/wire.js'
 
 // Names a test that hangs, before the scenario ends all of them.
 const test = (name, run) => nodeTest(name, { timeout: 30000 }, run)
-
-const { Kind } = wire
 
 // The same numbers for the same seed, 0 to 1.
 function dice(seed) {
@@ -80,21 +77,37 @@ test('no more is sent than was granted', () => {
   assert.deepStrictEqual(tx.fresh(1).map((f) => f.sequence), [4])
 })
 
+test('frames that the program has not taken use up the credit', () => {
+  const rx = new Receiver()
+  const first = rx.say().credit
+  for (let sequence = 1; sequence <= first; sequence++) {
+    assert.strictEqual(rx.take({ sequence, messages: [] }).length, 1)
+    rx.held++
+  }
+  const full = rx.say()
+  assert.deepStrictEqual([full.ack, full.credit], [first + 1, 0])
+  assert.strictEqual(rx.take({ sequence: first + 1, messages: [] }).length, 0, 'beyond the credit')
+  for (let i = 0; i < first / 2; i++) rx.release()
+  assert.strictEqual(rx.atOnce, true)
+  assert.strictEqual(rx.say().credit, first / 2)
+})
+
 test('a session repeats what the network lost', async (t) => {
   const bus = new FakeBus({ credit: 64 })
-  const client = new Client({ ...(await bus.listen()), name: 'tester' })
-  t.after(() => {
-    client.close()
+  const { host, port } = await bus.listen()
+  const client = new Client(`udp://${host}:${port}`, { name: 'tester', reconnect: false })
+  t.after(async () => {
+    await client.close()
     bus.close()
   })
   await client.open()
   bus.lose(2)
-  client.promise('a.b', 'first')
+  const accepted = client.promise('a.b', 'first')
   const m = await bus.message(Kind.Publish)
   assert.strictEqual(m.payload.toString(), 'first')
-  assert.strictEqual(m.flags & wire.Flag.High, wire.Flag.High)
-  await client.session.drain()
-  assert.ok(client.session.reliable.tx.idle)
+  assert.strictEqual(m.flags & Flag.High, Flag.High)
+  await accepted
+  await client.settle()
   assert.ok(client.session.reliable.tx.repeated >= 2)
   assert.strictEqual(bus.got.filter(({ kind }) => kind === Kind.Publish).length, 1)
 })

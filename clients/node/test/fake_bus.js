@@ -2,18 +2,19 @@
 // fake_bus: the bus's side of docs/protocol.md for one session, as far as tests of the client need it. Messages of the
 // client's frames are kept in `got`. `lose(n)` discards the next n datagrams; a Hello longer than the path carries is
 // discarded too. `hold(n)` delays the answers to the next n Hellos with a cookie until another one arrives.
-'use strict'
 
-const dgram = require('dgram')
-const { EventEmitter, once } = require('events')
-const wire = require('./wire.js')
+import dgram from 'node:dgram'
+import { EventEmitter, once } from 'node:events'
+import { parseTable, table } from '../src/tables.js'
+import * as wire from '../src/wire.js'
 
 const { Kind } = wire
-const SESSION = 0x01000002deadbeefn
+export const SESSION = 0x01000002deadbeefn
 const SECRET = 0x5ec4e7n
+const QUEUE = ['QueueResponse', { queue: 5, window: 4, waits: true }]
 const COOKIE = 0xc00c1en
 
-class FakeBus extends EventEmitter {
+export class FakeBus extends EventEmitter {
   constructor({ heartbeatMs = 2500, frameBytes = 65504, pathBytes = 65504, refuse = null, credit = 0 } = {}) {
     super()
     Object.assign(this, { heartbeatMs, frameBytes, pathBytes, refuse, credit, taken: new Set() })
@@ -63,22 +64,21 @@ class FakeBus extends EventEmitter {
   }
 
   hello(m, bytes, peer) {
-    const head = wire.readStruct('HelloHead', m.payload, 0)
-    const request = wire.parseTable(m.payload.subarray(24)).body
-    const nonce = head.nonce()
-    this.hellos.push({ bytes: bytes.length, says: head.frameBytes(), nonce, cookie: head.cookie(),
-      name: request.name() })
+    const [nonce, cookie] = wire.readPair(m.payload)
+    const says = m.payload.readUInt32LE(16)
+    const request = parseTable(m.payload.subarray(24)).body
+    this.hellos.push({ bytes: bytes.length, says, nonce, cookie, name: request.name })
     if (bytes.length > this.pathBytes) return
     if (this.losing > 0) {
       this.losing--
-    } else if (head.cookie() !== COOKIE + nonce) {
-      const retry = wire.struct('HelloRetry', nonce, COOKIE + nonce)
+    } else if (cookie !== COOKIE + nonce) {
+      const retry = wire.pair(nonce, COOKIE + nonce)
       this.to(peer, { messages: [wire.message(Kind.Retry, { payload: retry })] })
     } else if (this.refuse) {
-      const payload = wire.table('Refusal', { nonce, ...this.refuse })
+      const payload = table('Refusal', { nonce, ...this.refuse })
       this.to(peer, { messages: [wire.message(Kind.Control, { payload })] })
     } else {
-      this.answerHello(() => this.welcome(nonce, Math.min(head.frameBytes(), this.frameBytes), peer))
+      this.answerHello(() => this.welcome(nonce, Math.min(says, this.frameBytes), peer))
     }
   }
 
@@ -94,8 +94,10 @@ class FakeBus extends EventEmitter {
   }
 
   welcome(nonce, frameBytes, peer) {
-    this.peer = peer
-    const payload = wire.table('Welcome', { nonce, session: SESSION, secret: SECRET, worker: 1, frameBytes,
+    // A session begins.
+    Object.assign(this, { peer, sequence: 0, window: new wire.Window() })
+    this.taken.clear()
+    const payload = table('Welcome', { nonce, session: SESSION, secret: SECRET, worker: 1, frameBytes,
       heartbeatMs: this.heartbeatMs, missedMax: 3, serverVersion: 'fake', credit: this.credit, messageBytesMax: 1 << 20 })
     this.send([wire.message(Kind.Control, { payload })], { fill: frameBytes })
   }
@@ -120,20 +122,21 @@ class FakeBus extends EventEmitter {
   }
 
   proved(f, peer) {
-    const proof = f.messages[0]?.kind === Kind.Path && wire.readStruct('PathProof', f.messages[0].payload, 0)
-    if (proof && proof.nonce() === BigInt(peer.port) && proof.secret() === SECRET) {
+    const proof = f.messages[0]?.kind === Kind.Path && wire.readPair(f.messages[0].payload)
+    if (proof && proof[0] === BigInt(peer.port) && proof[1] === SECRET) {
       this.peer = peer
       return true
     }
-    const payload = wire.struct('PathProof', BigInt(peer.port), 0n)
+    const payload = wire.pair(BigInt(peer.port), 0n)
     this.to(peer, { session: SESSION, messages: [wire.message(Kind.Path, { payload })] })
     return false
   }
 
   answer(m) {
     if (m.kind !== Kind.Control) return
-    const { name } = wire.parseTable(m.payload)
-    const payload = name === 'AliasRequest' ? wire.table('AliasResponse', { alias: 9 }) : wire.table('Result', { code: 0 })
+    const { name } = parseTable(m.payload)
+    const answers = { AliasRequest: ['AliasResponse', { alias: 9 }], QueueRequest: QUEUE, ConsumeRequest: QUEUE }
+    const payload = table(...(answers[name] ?? ['Result', { code: 0 }]))
     this.send([wire.message(Kind.Control, { target: m.target, payload })])
   }
 
@@ -150,5 +153,3 @@ class FakeBus extends EventEmitter {
     this.socket.close()
   }
 }
-
-module.exports = { FakeBus, SESSION }

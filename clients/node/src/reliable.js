@@ -3,8 +3,6 @@
 //
 // Without sockets and clocks: Sender decides what to send and when, Receiver what to hand out and to acknowledge; the
 // session carries it out. Times are milliseconds. There is no congestion control: this client sends little.
-'use strict'
-
 const RTO_MS = 10
 const RTO_MS_MIN = 1
 const RTO_MS_MAX = 1000
@@ -17,7 +15,7 @@ const after = (sequence) => (sequence === 0xffffffff ? 1 : sequence + 1)
 // Returns the distance from `from` to `to`; negative: behind.
 const ahead = (from, to) => (to - from) | 0
 
-class Sender {
+export class Sender {
   constructor(credit) {
     this.next = 1
     this.first = 1 // oldest not acknowledged
@@ -28,6 +26,7 @@ class Sender {
     this.deviation = 0
     this.backoff = 1
     this.repeated = 0
+    this.onAcked = null // called with each frame that the bus has
   }
 
   get idle() {
@@ -80,8 +79,10 @@ class Sender {
 
   leave(sequence, now) {
     const frame = this.log.get(sequence)
-    if (frame && !frame.came) this.measure(frame, now)
+    if (!frame) return
+    if (!frame.came) this.measure(frame, now)
     this.log.delete(sequence)
+    this.onAcked?.(frame)
   }
 
   measure(frame, now) {
@@ -119,13 +120,26 @@ class Sender {
   }
 }
 
-class Receiver {
+export class Receiver {
   constructor() {
     this.next = 1
     this.kept = new Map() // sequence: frame
     this.owes = false
     this.atOnce = false
     this.again = 0
+    this.held = 0 // frames with messages that the program has not taken yet
+    this.told = 1 + SLOTS // first sequence beyond the credit given so far
+  }
+
+  /** Frames that there is room for; a program that takes nothing gives none. */
+  get credit() {
+    return Math.max(0, ahead(this.next, this.told), SLOTS - this.held)
+  }
+
+  /** A held frame is done: an ack tells when the room has grown by a sixteenth. */
+  release() {
+    this.held--
+    if (ahead(this.told, (this.next + SLOTS - this.held) >>> 0) >= SLOTS / 16) this.atOnce = true
   }
 
   // Returns the frames that are in order now: none, this one, or this one and those that waited for it.
@@ -137,7 +151,7 @@ class Receiver {
       this.atOnce = true
       return []
     }
-    if (distance >= SLOTS) return []
+    if (distance >= this.credit) return []
     this.kept.set(frame.sequence, frame)
     if (distance > 0) this.atOnce = true
     const ready = []
@@ -160,8 +174,9 @@ class Receiver {
     }
     this.owes = false
     this.atOnce = false
-    return { ack: this.next, credit: SLOTS, came: came.slice(0, words) }
+    const credit = this.credit
+    this.told = (this.next + credit) >>> 0
+    return { ack: this.next, credit, came: came.slice(0, words) }
   }
 }
 
-module.exports = { Receiver, Sender }

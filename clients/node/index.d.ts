@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+/// <reference types="node" />
+import { EventEmitter } from 'node:events'
+
+export type Payload = string | NodeJS.ArrayBufferView
+/** Names and texts; a name has no blank and no colon. */
+export type Headers = Record<string, string | number>
+
+export interface ConnectOptions {
+  /** Shown by `millrace clients`; at most 63 bytes. Default: "node". */
+  name?: string
+  /** Limit of connect(), over all addresses, ms; default 5000. */
+  connectTimeoutMs?: number
+  /** Limit for answers, ms; default 5000. */
+  requestTimeoutMs?: number
+  /** Connect again after a lost connection; default true. */
+  reconnect?: boolean
+  /** MTU of the path, bytes; default 1500. */
+  mtu?: number
+  /** Bytes that may wait for the socket, and that may wait to be accepted; default 1 MiB each. */
+  bufferBytesMax?: number
+}
+
+/**
+ * Connects to the first address that answers: udp://HOST[:PORT], several in an array or with commas.
+ * Default: $MILLRACE_SERVER.
+ */
+export function connect(servers?: string | string[], options?: ConnectOptions): Promise<Client>
+export function connect(options: ConnectOptions & { servers?: string | string[] }): Promise<Client>
+
+export interface SubscribeOptions {
+  /** Queue group: of all members, one gets each message. */
+  group?: string
+  /** The pattern is the beginning of subjects. */
+  prefix?: boolean
+  /** While this client is full, promised messages hold their publishers back. */
+  promised?: boolean
+  /** Percent of the log above which it is full; 0: the default of the bus. */
+  highWater?: number
+  /** Unsubscribe after that many messages. */
+  max?: number
+  /** Messages that wait for `for await`, at most; default 4096. Further ones are missed, but promised ones wait. */
+  inboxMax?: number
+}
+
+/** Options of a queue or service that this client makes; what is missing is the default of the bus. */
+export interface QueueOptions {
+  /** 1 least recently used, 2 round robin, 3 least outstanding, 4 random, 5 weighted. */
+  policy?: 0 | 1 | 2 | 3 | 4 | 5
+  /** A push to a full queue: 1 waits, 2 is refused. */
+  whenFull?: 0 | 1 | 2
+  messagesMax?: number | bigint
+  bytesMax?: number | bigint
+  ageMaxMs?: number
+  ackTimeoutMs?: number
+  maxDeliver?: number
+  notIdempotent?: boolean
+  breakerFailures?: number
+  breakerResetMs?: number
+  breakerProbes?: number
+}
+
+export interface ConsumeOptions {
+  /** Unsettled deliveries at a time; 0: the default of the bus. */
+  prefetch?: number
+  weight?: number
+  queue?: QueueOptions
+}
+
+export interface CallOptions {
+  headers?: Headers
+  /** Limit of each attempt, and of the silence after a partial reply, ms. */
+  timeoutMs?: number
+  /** After a time-out and while all is full; default 2. */
+  retries?: number
+  /** Before the first retry, ms; default 100. */
+  backoffMs?: number
+  /** Wait for a worker if there is none. */
+  wait?: boolean
+  onPartial?: (reply: Message) => void
+}
+
+export class Client extends EventEmitter {
+  readonly connected: boolean
+  /** True while less than half of each buffer is in use. */
+  readonly hasRoom: boolean
+  /** Resolves when the client will not connect again, with the reason. */
+  readonly ended: Promise<MillraceError>
+
+  /** Best effort. False: await room(). Throws ENOTCONN, EMSGSIZE, EINVAL, EAGAIN (the buffer is full). */
+  publish(subject: string, payload: Payload, options?: { headers?: Headers }): boolean
+  /** Resolves when the bus has the message: at least once; exactly once with `publisher` and `id`. */
+  promise(subject: string, payload: Payload,
+    options?: { headers?: Headers; publisher?: bigint; id?: bigint | number }): Promise<void>
+  /** Resolves when everything promised and pushed is accepted; rejects with the first refusal, once. */
+  settle(timeoutMs?: number): Promise<void>
+  room(): Promise<void>
+
+  subscribe(pattern: string, options?: SubscribeOptions): Promise<Subscription>
+  subscribe(pattern: string, callback: (m: Message) => unknown, options?: SubscribeOptions): Promise<Subscription>
+  /** Rejects with NoRespondersError at once if nobody subscribes. */
+  request(subject: string, payload?: Payload, options?: { headers?: Headers; timeoutMs?: number }): Promise<Message>
+
+  queue(name: string, options?: QueueOptions): Promise<Queue>
+  consume(name: string, options?: ConsumeOptions): Promise<Consumer>
+  consume(name: string, callback: (d: Delivery) => unknown, options?: ConsumeOptions): Promise<Consumer>
+  /** The handler's result is the reply; undefined: it answers by respond(). If it throws, the call fails. */
+  serve(name: string, handler: (r: Request) => Payload | undefined | void | Promise<Payload | undefined | void>,
+    options?: { prefetch?: number; queue?: QueueOptions }): Promise<Service>
+  call(service: string, payload?: Payload, options?: CallOptions): Promise<Message>
+
+  /** Milliseconds to the control process and back. */
+  ping(): Promise<number>
+  /** Ends all receivers, settles, closes; what has come is still handed out. */
+  drain(timeoutMs?: number): Promise<void>
+  close(): Promise<void>
+
+  on(event: 'state', listener: (state: { connected: boolean; error: MillraceError | null }) => void): this
+  on(event: 'gap', listener: (gap: { missed: number; total: number }) => void): this
+  on(event: 'error', listener: (error: unknown) => void): this
+  on(event: 'room', listener: () => void): this
+}
+
+export class Message {
+  /** Empty for replies and deliveries of queues. */
+  readonly subject: string
+  readonly payload: Buffer
+  /** By names in lower case. */
+  readonly headers: Map<string, string>
+  readonly wantsReply: boolean
+  text(): string
+  json(): any
+  reply(payload: Payload, options?: { headers?: Headers }): void
+}
+
+declare class Receiver<T> implements AsyncIterable<T> {
+  /** Messages handed out or waiting. */
+  readonly count: number
+  /** Messages that found the inbox full. */
+  readonly missed: number
+  /** Ends it; what waits is dropped. */
+  close(): Promise<void>
+  /** Ends it; what has come is still handed out. */
+  drain(): Promise<void>
+  [Symbol.asyncIterator](): AsyncIterator<T>
+}
+
+export class Subscription extends Receiver<Message> {
+  readonly pattern: string
+  unsubscribe(): Promise<void>
+}
+export class Consumer extends Receiver<Delivery> {}
+export class Service extends Receiver<Request> {}
+
+/** Settlements return false if the delivery is not this client's any more. */
+export class Delivery extends Message {
+  readonly redelivered: number
+  readonly attempts: number
+  /** Of a producer that promised exactly once; otherwise 0. */
+  readonly publisher: bigint
+  readonly id: bigint
+  ack(): boolean
+  /** Default: to be delivered again; with `requeue` false to the dead letters. */
+  nack(options?: { requeue?: boolean; delayMs?: number }): boolean
+  giveBack(): boolean
+  inProgress(): boolean
+}
+
+export class Request extends Message {
+  respond(payload: Payload, options?: { headers?: Headers; more?: boolean }): boolean
+  /** The caller gets EREMOTEIO; with `again` another worker gets the call. */
+  fail(options?: { again?: boolean }): boolean
+  inProgress(): boolean
+}
+
+export class Queue {
+  readonly name: string
+  readonly unaccepted: number
+  /** Resolves when the queue has it. */
+  push(payload: Payload, options?: { headers?: Headers; priority?: 'normal' | 'high' | 'low'; publisher?: bigint;
+    id?: bigint }): Promise<void>
+  close(): void
+}
+
+export class MillraceError extends Error {
+  constructor(code: string, text: string)
+  /** Name of an errno: "ENOTCONN". */
+  readonly code: string
+  /** Its negative number. */
+  readonly errno: number
+}
+export class NoRespondersError extends MillraceError {
+  constructor(text?: string)
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// queue: pushing to a queue: the window of open pushes, retries of a full queue, and the next session.
+import { statusError } from './errors.js'
+import { Flag, Kind } from './wire.js'
+
+const RETRY_MS = 50
+const RETRY_MS_MAX = 1000
+const FULL = [429, 507, 508]
+const PRIORITY = { high: Flag.High, low: Flag.Low, normal: 0 }
+
+export class Queue {
+  constructor(client, name, options) {
+    this.client = client
+    this.name = name
+    this.options = options
+    this.open_ = new Map() // "publisher id": push
+    this.waiting = []
+    this.number = 0
+  }
+
+  async open() {
+    const answer = await this.client.control('QueueRequest', { kind: 0, name: this.name, options: this.options,
+      knowsMemory: true, knowsShare: true })
+    Object.assign(this, { number: answer.queue, window: Math.max(1, answer.window), waits: answer.waits !== 0 })
+  }
+
+  /** After a new session: what was not accepted is sent again. */
+  async reopen() {
+    await this.open()
+    this.waiting.unshift(...this.open_.values())
+    this.open_.clear()
+    this.pump()
+  }
+
+  /** Pushes that are not accepted yet. */
+  get unaccepted() {
+    return this.open_.size + this.waiting.length
+  }
+
+  /** Resolves when the queue has it. */
+  push(payload, { headers, priority = 'normal', publisher = 0n, id = this.client.nextId() } = {}) {
+    const parts = this.client.parts(Kind.Push, '', payload, headers)
+    return this.client.outgoing(parts.bytes, (push) => {
+      Object.assign(push, parts, { key: `${publisher} ${id}`, flags: PRIORITY[priority] ?? 0, origin: { publisher, id },
+        retryMs: RETRY_MS })
+      this.waiting.push(push)
+      this.pump()
+    })
+  }
+
+  pump() {
+    while (this.waiting.length > 0 && this.open_.size < this.window && this.client.connected) {
+      const push = this.waiting.shift()
+      this.open_.set(push.key, push)
+      const { flags, origin } = push
+      if (!this.client.promiseParts(push, { target: this.number, flags, origin })) {
+        this.open_.delete(push.key)
+        this.waiting.unshift(push)
+        return
+      }
+    }
+  }
+
+  accepted(key, status) {
+    const push = this.open_.get(key)
+    if (!push) return
+    this.open_.delete(key)
+    if (status === 0) push.resolve()
+    else if (status === 404) this.again(push, () => this.open())
+    else if (FULL.includes(status) && this.waits) this.again(push, async () => {})
+    else push.reject(statusError(status))
+    this.pump()
+  }
+
+  // Sends a push once more, after a while that grows.
+  again(push, before) {
+    const timer = setTimeout(async () => {
+      try {
+        await before()
+        this.waiting.unshift(push)
+        this.pump()
+      } catch (error) {
+        if (error.code === 'ENOTCONN') this.waiting.unshift(push)
+        else push.reject(error)
+      }
+    }, push.retryMs)
+    timer.unref?.()
+    push.retryMs = Math.min(RETRY_MS_MAX, 2 * push.retryMs)
+  }
+
+  close() {
+    this.client.queues.delete(this)
+    for (const push of [...this.open_.values(), ...this.waiting]) push.reject(statusError(404))
+    this.open_.clear()
+    this.waiting = []
+  }
+}
