@@ -82,14 +82,17 @@ int mr_client_post(struct mr_client *c, mr_post_fn *run, void *arg)
 {
 	int error;
 
+	/* Errors have the text of the thread: the client may belong to another one. */
 	if (c == NULL || run == NULL)
-		return -EINVAL;
+		return mr_fail(NULL, -EINVAL, "mr_client_post: the client or the function is NULL");
 	pthread_mutex_lock(&c->wake.lock);
 	error = post(c, run, arg);
 	pthread_mutex_unlock(&c->wake.lock);
-	if (error == 0)
-		mr_client_wake(c);
-	return error;
+	if (error != 0)
+		return mr_fail(NULL, error,
+			error == -EAGAIN ? "mr_client_post: too many functions wait" : NULL);
+	mr_client_wake(c);
+	return 0;
 }
 
 static uint32_t posts_count(struct mr_client *c)

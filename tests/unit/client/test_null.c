@@ -38,6 +38,18 @@ static void on_work(struct mr_client *client, const struct mr_work *work, void *
 	on_reply(client, NULL, 0, arg);
 }
 
+static void on_post(struct mr_client *client, void *arg)
+{
+	on_reply(client, NULL, 0, arg);
+}
+
+static void on_timer(struct mr_client *client, struct mr_timer *t, void *arg)
+{
+	(void)t;
+	on_reply(client, NULL, 0, arg);
+}
+
+static struct mr_timer *timer;
 static const uint64_t token[2] = {1, 2};
 
 #define CALLS(X)                                                                                   \
@@ -135,7 +147,18 @@ static const uint64_t token[2] = {1, 2};
 	X(mr_stream_open(c, NULL, "x", 1, NULL, on_call, NULL, &stream))                           \
 	X(mr_stream_open(c, "s", "x", 1, NULL, NULL, NULL, &stream))                               \
 	X(mr_stream_open(c, "s", "x", 1, NULL, on_call, NULL, NULL))                               \
-	X(mr_stream_send(NULL, "x", 1, true))
+	X(mr_stream_send(NULL, "x", 1, true))                                                      \
+	X(mr_headers_addf(NULL, "A", "%d", 1))                                                     \
+	X(mr_headers_addf(&h, NULL, "%d", 1))                                                      \
+	X(mr_client_drain(NULL, 0))                                                                \
+	X(mr_client_post(NULL, on_post, NULL))                                                     \
+	X(mr_client_post(c, NULL, NULL))                                                           \
+	X(mr_unsubscribe_after(NULL, 1))                                                           \
+	X(mr_subscription_drain(NULL))                                                             \
+	X(mr_timer_open(NULL, on_timer, NULL, &timer))                                             \
+	X(mr_timer_open(c, NULL, NULL, &timer))                                                    \
+	X(mr_timer_open(c, on_timer, NULL, NULL))                                                  \
+	X(mr_timer_start(NULL, 1, 1))
 
 #define FUNCTION(call)                                                                             \
 	if (number-- == 0) {                                                                       \
@@ -226,6 +249,18 @@ static void functions_without_error_ignore_null(void **state)
 	assert_int_equal(mr_respond_room(NULL, 1), 0);
 	assert_string_equal(mr_subscription_pattern(NULL), "");
 	assert_int_equal(mr_subscription_count(NULL), 0);
+	assert_true(mr_subscription_ended(NULL));
+	mr_subscription_on_end(NULL, NULL, NULL);
+	mr_client_wake(NULL);
+	mr_timer_stop(NULL);
+	mr_timer_close(NULL);
+	mr_message_free(NULL);
+	assert_null(mr_message_dup(NULL));
+	assert_null(mr_message_header(NULL, "A", &size));
+	assert_null(mr_message_header(&m, NULL, &size));
+	assert_null(mr_message_header(&m, "A", NULL));
+	assert_false(mr_message_header_next(NULL, &cursor, &header));
+	assert_false(mr_message_header_next(&m, NULL, &header));
 	assert_false(mr_headers_next(NULL, 0, &cursor, &header));
 	assert_false(mr_headers_next("NATS/1.0\r\n\r\n", 12, NULL, &header));
 	assert_false(mr_headers_next("NATS/1.0\r\nA: 1\r\n\r\n", 18, &cursor, NULL));
