@@ -16,7 +16,7 @@ struct server {
 	uint8_t answers[4][2048]; /* each with its length in front */
 	size_t bytes[4];
 	unsigned count;
-	/* What was asked. */
+	/* The requests. */
 	uint8_t verbs[4];
 	uint8_t queue_verbs[4];
 	char names[4][300];
