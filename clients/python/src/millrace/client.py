@@ -340,6 +340,6 @@ class Service(ServiceBase, _Closing):
 
 
 def connect(address: Optional[str] = None, **options: Any) -> Client:
-    """Connects to a bus: `shm:PATH`, `udp://HOST[:PORT]`, or by default the one of MILLRACE_SERVER.
+    """Connects to a bus: `shm:PATH`, `udp://HOST[:PORT]`, or by default that of mr_connect(3).
     The options are those of Connection."""
     return Client(address, **options)
