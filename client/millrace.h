@@ -125,6 +125,7 @@
 extern "C" {
 #endif
 
+/** @cond */
 #if defined(__GNUC__)
 #define MR_API __attribute__((visibility("default")))
 #else
@@ -137,6 +138,7 @@ extern "C" {
 #else
 #define MR_PRINTF(at, first)
 #endif
+/** @endcond */
 
 #include "millrace/message.h"
 #include "millrace/connect.h"
