@@ -59,6 +59,7 @@ export class Client extends EventEmitter {
     this.session = null
     this.connected = false
     this.closing = false
+    this.reconnecting = false
     this.receivers = new Map() // number: Subscription, Consumer, Service
     this.queues = new Set()
     this.controls = new Map() // correlation: {resolve, reject, timers}
@@ -113,9 +114,9 @@ export class Client extends EventEmitter {
     for (const waiter of [...this.controls.values(), ...this.requests.values()]) waiter.reject(lostError())
     const goesOn = this.options.reconnect && !this.closing
     if (!goesOn) this.over(error)
-    else this.emit('state', { connected: false, error })
+    else if (!this.reconnecting) this.emit('state', { connected: false, error })
     this.emit('room')
-    if (goesOn) this.reconnect()
+    if (goesOn && !this.reconnecting) this.reconnect()
   }
 
   // For ever without a connection.
@@ -127,19 +128,22 @@ export class Client extends EventEmitter {
     this.end(error)
   }
 
+  // One at a time: a session that is lost while it is restored is no news.
   async reconnect() {
+    this.reconnecting = true
     for (let waitMs = RECONNECT_MS; !this.closing; waitMs = Math.min(2 * waitMs, RECONNECT_MS_MAX)) {
       await pause(waitMs * (0.5 + Math.random())) // not all clients of a bus at once
       try {
         if (this.closing) return
         await this.open()
         await this.restore()
+        this.reconnecting = false
         this.emit('state', { connected: true, error: null })
         this.emit('room')
         return
       } catch {
-        if (this.connected) this.session.close() // restored in part
         this.connected = false
+        if (this.session.state === 'open') this.session.close() // restored in part
       }
     }
   }

@@ -68,6 +68,22 @@ test('makes its subscriptions anew in the next session, and sends again what was
   }
 })
 
+test('a session that is lost while it is restored is no news', async (t) => {
+  const { bus, client } = await joined(t, { bus: { credit: 64 } })
+  await client.subscribe('a.*', () => {})
+  const states = []
+  client.on('state', ({ connected }) => states.push(connected))
+  Object.assign(bus, { got: [], silent: true })
+  bus.send([closeFrame(-108)], { sequence: 0 })
+  await bus.until(() => requests(bus, 'SubscribeRequest').length === 1)
+  bus.silent = false
+  bus.send([closeFrame(-108)], { sequence: 0 })
+  await bus.until(() => requests(bus, 'SubscribeRequest').length === 2)
+  await client.ping()
+  assert.deepStrictEqual(states, [false, true])
+  assert.strictEqual(client.reconnecting, false)
+})
+
 test('keeps to the window of a queue, pushes again what found it full, and reports a refusal', async (t) => {
   const { bus, client } = await joined(t, { bus: { credit: 64 } })
   const queue = await client.queue('jobs')
