@@ -4,24 +4,32 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "client/millrace.h"
 #include "cli/feed.h"
 #include "cli/headers.h"
 #include "cli/input.h"
 #include "cli/options.h"
+#include "cli/template.h"
 #include "cli/verbs.h"
 
 #define DRAIN_MS 5000
 /* Longest time until an interrupt is noticed. */
 #define WAIT_MS 200
+/* Longest sleep between two looks at the client, while the next message is not due. */
+#define NAP_NS 20000000u
 
 struct settings {
 	struct mr_cli_words headers;
 	const char *promise;
 	uint64_t count;
 	uint64_t timeout_ms;
+	uint64_t sleep_ms;
+	double rate; /* messages per second; 0: as fast as possible */
 	bool stdin_lines;
+	bool template;
 	bool json;
 	bool raw;
 };
@@ -32,6 +40,9 @@ struct outgoing {
 	char header_memory[16384];
 	struct mr_headers headers;
 	struct mr_cli_input payload;
+	struct mr_cli_template template;
+	uint64_t number;   /* messages so far */
+	uint64_t begun_ns; /* time of the first; the rate counts from it */
 };
 
 static int prepare(const struct mr_cli *cli, const struct settings *set, const char *payload,
@@ -39,6 +50,8 @@ static int prepare(const struct mr_cli *cli, const struct settings *set, const c
 {
 	int code, rc;
 
+	out->number = 0;
+	out->begun_ns = 0;
 	code = mr_cli_headers_take(
 		cli, &set->headers, &out->headers, out->header_memory, sizeof(out->header_memory));
 	if (code)
@@ -104,8 +117,53 @@ static int publish(struct mr_client *c, const char *subject, const struct outgoi
 	return publish_plain(c, subject, out, payload, bytes);
 }
 
+/* Returns the time of the next message: its place in the rate, or a pause behind the one before. A
+ * publisher that is late catches up. */
+static uint64_t due_ns(const struct settings *set, const struct outgoing *out, uint64_t now_ns)
+{
+	if (out->number == 0)
+		return now_ns;
+	if (set->sleep_ms > 0)
+		return now_ns + set->sleep_ms * 1000000u;
+	return out->begun_ns + (uint64_t)((double)out->number / set->rate * 1e9);
+}
+
+/* Waits for the next message's time, and processes the client meanwhile. */
+static void pace(struct mr_client *c, const struct settings *set, struct outgoing *out)
+{
+	uint64_t now_ns = mr_cli_now_ns();
+	uint64_t until_ns = due_ns(set, out, now_ns);
+
+	if (out->number == 0)
+		out->begun_ns = now_ns;
+	for (; now_ns < until_ns && !mr_cli_interrupted(); now_ns = mr_cli_now_ns()) {
+		uint64_t left_ns = until_ns - now_ns;
+		struct timespec nap = {.tv_nsec = (long)(left_ns < NAP_NS ? left_ns : NAP_NS)};
+
+		nanosleep(&nap, NULL);
+		mr_wait(c, 0);
+	}
+}
+
+/* Publishes one message, in its time and with its placeholders. */
+static int publish_next(struct mr_client *c, const struct settings *set, const char *subject,
+	struct outgoing *out, const void *payload, size_t bytes)
+{
+	int rc;
+
+	if (set->rate > 0 || set->sleep_ms > 0)
+		pace(c, set, out);
+	if (mr_cli_interrupted())
+		return 0;
+	out->number++;
+	if (!set->template)
+		return publish(c, subject, out, payload, bytes);
+	rc = mr_cli_template_expand(&out->template, payload, bytes, out->number, mr_cli_date_ns());
+	return rc ? rc : publish(c, subject, out, out->template.data, out->template.bytes);
+}
+
 static int publish_lines(
-	struct mr_client *c, const char *subject, const struct outgoing *out, uint64_t count)
+	struct mr_client *c, const struct settings *set, const char *subject, struct outgoing *out)
 {
 	struct mr_cli_feed feed = {.client = c};
 	const char *line;
@@ -114,31 +172,49 @@ static int publish_lines(
 
 	while ((rc = mr_cli_feed_line(&feed, &line, &bytes)) > 0) {
 		rc = 0;
-		for (uint64_t i = 0; i < count && rc == 0; i++)
-			rc = publish(c, subject, out, line, bytes);
-		if (rc != 0)
+		for (uint64_t i = 0; i < set->count && rc == 0 && !mr_cli_interrupted(); i++)
+			rc = publish_next(c, set, subject, out, line, bytes);
+		if (rc != 0 || mr_cli_interrupted())
 			break;
 	}
 	mr_cli_feed_free(&feed);
 	return rc;
 }
 
-static int publish_all(struct mr_client *c, const struct settings *set, const char *subject,
-	const struct outgoing *out)
+static int publish_all(
+	struct mr_client *c, const struct settings *set, const char *subject, struct outgoing *out)
 {
 	int rc = 0;
 
 	if (set->stdin_lines) {
-		rc = publish_lines(c, subject, out, set->count);
+		rc = publish_lines(c, set, subject, out);
 	} else {
-		mr_cork(c, set->count > 1);
+		mr_cork(c, set->count > 1 && set->rate <= 0 && set->sleep_ms == 0);
 		for (uint64_t i = 0; i < set->count && rc == 0 && !mr_cli_interrupted(); i++)
-			rc = publish(c, subject, out, out->payload.data, out->payload.bytes);
+			rc = publish_next(
+				c, set, subject, out, out->payload.data, out->payload.bytes);
 	}
 	/* A promised message is done when the bus has accepted it. */
 	if (rc == 0 && out->promised != NULL)
 		return settle(c);
 	return rc ? rc : mr_drain(c, DRAIN_MS);
+}
+
+static int refuse_template(const struct mr_cli *cli, const struct outgoing *out)
+{
+	return mr_cli_fail(cli, MR_EXIT_USAGE, out->template.error, "no such placeholder",
+		"expected {{count}}, {{time}} or {{random N}}, N from 1 to 65536");
+}
+
+/* Expands the payload once, so that a mistake is found before anything is sent. */
+static int check_template(const struct mr_cli *cli, struct outgoing *out)
+{
+	int rc = mr_cli_template_expand(
+		&out->template, out->payload.data, out->payload.bytes, 1, mr_cli_date_ns());
+
+	if (rc == -EINVAL)
+		return refuse_template(cli, out);
+	return rc ? mr_cli_fail_call(cli, NULL, rc, "payload") : MR_EXIT_OK;
 }
 
 static int open_publisher(
@@ -183,9 +259,17 @@ static int run_pub(const struct mr_cli *cli, const void *settings, const struct 
 	if (set->stdin_lines && w->count > 1)
 		return mr_cli_fail(cli, MR_EXIT_USAGE, w->at[1], "PAYLOAD and --stdin-lines",
 			"leave one of them out");
+	if (set->rate > 0 && set->sleep_ms > 0)
+		return mr_cli_fail(cli, MR_EXIT_USAGE, "--rate and --sleep", "both are given",
+			"leave one of them out");
 	code = prepare(cli, set, payload, &out);
+	mr_cli_template_init(&out.template, mr_cli_now_ns() ^ (uint64_t)getpid() << 40);
 	if (code)
 		return code;
+	if (set->template)
+		code = check_template(cli, &out);
+	if (code)
+		goto free_payload;
 	options.arg = (void *)(uintptr_t)cli;
 	code = mr_cli_connect(cli, &options, &c);
 	if (code == MR_EXIT_OK) {
@@ -193,7 +277,9 @@ static int run_pub(const struct mr_cli *cli, const void *settings, const struct 
 		rc = open_publisher(c, set, w->at[0], &out);
 		if (rc == 0)
 			rc = publish_all(c, set, w->at[0], &out);
-		if (rc)
+		if (rc == -EINVAL && out.template.error[0] != '\0')
+			code = refuse_template(cli, &out);
+		else if (rc)
 			code = mr_cli_fail_call(cli, c, rc, w->at[0]);
 		else if (mr_cli_interrupted())
 			code = MR_EXIT_INTERRUPTED;
@@ -201,6 +287,8 @@ static int run_pub(const struct mr_cli *cli, const void *settings, const struct 
 			code = tell_lost(cli, c);
 		mr_close(c);
 	}
+free_payload:
+	mr_cli_template_free(&out.template);
 	mr_cli_input_free(&out.payload);
 	return code;
 }
@@ -258,6 +346,24 @@ static const struct mr_cli_option pub_options[] = {
 	MR_CLI_HEADER_OPTION("add a header; may be repeated"),
 	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "publish the message COUNT times (default 1)"),
 	MR_CLI_STDIN_LINES_OPTION("publish each line of standard input as a message"),
+	{.name = "rate",
+		.type = MR_CLI_REAL,
+		.value = "N",
+		.offset = offsetof(struct settings, rate),
+		.min = 0.001,
+		.max = 1e7,
+		.help = "publish N messages per second (default: as fast as possible)"},
+	{.name = "sleep",
+		.type = MR_CLI_MS,
+		.value = "TIME",
+		.offset = offsetof(struct settings, sleep_ms),
+		.min = 1,
+		.max = 86400000,
+		.help = "wait TIME between two messages"},
+	{.name = "template",
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct settings, template),
+		.help = "replace {{count}}, {{time}} and {{random N}} in payloads"},
 	MR_CLI_PROMISE_OPTION("best-effort (default), at-least-once or exactly-once"),
 	{0},
 };
@@ -286,7 +392,8 @@ const struct mr_cli_verb mr_cli_pub = {
 		   "with the bus.",
 	.examples = "  millrace pub orders.eu.created '{\"id\":1}' -H trace:abc\n"
 		    "  millrace pub blobs.photo - < photo.jpeg\n"
-		    "  tail -f app.log | millrace pub logs.app --stdin-lines",
+		    "  tail -f app.log | millrace pub logs.app --stdin-lines\n"
+		    "  millrace pub load 'n={{count}} {{time}}' --template -n 1k --rate 50",
 	.options = pub_options,
 	.defaults = &defaults,
 	.settings_bytes = sizeof(struct settings),

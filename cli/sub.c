@@ -8,26 +8,36 @@
 #include "client/millrace.h"
 #include "cli/headers.h"
 #include "cli/options.h"
+#include "cli/sub_report.h"
 #include "cli/verbs.h"
 
 /* Longest time until an interrupt is noticed. */
 #define WAIT_MS_MAX 200
+/* Interval of --rate without --interval. */
+#define RATE_INTERVAL_NS 1000000000u
 
 struct settings {
 	const char *group;
 	const char *promise;
 	uint64_t high_water;
-	uint64_t count;      /* 0: no limit */
-	uint64_t timeout_ms; /* 0: none */
+	uint64_t count;       /* 0: no limit */
+	uint64_t timeout_ms;  /* 0: none */
+	uint64_t interval_ms; /* 0: the report's own */
 	bool prefix;
 	bool raw;
 	bool json;
+	bool count_only;
+	bool rate;
+	bool headers_only;
+	bool last;
+	bool report;
 };
 
 struct sub {
 	const struct mr_cli *cli;
 	const struct settings *set;
-	uint64_t printed;
+	uint64_t printed; /* messages printed, or counted for the report */
+	struct mr_cli_sub_report report;
 };
 
 static bool has_all(const struct sub *s)
@@ -38,11 +48,21 @@ static bool has_all(const struct sub *s)
 static void on_message(struct mr_client *c, const struct mr_message *m, void *arg)
 {
 	struct sub *s = arg;
+	struct mr_message bare;
 
 	(void)c;
 	if (has_all(s))
 		return;
 	s->printed++;
+	if (s->report.tally != NULL) {
+		mr_cli_tally_add(s->report.tally, m);
+		return;
+	}
+	if (s->set->headers_only) {
+		bare = *m;
+		bare.payload_bytes = 0;
+		m = &bare;
+	}
 	if (s->set->json) {
 		mr_cli_message_json(m);
 	} else if (s->set->raw) {
@@ -98,6 +118,16 @@ static int wait_ms(uint64_t deadline_ns, uint64_t now_ns)
 	return (int)(left_ms < WAIT_MS_MAX ? left_ms : WAIT_MS_MAX);
 }
 
+/* The earlier one of the end and the next report; 0: neither. */
+static uint64_t next_stop(const struct sub *s, uint64_t deadline_ns)
+{
+	uint64_t next_ns = s->report.tally != NULL ? s->report.next_ns : UINT64_MAX;
+
+	if (next_ns == UINT64_MAX)
+		return deadline_ns;
+	return deadline_ns != 0 && deadline_ns < next_ns ? deadline_ns : next_ns;
+}
+
 static int receive(struct sub *s, struct mr_client *c)
 {
 	uint64_t timeout_ns = s->set->timeout_ms * 1000000u;
@@ -117,7 +147,9 @@ static int receive(struct sub *s, struct mr_client *c)
 				s->printed, s->set->count, s->set->timeout_ms);
 			return MR_EXIT_TIMEOUT;
 		}
-		rc = mr_wait(c, wait_ms(deadline_ns, now_ns));
+		if (s->report.tally != NULL)
+			mr_cli_sub_report_tick(&s->report, now_ns);
+		rc = mr_wait(c, wait_ms(next_stop(s, deadline_ns), now_ns));
 		/* While the bus is away, the wait connects again. */
 		if (rc < 0 && rc != -ENOTCONN && rc != -EINTR)
 			return mr_cli_fail_call(s->cli, c, rc, "receive");
@@ -127,22 +159,72 @@ static int receive(struct sub *s, struct mr_client *c)
 	return MR_EXIT_OK;
 }
 
+/* Finds the mode. -EINVAL: more than one is given. */
+static int mode_of(const struct settings *set, enum mr_cli_sub_mode *out)
+{
+	*out = set->count_only ? MR_CLI_SUB_COUNT
+	       : set->rate     ? MR_CLI_SUB_RATE
+	       : set->last     ? MR_CLI_SUB_LAST
+	       : set->report   ? MR_CLI_SUB_REPORT
+			       : MR_CLI_SUB_MESSAGES;
+	return set->count_only + set->rate + set->last + set->report + set->headers_only > 1
+		       ? -EINVAL
+		       : 0;
+}
+
+static int begin_report(struct sub *s)
+{
+	const struct settings *set = s->set;
+	struct mr_cli_sub_report *r = &s->report;
+
+	if (mode_of(set, &r->mode) != 0)
+		return mr_cli_fail(s->cli, MR_EXIT_USAGE,
+			"--count-only, --rate, --headers-only, --last, --report",
+			"more than one is given", "leave all but one out");
+	if (set->interval_ms && r->mode != MR_CLI_SUB_RATE && r->mode != MR_CLI_SUB_REPORT)
+		return mr_cli_fail(s->cli, MR_EXIT_USAGE, "--interval",
+			"nothing to print at an interval", "add --rate or --report");
+	if (r->mode == MR_CLI_SUB_MESSAGES)
+		return MR_EXIT_OK;
+	r->json = set->json;
+	r->raw = set->raw;
+	r->colour = s->cli->colour;
+	r->interval_ns = set->interval_ms * 1000000u;
+	if (r->mode == MR_CLI_SUB_RATE && r->interval_ns == 0)
+		r->interval_ns = RATE_INTERVAL_NS;
+	return mr_cli_sub_report_begin(r, mr_cli_now_ns()) == 0
+		       ? MR_EXIT_OK
+		       : mr_cli_fail(s->cli, MR_EXIT_FAILED, "report", "out of memory", NULL);
+}
+
 static int run_sub(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
 	struct sub s = {.cli = cli, .set = settings};
 	struct mr_options options = {.on_gap = on_gap, .on_state = on_state, .arg = &s};
 	struct mr_client *c;
-	int code = mr_cli_connect(cli, &options, &c);
+	int code = begin_report(&s);
 
-	if (code)
+	if (code == MR_EXIT_OK)
+		code = mr_cli_connect(cli, &options, &c);
+	if (code) {
+		mr_cli_tally_free(s.report.tally);
 		return code;
+	}
 	mr_cli_catch_interrupts();
 	code = subscribe_all(&s, c, w);
 	if (code == MR_EXIT_OK)
 		code = receive(&s, c);
+	if (s.report.tally != NULL)
+		mr_cli_sub_report_end(&s.report, mr_cli_now_ns());
 	mr_close(c);
 	return code;
 }
+
+#define FLAG(name_, field_, help_)                                                                 \
+	{                                                                                          \
+		.name = name_, .type = MR_CLI_FLAG, .offset = offsetof(struct settings, field_),   \
+		.help = help_                                                                      \
+	}
 
 static const struct mr_cli_option options_[] = {
 	MR_CLI_GROUP_OPTION("join a queue group: each message goes to one member"),
@@ -156,6 +238,14 @@ static const struct mr_cli_option options_[] = {
 			      "messages came"),
 	MR_CLI_RAW_OPTION("print only payloads, unchanged, each followed by a newline"),
 	MR_CLI_JSON_OPTION("print one JSON object per line"),
+	FLAG("count-only", count_only, "print no messages, but their number at the end"),
+	FLAG("rate", rate, "print no messages, but their rate each second (--interval)"),
+	FLAG("headers-only", headers_only, "print messages without their payloads"),
+	FLAG("last", last, "print the last message of each subject, at the end"),
+	FLAG("report", report,
+		"print counts by subject, at the end and at each --interval if given; up to "
+		"4096 subjects have a row"),
+	MR_CLI_INTERVAL_OPTION("with --rate and --report: time between prints"),
 	MR_CLI_PROMISE_OPTION("best-effort (default), at-least-once or exactly-once"),
 	{.name = "high-water",
 		.type = MR_CLI_COUNT,
@@ -185,7 +275,8 @@ const struct mr_cli_verb mr_cli_sub = {
 		"messages.",
 	.examples = "  millrace sub 'orders.>'\n"
 		    "  millrace sub 'orders.*.created' 'payments.>' --json\n"
-		    "  millrace sub jobs --group workers -n 10 --timeout 60000",
+		    "  millrace sub jobs --group workers -n 10 --timeout 1m\n"
+		    "  millrace sub '>' --report -t 10s",
 	.options = options_,
 	.settings_bytes = sizeof(struct settings),
 	.operands_min = 1,

@@ -31,6 +31,7 @@ extern const struct mr_cli_verb mr_cli_kick;
 extern const struct mr_cli_verb mr_cli_ping;
 extern const struct mr_cli_verb mr_cli_bench;
 extern const struct mr_cli_verb mr_cli_context;
+extern const struct mr_cli_verb mr_cli_cheat;
 extern const struct mr_cli_verb mr_cli_completion;
 extern const struct mr_cli_verb mr_cli_version;
 extern const struct mr_cli_verb mr_cli_help_of;
