@@ -123,12 +123,21 @@ class Terminal:
             raise TerminalError(f"a command failed:\n{self.text[start:]}")
 
     def press(self, key):
-        """Ctrl-C or Ctrl-Z; then the foreground is free."""
+        """Ctrl-C or Ctrl-Z; then the foreground is free.
+
+        The key is lost when it comes before bash has started the program. So it is pressed again after 5 s.
+        """
         self.blocks += 1
-        self.type(key)
         self.busy = False
-        self.repeat(f"printf '\\n@@free %s\\n' {self.blocks}\n", f"\n@@free {self.blocks}\n", 20,
-                    "the foreground is not free")
+        for last in (False, False, True):
+            self.type(key)
+            try:
+                self.repeat(f"printf '\\n@@free %s\\n' {self.blocks}\n", f"\n@@free {self.blocks}\n", 5,
+                            "the foreground is not free")
+                return
+            except TerminalError:
+                if last:
+                    raise
 
     def close(self):
         """Ends everything that was started in this terminal: bash, and all processes of its session."""
