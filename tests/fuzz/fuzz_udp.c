@@ -54,7 +54,8 @@ static void make(void)
 	c->control_requests = calloc(MR_CONTROL_REQUESTS_MAX, sizeof(*c->control_requests));
 	/* This transport sends nothing by itself. */
 	c->transport = &mr_transport_shm;
-	c->deferred_end = &c->deferred_first;
+	c->deferred.end = &c->deferred.first;
+	c->deferred_pulled.end = &c->deferred_pulled.first;
 	c->until = &never;
 	c->epoll_fd = c->timer_fd = c->attach_fd = -1;
 	c->housekeep_ns = MR_NEVER_NS;
