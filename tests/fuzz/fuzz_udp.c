@@ -39,7 +39,7 @@ static void make(void)
 {
 	static const struct mr_worker_page always = {.asleep = 1};
 	static const bool never;
-	static struct mr_subscription one = {.callback = touch, .id = 1};
+	static struct mr_subscription one = {.callback = touch, .id = 1, .limit = UINT64_MAX};
 
 	c = calloc(1, sizeof(*c));
 	c->udp = calloc(1, sizeof(*c->udp));
