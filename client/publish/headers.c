@@ -96,7 +96,7 @@ static char *value_print(
 	return *error == 0 ? append(p + n, "\r\n\r\n", 4) : NULL;
 }
 
-/* As mr_headers_addf, but that the empty line at the end may be overwritten after a failure. */
+/* Writes as mr_headers_addf does, but a failure may overwrite the empty line at the end. */
 static int add_printed(struct mr_headers *h, const char *name, const char *format, va_list args)
 {
 	size_t at = h->bytes == 0 ? FIRST_BYTES : h->bytes - 2;
