@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/stage.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RETRY_MS 5
+
+/* A message that is not settled: it waits for a job, is with a job, or waits until its output is
+ * accepted. */
+struct mr_cli_pulled {
+	struct mr_cli_pulled *next;
+	uint64_t tag;
+	uint64_t publisher;
+	uint64_t id; /* its id at the publisher; after the push of its output the id of that push */
+	unsigned redelivered;
+	unsigned attempts; /* earlier deliveries that count as attempts */
+	/* recalled, or the connection was lost since: another consumer gets it */
+	bool stale;
+	size_t header_bytes;
+	size_t bytes; /* headers with payload or output, which follow */
+	char body[];
+};
+
+static void append(struct mr_cli_pulled_list *l, struct mr_cli_pulled *i)
+{
+	i->next = NULL;
+	*l->end = i;
+	l->end = &i->next;
+}
+
+static void take_out(struct mr_cli_pulled_list *l, struct mr_cli_pulled **at)
+{
+	struct mr_cli_pulled *i = *at;
+
+	*at = i->next;
+	if (!i->next)
+		l->end = at;
+}
+
+static struct mr_cli_pulled *pop(struct mr_cli_pulled_list *l)
+{
+	struct mr_cli_pulled *i = l->first;
+
+	if (i)
+		take_out(l, &l->first);
+	return i;
+}
+
+static void empty(struct mr_cli_pulled_list *l)
+{
+	struct mr_cli_pulled *i;
+
+	while ((i = pop(l)))
+		free(i);
+}
+
+/* Gives a message back for redelivery, and does not count it. */
+static void give_back(struct mr_cli_stage *s, uint64_t tag)
+{
+	s->count->taken--;
+	mr_nack(s->consumer, tag, true, (uint32_t)s->delay_ms);
+}
+
+/* Uncounts earlier failures of this message, here or elsewhere: it is settled now. */
+static void forget_failures(struct mr_cli_stage *s, const struct mr_cli_pulled *i)
+{
+	s->count->failed -= i->attempts < s->count->failed ? i->attempts : s->count->failed;
+}
+
+/* Acks a message. An unknown tag was delivered before the connection was lost: the message will be
+ * redelivered. */
+static void item_done(struct mr_cli_stage *s, const struct mr_cli_pulled *i)
+{
+	if (mr_ack(s->consumer, i->tag) == 0) {
+		s->count->done++;
+		forget_failures(s, i);
+	} else {
+		s->count->taken--;
+	}
+}
+
+/* Gives a failed message back. After the last allowed attempt it counts as dead. Some buses do not
+ * tell the maximum; then every failure counts as dead. */
+static void item_failed(struct mr_cli_stage *s, const struct mr_cli_pulled *i)
+{
+	unsigned max = mr_consumer_max_deliver(s->consumer);
+	bool last = i->attempts + 1 >= max;
+
+	give_back(s, i->tag);
+	if (!last) {
+		s->count->failed++;
+		return;
+	}
+	forget_failures(s, i);
+	s->count->dead++;
+	s->count->taken++;
+}
+
+/* Commands */
+
+void mr_cli_stage_take(struct mr_cli_stage *s, const struct mr_delivery *d)
+{
+	const struct mr_message *m = &d->message;
+	struct mr_cli_pulled *i = malloc(sizeof(*i) + m->header_bytes + m->payload_bytes);
+
+	if (!i) {
+		mr_nack(d->consumer, d->tag, true, (uint32_t)s->delay_ms);
+		return;
+	}
+	*i = (struct mr_cli_pulled){.tag = d->tag,
+		.publisher = d->publisher,
+		.id = d->id,
+		.redelivered = d->redelivered,
+		.attempts = mr_delivery_attempts(d),
+		.header_bytes = m->header_bytes,
+		.bytes = m->header_bytes + m->payload_bytes};
+	if (m->header_bytes)
+		memcpy(i->body, m->headers, m->header_bytes);
+	memcpy(i->body + m->header_bytes, m->payload, m->payload_bytes);
+	append(&s->waiting, i);
+}
+
+static bool drop(struct mr_cli_pulled_list *l, uint64_t tag)
+{
+	struct mr_cli_pulled **at = &l->first;
+	struct mr_cli_pulled *i;
+
+	while (*at && (*at)->tag != tag)
+		at = &(*at)->next;
+	i = *at;
+	if (i)
+		take_out(l, at);
+	free(i);
+	return i != NULL;
+}
+
+/* Stops the command of a message that another consumer gets. */
+static void stop_job(struct mr_cli_stage *s, unsigned job)
+{
+	s->in_job[job]->stale = true;
+	mr_cli_jobs_stop(&s->jobs, job);
+}
+
+/* Another consumer gets the message: discard it, or stop its command, so that it is not done
+ * twice. */
+static void on_recall(struct mr_client *c, uint64_t tag, void *arg)
+{
+	struct mr_cli_stage *s = arg;
+
+	(void)c;
+	if (drop(&s->waiting, tag))
+		return;
+	if (drop(&s->outputs, tag)) {
+		s->count->taken--;
+		return;
+	}
+	for (unsigned job = 0; job < MR_CLI_JOBS_MAX; job++) {
+		if (s->in_job[job] && s->in_job[job]->tag == tag)
+			stop_job(s, job);
+	}
+}
+
+void mr_cli_stage_lost(struct mr_cli_stage *s)
+{
+	for (struct mr_cli_pulled *i = s->waiting.first; i; i = i->next)
+		i->stale = true;
+	for (struct mr_cli_pulled *i = s->outputs.first; i; i = i->next)
+		s->count->taken--;
+	empty(&s->outputs);
+	for (unsigned job = 0; job < MR_CLI_JOBS_MAX; job++) {
+		if (s->in_job[job])
+			stop_job(s, job);
+	}
+}
+
+static int start(struct mr_cli_stage *s, struct mr_cli_pulled *i)
+{
+	char queue[sizeof("MILLRACE_QUEUE=") + MR_SUBJECT_BYTES];
+	char again[sizeof("MILLRACE_REDELIVERED=") + 16];
+	const char *environment[] = {queue, again, NULL};
+	int job;
+
+	snprintf(queue, sizeof(queue), "MILLRACE_QUEUE=%s", s->from);
+	snprintf(again, sizeof(again), "MILLRACE_REDELIVERED=%u", i->redelivered);
+	job = mr_cli_jobs_start(
+		&s->jobs, environment, i->body + i->header_bytes, i->bytes - i->header_bytes);
+	if (job >= 0)
+		s->in_job[job] = i;
+	return job < 0 ? job : 0;
+}
+
+/* Starts jobs for waiting messages. After an interrupt it starts none: they go to other
+ * consumers. */
+static void start_waiting(struct mr_cli_stage *s)
+{
+	while (s->waiting.first && !mr_cli_pull_has_all(s->count) && !mr_cli_jobs_full(&s->jobs) &&
+		!mr_cli_interrupted()) {
+		struct mr_cli_pulled *i = pop(&s->waiting);
+		int rc;
+
+		if (i->stale) {
+			free(i);
+			continue;
+		}
+		s->count->taken++;
+		rc = start(s, i);
+		if (rc) {
+			mr_cli_note(s->cli, "%s: %s", s->jobs.command, strerror(-rc));
+			item_failed(s, i);
+			free(i);
+		}
+	}
+}
+
+/* Returns a copy of the item with the command's output in place of the payload. */
+static struct mr_cli_pulled *output_of(const struct mr_cli_pulled *i, const struct mr_cli_job *job)
+{
+	struct mr_cli_pulled *out = malloc(sizeof(*out) + i->header_bytes + job->out_bytes);
+
+	if (!out)
+		return NULL;
+	*out = *i;
+	out->bytes = i->header_bytes + job->out_bytes;
+	memcpy(out->body, i->body, i->header_bytes);
+	memcpy(out->body + i->header_bytes, job->out, job->out_bytes);
+	return out;
+}
+
+static void job_succeeded(
+	struct mr_cli_stage *s, const struct mr_cli_pulled *i, const struct mr_cli_job *job)
+{
+	struct mr_cli_pulled *out;
+
+	if (!s->to) {
+		fwrite(job->out, 1, job->out_bytes, stdout);
+		/* If nobody reads the output, the message is not done. */
+		if (mr_cli_flush())
+			item_done(s, i);
+		else
+			s->unread = true;
+		return;
+	}
+	out = output_of(i, job);
+	if (out)
+		append(&s->outputs, out);
+	else
+		give_back(s, i->tag);
+}
+
+static void on_job(const struct mr_cli_job *job, void *arg)
+{
+	struct mr_cli_stage *s = arg;
+	struct mr_cli_pulled *i = s->in_job[job->index];
+
+	s->in_job[job->index] = NULL;
+	s->count->active_ns = mr_cli_now_ns();
+	if (i->stale) {
+		s->count->taken--;
+		mr_cli_note(s->cli, "%s: stopped: its message was given to another consumer",
+			s->jobs.command);
+	} else if (job->error || job->status) {
+		if (job->error)
+			mr_cli_note(s->cli, "%s: %s", s->jobs.command, strerror(-job->error));
+		else
+			mr_cli_note(s->cli, "%s: exit status %d", s->jobs.command, job->status);
+		item_failed(s, i);
+	} else {
+		job_succeeded(s, i, job);
+	}
+	free(i);
+}
+
+/* Pushing outputs */
+
+static void accepted(struct mr_cli_stage *s, bool numbered, uint64_t id, int error)
+{
+	struct mr_cli_pulled **at = &s->pushed.first;
+	struct mr_cli_pulled *i;
+
+	while (*at && ((*at)->id != id || ((*at)->publisher != 0) != numbered))
+		at = &(*at)->next;
+	i = *at;
+	if (!i)
+		return;
+	take_out(&s->pushed, at);
+	s->count->active_ns = mr_cli_now_ns();
+	if (error)
+		mr_cli_note(s->cli, "%s: %s", s->to, mr_error_text(error));
+	if (error)
+		item_failed(s, i);
+	else
+		item_done(s, i);
+	free(i);
+}
+
+static void on_plain(struct mr_client *c, uint64_t id, int error, void *arg)
+{
+	(void)c;
+	accepted(arg, false, id, error);
+}
+
+static void on_numbered(struct mr_client *c, uint64_t id, int error, void *arg)
+{
+	(void)c;
+	accepted(arg, true, id, error);
+}
+
+/* Pushes an output. It takes the publisher number and id of its input, if there are any. */
+static int push_on(struct mr_cli_stage *s, struct mr_cli_pulled *i)
+{
+	bool numbered = i->publisher != 0;
+	struct mr_push push = {
+		.headers = i->header_bytes ? i->body : NULL,
+		.header_bytes = i->header_bytes,
+		.payload = i->body + i->header_bytes,
+		.bytes = i->bytes - i->header_bytes,
+		.publisher = i->publisher,
+		.id = numbered ? i->id : 0,
+	};
+
+	return mr_push_with(s->next[numbered], &push, &i->id);
+}
+
+/* Pushes waiting outputs in order; a full queue delays those behind. */
+static void push_outputs(struct mr_cli_stage *s)
+{
+	while (s->outputs.first) {
+		struct mr_cli_pulled *i = s->outputs.first;
+		int rc = push_on(s, i);
+
+		if (rc == -EAGAIN || rc == -ENOTCONN)
+			return;
+		pop(&s->outputs);
+		if (rc == 0) {
+			append(&s->pushed, i);
+			continue;
+		}
+		mr_cli_note(s->cli, "%s: %s", s->to, mr_error(s->client));
+		mr_nack(s->consumer, i->tag, false, 0);
+		forget_failures(s, i);
+		s->count->dead++;
+		free(i);
+	}
+}
+
+/* Its life */
+
+int mr_cli_stage_init(
+	struct mr_cli_stage *s, const char *command, unsigned jobs, uint64_t timeout_ms)
+{
+	s->waiting.end = &s->waiting.first;
+	s->outputs.end = &s->outputs.first;
+	s->pushed.end = &s->pushed.first;
+	s->jobs.command = command;
+	s->jobs.timeout_ms = timeout_ms;
+	return mr_cli_jobs_init(&s->jobs, jobs);
+}
+
+void mr_cli_stage_fini(struct mr_cli_stage *s)
+{
+	mr_cli_jobs_fini(&s->jobs);
+	for (unsigned job = 0; job < MR_CLI_JOBS_MAX; job++)
+		free(s->in_job[job]);
+	empty(&s->waiting);
+	empty(&s->outputs);
+	empty(&s->pushed);
+}
+
+int mr_cli_stage_open(struct mr_cli_stage *s, struct mr_client *c)
+{
+	struct mr_push_options plain = {
+		.promise = MR_AT_LEAST_ONCE, .on_outcome = on_plain, .arg = s};
+	struct mr_push_options numbered = {
+		.promise = MR_EXACTLY_ONCE, .on_outcome = on_numbered, .arg = s};
+	int rc;
+
+	s->client = c;
+	s->jobs.out_bytes_max = mr_message_bytes_max(c);
+	if (!s->to)
+		return 0;
+	rc = mr_queue_open(c, s->to, &plain, &s->next[0]);
+	return rc ? rc : mr_queue_open(c, s->to, &numbered, &s->next[1]);
+}
+
+void mr_cli_stage_begin(struct mr_cli_stage *s, struct mr_consumer *k)
+{
+	s->consumer = k;
+	mr_consumer_renew(k, true);
+	mr_consumer_on_recall(k, on_recall, s);
+}
+
+void mr_cli_stage_step(struct mr_cli_stage *s)
+{
+	mr_cli_jobs_step(&s->jobs, on_job, s);
+	if (mr_cli_interrupted())
+		empty(&s->waiting);
+	start_waiting(s);
+	push_outputs(s);
+}
+
+bool mr_cli_stage_is_idle(const struct mr_cli_stage *s)
+{
+	return (!s->waiting.first || mr_cli_pull_has_all(s->count)) && !s->outputs.first &&
+	       !s->pushed.first && s->jobs.running == 0;
+}
+
+void mr_cli_stage_wait(struct mr_cli_stage *s, int fd, int timeout_ms)
+{
+	/* Outputs that found the next queue full are tried again soon. */
+	mr_cli_jobs_wait(&s->jobs, fd, s->outputs.first ? RETRY_MS : timeout_ms);
+}
