@@ -68,7 +68,7 @@ void mr_cli_stage_fini(struct mr_cli_stage *s);
 
 /* Opens the next queue, if there is one. 0 or an error of the library. */
 int mr_cli_stage_open(struct mr_cli_stage *s, struct mr_client *c);
-/* Begins with the deliveries of a consumer: renews them, and stops the commands of recalled ones. */
+/* Begins with the deliveries of a consumer: renews them, and stops commands of recalled ones. */
 void mr_cli_stage_begin(struct mr_cli_stage *s, struct mr_consumer *k);
 /* Takes a delivery: copies it, and gives it to a command later. */
 void mr_cli_stage_take(struct mr_cli_stage *s, const struct mr_delivery *d);

@@ -19,7 +19,7 @@
 #include "client/dispatch.h"
 #include "client/publish/away_store.h"
 #include "client/publish/outbox.h"
-#include "client/publish/publish.h"
+#include "client/publish/publisher.h"
 #include "client/queue/consumer.h"
 #include "client/queue/queue.h"
 #include "client/subscribe/subscribe.h"

@@ -14,7 +14,7 @@
 #include "client/publish/away_store.h"
 #include "client/publish/outbox.h"
 #include "client/publish/outgoing.h"
-#include "client/publish/publish.h"
+#include "client/publish/publisher.h"
 
 #define WINDOW     16384u /* less than the bus remembers of a publisher */
 #define WAIT_SPINS 64u

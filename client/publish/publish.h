@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* publish: messages to subjects, by subject or through a publisher.
  *
- *   publish.c    mr_publish*, mr_reply*, mr_flush, mr_drain      publisher.c  mr_publisher_*
- *   promise.c    publishers that promise, mr_settle              headers.c    header blocks
+ *   publish.c     mr_publish*, mr_reply*, mr_flush, mr_drain
+ *   publisher.h   mr_publisher_*, and publishers that promise
+ *   headers.c     header blocks
  *
- * Owns      A client owns its publishers.
  * Threads   The client's.
  * Errors    0 or -errno, with the client's error text.
  */
@@ -37,24 +37,8 @@ int mr_message_parts_check(struct mr_client *c, const struct mr_message_parts *p
 int mr_publish_parts(struct mr_client *c, enum mrf_message_kind kind, uint32_t target,
 	const struct mrf_reply_token *token, const struct mr_message_parts *p, bool wait);
 
-/* promise.c */
-
-/* Returns room for one record behind all earlier messages; NULL: not now. mr_outbox_placed takes
- * the room. */
-uint8_t *mr_promise_place(struct mr_publisher *p, uint32_t bytes);
-/* Closes the outbox of a publisher. */
-void mr_promise_close(struct mr_publisher *p);
-/* Returns the number of a publisher with this name; one that counts its messages itself has next_id
- * != 0. NULL: a random number. Never 0. */
+/* promise.c: returns the number of a publisher with this name; one that counts its messages itself
+ * has next_id != 0. NULL: a random number. Never 0. */
 uint64_t mr_publisher_number(struct mr_client *c, const char *name, uint64_t next_id);
-
-/* publisher.c */
-
-uint32_t mr_publisher_encode(const struct mr_publisher *p, uint8_t *to, uint32_t room);
-void mr_publisher_free(struct mr_publisher *p);
-/* Frees publishers that were closed within callbacks. */
-void mr_publishers_sweep(struct mr_client *c);
-
-extern const struct mr_part mr_publisher_part;
 
 #endif

@@ -3,7 +3,8 @@
  *
  *   bus ──▶ dispatch.c ──▶ consumer.c ──▶ callback, or mr_pull ──▶ Settle, in batches
  *
- *   consumer.c       handing out, gathering settlements, mr_pull
+ *   consumer.c       handing out, gathering settlements
+ *   pull.c           mr_pull, and deliveries that wait for it
  *   consumer_open.c  opening, and opening again
  *   settle.c         mr_ack, mr_nack, mr_give_back
  *   renew.c          deliveries that are held for long, recalls
@@ -125,8 +126,29 @@ void mr_consumer_flush(struct mr_consumer *k);
 void mr_consumers_flush(struct mr_client *c);
 /* Makes room for two settlements, one of them for a row of acks. False: no memory. */
 bool mr_consumer_settlements_room(struct mr_consumer *k);
+/* Makes the delivery that is handed out next. False: no memory; it went back to the bus. */
+bool mr_consumer_prepare(
+	struct mr_consumer *k, const struct mr_message_view *m, struct mr_delivery *out);
+/* Gives a message that cannot be handed out back to the bus. */
+void mr_consumer_send_back(struct mr_consumer *k, const struct mr_message_view *m);
+/* Acks the delivery in hand, unless the program settles or has settled it. */
+void mr_consumer_ack_current(struct mr_consumer *k);
+
+/* pull.c */
+
+static inline bool mr_consumer_is_pulled(const struct mr_consumer *k)
+{
+	return k->callback == NULL && k->hook == NULL;
+}
+
+/* Hands a delivery to mr_pull at once if it waits for one of this consumer; else queues it.
+ * Parameters and result as of mr_consumer_take. */
+unsigned mr_consumer_take_pulled(struct mr_consumer *k, const uint8_t *at,
+	const struct mr_message_view *m, struct mr_deferred *whole);
 /* Drops a delivery that waits for mr_pull. False: none has this tag. */
 bool mr_consumer_drop_waiting(struct mr_consumer *k, uint64_t bus_tag);
+/* Drops all of them. */
+void mr_consumer_drop_pulled(struct mr_consumer *k);
 
 /* consumer_open.c */
 
