@@ -61,8 +61,9 @@ struct mr_cli_verb {
 extern const struct mr_cli_verb *const mr_cli_verbs[];
 const struct mr_cli_verb *mr_cli_verb_find(const char *name);
 
-/* --server, --run-dir and --help, which all verbs have. */
-extern const struct mr_cli_option mr_cli_common_options[];
+/* --server, --run-dir, --context and --help, which all verbs have, and --json-safe for a verb with
+ * --json. NULL: no verb. */
+const struct mr_cli_option *mr_cli_common_options(const struct mr_cli_verb *verb);
 
 /* Returns the promise for the text of --promise; best effort for NULL. */
 enum mr_promise_kind mr_cli_promise(const char *text);

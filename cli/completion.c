@@ -157,7 +157,7 @@ static void print_bash(void)
 	puts("\tcase $verb in");
 	fputs("\t'') words='", stdout);
 	print_verb_names();
-	print_option_names(mr_cli_common_options, NULL);
+	print_option_names(mr_cli_common_options(NULL), NULL);
 	puts("' ;;");
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++) {
 		printf("\t%s) words='", (*v)->name);
@@ -165,7 +165,7 @@ static void print_bash(void)
 		if (*v == &mr_cli_help_of)
 			print_verb_names();
 		print_option_names((*v)->options, NULL);
-		print_option_names(mr_cli_common_options, (*v)->options);
+		print_option_names(mr_cli_common_options(*v), (*v)->options);
 		puts("' ;;");
 	}
 	puts("\tesac");
@@ -178,7 +178,7 @@ static void print_bash(void)
 		print_bash_choices((*v)->options, (*v)->name);
 		print_bash_option_kinds(*v, (*v)->options);
 	}
-	print_bash_option_kinds(NULL, mr_cli_common_options);
+	print_bash_option_kinds(NULL, mr_cli_common_options(NULL));
 	puts("\t*/--config) COMPREPLY=($(compgen -f -- \"$word\")); return ;;");
 	puts("\t*/--run-dir) COMPREPLY=($(compgen -d -- \"$word\")); return ;;");
 	puts("\tesac");
@@ -274,7 +274,7 @@ static void print_zsh(void)
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++) {
 		printf("\t%s) _arguments", (*v)->name);
 		print_zsh_options(*v, (*v)->options, NULL);
-		print_zsh_options(*v, mr_cli_common_options, (*v)->options);
+		print_zsh_options(*v, mr_cli_common_options(*v), (*v)->options);
 		print_zsh_operands(*v);
 		puts(" ;;");
 	}
@@ -284,35 +284,37 @@ static void print_zsh(void)
 	     "else compdef _millrace millrace; fi");
 }
 
+static void print_fish_option(const struct mr_cli_option *o, const struct mr_cli_verb *owner)
+{
+	const char *kind = mr_cli_names_kind(owner, o->value, o->name);
+
+	fputs("complete -c millrace", stdout);
+	if (owner)
+		printf(" -n '__fish_seen_subcommand_from %s'", owner->name);
+	printf(" -l %s", o->name);
+	if (o->letter)
+		printf(" -s %c", o->letter);
+	if (o->value)
+		fputs(strcmp(o->name, "config") == 0 ? " -rF" : " -x", stdout);
+	if (o->choices) {
+		fputs(" -a '", stdout);
+		for (const char *at = o->choices; *at; at++)
+			putchar(*at == '|' ? ' ' : *at);
+		putchar('\'');
+	}
+	if (kind)
+		printf(" -a '(__millrace_names %s)'", kind);
+	/* Inside single quotes fish only knows \' and \\. */
+	fputs(" -d '", stdout);
+	for (const char *at = o->help; *at; at++)
+		printf("%s%c", *at == '\'' ? "\\" : "", *at);
+	puts("'");
+}
+
 static void print_fish_options(const struct mr_cli_option *options, const struct mr_cli_verb *owner)
 {
-	const char *verb = owner ? owner->name : NULL;
-
-	for (const struct mr_cli_option *o = options; o && o->name; o++) {
-		const char *kind = mr_cli_names_kind(owner, o->value, o->name);
-
-		fputs("complete -c millrace", stdout);
-		if (verb)
-			printf(" -n '__fish_seen_subcommand_from %s'", verb);
-		printf(" -l %s", o->name);
-		if (o->letter)
-			printf(" -s %c", o->letter);
-		if (o->value)
-			fputs(strcmp(o->name, "config") == 0 ? " -rF" : " -x", stdout);
-		if (o->choices) {
-			fputs(" -a '", stdout);
-			for (const char *at = o->choices; *at; at++)
-				putchar(*at == '|' ? ' ' : *at);
-			putchar('\'');
-		}
-		if (kind)
-			printf(" -a '(__millrace_names %s)'", kind);
-		/* Inside single quotes fish only knows \' and \\. */
-		fputs(" -d '", stdout);
-		for (const char *at = o->help; *at; at++)
-			printf("%s%c", *at == '\'' ? "\\" : "", *at);
-		puts("'");
-	}
+	for (const struct mr_cli_option *o = options; o && o->name; o++)
+		print_fish_option(o, owner);
 }
 
 static void print_fish_operands(const struct mr_cli_verb *verb)
@@ -354,9 +356,12 @@ static void print_fish(void)
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++)
 		printf("complete -c millrace -n __fish_use_subcommand -a %s -d '%s'\n", (*v)->name,
 			(*v)->summary);
-	print_fish_options(mr_cli_common_options, NULL);
+	print_fish_options(mr_cli_common_options(NULL), NULL);
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++) {
 		print_fish_options((*v)->options, *v);
+		/* What verbs with --json have in common comes first there. */
+		if (mr_cli_common_options(*v) != mr_cli_common_options(NULL))
+			print_fish_option(mr_cli_common_options(*v), *v);
 		print_fish_operands(*v);
 	}
 }

@@ -139,6 +139,56 @@ static int save(const struct context *k)
 	return rc ? fail(k, k->path, strerror(-rc), "make its directory writable for you") : 0;
 }
 
+static const struct mr_cli_column columns[] = {
+	{.title = "CURRENT", .key = "current"},
+	{.title = "NAME", .key = "name"},
+	{.title = "SERVER", .key = "server", .least = 16},
+	{.title = "RUN-DIR", .key = "run_dir", .rank = 1},
+	{.title = "DESCRIPTION", .key = "description", .rank = 2, .least = 12},
+};
+
+static void text_cell(struct mr_cli_table *t, const char *text)
+{
+	if (*text)
+		mr_cli_table_text(t, text, strlen(text));
+	else
+		mr_cli_table_none(t);
+}
+
+static void row(struct mr_cli_table *t, const struct mr_contexts *c, const struct mr_context *x)
+{
+	mr_cli_table_bool(t, *x->name && strcmp(c->current, x->name) == 0);
+	text_cell(t, x->name);
+	text_cell(t, x->server);
+	text_cell(t, x->run_dir);
+	text_cell(t, x->description);
+}
+
+/* Prints a context as an object; without one its keys are null. */
+static void print_object(const struct context *k, const struct mr_context *x)
+{
+	static const struct mr_context none;
+	struct mr_cli_table t;
+	json_t *rows;
+
+	mr_cli_table_init(&t, columns, sizeof(columns) / sizeof(columns[0]));
+	row(&t, k->contexts, x ? x : &none);
+	rows = mr_cli_table_json(&t);
+	mr_cli_text_json_line(json_incref(json_array_get(rows, 0)));
+	json_decref(rows);
+	mr_cli_table_fini(&t);
+}
+
+/* Writes the file. With --json prints the context that was changed, NULL: none. */
+static int conclude(const struct context *k, const struct mr_context *x)
+{
+	int code = save(k);
+
+	if (code == MR_EXIT_OK && k->set->view.json)
+		print_object(k, x);
+	return code;
+}
+
 /* Checks the addresses now, and not when the context is used. */
 static int check_addresses(const struct context *k, const char *text)
 {
@@ -210,7 +260,7 @@ static int add(struct context *k)
 		strcpy(x->name, name);
 	}
 	code = fill(k, x);
-	return code ? code : save(k);
+	return code ? code : conclude(k, x);
 }
 
 static int use(struct context *k)
@@ -227,13 +277,13 @@ static int use(struct context *k)
 		return unknown(k, name);
 	if (getenv("MILLRACE_SERVER"))
 		mr_cli_note(k->cli, "MILLRACE_SERVER is set and goes before the context");
-	return save(k);
+	return conclude(k, mr_contexts_find(k->contexts, name));
 }
 
 static int rm(struct context *k)
 {
 	struct mr_contexts *c = k->contexts;
-	struct mr_context *x;
+	struct mr_context *x, gone;
 
 	if (!word(k, 0) || word(k, 1))
 		return usage(k, "expected: rm NAME");
@@ -241,36 +291,12 @@ static int rm(struct context *k)
 	if (!x)
 		return unknown(k, word(k, 0));
 	free(x->rest);
+	gone = *x;
 	memmove(x, x + 1, (size_t)(c->at + c->count - (x + 1)) * sizeof(*x));
 	c->count--;
 	if (strcmp(c->current, word(k, 0)) == 0)
 		c->current[0] = '\0';
-	return save(k);
-}
-
-static const struct mr_cli_column columns[] = {
-	{.title = "CURRENT", .key = "current"},
-	{.title = "NAME", .key = "name"},
-	{.title = "SERVER", .key = "server", .least = 16},
-	{.title = "RUN-DIR", .key = "run_dir", .rank = 1},
-	{.title = "DESCRIPTION", .key = "description", .rank = 2, .least = 12},
-};
-
-static void text_cell(struct mr_cli_table *t, const char *text)
-{
-	if (*text)
-		mr_cli_table_text(t, text, strlen(text));
-	else
-		mr_cli_table_none(t);
-}
-
-static void row(struct mr_cli_table *t, const struct mr_contexts *c, const struct mr_context *x)
-{
-	mr_cli_table_bool(t, strcmp(c->current, x->name) == 0);
-	text_cell(t, x->name);
-	text_cell(t, x->server);
-	text_cell(t, x->run_dir);
-	text_cell(t, x->description);
+	return conclude(k, &gone);
 }
 
 static int ls(struct context *k)
@@ -306,9 +332,13 @@ static int show_default(const struct context *k)
 		printf("from     %s%s%s\n", from, bus.context[0] ? " " : "", bus.context);
 		return MR_EXIT_OK;
 	}
-	o = json_pack("{s:s, s:s*, s:s, s:s*}", "server", bus.server, "run_dir",
-		bus.run_dir[0] ? bus.run_dir : NULL, "from", from, "name",
-		bus.context[0] ? bus.context : NULL);
+	o = json_object();
+	mr_cli_text_json(o, "server", bus.server, strlen(bus.server));
+	if (bus.run_dir[0])
+		mr_cli_text_json(o, "run_dir", bus.run_dir, strlen(bus.run_dir));
+	json_object_set_new(o, "from", json_string(from));
+	if (bus.context[0])
+		json_object_set_new(o, "name", json_string(bus.context));
 	mr_cli_text_json_line(o);
 	return MR_EXIT_OK;
 }
@@ -325,16 +355,13 @@ static int show(struct context *k)
 	x = mr_contexts_find(k->contexts, word(k, 0));
 	if (!x)
 		return unknown(k, word(k, 0));
+	if (k->set->view.json) {
+		print_object(k, x);
+		return MR_EXIT_OK;
+	}
 	mr_cli_table_init(&t, columns, sizeof(columns) / sizeof(columns[0]));
 	row(&t, k->contexts, x);
-	if (k->set->view.json) {
-		json_t *rows = mr_cli_table_json(&t);
-
-		mr_cli_text_json_line(json_incref(json_array_get(rows, 0)));
-		json_decref(rows);
-	} else {
-		mr_cli_table_print_lines(&t, stdout);
-	}
+	mr_cli_table_print_lines(&t, stdout);
 	mr_cli_table_fini(&t);
 	return MR_EXIT_OK;
 }

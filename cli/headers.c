@@ -67,7 +67,8 @@ void mr_cli_headers_print(FILE *out, const char *block, size_t bytes)
 		fputs("] ", out);
 }
 
-/* Header values are bytes; in JSON, values that are not UTF-8 are escaped. */
+/* Header values are bytes. In JSON, values that are not UTF-8 are escaped; headers_base64 has them
+ * unchanged. */
 static json_t *value_json(const struct mr_header *header)
 {
 	json_t *value = json_stringn(header->value, header->value_bytes);
@@ -111,6 +112,13 @@ json_t *mr_cli_headers_json(const char *block, size_t bytes)
 	return object;
 }
 
+void mr_cli_headers_set_json(json_t *object, const char *block, size_t bytes)
+{
+	json_object_set_new(object, "headers", mr_cli_headers_json(block, bytes));
+	if (!mr_cli_text_is_utf8(block, bytes))
+		mr_cli_text_json(object, "headers", block, bytes);
+}
+
 void mr_cli_message_print(const struct mr_message *m, bool colour)
 {
 	if (m->subject_bytes) {
@@ -131,7 +139,7 @@ json_t *mr_cli_message_object(const struct mr_message *m)
 	if (m->subject_bytes)
 		mr_cli_text_json(o, "subject", m->subject, m->subject_bytes);
 	if (m->header_bytes)
-		json_object_set_new(o, "headers", mr_cli_headers_json(m->headers, m->header_bytes));
+		mr_cli_headers_set_json(o, m->headers, m->header_bytes);
 	mr_cli_text_json(o, "payload", m->payload, m->payload_bytes);
 	if (m->subject_bytes)
 		json_object_set_new(o, "wants_reply", json_boolean(m->wants_reply));

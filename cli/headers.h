@@ -24,6 +24,8 @@ int mr_cli_headers_take(const struct mr_cli *cli, const struct mr_cli_words *wor
 void mr_cli_headers_print(FILE *out, const char *block, size_t bytes);
 /* Returns {"name": "value"}; a repeated name gets an array of values. */
 json_t *mr_cli_headers_json(const char *block, size_t bytes);
+/* Sets object.headers to that; and, if the block is not UTF-8, headers_base64 to the block. */
+void mr_cli_headers_set_json(json_t *object, const char *block, size_t bytes);
 
 /* Prints a message on one line: subject, headers, payload; or as a JSON object. */
 void mr_cli_message_print(const struct mr_message *m, bool colour);

@@ -87,7 +87,7 @@ void mr_cli_help_verb(FILE *out, const struct mr_cli_verb *verb)
 		fprintf(out, "%s\n\n", verb->details);
 	fputs("Options:\n", out);
 	print_options(out, verb->options, NULL);
-	print_options(out, mr_cli_common_options, verb->options);
+	print_options(out, mr_cli_common_options(verb), verb->options);
 	print_units(out, verb->options);
 	if (verb->examples)
 		fprintf(out, "\nExamples:\n%s\n", verb->examples);
@@ -103,7 +103,7 @@ void mr_cli_help(FILE *out)
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++)
 		fprintf(out, "  %-11s %s\n", (*v)->name, (*v)->summary);
 	fputs("\nOptions:\n", out);
-	print_options(out, mr_cli_common_options, NULL);
+	print_options(out, mr_cli_common_options(NULL), NULL);
 	fprintf(out,
 		"\nThe bus is that of --server, --run-dir or --context; or else that of\n"
 		"MILLRACE_SERVER, of the current context (`millrace context`), the user's own,\n"

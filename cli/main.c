@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "client/millrace.h"
+#include "cli/text.h"
 #include "cli/verbs.h"
 #include "lib/base/suggest.h"
 
@@ -48,10 +49,17 @@ const struct mr_cli_verb *const mr_cli_verbs[] = {
 
 struct common {
 	struct mr_cli_bus_options bus;
+	bool json_safe;
 	bool help;
 };
 
-const struct mr_cli_option mr_cli_common_options[] = {
+/* The first one is only for verbs with --json. */
+static const struct mr_cli_option common_options[] = {
+	{.name = "json-safe",
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct common, json_safe),
+		.help = "--json, with integers above 2^53-1 as strings, for readers that have "
+			"no larger ones"},
 	{.name = "server",
 		.letter = 's',
 		.type = MR_CLI_TEXT,
@@ -77,6 +85,13 @@ const struct mr_cli_option mr_cli_common_options[] = {
 		.help = "print this help"},
 	{0},
 };
+
+const struct mr_cli_option *mr_cli_common_options(const struct mr_cli_verb *verb)
+{
+	bool has_json = verb && mr_cli_option_find(verb->options, "json");
+
+	return has_json ? common_options : common_options + 1;
+}
 
 const struct mr_cli_verb *mr_cli_verb_find(const char *name)
 {
@@ -105,9 +120,11 @@ static int run_version(const struct mr_cli *cli, const void *settings, const str
 	const struct version_settings *s = settings;
 
 	(void)cli, (void)w;
-	printf(s->json ? "{\"millrace\":\"%s\",\"libmillrace\":\"%s\"}\n"
-		       : "millrace %s (libmillrace %s)\n",
-		MR_VERSION, mr_version());
+	if (s->json)
+		mr_cli_text_json_line(json_pack(
+			"{s:s, s:s}", "millrace", MR_VERSION, "libmillrace", mr_version()));
+	else
+		printf("millrace %s (libmillrace %s)\n", MR_VERSION, mr_version());
 	return MR_EXIT_OK;
 }
 
@@ -177,7 +194,7 @@ static int wrong_operands(const struct mr_cli_verb *verb, const struct mr_cli_wo
 		const char *word = operands->at[i];
 
 		if (mr_cli_option_find(verb->options, word) ||
-			mr_cli_option_find(mr_cli_common_options, word)) {
+			mr_cli_option_find(mr_cli_common_options(verb), word)) {
 			fprintf(stderr, "%s: one word too many; did you mean --%s?\n", word, word);
 			return MR_EXIT_USAGE;
 		}
@@ -185,6 +202,13 @@ static int wrong_operands(const struct mr_cli_verb *verb, const struct mr_cli_wo
 	fprintf(stderr, "expected: millrace %s%s%s; see `millrace help %s`\n", verb->name,
 		*verb->operands ? " " : "", verb->operands, verb->name);
 	return MR_EXIT_USAGE;
+}
+
+/* --json-safe implies the verb's --json. */
+static void choose_safe_json(const struct mr_cli_verb *verb, uint8_t *settings)
+{
+	*(bool *)(settings + mr_cli_option_find(verb->options, "json")->offset) = true;
+	mr_cli_text_json_safe();
 }
 
 static int run_verb(const struct mr_cli_verb *verb, int argc, char **argv, struct common *common)
@@ -197,8 +221,8 @@ static int run_verb(const struct mr_cli_verb *verb, int argc, char **argv, struc
 
 	if (verb->defaults)
 		memcpy(settings, verb->defaults, verb->settings_bytes);
-	if (mr_cli_args_parse(argc, argv, verb->options, settings, mr_cli_common_options, common,
-		    &operands, text, sizeof(text)) != 0) {
+	if (mr_cli_args_parse(argc, argv, verb->options, settings, mr_cli_common_options(verb),
+		    common, &operands, text, sizeof(text)) != 0) {
 		fprintf(stderr, "millrace %s: %s; see `millrace help %s`\n", verb->name, text,
 			verb->name);
 		return MR_EXIT_USAGE;
@@ -209,6 +233,8 @@ static int run_verb(const struct mr_cli_verb *verb, int argc, char **argv, struc
 	}
 	if (operands.count < verb->operands_min || operands.count > verb->operands_max)
 		return wrong_operands(verb, &operands);
+	if (common->json_safe)
+		choose_safe_json(verb, settings);
 	cli.server = common->bus.server;
 	cli.run_dir = common->bus.run_dir;
 	cli.context = common->bus.context;
@@ -237,8 +263,8 @@ static int parse_leading(int argc, char **argv, struct common *common)
 		}
 		words += 1 + (has_value && words + 1 < argc);
 	}
-	if (mr_cli_args_parse(words, argv, NULL, NULL, mr_cli_common_options, common, &none, error,
-		    sizeof(error)) == 0)
+	if (mr_cli_args_parse(words, argv, NULL, NULL, mr_cli_common_options(NULL), common, &none,
+		    error, sizeof(error)) == 0)
 		return words;
 	fprintf(stderr, "millrace: %s; see `millrace help`\n", error);
 	return -EINVAL;

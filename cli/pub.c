@@ -13,6 +13,7 @@
 #include "cli/input.h"
 #include "cli/options.h"
 #include "cli/template.h"
+#include "cli/text.h"
 #include "cli/verbs.h"
 
 #define DRAIN_MS 5000
@@ -234,11 +235,18 @@ static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 	mr_cli_note_state(arg, c, connected, "publishing");
 }
 
-static int tell_lost(const struct mr_cli *cli, const struct mr_client *c)
+/* Says what became of the messages, on standard output if --json asks for it. */
+static int conclude(const struct mr_cli *cli, const struct settings *set, const struct mr_client *c,
+	uint64_t published)
 {
 	struct mr_client_stats stats;
 
 	mr_client_stats(c, &stats);
+	if (set->json)
+		mr_cli_text_json_line(json_pack("{s:I, s:I}", "published", (json_int_t)published,
+			"lost", (json_int_t)stats.lost));
+	if (mr_cli_interrupted())
+		return MR_EXIT_INTERRUPTED;
 	if (stats.lost == 0)
 		return MR_EXIT_OK;
 	mr_cli_note(cli,
@@ -281,10 +289,8 @@ static int run_pub(const struct mr_cli *cli, const void *settings, const struct 
 			code = refuse_template(cli, &out);
 		else if (rc)
 			code = mr_cli_fail_call(cli, c, rc, w->at[0]);
-		else if (mr_cli_interrupted())
-			code = MR_EXIT_INTERRUPTED;
 		else
-			code = tell_lost(cli, c);
+			code = conclude(cli, set, c, out.number);
 		mr_close(c);
 	}
 free_payload:
@@ -365,6 +371,7 @@ static const struct mr_cli_option pub_options[] = {
 		.offset = offsetof(struct settings, template),
 		.help = "replace {{count}}, {{time}} and {{random N}} in payloads"},
 	MR_CLI_PROMISE_OPTION("best-effort (default), at-least-once or exactly-once"),
+	MR_CLI_JSON_OPTION("at the end, print how many were published and lost as a JSON object"),
 	{0},
 };
 

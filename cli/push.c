@@ -11,6 +11,7 @@
 #include "cli/headers.h"
 #include "cli/input.h"
 #include "cli/options.h"
+#include "cli/text.h"
 #include "cli/verbs.h"
 
 /* Longest time until an interrupt is noticed. */
@@ -32,6 +33,7 @@ struct settings {
 	uint64_t count;
 	uint64_t first_id;
 	bool stdin_lines;
+	bool json;
 };
 
 struct push {
@@ -40,6 +42,7 @@ struct push {
 	struct mr_client *client;
 	struct mr_queue *queue;
 	struct mr_push message;
+	uint64_t pushed;
 	uint64_t accepted;
 	int error; /* error of the first failure */
 	bool refused;
@@ -108,6 +111,7 @@ static int push_one(struct push *p, const void *payload, size_t bytes)
 		if (waited < 0 && !passes(waited))
 			return waited;
 	}
+	p->pushed += rc == 0;
 	return passes(rc) ? 0 : rc;
 }
 
@@ -240,6 +244,13 @@ static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 	mr_cli_note_state(p->cli, c, connected, "pushing");
 }
 
+static void print_outcome(const struct push *p)
+{
+	mr_cli_text_json_line(json_pack("{s:I, s:I, s:I, s:I}", "pushed", (json_int_t)p->pushed,
+		"accepted", (json_int_t)p->accepted, "refused", (json_int_t)p->failed, "unanswered",
+		(json_int_t)mr_queue_unaccepted(p->queue)));
+}
+
 static int push_to(struct push *p, const char *name, const struct mr_cli_input *payload)
 {
 	struct mr_options client = {.on_state = on_state, .arg = p};
@@ -255,6 +266,8 @@ static int push_to(struct push *p, const char *name, const struct mr_cli_input *
 		rc = push_all(p, payload);
 	if (rc == 0)
 		rc = p->error;
+	if (p->set->json && p->queue)
+		print_outcome(p);
 	if (rc) {
 		code = fail(p, name, rc);
 	} else if (mr_cli_interrupted()) {
@@ -371,6 +384,7 @@ static const struct mr_cli_option options[] = {
 		.max = 65535,
 		.help = "for a new queue: a message becomes a dead letter after COUNT "
 			"delivery attempts"},
+	MR_CLI_JSON_OPTION("at the end, print the outcomes as a JSON object"),
 	{0},
 };
 

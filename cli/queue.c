@@ -128,7 +128,7 @@ static int command(const struct asked *q, enum mrf_queue_verb verb, const char *
 		uint64_t count = strtoull(mrf_admin_result_text(result).data, NULL, 10);
 
 		if (q->set->view.json)
-			printf("{\"count\":%" PRIu64 "}\n", count);
+			mr_cli_text_json_count("count", count);
 		else if (done)
 			printf("%" PRIu64 " %s\n", count, done);
 	}
@@ -218,8 +218,8 @@ static int delete_with(const struct asked *q, const struct loss *loss)
 
 	mr_cli_admin_close(&admin);
 	if (code == MR_EXIT_OK && q->set->view.json)
-		printf("{\"count\":%" PRIu64 ",\"dead\":%" PRIu64 "}\n", loss->messages,
-			loss->dead);
+		mr_cli_text_json_line(json_pack("{s:I, s:I}", "count", (json_int_t)loss->messages,
+			"dead", (json_int_t)loss->dead));
 	else if (code == MR_EXIT_OK)
 		printf("deleted, with %" PRIu64 " message%s and %" PRIu64 " dead letter%s\n",
 			loss->messages, plural(loss->messages), loss->dead, plural(loss->dead));
@@ -314,8 +314,7 @@ static json_t *dead_json(struct mrf_table message)
 								 : json_null());
 	json_object_set_new(
 		o, "bytes", json_integer((json_int_t)mrf_queue_message_row_bytes(message)));
-	json_object_set_new(
-		o, "headers", mr_cli_headers_json((const char *)headers.data, headers.bytes));
+	mr_cli_headers_set_json(o, (const char *)headers.data, headers.bytes);
 	mr_cli_text_json(o, "payload", payload.data, payload.bytes);
 	return o;
 }
@@ -363,8 +362,7 @@ static json_t *message_json(struct mrf_table message)
 		json_integer((json_int_t)mrf_queue_message_row_redelivered(message)));
 	json_object_set_new(
 		o, "bytes", json_integer((json_int_t)mrf_queue_message_row_bytes(message)));
-	json_object_set_new(
-		o, "headers", mr_cli_headers_json((const char *)headers.data, headers.bytes));
+	mr_cli_headers_set_json(o, (const char *)headers.data, headers.bytes);
 	mr_cli_text_json(o, "payload", payload.data, payload.bytes);
 	return o;
 }

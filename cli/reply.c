@@ -10,6 +10,7 @@
 #include "cli/headers.h"
 #include "cli/input.h"
 #include "cli/options.h"
+#include "cli/text.h"
 #include "cli/verbs.h"
 
 #define WAIT_MS_MAX 200 /* longest time until an interrupt is noticed */
@@ -23,6 +24,7 @@ struct settings {
 	uint64_t timeout_ms;
 	bool echo;
 	bool verbose;
+	bool json;
 };
 
 struct reply {
@@ -151,6 +153,8 @@ static int serve_subject(struct reply *r, const char *subject)
 	} else {
 		fputs("subscribed\n", stderr);
 		code = serve(r, c);
+		if (r->set->json && (code == MR_EXIT_OK || code == MR_EXIT_INTERRUPTED))
+			mr_cli_text_json_count("answered", r->answered);
 	}
 	mr_close(c);
 	return code;
@@ -199,6 +203,7 @@ static const struct mr_cli_option options_[] = {
 	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after COUNT replies (default: never)"),
 	MR_CLI_TIMEOUT_OPTION("kill the command after TIME (default 10s)"),
 	MR_CLI_VERBOSE_OPTION("report each request on standard error"),
+	MR_CLI_JSON_OPTION("at the end, print how many were answered as a JSON object"),
 	{0},
 };
 

@@ -9,6 +9,7 @@
 #include "cli/headers.h"
 #include "cli/jobs.h"
 #include "cli/options.h"
+#include "cli/text.h"
 #include "cli/verbs.h"
 
 #define PROCESS_MAX 64
@@ -26,6 +27,7 @@ struct settings {
 	bool retry_on_failure;
 	bool not_idempotent;
 	bool verbose;
+	bool json;
 };
 
 /* A request that waits for a job. */
@@ -261,6 +263,9 @@ static int serve(struct serve *s)
 	/* Stops taking requests; those that no job has begun go to other workers. */
 	mr_service_close(s->service);
 	mr_drain(s->client, DRAIN_MS);
+	if (s->set->json)
+		mr_cli_text_json_line(json_pack("{s:I, s:I}", "answered", (json_int_t)s->answered,
+			"failed", (json_int_t)s->failed));
 	if (!is_done(s))
 		return MR_EXIT_INTERRUPTED;
 	if (s->failed > 0)
@@ -358,6 +363,7 @@ static const struct mr_cli_option options[] = {
 	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after COUNT requests (default: never)"),
 	MR_CLI_TIMEOUT_OPTION("kill the command after TIME (default 30s)"),
 	MR_CLI_VERBOSE_OPTION("report each request on standard error"),
+	MR_CLI_JSON_OPTION("at the end, print how many were answered as a JSON object"),
 	{0},
 };
 

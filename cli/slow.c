@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "cli/text.h"
 #include "lib/base/compiler.h"
 #include "lib/base/stats.h"
 
@@ -13,6 +14,8 @@
 #define TEXT_BYTES 256
 /* Publishers named in a row; of more only the number is shown. */
 #define NAMED_MAX 4u
+/* Bytes of each name. */
+#define NAME_BYTES 32u
 
 static const struct mr_cli_column columns[] = {
 	{"SESSION", "session"},
@@ -113,12 +116,18 @@ static void subject_cell(
 	}
 	memcpy(text, words, sizeof(words));
 	bytes = strnlen(text, sizeof(words));
-	/* The statistics hold only the beginning of a long subject. */
+	/* The statistics hold only the beginning of a long subject, to the byte. */
 	if (bytes == sizeof(words)) {
+		bytes = mr_cli_text_whole(text, bytes);
 		memcpy(text + bytes, "...", 3);
 		bytes += 3;
 	}
 	mr_cli_table_text(t, text, bytes);
+}
+
+static size_t name_bytes(struct mrf_string name)
+{
+	return name.bytes <= NAME_BYTES ? name.bytes : mr_cli_text_whole(name.data, NAME_BYTES);
 }
 
 /* Adds the publishers that wait for a session. */
@@ -132,15 +141,13 @@ static void blocks_cell(struct mr_cli_table *t, struct mrf_table clients, uint64
 		struct mrf_table client = mrf_admin_clients_rows_at(clients, i);
 		struct mrf_table row = mrf_admin_client_row(client);
 		struct mrf_session_stats s = mrf_admin_client_stats(client);
+		struct mrf_string name = mrf_session_row_name(row);
 
 		if (s.blocked_by != session || ++count > NAMED_MAX)
 			continue;
 		bytes += (size_t)snprintf(text + bytes, sizeof(text) - bytes,
 			"%s0x%016" PRIx64 " (%.*s)", count > 1 ? ", " : "",
-			mrf_session_row_session(row),
-			(int)(mrf_session_row_name(row).bytes < 32 ? mrf_session_row_name(row).bytes
-								   : 32),
-			mrf_session_row_name(row).data);
+			mrf_session_row_session(row), (int)name_bytes(name), name.data);
 	}
 	if (count > NAMED_MAX)
 		snprintf(text + bytes, sizeof(text) - bytes, ", %u more", count - NAMED_MAX);

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,15 +186,41 @@ void *mr_cli_text_unbase64(const char *text, size_t *bytes)
 	return out;
 }
 
-int mr_cli_text_json(json_t *object, const char *key, const void *data, size_t bytes)
+bool mr_cli_text_is_utf8(const void *data, size_t bytes)
 {
 	const uint8_t *p = data;
 
 	for (size_t at = 0, n; at < bytes; at += n) {
 		n = mr_text_utf8_bytes(p + at, bytes - at);
 		if (n == 0)
-			return set_base64(object, key, data, bytes);
+			return false;
 	}
+	return true;
+}
+
+size_t mr_cli_text_whole(const char *data, size_t bytes)
+{
+	const uint8_t *p = (const uint8_t *)data;
+
+	for (size_t back = 1; back <= 3 && back <= bytes; back++) {
+		uint8_t first = p[bytes - back];
+
+		if ((first & 0xc0) == 0x80)
+			continue; /* continues a character */
+		return (first >= 0xf0          ? 4
+			       : first >= 0xe0 ? 3
+			       : first >= 0xc0 ? 2
+					       : 1) > back
+			       ? bytes - back
+			       : bytes;
+	}
+	return bytes;
+}
+
+int mr_cli_text_json(json_t *object, const char *key, const void *data, size_t bytes)
+{
+	if (!mr_cli_text_is_utf8(data, bytes))
+		return set_base64(object, key, data, bytes);
 	return json_object_set_new(object, key, json_stringn(bytes ? data : "", bytes)) ? -ENOMEM
 											: 0;
 }
@@ -210,8 +237,43 @@ void mr_cli_text_address(
 	snprintf(out, MR_CLI_TEXT_ADDRESS_BYTES, ip4 ? "%s:%u" : "[%s]:%u", text, udp_port);
 }
 
-static void print_json_escape(uint32_t c)
+/* Largest integer that a double holds exactly with all below it (RFC 8259 §6). */
+#define JSON_SAFE_MAX ((UINT64_C(1) << 53) - 1)
+
+/* Set once, before anything is printed. */
+static bool json_safe;
+
+void mr_cli_text_json_safe(void)
 {
+	json_safe = true;
+}
+
+static void print_integer(uint64_t value)
+{
+	const char *quote = json_safe && value > JSON_SAFE_MAX ? "\"" : "";
+
+	printf("%s%" PRIu64 "%s", quote, value, quote);
+}
+
+static void print_real(const json_t *value)
+{
+	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+
+	fputs(text ? text : "null", stdout);
+	free(text);
+}
+
+/* Prints a character as an escape of RFC 8259 §7. */
+static void print_escape(uint32_t c)
+{
+	static const char shorts[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+
+	for (const char *at = shorts; *at; at += 2) {
+		if ((uint32_t)*at == c) {
+			printf("\\%c", at[1]);
+			return;
+		}
+	}
 	if (c >= 0x10000)
 		printf("\\u%04x\\u%04x", 0xd800u + ((c - 0x10000) >> 10),
 			0xdc00u + ((c - 0x10000) & 0x3ff));
@@ -219,33 +281,89 @@ static void print_json_escape(uint32_t c)
 		printf("\\u%04x", c);
 }
 
-/* Prints a JSON text, with the escapes of RFC 8259 §7 for characters that are not printable. These
- * occur only in strings, as jansson puts no white space into a compact text. */
-static void print_json(const char *text)
+/* Prints a string in quotes. Characters that are not printable are escaped. */
+static void print_string(const char *text, size_t bytes)
 {
 	const uint8_t *p = (const uint8_t *)text;
-	size_t bytes = strlen(text), from = 0;
+	size_t from = 0;
 
+	putchar('"');
 	for (size_t at = 0, n; at < bytes; at += n) {
+		bool plain = p[at] != '"' && p[at] != '\\';
+
 		n = mr_text_utf8_bytes(p + at, bytes - at);
-		if (n == 0) {
-			n = 1;
-		} else if (mr_text_printable_bytes(p + at, n) == 0) {
-			fwrite(p + from, 1, at - from, stdout);
-			print_json_escape(mr_text_code_point(p + at, n));
-			from = at + n;
-		}
+		if (plain && n > 0 && mr_text_printable_bytes(p + at, n) > 0)
+			continue;
+		fwrite(p + from, 1, at - from, stdout);
+		/* jansson checks its strings; U+FFFD keeps the line JSON all the same. */
+		print_escape(n > 0 ? mr_text_code_point(p + at, n) : 0xfffd);
+		n += n == 0;
+		from = at + n;
 	}
 	fwrite(p + from, 1, bytes - from, stdout);
+	putchar('"');
+}
+
+static void print_value(json_t *value);
+
+static void print_array(const json_t *array)
+{
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		if (i > 0)
+			putchar(',');
+		print_value(json_array_get(array, i));
+	}
+}
+
+static void print_object(json_t *object)
+{
+	const char *key, *before = "";
+	json_t *value;
+
+	json_object_foreach(object, key, value)
+	{
+		fputs(before, stdout);
+		print_string(key, strlen(key));
+		putchar(':');
+		print_value(value);
+		before = ",";
+	}
+}
+
+static void print_value(json_t *value)
+{
+	switch (json_typeof(value)) {
+	case JSON_OBJECT:
+		putchar('{');
+		print_object(value);
+		putchar('}');
+		break;
+	case JSON_ARRAY:
+		putchar('[');
+		print_array(value);
+		putchar(']');
+		break;
+	case JSON_STRING: print_string(json_string_value(value), json_string_length(value)); break;
+	case JSON_INTEGER: print_integer((uint64_t)json_integer_value(value)); break;
+	case JSON_REAL: print_real(value); break;
+	case JSON_TRUE: fputs("true", stdout); break;
+	case JSON_FALSE: fputs("false", stdout); break;
+	case JSON_NULL: fputs("null", stdout); break;
+	}
 }
 
 void mr_cli_text_json_line(json_t *value)
 {
-	char *text = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(9));
-
-	if (text != NULL)
-		print_json(text);
-	free(text);
+	if (value)
+		print_value(value);
 	putchar('\n');
 	json_decref(value);
+}
+
+void mr_cli_text_json_count(const char *key, uint64_t count)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, key, json_integer((json_int_t)count));
+	mr_cli_text_json_line(o);
 }

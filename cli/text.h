@@ -37,12 +37,24 @@ void *mr_cli_text_unbase64(const char *text, size_t *bytes);
 /* Sets object[key] to the bytes as a string if they are UTF-8, else object[key + "_base64"]. */
 int mr_cli_text_json(json_t *object, const char *key, const void *data, size_t bytes);
 
+/* True if the bytes are UTF-8. */
+bool mr_cli_text_is_utf8(const void *data, size_t bytes);
+/* Returns the bytes without a character at the end that was cut in two. */
+size_t mr_cli_text_whole(const char *data, size_t bytes);
+
 /* Formats "10.0.0.1:7400" or "[fd77::1]:7400" from 16 bytes in network order, IPv4 mapped. */
 #define MR_CLI_TEXT_ADDRESS_BYTES 64
 void mr_cli_text_address(
 	char out[MR_CLI_TEXT_ADDRESS_BYTES], const uint8_t address[16], uint16_t udp_port);
 
-/* Prints a JSON value on one line and frees it. Characters that are not printable become \uXXXX. */
+/* From now on JSON has integers above 2^53 - 1 as strings (--json-safe). All JSON of a command is
+ * printed in one way, so this holds for the process. */
+void mr_cli_text_json_safe(void);
+
+/* Prints a JSON value on one line and frees it. Characters that are not printable become \uXXXX.
+ * Integers have no sign: jansson's negative ones are those from 2^63 on. */
 void mr_cli_text_json_line(json_t *value);
+/* Prints {"key":count} on one line. */
+void mr_cli_text_json_count(const char *key, uint64_t count);
 
 #endif

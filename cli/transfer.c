@@ -10,6 +10,7 @@
 #include "cli/admin.h"
 #include "cli/feed.h"
 #include "cli/record.h"
+#include "cli/text.h"
 
 #define PREFETCH 256u
 #define WAIT_MS  100
@@ -210,7 +211,7 @@ static int finish(struct work *w, int code, const char *done)
 	if (w->client)
 		(void)mr_drain(w->client, mr_cli_interrupted() ? INTERRUPTED_MS : SETTLE_MS);
 	if (w->client && w->t->json && w->t->to)
-		printf("{\"count\":%" PRIu64 "}\n", w->done);
+		mr_cli_text_json_count("count", w->done);
 	else if (w->client)
 		fprintf(w->t->to ? stdout : stderr, "%" PRIu64 " message%s %s\n", w->done,
 			w->done == 1 ? "" : "s", done);

@@ -2,6 +2,8 @@
 /* Texts for terminals: escaping, base64, numbers. */
 #include "tests/unit/cli/cmocka_all.h"
 
+#include <unistd.h>
+
 #include "cli/text.h"
 
 static void assert_escaped(const char *data, size_t bytes, const char *expected)
@@ -98,6 +100,77 @@ static void json_of_nothing_is_an_empty_text(void **state)
 	json_decref(o);
 }
 
+static void a_text_is_cut_between_characters(void **state)
+{
+	(void)state;
+	assert_int_equal(mr_cli_text_whole("abc", 3), 3);
+	assert_int_equal(mr_cli_text_whole("ab\xc3\xbc", 4), 4);
+	assert_int_equal(mr_cli_text_whole("ab\xc3", 3), 2);
+	assert_int_equal(mr_cli_text_whole("a\xe2\x82\xac", 4), 4);
+	assert_int_equal(mr_cli_text_whole("a\xe2\x82", 3), 1);
+	assert_int_equal(mr_cli_text_whole("a\xf0\x9f\x90\x99", 5), 5);
+	assert_int_equal(mr_cli_text_whole("a\xf0\x9f\x90", 4), 1);
+	assert_int_equal(mr_cli_text_whole("", 0), 0);
+	assert_int_equal(mr_cli_text_whole("\x80\x80\x80\x80", 4), 4); /* no UTF-8 */
+}
+
+/* Returns what is printed for a value, which is freed. The caller frees the text. */
+static char *printed(json_t *value)
+{
+	FILE *file = tmpfile();
+	char *text = calloc(1, 256);
+	int out;
+
+	assert_non_null(file);
+	assert_non_null(text);
+	fflush(stdout);
+	out = dup(STDOUT_FILENO);
+	dup2(fileno(file), STDOUT_FILENO);
+	mr_cli_text_json_line(value);
+	fflush(stdout);
+	dup2(out, STDOUT_FILENO);
+	close(out);
+	rewind(file);
+	assert_true(fread(text, 1, 255, file) > 0);
+	fclose(file);
+	return text;
+}
+
+static void assert_printed(json_t *value, const char *expected)
+{
+	char *text = printed(value);
+
+	assert_string_equal(text, expected);
+	free(text);
+}
+
+static void json_is_printed_on_one_line(void **state)
+{
+	(void)state;
+	assert_printed(json_pack("{s:[i,f,n,b], s:{}, s:[]}", "a", 1, 0.5, 1, "b", "c"),
+		"{\"a\":[1,0.5,null,true],\"b\":{},\"c\":[]}\n");
+	assert_printed(json_stringn("q\"\\\n\0\x1b", 6), "\"q\\\"\\\\\\n\\u0000\\u001b\"\n");
+	assert_printed(json_string("\xc3\xbc\xe2\x80\xae\xf3\xa0\x81\x81"),
+		"\"\xc3\xbc\\u202e\\udb40\\udc41\"\n");
+}
+
+static json_t *integers(void)
+{
+	return json_pack("[I, I, I]", (json_int_t)((1ull << 53) - 1), (json_int_t)(1ull << 53),
+		(json_int_t)UINT64_MAX);
+}
+
+/* The last test: what it chooses holds for the process. */
+static void json_has_64_bits_and_as_text_where_asked(void **state)
+{
+	(void)state;
+	assert_printed(integers(), "[9007199254740991,9007199254740992,18446744073709551615]\n");
+	mr_cli_text_json_safe();
+	assert_printed(
+		integers(), "[9007199254740991,\"9007199254740992\",\"18446744073709551615\"]\n");
+	assert_printed(json_real(1e17), "1e17\n");
+}
+
 /* Copies the text to memory of exactly that length, so that a sanitizer sees a read behind it. */
 static bool count_of(const char *text, uint64_t *count)
 {
@@ -143,6 +216,9 @@ int main(void)
 		cmocka_unit_test(json_has_other_bytes_as_base64),
 		cmocka_unit_test(json_of_nothing_is_an_empty_text),
 		cmocka_unit_test(a_count_is_read_to_its_end_and_no_further),
+		cmocka_unit_test(a_text_is_cut_between_characters),
+		cmocka_unit_test(json_is_printed_on_one_line),
+		cmocka_unit_test(json_has_64_bits_and_as_text_where_asked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
