@@ -359,7 +359,7 @@ static void print_fish(void)
 	print_fish_options(mr_cli_common_options(NULL), NULL);
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++) {
 		print_fish_options((*v)->options, *v);
-		/* What verbs with --json have in common comes first there. */
+		/* Verbs with --json have one more common option, the first. */
 		if (mr_cli_common_options(*v) != mr_cli_common_options(NULL))
 			print_fish_option(mr_cli_common_options(*v), *v);
 		print_fish_operands(*v);
