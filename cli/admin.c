@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/admin.h"
 
-#include <endian.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-/* longer than control waits for a worker */
-#define ANSWER_SECONDS 8
 
 static int fail(struct mr_cli_admin *a, int error, const char *what)
 {
@@ -51,79 +42,33 @@ static int find_places(struct mr_cli_admin *a, const struct mr_cli *cli, struct 
 
 static int connect_to(struct mr_cli_admin *a, const char *dir)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int rc = 0;
+	char path[MR_ADMIN_SOCKET_PATH_BYTES];
+	int rc;
 
-	if (snprintf(address.sun_path, sizeof(address.sun_path), "%sadmin.sock", dir) >=
-		(int)sizeof(address.sun_path))
+	if (snprintf(path, sizeof(path), "%sadmin.sock", dir) >= (int)sizeof(path))
 		return fail(a, -ENAMETOOLONG, dir);
-	a->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (a->fd < 0)
-		return fail(a, -errno, "socket");
-	if (connect(a->fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
-		return 0;
-	rc = fail(a, -errno, address.sun_path);
-	close(a->fd);
-	a->fd = -1;
-	return rc;
+	rc = mr_admin_socket_open(&a->socket, path, mr_cli_interrupted);
+	return rc ? fail(a, rc, path) : 0;
 }
 
 int mr_cli_admin_open(struct mr_cli_admin *a, const struct mr_cli *cli)
 {
-	struct timeval timeout = {.tv_sec = ANSWER_SECONDS};
 	struct places p;
 	int rc;
 
-	*a = (struct mr_cli_admin){.fd = -1};
+	*a = (struct mr_cli_admin){.socket.fd = -1};
 	rc = find_places(a, cli, &p);
 	for (unsigned i = 0; i < p.count; i++) {
 		rc = connect_to(a, p.dir[i]);
 		if (rc == 0)
 			break;
 	}
-	if (rc)
-		return rc;
-	setsockopt(a->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-	setsockopt(a->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-	return 0;
+	return rc;
 }
 
 void mr_cli_admin_close(struct mr_cli_admin *a)
 {
-	if (a->fd >= 0)
-		close(a->fd);
-	free(a->answer);
-	*a = (struct mr_cli_admin){.fd = -1};
-}
-
-static int send_all(struct mr_cli_admin *a, const void *data, size_t bytes)
-{
-	for (size_t sent = 0; sent < bytes;) {
-		ssize_t n = send(a->fd, (const char *)data + sent, bytes - sent, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail(a, errno == EAGAIN ? -ETIMEDOUT : -errno, "asking control");
-		sent += (size_t)n;
-	}
-	return 0;
-}
-
-static int receive_all(struct mr_cli_admin *a, void *data, size_t bytes)
-{
-	for (size_t got = 0; got < bytes;) {
-		ssize_t n = recv(a->fd, (char *)data + got, bytes - got, 0);
-
-		if (n < 0 && errno == EINTR && !mr_cli_interrupted())
-			continue;
-		if (n == 0)
-			return fail(a, -ECONNRESET, "control's answer");
-		if (n < 0)
-			return fail(a, errno == EAGAIN ? -ETIMEDOUT : -errno, "control's answer");
-		got += (size_t)n;
-	}
-	return 0;
+	mr_admin_socket_close(&a->socket);
 }
 
 static int send_request(struct mr_cli_admin *a, const struct mrf_admin_request *request,
@@ -134,7 +79,6 @@ static int send_request(struct mr_cli_admin *a, const struct mrf_admin_request *
 	struct mrf_builder b;
 	const void *data;
 	size_t bytes;
-	uint32_t length;
 	int rc;
 
 	mrf_builder_init(&b, memory, sizeof(memory));
@@ -143,30 +87,8 @@ static int send_request(struct mr_cli_admin *a, const struct mrf_admin_request *
 	rc = mrf_builder_finish(&b, mrf_admin_request_write(&b, &v), &data, &bytes);
 	if (rc)
 		return fail(a, rc == -ENOSPC ? -ENAMETOOLONG : rc, "request");
-	length = htole32((uint32_t)bytes);
-	rc = send_all(a, &length, sizeof(length));
-	return rc ? rc : send_all(a, data, bytes);
-}
-
-static int receive_answer(struct mr_cli_admin *a, size_t *bytes)
-{
-	uint32_t length;
-	int rc = receive_all(a, &length, sizeof(length));
-
-	if (rc)
-		return rc;
-	*bytes = le32toh(length);
-	if (*bytes > MR_CLI_ADMIN_ANSWER_BYTES_MAX)
-		return fail(a, -EBADMSG, "control's answer");
-	if (*bytes > a->answer_capacity) {
-		free(a->answer);
-		a->answer_capacity = 0;
-		a->answer = malloc(*bytes);
-		if (!a->answer)
-			return fail(a, -ENOMEM, "control's answer");
-		a->answer_capacity = *bytes;
-	}
-	return receive_all(a, a->answer, *bytes);
+	rc = mr_admin_socket_send(&a->socket, data, bytes);
+	return rc ? fail(a, rc, "asking control") : 0;
 }
 
 static int refusal(struct mr_cli_admin *a, struct mrf_table result)
@@ -187,12 +109,11 @@ static int refusal(struct mr_cli_admin *a, struct mrf_table result)
 static int receive_body(struct mr_cli_admin *a, enum mrf_admin_body body, struct mrf_table *out)
 {
 	struct mrf_table response, result;
-	size_t bytes;
-	int rc = receive_answer(a, &bytes);
+	int rc = mr_admin_socket_receive(&a->socket);
 
 	if (rc)
-		return rc;
-	if (mrf_admin_response_parse(a->answer, bytes, &response) != 0)
+		return fail(a, rc, "control's answer");
+	if (mrf_admin_response_parse(a->socket.answer, a->socket.answer_bytes, &response) != 0)
 		return fail(a, -EBADMSG, "control's answer");
 	result = mrf_admin_response_body(response);
 	if (mrf_admin_response_body_type(response) != (uint8_t)body) {

@@ -11,13 +11,10 @@
 
 #include "cli/cli.h"
 #include "flatbuf/admin.h"
-
-#define MR_CLI_ADMIN_ANSWER_BYTES_MAX (64u << 20)
+#include "lib/base/admin_socket.h"
 
 struct mr_cli_admin {
-	int fd;
-	uint8_t *answer;
-	size_t answer_capacity;
+	struct mr_admin_socket socket;
 	bool refused; /* control itself answered the last request with an error */
 	char error[256];
 };

@@ -66,16 +66,6 @@ struct mr_cli_name {
 	size_t bytes;
 };
 
-/* Returns memory, or ends the program as the table does. */
-static void *must(void *memory)
-{
-	if (!memory) {
-		fputs("millrace: out of memory\n", stderr);
-		exit(MR_EXIT_FAILED);
-	}
-	return memory;
-}
-
 /* Orders counts and names, which both begin with the session. */
 static int by_session(const void *a, const void *b)
 {
@@ -100,7 +90,7 @@ void mr_cli_clients_reading_take(struct mr_cli_clients_reading *r, struct mrf_ta
 {
 	uint32_t count = mrf_admin_clients_rows_count(clients);
 
-	r->rows = must(reallocarray(r->rows, count + 1, sizeof(*r->rows)));
+	r->rows = mr_cli_must(reallocarray(r->rows, count + 1, sizeof(*r->rows)));
 	for (uint32_t i = 0; i < count; i++) {
 		struct mrf_table client = mrf_admin_clients_rows_at(clients, i);
 		struct mrf_session_stats stats = mrf_admin_client_stats(client);
@@ -122,14 +112,14 @@ void mr_cli_clients_reading_fini(struct mr_cli_clients_reading *r)
 void mr_cli_names_take(struct mr_cli_names *n, struct mrf_table clients)
 {
 	n->rows_count = mrf_admin_clients_rows_count(clients);
-	n->rows = must(calloc(n->rows_count + 1, sizeof(*n->rows)));
+	n->rows = mr_cli_must(calloc(n->rows_count + 1, sizeof(*n->rows)));
 	for (uint32_t i = 0; i < n->rows_count; i++) {
 		struct mrf_table row = mrf_admin_client_row(mrf_admin_clients_rows_at(clients, i));
 		struct mrf_string name = mrf_session_row_name(row);
 
 		n->rows[i].session = mrf_session_row_session(row);
 		n->rows[i].bytes = name.bytes;
-		n->rows[i].name = must(malloc(name.bytes + 1));
+		n->rows[i].name = mr_cli_must(malloc(name.bytes + 1));
 		memcpy(n->rows[i].name, name.bytes ? name.data : "", name.bytes);
 	}
 	qsort(n->rows, n->rows_count, sizeof(*n->rows), by_session);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/compiler.h"
+#include "lib/base/units.h"
 
 /* Prints a value with at most three digits before its unit, which are T at most. */
 static void scaled(
@@ -59,40 +59,21 @@ void mr_cli_human_ms(char out[MR_CLI_HUMAN_BYTES], double ms)
 			(unsigned)(s / 3600 % 24));
 }
 
-static bool time_factor(const char *suffix, double *ms)
+/* Returns what a unit multiplies a number by, in the unit of the column. 0: no such unit. */
+static double factor_of(const char *name, enum mr_cli_unit unit)
 {
-	static const struct {
-		const char *suffix;
-		double ms;
-	} times[] = {
-		{"ms", 1}, {"s", 1e3}, {"m", 60e3}, {"min", 60e3}, {"h", 3600e3}, {"d", 86400e3}};
+	double time = 0;
 
-	for (size_t i = 0; i < MR_ARRAY_COUNT(times); i++) {
-		if (strcmp(suffix, times[i].suffix) == 0) {
-			*ms = times[i].ms;
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool size_factor(const char *suffix, double *factor)
-{
-	static const char letters[] = "kMGT";
-	const char *letter = *suffix ? strchr(letters, *suffix == 'K' ? 'k' : *suffix) : NULL;
-	double base = letter && suffix[1] == 'i' ? 1024 : 1000;
-
-	*factor = 1;
-	for (const char *at = letters; letter && at <= letter; at++)
-		*factor *= base;
-	suffix += letter ? 1 + (suffix[1] == 'i') : 0;
-	return *suffix == '\0' || strcmp(suffix, "B") == 0;
+	if (unit == MR_CLI_UNIT_MS)
+		time = (double)mr_units_duration_factor(name) / MR_UNITS_MS;
+	else if (unit == MR_CLI_UNIT_SECONDS)
+		time = (double)mr_units_duration_factor(name) / MR_UNITS_S;
+	return time > 0 ? time : (double)mr_units_size_factor(name);
 }
 
 bool mr_cli_human_parse(const char *text, enum mr_cli_unit unit, double *value)
 {
-	bool time = unit == MR_CLI_UNIT_MS || unit == MR_CLI_UNIT_SECONDS;
-	double factor = 1;
+	double factor;
 	char *end;
 
 	if (!isdigit((unsigned char)*text) && *text != '.')
@@ -102,10 +83,7 @@ bool mr_cli_human_parse(const char *text, enum mr_cli_unit unit, double *value)
 	*value = strtod(text, &end);
 	if (end == text)
 		return false;
-	if (time && time_factor(end, &factor))
-		factor /= unit == MR_CLI_UNIT_SECONDS ? 1000 : 1;
-	else if (!size_factor(end, &factor))
-		return false;
+	factor = *end ? factor_of(end, unit) : 1;
 	*value *= factor;
-	return isfinite(*value);
+	return factor > 0 && isfinite(*value);
 }

@@ -28,8 +28,8 @@ void mr_cli_human_count(char out[MR_CLI_HUMAN_BYTES], double count);
 /* Formats "250ms", "5.2s", "5m12s", "3h05m", "12d03h". */
 void mr_cli_human_ms(char out[MR_CLI_HUMAN_BYTES], double ms);
 
-/* Parses a number in the column's unit. It may end in k, M, G, T (thousands), in Ki, Mi, Gi, Ti,
- * both with or without a B, and for times in ms, s, m, h or d. False: not such a number. */
+/* Parses a number in the column's unit. It may end in a unit of lib/base/units.h: of sizes, which
+ * also count what is no size, and for times of durations. False: not such a number. */
 bool mr_cli_human_parse(const char *text, enum mr_cli_unit unit, double *value);
 
 #endif

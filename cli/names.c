@@ -134,7 +134,7 @@ static void ask(const struct mr_cli *options, struct names *n,
 	int (*function)(struct mr_cli_admin *a, struct names *n))
 {
 	const struct mr_cli_bus_options bus = {options->server, options->run_dir, options->context};
-	struct mr_cli_admin admin = {.fd = -1};
+	struct mr_cli_admin admin = {.socket.fd = -1};
 	struct mr_cli cli = *options;
 	struct mr_cli_bus memory;
 	char error[256];

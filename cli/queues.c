@@ -235,11 +235,7 @@ void mr_cli_queue_reading_take(struct mr_cli_queue_reading *r, struct mrf_table 
 {
 	uint32_t count = mrf_admin_queues_rows_count(queues);
 
-	r->rows = reallocarray(r->rows, count + 1, sizeof(*r->rows));
-	if (!r->rows) {
-		fputs("millrace: out of memory\n", stderr);
-		exit(MR_EXIT_FAILED);
-	}
+	r->rows = mr_cli_must(reallocarray(r->rows, count + 1, sizeof(*r->rows)));
 	for (uint32_t i = 0; i < count; i++) {
 		struct mrf_table row = mrf_admin_queues_rows_at(queues, i);
 

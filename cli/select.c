@@ -299,20 +299,10 @@ static int compare_rows(const void *a, const void *b, void *arg)
 	return (x > y) - (x < y);
 }
 
-/* Returns memory, or ends the program as the table does. */
-static void *must(void *memory)
-{
-	if (!memory) {
-		fputs("millrace: out of memory\n", stderr);
-		exit(1);
-	}
-	return memory;
-}
-
 static void reorder(struct mr_cli_table *t, const size_t *rows, size_t count)
 {
 	size_t row_cells = t->columns_count;
-	struct mr_cli_cell *cells = must(calloc(count * row_cells + 1, sizeof(*cells)));
+	struct mr_cli_cell *cells = mr_cli_must(calloc(count * row_cells + 1, sizeof(*cells)));
 
 	for (size_t i = 0; i < count; i++)
 		memcpy(&cells[i * row_cells], &t->cells[rows[i] * row_cells],
@@ -325,7 +315,7 @@ static void reorder(struct mr_cli_table *t, const size_t *rows, size_t count)
 void mr_cli_select_reverse(struct mr_cli_table *t)
 {
 	size_t count = mr_cli_table_rows(t);
-	size_t *rows = must(calloc(count + 1, sizeof(*rows)));
+	size_t *rows = mr_cli_must(calloc(count + 1, sizeof(*rows)));
 
 	for (size_t i = 0; i < count; i++)
 		rows[i] = count - 1 - i;
@@ -362,7 +352,7 @@ bool mr_cli_select_sort(
 			return false;
 		s.keys[s.keys_count++].descending = descending;
 	}
-	rows = must(calloc(count + 1, sizeof(*rows)));
+	rows = mr_cli_must(calloc(count + 1, sizeof(*rows)));
 	for (size_t i = 0; i < count; i++)
 		rows[i] = i;
 	qsort_r(rows, count, sizeof(*rows), compare_rows, &s);

@@ -236,7 +236,7 @@ static int run_subjects(
 {
 	const struct settings *set = settings;
 	struct subscriptions s = {0};
-	struct mr_cli_admin admin = {.fd = -1};
+	struct mr_cli_admin admin = {.socket.fd = -1};
 	struct mr_cli_table t;
 	int code = ask(cli, &admin, &s);
 

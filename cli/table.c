@@ -8,7 +8,7 @@
 
 #include "cli/text.h"
 
-static void *must(void *memory)
+void *mr_cli_must(void *memory)
 {
 	if (!memory) {
 		fputs("millrace: out of memory\n", stderr);
@@ -37,7 +37,8 @@ static struct mr_cli_cell *add(struct mr_cli_table *t, enum mr_cli_cell_type typ
 
 	if (t->cells_count == t->cells_capacity) {
 		t->cells_capacity = t->cells_capacity ? t->cells_capacity * 2 : 64;
-		t->cells = must(reallocarray(t->cells, t->cells_capacity, sizeof(*t->cells)));
+		t->cells =
+			mr_cli_must(reallocarray(t->cells, t->cells_capacity, sizeof(*t->cells)));
 	}
 	cell = &t->cells[t->cells_count++];
 	*cell = (struct mr_cli_cell){.type = type};
@@ -53,7 +54,7 @@ void mr_cli_table_text(struct mr_cli_table *t, const char *text, size_t bytes)
 {
 	struct mr_cli_cell *cell = add(t, MR_CLI_CELL_TEXT);
 
-	cell->text = must(malloc(bytes + 1));
+	cell->text = mr_cli_must(malloc(bytes + 1));
 	if (bytes)
 		memcpy(cell->text, text, bytes);
 	cell->text[bytes] = '\0';
@@ -165,7 +166,7 @@ void mr_cli_table_print_lines(const struct mr_cli_table *t, FILE *out)
 
 static json_t *list_json(const char *text)
 {
-	json_t *list = must(json_array());
+	json_t *list = mr_cli_must(json_array());
 
 	while (*text) {
 		size_t bytes = strcspn(text, ",");
@@ -198,11 +199,11 @@ static void set_cell(json_t *row, const char *key, const struct mr_cli_cell *cel
 
 json_t *mr_cli_table_json(const struct mr_cli_table *t)
 {
-	json_t *rows = must(json_array());
+	json_t *rows = mr_cli_must(json_array());
 
 	assert(t->cells_count % t->columns_count == 0);
 	for (size_t i = 0; i < t->cells_count; i += t->columns_count) {
-		json_t *row = must(json_object());
+		json_t *row = mr_cli_must(json_object());
 
 		for (size_t c = 0; c < t->columns_count; c++) {
 			if (in_json(&t->columns[c]))

@@ -3,7 +3,7 @@
  *
  *   mr_cli_table_init(&t, columns, MR_ARRAY_COUNT(columns));
  *   mr_cli_table_text(&t, "a", 1), mr_cli_table_count(&t, 3);   (one cell a column, row by row)
- *   mr_cli_view_show(cli, &view, &t, json);                      (view.h; frees the table)
+ *   mr_cli_view_show(cli, &view, &t);                            (view.h; frees the table)
  *
  * Owns      Its cells and copies of their texts.
  * Errors    Out of memory ends the program.
@@ -67,6 +67,10 @@ struct mr_cli_table {
 	size_t cells_capacity;
 	const char *sort; /* order of the rows without --sort, as its value; NULL: as they came */
 };
+
+/* Returns memory that was allocated, or ends the program if there was none: for a list and what it
+ * is made of. */
+void *mr_cli_must(void *memory);
 
 void mr_cli_table_init(
 	struct mr_cli_table *t, const struct mr_cli_column *columns, size_t columns_count);

@@ -188,7 +188,7 @@ static int run(const struct mr_cli_watch *w, const struct keyboard *k, bool in_p
 	int code = MR_EXIT_OK;
 
 	while (!over && !is_last(w, taken)) {
-		struct mr_cli_admin admin = {.fd = -1};
+		struct mr_cli_admin admin = {.socket.fd = -1};
 		int rc = w->take(w, &admin);
 
 		/* A bus that was reached once may come back. */

@@ -10,11 +10,10 @@
 
 #include "client/millrace.h"
 #include "flatbuf/admin.h"
+#include "lib/base/admin_socket.h"
 
 struct mr_admin {
-	int fd;
-	uint8_t *answer;
-	size_t answer_room;
+	struct mr_admin_socket socket;
 };
 
 /* Sends a request, with a command unless that is NULL, and waits for an answer of this type. */

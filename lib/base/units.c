@@ -31,16 +31,21 @@ static const struct unit sizes[] = {
 	{"k", 1000},
 	{"K", 1000},
 	{"kB", 1000},
+	{"KB", 1000},
 	{"M", 1000000},
 	{"MB", 1000000},
 	{"G", 1000000000},
 	{"GB", 1000000000},
+	{"T", 1000000000000},
+	{"TB", 1000000000000},
 	{"Ki", 1u << 10},
 	{"KiB", 1u << 10},
 	{"Mi", 1u << 20},
 	{"MiB", 1u << 20},
 	{"Gi", 1u << 30},
 	{"GiB", 1u << 30},
+	{"Ti", 1ull << 40},
+	{"TiB", 1ull << 40},
 	{NULL, 0},
 };
 
@@ -94,6 +99,16 @@ static int parse(const struct unit *units, const char *text, uint64_t base, uint
 		return -ERANGE;
 	*out = whole / base;
 	return 0;
+}
+
+uint64_t mr_units_duration_factor(const char *name)
+{
+	return factor_of(durations, name);
+}
+
+uint64_t mr_units_size_factor(const char *name)
+{
+	return factor_of(sizes, name);
 }
 
 int mr_units_duration(const char *text, uint64_t base_ns, uint64_t *out)

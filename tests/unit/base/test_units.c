@@ -54,6 +54,8 @@ static void units_multiply(void **state)
 	assert_int_equal(size("1MB"), 1000000);
 	assert_int_equal(size("0.5MiB"), 524288);
 	assert_int_equal(size("2 GiB"), 2147483648);
+	assert_int_equal(size("3TB"), 3000000000000);
+	assert_int_equal(size("1Ti"), 1099511627776);
 }
 
 static void a_base_of_mebibytes_counts_them(void **state)

@@ -67,7 +67,11 @@ static void typed_numbers_may_have_units(void **state)
 	assert_parsed("2Mi", MR_CLI_UNIT_BYTES, 2 << 20);
 	assert_parsed("3MB", MR_CLI_UNIT_BYTES, 3e6);
 	assert_parsed("12B", MR_CLI_UNIT_BYTES, 12);
+	assert_parsed("2T", MR_CLI_UNIT_COUNT, 2e12);
 	assert_parsed("1.5s", MR_CLI_UNIT_MS, 1500);
+	assert_parsed("500us", MR_CLI_UNIT_MS, 0.5);
+	assert_parsed("250ms", MR_CLI_UNIT_SECONDS, 0.25);
+	assert_parsed("2k", MR_CLI_UNIT_MS, 2000);
 	assert_parsed("2m", MR_CLI_UNIT_SECONDS, 120);
 	assert_parsed("1d", MR_CLI_UNIT_SECONDS, 86400);
 	assert_parsed("100", MR_CLI_UNIT_MS, 100);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/base/admin_socket.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define ANSWER_SECONDS   8 /* longer than control waits for a worker */
+#define ANSWER_BYTES_MAX (64u << 20)
+_Static_assert(sizeof(((struct sockaddr_un *)NULL)->sun_path) == MR_ADMIN_SOCKET_PATH_BYTES,
+	"a path that fits, fits the address");
+
+int mr_admin_socket_open(struct mr_admin_socket *s, const char *path, bool (*stop)(void))
+{
+	const struct timeval timeout = {.tv_sec = ANSWER_SECONDS};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int error = 0;
+
+	*s = (struct mr_admin_socket){.fd = -1, .stop = stop};
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (s->fd < 0)
+		return -errno;
+	setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	setsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+	if (connect(s->fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+		return 0;
+	error = -errno;
+	mr_admin_socket_close(s);
+	return error;
+}
+
+void mr_admin_socket_close(struct mr_admin_socket *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	free(s->answer);
+	*s = (struct mr_admin_socket){.fd = -1};
+}
+
+static int send_all(const struct mr_admin_socket *s, const void *data, size_t bytes)
+{
+	for (size_t sent = 0; sent < bytes;) {
+		ssize_t n = send(s->fd, (const char *)data + sent, bytes - sent, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		sent += (size_t)n;
+	}
+	return 0;
+}
+
+static int receive_all(const struct mr_admin_socket *s, void *data, size_t bytes)
+{
+	for (size_t got = 0; got < bytes;) {
+		ssize_t n = recv(s->fd, (char *)data + got, bytes - got, 0);
+
+		if (n < 0 && errno == EINTR && (s->stop == NULL || !s->stop()))
+			continue;
+		if (n == 0)
+			return -ECONNRESET;
+		if (n < 0)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		got += (size_t)n;
+	}
+	return 0;
+}
+
+int mr_admin_socket_send(struct mr_admin_socket *s, const void *request, size_t bytes)
+{
+	uint32_t length = htole32((uint32_t)bytes);
+	int error = send_all(s, &length, sizeof(length));
+
+	return error != 0 ? error : send_all(s, request, bytes);
+}
+
+int mr_admin_socket_receive(struct mr_admin_socket *s)
+{
+	uint32_t length;
+	int error = receive_all(s, &length, sizeof(length));
+
+	if (error != 0)
+		return error;
+	s->answer_bytes = le32toh(length);
+	if (s->answer_bytes > ANSWER_BYTES_MAX)
+		return -EBADMSG;
+	if (s->answer_bytes > s->answer_room) {
+		free(s->answer);
+		s->answer_room = 0;
+		s->answer = malloc(s->answer_bytes);
+		if (s->answer == NULL)
+			return -ENOMEM;
+		s->answer_room = s->answer_bytes;
+	}
+	return receive_all(s, s->answer, s->answer_bytes);
+}
