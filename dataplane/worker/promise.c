@@ -21,7 +21,7 @@
 struct mr_queued {
 	struct mr_queued *next;
 	uint32_t stride;
-	uint32_t reserved;
+	uint32_t is_answer; /* its memory is that of w->answers, not of w->store */
 };
 
 _Static_assert(sizeof(struct mr_queued) % MR_MESSAGE_ALIGN == 0, "a message is behind it");
@@ -31,6 +31,23 @@ _Static_assert(
 static uint32_t chunk_bytes(const struct mr_queued *h)
 {
 	return (uint32_t)sizeof(*h) + h->stride;
+}
+
+int mr_answers_init(struct mr_answers *a, uint64_t bytes_max, uint32_t percent, uint32_t peers_max)
+{
+	int error = mr_slab_new(bytes_max, &a->store);
+
+	if (error != 0)
+		return error;
+	a->bound = mr_share_bound(mr_slab_bytes_max(a->store), percent > 0 ? percent : 100);
+	return mr_shares_init(&a->shares, peers_max, peers_max);
+}
+
+void mr_answers_fini(struct mr_answers *a)
+{
+	mr_shares_fini(&a->shares);
+	if (a->store != NULL)
+		mr_slab_free(a->store);
 }
 
 /* A session over UDP without a reliable flow has its open frame only. */
@@ -82,7 +99,8 @@ struct mr_slow_session *mr_worker_slow_session(struct mr_worker *w, struct mr_se
 	x = mr_slab_alloc(w->store, sizeof(*x));
 	if (x == NULL)
 		return NULL;
-	*x = (struct mr_slow_session){.slot = s->slot, .generation = s->generation};
+	*x = (struct mr_slow_session){
+		.slot = s->slot, .generation = s->generation, .peer = s->peer};
 	put_last(w, x);
 	s->slow = x;
 	return x;
@@ -94,34 +112,66 @@ static void gauge_queued(const struct mr_session *s, const struct mr_slow_sessio
 	mr_gauge(s->stats->held_bytes, x->bytes);
 }
 
-/* True of a promised publish: back-pressure bounds how many come. */
+/* True of a promised publish. */
 static bool is_publish(const struct mr_message_plan *plan)
 {
 	return (plan->header >> 16 & 0xff) == MRF_MESSAGE_KIND_DELIVER &&
 	       (plan->header >> 24 & MRF_MESSAGE_FLAG_DELIVERY) == 0;
 }
 
-/* Other messages of one session may take at most as much as they leave to all, so that sessions
- * that never read leave room to others. */
-static uint64_t queued_bytes_max(const struct mr_worker *w, const struct mr_message_plan *plan)
+/* One session may take at most as much of a store as it leaves to all, so that sessions that never
+ * read leave room to others. */
+static bool leaves_enough(const struct mr_slab *store, uint64_t bytes)
 {
-	uint64_t left = mr_slab_bytes_max(w->store) - mr_slab_bytes(w->store);
+	return bytes <= mr_slab_bytes_max(store) - mr_slab_bytes(store);
+}
 
-	return left < w->held_bytes_max || is_publish(plan) ? left : w->held_bytes_max;
+/* Takes memory for a promised publish: back-pressure bounds how many come. */
+static struct mr_queued *new_publish(
+	struct mr_worker *w, const struct mr_slow_session *x, uint32_t bytes)
+{
+	return leaves_enough(w->store, x->bytes + bytes) ? mr_slab_alloc(w->store, bytes) : NULL;
+}
+
+/* Takes memory for an answer or a delivery. */
+static struct mr_queued *new_answer(
+	struct mr_worker *w, const struct mr_slow_session *x, uint32_t bytes)
+{
+	struct mr_answers *a = &w->answers;
+	struct mr_queued *h;
+
+	if (x->bytes + bytes > w->held_bytes_max || !leaves_enough(a->store, x->bytes + bytes) ||
+		mr_share_none_left(&a->bound, x->peer, mr_slab_bytes(a->store)) ||
+		mr_share_take(&a->shares, x->peer, 0, bytes, a->bound.share) != 0)
+		return NULL;
+	h = mr_slab_alloc(a->store, bytes);
+	if (h == NULL)
+		mr_share_give(&a->shares, x->peer, 0, bytes);
+	return h;
+}
+
+static void free_queued(struct mr_worker *w, const struct mr_slow_session *x, struct mr_queued *h)
+{
+	uint32_t bytes = chunk_bytes(h);
+
+	if (h->is_answer) {
+		mr_share_give(&w->answers.shares, x->peer, 0, bytes);
+		mr_slab_release(w->answers.store, h, bytes);
+	} else {
+		mr_slab_release(w->store, h, bytes);
+	}
 }
 
 static bool append_queued(struct mr_worker *w, struct mr_slow_session *x,
-	const struct mr_message_plan *plan, uint32_t target)
+	const struct mr_message_plan *plan, uint32_t target, bool is_answer)
 {
-	struct mr_queued *h;
+	uint32_t bytes = (uint32_t)sizeof(struct mr_queued) + plan->stride;
+	struct mr_queued *h = is_answer ? new_answer(w, x, bytes) : new_publish(w, x, bytes);
 	uint8_t *message;
 
-	if (x->bytes + plan->stride > queued_bytes_max(w, plan))
-		return false;
-	h = mr_slab_alloc(w->store, (uint32_t)sizeof(*h) + plan->stride);
 	if (h == NULL)
 		return false;
-	*h = (struct mr_queued){.stride = plan->stride};
+	*h = (struct mr_queued){.stride = plan->stride, .is_answer = is_answer};
 	message = (uint8_t *)(h + 1);
 	/* The padding must not show old memory. */
 	memset(message + plan->stride - MR_MESSAGE_ALIGN, 0, MR_MESSAGE_ALIGN);
@@ -148,15 +198,17 @@ static struct mr_message_plan plan_of(const struct mrf_gap *gap)
 	return mr_message_plan(MRF_MESSAGE_KIND_GAP, NULL, NULL, 0, gap, 0, sizeof(*gap));
 }
 
-/* Queues the Gap message for what was missed so far, before the next message. */
-static bool append_gap(struct mr_worker *w, struct mr_session *s, struct mr_slow_session *x)
+/* Queues the Gap message for what was missed so far, before the next message, in the memory of that
+ * one: answers that find no room must not cost a promised publish its Gap. */
+static bool append_gap(
+	struct mr_worker *w, struct mr_session *s, struct mr_slow_session *x, bool before_answer)
 {
 	struct mrf_gap gap = gap_of(s);
 	struct mr_message_plan plan = plan_of(&gap);
 
 	if (gap.missed == 0)
 		return true;
-	if (!append_queued(w, x, &plan, 0))
+	if (!append_queued(w, x, &plan, 0, before_answer))
 		return false;
 	s->missed_unreported &= MR_SESSION_QUEUED;
 	return true;
@@ -179,12 +231,14 @@ static enum mr_promise lose_message(struct mr_session *s, uint64_t *why)
 static enum mr_promise __attribute__((noinline)) queue_message(struct mr_worker *w,
 	struct mr_session *s, const struct mr_message_plan *plan, uint32_t target)
 {
+	bool is_answer = !is_publish(plan);
 	struct mr_slow_session *x;
 
 	if (never_fits(s, plan->stride))
 		return lose_message(s, &w->stats->drop_too_large);
 	x = mr_worker_slow_session(w, s);
-	if (x == NULL || !append_gap(w, s, x) || !append_queued(w, x, plan, target))
+	if (x == NULL || !append_gap(w, s, x, is_answer) ||
+		!append_queued(w, x, plan, target, is_answer))
 		return lose_message(s, &w->stats->drop_held_full);
 	/* The two flows of a session over UDP do not wait for each other. */
 	if (!mr_session_knows_flow(s))
@@ -343,7 +397,7 @@ static void drop_first(struct mr_worker *w, struct mr_slow_session *x)
 	x->first = h->next;
 	x->bytes -= h->stride;
 	x->messages--;
-	mr_slab_release(w->store, h, chunk_bytes(h));
+	free_queued(w, x, h);
 }
 
 /* Sends what is queued, up to RUN_BYTES and as far as there is room. */

@@ -7,9 +7,10 @@
  *
  * While messages are queued for a session nothing overtakes them. The session misses best-effort
  * messages meanwhile, and is told of each gap at its place in the order. (Over UDP this holds for
- * the reliable flow only.) Answers and deliveries of queues that are queued for one session are
- * bounded by held_bytes_max and by what the store has left for all, so that others find room later.
- * Promised publishes are bounded before they are taken: they may use all that is left.
+ * the reliable flow only.) Answers and deliveries of queues have memory of their own, w->answers.
+ * Those that are queued for one session are bounded by held_bytes_max and by what is left for all;
+ * those of one peer by its share. So clients that do not read leave room to others.
+ * Promised publishes are bounded before they are taken: they may use all that w->store has left.
  *
  * A session is *full* from when its ring or log, with what is queued, goes above its high-water
  * mark until it is down to half of the mark. The mark is that of its subscriptions, or lower if
@@ -40,6 +41,7 @@ struct mr_slow_session {
 	struct mr_slow_session *next; /* in the worker's list */
 	uint32_t slot;
 	uint32_t generation;
+	uint64_t peer;
 	struct mr_queued *first;
 	struct mr_queued *last;
 	uint64_t bytes; /* queued, as they will be in ring or log */
@@ -50,6 +52,11 @@ struct mr_slow_session {
 	uint64_t since;      /* cycles, at that time */
 	uint64_t looked;     /* cycles, at the last check */
 };
+
+/* `percent`: one peer's share of the bytes; 0: all. `peers_max`: the number of sessions. -ENOMEM,
+ * -EIO. */
+int mr_answers_init(struct mr_answers *a, uint64_t bytes_max, uint32_t percent, uint32_t peers_max);
+void mr_answers_fini(struct mr_answers *a);
 
 /* Copies a message into the session's ring or reliable flow, behind what is queued for it. */
 enum mr_promise mr_worker_promise(struct mr_worker *w, struct mr_session *s,

@@ -190,6 +190,9 @@ static int open_waiting(struct mr_worker *w, const struct mr_worker_config *c)
 	if (error != 0)
 		return error;
 	mr_worker_check_store(w);
+	error = mr_answers_init(&w->answers, c->store_bytes, c->peer_percent, c->slots);
+	if (error != 0)
+		return error;
 	return mr_early_init(
 		&w->early, c->early_bytes, c->peer_percent, c->slots - c->remote_first + 1);
 }
@@ -303,6 +306,7 @@ void mr_worker_free(struct mr_worker *w)
 	mr_worker_queues_free(w);
 	free(w->flows.list);
 	mr_early_fini(&w->early);
+	mr_answers_fini(&w->answers);
 	mr_slab_free(w->store);
 	free(w->full);
 	free(w->turns);

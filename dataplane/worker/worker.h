@@ -177,6 +177,13 @@ struct mr_hello_recent {
 	uint64_t at; /* cycles */
 };
 
+/* Memory of answers and deliveries that are queued for slow sessions (promise.h). */
+struct mr_answers {
+	struct mr_slab *store;
+	struct mr_shares shares; /* bytes of each peer */
+	struct mr_share_bound bound;
+};
+
 struct mr_worker_config {
 	unsigned index;
 	unsigned workers;
@@ -189,9 +196,10 @@ struct mr_worker_config {
 	uint32_t route_cache_entries;
 	uint32_t handoff_ring_bytes;
 	uint32_t message_bytes_max;     /* sum of all fragments */
-	uint64_t store_bytes;           /* messages that wait for slow sessions or for the mesh */
+	uint64_t store_bytes;           /* messages that wait for slow sessions or for the mesh; as
+	                                 * much again for answers and deliveries */
 	uint64_t early_bytes;           /* early frames */
-	uint32_t peer_percent;          /* one peer's share of early_bytes; 0: all */
+	uint32_t peer_percent;          /* one peer's share of early frames and answers; 0: all */
 	uint32_t ip6_prefix_bits;       /* addresses with one prefix are one host; 0: 64 */
 	uint64_t held_bytes_max;        /* one session's part of store_bytes */
 	uint32_t block_ms_max;          /* publishers wait for a full session; 0: for ever */
@@ -345,6 +353,7 @@ struct mr_worker {
 		uint64_t ns_a_cycle;      /* times 2^32 */
 	} flows;
 	struct mr_early early;
+	struct mr_answers answers;
 	/* Token buckets for answers to packets of no session. Each kind has its own, so that a
 	 * flood of one kind does not stop the others. */
 	struct mr_rate closes;

@@ -80,6 +80,16 @@ attack_counts "refused_push_unknown=1000000" unread-answers
 [ "$(counter drop_held_full)" -gt 0 ] || fail "all answers that nobody reads are held"
 attack_counted drop_held_full parts-without-credit
 work_goes_on
+say "answers that fill the memory of answers pause no publisher"
+start answers "$hostile" answers-hoard "$run/attach.sock" 2560000
+answers=$pid
+wait_for "they are queued" has_line "$dir/answers.out" queued
+sub_start promised 'promised.>' --raw --promise at-least-once -n 3
+seq 3 | "$millrace" pub promised.subject --promise at-least-once --stdin-lines
+wait_child "$pid" "the subscriber"
+expect_equal "what came" "$(cat "$dir/promised.out")" $'1\n2\n3'
+kill -KILL "$answers"
+work_goes_on
 attack requests-flood
 work_goes_on
 

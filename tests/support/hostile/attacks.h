@@ -50,6 +50,7 @@ mr_attack_fn mr_attack_never_acks;
 mr_attack_fn mr_attack_half_fragments;
 mr_attack_fn mr_attack_lying_fragments;
 mr_attack_fn mr_attack_unread_answers;
+mr_attack_fn mr_attack_answers_hoard;
 mr_attack_fn mr_attack_parts_without_credit;
 mr_attack_fn mr_attack_requests_flood;
 

@@ -49,6 +49,7 @@ static const struct {
 	{"half-fragments", mr_attack_half_fragments, 1000},
 	{"lying-fragments", mr_attack_lying_fragments, 7000},
 	{"unread-answers", mr_attack_unread_answers, 1000000},
+	{"answers-hoard", mr_attack_answers_hoard, 12800000},
 	{"parts-without-credit", mr_attack_parts_without_credit, 200000},
 	{"requests-flood", mr_attack_requests_flood, 100000},
 	{"attach-garbage", mr_attack_attach_garbage, 200},

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/support/hostile/attacks.h"
 #include "tests/support/hostile/raw.h"
@@ -349,6 +350,26 @@ int mr_attack_unread_answers(const char *path, unsigned count)
 	if (error == 0)
 		error = mr_raw_drain(&c);
 	mr_raw_close(&c);
+	return error;
+}
+
+/* 64 sessions have statuses queued that they do not read. They stay until the program is killed. */
+int mr_attack_answers_hoard(const char *path, unsigned count)
+{
+	static struct mr_raw sessions[64];
+	unsigned each = count / 64;
+	int error = 0;
+
+	for (unsigned i = 0; error == 0 && i < 64; i++) {
+		error = mr_raw_attach(&sessions[i], path, "answers-hoard");
+		for (unsigned k = 0; error == 0 && k < each; k++)
+			error = send_call(&sessions[i], 1u << 16, k, false);
+		if (error == 0)
+			error = mr_raw_drain(&sessions[i]);
+	}
+	printf(error == 0 ? "all is queued\n" : "it ends\n");
+	while (error == 0)
+		pause();
 	return error;
 }
 

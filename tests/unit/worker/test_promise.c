@@ -461,11 +461,11 @@ static void a_promise_to_a_group_goes_to_the_full_member_if_the_other_is_closed(
 	a_promise_to_a_group_is_not_lost_with_a_member_that_is_over(1);
 }
 
-static uint64_t hold_until_lost(struct mr_session *session)
+static uint64_t hold_until_lost(struct mr_session *session, enum mrf_message_kind kind)
 {
 	static uint8_t payload[32768];
-	struct mr_message_plan plan = mr_message_plan(
-		MRF_MESSAGE_KIND_DELIVER, NULL, NULL, 0, payload, 0, sizeof(payload));
+	struct mr_message_plan plan =
+		mr_message_plan(kind, NULL, NULL, 0, payload, 0, sizeof(payload));
 	uint64_t held = stats()->held;
 
 	while (mr_worker_promise(r.workers[0], session, &plan, 1) != MR_PROMISE_LOST)
@@ -480,9 +480,51 @@ static void receiver_that_never_reads_leaves_memory_to_others(void **state)
 	(void)state;
 	open_all();
 	r.workers[0]->held_bytes_max = UINT32_MAX;
-	first = hold_until_lost(local.session);
-	second = hold_until_lost(pub.session);
+	first = hold_until_lost(local.session, MRF_MESSAGE_KIND_DELIVER);
+	second = hold_until_lost(pub.session, MRF_MESSAGE_KIND_DELIVER);
 	assert_true(first > 0 && second > first / 3);
+	r.workers[0]->held_bytes_max = 1u << 20;
+	close_all();
+}
+
+static void answers_of_one_peer_have_a_share(void **state)
+{
+	struct mr_rig_local other;
+	struct mr_answers *a;
+
+	(void)state;
+	open_all();
+	a = &r.workers[0]->answers;
+	a->bound = mr_share_bound(mr_slab_bytes_max(a->store), 1);
+	local.session->peer = pub.session->peer = 77;
+	assert_in_range(hold_until_lost(local.session, MRF_MESSAGE_KIND_REPLY), 1, 20);
+	assert_int_equal(hold_until_lost(pub.session, MRF_MESSAGE_KIND_REPLY), 0);
+	mr_rig_attach(&r, 0, 2, &other);
+	other.session->peer = 78;
+	assert_in_range(hold_until_lost(other.session, MRF_MESSAGE_KIND_REPLY), 1, 20);
+	/* The share comes back with the session. */
+	rounds(1);
+	assert_true(mr_share_count(&a->shares, 77, 0) > 0);
+	mr_rig_detach(&r, &local);
+	local.session = NULL;
+	rounds(20);
+	assert_int_equal(mr_share_count(&a->shares, 77, 0), 0);
+	close(other.liveness_fd);
+	close_all();
+}
+
+/* Sessions that take the memory of all answers do not pause publishers. */
+static void answers_take_no_memory_of_publishes(void **state)
+{
+	(void)state;
+	open_all();
+	r.workers[0]->held_bytes_max = UINT32_MAX;
+	(void)hold_until_lost(pub.session, MRF_MESSAGE_KIND_REPLY);
+	assert_true(mr_slab_bytes(r.workers[0]->answers.store) >= 32u << 20);
+	assert_int_equal(mr_slab_bytes(r.workers[0]->store) >> 20, 0);
+	assert_true(promise("near", 1, 100));
+	rounds(2);
+	assert_false(publisher_waits());
 	r.workers[0]->held_bytes_max = 1u << 20;
 	close_all();
 }
@@ -502,6 +544,8 @@ int main(void)
 		cmocka_unit_test(
 			a_promise_to_a_group_goes_to_the_full_member_if_the_other_is_closed),
 		cmocka_unit_test(receiver_that_never_reads_leaves_memory_to_others),
+		cmocka_unit_test(answers_of_one_peer_have_a_share),
+		cmocka_unit_test(answers_take_no_memory_of_publishes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
