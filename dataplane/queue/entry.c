@@ -30,7 +30,7 @@ struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsig
 
 	flags = account != 0 ? flags | MR_ENTRY_OWNED : flags & ~MR_ENTRY_OWNED;
 	if (mr_likely(!mr_queue_full(q)))
-		e = mr_slab_alloc(q->store, chunk_bytes(flags, body_bytes));
+		e = mr_slab_alloc_for(q->store, chunk_bytes(flags, body_bytes), account);
 	if (mr_unlikely(e == NULL))
 		return NULL;
 	e->next = NULL;
@@ -75,7 +75,7 @@ bool mr_entry_append(
 	struct mr_queue_fragment *p = NULL;
 
 	if (!mr_queue_full(q))
-		p = mr_slab_alloc(q->store, (uint32_t)sizeof(*p) + bytes);
+		p = mr_slab_alloc_for(q->store, (uint32_t)sizeof(*p) + bytes, mr_entry_account(e));
 	if (p == NULL)
 		return false;
 	*p = (struct mr_queue_fragment){.bytes = bytes};
@@ -94,7 +94,8 @@ struct mr_queue_fragment *mr_entry_first_replace(
 	struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes)
 {
 	struct mr_queue_chain *chain = mr_entry_body(e);
-	struct mr_queue_fragment *p = mr_slab_alloc(q->store, (uint32_t)sizeof(*p) + bytes);
+	struct mr_queue_fragment *p =
+		mr_slab_alloc_for(q->store, (uint32_t)sizeof(*p) + bytes, mr_entry_account(e));
 
 	if (p == NULL)
 		return NULL;

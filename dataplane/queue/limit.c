@@ -52,9 +52,13 @@ int mr_limits_init(struct mr_queues *q)
 		goto fini_shares;
 	if (mr_shares_init(&q->limits.withheld, WITHHELD_MAX, WITHHELD_MAX) != 0)
 		goto fini_accounts;
+	if (mr_slab_owners(q->store, ACCOUNTS_MAX, q->limits.memory.share) != 0)
+		goto fini_withheld;
 	/* The account of the peers that find no other. */
 	(void)mr_share_take(&q->limits.accounts, MR_PEER_UNKNOWN, 0, 1, UINT64_MAX);
 	return 0;
+fini_withheld:
+	mr_shares_fini(&q->limits.withheld);
 fini_accounts:
 	mr_shares_fini(&q->limits.accounts);
 fini_shares:
@@ -369,7 +373,8 @@ uint32_t mr_limit_memory(
 {
 	const struct mr_share_bound *b = &q->limits.memory;
 
-	if (q->limits.accounts.entries[client->account].count + bytes > b->share)
+	if (q->limits.accounts.entries[client->account].count + bytes > b->share ||
+		mr_slab_owner_full(q->store, bytes, client->account))
 		return MRF_STATUS_CODE_SHARE_USED;
 	return mr_share_none_left(b, client->peer, mr_slab_bytes(q->store))
 		       ? MRF_STATUS_CODE_NO_MEMORY

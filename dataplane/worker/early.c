@@ -14,7 +14,8 @@ int mr_early_init(struct mr_early *e, uint64_t bytes_max, uint32_t percent, uint
 		return error;
 	e->bytes_max = mr_slab_bytes_max(e->store);
 	e->share_bytes = mr_share_bound(e->bytes_max, percent > 0 ? percent : 100).share;
-	return mr_shares_init(&e->shares, peers_max, peers_max);
+	error = mr_slab_owners(e->store, peers_max, e->share_bytes);
+	return error != 0 ? error : mr_shares_init(&e->shares, peers_max, peers_max);
 }
 
 void mr_early_fini(struct mr_early *e)
@@ -65,7 +66,7 @@ struct mr_flow_slot *mr_early_take(struct mr_early *e, const struct mr_flow *flo
 	if (bytes > MR_SLAB_CHUNK_BYTES_MAX ||
 		mr_share_take(&e->shares, peer, 0, bytes, e->share_bytes) != 0)
 		return NULL;
-	p = mr_slab_alloc(e->store, bytes);
+	p = mr_slab_alloc_for(e->store, bytes, mr_share_number(&e->shares, peer, 0));
 	if (p == NULL) {
 		mr_share_give(&e->shares, peer, 0, bytes);
 		return NULL;

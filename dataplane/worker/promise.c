@@ -40,7 +40,8 @@ int mr_answers_init(struct mr_answers *a, uint64_t bytes_max, uint32_t percent, 
 	if (error != 0)
 		return error;
 	a->bound = mr_share_bound(mr_slab_bytes_max(a->store), percent > 0 ? percent : 100);
-	return mr_shares_init(&a->shares, peers_max, peers_max);
+	error = mr_slab_owners(a->store, peers_max, a->bound.share);
+	return error != 0 ? error : mr_shares_init(&a->shares, peers_max, peers_max);
 }
 
 void mr_answers_fini(struct mr_answers *a)
@@ -144,7 +145,7 @@ static struct mr_queued *new_answer(
 		mr_share_none_left(&a->bound, x->peer, mr_slab_bytes(a->store)) ||
 		mr_share_take(&a->shares, x->peer, 0, bytes, a->bound.share) != 0)
 		return NULL;
-	h = mr_slab_alloc(a->store, bytes);
+	h = mr_slab_alloc_for(a->store, bytes, mr_share_number(&a->shares, x->peer, 0));
 	if (h == NULL)
 		mr_share_give(&a->shares, x->peer, 0, bytes);
 	return h;

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "lib/base/compiler.h"
@@ -19,7 +18,9 @@
 #define RANK_SMALL (SMALL_MAX / STEP_BYTES) /* ranks in steps of 16 bytes */
 #define RANK_LARGE (RANK_SMALL + 24)        /* first rank above the eighths */
 #define NONE       UINT32_MAX
-#define NO_CHUNK   UINT16_MAX
+/* Slabs that an owner may take beyond its part, for sizes of which it has few chunks. */
+#define OWNER_SPARE 8u
+#define NO_CHUNK    UINT16_MAX
 
 struct slab {
 	uint32_t prev; /* in the list of its rank, or of empty slabs */
@@ -29,6 +30,7 @@ struct slab {
 	uint16_t free;  /* first free chunk below `fresh`, in steps from the slab's start */
 	uint8_t rank;
 	bool listed;
+	uint32_t owner; /* took it; 0: nobody */
 };
 
 _Static_assert(SLAB_BYTES / STEP_BYTES < NO_CHUNK, "a chunk's place fits 16 bits");
@@ -39,6 +41,8 @@ struct mr_slab {
 	uint32_t slabs_max;
 	uint32_t slabs_fresh; /* slabs that were ever in use */
 	uint32_t slabs_used;
+	uint32_t *owned; /* slabs of each owner; NULL: not counted */
+	uint32_t owned_max;
 	uint32_t empty;           /* list of free slabs below slabs_fresh */
 	uint32_t partial[RANKS];  /* lists of slabs with a free chunk */
 	uint32_t size[RANKS];     /* bytes of a chunk */
@@ -96,7 +100,17 @@ void mr_slab_free(struct mr_slab *s)
 		return;
 	mr_memory_unmap(s->slabs, s->slabs_max * sizeof(*s->slabs));
 	mr_memory_unmap(s->map, (uint64_t)s->slabs_max << SLAB_SHIFT);
+	free(s->owned);
 	free(s);
+}
+
+int mr_slab_owners(struct mr_slab *s, uint32_t owners_max, uint64_t bytes_max)
+{
+	uint64_t most = ((bytes_max + bytes_max / 8) >> SLAB_SHIFT) + OWNER_SPARE;
+
+	s->owned = calloc((size_t)owners_max + 1, sizeof(*s->owned));
+	s->owned_max = most < s->slabs_max ? (uint32_t)most : s->slabs_max;
+	return s->owned != NULL ? 0 : -ENOMEM;
 }
 
 static inline unsigned rank_of(uint32_t bytes)
@@ -146,24 +160,33 @@ static void list_remove(struct mr_slab *s, uint32_t *head, uint32_t index)
 	slab->listed = false;
 }
 
-/* Puts an empty slab in the list of this rank; NONE: the limit is reached. */
-static uint32_t take_slab(struct mr_slab *s, unsigned rank)
+static bool may_take_slab(const struct mr_slab *s, uint32_t owner)
+{
+	return owner == 0 || s->owned == NULL || s->owned[owner] < s->owned_max;
+}
+
+/* Puts an empty slab in the list of this rank; NONE: a limit is reached. */
+static uint32_t take_slab(struct mr_slab *s, unsigned rank, uint32_t owner)
 {
 	uint32_t index = s->empty;
 
+	if (!may_take_slab(s, owner))
+		return NONE;
 	if (index != NONE)
 		list_remove(s, &s->empty, index);
 	else if (s->slabs_fresh < s->slabs_max)
 		index = s->slabs_fresh++;
 	else
 		return NONE;
-	s->slabs[index] = (struct slab){.rank = (uint8_t)rank, .free = NO_CHUNK};
+	s->slabs[index] = (struct slab){.rank = (uint8_t)rank, .free = NO_CHUNK, .owner = owner};
+	if (s->owned != NULL)
+		s->owned[owner]++;
 	s->slabs_used++;
 	list_add(s, &s->partial[rank], index);
 	return index;
 }
 
-void *mr_slab_alloc(struct mr_slab *s, uint32_t bytes)
+MR_ALWAYS_INLINE void *alloc_for(struct mr_slab *s, uint32_t bytes, uint32_t owner)
 {
 	unsigned rank;
 	uint32_t index;
@@ -175,7 +198,7 @@ void *mr_slab_alloc(struct mr_slab *s, uint32_t bytes)
 	rank = rank_for(s, bytes);
 	index = s->partial[rank];
 	if (mr_unlikely(index == NONE)) {
-		index = take_slab(s, rank);
+		index = take_slab(s, rank, owner);
 		if (index == NONE)
 			return NULL;
 	}
@@ -190,6 +213,21 @@ void *mr_slab_alloc(struct mr_slab *s, uint32_t bytes)
 	if (mr_unlikely(++slab->used == s->capacity[rank]))
 		list_remove(s, &s->partial[rank], index);
 	return chunk;
+}
+
+void *mr_slab_alloc(struct mr_slab *s, uint32_t bytes)
+{
+	return alloc_for(s, bytes, 0);
+}
+
+void *mr_slab_alloc_for(struct mr_slab *s, uint32_t bytes, uint32_t owner)
+{
+	return alloc_for(s, bytes, owner);
+}
+
+bool mr_slab_owner_full(const struct mr_slab *s, uint32_t bytes, uint32_t owner)
+{
+	return !may_take_slab(s, owner) && s->partial[rank_for(s, bytes)] == NONE;
 }
 
 void mr_slab_release(struct mr_slab *s, void *chunk, uint32_t bytes)
@@ -209,6 +247,8 @@ void mr_slab_release(struct mr_slab *s, void *chunk, uint32_t bytes)
 		list_remove(s, &s->partial[slab->rank], index);
 		list_add(s, &s->empty, index);
 		s->slabs_used--;
+		if (s->owned != NULL)
+			s->owned[slab->owner]--;
 	}
 }
 

@@ -9,6 +9,10 @@
  * rounding wastes little. The records of the slabs are outside of them: a free chunk contains only
  * the position of the next free chunk.
  *
+ * A slab with one chunk in use serves no other size. Where several owners share an allocator, each
+ * slab counts for the owner that took it, with a limit for each owner: no owner can scatter a few
+ * chunks over all slabs.
+ *
  * Owns      The mapping. It is reserved at its full size; pages become resident when they are
  *           touched.
  * Threads   One: each worker has its own allocators.
@@ -21,6 +25,7 @@
 #ifndef MILLRACE_BASE_SLAB_H
 #define MILLRACE_BASE_SLAB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,8 +42,18 @@ struct mr_slab;
 int mr_slab_new(uint64_t bytes_max, struct mr_slab **out);
 void mr_slab_free(struct mr_slab *s);
 
-/* Returns a chunk, aligned to 16 bytes. */
+/* Counts slabs for the owners 1 .. owners_max. Each may take slabs for chunks of `bytes_max` in
+ * all, an eighth more for the ends of slabs, and eight for sizes of which it has few chunks.
+ * Call it before the first allocation. -ENOMEM. */
+int mr_slab_owners(struct mr_slab *s, uint32_t owners_max, uint64_t bytes_max);
+
+/* Returns a chunk, aligned to 16 bytes. A slab that it takes counts for nobody. */
 void *mr_slab_alloc(struct mr_slab *s, uint32_t bytes);
+/* The same, for an owner; 0: nobody. NULL also if it would need another slab than the owner may
+ * take. */
+void *mr_slab_alloc_for(struct mr_slab *s, uint32_t bytes, uint32_t owner);
+/* True if alloc_for returns NULL because of the owner's limit. */
+bool mr_slab_owner_full(const struct mr_slab *s, uint32_t bytes, uint32_t owner);
 /* `bytes`: the size that alloc was asked for. */
 void mr_slab_release(struct mr_slab *s, void *chunk, uint32_t bytes);
 

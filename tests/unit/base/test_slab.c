@@ -76,6 +76,64 @@ static void full_store_refuses_and_serves_again(void **state)
 	mr_slab_free(s);
 }
 
+static size_t slab_of(const struct mr_slab *s, const void *chunk)
+{
+	return (size_t)((const uint8_t *)chunk - mr_slab_base(s)) / (128 * 1024);
+}
+
+/* Takes `count` chunks, and gives back all but the first of each slab. */
+static void scatter(struct mr_slab *s, uint32_t bytes, unsigned count, uint32_t owner)
+{
+	static void *chunks[65536];
+	unsigned got = 0;
+
+	while (got < count && (chunks[got] = mr_slab_alloc_for(s, bytes, owner)) != NULL)
+		got++;
+	for (unsigned i = 0; i < got; i++)
+		if (i > 0 && slab_of(s, chunks[i]) == slab_of(s, chunks[i - 1]))
+			mr_slab_release(s, chunks[i], bytes);
+}
+
+static void one_owner_cannot_scatter_chunks_over_all_slabs(void **state)
+{
+	struct mr_slab *s;
+	uint64_t owned;
+
+	(void)state;
+	assert_int_equal(mr_slab_new(16 * MIB, &s), 0);
+	assert_int_equal(mr_slab_owners(s, 2, 4 * MIB), 0);
+	for (uint32_t bytes = 112; bytes < 1024; bytes += 64)
+		scatter(s, bytes, 4 * MIB / bytes, 1);
+	owned = mr_slab_bytes(s);
+	assert_in_range(owned, 4 * MIB, 4 * MIB + 4 * MIB / 8 + MIB);
+	assert_true(mr_slab_owner_full(s, 4096, 1));
+	assert_null(mr_slab_alloc_for(s, 4096, 1));
+	assert_false(mr_slab_owner_full(s, 112, 1)); /* in the slabs that it has */
+	assert_non_null(mr_slab_alloc_for(s, 112, 1));
+	scatter(s, 4096, 500, 2);
+	assert_true(mr_slab_bytes(s) >= owned + 15 * 128 * 1024);
+	assert_false(mr_slab_owner_full(s, 512, 0));
+	mr_slab_free(s);
+}
+
+static void slab_that_becomes_empty_is_given_back_by_its_owner(void **state)
+{
+	struct mr_slab *s;
+	void *chunk;
+
+	(void)state;
+	assert_int_equal(mr_slab_new(16 * MIB, &s), 0);
+	assert_int_equal(mr_slab_owners(s, 1, 0), 0);
+	for (unsigned i = 0; i < 7; i++)
+		assert_non_null(mr_slab_alloc_for(s, 16 + 16 * i, 1));
+	chunk = mr_slab_alloc_for(s, 1024, 1);
+	assert_non_null(chunk);
+	assert_null(mr_slab_alloc_for(s, 2048, 1));
+	mr_slab_release(s, chunk, 1024);
+	assert_non_null(mr_slab_alloc_for(s, 2048, 1));
+	mr_slab_free(s);
+}
+
 static void too_large_a_chunk_is_refused(void **state)
 {
 	struct mr_slab *s;
@@ -130,6 +188,8 @@ int main(void)
 		cmocka_unit_test(chunks_of_all_sizes_are_aligned_and_do_not_overlap),
 		cmocka_unit_test(rounding_wastes_little),
 		cmocka_unit_test(full_store_refuses_and_serves_again),
+		cmocka_unit_test(one_owner_cannot_scatter_chunks_over_all_slabs),
+		cmocka_unit_test(slab_that_becomes_empty_is_given_back_by_its_owner),
 		cmocka_unit_test(too_large_a_chunk_is_refused),
 		cmocka_unit_test(random_use_keeps_chunks_apart),
 	};

@@ -84,6 +84,40 @@ static void one_host_fills_its_share_and_no_more(void **state)
 	assert_int_equal(r.stats.refused_push_memory, 0);
 }
 
+/* Pushes messages of `bytes` up to three quarters of the host's share, and settles all but one of
+ * `each`. */
+static void scatter(unsigned client, uint32_t bytes, unsigned each)
+{
+	unsigned count = ENTRIES / 4 / 4 * 3 / (bytes + 64), n = 0;
+	struct rig_sent *s;
+
+	text[bytes] = '\0';
+	for (unsigned i = 0; i < count; i++)
+		(void)push(queues[0], client);
+	text[bytes] = 'x';
+	do {
+		rig_run(&r);
+		while ((s = rig_take(&r, ROOT, MRF_MESSAGE_KIND_DELIVER)) != NULL)
+			if (n++ % each != 0)
+				rig_settle(&r, ROOT, queues[0], s->view.extra.delivery.tag,
+					MRF_SETTLE_VERB_ACK, 0);
+		rig_sent_forget(&r);
+	} while (mr_queues_run(r.queues, r.now_ms) ||
+		 rig_count(&r, ROOT, MRF_MESSAGE_KIND_DELIVER) > 0);
+}
+
+/* A slab with one message left serves no other size. */
+static void few_messages_of_one_host_do_not_keep_all_slabs(void **state)
+{
+	(void)state;
+	rig_consume(&r, name_of(0), ROOT, 65535);
+	for (uint32_t bytes = 100; bytes < 1000; bytes += 64)
+		scatter(FIRST, bytes, 131072 / (bytes + 80));
+	assert_true(r.stats.refused_push_share > 0);
+	assert_int_equal(r.stats.refused_push_memory, 0);
+	assert_in_range(fill(SECOND), SHARE_MIN, SHARE_MAX);
+}
+
 static void the_last_of_it_is_root_s(void **state)
 {
 	(void)state;
@@ -219,6 +253,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RIG_TEST(one_host_fills_its_share_and_no_more),
+		RIG_TEST(few_messages_of_one_host_do_not_keep_all_slabs),
 		RIG_TEST(the_last_of_it_is_root_s),
 		RIG_TEST(client_that_knows_the_status_gets_it),
 		RIG_TEST(memory_that_leaves_the_queues_is_given_back),
