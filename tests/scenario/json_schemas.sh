@@ -1,0 +1,255 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# json_schemas: all output with --json is as the schemas in docs/json say, and they name nothing that does not exist.
+. "$(dirname "$0")/../support/lib.sh"
+. "$top/tests/support/net.sh"
+
+for python in "${PYTHON:-python3}" /usr/bin/python3 ''; do
+	[ -n "$python" ] || skip "python3-jsonschema is not installed: see scripts/deps"
+	"$python" -c 'import jsonschema; jsonschema.Draft202012Validator' 2>/dev/null && break
+done
+
+records=$dir/records
+mkdir "$records"
+count=0
+odd=$'\xff' # no UTF-8
+
+# keep SCHEMA plain|safe FILE COMMAND...: keeps output for the check.
+keep() {
+	count=$((count + 1))
+	cp "$3" "$records/$count"
+	printf '%s\t%s\t%s\t%s\n' "$count" "$1" "$2" "${*:4}" >>"$records/index"
+}
+# take SCHEMA ARGUMENT...: runs millrace with --json, and keeps the output.
+take() {
+	expect_status 0 "$millrace" "${@:2}" --json
+	keep "$1" plain "$dir/.output" "${@:2}" --json
+}
+# take_both SCHEMA ARGUMENT...: also runs it with --json-safe.
+take_both() {
+	take "$@"
+	expect_status 0 "$millrace" "${@:2}" --json-safe
+	keep "$1" safe "$dir/.output" "${@:2}" --json-safe
+}
+# ended NAME PID SCHEMA: waits for a program that was started, and keeps its output.
+ended() {
+	wait_child "$2" "$1"
+	expect_equal "exit status of $1" "$status" 0
+	keep "$3" plain "$dir/$1.out" "$1"
+}
+verbs_with_json() {
+	"$millrace" completion bash | sed -nE "s/^\t([a-z]+)\) words='.*--json( .*|)' ;;\$/\1/p" | tr '\n' ' '
+}
+session_of() { "$millrace" clients --json | jq -r --argjson pid "$1" '.[] | select(.pid == $pid) | .session'; }
+
+say "an error is text on standard error, and the exit status; standard output stays empty"
+for verb in status clients top ping 'pub a' 'push a' 'sub a' 'queue show a' 'bench --seconds 1'; do
+	# shellcheck disable=SC2086 # words are wanted
+	expect_status 3 "$millrace" $verb --json
+	expect_equal "output of $verb without a bus" "$output" ''
+	expect_match "$verb without a bus" "$errors" "^millrace ${verb%% *}: "
+done
+expect_status 2 "$millrace" up --json-safe
+expect_match "up has no JSON" "$errors" 'json-safe'
+
+say "lists of a bus without anything"
+bus_start
+for verb in queues services sessions 'sessions --slow' subjects 'subjects --patterns' 'who --filter name=nobody' ports; do
+	# shellcheck disable=SC2086
+	take "${verb%% *}" $verb
+	expect_equal "$verb" "$output" '[]'
+done
+take workers workers
+take status status
+take top top -n 1 --interval 20
+expect_status 1 "$millrace" queue show nothing.here --json
+expect_equal "output about no queue" "$output" ''
+bus_stop
+
+# A ring that a publisher can fill, a worker that is pinned, and a port where one can be made.
+options=(--cpus "$(taskset -cp $$ | sed 's/.*[:,-] *//')" --set workers.poll=adaptive --set channels.down_ring_bytes=262144)
+part=part
+if [ "$(id -u)" -eq 0 ] && (net_needs) >/dev/null 2>&1; then
+	leaving+=(net_drop)
+	net_pair 1
+	options+=(--port "$(net_af_xdp)")
+	part=''
+fi
+bus_start "${options[@]}"
+udp=udp://$net_bus4:7400
+far() { timeout -k 5 $((patience_s * 2)) "${net_in[@]}" env MILLRACE_SERVER="$udp" "$millrace" "$@"; }
+
+say "subscribers of each kind, and what they print"
+sub_start texts 'text.>' --json
+texts=$pid
+sub_start bytes "odd.$odd" 'odd.>' --group "g$odd" --json
+bytes=$pid
+sub_start grouped 'text.>' --group g --promise at-least-once --high-water 60 --json
+if [ -z "$part" ]; then
+	start far "${net_in[@]}" env MILLRACE_SERVER="$udp" "$millrace" sub 'text.>' --json
+	wait_for "the far one is subscribed" has_line "$dir/far.err" subscribed
+	far=$pid
+fi
+sub_start prefixed text --prefix --count-only -n 3 --json
+counted=$pid
+sub_start rated 'text.>' --rate --interval 50 -n 3 --json
+rated=$pid
+sub_start reported 'text.>' "odd.$odd" --report -n 4 --json
+reported=$pid
+sub_start last 'text.>' --last -n 3 --json
+last=$pid
+take pub pub text.a hello -H trace:abc
+take pub pub text.b hello -H many:1 -H many:2
+take_both pub pub "odd.$odd" hello
+printf 'a\xff\x00b' | "$millrace" pub odd.payload - -H "odd:$odd"
+reply_start plain_reply text.ask 'as you say' -n 2 --json -H from:reply
+plain_reply=$pid
+take request request text.ask hello
+take request request text.ask hello
+ended plain_reply "$plain_reply" reply
+reply_start odd_reply ask.odd --exec "printf '\\377'" -n 1 -H "odd:$odd" --json
+odd_reply=$pid
+take request request ask.odd
+ended odd_reply "$odd_reply" reply
+for name in prefixed:$counted:count rated:$rated:rate reported:$reported:report last:$last:message; do
+	ended "${name%%:*}" "$(cut -d: -f2 <<<"$name")" "sub#${name##*:}"
+done
+wait_for "all came" lines_at_least "$dir/texts.out" 4
+wait_for "what is no text came" lines_at_least "$dir/bytes.out" 3
+keep sub#message plain "$dir/texts.out" sub text
+keep sub#message plain "$dir/bytes.out" sub odd
+
+say "queues"
+ready_are() { [ "$("$millrace" queue show "$1" --json | jq .ready)" -eq "$2" ]; }
+"$millrace" push "q$odd" hello --max-deliver 1 --priority high -H "odd:$odd"
+take_both push push jobs hello -n 3 -H a:b --max-deliver 1
+take push push jobs hello --promise best-effort
+printf '\xff' | "$millrace" push jobs - -H "odd:$odd" --promise at-least-once
+wait_for "the best-effort one came" ready_are jobs 8
+take queue#peek queue peek jobs
+take queue#show queue show "q$odd"
+take_both queues queues
+take_both queues queues --watch -n 1 --interval 20
+"$millrace" queue import both --json <<<'{"payload":"x"}' >"$dir/import.out"
+keep queue#import plain "$dir/import.out" queue import
+take queue#move queue move both other
+"$millrace" push other x -H a:b
+printf '\xff' | "$millrace" push other - -H "odd:$odd"
+take queue#export queue export other
+take queue#pause queue pause jobs
+take queue#resume queue resume jobs
+take pull pull jobs -n 2
+start manual "$millrace" pull jobs --ack manual --json
+manual=$pid
+wait_for "a message has a tag" has_line "$dir/manual.out" tag
+take_both queue#show queue show jobs
+wait_for "all have one" lines_at_least "$dir/manual.out" 6
+keep pull plain "$dir/manual.out" pull --ack manual
+kill -TERM "$manual"
+wait_child "$manual" pull
+for queue in jobs "q$odd"; do
+	"$millrace" pull "$queue" --exec false --idle-exit 200 >/dev/null 2>&1 || true
+	take queue#dead queue dead "$queue"
+done
+expect_above "dead letters" "$(jq length "$dir/.output")" 0
+take queue#redrive queue redrive jobs -n 1
+take queue#purge queue purge jobs
+take queue#delete queue delete jobs
+
+say "services"
+start echo "$millrace" serve echo --exec cat -n 1 -H a:b --json
+served=$pid
+start odd_service "$millrace" serve "s$odd" --exec "printf '\\377'" -H "odd:$odd"
+workers_are() { [ "$("$millrace" services --json | jq '[.[].consumers] | add')" -eq "$1" ]; }
+wait_for "they serve" workers_are 2
+for service in echo "s$odd"; do
+	take_both service service show "$service"
+done
+take_both services services
+take services services --watch -n 1 --interval 20
+for service in echo "s$odd"; do
+	take call call "$service" hello
+done
+take call call mmi.service echo
+ended echo "$served" serve
+
+say "sessions: fast, slow, ended"
+start ticking "$millrace" pub tick x --count 1G --rate 500
+ticking=$pid
+for verb in status workers counters 'counters --all' clients 'clients --watch -n 1 --interval 20' 'top -n 1 --interval 20' \
+	ping version ports; do
+	# shellcheck disable=SC2086
+	take_both "${verb%% *}" $verb
+done
+kill -TERM "$ticking"
+take_both sessions#list sessions
+take_both subjects#list subjects
+take_both subjects#patterns subjects --patterns
+expect_match "a date with --json-safe" "$("$millrace" clients --json-safe)" '"opened_ns":"[0-9]{19}"'
+expect_match "a date without it" "$("$millrace" clients --json)" '"opened_ns":[0-9]{19}'
+sub_start blocking 'slow.>' --promise at-least-once --raw
+blocking=$pid
+sub_start dropping 'drop.>' --raw
+dropping=$pid
+kill -STOP "$blocking" "$dropping"
+seq -f '%.0f of a row that is long enough to fill rings' 1 100000 >"$dir/lines"
+# shellcheck disable=SC2016
+start promising bash -c 'exec "$0" pub slow.subject --promise at-least-once --stdin-lines <"$1"' "$millrace" "$dir/lines"
+promising=$pid
+"$millrace" pub drop.them --stdin-lines <"$dir/lines"
+slow() { [ "$("$millrace" sessions --slow --json | jq -c '[.[].state] | unique')" = '["full","held up","missing"]' ]; }
+wait_for "receivers are slow" slow
+take_both sessions#slow_list sessions --slow
+blames() { "$millrace" status --json | jq -e 'any(.troubles[]; .session) and all(.troubles[]; .worker >= 0)'; }
+wait_for "status knows" blames
+take_both status status
+kill -STOP "$(dataplane_pid)"
+stands() { ("$millrace" status --json || true) | jq -e 'any(.troubles[]; .worker == null)'; }
+wait_for "the data plane stands still" stands
+expect_status 3 "$millrace" status --json
+keep status plain "$dir/.output" status
+kill -CONT "$(dataplane_pid)"
+take who#session who "$(session_of "$texts")"
+session=$(session_of "$dropping")
+take kick kick "$session"
+kill -KILL "$promising" "$blocking" "$dropping" "$bytes"
+if [ -z "$part" ]; then
+	session=$("$millrace" sessions --json | jq -r '.[0].session')
+	take who#session who "$session"
+	kill -TERM "$far"
+fi
+end_is_known() { "$millrace" who "$session" --json | jq -e '.state == "ended"'; }
+wait_for "the end is known" end_is_known
+take_both who#session who "$session"
+take_both who#list who
+
+say "benches"
+for how in '--verify sequence' '--rate 1k --promise at-least-once' '--pattern queue' '--pattern request' '--pattern service'; do
+	# shellcheck disable=SC2086
+	take bench bench --seconds 0.05 --warmup 0 $how
+done
+if [ -z "$part" ]; then
+	far bench --seconds 0.05 --warmup 0 --promise at-least-once --loss 1 --json >"$dir/bench.out" 2>"$dir/bench.err"
+	keep bench plain "$dir/bench.out" bench --loss 1
+fi
+
+say "contexts"
+take context#context context add lab udp://lab --run-dir /run/lab --description 'a lab'
+take context#context context add other /run/millrace
+take context#ls context ls
+take context#context context show lab
+take context#bus context show
+MILLRACE_SERVER="/tmp/$odd" take context#bus context show
+(
+	unset MILLRACE_SERVER
+	"$millrace" context use lab >/dev/null
+	"$millrace" context show --json >"$dir/context.out"
+)
+keep context#bus plain "$dir/context.out" context show
+take context#context context use -
+take context#context context rm lab
+
+say "all of it is as the schemas say"
+bus_stop
+"$python" "$top/tests/support/json_schemas.py" "$top/docs/json" "$records" "$(verbs_with_json)" ${part:+part} >&2 ||
+	fail "output and docs/json differ (above)"
