@@ -3,6 +3,7 @@
 #include "client/admin/admin.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "client/core/error.h"
 
@@ -47,12 +48,22 @@ static void fill_queue(struct mr_admin_queue *q, struct mrf_table t)
 	};
 }
 
+/* The functions for rows may use the connection, and may close it: the answer is kept until all
+ * rows were handed out. */
+static int conclude(void *kept, uint32_t count)
+{
+	free(kept);
+	return (int)count;
+}
+
 int mr_admin_queues(struct mr_admin *a, bool services, mr_admin_queue_fn *row, void *arg)
 {
 	const struct mrf_queue_command command = {
 		.kind = services ? MRF_QUEUE_KIND_SERVICE : MRF_QUEUE_KIND_QUEUE};
 	struct mr_admin_queue q;
 	struct mrf_table list;
+	uint32_t count;
+	void *kept;
 	int error = check(a, row != NULL);
 
 	if (error == 0)
@@ -60,11 +71,13 @@ int mr_admin_queues(struct mr_admin *a, bool services, mr_admin_queue_fn *row, v
 			a, MRF_ADMIN_VERB_QUEUES, &command, MRF_ADMIN_BODY_ADMIN_QUEUES, &list);
 	if (error != 0)
 		return error;
-	for (uint32_t i = 0; i < mrf_admin_queues_rows_count(list); i++) {
+	kept = mr_admin_socket_keep(&a->socket);
+	count = mrf_admin_queues_rows_count(list);
+	for (uint32_t i = 0; i < count; i++) {
 		fill_queue(&q, mrf_admin_queues_rows_at(list, i));
 		row(&q, arg);
 	}
-	return (int)mrf_admin_queues_rows_count(list);
+	return conclude(kept, count);
 }
 
 static void fill_client(struct mr_admin_client *c, struct mrf_table t)
@@ -97,6 +110,8 @@ int mr_admin_clients(struct mr_admin *a, mr_admin_client_fn *row, void *arg)
 {
 	struct mr_admin_client c;
 	struct mrf_table list;
+	uint32_t count;
+	void *kept;
 	int error = check(a, row != NULL);
 
 	if (error == 0)
@@ -104,16 +119,20 @@ int mr_admin_clients(struct mr_admin *a, mr_admin_client_fn *row, void *arg)
 			a, MRF_ADMIN_VERB_CLIENTS, NULL, MRF_ADMIN_BODY_ADMIN_CLIENTS, &list);
 	if (error != 0)
 		return error;
-	for (uint32_t i = 0; i < mrf_admin_clients_rows_count(list); i++) {
+	kept = mr_admin_socket_keep(&a->socket);
+	count = mrf_admin_clients_rows_count(list);
+	for (uint32_t i = 0; i < count; i++) {
 		fill_client(&c, mrf_admin_clients_rows_at(list, i));
 		row(&c, arg);
 	}
-	return (int)mrf_admin_clients_rows_count(list);
+	return conclude(kept, count);
 }
 
 int mr_admin_subjects(struct mr_admin *a, mr_admin_subject_fn *row, void *arg)
 {
 	struct mrf_table list;
+	uint32_t count;
+	void *kept;
 	int error = check(a, row != NULL);
 
 	if (error == 0)
@@ -121,7 +140,9 @@ int mr_admin_subjects(struct mr_admin *a, mr_admin_subject_fn *row, void *arg)
 			a, MRF_ADMIN_VERB_SUBJECTS, NULL, MRF_ADMIN_BODY_ADMIN_SUBJECTS, &list);
 	if (error != 0)
 		return error;
-	for (uint32_t i = 0; i < mrf_admin_subjects_rows_count(list); i++) {
+	kept = mr_admin_socket_keep(&a->socket);
+	count = mrf_admin_subjects_rows_count(list);
+	for (uint32_t i = 0; i < count; i++) {
 		struct mrf_table t = mrf_admin_subjects_rows_at(list, i);
 		const struct mr_admin_subject s = {
 			.pattern = text(mrf_subscription_row_pattern(t)),
@@ -132,12 +153,14 @@ int mr_admin_subjects(struct mr_admin *a, mr_admin_subject_fn *row, void *arg)
 
 		row(&s, arg);
 	}
-	return (int)mrf_admin_subjects_rows_count(list);
+	return conclude(kept, count);
 }
 
 int mr_admin_workers(struct mr_admin *a, mr_admin_worker_fn *row, void *arg)
 {
 	struct mrf_table list;
+	uint32_t count;
+	void *kept;
 	int error = check(a, row != NULL);
 
 	if (error == 0)
@@ -145,7 +168,9 @@ int mr_admin_workers(struct mr_admin *a, mr_admin_worker_fn *row, void *arg)
 			a, MRF_ADMIN_VERB_WORKERS, NULL, MRF_ADMIN_BODY_ADMIN_WORKERS, &list);
 	if (error != 0)
 		return error;
-	for (uint32_t i = 0; i < mrf_admin_workers_rows_count(list); i++) {
+	kept = mr_admin_socket_keep(&a->socket);
+	count = mrf_admin_workers_rows_count(list);
+	for (uint32_t i = 0; i < count; i++) {
 		struct mrf_table t = mrf_admin_workers_rows_at(list, i);
 		struct mrf_worker_stats stats = mrf_admin_worker_stats(t);
 		const struct mr_admin_worker w = {
@@ -162,12 +187,14 @@ int mr_admin_workers(struct mr_admin *a, mr_admin_worker_fn *row, void *arg)
 
 		row(&w, arg);
 	}
-	return (int)mrf_admin_workers_rows_count(list);
+	return conclude(kept, count);
 }
 
 int mr_admin_counters(struct mr_admin *a, mr_admin_counter_fn *row, void *arg)
 {
 	struct mrf_table list;
+	uint32_t count;
+	void *kept;
 	int error = check(a, row != NULL);
 
 	if (error == 0)
@@ -175,7 +202,9 @@ int mr_admin_counters(struct mr_admin *a, mr_admin_counter_fn *row, void *arg)
 			a, MRF_ADMIN_VERB_COUNTERS, NULL, MRF_ADMIN_BODY_ADMIN_COUNTERS, &list);
 	if (error != 0)
 		return error;
-	for (uint32_t i = 0; i < mrf_admin_counters_rows_count(list); i++) {
+	kept = mr_admin_socket_keep(&a->socket);
+	count = mrf_admin_counters_rows_count(list);
+	for (uint32_t i = 0; i < count; i++) {
 		struct mrf_table t = mrf_admin_counters_rows_at(list, i);
 		const struct mr_admin_counter counter = {
 			.scope = text(mrf_admin_counter_scope(t)),
@@ -187,5 +216,5 @@ int mr_admin_counters(struct mr_admin *a, mr_admin_counter_fn *row, void *arg)
 
 		row(&counter, arg);
 	}
-	return (int)mrf_admin_counters_rows_count(list);
+	return conclude(kept, count);
 }

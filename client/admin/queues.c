@@ -89,6 +89,8 @@ int mr_admin_dead_letters(struct mr_admin *a, const char *queue, unsigned count,
 	char dead[MR_SUBJECT_BYTES_MAX + sizeof(MR_QUEUE_DEAD)];
 	struct mrf_table list;
 	int error = check(a, row != NULL ? queue : NULL);
+	uint32_t found;
+	void *kept;
 	bool is_dead;
 
 	if (error != 0)
@@ -100,7 +102,11 @@ int mr_admin_dead_letters(struct mr_admin *a, const char *queue, unsigned count,
 	error = peek(a, queue, dead, count, &list);
 	if (error != 0)
 		return error;
-	for (uint32_t i = 0; i < mrf_admin_messages_messages_count(list); i++)
+	/* `row` may use the connection, and may close it. */
+	kept = mr_admin_socket_keep(&a->socket);
+	found = mrf_admin_messages_messages_count(list);
+	for (uint32_t i = 0; i < found; i++)
 		hand_out(mrf_admin_messages_messages_at(list, i), row, arg);
-	return (int)mrf_admin_messages_messages_count(list);
+	free(kept);
+	return (int)found;
 }

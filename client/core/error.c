@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "client/core/state.h"
+#include "lib/base/text.h"
 
 /* The last failure of a call that has no client, and whether no client of this thread has failed
  * since. */
@@ -94,13 +95,22 @@ int mr_fail(struct mr_client *c, int code, const char *text)
 	return code;
 }
 
-/* Replaces control characters: part of a text may come from the bus, and most texts end on a
- * terminal. */
+/* Replaces what could mislead a reader or move a cursor: part of a text may come from the bus, and
+ * most texts end on a terminal. */
 void mr_error_printable(char *text)
 {
-	for (; *text != '\0'; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			*text = '?';
+	size_t left = strlen(text);
+
+	for (uint8_t *p = (uint8_t *)text; left > 0;) {
+		size_t bytes = mr_text_printable_bytes(p, left);
+
+		if (bytes == 0) {
+			*p = '?';
+			bytes = 1;
+		}
+		p += bytes;
+		left -= bytes;
+	}
 }
 
 int mr_failf(struct mr_client *c, int code, const char *format, ...)

@@ -13,11 +13,13 @@
  * page: mr_admin(3).
  *
  * A connection needs no client. It may be used by one thread at a time. Calls wait for the answer,
- * at most 8 s. After a failure mr_error(NULL) describes it, for the thread that called.
+ * at most 8 s. After a failure mr_error(NULL) describes it, for the thread that called. A call
+ * whose answer does not come whole closes the connection, and later calls return -ENOTCONN.
  *
  * The lists call a function for each row. The structs belong to the library, and are valid with
- * their texts until the function returns. Later versions may add fields at their ends, so do not
- * copy them as a whole. All texts end with a zero byte.
+ * their texts until the function returns. It may use the connection, and may close it. Later
+ * versions may add fields at their ends, so do not copy them as a whole. All texts end with a zero
+ * byte.
  * @{ */
 
 /** A connection to the admin socket of a bus. */

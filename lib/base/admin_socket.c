@@ -75,15 +75,29 @@ static int receive_all(const struct mr_admin_socket *s, void *data, size_t bytes
 	return 0;
 }
 
+/* Closes the socket after an error: the rest of a request or of an answer would be taken for the
+ * next one. */
+static int end_after(struct mr_admin_socket *s, int error)
+{
+	if (error != 0) {
+		close(s->fd);
+		s->fd = -1;
+	}
+	return error;
+}
+
 int mr_admin_socket_send(struct mr_admin_socket *s, const void *request, size_t bytes)
 {
 	uint32_t length = htole32((uint32_t)bytes);
-	int error = send_all(s, &length, sizeof(length));
+	int error;
 
-	return error != 0 ? error : send_all(s, request, bytes);
+	if (s->fd < 0)
+		return -ENOTCONN;
+	error = send_all(s, &length, sizeof(length));
+	return end_after(s, error != 0 ? error : send_all(s, request, bytes));
 }
 
-int mr_admin_socket_receive(struct mr_admin_socket *s)
+static int receive(struct mr_admin_socket *s)
 {
 	uint32_t length;
 	int error = receive_all(s, &length, sizeof(length));
@@ -102,4 +116,18 @@ int mr_admin_socket_receive(struct mr_admin_socket *s)
 		s->answer_room = s->answer_bytes;
 	}
 	return receive_all(s, s->answer, s->answer_bytes);
+}
+
+int mr_admin_socket_receive(struct mr_admin_socket *s)
+{
+	return s->fd < 0 ? -ENOTCONN : end_after(s, receive(s));
+}
+
+void *mr_admin_socket_keep(struct mr_admin_socket *s)
+{
+	void *answer = s->answer;
+
+	s->answer = NULL;
+	s->answer_bytes = s->answer_room = 0;
+	return answer;
 }

@@ -5,7 +5,8 @@
  * Owns      A descriptor, and the last answer, which the next receive replaces.
  * Threads   One at a time.
  * Errors    -errno. -ETIMEDOUT: nothing for 8 s; -ECONNRESET: the other side has closed;
- *           -EBADMSG: an answer of more than 64 MiB; -EINTR: `stop` said so.
+ *           -EBADMSG: an answer of more than 64 MiB; -EINTR: `stop` said so. After any error of
+ *           send or receive the descriptor is closed, and further calls return -ENOTCONN.
  */
 #ifndef MILLRACE_BASE_ADMIN_SOCKET_H
 #define MILLRACE_BASE_ADMIN_SOCKET_H
@@ -30,5 +31,7 @@ int mr_admin_socket_open(struct mr_admin_socket *s, const char *path, bool (*sto
 void mr_admin_socket_close(struct mr_admin_socket *s);
 int mr_admin_socket_send(struct mr_admin_socket *s, const void *request, size_t bytes);
 int mr_admin_socket_receive(struct mr_admin_socket *s);
+/* Returns the last answer, which is the caller's to free from then on. */
+void *mr_admin_socket_keep(struct mr_admin_socket *s);
 
 #endif

@@ -109,6 +109,7 @@ static int keep(const struct parse *p, const char *line)
 static int take_top(struct parse *p, const char *key, const char *value)
 {
 	p->context = NULL;
+	p->in_rest = false;
 	p->in_contexts = strcmp(key, "contexts") == 0 && *value == '\0';
 	if (p->in_contexts)
 		return 0;

@@ -63,6 +63,13 @@ expect_json "$dir/show.out" '[.from, .name, .server]' "[\"context\",\"two\",\"sh
 expect_json "$dir/ls.out" '[.[] | [.name, .current, .description]]' \
 	'[["one",false,null],["two",true,"the \"second\""]]'
 
+say "lines below nothing are refused with their number"
+cp "$file" "$dir/kept.yaml"
+printf 'contexts:\n  a:\n    later: x\ncurrent: a\n      nowhere: y\n' >"$file"
+expect_status 1 "$millrace" context ls
+expect_match "the line" "$errors" 'contexts.yaml:5: expected an indent'
+cp "$dir/kept.yaml" "$file"
+
 say "what this version does not know stays in the file"
 printf '    credentials:\n      token: secret\n' >>"$file"
 "$millrace" context add three udp://host

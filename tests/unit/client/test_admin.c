@@ -204,6 +204,76 @@ static void queue_without_dead_letters_has_none(void **state)
 	assert_int_equal(count, 0);
 }
 
+struct nested {
+	struct mr_admin *a;
+	uint64_t purged;
+	unsigned rows;
+};
+
+static void purge_and_close(const struct mr_admin_queue *q, void *arg)
+{
+	struct nested *n = arg;
+
+	if (n->rows++ == 0)
+		assert_int_equal(mr_admin_purge(n->a, q->name, &n->purged), 0);
+	assert_string_equal(q->name, "jobs");
+	mr_admin_close(n->a);
+	n->a = NULL;
+}
+
+static void function_for_rows_may_use_and_close_the_connection(void **state)
+{
+	struct nested n = {0};
+	struct server s = {0};
+
+	(void)state;
+	add_queues(&s);
+	add_result(&s, 0, "12");
+	server_start(&s);
+	assert_int_equal(mr_admin_open(s.dir, &n.a), 0);
+	assert_int_equal(mr_admin_queues(n.a, false, purge_and_close, &n), 1);
+	assert_int_equal(n.purged, 12);
+	assert_int_equal(n.rows, 1);
+	server_stop(&s);
+	assert_string_equal(s.names[1], "jobs");
+}
+
+/* What is left of an answer must not become the answer of the next call. */
+static void answer_that_does_not_come_whole_closes_the_connection(void **state)
+{
+	struct server s = {0};
+	struct mr_admin *a;
+	uint64_t count = 0;
+
+	(void)state;
+	add_result(&s, 0, "12");
+	s.answers[0][3] = 0xff; /* more than 64 MiB */
+	server_start(&s);
+	assert_int_equal(mr_admin_open(s.dir, &a), 0);
+	assert_int_equal(mr_admin_purge(a, "jobs", &count), -EPROTO);
+	assert_int_equal(mr_admin_purge(a, "jobs", &count), -ENOTCONN);
+	assert_int_equal(mr_admin_purge(a, "jobs", &count), -ENOTCONN);
+	mr_admin_close(a);
+	server_stop(&s);
+}
+
+static void texts_of_the_bus_move_no_cursor(void **state)
+{
+	struct server s = {0};
+	struct mr_admin *a;
+
+	(void)state;
+	add_result(&s, -ENOENT,
+		"no \x1b[2J \xc2\x9b[2J \x9b[2J \xe2\x80\xae"
+		"evil \xc3\xa4");
+	server_start(&s);
+	assert_int_equal(mr_admin_open(s.dir, &a), 0);
+	assert_int_equal(mr_admin_purge(a, "x", NULL), -ENOENT);
+	assert_string_equal(mr_error(NULL), "refused: no ?[2J ??[2J ?[2J ???evil \xc3\xa4");
+	mr_admin_close(a);
+	server_stop(&s);
+}
+
 static void malformed_answers_are_refused(void **state)
 {
 	static const uint8_t junk[20] = {16, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
@@ -257,6 +327,9 @@ int main(void)
 		cmocka_unit_test(queues_are_listed),
 		cmocka_unit_test(purge_and_redrive_return_the_number),
 		cmocka_unit_test(queue_without_dead_letters_has_none),
+		cmocka_unit_test(function_for_rows_may_use_and_close_the_connection),
+		cmocka_unit_test(answer_that_does_not_come_whole_closes_the_connection),
+		cmocka_unit_test(texts_of_the_bus_move_no_cursor),
 		cmocka_unit_test(malformed_answers_are_refused),
 		cmocka_unit_test(addresses_that_name_no_bus_of_this_host_are_refused),
 	};
