@@ -14,6 +14,13 @@ completed() {
 }
 ms() { echo $(($(date +%s%N) / 1000000)); }
 
+say "--json-safe, where there is --json"
+expect_equal "status" "$(completed status --json-)" --json-safe
+expect_equal "up" "$(completed up --json-)" ''
+for shell in zsh fish; do
+	expect_match "$shell" "$("$millrace" completion $shell)" 'json-safe'
+done
+
 say "without a bus: nothing, and no message"
 expect_status 0 "$millrace" completion names queues
 expect_equal "output and errors" "$output$errors" ''
