@@ -86,7 +86,8 @@ static const struct mr_part *const parts[] = {
 	&mr_timers_part,          /* due_ns, step outside callbacks */
 	&mr_request_part,         /* due_ns, step outside callbacks, fail */
 	&mr_call_part,            /* due_ns, step outside callbacks, fail */
-	&mr_session_part,         /* due_ns, step outside callbacks */
+	&mr_session_due_part,     /* due_ns */
+	&mr_session_part,         /* step outside callbacks */
 };
 
 static const struct mr_parts client_parts = {

@@ -17,5 +17,6 @@ void mr_session_end(struct mr_client *c);
 void mr_session_step(struct mr_client *c, uint64_t now_ns);
 
 extern const struct mr_part mr_session_part;
+extern const struct mr_part mr_session_due_part;
 
 #endif

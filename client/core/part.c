@@ -1,17 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/core/part.h"
 
-uint64_t mr_parts_due_ns(const struct mr_client *c)
+static bool may_run(const struct mr_client *c, const struct mr_part *part)
+{
+	return !part->outermost || c->depth == 0;
+}
+
+/* Returns when the first part is due; `all`: also of those that do not run now. */
+static uint64_t first_due_ns(const struct mr_client *c, bool all)
 {
 	uint64_t due = MR_NEVER_NS;
 
 	for (unsigned i = 0; i < c->parts->count; i++) {
 		const struct mr_part *part = c->parts->parts[i];
-		uint64_t own = part->due_ns != NULL ? part->due_ns(c) : MR_NEVER_NS;
+		uint64_t own = MR_NEVER_NS;
 
+		if (part->due_ns != NULL && (all || may_run(c, part)))
+			own = part->due_ns(c);
 		due = own < due ? own : due;
 	}
 	return due;
+}
+
+uint64_t mr_parts_due_ns(const struct mr_client *c)
+{
+	return first_due_ns(c, true);
+}
+
+uint64_t mr_parts_wake_ns(const struct mr_client *c)
+{
+	return first_due_ns(c, false);
 }
 
 void mr_parts_step(struct mr_client *c, uint64_t now_ns)
@@ -19,7 +37,7 @@ void mr_parts_step(struct mr_client *c, uint64_t now_ns)
 	for (unsigned i = 0; i < c->parts->count; i++) {
 		const struct mr_part *part = c->parts->parts[i];
 
-		if (part->step != NULL && (!part->outermost || c->depth == 0))
+		if (part->step != NULL && may_run(c, part))
 			part->step(c, now_ns);
 	}
 }

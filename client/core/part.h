@@ -18,7 +18,8 @@ struct mr_part {
 	uint64_t (*due_ns)(const struct mr_client *c);
 	/* Does what is due; called by each housekeeping. */
 	void (*step)(struct mr_client *c, uint64_t now_ns);
-	/* The step runs only when no callback is on the stack. */
+	/* The step runs only when no callback is on the stack. So due_ns ends no wait within a
+	 * callback. */
 	bool outermost;
 	/* Writes gathered messages into the ring. */
 	void (*flush)(struct mr_client *c);
@@ -57,7 +58,11 @@ static inline void mr_receive_rest(struct mr_client *c)
 	c->parts->receive_rest(c);
 }
 
+/* Returns when the next step is due. */
 uint64_t mr_parts_due_ns(const struct mr_client *c);
+/* As mr_parts_due_ns, without the parts that wait until no callback is on the stack: a call within
+ * a callback must not wake for them, because it could not run them. */
+uint64_t mr_parts_wake_ns(const struct mr_client *c);
 void mr_parts_step(struct mr_client *c, uint64_t now_ns);
 void mr_parts_flush_all(struct mr_client *c);
 void mr_parts_sweep(struct mr_client *c);

@@ -126,7 +126,7 @@ int mr_pause(struct mr_client *c, struct mr_wait_limit *w)
 			sched_yield();
 		return 0;
 	}
-	return sleep_until(c, now, earlier(w->deadline_ns, mr_parts_due_ns(c)));
+	return sleep_until(c, now, earlier(w->deadline_ns, mr_parts_wake_ns(c)));
 }
 
 int mr_await(struct mr_client *c, const bool *done, struct mr_wait_limit *w)

@@ -300,6 +300,50 @@ static void callback_may_wait_for_a_request_and_order_stays(void **state)
 	pthread_join(thread, NULL);
 }
 
+static uint64_t cpu_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+struct overdue {
+	struct replies first; /* of the overdue request */
+	unsigned asked;
+	uint64_t cpu_ms; /* used within the callback */
+};
+
+/* Nobody answers: this client serves "quiet" itself, but not within its callback. */
+static void ask_with_one_overdue(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	struct overdue *o = arg;
+	struct mr_message reply;
+	uint64_t start_ms;
+
+	(void)m;
+	assert_int_equal(mr_request_async(c, "quiet", NULL, 0, 1, note, &o->first), 0);
+	start_ms = cpu_ms();
+	assert_int_equal(mr_request(c, "quiet", NULL, 0, 400, &reply), -ETIMEDOUT);
+	o->cpu_ms = cpu_ms() - start_ms;
+	assert_int_equal(o->first.failed, 0);
+	o->asked++;
+}
+
+static void nested_request_sleeps_although_another_is_overdue(void **state)
+{
+	struct fixture *f = *state;
+	struct overdue o = {0};
+
+	assert_int_equal(mr_subscribe(f->client, "quiet", NULL, ignore, NULL, NULL), 0);
+	assert_int_equal(mr_subscribe(f->client, "outer", NULL, ask_with_one_overdue, &o, NULL), 0);
+	assert_int_equal(mr_publish(f->client, "outer", NULL, 0), 0);
+	PROCESS_UNTIL(f->client, o.first.failed == 1);
+	assert_int_equal(o.first.error, -ETIMEDOUT);
+	assert_int_equal(o.asked, 1);
+	assert_in_range(o.cpu_ms, 0, 200);
+}
+
 static void a_request_leaves_messages_for_receive_alone(void **state)
 {
 	struct fixture *f = *state;
@@ -385,6 +429,7 @@ int main(void)
 		TEST(callback_of_a_reply_may_send_the_next_request),
 		TEST(forged_replies_hit_nothing),
 		TEST(callback_may_wait_for_a_request_and_order_stays),
+		TEST(nested_request_sleeps_although_another_is_overdue),
 		TEST(a_request_leaves_messages_for_receive_alone),
 		TEST(control_that_was_killed_is_asked_again),
 		TEST(silent_control_ends_in_a_timeout),
