@@ -7,6 +7,7 @@
 
 #define VERSION_LINE    "NATS/1.0\r\n"
 #define DEAD_PREFIX     "Millrace-Dead-"
+#define FORGED_PREFIX   "Producer-Dead-"
 #define RETRY_MS        1000u
 #define LINES_BYTES_MAX 512u /* all added lines together */
 #define BLOCK_BYTES_MIN (sizeof(VERSION_LINE) - 1 + 2)
@@ -14,6 +15,7 @@
 #define BLOCK_SLACK (BLOCK_BYTES_MIN + 2)
 /* Size of the fragments of a message that was whole and is too large with its lines. */
 #define FRAGMENT_BYTES 49152u
+_Static_assert(sizeof(DEAD_PREFIX) == sizeof(FORGED_PREFIX), "renamed in place");
 
 struct block {
 	char text[MR_BODY_BYTES_MAX];
@@ -45,12 +47,17 @@ static void append_text(struct block *b, const char *text, uint32_t bytes)
 	b->bytes += bytes;
 }
 
+/* True for a line that only the bus may write. */
+static bool line_is_of_bus(const char *line, uint32_t bytes)
+{
+	return bytes >= sizeof(DEAD_PREFIX) - 1 &&
+	       strncasecmp(line, DEAD_PREFIX, sizeof(DEAD_PREFIX) - 1) == 0;
+}
+
 /* True for a line of the bus, and for an empty line, which would end the block too early. */
 static bool line_is_dropped(const char *line, uint32_t bytes)
 {
-	return (bytes == 2 && memcmp(line, "\r\n", 2) == 0) ||
-	       (bytes >= sizeof(DEAD_PREFIX) - 1 &&
-		       strncasecmp(line, DEAD_PREFIX, sizeof(DEAD_PREFIX) - 1) == 0);
+	return (bytes == 2 && memcmp(line, "\r\n", 2) == 0) || line_is_of_bus(line, bytes);
 }
 
 /* Appends the producer's lines, but for lines that only the bus may write. */
@@ -185,12 +192,25 @@ static struct mr_queue_entry *replace_header_block(
 	return n;
 }
 
-static const char *headers_of(struct mr_queue_entry *e)
+static char *headers_of(struct mr_queue_entry *e)
 {
-	const struct mr_queue_chain *chain = mr_entry_body(e);
+	struct mr_queue_chain *chain = mr_entry_body(e);
 
-	return (const char *)(e->flags & MR_ENTRY_CHAIN ? chain->first->body
-							: (uint8_t *)mr_entry_body(e));
+	return (char *)(e->flags & MR_ENTRY_CHAIN ? chain->first->body
+						  : (uint8_t *)mr_entry_body(e));
+}
+
+/* Renames the producer's lines that look like the bus's: a letter without lines of the bus must not
+ * have forged ones. Takes no memory. */
+static void rename_forged(struct mr_queue_entry *e)
+{
+	char *block = headers_of(e);
+
+	for (uint32_t at = 0, n; at < e->header_bytes; at += n) {
+		n = line_bytes(block + at, e->header_bytes - at);
+		if (line_is_of_bus(block + at, n))
+			memcpy(block + at, FORGED_PREFIX, sizeof(FORGED_PREFIX) - 1);
+	}
 }
 
 void mr_dead_join(struct mr_queues *q, struct mr_queue *queue, struct mr_queue *dead)
@@ -268,8 +288,10 @@ void mr_dead_letter(
 	       add_lines(&b, headers_of(e), e->header_bytes, queue, reason, e->attempts);
 	if (told)
 		e = replace_header_block(q, e, &b);
-	if (mr_unlikely(!told || e->header_bytes != b.bytes))
+	if (mr_unlikely(!told || e->header_bytes != b.bytes)) {
 		mr_count(q->c.stats->queue_dead_bare, 1);
+		rename_forged(e);
+	}
 	dead->body_bytes += e->body_bytes;
 	mr_queue_put(q, dead, e);
 	mr_queue_has_room(q, queue);

@@ -184,11 +184,14 @@ static void rejected_message_is_a_dead_letter_with_its_headers(void **state)
 static struct rig_sent *rejected_with(const char *headers)
 {
 	uint32_t q = rig_make(&r, "work");
+	struct rig_sent *s;
 
 	rig_consume(&r, "work", 2, 1);
 	rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = "a", .headers = headers});
 	rig_run(&r);
-	rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REJECT, 0);
+	s = rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER);
+	assert_non_null(s);
+	rig_settle(&r, 2, q, s->view.extra.delivery.tag, MRF_SETTLE_VERB_REJECT, 0);
 	rig_consume(&r, "work.dead", 3, 1);
 	rig_run(&r);
 	return rig_take(&r, 3, MRF_MESSAGE_KIND_DELIVER);
@@ -226,6 +229,25 @@ static void a_producer_cannot_forge_the_reason(void **state)
 	assert_true(begins(s, "NATS/1.0\r\nMillrace-Dead-Reason: rejected\r\n"));
 	assert_true(has(s, "A: 1\r\n"));
 	assert_false(has(s, "expired"));
+}
+
+static void a_letter_without_reason_has_no_forged_one(void **state)
+{
+	static const char start[] = "NATS/1.0\r\nMILLRACE-Dead-Reason: expired\r\nA: ";
+	static const char renamed[] = "NATS/1.0\r\nProducer-Dead-Reason: expired\r\nA: x";
+	/* No room is left for the bus's lines. */
+	static char block[MR_BODY_BYTES_MAX - 64 + 1];
+	struct rig_sent *s;
+
+	(void)state;
+	memset(block, 'x', sizeof(block) - 1);
+	memcpy(block, start, sizeof(start) - 1);
+	memcpy(block + sizeof(block) - 5, "\r\n\r\n", 5);
+	s = rejected_with(block);
+	assert_non_null(s);
+	assert_int_equal(r.stats.queue_dead_bare, 1);
+	assert_int_equal(s->view.header_bytes, sizeof(block) - 1);
+	assert_memory_equal(s->body, renamed, sizeof(renamed) - 1);
 }
 
 static void largest_message_has_its_reason_in_two_pieces(void **state)
@@ -455,6 +477,7 @@ int main(void)
 		RIG_TEST(rejected_message_is_a_dead_letter_with_its_headers),
 		RIG_TEST(headers_that_make_no_sense_do_not_hide_the_reason),
 		RIG_TEST(a_producer_cannot_forge_the_reason),
+		RIG_TEST(a_letter_without_reason_has_no_forged_one),
 		RIG_TEST(largest_message_has_its_reason_in_two_pieces),
 		RIG_TEST(old_message_is_a_dead_letter),
 		RIG_TEST(dead_letters_go_back_as_they_were),
