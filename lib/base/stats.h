@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stats: magic number and flags of the statistics memory (flatbuf/schemas/stats.fbs).
  *
- * The magic number changes with the layout, so that a reader never takes counters from the memory
- * of another version.
+ * The magic number changes when a field moves or means something else, so that a reader never
+ * takes one counter for another. It stays when fields are appended at the end of a struct: the
+ * header says where the structs are and how far apart. A reader refuses memory whose structs are
+ * shorter than its own.
  */
 #ifndef MILLRACE_BASE_STATS_H
 #define MILLRACE_BASE_STATS_H
