@@ -10,7 +10,8 @@
  * Owns      A client owns its connection; a handle (subscription, publisher, queue, consumer,
  *           service, stream) owns what it names. Both are moved, not copied. A handle may outlive
  *           its client: its calls then fail with EBADF.
- * Threads   A client and its handles belong to one thread at a time.
+ * Threads   A client and its handles belong to one thread at a time; wake() and post() may be
+ *           called by any.
  * Lifetime  A message points into the library's memory: within a callback until that returns,
  *           otherwise until the next call on the client that processes.
  * Errors    Calls throw std::system_error with the library's text; its code() compares with
@@ -29,12 +30,16 @@
 #include <cerrno>
 #include <chrono>
 #include <climits>
+#include <cstdarg>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <optional>
 #include <string>
@@ -46,6 +51,8 @@
 #include "millrace/message.hpp"
 #include "millrace/handles.hpp"
 #include "millrace/options.hpp"
+#include "millrace/callbacks.hpp"
 #include "millrace/client.hpp"
+#include "millrace/admin.hpp"
 
 #endif

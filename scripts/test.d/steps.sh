@@ -4,7 +4,7 @@
 
 checks=(
 	check-format check-layers check-shell check-man check-docs check-reference check-lines
-	check-openings check-edges check-words check-spelling
+	check-openings check-edges check-words check-spelling check-clients
 	check-layers-selftest check-lines-selftest check-openings-selftest check-edges-selftest
 	check-words-selftest check-abi-selftest call-circles-selftest doc-commands-selftest
 )

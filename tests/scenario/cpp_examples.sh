@@ -21,5 +21,5 @@ ten_examples C++ "$dir/bin/example"
 
 say "ownership, exceptions, names"
 expect_status 0 "$build/tests/support/cpp_behaviour"
-expect_match "the last behaviour" "$output" a_stream_sends_parts
+expect_match "the last behaviour" "$output" the_next_of_several_addresses
 bus_stop

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
+#include <thread>
+#include <vector>
 
 #include <millrace.hpp>
 
@@ -262,6 +264,235 @@ static void a_stream_sends_parts()
 	wait_until(c, [&] { return answer == "abc"; });
 }
 
+static void another_thread_wakes_a_client_and_posts_functions_in_order()
+{
+	millrace::client c("");
+	std::string came;
+	std::thread other([&] {
+		for (char letter = 'a'; letter <= 'e'; letter++)
+			c.post([&came, letter] { came += letter; });
+		c.post([] { throw std::runtime_error("posted"); });
+	});
+	bool threw = false;
+
+	other.join();
+	for (int i = 0; i < 1000 && !threw; i++) {
+		try {
+			c.wait(seconds(1));
+		} catch (const std::runtime_error &e) {
+			threw = std::string_view(e.what()) == "posted";
+		}
+	}
+	EXPECT(threw && came == "abcde");
+	std::thread waker([&] { c.wake(); });
+	EXPECT(c.wait() == 0); /* without limit: the wake-up ends it */
+	waker.join();
+	for (int i = 0; i < 1024; i++)
+		c.post([] {});
+	EXPECT(thrown([&] { c.post([] {}); }) == std::errc::resource_unavailable_try_again);
+	EXPECT(c.process() == 1024);
+	c.post([] {}); /* dropped with the client, and freed */
+}
+
+static void a_timer_runs_stops_and_may_close_itself()
+{
+	millrace::client c("");
+	unsigned once = 0, often = 0;
+	millrace::timer self;
+	auto timer = c.open_timer([&] { often++; });
+
+	self = c.open_timer([&] {
+		once++;
+		self.close();
+	});
+	self.start(std::chrono::milliseconds(1), std::chrono::milliseconds(1));
+	timer.start(std::chrono::milliseconds(0), std::chrono::milliseconds(1));
+	wait_until(c, [&] { return often >= 3 && once == 1; });
+	EXPECT(!self);
+	timer.stop();
+	often = 0;
+	c.wait(std::chrono::milliseconds(20));
+	EXPECT(often == 0 && once == 1);
+	c.close();
+	EXPECT(timer.try_start(seconds(1)) == -EBADF);
+}
+
+static void a_subscription_ends_after_a_number_of_messages()
+{
+	millrace::client c("");
+	unsigned count = 0, ends = 0;
+	auto s = c.subscribe("cpp.after", [&](const millrace::message &) { count++; });
+
+	EXPECT(s.pattern() == "cpp.after" && !s.ended());
+	s.on_end([&] {
+		ends++;
+		s.close();
+	});
+	s.unsubscribe_after(5);
+	s.unsubscribe_after(3);
+	for (int i = 0; i < 10; i++)
+		c.publish("cpp.after", "x");
+	wait_until(c, [&] { return ends == 1; });
+	EXPECT(count == 3 && !s && s.ended());
+}
+
+static void draining_hands_out_what_has_come()
+{
+	millrace::client c("");
+	unsigned one = 0, two = 0;
+	auto first = c.subscribe("cpp.drain.1", [&](const millrace::message &) { one++; });
+	auto second = c.subscribe("cpp.drain.2", [&](const millrace::message &) { two++; });
+
+	for (int i = 0; i < 100; i++) {
+		c.publish("cpp.drain.1", "x");
+		c.publish("cpp.drain.2", "x");
+	}
+	c.drain(seconds(5)); /* hands nothing out */
+	EXPECT(one == 0);
+	first.drain();
+	wait_until(c, [&] { return first.ended(); });
+	EXPECT(one == 100 && !second.ended());
+	c.finish(seconds(5));
+	EXPECT(two == 100 && second.ended() && c.connected());
+}
+
+static void headers_are_formatted_and_listed_and_copies_live_on()
+{
+	std::optional<millrace::message_copy> kept;
+	{
+		millrace::client c("");
+		const auto s = c.subscribe(
+			"cpp.headers", [&](const millrace::message &m) { kept.emplace(m); });
+		const auto block =
+			millrace::header_block().addf("n", "%d of %s", 3, "x").add("N", "4");
+
+		c.publish("cpp.headers", "payload", block);
+		wait_until(c, [&] { return kept.has_value(); });
+		EXPECT(thrown([] { millrace::header_block().addf("a", "x\ny"); }) ==
+			std::errc::invalid_argument);
+	}
+	std::string all;
+
+	kept->view().each_header([&](std::string_view name, std::string_view value) {
+		all.append(name).append("=").append(value).append(";");
+	});
+	EXPECT(all == "n=3 of x;N=4;" && kept->view().header("N") == "3 of x");
+	EXPECT(!kept->view().header("other") && kept->view().payload() == "payload");
+}
+
+static void events_of_the_library_go_to_the_log_function()
+{
+	millrace::client c("");
+	std::vector<mr_event> events;
+
+	c.on_log(MR_SEVERITY_WARNING, [&](mr_severity, mr_event event, std::string_view text) {
+		EXPECT(!text.empty());
+		events.push_back(event);
+	});
+	/* A reply that nobody waits for any more. */
+	std::vector<millrace::message_copy> asked;
+	const auto s =
+		c.subscribe("cpp.log", [&](const millrace::message &m) { asked.emplace_back(m); });
+	EXPECT(thrown([&] { c.request("cpp.log", "", std::chrono::milliseconds(20)); }) ==
+		std::errc::timed_out);
+	c.reply(asked.at(0).view(), "late");
+	wait_until(c, [&] { return !events.empty(); });
+	EXPECT(events.at(0) == MR_EVENT_UNMATCHED);
+	c.on_log(MR_SEVERITY_WARNING, {});
+}
+
+static void batches_claims_and_requests_go_through_a_publisher()
+{
+	millrace::client c("");
+	std::string came;
+	unsigned answers = 0;
+	const auto s = c.subscribe("cpp.batch", [&](const millrace::message &m) {
+		came += m.payload();
+		if (m.wants_reply())
+			c.reply(m, "yes");
+	});
+	auto p = c.open_publisher("cpp.batch");
+	const mr_buffer payloads[] = {{"a", 1}, {"b", 1}, {"c", 1}};
+	void *first = nullptr;
+	std::size_t stride = 0;
+
+	EXPECT(p.send_batch(payloads, 3) == 3);
+	const unsigned count = p.claim_batch(1, 2, first, stride);
+	EXPECT(count == 2);
+	for (unsigned i = 0; i < count; i++)
+		static_cast<char *>(first)[i * stride] = static_cast<char>('d' + i);
+	p.commit_batch(count);
+	EXPECT(p.request("f", [&](const millrace::message *m, std::error_code error) {
+		EXPECT(!error && m->payload() == "yes");
+		answers++;
+	}));
+	wait_until(c, [&] { return answers == 1; });
+	EXPECT(came == "abcdef");
+	EXPECT(c.body_bytes_max("cpp.batch") > 0 && c.message_bytes_max() >= c.body_bytes_max());
+	EXPECT(c.ping(seconds(5)).round.count() > 0);
+}
+
+static void administration_lists_purges_and_moves_dead_letters_back()
+{
+	millrace::client c("");
+	millrace::admin bus;
+	auto q = c.open_queue("cpp.admin");
+	unsigned found = 0;
+
+	q.push("one");
+	{
+		millrace::consume_options options;
+
+		options.manual = true;
+		auto consumer = c.consume("cpp.admin", options);
+		const auto d = consumer.pull(seconds(10));
+
+		EXPECT(d.has_value());
+		consumer.nack(*d, false);
+		c.finish(seconds(5));
+	}
+	std::string dead;
+	for (int i = 0; i < 1000 && dead.empty(); i++) {
+		bus.dead_letters("cpp.admin", 10, [&](const mr_admin_dead_letter &letter) {
+			dead.assign(
+				static_cast<const char *>(letter.payload), letter.payload_bytes);
+		});
+		c.wait(std::chrono::milliseconds(5));
+	}
+	EXPECT(dead == "one");
+	EXPECT(bus.redrive("cpp.admin") == 1);
+	wait_until(c, [&] {
+		std::uint64_t ready = 0;
+
+		bus.queues([&](const mr_admin_queue &row) {
+			if (std::string_view(row.name) == "cpp.admin")
+				ready = row.ready;
+		});
+		return ready == 1;
+	});
+	EXPECT(bus.purge("cpp.admin") == 1);
+	EXPECT(thrown([&] { bus.purge("cpp.nowhere"); }) == std::errc::no_such_file_or_directory);
+	bus.clients([&](const mr_admin_client &row) { found += row.session == c.stats().session; });
+	EXPECT(found == 1);
+	EXPECT(bus.workers([](const mr_admin_worker &) {}) >= 1);
+	EXPECT(bus.counters([](const mr_admin_counter &) {}) > 10);
+	bool threw = false;
+	try {
+		bus.counters([](const mr_admin_counter &) { throw std::runtime_error("row"); });
+	} catch (const std::runtime_error &) {
+		threw = true;
+	}
+	EXPECT(threw);
+}
+
+static void the_next_of_several_addresses_is_tried()
+{
+	const char *address = std::getenv("MILLRACE_SERVER");
+	millrace::client c(std::string("shm:/nowhere/attach.sock,") + address);
+
+	EXPECT(c.connected());
+}
+
 int main()
 {
 #define SHOW(behaviour) (behaviour(), std::puts(#behaviour))
@@ -276,5 +507,14 @@ int main()
 	SHOW(requests_and_calls_answer_later);
 	SHOW(a_consumer_settles_within_its_function);
 	SHOW(a_stream_sends_parts);
+	SHOW(another_thread_wakes_a_client_and_posts_functions_in_order);
+	SHOW(a_timer_runs_stops_and_may_close_itself);
+	SHOW(a_subscription_ends_after_a_number_of_messages);
+	SHOW(draining_hands_out_what_has_come);
+	SHOW(headers_are_formatted_and_listed_and_copies_live_on);
+	SHOW(events_of_the_library_go_to_the_log_function);
+	SHOW(batches_claims_and_requests_go_through_a_publisher);
+	SHOW(administration_lists_purges_and_moves_dead_letters_back);
+	SHOW(the_next_of_several_addresses_is_tried);
 	return 0;
 }

@@ -11,140 +11,6 @@
 namespace millrace
 {
 
-namespace detail
-{
-
-/* Functions of the program, and what the library calls with each as `arg`. */
-
-struct state_callback : callback {
-	decltype(connect_options::on_state) on_state;
-	decltype(connect_options::on_gap) on_gap;
-
-	static void state(mr_client *, bool connected, int error, void *arg)
-	{
-		auto *cb = static_cast<state_callback *>(arg);
-
-		cb->owner->run(cb, false, [&] { cb->on_state(connected, to_code(error)); });
-	}
-	static void gap(mr_client *, std::uint64_t missed, std::uint64_t total, void *arg)
-	{
-		auto *cb = static_cast<state_callback *>(arg);
-
-		cb->owner->run(cb, false, [&] { cb->on_gap(missed, total); });
-	}
-};
-
-struct message_callback : callback {
-	message_function function;
-
-	static void call(mr_client *, const mr_message *m, void *arg)
-	{
-		auto *cb = static_cast<message_callback *>(arg);
-
-		cb->owner->run(cb, false, [&] { cb->function(message(*m)); });
-	}
-};
-
-struct outcome_callback : callback {
-	decltype(push_options::on_outcome) function;
-
-	static void call(mr_client *, std::uint64_t id, int error, void *arg)
-	{
-		auto *cb = static_cast<outcome_callback *>(arg);
-
-		cb->owner->run(cb, false, [&] { cb->function(id, to_code(error)); });
-	}
-};
-
-struct delivery_callback : callback {
-	delivery_function function;
-
-	static void call(mr_client *, const mr_delivery *d, void *arg)
-	{
-		auto *cb = static_cast<delivery_callback *>(arg);
-
-		cb->owner->run(cb, false, [&] {
-			cb->function(consumer_ref(cb->owner->shared_from_this(), d->consumer),
-				delivery(*d));
-		});
-	}
-};
-
-struct service_callback : callback {
-	work_function function;
-	part_function on_part;
-	mr_service *raw = nullptr; /* mr_serve() sets it before the first request */
-
-	service_ref ref()
-	{
-		return service_ref(owner->shared_from_this(), raw);
-	}
-	static void call(mr_client *, const mr_work *work, void *arg)
-	{
-		auto *cb = static_cast<service_callback *>(arg);
-
-		cb->owner->run(cb, false,
-			[&] { cb->function(cb->ref(), delivery(work->delivery), work->more); });
-	}
-	static void part(mr_client *, std::uint64_t tag, const mr_message *m, bool more, void *arg)
-	{
-		auto *cb = static_cast<service_callback *>(arg);
-
-		cb->owner->run(cb, false, [&] { cb->on_part(cb->ref(), tag, message(*m), more); });
-	}
-};
-
-/* Called once. */
-struct reply_callback : callback {
-	reply_function function;
-
-	static void call(mr_client *, const mr_message *m, int error, void *arg)
-	{
-		auto *cb = static_cast<reply_callback *>(arg);
-
-		cb->owner->run(cb, true, [&] {
-			const message reply = m != nullptr ? message(*m) : message();
-
-			cb->function(m != nullptr ? &reply : nullptr, to_code(error));
-		});
-	}
-};
-
-/* Called until `more` is false; that of a stream belongs to its handle. */
-struct call_callback : callback {
-	call_function function;
-	bool streams = false;
-
-	static void call(
-		mr_client *, std::uint64_t, const mr_message *m, bool more, int error, void *arg)
-	{
-		auto *cb = static_cast<call_callback *>(arg);
-
-		cb->owner->run(cb, !more && !cb->streams, [&] {
-			const message reply = m != nullptr ? message(*m) : message();
-
-			cb->function(m != nullptr ? &reply : nullptr, more, to_code(error));
-		});
-	}
-};
-
-inline mr_call_options to_c(const call_options &o) noexcept
-{
-	mr_call_options raw{};
-
-	raw.timeout_ms = to_ms(o.timeout);
-	raw.retries = o.retries;
-	raw.backoff_ms = to_limit_ms(o.backoff);
-	raw.wait = o.wait;
-	raw.headers = o.headers.data();
-	raw.header_bytes = o.headers.size();
-	raw.breaker_failures = o.breaker_failures;
-	raw.breaker_reset_ms = to_limit_ms(o.breaker_reset);
-	return raw;
-}
-
-} // namespace detail
-
 /** A connection to a bus. */
 class client
 {
@@ -221,6 +87,75 @@ class client
 			core_->rethrow();
 	}
 
+	/** Largest message that the bus takes. */
+	std::size_t message_bytes_max() const noexcept
+	{
+		return mr_message_bytes_max(raw());
+	}
+	/** Largest message to a subject that is not fragmented; without a subject, of a reply. */
+	std::size_t body_bytes_max(std::string_view subject = {}) const noexcept
+	{
+		return subject.empty() ? mr_body_bytes_max(raw(), nullptr)
+				       : mr_body_bytes_max(raw(), detail::text(subject));
+	}
+	/** Measures the round trip to the control process. */
+	ping_times ping(milliseconds timeout = no_limit)
+	{
+		ping_times out;
+
+		served(try_ping(out, timeout));
+		return out;
+	}
+	int try_ping(ping_times &out, milliseconds timeout = no_limit) noexcept
+	{
+		return on([&](mr_client *c) {
+			std::uint64_t handled = 0, round = 0;
+			const int result = mr_ping(c, detail::to_ms(timeout), &handled, &round);
+
+			out.handled = std::chrono::nanoseconds(handled);
+			out.round = std::chrono::nanoseconds(round);
+			return result;
+		});
+	}
+	/** Hands events of the library to a function, which must not use the client. An empty
+	 * function ends that. */
+	void on_log(mr_severity severity, log_function function)
+	{
+		check(try_on_log(severity, std::move(function)));
+	}
+	int try_on_log(mr_severity severity, log_function function) noexcept;
+
+	/** Ends a wait() or receive() of another thread, or the next one. May be called by any
+	 * thread, and by signal handlers, while the client is open and not moved. */
+	void wake() noexcept
+	{
+		mr_client_wake(raw());
+	}
+	/** Posts a function to the thread that processes the client, which runs it as a callback.
+	 * May be called by any thread, as wake() but for signal handlers. Throws EAGAIN when 1024
+	 * functions wait, which are dropped by close(). */
+	void post(std::function<void()> function)
+	{
+		const int result = try_post(std::move(function));
+
+		/* The texts of the client belong to its thread. */
+		if (result < 0)
+			throw std::system_error(to_code(result), mr_error_text(result));
+	}
+	int try_post(std::function<void()> function) noexcept
+	{
+		return raw() != nullptr ? core_->post(std::move(function)) : -EBADF;
+	}
+	/** Opens a timer, which runs its function within the calls that process. */
+	[[nodiscard]] timer open_timer(std::function<void()> function)
+	{
+		timer out;
+
+		check(try_open_timer(out, std::move(function)));
+		return out;
+	}
+	int try_open_timer(timer &out, std::function<void()> function) noexcept;
+
 	/** Publishes a message. */
 	void publish(
 		std::string_view subject, std::string_view payload, std::string_view headers = {})
@@ -257,6 +192,18 @@ class client
 	int try_drain(milliseconds timeout) noexcept
 	{
 		return on([&](mr_client *c) { return mr_drain(c, detail::to_limit_ms(timeout)); });
+	}
+	/** Ends the work in order, before close(): drains the subscriptions, settles deliveries and
+	 * promises, and drain(). As mr_client_drain(); processes. */
+	void finish(milliseconds timeout)
+	{
+		served(try_finish(timeout));
+	}
+	int try_finish(milliseconds timeout) noexcept
+	{
+		return on([&](mr_client *c) {
+			return mr_client_drain(c, detail::to_limit_ms(timeout));
+		});
 	}
 	/** Waits until everything promised is accepted; processes. Throws a refusal. */
 	void settle(milliseconds timeout)
@@ -569,9 +516,43 @@ inline int client::try_close() noexcept
 		return -EDEADLK;
 	mr_close(core_->c);
 	core_->c = nullptr;
+	core_->drop_posted();
 	core_->drop_all();
 	core_.reset();
 	return 0;
+}
+
+inline int client::try_on_log(mr_severity severity, log_function function) noexcept
+{
+	using callback = detail::log_callback;
+
+	if (raw() == nullptr)
+		return -EBADF;
+	callback *made = function ? new (std::nothrow) callback : nullptr;
+	if (function && made == nullptr)
+		return -ENOMEM;
+	if (made != nullptr)
+		core_->adopt(made)->function = std::move(function);
+	mr_log_hook(raw(), severity, made != nullptr ? callback::call : nullptr, made);
+	core_->end(std::exchange(core_->log, made));
+	return 0;
+}
+
+inline int client::try_open_timer(timer &out, std::function<void()> function) noexcept
+{
+	using callback = detail::timer_callback;
+
+	if (!function)
+		return -EINVAL;
+	return with<callback>([&](callback &cb) { cb.function = std::move(function); },
+		[&](mr_client *c, callback *cb) {
+			mr_timer *t = nullptr;
+			const int result = mr_timer_open(c, callback::call, cb, &t);
+
+			if (result == 0)
+				out.open(core_, t, cb);
+			return result;
+		});
 }
 
 inline int client::try_open_publisher(
@@ -625,6 +606,25 @@ inline int client::try_request_async(std::string_view subject, std::string_view 
 			return mr_request_async(c, detail::text(subject), payload.data(),
 				payload.size(), detail::to_ms(timeout), callback::call, cb);
 		});
+}
+
+inline int publisher::try_request(
+	std::string_view payload, reply_function function, milliseconds timeout) noexcept
+{
+	using callback = detail::reply_callback;
+
+	return on([&](mr_publisher *p) {
+		auto *cb = new (std::nothrow) callback;
+
+		if (cb == nullptr)
+			return -ENOMEM;
+		core_->adopt(cb)->function = std::move(function);
+		const int result = mr_publisher_request(p, payload.data(), payload.size(),
+			detail::to_ms(timeout), callback::call, cb);
+		if (result < 0)
+			core_->end(cb);
+		return result;
+	});
 }
 
 inline int client::try_open_queue(queue &out, std::string_view name, push_options options) noexcept

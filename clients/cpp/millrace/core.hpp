@@ -47,6 +47,9 @@ struct core : std::enable_shared_from_this<core> {
 	bool reconnects = true;
 	bool some_ended = false; /* among the callbacks */
 	std::exception_ptr thrown;
+	callback *log = nullptr;
+	std::mutex post_lock;                     /* of `posted`: any thread posts */
+	std::deque<std::function<void()>> posted; /* the library holds as many posts */
 
 	core() = default;
 	core(const core &) = delete;
@@ -117,6 +120,44 @@ struct core : std::enable_shared_from_this<core> {
 		}
 		if (--depth == 0 && some_ended)
 			reap();
+	}
+
+	/* May be called by any thread. The order of `posted` is that of the library's list. */
+	int post(std::function<void()> function) noexcept
+	{
+		if (!function)
+			return -EINVAL;
+		try {
+			const std::lock_guard<std::mutex> hold(post_lock);
+
+			posted.push_back(std::move(function));
+			const int result = mr_client_post(c, run_posted, this);
+			if (result < 0)
+				posted.pop_back();
+			return result;
+		} catch (...) {
+			return -ENOMEM;
+		}
+	}
+	void drop_posted() noexcept
+	{
+		std::deque<std::function<void()>> dropped;
+		const std::lock_guard<std::mutex> hold(post_lock);
+
+		dropped.swap(posted);
+	}
+	static void run_posted(mr_client *, void *arg)
+	{
+		auto *k = static_cast<core *>(arg);
+		std::function<void()> function;
+
+		{
+			const std::lock_guard<std::mutex> hold(k->post_lock);
+
+			function = std::move(k->posted.front());
+			k->posted.pop_front();
+		}
+		k->run(nullptr, false, function);
 	}
 
 	[[noreturn]] static void fail(const core *k, int result)
@@ -280,6 +321,8 @@ template <class T, int (*End)(T *)> class handle : public thing<T>
 		callback_ = cb;
 	}
 
+	callback *callback_ = nullptr;
+
       private:
 	void swap(handle &other) noexcept
 	{
@@ -287,8 +330,6 @@ template <class T, int (*End)(T *)> class handle : public thing<T>
 		std::swap(this->raw_, other.raw_);
 		std::swap(callback_, other.callback_);
 	}
-
-	callback *callback_ = nullptr;
 };
 
 template <class T, void (*End)(T *)> int end_of(T *raw)

@@ -13,6 +13,56 @@ namespace millrace
 
 class client;
 
+/** Function of a subscription; the message is valid until it returns. */
+using message_function = std::function<void(const message &)>;
+/** Outcome of a request; `reply` is NULL with an error. */
+using reply_function = std::function<void(const message *reply, std::error_code)>;
+/** Told that the bus took the delivery or request `tag` back. */
+using recall_function = std::function<void(std::uint64_t tag)>;
+
+namespace detail
+{
+
+struct message_callback : callback {
+	message_function function;
+	std::function<void()> on_end;
+
+	static void call(mr_client *, const mr_message *m, void *arg)
+	{
+		auto *cb = static_cast<message_callback *>(arg);
+
+		cb->owner->run(cb, false, [&] { cb->function(message(*m)); });
+	}
+	static void end(mr_client *, mr_subscription *, void *arg)
+	{
+		auto *cb = static_cast<message_callback *>(arg);
+
+		cb->owner->run(cb, false, [&] {
+			const auto ended = cb->on_end; /* which may set another one */
+
+			ended();
+		});
+	}
+};
+
+/* Of consumers and services. */
+struct settled_callback : callback {
+	recall_function recalled;
+
+	static void recall(mr_client *, std::uint64_t tag, void *arg)
+	{
+		auto *cb = static_cast<settled_callback *>(arg);
+
+		cb->owner->run(cb, false, [&] {
+			const auto told = cb->recalled; /* which may set another one */
+
+			told(tag);
+		});
+	}
+};
+
+} // namespace detail
+
 /** A subscription to subjects, made by client::subscribe(). */
 class subscription : public detail::handle<mr_subscription, mr_unsubscribe>
 {
@@ -21,6 +71,52 @@ class subscription : public detail::handle<mr_subscription, mr_unsubscribe>
 	std::uint64_t count() const noexcept
 	{
 		return *this ? mr_subscription_count(raw_) : 0;
+	}
+	/** Its pattern; empty when it is closed. */
+	std::string_view pattern() const noexcept
+	{
+		return *this ? mr_subscription_pattern(raw_) : std::string_view();
+	}
+	/** Ends it after a number of messages, counted from its start. Does not wait. */
+	void unsubscribe_after(std::uint64_t messages)
+	{
+		check(try_unsubscribe_after(messages));
+	}
+	int try_unsubscribe_after(std::uint64_t messages) noexcept
+	{
+		return on([&](mr_subscription *s) { return mr_unsubscribe_after(s, messages); });
+	}
+	/** Asks the bus for no more, and ends when all that the bus has given was handed out. Does
+	 * not wait: the calls that process do the rest. */
+	void drain()
+	{
+		check(try_drain());
+	}
+	int try_drain() noexcept
+	{
+		return on([](mr_subscription *s) { return mr_subscription_drain(s); });
+	}
+	/** True when it hands out no more messages. The handle stays open until close(). */
+	bool ended() const noexcept
+	{
+		return !*this || mr_subscription_ended(raw_);
+	}
+	/** Sets the function that is called when it has ended by unsubscribe_after(), drain() or
+	 * client::finish(); it may close the handle. */
+	void on_end(std::function<void()> function)
+	{
+		check(try_on_end(std::move(function)));
+	}
+	int try_on_end(std::function<void()> function) noexcept
+	{
+		return on([&](mr_subscription *s) {
+			auto *cb = static_cast<detail::message_callback *>(callback_);
+
+			cb->on_end = std::move(function);
+			mr_subscription_on_end(
+				s, cb->on_end ? detail::message_callback::end : nullptr, cb);
+			return 0;
+		});
 	}
 
       private:
@@ -73,6 +169,82 @@ class publisher
 	{
 		if (*this)
 			mr_publisher_abort(raw_);
+	}
+	/** Publishes as many of the payloads as there is room for, and returns how many. */
+	[[nodiscard]] unsigned send_batch(const mr_buffer *payloads, unsigned count)
+	{
+		const int result = try_send_batch(payloads, count);
+
+		return result == -EAGAIN ? 0 : static_cast<unsigned>(check(result));
+	}
+	int try_send_batch(const mr_buffer *payloads, unsigned count) noexcept
+	{
+		return on([&](mr_publisher *p) {
+			return mr_publisher_send_batch(p, payloads, count);
+		});
+	}
+	/** Claims room for up to `count` payloads of one size; payload i goes to
+	 * `first + i * stride`. Returns how many; 0 while there is no room. */
+	[[nodiscard]] unsigned claim_batch(
+		std::size_t bytes, unsigned count, void *&first, std::size_t &stride)
+	{
+		const int result = try_claim_batch(bytes, count, first, stride);
+
+		return result == -EAGAIN ? 0 : static_cast<unsigned>(check(result));
+	}
+	int try_claim_batch(
+		std::size_t bytes, unsigned count, void *&first, std::size_t &stride) noexcept
+	{
+		return on([&](mr_publisher *p) {
+			return mr_publisher_claim_batch(p, bytes, count, &first, &stride);
+		});
+	}
+	/** Publishes the first `count` payloads of a claim. */
+	void commit_batch(unsigned count)
+	{
+		check(try_commit_batch(count));
+	}
+	int try_commit_batch(unsigned count) noexcept
+	{
+		return on([&](mr_publisher *p) { return mr_publisher_commit_batch(p, count); });
+	}
+	/** Sends a request; the function is called once with the outcome. Returns false while there
+	 * is no room. */
+	[[nodiscard]] bool request(
+		std::string_view payload, reply_function function, milliseconds timeout = no_limit)
+	{
+		const int result = try_request(payload, std::move(function), timeout);
+
+		return result == -EAGAIN ? false : (check(result), true);
+	}
+	int try_request(std::string_view payload, reply_function function,
+		milliseconds timeout = no_limit) noexcept;
+
+      private:
+	friend class client;
+};
+
+/** A timer on the client's loop, made by client::open_timer(). It may outlive its client. */
+class timer : public detail::handle<mr_timer, detail::end_of<mr_timer, mr_timer_close>>
+{
+      public:
+	/** Starts it, or sets it anew: it expires after `delay`, and again after each `period`. */
+	void start(milliseconds delay, milliseconds period = milliseconds{0})
+	{
+		check(try_start(delay, period));
+	}
+	int try_start(milliseconds delay, milliseconds period = milliseconds{0}) noexcept
+	{
+		return on([&](mr_timer *t) {
+			return mr_timer_start(
+				t, detail::to_limit_ms(delay), detail::to_limit_ms(period));
+		});
+	}
+	/** Stops it; start() starts it again. */
+	void stop() noexcept
+	{
+		if (*this)
+			mr_timer_stop(raw_);
 	}
 
       private:
@@ -164,6 +336,16 @@ template <class Base> class consumer_calls : public Base
 	{
 		return this->on([&](mr_consumer *raw) { return mr_progress(raw, d.tag()); });
 	}
+	/** Acknowledgement time-out of the queue; 0: not known. */
+	milliseconds ack_timeout() const noexcept
+	{
+		return milliseconds{*this ? mr_consumer_ack_timeout_ms(this->raw_) : 0};
+	}
+	/** Limit of attempts of the queue; 0: none, or not known. */
+	unsigned max_deliver() const noexcept
+	{
+		return *this ? mr_consumer_max_deliver(this->raw_) : 0;
+	}
 	/** Renews all deliveries that the program holds, while the client is processed. */
 	void renew(bool renews) noexcept
 	{
@@ -208,6 +390,17 @@ template <class Base> class service_calls : public Base
 	int try_fail(std::uint64_t tag, bool again) noexcept
 	{
 		return this->on([&](mr_service *s) { return mr_respond_failed(s, tag, again); });
+	}
+	/** Partial replies that the caller takes now. */
+	unsigned room(std::uint64_t tag) const noexcept
+	{
+		return *this ? mr_respond_room(this->raw_, tag) : 0;
+	}
+	/** Renews all requests in hand, while the client is processed. */
+	void renew(bool renews) noexcept
+	{
+		if (*this)
+			mr_service_renew(this->raw_, renews);
 	}
 	/** Restarts the time of a request that is still worked on. */
 	void progress(std::uint64_t tag)
@@ -266,6 +459,18 @@ class consumer : public detail::consumer_calls<detail::handle<mr_consumer, mr_co
 			return result;
 		});
 	}
+	/** Sets the function that is told of recalled deliveries. */
+	void on_recall(recall_function function)
+	{
+		check(on([&](mr_consumer *raw) {
+			auto *cb = static_cast<detail::settled_callback *>(callback_);
+
+			cb->recalled = std::move(function);
+			mr_consumer_on_recall(
+				raw, cb->recalled ? detail::settled_callback::recall : nullptr, cb);
+			return 0;
+		}));
+	}
 
       private:
 	friend class client;
@@ -274,6 +479,21 @@ class consumer : public detail::consumer_calls<detail::handle<mr_consumer, mr_co
 /** A worker of a service, made by client::serve(). */
 class service : public detail::service_calls<detail::handle<mr_service, mr_service_close>>
 {
+      public:
+	/** Sets the function that is told of recalled requests. */
+	void on_recall(recall_function function)
+	{
+		check(on([&](mr_service *raw) {
+			auto *cb = static_cast<detail::settled_callback *>(callback_);
+
+			cb->recalled = std::move(function);
+			mr_service_on_recall(
+				raw, cb->recalled ? detail::settled_callback::recall : nullptr, cb);
+			return 0;
+		}));
+	}
+
+      private:
 	friend class client;
 };
 

@@ -32,6 +32,23 @@ class header_block
 				to_code(-EINVAL), "a header's name or value is malformed");
 		return *this;
 	}
+	/** Adds a header whose value is formatted, as by printf(). */
+	header_block &addf(const char *name, const char *format, ...) MR_PRINTF(3, 4)
+	{
+		std::va_list args, again;
+
+		va_start(args, format);
+		va_copy(again, args);
+		const int bytes = std::vsnprintf(nullptr, 0, format, args);
+		va_end(args);
+		std::string value(bytes > 0 ? static_cast<std::size_t>(bytes) + 1 : 1, '\0');
+		std::vsnprintf(&value[0], value.size(), format, again);
+		va_end(again);
+		if (bytes < 0)
+			throw std::system_error(to_code(-EINVAL), "a header's format is malformed");
+		value.pop_back();
+		return add(name, value);
+	}
 	/** The block, for the calls that take one. */
 	operator std::string_view() const noexcept
 	{
@@ -69,11 +86,21 @@ class message
 	/** Returns the first header of a name, compared without case. */
 	std::optional<std::string_view> header(const char *name) const noexcept
 	{
+		std::size_t bytes = 0;
+		const char *value = mr_message_header(&raw_, name, &bytes);
+
+		return value != nullptr ? std::make_optional<std::string_view>(value, bytes)
+					: std::nullopt;
+	}
+	/** Calls a function with name and value of each header, in their order. */
+	template <class F> void each_header(F &&function) const
+	{
+		std::size_t cursor = 0;
 		struct mr_header h;
 
-		if (!mr_headers_find(raw_.headers, raw_.header_bytes, name, &h))
-			return std::nullopt;
-		return std::string_view(h.value, h.value_bytes);
+		while (mr_message_header_next(&raw_, &cursor, &h))
+			function(std::string_view(h.name, h.name_bytes),
+				std::string_view(h.value, h.value_bytes));
 	}
 	/** True: answer with client::reply(). */
 	bool wants_reply() const noexcept
@@ -87,6 +114,31 @@ class message
 
       private:
 	mr_message raw_{};
+};
+
+/** A copy of a message in memory of its own; moved, not copied. Usable after its client too. */
+class message_copy
+{
+      public:
+	explicit message_copy(const message &m) : raw_(mr_message_dup(&m.native()))
+	{
+		if (raw_ == nullptr)
+			throw std::bad_alloc();
+	}
+	/** The message, valid as long as the copy. */
+	message view() const noexcept
+	{
+		return raw_ != nullptr ? message(*raw_) : message();
+	}
+
+      private:
+	struct end {
+		void operator()(mr_message *m) const noexcept
+		{
+			mr_message_free(m);
+		}
+	};
+	std::unique_ptr<mr_message, end> raw_;
 };
 
 /** A message of a queue, or a request of a service. */

@@ -64,15 +64,20 @@ struct call_options {
 	milliseconds breaker_reset{0};
 };
 
+/** Times of a round trip to the control process. */
+struct ping_times {
+	std::chrono::nanoseconds handled{0}; /**< until control had handled the request */
+	std::chrono::nanoseconds round{0};   /**< until the answer was here */
+};
+
 /** Functions of the program. `message` and `delivery` are valid until they return. */
-using message_function = std::function<void(const message &)>;
 using delivery_function = std::function<void(consumer_ref, const delivery &)>;
 /** `more`: a streaming request, its parts follow. */
 using work_function = std::function<void(service_ref, const delivery &, bool more)>;
 using part_function =
 	std::function<void(service_ref, std::uint64_t tag, const message &part, bool more)>;
-/** `reply` is NULL with an error. */
-using reply_function = std::function<void(const message *reply, std::error_code)>;
+/** An event of the library; `text` is one line. */
+using log_function = std::function<void(mr_severity, mr_event, std::string_view text)>;
 /** `more`: a partial reply, others follow. */
 using call_function = std::function<void(const message *reply, bool more, std::error_code)>;
 
