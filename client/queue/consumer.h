@@ -17,6 +17,7 @@
 
 #include "client/core/deferred.h"
 #include "client/core/part.h"
+#include "lib/wire/queue_name.h"
 
 struct mr_control_answer;
 
@@ -31,7 +32,6 @@ struct mr_unsettled {
 #define MR_UNSETTLED_SLOT_BITS 16u
 
 #define MR_SETTLEMENTS_MAX 64u
-#define MR_PREFETCH_MAX    65535u
 
 struct mr_consumer {
 	struct mr_subscription base; /* first: the table of subscriptions points to it */

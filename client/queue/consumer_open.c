@@ -63,8 +63,8 @@ static int check(struct mr_client *c, const char *name, const struct mr_consume_
 
 	if (fault != NULL)
 		return mr_failf(c, -EINVAL, "queue: %s", fault);
-	if (options->prefetch > MR_PREFETCH_MAX)
-		return mr_failf(c, -EINVAL, "prefetch: at most %u", MR_PREFETCH_MAX);
+	if (options->prefetch > MR_QUEUE_PREFETCH_MAX)
+		return mr_failf(c, -EINVAL, "prefetch: at most %u", MR_QUEUE_PREFETCH_MAX);
 	return mr_queue_options_check(c, &options->queue);
 }
 

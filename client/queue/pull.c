@@ -12,7 +12,7 @@
 /* Appends a delivery for mr_pull. Deliveries beyond what the bus was asked for are refused. */
 static bool fifo_push(struct mr_consumer *k, struct mr_deferred *a)
 {
-	if (a == NULL || k->fifo_count > 2 * MR_PREFETCH_MAX) {
+	if (a == NULL || k->fifo_count > 2 * MR_QUEUE_PREFETCH_MAX) {
 		free(a);
 		return false;
 	}

@@ -8,9 +8,6 @@
 #include "lib/base/log.h"
 #include "lib/wire/queue_name.h"
 
-#define PREFETCH_MAX 65535u
-#define WEIGHT_MAX   65535u
-
 /* Status codes of MMI, ZeroMQ RFC 8. */
 #define MMI_OK              200u
 #define MMI_NOT_FOUND       404u
@@ -177,9 +174,9 @@ static bool refuse_consumer(const struct mr_request *q, const struct mrf_queue_c
 {
 	if (v->subscription == 0)
 		return mr_request_invalid(q, -EINVAL, "subscription", "its number is 0");
-	if (v->prefetch > PREFETCH_MAX)
+	if (v->prefetch > MR_QUEUE_PREFETCH_MAX)
 		return mr_request_invalid(q, -EINVAL, "prefetch", "more than 65535");
-	if (v->weight > WEIGHT_MAX)
+	if (v->weight > MR_QUEUE_WEIGHT_MAX)
 		return mr_request_invalid(q, -EINVAL, "weight", "more than 65535");
 	return false;
 }

@@ -38,7 +38,7 @@ static void set_share(
 	if (prefetch == 0)
 		prefetch = is_service(c) ? 1 : q->c.prefetch;
 	c->prefetch = prefetch < MR_QUEUE_PREFETCH_MAX ? prefetch : MR_QUEUE_PREFETCH_MAX;
-	c->weight = weight == 0 ? 1 : weight < 65536 ? weight : 65536;
+	c->weight = weight == 0 ? 1 : weight < MR_QUEUE_WEIGHT_MAX ? weight : MR_QUEUE_WEIGHT_MAX;
 	mr_consumer_update(q, c);
 }
 

@@ -27,12 +27,12 @@
 #include "dataplane/queue/timer.h"
 #include "dataplane/subject/hash.h"
 #include "lib/wire/id_window.h"
+#include "lib/wire/queue_name.h"
 #include "flatbuf/stats.h"
 
 #define MR_QUEUE_NONE          UINT32_MAX
 #define MR_QUEUE_PRIORITIES    3u
 #define MR_QUEUE_CONSUMERS_MAX 2048u
-#define MR_QUEUE_PREFETCH_MAX  65535u
 #define MR_QUEUE_RANGES        16u /* accepted ranges held for a client until sent */
 
 /* Kinds of struct mr_queue_timer. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queue_name: the rules for names of queues and services, and their home workers.
+/* queue_name: the rules for names of queues and services, their home workers, and limits of their
+ * consumers.
  *
  * A name is a subject without wildcards, of at most 250 bytes. NAME.dead holds the dead letters of
  * the queue NAME and has the same home worker. Clients can consume from it by name, but not open it
@@ -17,6 +18,9 @@
 #define MR_QUEUE_DEAD           ".dead"
 #define MR_QUEUE_DEAD_BYTES     (sizeof(MR_QUEUE_DEAD) - 1)
 #define MR_QUEUE_NAME_BYTES_MAX (MR_SUBJECT_BYTES_MAX - MR_QUEUE_DEAD_BYTES)
+/* Limits of a consumer. */
+#define MR_QUEUE_PREFETCH_MAX 65535u
+#define MR_QUEUE_WEIGHT_MAX   65535u
 
 /* Check a name of a queue, a service or dead letters. */
 enum mr_subject_fault mr_queue_name_parse(const void *name, size_t bytes);
