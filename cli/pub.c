@@ -27,6 +27,8 @@ struct settings {
 	const char *promise;
 	uint64_t count;
 	uint64_t timeout_ms;
+	uint64_t replies; /* wanted for each request; 0: all that come in time */
+	uint64_t stall_ms;
 	uint64_t sleep_ms;
 	double rate; /* messages per second; 0: as fast as possible */
 	bool stdin_lines;
@@ -310,24 +312,71 @@ static void print_reply(const struct settings *set, const struct mr_message *rep
 	}
 }
 
+static void on_reply(struct mr_client *c, const struct mr_message *reply, int error, void *arg)
+{
+	(void)c;
+	(void)error;
+	print_reply(arg, reply);
+}
+
+/* Fails if fewer replies than wanted came. */
+static int check_replies(
+	const struct mr_cli *cli, const struct settings *set, const char *subject, uint64_t count)
+{
+	char text[64];
+
+	if (count >= set->replies)
+		return MR_EXIT_OK;
+	snprintf(text, sizeof(text), "%" PRIu64 " of %" PRIu64 " replies came in time", count,
+		set->replies);
+	return mr_cli_fail(cli, MR_EXIT_TIMEOUT, subject, text,
+		"wait longer with --timeout, or accept fewer: --replies 0");
+}
+
+static int request_many(const struct mr_cli *cli, struct mr_client *c, const struct settings *set,
+	const char *subject, const struct outgoing *out)
+{
+	const struct mr_request_many_options options = {
+		.replies_max = (unsigned)set->replies,
+		.timeout_ms = (unsigned)set->timeout_ms,
+		.stall_ms = (unsigned)set->stall_ms,
+		.headers = out->headers.bytes ? out->headers.data : NULL,
+		.header_bytes = out->headers.bytes,
+	};
+	int rc = mr_request_many(c, subject, out->payload.data, out->payload.bytes, &options,
+		on_reply, (void *)(uintptr_t)set);
+
+	if (rc < 0)
+		return mr_cli_fail_call(cli, c, rc, subject);
+	return check_replies(cli, set, subject, (uint64_t)rc);
+}
+
+static int request_one(const struct mr_cli *cli, struct mr_client *c, const struct settings *set,
+	const char *subject, const struct outgoing *out)
+{
+	struct mr_message reply;
+	int rc = mr_request_with(c, subject, out->headers.bytes ? out->headers.data : NULL,
+		out->headers.bytes, out->payload.data, out->payload.bytes, (int)set->timeout_ms,
+		&reply);
+
+	if (rc)
+		return mr_cli_fail_call(cli, c, rc, subject);
+	print_reply(set, &reply);
+	return MR_EXIT_OK;
+}
+
 static int request(const struct mr_cli *cli, const struct settings *set, const char *subject,
 	const struct outgoing *out)
 {
+	bool one = set->replies == 1 && set->stall_ms == 0;
 	struct mr_client *c;
 	int code = mr_cli_connect(cli, NULL, &c);
 
 	if (code)
 		return code;
 	for (uint64_t i = 0; code == MR_EXIT_OK && i < set->count; i++) {
-		struct mr_message reply;
-		int rc = mr_request_with(c, subject, out->headers.bytes ? out->headers.data : NULL,
-			out->headers.bytes, out->payload.data, out->payload.bytes,
-			(int)set->timeout_ms, &reply);
-
-		if (rc)
-			code = mr_cli_fail_call(cli, c, rc, subject);
-		else
-			print_reply(set, &reply);
+		code = one ? request_one(cli, c, set, subject, out)
+			   : request_many(cli, c, set, subject, out);
 		if (!mr_cli_flush())
 			break;
 	}
@@ -378,13 +427,28 @@ static const struct mr_cli_option pub_options[] = {
 static const struct mr_cli_option request_options[] = {
 	MR_CLI_HEADER_OPTION("add a header; may be repeated"),
 	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "send the request COUNT times (default 1)"),
-	MR_CLI_TIMEOUT_OPTION("wait TIME for each reply (default 5s)"),
+	MR_CLI_TIMEOUT_OPTION("wait TIME for the reply, or for all replies (default 5s)"),
+	{.name = "replies",
+		.type = MR_CLI_COUNT,
+		.value = "N",
+		.offset = offsetof(struct settings, replies),
+		.min = 0,
+		.max = 1000000,
+		.help = "print N replies of several responders; 0: all that come in time "
+			"(default 1)"},
+	{.name = "stall",
+		.type = MR_CLI_MS,
+		.value = "TIME",
+		.offset = offsetof(struct settings, stall_ms),
+		.min = 1,
+		.max = 86400000,
+		.help = "end when no further reply comes for TIME"},
 	MR_CLI_RAW_OPTION("print only the payload of the reply, unchanged"),
 	MR_CLI_JSON_OPTION("print the reply as a JSON object"),
 	{0},
 };
 
-static const struct settings defaults = {.count = 1, .timeout_ms = 5000};
+static const struct settings defaults = {.count = 1, .timeout_ms = 5000, .replies = 1};
 
 const struct mr_cli_verb mr_cli_pub = {
 	.name = "pub",
@@ -414,8 +478,12 @@ const struct mr_cli_verb mr_cli_request = {
 	.summary = "send a request and print the reply",
 	.operands = "SUBJECT [PAYLOAD|-]",
 	.details = "Prints the first reply on one line. The exit code is 5, at once, if nobody\n"
-		   "subscribes to SUBJECT, and 4 if no reply comes in time.",
+		   "subscribes to SUBJECT, and 4 if no reply comes in time.\n"
+		   "\n"
+		   "With --replies it prints the replies of several responders, a line each. The\n"
+		   "exit code is 4 if fewer than N came.",
 	.examples = "  millrace request time.now\n"
+		    "  millrace request who.is.there --replies 0 --stall 200ms\n"
 		    "  millrace request sum '{\"a\":1,\"b\":2}' --timeout 500 --json",
 	.options = request_options,
 	.defaults = &defaults,

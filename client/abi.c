@@ -20,6 +20,9 @@
 #define SERVE_OPTIONS     offsetof(struct mr_serve_options, window) + sizeof(unsigned)
 #define CALL_OPTIONS      offsetof(struct mr_call_options, breaker_reset_ms) + sizeof(unsigned)
 
+/* The first layout of structs that came later. */
+#define REQUEST_MANY_OPTIONS offsetof(struct mr_request_many_options, header_bytes) + sizeof(size_t)
+
 /* Reserved fields were padding. */
 static void clear_reserved(struct mr_queue_options *options)
 {
@@ -145,4 +148,19 @@ int(mr_stream_open)(struct mr_client *c, const char *service, const void *payloa
 {
 	return mr_stream_open_sized(
 		c, service, payload, bytes, options, callback, arg, out, CALL_OPTIONS);
+}
+
+int(mr_request_many)(struct mr_client *c, const char *subject, const void *payload, size_t bytes,
+	const struct mr_request_many_options *options, mr_reply_fn *callback, void *arg)
+{
+	return mr_request_many_sized(
+		c, subject, payload, bytes, options, callback, arg, REQUEST_MANY_OPTIONS);
+}
+
+int(mr_request_many_async)(struct mr_client *c, const char *subject, const void *payload,
+	size_t bytes, const struct mr_request_many_options *options, mr_reply_fn *callback,
+	void *arg)
+{
+	return mr_request_many_async_sized(
+		c, subject, payload, bytes, options, callback, arg, REQUEST_MANY_OPTIONS);
 }

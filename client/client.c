@@ -172,8 +172,7 @@ static void client_free(struct mr_client *c)
 	free(c->subscriptions);
 	free(c->publishers);
 	free(c->ids_free);
-	free(c->pending);
-	free(c->heap);
+	mr_requests_free(c);
 	mr_pages_free(c->control_requests, MR_CONTROL_REQUESTS_MAX * sizeof(*c->control_requests));
 	free(c);
 }

@@ -92,6 +92,7 @@ static int table_grow(struct mr_client *c)
 	c->heap = heap;
 	for (uint32_t i = room; i-- > c->pending_room;) {
 		pending[i].correlation = 0;
+		pending[i].gather = NULL;
 		pending[i].heap_at = c->pending_free;
 		c->pending_free = i;
 	}
@@ -114,6 +115,7 @@ static int pending_new(struct mr_client *c, uint32_t *index)
 	high = (uint64_t)mr_random(c) << 32 | (mr_random(c) & 0xff000000u);
 	c->pending[*index].correlation = high | (*index + 1);
 	c->pending[*index].heap_at = NONE;
+	c->pending[*index].gather = NULL;
 	return 0;
 }
 
@@ -123,6 +125,8 @@ static void pending_free(struct mr_client *c, uint32_t index)
 
 	if (p->callback != NULL && p->heap_at != NONE)
 		heap_remove(c, p->heap_at);
+	free(p->gather);
+	p->gather = NULL;
 	p->correlation = 0;
 	p->heap_at = c->pending_free;
 	c->pending_free = index;
@@ -154,11 +158,76 @@ static void set_error_text(struct mr_client *c, int error)
 		mr_fail(c, error, NULL);
 }
 
+static void call_back(
+	struct mr_client *c, const struct mr_pending *p, const struct mr_message *m, int error)
+{
+	if (error != 0)
+		set_error_text(c, error);
+	c->depth++;
+	p->callback(c, m, error, p->arg);
+	c->depth--;
+}
+
+/* Sets the deadline of a request in the heap. */
+static void move_deadline(struct mr_client *c, uint32_t index, uint64_t deadline_ns)
+{
+	c->pending[index].deadline_ns = deadline_ns;
+	heap_up(c, c->pending[index].heap_at);
+	heap_down(c, c->pending[index].heap_at);
+	mr_housekeep_by(c, deadline_ns);
+}
+
+/* Ends a request that gathers replies. Replies that came make a time-out, or responders that ended
+ * since, no error. */
+static void finish_gather(struct mr_client *c, uint32_t index, int error)
+{
+	struct mr_pending p = c->pending[index];
+	struct mr_gather g = *p.gather;
+
+	if (g.count > 0 && error != -ENOTCONN)
+		error = 0;
+	pending_free(c, index);
+	if (g.sync != NULL) {
+		g.sync->done = true;
+		g.sync->error = error;
+		g.sync->count = g.count;
+		return;
+	}
+	call_back(c, &p, NULL, error);
+}
+
+/* Hands out one of many replies. */
+static void gather_reply(struct mr_client *c, uint32_t index, const struct mr_message *m)
+{
+	struct mr_pending p = c->pending[index];
+	struct mr_gather *g = p.gather;
+	uint64_t correlation = p.correlation, now = mr_now_ns();
+	bool last;
+
+	g->count += g->count < UINT32_MAX;
+	last = g->left != UINT32_MAX && --g->left == 0;
+	if (!last && g->stall_ns != 0)
+		move_deadline(
+			c, index, now + g->stall_ns < g->end_ns ? now + g->stall_ns : g->end_ns);
+	call_back(c, &p, m, 0);
+	/* The callback may have made the table larger, or lost the connection. */
+	index = find_pending(c, correlation);
+	if (last && index != NONE)
+		finish_gather(c, index, 0);
+}
+
 static void finish_pending(
 	struct mr_client *c, uint32_t index, const struct mr_message *m, int error)
 {
 	struct mr_pending p = c->pending[index];
 
+	if (p.gather != NULL) {
+		if (m != NULL)
+			gather_reply(c, index, m);
+		else
+			finish_gather(c, index, error);
+		return;
+	}
 	/* Freed first: the callback may send the next request. */
 	pending_free(c, index);
 	if (p.callback == NULL) {
@@ -168,11 +237,7 @@ static void finish_pending(
 			*p.sync->reply = *m;
 		return;
 	}
-	if (error != 0)
-		set_error_text(c, error);
-	c->depth++;
-	p.callback(c, m, error, p.arg);
-	c->depth--;
+	call_back(c, &p, m, error);
 }
 
 bool mr_request_finish(
@@ -224,33 +289,66 @@ static int send_request(struct mr_client *c, uint32_t index, uint32_t alias,
 	return error;
 }
 
-static int request_async(struct mr_client *c, uint32_t alias, const struct mr_message_parts *parts,
-	bool wait, int timeout_ms, mr_reply_fn *callback, void *arg)
+/* Outcome of an asynchronous request, and how it is told. */
+struct request_how {
+	int timeout_ms;
+	bool wait; /* for room */
+	mr_reply_fn *callback;
+	void *arg;
+	const struct mr_gather *gather; /* NULL: the first reply is the outcome */
+};
+
+/* Makes the entry of an asynchronous request. */
+static int pending_make(struct mr_client *c, const struct request_how *how, uint32_t *index)
 {
-	uint64_t ms = timeout_ms < 0 ? c->options.request_timeout_ms : (uint64_t)timeout_ms;
+	int error = pending_new(c, index);
+	struct mr_pending *p;
+
+	if (error != 0)
+		return error;
+	p = &c->pending[*index];
+	p->callback = how->callback;
+	p->arg = how->arg;
+	if (how->gather == NULL)
+		return 0;
+	p->gather = malloc(sizeof(*p->gather));
+	if (p->gather == NULL) {
+		pending_free(c, *index);
+		return mr_fail(c, -ENOMEM, NULL);
+	}
+	*p->gather = *how->gather;
+	return 0;
+}
+
+static int request_async(struct mr_client *c, uint32_t alias, const struct mr_message_parts *parts,
+	const struct request_how *how)
+{
+	uint64_t ms =
+		how->timeout_ms < 0 ? c->options.request_timeout_ms : (uint64_t)how->timeout_ms;
+	struct mr_pending *p;
 	uint32_t index;
 	int error;
 
-	error = mr_publish_ready(c, wait);
+	error = mr_publish_ready(c, how->wait);
 	if (error != 0)
 		return error;
-	error = callback == NULL ? mr_fail(c, -EINVAL, "a callback is needed")
-				 : mr_message_parts_check(c, parts);
+	error = how->callback == NULL ? mr_fail(c, -EINVAL, "a callback is needed")
+				      : mr_message_parts_check(c, parts);
 	if (error == 0)
-		error = pending_new(c, &index);
+		error = pending_make(c, how, &index);
+	if (error == 0)
+		error = send_request(c, index, alias, parts, how->wait);
 	if (error != 0)
 		return error;
-	c->pending[index].callback = callback;
-	c->pending[index].arg = arg;
-	error = send_request(c, index, alias, parts, wait);
-	if (error != 0)
-		return error;
-	c->pending[index].deadline_ns = mr_now_ns() + ms * MR_NS_PER_MS;
-	mr_housekeep_by(c, c->pending[index].deadline_ns);
+	p = &c->pending[index];
+	p->deadline_ns = mr_now_ns() + ms * MR_NS_PER_MS;
+	if (p->gather != NULL)
+		p->gather->end_ns = p->deadline_ns;
+	mr_housekeep_by(c, p->deadline_ns);
 	c->heap[c->heap_count++] = index;
 	heap_up(c, c->heap_count - 1);
 	if (c->depth == 0)
-		mr_timer_by(c, c->pending[index].deadline_ns);
+		mr_timer_by(c, p->deadline_ns);
 	return 0;
 }
 
@@ -262,7 +360,8 @@ int mr_request_async(struct mr_client *c, const char *subject, const void *paylo
 	if (c == NULL || subject == NULL)
 		return mr_fail(c, -EINVAL, "mr_request_async: the client or the subject is NULL");
 	parts.subject_bytes = strlen(subject);
-	return request_async(c, 0, &parts, true, timeout_ms, callback, arg);
+	return request_async(
+		c, 0, &parts, &(struct request_how){timeout_ms, true, callback, arg, NULL});
 }
 
 int mr_publisher_request(struct mr_publisher *p, const void *payload, size_t bytes, int timeout_ms,
@@ -285,7 +384,100 @@ int mr_publisher_request(struct mr_publisher *p, const void *payload, size_t byt
 		parts.subject_bytes = strlen(p->subject);
 		alias = 0;
 	}
-	return request_async(p->client, alias, &parts, false, timeout_ms, callback, arg);
+	return request_async(p->client, alias, &parts,
+		&(struct request_how){timeout_ms, false, callback, arg, NULL});
+}
+
+/* Common to the two ways to gather replies. `sync`: NULL if the callback also gets the end. */
+static int request_many(struct mr_client *c, const struct mr_message_parts *parts,
+	const struct mr_request_many_options *o, mr_reply_fn *callback, void *arg,
+	struct mr_sync *sync)
+{
+	const struct mr_gather gather = {
+		.stall_ns = o->stall_ms * MR_NS_PER_MS,
+		.left = o->replies_max == 0 ? UINT32_MAX : o->replies_max,
+		.sync = sync,
+	};
+	const struct request_how how = {
+		.timeout_ms = o->timeout_ms == 0 ? -1 : (int)o->timeout_ms,
+		.wait = true,
+		.callback = callback,
+		.arg = arg,
+		.gather = &gather,
+	};
+
+	if (o->timeout_ms > INT32_MAX)
+		return mr_fail(c, -EINVAL, "mr_request_many: a time-out above 2,147,483,647 ms");
+	return request_async(c, 0, parts, &how);
+}
+
+/* Reads the options of the caller and fills in the parts of the message. */
+static int many_read(struct mr_client *c, const struct mr_request_many_options *options,
+	size_t options_bytes, struct mr_request_many_options *o, struct mr_message_parts *parts)
+{
+	int error;
+
+	if (c == NULL || parts->subject == NULL)
+		return mr_fail(c, -EINVAL, "mr_request_many: the client or the subject is NULL");
+	error = mr_sized_read(c, "mr_request_many", o, sizeof(*o), options, options_bytes);
+	parts->subject_bytes = strlen(parts->subject);
+	parts->headers = o->headers;
+	parts->header_bytes = o->header_bytes;
+	return error;
+}
+
+int mr_request_many_async_sized(struct mr_client *c, const char *subject, const void *payload,
+	size_t bytes, const struct mr_request_many_options *options, mr_reply_fn *callback,
+	void *arg, size_t options_bytes)
+{
+	struct mr_message_parts parts = {subject, 0, NULL, 0, payload, bytes};
+	struct mr_request_many_options o;
+	int error = many_read(c, options, options_bytes, &o, &parts);
+
+	return error != 0 ? error : request_many(c, &parts, &o, callback, arg, NULL);
+}
+
+static int await_many(struct mr_client *c, struct mr_sync *sync)
+{
+	struct mr_wait_limit p;
+	int error;
+
+	mr_wait_limit_init(&p, c, -1);
+	do
+		error = mr_await(c, &sync->done, &p);
+	while (error == 0 && !sync->done);
+	if (sync->done)
+		return sync->error;
+	for (uint32_t i = 0; i < c->pending_room; i++) {
+		struct mr_gather *g = c->pending[i].gather;
+
+		if (g != NULL && g->sync == sync)
+			pending_free(c, i);
+	}
+	return error;
+}
+
+int mr_request_many_sized(struct mr_client *c, const char *subject, const void *payload,
+	size_t bytes, const struct mr_request_many_options *options, mr_reply_fn *callback,
+	void *arg, size_t options_bytes)
+{
+	struct mr_message_parts parts = {subject, 0, NULL, 0, payload, bytes};
+	struct mr_request_many_options o;
+	struct mr_sync sync = {0};
+	int error = many_read(c, options, options_bytes, &o, &parts);
+
+	if (error == 0)
+		error = mr_begin(c, false);
+	if (error != 0)
+		return error;
+	error = request_many(c, &parts, &o, callback, arg, &sync);
+	if (error == 0) {
+		error = await_many(c, &sync);
+		if (error != 0)
+			set_error_text(c, error);
+	}
+	mr_end(c);
+	return error != 0 ? error : (int)(sync.count < INT32_MAX ? sync.count : INT32_MAX);
 }
 
 static int await_reply(struct mr_client *c, uint32_t index, struct mr_sync *sync, int timeout_ms)
@@ -350,4 +542,12 @@ int mr_request_sized(struct mr_client *c, const char *subject, const void *paylo
 {
 	return mr_request_with_sized(
 		c, subject, NULL, 0, payload, bytes, timeout_ms, reply, reply_bytes);
+}
+
+void mr_requests_free(struct mr_client *c)
+{
+	for (uint32_t i = 0; i < c->pending_room; i++)
+		free(c->pending[i].gather);
+	free(c->pending);
+	free(c->heap);
 }

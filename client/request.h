@@ -13,7 +13,17 @@
 struct mr_sync {
 	bool done;
 	int error;
+	uint32_t count; /* replies gathered */
 	struct mr_message *reply;
+};
+
+/* Replies of a request that gathers many. */
+struct mr_gather {
+	uint64_t end_ns;   /* limit for all replies */
+	uint64_t stall_ns; /* limit from one reply to the next; 0: none */
+	uint32_t left;     /* replies still wanted; UINT32_MAX: any number */
+	uint32_t count;
+	struct mr_sync *sync; /* of mr_request_many, or NULL */
 };
 
 /* A request that waits for its reply. */
@@ -25,7 +35,8 @@ struct mr_pending {
 		void *arg;
 		struct mr_sync *sync;
 	};
-	uint32_t heap_at; /* place in the heap, or the next free entry */
+	uint32_t heap_at;         /* place in the heap, or the next free entry */
+	struct mr_gather *gather; /* NULL: the first reply is the outcome */
 };
 
 /* Finishes the request with this correlation. False: no request waits for it. `m` as given to
@@ -34,6 +45,9 @@ bool mr_request_finish(
 	struct mr_client *c, uint64_t correlation, const struct mr_message *m, int error);
 /* True: the request waits in a call that is on the stack now. */
 bool mr_request_is_sync(const struct mr_client *c, uint64_t correlation);
+
+/* Frees the table. No callback runs. */
+void mr_requests_free(struct mr_client *c);
 
 extern const struct mr_part mr_request_part;
 

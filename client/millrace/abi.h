@@ -89,6 +89,8 @@ MR_API int mr_version_check(unsigned header);
 #define MR_CONSUME_OPTIONS_INIT MR_INIT
 /** Initialises struct mr_serve_options. */
 #define MR_SERVE_OPTIONS_INIT MR_INIT
+/** Initialises struct mr_request_many_options. */
+#define MR_REQUEST_MANY_OPTIONS_INIT MR_INIT
 /** Initialises struct mr_call_options. */
 #define MR_CALL_OPTIONS_INIT MR_INIT
 /** @} */
@@ -163,6 +165,22 @@ MR_API int mr_request_sized(struct mr_client *c, const char *subject, const void
 MR_API int mr_request_with_sized(struct mr_client *c, const char *subject, const char *headers,
 	size_t header_bytes, const void *payload, size_t bytes, int timeout_ms,
 	struct mr_message *reply, size_t reply_bytes);
+
+/** mr_request_many() with the size of its options.
+ * @copydetails mr_request_many
+ * @param options_bytes  sizeof(struct mr_request_many_options) of the caller
+ * @retval -E2BIG  unknown options, see above */
+MR_API int mr_request_many_sized(struct mr_client *c, const char *subject, const void *payload,
+	size_t bytes, const struct mr_request_many_options *options, mr_reply_fn *callback,
+	void *arg, size_t options_bytes);
+
+/** mr_request_many_async() with the size of its options.
+ * @copydetails mr_request_many_async
+ * @param options_bytes  sizeof(struct mr_request_many_options) of the caller
+ * @retval -E2BIG  unknown options, see above */
+MR_API int mr_request_many_async_sized(struct mr_client *c, const char *subject,
+	const void *payload, size_t bytes, const struct mr_request_many_options *options,
+	mr_reply_fn *callback, void *arg, size_t options_bytes);
 
 /** mr_queue_open() with the size of its options.
  * @copydetails mr_queue_open
@@ -240,11 +258,15 @@ MR_API int mr_stream_open_sized(struct mr_client *c, const char *service, const 
 #define mr_receive(...)      mr_receive_sized(__VA_ARGS__, sizeof(struct mr_message))
 #define mr_request(...)      mr_request_sized(__VA_ARGS__, sizeof(struct mr_message))
 #define mr_request_with(...) mr_request_with_sized(__VA_ARGS__, sizeof(struct mr_message))
-#define mr_queue_open(...)   mr_queue_open_sized(__VA_ARGS__, sizeof(struct mr_push_options))
-#define mr_push_with(...)    mr_push_with_sized(__VA_ARGS__, sizeof(struct mr_push))
-#define mr_consume(...)      mr_consume_sized(__VA_ARGS__, sizeof(struct mr_consume_options))
-#define mr_pull(...)         mr_pull_sized(__VA_ARGS__, sizeof(struct mr_delivery))
-#define mr_serve(...)        mr_serve_sized(__VA_ARGS__, sizeof(struct mr_serve_options))
+#define mr_request_many(...)                                                                       \
+	mr_request_many_sized(__VA_ARGS__, sizeof(struct mr_request_many_options))
+#define mr_request_many_async(...)                                                                 \
+	mr_request_many_async_sized(__VA_ARGS__, sizeof(struct mr_request_many_options))
+#define mr_queue_open(...) mr_queue_open_sized(__VA_ARGS__, sizeof(struct mr_push_options))
+#define mr_push_with(...)  mr_push_with_sized(__VA_ARGS__, sizeof(struct mr_push))
+#define mr_consume(...)    mr_consume_sized(__VA_ARGS__, sizeof(struct mr_consume_options))
+#define mr_pull(...)       mr_pull_sized(__VA_ARGS__, sizeof(struct mr_delivery))
+#define mr_serve(...)      mr_serve_sized(__VA_ARGS__, sizeof(struct mr_serve_options))
 #define mr_call(...)                                                                               \
 	mr_call_sized(__VA_ARGS__, sizeof(struct mr_call_options), sizeof(struct mr_message))
 #define mr_call_async(...)  mr_call_async_sized(__VA_ARGS__, sizeof(struct mr_call_options))

@@ -12,7 +12,8 @@
  * Requests to subjects and replies to them. Manual page: mr_request(3).
  *
  * A request is a message that wants a reply. The first reply answers it; later ones count as
- * unmatched. Requests are not sent again after a lost connection: they fail with -ENOTCONN.
+ * unmatched. mr_request_many() gathers them instead. Requests are not sent again after a lost
+ * connection: they fail with -ENOTCONN.
  * Requests with queues, retries and acknowledgement: @ref call "calls of services".
  * @{ */
 
@@ -75,6 +76,60 @@ typedef void mr_reply_fn(struct mr_client *c, const struct mr_message *reply, in
  *         the callback will not be called */
 MR_API int mr_request_async(struct mr_client *c, const char *subject, const void *payload,
 	size_t bytes, int timeout_ms, mr_reply_fn *callback, void *arg);
+
+/** Options of mr_request_many(). Zeros mean the defaults. */
+struct mr_request_many_options {
+	/** Replies after which the request ends; default 0: any number, the times below end it. */
+	unsigned replies_max;
+	/** Limit for all replies, ms, up to 2,147,483,647; default 0: `request_timeout_ms`. */
+	unsigned timeout_ms;
+	/** Limit from one reply to the next, ms, within `timeout_ms`; default 0: none. */
+	unsigned stall_ms;
+	unsigned reserved32; /**< 0 */
+	const char *headers; /**< NATS/1.0 header block, copied; NULL: none */
+	size_t header_bytes; /**< 0 without a block */
+};
+
+/** Sends a request and gathers the replies of several responders. Waits for them, and serves
+ * callbacks meanwhile. Not allowed within a callback.
+ *
+ * The request ends after `replies_max` replies, or by `timeout_ms` or `stall_ms`. If a reply came
+ * the end is no error. Replies that come later count as unmatched. The bus does not tell how many
+ * responders got the request.
+ *
+ * @param c         the client
+ * @param subject   1 to MR_SUBJECT_BYTES bytes, no wildcards
+ * @param payload   copied; NULL with `bytes` 0
+ * @param bytes     0 to mr_message_bytes_max()
+ * @param options   NULL: all defaults
+ * @param callback  gets each reply, with error 0, before this function returns; not NULL
+ * @param arg       passed to the callback
+ * @return number of replies, at least 1
+ * @retval -EHOSTUNREACH  nobody subscribes to the subject
+ * @retval -ETIMEDOUT     no reply in time
+ * @retval -ENOTCONN      the connection was lost; replies until then were given to the callback
+ * @retval -EDEADLK       within a callback, or a claim is open
+ * @return otherwise as mr_request() */
+MR_API int mr_request_many(struct mr_client *c, const char *subject, const void *payload,
+	size_t bytes, const struct mr_request_many_options *options, mr_reply_fn *callback,
+	void *arg);
+
+/** Sends a request that gathers the replies of several responders, and returns.
+ *
+ * @param c         the client
+ * @param subject   1 to MR_SUBJECT_BYTES bytes, no wildcards
+ * @param payload   copied; NULL with `bytes` 0
+ * @param bytes     0 to mr_message_bytes_max()
+ * @param options   NULL: all defaults
+ * @param callback  gets each reply, with error 0, within later calls that process. At the end it
+ *                  gets NULL, once: with error 0 if a reply came, or with an error as of
+ *                  mr_request_many(). Not NULL
+ * @param arg       passed to the callback
+ * @return 0: sent, the callback will be called; or a negative errno value as from
+ *         mr_request_async(): the callback will not be called */
+MR_API int mr_request_many_async(struct mr_client *c, const char *subject, const void *payload,
+	size_t bytes, const struct mr_request_many_options *options, mr_reply_fn *callback,
+	void *arg);
 
 /** Sends a request through a publisher. Does not wait for room.
  *

@@ -202,6 +202,147 @@ static void callback_of_a_reply_may_send_the_next_request(void **state)
 	assert_int_equal(served, 1000);
 }
 
+/* Replies three times, with numbers, so that one responder stands for three. */
+static void reply_three_times(struct mr_client *c, const struct mr_message *m, void *arg)
+{
+	unsigned *served = arg;
+
+	for (unsigned i = 0; i < 3; i++) {
+		char text[2] = {(char)('1' + *served), 0};
+
+		assert_int_equal(mr_reply(c, m->reply_token, text, 1), 0);
+		++*served;
+	}
+}
+
+struct gathered {
+	unsigned replies;
+	unsigned ends;
+	int error;
+	char text[16];
+};
+
+static void gather(struct mr_client *c, const struct mr_message *reply, int error, void *arg)
+{
+	struct gathered *g = arg;
+
+	(void)c;
+	if (reply == NULL) {
+		g->ends++;
+		g->error = error;
+		return;
+	}
+	assert_int_equal(error, 0);
+	assert_int_equal(reply->payload_bytes, 1);
+	assert_true(g->replies < sizeof(g->text) - 1);
+	g->text[g->replies++] = *(const char *)reply->payload;
+}
+
+static void many_replies_are_gathered_until_the_wanted_number(void **state)
+{
+	const struct mr_request_many_options options = {.replies_max = 2};
+	struct fixture *f = *state;
+	struct mr_client_stats stats;
+	struct gathered g = {0};
+	unsigned served = 0;
+
+	assert_int_equal(mr_subscribe(f->client, "all", NULL, reply_three_times, &served, NULL), 0);
+	assert_int_equal(mr_request_many(f->client, "all", "x", 1, &options, gather, &g), 2);
+	assert_string_equal(g.text, "12");
+	assert_int_equal(g.ends, 0);
+	assert_int_equal(mr_ping(f->client, -1, NULL, NULL), 0);
+	mr_client_stats(f->client, &stats);
+	assert_int_equal(stats.unmatched, 1);
+}
+
+static void many_replies_end_by_time(void **state)
+{
+	struct mr_request_many_options options = {.timeout_ms = 50};
+	struct fixture *f = *state;
+	struct gathered g = {0};
+	unsigned served = 0;
+
+	assert_int_equal(mr_subscribe(f->client, "all", NULL, reply_three_times, &served, NULL), 0);
+	assert_int_equal(mr_request_many(f->client, "all", "x", 1, &options, gather, &g), 3);
+	options = (struct mr_request_many_options){.timeout_ms = 600000, .stall_ms = 20};
+	assert_int_equal(mr_request_many(f->client, "all", "x", 1, &options, gather, &g), 3);
+	assert_string_equal(g.text, "123456");
+}
+
+static void many_replies_without_any_are_an_error(void **state)
+{
+	const struct mr_request_many_options options = {.timeout_ms = 20, .stall_ms = 600000};
+	const struct mr_request_many_options too_long = {.timeout_ms = UINT32_MAX};
+	struct fixture *f = *state;
+	struct gathered g = {0};
+	struct mr_client *c = f->client;
+
+	assert_int_equal(mr_request_many(c, "nobody", "x", 1, NULL, gather, &g), -EHOSTUNREACH);
+	assert_int_equal(mr_subscribe(c, "deaf", NULL, ignore, NULL, NULL), 0);
+	assert_int_equal(mr_request_many(c, "deaf", "x", 1, &options, gather, &g), -ETIMEDOUT);
+	assert_int_equal(mr_request_many(c, "deaf", "x", 1, &too_long, gather, &g), -EINVAL);
+	assert_int_equal(mr_request_many(c, "deaf", "x", 1, NULL, NULL, NULL), -EINVAL);
+	assert_int_equal(mr_request_many(c, NULL, "x", 1, NULL, gather, &g), -EINVAL);
+	assert_int_equal(g.replies + g.ends, 0);
+}
+
+static void many_replies_of_an_asynchronous_request_have_one_end(void **state)
+{
+	const struct mr_request_many_options three = {.replies_max = 3};
+	const struct mr_request_many_options stall = {.stall_ms = 20};
+	const struct mr_request_many_options brief = {.timeout_ms = 20};
+	struct fixture *f = *state;
+	struct gathered a = {0}, b = {0}, d = {0};
+	unsigned served = 0;
+
+	assert_int_equal(mr_subscribe(f->client, "all", NULL, reply_three_times, &served, NULL), 0);
+	assert_int_equal(mr_subscribe(f->client, "deaf", NULL, ignore, NULL, NULL), 0);
+	assert_int_equal(mr_request_many_async(f->client, "all", "x", 1, &three, gather, &a), 0);
+	assert_int_equal(mr_request_many_async(f->client, "all", "x", 1, &stall, gather, &b), 0);
+	assert_int_equal(mr_request_many_async(f->client, "deaf", "x", 1, &brief, gather, &d), 0);
+	PROCESS_UNTIL(f->client, a.ends + b.ends + d.ends == 3);
+	assert_string_equal(a.text, "123");
+	assert_int_equal(a.error, 0);
+	assert_string_equal(b.text, "456");
+	assert_int_equal(b.error, 0);
+	assert_int_equal(d.error, -ETIMEDOUT);
+}
+
+/* Begins requests with each reply, so that the table grows while a reply is handed out. */
+static void gather_and_ask(
+	struct mr_client *c, const struct mr_message *reply, int error, void *arg)
+{
+	const struct mr_request_many_options options = {.replies_max = 1};
+	struct gathered *g = arg;
+
+	(void)error;
+	if (reply == NULL) {
+		g->ends++;
+		return;
+	}
+	assert_int_equal(mr_request_many(c, "all", "x", 1, NULL, gather, g), -EDEADLK);
+	for (unsigned i = 0; i < 50 && g->replies < 200; i++, g->replies++)
+		assert_int_equal(
+			mr_request_many_async(c, "all", "x", 1, &options, gather_and_ask, g), 0);
+}
+
+static void callback_of_many_replies_may_send_requests(void **state)
+{
+	const struct mr_request_many_options options = {.replies_max = 1};
+	struct fixture *f = *state;
+	struct gathered g = {0};
+	unsigned served = 0;
+
+	assert_int_equal(mr_subscribe(f->client, "all", NULL, reply_three_times, &served, NULL), 0);
+	assert_int_equal(
+		mr_request_many_async(f->client, "all", "x", 1, &options, gather_and_ask, &g), 0);
+	PROCESS_UNTIL(f->client, g.ends == 201);
+	/* Left open: freed with the client, and no callback runs. */
+	assert_int_equal(mr_subscribe(f->client, "deaf", NULL, ignore, NULL, NULL), 0);
+	assert_int_equal(
+		mr_request_many_async(f->client, "deaf", "x", 1, NULL, gather_and_ask, &g), 0);
+}
+
 static void forged_replies_hit_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -427,6 +568,11 @@ int main(void)
 		TEST(many_requests_are_under_way_at_once),
 		TEST(timeouts_expire_by_deadline_not_by_order_of_sending),
 		TEST(callback_of_a_reply_may_send_the_next_request),
+		TEST(many_replies_are_gathered_until_the_wanted_number),
+		TEST(many_replies_end_by_time),
+		TEST(many_replies_without_any_are_an_error),
+		TEST(many_replies_of_an_asynchronous_request_have_one_end),
+		TEST(callback_of_many_replies_may_send_requests),
 		TEST(forged_replies_hit_nothing),
 		TEST(callback_may_wait_for_a_request_and_order_stays),
 		TEST(nested_request_sleeps_although_another_is_overdue),
