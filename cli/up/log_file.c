@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -89,11 +90,28 @@ static int start_thread(void)
 	return -error;
 }
 
+/* True if the path is a symbolic link that root or this user made. */
+static bool is_trusted_link(void)
+{
+	struct stat st;
+
+	return lstat(to.path, &st) == 0 && S_ISLNK(st.st_mode) &&
+	       (st.st_uid == 0 || st.st_uid == geteuid());
+}
+
+/* Opens the log file. Another user's symbolic link is refused: it could name any file that this
+ * process may write. A FIFO that nobody reads is refused and not waited for. */
 static int open_path(void)
 {
-	int fd = open(to.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+	const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	int fd = open(to.path, flags | O_NOFOLLOW, 0640);
 
-	return fd < 0 ? -errno : fd;
+	if (fd < 0 && errno == ELOOP && is_trusted_link())
+		fd = open(to.path, flags, 0640);
+	if (fd < 0)
+		return -errno;
+	(void)fcntl(fd, F_SETFL, O_APPEND);
+	return fd;
 }
 
 int mr_cli_log_file_open(const char *path)

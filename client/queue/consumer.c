@@ -271,6 +271,12 @@ bool mr_consumer_tag(struct mr_consumer *k, uint64_t tag, bool settled, uint64_t
 	return false;
 }
 
+/* A malformed priority is normal: programs may use it as an index. */
+static inline enum mr_priority priority_of(uint8_t priority)
+{
+	return priority <= MR_PRIORITY_LOW ? (enum mr_priority)priority : MR_PRIORITY_NORMAL;
+}
+
 static inline void delivery_fill(
 	struct mr_delivery *d, struct mr_consumer *k, const struct mr_message_view *m, uint64_t tag)
 {
@@ -286,7 +292,7 @@ static inline void delivery_fill(
 		.consumer = k,
 		.tag = tag,
 		.redelivered = m->extra.delivery.redelivered,
-		.priority = (enum mr_priority)m->extra.delivery.priority,
+		.priority = priority_of(m->extra.delivery.priority),
 		.publisher = m->extra.origin.publisher,
 		.id = m->extra.origin.id,
 	};

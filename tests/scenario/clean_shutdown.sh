@@ -55,6 +55,25 @@ kill -USR1 "$bus"
 wait_for "the file is made again" test -e "$dir/bus.log"
 "$millrace" pub some.thing x
 wait_for "lines go to the new file" has_line "$dir/bus.log" 'session opened'
+refused() { [ "$(grep -c 'bus.log: cannot be opened again: .*; the old file stays' "$dir/bus.log.2")" -ge "$1" ]; }
+say "a FIFO that nobody reads, or a link that another user made, is not taken for it"
+mv "$dir/bus.log" "$dir/bus.log.2"
+mkfifo "$dir/bus.log"
+kill -USR1 "$bus"
+wait_for "it is refused" refused 1
+rm "$dir/bus.log"
+if [ "$(id -u)" -eq 0 ]; then
+	echo victim >"$dir/victim"
+	ln -s "$dir/victim" "$dir/bus.log"
+	chown -h 65534 "$dir/bus.log"
+	kill -USR1 "$bus"
+	wait_for "it is refused, too" refused 2
+	"$millrace" pub some.thing x
+	expect_equal "the file that it names" "$(cat "$dir/victim")" victim
+	rm "$dir/bus.log"
+fi
+mv "$dir/bus.log.2" "$dir/bus.log"
+kill -USR1 "$bus"
 bus_stop
 expect_match "the end of the log" "$(cat "$dir/bus.log")" 'data plane stopped'
 expect_no_match "the old file" "$(cat "$dir/bus.log.1")" 'data plane stopped'

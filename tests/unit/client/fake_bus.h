@@ -72,7 +72,8 @@ struct bus {
 	bool stalled;          /* reads nothing */
 	unsigned hold_replies; /* this many replies are kept back, until let_replies */
 	bool let_replies;
-	bool overloaded; /* answers requests with Overloaded */
+	uint8_t odd_priority; /* of deliveries; 0: that of the push */
+	bool overloaded;      /* answers requests with Overloaded */
 	bool stop;
 	struct fake_services services;
 	uint32_t whole_bytes_max; /* sent when attaching; 0: no fragments */

@@ -296,6 +296,8 @@ static bool deliver(
 		.priority = m.header.flags & MRF_MESSAGE_FLAG_HIGH  ? MRF_PRIORITY_HIGH
 			    : m.header.flags & MRF_MESSAGE_FLAG_LOW ? MRF_PRIORITY_LOW
 								    : MRF_PRIORITY_NORMAL};
+	if (b->odd_priority != 0)
+		extra.delivery.priority = b->odd_priority;
 	plan = mr_message_plan(
 		MRF_MESSAGE_KIND_DELIVER, NULL, "", 0, m.headers, m.header_bytes, m.payload_bytes);
 	mr_message_plan_extra(&plan, &extra);

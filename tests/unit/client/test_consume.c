@@ -481,6 +481,12 @@ static void priority_and_redelivery_are_delivered(void **state)
 	assert_int_equal(d.id, id);
 	assert_true(d.publisher != 0);
 	assert_int_equal(d.redelivered, 0);
+	bus_lock(&f->bus);
+	f->bus.odd_priority = 200;
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_push_with(q, &push, &id), 0);
+	assert_int_equal(mr_pull(k, &d, PATIENCE_MS), 0);
+	assert_int_equal(d.priority, MR_PRIORITY_NORMAL);
 	push.priority = (enum mr_priority)7;
 	assert_int_equal(mr_push_with(q, &push, &id), -EINVAL);
 }
