@@ -107,6 +107,10 @@ plain_reply=$pid
 take request request text.ask hello
 take request request text.ask hello
 ended plain_reply "$plain_reply" reply
+reply_start first ask.many one -n 1
+reply_start second ask.many two -n 1 -H from:second
+take request request ask.many --replies 2
+expect_equal "replies" "$(wc -l <<<"$output")" 2
 reply_start odd_reply ask.odd --exec "printf '\\377'" -n 1 -H "odd:$odd" --json
 odd_reply=$pid
 take request request ask.odd
