@@ -253,8 +253,9 @@ int mr_cli_transfer_move(const struct mr_cli_transfer *t)
 /* Writes the lines out, to the disk if it is one, and acks their messages. */
 static int ack_written(struct work *w)
 {
+	errno = 0;
 	if (!mr_cli_flush())
-		return -EPIPE;
+		return errno == ENOSPC || errno == EPIPE ? -errno : -EIO;
 	if (fsync(STDOUT_FILENO) != 0 && errno != EINVAL && errno != EROFS)
 		return -errno;
 	for (unsigned i = 0; i < w->open_count; i++)

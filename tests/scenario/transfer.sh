@@ -49,6 +49,7 @@ done
 expect_status 1 "$millrace" queue move t.d t.e
 expect_match "a paused queue" "$errors" 'paused.*resume'
 expect_status 1 sh -c "'$millrace' queue resume t.d && '$millrace' queue export t.d >/dev/full"
+expect_match "what it says" "$errors" 'standard output: No space left on device; messages that were not written stay'
 wait_for "what was not written is there" has_ready t.d 1
 
 say "a killed move loses nothing"
