@@ -86,3 +86,22 @@ void mr_breaker_void(struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	(void)end_probe(queue, e);
 }
+
+static bool never_opens(const struct mr_queue *queue)
+{
+	return queue->options.breaker_failures == 0 ||
+	       queue->options.breaker_failures == UINT16_MAX;
+}
+
+void mr_breaker_changed(const struct mr_queues *q, struct mr_queue *queue)
+{
+	struct mr_queue_breaker *b = &queue->breaker;
+	uint64_t until_ms = q->now_ms + queue->options.breaker_reset_ms;
+
+	if (never_opens(queue)) {
+		b->state = MRF_BREAKER_STATE_CLOSED;
+		b->failures = 0;
+	}
+	if (b->state != MRF_BREAKER_STATE_CLOSED && b->until_ms > until_ms)
+		b->until_ms = until_ms;
+}

@@ -75,29 +75,49 @@ static bool asks_for_options(const struct request *r)
 	       mrf_queue_options_breaker_probes(t);
 }
 
-/* True if the queue has the requested options. The first opener decided; options not asked for
- * agree. */
-static bool agrees_with_options(const struct request *r, const struct mr_queue *queue)
+/* Returns the options, as bits, in which the queue differs from what was asked for. */
+static uint32_t differences(const struct request *r, const struct mrf_queue_options *has)
 {
 	struct mrf_table t = mrf_queue_command_options(r->command);
-	const struct mrf_queue_options *has = &queue->options;
-	struct mrf_queue_options wants = options_of(r);
+	const struct mrf_queue_options wants = options_of(r);
+	const struct {
+		uint32_t option;
+		bool asked, same;
+	} all[] = {
+		{MRF_QUEUE_OPTION_POLICY, mrf_queue_options_policy(t), wants.policy == has->policy},
+		{MRF_QUEUE_OPTION_WHEN_FULL, mrf_queue_options_when_full(t),
+			wants.when_full == has->when_full},
+		{MRF_QUEUE_OPTION_MESSAGES_MAX, mrf_queue_options_messages_max(t),
+			wants.messages_max == has->messages_max},
+		{MRF_QUEUE_OPTION_BYTES_MAX, mrf_queue_options_bytes_max(t),
+			wants.bytes_max == has->bytes_max},
+		{MRF_QUEUE_OPTION_AGE_MAX, mrf_queue_options_age_max_ms(t),
+			wants.age_max_ms == has->age_max_ms},
+		{MRF_QUEUE_OPTION_ACK_TIMEOUT, mrf_queue_options_ack_timeout_ms(t),
+			wants.ack_timeout_ms == has->ack_timeout_ms},
+		{MRF_QUEUE_OPTION_MAX_DELIVER, mrf_queue_options_max_deliver(t),
+			wants.max_deliver == has->max_deliver},
+		{MRF_QUEUE_OPTION_NOT_IDEMPOTENT, mrf_queue_options_not_idempotent(t),
+			has->not_idempotent},
+		{MRF_QUEUE_OPTION_BREAKER_FAILURES, mrf_queue_options_breaker_failures(t),
+			wants.breaker_failures == has->breaker_failures},
+		{MRF_QUEUE_OPTION_BREAKER_RESET, mrf_queue_options_breaker_reset_ms(t),
+			wants.breaker_reset_ms == has->breaker_reset_ms},
+		{MRF_QUEUE_OPTION_BREAKER_PROBES, mrf_queue_options_breaker_probes(t),
+			wants.breaker_probes == has->breaker_probes},
+	};
+	uint32_t bits = 0;
 
-	return (!mrf_queue_options_policy(t) || wants.policy == has->policy) &&
-	       (!mrf_queue_options_when_full(t) || wants.when_full == has->when_full) &&
-	       (!mrf_queue_options_messages_max(t) || wants.messages_max == has->messages_max) &&
-	       (!mrf_queue_options_bytes_max(t) || wants.bytes_max == has->bytes_max) &&
-	       (!mrf_queue_options_age_max_ms(t) || wants.age_max_ms == has->age_max_ms) &&
-	       (!mrf_queue_options_ack_timeout_ms(t) ||
-		       wants.ack_timeout_ms == has->ack_timeout_ms) &&
-	       (!mrf_queue_options_max_deliver(t) || wants.max_deliver == has->max_deliver) &&
-	       (!mrf_queue_options_not_idempotent(t) || has->not_idempotent) &&
-	       (!mrf_queue_options_breaker_failures(t) ||
-		       wants.breaker_failures == has->breaker_failures) &&
-	       (!mrf_queue_options_breaker_reset_ms(t) ||
-		       wants.breaker_reset_ms == has->breaker_reset_ms) &&
-	       (!mrf_queue_options_breaker_probes(t) ||
-		       wants.breaker_probes == has->breaker_probes);
+	for (size_t i = 0; i < MR_ARRAY_COUNT(all); i++)
+		bits |= all[i].asked && !all[i].same ? all[i].option : 0;
+	return bits;
+}
+
+/* True if the queue has the requested options. The first opener decided, or an operator, whose edit
+ * no client can contradict; options not asked for agree. */
+static bool agrees_with_options(const struct request *r, const struct mr_queue *queue)
+{
+	return (differences(r, &queue->options) & ~queue->edited) == 0;
 }
 
 static bool options_are_valid(const struct mrf_queue_options *o)
@@ -347,19 +367,48 @@ static uint32_t write_row(struct request *r, const struct mr_queue *queue, bool 
 			      .replies = queue->replies,
 			      .consumer_rows = rows,
 			      .consumer_rows_count = rows_count,
+			      .edited = queue->edited,
 		      });
 }
 
-static int command_show(struct request *r)
+static int answer_row(struct request *r, const struct mr_queue *queue)
 {
-	struct mr_queue *queue = named_queue(r);
-
-	if (queue == NULL)
-		return -ENOENT;
 	r->answer.queue = queue->number;
 	r->rows[0] = write_row(r, queue, true);
 	r->answer.rows_count = 1;
 	return 0;
+}
+
+static int command_show(struct request *r)
+{
+	const struct mr_queue *queue = named_queue(r);
+
+	return queue == NULL ? -ENOENT : answer_row(r, queue);
+}
+
+/* Sets options. Unlike those of Open, 0 in a named option is a value and not a default. */
+static int command_edit(struct request *r)
+{
+	struct mrf_table t = mrf_queue_command_options(r->command);
+	const struct mrf_queue_options values = {
+		.policy = mrf_queue_options_policy(t),
+		.when_full = mrf_queue_options_when_full(t),
+		.messages_max = mrf_queue_options_messages_max(t),
+		.bytes_max = mrf_queue_options_bytes_max(t),
+		.age_max_ms = mrf_queue_options_age_max_ms(t),
+		.ack_timeout_ms = mrf_queue_options_ack_timeout_ms(t),
+		.max_deliver = mrf_queue_options_max_deliver(t),
+		.breaker_failures = mrf_queue_options_breaker_failures(t),
+		.breaker_reset_ms = mrf_queue_options_breaker_reset_ms(t),
+		.breaker_probes = mrf_queue_options_breaker_probes(t),
+	};
+	struct mr_queue *queue = named_queue(r);
+	int rc;
+
+	if (queue == NULL)
+		return -ENOENT;
+	rc = mr_queue_edit(r->q, queue, mrf_queue_command_edits(r->command), &values);
+	return rc != 0 ? rc : answer_row(r, queue);
 }
 
 /* Lists the queues of one kind. `count` of the answer: the cursor to continue from, 0 at the
@@ -573,6 +622,7 @@ static int execute_command(struct request *r)
 	case MRF_QUEUE_VERB_REDRIVE: return command_redrive(r);
 	case MRF_QUEUE_VERB_PEEK: return command_peek(r);
 	case MRF_QUEUE_VERB_DELETE: return command_delete(r);
+	case MRF_QUEUE_VERB_EDIT: return command_edit(r);
 	default: return -EINVAL;
 	}
 }

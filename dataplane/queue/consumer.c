@@ -305,3 +305,26 @@ void mr_consumer_on_timer(struct mr_queues *q, struct mr_queue_consumer *c)
 	if (c->outstanding > 0)
 		mr_queue_timer_set(&q->timers, &c->timer, q->now_ms + (age < max ? max - age : 1));
 }
+
+void mr_consumers_retime(struct mr_queues *q, struct mr_queue *queue)
+{
+	uint32_t max = queue->options.ack_timeout_ms;
+	uint64_t overdue = 0;
+
+	for (uint32_t i = 0; i < queue->consumers_count; i++) {
+		struct mr_queue_consumer *c = queue->consumers[i];
+		uint32_t oldest = mr_consumer_oldest(q, c);
+		uint32_t age;
+		uint64_t due;
+
+		if (oldest == MR_QUEUE_NONE)
+			continue;
+		age = (uint32_t)q->now_ms - began_ms(c, &q->deliveries[oldest]);
+		due = q->now_ms + max - age;
+		if (age >= max) { /* one after the other, so that no round has all of them */
+			due = q->now_ms + 1 + overdue / TIMED_OUT_AT_ONCE;
+			overdue += c->outstanding;
+		}
+		mr_queue_timer_set(&q->timers, &c->timer, due);
+	}
+}

@@ -33,7 +33,8 @@
 #define MR_QUEUE_NONE          UINT32_MAX
 #define MR_QUEUE_PRIORITIES    3u
 #define MR_QUEUE_CONSUMERS_MAX 2048u
-#define MR_QUEUE_RANGES        16u /* accepted ranges held for a client until sent */
+#define MR_QUEUE_RANGES        16u   /* accepted ranges held for a client until sent */
+#define MR_QUEUE_RELEASE_MAX   1024u /* ranges of withheld pushes accepted at once */
 
 /* Kinds of struct mr_queue_timer. */
 enum mr_queue_timer_kind {
@@ -118,7 +119,7 @@ struct mr_queue {
 	uint32_t number;
 	uint8_t kind;
 	bool paused;  /* by an operator, until resumed */
-	bool is_set;  /* made with options: not removed for idleness */
+	bool is_set;  /* made with options, or edited: not removed for idleness */
 	bool active;  /* in the list of queues that may have something to deliver */
 	bool is_dead; /* holds dead letters */
 	struct mr_queue_list ready[MR_QUEUE_PRIORITIES]; /* by enum mrf_priority */
@@ -141,6 +142,7 @@ struct mr_queue {
 	uint64_t clock;  /* source of keys */
 	/* limits */
 	struct mrf_queue_options options; /* without zeros: defaults filled in */
+	uint32_t edited;                  /* enum mrf_queue_option: set by an operator */
 	struct mr_queue_withheld *withheld_head;
 	struct mr_queue_withheld *withheld_tail;
 	uint64_t withheld_count;
@@ -164,7 +166,7 @@ struct mr_queue {
 	uint64_t idle_ms; /* used_ms at the time of listing */
 	bool idle_listed;
 	bool wanted;  /* had a consumer, or was opened by others than its maker */
-	bool kept;    /* opened by an operator */
+	bool kept;    /* opened or edited by an operator */
 	bool counted; /* counts against queues_max; dead letters share the count of their queue */
 	uint32_t delayed_head;
 	uint32_t assemblies; /* messages still being reassembled */
@@ -435,7 +437,9 @@ bool mr_push_share_used_up(const struct mr_queues *q, const struct mr_queue *que
 uint32_t mr_push_window(const struct mr_queues *q, const struct mr_queue *queue);
 /* True if a message with such a body exceeds the limits of the queue. */
 bool mr_push_is_full(const struct mr_queue *queue, uint64_t body_bytes);
-void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue);
+/* Accepts withheld pushes while there is room, at most `ranges_max` ranges of them. The queue's
+ * timer continues when there are more. */
+void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue, uint32_t ranges_max);
 void mr_push_drop_withheld(struct mr_queues *q, struct mr_queue *queue);
 /* Finishes a complete push: limits, deduplication window, list, acceptance. Takes the entry. */
 void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
@@ -512,6 +516,8 @@ void mr_consumer_toggle(struct mr_queues *q, struct mr_queue_consumer *c);
 void mr_consumer_block(struct mr_queues *q, struct mr_queue_consumer *c);
 void mr_consumers_unblock(struct mr_queues *q);
 void mr_consumer_on_timer(struct mr_queues *q, struct mr_queue_consumer *c);
+/* Sets the timers of the queue's consumers by its ack time-out, which has changed. */
+void mr_consumers_retime(struct mr_queues *q, struct mr_queue *queue);
 /* Counts the delivery as overdue and sends a Recall: the consumer no longer has it, and gets no
  * other in its place until it is heard. */
 void mr_consumer_recall(struct mr_queues *q, const struct mr_queue_delivery *d);
@@ -545,6 +551,8 @@ void mr_policy_remove(struct mr_queue *queue, struct mr_queue_consumer *c);
 struct mr_queue_consumer *mr_policy_choose(struct mr_queues *q, struct mr_queue *queue);
 /* Notes that the consumer was given a delivery. */
 void mr_policy_used(struct mr_queue *queue, struct mr_queue_consumer *c);
+/* Replaces the queue's policy. */
+void mr_policy_change(struct mr_queue *queue, uint8_t policy);
 /* Notes that a ready consumer has one delivery less. */
 void mr_policy_settled(struct mr_queue *queue, struct mr_queue_consumer *c);
 
@@ -631,7 +639,7 @@ void mr_windows_drop(struct mr_queues *q, struct mr_queue *queue);
 static inline void mr_queue_has_room(struct mr_queues *q, struct mr_queue *queue)
 {
 	if (mr_unlikely(queue->withheld_head != NULL))
-		mr_push_release_withheld(q, queue);
+		mr_push_release_withheld(q, queue, MR_QUEUE_RELEASE_MAX);
 	if (mr_unlikely(queue->redrive_waits)) {
 		queue->redrive_waits = false;
 		mr_queue_activate(q, queue);
@@ -662,6 +670,12 @@ void mr_fragment_expire(struct mr_queues *q, struct mr_queue_client *client);
 /* Sends the remaining fragments of a consumer's delivery; false: no room. */
 bool mr_fragment_train(struct mr_queues *q, struct mr_queue_consumer *c);
 
+/* Options changed by an operator (edit.c) */
+/* Sets the options in `edits`, bits of enum mrf_queue_option. -EINVAL: some value is not allowed,
+ * and nothing was changed; q->limits.why says which. */
+int mr_queue_edit(struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
+	const struct mrf_queue_options *values);
+
 /* Circuit breaker of a service (breaker.c) */
 bool mr_breaker_admits(struct mr_queues *q, struct mr_queue *queue);
 /* Notes that an admitted call is in the queue. */
@@ -670,6 +684,8 @@ void mr_breaker_passed(struct mr_queue *queue, struct mr_queue_entry *e);
 void mr_breaker_failed(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 /* Undoes mr_breaker_enter for a call whose outcome says nothing about the service. */
 void mr_breaker_void(struct mr_queue *queue, struct mr_queue_entry *e);
+/* Applies changed options: a breaker that never opens is closed, a shorter reset time holds now. */
+void mr_breaker_changed(const struct mr_queues *q, struct mr_queue *queue);
 
 /* Services (service.c) */
 /* Ends a call without a worker's answer: its caller receives `status`. Takes the entry, which is in

@@ -219,3 +219,22 @@ void mr_policy_leave(struct mr_queue *queue, struct mr_queue_consumer *c)
 	if (ready)
 		mr_policy_add(queue, last);
 }
+
+/* The keys of one policy mean nothing to another: all consumers start anew. */
+void mr_policy_change(struct mr_queue *queue, uint8_t policy)
+{
+	uint32_t words = (queue->consumers_count + 63) / 64;
+
+	if (policy == queue->options.policy)
+		return;
+	queue->options.policy = policy;
+	queue->clock = 0;
+	queue->heap_count = 0;
+	for (uint32_t i = 0; i < words; i++)
+		queue->ready_bits[i] = 0;
+	for (uint32_t i = 0; i < queue->consumers_count; i++) {
+		queue->consumers[i]->key = 0;
+		if (queue->consumers[i]->ready)
+			mr_policy_add(queue, queue->consumers[i]);
+	}
+}

@@ -213,7 +213,7 @@ static uint64_t acceptable_count(const struct mr_queue *queue)
 	return taken < queue->options.messages_max ? queue->options.messages_max - taken : 0;
 }
 
-void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue)
+void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue, uint32_t ranges_max)
 {
 	uint64_t left;
 
@@ -221,6 +221,10 @@ void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue)
 		struct mr_queue_withheld *w = queue->withheld_head;
 		struct mrf_accepted_range range = w->range;
 
+		if (ranges_max-- == 0) {
+			mr_queue_timer_set(&q->timers, &queue->timer, q->now_ms + 1);
+			return;
+		}
 		if (range.count > left)
 			range.count = (uint32_t)left;
 		queue->accepted += range.count;

@@ -191,6 +191,7 @@ void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue)
 void mr_queue_on_timer(struct mr_queues *q, struct mr_queue *queue)
 {
 	mr_queue_expire(q, queue, EXPIRE_AT_ONCE);
+	mr_queue_has_room(q, queue);
 	if (!mr_queue_in_use(queue) && !queue->paused && !queue->is_set &&
 		queue->used_ms + q->c.idle_ms <= q->now_ms)
 		mr_queue_remove(q, queue);

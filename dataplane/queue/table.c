@@ -185,6 +185,7 @@ void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
 
 	mr_fragment_drop_queue(q, queue);
 	(void)mr_queue_empty(q, queue, MRF_STATUS_CODE_NOT_FOUND);
+	mr_push_release_withheld(q, queue, UINT32_MAX);
 	mr_push_drop_withheld(q, queue);
 	mr_windows_drop(q, queue);
 	mr_queue_deactivate(q, queue);

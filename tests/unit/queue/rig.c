@@ -203,6 +203,7 @@ int rig_command(struct rig *r, enum mrf_queue_verb verb, enum mrf_queue_kind kin
 				  .served = r->served,
 				  .knows_memory = r->knows,
 				  .knows_share = r->knows,
+				  .edits = r->edits,
 			  });
 }
 

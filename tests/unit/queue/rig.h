@@ -58,6 +58,7 @@ struct rig {
 	struct mrf_table row;
 	struct mrf_table table; /* its whole answer */
 	struct mrf_queue_options options;
+	uint32_t edits;   /* bits of enum mrf_queue_option, for Edit */
 	bool says_handed; /* consumers that begin from now on use Handed */
 	bool recalls;     /* consumers from now on ask for recalls */
 	bool knows;       /* clients from now on know the statuses 507 and 508 */

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* edit: options that an operator changes while the queue has messages and consumers.
+ *
+ *   limits           nothing in the queue is dropped; a full queue takes no more for now
+ *   age limit        holds for all waiting messages, some of them a round
+ *   ack time-out     holds for the deliveries that are out, from the start of their time-outs
+ *   max_deliver      holds when a delivery comes back
+ *   policy           the consumers start anew
+ */
+#include <errno.h>
+
+#include "dataplane/queue/engine.h"
+
+#define TIME_MS_MIN 10u
+#define TIME_MS_MAX 86400000u
+
+#define BREAKER_OPTIONS                                                                            \
+	(MRF_QUEUE_OPTION_BREAKER_FAILURES | MRF_QUEUE_OPTION_BREAKER_RESET |                      \
+		MRF_QUEUE_OPTION_BREAKER_PROBES)
+#define EDITABLE                                                                                   \
+	(MRF_QUEUE_OPTION_POLICY | MRF_QUEUE_OPTION_WHEN_FULL | MRF_QUEUE_OPTION_MESSAGES_MAX |    \
+		MRF_QUEUE_OPTION_BYTES_MAX | MRF_QUEUE_OPTION_AGE_MAX |                            \
+		MRF_QUEUE_OPTION_ACK_TIMEOUT | MRF_QUEUE_OPTION_MAX_DELIVER | BREAKER_OPTIONS)
+
+struct check {
+	uint32_t option;
+	uint64_t value, min, max;
+	const char *why;
+};
+
+static const char *refused_value(uint32_t edits, const struct mrf_queue_options *v)
+{
+	const struct check checks[] = {
+		{MRF_QUEUE_OPTION_POLICY, v->policy, MRF_QUEUE_POLICY_LEAST_RECENTLY_USED,
+			MRF_QUEUE_POLICY_WEIGHTED, "policy: this bus does not know it"},
+		{MRF_QUEUE_OPTION_WHEN_FULL, v->when_full, MRF_QUEUE_FULL_WAIT,
+			MRF_QUEUE_FULL_REFUSE, "when_full: expected wait or refuse"},
+		{MRF_QUEUE_OPTION_MESSAGES_MAX, v->messages_max, 1, UINT64_MAX / 4,
+			"messages_max: expected 1 to 2^62 - 1"},
+		{MRF_QUEUE_OPTION_BYTES_MAX, v->bytes_max, 0, UINT64_MAX / 4,
+			"bytes_max: expected 0 (no limit) to 2^62 - 1"},
+		{MRF_QUEUE_OPTION_AGE_MAX, v->age_max_ms, 0, INT32_MAX,
+			"age_max: expected 0 (no limit) to 2^31 - 1 ms"},
+		{MRF_QUEUE_OPTION_ACK_TIMEOUT, v->ack_timeout_ms, TIME_MS_MIN, TIME_MS_MAX,
+			"ack_timeout: expected 10ms to 24h"},
+		{MRF_QUEUE_OPTION_MAX_DELIVER, v->max_deliver, 1, UINT16_MAX,
+			"max_deliver: expected 1 to 65535"},
+		{MRF_QUEUE_OPTION_BREAKER_FAILURES, v->breaker_failures, 1, UINT16_MAX,
+			"breaker_failures: expected 1 to 65534, or 65535 (never)"},
+		{MRF_QUEUE_OPTION_BREAKER_RESET, v->breaker_reset_ms, TIME_MS_MIN, TIME_MS_MAX,
+			"breaker_reset: expected 10ms to 24h"},
+		{MRF_QUEUE_OPTION_BREAKER_PROBES, v->breaker_probes, 1, UINT16_MAX,
+			"breaker_probes: expected 1 to 65535"},
+	};
+
+	for (size_t i = 0; i < MR_ARRAY_COUNT(checks); i++)
+		if ((edits & checks[i].option) &&
+			(checks[i].value < checks[i].min || checks[i].value > checks[i].max))
+			return checks[i].why;
+	return NULL;
+}
+
+static const char *refused_edit(
+	const struct mr_queue *queue, uint32_t edits, const struct mrf_queue_options *values)
+{
+	if (queue->is_dead)
+		return "dead letters have no options: edit their queue";
+	if (edits == 0 || (edits & ~EDITABLE) != 0)
+		return "this bus cannot change such an option";
+	if (queue->kind != MRF_QUEUE_KIND_SERVICE && (edits & BREAKER_OPTIONS) != 0)
+		return "only services have a circuit breaker";
+	return refused_value(edits, values);
+}
+
+static void set_limits(
+	struct mr_queue *queue, uint32_t edits, const struct mrf_queue_options *values)
+{
+	struct mrf_queue_options *o = &queue->options;
+
+	if (edits & MRF_QUEUE_OPTION_WHEN_FULL)
+		o->when_full = values->when_full;
+	if (edits & MRF_QUEUE_OPTION_MESSAGES_MAX)
+		o->messages_max = values->messages_max;
+	if (edits & MRF_QUEUE_OPTION_BYTES_MAX)
+		o->bytes_max = values->bytes_max;
+	if (edits & MRF_QUEUE_OPTION_AGE_MAX)
+		o->age_max_ms = values->age_max_ms;
+	if (edits & MRF_QUEUE_OPTION_MAX_DELIVER)
+		o->max_deliver = values->max_deliver;
+}
+
+static void set_breaker(const struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
+	const struct mrf_queue_options *values)
+{
+	struct mrf_queue_options *o = &queue->options;
+
+	if (edits & MRF_QUEUE_OPTION_BREAKER_FAILURES)
+		o->breaker_failures = values->breaker_failures;
+	if (edits & MRF_QUEUE_OPTION_BREAKER_RESET)
+		o->breaker_reset_ms = values->breaker_reset_ms;
+	if (edits & MRF_QUEUE_OPTION_BREAKER_PROBES)
+		o->breaker_probes = values->breaker_probes;
+	if (edits & BREAKER_OPTIONS)
+		mr_breaker_changed(q, queue);
+}
+
+int mr_queue_edit(struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
+	const struct mrf_queue_options *values)
+{
+	const char *why = refused_edit(queue, edits, values);
+
+	if (why != NULL) {
+		q->limits.why = why;
+		return -EINVAL;
+	}
+	if (edits & MRF_QUEUE_OPTION_POLICY)
+		mr_policy_change(queue, values->policy);
+	set_limits(queue, edits, values);
+	set_breaker(q, queue, edits, values);
+	if (edits & MRF_QUEUE_OPTION_ACK_TIMEOUT) {
+		queue->options.ack_timeout_ms = values->ack_timeout_ms;
+		mr_consumers_retime(q, queue);
+	}
+	queue->edited |= edits;
+	queue->is_set = queue->kept = true;
+	queue->used_ms = q->now_ms;
+	mr_queue_has_room(q, queue);
+	mr_queue_arm(q, queue);
+	return 0;
+}
