@@ -72,7 +72,7 @@ void mr_cli_admin_close(struct mr_cli_admin *a)
 }
 
 static int send_request(struct mr_cli_admin *a, const struct mrf_admin_request *request,
-	const struct mrf_queue_command *command)
+	const struct mrf_queue_command *command, const struct mrf_queue_options *options)
 {
 	struct mrf_admin_request v = *request;
 	uint8_t memory[768];
@@ -82,8 +82,13 @@ static int send_request(struct mr_cli_admin *a, const struct mrf_admin_request *
 	int rc;
 
 	mrf_builder_init(&b, memory, sizeof(memory));
-	if (command)
-		v.queue = mrf_queue_command_write(&b, command);
+	if (command) {
+		struct mrf_queue_command with = *command;
+
+		if (options)
+			with.options = mrf_queue_options_write(&b, options);
+		v.queue = mrf_queue_command_write(&b, &with);
+	}
 	rc = mrf_builder_finish(&b, mrf_admin_request_write(&b, &v), &data, &bytes);
 	if (rc)
 		return fail(a, rc == -ENOSPC ? -ENAMETOOLONG : rc, "request");
@@ -132,7 +137,7 @@ int mr_cli_admin_ask(struct mr_cli_admin *a, enum mrf_admin_verb verb, uint64_t 
 	enum mrf_admin_body body, struct mrf_table *out)
 {
 	const struct mrf_admin_request request = {.verb = (uint8_t)verb, .session = session};
-	int rc = send_request(a, &request, NULL);
+	int rc = send_request(a, &request, NULL, NULL);
 
 	return rc ? rc : receive_body(a, body, out);
 }
@@ -141,9 +146,18 @@ int mr_cli_admin_ask_queue(struct mr_cli_admin *a, enum mrf_admin_verb verb,
 	const struct mrf_queue_command *command, enum mrf_admin_body body, struct mrf_table *out)
 {
 	const struct mrf_admin_request request = {.verb = (uint8_t)verb};
-	int rc = send_request(a, &request, command);
+	int rc = send_request(a, &request, command, NULL);
 
 	return rc ? rc : receive_body(a, body, out);
+}
+
+int mr_cli_admin_ask_edit(struct mr_cli_admin *a, const struct mrf_queue_command *command,
+	const struct mrf_queue_options *options, struct mrf_table *out)
+{
+	const struct mrf_admin_request request = {.verb = MRF_ADMIN_VERB_QUEUE};
+	int rc = send_request(a, &request, command, options);
+
+	return rc ? rc : receive_body(a, MRF_ADMIN_BODY_ADMIN_QUEUES, out);
 }
 
 int mr_cli_admin_fail(const struct mr_cli *cli, const struct mr_cli_admin *a, int error)

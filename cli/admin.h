@@ -31,6 +31,9 @@ int mr_cli_admin_ask(struct mr_cli_admin *a, enum mrf_admin_verb verb, uint64_t 
 /* Sends a request with a command, for the verbs about queues. */
 int mr_cli_admin_ask_queue(struct mr_cli_admin *a, enum mrf_admin_verb verb,
 	const struct mrf_queue_command *command, enum mrf_admin_body body, struct mrf_table *out);
+/* Sends a command with options, to change those of a queue. */
+int mr_cli_admin_ask_edit(struct mr_cli_admin *a, const struct mrf_queue_command *command,
+	const struct mrf_queue_options *options, struct mrf_table *out);
 
 /* Opens and asks, for a verb: reports a failure and returns an exit code. Call close in any
  * case. */

@@ -72,12 +72,22 @@ static const char *operand_kind(const struct mr_cli_verb *verb, unsigned index)
 /* Operands that may have names: words before them are actions. */
 #define OPERANDS_MAX 3u
 
+/* True for a kind of operands that only the action `edit` has. */
+static bool is_of_edit(const char *kind)
+{
+	return strstr(kind, "-options") != NULL;
+}
+
 static void print_bash_kinds(const struct mr_cli_verb *verb)
 {
 	for (unsigned i = 0; i < OPERANDS_MAX; i++) {
 		const char *kind = operand_kind(verb, i);
 
-		if (kind)
+		if (kind && is_of_edit(kind))
+			printf("\t%s/[%u-9]) [[ \" ${COMP_WORDS[*]} \" == *\" edit \"* ]] && "
+			       "names=%s ;;\n",
+				verb->name, i, kind);
+		else if (kind)
 			printf("\t%s/%u) names=%s ;;\n", verb->name, i, kind);
 	}
 }
@@ -245,6 +255,7 @@ static void print_zsh(void)
 	puts("_millrace_names() {");
 	puts("\tlocal -a names bus");
 	puts("\tlocal i");
+	puts("\t[[ $1 == *-options && -z ${millrace_line[(r)edit]} ]] && return");
 	puts("\tfor ((i = 1; i < $#millrace_line; i++)); do");
 	puts("\t\tcase ${millrace_line[i]} in");
 	puts("\t\t-s|--server|--run-dir|--context) "
@@ -328,9 +339,11 @@ static void print_fish_operands(const struct mr_cli_verb *verb)
 		const char *kind = operand_kind(verb, i);
 
 		if (kind)
-			printf("complete -c millrace -n '__fish_seen_subcommand_from %s' "
+			printf("complete -c millrace -n '__fish_seen_subcommand_from %s%s' "
 			       "-a '(__millrace_names %s)'\n",
-				verb->name, kind);
+				verb->name,
+				is_of_edit(kind) ? "; and __fish_seen_subcommand_from edit" : "",
+				kind);
 	}
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/admin.h"
+#include "cli/edit.h"
 #include "cli/verbs.h"
 #include "lib/base/compiler.h"
 #include "lib/base/contexts.h"
@@ -104,6 +105,21 @@ static void keys(struct names *n)
 	}
 }
 
+static void add_word(void *arg, const char *word)
+{
+	add(arg, word, strlen(word));
+}
+
+static void queue_options(struct names *n)
+{
+	mr_cli_edit_complete(MRF_QUEUE_KIND_QUEUE, add_word, n);
+}
+
+static void service_options(struct names *n)
+{
+	mr_cli_edit_complete(MRF_QUEUE_KIND_SERVICE, add_word, n);
+}
+
 static void contexts(struct names *n)
 {
 	char path[MR_CONTEXTS_PATH_BYTES], error[256];
@@ -128,6 +144,8 @@ static const struct {
 	{"sessions", sessions, NULL},
 	{"keys", NULL, keys},
 	{"contexts", NULL, contexts},
+	{"queue-options", NULL, queue_options},
+	{"service-options", NULL, service_options},
 };
 
 static void ask(const struct mr_cli *options, struct names *n,
@@ -200,7 +218,8 @@ const char *mr_cli_names_kind(const struct mr_cli_verb *verb, const char *value,
 		const char *value;
 		const char *kind;
 	} values[] = {{"QUEUE", "queues"}, {"SERVICE", "services"}, {"SUBJECT", "subjects"},
-		{"PATTERN...", "subjects"}, {"SESSION", "sessions"}};
+		{"PATTERN...", "subjects"}, {"SESSION", "sessions"},
+		{"[TO|KEY=VALUE...]", "queue-options"}, {"[KEY=VALUE...]", "service-options"}};
 
 	if (option && strcmp(option, "set") == 0)
 		return "keys";

@@ -15,7 +15,8 @@
 #define MR_CLI_NAMES_MS  200
 #define MR_CLI_NAMES_MAX 2000
 
-/* Kinds of names: queues, services, subjects, sessions, keys (of the configuration), contexts.
+/* Kinds of names: queues, services, subjects, sessions, keys (of the configuration), contexts,
+ * queue-options, service-options (of edit).
  * Prints the names of a kind, one on a line, sorted. Ends the program when the time is over. */
 int mr_cli_names(const struct mr_cli *cli, const char *kind);
 

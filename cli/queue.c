@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/admin.h"
+#include "cli/edit.h"
 #include "cli/headers.h"
 #include "cli/options.h"
 #include "cli/queues.h"
@@ -31,7 +32,8 @@ struct asked {
 	const struct settings *set;
 	enum mrf_queue_kind kind;
 	const char *name;
-	const char *to; /* of move */
+	const char *to;                   /* move: the other queue */
+	const struct mr_cli_words *words; /* edit: options are the third and later ones */
 };
 
 static const struct mr_cli_column consumer_columns[] = {
@@ -485,6 +487,57 @@ static int import(const struct asked *q)
 		.cli = q->cli, .to = q->name, .count = q->set->count, .json = q->set->view.json});
 }
 
+/* Prints what became of the options that were edited. */
+static int print_edit(const struct asked *q, const struct mr_cli_edit *e, struct mrf_table before,
+	struct mrf_table after)
+{
+	if (mrf_admin_queues_rows_count(after) == 0)
+		return mr_cli_fail(q->cli, MR_EXIT_FAILED, q->name, "malformed answer", NULL);
+	if (q->set->view.json)
+		return print_queue(q, after);
+	mr_cli_edit_print(e, mrf_queue_row_options(mrf_admin_queues_rows_at(before, 0)),
+		mrf_queue_row_options(mrf_admin_queues_rows_at(after, 0)));
+	return MR_EXIT_OK;
+}
+
+static int apply_edit(const struct asked *q, const struct mr_cli_edit *e, struct mrf_table before)
+{
+	const struct mrf_queue_command command = {
+		.verb = MRF_QUEUE_VERB_EDIT,
+		.kind = (uint8_t)q->kind,
+		.name = mrf_str(q->name),
+		.edits = e->edits,
+	};
+	struct mr_cli_admin admin;
+	struct mrf_table after;
+	int rc = mr_cli_admin_open(&admin, q->cli);
+
+	rc = rc ? rc : mr_cli_admin_ask_edit(&admin, &command, &e->values, &after);
+	if (rc)
+		rc = mr_cli_admin_fail(q->cli, &admin, rc);
+	else
+		rc = print_edit(q, e, before, after);
+	mr_cli_admin_close(&admin);
+	return rc;
+}
+
+/* Changes options. The row before belongs to the first connection, so that one stays open. */
+static int edit(const struct asked *q)
+{
+	struct mr_cli_edit e;
+	struct mr_cli_admin admin;
+	struct mrf_table before;
+	int code = mr_cli_edit_parse(q->cli, q->kind, q->words->at + 2, q->words->count - 2, &e);
+
+	if (code != MR_EXIT_OK)
+		return code;
+	code = ask(q, &admin, MRF_QUEUE_VERB_SHOW, q->name, MRF_ADMIN_BODY_ADMIN_QUEUES, &before);
+	if (code == MR_EXIT_OK)
+		code = apply_edit(q, &e, before);
+	mr_cli_admin_close(&admin);
+	return code;
+}
+
 struct action {
 	const char *name;
 	int (*run)(const struct asked *q);
@@ -514,26 +567,32 @@ static int run_queue(const struct mr_cli *cli, const void *settings, const struc
 		{"move", move},
 		{"export", export},
 		{"import", import},
+		{"edit", edit},
 		{0},
 	};
 	const struct asked q = {
-		cli, settings, MRF_QUEUE_KIND_QUEUE, w->at[1], w->count > 2 ? w->at[2] : NULL};
+		cli, settings, MRF_QUEUE_KIND_QUEUE, w->at[1], w->count > 2 ? w->at[2] : NULL, w};
+	bool moves = strcmp(w->at[0], "move") == 0;
 
-	if ((strcmp(w->at[0], "move") == 0) != (q.to != NULL))
+	if (strcmp(w->at[0], "edit") != 0 && w->count != (moves ? 3 : 2))
 		return mr_cli_fail(cli, MR_EXIT_USAGE, w->at[0],
-			q.to ? "takes one queue" : "takes two queues", "see `millrace help queue`");
+			moves ? "takes two queues" : "takes one queue",
+			"see `millrace help queue`");
 
 	return run(&q, w->at[0], actions,
-		"expected: show, peek, purge, pause, resume, dead, redrive, delete, move, export "
-		"or import");
+		"expected: show, peek, purge, pause, resume, dead, redrive, delete, move, export, "
+		"import or edit");
 }
 
 static int run_service(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
-	static const struct action actions[] = {{"show", show}, {0}};
-	const struct asked q = {cli, settings, MRF_QUEUE_KIND_SERVICE, w->at[1], NULL};
+	static const struct action actions[] = {{"show", show}, {"edit", edit}, {0}};
+	const struct asked q = {cli, settings, MRF_QUEUE_KIND_SERVICE, w->at[1], NULL, w};
 
-	return run(&q, w->at[0], actions, "expected: show");
+	if (strcmp(w->at[0], "show") == 0 && w->count != 2)
+		return mr_cli_fail(cli, MR_EXIT_USAGE, "show", "takes one service",
+			"see `millrace help service`");
+	return run(&q, w->at[0], actions, "expected: show or edit");
 }
 
 static const struct mr_cli_option service_options[] = {MR_CLI_VIEW_OPTIONS, {0}};
@@ -554,8 +613,8 @@ static const struct mr_cli_option options[] = {
 const struct mr_cli_verb mr_cli_queue = {
 	.name = "queue",
 	.summary = "show or change one queue",
-	.operands = "show|peek|purge|pause|resume|dead|redrive|delete|move|export|import "
-		    "NAME [TO]",
+	.operands = "show|peek|purge|pause|resume|dead|redrive|delete|move|export|import|edit "
+		    "NAME [TO|KEY=VALUE...]",
 	.details = "show     print everything about the queue, and its consumers\n"
 		   "peek     print the first messages, which stay in the queue\n"
 		   "purge    discard ready and delayed messages; consumers keep theirs\n"
@@ -570,6 +629,11 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "move     move its messages to the queue TO, which is made if there is none\n"
 		   "export   write its messages as lines of JSON, and take them out\n"
 		   "import   push such lines from standard input\n"
+		   "edit     change options, for good: messages_max, bytes_max, age_max,\n"
+		   "         ack_timeout, max_deliver, policy, when_full\n"
+		   "\n"
+		   "A lower limit drops no message: a full queue takes no more until it has room.\n"
+		   "A client that opens the queue with other values gets the edited ones.\n"
 		   "\n"
 		   "A message leaves its queue when TO has accepted it or its line is written.\n"
 		   "If the command is killed nothing is lost; a message may be in both places.\n"
@@ -582,25 +646,30 @@ const struct mr_cli_verb mr_cli_queue = {
 		    "  millrace queue redrive jobs\n"
 		    "  millrace queue move jobs.dead jobs.later\n"
 		    "  millrace queue export jobs > jobs.jsonl\n"
-		    "  millrace queue import jobs < jobs.jsonl",
+		    "  millrace queue import jobs < jobs.jsonl\n"
+		    "  millrace queue edit jobs messages_max=100k ack_timeout=2m",
 	.options = options,
 	.settings_bytes = sizeof(struct settings),
 	.operands_min = 2,
-	.operands_max = 3,
+	.operands_max = MR_CLI_WORDS_MAX,
 	.run = run_queue,
 };
 
 const struct mr_cli_verb mr_cli_service = {
 	.name = "service",
-	.summary = "show one service",
-	.operands = "show NAME",
-	.details = "Prints everything about a service: its circuit breaker and the failures that\n"
-		   "open it, waiting calls, and its workers with the calls that they have taken.",
+	.summary = "show or change one service",
+	.operands = "show|edit NAME [KEY=VALUE...]",
+	.details = "show  print everything about a service: its circuit breaker and the failures\n"
+		   "      that open it, waiting calls, and its workers with the calls that they\n"
+		   "      have taken\n"
+		   "edit  change options, for good: those of a queue (`millrace help queue`), and\n"
+		   "      breaker_failures, breaker_reset, breaker_probes",
 	.examples =
-		"  millrace service show echo\n  millrace service show echo --json | jq .breaker",
+		"  millrace service show echo\n  millrace service show echo --json | jq .breaker\n"
+		"  millrace service edit echo breaker_failures=10 breaker_reset=30s",
 	.options = service_options,
 	.settings_bytes = sizeof(struct settings),
 	.operands_min = 2,
-	.operands_max = 2,
+	.operands_max = MR_CLI_WORDS_MAX,
 	.run = run_service,
 };

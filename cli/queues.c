@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/edit.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
 #include "cli/watch.h"
@@ -73,6 +74,7 @@ static const struct column all_columns[] = {
 	{NULL, NULL, "age_max_ms", .unit = MR_CLI_UNIT_MS},
 	{NULL, NULL, "ack_timeout_ms", .unit = MR_CLI_UNIT_MS},
 	{NULL, NULL, "max_deliver"},
+	{NULL, NULL, "edited", .left = true},
 	{NULL, NULL, "not_idempotent", .left = true, .section = "Settings of services only:"},
 	{NULL, NULL, "breaker_failures"},
 	{NULL, NULL, "breaker_reset_ms", .unit = MR_CLI_UNIT_MS},
@@ -153,8 +155,18 @@ static void count_cells(struct mr_cli_table *t, struct mrf_table row)
 	mr_cli_table_count(t, mrf_queue_row_failures(row));
 }
 
-static void option_cells(struct mr_cli_table *t, struct mrf_table o)
+static void edited_cell(struct mr_cli_table *t, uint32_t edited)
 {
+	char names[MR_CLI_EDIT_NAMES_BYTES];
+
+	mr_cli_edit_names(names, edited);
+	mr_cli_table_string(t, mrf_str(names));
+}
+
+static void option_cells(struct mr_cli_table *t, struct mrf_table row)
+{
+	struct mrf_table o = mrf_queue_row_options(row);
+
 	mr_cli_table_string(t, mrf_str(policy_text(mrf_queue_options_policy(o))));
 	mr_cli_table_string(t, mrf_str(full_text(mrf_queue_options_when_full(o))));
 	mr_cli_table_count(t, mrf_queue_options_messages_max(o));
@@ -162,6 +174,7 @@ static void option_cells(struct mr_cli_table *t, struct mrf_table o)
 	mr_cli_table_count(t, mrf_queue_options_age_max_ms(o));
 	mr_cli_table_count(t, mrf_queue_options_ack_timeout_ms(o));
 	mr_cli_table_count(t, mrf_queue_options_max_deliver(o));
+	edited_cell(t, mrf_queue_row_edited(row));
 	mr_cli_table_bool(t, mrf_queue_options_not_idempotent(o));
 	mr_cli_table_count(t, mrf_queue_options_breaker_failures(o));
 	mr_cli_table_count(t, mrf_queue_options_breaker_reset_ms(o));
@@ -227,7 +240,7 @@ void mr_cli_queues_table(struct mr_cli_table *t, struct mr_cli_column columns[MR
 		state_cells(t, row);
 		count_cells(t, row);
 		rate_cells(t, row, was, mrf_admin_queues_read_ns(queues));
-		option_cells(t, mrf_queue_row_options(row));
+		option_cells(t, row);
 	}
 }
 

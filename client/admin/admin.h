@@ -19,5 +19,8 @@ struct mr_admin {
 /* Sends a request, with a command unless that is NULL, and waits for an answer of this type. */
 int mr_admin_ask(struct mr_admin *a, enum mrf_admin_verb verb,
 	const struct mrf_queue_command *command, enum mrf_admin_body body, struct mrf_table *out);
+/* Sends a command with options, and waits for the row of the queue. */
+int mr_admin_ask_edit(struct mr_admin *a, const struct mrf_queue_command *command,
+	const struct mrf_queue_options *options);
 
 #endif

@@ -48,6 +48,45 @@ int mr_admin_redrive(struct mr_admin *a, const char *queue, unsigned count, uint
 	return command(a, MRF_QUEUE_VERB_REDRIVE, queue, count, moved);
 }
 
+/* The public bits and values are those of the schema. */
+_Static_assert(MR_ADMIN_POLICY == (int)MRF_QUEUE_OPTION_POLICY &&
+		       MR_ADMIN_WHEN_FULL == (int)MRF_QUEUE_OPTION_WHEN_FULL &&
+		       MR_ADMIN_MESSAGES_MAX == (int)MRF_QUEUE_OPTION_MESSAGES_MAX &&
+		       MR_ADMIN_BYTES_MAX == (int)MRF_QUEUE_OPTION_BYTES_MAX &&
+		       MR_ADMIN_AGE_MAX == (int)MRF_QUEUE_OPTION_AGE_MAX &&
+		       MR_ADMIN_ACK_TIMEOUT == (int)MRF_QUEUE_OPTION_ACK_TIMEOUT &&
+		       MR_ADMIN_MAX_DELIVER == (int)MRF_QUEUE_OPTION_MAX_DELIVER &&
+		       MR_ADMIN_BREAKER_FAILURES == (int)MRF_QUEUE_OPTION_BREAKER_FAILURES &&
+		       MR_ADMIN_BREAKER_RESET == (int)MRF_QUEUE_OPTION_BREAKER_RESET &&
+		       MR_ADMIN_BREAKER_PROBES == (int)MRF_QUEUE_OPTION_BREAKER_PROBES,
+	"the same bits");
+
+int mr_admin_edit(struct mr_admin *a, const char *queue, bool service, unsigned edits,
+	const struct mr_queue_options *values)
+{
+	struct mrf_queue_command command = {.verb = MRF_QUEUE_VERB_EDIT, .edits = edits};
+	struct mrf_queue_options options;
+
+	if (a == NULL || queue == NULL || values == NULL)
+		return mr_fail(NULL, -EINVAL,
+			"mr_admin_edit: the connection, the name or the values are NULL");
+	command.kind = service ? MRF_QUEUE_KIND_SERVICE : MRF_QUEUE_KIND_QUEUE;
+	command.name = mrf_str(queue);
+	options = (struct mrf_queue_options){
+		.policy = (uint8_t)values->policy,
+		.when_full = (uint8_t)values->when_full,
+		.messages_max = values->messages_max,
+		.bytes_max = values->bytes_max,
+		.age_max_ms = values->age_max_ms,
+		.ack_timeout_ms = values->ack_timeout_ms,
+		.max_deliver = values->max_deliver,
+		.breaker_failures = values->breaker_failures,
+		.breaker_reset_ms = values->breaker_reset_ms,
+		.breaker_probes = values->breaker_probes,
+	};
+	return mr_admin_ask_edit(a, &command, &options);
+}
+
 /* Reads the oldest dead letters. Without a dead-letter queue there are none, if the queue itself
  * exists. */
 static int peek(struct mr_admin *a, const char *queue, const char *dead, unsigned count,

@@ -92,8 +92,8 @@ void mr_admin_close(struct mr_admin *a)
 	free(a);
 }
 
-static int send_request(
-	struct mr_admin *a, enum mrf_admin_verb verb, const struct mrf_queue_command *command)
+static int send_request(struct mr_admin *a, enum mrf_admin_verb verb,
+	const struct mrf_queue_command *command, const struct mrf_queue_options *options)
 {
 	struct mrf_admin_request request = {.verb = (uint8_t)verb};
 	uint8_t memory[768];
@@ -103,8 +103,13 @@ static int send_request(
 	int error;
 
 	mrf_builder_init(&b, memory, sizeof(memory));
-	if (command != NULL)
-		request.queue = mrf_queue_command_write(&b, command);
+	if (command != NULL) {
+		struct mrf_queue_command with = *command;
+
+		if (options != NULL)
+			with.options = mrf_queue_options_write(&b, options);
+		request.queue = mrf_queue_command_write(&b, &with);
+	}
 	if (mrf_builder_finish(&b, mrf_admin_request_write(&b, &request), &data, &bytes) != 0)
 		return fail(-ENAMETOOLONG, "name");
 	error = mr_admin_socket_send(&a->socket, data, bytes);
@@ -145,7 +150,16 @@ static int receive_body(struct mr_admin *a, enum mrf_admin_body body, struct mrf
 int mr_admin_ask(struct mr_admin *a, enum mrf_admin_verb verb,
 	const struct mrf_queue_command *command, enum mrf_admin_body body, struct mrf_table *out)
 {
-	int error = send_request(a, verb, command);
+	int error = send_request(a, verb, command, NULL);
 
 	return error != 0 ? error : receive_body(a, body, out);
+}
+
+int mr_admin_ask_edit(struct mr_admin *a, const struct mrf_queue_command *command,
+	const struct mrf_queue_options *options)
+{
+	int error = send_request(a, MRF_ADMIN_VERB_QUEUE, command, options);
+	struct mrf_table row;
+
+	return error != 0 ? error : receive_body(a, MRF_ADMIN_BODY_ADMIN_QUEUES, &row);
 }

@@ -24,6 +24,7 @@
 
 /** A connection to the admin socket of a bus. */
 struct mr_admin;
+struct mr_queue_options;
 
 /** Connects to the admin socket.
  *
@@ -209,6 +210,35 @@ MR_API int mr_admin_purge(struct mr_admin *a, const char *queue, uint64_t *dropp
  * @param moved  number of messages that go back, in the following rounds of the bus; may be NULL
  * @return 0; -ENOENT: there is no such queue; or another negative errno value */
 MR_API int mr_admin_redrive(struct mr_admin *a, const char *queue, unsigned count, uint64_t *moved);
+
+/** Options that mr_admin_edit() changes, as bits. */
+enum mr_admin_option {
+	MR_ADMIN_POLICY = 1,             /**< mr_queue_options::policy */
+	MR_ADMIN_WHEN_FULL = 2,          /**< mr_queue_options::when_full */
+	MR_ADMIN_MESSAGES_MAX = 4,       /**< mr_queue_options::messages_max */
+	MR_ADMIN_BYTES_MAX = 8,          /**< mr_queue_options::bytes_max; 0: no limit */
+	MR_ADMIN_AGE_MAX = 16,           /**< mr_queue_options::age_max_ms; 0: no limit */
+	MR_ADMIN_ACK_TIMEOUT = 32,       /**< mr_queue_options::ack_timeout_ms */
+	MR_ADMIN_MAX_DELIVER = 64,       /**< mr_queue_options::max_deliver */
+	MR_ADMIN_BREAKER_FAILURES = 256, /**< mr_queue_options::breaker_failures; services */
+	MR_ADMIN_BREAKER_RESET = 512,    /**< mr_queue_options::breaker_reset_ms; services */
+	MR_ADMIN_BREAKER_PROBES = 1024,  /**< mr_queue_options::breaker_probes; services */
+};
+
+/** Changes options of a queue or service, as `millrace queue edit` does. They stay until the next
+ * change: the queue is not removed for idleness, and a client that asks for other values when it
+ * opens the queue gets these.
+ *
+ * A lower limit drops no message. Unsettled deliveries take the new acknowledgement time-out.
+ * @param a        the connection
+ * @param queue    its name
+ * @param service  true: a service, false: a queue
+ * @param edits    bits of enum mr_admin_option
+ * @param values   holds the new values of these options; the others are ignored
+ * @return 0; -ENOENT: there is no such queue; -EINVAL: a value is not allowed, and nothing was
+ *         changed; -ENOSYS: the bus is older; or another negative errno value */
+MR_API int mr_admin_edit(struct mr_admin *a, const char *queue, bool service, unsigned edits,
+	const struct mr_queue_options *values);
 
 /** @} */
 

@@ -64,6 +64,7 @@ static uint32_t copy_row(struct mrf_builder *b, struct mrf_table t)
 		.paused = mrf_queue_row_paused(t),
 		.breaker = mrf_queue_row_breaker(t),
 		.consumer_rows_count = mrf_queue_row_consumer_rows_count(t),
+		.edited = mrf_queue_row_edited(t),
 	};
 
 	if (v.consumer_rows_count > CONSUMERS_MAX)
@@ -148,12 +149,12 @@ static bool failed(struct mr_admin_slot *s, int error, struct mrf_table answer)
 }
 
 static void ask(struct mr_admin_slot *s, unsigned worker, const struct mrf_queue_command *v,
-	mr_queue_command_answered *answered)
+	const struct mrf_queue_options *options, mr_queue_command_answered *answered)
 {
 	const struct mr_queue_command_asker asker = {
 		.answered = answered, .owner = s, .detail = v->verb};
 	int error = mr_queue_command_send(
-		s->admin->queue_commands, worker, v, NULL, &asker, &s->queues.id);
+		s->admin->queue_commands, worker, v, options, &asker, &s->queues.id);
 
 	if (error != 0)
 		mr_admin_result(s, error, mr_log_errno_text(error));
@@ -167,7 +168,7 @@ static void list_on(struct mr_admin_slot *s)
 		.verb = MRF_QUEUE_VERB_LIST, .kind = s->queues.kind, .cursor = s->queues.cursor};
 
 	if (s->queues.worker < s->admin->link->dataplane.workers_count)
-		ask(s, s->queues.worker, &v, listed);
+		ask(s, s->queues.worker, &v, NULL, listed);
 	else
 		answer_rows(s);
 }
@@ -209,7 +210,7 @@ static void done(const struct mr_queue_command_asker *a, int error, struct mrf_t
 		return;
 	if (a->detail == MRF_QUEUE_VERB_PEEK) {
 		answer_messages(s, answer);
-	} else if (a->detail == MRF_QUEUE_VERB_SHOW) {
+	} else if (a->detail == MRF_QUEUE_VERB_SHOW || a->detail == MRF_QUEUE_VERB_EDIT) {
 		error = add_rows(s, answer);
 		if (error == 0)
 			answer_rows(s);
@@ -223,7 +224,7 @@ static void done(const struct mr_queue_command_asker *a, int error, struct mrf_t
 
 static bool is_operators(unsigned verb)
 {
-	return verb >= MRF_QUEUE_VERB_SHOW && verb <= MRF_QUEUE_VERB_DELETE &&
+	return verb >= MRF_QUEUE_VERB_SHOW && verb <= MRF_QUEUE_VERB_EDIT &&
 	       verb != MRF_QUEUE_VERB_LIST;
 }
 
@@ -235,7 +236,10 @@ void mr_admin_queue(struct mr_admin_slot *s, struct mrf_table command)
 		.name = mrf_queue_command_name(command),
 		.count = mrf_queue_command_count(command),
 		.lookup = true,
+		.edits = mrf_queue_command_edits(command),
 	};
+	const struct mrf_queue_options options =
+		mr_queue_command_options(mrf_queue_command_options(command));
 	enum mr_subject_fault fault = mr_queue_name_parse(v.name.data, v.name.bytes);
 
 	s->queues.kind = v.kind;
@@ -247,5 +251,5 @@ void mr_admin_queue(struct mr_admin_slot *s, struct mrf_table command)
 		ask(s,
 			mr_queue_home(v.kind, v.name.data, v.name.bytes,
 				s->admin->link->dataplane.workers_count),
-			&v, done);
+			&v, &options, done);
 }

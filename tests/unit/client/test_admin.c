@@ -19,6 +19,9 @@ struct server {
 	/* The requests. */
 	uint8_t verbs[4];
 	uint8_t queue_verbs[4];
+	uint32_t edits[4];
+	uint64_t messages_max[4];
+	uint32_t age_max_ms[4];
 	char names[4][300];
 };
 
@@ -35,6 +38,9 @@ static void note_request(struct server *s, unsigned i, const uint8_t *data, size
 	command = mrf_admin_request_queue(request);
 	s->verbs[i] = mrf_admin_request_verb(request);
 	s->queue_verbs[i] = mrf_queue_command_verb(command);
+	s->edits[i] = mrf_queue_command_edits(command);
+	s->messages_max[i] = mrf_queue_options_messages_max(mrf_queue_command_options(command));
+	s->age_max_ms[i] = mrf_queue_options_age_max_ms(mrf_queue_command_options(command));
 	snprintf(s->names[i], sizeof(s->names[i]), "%.*s",
 		(int)mrf_queue_command_name(command).bytes, mrf_queue_command_name(command).data);
 }
@@ -274,6 +280,32 @@ static void texts_of_the_bus_move_no_cursor(void **state)
 	server_stop(&s);
 }
 
+static void edit_sends_the_values_and_hears_of_a_refusal(void **state)
+{
+	const struct mr_queue_options values = {.messages_max = 1000, .age_max_ms = 50};
+	struct server s = {0};
+	struct mr_admin *a;
+
+	(void)state;
+	add_queues(&s);
+	add_result(&s, -EINVAL, "dead letters have no options: edit their queue");
+	server_start(&s);
+	assert_int_equal(mr_admin_open(s.dir, &a), 0);
+	assert_int_equal(
+		mr_admin_edit(a, "jobs", false, MR_ADMIN_MESSAGES_MAX | MR_ADMIN_AGE_MAX, &values),
+		0);
+	assert_int_equal(mr_admin_edit(a, "jobs.dead", false, MR_ADMIN_AGE_MAX, &values), -EINVAL);
+	assert_non_null(strstr(mr_error(NULL), "edit their queue"));
+	assert_int_equal(mr_admin_edit(a, "jobs", false, MR_ADMIN_AGE_MAX, NULL), -EINVAL);
+	mr_admin_close(a);
+	server_stop(&s);
+	assert_int_equal(s.queue_verbs[0], MRF_QUEUE_VERB_EDIT);
+	assert_string_equal(s.names[0], "jobs");
+	assert_int_equal(s.edits[0], MRF_QUEUE_OPTION_MESSAGES_MAX | MRF_QUEUE_OPTION_AGE_MAX);
+	assert_int_equal(s.messages_max[0], 1000);
+	assert_int_equal(s.age_max_ms[0], 50);
+}
+
 static void malformed_answers_are_refused(void **state)
 {
 	static const uint8_t junk[20] = {16, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
@@ -330,6 +362,7 @@ int main(void)
 		cmocka_unit_test(function_for_rows_may_use_and_close_the_connection),
 		cmocka_unit_test(answer_that_does_not_come_whole_closes_the_connection),
 		cmocka_unit_test(texts_of_the_bus_move_no_cursor),
+		cmocka_unit_test(edit_sends_the_values_and_hears_of_a_refusal),
 		cmocka_unit_test(malformed_answers_are_refused),
 		cmocka_unit_test(addresses_that_name_no_bus_of_this_host_are_refused),
 	};
