@@ -485,6 +485,37 @@ static void administration_lists_purges_and_moves_dead_letters_back()
 	EXPECT(threw);
 }
 
+static void a_request_gathers_the_replies_of_several_responders()
+{
+	millrace::client c("");
+	const auto answer = [&](const millrace::message &m) {
+		c.reply(m, m.header("n").value_or("none"));
+	};
+	const auto one = c.subscribe("cpp.many", answer), two = c.subscribe("cpp.many", answer);
+	const auto block = millrace::header_block().add("n", "7");
+	millrace::request_many_options options;
+	std::string came;
+	unsigned ends = 0;
+
+	options.replies_max = 2;
+	options.timeout = seconds(30);
+	options.headers = block;
+	const auto add = [&](const millrace::message *m, std::error_code error) {
+		EXPECT(!error);
+		if (m == nullptr)
+			ends++;
+		else
+			came += m->payload();
+	};
+	EXPECT(c.request_many("cpp.many", "", add, options) == 2);
+	EXPECT(came == "77" && ends == 0);
+	c.request_many_async("cpp.many", "", add, options);
+	wait_until(c, [&] { return ends == 1; });
+	EXPECT(came == "7777");
+	EXPECT(thrown([&] { c.request_many("cpp.many.none", "", add, options); }) ==
+		std::errc::host_unreachable);
+}
+
 static void the_next_of_several_addresses_is_tried()
 {
 	const char *address = std::getenv("MILLRACE_SERVER");
@@ -515,6 +546,7 @@ int main()
 	SHOW(events_of_the_library_go_to_the_log_function);
 	SHOW(batches_claims_and_requests_go_through_a_publisher);
 	SHOW(administration_lists_purges_and_moves_dead_letters_back);
+	SHOW(a_request_gathers_the_replies_of_several_responders);
 	SHOW(the_next_of_several_addresses_is_tried);
 	return 0;
 }

@@ -122,6 +122,34 @@ struct reply_callback : callback {
 	}
 };
 
+/* Called with each reply; asynchronous ones also once at the end, without one. */
+struct replies_callback : callback {
+	reply_function function;
+
+	static void call(mr_client *, const mr_message *m, int error, void *arg)
+	{
+		auto *cb = static_cast<replies_callback *>(arg);
+
+		cb->owner->run(cb, m == nullptr, [&] {
+			const message reply = m != nullptr ? message(*m) : message();
+
+			cb->function(m != nullptr ? &reply : nullptr, to_code(error));
+		});
+	}
+};
+
+inline mr_request_many_options to_c(const request_many_options &o) noexcept
+{
+	mr_request_many_options raw{};
+
+	raw.replies_max = o.replies_max;
+	raw.timeout_ms = to_limit_ms(o.timeout);
+	raw.stall_ms = to_limit_ms(o.stall);
+	raw.headers = o.headers.data();
+	raw.header_bytes = o.headers.size();
+	return raw;
+}
+
 /* Called until `more` is false; that of a stream belongs to its handle. */
 struct call_callback : callback {
 	call_function function;

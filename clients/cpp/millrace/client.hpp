@@ -323,6 +323,25 @@ class client
 	}
 	int try_request_async(std::string_view subject, std::string_view payload,
 		reply_function function, milliseconds timeout = no_limit) noexcept;
+	/** Sends a request and gathers the replies of several responders: the function gets each
+	 * before the call returns. Returns how many, at least 1. */
+	unsigned request_many(std::string_view subject, std::string_view payload,
+		reply_function function, const request_many_options &options = {})
+	{
+		return static_cast<unsigned>(
+			served(try_request_many(subject, payload, std::move(function), options)));
+	}
+	int try_request_many(std::string_view subject, std::string_view payload,
+		reply_function function, const request_many_options &options = {}) noexcept;
+	/** The same without waiting. After the last reply the function gets NULL, with the error if
+	 * no reply came. */
+	void request_many_async(std::string_view subject, std::string_view payload,
+		reply_function function, const request_many_options &options = {})
+	{
+		check(try_request_many_async(subject, payload, std::move(function), options));
+	}
+	int try_request_many_async(std::string_view subject, std::string_view payload,
+		reply_function function, const request_many_options &options = {}) noexcept;
 	/** Replies to a message that wants a reply. */
 	void reply(const message &to, std::string_view payload, std::string_view headers = {})
 	{
@@ -605,6 +624,40 @@ inline int client::try_request_async(std::string_view subject, std::string_view 
 		[&](mr_client *c, callback *cb) {
 			return mr_request_async(c, detail::text(subject), payload.data(),
 				payload.size(), detail::to_ms(timeout), callback::call, cb);
+		});
+}
+
+inline int client::try_request_many(std::string_view subject, std::string_view payload,
+	reply_function function, const request_many_options &options) noexcept
+{
+	using callback = detail::replies_callback;
+	const mr_request_many_options o = detail::to_c(options);
+
+	if (!function)
+		return -EINVAL;
+	return with<callback>([&](callback &cb) { cb.function = std::move(function); },
+		[&](mr_client *c, callback *cb) {
+			const int result = mr_request_many(c, detail::text(subject), payload.data(),
+				payload.size(), &o, callback::call, cb);
+
+			if (result >= 0)
+				core_->end(cb);
+			return result;
+		});
+}
+
+inline int client::try_request_many_async(std::string_view subject, std::string_view payload,
+	reply_function function, const request_many_options &options) noexcept
+{
+	using callback = detail::replies_callback;
+	const mr_request_many_options o = detail::to_c(options);
+
+	if (!function)
+		return -EINVAL;
+	return with<callback>([&](callback &cb) { cb.function = std::move(function); },
+		[&](mr_client *c, callback *cb) {
+			return mr_request_many_async(c, detail::text(subject), payload.data(),
+				payload.size(), &o, callback::call, cb);
 		});
 }
 

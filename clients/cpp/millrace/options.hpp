@@ -32,6 +32,14 @@ struct subscribe_options {
 	unsigned high_water = 0;
 };
 
+/** Options of client::request_many(), as mr_request_many_options. */
+struct request_many_options {
+	unsigned replies_max = 0; /**< 0: any number, the times end it */
+	milliseconds timeout{0};  /**< for all replies; 0: `request_timeout` */
+	milliseconds stall{0};    /**< from one reply to the next; 0: no limit */
+	std::string_view headers;
+};
+
 struct publisher_options {
 	mr_promise_kind promise = MR_BEST_EFFORT;
 	std::string publisher;
