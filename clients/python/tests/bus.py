@@ -39,6 +39,18 @@ class Bus:
             if not line.readline():
                 raise RuntimeError(pathlib.Path(f"{self._dir}/log").read_text())
 
+    def control(self) -> int:
+        """The process id of the bus's control process."""
+        assert self._process is not None
+        for status in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            try:
+                name, rest = status.read_text().rsplit(")", 1)
+            except OSError:
+                continue  # it has ended
+            if int(rest.split()[1]) == self._process.pid and "millrace-contro" in name:
+                return int(status.parent.name)
+        raise RuntimeError("there is no control process")
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The client for asyncio."""
 import asyncio
+import os
+import signal
+import socket
 import threading
 import time
 import unittest
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Set
 
 import millrace
 from millrace import AsyncClient, Message, Promise, Request
@@ -135,7 +138,7 @@ class Answers(AioTest):
         replies = await asyncio.gather(*(client.request(self.subject, f"a{n}", timeout=PATIENCE_S)
                                          for n in range(200)))
         self.assertEqual([r.text for r in replies], [f"A{n}" for n in range(200)])
-        self.assertEqual(len(client._sinks), 1)
+        self.assertEqual(len(client._sinks), 2)
 
     async def test_errors_of_requests(self) -> None:
         client = await self.client()
@@ -230,6 +233,157 @@ class Answers(AioTest):
         self.assertEqual((reply.text, reply.headers["a"]), ("xy", "1"))
         with self.assertRaises(millrace.NoResponders):
             await client.call(self.subject + ".none")
+
+
+class Opening(AioTest):
+    async def ticks_during(self, awaitable: Any) -> int:
+        """Awaits, and counts the steps of another task meanwhile."""
+        count = 0
+
+        async def tick() -> None:
+            nonlocal count
+            while True:
+                await asyncio.sleep(0.005)
+                count += 1
+
+        ticking = asyncio.create_task(tick())
+        try:
+            await awaitable
+        finally:
+            ticking.cancel()
+        return count
+
+    async def test_tasks_go_on_while_a_connection_waits(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+            deaf.bind(("127.0.0.1", 0))
+            address = f"udp://127.0.0.1:{deaf.getsockname()[1]}"
+
+            async def refused() -> None:
+                with self.assertRaises(millrace.Timeout):
+                    await AsyncClient.open(address, connect_timeout=0.5)
+
+            self.assertGreaterEqual(await self.ticks_during(refused()), 5)
+        async with await AsyncClient.open(["shm:/nowhere/attach.sock", shared().address]) as client:
+            self.assertTrue(client.connected)
+
+    async def test_tasks_go_on_while_control_does_not_answer(self) -> None:
+        bus = Bus()
+        self.addCleanup(bus.remove)
+        control = bus.control()
+        threads: Set[int] = set()
+        texts: List[str] = []
+
+        def take(message: Message) -> None:
+            threads.add(threading.get_ident())
+            texts.append(message.text)
+
+        async with await AsyncClient.open(bus.address, request_timeout=0.5) as client, \
+                AsyncClient(bus.address) as other:
+            await client.opening(client.subscribe, "a", take)
+            read = await client.opening(client.subscribe, "a", pending_max=10000)
+            os.kill(control, signal.SIGSTOP)
+            try:
+                async def refused() -> None:
+                    opening = asyncio.create_task(client.opening(client.subscribe, "b"))
+                    while not opening.done():
+                        other.publish("a", str(len(texts)))
+                        published.append(True)
+                        await asyncio.sleep(0.005)
+                    with self.assertRaises(millrace.Timeout):
+                        await opening
+
+                published: List[bool] = []
+                self.assertGreaterEqual(await self.ticks_during(refused()), 5)
+            finally:
+                os.kill(control, signal.SIGCONT)
+            for _ in published:
+                await read.receive(PATIENCE_S)
+            self.assertEqual(len(texts), len(published))
+            self.assertEqual(threads, {threading.get_ident()})
+
+    async def test_calls_meanwhile_wait_for_their_turn(self) -> None:
+        client = await self.client()
+        names = [f"{self.subject}.{n}" for n in range(20)]
+        openings = [asyncio.create_task(client.opening(client.subscribe, name)) for name in names]
+        await asyncio.sleep(0)
+        client.publish(self.subject)  # waits, and does not use the client beside the other thread
+        opened = await asyncio.gather(*openings)
+        for name in names:
+            client.publish(name, name)
+        self.assertEqual([(await s.receive(PATIENCE_S)).text for s in opened], names)
+        self.assertEqual((await client.opening(client.ping)).round_ns > 0, True)
+
+    async def test_cancelled_opening_leaves_nothing_open(self) -> None:
+        client = await self.client()
+        opening = asyncio.create_task(client.opening(client.subscribe, self.subject))
+        await asyncio.sleep(0)
+        opening.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await opening
+        while client._openings:
+            await asyncio.wait(list(client._openings))
+        with self.assertRaises(millrace.NoResponders):
+            await client.request(self.subject, timeout=PATIENCE_S)
+
+    async def test_handlers_of_a_service_run_in_the_loop(self) -> None:
+        client = await self.client()
+
+        async def handler(request: Request) -> str:
+            return str(threading.get_ident())
+
+        await client.opening(client.serve, self.subject, handler)
+        reply = await client.call(self.subject, timeout=PATIENCE_S)
+        self.assertEqual(reply.text, str(threading.get_ident()))
+
+
+class Newer(AioTest):
+    async def test_other_thread_posts_and_a_timer_ticks(self) -> None:
+        client = await self.client()
+        came: List[int] = []
+
+        def post() -> None:
+            for number in range(100):
+                client.post(came.append, number)
+
+        posting = threading.Thread(target=post)
+        posting.start()
+        ticks: List[bool] = []
+        with client.timer(lambda: ticks.append(True)) as timer:
+            timer.start(0.001, 0.001)
+            while len(came) < 100 or len(ticks) < 3:
+                await asyncio.sleep(0.001)
+        posting.join()
+        self.assertEqual(came, list(range(100)))
+
+    async def test_subscription_ends_after_a_number_of_messages(self) -> None:
+        client = await self.client()
+        ended: List[bool] = []
+        messages = client.subscribe(self.subject)
+        messages.on_end(lambda: ended.append(True))
+        messages.unsubscribe_after(3)
+        for number in range(10):
+            client.publish(self.subject, str(number))
+        self.assertEqual([m.text async for m in messages], ["0", "1", "2"])
+        self.assertTrue(messages.ended)
+        while not ended:
+            await asyncio.sleep(0.001)
+
+    async def test_finish_hands_out_what_has_come(self) -> None:
+        client = await self.client()
+        messages = client.subscribe(self.subject)
+        for number in range(100):
+            client.publish(self.subject, str(number))
+        await client.finish(PATIENCE_S)
+        self.assertEqual(len([m async for m in messages]), 100)
+
+    async def test_request_has_headers_and_gathers(self) -> None:
+        client = await self.client()
+        client.subscribe(self.subject, lambda m: m.reply("a" + m.headers["n"]))
+        client.subscribe(self.subject, lambda m: m.reply("b" + m.headers["n"]))
+        self.assertIn((await client.request(self.subject, headers={"n": "1"})).text, ("a1", "b1"))
+        replies = await client.request_many(self.subject, headers={"n": "2"}, replies_max=2,
+                                            timeout=PATIENCE_S)
+        self.assertEqual(sorted(r.text for r in replies), ["a2", "b2"])
 
 
 class Queues(AioTest):

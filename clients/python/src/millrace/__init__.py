@@ -5,14 +5,16 @@
         client.publish("orders.eu.created", b"{}")
 """
 from ._native import MODE, lib as _lib
+from .admin import Admin, ClientRow, CounterRow, DeadLetter, QueueRow, SubjectRow, WorkerRow
 from .aio import (AsyncClient, AsyncConsumer, AsyncPublisher, AsyncQueue, AsyncService,
                   AsyncSubscription)
 from .client import Client, Consumer, Publisher, Queue, Service, Subscription, connect
+from .core import Timer
 from .errors import Error, NoResponders, NotConnected, Timeout, text_of as _text_of
 from .headers import Headers
 from .message import Delivery, Message, Request
-from .options import (Payload, Ping, Policy, Priority, Promise, QueueOptions, Stats, WhenAway,
-                      WhenFull)
+from .options import (Event, Payload, Ping, Policy, Priority, Promise, QueueOptions, Severity, Stats,
+                      WhenAway, WhenFull)
 
 
 def library_version() -> str:
@@ -21,9 +23,10 @@ def library_version() -> str:
 
 
 __all__ = [
-    "AsyncClient", "AsyncConsumer", "AsyncPublisher", "AsyncQueue", "AsyncService",
-    "AsyncSubscription", "Client", "Consumer", "Delivery", "Error", "Headers", "MODE", "Message",
-    "NoResponders", "NotConnected", "Payload", "Ping", "Policy", "Priority", "Promise", "Publisher",
-    "Queue", "QueueOptions", "Request", "Service", "Stats", "Subscription", "Timeout", "WhenAway",
-    "WhenFull", "connect", "library_version",
+    "Admin", "AsyncClient", "AsyncConsumer", "AsyncPublisher", "AsyncQueue", "AsyncService",
+    "AsyncSubscription", "Client", "ClientRow", "Consumer", "CounterRow", "DeadLetter", "Delivery",
+    "Error", "Event", "Headers", "MODE", "Message", "NoResponders", "NotConnected", "Payload", "Ping",
+    "Policy", "Priority", "Promise", "Publisher", "Queue", "QueueOptions", "QueueRow", "Request",
+    "Service", "Severity", "Stats", "SubjectRow", "Subscription", "Timeout", "Timer", "WhenAway",
+    "WhenFull", "WorkerRow", "connect", "library_version",
 ]

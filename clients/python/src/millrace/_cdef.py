@@ -13,6 +13,8 @@ struct mr_subscription;
 struct mr_queue;
 struct mr_consumer;
 struct mr_service;
+struct mr_timer;
+struct mr_admin;
 
 struct mr_options {
     const char *name;
@@ -186,6 +188,122 @@ struct mr_header {
     @GROWS@
 };
 
+enum mr_severity { MR_SEVERITY_ERROR, MR_SEVERITY_WARNING, MR_SEVERITY_INFO };
+enum mr_event {
+    MR_EVENT_DISCONNECTED, MR_EVENT_CONNECTED, MR_EVENT_RETRY, MR_EVENT_GAP, MR_EVENT_REFUSED,
+    MR_EVENT_MALFORMED, MR_EVENT_UNMATCHED, MR_EVENT_MISSED, MR_EVENT_LOST
+};
+
+struct mr_request_many_options {
+    unsigned replies_max;
+    unsigned timeout_ms;
+    unsigned stall_ms;
+    unsigned reserved32;
+    const char *headers;
+    size_t header_bytes;
+    @GROWS@
+};
+
+struct mr_admin_queue {
+    const char *name;
+    bool service;
+    bool paused;
+    bool circuit_open;
+    unsigned worker;
+    unsigned consumers;
+    uint64_t ready;
+    uint64_t delayed;
+    uint64_t outstanding;
+    uint64_t bytes;
+    uint64_t oldest_ms;
+    uint64_t dead_ready;
+    uint64_t pushed;
+    uint64_t accepted;
+    uint64_t refused;
+    uint64_t duplicates;
+    uint64_t delivered;
+    uint64_t redelivered;
+    uint64_t acked;
+    uint64_t dead;
+    uint64_t expired;
+    uint64_t replies;
+    uint64_t failures;
+    @GROWS@
+};
+
+struct mr_admin_client {
+    const char *name;
+    uint64_t session;
+    uint64_t opened_ns;
+    bool remote;
+    unsigned worker;
+    unsigned subscriptions;
+    unsigned uid;
+    unsigned gid;
+    unsigned pid;
+    uint64_t rx_messages;
+    uint64_t rx_bytes;
+    uint64_t tx_messages;
+    uint64_t tx_bytes;
+    uint64_t missed;
+    uint64_t rejected;
+    uint64_t backlog_bytes;
+    uint64_t held_messages;
+    @GROWS@
+};
+
+struct mr_admin_subject {
+    const char *pattern;
+    const char *group;
+    uint64_t session;
+    bool prefix;
+    @GROWS@
+};
+
+struct mr_admin_worker {
+    unsigned worker;
+    int cpu;
+    unsigned silent_ms;
+    uint64_t rx_messages;
+    uint64_t rx_bytes;
+    uint64_t tx_messages;
+    uint64_t tx_bytes;
+    uint64_t published;
+    uint64_t delivered;
+    @GROWS@
+};
+
+struct mr_admin_counter {
+    const char *scope;
+    unsigned index;
+    const char *name;
+    uint64_t value;
+    const char *text;
+    @GROWS@
+};
+
+struct mr_admin_dead_letter {
+    uint64_t age_ms;
+    uint64_t bytes;
+    const char *headers;
+    size_t header_bytes;
+    const void *payload;
+    size_t payload_bytes;
+    @GROWS@
+};
+
+typedef void mr_admin_queue_fn(const struct mr_admin_queue *row, void *arg);
+typedef void mr_admin_client_fn(const struct mr_admin_client *row, void *arg);
+typedef void mr_admin_subject_fn(const struct mr_admin_subject *row, void *arg);
+typedef void mr_admin_worker_fn(const struct mr_admin_worker *row, void *arg);
+typedef void mr_admin_counter_fn(const struct mr_admin_counter *row, void *arg);
+typedef void mr_admin_dead_letter_fn(const struct mr_admin_dead_letter *row, void *arg);
+
+typedef void mr_log_fn(struct mr_client *c, enum mr_severity severity, enum mr_event event,
+    const char *text, void *arg);
+typedef void mr_post_fn(struct mr_client *c, void *arg);
+typedef void mr_timer_fn(struct mr_client *c, struct mr_timer *t, void *arg);
+typedef void mr_subscription_fn(struct mr_client *c, struct mr_subscription *s, void *arg);
 typedef void mr_message_fn(struct mr_client *c, const struct mr_message *m, void *arg);
 typedef void mr_reply_fn(struct mr_client *c, const struct mr_message *reply, int error, void *arg);
 typedef void mr_delivery_fn(struct mr_client *c, const struct mr_delivery *d, void *arg);
@@ -218,22 +336,56 @@ void mr_publisher_close(struct mr_publisher *p);
 int mr_flush(struct mr_client *c);
 int mr_drain(struct mr_client *c, unsigned timeout_ms);
 int mr_settle(struct mr_client *c, unsigned timeout_ms);
+int mr_client_drain(struct mr_client *c, unsigned timeout_ms);
 
 int mr_subscribe(struct mr_client *c, const char *pattern,
     const struct mr_subscribe_options *options, mr_message_fn *callback, void *arg,
     struct mr_subscription **out);
 int mr_unsubscribe(struct mr_subscription *s);
 uint64_t mr_subscription_count(const struct mr_subscription *s);
+int mr_unsubscribe_after(struct mr_subscription *s, uint64_t messages);
+int mr_subscription_drain(struct mr_subscription *s);
+void mr_subscription_on_end(
+    struct mr_subscription *s, mr_subscription_fn *callback, void *arg);
+bool mr_subscription_ended(const struct mr_subscription *s);
 
 int mr_process(struct mr_client *c, unsigned max);
 int mr_wait(struct mr_client *c, int timeout_ms);
 int mr_fd(struct mr_client *c);
+void mr_client_wake(struct mr_client *c);
+int mr_client_post(struct mr_client *c, mr_post_fn *run, void *arg);
+
+int mr_timer_open(
+    struct mr_client *c, mr_timer_fn *callback, void *arg, struct mr_timer **out);
+int mr_timer_start(struct mr_timer *t, unsigned delay_ms, unsigned period_ms);
+void mr_timer_stop(struct mr_timer *t);
+void mr_timer_close(struct mr_timer *t);
+
+void mr_log_hook(struct mr_client *c, enum mr_severity severity, mr_log_fn *hook, void *arg);
+
+int mr_admin_open(const char *address, struct mr_admin **out);
+void mr_admin_close(struct mr_admin *a);
+int mr_admin_queues(struct mr_admin *a, bool services, mr_admin_queue_fn *row, void *arg);
+int mr_admin_clients(struct mr_admin *a, mr_admin_client_fn *row, void *arg);
+int mr_admin_subjects(struct mr_admin *a, mr_admin_subject_fn *row, void *arg);
+int mr_admin_workers(struct mr_admin *a, mr_admin_worker_fn *row, void *arg);
+int mr_admin_counters(struct mr_admin *a, mr_admin_counter_fn *row, void *arg);
+int mr_admin_dead_letters(struct mr_admin *a, const char *queue, unsigned count,
+    mr_admin_dead_letter_fn *row, void *arg);
+int mr_admin_purge(struct mr_admin *a, const char *queue, uint64_t *dropped);
+int mr_admin_redrive(struct mr_admin *a, const char *queue, unsigned count, uint64_t *moved);
 
 int mr_request_with(struct mr_client *c, const char *subject, const char *headers,
     size_t header_bytes, const void *payload, size_t bytes, int timeout_ms,
     struct mr_message *reply);
 int mr_request_async(struct mr_client *c, const char *subject, const void *payload,
     size_t bytes, int timeout_ms, mr_reply_fn *callback, void *arg);
+int mr_request_many(struct mr_client *c, const char *subject, const void *payload,
+    size_t bytes, const struct mr_request_many_options *options, mr_reply_fn *callback,
+    void *arg);
+int mr_request_many_async(struct mr_client *c, const char *subject, const void *payload,
+    size_t bytes, const struct mr_request_many_options *options, mr_reply_fn *callback,
+    void *arg);
 int mr_reply_with(struct mr_client *c, const uint64_t reply_token[2], const char *headers,
     size_t header_bytes, const void *payload, size_t bytes);
 
@@ -289,6 +441,11 @@ CALLBACKS = {
     "mrpy_on_delivery": "struct mr_client *, const struct mr_delivery *, void *",
     "mrpy_on_recall": "struct mr_client *, uint64_t, void *",
     "mrpy_on_work": "struct mr_client *, const struct mr_work *, void *",
+    "mrpy_on_end": "struct mr_client *, struct mr_subscription *, void *",
+    "mrpy_on_timer": "struct mr_client *, struct mr_timer *, void *",
+    "mrpy_on_post": "struct mr_client *, void *",
+    "mrpy_on_log": "struct mr_client *, enum mr_severity, enum mr_event, const char *, void *",
+    "mrpy_on_row": "const void *, void *",
     "mrpy_on_call": "struct mr_client *, uint64_t, const struct mr_message *, bool, int, void *",
 }
 

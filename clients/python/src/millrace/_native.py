@@ -102,3 +102,28 @@ def _on_work(c: Any, work: Any, arg: Any) -> None:
 @callback("mrpy_on_call")
 def _on_call(c: Any, correlation: int, reply: Any, more: bool, error: int, arg: Any) -> None:
     ffi.from_handle(arg).run_first(reply, more, error)
+
+
+@callback("mrpy_on_end")
+def _on_end(c: Any, subscription: Any, arg: Any) -> None:
+    ffi.from_handle(arg).run_second()
+
+
+@callback("mrpy_on_timer")
+def _on_timer(c: Any, timer: Any, arg: Any) -> None:
+    ffi.from_handle(arg).run_first()
+
+
+@callback("mrpy_on_post")
+def _on_post(c: Any, arg: Any) -> None:
+    ffi.from_handle(arg).run_first()
+
+
+@callback("mrpy_on_log")
+def _on_log(c: Any, severity: int, event: int, text: Any, arg: Any) -> None:
+    ffi.from_handle(arg).run_first(severity, event, text)
+
+
+@callback("mrpy_on_row")
+def _on_row(row: Any, arg: Any) -> None:
+    ffi.from_handle(arg).run_first(row)

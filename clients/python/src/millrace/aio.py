@@ -5,8 +5,11 @@ Messages are copied as they arrive. An iterated subscription keeps `pending_max`
 it drops and counts them; with a promise, the client stops reading instead, until half is read.
 """
 import asyncio
+import collections
 import errno
-from typing import (Any, AsyncIterator, Awaitable, Callable, List, Optional, Set, Type, TypeVar)
+import threading
+from typing import (Any, AsyncIterator, Awaitable, Callable, Deque, List, Optional, ParamSpec, Sequence,
+                    Set, Tuple, Type, TypeVar, Union)
 
 from ._native import entry, ffi, lib
 from .core import (PENDING_MAX, Connection, ConsumerBase, PublisherBase, QueueBase, Receiving, Sink,
@@ -17,6 +20,7 @@ from .message import Delivery, Message, Request
 from .options import Payload, Priority, Promise, QueueOptions, data_of, milliseconds
 
 T = TypeVar("T")
+P = ParamSpec("P")
 Self = TypeVar("Self")
 
 # Messages handled before other tasks run.
@@ -30,23 +34,64 @@ _PAUSED_S = 0.05
 class AsyncClient(Connection):
     """A connection to a bus, made in a running event loop, for `async with`.
 
-    The constructor, subscribe(), publisher(), queue(), consume() and serve() wait for an answer of the
-    bus and hold the event loop meanwhile, normally for less than a millisecond: `connect_timeout` and
-    `request_timeout` limit that.
+    The constructor, subscribe(), publisher(), queue(), consume(), serve() and ping() wait for an answer
+    of the bus and hold the event loop meanwhile, normally for less than a millisecond. `await
+    AsyncClient.open(...)` and `await client.opening(client.subscribe, ...)` let other tasks run.
     """
 
-    def __init__(self, address: Optional[str] = None, **options: Any) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, address: Union[str, Sequence[str], None] = None, **options: Any) -> None:
+        self._prepare(asyncio.get_running_loop())
+        super().__init__(address, **options)
+        self._watch()
+
+    def _prepare(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._futures: "Set[asyncio.Future[Any]]" = set()
         self._active: "List[asyncio.Future[None]]" = []
         self._tasks: "Set[asyncio.Task[None]]" = set()
         self._scheduled = False
         self._paused = False
         self._timer: Optional[asyncio.TimerHandle] = None
-        super().__init__(address, **options)
+        # The thread that has the client for an opening call, and what callbacks brought there.
+        self._borrower: Optional[int] = None
+        self._returned = threading.Event()
+        self._deferred: Deque[Tuple[Callable[..., object], Tuple[Any, ...]]] = collections.deque()
+        self._deferring = False
+        self._turn = asyncio.Lock()
+        self._openings: "Set[asyncio.Task[Any]]" = set()
+
+    def _watch(self) -> None:
         self._fd = self._check(lib.mr_fd(self._c))
         self._loop.add_reader(self._fd, self._ready)
         self._kick()
+
+    @classmethod
+    async def open(cls, address: Union[str, Sequence[str], None] = None,
+                   **options: Any) -> "AsyncClient":
+        """Connects in another thread, while other tasks run. The options are those of the
+        constructor."""
+        loop = asyncio.get_running_loop()
+        client = cls.__new__(cls)
+        client._prepare(loop)
+
+        def connect() -> None:
+            Connection.__init__(client, address, **options)
+
+        connecting = loop.run_in_executor(None, connect)
+        try:
+            await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            connecting.add_done_callback(client._abandon)
+            raise
+        client.adopt()
+        client._watch()
+        return client
+
+    def _abandon(self, connecting: "asyncio.Future[None]") -> None:
+        """Nobody waits for the connection any more."""
+        if connecting.exception() is None:
+            self.adopt()
+            self._close()
 
     async def __aenter__(self: Self) -> Self:
         return self
@@ -54,9 +99,110 @@ class AsyncClient(Connection):
     async def __aexit__(self, kind: Optional[Type[BaseException]], error: Any, trace: Any) -> None:
         await self.close()
 
+    # ---- opening calls in another thread
+
+    async def opening(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Runs a call of this client that waits for the bus in another thread, while other tasks run:
+        `await client.opening(client.subscribe, "orders.>")`.
+
+        Callbacks run in the event loop, after the call. Other calls of this client wait for its end;
+        other such calls take their turns. If the awaiting task is cancelled, what the call opens is
+        closed.
+        """
+        running = self._loop.create_task(self._in_turn(lambda: function(*arguments, **options)))
+        self._openings.add(running)
+        running.add_done_callback(self._openings.discard)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            running.add_done_callback(self._drop_opened)
+            raise
+
+    async def _in_turn(self, call: Callable[[], T]) -> T:
+        async with self._turn:
+            self._enter()
+            if self._timer is not None:
+                self._timer.cancel()
+            if not self._paused:
+                self._loop.remove_reader(self._fd)
+            self._returned.clear()
+            self._borrower = 0  # nobody's, until the thread runs
+            try:
+                return await self._loop.run_in_executor(None, self._borrow, call)
+            finally:
+                self._take_back()
+
+    def _borrow(self, call: Callable[[], T]) -> T:
+        self._borrower = threading.get_ident()
+        try:
+            return call()
+        finally:
+            self._borrower = None
+            self._returned.set()
+
+    def _take_back(self) -> None:
+        self._run_deferred()
+        if self._c == ffi.NULL:
+            return
+        if self._paused:
+            self._later()
+        else:
+            self._loop.add_reader(self._fd, self._ready)
+            self._kick()
+
+    def _drop_opened(self, running: "asyncio.Task[Any]") -> None:
+        if running.cancelled() or running.exception() is not None or self._c == ffi.NULL:
+            return
+        closing = getattr(running.result(), "close", None)
+        if closing is not None:
+            task = self._loop.create_task(closing())
+            self._openings.add(task)
+            task.add_done_callback(self._openings.discard)
+
+    @property
+    def _lent(self) -> bool:
+        return self._borrower == threading.get_ident()
+
+    @property
+    def _borrows(self) -> bool:  # type: ignore[override]
+        return not self._lent
+
+    def _enter(self) -> Any:
+        if self._lent and self._c != ffi.NULL:
+            return self._c
+        if self._owner == threading.get_ident():
+            if self._borrower is not None:
+                self._returned.wait()
+            self._run_deferred()
+        return super()._enter()
+
+    def _hand(self, function: Callable[..., object], *arguments: Any) -> None:
+        if self._lent:
+            self._deferred.append((function, arguments))
+        else:
+            function(*arguments)
+
+    def _run_deferred(self) -> None:
+        """In the thread of the loop: what callbacks brought in the other one, in its order."""
+        if self._deferring or not self._deferred:
+            return
+        self._deferring = True
+        while self._deferred:
+            function, arguments = self._deferred.popleft()
+            try:
+                function(*arguments)
+            except BaseException as error:
+                self._raised.append(error)
+        self._deferring = False
+        self._report()
+
     async def close(self) -> None:
         """Waits up to 1 s for what was published and promised, and ends the session. Requests that
         are open fail with NotConnected; handlers of services are cancelled."""
+        if self._c == ffi.NULL:
+            return
+        while self._openings:
+            await asyncio.wait(list(self._openings))
         if self._c == ffi.NULL:
             return
         self._enter()
@@ -85,8 +231,8 @@ class AsyncClient(Connection):
     def _ready(self) -> None:
         """The descriptor is readable, or more messages may be there."""
         self._scheduled = False
-        if self._c == ffi.NULL:
-            return
+        if self._c == ffi.NULL or self._borrower is not None:
+            return  # closed, or the end of the opening call looks
         handled = lib.mr_process(self._enter(), 0 if self._paused else _BURST)
         self._report()
         active, self._active = self._active, []
@@ -108,9 +254,12 @@ class AsyncClient(Connection):
         self._timer = self._loop.call_later(_PAUSED_S, self._ready)
 
     def _kick(self) -> None:
-        if not self._scheduled:
+        if not self._lent and not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._ready)
+
+    def _changed(self) -> None:
+        self._kick()
 
     def _resume(self) -> None:
         """Messages were read. Begins to receive again when no promised inbox is over its half."""
@@ -118,8 +267,9 @@ class AsyncClient(Connection):
             return
         if all(len(inbox.items) * 2 <= inbox.most for inbox in self._kept):
             self._paused = False
-            self._loop.add_reader(self._fd, self._ready)
-            self._kick()
+            if self._borrower is None:
+                self._loop.add_reader(self._fd, self._ready)
+                self._kick()
 
     def _report(self) -> None:
         """Gives the exceptions of callbacks to the event loop's handler."""
@@ -136,7 +286,7 @@ class AsyncClient(Connection):
                 thing.inbox.notify()
 
     def _state_changed(self, connected: bool, error: int) -> None:
-        self._wake_all()
+        self._hand(self._wake_all)
         super()._state_changed(connected, error)
 
     def _made(self, thing: T) -> T:
@@ -168,7 +318,7 @@ class AsyncClient(Connection):
         try:
             async with asyncio.timeout(timeout) as limit:
                 while not items:
-                    owner._pointer()
+                    owner._refuse_ended()
                     if not self._reconnect and not self.connected:
                         raise NotConnected(errno.ENOTCONN, "the connection was lost")
                     await _notified(owner, self._loop)
@@ -192,32 +342,45 @@ class AsyncClient(Connection):
         return self._made(AsyncSubscription(self, pattern, callback, group, prefix, promise,
                                             high_water, pending_max))
 
-    async def request(self, subject: str, payload: Payload = b"",
-                      timeout: Optional[float] = None) -> Message:
+    async def request(self, subject: str, payload: Payload = b"", timeout: Optional[float] = None,
+                      headers: Optional[HeadersIn] = None) -> Message:
         """Sends a request and returns the first reply. Raises NoResponders if nobody subscribes."""
-        future = self._future()
+        return (await self._gather(subject, payload, headers, timeout, 1, None))[0]
+
+    async def request_many(self, subject: str, payload: Payload = b"",
+                           headers: Optional[HeadersIn] = None, timeout: Optional[float] = None,
+                           replies_max: int = 0, stall: Optional[float] = None) -> List[Message]:
+        """Sends a request and returns the replies of several responders, at least one. It ends after
+        `replies_max` of them, `timeout` seconds, or `stall` seconds without a reply."""
+        return await self._gather(subject, payload, headers, timeout, replies_max, stall)
+
+    async def _gather(self, subject: str, payload: Payload, headers: Optional[HeadersIn],
+                      timeout: Optional[float], most: int, stall: Optional[float]) -> List[Message]:
+        future: "asyncio.Future[List[Message]]" = self._future()
+        replies: List[Message] = []
 
         def arrived(reply: Any, error: int) -> None:
+            if reply != ffi.NULL:
+                self._hand(replies.append, Message(self, reply, borrow=False))
+                return
             sink.drop()
-            if not future.done() and error < 0:
-                future.set_exception(error_of(error))
-            elif not future.done():
-                future.set_result(Message(self, reply, borrow=False))
+            self._hand(_settled, future, replies, error)
 
         data = ffi.from_buffer(data_of(payload))
+        options, memory = self._many_options(timeout, most, stall, headers)
         c = self._enter()
         sink = Sink(self, arrived)
-        code = lib.mr_request_async(c, c_text(subject), data, len(data), milliseconds(timeout, -1),
-                                    entry["mrpy_on_reply"], sink.handle)
+        code = lib.mr_request_many_async(c, c_text(subject), data, len(data), options,
+                                         entry["mrpy_on_reply"], sink.handle)
         return await self._answer_of(code, sink, future)
 
-    def _future(self) -> "asyncio.Future[Message]":
-        future: "asyncio.Future[Message]" = self._loop.create_future()
+    def _future(self) -> "asyncio.Future[Any]":
+        future: "asyncio.Future[Any]" = self._loop.create_future()
         self._futures.add(future)
         future.add_done_callback(self._futures.discard)
         return future
 
-    async def _answer_of(self, code: int, sink: Sink, future: "asyncio.Future[Message]") -> Message:
+    async def _answer_of(self, code: int, sink: Sink, future: "asyncio.Future[T]") -> T:
         if code < 0:
             sink.drop()
             future.cancel()
@@ -237,6 +400,11 @@ class AsyncClient(Connection):
     async def drain(self, timeout: float = 5.0) -> None:
         """Waits until the bus has taken all that was published."""
         await self._polled(lib.mr_drain, timeout, "not all was taken in time")
+
+    async def finish(self, timeout: float = 5.0) -> None:
+        """Ends the work in order, before close(): drains the subscriptions, settles deliveries and
+        promises, and lets the bus take what was published."""
+        await self._polled(lib.mr_client_drain, timeout, "not all was done in time")
 
     async def _polled(self, function: Callable[[Any, int], int], timeout: float, what: str) -> None:
         def attempt() -> Optional[bool]:
@@ -282,18 +450,19 @@ class AsyncClient(Connection):
                    on_part: Optional[Callable[[Message], object]] = None) -> Message:
         """Calls a service and returns the final reply; `on_part` gets partial ones. `timeout` limits
         each attempt. Raises NoResponders if no worker serves it; with `wait` it waits for one."""
-        future = self._future()
+        future: "asyncio.Future[Message]" = self._future()
 
         def arrived(reply: Any, more: bool, error: int) -> None:
+            message = Message(self, reply, borrow=False) if reply != ffi.NULL else None
             if more:
-                if on_part is not None and not future.done():
-                    on_part(Message(self, reply, borrow=False))
+                self._hand(part, message)
                 return
             sink.drop()
-            if not future.done() and error < 0:
-                future.set_exception(error_of(error))
-            elif not future.done():
-                future.set_result(Message(self, reply, borrow=False))
+            self._hand(_settled, future, message, error)
+
+        def part(message: Message) -> None:
+            if on_part is not None and not future.done():
+                on_part(message)
 
         data = ffi.from_buffer(data_of(payload))
         options, memory = self._call_options(timeout, retries, wait, headers)
@@ -302,6 +471,16 @@ class AsyncClient(Connection):
         code = lib.mr_call_async(c, c_text(service), data, len(data), options,
                                  entry["mrpy_on_call"], sink.handle)
         return await self._answer_of(code, sink, future)
+
+
+def _settled(future: "asyncio.Future[Any]", result: Any, error: int) -> None:
+    """The outcome of a request or a call, unless nobody waits for it any more."""
+    if future.done():
+        return
+    if error < 0:
+        future.set_exception(error_of(error))
+    else:
+        future.set_result(result)
 
 
 async def _notified(owner: "Receiving[Any]", loop: asyncio.AbstractEventLoop) -> None:
@@ -342,11 +521,11 @@ class AsyncSubscription(SubscriptionBase, _AsyncClosing):
         return await self.connection._next(self, timeout)
 
     async def __aiter__(self) -> AsyncIterator[Message]:
-        while self.inbox.items or not self.closed:
+        while self.inbox.items or not self.ended:
             try:
                 message = await self.receive()
             except Error:
-                if self.closed:
+                if self.ended:
                     return
                 raise
             yield message

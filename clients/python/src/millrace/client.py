@@ -2,11 +2,11 @@
 """The client without asyncio: calls that wait, and iterators."""
 import errno
 import time
-from typing import Any, Callable, Iterator, Optional, Type, TypeVar
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Type, TypeVar, Union
 
-from ._native import ffi, lib
+from ._native import entry, ffi, lib
 from .core import (PENDING_MAX, Connection, ConsumerBase, PublisherBase, QueueBase, Receiving,
-                   ServiceBase, SubscriptionBase)
+                   ServiceBase, Sink, SubscriptionBase)
 from .errors import Error, error_of
 from .headers import HeadersIn, build, c_text
 from .message import Delivery, Message, Request
@@ -40,6 +40,13 @@ class Client(Connection):
     """A connection to a bus. Use it in one thread, in a `with` statement, and wait() or iterate: the
     library works within calls only, also for heartbeats and reconnection."""
 
+    _woken = False
+
+    def wake(self) -> None:
+        """Ends a wait() of the client's thread, or the next one. Any thread may call it."""
+        self._woken = True
+        super().wake()
+
     def __enter__(self: Self) -> Self:
         return self
 
@@ -66,11 +73,12 @@ class Client(Connection):
 
     def wait(self, timeout: Optional[float] = None) -> int:
         """Waits for a message and handles those that are there. Returns their number, 0 after the
-        time. While the bus is away it waits for the reconnection."""
+        time and after wake(). While the bus is away it waits for the reconnection."""
         deadline = Deadline(timeout)
         while True:
             handled = self._step(deadline.left(_SLEEP_S_MAX))
-            if handled > 0 or deadline.over:
+            if handled > 0 or deadline.over or self._woken:
+                self._woken = False
                 return handled
 
     def fileno(self) -> int:
@@ -98,7 +106,7 @@ class Client(Connection):
         deadline = Deadline(timeout)
         items = owner.inbox.items
         while not items:
-            owner._pointer()
+            owner._refuse_ended()
             self._step(deadline.left(_SLEEP_S_MAX))
             if not items and deadline.over:
                 raise error_of(-errno.ETIMEDOUT, "no message in time")
@@ -123,6 +131,28 @@ class Client(Connection):
         code = lib.mr_request_with(c, c_text(subject), block or ffi.NULL, len(block), data, len(data),
                                    milliseconds(timeout, -1), reply)
         return self._reply_of(code, reply)
+
+    def request_many(self, subject: str, payload: Payload = b"", headers: Optional[HeadersIn] = None,
+                     timeout: Optional[float] = None, replies_max: int = 0,
+                     stall: Optional[float] = None) -> List[Message]:
+        """Sends a request and returns the replies of several responders, at least one. It ends after
+        `replies_max` of them, `timeout` seconds, or `stall` seconds without a reply."""
+        self._raise_kept()
+        c, data = self._enter(), ffi.from_buffer(data_of(payload))
+        options, memory = self._many_options(timeout, replies_max, stall, headers)
+        replies: List[Message] = []
+        sink = Sink(self, lambda reply, error: replies.append(Message(self, reply, borrow=False)))
+        try:
+            code = lib.mr_request_many(c, c_text(subject), data, len(data), options,
+                                       entry["mrpy_on_reply"], sink.handle)
+            error = self._failed(code) if code < 0 else None
+        finally:
+            sink.drop()
+        if not self._inside:
+            self._raise_kept()
+        if error is not None:
+            raise error
+        return replies
 
     def _reply_of(self, code: int, reply: Any) -> Message:
         error = None if code == 0 else self._failed(code)
@@ -149,6 +179,16 @@ class Client(Connection):
     def drain(self, timeout: float = 5.0) -> None:
         """Waits until the bus has taken all that was published."""
         self._check(lib.mr_drain(self._enter(), milliseconds(timeout, 0)))
+
+    def finish(self, timeout: float = 5.0) -> None:
+        """Ends the work in order, before close(): drains the subscriptions, settles deliveries and
+        promises, and lets the bus take what was published."""
+        self._raise_kept()
+        code = lib.mr_client_drain(self._enter(), milliseconds(timeout, 0))
+        error = self._failed(code) if code < 0 else None
+        self._raise_kept()
+        if error is not None:
+            raise error
 
     # ---- queues and services
 
@@ -215,11 +255,11 @@ class Subscription(SubscriptionBase, _Closing):
         return self.connection._next(self, timeout)
 
     def __iter__(self) -> Iterator[Message]:
-        while self.inbox.items or not self.closed:
+        while self.inbox.items or not self.ended:
             try:
                 message = self.receive()
             except Error:
-                if self.closed:
+                if self.ended:
                     return
                 raise
             yield message
@@ -339,7 +379,7 @@ class Service(ServiceBase, _Closing):
         self._close_with(lib.mr_service_close)
 
 
-def connect(address: Optional[str] = None, **options: Any) -> Client:
-    """Connects to a bus: `shm:PATH`, `udp://HOST[:PORT]`, or by default that of mr_connect(3).
-    The options are those of Connection."""
+def connect(address: Union[str, Sequence[str], None] = None, **options: Any) -> Client:
+    """Connects to a bus: `shm:PATH`, `udp://HOST[:PORT]`, or by default that of mr_connect(3). Of
+    several addresses the first that has a bus is used, and the others when it is lost. The options are those of Connection."""
     return Client(address, **options)

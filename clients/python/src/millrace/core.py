@@ -10,14 +10,15 @@ import os
 import threading
 import warnings
 import weakref
-from typing import Any, Callable, Deque, Generic, List, Optional, Set, Tuple, TypeVar
+from typing import (Any, Callable, Deque, Generic, List, Optional, Sequence, Set, Tuple, TypeVar,
+                    Union)
 
 from ._native import entry, ffi, lib
 from .errors import Error, NotConnected, error_of, text_of
 from .headers import HeadersIn, build, c_text
 from .message import Delivery, Message, Request
-from .options import (Payload, Ping, Priority, Promise, QueueOptions, Stats, WhenAway, copy_fields,
-                      data_of, milliseconds)
+from .options import (Event, Payload, Ping, Priority, Promise, QueueOptions, Severity, Stats, WhenAway,
+                      copy_fields, data_of, milliseconds)
 
 #: Messages that an iterated subscription keeps unless `pending_max` says otherwise.
 PENDING_MAX = 4096
@@ -94,7 +95,7 @@ class Inbox(Generic[T]):
 class Connection:
     """Base of Client and AsyncClient. One thread uses it: the one that made it, or adopt()s it."""
 
-    def __init__(self, address: Optional[str] = None, *, name: Optional[str] = None,
+    def __init__(self, address: Union[str, Sequence[str], None] = None, *, name: Optional[str] = None,
                  connect_timeout: Optional[float] = None, request_timeout: Optional[float] = None,
                  spin_us: int = 0, reconnect: bool = True,
                  on_state: Optional[Callable[[bool, Optional[Error]], object]] = None,
@@ -110,11 +111,16 @@ class Connection:
         self._reconnect = reconnect
         self._on_state = on_state
         self._on_gap = on_gap
+        self._log_sink: Optional[Sink] = None
+        # wake() and post() of other threads: the C client is there, and posts are in their order.
+        self._gate = threading.RLock()
+        self._posted: Deque[Tuple[Callable[..., object], Tuple[Any, ...]]] = collections.deque()
         self._owner = threading.get_ident()
         self._request_timeout = 5.0 if request_timeout is None else request_timeout
         options = ffi.new("struct mr_options *")
+        where = address if address is None or isinstance(address, str) else ",".join(address)
         texts = [ffi.NULL if text is None else ffi.new("char[]", c_text(text))
-                 for text in (address, name)]
+                 for text in (where, name)]
         options.name = texts[1]
         options.connect_timeout_ms = milliseconds(connect_timeout, 0)
         options.request_timeout_ms = milliseconds(request_timeout, 0)
@@ -123,6 +129,7 @@ class Connection:
         options.when_away = when_away
         options.away_bytes_max = away_bytes_max
         sink = Sink(self, self._state_changed, self._gap_found)
+        self._post_sink = Sink(self, self._run_posted)
         options.on_state, options.on_gap = entry["mrpy_on_state"], entry["mrpy_on_gap"]
         options.arg = sink.handle
         out = ffi.new("struct mr_client **")
@@ -173,11 +180,67 @@ class Connection:
 
     def _state_changed(self, connected: bool, error: int) -> None:
         if self._on_state is not None:
-            self._on_state(bool(connected), self._failed(error) if error < 0 else None)
+            self._hand(self._on_state, bool(connected), self._failed(error) if error < 0 else None)
 
     def _gap_found(self, missed: int, missed_total: int) -> None:
         if self._on_gap is not None:
-            self._on_gap(missed, missed_total)
+            self._hand(self._on_gap, missed, missed_total)
+
+    # ---- what C callbacks bring
+
+    #: True: messages for callbacks of the program may show memory of the bus.
+    _borrows = True
+
+    def _hand(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Runs a function of the program, or one that changes what the program sees."""
+        function(*arguments)
+
+    def _changed(self) -> None:
+        """A call has changed when the client has work: an event loop looks anew."""
+
+    def _run_posted(self) -> None:
+        with self._gate:
+            function, arguments = self._posted.popleft()
+        self._hand(function, *arguments)
+
+    # ---- other threads, timers, events
+
+    def wake(self) -> None:
+        """Ends a wait of the client's thread, or the next one. Any thread may call it."""
+        with self._gate:
+            lib.mr_client_wake(self._c)
+
+    def post(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Has function(*arguments) run by the thread that processes the client, as a callback. Any
+        thread may call it. Raises EAGAIN when 1024 wait; close() drops those that wait."""
+        with self._gate:
+            if self._c == ffi.NULL:
+                raise NotConnected(errno.ENOTCONN, "the client is closed")
+            self._posted.append((function, arguments))
+            code = lib.mr_client_post(self._c, entry["mrpy_on_post"], self._post_sink.handle)
+            if code < 0:
+                self._posted.pop()
+                raise error_of(code, text_of(lib.mr_error(ffi.NULL)))
+
+    def timer(self, function: Callable[[], object]) -> "Timer":
+        """Opens a timer, which runs the function within the calls that process. Its start() starts
+        it."""
+        return Timer(self, function)
+
+    def on_log(self, function: Optional[Callable[[Severity, Event, str], object]],
+               severity: Severity = Severity.WARNING) -> None:
+        """Hands events of the library to a function; None ends that. It must not use the client."""
+        c = self._enter()
+        before, self._log_sink = self._log_sink, None
+        if function is None:
+            lib.mr_log_hook(c, severity, ffi.NULL, ffi.NULL)
+        else:
+            told = function
+            self._log_sink = Sink(self, lambda s, e, text: self._hand(told, Severity(s), Event(e),
+                                                                      text_of(text)))
+            lib.mr_log_hook(c, severity, entry["mrpy_on_log"], self._log_sink.handle)
+        if before is not None:
+            before.drop()
 
     def _close(self) -> None:
         """Closes the C client. Its objects are closed with it."""
@@ -186,11 +249,14 @@ class Connection:
         c = self._enter()
         if self._inside:
             raise RuntimeError("a client cannot be closed within its own callback")
+        with self._gate:
+            self._c = ffi.NULL
         lib.mr_close(c)
         self._forget()
 
     def _forget(self) -> None:
         self._c = ffi.NULL
+        self._posted.clear()
         for thing in list(self._objects):
             thing._p = ffi.NULL
         _clients.discard(self)
@@ -253,6 +319,19 @@ class Connection:
         self._check(lib.mr_ping(self._enter(), milliseconds(timeout, -1), handled, whole))
         return Ping(handled[0], whole[0])
 
+    def _many_options(self, timeout: Optional[float], replies_max: int, stall: Optional[float],
+                      headers: Optional[HeadersIn]) -> Tuple[Any, Any]:
+        """Options of a request with many replies, and the memory of its headers."""
+        block = build(headers)
+        memory = ffi.from_buffer(block)
+        options = ffi.new("struct mr_request_many_options *")
+        options.replies_max = replies_max
+        options.timeout_ms = 0 if timeout is None else milliseconds(timeout, 0) or 1
+        options.stall_ms = milliseconds(stall, 0)
+        if block:
+            options.headers, options.header_bytes = ffi.cast("char *", memory), len(block)
+        return options, memory
+
     def _call_options(self, timeout: Optional[float], retries: Optional[int], wait: bool,
                       headers: Optional[HeadersIn]) -> Tuple[Any, Any]:
         """Options of a call, and the memory of its headers."""
@@ -305,6 +384,42 @@ class Owned:
         self.connection._check(function(self.connection._enter(), *arguments, self._out))
 
 
+class Timer(Owned):
+    """A timer of a client, made by its timer()."""
+
+    def __init__(self, connection: Connection, function: Callable[[], object]) -> None:
+        super().__init__(connection)
+        self._sink = Sink(connection, lambda: connection._hand(function))
+        try:
+            self._open("mr_timer", lib.mr_timer_open, entry["mrpy_on_timer"], self._sink.handle)
+        except BaseException:
+            self._sink.drop()
+            raise
+
+    def start(self, delay: float, period: float = 0) -> None:
+        """Starts it, or sets it anew: it expires after `delay` seconds, and again after each
+        `period`."""
+        self._call(lib.mr_timer_start, milliseconds(delay, 0), milliseconds(period, 0))
+        self.connection._changed()
+
+    def stop(self) -> None:
+        """Stops it; start() starts it again."""
+        lib.mr_timer_stop(self._pointer())
+
+    def close(self) -> None:
+        """Stops and frees it."""
+        if self._p != ffi.NULL:
+            p, self._p = self._pointer(), ffi.NULL
+            lib.mr_timer_close(p)
+            self._sink.drop()
+
+    def __enter__(self) -> "Timer":
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self.close()
+
+
 class Receiving(Owned, Generic[T]):
     """An object that receives: by a function of the program, or into an inbox that is read."""
 
@@ -321,6 +436,20 @@ class Receiving(Owned, Generic[T]):
     def missed(self) -> int:
         """Messages dropped here because `pending_max` of them were not read."""
         return self.inbox.missed
+
+    @property
+    def ended(self) -> bool:
+        """True when no more messages come."""
+        return self.closed
+
+    def _refuse_ended(self) -> None:
+        self._pointer()
+        if self.ended:
+            raise error_of(-errno.ENOENT, f"the {type(self).__name__} has ended")
+
+    def _arrived_one(self, item: T) -> None:
+        """One that the program reads."""
+        self.connection._hand(self.inbox.put, item)
 
     def _close_with(self, function: Callable[..., int]) -> None:
         if self._p == ffi.NULL:
@@ -349,23 +478,51 @@ class SubscriptionBase(Receiving[Message]):
         name = ffi.NULL if group is None else ffi.new("char[]", c_text(group))
         options.group, options.prefix = name, prefix
         options.promise, options.high_water = promise, high_water
-        self._sink = Sink(connection, self._arrived)
+        self._on_end: Optional[Callable[[], object]] = None
+        self._sink = Sink(connection, self._arrived, self._come_to_end)
         try:
             self._open("mr_subscription", lib.mr_subscribe, c_text(pattern), options,
                        entry["mrpy_on_message"], self._sink.handle)
         except BaseException:
             self._sink.drop()
             raise
+        lib.mr_subscription_on_end(self._p, entry["mrpy_on_end"], self._sink.handle)
 
     def _arrived(self, m: Any) -> None:
         if self._function is None:
-            self.inbox.put(Message(self.connection, m, borrow=False))
+            self._arrived_one(Message(self.connection, m, borrow=False))
             return
-        message = Message(self.connection, m, borrow=True)
+        message = Message(self.connection, m, borrow=self.connection._borrows)
         try:
-            self._function(message)
+            self.connection._hand(self._function, message)
         finally:
             message._expire()
+
+    def _come_to_end(self) -> None:
+        self.connection._hand(self.inbox.notify)
+        if self._on_end is not None:
+            self.connection._hand(self._on_end)
+
+    def on_end(self, function: Optional[Callable[[], object]]) -> None:
+        """Sets the function that is called when the subscription has ended by unsubscribe_after(),
+        drain() or finish() of the client."""
+        self._on_end = function
+
+    def unsubscribe_after(self, messages: int) -> None:
+        """Ends the subscription after so many messages, counted from its start. Does not wait."""
+        self._call(lib.mr_unsubscribe_after, messages)
+        self.connection._changed()
+
+    def drain(self) -> None:
+        """Asks the bus for no more; the subscription ends when what the bus has given was handed out.
+        Does not wait."""
+        self._call(lib.mr_subscription_drain)
+        self.connection._changed()
+
+    @property
+    def ended(self) -> bool:
+        """True when no more messages come; those that wait can still be read."""
+        return self.closed or bool(lib.mr_subscription_ended(self._p))
 
     @property
     def count(self) -> int:
@@ -425,7 +582,7 @@ class QueueBase(Owned):
 
     def _came_out(self, identity: int, error: int) -> None:
         if self._on_outcome is not None:
-            self._on_outcome(identity, error_of(error) if error < 0 else None)
+            self.connection._hand(self._on_outcome, identity, error_of(error) if error < 0 else None)
 
     @property
     def unaccepted(self) -> int:
@@ -488,15 +645,18 @@ class ConsumerBase(Receiving[Delivery]):
     def _arrived(self, d: Any) -> None:
         self._p = d.consumer
         if self._function is None:
-            self.inbox.put(Delivery(self, d, borrow=False))
+            self._arrived_one(Delivery(self, d, borrow=False))
             return
-        delivery = Delivery(self, d, borrow=True)
+        delivery = Delivery(self, d, borrow=self.connection._borrows)
         try:
-            self._function(delivery)
+            self.connection._hand(self._function, delivery)
         finally:
             delivery._expire()
 
     def _recalled(self, tag: int) -> None:
+        self.connection._hand(self._forget_tag, tag)
+
+    def _forget_tag(self, tag: int) -> None:
         for delivery in list(self.inbox.items):
             if delivery.tag == tag:
                 self.inbox.items.remove(delivery)
@@ -554,14 +714,17 @@ class ServiceBase(Receiving[Request]):
     def _arrived(self, work: Any) -> None:
         request = Request(self, work, borrow=self._borrow)
         if self._function is None:
-            self.inbox.put(request)
+            self._arrived_one(request)
             return
         try:
-            self._function(request)
+            self.connection._hand(self._function, request)
         finally:
             request._expire()
 
     def _recalled(self, tag: int) -> None:
+        self.connection._hand(self._forget_tag, tag)
+
+    def _forget_tag(self, tag: int) -> None:
         for request in list(self.inbox.items):
             if request.tag == tag:
                 self.inbox.items.remove(request)

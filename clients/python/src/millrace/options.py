@@ -47,6 +47,31 @@ class Priority(enum.IntEnum):
     LOW = 2
 
 
+class Severity(enum.IntEnum):
+    """How important an event of the library is."""
+    ERROR = 0
+    WARNING = 1
+    INFO = 2
+
+
+class Event(enum.IntEnum):
+    """The kind of an event of the library. One that this package does not know is OTHER."""
+    OTHER = -1
+    DISCONNECTED = 0
+    CONNECTED = 1
+    RETRY = 2
+    GAP = 3
+    REFUSED = 4
+    MALFORMED = 5
+    UNMATCHED = 6
+    MISSED = 7
+    LOST = 8
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Event":
+        return cls.OTHER
+
+
 @dataclasses.dataclass(frozen=True)
 class QueueOptions:
     """Options of a queue or service, used by the client that makes it. 0: the default of the bus."""

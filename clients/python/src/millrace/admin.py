@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Administration of a bus of this host, over its admin socket."""
+import dataclasses
+from typing import Any, Callable, List, Optional, Type, TypeVar
+
+from ._native import entry, ffi, lib
+from .errors import error_of, text_of
+from .headers import Headers, c_text, parse
+
+T = TypeVar("T")
+Self = TypeVar("Self")
+
+
+@dataclasses.dataclass(frozen=True)
+class QueueRow:
+    """A queue or a service; struct mr_admin_queue says what each field means."""
+    name: str
+    service: bool
+    paused: bool
+    circuit_open: bool
+    worker: int
+    consumers: int
+    ready: int
+    delayed: int
+    outstanding: int
+    bytes: int
+    oldest_ms: int
+    dead_ready: int
+    pushed: int
+    accepted: int
+    refused: int
+    duplicates: int
+    delivered: int
+    redelivered: int
+    acked: int
+    dead: int
+    expired: int
+    replies: int
+    failures: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ClientRow:
+    """A client; struct mr_admin_client says what each field means."""
+    name: str
+    session: int
+    opened_ns: int
+    remote: bool
+    worker: int
+    subscriptions: int
+    uid: int
+    gid: int
+    pid: int
+    rx_messages: int
+    rx_bytes: int
+    tx_messages: int
+    tx_bytes: int
+    missed: int
+    rejected: int
+    backlog_bytes: int
+    held_messages: int
+
+
+@dataclasses.dataclass(frozen=True)
+class SubjectRow:
+    """A subscription of a client; `group` is empty without one."""
+    pattern: str
+    group: str
+    session: int
+    prefix: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkerRow:
+    """A worker; struct mr_admin_worker says what each field means."""
+    worker: int
+    cpu: int
+    silent_ms: int
+    rx_messages: int
+    rx_bytes: int
+    tx_messages: int
+    tx_bytes: int
+    published: int
+    delivered: int
+
+
+@dataclasses.dataclass(frozen=True)
+class CounterRow:
+    """A counter of the bus, with its meaning as `text`."""
+    scope: str
+    index: int
+    name: str
+    value: int
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class DeadLetter:
+    """A dead letter. `bytes` is the size of the whole; `headers` and `payload` are what the bus shows."""
+    age_ms: int
+    bytes: int
+    headers: Headers
+    payload: memoryview
+
+
+class _Rows:
+    """The argument of C callbacks for one list."""
+
+    def __init__(self, convert: Callable[[Any], Any]) -> None:
+        self._convert = convert
+        self.rows: List[Any] = []
+        self.error: Optional[BaseException] = None
+        self.handle = ffi.new_handle(self)
+
+    def run_first(self, row: Any) -> None:
+        try:
+            if self.error is None:
+                self.rows.append(self._convert(row))
+        except BaseException as error:  # nothing may pass through C
+            self.keep(error)
+
+    def keep(self, error: BaseException) -> None:
+        self.error = error
+
+
+def _fields(kind: Type[T], struct: str) -> Callable[[Any], T]:
+    """What makes a dataclass of the struct with the same names."""
+    pointer = ffi.typeof(f"struct {struct} *")
+
+    def convert(row: Any) -> T:
+        values = {}
+        row = ffi.cast(pointer, row)
+        for field in dataclasses.fields(kind):
+            value = getattr(row, field.name)
+            values[field.name] = value if isinstance(value, (int, bool)) else text_of(value)
+        return kind(**values)
+
+    return convert
+
+
+def _dead_letter(row: Any) -> DeadLetter:
+    r = ffi.cast("struct mr_admin_dead_letter *", row)
+    headers = parse(r.headers, r.header_bytes) if r.header_bytes else Headers()
+    payload = ffi.buffer(r.payload, r.payload_bytes)[:] if r.payload_bytes else b""
+    return DeadLetter(r.age_ms, r.bytes, headers, memoryview(payload))
+
+
+class Admin:
+    """A connection to the admin socket of a bus of this host; needs no client.
+
+    One thread at a time may use it. Calls wait for the answer, at most 8 s: under asyncio use
+    `await asyncio.to_thread(admin.queues)`.
+    """
+
+    def __init__(self, address: Optional[str] = None) -> None:
+        self._a: Any = ffi.NULL
+        out = ffi.new("struct mr_admin **")
+        where = ffi.NULL if address is None else ffi.new("char[]", c_text(address))
+        self._check(lib.mr_admin_open(where, out))
+        self._a = out[0]
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_a", ffi.NULL) != ffi.NULL:
+            self.close()
+
+    def close(self) -> None:
+        """Closes the connection."""
+        a, self._a = self._a, ffi.NULL
+        lib.mr_admin_close(a)
+
+    def queues(self) -> List[QueueRow]:
+        """The queues."""
+        return self._list(_fields(QueueRow, "mr_admin_queue"), "queue", lib.mr_admin_queues, False)
+
+    def services(self) -> List[QueueRow]:
+        """The services."""
+        return self._list(_fields(QueueRow, "mr_admin_queue"), "queue", lib.mr_admin_queues, True)
+
+    def clients(self) -> List[ClientRow]:
+        """The clients."""
+        return self._list(_fields(ClientRow, "mr_admin_client"), "client", lib.mr_admin_clients)
+
+    def subjects(self) -> List[SubjectRow]:
+        """The subscriptions."""
+        return self._list(_fields(SubjectRow, "mr_admin_subject"), "subject", lib.mr_admin_subjects)
+
+    def workers(self) -> List[WorkerRow]:
+        """The workers."""
+        return self._list(_fields(WorkerRow, "mr_admin_worker"), "worker", lib.mr_admin_workers)
+
+    def counters(self) -> List[CounterRow]:
+        """All counters of the bus."""
+        return self._list(_fields(CounterRow, "mr_admin_counter"), "counter", lib.mr_admin_counters)
+
+    def dead_letters(self, queue: str, count: int = 16) -> List[DeadLetter]:
+        """The oldest dead letters of a queue, which stay there. The bus shows at most 16."""
+        return self._list(_dead_letter, "dead_letter", lib.mr_admin_dead_letters, c_text(queue), count)
+
+    def purge(self, queue: str) -> int:
+        """Drops the messages of a queue that are not delivered. Returns how many."""
+        dropped = ffi.new("uint64_t *")
+        self._check(lib.mr_admin_purge(self._a, c_text(queue), dropped))
+        return int(dropped[0])
+
+    def redrive(self, queue: str, count: int = 0) -> int:
+        """Moves dead letters back into their queue, the oldest first; 0: all. Returns how many."""
+        moved = ffi.new("uint64_t *")
+        self._check(lib.mr_admin_redrive(self._a, c_text(queue), count, moved))
+        return int(moved[0])
+
+    def _list(self, convert: Callable[[Any], T], kind: str, function: Callable[..., int],
+              *arguments: Any) -> List[T]:
+        rows = _Rows(convert)
+        receive = ffi.cast(f"mr_admin_{kind}_fn *", entry["mrpy_on_row"])
+        code = function(self._a, *arguments, receive, rows.handle)
+        if rows.error is not None:
+            raise rows.error
+        self._check(code)
+        return rows.rows
+
+    def _check(self, code: int) -> None:
+        if code < 0:
+            raise error_of(code, text_of(lib.mr_error(ffi.NULL)))
