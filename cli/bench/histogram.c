@@ -34,6 +34,17 @@ uint64_t mr_histogram_at(const struct mr_histogram *h, double quantile)
 	return h->max;
 }
 
+uint64_t mr_histogram_up_to(const struct mr_histogram *h, uint64_t value)
+{
+	uint64_t count = 0;
+
+	if (value >= h->max)
+		return h->total;
+	for (uint32_t i = 0; bucket_end(i) <= value; i++)
+		count += h->counts[i];
+	return count;
+}
+
 void mr_histogram_merge(struct mr_histogram *into, const struct mr_histogram *from)
 {
 	if (from->total == 0)

@@ -41,6 +41,8 @@ static inline void mr_histogram_record(struct mr_histogram *h, uint64_t value, u
 
 /* Returns the upper end of the bucket of the `quantile` (0 to 1); 0 if empty. */
 uint64_t mr_histogram_at(const struct mr_histogram *h, double quantile);
+/* Returns how many values are at most `value`, to the width of a bucket. */
+uint64_t mr_histogram_up_to(const struct mr_histogram *h, uint64_t value);
 void mr_histogram_merge(struct mr_histogram *into, const struct mr_histogram *from);
 
 #endif

@@ -39,10 +39,16 @@ static inline uint64_t mr_bench_pace_due(const struct mr_bench_pace *p, uint64_t
 	return due > p->sent ? due - p->sent : 0;
 }
 
+/* Returns the due time of message `number`, counted from 0. */
+static inline uint64_t mr_bench_pace_at(const struct mr_bench_pace *p, uint64_t number)
+{
+	return p->start + (uint64_t)((double)number * p->gap);
+}
+
 /* Returns the due time of the next message. */
 static inline uint64_t mr_bench_pace_next(const struct mr_bench_pace *p)
 {
-	return p->start + (uint64_t)((double)p->sent * p->gap);
+	return mr_bench_pace_at(p, p->sent);
 }
 
 /* Takes the next message; returns its due time. */

@@ -112,6 +112,25 @@ static void merging_nothing_changes_nothing(void **state)
 	free(b);
 }
 
+static void values_up_to_a_bound_are_counted(void **state)
+{
+	struct mr_histogram *h = new_histogram();
+
+	(void)state;
+	assert_int_equal(mr_histogram_up_to(h, 1000), 0);
+	mr_histogram_record(h, 10, 3);
+	mr_histogram_record(h, 100, 2);
+	mr_histogram_record(h, 1000000, 1);
+	assert_int_equal(mr_histogram_up_to(h, 9), 0);
+	assert_int_equal(mr_histogram_up_to(h, 10), 3);
+	assert_int_equal(mr_histogram_up_to(h, 99), 3);
+	assert_int_equal(mr_histogram_up_to(h, 100), 5);
+	assert_int_equal(mr_histogram_up_to(h, 990000), 5);
+	assert_int_equal(mr_histogram_up_to(h, 1000000), 6);
+	assert_int_equal(mr_histogram_up_to(h, UINT64_MAX), 6);
+	free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -122,6 +141,7 @@ int main(void)
 		cmocka_unit_test(no_percentile_exceeds_the_maximum),
 		cmocka_unit_test(merging_adds_counts_and_keeps_the_extremes),
 		cmocka_unit_test(merging_nothing_changes_nothing),
+		cmocka_unit_test(values_up_to_a_bound_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
