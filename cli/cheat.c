@@ -52,7 +52,8 @@ static const struct topic {
 		"millrace bench\n"
 		"millrace bench --pattern request --seconds 2s\n"
 		"millrace bench --rate 100k --size 1KiB         # latency at a steady rate\n"
-		"millrace bench --pattern queue --json\n"},
+		"millrace bench --pattern queue --json\n"
+		"millrace latency --rate 1k --seconds 1m        # percentiles of each second\n"},
 };
 
 static void print(const struct topic *t)

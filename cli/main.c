@@ -39,6 +39,7 @@ const struct mr_cli_verb *const mr_cli_verbs[] = {
 	&mr_cli_kick,
 	&mr_cli_ping,
 	&mr_cli_bench,
+	&mr_cli_latency,
 	&mr_cli_context,
 	&mr_cli_cheat,
 	&mr_cli_completion,

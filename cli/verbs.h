@@ -30,6 +30,7 @@ extern const struct mr_cli_verb mr_cli_who;
 extern const struct mr_cli_verb mr_cli_kick;
 extern const struct mr_cli_verb mr_cli_ping;
 extern const struct mr_cli_verb mr_cli_bench;
+extern const struct mr_cli_verb mr_cli_latency;
 extern const struct mr_cli_verb mr_cli_context;
 extern const struct mr_cli_verb mr_cli_cheat;
 extern const struct mr_cli_verb mr_cli_completion;

@@ -3,7 +3,7 @@
 # cli: help, exit codes, JSON and completion of the command line.
 . "$(dirname "$0")/../support/lib.sh"
 
-verbs='up pub sub request reply status workers clients sessions subjects queues queue services service ports counters top who kick ping bench context cheat version completion help'
+verbs='up pub sub request reply status workers clients sessions subjects queues queue services service ports counters top who kick ping bench latency context cheat version completion help'
 
 say "help"
 expect_status 0 "$millrace" help

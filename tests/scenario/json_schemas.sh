@@ -43,7 +43,7 @@ verbs_with_json() {
 session_of() { "$millrace" clients --json | jq -r --argjson pid "$1" '.[] | select(.pid == $pid) | .session'; }
 
 say "an error is text on standard error, and the exit status; standard output stays empty"
-for verb in status clients top ping 'pub a' 'push a' 'sub a' 'queue show a' 'bench --seconds 1'; do
+for verb in status clients top ping 'pub a' 'push a' 'sub a' 'queue show a' 'bench --seconds 1' latency; do
 	# shellcheck disable=SC2086 # words are wanted
 	expect_status 3 "$millrace" $verb --json
 	expect_equal "output of $verb without a bus" "$output" ''
@@ -235,6 +235,17 @@ done
 if [ -z "$part" ]; then
 	far bench --seconds 0.05 --warmup 0 --promise at-least-once --loss 1 --json >"$dir/bench.out" 2>"$dir/bench.err"
 	keep bench plain "$dir/bench.out" bench --loss 1
+fi
+
+say "probes"
+take latency latency --seconds 0.1 --interval 50
+take latency latency --seconds 0.1 --mode queue
+take latency latency --seconds 0.1 --mode request --timeout 50
+expect_status 5 "$millrace" latency --seconds 0.1 --mode request nobody.here --json
+keep latency plain "$dir/.output" latency nobody.here
+if [ -z "$part" ]; then
+	far latency --seconds 0.1 --json >"$dir/latency.out" 2>"$dir/latency.err"
+	keep latency plain "$dir/latency.out" latency
 fi
 
 say "contexts"
