@@ -471,6 +471,11 @@ static void administration_lists_purges_and_moves_dead_letters_back()
 		return ready == 1;
 	});
 	EXPECT(bus.purge("cpp.admin") == 1);
+	mr_queue_options limits{};
+	limits.messages_max = 1;
+	bus.edit_queue("cpp.admin", MR_ADMIN_MESSAGES_MAX, limits);
+	EXPECT(thrown([&] { bus.edit_service("cpp.admin", MR_ADMIN_MESSAGES_MAX, limits); }) ==
+		std::errc::no_such_file_or_directory);
 	EXPECT(thrown([&] { bus.purge("cpp.nowhere"); }) == std::errc::no_such_file_or_directory);
 	bus.clients([&](const mr_admin_client &row) { found += row.session == c.stats().session; });
 	EXPECT(found == 1);

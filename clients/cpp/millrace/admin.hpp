@@ -113,6 +113,20 @@ class admin
 			mr_admin_redrive(raw_.get(), detail::text(queue_name), count, &moved));
 		return moved;
 	}
+	/** Changes options of a queue; `edits` are bits of mr_admin_option, whose values are taken
+	 * from `values`. */
+	void edit_queue(std::string_view queue_name, unsigned edits, const mr_queue_options &values)
+	{
+		detail::check(nullptr,
+			mr_admin_edit(raw_.get(), detail::text(queue_name), false, edits, &values));
+	}
+	/** Changes options of a service. */
+	void edit_service(
+		std::string_view service_name, unsigned edits, const mr_queue_options &values)
+	{
+		detail::check(nullptr, mr_admin_edit(raw_.get(), detail::text(service_name), true,
+					       edits, &values));
+	}
 	/** For functions of millrace.h; NULL after it was moved from. */
 	mr_admin *native() const noexcept
 	{

@@ -154,6 +154,15 @@ class Administration(BusTest):
             self.until(client, lambda: ready() == 1)
             self.assertEqual(admin.purge(self.subject), 1)
             self.assertEqual(ready(), 0)
+            admin.edit(self.subject, messages_max=1, when_full=millrace.WhenFull.REFUSE)
+            outcomes: List[object] = []
+            with client.queue(self.subject, on_outcome=lambda n, e: outcomes.append(e)) as limited:
+                limited.push("one")
+                limited.push("two")
+                self.until(client, lambda: len(outcomes) == 2)
+            self.assertEqual([e is None for e in outcomes], [True, False])
+            with self.assertRaises(TypeError):
+                admin.edit(self.subject, weight=1)
             self.assertIn("python-admin", [row.name for row in admin.clients()])
             messages = client.subscribe(self.subject + ".>", group="g")
             self.assertIn((messages.pattern, "g"), [(r.pattern, r.group) for r in admin.subjects()])

@@ -7,6 +7,11 @@ from ._native import entry, ffi, lib
 from .errors import error_of, text_of
 from .headers import Headers, c_text, parse
 
+# Options of mr_admin_edit(), by their names in QueueOptions: bits of enum mr_admin_option.
+_EDITS = {"policy": 1, "when_full": 2, "messages_max": 4, "bytes_max": 8, "age_max_ms": 16,
+          "ack_timeout_ms": 32, "max_deliver": 64, "breaker_failures": 256, "breaker_reset_ms": 512,
+          "breaker_probes": 1024}
+
 T = TypeVar("T")
 Self = TypeVar("Self")
 
@@ -213,6 +218,17 @@ class Admin:
         moved = ffi.new("uint64_t *")
         self._check(lib.mr_admin_redrive(self._a, c_text(queue), count, moved))
         return int(moved[0])
+
+    def edit(self, queue: str, *, service: bool = False, **options: int) -> None:
+        """Changes options of a queue, or with `service` of a service. The names are those of
+        QueueOptions."""
+        values, edits = ffi.new("struct mr_queue_options *"), 0
+        for name, value in options.items():
+            if name not in _EDITS:
+                raise TypeError(f"{name} cannot be changed: {', '.join(_EDITS)} can")
+            edits |= _EDITS[name]
+            setattr(values, name, value)
+        self._check(lib.mr_admin_edit(self._a, c_text(queue), service, edits, values))
 
     def _list(self, convert: Callable[[Any], T], kind: str, function: Callable[..., int],
               *arguments: Any) -> List[T]:
