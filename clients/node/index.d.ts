@@ -19,6 +19,13 @@ export interface ConnectOptions {
   mtu?: number
   /** Bytes that may wait for the socket, and that may wait to be accepted; default 1 MiB each. */
   bufferBytesMax?: number
+  /**
+   * The fate of publish() while the bus is away. 'error', the default: it throws ENOTCONN. 'keep': the message waits for
+   * the bus, and without room for it publish() throws. 'drop-oldest': the oldest of those that wait are dropped.
+   */
+  whenAway?: 'error' | 'keep' | 'drop-oldest'
+  /** Memory for messages that wait for the bus, each 80 bytes beside its texts; default 1 MiB. */
+  awayBytesMax?: number
 }
 
 /**
@@ -37,7 +44,7 @@ export interface SubscribeOptions {
   promised?: boolean
   /** Percent of the log above which it is full; 0: the default of the bus. */
   highWater?: number
-  /** Unsubscribe after that many messages. */
+  /** Ends it after exactly so many messages. */
   max?: number
   /** Messages that wait for `for await`, at most; default 4096. Further ones are missed, but promised ones wait. */
   inboxMax?: number
@@ -84,6 +91,10 @@ export class Client extends EventEmitter {
   readonly connected: boolean
   /** True while less than half of each buffer is in use. */
   readonly hasRoom: boolean
+  /** Publishes that wait for the bus now. */
+  readonly kept: number
+  /** Publishes that were dropped because the bus was away. */
+  readonly lost: number
   /** Resolves when the client will not connect again, with the reason. */
   readonly ended: Promise<MillraceError>
 
@@ -117,6 +128,8 @@ export class Client extends EventEmitter {
 
   on(event: 'state', listener: (state: { connected: boolean; error: MillraceError | null }) => void): this
   on(event: 'gap', listener: (gap: { missed: number; total: number }) => void): this
+  /** Once for each time that the bus was away, when it is back or will not be: publishes that were dropped. */
+  on(event: 'lost', listener: (lost: { lost: number; total: number }) => void): this
   on(event: 'error', listener: (error: unknown) => void): this
   on(event: 'room', listener: () => void): this
 }
@@ -147,6 +160,8 @@ declare class Receiver<T> implements AsyncIterable<T> {
 
 export class Subscription extends Receiver<Message> {
   readonly pattern: string
+  /** Ends it after exactly so many messages, counted from its start. */
+  unsubscribeAfter(messages: number): void
   unsubscribe(): Promise<void>
 }
 export class Consumer extends Receiver<Delivery> {}

@@ -2,6 +2,7 @@
 // client: the calls of a program, over one session after another (docs/protocol.md, "Messages").
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
+import { Away } from './away.js'
 import { MillraceError, statusError } from './errors.js'
 import { headerBlock } from './headers.js'
 import { Message, Reassembly } from './messages.js'
@@ -19,7 +20,7 @@ const RECONNECT_MS_MAX = 2000
 const ALIASES_MAX = 256
 const ALIAS_AFTER = 2 // publishes of a subject
 const DEFAULTS = { name: 'node', connectTimeoutMs: 5000, requestTimeoutMs: 5000, reconnect: true, mtu: 1500,
-  bufferBytesMax: 1 << 20 }
+  bufferBytesMax: 1 << 20, whenAway: 'error', awayBytesMax: 1 << 20 }
 
 /** The addresses of an option: udp://HOST[:PORT], several with commas or as an array. */
 export function parseServers(servers) {
@@ -66,6 +67,7 @@ export class Client extends EventEmitter {
     this.requests = new Map() // correlation: {resolve, reject, partial, timer}
     this.outbox = new Set() // promises and pushes that are not accepted
     this.outboxBytes = 0
+    this.away = new Away(this, this.options)
     this.refused = null // first refusal that settle() has not told yet
     this.serial = 0
     this.ids = 0n
@@ -102,12 +104,12 @@ export class Client extends EventEmitter {
     this.aliases = new Map() // subject: {uses, number}
     this.services = new Map() // name: number
     this.fragments = 0
-    session.on('end', (why) => this.lost(session, why))
+    session.on('end', (why) => this.sessionLost(session, why))
     if (this.closing) session.close()
     else this.connected = true
   }
 
-  lost(session, { code, text }) {
+  sessionLost(session, { code, text }) {
     if (session !== this.session) return
     this.connected = false
     const error = code === 0 ? lostError() : MillraceError.ofErrno(code, text)
@@ -124,6 +126,7 @@ export class Client extends EventEmitter {
     for (const entry of [...this.outbox]) entry.reject(lostError())
     for (const receiver of this.receivers.values()) receiver.inbox?.end(this.closing ? null : error)
     this.receivers.clear()
+    this.away.end()
     if (!this.closing) this.emit('state', { connected: false, error })
     this.end(error)
   }
@@ -138,6 +141,7 @@ export class Client extends EventEmitter {
         await this.open()
         await this.restore()
         this.reconnecting = false
+        this.away.flush()
         this.emit('state', { connected: true, error: null })
         this.emit('room')
         return
@@ -288,7 +292,18 @@ export class Client extends EventEmitter {
   }
 
   get hasRoom() {
-    return (!this.connected || this.session.hasRoom) && this.outboxBytes < this.options.bufferBytesMax / 2
+    return (!this.connected || this.session.hasRoom) && this.outboxBytes < this.options.bufferBytesMax / 2 &&
+      this.away.hasRoom
+  }
+
+  /** Publishes that wait for the bus. */
+  get kept() {
+    return this.away.list.length
+  }
+
+  /** Publishes that were dropped because the bus was away. */
+  get lost() {
+    return this.away.lost
   }
 
   // ---- going out
@@ -331,8 +346,10 @@ export class Client extends EventEmitter {
 
   /** Publishes a message, best effort. Returns false when room() should be awaited; throws EAGAIN when it is full. */
   publish(subject, payload, { headers } = {}) {
-    this.need()
-    this.sendParts(this.parts(Kind.Publish, subject, payload, headers), { target: this.aliasOf(subject) })
+    if (this.closing) this.need()
+    const parts = this.parts(Kind.Publish, subject, payload, headers)
+    if (!this.connected || this.away.waits) this.away.keep(parts)
+    else this.sendParts(parts, { target: this.aliasOf(subject) })
     return this.hasRoom
   }
 
@@ -563,6 +580,7 @@ export class Client extends EventEmitter {
   /** Sends what waits, at most a second, and leaves. */
   async close() {
     if (this.closing) return
+    if (this.connected) await Promise.race([this.away.flush(), pause(1000)])
     if (this.connected) await this.session.drain()
     this.closing = true
     if (this.session && this.session.state !== 'over') this.session.close()

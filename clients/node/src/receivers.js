@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // receivers: subscriptions, consumers of queues, workers of services. Each is made anew in a new session.
+import { MillraceError } from './errors.js'
 import { Inbox, Message } from './messages.js'
 import { Kind, SettleVerb, settlement, message } from './wire.js'
 
@@ -70,6 +71,7 @@ export class Subscription extends Receiver {
   constructor(client, pattern, options, callback) {
     super(client, options, callback)
     this.pattern = pattern
+    this.max = options.max ?? 0
   }
 
   request() {
@@ -79,8 +81,20 @@ export class Subscription extends Receiver {
   }
 
   take(m, holder) {
+    if (this.over) return this.client.session.ignore() // on its way when the last one came
     this.hand(new Message(this.client, m), holder)
-    if (this.options.max > 0 && this.count >= this.options.max) this.drain().catch(() => {})
+    if (this.over) this.drain().catch(() => {})
+  }
+
+  get over() {
+    return this.max > 0 && this.count >= this.max
+  }
+
+  /** Ends it after so many messages, counted from its start: at once if they have come. */
+  unsubscribeAfter(messages) {
+    if (!(messages >= 1)) throw new MillraceError('EINVAL', 'a number of messages is at least 1')
+    this.max = messages
+    if (this.over) this.drain().catch(() => {})
   }
 
   unsubscribe() {
