@@ -43,6 +43,7 @@ expect_equal "a queue as a value" "$(completed pull jobs.new --to jobs.o)" jobs.
 expect_equal "services" "$(completed call up)" upper
 expect_equal "subjects" "$(completed pub orders)" 'orders.\> orders.eu.\*'
 expect_equal "subjects behind a value" "$(completed pub --header a:b orders.eu)" 'orders.eu.\*'
+expect_equal "subjects of an operand that may be left out" "$(completed latency orders)" 'orders.\> orders.eu.\*'
 expect_match "sessions" "$(completed kick 0x)" "$session"
 expect_equal "keys" "$(completed up --set workers.sp)" workers.spin_us=
 expect_equal "contexts" "$(completed --context la)" lab
