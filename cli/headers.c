@@ -2,8 +2,10 @@
 #include "cli/headers.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/text.h"
 
@@ -119,8 +121,47 @@ void mr_cli_headers_set_json(json_t *object, const char *block, size_t bytes)
 		mr_cli_text_json(object, "headers", block, bytes);
 }
 
+/* Bytes for a time in UTC or a session number. */
+#define STAMP_TEXT_BYTES 48u
+
+/* Writes a time as RFC 3339 does, in UTC. False: there is none. */
+static bool time_text(char out[STAMP_TEXT_BYTES], uint64_t time_ns)
+{
+	time_t seconds = (time_t)(time_ns / 1000000000u);
+	struct tm utc;
+	size_t n;
+
+	if (time_ns == 0)
+		return false;
+	gmtime_r(&seconds, &utc);
+	n = strftime(out, STAMP_TEXT_BYTES, "%FT%T", &utc);
+	snprintf(out + n, STAMP_TEXT_BYTES - n, ".%06uZ", (unsigned)(time_ns / 1000u % 1000000u));
+	return true;
+}
+
+/* Prints when the bus took the message and who sent it, if the message says so. */
+static void print_stamp(const struct mr_message *m)
+{
+	const char *name;
+	size_t name_bytes;
+	uint64_t sender = mr_message_sender(m, &name, &name_bytes);
+	char text[STAMP_TEXT_BYTES];
+
+	if (time_text(text, mr_message_time_ns(m)))
+		printf("%s ", text);
+	if (sender == 0)
+		return;
+	printf("0x%016" PRIx64, sender);
+	if (name_bytes > 0) {
+		putchar('/');
+		mr_cli_text_print(stdout, name, name_bytes);
+	}
+	putchar(' ');
+}
+
 void mr_cli_message_print(const struct mr_message *m, bool colour)
 {
+	print_stamp(m);
 	if (m->subject_bytes) {
 		fputs(colour ? "\033[36m" : "", stdout);
 		mr_cli_text_print(stdout, m->subject, m->subject_bytes);
@@ -132,9 +173,30 @@ void mr_cli_message_print(const struct mr_message *m, bool colour)
 	putchar('\n');
 }
 
+static void set_stamp_json(json_t *o, const struct mr_message *m)
+{
+	const char *name;
+	size_t name_bytes;
+	uint64_t time_ns = mr_message_time_ns(m), sender = mr_message_sender(m, &name, &name_bytes);
+	char text[STAMP_TEXT_BYTES];
+
+	if (time_text(text, time_ns)) {
+		json_object_set_new(o, "time", json_string(text));
+		json_object_set_new(o, "time_ns", json_integer((json_int_t)time_ns));
+	}
+	if (sender == 0)
+		return;
+	snprintf(text, sizeof(text), "0x%016" PRIx64, sender);
+	json_object_set_new(o, "sender", json_string(text));
+	if (name_bytes > 0)
+		mr_cli_text_json(o, "sender_name", name, name_bytes);
+}
+
 json_t *mr_cli_message_object(const struct mr_message *m)
 {
 	json_t *o = json_object();
+
+	set_stamp_json(o, m);
 
 	if (m->subject_bytes)
 		mr_cli_text_json(o, "subject", m->subject, m->subject_bytes);

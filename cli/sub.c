@@ -31,6 +31,8 @@ struct settings {
 	bool headers_only;
 	bool last;
 	bool report;
+	bool time;
+	bool sender;
 };
 
 struct sub {
@@ -98,6 +100,8 @@ static int subscribe_all(struct sub *s, struct mr_client *c, const struct mr_cli
 		.prefix = s->set->prefix,
 		.promise = mr_cli_promise(s->set->promise),
 		.high_water = (unsigned)s->set->high_water,
+		.time = s->set->time,
+		.sender = s->set->sender,
 	};
 
 	for (unsigned i = 0; i < patterns->count; i++) {
@@ -245,6 +249,9 @@ static const struct mr_cli_option options_[] = {
 	FLAG("report", report,
 		"print counts by subject, at the end and at each --interval if given; up to "
 		"4096 subjects have a row"),
+	FLAG("time", time, "show when the bus took each message"),
+	FLAG("sender", sender,
+		"show who sent each message; the bus must allow it (sessions.show_sender)"),
 	MR_CLI_INTERVAL_OPTION("with --rate and --report: time between prints"),
 	MR_CLI_PROMISE_OPTION("best-effort (default), at-least-once or exactly-once"),
 	{.name = "high-water",

@@ -32,8 +32,14 @@
 
 static const char malformed_text[] = "the bus sent a malformed message";
 
-static inline void message_fill(
-	struct mr_message *out, const struct mr_message_view *m, struct mr_subscription *s)
+/* A received message and the bytes of its stamp, which stands before its subject. */
+struct received {
+	struct mr_message_view view;
+	uint32_t stamp_bytes;
+};
+
+static inline void message_fill(struct mr_message *out, const struct mr_message_view *m,
+	uint32_t stamp_bytes, struct mr_subscription *s)
 {
 	out->subject = (const char *)m->subject;
 	out->subject_bytes = m->subject_bytes;
@@ -44,6 +50,7 @@ static inline void message_fill(
 	out->subscription = s;
 	out->wants_reply = (m->header.flags & MRF_MESSAGE_FLAG_TOKEN) != 0;
 	memset(out->reserved8, 0, sizeof(out->reserved8));
+	out->reserved8[0] = (uint8_t)stamp_bytes;
 	out->reserved32 = 0;
 	out->reply_token[0] = m->token.session;
 	out->reply_token[1] = m->token.correlation;
@@ -85,10 +92,11 @@ MR_ALWAYS_INLINE void hand_out(struct mr_client *c, struct mr_subscription *s,
  * is at most as long as the bytes that may wait for release, so that the bus gets its room back in
  * time. */
 MR_ALWAYS_INLINE unsigned run_of(
-	const uint8_t *at, const struct mr_message_view *m, size_t ready, unsigned max)
+	const uint8_t *at, const struct received *x, size_t ready, unsigned max)
 {
+	const struct mr_message_view *m = &x->view;
 	bool sections = (m->header.flags & MRF_MESSAGE_FLAG_SECTIONS) != 0;
-	uint32_t section_word = m->subject_bytes | m->header_bytes << 16;
+	uint32_t section_word = m->subject_bytes | x->stamp_bytes << 8 | m->header_bytes << 16;
 	size_t stride = mr_message_stride(m->header.bytes);
 	uint64_t header_word;
 	unsigned count = 1;
@@ -123,9 +131,10 @@ static inline void message_step(struct mr_message *m, size_t stride)
 /* Hands out a run whose first message is at the head, and returns how many of it. The head moves
  * before each callback, so that a call within it goes on behind the messages handed out. Ends early
  * when a callback has changed something on which the rest of the run depends. */
-MR_ALWAYS_INLINE unsigned hand_out_run(struct mr_client *c, struct mr_subscription *s,
-	const struct mr_message_view *m, unsigned count)
+MR_ALWAYS_INLINE unsigned hand_out_run(
+	struct mr_client *c, struct mr_subscription *s, const struct received *x, unsigned count)
 {
+	const struct mr_message_view *m = &x->view;
 	size_t stride = mr_message_stride(m->header.bytes);
 	uint32_t id = m->header.target;
 	struct mr_message message;
@@ -135,7 +144,7 @@ MR_ALWAYS_INLINE unsigned hand_out_run(struct mr_client *c, struct mr_subscripti
 	if (mr_unlikely(count > s->limit - s->count))
 		count = (unsigned)(s->limit - s->count);
 	step = s->batch != NULL ? count : 1;
-	message_fill(&message, m, s);
+	message_fill(&message, m, x->stamp_bytes, s);
 	for (;;) {
 		mr_bytes_skip(&c->down, step * stride);
 		head = c->down.head;
@@ -179,7 +188,7 @@ static unsigned handle_answer(struct mr_client *c, const struct mr_message_view 
 		return mr_call_answered(c, m);
 	if (m->header.kind == MRF_MESSAGE_KIND_STATUS)
 		error = mr_status_error(m->header.target);
-	message_fill(&message, m, NULL);
+	message_fill(&message, m, 0, NULL);
 	message.wants_reply = false;
 	if (!mr_request_finish(c, m->token.correlation, error == 0 ? &message : NULL, error)) {
 		c->unmatched++;
@@ -264,7 +273,7 @@ static bool is_handled_now(const struct mr_client *c, const struct mr_message_vi
 /* Handles a fragment of a reply or of a part. */
 static unsigned handle_fragment(struct mr_client *c, const struct mr_message_view *m)
 {
-	struct mr_deferred *whole = mr_reassemble(c, m);
+	struct mr_deferred *whole = mr_reassemble(c, m, 0);
 	unsigned handled;
 
 	if (whole == NULL)
@@ -309,8 +318,9 @@ static bool is_first(
 }
 
 static unsigned deliver_plain(struct mr_client *c, struct mr_subscription *s, const uint8_t *at,
-	const struct mr_message_view *m, struct mr_deferred *whole)
+	const struct received *x, struct mr_deferred *whole)
 {
+	const struct mr_message_view *m = &x->view;
 	struct mr_message message;
 	bool kept;
 
@@ -319,7 +329,7 @@ static unsigned deliver_plain(struct mr_client *c, struct mr_subscription *s, co
 		return 0;
 	}
 	if (!mr_subscription_is_pulled(s) && c->depth == 0 && s->deferred == 0) {
-		message_fill(&message, m, s);
+		message_fill(&message, m, x->stamp_bytes, s);
 		hand_out(c, s, &message, 1, 0);
 		free(whole);
 		return 1;
@@ -332,9 +342,10 @@ static unsigned deliver_plain(struct mr_client *c, struct mr_subscription *s, co
 
 /* Handles a delivery of a queue, one with an origin, or a fragment of one. The ring's head is
  * behind it already. Returns how many were handed out. */
-static unsigned deliver_special(struct mr_client *c, struct mr_subscription *s, const uint8_t *at,
-	struct mr_message_view *m)
+static unsigned deliver_special(
+	struct mr_client *c, struct mr_subscription *s, const uint8_t *at, struct received *x)
 {
+	struct mr_message_view *m = &x->view;
 	const uint8_t calls = MRF_MESSAGE_FLAG_MORE | MRF_MESSAGE_FLAG_HIGH | MRF_MESSAGE_FLAG_LOW;
 	struct mr_deferred *whole = NULL;
 
@@ -344,14 +355,15 @@ static unsigned deliver_special(struct mr_client *c, struct mr_subscription *s, 
 		return 0;
 	}
 	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0)) {
-		whole = mr_reassemble(c, m);
+		whole = mr_reassemble(c, m, x->stamp_bytes);
 		if (whole == NULL)
 			return 0;
 		*m = whole->view;
+		x->stamp_bytes = whole->stamp_bytes;
 	}
 	if (s->consumes)
 		return mr_consumer_take((struct mr_consumer *)s, at, m, whole);
-	return deliver_plain(c, s, at, m, whole);
+	return deliver_plain(c, s, at, x, whole);
 }
 
 /* Handles any message but a plain delivery; plain deliveries need no view in memory. Returns how
@@ -359,18 +371,18 @@ static unsigned deliver_special(struct mr_client *c, struct mr_subscription *s, 
 static unsigned serve_special(
 	struct mr_client *c, const uint8_t *at, struct mrf_message_header header)
 {
-	struct mr_message_view m;
+	struct received x;
 	struct mr_subscription *s;
 
 	mr_bytes_skip(&c->down, header.bytes);
-	if (mr_unlikely(!mr_message_parse(at, header, &m))) {
+	if (mr_unlikely(!mr_message_parse_stamped(at, header, &x.view, &x.stamp_bytes))) {
 		c->malformed++;
 		return 0;
 	}
 	if (header.kind != MRF_MESSAGE_KIND_DELIVER)
-		return handle_other(c, at, &m);
+		return handle_other(c, at, &x.view);
 	s = find_subscription(c, &header);
-	return s != NULL ? deliver_special(c, s, at, &m) : 0;
+	return s != NULL ? deliver_special(c, s, at, &x) : 0;
 }
 
 /* Handles one record of the ring, or hands out a run of up to `max`. False: the ring is empty, or
@@ -378,50 +390,51 @@ static unsigned serve_special(
 MR_ALWAYS_INLINE bool serve_some(struct mr_client *c, bool defer, unsigned max, unsigned *handled)
 {
 	size_t ready = mr_bytes_readable(&c->down);
-	struct mr_message_view m;
+	struct mrf_message_header header;
+	struct received x;
 	struct mr_subscription *s;
 	const uint8_t *at;
 
 	if (ready == 0)
 		return false;
 	at = mr_bytes_peek(&c->down);
-	m.header = mr_message_header_load(at);
-	if (mr_unlikely(ready == MR_BYTES_CORRUPT || !mr_message_fits(&m.header, ready))) {
+	header = mr_message_header_load(at);
+	if (mr_unlikely(ready == MR_BYTES_CORRUPT || !mr_message_fits(&header, ready))) {
 		/* The start of the next record is unknown. */
 		c->malformed++;
 		mr_state_eof(c, malformed_text);
 		return false;
 	}
-	if (m.header.kind != MRF_MESSAGE_KIND_DELIVER ||
-		(m.header.flags & MR_MESSAGE_FLAGS_EXTRA) != 0) {
-		*handled += serve_special(c, at, m.header);
+	if (header.kind != MRF_MESSAGE_KIND_DELIVER ||
+		(header.flags & MR_MESSAGE_FLAGS_EXTRA) != 0) {
+		*handled += serve_special(c, at, header);
 		return true;
 	}
-	if (mr_unlikely(!mr_message_parse(at, m.header, &m))) {
+	if (mr_unlikely(!mr_message_parse_stamped(at, header, &x.view, &x.stamp_bytes))) {
 		c->malformed++;
-		mr_bytes_skip(&c->down, m.header.bytes);
+		mr_bytes_skip(&c->down, header.bytes);
 		return true;
 	}
-	s = find_subscription(c, &m.header);
+	s = find_subscription(c, &header);
 	if (mr_unlikely(s != NULL && s->consumes)) {
 		/* A consumer could not settle it. */
 		c->malformed++;
-		mr_bytes_skip(&c->down, m.header.bytes);
+		mr_bytes_skip(&c->down, header.bytes);
 		return true;
 	}
 	if (mr_likely(s != NULL && !mr_subscription_is_pulled(s) && c->depth == 0 &&
 		      s->deferred == 0)) {
-		*handled += hand_out_run(c, s, &m, run_of(at, &m, ready, max));
+		*handled += hand_out_run(c, s, &x, run_of(at, &x, ready, max));
 		return true;
 	}
 	if (s != NULL && mr_subscription_is_pulled(s) && !defer) {
 		c->blocked = true;
-		if (!c->step_over || !mr_deferred_has_room(c, m.header.bytes))
+		if (!c->step_over || !mr_deferred_has_room(c, header.bytes))
 			return false;
 	}
-	mr_bytes_skip(&c->down, m.header.bytes);
+	mr_bytes_skip(&c->down, header.bytes);
 	if (s != NULL)
-		defer_record(c, at, m.header);
+		defer_record(c, at, header);
 	return true;
 }
 
@@ -440,7 +453,7 @@ static void serve_deferred(struct mr_client *c, unsigned *handled)
 			mr_consumer_hand_out((struct mr_consumer *)s, &m);
 			*handled += 1;
 		} else if (s != NULL) {
-			message_fill(&message, &m, s);
+			message_fill(&message, &m, a->stamp_bytes, s);
 			hand_out(c, s, &message, 1, 0);
 			*handled += 1;
 		}
@@ -522,13 +535,15 @@ static bool take_deferred(struct mr_client *c, struct mr_message *out)
 	c->deferred_out = mr_deferred_pop(c, &c->deferred_pulled);
 	if (!mr_deferred_parse(c, c->deferred_out, &m))
 		return false;
-	message_fill(out, &m, mr_subscription_find(c, c->deferred_out->subscription));
+	message_fill(out, &m, c->deferred_out->stamp_bytes,
+		mr_subscription_find(c, c->deferred_out->subscription));
 	return true;
 }
 
 static bool take_blocked(struct mr_client *c, struct mr_message *out)
 {
 	struct mr_message_view m;
+	uint32_t stamp_bytes;
 	const uint8_t *at;
 
 	if (c->deferred_pulled.first != NULL) {
@@ -539,11 +554,11 @@ static bool take_blocked(struct mr_client *c, struct mr_message *out)
 		m.header = mr_message_header_load(at);
 		/* A hostile writer may have changed it since it was checked, a moment ago. */
 		if (!mr_message_fits(&m.header, mr_bytes_readable(&c->down)) ||
-			!mr_message_parse(at, m.header, &m) ||
+			!mr_message_parse_stamped(at, m.header, &m, &stamp_bytes) ||
 			mr_subscription_find(c, m.header.target) == NULL)
 			return false;
 		mr_bytes_skip(&c->down, m.header.bytes);
-		message_fill(out, &m, c->subscriptions[m.header.target]);
+		message_fill(out, &m, stamp_bytes, c->subscriptions[m.header.target]);
 	}
 	mr_subscription_counted(c, out->subscription, 1);
 	return true;

@@ -17,6 +17,7 @@ struct mr_deferred *mr_deferred_new(const void *record, uint32_t bytes, uint32_t
 	a->subscription = subscription;
 	a->bytes = bytes;
 	a->whole = false;
+	a->stamp_bytes = 0;
 	memcpy(a->record, record, bytes);
 	return a;
 }
@@ -65,8 +66,10 @@ bool mr_deferred_keep(struct mr_client *c, struct mr_deferred *a)
 	return true;
 }
 
-bool mr_deferred_parse(struct mr_client *c, const struct mr_deferred *a, struct mr_message_view *m)
+bool mr_deferred_parse(struct mr_client *c, struct mr_deferred *a, struct mr_message_view *m)
 {
+	uint32_t stamp_bytes;
+
 	if (a->whole) {
 		*m = a->view;
 		return true;
@@ -74,8 +77,11 @@ bool mr_deferred_parse(struct mr_client *c, const struct mr_deferred *a, struct 
 	m->header = mr_message_header_load(a->record);
 	/* A hostile bus may have changed the header while the record was copied. */
 	if (mr_message_fits(&m->header, mr_message_stride(a->bytes)) &&
-		m->header.bytes <= a->bytes && mr_message_parse(a->record, m->header, m))
+		m->header.bytes <= a->bytes &&
+		mr_message_parse_stamped(a->record, m->header, m, &stamp_bytes)) {
+		a->stamp_bytes = (uint8_t)stamp_bytes;
 		return true;
+	}
 	c->malformed++;
 	return false;
 }

@@ -18,6 +18,7 @@ struct mr_deferred {
 	uint32_t subscription; /* 0: not a delivery, or its subscription is closed */
 	uint32_t bytes;
 	bool whole;                  /* reassembled */
+	uint8_t stamp_bytes;         /* before the subject; set by mr_deferred_parse for a record */
 	struct mr_message_view view; /* set for a reassembled message */
 	alignas(MR_MESSAGE_ALIGN) uint8_t record[];
 };
@@ -30,7 +31,7 @@ bool mr_deferred_keep(struct mr_client *c, struct mr_deferred *a);
 /* Returns a copy of a record that is in no list; NULL: no memory. */
 struct mr_deferred *mr_deferred_new(const void *record, uint32_t bytes, uint32_t subscription);
 /* Parses the message. False: it is malformed, which is counted. */
-bool mr_deferred_parse(struct mr_client *c, const struct mr_deferred *a, struct mr_message_view *m);
+bool mr_deferred_parse(struct mr_client *c, struct mr_deferred *a, struct mr_message_view *m);
 /* True if a record of that size can be deferred now. */
 bool mr_deferred_has_room(const struct mr_client *c, uint32_t bytes);
 /* Takes the oldest of one of the client's two lists; NULL: it is empty. */

@@ -64,6 +64,8 @@ struct mr_subscription {
 	uint32_t deferred; /* its deferred messages */
 	bool prefix;
 	uint8_t high_water;
+	bool time;      /* asks when the bus took a message */
+	bool sender;    /* asks who sent it */
 	bool consumes;  /* the first member of a struct mr_consumer */
 	uint8_t ending; /* enum mr_ending */
 	enum mr_promise_kind promise;
@@ -74,6 +76,12 @@ struct mr_subscription {
 	char group[MR_GROUP_TEXT_BYTES]; /* empty: none */
 	char pattern[MR_SUBJECT_BYTES + 1];
 };
+
+/* Returns the bytes of a message's stamp (lib/wire/message.h), which stands before its subject. */
+static inline size_t mr_message_stamp_bytes(const struct mr_message *m)
+{
+	return m->reserved8[0];
+}
 
 struct mr_publisher {
 	struct mr_client *client;

@@ -66,10 +66,33 @@ struct mr_message {
 	/** The subscription that it matched; NULL for replies and deliveries of queues. */
 	struct mr_subscription *subscription;
 	bool wants_reply;        /**< true: answer with mr_reply() */
-	uint8_t reserved8[3];    /**< 0 */
+	uint8_t reserved8[3];    /**< the library's; 0 in a message that a program makes */
 	uint32_t reserved32;     /**< 0 */
 	uint64_t reply_token[2]; /**< opaque, for mr_reply(); may be kept for later */
 };
+
+/** Returns when the bus took a message from its publisher.
+ *
+ * Only a subscription with mr_subscribe_options::time asks for it. The worker of the bus that took
+ * the message read the clock of its host at that time, so the time does not depend on the
+ * subscriber. It steps when that clock is set. Messages that wait at their publisher, because a
+ * receiver is full, are taken after the wait.
+ *
+ * @param m  a message of a subscription, or a copy of it; NULL is allowed
+ * @return nanoseconds since 1970-01-01 UTC; 0: the message does not say */
+MR_API uint64_t mr_message_time_ns(const struct mr_message *m);
+
+/** Returns the session that published a message, as the bus knows it: a publisher cannot forge it.
+ *
+ * Only a subscription with mr_subscribe_options::sender asks for it.
+ *
+ * @param m           a message of a subscription, or a copy of it; NULL is allowed
+ * @param name        receives the publisher's name (mr_options::name), not terminated, valid as
+ *                    long as the message; any bytes, perhaps none. NULL: not wanted.
+ * @param name_bytes  receives its length, 0 to 63; NULL: not wanted
+ * @return session number, as `millrace clients` shows; 0: the message does not say */
+MR_API uint64_t mr_message_sender(
+	const struct mr_message *m, const char **name, size_t *name_bytes);
 
 /** Returns the largest header block and payload together of one unfragmented message.
  *

@@ -55,6 +55,11 @@ struct mr_subscribe_options {
 	unsigned high_water;
 	/** Callback for many messages, in place of `callback`, which must then be NULL. */
 	mr_messages_fn *batch;
+	/** True: messages say when the bus took them, see mr_message_time_ns(). */
+	bool time;
+	/** True: messages name their sender, see mr_message_sender(). A bus whose configuration
+	 * does not show senders refuses the subscription with -EPERM. */
+	bool sender;
 };
 
 /** Subscribes to subjects. Waits for the bus and serves callbacks meanwhile.
@@ -73,6 +78,7 @@ struct mr_subscribe_options {
  * @retval 0           subscribed
  * @retval -EINVAL     malformed pattern, group or option
  * @retval -EACCES     the bus refuses this pattern
+ * @retval -EPERM      `sender`: the bus does not show senders
  * @retval -ENOSPC     the table of subscriptions is full
  * @retval -EDQUOT     this host's or user's share is used up
  * @retval -ETIMEDOUT  no answer within `request_timeout_ms`

@@ -75,7 +75,7 @@ static void renew_ring(struct mr_consumer *k)
 	}
 }
 
-static void renew_list(struct mr_consumer *k, const struct mr_deferred *a)
+static void renew_list(struct mr_consumer *k, struct mr_deferred *a)
 {
 	struct mr_message_view m;
 

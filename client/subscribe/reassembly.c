@@ -63,12 +63,14 @@ void mr_reassembly_clear(struct mr_client *c)
 		drop_reassembly(c, &c->reassemblies[0]);
 }
 
-/* Allocates the whole message. The subject stands behind the body; the header block is its first
- * part. A zero byte follows the payload and the subject: here it costs nothing. */
-static struct mr_deferred *whole_new(const struct mr_message_view *m)
+/* Allocates the whole message. The stamp and the subject stand behind the body; the header block is
+ * its first part. A zero byte follows the payload and the subject: here it costs nothing. */
+static struct mr_deferred *whole_new(const struct mr_message_view *m, uint32_t stamp_bytes)
 {
 	uint32_t total = m->extra.fragment.total_bytes;
-	struct mr_deferred *w = malloc(sizeof(*w) + (size_t)total + m->subject_bytes + 2);
+	uint8_t *subject;
+	struct mr_deferred *w =
+		malloc(sizeof(*w) + (size_t)total + stamp_bytes + m->subject_bytes + 2);
 
 	if (w == NULL)
 		return NULL;
@@ -76,6 +78,7 @@ static struct mr_deferred *whole_new(const struct mr_message_view *m)
 		.subscription = m->header.kind == MRF_MESSAGE_KIND_DELIVER ? m->header.target : 0,
 		.bytes = total + m->subject_bytes,
 		.whole = true,
+		.stamp_bytes = (uint8_t)stamp_bytes,
 		.view = *m,
 	};
 	w->view.header.flags &= (uint8_t)~MRF_MESSAGE_FLAG_FRAGMENT;
@@ -83,10 +86,11 @@ static struct mr_deferred *whole_new(const struct mr_message_view *m)
 	w->view.headers = w->record;
 	w->view.payload = w->record + m->header_bytes;
 	w->view.payload_bytes = total - m->header_bytes;
-	w->view.subject = w->record + total + 1;
+	subject = w->record + total + 1 + stamp_bytes;
+	w->view.subject = subject;
 	w->record[total] = 0;
-	memcpy(w->record + total + 1, m->subject, m->subject_bytes);
-	w->record[total + 1 + m->subject_bytes] = 0;
+	memcpy(subject - stamp_bytes, m->subject - stamp_bytes, stamp_bytes + m->subject_bytes);
+	subject[m->subject_bytes] = 0;
 	return w;
 }
 
@@ -105,7 +109,8 @@ static bool first_fits(struct mr_client *c, const struct mr_message_view *m)
 	       f->total_bytes >= m->header_bytes + m->payload_bytes;
 }
 
-static struct mr_reassembly *begin_reassembly(struct mr_client *c, const struct mr_message_view *m)
+static struct mr_reassembly *begin_reassembly(
+	struct mr_client *c, const struct mr_message_view *m, uint32_t stamp_bytes)
 {
 	struct mr_reassembly *a;
 
@@ -123,7 +128,7 @@ static struct mr_reassembly *begin_reassembly(struct mr_client *c, const struct 
 		.target = m->header.target,
 		.kind = m->header.kind,
 		.total_bytes = m->extra.fragment.total_bytes,
-		.whole = whole_new(m),
+		.whole = whole_new(m, stamp_bytes),
 	};
 	if (a->whole == NULL) {
 		c->missed++;
@@ -150,7 +155,8 @@ static bool follows(const struct mr_reassembly *a, const struct mr_message_view 
 	       m->payload_bytes <= a->total_bytes - a->received_bytes;
 }
 
-static struct mr_reassembly *take_fragment(struct mr_client *c, const struct mr_message_view *m)
+static struct mr_reassembly *take_fragment(
+	struct mr_client *c, const struct mr_message_view *m, uint32_t stamp_bytes)
 {
 	struct mr_reassembly *a = find_reassembly(c, m);
 
@@ -162,7 +168,7 @@ static struct mr_reassembly *take_fragment(struct mr_client *c, const struct mr_
 			count_malformed(c);
 			return NULL;
 		}
-		return begin_reassembly(c, m);
+		return begin_reassembly(c, m, stamp_bytes);
 	}
 	if (a == NULL) {
 		/* Its first fragment was lost, or the message was dropped and counted. */
@@ -176,9 +182,10 @@ static struct mr_reassembly *take_fragment(struct mr_client *c, const struct mr_
 	return a;
 }
 
-struct mr_deferred *mr_reassemble(struct mr_client *c, const struct mr_message_view *m)
+struct mr_deferred *mr_reassemble(
+	struct mr_client *c, const struct mr_message_view *m, uint32_t stamp_bytes)
 {
-	struct mr_reassembly *a = take_fragment(c, m);
+	struct mr_reassembly *a = take_fragment(c, m, stamp_bytes);
 	struct mr_deferred *whole;
 
 	if (a == NULL)

@@ -30,6 +30,8 @@ uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, ui
 		.when_full =
 			s->promise != MR_BEST_EFFORT ? MRF_WHEN_FULL_BLOCK : MRF_WHEN_FULL_DROP,
 		.high_water = s->high_water,
+		.time = s->time,
+		.sender = s->sender,
 	};
 	uint8_t memory[MR_CONTROL_REQUEST_BYTES_MAX];
 	struct mrf_builder b;
@@ -143,6 +145,8 @@ static void fill(struct mr_subscription *s, const char *pattern,
 	s->prefix = options->prefix;
 	s->promise = options->promise;
 	s->high_water = (uint8_t)options->high_water;
+	s->time = options->time;
+	s->sender = options->sender;
 	memcpy(s->pattern, pattern, strlen(pattern) + 1);
 	if (options->group != NULL)
 		memcpy(s->group, options->group, strlen(options->group) + 1);

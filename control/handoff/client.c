@@ -92,6 +92,8 @@ static void subscribe(const struct mr_request *q, struct mrf_table t)
 		.group = group,
 		.when_full = mrf_subscribe_request_when_full(t),
 		.high_water = mrf_subscribe_request_high_water(t),
+		.time = mrf_subscribe_request_time(t),
+		.sender = mrf_subscribe_request_sender(t),
 	};
 	struct mrf_builder b;
 	uint64_t memory[128];

@@ -53,6 +53,7 @@ static struct mr_block *block_new(
 		return NULL;
 	atomic_init(&b->next, 0);
 	atomic_init(&b->count, 0);
+	atomic_init(&b->asks, 0);
 	b->capacity = capacity;
 	b->gone = 0;
 	b->group = group;
@@ -61,19 +62,24 @@ static struct mr_block *block_new(
 	return b;
 }
 
-static void append_sink(
-	struct mr_block *b, const struct mr_owner *owner, uint32_t sub_id, uint32_t high_water)
+static bool asks(const struct mr_block *b)
+{
+	return atomic_load_explicit(&b->asks, memory_order_relaxed) != 0;
+}
+
+static void append_sink(struct mr_block *b, const struct mr_block_new_sink *new)
 {
 	uint32_t at = count_of(b);
 	struct mr_sink *sink = &b->sinks[at];
 
-	sink->slot = owner->slot;
-	sink->generation = owner->generation;
-	sink->sub_id = sub_id;
+	sink->slot = new->owner->slot;
+	sink->generation = new->owner->generation;
+	sink->sub_id = new->sub_id;
 	atomic_store_explicit(&sink->flags,
-		(uint32_t)owner->worker << MR_SINK_WORKER_SHIFT |
-			high_water << MR_SINK_HIGH_WATER_SHIFT,
+		(uint32_t) new->owner->worker << MR_SINK_WORKER_SHIFT | new->flags,
 		memory_order_relaxed);
+	if (new->flags & MR_SINK_ASKS)
+		atomic_store_explicit(&b->asks, 1, memory_order_relaxed);
 	atomic_store_explicit(&b->count, at + 1, memory_order_release); /* [block.count] */
 }
 
@@ -87,11 +93,11 @@ static void copy_live(
 			continue;
 		uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
 		uint32_t at = count_of(to);
-		append_sink(to,
-			&(struct mr_owner){.worker = (uint16_t)(flags >> MR_SINK_WORKER_SHIFT),
-				.slot = sink->slot,
-				.generation = sink->generation},
-			sink->sub_id, mr_sink_high_water(flags));
+		struct mr_owner owner = {.worker = (uint16_t)(flags >> MR_SINK_WORKER_SHIFT),
+			.slot = sink->slot,
+			.generation = sink->generation};
+		append_sink(to, &(struct mr_block_new_sink){&owner, sink->sub_id,
+					flags & ((1u << MR_SINK_WORKER_SHIFT) - 1)});
 		if (at != i)
 			ops->moved(ops->arg, &to->sinks[at], at);
 	}
@@ -111,8 +117,8 @@ static void replace_block(
 	mr_reclaim_defer(ops->reclaim, ops->reclaim_kind, (uintptr_t)old);
 }
 
-static int append_larger(const struct mr_block_ops *ops, mr_block_link *link,
-	const struct mr_owner *owner, uint32_t sub_id)
+static int append_larger(
+	const struct mr_block_ops *ops, mr_block_link *link, const struct mr_block_new_sink *sink)
 {
 	struct mr_block *old = mr_block_first(link);
 	struct mr_block *fresh = block_new(ops, old->worker, old->group, 2 * old->capacity);
@@ -120,7 +126,7 @@ static int append_larger(const struct mr_block_ops *ops, mr_block_link *link,
 	if (fresh == NULL)
 		return -ENOMEM;
 	copy_live(ops, fresh, old);
-	append_sink(fresh, owner, sub_id, 0);
+	append_sink(fresh, sink);
 	replace_block(ops, link, fresh);
 	return 0;
 }
@@ -136,31 +142,34 @@ static void mark_lone(mr_block_link *list)
 		return;
 	if (b->group == 0 && b->capacity == 1 && link >> MR_BLOCK_WORKER_SHIFT == 0 &&
 		atomic_load_explicit(&b->next, memory_order_relaxed) == 0)
-		link |= MR_BLOCK_LONE | (uintptr_t)b->worker << MR_BLOCK_WORKER_SHIFT;
+		link |= MR_BLOCK_LONE | (asks(b) ? MR_BLOCK_ASKS : 0) |
+			(uintptr_t)b->worker << MR_BLOCK_WORKER_SHIFT;
 	if (link != atomic_load_explicit(list, memory_order_relaxed))
 		atomic_store_explicit(list, link, memory_order_release); /* [block.list] */
 }
 
-int mr_block_add(const struct mr_block_ops *ops, mr_block_link *list, const struct mr_owner *owner,
-	uint32_t sub_id, uint16_t group, unsigned groups_max, uint32_t *position)
+int mr_block_add(const struct mr_block_ops *ops, mr_block_link *list,
+	const struct mr_block_new_sink *sink, uint16_t group, unsigned groups_max,
+	uint32_t *position)
 {
+	uint16_t worker = sink->owner->worker;
 	unsigned groups;
-	mr_block_link *link = find_block(list, owner->worker, group, &groups);
+	mr_block_link *link = find_block(list, worker, group, &groups);
 	struct mr_block *b = mr_block_first(link);
 	int rc = 0;
 
 	if (b == NULL) {
 		if (group != 0 && groups >= groups_max)
 			return -ENOSPC;
-		b = block_new(ops, owner->worker, group, 1);
+		b = block_new(ops, worker, group, 1);
 		if (b == NULL)
 			return -ENOMEM;
-		append_sink(b, owner, sub_id, 0);
+		append_sink(b, sink);
 		atomic_store_explicit(link, (uintptr_t)b, memory_order_release); /* [block.list] */
 	} else if (count_of(b) < b->capacity) {
-		append_sink(b, owner, sub_id, 0);
+		append_sink(b, sink);
 	} else {
-		rc = append_larger(ops, link, owner, sub_id);
+		rc = append_larger(ops, link, sink);
 		b = mr_block_first(link);
 	}
 	*position = count_of(b) - 1;

@@ -28,7 +28,9 @@ struct mr_block;
 typedef _Atomic uintptr_t mr_block_link;
 
 /* The list is one sink. The bits above an address name its worker. */
-#define MR_BLOCK_LONE         UINT64_C(1)
+#define MR_BLOCK_LONE UINT64_C(1)
+/* With MR_BLOCK_LONE: that sink asks for a stamp. */
+#define MR_BLOCK_ASKS         UINT64_C(2)
 #define MR_BLOCK_WORKER_SHIFT 48
 
 struct mr_block {
@@ -37,6 +39,7 @@ struct mr_block {
 	uint32_t gone;
 	uint16_t group; /* 0: plain sinks of `worker`; else the group's members of all workers */
 	uint16_t worker;
+	_Atomic uint32_t asks;  /* a sink asks for a stamp, or did; [block.count] */
 	_Atomic uint32_t count; /* [block.count] */
 	struct mr_sink sinks[];
 };
@@ -44,7 +47,7 @@ struct mr_block {
 static inline struct mr_block *mr_block_of(uintptr_t link)
 {
 	if (link & MR_BLOCK_LONE)
-		link &= (UINT64_C(1) << MR_BLOCK_WORKER_SHIFT) - 2;
+		link &= (UINT64_C(1) << MR_BLOCK_WORKER_SHIFT) - 1 - MR_BLOCK_LONE - MR_BLOCK_ASKS;
 	return (struct mr_block *)link;
 }
 
@@ -63,10 +66,18 @@ struct mr_block_ops {
 	size_t *memory_bytes;
 };
 
+/* A sink to be appended. */
+struct mr_block_new_sink {
+	const struct mr_owner *owner;
+	uint32_t sub_id;
+	uint32_t flags; /* as in struct mr_sink, without the worker */
+};
+
 /* Appends a sink. `*position`: its place in the block of (worker, group). -ENOSPC: the list has
  * `groups_max` groups or more, and this would be another. */
-int mr_block_add(const struct mr_block_ops *ops, mr_block_link *list, const struct mr_owner *owner,
-	uint32_t sub_id, uint16_t group, unsigned groups_max, uint32_t *position);
+int mr_block_add(const struct mr_block_ops *ops, mr_block_link *list,
+	const struct mr_block_new_sink *sink, uint16_t group, unsigned groups_max,
+	uint32_t *position);
 
 /* Removes a sink. True: a block was removed or replaced, so cached routes are invalid. */
 bool mr_block_remove(const struct mr_block_ops *ops, mr_block_link *list, uint16_t worker,

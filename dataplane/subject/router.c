@@ -287,7 +287,8 @@ static const struct mr_route *fill_place(const struct mr_router *r, const struct
 		.bytes = (uint8_t)k->bytes,
 		.interest = w->span_count > 0 || w->group_count > 0 || w->workers != 0,
 		.sinks = w->sinks < MR_ROUTE_LARGE ? (uint8_t)w->sinks : MR_ROUTE_LARGE - 1,
-		.large = w->sinks + w->group_count >= MR_ROUTE_LARGE || w->repeats,
+		.large = w->sinks + w->group_count >= MR_ROUTE_LARGE || w->repeats || w->asks,
+		.asks = w->asks,
 		.cut = w->cut > 0,
 		.hash = k->hash,
 	};
@@ -642,8 +643,8 @@ bool mr_route_group_pick(
 		uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
 		if (mr_likely(!(flags & MR_SINK_GONE))) {
 			*out = (struct mr_member){(uint16_t)(flags >> MR_SINK_WORKER_SHIFT),
-				(uint8_t)mr_sink_high_water(flags), sink->slot, sink->generation,
-				sink->sub_id};
+				(uint8_t)mr_sink_high_water(flags), flags & MR_SINK_ASKS,
+				sink->slot, sink->generation, sink->sub_id};
 			return true;
 		}
 		if (++at == span->count) {

@@ -194,6 +194,7 @@ struct spec {
 	bool wild;
 	const void *group;
 	size_t group_bytes;
+	uint32_t asks; /* subset of MR_SINK_ASKS */
 };
 
 static bool has_wildcard(const char *text, size_t bytes)
@@ -358,11 +359,10 @@ static int join_group(struct mr_table *t, const struct spec *s, struct mr_record
 	return rc;
 }
 
-static int add_sink(
-	struct mr_table *t, const struct mr_owner *o, uint32_t sub_id, struct mr_record *rec)
+static int add_sink(struct mr_table *t, const struct mr_block_new_sink *sink, struct mr_record *rec)
 {
-	int rc = mr_block_add(&t->block_ops, list_of(t, rec->node, rec->tail), o, sub_id,
-		rec->group, mr_budget_groups_at(t, o->peer), &rec->position);
+	int rc = mr_block_add(&t->block_ops, list_of(t, rec->node, rec->tail), sink, rec->group,
+		mr_budget_groups_at(t, sink->owner->peer), &rec->position);
 
 	if (rc == -ENOSPC)
 		t->refusal = "no room for another queue group on this pattern (64)";
@@ -401,7 +401,7 @@ static int attach_record(struct mr_table *t, const struct mr_owner *o, uint32_t 
 	rc = s->group_bytes > 0 ? join_group(t, s, rec) : 0;
 	if (rc != 0)
 		goto give_back;
-	rc = add_sink(t, o, sub_id, rec);
+	rc = add_sink(t, &(struct mr_block_new_sink){o, sub_id, s->asks}, rec);
 	if (rc == 0)
 		return 0;
 	if (rec->group != 0)
@@ -431,7 +431,21 @@ int mr_table_subscribe(struct mr_table *t, const struct mr_owner *o, uint32_t su
 	enum mr_sub_kind kind, const void *text, size_t bytes, const void *group,
 	size_t group_bytes)
 {
-	struct spec s = {kind, text, bytes, false, group, group_bytes};
+	return mr_table_subscribe_row(t, &(struct mr_table_row){.owner = *o,
+						 .sub_id = sub_id,
+						 .kind = kind,
+						 .text = text,
+						 .text_bytes = bytes,
+						 .group = group,
+						 .group_bytes = group_bytes});
+}
+
+int mr_table_subscribe_row(struct mr_table *t, const struct mr_table_row *row)
+{
+	const struct mr_owner *o = &row->owner;
+	uint32_t sub_id = row->sub_id;
+	struct spec s = {row->kind, row->text, row->text_bytes, false, row->group, row->group_bytes,
+		row->asks & MR_SINK_ASKS};
 	uint32_t owner = mr_records_owner(&t->records, o);
 	int rc = spec_parse(&s);
 
@@ -451,7 +465,7 @@ int mr_table_subscribe(struct mr_table *t, const struct mr_owner *o, uint32_t su
 		return rc;
 	}
 	t->subscriptions++;
-	raise_pattern(t, s.text, s.bytes, kind == MR_SUB_PREFIX);
+	raise_pattern(t, s.text, s.bytes, row->kind == MR_SUB_PREFIX);
 	count_change(t);
 	return 0;
 }

@@ -79,6 +79,10 @@ struct mr_owner {
 
 /* Set in a sink's flags once its subscription is gone; readers skip such a sink. */
 #define MR_SINK_GONE 1u
+/* The subscription asks when the bus took a message, who sent it. Set when it is made. */
+#define MR_SINK_TIME   2u
+#define MR_SINK_SENDER 4u
+#define MR_SINK_ASKS   (MR_SINK_TIME | MR_SINK_SENDER)
 /* Its high-water mark, one byte: see mr_table_high_water. */
 #define MR_SINK_HIGH_WATER_SHIFT 8
 /* The worker that owns the sink's session: flags >> MR_SINK_WORKER_SHIFT. */
@@ -113,6 +117,7 @@ struct mr_table_row {
 	const char *group; /* NULL and 0: no group */
 	size_t group_bytes;
 	uint8_t high_water;
+	uint8_t asks; /* subset of MR_SINK_ASKS */
 };
 
 struct mr_table_stats {
@@ -142,6 +147,10 @@ void mr_table_free(struct mr_table *t);
 int mr_table_subscribe(struct mr_table *t, const struct mr_owner *o, uint32_t sub_id,
 	enum mr_sub_kind kind, const void *text, size_t bytes, const void *group,
 	size_t group_bytes);
+
+/* Likewise, for a subscription that asks for stamps: `row->asks`. Its high-water mark is not read.
+ * A repeated subscription keeps what it asked for first. */
+int mr_table_subscribe_row(struct mr_table *t, const struct mr_table_row *row);
 
 /* Names the limit of the last -ENOSPC or -EDQUOT, in words for a client. */
 const char *mr_table_refusal(const struct mr_table *t);

@@ -29,6 +29,7 @@ static void take_lone(struct mr_walk *w, uintptr_t link)
 {
 	unsigned worker = (unsigned)(link >> MR_BLOCK_WORKER_SHIFT);
 
+	w->asks |= (link & MR_BLOCK_ASKS) != 0;
 	if (worker == w->worker) {
 		w->spans[w->span_count++] = (struct mr_sink_span){mr_block_of(link)->sinks, 1};
 		w->sinks++;
@@ -297,6 +298,7 @@ static bool take_block(struct mr_walk *w, const struct mr_block *b)
 	struct mr_sink_span span = {b->sinks,
 		atomic_load_explicit(&b->count, memory_order_acquire)}; /* [block.count] */
 
+	w->asks |= atomic_load_explicit(&b->asks, memory_order_relaxed) != 0;
 	if (b->group == 0 && b->worker != w->worker) {
 		see_far(w, b->worker, b->sinks, span.count);
 		w->far += span.count;
@@ -424,6 +426,7 @@ static void restart_walk(struct mr_walk *w)
 	w->far = 0;
 	w->cut = 0;
 	w->repeats = false;
+	w->asks = false;
 	w->list_count = 0;
 	if (++w->number == 0) {
 		memset(w->marks, 0, sizeof(w->marks));

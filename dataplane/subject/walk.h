@@ -32,7 +32,7 @@
 
 /* The widths of the bit fields of struct mr_route. */
 _Static_assert(
-	MR_WALK_LISTS_MAX < 1u << 12 && MR_WALK_GROUPS_MAX < 1u << 20, "see struct mr_route");
+	MR_WALK_LISTS_MAX < 1u << 12 && MR_WALK_GROUPS_MAX < 1u << 19, "see struct mr_route");
 
 /* The possible place of a node, then the node. */
 struct mr_walk_step {
@@ -93,6 +93,7 @@ struct mr_walk {
 	uint32_t sinks; /* plain sinks of this worker */
 	uint32_t far;   /* plain sinks of other workers */
 	bool repeats;   /* a session has several sinks */
+	bool asks;      /* a sink asks for a stamp */
 	uint32_t cut;   /* sinks left out because their sessions have many others */
 	/* scratch */
 	const char *subject;

@@ -166,6 +166,8 @@ static void to_sink(struct mr_worker *w, const struct mr_route *r, const struct 
 {
 	uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
 	uint32_t high_water = l->promised ? mr_sink_high_water(flags) : 0;
+	struct mr_message_stamp_room room;
+	struct mr_message_plan stamped;
 	struct mr_session *s;
 
 	if (flags & MR_SINK_GONE) {
@@ -173,6 +175,11 @@ static void to_sink(struct mr_worker *w, const struct mr_route *r, const struct 
 		return;
 	}
 	w->share.turn_work++;
+	if (l->stamp != NULL && (flags & MR_SINK_ASKS) != 0) {
+		stamped = *plan;
+		mr_stamp_add(&stamped, l->stamp, flags, &room);
+		plan = &stamped;
+	}
 	s = mr_directory_find(&w->directory, sink->slot, sink->generation);
 	if (s == NULL || (l->promised && mr_worker_is_closed(s))) {
 		mr_count(w->stats->drop_session_gone, l->count);
@@ -276,6 +283,10 @@ static void copy_load(struct mr_fan *f, const struct mr_fan_load *l)
 	if (l->token != NULL) {
 		f->token = *l->token;
 		f->load.token = &f->token;
+	}
+	if (l->stamp != NULL) {
+		f->stamp = *l->stamp;
+		f->load.stamp = &f->stamp;
 	}
 }
 

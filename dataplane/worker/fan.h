@@ -19,6 +19,7 @@
 #define MILLRACE_WORKER_FAN_H
 
 #include "dataplane/worker/share.h"
+#include "dataplane/worker/stamp.h"
 
 #define MR_FANS_MAX           16u
 #define MR_FAN_PROMISED_BYTES 65536u
@@ -32,7 +33,8 @@ struct mr_fan_load {
 	const struct mr_burst_entry *run;
 	const struct mr_message_view *view; /* the one message; NULL: it is a run */
 	const struct mrf_reply_token *token;
-	uint64_t from; /* session; 0: it came by the mesh */
+	const struct mr_stamp *stamp; /* NULL: none */
+	uint64_t from;                /* session; 0: it came by the mesh */
 	uint32_t count;
 	uint32_t bytes; /* sum over all messages */
 	bool promised;
@@ -59,6 +61,7 @@ struct mr_fan {
 	uint64_t reported; /* see mr_router_reported */
 	uint64_t peer;
 	struct mrf_reply_token token;
+	struct mr_stamp stamp;
 	struct mr_message_view view;
 	struct mr_burst_entry run[MR_BURST];
 	alignas(MR_CACHE_LINE) uint8_t memory[]; /* the route's copy, and the messages */

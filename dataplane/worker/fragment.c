@@ -56,15 +56,20 @@ bool mr_fragments_next(struct mr_fragments *p, struct mr_message_plan *piece)
 	const struct mr_message_plan *whole = p->whole;
 	uint32_t bytes = whole->body_bytes - p->done;
 	uint32_t header_bytes = p->done == 0 ? p->header_bytes : 0;
+	uint32_t stamp_bytes;
 
 	if (bytes == 0)
 		return false;
 	if (bytes > body_room(p))
 		bytes = body_room(p);
 	p->extra.fragment.offset += p->last;
-	*piece = mr_message_plan(kind_of(whole), whole->token, whole->subject, whole->subject_bytes,
+	stamp_bytes = mr_message_plan_stamp_bytes(whole);
+	*piece = mr_message_plan(kind_of(whole), whole->token,
+		(const uint8_t *)whole->subject + stamp_bytes, whole->subject_bytes - stamp_bytes,
 		(const uint8_t *)whole->body + p->done, header_bytes, bytes - header_bytes);
 	mr_message_plan_extra(piece, &p->extra);
+	if (mr_unlikely(stamp_bytes != 0) && p->done == 0)
+		(void)mr_message_plan_stamp(piece, whole->subject, stamp_bytes, &p->stamped);
 	p->last = bytes;
 	p->done += bytes;
 	return true;

@@ -21,6 +21,8 @@ struct mr_fragments {
 	uint32_t room;                 /* largest stride of a fragment */
 	uint32_t done;                 /* bytes of the body in fragments made so far */
 	uint32_t last;                 /* bytes of the body in the last fragment made */
+	struct mr_message_stamp_room
+		stamped; /* of the first fragment, if the message has a stamp */
 };
 
 /* True if a message for a session over UDP is larger than its frames, and the client can reassemble

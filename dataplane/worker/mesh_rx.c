@@ -56,25 +56,48 @@ static void __attribute__((noinline)) lose_publish(struct mr_worker *w,
 	}
 }
 
+/* A publish of another worker. */
+struct arrival {
+	const struct mr_message_view *message;
+	const struct mr_stamp *stamp; /* NULL: none */
+};
+
+static void __attribute__((noinline))
+deliver_stamped(struct mr_worker *w, const struct mr_mesh_member *member, const struct mr_route *r,
+	bool promised, const struct arrival *a, const struct mr_message_plan *plan)
+{
+	struct mr_message_plan stamped = *plan;
+	struct mr_message_stamp_room room;
+
+	mr_stamp_add(&stamped, a->stamp, member->asks, &room);
+	deliver_member(w, member, r, promised, &stamped);
+}
+
 /* Delivers to the members of queue groups that the record names, and ends the publish. */
 static void end_publish(struct mr_worker *w, const struct mr_mesh_record *record,
-	const struct mr_mesh_member *members, const struct mr_route *r,
-	const struct mr_message_view *m, const struct mr_message_plan *plan)
+	const struct mr_mesh_member *members, const struct mr_route *r, const struct arrival *a,
+	const struct mr_message_plan *plan)
 {
+	const struct mr_message_view *m = a->message;
 	bool promised = mr_message_is_promised(m->header.flags);
 
 	for (uint32_t i = 0; i < record->members; i++)
-		if (members[i].worker == w->index)
+		if (members[i].worker != w->index)
+			continue;
+		else if (mr_likely(a->stamp == NULL || members[i].asks == 0))
 			deliver_member(w, &members[i], r, promised, plan);
+		else
+			deliver_stamped(w, &members[i], r, promised, a, plan);
 	if (promised)
 		mr_worker_window_taken(w, m->header_bytes + m->payload_bytes);
 }
 
 /* Begins the fan-out of a large route; returns it if it is unfinished. */
 static struct mr_fan *__attribute__((noinline))
-take_large(struct mr_worker *w, const struct mr_message_view *m, const struct mr_route *r)
+take_large(struct mr_worker *w, const struct arrival *a, const struct mr_route *r)
 {
-	struct mr_fan_load l = {.view = m, .count = 1, .bytes = m->header.bytes};
+	const struct mr_message_view *m = a->message;
+	struct mr_fan_load l = {.view = m, .stamp = a->stamp, .count = 1, .bytes = m->header.bytes};
 	struct mr_fan_at at = {0};
 
 	l.token = m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL;
@@ -88,8 +111,9 @@ take_large(struct mr_worker *w, const struct mr_message_view *m, const struct mr
 /* Delivers a publish. Returns its fan-out if that is unfinished; the members are delivered to after
  * it. */
 static struct mr_fan *take_publish(struct mr_worker *w, const struct mr_mesh_record *record,
-	const struct mr_mesh_member *members, const struct mr_message_view *m)
+	const struct mr_mesh_member *members, const struct arrival *a)
 {
+	const struct mr_message_view *m = a->message;
 	const struct mrf_reply_token *token =
 		m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &m->token : NULL;
 	bool own = (record->workers & 1ull << w->index) != 0;
@@ -113,13 +137,13 @@ static struct mr_fan *take_publish(struct mr_worker *w, const struct mr_mesh_rec
 		mr_message_plan_extra(&plan, &extra);
 	}
 	if (own && mr_unlikely(r->large))
-		fan = take_large(w, m, r);
+		fan = take_large(w, a, r);
 	else if (own)
 		(void)(mr_message_is_promised(m->header.flags)
 				? mr_worker_promise_own(w, r, &plan)
 				: mr_worker_deliver_own(w, r, &plan));
 	if (mr_likely(fan == NULL))
-		end_publish(w, record, members, r, m, &plan);
+		end_publish(w, record, members, r, a, &plan);
 	return fan;
 }
 
@@ -198,21 +222,37 @@ MR_ALWAYS_INLINE void read_record(struct record *record, const uint8_t *at)
 	record->stride = (uint32_t)prefix + mr_message_stride(record->header.bytes);
 }
 
+/* Handles a publish that carries a stamp. */
+static struct mr_fan *__attribute__((noinline)) take_stamped(struct mr_worker *w,
+	const struct record *record, const struct mr_message_view *m, uint32_t stamp_bytes)
+{
+	struct mr_stamp stamp;
+	struct arrival a = {m, &stamp};
+
+	mr_stamp_copy(&stamp, m->subject - stamp_bytes, stamp_bytes);
+	return take_publish(w, &record->head, record->members, &a);
+}
+
 /* Handles a record; returns an unfinished fan-out, or NULL. */
 MR_ALWAYS_INLINE struct mr_fan *take_record(struct mr_worker *w, const struct record *record)
 {
 	struct mr_message_view m;
+	struct arrival a = {&m, NULL};
+	uint32_t stamp_bytes;
 
 	if (!for_this_worker(w, &record->head, record->members))
 		; /* for another worker */
-	else if (mr_unlikely(!mr_message_parse(record->message, record->header, &m)))
+	else if (mr_unlikely(!mr_message_parse_stamped(
+			 record->message, record->header, &m, &stamp_bytes)))
 		mr_count(w->stats->drop_bad_message, 1);
 	else if (record->head.what != MR_MESH_ROUTE)
 		take_further(w, &record->head, &m);
 	else if (record->header.kind == MRF_MESSAGE_KIND_REPLY)
 		mr_worker_reply(w, &m);
+	else if (mr_unlikely(stamp_bytes != 0))
+		return take_stamped(w, record, &m, stamp_bytes);
 	else
-		return take_publish(w, &record->head, record->members, &m);
+		return take_publish(w, &record->head, record->members, &a);
 	return NULL;
 }
 
@@ -223,6 +263,7 @@ static bool take_fan(struct mr_worker *w, struct mr_fan *f, const uint8_t *at)
 	struct mr_message_plan plan;
 	struct mr_message_extra extra;
 	uint16_t number = w->promised_count;
+	struct arrival a = {f->load.view, f->load.stamp};
 	struct record record;
 	bool done;
 
@@ -237,7 +278,7 @@ static bool take_fan(struct mr_worker *w, struct mr_fan *f, const uint8_t *at)
 		extra = mr_worker_passed_on(f->load.view);
 		mr_message_plan_extra(&plan, &extra);
 	}
-	end_publish(w, &record.head, record.members, f->route, f->load.view, &plan);
+	end_publish(w, &record.head, record.members, f->route, &a, &plan);
 	mr_fan_end(w, f);
 	return true;
 }

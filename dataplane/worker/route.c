@@ -22,6 +22,7 @@ struct publish {
 	const struct mr_message_view *message;
 	const struct mr_route *route;
 	const struct mrf_reply_token *token; /* NULL: it is not a request */
+	const struct mr_stamp *stamp;        /* NULL: none */
 	bool promised;
 	struct mr_message_plan delivery;
 	struct mr_message_extra extra; /* the delivery's extra parts */
@@ -63,12 +64,14 @@ static bool __attribute__((noinline))
 queue_for_mesh(struct mr_worker *w, const struct publish *p, const struct mr_mesh_record *record)
 {
 	struct mr_message_view named = *p->message;
+	struct mr_message_stamp_room room;
 	struct mr_message_plan plan;
 
 	named.subject = (const uint8_t *)p->route->subject;
 	named.subject_bytes = p->route->bytes;
 	plan = mr_message_replan(&named, MRF_MESSAGE_KIND_PUBLISH);
 	plan.token = p->token;
+	mr_stamp_add(&plan, p->stamp, MR_SINK_ASKS, &room);
 	return mr_worker_mesh_queue(w, record, p->member, &plan, 0);
 }
 
@@ -88,8 +91,11 @@ static void put_on_mesh(struct mr_worker *w, struct publish *p)
 	struct mr_mesh_record record = {
 		.workers = p->workers, .hash = p->route->hash, .members = p->members};
 	struct mr_message_plan plan = mr_message_replan(m, MRF_MESSAGE_KIND_PUBLISH);
+	struct mr_message_stamp_room room;
 
 	plan.token = p->token;
+	if (mr_unlikely(p->stamp != NULL))
+		mr_stamp_add(&plan, p->stamp, MR_SINK_ASKS, &room);
 	if (mr_likely(mr_worker_mesh_put(w, &record, p->member, &plan, m->header.target)) ||
 		queue_for_mesh(w, p, &record)) {
 		p->delivered++;
@@ -108,6 +114,7 @@ static void name_member(struct mr_worker *w, struct publish *p, const struct mr_
 	p->member[p->members++] = (struct mr_mesh_member){
 		.worker = chosen->worker,
 		.high_water = chosen->high_water,
+		.asks = chosen->asks,
 		.slot = chosen->slot,
 		.generation = chosen->generation,
 		.sub_id = chosen->sub_id,
@@ -121,6 +128,9 @@ static struct mr_session *session_of(const struct mr_worker *w, const struct mr_
 
 static bool give_member(struct mr_worker *w, struct publish *p, const struct mr_member *chosen)
 {
+	const struct mr_message_plan *plan = &p->delivery;
+	struct mr_message_stamp_room room;
+	struct mr_message_plan stamped;
 	struct mr_session *s;
 
 	if (chosen->worker != w->index) {
@@ -134,9 +144,14 @@ static bool give_member(struct mr_worker *w, struct publish *p, const struct mr_
 	s = session_of(w, chosen);
 	if (s == NULL)
 		return false;
-	if (!(p->promised ? mr_worker_promise_member(w, s, p->route, chosen->high_water,
-				    &p->delivery, chosen->sub_id)
-			  : mr_worker_copy(w, s, &p->delivery, chosen->sub_id)))
+	if (mr_unlikely(p->stamp != NULL)) {
+		stamped = p->delivery;
+		mr_stamp_add(&stamped, p->stamp, chosen->asks, &room);
+		plan = &stamped;
+	}
+	if (!(p->promised ? mr_worker_promise_member(
+				    w, s, p->route, chosen->high_water, plan, chosen->sub_id)
+			  : mr_worker_copy(w, s, plan, chosen->sub_id)))
 		return false;
 	w->round.delivered++;
 	p->delivered++;
@@ -201,6 +216,7 @@ MR_ALWAYS_INLINE void begin_publish(struct publish *p, const struct mr_message_v
 	p->message = m;
 	p->route = r;
 	p->token = token;
+	p->stamp = NULL;
 	p->promised = mr_message_is_promised(m->header.flags);
 	p->delivered = delivered;
 	p->workers = r->workers;
@@ -264,6 +280,7 @@ static bool go_further(struct mr_worker *w, const struct mr_route *r, const stru
 	m = l->view != NULL ? *l->view
 			    : mr_message_plain(l->run[at->message].at, l->run[at->message].header);
 	begin_publish(&p, &m, r, l->token, at->delivered);
+	p.stamp = l->stamp;
 	plan_for_groups(&p);
 	if (at->told)
 		p.workers = 0;
@@ -326,9 +343,18 @@ publish_large(struct mr_worker *w, const struct mr_burst_entry *e, uint32_t coun
 	struct mr_session *from = e->from;
 	struct mr_fan_load l = {.run = e, .view = e->view, .token = token, .from = from->id};
 	struct mr_fan_at at = {0};
+	struct mr_message_view plain;
+	struct mr_stamp stamp;
 	bool whole = w->late.forced;
 
-	l.count = r->group_count > RUN_GROUPS_MAX ? 1 : count;
+	if (r->asks) {
+		plain = mr_message_plain(e->at, e->header);
+		if (l.view == NULL)
+			l.view = &plain;
+		mr_stamp_make(&stamp, w, from);
+		l.stamp = mr_stamp_may_have(l.view) ? &stamp : NULL;
+	}
+	l.count = r->group_count > RUN_GROUPS_MAX || r->asks ? 1 : count;
 	l.bytes = bytes_of(e, l.count);
 	l.promised = mr_message_is_promised(e->header.flags);
 	if (!whole && mr_worker_round_is_over(w))

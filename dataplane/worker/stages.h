@@ -80,7 +80,8 @@ struct mr_mesh_record {
 };
 struct mr_mesh_member {
 	uint16_t worker;
-	uint16_t high_water; /* high-water mark, percent (mr_table_high_water) */
+	uint8_t high_water; /* high-water mark, percent (mr_table_high_water) */
+	uint8_t asks;       /* subset of MR_SINK_ASKS */
 	uint32_t slot;
 	uint32_t generation;
 	uint32_t sub_id;

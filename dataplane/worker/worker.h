@@ -343,6 +343,10 @@ struct mr_worker {
 		int64_t clock_delta; /* CLOCK_MONOTONIC nanoseconds when cycles were 0 */
 	} scan;
 	struct {
+		uint64_t round;   /* round_start of the round in which the clock was read */
+		uint64_t time_ns; /* CLOCK_REALTIME */
+	} stamps;
+	struct {
 		struct mr_flow_entry *list; /* room for all sessions over UDP */
 		uint32_t count;
 		bool any_waits;           /* a session on the list may have waiting frames */

@@ -118,6 +118,13 @@ static int set_water(struct mr_writer *wr, const struct mr_owner *owner, struct 
 		wr->table, owner, mrf_link_subscribe_subscription(t), (uint8_t)water);
 }
 
+/* Returns what the deliveries shall say of a message: a subset of MR_SINK_ASKS. */
+static uint8_t asks_of(struct mrf_table t)
+{
+	return (uint8_t)((mrf_link_subscribe_time(t) ? MR_SINK_TIME : 0) |
+			 (mrf_link_subscribe_sender(t) ? MR_SINK_SENDER : 0));
+}
+
 static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 {
 	struct mr_session *s = mr_writer_session_find(wr, mrf_link_subscribe_session(t));
@@ -135,10 +142,22 @@ static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 		mr_writer_link_result(wr, id, -ENOENT, "the session is closed");
 		return;
 	}
+	if (mrf_link_subscribe_sender(t) && !wr->config->sessions.show_sender) {
+		mr_writer_link_result(wr, id, -EPERM,
+			"this bus does not tell senders (sessions.show_sender is false)");
+		return;
+	}
 	owner = mr_writer_owner(s);
 	mr_table_stats_get(wr->table, &before);
-	error = mr_table_subscribe(wr->table, &owner, mrf_link_subscribe_subscription(t), kind,
-		pattern.data, pattern.bytes, group.data, group.bytes);
+	error = mr_table_subscribe_row(
+		wr->table, &(struct mr_table_row){.owner = owner,
+				   .sub_id = mrf_link_subscribe_subscription(t),
+				   .kind = kind,
+				   .text = pattern.data,
+				   .text_bytes = pattern.bytes,
+				   .group = group.data,
+				   .group_bytes = group.bytes,
+				   .asks = asks_of(t)});
 	if (error == 0)
 		error = set_water(wr, &owner, t);
 	mr_table_stats_get(wr->table, &after);

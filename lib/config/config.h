@@ -118,6 +118,7 @@ struct mr_config {
 		uint32_t early_bytes_max;
 		uint32_t block_ms_max; /* 0 .. 86,400,000, default 30,000; 0: no limit */
 		enum mr_config_block_over block_over; /* default gap */
+		bool show_sender; /* subscriptions may ask who sent a message, default false */
 	} sessions;
 	struct {
 		/* largest part of a table for one host or user, 1 .. 100, default 25 */

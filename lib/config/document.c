@@ -48,6 +48,7 @@ struct mr_config_document {
 		char *early_bytes_max;
 		char *block_ms_max;
 		char *block_over;
+		char *show_sender;
 	} sessions;
 	struct {
 		char *share_percent, *ip6_prefix_bits;
@@ -147,7 +148,7 @@ static const cyaml_schema_field_t sessions_fields[] = {
 	VALUE(sessions, logs_mib),
 	VALUE(sessions, high_water), VALUE(sessions, held_bytes_max),
 	VALUE(sessions, early_bytes_max), VALUE(sessions, block_ms_max),
-	VALUE(sessions, block_over), CYAML_FIELD_END,
+	VALUE(sessions, block_over), VALUE(sessions, show_sender), CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t peers_fields[] = {
 	VALUE(peers, share_percent), VALUE(peers, ip6_prefix_bits), CYAML_FIELD_END,

@@ -95,6 +95,7 @@ const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
 	SIZE("sessions.early_bytes_max", sessions.early_bytes_max, 4u << 20, 1u << 30),
 	NUMBER("sessions.block_ms_max", sessions.block_ms_max, 0, 86400000),
 	CHOICE("sessions.block_over", sessions.block_over, block_overs),
+	BOOL("sessions.show_sender", sessions.show_sender),
 	NUMBER("peers.share_percent", peers.share_percent, 1, 100),
 	NUMBER("peers.ip6_prefix_bits", peers.ip6_prefix_bits, 16, 64),
 	SIZE("messages.bytes_max", messages.bytes_max, 64u << 10, 64u << 20),

@@ -41,7 +41,7 @@ struct mr_config_fault {
 	char expected[192];
 };
 
-#define MR_CONFIG_KEYS_COUNT 59
+#define MR_CONFIG_KEYS_COUNT 60
 extern const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT];
 
 /* Returns the key, or NULL if there is none of this name. */

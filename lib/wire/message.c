@@ -61,3 +61,27 @@ uint8_t mr_message_client_flags(uint8_t kind)
 	default: return body | MRF_MESSAGE_FLAG_TOKEN;
 	}
 }
+
+bool mr_message_plan_stamp(struct mr_message_plan *plan, const void *stamp, uint32_t stamp_bytes,
+	struct mr_message_stamp_room *room)
+{
+	bool sections = plan->sections != 0;
+	uint32_t bytes = plan->bytes + stamp_bytes +
+			 (sections ? 0 : (uint32_t)sizeof(struct mrf_message_sections));
+
+	assert(stamp_bytes >= sizeof(struct mrf_message_stamp));
+	assert(stamp_bytes <= MR_STAMP_BYTES_MAX && mr_message_plan_stamp_bytes(plan) == 0);
+	if (bytes > MR_MESSAGE_BYTES_MAX)
+		return false;
+	memcpy(room->bytes, stamp, stamp_bytes);
+	if (plan->subject_bytes > 0)
+		memcpy(room->bytes + stamp_bytes, plan->subject, plan->subject_bytes);
+	plan->subject = room->bytes;
+	plan->subject_bytes += stamp_bytes;
+	plan->sections |= stamp_bytes << 8;
+	plan->bytes = bytes;
+	plan->stride = mr_message_stride(bytes);
+	plan->header =
+		(plan->header & ~0xffffull) | bytes | (uint64_t)MRF_MESSAGE_FLAG_SECTIONS << 24;
+	return true;
+}

@@ -3,7 +3,10 @@
  *
  *   MessageHeader 8 | ReplyToken 16, if Token | MessageOrigin 16, if Origin |
  *   MessageDelivery 16, if Delivery | MessageFragment 24, if Fragment |
- *   MessageSections 4, if Sections | subject | header block | payload | padding to a multiple of 8
+ *   MessageSections 4, if Sections | stamp | subject | header block | payload |
+ *   padding to a multiple of 8
+ *
+ * The stamp is a MessageStamp and a name. Only the bus writes it, for subscriptions that ask.
  *
  * Origin, delivery and fragment together are called extra: most messages have none of them.
  *
@@ -36,10 +39,13 @@
 		sizeof(struct mrf_message_fragment) + sizeof(struct mrf_message_sections) +        \
 		MR_SUBJECT_BYTES_MAX)
 #define MR_MESSAGE_BYTES_MAX 64856u
+/* A stamp with the longest name of a session. */
+#define MR_STAMP_BYTES_MAX (sizeof(struct mrf_message_stamp) + 63)
 
 _Static_assert(sizeof(struct mrf_message_header) == 8, "wire");
 _Static_assert(sizeof(struct mrf_reply_token) == 16, "wire");
 _Static_assert(sizeof(struct mrf_message_sections) == 4, "wire");
+_Static_assert(sizeof(struct mrf_message_stamp) == 16, "wire");
 _Static_assert(sizeof(struct mrf_message_origin) == 16, "wire");
 _Static_assert(sizeof(struct mrf_message_delivery) == 16, "wire");
 _Static_assert(sizeof(struct mrf_message_fragment) == 24, "wire");
@@ -160,11 +166,10 @@ static inline bool mr_message_is_promised(uint8_t flags)
 	return (flags & (MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_HIGH)) != 0;
 }
 
-/* Parses the parts of the message at `at`, whose header was loaded and fits. False: the parts
- * exceed the length, or the body exceeds MR_BODY_BYTES_MAX. It does not check that the kind may
- * have these parts. */
-MR_ALWAYS_INLINE bool mr_message_parse(
-	const uint8_t *at, struct mrf_message_header header, struct mr_message_view *m)
+/* Parses a message; see mr_message_parse and mr_message_parse_stamped. `stamp_bytes` NULL: a stamp
+ * is refused. */
+MR_ALWAYS_INLINE bool mr_message_parse_parts(const uint8_t *at, struct mrf_message_header header,
+	struct mr_message_view *m, uint32_t *stamp_bytes)
 {
 	uint32_t left = (uint32_t)header.bytes - (uint32_t)sizeof(header);
 	const uint8_t *p = at + sizeof(header);
@@ -200,7 +205,17 @@ MR_ALWAYS_INLINE bool mr_message_parse(
 		header_bytes = word >> 16;
 		p += sizeof(struct mrf_message_sections);
 		left -= (uint32_t)sizeof(struct mrf_message_sections);
-		if (mr_unlikely((word & 0xff00) != 0 || subject_bytes + header_bytes > left))
+		if (mr_unlikely((word & 0xff00) != 0)) {
+			uint32_t stamp = word >> 8 & 0xff;
+
+			if (stamp_bytes == NULL || stamp < sizeof(struct mrf_message_stamp) ||
+				stamp > MR_STAMP_BYTES_MAX || stamp > left)
+				return false;
+			*stamp_bytes = stamp;
+			p += stamp;
+			left -= stamp;
+		}
+		if (mr_unlikely(subject_bytes + header_bytes > left))
 			return false;
 	}
 	m->subject = p;
@@ -210,6 +225,24 @@ MR_ALWAYS_INLINE bool mr_message_parse(
 	m->payload = p + subject_bytes + header_bytes;
 	m->payload_bytes = left - subject_bytes - header_bytes;
 	return left - subject_bytes <= MR_BODY_BYTES_MAX;
+}
+
+/* Parses the parts of the message at `at`, whose header was loaded and fits. False: the parts
+ * exceed the length, the body exceeds MR_BODY_BYTES_MAX, or there is a stamp. It does not check
+ * that the kind may have these parts. */
+MR_ALWAYS_INLINE bool mr_message_parse(
+	const uint8_t *at, struct mrf_message_header header, struct mr_message_view *m)
+{
+	return mr_message_parse_parts(at, header, m, NULL);
+}
+
+/* Parses a message of the bus, which may have a stamp. *stamp_bytes: its length, 0 without one; it
+ * ends where m->subject begins. */
+MR_ALWAYS_INLINE bool mr_message_parse_stamped(const uint8_t *at, struct mrf_message_header header,
+	struct mr_message_view *m, uint32_t *stamp_bytes)
+{
+	*stamp_bytes = 0;
+	return mr_message_parse_parts(at, header, m, stamp_bytes);
 }
 
 /* Returns the view of a message without flags that name parts, whose header was loaded and fits:
@@ -290,8 +323,8 @@ struct mr_message_plan {
 	uint64_t header; /* in memory byte order, target 0 */
 	uint32_t bytes;
 	uint32_t stride;
-	uint32_t sections; /* in memory byte order; 0: none */
-	uint32_t subject_bytes;
+	uint32_t sections;                    /* in memory byte order; 0: none */
+	uint32_t subject_bytes;               /* with the stamp, which stands before it */
 	uint32_t body_bytes;                  /* header block and payload, contiguous */
 	const struct mrf_reply_token *token;  /* NULL: none */
 	const struct mr_message_extra *extra; /* NULL: none */
@@ -336,6 +369,22 @@ static inline void mr_message_plan_extra(
 	plan->stride = mr_message_stride(plan->bytes);
 	plan->header = (plan->header & ~0xffffull) | plan->bytes | (uint64_t)extra->flags << 24;
 	plan->extra = extra;
+}
+
+/* Room for a stamp and the longest subject behind it. */
+struct mr_message_stamp_room {
+	uint8_t bytes[MR_STAMP_BYTES_MAX + MR_SUBJECT_BYTES_MAX];
+};
+
+/* Adds a stamp to a plan that has none; `room` must live as long as the plan. False: the whole
+ * would exceed MR_MESSAGE_BYTES_MAX, and the plan is unchanged. */
+bool mr_message_plan_stamp(struct mr_message_plan *plan, const void *stamp, uint32_t stamp_bytes,
+	struct mr_message_stamp_room *room);
+
+/* Returns the bytes of a plan's stamp; 0: it has none. */
+static inline uint32_t mr_message_plan_stamp_bytes(const struct mr_message_plan *plan)
+{
+	return plan->sections >> 8 & 0xff;
 }
 
 /* Returns the plan that writes a parsed message again. `m` must outlive the plan. */

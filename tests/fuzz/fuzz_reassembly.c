@@ -31,7 +31,7 @@ volatile uint32_t read_all;
 
 static void take(struct mr_client *c, const struct mr_message_view *m)
 {
-	struct mr_deferred *whole = mr_reassemble(c, m);
+	struct mr_deferred *whole = mr_reassemble(c, m, 0);
 
 	if (whole == NULL)
 		return;

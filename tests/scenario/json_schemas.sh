@@ -67,7 +67,8 @@ expect_equal "output about no queue" "$output" ''
 bus_stop
 
 # A ring that a publisher can fill, a worker that is pinned, and a port where one can be made.
-options=(--cpus "$(taskset -cp $$ | sed 's/.*[:,-] *//')" --set workers.poll=adaptive --set channels.down_ring_bytes=262144)
+options=(--cpus "$(taskset -cp $$ | sed 's/.*[:,-] *//')" --set workers.poll=adaptive --set channels.down_ring_bytes=262144
+	--set sessions.show_sender=true)
 part=part
 if [ "$(id -u)" -eq 0 ] && (net_needs) >/dev/null 2>&1; then
 	leaving+=(net_drop)
@@ -82,6 +83,7 @@ far() { timeout -k 5 $((patience_s * 2)) "${net_in[@]}" env MILLRACE_SERVER="$ud
 say "subscribers of each kind, and what they print"
 sub_start texts 'text.>' --json
 texts=$pid
+sub_start stamped 'text.>' --time --sender --json
 sub_start bytes "odd.$odd" 'odd.>' --group "g$odd" --json
 bytes=$pid
 sub_start grouped 'text.>' --group g --promise at-least-once --high-water 60 --json
@@ -122,6 +124,8 @@ wait_for "all came" lines_at_least "$dir/texts.out" 4
 wait_for "what is no text came" lines_at_least "$dir/bytes.out" 3
 keep sub#message plain "$dir/texts.out" sub text
 keep sub#message plain "$dir/bytes.out" sub odd
+wait_for "the stamped ones came" lines_at_least "$dir/stamped.out" 4
+keep sub#message plain "$dir/stamped.out" sub --time --sender
 
 say "queues"
 ready_are() { [ "$("$millrace" queue show "$1" --json | jq .ready)" -eq "$2" ]; }
