@@ -11,6 +11,7 @@ struct mr_late_message {
 	struct mrf_message_header header;
 	uint32_t stride;
 	bool promised; /* false for publishes of the datagram flow, whatever their flags say */
+	bool counted;  /* in its peer's share */
 };
 
 _Static_assert(sizeof(struct mrf_message_header) == 8, "messages are 8-aligned behind theirs");
@@ -45,7 +46,7 @@ static struct mr_late *late_of(struct mr_worker *w, struct mr_session *s)
 	x = mr_slab_alloc(w->store, sizeof(*x));
 	if (x == NULL)
 		return NULL;
-	*x = (struct mr_late){.slot = s->slot, .generation = s->generation};
+	*x = (struct mr_late){.slot = s->slot, .generation = s->generation, .peer = s->peer};
 	mr_worker_late_list(w, x);
 	s->late = x;
 	return x;
@@ -70,9 +71,20 @@ static bool is_promised(const struct mr_burst_entry *e)
 	       mr_message_is_promised(e->header.flags);
 }
 
+static uint64_t late_bytes_max(const struct mr_worker *w)
+{
+	return mr_slab_bytes_max(w->store) / 4;
+}
+
+int mr_worker_late_init(struct mr_worker *w, uint32_t percent, uint32_t peers_max)
+{
+	w->late.share_bytes = mr_share_bound(late_bytes_max(w), percent > 0 ? percent : 100).share;
+	return mr_shares_init(&w->late.shares, 1, peers_max);
+}
+
 static bool has_room(const struct mr_worker *w, uint32_t bytes)
 {
-	return w->late.bytes + bytes <= mr_slab_bytes_max(w->store) / 4;
+	return w->late.bytes + bytes <= late_bytes_max(w);
 }
 
 /* True if the session has used up its room for late messages: no back-pressure stops datagrams. */
@@ -103,6 +115,22 @@ static struct mr_late_message *copy_of(struct mr_worker *w, const struct mr_burs
 	return m;
 }
 
+/* Copies a message that may be dropped, within the share of its peer. */
+static struct mr_late_message *copy_within_share(
+	struct mr_worker *w, const struct mr_burst_entry *e)
+{
+	struct mr_late_message *m = copy_of(w, e);
+
+	if (m == NULL)
+		return NULL;
+	m->counted = mr_share_take(&w->late.shares, e->from->peer, 0, piece_bytes(m),
+			     w->late.share_bytes) == 0;
+	if (m->counted)
+		return m;
+	mr_slab_release(w->store, m, piece_bytes(m));
+	return NULL;
+}
+
 void mr_worker_late_drop_first(struct mr_worker *w, struct mr_late *x)
 {
 	struct mr_late_message *m = x->first;
@@ -110,6 +138,8 @@ void mr_worker_late_drop_first(struct mr_worker *w, struct mr_late *x)
 	x->first = m->next;
 	x->bytes -= piece_bytes(m);
 	w->late.bytes -= piece_bytes(m);
+	if (m->counted)
+		mr_share_give(&w->late.shares, x->peer, 0, piece_bytes(m));
 	mr_slab_release(w->store, m, piece_bytes(m));
 }
 
@@ -201,7 +231,7 @@ void mr_worker_late_put(struct mr_worker *w, const struct mr_burst_entry *e)
 	}
 	x = late_of(w, e->from);
 	if (x != NULL)
-		m = copy_of(w, e);
+		m = optional ? copy_within_share(w, e) : copy_of(w, e);
 	if (mr_unlikely(m == NULL)) {
 		if (optional)
 			mr_count(w->stats->drop_late_full, 1);

@@ -73,12 +73,15 @@ struct mr_late {
 	struct mr_fan *fan;   /* unfinished, goes before the messages; NULL: none */
 	uint32_t slot;
 	uint32_t generation;
+	uint64_t peer;
 	uint32_t bytes;
 	struct mr_late_message *first;
 	struct mr_late_message *last;
 };
 
-/* late.c: appends a copy of a frame's message to the late messages of its session. Without memory a
+/* late.c: limits the late datagrams of one peer. -ENOMEM, -EIO. */
+int mr_worker_late_init(struct mr_worker *w, uint32_t percent, uint32_t peers_max);
+/* Appends a copy of a frame's message to the late messages of its session. Without memory a
  * datagram is dropped and counted; a message of the reliable flow is routed now, after all late
  * messages of the session. */
 void mr_worker_late_put(struct mr_worker *w, const struct mr_burst_entry *e);

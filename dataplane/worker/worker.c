@@ -191,6 +191,8 @@ static int open_waiting(struct mr_worker *w, const struct mr_worker_config *c)
 		return error;
 	mr_worker_check_store(w);
 	error = mr_answers_init(&w->answers, c->store_bytes, c->peer_percent, c->slots);
+	if (error == 0)
+		error = mr_worker_late_init(w, c->peer_percent, c->slots);
 	if (error != 0)
 		return error;
 	return mr_early_init(
@@ -307,6 +309,7 @@ void mr_worker_free(struct mr_worker *w)
 	free(w->flows.list);
 	mr_early_fini(&w->early);
 	mr_answers_fini(&w->answers);
+	mr_shares_fini(&w->late.shares);
 	mr_slab_free(w->store);
 	free(w->full);
 	free(w->turns);

@@ -199,7 +199,8 @@ struct mr_worker_config {
 	uint64_t store_bytes;           /* messages that wait for slow sessions or for the mesh; as
 	                                 * much again for answers and deliveries */
 	uint64_t early_bytes;           /* early frames */
-	uint32_t peer_percent;          /* one peer's share of early frames and answers; 0: all */
+	uint32_t peer_percent;          /* one peer's share of early frames, answers and late
+	                                 * datagrams; 0: all */
 	uint32_t ip6_prefix_bits;       /* addresses with one prefix are one host; 0: 64 */
 	uint64_t held_bytes_max;        /* one session's part of store_bytes */
 	uint32_t block_ms_max;          /* publishers wait for a full session; 0: for ever */
@@ -286,8 +287,10 @@ struct mr_worker {
 		struct mr_late *first;
 		struct mr_late *last;
 		uint32_t count;
-		uint64_t bytes; /* sum of their messages */
-		bool forced;    /* the message being routed must not wait any longer */
+		uint64_t bytes;          /* sum of their messages */
+		bool forced;             /* the message being routed must not wait any longer */
+		struct mr_shares shares; /* bytes of messages that may be dropped, by peer */
+		uint64_t share_bytes;    /* limit for one peer */
 	} late;
 	uint64_t queued_share;   /* bytes that may be queued for one session now */
 	uint16_t promised_count; /* promised messages to own subscribers; a run is one */

@@ -185,6 +185,48 @@ static void late_messages_of_a_frame_are_whole_and_in_order(void **state)
 	close_all();
 }
 
+/* Sends a frame of publishes that are late, because the subject has many subscriptions. */
+static void send_late(const struct mrf_network_path *path, struct mr_rig_client *client)
+{
+	struct mr_rig_frame f;
+
+	mr_rig_begin(&f, client->session, ++client->sequence);
+	for (uint32_t i = 0; i < 16; i++)
+		mr_rig_add(&f, MRF_MESSAGE_KIND_PUBLISH, 0, "big", &i, sizeof(i));
+	mr_rig_send(&r, 0, path, &f);
+}
+
+/* Two sessions of one host have one share; a session of another host finds room. */
+static void late_datagrams_of_a_host_have_a_share(void **state)
+{
+	enum { SINKS = 4000, FRAMES = 20 };
+	struct mrf_network_path path[3];
+	struct mr_rig_client client[3];
+	uint64_t dropped;
+
+	(void)state;
+	open_all(SINKS);
+	r.workers[0]->late.share_bytes = 4096;
+	for (uint32_t i = 0; i < 3; i++) {
+		path[i] = mr_rig_path(false, (uint16_t)(4001 + i));
+		mr_rig_remote(&r, 0, 6 + i, &path[i], MR_RIG_FRAME_BYTES, &client[i])->peer =
+			i < 2 ? 77 : 78;
+	}
+	for (uint32_t i = 0; i < FRAMES; i++) {
+		send_late(&path[i % 2], &client[i % 2]);
+		mr_rig_round(&r, 0);
+		(void)take(&many, NULL);
+	}
+	assert_true(r.workers[0]->late.bytes <= 4096 + 256);
+	dropped = r.stats[0].drop_late_full;
+	assert_true(dropped > 0);
+	send_late(&path[2], &client[2]);
+	mr_rig_round(&r, 0);
+	assert_int_equal(r.stats[0].drop_late_full, dropped);
+	close(hog.liveness_fd);
+	close_all();
+}
+
 /* The session is checked once for all its copies. */
 static void a_full_session_misses_all_of_its_copies(void **state)
 {
@@ -214,6 +256,7 @@ int main(void)
 		cmocka_unit_test(late_messages_are_whole_and_in_order),
 		cmocka_unit_test(a_fan_out_outlives_its_session),
 		cmocka_unit_test(late_messages_of_a_frame_are_whole_and_in_order),
+		cmocka_unit_test(late_datagrams_of_a_host_have_a_share),
 		cmocka_unit_test(a_full_session_misses_all_of_its_copies),
 	};
 
