@@ -37,7 +37,8 @@ static bool send(void *arg, uint64_t session, const struct mr_message_plan *plan
 	memcpy(s->body, s->view.headers,
 		s->body_bytes < RIG_BODY_MAX ? s->body_bytes : RIG_BODY_MAX);
 	s->view.headers = s->body;
-	s->view.payload = s->body + s->view.header_bytes;
+	s->view.payload = s->body + (s->view.header_bytes < RIG_BODY_MAX ? s->view.header_bytes
+									 : RIG_BODY_MAX);
 	free(copy);
 	return true;
 }
