@@ -521,6 +521,25 @@ static void a_request_gathers_the_replies_of_several_responders()
 		std::errc::host_unreachable);
 }
 
+static void messages_say_when_the_bus_took_them_if_asked()
+{
+	millrace::client c("");
+	millrace::subscribe_options asks;
+	std::chrono::nanoseconds asked{0}, other{1};
+	const auto before = std::chrono::system_clock::now().time_since_epoch();
+
+	asks.time = true;
+	const auto one = c.subscribe(
+		"cpp.time", [&](const millrace::message &m) { asked = m.time(); }, asks);
+	const auto two = c.subscribe("cpp.time", [&](const millrace::message &m) {
+		other = m.time();
+		EXPECT(m.sender() == 0 && m.sender_name().empty());
+	});
+	c.publish("cpp.time", "x");
+	wait_until(c, [&] { return asked.count() != 0 && other.count() != 1; });
+	EXPECT(asked > before - seconds(1) && asked < before + seconds(60) && other.count() == 0);
+}
+
 static void the_next_of_several_addresses_is_tried()
 {
 	const char *address = std::getenv("MILLRACE_SERVER");
@@ -552,6 +571,7 @@ int main()
 	SHOW(batches_claims_and_requests_go_through_a_publisher);
 	SHOW(administration_lists_purges_and_moves_dead_letters_back);
 	SHOW(a_request_gathers_the_replies_of_several_responders);
+	SHOW(messages_say_when_the_bus_took_them_if_asked);
 	SHOW(the_next_of_several_addresses_is_tried);
 	return 0;
 }

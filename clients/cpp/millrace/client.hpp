@@ -607,6 +607,8 @@ inline int client::try_subscribe(subscription &out, std::string_view pattern,
 			o.prefix = options.prefix;
 			o.promise = options.promise;
 			o.high_water = options.high_water;
+			o.time = options.time;
+			o.sender = options.sender;
 			const int result = mr_subscribe(c, detail::text(pattern), &o,
 				cb->function ? callback::call : nullptr, cb, &s);
 			if (result == 0)

@@ -102,6 +102,25 @@ class message
 			function(std::string_view(h.name, h.name_bytes),
 				std::string_view(h.value, h.value_bytes));
 	}
+	/** Time since 1970-01-01 UTC when the bus took it; 0 unless the subscription asked. */
+	std::chrono::nanoseconds time() const noexcept
+	{
+		return std::chrono::nanoseconds(mr_message_time_ns(&raw_));
+	}
+	/** Session of its publisher; 0 unless the subscription asked. */
+	std::uint64_t sender() const noexcept
+	{
+		return mr_message_sender(&raw_, nullptr, nullptr);
+	}
+	/** Name of its publisher; empty unless the subscription asked. */
+	std::string_view sender_name() const noexcept
+	{
+		const char *name = nullptr;
+		std::size_t bytes = 0;
+
+		return mr_message_sender(&raw_, &name, &bytes) != 0 ? std::string_view(name, bytes)
+								    : std::string_view();
+	}
 	/** True: answer with client::reply(). */
 	bool wants_reply() const noexcept
 	{

@@ -30,6 +30,8 @@ struct subscribe_options {
 	bool prefix = false;
 	mr_promise_kind promise = MR_BEST_EFFORT;
 	unsigned high_water = 0;
+	bool time = false;   /**< messages say when the bus took them: message::time() */
+	bool sender = false; /**< messages name their sender: message::sender() */
 };
 
 /** Options of client::request_many(), as mr_request_many_options. */
