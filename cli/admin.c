@@ -2,7 +2,10 @@
 #include "cli/admin.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
+
+#include "lib/base/suggest.h"
 
 static int fail(struct mr_cli_admin *a, int error, const char *what)
 {
@@ -179,12 +182,69 @@ int mr_cli_admin_fail(const struct mr_cli *cli, const struct mr_cli_admin *a, in
 	case -ENOTCONN:
 		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "no data plane", a->error,
 			"see the log of `millrace up`");
-	case -ETIMEDOUT: return mr_cli_fail(cli, MR_EXIT_TIMEOUT, "no answer", a->error, NULL);
+	case -ETIMEDOUT:
+		return mr_cli_fail(cli, MR_EXIT_TIMEOUT, "no answer", a->error,
+			"see the log of `millrace up`");
 	case -EACCES:
 		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "refused", a->error,
 			"run this as the user of the bus, or as root");
 	default: return mr_cli_fail(cli, MR_EXIT_FAILED, "admin socket", a->error, NULL);
 	}
+}
+
+/* True if control refused the name in the request. */
+static bool refused_the_name(const struct mr_cli_admin *a, int error)
+{
+	return a->refused && error != -EACCES && error != -ENOTCONN && error != -ETIMEDOUT;
+}
+
+/* Finds a queue, or service, whose name is much like a name that does not exist. NULL: none; else
+ * valid until the next ask. */
+static const char *like(struct mr_cli_admin *a, uint8_t kind, struct mrf_string name)
+{
+	const struct mrf_queue_command all = {.kind = kind};
+	struct mr_suggest s = mr_suggest_begin(name.data, name.bytes);
+	struct mrf_table queues;
+
+	if (mr_cli_admin_ask_queue(
+		    a, MRF_ADMIN_VERB_QUEUES, &all, MRF_ADMIN_BODY_ADMIN_QUEUES, &queues) != 0)
+		return NULL;
+	for (uint32_t i = 0; i < mrf_admin_queues_rows_count(queues); i++)
+		mr_suggest_try(&s, mrf_queue_row_name(mrf_admin_queues_rows_at(queues, i)).data);
+	return s.best;
+}
+
+int mr_cli_admin_fail_queue(const struct mr_cli *cli, struct mr_cli_admin *a,
+	const struct mrf_queue_command *command, int error)
+{
+	const char *list = command->kind == MRF_QUEUE_KIND_SERVICE ? "services" : "queues";
+	char what[256], why[sizeof(a->error)], hint[512];
+	const char *best;
+
+	if (!refused_the_name(a, error) || command->name.data == NULL)
+		return mr_cli_admin_fail(cli, a, error);
+	snprintf(what, sizeof(what), "%.*s", (int)command->name.bytes, command->name.data);
+	memcpy(why, a->error, sizeof(why));
+	if (error != -ENOENT)
+		return mr_cli_fail(cli, MR_EXIT_FAILED, what, why,
+			error == -EINVAL ? "expected: tokens with dots between, such as orders.eu"
+					 : NULL);
+	best = like(a, command->kind, command->name);
+	snprintf(hint, sizeof(hint), "%s%s%s`millrace %s` lists those that exist",
+		best ? "did you mean " : "", best ? best : "", best ? "? " : "", list);
+	return mr_cli_fail(cli, MR_EXIT_FAILED, what, why, hint);
+}
+
+int mr_cli_admin_fail_session(
+	const struct mr_cli *cli, const struct mr_cli_admin *a, uint64_t session, int error)
+{
+	char what[24];
+
+	if (!refused_the_name(a, error) || session == 0)
+		return mr_cli_admin_fail(cli, a, error);
+	snprintf(what, sizeof(what), "0x%016" PRIx64, session);
+	return mr_cli_fail(cli, MR_EXIT_FAILED, what, a->error,
+		"`millrace clients` lists those that are connected");
 }
 
 int mr_cli_admin_query(const struct mr_cli *cli, struct mr_cli_admin *a, enum mrf_admin_verb verb,
@@ -193,7 +253,7 @@ int mr_cli_admin_query(const struct mr_cli *cli, struct mr_cli_admin *a, enum mr
 	int rc = mr_cli_admin_open(a, cli);
 
 	rc = rc ? rc : mr_cli_admin_ask(a, verb, session, body, out);
-	return rc ? mr_cli_admin_fail(cli, a, rc) : MR_EXIT_OK;
+	return rc ? mr_cli_admin_fail_session(cli, a, session, rc) : MR_EXIT_OK;
 }
 
 int mr_cli_admin_query_queue(const struct mr_cli *cli, struct mr_cli_admin *a,
@@ -203,5 +263,5 @@ int mr_cli_admin_query_queue(const struct mr_cli *cli, struct mr_cli_admin *a,
 	int rc = mr_cli_admin_open(a, cli);
 
 	rc = rc ? rc : mr_cli_admin_ask_queue(a, verb, command, body, out);
-	return rc ? mr_cli_admin_fail(cli, a, rc) : MR_EXIT_OK;
+	return rc ? mr_cli_admin_fail_queue(cli, a, command, rc) : MR_EXIT_OK;
 }

@@ -44,5 +44,12 @@ int mr_cli_admin_query_queue(const struct mr_cli *cli, struct mr_cli_admin *a,
 	struct mrf_table *out);
 /* Reports a failure of ask. Returns an exit code. */
 int mr_cli_admin_fail(const struct mr_cli *cli, const struct mr_cli_admin *a, int error);
+/* Reports a failure of ask_queue, and asks for the names that exist if there is no such queue or
+ * service. Returns an exit code. */
+int mr_cli_admin_fail_queue(const struct mr_cli *cli, struct mr_cli_admin *a,
+	const struct mrf_queue_command *command, int error);
+/* Reports a failure of an ask about a session; 0: about none. Returns an exit code. */
+int mr_cli_admin_fail_session(
+	const struct mr_cli *cli, const struct mr_cli_admin *a, uint64_t session, int error);
 
 #endif

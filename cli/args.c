@@ -183,17 +183,17 @@ static const char *near_choice(const char *choices, const char *value, char *out
 static void expect_number(const struct mr_cli_option *o, char *out, size_t out_bytes)
 {
 	if (o->type == MR_CLI_MS)
-		snprintf(out, out_bytes, "%.12g to %.12g, in ms, or a time such as 500ms, 2s or 1m",
+		snprintf(out, out_bytes, "%.16g to %.16g, in ms, or a time such as 500ms, 2s or 1m",
 			o->min, o->max);
 	else if (o->type == MR_CLI_S)
 		snprintf(out, out_bytes,
-			"%.12g to %.12g, in seconds, or a time such as 500ms or 1m", o->min,
+			"%.16g to %.16g, in seconds, or a time such as 500ms or 1m", o->min,
 			o->max);
 	else if (o->type == MR_CLI_BYTES)
-		snprintf(out, out_bytes, "%.12g to %.12g, in bytes, or a size such as 16KiB or 1M",
+		snprintf(out, out_bytes, "%.16g to %.16g, in bytes, or a size such as 16KiB or 1M",
 			o->min, o->max);
 	else
-		snprintf(out, out_bytes, "%.12g to %.12g", o->min, o->max);
+		snprintf(out, out_bytes, "%.16g to %.16g", o->min, o->max);
 }
 
 static int refuse(const struct parse *p, const struct found *f, const char *value)

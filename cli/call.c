@@ -199,7 +199,7 @@ static int prepare(struct call *k, const char *payload)
 	if (code)
 		return code;
 	rc = mr_cli_input_take(&k->payload, payload);
-	return rc ? mr_cli_fail_call(k->cli, NULL, rc, "payload") : MR_EXIT_OK;
+	return rc ? mr_cli_fail_input(k->cli, rc) : MR_EXIT_OK;
 }
 
 static int run_call(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "client/millrace.h"
+#include "cli/input.h"
 
 static atomic_bool interrupted;
 
@@ -44,8 +45,8 @@ int mr_cli_fail(const struct mr_cli *cli, enum mr_cli_exit code, const char *wha
 	const char *hint)
 {
 	fflush(stdout);
-	fprintf(stderr, "millrace %s: %s: %s%s%s\n", cli->verb, what, why, hint ? "; " : "",
-		hint ? hint : "");
+	fprintf(stderr, "millrace %s: %s: %s%s%s\n", cli->verb, *what ? what : "''", why,
+		hint ? "; " : "", hint ? hint : "");
 	return code;
 }
 
@@ -80,14 +81,14 @@ static const struct meaning {
 	const char *hint;
 } meanings[] = {
 	{-EINVAL, MR_EXIT_USAGE, NULL},
-	{-EMSGSIZE, MR_EXIT_FAILED, NULL},
+	{-EMSGSIZE, MR_EXIT_FAILED, "send it in parts, or raise messages.bytes_max of the bus"},
 	{-ECONNREFUSED, MR_EXIT_UNREACHABLE,
 		"start a bus with `millrace up`, or name one with --server"},
 	{-ENOENT, MR_EXIT_UNREACHABLE, "start a bus with `millrace up`, or name one with --server"},
 	{-ENOTCONN, MR_EXIT_UNREACHABLE, "check with `millrace status` whether the bus runs"},
 	{-EPROTO, MR_EXIT_UNREACHABLE,
 		"client and bus must have the same version: see `millrace status`"},
-	{-EACCES, MR_EXIT_FAILED, "allow this user in the configuration of the bus (access)"},
+	{-EACCES, MR_EXIT_FAILED, "allow this user in the configuration of the bus (access.users)"},
 	{-ENOSPC, MR_EXIT_FAILED, "raise the limits in the configuration of the bus"},
 	{-EDQUOT, MR_EXIT_FAILED, "raise peers.share_percent in the configuration of the bus"},
 	{-ETIMEDOUT, MR_EXIT_TIMEOUT, "give more time with --timeout"},
@@ -95,6 +96,27 @@ static const struct meaning {
 	{-EBUSY, MR_EXIT_FAILED, "all responders are busy: try again, or start more"},
 	{0, MR_EXIT_FAILED, NULL},
 };
+
+/* Returns the form of a name, for an error text that begins with the kind of the name. */
+static const char *hint_of_name(const char *why)
+{
+	static const struct {
+		const char *begin;
+		const char *hint;
+	} kinds[] = {
+		{"subject: ", "expected: tokens with dots between, such as orders.eu"},
+		{"pattern: ", "expected: tokens with dots between; * is any token, > at the end "
+			      "any number of them, such as orders.*"},
+		{"queue: ", "expected: tokens with dots between, such as orders.eu"},
+		{"service: ", "expected: tokens with dots between, such as orders.eu"},
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strncmp(why, kinds[i].begin, strlen(kinds[i].begin)) == 0)
+			return kinds[i].hint;
+	}
+	return NULL;
+}
 
 int mr_cli_fail_call(
 	const struct mr_cli *cli, const struct mr_client *c, int error, const char *what)
@@ -104,7 +126,21 @@ int mr_cli_fail_call(
 
 	while (m->error && m->error != error)
 		m++;
-	return mr_cli_fail(cli, m->code, what, *why ? why : mr_error_text(error), m->hint);
+	if (!*why)
+		why = mr_error_text(error);
+	return mr_cli_fail(cli, m->code, what, why, m->hint ? m->hint : hint_of_name(why));
+}
+
+int mr_cli_fail_input(const struct mr_cli *cli, int error)
+{
+	char why[64];
+
+	if (error != -EMSGSIZE)
+		return mr_cli_fail(cli, MR_EXIT_FAILED, "standard input", strerror(-error),
+			"give a file or a pipe that can be read, or the payload itself");
+	snprintf(why, sizeof(why), "more than %u MiB", MR_CLI_INPUT_BYTES_MAX >> 20);
+	return mr_cli_fail(cli, MR_EXIT_FAILED, "standard input", why,
+		"send it in parts; messages.bytes_max of the bus limits each message");
 }
 
 enum mr_promise_kind mr_cli_promise(const char *text)
@@ -149,6 +185,8 @@ int mr_cli_connect(
 		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "no connection", mr_error(NULL),
 			rc == -EACCES
 				? "allow this host in the bus's configuration (access.networks)"
+			: strstr(mr_error(NULL), "no such host")
+				? "check the name, or give the address as a number"
 				: "check the bus on its host with `millrace ports`");
 	/* Without an attach socket there is no bus, whatever the error is. */
 	return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "no connection", mr_error(NULL),

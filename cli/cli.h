@@ -75,6 +75,8 @@ int mr_cli_fail(const struct mr_cli *cli, enum mr_cli_exit code, const char *wha
  * `c` may be NULL. */
 int mr_cli_fail_call(
 	const struct mr_cli *cli, const struct mr_client *c, int error, const char *what);
+/* Reports a payload that mr_cli_input_take did not read. Returns an exit code. */
+int mr_cli_fail_input(const struct mr_cli *cli, int error);
 /* Prints a remark on standard error: "millrace VERB: text". */
 void mr_cli_note(const struct mr_cli *cli, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -241,7 +241,10 @@ static int run_verb(const struct mr_cli_verb *verb, int argc, char **argv, struc
 	cli.context = common->bus.context;
 	if (!verb->no_bus && mr_cli_bus_choose(&cli, &common->bus, &bus, text, sizeof(text)) != 0)
 		return mr_cli_fail(&cli, MR_EXIT_USAGE, "bus", text,
-			"see `millrace help` for the ways to name one");
+			strncmp(text, "context ", 8) == 0
+				? "`millrace context ls` lists them, `millrace context add` makes "
+				  "one"
+				: "see `millrace help` for the ways to name one");
 	return verb->run(&cli, settings, &operands);
 }
 

@@ -60,11 +60,7 @@ static int prepare(const struct mr_cli *cli, const struct settings *set, const c
 	if (code)
 		return code;
 	rc = mr_cli_input_take(&out->payload, payload);
-	if (rc == -EMSGSIZE)
-		return mr_cli_fail_call(cli, NULL, rc, "payload");
-	if (rc)
-		return mr_cli_fail(cli, MR_EXIT_FAILED, "standard input", strerror(-rc), NULL);
-	return MR_EXIT_OK;
+	return rc ? mr_cli_fail_input(cli, rc) : MR_EXIT_OK;
 }
 
 /* Waits until the bus has accepted all promised messages, however long full receivers delay
@@ -267,8 +263,8 @@ static int run_pub(const struct mr_cli *cli, const void *settings, const struct 
 	int code, rc;
 
 	if (set->stdin_lines && w->count > 1)
-		return mr_cli_fail(cli, MR_EXIT_USAGE, w->at[1], "PAYLOAD and --stdin-lines",
-			"leave one of them out");
+		return mr_cli_fail(cli, MR_EXIT_USAGE, "PAYLOAD and --stdin-lines",
+			"both are given", "leave one of them out");
 	if (set->rate > 0 && set->sleep_ms > 0)
 		return mr_cli_fail(cli, MR_EXIT_USAGE, "--rate and --sleep", "both are given",
 			"leave one of them out");

@@ -39,6 +39,7 @@ struct settings {
 struct push {
 	const struct mr_cli *cli;
 	const struct settings *set;
+	const char *name; /* the queue's name */
 	struct mr_client *client;
 	struct mr_queue *queue;
 	struct mr_push message;
@@ -92,10 +93,10 @@ static void note_waiting(struct push *p)
 		return;
 	p->waits = true;
 	mr_cli_note(p->cli,
-		"%" PRIu64
-		" accepted, %u waiting: the queue is full, or the bus has no memory for it; "
-		"pull from it to continue",
-		p->accepted, mr_queue_unaccepted(p->queue));
+		"%s: %" PRIu64
+		" accepted, %u waiting: the queue is full, or the bus has no memory for it "
+		"(queues.memory_mib); pull from it to continue",
+		p->name, p->accepted, mr_queue_unaccepted(p->queue));
 }
 
 static int push_one(struct push *p, const void *payload, size_t bytes)
@@ -285,8 +286,8 @@ static int prepare(struct push *p, const struct mr_cli_words *w, struct mr_cli_i
 	int code, rc;
 
 	if (p->set->stdin_lines && w->count > 1)
-		return mr_cli_fail(p->cli, MR_EXIT_USAGE, w->at[1], "PAYLOAD and --stdin-lines",
-			"leave one of them out");
+		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "PAYLOAD and --stdin-lines",
+			"both are given", "leave one of them out");
 	if ((p->set->publisher || p->set->first_id) &&
 		mr_cli_promise(p->set->promise) != MR_EXACTLY_ONCE)
 		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--publisher, --first-id",
@@ -299,12 +300,12 @@ static int prepare(struct push *p, const struct mr_cli_words *w, struct mr_cli_i
 	p->message.header_bytes = p->headers.bytes;
 	p->message.priority = priority_of(p->set->priority);
 	rc = mr_cli_input_take(payload, word);
-	return rc ? mr_cli_fail_call(p->cli, NULL, rc, "payload") : MR_EXIT_OK;
+	return rc ? mr_cli_fail_input(p->cli, rc) : MR_EXIT_OK;
 }
 
 static int run_push(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
-	struct push p = {.cli = cli, .set = settings};
+	struct push p = {.cli = cli, .set = settings, .name = w->at[0]};
 	struct mr_cli_input payload;
 	int code = prepare(&p, w, &payload);
 

@@ -178,7 +178,8 @@ static const char *plural(uint64_t count)
 
 static int refuse(const struct asked *q)
 {
-	return mr_cli_fail(q->cli, MR_EXIT_FAILED, q->name, "nothing was changed", NULL);
+	return mr_cli_fail(
+		q->cli, MR_EXIT_FAILED, q->name, "nothing was changed", "answer y, or add --force");
 }
 
 static int purge(const struct asked *q)
@@ -448,20 +449,22 @@ static int dead(const struct asked *q)
 	bool given = mr_queue_name_is_dead(q->name, strlen(q->name));
 	struct mrf_queue_command command = {
 		.verb = MRF_QUEUE_VERB_PEEK, .count = (uint32_t)q->set->count};
+	const struct mrf_queue_command asked = {.name = mrf_str(q->name)};
 	struct mr_cli_admin admin;
 	struct mrf_table messages;
 	int rc;
 
 	if (snprintf(name, sizeof(name), "%s%s", q->name, given ? "" : MR_QUEUE_DEAD) >=
 		(int)sizeof(name))
-		return mr_cli_fail(q->cli, MR_EXIT_USAGE, q->name, "too long for a queue", NULL);
+		return mr_cli_fail(q->cli, MR_EXIT_USAGE, q->name, "too long for a queue",
+			"its name has 255 bytes at most");
 	command.name = mrf_str(name);
 	rc = mr_cli_admin_open(&admin, q->cli);
 	rc = rc ? rc : peek_dead(&admin, &command, q->name, &messages);
 	if (rc == 0)
 		rc = print_dead(q, messages);
 	else
-		rc = mr_cli_admin_fail(q->cli, &admin, rc);
+		rc = mr_cli_admin_fail_queue(q->cli, &admin, &asked, rc);
 	mr_cli_admin_close(&admin);
 	return rc;
 }

@@ -174,7 +174,7 @@ static int prepare(struct reply *r, const struct mr_cli_words *w)
 	if (code)
 		return code;
 	rc = mr_cli_input_take(&r->text, w->count > 1 ? w->at[1] : "");
-	return rc ? mr_cli_fail_call(r->cli, NULL, rc, "payload") : MR_EXIT_OK;
+	return rc ? mr_cli_fail_input(r->cli, rc) : MR_EXIT_OK;
 }
 
 static int run_reply(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)

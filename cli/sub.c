@@ -38,6 +38,7 @@ struct settings {
 struct sub {
 	const struct mr_cli *cli;
 	const struct settings *set;
+	const struct mr_cli_words *patterns;
 	uint64_t printed; /* messages printed, or counted for the report */
 	struct mr_cli_sub_report report;
 };
@@ -147,7 +148,9 @@ static int receive(struct sub *s, struct mr_client *c)
 			if (s->set->count == 0)
 				return MR_EXIT_OK;
 			mr_cli_note(s->cli,
-				"%" PRIu64 " of %" PRIu64 " messages came in %" PRIu64 " ms",
+				"%s%s: %" PRIu64 " of %" PRIu64 " messages came in %" PRIu64
+				" ms; give more with --timeout",
+				s->patterns->at[0], s->patterns->count > 1 ? ", ..." : "",
 				s->printed, s->set->count, s->set->timeout_ms);
 			return MR_EXIT_TIMEOUT;
 		}
@@ -203,7 +206,7 @@ static int begin_report(struct sub *s)
 
 static int run_sub(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
-	struct sub s = {.cli = cli, .set = settings};
+	struct sub s = {.cli = cli, .set = settings, .patterns = w};
 	struct mr_options options = {.on_gap = on_gap, .on_state = on_state, .arg = &s};
 	struct mr_client *c;
 	int code = begin_report(&s);

@@ -235,7 +235,8 @@ int mr_cli_transfer_move(const struct mr_cli_transfer *t)
 	int code, rc = 0, settled;
 
 	if (strcmp(t->from, t->to) == 0)
-		return mr_cli_fail(t->cli, MR_EXIT_USAGE, t->to, "is the same queue", NULL);
+		return mr_cli_fail(t->cli, MR_EXIT_USAGE, t->to, "is the same queue",
+			"name two different queues");
 	code = start(&w);
 	while (code == MR_EXIT_OK && w.error == 0 && !has_all(&w)) {
 		rc = take(&w, &d, &code);
@@ -264,6 +265,11 @@ static int ack_written(struct work *w)
 	return 0;
 }
 
+static bool is_output_error(int rc)
+{
+	return rc == -EPIPE || rc == -EIO || rc == -ENOSPC || rc == -EDQUOT || rc == -EFBIG;
+}
+
 static int export_one(struct work *w, const struct mr_delivery *d)
 {
 	mr_cli_record_print(d);
@@ -284,7 +290,7 @@ int mr_cli_transfer_export(const struct mr_cli_transfer *t)
 	}
 	if (w.open_count > 0 && (rc == 0 || rc == -ENODATA))
 		rc = ack_written(&w) ?: rc;
-	if (code == MR_EXIT_OK && (rc == -EPIPE || rc == -EIO || rc == -ENOSPC))
+	if (code == MR_EXIT_OK && is_output_error(rc))
 		code = fail(&w, "standard output", strerror(-rc),
 			"messages that were not written stay in the queue");
 	else if (code == MR_EXIT_OK && rc && rc != -ENODATA)
@@ -320,7 +326,8 @@ int mr_cli_transfer_import(const struct mr_cli_transfer *t)
 		(rc = mr_cli_feed_line(&feed, &line, &bytes)) > 0)
 		code = import_line(&w, line, bytes);
 	if (code == MR_EXIT_OK && rc < 0)
-		code = fail(&w, "standard input", strerror(-rc), NULL);
+		code = fail(&w, "standard input", strerror(-rc),
+			"give a file or a pipe that can be read");
 	if (w.queue)
 		settled = settle(&w);
 	mr_cli_feed_free(&feed);

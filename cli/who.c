@@ -209,7 +209,8 @@ static void print_one(const struct mr_cli_table *t, bool json)
 	json_decref(rows);
 }
 
-static int show_one(const struct mr_cli *cli, const struct settings *set, uint64_t session)
+static int show_one(
+	const struct mr_cli *cli, const struct settings *set, const char *word, uint64_t session)
 {
 	struct mr_cli_admin admin;
 	struct mr_cli_table t;
@@ -220,8 +221,8 @@ static int show_one(const struct mr_cli *cli, const struct settings *set, uint64
 	if (rc)
 		code = mr_cli_admin_fail(cli, &admin, rc);
 	else if (mr_cli_table_rows(&t) == 0)
-		code = mr_cli_fail(cli, MR_EXIT_FAILED, "no such session",
-			"it is not connected, nor among the last that ended",
+		code = mr_cli_fail(cli, MR_EXIT_FAILED, word,
+			"no such session is connected, nor among the last that ended",
 			"`millrace clients` and `millrace who` list them");
 	else
 		print_one(&t, set->view.json);
@@ -241,7 +242,7 @@ static int run_who(const struct mr_cli *cli, const void *settings, const struct 
 	if (end == w->at[0] || *end != '\0' || session == 0)
 		return mr_cli_fail(cli, MR_EXIT_USAGE, w->at[0], "not a session id",
 			"`millrace clients` and `millrace who` list them");
-	return show_one(cli, settings, session);
+	return show_one(cli, settings, w->at[0], session);
 }
 
 static const struct mr_cli_option options[] = {

@@ -466,8 +466,9 @@ const struct mr_cli_verb mr_cli_bench = {
 	.summary = "measure the bus with checked traffic",
 	.operands = "",
 	.details = "A closed loop (--window) sends as fast as the slowest subscriber reads, so\n"
-		   "that nothing need be lost. An open loop (--rate) sends by the clock; latency\n"
-		   "counts from the time at which a message was due.\n"
+		   "that nothing need be lost; the time that it shows is mostly queueing time.\n"
+		   "An open loop (--rate) sends by the clock; latency counts from the time at\n"
+		   "which a message was due.\n"
 		   "\n"
 		   "Receivers check order and content. A message is lost if it has not arrived\n"
 		   "whole when all traffic has ended. Losses of best-effort messages are\n"

@@ -124,9 +124,11 @@ void mr_bench_report_print(const struct mr_bench_report *r, bool colour)
 		print_frames(r);
 	print_errors(&r->totals, plan->request);
 	printf("  %-18s p50 %.1f  p99 %.1f  p99.9 %.1f  max %.1f us\n",
-		plan->request ? "round trip" : "latency", (double)latency_ns(r, 0.5) / 1e3,
-		(double)latency_ns(r, 0.99) / 1e3, (double)latency_ns(r, 0.999) / 1e3,
-		(double)latency_ns(r, 1) / 1e3);
+		plan->request    ? "round trip"
+		: plan->rate > 0 ? "latency"
+				 : "queueing time",
+		(double)latency_ns(r, 0.5) / 1e3, (double)latency_ns(r, 0.99) / 1e3,
+		(double)latency_ns(r, 0.999) / 1e3, (double)latency_ns(r, 1) / 1e3);
 	if (r->worker_cycles_per_message >= 0)
 		printf("  %-18s %.0f cycles/message\n", r->workers > 1 ? "workers" : "worker",
 			r->worker_cycles_per_message);

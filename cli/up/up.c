@@ -320,13 +320,16 @@ static int open_run_dir(struct up *u)
 		rc = mr_cli_run_dir_default(path, sizeof(path));
 	rc = rc ? rc : mr_cli_rundir_open(&u->dir, path);
 	if (rc == -EBUSY)
-		hint = "a bus runs there: stop it, or name another with --run-dir";
+		hint = "stop it, or name another directory with --run-dir";
 	else if (rc == -ENAMETOOLONG)
 		hint = "a path of at most 79 bytes fits the sockets' addresses";
+	else if (rc == -ENOENT)
+		hint = "make its parent directory, or name another with --run-dir";
 	else if (rc)
 		hint = "name a directory of yours with --run-dir";
 	if (rc)
-		return mr_cli_fail(u->cli, MR_EXIT_FAILED, path, strerror(-rc), hint);
+		return mr_cli_fail(u->cli, MR_EXIT_FAILED, path,
+			rc == -EBUSY ? "a bus runs there" : strerror(-rc), hint);
 	snprintf(u->address, sizeof(u->address), "shm:%s/attach.sock", u->dir.path);
 	return MR_EXIT_OK;
 }
@@ -358,7 +361,11 @@ static int check(const struct up *u)
 		return mr_cli_fail(u->cli, MR_EXIT_USAGE, "--port", "given too often",
 			"expected: at most 8 ports");
 	if (set->config && access(set->config, R_OK) != 0)
-		return mr_cli_fail(u->cli, MR_EXIT_FAILED, set->config, strerror(errno), NULL);
+		return mr_cli_fail(u->cli, MR_EXIT_FAILED, set->config, strerror(errno),
+			"name a file that this user can read with --config");
+	if (set->ready_fd && fcntl((int)set->ready_fd, F_GETFD) < 0)
+		return mr_cli_fail(u->cli, MR_EXIT_USAGE, "--ready-fd", strerror(errno),
+			"open it for the command, such as --ready-fd 3 3>FILE");
 	return MR_EXIT_OK;
 }
 

@@ -261,7 +261,8 @@ static int apply_set(const struct place *p, struct mr_config *c, const char *set
 		mr_config_key_unknown(f.found, sizeof(f.found), set, name_bytes);
 	if (equals == NULL || key == NULL) {
 		report_set(p, name, equals == NULL ? "no value" : f.found,
-			equals == NULL ? "KEY=VALUE" : "a key of the configuration file");
+			equals == NULL ? "KEY=VALUE"
+				       : "a key of the configuration file (man millrace.yaml)");
 		return -EINVAL;
 	}
 	error = set_value(key, c, equals + 1, &f);

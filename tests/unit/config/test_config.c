@@ -231,7 +231,8 @@ static void bad_sets_are_refused(void **state)
 					  "expected KEY=VALUE");
 	expect_set_error("workers=1",
 		"--set: workers: found an unknown key "
-		"(did you mean workers.count?); expected a key of the configuration file");
+		"(did you mean workers.count?); expected a key of the configuration file "
+		"(man millrace.yaml)");
 	expect_set_error(
 		"workers.count=0", "--set: workers.count: found 0; expected a number from 1 to 32");
 	expect_set_error("workers.cpus=1,2",
@@ -331,12 +332,13 @@ static void unknown_keys_of_a_set_get_a_suggestion(void **state)
 	(void)state;
 	expect_set_error("workers.cuont=2",
 		"--set: workers.cuont: found an unknown key (did you mean workers.count?); "
-		"expected a key of the configuration file");
+		"expected a key of the configuration file (man millrace.yaml)");
 	expect_set_error("spin_us=2",
 		"--set: spin_us: found an unknown key (did you mean workers.spin_us?); "
-		"expected a key of the configuration file");
-	expect_set_error("frobnicate=1", "--set: frobnicate: found an unknown key; "
-					 "expected a key of the configuration file");
+		"expected a key of the configuration file (man millrace.yaml)");
+	expect_set_error("frobnicate=1",
+		"--set: frobnicate: found an unknown key; "
+		"expected a key of the configuration file (man millrace.yaml)");
 }
 
 static void a_path_too_long_for_sockets_is_refused(void **state)
