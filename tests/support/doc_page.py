@@ -14,6 +14,7 @@ which readers do not see; a marker stands right before its block:
         status=N        exit status of one of its commands (default: all 0)
         seconds=N       time that it may take (default 20)
         skip=REASON     is not run
+        needs=PROGRAM   is not run, nor its output compared, where the program is not installed
     <!-- prints: KEY=VALUE ... --> about the next block of output, ```text
         in=NAME         the terminal, since its command was ready (default: that of the commands before it)
         match=HOW       exact (default): all that was printed, where `...` stands for anything in a line, and
@@ -28,7 +29,7 @@ import shlex
 
 Step = collections.namedtuple("Step", "kind line keys text")
 FLAGS = {"run": {"every"}, "press": {"ctrl-c", "ctrl-z"}}
-KEYS = {"run": {"in", "until", "lines", "status", "seconds", "skip"} | FLAGS["run"],
+KEYS = {"run": {"in", "until", "lines", "status", "seconds", "skip", "needs"} | FLAGS["run"],
         "prints": {"in", "match"}, "press": {"in"} | FLAGS["press"], "bus": None, "file": None, "network": None}
 
 
