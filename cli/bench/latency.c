@@ -2,7 +2,6 @@
 /* latency: probes at a steady rate, and the latencies of each interval. */
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 #include <sys/prctl.h>
 
@@ -142,6 +141,14 @@ static int verdict(const struct latency *l)
 	return MR_EXIT_OK;
 }
 
+/* Rounds a number of probes up. */
+static uint64_t probes_in(double number)
+{
+	uint64_t whole = (uint64_t)number;
+
+	return whole + ((double)whole < number);
+}
+
 static int measure(struct latency *l)
 {
 	bool ends = l->set->seconds > 0;
@@ -149,8 +156,7 @@ static int measure(struct latency *l)
 
 	if (!l->set->json)
 		mr_spectrum_head(&l->plan, mr_cli_is_udp(l->cli));
-	mr_prober_start(
-		&l->prober, ends ? (uint64_t)ceil(l->set->seconds * l->set->rate) : UINT64_MAX);
+	mr_prober_start(&l->prober, ends ? probes_in(l->set->seconds * l->set->rate) : UINT64_MAX);
 	l->start_ns = l->prober.pace.start;
 	l->line_ns = l->start_ns + l->set->interval_ms * 1000000u;
 	l->end_ns = ends ? l->start_ns + (uint64_t)(l->set->seconds * 1e9) : UINT64_MAX;
