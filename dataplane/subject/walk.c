@@ -336,6 +336,15 @@ static bool is_live(const struct mr_sink *sink)
 	return (atomic_load_explicit(&sink->flags, memory_order_relaxed) & MR_SINK_GONE) == 0;
 }
 
+/* Returns the number of copies that one for the sink counts as: a stamped one takes as long as
+ * three. */
+static uint32_t copies_of(const struct mr_sink *sink)
+{
+	uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
+
+	return flags & MR_SINK_ASKS ? 3 : 1;
+}
+
 /* Returns the count of the sink's session; NULL: the session is not distinguished from others. */
 static struct mr_walk_seen *seen_of(struct mr_walk *w, const struct mr_sink *sink)
 {
@@ -349,7 +358,7 @@ static struct mr_walk_seen *seen_of(struct mr_walk *w, const struct mr_sink *sin
 	return seen;
 }
 
-/* Counts the sinks of each session; returns the largest count. */
+/* Counts the copies for each session; returns the largest count. */
 static uint32_t count_sessions(struct mr_walk *w)
 {
 	uint32_t most = 0;
@@ -360,17 +369,23 @@ static uint32_t count_sessions(struct mr_walk *w)
 
 			if (seen == NULL || !is_live(&w->spans[i].sinks[k]))
 				continue;
-			seen->sinks++;
+			seen->sinks += copies_of(&w->spans[i].sinks[k]);
 			most = seen->sinks > most ? seen->sinks : most;
 		}
 	return most;
 }
 
+/* A session gets one copy, whatever that counts as. */
 static bool is_kept(struct mr_walk *w, const struct mr_sink *sink)
 {
 	struct mr_walk_seen *seen = seen_of(w, sink);
 
-	return seen == NULL || !is_live(sink) || seen->kept++ < w->t->limits.copies_max;
+	if (seen == NULL || !is_live(sink))
+		return true;
+	if (seen->kept > 0 && seen->kept + copies_of(sink) > w->t->limits.copies_max)
+		return false;
+	seen->kept += copies_of(sink);
+	return true;
 }
 
 /* Keeps the parts of a span that are not left out; false: too many parts. */

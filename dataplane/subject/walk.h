@@ -63,8 +63,8 @@ struct mr_walk_members {
 /* The sinks that one session has in a route. */
 struct mr_walk_seen {
 	uint32_t walk;
-	uint32_t sinks;
-	uint32_t kept; /* sinks not left out */
+	uint32_t sinks; /* copies for its sinks */
+	uint32_t kept;  /* copies for those not left out */
 };
 
 /* The walk that last met this group's number, and the group's index in the route. */

@@ -292,6 +292,41 @@ static void reader_of_many_copies_costs_little(void **state)
 	expect_half("16 subscriptions to the same that are read", &b);
 }
 
+/* Asks for time and sender of each message, too. */
+static void prepare_asking(void)
+{
+	const struct mr_session *s = many.session;
+
+	for (uint32_t id = 1; id <= 16; id++) {
+		const struct mr_table_row row = {
+			.owner = {(uint16_t)mr_session_worker(s->id), s->slot, s->generation},
+			.sub_id = id,
+			.kind = MR_SUB_PATTERN,
+			.text = SUBJECT,
+			.text_bytes = strlen(SUBJECT),
+			.asks = MR_SINK_ASKS,
+		};
+
+		assert_int_equal(mr_table_subscribe_row(r.table, &row), 0);
+	}
+}
+
+/* The copies carry stamps, which mr_rig_next does not read. */
+static void skip_copies(uint32_t round)
+{
+	(void)round;
+	mr_bytes_skip(&many.down, mr_bytes_readable(&many.down));
+	(void)mr_bytes_release(&many.down);
+}
+
+static void reader_of_stamped_copies_costs_little(void **state)
+{
+	static const struct behaviour b = {prepare_asking, skip_copies};
+
+	(void)state;
+	expect_half("16 subscriptions that ask for time and sender", &b);
+}
+
 static void overlapping_subscriptions_without_reading_cost_little(void **state)
 {
 	static const struct behaviour b = {prepare_wide, do_nothing};
@@ -381,6 +416,7 @@ int main(void)
 		cmocka_unit_test(publisher_to_many_groups_takes_half),
 		cmocka_unit_test(subscriber_that_reads_nothing_costs_little),
 		cmocka_unit_test(reader_of_many_copies_costs_little),
+		cmocka_unit_test(reader_of_stamped_copies_costs_little),
 		cmocka_unit_test(overlapping_subscriptions_without_reading_cost_little),
 		cmocka_unit_test(publisher_that_multiplies_takes_half),
 		cmocka_unit_test(publisher_of_large_messages_takes_half),
