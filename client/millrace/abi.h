@@ -37,7 +37,7 @@
 /** Major number of this header: programs built with another one do not run. */
 #define MR_VERSION_MAJOR 0
 /** Minor number of this header: a higher one has more functions and fields. */
-#define MR_VERSION_MINOR 1
+#define MR_VERSION_MINOR 2
 /** Patch number of this header: a higher one has repairs. */
 #define MR_VERSION_PATCH 0
 /** Makes one number of three, each 0 to 999, for comparisons. */

@@ -142,7 +142,7 @@ MR_API const char *mr_error(const struct mr_client *c);
  * @return text, never NULL; constant */
 MR_API const char *mr_error_text(int code);
 
-/** Returns the version of the library, such as "0.1.0".
+/** Returns the version of the library, such as "0.2.0".
  * @return constant text */
 MR_API const char *mr_version(void);
 

@@ -25,6 +25,6 @@ done
 
 say "an option that the library does not know is refused, with the cause"
 expect_status 1 env MILLRACE_UNKNOWN=1 "$programs/abi_longer"
-expect_match "what it says" "$errors" 'mr_connect: .*library 0\.1\.0 .*older than the program'
+expect_match "what it says" "$errors" 'mr_connect: .*library 0\.2\.0 .*older than the program'
 
 bus_stop

@@ -18,7 +18,7 @@ from .options import (Event, Payload, Ping, Policy, Priority, Promise, QueueOpti
 
 
 def library_version() -> str:
-    """The version of libmillrace, such as "0.1.0"."""
+    """The version of libmillrace, such as "0.2.0"."""
     return _text_of(_lib.mr_version())
 
 
