@@ -58,10 +58,10 @@ static inline void mr_receive_rest(struct mr_client *c)
 	c->parts->receive_rest(c);
 }
 
-/* Returns when the next step is due. */
+/* Returns when the next step of any part is due. */
 uint64_t mr_parts_due_ns(const struct mr_client *c);
-/* As mr_parts_due_ns, without the parts that wait until no callback is on the stack: a call within
- * a callback must not wake for them, because it could not run them. */
+/* Returns when the next step that may run now is due. Within a callback, the parts that are marked
+ * `outermost` do not run, so their times do not count: a wait must not end for them. */
 uint64_t mr_parts_wake_ns(const struct mr_client *c);
 void mr_parts_step(struct mr_client *c, uint64_t now_ns);
 void mr_parts_flush_all(struct mr_client *c);

@@ -244,7 +244,7 @@ static void function_for_rows_may_use_and_close_the_connection(void **state)
 	assert_string_equal(s.names[1], "jobs");
 }
 
-/* What is left of an answer must not become the answer of the next call. */
+/* Otherwise the next call would take the rest of this answer for its own. */
 static void answer_that_does_not_come_whole_closes_the_connection(void **state)
 {
 	struct server s = {0};
