@@ -53,6 +53,8 @@
 #include "millrace/options.hpp"
 #include "millrace/callbacks.hpp"
 #include "millrace/client.hpp"
+#include "millrace/client_subjects.hpp"
+#include "millrace/client_queues.hpp"
 #include "millrace/admin.hpp"
 
 #endif
