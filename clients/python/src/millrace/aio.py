@@ -12,12 +12,14 @@ from typing import (Any, AsyncIterator, Awaitable, Callable, Deque, List, Option
                     Set, Tuple, Type, TypeVar, Union)
 
 from ._native import entry, ffi, lib
-from .core import (PENDING_MAX, Connection, ConsumerBase, PublisherBase, QueueBase, Receiving, Sink,
-                   ServiceBase, SubscriptionBase)
+from .core import PENDING_MAX, Connection, Receiving, Sink
 from .errors import Error, NotConnected, error_of
 from .headers import HeadersIn, c_text
 from .message import Delivery, Message, Request
 from .options import Payload, Priority, Promise, QueueOptions, data_of, milliseconds
+from .queues import ConsumerBase, QueueBase
+from .services import ServiceBase
+from .subjects import PublisherBase, SubscriptionBase
 
 T = TypeVar("T")
 P = ParamSpec("P")

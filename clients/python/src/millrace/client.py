@@ -5,12 +5,14 @@ import time
 from typing import Any, Callable, Iterator, List, Optional, Sequence, Type, TypeVar, Union
 
 from ._native import entry, ffi, lib
-from .core import (PENDING_MAX, Connection, ConsumerBase, PublisherBase, QueueBase, Receiving,
-                   ServiceBase, Sink, SubscriptionBase)
+from .core import PENDING_MAX, Connection, Receiving, Sink
 from .errors import Error, error_of
 from .headers import HeadersIn, build, c_text
 from .message import Delivery, Message, Request
 from .options import Payload, Priority, Promise, QueueOptions, data_of, milliseconds
+from .queues import ConsumerBase, QueueBase
+from .services import ServiceBase
+from .subjects import PublisherBase, SubscriptionBase
 
 T = TypeVar("T")
 Self = TypeVar("Self")

@@ -13,7 +13,9 @@ from .headers import Headers, HeadersIn, parse
 from .options import Payload, Priority
 
 if TYPE_CHECKING:
-    from .core import Connection, ConsumerBase, ServiceBase
+    from .core import Connection
+    from .queues import ConsumerBase
+    from .services import ServiceBase
 
 _EMPTY = Headers()
 _getrefcount = getattr(sys, "getrefcount", None)
