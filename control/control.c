@@ -140,16 +140,22 @@ static int open_admin(struct mr_control *c)
 
 static int open_link(struct mr_control *c)
 {
+	int error;
+
 	mr_handoff_init(&c->handoff, &c->loop, &c->link, &c->hello, &c->queue_commands, c->config,
 		&c->counters);
-	mr_queue_command_init(&c->queue_commands, &c->loop, &c->handoff, &c->counters);
+	error = mr_queue_command_init(&c->queue_commands, &c->loop, &c->handoff, &c->counters,
+		c->config->peers.share_percent);
+	if (error == 0)
+		error = mr_hello_init(&c->hello, &c->link, &c->handoff, c->config, &c->counters);
+	if (error != 0)
+		return error;
 	mr_watch_open(&c->watch, &c->loop, &c->link, c->config);
-	mr_hello_init(&c->hello, &c->link, &c->handoff, c->config, &c->counters);
 	c->link.up = link_up;
 	c->link.session_closed = session_closed;
 	c->link.down = link_down;
 	c->link.owner = c;
-	return mr_link_open(&c->link, &c->loop, &c->counters, c->config->run_dir);
+	return mr_link_open(&c->link, &c->loop, &c->counters, c->config);
 }
 
 static int open_watchdog(struct mr_control *c)
@@ -296,5 +302,8 @@ void mr_control_close(struct mr_control *c)
 		close_loop(c);
 	if (c->signal_fd >= 0)
 		close(c->signal_fd);
+	mr_hello_fini(&c->hello);
+	mr_queue_command_fini(&c->queue_commands);
+	mr_link_fini(&c->link);
 	drop_lock(c);
 }

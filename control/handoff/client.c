@@ -32,7 +32,7 @@ static void answer_alias(const struct mr_request *q, uint32_t alias)
 /* Forwards the data plane's answer to the client. */
 static bool answered(const struct mr_link_asker *a, const struct mr_link_answer *answer)
 {
-	const struct mr_request q = {a->owner, a->session, a->correlation};
+	const struct mr_request q = {a->owner, a->session, a->peer, a->correlation};
 	struct mrf_table result = mrf_link_message_body_as_link_result(answer->message);
 	struct mrf_table alias = mrf_link_message_body_as_link_alias_acquired(answer->message);
 
@@ -56,7 +56,8 @@ static bool answered(const struct mr_link_asker *a, const struct mr_link_answer 
 static void ask(
 	const struct mr_request *q, struct mrf_builder *b, enum mrf_link_body type, uint32_t body)
 {
-	const struct mr_link_asker asker = {answered, q->handoff, q->session, q->correlation};
+	const struct mr_link_asker asker = {
+		answered, q->handoff, q->session, q->peer, q->correlation};
 	int error = mr_link_ask(q->handoff->link, b, type, body, &asker, NULL);
 
 	if (error != 0 && error != -EBUSY && error != -ENOTCONN)
@@ -185,9 +186,10 @@ static void ping(const struct mr_request *q, struct mrf_table t)
 		mrf_pong_write(&b, &v));
 }
 
-void mr_handoff_client(struct mr_handoff *h, uint64_t session, const struct mr_message_view *m)
+void mr_handoff_client(
+	struct mr_handoff *h, uint64_t session, uint64_t peer, const struct mr_message_view *m)
 {
-	const struct mr_request q = {h, session, m->header.target};
+	const struct mr_request q = {h, session, peer, m->header.target};
 	struct mrf_table message, body;
 
 	if (mrf_client_message_parse(m->payload, m->payload_bytes, &message) != 0) {

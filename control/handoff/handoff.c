@@ -112,8 +112,8 @@ void mr_handoff_down(struct mr_handoff *h)
 	}
 }
 
-static void take_message(
-	struct mr_handoff *h, const struct mrf_handoff_header *r, const uint8_t *at, size_t room)
+static void take_message(struct mr_handoff *h, const struct mrf_handoff_header *r, uint64_t peer,
+	const uint8_t *at, size_t room)
 {
 	struct mrf_message_header header = mr_message_header_load(at);
 	struct mr_message_view m;
@@ -130,7 +130,7 @@ static void take_message(
 		mr_queue_command_take(h->queue_commands, r->worker, &m);
 	} else {
 		h->counters->handoff_control++;
-		mr_handoff_client(h, r->session, &m);
+		mr_handoff_client(h, r->session, peer, &m);
 	}
 }
 
@@ -138,15 +138,22 @@ static void take_message(
 static size_t take_record(struct mr_handoff *h, const uint8_t *at, size_t ready)
 {
 	struct mrf_handoff_header r;
-	size_t stride;
+	size_t prefix = sizeof(r), stride;
+	uint64_t peer;
 
 	if (ready < sizeof(r) + sizeof(struct mrf_message_header))
 		return 0;
 	memcpy(&r, at, sizeof(r));
+	/* An older data plane does not say the peer: the session stands for it. */
+	peer = r.session;
+	if ((r.flags & MRF_HANDOFF_FLAG_PEER) != 0)
+		prefix += sizeof(peer);
 	stride = mr_align_up(r.bytes, MR_BYTES_ALIGN);
-	if (r.bytes < sizeof(r) + sizeof(struct mrf_message_header) || stride > ready)
+	if (r.bytes < prefix + sizeof(struct mrf_message_header) || stride > ready)
 		return 0;
-	take_message(h, &r, at + sizeof(r), stride - sizeof(r));
+	if (prefix > sizeof(r))
+		memcpy(&peer, at + sizeof(r), sizeof(peer));
+	take_message(h, &r, peer, at + prefix, stride - prefix);
 	return stride;
 }
 

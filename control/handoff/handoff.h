@@ -60,7 +60,8 @@ bool mr_handoff_arm(struct mr_handoff *h);
 void mr_handoff_wake(struct mr_handoff *h);
 
 /* client.c: handles a Control message of a client. */
-void mr_handoff_client(struct mr_handoff *h, uint64_t session, const struct mr_message_view *m);
+void mr_handoff_client(
+	struct mr_handoff *h, uint64_t session, uint64_t peer, const struct mr_message_view *m);
 /* Sends the ClientMessage in `b` to a client. */
 void mr_handoff_answer(struct mr_handoff *h, uint64_t session, uint32_t correlation,
 	struct mrf_builder *b, enum mrf_client_body type, uint32_t body);

@@ -9,6 +9,7 @@
 #include "control/handoff/handoff.h"
 #include "control/session/access.h"
 #include "lib/base/log.h"
+#include "lib/wire/path.h"
 
 #define PROTOCOL_VERSION 1u
 /* odd, without pattern (2^64 divided by the golden ratio) */
@@ -22,7 +23,7 @@ struct hello {
 	struct mrf_table request;
 };
 
-void mr_hello_init(struct mr_hello *h, struct mr_link *link, struct mr_handoff *handoff,
+int mr_hello_init(struct mr_hello *h, struct mr_link *link, struct mr_handoff *handoff,
 	const struct mr_config *config, struct mr_control_counters *counters)
 {
 	h->link = link;
@@ -33,6 +34,13 @@ void mr_hello_init(struct mr_hello *h, struct mr_link *link, struct mr_handoff *
 	(void)!getrandom(&h->seed, sizeof(h->seed), GRND_NONBLOCK);
 	for (unsigned i = 0; i < MR_HELLO_QUESTIONS_MAX; i++)
 		h->questions[i].hello = h;
+	return mr_in_flight_init(&h->in_flight, MR_HELLO_QUESTIONS_MAX, MR_HELLO_QUESTIONS_MAX,
+		config->peers.share_percent);
+}
+
+void mr_hello_fini(struct mr_hello *h)
+{
+	mr_in_flight_fini(&h->in_flight);
 }
 
 static void refuse(struct mr_hello *h, unsigned worker, const struct mrf_network_path *path,
@@ -76,6 +84,7 @@ static bool answered(const struct mr_link_asker *a, const struct mr_link_answer 
 	struct mrf_table result = mrf_link_message_body_as_link_result(answer->message);
 	uint64_t nonce = q->nonce;
 
+	mr_in_flight_give(&h->in_flight, a->peer, 0);
 	q->nonce = 0;
 	if (!mrf_table_is_empty(opened)) {
 		welcome(h, nonce, opened);
@@ -127,18 +136,24 @@ static void ask(struct mr_hello *h, const struct hello *x)
 		.name = mrf_hello_request_name(x->request),
 	};
 	const struct mr_link_asker asker = {
-		.answered = answered, .owner = q, .correlation = x->worker};
+		.answered = answered,
+		.owner = q,
+		.peer = mr_path_peer(&x->path, h->config->peers.ip6_prefix_bits),
+		.correlation = x->worker,
+	};
 	struct mrf_builder b;
 	uint64_t memory[96];
 
-	if (q == NULL) {
+	if (q == NULL || mr_in_flight_take(&h->in_flight, asker.peer, 0) != 0) {
 		h->counters->hello_waiting++;
 		return;
 	}
 	mrf_builder_init(&b, memory, sizeof(memory));
 	if (mr_link_ask(h->link, &b, MRF_LINK_BODY_LINK_OPEN_REMOTE,
-		    mrf_link_open_remote_write(&b, &v), &asker, NULL) != 0)
+		    mrf_link_open_remote_write(&b, &v), &asker, NULL) != 0) {
+		mr_in_flight_give(&h->in_flight, asker.peer, 0);
 		return; /* counted by the link */
+	}
 	q->nonce = x->head.nonce;
 	q->path = x->path;
 }

@@ -19,7 +19,8 @@
 
 struct mr_handoff;
 
-/* Number of open questions. Each has its place in one set of MR_HELLO_SET. */
+/* Number of open questions. Each has its place in one set of MR_HELLO_SET. One host has at most
+ * peers.share_percent of them. */
 #define MR_HELLO_QUESTIONS_MAX 1024u
 #define MR_HELLO_SET           4u
 
@@ -30,6 +31,7 @@ struct mr_hello_question {
 };
 
 struct mr_hello {
+	struct mr_in_flight in_flight; /* questions by host */
 	struct mr_link *link;
 	struct mr_handoff *handoff;
 	const struct mr_config *config;
@@ -38,8 +40,10 @@ struct mr_hello {
 	struct mr_hello_question questions[MR_HELLO_QUESTIONS_MAX];
 };
 
-void mr_hello_init(struct mr_hello *h, struct mr_link *link, struct mr_handoff *handoff,
+/* -ENOMEM, -EIO. */
+int mr_hello_init(struct mr_hello *h, struct mr_link *link, struct mr_handoff *handoff,
 	const struct mr_config *config, struct mr_control_counters *counters);
+void mr_hello_fini(struct mr_hello *h);
 /* Handles the part of a record behind its header: a NetworkPath and a message, within `bytes`. */
 void mr_hello_take(struct mr_hello *h, unsigned worker, const uint8_t *at, size_t bytes);
 

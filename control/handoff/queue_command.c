@@ -62,24 +62,19 @@ static void leave_line(struct mr_queue_commands *c, struct mr_queue_command *e)
 		mr_loop_timer_stop(c->loop, &c->timer);
 }
 
-/* Returns 0, or the error if the client may not have this command pending too. */
-static int check_session(struct mr_queue_commands *c, const struct mr_queue_command_asker *asker)
+/* True if the same request of the same client is pending. */
+static bool is_pending(struct mr_queue_commands *c, const struct mr_queue_command_asker *asker)
 {
-	uint32_t count = 0;
-
 	if (asker->session == 0)
-		return 0;
+		return false;
 	for (uint32_t i = *bucket_of(c, asker->session); i != NONE;
 		i = c->entries[i].same_session) {
 		const struct mr_queue_command_asker *a = &c->entries[i].asker;
 
-		if (a->session != asker->session)
-			continue;
-		if (a->correlation == asker->correlation)
-			return -EALREADY;
-		count++;
+		if (a->session == asker->session && a->correlation == asker->correlation)
+			return true;
 	}
-	return count < MR_QUEUE_COMMAND_SESSION_MAX ? 0 : -EBUSY;
+	return false;
 }
 
 static struct mr_queue_command *take_entry(
@@ -105,6 +100,7 @@ static void free_entry(struct mr_queue_commands *c, struct mr_queue_command *e)
 	uint32_t *at = bucket_of(c, e->asker.session), index = index_of(c, e);
 
 	leave_line(c, e);
+	mr_in_flight_give(&c->in_flight, e->asker.peer, e->asker.session);
 	while (*at != index)
 		at = &c->entries[*at].same_session;
 	*at = e->same_session;
@@ -174,21 +170,33 @@ static int build(struct mr_queue_command *e, const struct mrf_queue_command *com
 	return 0;
 }
 
+static int check(
+	struct mr_queue_commands *c, unsigned worker, const struct mr_queue_command_asker *asker)
+{
+	if (c->handoff->workers_count == 0)
+		return -ENOTCONN;
+	if (worker >= c->handoff->workers_count)
+		return -ENOENT;
+	return is_pending(c, asker) ? -EALREADY : 0;
+}
+
 int mr_queue_command_send(struct mr_queue_commands *c, unsigned worker,
 	const struct mrf_queue_command *command, const struct mrf_queue_options *options,
 	const struct mr_queue_command_asker *asker, uint32_t *id)
 {
 	struct mr_queue_command *e;
-	int error = c->handoff->workers_count == 0 ? -ENOTCONN : check_session(c, asker);
+	int error = check(c, worker, asker);
 
-	if (error == 0 && c->first_free == NONE)
-		error = -EBUSY;
-	if (error == 0 && worker >= c->handoff->workers_count)
-		error = -ENOENT;
 	if (error == 0)
-		error = build(&c->entries[c->first_free], command, options);
+		error = mr_in_flight_take(&c->in_flight, asker->peer, asker->session);
 	if (error != 0) {
 		c->counters->queue_refused_busy += error == -EBUSY;
+		c->counters->queue_refused_share += error == -EDQUOT;
+		return error;
+	}
+	error = build(&c->entries[c->first_free], command, options);
+	if (error != 0) {
+		mr_in_flight_give(&c->in_flight, asker->peer, asker->session);
 		return error;
 	}
 	e = take_entry(c, asker);
@@ -253,8 +261,8 @@ void mr_queue_command_fail_all(struct mr_queue_commands *c)
 		end(c, &c->entries[c->first_due], -ENOTCONN, none);
 }
 
-void mr_queue_command_init(struct mr_queue_commands *c, struct mr_loop *loop,
-	struct mr_handoff *handoff, struct mr_control_counters *counters)
+int mr_queue_command_init(struct mr_queue_commands *c, struct mr_loop *loop,
+	struct mr_handoff *handoff, struct mr_control_counters *counters, uint32_t share_percent)
 {
 	c->loop = loop;
 	c->handoff = handoff;
@@ -270,4 +278,11 @@ void mr_queue_command_init(struct mr_queue_commands *c, struct mr_loop *loop,
 		c->entries[i].id = 0;
 		c->entries[i].same_session = i + 1 < MR_QUEUE_COMMAND_PENDING_MAX ? i + 1 : NONE;
 	}
+	return mr_in_flight_init(&c->in_flight, MR_QUEUE_COMMAND_PENDING_MAX,
+		MR_QUEUE_COMMAND_SESSION_MAX, share_percent);
+}
+
+void mr_queue_command_fini(struct mr_queue_commands *c)
+{
+	mr_in_flight_fini(&c->in_flight);
 }

@@ -8,16 +8,17 @@
  * unanswered command is sent again each second; commands may be repeated. After five transmissions
  * (five seconds) it fails with -ETIMEDOUT.
  *
- * Owns      Pending commands, a bounded number in all and for each client.
+ * Owns      Pending commands, a bounded number in all, for each client and for each peer.
  * Threads   The loop's.
- * Errors    send: -ENOTCONN without a data plane, -EBUSY if too many are pending, -EALREADY if the
- *           same request of the same client is pending, -ENOENT for a worker that does not exist,
- *           -EMSGSIZE.
+ * Errors    send: -ENOTCONN without a data plane, -EBUSY if too many are pending, -EDQUOT if too
+ *           many of the peer are, -EALREADY if the same request of the same client is pending,
+ *           -ENOENT for a worker that does not exist, -EMSGSIZE.
  */
 #ifndef MILLRACE_CONTROL_QUEUE_COMMAND_H
 #define MILLRACE_CONTROL_QUEUE_COMMAND_H
 
 #include "control/link/counters.h"
+#include "control/link/in_flight.h"
 #include "lib/loop/loop.h"
 #include "lib/wire/message.h"
 #include "flatbuf/link.h"
@@ -38,7 +39,8 @@ typedef void mr_queue_command_answered(
 struct mr_queue_command_asker {
 	mr_queue_command_answered *answered;
 	void *owner;
-	uint64_t session; /* 0: control's own command */
+	uint64_t session; /* 0: an administrator's command */
+	uint64_t peer;    /* counted in its share; MR_PEER_OWN: an administrator's */
 	uint32_t correlation;
 	uint32_t detail; /* for the asker's own use */
 };
@@ -60,6 +62,7 @@ struct mr_queue_commands {
 	struct mr_handoff *handoff;
 	struct mr_control_counters *counters;
 	struct mr_loop_timer timer;
+	struct mr_in_flight in_flight;
 	uint32_t sequence;
 	uint32_t first_free;
 	uint32_t first_due, last_due;
@@ -67,8 +70,10 @@ struct mr_queue_commands {
 	struct mr_queue_command entries[MR_QUEUE_COMMAND_PENDING_MAX];
 };
 
-void mr_queue_command_init(struct mr_queue_commands *c, struct mr_loop *loop,
-	struct mr_handoff *handoff, struct mr_control_counters *counters);
+/* `share_percent`: of the pending commands, for one peer. -ENOMEM, -EIO. */
+int mr_queue_command_init(struct mr_queue_commands *c, struct mr_loop *loop,
+	struct mr_handoff *handoff, struct mr_control_counters *counters, uint32_t share_percent);
+void mr_queue_command_fini(struct mr_queue_commands *c);
 /* Fails all pending commands with -ENOTCONN: the link is down. */
 void mr_queue_command_fail_all(struct mr_queue_commands *c);
 

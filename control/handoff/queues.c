@@ -68,7 +68,7 @@ static bool failed(const struct mr_request *q, int error, struct mrf_table answe
 
 static struct mr_request request_of(const struct mr_queue_command_asker *a)
 {
-	return (struct mr_request){a->owner, a->session, a->correlation};
+	return (struct mr_request){a->owner, a->session, a->peer, a->correlation};
 }
 
 static void opened(const struct mr_queue_command_asker *a, int error, struct mrf_table answer)
@@ -96,13 +96,15 @@ static void ask(const struct mr_request *q, unsigned worker, const struct mrf_qu
 		.answered = answered,
 		.owner = q->handoff,
 		.session = q->session,
+		.peer = q->peer,
 		.correlation = q->correlation,
 		.detail = v->kind,
 	};
 	int error =
 		mr_queue_command_send(q->handoff->queue_commands, worker, v, options, &asker, NULL);
 
-	if (error != 0 && error != -EBUSY && error != -EALREADY && error != -ENOTCONN)
+	if (error != 0 && error != -EBUSY && error != -EDQUOT && error != -EALREADY &&
+		error != -ENOTCONN)
 		mr_request_result(
 			q, error, error == -ENOENT ? "no such queue" : mr_log_errno_text(error));
 }

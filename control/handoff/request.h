@@ -13,6 +13,7 @@
 struct mr_request {
 	struct mr_handoff *handoff;
 	uint64_t session;
+	uint64_t peer;
 	uint32_t correlation;
 };
 

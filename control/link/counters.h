@@ -15,6 +15,7 @@
 	X(link_losses, "Connections to a data plane lost.")                                        \
 	X(link_requests, "Requests sent to the data plane.")                                       \
 	X(link_refused, "Requests not sent: no data plane, or too many open.")                     \
+	X(link_refused_share, "Requests not sent: their peer has its share of the open ones.")     \
 	X(link_malformed, "Malformed packets from the data plane.")                                \
 	X(link_unmatched, "Answers of the data plane that nobody waits for any more.")             \
 	X(attach_accepted, "Clients attached.")                                                    \
@@ -28,7 +29,8 @@
 	X(attach_hangups, "Attach connections that the client closed before the answer.")          \
 	X(hello_received, "Hellos of clients over UDP, received from workers.")                    \
 	X(hello_welcomed, "Hellos answered with a session.")                                       \
-	X(hello_waiting, "Hellos dropped: the same one is open already, or too many are.")         \
+	X(hello_waiting,                                                                           \
+		"Hellos dropped: the same is open already, or too many are, of one host or all.")  \
 	X(hello_malformed, "Hellos dropped: malformed, without a nonce for an answer.")            \
 	X(hello_refused, "Hellos refused: malformed, of another version, or of another network.")  \
 	X(hello_refused_full, "Hellos refused by the data plane: no room, or out of resources.")   \
@@ -48,6 +50,8 @@
 	X(queue_unanswered, "Commands for queues without an answer after five seconds.")           \
 	X(queue_refused_busy,                                                                      \
 		"Commands for queues refused: too many open, in all or for one client.")           \
+	X(queue_refused_share,                                                                     \
+		"Commands for queues refused: their peer has its share of the open ones.")         \
 	X(handoff_sleeps, "Times that control went to sleep until a doorbell wakes it.")           \
 	X(handoff_bells, "Times that control woke a sleeping worker by its doorbell.")             \
 	X(admin_connections, "Connections to the admin socket.")                                   \

@@ -37,7 +37,8 @@ static void log_away(struct mr_link *l, int error)
 
 static void greet(struct mr_link *l)
 {
-	struct mrf_link_hello hello = {.version = PROTOCOL_VERSION, .pid = (uint32_t)getpid()};
+	struct mrf_link_hello hello = {
+		.version = PROTOCOL_VERSION, .pid = (uint32_t)getpid(), .takes_peer = true};
 	struct mrf_link_message m = {.id = 0, .body_type = MRF_LINK_BODY_LINK_HELLO};
 	struct mrf_builder b;
 	uint64_t memory[64];
@@ -181,9 +182,9 @@ static void closed(struct mr_conn *c, int error)
 static const struct mr_conn_events events = {.received = received, .closed = closed};
 
 int mr_link_open(struct mr_link *l, struct mr_loop *loop, struct mr_control_counters *counters,
-	const char *run_dir)
+	const struct mr_config *config)
 {
-	int n;
+	int error, n;
 
 	l->loop = loop;
 	l->counters = counters;
@@ -199,9 +200,11 @@ int mr_link_open(struct mr_link *l, struct mr_loop *loop, struct mr_control_coun
 	};
 	for (unsigned i = 0; i < MR_DATAPLANE_WORKERS_MAX; i++)
 		l->dataplane.workers[i].channel = mr_channel_none();
-	mr_link_requests_init(l);
+	error = mr_link_requests_init(l, config->peers.share_percent);
+	if (error != 0)
+		return error;
 	l->at.sun_family = AF_UNIX;
-	n = snprintf(l->at.sun_path, sizeof(l->at.sun_path), "%s/dataplane.sock", run_dir);
+	n = snprintf(l->at.sun_path, sizeof(l->at.sun_path), "%s/dataplane.sock", config->run_dir);
 	if (n < 0 || (size_t)n >= sizeof(l->at.sun_path))
 		return -ENAMETOOLONG;
 	attempt(l);
@@ -213,4 +216,9 @@ void mr_link_close(struct mr_link *l)
 	l->stopping = true;
 	mr_loop_timer_stop(l->loop, &l->timer);
 	mr_conn_close(&l->conn, 0);
+}
+
+void mr_link_fini(struct mr_link *l)
+{
+	mr_in_flight_fini(&l->in_flight);
 }

@@ -19,7 +19,9 @@
 #include <sys/un.h>
 
 #include "control/link/counters.h"
+#include "lib/config/config.h"
 #include "control/link/dataplane.h"
+#include "control/link/in_flight.h"
 #include "lib/loop/conn.h"
 #include "flatbuf/link.h"
 
@@ -27,7 +29,6 @@
 #define MR_LINK_BYTES_MAX    65536u
 /* Open questions of one client: twice the library's maximum. */
 #define MR_LINK_SESSION_REQUESTS_MAX 128u
-#define MR_LINK_SESSION_BUCKETS      4096u
 
 struct mr_link_answer {
 	struct mrf_table message; /* a LinkMessage; empty: the link was lost */
@@ -44,7 +45,8 @@ typedef bool mr_link_answered(const struct mr_link_asker *a, const struct mr_lin
 struct mr_link_asker {
 	mr_link_answered *answered;
 	void *owner;
-	uint64_t session;
+	uint64_t session; /* 0: none */
+	uint64_t peer;    /* see lib/base/share.h; MR_PEER_OWN: control's own question */
 	uint32_t correlation;
 };
 
@@ -75,8 +77,7 @@ struct mr_link {
 	void *owner;
 	struct mr_link_request requests[MR_LINK_REQUESTS_MAX];
 	uint32_t first_free;
-	/* Open questions by client. Clients whose sessions share a bucket share its limit. */
-	uint16_t open[MR_LINK_SESSION_BUCKETS];
+	struct mr_in_flight in_flight;
 	uint32_t sequence;
 	uint64_t in[MR_LINK_BYTES_MAX / sizeof(uint64_t)];
 	uint8_t in_control[MR_CONN_CONTROL_BYTES] __attribute__((aligned(8)));
@@ -84,9 +85,11 @@ struct mr_link {
 
 /* Starts to connect. `up`, `down` and `owner` must be set. */
 int mr_link_open(struct mr_link *l, struct mr_loop *loop, struct mr_control_counters *counters,
-	const char *run_dir);
+	const struct mr_config *config);
 /* Closes the connection; it ends in the loop's next rounds. */
 void mr_link_close(struct mr_link *l);
+/* Frees its memory, after the loop has ended. */
+void mr_link_fini(struct mr_link *l);
 static inline bool mr_link_is_up(const struct mr_link *l)
 {
 	return l->state == MR_LINK_UP;
@@ -104,7 +107,8 @@ int mr_link_ask_with(struct mr_link *l, struct mrf_builder *b, enum mrf_link_bod
 void mr_link_forget(struct mr_link *l, uint64_t id);
 
 /* request.c, for link.c */
-void mr_link_requests_init(struct mr_link *l);
+/* -ENOMEM, -EIO. */
+int mr_link_requests_init(struct mr_link *l, uint32_t share_percent);
 void mr_link_requests_fail_all(struct mr_link *l);
 void mr_link_request_answer(
 	struct mr_link *l, uint64_t id, struct mrf_table message, int *fds, unsigned fds_count);

@@ -8,13 +8,15 @@
 
 #define NONE UINT32_MAX
 
-void mr_link_requests_init(struct mr_link *l)
+int mr_link_requests_init(struct mr_link *l, uint32_t share_percent)
 {
 	for (uint32_t i = 0; i < MR_LINK_REQUESTS_MAX; i++) {
 		l->requests[i].id = 0;
 		l->requests[i].next_free = i + 1 < MR_LINK_REQUESTS_MAX ? i + 1 : NONE;
 	}
 	l->first_free = 0;
+	return mr_in_flight_init(
+		&l->in_flight, MR_LINK_REQUESTS_MAX, MR_LINK_SESSION_REQUESTS_MAX, share_percent);
 }
 
 static struct mr_link_request *find(struct mr_link *l, uint64_t id)
@@ -26,39 +28,28 @@ static struct mr_link_request *find(struct mr_link *l, uint64_t id)
 	return &l->requests[index];
 }
 
-/* Returns the count of a client's open questions; NULL for session 0, control's own. */
-static uint16_t *open_of(struct mr_link *l, uint64_t session)
+static int take(struct mr_link *l, const struct mr_link_asker *asker, struct mr_link_request **out)
 {
-	uint64_t spread = mr_session_slot(session) + 127u * mr_session_worker(session);
-
-	return session != 0 ? &l->open[spread % MR_LINK_SESSION_BUCKETS] : NULL;
-}
-
-static struct mr_link_request *take(struct mr_link *l, const struct mr_link_asker *asker)
-{
-	uint16_t *open = open_of(l, asker->session);
+	int error = mr_in_flight_take(&l->in_flight, asker->peer, asker->session);
 	struct mr_link_request *r;
 
-	if (l->first_free == NONE || (open != NULL && *open >= MR_LINK_SESSION_REQUESTS_MAX))
-		return NULL;
-	if (open != NULL)
-		++*open;
+	if (error != 0)
+		return error;
 	r = &l->requests[l->first_free];
 	if (++l->sequence == 0)
 		l->sequence = 1;
 	r->id = (uint64_t)l->sequence << 32 | l->first_free;
 	l->first_free = r->next_free;
 	r->asker = *asker;
-	return r;
+	*out = r;
+	return 0;
 }
 
 static void give_back(struct mr_link *l, struct mr_link_request *r)
 {
-	uint16_t *open = open_of(l, r->asker.session);
 	uint32_t index = (uint32_t)r->id;
 
-	if (open != NULL)
-		--*open;
+	mr_in_flight_give(&l->in_flight, r->asker.peer, r->asker.session);
 	r->id = 0;
 	r->next_free = l->first_free;
 	l->first_free = index;
@@ -96,13 +87,14 @@ int mr_link_ask(struct mr_link *l, struct mrf_builder *b, enum mrf_link_body typ
 int mr_link_ask_with(struct mr_link *l, struct mrf_builder *b, enum mrf_link_body type,
 	uint32_t body, int fd, const struct mr_link_asker *asker, uint64_t *id)
 {
-	struct mr_link_request *r = l->state == MR_LINK_UP ? take(l, asker) : NULL;
-	int error;
+	struct mr_link_request *r;
+	int error = l->state == MR_LINK_UP ? take(l, asker, &r) : -ENOTCONN;
 
-	if (r == NULL) {
+	if (error != 0) {
 		close_fd(fd);
-		l->counters->link_refused++;
-		return l->state == MR_LINK_UP ? -EBUSY : -ENOTCONN;
+		l->counters->link_refused += error != -EDQUOT;
+		l->counters->link_refused_share += error == -EDQUOT;
+		return error;
 	}
 	error = send_request(l, b, type, body, fd, r->id);
 	if (error != 0) {

@@ -105,7 +105,11 @@ static void ask(struct mr_attach_slot *s)
 		.gid = s->peer.gid,
 		.pid = (uint32_t)s->peer.pid,
 	};
-	const struct mr_link_asker asker = {.answered = answered, .owner = s};
+	const struct mr_link_asker asker = {
+		.answered = answered,
+		.owner = s,
+		.peer = mr_peer_of_user(s->peer.uid, geteuid()),
+	};
 	struct mrf_builder b;
 	uint64_t memory[96];
 	int pidfd = -1;
@@ -120,7 +124,10 @@ static void ask(struct mr_attach_slot *s)
 	s->state = error == 0 ? MR_ATTACH_OPENING : MR_ATTACH_WAITING;
 	if (error != 0 && error != -ENOTCONN) {
 		s->attach->counters->attach_refused_busy++;
-		refuse(s, -EBUSY, "the bus is busy; try again");
+		refuse(s, error == -EDQUOT ? error : -EBUSY,
+			error == -EDQUOT ? "this user has its share of the requests that the bus "
+					   "works on (peers.share_percent); try again"
+					 : "the bus is busy; try again");
 	}
 }
 

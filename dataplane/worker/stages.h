@@ -36,6 +36,8 @@ void mr_worker_handoff_rx(struct mr_worker *w);
 void mr_worker_handoff_answer(
 	struct mr_worker *w, uint64_t session, uint32_t target, const void *data, uint32_t bytes);
 /* Passes a client's message to control. */
+/* -ENOMEM, -EIO. */
+int mr_worker_handoff_init(struct mr_worker *w);
 void mr_worker_handoff(struct mr_worker *w, struct mr_session *from,
 	const struct mr_message_view *m, enum mrf_handoff_reason reason);
 

@@ -193,6 +193,8 @@ static int open_waiting(struct mr_worker *w, const struct mr_worker_config *c)
 	error = mr_answers_init(&w->answers, c->store_bytes, c->peer_percent, c->slots);
 	if (error == 0)
 		error = mr_worker_late_init(w, c->peer_percent, c->slots);
+	if (error == 0)
+		error = mr_worker_handoff_init(w);
 	if (error != 0)
 		return error;
 	return mr_early_init(
@@ -310,6 +312,7 @@ void mr_worker_free(struct mr_worker *w)
 	mr_early_fini(&w->early);
 	mr_answers_fini(&w->answers);
 	mr_shares_fini(&w->late.shares);
+	mr_shares_fini(&w->handoff_peers);
 	mr_slab_free(w->store);
 	free(w->full);
 	free(w->turns);

@@ -125,6 +125,7 @@ struct mr_handoff_ring {
 	uint64_t control_until;
 	uint64_t fans_until;
 	uint32_t mesh_until[MR_WORKERS_MAX];
+	_Atomic bool control_takes_peer; /* w: table writer */
 };
 
 /* A worker's part of a port. */
@@ -301,7 +302,9 @@ struct mr_worker {
 	} window;
 	struct mr_far_ready far_ready[MR_FAR_READY];
 	uint32_t handoff_calm; /* times that the ring to control became half empty again */
-	struct {               /* counted since the last tx, then added to the statistics */
+	/* bytes of each peer that were put into that ring since, while it was crowded */
+	struct mr_shares handoff_peers;
+	struct { /* counted since the last tx, then added to the statistics */
 		uint64_t published;
 		uint64_t delivered;
 	} round;

@@ -137,6 +137,14 @@ void mr_writer_link_result(struct mr_writer *wr, uint64_t id, int code, const ch
 		wr, &b, id, MRF_LINK_BODY_LINK_RESULT, mrf_link_result_write(&b, &r), NULL, 0);
 }
 
+/* Has the workers tell this control what it knows to read. */
+static void adapt_workers(struct mr_writer *wr, struct mrf_table hello)
+{
+	for (unsigned i = 0; i < wr->workers_count; i++)
+		atomic_store_explicit(&wr->workers[i]->handoff.control_takes_peer,
+			mrf_link_hello_takes_peer(hello), memory_order_relaxed);
+}
+
 static void send_welcome(struct mr_writer *wr, uint64_t id)
 {
 	struct mrf_link_welcome v = {
@@ -197,6 +205,7 @@ static void handle_packet(struct mr_writer *wr, const void *data, size_t bytes, 
 			wr, mrf_link_message_id(m), -EPROTO, "this data plane speaks version 1");
 		mr_writer_link_close(wr, "it speaks another version");
 	} else {
+		adapt_workers(wr, mrf_link_message_body(m));
 		send_welcome(wr, mrf_link_message_id(m));
 	}
 }

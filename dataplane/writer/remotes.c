@@ -68,11 +68,7 @@ static uint32_t hash_of(const struct mr_writer *wr, const struct mrf_network_pat
 
 static uint64_t peer_of(const struct mr_writer *wr, const struct mrf_network_path *p)
 {
-	uint8_t address[16];
-
-	memcpy(address, &p->peer_0, 8);
-	memcpy(address + 8, &p->peer_1, 8);
-	return mr_peer_of_address(address, wr->config->peers.ip6_prefix_bits);
+	return mr_path_peer(p, wr->config->peers.ip6_prefix_bits);
 }
 
 /* Returns the number of sessions that one host may have. */

@@ -209,6 +209,14 @@ uint32_t mr_share_number(const struct mr_shares *s, uint64_t peer, uint64_t of)
 	return peer == MR_PEER_OWN ? 0 : *find(s, peer, of);
 }
 
+void mr_shares_clear(struct mr_shares *s)
+{
+	memset(s->buckets, 0, ((size_t)s->mask + 1) * sizeof(*s->buckets));
+	s->fresh = 1;
+	s->freed = 0;
+	s->used = 0;
+}
+
 size_t mr_shares_memory_bytes(const struct mr_shares *s)
 {
 	return ((size_t)s->room + 1) * sizeof(*s->entries) +

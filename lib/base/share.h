@@ -105,6 +105,9 @@ static inline void mr_share_less(struct mr_shares *s, uint32_t number, uint64_t 
 		mr_share_give(s, e->peer, e->of, amount);
 }
 
+/* Sets all counts to 0. */
+void mr_shares_clear(struct mr_shares *s);
+
 size_t mr_shares_memory_bytes(const struct mr_shares *s);
 
 #endif

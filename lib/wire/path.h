@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "flatbuf/wire.h"
+#include "lib/base/share.h"
 
 /* True if both are the same path. Ethernet addresses may differ. */
 static inline bool mr_path_same(const struct mrf_network_path *a, const struct mrf_network_path *b)
@@ -27,6 +28,16 @@ static inline bool mr_path_is_ip4(const struct mrf_network_path *p)
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
 	return memcmp(&p->peer_0, mapped, sizeof(mapped)) == 0;
+}
+
+/* Returns the host as a peer of the bus's shares, see lib/base/share.h. */
+static inline uint64_t mr_path_peer(const struct mrf_network_path *p, uint32_t ip6_bits)
+{
+	uint8_t address[16];
+
+	memcpy(address, &p->peer_0, 8);
+	memcpy(address + 8, &p->peer_1, 8);
+	return mr_peer_of_address(address, ip6_bits);
 }
 
 #endif

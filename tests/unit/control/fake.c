@@ -285,6 +285,7 @@ void fake_greet(struct fake *f)
 	assert_true(f->link_fd >= 0);
 	hello = mrf_link_message_body_as_link_hello(fake_next(f));
 	assert_int_equal(mrf_link_hello_version(hello), 1);
+	assert_true(mrf_link_hello_takes_peer(hello));
 	fds[count++] = f->stats_fd;
 	for (unsigned i = 0; i < f->workers_count; i++) {
 		fds[count++] = f->workers[i].channel.memory_fd;
@@ -308,9 +309,12 @@ bool fake_hand(struct fake *f, unsigned worker, uint8_t reason, uint64_t session
 	uint32_t target, const void *payload, size_t bytes)
 {
 	struct mr_bytes_producer *p = &f->workers[worker].to_control;
+	uint32_t prefix = f->says_peer ? (uint32_t)sizeof(f->peer) : 0;
 	struct mrf_handoff_header h = {
-		.bytes = (uint32_t)sizeof(h) + mr_message_bytes(false, 0, 0, (uint32_t)bytes),
+		.bytes = (uint32_t)sizeof(h) + prefix +
+			 mr_message_bytes(false, 0, 0, (uint32_t)bytes),
 		.reason = reason,
+		.flags = f->says_peer ? MRF_HANDOFF_FLAG_PEER : 0,
 		.worker = (uint16_t)worker,
 		.session = session,
 	};
@@ -319,8 +323,9 @@ bool fake_hand(struct fake *f, unsigned worker, uint8_t reason, uint64_t session
 	if (to == NULL)
 		return false;
 	memcpy(to, &h, sizeof(h));
-	to = mr_message_begin(
-		to + sizeof(h), (enum mrf_message_kind)kind, target, NULL, 0, 0, (uint32_t)bytes);
+	memcpy(to + sizeof(h), &f->peer, prefix);
+	to = mr_message_begin(to + sizeof(h) + prefix, (enum mrf_message_kind)kind, target, NULL, 0,
+		0, (uint32_t)bytes);
 	if (bytes > 0)
 		memcpy(to, payload, bytes);
 	mr_bytes_push(p, h.bytes);

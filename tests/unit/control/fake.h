@@ -58,6 +58,9 @@ struct fake {
 	int link_fd;
 	int stats_fd;
 	struct mrf_stats_header *stats;
+	/* Of the clients whose records are handed over next; only if says_peer. */
+	bool says_peer;
+	uint64_t peer;
 	unsigned workers_count;
 	struct fake_worker workers[FAKE_WORKERS_MAX];
 	uint64_t buffer[65536 / 8];

@@ -344,6 +344,77 @@ static void flood_of_requests_leaves_room_for_those_of_others(void **state)
 	assert_true(fake_counter(&fake, "control", "link_refused") >= FLOOD - 500);
 }
 
+static void hand_unsubscribe(uint64_t session)
+{
+	struct mrf_unsubscribe_request v = {.subscription = 9};
+	struct mrf_builder b;
+	uint64_t memory[64];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	fake_hand_client(&fake, 0, session, 1, &b, MRF_CLIENT_BODY_UNSUBSCRIBE_REQUEST,
+		mrf_unsubscribe_request_write(&b, &v));
+}
+
+/* The next request to the data plane. Returns its id. */
+static uint64_t expect_unsubscribe(uint64_t session)
+{
+	struct mrf_table m = fake_next(&fake);
+
+	assert_int_equal(mrf_link_message_body_type(m), MRF_LINK_BODY_LINK_UNSUBSCRIBE);
+	assert_true(mrf_link_unsubscribe_session(mrf_link_message_body(m)) == session);
+	return mrf_link_message_id(m);
+}
+
+/* Clients of far apart slots are counted apart, too. */
+static void no_two_clients_share_a_limit(void **state)
+{
+	enum { MAX = 128, SLOTS = 65536, STEP = 1024 };
+	uint64_t first = mr_session_id(0, 5, 1), ids[MAX], session;
+	uint32_t correlation;
+
+	(void)state;
+	for (uint32_t i = 0; i < MAX; i++) {
+		hand_unsubscribe(first);
+		ids[i] = expect_unsubscribe(first);
+	}
+	hand_unsubscribe(first); /* refused */
+	for (uint32_t slot = 5 + STEP; slot < SLOTS; slot += STEP) {
+		hand_unsubscribe(mr_session_id(0, slot, 1));
+		(void)expect_unsubscribe(mr_session_id(0, slot, 1));
+	}
+	assert_int_equal(fake_counter(&fake, "control", "link_refused"), 1);
+	fake_answer_result(&fake, ids[0], 0, "");
+	(void)fake_take(&fake, 0, &session, &correlation);
+	hand_unsubscribe(first);
+	(void)expect_unsubscribe(first);
+}
+
+static void sessions_of_one_peer_leave_the_link_to_another(void **state)
+{
+	enum { SHARE = 1024, EACH = 100 };
+	uint64_t last = 0, session;
+	uint32_t correlation;
+
+	(void)state;
+	fake.says_peer = true;
+	fake.peer = UINT64_C(2) << 32 | 1000;
+	for (uint32_t i = 0; i < SHARE; i++) {
+		hand_unsubscribe(mr_session_id(0, i / EACH, 1));
+		last = expect_unsubscribe(mr_session_id(0, i / EACH, 1));
+	}
+	hand_unsubscribe(mr_session_id(0, 40, 1));
+	fake.peer = UINT64_C(2) << 32 | 1001;
+	hand_unsubscribe(mr_session_id(0, 50, 1));
+	(void)expect_unsubscribe(mr_session_id(0, 50, 1));
+	assert_int_equal(fake_counter(&fake, "control", "link_refused_share"), 1);
+	fake_answer_result(&fake, last, 0, "");
+	(void)fake_take(&fake, 0, &session, &correlation);
+	fake.peer = UINT64_C(2) << 32 | 1000;
+	hand_unsubscribe(mr_session_id(0, 60, 1));
+	(void)expect_unsubscribe(mr_session_id(0, 60, 1));
+	fake.says_peer = false;
+}
+
 static void answers_find_their_requests_in_any_order(void **state)
 {
 	uint64_t ids[3];
@@ -643,6 +714,8 @@ int main(void)
 		TEST(subscribe_goes_to_the_data_plane_and_back),
 		TEST(when_full_of_a_subscription_is_passed_on_if_well_formed),
 		TEST(flood_of_requests_leaves_room_for_those_of_others),
+		TEST(no_two_clients_share_a_limit),
+		TEST(sessions_of_one_peer_leave_the_link_to_another),
 		TEST(answers_find_their_requests_in_any_order),
 		TEST(bad_patterns_and_groups_do_not_reach_the_data_plane),
 		TEST(aliases_are_got_and_given_back),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests of clients about queues and services, through a real millrace-control. */
 #include "tests/unit/control/fake.h"
+#include "lib/base/share.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -11,6 +12,8 @@
 
 #define WORKERS 2u
 #define PLACES  2048u                 /* limit of open commands */
+#define RESERVE (PLACES / 16)         /* of them for the bus's own user */
+#define SHARE   (PLACES / 4)          /* for one peer */
 #define SESSION 0x0000000300000009ull /* worker 0 */
 
 static struct fake fake;
@@ -483,6 +486,52 @@ static void gather(uint32_t *ids, uint32_t *have, uint32_t wanted)
 	}
 }
 
+static void sessions_of_one_peer_leave_room_to_another(void **state)
+{
+	const char *name = name_at(1);
+	uint32_t ids[PLACES] = {0}, have = 0, target;
+	uint64_t session;
+
+	(void)state;
+	fake.says_peer = true;
+	fake.peer = UINT64_C(2) << 32 | 1000;
+	for (uint32_t i = 0; i < SHARE + 40; i++) {
+		hand_open(mr_session_id(0, i / 100, 1), 1 + i, MRF_QUEUE_KIND_QUEUE, name, NULL);
+		if (i % 100 == 99)
+			gather(ids, &have, i + 1 < SHARE ? i + 1 : SHARE);
+	}
+	wait_control(SHARE + 40);
+	assert_int_equal(fake_counter(&fake, "control", "queue_refused_share"), 40);
+	assert_int_equal(fake_counter(&fake, "control", "queue_refused_busy"), 0);
+	fake.peer = UINT64_C(2) << 32 | 1001;
+	hand_open(mr_session_id(0, 50, 1), 1, MRF_QUEUE_KIND_QUEUE, name, NULL);
+	gather(ids, &have, SHARE + 1);
+	/* An answer gives the place back. */
+	answer(1, ids[0], 0, "", 8);
+	(void)fake_take(&fake, 0, &session, &target);
+	fake.peer = UINT64_C(2) << 32 | 1000;
+	hand_open(mr_session_id(0, 60, 1), 1, MRF_QUEUE_KIND_QUEUE, name, NULL);
+	wait_control(SHARE + 42);
+	assert_int_equal(fake_counter(&fake, "control", "queue_refused_share"), 40);
+	fake.says_peer = false;
+}
+
+/* Takes the places that `count` requests of all peers but the bus's own user may have. The last
+ * ones are refused. */
+static void fill(uint32_t *ids, uint32_t *have, uint32_t count)
+{
+	const uint32_t most = PLACES - RESERVE;
+
+	for (uint32_t i = 0; i < count; i++) {
+		hand_open(mr_session_id(0, i / 100, 1), 1 + i, MRF_QUEUE_KIND_QUEUE, name_at(1),
+			NULL);
+		if (i % 100 == 99)
+			gather(ids, have, i + 1 < most ? i + 1 : most);
+	}
+	wait_control(count);
+	assert_int_equal(fake_counter(&fake, "control", "queue_refused_busy"), count - most);
+}
+
 static void all_places_taken_and_freed_again(void **state)
 {
 	const char *name = name_at(1);
@@ -491,14 +540,16 @@ static void all_places_taken_and_freed_again(void **state)
 	uint64_t session;
 
 	(void)state;
-	for (uint32_t i = 0; i < PLACES + 52; i++) {
-		hand_open(mr_session_id(0, i / 100, 1), 1 + i, MRF_QUEUE_KIND_QUEUE, name, NULL);
-		if (i % 100 == 99)
-			gather(ids, &have, i + 1 < PLACES ? i + 1 : PLACES);
-	}
-	wait_control(PLACES + 52);
-	assert_int_equal(fake_counter(&fake, "control", "queue_refused_busy"), 52);
+	fill(ids, &have, PLACES - RESERVE + 52);
+	/* The bus's own user has room. */
+	fake.says_peer = true;
+	fake.peer = MR_PEER_OWN;
+	hand_open(mr_session_id(0, 70, 1), 1, MRF_QUEUE_KIND_QUEUE, name, NULL);
+	gather(ids, &have, PLACES - RESERVE + 1);
+	fake.says_peer = false;
 	for (uint32_t i = 0; i < PLACES; i++) {
+		if (ids[i] == 0)
+			continue;
 		answer(1, ids[i], 0, "", 8);
 		(void)fake_take(&fake, 0, &session, &target);
 	}
@@ -566,6 +617,7 @@ int main(void)
 		TEST(a_request_that_is_repeated_is_put_once),
 		TEST(answers_of_others_and_garbage_are_not_taken),
 		TEST(a_client_that_floods_does_not_keep_others_out),
+		TEST(sessions_of_one_peer_leave_room_to_another),
 		TEST(all_places_taken_and_freed_again),
 		TEST(a_control_that_was_killed_is_asked_again),
 		TEST(requests_to_a_dead_data_plane_are_forgotten),
