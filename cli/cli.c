@@ -87,7 +87,8 @@ static const struct meaning {
 	{-ENOENT, MR_EXIT_UNREACHABLE, "start a bus with `millrace up`, or name one with --server"},
 	{-ENOTCONN, MR_EXIT_UNREACHABLE, "check with `millrace status` whether the bus runs"},
 	{-EPROTO, MR_EXIT_UNREACHABLE,
-		"client and bus must have the same version: see `millrace status`"},
+		"client and bus must be of one release: compare `millrace version` and "
+		"`millrace status`"},
 	{-EACCES, MR_EXIT_FAILED, "allow this user in the configuration of the bus (access.users)"},
 	{-ENOSPC, MR_EXIT_FAILED, "raise the limits in the configuration of the bus"},
 	{-EDQUOT, MR_EXIT_FAILED, "raise peers.share_percent in the configuration of the bus"},
@@ -174,8 +175,7 @@ int mr_cli_connect(
 			"expected shm:PATH of the bus's attach.sock, its run directory, or "
 			"udp://HOST:PORT");
 	if (rc == -ENOTCONN)
-		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, cli->server,
-			"the bus has no data plane at the moment",
+		return mr_cli_fail(cli, MR_EXIT_UNREACHABLE, "no connection", mr_error(NULL),
 			"look at the log of `millrace up`");
 	while (m->error && m->error != rc)
 		m++;

@@ -13,6 +13,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "lib/base/hint.h"
 #include "lib/base/lockfile.h"
 #include "lib/base/log.h"
 #include "lib/base/signals.h"
@@ -170,18 +171,27 @@ static int open_watchdog(struct mr_control *c)
 	return 0;
 }
 
-static const char *hint(int (*step)(struct mr_control *), int error)
+static const char *reason(int (*step)(struct mr_control *), int error)
 {
 	if (step == take_lock && error == -EWOULDBLOCK)
 		return "another millrace-control runs with this run directory";
 	if (step == open_loop && (error == -EPERM || error == -EACCES))
-		return "io_uring is not permitted here: look at kernel.io_uring_disabled, or the "
-		       "container's seccomp profile";
+		return "io_uring is not permitted here";
 	if (step == open_loop && error == -ENOSYS)
-		return "this kernel's io_uring is missing or too old: 6.1 or later is needed";
+		return "this kernel's io_uring is missing or too old";
 	if (error == -EADDRINUSE)
 		return "the socket's path exists and is not a socket";
 	return mr_log_errno_text(error);
+}
+
+static const char *hint(int (*step)(struct mr_control *), int error)
+{
+	if (step == open_loop && (error == -EPERM || error == -EACCES))
+		return "set kernel.io_uring_disabled to 0 (sysctl), or allow io_uring in the "
+		       "container's seccomp profile";
+	if (step == open_loop && error == -ENOSYS)
+		return "use Linux 6.1 or later, with io_uring";
+	return mr_hint_start(error);
 }
 
 int mr_control_open(struct mr_control *c, const struct mr_config *config)
@@ -210,7 +220,8 @@ int mr_control_open(struct mr_control *c, const struct mr_config *config)
 		if (error != 0) {
 			mr_log(MR_LOG_ERROR, "cannot start", MR_LOG_STR("what", steps[i].what),
 				MR_LOG_STR("run_dir", config->run_dir),
-				MR_LOG_STR("why", hint(steps[i].open, error)));
+				MR_LOG_STR("why", reason(steps[i].open, error)),
+				MR_LOG_STR("hint", hint(steps[i].open, error)));
 			mr_control_close(c);
 			return error;
 		}

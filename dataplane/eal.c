@@ -13,6 +13,7 @@
 #include <rte_log.h>
 
 #include "lib/base/compiler.h"
+#include "lib/base/hint.h"
 #include "lib/base/log.h"
 
 /* Room for the list of every second of CPU_SETSIZE CPUs, and 32 pinned workers. */
@@ -50,7 +51,9 @@ static int check_cpus(const struct mr_config *config, const cpu_set_t *allowed)
 			continue;
 		format_cpus(allowed, cpus, sizeof(cpus));
 		mr_log(MR_LOG_ERROR, "workers.cpus names a CPU that this process may not run on",
-			MR_LOG_U64("cpu", cpu), MR_LOG_STR("allowed", cpus));
+			MR_LOG_U64("cpu", cpu), MR_LOG_STR("allowed", cpus),
+			MR_LOG_STR("hint", "choose CPUs that are allowed, or allow this one: "
+					   "taskset, or AllowedCPUs= of the service"));
 		return -EINVAL;
 	}
 	return 0;
@@ -136,7 +139,7 @@ int mr_eal_open(const struct mr_config *config)
 		error = rte_errno != 0 ? -rte_errno : -EIO;
 	if (error != 0) {
 		mr_log(MR_LOG_ERROR, "DPDK's environment did not start", MR_LOG_STR("lcores", map),
-			MR_LOG_ERR(error));
+			MR_LOG_ERR(error), MR_LOG_STR("hint", mr_hint_start(error)));
 		return error;
 	}
 	remove_runtime_dir();

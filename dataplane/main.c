@@ -10,11 +10,17 @@
 #include <rte_lcore.h>
 
 #include "lib/config/arguments.h"
+#include "lib/base/files.h"
+#include "lib/base/hint.h"
 #include "lib/base/log.h"
 #include "lib/base/signals.h"
 #include "dataplane/eal.h"
 #include "dataplane/privilege.h"
 #include "dataplane/writer/writer.h"
+
+/* Descriptors of a data plane without ports and clients; the files of ports come on top. */
+#define FILES_MIN        40u
+#define FILES_PER_WORKER 8u
 
 static const char purpose[] =
 	"Moves the messages. Usually started by `millrace up` or by the system's service "
@@ -45,11 +51,27 @@ static void stop_workers(struct mr_writer *wr)
 
 static int make_run_dir(const char *path)
 {
+	int error;
+
 	if (mkdir(path, 0755) == 0 || errno == EEXIST)
 		return 0;
+	error = -errno;
 	mr_log(MR_LOG_ERROR, "cannot make the run directory", MR_LOG_STR("path", path),
-		MR_LOG_ERR(-errno));
-	return -errno;
+		MR_LOG_ERR(error), MR_LOG_STR("hint", mr_hint_start(error)));
+	return error;
+}
+
+/* DPDK prints a stack and aborts where it has too few descriptors, so they are counted before. */
+static int check_files(const struct mr_config *config)
+{
+	uint64_t least = FILES_MIN + FILES_PER_WORKER * config->workers.count;
+	uint64_t limit = mr_files_limit_raise();
+
+	if (limit >= least)
+		return 0;
+	mr_log(MR_LOG_ERROR, "the limit of open files is too low", MR_LOG_U64("limit", limit),
+		MR_LOG_U64("least", least), MR_LOG_STR("hint", mr_hint_start(-EMFILE)));
+	return -EMFILE;
 }
 
 /* See closed_by_exit in dataplane/port/driver.h. */
@@ -75,7 +97,8 @@ int main(int argc, char **argv)
 	mr_signals_block();
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	(void)mr_log_start();
-	if (make_run_dir(config.run_dir) != 0 || mr_eal_open(&config) != 0)
+	if (make_run_dir(config.run_dir) != 0 || check_files(&config) != 0 ||
+		mr_eal_open(&config) != 0)
 		return 1;
 	mr_privilege_drop_interrupts();
 	error = mr_writer_open(&writer, &config);

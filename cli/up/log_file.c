@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -49,6 +50,18 @@ static uint64_t lines_in(const char *at, size_t bytes)
 	return lines;
 }
 
+/* Tells the terminal once that the file takes no lines, unless the terminal would block. */
+static void tell(int error)
+{
+	struct pollfd p = {.fd = to.old_stderr, .events = POLLOUT};
+
+	if (poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0)
+		dprintf(to.old_stderr,
+			"millrace up: %s: %s; free some space, or move the file and send SIGUSR1; "
+			"until then lines are lost\n",
+			to.path, strerror(error));
+}
+
 static void copy(const char *at, size_t bytes)
 {
 	char text[80];
@@ -61,8 +74,11 @@ static void copy(const char *at, size_t bytes)
 		if (write_all(text, (size_t)n))
 			to.dropped = 0;
 	}
-	if (to.dropped > 0 || !write_all(at, bytes))
-		to.dropped += lines_in(at, bytes);
+	if (to.dropped == 0 && write_all(at, bytes))
+		return;
+	if (to.dropped == 0)
+		tell(errno);
+	to.dropped += lines_in(at, bytes);
 }
 
 static void *run(void *unused)
@@ -127,15 +143,16 @@ int mr_cli_log_file_open(const char *path)
 		goto close_file;
 	}
 	to.pipe = ends[0];
+	to.old_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	error = start_thread();
 	if (error != 0)
 		goto close_pipe;
-	to.old_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	dup2(ends[1], STDERR_FILENO);
 	close(ends[1]);
 	return 0;
 
 close_pipe:
+	close(to.old_stderr);
 	close(ends[0]);
 	close(ends[1]);
 close_file:

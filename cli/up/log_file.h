@@ -3,7 +3,8 @@
  *
  * The children hold a pipe instead of the file, so that reopening the file needs nothing of them. A
  * thread copies the pipe into the file. After an error of the file, such as a full disk, lines are
- * dropped; their count is written when the file takes lines again.
+ * dropped; the former standard error is told once, and the count is written when the file takes
+ * lines again.
  *
  * Owns      The file, the pipe and the thread.
  * Threads   open, reopen and close: the main thread.

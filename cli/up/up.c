@@ -21,6 +21,7 @@
 #include "cli/up/rundir.h"
 #include "cli/up/output.h"
 #include "cli/verbs.h"
+#include "lib/base/hint.h"
 
 #define CHILDREN      2
 #define STOP_MS       5000
@@ -224,8 +225,9 @@ static void start_due(struct up *u, uint64_t now_ns)
 			continue;
 		rc = mr_cli_child_start(child, now_ns);
 		if (rc)
-			stop(u, mr_cli_fail(
-					u->cli, MR_EXIT_FAILED, child->name, strerror(-rc), NULL));
+			stop(u, mr_cli_fail(u->cli, MR_EXIT_FAILED, child->name, strerror(-rc),
+					rc == -EAGAIN ? "raise the limit of processes: ulimit -u"
+						      : mr_hint_start(rc)));
 	}
 }
 
@@ -323,10 +325,8 @@ static int open_run_dir(struct up *u)
 		hint = "stop it, or name another directory with --run-dir";
 	else if (rc == -ENAMETOOLONG)
 		hint = "a path of at most 79 bytes fits the sockets' addresses";
-	else if (rc == -ENOENT)
-		hint = "make its parent directory, or name another with --run-dir";
 	else if (rc)
-		hint = "name a directory of yours with --run-dir";
+		hint = mr_hint_start(rc);
 	if (rc)
 		return mr_cli_fail(u->cli, MR_EXIT_FAILED, path,
 			rc == -EBUSY ? "a bus runs there" : strerror(-rc), hint);
@@ -375,7 +375,9 @@ static int open_log(const struct up *u)
 
 	return error == 0 ? 0
 			  : mr_cli_fail(u->cli, MR_EXIT_FAILED, u->set->log_file, strerror(-error),
-				    "name a file in a directory that can be written to");
+				    error == -ENXIO
+					    ? "it is a FIFO without a reader: start one"
+					    : "name a file in a directory that can be written to");
 }
 
 static int run_up(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)

@@ -164,7 +164,7 @@ static int check(const struct mr_hello *h, const struct hello *x, const char **t
 	struct mrf_string name = mrf_hello_request_name(x->request);
 
 	if (mrf_hello_request_version(x->request) != PROTOCOL_VERSION) {
-		*text = "this bus speaks version 1 of the protocol";
+		*text = "bus " MR_VERSION " speaks version 1 of the protocol";
 		return -EPROTO;
 	}
 	if (!mr_access_name_valid(name.data, name.bytes)) {

@@ -56,6 +56,7 @@ static void attempt(struct mr_link *l)
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0 || connect(fd, (const struct sockaddr *)&l->at, sizeof(l->at)) < 0) {
+		l->refused = false;
 		log_away(l, -errno);
 		if (fd >= 0)
 			close(fd);
@@ -78,10 +79,45 @@ static void fire(struct mr_loop_timer *t)
 		attempt(l);
 }
 
+static void break_with_hint(struct mr_link *l, const char *why, const char *hint)
+{
+	if (!l->refused)
+		mr_log(MR_LOG_ERROR, "closing the link to the data plane", MR_LOG_STR("why", why),
+			MR_LOG_STR("version", MR_VERSION), MR_LOG_STR("hint", hint));
+	l->refused = l->state == MR_LINK_GREETING;
+	mr_conn_close(&l->conn, -EPROTO);
+}
+
 void mr_link_break(struct mr_link *l, const char *why)
 {
-	mr_log(MR_LOG_ERROR, "closing the link to the data plane", MR_LOG_STR("why", why));
-	mr_conn_close(&l->conn, -EPROTO);
+	break_with_hint(l, why, "connecting again; if this repeats, restart the data plane");
+}
+
+static void break_for_version(struct mr_link *l, const char *why)
+{
+	break_with_hint(
+		l, why, "start both processes from one release; after an upgrade restart the bus");
+}
+
+/* Refuses a data plane of another version, or one that seems so. */
+static void refuse_version(struct mr_link *l, struct mrf_table welcome)
+{
+	char why[96];
+
+	snprintf(why, sizeof(why), "the data plane is of another version: %.60s",
+		mrf_link_welcome_server_version(welcome).data);
+	break_for_version(l, why);
+}
+
+/* The data plane answered the hello without a welcome. */
+static void refused(struct mr_link *l, struct mrf_table result)
+{
+	if (mrf_table_is_empty(result))
+		mr_link_break(l, "the data plane answered without a welcome");
+	else if (mrf_link_result_code(result) == -EPROTO)
+		break_for_version(l, mrf_link_result_text(result).data);
+	else
+		mr_link_break(l, mrf_link_result_text(result).data);
 }
 
 static void welcomed(struct mr_link *l, struct mrf_table welcome, int *fds, unsigned fds_count)
@@ -89,7 +125,7 @@ static void welcomed(struct mr_link *l, struct mrf_table welcome, int *fds, unsi
 	int error;
 
 	if (mrf_link_welcome_version(welcome) != PROTOCOL_VERSION) {
-		mr_link_break(l, "the data plane uses another version of the protocol");
+		refuse_version(l, welcome);
 		return;
 	}
 	error = mr_dataplane_open(&l->dataplane, welcome, fds, fds_count);
@@ -97,13 +133,16 @@ static void welcomed(struct mr_link *l, struct mrf_table welcome, int *fds, unsi
 		fds[i] = -1;
 	if (error != 0) {
 		l->counters->link_malformed++;
-		mr_link_break(l, mr_log_errno_text(error));
+		if (error == -EBADMSG)
+			refuse_version(l, welcome);
+		else
+			mr_link_break(l, mr_log_errno_text(error));
 		return;
 	}
 	mr_loop_timer_stop(l->loop, &l->timer);
 	l->state = MR_LINK_UP;
 	l->pause_ns = PAUSE_NS_MIN;
-	l->away_logged = false;
+	l->away_logged = l->refused = false;
 	l->counters->link_connects++;
 	mr_log(MR_LOG_INFO, "connected to the data plane", MR_LOG_U64("pid", l->dataplane.pid),
 		MR_LOG_U64("workers", l->dataplane.workers_count),
@@ -132,10 +171,7 @@ static void message(struct mr_link *l, struct mrf_table m, int *fds, unsigned fd
 	if (l->state == MR_LINK_GREETING && type == MRF_LINK_BODY_LINK_WELCOME) {
 		welcomed(l, mrf_link_message_body(m), fds, fds_count);
 	} else if (l->state == MR_LINK_GREETING) {
-		struct mrf_table r = mrf_link_message_body_as_link_result(m);
-
-		mr_link_break(l, mrf_table_is_empty(r) ? "the data plane answered without a welcome"
-						       : mrf_link_result_text(r).data);
+		refused(l, mrf_link_message_body_as_link_result(m));
 	} else if (id == 0) {
 		event(l, m);
 	} else {

@@ -67,6 +67,9 @@ struct mr_link {
 	struct mr_loop_timer timer; /* next attempt, or deadline of the greeting */
 	uint64_t pause_ns;
 	bool away_logged;
+	/* The data plane that is there was refused, perhaps for its version. Set until one is
+	 * welcome, or until none is there. */
+	bool refused;
 	bool stopping;
 	struct mr_dataplane dataplane;
 	/* Called when the data plane is connected, and before its memory is unmapped. */
@@ -94,7 +97,8 @@ static inline bool mr_link_is_up(const struct mr_link *l)
 {
 	return l->state == MR_LINK_UP;
 }
-/* Closes the link to a data plane that breaks the protocol, and connects anew. */
+/* Closes the link to a data plane that breaks the protocol, and connects anew. Logs it once for a
+ * data plane that gave no welcome: attempts go on twice a second. */
 void mr_link_break(struct mr_link *l, const char *why);
 
 /* Sends the question in `b`. Stores its id, for forget, in *id if not NULL. */

@@ -131,6 +131,16 @@ static void ask(struct mr_attach_slot *s)
 	}
 }
 
+static void refuse_version(struct mr_attach_slot *s, uint32_t version)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text),
+		"the client speaks version %u of the attach exchange, bus %s version %u", version,
+		MR_VERSION, PROTOCOL_VERSION);
+	refuse(s, -EPROTO, text);
+}
+
 static void request(struct mr_attach_slot *s, size_t bytes)
 {
 	struct mr_attach *a = s->attach;
@@ -144,7 +154,7 @@ static void request(struct mr_attach_slot *s, size_t bytes)
 	}
 	name = mrf_attach_request_name(t);
 	if (mrf_attach_request_version(t) != PROTOCOL_VERSION) {
-		refuse(s, -EPROTO, "this bus speaks version 1 of the attach exchange");
+		refuse_version(s, mrf_attach_request_version(t));
 		return;
 	}
 	if (!mr_access_name_valid(name.data, name.bytes)) {
@@ -212,8 +222,10 @@ static void deadline(struct mr_loop_timer *t)
 	case MR_ATTACH_OPENING:
 		s->attach->counters->attach_refused_away++;
 		refuse(s, -ENOTCONN,
-			s->state == MR_ATTACH_WAITING ? "the data plane is not running"
-						      : "the data plane does not answer");
+			s->state == MR_ATTACH_OPENING ? "the data plane does not answer"
+			: s->attach->link->refused
+				? "the data plane is of another version than control"
+				: "the data plane is not running");
 		break;
 	default:
 		/* The client does not even read its answer. */

@@ -62,13 +62,19 @@ static int check_queues(const struct mr_port *p, const struct mr_interface *i, u
 static int choose_mtu(struct mr_port *p, const struct mr_interface *i)
 {
 	uint32_t mtu = p->config->mtu != 0 ? p->config->mtu : i->mtu;
+	uint32_t most = i->mtu < MTU_MAX ? i->mtu : MTU_MAX;
+	char hint[64];
 
 	p->mtu = (uint16_t)mtu;
-	if (mtu <= MTU_MAX && mtu <= i->mtu)
+	if (mtu <= most)
 		return 0;
-	mr_log(MR_LOG_ERROR, "mtu is above the interface's mtu or the limit of AF_XDP",
-		MR_LOG_STR("port", p->name), MR_LOG_U64("mtu", mtu),
-		MR_LOG_U64("interface_mtu", i->mtu), MR_LOG_U64("af_xdp_mtu", MTU_MAX));
+	snprintf(hint, sizeof(hint), "set mtu=%u or less for this port in ports.open", most);
+	mr_log(MR_LOG_ERROR,
+		mtu > i->mtu ? "mtu is above the interface's mtu"
+			     : "mtu is above the limit of AF_XDP",
+		MR_LOG_STR("port", p->name), MR_LOG_STR("interface", p->config->device),
+		MR_LOG_U64("mtu", mtu), MR_LOG_U64("interface_mtu", i->mtu),
+		MR_LOG_U64("af_xdp_mtu", MTU_MAX), MR_LOG_STR("hint", hint));
 	return -EINVAL;
 }
 
@@ -112,9 +118,14 @@ static int prepare(struct mr_port *p, unsigned workers)
 	int error = mr_interface_look(p->config->device, &i);
 
 	if (error != 0)
-		return mr_port_refuse(p, error, "there is no such interface");
+		return mr_port_refuse(p, error,
+			error == -ENODEV ? "there is no such interface"
+					 : "the interface cannot be read",
+			"choose one that `ip link` lists: interface= in ports.open");
 	if (geteuid() != 0)
-		return mr_port_refuse(p, -EPERM, "AF_XDP needs root");
+		return mr_port_refuse(p, -EPERM, "AF_XDP needs root",
+			"start the data plane as root: it drops its privileges when the ports are "
+			"open");
 	configure_libraries();
 	p->ifindex = i.index;
 	memcpy(p->mac, i.mac, sizeof(p->mac));
@@ -151,6 +162,9 @@ static void closed(struct mr_port *p)
 
 const struct mr_port_driver mr_port_af_xdp = {
 	.vdev = "net_af_xdp",
+	.needs = "AF_XDP needs the capabilities CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF, an "
+		 "interface that takes XDP programs, and memory that may be locked; "
+		 "log.level=debug shows more",
 	.device_per_worker = true,
 	.held_buffers = 4, /* receive, fill, transmit and completion ring */
 	.prepare = prepare,

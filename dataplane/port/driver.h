@@ -16,6 +16,7 @@
 struct mr_port_driver {
 	const char *vdev;       /* DPDK's name of the driver */
 	bool device_per_worker; /* false: one device with a queue pair for each worker */
+	const char *needs;      /* next step when DPDK refuses the device */
 	uint32_t held_buffers;  /* buffers that the driver keeps for each entry of a ring */
 	/* A DPDK thread uses the devices until the process ends; closing them before has crashed
 	 * it. So the devices and their buffers stay open until the process ends. */
@@ -49,7 +50,7 @@ bool mr_port_devices_up(const struct mr_port *p);
 bool mr_port_interface_up(const struct mr_port *p);
 /* Sets the MAC from the configuration, or a random one. */
 void mr_port_choose_mac(struct mr_port *p);
-/* Logs why the port cannot be opened and returns `error`. */
-int mr_port_refuse(const struct mr_port *p, int error, const char *why);
+/* Logs why the port cannot be opened, and the next step; returns `error`. */
+int mr_port_refuse(const struct mr_port *p, int error, const char *why, const char *hint);
 
 #endif

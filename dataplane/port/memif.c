@@ -50,7 +50,8 @@ static int prepare_socket(struct mr_port *p)
 	const char *path = p->config->device;
 
 	if (is_served(path))
-		return mr_port_refuse(p, -EADDRINUSE, "another process listens on this socket");
+		return mr_port_refuse(p, -EADDRINUSE, "another process listens on this socket",
+			"choose another path with socket= in ports.open, or role=client");
 	if (is_socket(path) && unlink(path) == 0)
 		mr_log(MR_LOG_WARN, "replaced the socket that an earlier run left behind",
 			MR_LOG_STR("port", p->name), MR_LOG_STR("socket", path));
@@ -65,7 +66,9 @@ static int check_directory(struct mr_port *p)
 	strrchr(directory, '/')[1] = '\0'; /* the configuration takes absolute paths only */
 	return access(directory, R_OK | W_OK) == 0
 		       ? 0
-		       : mr_port_refuse(p, -errno, "the directory of the socket cannot be written");
+		       : mr_port_refuse(p, -errno, "the directory of the socket cannot be written",
+				 "make the directory for this user, or choose another with socket= "
+				 "in ports.open");
 }
 
 static int prepare(struct mr_port *p, unsigned workers)
@@ -130,6 +133,7 @@ static void closed(struct mr_port *p)
 
 const struct mr_port_driver mr_port_memif = {
 	.vdev = "net_memif",
+	.needs = "choose another path with socket=, or another id=, in ports.open",
 	.device_per_worker = true,
 	.held_buffers = 2,
 	.closed_by_exit = true,

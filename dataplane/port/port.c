@@ -31,11 +31,18 @@ static const struct mr_port_driver *const drivers[] = {
 	[MR_CONFIG_DRIVER_TAP] = &mr_port_tap,
 };
 
-int mr_port_refuse(const struct mr_port *p, int error, const char *why)
+int mr_port_refuse(const struct mr_port *p, int error, const char *why, const char *hint)
 {
 	mr_log(MR_LOG_ERROR, "a port cannot be opened", MR_LOG_STR("port", p->name),
-		MR_LOG_STR("device", p->config->device), MR_LOG_STR("why", why), MR_LOG_ERR(error));
+		MR_LOG_STR("device", p->config->device), MR_LOG_STR("why", why), MR_LOG_ERR(error),
+		MR_LOG_STR("hint", hint));
 	return error;
+}
+
+/* Reports an error of DPDK, with what the driver needs. */
+static int refuse_device(const struct mr_port *p, int error, const char *why)
+{
+	return mr_port_refuse(p, error, why, p->driver->needs);
 }
 
 void mr_port_choose_mac(struct mr_port *p)
@@ -84,18 +91,18 @@ static int open_device(struct mr_port *p, unsigned device, uint16_t queues)
 	p->driver->arguments(p, device, arguments, sizeof(arguments));
 	error = rte_eal_hotplug_add("vdev", name, arguments);
 	if (error != 0)
-		return mr_port_refuse(p, error, "the driver refuses the device");
+		return refuse_device(p, error, "the driver refuses the device");
 	error = rte_eth_dev_get_port_by_name(name, &id);
 	if (error != 0)
-		return mr_port_refuse(p, error, "the driver made no device");
+		return refuse_device(p, error, "the driver made no device");
 	p->devices[p->devices_count++].id = id;
 	error = set_up_device(p, id, queues);
 	if (error != 0)
-		return mr_port_refuse(p, error, "the queues of the device cannot be set up");
+		return refuse_device(p, error, "the queues of the device cannot be set up");
 	error = p->driver->start(p, device);
 	return error == 0 || error == -EAGAIN
 		       ? 0
-		       : mr_port_refuse(p, error, "the device cannot be started");
+		       : refuse_device(p, error, "the device cannot be started");
 }
 
 int mr_port_start_device(struct mr_port *p, unsigned device)
@@ -154,7 +161,8 @@ static int open_pool(struct mr_port *p, unsigned workers)
 	error = mr_packet_pool_open(&p->buffers, name, count,
 		(uint16_t)mr_align_up(room > least ? room : least, 8), CACHE_BUFFERS);
 	if (error != 0)
-		return mr_port_refuse(p, error, "no memory for the port's buffers");
+		return mr_port_refuse(p, error, "no memory for the port's buffers",
+			"lower queue_entries or mtu of the port, or allow more memory");
 	p->pool = p->buffers.buffers;
 	return 0;
 }

@@ -17,9 +17,11 @@ static int prepare(struct mr_port *p, unsigned workers)
 
 	(void)workers;
 	if (mr_interface_look(p->config->device, &i) == 0)
-		return mr_port_refuse(p, -EEXIST, "there is an interface of that name already");
+		return mr_port_refuse(p, -EEXIST, "there is an interface of that name already",
+			"choose a name that `ip link` does not list: interface= in ports.open");
 	if (access("/dev/net/tun", R_OK | W_OK) != 0)
-		return mr_port_refuse(p, -errno, "/dev/net/tun cannot be opened");
+		return mr_port_refuse(p, -errno, "/dev/net/tun cannot be opened",
+			"load its module (modprobe tun), and start the data plane as root");
 	mr_port_choose_mac(p);
 	/* The driver warns of flow rules that the kernel does not support; the port needs none. */
 	(void)rte_log_set_level_pattern("pmd.net.tap", RTE_LOG_CRIT);
@@ -45,6 +47,7 @@ static void opened(struct mr_port *p)
 
 const struct mr_port_driver mr_port_tap = {
 	.vdev = "net_tap",
+	.needs = "start the data plane as root, or with the capability CAP_NET_ADMIN",
 	.held_buffers = 2,
 	.prepare = prepare,
 	.arguments = arguments,

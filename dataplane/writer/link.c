@@ -201,8 +201,8 @@ static void handle_packet(struct mr_writer *wr, const void *data, size_t bytes, 
 	} else if (mrf_link_message_body_type(m) != MRF_LINK_BODY_LINK_HELLO) {
 		refuse_packet(wr, "the first packet is not a hello");
 	} else if (mrf_link_hello_version(mrf_link_message_body(m)) != 1) {
-		mr_writer_link_result(
-			wr, mrf_link_message_id(m), -EPROTO, "this data plane speaks version 1");
+		mr_writer_link_result(wr, mrf_link_message_id(m), -EPROTO,
+			"data plane " MR_VERSION " speaks version 1 of the link");
 		mr_writer_link_close(wr, "it speaks another version");
 	} else {
 		adapt_workers(wr, mrf_link_message_body(m));

@@ -18,6 +18,7 @@
 #include <rte_rcu_qsbr.h>
 
 #include "lib/base/files.h"
+#include "lib/base/hint.h"
 #include "lib/base/lockfile.h"
 #include "lib/base/log.h"
 #include "lib/base/signals.h"
@@ -288,22 +289,31 @@ static int open_shares(struct mr_writer *wr)
 	return mr_shares_init(&wr->shares, PEERS_FIRST, (uint32_t)(locals + 2 * remote));
 }
 
+static void log_refusal(const char *what, const struct mr_config *config, int error)
+{
+	mr_log(MR_LOG_ERROR, "cannot open", MR_LOG_STR("what", what),
+		MR_LOG_STR("run_dir", config->run_dir),
+		MR_LOG_STR("error", error == -EWOULDBLOCK ? "another millrace-dataplane runs there"
+							  : mr_log_errno_text(error)),
+		MR_LOG_STR("hint", mr_hint_start(error)));
+}
+
 int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)
 {
 	static const struct {
 		int (*open)(struct mr_writer *wr);
 		const char *what;
 	} steps[] = {
-		{take_lock, "lock of the run directory (does another data plane run?)"},
+		{take_lock, "dataplane.lock"},
 		{open_events, "signals and doorbell"},
 		{open_stats, "statistics memory"},
 		{open_table, "table"},
 		{open_generations, "session table"},
 		{open_shares, "shares of peers"},
 		{mr_writer_releases_open, "released aliases"},
-		{mr_writer_ports_open, "ports"},
+		{mr_writer_ports_open, NULL}, /* the port has logged its error */
 		{open_workers, "workers"},
-		{mr_writer_listen, "link socket"},
+		{mr_writer_listen, "dataplane.sock"},
 	};
 	struct timespec t;
 
@@ -321,8 +331,8 @@ int mr_writer_open(struct mr_writer *wr, const struct mr_config *config)
 		int error = steps[i].open(wr);
 
 		if (error != 0) {
-			mr_log(MR_LOG_ERROR, "cannot open", MR_LOG_STR("what", steps[i].what),
-				MR_LOG_STR("run_dir", config->run_dir), MR_LOG_ERR(error));
+			if (steps[i].what != NULL)
+				log_refusal(steps[i].what, config, error);
 			mr_writer_close(wr);
 			return error;
 		}

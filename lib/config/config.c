@@ -112,6 +112,17 @@ static int read_all(int fd, char *text, size_t *bytes)
 	return -EFBIG;
 }
 
+static void report_file(const struct place *p, int error)
+{
+	if (error == -EFBIG)
+		snprintf(p->error, p->error_bytes, "%s: more than %u MiB; leave comments out",
+			p->file, FILE_BYTES_MAX >> 20);
+	else
+		snprintf(p->error, p->error_bytes,
+			"%s: cannot read it: %s; name a file that this user can read with --config",
+			p->file, strerrordesc_np(-error));
+}
+
 static int read_file(const struct place *p, char **text, size_t *bytes)
 {
 	int fd = open(p->file, O_RDONLY | O_CLOEXEC);
@@ -123,8 +134,7 @@ static int read_file(const struct place *p, char **text, size_t *bytes)
 	if (fd >= 0)
 		close(fd);
 	if (error != 0)
-		snprintf(p->error, p->error_bytes, "%s: cannot read it: %s", p->file,
-			strerrordesc_np(-error));
+		report_file(p, error);
 	return error;
 }
 

@@ -30,6 +30,14 @@ static int refuse(struct walk *w, const char *found, const char *expected)
 	return -EINVAL;
 }
 
+static int refuse_syntax(struct walk *w, const char *problem)
+{
+	char found[128];
+
+	snprintf(found, sizeof(found), "a fault (%.100s)", problem != NULL ? problem : "no text");
+	return refuse(w, found, "YAML");
+}
+
 static void note(struct walk *w, enum mr_config_shape shape, const char *text, size_t bytes)
 {
 	struct mr_config_outline *o = w->outline;
@@ -131,8 +139,7 @@ static int walk_events(struct walk *w, yaml_parser_t *parser, uint32_t *line)
 	while (more && error == 0) {
 		if (!yaml_parser_parse(parser, &e)) {
 			*line = (uint32_t)parser->problem_mark.line + 1;
-			return refuse(
-				w, parser->problem != NULL ? parser->problem : "no text", "YAML");
+			return refuse_syntax(w, parser->problem);
 		}
 		*line = (uint32_t)e.start_mark.line + 1;
 		error = event(w, &e);

@@ -269,13 +269,15 @@ int mr_config_port_parse(
 	return check_port(p, text, f);
 }
 
-static bool share_address(const struct mr_config_port *a, const struct mr_config_port *b)
+/* Returns the address of `b` that `a` has, too, or NULL. */
+static const struct mr_config_network *shared_address(
+	const struct mr_config_port *a, const struct mr_config_port *b)
 {
 	for (uint32_t i = 0; i < a->addresses_count; i++)
 		for (uint32_t j = 0; j < b->addresses_count; j++)
 			if (memcmp(a->addresses[i].address, b->addresses[j].address, 16) == 0)
-				return true;
-	return false;
+				return &b->addresses[j];
+	return NULL;
 }
 
 /* True if both ports use one device. Memif ports may share a socket if their ids differ; a port
@@ -291,25 +293,43 @@ static bool share_device(
 				  b->memif_id < a->memif_id + workers));
 }
 
+#define SHARED_BYTES 120
+
+/* Finds what two ports share, and writes it and what each of them needs of its own. */
+static bool find_shared(const struct mr_config_port *a, const struct mr_config_port *b,
+	uint32_t workers, char shared[static SHARED_BYTES], const char **what)
+{
+	const struct mr_config_network *address = shared_address(a, b);
+
+	if (strcmp(a->name, b->name) == 0) {
+		snprintf(shared, SHARED_BYTES, "name=%s", b->name);
+		*what = "a name";
+	} else if (share_device(a, b, workers)) {
+		snprintf(shared, SHARED_BYTES, "%s", b->device);
+		*what = "an interface, or a socket and ids (one for each worker),";
+	} else if (address != NULL) {
+		mr_config_network_text(address, shared, SHARED_BYTES);
+		*what = "addresses";
+	} else {
+		return false;
+	}
+	return true;
+}
+
 int mr_config_ports_check(const struct mr_config_port *ports, uint32_t count, uint32_t workers,
 	struct mr_config_fault *f)
 {
+	const char *what;
+	char shared[SHARED_BYTES];
+
 	for (uint32_t j = 1; j < count; j++) {
 		for (uint32_t i = 0; i < j; i++) {
-			const char *what = NULL;
-
-			if (strcmp(ports[i].name, ports[j].name) == 0)
-				what = "a name";
-			else if (share_device(&ports[i], &ports[j], workers))
-				what = "an interface, or a socket and ids (one for each worker),";
-			else if (share_address(&ports[i], &ports[j]))
-				what = "addresses";
-			if (what == NULL)
+			if (!find_shared(&ports[i], &ports[j], workers, shared, &what))
 				continue;
-			snprintf(f->found, sizeof(f->found), "%s twice", ports[j].name);
+			snprintf(f->found, sizeof(f->found), "%s twice", shared);
 			snprintf(f->expected, sizeof(f->expected),
-				"%s of its own for each port; %s has the same", what,
-				ports[i].name);
+				"%s of its own for each port; see %s and %s", what, ports[i].name,
+				ports[j].name);
 			return -EINVAL;
 		}
 	}

@@ -121,9 +121,9 @@ failing 1 "^millrace up: $dir/none: No such file or directory; name a file that 
 	up --run-dir "$run" --config "$dir/none"
 failing 1 "^millrace up: $dir/none/log: No such file or directory; name a file in a directory" \
 	up --run-dir "$run" --log-file "$dir/none/log"
-failing 1 "^millrace up: $dir/none/run: No such file or directory; make its parent directory, or name another" \
+failing 1 "^millrace up: $dir/none/run: No such file or directory; make its parent directory, or name another with --run-dir$" \
 	up --run-dir "$dir/none/run"
-failing 1 "^millrace up: $dir/file: Not a directory; name a directory of yours with --run-dir$" \
+failing 1 "^millrace up: $dir/file: Not a directory; remove the file, or name a directory with --run-dir$" \
 	up --run-dir "$dir/file"
 failing 1 '^millrace up: .*: File name too long; a path of at most 79 bytes fits' up --run-dir "/tmp/$long"
 

@@ -164,9 +164,13 @@ static int accept_response(struct mr_client *c, struct packet *p)
 	c->whole_bytes_max = mrf_attach_response_whole_bytes_max(t);
 	error = install(c, p);
 	p->fds_count = 0;
+	if (error == -EBADMSG)
+		return mr_failf(c, -EPROTO,
+			"%s: bus %.32s has another layout of channels than this library, %s",
+			c->path, mrf_attach_response_server_version(t).data, MR_VERSION);
 	if (error != 0)
-		return mr_fail(c, error == -EBADMSG ? -EPROTO : error,
-			"attach: the channel cannot be mapped");
+		return mr_failf(c, error, "%s: the channel cannot be mapped: %s", c->path,
+			strerrordesc_np(-error));
 	c->session = mrf_attach_response_session(t);
 	c->worker = mrf_attach_response_worker(t);
 	return 0;

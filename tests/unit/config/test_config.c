@@ -140,7 +140,7 @@ static void unknown_keys_are_refused_with_their_line(void **state)
 	expect_error("mesh:\n  frobnicate: 1\n", "2: mesh.frobnicate: found an unknown key; "
 						 "expected one of ring_entries, blocks");
 	expect_error("mesh: {blocks: 64,\n bad\001key: 1}\n",
-		"1: found control characters are not allowed; expected YAML");
+		"1: found a fault (control characters are not allowed); expected YAML");
 	expect_error("'': 1\n", "1: nothing: found an unknown key; "
 				"expected one of run_dir, workers, channels, tables, mesh, ports, "
 				"sessions, peers, messages, queues, services, access, log");
@@ -206,7 +206,8 @@ static void shapes_that_do_not_fit_are_refused(void **state)
 		"? [a]\n: b\n", "1: found a key that is a list or a mapping; expected plain text");
 	expect_error("a: {b: {c: {d: {e: {f: {g: 1}}}}}}\n",
 		"1: found deep nesting; expected sections with keys");
-	expect_error("a: [1\n", "2: found did not find expected ',' or ']'; expected YAML");
+	expect_error(
+		"a: [1\n", "2: found a fault (did not find expected ',' or ']'); expected YAML");
 }
 
 static void set_goes_over_the_file(void **state)
@@ -361,8 +362,9 @@ static void a_file_that_cannot_be_read_is_named(void **state)
 	assert_int_equal(mr_config_load(&config, "/nonexistent/x.yaml", NULL, 0, error_text,
 				 sizeof(error_text)),
 		-ENOENT);
-	assert_string_equal(
-		error_text, "/nonexistent/x.yaml: cannot read it: No such file or directory");
+	assert_string_equal(error_text,
+		"/nonexistent/x.yaml: cannot read it: No such file or directory; name a file that "
+		"this user can read with --config");
 }
 
 static void long_lists_are_refused(void **state)

@@ -177,13 +177,13 @@ static void ports_that_share_are_refused(void **state)
 				 error, sizeof(error)),
 		-EINVAL);
 	assert_string_equal(error,
-		"--set: ports.open: found af_xdp1 twice; expected an interface, or a socket and "
-		"ids (one for each worker), of its own for each port; tap0 has the same");
+		"--set: ports.open: found a twice; expected an interface, or a socket and ids "
+		"(one for each worker), of its own for each port; see tap0 and af_xdp1");
 	assert_int_equal(load_set("ports.open=tap,interface=a,address=10.0.0.1/24;"
 				  "tap,interface=b,address=10.0.0.1/16",
 				 error, sizeof(error)),
 		-EINVAL);
-	assert_non_null(strstr(error, "addresses of its own"));
+	assert_non_null(strstr(error, "found 10.0.0.1/16 twice; expected addresses of its own"));
 	assert_int_equal(load_set("ports.open=tap,interface=a,address=10.0.0.1/24,name=x;"
 				  "tap,interface=b,address=10.0.1.1/16,name=x",
 				 error, sizeof(error)),

@@ -179,7 +179,7 @@ static void bad_attach_requests_get_a_reason(void **state)
 	expect_refused(fd, -EBADMSG, "not an attach request");
 	fd = fake_connect(&fake, "attach.sock", SOCK_SEQPACKET);
 	fake_attach_send(fd, 2, "x");
-	expect_refused(fd, -EPROTO, "version 1");
+	expect_refused(fd, -EPROTO, "the client speaks version 2 of the attach exchange, bus");
 	fd = fake_connect(&fake, "attach.sock", SOCK_SEQPACKET);
 	fake_attach_send(fd, 1, "a\nb");
 	expect_refused(fd, -EINVAL, "name");
