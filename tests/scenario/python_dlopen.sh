@@ -9,7 +9,7 @@ python_prepare dlopen
 compgen -G "$dir/wheel/millrace-*-py3-none-any.whl" >/dev/null || fail "the wheel is not plain: $(ls "$dir/wheel")"
 expect_status 0 "$python" -c 'import millrace; print(millrace.MODE)'
 expect_equal "the mode" "$output" dlopen
-unit tests.test_publish tests.test_queue tests.test_request
+unit tests.test_publish tests.test_queue tests.test_request tests.test_bulk tests.test_streams
 
 if command -v mypy >/dev/null; then
 	say "types"

@@ -21,7 +21,8 @@ PATIENCE_S = 60.0
 class Bus:
     """A running bus in a directory of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
+        self._options = options
         self._program = pathlib.Path(os.environ.get("MILLRACE_BUILD", _TREE / "build")) / "millrace"
         self._dir = tempfile.mkdtemp(prefix="mr-py.")
         self.address = f"shm:{self._dir}/run/attach.sock"
@@ -32,7 +33,8 @@ class Bus:
         ready, at_child = os.pipe()
         with open(f"{self._dir}/log", "ab") as log:
             self._process = subprocess.Popen(
-                [self._program, "up", "--run-dir", f"{self._dir}/run", "--ready-fd", str(at_child)],
+                [self._program, "up", "--run-dir", f"{self._dir}/run", "--ready-fd", str(at_child),
+                 *self._options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[at_child])
         os.close(at_child)
         with os.fdopen(ready) as line:

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 import unittest
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Callable, Dict, List, Optional, Set
 
 import millrace
 from millrace import AsyncClient, Message, Promise, Request
@@ -25,11 +25,20 @@ class AioTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self) -> None:
         # The loop of these tests is in debug mode, and would tell of a busy machine.
         asyncio.get_running_loop().slow_callback_duration = PATIENCE_S
+        #: What was told to the loop's exception handler.
+        self.reported: List[Dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: self.reported.append(what))
 
     async def client(self, **options: Any) -> AsyncClient:
         client = AsyncClient(shared().address, **options)
         self.addAsyncCleanup(client.close)
         return client
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Lets other tasks run until the condition holds."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():
+                await asyncio.sleep(0.001)
 
 
 class Subjects(AioTest):

@@ -6,15 +6,18 @@
 """
 from ._native import MODE, lib as _lib
 from .admin import Admin, ClientRow, CounterRow, DeadLetter, QueueRow, SubjectRow, WorkerRow
-from .aio import (AsyncClient, AsyncConsumer, AsyncPublisher, AsyncQueue, AsyncService,
-                  AsyncSubscription)
-from .client import Client, Consumer, Publisher, Queue, Service, Subscription, connect
+from .aio import AsyncClient
+from .aio_objects import (AsyncConsumer, AsyncPublisher, AsyncQueue, AsyncService, AsyncStream,
+                          AsyncSubscription)
+from .claims import BatchClaim, Claim
+from .client import Client, Consumer, Publisher, Queue, Service, Stream, Subscription, connect
 from .core import Timer
 from .errors import Error, NoResponders, NotConnected, Timeout, text_of as _text_of
 from .headers import Headers
-from .message import Delivery, Message, Request
+from .message import Delivery, Message, Part, Request
 from .options import (Event, Payload, Ping, Policy, Priority, Promise, QueueOptions, Severity, Stats,
                       WhenAway, WhenFull)
+from .streams import Parts
 
 
 def library_version() -> str:
@@ -24,9 +27,10 @@ def library_version() -> str:
 
 __all__ = [
     "Admin", "AsyncClient", "AsyncConsumer", "AsyncPublisher", "AsyncQueue", "AsyncService",
-    "AsyncSubscription", "Client", "ClientRow", "Consumer", "CounterRow", "DeadLetter", "Delivery",
-    "Error", "Event", "Headers", "MODE", "Message", "NoResponders", "NotConnected", "Payload", "Ping",
-    "Policy", "Priority", "Promise", "Publisher", "Queue", "QueueOptions", "QueueRow", "Request",
-    "Service", "Severity", "Stats", "SubjectRow", "Subscription", "Timeout", "Timer", "WhenAway",
-    "WhenFull", "WorkerRow", "connect", "library_version",
+    "AsyncStream", "AsyncSubscription", "BatchClaim", "Claim", "Client", "ClientRow", "Consumer",
+    "CounterRow", "DeadLetter", "Delivery", "Error", "Event", "Headers", "MODE", "Message",
+    "NoResponders", "NotConnected", "Part", "Parts", "Payload", "Ping", "Policy", "Priority", "Promise",
+    "Publisher", "Queue", "QueueOptions", "QueueRow", "Request", "Service", "Severity", "Stats",
+    "Stream", "SubjectRow", "Subscription", "Timeout", "Timer", "WhenAway", "WhenFull", "WorkerRow",
+    "connect", "library_version",
 ]

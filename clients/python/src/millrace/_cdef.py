@@ -3,7 +3,7 @@
 
 With a compiler, layouts come from millrace.h: each struct ends in "...", and cffi asks the compiler.
 Without one, the layouts below are used. They are those of release 0.1.0, which the exported functions
-keep for ever.
+keep for ever. A struct with fields of a later release goes to a function ending in `_sized`.
 """
 
 _TYPES = """
@@ -13,6 +13,7 @@ struct mr_subscription;
 struct mr_queue;
 struct mr_consumer;
 struct mr_service;
+struct mr_stream;
 struct mr_timer;
 struct mr_admin;
 
@@ -82,12 +83,20 @@ struct mr_publisher_options {
     @GROWS@
 };
 
+struct mr_buffer {
+    const void *data;
+    size_t bytes;
+    @GROWS@
+};
+
 struct mr_subscribe_options {
     const char *group;
     bool prefix;
     int promise;
     unsigned high_water;
     mr_messages_fn *batch;
+    bool time;
+    bool sender;
     @GROWS@
 };
 
@@ -314,12 +323,15 @@ typedef void mr_call_fn(struct mr_client *c, uint64_t correlation, const struct 
 """
 
 _FUNCTIONS = """
-int mr_connect(const char *address, const struct mr_options *options, struct mr_client **out);
+int mr_connect_sized(const char *address, const struct mr_options *options,
+    struct mr_client **out, size_t options_bytes);
 void mr_close(struct mr_client *c);
 bool mr_connected(const struct mr_client *c);
 const char *mr_error(const struct mr_client *c);
 const char *mr_error_text(int code);
 const char *mr_version(void);
+unsigned mr_version_number(void);
+int mr_version_check(unsigned header);
 void mr_client_stats(const struct mr_client *c, struct mr_client_stats *out);
 int mr_ping(struct mr_client *c, int timeout_ms, uint64_t *handled_ns, uint64_t *round_ns);
 size_t mr_body_bytes_max(const struct mr_client *c, const char *subject);
@@ -332,15 +344,25 @@ int mr_publisher_open_with(struct mr_client *c, const char *subject,
     const struct mr_publisher_options *options, struct mr_publisher **out);
 int mr_publisher_send_with(struct mr_publisher *p, const char *headers, size_t header_bytes,
     const void *payload, size_t bytes);
+int mr_publisher_send_batch(
+    struct mr_publisher *p, const struct mr_buffer *buffers, unsigned count);
+int mr_publisher_claim(struct mr_publisher *p, size_t bytes, void **payload);
+int mr_publisher_commit(struct mr_publisher *p, size_t bytes);
+void mr_publisher_abort(struct mr_publisher *p);
+int mr_publisher_claim_batch(
+    struct mr_publisher *p, size_t bytes, unsigned count, void **first, size_t *stride);
+int mr_publisher_commit_batch(struct mr_publisher *p, unsigned count);
+int mr_publisher_request(struct mr_publisher *p, const void *payload, size_t bytes,
+    int timeout_ms, mr_reply_fn *callback, void *arg);
 void mr_publisher_close(struct mr_publisher *p);
 int mr_flush(struct mr_client *c);
 int mr_drain(struct mr_client *c, unsigned timeout_ms);
 int mr_settle(struct mr_client *c, unsigned timeout_ms);
 int mr_client_drain(struct mr_client *c, unsigned timeout_ms);
 
-int mr_subscribe(struct mr_client *c, const char *pattern,
+int mr_subscribe_sized(struct mr_client *c, const char *pattern,
     const struct mr_subscribe_options *options, mr_message_fn *callback, void *arg,
-    struct mr_subscription **out);
+    struct mr_subscription **out, size_t options_bytes);
 int mr_unsubscribe(struct mr_subscription *s);
 uint64_t mr_subscription_count(const struct mr_subscription *s);
 int mr_unsubscribe_after(struct mr_subscription *s, uint64_t messages);
@@ -348,6 +370,9 @@ int mr_subscription_drain(struct mr_subscription *s);
 void mr_subscription_on_end(
     struct mr_subscription *s, mr_subscription_fn *callback, void *arg);
 bool mr_subscription_ended(const struct mr_subscription *s);
+
+uint64_t mr_message_time_ns(const struct mr_message *m);
+uint64_t mr_message_sender(const struct mr_message *m, const char **name, size_t *name_bytes);
 
 int mr_process(struct mr_client *c, unsigned max);
 int mr_wait(struct mr_client *c, int timeout_ms);
@@ -431,6 +456,11 @@ int mr_call(struct mr_client *c, const char *service, const void *payload, size_
     const struct mr_call_options *options, struct mr_message *reply);
 int mr_call_async(struct mr_client *c, const char *service, const void *payload,
     size_t bytes, const struct mr_call_options *options, mr_call_fn *callback, void *arg);
+int mr_stream_open(struct mr_client *c, const char *service, const void *payload,
+    size_t bytes, const struct mr_call_options *options, mr_call_fn *callback, void *arg,
+    struct mr_stream **out);
+int mr_stream_send(struct mr_stream *s, const void *payload, size_t bytes, bool more);
+void mr_stream_close(struct mr_stream *s);
 """
 
 #: Functions of this package that the library calls: name -> type of the parameters.
@@ -438,11 +468,13 @@ CALLBACKS = {
     "mrpy_on_state": "struct mr_client *, bool, int, void *",
     "mrpy_on_gap": "struct mr_client *, uint64_t, uint64_t, void *",
     "mrpy_on_message": "struct mr_client *, const struct mr_message *, void *",
+    "mrpy_on_messages": "struct mr_client *, const struct mr_message *, unsigned, size_t, void *",
     "mrpy_on_reply": "struct mr_client *, const struct mr_message *, int, void *",
     "mrpy_on_outcome": "struct mr_client *, uint64_t, int, void *",
     "mrpy_on_delivery": "struct mr_client *, const struct mr_delivery *, void *",
     "mrpy_on_recall": "struct mr_client *, uint64_t, void *",
     "mrpy_on_work": "struct mr_client *, const struct mr_work *, void *",
+    "mrpy_on_part": "struct mr_client *, uint64_t, const struct mr_message *, bool, void *",
     "mrpy_on_end": "struct mr_client *, struct mr_subscription *, void *",
     "mrpy_on_timer": "struct mr_client *, struct mr_timer *, void *",
     "mrpy_on_post": "struct mr_client *, void *",
@@ -456,7 +488,7 @@ def declarations(compiled: bool) -> str:
     """Text for FFI.cdef(). compiled: layouts and callbacks come from the C compiler."""
     if not compiled:
         return _TYPES.replace("@GROWS@", "") + _FUNCTIONS
-    text = _TYPES.replace("@GROWS@", "...;") + _FUNCTIONS
+    text = "#define MR_VERSION_NUMBER ...\n" + _TYPES.replace("@GROWS@", "...;") + _FUNCTIONS
     for name, parameters in CALLBACKS.items():
         text += f'extern "Python" void {name}({parameters});\n'
     return text

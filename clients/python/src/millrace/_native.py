@@ -23,6 +23,8 @@ def _load() -> None:
     if os.environ.get("MILLRACE_PYTHON") != "dlopen" and importlib.util.find_spec(name) is not None:
         compiled = importlib.import_module(name)
         ffi, lib, MODE = compiled.ffi, compiled.lib, "compiled"
+        if lib.mr_version_check(lib.MR_VERSION_NUMBER) < 0:
+            raise ImportError(ffi.string(lib.mr_error(ffi.NULL)).decode())
         return
     import cffi  # type: ignore[import]
     ffi = cffi.FFI()
@@ -72,6 +74,16 @@ def _on_gap(c: Any, missed: int, missed_total: int, arg: Any) -> None:
 @callback("mrpy_on_message")
 def _on_message(c: Any, message: Any, arg: Any) -> None:
     ffi.from_handle(arg).run_first(message)
+
+
+@callback("mrpy_on_messages")
+def _on_messages(c: Any, first: Any, count: int, stride: int, arg: Any) -> None:
+    ffi.from_handle(arg).run_first(first, count, stride)
+
+
+@callback("mrpy_on_part")
+def _on_part(c: Any, tag: int, part: Any, more: bool, arg: Any) -> None:
+    ffi.from_handle(arg).run_third(tag, part, more)
 
 
 @callback("mrpy_on_reply")

@@ -8,18 +8,17 @@ import asyncio
 import collections
 import errno
 import threading
-from typing import (Any, AsyncIterator, Awaitable, Callable, Deque, List, Optional, ParamSpec, Sequence,
+from typing import (Any, Awaitable, Callable, Deque, List, Optional, ParamSpec, Sequence,
                     Set, Tuple, Type, TypeVar, Union)
 
 from ._native import entry, ffi, lib
-from .core import PENDING_MAX, Connection, Receiving, Sink
+from .aio_objects import (AsyncConsumer, AsyncPublisher, AsyncQueue, AsyncService, AsyncStream,
+                          AsyncSubscription, notified, settled)
+from .core import PENDING_MAX, Connection, Readable, Receiving, Sink
 from .errors import Error, NotConnected, error_of
 from .headers import HeadersIn, c_text
-from .message import Delivery, Message, Request
-from .options import Payload, Priority, Promise, QueueOptions, data_of, milliseconds
-from .queues import ConsumerBase, QueueBase
-from .services import ServiceBase
-from .subjects import PublisherBase, SubscriptionBase
+from .message import Delivery, Message, Part, Request
+from .options import Payload, Promise, QueueOptions, data_of, milliseconds
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -285,7 +284,7 @@ class AsyncClient(Connection):
     def _wake_all(self) -> None:
         for thing in list(self._objects):
             if isinstance(thing, Receiving):
-                thing.inbox.notify()
+                thing._notify()
 
     def _state_changed(self, connected: bool, error: int) -> None:
         self._hand(self._wake_all)
@@ -314,7 +313,7 @@ class AsyncClient(Connection):
             if future in self._active:
                 self._active.remove(future)
 
-    async def _next(self, owner: "Receiving[T]", timeout: Optional[float]) -> T:
+    async def _next(self, owner: "Readable[T]", timeout: Optional[float]) -> T:
         milliseconds(timeout, 0)
         items = owner.inbox.items
         try:
@@ -323,7 +322,7 @@ class AsyncClient(Connection):
                     owner._refuse_ended()
                     if not self._reconnect and not self.connected:
                         raise NotConnected(errno.ENOTCONN, "the connection was lost")
-                    await _notified(owner, self._loop)
+                    await notified(owner, self._loop)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -338,11 +337,15 @@ class AsyncClient(Connection):
     def subscribe(self, pattern: str, callback: Optional[Callable[[Message], object]] = None, *,
                   group: Optional[str] = None, prefix: bool = False,
                   promise: Promise = Promise.BEST_EFFORT, high_water: int = 0,
-                  pending_max: int = PENDING_MAX) -> "AsyncSubscription":
+                  pending_max: int = PENDING_MAX, time: bool = False, sender: bool = False,
+                  batch: Optional[Callable[[List[Message]], object]] = None) -> "AsyncSubscription":
         """Subscribes to subjects. Without a callback, iterate over the result with `async for`. An
-        exception of the callback goes to the event loop's exception handler."""
+        exception of the callback goes to the event loop's exception handler.
+
+        `time` and `sender` ask the bus to say when it took each message and who sent it; a bus that does
+        not show senders refuses that with EPERM. `batch` is a callback for many messages at a time."""
         return self._made(AsyncSubscription(self, pattern, callback, group, prefix, promise,
-                                            high_water, pending_max))
+                                            high_water, pending_max, time, sender, batch))
 
     async def request(self, subject: str, payload: Payload = b"", timeout: Optional[float] = None,
                       headers: Optional[HeadersIn] = None) -> Message:
@@ -366,7 +369,7 @@ class AsyncClient(Connection):
                 self._hand(replies.append, Message(self, reply, borrow=False))
                 return
             sink.drop()
-            self._hand(_settled, future, replies, error)
+            self._hand(settled, future, replies, error)
 
         data = ffi.from_buffer(data_of(payload))
         options, memory = self._many_options(timeout, most, stall, headers)
@@ -442,10 +445,14 @@ class AsyncClient(Connection):
 
     def serve(self, name: str,
               handler: Optional[Callable[[Request], Awaitable[Optional[Payload]]]] = None, *,
-              prefetch: int = 0, options: Optional[QueueOptions] = None) -> "AsyncService":
+              prefetch: int = 0, options: Optional[QueueOptions] = None, streams: bool = False,
+              window: int = 0, pending_max: int = PENDING_MAX) -> "AsyncService":
         """Becomes a worker of a service. The handler is a coroutine function; `prefetch` of them run at
-        a time, one by default. If it raises, the caller gets EREMOTEIO."""
-        return self._made(AsyncService(self, name, handler, prefetch, options))
+        a time, one by default. If it raises, the caller gets EREMOTEIO. Streaming requests are refused
+        unless `streams` is true: `async for part in request.parts` reads their further parts, of which
+        `window` are in flight per request."""
+        return self._made(AsyncService(self, name, handler, prefetch, options, streams, window,
+                                       pending_max))
 
     async def call(self, service: str, payload: Payload = b"", headers: Optional[HeadersIn] = None,
                    timeout: Optional[float] = None, retries: Optional[int] = None, wait: bool = False,
@@ -460,7 +467,7 @@ class AsyncClient(Connection):
                 self._hand(part, message)
                 return
             sink.drop()
-            self._hand(_settled, future, message, error)
+            self._hand(settled, future, message, error)
 
         def part(message: Message) -> None:
             if on_part is not None and not future.done():
@@ -474,181 +481,11 @@ class AsyncClient(Connection):
                                  entry["mrpy_on_call"], sink.handle)
         return await self._answer_of(code, sink, future)
 
-
-def _settled(future: "asyncio.Future[Any]", result: Any, error: int) -> None:
-    """The outcome of a request or a call, unless nobody waits for it any more."""
-    if future.done():
-        return
-    if error < 0:
-        future.set_exception(error_of(error))
-    else:
-        future.set_result(result)
-
-
-async def _notified(owner: "Receiving[Any]", loop: asyncio.AbstractEventLoop) -> None:
-    """Waits until something is put into the inbox, or its owner is closed."""
-    future: "asyncio.Future[None]" = loop.create_future()
-
-    def wake() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    owner.inbox.waiters.append(wake)
-    try:
-        await future
-    finally:
-        owner.inbox.waiters.remove(wake)
-
-
-class _AsyncClosing:
-    """close() at the end of an `async with` statement."""
-
-    async def close(self) -> None:
-        raise NotImplementedError
-
-    async def __aenter__(self: Self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: Optional[Type[BaseException]], error: Any, trace: Any) -> None:
-        await self.close()
-
-
-class AsyncSubscription(SubscriptionBase, _AsyncClosing):
-    """A subscription; without a callback, an asynchronous iterator, which ends with close()."""
-
-    connection: AsyncClient
-
-    async def receive(self, timeout: Optional[float] = None) -> Message:
-        """The next message. Raises Timeout."""
-        return await self.connection._next(self, timeout)
-
-    async def __aiter__(self) -> AsyncIterator[Message]:
-        while self.inbox.items or not self.ended:
-            try:
-                message = await self.receive()
-            except Error:
-                if self.ended:
-                    return
-                raise
-            yield message
-
-    async def close(self) -> None:
-        """Ends the subscription. Messages that came before can still be read."""
-        self._close_with(lib.mr_unsubscribe)
-        self.connection._resume()
-
-
-class AsyncConsumer(ConsumerBase, _AsyncClosing):
-    """A consumer; without a callback, an asynchronous iterator over its deliveries."""
-
-    connection: AsyncClient
-
-    async def pull(self, timeout: Optional[float] = None) -> Delivery:
-        """The next delivery. Without `manual`, acknowledges the one before. Raises Timeout."""
-        self._settle_last()
-        self.connection._kick()
-        delivery: Delivery = await self.connection._next(self, timeout)
-        self._last = delivery
-        return delivery
-
-    async def __aiter__(self) -> AsyncIterator[Delivery]:
-        while not self.closed:
-            try:
-                delivery = await self.pull()
-            except Error:
-                if self.closed:
-                    return
-                raise
-            yield delivery
-
-    async def close(self) -> None:
-        """Ends the deliveries. Unsettled ones go to other consumers."""
-        self.inbox.items.clear()
-        self._close_with(lib.mr_consumer_close)
-
-
-class AsyncPublisher(PublisherBase, _AsyncClosing):
-    """A subject opened for many messages."""
-
-    connection: AsyncClient
-
-    async def send(self, payload: Payload = b"", headers: Optional[HeadersIn] = None,
-                   timeout: Optional[float] = None) -> None:
-        """Publishes one message; waits for room up to `timeout` (default: `request_timeout`)."""
-        if not self.try_send(payload, headers):
-            await self.connection._until(lambda: self.try_send(payload, headers) or None, timeout,
-                                         "no room in time")
-
-    async def close(self) -> None:  # type: ignore[override]
-        """Closes the publisher."""
-        super().close()
-
-
-class AsyncQueue(QueueBase, _AsyncClosing):
-    """A queue opened for pushing."""
-
-    connection: AsyncClient
-
-    async def push(self, payload: Payload = b"", headers: Optional[HeadersIn] = None,
-                   priority: Priority = Priority.NORMAL, id: int = 0, publisher: int = 0,
-                   timeout: Optional[float] = None) -> int:
-        """Pushes one message and returns its number, 0 without a promise; waits for room up to
-        `timeout` (default: `request_timeout`). settle() of the client waits for the outcome."""
-        number = self.try_push(payload, headers, priority, id, publisher)
-        if number is None:
-            number = await self.connection._until(
-                lambda: self.try_push(payload, headers, priority, id, publisher), timeout,
-                "no room in time")
-        return number
-
-    async def close(self) -> None:  # type: ignore[override]
-        """Closes the handle, and forgets pushes that are not accepted."""
-        super().close()
-
-
-class AsyncService(ServiceBase, _AsyncClosing):
-    """A worker of a service; without a handler, an asynchronous iterator over its requests."""
-
-    connection: AsyncClient
-
-    def __init__(self, connection: AsyncClient, name: str,
-                 handler: Optional[Callable[[Request], Awaitable[Optional[Payload]]]], prefetch: int,
-                 options: Optional[QueueOptions]) -> None:
-        self._handler = handler
-        super().__init__(connection, name, prefetch, options, self._start if handler else None, False)
-
-    def _start(self, request: Request) -> None:
-        task = self.connection._loop.create_task(self._handle(request))
-        self.connection._tasks.add(task)
-        task.add_done_callback(self.connection._tasks.discard)
-
-    async def _handle(self, request: Request) -> None:
-        assert self._handler is not None
-        try:
-            self._answer(request, await self._handler(request))
-        except BaseException as error:
-            self._give_up(request)
-            if isinstance(error, Exception):
-                self.connection._raised.append(error)
-                self.connection._report()
-            else:
-                raise
-
-    async def receive(self, timeout: Optional[float] = None) -> Request:
-        """The next request. Raises Timeout."""
-        return await self.connection._next(self, timeout)
-
-    async def __aiter__(self) -> AsyncIterator[Request]:
-        while not self.closed:
-            try:
-                request = await self.receive()
-            except Error:
-                if self.closed:
-                    return
-                raise
-            yield request
-
-    async def close(self) -> None:
-        """Stops serving. Requests in hand go to other workers."""
-        self.inbox.items.clear()
-        self._close_with(lib.mr_service_close)
+    def stream(self, service: str, payload: Payload = b"",
+               callback: Optional[Callable[[Part], object]] = None, *,
+               headers: Optional[HeadersIn] = None, timeout: Optional[float] = None,
+               wait: bool = False, pending_max: int = PENDING_MAX) -> "AsyncStream":
+        """Calls a service with a request in parts, of which this is the first; send() sends the others.
+        `timeout` counts from the last message of either side. Replies come to the callback, to `async
+        for`, or to result()."""
+        return AsyncStream(self, service, payload, callback, timeout, wait, headers, pending_max)

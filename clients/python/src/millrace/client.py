@@ -5,13 +5,15 @@ import time
 from typing import Any, Callable, Iterator, List, Optional, Sequence, Type, TypeVar, Union
 
 from ._native import entry, ffi, lib
-from .core import PENDING_MAX, Connection, Receiving, Sink
+from .claims import BatchClaim, Claim
+from .core import PENDING_MAX, Connection, Readable, Sink
 from .errors import Error, error_of
 from .headers import HeadersIn, build, c_text
-from .message import Delivery, Message, Request
+from .message import Delivery, Message, Part, Request
 from .options import Payload, Priority, Promise, QueueOptions, data_of, milliseconds
 from .queues import ConsumerBase, QueueBase
 from .services import ServiceBase
+from .streams import StreamBase
 from .subjects import PublisherBase, SubscriptionBase
 
 T = TypeVar("T")
@@ -101,10 +103,10 @@ class Client(Connection):
     def _refuse_full(self) -> None:
         for inbox in self._kept:
             if inbox.full:
-                raise Error(errno.ENOBUFS, f"a subscription with a promise has {inbox.most} unread "
-                                           "messages: read it, or give it a callback")
+                raise Error(errno.ENOBUFS, f"a subscription with a promise, or a stream, has {inbox.most} "
+                                           "unread messages: read it, or give it a callback")
 
-    def _next(self, owner: "Receiving[T]", timeout: Optional[float]) -> T:
+    def _next(self, owner: "Readable[T]", timeout: Optional[float]) -> T:
         deadline = Deadline(timeout)
         items = owner.inbox.items
         while not items:
@@ -119,10 +121,15 @@ class Client(Connection):
     def subscribe(self, pattern: str, callback: Optional[Callable[[Message], object]] = None, *,
                   group: Optional[str] = None, prefix: bool = False,
                   promise: Promise = Promise.BEST_EFFORT, high_water: int = 0,
-                  pending_max: int = PENDING_MAX) -> "Subscription":
+                  pending_max: int = PENDING_MAX, time: bool = False, sender: bool = False,
+                  batch: Optional[Callable[[List[Message]], object]] = None) -> "Subscription":
         """Subscribes to subjects. With a callback, wait() and other calls that wait give it the
-        messages; without one, iterate over the result."""
-        return Subscription(self, pattern, callback, group, prefix, promise, high_water, pending_max)
+        messages; without one, iterate over the result.
+
+        `time` and `sender` ask the bus to say when it took each message and who sent it; a bus that does
+        not show senders refuses that with EPERM. `batch` is a callback for many messages at a time."""
+        return Subscription(self, pattern, callback, group, prefix, promise, high_water, pending_max,
+                            time, sender, batch)
 
     def request(self, subject: str, payload: Payload = b"", headers: Optional[HeadersIn] = None,
                 timeout: Optional[float] = None) -> Message:
@@ -215,11 +222,16 @@ class Client(Connection):
         return self.consume(f"{queue}.dead", callback, prefetch=prefetch, manual=manual)
 
     def serve(self, name: str, handler: Optional[Callable[[Request], Optional[Payload]]] = None, *,
-              prefetch: int = 0, options: Optional[QueueOptions] = None) -> "Service":
+              prefetch: int = 0, options: Optional[QueueOptions] = None, streams: bool = False,
+              on_part: Optional[Callable[[Request, Part], object]] = None, window: int = 0,
+              pending_max: int = PENDING_MAX) -> "Service":
         """Becomes a worker of a service. The handler returns the final reply, or None if it has used
         request.respond(), or will. If it raises, the caller gets EREMOTEIO. Without a handler, iterate
-        over the result. Wait or iterate at least once per heartbeat interval: 2.5 s by default."""
-        return Service(self, name, handler, prefetch, options)
+        over the result. Wait or iterate at least once per heartbeat interval: 2.5 s by default.
+
+        Streaming requests are refused unless `on_part` gets their further parts, or `streams` leaves them
+        to `request.parts`. `window`: parts in flight per request."""
+        return Service(self, name, handler, prefetch, options, streams, on_part, window, pending_max)
 
     def call(self, service: str, payload: Payload = b"", headers: Optional[HeadersIn] = None,
              timeout: Optional[float] = None, retries: Optional[int] = None,
@@ -232,6 +244,15 @@ class Client(Connection):
         reply = ffi.new("struct mr_message *")
         code = lib.mr_call(c, c_text(service), data, len(data), options, reply)
         return self._reply_of(code, reply)
+
+    def stream(self, service: str, payload: Payload = b"",
+               callback: Optional[Callable[[Part], object]] = None, *,
+               headers: Optional[HeadersIn] = None, timeout: Optional[float] = None,
+               wait: bool = False, pending_max: int = PENDING_MAX) -> "Stream":
+        """Calls a service with a request in parts, of which this is the first; send() sends the others.
+        `timeout` counts from the last message of either side. Replies come to the callback, to the
+        iterator, or to result()."""
+        return Stream(self, service, payload, callback, timeout, wait, headers, pending_max)
 
 
 class _Closing:
@@ -256,6 +277,10 @@ class Subscription(SubscriptionBase, _Closing):
         """The next message. Raises Timeout."""
         return self.connection._next(self, timeout)
 
+    def receive_many(self, most: int = 256, timeout: Optional[float] = None) -> List[Message]:
+        """Waits for a message, and returns it with those that are there, up to `most`. Raises Timeout."""
+        return self._take_many([self.receive(timeout)], most)
+
     def __iter__(self) -> Iterator[Message]:
         while self.inbox.items or not self.ended:
             try:
@@ -278,9 +303,14 @@ class Consumer(ConsumerBase, _Closing):
 
     def pull(self, timeout: Optional[float] = None) -> Delivery:
         """The next delivery. Without `manual`, acknowledges the one before. Raises Timeout."""
-        self._settle_last()
-        self._last = self.connection._next(self, timeout)
-        return self._last
+        return self.pull_many(1, timeout)[0]
+
+    def pull_many(self, most: int = 256, timeout: Optional[float] = None) -> List[Delivery]:
+        """Waits for a delivery, and returns it with those that are there, up to `most`. Without `manual`,
+        acknowledges all those before. Raises Timeout."""
+        self._settle_handed()
+        self._handed = self._take_many([self.connection._next(self, timeout)], most)
+        return list(self._handed)
 
     def __iter__(self) -> Iterator[Delivery]:
         while not self.closed:
@@ -307,8 +337,47 @@ class Publisher(PublisherBase, _Closing):
              timeout: Optional[float] = None) -> None:
         """Publishes one message. Processes while there is no room, up to `timeout` (by default the
         client's `request_timeout`): so a full subscriber holds a promising publisher back."""
-        if not self.try_send(payload, headers):
-            _until_room(self.connection, timeout, lambda: self.try_send(payload, headers) or None)
+        _until_room(self.connection, timeout, lambda: self.try_send(payload, headers) or None)
+
+    def send_batch(self, payloads: Sequence[Payload], timeout: Optional[float] = None) -> None:
+        """Publishes all payloads, a message each. Waits for room as send()."""
+        sent = self.try_send_batch(payloads)
+        while sent < len(payloads):
+            rest = payloads[sent:]
+            sent += _until_room(self.connection, timeout, lambda: self.try_send_batch(rest) or None)
+
+    def claim(self, size: int, timeout: Optional[float] = None) -> Claim:
+        """Claims room in the ring, to write a payload of up to `size` bytes without a copy. Waits for room
+        as send()."""
+        return _until_room(self.connection, timeout, lambda: self.try_claim(size))
+
+    def claim_batch(self, size: int, count: int, timeout: Optional[float] = None) -> BatchClaim:
+        """Claims room for up to `count` payloads of `size` bytes, at least one. Waits for room as send()."""
+        return _until_room(self.connection, timeout, lambda: self.try_claim_batch(size, count))
+
+    def request(self, payload: Payload = b"", timeout: Optional[float] = None) -> Message:
+        """Sends a request and returns the first reply, as request() of the client."""
+        client, data = self.connection, ffi.from_buffer(data_of(payload))
+        if client._inside:
+            raise error_of(-errno.EDEADLK, "a callback cannot wait for a reply")
+        outcome: List[Union[Message, Error]] = []
+
+        def arrived(reply: Any, error: int) -> None:
+            sink.drop()
+            outcome.append(client._failed(error) if error < 0 else Message(client, reply, borrow=False))
+
+        sink = Sink(client, arrived)
+        try:
+            _until_room(client, None,
+                        lambda: self._try_request(data, milliseconds(timeout, -1), sink))
+        except BaseException:
+            sink.drop()
+            raise
+        while not outcome:
+            client._step(_SLEEP_S_MAX)
+        if isinstance(outcome[0], Error):
+            raise outcome[0]
+        return outcome[0]
 
 
 class Queue(QueueBase, _Closing):
@@ -321,15 +390,15 @@ class Queue(QueueBase, _Closing):
              timeout: Optional[float] = None) -> int:
         """Pushes one message and returns its number, 0 without a promise. Processes while there is no
         room, up to `timeout` (by default the client's `request_timeout`)."""
-        number = self.try_push(payload, headers, priority, id, publisher)
-        if number is not None:
-            return number
         return _until_room(self.connection, timeout,
                            lambda: self.try_push(payload, headers, priority, id, publisher))
 
 
 def _until_room(client: Client, timeout: Optional[float], attempt: Callable[[], Optional[T]]) -> T:
     """Processes until the attempt succeeds. Nothing tells of room in the ring: it is looked for."""
+    done = attempt()
+    if done is not None:
+        return done
     deadline = Deadline(client._request_timeout if timeout is None else timeout)
     while not deadline.over:
         if client._inside:
@@ -348,9 +417,12 @@ class Service(ServiceBase, _Closing):
 
     def __init__(self, connection: Client, name: str,
                  handler: Optional[Callable[[Request], Optional[Payload]]], prefetch: int,
-                 options: Optional[QueueOptions]) -> None:
+                 options: Optional[QueueOptions], streams: bool = False,
+                 on_part: Optional[Callable[[Request, Part], object]] = None, window: int = 0,
+                 pending_max: int = PENDING_MAX) -> None:
         self._handler = handler
-        super().__init__(connection, name, prefetch, options, self._handle if handler else None, True)
+        super().__init__(connection, name, prefetch, options, self._handle if handler else None, True,
+                         streams, on_part, window, pending_max)
 
     def _handle(self, request: Request) -> None:
         assert self._handler is not None
@@ -379,6 +451,44 @@ class Service(ServiceBase, _Closing):
         """Stops serving. Requests in hand go to other workers."""
         self.inbox.items.clear()
         self._close_with(lib.mr_service_close)
+
+
+class Stream(StreamBase, _Closing):
+    """A streaming request; without a callback, an iterator over its replies: partial ones, whose `more` is
+    true, and the final one. An error of the call is raised after them."""
+
+    connection: Client
+
+    def send(self, payload: Payload = b"", more: bool = True, timeout: Optional[float] = None) -> None:
+        """Sends the next part; the last one with `more` false. Processes while the worker grants no room,
+        up to `timeout` (by default the client's `request_timeout`)."""
+        _until_room(self.connection, timeout, lambda: self.try_send(payload, more) or None)
+
+    def receive(self, timeout: Optional[float] = None) -> Part:
+        """The next reply. Raises Timeout, and ENOENT after the final one."""
+        return self.connection._next(self, timeout)
+
+    def result(self, timeout: Optional[float] = None) -> Part:
+        """Waits for the final reply, skipping partial ones that are unread. Raises Timeout, or the error of
+        the call."""
+        deadline = Deadline(timeout)
+        while True:
+            final = self._outcome()
+            if final is not None:
+                return final
+            if deadline.over:
+                raise error_of(-errno.ETIMEDOUT, "no final reply in time")
+            self.connection._step(deadline.left(_SLEEP_S_MAX))
+
+    def __iter__(self) -> Iterator[Part]:
+        while self.inbox.items or not self.ended:
+            yield self.receive()
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """Gives the call up if it has not ended."""
+        self._close_stream()
 
 
 def connect(address: Union[str, Sequence[str], None] = None, **options: Any) -> Client:

@@ -29,10 +29,12 @@ class Sink:
     """The argument of C callbacks: runs functions of the program and keeps their exceptions."""
 
     def __init__(self, connection: "Connection", first: Callable[..., None],
-                 second: Optional[Callable[..., None]] = None) -> None:
+                 second: Optional[Callable[..., None]] = None,
+                 third: Optional[Callable[..., None]] = None) -> None:
         self.connection = connection
         self.first = first
         self.second = second
+        self.third = third
         self.handle = ffi.new_handle(self)
         connection._sinks.add(self)
 
@@ -42,6 +44,10 @@ class Sink:
     def run_second(self, *arguments: Any) -> None:
         if self.second is not None:
             self._run(self.second, arguments)
+
+    def run_third(self, *arguments: Any) -> None:
+        if self.third is not None:
+            self._run(self.third, arguments)
 
     def _run(self, function: Callable[..., None], arguments: Tuple[Any, ...]) -> None:
         connection = self.connection
@@ -131,7 +137,8 @@ class Connection:
         options.on_state, options.on_gap = entry["mrpy_on_state"], entry["mrpy_on_gap"]
         options.arg = sink.handle
         out = ffi.new("struct mr_client **")
-        code = lib.mr_connect(texts[0], options, out)
+        # Also without a compiler: mr_connect() itself gives the errors of release 0.1.0.
+        code = lib.mr_connect_sized(texts[0], options, out, ffi.sizeof("struct mr_options"))
         if code < 0:
             raise error_of(code, text_of(lib.mr_error(ffi.NULL)))
         self._c = out[0]
@@ -177,8 +184,14 @@ class Connection:
             raise error
 
     def _state_changed(self, connected: bool, error: int) -> None:
+        if not connected:
+            self._hand(self._end_streams)
         if self._on_state is not None:
             self._hand(self._on_state, bool(connected), self._failed(error) if error < 0 else None)
+
+    def _end_streams(self) -> None:
+        for thing in list(self._objects):
+            thing._connection_lost()
 
     def _gap_found(self, missed: int, missed_total: int) -> None:
         if self._on_gap is not None:
@@ -366,6 +379,9 @@ class Owned:
         """True after close() of this or of its client."""
         return bool(self._p == ffi.NULL)
 
+    def _connection_lost(self) -> None:
+        """The session has ended, and with it what it had begun."""
+
     def _pointer(self) -> Any:
         self.connection._enter()
         if self._p == ffi.NULL:
@@ -418,13 +434,23 @@ class Timer(Owned):
         self.close()
 
 
-class Receiving(Owned, Generic[T]):
+class Readable(Generic[T]):
+    """Something with an inbox that is read."""
+
+    inbox: Inbox[T]
+
+    def _refuse_ended(self) -> None:
+        """Raises if nothing comes any more."""
+        raise NotImplementedError
+
+
+class Receiving(Owned, Readable[T]):
     """An object that receives: by a function of the program, or into an inbox that is read."""
 
     def __init__(self, connection: Connection, most: int, kept: bool,
-                 function: Optional[Callable[[T], object]]) -> None:
+                 function: Optional[Callable[..., object]]) -> None:
         super().__init__(connection)
-        self.inbox: Inbox[T] = Inbox(most, kept)
+        self.inbox = Inbox(most, kept)
         self._function = function
         self._sink: Optional[Sink] = None
         if kept and function is None:
@@ -445,6 +471,21 @@ class Receiving(Owned, Generic[T]):
         if self.ended:
             raise error_of(-errno.ENOENT, f"the {type(self).__name__} has ended")
 
+    def _notify(self) -> None:
+        """Wakes the tasks that read."""
+        self.inbox.notify()
+
+    def _take_many(self, items: List[T], most: int) -> List[T]:
+        """Adds to the items those that are there, up to `most`."""
+        while len(items) < most and self.inbox.items:
+            items.append(self.inbox.items.popleft())
+        return items
+
+    def _unkeep(self) -> None:
+        """What is unread holds the client back no more."""
+        if self.inbox in self.connection._kept:
+            self.connection._kept.remove(self.inbox)
+
     def _arrived_one(self, item: T) -> None:
         """One that the program reads."""
         self.connection._hand(self.inbox.put, item)
@@ -456,9 +497,8 @@ class Receiving(Owned, Generic[T]):
         code = function(p)
         if self._sink is not None:
             self._sink.drop()
-        if self.inbox in self.connection._kept:
-            self.connection._kept.remove(self.inbox)
-        self.inbox.notify()
+        self._unkeep()
+        self._notify()
         # Ended here; the library goes on to ask the bus, or there is no bus to ask.
         if code not in (0, -errno.ETIMEDOUT, -errno.ENOTCONN):
             self.connection._check(code)

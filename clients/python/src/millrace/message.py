@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from .core import Connection
     from .queues import ConsumerBase
     from .services import ServiceBase
+    from .streams import Parts
 
 _EMPTY = Headers()
+_NO_STAMP: Tuple[int, int, str] = (0, 0, "")
 _getrefcount = getattr(sys, "getrefcount", None)
 
 
@@ -27,7 +29,7 @@ class Message:
     `reply_token` is None unless the sender wants a reply; it may be kept, for Client.reply().
     """
 
-    __slots__ = ("subject", "headers", "payload", "reply_token", "_connection", "_borrowed")
+    __slots__ = ("subject", "headers", "payload", "reply_token", "_connection", "_borrowed", "_stamp")
 
     payload: memoryview
 
@@ -40,6 +42,7 @@ class Message:
         self.reply_token: Optional[Tuple[int, int]] = \
             (m.reply_token[0], m.reply_token[1]) if m.wants_reply else None
         self._borrowed: Any = None
+        self._stamp = _NO_STAMP
         if m.payload_bytes == 0:
             self.payload = memoryview(b"")
         elif borrow:
@@ -65,6 +68,23 @@ class Message:
     def text(self) -> str:
         """The payload as UTF-8 text."""
         return bytes(self.payload).decode()
+
+    @property
+    def time_ns(self) -> int:
+        """When the bus took the message, nanoseconds since 1970-01-01 UTC; 0 unless the subscription has
+        asked with `time=True`."""
+        return self._stamp[0]
+
+    @property
+    def sender(self) -> int:
+        """The session that published the message; 0 unless the subscription has asked with
+        `sender=True`."""
+        return self._stamp[1]
+
+    @property
+    def sender_name(self) -> str:
+        """The name of the client that published the message; empty unless the subscription has asked."""
+        return self._stamp[2]
 
     @property
     def wants_reply(self) -> bool:
@@ -100,6 +120,24 @@ class Message:
         # are otherwise this function's and the counter's.
         if kept or _getrefcount is not None and _getrefcount(borrowed) > 2:
             raise BufferError("a view of the payload was kept beyond the callback: copy it with bytes()")
+
+
+def read_stamp(m: Any) -> Tuple[int, int, str]:
+    """Time and sender of a struct mr_message."""
+    name, size = ffi.new("const char **"), ffi.new("size_t *")
+    sender = int(lib.mr_message_sender(m, name, size))
+    text = ffi.buffer(name[0], size[0])[:].decode("utf-8", "replace") if size[0] else ""
+    return int(lib.mr_message_time_ns(m)), sender, text
+
+
+class Part(Message):
+    """A part of a streaming request, or a reply to one. `more`: others follow."""
+
+    __slots__ = ("more",)
+
+    def __init__(self, connection: "Connection", message: Any, more: bool) -> None:
+        super().__init__(connection, message, borrow=False)
+        self.more = bool(more)
 
 
 class Delivery(Message):
@@ -148,9 +186,10 @@ class Delivery(Message):
 
 
 class Request(Message):
-    """A call that a worker of a service has in hand until its final reply."""
+    """A call that a worker of a service has in hand until its final reply. `more`: a streaming request, of
+    which this is the first part."""
 
-    __slots__ = ("service", "tag", "redelivered", "recalled", "settled")
+    __slots__ = ("service", "tag", "redelivered", "recalled", "settled", "more", "_parts")
 
     def __init__(self, service: "ServiceBase", work: Any, borrow: bool) -> None:
         d = work.delivery
@@ -160,12 +199,27 @@ class Request(Message):
         self.redelivered: int = d.redelivered
         self.recalled = False
         self.settled = False
+        self.more = bool(work.more)
+        self._parts: "Optional[Parts]" = None
+
+    @property
+    def parts(self) -> "Parts":
+        """The further parts of a streaming request, to iterate over. Not within a handler of Client, which
+        cannot wait: use `on_part` there."""
+        if self._parts is None:
+            raise ValueError("this request has no parts to read: see `streams` of serve()")
+        return self._parts
 
     def respond(self, payload: Payload = b"", headers: Optional[HeadersIn] = None,
                 more: bool = False) -> None:
         """Sends the final reply; with `more` a partial one, which another must follow."""
         self.service._respond(self.tag, payload, headers, more)
-        self.settled = self.settled or not more
+        if not more:
+            self._settle()
+
+    def _settle(self) -> None:
+        self.settled = True
+        self.service._done(self.tag)
 
     @property
     def room(self) -> int:
@@ -175,7 +229,7 @@ class Request(Message):
     def fail(self, again: bool = False) -> None:
         """Gives the request up: the caller gets EREMOTEIO. With `again` a worker gets it again."""
         self.service._call(lib.mr_respond_failed, self.tag, again)
-        self.settled = True
+        self._settle()
 
     def progress(self) -> None:
         """The work goes on: restarts the acknowledgement time-out."""

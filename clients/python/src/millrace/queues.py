@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What queues and consumers of Client and AsyncClient have in common."""
 import errno
-from typing import Any, Callable, Optional
+from typing import Any, Callable, List, Optional
 
 from ._native import entry, ffi, lib
 from .core import Connection, Owned, Receiving, Sink
@@ -78,7 +78,7 @@ class ConsumerBase(Receiving[Delivery]):
         super().__init__(connection, 65535, False, callback)
         self.queue = queue
         self._manual = manual
-        self._last: Optional[Delivery] = None
+        self._handed: List[Delivery] = []
         c_options = ffi.new("struct mr_consume_options *")
         c_options.prefetch, c_options.weight = prefetch, weight
         # What waits in the inbox is not done: the C library must not settle it.
@@ -112,19 +112,21 @@ class ConsumerBase(Receiving[Delivery]):
         for delivery in list(self.inbox.items):
             if delivery.tag == tag:
                 self.inbox.items.remove(delivery)
-        if self._last is not None and self._last.tag == tag:
-            self._last.recalled = True
+        for delivery in self._handed:
+            if delivery.tag == tag:
+                delivery.recalled = True
 
-    def _settle_last(self) -> None:
-        """Without `manual`: the program asks for the next delivery, so the one before is done."""
-        last, self._last = self._last, None
-        if last is None or last.settled or last.recalled or self._manual:
-            return
-        try:
-            last.ack()
-        except Error as error:
-            if error.name != "ENOENT":  # taken back meanwhile: another consumer gets it
-                raise
+    def _settle_handed(self) -> None:
+        """Without `manual`: the program asks for more deliveries, so those before are done."""
+        handed, self._handed = self._handed, []
+        for delivery in handed:
+            if delivery.settled or delivery.recalled or self._manual:
+                continue
+            try:
+                delivery.ack()
+            except Error as error:
+                if error.name != "ENOENT":  # taken back meanwhile: another consumer gets it
+                    raise
 
     def renew(self, on: bool) -> None:
         """True: deliveries that the program holds are renewed while the client is processed."""
