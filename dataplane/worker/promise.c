@@ -131,7 +131,9 @@ static bool leaves_enough(const struct mr_slab *store, uint64_t bytes)
 static struct mr_queued *new_publish(
 	struct mr_worker *w, const struct mr_slow_session *x, uint32_t bytes)
 {
-	return leaves_enough(w->store, x->bytes + bytes) ? mr_slab_alloc(w->store, bytes) : NULL;
+	uint64_t queued = x->bytes - x->answer_bytes;
+
+	return leaves_enough(w->store, queued + bytes) ? mr_slab_alloc(w->store, bytes) : NULL;
 }
 
 /* Takes memory for an answer or a delivery. */
@@ -141,7 +143,8 @@ static struct mr_queued *new_answer(
 	struct mr_answers *a = &w->answers;
 	struct mr_queued *h;
 
-	if (x->bytes + bytes > w->held_bytes_max || !leaves_enough(a->store, x->bytes + bytes) ||
+	if (x->bytes + bytes > w->held_bytes_max ||
+		!leaves_enough(a->store, x->answer_bytes + bytes) ||
 		mr_share_none_left(&a->bound, x->peer, mr_slab_bytes(a->store)) ||
 		mr_share_take(&a->shares, x->peer, 0, bytes, a->bound.share) != 0)
 		return NULL;
@@ -183,6 +186,7 @@ static bool append_queued(struct mr_worker *w, struct mr_slow_session *x,
 		x->last->next = h;
 	x->last = h;
 	x->bytes += h->stride;
+	x->answer_bytes += is_answer ? h->stride : 0;
 	x->messages++;
 	mr_worker_check_store(w);
 	return true;
@@ -397,6 +401,7 @@ static void drop_first(struct mr_worker *w, struct mr_slow_session *x)
 
 	x->first = h->next;
 	x->bytes -= h->stride;
+	x->answer_bytes -= h->is_answer ? h->stride : 0;
 	x->messages--;
 	free_queued(w, x, h);
 }

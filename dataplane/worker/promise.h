@@ -44,7 +44,8 @@ struct mr_slow_session {
 	uint64_t peer;
 	struct mr_queued *first;
 	struct mr_queued *last;
-	uint64_t bytes; /* queued, as they will be in ring or log */
+	uint64_t bytes;        /* queued, as they will be in ring or log */
+	uint64_t answer_bytes; /* of them in w->answers */
 	uint32_t messages;
 	bool gone;           /* the session is closed: what is queued is dropped */
 	uint64_t open_below; /* bytes: full until no more are waiting; 0: not full */

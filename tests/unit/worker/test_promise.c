@@ -529,6 +529,22 @@ static void answers_take_no_memory_of_publishes(void **state)
 	close_all();
 }
 
+/* What a session may queue of publishes does not depend on the answers that it does not read. */
+static void answers_cost_a_session_no_publishes(void **state)
+{
+	uint64_t half, held;
+
+	(void)state;
+	open_all();
+	half = mr_slab_bytes_max(r.workers[0]->store) / 2;
+	r.workers[0]->held_bytes_max = UINT32_MAX;
+	(void)hold_until_lost(local.session, MRF_MESSAGE_KIND_REPLY);
+	held = hold_until_lost(local.session, MRF_MESSAGE_KIND_DELIVER);
+	assert_true(held * 32768 >= half - half / 4);
+	r.workers[0]->held_bytes_max = 1u << 20;
+	close_all();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -546,6 +562,7 @@ int main(void)
 		cmocka_unit_test(receiver_that_never_reads_leaves_memory_to_others),
 		cmocka_unit_test(answers_of_one_peer_have_a_share),
 		cmocka_unit_test(answers_take_no_memory_of_publishes),
+		cmocka_unit_test(answers_cost_a_session_no_publishes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
