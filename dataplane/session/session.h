@@ -95,7 +95,8 @@ struct mr_session {
 	 * The position is the low half of one in `up`. Over UDP it is the low half of a frame's
 	 * sequence, shifted left by 16, plus bytes of its messages. */
 	uint32_t beyond;
-	uint32_t reread_messages;        /* counted already, and to be read again */
+	uint32_t reread_messages;        /* of the ring: taken and counted, to be taken again */
+	uint32_t reread_bytes;           /* bytes from the ring's head on that were read before */
 	struct mrf_session_stats *stats; /* w: worker, r: control */
 	/* read-only after open */
 	uint64_t id;

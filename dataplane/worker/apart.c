@@ -25,23 +25,41 @@ static bool may_have(struct mrf_message_header h)
 	return (h.flags & ~mr_message_client_flags(h.kind)) == 0;
 }
 
+/* Parses the message. Returns the counter of the reason to refuse it; NULL: it is taken. */
+MR_ALWAYS_INLINE uint64_t *parse_apart(const struct mr_worker *w, const struct mr_session *s,
+	const uint8_t *at, struct mrf_message_header h, struct mr_message_view *m)
+{
+	uint64_t word;
+
+	memcpy(&word, &h, sizeof(word));
+	if (mr_unlikely(!may_have(h) || !mr_message_parse(at, h, m)))
+		return &w->stats->drop_bad_message;
+	memcpy(&m->header, &word, sizeof(word)); /* in one store */
+	if (mr_unlikely((h.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0 && !fragment_fits(w, s, m)))
+		return &w->stats->drop_bad_fragment;
+	return NULL;
+}
+
+bool mr_worker_refuses(const struct mr_worker *w, const struct mr_session *s, const uint8_t *at,
+	struct mrf_message_header h)
+{
+	struct mr_message_view m;
+
+	return mr_worker_needs_view(h) && parse_apart(w, s, at, h, &m) != NULL;
+}
+
 /* Copies the subject: it is read more than once, and the client must not change it in between. It
  * is copied a stage before it is read, so its bytes have left the store buffer by then. */
 const struct mr_message_view *mr_worker_take_apart(struct mr_worker *w, struct mr_session *s,
 	uint32_t index, const uint8_t *at, struct mrf_message_header h)
 {
 	struct mr_message_view *m = &w->views[index];
-	uint64_t word;
+	uint64_t *refused;
 
 	__asm__("" : "+r"(m)); /* one register, and not w and an offset in each store */
-	memcpy(&word, &h, sizeof(word));
-	if (mr_unlikely(!may_have(h) || !mr_message_parse(at, h, m))) {
-		mr_count(w->stats->drop_bad_message, 1);
-		return NULL;
-	}
-	memcpy(&m->header, &word, sizeof(word)); /* in one store */
-	if (mr_unlikely((h.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0 && !fragment_fits(w, s, m))) {
-		mr_count(w->stats->drop_bad_fragment, 1);
+	refused = parse_apart(w, s, at, h, m);
+	if (mr_unlikely(refused != NULL)) {
+		mr_count(*refused, 1);
 		return NULL;
 	}
 	/* Most messages with a token have no subject. */

@@ -36,9 +36,11 @@ enum mr_beyond_end mr_worker_look_beyond(
 		if (mr_message_passes(h)) {
 			if (mr_message_releases_alias(at, h))
 				return MR_BEYOND_STOP;
-			mr_worker_keep(w, s, at, h);
-			w->moved = true;
-			b->taken++;
+			if (b->used >= b->reread || !mr_worker_refuses(w, s, at, h)) {
+				mr_worker_keep(w, s, at, h);
+				w->moved = true;
+				b->taken++;
+			}
 		}
 		b->looks--;
 		b->used += mr_message_stride(h.bytes);
@@ -52,6 +54,7 @@ void mr_worker_ring_beyond(struct mr_worker *w, struct mr_session *s, size_t rea
 		.at = mr_bytes_peek(&s->up),
 		.bytes = (uint32_t)ready,
 		.used = mr_worker_ring_passed(s) > from ? mr_worker_ring_passed(s) : from,
+		.reread = s->reread_bytes,
 		.looks = MR_BEYOND_LOOKS,
 	};
 

@@ -31,10 +31,11 @@ static inline bool mr_worker_is_special(uint8_t kind)
 /* Consecutive messages that are looked through. */
 struct mr_beyond {
 	const uint8_t *at;
-	uint32_t bytes; /* readable bytes */
-	uint32_t used;  /* bytes looked through */
-	uint32_t looks; /* messages that may still be looked at in this round */
-	uint32_t taken; /* messages taken */
+	uint32_t bytes;  /* readable bytes */
+	uint32_t used;   /* bytes looked through */
+	uint32_t reread; /* bytes that were read before */
+	uint32_t looks;  /* messages that may still be looked at in this round */
+	uint32_t taken;  /* messages taken */
 };
 
 enum mr_beyond_end {
@@ -51,6 +52,14 @@ enum mr_beyond_end mr_worker_look_beyond(
 static inline bool mr_message_passes(struct mrf_message_header h)
 {
 	return h.kind != MRF_MESSAGE_KIND_PUBLISH && !mr_worker_is_special(h.kind);
+}
+
+/* True if the message, `offset` bytes behind the ring's head, was discarded and counted when it was
+ * read before. */
+static inline bool mr_worker_was_refused(const struct mr_worker *w, const struct mr_session *s,
+	uint32_t offset, const uint8_t *at, struct mrf_message_header h)
+{
+	return offset < s->reread_bytes && mr_worker_refuses(w, s, at, h);
 }
 
 /* Returns the bytes from the ring's head on that were looked through. */

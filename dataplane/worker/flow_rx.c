@@ -135,8 +135,10 @@ static void look_beyond(struct mr_worker *w, struct mr_session *s)
 		sequence = mr_reliable_after(sequence)) {
 		const struct mr_flow_slot *slot = mr_flow_slot(flow, sequence);
 		uint32_t used = beyond_used(s);
-		struct mr_beyond b = {(const uint8_t *)(slot + 1), slot->offset + slot->bytes,
-			used > slot->offset ? used : slot->offset, looks, 0};
+		struct mr_beyond b = {.at = (const uint8_t *)(slot + 1),
+			.bytes = slot->offset + slot->bytes,
+			.used = used > slot->offset ? used : slot->offset,
+			.looks = looks};
 
 		if (mr_worker_look_beyond(w, s, &b) == MR_BEYOND_STOP) {
 			s->beyond = beyond_of(sequence, b.used);

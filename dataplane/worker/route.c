@@ -678,10 +678,13 @@ static const struct mr_burst_entry *leave_in_ring(
 	struct mr_session *s = e->from;
 	const uint8_t *first = e->at;
 	bool passing = s->looked_beyond;
+	uint64_t back;
 
 	if (passing && mr_worker_ring_is_beyond(s, e->at))
 		return take_all(w, e, end);
-	s->up.head -= mr_worker_ring_back(s, first);
+	back = mr_worker_ring_back(s, first);
+	s->up.head -= back;
+	s->reread_bytes += (uint32_t)back;
 	if (!passing)
 		s->beyond = (uint32_t)s->up.head;
 	for (; e < end && e->from == s; e++) {

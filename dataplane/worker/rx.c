@@ -17,13 +17,12 @@ static void mark_corrupt(struct mr_worker *w, struct mr_session *s, enum mr_corr
 	}
 }
 
-/* Returns how many of `taken` messages were not counted before: route.c counts messages that it
- * leaves in the ring. */
-static uint32_t count_new(struct mr_session *s, uint32_t taken)
+/* Returns how much of `taken` is new: route.c counts what it leaves in the ring. */
+static uint32_t count_new(uint32_t *reread, uint32_t taken)
 {
-	uint32_t again = taken < s->reread_messages ? taken : s->reread_messages;
+	uint32_t again = taken < *reread ? taken : *reread;
 
-	s->reread_messages -= again;
+	*reread -= again;
 	return taken - again;
 }
 
@@ -44,7 +43,7 @@ MR_ALWAYS_INLINE uint32_t take_ready(
 	const uint8_t *first = mr_bytes_peek(&s->up), *end = first + ready, *at = first;
 	const uint8_t *stop = first + (ready < bytes_max ? ready : bytes_max);
 	const uint8_t *passed = first + (looked ? mr_worker_ring_passed(s) : 0);
-	uint32_t messages_max = MR_BURST - w->burst_count, left, messages;
+	uint32_t messages_max = MR_BURST - w->burst_count, left, messages, bytes;
 	bool waits = false;
 
 	if (messages_max > mr_session_burst(s))
@@ -62,8 +61,9 @@ MR_ALWAYS_INLINE uint32_t take_ready(
 			mark_corrupt(w, s, MR_CORRUPT_MESSAGE);
 			break;
 		}
-		if (looked && at < passed && mr_message_passes(h)) {
-			at += stride; /* taken before */
+		if (looked && ((at < passed && mr_message_passes(h)) ||
+				      mr_worker_was_refused(w, s, (uint32_t)(at - first), at, h))) {
+			at += stride; /* taken before, or discarded */
 			continue;
 		}
 		if (mr_unlikely(!mr_worker_take(w, s, at, word))) {
@@ -76,17 +76,21 @@ MR_ALWAYS_INLINE uint32_t take_ready(
 	}
 	if (mr_unlikely(at == first)) {
 		if (looked && !waits)
-			s->looked_beyond = at < passed;
+			s->looked_beyond = at < passed || s->reread_bytes > 0;
 		return 0;
 	}
 	mr_bytes_skip(&s->up, (size_t)(at - first));
 	messages = messages_max - left;
-	if (looked)
-		messages = count_new(s, messages);
+	bytes = (uint32_t)(at - first);
+	if (looked) {
+		messages = count_new(&s->reread_messages, messages);
+		bytes = count_new(&s->reread_bytes, bytes);
+		w->reread_bytes += (uint32_t)(at - first) - bytes;
+	}
 	if (looked && !waits)
-		s->looked_beyond = at < passed || s->reread_messages > 0;
+		s->looked_beyond = at < passed || s->reread_messages > 0 || s->reread_bytes > 0;
 	mr_count(s->stats->rx_messages, messages);
-	mr_count(s->stats->rx_bytes, (uint64_t)(at - first));
+	mr_count(s->stats->rx_bytes, bytes);
 	mr_count(w->stats->rx_messages, messages);
 	atomic_store_explicit(&s->heard, mr_worker_clock(w), memory_order_relaxed);
 	if (!s->consumed) {
@@ -191,6 +195,7 @@ void mr_worker_rx(struct mr_worker *w)
 	uint64_t first = 0;
 
 	w->burst_count = 0;
+	w->reread_bytes = 0;
 	if (mr_unlikely(!mr_worker_mesh_ready(w))) {
 		mr_count(w->stats->mesh_stalls, 1);
 		return;
@@ -199,7 +204,7 @@ void mr_worker_rx(struct mr_worker *w)
 	if (mr_unlikely(ahead > 0 && bytes == 0 && w->share.turns == 0))
 		bytes = advance_virtual_time(w, list, first, &ahead);
 	if (bytes > 0) {
-		mr_count(w->stats->rx_bytes, bytes);
+		mr_count(w->stats->rx_bytes, bytes - w->reread_bytes);
 		w->moved = true;
 	}
 	if (mr_unlikely(ahead > 0)) {

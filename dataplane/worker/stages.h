@@ -129,6 +129,9 @@ void mr_worker_housekeep(struct mr_worker *w);
  * registers. */
 const struct mr_message_view *mr_worker_take_apart(struct mr_worker *w, struct mr_session *s,
 	uint32_t index, const uint8_t *at, struct mrf_message_header h);
+/* True if a message, whose header was read and fits, would be discarded. Counts nothing. */
+bool mr_worker_refuses(const struct mr_worker *w, const struct mr_session *s, const uint8_t *at,
+	struct mrf_message_header h);
 
 /* True of a promised Publish with a body and nothing else. */
 static inline bool mr_worker_is_bare_promise(struct mrf_message_header h)

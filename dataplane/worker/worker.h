@@ -257,7 +257,8 @@ struct mr_worker {
 	uint64_t housekept_at;        /* cycles, at the last housekeeping */
 	uint32_t dirty_count;
 	uint32_t consumed_count;
-	bool moved; /* this round did something */
+	uint32_t reread_bytes; /* of this burst; counted when they were first read */
+	bool moved;            /* this round did something */
 	bool handoff_dirty;
 	bool handoff_consumed;
 	struct { /* the last promised publishes of this burst without a full receiver */

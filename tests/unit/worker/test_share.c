@@ -128,6 +128,42 @@ static void late_messages_are_whole_and_in_order(void **state)
 	close_all();
 }
 
+/* Messages that the bus refuses stand between those that are left in the ring and read again. */
+static void what_is_left_in_the_ring_counts_once(void **state)
+{
+	enum { SINKS = 200, MESSAGES = 20 };
+	struct mr_message_plan malformed =
+		mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL, "small", 5, NULL, 0, 0);
+	const struct mrf_session_stats *stats;
+	uint64_t bytes = 0;
+
+	(void)state;
+	open_all(SINKS);
+	stats = hog.session->stats;
+	malformed.sections |= 1 << 8; /* a stamp, which only the bus may write */
+	for (uint32_t number = 1; number <= MESSAGES; number++) {
+		publish(&hog, "big", number);
+		mr_rig_push(&hog, &malformed, 0);
+	}
+	bytes = mr_bytes_backlog(&hog.up);
+	mr_rig_round(&r, 0);
+	assert_true(r.stats[0].late > 0);
+	for (uint32_t i = 0; i < 200 && r.stats[0].published < MESSAGES; i++) {
+		(void)take(&many, NULL);
+		mr_rig_round(&r, 0);
+	}
+	mr_rig_round(&r, 0);
+	assert_int_equal(r.stats[0].published, MESSAGES);
+	assert_int_equal(r.stats[0].drop_bad_message, MESSAGES);
+	assert_int_equal(stats->rejected, MESSAGES);
+	assert_int_equal(stats->rx_messages, 2 * MESSAGES);
+	assert_int_equal(stats->rx_bytes, bytes);
+	assert_int_equal(r.stats[0].rx_bytes, bytes);
+	assert_false(hog.session->looked_beyond);
+	close(hog.liveness_fd);
+	close_all();
+}
+
 /* Its begun message is completed, and the rest of its messages are dropped. */
 static void a_fan_out_outlives_its_session(void **state)
 {
@@ -254,6 +290,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(publishers_share_by_cost_and_not_by_count),
 		cmocka_unit_test(late_messages_are_whole_and_in_order),
+		cmocka_unit_test(what_is_left_in_the_ring_counts_once),
 		cmocka_unit_test(a_fan_out_outlives_its_session),
 		cmocka_unit_test(late_messages_of_a_frame_are_whole_and_in_order),
 		cmocka_unit_test(late_datagrams_of_a_host_have_a_share),
