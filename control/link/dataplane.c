@@ -7,31 +7,31 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/compiler.h"
 #include "lib/base/stats.h"
 #include "lib/wire/message.h"
 
 _Static_assert(sizeof(struct mrf_port_stats) >= sizeof(struct mrf_port_state), "one distance");
 
-static bool array_fits(uint64_t offset, uint64_t stride, uint64_t count, size_t item, size_t total)
+/* True if an array lies within the memory. Its structs may be shorter than ours: an older data
+ * plane lacks the last counters. */
+static bool array_fits(uint64_t offset, uint64_t stride, uint64_t count, size_t total)
 {
-	return offset % 8 == 0 && stride % 8 == 0 && stride >= item && offset <= total &&
+	return offset % 8 == 0 && stride % 8 == 0 && stride > 0 && offset <= total &&
 	       count * stride <= total - offset;
 }
 
 static bool layout_valid(const struct mrf_stats_header *h, uint32_t workers, size_t bytes)
 {
 	return h->magic == MR_STATS_MAGIC && h->workers == workers &&
-	       array_fits(h->table_offset, sizeof(struct mrf_table_stats), 1,
-		       sizeof(struct mrf_table_stats), bytes) &&
-	       array_fits(h->worker_offset, h->worker_stride, workers,
-		       sizeof(struct mrf_worker_stats), bytes) &&
-	       array_fits(h->session_offset, h->session_stride, (uint64_t)workers * h->slots,
-		       sizeof(struct mrf_session_stats), bytes) &&
+	       array_fits(h->table_offset, sizeof(uint64_t), 1, bytes) &&
+	       array_fits(h->worker_offset, h->worker_stride, workers, bytes) &&
+	       array_fits(
+		       h->session_offset, h->session_stride, (uint64_t)workers * h->slots, bytes) &&
 	       /* The PortState of each port follows the PortStats in the same array, at the same
 	        * stride. */
 	       (h->ports == 0 || array_fits(h->port_offset, h->port_stride,
-					 (uint64_t)h->ports * (workers + 1),
-					 sizeof(struct mrf_port_stats), bytes));
+					 (uint64_t)h->ports * (workers + 1), bytes));
 }
 
 static int map_stats(struct mr_dataplane *d, int fd)
@@ -116,12 +116,15 @@ void mr_dataplane_close(struct mr_dataplane *d)
 	d->workers_count = 0;
 }
 
-/* Copies statistics: 8-byte counts, each written with one store. */
-static void copy_counts(void *to, const uint8_t *from, size_t bytes)
+/* Copies statistics: 8-byte counts, each written with one store. `there`: the bytes that the data
+ * plane has for them. Counts beyond it are 0. */
+static void copy_counts(void *to, size_t bytes, const uint8_t *from, size_t there)
 {
+	size_t count = (there < bytes ? there : bytes) / sizeof(uint64_t);
 	uint64_t *out = to;
 
-	for (size_t i = 0; i < bytes / sizeof(uint64_t); i++)
+	memset(to, 0, bytes);
+	for (size_t i = 0; i < count; i++)
 		out[i] = atomic_load_explicit(
 			(const _Atomic uint64_t *)(const void *)(from + i * sizeof(uint64_t)),
 			memory_order_relaxed);
@@ -132,9 +135,9 @@ bool mr_dataplane_worker_stats(
 {
 	if (d->stats == NULL || worker >= d->workers_count)
 		return false;
-	copy_counts(out,
+	copy_counts(out, sizeof(*out),
 		d->stats + d->layout.worker_offset + (size_t)worker * d->layout.worker_stride,
-		sizeof(*out));
+		d->layout.worker_stride);
 	return true;
 }
 
@@ -145,8 +148,9 @@ bool mr_dataplane_slot_stats(
 
 	if (d->stats == NULL || worker >= d->workers_count || slot >= d->layout.slots)
 		return false;
-	copy_counts(out, d->stats + d->layout.session_offset + index * d->layout.session_stride,
-		sizeof(*out));
+	copy_counts(out, sizeof(*out),
+		d->stats + d->layout.session_offset + index * d->layout.session_stride,
+		d->layout.session_stride);
 	return out->session != 0;
 }
 
@@ -158,11 +162,24 @@ bool mr_dataplane_session_stats(
 	       out->session == session;
 }
 
+/* Returns the bytes from the table's counts to the next array, or to the end. */
+static size_t table_bytes(const struct mr_dataplane *d)
+{
+	const struct mrf_stats_header *h = &d->layout;
+	const size_t others[] = {h->worker_offset, h->session_offset, h->port_offset};
+	size_t end = d->stats_bytes;
+
+	for (size_t i = 0; i < MR_ARRAY_COUNT(others); i++)
+		if (others[i] > h->table_offset && others[i] < end)
+			end = others[i];
+	return end - h->table_offset;
+}
+
 bool mr_dataplane_table_stats(const struct mr_dataplane *d, struct mrf_table_stats *out)
 {
 	if (d->stats == NULL)
 		return false;
-	copy_counts(out, d->stats + d->layout.table_offset, sizeof(*out));
+	copy_counts(out, sizeof(*out), d->stats + d->layout.table_offset, table_bytes(d));
 	return true;
 }
 
@@ -191,9 +208,10 @@ bool mr_dataplane_port(const struct mr_dataplane *d, uint32_t port, struct mrf_p
 		return false;
 	memset(stats, 0, sizeof(*stats));
 	for (uint32_t i = 0; i < workers; i++) {
-		copy_counts(&s, port_at(d, port * workers + i), sizeof(s));
+		copy_counts(&s, sizeof(s), port_at(d, port * workers + i), d->layout.port_stride);
 		add_port_stats(stats, &s);
 	}
-	copy_counts(state, port_at(d, d->layout.ports * workers + port), sizeof(*state));
+	copy_counts(state, sizeof(*state), port_at(d, d->layout.ports * workers + port),
+		d->layout.port_stride);
 	return true;
 }

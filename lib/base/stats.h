@@ -3,8 +3,8 @@
  *
  * The magic number changes when a field moves or means something else, so that a reader never
  * takes one counter for another. It stays when fields are appended at the end of a struct: the
- * header says where the structs are and how far apart. A reader refuses memory whose structs are
- * shorter than its own.
+ * header says where the structs are and how far apart. A reader whose structs are longer takes the
+ * missing counters as 0.
  */
 #ifndef MILLRACE_BASE_STATS_H
 #define MILLRACE_BASE_STATS_H

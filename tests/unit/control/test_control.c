@@ -639,6 +639,23 @@ static void a_data_plane_that_sends_malformed_packets_is_left_and_tried_again(vo
 	assert_int_equal(fake_counter(&fake, "control", "link_malformed"), 2);
 }
 
+static void counters_that_an_older_data_plane_does_not_have_are_0(void **state)
+{
+	uint64_t *counters;
+
+	(void)state;
+	fake_dataplane_open(&fake, 1);
+	counters = (uint64_t *)((char *)fake.stats + FAKE_WORKER_OFFSET);
+	for (size_t i = 0; i < FAKE_WORKER_STRIDE / sizeof(*counters); i++)
+		counters[i] = 5;
+	fake.stats->worker_stride = offsetof(struct mrf_worker_stats, drop_copies);
+	fake_greet(&fake);
+	fake_hand_ping(&fake, 0, SESSION, 1);
+	expect_pong(1);
+	assert_int_equal(fake_counter(&fake, "worker", "loops"), 5);
+	assert_int_equal(fake_counter(&fake, "worker", "drop_copies"), 0);
+}
+
 #define STRANGER 64001
 #define FRIEND   64002
 #define CLUB     64003
@@ -727,6 +744,7 @@ int main(void)
 		TEST(two_controls_do_not_share_a_directory),
 		TEST(a_ring_that_makes_no_sense_cuts_the_link),
 		TEST(a_data_plane_that_sends_malformed_packets_is_left_and_tried_again),
+		TEST_ALONE(counters_that_an_older_data_plane_does_not_have_are_0),
 		cmocka_unit_test_setup_teardown(only_users_that_the_configuration_names_may_attach,
 			set_up_nothing, tear_down),
 	};

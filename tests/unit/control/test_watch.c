@@ -41,6 +41,7 @@ static int set_up(void **state)
 	link_.state = MR_LINK_UP;
 	d->workers_count = WORKERS;
 	d->stats = (const uint8_t *)&stats;
+	d->stats_bytes = sizeof(stats);
 	d->layout = (struct mrf_stats_header){
 		.slots = SLOTS,
 		.table_offset = 0,
