@@ -12,6 +12,8 @@
 
 #include "client/millrace.h"
 #include "cli/input.h"
+#include "cli/text.h"
+#include "lib/base/compiler.h"
 
 static atomic_bool interrupted;
 
@@ -41,25 +43,46 @@ bool mr_cli_flush(void)
 	return fflush(stdout) == 0 && !ferror(stdout);
 }
 
+/* Prints the parts as one line on standard error, in one write. They may quote names that others
+ * have chosen, and texts of a bus. */
+static void print_line(const struct mr_cli *cli, const char *const *parts, size_t count)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *line = open_memstream(&text, &bytes);
+
+	fflush(stdout);
+	if (!line)
+		return;
+	fprintf(line, "millrace %s: ", cli->verb);
+	for (size_t i = 0; i < count; i++)
+		mr_cli_text_print_message(line, parts[i]);
+	fputc('\n', line);
+	if (fclose(line) == 0)
+		fputs(text, stderr);
+	free(text);
+}
+
 int mr_cli_fail(const struct mr_cli *cli, enum mr_cli_exit code, const char *what, const char *why,
 	const char *hint)
 {
-	fflush(stdout);
-	fprintf(stderr, "millrace %s: %s: %s%s%s\n", cli->verb, *what ? what : "''", why,
-		hint ? "; " : "", hint ? hint : "");
+	const char *const parts[] = {
+		*what ? what : "''", ": ", why, hint ? "; " : "", hint ? hint : ""};
+
+	print_line(cli, parts, MR_ARRAY_COUNT(parts));
 	return code;
 }
 
 void mr_cli_note(const struct mr_cli *cli, const char *format, ...)
 {
 	char text[512];
+	const char *const part = text;
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	fflush(stdout);
-	fprintf(stderr, "millrace %s: %s\n", cli->verb, text);
+	print_line(cli, &part, 1);
 }
 
 void mr_cli_note_state(

@@ -70,6 +70,16 @@ void mr_cli_text_print(FILE *out, const void *data, size_t bytes)
 	}
 }
 
+void mr_cli_text_print_message(FILE *out, const char *text)
+{
+	for (size_t bytes; *text; text += bytes) {
+		bytes = strcspn(text, "\\");
+		mr_cli_text_print(out, text, bytes);
+		if (text[bytes])
+			fputc(text[bytes++], out);
+	}
+}
+
 size_t mr_cli_text_escape(char *out, size_t out_bytes, const void *data, size_t bytes)
 {
 	const uint8_t *p = data;

@@ -19,6 +19,9 @@ bool mr_cli_text_is_printable(const char *data, size_t bytes);
 /* Prints a text on one line. Bytes that are not printable UTF-8 are shown as \n, \t, \\ or \xNN. */
 void mr_cli_text_print(FILE *out, const void *data, size_t bytes);
 
+/* Prints a message of ours, which may quote such bytes: as above, but a backslash stays. */
+void mr_cli_text_print_message(FILE *out, const char *text);
+
 /* Escapes into memory, NUL-terminated and cut to fit. Returns the length. */
 size_t mr_cli_text_escape(char *out, size_t out_bytes, const void *data, size_t bytes);
 /* Returns the escaped text, which the caller frees; NULL: no memory. */

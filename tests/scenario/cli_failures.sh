@@ -153,6 +153,9 @@ for action in show peek purge pause resume dead redrive delete export; do
 		queue "$action" orders.eux
 done
 failing 1 '^millrace queue: zebra: no such queue; .millrace queues. lists those that exist$' queue show zebra
+# A name that another client has chosen reaches no terminal as it is.
+"$millrace" push "$(printf 'elephant\302\2332J')" x
+failing 1 'elephant2J: no such queue; did you mean elephant\\xc2\\x9b2J\? ' queue show elephant2J
 failing 1 '^millrace queue: a b: control byte or space; expected: tokens with dots' queue show 'a b'
 failing 1 '^millrace service: zebra: no such service; .millrace services. lists those that exist$' service show zebra
 failing 1 '^millrace kick: 0x0000000000000063: no such session; .millrace clients. lists' kick 99

@@ -32,6 +32,19 @@ static void terminal_control_characters_are_escaped(void **state)
 	assert_escaped("\xe2\x80\xaegnp", 6, "\\xe2\\x80\\xaegnp"); /* right-to-left override */
 }
 
+static void a_message_that_quotes_others_keeps_its_backslashes(void **state)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	(void)state;
+	mr_cli_text_print_message(out, "C:\\a: \xc2\x9b\x1b]0;x\a \\");
+	assert_int_equal(fclose(out), 0);
+	assert_string_equal(text, "C:\\a: \\xc2\\x9b\\x1b]0;x\\x07 \\");
+	free(text);
+}
+
 static void malformed_utf8_is_escaped_byte_by_byte(void **state)
 {
 	(void)state;
@@ -209,6 +222,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(printable_text_is_shown_as_it_is),
 		cmocka_unit_test(terminal_control_characters_are_escaped),
+		cmocka_unit_test(a_message_that_quotes_others_keeps_its_backslashes),
 		cmocka_unit_test(malformed_utf8_is_escaped_byte_by_byte),
 		cmocka_unit_test(escaping_ends_where_the_memory_does),
 		cmocka_unit_test(base64_is_that_of_the_standard),
