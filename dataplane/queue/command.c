@@ -132,6 +132,7 @@ static bool options_are_valid(const struct mrf_queue_options *o)
 static int make_queue(struct request *r, struct mr_queue **out)
 {
 	struct mrf_queue_options options = options_of(r);
+	uint32_t fixed = mr_queue_template_apply(r->q, r->kind, r->name, &options);
 	struct mr_queue_client *client = NULL;
 	int rc;
 
@@ -158,6 +159,7 @@ static int make_queue(struct request *r, struct mr_queue **out)
 	else
 		mr_limit_made(r->q, *out, MR_PEER_OWN);
 	(*out)->is_set = asks_for_options(r);
+	(*out)->edited = fixed;
 	return 0;
 }
 

@@ -72,36 +72,29 @@ static const char *refused_edit(
 	return refused_value(edits, values);
 }
 
-static void set_limits(
-	struct mr_queue *queue, uint32_t edits, const struct mrf_queue_options *values)
+void mr_queue_options_set(
+	struct mrf_queue_options *o, uint32_t which, const struct mrf_queue_options *values)
 {
-	struct mrf_queue_options *o = &queue->options;
-
-	if (edits & MRF_QUEUE_OPTION_WHEN_FULL)
+	if (which & MRF_QUEUE_OPTION_POLICY)
+		o->policy = values->policy;
+	if (which & MRF_QUEUE_OPTION_WHEN_FULL)
 		o->when_full = values->when_full;
-	if (edits & MRF_QUEUE_OPTION_MESSAGES_MAX)
+	if (which & MRF_QUEUE_OPTION_MESSAGES_MAX)
 		o->messages_max = values->messages_max;
-	if (edits & MRF_QUEUE_OPTION_BYTES_MAX)
+	if (which & MRF_QUEUE_OPTION_BYTES_MAX)
 		o->bytes_max = values->bytes_max;
-	if (edits & MRF_QUEUE_OPTION_AGE_MAX)
+	if (which & MRF_QUEUE_OPTION_AGE_MAX)
 		o->age_max_ms = values->age_max_ms;
-	if (edits & MRF_QUEUE_OPTION_MAX_DELIVER)
+	if (which & MRF_QUEUE_OPTION_ACK_TIMEOUT)
+		o->ack_timeout_ms = values->ack_timeout_ms;
+	if (which & MRF_QUEUE_OPTION_MAX_DELIVER)
 		o->max_deliver = values->max_deliver;
-}
-
-static void set_breaker(const struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
-	const struct mrf_queue_options *values)
-{
-	struct mrf_queue_options *o = &queue->options;
-
-	if (edits & MRF_QUEUE_OPTION_BREAKER_FAILURES)
+	if (which & MRF_QUEUE_OPTION_BREAKER_FAILURES)
 		o->breaker_failures = values->breaker_failures;
-	if (edits & MRF_QUEUE_OPTION_BREAKER_RESET)
+	if (which & MRF_QUEUE_OPTION_BREAKER_RESET)
 		o->breaker_reset_ms = values->breaker_reset_ms;
-	if (edits & MRF_QUEUE_OPTION_BREAKER_PROBES)
+	if (which & MRF_QUEUE_OPTION_BREAKER_PROBES)
 		o->breaker_probes = values->breaker_probes;
-	if (edits & BREAKER_OPTIONS)
-		mr_breaker_changed(q, queue);
 }
 
 int mr_queue_edit(struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
@@ -115,12 +108,11 @@ int mr_queue_edit(struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
 	}
 	if (edits & MRF_QUEUE_OPTION_POLICY)
 		mr_policy_change(queue, values->policy);
-	set_limits(queue, edits, values);
-	set_breaker(q, queue, edits, values);
-	if (edits & MRF_QUEUE_OPTION_ACK_TIMEOUT) {
-		queue->options.ack_timeout_ms = values->ack_timeout_ms;
+	mr_queue_options_set(&queue->options, edits, values);
+	if (edits & BREAKER_OPTIONS)
+		mr_breaker_changed(q, queue);
+	if (edits & MRF_QUEUE_OPTION_ACK_TIMEOUT)
 		mr_consumers_retime(q, queue);
-	}
 	queue->edited |= edits;
 	queue->is_set = queue->kept = true;
 	queue->used_ms = q->now_ms;

@@ -142,7 +142,7 @@ struct mr_queue {
 	uint64_t clock;  /* source of keys */
 	/* limits */
 	struct mrf_queue_options options; /* without zeros: defaults filled in */
-	uint32_t edited;                  /* enum mrf_queue_option: set by an operator */
+	uint32_t edited; /* enum mrf_queue_option: set by an operator or a template */
 	struct mr_queue_withheld *withheld_head;
 	struct mr_queue_withheld *withheld_tail;
 	uint64_t withheld_count;
@@ -675,6 +675,14 @@ bool mr_fragment_train(struct mr_queues *q, struct mr_queue_consumer *c);
  * and nothing was changed; q->limits.why says which. */
 int mr_queue_edit(struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
 	const struct mrf_queue_options *values);
+
+/* Copies the options in `which`, bits of enum mrf_queue_option. */
+void mr_queue_options_set(
+	struct mrf_queue_options *o, uint32_t which, const struct mrf_queue_options *values);
+/* Sets the options that a template gives to a new queue of that name. Returns their bits
+ * (template.c). */
+uint32_t mr_queue_template_apply(const struct mr_queues *q, enum mrf_queue_kind kind,
+	struct mrf_string name, struct mrf_queue_options *options);
 
 /* Circuit breaker of a service (breaker.c) */
 bool mr_breaker_admits(struct mr_queues *q, struct mr_queue *queue);

@@ -45,6 +45,14 @@ struct mr_queue_ops {
 	uint64_t (*peer)(void *arg, uint64_t session);
 };
 
+/* Options for new queues by their names. */
+struct mr_queue_template {
+	const char *pattern; /* of names; see mr_pattern_matches */
+	uint32_t pattern_bytes;
+	uint32_t options; /* bits of enum mrf_queue_option: those in `values` */
+	struct mrf_queue_options values;
+};
+
 struct mr_queues_config {
 	unsigned worker;
 	uint32_t queues_max;
@@ -56,6 +64,8 @@ struct mr_queues_config {
 	uint32_t message_bytes_max;       /* all fragments of a message together */
 	struct mrf_queue_options queue;   /* defaults, without zeros */
 	struct mrf_queue_options service; /* also without zeros; max_deliver: retries + 1 */
+	const struct mr_queue_template *templates; /* the first that matches counts */
+	uint32_t templates_count;
 	uint32_t prefetch;
 	uint32_t heartbeat_ms;
 	uint32_t missed_max;

@@ -143,9 +143,27 @@ static bool polls_busy(const struct mr_config *c)
 	       (c->workers.poll == MR_CONFIG_POLL_AUTO && c->ports.open_count > 0);
 }
 
-/* Returns the configured options of queues and services; a client's own options override them. */
-static struct mr_queues_config queues_config(const struct mr_config *c)
+static void fill_templates(struct mr_writer *wr)
 {
+	const struct mr_config *c = wr->config;
+
+	for (uint32_t i = 0; i < c->queues.templates_count; i++) {
+		const struct mr_config_template *t = &c->queues.templates[i];
+
+		wr->templates[i] = (struct mr_queue_template){
+			.pattern = t->pattern,
+			.pattern_bytes = (uint32_t)strlen(t->pattern),
+			.options = t->options,
+			.values = t->values,
+		};
+	}
+}
+
+/* Returns the configured options of queues and services; a client's own options override them. */
+static struct mr_queues_config queues_config(const struct mr_writer *wr)
+{
+	const struct mr_config *c = wr->config;
+
 	return (struct mr_queues_config){
 		.queues_max = c->queues.queues_max,
 		.per_client_max = c->queues.per_client_max,
@@ -153,6 +171,8 @@ static struct mr_queues_config queues_config(const struct mr_config *c)
 		.publishers_max = c->queues.publishers_max,
 		.peer_percent = c->peers.share_percent,
 		.idle_ms = c->queues.idle_ms,
+		.templates = wr->templates,
+		.templates_count = c->queues.templates_count,
 		.prefetch = c->queues.prefetch,
 		.heartbeat_ms = c->services.heartbeat_ms,
 		.missed_max = c->services.missed_max,
@@ -191,6 +211,7 @@ static int open_workers(struct mr_writer *wr)
 		return -EIO;
 	if (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key))
 		return -EIO;
+	fill_templates(wr);
 	for (unsigned i = 0; i < wr->workers_count; i++) {
 		struct mr_worker_config c = {
 			.index = i,
@@ -212,7 +233,7 @@ static int open_workers(struct mr_writer *wr)
 			.store_bytes = HELD_SHARES * (uint64_t)wr->config->sessions.held_bytes_max,
 			.queue_bytes_max =
 				((uint64_t)wr->config->queues.memory_mib << 20) / wr->workers_count,
-			.queues = queues_config(wr->config),
+			.queues = queues_config(wr),
 			.spin_cycles = rte_get_tsc_hz() / 1000000 * wr->config->workers.spin_us,
 			.writer_bell_fd = wr->bell_fd,
 			.busy = polls_busy(wr->config),

@@ -121,6 +121,7 @@ struct mr_writer {
 	unsigned workers_count;
 	struct mr_worker *workers[MR_WORKERS_MAX];
 	struct mr_packet_pool blocks; /* memory of the mesh */
+	struct mr_queue_template templates[MR_CONFIG_TEMPLATES_MAX];
 	struct mr_port ports[MR_PORTS_MAX];
 	unsigned ports_count;
 	uint64_t ports_looked_ns;

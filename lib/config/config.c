@@ -213,8 +213,8 @@ static int load_file(struct place *p, struct mr_config *c, struct mr_config_outl
 	return error;
 }
 
-/* Splits "a, b" or "[a, b]" into its items, in place. The separator of ports is ";", because their
- * texts contain commas. */
+/* Splits "a, b" or "[a, b]" into its items, in place. The separator of ports and templates is ";",
+ * because their texts contain commas. */
 static uint32_t split(char *text, const char *separator, const char **items)
 {
 	size_t bytes = strlen(text);

@@ -16,12 +16,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "flatbuf/wire.h"
+
 #define MR_CONFIG_WORKERS_MAX 32
 #define MR_CONFIG_IDS_MAX     64
 
 #define MR_CONFIG_PORTS_MAX          8
 #define MR_CONFIG_PORT_ADDRESSES_MAX 8
 #define MR_CONFIG_NETWORKS_MAX       32
+#define MR_CONFIG_TEMPLATES_MAX      32
 
 /* The driver of a port, the first word of its text DRIVER,key=value,... */
 enum mr_config_driver {
@@ -48,6 +51,13 @@ struct mr_config_port {
 	bool memif_server;        /* default: client */
 	uint32_t memif_id;
 	uint32_t queue_entries; /* each receive and transmit ring, default 2,048 */
+};
+
+/* Options for new queues whose names match the pattern. */
+struct mr_config_template {
+	char pattern[256];
+	uint32_t options; /* enum mrf_queue_option, as bits: those in `values` */
+	struct mrf_queue_options values;
 };
 
 /* The fate of a full receiver for which publishers have waited block_ms_max. */
@@ -144,6 +154,8 @@ struct mr_config {
 		uint32_t idle_ms;
 		/* known exactly-once publishers, per worker, 1 .. 1,048,576, default 4,096 */
 		uint32_t publishers_max;
+		struct mr_config_template templates[MR_CONFIG_TEMPLATES_MAX];
+		uint32_t templates_count; /* 0: none */
 	} queues;
 	struct {
 		uint32_t heartbeat_ms; /* 100 .. 60,000, default 2,500 */

@@ -67,6 +67,7 @@ struct mr_config_document {
 		char *max_deliver;
 		char *idle_ms;
 		char *publishers_max;
+		struct list templates;
 	} queues;
 	struct {
 		char *heartbeat_ms;
@@ -162,7 +163,7 @@ static const cyaml_schema_field_t queues_fields[] = {
 	VALUE(queues, memory_mib), VALUE(queues, queues_max), VALUE(queues, per_client_max),
 	VALUE(queues, messages_max), VALUE(queues, window), VALUE(queues, prefetch),
 	VALUE(queues, ack_timeout_ms), VALUE(queues, max_deliver), VALUE(queues, idle_ms),
-	VALUE(queues, publishers_max), CYAML_FIELD_END,
+	VALUE(queues, publishers_max), LIST(queues, templates), CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t services_fields[] = {

@@ -12,6 +12,7 @@
 #include "lib/base/units.h"
 #include "lib/config/address.h"
 #include "lib/config/ports.h"
+#include "lib/config/templates.h"
 
 #define CPUS_MAX 1024
 
@@ -109,6 +110,8 @@ const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
 	NUMBER("queues.max_deliver", queues.max_deliver, 1, 65535),
 	NUMBER("queues.idle_ms", queues.idle_ms, 1000, 86400000),
 	NUMBER("queues.publishers_max", queues.publishers_max, 1, 1048576),
+	LIST("queues.templates", MR_CONFIG_TYPE_TEMPLATES, queues.templates,
+		queues.templates_count, 0, MR_CONFIG_TEMPLATES_MAX),
 	NUMBER("services.heartbeat_ms", services.heartbeat_ms, 100, 60000),
 	NUMBER("services.missed_max", services.missed_max, 1, 100),
 	NUMBER("services.expiry_ms", services.expiry_ms, 10, 86400000),
@@ -172,7 +175,8 @@ bool mr_config_key_is_list(const struct mr_config_key *key)
 
 const char *mr_config_key_separator(const struct mr_config_key *key)
 {
-	return key->type == MR_CONFIG_TYPE_PORTS ? ";" : ",";
+	return key->type == MR_CONFIG_TYPE_PORTS || key->type == MR_CONFIG_TYPE_TEMPLATES ? ";"
+											  : ",";
 }
 
 void mr_config_printable(char *to, size_t to_bytes, const char *text, size_t text_bytes)
@@ -407,6 +411,17 @@ static int set_ports(const struct mr_config_key *key, struct mr_config_port *to,
 	return error;
 }
 
+static int set_templates(const struct mr_config_key *key, struct mr_config_template *to,
+	const char *const *items, uint32_t count, struct mr_config_fault *f)
+{
+	int error = 0;
+
+	memset(to, 0, key->entries_max * sizeof(*to));
+	for (uint32_t i = 0; error == 0 && i < count; i++)
+		error = mr_config_template_parse(items[i], &to[i], f);
+	return error;
+}
+
 static int set_networks(const struct mr_config_key *key, struct mr_config_network *to,
 	const char *const *items, uint32_t count, struct mr_config_fault *f)
 {
@@ -436,6 +451,8 @@ static int set_list(const struct mr_config_key *key, struct mr_config *c, const 
 	}
 	if (key->type == MR_CONFIG_TYPE_PORTS)
 		error = set_ports(key, to, items, count, f);
+	else if (key->type == MR_CONFIG_TYPE_TEMPLATES)
+		error = set_templates(key, to, items, count, f);
 	else if (key->type == MR_CONFIG_TYPE_NETWORKS)
 		error = set_networks(key, to, items, count, f);
 	else

@@ -22,6 +22,7 @@ enum mr_config_type {
 	MR_CONFIG_TYPE_USERS,
 	MR_CONFIG_TYPE_GROUPS,
 	MR_CONFIG_TYPE_PORTS,
+	MR_CONFIG_TYPE_TEMPLATES,
 	MR_CONFIG_TYPE_NETWORKS,
 };
 
@@ -41,7 +42,7 @@ struct mr_config_fault {
 	char expected[192];
 };
 
-#define MR_CONFIG_KEYS_COUNT 60
+#define MR_CONFIG_KEYS_COUNT 61
 extern const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT];
 
 /* Returns the key, or NULL if there is none of this name. */

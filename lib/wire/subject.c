@@ -2,6 +2,7 @@
 #include "lib/wire/subject.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "lib/base/compiler.h"
 
@@ -93,6 +94,31 @@ int mr_subject_check(const char *s, size_t bytes)
 	case MR_SUBJECT_TOO_LONG: return -E2BIG;
 	default: return -EINVAL;
 	}
+}
+
+static size_t token_bytes(const char *s, const char *end)
+{
+	const char *dot = memchr(s, '.', (size_t)(end - s));
+
+	return (size_t)((dot != NULL ? dot : end) - s);
+}
+
+bool mr_pattern_matches(
+	const char *pattern, size_t pattern_bytes, const char *subject, size_t subject_bytes)
+{
+	const char *pattern_end = pattern + pattern_bytes, *subject_end = subject + subject_bytes;
+
+	while (pattern < pattern_end && subject < subject_end) {
+		size_t n = token_bytes(pattern, pattern_end), m = token_bytes(subject, subject_end);
+
+		if (n == 1 && *pattern == '>')
+			return true;
+		if (!(n == 1 && *pattern == '*') && (n != m || memcmp(pattern, subject, n) != 0))
+			return false;
+		pattern += n + 1;
+		subject += m + 1;
+	}
+	return pattern > pattern_end && subject > subject_end;
 }
 
 const char *mr_subject_fault_text(enum mr_subject_fault fault)

@@ -40,6 +40,10 @@ enum mr_subject_fault mr_subject_parse(const void *s, size_t bytes);
 /* Checks a pattern to subscribe with; every subject is a pattern. */
 enum mr_subject_fault mr_pattern_parse(const void *s, size_t bytes);
 
+/* True if the subject matches the pattern; both must be valid. */
+bool mr_pattern_matches(
+	const char *pattern, size_t pattern_bytes, const char *subject, size_t subject_bytes);
+
 /* Checks a byte prefix to subscribe with; it may be empty, and may end within a token. */
 enum mr_subject_fault mr_prefix_parse(const void *s, size_t bytes);
 

@@ -7,7 +7,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "flatbuf/link.h"
 #include "lib/config/config.h"
+#include "lib/wire/subject.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -32,6 +34,18 @@ static void expect_valid_port(const struct mr_config_port *p)
 	expect(p->udp_port != 0);
 	expect(p->mtu == 0 || (p->mtu >= 1280 && p->mtu <= 9216));
 	expect(power_of_two(p->queue_entries) && p->queue_entries <= 16384);
+}
+
+static void expect_valid_template(const struct mr_config_template *t)
+{
+	expect(memchr(t->pattern, '\0', sizeof(t->pattern)) != NULL);
+	expect(mr_pattern_parse(t->pattern, strlen(t->pattern)) == MR_SUBJECT_OK);
+	expect(t->options != 0);
+	expect((t->options & MRF_QUEUE_OPTION_MAX_DELIVER) == 0 || t->values.max_deliver >= 1);
+	expect((t->options & MRF_QUEUE_OPTION_MESSAGES_MAX) == 0 || t->values.messages_max >= 1);
+	expect((t->options & MRF_QUEUE_OPTION_WHEN_FULL) == 0 ||
+		(t->values.when_full > MRF_QUEUE_FULL_DEFAULT &&
+			t->values.when_full <= MRF_QUEUE_FULL_REFUSE));
 }
 
 static void expect_valid_sessions(const struct mr_config *c)
@@ -65,6 +79,9 @@ static void expect_valid(const struct mr_config *c)
 	expect(c->ports.open_count <= MR_CONFIG_PORTS_MAX);
 	for (uint32_t i = 0; i < c->ports.open_count; i++)
 		expect_valid_port(&c->ports.open[i]);
+	expect(c->queues.templates_count <= MR_CONFIG_TEMPLATES_MAX);
+	for (uint32_t i = 0; i < c->queues.templates_count; i++)
+		expect_valid_template(&c->queues.templates[i]);
 	expect_valid_sessions(c);
 	expect(c->log.level >= 0 && c->log.level <= 3);
 }

@@ -139,6 +139,46 @@ static void every_fault_has_its_own_text(void **state)
 	assert_non_null(mr_subject_fault_text(MR_SUBJECT_FAULTS));
 }
 
+static void patterns_match_whole_tokens(void **state)
+{
+	static const struct {
+		const char *pattern, *subject;
+		bool matches;
+	} rows[] = {
+		{"a", "a", true},
+		{"a", "b", false},
+		{"a", "ab", false},
+		{"ab", "a", false},
+		{"a.b", "a.b", true},
+		{"a.b", "a", false},
+		{"a", "a.b", false},
+		{"*", "a", true},
+		{"*", "a.b", false},
+		{"a.*", "a", false},
+		{"a.*", "a.b", true},
+		{"*.b", "a.b", true},
+		{"*.b", "a.c", false},
+		{"a.*.c", "a.b.c", true},
+		{"a.*.c", "a.b.d", false},
+		{">", "a", true},
+		{">", "a.b.c", true},
+		{"a.>", "a", false},
+		{"a.>", "a.b", true},
+		{"a.>", "a.b.c", true},
+		{"a.>", "b.c", false},
+		{"a.*.>", "a.b", false},
+		{"a.*.>", "a.b.c.d", true},
+		{"a*", "ab", false},
+		{"a*", "a*", true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (mr_pattern_matches(rows[i].pattern, strlen(rows[i].pattern), rows[i].subject,
+			    strlen(rows[i].subject)) != rows[i].matches)
+			fail_msg("%s and %s", rows[i].pattern, rows[i].subject);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +189,7 @@ int main(void)
 		cmocka_unit_test(lengths_end_where_the_limits_say),
 		cmocka_unit_test(check_returns_the_fault_as_errno),
 		cmocka_unit_test(every_fault_has_its_own_text),
+		cmocka_unit_test(patterns_match_whole_tokens),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

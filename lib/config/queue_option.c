@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/config/queue_option.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/compiler.h"
+#include "lib/base/suggest.h"
+#include "lib/base/units.h"
+
+#define DAY_MS 86400000u
+
+const struct mr_queue_option mr_queue_options[MR_QUEUE_OPTIONS_COUNT] = {
+	{"policy", MRF_QUEUE_OPTION_POLICY, MR_QUEUE_OPTION_CHOICE,
+		.choices = "lru|round-robin|least-outstanding|random|weighted"},
+	{"when_full", MRF_QUEUE_OPTION_WHEN_FULL, MR_QUEUE_OPTION_CHOICE, .choices = "wait|refuse"},
+	{"messages_max", MRF_QUEUE_OPTION_MESSAGES_MAX, MR_QUEUE_OPTION_COUNT, 1, UINT64_MAX / 4,
+		"none", UINT32_MAX},
+	{"bytes_max", MRF_QUEUE_OPTION_BYTES_MAX, MR_QUEUE_OPTION_BYTES, 1, UINT64_MAX / 4, "none",
+		0},
+	{"age_max", MRF_QUEUE_OPTION_AGE_MAX, MR_QUEUE_OPTION_MS, 1, INT32_MAX, "none", 0},
+	{"ack_timeout", MRF_QUEUE_OPTION_ACK_TIMEOUT, MR_QUEUE_OPTION_MS, 10, DAY_MS},
+	{"max_deliver", MRF_QUEUE_OPTION_MAX_DELIVER, MR_QUEUE_OPTION_COUNT, 1, UINT16_MAX},
+	{"breaker_failures", MRF_QUEUE_OPTION_BREAKER_FAILURES, MR_QUEUE_OPTION_COUNT, 1,
+		UINT16_MAX - 1, "never", UINT16_MAX, .service_only = true},
+	{"breaker_reset", MRF_QUEUE_OPTION_BREAKER_RESET, MR_QUEUE_OPTION_MS, 10, DAY_MS,
+		.service_only = true},
+	{"breaker_probes", MRF_QUEUE_OPTION_BREAKER_PROBES, MR_QUEUE_OPTION_COUNT, 1, UINT16_MAX,
+		.service_only = true},
+};
+
+void mr_queue_option_set(struct mrf_queue_options *o, uint32_t option, uint64_t value)
+{
+	switch (option) {
+	case MRF_QUEUE_OPTION_POLICY: o->policy = (uint8_t)value; break;
+	case MRF_QUEUE_OPTION_WHEN_FULL: o->when_full = (uint8_t)value; break;
+	case MRF_QUEUE_OPTION_MESSAGES_MAX: o->messages_max = value; break;
+	case MRF_QUEUE_OPTION_BYTES_MAX: o->bytes_max = value; break;
+	case MRF_QUEUE_OPTION_AGE_MAX: o->age_max_ms = (uint32_t)value; break;
+	case MRF_QUEUE_OPTION_ACK_TIMEOUT: o->ack_timeout_ms = (uint32_t)value; break;
+	case MRF_QUEUE_OPTION_MAX_DELIVER: o->max_deliver = (uint16_t)value; break;
+	case MRF_QUEUE_OPTION_BREAKER_FAILURES: o->breaker_failures = (uint16_t)value; break;
+	case MRF_QUEUE_OPTION_BREAKER_RESET: o->breaker_reset_ms = (uint32_t)value; break;
+	default: o->breaker_probes = (uint16_t)value; break;
+	}
+}
+
+/* True if the text is the key's name. `queue show` has some names with a unit at the end. */
+static bool is_named(const struct mr_queue_option *k, const char *text, size_t bytes)
+{
+	size_t own = strlen(k->name);
+
+	if (bytes == own + 3 && k->unit == MR_QUEUE_OPTION_MS && memcmp(text + own, "_ms", 3) == 0)
+		bytes = own;
+	return bytes == own && memcmp(text, k->name, own) == 0;
+}
+
+const struct mr_queue_option *mr_queue_option_named(const char *text, size_t bytes)
+{
+	for (size_t i = 0; i < MR_ARRAY_COUNT(mr_queue_options); i++)
+		if (is_named(&mr_queue_options[i], text, bytes))
+			return &mr_queue_options[i];
+	return NULL;
+}
+
+static bool choice(const struct mr_queue_option *k, const char *text, uint64_t *value)
+{
+	uint64_t at_value = 1;
+
+	for (const char *at = k->choices; *at; at_value++) {
+		size_t bytes = strcspn(at, "|");
+
+		if (bytes == strlen(text) && memcmp(at, text, bytes) == 0) {
+			*value = at_value;
+			return true;
+		}
+		at += bytes + (at[bytes] == '|');
+	}
+	return false;
+}
+
+static bool number(const struct mr_queue_option *k, const char *text, uint64_t *value)
+{
+	int rc;
+
+	if (k->word && strcmp(text, k->word) == 0) {
+		*value = k->word_value;
+		return true;
+	}
+	rc = k->unit == MR_QUEUE_OPTION_MS ? mr_units_duration(text, MR_UNITS_MS, value)
+					   : mr_units_size(text, 1, value);
+	return rc == 0 && *value >= k->min && *value <= k->max;
+}
+
+static void expect_choice(
+	const struct mr_queue_option *k, const char *text, char *out, size_t bytes)
+{
+	struct mr_suggest s = mr_suggest_begin(text, strlen(text));
+	int n = snprintf(out, bytes, "expected ");
+
+	for (const char *at = k->choices; *at; at += *at == '|') {
+		size_t of_this = strcspn(at, "|");
+
+		mr_suggest_try_as(&s, at, of_this, at);
+		n += snprintf(out + n, bytes - (size_t)n, "%s%.*s", at == k->choices ? "" : ", ",
+			(int)of_this, at);
+		at += of_this;
+	}
+	if (s.best)
+		snprintf(out + n, bytes - (size_t)n, "; did you mean %.*s?",
+			(int)strcspn(s.best, "|"), s.best);
+}
+
+static void expect_number(const struct mr_queue_option *k, char *out, size_t bytes)
+{
+	static const char *const forms[] = {
+		[MR_QUEUE_OPTION_COUNT] = "",
+		[MR_QUEUE_OPTION_BYTES] = " bytes, or a size such as 64MiB",
+		[MR_QUEUE_OPTION_MS] = " ms, or a time such as 500ms, 2s or 1h",
+	};
+
+	snprintf(out, bytes, "expected %" PRIu64 " to %" PRIu64 "%s%s%s", k->min, k->max,
+		forms[k->unit], k->word ? "; or " : "", k->word ? k->word : "");
+}
+
+bool mr_queue_option_parse(const struct mr_queue_option *o, const char *text, uint64_t *value)
+{
+	return o->unit == MR_QUEUE_OPTION_CHOICE ? choice(o, text, value) : number(o, text, value);
+}
+
+void mr_queue_option_expect(
+	const struct mr_queue_option *o, const char *text, char *out, size_t out_bytes)
+{
+	if (o->unit == MR_QUEUE_OPTION_CHOICE)
+		expect_choice(o, text, out, out_bytes);
+	else
+		expect_number(o, out, out_bytes);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/config/templates.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/compiler.h"
+#include "lib/base/suggest.h"
+#include "lib/config/queue_option.h"
+#include "lib/wire/subject.h"
+
+#define TEXT_BYTES_MAX 1024u
+
+static int expect(struct mr_config_fault *f, const char *text)
+{
+	snprintf(f->expected, sizeof(f->expected), "%s", text);
+	return -EINVAL;
+}
+
+static int parse_pattern(struct mr_config_template *t, const char *text, struct mr_config_fault *f)
+{
+	size_t bytes = strlen(text);
+
+	mr_config_printable(f->found, sizeof(f->found), text, bytes);
+	if (strchr(text, '=') != NULL || mr_pattern_parse(text, bytes) != MR_SUBJECT_OK)
+		return expect(f, "a pattern for names of queues first, such as jobs.*; then "
+				 ",key=value,...");
+	memcpy(t->pattern, text, bytes + 1);
+	return 0;
+}
+
+/* Names the options that a template may have, or the one that was probably meant. */
+static int expect_name(struct mr_config_fault *f, const char *name, size_t bytes)
+{
+	struct mr_suggest s = mr_suggest_begin(name, bytes);
+	size_t used = (size_t)snprintf(f->expected, sizeof(f->expected), "an option: ");
+
+	for (size_t i = 0; i < MR_QUEUE_OPTIONS_COUNT; i++) {
+		const struct mr_queue_option *o = &mr_queue_options[i];
+
+		if (o->service_only)
+			continue;
+		mr_suggest_try(&s, o->name);
+		used += (size_t)snprintf(f->expected + used, sizeof(f->expected) - used, "%s%s",
+			i > 0 ? ", " : "", o->name);
+	}
+	if (s.best != NULL)
+		snprintf(f->expected, sizeof(f->expected), "an option; did you mean %s?", s.best);
+	return -EINVAL;
+}
+
+static int parse_option(struct mr_config_template *t, const char *text, struct mr_config_fault *f)
+{
+	size_t bytes = strcspn(text, "=");
+	const struct mr_queue_option *o = mr_queue_option_named(text, bytes);
+	uint64_t value;
+
+	mr_config_printable(f->found, sizeof(f->found), text, strlen(text));
+	if (o == NULL)
+		return expect_name(f, text, bytes);
+	if (o->service_only)
+		return expect(f, "options of queues: only services have a circuit breaker");
+	if (text[bytes] == '\0')
+		return expect(f, "KEY=VALUE");
+	if ((t->options & o->option) != 0)
+		return expect(f, "each option once");
+	if (!mr_queue_option_parse(o, text + bytes + 1, &value)) {
+		char what[160];
+
+		mr_queue_option_expect(o, text + bytes + 1, what, sizeof(what));
+		return expect(f, what + strlen("expected "));
+	}
+	t->options |= o->option;
+	mr_queue_option_set(&t->values, o->option, value);
+	return 0;
+}
+
+int mr_config_template_parse(
+	const char *text, struct mr_config_template *t, struct mr_config_fault *f)
+{
+	char copy[TEXT_BYTES_MAX], *rest = copy, *part;
+	int error;
+
+	memset(t, 0, sizeof(*t));
+	mr_config_printable(f->found, sizeof(f->found), text, strlen(text));
+	if (strlen(text) >= sizeof(copy))
+		return expect(f, "at most 1,023 bytes");
+	memcpy(copy, text, strlen(text) + 1);
+	error = parse_pattern(t, strsep(&rest, ","), f);
+	while (error == 0 && (part = strsep(&rest, ",")) != NULL)
+		error = parse_option(t, part, f);
+	if (error == 0 && t->options == 0)
+		return expect(f, "also an option, such as messages_max=10000");
+	return error;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Queues whose names match a template of the configuration have its options. */
+#include "tests/unit/queue/rig.h"
+
+static struct rig r;
+
+static const struct mr_queue_template templates[] = {
+	{"jobs.*", 6,
+		MRF_QUEUE_OPTION_MESSAGES_MAX | MRF_QUEUE_OPTION_WHEN_FULL |
+			MRF_QUEUE_OPTION_MAX_DELIVER,
+		{.messages_max = 3, .when_full = MRF_QUEUE_FULL_REFUSE, .max_deliver = 7}},
+	{"jobs.>", 6, MRF_QUEUE_OPTION_MESSAGES_MAX | MRF_QUEUE_OPTION_BYTES_MAX,
+		{.messages_max = 5, .bytes_max = 0}},
+};
+
+static void with_templates(struct mr_queues_config *c)
+{
+	c->templates = templates;
+	c->templates_count = 2;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	rig_open(&r, with_templates);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	rig_close(&r);
+	return 0;
+}
+
+static struct mrf_table options(const char *name)
+{
+	return mrf_queue_row_options(rig_show(&r, MRF_QUEUE_KIND_QUEUE, name));
+}
+
+static void the_first_template_that_matches_counts(void **state)
+{
+	struct mrf_table o;
+
+	(void)state;
+	(void)rig_make(&r, "jobs.a");
+	(void)rig_make(&r, "jobs.a.b");
+	(void)rig_make(&r, "jobs");
+	o = options("jobs.a");
+	assert_int_equal(mrf_queue_options_messages_max(o), 3);
+	assert_int_equal(mrf_queue_options_max_deliver(o), 7);
+	o = options("jobs.a.b");
+	assert_int_equal(mrf_queue_options_messages_max(o), 5);
+	assert_int_equal(mrf_queue_options_max_deliver(o), r.c.queue.max_deliver);
+	assert_int_equal(mrf_queue_options_messages_max(options("jobs")), r.c.queue.messages_max);
+}
+
+static void a_template_holds_whatever_a_client_asks_for(void **state)
+{
+	struct mrf_table row;
+
+	(void)state;
+	r.options.messages_max = 1000;
+	r.options.ack_timeout_ms = 1234;
+	(void)rig_make(&r, "jobs.a");
+	row = rig_show(&r, MRF_QUEUE_KIND_QUEUE, "jobs.a");
+	assert_int_equal(mrf_queue_row_edited(row), templates[0].options);
+	assert_int_equal(mrf_queue_options_messages_max(mrf_queue_row_options(row)), 3);
+	assert_int_equal(mrf_queue_options_ack_timeout_ms(mrf_queue_row_options(row)), 1234);
+	/* Another client that asks for something else is let in, and gets the template's. */
+	r.options.messages_max = 2000;
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, "jobs.a", 2, 0, 0), 0);
+	assert_int_equal(mrf_queue_options_messages_max(options("jobs.a")), 3);
+}
+
+static void the_limit_of_a_template_is_kept(void **state)
+{
+	uint32_t q = rig_make(&r, "jobs.a");
+
+	(void)state;
+	for (uint64_t id = 1; id <= 5; id++)
+		rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = "x", .id = id});
+	rig_run(&r);
+	assert_int_equal(mrf_queue_row_ready(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "jobs.a")), 3);
+}
+
+static void services_have_no_template(void **state)
+{
+	(void)state;
+	(void)rig_make_service(&r, "jobs.a");
+	assert_int_equal(mrf_queue_options_messages_max(mrf_queue_row_options(
+				 rig_show(&r, MRF_QUEUE_KIND_SERVICE, "jobs.a"))),
+		r.c.service.messages_max);
+}
+
+static void a_queue_of_a_template_is_removed_when_idle(void **state)
+{
+	(void)state;
+	(void)rig_make(&r, "jobs.a");
+	r.gone[0] = r.gone[1] = true;
+	rig_pass(&r, 2 * (uint64_t)r.c.idle_ms + 2000);
+	assert_int_not_equal(
+		rig_command(&r, MRF_QUEUE_VERB_SHOW, MRF_QUEUE_KIND_QUEUE, "jobs.a", 0, 0, 0), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RIG_TEST(the_first_template_that_matches_counts),
+		RIG_TEST(a_template_holds_whatever_a_client_asks_for),
+		RIG_TEST(the_limit_of_a_template_is_kept),
+		RIG_TEST(services_have_no_template),
+		RIG_TEST(a_queue_of_a_template_is_removed_when_idle),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
