@@ -7,9 +7,11 @@
 command -v python3 >/dev/null || skip "python3 is not installed"
 command -v pkg-config >/dev/null || skip "pkg-config is not installed"
 
-# All pages together take most of a minute, and more on a busy machine.
-patience_s=270
-start commands "$top/tests/tools/doc-commands" --build "$build"
+# All pages together take half a minute, and several on a busy machine. Over its limit doc-commands stops its pages,
+# and says where each of them was.
+limit_s=600
+patience_s=$((limit_s + 200))
+start commands "$top/tests/tools/doc-commands" --build "$build" --limit "$limit_s"
 commands=$pid
 wait_for "the pages are through" child_ended "$commands"
 status=0

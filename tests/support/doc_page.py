@@ -12,7 +12,7 @@ which readers do not see; a marker stands right before its block:
         lines="NAME[:REGEX] ..."   one word for each line: its terminal, and its `until`
         every           also the first thing that each later terminal runs
         status=N        exit status of one of its commands (default: all 0)
-        seconds=N       time that it may take (default 20)
+        seconds=N       time that it may take (default 120)
         skip=REASON     is not run
         needs=PROGRAM   is not run, nor its output compared, where the program is not installed
     <!-- prints: KEY=VALUE ... --> about the next block of output, ```text

@@ -13,7 +13,9 @@ import termios
 import time
 
 ROWS, COLUMNS = 40, 120
-SECONDS_TO_BEGIN = 20
+# Waits end as soon as their condition holds, so these limits only say when something is wrong. Busy machines are slow.
+SECONDS_TO_BEGIN = 120
+SECONDS_TO_STOP = 60
 
 
 class TerminalError(Exception):
@@ -44,7 +46,7 @@ class Terminal:
             stderr=slave, start_new_session=True, close_fds=True, preexec_fn=take_terminal,
             env={**environment, "PS1": "", "PS2": "", "TERM": "dumb"})
         os.close(slave)
-        self.run("set +o history\n", {0}, 20)
+        self.run("set +o history\n", {0}, SECONDS_TO_BEGIN)
         self.seen = len(self.text)
 
     def read(self, seconds):
@@ -122,53 +124,74 @@ class Terminal:
         if "@@failed" in self.text[start:]:
             raise TerminalError(f"a command failed:\n{self.text[start:]}")
 
+    def settled(self):
+        """True if nothing can print here any more: bash is alone, and all output has been read."""
+        alone = members([self]) == [self.bash.pid]
+        before = len(self.text)
+        self.read(0)
+        return alone and len(self.text) == before
+
     def press(self, key):
         """Ctrl-C or Ctrl-Z; then the foreground is free.
 
-        The key is lost when it comes before bash has started the program. So it is pressed again after 5 s.
+        The key is lost when it comes before bash has started the program. So it is pressed again every 5 s.
         """
         self.blocks += 1
         self.busy = False
-        for last in (False, False, True):
+        end = time.monotonic() + SECONDS_TO_STOP
+        while True:
             self.type(key)
             try:
                 self.repeat(f"printf '\\n@@free %s\\n' {self.blocks}\n", f"\n@@free {self.blocks}\n", 5,
                             "the foreground is not free")
                 return
             except TerminalError:
-                if last:
+                if time.monotonic() >= end:
                     raise
 
-    def close(self):
-        """Ends everything that was started in this terminal: bash, and all processes of its session."""
-        for number in (signal.SIGINT, signal.SIGKILL):
-            self.signal_session(number)
-            end = time.monotonic() + 5
-            while self.members() and time.monotonic() < end:
-                self.read(0.02)
-                if number == signal.SIGINT and self.members() == [self.bash.pid]:
-                    break
-        self.bash.wait()
-        os.close(self.master)
 
-    def members(self):
-        """The processes of this terminal's session that still run."""
-        found = []
-        for entry in pathlib.Path("/proc").iterdir():
-            try:
-                fields = (entry / "stat").read_text().rpartition(") ")[2].split() if entry.name.isdigit() else []
-            except OSError:
-                continue
-            if len(fields) > 3 and fields[3] == str(self.bash.pid) and fields[0] != "Z":
-                found.append(int(entry.name))
-        return found
+def close_all(terminals):
+    """Ends everything that was started in these terminals, at the same time: bash, and all processes of its session."""
+    bashes = sorted(terminal.bash.pid for terminal in terminals)
+    signal_sessions(terminals, signal.SIGINT)
+    signal_sessions(terminals, signal.SIGCONT)  # what is stopped takes its SIGINT now
+    drain_until(terminals, lambda: members(terminals) == bashes, SECONDS_TO_STOP)
+    signal_sessions(terminals, signal.SIGKILL)
+    drain_until(terminals, lambda: not members(terminals), SECONDS_TO_STOP)
+    for terminal in terminals:
+        terminal.bash.wait()
+        os.close(terminal.master)
 
-    def signal_session(self, number):
-        for pid in self.members():
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                pass
+
+def drain_until(terminals, condition, seconds):
+    """Waits for a condition; reads meanwhile, because a program that cannot write does not end."""
+    end = time.monotonic() + seconds
+    open_ones = list(terminals)
+    while not condition() and time.monotonic() < end:
+        open_ones = [terminal for terminal in open_ones if terminal.read(0)]
+        time.sleep(0.05)
+
+
+def members(terminals):
+    """The processes in the sessions of these terminals that still run."""
+    sessions = {str(terminal.bash.pid) for terminal in terminals}
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            fields = (entry / "stat").read_text().rpartition(") ")[2].split() if entry.name.isdigit() else []
+        except OSError:
+            continue
+        if len(fields) > 3 and fields[3] in sessions and fields[0] != "Z":
+            found.append(int(entry.name))
+    return sorted(found)
+
+
+def signal_sessions(terminals, number):
+    for pid in members(terminals):
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
 
 
 def take_terminal():
