@@ -5,6 +5,8 @@
 #define RUN_DELIVERIES   1024u /* all queues together, in one run */
 #define QUEUE_DELIVERIES 256u  /* one queue, before the next has its turn */
 #define RUN_GARBAGE      512u
+/* A delay with more left than this is over: its timer was handled late. */
+#define DELAY_MS_MAX (UINT32_MAX - (1u << 28))
 
 static uint32_t take_free(struct mr_queues *q)
 {
@@ -173,6 +175,7 @@ bool mr_delivery_delay(
 	queue->delayed_head = mr_delivery_index(q, d);
 	queue->delayed_count++;
 	q->deliveries_delayed++;
+	d->sent_ms += delay_ms;
 	/* The entry may reach its age limit earlier. */
 	mr_queue_timer_set(
 		&q->timers, &d->timer, q->now_ms + (delay_ms < left_ms ? delay_ms : left_ms));
@@ -217,15 +220,27 @@ static void caller_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 	mr_service_abandon(q, queue, mr_delivery_end(q, d));
 }
 
+/* Puts a delayed entry back, unless its timer was set for an age limit that no longer holds. */
+static void delay_timer(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	struct mr_queue *queue = d->queue;
+	uint64_t left_ms = mr_queue_age_left(q, queue, d->entry);
+	uint32_t delay_ms = d->sent_ms - (uint32_t)q->now_ms;
+
+	if (left_ms == 0 || delay_ms == 0 || delay_ms > DELAY_MS_MAX)
+		mr_queue_put_back(q, queue, mr_delivery_end(q, d));
+	else
+		mr_queue_timer_set(&q->timers, &d->timer,
+			q->now_ms + (delay_ms < left_ms ? delay_ms : left_ms));
+}
+
 /* Handles the end of a delay, or of a caller's wait. */
 void mr_delivery_on_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 {
-	struct mr_queue *queue = d->queue;
-
 	if (d->consumer != NULL)
 		caller_timer(q, d);
 	else
-		mr_queue_put_back(q, queue, mr_delivery_end(q, d));
+		delay_timer(q, d);
 }
 
 static inline void set_extra(struct mr_message_extra *extra, const struct mr_queue *queue,

@@ -51,7 +51,7 @@ struct mr_queue_delivery {
 	uint32_t serial;  /* second half of the tag; does not recur soon */
 	uint32_t prev;    /* in its list: the consumer's, oldest first, or the delayed ones */
 	uint32_t next;    /* in the same list, or the free list */
-	uint32_t sent_ms; /* low bits of the time of sending */
+	uint32_t sent_ms; /* low bits of the time of sending, or of the end of the delay */
 	struct mr_queue_timer timer; /* end of the delay, or of the caller's wait */
 	bool partial;                /* a part of the answer was sent to the caller */
 	bool streamed;               /* a part of the request was sent to the worker */

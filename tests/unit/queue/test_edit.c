@@ -251,6 +251,29 @@ static void age_limit_of_delayed_and_delivered_messages_holds_when_they_come_bac
 	assert_int_equal(mrf_queue_row_expired(show("work")), 2);
 }
 
+static void delay_goes_on_when_the_age_limit_that_would_end_it_is_raised(void **state)
+{
+	uint32_t q = rig_make(&r, "work");
+
+	(void)state;
+	rig_consume(&r, "work", 2, 3);
+	must_edit("work", MRF_QUEUE_OPTION_AGE_MAX, (struct mrf_queue_options){.age_max_ms = 100});
+	push(q, 1, 1, 2);
+	rig_settle(&r, 2, q, rig_expect(&r, 2, "1"), MRF_SETTLE_VERB_REQUEUE, 300);
+	rig_settle(&r, 2, q, rig_expect(&r, 2, "2"), MRF_SETTLE_VERB_REQUEUE, 900);
+	rig_pass(&r, 50);
+	must_edit("work", MRF_QUEUE_OPTION_AGE_MAX, (struct mrf_queue_options){.age_max_ms = 600});
+	rig_pass(&r, 200);
+	assert_int_equal(mrf_queue_row_delayed(show("work")), 2);
+	rig_expect_none(&r, 2);
+	rig_pass(&r, 100);
+	(void)rig_expect(&r, 2, "1");
+	assert_int_equal(mrf_queue_row_expired(show("work")), 0);
+	rig_pass(&r, 300);
+	rig_expect_none(&r, 2);
+	assert_int_equal(mrf_queue_row_expired(show("work")), 1);
+}
+
 static void shorter_ack_timeout_holds_for_deliveries_that_are_out(void **state)
 {
 	uint32_t q = rig_make(&r, "work");
@@ -581,6 +604,7 @@ int main(void)
 		RIG_TEST(queue_that_refuses_from_now_on_keeps_the_pushes_that_wait),
 		RIG_TEST(age_limit_holds_for_messages_that_wait_already),
 		RIG_TEST(age_limit_of_delayed_and_delivered_messages_holds_when_they_come_back),
+		RIG_TEST(delay_goes_on_when_the_age_limit_that_would_end_it_is_raised),
 		RIG_TEST(shorter_ack_timeout_holds_for_deliveries_that_are_out),
 		RIG_TEST(longer_ack_timeout_holds_for_deliveries_that_are_out),
 		RIG_TEST(deliveries_that_a_shorter_ack_timeout_ends_return_in_slices),
