@@ -34,15 +34,15 @@ struct mr_client *actor_connect(const struct actor *a, const char *name)
 
 struct mr_queue_options actor_queue_options(unsigned queue)
 {
-	const struct model_queue *q = &model_queues[queue];
+	const struct mrf_queue_options *o = &model_queues[queue].asked;
 
 	return (struct mr_queue_options){
-		.policy = (enum mr_policy)(queue % 3 + 1),
-		.when_full = q->refuses ? MR_QUEUE_FULL_REFUSE : MR_QUEUE_FULL_WAIT,
-		.messages_max = q->messages_max,
-		.age_max_ms = q->age_max_ms,
-		.ack_timeout_ms = q->ack_timeout_ms,
-		.max_deliver = (uint16_t)q->max_deliver,
+		.policy = (enum mr_policy)o->policy,
+		.when_full = (enum mr_when_queue_full)o->when_full,
+		.messages_max = o->messages_max,
+		.age_max_ms = o->age_max_ms,
+		.ack_timeout_ms = o->ack_timeout_ms,
+		.max_deliver = o->max_deliver,
 	};
 }
 

@@ -10,6 +10,7 @@
 #include "flatbuf/wire.h"
 #include "tests/sim/bus.h"
 #include "tests/sim/model.h"
+#include "tests/sim/watch.h"
 #include "tests/sim/world.h"
 
 #define WAITING_BYTES_MAX 32768u /* limit of a session: beyond it deliveries are refused */
@@ -119,8 +120,13 @@ void bus_queues_close(void)
 
 bool bus_queues_round(void)
 {
+	bool more;
+
 	mr_queues_tick(bus.queues, bus_now_ms());
-	return mr_queues_run(bus.queues, bus_now_ms());
+	watch_all();
+	more = mr_queues_run(bus.queues, bus_now_ms());
+	watch_all();
+	return more;
 }
 
 /* Answers a command; the table is valid until the next one. */
@@ -155,17 +161,29 @@ static struct mrf_table ask(struct mrf_queue_command v, const struct mrf_queue_o
 	return mrf_queue_message_body_as_queue_answer(t);
 }
 
+static int row_of(struct mrf_table answer, struct mrf_table *row)
+{
+	if (row != NULL && mrf_queue_answer_code(answer) == 0)
+		*row = mrf_queue_answer_rows_at(answer, 0);
+	return mrf_queue_answer_code(answer);
+}
+
 int bus_command(enum mrf_queue_verb verb, enum mrf_queue_kind kind, const char *name,
 	uint32_t count, struct mrf_table *row)
 {
-	struct mrf_table t = ask(
-		(struct mrf_queue_command){
-			.verb = verb, .kind = kind, .name = mrf_str(name), .count = count},
-		NULL);
+	const struct mrf_queue_command v = {
+		.verb = verb, .kind = kind, .name = mrf_str(name), .count = count};
 
-	if (row != NULL && mrf_queue_answer_code(t) == 0)
-		*row = mrf_queue_answer_rows_at(t, 0);
-	return mrf_queue_answer_code(t);
+	return row_of(ask(v, NULL), row);
+}
+
+int bus_edit(enum mrf_queue_kind kind, const char *name, uint32_t edits,
+	const struct mrf_queue_options *values, struct mrf_table *row)
+{
+	const struct mrf_queue_command v = {
+		.verb = MRF_QUEUE_VERB_EDIT, .kind = kind, .name = mrf_str(name), .edits = edits};
+
+	return row_of(ask(v, values), row);
 }
 
 /* Does control's part. */
@@ -194,7 +212,7 @@ static void answer_result(struct bus_session *s, uint32_t correlation, int code,
 		mrf_result_write(&b, &(struct mrf_result){.code = code, .text = mrf_str(text)}));
 }
 
-static struct mrf_queue_options options_of(struct mrf_table t)
+struct mrf_queue_options bus_options_of(struct mrf_table t)
 {
 	return (struct mrf_queue_options){
 		.policy = mrf_queue_options_policy(t),
@@ -214,8 +232,9 @@ static struct mrf_queue_options options_of(struct mrf_table t)
 static void open_queue(struct bus_session *s, uint32_t correlation,
 	const struct mrf_queue_command *v, struct mrf_table options)
 {
-	struct mrf_queue_options o = options_of(options);
+	struct mrf_queue_options o = bus_options_of(options);
 	struct mrf_table t = ask(*v, &o);
+	uint32_t window = mrf_queue_answer_window(t);
 	struct mrf_builder b;
 	uint64_t memory[64];
 
@@ -229,7 +248,8 @@ static void open_queue(struct bus_session *s, uint32_t correlation,
 		mrf_queue_response_write(&b,
 			&(struct mrf_queue_response){
 				.queue = mrf_queue_answer_queue(t),
-				.window = WINDOW,
+				.window = window != 0 ? window : WINDOW,
+				.waits = mrf_queue_answer_waits(t),
 				.heartbeat_ms =
 					v->kind == MRF_QUEUE_KIND_SERVICE ? BUS_HEARTBEAT_MS : 0,
 				.missed_max = BUS_MISSED_MAX,
@@ -265,6 +285,8 @@ static void request(struct bus_session *s, const struct mr_message_view *m)
 		v.verb = MRF_QUEUE_VERB_OPEN;
 		v.kind = mrf_queue_request_kind(t);
 		v.name = mrf_queue_request_name(t);
+		v.knows_memory = mrf_queue_request_knows_memory(t);
+		v.knows_share = mrf_queue_request_knows_share(t);
 		v.served = v.kind == MRF_QUEUE_KIND_SERVICE && mrf_queue_request_served(t);
 		open_queue(s, m->header.target, &v, mrf_queue_request_options(t));
 		break;
@@ -306,8 +328,11 @@ static void push(struct bus_session *s, const struct mr_message_view *m)
 	uint64_t before = bus.stats.pushed;
 
 	mr_queues_push(bus.queues, s->id, m, bus_now_ms());
-	if (!call && bus.stats.pushed != before)
+	if (!call && bus.stats.pushed != before) {
 		model_taken(number);
+		watch_taken(model_queue_of(number), (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT));
+	}
+	watch_all();
 }
 
 /* Settles one by one, so that the model learns each outcome. */
@@ -328,6 +353,7 @@ static void settle(struct bus_session *s, const struct mr_message_view *m)
 		mr_queues_settle(bus.queues, s->id, &one, bus_now_ms());
 		model_settled(s->id, &settlement, bus.stats.queue_acked - acked,
 			bus.stats.queue_dead - dead);
+		watch_all();
 	}
 }
 

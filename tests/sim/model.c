@@ -40,6 +40,8 @@ struct message {
 	uint32_t sends;
 	uint32_t handed;
 	uint32_t dead_read;
+	uint32_t deliver_least; /* the least max_deliver since it was last surely there */
+	bool was_too_old;       /* for an age limit that held before */
 	bool accepted;
 	bool program_acked;
 	bool program_rejected;
@@ -113,6 +115,11 @@ unsigned model_priority(uint32_t number)
 	return messages[number].priority;
 }
 
+unsigned model_queue_of(uint32_t number)
+{
+	return messages[number].queue;
+}
+
 uint32_t model_number(const void *body, size_t bytes)
 {
 	struct head h;
@@ -184,7 +191,7 @@ void model_program_rejected(uint32_t number)
 
 static bool expired(const struct message *m, uint64_t now_ms, uint64_t slack_ms)
 {
-	uint32_t most = queue_of(m)->age_max_ms;
+	uint32_t most = queue_of(m)->holds.age_max_ms;
 
 	return most != 0 && now_ms >= m->taken_ms + most + slack_ms;
 }
@@ -192,8 +199,8 @@ static bool expired(const struct message *m, uint64_t now_ms, uint64_t slack_ms)
 void model_dead(uint32_t number, const char *reason, size_t bytes)
 {
 	struct message *m = known(number);
-	bool too_often = m->handed >= queue_of(m)->max_deliver;
-	bool too_old = expired(m, bus_queues_ms(), 0);
+	bool too_often = m->handed >= m->deliver_least;
+	bool too_old = m->was_too_old || expired(m, bus_queues_ms(), 0);
 
 	m->dead_read++;
 	if (bytes == 0)
@@ -213,7 +220,7 @@ void model_dead(uint32_t number, const char *reason, size_t bytes)
 
 static bool timed_out(const struct message *m, uint64_t now_ms, uint64_t slack_ms)
 {
-	return now_ms >= m->since_ms + queue_of(m)->ack_timeout_ms + slack_ms;
+	return now_ms >= m->since_ms + queue_of(m)->holds.ack_timeout_ms + slack_ms;
 }
 
 /* True if it surely waits to be delivered. A fragmented message is assigned to a consumer before
@@ -222,7 +229,7 @@ static bool surely_ready(const struct message *m, uint64_t now_ms)
 {
 	if (m->bytes > WHOLE_BYTES)
 		return false;
-	if (m->sends >= queue_of(m)->max_deliver || expired(m, now_ms + SLACK_MS, 0))
+	if (m->sends >= m->deliver_least || expired(m, now_ms + SLACK_MS, 0))
 		return false;
 	switch (m->state) {
 	case READY:
@@ -305,6 +312,7 @@ void model_sent(uint64_t session, const struct mr_message_plan *plan, uint32_t t
 	m->subscription = target;
 	m->sent_order = ++sends;
 	m->renewed = false;
+	m->deliver_least = queue_of(m)->holds.max_deliver;
 	m->sends++;
 }
 
@@ -312,6 +320,7 @@ void model_taken(uint32_t number)
 {
 	struct message *m = known(number);
 
+	m->deliver_least = queue_of(m)->holds.max_deliver;
 	if (!queue_of(m)->exactly_once) {
 		m->state = READY;
 		return;
@@ -475,6 +484,75 @@ void model_cancelled(uint64_t session, uint32_t subscription)
 		m->state = READY;
 		m->since_ms = bus_queues_ms();
 	}
+}
+
+/* The bus may have ended it, or taken it back, by the age limit that held until now. */
+static void age_edited(struct message *m)
+{
+	if (!expired(m, bus_queues_ms(), 0))
+		return;
+	m->was_too_old = true;
+	if (m->state != OUT || bus_session_of(m->session) == NULL ||
+		timed_out(m, bus_queues_ms(), 0))
+		m->state = DOUBT;
+}
+
+/* A delivery that is surely out is so until the new time-out ends, or ends at once. */
+static void timeout_edited(struct message *m, uint32_t ack_timeout_ms)
+{
+	uint64_t now_ms = bus_queues_ms();
+
+	if (m->state != OUT || bus_session_of(m->session) == NULL)
+		return;
+	if (timed_out(m, now_ms, SLACK_MS)) {
+		m->state = READY;
+		m->since_ms = now_ms;
+	} else if (timed_out(m, now_ms, 0)) {
+		m->state = DOUBT;
+	} else if (now_ms > m->since_ms + ack_timeout_ms) {
+		m->since_ms = now_ms - ack_timeout_ms;
+	}
+}
+
+static void message_edited(
+	struct message *m, uint32_t edits, const struct mrf_queue_options *values)
+{
+	if (m->state == NONE || m->state == DONE || m->state == DEAD)
+		return;
+	if (edits & MRF_QUEUE_OPTION_AGE_MAX)
+		age_edited(m);
+	if (edits & MRF_QUEUE_OPTION_ACK_TIMEOUT)
+		timeout_edited(m, values->ack_timeout_ms);
+	if ((edits & MRF_QUEUE_OPTION_MAX_DELIVER) && values->max_deliver < m->deliver_least)
+		m->deliver_least = values->max_deliver;
+}
+
+static void set_options(
+	struct mrf_queue_options *o, uint32_t edits, const struct mrf_queue_options *values)
+{
+	if (edits & MRF_QUEUE_OPTION_POLICY)
+		o->policy = values->policy;
+	if (edits & MRF_QUEUE_OPTION_WHEN_FULL)
+		o->when_full = values->when_full;
+	if (edits & MRF_QUEUE_OPTION_MESSAGES_MAX)
+		o->messages_max = values->messages_max;
+	if (edits & MRF_QUEUE_OPTION_BYTES_MAX)
+		o->bytes_max = values->bytes_max;
+	if (edits & MRF_QUEUE_OPTION_AGE_MAX)
+		o->age_max_ms = values->age_max_ms;
+	if (edits & MRF_QUEUE_OPTION_ACK_TIMEOUT)
+		o->ack_timeout_ms = values->ack_timeout_ms;
+	if (edits & MRF_QUEUE_OPTION_MAX_DELIVER)
+		o->max_deliver = values->max_deliver;
+}
+
+void model_edited(unsigned queue, uint32_t edits, const struct mrf_queue_options *values)
+{
+	for (uint32_t i = 1; i < messages_count; i++)
+		if (messages[i].queue == queue)
+			message_edited(&messages[i], edits, values);
+	set_options(&model_queues[queue].holds, edits, values);
+	model_queues[queue].edited |= edits;
 }
 
 /* Called right after the bus has read its clock. */

@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "flatbuf/link.h"
+#include "flatbuf/wire.h"
 #include "lib/wire/message.h"
 
 #define MODEL_QUEUES_MAX   4u
@@ -27,11 +29,9 @@
 
 struct model_queue {
 	char name[32];
-	uint32_t ack_timeout_ms;
-	uint32_t max_deliver;
-	uint32_t age_max_ms;   /* 0: no limit */
-	uint64_t messages_max; /* 0: no limit */
-	bool refuses;
+	struct mrf_queue_options asked; /* by the programs, always */
+	struct mrf_queue_options holds; /* what an operator made of it */
+	uint32_t edited;                /* enum mrf_queue_option */
 	bool exactly_once;
 	bool paused;
 	uint32_t number; /* number that the bus gave it when it was last opened */
@@ -48,6 +48,7 @@ uint32_t model_new(unsigned queue, unsigned producer, uint64_t id, unsigned prio
 size_t model_body(uint32_t number, uint8_t to[MODEL_BYTES_MAX]);
 uint64_t model_id(uint32_t number);
 unsigned model_priority(uint32_t number);
+unsigned model_queue_of(uint32_t number);
 /* Returns the number in a body. */
 uint32_t model_number(const void *body, size_t bytes);
 /* The producer learned the outcome. */
@@ -65,6 +66,8 @@ void model_taken(uint32_t number);
 void model_sent(uint64_t session, const struct mr_message_plan *plan, uint32_t target);
 void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t acked, uint64_t dead);
 void model_cancelled(uint64_t session, uint32_t subscription);
+/* The options named in `edits` were set to those of *values. */
+void model_edited(unsigned queue, uint32_t edits, const struct mrf_queue_options *values);
 /* The bus reports how long the oldest message of a queue has waited. */
 void model_oldest(unsigned queue, uint64_t oldest_ms);
 

@@ -26,7 +26,7 @@ static void on_outcome(struct mr_client *c, uint64_t id, int error, void *arg)
 	if (error == -ENOENT)
 		/* The library pushes it again when the queue is opened again. */
 		return;
-	if (error != 0 && error != -EBUSY)
+	if (error != 0 && error != -EBUSY && error != -ENOBUFS && error != -EDQUOT)
 		world_fail("%s was told of message %u: %s", process_name(process_now), number,
 			mr_error_text(error));
 	a->open[id] = 0;

@@ -8,7 +8,9 @@
 
 #include "tests/sim/actor.h"
 #include "tests/sim/bus.h"
+#include "tests/sim/edit.h"
 #include "tests/sim/net.h"
+#include "tests/sim/watch.h"
 #include "tests/sim/world.h"
 
 #define ACTORS_MAX 48u
@@ -23,6 +25,7 @@ static struct {
 	struct process *old[256]; /* killed processes that were replaced */
 	unsigned old_count;
 	bool playing;
+	uint32_t edits; /* fewer than this many edits at a time */
 	struct net_settings net;
 } run;
 
@@ -46,12 +49,14 @@ static void make_queue(unsigned i)
 	struct model_queue *q = &model_queues[i];
 
 	snprintf(q->name, sizeof(q->name), "queue-%u", i);
-	q->ack_timeout_ms = 200 + world_draw(2000);
-	q->max_deliver = 2 + world_draw(5);
-	q->messages_max = world_chance(40) ? 4 + world_draw(60) : UINT32_MAX;
-	q->age_max_ms = world_chance(25) ? 200 + world_draw(4000) : 0;
-	q->refuses = world_chance(30);
+	q->asked = (struct mrf_queue_options){.policy = (uint8_t)(i % 3 + 1)};
+	q->asked.ack_timeout_ms = 200 + world_draw(2000);
+	q->asked.max_deliver = (uint16_t)(2 + world_draw(5));
+	q->asked.messages_max = world_chance(40) ? 4 + world_draw(60) : UINT32_MAX;
+	q->asked.age_max_ms = world_chance(25) ? 200 + world_draw(4000) : 0;
+	q->asked.when_full = world_chance(30) ? MRF_QUEUE_FULL_REFUSE : MRF_QUEUE_FULL_WAIT;
 	q->exactly_once = !world_chance(25);
+	q->holds = q->asked;
 }
 
 static void make_queues(void)
@@ -167,8 +172,11 @@ static void operate(struct process *p, void *arg)
 	(void)arg;
 	while (run.playing) {
 		process_sleep((20 + world_draw(600)) * WORLD_MS);
-		if (run.playing)
-			befall();
+		if (!run.playing)
+			return;
+		befall();
+		for (uint32_t n = world_draw(run.edits); n > 0; n--)
+			edit_some();
 	}
 }
 
@@ -223,7 +231,7 @@ static void play(void)
 
 static void settle(void)
 {
-	struct actor *drains[MODEL_QUEUES_MAX];
+	struct actor *drains[MODEL_QUEUES_MAX], *dead[MODEL_QUEUES_MAX];
 
 	world_trace("all are to end");
 	run.net = (struct net_settings){.delay_us_min = 50, .delay_us_max = 60};
@@ -234,18 +242,22 @@ static void settle(void)
 			MRF_QUEUE_VERB_RESUME, MRF_QUEUE_KIND_QUEUE, model_queues[i].name, 0, NULL);
 		model_queues[i].paused = false;
 	}
-	/* Full queues are emptied, or their producers could not end. */
-	for (unsigned i = 0; i < model_queues_count; i++)
+	/* Full queues are emptied, and dead letters that use up the memory are read, or their
+	 * producers could not end. */
+	for (unsigned i = 0; i < model_queues_count; i++) {
 		drains[i] = add(ACTOR_CONSUMER, i);
+		dead[i] = add(ACTOR_CONSUMER, i);
+		dead[i]->reads_dead = true;
+	}
 	for (unsigned i = 0; i < run.actors_count; i++)
 		run.actors[i].stop = true;
 	for (unsigned i = 0; i < model_queues_count; i++) {
 		drains[i]->drains = true;
-		drains[i]->stop = false;
+		drains[i]->stop = dead[i]->stop = false;
 	}
 	until_ended(ACTOR_PRODUCER, "settle");
 	for (unsigned i = 0; i < model_queues_count; i++)
-		drains[i]->stop = true;
+		drains[i]->stop = dead[i]->stop = true;
 	until_all_ended("settle");
 }
 
@@ -355,6 +367,8 @@ static void open_run(uint64_t seed)
 
 	memset(&run, 0, sizeof(run));
 	model_open();
+	watch_open();
+	run.edits = world_chance(50) ? 1 : 2 + world_draw(4);
 	draw_network(&run.net);
 	net_open(&run.net);
 	bus_open(&s);
@@ -382,9 +396,11 @@ void program_run(uint64_t seed)
 	play();
 	settle();
 	drain(false);
-	if (world_chance(40))
-		check_pause();
 	drain(true);
+	if (world_chance(40)) {
+		check_pause();
+		drain(true);
+	}
 	for (unsigned i = 0; i < model_queues_count; i++)
 		check_empty(model_queues[i].name);
 	recover();

@@ -24,6 +24,7 @@ struct program_counts {
 	uint64_t calls;
 	uint64_t killed;
 	uint64_t frozen;
+	uint64_t edited;
 };
 extern struct program_counts program_counts;
 

@@ -170,6 +170,6 @@ void world_fail(const char *format, ...)
 	va_start(list, format);
 	print(stderr, format, list);
 	va_end(list);
-	fprintf(stderr, "seed %" PRIu64 "\n", world.seed);
+	fprintf(stderr, "seed %" PRIu64 ", after %" PRIu64 " steps\n", world.seed, steps);
 	exit(1);
 }

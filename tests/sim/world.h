@@ -9,7 +9,8 @@
  * Owns      The event heap.
  * Threads   One.
  * Units     Nanoseconds since the start of the simulated machine.
- * Errors    world_fail ends the program: it prints the seed that shows the fault again.
+ * Errors    world_fail ends the program: it prints the seed that shows the fault again, and the
+ *           number of steps.
  */
 #ifndef MILLRACE_TESTS_SIM_WORLD_H
 #define MILLRACE_TESTS_SIM_WORLD_H

@@ -72,7 +72,7 @@ struct bus {
 	bool stalled;          /* reads nothing */
 	unsigned hold_replies; /* this many replies are kept back, until let_replies */
 	bool let_replies;
-	uint8_t odd_priority; /* of deliveries; 0: that of the push */
+	uint8_t odd_priority; /* deliveries have it; 0: that of the push */
 	bool overloaded;      /* answers requests with Overloaded */
 	bool stop;
 	struct fake_services services;

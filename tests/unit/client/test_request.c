@@ -450,7 +450,7 @@ static uint64_t cpu_ms(void)
 }
 
 struct overdue {
-	struct replies first; /* of the overdue request */
+	struct replies first; /* the overdue request's */
 	unsigned asked;
 	uint64_t cpu_ms; /* used within the callback */
 };

@@ -12,7 +12,7 @@
 
 #define WORKERS 2u
 #define PLACES  2048u                 /* limit of open commands */
-#define RESERVE (PLACES / 16)         /* of them for the bus's own user */
+#define RESERVE (PLACES / 16)         /* the part for the bus's own user */
 #define SHARE   (PLACES / 4)          /* for one peer */
 #define SESSION 0x0000000300000009ull /* worker 0 */
 

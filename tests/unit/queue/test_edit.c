@@ -361,7 +361,7 @@ static void fewer_attempts_end_a_message_when_it_fails_again(void **state)
 	rig_run(&r);
 	must_edit(
 		"work", MRF_QUEUE_OPTION_MAX_DELIVER, (struct mrf_queue_options){.max_deliver = 1});
-	/* It is out with one failed attempt. It is not taken away from its consumer. */
+	/* The message is out with one failed attempt, and is not taken away from its consumer. */
 	assert_int_equal(mrf_queue_row_dead(show("work")), 0);
 	rig_settle(&r, 2, q, rig_expect(&r, 2, "1"), MRF_SETTLE_VERB_REQUEUE, 0);
 	assert_int_equal(mrf_queue_row_dead(show("work")), 1);

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/watch.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "dataplane/queue/engine.h"
+#include "tests/sim/bus.h"
+#include "tests/sim/model.h"
+#include "tests/sim/world.h"
+
+#define SOON_MS     100u /* of the queues' time, in which the bus makes rounds */
+#define BEYOND_MAX  2u   /* pushes of one client in a queue that is far beyond its limit */
+#define LATE_MAX    16u  /* messages of one client that are being reassembled */
+#define WINDOW_PART 8u
+
+static struct watched {
+	uint32_t number; /* the queue's number */
+	uint64_t accepted;
+	/* While it is full: the most messages but for those of single clients, and the number of
+	 * clients so far. */
+	bool full;
+	uint64_t base;
+	uint64_t clients;
+	/* Since when something waits that need not wait; 0: nothing does. */
+	uint64_t withheld_ms;
+	uint64_t old_ms;
+} watched[MODEL_QUEUES_MAX];
+
+void watch_open(void)
+{
+	memset(watched, 0, sizeof(watched));
+}
+
+void watch_edited(unsigned queue)
+{
+	watched[queue].full = false;
+}
+
+static struct mr_queue *queue_of(unsigned i)
+{
+	const char *name = model_queues[i].name;
+
+	return mr_queue_by_name(bus.queues, MRF_QUEUE_KIND_QUEUE, name, (uint32_t)strlen(name));
+}
+
+static const struct mrf_queue_options *holds(unsigned i)
+{
+	return &model_queues[i].holds;
+}
+
+static bool has_room(unsigned i, uint64_t messages, uint64_t bytes)
+{
+	return messages < holds(i)->messages_max &&
+	       (holds(i)->bytes_max == 0 || bytes < holds(i)->bytes_max);
+}
+
+static uint64_t clients_so_far(void)
+{
+	uint64_t open = 0;
+
+	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++)
+		open += bus.sessions[i].open;
+	return bus.generation + open;
+}
+
+/* The queue was full by messages before this push. */
+static void check_beyond(unsigned i, const struct mr_queue *queue, bool late)
+{
+	struct watched *w = &watched[i];
+	uint64_t depth = mr_queue_depth(queue), max = holds(i)->messages_max, clients;
+
+	if (!late && holds(i)->when_full != MRF_QUEUE_FULL_WAIT)
+		world_fail("%s refuses when it is full, and took message %" PRIu64 " of %" PRIu64,
+			queue->name, depth, max);
+	if (!w->full) {
+		w->full = true;
+		w->base = max + max / WINDOW_PART + 1;
+		w->base = depth > w->base ? depth : w->base;
+		w->clients = bus.generation;
+	}
+	clients = clients_so_far() - w->clients;
+	if (depth > w->base + clients * (BEYOND_MAX + LATE_MAX * late))
+		world_fail("%s has %" PRIu64 " messages, and its limit is %" PRIu64, queue->name,
+			depth, max);
+}
+
+void watch_taken(unsigned queue, bool late)
+{
+	const struct mr_queue *q = queue_of(queue);
+
+	if (q == NULL)
+		world_fail("a queue that is not there took a push");
+	if (mr_queue_depth(q) > holds(queue)->messages_max)
+		check_beyond(queue, q, late);
+	else
+		watched[queue].full = false;
+}
+
+/* Accepted messages are within the limits that hold now. */
+static void check_accepted(unsigned i, const struct mr_queue *queue)
+{
+	struct watched *w = &watched[i];
+	uint64_t depth = mr_queue_depth(queue);
+
+	if (queue->number == w->number && queue->accepted != w->accepted &&
+		depth > queue->withheld_count + holds(i)->messages_max)
+		world_fail("%s accepted a push: it has %" PRIu64 " messages, %" PRIu64
+			   " of them not accepted, and its limit is %" PRIu64,
+			queue->name, depth, queue->withheld_count, holds(i)->messages_max);
+	if (queue->number == w->number && queue->accepted != w->accepted && depth > 1 &&
+		holds(i)->bytes_max != 0 && queue->body_bytes > holds(i)->bytes_max)
+		world_fail("%s accepted a push: it has %" PRIu64
+			   " bytes, and its limit is %" PRIu64,
+			queue->name, queue->body_bytes, holds(i)->bytes_max);
+	w->number = queue->number;
+	w->accepted = queue->accepted;
+}
+
+/* Fails if `waits` is true for long; `since_ms` remembers since when. */
+static void check_soon(
+	const struct mr_queue *queue, bool waits, uint64_t *since_ms, const char *what)
+{
+	uint64_t now_ms = bus_queues_ms();
+
+	if (!waits || *since_ms == 0)
+		*since_ms = waits ? now_ms : 0;
+	if (waits && now_ms > *since_ms + SOON_MS)
+		world_fail("%s: %s", queue->name, what);
+}
+
+static bool has_too_old(unsigned i, const struct mr_queue *queue)
+{
+	uint32_t max = holds(i)->age_max_ms;
+
+	for (unsigned priority = 0; max != 0 && priority < MR_QUEUE_PRIORITIES; priority++) {
+		const struct mr_queue_entry *e = mr_queue_oldest(queue, priority);
+
+		if (e != NULL && (uint32_t)bus_queues_ms() - e->born_ms > max)
+			return true;
+	}
+	return false;
+}
+
+static void watch(unsigned i)
+{
+	const struct mr_queue *queue = queue_of(i);
+	uint64_t depth;
+
+	if (queue == NULL)
+		return;
+	depth = mr_queue_depth(queue);
+	check_accepted(i, queue);
+	check_soon(queue,
+		queue->withheld_count > 0 &&
+			has_room(i, depth - queue->withheld_count, queue->body_bytes),
+		&watched[i].withheld_ms, "it has room, and pushes wait");
+	check_soon(queue, has_too_old(i, queue), &watched[i].old_ms,
+		"it has a message that is too old");
+	if (queue->ready_count > 0 && queue->heap_count > 0 && !queue->paused && !queue->active)
+		world_fail("%s: %" PRIu64 " messages and %u consumers are ready, and wait",
+			queue->name, queue->ready_count, queue->heap_count);
+}
+
+void watch_all(void)
+{
+	for (unsigned i = 0; i < model_queues_count; i++)
+		watch(i);
+}
