@@ -389,6 +389,8 @@ static int run_context(const struct mr_cli *cli, const void *settings, const str
 		int (*run)(struct context *k);
 	} actions[] = {{"add", add}, {"use", use}, {"ls", ls}, {"rm", rm}, {"show", show}};
 	struct context k = {.cli = cli, .set = settings, .words = w};
+	struct mr_suggest s = mr_suggest_begin(w->at[0], strlen(w->at[0]));
+	char hint[64] = "expected: add, use, ls, rm or show";
 	int code;
 
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
@@ -399,8 +401,11 @@ static int run_context(const struct mr_cli *cli, const void *settings, const str
 		mr_contexts_free(k.contexts);
 		return code;
 	}
-	return mr_cli_fail(cli, MR_EXIT_USAGE, w->at[0], "no such action",
-		"expected: add, use, ls, rm or show");
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
+		mr_suggest_try(&s, actions[i].name);
+	if (s.best)
+		snprintf(hint, sizeof(hint), "did you mean `millrace context %s`?", s.best);
+	return mr_cli_fail(cli, MR_EXIT_USAGE, w->at[0], "no such action", hint);
 }
 
 static const struct mr_cli_option options[] = {

@@ -16,6 +16,7 @@
 #include "cli/verbs.h"
 #include "cli/view.h"
 #include "lib/base/compiler.h"
+#include "lib/base/suggest.h"
 #include "lib/wire/queue_name.h"
 
 /* Bytes of a payload shown in a table. */
@@ -544,58 +545,76 @@ static int edit(const struct asked *q)
 struct action {
 	const char *name;
 	int (*run)(const struct asked *q);
+	unsigned words_min, words_max; /* with its own name */
 };
 
-static int run(
-	const struct asked *q, const char *name, const struct action *actions, const char *expected)
+/* Names the action that was perhaps meant, or all of them. */
+static int fail_action(const struct mr_cli *cli, const char *name, const struct action *actions)
 {
-	for (; actions->name; actions++) {
-		if (strcmp(name, actions->name) == 0)
-			return actions->run(q);
+	struct mr_suggest s = mr_suggest_begin(name, strlen(name));
+	char hint[160] = "expected: ";
+
+	for (const struct action *a = actions; a->name; a++) {
+		mr_suggest_try(&s, a->name);
+		strcat(strcat(hint, a == actions ? "" : a[1].name ? ", " : " or "), a->name);
 	}
-	return mr_cli_fail(q->cli, MR_EXIT_USAGE, name, "no such action", expected);
+	if (s.best)
+		snprintf(hint, sizeof(hint), "did you mean `millrace %s %s`?", cli->verb, s.best);
+	return mr_cli_fail(cli, MR_EXIT_USAGE, name, "no such action", hint);
+}
+
+static int run(const struct asked *q, const struct action *actions)
+{
+	const struct action *a = actions;
+	const char *name = q->words->at[0];
+	char why[32], hint[40];
+
+	while (a->name && strcmp(name, a->name) != 0)
+		a++;
+	if (!a->name)
+		return fail_action(q->cli, name, actions);
+	if (q->words->count >= a->words_min && q->words->count <= a->words_max)
+		return a->run(q);
+	snprintf(why, sizeof(why), "takes %s %s%s", a->words_max == 3 ? "two" : "one", q->cli->verb,
+		a->words_max == 3 ? "s" : "");
+	snprintf(hint, sizeof(hint), "see `millrace help %s`", q->cli->verb);
+	return mr_cli_fail(q->cli, MR_EXIT_USAGE, name, why, hint);
+}
+
+static const char *word(const struct mr_cli_words *w, unsigned index)
+{
+	return index < w->count ? w->at[index] : NULL;
 }
 
 static int run_queue(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
 	static const struct action actions[] = {
-		{"show", show},
-		{"peek", peek},
-		{"purge", purge},
-		{"pause", pause_queue},
-		{"resume", resume_queue},
-		{"dead", dead},
-		{"redrive", redrive},
-		{"delete", delete},
-		{"move", move},
-		{"export", export},
-		{"import", import},
-		{"edit", edit},
+		{"show", show, 2, 2},
+		{"peek", peek, 2, 2},
+		{"purge", purge, 2, 2},
+		{"pause", pause_queue, 2, 2},
+		{"resume", resume_queue, 2, 2},
+		{"dead", dead, 2, 2},
+		{"redrive", redrive, 2, 2},
+		{"delete", delete, 2, 2},
+		{"move", move, 3, 3},
+		{"export", export, 2, 2},
+		{"import", import, 2, 2},
+		{"edit", edit, 2, MR_CLI_WORDS_MAX},
 		{0},
 	};
-	const struct asked q = {
-		cli, settings, MRF_QUEUE_KIND_QUEUE, w->at[1], w->count > 2 ? w->at[2] : NULL, w};
-	bool moves = strcmp(w->at[0], "move") == 0;
+	const struct asked q = {cli, settings, MRF_QUEUE_KIND_QUEUE, word(w, 1), word(w, 2), w};
 
-	if (strcmp(w->at[0], "edit") != 0 && w->count != (moves ? 3 : 2))
-		return mr_cli_fail(cli, MR_EXIT_USAGE, w->at[0],
-			moves ? "takes two queues" : "takes one queue",
-			"see `millrace help queue`");
-
-	return run(&q, w->at[0], actions,
-		"expected: show, peek, purge, pause, resume, dead, redrive, delete, move, export, "
-		"import or edit");
+	return run(&q, actions);
 }
 
 static int run_service(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
-	static const struct action actions[] = {{"show", show}, {"edit", edit}, {0}};
-	const struct asked q = {cli, settings, MRF_QUEUE_KIND_SERVICE, w->at[1], NULL, w};
+	static const struct action actions[] = {
+		{"show", show, 2, 2}, {"edit", edit, 2, MR_CLI_WORDS_MAX}, {0}};
+	const struct asked q = {cli, settings, MRF_QUEUE_KIND_SERVICE, word(w, 1), NULL, w};
 
-	if (strcmp(w->at[0], "show") == 0 && w->count != 2)
-		return mr_cli_fail(cli, MR_EXIT_USAGE, "show", "takes one service",
-			"see `millrace help service`");
-	return run(&q, w->at[0], actions, "expected: show or edit");
+	return run(&q, actions);
 }
 
 static const struct mr_cli_option service_options[] = {MR_CLI_VIEW_OPTIONS, {0}};
@@ -631,7 +650,8 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "\n"
 		   "move     move its messages to the queue TO, which is made if there is none\n"
 		   "export   write its messages as lines of JSON, and take them out\n"
-		   "import   push such lines from standard input\n"
+		   "import   push such lines from standard input; stops at the first line that\n"
+		   "         is not one, or has an unknown key, and names it\n"
 		   "edit     change options, for good: messages_max, bytes_max, age_max,\n"
 		   "         ack_timeout, max_deliver, policy, when_full\n"
 		   "\n"
@@ -653,7 +673,7 @@ const struct mr_cli_verb mr_cli_queue = {
 		    "  millrace queue edit jobs messages_max=100k ack_timeout=2m",
 	.options = options,
 	.settings_bytes = sizeof(struct settings),
-	.operands_min = 2,
+	.operands_min = 1,
 	.operands_max = MR_CLI_WORDS_MAX,
 	.run = run_queue,
 };
@@ -672,7 +692,7 @@ const struct mr_cli_verb mr_cli_service = {
 		"  millrace service edit echo breaker_failures=10 breaker_reset=30s",
 	.options = service_options,
 	.settings_bytes = sizeof(struct settings),
-	.operands_min = 2,
+	.operands_min = 1,
 	.operands_max = MR_CLI_WORDS_MAX,
 	.run = run_service,
 };

@@ -169,14 +169,14 @@ static void option_cells(struct mr_cli_table *t, struct mrf_table row)
 
 	mr_cli_table_string(t, mrf_str(policy_text(mrf_queue_options_policy(o))));
 	mr_cli_table_string(t, mrf_str(full_text(mrf_queue_options_when_full(o))));
-	mr_cli_table_count(t, mrf_queue_options_messages_max(o));
-	mr_cli_table_count(t, mrf_queue_options_bytes_max(o));
-	mr_cli_table_count(t, mrf_queue_options_age_max_ms(o));
+	mr_cli_table_limit(t, mrf_queue_options_messages_max(o), UINT32_MAX);
+	mr_cli_table_limit(t, mrf_queue_options_bytes_max(o), 0);
+	mr_cli_table_limit(t, mrf_queue_options_age_max_ms(o), 0);
 	mr_cli_table_count(t, mrf_queue_options_ack_timeout_ms(o));
 	mr_cli_table_count(t, mrf_queue_options_max_deliver(o));
 	edited_cell(t, mrf_queue_row_edited(row));
 	mr_cli_table_bool(t, mrf_queue_options_not_idempotent(o));
-	mr_cli_table_count(t, mrf_queue_options_breaker_failures(o));
+	mr_cli_table_limit(t, mrf_queue_options_breaker_failures(o), UINT16_MAX);
 	mr_cli_table_count(t, mrf_queue_options_breaker_reset_ms(o));
 	mr_cli_table_count(t, mrf_queue_options_breaker_probes(o));
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "cli/text.h"
+#include "lib/base/compiler.h"
+#include "lib/base/suggest.h"
 
 static const char *const priorities[] = {"normal", "high", "low"};
 
@@ -38,6 +40,8 @@ static bool take_bytes(const json_t *o, const char *key, void **out, size_t *byt
 	encoded = json_object_get(o, encoded_key);
 	if ((plain && !json_is_string(plain)) || (encoded && !json_is_string(encoded)))
 		return report(error, error_bytes, " is not a string", key);
+	if (plain && encoded)
+		return report(error, error_bytes, " is there as text and as base64", key);
 	*bytes = 0;
 	if (encoded) {
 		*out = mr_cli_text_unbase64(json_string_value(encoded), bytes);
@@ -65,13 +69,41 @@ static bool take_priority(const json_t *o, enum mr_priority *out, char *error, s
 	return report(error, error_bytes, " is not one of normal, high or low", "priority");
 }
 
-static bool take_all(struct mr_cli_record *r, const json_t *o, char *error, size_t error_bytes)
+/* Refuses keys that no export writes: a mistyped one would lose what it says. */
+static bool has_known_keys(json_t *o, char *error, size_t error_bytes)
+{
+	static const char *const known[] = {
+		"priority", "headers", "headers_base64", "payload", "payload_base64"};
+	struct mr_suggest s;
+	const char *key;
+	json_t *value;
+	size_t i;
+
+	json_object_foreach(o, key, value)
+	{
+		for (i = 0; i < MR_ARRAY_COUNT(known) && strcmp(key, known[i]) != 0; i++)
+			;
+		if (i < MR_ARRAY_COUNT(known))
+			continue;
+		s = mr_suggest_begin(key, strlen(key));
+		for (i = 0; i < MR_ARRAY_COUNT(known); i++)
+			mr_suggest_try(&s, known[i]);
+		snprintf(error, error_bytes, "%.40s is an unknown key%s%s%s",
+			mr_cli_text_is_printable(key, strlen(key)) ? key : "there",
+			s.best ? " (did you mean " : "", s.best ? s.best : "", s.best ? "?)" : "");
+		return false;
+	}
+	return true;
+}
+
+static bool take_all(struct mr_cli_record *r, json_t *o, char *error, size_t error_bytes)
 {
 	if (!json_is_object(o))
 		return report(error, error_bytes, "not a JSON object", "");
 	if (!json_object_get(o, "payload") && !json_object_get(o, "payload_base64"))
 		return report(error, error_bytes, " is missing", "payload");
-	return take_priority(o, &r->push.priority, error, error_bytes) &&
+	return has_known_keys(o, error, error_bytes) &&
+	       take_priority(o, &r->push.priority, error, error_bytes) &&
 	       take_bytes(o, "headers", &r->headers, &r->push.header_bytes, error, error_bytes) &&
 	       take_bytes(o, "payload", &r->payload, &r->push.bytes, error, error_bytes);
 }

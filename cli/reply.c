@@ -12,6 +12,7 @@
 #include "cli/options.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "cli/wildcard.h"
 
 #define WAIT_MS_MAX 200 /* longest time until an interrupt is noticed */
 #define DRAIN_MS    2000
@@ -151,6 +152,7 @@ static int serve_subject(struct reply *r, const char *subject)
 	if (rc) {
 		code = mr_cli_fail_call(r->cli, c, rc, subject);
 	} else {
+		mr_cli_wildcard_note(r->cli, subject, false);
 		fputs("subscribed\n", stderr);
 		code = serve(r, c);
 		if (r->set->json && (code == MR_EXIT_OK || code == MR_EXIT_INTERRUPTED))

@@ -10,6 +10,7 @@
 #include "cli/options.h"
 #include "cli/sub_report.h"
 #include "cli/verbs.h"
+#include "cli/wildcard.h"
 
 /* Longest time until an interrupt is noticed. */
 #define WAIT_MS_MAX 200
@@ -111,6 +112,7 @@ static int subscribe_all(struct sub *s, struct mr_client *c, const struct mr_cli
 
 		if (rc)
 			return mr_cli_fail_call(s->cli, c, rc, patterns->at[i]);
+		mr_cli_wildcard_note(s->cli, patterns->at[i], s->set->prefix);
 	}
 	fputs("subscribed\n", stderr);
 	return MR_EXIT_OK;
@@ -274,9 +276,10 @@ const struct mr_cli_verb mr_cli_sub = {
 	.operands = "PATTERN...",
 	.details =
 		"A pattern is tokens separated by dots: * stands for one token, and > at the\n"
-		"end for one or more tokens. Each message is printed on one line: subject,\n"
-		"[headers], payload. Bytes that are not printable are shown as \\n or \\xNN. In\n"
-		"JSON a payload that is not UTF-8 is in payload_base64.\n"
+		"end for one or more tokens; within a token they are plain characters. Each\n"
+		"message is printed on one line: subject, [headers], payload. Bytes that are not\n"
+		"printable are shown as \\n or \\xNN. In JSON a payload that is not UTF-8 is in\n"
+		"payload_base64.\n"
 		"\n"
 		"Standard error shows \"subscribed\" when the subscription is active. From then\n"
 		"on no message is missed in silence: gaps are reported on standard error.\n"

@@ -76,6 +76,14 @@ void mr_cli_table_count(struct mr_cli_table *t, uint64_t value)
 	add(t, MR_CLI_CELL_COUNT)->count = value;
 }
 
+void mr_cli_table_limit(struct mr_cli_table *t, uint64_t value, uint64_t none)
+{
+	struct mr_cli_cell *cell = add(t, MR_CLI_CELL_COUNT);
+
+	cell->count = value;
+	cell->no_limit = value == none;
+}
+
 void mr_cli_table_id(struct mr_cli_table *t, uint64_t value)
 {
 	add(t, MR_CLI_CELL_ID)->count = value;
@@ -99,7 +107,9 @@ static void show_number(const struct mr_cli_cell *cell, enum mr_cli_unit unit, b
 	double value = real ? cell->real : (double)cell->count;
 	char text[MR_CLI_HUMAN_BYTES];
 
-	if (!raw && unit == MR_CLI_UNIT_BYTES)
+	if (cell->no_limit)
+		snprintf(text, sizeof(text), "-");
+	else if (!raw && unit == MR_CLI_UNIT_BYTES)
 		mr_cli_human_bytes(text, value);
 	else if (!raw && unit == MR_CLI_UNIT_MS)
 		mr_cli_human_ms(text, value);
@@ -160,7 +170,8 @@ void mr_cli_table_print_lines(const struct mr_cli_table *t, FILE *out)
 		if (column->section)
 			fprintf(out, "\n%s\n", column->section);
 		mr_cli_cell_show(&t->cells[i], MR_CLI_UNIT_NONE, true, false, text, sizeof(text));
-		fprintf(out, "%-*s  %s\n", (int)width, column->key, text);
+		fprintf(out, "%-*s  %s\n", (int)width, column->key,
+			t->cells[i].no_limit ? "no limit" : text);
 	}
 }
 

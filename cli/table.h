@@ -57,6 +57,7 @@ struct mr_cli_cell {
 	size_t text_bytes;
 	uint64_t count;
 	double real;
+	bool no_limit; /* `count` stands for no limit: "-" in a table, "no limit" in lines */
 };
 
 struct mr_cli_table {
@@ -81,6 +82,8 @@ void mr_cli_table_none(struct mr_cli_table *t);
 void mr_cli_table_text(struct mr_cli_table *t, const char *text, size_t bytes);
 void mr_cli_table_string(struct mr_cli_table *t, struct mrf_string text);
 void mr_cli_table_count(struct mr_cli_table *t, uint64_t value);
+/* Adds a limit; the value `none` stands for no limit. JSON has the value in any case. */
+void mr_cli_table_limit(struct mr_cli_table *t, uint64_t value, uint64_t none);
 /* Adds "yes" or "no"; true or false in JSON. */
 void mr_cli_table_bool(struct mr_cli_table *t, bool value);
 /* Adds a 64-bit id: 0x and 16 digits. In JSON it is a string too: JSON numbers are not exact above

@@ -102,6 +102,11 @@ expect_status 0 "$millrace" queue peek cli.jobs -n 1 --no-headers --columns payl
 expect_equal "peek of one" "$output" one
 expect_status 0 "$millrace" queue show cli.jobs
 expect_match "settings in show" "$(tr '\n' ' ' <<<"$output")" 'queues and services:.*messages_max.*services only:.*breaker_probes'
+expect_match "no limits in show" "$(tr -s ' ' <<<"$output" | tr '\n' ';')" \
+	';messages_max no limit;bytes_max no limit;age_max_ms no limit;ack_timeout_ms 30000;'
+expect_equal "no limits in JSON" "$("$millrace" queue show cli.jobs --json | jq -c '[.messages_max, .bytes_max]')" '[4294967295,0]'
+expect_status 0 "$millrace" queues --no-headers --columns name,messages_max,bytes_max --filter name=cli.jobs
+expect_equal "no limits in a list" "$(tr -s ' ' <<<"$output")" 'cli.jobs - -'
 expect_status 0 "$millrace" queue purge cli.jobs
 expect_equal "purge" "$output" '2 messages purged'
 "$millrace" push cli.jobs three

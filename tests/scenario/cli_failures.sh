@@ -74,6 +74,14 @@ done 3<<'ROWS'
 2|^millrace sub: --interval: nothing to print at an interval; add --rate or --report$|sub a --interval 1s
 2|^millrace completion: tcsh: no such shell; expected: bash, zsh or fish|completion tcsh
 2|^millrace cheat: cooking: no such topic; see .millrace cheat. for all$|cheat cooking
+2|^millrace queue: shows: no such action; did you mean .millrace queue show.\?$|queue shows orders
+2|^millrace queue: shows: no such action; did you mean .millrace queue show.\?$|queue shows
+2|^millrace queue: show: takes one queue; see .millrace help queue.$|queue show
+2|^millrace queue: edit: takes one queue; see .millrace help queue.$|queue edit
+2|^millrace queue: edit: needs an option; write KEY=VALUE, such as max_deliver=5$|queue edit orders
+2|^millrace service: eidt: no such action; did you mean .millrace service edit.\?$|service eidt echo
+2|^millrace service: sing: no such action; expected: show or edit$|service sing
+2|^millrace service: show: takes one service; see .millrace help service.$|service show a b
 2|^millrace queue: sing: no such action; expected: show, peek, |queue sing orders
 2|^millrace queue: move: takes two queues; see .millrace help queue.$|queue move orders
 2|^millrace queue: a: is the same queue; name two different queues$|queue move a a
@@ -85,6 +93,7 @@ ROWS
 
 say "contexts"
 failing 2 '^millrace context: sing: no such action; expected: add, use, ls, rm or show$' context sing
+failing 2 '^millrace context: shows: no such action; did you mean .millrace context show.\?$' context shows
 failing 1 '^millrace context: x: no such context; see .millrace context ls.' context use x
 failing 2 '^millrace context: ADDRESS: address "y": neither shm:PATH nor udp://HOST:PORT' context add x y
 failing 2 "^millrace context: a b: not a name for a context; 1 to 63 letters" context add 'a b' shm:/x
@@ -136,6 +145,10 @@ failing 5 '^millrace request: nobody: .+; start one with .millrace reply.' reque
 failing 5 '^millrace call: none: nobody serves it; start a worker with .millrace serve., or wait for one with --wait$' \
 	call none x
 failing 4 'sub: a: 0 of 1 messages came in 50 ms; give more with --timeout$' sub a -n 1 -t 50ms
+failing 4 '^millrace sub: a\.b\*: b\* has no wildcard: .*; for subjects that begin with a\.b use sub --prefix$' \
+	sub 'a.b*' -n 1 -t 50ms
+failing 4 '^millrace sub: a\.#: # is no wildcard; > at the end stands for one or more tokens$' sub 'a.#' -n 1 -t 50ms
+failing 4 '^millrace sub: a\.\*: a prefix has no wildcards; leave the \* at its end out$' sub --prefix 'a.*' -n 1 -t 50ms
 failing 2 'name its directory with --run-dir' status -s udp://127.0.0.1
 failing 2 '^millrace pub: a\.\.b: subject: empty token .*; expected: tokens with dots between' pub a..b x
 failing 2 "^millrace pub: '': subject: empty; expected: tokens with dots between" pub '' x
@@ -174,6 +187,13 @@ printf '{"payload":"x"}\nnot json\n' >"$dir/lines"
 # shellcheck disable=SC2016 # the inner shell expands them
 expect_status 1 bash -c '"$0" queue import copy <"$1"' "$millrace" "$dir/lines"
 expect_match "a bad line" "$errors" '^millrace queue: line 2: not a JSON object; lines are as .millrace queue export.'
+for line in '{"payload":"x","Priority":"high"}|Priority is an unknown key \(did you mean priority\?\)' \
+	'{"payload":"x","age_ms":1}|age_ms is an unknown key'; do
+	printf '{"payload":"y"}\n%s\n' "${line%%|*}" >"$dir/lines"
+	# shellcheck disable=SC2016 # the inner shell expands them
+	expect_status 1 bash -c '"$0" queue import keys <"$1"' "$millrace" "$dir/lines"
+	expect_match "an unknown key" "$errors" "^millrace queue: line 2: ${line#*|}; lines are as .millrace queue export."
+done
 "$millrace" queue export copy >/dev/full 2>"$dir/full" && fail "an export to a full disk succeeds"
 expect_match "a full disk" "$(cat "$dir/full")" \
 	'^millrace queue: standard output: No space left on device; messages that were not written stay in the queue$'

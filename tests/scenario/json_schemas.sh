@@ -40,7 +40,24 @@ ended() {
 verbs_with_json() {
 	"$millrace" completion bash | sed -nE "s/^\t([a-z]+)\) words='.*--json( .*|)' ;;\$/\1/p" | tr '\n' ' '
 }
+# actions_with_json VERB...: "queue show", "queue peek" and so on, of the verbs that have actions, each on a line.
+actions_with_json() {
+	local verb action
+
+	for verb; do
+		for action in $("$millrace" help "$verb" | sed -nE '/^Usage: /s/.*\[OPTIONS\] ([a-z]+\|[a-z|]+) .*/\1/p' | tr '|' ' '); do
+			printf '%s %s\n' "$verb" "$action"
+		done
+	done
+}
 session_of() { "$millrace" clients --json | jq -r --argjson pid "$1" '.[] | select(.pid == $pid) | .session'; }
+
+say "every verb has --json, but for four"
+read -ra verbs <<<"$(verbs_with_json)"
+expect_equal "verbs without it" "$("$millrace" help | sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\) .*/\1/p' | sort |
+	comm -23 - <(printf '%s\n' "${verbs[@]}" | sort) | xargs)" 'cheat completion help up'
+actions_with_json "${verbs[@]}" >"$records/actions"
+expect_above "actions" "$(wc -l <"$records/actions")" 15
 
 say "an error is text on standard error, and the exit status; standard output stays empty"
 for verb in status clients top ping 'pub a' 'push a' 'sub a' 'queue show a' 'bench --seconds 1' latency; do
@@ -160,6 +177,8 @@ for queue in jobs "q$odd"; do
 	take queue#dead queue dead "$queue"
 done
 expect_above "dead letters" "$(jq length "$dir/.output")" 0
+take_both queue#edit queue edit jobs messages_max=5k ack_timeout=1m
+take queue#show queue show jobs
 take queue#redrive queue redrive jobs -n 1
 take queue#purge queue purge jobs
 take queue#delete queue delete jobs
@@ -173,6 +192,8 @@ wait_for "they serve" workers_are 2
 for service in echo "s$odd"; do
 	take_both service service show "$service"
 done
+take_both service service edit echo breaker_failures=never
+take service service show echo
 take_both services services
 take services services --watch -n 1 --interval 20
 for service in echo "s$odd"; do

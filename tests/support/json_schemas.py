@@ -9,6 +9,7 @@ line of it (`queue#show`: docs/json/queue.schema.json, $defs/show), `plain` or `
 VERBS are the verbs with --json. Faults are:
 
 - a verb without a schema or output, a schema without a verb
+- an action of a verb, such as `queue edit`, without output; the file `actions` in RECORDS lists them
 - a line that is not JSON, or not as its schema says
 - a key that no schema names
 - without `part`: a key, or null where the schema allows it, that was never seen. The keyword x-unseen of a schema
@@ -126,6 +127,10 @@ def main():
     index = (records / "index").read_text(errors="replace").splitlines()
     had = {line.split("\t")[1].partition("#")[0] for line in index}
     faults += [f"{verb} --json was not tried" for verb in sorted(verbs - had)]
+    tried = [line.split("\t")[3] + " " for line in index]
+    for action in (records / "actions").read_text().splitlines():
+        if not any(command.startswith(action + " ") for command in tried):
+            faults.append(f"{action} --json was not tried")
     for line in index:
         if line.split("\t")[1].partition("#")[0] in schemas:
             faults += check_record(schemas, records, line)

@@ -64,6 +64,17 @@ static void other_lines_are_refused_with_a_reason(void **state)
 		"{\"payload\":\"\",\"priority\":1}", "priority is not one of normal, high or low");
 }
 
+static void unknown_keys_are_refused(void **state)
+{
+	(void)state;
+	assert_refused("{\"payload\":\"\",\"Priority\":\"high\"}",
+		"Priority is an unknown key (did you mean priority?)");
+	assert_refused("{\"payload\":\"\",\"age_ms\":1}", "age_ms is an unknown key");
+	assert_refused("{\"payload\":\"\",\"\\u0007\":1}", "there is an unknown key");
+	assert_refused("{\"payload\":\"a\",\"payload_base64\":\"YQ==\"}",
+		"payload is there as text and as base64");
+}
+
 static void assert_decoded(const char *text, const char *expected, size_t expected_bytes)
 {
 	size_t bytes;
@@ -98,6 +109,7 @@ int main(void)
 		cmocka_unit_test(a_line_has_payload_headers_and_priority),
 		cmocka_unit_test(bytes_that_are_no_text_are_base64),
 		cmocka_unit_test(other_lines_are_refused_with_a_reason),
+		cmocka_unit_test(unknown_keys_are_refused),
 		cmocka_unit_test(base64_is_decoded),
 	};
 

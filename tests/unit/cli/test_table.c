@@ -140,6 +140,33 @@ static void json_rows_have_keys_and_types(void **state)
 	mr_cli_table_fini(&t);
 }
 
+static void no_limit_is_no_number_for_people(void **state)
+{
+	static const struct mr_cli_column limits[] = {
+		{"MAX", "max", .right = true, .unit = MR_CLI_UNIT_BYTES},
+		{"AGE", "age", .right = true, .unit = MR_CLI_UNIT_MS},
+	};
+	struct mr_cli_table t;
+	char *text = NULL;
+	size_t bytes;
+	json_t *rows;
+	FILE *out = open_memstream(&text, &bytes);
+
+	(void)state;
+	mr_cli_table_init(&t, limits, 2);
+	mr_cli_table_limit(&t, UINT32_MAX, UINT32_MAX);
+	mr_cli_table_limit(&t, 0, UINT32_MAX);
+	mr_cli_table_print_lines(&t, out);
+	fclose(out);
+	assert_string_equal(text, "max  no limit\nage  0\n");
+	free(text);
+	rows = mr_cli_table_json(&t);
+	assert_int_equal(
+		json_integer_value(json_object_get(json_array_get(rows, 0), "max")), UINT32_MAX);
+	json_decref(rows);
+	assert_printed(&t, "MAX  AGE\n  -  0ms\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +176,7 @@ int main(void)
 		cmocka_unit_test(names_cannot_steer_the_terminal),
 		cmocka_unit_test(json_rows_have_keys_and_types),
 		cmocka_unit_test(json_has_lists_but_no_columns_of_the_screen),
+		cmocka_unit_test(no_limit_is_no_number_for_people),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
