@@ -63,6 +63,25 @@ static void push(uint32_t q, unsigned client, uint64_t first, uint64_t last)
 	rig_run(&r);
 }
 
+/* Pushes such messages, and expects this outcome for all of them. */
+static void push_gets(uint32_t q, uint64_t first, uint64_t last, enum mrf_status_code outcome)
+{
+	push(q, 1, first, last);
+	rig_expect_accepted(&r, 1, first, (uint32_t)(last - first + 1), outcome);
+}
+
+/* Expects this message at client 2, which acks it. */
+static void ack(uint32_t q, const char *text)
+{
+	rig_settle(&r, 2, q, rig_expect(&r, 2, text), MRF_SETTLE_VERB_ACK, 0);
+}
+
+static void limit_messages(uint64_t messages_max)
+{
+	must_edit("work", MRF_QUEUE_OPTION_MESSAGES_MAX,
+		(struct mrf_queue_options){.messages_max = messages_max});
+}
+
 static uint32_t make_limited(uint64_t messages_max, uint8_t when_full)
 {
 	r.options.messages_max = messages_max;
@@ -75,23 +94,19 @@ static void lowered_limit_drops_nothing_and_refuses_more(void **state)
 	uint32_t q = make_limited(100, MRF_QUEUE_FULL_REFUSE);
 
 	(void)state;
-	push(q, 1, 1, 6);
-	rig_expect_accepted(&r, 1, 1, 6, MRF_STATUS_CODE_OK);
-	must_edit("work", MRF_QUEUE_OPTION_MESSAGES_MAX,
-		(struct mrf_queue_options){.messages_max = 2});
+	push_gets(q, 1, 6, MRF_STATUS_CODE_OK);
+	limit_messages(2);
 	assert_int_equal(mrf_queue_row_ready(show("work")), 6);
-	push(q, 1, 7, 7);
-	rig_expect_accepted(&r, 1, 7, 1, MRF_STATUS_CODE_OVERLOADED);
+	push_gets(q, 7, 7, MRF_STATUS_CODE_OVERLOADED);
 	rig_consume(&r, "work", 2, 10);
 	rig_run(&r);
 	for (unsigned id = 1; id <= 6; id++) {
 		char text[8];
 
 		snprintf(text, sizeof(text), "%u", id);
-		rig_settle(&r, 2, q, rig_expect(&r, 2, text), MRF_SETTLE_VERB_ACK, 0);
+		ack(q, text);
 	}
-	push(q, 1, 8, 8);
-	rig_expect_accepted(&r, 1, 8, 1, MRF_STATUS_CODE_OK);
+	push_gets(q, 8, 8, MRF_STATUS_CODE_OK);
 }
 
 static void lowered_limit_counts_messages_that_are_out_and_delayed(void **state)
@@ -101,21 +116,16 @@ static void lowered_limit_counts_messages_that_are_out_and_delayed(void **state)
 
 	(void)state;
 	rig_consume(&r, "work", 2, 2);
-	push(q, 1, 1, 2);
-	rig_expect_accepted(&r, 1, 1, 2, MRF_STATUS_CODE_OK);
+	push_gets(q, 1, 2, MRF_STATUS_CODE_OK);
 	rig_settle(&r, 2, q, rig_expect(&r, 2, "1"), MRF_SETTLE_VERB_REQUEUE, 500);
 	out = rig_expect(&r, 2, "2");
-	must_edit("work", MRF_QUEUE_OPTION_MESSAGES_MAX,
-		(struct mrf_queue_options){.messages_max = 1});
-	push(q, 1, 3, 3);
-	rig_expect_accepted(&r, 1, 3, 1, MRF_STATUS_CODE_OVERLOADED);
+	limit_messages(1);
+	push_gets(q, 3, 3, MRF_STATUS_CODE_OVERLOADED);
 	rig_settle(&r, 2, q, out, MRF_SETTLE_VERB_ACK, 0);
-	push(q, 1, 4, 4); /* the delayed one still fills it */
-	rig_expect_accepted(&r, 1, 4, 1, MRF_STATUS_CODE_OVERLOADED);
+	push_gets(q, 4, 4, MRF_STATUS_CODE_OVERLOADED); /* the delayed one still fills it */
 	rig_pass(&r, 501);
-	rig_settle(&r, 2, q, rig_expect(&r, 2, "1"), MRF_SETTLE_VERB_ACK, 0);
-	push(q, 1, 5, 5);
-	rig_expect_accepted(&r, 1, 5, 1, MRF_STATUS_CODE_OK);
+	ack(q, "1");
+	push_gets(q, 5, 5, MRF_STATUS_CODE_OK);
 }
 
 static void lowered_limit_makes_producers_wait_within_the_new_window(void **state)
@@ -123,10 +133,8 @@ static void lowered_limit_makes_producers_wait_within_the_new_window(void **stat
 	uint32_t q = make_limited(64, MRF_QUEUE_FULL_WAIT);
 
 	(void)state;
-	push(q, 1, 1, 6);
-	rig_expect_accepted(&r, 1, 1, 6, MRF_STATUS_CODE_OK);
-	must_edit("work", MRF_QUEUE_OPTION_MESSAGES_MAX,
-		(struct mrf_queue_options){.messages_max = 2});
+	push_gets(q, 1, 6, MRF_STATUS_CODE_OK);
+	limit_messages(2);
 	/* Far beyond the limit: the client's own two, whatever window it opened with. */
 	push(q, 1, 7, 9);
 	rig_expect_accepted(&r, 1, 9, 1, MRF_STATUS_CODE_OVERLOADED);
@@ -142,12 +150,10 @@ static void raised_limit_accepts_the_pushes_that_waited(void **state)
 	push(q, 1, 1, 4);
 	rig_expect_accepted(&r, 1, 1, 2, MRF_STATUS_CODE_OK);
 	assert_int_equal(r.stats.pushes_waiting, 2);
-	must_edit("work", MRF_QUEUE_OPTION_MESSAGES_MAX,
-		(struct mrf_queue_options){.messages_max = 3});
+	limit_messages(3);
 	rig_run(&r);
 	rig_expect_accepted(&r, 1, 3, 1, MRF_STATUS_CODE_OK);
-	must_edit("work", MRF_QUEUE_OPTION_MESSAGES_MAX,
-		(struct mrf_queue_options){.messages_max = 30});
+	limit_messages(30);
 	rig_run(&r);
 	rig_expect_accepted(&r, 1, 4, 1, MRF_STATUS_CODE_OK);
 	assert_int_equal(r.stats.pushes_waiting, 0);
@@ -174,8 +180,7 @@ static void raised_limit_accepts_waiting_pushes_in_slices(void **state)
 	}
 	waiting = r.stats.pushes_waiting;
 	assert_true(waiting >= 1500);
-	must_edit("work", MRF_QUEUE_OPTION_MESSAGES_MAX,
-		(struct mrf_queue_options){.messages_max = 1000000});
+	limit_messages(1000000);
 	assert_int_equal(r.stats.pushes_waiting, waiting - 1024);
 	rig_pass(&r, 5);
 	assert_int_equal(r.stats.pushes_waiting, 0);
@@ -190,11 +195,9 @@ static void bytes_limit_can_be_set_and_taken_away(void **state)
 	rig_expect_accepted(&r, 1, 10, 5, MRF_STATUS_CODE_OK);
 	must_edit("work", MRF_QUEUE_OPTION_BYTES_MAX, (struct mrf_queue_options){.bytes_max = 4});
 	assert_int_equal(mrf_queue_row_bytes(show("work")), 10);
-	push(q, 1, 15, 15);
-	rig_expect_accepted(&r, 1, 15, 1, MRF_STATUS_CODE_OVERLOADED);
+	push_gets(q, 15, 15, MRF_STATUS_CODE_OVERLOADED);
 	must_edit("work", MRF_QUEUE_OPTION_BYTES_MAX, (struct mrf_queue_options){0});
-	push(q, 1, 16, 16);
-	rig_expect_accepted(&r, 1, 16, 1, MRF_STATUS_CODE_OK);
+	push_gets(q, 16, 16, MRF_STATUS_CODE_OK);
 }
 
 static void queue_that_refuses_from_now_on_keeps_the_pushes_that_wait(void **state)
@@ -206,11 +209,10 @@ static void queue_that_refuses_from_now_on_keeps_the_pushes_that_wait(void **sta
 	rig_expect_accepted(&r, 1, 1, 2, MRF_STATUS_CODE_OK);
 	must_edit("work", MRF_QUEUE_OPTION_WHEN_FULL,
 		(struct mrf_queue_options){.when_full = MRF_QUEUE_FULL_REFUSE});
-	push(q, 1, 4, 4);
-	rig_expect_accepted(&r, 1, 4, 1, MRF_STATUS_CODE_OVERLOADED);
+	push_gets(q, 4, 4, MRF_STATUS_CODE_OVERLOADED);
 	rig_consume(&r, "work", 2, 10);
 	rig_run(&r);
-	rig_settle(&r, 2, q, rig_expect(&r, 2, "1"), MRF_SETTLE_VERB_ACK, 0);
+	ack(q, "1");
 	rig_run(&r);
 	rig_expect_accepted(&r, 1, 3, 1, MRF_STATUS_CODE_OK);
 }
