@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "client/core/error.h"
+#include "client/core/sized.h"
 #include "lib/wire/message.h"
 #include "lib/wire/queue_name.h"
 
@@ -73,8 +74,8 @@ int mr_admin_edit(struct mr_admin *a, const char *queue, bool service, unsigned 
 	command.kind = service ? MRF_QUEUE_KIND_SERVICE : MRF_QUEUE_KIND_QUEUE;
 	command.name = mrf_str(queue);
 	options = (struct mrf_queue_options){
-		.policy = (uint8_t)values->policy,
-		.when_full = (uint8_t)values->when_full,
+		.policy = mr_sized_choice(values->policy),
+		.when_full = mr_sized_choice(values->when_full),
 		.messages_max = values->messages_max,
 		.bytes_max = values->bytes_max,
 		.age_max_ms = values->age_max_ms,

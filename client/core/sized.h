@@ -10,6 +10,7 @@
 #define MILLRACE_CLIENT_CORE_SIZED_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct mr_client;
 
@@ -22,5 +23,12 @@ int mr_sized_read(struct mr_client *c, const char *call, void *own, size_t own_b
 	const void *from, size_t from_bytes);
 /* Copies `own` to a struct of the caller, as far as it has room; fields unknown here become 0. */
 void mr_sized_write(void *to, size_t to_bytes, const void *own, size_t own_bytes);
+
+/* Returns the byte on the wire of a choice of the caller. A value that does not fit becomes 255,
+ * which the bus refuses, and not another choice. */
+static inline uint8_t mr_sized_choice(unsigned value)
+{
+	return value < UINT8_MAX ? (uint8_t)value : UINT8_MAX;
+}
 
 #endif

@@ -12,9 +12,10 @@
  * Lists, counters, purging and dead letters over the admin socket of a bus of this host. Manual
  * page: mr_admin(3).
  *
- * A connection needs no client. It may be used by one thread at a time. Calls wait for the answer,
- * at most 8 s. After a failure mr_error(NULL) describes it, for the thread that called. A call
- * whose answer does not come whole closes the connection, and later calls return -ENOTCONN.
+ * A connection needs no client. It may be used by one thread at a time. Calls wait at most 8 s for
+ * the answer, and for each further part of it. After a failure mr_error(NULL) describes it, for the
+ * thread that called. A call whose answer does not come whole closes the connection, and later
+ * calls return -ENOTCONN.
  *
  * The lists call a function for each row. The structs belong to the library, and are valid with
  * their texts until the function returns. It may use the connection, and may close it. Later

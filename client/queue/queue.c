@@ -24,8 +24,8 @@
 uint32_t mr_queue_options_write(struct mrf_builder *b, const struct mr_queue_options *options)
 {
 	struct mrf_queue_options out = {
-		.policy = (uint8_t)options->policy,
-		.when_full = (uint8_t)options->when_full,
+		.policy = mr_sized_choice(options->policy),
+		.when_full = mr_sized_choice(options->when_full),
 		.messages_max = options->messages_max,
 		.bytes_max = options->bytes_max,
 		.age_max_ms = options->age_max_ms,

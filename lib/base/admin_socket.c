@@ -32,7 +32,8 @@ int mr_admin_socket_open(struct mr_admin_socket *s, const char *path, bool (*sto
 	setsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
 	if (connect(s->fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
 		return 0;
-	error = -errno;
+	/* EAGAIN: the other side accepts nobody. */
+	error = errno == EAGAIN ? -ETIMEDOUT : -errno;
 	mr_admin_socket_close(s);
 	return error;
 }

@@ -22,6 +22,7 @@ struct server {
 	uint32_t edits[4];
 	uint64_t messages_max[4];
 	uint32_t age_max_ms[4];
+	uint8_t policies[4];
 	char names[4][300];
 };
 
@@ -40,6 +41,7 @@ static void note_request(struct server *s, unsigned i, const uint8_t *data, size
 	s->queue_verbs[i] = mrf_queue_command_verb(command);
 	s->edits[i] = mrf_queue_command_edits(command);
 	s->messages_max[i] = mrf_queue_options_messages_max(mrf_queue_command_options(command));
+	s->policies[i] = mrf_queue_options_policy(mrf_queue_command_options(command));
 	s->age_max_ms[i] = mrf_queue_options_age_max_ms(mrf_queue_command_options(command));
 	snprintf(s->names[i], sizeof(s->names[i]), "%.*s",
 		(int)mrf_queue_command_name(command).bytes, mrf_queue_command_name(command).data);
@@ -306,6 +308,23 @@ static void edit_sends_the_values_and_hears_of_a_refusal(void **state)
 	assert_int_equal(s.age_max_ms[0], 50);
 }
 
+/* 257 must not become 1, the first policy. */
+static void edit_sends_no_other_choice_than_the_one_given(void **state)
+{
+	const struct mr_queue_options values = {.policy = (enum mr_policy)257};
+	struct server s = {0};
+	struct mr_admin *a;
+
+	(void)state;
+	add_result(&s, -EINVAL, "policy: this bus does not know it");
+	server_start(&s);
+	assert_int_equal(mr_admin_open(s.dir, &a), 0);
+	assert_int_equal(mr_admin_edit(a, "jobs", false, MR_ADMIN_POLICY, &values), -EINVAL);
+	mr_admin_close(a);
+	server_stop(&s);
+	assert_int_equal(s.policies[0], UINT8_MAX);
+}
+
 static void malformed_answers_are_refused(void **state)
 {
 	static const uint8_t junk[20] = {16, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
@@ -363,6 +382,7 @@ int main(void)
 		cmocka_unit_test(answer_that_does_not_come_whole_closes_the_connection),
 		cmocka_unit_test(texts_of_the_bus_move_no_cursor),
 		cmocka_unit_test(edit_sends_the_values_and_hears_of_a_refusal),
+		cmocka_unit_test(edit_sends_no_other_choice_than_the_one_given),
 		cmocka_unit_test(malformed_answers_are_refused),
 		cmocka_unit_test(addresses_that_name_no_bus_of_this_host_are_refused),
 	};
