@@ -227,6 +227,8 @@ void *mr_slab_alloc_for(struct mr_slab *s, uint32_t bytes, uint32_t owner)
 
 bool mr_slab_owner_full(const struct mr_slab *s, uint32_t bytes, uint32_t owner)
 {
+	if (bytes > MR_SLAB_CHUNK_BYTES_MAX)
+		bytes = MR_SLAB_CHUNK_BYTES_MAX;
 	return !may_take_slab(s, owner) && s->partial[rank_for(s, bytes)] == NONE;
 }
 

@@ -52,7 +52,8 @@ void *mr_slab_alloc(struct mr_slab *s, uint32_t bytes);
 /* The same, for an owner; 0: nobody. NULL also if it would need another slab than the owner may
  * take. */
 void *mr_slab_alloc_for(struct mr_slab *s, uint32_t bytes, uint32_t owner);
-/* True if alloc_for returns NULL because of the owner's limit. */
+/* True if alloc_for returns NULL because of the owner's limit. `bytes`: more than a chunk holds
+ * count as the largest one. */
 bool mr_slab_owner_full(const struct mr_slab *s, uint32_t bytes, uint32_t owner);
 /* `bytes`: the size that alloc was asked for. */
 void mr_slab_release(struct mr_slab *s, void *chunk, uint32_t bytes);

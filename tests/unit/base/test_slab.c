@@ -108,6 +108,9 @@ static void one_owner_cannot_scatter_chunks_over_all_slabs(void **state)
 	assert_in_range(owned, 4 * MIB, 4 * MIB + 4 * MIB / 8 + MIB);
 	assert_true(mr_slab_owner_full(s, 4096, 1));
 	assert_null(mr_slab_alloc_for(s, 4096, 1));
+	/* Sizes of whole messages, which come in fragments. */
+	assert_true(mr_slab_owner_full(s, MR_SLAB_CHUNK_BYTES_MAX + 1, 1));
+	assert_true(mr_slab_owner_full(s, 64 * MIB, 1));
 	assert_false(mr_slab_owner_full(s, 112, 1)); /* in the slabs that it has */
 	assert_non_null(mr_slab_alloc_for(s, 112, 1));
 	scatter(s, 4096, 500, 2);
