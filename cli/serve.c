@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "client/millrace.h"
 #include "cli/headers.h"
@@ -32,7 +33,7 @@ struct settings {
 
 /* A request that waits for a job. */
 struct waiting {
-	struct waiting *next;
+	STAILQ_ENTRY(waiting) link;
 	uint64_t tag;
 	unsigned redelivered;
 	size_t bytes;
@@ -48,8 +49,7 @@ struct serve {
 	struct mr_headers headers;
 	struct mr_cli_jobs jobs;
 	uint64_t tags[MR_CLI_JOBS_MAX]; /* tag of each job; 0: its request was recalled */
-	struct waiting *first;
-	struct waiting **end;
+	STAILQ_HEAD(, waiting) waiting;
 	uint64_t answered;
 	uint64_t failed; /* done requests for which the command failed */
 	char header_memory[4096];
@@ -141,25 +141,23 @@ static void enqueue(struct serve *s, const struct mr_work *work)
 	*w = (struct waiting){
 		.tag = d->tag, .redelivered = d->redelivered, .bytes = d->message.payload_bytes};
 	memcpy(w->payload, d->message.payload, w->bytes);
-	*s->end = w;
-	s->end = &w->next;
+	STAILQ_INSERT_TAIL(&s->waiting, w, link);
 }
 
 static void drop_first(struct serve *s)
 {
-	struct waiting *w = s->first;
+	struct waiting *w = STAILQ_FIRST(&s->waiting);
 
-	s->first = w->next;
-	if (!s->first)
-		s->end = &s->first;
+	STAILQ_REMOVE_HEAD(&s->waiting, link);
 	free(w);
 }
 
 /* Starts jobs for waiting requests. After an interrupt they are left to other workers. */
 static void start_waiting(struct serve *s)
 {
-	while (s->first && !mr_cli_jobs_full(&s->jobs) && !mr_cli_interrupted() && !is_done(s)) {
-		struct waiting *w = s->first;
+	while (!STAILQ_EMPTY(&s->waiting) && !mr_cli_jobs_full(&s->jobs) && !mr_cli_interrupted() &&
+		!is_done(s)) {
+		struct waiting *w = STAILQ_FIRST(&s->waiting);
 		int rc = start(s, w->tag, w->redelivered, w->payload, w->bytes);
 
 		if (rc) {
@@ -194,22 +192,18 @@ static void stop_job(struct serve *s, unsigned index)
 static void on_recall(struct mr_client *c, uint64_t tag, void *arg)
 {
 	struct serve *s = arg;
-	struct waiting **at = &s->first;
-	struct waiting *w;
+	struct waiting *w = STAILQ_FIRST(&s->waiting);
 
 	(void)c;
 	for (unsigned i = 0; i < s->jobs.count; i++) {
 		if (s->tags[i] == tag)
 			stop_job(s, i);
 	}
-	while (*at && (*at)->tag != tag)
-		at = &(*at)->next;
-	w = *at;
+	while (w && w->tag != tag)
+		w = STAILQ_NEXT(w, link);
 	if (!w)
 		return;
-	*at = w->next;
-	if (!w->next)
-		s->end = at;
+	STAILQ_REMOVE(&s->waiting, w, waiting, link);
 	free(w);
 }
 
@@ -222,7 +216,7 @@ static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 	mr_cli_note_state(s->cli, c, connected, "serving");
 	if (connected)
 		return;
-	while (s->first)
+	while (!STAILQ_EMPTY(&s->waiting))
 		drop_first(s);
 	for (unsigned i = 0; i < s->jobs.count; i++)
 		stop_job(s, i);
@@ -320,7 +314,7 @@ static int prepare(struct serve *s)
 			"give one of --exec and --echo");
 	s->jobs.command = s->set->command;
 	s->jobs.timeout_ms = s->set->timeout_ms;
-	s->end = &s->first;
+	STAILQ_INIT(&s->waiting);
 	return mr_cli_headers_take(
 		s->cli, &s->set->headers, &s->headers, s->header_memory, sizeof(s->header_memory));
 }
@@ -339,7 +333,7 @@ static int run_serve(const struct mr_cli *cli, const void *settings, const struc
 		return mr_cli_fail(cli, MR_EXIT_FAILED, "start", strerror(ENOMEM), NULL);
 	code = open_and_serve(s);
 	mr_cli_jobs_fini(&s->jobs);
-	while (s->first)
+	while (!STAILQ_EMPTY(&s->waiting))
 		drop_first(s);
 	return code;
 }

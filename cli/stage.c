@@ -10,7 +10,7 @@
 /* A message that is not settled: it waits for a job, is with a job, or waits until its output is
  * accepted. */
 struct mr_cli_pulled {
-	struct mr_cli_pulled *next;
+	STAILQ_ENTRY(mr_cli_pulled) link;
 	uint64_t tag;
 	uint64_t publisher;
 	uint64_t id; /* its id at the publisher; after the push of its output the id of that push */
@@ -23,28 +23,12 @@ struct mr_cli_pulled {
 	char body[];
 };
 
-static void append(struct mr_cli_pulled_list *l, struct mr_cli_pulled *i)
-{
-	i->next = NULL;
-	*l->end = i;
-	l->end = &i->next;
-}
-
-static void take_out(struct mr_cli_pulled_list *l, struct mr_cli_pulled **at)
-{
-	struct mr_cli_pulled *i = *at;
-
-	*at = i->next;
-	if (!i->next)
-		l->end = at;
-}
-
 static struct mr_cli_pulled *pop(struct mr_cli_pulled_list *l)
 {
-	struct mr_cli_pulled *i = l->first;
+	struct mr_cli_pulled *i = STAILQ_FIRST(l);
 
 	if (i)
-		take_out(l, &l->first);
+		STAILQ_REMOVE_HEAD(l, link);
 	return i;
 }
 
@@ -119,21 +103,20 @@ void mr_cli_stage_take(struct mr_cli_stage *s, const struct mr_delivery *d)
 	if (m->header_bytes)
 		memcpy(i->body, m->headers, m->header_bytes);
 	memcpy(i->body + m->header_bytes, m->payload, m->payload_bytes);
-	append(&s->waiting, i);
+	STAILQ_INSERT_TAIL(&s->waiting, i, link);
 }
 
 static bool drop(struct mr_cli_pulled_list *l, uint64_t tag)
 {
-	struct mr_cli_pulled **at = &l->first;
-	struct mr_cli_pulled *i;
+	struct mr_cli_pulled *i = STAILQ_FIRST(l);
 
-	while (*at && (*at)->tag != tag)
-		at = &(*at)->next;
-	i = *at;
-	if (i)
-		take_out(l, at);
+	while (i && i->tag != tag)
+		i = STAILQ_NEXT(i, link);
+	if (!i)
+		return false;
+	STAILQ_REMOVE(l, i, mr_cli_pulled, link);
 	free(i);
-	return i != NULL;
+	return true;
 }
 
 /* Stops the command of a message that another consumer gets. */
@@ -164,9 +147,11 @@ static void on_recall(struct mr_client *c, uint64_t tag, void *arg)
 
 void mr_cli_stage_lost(struct mr_cli_stage *s)
 {
-	for (struct mr_cli_pulled *i = s->waiting.first; i; i = i->next)
+	struct mr_cli_pulled *i;
+
+	for (i = STAILQ_FIRST(&s->waiting); i; i = STAILQ_NEXT(i, link))
 		i->stale = true;
-	for (struct mr_cli_pulled *i = s->outputs.first; i; i = i->next)
+	for (i = STAILQ_FIRST(&s->outputs); i; i = STAILQ_NEXT(i, link))
 		s->count->taken--;
 	empty(&s->outputs);
 	for (unsigned job = 0; job < MR_CLI_JOBS_MAX; job++) {
@@ -195,8 +180,8 @@ static int start(struct mr_cli_stage *s, struct mr_cli_pulled *i)
  * consumers. */
 static void start_waiting(struct mr_cli_stage *s)
 {
-	while (s->waiting.first && !mr_cli_pull_has_all(s->count) && !mr_cli_jobs_full(&s->jobs) &&
-		!mr_cli_interrupted()) {
+	while (!STAILQ_EMPTY(&s->waiting) && !mr_cli_pull_has_all(s->count) &&
+		!mr_cli_jobs_full(&s->jobs) && !mr_cli_interrupted()) {
 		struct mr_cli_pulled *i = pop(&s->waiting);
 		int rc;
 
@@ -244,7 +229,7 @@ static void job_succeeded(
 	}
 	out = output_of(i, job);
 	if (out)
-		append(&s->outputs, out);
+		STAILQ_INSERT_TAIL(&s->outputs, out, link);
 	else
 		give_back(s, i->tag);
 }
@@ -276,15 +261,13 @@ static void on_job(const struct mr_cli_job *job, void *arg)
 
 static void accepted(struct mr_cli_stage *s, bool numbered, uint64_t id, int error)
 {
-	struct mr_cli_pulled **at = &s->pushed.first;
-	struct mr_cli_pulled *i;
+	struct mr_cli_pulled *i = STAILQ_FIRST(&s->pushed);
 
-	while (*at && ((*at)->id != id || ((*at)->publisher != 0) != numbered))
-		at = &(*at)->next;
-	i = *at;
+	while (i && (i->id != id || (i->publisher != 0) != numbered))
+		i = STAILQ_NEXT(i, link);
 	if (!i)
 		return;
-	take_out(&s->pushed, at);
+	STAILQ_REMOVE(&s->pushed, i, mr_cli_pulled, link);
 	s->count->active_ns = mr_cli_now_ns();
 	if (error)
 		mr_cli_note(s->cli, "%s: %s", s->to, mr_error_text(error));
@@ -326,15 +309,15 @@ static int push_on(struct mr_cli_stage *s, struct mr_cli_pulled *i)
 /* Pushes waiting outputs in order; a full queue delays those behind. */
 static void push_outputs(struct mr_cli_stage *s)
 {
-	while (s->outputs.first) {
-		struct mr_cli_pulled *i = s->outputs.first;
+	while (!STAILQ_EMPTY(&s->outputs)) {
+		struct mr_cli_pulled *i = STAILQ_FIRST(&s->outputs);
 		int rc = push_on(s, i);
 
 		if (rc == -EAGAIN || rc == -ENOTCONN)
 			return;
 		pop(&s->outputs);
 		if (rc == 0) {
-			append(&s->pushed, i);
+			STAILQ_INSERT_TAIL(&s->pushed, i, link);
 			continue;
 		}
 		mr_cli_note(s->cli, "%s: %s", s->to, mr_error(s->client));
@@ -350,9 +333,9 @@ static void push_outputs(struct mr_cli_stage *s)
 int mr_cli_stage_init(
 	struct mr_cli_stage *s, const char *command, unsigned jobs, uint64_t timeout_ms)
 {
-	s->waiting.end = &s->waiting.first;
-	s->outputs.end = &s->outputs.first;
-	s->pushed.end = &s->pushed.first;
+	STAILQ_INIT(&s->waiting);
+	STAILQ_INIT(&s->outputs);
+	STAILQ_INIT(&s->pushed);
 	s->jobs.command = command;
 	s->jobs.timeout_ms = timeout_ms;
 	return mr_cli_jobs_init(&s->jobs, jobs);
@@ -402,12 +385,12 @@ void mr_cli_stage_step(struct mr_cli_stage *s)
 
 bool mr_cli_stage_is_idle(const struct mr_cli_stage *s)
 {
-	return (!s->waiting.first || mr_cli_pull_has_all(s->count)) && !s->outputs.first &&
-	       !s->pushed.first && s->jobs.running == 0;
+	return (STAILQ_EMPTY(&s->waiting) || mr_cli_pull_has_all(s->count)) &&
+	       STAILQ_EMPTY(&s->outputs) && STAILQ_EMPTY(&s->pushed) && s->jobs.running == 0;
 }
 
 void mr_cli_stage_wait(struct mr_cli_stage *s, int fd, int timeout_ms)
 {
 	/* Outputs that found the next queue full are tried again soon. */
-	mr_cli_jobs_wait(&s->jobs, fd, s->outputs.first ? RETRY_MS : timeout_ms);
+	mr_cli_jobs_wait(&s->jobs, fd, STAILQ_EMPTY(&s->outputs) ? timeout_ms : RETRY_MS);
 }

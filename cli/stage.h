@@ -15,6 +15,8 @@
 #ifndef MILLRACE_CLI_STAGE_H
 #define MILLRACE_CLI_STAGE_H
 
+#include <sys/queue.h>
+
 #include "client/millrace.h"
 #include "cli/cli.h"
 #include "cli/jobs.h"
@@ -36,10 +38,7 @@ static inline bool mr_cli_pull_has_all(const struct mr_cli_pull_count *n)
 
 struct mr_cli_pulled; /* a message that is not settled yet */
 
-struct mr_cli_pulled_list {
-	struct mr_cli_pulled *first;
-	struct mr_cli_pulled **end;
-};
+STAILQ_HEAD(mr_cli_pulled_list, mr_cli_pulled);
 
 struct mr_cli_stage {
 	/* set by the caller before init */
