@@ -79,7 +79,7 @@ static uint64_t late_bytes_max(const struct mr_worker *w)
 int mr_worker_late_init(struct mr_worker *w, uint32_t percent, uint32_t peers_max)
 {
 	w->late.share_bytes = mr_share_bound(late_bytes_max(w), percent > 0 ? percent : 100).share;
-	return mr_shares_init(&w->late.shares, 1, peers_max);
+	return mr_shares_init(&w->late.shares, peers_max, peers_max);
 }
 
 static bool has_room(const struct mr_worker *w, uint32_t bytes)

@@ -239,10 +239,12 @@ static void late_datagrams_of_a_host_have_a_share(void **state)
 	struct mrf_network_path path[3];
 	struct mr_rig_client client[3];
 	uint64_t dropped;
+	uint32_t room;
 
 	(void)state;
 	open_all(SINKS);
 	r.workers[0]->late.share_bytes = 4096;
+	room = r.workers[0]->late.shares.room;
 	for (uint32_t i = 0; i < 3; i++) {
 		path[i] = mr_rig_path(false, (uint16_t)(4001 + i));
 		mr_rig_remote(&r, 0, 6 + i, &path[i], MR_RIG_FRAME_BYTES, &client[i])->peer =
@@ -259,6 +261,8 @@ static void late_datagrams_of_a_host_have_a_share(void **state)
 	send_late(&path[2], &client[2]);
 	mr_rig_round(&r, 0);
 	assert_int_equal(r.stats[0].drop_late_full, dropped);
+	assert_int_equal(r.workers[0]->late.shares.used, 2);
+	assert_int_equal(r.workers[0]->late.shares.room, room); /* nothing was allocated */
 	close(hog.liveness_fd);
 	close_all();
 }
