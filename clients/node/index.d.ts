@@ -48,6 +48,10 @@ export interface SubscribeOptions {
   max?: number
   /** Messages that wait for `for await`, at most; default 4096. Further ones are missed, but promised ones wait. */
   inboxMax?: number
+  /** Messages say when the bus took them: timeNs. */
+  time?: boolean
+  /** Messages name their sender; a bus that does not show senders refuses that with EPERM. */
+  sender?: boolean
 }
 
 /** Options of a queue or service that this client makes; what is missing is the default of the bus. */
@@ -87,6 +91,34 @@ export interface CallOptions {
   onPartial?: (reply: Message) => void
 }
 
+export interface RequestManyOptions {
+  headers?: Headers
+  /** Limit for all replies, ms; default: requestTimeoutMs. */
+  timeoutMs?: number
+  /** Replies after which it ends; 0, the default: any number. */
+  repliesMax?: number
+  /** Limit from one reply to the next, ms; 0, the default: none. */
+  stallMs?: number
+}
+
+export interface StreamOptions {
+  headers?: Headers
+  /** Limit of the silence since the last message of either side, ms. */
+  timeoutMs?: number
+  /** Wait for a worker if there is none. */
+  wait?: boolean
+}
+
+export interface ServeOptions {
+  /** Calls in hand at a time; default 1. */
+  prefetch?: number
+  queue?: QueueOptions
+  /** Take requests in parts: `for await (const part of request.parts)`. Otherwise their callers get EREMOTEIO. */
+  streams?: boolean
+  /** Parts of a request that wait to be read, at most; default 64. */
+  window?: number
+}
+
 export class Client extends EventEmitter {
   readonly connected: boolean
   /** True while less than half of each buffer is in use. */
@@ -112,13 +144,18 @@ export class Client extends EventEmitter {
   /** Rejects with NoRespondersError at once if nobody subscribes. */
   request(subject: string, payload?: Payload, options?: { headers?: Headers; timeoutMs?: number }): Promise<Message>
 
+  /** The replies of several responders, at least one. Rejects with ETIMEDOUT or NoRespondersError without any. */
+  requestMany(subject: string, payload?: Payload, options?: RequestManyOptions): Promise<Message[]>
+
   queue(name: string, options?: QueueOptions): Promise<Queue>
   consume(name: string, options?: ConsumeOptions): Promise<Consumer>
   consume(name: string, callback: (d: Delivery) => unknown, options?: ConsumeOptions): Promise<Consumer>
   /** The handler's result is the reply; undefined: it answers by respond(). If it throws, the call fails. */
   serve(name: string, handler: (r: Request) => Payload | undefined | void | Promise<Payload | undefined | void>,
-    options?: { prefetch?: number; queue?: QueueOptions }): Promise<Service>
+    options?: ServeOptions): Promise<Service>
   call(service: string, payload?: Payload, options?: CallOptions): Promise<Message>
+  /** Calls a service with a request in parts, of which `payload` is the first. */
+  stream(service: string, payload?: Payload, options?: StreamOptions): Promise<Stream>
 
   /** Milliseconds to the control process and back. */
   ping(): Promise<number>
@@ -141,6 +178,14 @@ export class Message {
   /** By names in lower case. */
   readonly headers: Map<string, string>
   readonly wantsReply: boolean
+  /** Of a reply, or of a request in parts: others follow. */
+  readonly more: boolean
+  /** Nanoseconds since 1970 when the bus took it; 0n unless the subscription asked with `time`. */
+  readonly timeNs: bigint
+  /** The session that published it; 0n unless the subscription asked with `sender`. */
+  readonly sender: bigint
+  /** The name of its client; empty unless the subscription asked. */
+  readonly senderName: string
   text(): string
   json(): any
   reply(payload: Payload, options?: { headers?: Headers }): void
@@ -182,10 +227,45 @@ export class Delivery extends Message {
 }
 
 export class Request extends Message {
+  /** True when the caller has given up, the time is over, or the session ended: stop working on it. */
+  readonly recalled: boolean
+  /** The parts behind the first; null unless `more`. Ends after the last one; throws ENOENT or ENOTCONN before. */
+  readonly parts: Parts | null
+  /** Partial replies that the caller takes now. */
+  readonly replies: number
+  /** Resolves when the caller takes a partial reply; with false when the call is not in hand any more. */
+  room(): Promise<boolean>
+  /**
+   * Sends the final reply, or a partial one with `more`. False: the call is not in hand. Throws EAGAIN while the caller
+   * takes no partial reply: await room().
+   */
   respond(payload: Payload, options?: { headers?: Headers; more?: boolean }): boolean
   /** The caller gets EREMOTEIO; with `again` another worker gets the call. */
   fail(options?: { again?: boolean }): boolean
   inProgress(): boolean
+}
+
+export interface Parts extends AsyncIterable<Message> {
+  /** True when the last part has come. */
+  readonly complete: boolean
+}
+
+/** A call whose request has parts. Iterate over it for its replies: partial ones have `more`, the final one has not. */
+export class Stream implements AsyncIterable<Message> {
+  readonly service: string
+  /** True while the worker takes another part at once. */
+  readonly hasRoom: boolean
+  /** True when no more replies come. */
+  readonly ended: boolean
+  /** Sends the next part, the last one with `more` false. Resolves when the worker had room for it. */
+  send(payload: Payload, options?: { more?: boolean }): Promise<void>
+  /** Sends the last part. */
+  end(payload?: Payload): Promise<void>
+  /** The final reply; skips the partial ones that are unread. */
+  result(): Promise<Message>
+  /** Gives the call up: no reply comes any more. */
+  close(): void
+  [Symbol.asyncIterator](): AsyncIterator<Message>
 }
 
 export class Queue {

@@ -10,7 +10,8 @@ net_needs
 
 net_pair 2
 # A client must find the new data plane before its liveness time-out: 10 s.
-bus_start --set workers.count=2 --set sessions.heartbeat_ms=200 --set sessions.missed_max=50 --port "$(net_af_xdp)"
+bus_start --set workers.count=2 --set sessions.heartbeat_ms=200 --set sessions.missed_max=50 \
+	--set sessions.show_sender=true --port "$(net_af_xdp)"
 udp4=udp://$net_bus4:7400
 udp6="udp://[$net_bus6]:7400"
 
@@ -31,6 +32,7 @@ js_sub_start() {
 }
 received() { jq -r '.subject + " " + .payload' "$dir/$1.out"; }
 workers_with_frames() { "$millrace" workers --json | jq '[.. | objects | select(.frames_rx? // 0 > 0)] | length'; }
+subscribed_times() { [ "$("$millrace" subjects --json | jq --arg p "$1" '[.[] | select(.pattern == $p)] | length')" -eq "$2" ]; }
 no_session() { [ "$("$millrace" status --json | jq .clients)" -eq 0 ]; }
 
 far=(near far4 far6 far7 far8 far9)
@@ -67,6 +69,15 @@ expect_equal "answer to here" "$("$millrace" request far.greet hello)" 'from the
 expect_equal "answer from there to there" "$(js "$udp4" request far.greet hello)" 'from there'
 expect_status 5 "${net_in[@]}" node "$js/cli.js" "$udp4" request nobody.there hello
 kill -TERM "$local_pid"
+start one "$millrace" reply many 'the one'
+responders=("$pid")
+start other "$millrace" reply many 'the other'
+responders+=("$pid")
+wait_for "both answer" subscribed_times many 2
+expect_equal "answers of both" "$(js "$udp4" gather many 2)" 'the one
+the other'
+kill -TERM "${responders[@]}"
+expect_equal "a stamp" "$(js "$udp4" stamped self.stamp)" 'itself js stamped now b x'
 
 say "queues and services from either side"
 seq 1 300 >"$dir/numbers"
@@ -81,6 +92,26 @@ expect_lines "$dir/pulled.text" "$(cat "$dir/numbers")"
 js_sub_start worker "$udp4" serve shout 2
 expect_equal "a call from here" "$("$millrace" call shout 'who is there')" 'WHO IS THERE'
 expect_equal "a call from there" "$(js "$udp6" call shout 'and here')" 'AND HERE'
+say "requests in parts, in both directions and within there; more parts and replies than go without a grant"
+serves() { "$millrace" services --json | jq -e --arg name "$1" 'any(.[]; .name == $name and .consumers > 0)' >/dev/null; }
+seq -f 'word%g' 1 200 >"$dir/words"
+mapfile -t words <"$dir/words"
+js_sub_start parts "$udp4" parts joined 2
+start streamed "$build/client/examples/example_serve" -n 1 capitals
+wait_for "capitals is served" serves capitals
+for from in here there; do
+	if [ "$from" = here ]; then
+		"$build/client/examples/example_stream" joined "${words[@]}" >"$dir/$from.text"
+	else
+		js "$udp6" stream joined "${words[@]}" >"$dir/$from.text"
+	fi
+	expect_lines "$dir/$from.text" "$(tr '[:lower:]' '[:upper:]' <"$dir/words"; echo '200 parts')"
+done
+# That worker does not wait for room for its replies, and replies to no empty part.
+mapfile -t empty < <(yes '' | head -n 150)
+js "$udp4" stream capitals "${words[@]:0:60}" "${empty[@]}" >"$dir/capitals.text"
+expect_lines "$dir/capitals.text" "$(head -n 60 "$dir/words" | tr '[:lower:]' '[:upper:]'; echo '60 parts')"
+
 js_sub_start blocks "$udp4" block 'promised.>' 300
 js "$udp6" promise promised.to.you 300
 wait_for "all that was promised came" lines_at_least "$dir/blocks.out" 300

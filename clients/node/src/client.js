@@ -9,6 +9,7 @@ import { Message, Reassembly } from './messages.js'
 import { Queue } from './queue.js'
 import { Consumer, Service, Subscription } from './receivers.js'
 import { Session } from './session.js'
+import { REPLIES, Stream } from './streams.js'
 import { parseTable, table } from './tables.js'
 import * as wire from './wire.js'
 
@@ -113,6 +114,7 @@ export class Client extends EventEmitter {
     if (session !== this.session) return
     this.connected = false
     const error = code === 0 ? lostError() : MillraceError.ofErrno(code, text)
+    for (const receiver of this.receivers.values()) receiver.lost?.(lostError())
     for (const waiter of [...this.controls.values(), ...this.requests.values()]) waiter.reject(lostError())
     const goesOn = this.options.reconnect && !this.closing
     if (!goesOn) this.over(error)
@@ -165,6 +167,8 @@ export class Client extends EventEmitter {
     if (!m) return
     if (m.kind === Kind.Deliver) this.deliver(m, holder)
     else if (m.kind === Kind.Reply || m.kind === Kind.Status) this.answered(m)
+    else if (m.kind === Kind.Credit && m.target === 0) this.credited(m)
+    else if (m.kind === Kind.Part || m.kind === Kind.Credit || m.kind === Kind.Recall) this.ofStream(m)
     else if (m.kind === Kind.Accepted) this.accepted(m)
     else if (m.kind === Kind.Control) this.controlled(m)
     else if (m.kind === Kind.Gap && m.payload.length >= 16) this.gap(wire.readPair(m.payload))
@@ -203,9 +207,24 @@ export class Client extends EventEmitter {
     if (!request) return this.session.ignore() // another answer was first
     if (m.kind === Kind.Status) return request.reject(statusError(m.target))
     const reply = new Message(this, { ...m, token: null })
+    if (request.many) return request.many(reply, request)
     if (!(m.flags & Flag.More)) return request.resolve(reply)
     request.renew()
-    request.partial?.(reply)
+    if (request.partial) request.partial(reply, m)
+    else this.session.ignore()
+  }
+
+  // The worker takes more parts of a stream.
+  credited(m) {
+    const call = m.token && this.requests.get(m.token.correlation)
+    if (call?.credit) call.credit(m)
+    else this.session.ignore()
+  }
+
+  // To a worker, of a call that it has in hand.
+  ofStream(m) {
+    const receiver = this.receivers.get(m.target)
+    if (!m.delivery || !receiver?.takeOf?.(m)) this.session.ignore()
   }
 
   accepted({ target, payload }) {
@@ -233,7 +252,9 @@ export class Client extends EventEmitter {
 
   // The bus removed a consumer: it registers again.
   disconnected({ subscription }) {
-    this.receivers.get(subscription)?.open().catch(() => this.session.ignore())
+    const receiver = this.receivers.get(subscription)
+    receiver?.lost?.(new MillraceError('ENOENT', 'the bus removed this worker'))
+    receiver?.open().catch(() => this.session.ignore())
   }
 
   // ---- waiting
@@ -458,6 +479,35 @@ export class Client extends EventEmitter {
     })
   }
 
+  /**
+   * Sends a request and gathers the replies of several responders, at least one: up to `repliesMax`, for `timeoutMs`,
+   * with at most `stallMs` from one to the next; 0: no such limit.
+   */
+  async requestMany(subject, payload = '', { headers, timeoutMs = this.options.requestTimeoutMs, repliesMax = 0,
+    stallMs = 0 } = {}) {
+    const correlation = randomBytes(8).readBigUInt64LE()
+    const replies = []
+    let stall = null
+    try {
+      await this.waiter(this.requests, correlation, timeoutMs, 'no reply in time', {
+        many: (reply, request) => {
+          clearTimeout(stall)
+          if (replies.push(reply) === repliesMax) request.resolve()
+          else if (stallMs > 0) stall = setTimeout(() => request.resolve(), stallMs)
+        },
+        begin: () => {
+          this.need()
+          this.sendParts(this.parts(Kind.Publish, subject, payload, headers), { token: { session: 0n, correlation } })
+        }
+      })
+    } catch (error) {
+      if (error.code !== 'ETIMEDOUT' || replies.length === 0) throw error
+    } finally {
+      clearTimeout(stall)
+    }
+    return replies
+  }
+
   sendReply(token, payload, { headers } = {}) {
     if (!token) throw new MillraceError('EINVAL', 'the message wants no reply')
     this.need()
@@ -490,24 +540,50 @@ export class Client extends EventEmitter {
   async attempt(service, payload, { headers, timeoutMs, wait, onPartial }) {
     const target = this.services.get(service) ?? await this.openService(service, wait)
     const correlation = randomBytes(8).readBigUInt64LE()
-    const deadline = BigInt(Math.min(Math.ceil(timeoutMs), 2 ** 31 - 1)) | (wait ? 1n << 32n : 0n)
     let partial = false
+    let taken = 0
     try {
-      return await this.waiter(this.requests, correlation, timeoutMs, 'no reply in time', {
-        partial: (m) => {
+      return await this.pushCall({ target, correlation, payload, headers, timeoutMs, wait,
+        partial: (m, { delivery }) => {
           partial = true
           if (onPartial) this.guard(() => onPartial(m))
-        },
-        begin: () => {
-          this.need()
-          const sent = this.promiseParts(this.parts(Kind.Push, '', payload, headers),
-            { target, token: { session: deadline, correlation } })
-          if (!sent) throw new MillraceError('EAGAIN', 'the buffer to the bus is full: wait for room()')
-        }
-      })
+          if (++taken < REPLIES / 2 || !delivery) return
+          this.sendCredit(target, { session: delivery.tag, correlation }, taken)
+          taken = 0
+        } })
     } catch (error) {
       throw Object.assign(error, { partial })
     }
+  }
+
+  // Pushes a call to a service; resolves with its final reply. `partial` and `credit` get what comes before.
+  pushCall({ target, correlation, payload, headers, timeoutMs, wait, flags = 0, begun = null, ...handlers }) {
+    const deadline = BigInt(Math.min(Math.ceil(timeoutMs), 2 ** 31 - 1)) | (wait ? 1n << 32n : 0n)
+    return this.waiter(this.requests, correlation, timeoutMs, 'no reply in time', {
+      ...handlers,
+      begin: (call) => {
+        begun?.(call)
+        this.need()
+        const sent = this.promiseParts(this.parts(Kind.Push, '', payload, headers),
+          { target, token: { session: deadline, correlation }, flags })
+        if (!sent) throw new MillraceError('EAGAIN', 'the buffer to the bus is full: wait for room()')
+      }
+    })
+  }
+
+  sendCredit(queue, token, parts) {
+    if (this.session.state !== 'open') return
+    const payload = wire.streamCredit(parts)
+    this.session.promise(wire.message(Kind.Credit, { target: queue, token, payload }), null, { small: true })
+  }
+
+  /** Calls a service with a request in parts, of which `payload` is the first. Resolves with the stream. */
+  async stream(service, payload = '', options = {}) {
+    const { timeoutMs = this.options.requestTimeoutMs, wait = false } = options
+    const target = this.services.get(service) ?? await this.openService(service, wait)
+    const stream = new Stream(this, service, target, randomBytes(8).readBigUInt64LE())
+    stream.begin(payload, { ...options, timeoutMs, wait })
+    return stream
   }
 
   async openService(name, wait) {

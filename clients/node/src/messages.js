@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // messages: what the program gets, and the reassembly of fragments.
 import { parseHeaders } from './headers.js'
+import { Flag } from './wire.js'
 
 const INCOMPLETE_MAX = 16
 
@@ -24,6 +25,26 @@ export class Message {
 
   get wantsReply() {
     return this.#raw.token !== null
+  }
+
+  /** Of a reply, or of a request in parts: others follow. */
+  get more() {
+    return (this.#raw.flags & Flag.More) !== 0
+  }
+
+  /** Nanoseconds since 1970 when the bus took it; 0n unless the subscription asked. */
+  get timeNs() {
+    return this.#raw.stamp?.timeNs ?? 0n
+  }
+
+  /** The session that published it; 0n unless the subscription asked. */
+  get sender() {
+    return this.#raw.stamp?.sender ?? 0n
+  }
+
+  /** The name of its client; empty unless the subscription asked. */
+  get senderName() {
+    return this.#raw.stamp?.name ?? ''
   }
 
   text() {

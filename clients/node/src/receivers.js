@@ -2,9 +2,11 @@
 // receivers: subscriptions, consumers of queues, workers of services. Each is made anew in a new session.
 import { MillraceError } from './errors.js'
 import { Inbox, Message } from './messages.js'
+import { Intake, Parts, REPLIES, granted, partMessage } from './streams.js'
 import { Kind, SettleVerb, settlement, message } from './wire.js'
 
 const INBOX_MAX = 4096
+const WINDOW = 64 // parts in flight per request
 
 /** What the three have in common: a number, a function or an inbox, the request that makes it. */
 class Receiver {
@@ -75,9 +77,9 @@ export class Subscription extends Receiver {
   }
 
   request() {
-    const { group, prefix, promised, highWater } = this.options
+    const { group, prefix, promised, highWater, time, sender } = this.options
     return ['SubscribeRequest', { subscription: this.number, kind: prefix ? 1 : 0, pattern: this.pattern, group,
-      whenFull: promised ? 1 : 0, highWater }]
+      whenFull: promised ? 1 : 0, highWater, time: time ? 1 : undefined, sender: sender ? 1 : undefined }]
   }
 
   take(m, holder) {
@@ -170,6 +172,9 @@ export class Request extends Message {
   #service
   #raw
   #session
+  #room = REPLIES
+  #waiting = [] // those who wait for room
+  #intake = null
 
   constructor(service, m) {
     super(service.client, m)
@@ -177,28 +182,96 @@ export class Request extends Message {
     this.#raw = m
     this.#session = service.client.session
     this.answered = false
+    this.recalled = false
+    this.why = null // it was recalled
+    this.handled = false // the handler has returned
+    this.parts = null
+  }
+
+  get tag() {
+    return this.#raw.delivery.tag
+  }
+
+  get #token() {
+    return { session: this.tag, correlation: this.#raw.token.correlation }
   }
 
   get #open() {
-    return !this.answered && this.#session.state === 'open'
+    return !this.answered && !this.recalled && this.#session.state === 'open'
   }
 
-  /** Sends the final reply, or a partial one with `more`. */
+  /** The service's: tells the caller that parts are taken. */
+  begin(window) {
+    const { client } = this.#service
+    const grant = (parts) => this.#open && client.sendCredit(this.#raw.delivery.queue, this.#token, parts)
+    this.#intake = new Intake(window, grant)
+    this.parts = new Parts(this.#intake)
+    grant(window)
+  }
+
+  /** Partial replies that the caller takes now. */
+  get replies() {
+    return this.#open ? this.#room : 0
+  }
+
+  /** Resolves when the caller takes a partial reply; false: the call is not in hand any more. */
+  async room() {
+    while (this.#open && this.#room === 0) await new Promise((resolve) => this.#waiting.push(resolve))
+    return this.#open
+  }
+
+  /** The service's: the caller takes more. */
+  credit(m) {
+    const room = granted(this.#room, m)
+    if (room === null) return false
+    this.#room = room
+    this.#wake()
+    return true
+  }
+
+  #wake() {
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+
+  /** The service's: nobody waits for a reply any more. */
+  end(error) {
+    this.recalled = true
+    this.why = error
+    this.#over(error)
+  }
+
+  #over(error) {
+    this.parts?.fail(error)
+    this.#wake()
+  }
+
+  /** Sends the final reply, or a partial one with `more`. Throws EAGAIN if the caller takes no partial reply now. */
   respond(payload, { headers, more = false } = {}) {
     if (!this.#open) return false
-    const { tag, queue } = this.#raw.delivery
-    this.#service.client.sendResponse(queue, { session: tag, correlation: this.#raw.token.correlation }, payload,
-      { headers, more })
-    this.answered = !more
+    if (more && this.#room === 0) throw new MillraceError('EAGAIN', 'the caller takes no more now: await room()')
+    this.#service.client.sendResponse(this.#raw.delivery.queue, this.#token, payload, { headers, more })
+    if (more) this.#room--
+    else this.#settled()
     return true
   }
 
   /** Gives the call up; `again`: another worker gets it, otherwise the caller an error. */
   fail({ again = false } = {}) {
     if (!this.#open) return false
-    this.answered = true
     this.#service.settle(this.#raw.delivery, again ? SettleVerb.Requeue : SettleVerb.Reject, 0)
+    this.#settled()
     return true
+  }
+
+  #settled() {
+    this.answered = true
+    this.#service.inHand.delete(this.tag)
+    this.#over(new MillraceError('ENOENT', 'the request was answered'))
+  }
+
+  /** The service's: answers the recall of a request, once nobody works on it. */
+  release() {
+    if (this.#session.state === 'open') this.#service.settle(this.#raw.delivery, SettleVerb.Released, 0)
   }
 
   inProgress() {
@@ -212,22 +285,62 @@ export class Request extends Message {
 export class Service extends Consumer {
   constructor(client, name, options, handler) {
     super(client, name, options, (request) => this.answer(request, handler))
+    this.inHand = new Map() // tag: request; the prefetch bounds it
   }
 
   request() {
     const { prefetch, queue } = this.options
-    return ['ConsumeRequest', { subscription: this.number, kind: 1, name: this.name, options: queue, prefetch }]
+    return ['ConsumeRequest', { subscription: this.number, kind: 1, name: this.name, options: queue, prefetch,
+      recalls: 1 }]
   }
 
   take(m, holder) {
-    if (m.kind === Kind.Deliver && m.delivery && m.token) this.hand(new Request(this, m), holder)
+    if (m.kind !== Kind.Deliver || !m.delivery || !m.token) return
+    const request = new Request(this, m)
+    if (request.more && !this.options.streams) return request.fail()
+    this.inHand.set(request.tag, request)
+    if (request.more) request.begin(this.options.window || WINDOW)
+    this.hand(request, holder)
+  }
+
+  /** A Part, Credit or Recall. False: it is of no request in hand. */
+  takeOf(m) {
+    const request = this.inHand.get(m.delivery.tag)
+    if (!request) return false
+    if (m.kind === Kind.Credit) return request.credit(m)
+    if (m.kind === Kind.Part) return request.parts !== null && request.parts.take(partMessage(this.client, m))
+    this.inHand.delete(request.tag)
+    request.end(new MillraceError('ENOENT', 'the request was recalled: its caller has given up, or its time is over'))
+    if (request.handled) request.release()
+    return true
+  }
+
+  async drain() {
+    await super.drain()
+    this.lost(new MillraceError('ENOENT', 'the service was closed'))
+  }
+
+  /** The requests in hand go to other workers. */
+  lost(error) {
+    for (const request of this.inHand.values()) request.end(error)
+    this.inHand.clear()
   }
 
   async answer(request, handler) {
     try {
+      await this.handle(request, handler)
+    } finally {
+      request.handled = true
+      if (request.recalled) request.release()
+    }
+  }
+
+  async handle(request, handler) {
+    try {
       const reply = await handler(request)
       if (reply !== undefined && !request.answered) request.respond(reply)
     } catch (error) {
+      if (error === request.why) return // from the parts: nobody waits for a reply
       if (!request.answered) request.fail()
       if (this.client.listenerCount('error') > 0) this.client.emit('error', error)
     }

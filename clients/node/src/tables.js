@@ -8,7 +8,7 @@ const OPTIONS = [['policy', 'u8'], ['whenFull', 'u8'], ['messagesMax', 'u64'], [
   ['breakerResetMs', 'u32'], ['breakerProbes', 'u16']]
 const BODIES = [
   ['SubscribeRequest', [['subscription', 'u32'], ['kind', 'u8'], ['pattern', 'string'], ['group', 'string'],
-    ['whenFull', 'u8'], ['highWater', 'u8']]],
+    ['whenFull', 'u8'], ['highWater', 'u8'], ['time', 'u8'], ['sender', 'u8']]],
   ['UnsubscribeRequest', [['subscription', 'u32'], ['queue', 'u32']]],
   ['AliasRequest', [['subject', 'string']]],
   ['AliasRelease', [['alias', 'u32']]],

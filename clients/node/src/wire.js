@@ -7,11 +7,13 @@ export const Kind = {
   Ack: 11, Push: 12, Accepted: 13, Settle: 14, Part: 15, Beat: 16, Credit: 17, Recall: 18
 }
 export const Flag = { Token: 1, Sections: 2, Origin: 4, Delivery: 8, Fragment: 16, More: 32, High: 64, Low: 128 }
-export const SettleVerb = { Ack: 0, Requeue: 1, Reject: 2, Progress: 4, Returned: 7 }
+export const SettleVerb = { Ack: 0, Requeue: 1, Reject: 2, Progress: 4, Released: 5, Returned: 7 }
 export const FRAME_BYTES_MIN = 1200
 export const FRAME_BYTES_MAX = 65504
 export const FRAME_HEADER_BYTES = 24
 const HEADER_BYTES = 8
+const STAMP_BYTES = 16
+const NAME_BYTES_MAX = 63
 const VERSION = 1
 const RELIABLE = 1
 const ACK = 2
@@ -34,6 +36,13 @@ export function settlement(tag, verb, delayMs = 0) {
   bytes.writeBigUInt64LE(tag, 0)
   bytes.writeUInt32LE(delayMs, 8)
   bytes.writeUInt8(verb, 12)
+  return bytes
+}
+
+/** The payload of a Credit: so many more parts, or partial replies, may come. */
+export function streamCredit(parts) {
+  const bytes = Buffer.alloc(8)
+  bytes.writeUInt32LE(parts, 0)
   return bytes
 }
 
@@ -110,6 +119,16 @@ function take(m, flag, size, read) {
   return read(m.bytes, at)
 }
 
+// Time and sender of a message, and the sender's name; null: there is no stamp.
+function parseStamp(bytes, at, stampBytes) {
+  if (stampBytes === 0) return null
+  if (stampBytes < STAMP_BYTES || stampBytes > STAMP_BYTES + NAME_BYTES_MAX || at + stampBytes > bytes.length) {
+    throw new RangeError('the stamp does not fit')
+  }
+  return { timeNs: bytes.readBigUInt64LE(at), sender: bytes.readBigUInt64LE(at + 8),
+    name: bytes.toString('utf8', at + STAMP_BYTES, at + stampBytes) }
+}
+
 function parseParts(bytes) {
   const m = { bytes, at: HEADER_BYTES, kind: bytes.readUInt8(2), flags: bytes.readUInt8(3),
     target: bytes.readUInt32LE(4) }
@@ -121,8 +140,10 @@ function parseParts(bytes) {
   m.fragment = take(m, Flag.Fragment, 24, (b, at) => ({ session: b.readBigUInt64LE(at), message: b.readUInt32LE(at + 8),
     total: b.readUInt32LE(at + 12), offset: b.readUInt32LE(at + 16) }))
   const sections = take(m, Flag.Sections, 4, (b, at) => [b.readUInt8(at), b.readUInt8(at + 1), b.readUInt16LE(at + 2)])
-  const [subjectBytes, reserved, headerBytes] = sections ?? [0, 0, 0]
-  if (reserved !== 0 || m.at + subjectBytes + headerBytes > bytes.length) throw new RangeError('sections do not fit')
+  const [subjectBytes, stampBytes, headerBytes] = sections ?? [0, 0, 0]
+  m.stamp = parseStamp(bytes, m.at, stampBytes)
+  m.at += stampBytes
+  if (m.at + subjectBytes + headerBytes > bytes.length) throw new RangeError('sections do not fit')
   m.subject = bytes.toString('utf8', m.at, m.at + subjectBytes)
   m.headers = bytes.subarray(m.at + subjectBytes, m.at + subjectBytes + headerBytes)
   m.payload = bytes.subarray(m.at + subjectBytes + headerBytes)

@@ -221,3 +221,46 @@ test('a call without an answer is tried again, and then fails', async (t) => {
   assert.strictEqual(bus.got.filter((m) => m.kind === Kind.Push).length, 2)
   assert.strictEqual(client.requests.size, 0)
 })
+
+test('messages have the stamps that their subscription asked for', async (t) => {
+  const { bus, client } = await joined(t)
+  const all = await client.subscribe('a', { time: true, sender: true })
+  const [{ body }] = requests(bus, 'SubscribeRequest')
+  assert.deepStrictEqual([body.time, body.sender], [1, 1])
+  const name = 'teller'
+  const stamp = Buffer.concat([wire.pair(123n, 77n), Buffer.from(name)])
+  const raw = (stampBytes) => {
+    const m = wire.message(Kind.Deliver, { target: all.number, subject: 'a', payload: '' })
+    const bytes = Buffer.concat([m.subarray(0, 12), stamp, Buffer.from('a'), Buffer.from('text')])
+    bytes.writeUInt16LE(bytes.length, 0)
+    bytes.writeUInt8(stampBytes, 9)
+    return Buffer.concat([bytes], wire.padded(bytes.length))
+  }
+  bus.send([raw(stamp.length)])
+  const it = all[Symbol.asyncIterator]()
+  const { value: m } = await it.next()
+  assert.deepStrictEqual([m.subject, m.text(), m.timeNs, m.sender, m.senderName], ['a', 'text', 123n, 77n, name])
+  const { faults } = client.session.stats
+  bus.send([raw(15), raw(80), raw(255)])
+  await client.ping()
+  assert.strictEqual(client.session.stats.faults, faults + 3)
+  bus.send([wire.message(Kind.Deliver, { target: all.number, subject: 'a', payload: 'plain' })])
+  const { value: plain } = await it.next()
+  assert.deepStrictEqual([plain.timeNs, plain.sender, plain.senderName], [0n, 0n, ''])
+})
+
+test('gathers the replies of several responders', async (t) => {
+  const { bus, client } = await joined(t)
+  const gather = async (options, replies) => {
+    bus.got = []
+    const gathered = client.requestMany('a', 'x', options)
+    const { token } = await bus.message(Kind.Publish)
+    for (const payload of replies) bus.send([wire.message(Kind.Reply, { token, payload })])
+    return (await gathered).map((m) => m.text())
+  }
+  assert.deepStrictEqual(await gather({ repliesMax: 2, timeoutMs: 20000 }, ['1', '2', '3']), ['1', '2'])
+  assert.deepStrictEqual(await gather({ stallMs: 50, timeoutMs: 20000 }, ['1', '2', '3']), ['1', '2', '3'])
+  assert.deepStrictEqual(await gather({ timeoutMs: 100 }, ['1']), ['1'])
+  await assert.rejects(gather({ timeoutMs: 20 }, []), { code: 'ETIMEDOUT' })
+  assert.strictEqual(client.requests.size, 0)
+})

@@ -10,6 +10,10 @@
 //                          pull QUEUE COUNT            acks and prints each
 //                          call SERVICE PAYLOAD        prints the answer
 //                          serve SERVICE COUNT         answers with the request in capitals
+//                          gather SUBJECT COUNT        prints the answers of that many responders
+//                          stamped SUBJECT             publishes to itself, prints who sent it, and when: "now"
+//                          stream SERVICE WORD...      calls with the words as parts; prints each reply
+//                          parts SERVICE COUNT         answers each part in capitals, and the last with their number
 //                          promise SUBJECT COUNT       publishes 1 to COUNT at least once
 //                          block PATTERN COUNT         subscribes with Block; prints as sub does
 //                          hold                        prints "open", waits for the end of the session, prints the reason
@@ -51,6 +55,22 @@ const verbs = {
 
   async request(client, subject, payload) {
     process.stdout.write(`${(await client.request(subject, payload)).text()}\n`)
+  },
+
+  async gather(client, subject, count) {
+    const replies = await client.requestMany(subject, '', { repliesMax: Number(count) })
+    for (const text of replies.map((reply) => reply.text()).sort()) process.stdout.write(`${text}\n`)
+  },
+
+  async stamped(client, subject) {
+    const subscription = await client.subscribe(subject, { time: true, sender: true })
+    client.publish(subject, 'x', { headers: { a: 'b' } })
+    for await (const m of subscription) {
+      const when = Math.abs(Number(m.timeNs / 1000000n) - Date.now()) < 60000 ? 'now' : m.timeNs
+      const who = m.sender === client.session.id ? 'itself' : m.sender
+      process.stdout.write(`${who} ${m.senderName} ${when} ${m.headers.get('a')} ${m.text()}\n`)
+      return
+    }
   },
 
   reply(client, pattern, payload, count) {
@@ -98,6 +118,36 @@ const verbs = {
   serve(client, name, count) {
     return take((handler) => client.serve(name, handler), Number(count),
       (request) => request.respond(request.text().toUpperCase()))
+  },
+
+  async stream(client, name, ...words) {
+    const stream = await client.stream(name)
+    const send = async () => {
+      for (const word of words) await stream.send(word)
+      await stream.end()
+    }
+    const sending = send()
+    for await (const reply of stream) process.stdout.write(`${reply.text()}\n`)
+    await sending
+  },
+
+  async parts(client, name, count) {
+    let left = Number(count)
+    let done
+    const all = new Promise((resolve) => { done = resolve })
+    await client.serve(name, async (request) => {
+      let parts = 0
+      for await (const part of request.parts) {
+        if (part.payload.length === 0) continue
+        await request.room()
+        request.respond(part.text().toUpperCase(), { more: true })
+        parts++
+      }
+      request.respond(`${parts} parts`)
+      if (--left === 0) done()
+    }, { streams: true })
+    say('subscribed')
+    await all
   },
 
   async promise(client, subject, count) {
