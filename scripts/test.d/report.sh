@@ -4,6 +4,7 @@
 
 passed_count=0
 failed_names=()
+failed_causes=() # a line for each of them
 skipped_names=()
 
 # True if the name matches an --only, or no --only was given. A step runs if a test in it may match.
@@ -22,9 +23,35 @@ passed() {
 	printf 'ok       %s\n' "$1"
 }
 
+# Lines of a log that say what went wrong, and lines with such words that do not.
+cause_words='FAIL|WRONG|[Ww]rong|not ok|[Aa]ssertion|ERROR|[Ee]rror:|Traceback|runtime error|in vain'
+cause_words+='|but expected|, expected|Segmentation|core dumped|[Tt]imed out'
+no_cause_words='(^|[^0-9])0 (wrong|fail|error)|^ *(ok|PASS)[: ]|[Ff]ail(ed|ures?)?:? +0$'
+
+# Prints at most N lines of a log that say what went wrong.
+causes() {
+	grep -aE -- "$cause_words" "$1" | grep -avE -- "$no_cause_words" | cut -c -300 | head -n "$2"
+}
+
+# failed NAME REASON [LOG [LINES]]: counts it; prints the lines of its log that say what went wrong, then the end of
+# the log. A log of this script may be cut in the middle by those who show it.
 failed() {
+	local cause=''
+
 	failed_names+=("$1")
 	printf 'FAILED   %s: %s\n' "$1" "$2"
+	if [ -n "${3:-}" ]; then
+		cause=$(causes "$3" 1)
+		if [ -n "$cause" ]; then
+			echo "    what went wrong:"
+			causes "$3" 30 | sed 's/^/    ! /'
+		else
+			cause=$(grep -a . "$3" | tail -n 1 | cut -c -300)
+		fi
+		echo "    the end of its output:"
+		show_log "$3" "${4:-100}"
+	fi
+	failed_causes+=("$2${cause:+: ${cause#"${cause%%[![:space:]]*}"}}")
 }
 
 skipped() {
@@ -32,7 +59,7 @@ skipped() {
 	printf 'skipped  %s: %s\n' "$1" "$2"
 }
 
-# Prints the end of a log below the line of its failure.
+# Prints the end of a log.
 show_log() {
 	sed 's/^/    | /' <(tail -n "${2:-100}" "$1")
 }
@@ -50,8 +77,7 @@ run_one() {
 	0) passed "$name" ;;
 	77) skipped "$name" "$(tail -n 1 "$log")" ;;
 	*)
-		failed "$name" "exit status $status"
-		show_log "$log"
+		failed "$name" "exit status $status" "$log"
 		;;
 	esac
 }
@@ -93,11 +119,10 @@ report_meson() {
 			;;
 		SKIP) skipped "$name" "$reason" ;;
 		*)
-			failed "$name" "$result"
 			jq -r --arg name "${name#"$prefix: "}" \
 				'select(.name | endswith(" / " + $name) or . == $name) | (.stdout // ""), (.stderr // "")' "$json" \
 				>"$logs/failed.tmp"
-			show_log "$logs/failed.tmp"
+			failed "$name" "$result" "$logs/failed.tmp"
 			rm -f "$logs/failed.tmp"
 			;;
 		esac
@@ -107,9 +132,13 @@ report_meson() {
 		] | @tsv' "$json")
 }
 
+# The failures again, a line each, and the totals.
 summary() {
-	local line
+	local line i
 
+	for i in "${!failed_names[@]}"; do
+		printf 'failed   %s: %s\n' "${failed_names[$i]}" "${failed_causes[$i]}"
+	done
 	line="$passed_count passed, ${#failed_names[@]} failed"
 	[ "${#skipped_names[@]}" -eq 0 ] || line+=", ${#skipped_names[@]} skipped"
 	echo "$line"

@@ -6,7 +6,7 @@ checks=(
 	check-format check-layers check-shell check-man check-docs check-reference check-lines
 	check-openings check-edges check-words check-spelling check-clients
 	check-layers-selftest check-lines-selftest check-openings-selftest check-edges-selftest
-	check-words-selftest check-abi-selftest call-circles-selftest doc-commands-selftest
+	check-words-selftest check-abi-selftest call-circles-selftest doc-commands-selftest check-report
 )
 
 check_command() {
@@ -53,8 +53,7 @@ build() {
 		rm -rf "$dir"
 		CC=$compiler CXX=${cxx/clang/clang++} follow "$log" . meson setup "$dir" --buildtype="$type" -Dwerror=true \
 			${options[@]+"${options[@]}"} || {
-			failed "$name: build" "meson setup"
-			show_log "$log"
+			failed "$name: build" "meson setup" "$log"
 			return 1
 		}
 		echo "$stamp" >"$dir/configured"
@@ -64,11 +63,10 @@ build() {
 	[ "$name" != fuzz ] || mapfile -t targets < <(targets_of fuzz fuzz_)
 	[ "$name" != tsan ] || mapfile -t targets < <(targets_of tsan stress_)
 	follow "$log" '^\[[0-9]+/[0-9]+\]' ninja -C "$dir" -j "$jobs" ${targets[@]+"${targets[@]}"} || {
-		failed "$name: build" "ninja"
 		# The first failure, and the end: with several at a time they are not the same.
 		sed -n '/^FAILED/,$p' "$log" | head -n 40 >"$log.failed"
 		tail -n 40 "$log" >>"$log.failed"
-		show_log "$log.failed" 80
+		failed "$name: build" "ninja" "$log.failed" 80
 		return 1
 	}
 	passed "$name: build"
@@ -146,8 +144,7 @@ step_build_and_test() {
 		meson test -C "build-$name" --no-rebuild --num-processes "$jobs" \
 		--timeout-multiplier "$multiplier" "$@" ${chosen[@]+"${chosen[@]}"}
 	if [ ! -s "build-$name/meson-logs/testlog.json" ]; then
-		failed "$name: tests" "meson test ran nothing"
-		show_log "$logs/test-$name.log"
+		failed "$name: tests" "meson test ran nothing" "$logs/test-$name.log"
 		return 0
 	fi
 	cp "build-$name/meson-logs/testlog.json" "build-$name/meson-logs/testlog.txt" "$logs/" 2>/dev/null
@@ -211,8 +208,7 @@ fuzz_collect() {
 		if [ "$status" -eq 0 ]; then
 			passed "${names[$i]}"
 		else
-			failed "${names[$i]}" "exit status $status"
-			show_log "$logs/${names[$i]#fuzz: }.log"
+			failed "${names[$i]}" "exit status $status" "$logs/${names[$i]#fuzz: }.log"
 		fi
 	done
 	running=()
