@@ -22,6 +22,9 @@ add killed stage raw cooked
 add made produce raw alpha "$dir/accepted"
 lines() { wc -l <"$1"; }
 wait_for "messages pass" test -s "$dir/cooked"
+# One that is stopped before it consumes never has messages in hand.
+all_consume() { "$millrace" queues --json | jq -e '.[] | select(.name == "raw") | .consumers == 3'; }
+wait_for "all stages consume" all_consume
 
 # shellcheck disable=SC2154 # add sets them
 kill -STOP "$resumed" "$killed"
