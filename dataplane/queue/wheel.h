@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wheel: the entries of a queue that wait for a time, in a hierarchical timing wheel.
+ *
+ *   level 6   ...   level 2             level 1             level 0
+ *                   64 slots of 4 s ─▶  64 slots of 64 ms ─▶  64 slots of 1 ms ─▶ due
+ *
+ * An entry stands in the slot of its time. When the wheel reaches a slot of a higher level, the
+ * entries of the slot move to lower levels. An entry moves at most six times, however many wait.
+ * Entries with one time leave in the order in which they were added.
+ *
+ * Owns      The slots. A node is part of its entry, so a waiting entry needs no further memory.
+ * Threads   One: the home worker.
+ * Units     Milliseconds of the queues' clock, up to MR_WHEEL_LAST_MS: 139 years.
+ */
+#ifndef MILLRACE_QUEUE_WHEEL_H
+#define MILLRACE_QUEUE_WHEEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MR_WHEEL_BITS    6u
+#define MR_WHEEL_SLOTS   (1u << MR_WHEEL_BITS)
+#define MR_WHEEL_LEVELS  7u
+#define MR_WHEEL_LAST_MS ((1ull << (MR_WHEEL_BITS * MR_WHEEL_LEVELS)) - 1)
+
+/* A waiting entry's part. Slots are circular lists. */
+struct mr_wheel_node {
+	uint64_t due_ms;
+	uint32_t prev; /* numbers of the neighbours; 0: the node is in no wheel */
+	uint32_t next;
+};
+
+struct mr_wheel {
+	uint8_t *base;       /* node number n is at base + (n - 1) * 16 + offset */
+	uint32_t offset;     /* offset of the node in its chunk, a multiple of 8 */
+	uint64_t now_ms;     /* all slots before this time are empty */
+	uint64_t count;
+	unsigned moving; /* level of the slot whose nodes are moving to lower levels; 0: none */
+	uint64_t used[MR_WHEEL_LEVELS]; /* a bit for each slot that is not empty */
+	uint32_t slots[MR_WHEEL_LEVELS][MR_WHEEL_SLOTS]; /* number of the first node, or 0 */
+};
+
+void mr_wheel_init(struct mr_wheel *w, uint8_t *base, uint32_t offset, uint64_t now_ms);
+
+static inline bool mr_wheel_has(const struct mr_wheel_node *n)
+{
+	return n->next != 0;
+}
+
+/* Adds a node. A time that has passed counts as now, one behind the last as the last. */
+void mr_wheel_add(struct mr_wheel *w, struct mr_wheel_node *n, uint64_t due_ms);
+/* Takes out a node that is in the wheel. */
+void mr_wheel_remove(struct mr_wheel *w, struct mr_wheel_node *n);
+/* Takes out and returns the next node that is due at now_ms; NULL: there is none, or *budget is
+ * used up. Each node that leaves or moves to a lower level takes one of *budget. */
+struct mr_wheel_node *mr_wheel_pop(struct mr_wheel *w, uint64_t now_ms, uint32_t *budget);
+/* Takes out and returns some node, whatever its time; NULL: the wheel is empty. */
+struct mr_wheel_node *mr_wheel_any(struct mr_wheel *w);
+/* Returns a time at which mr_wheel_pop has work, no later than the first node's; UINT64_MAX: the
+ * wheel is empty. */
+uint64_t mr_wheel_due_ms(const struct mr_wheel *w);
+
+#endif
