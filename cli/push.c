@@ -26,10 +26,12 @@ struct settings {
 	const char *priority;
 	const char *when_full;
 	const char *policy;
+	const char *when_expired;
 	uint64_t limit;
 	uint64_t age_ms;
 	uint64_t ack_timeout_ms;
 	uint64_t max_deliver;
+	uint64_t ttl_ms;
 	uint64_t count;
 	uint64_t first_id;
 	bool stdin_lines;
@@ -183,6 +185,9 @@ static int fail(const struct push *p, const char *queue, int error)
 		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue,
 			"this host or user has used up its share of the memory of all queues",
 			"pull from queues, or raise peers.share_percent or queues.memory_mib");
+	if (error == -EOPNOTSUPP)
+		return mr_cli_fail(p->cli, MR_EXIT_FAILED, "--ttl", mr_error(p->client),
+			"leave it out, or start a newer bus");
 	if (error == -EEXIST)
 		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue, mr_error(p->client),
 			"leave out options such as --limit, or give those it was opened with");
@@ -215,6 +220,13 @@ static enum mr_policy policy_of(const char *text)
 	return MR_POLICY_DEFAULT;
 }
 
+static uint8_t expired_of(const char *text)
+{
+	if (text == NULL)
+		return MR_EXPIRED_DEFAULT;
+	return strcmp(text, "discard") == 0 ? MR_EXPIRED_DISCARD : MR_EXPIRED_DEAD_LETTER;
+}
+
 static int open_queue(struct push *p, const char *name)
 {
 	const struct settings *set = p->set;
@@ -230,6 +242,7 @@ static int open_queue(struct push *p, const char *name)
 		.queue.when_full = set->when_full == NULL                ? MR_QUEUE_FULL_DEFAULT
 				   : strcmp(set->when_full, "wait") == 0 ? MR_QUEUE_FULL_WAIT
 									 : MR_QUEUE_FULL_REFUSE,
+		.queue.when_expired = expired_of(set->when_expired),
 		.on_outcome = on_outcome,
 		.arg = p,
 	};
@@ -299,6 +312,7 @@ static int prepare(struct push *p, const struct mr_cli_words *w, struct mr_cli_i
 	p->message.headers = p->headers.bytes ? p->headers.data : NULL;
 	p->message.header_bytes = p->headers.bytes;
 	p->message.priority = priority_of(p->set->priority);
+	p->message.ttl_ms = (uint32_t)p->set->ttl_ms;
 	rc = mr_cli_input_take(payload, word);
 	return rc ? mr_cli_fail_input(p->cli, rc) : MR_EXIT_OK;
 }
@@ -327,6 +341,14 @@ static const struct mr_cli_option options[] = {
 		.choices = "high|normal|low",
 		.help = "high, normal (default) or low: high goes before normal, low "
 			"after it"},
+	{.name = "ttl",
+		.type = MR_CLI_MS,
+		.value = "TIME",
+		.offset = offsetof(struct settings, ttl_ms),
+		.min = 1,
+		.max = 4294967295.0,
+		.help = "time to live: a message that is not acknowledged after TIME is "
+			"discarded, or becomes a dead letter (--when-expired)"},
 	MR_CLI_PROMISE_OPTION("best-effort, at-least-once or exactly-once (default)"),
 	{.name = "publisher",
 		.type = MR_CLI_TEXT,
@@ -355,6 +377,13 @@ static const struct mr_cli_option options[] = {
 		.choices = "wait|refuse",
 		.help = "for a new queue that is full: wait (pushes wait, the default) "
 			"or refuse"},
+	{.name = "when-expired",
+		.type = MR_CLI_TEXT,
+		.value = "WHAT",
+		.offset = offsetof(struct settings, when_expired),
+		.choices = "discard|dead-letter",
+		.help = "for a new queue: a message whose time to live is over is "
+			"discarded (default) or becomes a dead letter"},
 	{.name = "policy",
 		.type = MR_CLI_TEXT,
 		.value = "POLICY",
@@ -405,6 +434,7 @@ const struct mr_cli_verb mr_cli_push = {
 		   "when the bus has taken the messages, without an answer.",
 	.examples = "  millrace push jobs '{\"id\":1}'\n"
 		    "  seq 1000 | millrace push jobs --stdin-lines\n"
+		    "  millrace push alerts 'door open' --ttl 30s\n"
 		    "  millrace push orders - --publisher shop --first-id 17 < order",
 	.options = options,
 	.defaults = &defaults,

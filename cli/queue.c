@@ -653,7 +653,7 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "import   push such lines from standard input; stops at the first line that\n"
 		   "         is not one, or has an unknown key, and names it\n"
 		   "edit     change options, for good: messages_max, bytes_max, age_max,\n"
-		   "         ack_timeout, max_deliver, policy, when_full\n"
+		   "         ack_timeout, max_deliver, policy, when_full, when_expired\n"
 		   "\n"
 		   "A lower limit drops no message: a full queue takes no more until it has room.\n"
 		   "A client that opens the queue with other values gets the edited ones.\n"

@@ -74,6 +74,7 @@ static const struct column all_columns[] = {
 	{NULL, NULL, "age_max_ms", .unit = MR_CLI_UNIT_MS},
 	{NULL, NULL, "ack_timeout_ms", .unit = MR_CLI_UNIT_MS},
 	{NULL, NULL, "max_deliver"},
+	{NULL, NULL, "when_expired", .left = true},
 	{NULL, NULL, "edited", .left = true},
 	{NULL, NULL, "not_idempotent", .left = true, .section = "Settings of services only:"},
 	{NULL, NULL, "breaker_failures"},
@@ -103,6 +104,16 @@ static const char *full_text(uint8_t when_full)
 	case MRF_QUEUE_FULL_DEFAULT: return "default";
 	case MRF_QUEUE_FULL_WAIT: return "wait";
 	case MRF_QUEUE_FULL_REFUSE: return "refuse";
+	default: return "unknown";
+	}
+}
+
+static const char *expired_text(uint8_t when_expired)
+{
+	switch (when_expired) {
+	case MRF_QUEUE_EXPIRED_DEFAULT: return "default";
+	case MRF_QUEUE_EXPIRED_DISCARD: return "discard";
+	case MRF_QUEUE_EXPIRED_DEAD_LETTER: return "dead-letter";
 	default: return "unknown";
 	}
 }
@@ -174,6 +185,7 @@ static void option_cells(struct mr_cli_table *t, struct mrf_table row)
 	mr_cli_table_limit(t, mrf_queue_options_age_max_ms(o), 0);
 	mr_cli_table_count(t, mrf_queue_options_ack_timeout_ms(o));
 	mr_cli_table_count(t, mrf_queue_options_max_deliver(o));
+	mr_cli_table_string(t, mrf_str(expired_text(mrf_queue_options_when_expired(o))));
 	edited_cell(t, mrf_queue_row_edited(row));
 	mr_cli_table_bool(t, mrf_queue_options_not_idempotent(o));
 	mr_cli_table_limit(t, mrf_queue_options_breaker_failures(o), UINT16_MAX);

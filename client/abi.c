@@ -23,10 +23,10 @@
 /* The first layout of structs that came later. */
 #define REQUEST_MANY_OPTIONS offsetof(struct mr_request_many_options, header_bytes) + sizeof(size_t)
 
-/* Reserved fields were padding. */
-static void clear_reserved(struct mr_queue_options *options)
+/* These were padding. */
+static void clear_padding(struct mr_queue_options *options)
 {
-	options->reserved8 = 0;
+	options->when_expired = 0;
 	options->reserved16 = 0;
 	options->reserved16_end = 0;
 }
@@ -91,7 +91,7 @@ int(mr_queue_open)(struct mr_client *c, const char *name, const struct mr_push_o
 	if (options == NULL)
 		return mr_queue_open_sized(c, name, NULL, out, 0);
 	(void)mr_sized_read(c, "mr_queue_open", &own, sizeof(own), options, PUSH_OPTIONS);
-	clear_reserved(&own.queue);
+	clear_padding(&own.queue);
 	return mr_queue_open_sized(c, name, &own, out, PUSH_OPTIONS);
 }
 
@@ -108,7 +108,7 @@ int(mr_consume)(struct mr_client *c, const char *queue, const struct mr_consume_
 	if (options == NULL)
 		return mr_consume_sized(c, queue, NULL, callback, arg, out, 0);
 	(void)mr_sized_read(c, "mr_consume", &own, sizeof(own), options, CONSUME_OPTIONS);
-	clear_reserved(&own.queue);
+	clear_padding(&own.queue);
 	return mr_consume_sized(c, queue, &own, callback, arg, out, CONSUME_OPTIONS);
 }
 
@@ -125,7 +125,7 @@ int(mr_serve)(struct mr_client *c, const char *service, const struct mr_serve_op
 	if (options == NULL)
 		return mr_serve_sized(c, service, NULL, callback, arg, out, 0);
 	(void)mr_sized_read(c, "mr_serve", &own, sizeof(own), options, SERVE_OPTIONS);
-	clear_reserved(&own.queue);
+	clear_padding(&own.queue);
 	return mr_serve_sized(c, service, &own, callback, arg, out, SERVE_OPTIONS);
 }
 

@@ -40,6 +40,13 @@ enum mr_priority {
 	MR_PRIORITY_LOW,    /**< after normal */
 };
 
+/** Selects what becomes of a message whose time to live (mr_push::ttl_ms) is over. */
+enum mr_when_expired {
+	MR_EXPIRED_DEFAULT,     /**< discard */
+	MR_EXPIRED_DISCARD,     /**< the bus discards and counts it */
+	MR_EXPIRED_DEAD_LETTER, /**< it goes to the dead letters */
+};
+
 /** Options of a queue or a service, used by the client that makes it. A field that is 0 has the
  * default of the bus, and agrees with any value of an existing queue. Its size does not change:
  * other options contain it. */
@@ -56,7 +63,7 @@ struct mr_queue_options {
 	uint32_t ack_timeout_ms;
 	uint16_t max_deliver;      /**< attempts before a message goes to the dead letters */
 	bool not_idempotent;       /**< service: a call whose worker died goes to no other worker */
-	uint8_t reserved8;         /**< 0 */
+	uint8_t when_expired;      /**< queue: enum mr_when_expired */
 	uint16_t breaker_failures; /**< service: consecutive failures that open its circuit breaker;
 				    * 65535: never */
 	uint16_t reserved16;       /**< 0 */
@@ -94,6 +101,7 @@ struct mr_push_options {
 	 * | -ESTALE   | too old: the bus cannot tell whether it was pushed before            |
 	 * | -ENOENT   | the queue was removed and cannot be made again                       |
 	 * | -EMSGSIZE | too large for the bus connected to since                             |
+	 * | -EOPNOTSUPP | with `ttl_ms`: the bus connected to since does not know it         |
 	 * | -EINVAL   | malformed, or over the queue's `bytes_max`; -EPROTO: unknown answer  |
 	 *
 	 * Runs within any call that processes or waits, also within another callback. It may
@@ -145,6 +153,11 @@ struct mr_push {
 	 * pipeline passes on the `publisher` and `id` of its input here, so that its output is
 	 * deduplicated by its input. */
 	uint64_t publisher;
+	/** Time to live, ms, from the receipt by the queue; 0: no limit. When it is over the queue
+	 * takes the message back, wherever it stands, and mr_queue_options::when_expired says what
+	 * becomes of it. */
+	uint32_t ttl_ms;
+	uint32_t reserved32; /**< 0 */
 };
 
 /** Pushes one message. Does not wait.
@@ -157,7 +170,8 @@ struct mr_push {
  *                    producers back; or `push->id` is open in this queue already; or (best effort)
  *                    the bus has no number for the queue now
  * @retval -EINVAL    malformed headers, unknown priority, or an `id` without exactly once
- * @retval -EMSGSIZE  too large
+ * @retval -EMSGSIZE  too large; with `ttl_ms` the limit is 32 bytes lower
+ * @retval -EOPNOTSUPP  `ttl_ms`: the bus is older and does not know it
  * @retval -ENOTCONN  no connection
  * @retval -EDEADLK   a claim is open
  * @retval -ENOMEM    no memory */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/publish/outbox.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "client/core/error.h"
@@ -84,10 +85,21 @@ static bool write_on(struct mr_outbox *o)
 	return true;
 }
 
+/* Makes an entry that was kept for another session fit this one. */
+static int adapt(struct mr_outbox *o, struct mr_outbox_entry *k)
+{
+	const uint8_t *records = mr_outbox_store_records(o, k);
+
+	if (mr_message_header_load(records).kind == MRF_MESSAGE_KIND_PUSH_OPTIONS &&
+		o->push_options == 0)
+		return -EOPNOTSUPP;
+	return mr_outbox_refragment(o, k);
+}
+
 static inline bool write_one(struct mr_outbox *o, uint32_t position)
 {
 	if (mr_unlikely((int32_t)(o->refragment_before - position) > 0)) {
-		int error = mr_outbox_refragment(o, mr_outbox_entry_at(o, position));
+		int error = adapt(o, mr_outbox_entry_at(o, position));
 
 		if (error != 0) {
 			mr_outbox_done(o, position, error);

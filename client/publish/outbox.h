@@ -57,9 +57,10 @@ struct mr_outbox {
 	void (*on_outcome)(struct mr_outbox *o, uint64_t id, int error);
 	/* Asks for `target`, which is not known. */
 	void (*find_target)(struct mr_outbox *o);
-	uint32_t target;      /* number of the queue or alias; 0: not known now, nothing is sent */
-	bool unlimited_tries; /* the queue makes publishers wait when it is full */
-	bool by_mark;         /* accepted when taken from the ring, not by an answer */
+	uint32_t target;       /* number of the queue or alias; 0: not known now, nothing is sent */
+	uint32_t push_options; /* enum mrf_push_option: those that the bus knows */
+	bool unlimited_tries;  /* the queue makes publishers wait when it is full */
+	bool by_mark;          /* accepted when taken from the ring, not by an answer */
 
 	struct mr_outbox_entry *entries; /* by position */
 	uint32_t entries_room;           /* power of two */

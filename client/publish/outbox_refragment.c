@@ -59,6 +59,9 @@ static int write_message(struct mr_client *c, struct records *out, const struct 
 		.extra = m->extra,
 		.parts = {NULL, 0, (const char *)headers, m->header_bytes,
 			headers + m->header_bytes, payload_bytes},
+		.options_bytes = m->header.kind == MRF_MESSAGE_KIND_PUSH_OPTIONS
+					 ? (uint32_t)sizeof(struct mrf_push_options)
+					 : 0,
 	};
 	int error;
 	uint8_t *to;

@@ -32,7 +32,8 @@ static uint32_t extra_bytes_max(const struct mr_outgoing *l)
 {
 	uint32_t bytes = 0;
 
-	if (l->extra.flags & MRF_MESSAGE_FLAG_ORIGIN || l->kind == MRF_MESSAGE_KIND_PUSH)
+	if (l->extra.flags & MRF_MESSAGE_FLAG_ORIGIN || l->kind == MRF_MESSAGE_KIND_PUSH ||
+		l->kind == MRF_MESSAGE_KIND_PUSH_OPTIONS)
 		bytes += (uint32_t)sizeof(struct mrf_message_origin);
 	if (l->kind != MRF_MESSAGE_KIND_PUBLISH)
 		bytes += (uint32_t)sizeof(struct mrf_message_delivery);
@@ -68,10 +69,21 @@ static int measure_fragments(struct mr_client *c, struct mr_outgoing *l, uint32_
 	return 0;
 }
 
+static int check_parts(struct mr_client *c, const struct mr_outgoing *l)
+{
+	struct mr_message_parts parts = l->parts;
+
+	if (mr_unlikely(l->options_bytes > 0)) {
+		parts.headers += l->options_bytes;
+		parts.header_bytes -= l->options_bytes;
+	}
+	return mr_message_parts_check(c, &parts);
+}
+
 int mr_outgoing_measure(struct mr_client *c, struct mr_outgoing *l)
 {
 	uint32_t extra_bytes = extra_bytes_max(l);
-	int error = mr_message_parts_check(c, &l->parts);
+	int error = check_parts(c, l);
 
 	if (error != 0)
 		return error;

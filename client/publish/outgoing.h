@@ -20,6 +20,7 @@ struct mr_outgoing {
 	const struct mrf_reply_token *token; /* NULL: none */
 	struct mr_message_extra extra;       /* without fragment data */
 	struct mr_message_parts parts;
+	uint32_t options_bytes; /* of a PushOptions, at the beginning of the header block */
 	uint32_t reserve_bytes; /* room that a delivery needs beside it: the alias's subject */
 	/* Set by mr_outgoing_measure: */
 	uint32_t fragment_bytes; /* body of all fragments but the last; 0: one record */

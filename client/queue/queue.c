@@ -35,6 +35,7 @@ uint32_t mr_queue_options_write(struct mrf_builder *b, const struct mr_queue_opt
 		.breaker_failures = options->breaker_failures,
 		.breaker_reset_ms = options->breaker_reset_ms,
 		.breaker_probes = options->breaker_probes,
+		.when_expired = options->when_expired,
 	};
 
 	return mrf_queue_options_write(b, &out);
@@ -78,6 +79,7 @@ int mr_queue_opened(struct mr_queue *q, const struct mr_control_answer *a)
 		if (a->window != 0)
 			q->box.window = a->window;
 		q->box.unlimited_tries = a->waits;
+		q->box.push_options = a->push_options;
 		mr_outbox_target(&q->box, a->queue, 0);
 		return 0;
 	}
@@ -242,8 +244,10 @@ static int queue_new(struct mr_client *c, const char *name, const struct mr_push
 
 int mr_queue_options_check(struct mr_client *c, const struct mr_queue_options *options)
 {
-	if (options->reserved8 != 0 || options->reserved16 != 0 || options->reserved16_end != 0)
+	if (options->reserved16 != 0 || options->reserved16_end != 0)
 		return mr_fail(c, -EINVAL, "queue: reserved options are not 0");
+	if (options->when_expired > MR_EXPIRED_DEAD_LETTER)
+		return mr_fail(c, -EINVAL, "when_expired: unknown choice");
 	return 0;
 }
 
@@ -341,10 +345,59 @@ unsigned mr_queue_unaccepted(const struct mr_queue *q)
 
 static const uint8_t priority_flags[] = {0, MRF_MESSAGE_FLAG_HIGH, MRF_MESSAGE_FLAG_LOW};
 
+/* Checks the options of a push against the bus. They are not known before it is connected. */
+static int check_options(const struct mr_queue *q, const struct mr_push *push)
+{
+	if (push->reserved32 != 0)
+		return mr_fail(q->client, -EINVAL, "push: a reserved field is not 0");
+	if (q->box.target == 0)
+		return mr_fail(q->client, -EAGAIN, "the queue is not open now");
+	if ((q->box.push_options & MRF_PUSH_OPTION_TTL) == 0)
+		return mr_fail(q->client, -EOPNOTSUPP,
+			"ttl: the bus is older and does not know a message's time to live");
+	return 0;
+}
+
+/* A push with the options before its header block. */
+struct with_options {
+	struct mr_push push;
+	char *memory; /* the block with headers, or NULL */
+	struct mrf_push_options options;
+};
+
+static bool has_options(const struct mr_push *push)
+{
+	return push->ttl_ms != 0;
+}
+
+/* Puts the options before the header block. */
+static int prepend_options(struct mr_queue *q, const struct mr_push *push, struct with_options *out)
+{
+	*out = (struct with_options){.push = *push, .options.ttl_ms = push->ttl_ms};
+	out->push.headers = (const char *)&out->options;
+	out->push.header_bytes = sizeof(out->options) + push->header_bytes;
+	if (push->header_bytes == 0)
+		return 0;
+	if (push->headers == NULL)
+		return mr_fail(q->client, -EINVAL, "a length is given without data");
+	if (push->header_bytes > MR_BODY_BYTES_MAX)
+		return mr_publish_too_large(q->client);
+	out->memory = malloc(out->push.header_bytes);
+	if (out->memory == NULL)
+		return mr_fail(q->client, -ENOMEM, NULL);
+	memcpy(out->memory, &out->options, sizeof(out->options));
+	memcpy(out->memory + sizeof(out->options), push->headers, push->header_bytes);
+	out->push.headers = out->memory;
+	return 0;
+}
+
 static struct mr_outgoing outgoing_of(const struct mr_queue *q, const struct mr_push *push)
 {
+	bool with = has_options(push);
+
 	return (struct mr_outgoing){
-		.kind = MRF_MESSAGE_KIND_PUSH,
+		.kind = with ? MRF_MESSAGE_KIND_PUSH_OPTIONS : MRF_MESSAGE_KIND_PUSH,
+		.options_bytes = with ? (uint32_t)sizeof(struct mrf_push_options) : 0,
 		.target = q->box.target,
 		.extra.flags = priority_flags[push->priority],
 		.parts = {NULL, 0, push->headers, push->header_bytes, push->payload, push->bytes},
@@ -448,6 +501,26 @@ static int push_best_effort(struct mr_queue *q, const struct mr_push *push)
 	return error != 0 ? error : mr_outgoing_send(c, &l, true, false);
 }
 
+static inline int push_checked(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
+{
+	if (mr_likely(q->promise != MR_BEST_EFFORT))
+		return push_promised(q, push, id);
+	if (id != NULL)
+		*id = 0;
+	return push_best_effort(q, push);
+}
+
+static int push_with_options(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
+{
+	struct with_options with;
+	int error = prepend_options(q, push, &with);
+
+	if (error == 0)
+		error = push_checked(q, &with.push, id);
+	free(with.memory);
+	return error;
+}
+
 static int push_one(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
 {
 	struct mr_client *c = q->client;
@@ -457,11 +530,13 @@ static int push_one(struct mr_queue *q, const struct mr_push *push, uint64_t *id
 		return error;
 	if (mr_unlikely((unsigned)push->priority > MR_PRIORITY_LOW))
 		return mr_fail(c, -EINVAL, "no such priority");
-	if (mr_likely(q->promise != MR_BEST_EFFORT))
-		return push_promised(q, push, id);
-	if (id != NULL)
-		*id = 0;
-	return push_best_effort(q, push);
+	if (mr_unlikely((push->ttl_ms | push->reserved32) != 0)) {
+		error = check_options(q, push);
+		if (error != 0)
+			return error;
+	}
+	return mr_unlikely(has_options(push)) ? push_with_options(q, push, id)
+					      : push_checked(q, push, id);
 }
 
 int mr_push_with_sized(

@@ -28,6 +28,7 @@ static void answer_queue(
 		.missed_max = service ? c->services.missed_max : 0,
 		.ack_timeout_ms = mrf_queue_answer_ack_timeout_ms(answer),
 		.max_deliver = mrf_queue_answer_max_deliver(answer),
+		.push_options = mrf_queue_answer_push_options(answer),
 	};
 	struct mrf_builder b;
 	uint64_t memory[32];
@@ -150,6 +151,9 @@ static bool refuse_options(
 	if (out->when_full > MRF_QUEUE_FULL_REFUSE)
 		return mr_request_invalid(
 			q, -EINVAL, "when full", "this bus does not know the choice");
+	if (out->when_expired > MRF_QUEUE_EXPIRED_DEAD_LETTER)
+		return mr_request_invalid(
+			q, -EINVAL, "when expired", "this bus does not know the choice");
 	return false;
 }
 

@@ -59,6 +59,8 @@ static struct mrf_queue_options options_of(const struct request *r)
 			mrf_queue_options_breaker_reset_ms(t), d->breaker_reset_ms),
 		.breaker_probes =
 			(uint16_t)value_or(mrf_queue_options_breaker_probes(t), d->breaker_probes),
+		.when_expired =
+			(uint8_t)value_or(mrf_queue_options_when_expired(t), d->when_expired),
 	};
 }
 
@@ -72,7 +74,7 @@ static bool asks_for_options(const struct request *r)
 	       mrf_queue_options_age_max_ms(t) || mrf_queue_options_ack_timeout_ms(t) ||
 	       mrf_queue_options_max_deliver(t) || mrf_queue_options_not_idempotent(t) ||
 	       mrf_queue_options_breaker_failures(t) || mrf_queue_options_breaker_reset_ms(t) ||
-	       mrf_queue_options_breaker_probes(t);
+	       mrf_queue_options_breaker_probes(t) || mrf_queue_options_when_expired(t);
 }
 
 /* Returns the options, as bits, in which the queue differs from what was asked for. */
@@ -105,6 +107,8 @@ static uint32_t differences(const struct request *r, const struct mrf_queue_opti
 			wants.breaker_reset_ms == has->breaker_reset_ms},
 		{MRF_QUEUE_OPTION_BREAKER_PROBES, mrf_queue_options_breaker_probes(t),
 			wants.breaker_probes == has->breaker_probes},
+		{MRF_QUEUE_OPTION_WHEN_EXPIRED, mrf_queue_options_when_expired(t),
+			wants.when_expired == has->when_expired},
 	};
 	uint32_t bits = 0;
 
@@ -124,6 +128,7 @@ static bool options_are_valid(const struct mrf_queue_options *o)
 {
 	return o->policy > MRF_QUEUE_POLICY_DEFAULT && o->policy <= MRF_QUEUE_POLICY_WEIGHTED &&
 	       o->when_full > MRF_QUEUE_FULL_DEFAULT && o->when_full <= MRF_QUEUE_FULL_REFUSE &&
+	       o->when_expired <= MRF_QUEUE_EXPIRED_DEAD_LETTER &&
 	       o->messages_max <= UINT64_MAX / 4 && o->bytes_max <= UINT64_MAX / 4 &&
 	       o->ack_timeout_ms <= INT32_MAX && o->age_max_ms <= INT32_MAX;
 }
@@ -215,6 +220,8 @@ static int command_open(struct request *r)
 	r->answer.count = queue->consumers_count;
 	r->answer.window = mr_push_window(r->q, queue);
 	r->answer.waits = queue->options.when_full == MRF_QUEUE_FULL_WAIT;
+	if (queue->kind == MRF_QUEUE_KIND_QUEUE)
+		r->answer.push_options = MRF_PUSH_OPTION_TTL;
 	if (mrf_queue_command_knows_memory(r->command) && r->session != 0)
 		note_knowledge(r);
 	return 0;
@@ -403,6 +410,7 @@ static int command_edit(struct request *r)
 		.breaker_failures = mrf_queue_options_breaker_failures(t),
 		.breaker_reset_ms = mrf_queue_options_breaker_reset_ms(t),
 		.breaker_probes = mrf_queue_options_breaker_probes(t),
+		.when_expired = mrf_queue_options_when_expired(t),
 	};
 	struct mr_queue *queue = named_queue(r);
 	int rc;
@@ -559,21 +567,59 @@ static bool dead_of_some(const struct request *r)
 		       r->name.bytes - (uint32_t)MR_QUEUE_DEAD_BYTES) != NULL;
 }
 
-static void peek_at(struct request *r, struct mr_queue *queue, unsigned priority, uint32_t max)
+/* Shows the entries that came back, in the order of their ages; returns how many. They are put back
+ * in their places afterwards. */
+static uint32_t peek_returned(struct request *r, struct mr_queue *queue, unsigned priority,
+	uint32_t max, struct mr_queue_entry **came_back)
 {
-	struct mr_queue_entry *came_back[PEEK_MAX], *e;
+	struct mr_queue_times *times = queue->times;
 	uint32_t count = 0;
 
-	while (queue->returned[priority] != NULL && r->answer.messages_count < max) {
-		e = mr_returned_pop(r->q, &queue->returned[priority]);
-		r->messages[r->answer.messages_count++] = write_message(r, e);
-		came_back[count++] = e;
+	for (; r->answer.messages_count < max; count++) {
+		struct mr_queue_entry *e = queue->returned[priority];
+		struct mr_queue_entry *t = times == NULL ? NULL : times->ready[priority].returned;
+
+		came_back[count] = mr_entry_older(e, t);
+		if (came_back[count] == NULL)
+			break;
+		if (came_back[count] == e)
+			(void)mr_returned_pop(r->q, &queue->returned[priority]);
+		else
+			mr_returned_remove(r->q, &times->ready[priority].returned, t);
+		r->messages[r->answer.messages_count++] = write_message(r, came_back[count]);
 	}
+	return count;
+}
+
+static void put_returned(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	struct mr_queue_entry **timed;
+
+	if (!mr_entry_ends(e)) {
+		mr_returned_push(q, &queue->returned[e->priority], e);
+		return;
+	}
+	timed = &queue->times->ready[e->priority].returned;
+	e->tree.left = e->tree.right = 0;
+	*timed = mr_returned_join(q, *timed, e);
+}
+
+static void peek_at(struct request *r, struct mr_queue *queue, unsigned priority, uint32_t max)
+{
+	struct mr_queue_entry *came_back[PEEK_MAX], *e, *t, *next;
+	uint32_t count = peek_returned(r, queue, priority, max, came_back);
+
 	while (count > 0)
-		mr_returned_push(r->q, &queue->returned[priority], came_back[--count]);
-	for (e = queue->ready[priority].head; e != NULL && r->answer.messages_count < max;
-		e = e->next)
-		r->messages[r->answer.messages_count++] = write_message(r, e);
+		put_returned(r->q, queue, came_back[--count]);
+	e = queue->ready[priority].head;
+	t = queue->times == NULL ? NULL : queue->times->ready[priority].list.head;
+	while (r->answer.messages_count < max && (next = mr_entry_older(e, t)) != NULL) {
+		r->messages[r->answer.messages_count++] = write_message(r, next);
+		if (next == e)
+			e = e->next;
+		else
+			t = t->next;
+	}
 }
 
 /* Shows messages in the order in which they would be delivered. */

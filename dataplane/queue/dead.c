@@ -288,6 +288,8 @@ void mr_dead_letter(
 	       add_lines(&b, headers_of(e), e->header_bytes, queue, reason, e->attempts);
 	if (told)
 		e = replace_header_block(q, e, &b);
+	if (e->flags & MR_ENTRY_TIME) /* dead letters have no time to live */
+		mr_entry_time(e)->ends_ms = MR_TIME_NEVER;
 	if (mr_unlikely(!told || e->header_bytes != b.bytes)) {
 		mr_count(q->c.stats->queue_dead_bare, 1);
 		rename_forged(e);

@@ -151,6 +151,15 @@ void mr_delivery_touch(struct mr_queues *q, struct mr_queue_delivery *d, bool re
 	link_out(q, d, renewed);
 }
 
+/* Returns the milliseconds until the entry reaches the age limit or the end of its time. */
+static uint64_t left_of(
+	const struct mr_queues *q, const struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	uint64_t age_left = mr_queue_age_left(q, queue, e), ttl_left = mr_ttl_left(q, e);
+
+	return age_left < ttl_left ? age_left : ttl_left;
+}
+
 bool mr_delivery_delay(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t delay_ms)
 {
@@ -166,7 +175,7 @@ bool mr_delivery_delay(
 	d = delivery_new(q, queue, NULL, e);
 	if (d == NULL)
 		return false;
-	left_ms = mr_queue_age_left(q, queue, e);
+	left_ms = left_of(q, queue, e);
 	if (left_ms == 0) /* too old already: waits for room among the dead letters */
 		left_ms = delay_ms;
 	d->next = queue->delayed_head;
@@ -176,7 +185,7 @@ bool mr_delivery_delay(
 	queue->delayed_count++;
 	q->deliveries_delayed++;
 	d->sent_ms += delay_ms;
-	/* The entry may reach its age limit earlier. */
+	/* The entry may reach its age limit, or the end of its time, earlier. */
 	mr_queue_timer_set(
 		&q->timers, &d->timer, q->now_ms + (delay_ms < left_ms ? delay_ms : left_ms));
 	return true;
@@ -224,7 +233,7 @@ static void caller_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 static void delay_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	struct mr_queue *queue = d->queue;
-	uint64_t left_ms = mr_queue_age_left(q, queue, d->entry);
+	uint64_t left_ms = left_of(q, queue, d->entry);
 	uint32_t delay_ms = d->sent_ms - (uint32_t)q->now_ms;
 
 	if (left_ms == 0 || delay_ms == 0 || delay_ms > DELAY_MS_MAX)
@@ -234,11 +243,31 @@ static void delay_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 			q->now_ms + (delay_ms < left_ms ? delay_ms : left_ms));
 }
 
-/* Handles the end of a delay, or of a caller's wait. */
+/* Sets the timer for the end of the entry's time, or of its caller's wait. */
+static void set_end_timer(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	if (d->entry->flags & MR_ENTRY_CALL)
+		set_caller_timer(q, d);
+	else if (mr_entry_ends(d->entry))
+		mr_queue_timer_set(&q->timers, &d->timer, mr_entry_time(d->entry)->ends_ms);
+}
+
+/* Takes back a message in hand whose time is over. */
+static void end_in_hand(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	struct mr_queue *queue = d->queue;
+
+	mr_consumer_recall(q, d);
+	mr_ttl_end(q, queue, mr_delivery_end(q, d));
+}
+
+/* Handles the end of a delay, of an entry's time, or of a caller's wait. */
 void mr_delivery_on_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 {
-	if (d->consumer != NULL)
+	if (d->consumer != NULL && (d->entry->flags & MR_ENTRY_CALL))
 		caller_timer(q, d);
+	else if (d->consumer != NULL)
+		end_in_hand(q, d);
 	else
 		delay_timer(q, d);
 }
@@ -392,8 +421,8 @@ static bool deliver_entry(struct mr_queues *q, struct mr_queue *queue, struct mr
 	}
 	mr_queue_take(q, queue, e);
 	link_out(q, d, false);
-	if (e->flags & MR_ENTRY_CALL)
-		set_caller_timer(q, d);
+	if (e->flags & (MR_ENTRY_CALL | MR_ENTRY_TIME))
+		set_end_timer(q, d);
 	count_delivery(q, queue, c, (e->attempts | e->spared) != 0);
 	mr_policy_used(queue, c);
 	if (mr_unlikely(fragment_bytes != 0))
@@ -415,6 +444,10 @@ static bool too_old(
 static void expire_entry(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	mr_queue_take(q, queue, e);
+	if (mr_ttl_left(q, e) == 0) {
+		mr_ttl_end(q, queue, e);
+		return;
+	}
 	queue->expired++;
 	if ((e->flags & MR_ENTRY_CALL) && caller_gave_up(q, e))
 		mr_service_abandon(q, queue, e);
@@ -437,7 +470,7 @@ void mr_queue_expire(struct mr_queues *q, struct mr_queue *queue, unsigned max)
 /* Removes an entry that nobody waits for any more; true: it did. */
 static bool drop_unwanted(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
-	if (mr_unlikely(too_old(q, queue, e))) {
+	if (mr_unlikely(too_old(q, queue, e) || mr_ttl_left(q, e) == 0)) {
 		expire_entry(q, queue, e);
 		return true;
 	}
@@ -461,7 +494,7 @@ static uint32_t run_queue(struct mr_queues *q, struct mr_queue *queue, uint32_t 
 	while (budget > 0 && !queue->paused && (e = mr_queue_next(queue)) != NULL &&
 		(c = mr_policy_choose(q, queue)) != NULL) {
 		budget--;
-		if (queue->returned_count == 0 && e->next != NULL)
+		if (queue->apart_count == 0 && e->next != NULL)
 			mr_prefetch(e->next);
 		if (!drop_unwanted(q, queue, e) && !deliver_entry(q, queue, c, e))
 			mr_consumer_block(q, c);

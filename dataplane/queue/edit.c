@@ -6,6 +6,7 @@
  *   ack time-out     holds for the deliveries that are out, from the start of their time-outs
  *   max_deliver      holds when a delivery comes back
  *   policy           the consumers start anew
+ *   when_expired     holds for the messages whose time to live ends from now on
  */
 #include <errno.h>
 
@@ -20,7 +21,8 @@
 #define EDITABLE                                                                                   \
 	(MRF_QUEUE_OPTION_POLICY | MRF_QUEUE_OPTION_WHEN_FULL | MRF_QUEUE_OPTION_MESSAGES_MAX |    \
 		MRF_QUEUE_OPTION_BYTES_MAX | MRF_QUEUE_OPTION_AGE_MAX |                            \
-		MRF_QUEUE_OPTION_ACK_TIMEOUT | MRF_QUEUE_OPTION_MAX_DELIVER | BREAKER_OPTIONS)
+		MRF_QUEUE_OPTION_ACK_TIMEOUT | MRF_QUEUE_OPTION_MAX_DELIVER | BREAKER_OPTIONS |    \
+		MRF_QUEUE_OPTION_WHEN_EXPIRED)
 
 struct check {
 	uint32_t option;
@@ -51,6 +53,9 @@ static const char *refused_value(uint32_t edits, const struct mrf_queue_options 
 			"breaker_reset: expected 10ms to 24h"},
 		{MRF_QUEUE_OPTION_BREAKER_PROBES, v->breaker_probes, 1, UINT16_MAX,
 			"breaker_probes: expected 1 to 65535"},
+		{MRF_QUEUE_OPTION_WHEN_EXPIRED, v->when_expired, MRF_QUEUE_EXPIRED_DISCARD,
+			MRF_QUEUE_EXPIRED_DEAD_LETTER,
+			"when_expired: expected discard or dead-letter"},
 	};
 
 	for (size_t i = 0; i < MR_ARRAY_COUNT(checks); i++)
@@ -69,6 +74,8 @@ static const char *refused_edit(
 		return "this bus cannot change such an option";
 	if (queue->kind != MRF_QUEUE_KIND_SERVICE && (edits & BREAKER_OPTIONS) != 0)
 		return "only services have a circuit breaker";
+	if (queue->kind == MRF_QUEUE_KIND_SERVICE && (edits & MRF_QUEUE_OPTION_WHEN_EXPIRED) != 0)
+		return "only messages of queues have a time to live";
 	return refused_value(edits, values);
 }
 
@@ -89,6 +96,8 @@ void mr_queue_options_set(
 		o->ack_timeout_ms = values->ack_timeout_ms;
 	if (which & MRF_QUEUE_OPTION_MAX_DELIVER)
 		o->max_deliver = values->max_deliver;
+	if (which & MRF_QUEUE_OPTION_WHEN_EXPIRED)
+		o->when_expired = values->when_expired;
 	if (which & MRF_QUEUE_OPTION_BREAKER_FAILURES)
 		o->breaker_failures = values->breaker_failures;
 	if (which & MRF_QUEUE_OPTION_BREAKER_RESET)

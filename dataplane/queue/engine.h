@@ -115,6 +115,15 @@ struct mr_queue_breaker {
 	uint8_t state;       /* enum mrf_breaker_state */
 };
 
+/* The ready entries of a queue that have a time to live. Made with the first of them. */
+struct mr_queue_times {
+	struct mr_wheel wheel; /* by the ends of their times */
+	struct {
+		struct mr_queue_list list;       /* never out; each knows the one before it */
+		struct mr_queue_entry *returned; /* as mr_queue.returned; each knows its parent */
+	} ready[MR_QUEUE_PRIORITIES];
+};
+
 struct mr_queue {
 	uint32_t number;
 	uint8_t kind;
@@ -126,7 +135,9 @@ struct mr_queue {
 	/* Entries that were delivered and came back, a heap with the oldest on top. All are older
 	 * than those in the lists. */
 	struct mr_queue_entry *returned[MR_QUEUE_PRIORITIES];
-	uint64_t returned_count; /* part of ready_count */
+	struct mr_queue_times *times; /* NULL: no entry has had a time to live */
+	uint64_t
+		apart_count; /* ready entries that are in no list of `ready`; part of ready_count */
 	uint64_t ready_count;
 	uint64_t delayed_count;
 	uint64_t outstanding_count;
@@ -254,8 +265,9 @@ struct mr_queues {
 	struct mr_queue_consumer *blocked_tail;
 	struct mr_queue_entry *garbage; /* entries to be freed, a few at a time */
 	struct mr_queue_entry *garbage_tree;
-	uint16_t order;    /* order of the newest entry */
-	uint64_t retry_ms; /* when blocked consumers are tried again */
+	uint16_t order;       /* order of the newest entry */
+	uint32_t time_budget; /* steps of wheels that are left in this tick */
+	uint64_t retry_ms;    /* when blocked consumers are tried again */
 	uint64_t sweep_ms;
 	uint64_t random;
 };
@@ -352,6 +364,12 @@ void mr_queue_put_back(struct mr_queues *q, struct mr_queue *queue, struct mr_qu
 
 /* Returned entries (returned.c): a heap by age. */
 void mr_returned_push(struct mr_queues *q, struct mr_queue_entry **root, struct mr_queue_entry *e);
+/* Merges two heaps of entries with a time, which know their parents; returns the root. */
+struct mr_queue_entry *mr_returned_join(
+	struct mr_queues *q, struct mr_queue_entry *a, struct mr_queue_entry *b);
+/* Takes out any entry of such a heap. */
+void mr_returned_remove(
+	struct mr_queues *q, struct mr_queue_entry **root, struct mr_queue_entry *e);
 struct mr_queue_entry *mr_returned_pop(struct mr_queues *q, struct mr_queue_entry **root);
 /* Merges the heap `from` into *root. */
 void mr_returned_merge(
@@ -360,13 +378,69 @@ void mr_returned_merge(
  * the heap is empty. */
 struct mr_queue_entry *mr_returned_any(struct mr_queues *q, struct mr_queue_entry **root);
 
+/* Times to live (ttl.c) */
+/* Makes the queue ready for entries with a time to live; false: no memory. */
+bool mr_ttl_prepare(struct mr_queues *q, struct mr_queue *queue);
+/* Puts a ready entry with a time to live in its place: behind the others of its priority, or by
+ * age. */
+void mr_ttl_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+void mr_ttl_put_back(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+/* Takes a ready entry out of its place. */
+void mr_ttl_take(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+/* Ends an entry whose time is over, and that is in no place any more. */
+void mr_ttl_end(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+/* Ends the ready entries whose time is over, as far as this tick's budget goes. */
+void mr_ttl_expire(struct mr_queues *q, struct mr_queue *queue);
+/* Returns when mr_ttl_expire has work; UINT64_MAX: never. */
+static inline uint64_t mr_ttl_due_ms(const struct mr_queue *queue)
+{
+	return queue->times == NULL ? UINT64_MAX : mr_wheel_due_ms(&queue->times->wheel);
+}
+/* Hands all ready entries of a priority over to be freed. mr_ttl_clear follows. */
+void mr_ttl_discard(struct mr_queues *q, struct mr_queue *queue, unsigned priority);
+/* Empties the wheel of a queue whose entries were discarded. */
+void mr_ttl_clear(struct mr_queues *q, struct mr_queue *queue);
+void mr_ttl_free(struct mr_queues *q, struct mr_queue *queue);
+/* Returns the milliseconds until the entry's time is over; UINT64_MAX: it has no end. */
+static inline uint64_t mr_ttl_left(const struct mr_queues *q, struct mr_queue_entry *e)
+{
+	uint64_t ends_ms;
+
+	if (mr_likely((e->flags & MR_ENTRY_TIME) == 0))
+		return UINT64_MAX;
+	ends_ms = mr_entry_time(e)->ends_ms;
+	return ends_ms == MR_TIME_NEVER ? UINT64_MAX
+	       : ends_ms > q->now_ms    ? ends_ms - q->now_ms
+					: 0;
+}
+
+static inline bool mr_entry_is_older(const struct mr_queue_entry *a, const struct mr_queue_entry *b)
+{
+	int32_t ms = (int32_t)(a->born_ms - b->born_ms);
+
+	return ms < 0 || (ms == 0 && (int16_t)(a->order - b->order) < 0);
+}
+
+/* Returns the older of two entries; NULL: there is none. */
+static inline struct mr_queue_entry *mr_entry_older(
+	struct mr_queue_entry *a, struct mr_queue_entry *b)
+{
+	if (a == NULL || b == NULL)
+		return a != NULL ? a : b;
+	return mr_entry_is_older(b, a) ? b : a;
+}
+
 /* Returns the oldest ready entry of a priority, or NULL. */
 static inline struct mr_queue_entry *mr_queue_oldest(
 	const struct mr_queue *queue, unsigned priority)
 {
-	struct mr_queue_entry *e = queue->returned[priority];
+	struct mr_queue_entry *e = queue->returned[priority], *t;
 
-	return e != NULL ? e : queue->ready[priority].head;
+	e = e != NULL ? e : queue->ready[priority].head;
+	if (mr_likely(queue->times == NULL))
+		return e;
+	t = queue->times->ready[priority].returned;
+	return mr_entry_older(e, t != NULL ? t : queue->times->ready[priority].list.head);
 }
 
 /* Returns the next entry to be delivered, or NULL; does not take it out. */
@@ -374,7 +448,7 @@ static inline struct mr_queue_entry *mr_queue_next(const struct mr_queue *queue)
 {
 	struct mr_queue_entry *e;
 
-	if (mr_unlikely(queue->returned_count > 0)) {
+	if (mr_unlikely(queue->apart_count > 0)) {
 		e = mr_queue_oldest(queue, MRF_PRIORITY_HIGH);
 		if (e == NULL)
 			e = mr_queue_oldest(queue, MRF_PRIORITY_NORMAL);
@@ -388,17 +462,18 @@ static inline struct mr_queue_entry *mr_queue_next(const struct mr_queue *queue)
 	return e;
 }
 
+/* Takes out the oldest entry of its priority if it is in no list of `ready`; false: it is in one
+ * (table.c). */
+bool mr_queue_take_apart(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+
 /* Takes out the entry that mr_queue_next or mr_queue_oldest returned. body_bytes still counts
  * it. */
 static inline void mr_queue_take(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	queue->ready_count--;
-	if (mr_unlikely(queue->returned_count > 0) && queue->returned[e->priority] == e) {
-		(void)mr_returned_pop(q, &queue->returned[e->priority]);
-		queue->returned_count--;
+	if (mr_unlikely(queue->apart_count > 0) && mr_queue_take_apart(q, queue, e))
 		return;
-	}
 	(void)mr_list_pop(&queue->ready[e->priority]);
 }
 
@@ -460,6 +535,13 @@ void mr_push_known(struct mr_queues *q, uint64_t session, struct mr_queue *queue
 	const struct mrf_message_origin *origin);
 void mr_push_refuse(struct mr_queues *q, uint64_t session, struct mr_queue *queue, uint32_t number,
 	const struct mr_message_view *m, uint32_t status);
+
+/* Takes the options off a PushOptions message, so that it is a Push with a body of its own. 0, or
+ * the StatusCode to refuse with (options.c). */
+uint32_t mr_options_take(struct mr_message_view *m, struct mrf_push_options *out);
+/* Gives a new entry the times of its push. */
+void mr_options_apply(const struct mr_queues *q, struct mr_queue_entry *e,
+	const struct mrf_push_options *options);
 
 /* Clients (client.c) */
 /* Returns the client, and makes it if there is none; NULL: no memory. */
@@ -660,8 +742,9 @@ void mr_dead_letter(
 uint32_t mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t max);
 
 /* Fragments (fragment.c) */
+/* `options`: of a PushOptions, else NULL. */
 void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
-	const struct mr_message_view *m);
+	const struct mr_message_view *m, const struct mrf_push_options *options);
 /* Give up reassembly: of a client, of a queue's messages, or of a client's messages that are too
  * old. */
 void mr_fragment_drop_all(struct mr_queues *q, struct mr_queue_client *client);

@@ -44,6 +44,8 @@ struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsig
 	e->order = 0;
 	if (flags & MR_ENTRY_ORIGIN)
 		*mr_entry_origin(e) = *origin;
+	if (mr_unlikely((flags & MR_ENTRY_TIME) != 0))
+		*mr_entry_time(e) = (struct mr_queue_time){.ends_ms = MR_TIME_NEVER};
 	if (flags & MR_ENTRY_CHAIN)
 		*(struct mr_queue_chain *)mr_entry_body(e) = (struct mr_queue_chain){0};
 	if (mr_unlikely(account != 0))

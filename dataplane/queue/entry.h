@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* entry: a message in a queue, and the parts behind its header. Private to dataplane/queue.
  *
- *   entry | origin | call | owner | body, or the chain of the fragments in which it was received
+ *   entry | origin | call or time | owner | body, or the chain of its fragments
  *
  * Owns      An entry, and each fragment of its chain, is a chunk of the store.
  * Threads   One: the home worker.
@@ -10,6 +10,7 @@
 #define MILLRACE_QUEUE_ENTRY_H
 
 #include "dataplane/queue/queue.h"
+#include "dataplane/queue/wheel.h"
 
 /* The parts behind an entry's header, in this order; and its flags. */
 #define MR_ENTRY_ORIGIN 1u  /* struct mrf_message_origin */
@@ -18,6 +19,9 @@
 #define MR_ENTRY_MORE   8u  /* parts of the request will follow */
 #define MR_ENTRY_PROBE  16u /* probe of a half-open circuit */
 #define MR_ENTRY_OWNED  32u /* struct mr_queue_owner: the account that it counts in */
+/* struct mr_queue_time. Behind it there is room for an origin, whether it has one or not: so the
+ * nodes of a wheel have one place in their entries. Never with a call. */
+#define MR_ENTRY_TIME 64u
 
 /* A message, followed by the parts that the flags name and by the body: header block, payload. */
 struct mr_queue_entry {
@@ -44,6 +48,23 @@ struct mr_queue_call {
 	struct mrf_reply_token token;
 	uint32_t wait_ms;  /* from the push or the last partial answer; 0: not said */
 	uint32_t until_ms; /* low bits of the end of the wait */
+};
+
+enum mr_queue_time_place {
+	MR_TIME_OUT,  /* neither: delivered, delayed, or without an end */
+	MR_TIME_LIST, /* the list of those that were never out */
+	MR_TIME_HEAP, /* the heap of those that came back */
+};
+
+#define MR_TIME_NEVER UINT64_MAX
+
+/* The time to live of an entry, and its place among the ready ones that have one (ttl.c). */
+struct mr_queue_time {
+	struct mr_wheel_node node; /* in the queue's wheel while the entry is ready */
+	uint64_t ends_ms;          /* MR_TIME_NEVER: no limit, an entry as others */
+	uint32_t up;   /* ref of the entry before it in the list, or above it; 0: none */
+	uint8_t place; /* enum mr_queue_time_place */
+	uint8_t reserved[3];
 };
 
 /* In front of the body: the account and the bytes counted in it. Root's entries have none. */
@@ -88,7 +109,9 @@ struct mr_queue_list {
  * several times. */
 #define MR_PREFIX(flags)                                                                           \
 	(sizeof(struct mr_queue_entry) +                                                           \
-		((flags)&MR_ENTRY_ORIGIN ? sizeof(struct mrf_message_origin) : 0) +                \
+		((flags) & (MR_ENTRY_ORIGIN | MR_ENTRY_TIME) ? sizeof(struct mrf_message_origin)   \
+							     : 0) +                                \
+		((flags)&MR_ENTRY_TIME ? sizeof(struct mr_queue_time) : 0) +                       \
 		((flags)&MR_ENTRY_CALL ? sizeof(struct mr_queue_call) : 0) +                       \
 		((flags)&MR_ENTRY_OWNED ? sizeof(struct mr_queue_owner) : 0))
 #define MR_PREFIX_4(flags)                                                                         \
@@ -99,10 +122,11 @@ struct mr_queue_list {
 
 static inline uint32_t mr_entry_prefix(unsigned flags)
 {
-	static const uint8_t bytes[64] = {
-		MR_PREFIX_16(0u), MR_PREFIX_16(16u), MR_PREFIX_16(32u), MR_PREFIX_16(48u)};
+	static const uint8_t bytes[128] = {MR_PREFIX_16(0u), MR_PREFIX_16(16u), MR_PREFIX_16(32u),
+		MR_PREFIX_16(48u), MR_PREFIX_16(64u), MR_PREFIX_16(80u), MR_PREFIX_16(96u),
+		MR_PREFIX_16(112u)};
 
-	return bytes[flags & 63];
+	return bytes[flags & 127];
 }
 
 #define MR_ENTRY_SPARED_MAX 63u
@@ -132,6 +156,26 @@ static inline struct mr_queue_call *mr_entry_caller(struct mr_queue_entry *e)
 	return (struct mr_queue_call *)mr_entry_call(e);
 }
 
+/* Offset of the time in its entry. */
+#define MR_TIME_OFFSET                                                                             \
+	((uint32_t)(sizeof(struct mr_queue_entry) + sizeof(struct mrf_message_origin)))
+
+static inline struct mr_queue_time *mr_entry_time(struct mr_queue_entry *e)
+{
+	return (struct mr_queue_time *)((uint8_t *)e + MR_TIME_OFFSET);
+}
+
+static inline struct mr_queue_entry *mr_entry_of_node(struct mr_wheel_node *n)
+{
+	return (struct mr_queue_entry *)((uint8_t *)n - MR_TIME_OFFSET);
+}
+
+/* True if the entry has a time to live. */
+static inline bool mr_entry_ends(struct mr_queue_entry *e)
+{
+	return (e->flags & MR_ENTRY_TIME) && mr_entry_time(e)->ends_ms != MR_TIME_NEVER;
+}
+
 /* Returns the body, or the struct mr_queue_chain. */
 static inline void *mr_entry_body(struct mr_queue_entry *e)
 {
@@ -149,7 +193,8 @@ static inline uint32_t mr_entry_account(struct mr_queue_entry *e)
 }
 
 /* Makes an entry with an empty body of body_bytes, or an empty chain; NULL: no memory. `account`:
- * the account that it counts in. The caller of this function fills in mr_entry_caller. */
+ * the account that it counts in. The caller of this function fills in mr_entry_caller. A time is
+ * one without an end. */
 struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsigned flags,
 	const struct mrf_message_origin *origin, uint32_t header_bytes, uint32_t body_bytes);
 void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e);

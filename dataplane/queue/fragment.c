@@ -131,7 +131,8 @@ static struct mr_queue_assembly *assembly_new(struct mr_queues *q, struct mr_que
 /* Starts a reassembly with the first fragment, and refuses what can be refused before more are
  * stored. NULL: refused, or a duplicate. */
 static struct mr_queue_assembly *begin_assembly(struct mr_queues *q, struct mr_queue_client *client,
-	struct mr_queue *queue, const struct mr_message_view *m, uint32_t *status)
+	struct mr_queue *queue, const struct mr_message_view *m,
+	const struct mrf_push_options *options, uint32_t *status)
 {
 	const struct mrf_message_fragment *f = &m->extra.fragment;
 	struct mr_queue_assembly *a;
@@ -148,12 +149,19 @@ static struct mr_queue_assembly *begin_assembly(struct mr_queues *q, struct mr_q
 		return NULL;
 	}
 	*status = MRF_STATUS_CODE_NO_MEMORY;
+	if (options != NULL && options->ttl_ms != 0)
+		facts.entry_flags |= MR_ENTRY_TIME;
+	if ((facts.entry_flags & MR_ENTRY_TIME) && !mr_ttl_prepare(q, queue))
+		return NULL;
 	e = mr_push_entry(q, client->session, m, facts.entry_flags | MR_ENTRY_CHAIN, 0);
 	if (e == NULL)
 		return NULL;
+	mr_options_apply(q, e, options);
+	/* The options were a part of the first fragment. */
 	*(struct mr_queue_chain *)mr_entry_body(e) = (struct mr_queue_chain){.session = f->session,
 		.message = f->message,
-		.fragment_bytes = m->header_bytes + m->payload_bytes};
+		.fragment_bytes = m->header_bytes + m->payload_bytes +
+				  (options != NULL ? (uint32_t)sizeof(*options) : 0)};
 	a = assembly_new(q, client, queue, m, e);
 	if (a == NULL)
 		mr_entry_free(q, e);
@@ -173,7 +181,8 @@ static bool fragment_fits(const struct mr_queue_assembly *a, const struct mr_que
 		return false;
 	return a->queue == queue && f->total_bytes == a->total_bytes &&
 	       f->offset == a->entry->body_bytes && bytes > 0 &&
-	       (bytes == left || (bytes < left && bytes == chain->fragment_bytes)) &&
+	       (bytes == left ||
+		       (bytes < left && (f->offset == 0 || bytes == chain->fragment_bytes))) &&
 	       (f->offset == 0 || m->header_bytes == 0);
 }
 
@@ -196,7 +205,7 @@ static void complete_assembly(
 }
 
 void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
-	const struct mr_message_view *m)
+	const struct mr_message_view *m, const struct mrf_push_options *options)
 {
 	struct mr_queue_client *client = mr_client_of(q, session);
 	struct mr_queue_assembly *a;
@@ -208,7 +217,7 @@ void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 	if (m->extra.fragment.offset == 0) {
 		if (a != NULL)
 			drop_assembly(q, client, a); /* the sender starts again */
-		a = begin_assembly(q, client, queue, m, &status);
+		a = begin_assembly(q, client, queue, m, options, &status);
 		if (a == NULL && status == MRF_STATUS_CODE_OK)
 			return;
 		if (a == NULL)

@@ -395,7 +395,7 @@ void mr_queues_push(
 	if (mr_unlikely(queue == NULL))
 		goto refuse;
 	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0)) {
-		mr_fragment_push(q, session, queue, m);
+		mr_fragment_push(q, session, queue, m, NULL);
 		return;
 	}
 	status = check_push(q, session, queue, m, body_bytes, &facts);

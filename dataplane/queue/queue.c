@@ -10,6 +10,8 @@
 
 #define TIMERS_AT_ONCE 1024u
 #define EXPIRE_AT_ONCE 1024u
+/* Steps of the wheels of all queues in one tick; to end an entry takes several. */
+#define TIME_STEPS 2048u
 /* If called later than due by this much, the worker did not run. */
 #define FREEZE_MS       500u
 #define RESERVE_BYTES   (512u << 10)
@@ -180,10 +182,11 @@ static uint64_t age_due(const struct mr_queues *q, const struct mr_queue *queue)
 
 void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue)
 {
-	uint64_t due = age_due(q, queue);
+	uint64_t due = age_due(q, queue), ttl_due = mr_ttl_due_ms(queue);
 	uint64_t idle = (mr_queue_in_use(queue) ? q->now_ms : queue->used_ms) + q->c.idle_ms;
 
 	due = due < idle ? due : idle;
+	due = due < ttl_due ? due : ttl_due;
 	/* Due already: more entries than one call handles; the rest has its turn. */
 	mr_queue_timer_set(&q->timers, &queue->timer, due > q->now_ms ? due : q->now_ms + 1);
 }
@@ -191,6 +194,7 @@ void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue)
 void mr_queue_on_timer(struct mr_queues *q, struct mr_queue *queue)
 {
 	mr_queue_expire(q, queue, EXPIRE_AT_ONCE);
+	mr_ttl_expire(q, queue);
 	mr_queue_has_room(q, queue);
 	if (!mr_queue_in_use(queue) && !queue->paused && !queue->is_set &&
 		queue->used_ms + q->c.idle_ms <= q->now_ms)
@@ -217,6 +221,7 @@ void mr_queues_tick(struct mr_queues *q, uint64_t now_ms)
 	struct mr_queue_timer *t;
 
 	mr_queues_at(q, now_ms);
+	q->time_budget = TIME_STEPS;
 	for (unsigned i = 0; i < TIMERS_AT_ONCE && (t = mr_queue_timers_pop(&q->timers, q->now_ms));
 		i++)
 		fire_timer(q, t);

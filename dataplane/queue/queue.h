@@ -85,6 +85,9 @@ void mr_queues_free(struct mr_queues *q);
  * refused call. */
 void mr_queues_push(
 	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms);
+/* Takes a PushOptions likewise. */
+void mr_queues_push_with(
+	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms);
 /* Takes a Settle with all its settlements. */
 void mr_queues_settle(
 	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms);

@@ -17,7 +17,7 @@ void mr_settle_done(struct mr_queues *q, struct mr_queue_delivery *d)
 static void requeue_entry(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t delay_ms)
 {
-	if (delay_ms != 0 && mr_queue_age_left(q, queue, e) != 0) {
+	if (delay_ms != 0 && mr_queue_age_left(q, queue, e) != 0 && mr_ttl_left(q, e) != 0) {
 		if (mr_delivery_delay(q, queue, e, delay_ms))
 			return;
 		mr_count(q->c.stats->queue_undelayed, 1);

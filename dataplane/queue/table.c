@@ -132,6 +132,8 @@ static void discard_all(struct mr_queues *q, struct mr_queue *queue, unsigned pr
 
 	mr_returned_merge(q, &q->garbage_tree, queue->returned[priority]);
 	queue->returned[priority] = NULL;
+	if (queue->times != NULL)
+		mr_ttl_discard(q, queue, priority);
 	if (list->head == NULL)
 		return;
 	list->tail->next = q->garbage;
@@ -171,8 +173,9 @@ uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t st
 			end_calls(q, queue, i, status);
 		else
 			discard_all(q, queue, i);
+	mr_ttl_clear(q, queue);
 	queue->ready_count = 0;
-	queue->returned_count = 0;
+	queue->apart_count = 0;
 	queue->body_bytes = bytes_out(q, queue);
 	mr_queue_has_room(q, queue);
 	mr_limit_idle(q, queue);
@@ -195,6 +198,7 @@ void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
 	unlink_name(q, queue);
 	slot_give_back(q, index);
 	mr_policy_fini(q, queue);
+	mr_ttl_free(q, queue);
 	mr_slab_release(q->store, queue, QUEUE_BYTES);
 }
 
@@ -247,15 +251,36 @@ void mr_queue_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_e
 
 	e->born_ms = (uint32_t)q->now_ms;
 	e->order = ++q->order;
+	if (mr_unlikely((e->flags & MR_ENTRY_TIME) != 0) && mr_entry_ends(e)) {
+		mr_ttl_put(q, queue, e);
+		queue->apart_count++;
+		note_ready(q, queue, e, true);
+		return;
+	}
 	mr_list_push_back(list, e);
 	note_ready(q, queue, e, oldest);
 }
 
 void mr_queue_put_back(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
-	mr_returned_push(q, &queue->returned[e->priority], e);
-	queue->returned_count++;
+	if (mr_unlikely(mr_entry_ends(e)))
+		mr_ttl_put_back(q, queue, e);
+	else
+		mr_returned_push(q, &queue->returned[e->priority], e);
+	queue->apart_count++;
 	note_ready(q, queue, e, true);
+}
+
+bool mr_queue_take_apart(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	if (mr_entry_ends(e))
+		mr_ttl_take(q, queue, e);
+	else if (queue->returned[e->priority] == e)
+		(void)mr_returned_pop(q, &queue->returned[e->priority]);
+	else
+		return false;
+	queue->apart_count--;
+	return true;
 }
 
 void mr_queue_done(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)

@@ -31,12 +31,12 @@ struct mr_wheel_node {
 };
 
 struct mr_wheel {
-	uint8_t *base;       /* node number n is at base + (n - 1) * 16 + offset */
-	uint32_t offset;     /* offset of the node in its chunk, a multiple of 8 */
-	uint64_t now_ms;     /* all slots before this time are empty */
+	uint8_t *base;   /* node number n is at base + (n - 1) * 16 + offset */
+	uint32_t offset; /* offset of the node in its chunk, a multiple of 8 */
+	uint64_t now_ms; /* all slots before this time are empty */
 	uint64_t count;
 	unsigned moving; /* level of the slot whose nodes are moving to lower levels; 0: none */
-	uint64_t used[MR_WHEEL_LEVELS]; /* a bit for each slot that is not empty */
+	uint64_t used[MR_WHEEL_LEVELS];                  /* a bit for each slot that is not empty */
 	uint32_t slots[MR_WHEEL_LEVELS][MR_WHEEL_SLOTS]; /* number of the first node, or 0 */
 };
 
@@ -45,6 +45,15 @@ void mr_wheel_init(struct mr_wheel *w, uint8_t *base, uint32_t offset, uint64_t 
 static inline bool mr_wheel_has(const struct mr_wheel_node *n)
 {
 	return n->next != 0;
+}
+
+/* Advances an empty wheel to now_ms: nodes that are added later move less. */
+static inline void mr_wheel_at(struct mr_wheel *w, uint64_t now_ms)
+{
+	if (w->count > 0 || now_ms <= w->now_ms)
+		return;
+	w->now_ms = now_ms;
+	w->moving = 0;
 }
 
 /* Adds a node. A time that has passed counts as now, one behind the last as the last. */

@@ -169,6 +169,7 @@ void mr_worker_queues_take(struct mr_worker *w, uint64_t session, const struct m
 	case MRF_MESSAGE_KIND_PUSH: mr_queues_push(q, session, m, now); break;
 	case MRF_MESSAGE_KIND_SETTLE: mr_queues_settle(q, session, m, now); break;
 	case MRF_MESSAGE_KIND_REPLY: mr_queues_reply(q, session, m, now); break;
+	case MRF_MESSAGE_KIND_PUSH_OPTIONS: mr_queues_push_with(q, session, m, now); break;
 	default: mr_queues_part(q, session, m, now); break;
 	}
 }

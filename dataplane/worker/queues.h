@@ -43,7 +43,7 @@ int64_t mr_worker_queues_sleep_ns(struct mr_worker *w);
 #define MR_KIND_BIT(kind) (1u << MRF_MESSAGE_KIND_##kind)
 #define MR_KINDS_OF_QUEUES                                                                         \
 	(MR_KIND_BIT(PUSH) | MR_KIND_BIT(SETTLE) | MR_KIND_BIT(PART) | MR_KIND_BIT(CREDIT) |       \
-		MR_KIND_BIT(REPLY))
+		MR_KIND_BIT(REPLY) | MR_KIND_BIT(PUSH_OPTIONS))
 
 /* True if the message is for a queue of any worker. A Reply is if it has a target. */
 static inline bool mr_worker_is_for_queue(const struct mrf_message_header *h)

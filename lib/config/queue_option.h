@@ -32,9 +32,10 @@ struct mr_queue_option {
 	uint64_t word_value;
 	const char *choices; /* the words for 1, 2, ..., separated by '|' */
 	bool service_only;
+	bool queue_only;
 };
 
-#define MR_QUEUE_OPTIONS_COUNT 10
+#define MR_QUEUE_OPTIONS_COUNT 11
 extern const struct mr_queue_option mr_queue_options[MR_QUEUE_OPTIONS_COUNT];
 
 /* Returns the option of that name, or NULL. Names of times may end in "_ms". */

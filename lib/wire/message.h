@@ -51,6 +51,7 @@ _Static_assert(sizeof(struct mrf_message_delivery) == 16, "wire");
 _Static_assert(sizeof(struct mrf_message_fragment) == 24, "wire");
 _Static_assert(sizeof(struct mrf_accepted_range) == 24, "wire");
 _Static_assert(sizeof(struct mrf_settlement) == 16, "wire");
+_Static_assert(sizeof(struct mrf_push_options) == 32, "wire");
 _Static_assert(MR_BODY_BYTES_MAX + MR_MESSAGE_OVERHEAD_BYTES_MAX <= MR_MESSAGE_BYTES_MAX, "wire");
 
 /* The flags that announce an extra part, and all flags that struct mr_message_extra holds. */

@@ -211,6 +211,29 @@ static uint8_t *take_body(struct input *in, struct mr_message_view *m)
 	return body;
 }
 
+/* Puts options in front of the body, most of them good, and pushes it. */
+static void push_options(struct world *w, unsigned client, struct mr_message_view *m, unsigned sort)
+{
+	const struct mrf_push_options options = {.ttl_ms = sort * 8u, .reserved = sort == 255};
+	uint32_t bytes = m->header_bytes + m->payload_bytes, front = sizeof(options);
+	uint8_t *body;
+
+	if (m->extra.fragment.offset != 0 && (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT))
+		front = 0;
+	if (sort == 254)
+		front /= 2;
+	body = malloc(bytes + front + 1);
+	expect(body != NULL);
+	memcpy(body, &options, front);
+	memcpy(body + front, m->headers, bytes);
+	m->header.kind = MRF_MESSAGE_KIND_PUSH_OPTIONS;
+	m->headers = body;
+	m->header_bytes += front;
+	m->payload = body + m->header_bytes;
+	mr_queues_push_with(w->queues, session(client), m, w->now_ms);
+	free(body);
+}
+
 static void message(struct world *w, struct input *in, unsigned operation, const uint8_t a[4])
 {
 	const uint8_t kinds[] = {MRF_MESSAGE_KIND_PUSH, MRF_MESSAGE_KIND_REPLY,
@@ -231,6 +254,11 @@ static void message(struct world *w, struct input *in, unsigned operation, const
 	m.extra.fragment.message = a[3] % 4;
 	m.extra.fragment.total_bytes = byte(in) * 16u;
 	m.extra.fragment.offset = byte(in) * 8u;
+	if (kind == MRF_MESSAGE_KIND_PUSH && (a[1] & 0x80)) {
+		push_options(w, a[1], &m, a[3]);
+		free(body);
+		return;
+	}
 	switch (kind) {
 	case MRF_MESSAGE_KIND_PUSH: mr_queues_push(w->queues, session(a[1]), &m, w->now_ms); break;
 	case MRF_MESSAGE_KIND_REPLY:

@@ -314,6 +314,7 @@ static void handle(struct bus *b, struct bus_session *s, struct mr_message_view 
 	case MRF_MESSAGE_KIND_REPLY: reply(b, m); break;
 	case MRF_MESSAGE_KIND_CONTROL: control(b, s, m); break;
 	case MRF_MESSAGE_KIND_PUSH: fake_queue_push(b, s, m); break;
+	case MRF_MESSAGE_KIND_PUSH_OPTIONS: fake_queue_push_options(b, s, m); break;
 	case MRF_MESSAGE_KIND_SETTLE: fake_queue_settle(b, s, m); break;
 	default: b->bad++;
 	}

@@ -95,7 +95,8 @@ uint32_t fake_queue_open(struct bus *b, struct bus_session *s, struct mrf_table 
 			     .heartbeat_ms = 1000,
 			     .missed_max = 3,
 			     .ack_timeout_ms = b->queues.ack_timeout_ms,
-			     .max_deliver = 5});
+			     .max_deliver = 5,
+			     .push_options = b->queues.older ? 0 : MRF_PUSH_OPTION_TTL});
 }
 
 static void release(struct fake_queue *q, struct fake_consumer *consumer)
@@ -195,6 +196,25 @@ void fake_queue_push(struct bus *b, struct bus_session *s, const struct mr_messa
 	if (promised && !b->queues.withhold &&
 		(is_last_fragment(m) || status != MRF_STATUS_CODE_OK))
 		accepted(b, s, m->header.target, m->extra.origin.id, status);
+}
+
+/* Takes note of the options. The message is kept with them. */
+void fake_queue_push_options(struct bus *b, struct bus_session *s, const struct mr_message_view *m)
+{
+	struct fake_queues *q = &b->queues;
+	bool first =
+		(m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) == 0 || m->extra.fragment.offset == 0;
+
+	if (first && m->header_bytes >= sizeof(q->options)) {
+		uint32_t left = m->header_bytes + m->payload_bytes - (uint32_t)sizeof(q->options);
+
+		q->with_options++;
+		memcpy(&q->options, m->headers, sizeof(q->options));
+		memset(q->behind_options, 0, sizeof(q->behind_options));
+		memcpy(q->behind_options, m->headers + sizeof(q->options),
+			left < sizeof(q->behind_options) ? left : sizeof(q->behind_options) - 1);
+	}
+	fake_queue_push(b, s, m);
 }
 
 static void settled(struct fake_queues *all, struct fake_message *m, enum mrf_settle_verb verb)

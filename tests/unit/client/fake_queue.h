@@ -42,6 +42,7 @@ struct fake_queues {
 	uint32_t refuse_status;
 	bool withhold;           /* pushes are stored, but not accepted */
 	int open_code;           /* code of the answers to opening */
+	bool older;              /* knows no options of pushes */
 	uint32_t ack_timeout_ms; /* time-out in answers; nothing times out by it */
 	/* Fragmented messages are treated as duplicates, which is reported at the first
 	 * fragment. */
@@ -63,6 +64,9 @@ struct fake_queues {
 	uint64_t bad_tags;
 	uint64_t ids[4]; /* ids of the last pushes, newest first */
 	uint64_t publisher;
+	uint64_t with_options; /* messages of kind PushOptions, and what stood in the last one */
+	struct mrf_push_options options;
+	char behind_options[64];
 	uint64_t seen_publisher[64]; /* exactly once, with their ids */
 	uint64_t seen_id[64];
 	uint32_t seen;
@@ -75,6 +79,7 @@ uint32_t fake_queue_open(struct bus *b, struct bus_session *s, struct mrf_table 
 	struct mrf_builder *out, uint8_t *type);
 bool fake_queue_cancel(struct bus *b, struct bus_session *s, uint32_t subscription);
 void fake_queue_push(struct bus *b, struct bus_session *s, const struct mr_message_view *m);
+void fake_queue_push_options(struct bus *b, struct bus_session *s, const struct mr_message_view *m);
 void fake_queue_settle(struct bus *b, struct bus_session *s, const struct mr_message_view *m);
 /* Makes possible deliveries; those of closed sessions go to others. True if something moved. */
 bool fake_queues_run(struct bus *b);

@@ -325,6 +325,92 @@ static void strange_acceptances_change_nothing(void **state)
 	assert_int_equal(mr_queue_unaccepted(q), 4);
 }
 
+static void push_with_a_time_to_live_has_it_in_front(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_queues *seen = &f->bus.queues;
+	struct outcomes outcomes = {0};
+	struct mr_queue *q = open_queue(f, MR_EXACTLY_ONCE, &outcomes);
+	struct mr_push push = {.payload = "job", .bytes = 3, .ttl_ms = 5000};
+
+	assert_int_equal(mr_push_with(q, &push, NULL), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	assert_int_equal(outcomes.count, 1);
+	bus_lock(&f->bus);
+	assert_int_equal(seen->with_options, 1);
+	assert_int_equal(seen->options.ttl_ms, 5000);
+	assert_string_equal(seen->behind_options, "job");
+	bus_unlock(&f->bus);
+	push.headers = "NATS/1.0\r\na: b\r\n\r\n";
+	push.header_bytes = strlen(push.headers);
+	assert_int_equal(mr_push_with(q, &push, NULL), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	bus_lock(&f->bus);
+	assert_string_equal(seen->behind_options, "NATS/1.0\r\na: b\r\n\r\njob");
+	bus_unlock(&f->bus);
+	push.headers = "no block";
+	push.header_bytes = 8;
+	assert_int_equal(mr_push_with(q, &push, NULL), -EINVAL);
+	push.headers = NULL;
+	assert_int_equal(mr_push_with(q, &push, NULL), -EINVAL);
+	push = (struct mr_push){.reserved32 = 1};
+	assert_int_equal(mr_push_with(q, &push, NULL), -EINVAL);
+}
+
+static void best_effort_may_have_a_time_to_live(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_queue *q = open_queue(f, MR_BEST_EFFORT, NULL);
+	const struct mr_push push = {.payload = "job", .bytes = 3, .ttl_ms = 1};
+
+	assert_int_equal(mr_push_with(q, &push, NULL), 0);
+	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.queues.options.ttl_ms, 1);
+	bus_unlock(&f->bus);
+}
+
+static void older_bus_gets_no_time_to_live(void **state)
+{
+	struct fixture *f = *state;
+	const struct mr_push push = {.payload = "job", .bytes = 3, .ttl_ms = 1};
+	struct mr_queue *q;
+
+	bus_lock(&f->bus);
+	f->bus.queues.older = true;
+	bus_unlock(&f->bus);
+	q = open_queue(f, MR_AT_LEAST_ONCE, NULL);
+	assert_int_equal(mr_push_with(q, &push, NULL), -EOPNOTSUPP);
+	assert_non_null(strstr(mr_error(f->client), "the bus is older"));
+	assert_int_equal(mr_push(q, "job", 3), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	assert_int_equal(f->bus.queues.with_options, 0);
+}
+
+static void kept_push_with_a_time_to_live_fails_at_an_older_bus(void **state)
+{
+	struct fixture *f = *state;
+	struct outcomes outcomes = {0};
+	struct mr_queue *q = open_queue(f, MR_AT_LEAST_ONCE, &outcomes);
+	const struct mr_push push = {.payload = "job", .bytes = 3, .ttl_ms = 1};
+
+	bus_lock(&f->bus);
+	f->bus.queues.withhold = true;
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_push_with(q, &push, NULL), 0);
+	assert_int_equal(mr_ping(f->client, -1, NULL, NULL), 0);
+	bus_kill(&f->bus, NULL);
+	bus_lock(&f->bus);
+	f->bus.queues.withhold = false;
+	f->bus.queues.older = true;
+	f->bus.queues.with_options = 0;
+	bus_unlock(&f->bus);
+	bus_revive(&f->bus);
+	PROCESS_UNTIL(f->client, outcomes.count == 1);
+	assert_int_equal(outcomes.error, -EOPNOTSUPP);
+	assert_int_equal(f->bus.queues.with_options, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -341,6 +427,10 @@ int main(void)
 		TEST(best_effort_is_not_kept),
 		TEST(a_refused_opening_says_why),
 		TEST(strange_acceptances_change_nothing),
+		TEST(push_with_a_time_to_live_has_it_in_front),
+		TEST(best_effort_may_have_a_time_to_live),
+		TEST(older_bus_gets_no_time_to_live),
+		TEST(kept_push_with_a_time_to_live_fails_at_an_older_bus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -250,9 +250,28 @@ static size_t length(const char *text)
 	return text == NULL ? 0 : strlen(text);
 }
 
+/* Makes a PushOptions of a Push; the body has room for the options in front. */
+static void add_options(
+	struct mr_message_view *m, char *body, const struct mrf_push_options *options)
+{
+	const uint32_t bytes = (uint32_t)sizeof(*options);
+	struct mrf_message_fragment *f = &m->extra.fragment;
+
+	m->header.kind = MRF_MESSAGE_KIND_PUSH_OPTIONS;
+	f->total_bytes += bytes;
+	if (f->offset != 0) {
+		f->offset += bytes;
+		return;
+	}
+	memmove(body + bytes, body, m->header_bytes + m->payload_bytes);
+	memcpy(body, options, bytes);
+	m->header_bytes += bytes;
+	m->payload += bytes;
+}
+
 void rig_push(struct rig *r, const struct rig_push *p)
 {
-	char body[MR_BODY_BYTES_MAX];
+	char body[MR_BODY_BYTES_MAX + sizeof(*p->options)];
 	unsigned extra = p->flags & MR_MESSAGE_FLAGS_EXTRA;
 	struct mr_message_view m = {
 		.header = {.kind = MRF_MESSAGE_KIND_PUSH, .target = p->queue},
@@ -261,7 +280,7 @@ void rig_push(struct rig *r, const struct rig_push *p)
 		.payload_bytes = (uint32_t)length(p->text),
 	};
 
-	assert_true(m.header_bytes + m.payload_bytes <= sizeof(body));
+	assert_true(m.header_bytes + m.payload_bytes <= MR_BODY_BYTES_MAX);
 	memcpy(body, p->headers == NULL ? "" : p->headers, m.header_bytes);
 	memcpy(body + m.header_bytes, p->text, m.payload_bytes);
 	m.headers = (uint8_t *)body;
@@ -271,6 +290,11 @@ void rig_push(struct rig *r, const struct rig_push *p)
 	m.extra.origin = (struct mrf_message_origin){p->publisher, p->id};
 	m.extra.fragment = p->fragment;
 	m.header.flags = (uint8_t)(extra | (p->correlation != 0 ? MRF_MESSAGE_FLAG_TOKEN : 0));
+	if (p->options != NULL) {
+		add_options(&m, body, p->options);
+		mr_queues_push_with(r->queues, rig_session(p->client), &m, r->now_ms);
+		return;
+	}
 	mr_queues_push(r->queues, rig_session(p->client), &m, r->now_ms);
 }
 

@@ -97,7 +97,8 @@ struct rig_push {
 	uint64_t correlation; /* not 0: a call */
 	uint64_t patience;    /* the session word of its token */
 	unsigned flags;
-	struct mrf_message_fragment fragment;
+	struct mrf_message_fragment fragment;   /* without the options */
+	const struct mrf_push_options *options; /* not NULL: a PushOptions with these */
 };
 void rig_push(struct rig *r, const struct rig_push *p);
 void rig_settle(struct rig *r, unsigned client, uint32_t queue, uint64_t tag,

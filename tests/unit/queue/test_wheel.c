@@ -50,8 +50,7 @@ static void add(unsigned i, uint64_t due_ms)
 
 static struct chunk *chunk_of(struct mr_wheel_node *n)
 {
-	return n == NULL ? NULL
-			 : (struct chunk *)((uint8_t *)n - offsetof(struct chunk, node));
+	return n == NULL ? NULL : (struct chunk *)((uint8_t *)n - offsetof(struct chunk, node));
 }
 
 static struct chunk *pop(uint64_t now_ms)

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* options: pushes with options: a block of fixed size in front of the body of a Push. */
+#include "dataplane/queue/engine.h"
+
+#define BLOCK_BYTES ((uint32_t)sizeof(struct mrf_push_options))
+
+/* Takes the block out of the lengths of a fragment. False: it is not in them. */
+static bool shorten_fragment(struct mr_message_view *m)
+{
+	struct mrf_message_fragment *f = &m->extra.fragment;
+
+	if (f->total_bytes < BLOCK_BYTES || (f->offset != 0 && f->offset < BLOCK_BYTES))
+		return false;
+	f->total_bytes -= BLOCK_BYTES;
+	f->offset -= f->offset != 0 ? BLOCK_BYTES : 0;
+	return true;
+}
+
+/* True if the bus knows all that the block asks for. */
+static bool is_known(const struct mrf_push_options *o)
+{
+	return o->reserved_key == 0 && o->reserved_at == 0 && o->reserved_delay == 0 &&
+	       o->reserved == 0;
+}
+
+uint32_t mr_options_take(struct mr_message_view *m, struct mrf_push_options *out)
+{
+	bool fragment = (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0;
+	bool first = !fragment || m->extra.fragment.offset == 0;
+
+	*out = (struct mrf_push_options){0};
+	if (fragment && !shorten_fragment(m))
+		return MRF_STATUS_CODE_BAD;
+	if (!first)
+		return m->extra.fragment.offset != 0 ? MRF_STATUS_CODE_OK : MRF_STATUS_CODE_BAD;
+	if (m->header_bytes < BLOCK_BYTES)
+		return MRF_STATUS_CODE_BAD;
+	memcpy(out, m->headers, BLOCK_BYTES);
+	m->headers += BLOCK_BYTES;
+	m->header_bytes -= BLOCK_BYTES;
+	return is_known(out) ? MRF_STATUS_CODE_OK : MRF_STATUS_CODE_BAD;
+}
+
+void mr_options_apply(
+	const struct mr_queues *q, struct mr_queue_entry *e, const struct mrf_push_options *options)
+{
+	if (e->flags & MR_ENTRY_TIME)
+		mr_entry_time(e)->ends_ms = q->now_ms + options->ttl_ms;
+}
+
+/* Takes a whole message: 0, or the StatusCode to refuse with. */
+static uint32_t push_whole(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mr_message_view *m, const struct mrf_push_options *options)
+{
+	uint32_t body_bytes = m->header_bytes + m->payload_bytes;
+	struct mr_push_facts facts;
+	uint32_t status = mr_push_check(q, session, queue, m, body_bytes, &facts);
+	struct mr_queue_entry *e;
+
+	if (status != MRF_STATUS_CODE_OK)
+		return status;
+	if (facts.known) {
+		mr_push_known(q, session, queue, facts.origin);
+		return MRF_STATUS_CODE_OK;
+	}
+	if (options->ttl_ms != 0)
+		facts.entry_flags |= MR_ENTRY_TIME;
+	if ((facts.entry_flags & MR_ENTRY_TIME) && !mr_ttl_prepare(q, queue))
+		return MRF_STATUS_CODE_NO_MEMORY;
+	e = mr_push_entry(q, session, m, facts.entry_flags, body_bytes);
+	if (e == NULL)
+		return MRF_STATUS_CODE_NO_MEMORY;
+	mr_options_apply(q, e, options);
+	mr_message_copy(mr_entry_body(e), m->headers, body_bytes);
+	mr_push_finish(q, session, queue, e, facts.origin);
+	return MRF_STATUS_CODE_OK;
+}
+
+void mr_queues_push_with(
+	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms)
+{
+	struct mr_queue *queue = mr_queue_by_number(q, m->header.target);
+	struct mr_message_view push = *m;
+	struct mrf_push_options options;
+	uint32_t status = MRF_STATUS_CODE_NOT_FOUND;
+
+	mr_queues_at(q, now_ms);
+	if (queue != NULL)
+		status = queue->kind == MRF_QUEUE_KIND_QUEUE && !queue->is_dead
+				 ? mr_options_take(&push, &options)
+				 : MRF_STATUS_CODE_BAD;
+	if (status == MRF_STATUS_CODE_OK && (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT)) {
+		mr_fragment_push(q, session, queue, &push, &options);
+		return;
+	}
+	if (status == MRF_STATUS_CODE_OK)
+		status = push_whole(q, session, queue, &push, &options);
+	if (status != MRF_STATUS_CODE_OK)
+		mr_push_refuse(q, session, queue, m->header.target, m, status);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ttl: the ready entries that have a time to live.
+ *
+ *   mr_ttl_put ──────▶ list: never out, the youngest last ──┬──▶ mr_ttl_take: the oldest first
+ *   mr_ttl_put_back ─▶ heap: came back, the oldest on top ──┤
+ *                      wheel: all of them, by their ends ───┴──▶ mr_ttl_expire: wherever they stand
+ *
+ * They stand apart from the queue's other entries, because one whose time is over leaves from
+ * behind others: so each knows its neighbour or parent. The older of the two first entries is the
+ * queue's next. The wheel, 2 KB, is made with the queue's first entry that needs it.
+ */
+#include "dataplane/queue/engine.h"
+
+/* An end is as much work as this many steps of a wheel. */
+#define END_STEPS 4u
+
+bool mr_ttl_prepare(struct mr_queues *q, struct mr_queue *queue)
+{
+	if (mr_likely(queue->times != NULL))
+		return true;
+	queue->times = mr_slab_alloc(q->store, (uint32_t)sizeof(*queue->times));
+	if (queue->times == NULL)
+		return false;
+	memset(queue->times, 0, sizeof(*queue->times));
+	mr_ttl_clear(q, queue);
+	return true;
+}
+
+void mr_ttl_free(struct mr_queues *q, struct mr_queue *queue)
+{
+	if (queue->times != NULL)
+		mr_slab_release(q->store, queue->times, (uint32_t)sizeof(*queue->times));
+	queue->times = NULL;
+}
+
+void mr_ttl_clear(struct mr_queues *q, struct mr_queue *queue)
+{
+	if (queue->times != NULL)
+		mr_wheel_init(
+			&queue->times->wheel, mr_slab_base(q->store), MR_TIME_OFFSET, q->now_ms);
+}
+
+static void add_to_wheel(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_time *t)
+{
+	struct mr_wheel *w = &queue->times->wheel;
+
+	mr_wheel_at(w, q->now_ms);
+	mr_wheel_add(w, &t->node, t->ends_ms);
+	mr_queue_timer_set(&q->timers, &queue->timer, mr_wheel_due_ms(w));
+}
+
+void mr_ttl_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	struct mr_queue_list *list = &queue->times->ready[e->priority].list;
+	struct mr_queue_time *t = mr_entry_time(e);
+
+	t->place = MR_TIME_LIST;
+	t->up = list->head == NULL ? 0 : mr_entry_ref(q, list->tail);
+	mr_list_push_back(list, e);
+	add_to_wheel(q, queue, t);
+}
+
+void mr_ttl_put_back(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	struct mr_queue_entry **root = &queue->times->ready[e->priority].returned;
+	struct mr_queue_time *t = mr_entry_time(e);
+
+	t->place = MR_TIME_HEAP;
+	e->tree.left = 0;
+	e->tree.right = 0;
+	*root = mr_returned_join(q, *root, e);
+	add_to_wheel(q, queue, t);
+}
+
+static void unlink_listed(struct mr_queues *q, struct mr_queue_list *list, struct mr_queue_entry *e)
+{
+	struct mr_queue_entry *before = mr_entry_of_ref(q, mr_entry_time(e)->up);
+
+	if (before == NULL)
+		list->head = e->next;
+	else
+		before->next = e->next;
+	if (e->next == NULL)
+		list->tail = before;
+	else
+		mr_entry_time(e->next)->up = mr_entry_time(e)->up;
+}
+
+/* Takes the entry out of its list or heap. */
+static void unlink_ready(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	struct mr_queue_time *t = mr_entry_time(e);
+
+	if (t->place == MR_TIME_LIST)
+		unlink_listed(q, &queue->times->ready[e->priority].list, e);
+	else
+		mr_returned_remove(q, &queue->times->ready[e->priority].returned, e);
+	t->place = MR_TIME_OUT;
+}
+
+void mr_ttl_take(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	unlink_ready(q, queue, e);
+	mr_wheel_remove(&queue->times->wheel, &mr_entry_time(e)->node);
+}
+
+void mr_ttl_end(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	queue->expired++;
+	if (queue->options.when_expired == MRF_QUEUE_EXPIRED_DEAD_LETTER) {
+		mr_dead_letter(q, queue, e, "expired");
+		return;
+	}
+	mr_count(q->c.stats->drop_expired, 1);
+	mr_queue_done(q, queue, e);
+}
+
+void mr_ttl_expire(struct mr_queues *q, struct mr_queue *queue)
+{
+	struct mr_wheel_node *n;
+	struct mr_queue_entry *e;
+
+	while (queue->times != NULL &&
+		(n = mr_wheel_pop(&queue->times->wheel, q->now_ms, &q->time_budget)) != NULL) {
+		e = mr_entry_of_node(n);
+		unlink_ready(q, queue, e);
+		queue->ready_count--;
+		queue->apart_count--;
+		mr_ttl_end(q, queue, e);
+		q->time_budget -= q->time_budget < END_STEPS ? q->time_budget : END_STEPS;
+	}
+}
+
+void mr_ttl_discard(struct mr_queues *q, struct mr_queue *queue, unsigned priority)
+{
+	struct mr_queue_list *list = &queue->times->ready[priority].list;
+
+	mr_returned_merge(q, &q->garbage_tree, queue->times->ready[priority].returned);
+	queue->times->ready[priority].returned = NULL;
+	if (list->head == NULL)
+		return;
+	list->tail->next = q->garbage;
+	q->garbage = list->head;
+	list->head = NULL;
+}
