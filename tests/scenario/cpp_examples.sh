@@ -16,10 +16,20 @@ cat >"$dir/bin/example" <<-EOF
 EOF
 chmod +x "$dir/bin/example"
 
-bus_start
+bus_start --set sessions.show_sender=true
 ten_examples C++ "$dir/bin/example"
 
 say "ownership, exceptions, names"
 expect_status 0 "$build/tests/support/cpp_behaviour"
 expect_match "the last behaviour" "$output" the_next_of_several_addresses
+
+say "publishes while the bus is away"
+start away "$build/tests/support/cpp_behaviour" away
+away=$pid
+wait_for "its clients are connected" has_line "$dir/away.out" '^connected$'
+bus_stop
+wait_for "it has published" has_line "$dir/away.out" '^away$'
+bus_start --set sessions.show_sender=true
+wait_child "$away" "the program whose bus went"
+expect_equal "its exit status: $(tail -n 1 "$dir/away.out")" "$status" 0
 bus_stop

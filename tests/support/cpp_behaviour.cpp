@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cpp_behaviour: shows on a bus at $MILLRACE_SERVER what clients/cpp/millrace.hpp adds to the
  * library: ownership, exceptions, names. Prints each behaviour that it has shown; exits 1 at the
- * first fault. */
+ * first fault. The bus shows senders.
+ *
+ * cpp_behaviour away: shows the publishes of clients whose bus goes. Prints "connected" and waits
+ * for the end of the bus; prints "away" and waits until there is a bus again. */
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <stdexcept>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <millrace.hpp>
@@ -540,6 +546,31 @@ static void messages_say_when_the_bus_took_them_if_asked()
 	EXPECT(asked > before - seconds(1) && asked < before + seconds(60) && other.count() == 0);
 }
 
+static void messages_name_their_sender_if_asked()
+{
+	millrace::connect_options named;
+	named.name = "teller";
+	millrace::client teller("", named), c("");
+	millrace::subscribe_options asks;
+	std::uint64_t sender = 0;
+	std::string name;
+
+	asks.sender = true;
+	const auto s = c.subscribe(
+		"cpp.sender",
+		[&](const millrace::message &m) {
+			sender = m.sender();
+			name = m.sender_name();
+			EXPECT(m.time().count() == 0);
+			const millrace::message_copy copy(m);
+			EXPECT(copy.view().sender() == sender && copy.view().sender_name() == name);
+		},
+		asks);
+	teller.publish("cpp.sender", "x", millrace::header_block().add("a", "b"));
+	wait_until(c, [&] { return sender != 0; });
+	EXPECT(sender == teller.stats().session && name == "teller");
+}
+
 static void the_next_of_several_addresses_is_tried()
 {
 	const char *address = std::getenv("MILLRACE_SERVER");
@@ -548,8 +579,74 @@ static void the_next_of_several_addresses_is_tried()
 	EXPECT(c.connected());
 }
 
-int main()
+/* A client whose bus goes and comes, and what it was told. */
+struct visitor {
+	std::vector<std::pair<bool, std::error_code>> told;
+	millrace::client c;
+
+	visitor(mr_when_away when_away, std::chrono::milliseconds patience)
+	{
+		millrace::connect_options options;
+
+		options.when_away = when_away;
+		options.away_bytes_max = 10000;
+		options.request_timeout = patience;
+		options.on_state = [this](bool connected, std::error_code error) {
+			told.emplace_back(connected, error);
+		};
+		EXPECT(c.try_connect("", options) == 0);
+	}
+	int publish(unsigned messages)
+	{
+		int result = 0;
+
+		for (unsigned i = 0; i < messages && result == 0; i++)
+			result = c.try_publish("cpp.away", std::string(1000, 'x'));
+		return result;
+	}
+};
+
+static void say(const char *what)
 {
+	std::puts(what);
+	std::fflush(stdout);
+}
+
+static int show_away()
+{
+	using std::chrono::milliseconds;
+	visitor fails(MR_AWAY_FAIL, seconds(20)), drops(MR_AWAY_DROP_OLDEST, seconds(20));
+	visitor keeps(MR_AWAY_KEEP, seconds(20)), waits(MR_AWAY_WAIT, milliseconds(200));
+	visitor *all[] = {&fails, &drops, &keeps, &waits};
+
+	say("connected");
+	for (visitor *v : all)
+		wait_until(v->c, [&] { return !v->c.connected(); });
+	EXPECT(thrown([&] { fails.c.publish("cpp.away", "x"); }) == std::errc::not_connected);
+	EXPECT(fails.c.stats().kept == 0 && fails.c.stats().lost == 0);
+	EXPECT(drops.publish(100) == 0);
+	EXPECT(drops.c.stats().kept > 0 && drops.c.stats().kept < 10);
+	EXPECT(drops.c.stats().kept + drops.c.stats().lost == 100);
+	EXPECT(keeps.publish(100) == -ENOTCONN);
+	EXPECT(keeps.c.stats().kept > 0 && keeps.c.stats().kept < 10 && keeps.c.stats().lost == 0);
+	const auto before = std::chrono::steady_clock::now();
+	EXPECT(waits.publish(1) == 0 && waits.c.stats().kept == 1);
+	EXPECT(std::chrono::steady_clock::now() - before >= milliseconds(200));
+	say("away");
+	for (visitor *v : all) {
+		wait_until(v->c, [&] { return v->c.connected() && v->c.stats().kept == 0; });
+		EXPECT(v->told.size() >= 2 && !v->told.front().first && v->told.back().first);
+		EXPECT(v->told.front().second == std::errc::not_connected &&
+			!v->told.back().second);
+	}
+	say("back");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && std::strcmp(argv[1], "away") == 0)
+		return show_away();
 #define SHOW(behaviour) (behaviour(), std::puts(#behaviour))
 	SHOW(a_closed_client_fails_and_does_not_crash);
 	SHOW(a_refused_connection_is_an_exception);
@@ -572,6 +669,7 @@ int main()
 	SHOW(administration_lists_purges_and_moves_dead_letters_back);
 	SHOW(a_request_gathers_the_replies_of_several_responders);
 	SHOW(messages_say_when_the_bus_took_them_if_asked);
+	SHOW(messages_name_their_sender_if_asked);
 	SHOW(the_next_of_several_addresses_is_tried);
 	return 0;
 }
