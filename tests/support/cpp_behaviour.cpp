@@ -571,6 +571,45 @@ static void messages_name_their_sender_if_asked()
 	EXPECT(sender == teller.stats().session && name == "teller");
 }
 
+static void a_batch_function_gets_many_messages_at_a_time()
+{
+	millrace::client c("");
+	millrace::subscribe_options asks;
+	std::vector<std::string> texts;
+	unsigned most = 0;
+
+	asks.time = true;
+	const auto s = c.subscribe_batch(
+		"cpp.batch",
+		[&](const millrace::message_batch &batch) {
+			most = batch.size() > most ? batch.size() : most;
+			for (unsigned i = 0; i < batch.size(); i++) {
+				EXPECT(batch[i].subject() == "cpp.batch");
+				EXPECT(batch[i].header("n") == batch[i].payload());
+				EXPECT(batch[i].time().count() > 0);
+				texts.emplace_back(batch[i].payload());
+			}
+		},
+		asks);
+	c.cork(true);
+	for (int i = 100; i < 200; i++) {
+		const std::string text = std::to_string(i);
+
+		c.publish("cpp.batch", text, millrace::header_block().add("n", text));
+	}
+	c.cork(false);
+	wait_until(c, [&] { return texts.size() == 100; });
+	EXPECT(texts.front() == "100" && texts.back() == "199" && most > 1);
+	millrace::subscription none;
+	EXPECT(c.try_subscribe_batch(none, "cpp.batch", {}) == -EINVAL);
+}
+
+static void the_version_of_the_library_is_that_of_the_header()
+{
+	millrace::check_version();
+	EXPECT(millrace::version() == std::string_view(mr_version()));
+}
+
 static void the_next_of_several_addresses_is_tried()
 {
 	const char *address = std::getenv("MILLRACE_SERVER");
@@ -670,6 +709,8 @@ int main(int argc, char **argv)
 	SHOW(a_request_gathers_the_replies_of_several_responders);
 	SHOW(messages_say_when_the_bus_took_them_if_asked);
 	SHOW(messages_name_their_sender_if_asked);
+	SHOW(a_batch_function_gets_many_messages_at_a_time);
+	SHOW(the_version_of_the_library_is_that_of_the_header);
 	SHOW(the_next_of_several_addresses_is_tried);
 	return 0;
 }

@@ -239,6 +239,17 @@ class client
 	/** An empty function leaves the messages to receive(). */
 	int try_subscribe(subscription &out, std::string_view pattern, message_function function,
 		const subscribe_options &options = {}) noexcept;
+	/** Subscribes a function for many messages at a time: the fastest way to receive. */
+	[[nodiscard]] subscription subscribe_batch(std::string_view pattern,
+		batch_function function, const subscribe_options &options = {})
+	{
+		subscription out;
+
+		served(try_subscribe_batch(out, pattern, std::move(function), options));
+		return out;
+	}
+	int try_subscribe_batch(subscription &out, std::string_view pattern,
+		batch_function function, const subscribe_options &options = {}) noexcept;
 	/** Subscribes for receive(). */
 	[[nodiscard]] subscription subscribe(
 		std::string_view pattern, const subscribe_options &options = {})
@@ -454,6 +465,8 @@ class client
 			return result;
 		});
 	}
+	int subscribe_with(subscription &out, std::string_view pattern, message_function function,
+		batch_function batch, const subscribe_options &options) noexcept;
 	int check(int result) const
 	{
 		return detail::check(core_, result);

@@ -31,9 +31,25 @@ inline int client::try_open_publisher(
 inline int client::try_subscribe(subscription &out, std::string_view pattern,
 	message_function function, const subscribe_options &options) noexcept
 {
+	return subscribe_with(out, pattern, std::move(function), {}, options);
+}
+
+inline int client::try_subscribe_batch(subscription &out, std::string_view pattern,
+	batch_function function, const subscribe_options &options) noexcept
+{
+	return function ? subscribe_with(out, pattern, {}, std::move(function), options) : -EINVAL;
+}
+
+inline int client::subscribe_with(subscription &out, std::string_view pattern,
+	message_function function, batch_function batch, const subscribe_options &options) noexcept
+{
 	using callback = detail::message_callback;
 
-	return with<callback>([&](callback &cb) { cb.function = std::move(function); },
+	return with<callback>(
+		[&](callback &cb) {
+			cb.function = std::move(function);
+			cb.batch = std::move(batch);
+		},
 		[&](mr_client *c, callback *cb) {
 			const detail::text group(options.group);
 			mr_subscribe_options o{};
@@ -46,6 +62,7 @@ inline int client::try_subscribe(subscription &out, std::string_view pattern,
 			o.high_water = options.high_water;
 			o.time = options.time;
 			o.sender = options.sender;
+			o.batch = cb->batch ? callback::call_batch : nullptr;
 			const int result = mr_subscribe(c, detail::text(pattern), &o,
 				cb->function ? callback::call : nullptr, cb, &s);
 			if (result == 0)

@@ -22,6 +22,19 @@ inline std::error_code to_code(int result) noexcept
 	return result < 0 ? std::error_code(-result, std::generic_category()) : std::error_code();
 }
 
+/** Version of the library, such as "0.1.0". */
+inline const char *version() noexcept
+{
+	return mr_version();
+}
+
+/** Throws EPROTO if the library is older than the header that the program was built with. */
+inline void check_version()
+{
+	if (mr_version_check(MR_VERSION_NUMBER) < 0)
+		throw std::system_error(to_code(-EPROTO), mr_error(nullptr));
+}
+
 namespace detail
 {
 

@@ -15,6 +15,8 @@ class client;
 
 /** Function of a subscription; the message is valid until it returns. */
 using message_function = std::function<void(const message &)>;
+/** Function of a subscription for many messages at a time, which are valid until it returns. */
+using batch_function = std::function<void(const message_batch &)>;
 /** Outcome of a request; `reply` is NULL with an error. */
 using reply_function = std::function<void(const message *reply, std::error_code)>;
 /** Told that the bus took the delivery or request `tag` back. */
@@ -25,6 +27,7 @@ namespace detail
 
 struct message_callback : callback {
 	message_function function;
+	batch_function batch;
 	std::function<void()> on_end;
 
 	static void call(mr_client *, const mr_message *m, void *arg)
@@ -32,6 +35,13 @@ struct message_callback : callback {
 		auto *cb = static_cast<message_callback *>(arg);
 
 		cb->owner->run(cb, false, [&] { cb->function(message(*m)); });
+	}
+	static void call_batch(
+		mr_client *, const mr_message *first, unsigned count, std::size_t stride, void *arg)
+	{
+		auto *cb = static_cast<message_callback *>(arg);
+
+		cb->owner->run(cb, false, [&] { cb->batch(message_batch(*first, count, stride)); });
 	}
 	static void end(mr_client *, mr_subscription *, void *arg)
 	{

@@ -135,6 +135,42 @@ class message
 	mr_message raw_{};
 };
 
+/** Consecutive messages of equal sizes, valid until the function that gets them returns. */
+class message_batch
+{
+      public:
+	message_batch(const mr_message &first, unsigned count, std::size_t stride) noexcept
+	    : first_(first), count_(count), stride_(stride)
+	{
+	}
+
+	/** Messages, at least 1. */
+	unsigned size() const noexcept
+	{
+		return count_;
+	}
+	/** Message `i`, 0 to size() - 1. */
+	message operator[](unsigned i) const noexcept
+	{
+		mr_message m = first_;
+
+		m.subject = moved(m.subject, i);
+		m.headers = moved(m.headers, i);
+		m.payload = moved(static_cast<const char *>(m.payload), i);
+		return message(m);
+	}
+
+      private:
+	const char *moved(const char *place, unsigned i) const noexcept
+	{
+		return place != nullptr ? place + i * stride_ : nullptr;
+	}
+
+	mr_message first_;
+	unsigned count_;
+	std::size_t stride_;
+};
+
 /** A copy of a message in memory of its own; moved, not copied. Usable after its client too. */
 class message_copy
 {
