@@ -87,8 +87,7 @@ bus_stop
 options=(--cpus "$(taskset -cp $$ | sed 's/.*[:,-] *//')" --set workers.poll=adaptive --set channels.down_ring_bytes=262144
 	--set sessions.show_sender=true)
 part=part
-if [ "$(id -u)" -eq 0 ] && (net_needs) >/dev/null 2>&1; then
-	leaving+=(net_drop)
+if net_try; then
 	net_pair 1
 	options+=(--port "$(net_af_xdp)")
 	part=''

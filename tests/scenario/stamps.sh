@@ -3,10 +3,11 @@
 # stamps: subscribers that ask are told when the bus took a message and who sent it: over both workers, shared memory
 # and UDP, in groups, promised and in fragments. Without sessions.show_sender a sender is refused.
 . "$(dirname "$0")/../support/lib.sh"
+. "$top/tests/support/net.sh"
 
 options=(--set workers.count=2 --set workers.poll=adaptive)
 far=''
-if [ "$(id -u)" -eq 0 ] && . "$top/tests/support/net.sh" && (net_needs) >/dev/null 2>&1; then
+if net_try; then
 	net_pair 2
 	options+=(--port "$(net_af_xdp)")
 	far=yes

@@ -21,8 +21,11 @@ say() { printf '%s\n' "-- $*"; }
 # figures TEXT: reports a measurement; scripts/test shows it, also for a test that passes.
 figures() { printf '%s\n' "== $*"; }
 
+skipped=''
+
+# Ends the scenario because it cannot run here; what it has made goes as usual.
 skip() {
-	trap - EXIT
+	skipped=yes
 	echo "skip: $*"
 	exit 77
 }
@@ -351,7 +354,7 @@ finish() {
 	local status=$1 left pid command
 
 	trap - EXIT
-	[ "$status" -eq 0 ] || [ -n "$failure" ] || show_command "$2" "$status"
+	[ "$status" -eq 0 ] || [ -n "$failure$skipped" ] || show_command "$2" "$status"
 	if [ "$status" -eq 0 ] && [ -n "$bus" ]; then
 		stop_in_finish || status=1
 	fi
@@ -378,13 +381,18 @@ finish() {
 			echo "FAILED: still running: $left" >&2
 			status=1
 		fi
+		left=$(find /run/netns -name "mr-*-$$" 2>/dev/null || true)
+		if [ -n "$left" ]; then
+			echo "FAILED: network namespaces left behind: $left" >&2
+			status=1
+		fi
 		left=$(find "$run" "$XDG_RUNTIME_DIR" "$TMPDIR" -mindepth 1 2>/dev/null || true)
 		if [ -n "$left" ]; then
 			echo "FAILED: left behind: $left" >&2
 			status=1
 		fi
 	fi
-	if [ "$status" -ne 0 ]; then
+	if [ "$status" -ne 0 ] && [ "$status" -ne 77 ]; then
 		show_logs
 		echo "load of the machine: $(cat /proc/loadavg)" >&2
 		# Repeats the reason, because the logs may be long and some readers see only the end.

@@ -12,17 +12,24 @@ net_port=mr$$p # interface here
 net_peer=mr$$q # interface there
 net_in=(ip netns exec "$net_space") # prefix that starts a program there
 
-# Skips the scenario where networks cannot be made.
-net_needs() {
+# Makes the namespace, which the end of the scenario removes. Returns 1 where networks cannot be made, with the
+# reason in `net_reason`. Not for a subshell: the scenario's end would know nothing of the namespace.
+net_try() {
 	local program
 
-	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	net_reason="needs root"
+	[ "$(id -u)" -eq 0 ] || return 1
 	for program in ip ethtool; do
-		command -v "$program" >/dev/null || skip "$program is not installed"
+		net_reason="$program is not installed"
+		command -v "$program" >/dev/null || return 1
 	done
-	ip netns add "$net_space" 2>/dev/null || skip "no network namespaces here"
+	net_reason="no network namespaces here"
+	ip netns add "$net_space" 2>/dev/null || return 1
 	leaving+=(net_drop)
 }
+
+# Skips the scenario where networks cannot be made.
+net_needs() { net_try || skip "$net_reason"; }
 
 # The namespace takes the pair with it.
 net_drop() { ip netns delete "$net_space"; }
