@@ -14,7 +14,7 @@ serve_start() { # NAME SERVICE ARGUMENT...
 	wait_for "$name serves" has_line "$dir/$name.err" serving
 }
 
-bus_start --set services.expiry_ms=500 --set services.heartbeat_ms=200 --set services.breaker_reset_ms=300
+bus_start --set services.expiry_ms=500 --set services.heartbeat_ms=200 --set services.breaker_reset_ms=1500
 
 say "no worker of the service: the call ends at once"
 expect_status 5 "$millrace" call nobody x --timeout 20000
@@ -34,8 +34,9 @@ serve_start ill ill --exec "[ -e '$dir/well' ] && cat"
 for _ in 1 2 3 4 5; do
 	expect_status 1 "$millrace" call ill x
 done
-expect_status 1 "$millrace" call ill x
-expect_match "what it says" "$errors" 'the circuit is open'
+# On a busy machine a call may come only when the circuit lets one through again; its failure opens the circuit anew.
+refused() { grep -q 'the circuit is open' <<<"$("$millrace" call ill x 2>&1)"; }
+wait_for "a call is refused" refused
 touch "$dir/well"
 wait_for "the circuit closes" "$millrace" call ill x
 expect_status 0 "$millrace" call ill x
