@@ -38,12 +38,14 @@ sub_start fresh 'fresh.>' --json
 wait_for "the new subscriber gets it" has_line "$dir/fresh.out" hello
 
 say "without control, attached clients go on"
-start idle "$millrace" bench --seconds 3 --json --rate 1000
+# The bench asks control for counters before it measures, and again at its end, for which control goes on.
+start idle "$millrace" bench --seconds 5 --warmup 0.1 --json --rate 1000 --progress
 idle_pid=$pid
-wait_for "the bench publishes" counter_above published 0
+wait_for "the bench measures" lines_at_least "$dir/idle.err" 1
 kill -STOP "$(control_pid)"
 stopped=$(control_pid)
-bench_end idle "$idle_pid"
+wait_for "the bench has measured without control" lines_at_least "$dir/idle.err" 2
 kill -CONT "$stopped"
+bench_end idle "$idle_pid"
 wait_for "control answers" "$millrace" ping
 bus_stop
