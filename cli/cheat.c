@@ -96,5 +96,6 @@ const struct mr_cli_verb mr_cli_cheat = {
 	.examples = "  millrace cheat\n  millrace cheat queues",
 	.operands_max = 1,
 	.no_bus = true,
+	.ignores_bus = true,
 	.run = run_cheat,
 };

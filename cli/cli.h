@@ -50,6 +50,7 @@ struct mr_cli_verb {
 	unsigned operands_max;
 	/* Needs none: its mr_cli has the options as they were given, or NULL. */
 	bool no_bus;
+	bool ignores_bus; /* options that name a bus change nothing: its help leaves them out */
 	int (*run)(const struct mr_cli *cli, const void *settings,
 		const struct mr_cli_words *operands);
 };

@@ -349,7 +349,7 @@ static int run_clients(const struct mr_cli *cli, const void *settings, const str
 static const struct mr_cli_option options[] = {
 	MR_CLI_VIEW_OPTIONS,
 	MR_CLI_WATCH_OPTION("repeat, with the rates since the reading before"),
-	MR_CLI_INTERVAL_OPTION("with --watch: milliseconds between readings (default 1000)"),
+	MR_CLI_INTERVAL_OPTION("with --watch: time between readings (default 1s)"),
 	MR_CLI_COUNT_OPTION(0, 1e9, "with --watch: stop after COUNT readings (default 0: never)"),
 	{0},
 };

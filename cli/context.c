@@ -419,7 +419,7 @@ static const struct mr_cli_option options[] = {
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, force),
 		.help = "add: change the context if it is there already"},
-	MR_CLI_VIEW_OPTIONS,
+	MR_CLI_VIEW_OPTIONS_JSON("print a JSON object; ls: an array"),
 	{0},
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Prints the help, from the tables that the parser uses. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -18,6 +19,15 @@ static const char exit_codes[] =
 #define TEXT_COLUMN 29u
 #define COLUMNS     80u
 
+/* Stands for a space at which no line ends. */
+#define TIGHT '\t'
+
+static void print_word(FILE *out, const char *word, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++)
+		fputc(word[i] == TIGHT ? ' ' : word[i], out);
+}
+
 /* Prints a text from `column` on; further lines begin at TEXT_COLUMN. */
 static void print_wrapped(FILE *out, const char *text, size_t column)
 {
@@ -33,7 +43,7 @@ static void print_wrapped(FILE *out, const char *text, size_t column)
 			fputc(' ', out);
 			column++;
 		}
-		fwrite(text, 1, bytes, out);
+		print_word(out, text, bytes);
 		column += bytes;
 		text += bytes + strspn(text + bytes, " ");
 		first = false;
@@ -41,20 +51,81 @@ static void print_wrapped(FILE *out, const char *text, size_t column)
 	fputc('\n', out);
 }
 
+/* Larger numbers are limits of the parser, and none that people meet. */
+#define COUNT_SHOWN_MAX 1e8
+#define MS_SHOWN_MAX    1e9
+
+static void show_time(char out[32], double time_ms)
+{
+	static const struct {
+		uint64_t ms;
+		const char *unit;
+	} units[] = {{3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+	uint64_t ms = (uint64_t)(time_ms + 0.5);
+	size_t i = 0;
+
+	while (i < 3 && ms % units[i].ms != 0)
+		i++;
+	snprintf(out, 32, "%" PRIu64 "%s", ms / units[i].ms, ms == 0 ? "" : units[i].unit);
+}
+
+/* Writes the range of an option's number as "; 1 to 32". Empty: there is none worth a word. */
+static void show_range(const struct mr_cli_option *o, char *out, size_t out_bytes)
+{
+	double unit = o->type == MR_CLI_S ? 1000 : 1;
+	char from[32], to[32];
+
+	*out = '\0';
+	if ((o->type == MR_CLI_MS || o->type == MR_CLI_S) && o->max * unit <= MS_SHOWN_MAX) {
+		show_time(from, o->min * unit);
+		show_time(to, o->max * unit);
+	} else if ((o->type == MR_CLI_COUNT && o->max <= COUNT_SHOWN_MAX) ||
+		   o->type == MR_CLI_BYTES || o->type == MR_CLI_REAL) {
+		snprintf(from, sizeof(from), "%.16g", o->min);
+		snprintf(to, sizeof(to), "%.16g", o->max);
+	} else {
+		return;
+	}
+	snprintf(out, out_bytes, "; %s%cto%c%s", from, TIGHT, TIGHT, to);
+}
+
 /* Prints the options, without those that `own` overrides. */
 static void print_options(
 	FILE *out, const struct mr_cli_option *options, const struct mr_cli_option *own)
 {
 	for (const struct mr_cli_option *o = options; o && o->name; o++) {
-		char shown[64];
+		char shown[64], text[512], range[80];
 
 		if (mr_cli_option_find(own, o->name))
 			continue;
 		snprintf(shown, sizeof(shown), "%c%c%c --%s%s%s", o->letter ? '-' : ' ',
 			o->letter ? o->letter : ' ', o->letter ? ',' : ' ', o->name,
 			o->value ? " " : "", o->value ? o->value : "");
-		print_wrapped(out, o->help, (size_t)fprintf(out, "  %-26s ", shown));
+		show_range(o, range, sizeof(range));
+		snprintf(text, sizeof(text), "%s%s", o->help, range);
+		print_wrapped(out, text, (size_t)fprintf(out, "  %-26s ", shown));
 	}
+}
+
+static bool names_bus(const struct mr_cli_option *o)
+{
+	return strcmp(o->name, "server") == 0 || strcmp(o->name, "run-dir") == 0 ||
+	       strcmp(o->name, "context") == 0;
+}
+
+/* Prints the options of all verbs that mean something for this one. */
+static void print_common(FILE *out, const struct mr_cli_verb *verb)
+{
+	const struct mr_cli_option *o = mr_cli_common_options(verb);
+
+	for (; verb->ignores_bus && o->name; o++) {
+		struct mr_cli_option alone[] = {*o, {0}};
+
+		if (!names_bus(o))
+			print_options(out, alone, verb->options);
+	}
+	if (!verb->ignores_bus)
+		print_options(out, o, verb->options);
 }
 
 static bool has_type(const struct mr_cli_option *options, enum mr_cli_type type)
@@ -66,14 +137,32 @@ static bool has_type(const struct mr_cli_option *options, enum mr_cli_type type)
 	return false;
 }
 
+/* Prints the names of the options whose time is in seconds if it has no unit. */
+static void print_seconds(FILE *out, const struct mr_cli_option *options)
+{
+	const char *between = ", of ";
+
+	for (const struct mr_cli_option *o = options; o && o->name; o++) {
+		if (o->type != MR_CLI_S)
+			continue;
+		fprintf(out, "%s--%s", between, o->name);
+		between = " and ";
+	}
+	fputs(" seconds", out);
+}
+
 /* Tells how the values of the options are written, if any has a unit. */
 static void print_units(FILE *out, const struct mr_cli_option *options)
 {
-	bool seconds = has_type(options, MR_CLI_S);
+	bool seconds = has_type(options, MR_CLI_S), ms = has_type(options, MR_CLI_MS);
 
-	if (seconds || has_type(options, MR_CLI_MS))
-		fprintf(out, "\nTIME: 500ms, 1.5s, 2m, 1h; without a unit %s.\n",
-			seconds ? "seconds" : "milliseconds");
+	if (seconds || ms) {
+		fprintf(out, "\nTIME: 500ms, 1.5s, 2m, 1h; without a unit %s",
+			ms ? "milliseconds" : "seconds");
+		if (seconds && ms)
+			print_seconds(out, options);
+		fputs(".\n", out);
+	}
 	if (has_type(options, MR_CLI_BYTES))
 		fputs("SIZE: 512, 16KiB, 1MiB; k, M and G are thousands.\n", out);
 }
@@ -87,7 +176,7 @@ void mr_cli_help_verb(FILE *out, const struct mr_cli_verb *verb)
 		fprintf(out, "%s\n\n", verb->details);
 	fputs("Options:\n", out);
 	print_options(out, verb->options, NULL);
-	print_options(out, mr_cli_common_options(verb), verb->options);
+	print_common(out, verb);
 	print_units(out, verb->options);
 	if (verb->examples)
 		fprintf(out, "\nExamples:\n%s\n", verb->examples);

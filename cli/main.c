@@ -135,6 +135,7 @@ const struct mr_cli_verb mr_cli_version = {
 	.operands = "",
 	.options = version_options,
 	.no_bus = true,
+	.ignores_bus = true,
 	.run = run_version,
 };
 
@@ -174,6 +175,7 @@ const struct mr_cli_verb mr_cli_help_of = {
 	.operands = "[VERB]",
 	.operands_max = 1,
 	.no_bus = true,
+	.ignores_bus = true,
 	.run = run_help,
 };
 

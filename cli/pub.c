@@ -438,7 +438,8 @@ static const struct mr_cli_option request_options[] = {
 		.offset = offsetof(struct settings, stall_ms),
 		.min = 1,
 		.max = 86400000,
-		.help = "end when no further reply comes for TIME"},
+		.help = "end when no further reply comes for TIME (default: only "
+			"--timeout ends it)"},
 	MR_CLI_RAW_OPTION("print only the payload of the reply, unchanged"),
 	MR_CLI_JSON_OPTION("print the reply as a JSON object"),
 	{0},

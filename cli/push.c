@@ -369,7 +369,8 @@ static const struct mr_cli_option options[] = {
 		.offset = offsetof(struct settings, limit),
 		.min = 1,
 		.max = 4294967295.0,
-		.help = "for a new queue: it is full with COUNT messages"},
+		.help = "for a new queue: it is full with COUNT messages "
+			"(default: as the bus is configured, no limit)"},
 	{.name = "when-full",
 		.type = MR_CLI_TEXT,
 		.value = "WHAT",
@@ -390,14 +391,14 @@ static const struct mr_cli_option options[] = {
 		.offset = offsetof(struct settings, policy),
 		.choices = "lru|round-robin|least-outstanding|random|weighted",
 		.help = "for a new queue, to choose the next consumer: lru, "
-			"round-robin, least-outstanding, random or weighted"},
+			"round-robin (default), least-outstanding, random or weighted"},
 	{.name = "age",
 		.type = MR_CLI_MS,
 		.value = "TIME",
 		.offset = offsetof(struct settings, age_ms),
 		.min = 1,
 		.max = 4294967295.0,
-		.help = "for a new queue: older messages become dead letters"},
+		.help = "for a new queue: older messages become dead letters (default: none do)"},
 	{.name = "ack-timeout",
 		.type = MR_CLI_MS,
 		.value = "TIME",
@@ -405,7 +406,7 @@ static const struct mr_cli_option options[] = {
 		.min = 10,
 		.max = 86400000,
 		.help = "for a new queue: redeliver a message that is not settled after "
-			"TIME"},
+			"TIME (default: as the bus is configured, 30s)"},
 	{.name = "max-deliver",
 		.type = MR_CLI_COUNT,
 		.value = "COUNT",
@@ -413,7 +414,7 @@ static const struct mr_cli_option options[] = {
 		.min = 1,
 		.max = 65535,
 		.help = "for a new queue: a message becomes a dead letter after COUNT "
-			"delivery attempts"},
+			"delivery attempts (default: as the bus is configured, 5)"},
 	MR_CLI_JSON_OPTION("at the end, print the outcomes as a JSON object"),
 	{0},
 };

@@ -617,10 +617,12 @@ static int run_service(const struct mr_cli *cli, const void *settings, const str
 	return run(&q, actions);
 }
 
-static const struct mr_cli_option service_options[] = {MR_CLI_VIEW_OPTIONS, {0}};
+static const struct mr_cli_option service_options[] = {
+	MR_CLI_VIEW_OPTIONS_JSON("print one JSON object"), {0}};
 
 static const struct mr_cli_option options[] = {
-	MR_CLI_VIEW_OPTIONS,
+	MR_CLI_VIEW_OPTIONS_JSON(
+		"print a JSON object; peek and dead: an array; export: lines of JSON, always"),
 	MR_CLI_COUNT_OPTION(1, UINT32_MAX,
 		"at most COUNT messages (default: peek and dead 16, the most; redrive, move, "
 		"export, import all)"),
@@ -652,8 +654,11 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "export   write its messages as lines of JSON, and take them out\n"
 		   "import   push such lines from standard input; stops at the first line that\n"
 		   "         is not one, or has an unknown key, and names it\n"
-		   "edit     change options, for good: messages_max, bytes_max, age_max,\n"
-		   "         ack_timeout, max_deliver, policy, when_full, when_expired\n"
+		   "edit     change options until the queue is deleted:\n"
+		   "         messages_max=COUNT|none  bytes_max=SIZE|none  age_max=TIME|none\n"
+		   "         ack_timeout=TIME (10ms to 24h)  max_deliver=COUNT (1 to 65535)\n"
+		   "         policy=lru|round-robin|least-outstanding|random|weighted\n"
+		   "         when_full=wait|refuse  when_expired=discard|dead-letter\n"
 		   "\n"
 		   "A lower limit drops no message: a full queue takes no more until it has room.\n"
 		   "A client that opens the queue with other values gets the edited ones.\n"
@@ -685,8 +690,9 @@ const struct mr_cli_verb mr_cli_service = {
 	.details = "show  print everything about a service: its circuit breaker and the failures\n"
 		   "      that open it, waiting calls, and its workers with the calls that they\n"
 		   "      have taken\n"
-		   "edit  change options, for good: those of a queue (`millrace help queue`), and\n"
-		   "      breaker_failures, breaker_reset, breaker_probes",
+		   "edit  change options until the service is deleted: those of a queue\n"
+		   "      (`millrace help queue`), and breaker_failures=COUNT|never (1 to 65534),\n"
+		   "      breaker_reset=TIME (10ms to 24h), breaker_probes=COUNT (1 to 65535)",
 	.examples =
 		"  millrace service show echo\n  millrace service show echo --json | jq .breaker\n"
 		"  millrace service edit echo breaker_failures=10 breaker_reset=30s",

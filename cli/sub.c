@@ -243,12 +243,12 @@ static const struct mr_cli_option options_[] = {
 		.offset = offsetof(struct settings, prefix),
 		.help = "PATTERN is a prefix in bytes, without wildcards"},
 	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX, "stop after COUNT messages (default: never)"),
-	MR_CLI_TIMEOUT_OPTION("stop after TIME; exit code 4 if fewer than COUNT "
+	MR_CLI_TIMEOUT_OPTION("stop after TIME (default: never); exit code 4 if fewer than COUNT "
 			      "messages came"),
 	MR_CLI_RAW_OPTION("print only payloads, unchanged, each followed by a newline"),
 	MR_CLI_JSON_OPTION("print one JSON object per line"),
 	FLAG("count-only", count_only, "print no messages, but their number at the end"),
-	FLAG("rate", rate, "print no messages, but their rate each second (--interval)"),
+	FLAG("rate", rate, "print no messages, but their rate at each --interval"),
 	FLAG("headers-only", headers_only, "print messages without their payloads"),
 	FLAG("last", last, "print the last message of each subject, at the end"),
 	FLAG("report", report,
@@ -257,7 +257,9 @@ static const struct mr_cli_option options_[] = {
 	FLAG("time", time, "show when the bus took each message"),
 	FLAG("sender", sender,
 		"show who sent each message; the bus must allow it (sessions.show_sender)"),
-	MR_CLI_INTERVAL_OPTION("with --rate and --report: time between prints"),
+	MR_CLI_INTERVAL_OPTION(
+		"time between prints of --rate (default 1s) and --report (default: only at "
+		"the end)"),
 	MR_CLI_PROMISE_OPTION("best-effort (default), at-least-once or exactly-once"),
 	{.name = "high-water",
 		.type = MR_CLI_COUNT,

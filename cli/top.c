@@ -351,7 +351,7 @@ static int run_top(const struct mr_cli *cli, const void *settings, const struct 
 }
 
 static const struct mr_cli_option options[] = {
-	MR_CLI_VIEW_OPTIONS,
+	MR_CLI_VIEW_OPTIONS_JSON("print one JSON object for each reading"),
 	MR_CLI_INTERVAL_OPTION("time between readings (default 1s)"),
 	MR_CLI_COUNT_OPTION(0, 1e9, "stop after COUNT readings (default 0: never)"),
 	{0},

@@ -43,10 +43,11 @@ struct mr_cli_view {
 #define MR_CLI_WIDE_OPTION                                                                         \
 	MR_CLI_VIEW_FLAG("wide", wide, "show everything, also what does not fit the terminal")
 /* clang-format off */
-#define MR_CLI_VIEW_OPTIONS                                                                        \
+#define MR_CLI_VIEW_OPTIONS MR_CLI_VIEW_OPTIONS_JSON("print a JSON array of objects")
+/* The same, with the explanation of --json. */
+#define MR_CLI_VIEW_OPTIONS_JSON(json_help_)                                                       \
 	{.name = "json", .letter = 'j', .type = MR_CLI_FLAG,                                       \
-		.offset = offsetof(struct settings, view.json),                                    \
-		.help = "print a JSON array of objects"},                                          \
+		.offset = offsetof(struct settings, view.json), .help = json_help_},               \
 	MR_CLI_WIDE_OPTION,                                                                        \
 	MR_CLI_VIEW_TEXT("columns", "KEYS", columns, NULL,                                         \
 		"show these columns: keys of --json or titles, with commas between them"),         \
@@ -58,7 +59,7 @@ struct mr_cli_view {
 			"KEY<N, KEY>=N or KEY<=N; may be repeated: all must hold"},                \
 	{.name = "limit", .type = MR_CLI_COUNT, .value = "N",                                      \
 		.offset = offsetof(struct settings, view.limit), .min = 1, .max = 1e9,             \
-		.help = "at most N rows"},                                                         \
+		.help = "at most N rows (default: all)"},                                          \
 	MR_CLI_VIEW_FLAG("no-headers", no_headers, "no line of titles"),                           \
 	MR_CLI_VIEW_FLAG("bytes", raw, "plain numbers of bytes and times, without units"),         \
 	MR_CLI_COLOUR_OPTION

@@ -246,7 +246,7 @@ static int run_who(const struct mr_cli *cli, const void *settings, const struct 
 }
 
 static const struct mr_cli_option options[] = {
-	MR_CLI_VIEW_OPTIONS,
+	MR_CLI_VIEW_OPTIONS_JSON("print a JSON array of objects; with SESSION one object"),
 	{0},
 };
 

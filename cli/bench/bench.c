@@ -390,7 +390,7 @@ static const struct mr_cli_option options[] = {
 	TEXT("pattern", pattern, "HOW", "pubsub|request|service|queue",
 		"pubsub (default), request, service or queue"),
 	TYPED("size", MR_CLI_BYTES, bytes, "SIZE", MR_BENCH_STAMP_BYTES, MR_BODY_BYTES,
-		"payload size (default 64, at least 16)"),
+		"payload size (default 64)"),
 	COUNT("publishers", publishers, "N", 1, MR_BENCH_CONNECTIONS_MAX,
 		"number of publishers or requesters (default 1)"),
 	COUNT("subscribers", subscribers, "N", 1, MR_BENCH_CONNECTIONS_MAX,

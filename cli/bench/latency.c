@@ -221,7 +221,7 @@ static const struct mr_cli_option options[] = {
 		.offset = offsetof(struct settings, bytes),
 		.min = MR_BENCH_STAMP_BYTES,
 		.max = MR_BODY_BYTES,
-		.help = "payload size (default 64, at least 16)"},
+		.help = "payload size (default 64)"},
 	MR_CLI_TIMEOUT_OPTION("a probe that has not come TIME after it was due is lost "
 			      "(default 1s)"),
 	{.name = "subscribe-at",

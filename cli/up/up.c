@@ -423,7 +423,7 @@ static const struct mr_cli_option options_[] = {
 		.type = MR_CLI_TEXT,
 		.value = "DIR",
 		.offset = offsetof(struct settings, run_dir),
-		.help = "directory of the sockets; created if missing"},
+		.help = "directory of the sockets; created if missing (default: as above)"},
 	{.name = "workers",
 		.letter = 'w',
 		.type = MR_CLI_COUNT,
@@ -449,8 +449,8 @@ static const struct mr_cli_option options_[] = {
 		.type = MR_CLI_WORDS,
 		.value = "PORT",
 		.offset = offsetof(struct settings, ports),
-		.help = "open a port: DRIVER,key=value,...; may be given 8 times; key "
-			"ports.open"},
+		.help = "open a port: af_xdp, memif or tap, then key=value,...: see `man "
+			"millrace.yaml`; may be given 8 times; key ports.open"},
 	{.name = "set",
 		.type = MR_CLI_WORDS,
 		.value = "KEY=VALUE",
@@ -490,5 +490,6 @@ const struct mr_cli_verb mr_cli_up = {
 	.options = options_,
 	.settings_bytes = sizeof(struct settings),
 	.no_bus = true,
+	.ignores_bus = true,
 	.run = run_up,
 };

@@ -18,6 +18,12 @@ for verb in $verbs; do
 		"$(grep -oE '^  (-., |    )--[a-z-]+' <<<"$output" | grep -oE -- '--.*' | sort | uniq -d)" ''
 	expect_status 0 "$millrace" help "$verb"
 done
+expect_match "a range" "$("$millrace" help up)" '^ +up; 1 to 65535$'
+expect_match "a range of time" "$("$millrace" help ping)" '\(default 5s\); 1ms to 24h$'
+expect_match "units of both kinds" "$("$millrace" help latency)" '^TIME: .* without a unit milliseconds, of --seconds seconds\.$'
+for verb in up cheat version help; do
+	expect_no_match "options of $verb that mean nothing to it" "$("$millrace" help "$verb")" '--(server|context)'
+done
 
 say "usage errors: exit code 2"
 expect_status 2 "$millrace"
