@@ -15,7 +15,8 @@ enum { QUEUES, CONSUMERS, CONSUMERS_OF, PUBLISHERS };
 #define IDLE_LEAST_MS 1000u
 /* Nor is a queue that remembers publishers, as long as they may send a message again. */
 #define IDLE_WINDOWS_MS 60000u
-/* Peers with an account of the store; any others share one account. */
+/* Peers with an account of the store, beside those that only have slabs in it; any others share one
+ * account. */
 #define ACCOUNTS_MAX 16384u
 /* Counts of withheld pushes, one for each session and queue; any further ones are not counted. */
 #define WITHHELD_MAX 65536u
@@ -37,6 +38,7 @@ static uint64_t consumers_max(const struct mr_slab *store)
 int mr_limits_init(struct mr_queues *q)
 {
 	uint32_t percent = q->c.peer_percent > 0 ? q->c.peer_percent : 100;
+	uint32_t accounts = ACCOUNTS_MAX + mr_slab_count_max(q->store);
 	uint64_t entries;
 
 	q->limits.queues = mr_share_bound(q->c.queues_max, percent);
@@ -48,17 +50,14 @@ int mr_limits_init(struct mr_queues *q)
 	entries = q->limits.queues.max + q->limits.consumers.max * 2 + q->limits.publishers.max;
 	if (mr_shares_init(&q->limits.shares, (uint32_t)entries, (uint32_t)entries) != 0)
 		return -ENOMEM;
-	if (mr_shares_init(&q->limits.accounts, ACCOUNTS_MAX, ACCOUNTS_MAX) != 0)
+	if (mr_shares_init(&q->limits.accounts, accounts, accounts) != 0)
 		goto fini_shares;
 	if (mr_shares_init(&q->limits.withheld, WITHHELD_MAX, WITHHELD_MAX) != 0)
 		goto fini_accounts;
-	if (mr_slab_owners(q->store, ACCOUNTS_MAX, q->limits.memory.share) != 0)
-		goto fini_withheld;
+	mr_slab_owners(q->store, &q->limits.accounts, q->limits.memory.share);
 	/* The account of the peers that find no other. */
 	(void)mr_share_take(&q->limits.accounts, MR_PEER_UNKNOWN, 0, 1, UINT64_MAX);
 	return 0;
-fini_withheld:
-	mr_shares_fini(&q->limits.withheld);
 fini_accounts:
 	mr_shares_fini(&q->limits.accounts);
 fini_shares:

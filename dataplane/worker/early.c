@@ -14,8 +14,10 @@ int mr_early_init(struct mr_early *e, uint64_t bytes_max, uint32_t percent, uint
 		return error;
 	e->bytes_max = mr_slab_bytes_max(e->store);
 	e->share_bytes = mr_share_bound(e->bytes_max, percent > 0 ? percent : 100).share;
-	error = mr_slab_owners(e->store, peers_max, e->share_bytes);
-	return error != 0 ? error : mr_shares_init(&e->shares, peers_max, peers_max);
+	/* A peer may have slabs and no bytes: see lib/base/slab.h. */
+	peers_max += mr_slab_count_max(e->store);
+	mr_slab_owners(e->store, &e->shares, e->share_bytes);
+	return mr_shares_init(&e->shares, peers_max, peers_max);
 }
 
 void mr_early_fini(struct mr_early *e)

@@ -40,8 +40,10 @@ int mr_answers_init(struct mr_answers *a, uint64_t bytes_max, uint32_t percent, 
 	if (error != 0)
 		return error;
 	a->bound = mr_share_bound(mr_slab_bytes_max(a->store), percent > 0 ? percent : 100);
-	error = mr_slab_owners(a->store, peers_max, a->bound.share);
-	return error != 0 ? error : mr_shares_init(&a->shares, peers_max, peers_max);
+	/* A peer may have slabs and no bytes: see lib/base/slab.h. */
+	peers_max += mr_slab_count_max(a->store);
+	mr_slab_owners(a->store, &a->shares, a->bound.share);
+	return mr_shares_init(&a->shares, peers_max, peers_max);
 }
 
 void mr_answers_fini(struct mr_answers *a)

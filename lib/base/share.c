@@ -84,7 +84,7 @@ static void chain_all(struct mr_shares *s)
 		struct mr_share_entry *e = &s->entries[i];
 		uint32_t *at;
 
-		if (e->count == 0)
+		if (e->count == 0 && e->held == 0)
 			continue; /* free: its link belongs to the free list */
 		at = bucket_of(s, e->peer, e->of);
 		e->next = *at;
@@ -163,7 +163,8 @@ static int add(struct mr_shares *s, uint64_t peer, uint64_t of, uint64_t amount)
 	if (number == 0)
 		return -ENOMEM;
 	bucket = bucket_of(s, peer, of);
-	s->entries[number] = (struct mr_share_entry){peer, of, amount, *bucket};
+	s->entries[number] =
+		(struct mr_share_entry){.peer = peer, .of = of, .count = amount, .next = *bucket};
 	*bucket = number;
 	s->used++;
 	return 0;
@@ -184,24 +185,39 @@ int mr_share_take(struct mr_shares *s, uint64_t peer, uint64_t of, uint64_t amou
 	return 0;
 }
 
-void mr_share_give(struct mr_shares *s, uint64_t peer, uint64_t of, uint64_t amount)
+/* Frees the entry at the link if nothing needs it. */
+static void free_unused(struct mr_shares *s, uint32_t *link)
 {
-	struct mr_share_entry *e;
-	uint32_t *link, number;
+	uint32_t number = *link;
+	struct mr_share_entry *e = &s->entries[number];
 
-	if (peer == MR_PEER_OWN || amount == 0)
-		return;
-	link = find(s, peer, of);
-	number = *link;
-	e = &s->entries[number];
-	assert(number != 0 && e->count >= amount);
-	e->count -= amount;
-	if (e->count > 0)
+	if (e->count > 0 || e->held > 0)
 		return;
 	*link = e->next;
 	e->next = s->freed;
 	s->freed = number;
 	s->used--;
+}
+
+void mr_share_give(struct mr_shares *s, uint64_t peer, uint64_t of, uint64_t amount)
+{
+	uint32_t *link;
+
+	if (peer == MR_PEER_OWN || amount == 0)
+		return;
+	link = find(s, peer, of);
+	assert(*link != 0 && s->entries[*link].count >= amount);
+	s->entries[*link].count -= amount;
+	free_unused(s, link);
+}
+
+void mr_share_release(struct mr_shares *s, uint32_t number)
+{
+	struct mr_share_entry *e = &s->entries[number];
+
+	assert(e->held > 0);
+	if (--e->held == 0 && e->count == 0)
+		free_unused(s, find(s, e->peer, e->of));
 }
 
 uint32_t mr_share_number(const struct mr_shares *s, uint64_t peer, uint64_t of)

@@ -9,9 +9,9 @@
  *
  * Counts are exact: a count is found by its whole key (peer, of). `of` distinguishes the tables
  * that share one struct mr_shares, or the parts of a table: see MR_SHARE_OF. A count of 0 takes no
- * memory.
+ * memory, unless it is held.
  *
- * Owns      Its counts; at most entries_max of them are not 0.
+ * Owns      Its counts; at most entries_max of them are not 0 or are held.
  * Threads   One at a time.
  * Units     The caller's: items or bytes.
  * Errors    -EDQUOT: the peer has its share. -ENOMEM: no room for another count. Nothing changed.
@@ -38,6 +38,7 @@ struct mr_share_entry {
 	uint64_t of;
 	uint64_t count;
 	uint32_t next; /* link of the hash chain or the free list; 0: none */
+	uint32_t held; /* mr_share_hold without mr_share_release so far */
 };
 
 struct mr_shares {
@@ -86,9 +87,16 @@ int mr_share_take(struct mr_shares *s, uint64_t peer, uint64_t of, uint64_t amou
 /* Subtracts `amount`, which was taken before. */
 void mr_share_give(struct mr_shares *s, uint64_t peer, uint64_t of, uint64_t amount);
 
-/* Returns the number of a count that is not 0; the number is valid as long as the count is not 0.
- * 0: there is no such count. */
+/* Returns the number of a count that is not 0 or is held; the number is valid that long. 0: there
+ * is no such count. */
 uint32_t mr_share_number(const struct mr_shares *s, uint64_t peer, uint64_t of);
+/* Holds a count that is not 0, so that its number is not given to another peer when it becomes 0;
+ * and the reverse, once for each time. */
+static inline void mr_share_hold(struct mr_shares *s, uint32_t number)
+{
+	s->entries[number].held++;
+}
+void mr_share_release(struct mr_shares *s, uint32_t number);
 /* Add to or subtract from a count by its number, without the look-up of take and give. */
 static inline void mr_share_add(struct mr_shares *s, uint32_t number, uint64_t amount)
 {

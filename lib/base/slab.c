@@ -41,7 +41,7 @@ struct mr_slab {
 	uint32_t slabs_max;
 	uint32_t slabs_fresh; /* slabs that were ever in use */
 	uint32_t slabs_used;
-	uint32_t *owned; /* slabs of each owner; NULL: not counted */
+	struct mr_shares *owners; /* hold as many counts as there are slabs; NULL: not counted */
 	uint32_t owned_max;
 	uint32_t empty;           /* list of free slabs below slabs_fresh */
 	uint32_t partial[RANKS];  /* lists of slabs with a free chunk */
@@ -100,17 +100,15 @@ void mr_slab_free(struct mr_slab *s)
 		return;
 	mr_memory_unmap(s->slabs, s->slabs_max * sizeof(*s->slabs));
 	mr_memory_unmap(s->map, (uint64_t)s->slabs_max << SLAB_SHIFT);
-	free(s->owned);
 	free(s);
 }
 
-int mr_slab_owners(struct mr_slab *s, uint32_t owners_max, uint64_t bytes_max)
+void mr_slab_owners(struct mr_slab *s, struct mr_shares *owners, uint64_t bytes_max)
 {
 	uint64_t most = ((bytes_max + bytes_max / 8) >> SLAB_SHIFT) + OWNER_SPARE;
 
-	s->owned = calloc((size_t)owners_max + 1, sizeof(*s->owned));
+	s->owners = owners;
 	s->owned_max = most < s->slabs_max ? (uint32_t)most : s->slabs_max;
-	return s->owned != NULL ? 0 : -ENOMEM;
 }
 
 static inline unsigned rank_of(uint32_t bytes)
@@ -162,7 +160,7 @@ static void list_remove(struct mr_slab *s, uint32_t *head, uint32_t index)
 
 static bool may_take_slab(const struct mr_slab *s, uint32_t owner)
 {
-	return owner == 0 || s->owned == NULL || s->owned[owner] < s->owned_max;
+	return owner == 0 || s->owners == NULL || s->owners->entries[owner].held < s->owned_max;
 }
 
 /* Puts an empty slab in the list of this rank; NONE: a limit is reached. */
@@ -179,8 +177,8 @@ static uint32_t take_slab(struct mr_slab *s, unsigned rank, uint32_t owner)
 	else
 		return NONE;
 	s->slabs[index] = (struct slab){.rank = (uint8_t)rank, .free = NO_CHUNK, .owner = owner};
-	if (s->owned != NULL)
-		s->owned[owner]++;
+	if (s->owners != NULL && owner != 0)
+		mr_share_hold(s->owners, owner);
 	s->slabs_used++;
 	list_add(s, &s->partial[rank], index);
 	return index;
@@ -249,8 +247,8 @@ void mr_slab_release(struct mr_slab *s, void *chunk, uint32_t bytes)
 		list_remove(s, &s->partial[slab->rank], index);
 		list_add(s, &s->empty, index);
 		s->slabs_used--;
-		if (s->owned != NULL)
-			s->owned[slab->owner]--;
+		if (s->owners != NULL && slab->owner != 0)
+			mr_share_release(s->owners, slab->owner);
 	}
 }
 
@@ -272,4 +270,9 @@ uint64_t mr_slab_bytes(const struct mr_slab *s)
 uint64_t mr_slab_bytes_max(const struct mr_slab *s)
 {
 	return (uint64_t)s->slabs_max << SLAB_SHIFT;
+}
+
+uint32_t mr_slab_count_max(const struct mr_slab *s)
+{
+	return s->slabs_max;
 }

@@ -11,7 +11,8 @@
  *
  * A slab with one chunk in use serves no other size. Where several owners share an allocator, each
  * slab counts for the owner that took it, with a limit for each owner: no owner can scatter a few
- * chunks over all slabs.
+ * chunks over all slabs. A slab may have chunks of others, and be left to them by its owner. Until
+ * the last chunk is released it counts for the owner still, whose number serves nobody else.
  *
  * Owns      The mapping. It is reserved at its full size; pages become resident when they are
  *           touched.
@@ -29,6 +30,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/base/share.h"
+
 #define MR_SLAB_CHUNK_BYTES_MAX 65536u
 /* 32 bits can number each 16 bytes of the mapping. */
 #define MR_SLAB_BYTES_MAX (64ull << 30)
@@ -42,10 +45,11 @@ struct mr_slab;
 int mr_slab_new(uint64_t bytes_max, struct mr_slab **out);
 void mr_slab_free(struct mr_slab *s);
 
-/* Counts slabs for the owners 1 .. owners_max. Each may take slabs for chunks of `bytes_max` in
- * all, an eighth more for the ends of slabs, and eight for sizes of which it has few chunks.
- * Call it before the first allocation. -ENOMEM. */
-int mr_slab_owners(struct mr_slab *s, uint32_t owners_max, uint64_t bytes_max);
+/* Counts slabs for owners: the numbers of counts in *owners, which it holds (mr_share_hold). They
+ * must stay until the last release, and have room for mr_slab_count_max counts more than there are
+ * owners. Each owner may take slabs for chunks of `bytes_max` in all, an eighth more for the ends
+ * of slabs, and eight for sizes of which it has few chunks. Call it before the first allocation. */
+void mr_slab_owners(struct mr_slab *s, struct mr_shares *owners, uint64_t bytes_max);
 
 /* Returns a chunk, aligned to 16 bytes. A slab that it takes counts for nobody. */
 void *mr_slab_alloc(struct mr_slab *s, uint32_t bytes);
@@ -65,7 +69,8 @@ uint32_t mr_slab_chunk_bytes(const struct mr_slab *s, uint32_t bytes);
 uint8_t *mr_slab_base(const struct mr_slab *s);
 /* Returns the bytes of the slabs in use. */
 uint64_t mr_slab_bytes(const struct mr_slab *s);
-/* Returns the limit. */
+/* Return the limit, in bytes and in slabs. */
 uint64_t mr_slab_bytes_max(const struct mr_slab *s);
+uint32_t mr_slab_count_max(const struct mr_slab *s);
 
 #endif

@@ -97,7 +97,7 @@ bool bus_queues_round(void);
  * is not NULL. The row is valid until the next command. */
 int bus_command(enum mrf_queue_verb verb, enum mrf_queue_kind kind, const char *name,
 	uint32_t count, struct mrf_table *row);
-/* The same for the verb Edit: sets the options named in `edits` to those of *values. */
+/* Gives the command Edit: sets the options named in `edits` to those of *values. */
 int bus_edit(enum mrf_queue_kind kind, const char *name, uint32_t edits,
 	const struct mrf_queue_options *values, struct mrf_table *row);
 struct mrf_queue_options bus_options_of(struct mrf_table t);

@@ -30,7 +30,7 @@
 struct model_queue {
 	char name[32];
 	struct mrf_queue_options asked; /* by the programs, always */
-	struct mrf_queue_options holds; /* what an operator made of it */
+	struct mrf_queue_options holds; /* the options after all edits */
 	uint32_t edited;                /* enum mrf_queue_option */
 	bool exactly_once;
 	bool paused;

@@ -9,7 +9,7 @@
 #include "tests/sim/model.h"
 #include "tests/sim/world.h"
 
-#define SOON_MS     100u /* of the queues' time, in which the bus makes rounds */
+#define SOON_MS     100u /* time of the queues, in which the bus makes rounds */
 #define BEYOND_MAX  2u   /* pushes of one client in a queue that is far beyond its limit */
 #define LATE_MAX    16u  /* messages of one client that are being reassembled */
 #define WINDOW_PART 8u

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "lib/base/compiler.h"
+#include "lib/base/share.h"
 #include "lib/base/slab.h"
 
 #define MIB (1u << 20)
@@ -94,47 +95,147 @@ static void scatter(struct mr_slab *s, uint32_t bytes, unsigned count, uint32_t 
 			mr_slab_release(s, chunks[i], bytes);
 }
 
-static void one_owner_cannot_scatter_chunks_over_all_slabs(void **state)
+static struct mr_shares owners;
+
+static struct mr_slab *shared_slab(uint64_t bytes_max, uint64_t owner_bytes_max)
 {
 	struct mr_slab *s;
+
+	assert_int_equal(mr_slab_new(bytes_max, &s), 0);
+	assert_int_equal(mr_shares_init(&owners, 1, 2 + mr_slab_count_max(s)), 0);
+	mr_slab_owners(s, &owners, owner_bytes_max);
+	return s;
+}
+
+static void free_shared(struct mr_slab *s)
+{
+	mr_slab_free(s);
+	mr_shares_fini(&owners);
+}
+
+/* Returns the number of a peer that has something. */
+static uint32_t owner_of(uint64_t peer)
+{
+	assert_int_equal(mr_share_take(&owners, peer, 0, 1, UINT64_MAX), 0);
+	return mr_share_number(&owners, peer, 0);
+}
+
+static void one_owner_cannot_scatter_chunks_over_all_slabs(void **state)
+{
+	struct mr_slab *s = shared_slab(16 * MIB, 4 * MIB);
+	uint32_t one = owner_of(1);
 	uint64_t owned;
 
 	(void)state;
-	assert_int_equal(mr_slab_new(16 * MIB, &s), 0);
-	assert_int_equal(mr_slab_owners(s, 2, 4 * MIB), 0);
 	for (uint32_t bytes = 112; bytes < 1024; bytes += 64)
-		scatter(s, bytes, 4 * MIB / bytes, 1);
+		scatter(s, bytes, 4 * MIB / bytes, one);
 	owned = mr_slab_bytes(s);
 	assert_in_range(owned, 4 * MIB, 4 * MIB + 4 * MIB / 8 + MIB);
-	assert_true(mr_slab_owner_full(s, 4096, 1));
-	assert_null(mr_slab_alloc_for(s, 4096, 1));
+	assert_true(mr_slab_owner_full(s, 4096, one));
+	assert_null(mr_slab_alloc_for(s, 4096, one));
 	/* Sizes of whole messages, which come in fragments. */
-	assert_true(mr_slab_owner_full(s, MR_SLAB_CHUNK_BYTES_MAX + 1, 1));
-	assert_true(mr_slab_owner_full(s, 64 * MIB, 1));
-	assert_false(mr_slab_owner_full(s, 112, 1)); /* in the slabs that it has */
-	assert_non_null(mr_slab_alloc_for(s, 112, 1));
-	scatter(s, 4096, 500, 2);
+	assert_true(mr_slab_owner_full(s, MR_SLAB_CHUNK_BYTES_MAX + 1, one));
+	assert_true(mr_slab_owner_full(s, 64 * MIB, one));
+	assert_false(mr_slab_owner_full(s, 112, one)); /* in the slabs that it has */
+	assert_non_null(mr_slab_alloc_for(s, 112, one));
+	scatter(s, 4096, 500, owner_of(2));
 	assert_true(mr_slab_bytes(s) >= owned + 15 * 128 * 1024);
 	assert_false(mr_slab_owner_full(s, 512, 0));
-	mr_slab_free(s);
+	free_shared(s);
 }
 
 static void slab_that_becomes_empty_is_given_back_by_its_owner(void **state)
 {
-	struct mr_slab *s;
+	struct mr_slab *s = shared_slab(16 * MIB, 0);
+	uint32_t one = owner_of(1);
 	void *chunk;
 
 	(void)state;
-	assert_int_equal(mr_slab_new(16 * MIB, &s), 0);
-	assert_int_equal(mr_slab_owners(s, 1, 0), 0);
 	for (unsigned i = 0; i < 7; i++)
-		assert_non_null(mr_slab_alloc_for(s, 16 + 16 * i, 1));
-	chunk = mr_slab_alloc_for(s, 1024, 1);
+		assert_non_null(mr_slab_alloc_for(s, 16 + 16 * i, one));
+	chunk = mr_slab_alloc_for(s, 1024, one);
 	assert_non_null(chunk);
-	assert_null(mr_slab_alloc_for(s, 2048, 1));
+	assert_null(mr_slab_alloc_for(s, 2048, one));
 	mr_slab_release(s, chunk, 1024);
-	assert_non_null(mr_slab_alloc_for(s, 2048, 1));
-	mr_slab_free(s);
+	assert_non_null(mr_slab_alloc_for(s, 2048, one));
+	free_shared(s);
+}
+
+#define SPARE 8u /* slabs of an owner of no bytes */
+
+/* The owner takes all slabs that it may, each with a chunk of `other` beside its own, and leaves
+ * them to it. */
+static void take_and_leave(struct mr_slab *s, uint32_t owner, uint32_t other, void *left[SPARE])
+{
+	for (uint32_t i = 0; i < SPARE; i++) {
+		void *own = mr_slab_alloc_for(s, 16 + 16 * i, owner);
+
+		left[i] = mr_slab_alloc_for(s, 16 + 16 * i, other);
+		assert_non_null(own);
+		assert_non_null(left[i]);
+		assert_int_equal(slab_of(s, own), slab_of(s, left[i]));
+		mr_slab_release(s, own, 16 + 16 * i);
+	}
+	assert_true(mr_slab_owner_full(s, 4096, owner));
+}
+
+static void owner_is_not_charged_for_slabs_that_another_one_left(void **state)
+{
+	struct mr_slab *s = shared_slab(16 * MIB, 0);
+	uint32_t first = owner_of(1), other = owner_of(2), second;
+	void *left[SPARE];
+
+	(void)state;
+	take_and_leave(s, first, other, left);
+	mr_share_give(&owners, 1, 0, 1);
+	second = owner_of(3);
+	for (uint32_t i = 0; i < SPARE; i++)
+		assert_non_null(mr_slab_alloc_for(s, 1024 + 16 * i, second));
+	assert_true(mr_slab_owner_full(s, 4096, second));
+	free_shared(s);
+}
+
+static void owner_that_returns_is_charged_for_the_slabs_that_it_left(void **state)
+{
+	struct mr_slab *s = shared_slab(16 * MIB, 0);
+	uint32_t first = owner_of(1), other = owner_of(2);
+	void *left[SPARE];
+
+	(void)state;
+	take_and_leave(s, first, other, left);
+	mr_share_give(&owners, 1, 0, 1);
+	assert_int_equal(mr_share_count(&owners, 1, 0), 0);
+	first = owner_of(1);
+	assert_null(mr_slab_alloc_for(s, 4096, first));
+	mr_slab_release(s, left[0], 16);
+	assert_non_null(mr_slab_alloc_for(s, 4096, first));
+	free_shared(s);
+}
+
+/* The table's number of owners come and go, and each leaves a slab. */
+static void number_is_free_when_the_last_slab_is_given_back(void **state)
+{
+	struct mr_slab *s = shared_slab(4 * MIB, 4 * MIB);
+	uint32_t other = owner_of(1), count = mr_slab_count_max(s);
+	void *left[64];
+
+	(void)state;
+	assert_true(count <= MR_ARRAY_COUNT(left));
+	for (unsigned round = 0; round < 3; round++) {
+		for (uint32_t i = 0; i < count; i++) {
+			uint32_t bytes = 16 + 16 * i, peer = 2 + round * count + i;
+			void *own = mr_slab_alloc_for(s, bytes, owner_of(peer));
+
+			left[i] = mr_slab_alloc_for(s, bytes, other);
+			mr_slab_release(s, own, bytes);
+			mr_share_give(&owners, peer, 0, 1);
+		}
+		for (uint32_t i = 0; i < count; i++)
+			mr_slab_release(s, left[i], 16 + 16 * i);
+	}
+	assert_int_equal(mr_slab_bytes(s), 0);
+	assert_int_equal(owners.used, 1);
+	free_shared(s);
 }
 
 static void too_large_a_chunk_is_refused(void **state)
@@ -193,6 +294,9 @@ int main(void)
 		cmocka_unit_test(full_store_refuses_and_serves_again),
 		cmocka_unit_test(one_owner_cannot_scatter_chunks_over_all_slabs),
 		cmocka_unit_test(slab_that_becomes_empty_is_given_back_by_its_owner),
+		cmocka_unit_test(owner_is_not_charged_for_slabs_that_another_one_left),
+		cmocka_unit_test(owner_that_returns_is_charged_for_the_slabs_that_it_left),
+		cmocka_unit_test(number_is_free_when_the_last_slab_is_given_back),
 		cmocka_unit_test(too_large_a_chunk_is_refused),
 		cmocka_unit_test(random_use_keeps_chunks_apart),
 	};
