@@ -78,7 +78,7 @@ static int send_request(struct mr_cli_admin *a, const struct mrf_admin_request *
 	const struct mrf_queue_command *command, const struct mrf_queue_options *options)
 {
 	struct mrf_admin_request v = *request;
-	uint8_t memory[768];
+	uint8_t memory[1024];
 	struct mrf_builder b;
 	const void *data;
 	size_t bytes;
@@ -161,6 +161,17 @@ int mr_cli_admin_ask_edit(struct mr_cli_admin *a, const struct mrf_queue_command
 	int rc = send_request(a, &request, command, options);
 
 	return rc ? rc : receive_body(a, MRF_ADMIN_BODY_ADMIN_QUEUES, out);
+}
+
+int mr_cli_admin_ask_bind(struct mr_cli_admin *a, enum mrf_admin_verb verb, const char *queue,
+	const char *pattern, struct mrf_table *out)
+{
+	const struct mrf_queue_command command = {.name = mrf_str(queue)};
+	const struct mrf_admin_request request = {
+		.verb = (uint8_t)verb, .pattern = mrf_str(pattern)};
+	int rc = send_request(a, &request, &command, NULL);
+
+	return rc ? rc : receive_body(a, MRF_ADMIN_BODY_ADMIN_BOUND, out);
 }
 
 int mr_cli_admin_fail(const struct mr_cli *cli, const struct mr_cli_admin *a, int error)

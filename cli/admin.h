@@ -34,6 +34,9 @@ int mr_cli_admin_ask_queue(struct mr_cli_admin *a, enum mrf_admin_verb verb,
 /* Sends a command with options, to change those of a queue. */
 int mr_cli_admin_ask_edit(struct mr_cli_admin *a, const struct mrf_queue_command *command,
 	const struct mrf_queue_options *options, struct mrf_table *out);
+/* Binds a queue to a pattern, or unbinds it; NULL: from all. The answer is an AdminBound. */
+int mr_cli_admin_ask_bind(struct mr_cli_admin *a, enum mrf_admin_verb verb, const char *queue,
+	const char *pattern, struct mrf_table *out);
 
 /* Opens and asks, for a verb: reports a failure and returns an exit code. Call close in any
  * case. */

@@ -219,7 +219,8 @@ const char *mr_cli_names_kind(const struct mr_cli_verb *verb, const char *value,
 		const char *kind;
 	} values[] = {{"QUEUE", "queues"}, {"SERVICE", "services"}, {"SUBJECT", "subjects"},
 		{"[SUBJECT]", "subjects"}, {"PATTERN...", "subjects"}, {"SESSION", "sessions"},
-		{"[TO|KEY=VALUE...]", "queue-options"}, {"[KEY=VALUE...]", "service-options"}};
+		{"[TO|KEY=VALUE...|SUBJECT...]", "queue-options"},
+		{"[KEY=VALUE...]", "service-options"}};
 
 	if (option && strcmp(option, "set") == 0)
 		return "keys";

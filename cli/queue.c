@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/admin.h"
+#include "cli/bind.h"
 #include "cli/edit.h"
 #include "cli/headers.h"
 #include "cli/options.h"
@@ -26,6 +27,7 @@ struct settings {
 	struct mr_cli_view view;
 	uint64_t count;
 	bool force;
+	bool all;
 };
 
 struct asked {
@@ -65,12 +67,36 @@ static void fill_consumers(struct mr_cli_table *t, struct mrf_table queue)
 	}
 }
 
+/* Prints the subjects that a queue is bound to, one a line. */
+static void print_subjects(json_t *subjects)
+{
+	size_t i;
+	json_t *subject;
+
+	if (json_array_size(subjects) > 0)
+		puts("\nBound to:");
+	json_array_foreach(subjects, i, subject) printf("  %s\n", json_string_value(subject));
+}
+
+/* Returns the subjects that the queue is bound to; NULL: not asked for, or this was reported. */
+static json_t *subjects_of(const struct asked *q, struct mrf_table row)
+{
+	if (q->kind != MRF_QUEUE_KIND_QUEUE)
+		return NULL;
+	return mrf_queue_row_bindings(row) > 0 ? mr_cli_bind_subjects(q->cli, q->name)
+					       : json_array();
+}
+
 /* Prints one JSON object that contains the consumers, or lines and a table of consumers. */
 static int print_queue(const struct asked *q, struct mrf_table queues)
 {
 	int code = MR_EXIT_OK;
 	struct mr_cli_column columns[MR_CLI_QUEUE_COLUMNS];
+	json_t *subjects = subjects_of(q, mrf_admin_queues_rows_at(queues, 0));
 	struct mr_cli_table queue, consumers;
+
+	if (!subjects && q->kind == MRF_QUEUE_KIND_QUEUE)
+		return MR_EXIT_FAILED;
 
 	mr_cli_queues_table(&queue, columns, q->kind, queues, NULL);
 	fill_consumers(&consumers, mrf_admin_queues_rows_at(queues, 0));
@@ -80,14 +106,18 @@ static int print_queue(const struct asked *q, struct mrf_table queues)
 
 		json_decref(rows);
 		json_object_set_new(row, "consumer_rows", mr_cli_table_json(&consumers));
+		if (subjects)
+			json_object_set(row, "subjects", subjects);
 		mr_cli_text_json_line(row);
 	} else {
 		mr_cli_table_print_lines(&queue, stdout);
+		print_subjects(subjects);
 		putchar('\n');
 		code = mr_cli_view_select(q->cli, &q->set->view, &consumers)
 			       ?: mr_cli_view_print(q->cli, &q->set->view, &consumers, 0,
 					  mr_cli_table_rows(&consumers));
 	}
+	json_decref(subjects);
 	mr_cli_table_fini(&queue);
 	mr_cli_table_fini(&consumers);
 	return code;
@@ -542,6 +572,31 @@ static int edit(const struct asked *q)
 	return code;
 }
 
+/* The operands behind the queue's name are subjects. */
+static struct mr_cli_bind binding_of(const struct asked *q)
+{
+	return (struct mr_cli_bind){.cli = q->cli,
+		.queue = q->name,
+		.patterns = q->words->at + 2,
+		.count = q->words->count - 2,
+		.all = q->set->all,
+		.json = q->set->view.json};
+}
+
+static int bind(const struct asked *q)
+{
+	const struct mr_cli_bind b = binding_of(q);
+
+	return mr_cli_bind(&b);
+}
+
+static int unbind(const struct asked *q)
+{
+	const struct mr_cli_bind b = binding_of(q);
+
+	return mr_cli_unbind(&b);
+}
+
 struct action {
 	const char *name;
 	int (*run)(const struct asked *q);
@@ -601,6 +656,8 @@ static int run_queue(const struct mr_cli *cli, const void *settings, const struc
 		{"export", export, 2, 2},
 		{"import", import, 2, 2},
 		{"edit", edit, 2, MR_CLI_WORDS_MAX},
+		{"bind", bind, 2, MR_CLI_WORDS_MAX},
+		{"unbind", unbind, 2, MR_CLI_WORDS_MAX},
 		{0},
 	};
 	const struct asked q = {cli, settings, MRF_QUEUE_KIND_QUEUE, word(w, 1), word(w, 2), w};
@@ -631,14 +688,18 @@ static const struct mr_cli_option options[] = {
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, force),
 		.help = "purge, delete: do not ask on a terminal"},
+	{.name = "all",
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct settings, all),
+		.help = "unbind: from all subjects"},
 	{0},
 };
 
 const struct mr_cli_verb mr_cli_queue = {
 	.name = "queue",
 	.summary = "show or change one queue",
-	.operands = "show|peek|purge|pause|resume|dead|redrive|delete|move|export|import|edit "
-		    "NAME [TO|KEY=VALUE...]",
+	.operands = "show|peek|purge|pause|resume|dead|redrive|delete|move|export|import|edit|"
+		    "bind|unbind NAME [TO|KEY=VALUE...|SUBJECT...]",
 	.details = "show     print everything about the queue, and its consumers\n"
 		   "peek     print the first messages, which stay in the queue\n"
 		   "purge    discard ready and delayed messages; consumers keep theirs\n"
@@ -659,7 +720,12 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "         ack_timeout=TIME (10ms to 24h)  max_deliver=COUNT (1 to 65535)\n"
 		   "         policy=lru|round-robin|least-outstanding|random|weighted\n"
 		   "         when_full=wait|refuse  when_expired=discard|dead-letter\n"
+		   "bind     let what is published to each SUBJECT, which may have wildcards,\n"
+		   "         go into the queue, which is made if there is none\n"
+		   "unbind   end that\n"
 		   "\n"
+		   "A message goes into a bound queue once, with the header Millrace-Subject. A\n"
+		   "full queue does not get it; a promised one waits at its publisher.\n"
 		   "A lower limit drops no message: a full queue takes no more until it has room.\n"
 		   "A client that opens the queue with other values gets the edited ones.\n"
 		   "\n"
@@ -675,7 +741,9 @@ const struct mr_cli_verb mr_cli_queue = {
 		    "  millrace queue move jobs.dead jobs.later\n"
 		    "  millrace queue export jobs > jobs.jsonl\n"
 		    "  millrace queue import jobs < jobs.jsonl\n"
-		    "  millrace queue edit jobs messages_max=100k ack_timeout=2m",
+		    "  millrace queue edit jobs messages_max=100k ack_timeout=2m\n"
+		    "  millrace queue bind jobs 'orders.*.created' orders.retry\n"
+		    "  millrace queue unbind jobs --all",
 	.options = options,
 	.settings_bytes = sizeof(struct settings),
 	.operands_min = 1,

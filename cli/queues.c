@@ -52,6 +52,7 @@ static const struct column all_columns[] = {
 	{"OLDEST", "OLDEST", "oldest_ms", .rank = 3, .unit = MR_CLI_UNIT_MS},
 	{"CONSUMERS", "WORKERS", "consumers", .rank = 2},
 	{"CREDIT", NULL, "credit", .rank = 13, COUNTED},
+	{"BOUND", NULL, "bindings", .rank = 15, COUNTED},
 	{"PUSHED", "CALLS", "pushed", COUNT, .rank = 10, COUNTED},
 	{NULL, NULL, "accepted"},
 	{"REFUSED", "REFUSED", "refused", .rank = 4, COUNTED, .alarm = true},
@@ -148,6 +149,7 @@ static void state_cells(struct mr_cli_table *t, struct mrf_table row)
 	mr_cli_table_count(t, mrf_queue_row_oldest_ms(row));
 	mr_cli_table_count(t, mrf_queue_row_consumers(row));
 	mr_cli_table_count(t, mrf_queue_row_credit(row));
+	mr_cli_table_count(t, mrf_queue_row_bindings(row));
 }
 
 static void count_cells(struct mr_cli_table *t, struct mrf_table row)

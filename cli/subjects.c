@@ -24,6 +24,7 @@ static const struct mr_cli_column subscription_columns[] = {
 	{"PATTERN", "pattern", .least = 24},
 	{"KIND", "kind", .rank = 5},
 	{"GROUP", "group", .rank = 2, .least = 8},
+	{"QUEUE", "queue", .rank = 6, .least = 8},
 	{"CLIENT", "client", .least = 16},
 	{"SESSION", "session", .rank = 1},
 	{"SUBSCRIPTION", "subscription", .right = true, .rank = 7},
@@ -106,7 +107,7 @@ static void full_cells(struct mr_cli_table *t, struct mrf_table row)
 	bool blocks = mrf_subscription_row_when_full(row) == MRF_WHEN_FULL_BLOCK;
 
 	mr_cli_table_string(t, blocks ? mrf_str("block") : mrf_str("drop"));
-	if (blocks)
+	if (blocks && mrf_subscription_row_queue(row).bytes == 0)
 		mr_cli_table_count(t, mrf_subscription_row_high_water(row));
 	else
 		mr_cli_table_none(t);
@@ -117,12 +118,14 @@ static void subscription_row(
 {
 	uint64_t session = mrf_subscription_row_session(row);
 	struct mrf_string group = mrf_subscription_row_group(row);
+	struct mrf_string queue = mrf_subscription_row_queue(row);
 	size_t name_bytes;
 	const char *name = mr_cli_names_find(&s->names, session, &name_bytes);
 
 	mr_cli_table_string(t, mrf_subscription_row_pattern(row));
 	kind_cell(t, row);
 	text_cell(t, group.data, group.bytes);
+	text_cell(t, queue.data, queue.bytes);
 	text_cell(t, name, name_bytes);
 	mr_cli_table_id(t, session);
 	mr_cli_table_count(t, mrf_subscription_row_subscription(row));
@@ -270,7 +273,8 @@ const struct mr_cli_verb mr_cli_subjects = {
 	.name = "subjects",
 	.summary = "list the subscriptions",
 	.operands = "",
-	.details = "CLIENT     name of the client that subscribed\n"
+	.details = "QUEUE      the queue that is bound to the pattern; its session is 0\n"
+		   "CLIENT     name of the client that subscribed\n"
 		   "ALIKE      subscriptions with the same pattern, this one included\n"
 		   "WHEN-FULL  a full receiver of promised messages: the publisher waits\n"
 		   "           (block), or the message is dropped for it (drop)\n"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_worker_queue: measures a message through a queue, and a call of a service, at their home
- * worker, with everything in this core's cache.
+/* bench_worker_queue: measures a message through a queue, pushed or published to a subject that it
+ * is bound to, and a call of a service, at their home worker, with everything in this core's cache.
  *
  * One thread plays producer, worker, consumer and worker in turn: pushes, a round, settlements of
  * the deliveries, a round. Only the worker's rounds are timed. Against a real run the way of the
@@ -19,7 +19,11 @@
 #define SUBSCRIPTION  1u
 #define MS_CYCLES     2500000u
 
-enum how { AUTO, MANUAL, CALL };
+/* BOUND: like AUTO, but published. */
+enum how { AUTO, MANUAL, CALL, BOUND };
+#define QUEUES (BOUND + 1)
+
+static const char subject[] = "bench.bound.queue";
 
 struct plane {
 	struct bench_plane bus;
@@ -28,10 +32,25 @@ struct plane {
 	uint64_t consumers, size, batch, only, prefetch;
 	enum how how;
 	bool origin;
-	uint32_t queue[3]; /* by message size */
+	uint32_t queue[QUEUES]; /* by how */
+	uint32_t alias;         /* of the subject */
+	bool by_alias;
 	uint64_t pushed;
 	uint8_t payload[MR_BODY_BYTES_MAX];
 };
+
+static void publish_burst(struct plane *p)
+{
+	struct mr_message_extra extra = {.flags = MRF_MESSAGE_FLAG_HIGH};
+	struct mr_message_plan plan = mr_message_plan(MRF_MESSAGE_KIND_PUBLISH, NULL, subject,
+		p->by_alias ? 0 : sizeof(subject) - 1, p->payload, 0, (uint32_t)p->size);
+
+	if (p->origin)
+		mr_message_plan_extra(&plan, &extra);
+	for (uint64_t i = 0; i < p->batch; i++)
+		bench_client_put(&p->producer, &plan, p->by_alias ? p->alias : 0);
+	mr_bytes_publish_quiet(&p->producer.up);
+}
 
 static void push_burst(struct plane *p)
 {
@@ -99,13 +118,13 @@ static uint64_t consume(struct plane *p, struct bench_client *c)
 		if (h.kind == MRF_MESSAGE_KIND_DELIVER) {
 			count++;
 			tag = m.extra.delivery.tag;
-			if (p->how != AUTO)
+			if (p->how == MANUAL || p->how == CALL)
 				settle(p, c, &m);
 		}
 		mr_bytes_skip(&c->down, h.bytes);
 		ready -= mr_message_stride(h.bytes);
 	}
-	if (p->how == AUTO && count > 0)
+	if ((p->how == AUTO || p->how == BOUND) && count > 0)
 		settle_all(p, c, tag);
 	(void)mr_bytes_release(&c->down);
 	mr_bytes_publish_quiet(&c->up);
@@ -120,7 +139,10 @@ static uint64_t run(void *plane)
 	for (uint32_t n = 0; n < BURSTS; n++) {
 		uint64_t left = p->batch;
 
-		push_burst(p);
+		if (p->how == BOUND)
+			publish_burst(p);
+		else
+			push_burst(p);
 		total += round_of_worker(p->bus.worker);
 		for (unsigned tries = 0; left > 0; tries++) {
 			for (uint64_t i = 0; i < p->consumers; i++)
@@ -160,9 +182,9 @@ static uint32_t command(struct plane *p, struct mrf_queue_command c)
 
 static void open_queues(struct plane *p)
 {
-	static const char *const names[] = {"auto", "manual", "call"};
+	static const char *const names[QUEUES] = {"auto", "manual", "call", "bound"};
 
-	for (unsigned how = AUTO; how <= CALL; how++) {
+	for (unsigned how = AUTO; how < QUEUES; how++) {
 		struct mrf_queue_command c = {
 			.verb = MRF_QUEUE_VERB_OPEN,
 			.kind = how == CALL ? MRF_QUEUE_KIND_SERVICE : MRF_QUEUE_KIND_QUEUE,
@@ -181,8 +203,23 @@ static void open_queues(struct plane *p)
 	}
 }
 
+static void bind_queue(struct plane *p, const struct mr_owner *producer)
+{
+	const struct mr_owner queue = {.slot = MR_OWNER_QUEUE, .generation = p->queue[BOUND]};
+
+	bench_check(mr_table_subscribe(p->bus.table, &queue, 1, MR_SUB_PATTERN, subject,
+			    sizeof(subject) - 1, NULL, 0),
+		"bind");
+	mr_queues_bind(p->bus.worker->queues.engine, p->queue[BOUND], 1);
+	bench_check(mr_table_alias_acquire(
+			    p->bus.table, producer, subject, sizeof(subject) - 1, &p->alias),
+		"alias");
+	mr_session_hold(p->producer.session, p->alias, true);
+}
+
 static void open_plane(struct plane *p)
 {
+	struct mr_owner producer;
 	struct mr_worker_config config = {
 		.workers = 1,
 		.slots = BENCH_CLIENTS_MAX,
@@ -221,10 +258,11 @@ static void open_plane(struct plane *p)
 	bench_plane_open(&p->bus, &config);
 	/* Without DPDK's environment the clock is not measured; nothing here waits for a time. */
 	p->bus.worker->queues.ms_cycles = MS_CYCLES;
-	(void)bench_client_open(&p->bus, &p->producer, 0);
+	producer = bench_client_open(&p->bus, &p->producer, 0);
 	for (uint32_t i = 0; i < p->consumers; i++)
 		(void)bench_client_open(&p->bus, &p->consumer[i], 1 + i);
 	open_queues(p);
+	bind_queue(p, &producer);
 	mr_router_online(p->bus.worker->router);
 }
 
@@ -237,7 +275,9 @@ int main(int argc, char **argv)
 		{"size", &p.size, 8, 16000, "bytes of payload"},
 		{"batch", &p.batch, 1, MR_SESSION_BURST, "messages in a round"},
 		{"prefetch", &p.prefetch, 1, 65535, "deliveries a consumer takes unsettled"},
-		{"only", &p.only, 0, 4, "1: auto, 2: promised, 3: manual, 4: calls, 0: all"},
+		{"only", &p.only, 0, 6,
+			"1: auto, 2: promised, 3: manual, 4: calls, 5: bound, 6: bound by subject, "
+			"0: all"},
 	};
 
 	bench_open(&b, "bench_worker_queue", argc, argv, options, MR_ARRAY_COUNT(options));
@@ -254,6 +294,14 @@ int main(int argc, char **argv)
 	p.how = CALL;
 	if (p.only == 0 || p.only == 4)
 		bench_measure(&b, "call and reply, each call", BURSTS * p.batch, run, &p);
+	p.how = BOUND;
+	p.origin = false;
+	p.by_alias = true;
+	if (p.only == 0 || p.only == 5)
+		bench_measure(&b, "bound, by alias, each message", BURSTS * p.batch, run, &p);
+	p.by_alias = false;
+	if (p.only == 0 || p.only == 6)
+		bench_measure(&b, "bound, by subject, each message", BURSTS * p.batch, run, &p);
 	bench_close(&b);
 	return 0;
 }

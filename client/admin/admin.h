@@ -22,5 +22,8 @@ int mr_admin_ask(struct mr_admin *a, enum mrf_admin_verb verb,
 /* Sends a command with options, and waits for the row of the queue. */
 int mr_admin_ask_edit(struct mr_admin *a, const struct mrf_queue_command *command,
 	const struct mrf_queue_options *options);
+/* Asks to bind a queue to a pattern, or to unbind it, and waits for the number of its bindings. */
+int mr_admin_ask_bind(struct mr_admin *a, enum mrf_admin_verb verb, struct mrf_string queue,
+	struct mrf_string pattern, struct mrf_table *out);
 
 #endif

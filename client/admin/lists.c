@@ -45,6 +45,7 @@ static void fill_queue(struct mr_admin_queue *q, struct mrf_table t)
 		.expired = mrf_queue_row_expired(t),
 		.replies = mrf_queue_row_replies(t),
 		.failures = mrf_queue_row_failures(t),
+		.bindings = mrf_queue_row_bindings(t),
 	};
 }
 
@@ -149,6 +150,7 @@ int mr_admin_subjects(struct mr_admin *a, mr_admin_subject_fn *row, void *arg)
 			.group = text(mrf_subscription_row_group(t)),
 			.session = mrf_subscription_row_session(t),
 			.prefix = mrf_subscription_row_kind(t) == MRF_SUBSCRIPTION_KIND_PREFIX,
+			.queue = text(mrf_subscription_row_queue(t)),
 		};
 
 		row(&s, arg);

@@ -90,6 +90,33 @@ int mr_admin_edit(struct mr_admin *a, const char *queue, bool service, unsigned 
 	return mr_admin_ask_edit(a, &command, &options);
 }
 
+static int change_binding(struct mr_admin *a, enum mrf_admin_verb verb, const char *queue,
+	const char *subject, unsigned *bindings)
+{
+	struct mrf_table bound;
+	int error = check(a, queue);
+
+	if (error == 0)
+		error = mr_admin_ask_bind(a, verb, mrf_str(queue), mrf_str(subject), &bound);
+	if (error == 0 && bindings != NULL)
+		*bindings = mrf_admin_bound_bindings(bound);
+	return error;
+}
+
+int mr_admin_bind(struct mr_admin *a, const char *queue, const char *subject, unsigned *bindings)
+{
+	if (subject == NULL)
+		return mr_fail(NULL, -EINVAL, "mr_admin_bind: the subject is NULL");
+	return change_binding(a, MRF_ADMIN_VERB_BIND, queue, subject, bindings);
+}
+
+int mr_admin_unbind(struct mr_admin *a, const char *queue, const char *subject, unsigned *bindings)
+{
+	if (subject != NULL && subject[0] == '\0')
+		return mr_fail(NULL, -EINVAL, "mr_admin_unbind: the subject is empty");
+	return change_binding(a, MRF_ADMIN_VERB_UNBIND, queue, subject, bindings);
+}
+
 /* Reads the oldest dead letters. Without a dead-letter queue there are none, if the queue itself
  * exists. */
 static int peek(struct mr_admin *a, const char *queue, const char *dead, unsigned count,

@@ -92,11 +92,11 @@ void mr_admin_close(struct mr_admin *a)
 	free(a);
 }
 
-static int send_request(struct mr_admin *a, enum mrf_admin_verb verb,
+static int send_request(struct mr_admin *a, const struct mrf_admin_request *with_pattern,
 	const struct mrf_queue_command *command, const struct mrf_queue_options *options)
 {
-	struct mrf_admin_request request = {.verb = (uint8_t)verb};
-	uint8_t memory[768];
+	struct mrf_admin_request request = *with_pattern;
+	uint8_t memory[1024];
 	struct mrf_builder b;
 	const void *data;
 	size_t bytes;
@@ -150,7 +150,8 @@ static int receive_body(struct mr_admin *a, enum mrf_admin_body body, struct mrf
 int mr_admin_ask(struct mr_admin *a, enum mrf_admin_verb verb,
 	const struct mrf_queue_command *command, enum mrf_admin_body body, struct mrf_table *out)
 {
-	int error = send_request(a, verb, command, NULL);
+	const struct mrf_admin_request request = {.verb = (uint8_t)verb};
+	int error = send_request(a, &request, command, NULL);
 
 	return error != 0 ? error : receive_body(a, body, out);
 }
@@ -158,8 +159,19 @@ int mr_admin_ask(struct mr_admin *a, enum mrf_admin_verb verb,
 int mr_admin_ask_edit(struct mr_admin *a, const struct mrf_queue_command *command,
 	const struct mrf_queue_options *options)
 {
-	int error = send_request(a, MRF_ADMIN_VERB_QUEUE, command, options);
+	const struct mrf_admin_request request = {.verb = MRF_ADMIN_VERB_QUEUE};
+	int error = send_request(a, &request, command, options);
 	struct mrf_table row;
 
 	return error != 0 ? error : receive_body(a, MRF_ADMIN_BODY_ADMIN_QUEUES, &row);
+}
+
+int mr_admin_ask_bind(struct mr_admin *a, enum mrf_admin_verb verb, struct mrf_string queue,
+	struct mrf_string pattern, struct mrf_table *out)
+{
+	const struct mrf_queue_command command = {.name = queue};
+	const struct mrf_admin_request request = {.verb = (uint8_t)verb, .pattern = pattern};
+	int error = send_request(a, &request, &command, NULL);
+
+	return error != 0 ? error : receive_body(a, MRF_ADMIN_BODY_ADMIN_BOUND, out);
 }

@@ -78,6 +78,7 @@ struct mr_admin_queue {
 	uint64_t expired;     /**< messages that became too old */
 	uint64_t replies;     /**< service: replies */
 	uint64_t failures;    /**< service: failed calls */
+	unsigned bindings;    /**< subjects that it is bound to, see mr_admin_bind() */
 };
 /** Receives one row. */
 typedef void mr_admin_queue_fn(const struct mr_admin_queue *row, void *arg);
@@ -124,6 +125,8 @@ struct mr_admin_subject {
 	const char *group;   /**< its queue group; empty: none */
 	uint64_t session;    /**< the session of its client */
 	bool prefix;         /**< true: `pattern` is a byte prefix */
+	const char *queue;   /**< the bound queue, see mr_admin_bind(); its session is 0. Empty: a
+	                          client's subscription */
 };
 /** Receives one row. */
 typedef void mr_admin_subject_fn(const struct mr_admin_subject *row, void *arg);
@@ -241,6 +244,33 @@ enum mr_admin_option {
  *         changed; -ENOSYS: the bus is older; or another negative errno value */
 MR_API int mr_admin_edit(struct mr_admin *a, const char *queue, bool service, unsigned edits,
 	const struct mr_queue_options *values);
+
+/** Binds a queue to a subject or pattern, as `millrace queue bind` does: each message that is
+ * published to a matching subject goes into the queue, once however many bindings of the queue
+ * match. The queue is made if there is none. It is not removed while it is bound.
+ *
+ * A full queue does not get plain publishes; promised ones wait at their publishers. The first
+ * header of a message is `Millrace-Subject`. The bindings last as long as the data plane.
+ * @param a         the connection
+ * @param queue     its name
+ * @param subject   subject or pattern
+ * @param bindings  number of subjects that the queue is bound to now; may be NULL
+ * @retval 0        bound, also if it was before
+ * @retval -EINVAL  the name or the pattern is malformed, or names dead letters
+ * @retval -ENOSPC  a limit, which mr_error(NULL) names
+ * @retval -ENOSYS  the bus is older
+ * @return another negative errno value, see above */
+MR_API int mr_admin_bind(
+	struct mr_admin *a, const char *queue, const char *subject, unsigned *bindings);
+
+/** Removes a binding, or all of a queue. When it returns, nothing more goes into the queue by it.
+ * @param a         the connection
+ * @param queue     name of the queue, which need not exist any more
+ * @param subject   as given to mr_admin_bind(); NULL: all
+ * @param bindings  number of subjects that the queue is bound to now; may be NULL
+ * @return 0; -ENOENT: the queue is not bound to the subject; or another negative errno value */
+MR_API int mr_admin_unbind(
+	struct mr_admin *a, const char *queue, const char *subject, unsigned *bindings);
 
 /** @} */
 

@@ -6,6 +6,7 @@
  *   listing.c  clients and subjects, which the data plane lists in parts; kick
  *   ended.c    sessions that ended lately
  *   ports.c    ports
+ *   bindings.c binds queues to subjects
  *   queues.c   queues and services: questions and commands to their home workers
  *
  * Requests of one connection are answered one after the other. Control closes a connection that is
@@ -24,6 +25,7 @@
 #include "control/session/ended.h"
 #include "lib/loop/accept.h"
 #include "lib/loop/conn.h"
+#include "lib/wire/subject.h"
 #include "control/watch/watch.h"
 #include "flatbuf/admin.h"
 
@@ -51,6 +53,11 @@ struct mr_admin_slot {
 		uint8_t kind;
 		uint32_t worker, cursor; /* position in the listing */
 	} queues;
+	struct { /* names in the request */
+		char queue[MR_SUBJECT_BYTES_MAX];
+		char pattern[MR_SUBJECT_BYTES_MAX];
+		uint8_t queue_bytes, pattern_bytes;
+	} bind;
 	/* The answer under construction, from mr_admin_begin to mr_admin_answer. */
 	struct mrf_builder builder;
 	bool building;
@@ -93,6 +100,10 @@ int mr_admin_row(struct mr_admin_slot *s, uint32_t row);
 
 /* verbs.c */
 void mr_admin_handle(struct mr_admin_slot *s, struct mrf_table request);
+
+/* bindings.c */
+void mr_admin_bind(struct mr_admin_slot *s, struct mrf_table request);
+void mr_admin_unbind(struct mr_admin_slot *s, struct mrf_table request);
 
 /* ended.c */
 void mr_admin_list_ended(struct mr_admin_slot *s);

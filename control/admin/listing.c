@@ -57,6 +57,8 @@ static int subject_row(struct mr_admin_slot *s, struct mrf_table t)
 
 	if (mrf_subscription_row_group(t).bytes > 0)
 		row.group = mrf_subscription_row_group(t);
+	if (mrf_subscription_row_queue(t).bytes > 0)
+		row.queue = mrf_subscription_row_queue(t);
 	return mr_admin_row(s, mrf_subscription_row_write(&s->builder, &row));
 }
 

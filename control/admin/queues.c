@@ -65,6 +65,7 @@ static uint32_t copy_row(struct mrf_builder *b, struct mrf_table t)
 		.breaker = mrf_queue_row_breaker(t),
 		.consumer_rows_count = mrf_queue_row_consumer_rows_count(t),
 		.edited = mrf_queue_row_edited(t),
+		.bindings = mrf_queue_row_bindings(t),
 	};
 
 	if (v.consumer_rows_count > CONSUMERS_MAX)

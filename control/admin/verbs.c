@@ -190,7 +190,8 @@ static bool needs_dataplane(unsigned verb)
 	return verb == MRF_ADMIN_VERB_QUEUES || verb == MRF_ADMIN_VERB_QUEUE ||
 	       verb == MRF_ADMIN_VERB_PORTS || verb == MRF_ADMIN_VERB_WORKERS ||
 	       verb == MRF_ADMIN_VERB_CLIENTS || verb == MRF_ADMIN_VERB_SUBJECTS ||
-	       verb == MRF_ADMIN_VERB_KICK;
+	       verb == MRF_ADMIN_VERB_KICK || verb == MRF_ADMIN_VERB_BIND ||
+	       verb == MRF_ADMIN_VERB_UNBIND;
 }
 
 void mr_admin_handle(struct mr_admin_slot *s, struct mrf_table request)
@@ -215,6 +216,8 @@ void mr_admin_handle(struct mr_admin_slot *s, struct mrf_table request)
 	case MRF_ADMIN_VERB_ENDED: mr_admin_list_ended(s); break;
 	case MRF_ADMIN_VERB_PORTS: mr_admin_list_ports(s); break;
 	case MRF_ADMIN_VERB_KICK: mr_admin_kick(s, mrf_admin_request_session(request)); break;
+	case MRF_ADMIN_VERB_BIND: mr_admin_bind(s, request); break;
+	case MRF_ADMIN_VERB_UNBIND: mr_admin_unbind(s, request); break;
 	case MRF_ADMIN_VERB_QUEUES:
 		mr_admin_list_queues(s, mrf_admin_request_queue(request));
 		break;

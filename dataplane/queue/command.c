@@ -377,6 +377,7 @@ static uint32_t write_row(struct request *r, const struct mr_queue *queue, bool 
 			      .consumer_rows = rows,
 			      .consumer_rows_count = rows_count,
 			      .edited = queue->edited,
+			      .bindings = mr_bind_count(r->q, queue),
 		      });
 }
 
@@ -650,6 +651,10 @@ static int command_delete(struct request *r)
 		return -ENOENT;
 	if (queue->consumers_count > 0 || (dead != NULL && dead->consumers_count > 0))
 		return -EBUSY;
+	if (mr_bind_count(r->q, queue) > 0) {
+		r->q->limits.why = "it is bound to subjects: unbind it first (queue unbind)";
+		return -EBUSY;
+	}
 	if (dead != NULL)
 		mr_queue_remove(r->q, dead);
 	mr_queue_remove(r->q, queue);

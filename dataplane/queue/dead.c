@@ -200,6 +200,27 @@ static char *headers_of(struct mr_queue_entry *e)
 						  : (uint8_t *)mr_entry_body(e));
 }
 
+struct mr_queue_entry *mr_entry_add_line(
+	struct mr_queues *q, struct mr_queue_entry *e, const char *line, uint32_t bytes)
+{
+	const char *old = headers_of(e);
+	uint32_t first_bytes = first_line_bytes(old, e->header_bytes);
+	struct block b;
+
+	b.bytes = 0;
+	if ((first_bytes == 0 && e->header_bytes > 0) ||
+		e->header_bytes + bytes + BLOCK_SLACK > MR_BODY_BYTES_MAX)
+		return e;
+	if (first_bytes == 0)
+		append_text(&b, VERSION_LINE, sizeof(VERSION_LINE) - 1);
+	append_text(&b, old, first_bytes);
+	append_text(&b, line, bytes);
+	if (first_bytes == 0)
+		append_text(&b, "\r\n", 2);
+	append_text(&b, old + first_bytes, e->header_bytes - first_bytes);
+	return replace_header_block(q, e, &b);
+}
+
 /* Renames the producer's lines that look like the bus's: a letter without lines of the bus must not
  * have forged ones. Takes no memory. */
 static void rename_forged(struct mr_queue_entry *e)

@@ -536,6 +536,8 @@ bool mr_queues_run(struct mr_queues *q, uint64_t now_ms)
 	if (mr_unlikely(q->garbage != NULL || q->garbage_tree != NULL))
 		free_garbage(q);
 	mr_clients_flush(q);
+	if (mr_unlikely(atomic_load_explicit(&q->bound.any, memory_order_relaxed)))
+		mr_bind_run(q);
 	mr_gauge(q->c.stats->store_bytes, mr_slab_bytes(q->store));
 	mr_gauge(q->c.stats->store_bytes_max, q->store_entries_max);
 	q->store_share = mr_queue_store_left(q) * MR_QUEUE_SHARE;

@@ -18,6 +18,7 @@
 #ifndef MILLRACE_QUEUE_ENGINE_H
 #define MILLRACE_QUEUE_ENGINE_H
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "lib/base/compiler.h"
@@ -183,6 +184,8 @@ struct mr_queue {
 	uint32_t assemblies; /* messages still being reassembled */
 	uint64_t pushed, accepted, refused, duplicates, delivered, acked, redelivered;
 	uint64_t dead_count, expired, failures, replies;
+	struct mr_queue *bound_next; /* list of the bound queues that hold promised publishes */
+	bool bound_full;             /* in that list */
 	uint32_t name_bytes;
 	char name[];
 };
@@ -219,6 +222,24 @@ struct mr_queue_slot {
 	struct mr_queue *queue;
 	uint32_t generation; /* generation of the present queue, or of the next one */
 	uint32_t next_free;
+};
+
+/* The bindings of the queue in one slot. */
+struct mr_queue_bound_slot {
+	_Atomic uint32_t number; /* the queue's; 0: it has none. w: table writer, r: home worker */
+	_Atomic uint32_t count;  /* w: table writer, r: home worker */
+};
+
+/* Bound queues (bind.c). */
+struct mr_queue_bound {
+	struct mr_queue_bound_slot *slots;
+	_Atomic bool any;         /* a queue was ever bound. w: table writer, r: home worker */
+	_Atomic uint32_t changes; /* of bindings. w: table writer, r: home worker */
+	uint32_t changes_seen;
+	bool is_short;                       /* the flag of the memory is set */
+	uint32_t held;                       /* flags that are set */
+	struct mr_queue *full;               /* list of the queues whose flag is set */
+	uint64_t peers[MR_QUEUE_HELD_PEERS]; /* those whose flag is set; 0: none */
 };
 
 struct mr_queues {
@@ -265,6 +286,7 @@ struct mr_queues {
 	struct mr_queue_consumer *blocked_tail;
 	struct mr_queue_entry *garbage; /* entries to be freed, a few at a time */
 	struct mr_queue_entry *garbage_tree;
+	struct mr_queue_bound bound;
 	uint16_t order;       /* order of the newest entry */
 	uint32_t time_budget; /* steps of wheels that are left in this tick */
 	uint64_t retry_ms;    /* when blocked consumers are tried again */
@@ -523,7 +545,8 @@ void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 struct mr_push_facts {
 	const struct mrf_message_origin *origin; /* NULL: not promised */
 	unsigned entry_flags;
-	bool known; /* a duplicate */
+	bool known;  /* a duplicate */
+	bool unpaid; /* counts for no account: a publish that was taken beyond its peer's share */
 };
 /* Checks form, deduplication window, limits and circuit: 0, or the StatusCode to refuse with. */
 uint32_t mr_push_check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
@@ -738,6 +761,10 @@ void mr_dead_join(struct mr_queues *q, struct mr_queue *queue, struct mr_queue *
 void mr_dead_part(struct mr_queues *q, struct mr_queue *queue);
 void mr_dead_letter(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, const char *reason);
+/* Adds a line, CR LF included, as the first header of an entry that is in no list. Returns the
+ * entry; unchanged if its block is malformed, or if there is no room or memory. */
+struct mr_queue_entry *mr_entry_add_line(
+	struct mr_queues *q, struct mr_queue_entry *e, const char *line, uint32_t bytes);
 /* Moves at most `max` dead letters back to the queue; returns how many. */
 uint32_t mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t max);
 
@@ -752,6 +779,24 @@ void mr_fragment_drop_queue(struct mr_queues *q, struct mr_queue *queue);
 void mr_fragment_expire(struct mr_queues *q, struct mr_queue_client *client);
 /* Sends the remaining fragments of a consumer's delivery; false: no room. */
 bool mr_fragment_train(struct mr_queues *q, struct mr_queue_consumer *c);
+
+/* Bound queues (bind.c) */
+/* 0, or -1: no memory. */
+int mr_bind_init(struct mr_queues *q);
+void mr_bind_fini(struct mr_queues *q);
+/* Returns how many bindings the queue has. */
+uint32_t mr_bind_count(const struct mr_queues *q, const struct mr_queue *queue);
+/* Sets and clears flags by what is used now; once a run. */
+void mr_bind_run(struct mr_queues *q);
+/* Clears the queue's flag. */
+void mr_bind_removed(struct mr_queues *q, struct mr_queue *queue);
+/* For a publish in fragments: as mr_push_check, _known, _refuse and _finish for a push. */
+uint32_t mr_bind_check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts);
+void mr_bind_known(struct mr_queues *q, struct mr_queue *queue);
+void mr_bind_refuse(struct mr_queues *q, struct mr_queue *queue, uint32_t status);
+void mr_bind_finish(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
+	const struct mr_message_view *m);
 
 /* Options changed by an operator (edit.c) */
 /* Sets the options in `edits`, bits of enum mrf_queue_option. -EINVAL: some value is not allowed,

@@ -17,13 +17,18 @@ struct mr_queue_assembly {
 	uint32_t total_bytes;
 	uint32_t heard_ms; /* low bits of the time of its last fragment */
 	bool promised;
+	bool bound;  /* a publish, for a queue bound to its subject */
+	bool unpaid; /* see struct mr_push_facts */
 };
 
-static struct mr_queue_assembly *find_assembly(struct mr_queue_client *client, uint32_t message)
+/* Several bound queues may reassemble one publish. */
+static struct mr_queue_assembly *find_assembly(struct mr_queue_client *client,
+	const struct mr_queue *queue, const struct mr_message_view *m)
 {
 	struct mr_queue_assembly *a = client->assemblies;
+	uint32_t message = m->extra.fragment.message;
 
-	while (a != NULL && a->message != message)
+	while (a != NULL && (a->message != message || (m->subject_bytes != 0 && a->queue != queue)))
 		a = a->next;
 	return a;
 }
@@ -116,9 +121,11 @@ static struct mr_queue_assembly *assembly_new(struct mr_queues *q, struct mr_que
 		.entry = e,
 		.message = m->extra.fragment.message,
 		.total_bytes = m->extra.fragment.total_bytes,
-		.promised = (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN) != 0,
+		.promised =
+			(m->header.flags & MRF_MESSAGE_FLAG_ORIGIN) != 0 && m->subject_bytes == 0,
+		.bound = m->subject_bytes != 0,
 	};
-	if (a->promised)
+	if (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN)
 		a->origin = m->extra.origin;
 	while (*at != NULL)
 		at = &(*at)->next;
@@ -126,6 +133,15 @@ static struct mr_queue_assembly *assembly_new(struct mr_queues *q, struct mr_que
 	client->assemblies_count++;
 	queue->assemblies++;
 	return a;
+}
+
+static void report_known(struct mr_queues *q, const struct mr_queue_client *client,
+	struct mr_queue *queue, bool bound, const struct mrf_message_origin *origin)
+{
+	if (bound)
+		mr_bind_known(q, queue);
+	else
+		mr_push_known(q, client->session, queue, origin);
 }
 
 /* Starts a reassembly with the first fragment, and refuses what can be refused before more are
@@ -145,7 +161,7 @@ static struct mr_queue_assembly *begin_assembly(struct mr_queues *q, struct mr_q
 	if (*status != MRF_STATUS_CODE_OK)
 		return NULL;
 	if (facts.known) {
-		mr_push_known(q, client->session, queue, facts.origin);
+		report_known(q, client, queue, m->subject_bytes != 0, facts.origin);
 		return NULL;
 	}
 	*status = MRF_STATUS_CODE_NO_MEMORY;
@@ -153,7 +169,10 @@ static struct mr_queue_assembly *begin_assembly(struct mr_queues *q, struct mr_q
 		facts.entry_flags |= MR_ENTRY_TIME;
 	if ((facts.entry_flags & MR_ENTRY_TIME) && !mr_ttl_prepare(q, queue))
 		return NULL;
-	e = mr_push_entry(q, client->session, m, facts.entry_flags | MR_ENTRY_CHAIN, 0);
+	facts.entry_flags |= MR_ENTRY_CHAIN;
+	e = mr_unlikely(facts.unpaid)
+		    ? mr_entry_new(q, 0, facts.entry_flags, &m->extra.origin, m->header_bytes, 0)
+		    : mr_push_entry(q, client->session, m, facts.entry_flags, 0);
 	if (e == NULL)
 		return NULL;
 	mr_options_apply(q, e, options);
@@ -165,6 +184,8 @@ static struct mr_queue_assembly *begin_assembly(struct mr_queues *q, struct mr_q
 	a = assembly_new(q, client, queue, m, e);
 	if (a == NULL)
 		mr_entry_free(q, e);
+	else
+		a->unpaid = facts.unpaid;
 	return a;
 }
 
@@ -186,19 +207,23 @@ static bool fragment_fits(const struct mr_queue_assembly *a, const struct mr_que
 	       (f->offset == 0 || m->header_bytes == 0);
 }
 
-static void complete_assembly(
-	struct mr_queues *q, struct mr_queue_client *client, struct mr_queue_assembly *a)
+static void complete_assembly(struct mr_queues *q, struct mr_queue_client *client,
+	struct mr_queue_assembly *a, const struct mr_message_view *last)
 {
 	struct mrf_message_origin origin = a->origin;
 	struct mr_queue *queue = a->queue;
-	bool promised = a->promised;
+	bool promised = a->promised, bound = a->bound;
 	struct mr_queue_entry *e = end_assembly(q, client, a);
 
 	/* Meanwhile the message may have arrived whole, or by another session. */
 	if ((e->flags & MR_ENTRY_ORIGIN) &&
 		mr_window_look(q, client->session, queue, &origin) == MR_WINDOW_KNOWN) {
-		mr_push_known(q, client->session, queue, &origin);
+		report_known(q, client, queue, bound, &origin);
 		mr_entry_free(q, e);
+		return;
+	}
+	if (bound) {
+		mr_bind_finish(q, queue, e, last);
 		return;
 	}
 	mr_push_finish(q, client->session, queue, e, promised ? &origin : NULL);
@@ -213,7 +238,7 @@ void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 
 	if (client == NULL)
 		goto refuse;
-	a = find_assembly(client, m->extra.fragment.message);
+	a = find_assembly(client, queue, m);
 	if (m->extra.fragment.offset == 0) {
 		if (a != NULL)
 			drop_assembly(q, client, a); /* the sender starts again */
@@ -230,6 +255,8 @@ void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 	if (!fragment_fits(a, queue, m))
 		goto drop_and_refuse;
 	status = mr_push_memory(q, client, m->header_bytes + m->payload_bytes);
+	if (status == MRF_STATUS_CODE_SHARE_USED && a->unpaid)
+		status = MRF_STATUS_CODE_OK;
 	if (status != MRF_STATUS_CODE_OK)
 		goto drop_and_refuse;
 	status = MRF_STATUS_CODE_NO_MEMORY;
@@ -239,7 +266,7 @@ void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 	client->assemblies_bytes += m->header_bytes + m->payload_bytes;
 	a->heard_ms = (uint32_t)q->now_ms;
 	if (a->entry->body_bytes == a->total_bytes)
-		complete_assembly(q, client, a);
+		complete_assembly(q, client, a, m);
 	return;
 drop_and_refuse:
 	drop_assembly(q, client, a);

@@ -48,6 +48,10 @@ static uint32_t status_client_knows(struct mr_queues *q, uint64_t session, uint3
 void mr_push_refuse(struct mr_queues *q, uint64_t session, struct mr_queue *queue, uint32_t number,
 	const struct mr_message_view *m, uint32_t status)
 {
+	if (mr_unlikely(m->subject_bytes != 0)) {
+		mr_bind_refuse(q, queue, status);
+		return;
+	}
 	count_refused(q, queue, status);
 	status = status_client_knows(q, session, status);
 	if (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN)
@@ -336,7 +340,8 @@ MR_ALWAYS_INLINE uint32_t check_push(struct mr_queues *q, uint64_t session, stru
 uint32_t mr_push_check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts)
 {
-	return check_push(q, session, queue, m, body_bytes, facts);
+	return m->subject_bytes != 0 ? mr_bind_check(q, session, queue, m, body_bytes, facts)
+				     : check_push(q, session, queue, m, body_bytes, facts);
 }
 
 void mr_push_known(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
@@ -370,7 +375,7 @@ MR_ALWAYS_INLINE struct mr_queue_entry *make_entry(struct mr_queues *q, uint64_t
 		set_caller(q, mr_entry_caller(e), session, m);
 	if (m->header.flags & MRF_MESSAGE_FLAG_HIGH)
 		e->priority = MRF_PRIORITY_HIGH;
-	else if (m->header.flags & MRF_MESSAGE_FLAG_LOW)
+	else if ((m->header.flags & MRF_MESSAGE_FLAG_LOW) && m->subject_bytes == 0)
 		e->priority = MRF_PRIORITY_LOW;
 	return e;
 }

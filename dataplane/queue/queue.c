@@ -106,8 +106,12 @@ int mr_queues_new(const struct mr_queues_config *c, struct mr_slab *store, struc
 		goto fini_timers;
 	if (mr_limits_init(q) != 0)
 		goto free_windows;
+	if (mr_bind_init(q) != 0)
+		goto fini_limits;
 	*out = q;
 	return 0;
+fini_limits:
+	mr_limits_fini(q);
 free_windows:
 	mr_windows_free(q);
 fini_timers:
@@ -123,6 +127,7 @@ void mr_queues_free(struct mr_queues *q)
 {
 	if (q == NULL)
 		return;
+	mr_bind_fini(q);
 	mr_limits_fini(q);
 	mr_windows_free(q);
 	mr_queue_timers_fini(&q->timers);
@@ -196,6 +201,8 @@ void mr_queue_on_timer(struct mr_queues *q, struct mr_queue *queue)
 	mr_queue_expire(q, queue, EXPIRE_AT_ONCE);
 	mr_ttl_expire(q, queue);
 	mr_queue_has_room(q, queue);
+	if (mr_bind_count(q, queue) > 0)
+		queue->used_ms = q->now_ms;
 	if (!mr_queue_in_use(queue) && !queue->paused && !queue->is_set &&
 		queue->used_ms + q->c.idle_ms <= q->now_ms)
 		mr_queue_remove(q, queue);

@@ -10,8 +10,10 @@
  * tests can step it.
  *
  * Owns      Everything in a struct mr_queues, in a store of a fixed size.
- * Threads   One: the home worker.
+ * Threads   One: the home worker. mr_queues_bind: the table writer.
  * Units     Times in milliseconds of a monotonic clock (now_ms), sizes in bytes.
+ * Ordering  [bind.count] release of a queue's number by the table writer -> acquire at the home
+ *           worker, which sees the count of its bindings.
  * Errors    Status codes of the protocol for clients; -errno for commands of the operator.
  * Hot path  push, settle, reply, run: no lock, log or system call; allocation from the store alone.
  */
@@ -26,6 +28,14 @@
 #include "flatbuf/link.h"
 
 struct mr_queues;
+
+/* The reason why promised publishes for bound queues are held; each has flags, by index. */
+enum mr_queue_held {
+	MR_QUEUE_HELD_QUEUE, /* by the low bits of the queue's number */
+	MR_QUEUE_HELD_PEER,  /* 0 to MR_QUEUE_HELD_PEERS - 1 */
+	MR_QUEUE_HELD_MEMORY,
+};
+#define MR_QUEUE_HELD_PEERS 64u
 
 /* Functions that the engine's owner provides. Each gets `arg` of the configuration. */
 struct mr_queue_ops {
@@ -43,6 +53,9 @@ struct mr_queue_ops {
 	uint32_t (*room)(void *arg, uint64_t session);
 	/* Returns the peer of the session: see lib/base/share.h. NULL: all are MR_PEER_OWN. */
 	uint64_t (*peer)(void *arg, uint64_t session);
+	/* Sets (`of` not 0) or clears a flag: promised publishes are held at their publishers while
+	 * the bound queue, the memory or the peer `of` has no room for them. */
+	void (*hold)(void *arg, enum mr_queue_held what, uint64_t index, uint64_t of);
 };
 
 /* Options for new queues by their names. */
@@ -88,6 +101,13 @@ void mr_queues_push(
 /* Takes a PushOptions likewise. */
 void mr_queues_push_with(
 	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms);
+/* Takes a publish for a queue that is bound to its subject: a Push with the subject. With an Origin
+ * it is promised, and was held while the queue's flag was set; with Low as well, it was not. It
+ * reports nothing. A publish that does not go in is counted by its reason. */
+void mr_queues_publish(
+	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms);
+/* Tells how many bindings the queue has. The table writer's thread. */
+void mr_queues_bind(struct mr_queues *q, uint32_t number, uint32_t count);
 /* Takes a Settle with all its settlements. */
 void mr_queues_settle(
 	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms);

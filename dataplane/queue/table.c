@@ -187,6 +187,7 @@ void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
 	uint32_t index = queue->number & ((1u << q->index_bits) - 1);
 
 	mr_fragment_drop_queue(q, queue);
+	mr_bind_removed(q, queue);
 	(void)mr_queue_empty(q, queue, MRF_STATUS_CODE_NOT_FOUND);
 	mr_push_release_withheld(q, queue, UINT32_MAX);
 	mr_push_drop_withheld(q, queue);

@@ -36,9 +36,12 @@ struct mr_sink_span {
 /* Visits plain subscribers of another worker during a walk. True: enough, no others are visited. */
 typedef bool (*mr_far_visit)(void *arg, unsigned worker, const struct mr_sink_span *span);
 
+/* In `group`: its only member is a bound queue, MR_OWNER_QUEUE. */
+#define MR_ROUTE_GROUP_QUEUE (1u << 31)
+
 /* A queue group with interest. Its members on all workers are some of the route's member spans. */
 struct mr_route_group {
-	uint32_t group;   /* the name's number in the table */
+	uint32_t group;   /* the name's number in the table; MR_ROUTE_GROUP_QUEUE */
 	uint32_t members; /* including members already gone */
 	uint32_t span_first;
 	uint32_t span_count;
@@ -157,6 +160,12 @@ uint64_t mr_router_reported(const struct mr_router *r);
  * report `oldest`; 0: none. Called before the next report, it keeps the sinks of these routes in
  * memory. */
 void mr_router_hold(struct mr_router *r, uint64_t oldest);
+
+/* True if the group is a bound queue. */
+static inline bool mr_route_group_is_queue(const struct mr_route_group *g)
+{
+	return (g->group & MR_ROUTE_GROUP_QUEUE) != 0;
+}
 
 /* False once the subscription is gone; skip the sink then. */
 static inline bool mr_sink_live(const struct mr_sink *s)

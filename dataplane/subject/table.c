@@ -197,6 +197,21 @@ struct spec {
 	uint32_t asks; /* subset of MR_SINK_ASKS */
 };
 
+/* The name of a queue's own group: a byte that no client's name has, and the queue's number. */
+struct queue_group {
+	char name[1 + sizeof(uint32_t)];
+};
+
+static void name_queue_group(struct queue_group *g, const struct mr_owner *o, struct spec *s)
+{
+	if (o->slot != MR_OWNER_QUEUE)
+		return;
+	g->name[0] = 1;
+	memcpy(g->name + 1, &o->generation, sizeof(o->generation));
+	s->group = g->name;
+	s->group_bytes = sizeof(g->name);
+}
+
 static bool has_wildcard(const char *text, size_t bytes)
 {
 	return mr_subject_parse(text, bytes) != MR_SUBJECT_OK;
@@ -447,8 +462,10 @@ int mr_table_subscribe_row(struct mr_table *t, const struct mr_table_row *row)
 	struct spec s = {row->kind, row->text, row->text_bytes, false, row->group, row->group_bytes,
 		row->asks & MR_SINK_ASKS};
 	uint32_t owner = mr_records_owner(&t->records, o);
+	struct queue_group own;
 	int rc = spec_parse(&s);
 
+	name_queue_group(&own, o, &s);
 	if (rc != 0 || o->worker >= t->limits.workers)
 		return -EINVAL;
 	uint32_t record =
@@ -684,7 +701,7 @@ static void row_fill(struct mr_table *t, const struct mr_record *rec,
 		.high_water = (uint8_t)mr_sink_high_water(
 			atomic_load_explicit(&sink_of(t, rec)->flags, memory_order_relaxed)),
 	};
-	if (rec->group != 0) {
+	if (rec->group != 0 && own->slot != MR_OWNER_QUEUE) {
 		const struct mr_group *group = mr_group_at(&t->groups, rec->group);
 		row->group = group->name;
 		row->group_bytes = group->bytes;

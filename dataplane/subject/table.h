@@ -67,9 +67,15 @@ struct mr_table_limits {
 	uint32_t peer_percent; /* 1..100 [100] */
 };
 
-/* A session. `slot` is its index on its worker; `generation` distinguishes the sessions that have
- * had the slot. `peer` is used when the session takes an item, and is the same each time
- * (lib/base/share.h). */
+/* The slot of an owner that is a queue of that worker; `generation` is the queue's number. */
+#define MR_OWNER_QUEUE UINT32_MAX
+
+/* A session, or a bound queue. `slot` is its index on its worker; `generation` distinguishes the
+ * sessions that have had the slot. `peer` is used when the session takes an item, and is the same
+ * each time (lib/base/share.h).
+ *
+ * The subscriptions of a queue are its bindings. They form a queue group of their own, whose only
+ * member is the queue. So a message goes into the queue once, however many bindings match. */
 struct mr_owner {
 	uint16_t worker;
 	uint32_t slot;
@@ -114,7 +120,7 @@ struct mr_table_row {
 	enum mr_sub_kind kind;
 	const char *text;
 	size_t text_bytes;
-	const char *group; /* NULL and 0: no group */
+	const char *group; /* NULL and 0: no group, or that of a queue */
 	size_t group_bytes;
 	uint8_t high_water;
 	uint8_t asks; /* subset of MR_SINK_ASKS */

@@ -282,14 +282,15 @@ static bool take_steps(struct mr_walk *w, size_t bytes, uint64_t hash)
 }
 
 /* Returns the route's index of a group of the table; a new one if this walk has not met it yet. */
-static uint32_t group_index(struct mr_walk *w, uint16_t group)
+static uint32_t group_index(struct mr_walk *w, uint16_t group, bool queue)
 {
 	struct mr_walk_mark *mark = &w->marks[group];
 
 	if (mark->walk == w->number)
 		return mark->group;
 	*mark = (struct mr_walk_mark){w->number, w->group_count};
-	w->groups[w->group_count] = (struct mr_route_group){.group = group};
+	w->groups[w->group_count] =
+		(struct mr_route_group){.group = group | (queue ? MR_ROUTE_GROUP_QUEUE : 0)};
 	return w->group_count++;
 }
 
@@ -313,7 +314,8 @@ static bool take_block(struct mr_walk *w, const struct mr_block *b)
 	}
 	if (w->member_count == MR_WALK_GROUPS_MAX)
 		return false;
-	uint32_t group = group_index(w, b->group);
+	uint32_t group =
+		group_index(w, b->group, span.count > 0 && b->sinks[0].slot == MR_OWNER_QUEUE);
 	w->groups[group].members += span.count;
 	w->groups[group].span_count++;
 	w->members[w->member_count++] = (struct mr_walk_members){span, group};

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "dataplane/subject/hash.h"
+#include "dataplane/worker/bound.h"
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/share.h"
@@ -91,8 +92,7 @@ void mr_worker_full(struct mr_worker *w, struct mr_session *s, struct mr_slow_se
 	mark_full(w, flag_of(w, x), s->id);
 }
 
-/* Wakes the workers that may have paused publishers. */
-static void wake_peers(struct mr_worker *w)
+void mr_worker_wake_peers(struct mr_worker *w)
 {
 	for (unsigned i = 0; i < w->workers; i++)
 		if (i != w->index)
@@ -117,7 +117,7 @@ void mr_worker_not_full(struct mr_worker *w, struct mr_session *s, struct mr_slo
 		mark_full(w, flag, id_of(w, x) | MR_FULL_FLAG_PASSED_OVER);
 	else
 		clear_full(w, flag);
-	wake_peers(w);
+	mr_worker_wake_peers(w);
 }
 
 void mr_worker_check_store(struct mr_worker *w)
@@ -131,14 +131,13 @@ void mr_worker_check_store(struct mr_worker *w)
 		mark_full(w, &w->full->all, EVERYBODY);
 	} else if (is_short && left > most / 2) {
 		clear_full(w, &w->full->all);
-		wake_peers(w);
+		mr_worker_wake_peers(w);
 	}
 }
 
 /* The publisher's side. */
 
-/* True if the window of promised bytes to that worker is used up. */
-static bool window_full(struct mr_worker *w, unsigned to)
+bool mr_worker_window_full(struct mr_worker *w, unsigned to)
 {
 	if (mr_likely(w->window.sent[to] - w->window.seen[to] <= MR_UNDERWAY_WINDOW_BYTES))
 		return false;
@@ -176,7 +175,7 @@ static enum member_state member_state(struct mr_worker *w, const struct mr_membe
 
 	if (m->high_water == 0)
 		return MEMBER_OPEN;
-	if (m->worker != w->index && mr_unlikely(window_full(w, m->worker)))
+	if (m->worker != w->index && mr_unlikely(mr_worker_window_full(w, m->worker)))
 		return MEMBER_LATE;
 	if (mr_likely(!any_full(of)))
 		return MEMBER_OPEN;
@@ -309,7 +308,7 @@ static void look_at_plain(struct stop *stop, const struct mr_route *r)
 static bool windows_full(struct mr_worker *w, const struct mr_route *r)
 {
 	for (uint64_t left = r->workers; left != 0; left &= left - 1)
-		if (mr_unlikely(window_full(w, (unsigned)__builtin_ctzll(left))))
+		if (mr_unlikely(mr_worker_window_full(w, (unsigned)__builtin_ctzll(left))))
 			return true;
 	return false;
 }
@@ -345,6 +344,21 @@ static void resume_publisher(struct mr_session *s)
 	mr_gauge(s->stats->blocked_by, 0);
 }
 
+/* Returns whether the queue group, or the bound queue, takes a promised publish of `s`. FULL: sets
+ * the flag to wait for, if there is just one. */
+static enum member_state look_at_group(struct stop *stop, const struct mr_session *s,
+	const struct mr_route *r, uint32_t group, const struct mr_message_view *m)
+{
+	if (mr_likely(!mr_route_group_is_queue(&r->groups[group])))
+		return group_state(stop->w, r, group, m, &stop->looks);
+	stop->looks++;
+	switch (mr_worker_bound_look(stop->w, s->peer, r, group, &stop->flag, &stop->session)) {
+	case MR_BOUND_HELD: return MEMBER_FULL;
+	case MR_BOUND_LATE: return MEMBER_LATE;
+	default: return MEMBER_OPEN;
+	}
+}
+
 /* False: the publish must wait. If only a window is used up the session is not paused: the other
  * worker's next round makes room. */
 static bool may_publish_now(struct mr_worker *w, struct mr_session *s, const struct mr_route *r,
@@ -358,10 +372,10 @@ static bool may_publish_now(struct mr_worker *w, struct mr_session *s, const str
 		return false;
 	}
 	for (uint32_t g = 0; g < r->group_count && !late; g++) {
-		enum member_state state = group_state(w, r, g, m, &stop->looks);
+		enum member_state state = look_at_group(stop, s, r, g, m);
 
 		if (mr_unlikely(state == MEMBER_FULL)) {
-			pause_publisher(w, s, r, NULL, 0);
+			pause_publisher(w, s, r, stop->flag, stop->session);
 			return false;
 		}
 		late |= state == MEMBER_LATE;
@@ -477,7 +491,7 @@ static uint64_t waited_for(const struct mr_session *s)
 
 	if (s->paused_by != NULL)
 		by = atomic_load_explicit(&s->paused_by->session, memory_order_relaxed);
-	return by == EVERYBODY ? 0 : by & ~MR_FULL_FLAG_PASSED_OVER;
+	return by == EVERYBODY || (by & MR_BOUND_FLAG) ? 0 : by & ~MR_FULL_FLAG_PASSED_OVER;
 }
 
 void mr_worker_count_pause(struct mr_worker *w, struct mr_session *s)

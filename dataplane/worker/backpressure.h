@@ -117,6 +117,11 @@ bool mr_worker_member_full(struct mr_worker *w, const struct mr_member *member);
 /* True if the member is passed over. */
 bool mr_worker_member_passed_over(struct mr_worker *w, const struct mr_member *member);
 
+/* Wakes the workers that may have paused publishers. */
+void mr_worker_wake_peers(struct mr_worker *w);
+/* True if the window of promised bytes to that worker is used up. */
+bool mr_worker_window_full(struct mr_worker *w, unsigned to);
+
 /* Windows of promised bytes between workers: a message of `body_bytes` was put on the mesh for
  * `workers`, or taken from it. */
 void mr_worker_window_sent(struct mr_worker *w, uint64_t workers, uint32_t body_bytes);

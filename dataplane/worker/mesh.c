@@ -161,13 +161,14 @@ static void commit_record(struct mr_worker *w, uint32_t bytes, uint64_t workers)
 	w->mesh.wanted_by |= workers;
 }
 
-/* True if a record may wait in the store. Publishes are multiplied by queue groups, so they may
- * take only as much of the store as they leave free. */
+/* True if a record may wait in the store. Queue groups and bound queues multiply publishes, which
+ * therefore may take only as much of the store as they leave free. */
 static bool may_wait(const struct mr_worker *w, const struct mr_mesh_record *record, uint32_t bytes)
 {
 	uint64_t left = mr_slab_bytes_max(w->store) - mr_slab_bytes(w->store);
+	bool publish = record->what == MR_MESH_ROUTE || record->what == MR_MESH_BOUND;
 
-	return record->what != MR_MESH_ROUTE || w->mesh.queued_bytes + bytes <= left;
+	return !publish || w->mesh.queued_bytes + bytes <= left;
 }
 
 bool mr_worker_mesh_queue(struct mr_worker *w, const struct mr_mesh_record *record,

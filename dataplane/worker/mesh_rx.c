@@ -3,6 +3,7 @@
  * (stages.h), and frames that they passed on.
  */
 #include "dataplane/worker/backpressure.h"
+#include "dataplane/worker/bound.h"
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/fan.h"
 #include "dataplane/worker/promise_deliver.h"
@@ -191,6 +192,7 @@ static void __attribute__((noinline)) take_further(
 {
 	switch (record->what) {
 	case MR_MESH_HOME: mr_worker_queues_take(w, record->session, m); break;
+	case MR_MESH_BOUND: mr_worker_bound_take(w, record->session, m); break;
 	case MR_MESH_SESSION: take_for_session(w, record->session, m); break;
 	case MR_MESH_UNDELIVERED:
 		mr_worker_queues_undelivered(w, record->session, m->extra.delivery.tag);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "lib/base/share.h"
+#include "dataplane/worker/bound.h"
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/promise.h"
 
@@ -126,11 +127,17 @@ static uint64_t session_peer(void *worker, uint64_t session)
 	return s != NULL ? s->peer : MR_PEER_UNKNOWN;
 }
 
+static void hold_publishes(void *worker, enum mr_queue_held what, uint64_t index, uint64_t of)
+{
+	mr_worker_bound_hold(worker, what, index, of);
+}
+
 static const struct mr_queue_ops ops = {.send = send_to_session,
 	.lives = session_lives,
 	.heard_ms = heard_ms,
 	.room = session_room,
-	.peer = session_peer};
+	.peer = session_peer,
+	.hold = hold_publishes};
 
 int mr_worker_queues_new(struct mr_worker *w, const struct mr_worker_config *c)
 {
@@ -166,7 +173,12 @@ void mr_worker_queues_take(struct mr_worker *w, uint64_t session, const struct m
 
 	w->queues.touched = true;
 	switch (m->header.kind) {
-	case MRF_MESSAGE_KIND_PUSH: mr_queues_push(q, session, m, now); break;
+	case MRF_MESSAGE_KIND_PUSH:
+		if (mr_unlikely(m->subject_bytes != 0))
+			mr_queues_publish(q, session, m, now);
+		else
+			mr_queues_push(q, session, m, now);
+		break;
 	case MRF_MESSAGE_KIND_SETTLE: mr_queues_settle(q, session, m, now); break;
 	case MRF_MESSAGE_KIND_REPLY: mr_queues_reply(q, session, m, now); break;
 	case MRF_MESSAGE_KIND_PUSH_OPTIONS: mr_queues_push_with(q, session, m, now); break;

@@ -3,6 +3,7 @@
  * subscribers, members of queue groups, other workers, queues, control.
  */
 #include "dataplane/worker/beyond.h"
+#include "dataplane/worker/bound.h"
 #include "dataplane/worker/deliver.h"
 #include "dataplane/worker/fan.h"
 #include "dataplane/worker/frames.h"
@@ -23,7 +24,9 @@ struct publish {
 	const struct mr_route *route;
 	const struct mrf_reply_token *token; /* NULL: it is not a request */
 	const struct mr_stamp *stamp;        /* NULL: none */
+	uint64_t from;                       /* its session; 0: unknown */
 	bool promised;
+	bool ends; /* its session does not wait for full receivers any more */
 	struct mr_message_plan delivery;
 	struct mr_message_extra extra; /* the delivery's extra parts */
 	uint32_t delivered;            /* copies made or handed to other workers */
@@ -198,6 +201,15 @@ deliver_group(struct mr_worker *w, struct publish *p, uint32_t group)
 	return asked;
 }
 
+/* Delivers to a queue group, or to a bound queue. Returns how many members were tried. */
+static inline uint32_t deliver_to(struct mr_worker *w, struct publish *p, uint32_t group)
+{
+	if (mr_likely(!mr_route_group_is_queue(&p->route->groups[group])))
+		return deliver_group(w, p, group);
+	mr_worker_bound_give(w, p->from, p->ends, p->route, group, p->message);
+	return 1;
+}
+
 static void answer_status(struct mr_worker *w, struct mr_session *s,
 	const struct mrf_reply_token *asked, enum mrf_status_code code)
 {
@@ -210,9 +222,12 @@ static void answer_status(struct mr_worker *w, struct mr_session *s,
 }
 
 /* Fills `p` field by field: clearing the members would cost more than the rest. */
-MR_ALWAYS_INLINE void begin_publish(struct publish *p, const struct mr_message_view *m,
-	const struct mr_route *r, const struct mrf_reply_token *token, uint32_t delivered)
+MR_ALWAYS_INLINE void begin_publish(struct publish *p, const struct mr_session *from,
+	const struct mr_message_view *m, const struct mr_route *r,
+	const struct mrf_reply_token *token, uint32_t delivered)
 {
+	p->from = from != NULL ? from->id : 0;
+	p->ends = from == NULL || atomic_load_explicit(&from->ends, memory_order_relaxed);
 	p->message = m;
 	p->route = r;
 	p->token = token;
@@ -237,7 +252,13 @@ static void deliver_groups(struct mr_worker *w, struct publish *p)
 {
 	plan_for_groups(p);
 	for (uint32_t g = 0; g < p->route->group_count; g++)
-		(void)deliver_group(w, p, g);
+		(void)deliver_to(w, p, g);
+}
+
+/* True if there are subscribers; bound queues do not answer requests. */
+static bool may_answer(const struct mr_route *r)
+{
+	return r->interest && (r->span_count > 0 || r->workers != 0 || mr_bound_has_members(r));
 }
 
 /* Ends a publish after its copies were made. `from` NULL: its session is closed. */
@@ -252,7 +273,22 @@ MR_ALWAYS_INLINE void end_publish(struct mr_worker *w, struct mr_session *from, 
 		mr_count(w->stats->drop_unrouted, 1);
 	if (p->token != NULL && p->delivered == 0 && from != NULL)
 		answer_status(w, from, p->token,
-			r->interest ? MRF_STATUS_CODE_OVERLOADED : MRF_STATUS_CODE_NO_RESPONDERS);
+			may_answer(r) ? MRF_STATUS_CODE_OVERLOADED : MRF_STATUS_CODE_NO_RESPONDERS);
+}
+
+/* True if all receivers that are left are bound queues. */
+static inline bool is_for_queues_only(const struct mr_route *r, const struct mrf_reply_token *token)
+{
+	return r->group_count > 0 && r->workers == 0 && token == NULL && !mr_bound_has_members(r);
+}
+
+static void deliver_queues(struct mr_worker *w, const struct mr_session *from,
+	const struct mr_message_view *m, const struct mr_route *r)
+{
+	bool ends = atomic_load_explicit(&from->ends, memory_order_relaxed);
+
+	for (uint32_t g = 0; g < r->group_count; g++)
+		mr_worker_bound_give(w, from->id, ends, r, g, m);
 }
 
 /* Delivers to queue groups and other workers, and handles a publish without receivers. Out of line,
@@ -263,7 +299,11 @@ publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_me
 {
 	struct publish p;
 
-	begin_publish(&p, m, r, token, delivered);
+	if (is_for_queues_only(r, token)) {
+		deliver_queues(w, from, m, r);
+		return;
+	}
+	begin_publish(&p, from, m, r, token, delivered);
 	if (r->group_count > 0)
 		deliver_groups(w, &p);
 	end_publish(w, from, &p);
@@ -274,12 +314,15 @@ publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_me
 static bool go_further(struct mr_worker *w, const struct mr_route *r, const struct mr_fan_load *l,
 	struct mr_fan_at *at, bool whole)
 {
+	struct mr_session *from = mr_worker_find(
+		w, w->index, mr_session_slot(l->from), mr_session_generation(l->from));
 	struct mr_message_view m;
 	struct publish p;
 
 	m = l->view != NULL ? *l->view
 			    : mr_message_plain(l->run[at->message].at, l->run[at->message].header);
-	begin_publish(&p, &m, r, l->token, at->delivered);
+	begin_publish(&p, from, &m, r, l->token, at->delivered);
+	p.from = l->from;
 	p.stamp = l->stamp;
 	plan_for_groups(&p);
 	if (at->told)
@@ -292,12 +335,9 @@ static bool go_further(struct mr_worker *w, const struct mr_route *r, const stru
 			at->delivered = p.delivered;
 			return false;
 		}
-		w->share.turn_work += 1 + deliver_group(w, &p, at->group);
+		w->share.turn_work += 1 + deliver_to(w, &p, at->group);
 	}
-	end_publish(w,
-		mr_worker_find(
-			w, w->index, mr_session_slot(l->from), mr_session_generation(l->from)),
-		&p);
+	end_publish(w, from, &p);
 	return true;
 }
 

@@ -64,9 +64,10 @@ bool mr_worker_tell_gap(struct mr_worker *w, struct mr_session *s, uint64_t room
 
 /* The purpose of a message in the mesh. */
 enum mr_mesh_what {
-	MR_MESH_ROUTE,       /* a Publish for subscribers, or the Reply to one */
-	MR_MESH_HOME,        /* for a queue that is owned there, from session `session` */
-	MR_MESH_SESSION,     /* to session `session`; must not be lost */
+	MR_MESH_ROUTE,   /* a Publish for subscribers, or the Reply to one */
+	MR_MESH_HOME,    /* for a queue that is owned there, from session `session` */
+	MR_MESH_SESSION, /* to session `session`; must not be lost */
+	MR_MESH_BOUND,   /* a publish for a queue bound to its subject, from session `session` */
 	MR_MESH_UNDELIVERED, /* for a queue that is owned there: this delivery was not made */
 };
 

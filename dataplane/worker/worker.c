@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/worker/bound.h"
 #include "dataplane/worker/worker.h"
 
 #include <errno.h>
@@ -177,7 +178,8 @@ static int open_waiting(struct mr_worker *w, const struct mr_worker_config *c)
 	int error;
 
 	w->full = mr_full_flags_new(c->slots);
-	if (w->full == NULL)
+	w->bound = mr_bound_flags_new(2 * c->queues.queues_max);
+	if (w->full == NULL || w->bound == NULL)
 		return -ENOMEM;
 	w->flows.list = calloc(c->slots - c->remote_first + 1, sizeof(*w->flows.list));
 	if (w->flows.list == NULL)
@@ -315,6 +317,7 @@ void mr_worker_free(struct mr_worker *w)
 	mr_shares_fini(&w->handoff_peers);
 	mr_slab_free(w->store);
 	free(w->full);
+	mr_bound_flags_free(w->bound);
 	free(w->turns);
 	free(w->mesh.sources);
 	mr_fans_free(w->fans);

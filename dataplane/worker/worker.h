@@ -228,7 +228,8 @@ struct mr_worker {
 	struct rte_mempool *blocks; /* NULL with one worker */
 	struct mr_directory directory;
 	struct mr_slab *store;
-	struct mr_full_flags *full; /* w: worker, r: all workers */
+	struct mr_full_flags *full;   /* w: worker, r: all workers */
+	struct mr_bound_flags *bound; /* w: worker, r: all workers */
 	struct mr_turns *turns;
 	struct mr_fans *fans;
 	uint64_t held_bytes_max;

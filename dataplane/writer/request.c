@@ -329,6 +329,11 @@ static bool list_subscription(void *listing, const struct mr_table_row *r)
 		.high_water = r->high_water,
 	};
 
+	if (r->owner.slot == MR_OWNER_QUEUE) {
+		row.session = row.subscription = 0;
+		row.queue = mr_writer_bound_name(l->wr, r->owner.generation);
+		row.when_full = MRF_WHEN_FULL_BLOCK;
+	}
 	l->rows[l->count++] = mrf_subscription_row_write(&l->b, &row);
 	if (listing_full(l))
 		send_subscriptions(l, false);
@@ -364,6 +369,8 @@ void mr_writer_request(struct mr_writer *wr, struct mrf_table m, int fd)
 	case MRF_LINK_BODY_LINK_ALIAS_RELEASE: alias_release(wr, id, body); break;
 	case MRF_LINK_BODY_LINK_LIST_SESSIONS: list_sessions(wr, id); break;
 	case MRF_LINK_BODY_LINK_LIST_SUBSCRIPTIONS: list_subscriptions(wr, id); break;
+	case MRF_LINK_BODY_LINK_BIND: mr_writer_bind(wr, id, body); break;
+	case MRF_LINK_BODY_LINK_UNBIND: mr_writer_unbind(wr, id, body); break;
 	case MRF_LINK_BODY_LINK_LIST_PORTS: mr_writer_ports_list(wr, id); break;
 	default:
 		mr_count(wr->stats->bad_link_messages, 1);

@@ -486,6 +486,7 @@ void mr_writer_close(struct mr_writer *wr)
 	mr_writer_remotes_close(wr);
 	mr_writer_releases_close(wr);
 	mr_writer_answers_close(wr);
+	mr_writer_bindings_close(wr);
 	mr_shares_fini(&wr->shares);
 	free(wr->generations);
 	if (wr->stats_map != NULL)

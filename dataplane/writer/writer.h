@@ -12,6 +12,7 @@
  *   remotes.c   sessions over UDP: their slots, and the index of paths
  *   aliases.c   which session may publish by which alias
  *   releases.c  released aliases, while messages by them are under way
+ *   bindings.c  the bindings of queues to patterns
  *   answers.c   answers to control that wait for a passage
  *   passage.c   tells when the messages under way between workers have been dealt with
  *   blocks.c    the mesh's memory
@@ -109,9 +110,24 @@ struct mr_writer_answers {
 	struct {
 		uint64_t id;
 		uint64_t due;
+		bool unbound; /* to an unbind: the next two are its answer */
+		uint32_t bindings;
+		uint32_t changed;
 	} * items;
 	uint32_t count;
 	uint32_t room;
+};
+
+/* Bound queues, and bindings of one queue. */
+#define MR_WRITER_BOUND_QUEUES_MAX 4096u
+#define MR_WRITER_BINDINGS_MAX     256u
+
+struct mr_writer_bound_queue;
+
+struct mr_writer_bindings {
+	struct mr_writer_bound_queue *first;
+	struct mr_writer_bound_queue **by_number; /* hash table; NULL: no queue was ever bound */
+	uint32_t count;                           /* bound queues */
 };
 
 enum mr_writer_share { MR_WRITER_LOCALS, MR_WRITER_REMOTES, MR_WRITER_LOGS };
@@ -158,6 +174,7 @@ struct mr_writer {
 	struct mr_writer_releases releases;
 	struct mr_writer_passage passage;
 	struct mr_writer_answers answers;
+	struct mr_writer_bindings bindings;
 	struct mr_session *closing;
 	struct mr_session *retired;
 	struct mr_poll_list *retired_lists;
@@ -282,9 +299,22 @@ void mr_writer_release_cancel(struct mr_writer *wr, const struct mr_session *s, 
 /* Ends the releases whose passage is over. True while some wait. */
 bool mr_writer_releases_tick(struct mr_writer *wr);
 
+/* bindings.c */
+/* Carry out a LinkBind and a LinkUnbind. */
+void mr_writer_bind(struct mr_writer *wr, uint64_t id, struct mrf_table request);
+void mr_writer_unbind(struct mr_writer *wr, uint64_t id, struct mrf_table request);
+/* Sends the answer to an unbind. */
+void mr_writer_answer_bound(struct mr_writer *wr, uint64_t id, uint32_t bindings, uint32_t changed);
+/* Returns the name of a bound queue, valid until the next change; empty: it is not bound. */
+struct mrf_string mr_writer_bound_name(struct mr_writer *wr, uint32_t number);
+void mr_writer_bindings_close(struct mr_writer *wr);
+
 /* answers.c */
 /* Answers a request with success after the next passage. False: answer it now. */
 bool mr_writer_answer_later(struct mr_writer *wr, uint64_t id);
+/* Answers an unbind after the next passage. False: answer it now. */
+bool mr_writer_answer_bound_later(
+	struct mr_writer *wr, uint64_t id, uint32_t bindings, uint32_t changed);
 /* Drops all waiting answers: the link to control is closed. */
 void mr_writer_answers_forget(struct mr_writer *wr);
 /* Sends the answers whose passage is over. True while some wait. */

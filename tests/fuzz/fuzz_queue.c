@@ -234,6 +234,20 @@ static void push_options(struct world *w, unsigned client, struct mr_message_vie
 	free(body);
 }
 
+/* Makes a publish for a bound queue of a push. */
+static void publish(struct world *w, unsigned client, const struct mr_message_view *push)
+{
+	const uint8_t flags =
+		MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_FRAGMENT | MRF_MESSAGE_FLAG_LOW;
+	struct mr_message_view m = *push;
+
+	m.header.flags &= flags;
+	m.extra.flags &= flags;
+	m.subject = (const uint8_t *)"orders.eu";
+	m.subject_bytes = 1 + client % 9;
+	mr_queues_publish(w->queues, session(client), &m, w->now_ms);
+}
+
 static void message(struct world *w, struct input *in, unsigned operation, const uint8_t a[4])
 {
 	const uint8_t kinds[] = {MRF_MESSAGE_KIND_PUSH, MRF_MESSAGE_KIND_REPLY,
@@ -260,7 +274,12 @@ static void message(struct world *w, struct input *in, unsigned operation, const
 		return;
 	}
 	switch (kind) {
-	case MRF_MESSAGE_KIND_PUSH: mr_queues_push(w->queues, session(a[1]), &m, w->now_ms); break;
+	case MRF_MESSAGE_KIND_PUSH:
+		if (a[1] & 0x40)
+			publish(w, a[1], &m);
+		else
+			mr_queues_push(w->queues, session(a[1]), &m, w->now_ms);
+		break;
 	case MRF_MESSAGE_KIND_REPLY:
 		mr_queues_reply(w->queues, session(a[1]), &m, w->now_ms);
 		break;
@@ -297,6 +316,8 @@ static void step(struct world *w, struct input *in)
 		w->full[a[0] % CLIENTS] = !w->full[a[0] % CLIENTS];
 	else if (operation < 220)
 		w->gone[a[0] % CLIENTS] = !w->gone[a[0] % CLIENTS];
+	else if (operation == 220)
+		mr_queues_bind(w->queues, w->numbers[a[0] % 4], a[1] % 3);
 	else if (operation < 225)
 		mr_queues_undelivered(w->queues, w->tags[a[0] % TAGS], w->now_ms);
 	else
@@ -309,6 +330,8 @@ static void leave(struct world *w)
 	for (unsigned i = 0; i < CLIENTS; i++)
 		w->gone[i] = true;
 	pass(w, 100);
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(names); i++)
+		mr_queues_bind(w->queues, w->numbers[i], 0);
 	for (unsigned i = 0; i < MR_ARRAY_COUNT(names); i++)
 		(void)command(w, MRF_QUEUE_VERB_DELETE, i, 0, 0);
 	pass(w, 100);

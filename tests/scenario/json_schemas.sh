@@ -151,6 +151,13 @@ take push push jobs hello --promise best-effort
 printf '\xff' | "$millrace" push jobs - -H "odd:$odd" --promise at-least-once
 wait_for "the best-effort one came" ready_are jobs 8
 take queue#peek queue peek jobs
+take queue#bind queue bind jobs 'bound.*' bound.too
+take queue#bind queue bind "q$odd" bound.this
+take queue#show queue show jobs
+take_both subjects subjects
+take queue#bind queue unbind jobs bound.too
+take queue#bind queue unbind "q$odd" --all
+take queue#bind queue unbind jobs --all
 take queue#show queue show "q$odd"
 take_both queues queues
 take_both queues queues --watch -n 1 --interval 20

@@ -268,6 +268,31 @@ int mr_test_unsubscribe(struct mr_test_plane *p, const struct mr_test_session *s
 	return mrf_link_result_code(p->body);
 }
 
+int mr_test_bind(struct mr_test_plane *p, uint32_t queue, const char *name, const char *pattern)
+{
+	struct mrf_link_bind v = {
+		.queue = queue, .name = mrf_str(name), .pattern = mrf_str(pattern)};
+	struct mrf_builder b;
+	uint64_t memory[128];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	request(p, &b, MRF_LINK_BODY_LINK_BIND, mrf_link_bind_write(&b, &v));
+	return p->type == MRF_LINK_BODY_LINK_BOUND ? (int)mrf_link_bound_bindings(p->body)
+						   : mrf_link_result_code(p->body);
+}
+
+int mr_test_unbind(struct mr_test_plane *p, const char *name, const char *pattern)
+{
+	struct mrf_link_unbind v = {.name = mrf_str(name), .pattern = mrf_str(pattern)};
+	struct mrf_builder b;
+	uint64_t memory[128];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	request(p, &b, MRF_LINK_BODY_LINK_UNBIND, mrf_link_unbind_write(&b, &v));
+	return p->type == MRF_LINK_BODY_LINK_BOUND ? (int)mrf_link_bound_bindings(p->body)
+						   : mrf_link_result_code(p->body);
+}
+
 int mr_test_alias(struct mr_test_plane *p, const struct mr_test_session *s, const char *subject,
 	uint32_t *alias)
 {

@@ -67,6 +67,10 @@ int mr_test_subscribe(struct mr_test_plane *p, const struct mr_test_session *s, 
 int mr_test_subscribe_block(struct mr_test_plane *p, const struct mr_test_session *s, uint32_t id,
 	const char *pattern, const char *group, uint8_t high_water);
 int mr_test_unsubscribe(struct mr_test_plane *p, const struct mr_test_session *s, uint32_t id);
+/* Bind a queue to a pattern, and unbind it (`pattern` NULL: from all). Return the number of its
+ * bindings, or an error. */
+int mr_test_bind(struct mr_test_plane *p, uint32_t queue, const char *name, const char *pattern);
+int mr_test_unbind(struct mr_test_plane *p, const char *name, const char *pattern);
 int mr_test_alias(struct mr_test_plane *p, const struct mr_test_session *s, const char *subject,
 	uint32_t *alias);
 int mr_test_kick(struct mr_test_plane *p, uint64_t session, const char *reason);

@@ -127,6 +127,31 @@ class admin
 		detail::check(nullptr, mr_admin_edit(raw_.get(), detail::text(service_name), true,
 					       edits, &values));
 	}
+	/** Binds a queue to a subject or pattern: what is published there goes into the queue.
+	 * Makes the queue if there is none. Returns the number of its bindings. */
+	unsigned bind(std::string_view queue_name, std::string_view subject)
+	{
+		unsigned bindings = 0;
+
+		detail::check(nullptr, mr_admin_bind(raw_.get(), detail::text(queue_name),
+					       detail::text(subject), &bindings));
+		return bindings;
+	}
+	/** Removes a binding. Returns the number of those that are left. */
+	unsigned unbind(std::string_view queue_name, std::string_view subject)
+	{
+		unsigned bindings = 0;
+
+		detail::check(nullptr, mr_admin_unbind(raw_.get(), detail::text(queue_name),
+					       detail::text(subject), &bindings));
+		return bindings;
+	}
+	/** Removes all bindings of a queue. */
+	void unbind_all(std::string_view queue_name)
+	{
+		detail::check(nullptr,
+			mr_admin_unbind(raw_.get(), detail::text(queue_name), nullptr, nullptr));
+	}
 	/** For functions of millrace.h; NULL after it was moved from. */
 	mr_admin *native() const noexcept
 	{

@@ -24,6 +24,7 @@ struct server {
 	uint32_t age_max_ms[4];
 	uint8_t policies[4];
 	char names[4][300];
+	char patterns[4][300];
 };
 
 static bool read_all(int fd, void *to, size_t bytes)
@@ -45,6 +46,8 @@ static void note_request(struct server *s, unsigned i, const uint8_t *data, size
 	s->age_max_ms[i] = mrf_queue_options_age_max_ms(mrf_queue_command_options(command));
 	snprintf(s->names[i], sizeof(s->names[i]), "%.*s",
 		(int)mrf_queue_command_name(command).bytes, mrf_queue_command_name(command).data);
+	snprintf(s->patterns[i], sizeof(s->patterns[i]), "%s",
+		mrf_admin_request_pattern(request).data);
 }
 
 /* Answers one request after the other, then hangs up. */
@@ -325,6 +328,46 @@ static void edit_sends_no_other_choice_than_the_one_given(void **state)
 	assert_int_equal(s.policies[0], UINT8_MAX);
 }
 
+static void add_bound(struct server *s, uint32_t bindings)
+{
+	struct mrf_admin_bound bound = {.bindings = bindings, .changed = 1};
+	uint8_t memory[256];
+	struct mrf_builder b;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	add_answer(s, &b, MRF_ADMIN_BODY_ADMIN_BOUND, mrf_admin_bound_write(&b, &bound));
+}
+
+static void bind_and_unbind_return_the_number_of_bindings(void **state)
+{
+	struct server s = {0};
+	unsigned bindings = 0;
+	struct mr_admin *a;
+
+	(void)state;
+	add_bound(&s, 2);
+	add_bound(&s, 0);
+	add_result(&s, -ENOENT, "it is not bound to this subject");
+	server_start(&s);
+	assert_int_equal(mr_admin_open(s.dir, &a), 0);
+	assert_int_equal(mr_admin_bind(a, "jobs", "orders.*", &bindings), 0);
+	assert_int_equal(bindings, 2);
+	assert_int_equal(mr_admin_unbind(a, "jobs", NULL, &bindings), 0);
+	assert_int_equal(bindings, 0);
+	assert_int_equal(mr_admin_unbind(a, "jobs", "a", NULL), -ENOENT);
+	assert_string_equal(mr_error(NULL), "refused: it is not bound to this subject");
+	assert_int_equal(mr_admin_bind(a, "jobs", NULL, NULL), -EINVAL);
+	assert_int_equal(mr_admin_unbind(a, "jobs", "", NULL), -EINVAL);
+	mr_admin_close(a);
+	server_stop(&s);
+	assert_int_equal(s.verbs[0], MRF_ADMIN_VERB_BIND);
+	assert_int_equal(s.verbs[1], MRF_ADMIN_VERB_UNBIND);
+	assert_string_equal(s.names[0], "jobs");
+	assert_string_equal(s.patterns[0], "orders.*");
+	assert_string_equal(s.patterns[1], "");
+	assert_string_equal(s.patterns[2], "a");
+}
+
 static void malformed_answers_are_refused(void **state)
 {
 	static const uint8_t junk[20] = {16, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
@@ -383,6 +426,7 @@ int main(void)
 		cmocka_unit_test(texts_of_the_bus_move_no_cursor),
 		cmocka_unit_test(edit_sends_the_values_and_hears_of_a_refusal),
 		cmocka_unit_test(edit_sends_no_other_choice_than_the_one_given),
+		cmocka_unit_test(bind_and_unbind_return_the_number_of_bindings),
 		cmocka_unit_test(malformed_answers_are_refused),
 		cmocka_unit_test(addresses_that_name_no_bus_of_this_host_are_refused),
 	};

@@ -72,8 +72,20 @@ static uint64_t peer(void *arg, uint64_t session)
 	return r->peer[client_of(session)];
 }
 
-static const struct mr_queue_ops ops = {
-	.send = send, .lives = lives, .heard_ms = heard_ms, .room = room, .peer = peer};
+static void hold(void *arg, enum mr_queue_held what, uint64_t index, uint64_t of)
+{
+	struct rig *r = arg;
+
+	(void)index;
+	r->held[what] = of;
+}
+
+static const struct mr_queue_ops ops = {.send = send,
+	.lives = lives,
+	.heard_ms = heard_ms,
+	.room = room,
+	.peer = peer,
+	.hold = hold};
 
 static const struct mrf_queue_options queue_options = {
 	.policy = MRF_QUEUE_POLICY_ROUND_ROBIN,

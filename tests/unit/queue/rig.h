@@ -62,6 +62,7 @@ struct rig {
 	bool says_handed; /* consumers that begin from now on use Handed */
 	bool recalls;     /* consumers from now on ask for recalls */
 	bool knows;       /* clients from now on know the statuses 507 and 508 */
+	uint64_t held[3]; /* the last `of` of each enum mr_queue_held; 0: cleared */
 	bool served;      /* services are opened from now on only if they have a worker */
 };
 

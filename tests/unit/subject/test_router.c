@@ -124,6 +124,82 @@ static void malformed_subjects_are_named_counted_and_not_kept(void **state)
 	rig_close(&rig);
 }
 
+static struct mr_owner queue_owner(uint16_t worker, uint32_t number)
+{
+	return (struct mr_owner){.worker = worker, .slot = MR_OWNER_QUEUE, .generation = number};
+}
+
+static void bind_queue(struct rig *rig, const struct mr_owner *o, uint32_t id, const char *pattern)
+{
+	assert_int_equal(mr_table_subscribe(rig->table, o, id, MR_SUB_PATTERN, pattern,
+				 strlen(pattern), NULL, 0),
+		0);
+}
+
+/* Returns the route's group that is this queue. */
+static uint32_t group_of_queue(const struct mr_route *route, uint32_t number)
+{
+	struct mr_member m;
+
+	for (uint32_t g = 0; g < route->group_count; g++)
+		if (mr_route_group_is_queue(&route->groups[g]) &&
+			mr_route_group_pick(route, g, 0, &m) && m.generation == number)
+			return g;
+	return UINT32_MAX;
+}
+
+static void bindings_of_a_queue_are_one_group_of_its_own(void **state)
+{
+	const struct mr_owner jobs = queue_owner(1, 77), audit = queue_owner(1, 78);
+	const struct mr_route *route;
+	struct mr_member m;
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, 2);
+	bind_queue(&rig, &jobs, 1, "a.b");
+	bind_queue(&rig, &jobs, 2, "a.*");
+	bind_queue(&rig, &jobs, 3, ">");
+	bind_queue(&rig, &audit, 1, "a.b");
+	assert_int_equal(rig_sub(&rig, 0, 5, 1, "a.b", "workers"), 0);
+	route = rig_route(&rig, 0, "a.b");
+	assert_int_equal(route->group_count, 3);
+	assert_int_equal(route->workers, 0);
+	assert_true(route->interest);
+	assert_int_not_equal(group_of_queue(route, 77), UINT32_MAX);
+	assert_int_not_equal(group_of_queue(route, 78), UINT32_MAX);
+	for (uint32_t turn = 0; turn < 4; turn++) {
+		assert_true(mr_route_group_pick(route, group_of_queue(route, 77), turn, &m));
+		assert_int_equal(m.slot, MR_OWNER_QUEUE);
+		assert_int_equal(m.worker, 1);
+	}
+	assert_int_equal(mr_table_unsubscribe(rig.table, &jobs, 1), 0);
+	assert_int_equal(mr_table_unsubscribe(rig.table, &jobs, 2), 0);
+	assert_int_not_equal(group_of_queue(rig_route(&rig, 0, "a.b"), 77), UINT32_MAX);
+	assert_int_equal(mr_table_unsubscribe(rig.table, &jobs, 3), 0);
+	assert_int_equal(group_of_queue(rig_route(&rig, 0, "a.b"), 77), UINT32_MAX);
+	assert_int_equal(rig_route(&rig, 0, "a.b")->group_count, 2);
+	rig_close(&rig);
+}
+
+/* A session that knew the bytes of a queue's group could join it. */
+static void no_client_joins_the_group_of_a_queue(void **state)
+{
+	const struct mr_owner jobs = queue_owner(0, 0x41424344);
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, 1);
+	bind_queue(&rig, &jobs, 1, "a");
+	assert_int_equal(rig_sub(&rig, 0, 5, 1, "a",
+				 "\x01"
+				 "DCBA"),
+		-EINVAL);
+	assert_int_equal(rig_sub(&rig, 0, 5, 1, "a", "DCBA"), 0);
+	assert_int_equal(rig_route(&rig, 0, "a")->group_count, 2);
+	rig_close(&rig);
+}
+
 static void groups_of_one_name_are_one_group(void **state)
 {
 	struct rig rig;
@@ -479,6 +555,8 @@ int main(void)
 		cmocka_unit_test(a_cached_route_notices_what_concerns_it),
 		cmocka_unit_test(malformed_subjects_are_named_counted_and_not_kept),
 		cmocka_unit_test(groups_of_one_name_are_one_group),
+		cmocka_unit_test(bindings_of_a_queue_are_one_group_of_its_own),
+		cmocka_unit_test(no_client_joins_the_group_of_a_queue),
 		cmocka_unit_test(a_member_that_left_is_not_picked),
 		cmocka_unit_test(routes_too_large_for_the_cache_are_right_all_the_same),
 		cmocka_unit_test(routes_stay_until_the_quiescent_report),

@@ -401,6 +401,8 @@ int mr_admin_purge(struct mr_admin *a, const char *queue, uint64_t *dropped);
 int mr_admin_redrive(struct mr_admin *a, const char *queue, unsigned count, uint64_t *moved);
 int mr_admin_edit(struct mr_admin *a, const char *queue, bool service, unsigned edits,
     const struct mr_queue_options *values);
+int mr_admin_bind(struct mr_admin *a, const char *queue, const char *subject, unsigned *bindings);
+int mr_admin_unbind(struct mr_admin *a, const char *queue, const char *subject, unsigned *bindings);
 
 int mr_request_with(struct mr_client *c, const char *subject, const char *headers,
     size_t header_bytes, const void *payload, size_t bytes, int timeout_ms,

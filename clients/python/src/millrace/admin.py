@@ -230,6 +230,21 @@ class Admin:
             setattr(values, name, value)
         self._check(lib.mr_admin_edit(self._a, c_text(queue), service, edits, values))
 
+    def bind(self, queue: str, subject: str) -> int:
+        """Binds a queue to a subject or pattern: what is published there goes into the queue,
+        which is made if there is none. Returns the number of its bindings."""
+        bindings = ffi.new("unsigned *")
+        self._check(lib.mr_admin_bind(self._a, c_text(queue), c_text(subject), bindings))
+        return int(bindings[0])
+
+    def unbind(self, queue: str, subject: Optional[str] = None) -> int:
+        """Removes a binding; without a subject all of the queue. Returns the number of those
+        that are left."""
+        bindings = ffi.new("unsigned *")
+        text = ffi.NULL if subject is None else c_text(subject)
+        self._check(lib.mr_admin_unbind(self._a, c_text(queue), text, bindings))
+        return int(bindings[0])
+
     def _list(self, convert: Callable[[Any], T], kind: str, function: Callable[..., int],
               *arguments: Any) -> List[T]:
         rows = _Rows(convert)

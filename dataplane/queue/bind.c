@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bind: publishes that go into queues bound to their subject, and the flags of full ones. */
+#include "dataplane/queue/engine.h"
+#include "lib/base/memory.h"
+
+#define VERSION_LINE "NATS/1.0\r\n"
+#define SUBJECT_NAME "Millrace-Subject: "
+#define LINE_END     "\r\n"
+#define LINE_BYTES   (sizeof(SUBJECT_NAME) - 1 + sizeof(LINE_END) - 1)
+
+/* A full queue has room again when a window, one part in 8, is free. */
+#define ROOM_PART 8u
+
+static struct mr_queue_bound_slot *slot_of(const struct mr_queues *q, uint32_t number)
+{
+	return &q->bound.slots[number & ((1u << q->index_bits) - 1)];
+}
+
+int mr_bind_init(struct mr_queues *q)
+{
+	q->bound.slots =
+		mr_memory_map((size_t)mr_queue_slots_max(&q->c) * sizeof(*q->bound.slots), false);
+	return q->bound.slots != NULL ? 0 : -1;
+}
+
+void mr_bind_fini(struct mr_queues *q)
+{
+	mr_memory_unmap(
+		q->bound.slots, (size_t)mr_queue_slots_max(&q->c) * sizeof(*q->bound.slots));
+}
+
+void mr_queues_bind(struct mr_queues *q, uint32_t number, uint32_t count)
+{
+	struct mr_queue_bound_slot *slot;
+	uint32_t changes = atomic_load_explicit(&q->bound.changes, memory_order_relaxed);
+
+	if ((number & ((1u << q->index_bits) - 1)) >= mr_queue_slots_max(&q->c))
+		return;
+	slot = slot_of(q, number);
+	/* An older queue's bindings may go after a newer one's came. */
+	if (count == 0 && atomic_load_explicit(&slot->number, memory_order_relaxed) != number)
+		return;
+	atomic_store_explicit(&slot->count, count, memory_order_relaxed);
+	/* [bind.count] */
+	atomic_store_explicit(&slot->number, count > 0 ? number : 0, memory_order_release);
+	if (count > 0)
+		atomic_store_explicit(&q->bound.any, true, memory_order_relaxed);
+	atomic_store_explicit(&q->bound.changes, changes + 1, memory_order_relaxed);
+}
+
+uint32_t mr_bind_count(const struct mr_queues *q, const struct mr_queue *queue)
+{
+	const struct mr_queue_bound_slot *slot = slot_of(q, queue->number);
+
+	/* [bind.count] */
+	return atomic_load_explicit(&slot->number, memory_order_acquire) == queue->number
+		       ? atomic_load_explicit(&slot->count, memory_order_relaxed)
+		       : 0;
+}
+
+/* Full flags: a promised publish waits, at its publisher, while one is set. */
+
+static void raise(struct mr_queues *q, enum mr_queue_held what, uint64_t index, uint64_t of)
+{
+	q->bound.held++;
+	if (q->c.ops->hold != NULL)
+		q->c.ops->hold(q->c.arg, what, index, of);
+}
+
+static void lower(struct mr_queues *q, enum mr_queue_held what, uint64_t index)
+{
+	q->bound.held--;
+	if (q->c.ops->hold != NULL)
+		q->c.ops->hold(q->c.arg, what, index, 0);
+}
+
+/* True if the queue would be beyond a limit of its own with `more_bytes`. */
+static inline bool is_over(const struct mr_queue *queue, uint64_t more_bytes)
+{
+	uint64_t depth = mr_queue_depth(queue);
+
+	return depth > 0 &&
+	       (depth >= queue->options.messages_max ||
+		       (queue->options.bytes_max != 0 &&
+			       queue->body_bytes + more_bytes > queue->options.bytes_max));
+}
+
+static inline bool is_full(const struct mr_queues *q, const struct mr_queue *queue)
+{
+	return is_over(queue, 0) || mr_push_share_used_up(q, queue);
+}
+
+static bool has_room(const struct mr_queues *q, const struct mr_queue *queue)
+{
+	const struct mrf_queue_options *o = &queue->options;
+
+	return mr_queue_depth(queue) == 0 ||
+	       (mr_queue_depth(queue) < o->messages_max - o->messages_max / ROOM_PART &&
+		       (o->bytes_max == 0 ||
+			       queue->body_bytes < o->bytes_max - o->bytes_max / ROOM_PART) &&
+		       !mr_push_share_used_up(q, queue));
+}
+
+static void hold_queue(struct mr_queues *q, struct mr_queue *queue)
+{
+	queue->bound_full = true;
+	queue->bound_next = q->bound.full;
+	q->bound.full = queue;
+	raise(q, MR_QUEUE_HELD_QUEUE, queue->number & ((1u << q->index_bits) - 1), queue->number);
+}
+
+void mr_bind_removed(struct mr_queues *q, struct mr_queue *queue)
+{
+	struct mr_queue **at = &q->bound.full;
+
+	if (!queue->bound_full)
+		return;
+	while (*at != queue)
+		at = &(*at)->bound_next;
+	*at = queue->bound_next;
+	queue->bound_full = false;
+	lower(q, MR_QUEUE_HELD_QUEUE, queue->number & ((1u << q->index_bits) - 1));
+}
+
+/* Clears the flags of queues that have room again. */
+static void look_at_queues(struct mr_queues *q)
+{
+	struct mr_queue *next;
+
+	for (struct mr_queue *queue = q->bound.full; queue != NULL; queue = next) {
+		next = queue->bound_next;
+		if (has_room(q, queue))
+			mr_bind_removed(q, queue);
+	}
+}
+
+/* Messages under way need room. So the flag of the memory is set at seven eighths; others than root
+ * find none at fifteen sixteenths. */
+static void look_at_memory(struct mr_queues *q)
+{
+	uint64_t used = mr_slab_bytes(q->store), max = q->store_entries_max;
+
+	if (!q->bound.is_short && used >= max / 8 * 7) {
+		q->bound.is_short = true;
+		raise(q, MR_QUEUE_HELD_MEMORY, 0, 1);
+	} else if (q->bound.is_short && used < max / 4 * 3) {
+		q->bound.is_short = false;
+		lower(q, MR_QUEUE_HELD_MEMORY, 0);
+	}
+}
+
+static uint64_t used_by(const struct mr_queues *q, uint64_t peer)
+{
+	return mr_share_count(&q->limits.accounts, peer, 0);
+}
+
+/* Returns the place of the peer's flag, or if it has none a free one; MR_QUEUE_HELD_PEERS: none. */
+static uint32_t place_of(const struct mr_queues *q, uint64_t peer)
+{
+	uint32_t free = MR_QUEUE_HELD_PEERS;
+
+	for (uint32_t i = 0; i < MR_QUEUE_HELD_PEERS; i++) {
+		if (q->bound.peers[i] == peer)
+			return i;
+		if (q->bound.peers[i] == 0)
+			free = i;
+	}
+	return free;
+}
+
+/* Sets the flag of a peer that has nearly used up its share. True: it is set. */
+static bool look_at_peer(struct mr_queues *q, const struct mr_queue_client *client)
+{
+	uint64_t share = q->limits.memory.share;
+	uint32_t place;
+
+	if (mr_likely(client->account == 0 ||
+		      q->limits.accounts.entries[client->account].count < share / 8 * 7))
+		return false;
+	place = place_of(q, client->peer);
+	if (place == MR_QUEUE_HELD_PEERS)
+		return false;
+	if (q->bound.peers[place] == 0) {
+		q->bound.peers[place] = client->peer;
+		raise(q, MR_QUEUE_HELD_PEER, place, client->peer);
+	}
+	return true;
+}
+
+static void look_at_peers(struct mr_queues *q)
+{
+	for (uint32_t i = 0; i < MR_QUEUE_HELD_PEERS; i++) {
+		uint64_t peer = q->bound.peers[i];
+
+		if (peer == 0 || used_by(q, peer) >= q->limits.memory.share / 4 * 3)
+			continue;
+		q->bound.peers[i] = 0;
+		lower(q, MR_QUEUE_HELD_PEER, i);
+	}
+}
+
+/* Bindings have changed: clears all flags, as a publisher may wait for a queue that its subject is
+ * not bound to any more. The next publish that finds a queue full sets its flag again. */
+static void clear_flags(struct mr_queues *q)
+{
+	while (q->bound.full != NULL)
+		mr_bind_removed(q, q->bound.full);
+	for (uint32_t i = 0; i < MR_QUEUE_HELD_PEERS; i++) {
+		if (q->bound.peers[i] != 0)
+			lower(q, MR_QUEUE_HELD_PEER, i);
+		q->bound.peers[i] = 0;
+	}
+	if (q->bound.is_short)
+		lower(q, MR_QUEUE_HELD_MEMORY, 0);
+	q->bound.is_short = false;
+}
+
+void mr_bind_run(struct mr_queues *q)
+{
+	uint32_t changes = atomic_load_explicit(&q->bound.changes, memory_order_relaxed);
+
+	if (mr_unlikely(changes != q->bound.changes_seen)) {
+		q->bound.changes_seen = changes;
+		clear_flags(q);
+	}
+	look_at_memory(q);
+	if (mr_likely(q->bound.held == 0))
+		return;
+	look_at_queues(q);
+	look_at_peers(q);
+}
+
+/* Publishes. */
+
+void mr_bind_refuse(struct mr_queues *q, struct mr_queue *queue, uint32_t status)
+{
+	struct mrf_worker_stats *stats = q->c.stats;
+
+	if (queue != NULL)
+		queue->refused++;
+	switch (status) {
+	case MRF_STATUS_CODE_NOT_FOUND: mr_count(stats->drop_bound_gone, 1); break;
+	case MRF_STATUS_CODE_TOO_OLD: mr_count(stats->drop_bound_old, 1); break;
+	case MRF_STATUS_CODE_NO_MEMORY: mr_count(stats->drop_bound_memory, 1); break;
+	case MRF_STATUS_CODE_SHARE_USED: mr_count(stats->drop_bound_share, 1); break;
+	default: mr_count(stats->drop_bound_full, 1); break;
+	}
+}
+
+void mr_bind_known(struct mr_queues *q, struct mr_queue *queue)
+{
+	queue->duplicates++;
+	mr_count(q->c.stats->queue_duplicates, 1);
+}
+
+static bool is_promised(const struct mr_message_view *m)
+{
+	return (m->header.flags & (MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_LOW)) ==
+	       MRF_MESSAGE_FLAG_ORIGIN;
+}
+
+/* Checks the memory of the publisher's peer. The share may have been used up before a flag was set:
+ * then a promised publish goes in, and counts for nobody. The flag is set now, and bounds these. */
+static uint32_t check_memory(struct mr_queues *q, uint64_t session, bool promised,
+	uint32_t body_bytes, struct mr_push_facts *facts)
+{
+	const struct mr_queue_client *client =
+		mr_client_find(q, session) ?: mr_client_of(q, session);
+	bool held = client != NULL && look_at_peer(q, client);
+	uint32_t status = mr_push_memory(q, client, body_bytes);
+
+	if (mr_likely(status != MRF_STATUS_CODE_SHARE_USED) || !promised || !held)
+		return status;
+	facts->unpaid = true;
+	return MRF_STATUS_CODE_OK;
+}
+
+/* A promised publish was held until the queue had room, so it goes in whatever the queue holds now:
+ * the publishers' windows bound those under way. */
+static uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts)
+{
+	bool promised = is_promised(m);
+
+	if (mr_unlikely(queue->options.bytes_max != 0 && body_bytes > queue->options.bytes_max))
+		return MRF_STATUS_CODE_BAD;
+	if (!promised && mr_unlikely(is_over(queue, body_bytes)))
+		return MRF_STATUS_CODE_OVERLOADED;
+	if (!promised && mr_unlikely(mr_push_share_used_up(q, queue)))
+		return MRF_STATUS_CODE_NO_MEMORY;
+	return check_memory(q, session, promised, (uint32_t)body_bytes, facts);
+}
+
+/* A publisher that the queue has no room to remember is at least once. */
+static uint32_t look_up(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mrf_message_origin *origin, struct mr_push_facts *facts)
+{
+	switch (mr_window_look(q, session, queue, origin)) {
+	case MR_WINDOW_KNOWN: facts->known = true; break;
+	case MR_WINDOW_OLD: return MRF_STATUS_CODE_TOO_OLD;
+	case MR_WINDOW_FULL: break;
+	default: facts->entry_flags |= MR_ENTRY_ORIGIN; break;
+	}
+	return MRF_STATUS_CODE_OK;
+}
+
+uint32_t mr_bind_check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts)
+{
+	uint32_t status = MRF_STATUS_CODE_OK;
+
+	*facts = (struct mr_push_facts){0};
+	if (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN)
+		facts->origin = &m->extra.origin;
+	if (facts->origin != NULL && facts->origin->publisher != 0)
+		status = look_up(q, session, queue, facts->origin, facts);
+	if (status != MRF_STATUS_CODE_OK || facts->known)
+		return status;
+	return admit(q, session, queue, m, body_bytes, facts);
+}
+
+MR_ALWAYS_INLINE void append(uint8_t **to, const void *text, uint32_t bytes)
+{
+	mr_message_copy(*to, text, bytes);
+	*to += bytes;
+}
+
+/* Returns the bytes of the first line of the message's header block; 0: it has no block, or one
+ * that is malformed. */
+static uint32_t first_line_bytes(const struct mr_message_view *m)
+{
+	const uint8_t *end;
+
+	if (m->header_bytes < sizeof(VERSION_LINE) - 1 || memcmp(m->headers, VERSION_LINE, 8) != 0)
+		return 0;
+	end = memmem(m->headers, m->header_bytes, LINE_END, 2);
+	return end != NULL ? (uint32_t)(end - m->headers) + 2 : 0;
+}
+
+/* Returns how many bytes the line with the subject adds to a whole message. 0: it gets no line,
+ * because its block is malformed or the whole would not fit one message. */
+static uint32_t line_bytes(const struct mr_message_view *m, uint32_t first_bytes)
+{
+	uint32_t bytes = (uint32_t)LINE_BYTES + m->subject_bytes;
+
+	if (first_bytes == 0)
+		bytes += sizeof(VERSION_LINE) - 1 + sizeof(LINE_END) - 1;
+	if ((first_bytes == 0 && m->header_bytes > 0) ||
+		m->header_bytes + m->payload_bytes + bytes > MR_BODY_BYTES_MAX)
+		return 0;
+	return bytes;
+}
+
+/* Writes the body with the subject as the first header. */
+static void write_body(uint8_t *to, const struct mr_message_view *m, uint32_t first_bytes)
+{
+	if (mr_likely(first_bytes == 0)) {
+		append(&to, VERSION_LINE SUBJECT_NAME,
+			sizeof(VERSION_LINE) + sizeof(SUBJECT_NAME) - 2);
+		append(&to, m->subject, m->subject_bytes);
+		append(&to, LINE_END LINE_END, 2 * (sizeof(LINE_END) - 1));
+	} else {
+		append(&to, m->headers, first_bytes);
+		append(&to, SUBJECT_NAME, sizeof(SUBJECT_NAME) - 1);
+		append(&to, m->subject, m->subject_bytes);
+		append(&to, LINE_END, sizeof(LINE_END) - 1);
+	}
+	append(&to, m->headers + first_bytes, m->header_bytes + m->payload_bytes - first_bytes);
+}
+
+/* Adds the line to the header block of a message in fragments, or of one that becomes too large for
+ * one message. */
+static struct mr_queue_entry *add_line(
+	struct mr_queues *q, struct mr_queue_entry *e, const struct mr_message_view *m)
+{
+	char line[LINE_BYTES + MR_SUBJECT_BYTES_MAX];
+	const uint32_t name_bytes = sizeof(SUBJECT_NAME) - 1;
+
+	memcpy(line, SUBJECT_NAME, name_bytes);
+	memcpy(line + name_bytes, m->subject, m->subject_bytes);
+	memcpy(line + name_bytes + m->subject_bytes, LINE_END, sizeof(LINE_END) - 1);
+	return mr_entry_add_line(q, e, line, (uint32_t)LINE_BYTES + m->subject_bytes);
+}
+
+/* `more`: see line_bytes. */
+static struct mr_queue_entry *make_entry(struct mr_queues *q, uint32_t account,
+	const struct mr_message_view *m, unsigned flags, uint32_t first_bytes, uint32_t more)
+{
+	uint32_t body_bytes = m->header_bytes + m->payload_bytes;
+	struct mr_queue_entry *e = mr_entry_new(
+		q, account, flags, &m->extra.origin, m->header_bytes + more, body_bytes + more);
+
+	if (mr_unlikely(e == NULL))
+		return NULL;
+	if (mr_likely(more > 0)) {
+		write_body(mr_entry_body(e), m, first_bytes);
+		return e;
+	}
+	mr_message_copy(mr_entry_body(e), m->headers, body_bytes);
+	return add_line(q, e, m);
+}
+
+static void finish(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
+	const struct mrf_message_origin *origin)
+{
+	if (e->flags & MR_ENTRY_ORIGIN)
+		mr_window_note(q, queue, origin);
+	queue->body_bytes += e->body_bytes;
+	queue->pushed++;
+	queue->accepted += origin != NULL;
+	mr_count(q->c.stats->pushed, 1);
+	mr_count(q->c.stats->bound, 1);
+	mr_queue_put(q, queue, e);
+	if (mr_unlikely(is_full(q, queue)) && !queue->bound_full)
+		hold_queue(q, queue);
+}
+
+void mr_bind_finish(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
+	const struct mr_message_view *m)
+{
+	finish(q, queue, add_line(q, e, m),
+		m->header.flags & MRF_MESSAGE_FLAG_ORIGIN ? &m->extra.origin : NULL);
+}
+
+void mr_queues_publish(
+	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms)
+{
+	struct mr_queue *queue = mr_queue_by_number(q, m->header.target);
+	uint32_t first_bytes = first_line_bytes(m), more = line_bytes(m, first_bytes);
+	uint32_t bytes = m->header_bytes + m->payload_bytes + more;
+	uint32_t status = MRF_STATUS_CODE_NOT_FOUND;
+	struct mr_push_facts facts;
+	struct mr_queue_entry *e;
+
+	mr_queues_at(q, now_ms);
+	if (mr_unlikely(queue == NULL || queue->kind != MRF_QUEUE_KIND_QUEUE || queue->is_dead))
+		goto refuse;
+	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0)) {
+		mr_fragment_push(q, session, queue, m, NULL);
+		return;
+	}
+	status = mr_bind_check(q, session, queue, m, bytes, &facts);
+	if (mr_unlikely(status != MRF_STATUS_CODE_OK))
+		goto refuse;
+	if (mr_unlikely(facts.known)) {
+		mr_bind_known(q, queue);
+		return;
+	}
+	status = MRF_STATUS_CODE_NO_MEMORY;
+	e = make_entry(q, facts.unpaid ? 0 : mr_client_find(q, session)->account, m,
+		facts.entry_flags, first_bytes, more);
+	if (mr_unlikely(e == NULL))
+		goto refuse;
+	finish(q, queue, e, facts.origin);
+	return;
+refuse:
+	mr_bind_refuse(q, queue, status);
+}
