@@ -53,6 +53,16 @@ struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsig
 	return e;
 }
 
+uint32_t mr_entry_refusal(
+	const struct mr_queues *q, uint32_t account, unsigned flags, uint32_t body_bytes)
+{
+	uint32_t bytes = chunk_bytes(flags | MR_ENTRY_OWNED, body_bytes);
+
+	return account != 0 && mr_slab_owner_full(q->store, bytes, account)
+		       ? MRF_STATUS_CODE_SHARE_USED
+		       : MRF_STATUS_CODE_NO_MEMORY;
+}
+
 void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e)
 {
 	if (mr_unlikely((e->flags & MR_ENTRY_OWNED) != 0))

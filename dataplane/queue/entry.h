@@ -197,6 +197,10 @@ static inline uint32_t mr_entry_account(struct mr_queue_entry *e)
  * one without an end. */
 struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsigned flags,
 	const struct mrf_message_origin *origin, uint32_t header_bytes, uint32_t body_bytes);
+/* Returns the StatusCode for an entry that could not be made: its account has its slabs of the
+ * store, or there is no memory. */
+uint32_t mr_entry_refusal(
+	const struct mr_queues *q, uint32_t account, unsigned flags, uint32_t body_bytes);
 void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e);
 /* Appends a copy of a fragment to the chain. False: no memory. */
 bool mr_entry_append(

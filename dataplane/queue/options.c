@@ -69,7 +69,8 @@ static uint32_t push_whole(struct mr_queues *q, uint64_t session, struct mr_queu
 		return MRF_STATUS_CODE_NO_MEMORY;
 	e = mr_push_entry(q, session, m, facts.entry_flags, body_bytes);
 	if (e == NULL)
-		return MRF_STATUS_CODE_NO_MEMORY;
+		return mr_entry_refusal(
+			q, mr_client_find(q, session)->account, facts.entry_flags, body_bytes);
 	mr_options_apply(q, e, options);
 	mr_message_copy(mr_entry_body(e), m->headers, body_bytes);
 	mr_push_finish(q, session, queue, e, facts.origin);

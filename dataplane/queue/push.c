@@ -410,10 +410,12 @@ void mr_queues_push(
 		mr_push_known(q, session, queue, facts.origin);
 		return;
 	}
-	status = MRF_STATUS_CODE_NO_MEMORY;
 	e = make_entry(q, session, m, facts.entry_flags, body_bytes);
-	if (mr_unlikely(e == NULL))
+	if (mr_unlikely(e == NULL)) {
+		status = mr_entry_refusal(
+			q, mr_client_find(q, session)->account, facts.entry_flags, body_bytes);
 		goto refuse;
+	}
 	mr_message_copy(mr_entry_body(e), m->headers, body_bytes);
 	finish_push(q, session, queue, e, facts.origin);
 	return;
