@@ -72,7 +72,7 @@ wait_for "the others are counted" counter_above drop_bound_full 399
 expect_equal "dropped" "$(counter drop_bound_full)" 400
 for queue in b.near b.far; do
 	blocks=$(counter publisher_blocks)
-	start "promised-$queue" bash -c "seq 1 20000 | '$millrace' pub full.$queue --stdin-lines --promise at-least-once"
+	start "promised-$queue" bash -c "exec '$millrace' pub full.$queue --stdin-lines --promise at-least-once < <(seq 1 20000)"
 	promised=$pid
 	wait_for "its publisher is held" counter_above publisher_blocks "$blocks"
 	publish other.subject meanwhile

@@ -35,7 +35,7 @@ expect_status 1 "$millrace" push e.a again --limit 100 --when-full wait
 expect_match "other options" "$errors" 'other options'
 
 say "a raised limit lets a waiting producer end"
-start producer bash -c "seq 1 20 | '$millrace' push e.b --stdin-lines --limit 5"
+start producer bash -c "exec '$millrace' push e.b --stdin-lines --limit 5 < <(seq 1 20)"
 wait_for "it waits" has_at_least e.b 5
 expect_status 0 "$millrace" queue edit e.b messages_max=1k
 wait_child "$pid" "push"
