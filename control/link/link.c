@@ -13,6 +13,7 @@
 #define GREETING_NS_MAX  (2000 * MR_NS_PER_MS)
 #define OUT_BYTES_MAX    (1u << 20)
 #define PROTOCOL_VERSION 1u
+#define WARN_NS          (5000 * MR_NS_PER_MS) /* without a data plane, until a warning */
 
 static void try_later(struct mr_link *l)
 {
@@ -25,8 +26,13 @@ static void try_later(struct mr_link *l)
 
 static void log_away(struct mr_link *l, int error)
 {
-	/* A data plane that starts at the same time is no reason to warn. */
-	if (l->pause_ns < PAUSE_NS_MAX)
+	uint64_t now_ns = mr_loop_now_ns();
+
+	if (l->away_since_ns == 0)
+		l->away_since_ns = now_ns;
+	/* A data plane that starts at the same time is no reason to warn. It may have several ports
+	 * to open. */
+	if (now_ns - l->away_since_ns < WARN_NS)
 		return;
 	/* Log once for each absence: it may last for days. */
 	if (!l->away_logged)
@@ -143,6 +149,7 @@ static void welcomed(struct mr_link *l, struct mrf_table welcome, int *fds, unsi
 	l->state = MR_LINK_UP;
 	l->pause_ns = PAUSE_NS_MIN;
 	l->away_logged = l->refused = false;
+	l->away_since_ns = 0;
 	l->counters->link_connects++;
 	mr_log(MR_LOG_INFO, "connected to the data plane", MR_LOG_U64("pid", l->dataplane.pid),
 		MR_LOG_U64("workers", l->dataplane.workers_count),

@@ -67,6 +67,7 @@ struct mr_link {
 	struct mr_loop_timer timer; /* next attempt, or deadline of the greeting */
 	uint64_t pause_ns;
 	bool away_logged;
+	uint64_t away_since_ns; /* the first attempt that failed; 0: none has */
 	/* The data plane that is there was refused, perhaps for its version. Set until one is
 	 * welcome, or until none is there. */
 	bool refused;
