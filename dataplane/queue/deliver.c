@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* deliver: the table of deliveries, and the run that gives ready entries to consumers. */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/ttl.h"
 
 #define RUN_DELIVERIES   1024u /* all queues together, in one run */
 #define QUEUE_DELIVERIES 256u  /* one queue, before the next has its turn */

@@ -400,42 +400,6 @@ void mr_returned_merge(
  * the heap is empty. */
 struct mr_queue_entry *mr_returned_any(struct mr_queues *q, struct mr_queue_entry **root);
 
-/* Times to live (ttl.c) */
-/* Makes the queue ready for entries with a time to live; false: no memory. */
-bool mr_ttl_prepare(struct mr_queues *q, struct mr_queue *queue);
-/* Puts a ready entry with a time to live in its place: behind the others of its priority, or by
- * age. */
-void mr_ttl_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
-void mr_ttl_put_back(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
-/* Takes a ready entry out of its place. */
-void mr_ttl_take(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
-/* Ends an entry whose time is over, and that is in no place any more. */
-void mr_ttl_end(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
-/* Ends the ready entries whose time is over, as far as this tick's budget goes. */
-void mr_ttl_expire(struct mr_queues *q, struct mr_queue *queue);
-/* Returns when mr_ttl_expire has work; UINT64_MAX: never. */
-static inline uint64_t mr_ttl_due_ms(const struct mr_queue *queue)
-{
-	return queue->times == NULL ? UINT64_MAX : mr_wheel_due_ms(&queue->times->wheel);
-}
-/* Hands all ready entries of a priority over to be freed. mr_ttl_clear follows. */
-void mr_ttl_discard(struct mr_queues *q, struct mr_queue *queue, unsigned priority);
-/* Empties the wheel of a queue whose entries were discarded. */
-void mr_ttl_clear(struct mr_queues *q, struct mr_queue *queue);
-void mr_ttl_free(struct mr_queues *q, struct mr_queue *queue);
-/* Returns the milliseconds until the entry's time is over; UINT64_MAX: it has no end. */
-static inline uint64_t mr_ttl_left(const struct mr_queues *q, struct mr_queue_entry *e)
-{
-	uint64_t ends_ms;
-
-	if (mr_likely((e->flags & MR_ENTRY_TIME) == 0))
-		return UINT64_MAX;
-	ends_ms = mr_entry_time(e)->ends_ms;
-	return ends_ms == MR_TIME_NEVER ? UINT64_MAX
-	       : ends_ms > q->now_ms    ? ends_ms - q->now_ms
-					: 0;
-}
-
 static inline bool mr_entry_is_older(const struct mr_queue_entry *a, const struct mr_queue_entry *b)
 {
 	int32_t ms = (int32_t)(a->born_ms - b->born_ms);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fragment: reassembles pushed messages that arrive in fragments. */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/ttl.h"
 
 #define CLIENT_ASSEMBLIES_MAX 16u
 /* Least size of a fragment that is not the last: smaller ones would cost more memory than they

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* options: pushes with options: a block of fixed size in front of the body of a Push. */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/ttl.h"
 
 #define BLOCK_BYTES ((uint32_t)sizeof(struct mrf_push_options))
 

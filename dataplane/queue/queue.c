@@ -7,6 +7,7 @@
 
 #include "lib/base/memory.h"
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/ttl.h"
 
 #define TIMERS_AT_ONCE 1024u
 #define EXPIRE_AT_ONCE 1024u

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* settle: settlements of consumers, and what becomes of a delivery that comes back. */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/ttl.h"
 
 void mr_settle_done(struct mr_queues *q, struct mr_queue_delivery *d)
 {

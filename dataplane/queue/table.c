@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/ttl.h"
 
 /* One size for all names: each size takes at least a slab of the store. */
 #define QUEUE_BYTES ((uint32_t)(sizeof(struct mr_queue) + MR_SUBJECT_BYTES_MAX))

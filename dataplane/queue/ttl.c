@@ -10,6 +10,7 @@
  * queue's next. The wheel, 2 KB, is made with the queue's first entry that needs it.
  */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/ttl.h"
 
 /* An end is as much work as this many steps of a wheel. */
 #define END_STEPS 4u

@@ -36,6 +36,12 @@ void mr_worker_handoff_rx(struct mr_worker *w);
 void mr_worker_handoff_answer(
 	struct mr_worker *w, uint64_t session, uint32_t target, const void *data, uint32_t bytes);
 /* Passes a client's message to control. */
+/* route_other.c: routes a message that is neither a publish nor for a queue. */
+void mr_worker_route_other(struct mr_worker *w, struct mr_session *from, struct mr_message_view m);
+static inline void mr_worker_count_rejected(struct mr_session *from)
+{
+	mr_count(from->stats->rejected, 1);
+}
 /* -ENOMEM, -EIO. */
 int mr_worker_handoff_init(struct mr_worker *w);
 void mr_worker_handoff(struct mr_worker *w, struct mr_session *from,

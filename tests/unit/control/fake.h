@@ -58,7 +58,7 @@ struct fake {
 	int link_fd;
 	int stats_fd;
 	struct mrf_stats_header *stats;
-	/* Of the clients whose records are handed over next; only if says_peer. */
+	/* The next records say this peer, if says_peer is set. */
 	bool says_peer;
 	uint64_t peer;
 	unsigned workers_count;

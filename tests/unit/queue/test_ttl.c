@@ -409,7 +409,7 @@ static uint32_t random_below(uint32_t n)
 	return (uint32_t)(state >> 33) % n;
 }
 
-/* What the test knows of each message. */
+/* The state of each message, as the test expects it. */
 static struct known {
 	uint64_t ends_ms;
 	bool acked;

@@ -529,7 +529,7 @@ static void answers_take_no_memory_of_publishes(void **state)
 	close_all();
 }
 
-/* What a session may queue of publishes does not depend on the answers that it does not read. */
+/* Unread answers of a session do not reduce its room for queued publishes. */
 static void answers_cost_a_session_no_publishes(void **state)
 {
 	uint64_t half, held;
