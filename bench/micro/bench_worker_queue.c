@@ -28,6 +28,7 @@ static const char subject[] = "bench.bound.queue";
 struct plane {
 	struct bench_plane bus;
 	struct bench_client producer;
+	struct mr_owner owner; /* the producer's */
 	struct bench_client consumer[CONSUMERS_MAX];
 	uint64_t consumers, size, batch, only, prefetch;
 	enum how how;
@@ -180,46 +181,46 @@ static uint32_t command(struct plane *p, struct mrf_queue_command c)
 	return mrf_queue_answer_queue(t);
 }
 
-static void open_queues(struct plane *p)
+static void open_queue(struct plane *p, enum how how)
 {
 	static const char *const names[QUEUES] = {"auto", "manual", "call", "bound"};
+	struct mrf_queue_command c = {
+		.verb = MRF_QUEUE_VERB_OPEN,
+		.kind = how == CALL ? MRF_QUEUE_KIND_SERVICE : MRF_QUEUE_KIND_QUEUE,
+		.name = mrf_str(names[how]),
+		.session = p->producer.session->id,
+	};
 
-	for (unsigned how = AUTO; how < QUEUES; how++) {
-		struct mrf_queue_command c = {
-			.verb = MRF_QUEUE_VERB_OPEN,
-			.kind = how == CALL ? MRF_QUEUE_KIND_SERVICE : MRF_QUEUE_KIND_QUEUE,
-			.name = mrf_str(names[how]),
-			.session = p->producer.session->id,
-		};
-
-		p->queue[how] = command(p, c);
-		c.verb = MRF_QUEUE_VERB_CONSUME;
-		c.subscription = SUBSCRIPTION + how;
-		c.prefetch = (uint32_t)p->prefetch;
-		for (uint64_t i = 0; i < p->consumers; i++) {
-			c.session = p->consumer[i].session->id;
-			(void)command(p, c);
-		}
+	p->queue[how] = command(p, c);
+	c.verb = MRF_QUEUE_VERB_CONSUME;
+	c.subscription = SUBSCRIPTION + how;
+	c.prefetch = (uint32_t)p->prefetch;
+	for (uint64_t i = 0; i < p->consumers; i++) {
+		c.session = p->consumer[i].session->id;
+		(void)command(p, c);
 	}
 }
 
-static void bind_queue(struct plane *p, const struct mr_owner *producer)
+/* Opens and binds the bound queue. Not before its cases, because the others are to be measured at a
+ * worker without bound queues. */
+static void bind_queue(struct plane *p)
 {
-	const struct mr_owner queue = {.slot = MR_OWNER_QUEUE, .generation = p->queue[BOUND]};
+	struct mr_owner queue = {.slot = MR_OWNER_QUEUE};
 
+	open_queue(p, BOUND);
+	queue.generation = p->queue[BOUND];
 	bench_check(mr_table_subscribe(p->bus.table, &queue, 1, MR_SUB_PATTERN, subject,
 			    sizeof(subject) - 1, NULL, 0),
 		"bind");
 	mr_queues_bind(p->bus.worker->queues.engine, p->queue[BOUND], 1);
 	bench_check(mr_table_alias_acquire(
-			    p->bus.table, producer, subject, sizeof(subject) - 1, &p->alias),
+			    p->bus.table, &p->owner, subject, sizeof(subject) - 1, &p->alias),
 		"alias");
 	mr_session_hold(p->producer.session, p->alias, true);
 }
 
 static void open_plane(struct plane *p)
 {
-	struct mr_owner producer;
 	struct mr_worker_config config = {
 		.workers = 1,
 		.slots = BENCH_CLIENTS_MAX,
@@ -258,11 +259,11 @@ static void open_plane(struct plane *p)
 	bench_plane_open(&p->bus, &config);
 	/* Without DPDK's environment the clock is not measured; nothing here waits for a time. */
 	p->bus.worker->queues.ms_cycles = MS_CYCLES;
-	producer = bench_client_open(&p->bus, &p->producer, 0);
+	p->owner = bench_client_open(&p->bus, &p->producer, 0);
 	for (uint32_t i = 0; i < p->consumers; i++)
 		(void)bench_client_open(&p->bus, &p->consumer[i], 1 + i);
-	open_queues(p);
-	bind_queue(p, &producer);
+	for (enum how how = AUTO; how < BOUND; how++)
+		open_queue(p, how);
 	mr_router_online(p->bus.worker->router);
 }
 
@@ -294,6 +295,8 @@ int main(int argc, char **argv)
 	p.how = CALL;
 	if (p.only == 0 || p.only == 4)
 		bench_measure(&b, "call and reply, each call", BURSTS * p.batch, run, &p);
+	if (p.only == 0 || p.only >= 5)
+		bind_queue(&p);
 	p.how = BOUND;
 	p.origin = false;
 	p.by_alias = true;
