@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "client/millrace.h"
 #include "cli/feed.h"
@@ -32,6 +33,8 @@ struct settings {
 	uint64_t ack_timeout_ms;
 	uint64_t max_deliver;
 	uint64_t ttl_ms;
+	uint64_t delay_ms;
+	const char *at;
 	uint64_t count;
 	uint64_t first_id;
 	bool stdin_lines;
@@ -186,8 +189,8 @@ static int fail(const struct push *p, const char *queue, int error)
 			"this host or user has used up its share of the memory of all queues",
 			"pull from queues, or raise peers.share_percent or queues.memory_mib");
 	if (error == -EOPNOTSUPP)
-		return mr_cli_fail(p->cli, MR_EXIT_FAILED, "--ttl", mr_error(p->client),
-			"leave it out, or start a newer bus");
+		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue, mr_error(p->client),
+			"leave the option out, or start a newer bus");
 	if (error == -EEXIST)
 		return mr_cli_fail(p->cli, MR_EXIT_FAILED, queue, mr_error(p->client),
 			"leave out options such as --limit, or give those it was opened with");
@@ -293,6 +296,50 @@ static int push_to(struct push *p, const char *name, const struct mr_cli_input *
 	return code;
 }
 
+/* Reads "2026-12-01T08:00:00", with a fraction of milliseconds if there is one, and Z or an offset
+ * such as +01:00. False: it is something else. */
+static bool parse_at(const char *text, uint64_t *at_ms)
+{
+	struct tm t = {0};
+	const char *at = strptime(text, "%Y-%m-%dT%H:%M:%S", &t);
+	unsigned hours, minutes, ms = 0;
+	char sign = '+', end;
+	int64_t seconds;
+	int bytes = 0;
+
+	if (at == NULL)
+		return false;
+	if (*at == '.') {
+		if (sscanf(at, ".%3u%n", &ms, &bytes) != 1 || bytes != 4)
+			return false;
+		at += bytes;
+	}
+	if (strcmp(at, "Z") == 0)
+		hours = minutes = 0;
+	else if (sscanf(at, "%c%2u:%2u%c", &sign, &hours, &minutes, &end) != 3 ||
+		 (sign != '+' && sign != '-') || hours > 14 || minutes > 59)
+		return false;
+	seconds = (int64_t)(hours * 60 + minutes) * 60;
+	seconds = (int64_t)timegm(&t) + (sign == '-' ? seconds : -seconds);
+	*at_ms = (uint64_t)seconds * 1000 + ms;
+	return seconds > 0;
+}
+
+static int take_times(struct push *p)
+{
+	p->message.ttl_ms = (uint32_t)p->set->ttl_ms;
+	p->message.delay_ms = (uint32_t)p->set->delay_ms;
+	if (p->set->at == NULL)
+		return MR_EXIT_OK;
+	if (p->set->delay_ms != 0)
+		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--delay and --at", "both are given",
+			"leave one of them out");
+	if (!parse_at(p->set->at, &p->message.at_ms))
+		return mr_cli_fail(p->cli, MR_EXIT_USAGE, p->set->at, "is no time for --at",
+			"write it as 2026-12-01T08:00:00Z or 2026-12-01T08:00:00+01:00");
+	return MR_EXIT_OK;
+}
+
 static int prepare(struct push *p, const struct mr_cli_words *w, struct mr_cli_input *payload)
 {
 	const char *word = w->count > 1 ? w->at[1] : "";
@@ -312,7 +359,9 @@ static int prepare(struct push *p, const struct mr_cli_words *w, struct mr_cli_i
 	p->message.headers = p->headers.bytes ? p->headers.data : NULL;
 	p->message.header_bytes = p->headers.bytes;
 	p->message.priority = priority_of(p->set->priority);
-	p->message.ttl_ms = (uint32_t)p->set->ttl_ms;
+	code = take_times(p);
+	if (code)
+		return code;
 	rc = mr_cli_input_take(payload, word);
 	return rc ? mr_cli_fail_input(p->cli, rc) : MR_EXIT_OK;
 }
@@ -341,6 +390,19 @@ static const struct mr_cli_option options[] = {
 		.choices = "high|normal|low",
 		.help = "high, normal (default) or low: high goes before normal, low "
 			"after it"},
+	{.name = "delay",
+		.type = MR_CLI_MS,
+		.value = "TIME",
+		.offset = offsetof(struct settings, delay_ms),
+		.min = 1,
+		.max = 4294967295.0,
+		.help = "deliver the message after TIME, not before"},
+	{.name = "at",
+		.type = MR_CLI_TEXT,
+		.value = "TIME",
+		.offset = offsetof(struct settings, at),
+		.help = "deliver the message at TIME, such as 2026-12-01T08:00:00Z or "
+			"2026-12-01T08:00:00+01:00"},
 	{.name = "ttl",
 		.type = MR_CLI_MS,
 		.value = "TIME",
@@ -436,6 +498,7 @@ const struct mr_cli_verb mr_cli_push = {
 	.examples = "  millrace push jobs '{\"id\":1}'\n"
 		    "  seq 1000 | millrace push jobs --stdin-lines\n"
 		    "  millrace push alerts 'door open' --ttl 30s\n"
+		    "  millrace push reminders tea --delay 5m\n"
 		    "  millrace push orders - --publisher shop --first-id 17 < order",
 	.options = options,
 	.defaults = &defaults,

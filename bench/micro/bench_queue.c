@@ -325,6 +325,53 @@ static void measure_weight(struct bench *b)
 	free(r);
 }
 
+/* Pushes a message that is due within about a quarter of an hour. */
+static void push_delayed(struct rig *r, uint64_t index)
+{
+	struct {
+		struct mrf_push_options options;
+		uint8_t body[256];
+	} whole = {.options.delay_ms = 1000 + (uint32_t)(index * 2654435761u % 1000000)};
+	struct mr_message_view m = {
+		.header = {.kind = MRF_MESSAGE_KIND_PUSH_OPTIONS, .target = r->queue},
+		.headers = (const uint8_t *)&whole,
+		.header_bytes = sizeof(whole.options),
+		.payload = whole.body,
+		.payload_bytes = (uint32_t)body_bytes,
+	};
+
+	mr_queues_push_with(r->queues, mr_session_id(0, CLIENT, 1), &m, r->now_ms);
+}
+
+/* Fills a queue with delayed messages, and steps the time until all are ready. */
+static void measure_delay(struct bench *b)
+{
+	struct rig *r = malloc(sizeof(*r));
+	uint64_t start, round, most = 0;
+	double sample;
+
+	bench_check(r == NULL ? -ENOMEM : 0, "memory");
+	open_rig(r, MRF_QUEUE_KIND_QUEUE, MRF_QUEUE_POLICY_ROUND_ROBIN);
+	start = bench_cycles();
+	for (uint64_t i = 0; i < depth; i++)
+		push_delayed(r, i);
+	sample = (double)(bench_cycles() - start) / (double)r->stats.pushed;
+	bench_report_cycles(b, "delayed, insert", &sample, 1);
+	start = bench_cycles();
+	for (uint64_t end = r->now_ms + 1002000; r->now_ms < end; r->now_ms++) {
+		round = bench_cycles();
+		mr_queues_tick(r->queues, r->now_ms);
+		round = bench_cycles() - round;
+		most = round > most ? round : most;
+	}
+	sample = (double)(bench_cycles() - start) / (double)r->stats.pushed;
+	bench_report_cycles(b, "delayed, fire", &sample, 1);
+	sample = (double)most;
+	bench_report_cycles(b, "delayed, longest tick", &sample, 1);
+	close_rig(r);
+	free(r);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct bench_option known[] = {
@@ -353,6 +400,7 @@ int main(int argc, char **argv)
 	measure_flow(&b, "service, call and reply", MRF_QUEUE_KIND_SERVICE,
 		MRF_QUEUE_POLICY_LEAST_RECENTLY_USED, REPLY, 0);
 	measure_weight(&b);
+	measure_delay(&b);
 	bench_close(&b);
 	return 0;
 }

@@ -101,7 +101,7 @@ struct mr_push_options {
 	 * | -ESTALE   | too old: the bus cannot tell whether it was pushed before            |
 	 * | -ENOENT   | the queue was removed and cannot be made again                       |
 	 * | -EMSGSIZE | too large for the bus connected to since                             |
-	 * | -EOPNOTSUPP | with `ttl_ms`: the bus connected to since does not know it         |
+	 * | -EOPNOTSUPP | the bus connected to since does not know an option of the push |
 	 * | -EINVAL   | malformed, or over the queue's `bytes_max`; -EPROTO: unknown answer  |
 	 *
 	 * Runs within any call that processes or waits, also within another callback. It may
@@ -157,7 +157,13 @@ struct mr_push {
 	 * takes the message back, wherever it stands, and mr_queue_options::when_expired says what
 	 * becomes of it. */
 	uint32_t ttl_ms;
-	uint32_t reserved32; /**< 0 */
+	/** Time from the receipt by the queue before which the message is not delivered, ms; 0:
+	 * now. */
+	uint32_t delay_ms;
+	/** Unix time before which the message is not delivered, ms; 0: now. Not with
+	 * `delay_ms`. The bus converts it with its own clock when it receives the message:
+	 * later steps of the clock do not move the message. */
+	uint64_t at_ms;
 };
 
 /** Pushes one message. Does not wait.
@@ -170,8 +176,9 @@ struct mr_push {
  *                    producers back; or `push->id` is open in this queue already; or (best effort)
  *                    the bus has no number for the queue now
  * @retval -EINVAL    malformed headers, unknown priority, or an `id` without exactly once
- * @retval -EMSGSIZE  too large; with `ttl_ms` the limit is 32 bytes lower
- * @retval -EOPNOTSUPP  `ttl_ms`: the bus is older and does not know it
+ * @retval -EMSGSIZE  too large; with `ttl_ms`, `delay_ms` or `at_ms` the limit is 32 bytes
+ *                      lower
+ * @retval -EOPNOTSUPP  `ttl_ms`, `delay_ms`, `at_ms`: the bus is older and does not know it
  * @retval -ENOTCONN  no connection
  * @retval -EDEADLK   a claim is open
  * @retval -ENOMEM    no memory */

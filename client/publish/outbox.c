@@ -85,13 +85,29 @@ static bool write_on(struct mr_outbox *o)
 	return true;
 }
 
+/* True if the bus knows the options of a kept push. They are the beginning of its header block. */
+static bool knows_options(const struct mr_outbox *o, const uint8_t *records)
+{
+	struct mrf_message_header h = mr_message_header_load(records);
+	struct mrf_push_options options;
+	uint32_t needed;
+
+	memcpy(&options,
+		records + sizeof(h) + mr_message_extra_bytes(h.flags) +
+			sizeof(struct mrf_message_sections),
+		sizeof(options));
+	needed = (options.ttl_ms != 0 ? MRF_PUSH_OPTION_TTL : 0u) |
+		 ((options.delay_ms | options.at_ms) != 0 ? MRF_PUSH_OPTION_DELAY : 0u);
+	return (needed & ~o->push_options) == 0;
+}
+
 /* Makes an entry that was kept for another session fit this one. */
 static int adapt(struct mr_outbox *o, struct mr_outbox_entry *k)
 {
 	const uint8_t *records = mr_outbox_store_records(o, k);
 
 	if (mr_message_header_load(records).kind == MRF_MESSAGE_KIND_PUSH_OPTIONS &&
-		o->push_options == 0)
+		!knows_options(o, records))
 		return -EOPNOTSUPP;
 	return mr_outbox_refragment(o, k);
 }

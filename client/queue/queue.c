@@ -345,17 +345,28 @@ unsigned mr_queue_unaccepted(const struct mr_queue *q)
 
 static const uint8_t priority_flags[] = {0, MRF_MESSAGE_FLAG_HIGH, MRF_MESSAGE_FLAG_LOW};
 
+/* Returns the options, bits of enum mrf_push_option, that the push needs. */
+static inline uint32_t needed_options(const struct mr_push *push)
+{
+	return (push->ttl_ms != 0 ? MRF_PUSH_OPTION_TTL : 0u) |
+	       ((push->delay_ms | push->at_ms) != 0 ? MRF_PUSH_OPTION_DELAY : 0u);
+}
+
 /* Checks the options of a push against the bus. They are not known before it is connected. */
 static int check_options(const struct mr_queue *q, const struct mr_push *push)
 {
-	if (push->reserved32 != 0)
-		return mr_fail(q->client, -EINVAL, "push: a reserved field is not 0");
+	uint32_t lacks = needed_options(push) & ~q->box.push_options;
+
+	if (push->delay_ms != 0 && push->at_ms != 0)
+		return mr_fail(q->client, -EINVAL, "push: delay_ms and at_ms are both set");
 	if (q->box.target == 0)
 		return mr_fail(q->client, -EAGAIN, "the queue is not open now");
-	if ((q->box.push_options & MRF_PUSH_OPTION_TTL) == 0)
+	if (lacks & MRF_PUSH_OPTION_TTL)
 		return mr_fail(q->client, -EOPNOTSUPP,
 			"ttl: the bus is older and does not know a message's time to live");
-	return 0;
+	return lacks == 0 ? 0
+			  : mr_fail(q->client, -EOPNOTSUPP,
+				    "delay: the bus is older and does not know delayed messages");
 }
 
 /* A push with the options before its header block. */
@@ -365,15 +376,17 @@ struct with_options {
 	struct mrf_push_options options;
 };
 
-static bool has_options(const struct mr_push *push)
+static inline bool has_options(const struct mr_push *push)
 {
-	return push->ttl_ms != 0;
+	return needed_options(push) != 0;
 }
 
 /* Puts the options before the header block. */
 static int prepend_options(struct mr_queue *q, const struct mr_push *push, struct with_options *out)
 {
-	*out = (struct with_options){.push = *push, .options.ttl_ms = push->ttl_ms};
+	*out = (struct with_options){.push = *push,
+		.options = {
+			.ttl_ms = push->ttl_ms, .delay_ms = push->delay_ms, .at_ms = push->at_ms}};
 	out->push.headers = (const char *)&out->options;
 	out->push.header_bytes = sizeof(out->options) + push->header_bytes;
 	if (push->header_bytes == 0)
@@ -530,7 +543,7 @@ static int push_one(struct mr_queue *q, const struct mr_push *push, uint64_t *id
 		return error;
 	if (mr_unlikely((unsigned)push->priority > MR_PRIORITY_LOW))
 		return mr_fail(c, -EINVAL, "no such priority");
-	if (mr_unlikely((push->ttl_ms | push->reserved32) != 0)) {
+	if (mr_unlikely(has_options(push))) {
 		error = check_options(q, push);
 		if (error != 0)
 			return error;

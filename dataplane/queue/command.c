@@ -221,7 +221,7 @@ static int command_open(struct request *r)
 	r->answer.window = mr_push_window(r->q, queue);
 	r->answer.waits = queue->options.when_full == MRF_QUEUE_FULL_WAIT;
 	if (queue->kind == MRF_QUEUE_KIND_QUEUE)
-		r->answer.push_options = MRF_PUSH_OPTION_TTL;
+		r->answer.push_options = MRF_PUSH_OPTION_TTL | MRF_PUSH_OPTION_DELAY;
 	if (mrf_queue_command_knows_memory(r->command) && r->session != 0)
 		note_knowledge(r);
 	return 0;

@@ -171,7 +171,8 @@ bool mr_delivery_delay(
 	/* At most half of the deliveries are delayed ones, so that a consumer that delays
 	 * everything stops nobody. */
 	if (q->deliveries_delayed >= max ||
-		mr_share_used_up(queue->delayed_count, max - q->deliveries_delayed))
+		mr_share_used_up(
+			queue->delayed_count - mr_ttl_waiting(queue), max - q->deliveries_delayed))
 		return false;
 	d = delivery_new(q, queue, NULL, e);
 	if (d == NULL)
@@ -506,8 +507,14 @@ static uint32_t run_queue(struct mr_queues *q, struct mr_queue *queue, uint32_t 
 	return budget;
 }
 
+static bool has_garbage(const struct mr_queues *q)
+{
+	return q->garbage != NULL || q->garbage_tree != NULL || q->garbage_times != NULL;
+}
+
 static void free_garbage(struct mr_queues *q)
 {
+	mr_ttl_free_some(q, RUN_GARBAGE);
 	for (unsigned i = 0; i < RUN_GARBAGE && q->garbage != NULL; i++) {
 		struct mr_queue_entry *e = q->garbage;
 
@@ -534,7 +541,7 @@ bool mr_queues_run(struct mr_queues *q, uint64_t now_ms)
 
 		budget -= share - run_queue(q, q->active_head, share);
 	}
-	if (mr_unlikely(q->garbage != NULL || q->garbage_tree != NULL))
+	if (mr_unlikely(has_garbage(q)))
 		free_garbage(q);
 	mr_clients_flush(q);
 	if (mr_unlikely(atomic_load_explicit(&q->bound.any, memory_order_relaxed)))
@@ -542,5 +549,5 @@ bool mr_queues_run(struct mr_queues *q, uint64_t now_ms)
 	mr_gauge(q->c.stats->store_bytes, mr_slab_bytes(q->store));
 	mr_gauge(q->c.stats->store_bytes_max, q->store_entries_max);
 	q->store_share = mr_queue_store_left(q) * MR_QUEUE_SHARE;
-	return q->active_head != NULL || q->garbage != NULL || q->garbage_tree != NULL;
+	return q->active_head != NULL || has_garbage(q);
 }

@@ -116,9 +116,12 @@ struct mr_queue_breaker {
 	uint8_t state;       /* enum mrf_breaker_state */
 };
 
-/* The ready entries of a queue that have a time to live. Made with the first of them. */
+/* The entries of a queue that are not due yet, or are ready and have a time to live. Made with the
+ * first of them. */
 struct mr_queue_times {
-	struct mr_wheel wheel; /* by the ends of their times */
+	struct mr_queue_times *next; /* of those to be freed */
+	struct mr_wheel wheel;       /* by the ends of their times, or when they are due */
+	uint64_t waiting_count;      /* entries that are not due yet */
 	struct {
 		struct mr_queue_list list;       /* never out; each knows the one before it */
 		struct mr_queue_entry *returned; /* as mr_queue.returned; each knows its parent */
@@ -140,7 +143,7 @@ struct mr_queue {
 	uint64_t
 		apart_count; /* ready entries that are in no list of `ready`; part of ready_count */
 	uint64_t ready_count;
-	uint64_t delayed_count;
+	uint64_t delayed_count; /* by a nack, in deliveries; or by their pushes, in the wheel */
 	uint64_t outstanding_count;
 	uint64_t body_bytes; /* bodies of all entries */
 	/* policy */
@@ -292,6 +295,7 @@ struct mr_queues {
 	uint64_t retry_ms;    /* when blocked consumers are tried again */
 	uint64_t sweep_ms;
 	uint64_t random;
+	struct mr_queue_times *garbage_times; /* with all entries of their wheels */
 };
 
 /* Advances the clock of the queues to the caller's, without a time in which the worker was frozen
@@ -526,6 +530,8 @@ void mr_push_refuse(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 /* Takes the options off a PushOptions message, so that it is a Push with a body of its own. 0, or
  * the StatusCode to refuse with (options.c). */
 uint32_t mr_options_take(struct mr_message_view *m, struct mrf_push_options *out);
+/* True if the entry of the push has a struct mr_queue_time. */
+bool mr_options_has_time(const struct mrf_push_options *options);
 /* Gives a new entry the times of its push. */
 void mr_options_apply(const struct mr_queues *q, struct mr_queue_entry *e,
 	const struct mrf_push_options *options);

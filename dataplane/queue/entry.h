@@ -54,16 +54,18 @@ enum mr_queue_time_place {
 	MR_TIME_OUT,  /* neither: delivered, delayed, or without an end */
 	MR_TIME_LIST, /* the list of those that were never out */
 	MR_TIME_HEAP, /* the heap of those that came back */
+	MR_TIME_WAIT, /* only the wheel, or on the way there: not due yet */
 };
 
 #define MR_TIME_NEVER UINT64_MAX
 
 /* The time to live of an entry, and its place among the ready ones that have one (ttl.c). */
 struct mr_queue_time {
-	struct mr_wheel_node node; /* in the queue's wheel while the entry is ready */
-	uint64_t ends_ms;          /* MR_TIME_NEVER: no limit, an entry as others */
-	uint32_t up;   /* ref of the entry before it in the list, or above it; 0: none */
-	uint8_t place; /* enum mr_queue_time_place */
+	struct mr_wheel_node
+		node;     /* in the queue's wheel while the entry is ready or not due yet */
+	uint64_t ends_ms; /* MR_TIME_NEVER: no limit, an entry as others */
+	uint32_t up;      /* ref of the entry before it in the list, or above it; 0: none */
+	uint8_t place;    /* enum mr_queue_time_place */
 	uint8_t reserved[3];
 };
 

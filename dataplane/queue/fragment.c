@@ -166,7 +166,7 @@ static struct mr_queue_assembly *begin_assembly(struct mr_queues *q, struct mr_q
 		return NULL;
 	}
 	*status = MRF_STATUS_CODE_NO_MEMORY;
-	if (options != NULL && options->ttl_ms != 0)
+	if (options != NULL && mr_options_has_time(options))
 		facts.entry_flags |= MR_ENTRY_TIME;
 	if ((facts.entry_flags & MR_ENTRY_TIME) && !mr_ttl_prepare(q, queue))
 		return NULL;

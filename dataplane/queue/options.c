@@ -20,8 +20,8 @@ static bool shorten_fragment(struct mr_message_view *m)
 /* True if the bus knows all that the block asks for. */
 static bool is_known(const struct mrf_push_options *o)
 {
-	return o->reserved_key == 0 && o->reserved_at == 0 && o->reserved_delay == 0 &&
-	       o->reserved == 0;
+	return o->key == 0 && o->priority == 0 && o->reserved8 == 0 && o->reserved16 == 0 &&
+	       o->reserved32 == 0 && (o->at_ms == 0 || o->delay_ms == 0);
 }
 
 uint32_t mr_options_take(struct mr_message_view *m, struct mrf_push_options *out)
@@ -42,11 +42,38 @@ uint32_t mr_options_take(struct mr_message_view *m, struct mrf_push_options *out
 	return is_known(out) ? MRF_STATUS_CODE_OK : MRF_STATUS_CODE_BAD;
 }
 
+bool mr_options_has_time(const struct mrf_push_options *options)
+{
+	return options->ttl_ms != 0 || options->delay_ms != 0 || options->at_ms != 0;
+}
+
+/* Returns the delay that is left. `at_ms` is converted here, once: steps of the clock that come
+ * later do not move the message. */
+static uint64_t delay_of(const struct mr_queues *q, const struct mrf_push_options *options)
+{
+	uint64_t unix_ms;
+
+	if (options->at_ms == 0 || q->c.ops->unix_ms == NULL)
+		return options->delay_ms;
+	unix_ms = q->c.ops->unix_ms(q->c.arg);
+	return options->at_ms > unix_ms ? options->at_ms - unix_ms : 0;
+}
+
 void mr_options_apply(
 	const struct mr_queues *q, struct mr_queue_entry *e, const struct mrf_push_options *options)
 {
-	if (e->flags & MR_ENTRY_TIME)
-		mr_entry_time(e)->ends_ms = q->now_ms + options->ttl_ms;
+	struct mr_queue_time *t = mr_entry_time(e);
+	uint64_t delay_ms;
+
+	if ((e->flags & MR_ENTRY_TIME) == 0)
+		return;
+	if (options->ttl_ms != 0)
+		t->ends_ms = q->now_ms + options->ttl_ms;
+	delay_ms = delay_of(q, options);
+	if (delay_ms == 0)
+		return;
+	t->place = MR_TIME_WAIT;
+	t->node.due_ms = delay_ms < MR_WHEEL_LAST_MS ? q->now_ms + delay_ms : MR_WHEEL_LAST_MS;
 }
 
 /* Takes a whole message: 0, or the StatusCode to refuse with. */
@@ -64,7 +91,7 @@ static uint32_t push_whole(struct mr_queues *q, uint64_t session, struct mr_queu
 		mr_push_known(q, session, queue, facts.origin);
 		return MRF_STATUS_CODE_OK;
 	}
-	if (options->ttl_ms != 0)
+	if (mr_options_has_time(options))
 		facts.entry_flags |= MR_ENTRY_TIME;
 	if ((facts.entry_flags & MR_ENTRY_TIME) && !mr_ttl_prepare(q, queue))
 		return MRF_STATUS_CODE_NO_MEMORY;

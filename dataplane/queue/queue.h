@@ -56,6 +56,8 @@ struct mr_queue_ops {
 	/* Sets (`of` not 0) or clears a flag: promised publishes are held at their publishers while
 	 * the bound queue, the memory or the peer `of` has no room for them. */
 	void (*hold)(void *arg, enum mr_queue_held what, uint64_t index, uint64_t of);
+	/* Returns the time of the system's clock, ms since 1970 UTC. NULL: there is none. */
+	uint64_t (*unix_ms)(void *arg);
 };
 
 /* Options for new queues by their names. */

@@ -133,8 +133,6 @@ static void discard_all(struct mr_queues *q, struct mr_queue *queue, unsigned pr
 
 	mr_returned_merge(q, &q->garbage_tree, queue->returned[priority]);
 	queue->returned[priority] = NULL;
-	if (queue->times != NULL)
-		mr_ttl_discard(q, queue, priority);
 	if (list->head == NULL)
 		return;
 	list->tail->next = q->garbage;
@@ -174,7 +172,7 @@ uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t st
 			end_calls(q, queue, i, status);
 		else
 			discard_all(q, queue, i);
-	mr_ttl_clear(q, queue);
+	mr_ttl_discard(q, queue);
 	queue->ready_count = 0;
 	queue->apart_count = 0;
 	queue->body_bytes = bytes_out(q, queue);
@@ -253,6 +251,11 @@ void mr_queue_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_e
 
 	e->born_ms = (uint32_t)q->now_ms;
 	e->order = ++q->order;
+	if (mr_unlikely((e->flags & MR_ENTRY_TIME) != 0) &&
+		mr_entry_time(e)->place == MR_TIME_WAIT) {
+		mr_ttl_wait(q, queue, e);
+		return;
+	}
 	if (mr_unlikely((e->flags & MR_ENTRY_TIME) != 0) && mr_entry_ends(e)) {
 		mr_ttl_put(q, queue, e);
 		queue->apart_count++;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ttl: the ready entries of a queue that have a time to live (ttl.c).
+/* ttl: the entries of a queue that are not due yet, and the ready ones that have a time to live
+ * (ttl.c).
  *
  * Owns      struct mr_queue_times of a queue.
  * Threads   One: the home worker.
@@ -10,7 +11,7 @@
 
 #include "dataplane/queue/engine.h"
 
-/* Makes the queue ready for entries with a time to live; false: no memory. */
+/* Makes the queue ready for entries with a struct mr_queue_time; false: no memory. */
 bool mr_ttl_prepare(struct mr_queues *q, struct mr_queue *queue);
 /* Puts a ready entry with a time to live in its place: behind the others of its priority, or by
  * age. */
@@ -20,17 +21,25 @@ void mr_ttl_put_back(struct mr_queues *q, struct mr_queue *queue, struct mr_queu
 void mr_ttl_take(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 /* Ends an entry whose time is over, and that is in no place any more. */
 void mr_ttl_end(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
-/* Ends the ready entries whose time is over, as far as this tick's budget goes. */
+/* Ends the entries whose time is over, and makes those ready that are due, as far as this tick's
+ * budget goes. */
 void mr_ttl_expire(struct mr_queues *q, struct mr_queue *queue);
 /* Returns when mr_ttl_expire has work; UINT64_MAX: never. */
 static inline uint64_t mr_ttl_due_ms(const struct mr_queue *queue)
 {
 	return queue->times == NULL ? UINT64_MAX : mr_wheel_due_ms(&queue->times->wheel);
 }
-/* Hands all ready entries of a priority over to be freed. mr_ttl_clear follows. */
-void mr_ttl_discard(struct mr_queues *q, struct mr_queue *queue, unsigned priority);
-/* Empties the wheel of a queue whose entries were discarded. */
-void mr_ttl_clear(struct mr_queues *q, struct mr_queue *queue);
+/* Puts an entry into the wheel until it is due. */
+void mr_ttl_wait(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+/* Returns the number of entries that are not due yet. */
+static inline uint64_t mr_ttl_waiting(const struct mr_queue *queue)
+{
+	return queue->times == NULL ? 0 : queue->times->waiting_count;
+}
+/* Hands all of the queue's entries that are in the wheel over to be freed. */
+void mr_ttl_discard(struct mr_queues *q, struct mr_queue *queue);
+/* Frees at most `max` of the entries that were handed over. */
+void mr_ttl_free_some(struct mr_queues *q, unsigned max);
 void mr_ttl_free(struct mr_queues *q, struct mr_queue *queue);
 /* Returns the milliseconds until the entry's time is over; UINT64_MAX: it has no end. */
 static inline uint64_t mr_ttl_left(const struct mr_queues *q, struct mr_queue_entry *e)

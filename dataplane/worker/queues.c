@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "lib/base/share.h"
 #include "dataplane/worker/bound.h"
@@ -132,12 +133,22 @@ static void hold_publishes(void *worker, enum mr_queue_held what, uint64_t index
 	mr_worker_bound_hold(worker, what, index, of);
 }
 
+static uint64_t unix_ms(void *worker)
+{
+	struct timespec t;
+
+	(void)worker;
+	(void)clock_gettime(CLOCK_REALTIME, &t); /* in the vDSO */
+	return (uint64_t)t.tv_sec * MS_PER_SECOND + (uint64_t)t.tv_nsec / NS_PER_MS;
+}
+
 static const struct mr_queue_ops ops = {.send = send_to_session,
 	.lives = session_lives,
 	.heard_ms = heard_ms,
 	.room = session_room,
 	.peer = session_peer,
-	.hold = hold_publishes};
+	.hold = hold_publishes,
+	.unix_ms = unix_ms};
 
 int mr_worker_queues_new(struct mr_worker *w, const struct mr_worker_config *c)
 {

@@ -34,6 +34,7 @@ struct world {
 	struct mr_queues *queues;
 	struct mrf_worker_stats stats;
 	uint64_t now_ms;
+	uint64_t unix_ms;    /* a clock of its own, which steps */
 	uint32_t numbers[4]; /* numbers of the queues below */
 	uint64_t tags[TAGS];
 	unsigned tags_next;
@@ -93,8 +94,13 @@ static uint64_t heard_ms(void *arg, uint64_t id)
 	return mr_session_slot(id) == 3 ? 0 : w->now_ms;
 }
 
+static uint64_t unix_ms(void *arg)
+{
+	return ((struct world *)arg)->unix_ms;
+}
+
 static const struct mr_queue_ops ops = {
-	.send = send, .lives = lives, .heard_ms = heard_ms, .room = room};
+	.send = send, .lives = lives, .heard_ms = heard_ms, .room = room, .unix_ms = unix_ms};
 
 static void open_world(struct world *w)
 {
@@ -130,6 +136,7 @@ static void open_world(struct world *w)
 
 	memset(w, 0, sizeof(*w));
 	w->now_ms = 1000;
+	w->unix_ms = 1790000000000;
 	expect(mr_slab_new(4u << 20, &w->store) == 0);
 	expect(mr_queues_new(&c, w->store, &w->queues) == 0);
 }
@@ -214,7 +221,14 @@ static uint8_t *take_body(struct input *in, struct mr_message_view *m)
 /* Puts options in front of the body, most of them good, and pushes it. */
 static void push_options(struct world *w, unsigned client, struct mr_message_view *m, unsigned sort)
 {
-	const struct mrf_push_options options = {.ttl_ms = sort * 8u, .reserved = sort == 255};
+	const struct mrf_push_options options = {
+		.ttl_ms = sort % 4 == 0 ? 0 : sort * 8u,
+		.delay_ms = sort & 8 ? sort * 5u : 0,
+		.at_ms = sort & 16 ? w->unix_ms + sort * 64u - 4096 : 0,
+		.key = sort == 253,
+		.priority = sort == 252,
+		.reserved32 = sort == 255,
+	};
 	uint32_t bytes = m->header_bytes + m->payload_bytes, front = sizeof(options);
 	uint8_t *body;
 
@@ -318,6 +332,8 @@ static void step(struct world *w, struct input *in)
 		w->gone[a[0] % CLIENTS] = !w->gone[a[0] % CLIENTS];
 	else if (operation == 220)
 		mr_queues_bind(w->queues, w->numbers[a[0] % 4], a[1] % 3);
+	else if (operation == 221)
+		w->unix_ms += (uint64_t)a[0] * 1000 - 100000;
 	else if (operation < 225)
 		mr_queues_undelivered(w->queues, w->tags[a[0] % TAGS], w->now_ms);
 	else

@@ -348,12 +348,22 @@ static void push_with_a_time_to_live_has_it_in_front(void **state)
 	bus_lock(&f->bus);
 	assert_string_equal(seen->behind_options, "NATS/1.0\r\na: b\r\n\r\njob");
 	bus_unlock(&f->bus);
+	push = (struct mr_push){.at_ms = 1790000000000};
+	assert_int_equal(mr_push_with(q, &push, NULL), 0);
+	push = (struct mr_push){.delay_ms = 7};
+	assert_int_equal(mr_push_with(q, &push, NULL), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	bus_lock(&f->bus);
+	assert_int_equal(seen->options.delay_ms, 7);
+	assert_int_equal(seen->options.at_ms, 0);
+	bus_unlock(&f->bus);
+	push.ttl_ms = 1;
 	push.headers = "no block";
 	push.header_bytes = 8;
 	assert_int_equal(mr_push_with(q, &push, NULL), -EINVAL);
 	push.headers = NULL;
 	assert_int_equal(mr_push_with(q, &push, NULL), -EINVAL);
-	push = (struct mr_push){.reserved32 = 1};
+	push = (struct mr_push){.delay_ms = 1, .at_ms = 1};
 	assert_int_equal(mr_push_with(q, &push, NULL), -EINVAL);
 }
 
