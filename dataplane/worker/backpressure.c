@@ -494,10 +494,23 @@ static uint64_t waited_for(const struct mr_session *s)
 	return by == EVERYBODY || (by & MR_BOUND_FLAG) ? 0 : by & ~MR_FULL_FLAG_PASSED_OVER;
 }
 
+/* The receiver may be full still but have ended its subscription. So a paused publisher checks its
+ * route again about every millisecond, each time that this bit of the clock changes. */
+#define RECHECK_BIT 21u
+
+static void recheck_in_time(struct mr_session *s, uint64_t before, uint64_t now)
+{
+	if ((before ^ now) >> RECHECK_BIT != 0)
+		s->paused_by = NULL;
+}
+
 void mr_worker_count_pause(struct mr_worker *w, struct mr_session *s)
 {
+	uint64_t before = atomic_load_explicit(&s->heard, memory_order_relaxed);
+	uint64_t now = mr_worker_clock(w);
+
 	/* Its ring is not read: that must not count as silence. */
-	atomic_store_explicit(&s->heard, mr_worker_clock(w), memory_order_relaxed);
+	atomic_store_explicit(&s->heard, now, memory_order_relaxed);
 	if (!s->paused && s->paused_by == NULL) {
 		mr_count(w->stats->mesh_stalls, 1);
 		return;
@@ -505,4 +518,5 @@ void mr_worker_count_pause(struct mr_worker *w, struct mr_session *s)
 	mr_count(w->stats->publisher_blocks, 1);
 	mr_count(s->stats->blocked_rounds, 1);
 	mr_gauge(s->stats->blocked_by, waited_for(s));
+	recheck_in_time(s, before, now);
 }

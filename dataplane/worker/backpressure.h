@@ -7,6 +7,7 @@
  *                   receivers: one is set ──▶ the publisher is paused
  *   the receiver reaches its low-water mark, or is closed ──▶ the flag is cleared, and sleeping
  *                   workers are woken ──▶ the publisher is resumed
+ *   each millisecond a paused publisher checks its receivers again: they may have unsubscribed
  *
  * Each session has its own flag in its worker's table. So all subjects that a full session
  * subscribes to wait from the first message on, and nothing else does. A route names the

@@ -40,7 +40,8 @@ static bool work_waits(struct mr_worker *w)
 
 /* Returns how long the worker may sleep, in nanoseconds; -1: for ever. Clients that are full, or
  * have a gap pending, are asked to notify the worker when they have made room. They may miss that
- * request, so with such a client the sleep is bounded. */
+ * request, so with such a client the sleep is bounded. It is also bounded while a publisher is
+ * paused, because that publisher has to check its receivers again. */
 static int64_t sleep_ns_max(struct mr_worker *w)
 {
 	int64_t queues = mr_worker_queues_sleep_ns(w);
@@ -48,12 +49,15 @@ static int64_t sleep_ns_max(struct mr_worker *w)
 		atomic_load_explicit(&w->directory.poll, memory_order_acquire); /* [session.poll] */
 	int64_t ns = w->ports_count > 0 ? PORTS_LOOK_NS : -1;
 
-	for (uint32_t i = 0; i < list->count; i++)
-		if (list->sessions[i]->missed_unreported > 0 || list->sessions[i]->slow != NULL) {
-			mr_bytes_want_bell(&list->sessions[i]->down, true);
-			if (ns < 0)
-				ns = GAP_LOOK_NS;
-		}
+	for (uint32_t i = 0; i < list->count; i++) {
+		struct mr_session *s = list->sessions[i];
+		bool full = s->missed_unreported > 0 || s->slow != NULL;
+
+		if (full)
+			mr_bytes_want_bell(&s->down, true);
+		if ((full || s->paused) && ns < 0)
+			ns = GAP_LOOK_NS;
+	}
 	/* Sessions over UDP have no doorbell. */
 	if (w->slow.count > 0 && ns < 0)
 		ns = GAP_LOOK_NS;

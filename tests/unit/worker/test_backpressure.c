@@ -444,6 +444,27 @@ static void publishers_wait_for_a_receiver_that_reads_a_little(void **state)
 	close_all();
 }
 
+static void a_receiver_that_unsubscribes_while_it_is_full_is_not_waited_for(void **state)
+{
+	struct mr_owner owner;
+
+	(void)state;
+	open_all(2);
+	owner = (struct mr_owner){(uint16_t)mr_session_worker(slow.session->id), slow.session->slot,
+		slow.session->generation};
+	block(slow.session, 1, "a.b");
+	block(slow.session, 2, "a.c");
+	fill(&pub, "a.b");
+	fill(&second, "a.c");
+	assert_int_equal(mr_table_unsubscribe(r.table, &owner, 1), 0);
+	mr_rig_wait_ms(&r, 5);
+	rounds(3);
+	assert_false(pub.session->paused);
+	assert_true(second.session->paused);
+	assert_int_equal(second.session->stats->blocked_by, slow.session->id);
+	close_all();
+}
+
 static void receiver_that_does_not_read_is_expelled_if_configured(void **state)
 {
 	(void)state;
@@ -495,6 +516,7 @@ int main(void)
 		cmocka_unit_test(little_memory_holds_all_publishers_up),
 		cmocka_unit_test(receiver_that_does_not_read_is_passed_over_until_it_has_caught_up),
 		cmocka_unit_test(publishers_wait_for_a_receiver_that_reads_a_little),
+		cmocka_unit_test(a_receiver_that_unsubscribes_while_it_is_full_is_not_waited_for),
 		cmocka_unit_test(receiver_that_does_not_read_is_expelled_if_configured),
 		cmocka_unit_test(a_group_does_without_the_member_that_is_passed_over),
 	};
