@@ -43,6 +43,7 @@ struct mr_queue_options actor_queue_options(unsigned queue)
 		.age_max_ms = o->age_max_ms,
 		.ack_timeout_ms = o->ack_timeout_ms,
 		.max_deliver = o->max_deliver,
+		.when_expired = o->when_expired,
 	};
 }
 

@@ -66,6 +66,7 @@ struct bus {
 	uint64_t round_ns; /* time of the next round; UINT64_MAX: none is planned */
 	uint64_t rounds;
 	uint64_t frozen_until_ns;
+	bool store_is_large; /* for all messages of a run and their dead letters */
 };
 
 extern struct bus bus;

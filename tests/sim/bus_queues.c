@@ -15,6 +15,7 @@
 
 #define WAITING_BYTES_MAX 32768u /* limit of a session: beyond it deliveries are refused */
 #define WINDOW            64u
+#define LARGE_STORE_BYTES (64u << 20)
 #define HOST              (UINT64_C(1) << 60)
 
 static alignas(8) uint8_t answer_memory[65536];
@@ -90,6 +91,7 @@ void bus_queues_open(const struct bus_settings *s)
 		.ops = &ops,
 		.stats = &bus.stats,
 	};
+	bus.store_is_large = s->store_bytes >= LARGE_STORE_BYTES;
 	if (mr_slab_new(s->store_bytes, &bus.store) != 0 ||
 		mr_queues_new(&bus.config, bus.store, &bus.queues) != 0)
 		world_fail("no memory for queues");
@@ -222,6 +224,7 @@ struct mrf_queue_options bus_options_of(struct mrf_table t)
 		.age_max_ms = mrf_queue_options_age_max_ms(t),
 		.ack_timeout_ms = mrf_queue_options_ack_timeout_ms(t),
 		.max_deliver = mrf_queue_options_max_deliver(t),
+		.when_expired = mrf_queue_options_when_expired(t),
 		.not_idempotent = mrf_queue_options_not_idempotent(t),
 		.breaker_failures = mrf_queue_options_breaker_failures(t),
 		.breaker_reset_ms = mrf_queue_options_breaker_reset_ms(t),
@@ -255,6 +258,7 @@ static void open_queue(struct bus_session *s, uint32_t correlation,
 				.missed_max = BUS_MISSED_MAX,
 				.ack_timeout_ms = mrf_queue_answer_ack_timeout_ms(t),
 				.max_deliver = mrf_queue_answer_max_deliver(t),
+				.push_options = mrf_queue_answer_push_options(t),
 			}));
 }
 
@@ -324,13 +328,19 @@ static uint32_t number_of(struct bus_session *s, const struct mr_message_view *m
 static void push(struct bus_session *s, const struct mr_message_view *m)
 {
 	bool call = (m->header.flags & MRF_MESSAGE_FLAG_TOKEN) != 0;
+	bool fragment = (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0;
 	uint32_t number = call ? 0 : number_of(s, m);
 	uint64_t before = bus.stats.pushed;
 
-	mr_queues_push(bus.queues, s->id, m, bus_now_ms());
+	if (m->header.kind == MRF_MESSAGE_KIND_PUSH_OPTIONS)
+		mr_queues_push_with(bus.queues, s->id, m, bus_now_ms());
+	else
+		mr_queues_push(bus.queues, s->id, m, bus_now_ms());
+	if (!call && fragment && m->extra.fragment.offset == 0)
+		model_began(number);
 	if (!call && bus.stats.pushed != before) {
 		model_taken(number);
-		watch_taken(model_queue_of(number), (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT));
+		watch_taken(model_queue_of(number), fragment);
 	}
 	watch_all();
 }
@@ -369,7 +379,8 @@ void bus_take(struct bus_session *s, const struct mr_message_view *m)
 {
 	switch (m->header.kind) {
 	case MRF_MESSAGE_KIND_CONTROL: request(s, m); break;
-	case MRF_MESSAGE_KIND_PUSH: push(s, m); break;
+	case MRF_MESSAGE_KIND_PUSH:
+	case MRF_MESSAGE_KIND_PUSH_OPTIONS: push(s, m); break;
 	case MRF_MESSAGE_KIND_SETTLE: settle(s, m); break;
 	case MRF_MESSAGE_KIND_REPLY: mr_queues_reply(bus.queues, s->id, m, bus_now_ms()); break;
 	case MRF_MESSAGE_KIND_PART:

@@ -1,51 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/model.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "tests/sim/bus.h"
+#include "tests/sim/model_message.h"
 #include "tests/sim/world.h"
 
 #define MAGIC       0x4d53524dull
-#define SLACK_MS    3u    /* delay with which the bus notices a time-out */
 #define WHOLE_BYTES 1200u /* surely sent without fragments */
-
-enum state {
-	NONE, /* the bus has not taken it */
-	READY,
-	PUT_OFF,
-	OUT,
-	DONE,
-	DEAD,
-	DOUBT, /* settled, or to be delivered again: not known */
-};
-
-struct message {
-	unsigned queue;
-	unsigned producer;
-	uint64_t id;
-	uint32_t bytes;
-	unsigned priority; /* 0: first */
-	enum state state;
-	uint32_t number; /* number of the queue that took it */
-	uint64_t place;  /* order in which it was taken */
-	uint64_t taken_ms;
-	uint64_t since_ms; /* ready or delayed until, or delivered since */
-	uint64_t tag;
-	uint64_t session;
-	uint32_t subscription;
-	uint64_t sent_order;
-	bool renewed; /* its progress was reported */
-	uint32_t sends;
-	uint32_t handed;
-	uint32_t dead_read;
-	uint32_t deliver_least; /* the least max_deliver since it was last surely there */
-	bool was_too_old;       /* for an age limit that held before */
-	bool accepted;
-	bool program_acked;
-	bool program_rejected;
-};
 
 struct head {
 	uint32_t magic;
@@ -58,12 +21,12 @@ struct head {
 struct model_queue model_queues[MODEL_QUEUES_MAX];
 unsigned model_queues_count;
 
-static struct message messages[MODEL_MESSAGES_MAX]; /* by number; 0: none */
-static uint32_t messages_count;
+struct message messages[MODEL_MESSAGES_MAX];
+uint32_t messages_count;
 static uint64_t places, sends;
 
 static const char *const state_names[] = {
-	"not taken", "ready", "put off", "out", "done", "dead", "in doubt"};
+	"not taken", "ready", "put off", "out", "done", "dead", "ended", "in doubt"};
 
 void model_open(void)
 {
@@ -71,6 +34,7 @@ void model_open(void)
 	memset(model_queues, 0, sizeof(model_queues));
 	messages_count = 1;
 	places = sends = 0;
+	model_time_open();
 }
 
 void model_named(const char *name, size_t bytes, uint32_t number)
@@ -81,14 +45,21 @@ void model_named(const char *name, size_t bytes, uint32_t number)
 			model_queues[i].number = number;
 }
 
-uint32_t model_new(unsigned queue, unsigned producer, uint64_t id, unsigned priority)
+uint32_t model_new(
+	unsigned queue, unsigned producer, uint64_t id, unsigned priority, uint32_t ttl_ms)
 {
 	struct message *m;
 
 	if (messages_count == MODEL_MESSAGES_MAX)
 		return 0;
 	m = &messages[messages_count];
-	*m = (struct message){.queue = queue, .producer = producer, .id = id, .priority = priority};
+	*m = (struct message){.queue = queue,
+		.producer = producer,
+		.id = id,
+		.priority = priority,
+		.ttl_ms = ttl_ms,
+		.ends_min_ms = UINT64_MAX,
+		.ends_max_ms = UINT64_MAX};
 	m->bytes = (uint32_t)sizeof(struct head) +
 		   (world_chance(4) ? world_draw(MODEL_BYTES_MAX - 100) : world_draw(200));
 	return messages_count++;
@@ -113,6 +84,11 @@ uint64_t model_id(uint32_t number)
 unsigned model_priority(uint32_t number)
 {
 	return messages[number].priority;
+}
+
+uint32_t model_ttl_ms(uint32_t number)
+{
+	return messages[number].ttl_ms;
 }
 
 unsigned model_queue_of(uint32_t number)
@@ -147,7 +123,7 @@ static const struct model_queue *queue_of(const struct message *m)
 	return &model_queues[m->queue];
 }
 
-static void check(bool ok, const struct message *m, const char *what)
+void model_check(bool ok, const struct message *m, const char *what)
 {
 	if (!ok)
 		world_fail("message %u of %s, %s, sent %u times, handed out %u times: %s",
@@ -163,7 +139,7 @@ void model_outcome(uint32_t number, int error)
 
 	if (error != 0)
 		return;
-	check(m->state != NONE, m, "accepted, and the queue does not have it");
+	model_check(m->state != NONE, m, "accepted, and the queue does not have it");
 	m->accepted = true;
 }
 
@@ -172,10 +148,10 @@ void model_handed(uint32_t number, const void *body, size_t bytes, unsigned queu
 	static uint8_t wanted[MODEL_BYTES_MAX];
 	struct message *m = known(number);
 
-	check(m->queue == queue, m, "handed out by another queue");
-	check(bytes == m->bytes, m, "handed out with another length");
+	model_check(m->queue == queue, m, "handed out by another queue");
+	model_check(bytes == m->bytes, m, "handed out with another length");
 	model_body(number, wanted);
-	check(memcmp(wanted, body, bytes) == 0, m, "handed out with other bytes");
+	model_check(memcmp(wanted, body, bytes) == 0, m, "handed out with other bytes");
 	m->handed++;
 }
 
@@ -189,7 +165,7 @@ void model_program_rejected(uint32_t number)
 	known(number)->program_rejected = true;
 }
 
-static bool expired(const struct message *m, uint64_t now_ms, uint64_t slack_ms)
+bool model_too_old(const struct message *m, uint64_t now_ms, uint64_t slack_ms)
 {
 	uint32_t most = queue_of(m)->holds.age_max_ms;
 
@@ -200,27 +176,30 @@ void model_dead(uint32_t number, const char *reason, size_t bytes)
 {
 	struct message *m = known(number);
 	bool too_often = m->handed >= m->deliver_least;
-	bool too_old = m->was_too_old || expired(m, bus_queues_ms(), 0);
+	bool too_old =
+		m->was_too_old || model_too_old(m, bus_queues_ms(), 0) || model_time_may_letter(m);
 
 	m->dead_read++;
 	if (bytes == 0)
-		check(m->program_rejected || too_often || too_old, m, "dead for no reason");
+		model_check(m->program_rejected || too_often || too_old, m, "dead for no reason");
 	else if (bytes == 8 && memcmp(reason, "rejected", 8) == 0)
-		check(m->program_rejected, m, "dead as rejected, and nobody rejected it");
+		model_check(m->program_rejected, m, "dead as rejected, and nobody rejected it");
 	else if (bytes == 11 && memcmp(reason, "max-deliver", 11) == 0)
-		check(too_often, m,
+		model_check(too_often, m,
 			"dead as delivered too often, and programs have not seen it so often");
 	else if (bytes == 7 && memcmp(reason, "expired", 7) == 0)
-		check(too_old, m, "dead as expired, before its time");
+		model_check(too_old, m, "dead as expired, before its time");
 	else
-		check(false, m, "dead for a reason that does not hold");
+		model_check(false, m, "dead for a reason that does not hold");
 }
 
 /* Actions of the bus. */
 
+/* The bus takes a delivery back at its time-out, and when the message's time is over. */
 static bool timed_out(const struct message *m, uint64_t now_ms, uint64_t slack_ms)
 {
-	return now_ms >= m->since_ms + queue_of(m)->holds.ack_timeout_ms + slack_ms;
+	return now_ms >= m->since_ms + queue_of(m)->holds.ack_timeout_ms + slack_ms ||
+	       model_time_over(m, now_ms, slack_ms);
 }
 
 /* True if it surely waits to be delivered. A fragmented message is assigned to a consumer before
@@ -229,7 +208,8 @@ static bool surely_ready(const struct message *m, uint64_t now_ms)
 {
 	if (m->bytes > WHOLE_BYTES)
 		return false;
-	if (m->sends >= m->deliver_least || expired(m, now_ms + SLACK_MS, 0))
+	if (m->sends >= m->deliver_least || model_too_old(m, now_ms + SLACK_MS, 0) ||
+		model_time_over(m, now_ms + SLACK_MS, 0))
 		return false;
 	switch (m->state) {
 	case READY:
@@ -259,16 +239,17 @@ static void check_order(const struct message *m, uint64_t now_ms)
 
 static void check_sendable(const struct message *m, uint64_t now_ms)
 {
-	check(!expired(m, now_ms, SLACK_MS), m, "sent, though it is too old");
+	model_check(!model_too_old(m, now_ms, SLACK_MS), m, "sent, though it is too old");
+	model_check(now_ms < m->ends_max_ms, m, "sent, though its time to live is over");
 	switch (m->state) {
 	case READY:
 	case DOUBT: break;
-	case PUT_OFF: check(now_ms >= m->since_ms, m, "sent before its delay is over"); break;
+	case PUT_OFF: model_check(now_ms >= m->since_ms, m, "sent before its delay is over"); break;
 	case OUT:
-		check(bus_session_of(m->session) == NULL || timed_out(m, now_ms, 0), m,
+		model_check(bus_session_of(m->session) == NULL || timed_out(m, now_ms, 0), m,
 			"sent to a second consumer, while the first has it");
 		break;
-	default: check(false, m, "sent to a consumer");
+	default: model_check(false, m, "sent to a consumer");
 	}
 }
 
@@ -297,12 +278,13 @@ void model_sent(uint64_t session, const struct mr_message_plan *plan, uint32_t t
 
 	if (m == NULL || !queue_of(m)->exactly_once)
 		return;
+	model_time_pass();
 	world_trace(
 		"%s: %u to session %u", queue_of(m)->name, number_of(m), mr_session_slot(session));
 	check_sendable(m, now_ms);
 	/* A fragmented message may have been begun earlier. */
 	if (!(plan->extra->flags & MRF_MESSAGE_FLAG_FRAGMENT)) {
-		check(!queue_of(m)->paused, m, "sent while the queue is paused");
+		model_check(!queue_of(m)->paused, m, "sent while the queue is paused");
 		check_order(m, now_ms);
 	}
 	m->state = OUT;
@@ -321,13 +303,14 @@ void model_taken(uint32_t number)
 	struct message *m = known(number);
 
 	m->deliver_least = queue_of(m)->holds.max_deliver;
+	model_time_taken(m);
 	if (!queue_of(m)->exactly_once) {
 		m->state = READY;
 		return;
 	}
 	world_trace("%s: %u is taken", queue_of(m)->name, number);
 	/* A queue that is removed when it is empty and idle forgets its publishers. */
-	check(m->state == NONE || m->number != queue_of(m)->number, m, "taken again");
+	model_check(m->state == NONE || m->number != queue_of(m)->number, m, "taken again");
 	m->number = queue_of(m)->number;
 	m->state = READY;
 	m->place = ++places;
@@ -355,10 +338,20 @@ static bool with_same_consumer(const struct message *a, const struct message *b)
 	       a->subscription == b->subscription;
 }
 
+/* Also true of one in doubt, which the consumer may still have. */
+static bool may_be_with_same_consumer(const struct message *m, const struct message *other)
+{
+	struct message copy = *m;
+
+	if (m->state == DOUBT)
+		copy.state = OUT;
+	return with_same_consumer(&copy, other);
+}
+
 /* A delivery with reported progress must be settled by itself. */
 static bool goes_with(const struct message *m, const struct message *up_to)
 {
-	if (!with_same_consumer(m, up_to))
+	if (!may_be_with_same_consumer(m, up_to))
 		return false;
 	return up_to->renewed ? m->sent_order == up_to->sent_order
 			      : m->sent_order <= up_to->sent_order && !m->renewed;
@@ -373,25 +366,29 @@ static void renew(struct message *m)
 		m->since_ms = bus_queues_ms();
 }
 
-static void acked_up_to(const struct message *last, uint64_t acked)
+static void acked_up_to(struct message *last, uint64_t acked)
 {
 	const struct message up_to = *last;
 	uint64_t sure = 0, doubt = 0;
 
+	if (acked == 0 && in_doubt(last)) { /* The bus took it back before. */
+		last->state = DOUBT;
+		return;
+	}
 	for (uint32_t i = 1; i < messages_count; i++) {
 		const struct message *m = &messages[i];
 
 		if (!goes_with(m, &up_to))
 			continue;
-		sure += !timed_out(m, bus_queues_ms(), 0);
-		doubt += in_doubt(m);
+		sure += m->state == OUT && !timed_out(m, bus_queues_ms(), 0);
+		doubt += m->state == DOUBT || in_doubt(m);
 	}
-	check(acked >= sure && acked <= sure + doubt, last,
+	model_check(acked >= sure && acked <= sure + doubt, last,
 		"an ack of it and those before it was not taken for all that are out");
 	for (uint32_t i = 1; i < messages_count; i++) {
 		struct message *m = &messages[i];
 
-		if (!with_same_consumer(m, &up_to))
+		if (!with_same_consumer(m, &up_to)) /* those in doubt stay so */
 			continue;
 		if (!goes_with(m, &up_to)) {
 			/* The bus ignores the ack of a delivery that it took back before. */
@@ -404,6 +401,21 @@ static void acked_up_to(const struct message *last, uint64_t acked)
 		else if (in_doubt(m) && acked > sure)
 			m->state = DOUBT;
 	}
+}
+
+/* An ack up to one in doubt, or a consumer's leave that names it, may settle the others or begin
+ * their time-outs anew. */
+static void perhaps_up_to(uint64_t session, const struct mrf_settlement *s)
+{
+	const struct message *up_to = NULL;
+
+	for (uint32_t i = 1; i < messages_count && up_to == NULL; i++)
+		if (messages[i].state == DOUBT && messages[i].session == session &&
+			messages[i].tag == s->tag)
+			up_to = &messages[i];
+	for (uint32_t i = 1; i < messages_count && up_to != NULL; i++)
+		if (may_be_with_same_consumer(&messages[i], up_to))
+			messages[i].state = DOUBT;
 }
 
 static void given_back(struct message *m, const struct mrf_settlement *s, uint64_t dead)
@@ -436,23 +448,28 @@ static void left(const struct message *of)
 
 void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t acked, uint64_t dead)
 {
-	struct message *m = by_tag(session, s->tag);
+	struct message *m;
 
+	model_time_pass();
+	model_time_settled(session, s->tag, acked + dead);
+	m = by_tag(session, s->tag);
 	if (m != NULL)
 		world_trace("%s: %u is settled by session %u, verb %u, delay %u ms",
 			queue_of(m)->name, number_of(m), mr_session_slot(session), s->verb,
 			s->delay_ms);
+	if (m == NULL && (s->verb == MRF_SETTLE_VERB_ACK_UP_TO || s->verb == MRF_SETTLE_VERB_LEAVE))
+		perhaps_up_to(session, s);
 	if (m == NULL || !queue_of(m)->exactly_once || timed_out(m, bus_queues_ms(), SLACK_MS))
 		return;
 	switch (s->verb) {
 	case MRF_SETTLE_VERB_ACK:
-		check(acked == 1 || in_doubt(m), m, "an ack was not taken, while it is out");
+		model_check(acked == 1 || in_doubt(m), m, "an ack was not taken, while it is out");
 		if (acked == 1)
 			m->state = DONE;
 		break;
 	case MRF_SETTLE_VERB_ACK_UP_TO: acked_up_to(m, acked); break;
 	case MRF_SETTLE_VERB_REJECT:
-		check(dead == 1 || in_doubt(m), m, "it was rejected, and is not dead");
+		model_check(dead == 1 || in_doubt(m), m, "it was rejected, and is not dead");
 		if (dead == 1)
 			m->state = DEAD;
 		break;
@@ -476,6 +493,7 @@ void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t ac
 void model_cancelled(uint64_t session, uint32_t subscription)
 {
 	world_trace("subscription %u of session %u ends", subscription, mr_session_slot(session));
+	model_time_pass();
 	for (uint32_t i = 1; i < messages_count; i++) {
 		struct message *m = &messages[i];
 
@@ -489,7 +507,7 @@ void model_cancelled(uint64_t session, uint32_t subscription)
 /* The bus may have ended it, or taken it back, by the age limit that held until now. */
 static void age_edited(struct message *m)
 {
-	if (!expired(m, bus_queues_ms(), 0))
+	if (!model_too_old(m, bus_queues_ms(), 0))
 		return;
 	m->was_too_old = true;
 	if (m->state != OUT || bus_session_of(m->session) == NULL ||
@@ -517,8 +535,10 @@ static void timeout_edited(struct message *m, uint32_t ack_timeout_ms)
 static void message_edited(
 	struct message *m, uint32_t edits, const struct mrf_queue_options *values)
 {
-	if (m->state == NONE || m->state == DONE || m->state == DEAD)
+	if (!model_may_wait(m))
 		return;
+	if (edits & MRF_QUEUE_OPTION_WHEN_EXPIRED)
+		model_time_edited(m);
 	if (edits & MRF_QUEUE_OPTION_AGE_MAX)
 		age_edited(m);
 	if (edits & MRF_QUEUE_OPTION_ACK_TIMEOUT)
@@ -544,15 +564,19 @@ static void set_options(
 		o->ack_timeout_ms = values->ack_timeout_ms;
 	if (edits & MRF_QUEUE_OPTION_MAX_DELIVER)
 		o->max_deliver = values->max_deliver;
+	if (edits & MRF_QUEUE_OPTION_WHEN_EXPIRED)
+		o->when_expired = values->when_expired;
 }
 
 void model_edited(unsigned queue, uint32_t edits, const struct mrf_queue_options *values)
 {
+	model_time_pass();
 	for (uint32_t i = 1; i < messages_count; i++)
 		if (messages[i].queue == queue)
 			message_edited(&messages[i], edits, values);
 	set_options(&model_queues[queue].holds, edits, values);
 	model_queues[queue].edited |= edits;
+	model_queues[queue].expirations |= 1u << model_queues[queue].holds.when_expired;
 }
 
 /* Called right after the bus has read its clock. */
@@ -564,7 +588,7 @@ void model_oldest(unsigned queue, uint64_t oldest_ms)
 		const struct message *m = &messages[i];
 
 		if (m->queue == queue && surely_ready(m, now_ms))
-			check(oldest_ms + SLACK_MS >= now_ms - m->taken_ms, m,
+			model_check(oldest_ms + SLACK_MS >= now_ms - m->taken_ms, m,
 				"it has waited for longer than the oldest of its queue");
 	}
 }
@@ -576,21 +600,37 @@ static void check_end(const struct message *m)
 	if (!m->accepted && m->state == NONE)
 		return;
 	if (!queue_of(m)->exactly_once) {
-		check(!m->accepted || m->program_acked || m->dead_read > 0, m,
-			"accepted, and in the end neither done nor dead");
+		model_check(!m->accepted || m->program_acked || m->dead_read > 0 ||
+				    model_time_may_discard(m),
+			m, "accepted, and in the end neither done nor dead");
 		return;
 	}
-	check(m->dead_read <= 1, m, "dead twice");
+	model_check(m->dead_read <= 1, m, "dead twice");
 	switch (m->state) {
-	case DONE: check(m->program_acked, m, "done, and no program acked it"); break;
-	case DEAD: check(m->dead_read == 1, m, "dead, and not among the dead letters"); break;
-	case NONE: check(false, m, "accepted, and never taken"); break;
-	default: check(m->dead_read == 1 || m->program_acked, m, "lost");
+	case DONE:
+		model_check(m->program_acked, m, "done, and no program acked it");
+		model_check(m->dead_read == 0, m, "done, and dead as well");
+		break;
+	case ENDED: model_time_check_end(m); break;
+	case DEAD: model_check(m->dead_read == 1, m, "dead, and not among the dead letters"); break;
+	case NONE: model_check(false, m, "accepted, and never taken"); break;
+	default: model_check(m->dead_read == 1 || m->program_acked, m, "lost");
 	}
+}
+
+uint64_t model_live(unsigned queue)
+{
+	uint64_t count = 0;
+
+	model_time_pass();
+	for (uint32_t i = 1; i < messages_count; i++)
+		count += messages[i].queue == queue && model_may_wait(&messages[i]);
+	return count;
 }
 
 void model_finish(void)
 {
+	model_time_pass();
 	for (uint32_t i = 1; i < messages_count; i++)
 		check_end(&messages[i]);
 }

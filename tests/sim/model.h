@@ -5,6 +5,7 @@
  *   Among the messages that are surely ready the first goes first: by priority, then by age.
  *   No message is delivered while its queue is paused, before its delay ends, or twice at once.
  *   The ack of a current delivery is taken. A program gets the pushed message, byte for byte.
+ *   No message is sent after its time to live. Then it is discarded, or dead, exactly once.
  *   In the end each accepted message is done, or dead for a reason that holds.
  *
  * The bus learns some things later than the model: that a session ended, that a delivery timed out.
@@ -32,7 +33,9 @@ struct model_queue {
 	struct mrf_queue_options asked; /* by the programs, always */
 	struct mrf_queue_options holds; /* the options after all edits */
 	uint32_t edited;                /* enum mrf_queue_option */
+	uint32_t expirations;           /* 1 << enum mrf_queue_expired: those that ever held */
 	bool exactly_once;
+	bool times; /* some messages have a time to live */
 	bool paused;
 	uint32_t number; /* number that the bus gave it when it was last opened */
 };
@@ -43,11 +46,13 @@ extern unsigned model_queues_count;
 void model_open(void);
 
 /* Programs call these. Returns the number of the producer's new message, whose body model_body
- * writes; 0: there is no room for more. */
-uint32_t model_new(unsigned queue, unsigned producer, uint64_t id, unsigned priority);
+ * writes; 0: there is no room for more. `ttl_ms`: 0: no limit. */
+uint32_t model_new(
+	unsigned queue, unsigned producer, uint64_t id, unsigned priority, uint32_t ttl_ms);
 size_t model_body(uint32_t number, uint8_t to[MODEL_BYTES_MAX]);
 uint64_t model_id(uint32_t number);
 unsigned model_priority(uint32_t number);
+uint32_t model_ttl_ms(uint32_t number);
 unsigned model_queue_of(uint32_t number);
 /* Returns the number in a body. */
 uint32_t model_number(const void *body, size_t bytes);
@@ -62,6 +67,8 @@ void model_dead(uint32_t number, const char *reason, size_t reason_bytes);
 
 /* The bus calls these. A queue was opened by its name. */
 void model_named(const char *name, size_t bytes, uint32_t number);
+/* A first fragment came; the queue took the complete message. */
+void model_began(uint32_t number);
 void model_taken(uint32_t number);
 void model_sent(uint64_t session, const struct mr_message_plan *plan, uint32_t target);
 void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t acked, uint64_t dead);
@@ -70,6 +77,9 @@ void model_cancelled(uint64_t session, uint32_t subscription);
 void model_edited(unsigned queue, uint32_t edits, const struct mrf_queue_options *values);
 /* The bus reports how long the oldest message of a queue has waited. */
 void model_oldest(unsigned queue, uint64_t oldest_ms);
+
+/* Returns the most messages that the queue may hold. Call it when the bus has read its clock. */
+uint64_t model_live(unsigned queue);
 
 /* Checks the end of a run, when everything was drained. */
 void model_finish(void);

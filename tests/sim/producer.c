@@ -62,7 +62,8 @@ static bool push(struct actor *a, struct mr_client *c, struct mr_queue *q, uint3
 	bool own = model_queues[a->queue].exactly_once;
 	struct mr_push p = {.payload = body,
 		.id = own ? model_id(number) : 0,
-		.priority = priorities[model_priority(number)]};
+		.priority = priorities[model_priority(number)],
+		.ttl_ms = model_ttl_ms(number)};
 	uint64_t id;
 	int error;
 
@@ -92,11 +93,19 @@ static void push_open(struct actor *a, struct mr_client *c, struct mr_queue *q)
 	}
 }
 
+static uint32_t draw_ttl_ms(const struct actor *a)
+{
+	if (!model_queues[a->queue].times || world_chance(60))
+		return 0;
+	return 1 + world_draw(world_chance(30) ? 60000 : 2500);
+}
+
 static void push_some(struct actor *a, struct mr_client *c, struct mr_queue *q)
 {
 	for (uint32_t n = 1 + world_draw(12); n > 0 && actor_goes_on(a); n--) {
 		unsigned priority = world_chance(80) ? 1 : world_chance(50) ? 0 : 2;
-		uint32_t number = model_new(a->queue, a->index, a->next_id, priority);
+		uint32_t number =
+			model_new(a->queue, a->index, a->next_id, priority, draw_ttl_ms(a));
 
 		if (number == 0)
 			return;

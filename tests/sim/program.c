@@ -55,6 +55,10 @@ static void make_queue(unsigned i)
 	q->asked.messages_max = world_chance(40) ? 4 + world_draw(60) : UINT32_MAX;
 	q->asked.age_max_ms = world_chance(25) ? 200 + world_draw(4000) : 0;
 	q->asked.when_full = world_chance(30) ? MRF_QUEUE_FULL_REFUSE : MRF_QUEUE_FULL_WAIT;
+	q->asked.when_expired =
+		world_chance(50) ? MRF_QUEUE_EXPIRED_DISCARD : MRF_QUEUE_EXPIRED_DEAD_LETTER;
+	q->expirations = 1u << q->asked.when_expired;
+	q->times = world_chance(50);
 	q->exactly_once = !world_chance(25);
 	q->holds = q->asked;
 }

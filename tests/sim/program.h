@@ -25,6 +25,7 @@ struct program_counts {
 	uint64_t killed;
 	uint64_t frozen;
 	uint64_t edited;
+	uint64_t ended; /* messages, by their time to live */
 };
 extern struct program_counts program_counts;
 

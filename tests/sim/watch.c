@@ -13,6 +13,7 @@
 #define BEYOND_MAX  2u   /* pushes of one client in a queue that is far beyond its limit */
 #define LATE_MAX    16u  /* messages of one client that are being reassembled */
 #define WINDOW_PART 8u
+#define COUNT_MS    10u /* between two counts of all messages */
 
 static struct watched {
 	uint32_t number; /* the queue's number */
@@ -25,6 +26,7 @@ static struct watched {
 	/* Since when something waits that need not wait; 0: nothing does. */
 	uint64_t withheld_ms;
 	uint64_t old_ms;
+	uint64_t counted_ms; /* when its messages were last counted */
 } watched[MODEL_QUEUES_MAX];
 
 void watch_open(void)
@@ -142,6 +144,21 @@ static bool has_too_old(unsigned i, const struct mr_queue *queue)
 	return false;
 }
 
+/* What has left the queue takes up no room in it. */
+static void check_depth(unsigned i, const struct mr_queue *queue)
+{
+	uint64_t depth = mr_queue_depth(queue), live;
+
+	if (!model_queues[i].exactly_once || !bus.store_is_large ||
+		bus_queues_ms() < watched[i].counted_ms + COUNT_MS)
+		return;
+	watched[i].counted_ms = bus_queues_ms();
+	live = model_live(i);
+	if (depth > live)
+		world_fail("%s has %" PRIu64 " messages, and %" PRIu64 " at most are not settled",
+			queue->name, depth, live);
+}
+
 static void watch(unsigned i)
 {
 	const struct mr_queue *queue = queue_of(i);
@@ -151,6 +168,7 @@ static void watch(unsigned i)
 		return;
 	depth = mr_queue_depth(queue);
 	check_accepted(i, queue);
+	check_depth(i, queue);
 	check_soon(queue,
 		queue->withheld_count > 0 &&
 			has_room(i, depth - queue->withheld_count, queue->body_bytes),

@@ -5,6 +5,7 @@
  *   A push beyond the limits is taken only by a queue that waits, and only a few for each client.
  *   A push is accepted only while the queue is within its limits, those of an edit included.
  *   Where there is room, withheld pushes are accepted soon; too old messages leave soon.
+ *   A queue holds no message that is settled or whose time to live is over.
  *   A queue that has ready messages and a ready consumer is in the list that run serves.
  *
  * Threads   The world's.

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* model_message: what the model knows of a message. Private to the model.
+ *
+ *   model.c       places, deliveries, settlements
+ *   model_time.c  times to live
+ *
+ * Units     Milliseconds of the queues' clock.
+ */
+#ifndef MILLRACE_TESTS_SIM_MODEL_MESSAGE_H
+#define MILLRACE_TESTS_SIM_MODEL_MESSAGE_H
+
+#include "tests/sim/model.h"
+
+#define SLACK_MS 3u /* delay with which the bus notices a time-out */
+
+enum state {
+	NONE, /* the bus has not taken it */
+	READY,
+	PUT_OFF,
+	OUT,
+	DONE,
+	DEAD,
+	ENDED, /* by its time to live: discarded, or dead */
+	DOUBT, /* settled, or to be delivered again: not known */
+};
+
+enum ending {
+	ENDING_UNSURE,
+	ENDING_DISCARDED,
+	ENDING_DEAD,
+};
+
+struct message {
+	unsigned queue;
+	unsigned producer;
+	uint64_t id;
+	uint32_t bytes;
+	unsigned priority; /* 0: first */
+	enum state state;
+	uint32_t number; /* number of the queue that took it */
+	uint64_t place;  /* order in which it was taken */
+	uint64_t taken_ms;
+	uint64_t since_ms; /* ready or delayed until, or delivered since */
+	uint64_t tag;
+	uint64_t session;
+	uint32_t subscription;
+	uint64_t sent_order;
+	bool renewed; /* its progress was reported */
+	uint32_t sends;
+	uint32_t handed;
+	uint32_t dead_read;
+	uint32_t deliver_least; /* the least max_deliver since it was last surely there */
+	bool was_too_old;       /* for an age limit that held before */
+	bool accepted;
+	bool program_acked;
+	bool program_rejected;
+	/* its time to live */
+	uint32_t ttl_ms;       /* 0: none */
+	uint64_t began_min_ms; /* first fragments since it was last taken; 0: none */
+	uint64_t began_max_ms;
+	uint64_t ends_min_ms; /* it ends not before, and not after; UINT64_MAX: never */
+	uint64_t ends_max_ms;
+	bool ends_unsure; /* when_expired was edited near its end */
+	enum ending ending;
+};
+
+extern struct message messages[MODEL_MESSAGES_MAX]; /* by number; 0: none */
+extern uint32_t messages_count;
+
+/* Fails with the message's state if not ok. */
+void model_check(bool ok, const struct message *m, const char *what);
+/* True if it is beyond the age limit that holds. */
+bool model_too_old(const struct message *m, uint64_t now_ms, uint64_t slack_ms);
+
+/* True if its queue may have it. */
+static inline bool model_may_wait(const struct message *m)
+{
+	return m->state == READY || m->state == PUT_OFF || m->state == OUT || m->state == DOUBT;
+}
+
+/* True if its time to live may be over; with a slack: if it surely is. */
+static inline bool model_time_over(const struct message *m, uint64_t now_ms, uint64_t slack_ms)
+{
+	return slack_ms == 0 ? now_ms >= m->ends_min_ms
+			     : m->ends_max_ms != UINT64_MAX && now_ms >= m->ends_max_ms + slack_ms;
+}
+
+void model_time_open(void);
+/* The queue took the message, or a copy of it. */
+void model_time_taken(struct message *m);
+/* Ends the messages whose time is surely over. Call it when the bus has read its clock. */
+void model_time_pass(void);
+/* A settlement of `done` messages: none of them had ended. */
+void model_time_settled(uint64_t session, uint64_t tag, uint64_t done);
+/* when_expired is edited. */
+void model_time_edited(struct message *m);
+/* True if it may be dead, or discarded, because its time to live is over. */
+bool model_time_may_letter(const struct message *m);
+bool model_time_may_discard(const struct message *m);
+void model_time_check_end(const struct message *m);
+
+#endif
