@@ -167,11 +167,25 @@ static void print_units(FILE *out, const struct mr_cli_option *options)
 		fputs("SIZE: 512, 16KiB, 1MiB; k, M and G are thousands.\n", out);
 }
 
+/* Words of the first operand, as in "show|purge NAME", give way to ACTION where the line would be
+ * too long. The details list them. */
+static void print_usage(FILE *out, const struct mr_cli_verb *verb)
+{
+	static const char options[] = " [OPTIONS]";
+	size_t bytes = strlen("Usage: millrace ") + strlen(verb->name) + sizeof(options) +
+		       strlen(verb->operands);
+	size_t words = strcspn(verb->operands, " ");
+	bool brief = bytes > COLUMNS && memchr(verb->operands, '|', words) != NULL;
+
+	fprintf(out, "Usage: millrace %s%s%s%s%s\n\n", verb->name, verb->options ? options : "",
+		*verb->operands ? " " : "", brief ? "ACTION" : "",
+		verb->operands + (brief ? words : 0));
+}
+
 void mr_cli_help_verb(FILE *out, const struct mr_cli_verb *verb)
 {
 	fprintf(out, "millrace %s: %s\n\n", verb->name, verb->summary);
-	fprintf(out, "Usage: millrace %s%s%s%s\n\n", verb->name, verb->options ? " [OPTIONS]" : "",
-		*verb->operands ? " " : "", verb->operands);
+	print_usage(out, verb);
 	if (verb->details)
 		fprintf(out, "%s\n\n", verb->details);
 	fputs("Options:\n", out);
