@@ -301,6 +301,7 @@ int main(int argc, char **argv)
 	/* If the reader closes the pipe, the write fails with EPIPE, which is no failure of
 	 * ours. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* `ulimit -f`: likewise */
 	code = dispatch(argc - 1, argv + 1);
 	if (!mr_cli_flush() && errno != EPIPE && code == MR_EXIT_OK) {
 		fprintf(stderr, "millrace: standard output: %s\n", strerror(errno));

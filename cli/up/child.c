@@ -62,6 +62,7 @@ static void become(const struct mr_cli_child *child, pid_t parent)
 		_exit(1); /* the parent died before the signal was set */
 	setsid();
 	signal(SIGPIPE, SIG_DFL);
+	signal(SIGXFSZ, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execv(child->path, child->argv);

@@ -21,6 +21,7 @@ static const struct {
 	{-EWOULDBLOCK, "stop the other process, or name another directory with --run-dir"},
 	{-EMFILE, "raise the limit of open files: ulimit -n, or LimitNOFILE= of the service"},
 	{-ENFILE, "raise the limit of open files of this machine: sysctl fs.file-max"},
+	{-EFBIG, "raise the limit of file sizes: ulimit -f, or LimitFSIZE= of the service"},
 	{-ENOMEM, "allow more memory (ulimit -v, MemoryMax= of the service), or lower "
 		  "workers.count, tables.subscriptions_max or sessions.sessions_max"},
 };

@@ -7,8 +7,9 @@
 #ifndef MILLRACE_BASE_SIGNALS_H
 #define MILLRACE_BASE_SIGNALS_H
 
-/* Blocks both signals. Ignores SIGPIPE, so that a write to a closed peer is only an error. Ignores
- * SIGHUP, SIGUSR1 and SIGUSR2, so that a terminal that closes does not end a bus. */
+/* Blocks both signals. Ignores SIGPIPE and SIGXFSZ, so that a write to a closed peer or beyond
+ * the limit of file sizes is only an error. Ignores SIGHUP, SIGUSR1 and SIGUSR2, so that a
+ * terminal that closes does not end a bus. */
 void mr_signals_block(void);
 /* Returns a signalfd that delivers both; `flags` as for signalfd, SFD_CLOEXEC is added. */
 int mr_signals_open(int flags);

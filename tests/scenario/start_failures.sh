@@ -78,6 +78,7 @@ refused_limited -n 30 'limit of open files is too low limit=30 least=48 hint="ra
 	"$dataplane" --run-dir "$run"
 refused_limited -n 6 'Too many open files" hint="raise the limit of open files: ulimit -n, or' "$control" --run-dir "$run"
 refused_limited -v 400000 'memory" hint="allow more memory .*, or lower workers.count, ' "$dataplane" --run-dir "$run"
+refused_limited -f 64 'File too large" hint="raise the limit of file sizes: ulimit -f, or' "$dataplane" --run-dir "$run"
 refused 1 'cpu=1023 allowed=.* hint="choose CPUs that are allowed, or' \
 	"$dataplane" --run-dir "$run" --set 'workers.cpus=[1023]'
 
