@@ -8,7 +8,7 @@
  *
  * They stand apart from the queue's other entries, because one whose time is over leaves from
  * behind others: so each knows its neighbour or parent. The older of the two first entries is the
- * queue's next. The wheel, 2 KB, is made with the queue's first entry that needs it.
+ * queue's next. The wheel, 4 KB, is made with the queue's first entry that needs it.
  */
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/ttl.h"

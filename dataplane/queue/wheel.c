@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/queue/wheel.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "lib/base/compiler.h"
 
-#define UNIT 16u /* chunks of the store begin at multiples of this */
+#define UNIT  16u /* chunks of the store begin at multiples of this */
+#define AHEAD 7u  /* nodes that a walk fetches ahead */
 
 void mr_wheel_init(struct mr_wheel *w, uint8_t *base, uint32_t offset, uint64_t now_ms)
 {
@@ -38,20 +40,36 @@ static inline unsigned digit_of(uint64_t ms, unsigned level)
 	return (unsigned)(ms >> (level * MR_WHEEL_BITS)) & (MR_WHEEL_SLOTS - 1);
 }
 
-static void link_last(struct mr_wheel *w, uint32_t *slot, struct mr_wheel_node *n)
+/* Lets a node near the end of the slot name the new last one, so that a walk through the slot can
+ * fetch a node while it works on those before it. A node that leaves is not looked for: a number
+ * that is no node's any more costs a useless prefetch. */
+static inline void name_ahead(
+	const struct mr_wheel *w, const struct mr_wheel_node *last, uint32_t number)
+{
+	uint32_t at = last->prev;
+
+	for (unsigned i = 2; i < AHEAD && at != 0; i++) {
+		last = node_of(w, at);
+		at = last->prev;
+	}
+	if (at != 0)
+		node_of(w, at)->ahead = number;
+}
+
+static void link_last(struct mr_wheel *w, struct mr_wheel_slot *slot, struct mr_wheel_node *n)
 {
 	uint32_t number = number_of(w, n);
-	struct mr_wheel_node *first;
 
-	if (*slot == 0) {
-		*slot = n->next = n->prev = number;
-		return;
+	n->prev = slot->last;
+	n->next = number;
+	n->ahead = 0;
+	if (slot->first == 0) {
+		slot->first = number;
+	} else {
+		node_of(w, slot->last)->next = number;
+		name_ahead(w, node_of(w, slot->last), number);
 	}
-	first = node_of(w, *slot);
-	n->next = *slot;
-	n->prev = first->prev;
-	node_of(w, first->prev)->next = number;
-	first->prev = number;
+	slot->last = number;
 }
 
 static void put(struct mr_wheel *w, struct mr_wheel_node *n)
@@ -72,34 +90,57 @@ void mr_wheel_add(struct mr_wheel *w, struct mr_wheel_node *n, uint64_t due_ms)
 	w->count++;
 }
 
+/* Prefetches a node; `whole`: the beginning of its chunk too, because it will leave the wheel. */
+static inline void fetch(const struct mr_wheel *w, uint32_t number, bool whole)
+{
+	const struct mr_wheel_node *n = node_of(w, number);
+
+	mr_prefetch_write(n);
+	if (whole)
+		mr_prefetch_write((const uint8_t *)n - w->offset);
+}
+
 static void unlink_first(struct mr_wheel *w, unsigned level, unsigned digit)
 {
-	uint32_t *slot = &w->slots[level][digit];
-	struct mr_wheel_node *n = node_of(w, *slot);
+	struct mr_wheel_slot *slot = &w->slots[level][digit];
+	struct mr_wheel_node *n = node_of(w, slot->first);
 
-	if (n->next == *slot) {
-		*slot = 0;
+	if (slot->first == slot->last) {
+		*slot = (struct mr_wheel_slot){0};
 		w->used[level] &= ~(1ull << digit);
 	} else {
-		node_of(w, n->prev)->next = n->next;
-		node_of(w, n->next)->prev = n->prev;
-		*slot = n->next;
+		slot->first = n->next;
+		node_of(w, n->next)->prev = 0;
+		fetch(w, n->ahead != 0 ? n->ahead : n->next, level == 0);
 	}
 	n->next = n->prev = 0;
 }
 
-/* True, with its place, if the node is the first of a slot. */
-static bool is_first(
+/* Finds the slot of a node that is the first or the last of it. */
+static void find_slot(
 	const struct mr_wheel *w, const struct mr_wheel_node *n, unsigned *level, unsigned *digit)
 {
 	uint32_t number = number_of(w, n);
 
 	for (*level = 0; *level < MR_WHEEL_LEVELS; ++*level) {
+		const struct mr_wheel_slot *slot;
+
 		*digit = digit_of(n->due_ms, *level);
-		if (w->slots[*level][*digit] == number)
-			return true;
+		slot = &w->slots[*level][*digit];
+		if (slot->first == number || slot->last == number)
+			return;
 	}
-	return false;
+	assert(false);
+}
+
+/* Takes out the last node of a slot that has others. */
+static void unlink_last(struct mr_wheel *w, struct mr_wheel_node *n)
+{
+	unsigned level, digit;
+
+	find_slot(w, n, &level, &digit);
+	w->slots[level][digit].last = n->prev;
+	node_of(w, n->prev)->next = n->prev;
 }
 
 void mr_wheel_remove(struct mr_wheel *w, struct mr_wheel_node *n)
@@ -107,12 +148,17 @@ void mr_wheel_remove(struct mr_wheel *w, struct mr_wheel_node *n)
 	unsigned level, digit;
 
 	w->count--;
-	if (is_first(w, n, &level, &digit)) {
+	if (n->prev == 0) {
+		find_slot(w, n, &level, &digit);
 		unlink_first(w, level, digit);
 		return;
 	}
-	node_of(w, n->prev)->next = n->next;
-	node_of(w, n->next)->prev = n->prev;
+	if (n->next == number_of(w, n)) {
+		unlink_last(w, n);
+	} else {
+		node_of(w, n->prev)->next = n->next;
+		node_of(w, n->next)->prev = n->prev;
+	}
 	n->next = n->prev = 0;
 }
 
@@ -127,7 +173,7 @@ static bool move_one(struct mr_wheel *w)
 		w->moving = 0;
 		return false;
 	}
-	n = node_of(w, w->slots[w->moving][digit]);
+	n = node_of(w, w->slots[w->moving][digit].first);
 	unlink_first(w, w->moving, digit);
 	put(w, n);
 	return true;
@@ -180,7 +226,7 @@ struct mr_wheel_node *mr_wheel_pop(struct mr_wheel *w, uint64_t now_ms, uint32_t
 			return NULL;
 		if (w->moving > 0)
 			continue;
-		n = node_of(w, w->slots[0][digit_of(w->now_ms, 0)]);
+		n = node_of(w, w->slots[0][digit_of(w->now_ms, 0)].first);
 		unlink_first(w, 0, digit_of(w->now_ms, 0));
 		w->count--;
 		--*budget;
@@ -197,7 +243,7 @@ struct mr_wheel_node *mr_wheel_any(struct mr_wheel *w)
 	if (level == MR_WHEEL_LEVELS)
 		return NULL;
 	digit = (unsigned)__builtin_ctzll(w->used[level]);
-	n = node_of(w, w->slots[level][digit]);
+	n = node_of(w, w->slots[level][digit].first);
 	unlink_first(w, level, digit);
 	w->count--;
 	return n;

@@ -23,11 +23,18 @@
 #define MR_WHEEL_LEVELS  7u
 #define MR_WHEEL_LAST_MS ((1ull << (MR_WHEEL_BITS * MR_WHEEL_LEVELS)) - 1)
 
-/* A waiting entry's part. Slots are circular lists. */
+/* A waiting entry's part. */
 struct mr_wheel_node {
 	uint64_t due_ms;
-	uint32_t prev; /* numbers of the neighbours; 0: the node is in no wheel */
-	uint32_t next;
+	uint32_t prev;  /* number of the node before it in the slot; 0: it is the first */
+	uint32_t next;  /* number of the one after it, or its own: the last; 0: in no wheel */
+	uint32_t ahead; /* for prefetching: number of one that comes later, or of none any more */
+	uint32_t unused;
+};
+
+struct mr_wheel_slot {
+	uint32_t first; /* numbers; 0: the slot is empty */
+	uint32_t last;
 };
 
 struct mr_wheel {
@@ -36,8 +43,8 @@ struct mr_wheel {
 	uint64_t now_ms; /* all slots before this time are empty */
 	uint64_t count;
 	unsigned moving; /* level of the slot whose nodes are moving to lower levels; 0: none */
-	uint64_t used[MR_WHEEL_LEVELS];                  /* a bit for each slot that is not empty */
-	uint32_t slots[MR_WHEEL_LEVELS][MR_WHEEL_SLOTS]; /* number of the first node, or 0 */
+	uint64_t used[MR_WHEEL_LEVELS]; /* a bit for each slot that is not empty */
+	struct mr_wheel_slot slots[MR_WHEEL_LEVELS][MR_WHEEL_SLOTS];
 };
 
 void mr_wheel_init(struct mr_wheel *w, uint8_t *base, uint32_t offset, uint64_t now_ms);

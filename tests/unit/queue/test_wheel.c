@@ -17,6 +17,7 @@ struct chunk {
 	uint64_t serial; /* order in which it was added; 0: not in the wheel */
 	uint64_t wanted_ms;
 	struct mr_wheel_node node;
+	uint64_t behind;
 };
 _Static_assert(sizeof(struct chunk) % 16 == 0, "as chunks of the store");
 
