@@ -21,6 +21,7 @@ static uint64_t option_value(uint32_t option, struct mrf_table t)
 	case MRF_QUEUE_OPTION_BREAKER_FAILURES: return mrf_queue_options_breaker_failures(t);
 	case MRF_QUEUE_OPTION_BREAKER_RESET: return mrf_queue_options_breaker_reset_ms(t);
 	case MRF_QUEUE_OPTION_WHEN_EXPIRED: return mrf_queue_options_when_expired(t);
+	case MRF_QUEUE_OPTION_AGING: return mrf_queue_options_aging_ms(t);
 	default: return mrf_queue_options_breaker_probes(t);
 	}
 }
@@ -70,8 +71,8 @@ static int parse_word(const struct mr_cli *cli, enum mrf_queue_kind kind, const 
 	if (!k)
 		return fail_key(cli, kind, word, bytes);
 	if (!may_have(k, kind) && k->queue_only)
-		return mr_cli_fail(cli, MR_EXIT_USAGE, k->name,
-			"only messages of queues have a time to live", "see `millrace help queue`");
+		return mr_cli_fail(cli, MR_EXIT_USAGE, k->name, "only queues have this option",
+			"see `millrace help queue`");
 	if (!may_have(k, kind))
 		return mr_cli_fail(cli, MR_EXIT_USAGE, k->name,
 			"only services have a circuit breaker", "see `millrace help service`");

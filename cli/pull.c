@@ -10,6 +10,7 @@
 #include "cli/headers.h"
 #include "cli/lines.h"
 #include "cli/options.h"
+#include "cli/priority.h"
 #include "cli/stage.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
@@ -56,12 +57,12 @@ static bool is_manual(const struct pull *p)
 
 static void print_json(const struct mr_delivery *d, bool with_tag)
 {
-	static const char *const priorities[] = {"normal", "high", "low"};
 	json_t *o = mr_cli_message_object(&d->message);
 	char tag[24];
 
 	json_object_set_new(o, "redelivered", json_integer((json_int_t)d->redelivered));
-	json_object_set_new(o, "priority", json_string(priorities[d->priority % 3]));
+	json_object_set_new(
+		o, "priority", json_string(mr_cli_priority_text(mr_delivery_priority(d))));
 	if (d->publisher)
 		json_object_set_new(o, "id", json_integer((json_int_t)d->id));
 	snprintf(tag, sizeof(tag), "%" PRIu64, d->tag);

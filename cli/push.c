@@ -12,6 +12,7 @@
 #include "cli/headers.h"
 #include "cli/input.h"
 #include "cli/options.h"
+#include "cli/priority.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
 
@@ -197,13 +198,6 @@ static int fail(const struct push *p, const char *queue, int error)
 	return mr_cli_fail_call(p->cli, p->client, error, queue);
 }
 
-static enum mr_priority priority_of(const char *text)
-{
-	if (text == NULL || strcmp(text, "normal") == 0)
-		return MR_PRIORITY_NORMAL;
-	return strcmp(text, "high") == 0 ? MR_PRIORITY_HIGH : MR_PRIORITY_LOW;
-}
-
 static enum mr_policy policy_of(const char *text)
 {
 	static const struct {
@@ -358,7 +352,8 @@ static int prepare(struct push *p, const struct mr_cli_words *w, struct mr_cli_i
 		return code;
 	p->message.headers = p->headers.bytes ? p->headers.data : NULL;
 	p->message.header_bytes = p->headers.bytes;
-	p->message.priority = priority_of(p->set->priority);
+	if (p->set->priority)
+		(void)mr_cli_priority_parse(p->set->priority, &p->message.priority);
 	code = take_times(p);
 	if (code)
 		return code;
@@ -387,9 +382,9 @@ static const struct mr_cli_option options[] = {
 		.type = MR_CLI_TEXT,
 		.value = "PRIORITY",
 		.offset = offsetof(struct settings, priority),
-		.choices = "high|normal|low",
-		.help = "high, normal (default) or low: high goes before normal, low "
-			"after it"},
+		.choices = MR_CLI_PRIORITY_CHOICES,
+		.help = "0 to 9, a higher one goes first; or low (1), normal (4, the default) "
+			"or high (7)"},
 	{.name = "delay",
 		.type = MR_CLI_MS,
 		.value = "TIME",
@@ -499,6 +494,7 @@ const struct mr_cli_verb mr_cli_push = {
 		    "  seq 1000 | millrace push jobs --stdin-lines\n"
 		    "  millrace push alerts 'door open' --ttl 30s\n"
 		    "  millrace push reminders tea --delay 5m\n"
+		    "  millrace push jobs urgent --priority 9\n"
 		    "  millrace push orders - --publisher shop --first-id 17 < order",
 	.options = options,
 	.defaults = &defaults,

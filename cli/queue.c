@@ -11,6 +11,7 @@
 #include "cli/edit.h"
 #include "cli/headers.h"
 #include "cli/options.h"
+#include "cli/priority.h"
 #include "cli/queues.h"
 #include "cli/text.h"
 #include "cli/transfer.h"
@@ -18,6 +19,7 @@
 #include "cli/view.h"
 #include "lib/base/compiler.h"
 #include "lib/base/suggest.h"
+#include "lib/wire/priority.h"
 #include "lib/wire/queue_name.h"
 
 /* Bytes of a payload shown in a table. */
@@ -108,10 +110,13 @@ static int print_queue(const struct asked *q, struct mrf_table queues)
 		json_object_set_new(row, "consumer_rows", mr_cli_table_json(&consumers));
 		if (subjects)
 			json_object_set(row, "subjects", subjects);
+		json_object_set_new(row, "ready_by_priority",
+			mr_cli_priority_counts_json(mrf_admin_queues_rows_at(queues, 0)));
 		mr_cli_text_json_line(row);
 	} else {
 		mr_cli_table_print_lines(&queue, stdout);
 		print_subjects(subjects);
+		mr_cli_priority_counts_print(mrf_admin_queues_rows_at(queues, 0));
 		putchar('\n');
 		code = mr_cli_view_select(q->cli, &q->set->view, &consumers)
 			       ?: mr_cli_view_print(q->cli, &q->set->view, &consumers, 0,
@@ -363,11 +368,7 @@ static const struct mr_cli_column message_columns[] = {
 
 static const char *priority_text(uint8_t priority)
 {
-	switch (priority) {
-	case MRF_PRIORITY_HIGH: return "high";
-	case MRF_PRIORITY_LOW: return "low";
-	default: return "normal";
-	}
+	return mr_cli_priority_text(mr_level_of_priority(priority));
 }
 
 static void message_row(struct mr_cli_table *t, struct mrf_table message)
@@ -720,6 +721,7 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "         ack_timeout=TIME (10ms to 24h)  max_deliver=COUNT (1 to 65535)\n"
 		   "         policy=lru|round-robin|least-outstanding|random|weighted\n"
 		   "         when_full=wait|refuse  when_expired=discard|dead-letter\n"
+		   "         aging=TIME|none\n"
 		   "bind     let what is published to each SUBJECT, which may have wildcards,\n"
 		   "         go into the queue, which is made if there is none\n"
 		   "unbind   end that\n"

@@ -76,6 +76,7 @@ static const struct column all_columns[] = {
 	{NULL, NULL, "ack_timeout_ms", .unit = MR_CLI_UNIT_MS},
 	{NULL, NULL, "max_deliver"},
 	{NULL, NULL, "when_expired", .left = true},
+	{NULL, NULL, "aging_ms", .unit = MR_CLI_UNIT_MS},
 	{NULL, NULL, "edited", .left = true},
 	{NULL, NULL, "not_idempotent", .left = true, .section = "Settings of services only:"},
 	{NULL, NULL, "breaker_failures"},
@@ -188,6 +189,7 @@ static void option_cells(struct mr_cli_table *t, struct mrf_table row)
 	mr_cli_table_count(t, mrf_queue_options_ack_timeout_ms(o));
 	mr_cli_table_count(t, mrf_queue_options_max_deliver(o));
 	mr_cli_table_string(t, mrf_str(expired_text(mrf_queue_options_when_expired(o))));
+	mr_cli_table_limit(t, mrf_queue_options_aging_ms(o), 0);
 	edited_cell(t, mrf_queue_row_edited(row));
 	mr_cli_table_bool(t, mrf_queue_options_not_idempotent(o));
 	mr_cli_table_limit(t, mrf_queue_options_breaker_failures(o), UINT16_MAX);

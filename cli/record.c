@@ -5,18 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/priority.h"
 #include "cli/text.h"
 #include "lib/base/compiler.h"
 #include "lib/base/suggest.h"
-
-static const char *const priorities[] = {"normal", "high", "low"};
 
 void mr_cli_record_print(const struct mr_delivery *d)
 {
 	const struct mr_message *m = &d->message;
 	json_t *o = json_object();
 
-	json_object_set_new(o, "priority", json_string(priorities[d->priority % 3]));
+	json_object_set_new(
+		o, "priority", json_string(mr_cli_priority_text(mr_delivery_priority(d))));
 	if (m->header_bytes)
 		mr_cli_text_json(o, "headers", m->headers, m->header_bytes);
 	mr_cli_text_json(o, "payload", m->payload, m->payload_bytes);
@@ -58,15 +58,12 @@ static bool take_bytes(const json_t *o, const char *key, void **out, size_t *byt
 static bool take_priority(const json_t *o, enum mr_priority *out, char *error, size_t error_bytes)
 {
 	const json_t *value = json_object_get(o, "priority");
-	const char *text = value ? json_string_value(value) : priorities[0];
+	const char *text = value ? json_string_value(value) : "normal";
 
-	for (unsigned i = 0; text && i < 3; i++) {
-		if (strcmp(text, priorities[i]) == 0) {
-			*out = (enum mr_priority)i;
-			return true;
-		}
-	}
-	return report(error, error_bytes, " is not one of normal, high or low", "priority");
+	if (text && mr_cli_priority_parse(text, out))
+		return true;
+	return report(error, error_bytes, " is not one of normal, high or low, or \"0\" to \"9\"",
+		"priority");
 }
 
 /* Refuses keys that no export writes: a mistyped one would lose what it says. */

@@ -9,6 +9,7 @@
 
 #include "cli/admin.h"
 #include "cli/feed.h"
+#include "cli/priority.h"
 #include "cli/record.h"
 #include "cli/text.h"
 
@@ -149,7 +150,7 @@ static int move_one(struct work *w, const struct mr_delivery *d)
 		.header_bytes = m->header_bytes,
 		.payload = copy ? copy + m->header_bytes : NULL,
 		.bytes = m->payload_bytes,
-		.priority = d->priority,
+		.priority = mr_cli_priority_of(d),
 	};
 	struct open_push open = {.tag = d->tag};
 	int rc;

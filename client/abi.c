@@ -27,7 +27,7 @@
 static void clear_padding(struct mr_queue_options *options)
 {
 	options->when_expired = 0;
-	options->reserved16 = 0;
+	options->aging_s = 0;
 	options->reserved16_end = 0;
 }
 

@@ -60,7 +60,8 @@ _Static_assert(MR_ADMIN_POLICY == (int)MRF_QUEUE_OPTION_POLICY &&
 		       MR_ADMIN_BREAKER_FAILURES == (int)MRF_QUEUE_OPTION_BREAKER_FAILURES &&
 		       MR_ADMIN_BREAKER_RESET == (int)MRF_QUEUE_OPTION_BREAKER_RESET &&
 		       MR_ADMIN_BREAKER_PROBES == (int)MRF_QUEUE_OPTION_BREAKER_PROBES &&
-		       MR_ADMIN_WHEN_EXPIRED == (int)MRF_QUEUE_OPTION_WHEN_EXPIRED,
+		       MR_ADMIN_WHEN_EXPIRED == (int)MRF_QUEUE_OPTION_WHEN_EXPIRED &&
+		       MR_ADMIN_AGING == (int)MRF_QUEUE_OPTION_AGING,
 	"the same bits");
 
 int mr_admin_edit(struct mr_admin *a, const char *queue, bool service, unsigned edits,
@@ -86,6 +87,7 @@ int mr_admin_edit(struct mr_admin *a, const char *queue, bool service, unsigned 
 		.breaker_reset_ms = values->breaker_reset_ms,
 		.breaker_probes = values->breaker_probes,
 		.when_expired = values->when_expired,
+		.aging_ms = values->aging_s * 1000u,
 	};
 	return mr_admin_ask_edit(a, &command, &options);
 }

@@ -33,12 +33,19 @@ enum mr_when_queue_full {
 	MR_QUEUE_FULL_REFUSE,  /**< the push is refused */
 };
 
-/** Priority of a message within its queue. */
+/** Priority of a message within its queue: one of ten levels, 0 to 9. A higher level goes first;
+ * within a level the older message does. */
 enum mr_priority {
-	MR_PRIORITY_NORMAL, /**< the default */
-	MR_PRIORITY_HIGH,   /**< before normal */
-	MR_PRIORITY_LOW,    /**< after normal */
+	MR_PRIORITY_NORMAL,     /**< level 4, the default */
+	MR_PRIORITY_HIGH,       /**< level 7 */
+	MR_PRIORITY_LOW,        /**< level 1 */
+	MR_PRIORITY_FIRST = 16, /**< level 0: see MR_PRIORITY() */
+	MR_PRIORITY_LAST = 25,  /**< level 9 */
 };
+
+/** Makes an enum mr_priority of a level.
+ * @param level  0 to 9; 1, 4 and 7 are the same as low, normal and high */
+#define MR_PRIORITY(level) ((enum mr_priority)(MR_PRIORITY_FIRST + (level)))
 
 /** Selects what becomes of a message whose time to live (mr_push::ttl_ms) is over. */
 enum mr_when_expired {
@@ -66,7 +73,8 @@ struct mr_queue_options {
 	uint8_t when_expired;      /**< queue: enum mr_when_expired */
 	uint16_t breaker_failures; /**< service: consecutive failures that open its circuit breaker;
 				    * 65535: never */
-	uint16_t reserved16;       /**< 0 */
+	uint16_t aging_s;          /**< queue: a waiting message counts as one level of priority
+				    * higher for each such time, s; 0: it does not */
 	uint32_t breaker_reset_ms; /**< service: time the circuit breaker stays open, ms */
 	uint16_t breaker_probes;   /**< service: calls let through after that time, as a test */
 	uint16_t reserved16_end;   /**< 0 */
@@ -146,7 +154,7 @@ struct mr_push {
 	size_t header_bytes;       /**< 0 without a block */
 	const void *payload;       /**< copied; NULL with `bytes` 0 */
 	size_t bytes;              /**< with `header_bytes` at most mr_message_bytes_max() */
-	enum mr_priority priority; /**< within the queue */
+	enum mr_priority priority; /**< within the queue; also MR_PRIORITY() of a level */
 	/** Exactly once: number of the message, 1 to 2^63 - 1; 0: the next one. Otherwise 0. */
 	uint64_t id;
 	/** Exactly once, with `id`: number of another publisher; 0: this handle. A stage of a
@@ -176,9 +184,10 @@ struct mr_push {
  *                    producers back; or `push->id` is open in this queue already; or (best effort)
  *                    the bus has no number for the queue now
  * @retval -EINVAL    malformed headers, unknown priority, or an `id` without exactly once
- * @retval -EMSGSIZE  too large; with `ttl_ms`, `delay_ms` or `at_ms` the limit is 32 bytes
- *                      lower
- * @retval -EOPNOTSUPP  `ttl_ms`, `delay_ms`, `at_ms`: the bus is older and does not know it
+ * @retval -EMSGSIZE  too large; with `ttl_ms`, `delay_ms`, `at_ms` or a priority without a name
+ *                      the limit is 32 bytes lower
+ * @retval -EOPNOTSUPP  `ttl_ms`, `delay_ms`, `at_ms`, a priority without a name: the bus is older
+ *                      and does not know it
  * @retval -ENOTCONN  no connection
  * @retval -EDEADLK   a claim is open
  * @retval -ENOMEM    no memory */
@@ -212,7 +221,8 @@ struct mr_delivery {
 	struct mr_consumer *consumer; /**< for mr_ack() and the like */
 	uint64_t tag;                 /**< names the delivery to mr_ack() and the like */
 	unsigned redelivered; /**< earlier deliveries; mr_delivery_attempts() counts attempts */
-	enum mr_priority priority; /**< given by the push */
+	enum mr_priority priority; /**< given by the push: normal, high or low. For another level
+				    * the side of normal on which it is: mr_delivery_priority() */
 	uint64_t publisher;        /**< number of a publisher that promised exactly once, or 0 */
 	uint64_t id;               /**< its number for the message, or 0 */
 };
@@ -311,6 +321,12 @@ MR_API int mr_give_back(struct mr_consumer *consumer, uint64_t tag);
  * @param d  the delivery handed out last; for an older one the result is `redelivered`
  * @return attempts; `redelivered` if the bus does not tell */
 MR_API unsigned mr_delivery_attempts(const struct mr_delivery *d);
+
+/** Returns the level of priority that the push of a message gave.
+ *
+ * @param d  the delivery handed out last; for an older one the level is that of `priority`
+ * @return 0 to 9; low is 1, normal 4, high 7 */
+MR_API unsigned mr_delivery_priority(const struct mr_delivery *d);
 
 /** @} */
 

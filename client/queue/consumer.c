@@ -10,6 +10,7 @@
 #include "client/core/error.h"
 #include "client/core/ring_out.h"
 #include "client/subscribe/subscribe.h"
+#include "lib/wire/priority.h"
 
 #define UNSETTLED_MAX 65536u
 #define SLOT_BITS     MR_UNSETTLED_SLOT_BITS
@@ -271,10 +272,20 @@ bool mr_consumer_tag(struct mr_consumer *k, uint64_t tag, bool settled, uint64_t
 	return false;
 }
 
-/* A malformed priority is normal: programs may use it as an index. */
+/* Programs may use it as an index: so a level without a name is high or low. */
+static enum mr_priority priority_of_level(uint8_t priority)
+{
+	unsigned level = mr_level_of_priority(priority);
+
+	return level == MR_LEVEL_NORMAL  ? MR_PRIORITY_NORMAL
+	       : level > MR_LEVEL_NORMAL ? MR_PRIORITY_HIGH
+					 : MR_PRIORITY_LOW;
+}
+
 static inline enum mr_priority priority_of(uint8_t priority)
 {
-	return priority <= MR_PRIORITY_LOW ? (enum mr_priority)priority : MR_PRIORITY_NORMAL;
+	return mr_likely(priority <= MR_PRIORITY_LOW) ? (enum mr_priority)priority
+						      : priority_of_level(priority);
 }
 
 static inline void delivery_fill(
@@ -318,6 +329,7 @@ bool mr_consumer_prepare(
 	k->client->received++;
 	k->current = bus_tag;
 	k->spared = m->extra.delivery.spared;
+	k->priority = m->extra.delivery.priority;
 	before_hand_out(k, m);
 	return true;
 }

@@ -77,7 +77,8 @@ struct mr_consumer {
 
 	/* The bus's tag of the delivery handed out last; 0: it is settled. */
 	uint64_t current;
-	uint8_t spared; /* its earlier deliveries that do not count as attempts */
+	uint8_t spared;   /* its earlier deliveries that do not count as attempts */
+	uint8_t priority; /* its priority, as in Delivery */
 	/* The bus's tag of the last delivery that was reported as Handed and has no settlement yet;
 	 * 0: none. The report covers the deliveries behind it too, but not a redelivered one, which
 	 * may be the message that crashes programs. */

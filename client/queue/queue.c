@@ -10,6 +10,7 @@
 #include "client/core/ring_out.h"
 #include "client/core/sized.h"
 #include "client/core/wait.h"
+#include "lib/wire/priority.h"
 
 #define WINDOW_DEFAULT 1024u
 #define FIND_NS        (1000 * MR_NS_PER_MS)
@@ -36,6 +37,7 @@ uint32_t mr_queue_options_write(struct mrf_builder *b, const struct mr_queue_opt
 		.breaker_reset_ms = options->breaker_reset_ms,
 		.breaker_probes = options->breaker_probes,
 		.when_expired = options->when_expired,
+		.aging_ms = options->aging_s * 1000u,
 	};
 
 	return mrf_queue_options_write(b, &out);
@@ -244,7 +246,7 @@ static int queue_new(struct mr_client *c, const char *name, const struct mr_push
 
 int mr_queue_options_check(struct mr_client *c, const struct mr_queue_options *options)
 {
-	if (options->reserved16 != 0 || options->reserved16_end != 0)
+	if (options->reserved16_end != 0)
 		return mr_fail(c, -EINVAL, "queue: reserved options are not 0");
 	if (options->when_expired > MR_EXPIRED_DEAD_LETTER)
 		return mr_fail(c, -EINVAL, "when_expired: unknown choice");
@@ -343,12 +345,15 @@ unsigned mr_queue_unaccepted(const struct mr_queue *q)
 	return q != NULL ? q->box.open : 0;
 }
 
-static const uint8_t priority_flags[] = {0, MRF_MESSAGE_FLAG_HIGH, MRF_MESSAGE_FLAG_LOW};
+/* Levels without a name have none. */
+static const uint8_t priority_flags[MR_PRIORITY_LAST + 1] = {
+	0, MRF_MESSAGE_FLAG_HIGH, MRF_MESSAGE_FLAG_LOW};
 
 /* Returns the options, bits of enum mrf_push_option, that the push needs. */
 static inline uint32_t needed_options(const struct mr_push *push)
 {
 	return (push->ttl_ms != 0 ? MRF_PUSH_OPTION_TTL : 0u) |
+	       (push->priority >= MR_PRIORITY_FIRST ? MRF_PUSH_OPTION_PRIORITY : 0u) |
 	       ((push->delay_ms | push->at_ms) != 0 ? MRF_PUSH_OPTION_DELAY : 0u);
 }
 
@@ -364,6 +369,9 @@ static int check_options(const struct mr_queue *q, const struct mr_push *push)
 	if (lacks & MRF_PUSH_OPTION_TTL)
 		return mr_fail(q->client, -EOPNOTSUPP,
 			"ttl: the bus is older and does not know a message's time to live");
+	if (lacks & MRF_PUSH_OPTION_PRIORITY)
+		return mr_fail(q->client, -EOPNOTSUPP,
+			"priority: the bus is older and knows only high, normal and low");
 	return lacks == 0 ? 0
 			  : mr_fail(q->client, -EOPNOTSUPP,
 				    "delay: the bus is older and does not know delayed messages");
@@ -387,6 +395,8 @@ static int prepend_options(struct mr_queue *q, const struct mr_push *push, struc
 	*out = (struct with_options){.push = *push,
 		.options = {
 			.ttl_ms = push->ttl_ms, .delay_ms = push->delay_ms, .at_ms = push->at_ms}};
+	if (push->priority >= MR_PRIORITY_FIRST)
+		out->options.priority = (uint8_t)(1 + push->priority - MR_PRIORITY_FIRST);
 	out->push.headers = (const char *)&out->options;
 	out->push.header_bytes = sizeof(out->options) + push->header_bytes;
 	if (push->header_bytes == 0)
@@ -534,6 +544,22 @@ static int push_with_options(struct mr_queue *q, const struct mr_push *push, uin
 	return error;
 }
 
+/* Pushes a message whose priority is given as a level. */
+static int push_level(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
+{
+	struct mr_push named = *push;
+	int error;
+
+	if (push->priority < MR_PRIORITY_FIRST || push->priority > MR_PRIORITY_LAST)
+		return mr_fail(q->client, -EINVAL, "no such priority");
+	named.priority = (enum mr_priority)mr_priority_of_level(push->priority - MR_PRIORITY_FIRST);
+	if (has_options(&named)) {
+		error = check_options(q, &named);
+		return error != 0 ? error : push_with_options(q, &named, id);
+	}
+	return push_checked(q, &named, id);
+}
+
 static int push_one(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
 {
 	struct mr_client *c = q->client;
@@ -542,7 +568,7 @@ static int push_one(struct mr_queue *q, const struct mr_push *push, uint64_t *id
 	if (mr_unlikely(error != 0))
 		return error;
 	if (mr_unlikely((unsigned)push->priority > MR_PRIORITY_LOW))
-		return mr_fail(c, -EINVAL, "no such priority");
+		return push_level(q, push, id);
 	if (mr_unlikely(has_options(push))) {
 		error = check_options(q, push);
 		if (error != 0)

@@ -2,6 +2,7 @@
 /* settle: settlements by the program, and the Leave of a client that closes. */
 #include "client/core/error.h"
 #include "client/queue/consumer.h"
+#include "lib/wire/priority.h"
 
 static int settle(struct mr_consumer *k, uint64_t tag, enum mrf_settle_verb verb, uint32_t delay_ms)
 {
@@ -78,4 +79,17 @@ unsigned mr_delivery_attempts(const struct mr_delivery *d)
 	if (bus_tag != k->current || k->spared > d->redelivered)
 		return d->redelivered;
 	return d->redelivered - k->spared;
+}
+
+unsigned mr_delivery_priority(const struct mr_delivery *d)
+{
+	const struct mr_consumer *k = d != NULL ? d->consumer : NULL;
+	uint64_t bus_tag;
+
+	if (k == NULL)
+		return MR_LEVEL_NORMAL;
+	bus_tag = d->tag;
+	if (k->manual && !mr_consumer_tag(d->consumer, d->tag, false, &bus_tag))
+		return mr_level_of_priority(d->priority);
+	return mr_level_of_priority(bus_tag == k->current ? k->priority : d->priority);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "lib/base/log.h"
+#include "lib/wire/priority.h"
 #include "lib/wire/queue_name.h"
 
 /* Upper limits, larger than one answer can hold. */
@@ -55,6 +56,7 @@ static void copy_counts(struct mrf_queue_row *v, struct mrf_table t)
 static uint32_t copy_row(struct mrf_builder *b, struct mrf_table t)
 {
 	uint32_t consumers[CONSUMERS_MAX];
+	uint64_t by_level[MR_LEVELS];
 	const struct mrf_queue_options options = mr_queue_command_options(mrf_queue_row_options(t));
 	struct mrf_queue_row v = {
 		.queue = mrf_queue_row_queue(t),
@@ -68,6 +70,12 @@ static uint32_t copy_row(struct mrf_builder *b, struct mrf_table t)
 		.bindings = mrf_queue_row_bindings(t),
 	};
 
+	if (mrf_queue_row_ready_by_level_count(t) == MR_LEVELS) {
+		for (uint32_t i = 0; i < MR_LEVELS; i++)
+			by_level[i] = mrf_queue_row_ready_by_level_at(t, i);
+		v.ready_by_level = by_level;
+		v.ready_by_level_count = MR_LEVELS;
+	}
 	if (v.consumer_rows_count > CONSUMERS_MAX)
 		v.consumer_rows_count = CONSUMERS_MAX;
 	for (uint32_t i = 0; i < v.consumer_rows_count; i++)

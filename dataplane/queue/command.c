@@ -61,6 +61,7 @@ static struct mrf_queue_options options_of(const struct request *r)
 			(uint16_t)value_or(mrf_queue_options_breaker_probes(t), d->breaker_probes),
 		.when_expired =
 			(uint8_t)value_or(mrf_queue_options_when_expired(t), d->when_expired),
+		.aging_ms = (uint32_t)value_or(mrf_queue_options_aging_ms(t), d->aging_ms),
 	};
 }
 
@@ -74,7 +75,8 @@ static bool asks_for_options(const struct request *r)
 	       mrf_queue_options_age_max_ms(t) || mrf_queue_options_ack_timeout_ms(t) ||
 	       mrf_queue_options_max_deliver(t) || mrf_queue_options_not_idempotent(t) ||
 	       mrf_queue_options_breaker_failures(t) || mrf_queue_options_breaker_reset_ms(t) ||
-	       mrf_queue_options_breaker_probes(t) || mrf_queue_options_when_expired(t);
+	       mrf_queue_options_breaker_probes(t) || mrf_queue_options_when_expired(t) ||
+	       mrf_queue_options_aging_ms(t);
 }
 
 /* Returns the options, as bits, in which the queue differs from what was asked for. */
@@ -109,6 +111,8 @@ static uint32_t differences(const struct request *r, const struct mrf_queue_opti
 			wants.breaker_probes == has->breaker_probes},
 		{MRF_QUEUE_OPTION_WHEN_EXPIRED, mrf_queue_options_when_expired(t),
 			wants.when_expired == has->when_expired},
+		{MRF_QUEUE_OPTION_AGING, mrf_queue_options_aging_ms(t),
+			wants.aging_ms == has->aging_ms},
 	};
 	uint32_t bits = 0;
 
@@ -221,7 +225,8 @@ static int command_open(struct request *r)
 	r->answer.window = mr_push_window(r->q, queue);
 	r->answer.waits = queue->options.when_full == MRF_QUEUE_FULL_WAIT;
 	if (queue->kind == MRF_QUEUE_KIND_QUEUE)
-		r->answer.push_options = MRF_PUSH_OPTION_TTL | MRF_PUSH_OPTION_DELAY;
+		r->answer.push_options =
+			MRF_PUSH_OPTION_TTL | MRF_PUSH_OPTION_DELAY | MRF_PUSH_OPTION_PRIORITY;
 	if (mrf_queue_command_knows_memory(r->command) && r->session != 0)
 		note_knowledge(r);
 	return 0;
@@ -329,7 +334,7 @@ static uint32_t oldest_ms(struct request *r, const struct mr_queue *queue)
 {
 	uint32_t oldest = 0;
 
-	for (unsigned i = 0; i < MR_QUEUE_PRIORITIES; i++)
+	for (unsigned i = 0; i < mr_queue_ranks(queue); i++)
 		oldest = larger_of(oldest, age_of(r->q, mr_queue_oldest(queue, i)));
 	oldest = larger_of(oldest, oldest_out(r, queue->delayed_head));
 	for (uint32_t i = 0; i < queue->consumers_count; i++)
@@ -343,7 +348,9 @@ static uint32_t write_row(struct request *r, const struct mr_queue *queue, bool 
 {
 	uint32_t rows[CONSUMER_ROWS_MAX];
 	uint32_t rows_count = consumers ? write_consumers(r, queue, rows) : 0;
+	uint64_t by_level[MR_LEVELS];
 
+	mr_level_counts(queue, by_level);
 	return mrf_queue_row_write(
 		r->b, &(struct mrf_queue_row){
 			      .queue = queue->number,
@@ -378,6 +385,8 @@ static uint32_t write_row(struct request *r, const struct mr_queue *queue, bool 
 			      .consumer_rows_count = rows_count,
 			      .edited = queue->edited,
 			      .bindings = mr_bind_count(r->q, queue),
+			      .ready_by_level = by_level,
+			      .ready_by_level_count = consumers ? MR_LEVELS : 0,
 		      });
 }
 
@@ -412,6 +421,7 @@ static int command_edit(struct request *r)
 		.breaker_reset_ms = mrf_queue_options_breaker_reset_ms(t),
 		.breaker_probes = mrf_queue_options_breaker_probes(t),
 		.when_expired = mrf_queue_options_when_expired(t),
+		.aging_ms = mrf_queue_options_aging_ms(t),
 	};
 	struct mr_queue *queue = named_queue(r);
 	int rc;
@@ -551,7 +561,7 @@ static uint32_t write_message(struct request *r, struct mr_queue_entry *e)
 		&(struct mrf_queue_message_row){
 			.age_ms = age_of(r->q, e),
 			.redelivered = mr_entry_redelivered(e),
-			.priority = e->priority,
+			.priority = mr_entry_priority(e),
 			.bytes = e->body_bytes,
 			.headers = mrf_bytes_n(body, smaller_of(header_bytes, PEEK_PART_BYTES)),
 			.payload = mrf_bytes_n(body + header_bytes,
@@ -570,23 +580,23 @@ static bool dead_of_some(const struct request *r)
 
 /* Shows the entries that came back, in the order of their ages; returns how many. They are put back
  * in their places afterwards. */
-static uint32_t peek_returned(struct request *r, struct mr_queue *queue, unsigned priority,
+static uint32_t peek_returned(struct request *r, struct mr_queue *queue, unsigned rank,
 	uint32_t max, struct mr_queue_entry **came_back)
 {
 	struct mr_queue_times *times = queue->times;
 	uint32_t count = 0;
 
 	for (; r->answer.messages_count < max; count++) {
-		struct mr_queue_entry *e = queue->returned[priority];
-		struct mr_queue_entry *t = times == NULL ? NULL : times->ready[priority].returned;
+		struct mr_queue_entry **plain = mr_queue_returned_of(queue, rank), *e = *plain;
+		struct mr_queue_entry *t = times == NULL ? NULL : times->ready[rank].returned;
 
 		came_back[count] = mr_entry_older(e, t);
 		if (came_back[count] == NULL)
 			break;
 		if (came_back[count] == e)
-			(void)mr_returned_pop(r->q, &queue->returned[priority]);
+			(void)mr_returned_pop(r->q, plain);
 		else
-			mr_returned_remove(r->q, &times->ready[priority].returned, t);
+			mr_returned_remove(r->q, &times->ready[rank].returned, t);
 		r->messages[r->answer.messages_count++] = write_message(r, came_back[count]);
 	}
 	return count;
@@ -597,23 +607,23 @@ static void put_returned(struct mr_queues *q, struct mr_queue *queue, struct mr_
 	struct mr_queue_entry **timed;
 
 	if (!mr_entry_ends(e)) {
-		mr_returned_push(q, &queue->returned[e->priority], e);
+		mr_returned_push(q, mr_queue_returned_of(queue, mr_entry_rank(e)), e);
 		return;
 	}
-	timed = &queue->times->ready[e->priority].returned;
+	timed = &queue->times->ready[mr_entry_rank(e)].returned;
 	e->tree.left = e->tree.right = 0;
 	*timed = mr_returned_join(q, *timed, e);
 }
 
-static void peek_at(struct request *r, struct mr_queue *queue, unsigned priority, uint32_t max)
+static void peek_at(struct request *r, struct mr_queue *queue, unsigned rank, uint32_t max)
 {
 	struct mr_queue_entry *came_back[PEEK_MAX], *e, *t, *next;
-	uint32_t count = peek_returned(r, queue, priority, max, came_back);
+	uint32_t count = peek_returned(r, queue, rank, max, came_back);
 
 	while (count > 0)
 		put_returned(r->q, queue, came_back[--count]);
-	e = queue->ready[priority].head;
-	t = queue->times == NULL ? NULL : queue->times->ready[priority].list.head;
+	e = mr_queue_list_of(queue, rank)->head;
+	t = queue->times == NULL ? NULL : queue->times->ready[rank].list.head;
 	while (r->answer.messages_count < max && (next = mr_entry_older(e, t)) != NULL) {
 		r->messages[r->answer.messages_count++] = write_message(r, next);
 		if (next == e)
@@ -623,10 +633,9 @@ static void peek_at(struct request *r, struct mr_queue *queue, unsigned priority
 	}
 }
 
-/* Shows messages in the order in which they would be delivered. */
+/* Shows messages in the order in which they would be delivered, were they not to age. */
 static int command_peek(struct request *r)
 {
-	static const uint8_t order[] = {MRF_PRIORITY_HIGH, MRF_PRIORITY_NORMAL, MRF_PRIORITY_LOW};
 	uint32_t max = mrf_queue_command_count(r->command);
 	struct mr_queue *queue = named_queue(r);
 
@@ -636,8 +645,9 @@ static int command_peek(struct request *r)
 		max = PEEK_MAX;
 	r->answer.queue = queue->number;
 	r->answer.count = queue->ready_count;
-	for (unsigned i = 0; i < MR_ARRAY_COUNT(order); i++)
-		peek_at(r, queue, order[i], max);
+	for (unsigned level = MR_LEVELS; level-- > 0;)
+		if (mr_rank_of_level(level) < mr_queue_ranks(queue))
+			peek_at(r, queue, mr_rank_of_level(level), max);
 	return 0;
 }
 

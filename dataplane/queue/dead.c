@@ -159,7 +159,7 @@ static struct mr_queue_entry *change_to_chain(
 	}
 	n->attempts = e->attempts;
 	n->spared = e->spared;
-	n->priority = e->priority;
+	mr_entry_priority_copy(n, e);
 	mr_entry_free(q, e);
 	return n;
 }
@@ -184,7 +184,7 @@ static struct mr_queue_entry *replace_header_block(
 		return e;
 	n->attempts = e->attempts;
 	n->spared = e->spared;
-	n->priority = e->priority;
+	mr_entry_priority_copy(n, e);
 	body = mr_entry_body(n);
 	memcpy(body, b->text, b->bytes);
 	memcpy(body + b->bytes, (uint8_t *)mr_entry_body(e) + e->header_bytes, payload_bytes);
@@ -280,6 +280,7 @@ struct mr_queue *mr_dead_of(struct mr_queues *q, struct mr_queue *queue)
 	options.messages_max = UINT64_MAX / 2;
 	options.bytes_max = 0;
 	options.age_max_ms = 0;
+	options.aging_ms = 0;
 	if (dead == NULL) {
 		if (mr_queue_make(q, MRF_QUEUE_KIND_QUEUE, name, bytes, &options, &dead) != 0)
 			return NULL;
@@ -322,7 +323,7 @@ void mr_dead_letter(
 
 static void move_back(struct mr_queues *q, struct mr_queue *dead, struct mr_queue *queue)
 {
-	struct mr_queue_entry *e = mr_queue_next(dead);
+	struct mr_queue_entry *e = mr_queue_next(q, dead);
 	struct block b = {.bytes = 0};
 
 	mr_queue_take(q, dead, e);
@@ -345,7 +346,7 @@ uint32_t mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t m
 			break;
 		}
 		/* The redrive continues when an entry has left the queue. */
-		if (mr_push_is_full(queue, mr_queue_next(queue->dead)->body_bytes)) {
+		if (mr_push_is_full(queue, mr_queue_next(q, queue->dead)->body_bytes)) {
 			queue->redrive_waits = true;
 			break;
 		}

@@ -278,6 +278,8 @@ static inline void set_extra(struct mr_message_extra *extra, const struct mr_que
 	struct mr_queue_entry *e, uint64_t tag)
 {
 	mr_delivery_describe(extra, tag, queue, mr_entry_redelivered(e), e->priority, e->spared);
+	if (mr_unlikely(e->priority == MR_ENTRY_LEVEL))
+		extra->delivery.priority = mr_entry_priority(e);
 	if (e->flags & MR_ENTRY_ORIGIN) {
 		extra->flags |= MRF_MESSAGE_FLAG_ORIGIN;
 		extra->origin = *mr_entry_origin(e);
@@ -461,7 +463,7 @@ static void expire_entry(struct mr_queues *q, struct mr_queue *queue, struct mr_
 
 void mr_queue_expire(struct mr_queues *q, struct mr_queue *queue, unsigned max)
 {
-	for (unsigned i = 0; i < MR_QUEUE_PRIORITIES; i++) {
+	for (unsigned i = 0; i < mr_queue_ranks(queue); i++) {
 		struct mr_queue_entry *e;
 
 		while ((e = mr_queue_oldest(queue, i)) != NULL && too_old(q, queue, e) && max-- > 0)
@@ -493,7 +495,7 @@ static uint32_t run_queue(struct mr_queues *q, struct mr_queue *queue, uint32_t 
 
 	if (mr_unlikely(queue->redriving > 0 && !queue->redrive_waits))
 		budget -= mr_dead_redrive(q, queue, budget);
-	while (budget > 0 && !queue->paused && (e = mr_queue_next(queue)) != NULL &&
+	while (budget > 0 && !queue->paused && (e = mr_queue_next(q, queue)) != NULL &&
 		(c = mr_policy_choose(q, queue)) != NULL) {
 		budget--;
 		if (queue->apart_count == 0 && e->next != NULL)

@@ -7,6 +7,7 @@
  *   max_deliver      holds when a delivery comes back
  *   policy           the consumers start anew
  *   when_expired     holds for the messages whose time to live ends from now on
+ *   aging            holds for all waiting messages, from when they came
  */
 #include <errno.h>
 
@@ -22,7 +23,7 @@
 	(MRF_QUEUE_OPTION_POLICY | MRF_QUEUE_OPTION_WHEN_FULL | MRF_QUEUE_OPTION_MESSAGES_MAX |    \
 		MRF_QUEUE_OPTION_BYTES_MAX | MRF_QUEUE_OPTION_AGE_MAX |                            \
 		MRF_QUEUE_OPTION_ACK_TIMEOUT | MRF_QUEUE_OPTION_MAX_DELIVER | BREAKER_OPTIONS |    \
-		MRF_QUEUE_OPTION_WHEN_EXPIRED)
+		MRF_QUEUE_OPTION_WHEN_EXPIRED | MRF_QUEUE_OPTION_AGING)
 
 struct check {
 	uint32_t option;
@@ -56,6 +57,8 @@ static const char *refused_value(uint32_t edits, const struct mrf_queue_options 
 		{MRF_QUEUE_OPTION_WHEN_EXPIRED, v->when_expired, MRF_QUEUE_EXPIRED_DISCARD,
 			MRF_QUEUE_EXPIRED_DEAD_LETTER,
 			"when_expired: expected discard or dead-letter"},
+		{MRF_QUEUE_OPTION_AGING, v->aging_ms, 0, INT32_MAX,
+			"aging: expected 0 (none) to 2^31 - 1 ms"},
 	};
 
 	for (size_t i = 0; i < MR_ARRAY_COUNT(checks); i++)
@@ -76,6 +79,8 @@ static const char *refused_edit(
 		return "only services have a circuit breaker";
 	if (queue->kind == MRF_QUEUE_KIND_SERVICE && (edits & MRF_QUEUE_OPTION_WHEN_EXPIRED) != 0)
 		return "only messages of queues have a time to live";
+	if (queue->kind == MRF_QUEUE_KIND_SERVICE && (edits & MRF_QUEUE_OPTION_AGING) != 0)
+		return "only messages of queues age";
 	return refused_value(edits, values);
 }
 
@@ -98,6 +103,8 @@ void mr_queue_options_set(
 		o->max_deliver = values->max_deliver;
 	if (which & MRF_QUEUE_OPTION_WHEN_EXPIRED)
 		o->when_expired = values->when_expired;
+	if (which & MRF_QUEUE_OPTION_AGING)
+		o->aging_ms = values->aging_ms;
 	if (which & MRF_QUEUE_OPTION_BREAKER_FAILURES)
 		o->breaker_failures = values->breaker_failures;
 	if (which & MRF_QUEUE_OPTION_BREAKER_RESET)
@@ -117,6 +124,8 @@ int mr_queue_edit(struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
 	}
 	if (edits & MRF_QUEUE_OPTION_POLICY)
 		mr_policy_change(queue, values->policy);
+	if (edits & MRF_QUEUE_OPTION_AGING)
+		mr_level_aging(queue, values->aging_ms);
 	mr_queue_options_set(&queue->options, edits, values);
 	if (edits & BREAKER_OPTIONS)
 		mr_breaker_changed(q, queue);

@@ -24,6 +24,7 @@
 #include "lib/base/compiler.h"
 #include "dataplane/queue/entry.h"
 #include "dataplane/queue/limit.h"
+#include "lib/wire/priority.h"
 #include "dataplane/queue/queue.h"
 #include "dataplane/queue/timer.h"
 #include "dataplane/subject/hash.h"
@@ -32,7 +33,7 @@
 #include "flatbuf/stats.h"
 
 #define MR_QUEUE_NONE          UINT32_MAX
-#define MR_QUEUE_PRIORITIES    3u
+#define MR_QUEUE_PRIORITIES    3u /* plain ones */
 #define MR_QUEUE_CONSUMERS_MAX 2048u
 #define MR_QUEUE_RANGES        16u   /* accepted ranges held for a client until sent */
 #define MR_QUEUE_RELEASE_MAX   1024u /* ranges of withheld pushes accepted at once */
@@ -125,7 +126,16 @@ struct mr_queue_times {
 	struct {
 		struct mr_queue_list list;       /* never out; each knows the one before it */
 		struct mr_queue_entry *returned; /* as mr_queue.returned; each knows its parent */
-	} ready[MR_QUEUE_PRIORITIES];
+	} ready[MR_QUEUE_RANKS];
+};
+
+/* The ready entries, without a time to live, of the levels that are none of low, normal and high.
+ * Made with the first of them. */
+struct mr_queue_levels {
+	struct {
+		struct mr_queue_list list;             /* as mr_queue.ready */
+		struct mr_queue_entry *returned;       /* as mr_queue.returned */
+	} ready[MR_QUEUE_RANKS - MR_QUEUE_PRIORITIES]; /* by rank */
 };
 
 struct mr_queue {
@@ -140,8 +150,9 @@ struct mr_queue {
 	 * than those in the lists. */
 	struct mr_queue_entry *returned[MR_QUEUE_PRIORITIES];
 	struct mr_queue_times *times; /* NULL: no entry has had a time to live */
-	uint64_t
-		apart_count; /* ready entries that are in no list of `ready`; part of ready_count */
+	/* Ready entries that are in no list of `ready`, and one more while priorities age: then
+	 * the next entry is not simply the first of a list. */
+	uint64_t apart_count;
 	uint64_t ready_count;
 	uint64_t delayed_count; /* by a nack, in deliveries; or by their pushes, in the wheel */
 	uint64_t outstanding_count;
@@ -187,8 +198,10 @@ struct mr_queue {
 	uint32_t assemblies; /* messages still being reassembled */
 	uint64_t pushed, accepted, refused, duplicates, delivered, acked, redelivered;
 	uint64_t dead_count, expired, failures, replies;
-	struct mr_queue *bound_next; /* list of the bound queues that hold promised publishes */
-	bool bound_full;             /* in that list */
+	struct mr_queue *bound_next;    /* list of the bound queues that hold promised publishes */
+	bool bound_full;                /* in that list */
+	struct mr_queue_levels *levels; /* NULL: only low, normal and high were used */
+	uint64_t ready_of[MR_QUEUE_RANKS]; /* ready entries by rank; not kept for normal ones */
 	uint32_t name_bytes;
 	char name[];
 };
@@ -403,69 +416,6 @@ void mr_returned_merge(
 /* Takes out some entry of *root, cheaper than the oldest. NULL: the top has changed, try again; or
  * the heap is empty. */
 struct mr_queue_entry *mr_returned_any(struct mr_queues *q, struct mr_queue_entry **root);
-
-static inline bool mr_entry_is_older(const struct mr_queue_entry *a, const struct mr_queue_entry *b)
-{
-	int32_t ms = (int32_t)(a->born_ms - b->born_ms);
-
-	return ms < 0 || (ms == 0 && (int16_t)(a->order - b->order) < 0);
-}
-
-/* Returns the older of two entries; NULL: there is none. */
-static inline struct mr_queue_entry *mr_entry_older(
-	struct mr_queue_entry *a, struct mr_queue_entry *b)
-{
-	if (a == NULL || b == NULL)
-		return a != NULL ? a : b;
-	return mr_entry_is_older(b, a) ? b : a;
-}
-
-/* Returns the oldest ready entry of a priority, or NULL. */
-static inline struct mr_queue_entry *mr_queue_oldest(
-	const struct mr_queue *queue, unsigned priority)
-{
-	struct mr_queue_entry *e = queue->returned[priority], *t;
-
-	e = e != NULL ? e : queue->ready[priority].head;
-	if (mr_likely(queue->times == NULL))
-		return e;
-	t = queue->times->ready[priority].returned;
-	return mr_entry_older(e, t != NULL ? t : queue->times->ready[priority].list.head);
-}
-
-/* Returns the next entry to be delivered, or NULL; does not take it out. */
-static inline struct mr_queue_entry *mr_queue_next(const struct mr_queue *queue)
-{
-	struct mr_queue_entry *e;
-
-	if (mr_unlikely(queue->apart_count > 0)) {
-		e = mr_queue_oldest(queue, MRF_PRIORITY_HIGH);
-		if (e == NULL)
-			e = mr_queue_oldest(queue, MRF_PRIORITY_NORMAL);
-		return e != NULL ? e : mr_queue_oldest(queue, MRF_PRIORITY_LOW);
-	}
-	e = queue->ready[MRF_PRIORITY_HIGH].head;
-	if (e == NULL)
-		e = queue->ready[MRF_PRIORITY_NORMAL].head;
-	if (e == NULL)
-		e = queue->ready[MRF_PRIORITY_LOW].head;
-	return e;
-}
-
-/* Takes out the oldest entry of its priority if it is in no list of `ready`; false: it is in one
- * (table.c). */
-bool mr_queue_take_apart(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
-
-/* Takes out the entry that mr_queue_next or mr_queue_oldest returned. body_bytes still counts
- * it. */
-static inline void mr_queue_take(
-	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
-{
-	queue->ready_count--;
-	if (mr_unlikely(queue->apart_count > 0) && mr_queue_take_apart(q, queue, e))
-		return;
-	(void)mr_list_pop(&queue->ready[e->priority]);
-}
 
 /* Frees an entry that has left the queue, updates body_bytes, and accepts withheld pushes. */
 void mr_queue_done(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
@@ -800,5 +750,8 @@ void mr_service_end(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t status);
 /* Ends a call silently: the caller would take a status for one of its next attempt. */
 void mr_service_abandon(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+
+/* The order of ready entries uses all of the above. */
+#include "dataplane/queue/ready.h"
 
 #endif

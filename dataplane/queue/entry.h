@@ -23,6 +23,9 @@
  * nodes of a wheel have one place in their entries. Never with a call. */
 #define MR_ENTRY_TIME 64u
 
+/* `priority` of an entry whose level is none of low, normal and high: its time has it. */
+#define MR_ENTRY_LEVEL 3u
+
 /* A message, followed by the parts that the flags name and by the body: header block, payload. */
 struct mr_queue_entry {
 	union {
@@ -37,9 +40,9 @@ struct mr_queue_entry {
 	uint16_t header_bytes;
 	uint16_t attempts; /* failed delivery attempts; saturates */
 	uint8_t flags;
-	uint8_t priority : 2;
-	uint8_t spared : 6; /* deliveries that came back and were no attempts; saturates */
-	uint16_t order;     /* order within one millisecond, which has fewer than 32,768 entries */
+	uint8_t priority : 2; /* enum mrf_priority, or MR_ENTRY_LEVEL */
+	uint8_t spared : 6;   /* deliveries that came back and were no attempts; saturates */
+	uint16_t order; /* order within one millisecond, which has fewer than 32,768 entries */
 };
 _Static_assert(sizeof(struct mr_queue_entry) == 24, "64 bytes with origin, call and rounding");
 
@@ -66,7 +69,8 @@ struct mr_queue_time {
 	uint64_t ends_ms; /* MR_TIME_NEVER: no limit, an entry as others */
 	uint32_t up;      /* ref of the entry before it in the list, or above it; 0: none */
 	uint8_t place;    /* enum mr_queue_time_place */
-	uint8_t reserved[3];
+	uint8_t level;    /* 0: not given; else 1 + level, as in PushOptions */
+	uint8_t reserved[2];
 };
 
 /* In front of the body: the account and the bytes counted in it. Root's entries have none. */
@@ -170,6 +174,14 @@ static inline struct mr_queue_time *mr_entry_time(struct mr_queue_entry *e)
 static inline struct mr_queue_entry *mr_entry_of_node(struct mr_wheel_node *n)
 {
 	return (struct mr_queue_entry *)((uint8_t *)n - MR_TIME_OFFSET);
+}
+
+/* Gives a copy of an entry the priority of the original; both have the same parts. */
+static inline void mr_entry_priority_copy(struct mr_queue_entry *to, struct mr_queue_entry *from)
+{
+	to->priority = from->priority;
+	if (from->flags & MR_ENTRY_TIME)
+		mr_entry_time(to)->level = mr_entry_time(from)->level;
 }
 
 /* True if the entry has a time to live. */

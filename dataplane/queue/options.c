@@ -20,7 +20,7 @@ static bool shorten_fragment(struct mr_message_view *m)
 /* True if the bus knows all that the block asks for. */
 static bool is_known(const struct mrf_push_options *o)
 {
-	return o->key == 0 && o->priority == 0 && o->reserved8 == 0 && o->reserved16 == 0 &&
+	return o->key == 0 && o->priority <= MR_LEVELS && o->reserved8 == 0 && o->reserved16 == 0 &&
 	       o->reserved32 == 0 && (o->at_ms == 0 || o->delay_ms == 0);
 }
 
@@ -39,12 +39,16 @@ uint32_t mr_options_take(struct mr_message_view *m, struct mrf_push_options *out
 	memcpy(out, m->headers, BLOCK_BYTES);
 	m->headers += BLOCK_BYTES;
 	m->header_bytes -= BLOCK_BYTES;
+	if (out->priority != 0 &&
+		(m->header.flags & (MRF_MESSAGE_FLAG_HIGH | MRF_MESSAGE_FLAG_LOW)) != 0)
+		return MRF_STATUS_CODE_BAD;
 	return is_known(out) ? MRF_STATUS_CODE_OK : MRF_STATUS_CODE_BAD;
 }
 
 bool mr_options_has_time(const struct mrf_push_options *options)
 {
-	return options->ttl_ms != 0 || options->delay_ms != 0 || options->at_ms != 0;
+	return options->ttl_ms != 0 || options->delay_ms != 0 || options->at_ms != 0 ||
+	       options->priority != 0;
 }
 
 /* Returns the delay that is left. `at_ms` is converted here, once: steps of the clock that come
@@ -67,6 +71,7 @@ void mr_options_apply(
 
 	if ((e->flags & MR_ENTRY_TIME) == 0)
 		return;
+	t->level = options->priority;
 	if (options->ttl_ms != 0)
 		t->ends_ms = q->now_ms + options->ttl_ms;
 	delay_ms = delay_of(q, options);

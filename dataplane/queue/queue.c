@@ -177,7 +177,7 @@ static uint64_t age_due(const struct mr_queues *q, const struct mr_queue *queue)
 {
 	uint64_t left = UINT64_MAX;
 
-	for (unsigned i = 0; i < MR_QUEUE_PRIORITIES; i++) {
+	for (unsigned i = 0; i < mr_queue_ranks(queue); i++) {
 		const struct mr_queue_entry *e = mr_queue_oldest(queue, i);
 		uint64_t of_this = e == NULL ? UINT64_MAX : mr_queue_age_left(q, queue, e);
 

@@ -101,6 +101,7 @@ int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t
 		.number = number_of(q, index),
 		.kind = (uint8_t)kind,
 		.is_dead = kind == MRF_QUEUE_KIND_QUEUE && mr_queue_name_is_dead(name, bytes),
+		.apart_count = options->aging_ms != 0,
 		.options = *options,
 		.timer = {.kind = MR_QUEUE_TIMER_QUEUE},
 		.used_ms = q->now_ms,
@@ -127,12 +128,13 @@ static void end_calls(
 	}
 }
 
-static void discard_all(struct mr_queues *q, struct mr_queue *queue, unsigned priority)
+static void discard_all(struct mr_queues *q, struct mr_queue *queue, unsigned rank)
 {
-	struct mr_queue_list *list = &queue->ready[priority];
+	struct mr_queue_list *list = mr_queue_list_of(queue, rank);
+	struct mr_queue_entry **returned = mr_queue_returned_of(queue, rank);
 
-	mr_returned_merge(q, &q->garbage_tree, queue->returned[priority]);
-	queue->returned[priority] = NULL;
+	mr_returned_merge(q, &q->garbage_tree, *returned);
+	*returned = NULL;
 	if (list->head == NULL)
 		return;
 	list->tail->next = q->garbage;
@@ -167,14 +169,15 @@ uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t st
 	while (queue->delayed_head != MR_QUEUE_NONE)
 		mr_queue_put_back(
 			q, queue, mr_delivery_end(q, &q->deliveries[queue->delayed_head]));
-	for (unsigned i = 0; i < MR_QUEUE_PRIORITIES; i++)
+	for (unsigned i = 0; i < mr_queue_ranks(queue); i++)
 		if (queue->kind == MRF_QUEUE_KIND_SERVICE)
 			end_calls(q, queue, i, status);
 		else
 			discard_all(q, queue, i);
 	mr_ttl_discard(q, queue);
 	queue->ready_count = 0;
-	queue->apart_count = 0;
+	queue->apart_count = queue->options.aging_ms != 0;
+	memset(queue->ready_of, 0, sizeof(queue->ready_of));
 	queue->body_bytes = bytes_out(q, queue);
 	mr_queue_has_room(q, queue);
 	mr_limit_idle(q, queue);
@@ -199,6 +202,7 @@ void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
 	slot_give_back(q, index);
 	mr_policy_fini(q, queue);
 	mr_ttl_free(q, queue);
+	mr_level_free(q, queue);
 	mr_slab_release(q->store, queue, QUEUE_BYTES);
 }
 
@@ -233,35 +237,50 @@ void mr_queue_deactivate(struct mr_queues *q, struct mr_queue *queue)
 
 /* Notes one more ready entry: starts delivery, and sets the timer for its age limit. */
 static void note_ready(
-	struct mr_queues *q, struct mr_queue *queue, const struct mr_queue_entry *e, bool oldest)
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, bool oldest)
 {
 	uint64_t left_ms = oldest ? mr_queue_age_left(q, queue, e) : UINT64_MAX;
 
 	if (mr_unlikely(left_ms != UINT64_MAX))
 		mr_queue_timer_set(&q->timers, &queue->timer, q->now_ms + left_ms);
 	queue->ready_count++;
+	if (mr_unlikely(e->priority != MRF_PRIORITY_NORMAL))
+		queue->ready_of[mr_entry_rank(e)]++;
 	if (queue->heap_count > 0 && !queue->paused)
 		mr_queue_activate(q, queue);
 }
 
+/* Puts an entry with a time to its place among those apart. False: its place is with the plain
+ * ones. */
+static bool put_apart(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	if (mr_entry_time(e)->place == MR_TIME_WAIT) {
+		mr_ttl_wait(q, queue, e);
+		return true;
+	}
+	mr_level_place(q, queue, e);
+	if (mr_entry_ends(e))
+		mr_ttl_put(q, queue, e);
+	else if (e->priority == MR_ENTRY_LEVEL)
+		mr_list_push_back(mr_queue_list_of(queue, mr_entry_rank(e)), e);
+	else
+		return false;
+	queue->apart_count++;
+	note_ready(q, queue, e, true);
+	return true;
+}
+
 void mr_queue_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
-	struct mr_queue_list *list = &queue->ready[e->priority];
-	bool oldest = list->head == NULL;
+	struct mr_queue_list *list;
+	bool oldest;
 
 	e->born_ms = (uint32_t)q->now_ms;
 	e->order = ++q->order;
-	if (mr_unlikely((e->flags & MR_ENTRY_TIME) != 0) &&
-		mr_entry_time(e)->place == MR_TIME_WAIT) {
-		mr_ttl_wait(q, queue, e);
+	if (mr_unlikely((e->flags & MR_ENTRY_TIME) != 0) && put_apart(q, queue, e))
 		return;
-	}
-	if (mr_unlikely((e->flags & MR_ENTRY_TIME) != 0) && mr_entry_ends(e)) {
-		mr_ttl_put(q, queue, e);
-		queue->apart_count++;
-		note_ready(q, queue, e, true);
-		return;
-	}
+	list = &queue->ready[e->priority];
+	oldest = list->head == NULL;
 	mr_list_push_back(list, e);
 	note_ready(q, queue, e, oldest);
 }
@@ -271,17 +290,22 @@ void mr_queue_put_back(struct mr_queues *q, struct mr_queue *queue, struct mr_qu
 	if (mr_unlikely(mr_entry_ends(e)))
 		mr_ttl_put_back(q, queue, e);
 	else
-		mr_returned_push(q, &queue->returned[e->priority], e);
+		mr_returned_push(q, mr_queue_returned_of(queue, mr_entry_rank(e)), e);
 	queue->apart_count++;
 	note_ready(q, queue, e, true);
 }
 
 bool mr_queue_take_apart(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
+	unsigned rank = mr_entry_rank(e);
+	struct mr_queue_entry **returned = mr_queue_returned_of(queue, rank);
+
 	if (mr_entry_ends(e))
 		mr_ttl_take(q, queue, e);
-	else if (queue->returned[e->priority] == e)
-		(void)mr_returned_pop(q, &queue->returned[e->priority]);
+	else if (*returned == e)
+		(void)mr_returned_pop(q, returned);
+	else if (rank >= MR_QUEUE_PRIORITIES)
+		(void)mr_list_pop(mr_queue_list_of(queue, rank));
 	else
 		return false;
 	queue->apart_count--;

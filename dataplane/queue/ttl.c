@@ -53,7 +53,7 @@ static void add_to_wheel(
 
 void mr_ttl_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
-	struct mr_queue_list *list = &queue->times->ready[e->priority].list;
+	struct mr_queue_list *list = &queue->times->ready[mr_entry_rank(e)].list;
 	struct mr_queue_time *t = mr_entry_time(e);
 
 	t->place = MR_TIME_LIST;
@@ -64,7 +64,7 @@ void mr_ttl_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_ent
 
 void mr_ttl_put_back(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
-	struct mr_queue_entry **root = &queue->times->ready[e->priority].returned;
+	struct mr_queue_entry **root = &queue->times->ready[mr_entry_rank(e)].returned;
 	struct mr_queue_time *t = mr_entry_time(e);
 
 	t->place = MR_TIME_HEAP;
@@ -104,9 +104,9 @@ static void unlink_ready(struct mr_queues *q, struct mr_queue *queue, struct mr_
 	struct mr_queue_time *t = mr_entry_time(e);
 
 	if (t->place == MR_TIME_LIST)
-		unlink_listed(q, &queue->times->ready[e->priority].list, e);
+		unlink_listed(q, &queue->times->ready[mr_entry_rank(e)].list, e);
 	else
-		mr_returned_remove(q, &queue->times->ready[e->priority].returned, e);
+		mr_returned_remove(q, &queue->times->ready[mr_entry_rank(e)].returned, e);
 	t->place = MR_TIME_OUT;
 }
 
@@ -138,7 +138,7 @@ static void wheel_gave(struct mr_queues *q, struct mr_queue *queue, struct mr_qu
 		queue->times->waiting_count--;
 	} else {
 		unlink_ready(q, queue, e);
-		queue->ready_count--;
+		mr_queue_ready_less(queue, e);
 		queue->apart_count--;
 	}
 	if (over)

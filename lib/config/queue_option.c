@@ -30,6 +30,8 @@ const struct mr_queue_option mr_queue_options[MR_QUEUE_OPTIONS_COUNT] = {
 		.service_only = true},
 	{"when_expired", MRF_QUEUE_OPTION_WHEN_EXPIRED, MR_QUEUE_OPTION_CHOICE,
 		.choices = "discard|dead-letter", .queue_only = true},
+	{"aging", MRF_QUEUE_OPTION_AGING, MR_QUEUE_OPTION_MS, 1, INT32_MAX, "none", 0,
+		.queue_only = true},
 };
 
 void mr_queue_option_set(struct mrf_queue_options *o, uint32_t option, uint64_t value)
@@ -45,6 +47,7 @@ void mr_queue_option_set(struct mrf_queue_options *o, uint32_t option, uint64_t 
 	case MRF_QUEUE_OPTION_BREAKER_FAILURES: o->breaker_failures = (uint16_t)value; break;
 	case MRF_QUEUE_OPTION_BREAKER_RESET: o->breaker_reset_ms = (uint32_t)value; break;
 	case MRF_QUEUE_OPTION_WHEN_EXPIRED: o->when_expired = (uint8_t)value; break;
+	case MRF_QUEUE_OPTION_AGING: o->aging_ms = (uint32_t)value; break;
 	default: o->breaker_probes = (uint16_t)value; break;
 	}
 }

@@ -226,7 +226,7 @@ static void push_options(struct world *w, unsigned client, struct mr_message_vie
 		.delay_ms = sort & 8 ? sort * 5u : 0,
 		.at_ms = sort & 16 ? w->unix_ms + sort * 64u - 4096 : 0,
 		.key = sort == 253,
-		.priority = sort == 252,
+		.priority = sort % 13,
 		.reserved32 = sort == 255,
 	};
 	uint32_t bytes = m->header_bytes + m->payload_bytes, front = sizeof(options);

@@ -146,7 +146,7 @@ keep sub#message plain "$dir/stamped.out" sub --time --sender
 say "queues"
 ready_are() { [ "$("$millrace" queue show "$1" --json | jq .ready)" -eq "$2" ]; }
 "$millrace" push "q$odd" hello --max-deliver 1 --priority high -H "odd:$odd"
-take_both push push jobs hello -n 3 -H a:b --max-deliver 1
+take_both push push jobs hello -n 3 -H a:b --max-deliver 1 --priority 5
 take push push jobs hello --promise best-effort
 printf '\xff' | "$millrace" push jobs - -H "odd:$odd" --promise at-least-once
 wait_for "the best-effort one came" ready_are jobs 8

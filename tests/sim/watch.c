@@ -135,7 +135,7 @@ static bool has_too_old(unsigned i, const struct mr_queue *queue)
 {
 	uint32_t max = holds(i)->age_max_ms;
 
-	for (unsigned priority = 0; max != 0 && priority < MR_QUEUE_PRIORITIES; priority++) {
+	for (unsigned priority = 0; max != 0 && priority < mr_queue_ranks(queue); priority++) {
 		const struct mr_queue_entry *e = mr_queue_oldest(queue, priority);
 
 		if (e != NULL && (uint32_t)bus_queues_ms() - e->born_ms > max)

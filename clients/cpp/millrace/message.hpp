@@ -232,6 +232,11 @@ class delivery
 	{
 		return raw_.priority;
 	}
+	/** The priority from 0 to 9. */
+	unsigned level() const noexcept
+	{
+		return mr_delivery_priority(&raw_);
+	}
 	const mr_delivery &native() const noexcept
 	{
 		return raw_;

@@ -108,9 +108,12 @@ class Queues(BusTest):
             queue.push("low", priority=Priority.LOW)
             queue.push("normal")
             queue.push("high", priority=Priority.HIGH)
+            queue.push("first", priority=Priority.LEVEL_9)
             client.settle(10)
         jobs = client.consume(self.subject)
-        self.assertEqual([(jobs.pull(10).text) for _ in range(3)], ["high", "normal", "low"])
+        pulled = [jobs.pull(10) for _ in range(4)]
+        self.assertEqual([(job.text, job.level) for job in pulled],
+                         [("first", 9), ("high", 7), ("normal", 4), ("low", 1)])
 
     def test_outcomes_name_refused_pushes(self) -> None:
         client = self.client()

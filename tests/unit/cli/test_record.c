@@ -49,6 +49,27 @@ static void bytes_that_are_no_text_are_base64(void **state)
 	mr_cli_record_free(&r);
 }
 
+static void priorities_are_names_or_digits(void **state)
+{
+	static const struct {
+		const char *line;
+		int priority;
+	} all[] = {{"{\"payload\":\"\",\"priority\":\"9\"}", MR_PRIORITY(9)},
+		{"{\"payload\":\"\",\"priority\":\"0\"}", MR_PRIORITY(0)},
+		{"{\"payload\":\"\",\"priority\":\"7\"}", MR_PRIORITY_HIGH},
+		{"{\"payload\":\"\",\"priority\":\"low\"}", MR_PRIORITY_LOW}};
+	struct mr_cli_record r;
+	char error[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		assert_true(mr_cli_record_parse(
+			&r, all[i].line, strlen(all[i].line), error, sizeof(error)));
+		assert_int_equal(r.push.priority, all[i].priority);
+		mr_cli_record_free(&r);
+	}
+}
+
 static void other_lines_are_refused_with_a_reason(void **state)
 {
 	(void)state;
@@ -59,9 +80,11 @@ static void other_lines_are_refused_with_a_reason(void **state)
 	assert_refused("{\"payload_base64\":\"x\"}", "payload_base64 is not base64");
 	assert_refused("{\"payload\":\"\",\"headers\":{}}", "headers is not a string");
 	assert_refused("{\"payload\":\"\",\"priority\":\"urgent\"}",
-		"priority is not one of normal, high or low");
-	assert_refused(
-		"{\"payload\":\"\",\"priority\":1}", "priority is not one of normal, high or low");
+		"priority is not one of normal, high or low, or \"0\" to \"9\"");
+	assert_refused("{\"payload\":\"\",\"priority\":1}",
+		"priority is not one of normal, high or low, or \"0\" to \"9\"");
+	assert_refused("{\"payload\":\"\",\"priority\":\"10\"}",
+		"priority is not one of normal, high or low, or \"0\" to \"9\"");
 }
 
 static void unknown_keys_are_refused(void **state)
@@ -108,6 +131,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_line_has_payload_headers_and_priority),
 		cmocka_unit_test(bytes_that_are_no_text_are_base64),
+		cmocka_unit_test(priorities_are_names_or_digits),
 		cmocka_unit_test(other_lines_are_refused_with_a_reason),
 		cmocka_unit_test(unknown_keys_are_refused),
 		cmocka_unit_test(base64_is_decoded),

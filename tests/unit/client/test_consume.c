@@ -487,8 +487,37 @@ static void priority_and_redelivery_are_delivered(void **state)
 	assert_int_equal(mr_push_with(q, &push, &id), 0);
 	assert_int_equal(mr_pull(k, &d, PATIENCE_MS), 0);
 	assert_int_equal(d.priority, MR_PRIORITY_NORMAL);
+	assert_int_equal(mr_delivery_priority(&d), 4);
 	push.priority = (enum mr_priority)7;
 	assert_int_equal(mr_push_with(q, &push, &id), -EINVAL);
+}
+
+static void levels_without_a_name_are_delivered(void **state)
+{
+	static const struct {
+		uint8_t wire;
+		enum mr_priority side;
+		unsigned level;
+	} all[] = {{16, MR_PRIORITY_LOW, 0}, {19, MR_PRIORITY_LOW, 3}, {21, MR_PRIORITY_HIGH, 5},
+		{25, MR_PRIORITY_HIGH, 9}, {1, MR_PRIORITY_HIGH, 7}, {2, MR_PRIORITY_LOW, 1},
+		{26, MR_PRIORITY_NORMAL, 4}};
+	struct fixture *f = *state;
+	struct mr_consumer *k;
+	struct mr_delivery d;
+	struct mr_queue *q;
+
+	assert_int_equal(mr_queue_open(f->client, "jobs", NULL, &q), 0);
+	assert_int_equal(mr_consume(f->client, "jobs", NULL, NULL, NULL, &k), 0);
+	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		bus_lock(&f->bus);
+		f->bus.odd_priority = all[i].wire;
+		bus_unlock(&f->bus);
+		assert_int_equal(mr_push(q, "x", 1), 0);
+		assert_int_equal(mr_pull(k, &d, PATIENCE_MS), 0);
+		assert_int_equal(d.priority, all[i].side);
+		assert_int_equal(mr_delivery_priority(&d), all[i].level);
+	}
+	assert_int_equal(mr_delivery_priority(NULL), 4);
 }
 
 static void after_reconnection_consumers_go_on_and_old_tags_are_unknown(void **state)
@@ -729,6 +758,7 @@ int main(void)
 		TEST(consumer_without_recalls_finds_out_when_settling),
 		TEST(deliveries_that_wait_for_a_pull_are_recalled),
 		TEST(priority_and_redelivery_are_delivered),
+		TEST(levels_without_a_name_are_delivered),
 		TEST(after_reconnection_consumers_go_on_and_old_tags_are_unknown),
 		TEST(a_consumer_that_the_bus_ended_comes_back),
 		TEST(a_consumer_may_be_closed_in_its_callback),

@@ -367,6 +367,40 @@ static void push_with_a_time_to_live_has_it_in_front(void **state)
 	assert_int_equal(mr_push_with(q, &push, NULL), -EINVAL);
 }
 
+static void priorities_with_a_name_need_no_option(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_queues *seen = &f->bus.queues;
+	struct outcomes outcomes = {0};
+	struct mr_queue *q = open_queue(f, MR_EXACTLY_ONCE, &outcomes);
+	struct mr_push push = {.payload = "job", .bytes = 3};
+
+	for (unsigned level = 0; level < 10; level++) {
+		push.priority = MR_PRIORITY(level);
+		assert_int_equal(mr_push_with(q, &push, NULL), 0);
+		assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+		bus_lock(&f->bus);
+		if (level != 1 && level != 4 && level != 7)
+			assert_int_equal(seen->options.priority, 1 + level);
+		bus_unlock(&f->bus);
+	}
+	bus_lock(&f->bus);
+	assert_int_equal(seen->with_options, 7);
+	bus_unlock(&f->bus);
+	push.priority = MR_PRIORITY(7);
+	push.ttl_ms = 5; /* the flag High, and options without a priority */
+	assert_int_equal(mr_push_with(q, &push, NULL), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	bus_lock(&f->bus);
+	assert_int_equal(seen->options.ttl_ms, 5);
+	assert_int_equal(seen->options.priority, 0);
+	bus_unlock(&f->bus);
+	push.priority = MR_PRIORITY(10);
+	assert_int_equal(mr_push_with(q, &push, NULL), -EINVAL);
+	push.priority = (enum mr_priority)15;
+	assert_int_equal(mr_push_with(q, &push, NULL), -EINVAL);
+}
+
 static void best_effort_may_have_a_time_to_live(void **state)
 {
 	struct fixture *f = *state;
@@ -438,6 +472,7 @@ int main(void)
 		TEST(a_refused_opening_says_why),
 		TEST(strange_acceptances_change_nothing),
 		TEST(push_with_a_time_to_live_has_it_in_front),
+		TEST(priorities_with_a_name_need_no_option),
 		TEST(best_effort_may_have_a_time_to_live),
 		TEST(older_bus_gets_no_time_to_live),
 		TEST(kept_push_with_a_time_to_live_fails_at_an_older_bus),

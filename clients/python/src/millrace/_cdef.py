@@ -436,6 +436,7 @@ int mr_ack(struct mr_consumer *consumer, uint64_t tag);
 int mr_nack(struct mr_consumer *consumer, uint64_t tag, bool requeue, uint32_t delay_ms);
 int mr_give_back(struct mr_consumer *consumer, uint64_t tag);
 unsigned mr_delivery_attempts(const struct mr_delivery *d);
+unsigned mr_delivery_priority(const struct mr_delivery *d);
 int mr_progress(struct mr_consumer *consumer, uint64_t tag);
 void mr_consumer_renew(struct mr_consumer *consumer, bool on);
 void mr_consumer_on_recall(struct mr_consumer *consumer, mr_recall_fn *fn, void *arg);

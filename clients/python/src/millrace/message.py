@@ -143,12 +143,13 @@ class Part(Message):
 class Delivery(Message):
     """A message of a queue.
 
-    `redelivered` counts earlier deliveries, `attempts` those of them that failed. `publisher` and `id`
-    number it if its publisher promised exactly once. `recalled`: the bus took it back.
+    `redelivered` counts earlier deliveries, `attempts` those of them that failed. `level` is its priority
+    from 0 to 9. `publisher` and `id` number it if its publisher promised exactly once. `recalled`: the bus
+    took it back.
     """
 
-    __slots__ = ("consumer", "tag", "redelivered", "attempts", "priority", "publisher", "id",
-                 "recalled", "settled")
+    __slots__ = ("consumer", "tag", "redelivered", "attempts", "priority", "level", "publisher",
+                 "id", "recalled", "settled")
 
     def __init__(self, consumer: "ConsumerBase", delivery: Any, borrow: bool) -> None:
         d = delivery
@@ -158,6 +159,7 @@ class Delivery(Message):
         self.redelivered: int = d.redelivered
         self.attempts: int = lib.mr_delivery_attempts(d)
         self.priority = Priority(d.priority)
+        self.level: int = lib.mr_delivery_priority(d)
         self.publisher: int = d.publisher
         self.id: int = d.id
         self.recalled = False

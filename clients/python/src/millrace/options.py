@@ -41,10 +41,20 @@ class WhenFull(enum.IntEnum):
 
 
 class Priority(enum.IntEnum):
-    """Priority of a message within its queue."""
+    """Priority of a message within its queue: low is level 1, normal 4, high 7 of the levels 0 to 9."""
     NORMAL = 0
     HIGH = 1
     LOW = 2
+    LEVEL_0 = 16
+    LEVEL_1 = 17
+    LEVEL_2 = 18
+    LEVEL_3 = 19
+    LEVEL_4 = 20
+    LEVEL_5 = 21
+    LEVEL_6 = 22
+    LEVEL_7 = 23
+    LEVEL_8 = 24
+    LEVEL_9 = 25
 
 
 class Severity(enum.IntEnum):
