@@ -298,7 +298,8 @@ static uint32_t look_up(struct mr_queues *q, uint64_t session, struct mr_queue *
 	switch (mr_window_look(q, session, queue, origin)) {
 	case MR_WINDOW_KNOWN: facts->known = true; break;
 	case MR_WINDOW_OLD: return MRF_STATUS_CODE_TOO_OLD;
-	case MR_WINDOW_FULL: break;
+	case MR_WINDOW_FULL:
+	case MR_WINDOW_NO_MEMORY: break;
 	default: facts->entry_flags |= MR_ENTRY_ORIGIN; break;
 	}
 	return MRF_STATUS_CODE_OK;

@@ -3,11 +3,10 @@
 #include <errno.h>
 
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/work.h"
 
 #define SWEEP_MS      20u
 #define SWEEP_CLIENTS 256u
-/* Deliveries of a closed session that are returned in one call. */
-#define CLOSED_AT_ONCE 8192u
 
 static struct mr_queue_client **client_bucket(const struct mr_queues *q, uint64_t session)
 {
@@ -76,16 +75,17 @@ static void unlink_client(struct mr_queues *q, struct mr_queue_client *client)
 		q->last = NULL;
 }
 
-/* Removes the consumers of a closed session. False: there are more. */
+/* Removes the consumers of a closed session. False: there are more, or some give their deliveries
+ * back. */
 static bool close_consumers(struct mr_queues *q, struct mr_queue_client *client)
 {
-	uint32_t budget = CLOSED_AT_ONCE;
+	struct mr_queue_consumer *c;
 
-	while (client->consumers != NULL) {
-		if (!mr_consumer_give_back(q, client->consumers, MR_BACK_LOST, &budget))
+	while ((c = client->consumers) != NULL) {
+		if (c->gone || !mr_work_left(q))
 			return false;
 		mr_count(q->c.stats->consumers_gone, 1);
-		mr_consumer_remove(q, client->consumers, MR_BACK_LOST, 0, NULL);
+		mr_consumer_remove(q, c, MR_BACK_LOST, 0, NULL);
 	}
 	return true;
 }
@@ -193,8 +193,10 @@ static void remove_silent(struct mr_queues *q, struct mr_queue_client *client)
 		return;
 	for (struct mr_queue_consumer *c = client->consumers; c != NULL; c = next) {
 		next = c->client_next;
-		if (c->queue->kind != MRF_QUEUE_KIND_SERVICE)
+		if (c->queue->kind != MRF_QUEUE_KIND_SERVICE || c->gone)
 			continue;
+		if (!mr_work_left(q))
+			break;
 		mr_count(q->c.stats->consumers_silent, 1);
 		mr_consumer_remove(q, c, MR_BACK_LOST, -ETIMEDOUT, "no heartbeat");
 	}

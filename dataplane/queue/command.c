@@ -8,6 +8,9 @@
 #define LIST_ROWS_MAX     48u
 #define CONSUMER_ROWS_MAX 256u
 #define PEEK_MAX          16u
+/* Slots and consumers visited for one page of a list. */
+#define LIST_SLOTS_MAX     8192u
+#define LIST_CONSUMERS_MAX 4096u
 /* Deliveries examined in one request to find the oldest; with more, the result is the oldest of
  * these. */
 #define LOOKS_MAX       4096u
@@ -432,22 +435,24 @@ static int command_edit(struct request *r)
 	return rc != 0 ? rc : answer_row(r, queue);
 }
 
-/* Lists the queues of one kind. `count` of the answer: the cursor to continue from, 0 at the
- * end. */
+/* Lists the queues of one kind. `count` of the answer: the cursor to continue from, 0 at the end. A
+ * page may have no rows. */
 static int command_list(struct request *r)
 {
 	struct mr_queues *q = r->q;
-	uint32_t index = mrf_queue_command_cursor(r->command);
+	uint32_t first = mrf_queue_command_cursor(r->command), consumers = 0;
 
-	for (; index < q->slots_fresh; index++) {
+	for (uint32_t index = first; index < q->slots_fresh; index++) {
 		const struct mr_queue *queue = q->slots[index].queue;
 
-		if (queue == NULL || queue->kind != r->kind)
-			continue;
-		if (r->answer.rows_count == LIST_ROWS_MAX) {
+		if (r->answer.rows_count == LIST_ROWS_MAX || index - first == LIST_SLOTS_MAX ||
+			consumers >= LIST_CONSUMERS_MAX) {
 			r->answer.count = index;
 			break;
 		}
+		if (queue == NULL || queue->kind != r->kind)
+			continue;
+		consumers += queue->consumers_count;
 		r->rows[r->answer.rows_count++] = write_row(r, queue, false);
 	}
 	return 0;
@@ -489,6 +494,7 @@ static int pause_queue(struct request *r, bool paused)
 	queue->used_ms = r->q->now_ms;
 	r->answer.queue = queue->number;
 	mr_queue_activate(r->q, queue);
+	mr_queue_arm(r->q, queue);
 	mr_limit_idle(r->q, queue);
 	return 0;
 }

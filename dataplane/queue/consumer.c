@@ -3,9 +3,11 @@
 #include <errno.h>
 
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/work.h"
 
-#define UNBLOCK_AT_ONCE   256u
-#define TIMED_OUT_AT_ONCE 1024u
+#define UNBLOCK_AT_ONCE 256u
+/* Deliveries that time out in one millisecond, when a shorter time-out is set. */
+#define OVERDUE_A_MS 256u
 
 static bool is_service(const struct mr_queue_consumer *c)
 {
@@ -16,7 +18,7 @@ struct mr_queue_consumer *mr_consumer_find(struct mr_queue_client *client, uint3
 {
 	struct mr_queue_consumer *c = client->consumers;
 
-	while (c != NULL && c->subscription != subscription)
+	while (c != NULL && (c->subscription != subscription || c->gone))
 		c = c->client_next;
 	return c;
 }
@@ -42,6 +44,31 @@ static void set_share(
 	mr_consumer_update(q, c);
 }
 
+static void link_leaving(struct mr_queues *q, struct mr_queue_consumer *c)
+{
+	if (c->leaving)
+		return;
+	c->leaving = true;
+	c->leaving_prev = NULL;
+	c->leaving_next = q->leaving;
+	if (q->leaving != NULL)
+		q->leaving->leaving_prev = c;
+	q->leaving = c;
+}
+
+static void unlink_leaving(struct mr_queues *q, struct mr_queue_consumer *c)
+{
+	if (!c->leaving)
+		return;
+	if (c->leaving_prev == NULL)
+		q->leaving = c->leaving_next;
+	else
+		c->leaving_prev->leaving_next = c->leaving_next;
+	if (c->leaving_next != NULL)
+		c->leaving_next->leaving_prev = c->leaving_prev;
+	c->leaving = false;
+}
+
 /* Handles a repeated request. The same subscription changes its prefetch and weight. Another
  * subscription of the same session to the same service is refused: a worker that sent READY twice.
  */
@@ -54,6 +81,7 @@ static int consume_again(struct mr_queues *q, struct mr_queue_client *client,
 	if (c != NULL) {
 		if (c->queue != queue)
 			return -EEXIST;
+		unlink_leaving(q, c);
 		set_share(q, c, wish->prefetch, wish->weight);
 		c->says_handed = wish->says_handed;
 		c->recalls = wish->recalls;
@@ -61,7 +89,7 @@ static int consume_again(struct mr_queues *q, struct mr_queue_client *client,
 	}
 	if (queue->kind == MRF_QUEUE_KIND_SERVICE)
 		for (c = client->consumers; c != NULL; c = c->client_next)
-			if (c->queue == queue)
+			if (c->queue == queue && !c->gone)
 				return -EEXIST;
 	*done = false;
 	return 0;
@@ -207,26 +235,11 @@ static void presume_handed(struct mr_queues *q, struct mr_queue_consumer *c)
 	q->deliveries[oldest].handed = true;
 }
 
-bool mr_consumer_give_back(
-	struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why, uint32_t *budget)
-{
-	c->prefetch = 0; /* no more credit, whatever comes back */
-	mr_consumer_update(q, c);
-	presume_handed(q, c);
-	for (; c->outstanding > 0 && *budget > 0; --*budget)
-		mr_settle_back(q, &q->deliveries[mr_consumer_oldest(q, c)], why, 0);
-	return c->outstanding == 0;
-}
-
-void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why,
-	int code, const char *text)
+static void forget_consumer(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	struct mr_queue *queue = c->queue;
-	uint32_t all = UINT32_MAX;
 
-	(void)mr_consumer_give_back(q, c, why, &all);
-	if (code != 0)
-		send_disconnect(q, c, code, text);
+	mr_work(q, MR_WORK_REMOVE);
 	if (c->blocked)
 		unlink_blocked(q, c);
 	mr_queue_timer_clear(&q->timers, &c->timer);
@@ -238,6 +251,58 @@ void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum m
 	queue->used_ms = q->now_ms;
 	mr_queue_arm(q, queue);
 	mr_limit_idle(q, queue);
+}
+
+/* Gives deliveries back, as far as the call's work reaches. False: it has more. */
+static bool give_back(struct mr_queues *q, struct mr_queue_consumer *c)
+{
+	while (c->outstanding > 0 && mr_work_left(q)) {
+		mr_work(q, 1);
+		mr_settle_back(q, &q->deliveries[mr_consumer_oldest(q, c)],
+			(enum mr_queue_back)c->leaving_why, 0);
+	}
+	if (c->outstanding > 0) {
+		link_leaving(q, c);
+		return false;
+	}
+	unlink_leaving(q, c);
+	if (c->gone)
+		forget_consumer(q, c);
+	return true;
+}
+
+static void withdraw_credit(
+	struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why)
+{
+	c->prefetch = 0; /* no more, whatever comes back */
+	mr_consumer_update(q, c);
+	presume_handed(q, c);
+	if (!c->leaving)
+		c->leaving_why = (uint8_t)why;
+}
+
+void mr_consumer_leave(struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why)
+{
+	withdraw_credit(q, c, why);
+	(void)give_back(q, c);
+}
+
+void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why,
+	int code, const char *text)
+{
+	withdraw_credit(q, c, why);
+	if (code != 0)
+		send_disconnect(q, c, code, text);
+	if (c->blocked)
+		unlink_blocked(q, c);
+	c->gone = true;
+	(void)give_back(q, c);
+}
+
+void mr_consumers_leave_run(struct mr_queues *q)
+{
+	while (q->leaving != NULL && give_back(q, q->leaving))
+		;
 }
 
 void mr_consumer_block(struct mr_queues *q, struct mr_queue_consumer *c)
@@ -255,7 +320,8 @@ void mr_consumers_unblock(struct mr_queues *q)
 {
 	struct mr_queue_consumer *last = q->blocked_tail, *c;
 
-	for (unsigned i = 0; i < UNBLOCK_AT_ONCE && (c = q->blocked) != NULL; i++) {
+	for (unsigned i = 0; i < UNBLOCK_AT_ONCE && (c = q->blocked) != NULL && mr_work_left(q);
+		i++) {
 		unlink_blocked(q, c);
 		if (c->train != MR_QUEUE_NONE && !mr_fragment_train(q, c))
 			link_blocked(q, c);
@@ -288,22 +354,22 @@ void mr_consumer_recall(struct mr_queues *q, const struct mr_queue_delivery *d)
 void mr_consumer_on_timer(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	uint32_t max = c->queue->options.ack_timeout_ms;
-	uint32_t age = 0, oldest;
+	uint32_t oldest, age;
 
-	for (unsigned i = 0;
-		i < TIMED_OUT_AT_ONCE && (oldest = mr_consumer_oldest(q, c)) != MR_QUEUE_NONE;
-		i++) {
+	while ((oldest = mr_consumer_oldest(q, c)) != MR_QUEUE_NONE) {
 		struct mr_queue_delivery *d = &q->deliveries[oldest];
 
 		age = (uint32_t)q->now_ms - began_ms(c, d);
-		if (age < max)
-			break;
+		if (age < max || !mr_work_left(q)) {
+			mr_queue_timer_set(
+				&q->timers, &c->timer, q->now_ms + (age < max ? max - age : 1));
+			return;
+		}
+		mr_work(q, MR_WORK_SEND);
 		presume_handed(q, c);
 		mr_consumer_recall(q, d);
 		mr_settle_back(q, d, MR_BACK_TIMEOUT, 0);
 	}
-	if (c->outstanding > 0)
-		mr_queue_timer_set(&q->timers, &c->timer, q->now_ms + (age < max ? max - age : 1));
 }
 
 void mr_consumers_retime(struct mr_queues *q, struct mr_queue *queue)
@@ -322,7 +388,7 @@ void mr_consumers_retime(struct mr_queues *q, struct mr_queue *queue)
 		age = (uint32_t)q->now_ms - began_ms(c, &q->deliveries[oldest]);
 		due = q->now_ms + max - age;
 		if (age >= max) { /* one after the other, so that no round has all of them */
-			due = q->now_ms + 1 + overdue / TIMED_OUT_AT_ONCE;
+			due = q->now_ms + 1 + overdue / OVERDUE_A_MS;
 			overdue += c->outstanding;
 		}
 		mr_queue_timer_set(&q->timers, &c->timer, due);

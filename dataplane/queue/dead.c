@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/work.h"
 
 #define VERSION_LINE    "NATS/1.0\r\n"
 #define DEAD_PREFIX     "Millrace-Dead-"
@@ -302,6 +303,7 @@ void mr_dead_letter(
 			mr_queue_put_back(q, queue, e);
 		return;
 	}
+	mr_work(q, MR_WORK_DEAD);
 	queue->body_bytes -= e->body_bytes;
 	queue->dead_count++;
 	mr_count(q->c.stats->queue_dead, 1);
@@ -326,6 +328,7 @@ static void move_back(struct mr_queues *q, struct mr_queue *dead, struct mr_queu
 	struct mr_queue_entry *e = mr_queue_next(q, dead);
 	struct block b = {.bytes = 0};
 
+	mr_work(q, MR_WORK_DEAD);
 	mr_queue_take(q, dead, e);
 	dead->body_bytes -= e->body_bytes;
 	if (take_lines(&b, headers_of(e), e->header_bytes))
@@ -336,11 +339,9 @@ static void move_back(struct mr_queues *q, struct mr_queue *dead, struct mr_queu
 	mr_queue_put(q, queue, e);
 }
 
-uint32_t mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t max)
+void mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t floor)
 {
-	uint32_t moved = 0;
-
-	while (moved < max && queue->redriving > 0) {
+	while (q->work > floor && queue->redriving > 0) {
 		if (queue->dead == NULL || queue->dead->ready_count == 0) {
 			queue->redriving = 0;
 			break;
@@ -352,7 +353,5 @@ uint32_t mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t m
 		}
 		move_back(q, queue->dead, queue);
 		queue->redriving--;
-		moved++;
 	}
-	return moved;
 }

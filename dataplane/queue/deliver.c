@@ -2,10 +2,12 @@
 /* deliver: the table of deliveries, and the run that gives ready entries to consumers. */
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/ttl.h"
+#include "dataplane/queue/work.h"
 
-#define RUN_DELIVERIES   1024u /* all queues together, in one run */
-#define QUEUE_DELIVERIES 256u  /* one queue, before the next has its turn */
-#define RUN_GARBAGE      512u
+/* Steps of one queue, before the next has its turn. Redrive takes at most half of them. */
+#define QUEUE_STEPS 256u
+/* When a timer looks again for a delivery that is being purged. */
+#define PURGED_MS 1000u
 /* A delay with more left than this is over: its timer was handled late. */
 #define DELAY_MS_MAX (UINT32_MAX - (1u << 28))
 
@@ -90,6 +92,7 @@ static inline void link_out(struct mr_queues *q, struct mr_queue_delivery *d, bo
 	out->tail = index;
 	c->outstanding++;
 	d->queue->outstanding_count++;
+	d->queue->out_bytes += d->entry->body_bytes;
 }
 
 static void unlink_from(
@@ -101,7 +104,7 @@ static void unlink_from(
 		q->deliveries[d->prev].next = d->next;
 	if (d->next != MR_QUEUE_NONE)
 		q->deliveries[d->next].prev = d->prev;
-	else if (tail != NULL)
+	else
 		*tail = d->prev;
 }
 
@@ -113,12 +116,27 @@ static void end_out(struct mr_queues *q, struct mr_queue_delivery *d)
 	unlink_from(q, d, &out->head, &out->tail);
 	c->outstanding--;
 	d->queue->outstanding_count--;
+	d->queue->out_bytes -= d->entry->body_bytes;
 	if (mr_unlikely(c->train == mr_delivery_index(q, d)))
 		c->train = MR_QUEUE_NONE;
 	if (mr_likely(c->ready))
 		mr_policy_settled(d->queue, c);
 	else
 		mr_consumer_update(q, c);
+}
+
+/* A purge has taken the delayed deliveries out of the queue's list and count. */
+static void end_delayed(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	struct mr_queue *queue = d->queue;
+
+	q->deliveries_delayed--;
+	if (mr_unlikely(mr_purge_has(queue, d))) {
+		unlink_from(q, d, &queue->purge.delayed_head, &queue->purge.delayed_tail);
+		return;
+	}
+	unlink_from(q, d, &queue->delayed_head, &queue->delayed_tail);
+	queue->delayed_count--;
 }
 
 struct mr_queue_entry *mr_delivery_end(struct mr_queues *q, struct mr_queue_delivery *d)
@@ -128,9 +146,7 @@ struct mr_queue_entry *mr_delivery_end(struct mr_queues *q, struct mr_queue_deli
 	if (mr_likely(d->consumer != NULL)) {
 		end_out(q, d);
 	} else {
-		unlink_from(q, d, &d->queue->delayed_head, NULL);
-		d->queue->delayed_count--;
-		q->deliveries_delayed--;
+		end_delayed(q, d);
 	}
 	if (d->timer.at != 0)
 		mr_queue_timer_clear(&q->timers, &d->timer);
@@ -146,6 +162,7 @@ void mr_delivery_touch(struct mr_queues *q, struct mr_queue_delivery *d, bool re
 	unlink_from(q, d, &out->head, &out->tail);
 	c->outstanding--;
 	d->queue->outstanding_count--;
+	d->queue->out_bytes -= d->entry->body_bytes;
 	d->renewed = renewed;
 	d->next = MR_QUEUE_NONE;
 	d->sent_ms = (uint32_t)q->now_ms;
@@ -183,6 +200,8 @@ bool mr_delivery_delay(
 	d->next = queue->delayed_head;
 	if (d->next != MR_QUEUE_NONE)
 		q->deliveries[d->next].prev = mr_delivery_index(q, d);
+	else
+		queue->delayed_tail = mr_delivery_index(q, d);
 	queue->delayed_head = mr_delivery_index(q, d);
 	queue->delayed_count++;
 	q->deliveries_delayed++;
@@ -238,6 +257,10 @@ static void delay_timer(struct mr_queues *q, struct mr_queue_delivery *d)
 	uint64_t left_ms = left_of(q, queue, d->entry);
 	uint32_t delay_ms = d->sent_ms - (uint32_t)q->now_ms;
 
+	if (mr_unlikely(mr_purge_has(queue, d))) {
+		mr_queue_timer_set(&q->timers, &d->timer, q->now_ms + PURGED_MS);
+		return;
+	}
 	if (left_ms == 0 || delay_ms == 0 || delay_ms > DELAY_MS_MAX)
 		mr_queue_put_back(q, queue, mr_delivery_end(q, d));
 	else
@@ -366,8 +389,7 @@ static void count_delivery(
 }
 
 /* Returns the fragment size for the session; 0: the message goes whole. */
-static uint32_t fragment_bytes_for(
-	const struct mr_queues *q, uint64_t session, struct mr_queue_entry *e)
+static uint32_t fragment_bytes_for(struct mr_queues *q, uint64_t session, struct mr_queue_entry *e)
 {
 	const struct mr_queue_chain *chain = mr_entry_body(e);
 	bool fragmented = (e->flags & MR_ENTRY_CHAIN) != 0;
@@ -375,6 +397,7 @@ static uint32_t fragment_bytes_for(
 
 	if (mr_likely(!fragmented && e->body_bytes <= MR_QUEUE_FITS_ANY))
 		return 0;
+	mr_work(q, e->body_bytes >> MR_WORK_LARGE);
 	most = mr_queue_body_room(q, session);
 	if (fragmented)
 		return chain->fragment_bytes < most ? chain->fragment_bytes : most;
@@ -461,13 +484,16 @@ static void expire_entry(struct mr_queues *q, struct mr_queue *queue, struct mr_
 		mr_dead_letter(q, queue, e, "expired");
 }
 
-void mr_queue_expire(struct mr_queues *q, struct mr_queue *queue, unsigned max)
+void mr_queue_expire(struct mr_queues *q, struct mr_queue *queue)
 {
 	for (unsigned i = 0; i < mr_queue_ranks(queue); i++) {
 		struct mr_queue_entry *e;
 
-		while ((e = mr_queue_oldest(queue, i)) != NULL && too_old(q, queue, e) && max-- > 0)
+		while (mr_work_left(q) && (e = mr_queue_oldest(queue, i)) != NULL &&
+			too_old(q, queue, e)) {
+			mr_work(q, 1);
 			expire_entry(q, queue, e);
+		}
 	}
 }
 
@@ -486,70 +512,80 @@ static bool drop_unwanted(struct mr_queues *q, struct mr_queue *queue, struct mr
 	return false;
 }
 
-/* Delivers from one queue; returns the remaining budget. The queue stays active if it has more to
- * deliver. */
-static uint32_t run_queue(struct mr_queues *q, struct mr_queue *queue, uint32_t budget)
+/* Delivers from one queue. The queue stays active if it has more to deliver. */
+static void run_queue(struct mr_queues *q, struct mr_queue *queue)
 {
+	uint32_t floor = q->work > QUEUE_STEPS ? q->work - QUEUE_STEPS : 0;
 	struct mr_queue_entry *e;
 	struct mr_queue_consumer *c;
 
+	mr_work(q, 1);
 	if (mr_unlikely(queue->redriving > 0 && !queue->redrive_waits))
-		budget -= mr_dead_redrive(q, queue, budget);
-	while (budget > 0 && !queue->paused && (e = mr_queue_next(q, queue)) != NULL &&
+		mr_dead_redrive(q, queue, floor + (q->work - floor) / 2);
+	while (q->work > floor && !queue->paused && (e = mr_queue_next(q, queue)) != NULL &&
 		(c = mr_policy_choose(q, queue)) != NULL) {
-		budget--;
+		q->work--;
 		if (queue->apart_count == 0 && e->next != NULL)
 			mr_prefetch(e->next);
 		if (!drop_unwanted(q, queue, e) && !deliver_entry(q, queue, c, e))
 			mr_consumer_block(q, c);
 	}
 	mr_queue_deactivate(q, queue);
-	if (budget == 0 || (queue->redriving > 0 && !queue->redrive_waits))
+	if (q->work <= floor || (queue->redriving > 0 && !queue->redrive_waits))
 		mr_queue_activate(q, queue); /* behind the others */
-	return budget;
-}
-
-static bool has_garbage(const struct mr_queues *q)
-{
-	return q->garbage != NULL || q->garbage_tree != NULL || q->garbage_times != NULL;
 }
 
 static void free_garbage(struct mr_queues *q)
 {
-	mr_ttl_free_some(q, RUN_GARBAGE);
-	for (unsigned i = 0; i < RUN_GARBAGE && q->garbage != NULL; i++) {
+	mr_ttl_free_some(q);
+	while (q->garbage != NULL && mr_work_left(q)) {
 		struct mr_queue_entry *e = q->garbage;
 
+		mr_work(q, 1);
 		q->garbage = e->next;
 		mr_entry_free(q, e);
 	}
-	for (unsigned i = 0; i < RUN_GARBAGE && q->garbage_tree != NULL; i++) {
+	while (q->garbage_tree != NULL && mr_work_left(q)) {
 		struct mr_queue_entry *e = mr_returned_any(q, &q->garbage_tree);
 
+		mr_work(q, 1);
 		if (e != NULL)
 			mr_entry_free(q, e);
 	}
 }
 
+static bool has_rest(const struct mr_queues *q)
+{
+	return q->garbage != NULL || q->garbage_tree != NULL || q->garbage_times != NULL ||
+	       q->garbage_fragments != NULL || q->purging != NULL || q->leaving != NULL;
+}
+
+/* Goes on with what was too much for one call. */
+static void clean_up(struct mr_queues *q)
+{
+	q->work = MR_WORK_CLEAN;
+	mr_consumers_leave_run(q);
+	mr_purge_run(q);
+	mr_entry_free_fragments(q);
+	free_garbage(q);
+}
+
 bool mr_queues_run(struct mr_queues *q, uint64_t now_ms)
 {
-	uint32_t budget = RUN_DELIVERIES;
-
 	mr_queues_at(q, now_ms);
+	q->work = MR_WORK_RUN;
 	if (q->blocked != NULL && q->now_ms >= q->retry_ms)
 		mr_consumers_unblock(q);
-	while (q->active_head != NULL && budget > 0) {
-		uint32_t share = budget < QUEUE_DELIVERIES ? budget : QUEUE_DELIVERIES;
-
-		budget -= share - run_queue(q, q->active_head, share);
-	}
-	if (mr_unlikely(has_garbage(q)))
-		free_garbage(q);
+	while (q->active_head != NULL && mr_work_left(q))
+		run_queue(q, q->active_head);
+	if (mr_unlikely(has_rest(q)))
+		clean_up(q);
 	mr_clients_flush(q);
 	if (mr_unlikely(atomic_load_explicit(&q->bound.any, memory_order_relaxed)))
 		mr_bind_run(q);
 	mr_gauge(q->c.stats->store_bytes, mr_slab_bytes(q->store));
 	mr_gauge(q->c.stats->store_bytes_max, q->store_entries_max);
 	q->store_share = mr_queue_store_left(q) * MR_QUEUE_SHARE;
-	return q->active_head != NULL || has_garbage(q);
+	q->work = MR_WORK_MESSAGES;
+	return q->active_head != NULL || has_rest(q);
 }

@@ -35,8 +35,7 @@
 #define MR_QUEUE_NONE          UINT32_MAX
 #define MR_QUEUE_PRIORITIES    3u /* plain ones */
 #define MR_QUEUE_CONSUMERS_MAX 2048u
-#define MR_QUEUE_RANGES        16u   /* accepted ranges held for a client until sent */
-#define MR_QUEUE_RELEASE_MAX   1024u /* ranges of withheld pushes accepted at once */
+#define MR_QUEUE_RANGES        16u /* accepted ranges held for a client until sent */
 
 /* Kinds of struct mr_queue_timer. */
 enum mr_queue_timer_kind {
@@ -98,6 +97,12 @@ struct mr_queue_consumer {
 	uint64_t delivered;
 	uint64_t acked;
 	uint64_t redelivered;
+	/* While it gives its deliveries back, some of them a round. */
+	struct mr_queue_consumer *leaving_next;
+	struct mr_queue_consumer *leaving_prev;
+	uint8_t leaving_why; /* enum mr_queue_back */
+	bool leaving;        /* in the list of those that do */
+	bool gone;           /* removed when it has given them back */
 };
 
 /* Pushes in the queue whose acceptance is withheld until there is room. */
@@ -115,6 +120,19 @@ struct mr_queue_breaker {
 	uint32_t passed;     /* probes that succeeded */
 	uint32_t probes_max; /* limit of undecided and successful probes together */
 	uint8_t state;       /* enum mrf_breaker_state */
+};
+
+/* What a purge, or the removal of its queue, has left to do (purge.c). */
+struct mr_queue_purge {
+	struct mr_queue *next; /* list of the queues with such work */
+	struct mr_queue_list calls;
+	struct mr_queue_entry *calls_returned; /* heap */
+	uint32_t delayed_head;                 /* deliveries that were delayed */
+	uint32_t delayed_tail;
+	uint32_t serial; /* of the youngest of them */
+	uint32_t status; /* for the callers */
+	bool listed;
+	bool removed; /* has no name and no number any more; freed when all is done */
 };
 
 /* The entries of a queue that are not due yet, or are ready and have a time to live. Made with the
@@ -195,6 +213,7 @@ struct mr_queue {
 	bool kept;    /* opened or edited by an operator */
 	bool counted; /* counts against queues_max; dead letters share the count of their queue */
 	uint32_t delayed_head;
+	uint32_t delayed_tail;
 	uint32_t assemblies; /* messages still being reassembled */
 	uint64_t pushed, accepted, refused, duplicates, delivered, acked, redelivered;
 	uint64_t dead_count, expired, failures, replies;
@@ -202,6 +221,8 @@ struct mr_queue {
 	bool bound_full;                /* in that list */
 	struct mr_queue_levels *levels; /* NULL: only low, normal and high were used */
 	uint64_t ready_of[MR_QUEUE_RANKS]; /* ready entries by rank; not kept for normal ones */
+	uint64_t out_bytes;                /* bodies of the entries that are out */
+	struct mr_queue_purge purge;
 	uint32_t name_bytes;
 	char name[];
 };
@@ -303,9 +324,12 @@ struct mr_queues {
 	struct mr_queue_entry *garbage; /* entries to be freed, a few at a time */
 	struct mr_queue_entry *garbage_tree;
 	struct mr_queue_bound bound;
-	uint16_t order;       /* order of the newest entry */
-	uint32_t time_budget; /* steps of wheels that are left in this tick */
-	uint64_t retry_ms;    /* when blocked consumers are tried again */
+	struct mr_queue_fragment *garbage_fragments;
+	struct mr_queue *purging;          /* queues that have a purge to finish */
+	struct mr_queue_consumer *leaving; /* consumers that give their deliveries back */
+	uint16_t order;                    /* order of the newest entry */
+	uint32_t work;                     /* steps that this call may still take: see work.h */
+	uint64_t retry_ms;                 /* when blocked consumers are tried again */
 	uint64_t sweep_ms;
 	uint64_t random;
 	struct mr_queue_times *garbage_times; /* with all entries of their wheels */
@@ -370,20 +394,31 @@ struct mr_queue *mr_queue_by_name(
 /* Makes a queue. -ENOSPC, -ENOMEM. */
 int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t bytes,
 	const struct mrf_queue_options *options, struct mr_queue **out);
-/* Removes a queue without consumers, with all its entries. */
-void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue);
+/* Take the queue out of the tables of names and numbers, and free it: for mr_queue_remove. */
+void mr_queue_forget(struct mr_queues *q, struct mr_queue *queue);
+void mr_queue_release(struct mr_queues *q, struct mr_queue *queue);
 /* True if the queue has consumers, messages or dead letters. */
 bool mr_queue_in_use(const struct mr_queue *queue);
-/* Removes all ready and delayed entries; returns how many. Callers receive `status`. */
-uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t status);
 /* Puts the queue in the list that run serves, or takes it out. */
 void mr_queue_activate(struct mr_queues *q, struct mr_queue *queue);
 void mr_queue_deactivate(struct mr_queues *q, struct mr_queue *queue);
 /* Sets the timer for the queue's age limit and idleness. */
 void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue);
 void mr_queue_on_timer(struct mr_queues *q, struct mr_queue *queue);
-/* Expires at most `max` entries that are too old. */
-void mr_queue_expire(struct mr_queues *q, struct mr_queue *queue, unsigned max);
+/* Expires entries that are too old, as far as the call's work reaches. */
+void mr_queue_expire(struct mr_queues *q, struct mr_queue *queue);
+
+/* Purge and removal (purge.c) */
+/* Removes a queue without consumers, with all its entries. */
+void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue);
+/* Removes all ready and delayed entries; returns how many. Callers receive `status`. */
+uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t status);
+/* Goes on with what purges and removals have left. */
+void mr_purge_run(struct mr_queues *q);
+/* True if the delayed delivery belongs to a purge. */
+bool mr_purge_has(const struct mr_queue *queue, const struct mr_queue_delivery *d);
+/* Notes that a message of the queue is no longer being reassembled. */
+void mr_purge_assembled(struct mr_queues *q, struct mr_queue *queue);
 
 /* Returns the number of slots: one for a queue and one for its dead letters. */
 static inline uint32_t mr_queue_slots_max(const struct mr_queues_config *c)
@@ -452,10 +487,11 @@ bool mr_push_share_used_up(const struct mr_queues *q, const struct mr_queue *que
 uint32_t mr_push_window(const struct mr_queues *q, const struct mr_queue *queue);
 /* True if a message with such a body exceeds the limits of the queue. */
 bool mr_push_is_full(const struct mr_queue *queue, uint64_t body_bytes);
-/* Accepts withheld pushes while there is room, at most `ranges_max` ranges of them. The queue's
- * timer continues when there are more. */
-void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue, uint32_t ranges_max);
-void mr_push_drop_withheld(struct mr_queues *q, struct mr_queue *queue);
+/* Accepts withheld pushes while there is room, as far as the call's work reaches; the queue's timer
+ * goes on. */
+void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue);
+/* Accepts some withheld pushes of a removed queue; drops those that it cannot accept. */
+void mr_push_end_withheld(struct mr_queues *q, struct mr_queue *queue);
 /* Finishes a complete push: limits, deduplication window, list, acceptance. Takes the entry. */
 void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	struct mr_queue_entry *e, const struct mrf_message_origin *origin);
@@ -525,14 +561,16 @@ struct mr_consumer_wish {
 };
 int mr_consumer_add(
 	struct mr_queues *q, struct mr_queue *queue, const struct mr_consumer_wish *wish);
-/* Withdraws the consumer's credit, and returns at most *budget of its deliveries to the queue;
- * true: all of them. */
-bool mr_consumer_give_back(
-	struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why, uint32_t *budget);
-/* Removes a consumer, and returns its deliveries to the queue. `code` not 0: sends it a
+/* Withdraws the consumer's credit, and returns its deliveries to the queue: as far as the call's
+ * work reaches, the others in later runs. */
+void mr_consumer_leave(struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why);
+/* The same, and removes it when it has no delivery any more. `code` not 0: sends it a
  * Disconnect. */
 void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why,
 	int code, const char *text);
+/* Goes on with the consumers that leave. */
+void mr_consumers_leave_run(struct mr_queues *q);
+/* Returns a consumer that is not being removed. */
 struct mr_queue_consumer *mr_consumer_find(struct mr_queue_client *client, uint32_t subscription);
 /* Returns its delivery with the earliest time-out; MR_QUEUE_NONE: it has none. */
 uint32_t mr_consumer_oldest(const struct mr_queues *q, const struct mr_queue_consumer *c);
@@ -650,7 +688,8 @@ enum mr_window {
 	MR_WINDOW_NEW = MR_ID_NEW,
 	MR_WINDOW_KNOWN = MR_ID_KNOWN,
 	MR_WINDOW_OLD = MR_ID_OLD,
-	MR_WINDOW_FULL, /* no room to remember the publisher, or the session has too many */
+	MR_WINDOW_FULL, /* no place to remember the publisher, or the session has too many */
+	MR_WINDOW_NO_MEMORY,
 };
 int mr_windows_new(struct mr_queues *q);
 void mr_windows_free(struct mr_queues *q);
@@ -659,12 +698,13 @@ enum mr_window mr_window_look(struct mr_queues *q, uint64_t session, struct mr_q
 	const struct mrf_message_origin *origin);
 void mr_window_note(
 	struct mr_queues *q, struct mr_queue *queue, const struct mrf_message_origin *origin);
-void mr_windows_drop(struct mr_queues *q, struct mr_queue *queue);
+/* Forgets a window of the queue, which has one. */
+void mr_window_drop(struct mr_queues *q, struct mr_queue *queue);
 
 static inline void mr_queue_has_room(struct mr_queues *q, struct mr_queue *queue)
 {
 	if (mr_unlikely(queue->withheld_head != NULL))
-		mr_push_release_withheld(q, queue, MR_QUEUE_RELEASE_MAX);
+		mr_push_release_withheld(q, queue);
 	if (mr_unlikely(queue->redrive_waits)) {
 		queue->redrive_waits = false;
 		mr_queue_activate(q, queue);
@@ -685,8 +725,8 @@ void mr_dead_letter(
  * entry; unchanged if its block is malformed, or if there is no room or memory. */
 struct mr_queue_entry *mr_entry_add_line(
 	struct mr_queues *q, struct mr_queue_entry *e, const char *line, uint32_t bytes);
-/* Moves at most `max` dead letters back to the queue; returns how many. */
-uint32_t mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t max);
+/* Moves dead letters back to the queue until q->work is `floor`. */
+void mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t floor);
 
 /* Fragments (fragment.c) */
 /* `options`: of a PushOptions, else NULL. */
@@ -695,7 +735,6 @@ void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 /* Give up reassembly: of a client, of a queue's messages, or of a client's messages that are too
  * old. */
 void mr_fragment_drop_all(struct mr_queues *q, struct mr_queue_client *client);
-void mr_fragment_drop_queue(struct mr_queues *q, struct mr_queue *queue);
 void mr_fragment_expire(struct mr_queues *q, struct mr_queue_client *client);
 /* Sends the remaining fragments of a consumer's delivery; false: no room. */
 bool mr_fragment_train(struct mr_queues *q, struct mr_queue_consumer *c);

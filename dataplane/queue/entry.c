@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/work.h"
+
+/* Fragments of one message that are freed with it; the others some of them a round. */
+#define FRAGMENTS_AT_ONCE 64u
 
 /* Returns the bytes of the store's chunk that holds the entry. */
 static inline uint32_t chunk_bytes(unsigned flags, uint32_t body_bytes)
@@ -63,20 +67,46 @@ uint32_t mr_entry_refusal(
 		       : MRF_STATUS_CODE_NO_MEMORY;
 }
 
+/* Releases fragments of a list, at most `max`; returns the rest. */
+static struct mr_queue_fragment *release_fragments(
+	struct mr_queues *q, struct mr_queue_fragment *p, uint32_t max)
+{
+	struct mr_queue_fragment *next;
+
+	for (; p != NULL && max > 0; p = next, max--) {
+		next = p->next;
+		mr_slab_release(q->store, p, (uint32_t)sizeof(*p) + p->bytes);
+	}
+	return p;
+}
+
+static void free_chain(struct mr_queues *q, struct mr_queue_chain *chain)
+{
+	struct mr_queue_fragment *rest = release_fragments(q, chain->first, FRAGMENTS_AT_ONCE);
+
+	if (mr_likely(rest == NULL))
+		return;
+	chain->last->next = q->garbage_fragments;
+	q->garbage_fragments = rest;
+}
+
+void mr_entry_free_fragments(struct mr_queues *q)
+{
+	uint32_t max = q->work;
+
+	if (q->garbage_fragments == NULL)
+		return;
+	mr_work(q, max);
+	q->garbage_fragments = release_fragments(q, q->garbage_fragments, max);
+}
+
 void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e)
 {
 	if (mr_unlikely((e->flags & MR_ENTRY_OWNED) != 0))
 		mr_share_less(
 			&q->limits.accounts, mr_entry_owner(e)->account, mr_entry_owner(e)->bytes);
-	if (mr_unlikely((e->flags & MR_ENTRY_CHAIN) != 0)) {
-		struct mr_queue_chain *chain = mr_entry_body(e);
-		struct mr_queue_fragment *next;
-
-		for (struct mr_queue_fragment *p = chain->first; p != NULL; p = next) {
-			next = p->next;
-			mr_slab_release(q->store, p, (uint32_t)sizeof(*p) + p->bytes);
-		}
-	}
+	if (mr_unlikely((e->flags & MR_ENTRY_CHAIN) != 0))
+		free_chain(q, mr_entry_body(e));
 	mr_slab_release(q->store, e, chunk_bytes(e->flags, e->body_bytes));
 }
 

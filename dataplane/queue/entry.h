@@ -216,6 +216,8 @@ struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsig
 uint32_t mr_entry_refusal(
 	const struct mr_queues *q, uint32_t account, unsigned flags, uint32_t body_bytes);
 void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e);
+/* Goes on with the fragments of freed messages, as far as the call's work reaches. */
+void mr_entry_free_fragments(struct mr_queues *q);
 /* Appends a copy of a fragment to the chain. False: no memory. */
 bool mr_entry_append(
 	struct mr_queues *q, struct mr_queue_entry *e, const void *body, uint32_t bytes);

@@ -47,6 +47,7 @@ static struct mr_queue_entry *end_assembly(
 	client->assemblies_count--;
 	client->assemblies_bytes -= e->body_bytes;
 	a->queue->assemblies--;
+	mr_purge_assembled(q, a->queue);
 	mr_slab_release(q->store, a, (uint32_t)sizeof(*a));
 	return e;
 }
@@ -81,27 +82,15 @@ void mr_fragment_drop_all(struct mr_queues *q, struct mr_queue_client *client)
 		drop_assembly(q, client, client->assemblies);
 }
 
-void mr_fragment_drop_queue(struct mr_queues *q, struct mr_queue *queue)
-{
-	struct mr_queue_assembly *next;
-
-	if (queue->assemblies == 0)
-		return;
-	for (struct mr_queue_client *c = q->clients; c != NULL; c = c->all_next)
-		for (struct mr_queue_assembly *a = c->assemblies; a != NULL; a = next) {
-			next = a->next;
-			if (a->queue == queue)
-				drop_assembly(q, c, a);
-		}
-}
-
 void mr_fragment_expire(struct mr_queues *q, struct mr_queue_client *client)
 {
 	struct mr_queue_assembly *next;
 
 	for (struct mr_queue_assembly *a = client->assemblies; a != NULL; a = next) {
 		next = a->next;
-		if ((uint32_t)q->now_ms - a->heard_ms >= a->queue->options.ack_timeout_ms)
+		if (a->queue->purge.removed)
+			drop_assembly(q, client, a);
+		else if ((uint32_t)q->now_ms - a->heard_ms >= a->queue->options.ack_timeout_ms)
 			give_up(q, client, a);
 	}
 }

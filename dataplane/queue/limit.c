@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/work.h"
 
 #include <errno.h>
 
@@ -22,8 +23,6 @@ enum { QUEUES, CONSUMERS, CONSUMERS_OF, PUBLISHERS };
 #define WITHHELD_MAX 65536u
 /* Idle queues examined to find one to remove. */
 #define IDLE_LOOKS 256u
-/* Queues of a closed client removed in one call. */
-#define MADE_AT_ONCE 256u
 
 static uint64_t consumers_max(const struct mr_slab *store)
 {
@@ -112,7 +111,8 @@ static void idle_append(struct mr_queues *q, struct mr_queue *queue)
  * letters. */
 static bool is_kept(const struct mr_queue *queue)
 {
-	return queue->kept || queue->paused || queue->maker == 0 || queue->is_dead;
+	return queue->kept || queue->paused || queue->maker == 0 || queue->is_dead ||
+	       queue->purge.removed;
 }
 
 void mr_limit_idle(struct mr_queues *q, struct mr_queue *queue)
@@ -245,11 +245,12 @@ static bool never_used(const struct mr_queue *queue)
 
 bool mr_limit_maker_closed(struct mr_queues *q, struct mr_queue_client *client)
 {
-	for (unsigned i = 0; client->queues_made != NULL; i++) {
+	while (client->queues_made != NULL) {
 		struct mr_queue *queue = client->queues_made;
 
-		if (i == MADE_AT_ONCE)
+		if (!mr_work_left(q))
 			return false;
+		mr_work(q, 1);
 		if (never_used(queue))
 			mr_queue_remove(q, queue);
 		else

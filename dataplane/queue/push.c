@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* push: checks a Push, makes its entry, and accepts it, withholds acceptance or refuses it. */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/work.h"
 
 /* Size of an entry without its body, rounded: approximate. */
 #define ENTRY_BYTES 32u
@@ -199,12 +200,6 @@ static void drop_first(struct mr_queues *q, struct mr_queue *queue)
 	mr_slab_release(q->store, w, (uint32_t)sizeof(*w));
 }
 
-void mr_push_drop_withheld(struct mr_queues *q, struct mr_queue *queue)
-{
-	while (queue->withheld_head != NULL)
-		drop_first(q, queue);
-}
-
 /* Returns how many pushes may be accepted now. */
 static uint64_t acceptable_count(const struct mr_queue *queue)
 {
@@ -217,27 +212,44 @@ static uint64_t acceptable_count(const struct mr_queue *queue)
 	return taken < queue->options.messages_max ? queue->options.messages_max - taken : 0;
 }
 
-void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue, uint32_t ranges_max)
+/* Accepts the pushes of one range, as far as there is room. */
+static void release_range(struct mr_queues *q, struct mr_queue *queue, uint64_t left)
+{
+	struct mr_queue_withheld *w = queue->withheld_head;
+	struct mrf_accepted_range range = w->range;
+
+	mr_work(q, MR_WORK_SEND);
+	if (range.count > left)
+		range.count = (uint32_t)left;
+	queue->accepted += range.count;
+	if (mr_client_find(q, w->session) != NULL)
+		mr_client_accept(q, w->session, queue->number, &range);
+	unwithhold(q, queue, w, range.count);
+	if (w->range.count == 0)
+		drop_first(q, queue);
+}
+
+void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue)
 {
 	uint64_t left;
 
 	while (queue->withheld_head != NULL && (left = acceptable_count(queue)) > 0) {
-		struct mr_queue_withheld *w = queue->withheld_head;
-		struct mrf_accepted_range range = w->range;
-
-		if (ranges_max-- == 0) {
+		if (!mr_work_left(q)) {
 			mr_queue_timer_set(&q->timers, &queue->timer, q->now_ms + 1);
 			return;
 		}
-		if (range.count > left)
-			range.count = (uint32_t)left;
-		queue->accepted += range.count;
-		if (mr_client_find(q, w->session) != NULL)
-			mr_client_accept(q, w->session, queue->number, &range);
-		unwithhold(q, queue, w, range.count);
-		if (w->range.count == 0)
-			drop_first(q, queue);
+		release_range(q, queue, left);
 	}
+}
+
+void mr_push_end_withheld(struct mr_queues *q, struct mr_queue *queue)
+{
+	uint64_t left = acceptable_count(queue);
+
+	if (left > 0)
+		release_range(q, queue, left);
+	else
+		drop_first(q, queue);
 }
 
 /* Accepts a push, or withholds its acceptance if the queue is full. */
@@ -284,6 +296,8 @@ static uint32_t check_duplicate(struct mr_queues *q, uint64_t session, struct mr
 	*known = window == MR_WINDOW_KNOWN;
 	if (window == MR_WINDOW_OLD)
 		return MRF_STATUS_CODE_TOO_OLD;
+	if (mr_unlikely(window == MR_WINDOW_NO_MEMORY))
+		return MRF_STATUS_CODE_NO_MEMORY;
 	return window == MR_WINDOW_FULL ? MRF_STATUS_CODE_OVERLOADED : MRF_STATUS_CODE_OK;
 }
 

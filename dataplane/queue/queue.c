@@ -8,11 +8,8 @@
 #include "lib/base/memory.h"
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/ttl.h"
+#include "dataplane/queue/work.h"
 
-#define TIMERS_AT_ONCE 1024u
-#define EXPIRE_AT_ONCE 1024u
-/* Steps of the wheels of all queues in one tick; to end an entry takes several. */
-#define TIME_STEPS 2048u
 /* If called later than due by this much, the worker did not run. */
 #define FREEZE_MS       500u
 #define RESERVE_BYTES   (512u << 10)
@@ -96,6 +93,7 @@ int mr_queues_new(const struct mr_queues_config *c, struct mr_slab *store, struc
 	q->slots_free = MR_QUEUE_NONE;
 	q->deliveries_free = MR_QUEUE_NONE;
 	q->sweep_ms = UINT64_MAX;
+	q->work = MR_WORK_MESSAGES;
 	q->serial = (uint32_t)(c->seed >> 32);
 	q->random = c->seed | 1;
 	if (getrandom(&q->name_key, sizeof(q->name_key), 0) != (ssize_t)sizeof(q->name_key) ||
@@ -186,26 +184,40 @@ static uint64_t age_due(const struct mr_queues *q, const struct mr_queue *queue)
 	return left == UINT64_MAX ? left : q->now_ms + left;
 }
 
+/* True for a queue that stays however long it is idle. */
+static bool stays(const struct mr_queue *queue)
+{
+	return queue->paused || queue->is_set;
+}
+
+static uint64_t idle_due(const struct mr_queues *q, const struct mr_queue *queue)
+{
+	if (mr_queue_in_use(queue))
+		return q->now_ms + q->c.idle_ms;
+	return stays(queue) ? UINT64_MAX : queue->used_ms + q->c.idle_ms;
+}
+
 void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue)
 {
 	uint64_t due = age_due(q, queue), ttl_due = mr_ttl_due_ms(queue);
-	uint64_t idle = (mr_queue_in_use(queue) ? q->now_ms : queue->used_ms) + q->c.idle_ms;
+	uint64_t idle = idle_due(q, queue);
 
 	due = due < idle ? due : idle;
 	due = due < ttl_due ? due : ttl_due;
+	if (due == UINT64_MAX)
+		return;
 	/* Due already: more entries than one call handles; the rest has its turn. */
 	mr_queue_timer_set(&q->timers, &queue->timer, due > q->now_ms ? due : q->now_ms + 1);
 }
 
 void mr_queue_on_timer(struct mr_queues *q, struct mr_queue *queue)
 {
-	mr_queue_expire(q, queue, EXPIRE_AT_ONCE);
+	mr_queue_expire(q, queue);
 	mr_ttl_expire(q, queue);
 	mr_queue_has_room(q, queue);
 	if (mr_bind_count(q, queue) > 0)
 		queue->used_ms = q->now_ms;
-	if (!mr_queue_in_use(queue) && !queue->paused && !queue->is_set &&
-		queue->used_ms + q->c.idle_ms <= q->now_ms)
+	if (!mr_queue_in_use(queue) && !stays(queue) && queue->used_ms + q->c.idle_ms <= q->now_ms)
 		mr_queue_remove(q, queue);
 	else
 		mr_queue_arm(q, queue);
@@ -229,11 +241,14 @@ void mr_queues_tick(struct mr_queues *q, uint64_t now_ms)
 	struct mr_queue_timer *t;
 
 	mr_queues_at(q, now_ms);
-	q->time_budget = TIME_STEPS;
-	for (unsigned i = 0; i < TIMERS_AT_ONCE && (t = mr_queue_timers_pop(&q->timers, q->now_ms));
-		i++)
+	q->work = MR_WORK_TICK;
+	while (mr_work_left(q) && (t = mr_queue_timers_pop(&q->timers, q->now_ms)) != NULL) {
+		mr_work(q, MR_WORK_TIMER);
 		fire_timer(q, t);
+	}
+	q->work = MR_WORK_SWEEP;
 	mr_clients_sweep(q);
+	q->work = MR_WORK_MESSAGES;
 }
 
 uint64_t mr_queues_due_ms(const struct mr_queues *q)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* service: passes replies, parts and credit between the two sides of a call. */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/work.h"
 
 void mr_service_end(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint32_t status)
 {
 	const struct mrf_reply_token *call = mr_entry_call(e);
 
+	mr_work(q, MR_WORK_SEND);
 	mr_client_status(q, call->session, call->correlation, status);
 	mr_breaker_void(queue, e);
 	mr_queue_done(q, queue, e);

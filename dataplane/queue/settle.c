@@ -166,13 +166,6 @@ static void acknowledge_up_to(struct mr_queues *q, struct mr_queue_delivery *las
 	} while (at != index);
 }
 
-static void consumer_leave(struct mr_queues *q, struct mr_queue_consumer *c)
-{
-	uint32_t all = UINT32_MAX;
-
-	(void)mr_consumer_give_back(q, c, MR_BACK_LEFT, &all);
-}
-
 static void delivery_progress(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	mr_delivery_touch(q, d, true);
@@ -211,7 +204,7 @@ static void settle_delivery(
 	case MRF_SETTLE_VERB_REQUEUE: mr_settle_back(q, d, MR_BACK_REQUEUE, s->delay_ms); break;
 	case MRF_SETTLE_VERB_REJECT: mr_settle_back(q, d, MR_BACK_REJECT, 0); break;
 	case MRF_SETTLE_VERB_HANDED: d->handed = true; break;
-	case MRF_SETTLE_VERB_LEAVE: consumer_leave(q, d->consumer); break;
+	case MRF_SETTLE_VERB_LEAVE: mr_consumer_leave(q, d->consumer, MR_BACK_LEFT); break;
 	case MRF_SETTLE_VERB_RETURNED: mr_settle_back(q, d, MR_BACK_RETURNED, s->delay_ms); break;
 	case MRF_SETTLE_VERB_PROGRESS: delivery_progress(q, d); break;
 	default: mr_count(q->c.stats->bad_tags, 1); break;

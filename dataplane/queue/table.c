@@ -4,6 +4,7 @@
 
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/ttl.h"
+#include "dataplane/queue/work.h"
 
 /* One size for all names: each size takes at least a slab of the store. */
 #define QUEUE_BYTES ((uint32_t)(sizeof(struct mr_queue) + MR_SUBJECT_BYTES_MAX))
@@ -106,6 +107,8 @@ int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t
 		.timer = {.kind = MR_QUEUE_TIMER_QUEUE},
 		.used_ms = q->now_ms,
 		.delayed_head = MR_QUEUE_NONE,
+		.delayed_tail = MR_QUEUE_NONE,
+		.purge = {.delayed_head = MR_QUEUE_NONE, .delayed_tail = MR_QUEUE_NONE},
 		.name_bytes = bytes,
 	};
 	memcpy(queue->name, name, bytes);
@@ -116,90 +119,14 @@ int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t
 	return 0;
 }
 
-/* Ends all calls of one priority; callers receive `status`. */
-static void end_calls(
-	struct mr_queues *q, struct mr_queue *queue, unsigned priority, uint32_t status)
+void mr_queue_forget(struct mr_queues *q, struct mr_queue *queue)
 {
-	struct mr_queue_entry *e;
-
-	while ((e = mr_queue_oldest(queue, priority)) != NULL) {
-		mr_queue_take(q, queue, e);
-		mr_service_end(q, queue, e, status);
-	}
-}
-
-static void discard_all(struct mr_queues *q, struct mr_queue *queue, unsigned rank)
-{
-	struct mr_queue_list *list = mr_queue_list_of(queue, rank);
-	struct mr_queue_entry **returned = mr_queue_returned_of(queue, rank);
-
-	mr_returned_merge(q, &q->garbage_tree, *returned);
-	*returned = NULL;
-	if (list->head == NULL)
-		return;
-	list->tail->next = q->garbage;
-	q->garbage = list->head;
-	list->head = NULL;
-}
-
-static uint64_t bytes_from(const struct mr_queues *q, uint32_t d)
-{
-	uint64_t bytes = 0;
-
-	for (; d != MR_QUEUE_NONE; d = q->deliveries[d].next)
-		bytes += q->deliveries[d].entry->body_bytes;
-	return bytes;
-}
-
-/* Returns the bytes of all entries that are out. */
-static uint64_t bytes_out(const struct mr_queues *q, const struct mr_queue *queue)
-{
-	uint64_t bytes = 0;
-
-	for (uint32_t i = 0; i < queue->consumers_count; i++)
-		bytes += bytes_from(q, queue->consumers[i]->out[false].head) +
-			 bytes_from(q, queue->consumers[i]->out[true].head);
-	return bytes;
-}
-
-uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t status)
-{
-	uint64_t count = queue->ready_count + queue->delayed_count;
-
-	while (queue->delayed_head != MR_QUEUE_NONE)
-		mr_queue_put_back(
-			q, queue, mr_delivery_end(q, &q->deliveries[queue->delayed_head]));
-	for (unsigned i = 0; i < mr_queue_ranks(queue); i++)
-		if (queue->kind == MRF_QUEUE_KIND_SERVICE)
-			end_calls(q, queue, i, status);
-		else
-			discard_all(q, queue, i);
-	mr_ttl_discard(q, queue);
-	queue->ready_count = 0;
-	queue->apart_count = queue->options.aging_ms != 0;
-	memset(queue->ready_of, 0, sizeof(queue->ready_of));
-	queue->body_bytes = bytes_out(q, queue);
-	mr_queue_has_room(q, queue);
-	mr_limit_idle(q, queue);
-	return count;
-}
-
-void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
-{
-	uint32_t index = queue->number & ((1u << q->index_bits) - 1);
-
-	mr_fragment_drop_queue(q, queue);
-	mr_bind_removed(q, queue);
-	(void)mr_queue_empty(q, queue, MRF_STATUS_CODE_NOT_FOUND);
-	mr_push_release_withheld(q, queue, UINT32_MAX);
-	mr_push_drop_withheld(q, queue);
-	mr_windows_drop(q, queue);
-	mr_queue_deactivate(q, queue);
-	mr_queue_timer_clear(&q->timers, &queue->timer);
-	mr_limit_removed(q, queue);
-	mr_dead_part(q, queue);
 	unlink_name(q, queue);
-	slot_give_back(q, index);
+	slot_give_back(q, queue->number & ((1u << q->index_bits) - 1));
+}
+
+void mr_queue_release(struct mr_queues *q, struct mr_queue *queue)
+{
 	mr_policy_fini(q, queue);
 	mr_ttl_free(q, queue);
 	mr_level_free(q, queue);
@@ -287,6 +214,7 @@ void mr_queue_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_e
 
 void mr_queue_put_back(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
+	mr_work(q, MR_WORK_BACK);
 	if (mr_unlikely(mr_entry_ends(e)))
 		mr_ttl_put_back(q, queue, e);
 	else

@@ -12,8 +12,9 @@
  */
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/ttl.h"
+#include "dataplane/queue/work.h"
 
-/* An end is as much work as this many steps of a wheel. */
+/* The work of an end, beside the step of the wheel. */
 #define END_STEPS 4u
 
 static struct mr_queue_times *times_new(struct mr_queues *q)
@@ -146,7 +147,7 @@ static void wheel_gave(struct mr_queues *q, struct mr_queue *queue, struct mr_qu
 	else
 		mr_queue_put(q, queue, e);
 	if (over)
-		q->time_budget -= q->time_budget < END_STEPS ? q->time_budget : END_STEPS;
+		mr_work(q, END_STEPS);
 }
 
 void mr_ttl_expire(struct mr_queues *q, struct mr_queue *queue)
@@ -154,7 +155,7 @@ void mr_ttl_expire(struct mr_queues *q, struct mr_queue *queue)
 	struct mr_wheel_node *n;
 
 	while (queue->times != NULL &&
-		(n = mr_wheel_pop(&queue->times->wheel, q->now_ms, &q->time_budget)) != NULL)
+		(n = mr_wheel_pop(&queue->times->wheel, q->now_ms, &q->work)) != NULL)
 		wheel_gave(q, queue, mr_entry_of_node(n));
 }
 
@@ -192,13 +193,14 @@ void mr_ttl_discard(struct mr_queues *q, struct mr_queue *queue)
 	queue->times = fresh;
 }
 
-void mr_ttl_free_some(struct mr_queues *q, unsigned max)
+void mr_ttl_free_some(struct mr_queues *q)
 {
 	struct mr_queue_times *t;
 
-	for (; (t = q->garbage_times) != NULL && max > 0; max--) {
+	while ((t = q->garbage_times) != NULL && mr_work_left(q)) {
 		struct mr_wheel_node *n = mr_wheel_any(&t->wheel);
 
+		mr_work(q, 1);
 		if (n != NULL) {
 			mr_entry_free(q, mr_entry_of_node(n));
 			continue;

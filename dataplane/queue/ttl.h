@@ -38,8 +38,8 @@ static inline uint64_t mr_ttl_waiting(const struct mr_queue *queue)
 }
 /* Hands all of the queue's entries that are in the wheel over to be freed. */
 void mr_ttl_discard(struct mr_queues *q, struct mr_queue *queue);
-/* Frees at most `max` of the entries that were handed over. */
-void mr_ttl_free_some(struct mr_queues *q, unsigned max);
+/* Frees entries that were handed over, as far as the call's work reaches. */
+void mr_ttl_free_some(struct mr_queues *q);
 void mr_ttl_free(struct mr_queues *q, struct mr_queue *queue);
 /* Returns the milliseconds until the entry's time is over; UINT64_MAX: it has no end. */
 static inline uint64_t mr_ttl_left(const struct mr_queues *q, struct mr_queue_entry *e)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/work.h"
 
 /* Publishers heard of within this time are not forgotten for new ones. */
 #define KEEP_MS    60000u
@@ -144,10 +145,10 @@ static void forget_window(struct mr_queues *q, struct mr_queue_window *w)
 	mr_slab_release(q->store, w, (uint32_t)sizeof(*w));
 }
 
-void mr_windows_drop(struct mr_queues *q, struct mr_queue *queue)
+void mr_window_drop(struct mr_queues *q, struct mr_queue *queue)
 {
-	while (queue->windows != NULL)
-		forget_window(q, queue->windows);
+	mr_work(q, MR_WORK_TIMER);
+	forget_window(q, queue->windows);
 }
 
 /* True if the client may have another publisher remembered. In a full table it takes the place of
@@ -187,23 +188,23 @@ static bool take_place(struct mr_queues *q, uint64_t peer)
 	       (forget_one_of(q, peer) && mr_limit_publisher(q, peer));
 }
 
-static struct mr_queue_window *remember_window(
+static enum mr_window remember_window(
 	struct mr_queues *q, uint64_t session, struct mr_queue *queue, uint64_t publisher)
 {
 	struct mr_queue_windows *ws = q->windows;
 	struct mr_queue_client *client = mr_client_of(q, session);
 	struct mr_queue_window **head, *w;
 
-	if (client == NULL || mr_queue_full(q) || !may_have_another(q, client))
-		return NULL;
-	if (!take_place(q, client->peer))
-		return NULL;
+	if (client == NULL || mr_queue_full(q))
+		return MR_WINDOW_NO_MEMORY;
+	if (!may_have_another(q, client) || !take_place(q, client->peer))
+		return MR_WINDOW_FULL;
 	if (ws->count >= mr_limit_publishers_max(q, client->peer))
 		forget_window(q, ws->oldest);
 	w = mr_slab_alloc(q->store, (uint32_t)sizeof(*w));
 	if (w == NULL) {
 		mr_limit_publisher_gone(q, client->peer);
-		return NULL;
+		return MR_WINDOW_NO_MEMORY;
 	}
 	memset(w, 0, sizeof(*w));
 	w->queue = queue;
@@ -219,7 +220,7 @@ static struct mr_queue_window *remember_window(
 	ws->count++;
 	client->windows++;
 	ws->last = w;
-	return w;
+	return MR_WINDOW_NEW;
 }
 
 enum mr_window mr_window_look(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
@@ -228,9 +229,7 @@ enum mr_window mr_window_look(struct mr_queues *q, uint64_t session, struct mr_q
 	struct mr_queue_window *w = find_window(q->windows, queue, origin->publisher);
 
 	if (mr_unlikely(w == NULL))
-		return remember_window(q, session, queue, origin->publisher) == NULL
-			       ? MR_WINDOW_FULL
-			       : MR_WINDOW_NEW;
+		return remember_window(q, session, queue, origin->publisher);
 	if (mr_unlikely(w->used_ms != q->now_ms)) {
 		w->used_ms = q->now_ms;
 		unlink_age(q->windows, w);

@@ -181,7 +181,8 @@ static void raised_limit_accepts_waiting_pushes_in_slices(void **state)
 	waiting = r.stats.pushes_waiting;
 	assert_true(waiting >= 1500);
 	limit_messages(1000000);
-	assert_int_equal(r.stats.pushes_waiting, waiting - 1024);
+	assert_true(r.stats.pushes_waiting < waiting);
+	assert_true(r.stats.pushes_waiting >= waiting - 1024);
 	rig_pass(&r, 5);
 	assert_int_equal(r.stats.pushes_waiting, 0);
 }
@@ -343,10 +344,10 @@ static void deliveries_that_a_shorter_ack_timeout_ends_return_in_slices(void **s
 	rig_pass(&r, 100);
 	must_edit("work", MRF_QUEUE_OPTION_ACK_TIMEOUT,
 		(struct mrf_queue_options){.ack_timeout_ms = 50});
-	for (unsigned ms = 0; ms < 20 && before > 0; ms++) {
+	for (unsigned ms = 0; ms < 40 && before > 0; ms++) {
 		rig_pass(&r, 1);
 		out = mrf_queue_row_outstanding(show("work"));
-		assert_true(before - out <= 2048);
+		assert_true(before - out <= 1024);
 		before = out;
 	}
 	assert_int_equal(before, 0);

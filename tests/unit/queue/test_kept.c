@@ -56,6 +56,17 @@ static void paused_queue_is_kept_until_it_is_resumed(void **state)
 	assert_int_equal(verb(MRF_QUEUE_VERB_SHOW, "work"), -ENOENT);
 }
 
+static void kept_queue_that_is_idle_wakes_nobody(void **state)
+{
+	(void)state;
+	r.options.messages_max = 100;
+	rig_make(&r, "with.options");
+	rig_make(&r, "paused");
+	assert_int_equal(verb(MRF_QUEUE_VERB_PAUSE, "paused"), 0);
+	rig_pass(&r, 3 * IDLE_MS);
+	assert_int_equal(mr_queues_due_ms(r.queues), UINT64_MAX);
+}
+
 static void queue_with_options_is_kept_until_it_is_deleted(void **state)
 {
 	(void)state;
@@ -194,6 +205,7 @@ static void probe_that_is_not_decided_makes_room_for_another(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		RIG_TEST(kept_queue_that_is_idle_wakes_nobody),
 		RIG_TEST(paused_queue_is_kept_until_it_is_resumed),
 		RIG_TEST(queue_with_options_is_kept_until_it_is_deleted),
 		RIG_TEST(dead_letters_can_be_paused_before_there_are_any),

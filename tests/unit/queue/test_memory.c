@@ -249,9 +249,35 @@ static void fragments_count_as_they_arrive(void **state)
 	assert_int_equal(fill(FIRST), count);
 }
 
+static void first_push_of_a_publisher_into_a_full_store_is_refused_for_memory(void **state)
+{
+	const struct rig_push p = {
+		.queue = queues[0], .client = ROOT, .text = "x", .publisher = 7, .id = 1};
+
+	(void)state;
+	r.knows = true;
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, name_of(0), ROOT, 0, 0),
+		0);
+	for (unsigned i = 0; push(queues[i % QUEUES], ROOT) && i < PUSHES;)
+		i++;
+	rig_push(&r, &p);
+	rig_run(&r);
+	rig_expect_accepted(&r, ROOT, 1, 1, MRF_STATUS_CODE_NO_MEMORY);
+	for (unsigned i = 0; i < QUEUES; i++)
+		assert_int_equal(rig_command(&r, MRF_QUEUE_VERB_PURGE, MRF_QUEUE_KIND_QUEUE,
+					 name_of(i), 0, 0, 0),
+			0);
+	rig_run(&r);
+	rig_push(&r, &p);
+	rig_run(&r);
+	rig_expect_accepted(&r, ROOT, 1, 1, MRF_STATUS_CODE_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		RIG_TEST(first_push_of_a_publisher_into_a_full_store_is_refused_for_memory),
 		RIG_TEST(one_host_fills_its_share_and_no_more),
 		RIG_TEST(few_messages_of_one_host_do_not_keep_all_slabs),
 		RIG_TEST(the_last_of_it_is_root_s),

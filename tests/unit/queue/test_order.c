@@ -182,7 +182,7 @@ static void many_come_again_in_order(void **state)
 		tags[at] = tags[i - 1];
 		rig_settle(&r, 2, q, tag, MRF_SETTLE_VERB_RETURNED, i % 3);
 	}
-	rig_pass(&r, 10);
+	rig_pass(&r, 100);
 	pause(false);
 	expect_all(2, MANY);
 }
