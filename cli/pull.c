@@ -22,7 +22,7 @@
 
 struct settings {
 	const char *command;
-	const char *to;
+	struct mr_cli_words to;
 	const char *ack;
 	uint64_t prefetch;
 	uint64_t jobs;
@@ -32,6 +32,7 @@ struct settings {
 	uint64_t idle_exit_ms;
 	bool raw;
 	bool json;
+	bool each_line;
 };
 
 struct pull {
@@ -252,7 +253,7 @@ static int pull(struct pull *p)
 	int code;
 
 	if (rc)
-		return mr_cli_fail_call(p->cli, p->client, rc, p->set->to);
+		return mr_cli_fail_call(p->cli, p->client, rc, p->stage.opening);
 	/* Up to this many lines may be printed before their messages are acked. */
 	p->printed = calloc(2 * options.prefetch + PROCESS_MAX, sizeof(*p->printed));
 	if (!p->printed)
@@ -274,9 +275,14 @@ static int check(const struct pull *p)
 {
 	const struct settings *set = p->set;
 
-	if (set->to && !set->command)
+	if (set->to.count > 0 && !set->command)
 		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--to", "there is no output to push",
 			"add --exec COMMAND; --exec cat passes messages on");
+	if (set->to.count > MR_CLI_STAGE_TO_MAX)
+		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--to", "more than 16 queues", NULL);
+	if (set->each_line && set->to.count == 0)
+		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--each-line",
+			"there is no queue for the lines", "add --to QUEUE");
 	if (set->command && is_manual(p))
 		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--ack manual",
 			"with --exec the exit status decides", "leave one of them out");
@@ -298,7 +304,8 @@ static int run_pull(const struct mr_cli *cli, const void *settings, const struct
 	p->stage = (struct mr_cli_stage){.cli = cli,
 		.count = &p->count,
 		.from = p->name,
-		.to = p->set->to,
+		.to = &p->set->to,
+		.each_line = p->set->each_line,
 		.delay_ms = p->set->delay_ms};
 	code = check(p);
 	if (code)
@@ -340,10 +347,14 @@ static const struct mr_cli_option options_[] = {
 	MR_CLI_EXEC_OPTION("run COMMAND with sh for each message, which is its standard "
 			   "input"),
 	{.name = "to",
-		.type = MR_CLI_TEXT,
+		.type = MR_CLI_WORDS,
 		.value = "QUEUE",
 		.offset = offsetof(struct settings, to),
-		.help = "with --exec: push the output of the command into QUEUE"},
+		.help = "with --exec: push the output of the command into QUEUE; may be repeated"},
+	{.name = "each-line",
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct settings, each_line),
+		.help = "with --to: push each line of the output as a message of its own"},
 	MR_CLI_JOBS_OPTION("with --exec: run at most N commands at once (default 1)"),
 	MR_CLI_TIMEOUT_OPTION("with --exec: kill the command after TIME (default 25s)"),
 	{.name = "delay",
@@ -376,10 +387,12 @@ const struct mr_cli_verb mr_cli_pull = {
 		   "With --exec a command gets each message on standard input. It finds the\n"
 		   "queue in MILLRACE_QUEUE, and in MILLRACE_REDELIVERED how often the message\n"
 		   "was delivered before. If the command succeeds, its output is printed, or\n"
-		   "pushed into the queue of --to with the headers of the message. The message\n"
-		   "is acknowledged only when that queue has accepted the output. If the command\n"
-		   "fails, the message is redelivered, and finally becomes a dead letter. A\n"
-		   "message that was pushed exactly once is passed on exactly once.\n"
+		   "pushed into the queues of --to with the headers of the message. The message\n"
+		   "is acknowledged only when each of them has accepted its output. If the\n"
+		   "command fails, the message is redelivered, and finally becomes a dead\n"
+		   "letter. A message that was pushed exactly once is passed on exactly once,\n"
+		   "if the command makes the same output of it each time. At most 64 messages\n"
+		   "may come of one.\n"
 		   "\n"
 		   "The ack time-out of the queue does not end while a command runs or a message\n"
 		   "waits for one. If a message is given to another consumer all the same, its\n"
@@ -392,6 +405,7 @@ const struct mr_cli_verb mr_cli_pull = {
 		   "consumers.",
 	.examples = "  millrace pull jobs -n 10\n"
 		    "  millrace pull raw --exec ./cook --to cooked --jobs 4\n"
+		    "  millrace pull orders --exec ./parts --to stock --to bills --each-line\n"
 		    "  millrace pull jobs --exec 'curl -fsS -d @- http://localhost' --idle-exit 1s",
 	.options = options_,
 	.defaults = &defaults,

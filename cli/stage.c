@@ -13,7 +13,7 @@ struct mr_cli_pulled {
 	STAILQ_ENTRY(mr_cli_pulled) link;
 	uint64_t tag;
 	uint64_t publisher;
-	uint64_t id; /* its id at the publisher; after the push of its output the id of that push */
+	uint64_t id; /* its id at the publisher */
 	unsigned redelivered;
 	unsigned attempts; /* earlier deliveries that count as attempts */
 	/* recalled, or the connection was lost since: another consumer gets it */
@@ -65,14 +65,13 @@ static void item_done(struct mr_cli_stage *s, const struct mr_cli_pulled *i)
 	}
 }
 
-/* Gives a failed message back. After the last allowed attempt it counts as dead. Some buses do not
- * tell the maximum; then every failure counts as dead. */
-static void item_failed(struct mr_cli_stage *s, const struct mr_cli_pulled *i)
+/* Counts a failure. After the last allowed attempt it counts as dead. Some buses do not tell the
+ * maximum; then every failure counts as dead. */
+static void count_failed(struct mr_cli_stage *s, const struct mr_cli_pulled *i)
 {
 	unsigned max = mr_consumer_max_deliver(s->consumer);
 	bool last = i->attempts + 1 >= max;
 
-	give_back(s, i->tag);
 	if (!last) {
 		s->count->failed++;
 		return;
@@ -80,6 +79,13 @@ static void item_failed(struct mr_cli_stage *s, const struct mr_cli_pulled *i)
 	forget_failures(s, i);
 	s->count->dead++;
 	s->count->taken++;
+}
+
+/* Gives a failed message back. */
+static void item_failed(struct mr_cli_stage *s, const struct mr_cli_pulled *i)
+{
+	give_back(s, i->tag);
+	count_failed(s, i);
 }
 
 /* Commands */
@@ -218,7 +224,7 @@ static void job_succeeded(
 {
 	struct mr_cli_pulled *out;
 
-	if (!s->to) {
+	if (s->to->count == 0) {
 		fwrite(job->out, 1, job->out_bytes, stdout);
 		/* If nobody reads the output, the message is not done. */
 		if (mr_cli_flush())
@@ -259,51 +265,90 @@ static void on_job(const struct mr_cli_job *job, void *arg)
 
 /* Pushing outputs */
 
-static void accepted(struct mr_cli_stage *s, bool numbered, uint64_t id, int error)
+/* Counts a message whose output was refused. The library has given it back. */
+static void count_refused(struct mr_cli_stage *s, const struct mr_cli_pulled *i)
 {
+	s->count->taken--;
+	count_failed(s, i);
+}
+
+static void on_settled(struct mr_client *c, uint64_t tag, int error, void *arg)
+{
+	struct mr_cli_stage *s = arg;
 	struct mr_cli_pulled *i = STAILQ_FIRST(&s->pushed);
 
-	while (i && (i->id != id || (i->publisher != 0) != numbered))
+	while (i && i->tag != tag)
 		i = STAILQ_NEXT(i, link);
 	if (!i)
 		return;
 	STAILQ_REMOVE(&s->pushed, i, mr_cli_pulled, link);
 	s->count->active_ns = mr_cli_now_ns();
-	if (error)
-		mr_cli_note(s->cli, "%s: %s", s->to, mr_error_text(error));
-	if (error)
-		item_failed(s, i);
-	else
-		item_done(s, i);
+	if (error == 0) {
+		s->count->done++;
+		forget_failures(s, i);
+	} else if (error == -ENOTCONN || error == -ENOENT) {
+		/* It comes again, and what was pushed is known then. */
+		s->count->taken--;
+	} else {
+		mr_cli_note(s->cli, "%s", mr_error(c));
+		count_refused(s, i);
+	}
 	free(i);
 }
 
-static void on_plain(struct mr_client *c, uint64_t id, int error, void *arg)
+/* Cuts the output into messages: one, or one for each line. Returns their number, at most
+ * MR_OUTPUTS_MAX + 1. */
+static size_t cut(const struct mr_cli_stage *s, const struct mr_cli_pulled *i,
+	struct mr_push pushes[MR_OUTPUTS_MAX + 1])
 {
-	(void)c;
-	accepted(arg, false, id, error);
+	const char *at = i->body + i->header_bytes, *end = i->body + i->bytes;
+	size_t count = 0;
+
+	while (count <= MR_OUTPUTS_MAX && (at < end || (!s->each_line && count == 0))) {
+		const char *stop = s->each_line ? memchr(at, '\n', (size_t)(end - at)) : end;
+
+		stop = stop ? stop : end;
+		pushes[count++] = (struct mr_push){
+			.headers = i->header_bytes ? i->body : NULL,
+			.header_bytes = i->header_bytes,
+			.payload = at,
+			.bytes = (size_t)(stop - at),
+		};
+		at = stop < end ? stop + 1 : end;
+	}
+	return count;
 }
 
-static void on_numbered(struct mr_client *c, uint64_t id, int error, void *arg)
+/* Pushes the outputs of a message into each of the next queues, in one step with its ack. */
+static int push_on(struct mr_cli_stage *s, const struct mr_cli_pulled *i)
 {
-	(void)c;
-	accepted(arg, true, id, error);
+	const struct mr_delivery input = {
+		.consumer = s->consumer, .tag = i->tag, .publisher = i->publisher, .id = i->id};
+	const struct mr_settle_options options = {
+		.delay_ms = s->delay_ms ? (uint32_t)s->delay_ms : 1, .at_least_once = true};
+	struct mr_push pushes[MR_OUTPUTS_MAX + 1];
+	struct mr_output outputs[MR_OUTPUTS_MAX];
+	size_t messages = cut(s, i, pushes), count = 0;
+
+	if (messages * s->next_count > MR_OUTPUTS_MAX)
+		return -E2BIG;
+	for (size_t m = 0; m < messages; m++)
+		for (unsigned n = 0; n < s->next_count; n++)
+			outputs[count++] = (struct mr_output){s->next[n], &pushes[m]};
+	return mr_settle_and_push_async(&input, outputs, count, &options, on_settled, s);
 }
 
-/* Pushes an output. It takes the publisher number and id of its input, if there are any. */
-static int push_on(struct mr_cli_stage *s, struct mr_cli_pulled *i)
+/* The message cannot be passed on, now or later. */
+static void reject(struct mr_cli_stage *s, const struct mr_cli_pulled *i, int error)
 {
-	bool numbered = i->publisher != 0;
-	struct mr_push push = {
-		.headers = i->header_bytes ? i->body : NULL,
-		.header_bytes = i->header_bytes,
-		.payload = i->body + i->header_bytes,
-		.bytes = i->bytes - i->header_bytes,
-		.publisher = i->publisher,
-		.id = numbered ? i->id : 0,
-	};
-
-	return mr_push_with(s->next[numbered], &push, &i->id);
+	if (error == -E2BIG)
+		mr_cli_note(s->cli, "%s: more than %u messages for one", s->jobs.command,
+			MR_OUTPUTS_MAX);
+	else
+		mr_cli_note(s->cli, "%s", mr_error(s->client));
+	mr_nack(s->consumer, i->tag, false, 0);
+	forget_failures(s, i);
+	s->count->dead++;
 }
 
 /* Pushes waiting outputs in order; a full queue delays those behind. */
@@ -320,10 +365,10 @@ static void push_outputs(struct mr_cli_stage *s)
 			STAILQ_INSERT_TAIL(&s->pushed, i, link);
 			continue;
 		}
-		mr_cli_note(s->cli, "%s: %s", s->to, mr_error(s->client));
-		mr_nack(s->consumer, i->tag, false, 0);
-		forget_failures(s, i);
-		s->count->dead++;
+		if (rc == -ENOENT)
+			s->count->taken--;
+		else
+			reject(s, i, rc);
 		free(i);
 	}
 }
@@ -353,18 +398,16 @@ void mr_cli_stage_fini(struct mr_cli_stage *s)
 
 int mr_cli_stage_open(struct mr_cli_stage *s, struct mr_client *c)
 {
-	struct mr_push_options plain = {
-		.promise = MR_AT_LEAST_ONCE, .on_outcome = on_plain, .arg = s};
-	struct mr_push_options numbered = {
-		.promise = MR_EXACTLY_ONCE, .on_outcome = on_numbered, .arg = s};
-	int rc;
+	int rc = 0;
 
 	s->client = c;
 	s->jobs.out_bytes_max = mr_message_bytes_max(c);
-	if (!s->to)
-		return 0;
-	rc = mr_queue_open(c, s->to, &plain, &s->next[0]);
-	return rc ? rc : mr_queue_open(c, s->to, &numbered, &s->next[1]);
+	while (rc == 0 && s->next_count < s->to->count) {
+		s->opening = s->to->at[s->next_count];
+		rc = mr_queue_open(c, s->opening, NULL, &s->next[s->next_count]);
+		s->next_count += rc == 0;
+	}
+	return rc;
 }
 
 void mr_cli_stage_begin(struct mr_cli_stage *s, struct mr_consumer *k)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stage: a stage of a pipeline: gives the messages of a queue to a command. Its output is printed,
- * or pushed into the next queue.
+ * or pushed into the next queues.
  *
- *   delivery ─▶ waiting ─▶ job ─▶ output ─▶ pushed on ─▶ accepted ─▶ acked
+ *   delivery ─▶ waiting ─▶ job ─▶ output ─▶ mr_settle_and_push_async ─▶ acked
  *                           └─ it failed ─▶ given back
  *
  * A message is acked when it can no longer be lost: its command has succeeded, and the command's
- * output is written out or accepted by the next queue.
+ * output is written out or accepted by each of the next queues.
  *
  * Owns      Copies of the messages that are not settled, and its jobs. Not the client, the consumer
  *           or the count.
@@ -36,6 +36,9 @@ static inline bool mr_cli_pull_has_all(const struct mr_cli_pull_count *n)
 	return n->wanted != 0 && n->taken >= n->wanted;
 }
 
+/* Next queues at most. */
+#define MR_CLI_STAGE_TO_MAX 16u
+
 struct mr_cli_pulled; /* a message that is not settled yet */
 
 STAILQ_HEAD(mr_cli_pulled_list, mr_cli_pulled);
@@ -44,13 +47,16 @@ struct mr_cli_stage {
 	/* set by the caller before init */
 	const struct mr_cli *cli;
 	struct mr_cli_pull_count *count;
-	const char *from; /* the queue that is pulled */
-	const char *to;   /* the next queue; NULL: outputs are printed */
+	const char *from;              /* the queue that is pulled */
+	const struct mr_cli_words *to; /* the next queues; none: outputs are printed */
+	bool each_line;                /* each line of an output is a message */
 	uint64_t delay_ms;
 	/* private to stage.c */
 	struct mr_client *client;
 	struct mr_consumer *consumer;
-	struct mr_queue *next[2]; /* the next queue, for outputs without and with a publisher */
+	struct mr_queue *next[MR_CLI_STAGE_TO_MAX];
+	unsigned next_count;
+	const char *opening; /* the next queue opened last */
 	struct mr_cli_jobs jobs;
 	struct mr_cli_pulled *in_job[MR_CLI_JOBS_MAX];
 	struct mr_cli_pulled_list waiting;
@@ -65,7 +71,7 @@ int mr_cli_stage_init(
 /* Kills the running commands. The consumer and the client may be closed already. */
 void mr_cli_stage_fini(struct mr_cli_stage *s);
 
-/* Opens the next queue, if there is one. 0 or an error of the library. */
+/* Opens the next queues. 0, or an error of the library for the one in `opening`. */
 int mr_cli_stage_open(struct mr_cli_stage *s, struct mr_client *c);
 /* Begins with the deliveries of a consumer: renews them, and stops commands of recalled ones. */
 void mr_cli_stage_begin(struct mr_cli_stage *s, struct mr_consumer *k);

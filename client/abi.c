@@ -22,6 +22,7 @@
 
 /* The first layout of structs that came later. */
 #define REQUEST_MANY_OPTIONS offsetof(struct mr_request_many_options, header_bytes) + sizeof(size_t)
+#define SETTLE_OPTIONS       offsetof(struct mr_settle_options, reserved) + 3
 
 /* These were padding. */
 static void clear_padding(struct mr_queue_options *options)
@@ -98,6 +99,19 @@ int(mr_queue_open)(struct mr_client *c, const char *name, const struct mr_push_o
 int(mr_push_with)(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
 {
 	return mr_push_with_sized(q, push, id, PUSH);
+}
+
+int(mr_settle_and_push)(const struct mr_delivery *input, const struct mr_output *outputs,
+	size_t count, const struct mr_settle_options *options)
+{
+	return mr_settle_and_push_sized(input, outputs, count, options, SETTLE_OPTIONS, PUSH);
+}
+
+int(mr_settle_and_push_async)(const struct mr_delivery *input, const struct mr_output *outputs,
+	size_t count, const struct mr_settle_options *options, mr_settle_fn *callback, void *arg)
+{
+	return mr_settle_and_push_async_sized(
+		input, outputs, count, options, callback, arg, SETTLE_OPTIONS, PUSH);
 }
 
 int(mr_consume)(struct mr_client *c, const char *queue, const struct mr_consume_options *options,

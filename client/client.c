@@ -23,6 +23,7 @@
 #include "client/publish/outbox.h"
 #include "client/publish/publisher.h"
 #include "client/queue/consumer.h"
+#include "client/queue/handover.h"
 #include "client/queue/queue.h"
 #include "client/request.h"
 #include "client/service/call.h"
@@ -76,6 +77,7 @@ static const struct mr_part *const parts[] = {
 	&mr_control_request_part, /* due_ns, step, fail */
 	&mr_consumer_part,        /* due_ns, step, flush, lost */
 	&mr_renew_part,           /* due_ns, step */
+	&mr_handover_part,        /* due_ns, step outside callbacks */
 	&mr_queue_part,           /* sweep */
 	&mr_publisher_part,       /* sweep */
 	&mr_subscription_part,    /* due_ns, step, lost */
@@ -158,6 +160,7 @@ static void client_free(struct mr_client *c)
 	mr_deferred_clear(c);
 	mr_reassembly_clear(c);
 	free(c->reassemblies);
+	mr_handovers_free(c);
 	subscriptions_free(c);
 	mr_services_free(c);
 	mr_call_free_all(c);

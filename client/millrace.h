@@ -112,8 +112,8 @@
  * Small complete programs, one per task: @ref publish.c "publish", @ref subscribe.c "subscribe",
  * @ref request.c "request", @ref reply.c "reply", @ref eventloop.c "eventloop", @ref threads.c
  * "threads", @ref zero_copy.c "zero_copy", @ref batch.c "batch", @ref promise.c "promise",
- * @ref push.c "push", @ref pull.c "pull", @ref serve.c "serve", @ref call.c "call",
- * @ref stream.c "stream",
+ * @ref push.c "push", @ref pull.c "pull", @ref settle_and_push.c "settle_and_push",
+ * @ref serve.c "serve", @ref call.c "call", @ref stream.c "stream",
  * @ref admin.c "admin". Manual pages: libmillrace(3) and the pages that it names.
  */
 
@@ -151,6 +151,7 @@ extern "C" {
 #include "millrace/request.h"
 #include "millrace/headers.h"
 #include "millrace/queue.h"
+#include "millrace/handover.h"
 #include "millrace/service.h"
 #include "millrace/call.h"
 #include "millrace/abi.h"

@@ -138,6 +138,7 @@ struct mr_event_log {
 struct mr_timers;
 struct mr_udp;
 struct mr_calls;
+struct mr_handovers;
 struct mr_service;
 struct mr_parts;
 
@@ -215,6 +216,9 @@ struct mr_client {
 	bool pulled;                   /* the output is filled */
 	bool pulling;                  /* more deliveries are ready to be pulled */
 	uint32_t fragment_message;     /* number of the last message sent in fragments */
+
+	/* Inputs and their outputs: queue/handover.c; NULL until the first. */
+	struct mr_handovers *handovers;
 
 	/* Services: service/. */
 	struct mr_calls *calls; /* NULL until the first call */

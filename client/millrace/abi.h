@@ -24,9 +24,10 @@
  *   older than the header, and does not know an option that the program sets.
  * - A struct that the library passes to a callback may grow at its end too. Do not copy it with an
  *   older `sizeof` to hand it on; use mr_message_dup().
- * - struct mr_queue_options, struct mr_buffer, struct mr_headers and struct mr_header keep their
- *   size: they are parts of other structs or of arrays, or complete. So do struct mr_message and
- *   struct mr_delivery while other structs contain them. Reserved fields are 0.
+ * - struct mr_queue_options, struct mr_buffer, struct mr_headers, struct mr_header and struct
+ *   mr_output keep their size: they are parts of other structs or of arrays, or complete. So do
+ *   struct mr_message and struct mr_delivery while other structs contain them. Reserved fields are
+ *   0.
  *
  * The address of a function without size, `&mr_connect`, is that of the symbol of release 0.1.0.
  * Bindings of other languages use the functions ending in `_sized`.
@@ -87,6 +88,8 @@ MR_API int mr_version_check(unsigned header);
 #define MR_PUSH_INIT MR_INIT
 /** Initialises struct mr_consume_options. */
 #define MR_CONSUME_OPTIONS_INIT MR_INIT
+/** Initialises struct mr_settle_options. */
+#define MR_SETTLE_OPTIONS_INIT MR_INIT
 /** Initialises struct mr_serve_options. */
 #define MR_SERVE_OPTIONS_INIT MR_INIT
 /** Initialises struct mr_request_many_options. */
@@ -210,6 +213,24 @@ MR_API int mr_consume_sized(struct mr_client *c, const char *queue,
 MR_API int mr_pull_sized(
 	struct mr_consumer *consumer, struct mr_delivery *out, int timeout_ms, size_t out_bytes);
 
+/** mr_settle_and_push() with the sizes of its options and of each push.
+ * @copydetails mr_settle_and_push
+ * @param options_bytes  sizeof(struct mr_settle_options) of the caller
+ * @param push_bytes     sizeof(struct mr_push) of the caller
+ * @retval -E2BIG  also unknown options, see above */
+MR_API int mr_settle_and_push_sized(const struct mr_delivery *input,
+	const struct mr_output *outputs, size_t count, const struct mr_settle_options *options,
+	size_t options_bytes, size_t push_bytes);
+
+/** mr_settle_and_push_async() with the sizes of its options and of each push.
+ * @copydetails mr_settle_and_push_async
+ * @param options_bytes  sizeof(struct mr_settle_options) of the caller
+ * @param push_bytes     sizeof(struct mr_push) of the caller
+ * @retval -E2BIG  also unknown options, see above */
+MR_API int mr_settle_and_push_async_sized(const struct mr_delivery *input,
+	const struct mr_output *outputs, size_t count, const struct mr_settle_options *options,
+	mr_settle_fn *callback, void *arg, size_t options_bytes, size_t push_bytes);
+
 /** mr_serve() with the size of its options.
  * @copydetails mr_serve
  * @param options_bytes  sizeof(struct mr_serve_options) of the caller
@@ -266,7 +287,13 @@ MR_API int mr_stream_open_sized(struct mr_client *c, const char *service, const 
 #define mr_push_with(...)  mr_push_with_sized(__VA_ARGS__, sizeof(struct mr_push))
 #define mr_consume(...)    mr_consume_sized(__VA_ARGS__, sizeof(struct mr_consume_options))
 #define mr_pull(...)       mr_pull_sized(__VA_ARGS__, sizeof(struct mr_delivery))
-#define mr_serve(...)      mr_serve_sized(__VA_ARGS__, sizeof(struct mr_serve_options))
+#define mr_settle_and_push(...)                                                                    \
+	mr_settle_and_push_sized(                                                                  \
+		__VA_ARGS__, sizeof(struct mr_settle_options), sizeof(struct mr_push))
+#define mr_settle_and_push_async(...)                                                              \
+	mr_settle_and_push_async_sized(                                                            \
+		__VA_ARGS__, sizeof(struct mr_settle_options), sizeof(struct mr_push))
+#define mr_serve(...) mr_serve_sized(__VA_ARGS__, sizeof(struct mr_serve_options))
 #define mr_call(...)                                                                               \
 	mr_call_sized(__VA_ARGS__, sizeof(struct mr_call_options), sizeof(struct mr_message))
 #define mr_call_async(...)  mr_call_async_sized(__VA_ARGS__, sizeof(struct mr_call_options))

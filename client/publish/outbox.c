@@ -230,6 +230,7 @@ static inline struct mr_outbox_entry *entry_next(struct mr_outbox *o, uint32_t b
 	k->count = 1;
 	k->state = MR_ENTRY_UNSENT;
 	k->tries = 0;
+	k->output = false;
 	return k;
 }
 

@@ -48,6 +48,7 @@ struct mr_outbox_entry {
 	uint8_t place;  /* enum mr_outbox_entry_place */
 	uint8_t state;  /* enum mr_outbox_entry_state */
 	uint8_t tries;
+	bool output; /* its outcome goes to on_output */
 };
 
 struct mr_outbox {
@@ -55,6 +56,8 @@ struct mr_outbox {
 	struct mr_outbox *next;
 	/* Called once for each outcome; may add to the outbox. May be NULL. */
 	void (*on_outcome)(struct mr_outbox *o, uint64_t id, int error);
+	/* The same for entries that mr_outbox_mark_output has marked. */
+	void (*on_output)(struct mr_outbox *o, uint64_t publisher, uint64_t id, int error);
 	/* Asks for `target`, which is not known. */
 	void (*find_target)(struct mr_outbox *o);
 	uint32_t target;       /* number of the queue or alias; 0: not known now, nothing is sent */
@@ -111,9 +114,14 @@ extern const struct mr_part mr_outbox_part;
 
 /* outbox_ack.c */
 
-/* True if this id is open; the answer to a second message with the same id could not be told
- * apart. */
-bool mr_outbox_has(const struct mr_outbox *o, uint64_t id);
+/* True if this id of this publisher is open; the answer to a second message with the same could not
+ * be told apart. */
+bool mr_outbox_has(const struct mr_outbox *o, uint64_t publisher, uint64_t id);
+/* True if this id of any publisher is open, and its outcome goes to on_outcome, which names the id
+ * alone. */
+bool mr_outbox_has_id(const struct mr_outbox *o, uint64_t id);
+/* Marks the message that was added last: its outcome goes to on_output. */
+void mr_outbox_mark_output(struct mr_outbox *o);
 /* Handles the bus's answer for a range of ids. */
 void mr_outbox_accepted(struct mr_outbox *o, const struct mrf_accepted_range *range);
 /* Fails all open messages. */
@@ -157,6 +165,9 @@ static inline bool mr_outbox_store_has_room(struct mr_outbox *o)
 	       mr_outbox_store_make_room(o);
 }
 
+/* 0: the outbox takes `count` more messages of `bytes` in all now; -EAGAIN: later; -E2BIG,
+ * -EMSGSIZE: never, they are more than its window, or than its memory. */
+int mr_outbox_store_fits(struct mr_outbox *o, uint32_t count, uint64_t bytes);
 /* Takes memory for an entry. False: there is none now. */
 bool mr_outbox_store_take_memory(struct mr_outbox *o, struct mr_outbox_entry *k, uint32_t bytes);
 /* Returns the entry's records. */

@@ -13,34 +13,41 @@
 void mr_outbox_done(struct mr_outbox *o, uint32_t position, int error)
 {
 	struct mr_outbox_entry *k = mr_outbox_entry_at(o, position);
-	uint64_t id = k->id;
+	uint64_t id = k->id, publisher = k->publisher;
+	bool output = k->output;
 
 	if (k->state == MR_ENTRY_RETRANSMIT)
 		o->retransmits--;
 	k->state = MR_ENTRY_DONE;
-	if (error != 0 && o->client->promise_error == 0)
+	if (error != 0 && !output && o->client->promise_error == 0)
 		o->client->promise_error = error;
 	mr_outbox_closed(o, k->count);
 	if (position == o->head)
 		mr_outbox_store_advance(o);
-	if (o->on_outcome != NULL)
+	if (output)
+		o->on_output(o, publisher, id, error);
+	else if (o->on_outcome != NULL)
 		o->on_outcome(o, id, error);
 }
 
+static inline bool is_open(const struct mr_outbox_entry *k, uint64_t publisher, uint64_t id)
+{
+	return k->id == id && k->publisher == publisher && k->state != MR_ENTRY_DONE;
+}
+
 /* Finds an open message. False: there is none; a message that was sent twice is answered twice. */
-static inline bool find_open(const struct mr_outbox *o, uint64_t id, uint32_t *position)
+static inline bool find_open(
+	const struct mr_outbox *o, uint64_t publisher, uint64_t id, uint32_t *position)
 {
 	uint32_t guess = (uint32_t)(id - o->id_offset);
 
 	if (mr_likely(guess - o->head < o->tail - o->head &&
-		      mr_outbox_entry_at(o, guess)->id == id)) {
+		      is_open(mr_outbox_entry_at(o, guess), publisher, id))) {
 		*position = guess;
-		if (mr_outbox_entry_at(o, guess)->state != MR_ENTRY_DONE)
-			return true;
+		return true;
 	}
 	for (uint32_t p = o->head; p != o->tail; p++) {
-		if (mr_outbox_entry_at(o, p)->id != id ||
-			mr_outbox_entry_at(o, p)->state == MR_ENTRY_DONE)
+		if (!is_open(mr_outbox_entry_at(o, p), publisher, id))
 			continue;
 		*position = p;
 		return true;
@@ -48,11 +55,27 @@ static inline bool find_open(const struct mr_outbox *o, uint64_t id, uint32_t *p
 	return false;
 }
 
-bool mr_outbox_has(const struct mr_outbox *o, uint64_t id)
+bool mr_outbox_has(const struct mr_outbox *o, uint64_t publisher, uint64_t id)
 {
 	uint32_t position;
 
-	return find_open(o, id, &position);
+	return find_open(o, publisher, id, &position);
+}
+
+bool mr_outbox_has_id(const struct mr_outbox *o, uint64_t id)
+{
+	for (uint32_t p = o->head; p != o->tail; p++) {
+		const struct mr_outbox_entry *k = mr_outbox_entry_at(o, p);
+
+		if (k->id == id && k->state != MR_ENTRY_DONE && !k->output)
+			return true;
+	}
+	return false;
+}
+
+void mr_outbox_mark_output(struct mr_outbox *o)
+{
+	mr_outbox_entry_at(o, o->tail - 1)->output = true;
 }
 
 static void retry_later(struct mr_outbox *o, uint32_t position, int error)
@@ -114,7 +137,7 @@ static bool is_answerable(struct mr_outbox *o, uint32_t position)
 
 /* Finishes at once those of the `count` ids from `first` on that stand in a row and are sent.
  * Returns how many. */
-static uint32_t done_row(struct mr_outbox *o, uint64_t first, uint32_t count)
+static uint32_t done_row(struct mr_outbox *o, uint64_t publisher, uint64_t first, uint32_t count)
 {
 	uint32_t at = (uint32_t)(first - o->id_offset);
 	uint32_t done_count = 0;
@@ -126,7 +149,8 @@ static uint32_t done_row(struct mr_outbox *o, uint64_t first, uint32_t count)
 	for (; done_count < count; done_count++) {
 		struct mr_outbox_entry *k = mr_outbox_entry_at(o, at + done_count);
 
-		if (k->id != first + done_count || k->state != MR_ENTRY_SENT)
+		if (k->id != first + done_count || k->publisher != publisher ||
+			k->state != MR_ENTRY_SENT || k->output)
 			break;
 		k->state = MR_ENTRY_DONE;
 	}
@@ -148,9 +172,10 @@ void mr_outbox_accepted(struct mr_outbox *o, const struct mrf_accepted_range *ra
 		return;
 	}
 	if (mr_likely(range->status == MRF_STATUS_CODE_OK))
-		done_count = done_row(o, range->first, count);
+		done_count = done_row(o, range->publisher, range->first, count);
 	for (uint32_t i = done_count; i < count; i++) {
-		if (!find_open(o, range->first + i, &position) || !is_answerable(o, position))
+		if (!find_open(o, range->publisher, range->first + i, &position) ||
+			!is_answerable(o, position))
 			o->client->unmatched++;
 		else
 			handle_status(o, position, range->status);

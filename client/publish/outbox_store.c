@@ -124,6 +124,23 @@ static bool take_large(struct mr_outbox *o, struct mr_outbox_entry *k, uint32_t 
 	return true;
 }
 
+int mr_outbox_store_fits(struct mr_outbox *o, uint32_t count, uint64_t bytes)
+{
+	/* Whichever memory they take: each of them stays below half of what it can be. */
+	bool empty = o->head == o->tail;
+
+	if (count > o->window)
+		return -E2BIG;
+	if (count > 1 && bytes > MEMORY_BYTES_MAX / 2)
+		return -EMSGSIZE;
+	if (o->window - o->open < count || o->tail - o->head + count > 2 * o->window + ENTRIES_MIN)
+		return -EAGAIN;
+	if (!empty && (o->memory_tail - o->memory_head + bytes > MEMORY_BYTES_MAX / 2 ||
+			      o->large_bytes + bytes > LARGE_BYTES_MAX))
+		return -EAGAIN;
+	return 0;
+}
+
 bool mr_outbox_store_take_memory(struct mr_outbox *o, struct mr_outbox_entry *k, uint32_t bytes)
 {
 	if (bytes > LARGE_BYTES)

@@ -9,6 +9,7 @@
 
 #include "client/core/error.h"
 #include "client/core/ring_out.h"
+#include "client/queue/handover.h"
 #include "client/subscribe/subscribe.h"
 #include "lib/wire/priority.h"
 
@@ -247,6 +248,7 @@ static uint64_t unsettled_add(struct mr_consumer *k, uint64_t bus_tag)
 	u->tag = bus_tag;
 	u->serial = ++k->unsettled_serial;
 	u->recalled = false;
+	u->handed_over = false;
 	return u->serial << SLOT_BITS | slot;
 }
 
@@ -270,6 +272,48 @@ bool mr_consumer_tag(struct mr_consumer *k, uint64_t tag, bool settled, uint64_t
 		return true;
 	mr_consumer_settle(k, u->tag, MRF_SETTLE_VERB_RELEASED, 0);
 	return false;
+}
+
+static struct mr_unsettled *find_unsettled(const struct mr_consumer *k, uint64_t tag)
+{
+	uint32_t slot = (uint32_t)(tag & SLOT_MASK);
+	struct mr_unsettled *u = slot < k->unsettled_room ? &k->unsettled[slot] : NULL;
+
+	return u != NULL && u->serial != 0 && u->serial == tag >> SLOT_BITS ? u : NULL;
+}
+
+bool mr_consumer_is_handed_over(const struct mr_consumer *k, uint64_t tag)
+{
+	const struct mr_unsettled *u = find_unsettled(k, tag);
+
+	return u != NULL && u->handed_over;
+}
+
+bool mr_consumer_hand_over(struct mr_consumer *k, uint64_t tag)
+{
+	struct mr_unsettled *u = find_unsettled(k, tag);
+
+	if (u == NULL || u->recalled)
+		return false;
+	u->handed_over = true;
+	k->handed_over++;
+	return true;
+}
+
+void mr_consumer_take_back(struct mr_consumer *k, uint64_t tag)
+{
+	struct mr_unsettled *u = find_unsettled(k, tag);
+
+	if (u == NULL)
+		return;
+	u->handed_over = false;
+	k->handed_over--;
+}
+
+bool mr_consumer_end_handover(struct mr_consumer *k, uint64_t tag, uint64_t *bus_tag)
+{
+	k->handed_over--;
+	return mr_consumer_tag(k, tag, true, bus_tag);
 }
 
 /* Programs may use it as an index: so a level without a name is high or low. */
@@ -384,6 +428,8 @@ unsigned mr_consumer_take(struct mr_consumer *k, const uint8_t *at, const struct
 
 void mr_consumer_forget(struct mr_consumer *k)
 {
+	if (k->handed_over > 0)
+		mr_handovers_consumer_gone(k);
 	k->current = 0;
 	k->acked = 0;
 	k->handed_tag = 0;

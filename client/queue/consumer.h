@@ -7,6 +7,7 @@
  *   pull.c           mr_pull, and deliveries that wait for it
  *   consumer_open.c  opening, and opening again
  *   settle.c         mr_ack, mr_nack, mr_give_back
+ *   handover.c       mr_settle_and_push
  *   renew.c          deliveries that are held for long, recalls
  *
  * Owns      A client owns its consumers; they stand in its table of subscriptions.
@@ -27,7 +28,8 @@ struct mr_unsettled {
 	uint64_t tag;    /* the bus's tag */
 	uint64_t serial; /* 0: free */
 	uint32_t next_free;
-	bool recalled; /* recalled by the bus; settling it says so */
+	bool recalled;    /* recalled by the bus; settling it says so */
+	bool handed_over; /* a handover settles it, not the program */
 };
 #define MR_UNSETTLED_SLOT_BITS 16u
 
@@ -89,6 +91,7 @@ struct mr_consumer {
 	uint32_t unsettled_room;
 	uint32_t unsettled_free; /* UINT32_MAX: none */
 	uint64_t unsettled_serial;
+	uint32_t handed_over; /* deliveries of handovers */
 
 	/* Deliveries for mr_pull that arrived within another call. */
 	struct mr_deferred *fifo_first;
@@ -113,6 +116,13 @@ void mr_consumer_hand_out(struct mr_consumer *k, const struct mr_message_view *m
 /* Finds the bus's tag of a delivery in hand. False: it is not in hand any more. `settled`: frees
  * its slot. */
 bool mr_consumer_tag(struct mr_consumer *k, uint64_t tag, bool settled, uint64_t *bus_tag);
+/* True: a handover settles the delivery. */
+bool mr_consumer_is_handed_over(const struct mr_consumer *k, uint64_t tag);
+/* Gives a delivery in hand to a handover, takes it back, or frees its slot for the end. False: it
+ * is not in hand any more. */
+bool mr_consumer_hand_over(struct mr_consumer *k, uint64_t tag);
+void mr_consumer_take_back(struct mr_consumer *k, uint64_t tag);
+bool mr_consumer_end_handover(struct mr_consumer *k, uint64_t tag, uint64_t *bus_tag);
 /* Gathers a settlement, by the bus's tag, for the next flush. */
 void mr_consumer_settle(
 	struct mr_consumer *k, uint64_t bus_tag, enum mrf_settle_verb verb, uint32_t delay_ms);

@@ -10,6 +10,7 @@
 #include "client/core/ring_out.h"
 #include "client/core/sized.h"
 #include "client/core/wait.h"
+#include "client/queue/handover.h"
 #include "lib/wire/priority.h"
 
 #define WINDOW_DEFAULT 1024u
@@ -147,16 +148,23 @@ static void on_outcome_of_push(struct mr_outbox *o, uint64_t id, int error)
 	c->depth--;
 }
 
+static void on_outcome_of_output(struct mr_outbox *o, uint64_t publisher, uint64_t id, int error)
+{
+	mr_handover_outcome(queue_of_box(o), publisher, id, error);
+}
+
 /* Returns the handle that pushed this message, of several handles of one queue. An at-least-once id
- * names its handle; of the others only one has an id open at a time. */
-static struct mr_queue *find_pusher(const struct mr_client *c, uint32_t target, uint64_t id)
+ * names its handle; of the others only one has an id of a publisher open at a time. */
+static struct mr_queue *find_pusher(
+	const struct mr_client *c, uint32_t target, uint64_t publisher, uint64_t id)
 {
 	bool own = (id & OWN_ID) != 0;
 
 	for (struct mr_queue *q = c->queues; q != NULL; q = q->next) {
-		if (q->box.target != target || (q->promise == MR_AT_LEAST_ONCE) != own)
+		if (q->box.target != target)
 			continue;
-		if (own ? own_id(q, 0) == (id & ~COUNT_MASK) : mr_outbox_has(&q->box, id))
+		if (own ? own_id(q, 0) == (id & ~COUNT_MASK)
+			: mr_outbox_has(&q->box, publisher, id))
 			return q;
 	}
 	return NULL;
@@ -164,10 +172,11 @@ static struct mr_queue *find_pusher(const struct mr_client *c, uint32_t target, 
 
 static void range_accepted(struct mr_client *c, uint32_t target, struct mrf_accepted_range range)
 {
-	struct mr_queue *q = find_pusher(c, target, range.first);
-	struct mrf_accepted_range one = {.count = 1, .status = range.status};
+	struct mr_queue *q = find_pusher(c, target, range.publisher, range.first);
+	struct mrf_accepted_range one = {
+		.publisher = range.publisher, .count = 1, .status = range.status};
 
-	if (q != NULL && q->promise == MR_AT_LEAST_ONCE) {
+	if (q != NULL && (range.first & OWN_ID) != 0) {
 		mr_outbox_accepted(&q->box, &range);
 		return;
 	}
@@ -176,7 +185,7 @@ static void range_accepted(struct mr_client *c, uint32_t target, struct mrf_acce
 		return;
 	}
 	for (one.first = range.first; range.count-- > 0; one.first++) {
-		q = find_pusher(c, target, one.first);
+		q = find_pusher(c, target, one.publisher, one.first);
 		if (q != NULL)
 			mr_outbox_accepted(&q->box, &one);
 		else
@@ -226,6 +235,7 @@ static int queue_new(struct mr_client *c, const char *name, const struct mr_push
 		return mr_fail(c, -ENOMEM, NULL);
 	}
 	q->box.on_outcome = on_outcome_of_push;
+	q->box.on_output = on_outcome_of_output;
 	q->box.find_target = ask;
 	q->client = c;
 	q->promise = options->promise;
@@ -309,6 +319,7 @@ void mr_queue_free(struct mr_queue *q)
 	while (*at != q)
 		at = &(*at)->next;
 	*at = q->next;
+	mr_handovers_queue_gone(q);
 	mr_outbox_fini(&q->box);
 	free(q);
 }
@@ -432,20 +443,32 @@ static bool is_open(const struct mr_queue *q, uint64_t id, bool own)
 {
 	for (const struct mr_queue *other = q->client->queues; other != NULL; other = other->next) {
 		if (other->promise == MR_EXACTLY_ONCE && (!own || other != q) &&
-			other->box.target == q->box.target && mr_outbox_has(&other->box, id))
+			other->box.target == q->box.target && mr_outbox_has_id(&other->box, id))
 			return true;
 	}
 	return false;
+}
+
+struct mrf_message_origin mr_queue_own_origin(const struct mr_queue *q)
+{
+	struct mrf_message_origin origin = {.publisher = q->publisher, .id = q->next_id};
+
+	if (q->promise != MR_EXACTLY_ONCE)
+		origin.id = own_id(q, q->next_id);
+	return origin;
 }
 
 static int find_origin(
 	struct mr_queue *q, const struct mr_push *push, struct mrf_message_origin *out)
 {
 	bool given = push->publisher != 0 || push->id != 0;
-	struct mrf_message_origin origin = {.publisher = q->publisher, .id = q->next_id};
+	struct mrf_message_origin origin;
 
-	if (q->promise == MR_AT_LEAST_ONCE)
-		origin.id = own_id(q, q->next_id);
+	if (mr_unlikely(q->output != NULL)) {
+		*out = *q->output;
+		return 0;
+	}
+	origin = mr_queue_own_origin(q);
 	if (mr_unlikely(given)) {
 		if (q->promise != MR_EXACTLY_ONCE || push->id == 0 || (push->id & OWN_ID) != 0)
 			return mr_fail(q->client, -EINVAL,
@@ -472,6 +495,20 @@ static int add_outgoing(
 	return error != 0 ? error : mr_outbox_add(&q->box, &l);
 }
 
+/* Only checks and measures an output. */
+static int measure_output(
+	struct mr_queue *q, const struct mr_push *push, const struct mrf_message_origin *origin)
+{
+	struct mr_outgoing l = outgoing_of(q, push);
+	int error;
+
+	l.extra.flags |= MRF_MESSAGE_FLAG_ORIGIN;
+	l.extra.origin = *origin;
+	error = mr_outgoing_measure(q->client, &l);
+	*q->output_bytes = l.bytes;
+	return error;
+}
+
 static inline int add_push(
 	struct mr_queue *q, const struct mr_push *push, const struct mrf_message_origin *origin)
 {
@@ -492,12 +529,14 @@ static int push_promised(struct mr_queue *q, const struct mr_push *push, uint64_
 	struct mrf_message_origin origin;
 	int error = find_origin(q, push, &origin);
 
+	if (mr_unlikely(q->output_bytes != NULL))
+		return error != 0 ? error : measure_output(q, push, &origin);
 	if (error == 0)
 		error = add_push(q, push, &origin);
 	if (error != 0)
 		return error;
-	if (q->promise == MR_AT_LEAST_ONCE)
-		q->next_id++;
+	if (q->promise != MR_EXACTLY_ONCE)
+		q->next_id += (origin.id & OWN_ID) != 0;
 	else if (origin.publisher == q->publisher && origin.id >= q->next_id)
 		q->next_id = origin.id + 1;
 	if (id != NULL)
@@ -526,7 +565,7 @@ static int push_best_effort(struct mr_queue *q, const struct mr_push *push)
 
 static inline int push_checked(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
 {
-	if (mr_likely(q->promise != MR_BEST_EFFORT))
+	if (mr_likely(q->promise != MR_BEST_EFFORT || q->output != NULL))
 		return push_promised(q, push, id);
 	if (id != NULL)
 		*id = 0;
@@ -560,11 +599,19 @@ static int push_level(struct mr_queue *q, const struct mr_push *push, uint64_t *
 	return push_checked(q, &named, id);
 }
 
+/* An output is kept while the queues are being restored: its input is of this session. */
+static bool is_kept(const struct mr_queue *q)
+{
+	return q->output != NULL && q->client->state == MR_STATE_RESTORING;
+}
+
 static int push_one(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
 {
 	struct mr_client *c = q->client;
 	int error = mr_ready(c, false);
 
+	if (mr_unlikely(error == -ENOTCONN && is_kept(q)))
+		error = 0;
 	if (mr_unlikely(error != 0))
 		return error;
 	if (mr_unlikely((unsigned)push->priority > MR_PRIORITY_LOW))
@@ -576,6 +623,32 @@ static int push_one(struct mr_queue *q, const struct mr_push *push, uint64_t *id
 	}
 	return mr_unlikely(has_options(push)) ? push_with_options(q, push, id)
 					      : push_checked(q, push, id);
+}
+
+int mr_queue_measure_output(struct mr_queue *q, const struct mr_push *push,
+	const struct mrf_message_origin *origin, uint64_t *bytes)
+{
+	int error;
+
+	q->output = origin;
+	q->output_bytes = bytes;
+	error = push_one(q, push, NULL);
+	q->output_bytes = NULL;
+	q->output = NULL;
+	return error;
+}
+
+int mr_queue_push_output(
+	struct mr_queue *q, const struct mr_push *push, const struct mrf_message_origin *origin)
+{
+	int error;
+
+	q->output = origin;
+	error = push_one(q, push, NULL);
+	q->output = NULL;
+	if (error == 0)
+		mr_outbox_mark_output(&q->box);
+	return error;
 }
 
 int mr_push_with_sized(

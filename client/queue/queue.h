@@ -25,6 +25,9 @@ struct mr_queue {
 	uint64_t publisher;
 	uint64_t next_id;
 	uint64_t asked_ns; /* best effort: time of the last request for the number */
+	/* Not NULL: an output is being pushed, with this origin. */
+	const struct mrf_message_origin *output;
+	uint64_t *output_bytes; /* not NULL: the output is measured only */
 	void (*on_outcome)(struct mr_client *c, uint64_t id, int error, void *arg);
 	void *arg;
 	struct mr_queue_options options;
@@ -40,6 +43,15 @@ int mr_queue_opened(struct mr_queue *q, const struct mr_control_answer *a);
 /* Handles an Accepted message. */
 void mr_queue_accepted(struct mr_client *c, const struct mr_message_view *m);
 void mr_queue_free(struct mr_queue *q);
+/* Returns the origin of the handle's next push: its number and id, or an id of this session. */
+struct mrf_message_origin mr_queue_own_origin(const struct mr_queue *q);
+/* Checks an output of a handover as mr_push_with would, and returns the bytes of its records. */
+int mr_queue_measure_output(struct mr_queue *q, const struct mr_push *push,
+	const struct mrf_message_origin *origin, uint64_t *bytes);
+/* Pushes it with this origin, whatever the handle promises. Its outcome goes to
+ * mr_handover_outcome. Errors as of mr_push_with. */
+int mr_queue_push_output(
+	struct mr_queue *q, const struct mr_push *push, const struct mrf_message_origin *origin);
 /* Writes the options of a request. */
 uint32_t mr_queue_options_write(struct mrf_builder *b, const struct mr_queue_options *options);
 

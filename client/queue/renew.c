@@ -86,12 +86,13 @@ static void renew_list(struct mr_consumer *k, struct mr_deferred *a)
 	}
 }
 
+/* Those of the program only if it wants that. */
 static void renew_in_hand(struct mr_consumer *k)
 {
 	for (uint32_t i = 0; i < k->unsettled_room; i++) {
 		const struct mr_unsettled *u = &k->unsettled[i];
 
-		if (u->serial != 0 && !u->recalled)
+		if (u->serial != 0 && !u->recalled && (k->renews || u->handed_over))
 			report_progress(k, u->tag);
 	}
 }
@@ -112,7 +113,7 @@ void mr_renew_step(struct mr_consumer *k, uint64_t now_ns)
 	if (k->base.deferred > 0)
 		renew_list(k, k->client->deferred.first);
 	renew_ring(k);
-	if (k->renews)
+	if (k->renews || k->handed_over > 0)
 		renew_in_hand(k);
 	mr_consumer_flush(k);
 }
@@ -206,7 +207,8 @@ static bool recall_in_hand(struct mr_consumer *k, uint64_t bus_tag)
 	tag = k->unsettled[slot].serial << MR_UNSETTLED_SLOT_BITS | slot;
 	if (k->on_recalled != NULL)
 		k->on_recalled(k, tag);
-	if (k->on_recall == NULL)
+	/* The work of one that was handed over is done. */
+	if (k->on_recall == NULL || k->unsettled[slot].handed_over)
 		return true;
 	report_recall(k, tag);
 	if (k->client->subscriptions[id] == &k->base)

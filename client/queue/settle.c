@@ -13,6 +13,8 @@ static int settle(struct mr_consumer *k, uint64_t tag, enum mrf_settle_verb verb
 		return mr_fail(NULL, -EINVAL, "the consumer is NULL");
 	c = k->client;
 	if (k->manual) {
+		if (mr_consumer_is_handed_over(k, tag))
+			return mr_fail(c, -EALREADY, "mr_settle_and_push settles this delivery");
 		if (!mr_consumer_tag(k, tag, true, &bus_tag))
 			return mr_fail(c, -ENOENT, "no delivery in hand has this tag");
 	} else {

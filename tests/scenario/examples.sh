@@ -57,6 +57,19 @@ wait_child "$pull_pid" pull
 expect_equal "exit status of pull" "$status" 0
 expect_equal "jobs" "$(grep -c 'a job' "$dir/pull.out")" 3
 
+say "settle and push"
+start stage "$(example settle_and_push)" -n 2 example.orders example.bills example.parcels
+stage=$pid
+wait_for "the example is ready" has_line "$dir/stage.out" pulling
+expect_status 0 "$millrace" push example.orders chair
+expect_status 0 "$millrace" push example.orders table
+wait_child "$stage" "settle_and_push"
+expect_equal "exit status of settle_and_push" "$status" 0
+expect_status 0 "$millrace" pull example.bills --raw -n 2
+expect_equal "bills" "$output" $'to pay: chair\nto pay: table'
+expect_status 0 "$millrace" pull example.parcels --raw -n 2
+expect_equal "parcels" "$output" $'chair\ntable'
+
 say "promise"
 expect_status 0 "$(example promise)" -n 10000 example.promise
 expect_match "what promise printed" "$output" '10000 of 10000 came, in order'

@@ -496,6 +496,37 @@ static void administration_lists_purges_and_moves_dead_letters_back()
 	EXPECT(threw);
 }
 
+static void outputs_are_pushed_with_the_ack_of_their_input()
+{
+	millrace::client c("");
+	millrace::push_options numbered;
+	millrace::consume_options options;
+
+	numbered.promise = MR_EXACTLY_ONCE;
+	options.manual = true;
+	auto in = c.open_queue("cpp.stage", numbered);
+	auto left = c.open_queue("cpp.stage.left"), right = c.open_queue("cpp.stage.right");
+
+	in.push("order");
+	auto consumer = c.consume("cpp.stage", options);
+	const auto d = consumer.pull(seconds(10));
+	EXPECT(d.has_value());
+	struct mr_push bill {
+	}, parcel{}, numbered_push{};
+	bill.payload = "bill";
+	bill.bytes = 4;
+	parcel.payload = "parcel";
+	parcel.bytes = 6;
+	numbered_push.id = 7;
+	EXPECT(thrown([&] {
+		consumer.settle_and_push(*d, {{left, numbered_push}});
+	}) == std::errc::invalid_argument);
+	consumer.settle_and_push(*d, {{left, bill}, {right, parcel}});
+	EXPECT(c.consume("cpp.stage.left").pull(seconds(10))->payload() == "bill");
+	EXPECT(c.consume("cpp.stage.right").pull(seconds(10))->payload() == "parcel");
+	EXPECT(thrown([&] { consumer.ack(*d); }) == std::errc::no_such_file_or_directory);
+}
+
 static void a_request_gathers_the_replies_of_several_responders()
 {
 	millrace::client c("");
@@ -705,6 +736,7 @@ int main(int argc, char **argv)
 	SHOW(headers_are_formatted_and_listed_and_copies_live_on);
 	SHOW(events_of_the_library_go_to_the_log_function);
 	SHOW(batches_claims_and_requests_go_through_a_publisher);
+	SHOW(outputs_are_pushed_with_the_ack_of_their_input);
 	SHOW(administration_lists_purges_and_moves_dead_letters_back);
 	SHOW(a_request_gathers_the_replies_of_several_responders);
 	SHOW(messages_say_when_the_bus_took_them_if_asked);

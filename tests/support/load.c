@@ -5,6 +5,8 @@
  *   load produce QUEUE NAME FILE       pushes without end; a line for each accepted message
  *   load consume QUEUE NAME FILE       pulls; a line for each message, written before it is acked
  *   load stage IN OUT                  pulls, pushes its output under the input's name, then acks
+ *   load split IN LEFT RIGHT           pulls, and in one step with the ack pushes LINE:a and LINE:b
+ *                                      into LEFT, LINE:c into RIGHT
  *   load serve SERVICE                 answers each request with its own payload
  *   load call SERVICE NAME FILE        calls without end; a line for each correct answer
  *
@@ -275,6 +277,65 @@ static int stage(struct mr_client *c, const char *in, const char *out)
 	return error != 0 ? error : s.error;
 }
 
+struct splitter {
+	struct mr_queue *left;
+	struct mr_queue *right;
+	int error;
+};
+
+static void on_split(struct mr_client *c, uint64_t tag, int error, void *arg)
+{
+	struct splitter *s = arg;
+
+	(void)tag;
+	/* After a lost connection, or if the bus took it back, the input comes again. */
+	if (error == 0 || error == -ENOTCONN || error == -ENOENT)
+		return;
+	complain(c, "split", error);
+	s->error = 1;
+}
+
+static void split(struct mr_client *c, const struct mr_delivery *d, void *arg)
+{
+	struct splitter *s = arg;
+	char texts[3][80];
+	struct mr_push pushes[3] = {{0}};
+	const struct mr_output outputs[] = {
+		{s->left, &pushes[0]}, {s->right, &pushes[2]}, {s->left, &pushes[1]}};
+	int error;
+
+	for (int i = 0; i < 3; i++) {
+		int n = snprintf(texts[i], sizeof(texts[i]), "%.*s:%c",
+			(int)d->message.payload_bytes, (const char *)d->message.payload, 'a' + i);
+
+		pushes[i].payload = texts[i];
+		pushes[i].bytes = (size_t)n;
+	}
+	error = mr_settle_and_push_async(d, outputs, 3, NULL, on_split, s);
+	if (error == 0)
+		return;
+	(void)mr_nack(d->consumer, d->tag, true, 10);
+	if (error != -EAGAIN && error != -ENOTCONN)
+		s->error = complain(c, "mr_settle_and_push_async", error);
+}
+
+static int split_all(struct mr_client *c, char **queues)
+{
+	static struct splitter s;
+	const struct mr_consume_options from = {.prefetch = 64, .manual = true};
+	struct mr_consumer *k;
+	int error = mr_queue_open(c, queues[1], NULL, &s.left);
+
+	if (error == 0)
+		error = mr_queue_open(c, queues[2], NULL, &s.right);
+	if (error == 0)
+		error = mr_consume(c, queues[0], &from, split, &s, &k);
+	if (error != 0)
+		return complain(c, "split", error);
+	error = serve_callbacks(c);
+	return error != 0 ? error : s.error;
+}
+
 struct served {
 	struct mr_service *service;
 };
@@ -327,8 +388,9 @@ static int call(struct mr_client *c, const char *service, const char *name)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: load produce|consume QUEUE NAME FILE, load stage IN OUT, "
-			"load serve SERVICE, load call SERVICE NAME FILE\n");
+	fprintf(stderr,
+		"usage: load produce|consume QUEUE NAME FILE, load stage IN OUT, "
+		"load split IN LEFT RIGHT, load serve SERVICE, load call SERVICE NAME FILE\n");
 	return 2;
 }
 
@@ -336,6 +398,8 @@ static int run(struct mr_client *c, int argc, char **argv)
 {
 	const char *verb = argv[1];
 
+	if (argc == 5 && strcmp(verb, "split") == 0)
+		return split_all(c, argv + 2);
 	if (argc == 5) {
 		file = open(argv[4], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 		if (file < 0)

@@ -440,6 +440,12 @@ using consumer_ref = detail::consumer_calls<detail::thing<mr_consumer>>;
 /** The service within its own callback: answers requests. */
 using service_ref = detail::service_calls<detail::thing<mr_service>>;
 
+/** One output of consumer::settle_and_push(). */
+struct output {
+	const queue &to;
+	struct mr_push push; /* its id and publisher are 0 */
+};
+
 /** A consumer of a queue, made by client::consume(). */
 class consumer : public detail::consumer_calls<detail::handle<mr_consumer, mr_consumer_close>>
 {
@@ -467,6 +473,26 @@ class consumer : public detail::consumer_calls<detail::handle<mr_consumer, mr_co
 			if (result == 0)
 				out = delivery(d);
 			return result;
+		});
+	}
+	/** Pushes the outputs of a delivery, waits until they are accepted, and acknowledges the
+	 * delivery then, in one step: see mr_settle_and_push(). The consumer is `manual`. */
+	void settle_and_push(const delivery &d, std::initializer_list<output> outputs,
+		const mr_settle_options &options = {})
+	{
+		served(try_settle_and_push(d, outputs.begin(), outputs.size(), options));
+	}
+	int try_settle_and_push(const delivery &d, const output *outputs, std::size_t count,
+		const mr_settle_options &options = {}) noexcept
+	{
+		mr_output raw_outputs[MR_OUTPUTS_MAX];
+
+		if (count > MR_OUTPUTS_MAX)
+			return -EINVAL;
+		for (std::size_t i = 0; i < count; i++)
+			raw_outputs[i] = {outputs[i].to.native(), &outputs[i].push};
+		return on([&](mr_consumer *) {
+			return mr_settle_and_push(&d.native(), raw_outputs, count, &options);
 		});
 	}
 	/** Sets the function that is told of recalled deliveries. */

@@ -127,10 +127,11 @@ bool fake_queue_cancel(struct bus *b, struct bus_session *s, uint32_t subscripti
 	return t != NULL;
 }
 
-static void accepted(
-	struct bus *b, struct bus_session *s, uint32_t number, uint64_t id, uint32_t status)
+static void accepted(struct bus *b, struct bus_session *s, uint32_t number,
+	const struct mrf_message_origin *origin, uint32_t status)
 {
-	struct mrf_accepted_range range = {.first = id, .count = 1, .status = status};
+	struct mrf_accepted_range range = {
+		.publisher = origin->publisher, .first = origin->id, .count = 1, .status = status};
 	struct mr_message_plan plan =
 		mr_message_plan(MRF_MESSAGE_KIND_ACCEPTED, NULL, "", 0, &range, 0, sizeof(range));
 
@@ -138,14 +139,16 @@ static void accepted(
 		bus_send_plan(s, &plan, number);
 }
 
-static bool is_duplicate(struct fake_queues *q, struct mrf_message_origin origin)
+static bool is_duplicate(struct fake_queues *q, uint32_t number, struct mrf_message_origin origin)
 {
 	if (origin.publisher == 0)
 		return false;
 	for (uint32_t i = 0; i < 64 && i < q->seen; i++) {
-		if (q->seen_publisher[i] == origin.publisher && q->seen_id[i] == origin.id)
+		if (q->seen_queue[i] == number && q->seen_publisher[i] == origin.publisher &&
+			q->seen_id[i] == origin.id)
 			return true;
 	}
+	q->seen_queue[q->seen % 64] = number;
 	q->seen_publisher[q->seen % 64] = origin.publisher;
 	q->seen_id[q->seen++ % 64] = origin.id;
 	return false;
@@ -179,18 +182,21 @@ void fake_queue_push(struct bus *b, struct bus_session *s, const struct mr_messa
 	b->queues.pushed++;
 	if (b->queues.known_at_first && (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT)) {
 		if (m->extra.fragment.offset == 0)
-			accepted(b, s, m->header.target, m->extra.origin.id, MRF_STATUS_CODE_OK);
+			accepted(b, s, m->header.target, &m->extra.origin, MRF_STATUS_CODE_OK);
 		return;
 	}
 	memmove(b->queues.ids + 1, b->queues.ids, sizeof(b->queues.ids) - sizeof(b->queues.ids[0]));
 	b->queues.ids[0] = promised ? m->extra.origin.id : 0;
+	memmove(b->queues.publishers + 1, b->queues.publishers,
+		sizeof(b->queues.publishers) - sizeof(b->queues.publishers[0]));
 	b->queues.publisher = promised ? m->extra.origin.publisher : 0;
+	b->queues.publishers[0] = b->queues.publisher;
 	if (q == NULL) {
 		status = MRF_STATUS_CODE_NOT_FOUND;
 	} else if (b->queues.refuse > 0) {
 		b->queues.refuse--;
 		status = b->queues.refuse_status;
-	} else if (promised && is_duplicate(&b->queues, m->extra.origin)) {
+	} else if (promised && is_duplicate(&b->queues, m->header.target, m->extra.origin)) {
 		b->queues.duplicates++;
 	} else {
 		store(q, m);
@@ -198,7 +204,7 @@ void fake_queue_push(struct bus *b, struct bus_session *s, const struct mr_messa
 	/* Sent for the last fragment, or for the one that was refused. */
 	if (promised && !b->queues.withhold &&
 		(is_last_fragment(m) || status != MRF_STATUS_CODE_OK))
-		accepted(b, s, m->header.target, m->extra.origin.id, status);
+		accepted(b, s, m->header.target, &m->extra.origin, status);
 }
 
 /* Takes note of the options. The message is kept with them. */

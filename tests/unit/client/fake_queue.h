@@ -62,12 +62,14 @@ struct fake_queues {
 	uint64_t progressed;
 	uint64_t released;
 	uint64_t bad_tags;
-	uint64_t ids[4]; /* ids of the last pushes, newest first */
+	uint64_t ids[4];        /* ids of the last pushes, newest first */
+	uint64_t publishers[4]; /* and their publishers */
 	uint64_t publisher;
 	uint64_t with_options; /* messages of kind PushOptions, and what stood in the last one */
 	struct mrf_push_options options;
 	char behind_options[64];
-	uint64_t seen_publisher[64]; /* exactly once, with their ids */
+	uint32_t seen_queue[64]; /* exactly once, with their ids */
+	uint64_t seen_publisher[64];
 	uint64_t seen_id[64];
 	uint32_t seen;
 };

@@ -118,6 +118,9 @@ static const uint64_t token[2] = {1, 2};
 	X(mr_push(q, NULL, 1))                                                                     \
 	X(mr_push_with(NULL, &push, NULL))                                                         \
 	X(mr_push_with(q, NULL, NULL))                                                             \
+	X(mr_settle_and_push(NULL, NULL, 0, NULL))                                                 \
+	X(mr_settle_and_push(&d, NULL, 1, NULL))                                                   \
+	X(mr_settle_and_push_async(NULL, NULL, 0, NULL, NULL, NULL))                               \
 	X(mr_consume(NULL, "q", NULL, NULL, NULL, &k))                                             \
 	X(mr_consume(c, NULL, NULL, NULL, NULL, &k))                                               \
 	X(mr_consume(c, "q", NULL, NULL, NULL, NULL))                                              \
