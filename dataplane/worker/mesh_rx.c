@@ -75,7 +75,7 @@ deliver_stamped(struct mr_worker *w, const struct mr_mesh_member *member, const 
 }
 
 /* Delivers to the members of queue groups that the record names, and ends the publish. */
-static void end_publish(struct mr_worker *w, const struct mr_mesh_record *record,
+MR_ALWAYS_INLINE void end_publish(struct mr_worker *w, const struct mr_mesh_record *record,
 	const struct mr_mesh_member *members, const struct mr_route *r, const struct arrival *a,
 	const struct mr_message_plan *plan)
 {
@@ -110,9 +110,10 @@ take_large(struct mr_worker *w, const struct arrival *a, const struct mr_route *
 }
 
 /* Delivers a publish. Returns its fan-out if that is unfinished; the members are delivered to after
- * it. */
-static struct mr_fan *take_publish(struct mr_worker *w, const struct mr_mesh_record *record,
-	const struct mr_mesh_member *members, const struct arrival *a)
+ * it. Inlined, so that a publish without a stamp has no code for one. */
+MR_ALWAYS_INLINE struct mr_fan *take_publish(struct mr_worker *w,
+	const struct mr_mesh_record *record, const struct mr_mesh_member *members,
+	const struct arrival *a)
 {
 	const struct mr_message_view *m = a->message;
 	const struct mrf_reply_token *token =
