@@ -191,44 +191,42 @@ static uint32_t salvaged_bytes(const uint8_t *at, uint32_t left)
 	return mr_message_stride(h.bytes);
 }
 
-/* Removes the messages that the bus has taken from a copy that starts at ring position `from`. */
-static int remove_taken(
-	struct mr_outbox *o, struct mr_outbox_entry *k, uint64_t from, uint64_t taken)
+/* Counts the messages of a copy. Those that are not in it any more were taken. */
+static int count_left(struct mr_outbox *o, struct mr_outbox_entry *k)
 {
-	uint32_t bytes, at, skipped = 0, count = 0, found = 0;
+	uint32_t bytes, found = 0;
 
-	for (at = 0; at < k->bytes; at += bytes, found++) {
+	for (uint32_t at = 0; at < k->bytes; at += bytes, found++) {
 		bytes = salvaged_bytes(k->large + at, k->bytes - at);
 		if (bytes == 0)
 			return -EPROTO;
-		if ((int64_t)(taken - (from + at + bytes)) >= 0) {
-			skipped = at + bytes;
-			count++;
-		}
 	}
-	if (found != k->count)
+	if (found > k->count)
 		return -EPROTO;
-	memmove(k->large, k->large + skipped, k->bytes - skipped);
-	o->large_bytes -= skipped;
-	k->bytes -= skipped;
-	k->count -= count;
-	mr_outbox_closed(o, count);
+	mr_outbox_closed(o, k->count - found);
+	k->count = found;
 	return 0;
 }
 
+/* Copies what the bus has not taken. What it has taken may be overwritten, or given back to the
+ * system. */
 static int salvage_one(struct mr_outbox *o, struct mr_outbox_entry *k, uint64_t taken)
 {
 	const struct mr_bytes_producer *ring = o->client->promised;
-	uint64_t from = k->at;
-	uint8_t *copy = malloc(k->bytes);
+	uint64_t from = k->at, end = from + k->bytes;
+	uint8_t *copy;
 
+	if ((int64_t)(taken - from) > 0)
+		from = (int64_t)(taken - end) < 0 ? taken : end;
+	copy = malloc(end - from + 1);
 	if (copy == NULL)
 		return -ENOMEM;
-	memcpy(copy, ring->data + (from & (ring->capacity - 1)), k->bytes);
+	memcpy(copy, ring->data + (from & (ring->capacity - 1)), end - from);
 	k->large = copy;
 	k->place = MR_ENTRY_LARGE;
+	k->bytes = (uint32_t)(end - from);
 	o->large_bytes += k->bytes;
-	return remove_taken(o, k, from, taken);
+	return count_left(o, k);
 }
 
 void mr_outbox_store_salvage(struct mr_outbox *o)

@@ -201,6 +201,36 @@ static void messages_taken_before_the_loss_do_not_come_again(void **state)
 	assert_int_equal(n.strange, 0);
 }
 
+#ifndef FIXTURE_UDP
+/* Over UDP their memory goes back to the system when nothing is under way. */
+static void memory_of_taken_messages_is_not_looked_at(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_publisher *p = open_promising(f, MR_AT_LEAST_ONCE);
+	struct bus_session *s = &f->bus.sessions[0];
+	struct numbers n = {0};
+	uint64_t from;
+	unsigned i;
+
+	listen_to_numbers(f, &n);
+	from = s->up.head;
+	for (i = 0; i < 10; i++)
+		send_number(p, 0, i);
+	assert_true(bus_took_all(f));
+	PROCESS_UNTIL(f->client, n.next[0] == 10);
+	bus_lock(&f->bus);
+	memset((uint8_t *)(uintptr_t)s->up.data + from, 0, s->up.head - from);
+	bus_unlock(&f->bus);
+	stall(f, true);
+	for (; i < 20; i++)
+		send_number(p, 0, i);
+	lose_the_bus(f);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	PROCESS_UNTIL(f->client, n.next[0] == 20);
+	assert_int_equal(n.strange, 0);
+}
+#endif
+
 /* Waits until the bus has taken that many, and checks that there are no more. */
 static void expect_taken(struct fixture *f, uint64_t count)
 {
@@ -314,6 +344,9 @@ int main(void)
 		TEST(claims_too_large_for_one_record_are_refused),
 		TEST(interleaved_messages_of_two_publishers_come_again_in_order),
 		TEST(messages_taken_before_the_loss_do_not_come_again),
+#ifndef FIXTURE_UDP
+		TEST(memory_of_taken_messages_is_not_looked_at),
+#endif
 		TEST(a_full_ring_refuses_and_loses_nothing),
 		TEST(messages_that_a_closed_publisher_wrote_are_still_sent),
 #ifndef FIXTURE_UDP
