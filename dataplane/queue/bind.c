@@ -253,7 +253,7 @@ void mr_bind_known(struct mr_queues *q, struct mr_queue *queue)
 	mr_count(q->c.stats->queue_duplicates, 1);
 }
 
-static bool is_promised(const struct mr_message_view *m)
+bool mr_bind_is_promised(const struct mr_message_view *m)
 {
 	return (m->header.flags & (MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_LOW)) ==
 	       MRF_MESSAGE_FLAG_ORIGIN;
@@ -275,12 +275,12 @@ static uint32_t check_memory(struct mr_queues *q, uint64_t session, bool promise
 	return MRF_STATUS_CODE_OK;
 }
 
-/* A promised publish was held until the queue had room, so it goes in whatever the queue holds now:
- * the publishers' windows bound those under way. */
+/* A promised publish was held until the queue had room, or accepted before its session ended. So it
+ * goes in whatever the queue holds now: the publishers' windows bound those under way. */
 static uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts)
 {
-	bool promised = is_promised(m);
+	bool promised = mr_bind_is_promised(m);
 
 	if (mr_unlikely(queue->options.bytes_max != 0 && body_bytes > queue->options.bytes_max))
 		return MRF_STATUS_CODE_BAD;
@@ -288,7 +288,9 @@ static uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 		return MRF_STATUS_CODE_OVERLOADED;
 	if (!promised && mr_unlikely(mr_push_share_used_up(q, queue)))
 		return MRF_STATUS_CODE_NO_MEMORY;
-	return check_memory(q, session, promised, (uint32_t)body_bytes, facts);
+	/* One that was not held is within the share of its publisher. */
+	return check_memory(q, session, promised && !(m->header.flags & MRF_MESSAGE_FLAG_HIGH),
+		(uint32_t)body_bytes, facts);
 }
 
 /* A publisher that the queue has no room to remember is at least once. */

@@ -19,6 +19,7 @@ struct mr_queue_assembly {
 	uint32_t heard_ms; /* low bits of the time of its last fragment */
 	bool promised;
 	bool bound;  /* a publish, for a queue bound to its subject */
+	bool held;   /* its other fragments may be held at their publisher for any time */
 	bool unpaid; /* see struct mr_push_facts */
 };
 
@@ -82,6 +83,14 @@ void mr_fragment_drop_all(struct mr_queues *q, struct mr_queue_client *client)
 		drop_assembly(q, client, client->assemblies);
 }
 
+/* A promised publish waits for room in each queue bound to its subject, here or elsewhere. It ends
+ * with its session or its binding. */
+static bool is_late(const struct mr_queues *q, const struct mr_queue_assembly *a)
+{
+	return (uint32_t)q->now_ms - a->heard_ms >= a->queue->options.ack_timeout_ms &&
+	       (!a->held || mr_bind_count(q, a->queue) == 0);
+}
+
 void mr_fragment_expire(struct mr_queues *q, struct mr_queue_client *client)
 {
 	struct mr_queue_assembly *next;
@@ -90,19 +99,38 @@ void mr_fragment_expire(struct mr_queues *q, struct mr_queue_client *client)
 		next = a->next;
 		if (a->queue->purge.removed)
 			drop_assembly(q, client, a);
-		else if ((uint32_t)q->now_ms - a->heard_ms >= a->queue->options.ack_timeout_ms)
+		else if (is_late(q, a))
 			give_up(q, client, a);
 	}
+}
+
+/* Returns the oldest reassembly that a new one needs the place of; NULL: there is room. One publish
+ * is reassembled once for each bound queue. */
+static struct mr_queue_assembly *one_too_many(
+	const struct mr_queue_client *client, const struct mr_queue *queue, bool bound)
+{
+	struct mr_queue_assembly *oldest = NULL;
+	uint32_t count = 0;
+
+	if (mr_likely(client->assemblies_count < CLIENT_ASSEMBLIES_MAX))
+		return NULL;
+	for (struct mr_queue_assembly *a = client->assemblies; a != NULL; a = a->next) {
+		if (a->bound != bound || (bound && a->queue != queue))
+			continue;
+		oldest = oldest == NULL ? a : oldest;
+		count++;
+	}
+	return count < CLIENT_ASSEMBLIES_MAX ? NULL : oldest;
 }
 
 static struct mr_queue_assembly *assembly_new(struct mr_queues *q, struct mr_queue_client *client,
 	struct mr_queue *queue, const struct mr_message_view *m, struct mr_queue_entry *e)
 {
 	struct mr_queue_assembly **at = &client->assemblies;
-	struct mr_queue_assembly *a;
+	struct mr_queue_assembly *a = one_too_many(client, queue, m->subject_bytes != 0);
 
-	if (client->assemblies_count == CLIENT_ASSEMBLIES_MAX)
-		give_up(q, client, client->assemblies);
+	if (a != NULL)
+		give_up(q, client, a);
 	a = mr_slab_alloc(q->store, (uint32_t)sizeof(*a));
 	if (a == NULL)
 		return NULL;
@@ -114,6 +142,7 @@ static struct mr_queue_assembly *assembly_new(struct mr_queues *q, struct mr_que
 		.promised =
 			(m->header.flags & MRF_MESSAGE_FLAG_ORIGIN) != 0 && m->subject_bytes == 0,
 		.bound = m->subject_bytes != 0,
+		.held = m->subject_bytes != 0 && mr_bind_is_promised(m),
 	};
 	if (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN)
 		a->origin = m->extra.origin;

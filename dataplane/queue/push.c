@@ -387,9 +387,11 @@ MR_ALWAYS_INLINE struct mr_queue_entry *make_entry(struct mr_queues *q, uint64_t
 		return NULL;
 	if (flags & MR_ENTRY_CALL)
 		set_caller(q, mr_entry_caller(e), session, m);
+	if (m->subject_bytes != 0) /* of a publish, the flags say something else */
+		return e;
 	if (m->header.flags & MRF_MESSAGE_FLAG_HIGH)
 		e->priority = MRF_PRIORITY_HIGH;
-	else if ((m->header.flags & MRF_MESSAGE_FLAG_LOW) && m->subject_bytes == 0)
+	else if (m->header.flags & MRF_MESSAGE_FLAG_LOW)
 		e->priority = MRF_PRIORITY_LOW;
 	return e;
 }

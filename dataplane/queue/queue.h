@@ -104,8 +104,9 @@ void mr_queues_push(
 void mr_queues_push_with(
 	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms);
 /* Takes a publish for a queue that is bound to its subject: a Push with the subject. With an Origin
- * it is promised, and was held while the queue's flag was set; with Low as well, it was not. It
- * reports nothing. A publish that does not go in is counted by its reason. */
+ * it is promised, and was held while the queue's flag was set; with Low as well, it was not; with
+ * High, it was accepted and not held, because its session ends. It reports nothing. A publish that
+ * does not go in is counted by its reason. */
 void mr_queues_publish(
 	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms);
 /* Tells how many bindings the queue has. The table writer's thread. */

@@ -45,10 +45,11 @@ void mr_bound_flags_free(struct mr_bound_flags *f);
 void mr_worker_bound_hold(
 	struct mr_worker *w, enum mr_queue_held what, uint64_t index, uint64_t of);
 
-/* Gives a publish of session `from` to the bound queue that is the route's group `g`. `ends`: the
- * session is closed, and its promised messages do not wait any more. */
-void mr_worker_bound_give(struct mr_worker *w, uint64_t from, bool ends, const struct mr_route *r,
-	uint32_t g, const struct mr_message_view *m);
+/* Gives a publish of session `from` to the bound queue that is the route's group `g`. `ends`: 0,
+ * or the flag of a promised publish that did not wait because its session ends: High if it was
+ * accepted, else Low. */
+void mr_worker_bound_give(struct mr_worker *w, uint64_t from, uint8_t ends,
+	const struct mr_route *r, uint32_t g, const struct mr_message_view *m);
 /* Takes such a publish that another worker sent. */
 void mr_worker_bound_take(struct mr_worker *w, uint64_t from, const struct mr_message_view *m);
 

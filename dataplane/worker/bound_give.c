@@ -7,7 +7,7 @@
 #include "dataplane/worker/queues.h"
 
 /* Makes a Push of the publish. Origin says that it is promised. */
-static void make_push(struct mr_message_view *v, const struct mr_route *r, bool ends)
+static void make_push(struct mr_message_view *v, const struct mr_route *r, uint8_t ends)
 {
 	const uint8_t kept = MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_FRAGMENT;
 	bool promised = mr_message_is_promised(v->header.flags);
@@ -16,7 +16,7 @@ static void make_push(struct mr_message_view *v, const struct mr_route *r, bool 
 	if (promised && !(flags & MRF_MESSAGE_FLAG_ORIGIN))
 		v->extra.origin = (struct mrf_message_origin){0};
 	if (promised)
-		flags |= MRF_MESSAGE_FLAG_ORIGIN | (ends ? MRF_MESSAGE_FLAG_LOW : 0u);
+		flags |= MRF_MESSAGE_FLAG_ORIGIN | ends;
 	v->extra.flags = flags;
 	v->header.flags = flags | MRF_MESSAGE_FLAG_SECTIONS;
 	v->header.kind = MRF_MESSAGE_KIND_PUSH;
@@ -38,8 +38,8 @@ static void send_far(struct mr_worker *w, unsigned home, uint64_t from, bool pro
 		mr_worker_window_sent(w, record.workers, v->header_bytes + v->payload_bytes);
 }
 
-void mr_worker_bound_give(struct mr_worker *w, uint64_t from, bool ends, const struct mr_route *r,
-	uint32_t g, const struct mr_message_view *m)
+void mr_worker_bound_give(struct mr_worker *w, uint64_t from, uint8_t ends,
+	const struct mr_route *r, uint32_t g, const struct mr_message_view *m)
 {
 	struct mr_message_view v = *m;
 	struct mr_member member;

@@ -26,7 +26,7 @@ struct publish {
 	const struct mr_stamp *stamp;        /* NULL: none */
 	uint64_t from;                       /* its session; 0: unknown */
 	bool promised;
-	bool ends; /* its session does not wait for full receivers any more */
+	uint8_t ends; /* 0, or a flag: its session does not wait for bound queues (bound.h) */
 	struct mr_message_plan delivery;
 	struct mr_message_extra extra; /* the delivery's extra parts */
 	uint32_t delivered;            /* copies made or handed to other workers */
@@ -216,13 +216,22 @@ static void answer_status(struct mr_worker *w, struct mr_session *s,
 		mr_worker_no_room(w, s, plan.stride, &w->stats->drop_reply_full);
 }
 
+/* Returns the flag for promised publishes into bound queues, see mr_worker_bound_give. What came
+ * over UDP was acknowledged, so it is accepted. What stands in a ring is not. */
+static inline uint8_t end_flag(const struct mr_session *from)
+{
+	if (mr_likely(from != NULL && !atomic_load_explicit(&from->ends, memory_order_relaxed)))
+		return 0;
+	return from == NULL || from->remote != NULL ? MRF_MESSAGE_FLAG_HIGH : MRF_MESSAGE_FLAG_LOW;
+}
+
 /* Fills `p` field by field: clearing the members would cost more than the rest. */
 MR_ALWAYS_INLINE void begin_publish(struct publish *p, const struct mr_session *from,
 	const struct mr_message_view *m, const struct mr_route *r,
 	const struct mrf_reply_token *token, uint32_t delivered)
 {
 	p->from = from != NULL ? from->id : 0;
-	p->ends = from == NULL || atomic_load_explicit(&from->ends, memory_order_relaxed);
+	p->ends = end_flag(from);
 	p->message = m;
 	p->route = r;
 	p->token = token;
@@ -280,7 +289,7 @@ static inline bool is_for_queues_only(const struct mr_route *r, const struct mrf
 static void deliver_queues(struct mr_worker *w, const struct mr_session *from,
 	const struct mr_message_view *m, const struct mr_route *r)
 {
-	bool ends = atomic_load_explicit(&from->ends, memory_order_relaxed);
+	uint8_t ends = end_flag(from);
 
 	for (uint32_t g = 0; g < r->group_count; g++)
 		mr_worker_bound_give(w, from->id, ends, r, g, m);

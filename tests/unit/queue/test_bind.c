@@ -34,8 +34,9 @@ struct sent {
 	const char *headers;
 	const char *text;
 	uint64_t publisher;
-	uint64_t id; /* not 0: promised */
-	bool ends;   /* its session does not wait any more */
+	uint64_t id;   /* not 0: promised */
+	bool ends;     /* its session does not wait any more */
+	bool accepted; /* and the message was accepted before */
 	struct mrf_message_fragment fragment;
 };
 
@@ -44,6 +45,7 @@ static void publish(const struct sent *p)
 	static char body[MR_BODY_BYTES_MAX];
 	unsigned flags = (p->id != 0 ? MRF_MESSAGE_FLAG_ORIGIN : 0u) |
 			 (p->ends ? MRF_MESSAGE_FLAG_LOW : 0u) |
+			 (p->accepted ? MRF_MESSAGE_FLAG_HIGH : 0u) |
 			 (p->fragment.total_bytes != 0 ? MRF_MESSAGE_FLAG_FRAGMENT : 0u);
 	struct mr_message_view m = {
 		.header = {.kind = MRF_MESSAGE_KIND_PUSH,
@@ -176,10 +178,13 @@ static void full_queue_drops_plain_and_takes_promised_ones_under_way(void **stat
 	publish(&(struct sent){.client = 1, .text = "of a closed session", .id = 2, .ends = true});
 	assert_int_equal(ready(), 9);
 	assert_int_equal(r.stats.drop_bound_full, 2);
+	publish(&(struct sent){.client = 1, .text = "of one, accepted", .id = 3, .accepted = true});
+	assert_int_equal(ready(), 10);
 	rig_consume(&r, "jobs", 2, 20);
 	rig_run(&r);
 	ack_next();
 	assert_int_equal(r.held[MR_QUEUE_HELD_QUEUE], queue);
+	ack_next();
 	ack_next();
 	ack_next();
 	assert_int_equal(r.held[MR_QUEUE_HELD_QUEUE], 0);
@@ -345,6 +350,45 @@ static void fragments_of_one_publish_make_one_message_in_each_queue(void **state
 		rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER)->body, expected, strlen(expected));
 }
 
+/* Its publisher is held while another queue of its subject is full, for as long as that takes. */
+static void rest_of_a_promised_publish_may_come_late(void **state)
+{
+	(void)state;
+	publish_half(queue, 0, "");
+	rig_pass(&r, 600000);
+	publish_half(queue, HALF, "");
+	assert_int_equal(r.stats.bound, 1);
+	assert_int_equal(r.stats.drop_bad_fragment, 0);
+}
+
+/* When the queue is unbound in between, the rest does not come. */
+static void unbind_ends_a_publish_in_fragments(void **state)
+{
+	(void)state;
+	publish_half(queue, 0, "");
+	mr_queues_bind(r.queues, queue, 0);
+	rig_pass(&r, 600000);
+	assert_int_equal(r.stats.drop_bad_fragment, 1);
+}
+
+static void publish_in_fragments_goes_into_many_queues(void **state)
+{
+	uint32_t queues[20];
+	char name[8];
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "q%u", i);
+		queues[i] = rig_make(&r, name);
+		mr_queues_bind(r.queues, queues[i], 1);
+	}
+	for (uint32_t offset = 0; offset <= HALF; offset += HALF)
+		for (unsigned i = 0; i < 20; i++)
+			publish_half(queues[i], offset, "");
+	assert_int_equal(r.stats.bound, 20);
+	assert_int_equal(r.stats.drop_bad_fragment, 0);
+}
+
 static void largest_message_gets_its_subject_and_goes_out_in_fragments(void **state)
 {
 	static char text[MR_BODY_BYTES_MAX + 1];
@@ -379,6 +423,9 @@ int main(void)
 		RIG_TEST(promised_publish_goes_in_though_the_share_is_used_up),
 		RIG_TEST(memory_is_held_before_it_is_used_up),
 		RIG_TEST(fragments_of_one_publish_make_one_message_in_each_queue),
+		RIG_TEST(rest_of_a_promised_publish_may_come_late),
+		RIG_TEST(unbind_ends_a_publish_in_fragments),
+		RIG_TEST(publish_in_fragments_goes_into_many_queues),
 		RIG_TEST(largest_message_gets_its_subject_and_goes_out_in_fragments),
 	};
 
