@@ -54,8 +54,10 @@ void actor_start(struct actor *a)
 		[ACTOR_CONSUMER] = actor_consume,
 		[ACTOR_SERVER] = actor_serve,
 		[ACTOR_CALLER] = actor_call,
+		[ACTOR_PUBLISHER] = actor_publish,
 	};
-	static const char *const names[] = {"producer", "consumer", "server", "caller"};
+	static const char *const names[] = {
+		"producer", "consumer", "server", "caller", "publisher"};
 	char name[32];
 
 	snprintf(name, sizeof(name), "%s-%u", names[a->kind], a->index);

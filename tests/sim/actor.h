@@ -10,15 +10,17 @@
 #include "tests/sim/model.h"
 #include "tests/sim/process.h"
 
-#define ACTOR_HELD_MAX 64u
-#define ACTOR_CALLS    512u
-#define ACTOR_ADDRESS  "udp://10.0.0.1:7400"
+#define ACTOR_HELD_MAX      64u
+#define ACTOR_CALLS         512u
+#define ACTOR_PUBLISHED_MAX 64u
+#define ACTOR_ADDRESS       "udp://10.0.0.1:7400"
 
 enum actor_kind {
 	ACTOR_PRODUCER,
 	ACTOR_CONSUMER,
 	ACTOR_SERVER,
 	ACTOR_CALLER,
+	ACTOR_PUBLISHER,
 };
 
 struct actor {
@@ -31,6 +33,10 @@ struct actor {
 	uint64_t next_id;
 	uint32_t open[MODEL_MESSAGES_MAX];   /* numbers with unknown outcome, by id */
 	uint64_t own_id[MODEL_MESSAGES_MAX]; /* at least once: by the library's ids */
+	/* a publisher: promised messages that may not have been accepted */
+	unsigned subject;
+	unsigned published_count;
+	uint32_t published[ACTOR_PUBLISHED_MAX];
 	/* a consumer */
 	bool drains; /* takes all there is, and does nothing else */
 	bool reads_dead;
@@ -54,7 +60,7 @@ struct actor {
 void actor_start(struct actor *a);
 
 /* The programs. */
-process_main_fn actor_produce, actor_consume, actor_serve, actor_call;
+process_main_fn actor_produce, actor_consume, actor_serve, actor_call, actor_publish;
 
 /* Connects, retrying until it succeeds; NULL: the process is to end. */
 struct mr_client *actor_connect(const struct actor *a, const char *name);

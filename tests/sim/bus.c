@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "flatbuf/wire.h"
+#include "tests/sim/bus_bind.h"
 #include "tests/sim/net.h"
 #include "tests/sim/world.h"
 
@@ -42,9 +43,16 @@ static uint8_t *slot_of(struct bus_session *s, uint32_t sequence)
 	return log_of(s, sequence) + (size_t)BUS_FRAMES * BUS_FRAME_BYTES;
 }
 
+static void drain(struct bus_session *s);
+
+/* Takes what it has acknowledged first. */
 static void end_session(struct bus_session *s)
 {
+	if (s->ends)
+		return;
+	s->ends = true;
 	world_trace("bus: session %u ends", mr_session_slot(s->id));
+	drain(s);
 	while (s->first != NULL) {
 		struct bus_message *m = s->first;
 
@@ -129,6 +137,7 @@ static struct bus_session *new_session(uint16_t port, uint64_t nonce)
 		.open = true, .port = port, .nonce = nonce, .heard_ns = world_now_ns()};
 	s->id = mr_session_id(0, i, ++bus.generation);
 	s->end = &s->first;
+	s->window = mr_frame_window_first();
 	s->memory = malloc(2 * (size_t)BUS_FRAMES * BUS_FRAME_BYTES);
 	if (s->memory == NULL)
 		world_fail("no memory");
@@ -166,28 +175,32 @@ static void hello(uint16_t port, const uint8_t *at, size_t bytes)
 	welcome(s);
 }
 
-/* True: the session goes on. */
-static bool take_messages(struct bus_session *s, const uint8_t *at, uint32_t bytes)
+/* True: the session goes on, and all messages from *taken_to on were taken. False otherwise; then
+ * *taken_to is where it goes on, if the session does. */
+static bool take_messages(
+	struct bus_session *s, const uint8_t *from, uint32_t bytes, uint32_t *taken_to)
 {
 	uint64_t id = s->id;
-	const uint8_t *end = at + bytes;
+	const uint8_t *at = from + *taken_to, *end = from + bytes;
 
 	while (at < end) {
 		struct mrf_message_header h = mr_message_header_load(at);
 		struct mr_message_view m;
 
+		*taken_to = (uint32_t)(at - from);
 		if (!mr_message_fits(&h, (size_t)(end - at)) || !mr_message_parse(at, h, &m))
 			world_fail("a client sent a message that makes no sense");
 		if (h.kind == MRF_MESSAGE_KIND_CLOSE) {
 			end_session(s);
 			return false;
 		}
-		if (h.kind != MRF_MESSAGE_KIND_PADDING)
-			bus_take(s, &m);
+		if (h.kind != MRF_MESSAGE_KIND_PADDING && !bus_take(s, &m))
+			return false;
 		if (bus_session_of(id) == NULL)
 			return false;
 		at += mr_message_stride(h.bytes);
 	}
+	*taken_to = 0;
 	return true;
 }
 
@@ -196,8 +209,15 @@ static void drain(struct bus_session *s)
 	while (mr_reliable_rx_waits(&s->rx)) {
 		uint32_t sequence = s->rx.taken;
 
-		if (!take_messages(s, slot_of(s, sequence), s->kept_bytes[sequence % BUS_FRAMES]))
+		uint64_t id = s->id;
+
+		if (!take_messages(s, slot_of(s, sequence), s->kept_bytes[sequence % BUS_FRAMES],
+			    &s->taken_to)) {
+			if (bus_session_of(id) != NULL)
+				s->waits = true;
 			return;
+		}
+		s->waits = false;
 		mr_reliable_rx_let_go(&s->rx);
 	}
 }
@@ -231,16 +251,29 @@ static void keep(struct bus_session *s, const uint8_t *at, size_t bytes, uint32_
 	drain(s);
 }
 
+/* Nothing in it is promised, so nothing waits. */
+static void take_unreliable(struct bus_session *s, const uint8_t *at, uint32_t bytes)
+{
+	uint64_t id = s->id;
+	uint32_t taken_to = 0;
+
+	if (!take_messages(s, at, bytes, &taken_to) && bus_session_of(id) != NULL && !s->ends)
+		world_fail("a promised publish in the datagram flow");
+}
+
 static void take_frame(struct bus_session *s, const uint8_t *at, size_t bytes,
 	const struct mrf_frame_header *frame)
 {
+	int64_t lost;
+
 	s->heard_ns = world_now_ns();
 	if (frame->flags & MRF_FRAME_FLAG_ACK)
 		take_ack(s, at, bytes, frame);
 	if (frame->flags & MRF_FRAME_FLAG_RELIABLE)
 		keep(s, at, bytes, frame->sequence);
-	else if (frame->sequence != 0)
-		(void)take_messages(s, at + HEAD_BYTES, (uint32_t)(bytes - HEAD_BYTES));
+	else if (frame->sequence != 0 &&
+		 mr_frame_take(&s->window, frame->sequence, &lost) != MR_FRAME_DUPLICATE)
+		take_unreliable(s, at + HEAD_BYTES, (uint32_t)(bytes - HEAD_BYTES));
 }
 
 static void receive(uint16_t port, const uint8_t *at, size_t bytes)
@@ -378,6 +411,15 @@ static uint64_t turn(struct bus_session *s)
 	return earlier(mr_reliable_tx_due_ns(&s->tx), s->sent_ns + HEARTBEAT_NS);
 }
 
+/* Takes publishes that had to wait. */
+static void take_waiting(void)
+{
+	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++)
+		if (bus.sessions[i].open && bus.sessions[i].waits)
+			drain(&bus.sessions[i]);
+	bus_bind_watch();
+}
+
 static void round_of(void *arg, uint64_t at_ns);
 
 static void plan(uint64_t at_ns)
@@ -407,6 +449,7 @@ static void round_of(void *arg, uint64_t at_ns)
 	}
 	bus.rounds++;
 	more = bus_queues_round();
+	take_waiting();
 	due_ns = mr_queues_due_ms(bus.queues);
 	due_ns = due_ns < UINT64_MAX / WORLD_MS ? due_ns * WORLD_MS : UINT64_MAX;
 	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++)
@@ -423,6 +466,7 @@ void bus_poke(void)
 void bus_open(const struct bus_settings *s)
 {
 	bus = (struct bus){.round_ns = UINT64_MAX};
+	bus_bind_open();
 	bus_queues_open(s);
 	net_to_bus = receive;
 	bus_poke();

@@ -22,11 +22,19 @@
 #define BUS_HEARTBEAT_MS 200u
 #define BUS_MISSED_MAX   3u
 #define BUS_PIECES       64u
+#define BUS_QUEUES_MAX   4u
 
 struct bus_message {
 	struct bus_message *next;
 	uint32_t bytes; /* whole words */
 	alignas(8) uint8_t at[];
+};
+
+/* A publish in fragments. */
+struct bus_publish {
+	uint32_t number;                  /* the model's */
+	uint32_t over;                    /* bits of queues that took or refused it already */
+	uint32_t changes[BUS_QUEUES_MAX]; /* counts of its bindings, at its beginning */
 };
 
 struct bus_session {
@@ -36,6 +44,7 @@ struct bus_session {
 	uint16_t port;
 	uint64_t heard_ns;
 	uint64_t sent_ns;
+	struct mr_frame_window window;
 	uint32_t sequence; /* sequence in the datagram flow to the client */
 	bool speaks;       /* the client has the reliable flow */
 	struct mr_reliable_tx tx;
@@ -47,6 +56,10 @@ struct bus_session {
 	struct bus_message **end;
 	uint32_t waiting_bytes;
 	uint32_t piece_of[BUS_PIECES]; /* model's number of a fragmented message */
+	struct bus_publish publishes[BUS_PIECES];
+	bool ends;         /* its last messages are taken, and wait for nothing */
+	bool waits;        /* its next message is a publish that must wait */
+	uint32_t taken_to; /* end of the messages of its next frame that were taken */
 };
 
 struct bus_settings {
@@ -84,14 +97,16 @@ uint64_t bus_queues_ms(void);
 
 /* For bus_queues.c. */
 struct bus_session *bus_session_of(uint64_t id);
+/* Several hosts, none of them root: their memory and places are counted. */
+uint64_t bus_peer(uint64_t session);
 /* Appends a message to the session's outgoing ones. */
 void bus_put(struct bus_session *s, const struct mr_message_plan *plan, uint32_t target);
 
 /* bus_queues.c */
 void bus_queues_open(const struct bus_settings *s);
 void bus_queues_close(void);
-/* Takes a message of a session's reliable flow. */
-void bus_take(struct bus_session *s, const struct mr_message_view *m);
+/* Takes a message of a session's reliable flow. False: it must wait. */
+bool bus_take(struct bus_session *s, const struct mr_message_view *m);
 /* True: there is more to do at once. */
 bool bus_queues_round(void);
 /* Gives an operator's command; returns its code and stores the row of the answer in *row, if that

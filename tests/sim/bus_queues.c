@@ -9,6 +9,7 @@
 #include "flatbuf/link.h"
 #include "flatbuf/wire.h"
 #include "tests/sim/bus.h"
+#include "tests/sim/bus_bind.h"
 #include "tests/sim/model.h"
 #include "tests/sim/watch.h"
 #include "tests/sim/world.h"
@@ -56,11 +57,15 @@ static uint32_t room(void *arg, uint64_t session)
 	return MR_FRAME_ROOM(BUS_FRAME_BYTES);
 }
 
-/* Several hosts, none of them root: their memory and places are counted. */
+uint64_t bus_peer(uint64_t session)
+{
+	return HOST + mr_session_slot(session) % 4;
+}
+
 static uint64_t peer(void *arg, uint64_t session)
 {
 	(void)arg;
-	return HOST + mr_session_slot(session) % 4;
+	return bus_peer(session);
 }
 
 static const struct mr_queue_ops ops = {
@@ -69,6 +74,7 @@ static const struct mr_queue_ops ops = {
 	.heard_ms = heard_ms,
 	.room = room,
 	.peer = peer,
+	.hold = bus_bind_hold,
 };
 
 void bus_queues_open(const struct bus_settings *s)
@@ -126,6 +132,7 @@ bool bus_queues_round(void)
 
 	mr_queues_tick(bus.queues, bus_now_ms());
 	watch_all();
+	watch_depths();
 	more = mr_queues_run(bus.queues, bus_now_ms());
 	watch_all();
 	return more;
@@ -264,6 +271,7 @@ static void open_queue(struct bus_session *s, uint32_t correlation,
 
 static void cancel(struct bus_session *s, uint32_t correlation, struct mrf_table t)
 {
+	mr_queues_tick(bus.queues, bus_now_ms());
 	(void)ask(
 		(struct mrf_queue_command){
 			.verb = MRF_QUEUE_VERB_CANCEL,
@@ -274,6 +282,18 @@ static void cancel(struct bus_session *s, uint32_t correlation, struct mrf_table
 		NULL);
 	model_cancelled(s->id, mrf_unsubscribe_request_subscription(t));
 	answer_result(s, correlation, 0, "");
+}
+
+static void alias(struct bus_session *s, uint32_t correlation, struct mrf_table t)
+{
+	struct mrf_alias_response response = {
+		.alias = bus_bind_alias(mrf_alias_request_subject(t))};
+	struct mrf_builder b;
+	uint64_t memory[64];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	answer(s, correlation, &b, MRF_CLIENT_BODY_ALIAS_RESPONSE,
+		mrf_alias_response_write(&b, &response));
 }
 
 static void request(struct bus_session *s, const struct mr_message_view *m)
@@ -306,6 +326,10 @@ static void request(struct bus_session *s, const struct mr_message_view *m)
 		v.says_handed = mrf_consume_request_says_handed(t);
 		open_queue(s, m->header.target, &v, mrf_consume_request_options(t));
 		break;
+	case MRF_CLIENT_BODY_ALIAS_REQUEST:
+		alias(s, m->header.target, mrf_client_message_body(t));
+		break;
+	case MRF_CLIENT_BODY_ALIAS_RELEASE: answer_result(s, m->header.target, 0, ""); break;
 	case MRF_CLIENT_BODY_UNSUBSCRIBE_REQUEST:
 		cancel(s, m->header.target, mrf_client_message_body(t));
 		break;
@@ -375,9 +399,10 @@ static void beat(struct bus_session *s)
 	bus_put(s, &plan, 0);
 }
 
-void bus_take(struct bus_session *s, const struct mr_message_view *m)
+bool bus_take(struct bus_session *s, const struct mr_message_view *m)
 {
 	switch (m->header.kind) {
+	case MRF_MESSAGE_KIND_PUBLISH: return bus_publish(s, m);
 	case MRF_MESSAGE_KIND_CONTROL: request(s, m); break;
 	case MRF_MESSAGE_KIND_PUSH:
 	case MRF_MESSAGE_KIND_PUSH_OPTIONS: push(s, m); break;
@@ -389,4 +414,5 @@ void bus_take(struct bus_session *s, const struct mr_message_view *m)
 	case MRF_MESSAGE_KIND_PATH: break;
 	default: world_fail("a client sent a message of kind %u", m->header.kind);
 	}
+	return true;
 }

@@ -58,16 +58,19 @@ static void read_dead(const struct mr_delivery *d, uint32_t number)
 	/* If the memory of all queues is used up there is no room for the lines; the bus counts
 	 * that. */
 	if (!mr_headers_find(
-		    d->message.headers, d->message.header_bytes, "Millrace-Dead-Reason", &reason) &&
-		bus.stats.queue_dead_bare == 0)
-		world_fail("a dead letter, message %u, without a reason", number);
+		    d->message.headers, d->message.header_bytes, "Millrace-Dead-Reason", &reason)) {
+		if (bus.stats.queue_dead_bare == 0)
+			world_fail("a dead letter, message %u, without a reason", number);
+		reason = (struct mr_header){0};
+	}
 	model_dead(number, reason.value, reason.value_bytes);
 }
 
 /* Returns its number; 0: it does not count. */
 static uint32_t note(struct actor *a, const struct mr_delivery *d)
 {
-	uint32_t number = model_number(d->message.payload, d->message.payload_bytes);
+	uint32_t number =
+		model_copy(model_number(d->message.payload, d->message.payload_bytes), a->queue);
 
 	if (actor_is_dead())
 		return 0;

@@ -65,14 +65,43 @@ uint32_t model_new(
 	return messages_count++;
 }
 
+uint32_t model_new_publish(unsigned producer, uint64_t id)
+{
+	uint32_t first = messages_count;
+
+	if (first + model_queues_count > MODEL_MESSAGES_MAX)
+		return 0;
+	for (unsigned i = 0; i < model_queues_count; i++) {
+		(void)model_new(i, producer, id, 1, 0);
+		messages[first + i].base = first;
+		messages[first + i].bytes = messages[first].bytes;
+	}
+	return first;
+}
+
+void model_publish_taken(uint32_t number)
+{
+	messages[number].published = true;
+}
+
+void model_publish_accepted(uint32_t number)
+{
+	messages[number].publish_accepted = true;
+}
+
+uint32_t model_copy(uint32_t number, unsigned queue)
+{
+	return messages[number].base != 0 ? messages[number].base + queue : number;
+}
+
 size_t model_body(uint32_t number, uint8_t to[MODEL_BYTES_MAX])
 {
-	const struct message *m = &messages[number];
-	struct head h = {(uint32_t)MAGIC, number, m->producer, m->bytes, m->id};
+	const struct message *m = &messages[messages[number].base ?: number];
+	struct head h = {(uint32_t)MAGIC, m->base ?: number, m->producer, m->bytes, m->id};
 
 	memcpy(to, &h, sizeof(h));
 	for (uint32_t i = sizeof(h); i < m->bytes; i++)
-		to[i] = (uint8_t)(number * 7 + i);
+		to[i] = (uint8_t)(h.number * 7 + i);
 	return m->bytes;
 }
 
@@ -180,6 +209,8 @@ void model_dead(uint32_t number, const char *reason, size_t bytes)
 		m->was_too_old || model_too_old(m, bus_queues_ms(), 0) || model_time_may_letter(m);
 
 	m->dead_read++;
+	world_trace("%s: %u is read as a dead letter: %.*s", queue_of(m)->name, number, (int)bytes,
+		reason);
 	if (bytes == 0)
 		model_check(m->program_rejected || too_often || too_old, m, "dead for no reason");
 	else if (bytes == 8 && memcmp(reason, "rejected", 8) == 0)
@@ -266,9 +297,14 @@ static struct message *sent_message(const struct mr_message_plan *plan)
 		return NULL;
 	number = model_number(
 		(const uint8_t *)plan->body + header_bytes, plan->body_bytes - header_bytes);
-	if (number == 0 || plan->extra->delivery.queue != queue_of(&messages[number])->number)
+	if (number == 0)
 		return NULL;
-	return &messages[number];
+	for (unsigned i = 0; i < model_queues_count; i++)
+		if (plan->extra->delivery.queue == model_queues[i].number)
+			number = model_copy(number, i);
+	return plan->extra->delivery.queue == queue_of(&messages[number])->number
+		       ? &messages[number]
+		       : NULL;
 }
 
 void model_sent(uint64_t session, const struct mr_message_plan *plan, uint32_t target)
@@ -597,6 +633,8 @@ void model_oldest(unsigned queue, uint64_t oldest_ms)
 
 static void check_end(const struct message *m)
 {
+	model_check(m->published || !m->publish_accepted, m,
+		"accepted as published, and the bus never took it");
 	if (!m->accepted && m->state == NONE)
 		return;
 	if (!queue_of(m)->exactly_once) {

@@ -25,7 +25,7 @@
 #include "lib/wire/message.h"
 
 #define MODEL_QUEUES_MAX   4u
-#define MODEL_MESSAGES_MAX 4096u
+#define MODEL_MESSAGES_MAX 6144u
 #define MODEL_BYTES_MAX    6000u
 
 struct model_queue {
@@ -49,6 +49,13 @@ void model_open(void);
  * writes; 0: there is no room for more. `ttl_ms`: 0: no limit. */
 uint32_t model_new(
 	unsigned queue, unsigned producer, uint64_t id, unsigned priority, uint32_t ttl_ms);
+/* Adds a publish: a message that each queue may have. */
+uint32_t model_new_publish(unsigned producer, uint64_t id);
+/* The bus took the publish, for the queues that were bound; it is accepted. */
+void model_publish_taken(uint32_t number);
+void model_publish_accepted(uint32_t number);
+/* Returns the number of the message with that body in the queue. */
+uint32_t model_copy(uint32_t number, unsigned queue);
 size_t model_body(uint32_t number, uint8_t to[MODEL_BYTES_MAX]);
 uint64_t model_id(uint32_t number);
 unsigned model_priority(uint32_t number);

@@ -33,6 +33,7 @@ enum ending {
 struct message {
 	unsigned queue;
 	unsigned producer;
+	uint32_t base; /* number in its body, if it was published: the copy in the first queue */
 	uint64_t id;
 	uint32_t bytes;
 	unsigned priority; /* 0: first */
@@ -52,13 +53,15 @@ struct message {
 	uint32_t deliver_least; /* the least max_deliver since it was last surely there */
 	bool was_too_old;       /* for an age limit that held before */
 	bool accepted;
+	bool published; /* first copy: the bus took the publish; it was accepted */
+	bool publish_accepted;
 	bool program_acked;
 	bool program_rejected;
 	/* its time to live */
 	uint32_t ttl_ms;       /* 0: none */
 	uint64_t began_min_ms; /* first fragments since it was last taken; 0: none */
 	uint64_t began_max_ms;
-	uint64_t ends_min_ms; /* it ends not before, and not after; UINT64_MAX: never */
+	uint64_t ends_min_ms; /* earliest and latest end; UINT64_MAX: never */
 	uint64_t ends_max_ms;
 	bool ends_unsure; /* when_expired was edited near its end */
 	enum ending ending;

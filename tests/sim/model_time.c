@@ -42,7 +42,7 @@ void model_time_taken(struct message *m)
 		next_end_ms = m->ends_max_ms;
 }
 
-/* It may have ended in another way just before. */
+/* False: the message may have ended in another way just before. */
 static bool is_sure(const struct message *m)
 {
 	return !m->ends_unsure && m->state != DOUBT && !m->was_too_old &&

@@ -8,6 +8,7 @@
 
 #include "tests/sim/actor.h"
 #include "tests/sim/bus.h"
+#include "tests/sim/bus_bind.h"
 #include "tests/sim/edit.h"
 #include "tests/sim/net.h"
 #include "tests/sim/watch.h"
@@ -25,6 +26,7 @@ static struct {
 	struct process *old[256]; /* killed processes that were replaced */
 	unsigned old_count;
 	bool playing;
+	bool binds;     /* queues are bound and unbound */
 	uint32_t edits; /* fewer than this many edits at a time */
 	struct net_settings net;
 } run;
@@ -78,6 +80,9 @@ static void add_all(void)
 		for (uint32_t n = 1 + world_draw(3); n > 0; n--)
 			add(ACTOR_CONSUMER, i);
 	}
+	run.binds = world_chance(50);
+	for (uint32_t n = run.binds ? 1 + world_draw(3) : 0; n > 0; n--)
+		add(ACTOR_PUBLISHER, 0);
 	if (world_chance(60))
 		return;
 	for (uint32_t n = 1 + world_draw(3); n > 0; n--)
@@ -179,6 +184,8 @@ static void operate(struct process *p, void *arg)
 		if (!run.playing)
 			return;
 		befall();
+		if (run.binds && world_chance(40))
+			bus_bind_some();
 		for (uint32_t n = world_draw(run.edits); n > 0; n--)
 			edit_some();
 	}
@@ -260,6 +267,7 @@ static void settle(void)
 		drains[i]->stop = dead[i]->stop = false;
 	}
 	until_ended(ACTOR_PRODUCER, "settle");
+	until_ended(ACTOR_PUBLISHER, "settle");
 	for (unsigned i = 0; i < model_queues_count; i++)
 		drains[i]->stop = dead[i]->stop = true;
 	until_all_ended("settle");

@@ -25,7 +25,9 @@ struct program_counts {
 	uint64_t killed;
 	uint64_t frozen;
 	uint64_t edited;
-	uint64_t ended; /* messages, by their time to live */
+	uint64_t ended;     /* messages, by their time to live */
+	uint64_t published; /* to subjects */
+	uint64_t bound;     /* queues, to patterns */
 };
 extern struct program_counts program_counts;
 

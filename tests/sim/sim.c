@@ -51,10 +51,11 @@ static void report(double seconds)
 
 	printf("%" PRIu64 " runs, %" PRIu64 " steps in %.1f s: pushed %" PRIu64
 	       ", handed out %" PRIu64 ", acked %" PRIu64 ", calls %" PRIu64
-	       ", ended by time %" PRIu64 ", processes killed %" PRIu64 ", frozen %" PRIu64
-	       ", queues edited %" PRIu64 "; no fault\n",
+	       ", ended by time %" PRIu64 ", published %" PRIu64 ", queues bound %" PRIu64
+	       ", processes killed %" PRIu64 ", frozen %" PRIu64 ", queues edited %" PRIu64
+	       "; no fault\n",
 		n->runs, world_steps(), seconds, n->pushed, n->handed, n->acked, n->calls, n->ended,
-		n->killed, n->frozen, n->edited);
+		n->published, n->bound, n->killed, n->frozen, n->edited);
 }
 
 int main(int argc, char **argv)

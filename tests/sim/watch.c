@@ -99,6 +99,15 @@ void watch_taken(unsigned queue, bool late)
 		watched[queue].full = false;
 }
 
+void watch_published(unsigned queue)
+{
+	struct watched *w = &watched[queue];
+
+	w->base += w->full;
+	w->accepted = queue_of(queue)->accepted;
+	w->number = queue_of(queue)->number;
+}
+
 /* Accepted messages are within the limits that hold now. */
 static void check_accepted(unsigned i, const struct mr_queue *queue)
 {
@@ -144,7 +153,7 @@ static bool has_too_old(unsigned i, const struct mr_queue *queue)
 	return false;
 }
 
-/* What has left the queue takes up no room in it. */
+/* A message that has left the queue takes up no room in it. */
 static void check_depth(unsigned i, const struct mr_queue *queue)
 {
 	uint64_t depth = mr_queue_depth(queue), live;
@@ -168,7 +177,6 @@ static void watch(unsigned i)
 		return;
 	depth = mr_queue_depth(queue);
 	check_accepted(i, queue);
-	check_depth(i, queue);
 	check_soon(queue,
 		queue->withheld_count > 0 &&
 			has_room(i, depth - queue->withheld_count, queue->body_bytes),
@@ -178,6 +186,13 @@ static void watch(unsigned i)
 	if (queue->ready_count > 0 && queue->heap_count > 0 && !queue->paused && !queue->active)
 		world_fail("%s: %" PRIu64 " messages and %u consumers are ready, and wait",
 			queue->name, queue->ready_count, queue->heap_count);
+}
+
+void watch_depths(void)
+{
+	for (unsigned i = 0; i < model_queues_count; i++)
+		if (queue_of(i) != NULL)
+			check_depth(i, queue_of(i));
 }
 
 void watch_all(void)

@@ -21,7 +21,11 @@ void watch_edited(unsigned queue);
 /* The queue took a push; `late`: it was checked against the limits earlier, with its first
  * fragment. */
 void watch_taken(unsigned queue, bool late);
+/* The queue took a publish, whose publisher does not wait for room in the same way. */
+void watch_published(unsigned queue);
 /* Call it after each event of the bus. */
 void watch_all(void);
+/* Call it when the bus has handled what was due. */
+void watch_depths(void);
 
 #endif

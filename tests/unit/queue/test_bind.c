@@ -36,7 +36,7 @@ struct sent {
 	uint64_t publisher;
 	uint64_t id;   /* not 0: promised */
 	bool ends;     /* its session does not wait any more */
-	bool accepted; /* and the message was accepted before */
+	bool accepted; /* the message was accepted before that */
 	struct mrf_message_fragment fragment;
 };
 
