@@ -27,6 +27,14 @@ say "dead letters"
 expect_status 0 "$dir/bin/example" push other.jobs bad
 expect_status 0 "$dir/bin/example" pull other.jobs
 expect_equal "what pull printed" "$output" pulling
+start stage "$dir/bin/example" settle_and_push other.orders other.bills other.parcels
+stage=$pid
+wait_for "the stage is ready" has_line "$dir/stage.out" pulling
+expect_status 0 "$millrace" push other.orders chair
+wait_child "$stage" "the stage"
+expect_equal "exit status of the stage" "$status" 0
+expect_status 0 "$millrace" pull other.bills --raw -n 1
+expect_equal "the bill" "$output" 'to pay: chair'
 expect_status 0 "$dir/bin/example" pull --dead other.jobs
 expect_equal "what pull --dead printed" "$output" 'pulling
 bad'

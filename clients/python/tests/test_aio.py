@@ -415,6 +415,24 @@ class Queues(AioTest):
             with self.assertRaises(millrace.Timeout):
                 await jobs.pull(0.05)
 
+    async def test_outputs_go_with_the_ack_of_their_input(self) -> None:
+        client = await self.client()
+        queue = client.queue(self.subject, millrace.Promise.EXACTLY_ONCE)
+        async with queue as inputs, client.queue(self.subject + ".out") as out:
+            for number in range(20):
+                await inputs.push(str(number))
+            await client.settle(PATIENCE_S)
+            async with client.consume(self.subject, manual=True) as jobs:
+                for _ in range(20):
+                    job = await jobs.pull(PATIENCE_S)
+                    await jobs.settle_and_push(job, millrace.Output(out, job.text + "a"),
+                                               millrace.Output(out, job.text + "b"))
+        got = []
+        async with client.consume(self.subject + ".out") as results:
+            while len(got) < 40:
+                got.append((await results.pull(PATIENCE_S)).text)
+        self.assertEqual(sorted(got), sorted(f"{n}{x}" for n in range(20) for x in "ab"))
+
     async def test_dead_letters(self) -> None:
         client = await self.client()
         async with client.queue(self.subject) as queue:

@@ -4,7 +4,7 @@ import unittest
 from typing import Callable, List, Optional, Tuple
 
 import millrace
-from millrace import Delivery, Policy, Priority, Promise, QueueOptions, WhenFull
+from millrace import Delivery, Output, Policy, Priority, Promise, QueueOptions, WhenFull
 
 from .bus import BusTest
 
@@ -157,6 +157,53 @@ class Queues(BusTest):
         self.assertNotEqual(jobs[0].publisher, 0)
         with self.assertRaises(millrace.Timeout):
             consumer.pull(0.05)
+
+
+    def test_message_lives_for_its_time_and_waits_for_its_delay(self) -> None:
+        client = self.client()
+        consumer = client.consume(self.subject, manual=True)
+        with client.queue(self.subject) as queue:
+            queue.push("late", delay_ms=200)
+            queue.push("now")
+            client.settle(10)
+            self.assertEqual([consumer.pull(10).text for _ in range(2)], ["now", "late"])
+        with client.queue(self.subject + ".ttl") as queue:
+            queue.push("short", ttl_ms=1, delay_ms=100)
+            queue.push("long", ttl_ms=100000, delay_ms=200)
+            client.settle(10)
+        self.assertEqual(client.consume(self.subject + ".ttl").pull(10).text, "long")
+
+    def test_outputs_go_with_the_ack_of_their_input(self) -> None:
+        client = self.client()
+        left, right = client.queue(self.subject + ".l"), client.queue(self.subject + ".r")
+        with client.queue(self.subject, Promise.EXACTLY_ONCE) as queue:
+            queue.push("order")
+            client.settle(10)
+        consumer = client.consume(self.subject, manual=True)
+        order = consumer.pull(10)
+        consumer.settle_and_push(order, Output(left, "1"), Output(left, "2"),
+                                 Output(right, order.payload, headers={"a": "b"}))
+        taken = client.consume(self.subject + ".l")
+        jobs = [taken.pull(10) for _ in range(2)]
+        self.assertEqual([(j.text, j.id) for j in jobs], [("1", order.id), ("2", order.id)])
+        self.assertNotEqual(jobs[0].publisher, jobs[1].publisher)
+        job = client.consume(self.subject + ".r").pull(10)
+        self.assertEqual((job.text, job.headers["a"]), ("order", "b"))
+        with self.assertRaises(millrace.Error) as caught:
+            order.ack()
+        self.assertEqual(caught.exception.name, "ENOENT")
+
+    def test_input_without_number_is_refused(self) -> None:
+        client = self.client()
+        self.push(client, "plain")
+        consumer = client.consume(self.subject, manual=True)
+        job = consumer.pull(10)
+        with client.queue(self.subject + ".out") as out:
+            with self.assertRaises(millrace.Error) as caught:
+                consumer.settle_and_push(job, Output(out, "x"))
+            self.assertIn("at_least_once", str(caught.exception))
+            consumer.settle_and_push(job, Output(out, "x"), at_least_once=True)
+        self.assertEqual(client.consume(self.subject + ".out").pull(10).text, "x")
 
 
 class Promises(BusTest):

@@ -17,6 +17,7 @@ from .headers import Headers
 from .message import Delivery, Message, Part, Request
 from .options import (Event, Payload, Ping, Policy, Priority, Promise, QueueOptions, Severity, Stats,
                       WhenAway, WhenFull)
+from .queues import Output
 from .streams import Parts
 
 
@@ -29,7 +30,7 @@ __all__ = [
     "Admin", "AsyncClient", "AsyncConsumer", "AsyncPublisher", "AsyncQueue", "AsyncService",
     "AsyncStream", "AsyncSubscription", "BatchClaim", "Claim", "Client", "ClientRow", "Consumer",
     "CounterRow", "DeadLetter", "Delivery", "Error", "Event", "Headers", "MODE", "Message",
-    "NoResponders", "NotConnected", "Part", "Parts", "Payload", "Ping", "Policy", "Priority", "Promise",
+    "NoResponders", "NotConnected", "Output", "Part", "Parts", "Payload", "Ping", "Policy", "Priority", "Promise",
     "Publisher", "Queue", "QueueOptions", "QueueRow", "Request", "Service", "Severity", "Stats",
     "Stream", "SubjectRow", "Subscription", "Timeout", "Timer", "WhenAway", "WhenFull", "WorkerRow",
     "connect", "library_version",

@@ -133,6 +133,23 @@ struct mr_push {
     int priority;
     uint64_t id;
     uint64_t publisher;
+    uint32_t ttl_ms;
+    uint32_t delay_ms;
+    uint64_t at_ms;
+    @GROWS@
+};
+
+struct mr_output {
+    struct mr_queue *queue;
+    const struct mr_push *push;
+};
+
+struct mr_settle_options {
+    int when_refused;
+    uint32_t delay_ms;
+    uint32_t timeout_ms;
+    bool at_least_once;
+    uint8_t reserved[3];
     @GROWS@
 };
 
@@ -317,6 +334,7 @@ typedef void mr_message_fn(struct mr_client *c, const struct mr_message *m, void
 typedef void mr_reply_fn(struct mr_client *c, const struct mr_message *reply, int error, void *arg);
 typedef void mr_delivery_fn(struct mr_client *c, const struct mr_delivery *d, void *arg);
 typedef void mr_recall_fn(struct mr_client *c, uint64_t tag, void *arg);
+typedef void mr_settle_fn(struct mr_client *c, uint64_t tag, int error, void *arg);
 typedef void mr_work_fn(struct mr_client *c, const struct mr_work *work, void *arg);
 typedef void mr_call_fn(struct mr_client *c, uint64_t correlation, const struct mr_message *reply,
     bool more, int error, void *arg);
@@ -426,7 +444,8 @@ bool mr_headers_next(
 int mr_queue_open(struct mr_client *c, const char *name,
     const struct mr_push_options *options, struct mr_queue **out);
 void mr_queue_close(struct mr_queue *q);
-int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t *id);
+int mr_push_with_sized(
+    struct mr_queue *q, const struct mr_push *push, uint64_t *id, size_t push_bytes);
 unsigned mr_queue_unaccepted(const struct mr_queue *q);
 int mr_consume(struct mr_client *c, const char *queue,
     const struct mr_consume_options *options, mr_delivery_fn *callback, void *arg,
@@ -435,6 +454,12 @@ int mr_consumer_close(struct mr_consumer *consumer);
 int mr_ack(struct mr_consumer *consumer, uint64_t tag);
 int mr_nack(struct mr_consumer *consumer, uint64_t tag, bool requeue, uint32_t delay_ms);
 int mr_give_back(struct mr_consumer *consumer, uint64_t tag);
+int mr_settle_and_push_sized(const struct mr_delivery *input,
+    const struct mr_output *outputs, size_t count, const struct mr_settle_options *options,
+    size_t options_bytes, size_t push_bytes);
+int mr_settle_and_push_async_sized(const struct mr_delivery *input,
+    const struct mr_output *outputs, size_t count, const struct mr_settle_options *options,
+    mr_settle_fn *callback, void *arg, size_t options_bytes, size_t push_bytes);
 unsigned mr_delivery_attempts(const struct mr_delivery *d);
 unsigned mr_delivery_priority(const struct mr_delivery *d);
 int mr_progress(struct mr_consumer *consumer, uint64_t tag);

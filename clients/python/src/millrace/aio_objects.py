@@ -5,14 +5,14 @@ import errno
 from typing import (TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, List, Optional, Sequence, Type,
                     TypeVar)
 
-from ._native import ffi, lib
+from ._native import entry, ffi, lib
 from .claims import BatchClaim, Claim
 from .core import PENDING_MAX, Readable, Sink
 from .errors import Error, error_of
 from .headers import HeadersIn
 from .message import Delivery, Message, Part, Request
 from .options import Payload, Priority, QueueOptions, data_of, milliseconds
-from .queues import ConsumerBase, QueueBase
+from .queues import ConsumerBase, Output, QueueBase, Step
 from .services import ServiceBase
 from .streams import StreamBase
 from .subjects import PublisherBase, SubscriptionBase
@@ -110,6 +110,36 @@ class AsyncConsumer(ConsumerBase, _AsyncClosing):
         self._handed = self._take_many([first], most)
         return list(self._handed)
 
+    async def settle_and_push(self, delivery: Delivery, *outputs: Output, reject: bool = False,
+                              delay_ms: int = 0, at_least_once: bool = False,
+                              timeout: Optional[float] = None) -> None:
+        """Pushes the outputs, and acknowledges the delivery when their queues have accepted them: all of
+        it, or nothing. If an output is refused, the delivery comes again after `delay_ms`, or with
+        `reject` goes to the dead letters. A delivery that was not pushed exactly once is refused without
+        `at_least_once`. `timeout`: for room; the outcome takes as long as the queues do."""
+        client = self.connection
+        future: "asyncio.Future[None]" = asyncio.get_running_loop().create_future()
+
+        def ended(tag: int, error: int) -> None:
+            sink.drop()
+            client._hand(settled, future, None, error)
+
+        def attempt() -> Optional[int]:
+            code = step.run(lib.mr_settle_and_push_async_sized, entry["mrpy_on_outcome"],
+                            sink.handle)
+            return None if code == -errno.EAGAIN else client._check(code)
+
+        sink = Sink(client, ended)
+        step = Step(delivery, outputs, reject, delay_ms, at_least_once, 0)
+        try:
+            if attempt() is None:
+                await client._until(attempt, timeout, "no room in time")
+        except BaseException:
+            sink.drop()
+            raise
+        client._kick()
+        await future
+
     async def __aiter__(self) -> AsyncIterator[Delivery]:
         while not self.closed:
             try:
@@ -189,14 +219,16 @@ class AsyncQueue(QueueBase, _AsyncClosing):
 
     async def push(self, payload: Payload = b"", headers: Optional[HeadersIn] = None,
                    priority: Priority = Priority.NORMAL, id: int = 0, publisher: int = 0,
-                   timeout: Optional[float] = None) -> int:
+                   timeout: Optional[float] = None, ttl_ms: int = 0, delay_ms: int = 0,
+                   at_ms: int = 0) -> int:
         """Pushes one message and returns its number, 0 without a promise; waits for room up to
         `timeout` (default: `request_timeout`). settle() of the client waits for the outcome."""
-        number = self.try_push(payload, headers, priority, id, publisher)
+        def attempt() -> Optional[int]:
+            return self.try_push(payload, headers, priority, id, publisher, ttl_ms, delay_ms, at_ms)
+
+        number = attempt()
         if number is None:
-            number = await self.connection._until(
-                lambda: self.try_push(payload, headers, priority, id, publisher), timeout,
-                "no room in time")
+            number = await self.connection._until(attempt, timeout, "no room in time")
         return number
 
     async def close(self) -> None:  # type: ignore[override]

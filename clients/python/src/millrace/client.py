@@ -11,7 +11,7 @@ from .errors import Error, error_of
 from .headers import HeadersIn, build, c_text
 from .message import Delivery, Message, Part, Request
 from .options import Payload, Priority, Promise, QueueOptions, data_of, milliseconds
-from .queues import ConsumerBase, QueueBase
+from .queues import ConsumerBase, Output, QueueBase, Step
 from .services import ServiceBase
 from .streams import StreamBase
 from .subjects import PublisherBase, SubscriptionBase
@@ -312,6 +312,16 @@ class Consumer(ConsumerBase, _Closing):
         self._handed = self._take_many([self.connection._next(self, timeout)], most)
         return list(self._handed)
 
+    def settle_and_push(self, delivery: Delivery, *outputs: Output, reject: bool = False,
+                        delay_ms: int = 0, at_least_once: bool = False,
+                        timeout: Optional[float] = None) -> None:
+        """Pushes the outputs, waits until their queues have accepted them, and acknowledges the delivery:
+        all of it, or nothing. If an output is refused, the delivery comes again after `delay_ms`, or
+        with `reject` goes to the dead letters. A delivery that was not pushed exactly once is refused
+        without `at_least_once`."""
+        step = Step(delivery, outputs, reject, delay_ms, at_least_once, milliseconds(timeout, 0))
+        self.connection._check(step.run(lib.mr_settle_and_push_sized))
+
     def __iter__(self) -> Iterator[Delivery]:
         while not self.closed:
             try:
@@ -387,11 +397,13 @@ class Queue(QueueBase, _Closing):
 
     def push(self, payload: Payload = b"", headers: Optional[HeadersIn] = None,
              priority: Priority = Priority.NORMAL, id: int = 0, publisher: int = 0,
-             timeout: Optional[float] = None) -> int:
+             timeout: Optional[float] = None, ttl_ms: int = 0, delay_ms: int = 0,
+             at_ms: int = 0) -> int:
         """Pushes one message and returns its number, 0 without a promise. Processes while there is no
         room, up to `timeout` (by default the client's `request_timeout`)."""
         return _until_room(self.connection, timeout,
-                           lambda: self.try_push(payload, headers, priority, id, publisher))
+                           lambda: self.try_push(payload, headers, priority, id, publisher, ttl_ms,
+                                                 delay_ms, at_ms))
 
 
 def _until_room(client: Client, timeout: Optional[float], attempt: Callable[[], Optional[T]]) -> T:

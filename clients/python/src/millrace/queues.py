@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What queues and consumers of Client and AsyncClient have in common."""
+import dataclasses
 import errno
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from ._native import entry, ffi, lib
 from .core import Connection, Owned, Receiving, Sink
@@ -9,6 +10,19 @@ from .errors import Error, error_of
 from .headers import HeadersIn, build, c_text
 from .message import Delivery
 from .options import Payload, Priority, Promise, QueueOptions, copy_fields, data_of
+
+
+def c_push(payload: Payload, headers: Optional[HeadersIn], priority: Priority, ttl_ms: int,
+           delay_ms: int, at_ms: int) -> Tuple[Any, Any]:
+    """A struct mr_push, and the memory that it points to."""
+    block, data = build(headers), ffi.from_buffer(data_of(payload))
+    memory = ffi.from_buffer(block)
+    push = ffi.new("struct mr_push *")
+    if block:
+        push.headers, push.header_bytes = ffi.cast("char *", memory), len(block)
+    push.payload, push.bytes = ffi.cast("void *", data), len(data)
+    push.priority, push.ttl_ms, push.delay_ms, push.at_ms = priority, ttl_ms, delay_ms, at_ms
+    return push, (block, memory, data)
 
 
 class QueueBase(Owned):
@@ -42,19 +56,15 @@ class QueueBase(Owned):
         return int(lib.mr_queue_unaccepted(self._pointer()))
 
     def try_push(self, payload: Payload = b"", headers: Optional[HeadersIn] = None,
-                 priority: Priority = Priority.NORMAL, id: int = 0,
-                 publisher: int = 0) -> Optional[int]:
+                 priority: Priority = Priority.NORMAL, id: int = 0, publisher: int = 0,
+                 ttl_ms: int = 0, delay_ms: int = 0, at_ms: int = 0) -> Optional[int]:
         """Pushes one message if there is room. Returns its number, 0 without a promise; None: the ring
-        or the window of open pushes is full."""
-        block, data = build(headers), ffi.from_buffer(data_of(payload))
-        memory = ffi.from_buffer(block)
-        push = ffi.new("struct mr_push *")
-        if block:
-            push.headers, push.header_bytes = ffi.cast("char *", memory), len(block)
-        push.payload, push.bytes = ffi.cast("void *", data), len(data)
-        push.priority, push.id, push.publisher = priority, id, publisher
+        or the window of open pushes is full. `ttl_ms`: time to live; `delay_ms`, or `at_ms` since 1970:
+        not delivered before."""
+        push, memory = c_push(payload, headers, priority, ttl_ms, delay_ms, at_ms)
+        push.id, push.publisher = id, publisher
         out = ffi.new("uint64_t *")
-        code = lib.mr_push_with(self._pointer(), push, out)
+        code = lib.mr_push_with_sized(self._pointer(), push, out, ffi.sizeof("struct mr_push"))
         if code == -errno.EAGAIN:
             return None
         self.connection._check(code)
@@ -66,6 +76,46 @@ class QueueBase(Owned):
             p, self._p = self._pointer(), ffi.NULL
             lib.mr_queue_close(p)
             self._sink.drop()
+
+
+@dataclasses.dataclass
+class Output:
+    """A message for settle_and_push(). The fields are those of Queue.push()."""
+    queue: QueueBase
+    payload: Payload = b""
+    headers: Optional[HeadersIn] = None
+    priority: Priority = Priority.NORMAL
+    ttl_ms: int = 0
+    delay_ms: int = 0
+    at_ms: int = 0
+
+
+class Step:
+    """The arguments of mr_settle_and_push(), and the memory that they point to."""
+
+    def __init__(self, delivery: Delivery, outputs: Sequence[Output], reject: bool, delay_ms: int,
+                 at_least_once: bool, timeout_ms: int) -> None:
+        self.delivery = delivery
+        self.input = ffi.new("struct mr_delivery *")
+        self.input.consumer, self.input.tag = delivery.consumer._pointer(), delivery.tag
+        self.input.publisher, self.input.id = delivery.publisher, delivery.id
+        self.options = ffi.new("struct mr_settle_options *")
+        self.options.when_refused, self.options.delay_ms = reject, delay_ms
+        self.options.at_least_once, self.options.timeout_ms = at_least_once, timeout_ms
+        self.count = len(outputs)
+        self.outputs = ffi.new("struct mr_output []", max(self.count, 1))
+        self._memory = []
+        for c_output, o in zip(self.outputs, outputs):
+            kept = c_push(o.payload, o.headers, o.priority, o.ttl_ms, o.delay_ms, o.at_ms)
+            self._memory.append(kept)
+            c_output.queue, c_output.push = o.queue._pointer(), kept[0]
+
+    def run(self, function: Callable[..., int], *arguments: Any) -> int:
+        """Calls one of the two functions, and notes what it did with the delivery."""
+        code = function(self.input, self.outputs, self.count, self.options, *arguments,
+                        ffi.sizeof("struct mr_settle_options"), ffi.sizeof("struct mr_push"))
+        self.delivery.settled = self.delivery.settled or code == 0
+        return int(code)
 
 
 class ConsumerBase(Receiving[Delivery]):
