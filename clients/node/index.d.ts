@@ -223,6 +223,13 @@ export class Delivery extends Message {
   /** Default: to be delivered again; with `requeue` false to the dead letters. */
   nack(options?: { requeue?: boolean; delayMs?: number }): boolean
   giveBack(): boolean
+  /**
+   * Pushes the outputs, and acks when their queues have accepted them: all of it or nothing, see mr_settle_and_push(3).
+   * If an output is refused, the delivery comes again after `delayMs` (100), or with `reject` goes to the dead letters.
+   * One that was not pushed exactly once is refused without `atLeastOnce`.
+   */
+  settleAndPush(outputs?: Output[], options?: { reject?: boolean; delayMs?: number; atLeastOnce?: boolean }):
+    Promise<void>
   inProgress(): boolean
 }
 
@@ -272,9 +279,26 @@ export class Queue {
   readonly name: string
   readonly unaccepted: number
   /** Resolves when the queue has it. */
-  push(payload: Payload, options?: { headers?: Headers; priority?: 'normal' | 'high' | 'low'; publisher?: bigint;
-    id?: bigint }): Promise<void>
+  push(payload: Payload, options?: PushOptions & { publisher?: bigint; id?: bigint }): Promise<void>
   close(): void
+}
+
+export interface PushOptions {
+  headers?: Headers
+  /** A name, or a level from 0 to 9. */
+  priority?: 'normal' | 'high' | 'low' | number
+  /** Time to live. */
+  ttlMs?: number
+  /** Not delivered before this time has passed. */
+  delayMs?: number
+  /** Not delivered before this time, ms since 1970. Not with delayMs. */
+  atMs?: number
+}
+
+/** A message for Delivery.settleAndPush(). */
+export interface Output extends PushOptions {
+  queue: Queue
+  payload?: Payload
 }
 
 export class MillraceError extends Error {

@@ -400,7 +400,8 @@ export class Client extends EventEmitter {
   }
 
   // An entry of the outbox, whose promise settle() also waits for.
-  outgoing(bytes, begin) {
+  // `own`: settle() tells its refusal.
+  outgoing(bytes, begin, own = true) {
     if (this.closing) throw new MillraceError('ENOTCONN', 'the client is closed')
     if (this.outboxBytes + bytes > this.options.bufferBytesMax) {
       throw new MillraceError('EAGAIN', 'too much is not accepted yet: wait for room()')
@@ -413,7 +414,7 @@ export class Client extends EventEmitter {
         this.emit('room')
       }
       const entry = { resolve: over(resolve), reject: over((error) => {
-        this.refused ??= error
+        if (own) this.refused ??= error
         reject(error)
       }) }
       this.outbox.add(entry)

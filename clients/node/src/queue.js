@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // queue: pushing to a queue: the window of open pushes, retries of a full queue, and the next session.
-import { statusError } from './errors.js'
-import { Flag, Kind } from './wire.js'
+import { MillraceError, statusError } from './errors.js'
+import { Flag, Kind, pushOptions } from './wire.js'
 
 const RETRY_MS = 50
 const RETRY_MS_MAX = 1000
 const FULL = [429, 507, 508]
 const PRIORITY = { high: Flag.High, low: Flag.Low, normal: 0 }
+const Option = { ttl: 1, delay: 2, priority: 8 }
 
 export class Queue {
   constructor(client, name, options) {
@@ -16,12 +17,14 @@ export class Queue {
     this.open_ = new Map() // "publisher id": push
     this.waiting = []
     this.number = 0
+    this.outputs = new Map() // "publisher id": promise of an output, see outputs.js
   }
 
   async open() {
     const answer = await this.client.control('QueueRequest', { kind: 0, name: this.name, options: this.options,
       knowsMemory: true, knowsShare: true })
-    Object.assign(this, { number: answer.queue, window: Math.max(1, answer.window), waits: answer.waits !== 0 })
+    Object.assign(this, { number: answer.queue, window: Math.max(1, answer.window), waits: answer.waits !== 0,
+      pushOptions: answer.pushOptions ?? 0 })
   }
 
   /** After a new session: what was not accepted is sent again. */
@@ -37,15 +40,36 @@ export class Queue {
     return this.open_.size + this.waiting.length
   }
 
+  // The parts of a push: with options a PushOptions, whose block stands before the header block.
+  parts(payload, { headers, priority = 'normal', ttlMs = 0, delayMs = 0, atMs = 0 } = {}) {
+    const level = typeof priority === 'number' ? priority : null
+    const wanted = (ttlMs ? Option.ttl : 0) | (delayMs || atMs ? Option.delay : 0) | (level === null ? 0 : Option.priority)
+    if (wanted === 0) return this.client.parts(Kind.Push, '', payload, headers)
+    if (level !== null && !(Number.isInteger(level) && level >= 0 && level <= 9)) {
+      throw new MillraceError('EINVAL', 'a priority is high, normal, low or a level from 0 to 9')
+    }
+    if (delayMs && atMs) throw new MillraceError('EINVAL', 'either delayMs or atMs')
+    if (wanted & ~this.pushOptions) {
+      throw new MillraceError('EOPNOTSUPP', 'the bus is older and does not know this option of a push')
+    }
+    const options = pushOptions({ ttlMs, delayMs, atMs, level })
+    const parts = this.client.parts(Kind.PushOptions, '', payload, headers)
+    return { ...parts, block: Buffer.concat([options, parts.block]), bytes: parts.bytes + options.length }
+  }
+
   /** Resolves when the queue has it. */
-  push(payload, { headers, priority = 'normal', publisher = 0n, id = this.client.nextId() } = {}) {
-    const parts = this.client.parts(Kind.Push, '', payload, headers)
+  push(payload, options = {}) {
+    const { priority = 'normal', publisher = 0n, id = this.client.nextId() } = options
+    return this.give(this.parts(payload, options), { flags: PRIORITY[priority] ?? 0, origin: { publisher, id } })
+  }
+
+  // `own`: see Client.outgoing.
+  give(parts, { flags, origin }, own = true) {
     return this.client.outgoing(parts.bytes, (push) => {
-      Object.assign(push, parts, { key: `${publisher} ${id}`, flags: PRIORITY[priority] ?? 0, origin: { publisher, id },
-        retryMs: RETRY_MS })
+      Object.assign(push, parts, { key: `${origin.publisher} ${origin.id}`, flags, origin, retryMs: RETRY_MS })
       this.waiting.push(push)
       this.pump()
-    })
+    }, own)
   }
 
   pump() {

@@ -2,6 +2,7 @@
 // receivers: subscriptions, consumers of queues, workers of services. Each is made anew in a new session.
 import { MillraceError } from './errors.js'
 import { Inbox, Message } from './messages.js'
+import { pushOutputs } from './outputs.js'
 import { Intake, Parts, REPLIES, granted, partMessage } from './streams.js'
 import { Kind, SettleVerb, settlement, message } from './wire.js'
 
@@ -25,6 +26,7 @@ class Receiver {
   async open() {
     const answer = await this.client.control(...this.request())
     this.queue = answer.queue ?? 0
+    this.renewMs = Math.max(10, (answer.ackTimeoutMs || 30000) / 4)
   }
 
   hand(item, holder) {
@@ -139,6 +141,34 @@ export class Delivery extends Message {
 
   giveBack() {
     return this.#settle(SettleVerb.Returned, 0)
+  }
+
+  /** Pushes the outputs, and acks when their queues have accepted them, in one step. */
+  async settleAndPush(outputs = [], { reject = false, delayMs = 100, atLeastOnce = false } = {}) {
+    if (this.settled || this.#session.state !== 'open') {
+      throw new MillraceError('ENOENT', 'the delivery is not in hand any more')
+    }
+    const done = pushOutputs(this.#consumer.client, this, this.#consumer.name, outputs, atLeastOnce)
+    this.settled = true // by this call alone
+    const settle = (verb, delay) => {
+      this.settled = false
+      return this.#settle(verb, delay)
+    }
+    const renewal = setInterval(() => {
+      if (this.#session.state === 'open') this.#consumer.settle(this.#raw.delivery, SettleVerb.Progress, 0)
+    }, this.#consumer.renewMs)
+    renewal.unref?.()
+    try {
+      await done
+    } catch (error) {
+      settle(reject ? SettleVerb.Reject : SettleVerb.Requeue, reject ? 0 : delayMs)
+      throw error
+    } finally {
+      clearInterval(renewal)
+    }
+    if (!settle(SettleVerb.Ack, 0)) {
+      throw new MillraceError('ENOTCONN', 'the connection was lost: the input comes again, and its outputs are known then')
+    }
   }
 
   inProgress() {

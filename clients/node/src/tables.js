@@ -27,7 +27,7 @@ const BODIES = [
     ['prefetch', 'u32'], ['weight', 'u32'], ['saysHanded', 'u8'], ['recalls', 'u8']]],
   ['MmiRequest', [['name', 'string'], ['body', 'string']]],
   ['QueueResponse', [['queue', 'u32'], ['window', 'u32'], ['heartbeatMs', 'u32'], ['missedMax', 'u32'],
-    ['ackTimeoutMs', 'u32'], ['maxDeliver', 'u16'], ['waits', 'u8']]],
+    ['ackTimeoutMs', 'u32'], ['maxDeliver', 'u16'], ['waits', 'u8'], ['pushOptions', 'u32']]],
   ['MmiResponse', [['status', 'u32'], ['body', 'string']]],
   ['Disconnect', [['subscription', 'u32'], ['code', 'i32'], ['text', 'string']]]
 ]

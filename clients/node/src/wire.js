@@ -4,7 +4,8 @@
 
 export const Kind = {
   Padding: 0, Publish: 1, Deliver: 2, Reply: 3, Status: 4, Gap: 5, Control: 6, Close: 7, Path: 8, Hello: 9, Retry: 10,
-  Ack: 11, Push: 12, Accepted: 13, Settle: 14, Part: 15, Beat: 16, Credit: 17, Recall: 18
+  Ack: 11, Push: 12, Accepted: 13, Settle: 14, Part: 15, Beat: 16, Credit: 17, Recall: 18,
+  PushOptions: 19
 }
 export const Flag = { Token: 1, Sections: 2, Origin: 4, Delivery: 8, Fragment: 16, More: 32, High: 64, Low: 128 }
 export const SettleVerb = { Ack: 0, Requeue: 1, Reject: 2, Progress: 4, Released: 5, Returned: 7 }
@@ -43,6 +44,16 @@ export function settlement(tag, verb, delayMs = 0) {
 export function streamCredit(parts) {
   const bytes = Buffer.alloc(8)
   bytes.writeUInt32LE(parts, 0)
+  return bytes
+}
+
+/** The block of a PushOptions, before the header block. */
+export function pushOptions({ atMs = 0, delayMs = 0, ttlMs = 0, level = null }) {
+  const bytes = Buffer.alloc(32)
+  bytes.writeBigUInt64LE(BigInt(atMs), 8)
+  bytes.writeUInt32LE(delayMs, 16)
+  bytes.writeUInt32LE(ttlMs, 20)
+  bytes.writeUInt8(level === null ? 0 : 1 + level, 24)
   return bytes
 }
 

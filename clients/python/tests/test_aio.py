@@ -427,7 +427,7 @@ class Queues(AioTest):
                     job = await jobs.pull(PATIENCE_S)
                     await jobs.settle_and_push(job, millrace.Output(out, job.text + "a"),
                                                millrace.Output(out, job.text + "b"))
-        got = []
+        got: List[str] = []
         async with client.consume(self.subject + ".out") as results:
             while len(got) < 40:
                 got.append((await results.pull(PATIENCE_S)).text)
