@@ -22,6 +22,7 @@ static uint64_t option_value(uint32_t option, struct mrf_table t)
 	case MRF_QUEUE_OPTION_BREAKER_RESET: return mrf_queue_options_breaker_reset_ms(t);
 	case MRF_QUEUE_OPTION_WHEN_EXPIRED: return mrf_queue_options_when_expired(t);
 	case MRF_QUEUE_OPTION_AGING: return mrf_queue_options_aging_ms(t);
+	case MRF_QUEUE_OPTION_SINGLE_ACTIVE: return mrf_queue_options_single_active(t);
 	default: return mrf_queue_options_breaker_probes(t);
 	}
 }

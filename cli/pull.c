@@ -33,6 +33,12 @@ struct settings {
 	bool raw;
 	bool json;
 	bool each_line;
+	const char *tag;
+	double rate;
+	uint64_t prefetch_bytes;
+	bool exclusive;
+	uint64_t batch;
+	uint64_t max_wait_ms;
 };
 
 struct pull {
@@ -56,7 +62,7 @@ static bool is_manual(const struct pull *p)
 
 /* Printing */
 
-static void print_json(const struct mr_delivery *d, bool with_tag)
+static json_t *json_of(const struct mr_delivery *d, bool with_tag)
 {
 	json_t *o = mr_cli_message_object(&d->message);
 	char tag[24];
@@ -69,13 +75,13 @@ static void print_json(const struct mr_delivery *d, bool with_tag)
 	snprintf(tag, sizeof(tag), "%" PRIu64, d->tag);
 	if (with_tag)
 		json_object_set_new(o, "tag", json_string(tag));
-	mr_cli_text_json_line(o);
+	return o;
 }
 
 static void print(struct pull *p, const struct mr_delivery *d)
 {
 	if (p->set->json) {
-		print_json(d, is_manual(p));
+		mr_cli_text_json_line(json_of(d, is_manual(p)));
 	} else if (p->set->raw) {
 		fwrite(d->message.payload, 1, d->message.payload_bytes, stdout);
 		putchar('\n');
@@ -212,9 +218,66 @@ static int loop(struct pull *p)
 	return rc;
 }
 
+/* Prints the messages of a batch, as lines or as one array. */
+static void print_batch(struct pull *p, const struct mr_delivery *batch, unsigned count)
+{
+	json_t *list = p->set->json ? json_array() : NULL;
+
+	for (unsigned i = 0; i < count; i++) {
+		p->count.taken++;
+		if (list) {
+			json_array_append_new(list, json_of(&batch[i], false));
+			p->printed[p->printed_count++] = batch[i].tag;
+		} else {
+			print(p, &batch[i]);
+		}
+	}
+	if (list)
+		mr_cli_text_json_line(list);
+	p->count.active_ns = mr_cli_now_ns();
+}
+
+/* Returns how many messages the next batch may have. */
+static unsigned batch_max(const struct pull *p)
+{
+	uint64_t left = p->set->count > 0 ? p->set->count - p->count.taken : p->set->batch;
+
+	return (unsigned)(left < p->set->batch ? left : p->set->batch);
+}
+
+static int batch_wait_ms(const struct settings *set)
+{
+	bool idle_first = set->idle_exit_ms > 0 && set->idle_exit_ms < set->max_wait_ms;
+
+	return (int)(idle_first ? set->idle_exit_ms : set->max_wait_ms);
+}
+
+/* Takes batches until the end. */
+static int loop_batches(struct pull *p)
+{
+	struct mr_delivery *batch = calloc(p->set->batch, sizeof(*batch));
+	int rc = batch ? 0 : -ENOMEM;
+
+	p->count.active_ns = mr_cli_now_ns();
+	while (rc == 0 && !has_ended(p)) {
+		int n = mr_pull_batch(p->consumer, batch, batch_max(p), batch_wait_ms(p->set));
+
+		if (n > 0)
+			print_batch(p, batch, (unsigned)n);
+		else if (n != -ETIMEDOUT && n != -EINTR && n != -ENOTCONN)
+			rc = n;
+		if (!ack_printed(p))
+			rc = -EPIPE;
+		mr_flush(p->client);
+	}
+	free(batch);
+	return rc;
+}
+
 static unsigned prefetch_of(const struct settings *set)
 {
-	uint64_t prefetch = set->prefetch ? set->prefetch : set->command ? 2 * set->jobs : 10;
+	uint64_t own = set->command ? 2 * set->jobs : set->batch > 5 ? 2 * set->batch : 10;
+	uint64_t prefetch = set->prefetch ? set->prefetch : own;
 
 	return (unsigned)(set->count && set->count < prefetch ? set->count : prefetch);
 }
@@ -248,7 +311,12 @@ static int outcome(const struct pull *p)
 
 static int pull(struct pull *p)
 {
-	struct mr_consume_options options = {.prefetch = prefetch_of(p->set), .manual = true};
+	struct mr_consume_options options = {.prefetch = prefetch_of(p->set),
+		.manual = true,
+		.tag = p->set->tag,
+		.rate = p->set->rate,
+		.prefetch_bytes = (uint32_t)p->set->prefetch_bytes,
+		.exclusive = p->set->exclusive};
 	int rc = mr_cli_stage_open(&p->stage, p->client);
 	int code;
 
@@ -258,13 +326,14 @@ static int pull(struct pull *p)
 	p->printed = calloc(2 * options.prefetch + PROCESS_MAX, sizeof(*p->printed));
 	if (!p->printed)
 		return mr_cli_fail_call(p->cli, NULL, -ENOMEM, "start");
-	rc = mr_consume(p->client, p->name, &options, on_delivery, p, &p->consumer);
+	rc = mr_consume(
+		p->client, p->name, &options, p->set->batch ? NULL : on_delivery, p, &p->consumer);
 	if (rc)
 		return mr_cli_fail_call(p->cli, p->client, rc, p->name);
 	if (p->set->command)
 		mr_cli_stage_begin(&p->stage, p->consumer);
 	fputs("pulling\n", stderr);
-	rc = loop(p);
+	rc = p->set->batch ? loop_batches(p) : loop(p);
 	code = rc && rc != -EPIPE ? mr_cli_fail_call(p->cli, p->client, rc, p->name) : MR_EXIT_OK;
 	mr_consumer_close(p->consumer);
 	mr_drain(p->client, SETTLE_MS);
@@ -286,6 +355,14 @@ static int check(const struct pull *p)
 	if (set->command && is_manual(p))
 		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--ack manual",
 			"with --exec the exit status decides", "leave one of them out");
+	if (set->batch && (set->command || is_manual(p)))
+		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--batch",
+			"takes neither --exec nor --ack manual",
+			"a batch is acknowledged when it is written");
+	if (set->batch && set->prefetch && set->prefetch < set->batch)
+		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--batch",
+			"is larger than --prefetch, so it would never be full",
+			"raise --prefetch, or leave it out");
 	if (is_manual(p) && set->raw)
 		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--ack manual", "--raw prints no tags",
 			"use --json");
@@ -327,6 +404,30 @@ static int run_pull(const struct mr_cli *cli, const void *settings, const struct
 static const struct mr_cli_option options_[] = {
 	MR_CLI_PREFETCH_OPTION("take at most N messages that are not settled (default 10; with "
 			       "--exec twice the jobs)"),
+	{.name = "prefetch-bytes",
+		.type = MR_CLI_BYTES,
+		.value = "SIZE",
+		.offset = offsetof(struct settings, prefetch_bytes),
+		.min = 1,
+		.max = UINT32_MAX,
+		.help = "take no more while unsettled messages have SIZE or more; one always "
+			"goes"},
+	{.name = "rate",
+		.type = MR_CLI_REAL,
+		.value = "N",
+		.offset = offsetof(struct settings, rate),
+		.min = 0.001,
+		.max = 1e6,
+		.help = "take at most N messages a second"},
+	{.name = "tag",
+		.type = MR_CLI_TEXT,
+		.value = "TAG",
+		.offset = offsetof(struct settings, tag),
+		.help = "name of this consumer for lists, up to 64 characters"},
+	{.name = "exclusive",
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct settings, exclusive),
+		.help = "one consumer of the queue gets all messages; this one may stand by"},
 	{.name = "ack",
 		.type = MR_CLI_TEXT,
 		.value = "HOW",
@@ -337,6 +438,21 @@ static const struct mr_cli_option options_[] = {
 	MR_CLI_COUNT_OPTION(1, MR_CLI_TIMES_MAX,
 		"stop when COUNT messages are done or have failed for good "
 		"(default: never)"),
+	{.name = "batch",
+		.type = MR_CLI_COUNT,
+		.value = "N",
+		.offset = offsetof(struct settings, batch),
+		.min = 1,
+		.max = 10000,
+		.help = "print messages when N are there, or after --max-wait; --json: as one "
+			"array"},
+	{.name = "max-wait",
+		.type = MR_CLI_MS,
+		.value = "TIME",
+		.offset = offsetof(struct settings, max_wait_ms),
+		.min = 1,
+		.max = 3600000,
+		.help = "with --batch: longest wait for N messages (default 1s)"},
 	{.name = "idle-exit",
 		.type = MR_CLI_MS,
 		.value = "TIME",
@@ -369,7 +485,8 @@ static const struct mr_cli_option options_[] = {
 	{0},
 };
 
-static const struct settings defaults = {.jobs = 1, .timeout_ms = 25000, .delay_ms = 100};
+static const struct settings defaults = {
+	.jobs = 1, .timeout_ms = 25000, .delay_ms = 100, .max_wait_ms = 1000};
 
 const struct mr_cli_verb mr_cli_pull = {
 	.name = "pull",
@@ -383,6 +500,14 @@ const struct mr_cli_verb mr_cli_pull = {
 		   "nack TAG [TIME]  redeliver the message, after TIME if given\n"
 		   "reject TAG       the message becomes a dead letter\n"
 		   "progress TAG     the ack time-out of the message begins anew\n"
+		   "\n"
+		   "With --batch it waits for N messages, at most --max-wait, prints them\n"
+		   "together and acknowledges them together.\n"
+		   "\n"
+		   "--tag names this consumer: `millrace queue consumers QUEUE` shows it, and\n"
+		   "`millrace queue pause QUEUE --consumer TAG` pauses it. With --exclusive one\n"
+		   "consumer gets all messages; the others stand by, and when it ends the one\n"
+		   "that came next takes over. --rate and --prefetch-bytes limit what it gets.\n"
 		   "\n"
 		   "With --exec a command gets each message on standard input. It finds the\n"
 		   "queue in MILLRACE_QUEUE, and in MILLRACE_REDELIVERED how often the message\n"
@@ -404,6 +529,8 @@ const struct mr_cli_verb mr_cli_pull = {
 		   "command waits for running commands, and leaves all other messages to other\n"
 		   "consumers.",
 	.examples = "  millrace pull jobs -n 10\n"
+		    "  millrace pull jobs --batch 100 --max-wait 500ms --json\n"
+		    "  millrace pull ledger --exclusive --tag ledger-1\n"
 		    "  millrace pull raw --exec ./cook --to cooked --jobs 4\n"
 		    "  millrace pull orders --exec ./parts --to stock --to bills --each-line\n"
 		    "  millrace pull jobs --exec 'curl -fsS -d @- http://localhost' --idle-exit 1s",

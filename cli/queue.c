@@ -8,6 +8,7 @@
 
 #include "cli/admin.h"
 #include "cli/bind.h"
+#include "cli/consumers.h"
 #include "cli/edit.h"
 #include "cli/headers.h"
 #include "cli/options.h"
@@ -30,6 +31,7 @@ struct settings {
 	uint64_t count;
 	bool force;
 	bool all;
+	const char *consumer;
 };
 
 struct asked {
@@ -40,34 +42,6 @@ struct asked {
 	const char *to;                   /* move: the other queue */
 	const struct mr_cli_words *words; /* edit: options are the third and later ones */
 };
-
-static const struct mr_cli_column consumer_columns[] = {
-	{"SESSION", "session"},
-	{"SUBSCRIPTION", "subscription", .right = true, .rank = 5},
-	{"PREFETCH", "prefetch", .right = true, .rank = 3},
-	{"WEIGHT", "weight", .right = true, .rank = 4},
-	{"OUT", "outstanding", .right = true, .unit = MR_CLI_UNIT_COUNT},
-	{"DELIVERED", "delivered", .right = true, .rank = 1, .unit = MR_CLI_UNIT_COUNT},
-	{"ACKED", "acked", .right = true, .unit = MR_CLI_UNIT_COUNT},
-	{"REDELIVERED", "redelivered", .right = true, .rank = 2, .unit = MR_CLI_UNIT_COUNT},
-};
-
-static void fill_consumers(struct mr_cli_table *t, struct mrf_table queue)
-{
-	mr_cli_table_init(t, consumer_columns, MR_ARRAY_COUNT(consumer_columns));
-	for (uint32_t i = 0; i < mrf_queue_row_consumer_rows_count(queue); i++) {
-		struct mrf_table row = mrf_queue_row_consumer_rows_at(queue, i);
-
-		mr_cli_table_id(t, mrf_queue_consumer_row_session(row));
-		mr_cli_table_count(t, mrf_queue_consumer_row_subscription(row));
-		mr_cli_table_count(t, mrf_queue_consumer_row_prefetch(row));
-		mr_cli_table_count(t, mrf_queue_consumer_row_weight(row));
-		mr_cli_table_count(t, mrf_queue_consumer_row_outstanding(row));
-		mr_cli_table_count(t, mrf_queue_consumer_row_delivered(row));
-		mr_cli_table_count(t, mrf_queue_consumer_row_acked(row));
-		mr_cli_table_count(t, mrf_queue_consumer_row_redelivered(row));
-	}
-}
 
 /* Prints the subjects that a queue is bound to, one a line. */
 static void print_subjects(json_t *subjects)
@@ -101,7 +75,7 @@ static int print_queue(const struct asked *q, struct mrf_table queues)
 		return MR_EXIT_FAILED;
 
 	mr_cli_queues_table(&queue, columns, q->kind, queues, NULL);
-	fill_consumers(&consumers, mrf_admin_queues_rows_at(queues, 0));
+	mr_cli_consumers_table(&consumers, mrf_admin_queues_rows_at(queues, 0));
 	if (q->set->view.json) {
 		json_t *rows = mr_cli_table_json(&queue);
 		json_t *row = json_incref(json_array_get(rows, 0));
@@ -232,14 +206,35 @@ static int purge(const struct asked *q)
 				   : refuse(q);
 }
 
+static struct mr_cli_consumers consumers_of(const struct asked *q)
+{
+	return (struct mr_cli_consumers){.cli = q->cli,
+		.view = &q->set->view,
+		.queue = q->name,
+		.consumer = q->set->consumer};
+}
+
+static int consumers(const struct asked *q)
+{
+	const struct mr_cli_consumers c = consumers_of(q);
+
+	return mr_cli_consumers_list(&c);
+}
+
 static int pause_queue(const struct asked *q)
 {
-	return command(q, MRF_QUEUE_VERB_PAUSE, NULL);
+	const struct mr_cli_consumers c = consumers_of(q);
+
+	return c.consumer ? mr_cli_consumers_pause(&c, true)
+			  : command(q, MRF_QUEUE_VERB_PAUSE, NULL);
 }
 
 static int resume_queue(const struct asked *q)
 {
-	return command(q, MRF_QUEUE_VERB_RESUME, NULL);
+	const struct mr_cli_consumers c = consumers_of(q);
+
+	return c.consumer ? mr_cli_consumers_pause(&c, false)
+			  : command(q, MRF_QUEUE_VERB_RESUME, NULL);
 }
 
 static int redrive(const struct asked *q)
@@ -646,6 +641,7 @@ static int run_queue(const struct mr_cli *cli, const void *settings, const struc
 {
 	static const struct action actions[] = {
 		{"show", show, 2, 2},
+		{"consumers", consumers, 2, 2},
 		{"peek", peek, 2, 2},
 		{"purge", purge, 2, 2},
 		{"pause", pause_queue, 2, 2},
@@ -693,18 +689,25 @@ static const struct mr_cli_option options[] = {
 		.type = MR_CLI_FLAG,
 		.offset = offsetof(struct settings, all),
 		.help = "unbind: from all subjects"},
+	{.name = "consumer",
+		.type = MR_CLI_TEXT,
+		.value = "TAG|SESSION",
+		.offset = offsetof(struct settings, consumer),
+		.help = "pause, resume: only this tag or session"},
 	{0},
 };
 
 const struct mr_cli_verb mr_cli_queue = {
 	.name = "queue",
 	.summary = "show or change one queue",
-	.operands = "show|peek|purge|pause|resume|dead|redrive|delete|move|export|import|edit|"
-		    "bind|unbind NAME [TO|KEY=VALUE...|SUBJECT...]",
+	.operands = "show|consumers|peek|purge|pause|resume|dead|redrive|delete|move|export|"
+		    "import|edit|bind|unbind NAME [TO|KEY=VALUE...|SUBJECT...]",
 	.details = "show     print everything about the queue, and its consumers\n"
+		   "consumers  print its consumers with names, addresses and states\n"
 		   "peek     print the first messages, which stay in the queue\n"
 		   "purge    discard ready and delayed messages; consumers keep theirs\n"
-		   "pause    deliver no messages until resume; pushes are still accepted\n"
+		   "pause    deliver no messages until resume; pushes are still accepted;\n"
+		   "         with --consumer to that one, as long as it lives\n"
 		   "resume   deliver messages again\n"
 		   "dead     print the first dead letters: reason, number of deliveries,\n"
 		   "         beginning\n"
@@ -722,6 +725,7 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "         policy=lru|round-robin|least-outstanding|random|weighted\n"
 		   "         when_full=wait|refuse  when_expired=discard|dead-letter\n"
 		   "         aging=TIME|none\n"
+		   "         single_active=no|yes (the other consumers stand by)\n"
 		   "bind     let what is published to each SUBJECT, which may have wildcards,\n"
 		   "         go into the queue, which is made if there is none\n"
 		   "unbind   end that\n"
@@ -738,6 +742,8 @@ const struct mr_cli_verb mr_cli_queue = {
 		   ".dead holds the dead letters of another queue; show, purge and pause work on\n"
 		   "it too.",
 	.examples = "  millrace queue show jobs --json | jq '.consumer_rows[].session'\n"
+		    "  millrace queue consumers jobs\n"
+		    "  millrace queue pause jobs --consumer mailer\n"
 		    "  millrace queue dead jobs -n 5\n"
 		    "  millrace queue redrive jobs\n"
 		    "  millrace queue move jobs.dead jobs.later\n"

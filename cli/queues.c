@@ -77,6 +77,7 @@ static const struct column all_columns[] = {
 	{NULL, NULL, "max_deliver"},
 	{NULL, NULL, "when_expired", .left = true},
 	{NULL, NULL, "aging_ms", .unit = MR_CLI_UNIT_MS},
+	{NULL, NULL, "single_active", .left = true},
 	{NULL, NULL, "edited", .left = true},
 	{NULL, NULL, "not_idempotent", .left = true, .section = "Settings of services only:"},
 	{NULL, NULL, "breaker_failures"},
@@ -190,6 +191,7 @@ static void option_cells(struct mr_cli_table *t, struct mrf_table row)
 	mr_cli_table_count(t, mrf_queue_options_max_deliver(o));
 	mr_cli_table_string(t, mrf_str(expired_text(mrf_queue_options_when_expired(o))));
 	mr_cli_table_limit(t, mrf_queue_options_aging_ms(o), 0);
+	mr_cli_table_bool(t, mrf_queue_options_single_active(o) == MRF_SINGLE_ACTIVE_YES);
 	edited_cell(t, mrf_queue_row_edited(row));
 	mr_cli_table_bool(t, mrf_queue_options_not_idempotent(o));
 	mr_cli_table_limit(t, mrf_queue_options_breaker_failures(o), UINT16_MAX);

@@ -29,7 +29,8 @@ static void clear_padding(struct mr_queue_options *options)
 {
 	options->when_expired = 0;
 	options->aging_s = 0;
-	options->reserved16_end = 0;
+	options->single_active = 0;
+	options->reserved8 = 0;
 }
 
 struct mr_message *(mr_message_dup)(const struct mr_message *m)
@@ -129,6 +130,11 @@ int(mr_consume)(struct mr_client *c, const char *queue, const struct mr_consume_
 int(mr_pull)(struct mr_consumer *consumer, struct mr_delivery *out, int timeout_ms)
 {
 	return mr_pull_sized(consumer, out, timeout_ms, DELIVERY);
+}
+
+int(mr_pull_batch)(struct mr_consumer *consumer, struct mr_delivery *out, unsigned max, int wait_ms)
+{
+	return mr_pull_batch_sized(consumer, out, max, wait_ms, DELIVERY);
 }
 
 int(mr_serve)(struct mr_client *c, const char *service, const struct mr_serve_options *options,

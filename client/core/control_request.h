@@ -33,7 +33,8 @@ struct mr_control_answer {
 	uint32_t missed_max;
 	uint32_t ack_timeout_ms;
 	uint16_t max_deliver;
-	uint32_t push_options; /* bits of enum mrf_push_option */
+	uint32_t push_options;    /* bits of enum mrf_push_option */
+	uint32_t consume_options; /* bits of enum mrf_consume_option */
 	/* For an MMI request; `text` is the body. */
 	uint32_t status;
 };

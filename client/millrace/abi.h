@@ -231,6 +231,12 @@ MR_API int mr_settle_and_push_async_sized(const struct mr_delivery *input,
 	const struct mr_output *outputs, size_t count, const struct mr_settle_options *options,
 	mr_settle_fn *callback, void *arg, size_t options_bytes, size_t push_bytes);
 
+/** mr_pull_batch() with the size of its results.
+ * @copydetails mr_pull_batch
+ * @param out_bytes  sizeof(struct mr_delivery) of the caller */
+MR_API int mr_pull_batch_sized(struct mr_consumer *consumer, struct mr_delivery *out, unsigned max,
+	int wait_ms, size_t out_bytes);
+
 /** mr_serve() with the size of its options.
  * @copydetails mr_serve
  * @param options_bytes  sizeof(struct mr_serve_options) of the caller
@@ -287,6 +293,7 @@ MR_API int mr_stream_open_sized(struct mr_client *c, const char *service, const 
 #define mr_push_with(...)  mr_push_with_sized(__VA_ARGS__, sizeof(struct mr_push))
 #define mr_consume(...)    mr_consume_sized(__VA_ARGS__, sizeof(struct mr_consume_options))
 #define mr_pull(...)       mr_pull_sized(__VA_ARGS__, sizeof(struct mr_delivery))
+#define mr_pull_batch(...) mr_pull_batch_sized(__VA_ARGS__, sizeof(struct mr_delivery))
 #define mr_settle_and_push(...)                                                                    \
 	mr_settle_and_push_sized(                                                                  \
 		__VA_ARGS__, sizeof(struct mr_settle_options), sizeof(struct mr_push))

@@ -229,6 +229,7 @@ enum mr_admin_option {
 	MR_ADMIN_BREAKER_PROBES = 1024,  /**< mr_queue_options::breaker_probes; services */
 	MR_ADMIN_WHEN_EXPIRED = 2048,    /**< mr_queue_options::when_expired; queues */
 	MR_ADMIN_AGING = 4096,           /**< mr_queue_options::aging_s; queues; 0: none */
+	MR_ADMIN_SINGLE_ACTIVE = 8192,   /**< mr_queue_options::single_active; queues */
 };
 
 /** Changes options of a queue or service, as `millrace queue edit` does. They stay until the next

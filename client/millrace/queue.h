@@ -54,6 +54,15 @@ enum mr_when_expired {
 	MR_EXPIRED_DEAD_LETTER, /**< it goes to the dead letters */
 };
 
+/** Selects whether a queue delivers to all its consumers. */
+enum mr_single_active {
+	MR_SINGLE_ACTIVE_DEFAULT, /**< no */
+	MR_SINGLE_ACTIVE_NO,      /**< the policy chooses among all consumers */
+	/** One consumer gets all messages. The others stand by, and take its place in the order of
+	 * their arrival. */
+	MR_SINGLE_ACTIVE_YES,
+};
+
 /** Options of a queue or a service, used by the client that makes it. A field that is 0 has the
  * default of the bus, and agrees with any value of an existing queue. Its size does not change:
  * other options contain it. */
@@ -77,7 +86,8 @@ struct mr_queue_options {
 				    * higher for each such time, s; 0: it does not */
 	uint32_t breaker_reset_ms; /**< service: time the circuit breaker stays open, ms */
 	uint16_t breaker_probes;   /**< service: calls let through after that time, as a test */
-	uint16_t reserved16_end;   /**< 0 */
+	uint8_t single_active;     /**< queue: enum mr_single_active */
+	uint8_t reserved8;         /**< 0 */
 };
 
 /** A queue opened for pushing, made by mr_queue_open(). */
@@ -240,6 +250,25 @@ struct mr_consume_options {
 	bool manual;
 	/** Options of the queue if this consumer makes it. */
 	struct mr_queue_options queue;
+	/** Name of the consumer in lists and for `millrace queue pause --consumer`, at most 64
+	 * printable ASCII characters; copied; NULL: none. It need not be unique. */
+	const char *tag;
+	/** Limit of deliveries, messages per second, 0.001 to 1,000,000; 0: none. A burst has at
+	 * most the messages of 100 ms, but at least one. */
+	double rate;
+	/** The bus sends no further delivery while the unsettled ones have this many bytes, headers
+	 * and payloads, or more; 0: no limit. So one message always goes. */
+	uint32_t prefetch_bytes;
+	/** With `auto_renew`: the longest time for which a delivery may be worked on, ms, to
+	 * 86,400,000; 0: 5 minutes. */
+	uint32_t renew_max_ms;
+	/** As MR_SINGLE_ACTIVE_YES in `queue`: the active consumer gets all messages, and this one
+	 * waits until those that came before it have ended. */
+	bool exclusive;
+	/** A delivery that is handed out has `renew_max_ms` instead of the acknowledgement time-out
+	 * of the queue, also while the callback does not return. */
+	bool auto_renew;
+	uint8_t reserved[6]; /**< 0 */
 };
 
 /** Receives one delivery, within the calls that process.
@@ -259,7 +288,8 @@ typedef void mr_delivery_fn(struct mr_client *c, const struct mr_delivery *d, vo
  * @param out       the consumer; NULL after a failure. Lives until mr_consumer_close() or
  *                  mr_close().
  * @return 0 or a negative errno value as from mr_queue_open(); -EINVAL also for a `prefetch` or
- *         `weight` above 65,535 */
+ *         `weight` above 65,535 and for a malformed `tag` or `rate`; -EOPNOTSUPP: the bus is older
+ *         and does not know `rate`, `prefetch_bytes`, `exclusive` or `auto_renew` */
 MR_API int mr_consume(struct mr_client *c, const char *queue,
 	const struct mr_consume_options *options, mr_delivery_fn *callback, void *arg,
 	struct mr_consumer **out);
@@ -270,6 +300,26 @@ MR_API int mr_consume(struct mr_client *c, const char *queue,
  * @param consumer  must not be used afterwards, except after -EDEADLK
  * @return 0, or a negative errno value as from mr_unsubscribe() */
 MR_API int mr_consumer_close(struct mr_consumer *consumer);
+
+/** Stops the deliveries to a consumer, until mr_consumer_resume(). Waits for the bus and serves
+ * callbacks meanwhile. It keeps its place among the consumers and what it has: deliveries that the
+ * bus has sent already, up to its prefetch, still come. The pause outlives reconnections. May be
+ * called in callbacks.
+ *
+ * @param consumer  the consumer
+ * @retval 0            paused; without a connection: as soon as there is one
+ * @retval -EOPNOTSUPP  the bus is older and cannot pause it
+ * @retval -ETIMEDOUT   no answer within `request_timeout_ms`; the request continues
+ * @retval -ENOENT      a callback closed the consumer meanwhile
+ * @retval -EAGAIN      64 requests to control are under way
+ * @retval -EDEADLK     a claim is open */
+MR_API int mr_consumer_pause(struct mr_consumer *consumer);
+
+/** Ends a pause by mr_consumer_pause(), not one by an operator.
+ *
+ * @param consumer  the consumer
+ * @return as mr_consumer_pause() */
+MR_API int mr_consumer_resume(struct mr_consumer *consumer);
 
 /** Returns the next delivery of a consumer without a callback. Without `manual` it acknowledges
  * the one before. Serves the callbacks of others meanwhile.
@@ -285,6 +335,25 @@ MR_API int mr_consumer_close(struct mr_consumer *consumer);
  * @retval -EINVAL     the consumer has a callback
  * @retval -EDEADLK    within a callback, or a claim is open */
 MR_API int mr_pull(struct mr_consumer *consumer, struct mr_delivery *out, int timeout_ms);
+
+/** Returns several deliveries of a consumer without a callback and with `manual`: as soon as there
+ * are `max`, or those that came within `wait_ms`. Serves the callbacks of others meanwhile.
+ *
+ * @param consumer  the consumer
+ * @param out       `max` deliveries; their messages are valid until the next mr_pull_batch() of the
+ *                  consumer, or its end. Each is settled by its tag.
+ * @param max       1 or more; more than `prefetch` unsettled ones never come
+ * @param wait_ms   longest wait for all of them, ms; < 0: no limit
+ * @retval > 0         so many deliveries
+ * @retval -ETIMEDOUT  none came in time
+ * @retval -ENOTCONN   the connection was lost, and with it those that had come
+ * @retval -EINTR      a signal handler ran before the first came
+ * @retval -ENOENT     a callback closed the consumer
+ * @retval -EINVAL     the consumer has a callback or is not manual; `max` is 0
+ * @retval -EDEADLK    within a callback, or a claim is open
+ * @retval -ENOMEM     no memory */
+MR_API int mr_pull_batch(
+	struct mr_consumer *consumer, struct mr_delivery *out, unsigned max, int wait_ms);
 
 /** Acknowledges a delivery: the queue removes the message.
  *

@@ -175,7 +175,9 @@ static inline void ack_row(struct mr_consumer *k, uint64_t bus_tag)
 {
 	if (mr_unlikely(k->progressed)) {
 		k->progressed = false;
-		mr_consumer_settle(k, bus_tag, MRF_SETTLE_VERB_ACK, 0);
+		/* Of a leased delivery: the time of the others begins now. */
+		mr_consumer_settle(k, bus_tag,
+			k->renew_max_ms != 0 ? MRF_SETTLE_VERB_ACK_UP_TO : MRF_SETTLE_VERB_ACK, 0);
 		return;
 	}
 	k->acked_to = bus_tag;
@@ -375,6 +377,8 @@ bool mr_consumer_prepare(
 	k->spared = m->extra.delivery.spared;
 	k->priority = m->extra.delivery.priority;
 	before_hand_out(k, m);
+	if (mr_unlikely(k->renew_max_ms != 0))
+		mr_renew_lease(k, bus_tag);
 	return true;
 }
 
@@ -448,6 +452,7 @@ void mr_consumer_free(struct mr_consumer *k)
 {
 	/* Deliveries may have been handed out while it was being closed. */
 	mr_consumer_forget(k);
+	mr_consumer_drop_batch(k);
 	free(k->settlements);
 	free(k->unsettled);
 	free(k);

@@ -5,10 +5,12 @@
  *
  *   consumer.c       handing out, gathering settlements
  *   pull.c           mr_pull, and deliveries that wait for it
+ *   batch.c          mr_pull_batch
  *   consumer_open.c  opening, and opening again
  *   settle.c         mr_ack, mr_nack, mr_give_back
  *   handover.c       mr_settle_and_push
  *   renew.c          deliveries that are held for long, recalls
+ *   pause.c          mr_consumer_pause, mr_consumer_resume
  *
  * Owns      A client owns its consumers; they stand in its table of subscriptions.
  * Threads   The client's.
@@ -34,6 +36,8 @@ struct mr_unsettled {
 #define MR_UNSETTLED_SLOT_BITS 16u
 
 #define MR_SETTLEMENTS_MAX 64u
+/* Prefetch of a consumer of a queue that asks for the bus's default. */
+#define MR_CONSUMER_PREFETCH 10u
 
 struct mr_consumer {
 	struct mr_subscription base; /* first: the table of subscriptions points to it */
@@ -97,8 +101,17 @@ struct mr_consumer {
 	struct mr_deferred *fifo_first;
 	struct mr_deferred **fifo_end;
 	uint32_t fifo_count;
+	/* Messages that mr_pull_batch handed out last. */
+	struct mr_message **kept;
+	uint32_t kept_count;
 
+	uint32_t rate; /* thousandths of a message a second; 0: no limit */
+	uint32_t prefetch_bytes;
+	uint32_t renew_max_ms; /* time of a delivery that is handed out; 0: the queue's */
+	bool paused;
+	uint32_t known; /* enum mrf_consume_option: what the bus obeys */
 	struct mr_queue_options options;
+	char tag[MR_QUEUE_TAG_BYTES_MAX + 1];
 	char name[MR_SUBJECT_BYTES + 1];
 };
 
@@ -161,6 +174,10 @@ bool mr_consumer_drop_waiting(struct mr_consumer *k, uint64_t bus_tag);
 /* Drops all of them. */
 void mr_consumer_drop_pulled(struct mr_consumer *k);
 
+/* batch.c */
+
+void mr_consumer_drop_batch(struct mr_consumer *k);
+
 /* consumer_open.c */
 
 /* Makes a consumer; the caller sets callback or hook and opens it. mr_consumer_open frees it if it
@@ -179,6 +196,8 @@ extern const struct mr_part mr_consumer_part;
 void mr_renew_opened(struct mr_consumer *k, const struct mr_control_answer *a);
 /* Reports progress of waiting deliveries, if it is time. */
 void mr_renew_step(struct mr_consumer *k, uint64_t now_ns);
+/* Asks the bus for the longest time for a delivery that is handed out. */
+void mr_renew_lease(struct mr_consumer *k, uint64_t bus_tag);
 /* Handles a Recall message. */
 void mr_renew_recalled(struct mr_client *c, const struct mr_message_view *m);
 extern const struct mr_part mr_renew_part;

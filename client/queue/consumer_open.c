@@ -14,8 +14,11 @@
 #include "client/queue/queue.h"
 #include "client/subscribe/subscribe.h"
 
-#define PREFETCH_DEFAULT 10u
 #define REOPEN_NS        (1000 * MR_NS_PER_MS)
+#define RATE_MIN         0.001
+#define RATE_MAX         1e6
+#define RENEW_MS_DEFAULT 300000u
+#define RENEW_MS_MAX     86400000u
 
 uint32_t mr_consumer_encode(const struct mr_consumer *k, uint8_t *to, uint32_t room)
 {
@@ -27,6 +30,10 @@ uint32_t mr_consumer_encode(const struct mr_consumer *k, uint8_t *to, uint32_t r
 		.weight = k->weight,
 		.says_handed = true,
 		.recalls = true,
+		.tag = mrf_str(k->tag),
+		.rate = k->rate,
+		.prefetch_bytes = k->prefetch_bytes,
+		.paused = k->paused,
 	};
 	uint8_t memory[MR_CONTROL_REQUEST_BYTES_MAX];
 	struct mrf_builder b;
@@ -41,6 +48,7 @@ int mr_consumer_opened(struct mr_consumer *k, const struct mr_control_answer *a)
 {
 	k->queue = a->code == 0 ? a->queue : 0;
 	if (k->queue != 0) {
+		k->known = a->consume_options;
 		k->heartbeat_ms = a->heartbeat_ms;
 		k->missed_max = a->missed_max;
 		k->reopen_ns = 0;
@@ -57,6 +65,31 @@ int mr_consumer_opened(struct mr_consumer *k, const struct mr_control_answer *a)
 	return a->code != 0 ? a->code : -EPROTO;
 }
 
+static bool is_zero(const uint8_t *bytes, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (bytes[i] != 0)
+			return false;
+	return true;
+}
+
+static int check_limits(struct mr_client *c, const struct mr_consume_options *options)
+{
+	const char *fault = options->tag == NULL
+				    ? NULL
+				    : mr_queue_tag_fault(options->tag, strlen(options->tag));
+
+	if (fault != NULL)
+		return mr_failf(c, -EINVAL, "tag: %s", fault);
+	if (options->rate != 0 && !(options->rate >= RATE_MIN && options->rate <= RATE_MAX))
+		return mr_fail(c, -EINVAL, "rate: 0.001 to 1,000,000 messages per second");
+	if (options->renew_max_ms > RENEW_MS_MAX)
+		return mr_failf(c, -EINVAL, "renew_max_ms: at most %u", RENEW_MS_MAX);
+	if (!is_zero(options->reserved, sizeof(options->reserved)))
+		return mr_fail(c, -EINVAL, "consumer: reserved options are not 0");
+	return 0;
+}
+
 static int check(struct mr_client *c, const char *name, const struct mr_consume_options *options)
 {
 	const char *fault = mr_name_subject_fault(name, strlen(name));
@@ -65,7 +98,20 @@ static int check(struct mr_client *c, const char *name, const struct mr_consume_
 		return mr_failf(c, -EINVAL, "queue: %s", fault);
 	if (options->prefetch > MR_QUEUE_PREFETCH_MAX)
 		return mr_failf(c, -EINVAL, "prefetch: at most %u", MR_QUEUE_PREFETCH_MAX);
-	return mr_queue_options_check(c, &options->queue);
+	return check_limits(c, options) ?: mr_queue_options_check(c, &options->queue);
+}
+
+static void take_limits(struct mr_consumer *k, const struct mr_consume_options *options)
+{
+	k->rate = (uint32_t)(options->rate * 1000 + 0.5);
+	k->prefetch_bytes = options->prefetch_bytes;
+	if (options->tag != NULL)
+		memcpy(k->tag, options->tag, strlen(options->tag));
+	if (options->exclusive)
+		k->options.single_active = MR_SINGLE_ACTIVE_YES;
+	if (options->auto_renew)
+		k->renew_max_ms =
+			options->renew_max_ms != 0 ? options->renew_max_ms : RENEW_MS_DEFAULT;
 }
 
 int mr_consumer_new(struct mr_client *c, bool service, const char *name,
@@ -84,7 +130,7 @@ int mr_consumer_new(struct mr_client *c, bool service, const char *name,
 	k = calloc(1, sizeof(*k));
 	if (k == NULL)
 		return mr_fail(c, -ENOMEM, NULL);
-	prefetch = options->prefetch != 0 ? options->prefetch : service ? 1 : PREFETCH_DEFAULT;
+	prefetch = options->prefetch != 0 ? options->prefetch : service ? 1 : MR_CONSUMER_PREFETCH;
 	k->base.client = c;
 	k->base.consumes = true;
 	k->client = c;
@@ -96,6 +142,7 @@ int mr_consumer_new(struct mr_client *c, bool service, const char *name,
 	if (k->batch == 0)
 		k->batch = 1;
 	k->options = options->queue;
+	take_limits(k, options);
 	k->unsettled_free = UINT32_MAX;
 	k->fifo_end = &k->fifo_first;
 	memcpy(k->name, name, strlen(name) + 1);
@@ -106,6 +153,15 @@ int mr_consumer_new(struct mr_client *c, bool service, const char *name,
 	}
 	*out = k;
 	return 0;
+}
+
+/* Returns what the consumer wants and an older bus would ignore. A tag is only shown. */
+static uint32_t wanted_of(const struct mr_consumer *k)
+{
+	return (k->rate != 0 ? MRF_CONSUME_OPTION_RATE : 0u) |
+	       (k->prefetch_bytes != 0 ? MRF_CONSUME_OPTION_PREFETCH_BYTES : 0u) |
+	       (k->options.single_active != 0 ? MRF_CONSUME_OPTION_SINGLE_ACTIVE : 0u) |
+	       (k->renew_max_ms != 0 ? MRF_CONSUME_OPTION_LEASE : 0u);
 }
 
 int mr_consumer_open(struct mr_consumer *k)
@@ -127,6 +183,10 @@ int mr_consumer_open(struct mr_consumer *k)
 	error = mr_control_request_wait(c, &ask, &found);
 	if (error == 0 && mr_consumer_opened(k, &found) != 0)
 		error = mr_fail(c, -EPROTO, "the bus answered without a queue");
+	if (error == 0 && (wanted_of(k) & ~k->known) != 0) {
+		(void)mr_consumer_close(k);
+		return mr_fail(c, -EOPNOTSUPP, "the bus is older and does not know this option");
+	}
 	if (error == 0)
 		return 0;
 	c->subscriptions[k->base.id] = NULL;

@@ -39,6 +39,7 @@ uint32_t mr_queue_options_write(struct mrf_builder *b, const struct mr_queue_opt
 		.breaker_probes = options->breaker_probes,
 		.when_expired = options->when_expired,
 		.aging_ms = options->aging_s * 1000u,
+		.single_active = options->single_active,
 	};
 
 	return mrf_queue_options_write(b, &out);
@@ -256,10 +257,12 @@ static int queue_new(struct mr_client *c, const char *name, const struct mr_push
 
 int mr_queue_options_check(struct mr_client *c, const struct mr_queue_options *options)
 {
-	if (options->reserved16_end != 0)
+	if (options->reserved8 != 0)
 		return mr_fail(c, -EINVAL, "queue: reserved options are not 0");
 	if (options->when_expired > MR_EXPIRED_DEAD_LETTER)
 		return mr_fail(c, -EINVAL, "when_expired: unknown choice");
+	if (options->single_active > MR_SINGLE_ACTIVE_YES)
+		return mr_fail(c, -EINVAL, "single_active: unknown choice");
 	return 0;
 }
 

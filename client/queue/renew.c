@@ -7,6 +7,8 @@
  *
  *   bus ──▶ Recall: the delivery was taken back ──▶ its ack does not count ──▶ Released
  *
+ *   handed out, with auto_renew ──▶ Progress with a time (a lease), before the callback runs
+ *
  * A consumer whose deliveries the library acks needs none of this: its AckUpTo restarts the
  * time-out of all deliveries that it still has.
  */
@@ -42,6 +44,17 @@ void mr_renew_opened(struct mr_consumer *k, const struct mr_control_answer *a)
 static void report_progress(struct mr_consumer *k, uint64_t bus_tag)
 {
 	mr_consumer_settle(k, bus_tag, MRF_SETTLE_VERB_PROGRESS, 0);
+}
+
+/* The library starts no thread, and nothing is sent while a callback does not return. So it asks
+ * for all the time before. */
+void mr_renew_lease(struct mr_consumer *k, uint64_t bus_tag)
+{
+	if (k->renew_max_ms <= k->ack_timeout_ms)
+		return;
+	k->progressed = true;
+	mr_consumer_settle(k, bus_tag, MRF_SETTLE_VERB_PROGRESS, k->renew_max_ms);
+	mr_consumer_flush(k);
 }
 
 static bool is_delivery_of(const struct mr_consumer *k, const struct mr_message_view *m)
@@ -93,7 +106,7 @@ static void renew_in_hand(struct mr_consumer *k)
 		const struct mr_unsettled *u = &k->unsettled[i];
 
 		if (u->serial != 0 && !u->recalled && (k->renews || u->handed_over))
-			report_progress(k, u->tag);
+			mr_consumer_settle(k, u->tag, MRF_SETTLE_VERB_PROGRESS, k->renew_max_ms);
 	}
 }
 
@@ -145,7 +158,7 @@ int mr_progress(struct mr_consumer *k, uint64_t tag)
 	if (k->manual ? !mr_consumer_tag(k, tag, false, &bus_tag) : tag == 0 || tag != k->current)
 		return mr_fail(k->client, -ENOENT, "no delivery in hand has this tag");
 	k->progressed = true;
-	report_progress(k, bus_tag);
+	mr_consumer_settle(k, bus_tag, MRF_SETTLE_VERB_PROGRESS, k->renew_max_ms);
 	mr_consumer_flush(k);
 	return 0;
 }

@@ -25,6 +25,11 @@ static uint32_t copy_consumer(struct mrf_builder *b, struct mrf_table t)
 		.delivered = mrf_queue_consumer_row_delivered(t),
 		.acked = mrf_queue_consumer_row_acked(t),
 		.redelivered = mrf_queue_consumer_row_redelivered(t),
+		.tag = mrf_queue_consumer_row_tag(t),
+		.state = mrf_queue_consumer_row_state(t),
+		.rate = mrf_queue_consumer_row_rate(t),
+		.prefetch_bytes = mrf_queue_consumer_row_prefetch_bytes(t),
+		.outstanding_bytes = mrf_queue_consumer_row_outstanding_bytes(t),
 	};
 
 	return mrf_queue_consumer_row_write(b, &v);
@@ -233,7 +238,7 @@ static void done(const struct mr_queue_command_asker *a, int error, struct mrf_t
 
 static bool is_operators(unsigned verb)
 {
-	return verb >= MRF_QUEUE_VERB_SHOW && verb <= MRF_QUEUE_VERB_EDIT &&
+	return verb >= MRF_QUEUE_VERB_SHOW && verb <= MRF_QUEUE_VERB_RESUME_CONSUMER &&
 	       verb != MRF_QUEUE_VERB_LIST;
 }
 
@@ -246,6 +251,8 @@ void mr_admin_queue(struct mr_admin_slot *s, struct mrf_table command)
 		.count = mrf_queue_command_count(command),
 		.lookup = true,
 		.edits = mrf_queue_command_edits(command),
+		.session = mrf_queue_command_session(command),
+		.tag = mrf_queue_command_tag(command),
 	};
 	const struct mrf_queue_options options =
 		mr_queue_command_options(mrf_queue_command_options(command));

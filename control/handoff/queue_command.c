@@ -223,6 +223,7 @@ struct mrf_queue_options mr_queue_command_options(struct mrf_table t)
 		.breaker_probes = mrf_queue_options_breaker_probes(t),
 		.when_expired = mrf_queue_options_when_expired(t),
 		.aging_ms = mrf_queue_options_aging_ms(t),
+		.single_active = mrf_queue_options_single_active(t),
 	};
 }
 

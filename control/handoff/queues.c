@@ -29,6 +29,7 @@ static void answer_queue(
 		.ack_timeout_ms = mrf_queue_answer_ack_timeout_ms(answer),
 		.max_deliver = mrf_queue_answer_max_deliver(answer),
 		.push_options = mrf_queue_answer_push_options(answer),
+		.consume_options = mrf_queue_answer_consume_options(answer),
 	};
 	struct mrf_builder b;
 	uint64_t memory[32];
@@ -154,6 +155,9 @@ static bool refuse_options(
 	if (out->when_expired > MRF_QUEUE_EXPIRED_DEAD_LETTER)
 		return mr_request_invalid(
 			q, -EINVAL, "when expired", "this bus does not know the choice");
+	if (out->single_active > MRF_SINGLE_ACTIVE_YES)
+		return mr_request_invalid(
+			q, -EINVAL, "single active", "this bus does not know the choice");
 	return false;
 }
 
@@ -178,12 +182,17 @@ void mr_request_queue_open(const struct mr_request *q, struct mrf_table t)
 /* Checks the numbers of a consumer. True if the request was refused. */
 static bool refuse_consumer(const struct mr_request *q, const struct mrf_queue_command *v)
 {
+	const char *fault;
+
 	if (v->subscription == 0)
 		return mr_request_invalid(q, -EINVAL, "subscription", "its number is 0");
 	if (v->prefetch > MR_QUEUE_PREFETCH_MAX)
 		return mr_request_invalid(q, -EINVAL, "prefetch", "more than 65535");
 	if (v->weight > MR_QUEUE_WEIGHT_MAX)
 		return mr_request_invalid(q, -EINVAL, "weight", "more than 65535");
+	fault = mr_queue_tag_fault(v->tag.data, v->tag.bytes);
+	if (fault != NULL)
+		return mr_request_invalid(q, -EINVAL, "tag", fault);
 	return false;
 }
 
@@ -199,6 +208,10 @@ void mr_request_queue_consume(const struct mr_request *q, struct mrf_table t)
 		.weight = mrf_consume_request_weight(t),
 		.says_handed = mrf_consume_request_says_handed(t),
 		.recalls = mrf_consume_request_recalls(t),
+		.tag = mrf_consume_request_tag(t),
+		.rate = mrf_consume_request_rate(t),
+		.prefetch_bytes = mrf_consume_request_prefetch_bytes(t),
+		.paused = mrf_consume_request_paused(t),
 	};
 	struct mrf_queue_options options;
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/hold.h"
 #include "dataplane/queue/work.h"
 
 #define SWEEP_MS      20u
@@ -268,6 +269,8 @@ void mr_client_heard(struct mr_queues *q, uint64_t session)
 	for (struct mr_queue_consumer *c = client->consumers; c != NULL; c = c->client_next) {
 		c->overdue = 0;
 		c->blamed = false;
+		if (mr_unlikely(c->special != 0 || c->holds != 0))
+			mr_hold_heard(q, c);
 		mr_consumer_update(q, c);
 	}
 }

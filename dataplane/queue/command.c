@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/hold.h"
 
 /* An answer is one message of at most MR_BODY_BYTES_MAX; these limits keep it within that. */
 #define LIST_ROWS_MAX     48u
@@ -65,6 +66,8 @@ static struct mrf_queue_options options_of(const struct request *r)
 		.when_expired =
 			(uint8_t)value_or(mrf_queue_options_when_expired(t), d->when_expired),
 		.aging_ms = (uint32_t)value_or(mrf_queue_options_aging_ms(t), d->aging_ms),
+		.single_active =
+			(uint8_t)value_or(mrf_queue_options_single_active(t), d->single_active),
 	};
 }
 
@@ -79,7 +82,12 @@ static bool asks_for_options(const struct request *r)
 	       mrf_queue_options_max_deliver(t) || mrf_queue_options_not_idempotent(t) ||
 	       mrf_queue_options_breaker_failures(t) || mrf_queue_options_breaker_reset_ms(t) ||
 	       mrf_queue_options_breaker_probes(t) || mrf_queue_options_when_expired(t) ||
-	       mrf_queue_options_aging_ms(t);
+	       mrf_queue_options_aging_ms(t) || mrf_queue_options_single_active(t);
+}
+
+static bool is_yes(uint8_t single_active)
+{
+	return single_active == MRF_SINGLE_ACTIVE_YES;
 }
 
 /* Returns the options, as bits, in which the queue differs from what was asked for. */
@@ -116,6 +124,8 @@ static uint32_t differences(const struct request *r, const struct mrf_queue_opti
 			wants.when_expired == has->when_expired},
 		{MRF_QUEUE_OPTION_AGING, mrf_queue_options_aging_ms(t),
 			wants.aging_ms == has->aging_ms},
+		{MRF_QUEUE_OPTION_SINGLE_ACTIVE, mrf_queue_options_single_active(t),
+			is_yes(wants.single_active) == is_yes(has->single_active)},
 	};
 	uint32_t bits = 0;
 
@@ -136,8 +146,9 @@ static bool options_are_valid(const struct mrf_queue_options *o)
 	return o->policy > MRF_QUEUE_POLICY_DEFAULT && o->policy <= MRF_QUEUE_POLICY_WEIGHTED &&
 	       o->when_full > MRF_QUEUE_FULL_DEFAULT && o->when_full <= MRF_QUEUE_FULL_REFUSE &&
 	       o->when_expired <= MRF_QUEUE_EXPIRED_DEAD_LETTER &&
-	       o->messages_max <= UINT64_MAX / 4 && o->bytes_max <= UINT64_MAX / 4 &&
-	       o->ack_timeout_ms <= INT32_MAX && o->age_max_ms <= INT32_MAX;
+	       o->single_active <= MRF_SINGLE_ACTIVE_YES && o->messages_max <= UINT64_MAX / 4 &&
+	       o->bytes_max <= UINT64_MAX / 4 && o->ack_timeout_ms <= INT32_MAX &&
+	       o->age_max_ms <= INT32_MAX;
 }
 
 /* Makes a queue. The limits of a client count the queues that it makes, not those that it uses. */
@@ -244,6 +255,10 @@ static int command_consume(struct request *r)
 		.weight = mrf_queue_command_weight(r->command),
 		.recalls = mrf_queue_command_recalls(r->command),
 		.says_handed = mrf_queue_command_says_handed(r->command),
+		.paused = mrf_queue_command_paused(r->command),
+		.rate = mrf_queue_command_rate(r->command),
+		.prefetch_bytes = mrf_queue_command_prefetch_bytes(r->command),
+		.tag = mrf_queue_command_tag(r->command),
 	};
 	struct mr_queue *queue;
 	int rc;
@@ -256,6 +271,9 @@ static int command_consume(struct request *r)
 	if (rc != 0)
 		return rc;
 	answer_opened(r, queue);
+	r->answer.consume_options = MRF_CONSUME_OPTION_TAG | MRF_CONSUME_OPTION_RATE |
+				    MRF_CONSUME_OPTION_PREFETCH_BYTES | MRF_CONSUME_OPTION_PAUSED |
+				    MRF_CONSUME_OPTION_SINGLE_ACTIVE | MRF_CONSUME_OPTION_LEASE;
 	rc = mr_consumer_add(r->q, queue, &wish);
 	return count_refusal(r, rc, &r->q->c.stats->refused_consumer_again);
 }
@@ -281,17 +299,22 @@ static uint32_t write_consumers(struct request *r, const struct mr_queue *queue,
 	for (; count < queue->consumers_count && count < CONSUMER_ROWS_MAX; count++) {
 		const struct mr_queue_consumer *c = queue->consumers[count];
 
-		rows[count] =
-			mrf_queue_consumer_row_write(r->b, &(struct mrf_queue_consumer_row){
-								   .session = c->session,
-								   .subscription = c->subscription,
-								   .prefetch = c->prefetch,
-								   .weight = c->weight,
-								   .outstanding = c->outstanding,
-								   .delivered = c->delivered,
-								   .acked = c->acked,
-								   .redelivered = c->redelivered,
-							   });
+		rows[count] = mrf_queue_consumer_row_write(
+			r->b, &(struct mrf_queue_consumer_row){
+				      .session = c->session,
+				      .subscription = c->subscription,
+				      .prefetch = c->prefetch_asked,
+				      .weight = c->weight,
+				      .outstanding = c->outstanding,
+				      .delivered = c->delivered,
+				      .acked = c->acked,
+				      .redelivered = c->redelivered,
+				      .tag = mrf_str_n(c->tag, c->tag_bytes),
+				      .state = mr_hold_state(c),
+				      .rate = c->rate,
+				      .prefetch_bytes = c->bytes_max,
+				      .outstanding_bytes = c->bytes_out,
+			      });
 	}
 	return count;
 }
@@ -425,6 +448,7 @@ static int command_edit(struct request *r)
 		.breaker_probes = mrf_queue_options_breaker_probes(t),
 		.when_expired = mrf_queue_options_when_expired(t),
 		.aging_ms = mrf_queue_options_aging_ms(t),
+		.single_active = mrf_queue_options_single_active(t),
 	};
 	struct mr_queue *queue = named_queue(r);
 	int rc;
@@ -497,6 +521,21 @@ static int pause_queue(struct request *r, bool paused)
 	mr_queue_arm(r->q, queue);
 	mr_limit_idle(r->q, queue);
 	return 0;
+}
+
+static int pause_consumer(struct request *r, bool paused)
+{
+	struct mr_queue *queue = named_queue(r);
+
+	if (queue == NULL)
+		return -ENOENT;
+	r->answer.queue = queue->number;
+	r->answer.count = mr_hold_operator(r->q, queue, mrf_queue_command_session(r->command),
+		mrf_queue_command_tag(r->command), paused);
+	if (r->answer.count > 0)
+		return 0;
+	r->q->limits.why = "it has no such consumer";
+	return -ESRCH;
 }
 
 /* Finds the queue to redrive to, by its own name or that of its dead letters. It may have been
@@ -692,6 +731,8 @@ static int execute_command(struct request *r)
 	case MRF_QUEUE_VERB_PEEK: return command_peek(r);
 	case MRF_QUEUE_VERB_DELETE: return command_delete(r);
 	case MRF_QUEUE_VERB_EDIT: return command_edit(r);
+	case MRF_QUEUE_VERB_PAUSE_CONSUMER: return pause_consumer(r, true);
+	case MRF_QUEUE_VERB_RESUME_CONSUMER: return pause_consumer(r, false);
 	default: return -EINVAL;
 	}
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/hold.h"
 #include "dataplane/queue/work.h"
 
 #define UNBLOCK_AT_ONCE 256u
@@ -34,14 +35,23 @@ void mr_consumer_toggle(struct mr_queues *q, struct mr_queue_consumer *c)
 		mr_queue_activate(q, c->queue);
 }
 
-static void set_share(
-	struct mr_queues *q, struct mr_queue_consumer *c, uint32_t prefetch, uint32_t weight)
+/* Sets what a request may change. -ENOMEM: nothing was changed. */
+static int set_share(
+	struct mr_queues *q, struct mr_queue_consumer *c, const struct mr_consumer_wish *wish)
 {
+	uint32_t prefetch = wish->prefetch, weight = wish->weight;
+	int rc = mr_hold_tag(q, c, wish->tag);
+
+	if (rc != 0)
+		return rc;
 	if (prefetch == 0)
 		prefetch = is_service(c) ? 1 : q->c.prefetch;
-	c->prefetch = prefetch < MR_QUEUE_PREFETCH_MAX ? prefetch : MR_QUEUE_PREFETCH_MAX;
+	c->prefetch_asked = prefetch < MR_QUEUE_PREFETCH_MAX ? prefetch : MR_QUEUE_PREFETCH_MAX;
 	c->weight = weight == 0 ? 1 : weight < MR_QUEUE_WEIGHT_MAX ? weight : MR_QUEUE_WEIGHT_MAX;
-	mr_consumer_update(q, c);
+	c->says_handed = wish->says_handed;
+	c->recalls = wish->recalls;
+	mr_hold_wish(q, c, wish);
+	return 0;
 }
 
 static void link_leaving(struct mr_queues *q, struct mr_queue_consumer *c)
@@ -82,10 +92,7 @@ static int consume_again(struct mr_queues *q, struct mr_queue_client *client,
 		if (c->queue != queue)
 			return -EEXIST;
 		unlink_leaving(q, c);
-		set_share(q, c, wish->prefetch, wish->weight);
-		c->says_handed = wish->says_handed;
-		c->recalls = wish->recalls;
-		return 0;
+		return set_share(q, c, wish);
 	}
 	if (queue->kind == MRF_QUEUE_KIND_SERVICE)
 		for (c = client->consumers; c != NULL; c = c->client_next)
@@ -140,16 +147,21 @@ int mr_consumer_add(
 		.session = wish->session,
 		.subscription = wish->subscription,
 		.restart_ms = (uint32_t)q->now_ms,
-		.recalls = wish->recalls,
-		.says_handed = wish->says_handed,
 		.out = {{MR_QUEUE_NONE, MR_QUEUE_NONE}, {MR_QUEUE_NONE, MR_QUEUE_NONE}},
 		.train = MR_QUEUE_NONE,
 		.timer = {.kind = MR_QUEUE_TIMER_CONSUMER},
 	};
+	rc = mr_hold_tag(q, c, wish->tag);
+	if (rc != 0) {
+		mr_slab_release(q->store, c, (uint32_t)sizeof(*c));
+		mr_limit_consumer_gone(q, queue, client);
+		return rc;
+	}
 	link_consumer(client, c);
 	client->consumers_count++;
 	mr_policy_join(queue, c);
-	set_share(q, c, wish->prefetch, wish->weight);
+	mr_hold_join(q, c);
+	(void)set_share(q, c, wish); /* the tag is there already */
 	queue->used_ms = q->now_ms;
 	queue->wanted = true;
 	return 0;
@@ -210,6 +222,16 @@ static uint32_t began_ms(const struct mr_queue_consumer *c, const struct mr_queu
 	return (int32_t)(c->restart_ms - d->sent_ms) > 0 ? c->restart_ms : d->sent_ms;
 }
 
+/* Returns the milliseconds until the delivery times out; 0 or less: it has. A leased one begins in
+ * the future. */
+static int64_t left_ms(const struct mr_queues *q, const struct mr_queue_consumer *c,
+	const struct mr_queue_delivery *d)
+{
+	int32_t age = (int32_t)((uint32_t)q->now_ms - began_ms(c, d));
+
+	return (int64_t)c->queue->options.ack_timeout_ms - age;
+}
+
 uint32_t mr_consumer_oldest(const struct mr_queues *q, const struct mr_queue_consumer *c)
 {
 	uint32_t in_order = c->out[false].head, renewed = c->out[true].head;
@@ -244,6 +266,7 @@ static void forget_consumer(struct mr_queues *q, struct mr_queue_consumer *c)
 		unlink_blocked(q, c);
 	mr_queue_timer_clear(&q->timers, &c->timer);
 	mr_policy_leave(queue, c);
+	mr_hold_leave(q, c);
 	unlink_consumer(c);
 	c->client->consumers_count--;
 	mr_limit_consumer_gone(q, queue, c->client);
@@ -274,8 +297,7 @@ static bool give_back(struct mr_queues *q, struct mr_queue_consumer *c)
 static void withdraw_credit(
 	struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why)
 {
-	c->prefetch = 0; /* no more, whatever comes back */
-	mr_consumer_update(q, c);
+	mr_hold_set(q, c, MR_HOLD_LEFT, true); /* no more, whatever comes back */
 	presume_handed(q, c);
 	if (!c->leaving)
 		c->leaving_why = (uint8_t)why;
@@ -342,6 +364,8 @@ void mr_consumer_recall(struct mr_queues *q, const struct mr_queue_delivery *d)
 	mr_count(q->c.stats->queue_recalled, 1);
 	c->overdue++;
 	c->client->overdue = true;
+	if (mr_unlikely(c->special != 0))
+		mr_hold_overdue(q, d);
 	if (!c->recalls)
 		return;
 	mr_delivery_describe(&extra, mr_delivery_tag(q, d), c->queue, 0, MRF_PRIORITY_NORMAL, 0);
@@ -353,41 +377,44 @@ void mr_consumer_recall(struct mr_queues *q, const struct mr_queue_delivery *d)
  * it is heard, so a consumer that never acks holds no more messages than its credit. */
 void mr_consumer_on_timer(struct mr_queues *q, struct mr_queue_consumer *c)
 {
-	uint32_t max = c->queue->options.ack_timeout_ms;
-	uint32_t oldest, age;
+	uint32_t oldest;
+	int64_t left;
 
 	while ((oldest = mr_consumer_oldest(q, c)) != MR_QUEUE_NONE) {
 		struct mr_queue_delivery *d = &q->deliveries[oldest];
 
-		age = (uint32_t)q->now_ms - began_ms(c, d);
-		if (age < max || !mr_work_left(q)) {
+		left = left_ms(q, c, d);
+		if (left > 0 || !mr_work_left(q)) {
 			mr_queue_timer_set(
-				&q->timers, &c->timer, q->now_ms + (age < max ? max - age : 1));
-			return;
+				&q->timers, &c->timer, q->now_ms + (left > 0 ? (uint64_t)left : 1));
+			break;
 		}
 		mr_work(q, MR_WORK_SEND);
 		presume_handed(q, c);
 		mr_consumer_recall(q, d);
+		if (mr_unlikely(c->special != 0))
+			mr_hold_timed_out(q, c);
 		mr_settle_back(q, d, MR_BACK_TIMEOUT, 0);
 	}
+	if (mr_unlikely(c->holds & MR_HOLD_RATE))
+		mr_hold_on_timer(q, c);
 }
 
 void mr_consumers_retime(struct mr_queues *q, struct mr_queue *queue)
 {
-	uint32_t max = queue->options.ack_timeout_ms;
 	uint64_t overdue = 0;
 
 	for (uint32_t i = 0; i < queue->consumers_count; i++) {
 		struct mr_queue_consumer *c = queue->consumers[i];
 		uint32_t oldest = mr_consumer_oldest(q, c);
-		uint32_t age;
+		int64_t left;
 		uint64_t due;
 
 		if (oldest == MR_QUEUE_NONE)
 			continue;
-		age = (uint32_t)q->now_ms - began_ms(c, &q->deliveries[oldest]);
-		due = q->now_ms + max - age;
-		if (age >= max) { /* one after the other, so that no round has all of them */
+		left = left_ms(q, c, &q->deliveries[oldest]);
+		due = q->now_ms + (uint64_t)left;
+		if (left <= 0) { /* one after the other, so that no round has all of them */
 			due = q->now_ms + 1 + overdue / OVERDUE_A_MS;
 			overdue += c->outstanding;
 		}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* deliver: the table of deliveries, and the run that gives ready entries to consumers. */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/hold.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"
 
@@ -52,6 +53,7 @@ static struct mr_queue_delivery *delivery_new(struct mr_queues *q, struct mr_que
 	d->streamed = false;
 	d->handed = false;
 	d->renewed = false;
+	d->leased = false;
 	return d;
 }
 
@@ -117,12 +119,12 @@ static void end_out(struct mr_queues *q, struct mr_queue_delivery *d)
 	c->outstanding--;
 	d->queue->outstanding_count--;
 	d->queue->out_bytes -= d->entry->body_bytes;
-	if (mr_unlikely(c->train == mr_delivery_index(q, d)))
-		c->train = MR_QUEUE_NONE;
 	if (mr_likely(c->ready))
 		mr_policy_settled(d->queue, c);
 	else
 		mr_consumer_update(q, c);
+	if (mr_unlikely(c->special != 0))
+		mr_hold_ended(q, d);
 }
 
 /* A purge has taken the delayed deliveries out of the queue's list and count. */
@@ -154,6 +156,27 @@ struct mr_queue_entry *mr_delivery_end(struct mr_queues *q, struct mr_queue_deli
 	return e;
 }
 
+/* Moves the last of the renewed deliveries before those that time out later: leased ones, which are
+ * few. */
+static void sort_renewed(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	struct mr_queue_out *out = &d->consumer->out[true];
+	uint32_t at = d->prev, index = mr_delivery_index(q, d);
+
+	while (at != MR_QUEUE_NONE && (int32_t)(q->deliveries[at].sent_ms - d->sent_ms) > 0)
+		at = q->deliveries[at].prev;
+	if (at == d->prev)
+		return;
+	unlink_from(q, d, &out->head, &out->tail);
+	d->prev = at;
+	d->next = at == MR_QUEUE_NONE ? out->head : q->deliveries[at].next;
+	q->deliveries[d->next].prev = index;
+	if (at == MR_QUEUE_NONE)
+		out->head = index;
+	else
+		q->deliveries[at].next = index;
+}
+
 void mr_delivery_touch(struct mr_queues *q, struct mr_queue_delivery *d, bool renewed)
 {
 	struct mr_queue_consumer *c = d->consumer;
@@ -167,6 +190,24 @@ void mr_delivery_touch(struct mr_queues *q, struct mr_queue_delivery *d, bool re
 	d->next = MR_QUEUE_NONE;
 	d->sent_ms = (uint32_t)q->now_ms;
 	link_out(q, d, renewed);
+	if (mr_unlikely(c->leases > 0))
+		sort_renewed(q, d);
+}
+
+void mr_delivery_lease(struct mr_queues *q, struct mr_queue_delivery *d, uint32_t lease_ms)
+{
+	struct mr_queue_consumer *c = d->consumer;
+
+	if (lease_ms > MR_QUEUE_LEASE_MS_MAX)
+		lease_ms = MR_QUEUE_LEASE_MS_MAX;
+	mr_delivery_touch(q, d, true);
+	if (!d->leased && c->leases == MR_QUEUE_LEASES_MAX)
+		return;
+	c->leases += !d->leased;
+	c->special |= MR_SPECIAL_LEASE;
+	d->leased = true;
+	d->sent_ms = (uint32_t)q->now_ms + lease_ms - d->queue->options.ack_timeout_ms;
+	sort_renewed(q, d);
 }
 
 /* Returns the milliseconds until the entry reaches the age limit or the end of its time. */
@@ -372,6 +413,7 @@ bool mr_fragment_train(struct mr_queues *q, struct mr_queue_consumer *c)
 		c->train_offset += bytes;
 	}
 	c->train = MR_QUEUE_NONE;
+	c->special &= (uint8_t)~MR_SPECIAL_TRAIN;
 	return true;
 }
 
@@ -422,6 +464,7 @@ static void begin_train(struct mr_queues *q, struct mr_queue_consumer *c,
 	const struct mr_queue_delivery *d, uint32_t fragment_bytes)
 {
 	c->train = mr_delivery_index(q, d);
+	c->special |= MR_SPECIAL_TRAIN;
 	c->train_offset = 0;
 	c->train_fragment_bytes = fragment_bytes;
 	c->train_place = (struct mr_queue_place){0};
@@ -452,6 +495,8 @@ static bool deliver_entry(struct mr_queues *q, struct mr_queue *queue, struct mr
 		set_end_timer(q, d);
 	count_delivery(q, queue, c, (e->attempts | e->spared) != 0);
 	mr_policy_used(queue, c);
+	if (mr_unlikely(c->special != 0))
+		mr_hold_delivered(q, d);
 	if (mr_unlikely(fragment_bytes != 0))
 		begin_train(q, c, d, fragment_bytes);
 	mr_consumer_update(q, c);

@@ -8,10 +8,12 @@
  *   policy           the consumers start anew
  *   when_expired     holds for the messages whose time to live ends from now on
  *   aging            holds for all waiting messages, from when they came
+ *   single_active    the consumer that came first is the active one; what others have they keep
  */
 #include <errno.h>
 
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/hold.h"
 
 #define TIME_MS_MIN 10u
 #define TIME_MS_MAX 86400000u
@@ -23,7 +25,8 @@
 	(MRF_QUEUE_OPTION_POLICY | MRF_QUEUE_OPTION_WHEN_FULL | MRF_QUEUE_OPTION_MESSAGES_MAX |    \
 		MRF_QUEUE_OPTION_BYTES_MAX | MRF_QUEUE_OPTION_AGE_MAX |                            \
 		MRF_QUEUE_OPTION_ACK_TIMEOUT | MRF_QUEUE_OPTION_MAX_DELIVER | BREAKER_OPTIONS |    \
-		MRF_QUEUE_OPTION_WHEN_EXPIRED | MRF_QUEUE_OPTION_AGING)
+		MRF_QUEUE_OPTION_WHEN_EXPIRED | MRF_QUEUE_OPTION_AGING |                           \
+		MRF_QUEUE_OPTION_SINGLE_ACTIVE)
 
 struct check {
 	uint32_t option;
@@ -59,6 +62,8 @@ static const char *refused_value(uint32_t edits, const struct mrf_queue_options 
 			"when_expired: expected discard or dead-letter"},
 		{MRF_QUEUE_OPTION_AGING, v->aging_ms, 0, INT32_MAX,
 			"aging: expected 0 (none) to 2^31 - 1 ms"},
+		{MRF_QUEUE_OPTION_SINGLE_ACTIVE, v->single_active, MRF_SINGLE_ACTIVE_NO,
+			MRF_SINGLE_ACTIVE_YES, "single_active: expected no or yes"},
 	};
 
 	for (size_t i = 0; i < MR_ARRAY_COUNT(checks); i++)
@@ -81,6 +86,8 @@ static const char *refused_edit(
 		return "only messages of queues have a time to live";
 	if (queue->kind == MRF_QUEUE_KIND_SERVICE && (edits & MRF_QUEUE_OPTION_AGING) != 0)
 		return "only messages of queues age";
+	if (queue->kind == MRF_QUEUE_KIND_SERVICE && (edits & MRF_QUEUE_OPTION_SINGLE_ACTIVE) != 0)
+		return "only queues may have one active consumer";
 	return refused_value(edits, values);
 }
 
@@ -105,6 +112,8 @@ void mr_queue_options_set(
 		o->when_expired = values->when_expired;
 	if (which & MRF_QUEUE_OPTION_AGING)
 		o->aging_ms = values->aging_ms;
+	if (which & MRF_QUEUE_OPTION_SINGLE_ACTIVE)
+		o->single_active = values->single_active;
 	if (which & MRF_QUEUE_OPTION_BREAKER_FAILURES)
 		o->breaker_failures = values->breaker_failures;
 	if (which & MRF_QUEUE_OPTION_BREAKER_RESET)
@@ -131,6 +140,8 @@ int mr_queue_edit(struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
 		mr_breaker_changed(q, queue);
 	if (edits & MRF_QUEUE_OPTION_ACK_TIMEOUT)
 		mr_consumers_retime(q, queue);
+	if (edits & MRF_QUEUE_OPTION_SINGLE_ACTIVE)
+		mr_hold_single_changed(q, queue);
 	queue->edited |= edits;
 	queue->is_set = queue->kept = true;
 	queue->used_ms = q->now_ms;

@@ -24,6 +24,7 @@
 #include "lib/base/compiler.h"
 #include "dataplane/queue/entry.h"
 #include "dataplane/queue/limit.h"
+#include "dataplane/queue/policy.h"
 #include "lib/wire/priority.h"
 #include "dataplane/queue/queue.h"
 #include "dataplane/queue/timer.h"
@@ -58,6 +59,7 @@ struct mr_queue_delivery {
 	bool streamed;               /* a part of the request was sent to the worker */
 	bool handed;                 /* the consumer said that its program was given it */
 	bool renewed; /* by Progress: an AckUpTo of another delivery does not settle it */
+	bool leased;  /* by a Progress with a time; counted in its consumer's `leases` */
 };
 _Static_assert(sizeof(struct mr_queue_delivery) <= MR_CACHE_LINE, "one line");
 
@@ -103,6 +105,21 @@ struct mr_queue_consumer {
 	uint8_t leaving_why; /* enum mr_queue_back */
 	bool leaving;        /* in the list of those that do */
 	bool gone;           /* removed when it has given them back */
+	/* Few consumers have the following. `prefetch` is 0 while one of `holds` is set. */
+	uint8_t special; /* enum mr_consumer_special (hold.h): look at it with each delivery */
+	uint8_t holds;   /* enum mr_consumer_hold */
+	uint8_t tag_bytes;
+	uint8_t leases; /* deliveries whose time-out is not the queue's */
+	uint32_t prefetch_asked;
+	uint32_t arrived; /* order of arrival, for a queue with one active consumer */
+	uint32_t rate;    /* thousandths of a message a second; 0: no limit */
+	uint64_t tokens;  /* of its rate, in millionths of a message */
+	uint64_t tokens_ms;
+	uint32_t bytes_max; /* 0: no limit */
+	uint64_t
+		bytes_out; /* bodies of its deliveries, timed-out ones included until it is heard */
+	uint64_t bytes_overdue; /* part of those that timed out */
+	char *tag;
 };
 
 /* Pushes in the queue whose acceptance is withheld until there is room. */
@@ -223,6 +240,8 @@ struct mr_queue {
 	uint64_t ready_of[MR_QUEUE_RANKS]; /* ready entries by rank; not kept for normal ones */
 	uint64_t out_bytes;                /* bodies of the entries that are out */
 	struct mr_queue_purge purge;
+	uint32_t arrivals;              /* order of its newest consumer */
+	struct mr_queue_consumer *sole; /* the active consumer, with single_active; NULL: none */
 	uint32_t name_bytes;
 	char name[];
 };
@@ -551,14 +570,7 @@ enum mr_queue_back {
 	MR_BACK_REQUEUE,  /* the consumer worked on it */
 	MR_BACK_REJECT,
 };
-struct mr_consumer_wish {
-	uint64_t session;
-	uint32_t subscription;
-	uint32_t prefetch;
-	uint32_t weight;
-	bool recalls;
-	bool says_handed;
-};
+struct mr_consumer_wish;
 int mr_consumer_add(
 	struct mr_queues *q, struct mr_queue *queue, const struct mr_consumer_wish *wish);
 /* Withdraws the consumer's credit, and returns its deliveries to the queue: as far as the call's
@@ -602,22 +614,6 @@ static inline void mr_consumer_update(struct mr_queues *q, struct mr_queue_consu
 	if (mr_consumer_has_credit(c) != c->ready)
 		mr_consumer_toggle(q, c);
 }
-
-/* Policy (policy.c): chooses among the ready consumers. */
-/* Makes room for one more consumer: -ENOSPC, -ENOMEM. */
-int mr_policy_reserve(struct mr_queues *q, struct mr_queue *queue);
-void mr_policy_fini(struct mr_queues *q, struct mr_queue *queue);
-void mr_policy_join(struct mr_queue *queue, struct mr_queue_consumer *c);
-void mr_policy_leave(struct mr_queue *queue, struct mr_queue_consumer *c);
-void mr_policy_add(struct mr_queue *queue, struct mr_queue_consumer *c);
-void mr_policy_remove(struct mr_queue *queue, struct mr_queue_consumer *c);
-struct mr_queue_consumer *mr_policy_choose(struct mr_queues *q, struct mr_queue *queue);
-/* Notes that the consumer was given a delivery. */
-void mr_policy_used(struct mr_queue *queue, struct mr_queue_consumer *c);
-/* Replaces the queue's policy. */
-void mr_policy_change(struct mr_queue *queue, uint8_t policy);
-/* Notes that a ready consumer has one delivery less. */
-void mr_policy_settled(struct mr_queue *queue, struct mr_queue_consumer *c);
 
 /* Bodies of this size fit one message to any session, with all optional parts in the smallest
  * frame. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* settle: settlements of consumers, and what becomes of a delivery that comes back. */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/hold.h"
 #include "dataplane/queue/ttl.h"
 
 void mr_settle_done(struct mr_queues *q, struct mr_queue_delivery *d)
@@ -153,11 +154,11 @@ static void acknowledge_up_to(struct mr_queues *q, struct mr_queue_delivery *las
 	uint32_t index = mr_delivery_index(q, last);
 	uint32_t at;
 
+	mr_consumer_restart(q, c);
 	if (mr_unlikely(last->renewed)) {
 		acknowledge_delivery(q, last);
 		return;
 	}
-	mr_consumer_restart(q, c);
 	do {
 		at = c->out[false].head;
 		if (mr_likely(q->deliveries[at].next != MR_QUEUE_NONE))
@@ -166,9 +167,12 @@ static void acknowledge_up_to(struct mr_queues *q, struct mr_queue_delivery *las
 	} while (at != index);
 }
 
-static void delivery_progress(struct mr_queues *q, struct mr_queue_delivery *d)
+static void delivery_progress(struct mr_queues *q, struct mr_queue_delivery *d, uint32_t lease_ms)
 {
-	mr_delivery_touch(q, d, true);
+	if (mr_unlikely(lease_ms > d->queue->options.ack_timeout_ms))
+		mr_delivery_lease(q, d, lease_ms);
+	else
+		mr_delivery_touch(q, d, true);
 }
 
 /* Counts a settlement of an unknown tag. A consumer that leaves still receives deliveries until its
@@ -206,7 +210,7 @@ static void settle_delivery(
 	case MRF_SETTLE_VERB_HANDED: d->handed = true; break;
 	case MRF_SETTLE_VERB_LEAVE: mr_consumer_leave(q, d->consumer, MR_BACK_LEFT); break;
 	case MRF_SETTLE_VERB_RETURNED: mr_settle_back(q, d, MR_BACK_RETURNED, s->delay_ms); break;
-	case MRF_SETTLE_VERB_PROGRESS: delivery_progress(q, d); break;
+	case MRF_SETTLE_VERB_PROGRESS: delivery_progress(q, d, s->delay_ms); break;
 	default: mr_count(q->c.stats->bad_tags, 1); break;
 	}
 }

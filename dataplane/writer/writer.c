@@ -184,6 +184,7 @@ static struct mr_queues_config queues_config(const struct mr_writer *wr)
 				.ack_timeout_ms = c->queues.ack_timeout_ms,
 				.max_deliver = (uint16_t)c->queues.max_deliver,
 				.when_expired = MRF_QUEUE_EXPIRED_DISCARD,
+				.single_active = MRF_SINGLE_ACTIVE_NO,
 			},
 		.service =
 			{

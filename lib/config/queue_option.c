@@ -32,6 +32,8 @@ const struct mr_queue_option mr_queue_options[MR_QUEUE_OPTIONS_COUNT] = {
 		.choices = "discard|dead-letter", .queue_only = true},
 	{"aging", MRF_QUEUE_OPTION_AGING, MR_QUEUE_OPTION_MS, 1, INT32_MAX, "none", 0,
 		.queue_only = true},
+	{"single_active", MRF_QUEUE_OPTION_SINGLE_ACTIVE, MR_QUEUE_OPTION_CHOICE,
+		.choices = "no|yes", .queue_only = true},
 };
 
 void mr_queue_option_set(struct mrf_queue_options *o, uint32_t option, uint64_t value)
@@ -48,6 +50,7 @@ void mr_queue_option_set(struct mrf_queue_options *o, uint32_t option, uint64_t 
 	case MRF_QUEUE_OPTION_BREAKER_RESET: o->breaker_reset_ms = (uint32_t)value; break;
 	case MRF_QUEUE_OPTION_WHEN_EXPIRED: o->when_expired = (uint8_t)value; break;
 	case MRF_QUEUE_OPTION_AGING: o->aging_ms = (uint32_t)value; break;
+	case MRF_QUEUE_OPTION_SINGLE_ACTIVE: o->single_active = (uint8_t)value; break;
 	default: o->breaker_probes = (uint16_t)value; break;
 	}
 }

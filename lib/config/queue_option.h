@@ -35,7 +35,7 @@ struct mr_queue_option {
 	bool queue_only;
 };
 
-#define MR_QUEUE_OPTIONS_COUNT 12
+#define MR_QUEUE_OPTIONS_COUNT 13
 extern const struct mr_queue_option mr_queue_options[MR_QUEUE_OPTIONS_COUNT];
 
 /* Returns the option of that name, or NULL. Names of times may end in "_ms". */

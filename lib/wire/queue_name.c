@@ -37,6 +37,18 @@ enum mr_subject_fault mr_queue_name_parse(const void *name, size_t bytes)
 	return fault;
 }
 
+const char *mr_queue_tag_fault(const void *tag, size_t bytes)
+{
+	const uint8_t *byte = tag;
+
+	if (bytes > MR_QUEUE_TAG_BYTES_MAX)
+		return "longer than 64 bytes";
+	for (size_t i = 0; i < bytes; i++)
+		if (byte[i] < ' ' || byte[i] > '~')
+			return "has characters that are not printable ASCII";
+	return NULL;
+}
+
 unsigned mr_queue_home(enum mrf_queue_kind kind, const void *name, size_t bytes, unsigned workers)
 {
 	const uint8_t *byte = name;

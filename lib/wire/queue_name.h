@@ -19,14 +19,18 @@
 #define MR_QUEUE_DEAD_BYTES     (sizeof(MR_QUEUE_DEAD) - 1)
 #define MR_QUEUE_NAME_BYTES_MAX (MR_SUBJECT_BYTES_MAX - MR_QUEUE_DEAD_BYTES)
 /* Limits of a consumer. */
-#define MR_QUEUE_PREFETCH_MAX 65535u
-#define MR_QUEUE_WEIGHT_MAX   65535u
+#define MR_QUEUE_PREFETCH_MAX  65535u
+#define MR_QUEUE_WEIGHT_MAX    65535u
+#define MR_QUEUE_TAG_BYTES_MAX 64u
 
 /* Check a name of a queue, a service or dead letters. */
 enum mr_subject_fault mr_queue_name_parse(const void *name, size_t bytes);
 bool mr_queue_name_is_dead(const void *name, size_t bytes);
 /* True for a service that the bus itself answers. */
 bool mr_queue_name_is_mmi(const void *name, size_t bytes);
+
+/* Returns what is wrong with a consumer's tag, or NULL. */
+const char *mr_queue_tag_fault(const void *tag, size_t bytes);
 
 /* Returns the home worker of the queue or service, 0 to workers - 1. */
 unsigned mr_queue_home(enum mrf_queue_kind kind, const void *name, size_t bytes, unsigned workers);

@@ -174,6 +174,7 @@ start manual "$millrace" pull jobs --ack manual --json
 manual=$pid
 wait_for "a message has a tag" has_line "$dir/manual.out" tag
 take_both queue#show queue show jobs
+take queue#consumers queue consumers jobs
 wait_for "all have one" lines_at_least "$dir/manual.out" 6
 keep pull plain "$dir/manual.out" pull --ack manual
 kill -TERM "$manual"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/client/fake_queue.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,11 +67,20 @@ static struct fake_queue *find_or_make(struct bus *b, const char *name)
 	return q;
 }
 
-static void add_consumer(struct fake_queue *q, struct bus_session *s, struct mrf_table t)
+static void add_consumer(
+	struct bus *b, struct fake_queue *q, struct bus_session *s, struct mrf_table t)
 {
 	uint32_t subscription = mrf_consume_request_subscription(t);
 	uint32_t prefetch = mrf_consume_request_prefetch(t);
 
+	b->queues.consume.rate = mrf_consume_request_rate(t);
+	b->queues.consume.prefetch_bytes = mrf_consume_request_prefetch_bytes(t);
+	b->queues.consume.paused = mrf_consume_request_paused(t);
+	b->queues.consume.single_active =
+		mrf_queue_options_single_active(mrf_consume_request_options(t));
+	b->queues.consume.count++;
+	snprintf(b->queues.consume.tag, sizeof(b->queues.consume.tag), "%s",
+		mrf_consume_request_tag(t).data);
 	if (fake_consumer_find(&q->target, s->id, subscription) == NULL)
 		fake_consumer_add(&q->target, s->id, subscription, prefetch != 0 ? prefetch : 10);
 }
@@ -87,7 +97,7 @@ uint32_t fake_queue_open(struct bus *b, struct bus_session *s, struct mrf_table 
 						     .text = mrf_str("no such thing")});
 	q = find_or_make(b, name);
 	if (consume)
-		add_consumer(q, s, t);
+		add_consumer(b, q, s, t);
 	*type = MRF_CLIENT_BODY_QUEUE_RESPONSE;
 	return mrf_queue_response_write(
 		out, &(struct mrf_queue_response){.queue = q->target.number,
@@ -96,6 +106,7 @@ uint32_t fake_queue_open(struct bus *b, struct bus_session *s, struct mrf_table 
 			     .missed_max = 3,
 			     .ack_timeout_ms = b->queues.ack_timeout_ms,
 			     .max_deliver = 5,
+			     .consume_options = b->queues.older ? 0 : UINT32_MAX,
 			     .push_options = b->queues.older
 						     ? 0
 						     : MRF_PUSH_OPTION_TTL | MRF_PUSH_OPTION_DELAY |
@@ -263,6 +274,7 @@ static void settle_one(struct bus *b, struct fake_queue *q, uint64_t session,
 	}
 	if (settlement->verb == MRF_SETTLE_VERB_PROGRESS) {
 		b->queues.progressed++;
+		b->queues.lease_ms = settlement->delay_ms;
 		return;
 	}
 	for (uint32_t i = q->first; settlement->verb == MRF_SETTLE_VERB_ACK_UP_TO && i < q->next;

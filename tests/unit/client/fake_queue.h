@@ -40,8 +40,17 @@ struct fake_queues {
 	uint32_t window;           /* window in answers; 0: 16 */
 	uint32_t refuse;           /* this many pushes get refuse_status */
 	uint32_t refuse_status;
-	bool withhold;           /* pushes are stored, but not accepted */
-	int open_code;           /* code of the answers to opening */
+	bool withhold; /* pushes are stored, but not accepted */
+	int open_code; /* code of the answers to opening */
+	struct {
+		char tag[80];
+		uint32_t rate;
+		uint32_t prefetch_bytes;
+		uint8_t single_active;
+		bool paused;
+		uint32_t count;
+	} consume;               /* the last ConsumeRequest; how many there were */
+	uint32_t lease_ms;       /* time in the last Progress */
 	bool older;              /* knows no options of pushes */
 	uint32_t ack_timeout_ms; /* time-out in answers; nothing times out by it */
 	/* Fragmented messages are treated as duplicates, which is reported at the first

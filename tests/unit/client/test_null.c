@@ -125,6 +125,10 @@ static const uint64_t token[2] = {1, 2};
 	X(mr_consume(c, NULL, NULL, NULL, NULL, &k))                                               \
 	X(mr_consume(c, "q", NULL, NULL, NULL, NULL))                                              \
 	X(mr_consumer_close(NULL))                                                                 \
+	X(mr_pull_batch(NULL, &d, 1, 0))                                                           \
+	X(mr_pull_batch(k, NULL, 1, 0))                                                            \
+	X(mr_consumer_pause(NULL))                                                                 \
+	X(mr_consumer_resume(NULL))                                                                \
 	X(mr_pull(NULL, &d, 0))                                                                    \
 	X(mr_pull(k, NULL, 0))                                                                     \
 	X(mr_ack(NULL, 1))                                                                         \

@@ -217,6 +217,10 @@ int rig_command(struct rig *r, enum mrf_queue_verb verb, enum mrf_queue_kind kin
 				  .knows_memory = r->knows,
 				  .knows_share = r->knows,
 				  .edits = r->edits,
+				  .tag = mrf_str(r->wish.tag),
+				  .rate = r->wish.rate,
+				  .prefetch_bytes = r->wish.prefetch_bytes,
+				  .paused = r->wish.paused,
 			  });
 }
 

@@ -61,6 +61,12 @@ struct rig {
 	uint32_t edits;   /* bits of enum mrf_queue_option, for Edit */
 	bool says_handed; /* consumers that begin from now on use Handed */
 	bool recalls;     /* consumers from now on ask for recalls */
+	struct {
+		const char *tag;
+		uint32_t rate;
+		uint32_t prefetch_bytes;
+		bool paused;
+	} wish;           /* options of consumers from now on; tag: also for PauseConsumer */
 	bool knows;       /* clients from now on know the statuses 507 and 508 */
 	uint64_t held[3]; /* the last `of` of each enum mr_queue_held; 0: cleared */
 	bool served;      /* services are opened from now on only if they have a worker */
