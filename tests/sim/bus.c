@@ -420,6 +420,12 @@ static void take_waiting(void)
 	bus_bind_watch();
 }
 
+static void kick(struct bus_session *s)
+{
+	send_control(s->port, s->id, ++s->sequence, MRF_MESSAGE_KIND_CLOSE, NULL, 0, 0);
+	end_session(s);
+}
+
 static void round_of(void *arg, uint64_t at_ns);
 
 static void plan(uint64_t at_ns)
@@ -448,6 +454,9 @@ static void round_of(void *arg, uint64_t at_ns)
 		return;
 	}
 	bus.rounds++;
+	if (bus_session_of(bus.kick) != NULL)
+		kick(bus_session_of(bus.kick));
+	bus.kick = 0;
 	more = bus_queues_round();
 	take_waiting();
 	due_ns = mr_queues_due_ms(bus.queues);
@@ -500,8 +509,7 @@ void bus_kick(uint32_t index)
 
 		if (!s->open || index-- > 0)
 			continue;
-		send_control(s->port, s->id, ++s->sequence, MRF_MESSAGE_KIND_CLOSE, NULL, 0, 0);
-		end_session(s);
+		kick(s);
 		return;
 	}
 }

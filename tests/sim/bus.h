@@ -55,8 +55,8 @@ struct bus_session {
 	struct bus_message *first;
 	struct bus_message **end;
 	uint32_t waiting_bytes;
-	uint32_t piece_of[BUS_PIECES]; /* model's number of a fragmented message */
-	struct bus_publish publishes[BUS_PIECES];
+	uint32_t piece_of[BUS_PIECES];                /* model's number of a fragmented message */
+	struct bus_publish publishes[BUS_PIECES + 1]; /* the last is a whole message */
 	bool ends;         /* its last messages are taken, and wait for nothing */
 	bool waits;        /* its next message is a publish that must wait */
 	uint32_t taken_to; /* end of the messages of its next frame that were taken */
@@ -79,6 +79,7 @@ struct bus {
 	uint64_t round_ns; /* time of the next round; UINT64_MAX: none is planned */
 	uint64_t rounds;
 	uint64_t frozen_until_ns;
+	uint64_t kick;       /* session to be closed before it gets its acks, or 0 */
 	bool store_is_large; /* for all messages of a run and their dead letters */
 };
 

@@ -13,6 +13,7 @@
 #define BINDINGS_MAX 16u
 #define FLAGS_MAX    256u
 #define SOON_MS      300u /* time of the queues, in which the bus makes rounds */
+#define KICKS        1u   /* percent of publishes whose session ends before the acknowledgement */
 #define ROOM_PART    8u   /* a full queue has room again when one part of so many is free */
 
 const char *const bind_subjects[BIND_SUBJECTS] = {
@@ -254,8 +255,8 @@ static void give(struct bus_session *s, unsigned i, const struct mr_message_view
 static struct bus_publish *publish_of(struct bus_session *s, const struct mr_message_view *m)
 {
 	bool fragment = (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0;
-	uint32_t id = fragment ? m->extra.fragment.message : 0;
-	struct bus_publish *p = &s->publishes[id % BUS_PIECES];
+	struct bus_publish *p =
+		&s->publishes[fragment ? m->extra.fragment.message % BUS_PIECES : BUS_PIECES];
 
 	if (fragment && m->extra.fragment.offset != 0)
 		return p;
@@ -295,6 +296,8 @@ bool bus_publish(struct bus_session *s, const struct mr_message_view *m)
 			m->header.flags & MRF_MESSAGE_FLAG_ORIGIN ? m->extra.origin.id : 0,
 			mr_session_slot(s->id));
 		model_publish_taken(p->number);
+		if (world_chance(KICKS))
+			bus.kick = s->id;
 	}
 	watch_all();
 	return true;

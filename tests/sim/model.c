@@ -73,6 +73,8 @@ uint32_t model_new_publish(unsigned producer, uint64_t id)
 		return 0;
 	for (unsigned i = 0; i < model_queues_count; i++) {
 		(void)model_new(i, producer, id, 1, 0);
+		if (i == 0 && world_chance(20))
+			messages[first].bytes = MODEL_BYTES_MAX - 100 - world_draw(3000);
 		messages[first + i].base = first;
 		messages[first + i].bytes = messages[first].bytes;
 	}
