@@ -251,8 +251,8 @@ static void push_options(struct world *w, unsigned client, struct mr_message_vie
 /* Makes a publish for a bound queue of a push. */
 static void publish(struct world *w, unsigned client, const struct mr_message_view *push)
 {
-	const uint8_t flags =
-		MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_FRAGMENT | MRF_MESSAGE_FLAG_LOW;
+	const uint8_t flags = MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_FRAGMENT |
+			      MRF_MESSAGE_FLAG_LOW | MRF_MESSAGE_FLAG_HIGH;
 	struct mr_message_view m = *push;
 
 	m.header.flags &= flags;

@@ -26,6 +26,11 @@ uint64_t bus_queues_ms(void)
 	return bus_now_ms() - mr_queues_lost_ms(bus.queues);
 }
 
+uint64_t bus_unix_ms(void)
+{
+	return WORLD_UNIX_MS + bus_now_ms() + (uint64_t)bus.clock_ms;
+}
+
 struct bus_session *bus_session_of(uint64_t id)
 {
 	struct bus_session *s = &bus.sessions[mr_session_slot(id) % BUS_SESSIONS_MAX];

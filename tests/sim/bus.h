@@ -79,6 +79,7 @@ struct bus {
 	uint64_t round_ns; /* time of the next round; UINT64_MAX: none is planned */
 	uint64_t rounds;
 	uint64_t frozen_until_ns;
+	int64_t clock_ms;    /* steps of its clock of Unix time */
 	uint64_t kick;       /* session to be closed before it gets its acks, or 0 */
 	bool store_is_large; /* for all messages of a run and their dead letters */
 };
@@ -95,6 +96,8 @@ void bus_poke(void);
 uint64_t bus_now_ms(void);
 /* Time of the queues, without the time in which the bus stood still. */
 uint64_t bus_queues_ms(void);
+/* Its clock of Unix time, which makes steps. */
+uint64_t bus_unix_ms(void);
 
 /* For bus_queues.c. */
 struct bus_session *bus_session_of(uint64_t id);

@@ -68,6 +68,12 @@ static uint64_t peer(void *arg, uint64_t session)
 	return bus_peer(session);
 }
 
+static uint64_t unix_ms(void *arg)
+{
+	(void)arg;
+	return bus_unix_ms();
+}
+
 static const struct mr_queue_ops ops = {
 	.send = send_message,
 	.lives = lives,
@@ -75,6 +81,7 @@ static const struct mr_queue_ops ops = {
 	.room = room,
 	.peer = peer,
 	.hold = bus_bind_hold,
+	.unix_ms = unix_ms,
 };
 
 void bus_queues_open(const struct bus_settings *s)

@@ -24,7 +24,7 @@ int clock_gettime(clockid_t clock, struct timespec *out)
 	uint64_t now_ns = process_clock_ns();
 
 	if (clock == CLOCK_REALTIME)
-		now_ns += 1700000000ull * WORLD_S;
+		now_ns += WORLD_UNIX_MS * WORLD_MS;
 	out->tv_sec = (time_t)(now_ns / WORLD_S);
 	out->tv_nsec = (long)(now_ns % WORLD_S);
 	return 0;

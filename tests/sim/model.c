@@ -8,7 +8,9 @@
 #include "tests/sim/world.h"
 
 #define MAGIC       0x4d53524dull
+#define NORMAL      5u    /* level 4 of 9 to 0 */
 #define WHOLE_BYTES 1200u /* surely sent without fragments */
+#define LATE_MS_MAX 600u /* a worker that stood still for so long takes the time out of its clock */
 
 struct head {
 	uint32_t magic;
@@ -72,7 +74,7 @@ uint32_t model_new_publish(unsigned producer, uint64_t id)
 	if (first + model_queues_count > MODEL_MESSAGES_MAX)
 		return 0;
 	for (unsigned i = 0; i < model_queues_count; i++) {
-		(void)model_new(i, producer, id, 1, 0);
+		(void)model_new(i, producer, id, NORMAL, 0);
 		if (i == 0 && world_chance(20))
 			messages[first].bytes = MODEL_BYTES_MAX - 100 - world_draw(3000);
 		messages[first + i].base = first;
@@ -200,6 +202,9 @@ bool model_too_old(const struct message *m, uint64_t now_ms, uint64_t slack_ms)
 {
 	uint32_t most = queue_of(m)->holds.age_max_ms;
 
+	/* The age counts from when the bus saw that the message was due: nobody else knows when. */
+	if (slack_ms != 0 && model_has_delay(m))
+		return false;
 	return most != 0 && now_ms >= m->taken_ms + most + slack_ms;
 }
 
@@ -239,7 +244,7 @@ static bool timed_out(const struct message *m, uint64_t now_ms, uint64_t slack_m
  * its first fragment is sent. */
 static bool surely_ready(const struct message *m, uint64_t now_ms)
 {
-	if (m->bytes > WHOLE_BYTES)
+	if (m->bytes > WHOLE_BYTES || model_has_delay(m))
 		return false;
 	if (m->sends >= m->deliver_least || model_too_old(m, now_ms + SLACK_MS, 0) ||
 		model_time_over(m, now_ms + SLACK_MS, 0))
@@ -257,8 +262,11 @@ static bool goes_before(const struct message *a, const struct message *b)
 	return a->priority != b->priority ? a->priority < b->priority : a->place < b->place;
 }
 
+/* A delayed message has its place by the time when the bus saw that it was due. */
 static void check_order(const struct message *m, uint64_t now_ms)
 {
+	if (model_has_delay(m))
+		return;
 	for (uint32_t i = 1; i < messages_count; i++) {
 		const struct message *other = &messages[i];
 
@@ -353,6 +361,12 @@ void model_taken(uint32_t number)
 	m->state = READY;
 	m->place = ++places;
 	m->taken_ms = m->since_ms = bus_queues_ms();
+	if (model_has_delay(m)) {
+		m->state = PUT_OFF;
+		m->since_ms = m->due_ms;
+		if (m->due_ms > m->taken_ms)
+			m->taken_ms = m->due_ms;
+	}
 }
 
 static struct message *by_tag(uint64_t session, uint64_t tag)

@@ -3,7 +3,8 @@
  *
  *   Each message is in one place: ready, delayed, delivered to one consumer, done, or dead.
  *   Among the messages that are surely ready the first goes first: by priority, then by age.
- *   No message is delivered while its queue is paused, before its delay ends, or twice at once.
+ *   No message is delivered while its queue is paused, before its time has come, before the delay
+ *   of a nack ends, or twice at once.
  *   The ack of a current delivery is taken. A program gets the pushed message, byte for byte.
  *   No message is sent after its time to live. Then it is discarded, or dead, exactly once.
  *   In the end each accepted message is done, or dead for a reason that holds.
@@ -35,7 +36,8 @@ struct model_queue {
 	uint32_t edited;                /* enum mrf_queue_option */
 	uint32_t expirations;           /* 1 << enum mrf_queue_expired: those that ever held */
 	bool exactly_once;
-	bool times; /* some messages have a time to live */
+	bool times;  /* some messages have a time to live */
+	bool delays; /* some messages are delivered later */
 	bool paused;
 	uint32_t number; /* number that the bus gave it when it was last opened */
 };
@@ -60,6 +62,10 @@ size_t model_body(uint32_t number, uint8_t to[MODEL_BYTES_MAX]);
 uint64_t model_id(uint32_t number);
 unsigned model_priority(uint32_t number);
 uint32_t model_ttl_ms(uint32_t number);
+/* Sets the delay of a message that was not pushed yet: a time from the receipt, or Unix time. */
+void model_delay(uint32_t number, uint32_t delay_ms, uint64_t at_ms);
+uint32_t model_delay_ms(uint32_t number);
+uint64_t model_at_ms(uint32_t number);
 unsigned model_queue_of(uint32_t number);
 /* Returns the number in a body. */
 uint32_t model_number(const void *body, size_t bytes);

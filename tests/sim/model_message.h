@@ -57,6 +57,10 @@ struct message {
 	bool publish_accepted;
 	bool program_acked;
 	bool program_rejected;
+	/* its delay */
+	uint32_t delay_ms;
+	uint64_t at_ms;  /* Unix time */
+	uint64_t due_ms; /* earliest end of the delay */
 	/* its time to live */
 	uint32_t ttl_ms;       /* 0: none */
 	uint64_t began_min_ms; /* first fragments since it was last taken; 0: none */
@@ -86,6 +90,12 @@ static inline bool model_time_over(const struct message *m, uint64_t now_ms, uin
 {
 	return slack_ms == 0 ? now_ms >= m->ends_min_ms
 			     : m->ends_max_ms != UINT64_MAX && now_ms >= m->ends_max_ms + slack_ms;
+}
+
+/* True if it is delivered later. */
+static inline bool model_has_delay(const struct message *m)
+{
+	return m->delay_ms != 0 || m->at_ms != 0;
 }
 
 void model_time_open(void);

@@ -13,11 +13,37 @@ void model_time_open(void)
 	next_end_ms = UINT64_MAX;
 }
 
+void model_delay(uint32_t number, uint32_t delay_ms, uint64_t at_ms)
+{
+	messages[number].delay_ms = delay_ms;
+	messages[number].at_ms = at_ms;
+}
+
+uint32_t model_delay_ms(uint32_t number)
+{
+	return messages[number].delay_ms;
+}
+
+uint64_t model_at_ms(uint32_t number)
+{
+	return messages[number].at_ms;
+}
+
+/* Returns when the message is due, if it is received now. */
+static uint64_t due_ms(const struct message *m)
+{
+	uint64_t unix_ms = bus_unix_ms();
+
+	return bus_queues_ms() + m->delay_ms + (m->at_ms > unix_ms ? m->at_ms - unix_ms : 0);
+}
+
 void model_began(uint32_t number)
 {
 	struct message *m = &messages[number];
 	uint64_t now_ms = bus_queues_ms();
 
+	if (m->began_min_ms == 0 || due_ms(m) < m->due_ms)
+		m->due_ms = due_ms(m);
 	if (m->began_min_ms == 0)
 		m->began_min_ms = now_ms;
 	m->began_max_ms = now_ms;
@@ -30,6 +56,8 @@ void model_time_taken(struct message *m)
 	uint64_t first_ms = (whole ? now_ms : m->began_min_ms) + m->ttl_ms;
 	uint64_t last_ms = (whole ? now_ms : m->began_max_ms) + m->ttl_ms;
 
+	if (whole)
+		m->due_ms = due_ms(m);
 	m->began_min_ms = m->began_max_ms = 0;
 	if (m->ttl_ms == 0)
 		return;

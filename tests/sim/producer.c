@@ -5,10 +5,12 @@
 #include <stdio.h>
 
 #include "tests/sim/actor.h"
+#include "tests/sim/bus.h"
 #include "tests/sim/program.h"
 #include "tests/sim/world.h"
 
 #define SETTLE_TRIES 200u
+#define LEVEL_MAX    9u
 
 static void on_outcome(struct mr_client *c, uint64_t id, int error, void *arg)
 {
@@ -53,17 +55,26 @@ static struct mr_queue *open_queue(struct actor *a, struct mr_client *c)
 	return q;
 }
 
+/* Three levels have names too. */
+static enum mr_priority priority_of(unsigned level)
+{
+	return level == 7   ? MR_PRIORITY_HIGH
+	       : level == 4 ? MR_PRIORITY_NORMAL
+	       : level == 1 ? MR_PRIORITY_LOW
+			    : MR_PRIORITY(level);
+}
+
 /* False: not now. */
 static bool push(struct actor *a, struct mr_client *c, struct mr_queue *q, uint32_t number)
 {
-	static const enum mr_priority priorities[] = {
-		MR_PRIORITY_HIGH, MR_PRIORITY_NORMAL, MR_PRIORITY_LOW};
 	static uint8_t body[MODEL_BYTES_MAX];
 	bool own = model_queues[a->queue].exactly_once;
 	struct mr_push p = {.payload = body,
 		.id = own ? model_id(number) : 0,
-		.priority = priorities[model_priority(number)],
-		.ttl_ms = model_ttl_ms(number)};
+		.priority = priority_of(LEVEL_MAX - model_priority(number)),
+		.ttl_ms = model_ttl_ms(number),
+		.delay_ms = model_delay_ms(number),
+		.at_ms = model_at_ms(number)};
 	uint64_t id;
 	int error;
 
@@ -100,15 +111,37 @@ static uint32_t draw_ttl_ms(const struct actor *a)
 	return 1 + world_draw(world_chance(30) ? 60000 : 2500);
 }
 
+static void draw_delay(const struct actor *a, uint32_t number)
+{
+	if (!model_queues[a->queue].delays || world_chance(70))
+		return;
+	if (world_chance(50))
+		model_delay(number, 1 + world_draw(3000), 0);
+	else
+		model_delay(number, 0,
+			WORLD_UNIX_MS + world_now_ns() / WORLD_MS + world_draw(3500) - 500);
+}
+
+/* Most are of normal priority. Without memory for other levels the bus takes the next one that has
+ * a name. */
+static unsigned draw_level(void)
+{
+	static const unsigned named[] = {1, 4, 7};
+
+	if (world_chance(75))
+		return 4;
+	return bus.store_is_large ? world_draw(LEVEL_MAX + 1) : named[world_draw(3)];
+}
+
 static void push_some(struct actor *a, struct mr_client *c, struct mr_queue *q)
 {
 	for (uint32_t n = 1 + world_draw(12); n > 0 && actor_goes_on(a); n--) {
-		unsigned priority = world_chance(80) ? 1 : world_chance(50) ? 0 : 2;
-		uint32_t number =
-			model_new(a->queue, a->index, a->next_id, priority, draw_ttl_ms(a));
+		uint32_t number = model_new(
+			a->queue, a->index, a->next_id, LEVEL_MAX - draw_level(), draw_ttl_ms(a));
 
 		if (number == 0)
 			return;
+		draw_delay(a, number);
 		a->open[a->next_id++] = number;
 		program_counts.pushed++;
 		while (!actor_is_dead() && a->open[model_id(number)] == number &&

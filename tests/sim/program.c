@@ -61,6 +61,7 @@ static void make_queue(unsigned i)
 		world_chance(50) ? MRF_QUEUE_EXPIRED_DISCARD : MRF_QUEUE_EXPIRED_DEAD_LETTER;
 	q->expirations = 1u << q->asked.when_expired;
 	q->times = world_chance(50);
+	q->delays = world_chance(50);
 	q->exactly_once = !world_chance(25);
 	q->holds = q->asked;
 }
@@ -118,6 +119,8 @@ static void pause_some(void)
 	struct model_queue *q = &model_queues[world_draw(model_queues_count)];
 	bool pause = !q->paused && world_chance(60);
 
+	if (world_now_ns() < bus.frozen_until_ns)
+		return;
 	if (bus_command(pause ? MRF_QUEUE_VERB_PAUSE : MRF_QUEUE_VERB_RESUME, MRF_QUEUE_KIND_QUEUE,
 		    q->name, 0, NULL) == 0) {
 		world_trace("%s is %s", q->name, pause ? "paused" : "resumed");
@@ -154,6 +157,13 @@ static void freeze_some(void)
 	}
 }
 
+/* The clock of Unix time is set forward or back. */
+static void step_clock(void)
+{
+	bus.clock_ms = (int64_t)world_draw(4000) - 2000;
+	world_trace("bus: its clock is %d ms ahead", (int)bus.clock_ms);
+}
+
 static void befall(void)
 {
 	uint32_t r = world_draw(100);
@@ -168,8 +178,10 @@ static void befall(void)
 		bus_kick(world_draw(8));
 	else if (r < 80)
 		net_cut(world_now_ns() + world_draw(1200) * WORLD_MS);
-	else if (r < 90)
+	else if (r < 88)
 		draw_network(&run.net);
+	else if (r < 92)
+		step_clock();
 	else
 		look_at(world_draw(model_queues_count));
 	net_set(&run.net);

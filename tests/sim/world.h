@@ -20,6 +20,8 @@
 
 #define WORLD_MS 1000000ull
 #define WORLD_S  (1000 * WORLD_MS)
+/* Unix time at the start of the simulated machine. */
+#define WORLD_UNIX_MS 1700000000000ull
 
 /* Starts a run anew. */
 void world_open(uint64_t seed);
