@@ -213,11 +213,11 @@ MR_API int mr_consume_sized(struct mr_client *c, const char *queue,
 MR_API int mr_pull_sized(
 	struct mr_consumer *consumer, struct mr_delivery *out, int timeout_ms, size_t out_bytes);
 
-/** mr_settle_and_push() with the sizes of its options and of each push.
+/** mr_settle_and_push() with the sizes of its options and of each push. Unknown options are -E2BIG
+ * too.
  * @copydetails mr_settle_and_push
  * @param options_bytes  sizeof(struct mr_settle_options) of the caller
- * @param push_bytes     sizeof(struct mr_push) of the caller
- * @retval -E2BIG  also unknown options, see above */
+ * @param push_bytes     sizeof(struct mr_push) of the caller */
 MR_API int mr_settle_and_push_sized(const struct mr_delivery *input,
 	const struct mr_output *outputs, size_t count, const struct mr_settle_options *options,
 	size_t options_bytes, size_t push_bytes);
@@ -226,7 +226,7 @@ MR_API int mr_settle_and_push_sized(const struct mr_delivery *input,
  * @copydetails mr_settle_and_push_async
  * @param options_bytes  sizeof(struct mr_settle_options) of the caller
  * @param push_bytes     sizeof(struct mr_push) of the caller
- * @retval -E2BIG  also unknown options, see above */
+ * @retval -E2BIG  unknown options, see above */
 MR_API int mr_settle_and_push_async_sized(const struct mr_delivery *input,
 	const struct mr_output *outputs, size_t count, const struct mr_settle_options *options,
 	mr_settle_fn *callback, void *arg, size_t options_bytes, size_t push_bytes);

@@ -67,6 +67,7 @@ done 3<<'ROWS'
 2|^millrace pub: expected: millrace pub SUBJECT \[PAYLOAD\!-\]; see .millrace help pub.$|pub
 2|^millrace pull: json: one word too many; did you mean --json\?$|pull orders json
 2|^millrace pull: --to: there is no output to push; add --exec COMMAND|pull orders --to x
+2|^millrace pull: --each-line: there is no queue for the lines; add --to QUEUE|pull orders --exec cat --each-line
 2|^millrace reply: a: there is no answer; give exactly one of PAYLOAD, --exec and --echo$|reply a
 2|^millrace serve: a: there is no answer; give one of --exec and --echo$|serve a
 2|^millrace call: --stream: the parts come from standard input; leave out - and --count$|call a --stream --count 2
