@@ -342,14 +342,16 @@ static inline void set_extra(struct mr_message_extra *extra, const struct mr_que
 	struct mr_queue_entry *e, uint64_t tag)
 {
 	mr_delivery_describe(extra, tag, queue, mr_entry_redelivered(e), e->priority, e->spared);
-	if (mr_unlikely(e->priority == MR_ENTRY_LEVEL))
-		extra->delivery.priority = mr_entry_priority(e);
 	if (e->flags & MR_ENTRY_ORIGIN) {
 		extra->flags |= MRF_MESSAGE_FLAG_ORIGIN;
 		extra->origin = *mr_entry_origin(e);
 	}
+	if (mr_likely((e->flags & (MR_ENTRY_MORE | MR_ENTRY_TIME)) == 0))
+		return;
 	if (e->flags & MR_ENTRY_MORE)
 		extra->flags |= MRF_MESSAGE_FLAG_MORE;
+	if (e->priority == MR_ENTRY_LEVEL)
+		extra->delivery.priority = mr_entry_priority(e);
 }
 
 static bool send_whole(struct mr_queues *q, const struct mr_queue_delivery *d,
@@ -543,8 +545,12 @@ void mr_queue_expire(struct mr_queues *q, struct mr_queue *queue)
 }
 
 /* Removes an entry that nobody waits for any more; true: it did. */
-static bool drop_unwanted(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+static inline bool drop_unwanted(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
+	if (mr_likely((e->flags & (MR_ENTRY_CALL | MR_ENTRY_TIME)) == 0 &&
+		      queue->options.age_max_ms == 0))
+		return false;
 	if (mr_unlikely(too_old(q, queue, e) || mr_ttl_left(q, e) == 0)) {
 		expire_entry(q, queue, e);
 		return true;
@@ -570,8 +576,7 @@ static void run_queue(struct mr_queues *q, struct mr_queue *queue)
 	while (q->work > floor && !queue->paused && (e = mr_queue_next(q, queue)) != NULL &&
 		(c = mr_policy_choose(q, queue)) != NULL) {
 		q->work--;
-		if (queue->apart_count == 0 && e->next != NULL)
-			mr_prefetch(e->next);
+		mr_prefetch(e->next); /* no address, without harm, if the entry is in no list */
 		if (!drop_unwanted(q, queue, e) && !deliver_entry(q, queue, c, e))
 			mr_consumer_block(q, c);
 	}
