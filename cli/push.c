@@ -224,6 +224,19 @@ static uint8_t expired_of(const char *text)
 	return strcmp(text, "discard") == 0 ? MR_EXPIRED_DISCARD : MR_EXPIRED_DEAD_LETTER;
 }
 
+static enum mr_when_queue_full full_of(const char *text)
+{
+	static const char *const names[] = {[MR_QUEUE_FULL_WAIT] = "wait",
+		[MR_QUEUE_FULL_REFUSE] = "refuse",
+		[MR_QUEUE_FULL_DROP_OLDEST] = "drop-oldest",
+		[MR_QUEUE_FULL_DEAD_LETTER] = "dead-letter"};
+
+	for (size_t i = 1; text != NULL && i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(text, names[i]) == 0)
+			return (enum mr_when_queue_full)i;
+	return MR_QUEUE_FULL_DEFAULT;
+}
+
 static int open_queue(struct push *p, const char *name)
 {
 	const struct settings *set = p->set;
@@ -236,9 +249,7 @@ static int open_queue(struct push *p, const char *name)
 		.queue.age_max_ms = (uint32_t)set->age_ms,
 		.queue.ack_timeout_ms = (uint32_t)set->ack_timeout_ms,
 		.queue.max_deliver = (uint16_t)set->max_deliver,
-		.queue.when_full = set->when_full == NULL                ? MR_QUEUE_FULL_DEFAULT
-				   : strcmp(set->when_full, "wait") == 0 ? MR_QUEUE_FULL_WAIT
-									 : MR_QUEUE_FULL_REFUSE,
+		.queue.when_full = full_of(set->when_full),
 		.queue.when_expired = expired_of(set->when_expired),
 		.on_outcome = on_outcome,
 		.arg = p,
@@ -432,9 +443,10 @@ static const struct mr_cli_option options[] = {
 		.type = MR_CLI_TEXT,
 		.value = "WHAT",
 		.offset = offsetof(struct settings, when_full),
-		.choices = "wait|refuse",
-		.help = "for a new queue that is full: wait (pushes wait, the default) "
-			"or refuse"},
+		.choices = "wait|refuse|drop-oldest|dead-letter",
+		.help = "for a new queue that is full: wait (pushes wait, the default), "
+			"refuse, drop-oldest (the oldest of the lowest priority is "
+			"discarded) or dead-letter (it becomes a dead letter)"},
 	{.name = "when-expired",
 		.type = MR_CLI_TEXT,
 		.value = "WHAT",

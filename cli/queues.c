@@ -61,6 +61,7 @@ static const struct column all_columns[] = {
 	{"ACKED", NULL, "acked", COUNT, .rank = 11, COUNTED},
 	{"REDELIVERED", "AGAIN", "redelivered", .rank = 8, COUNTED},
 	{NULL, NULL, "dead"},
+	{NULL, NULL, "dropped"},
 	{NULL, "EXPIRED", "expired", .rank = 6, COUNTED},
 	{"DEAD", NULL, "dead_ready", .rank = 1, COUNTED, .alarm = true},
 	{NULL, "REPLIES", "replies", .rank = 11, COUNTED},
@@ -107,6 +108,8 @@ static const char *full_text(uint8_t when_full)
 	case MRF_QUEUE_FULL_DEFAULT: return "default";
 	case MRF_QUEUE_FULL_WAIT: return "wait";
 	case MRF_QUEUE_FULL_REFUSE: return "refuse";
+	case MRF_QUEUE_FULL_DROP_OLDEST: return "drop-oldest";
+	case MRF_QUEUE_FULL_DEAD_LETTER: return "dead-letter";
 	default: return "unknown";
 	}
 }
@@ -164,6 +167,7 @@ static void count_cells(struct mr_cli_table *t, struct mrf_table row)
 	mr_cli_table_count(t, mrf_queue_row_acked(row));
 	mr_cli_table_count(t, mrf_queue_row_redelivered(row));
 	mr_cli_table_count(t, mrf_queue_row_dead(row));
+	mr_cli_table_count(t, mrf_queue_row_dropped(row));
 	mr_cli_table_count(t, mrf_queue_row_expired(row));
 	mr_cli_table_count(t, mrf_queue_row_dead_ready(row));
 	mr_cli_table_count(t, mrf_queue_row_replies(row));

@@ -236,7 +236,8 @@ enum mr_admin_option {
  * change: the queue is not removed for idleness, and a client that asks for other values when it
  * opens the queue gets these.
  *
- * A lower limit drops no message. Unsettled deliveries take the new acknowledgement time-out.
+ * A lower limit drops no message, unless `when_full` makes room by old ones. Unsettled deliveries
+ * take the new acknowledgement time-out.
  * @param a        the connection
  * @param queue    its name
  * @param service  true: a service, false: a queue

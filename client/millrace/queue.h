@@ -31,6 +31,10 @@ enum mr_when_queue_full {
 	MR_QUEUE_FULL_DEFAULT, /**< queue: wait; service: refuse */
 	MR_QUEUE_FULL_WAIT,    /**< the push is accepted when there is room (back-pressure) */
 	MR_QUEUE_FULL_REFUSE,  /**< the push is refused */
+	/** queue: the oldest waiting message of the lowest priority is discarded, and counted */
+	MR_QUEUE_FULL_DROP_OLDEST,
+	/** queue: the oldest waiting message of the lowest priority becomes a dead letter */
+	MR_QUEUE_FULL_DEAD_LETTER,
 };
 
 /** Priority of a message within its queue: one of ten levels, 0 to 9. A higher level goes first;
@@ -113,7 +117,7 @@ struct mr_push_options {
 	 *
 	 * | code      | meaning                                                              |
 	 * |-----------|----------------------------------------------------------------------|
-	 * | -EBUSY    | the queue stayed full, after retries (MR_QUEUE_FULL_REFUSE)          |
+	 * | -EBUSY    | the queue stayed full, after retries (not with MR_QUEUE_FULL_WAIT)   |
 	 * | -ENOBUFS  | the memory of all queues stayed full, after retries                  |
 	 * | -EDQUOT   | the share of this host or user in it stayed used up, after retries   |
 	 * | -ESTALE   | too old: the bus cannot tell whether it was pushed before            |

@@ -56,6 +56,7 @@ static void copy_counts(struct mrf_queue_row *v, struct mrf_table t)
 	v->dead_ready = mrf_queue_row_dead_ready(t);
 	v->failures = mrf_queue_row_failures(t);
 	v->replies = mrf_queue_row_replies(t);
+	v->dropped = mrf_queue_row_dropped(t);
 }
 
 static uint32_t copy_row(struct mrf_builder *b, struct mrf_table t)

@@ -149,7 +149,7 @@ static bool refuse_options(
 	*out = mr_queue_command_options(t);
 	if (out->policy > MRF_QUEUE_POLICY_WEIGHTED)
 		return mr_request_invalid(q, -EINVAL, "policy", "this bus does not know it");
-	if (out->when_full > MRF_QUEUE_FULL_REFUSE)
+	if (out->when_full > MRF_QUEUE_FULL_DEAD_LETTER)
 		return mr_request_invalid(
 			q, -EINVAL, "when full", "this bus does not know the choice");
 	if (out->when_expired > MRF_QUEUE_EXPIRED_DEAD_LETTER)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bind: publishes that go into queues bound to their subject, and the flags of full ones. */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/full.h"
 #include "lib/base/memory.h"
 
 #define VERSION_LINE "NATS/1.0\r\n"
@@ -87,13 +88,16 @@ static inline bool is_over(const struct mr_queue *queue, uint64_t more_bytes)
 
 static inline bool is_full(const struct mr_queues *q, const struct mr_queue *queue)
 {
-	return is_over(queue, 0) || mr_push_share_used_up(q, queue);
+	return (is_over(queue, 0) && !mr_full_may_displace(queue)) ||
+	       mr_push_share_used_up(q, queue);
 }
 
 static bool has_room(const struct mr_queues *q, const struct mr_queue *queue)
 {
 	const struct mrf_queue_options *o = &queue->options;
 
+	if (mr_full_may_displace(queue))
+		return !mr_push_share_used_up(q, queue);
 	return mr_queue_depth(queue) == 0 ||
 	       (mr_queue_depth(queue) < o->messages_max - o->messages_max / ROOM_PART &&
 		       (o->bytes_max == 0 ||
@@ -284,7 +288,7 @@ static uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 
 	if (mr_unlikely(queue->options.bytes_max != 0 && body_bytes > queue->options.bytes_max))
 		return MRF_STATUS_CODE_BAD;
-	if (!promised && mr_unlikely(is_over(queue, body_bytes)))
+	if (!promised && mr_unlikely(is_over(queue, body_bytes)) && !mr_full_may_displace(queue))
 		return MRF_STATUS_CODE_OVERLOADED;
 	if (!promised && mr_unlikely(mr_push_share_used_up(q, queue)))
 		return MRF_STATUS_CODE_NO_MEMORY;
@@ -403,17 +407,33 @@ static struct mr_queue_entry *make_entry(struct mr_queues *q, uint32_t account,
 	return add_line(q, e, m);
 }
 
+/* Makes room in a full queue. What finds none is discarded too: its publisher was told already that
+ * it went in. False: the entry is gone. */
+static bool enter_full(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	enum mr_full result = mr_full_enter(q, queue, e);
+
+	if (result != MR_FULL_NONE)
+		return result == MR_FULL_ROOM;
+	queue->body_bytes += e->body_bytes;
+	mr_full_drop(q, queue, e);
+	return false;
+}
+
 static void finish(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
 	const struct mrf_message_origin *origin)
 {
 	if (e->flags & MR_ENTRY_ORIGIN)
 		mr_window_note(q, queue, origin);
-	queue->body_bytes += e->body_bytes;
 	queue->pushed++;
 	queue->accepted += origin != NULL;
 	mr_count(q->c.stats->pushed, 1);
 	mr_count(q->c.stats->bound, 1);
-	mr_queue_put(q, queue, e);
+	if (mr_likely(!is_over(queue, e->body_bytes)) || !mr_full_displaces(queue) ||
+		enter_full(q, queue, e)) {
+		queue->body_bytes += e->body_bytes;
+		mr_queue_put(q, queue, e);
+	}
 	if (mr_unlikely(is_full(q, queue)) && !queue->bound_full)
 		hold_queue(q, queue);
 }

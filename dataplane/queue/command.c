@@ -144,7 +144,8 @@ static bool agrees_with_options(const struct request *r, const struct mr_queue *
 static bool options_are_valid(const struct mrf_queue_options *o)
 {
 	return o->policy > MRF_QUEUE_POLICY_DEFAULT && o->policy <= MRF_QUEUE_POLICY_WEIGHTED &&
-	       o->when_full > MRF_QUEUE_FULL_DEFAULT && o->when_full <= MRF_QUEUE_FULL_REFUSE &&
+	       o->when_full > MRF_QUEUE_FULL_DEFAULT &&
+	       o->when_full <= MRF_QUEUE_FULL_DEAD_LETTER &&
 	       o->when_expired <= MRF_QUEUE_EXPIRED_DEAD_LETTER &&
 	       o->single_active <= MRF_SINGLE_ACTIVE_YES && o->messages_max <= UINT64_MAX / 4 &&
 	       o->bytes_max <= UINT64_MAX / 4 && o->ack_timeout_ms <= INT32_MAX &&
@@ -160,7 +161,8 @@ static int make_queue(struct request *r, struct mr_queue **out)
 	int rc;
 
 	if (mr_queue_name_parse(r->name.data, r->name.bytes) != MR_SUBJECT_OK ||
-		r->kind > MRF_QUEUE_KIND_SERVICE || !options_are_valid(&options))
+		r->kind > MRF_QUEUE_KIND_SERVICE || !options_are_valid(&options) ||
+		(r->kind == MRF_QUEUE_KIND_SERVICE && options.when_full > MRF_QUEUE_FULL_REFUSE))
 		return -EINVAL;
 	if (r->session != 0) {
 		if (!r->q->c.ops->lives(r->q->c.arg, r->session))
@@ -400,6 +402,7 @@ static uint32_t write_row(struct request *r, const struct mr_queue *queue, bool 
 			      .acked = queue->acked,
 			      .redelivered = queue->redelivered,
 			      .dead = queue->dead_count,
+			      .dropped = queue->dropped,
 			      .expired = queue->expired,
 			      .dead_ready = queue->is_dead || queue->dead == NULL
 						    ? 0

@@ -533,6 +533,9 @@ static void expire_entry(struct mr_queues *q, struct mr_queue *queue, struct mr_
 
 void mr_queue_expire(struct mr_queues *q, struct mr_queue *queue)
 {
+	/* A call is too old, too, when its caller no longer waits. */
+	if (!mr_queue_has_age_limit(queue) && queue->kind != MRF_QUEUE_KIND_SERVICE)
+		return;
 	for (unsigned i = 0; i < mr_queue_ranks(queue); i++) {
 		struct mr_queue_entry *e;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* edit: options that an operator changes while the queue has messages and consumers.
  *
- *   limits           nothing in the queue is dropped; a full queue takes no more for now
+ *   limits           nothing in the queue is dropped, and a full queue takes no more for now; if
+ *                    it makes room by old messages, what exceeds the limits leaves
  *   age limit        holds for all waiting messages, some of them a round
  *   ack time-out     holds for the deliveries that are out, from the start of their time-outs
  *   max_deliver      holds when a delivery comes back
@@ -40,7 +41,8 @@ static const char *refused_value(uint32_t edits, const struct mrf_queue_options 
 		{MRF_QUEUE_OPTION_POLICY, v->policy, MRF_QUEUE_POLICY_LEAST_RECENTLY_USED,
 			MRF_QUEUE_POLICY_WEIGHTED, "policy: this bus does not know it"},
 		{MRF_QUEUE_OPTION_WHEN_FULL, v->when_full, MRF_QUEUE_FULL_WAIT,
-			MRF_QUEUE_FULL_REFUSE, "when_full: expected wait or refuse"},
+			MRF_QUEUE_FULL_DEAD_LETTER,
+			"when_full: expected wait, refuse, drop-oldest or dead-letter"},
 		{MRF_QUEUE_OPTION_MESSAGES_MAX, v->messages_max, 1, UINT64_MAX / 4,
 			"messages_max: expected 1 to 2^62 - 1"},
 		{MRF_QUEUE_OPTION_BYTES_MAX, v->bytes_max, 0, UINT64_MAX / 4,
@@ -88,6 +90,9 @@ static const char *refused_edit(
 		return "only messages of queues age";
 	if (queue->kind == MRF_QUEUE_KIND_SERVICE && (edits & MRF_QUEUE_OPTION_SINGLE_ACTIVE) != 0)
 		return "only queues may have one active consumer";
+	if (queue->kind == MRF_QUEUE_KIND_SERVICE && (edits & MRF_QUEUE_OPTION_WHEN_FULL) != 0 &&
+		values->when_full > MRF_QUEUE_FULL_REFUSE)
+		return "when_full: a service waits or refuses";
 	return refused_value(edits, values);
 }
 

@@ -237,6 +237,7 @@ struct mr_queue {
 	struct mr_queue *bound_next;    /* list of the bound queues that hold promised publishes */
 	bool bound_full;                /* in that list */
 	struct mr_queue_levels *levels; /* NULL: only low, normal and high were used */
+	uint64_t dropped;               /* to make room, when it was full */
 	uint64_t ready_of[MR_QUEUE_RANKS]; /* ready entries by rank; not kept for normal ones */
 	uint64_t out_bytes;                /* bodies of the entries that are out */
 	struct mr_queue_purge purge;
@@ -473,6 +474,11 @@ struct mr_queue_entry *mr_returned_any(struct mr_queues *q, struct mr_queue_entr
 
 /* Frees an entry that has left the queue, updates body_bytes, and accepts withheld pushes. */
 void mr_queue_done(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+
+static inline bool mr_queue_has_age_limit(const struct mr_queue *queue)
+{
+	return queue->options.age_max_ms != 0 && !queue->is_dead;
+}
 
 /* Returns the milliseconds until the entry is too old; UINT64_MAX: it has no age limit. */
 static inline uint64_t mr_queue_age_left(

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* push: checks a Push, makes its entry, and accepts it, withholds acceptance or refuses it. */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/full.h"
 #include "dataplane/queue/work.h"
 
 /* Size of an entry without its body, rounded: approximate. */
@@ -130,7 +131,7 @@ MR_ALWAYS_INLINE uint32_t admit_message(struct mr_queues *q, uint64_t session,
 
 	if (mr_unlikely(queue->options.bytes_max != 0 && body_bytes > queue->options.bytes_max))
 		return MRF_STATUS_CODE_BAD;
-	if (mr_unlikely(over_limit(queue, body_bytes)) &&
+	if (mr_unlikely(over_limit(queue, body_bytes)) && !mr_full_may_displace(queue) &&
 		(!waits || !takes_beyond(q, session, queue)))
 		return MRF_STATUS_CODE_OVERLOADED;
 	if (mr_unlikely(share_used_up(q, queue)))
@@ -264,11 +265,49 @@ static void accept_or_withhold(struct mr_queues *q, uint64_t session, struct mr_
 	accept_one(q, session, queue->number, origin, MRF_STATUS_CODE_OK);
 }
 
+/* Makes room in a full queue whose limits are exact. False: the entry is gone, and its outcome is
+ * reported. A message in fragments finds out only now. */
+static bool enter_full(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	struct mr_queue_entry *e, const struct mrf_message_origin *origin)
+{
+	bool noted = (e->flags & MR_ENTRY_ORIGIN) != 0;
+	enum mr_full result = mr_full_enter(q, queue, e);
+
+	if (result == MR_FULL_ROOM)
+		return true;
+	if (result == MR_FULL_NONE) {
+		mr_entry_free(q, e);
+		count_refused(q, queue, MRF_STATUS_CODE_OVERLOADED);
+		if (origin != NULL)
+			accept_one(q, session, queue->number, origin, MRF_STATUS_CODE_OVERLOADED);
+		return false;
+	}
+	if (noted)
+		mr_window_note(q, queue, origin);
+	queue->pushed++;
+	mr_count(q->c.stats->pushed, 1);
+	if (origin != NULL)
+		accept_or_withhold(q, session, queue, origin, false);
+	return false;
+}
+
+/* True if the queue never holds more than its limits. */
+static bool is_exact(const struct mr_queue *queue)
+{
+	return queue->kind == MRF_QUEUE_KIND_QUEUE &&
+	       queue->options.when_full != MRF_QUEUE_FULL_WAIT;
+}
+
 MR_ALWAYS_INLINE void finish_push(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	struct mr_queue_entry *e, const struct mrf_message_origin *origin)
 {
 	bool full = over_limit(queue, e->body_bytes);
 
+	if (mr_unlikely(full) && is_exact(queue)) {
+		if (!enter_full(q, session, queue, e, origin))
+			return;
+		full = false;
+	}
 	if (e->flags & MR_ENTRY_ORIGIN)
 		mr_window_note(q, queue, origin);
 	if (e->flags & MR_ENTRY_CALL)

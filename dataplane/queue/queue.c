@@ -7,6 +7,7 @@
 
 #include "lib/base/memory.h"
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/full.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"
 
@@ -175,6 +176,8 @@ static uint64_t age_due(const struct mr_queues *q, const struct mr_queue *queue)
 {
 	uint64_t left = UINT64_MAX;
 
+	if (!mr_queue_has_age_limit(queue))
+		return UINT64_MAX;
 	for (unsigned i = 0; i < mr_queue_ranks(queue); i++) {
 		const struct mr_queue_entry *e = mr_queue_oldest(queue, i);
 		uint64_t of_this = e == NULL ? UINT64_MAX : mr_queue_age_left(q, queue, e);
@@ -200,10 +203,11 @@ static uint64_t idle_due(const struct mr_queues *q, const struct mr_queue *queue
 void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue)
 {
 	uint64_t due = age_due(q, queue), ttl_due = mr_ttl_due_ms(queue);
-	uint64_t idle = idle_due(q, queue);
+	uint64_t idle = idle_due(q, queue), full_due = mr_full_due_ms(q, queue);
 
 	due = due < idle ? due : idle;
 	due = due < ttl_due ? due : ttl_due;
+	due = due < full_due ? due : full_due;
 	if (due == UINT64_MAX)
 		return;
 	/* Due already: more entries than one call handles; the rest has its turn. */
@@ -214,6 +218,7 @@ void mr_queue_on_timer(struct mr_queues *q, struct mr_queue *queue)
 {
 	mr_queue_expire(q, queue);
 	mr_ttl_expire(q, queue);
+	mr_full_trim(q, queue);
 	mr_queue_has_room(q, queue);
 	if (mr_bind_count(q, queue) > 0)
 		queue->used_ms = q->now_ms;

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/full.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"
 
@@ -221,6 +222,8 @@ void mr_queue_put_back(struct mr_queues *q, struct mr_queue *queue, struct mr_qu
 		mr_returned_push(q, mr_queue_returned_of(queue, mr_entry_rank(e)), e);
 	queue->apart_count++;
 	note_ready(q, queue, e, true);
+	if (mr_unlikely(mr_full_displaces(queue)) && mr_full_exceeds(queue))
+		mr_queue_timer_set(&q->timers, &queue->timer, q->now_ms);
 }
 
 bool mr_queue_take_apart(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)

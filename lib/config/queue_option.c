@@ -14,7 +14,8 @@
 const struct mr_queue_option mr_queue_options[MR_QUEUE_OPTIONS_COUNT] = {
 	{"policy", MRF_QUEUE_OPTION_POLICY, MR_QUEUE_OPTION_CHOICE,
 		.choices = "lru|round-robin|least-outstanding|random|weighted"},
-	{"when_full", MRF_QUEUE_OPTION_WHEN_FULL, MR_QUEUE_OPTION_CHOICE, .choices = "wait|refuse"},
+	{"when_full", MRF_QUEUE_OPTION_WHEN_FULL, MR_QUEUE_OPTION_CHOICE,
+		.choices = "wait|refuse|drop-oldest|dead-letter"},
 	{"messages_max", MRF_QUEUE_OPTION_MESSAGES_MAX, MR_QUEUE_OPTION_COUNT, 1, UINT64_MAX / 4,
 		"none", UINT32_MAX},
 	{"bytes_max", MRF_QUEUE_OPTION_BYTES_MAX, MR_QUEUE_OPTION_BYTES, 1, UINT64_MAX / 4, "none",

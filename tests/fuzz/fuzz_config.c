@@ -45,7 +45,7 @@ static void expect_valid_template(const struct mr_config_template *t)
 	expect((t->options & MRF_QUEUE_OPTION_MESSAGES_MAX) == 0 || t->values.messages_max >= 1);
 	expect((t->options & MRF_QUEUE_OPTION_WHEN_FULL) == 0 ||
 		(t->values.when_full > MRF_QUEUE_FULL_DEFAULT &&
-			t->values.when_full <= MRF_QUEUE_FULL_REFUSE));
+			t->values.when_full <= MRF_QUEUE_FULL_DEAD_LETTER));
 }
 
 static void expect_valid_sessions(const struct mr_config *c)

@@ -151,16 +151,30 @@ static int command(struct world *w, unsigned verb, unsigned which, unsigned clie
 	uint32_t ref;
 
 	mrf_builder_init(&b, question, sizeof(question));
-	ref = mrf_queue_command_write(&b, &(struct mrf_queue_command){
-						  .verb = (uint8_t)verb,
-						  .kind = (uint8_t)names[which % 4].kind,
-						  .name = mrf_str(names[which % 4].name),
-						  .session = session(client),
-						  .subscription = number % 4,
-						  .prefetch = number % 8,
-						  .weight = number,
-						  .count = number,
-					  });
+	ref = mrf_queue_options_write(
+		&b, &(struct mrf_queue_options){
+			    .when_full = (uint8_t)(verb == MRF_QUEUE_VERB_EDIT ? number % 6 : 0),
+			    .messages_max = verb == MRF_QUEUE_VERB_EDIT ? number % 8 : 0,
+			    .bytes_max = verb == MRF_QUEUE_VERB_EDIT ? number * 16ull : 0,
+			    .aging_ms = verb == MRF_QUEUE_VERB_EDIT ? number / 2 : 0,
+		    });
+	ref = mrf_queue_command_write(
+		&b, &(struct mrf_queue_command){
+			    .verb = (uint8_t)verb,
+			    .kind = (uint8_t)names[which % 4].kind,
+			    .name = mrf_str(names[which % 4].name),
+			    .session = session(client),
+			    .subscription = number % 4,
+			    .prefetch = number % 8,
+			    .weight = number,
+			    .count = number,
+			    .options = ref,
+			    .edits = MRF_QUEUE_OPTION_WHEN_FULL | MRF_QUEUE_OPTION_MESSAGES_MAX |
+				     MRF_QUEUE_OPTION_BYTES_MAX |
+				     (names[which % 4].kind == MRF_QUEUE_KIND_QUEUE
+						     ? MRF_QUEUE_OPTION_AGING
+						     : 0u),
+		    });
 	ref = mrf_queue_message_write(
 		&b, &(struct mrf_queue_message){
 			    .body_type = MRF_QUEUE_BODY_QUEUE_COMMAND, .body = ref});

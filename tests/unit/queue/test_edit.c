@@ -533,7 +533,8 @@ static void refused_edit_names_its_reason_and_changes_nothing(void **state)
 		(struct mrf_queue_options){.not_idempotent = true});
 	assert_string_equal(refusal(), "this bus cannot change such an option");
 	(void)edit("work", MRF_QUEUE_OPTION_WHEN_FULL, (struct mrf_queue_options){.when_full = 99});
-	assert_string_equal(refusal(), "when_full: expected wait or refuse");
+	assert_string_equal(
+		refusal(), "when_full: expected wait, refuse, drop-oldest or dead-letter");
 	assert_int_equal(edit("none", MRF_QUEUE_OPTION_MAX_DELIVER,
 				 (struct mrf_queue_options){.max_deliver = 1}),
 		-ENOENT);

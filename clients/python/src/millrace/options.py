@@ -38,6 +38,8 @@ class WhenFull(enum.IntEnum):
     DEFAULT = 0
     WAIT = 1
     REFUSE = 2
+    DROP_OLDEST = 3
+    DEAD_LETTER = 4
 
 
 class Priority(enum.IntEnum):
