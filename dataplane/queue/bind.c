@@ -11,6 +11,7 @@
 
 /* A full queue has room again when a window, one part in 8, is free. */
 #define ROOM_PART 8u
+#define LOOKS     64u /* at full queues, in one run */
 
 static struct mr_queue_bound_slot *slot_of(const struct mr_queues *q, uint32_t number)
 {
@@ -105,36 +106,62 @@ static bool has_room(const struct mr_queues *q, const struct mr_queue *queue)
 		       !mr_push_share_used_up(q, queue));
 }
 
+static void append_full(struct mr_queues *q, struct mr_queue *queue)
+{
+	queue->bound_next = NULL;
+	if (q->bound.full == NULL)
+		q->bound.full = queue;
+	else
+		q->bound.full_tail->bound_next = queue;
+	q->bound.full_tail = queue;
+	q->bound.full_count++;
+}
+
 static void hold_queue(struct mr_queues *q, struct mr_queue *queue)
 {
 	queue->bound_full = true;
-	queue->bound_next = q->bound.full;
-	q->bound.full = queue;
+	append_full(q, queue);
 	raise(q, MR_QUEUE_HELD_QUEUE, queue->number & ((1u << q->index_bits) - 1), queue->number);
 }
 
 void mr_bind_removed(struct mr_queues *q, struct mr_queue *queue)
 {
-	struct mr_queue **at = &q->bound.full;
+	struct mr_queue *before = NULL;
 
 	if (!queue->bound_full)
 		return;
-	while (*at != queue)
-		at = &(*at)->bound_next;
-	*at = queue->bound_next;
+	for (struct mr_queue *at = q->bound.full; at != queue; at = at->bound_next)
+		before = at;
+	if (before == NULL)
+		q->bound.full = queue->bound_next;
+	else
+		before->bound_next = queue->bound_next;
+	if (q->bound.full_tail == queue)
+		q->bound.full_tail = before;
+	q->bound.full_count--;
 	queue->bound_full = false;
 	lower(q, MR_QUEUE_HELD_QUEUE, queue->number & ((1u << q->index_bits) - 1));
 }
 
-/* Clears the flags of queues that have room again. */
+/* Clears the flags of queues that have room again. Looks at some of them; those that stay full go
+ * to the end of the list. */
 static void look_at_queues(struct mr_queues *q)
 {
-	struct mr_queue *next;
+	if (q->bound.look_left == 0)
+		q->bound.look_left = q->bound.full_count;
+	for (unsigned i = 0; i < LOOKS && q->bound.look_left > 0; i++) {
+		struct mr_queue *queue = q->bound.full;
 
-	for (struct mr_queue *queue = q->bound.full; queue != NULL; queue = next) {
-		next = queue->bound_next;
-		if (has_room(q, queue))
+		q->bound.look_left -= queue != NULL ? 1 : q->bound.look_left;
+		if (queue == NULL)
+			break;
+		if (has_room(q, queue)) {
 			mr_bind_removed(q, queue);
+			continue;
+		}
+		q->bound.full = queue->bound_next;
+		q->bound.full_count--;
+		append_full(q, queue);
 	}
 }
 
@@ -228,8 +255,10 @@ void mr_bind_run(struct mr_queues *q)
 		clear_flags(q);
 	}
 	look_at_memory(q);
-	if (mr_likely(q->bound.held == 0))
+	if (mr_likely(q->bound.held == 0)) {
+		q->bound.look_left = 0;
 		return;
+	}
 	look_at_queues(q);
 	look_at_peers(q);
 }

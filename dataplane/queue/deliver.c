@@ -640,5 +640,5 @@ bool mr_queues_run(struct mr_queues *q, uint64_t now_ms)
 	mr_gauge(q->c.stats->store_bytes_max, q->store_entries_max);
 	q->store_share = mr_queue_store_left(q) * MR_QUEUE_SHARE;
 	q->work = MR_WORK_MESSAGES;
-	return q->active_head != NULL || has_rest(q);
+	return q->active_head != NULL || has_rest(q) || q->bound.look_left > 0;
 }

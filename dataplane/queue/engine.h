@@ -297,6 +297,9 @@ struct mr_queue_bound {
 	uint32_t held;                       /* flags that are set */
 	struct mr_queue *full;               /* list of the queues whose flag is set */
 	uint64_t peers[MR_QUEUE_HELD_PEERS]; /* those whose flag is set; 0: none */
+	struct mr_queue *full_tail;
+	uint32_t full_count;
+	uint32_t look_left; /* full queues that the present look at all has still to see */
 };
 
 struct mr_queues {

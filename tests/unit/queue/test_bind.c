@@ -204,6 +204,45 @@ static void flag_goes_with_its_queue(void **state)
 	assert_int_equal(r.stats.drop_bound_gone, 1);
 }
 
+static void many_queues(struct mr_queues_config *c)
+{
+	c->queues_max = 1024;
+	c->per_client_max = 1024;
+	c->peer_percent = 0;
+}
+
+/* However many are full, a run looks at a few. */
+static void many_full_queues_are_looked_at_in_slices(void **state)
+{
+	uint32_t queues[200];
+	unsigned runs = 1;
+	struct rig_sent *s;
+	char name[8];
+
+	(void)state;
+	rig_close(&r);
+	rig_open_store(&r, 64u << 20, many_queues);
+	for (unsigned i = 0; i < 200; i++) {
+		r.options.messages_max = 1;
+		snprintf(name, sizeof(name), "q%u", i);
+		queues[i] = rig_make(&r, name);
+		mr_queues_bind(r.queues, queues[i], 1);
+	}
+	rig_run(&r);
+	for (unsigned i = 0; i < 200; i++)
+		publish(&(struct sent){.queue = queues[i], .client = 1, .text = "a"});
+	queue = queues[150];
+	rig_consume(&r, "q150", 2, 1);
+	rig_run(&r);
+	s = rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER);
+	r.held[MR_QUEUE_HELD_QUEUE] = queue;
+	rig_settle(&r, 2, queue, s->view.extra.delivery.tag, MRF_SETTLE_VERB_ACK, 0);
+	while (mr_queues_run(r.queues, r.now_ms))
+		runs++;
+	assert_int_equal(r.held[MR_QUEUE_HELD_QUEUE], 0);
+	assert_in_range(runs, 2, 4);
+}
+
 static void message_above_the_byte_limit_never_goes_in(void **state)
 {
 	(void)state;
@@ -415,6 +454,7 @@ int main(void)
 		RIG_TEST(known_id_goes_in_once),
 		RIG_TEST(full_queue_drops_plain_and_takes_promised_ones_under_way),
 		RIG_TEST(flag_goes_with_its_queue),
+		RIG_TEST(many_full_queues_are_looked_at_in_slices),
 		RIG_TEST(message_above_the_byte_limit_never_goes_in),
 		RIG_TEST(bound_queue_is_neither_deleted_nor_removed_for_idleness),
 		RIG_TEST(unbind_lets_held_publishers_look_again),
