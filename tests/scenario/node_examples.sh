@@ -36,4 +36,16 @@ cat >"$dir/bin/example" <<-EOF
 EOF
 chmod +x "$dir/bin/example"
 ten_examples JavaScript "$dir/bin/example"
+
+say "settle and push"
+start stage "$dir/bin/example" settle_and_push js.orders js.bills js.parcels
+stage=$pid
+wait_for "the stage is ready" has_line "$dir/stage.out" pulling
+expect_status 0 "$millrace" push js.orders chair
+wait_child "$stage" "the stage"
+expect_equal "exit status of the stage" "$status" 0
+expect_status 0 "$millrace" pull js.bills --raw -n 1
+expect_equal "the bill" "$output" 'to pay: chair'
+expect_status 0 "$millrace" pull js.parcels --raw -n 1
+expect_equal "the parcel" "$output" chair
 bus_stop
