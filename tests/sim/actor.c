@@ -44,6 +44,7 @@ struct mr_queue_options actor_queue_options(unsigned queue)
 		.ack_timeout_ms = o->ack_timeout_ms,
 		.max_deliver = o->max_deliver,
 		.when_expired = o->when_expired,
+		.single_active = o->single_active,
 	};
 }
 

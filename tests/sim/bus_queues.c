@@ -239,6 +239,7 @@ struct mrf_queue_options bus_options_of(struct mrf_table t)
 		.ack_timeout_ms = mrf_queue_options_ack_timeout_ms(t),
 		.max_deliver = mrf_queue_options_max_deliver(t),
 		.when_expired = mrf_queue_options_when_expired(t),
+		.single_active = mrf_queue_options_single_active(t),
 		.not_idempotent = mrf_queue_options_not_idempotent(t),
 		.breaker_failures = mrf_queue_options_breaker_failures(t),
 		.breaker_reset_ms = mrf_queue_options_breaker_reset_ms(t),
@@ -273,6 +274,7 @@ static void open_queue(struct bus_session *s, uint32_t correlation,
 				.ack_timeout_ms = mrf_queue_answer_ack_timeout_ms(t),
 				.max_deliver = mrf_queue_answer_max_deliver(t),
 				.push_options = mrf_queue_answer_push_options(t),
+				.consume_options = mrf_queue_answer_consume_options(t),
 			}));
 }
 
@@ -331,6 +333,9 @@ static void request(struct bus_session *s, const struct mr_message_view *m)
 		v.weight = mrf_consume_request_weight(t);
 		v.recalls = mrf_consume_request_recalls(t);
 		v.says_handed = mrf_consume_request_says_handed(t);
+		v.rate = mrf_consume_request_rate(t);
+		v.prefetch_bytes = mrf_consume_request_prefetch_bytes(t);
+		v.paused = mrf_consume_request_paused(t);
 		open_queue(s, m->header.target, &v, mrf_consume_request_options(t));
 		break;
 	case MRF_CLIENT_BODY_ALIAS_REQUEST:

@@ -141,6 +141,11 @@ static struct mr_consumer *open_consumer(struct actor *a, struct mr_client *c, e
 	struct mr_consumer *k = NULL;
 	char name[40];
 
+	if (!takes_all(a) && world_chance(20))
+		options.rate = 5 + world_draw(500);
+	if (!takes_all(a) && world_chance(20))
+		options.prefetch_bytes = 1 + world_draw(8000);
+
 	snprintf(name, sizeof(name), "%s%s", model_queues[a->queue].name,
 		a->reads_dead ? ".dead" : "");
 	if (!a->reads_dead)
@@ -152,6 +157,8 @@ static struct mr_consumer *open_consumer(struct actor *a, struct mr_client *c, e
 		    a, &k) != 0)
 		return NULL;
 	a->held_count = 0;
+	if (!takes_all(a) && world_chance(10))
+		(void)mr_consumer_pause(k);
 	return k;
 }
 
@@ -164,6 +171,10 @@ static void consume(struct actor *a, struct mr_client *c, struct mr_consumer *k,
 		else
 			mr_wait(c, (int)world_draw(60));
 		settle_held(a, k);
+		if (world_chance(4))
+			(void)mr_consumer_pause(k);
+		else if (world_chance(10))
+			(void)mr_consumer_resume(k);
 		if (world_chance(5))
 			process_sleep(world_draw(800) * WORLD_MS);
 	}

@@ -23,6 +23,7 @@ static const uint32_t queue_options[] = {
 	MRF_QUEUE_OPTION_ACK_TIMEOUT,
 	MRF_QUEUE_OPTION_MAX_DELIVER,
 	MRF_QUEUE_OPTION_WHEN_EXPIRED,
+	MRF_QUEUE_OPTION_SINGLE_ACTIVE,
 };
 
 static const uint32_t service_options[] = {
@@ -49,6 +50,8 @@ static struct mrf_queue_options draw_values(void)
 		.max_deliver = (uint16_t)(1 + world_draw(6)),
 		.when_expired = (uint8_t)(world_chance(50) ? MRF_QUEUE_EXPIRED_DISCARD
 							   : MRF_QUEUE_EXPIRED_DEAD_LETTER),
+		.single_active =
+			(uint8_t)(world_chance(30) ? MRF_SINGLE_ACTIVE_YES : MRF_SINGLE_ACTIVE_NO),
 		.breaker_failures = (uint16_t)(world_chance(20) ? UINT16_MAX : 1 + world_draw(6)),
 		.breaker_reset_ms = 20 + world_draw(1500),
 		.breaker_probes = (uint16_t)(1 + world_draw(4)),
@@ -69,7 +72,8 @@ static bool same(const struct mrf_queue_options *a, const struct mrf_queue_optio
 	return a->policy == b->policy && a->when_full == b->when_full &&
 	       a->messages_max == b->messages_max && a->bytes_max == b->bytes_max &&
 	       a->age_max_ms == b->age_max_ms && a->ack_timeout_ms == b->ack_timeout_ms &&
-	       a->max_deliver == b->max_deliver && a->when_expired == b->when_expired;
+	       a->max_deliver == b->max_deliver && a->when_expired == b->when_expired &&
+	       a->single_active == b->single_active;
 }
 
 /* The bus says of the queue's options what the model says. */
@@ -95,10 +99,10 @@ static void edit_queue(unsigned i)
 		world_fail("%s cannot be edited: %s", q->name, strerror(-error));
 	world_trace("%s: edits %#x of policy %u, when_full %u, messages_max %" PRIu64
 		    ", bytes_max %" PRIu64 ", age %u ms, ack timeout %u ms, max_deliver %u, "
-		    "when_expired %u",
+		    "when_expired %u, single_active %u",
 		q->name, edits, values.policy, values.when_full, values.messages_max,
 		values.bytes_max, values.age_max_ms, values.ack_timeout_ms, values.max_deliver,
-		values.when_expired);
+		values.when_expired, values.single_active);
 	program_counts.edited++;
 	model_edited(i, edits, &values);
 	watch_edited(i);

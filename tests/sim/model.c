@@ -278,6 +278,25 @@ static void check_order(const struct message *m, uint64_t now_ms)
 	}
 }
 
+/* With one active consumer, another gets nothing before all of it is settled. */
+static void check_single(const struct message *m, uint64_t session, uint64_t now_ms)
+{
+	const struct model_queue *q = queue_of(m);
+
+	if (q->holds.single_active != MRF_SINGLE_ACTIVE_YES)
+		return;
+	for (uint32_t i = 1; i < messages_count; i++) {
+		const struct message *other = &messages[i];
+
+		if (other != m && other->queue == m->queue && other->state == OUT &&
+			other->session != session && bus_session_of(other->session) != NULL &&
+			other->delivered_as >= q->single_since && !timed_out(other, now_ms, 0))
+			world_fail("message %u of %s is sent, and message %u is out with another "
+				   "consumer",
+				number_of(m), q->name, i);
+	}
+}
+
 static void check_sendable(const struct message *m, uint64_t now_ms)
 {
 	model_check(!model_too_old(m, now_ms, SLACK_MS), m, "sent, though it is too old");
@@ -328,6 +347,7 @@ void model_sent(uint64_t session, const struct mr_message_plan *plan, uint32_t t
 	world_trace(
 		"%s: %u to session %u", queue_of(m)->name, number_of(m), mr_session_slot(session));
 	check_sendable(m, now_ms);
+	check_single(m, session, now_ms);
 	/* A fragmented message may have been begun earlier. */
 	if (!(plan->extra->flags & MRF_MESSAGE_FLAG_FRAGMENT)) {
 		model_check(!queue_of(m)->paused, m, "sent while the queue is paused");
@@ -338,7 +358,7 @@ void model_sent(uint64_t session, const struct mr_message_plan *plan, uint32_t t
 	m->tag = plan->extra->delivery.tag;
 	m->session = session;
 	m->subscription = target;
-	m->sent_order = ++sends;
+	m->sent_order = m->delivered_as = ++sends;
 	m->renewed = false;
 	m->deliver_least = queue_of(m)->holds.max_deliver;
 	m->sends++;
@@ -618,6 +638,8 @@ static void set_options(
 		o->max_deliver = values->max_deliver;
 	if (edits & MRF_QUEUE_OPTION_WHEN_EXPIRED)
 		o->when_expired = values->when_expired;
+	if (edits & MRF_QUEUE_OPTION_SINGLE_ACTIVE)
+		o->single_active = values->single_active;
 }
 
 void model_edited(unsigned queue, uint32_t edits, const struct mrf_queue_options *values)
@@ -628,6 +650,8 @@ void model_edited(unsigned queue, uint32_t edits, const struct mrf_queue_options
 			message_edited(&messages[i], edits, values);
 	set_options(&model_queues[queue].holds, edits, values);
 	model_queues[queue].edited |= edits;
+	if (edits & MRF_QUEUE_OPTION_SINGLE_ACTIVE)
+		model_queues[queue].single_since = sends + 1;
 	model_queues[queue].expirations |= 1u << model_queues[queue].holds.when_expired;
 }
 

@@ -34,7 +34,8 @@ struct model_queue {
 	struct mrf_queue_options asked; /* by the programs, always */
 	struct mrf_queue_options holds; /* the options after all edits */
 	uint32_t edited;                /* enum mrf_queue_option */
-	uint32_t expirations;           /* 1 << enum mrf_queue_expired: those that ever held */
+	uint64_t single_since; /* number of the first delivery that single_active holds for */
+	uint32_t expirations;  /* 1 << enum mrf_queue_expired: those that ever held */
 	bool exactly_once;
 	bool times;  /* some messages have a time to live */
 	bool delays; /* some messages are delivered later */

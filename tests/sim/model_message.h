@@ -46,7 +46,8 @@ struct message {
 	uint64_t session;
 	uint32_t subscription;
 	uint64_t sent_order;
-	bool renewed; /* its progress was reported */
+	uint64_t delivered_as; /* the same, and Progress does not change it */
+	bool renewed;          /* its progress was reported */
 	uint32_t sends;
 	uint32_t handed;
 	uint32_t dead_read;

@@ -59,6 +59,7 @@ static void make_queue(unsigned i)
 	q->asked.when_full = world_chance(30) ? MRF_QUEUE_FULL_REFUSE : MRF_QUEUE_FULL_WAIT;
 	q->asked.when_expired =
 		world_chance(50) ? MRF_QUEUE_EXPIRED_DISCARD : MRF_QUEUE_EXPIRED_DEAD_LETTER;
+	q->asked.single_active = world_chance(15) ? MRF_SINGLE_ACTIVE_YES : MRF_SINGLE_ACTIVE_NO;
 	q->expirations = 1u << q->asked.when_expired;
 	q->times = world_chance(50);
 	q->delays = world_chance(50);
