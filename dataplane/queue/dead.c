@@ -291,6 +291,14 @@ struct mr_queue *mr_dead_of(struct mr_queues *q, struct mr_queue *queue)
 	return dead;
 }
 
+/* Dead letters have neither a time to live nor a delay. A delayed message is not due yet, if it
+ * finds no room in a full queue. */
+static void forget_times(struct mr_queue_entry *e)
+{
+	mr_entry_time(e)->ends_ms = MR_TIME_NEVER;
+	mr_entry_time(e)->place = MR_TIME_OUT;
+}
+
 void mr_dead_letter(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, const char *reason)
 {
@@ -312,8 +320,8 @@ void mr_dead_letter(
 	       add_lines(&b, headers_of(e), e->header_bytes, queue, reason, e->attempts);
 	if (told)
 		e = replace_header_block(q, e, &b);
-	if (e->flags & MR_ENTRY_TIME) /* dead letters have no time to live */
-		mr_entry_time(e)->ends_ms = MR_TIME_NEVER;
+	if (e->flags & MR_ENTRY_TIME)
+		forget_times(e);
 	if (mr_unlikely(!told || e->header_bytes != b.bytes)) {
 		mr_count(q->c.stats->queue_dead_bare, 1);
 		rename_forged(e);

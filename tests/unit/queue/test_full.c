@@ -438,6 +438,30 @@ static void services_wait_or_refuse(void **state)
 		rig_command(&r, MRF_QUEUE_VERB_EDIT, MRF_QUEUE_KIND_SERVICE, "echo", 0, 0, 0), 0);
 }
 
+/* Its delay ends when it becomes a dead letter, also if it keeps its place in memory. */
+static void delayed_message_that_finds_no_room_is_a_dead_letter_at_once(void **state)
+{
+	const struct mrf_push_options later = {.delay_ms = 60000, .priority = 1};
+	static char text[513];
+
+	(void)state;
+	make(MRF_QUEUE_FULL_DEAD_LETTER, 1, 0);
+	push("first");
+	memset(text, 'x', 512);
+	for (uint32_t offset = 0; offset <= 512; offset += 512)
+		rig_push(&r,
+			&(struct rig_push){.queue = q,
+				.client = 1,
+				.text = text,
+				.fragment = {.message = 3, .total_bytes = 1024, .offset = offset},
+				.flags = MRF_MESSAGE_FLAG_FRAGMENT,
+				.options = &later});
+	rig_run(&r);
+	expect_within_limits();
+	assert_int_equal(mrf_queue_row_ready(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work.dead")), 1);
+	assert_int_equal(mrf_queue_row_delayed(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work.dead")), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -455,6 +479,7 @@ int main(void)
 		RIG_TEST(pushes_that_wait_are_accepted_when_the_policy_changes),
 		RIG_TEST(large_message_displaces_many_in_several_attempts),
 		RIG_TEST(services_wait_or_refuse),
+		RIG_TEST(delayed_message_that_finds_no_room_is_a_dead_letter_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
