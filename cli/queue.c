@@ -32,6 +32,7 @@ struct settings {
 	bool force;
 	bool all;
 	const char *consumer;
+	struct mr_cli_filter filter;
 };
 
 struct asked {
@@ -496,25 +497,42 @@ static int dead(const struct asked *q)
 	return rc;
 }
 
+static struct mr_cli_transfer transfer_of(const struct asked *q, const char *from, const char *to)
+{
+	return (struct mr_cli_transfer){.cli = q->cli,
+		.from = from,
+		.to = to,
+		.count = q->set->count,
+		.json = q->set->view.json,
+		.filter = &q->set->filter};
+}
+
 static int move(const struct asked *q)
 {
-	return mr_cli_transfer_move(&(struct mr_cli_transfer){.cli = q->cli,
-		.from = q->name,
-		.to = q->to,
-		.count = q->set->count,
-		.json = q->set->view.json});
+	const struct mr_cli_transfer t = transfer_of(q, q->name, q->to);
+
+	return mr_cli_transfer_move(&t);
+}
+
+static int copy(const struct asked *q)
+{
+	const struct mr_cli_transfer t = transfer_of(q, q->name, q->to);
+
+	return mr_cli_transfer_copy(&t);
 }
 
 static int export(const struct asked *q)
 {
-	return mr_cli_transfer_export(
-		&(struct mr_cli_transfer){.cli = q->cli, .from = q->name, .count = q->set->count});
+	const struct mr_cli_transfer t = transfer_of(q, q->name, NULL);
+
+	return mr_cli_transfer_export(&t);
 }
 
 static int import(const struct asked *q)
 {
-	return mr_cli_transfer_import(&(struct mr_cli_transfer){
-		.cli = q->cli, .to = q->name, .count = q->set->count, .json = q->set->view.json});
+	const struct mr_cli_transfer t = transfer_of(q, NULL, q->name);
+
+	return mr_cli_transfer_import(&t);
 }
 
 /* Prints what became of the options that were edited. */
@@ -650,6 +668,7 @@ static int run_queue(const struct mr_cli *cli, const void *settings, const struc
 		{"redrive", redrive, 2, 2},
 		{"delete", delete, 2, 2},
 		{"move", move, 3, 3},
+		{"copy", copy, 3, 3},
 		{"export", export, 2, 2},
 		{"import", import, 2, 2},
 		{"edit", edit, 2, MR_CLI_WORDS_MAX},
@@ -679,7 +698,8 @@ static const struct mr_cli_option options[] = {
 		"print a JSON object; peek and dead: an array; export: lines of JSON, always"),
 	MR_CLI_COUNT_OPTION(1, UINT32_MAX,
 		"at most COUNT messages (default: peek and dead 16, the most; redrive, move, "
-		"export, import all)"),
+		"copy, export, import all)"),
+	MR_CLI_FILTER_OPTIONS("move, copy, export, import: "),
 	{.name = "force",
 		.letter = 'f',
 		.type = MR_CLI_FLAG,
@@ -700,8 +720,8 @@ static const struct mr_cli_option options[] = {
 const struct mr_cli_verb mr_cli_queue = {
 	.name = "queue",
 	.summary = "show or change one queue",
-	.operands = "show|consumers|peek|purge|pause|resume|dead|redrive|delete|move|export|"
-		    "import|edit|bind|unbind NAME [TO|KEY=VALUE...|SUBJECT...]",
+	.operands = "show|consumers|peek|purge|pause|resume|dead|redrive|delete|move|copy|"
+		    "export|import|edit|bind|unbind NAME [TO|KEY=VALUE...|SUBJECT...]",
 	.details = "show     print everything about the queue, and its consumers\n"
 		   "consumers  print its consumers with names, addresses and states\n"
 		   "peek     print the first messages, which stay in the queue\n"
@@ -716,6 +736,7 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "         the queue or its dead letters have consumers\n"
 		   "\n"
 		   "move     move its messages to the queue TO, which is made if there is none\n"
+		   "copy     push copies of its messages into the queue TO; they stay here\n"
 		   "export   write its messages as lines of JSON, and take them out\n"
 		   "import   push such lines from standard input; stops at the first line that\n"
 		   "         is not one, or has an unknown key, and names it\n"
@@ -738,6 +759,8 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "\n"
 		   "A message leaves its queue when TO has accepted it or its line is written.\n"
 		   "If the command is killed nothing is lost; a message may be in both places.\n"
+		   "Messages that are passed over or copied are held meanwhile, 60,000 at most\n"
+		   "and for half of ack_timeout, and given back at the end, to their places.\n"
 		   "On a terminal purge and delete ask first.\n"
 		   "The exit code is 1 if there is no such queue. A queue whose name ends in\n"
 		   ".dead holds the dead letters of another queue; show, purge and pause work on\n"
@@ -748,6 +771,8 @@ const struct mr_cli_verb mr_cli_queue = {
 		    "  millrace queue dead jobs -n 5\n"
 		    "  millrace queue redrive jobs\n"
 		    "  millrace queue move jobs.dead jobs.later\n"
+		    "  millrace queue copy jobs jobs.test --grep refund -n 100\n"
+		    "  millrace queue export jobs -H customer:17 > customer.jsonl\n"
 		    "  millrace queue export jobs > jobs.jsonl\n"
 		    "  millrace queue import jobs < jobs.jsonl\n"
 		    "  millrace queue edit jobs messages_max=100k ack_timeout=2m\n"

@@ -14,7 +14,9 @@
 #include "cli/text.h"
 
 #define PREFETCH 256u
-#define WAIT_MS  100
+/* For one that holds messages: more than it may hold, so that it always gets the next. */
+#define PREFETCH_HOLDING 65535u
+#define WAIT_MS          100
 /* Time without a delivery from a queue that has messages, before it gives up. */
 #define EMPTY_ROUNDS_MAX 100u
 #define SETTLE_MS        30000u
@@ -33,9 +35,14 @@ struct work {
 	struct mr_queue *queue;
 	struct open_push open[PREFETCH];
 	unsigned open_count;
-	uint64_t taken; /* from the queue or the file */
-	uint64_t done;  /* safe in the other place */
-	int error;      /* why the other queue refused a message */
+	bool copies;      /* the messages stay in their queue */
+	uint64_t looked;  /* messages that came from the queue or the file */
+	uint64_t skip;    /* the first so many are not wanted */
+	uint64_t taken;   /* those of them that the filter chose */
+	uint64_t done;    /* safe in the other place */
+	uint64_t hold_ms; /* for how long messages may be held */
+	uint64_t hold_until_ns;
+	int error; /* why the other queue refused a message */
 };
 
 static int fail(const struct work *w, const char *what, const char *why, const char *hint)
@@ -61,7 +68,7 @@ static void on_outcome(struct mr_client *c, uint64_t id, int error, void *arg)
 		if (w->open[i].id != id)
 			continue;
 		/* A delivery that is not acked goes back when the consumer is closed. */
-		if (error == 0)
+		if (error == 0 && !w->copies)
 			(void)mr_ack(w->consumer, w->open[i].tag);
 		w->open[i] = w->open[--w->open_count];
 		return;
@@ -88,6 +95,12 @@ static int push(struct work *w, const struct mr_push *p, uint64_t *id)
 	return rc == -EAGAIN && w->error != 0 ? w->error : rc;
 }
 
+static int fail_last(const struct work *w)
+{
+	return mr_cli_fail(w->t->cli, MR_EXIT_USAGE, "--last", "does not go with import",
+		"tail -n COUNT chooses the last lines");
+}
+
 static int open_queue(struct work *w)
 {
 	const struct mr_push_options options = {
@@ -97,7 +110,7 @@ static int open_queue(struct work *w)
 }
 
 /* Asks control about the queue. Fails if there is none, or if it is paused. */
-static int ask_ready(const struct work *w, uint64_t *ready)
+static int ask_ready(struct work *w, uint64_t *ready)
 {
 	const struct mrf_queue_command command = {
 		.verb = MRF_QUEUE_VERB_SHOW, .name = mrf_str(w->t->from)};
@@ -108,8 +121,11 @@ static int ask_ready(const struct work *w, uint64_t *ready)
 		MRF_ADMIN_BODY_ADMIN_QUEUES, &queues);
 
 	if (code == MR_EXIT_OK) {
-		*ready = mrf_queue_row_ready(mrf_admin_queues_rows_at(queues, 0));
-		paused = mrf_queue_row_paused(mrf_admin_queues_rows_at(queues, 0));
+		struct mrf_table row = mrf_admin_queues_rows_at(queues, 0);
+
+		*ready = mrf_queue_row_ready(row);
+		paused = mrf_queue_row_paused(row);
+		w->hold_ms = mrf_queue_options_ack_timeout_ms(mrf_queue_row_options(row)) / 2;
 	}
 	mr_cli_admin_close(&admin);
 	if (paused)
@@ -119,7 +135,56 @@ static int ask_ready(const struct work *w, uint64_t *ready)
 
 static bool has_all(const struct work *w)
 {
-	return (w->t->count != 0 && w->taken >= w->t->count) || mr_cli_interrupted();
+	const struct mr_cli_filter *f = w->t->filter;
+
+	return (w->t->count != 0 && w->taken >= w->t->count) ||
+	       (f->first != 0 && w->looked >= f->first) || mr_cli_interrupted();
+}
+
+/* True if some messages are held to the end. */
+static bool holds(const struct work *w)
+{
+	return w->copies || w->skip > 0 || mr_cli_filter_looks(w->t->filter);
+}
+
+/* Returns the number of messages that are held. */
+static uint64_t held(const struct work *w)
+{
+	return w->copies ? w->looked : w->looked - w->taken;
+}
+
+/* Fails if no more messages can be held. */
+static int check_held(const struct work *w)
+{
+	char why[96];
+
+	if (held(w) < MR_CLI_HELD_MAX && (held(w) == 0 || mr_cli_now_ns() < w->hold_until_ns))
+		return MR_EXIT_OK;
+	snprintf(why, sizeof(why),
+		"stopped after %" PRIu64 " messages that stay in the queue: no more can be held",
+		held(w));
+	return fail(w, w->t->from, why, "messages behind them were not looked at");
+}
+
+/* Counts a message, and says whether it is wanted. */
+static bool wants(struct work *w, const struct mr_push *p)
+{
+	if (w->looked == 0)
+		w->hold_until_ns = mr_cli_now_ns() + w->hold_ms * 1000000u;
+	w->looked++;
+	if (w->looked <= w->skip || !mr_cli_filter_takes(w->t->filter, p))
+		return false;
+	w->taken++;
+	return true;
+}
+
+static struct mr_push push_of(const struct mr_delivery *d)
+{
+	return (struct mr_push){.headers = d->message.headers,
+		.header_bytes = d->message.header_bytes,
+		.payload = d->message.payload,
+		.bytes = d->message.payload_bytes,
+		.priority = mr_cli_priority_of(d)};
 }
 
 /* Takes the next delivery. Returns 0, -ENODATA when the queue is empty, or -errno. `code` gets the
@@ -141,26 +206,21 @@ static int take(struct work *w, struct mr_delivery *d, int *code)
 }
 
 /* Pushes a copy of a delivery: its own memory ends when the client is served. */
-static int move_one(struct work *w, const struct mr_delivery *d)
+static int move_one(struct work *w, const struct mr_push *m, uint64_t tag)
 {
-	const struct mr_message *m = &d->message;
-	char *copy = malloc(m->header_bytes + m->payload_bytes + 1);
-	const struct mr_push p = {
-		.headers = m->header_bytes ? copy : NULL,
-		.header_bytes = m->header_bytes,
-		.payload = copy ? copy + m->header_bytes : NULL,
-		.bytes = m->payload_bytes,
-		.priority = mr_cli_priority_of(d),
-	};
-	struct open_push open = {.tag = d->tag};
+	char *copy = malloc(m->header_bytes + m->bytes + 1);
+	struct mr_push p = *m;
+	struct open_push open = {.tag = tag};
 	int rc;
 
 	if (!copy)
 		return -ENOMEM;
+	p.headers = m->header_bytes ? copy : NULL;
+	p.payload = copy + m->header_bytes;
 	if (m->header_bytes)
 		memcpy(copy, m->headers, m->header_bytes);
-	if (m->payload_bytes)
-		memcpy(copy + m->header_bytes, m->payload, m->payload_bytes);
+	if (m->bytes)
+		memcpy(copy + m->header_bytes, m->payload, m->bytes);
 	while (w->open_count == PREFETCH && w->error == 0 && !mr_cli_interrupted())
 		serve(w);
 	rc = w->open_count < PREFETCH ? push(w, &p, &open.id) : w->error;
@@ -170,12 +230,29 @@ static int move_one(struct work *w, const struct mr_delivery *d)
 	return rc;
 }
 
+/* Finds out where to begin. */
+static int plan(struct work *w)
+{
+	const struct mr_cli_filter *f = w->t->filter;
+	uint64_t ready = 0;
+	int code = mr_cli_filter_check(w->t->cli, f);
+
+	if (code == MR_EXIT_OK && w->t->from)
+		code = ask_ready(w, &ready);
+	if (code == MR_EXIT_OK && f->last != 0 && !w->t->from)
+		return fail_last(w);
+	if (f->last != 0 && ready > f->last)
+		w->skip = ready - f->last;
+	return code;
+}
+
 static int start(struct work *w)
 {
-	const struct mr_consume_options options = {.prefetch = PREFETCH, .manual = true};
-	uint64_t ready;
-	int code = w->t->from ? ask_ready(w, &ready) : MR_EXIT_OK, rc = 0;
+	struct mr_consume_options options = {.prefetch = PREFETCH, .manual = true};
+	int code = plan(w), rc = 0;
 
+	if (holds(w))
+		options.prefetch = PREFETCH_HOLDING;
 	code = code ? code : mr_cli_connect(w->t->cli, NULL, &w->client);
 	if (code)
 		return code;
@@ -229,27 +306,54 @@ static int stuck(const struct work *w, int error)
 	return fail_call(w, error, w->t->from);
 }
 
-int mr_cli_transfer_move(const struct mr_cli_transfer *t)
+/* Takes one message, and moves or copies it if it is wanted. */
+static int take_and_push(struct work *w, int *code)
 {
-	struct work w = {.t = t};
 	struct mr_delivery d;
+	struct mr_push p;
+	int rc = take(w, &d, code);
+
+	if (rc)
+		return rc;
+	p = push_of(&d);
+	if (wants(w, &p))
+		return move_one(w, &p, d.tag);
+	*code = check_held(w);
+	return 0;
+}
+
+static int carry(struct work *w, const char *done)
+{
+	const struct mr_cli_transfer *t = w->t;
 	int code, rc = 0, settled;
 
 	if (strcmp(t->from, t->to) == 0)
 		return mr_cli_fail(t->cli, MR_EXIT_USAGE, t->to, "is the same queue",
 			"name two different queues");
-	code = start(&w);
-	while (code == MR_EXIT_OK && w.error == 0 && !has_all(&w)) {
-		rc = take(&w, &d, &code);
-		rc = rc ? rc : move_one(&w, &d);
-		if (rc)
-			break;
-		w.taken++;
+	code = start(w);
+	while (code == MR_EXIT_OK && rc == 0 && w->error == 0 && !has_all(w)) {
+		rc = take_and_push(w, &code);
+		if (rc == 0 && code == MR_EXIT_OK && w->copies && !has_all(w))
+			code = check_held(w);
 	}
-	if (code == MR_EXIT_OK && rc && rc != -ENODATA && w.error == 0 && !mr_cli_interrupted())
-		code = stuck(&w, rc);
-	settled = w.queue && w.consumer ? settle(&w) : MR_EXIT_OK;
-	return finish(&w, code ? code : settled, "moved");
+	if (code == MR_EXIT_OK && rc && rc != -ENODATA && w->error == 0 && !mr_cli_interrupted())
+		code = stuck(w, rc);
+	settled = w->queue && w->consumer ? settle(w) : MR_EXIT_OK;
+	return finish(w, code ? code : settled, done);
+}
+
+int mr_cli_transfer_move(const struct mr_cli_transfer *t)
+{
+	struct work w = {.t = t};
+
+	return carry(&w, "moved");
+}
+
+int mr_cli_transfer_copy(const struct mr_cli_transfer *t)
+{
+	struct work w = {.t = t, .copies = true};
+
+	return carry(&w, "copied");
 }
 
 /* Writes the lines out, to the disk if it is one, and acks their messages. */
@@ -271,11 +375,16 @@ static bool is_output_error(int rc)
 	return rc == -EPIPE || rc == -EIO || rc == -ENOSPC || rc == -EDQUOT || rc == -EFBIG;
 }
 
-static int export_one(struct work *w, const struct mr_delivery *d)
+static int export_one(struct work *w, const struct mr_delivery *d, int *code)
 {
+	const struct mr_push p = push_of(d);
+
+	if (!wants(w, &p)) {
+		*code = check_held(w);
+		return 0;
+	}
 	mr_cli_record_print(d);
 	w->open[w->open_count++] = (struct open_push){.tag = d->tag};
-	w->taken++;
 	return w->open_count == PREFETCH / 2 ? ack_written(w) : 0;
 }
 
@@ -287,7 +396,7 @@ int mr_cli_transfer_export(const struct mr_cli_transfer *t)
 
 	while (code == MR_EXIT_OK && !has_all(&w) && rc == 0) {
 		rc = take(&w, &d, &code);
-		rc = rc ? rc : export_one(&w, &d);
+		rc = rc ? rc : export_one(&w, &d, &code);
 	}
 	if (w.open_count > 0 && (rc == 0 || rc == -ENODATA))
 		rc = ack_written(&w) ?: rc;
@@ -305,11 +414,10 @@ static int import_line(struct work *w, const char *line, size_t bytes)
 	char error[128], what[32];
 	int rc;
 
-	w->taken++;
-	snprintf(what, sizeof(what), "line %" PRIu64, w->taken);
+	snprintf(what, sizeof(what), "line %" PRIu64, w->looked + 1);
 	if (!mr_cli_record_parse(&record, line, bytes, error, sizeof(error)))
 		return fail(w, what, error, "lines are as `millrace queue export` writes them");
-	rc = push(w, &record.push, NULL);
+	rc = wants(w, &record.push) ? push(w, &record.push, NULL) : 0;
 	mr_cli_record_free(&record);
 	return rc && !mr_cli_interrupted() ? fail_call(w, rc, what) : MR_EXIT_OK;
 }

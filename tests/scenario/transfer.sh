@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# transfer: queue move, export and import carry every message, also if the command is killed.
+# transfer: queue move, copy, export and import carry every message that is wanted, also if the command is killed.
 . "$(dirname "$0")/../support/lib.sh"
 
 ready() { "$millrace" queue show "$1" --json | jq .ready; }
@@ -51,6 +51,47 @@ expect_match "a paused queue" "$errors" 'paused.*resume'
 expect_status 1 sh -c "'$millrace' queue resume t.d && '$millrace' queue export t.d >/dev/full"
 expect_match "what it says" "$errors" 'standard output: No space left on device; messages that were not written stay'
 wait_for "what was not written is there" has_ready t.d 1
+
+say "copy leaves the messages where they are, and says so if it cannot"
+seq 10 | "$millrace" push t.k --stdin-lines
+expect_status 0 "$millrace" queue copy t.k t.l
+expect_equal "what copy says" "$output" '10 messages copied'
+expect_equal "messages here and there" "$(ready t.k) $(ready t.l)" '10 10'
+expect_status 0 "$millrace" queue copy t.k t.l -n 3 --json
+expect_equal "copy -n 3" "$output" '{"count":3}'
+expect_status 2 "$millrace" queue copy t.k t.k
+"$millrace" queue export t.k >"$dir/k.out" 2>/dev/null
+expect_equal "the originals, in order" "$(jq -r .payload "$dir/k.out" | tr '\n' ' ')" '1 2 3 4 5 6 7 8 9 10 '
+seq 3 | "$millrace" push t.short --stdin-lines
+"$millrace" queue edit t.short ack_timeout=10ms >"$dir/edit.out"
+seq 20000 | "$millrace" push t.short --stdin-lines
+expect_status 1 "$millrace" queue copy t.short t.l
+expect_match "what it says" "$errors" 't.short: stopped after [0-9]+ messages that stay in the queue: no more can be held'
+
+say "filters choose by header, priority, payload and place"
+printf 'red apple\nred pear\ngreen apple\n' | "$millrace" push t.m --stdin-lines -H kind:fruit
+"$millrace" push t.m 'red cabbage' -H kind:other --priority 9
+for how in '-H kind:fruit 3' '-H kind:fruit,--grep,apple 2' '--grep red 3' '--priority 9 1' '--first 2 2' '--last 1 1' \
+	'-H kind:none 0' '-H kind:fruit,--last,1 1' '--grep red,-n,1 1'; do
+	read -r name value count <<<"$how"
+	# shellcheck disable=SC2046 # options are words
+	expect_status 0 "$millrace" queue copy t.m t.n "$name" $(tr , ' ' <<<"$value") --json
+	expect_equal "copy $name $value" "$output" "{\"count\":$count}"
+done
+expect_equal "messages left" "$(ready t.m)" 4
+expect_status 0 "$millrace" queue move t.m t.o --grep apple
+expect_equal "what move says" "$output" '2 messages moved'
+"$millrace" queue export t.o >"$dir/o.out" 2>/dev/null
+expect_equal "moved" "$(jq -r .payload "$dir/o.out" | tr '\n' ' ')" 'red apple green apple '
+"$millrace" queue export t.m --grep pear >"$dir/m.out" 2>/dev/null
+expect_equal "exported" "$(jq -r .payload "$dir/m.out")" 'red pear'
+expect_equal "what is left" "$(ready t.m)" 1
+cat "$dir/o.out" "$dir/m.out" >"$dir/fruit.out"
+expect_status 0 sh -c "'$millrace' queue import t.p --grep apple --first 2 <'$dir/fruit.out'"
+expect_equal "what import says" "$output" '2 messages imported'
+expect_status 2 "$millrace" queue move t.m t.o -H nonsense
+expect_status 2 "$millrace" queue move t.m t.o --first 1 --last 1
+expect_status 2 sh -c "'$millrace' queue import t.p --last 1 <'$dir/fruit.out'"
 
 say "a killed move loses nothing"
 seq 2 5000 | "$millrace" push t.g --stdin-lines
