@@ -12,6 +12,7 @@
 #include "cli/edit.h"
 #include "cli/headers.h"
 #include "cli/options.h"
+#include "cli/peek.h"
 #include "cli/priority.h"
 #include "cli/queues.h"
 #include "cli/text.h"
@@ -24,7 +25,7 @@
 #include "lib/wire/queue_name.h"
 
 /* Bytes of a payload shown in a table. */
-#define EXCERPT_BYTES 64u
+#define EXCERPT_BYTES MR_CLI_EXCERPT_BYTES
 
 struct settings {
 	struct mr_cli_view view;
@@ -354,82 +355,13 @@ static json_t *dead_json(struct mrf_table message)
 	return o;
 }
 
-static const struct mr_cli_column message_columns[] = {
-	{"AGE", "age_ms", .right = true, .unit = MR_CLI_UNIT_MS},
-	{"PRIORITY", "priority", .rank = 2},
-	{"REDELIVERED", "redelivered", .right = true, .rank = 3},
-	{"BYTES", "bytes", .right = true, .rank = 1, .unit = MR_CLI_UNIT_BYTES},
-	{"PAYLOAD", "payload", .least = 12, .elision = MR_CLI_ELIDE_END},
-};
-
-static const char *priority_text(uint8_t priority)
-{
-	return mr_cli_priority_text(mr_level_of_priority(priority));
-}
-
-static void message_row(struct mr_cli_table *t, struct mrf_table message)
-{
-	struct mrf_bytes payload = mrf_queue_message_row_payload(message);
-
-	mr_cli_table_count(t, mrf_queue_message_row_age_ms(message));
-	mr_cli_table_string(t, mrf_str(priority_text(mrf_queue_message_row_priority(message))));
-	mr_cli_table_count(t, mrf_queue_message_row_redelivered(message));
-	mr_cli_table_count(t, mrf_queue_message_row_bytes(message));
-	mr_cli_table_text(t, (const char *)payload.data,
-		payload.bytes < EXCERPT_BYTES ? payload.bytes : EXCERPT_BYTES);
-}
-
-static json_t *message_json(struct mrf_table message)
-{
-	struct mrf_bytes headers = mrf_queue_message_row_headers(message);
-	struct mrf_bytes payload = mrf_queue_message_row_payload(message);
-	json_t *o = json_object();
-
-	json_object_set_new(
-		o, "age_ms", json_integer((json_int_t)mrf_queue_message_row_age_ms(message)));
-	json_object_set_new(
-		o, "priority", json_string(priority_text(mrf_queue_message_row_priority(message))));
-	json_object_set_new(o, "redelivered",
-		json_integer((json_int_t)mrf_queue_message_row_redelivered(message)));
-	json_object_set_new(
-		o, "bytes", json_integer((json_int_t)mrf_queue_message_row_bytes(message)));
-	mr_cli_headers_set_json(o, (const char *)headers.data, headers.bytes);
-	mr_cli_text_json(o, "payload", payload.data, payload.bytes);
-	return o;
-}
-
-static int print_messages(const struct asked *q, struct mrf_table messages)
-{
-	uint32_t count = mrf_admin_messages_messages_count(messages);
-	struct mr_cli_table t;
-	json_t *rows;
-
-	if (q->set->view.json) {
-		rows = json_array();
-		for (uint32_t i = 0; i < count; i++)
-			json_array_append_new(
-				rows, message_json(mrf_admin_messages_messages_at(messages, i)));
-		mr_cli_text_json_line(rows);
-		return MR_EXIT_OK;
-	}
-	mr_cli_table_init(&t, message_columns, MR_ARRAY_COUNT(message_columns));
-	for (uint32_t i = 0; i < count; i++)
-		message_row(&t, mrf_admin_messages_messages_at(messages, i));
-	return mr_cli_view_show(q->cli, &q->set->view, &t);
-}
-
-/* Shows the first messages, which stay where they are. */
 static int peek(const struct asked *q)
 {
-	struct mr_cli_admin admin;
-	struct mrf_table messages;
-	int code = ask(
-		q, &admin, MRF_QUEUE_VERB_PEEK, q->name, MRF_ADMIN_BODY_ADMIN_MESSAGES, &messages);
-
-	if (code == MR_EXIT_OK)
-		code = print_messages(q, messages);
-	mr_cli_admin_close(&admin);
-	return code;
+	return mr_cli_peek(&(struct mr_cli_peek){.cli = q->cli,
+		.queue = q->name,
+		.count = q->set->count,
+		.view = &q->set->view,
+		.filter = &q->set->filter});
 }
 
 static int print_dead(const struct asked *q, struct mrf_table messages)
@@ -699,7 +631,7 @@ static const struct mr_cli_option options[] = {
 	MR_CLI_COUNT_OPTION(1, UINT32_MAX,
 		"at most COUNT messages (default: peek and dead 16, the most; redrive, move, "
 		"copy, export, import all)"),
-	MR_CLI_FILTER_OPTIONS("move, copy, export, import: "),
+	MR_CLI_FILTER_OPTIONS,
 	{.name = "force",
 		.letter = 'f',
 		.type = MR_CLI_FLAG,
@@ -768,6 +700,7 @@ const struct mr_cli_verb mr_cli_queue = {
 	.examples = "  millrace queue show jobs --json | jq '.consumer_rows[].session'\n"
 		    "  millrace queue consumers jobs\n"
 		    "  millrace queue pause jobs --consumer mailer\n"
+		    "  millrace queue peek jobs --grep refund --older 1h\n"
 		    "  millrace queue dead jobs -n 5\n"
 		    "  millrace queue redrive jobs\n"
 		    "  millrace queue move jobs.dead jobs.later\n"

@@ -237,6 +237,9 @@ static int plan(struct work *w)
 	uint64_t ready = 0;
 	int code = mr_cli_filter_check(w->t->cli, f);
 
+	if (code == MR_EXIT_OK && f->older_ms != 0)
+		return mr_cli_fail(w->t->cli, MR_EXIT_USAGE, "--older", "goes with peek only",
+			"a consumer is not told how old a message is");
 	if (code == MR_EXIT_OK && w->t->from)
 		code = ask_ready(w, &ready);
 	if (code == MR_EXIT_OK && f->last != 0 && !w->t->from)

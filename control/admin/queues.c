@@ -131,7 +131,11 @@ static void answer_rows(struct mr_admin_slot *s)
 static void answer_messages(struct mr_admin_slot *s, struct mrf_table answer)
 {
 	uint32_t messages[MESSAGES_MAX];
-	struct mrf_admin_messages v = {.messages_count = mrf_queue_answer_messages_count(answer)};
+	struct mrf_admin_messages v = {
+		.messages_count = mrf_queue_answer_messages_count(answer),
+		.looked = mrf_queue_answer_looked(answer),
+		.ready = mrf_queue_answer_count(answer),
+	};
 
 	if (v.messages_count > MESSAGES_MAX)
 		v.messages_count = MESSAGES_MAX;
@@ -254,6 +258,11 @@ void mr_admin_queue(struct mr_admin_slot *s, struct mrf_table command)
 		.edits = mrf_queue_command_edits(command),
 		.session = mrf_queue_command_session(command),
 		.tag = mrf_queue_command_tag(command),
+		.match_headers = mrf_queue_command_match_headers(command),
+		.match_text = mrf_queue_command_match_text(command),
+		.match_level = mrf_queue_command_match_level(command),
+		.match_older_ms = mrf_queue_command_match_older_ms(command),
+		.match_first = mrf_queue_command_match_first(command),
 	};
 	const struct mrf_queue_options options =
 		mr_queue_command_options(mrf_queue_command_options(command));

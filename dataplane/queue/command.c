@@ -4,18 +4,17 @@
 
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/hold.h"
+#include "dataplane/queue/peek.h"
 
 /* An answer is one message of at most MR_BODY_BYTES_MAX; these limits keep it within that. */
 #define LIST_ROWS_MAX     48u
 #define CONSUMER_ROWS_MAX 256u
-#define PEEK_MAX          16u
 /* Slots and consumers visited for one page of a list. */
 #define LIST_SLOTS_MAX     8192u
 #define LIST_CONSUMERS_MAX 4096u
 /* Deliveries examined in one request to find the oldest; with more, the result is the oldest of
  * these. */
-#define LOOKS_MAX       4096u
-#define PEEK_PART_BYTES 1024u
+#define LOOKS_MAX 4096u
 
 struct request {
 	struct mr_queues *q;
@@ -27,7 +26,7 @@ struct request {
 	struct mrf_queue_answer answer;
 	uint32_t looks; /* deliveries that may still be examined */
 	uint32_t rows[LIST_ROWS_MAX];
-	uint32_t messages[PEEK_MAX];
+	uint32_t messages[MR_QUEUE_PEEK_MAX];
 };
 
 static struct mr_queue *named_queue(const struct request *r)
@@ -588,97 +587,12 @@ static int command_redrive(struct request *r)
 	return 0;
 }
 
-static uint32_t smaller_of(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint32_t write_message(struct request *r, struct mr_queue_entry *e)
-{
-	uint32_t header_bytes = e->header_bytes;
-	uint32_t payload_bytes = e->body_bytes - header_bytes;
-	uint32_t first_bytes = e->body_bytes;
-	const struct mr_queue_chain *chain = mr_entry_body(e);
-	const uint8_t *body = mr_entry_body(e);
-
-	if (e->flags & MR_ENTRY_CHAIN) {
-		body = chain->first->body;
-		first_bytes = chain->first->bytes;
-	}
-	return mrf_queue_message_row_write(r->b,
-		&(struct mrf_queue_message_row){
-			.age_ms = age_of(r->q, e),
-			.redelivered = mr_entry_redelivered(e),
-			.priority = mr_entry_priority(e),
-			.bytes = e->body_bytes,
-			.headers = mrf_bytes_n(body, smaller_of(header_bytes, PEEK_PART_BYTES)),
-			.payload = mrf_bytes_n(body + header_bytes,
-				smaller_of(smaller_of(payload_bytes, first_bytes - header_bytes),
-					PEEK_PART_BYTES)),
-		});
-}
-
 /* True if the name is that of the dead letters of an existing queue that has none yet. */
 static bool dead_of_some(const struct request *r)
 {
 	return mr_queue_name_is_dead(r->name.data, r->name.bytes) &&
 	       mr_queue_by_name(r->q, r->kind, r->name.data,
 		       r->name.bytes - (uint32_t)MR_QUEUE_DEAD_BYTES) != NULL;
-}
-
-/* Shows the entries that came back, in the order of their ages; returns how many. They are put back
- * in their places afterwards. */
-static uint32_t peek_returned(struct request *r, struct mr_queue *queue, unsigned rank,
-	uint32_t max, struct mr_queue_entry **came_back)
-{
-	struct mr_queue_times *times = queue->times;
-	uint32_t count = 0;
-
-	for (; r->answer.messages_count < max; count++) {
-		struct mr_queue_entry **plain = mr_queue_returned_of(queue, rank), *e = *plain;
-		struct mr_queue_entry *t = times == NULL ? NULL : times->ready[rank].returned;
-
-		came_back[count] = mr_entry_older(e, t);
-		if (came_back[count] == NULL)
-			break;
-		if (came_back[count] == e)
-			(void)mr_returned_pop(r->q, plain);
-		else
-			mr_returned_remove(r->q, &times->ready[rank].returned, t);
-		r->messages[r->answer.messages_count++] = write_message(r, came_back[count]);
-	}
-	return count;
-}
-
-static void put_returned(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
-{
-	struct mr_queue_entry **timed;
-
-	if (!mr_entry_ends(e)) {
-		mr_returned_push(q, mr_queue_returned_of(queue, mr_entry_rank(e)), e);
-		return;
-	}
-	timed = &queue->times->ready[mr_entry_rank(e)].returned;
-	e->tree.left = e->tree.right = 0;
-	*timed = mr_returned_join(q, *timed, e);
-}
-
-static void peek_at(struct request *r, struct mr_queue *queue, unsigned rank, uint32_t max)
-{
-	struct mr_queue_entry *came_back[PEEK_MAX], *e, *t, *next;
-	uint32_t count = peek_returned(r, queue, rank, max, came_back);
-
-	while (count > 0)
-		put_returned(r->q, queue, came_back[--count]);
-	e = mr_queue_list_of(queue, rank)->head;
-	t = queue->times == NULL ? NULL : queue->times->ready[rank].list.head;
-	while (r->answer.messages_count < max && (next = mr_entry_older(e, t)) != NULL) {
-		r->messages[r->answer.messages_count++] = write_message(r, next);
-		if (next == e)
-			e = e->next;
-		else
-			t = t->next;
-	}
 }
 
 /* Shows messages in the order in which they would be delivered, were they not to age. */
@@ -689,13 +603,12 @@ static int command_peek(struct request *r)
 
 	if (queue == NULL)
 		return dead_of_some(r) ? 0 : -ENOENT;
-	if (max == 0 || max > PEEK_MAX)
-		max = PEEK_MAX;
+	if (max == 0 || max > MR_QUEUE_PEEK_MAX)
+		max = MR_QUEUE_PEEK_MAX;
 	r->answer.queue = queue->number;
 	r->answer.count = queue->ready_count;
-	for (unsigned level = MR_LEVELS; level-- > 0;)
-		if (mr_rank_of_level(level) < mr_queue_ranks(queue))
-			peek_at(r, queue, mr_rank_of_level(level), max);
+	r->answer.messages_count =
+		mr_queue_peek(r->q, queue, r->command, r->b, max, r->messages, &r->answer.looked);
 	return 0;
 }
 

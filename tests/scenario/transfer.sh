@@ -79,6 +79,17 @@ for how in '-H kind:fruit 3' '-H kind:fruit,--grep,apple 2' '--grep red 3' '--pr
 	expect_equal "copy $name $value" "$output" "{\"count\":$count}"
 done
 expect_equal "messages left" "$(ready t.m)" 4
+peeked() { "$millrace" queue peek t.m --json "$@" | jq -r '.[].payload' | tr '\n' ' '; }
+expect_equal "peek at all" "$(peeked)" 'red cabbage red apple red pear green apple '
+expect_equal "peek at some" "$(peeked -H kind:fruit --grep red) $(peeked --priority 9) $(peeked --first 2 --grep apple)" \
+	'red apple red pear  red cabbage  red apple '
+expect_equal "peek at old ones" "$(peeked --older 1h)" ''
+expect_equal "peek at those of 1 ms" "$(peeked --older 1ms --grep green)" 'green apple '
+expect_status 2 "$millrace" queue peek t.m --last 1
+expect_status 2 "$millrace" queue move t.m t.n --older 1h
+seq 1500 | "$millrace" push t.q --stdin-lines
+expect_status 0 "$millrace" queue peek t.q --grep 1500
+expect_match "how far peek looked" "$errors" '^looked at the first 1024 of 1500 messages$'
 expect_status 0 "$millrace" queue move t.m t.o --grep apple
 expect_equal "what move says" "$output" '2 messages moved'
 "$millrace" queue export t.o >"$dir/o.out" 2>/dev/null

@@ -221,6 +221,11 @@ int rig_command(struct rig *r, enum mrf_queue_verb verb, enum mrf_queue_kind kin
 				  .rate = r->wish.rate,
 				  .prefetch_bytes = r->wish.prefetch_bytes,
 				  .paused = r->wish.paused,
+				  .match_headers = mrf_str(r->match.headers),
+				  .match_text = mrf_str(r->match.text),
+				  .match_level = r->match.level,
+				  .match_older_ms = r->match.older_ms,
+				  .match_first = r->match.first,
 			  });
 }
 

@@ -58,7 +58,14 @@ struct rig {
 	struct mrf_table row;
 	struct mrf_table table; /* its whole answer */
 	struct mrf_queue_options options;
-	uint32_t edits;   /* bits of enum mrf_queue_option, for Edit */
+	uint32_t edits; /* bits of enum mrf_queue_option, for Edit */
+	/* For the next Peek: what a message must have. */
+	struct {
+		const char *headers, *text;
+		uint8_t level;
+		uint64_t older_ms;
+		uint32_t first;
+	} match;
 	bool says_handed; /* consumers that begin from now on use Handed */
 	bool recalls;     /* consumers from now on ask for recalls */
 	struct {
