@@ -86,8 +86,9 @@ static int print_queue(const struct asked *q, struct mrf_table queues)
 		json_object_set_new(row, "consumer_rows", mr_cli_table_json(&consumers));
 		if (subjects)
 			json_object_set(row, "subjects", subjects);
-		json_object_set_new(row, "ready_by_priority",
-			mr_cli_priority_counts_json(mrf_admin_queues_rows_at(queues, 0)));
+		if (q->kind == MRF_QUEUE_KIND_QUEUE)
+			json_object_set_new(row, "ready_by_priority",
+				mr_cli_priority_counts_json(mrf_admin_queues_rows_at(queues, 0)));
 		mr_cli_text_json_line(row);
 	} else {
 		mr_cli_table_print_lines(&queue, stdout);

@@ -45,7 +45,9 @@ actions_with_json() {
 	local verb action
 
 	for verb; do
-		for action in $("$millrace" help "$verb" | sed -nE '/^Usage: /s/.*\[OPTIONS\] ([a-z]+\|[a-z|]+) .*/\1/p' | tr '|' ' '); do
+		# A usage line without room for many actions says ACTION, and the text below it begins with each.
+		for action in $("$millrace" help "$verb" | sed -nE -e '/^Usage: /s/.*\[OPTIONS\] ([a-z]+\|[a-z|]+) .*/\1/p' \
+			-e '/^Usage: .* ACTION /,/^Options/s/^([a-z]+)  +[a-z].*/\1/p' | tr '|' ' '); do
 			printf '%s %s\n' "$verb" "$action"
 		done
 	done
